@@ -1,1 +1,36 @@
-//! See the crate's description.
+//! RFC 6330 (RaptorQ) for one source block at a time: any number of repair symbols out of K source symbols,
+//! and the K source symbols back out of any K + h encoding symbols.
+//!
+//! The crate knows no packet and no session. A block is one contiguous buffer of `K * T` bytes; symbol `i` is
+//! `buffer[i * T..][..T]`. The caller's bytes are never kept and a buffer that cannot be decoded is left as it was.
+//!
+//! ```
+//! use glancecast_fec::{BlockShape, Encoder, Esi, RepairSymbol, SymbolSet, decode};
+//!
+//! let shape = BlockShape::new(10, 64)?; // K = 10 symbols of T = 64 bytes
+//! let source: Vec<u8> = (0..shape.source_bytes()).map(|i| i as u8).collect();
+//!
+//! let first = Esi::first_repair(shape);
+//! let mut repair = vec![0; 2 * 64];
+//! Encoder::new(shape, &source).repair(first, &mut repair);
+//!
+//! let mut received = source.clone();
+//! received[3 * 64..4 * 64].fill(0); // symbol 3 never came
+//! let mut held = SymbolSet::full(shape.source_symbols());
+//! held.remove(3);
+//! let repair = [
+//!     RepairSymbol { esi: first, bytes: &repair[..64] },
+//!     RepairSymbol { esi: first.plus(1).unwrap(), bytes: &repair[64..] },
+//! ];
+//! decode(shape, &mut received, &held, &repair)?;
+//! assert_eq!(received, source);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod codec;
+mod set;
+mod shape;
+
+pub use codec::{DecodeError, Encoder, RepairSymbol, decode};
+pub use set::SymbolSet;
+pub use shape::{BlockShape, Esi, K_MAX, SYMBOL_SIZE_MAX, ShapeError};

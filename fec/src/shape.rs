@@ -1,0 +1,117 @@
+//! What a source block looks like (K, T) and how its symbols are named (ESI).
+
+use std::fmt;
+
+/// Most source symbols in a source block: K'_max of RFC 6330 §5.6, Table 2.
+pub const K_MAX: u32 = 56_403;
+
+/// Longest symbol in bytes: a datagram of a 9000-byte MTU holds no longer one.
+pub const SYMBOL_SIZE_MAX: u16 = 9_000;
+
+/// Number of source symbols K and their size T in bytes, both within what the codec accepts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BlockShape {
+    source_symbols: u32,
+    symbol_size: u16,
+}
+
+impl BlockShape {
+    /// K in `1..=K_MAX` symbols of T in `1..=SYMBOL_SIZE_MAX` bytes.
+    ///
+    /// # Errors
+    /// The number that is out of its range.
+    pub const fn new(source_symbols: u32, symbol_size: u16) -> Result<Self, ShapeError> {
+        if source_symbols == 0 || source_symbols > K_MAX {
+            return Err(ShapeError::SourceSymbols(source_symbols));
+        }
+        if symbol_size == 0 || symbol_size > SYMBOL_SIZE_MAX {
+            return Err(ShapeError::SymbolSize(symbol_size));
+        }
+        Ok(Self { source_symbols, symbol_size })
+    }
+
+    /// K.
+    pub const fn source_symbols(self) -> u32 {
+        self.source_symbols
+    }
+
+    /// T in bytes.
+    pub const fn symbol_size(self) -> usize {
+        self.symbol_size as usize
+    }
+
+    /// K * T: the length of a block's buffer, the padding of its last symbol included.
+    pub const fn source_bytes(self) -> usize {
+        self.source_symbols as usize * self.symbol_size as usize
+    }
+}
+
+/// Why a pair of numbers is no block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ShapeError {
+    /// K is 0 or above [`K_MAX`].
+    #[error("{0} source symbols in a block; 1 to {K_MAX} are possible")]
+    SourceSymbols(u32),
+    /// T is 0 or above [`SYMBOL_SIZE_MAX`].
+    #[error("a symbol of {0} bytes; 1 to {SYMBOL_SIZE_MAX} are possible")]
+    SymbolSize(u16),
+}
+
+/// Encoding symbol id (RFC 6330 §4.4.2): `0..K` are the source symbols, from K on come repair symbols. 24 bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Esi(u32);
+
+impl Esi {
+    /// Largest id that the 24-bit field of RFC 6330 §3.2 holds.
+    pub const MAX: u32 = (1 << 24) - 1;
+
+    /// The id, or `None` above [`Esi::MAX`].
+    pub const fn new(value: u32) -> Option<Self> {
+        if value <= Self::MAX { Some(Self(value)) } else { None }
+    }
+
+    /// The id of a block's first repair symbol: K.
+    pub const fn first_repair(shape: BlockShape) -> Self {
+        Self(shape.source_symbols())
+    }
+
+    /// The id `count` symbols further on, or `None` past the last one.
+    pub const fn plus(self, count: u32) -> Option<Self> {
+        match self.0.checked_add(count) {
+            Some(value) => Self::new(value),
+            None => None,
+        }
+    }
+
+    /// The plain number.
+    pub const fn value(self) -> u32 {
+        self.0
+    }
+}
+
+impl fmt::Display for Esi {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shapes_outside_the_rfc_are_refused() {
+        assert_eq!(BlockShape::new(0, 100), Err(ShapeError::SourceSymbols(0)));
+        assert_eq!(BlockShape::new(K_MAX + 1, 100), Err(ShapeError::SourceSymbols(K_MAX + 1)));
+        assert_eq!(BlockShape::new(1, 0), Err(ShapeError::SymbolSize(0)));
+        assert_eq!(BlockShape::new(1, 9_001), Err(ShapeError::SymbolSize(9_001)));
+        assert!(BlockShape::new(K_MAX, SYMBOL_SIZE_MAX).is_ok());
+    }
+
+    #[test]
+    fn an_esi_never_leaves_its_24_bits() {
+        assert_eq!(Esi::new(Esi::MAX + 1), None);
+        assert_eq!(Esi::new(Esi::MAX).and_then(|esi| esi.plus(1)), None);
+        assert_eq!(Esi::new(1).and_then(|esi| esi.plus(u32::MAX)), None);
+    }
+}
