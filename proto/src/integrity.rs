@@ -1,0 +1,190 @@
+//! What proves a block and an object: BLAKE3 subtrees.
+//!
+//! A block is a whole subtree of the object's BLAKE3 tree, so its chaining value can be computed as soon as the block
+//! is there, in any order, and the root made of them equals `b3sum` of the whole file (`blake3::hazmat`). An object
+//! of a single block has no subtree below the root: there the block's hash is the root itself.
+
+use std::fmt;
+
+use blake3::hazmat::{HasherExt, Mode, merge_subtrees_non_root, merge_subtrees_root};
+
+use crate::geometry::Geometry;
+use crate::ids::BlockIndex;
+
+/// The hash of a whole object: what `b3sum` prints.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Root(pub [u8; 32]);
+
+/// The hash of one block at its place: its subtree's chaining value, or the root where it is the only block.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct BlockHash(pub [u8; 32]);
+
+impl BlockHash {
+    /// Hashes a block's logical bytes.
+    ///
+    /// # Panics
+    /// If `bytes` is not as long as the block.
+    pub fn of(geometry: Geometry, block: BlockIndex, bytes: &[u8]) -> Self {
+        assert_eq!(bytes.len(), geometry.block_len(block) as usize);
+        if geometry.blocks() == 1 {
+            return Self(*blake3::hash(bytes).as_bytes());
+        }
+        let mut hasher = blake3::Hasher::new();
+        hasher.set_input_offset(geometry.offset(block)).update(bytes);
+        Self(hasher.finalize_non_root())
+    }
+}
+
+impl Root {
+    /// The root of an object from the hashes of all its blocks, in order.
+    ///
+    /// # Panics
+    /// If there is not one hash per block.
+    pub fn of(geometry: Geometry, blocks: &[BlockHash]) -> Self {
+        assert_eq!(blocks.len(), geometry.blocks() as usize);
+        match blocks {
+            [] => Self(*blake3::hash(&[]).as_bytes()),
+            [only] => Self(only.0),
+            many => {
+                let (left, right) = many.split_at(left_blocks(many.len()));
+                Self(*merge_subtrees_root(&chaining_value(left), &chaining_value(right), Mode::Hash).as_bytes())
+            }
+        }
+    }
+}
+
+/// Bytes that are what the manifest says they are: the only thing that a store writes.
+#[derive(Debug)]
+pub struct VerifiedBlock<'a> {
+    block: BlockIndex,
+    offset: u64,
+    bytes: &'a [u8],
+}
+
+impl<'a> VerifiedBlock<'a> {
+    /// Hashes a block's logical bytes and compares with its manifest entry.
+    ///
+    /// # Errors
+    /// [`Mismatch`] names the block; its bytes must not be used.
+    pub fn verify(
+        geometry: Geometry,
+        block: BlockIndex,
+        bytes: &'a [u8],
+        expected: BlockHash,
+    ) -> Result<Self, Mismatch> {
+        if BlockHash::of(geometry, block, bytes) == expected {
+            Ok(Self { block, offset: geometry.offset(block), bytes })
+        } else {
+            Err(Mismatch { block })
+        }
+    }
+
+    /// Which block it is.
+    pub fn block(&self) -> BlockIndex {
+        self.block
+    }
+
+    /// Where it belongs in the object, in bytes.
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// Its logical bytes.
+    pub fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+}
+
+/// A block whose bytes are not those that the manifest names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("block {block} does not match its hash")]
+pub struct Mismatch {
+    /// Which block.
+    pub block: BlockIndex,
+}
+
+/// Blocks in the left subtree of a node over `count` blocks: the largest power of two below `count`, as
+/// `blake3::hazmat::left_subtree_len` says in bytes.
+fn left_blocks(count: usize) -> usize {
+    count.next_power_of_two() / 2
+}
+
+fn chaining_value(blocks: &[BlockHash]) -> [u8; 32] {
+    match blocks {
+        [] => unreachable!("a subtree has at least one block"),
+        [only] => only.0,
+        many => {
+            let (left, right) = many.split_at(left_blocks(many.len()));
+            merge_subtrees_non_root(&chaining_value(left), &chaining_value(right), Mode::Hash)
+        }
+    }
+}
+
+macro_rules! hex {
+    ($($name:ident),*) => {$(
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+            }
+        }
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}({self})", stringify!($name))
+            }
+        }
+    )*};
+}
+
+hex!(Root, BlockHash);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BLOCK: usize = 1 << 19;
+
+    #[test]
+    fn the_root_is_what_b3sum_prints_for_every_number_of_blocks() {
+        let bytes: Vec<u8> = (0..9 * BLOCK + 1).map(|i| (i % 251) as u8).collect();
+        let lengths = [0, 1, 1023, 1024, 1025, BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK, 2 * BLOCK + 1024]
+            .into_iter()
+            .chain((3..=9).map(|n| n * BLOCK + n % 2));
+        for len in lengths {
+            let object = &bytes[..len];
+            let geometry = Geometry::new(len as u64, 19, 1432).expect("in range");
+            let hashes = hashes(geometry, object);
+            assert_eq!(Root::of(geometry, &hashes).0, *blake3::hash(object).as_bytes(), "{len} bytes");
+        }
+    }
+
+    #[test]
+    fn a_block_with_one_wrong_bit_is_not_verified() {
+        let mut object = vec![7; 2 * BLOCK];
+        let geometry = Geometry::new(object.len() as u64, 19, 1432).expect("in range");
+        let hashes = hashes(geometry, &object);
+        let block = BlockIndex(1);
+        assert!(VerifiedBlock::verify(geometry, block, &object[BLOCK..], hashes[1]).is_ok());
+        object[BLOCK + 77] ^= 1;
+        let verdict = VerifiedBlock::verify(geometry, block, &object[BLOCK..], hashes[1]);
+        assert_eq!(verdict.err(), Some(Mismatch { block }));
+    }
+
+    #[test]
+    fn equal_bytes_at_another_place_have_another_hash() {
+        let object = vec![7; 2 * BLOCK];
+        let geometry = Geometry::new(object.len() as u64, 19, 1432).expect("in range");
+        let hashes = hashes(geometry, &object);
+        assert_ne!(hashes[0], hashes[1]);
+    }
+
+    fn hashes(geometry: Geometry, object: &[u8]) -> Vec<BlockHash> {
+        geometry
+            .indices()
+            .map(|block| {
+                let start = geometry.offset(block) as usize;
+                let len = geometry.block_len(block) as usize;
+                BlockHash::of(geometry, block, &object[start..start + len])
+            })
+            .collect()
+    }
+}

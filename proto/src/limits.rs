@@ -1,0 +1,84 @@
+//! Every maximum of the protocol in one place: where it comes from, and what happens there.
+//!
+//! Relations between them are proved at compile time at the end of the file.
+
+use std::time::Duration;
+
+/// Bytes in an object (8 TiB). A longer image is refused before the push begins.
+pub const OBJECT_BYTES_MAX: u64 = 8 << 40;
+
+/// log2 of a block's logical size: 512 KiB to 4 MiB. Geometry doubles the default where the number of blocks asks
+/// for it.
+pub const BLOCK_LOG2_MIN: u8 = 19;
+/// See [`BLOCK_LOG2_MIN`].
+pub const BLOCK_LOG2_MAX: u8 = 22;
+/// 1 MiB, the default.
+pub const BLOCK_LOG2_DEFAULT: u8 = 20;
+
+/// Blocks in an object. A host keeps some 40 bytes for each, and must stay below 256 MiB in all.
+pub const BLOCKS_MAX: u32 = 1 << 21;
+
+/// Source symbols in a block (K). Larger blocks decode slower for no gain in overhead.
+pub const SOURCE_SYMBOLS_MAX: u32 = 4096;
+
+/// Repair symbols kept for one block besides K: enough for every undecodable set that ever comes up, as each further
+/// symbol divides the chance by 256. Further ones are dropped and counted.
+pub const REPAIR_SURPLUS_MAX: u32 = 8;
+
+/// Smallest MTU: what every IPv4 host must take (RFC 791 §3.2).
+pub const MTU_MIN: u16 = 576;
+/// Largest MTU: jumbo frames.
+pub const MTU_MAX: u16 = 9000;
+/// Largest UDP payload at [`MTU_MAX`]; datagrams above it are dropped unread.
+pub const DATAGRAM_MAX: usize = MTU_MAX as usize - 28;
+/// Largest control datagram: it fits an IPv6 datagram at [`MTU_MIN`], so that one form serves every path.
+pub const CONTROL_MAX: usize = MTU_MIN as usize - 48;
+
+/// Hosts that a sender keeps track of. Those after it are not answered and named in no table.
+pub const HOSTS_MAX: usize = 10_000;
+
+/// Bytes of a host's name (RFC 1035 §2.3.4 allows a domain name 255; Linux a host name 64).
+pub const HOST_NAME_MAX: usize = 128;
+/// Bytes of an object's name: a file name (Linux `NAME_MAX`) with room for our temporary's prefix and suffix.
+pub const OBJECT_NAME_MAX: usize = 200;
+/// Bytes of the text that explains a failure; longer ones are cut.
+pub const REASON_MAX: usize = 200;
+/// Bytes of a software version's text.
+pub const SOFTWARE_MAX: usize = 32;
+
+/// Manifest entries in one datagram.
+pub const MANIFEST_ENTRIES_MAX: usize = (CONTROL_MAX - MANIFEST_OVERHEAD) / MANIFEST_ENTRY_BYTES;
+/// Encoding, encoded length, hash.
+pub const MANIFEST_ENTRY_BYTES: usize = 1 + 3 + 32;
+const MANIFEST_OVERHEAD: usize = 10 + 4 + 2 + 16;
+
+/// Runs of equal deficit in one report; what does not fit comes with the next one.
+pub const REPORT_RUNS_MAX: usize = 48;
+/// Runs of unknown manifest entries in one report, likewise.
+pub const REPORT_GAPS_MAX: usize = 4;
+
+/// Reports that all hosts together send in a second. The poll's window is as long as this needs.
+pub const REPORTS_PER_SECOND_MAX: u32 = 2_000;
+
+/// Age or youth at which an announcement's time is refused: clocks in a cloud are kept by NTP, and a recorded session
+/// must not be played again later.
+pub const ANNOUNCE_SKEW_MAX: Duration = Duration::from_secs(300);
+
+/// Sessions that a host remembers as ended, so that they are not joined again while their announcements are fresh.
+pub const ENDED_SESSIONS_MAX: usize = 64;
+
+/// Manifest repeats a sender keeps queued; what hosts ask for above it they will ask for again.
+pub const MANIFEST_REPEATS_MAX: usize = 1_024;
+
+/// Events a machine keeps for its shell before it drops the oldest kind: informational ones.
+pub const EVENTS_MAX: usize = 4 * HOSTS_MAX;
+
+const _: () = {
+    assert!(OBJECT_BYTES_MAX >> BLOCK_LOG2_MAX <= BLOCKS_MAX as u64);
+    assert!(BLOCK_LOG2_MIN <= BLOCK_LOG2_DEFAULT && BLOCK_LOG2_DEFAULT <= BLOCK_LOG2_MAX);
+    assert!(SOURCE_SYMBOLS_MAX <= glancecast_fec::K_MAX);
+    assert!((1 << BLOCK_LOG2_DEFAULT) / (MTU_MIN as u32 - 100) < SOURCE_SYMBOLS_MAX, "1 MiB travels at any MTU");
+    assert!(1 << BLOCK_LOG2_MAX < 1 << 24, "an encoded length fits 24 bits");
+    assert!(MANIFEST_ENTRIES_MAX >= 8, "a run and what repeats the one before it");
+    assert!(2 * SOURCE_SYMBOLS_MAX <= u16::MAX as u32, "a deficit fits 16 bits");
+};

@@ -1,0 +1,177 @@
+//! Sealing: every datagram is encrypted and authenticated (AES-256-GCM) under a key of its session and its direction.
+//!
+//! All keys are derived with BLAKE3's key derivation from the group key and the session's id; a receiver's upward key
+//! also from its [`ReceiverId`], so that no two writers ever share a key. The nonce is the datagram's [`Sequence`],
+//! which its writer counts up and never repeats under one key. The clear header is authenticated with it.
+
+use std::fmt;
+
+use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use zeroize::{Zeroize, Zeroizing};
+
+use crate::ids::{ReceiverId, Sequence, SessionId};
+
+/// Bytes that sealing adds to a datagram.
+pub const TAG_BYTES: usize = 16;
+
+/// The secret that all hosts of a group and its senders share.
+#[derive(Clone)]
+pub struct GroupKey(Zeroizing<[u8; GroupKey::BYTES]>);
+
+impl GroupKey {
+    /// Length of a group key.
+    pub const BYTES: usize = 32;
+
+    /// Takes over 32 bytes of key material.
+    pub fn new(mut bytes: [u8; Self::BYTES]) -> Self {
+        let key = Self(Zeroizing::new(bytes));
+        bytes.zeroize();
+        key
+    }
+
+    /// The key that everybody knows, for a lab: datagrams are sealed as ever, and keep nobody out.
+    pub fn insecure() -> Self {
+        Self(Zeroizing::new([0; Self::BYTES]))
+    }
+
+    /// A key for one purpose, from this one and what makes it unique.
+    fn derive(&self, context: &str, parts: &[&[u8]]) -> Cipher {
+        let mut hasher = blake3::Hasher::new_derive_key(context);
+        hasher.update(&*self.0);
+        parts.iter().for_each(|part| {
+            hasher.update(part);
+        });
+        let mut key = Zeroizing::new([0; 32]);
+        hasher.finalize_xof().fill(&mut *key);
+        hasher.zeroize();
+        Cipher::new(&key)
+    }
+}
+
+impl fmt::Debug for GroupKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("GroupKey(..)")
+    }
+}
+
+/// Seals and opens the datagrams of one writer. Who seals owns the sequence numbers.
+pub struct Cipher(LessSafeKey);
+
+impl Cipher {
+    /// Of the sender to its group, and to single hosts.
+    pub fn downward(key: &GroupKey, session: SessionId) -> Self {
+        key.derive("glancecast v1 sender to group: group key, session id", &[&session.0])
+    }
+
+    /// Of one start of one receiver to the sender.
+    pub fn upward(key: &GroupKey, session: SessionId, receiver: ReceiverId) -> Self {
+        key.derive("glancecast v1 receiver to sender: group key, session id, receiver id", &[&session.0, &receiver.0])
+    }
+
+    /// Of a single version notice, whose salt is drawn for it. The derivation is the same in every version.
+    pub(crate) fn notice(key: &GroupKey, salt: &[u8; 16]) -> Self {
+        key.derive("glancecast version notice: group key, salt", &[salt])
+    }
+
+    fn new(key: &[u8; 32]) -> Self {
+        Self(LessSafeKey::new(UnboundKey::new(&AES_256_GCM, key).expect("32 bytes are an AES-256 key")))
+    }
+
+    /// Seals `plain` into `sealed` in one pass (encrypt and copy), tag last.
+    ///
+    /// # Panics
+    /// If `sealed` is not [`TAG_BYTES`] longer than `plain`.
+    pub fn seal(&self, sequence: Sequence, header: &[u8], plain: &[u8], sealed: &mut [u8]) {
+        assert_eq!(sealed.len(), plain.len() + TAG_BYTES);
+        self.0
+            .seal_in_place_scatter(nonce(sequence), Aad::from(header), &mut [], plain, sealed)
+            .expect("a datagram is far below the longest input of AES-GCM");
+    }
+
+    /// Opens `sealed`, tag last, into `plain` in one pass (decrypt and copy). On an error `plain` holds no plaintext.
+    ///
+    /// # Errors
+    /// [`Forged`] if the key, the header, the sequence or a byte is another than when it was sealed.
+    ///
+    /// # Panics
+    /// If `plain` is not [`TAG_BYTES`] shorter than `sealed`.
+    pub fn open(&self, sequence: Sequence, header: &[u8], sealed: &[u8], plain: &mut [u8]) -> Result<(), Forged> {
+        assert_eq!(sealed.len(), plain.len() + TAG_BYTES);
+        let (text, tag) = sealed.split_at(plain.len());
+        self.0.open_separate_gather(nonce(sequence), Aad::from(header), text, tag, plain).map_err(|_| Forged)
+    }
+}
+
+impl fmt::Debug for Cipher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Cipher(..)")
+    }
+}
+
+/// A datagram that was not sealed under this key, or was changed on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a datagram that this key does not open")]
+pub struct Forged;
+
+fn nonce(sequence: Sequence) -> Nonce {
+    let mut bytes = [0; NONCE_LEN];
+    bytes[NONCE_LEN - 8..].copy_from_slice(&sequence.value().to_be_bytes());
+    Nonce::assume_unique_for_key(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SESSION: SessionId = SessionId([5; 16]);
+
+    #[test]
+    fn what_was_sealed_opens_once_nothing_was_changed() {
+        let cipher = Cipher::downward(&GroupKey::new([1; 32]), SESSION);
+        let mut sealed = [0; 5 + TAG_BYTES];
+        cipher.seal(sequence(9), b"header", b"hello", &mut sealed);
+        let mut plain = [0; 5];
+        cipher.open(sequence(9), b"header", &sealed, &mut plain).expect("ours");
+        assert_eq!(&plain, b"hello");
+
+        assert_eq!(cipher.open(sequence(8), b"header", &sealed, &mut plain), Err(Forged));
+        assert_eq!(cipher.open(sequence(9), b"Header", &sealed, &mut plain), Err(Forged));
+        for byte in 0..sealed.len() {
+            let mut bent = sealed;
+            bent[byte] ^= 0x40;
+            assert_eq!(cipher.open(sequence(9), b"header", &bent, &mut plain), Err(Forged), "byte {byte}");
+            assert_ne!(&plain, b"hello", "an error leaves no plaintext");
+        }
+    }
+
+    #[test]
+    fn every_key_is_for_one_group_one_session_and_one_writer() {
+        let (key, other) = (GroupKey::new([1; 32]), GroupKey::new([2; 32]));
+        let ciphers = [
+            Cipher::downward(&key, SESSION),
+            Cipher::downward(&other, SESSION),
+            Cipher::downward(&key, SessionId([6; 16])),
+            Cipher::upward(&key, SESSION, ReceiverId([1; 8])),
+            Cipher::upward(&key, SESSION, ReceiverId([2; 8])),
+            Cipher::notice(&key, &SESSION.0),
+        ];
+        for (i, writer) in ciphers.iter().enumerate() {
+            let mut sealed = [0; TAG_BYTES];
+            writer.seal(sequence(1), b"", b"", &mut sealed);
+            for (j, reader) in ciphers.iter().enumerate() {
+                assert_eq!(reader.open(sequence(1), b"", &sealed, &mut []).is_ok(), i == j, "{i} read by {j}");
+            }
+        }
+    }
+
+    #[test]
+    fn keys_do_not_show_in_debug_output() {
+        let key = GroupKey::new([0xAB; 32]);
+        let shown = format!("{key:?} {:?}", Cipher::downward(&key, SESSION));
+        assert_eq!(shown, "GroupKey(..) Cipher(..)");
+    }
+
+    fn sequence(value: u64) -> Sequence {
+        Sequence::new(value).expect("small")
+    }
+}

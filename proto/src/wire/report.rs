@@ -1,0 +1,141 @@
+//! A host's report: how many symbols it lacks of which blocks, never which ones.
+
+use super::Discard;
+use super::bytes::{Reader, Writer};
+use crate::geometry::Geometry;
+use crate::ids::{BlockIndex, Sequence};
+use crate::limits::{CONTROL_MAX, REPORT_GAPS_MAX, REPORT_RUNS_MAX};
+
+/// What a host holds and lacks. It is exhaustive for the blocks below `covered`: those in no run are held or being
+/// rebuilt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// The poll that it answers.
+    pub round: u32,
+    /// The highest number of a datagram to the group that this host has seen: what was sent after it is still on
+    /// its way and not in the deficits.
+    pub highest: Sequence,
+    /// Blocks proven and written, of the whole object.
+    pub blocks_held: u32,
+    /// Blocks below this one were looked at for the deficits.
+    pub covered: u32,
+    /// What is lacking, ascending by block.
+    pub deficits: Vec<DeficitRun>,
+    /// Manifest entries that are lacking, ascending.
+    pub gaps: Vec<GapRun>,
+    /// Counters since the session began.
+    pub totals: Totals,
+}
+
+/// Consecutive blocks of which a host lacks the same number of symbols each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeficitRun {
+    /// The first of them.
+    pub first: BlockIndex,
+    /// How many blocks, at least one.
+    pub blocks: u16,
+    /// Symbols that each lacks, at least one.
+    pub symbols: u16,
+}
+
+/// Consecutive blocks whose manifest entries a host does not have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GapRun {
+    /// The first of them.
+    pub first: BlockIndex,
+    /// How many, at least one.
+    pub blocks: u16,
+}
+
+/// What a host has counted since it joined.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Datagrams to the group that never came.
+    pub symbols_lost: u64,
+    /// Source symbols that were rebuilt from repair symbols.
+    pub symbols_repaired: u64,
+    /// Bytes of datagrams taken in.
+    pub bytes_received: u64,
+    /// Datagrams that the host's own socket dropped because nobody read them in time; 0 where that is not known.
+    pub socket_drops: u64,
+}
+
+impl Report {
+    pub(super) fn emit(&self, out: &mut Writer<'_>) {
+        assert!(self.deficits.len() <= REPORT_RUNS_MAX && self.gaps.len() <= REPORT_GAPS_MAX);
+        out.u32(self.round);
+        out.uint(self.highest.value(), 5);
+        out.u32(self.blocks_held);
+        out.u32(self.covered);
+        self.totals.emit(out);
+        out.u8(self.deficits.len() as u8);
+        for run in &self.deficits {
+            out.u32(run.first.0);
+            out.u16(run.blocks);
+            out.u16(run.symbols);
+        }
+        out.u8(self.gaps.len() as u8);
+        for run in &self.gaps {
+            out.u32(run.first.0);
+            out.u16(run.blocks);
+        }
+    }
+
+    pub(super) fn parse(geometry: Geometry, body: &mut Reader<'_>) -> Result<Self, Discard> {
+        let round = body.u32()?;
+        let highest = Sequence::new(body.u40()?).expect("five bytes are 40 bits");
+        let (blocks_held, covered) = (body.u32()?, body.u32()?);
+        if blocks_held > geometry.blocks() || covered > geometry.blocks() {
+            return Err(Discard::Malformed);
+        }
+        let totals = Totals::parse(body)?;
+        let deficits = (0..bounded(body.u8()?, REPORT_RUNS_MAX)?)
+            .map(|_| {
+                let run =
+                    DeficitRun { first: BlockIndex(body.u32()?), blocks: body.u16()?, symbols: body.u16()? };
+                let fits = run.symbols > 0 && run_fits(run.first, run.blocks, covered);
+                if fits { Ok(run) } else { Err(Discard::Malformed) }
+            })
+            .collect::<Result<_, _>>()?;
+        let gaps = (0..bounded(body.u8()?, REPORT_GAPS_MAX)?)
+            .map(|_| {
+                let run = GapRun { first: BlockIndex(body.u32()?), blocks: body.u16()? };
+                let fits = run_fits(run.first, run.blocks, geometry.blocks());
+                if fits { Ok(run) } else { Err(Discard::Malformed) }
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(Self { round, highest, blocks_held, covered, deficits, gaps, totals })
+    }
+}
+
+impl Totals {
+    pub(super) fn emit(&self, out: &mut Writer<'_>) {
+        out.u64(self.symbols_lost);
+        out.u64(self.symbols_repaired);
+        out.u64(self.bytes_received);
+        out.u64(self.socket_drops);
+    }
+
+    pub(super) fn parse(body: &mut Reader<'_>) -> Result<Self, Discard> {
+        Ok(Self {
+            symbols_lost: body.u64()?,
+            symbols_repaired: body.u64()?,
+            bytes_received: body.u64()?,
+            socket_drops: body.u64()?,
+        })
+    }
+}
+
+fn run_fits(first: BlockIndex, blocks: u16, end: u32) -> bool {
+    blocks > 0 && first.0.checked_add(u32::from(blocks)).is_some_and(|last| last <= end)
+}
+
+fn bounded(count: u8, max: usize) -> Result<u8, Discard> {
+    if usize::from(count) <= max { Ok(count) } else { Err(Discard::Malformed) }
+}
+
+const _: () = {
+    let longest = 18 + 4 + 5 + 4 + 4 + 32 + 1 + 8 * REPORT_RUNS_MAX + 1 + 6 * REPORT_GAPS_MAX + 16;
+    assert!(longest <= CONTROL_MAX);
+    assert!(REPORT_RUNS_MAX <= u8::MAX as usize);
+};

@@ -1,0 +1,86 @@
+//! The symbol datagram: the one that counts. Its place is in clear, so that a receiver can decrypt it straight to
+//! where it belongs.
+
+use glancecast_fec::Esi;
+
+use super::{Discard, HEADER_BYTES, Header, Kind};
+use crate::ids::{BlockIndex, Sequence, SessionTag};
+use crate::seal::{Cipher, TAG_BYTES};
+
+/// Bytes before the sealed symbol.
+const SYMBOL_HEADER_BYTES: usize = HEADER_BYTES + 4 + 3 + 3;
+
+/// Bytes of a symbol datagram that are not the symbol: 36.
+pub const SYMBOL_OVERHEAD: usize = SYMBOL_HEADER_BYTES + TAG_BYTES;
+
+/// Which symbol of which block a datagram carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SymbolHeader {
+    /// Which session's keys to try.
+    pub tag: SessionTag,
+    /// The datagram's number.
+    pub sequence: Sequence,
+    /// The block.
+    pub block: BlockIndex,
+    /// The symbol.
+    pub esi: Esi,
+    /// Length of the block's encoded bytes, from which K follows: a receiver needs it before the manifest comes.
+    pub encoded_len: u32,
+}
+
+impl SymbolHeader {
+    /// Reads the clear header of a symbol datagram.
+    ///
+    /// # Errors
+    /// [`Discard`] for what is no symbol datagram.
+    pub fn parse(datagram: &[u8]) -> Result<Self, Discard> {
+        let header = Header::parse(datagram)?;
+        if header.kind != Kind::Symbol {
+            return Err(Discard::UnknownKind);
+        }
+        let Some(&[.., b0, b1, b2, b3, e0, e1, e2, l0, l1, l2]) = datagram.first_chunk::<SYMBOL_HEADER_BYTES>() else {
+            return Err(Discard::TooShort);
+        };
+        Ok(Self {
+            tag: header.tag,
+            sequence: header.sequence,
+            block: BlockIndex(u32::from_be_bytes([b0, b1, b2, b3])),
+            esi: Esi::new(u32::from_be_bytes([0, e0, e1, e2])).expect("three bytes are 24 bits"),
+            encoded_len: u32::from_be_bytes([0, l0, l1, l2]),
+        })
+    }
+
+    /// Writes a whole datagram into `out`: header, the symbol sealed in one pass, tag.
+    ///
+    /// # Panics
+    /// If `out` is not [`SYMBOL_OVERHEAD`] longer than `symbol`.
+    pub fn seal(&self, cipher: &Cipher, symbol: &[u8], out: &mut [u8]) {
+        let header = self.to_bytes();
+        let (clear, sealed) = out.split_at_mut(SYMBOL_HEADER_BYTES);
+        clear.copy_from_slice(&header);
+        cipher.seal(self.sequence, &header, symbol, sealed);
+    }
+
+    /// Opens a datagram's symbol into `place`, which is T bytes long.
+    ///
+    /// # Errors
+    /// [`Discard::Malformed`] for a symbol of another length, [`Discard::Forged`] for one that does not open.
+    pub fn open(&self, cipher: &Cipher, datagram: &[u8], place: &mut [u8]) -> Result<(), Discard> {
+        if datagram.len() != place.len() + SYMBOL_OVERHEAD {
+            return Err(Discard::Malformed);
+        }
+        let (clear, sealed) = datagram.split_at(SYMBOL_HEADER_BYTES);
+        cipher.open(self.sequence, clear, sealed, place).map_err(|_| Discard::Forged)
+    }
+
+    fn to_bytes(self) -> [u8; SYMBOL_HEADER_BYTES] {
+        let mut bytes = [0; SYMBOL_HEADER_BYTES];
+        bytes[..2].copy_from_slice(&[super::VERSION, Kind::Symbol as u8]);
+        bytes[2..5].copy_from_slice(&self.tag.0);
+        bytes[5..10].copy_from_slice(&self.sequence.value().to_be_bytes()[3..]);
+        bytes[10..14].copy_from_slice(&self.block.0.to_be_bytes());
+        bytes[14..17].copy_from_slice(&self.esi.value().to_be_bytes()[1..]);
+        bytes[17..20].copy_from_slice(&self.encoded_len.to_be_bytes()[1..]);
+        bytes
+    }
+}
