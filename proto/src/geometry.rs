@@ -5,7 +5,7 @@ use glancecast_fec::BlockShape;
 
 use crate::ids::BlockIndex;
 use crate::limits::{
-    BLOCK_LOG2_DEFAULT, BLOCK_LOG2_MAX, BLOCK_LOG2_MIN, BLOCKS_MAX, CONTROL_MAX, DATAGRAM_MAX, MTU_MAX, MTU_MIN,
+    BLOCK_LOG2_DEFAULT, BLOCK_LOG2_MAX, BLOCK_LOG2_MIN, BLOCKS_MAX, CONTROL_MAX, CONTROL_SMALL, DATAGRAM_MAX, MTU_MAX, MTU_MIN,
     OBJECT_BYTES_MAX, SOURCE_SYMBOLS_MAX,
 };
 use crate::wire::SYMBOL_OVERHEAD;
@@ -31,7 +31,7 @@ impl Geometry {
         if !(BLOCK_LOG2_MIN..=BLOCK_LOG2_MAX).contains(&block_log2) {
             return Err(GeometryError::Block { log2: block_log2 });
         }
-        let smallest = CONTROL_MAX - SYMBOL_OVERHEAD;
+        let smallest = CONTROL_SMALL - SYMBOL_OVERHEAD;
         if usize::from(symbol_size) < smallest / 8 * 8 || usize::from(symbol_size) + SYMBOL_OVERHEAD > DATAGRAM_MAX {
             return Err(GeometryError::Symbol { bytes: symbol_size });
         }
@@ -87,6 +87,11 @@ impl Geometry {
     /// Length of a symbol's datagram in bytes (the UDP payload).
     pub const fn datagram_bytes(self) -> usize {
         self.symbol_size as usize + SYMBOL_OVERHEAD
+    }
+
+    /// Longest control datagram of a session with this geometry, in bytes.
+    pub const fn control_bytes(self) -> usize {
+        if self.datagram_bytes() < CONTROL_MAX { self.datagram_bytes() } else { CONTROL_MAX }
     }
 
     /// Number of blocks; 0 for an empty object.

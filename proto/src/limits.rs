@@ -31,8 +31,10 @@ pub const MTU_MIN: u16 = 576;
 pub const MTU_MAX: u16 = 9000;
 /// Largest UDP payload at [`MTU_MAX`]; datagrams above it are dropped unread.
 pub const DATAGRAM_MAX: usize = MTU_MAX as usize - 28;
-/// Largest control datagram: it fits an IPv6 datagram at [`MTU_MIN`], so that one form serves every path.
-pub const CONTROL_MAX: usize = MTU_MIN as usize - 48;
+/// Largest control datagram, as far as the session's own datagrams are not shorter: what fits an MTU of 1500.
+pub const CONTROL_MAX: usize = 1_472;
+/// What fits every path: an IPv6 datagram at [`MTU_MIN`]. Announcements, hellos and acks stay below it.
+pub const CONTROL_SMALL: usize = MTU_MIN as usize - 48;
 
 /// Hosts that a sender keeps track of. Those after it are not answered and named in no table.
 pub const HOSTS_MAX: usize = 10_000;
@@ -46,16 +48,22 @@ pub const REASON_MAX: usize = 200;
 /// Bytes of a software version's text.
 pub const SOFTWARE_MAX: usize = 32;
 
-/// Manifest entries in one datagram.
-pub const MANIFEST_ENTRIES_MAX: usize = (CONTROL_MAX - MANIFEST_OVERHEAD) / MANIFEST_ENTRY_BYTES;
-/// Encoding, encoded length, hash.
-pub const MANIFEST_ENTRY_BYTES: usize = 1 + 3 + 32;
-const MANIFEST_OVERHEAD: usize = 10 + 4 + 2 + 16;
-
-/// Runs of equal deficit in one report; what does not fit comes with the next one.
-pub const REPORT_RUNS_MAX: usize = 48;
+/// Manifest entries in one datagram of the largest size.
+pub const MANIFEST_ENTRIES_MAX: usize = manifest_entries_in(CONTROL_MAX);
+/// Runs of equal deficit in one report of the largest size; what does not fit comes with the next one.
+pub const REPORT_RUNS_MAX: usize = report_runs_in(CONTROL_MAX);
 /// Runs of unknown manifest entries in one report, likewise.
 pub const REPORT_GAPS_MAX: usize = 4;
+
+/// Manifest entries that a datagram of so many bytes holds: each encoding, encoded length, hash.
+pub const fn manifest_entries_in(datagram: usize) -> usize {
+    (datagram - (10 + 4 + 2 + 16)) / (1 + 3 + 32)
+}
+
+/// Deficit runs that a report of so many bytes holds, besides all its gaps.
+pub const fn report_runs_in(datagram: usize) -> usize {
+    (datagram - (18 + 4 + 5 + 4 + 4 + 32 + 1 + 1 + 6 * REPORT_GAPS_MAX + 16)) / 8
+}
 
 /// Reports that all hosts together send in a second. The poll's window is as long as this needs.
 pub const REPORTS_PER_SECOND_MAX: u32 = 2_000;
@@ -79,6 +87,8 @@ const _: () = {
     assert!(SOURCE_SYMBOLS_MAX <= glancecast_fec::K_MAX);
     assert!((1 << BLOCK_LOG2_DEFAULT) / (MTU_MIN as u32 - 100) < SOURCE_SYMBOLS_MAX, "1 MiB travels at any MTU");
     assert!(1 << BLOCK_LOG2_MAX < 1 << 24, "an encoded length fits 24 bits");
-    assert!(MANIFEST_ENTRIES_MAX >= 8, "a run and what repeats the one before it");
+    assert!(CONTROL_SMALL <= CONTROL_MAX && CONTROL_MAX <= DATAGRAM_MAX);
+    assert!(manifest_entries_in(CONTROL_SMALL) >= 8, "a run and what repeats the one before it");
+    assert!(REPORT_RUNS_MAX <= u8::MAX as usize, "a count in one byte");
     assert!(2 * SOURCE_SYMBOLS_MAX <= u16::MAX as u32, "a deficit fits 16 bits");
 };

@@ -7,7 +7,7 @@ use super::bytes::{Reader, Writer};
 use super::{Discard, HEADER_BYTES, Header, Kind, open_body, seal_datagram};
 use crate::geometry::Geometry;
 use crate::ids::{ObjectName, Sequence, SessionId};
-use crate::limits::{CONTROL_MAX, OBJECT_NAME_MAX};
+use crate::limits::{CONTROL_MAX, CONTROL_SMALL, OBJECT_NAME_MAX};
 use crate::seal::{Cipher, GroupKey};
 use crate::time::WallClock;
 
@@ -148,5 +148,5 @@ const SCHEME_GROUP_KEY: u8 = 0;
 
 const _: () = {
     let longest = CLEAR_BYTES + 8 + 8 + 1 + 2 + 17 + 2 + 4 + 4 + (1 + OBJECT_NAME_MAX) + (1 + IMAGE_ID_BYTES) + 1 + 16;
-    assert!(longest <= CONTROL_MAX);
+    assert!(longest <= CONTROL_SMALL);
 };

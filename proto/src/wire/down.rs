@@ -97,8 +97,8 @@ pub enum End {
 pub struct Ack {
     /// Whom it answers.
     pub receiver: ReceiverId,
-    /// The number of the datagram that it answers.
-    pub answers: Sequence,
+    /// What it answers: hello, done or failed.
+    pub kind: Kind,
     /// The host's slot in the window of a poll.
     pub slot: u32,
 }
@@ -170,7 +170,7 @@ impl Down {
             }
             Self::Ack(ack) => {
                 out.bytes(&ack.receiver.0);
-                out.uint(ack.answers.value(), 5);
+                out.u8(ack.kind as u8);
                 out.u32(ack.slot);
             }
         }
@@ -242,7 +242,7 @@ fn parse_end(body: &mut Reader<'_>) -> Result<End, Discard> {
 fn parse_ack(body: &mut Reader<'_>) -> Result<Ack, Discard> {
     Ok(Ack {
         receiver: ReceiverId(body.array()?),
-        answers: Sequence::new(body.u40()?).expect("five bytes are 40 bits"),
+        kind: Kind::from_byte(body.u8()?).ok_or(Discard::Malformed)?,
         slot: body.u32()?,
     })
 }

@@ -4,7 +4,7 @@ use super::Discard;
 use super::bytes::{Reader, Writer};
 use crate::geometry::Geometry;
 use crate::ids::{BlockIndex, Sequence};
-use crate::limits::{CONTROL_MAX, REPORT_GAPS_MAX, REPORT_RUNS_MAX};
+use crate::limits::{REPORT_GAPS_MAX, REPORT_RUNS_MAX};
 
 /// What a host holds and lacks. It is exhaustive for the blocks below `covered`: those in no run are held or being
 /// rebuilt.
@@ -36,6 +36,13 @@ pub struct DeficitRun {
     pub blocks: u16,
     /// Symbols that each lacks, at least one.
     pub symbols: u16,
+}
+
+impl DeficitRun {
+    /// Whether a block with this deficit can be counted to the run.
+    pub(crate) fn continues_with(&self, block: BlockIndex, symbols: u16) -> bool {
+        self.symbols == symbols && self.blocks < u16::MAX && self.first.0 + u32::from(self.blocks) == block.0
+    }
 }
 
 /// Consecutive blocks whose manifest entries a host does not have.
@@ -133,9 +140,3 @@ fn run_fits(first: BlockIndex, blocks: u16, end: u32) -> bool {
 fn bounded(count: u8, max: usize) -> Result<u8, Discard> {
     if usize::from(count) <= max { Ok(count) } else { Err(Discard::Malformed) }
 }
-
-const _: () = {
-    let longest = 18 + 4 + 5 + 4 + 4 + 32 + 1 + 8 * REPORT_RUNS_MAX + 1 + 6 * REPORT_GAPS_MAX + 16;
-    assert!(longest <= CONTROL_MAX);
-    assert!(REPORT_RUNS_MAX <= u8::MAX as usize);
-};

@@ -1,0 +1,235 @@
+//! Symbols on their way to being a block: which are there, and where each further one goes.
+//!
+//! A buffer holds K source symbols at their places, then repair symbols in the order they came. Its bytes are the
+//! shell's; here is what they mean.
+
+use glancecast_fec::{BlockShape, Esi, SymbolSet};
+
+use crate::limits::{REPAIR_SURPLUS_MAX, SOURCE_SYMBOLS_MAX};
+use crate::wire::Discard;
+
+/// One of the session's buffers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct BufferId(pub u16);
+
+/// Where a symbol goes: so many symbols into that buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The buffer.
+    pub buffer: BufferId,
+    /// Position in symbols; the offset in bytes is this times T.
+    pub symbol: u32,
+}
+
+/// Symbols that a buffer of a block of K source symbols has room for: all of them, as many repair symbols again for
+/// a host that lost every source symbol, and the surplus for an undecodable set.
+pub const fn buffer_symbols(source_symbols: u32) -> u32 {
+    2 * source_symbols + REPAIR_SURPLUS_MAX
+}
+
+/// What of a block has come.
+#[derive(Debug)]
+pub struct Collected {
+    shape: BlockShape,
+    encoded_len: u32,
+    held: SymbolSet,
+    repair: Vec<Esi>,
+    /// Sets that could not be decoded so far: one more symbol each before the next try.
+    failures: u32,
+}
+
+impl Collected {
+    /// An empty one, with room for every block: nothing is allocated later.
+    pub(super) fn new(shape: BlockShape) -> Self {
+        Self {
+            shape,
+            encoded_len: 0,
+            held: SymbolSet::empty(SOURCE_SYMBOLS_MAX),
+            repair: Vec::with_capacity(buffer_symbols(shape.source_symbols()) as usize),
+            failures: 0,
+        }
+    }
+
+    pub(super) fn begin(&mut self, shape: BlockShape, encoded_len: u32) {
+        self.shape = shape;
+        self.encoded_len = encoded_len;
+        self.held.reset(shape.source_symbols());
+        self.repair.clear();
+        self.failures = 0;
+    }
+
+    /// K and T.
+    pub fn shape(&self) -> BlockShape {
+        self.shape
+    }
+
+    /// Bytes of the block as it travels; the rest of its last symbol is padding.
+    pub fn encoded_len(&self) -> u32 {
+        self.encoded_len
+    }
+
+    /// The source symbols that are there.
+    pub fn held(&self) -> &SymbolSet {
+        &self.held
+    }
+
+    /// The repair symbols that are there: the first stands at position K.
+    pub fn repair(&self) -> &[Esi] {
+        &self.repair
+    }
+
+    /// Position for a symbol that is not there yet.
+    pub(super) fn place_for(&self, esi: Esi) -> Result<u32, Discard> {
+        let k = self.shape.source_symbols();
+        if esi.value() < k {
+            return if self.held.contains(esi.value()) { Err(Discard::Duplicate) } else { Ok(esi.value()) };
+        }
+        if self.repair.contains(&esi) {
+            return Err(Discard::Duplicate);
+        }
+        let position = k + self.repair.len() as u32;
+        if position < buffer_symbols(k) { Ok(position) } else { Err(Discard::Surplus) }
+    }
+
+    /// A symbol was written to its place. True once there are enough to try.
+    pub(super) fn insert(&mut self, esi: Esi) -> bool {
+        if esi.value() < self.shape.source_symbols() {
+            self.held.insert(esi.value());
+        } else {
+            self.repair.push(esi);
+        }
+        self.is_enough()
+    }
+
+    pub(super) fn note_failure(&mut self) {
+        self.failures += 1;
+    }
+
+    /// All source symbols, or as many symbols as last time were not enough and one more.
+    pub(super) fn is_enough(&self) -> bool {
+        self.held.is_full() || self.count() >= self.shape.source_symbols() + self.failures
+    }
+
+    /// Symbols to ask for: one more than is likely to be enough, as that saves a round-trip in one of 256 blocks.
+    pub(super) fn deficit(&self) -> u16 {
+        let wanted = self.shape.source_symbols() + self.failures + 1;
+        (wanted.saturating_sub(self.count())).max(1) as u16
+    }
+
+    fn count(&self) -> u32 {
+        self.held.count() + self.repair.len() as u32
+    }
+}
+
+/// All buffers of a session, free or in use. Their number is the bound on its memory.
+pub(super) struct Buffers {
+    /// `None` while the block is being rebuilt, or while nothing is in the buffer.
+    used: Vec<Option<Box<Collected>>>,
+    idle: Vec<(BufferId, Box<Collected>)>,
+}
+
+impl Buffers {
+    pub(super) fn new(count: u16, largest: BlockShape) -> Self {
+        Self {
+            used: (0..count).map(|_| None).collect(),
+            idle: (0..count).rev().map(|id| (BufferId(id), Box::new(Collected::new(largest)))).collect(),
+        }
+    }
+
+    pub(super) fn none() -> Self {
+        Self { used: Vec::new(), idle: Vec::new() }
+    }
+
+    pub(super) fn free(&self) -> u32 {
+        self.idle.len() as u32
+    }
+
+    /// The buffer that [`Buffers::take`] would give.
+    pub(super) fn next(&self) -> Option<BufferId> {
+        self.idle.last().map(|&(id, _)| id)
+    }
+
+    pub(super) fn take(&mut self, shape: BlockShape, encoded_len: u32) -> Option<BufferId> {
+        let (id, mut collected) = self.idle.pop()?;
+        collected.begin(shape, encoded_len);
+        self.used[usize::from(id.0)] = Some(collected);
+        Some(id)
+    }
+
+    pub(super) fn get(&self, id: BufferId) -> &Collected {
+        self.used[usize::from(id.0)].as_deref().expect("a collecting block has its buffer")
+    }
+
+    pub(super) fn get_mut(&mut self, id: BufferId) -> &mut Collected {
+        self.used[usize::from(id.0)].as_deref_mut().expect("a collecting block has its buffer")
+    }
+
+    /// Hands the record of a buffer out with the work on it.
+    pub(super) fn lend(&mut self, id: BufferId) -> Box<Collected> {
+        self.used[usize::from(id.0)].take().expect("lent once")
+    }
+
+    /// Takes it back for further symbols.
+    pub(super) fn give_back(&mut self, id: BufferId, collected: Box<Collected>) {
+        let place = &mut self.used[usize::from(id.0)];
+        assert!(place.is_none(), "given back once");
+        *place = Some(collected);
+    }
+
+    /// Takes it back for another block.
+    pub(super) fn release(&mut self, id: BufferId, collected: Box<Collected>) {
+        assert!(self.used[usize::from(id.0)].is_none(), "released once");
+        self.idle.push((id, collected));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_symbol_has_one_place_and_is_taken_once() {
+        let mut block = collecting(10);
+        assert_eq!(block.place_for(esi(3)), Ok(3));
+        block.insert(esi(3));
+        assert_eq!(block.place_for(esi(3)), Err(Discard::Duplicate));
+        assert_eq!(block.place_for(esi(77)), Ok(10));
+        block.insert(esi(77));
+        assert_eq!(block.place_for(esi(77)), Err(Discard::Duplicate));
+        assert_eq!(block.place_for(esi(11)), Ok(11));
+    }
+
+    #[test]
+    fn a_buffer_never_takes_more_than_it_holds() {
+        let mut block = collecting(10);
+        (100..).map(esi).take(18).for_each(|esi| {
+            block.place_for(esi).expect("room");
+            block.insert(esi);
+        });
+        assert_eq!(block.place_for(esi(1_000)), Err(Discard::Surplus));
+        assert_eq!(block.place_for(esi(0)), Ok(0), "a source symbol always has its place");
+    }
+
+    #[test]
+    fn a_failed_decode_asks_for_one_more() {
+        let mut block = collecting(10);
+        assert_eq!(block.deficit(), 11);
+        assert!((0..9).map(esi).all(|esi| !block.insert(esi)));
+        assert!(block.insert(esi(10)), "ten symbols");
+        block.note_failure();
+        assert!(!block.is_enough());
+        assert_eq!(block.deficit(), 2);
+        assert!(block.insert(esi(11)));
+    }
+
+    fn collecting(k: u32) -> Collected {
+        let shape = BlockShape::new(k, 100).expect("in range");
+        let mut block = Collected::new(shape);
+        block.begin(shape, k * 100);
+        block
+    }
+
+    fn esi(value: u32) -> Esi {
+        Esi::new(value).expect("small")
+    }
+}

@@ -1,0 +1,376 @@
+//! What the sender knows of each block: its manifest entry, whether its first pass was sent, how many repair symbols
+//! are asked for, and how many of those are on their way already.
+//!
+//! A report says how many symbols a host lacked when it had seen everything up to sequence `highest`. Symbols sent
+//! later may fill that deficit, so each block remembers its **epoch**: everything sent since `base`. A report from
+//! within the epoch asks only for what the epoch has not sent; one that has seen the whole epoch begins a new one; one
+//! from before it is out of date. So a deficit is served once, however many hosts share it and however slowly their
+//! reports come in.
+
+use std::collections::VecDeque;
+
+use glancecast_fec::Esi;
+
+use crate::geometry::Geometry;
+use crate::ids::{BlockIndex, Sequence};
+use crate::integrity::BlockHash;
+use crate::limits::{CONTROL_SMALL, MANIFEST_REPEATS_MAX, SOURCE_SYMBOLS_MAX, manifest_entries_in};
+use crate::wire::{DeficitRun, Encoding, GapRun, ManifestEntry, ManifestRun};
+
+/// Symbols to be sent of one block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Job {
+    /// All K source symbols.
+    Source {
+        /// Of this block.
+        block: BlockIndex,
+    },
+    /// Repair symbols that were not sent before.
+    Repair {
+        /// Of this block.
+        block: BlockIndex,
+        /// The first of them.
+        first: Esi,
+        /// How many, one to [`SOURCE_SYMBOLS_MAX`].
+        count: u32,
+    },
+}
+
+impl Job {
+    /// The block that the job is about.
+    pub fn block(self) -> BlockIndex {
+        match self {
+            Self::Source { block } | Self::Repair { block, .. } => block,
+        }
+    }
+}
+
+/// All blocks of the object, as far as they were read.
+pub(super) struct Blocks {
+    geometry: Geometry,
+    states: Vec<BlockState>,
+    /// Blocks below this one have had their first pass.
+    sent: u32,
+    /// Entries below this block were sent once.
+    manifest_sent: u32,
+    /// Read, and waiting for their first pass. As long as the shell's own queue of read blocks.
+    ready: VecDeque<BlockIndex>,
+    /// Blocks with a demand, each once.
+    demanded: VecDeque<BlockIndex>,
+    /// Manifest runs that a host lacks.
+    repeats: VecDeque<GapRun>,
+    /// Jobs handed out and not yet sent.
+    outstanding: u32,
+}
+
+struct BlockState {
+    entry: ManifestEntry,
+    /// First sequence after which the current epoch's symbols were sent.
+    base: Sequence,
+    /// Sequence of the last symbol sent; meaningless while `busy`.
+    last: Sequence,
+    /// When the entry was last repeated.
+    manifest_last: Sequence,
+    next_esi: u32,
+    /// Symbols handed out in this epoch.
+    in_epoch: u32,
+    /// Symbols still to be handed out.
+    demand: u32,
+    /// The first pass was sent.
+    passed: bool,
+    /// A job of this block is handed out.
+    busy: bool,
+}
+
+impl Blocks {
+    pub(super) fn new(geometry: Geometry) -> Self {
+        Self {
+            geometry,
+            states: Vec::new(),
+            sent: 0,
+            manifest_sent: 0,
+            ready: VecDeque::new(),
+            demanded: VecDeque::new(),
+            repeats: VecDeque::new(),
+            outstanding: 0,
+        }
+    }
+
+    /// Takes the next block's entry, in the order of the object.
+    pub(super) fn push(&mut self, entry: ManifestEntry) -> BlockIndex {
+        assert!(!self.all_read(), "more blocks than the object has");
+        let block = BlockIndex(self.states.len() as u32);
+        let zero = entry.encoding == Encoding::Zero;
+        self.states.push(BlockState {
+            entry,
+            base: Sequence::default(),
+            last: Sequence::default(),
+            manifest_last: Sequence::default(),
+            next_esi: 0,
+            in_epoch: 0,
+            demand: 0,
+            passed: zero,
+            busy: false,
+        });
+        if zero {
+            self.advance_sent();
+        } else {
+            self.ready.push_back(block);
+        }
+        block
+    }
+
+    pub(super) fn all_read(&self) -> bool {
+        self.states.len() == self.geometry.blocks() as usize
+    }
+
+    /// Blocks whose first pass was sent, counted from the start of the object without a gap.
+    pub(super) fn sent(&self) -> u32 {
+        self.sent
+    }
+
+    pub(super) fn manifest_sent(&self) -> u32 {
+        self.manifest_sent
+    }
+
+    pub(super) fn all_sent(&self) -> bool {
+        self.sent == self.geometry.blocks() && self.manifest_sent == self.geometry.blocks()
+    }
+
+    /// Nothing is asked for and nothing is being made.
+    pub(super) fn is_idle(&self) -> bool {
+        self.ready.is_empty() && self.demanded.is_empty() && self.repeats.is_empty() && self.outstanding == 0
+    }
+
+    pub(super) fn hashes(&self) -> Vec<BlockHash> {
+        self.states.iter().map(|state| state.entry.hash).collect()
+    }
+
+    pub(super) fn entry(&self, block: BlockIndex) -> Option<&ManifestEntry> {
+        self.states.get(block.index()).map(|state| &state.entry)
+    }
+
+    /// The next first pass.
+    pub(super) fn next_source(&mut self) -> Option<Job> {
+        let block = self.ready.pop_front()?;
+        let source_symbols = self.source_symbols(block);
+        let state = &mut self.states[block.index()];
+        state.busy = true;
+        state.next_esi = source_symbols;
+        self.outstanding += 1;
+        Some(Job::Source { block })
+    }
+
+    /// The next repair. A host that holds nothing of a block is served its source symbols again: they cost no
+    /// encoding, and no decoding there.
+    pub(super) fn next_repair(&mut self) -> Option<Job> {
+        let at = self.demanded.iter().position(|block| !self.states[block.index()].busy)?;
+        let block = self.demanded.remove(at).expect("position is in range");
+        let source_symbols = self.source_symbols(block);
+        let state = &mut self.states[block.index()];
+        let count = state.demand.min(SOURCE_SYMBOLS_MAX);
+        state.demand = 0;
+        state.busy = true;
+        self.outstanding += 1;
+        if count >= source_symbols {
+            state.in_epoch += source_symbols;
+            return Some(Job::Source { block });
+        }
+        state.in_epoch += count;
+        let first = Esi::new(state.next_esi)
+            .filter(|first| first.plus(count).is_some())
+            .or_else(|| Esi::new(source_symbols)) // all 2^24 ids were used: begin again
+            .expect("K is far below 2^24");
+        state.next_esi = first.value() + count;
+        Some(Job::Repair { block, first, count })
+    }
+
+    /// A job's symbols have all left; `last` was the last one's number.
+    pub(super) fn finish(&mut self, job: Job, last: Sequence) {
+        let state = &mut self.states[job.block().index()];
+        assert!(state.busy, "{job:?} was not handed out");
+        state.busy = false;
+        state.last = last;
+        self.outstanding -= 1;
+        if !state.passed {
+            state.passed = true;
+            state.base = last;
+            self.advance_sent();
+        }
+    }
+
+    /// Takes a host's deficit into account; see the top of the file.
+    pub(super) fn demand(&mut self, run: DeficitRun, highest: Sequence) {
+        for block in run.first.0..run.first.0 + u32::from(run.blocks) {
+            let Some(state) = self.states.get_mut(block as usize) else { return };
+            if !state.passed || state.entry.encoding == Encoding::Zero {
+                continue;
+            }
+            if !state.busy && highest >= state.last {
+                state.base = state.last;
+                state.in_epoch = 0;
+            } else if highest < state.base {
+                continue;
+            }
+            let lacking = u32::from(run.symbols).saturating_sub(state.in_epoch);
+            if lacking > state.demand {
+                if state.demand == 0 {
+                    self.demanded.push_back(BlockIndex(block));
+                }
+                state.demand = lacking;
+            }
+        }
+    }
+
+    /// Queues manifest entries that a host lacks, unless they were repeated after what it has seen.
+    pub(super) fn demand_manifest(&mut self, gap: GapRun, highest: Sequence) {
+        let mut first = gap.first.0;
+        let end = (gap.first.0 + u32::from(gap.blocks)).min(self.manifest_sent);
+        while first < end {
+            let blocks = (end - first).min(self.entries_per_datagram());
+            let run = GapRun { first: BlockIndex(first), blocks: blocks as u16 };
+            let fresh = self.states[first as usize].manifest_last > highest;
+            if !fresh && !self.repeats.contains(&run) && self.repeats.len() < MANIFEST_REPEATS_MAX {
+                self.repeats.push_back(run);
+            }
+            first += blocks;
+        }
+    }
+
+    /// The next manifest datagram to send: new entries once there are a few (or no more to come), each run beginning
+    /// with what the one before it ended with; else what a host lacks.
+    pub(super) fn next_manifest(&mut self, sequence: Sequence) -> Option<ManifestRun> {
+        let read = self.states.len() as u32;
+        let fresh = read - self.manifest_sent;
+        if fresh >= MANIFEST_BATCH || (fresh > 0 && self.all_read()) {
+            let first = self.manifest_sent.saturating_sub(MANIFEST_BATCH);
+            let end = read.min(first + self.entries_per_datagram());
+            self.manifest_sent = end;
+            return Some(self.run(first, end, sequence));
+        }
+        let run = self.repeats.pop_front()?;
+        Some(self.run(run.first.0, run.first.0 + u32::from(run.blocks), sequence))
+    }
+
+    fn run(&mut self, first: u32, end: u32, sequence: Sequence) -> ManifestRun {
+        let states = &mut self.states[first as usize..end as usize];
+        states.iter_mut().for_each(|state| state.manifest_last = sequence);
+        ManifestRun { first: BlockIndex(first), entries: states.iter().map(|state| state.entry).collect() }
+    }
+
+    fn advance_sent(&mut self) {
+        while self.states.get(self.sent as usize).is_some_and(|state| state.passed) {
+            self.sent += 1;
+        }
+    }
+
+    fn entries_per_datagram(&self) -> u32 {
+        manifest_entries_in(self.geometry.control_bytes()) as u32
+    }
+
+    fn source_symbols(&self, block: BlockIndex) -> u32 {
+        let encoded_len = self.states[block.index()].entry.encoded_len(self.geometry, block);
+        self.geometry.shape(encoded_len).source_symbols()
+    }
+}
+
+/// Entries that wait for company before they travel, and that are repeated in the datagram after: each entry is sent
+/// twice, in two datagrams, for some 0.007 % of the object.
+const MANIFEST_BATCH: u32 = 4;
+
+const _: () = assert!(2 * MANIFEST_BATCH as usize <= manifest_entries_in(CONTROL_SMALL));
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const K: u32 = 733; // 1 MiB in symbols of 1432 bytes
+
+    #[test]
+    fn two_hosts_with_the_same_deficit_are_served_once() {
+        let mut blocks = passed_up_to(100);
+        blocks.demand(deficit(0, 5), at(100));
+        assert_eq!(take_repair(&mut blocks), Some((K, 5)));
+        blocks.demand(deficit(0, 5), at(100));
+        assert_eq!(take_repair(&mut blocks), None, "the other host's five are the same five");
+    }
+
+    #[test]
+    fn a_larger_deficit_of_the_same_time_adds_only_the_difference() {
+        let mut blocks = passed_up_to(100);
+        blocks.demand(deficit(0, 5), at(100));
+        let job = blocks.next_repair().expect("five");
+        blocks.demand(deficit(0, 8), at(100));
+        assert_eq!(blocks.next_repair(), None, "one job of a block at a time");
+        blocks.finish(job, at(105));
+        assert_eq!(take_repair(&mut blocks), Some((K + 5, 3)));
+    }
+
+    #[test]
+    fn what_is_lacking_after_the_repair_was_seen_is_served_with_fresh_symbols() {
+        let mut blocks = passed_up_to(100);
+        blocks.demand(deficit(0, 5), at(100));
+        let job = blocks.next_repair().expect("five");
+        blocks.finish(job, at(105));
+        blocks.demand(deficit(0, 2), at(105));
+        assert_eq!(take_repair(&mut blocks), Some((K + 5, 2)));
+    }
+
+    #[test]
+    fn a_report_from_before_the_first_pass_ended_is_out_of_date() {
+        let mut blocks = passed_up_to(100);
+        blocks.demand(deficit(0, 300), at(99));
+        assert_eq!(blocks.next_repair(), None);
+    }
+
+    #[test]
+    fn a_host_that_holds_nothing_gets_the_source_symbols_again() {
+        let mut blocks = passed_up_to(100);
+        blocks.demand(deficit(0, K as u16 + 1), at(100));
+        assert_eq!(blocks.next_repair(), Some(Job::Source { block: BlockIndex(0) }));
+    }
+
+    #[test]
+    fn manifest_entries_travel_twice_in_different_datagrams() {
+        let geometry = Geometry::for_path(20 << 20, 1500, 20).expect("in range");
+        let mut blocks = Blocks::new(geometry);
+        let mut times = vec![0; 20];
+        for _ in 0..20 {
+            blocks.push(entry(Encoding::Zero));
+            while let Some(run) = blocks.next_manifest(at(1)) {
+                let first = run.first.index();
+                times[first..first + run.entries.len()].iter_mut().for_each(|times| *times += 1);
+            }
+        }
+        assert!(times[..16].iter().all(|&times| times == 2), "{times:?}");
+        assert_eq!(blocks.manifest_sent(), 20);
+    }
+
+    fn passed_up_to(sequence: u64) -> Blocks {
+        let mut blocks = Blocks::new(Geometry::for_path(2 << 20, 1500, 20).expect("in range"));
+        blocks.push(entry(Encoding::Stored));
+        let job = blocks.next_source().expect("read");
+        blocks.finish(job, at(sequence));
+        assert_eq!(blocks.sent(), 1);
+        blocks
+    }
+
+    fn take_repair(blocks: &mut Blocks) -> Option<(u32, u32)> {
+        blocks.next_repair().map(|job| match job {
+            Job::Repair { first, count, .. } => (first.value(), count),
+            Job::Source { .. } => panic!("source symbols again"),
+        })
+    }
+
+    fn entry(encoding: Encoding) -> ManifestEntry {
+        ManifestEntry { encoding, hash: BlockHash([0; 32]) }
+    }
+
+    fn deficit(block: u32, symbols: u16) -> DeficitRun {
+        DeficitRun { first: BlockIndex(block), blocks: 1, symbols }
+    }
+
+    fn at(sequence: u64) -> Sequence {
+        Sequence::new(sequence).expect("small")
+    }
+}

@@ -1,0 +1,346 @@
+//! The hosts of a push: who was heard, who is done, who is missing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crate::ids::{HostName, ReceiverId, Sequence};
+use crate::limits::HOSTS_MAX;
+use crate::seal::Cipher;
+use crate::time::Moment;
+use crate::wire::{Discard, Done, Failed, Hello, Totals};
+
+/// Who must hold the object for the push to be complete.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Expected {
+    /// These hosts.
+    Named(BTreeSet<HostName>),
+    /// So many hosts, whoever they are.
+    Count(u32),
+    /// Every host that answers, and at least one.
+    Anyone,
+}
+
+/// What became of one host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostRow {
+    /// Its name.
+    pub name: HostName,
+    /// What became of it.
+    pub state: HostState,
+    /// Why, where it is not done.
+    pub reason: Option<String>,
+    /// From the start of the push to its last word, or to being done.
+    pub time: Option<Duration>,
+    /// Blocks that it holds, of the whole object.
+    pub blocks_held: u32,
+    /// Its counters.
+    pub totals: Totals,
+}
+
+/// What became of a host, in the words of the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HostState {
+    /// It takes part.
+    Receiving,
+    /// It is at work on another push and will take part.
+    Busy,
+    /// It holds a proven, published copy.
+    Done,
+    /// It held the same bytes already.
+    Existing,
+    /// It gave up.
+    Failed,
+    /// It took part and has not been heard for a while.
+    Silent,
+    /// It was expected and never heard.
+    NeverAnswered,
+    /// It speaks another version of the protocol.
+    OtherVersion,
+}
+
+impl HostState {
+    /// Whether the host holds a proven copy.
+    pub fn is_done(self) -> bool {
+        matches!(self, Self::Done | Self::Existing)
+    }
+
+    /// Whether nothing more will come of this host, as far as one can know.
+    pub fn is_settled(self) -> bool {
+        matches!(self, Self::Done | Self::Existing | Self::Failed | Self::OtherVersion)
+    }
+
+    /// The word in tables and JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Receiving => "incomplete",
+            Self::Busy => "busy",
+            Self::Done => "done",
+            Self::Existing => "existing",
+            Self::Failed => "failed",
+            Self::Silent => "silent",
+            Self::NeverAnswered => "never_answered",
+            Self::OtherVersion => "other_version",
+        }
+    }
+}
+
+/// One start of one receiver.
+pub(super) struct Host {
+    pub(super) name: HostName,
+    pub(super) cipher: Cipher,
+    pub(super) state: HostState,
+    pub(super) reason: Option<String>,
+    pub(super) slot: u32,
+    pub(super) blocks_held: u32,
+    pub(super) totals: Totals,
+    last_sequence: Sequence,
+    heard: Moment,
+    /// A later start of the same name has taken its place.
+    superseded: bool,
+}
+
+/// All hosts that were heard, and those that are expected.
+pub(super) struct Hosts {
+    expected: Expected,
+    by_id: BTreeMap<ReceiverId, Host>,
+    other_versions: BTreeMap<HostName, String>,
+    last_joined: Option<Moment>,
+}
+
+impl Hosts {
+    pub(super) fn new(expected: Expected) -> Self {
+        Self { expected, by_id: BTreeMap::new(), other_versions: BTreeMap::new(), last_joined: None }
+    }
+
+    pub(super) fn get(&mut self, id: ReceiverId) -> Option<&mut Host> {
+        self.by_id.get_mut(&id)
+    }
+
+    pub(super) fn expected_count(&self) -> u32 {
+        match &self.expected {
+            Expected::Named(names) => names.len() as u32,
+            Expected::Count(count) => *count,
+            Expected::Anyone => 0,
+        }
+    }
+
+    /// Hosts that may answer a poll: the larger of those expected and those known.
+    pub(super) fn answering(&self) -> u32 {
+        (self.by_id.len() as u32).max(self.expected_count()).max(1)
+    }
+
+    /// A host's hello under a key that opened it. True if it is a new one.
+    ///
+    /// A second start of a name takes the place of the first; should the first be heard again, both are alive, and
+    /// both are named.
+    pub(super) fn join(
+        &mut self,
+        now: Moment,
+        id: ReceiverId,
+        cipher: impl FnOnce() -> Cipher,
+        hello: &Hello,
+    ) -> Result<bool, Discard> {
+        let state = if hello.busy { HostState::Busy } else { HostState::Receiving };
+        if let Some(host) = self.by_id.get_mut(&id) {
+            if !host.state.is_settled() {
+                host.state = state;
+            }
+            return Ok(false);
+        }
+        if self.by_id.len() >= HOSTS_MAX {
+            return Err(Discard::UnknownHost);
+        }
+        for other in self.by_id.values_mut().filter(|other| other.name == hello.name) {
+            other.superseded = true;
+        }
+        self.other_versions.remove(&hello.name);
+        self.last_joined = Some(now);
+        let host = Host {
+            name: hello.name.clone(),
+            cipher: cipher(),
+            state,
+            reason: None,
+            slot: self.by_id.len() as u32,
+            blocks_held: 0,
+            totals: Totals::default(),
+            last_sequence: Sequence::default(),
+            heard: now,
+            superseded: false,
+        };
+        self.by_id.insert(id, host);
+        Ok(true)
+    }
+
+    /// Notes that a host spoke; refuses what is not newer than its last word.
+    pub(super) fn heard(&mut self, now: Moment, id: ReceiverId, sequence: Sequence) -> Result<(), Discard> {
+        let host = self.by_id.get_mut(&id).ok_or(Discard::UnknownHost)?;
+        if sequence <= host.last_sequence {
+            return Err(Discard::Replayed);
+        }
+        host.last_sequence = sequence;
+        if !host.state.is_settled() {
+            host.heard = now;
+            if host.state == HostState::Silent {
+                host.state = HostState::Receiving;
+            }
+        }
+        if host.superseded {
+            host.superseded = false;
+            let name = host.name.clone();
+            self.name_clash(&name);
+        }
+        Ok(())
+    }
+
+    pub(super) fn done(&mut self, now: Moment, id: ReceiverId, done: &Done, blocks: u32) {
+        if let Some(host) = self.by_id.get_mut(&id).filter(|host| !host.state.is_settled()) {
+            host.state = if done.existing { HostState::Existing } else { HostState::Done };
+            host.reason = None;
+            host.heard = now;
+            host.blocks_held = blocks;
+            host.totals = done.totals;
+        }
+    }
+
+    pub(super) fn failed(&mut self, now: Moment, id: ReceiverId, failed: &Failed) {
+        if let Some(host) = self.by_id.get_mut(&id).filter(|host| !host.state.is_settled()) {
+            host.state = HostState::Failed;
+            host.reason = Some(failed.reason.clone());
+            host.heard = now;
+            host.totals = failed.totals;
+        }
+    }
+
+    pub(super) fn speaks_other_version(&mut self, name: HostName, what: String) {
+        if self.other_versions.len() < HOSTS_MAX && !self.by_id.values().any(|host| host.name == name) {
+            self.other_versions.insert(name, what);
+        }
+    }
+
+    /// Marks hosts that were not heard for [`SILENT_AFTER`]; gives their names.
+    pub(super) fn mark_silent(&mut self, now: Moment) -> Vec<HostName> {
+        let silent = self.by_id.values_mut().filter(|host| {
+            matches!(host.state, HostState::Receiving | HostState::Busy)
+                && !host.superseded
+                && now.since(host.heard) >= SILENT_AFTER
+        });
+        silent
+            .map(|host| {
+                host.state = HostState::Silent;
+                host.name.clone()
+            })
+            .collect()
+    }
+
+    /// Whether all that the push waits for has come to its end. With nobody expected, it waits a moment after the
+    /// last host joined, as others may follow, and for a while where nobody answers.
+    pub(super) fn settled(&self, now: Moment, pass_ended: Moment) -> bool {
+        match &self.expected {
+            Expected::Named(names) => names.iter().all(|name| self.settled_name(name)),
+            Expected::Count(count) => {
+                let settled = self.live().filter(|host| host.state.is_settled()).count();
+                settled + self.other_versions.len() >= *count as usize
+            }
+            Expected::Anyone => match self.last_joined {
+                None => now.since(pass_ended) >= NOBODY_AFTER,
+                Some(joined) => {
+                    now.since(joined.max(pass_ended)) >= JOIN_LINGER
+                        && self.live().all(|host| host.state.is_settled() || host.state == HostState::Silent)
+                }
+            },
+        }
+    }
+
+    /// Whether every expected host holds a proven copy.
+    pub(super) fn complete(&self) -> bool {
+        match &self.expected {
+            Expected::Named(names) => names.iter().all(|name| {
+                let mut hosts = self.live().filter(|host| &host.name == name).peekable();
+                hosts.peek().is_some() && hosts.all(|host| host.state.is_done())
+            }),
+            Expected::Count(count) => {
+                self.live().filter(|host| host.state.is_done()).count() >= *count as usize
+                    && self.live().all(|host| host.state != HostState::Failed)
+            }
+            Expected::Anyone => {
+                self.last_joined.is_some()
+                    && self.other_versions.is_empty()
+                    && self.live().all(|host| host.state.is_done())
+            }
+        }
+    }
+
+    /// One row for each host that was heard or is expected, by name.
+    pub(super) fn rows(&self, start: Moment) -> Vec<HostRow> {
+        let mut rows: Vec<HostRow> = self.live().map(|host| host.row(start)).collect();
+        rows.extend(self.other_versions.iter().map(|(name, what)| absent(name, HostState::OtherVersion, what)));
+        if let Expected::Named(names) = &self.expected {
+            let missing = names.iter().filter(|name| !rows.iter().any(|row| &row.name == *name));
+            let missing: Vec<HostRow> = missing
+                .map(|name| absent(name, HostState::NeverAnswered, "it never answered: is glancecastd running there, \
+                     with this group, this key and a path to this network?"))
+                .collect();
+            rows.extend(missing);
+        }
+        rows.sort_by(|a, b| a.name.cmp(&b.name));
+        rows
+    }
+
+    fn live(&self) -> impl Iterator<Item = &Host> {
+        self.by_id.values().filter(|host| !host.superseded)
+    }
+
+    fn settled_name(&self, name: &HostName) -> bool {
+        let mut hosts = self.live().filter(|host| &host.name == name).peekable();
+        match hosts.peek() {
+            None => self.other_versions.contains_key(name),
+            Some(_) => hosts.all(|host| host.state.is_settled()),
+        }
+    }
+
+    fn name_clash(&mut self, name: &HostName) {
+        for host in self.by_id.values_mut().filter(|host| &host.name == name && !host.superseded) {
+            host.reason = Some(format!("two receivers call themselves {name}: give each its own --name"));
+        }
+    }
+}
+
+impl Host {
+    fn row(&self, start: Moment) -> HostRow {
+        let reason = match (&self.reason, self.state) {
+            (Some(reason), _) => Some(reason.clone()),
+            (None, HostState::Silent) => Some("it stopped answering".to_owned()),
+            (None, HostState::Receiving) => Some("it was not complete when the push ended".to_owned()),
+            (None, HostState::Busy) => Some("it was at work on another push".to_owned()),
+            (None, _) => None,
+        };
+        HostRow {
+            name: self.name.clone(),
+            state: self.state,
+            reason,
+            time: Some(self.heard.since(start)),
+            blocks_held: self.blocks_held,
+            totals: self.totals,
+        }
+    }
+}
+
+fn absent(name: &HostName, state: HostState, reason: &str) -> HostRow {
+    HostRow {
+        name: name.clone(),
+        state,
+        reason: Some(reason.to_owned()),
+        time: None,
+        blocks_held: 0,
+        totals: Totals::default(),
+    }
+}
+
+/// A host that was not heard for so long is called silent: many polls, and longer than any disk stalls.
+pub(super) const SILENT_AFTER: Duration = Duration::from_secs(10);
+
+/// With no host expected by name or number: how long after the last hello another may still come.
+const JOIN_LINGER: Duration = Duration::from_secs(1);
+
+/// With no host expected by name or number: how long to call when nobody answers.
+const NOBODY_AFTER: Duration = Duration::from_secs(10);

@@ -1,0 +1,564 @@
+//! The sender's side of a session: what to send next, to whom, and when it is over.
+//!
+//! Drive it like this: pass in what happened (`handle_*`), then drain [`Sender::poll_transmit`], then take
+//! [`Sender::poll_job`] as far as there is room for symbols, then sleep until [`Sender::poll_timeout`] or until
+//! something happens. Every datagram to the group takes its number from this one counter, so the shell asks for the
+//! numbers of its symbols ([`Sender::take_sequences`]) right before it seals them.
+
+mod blocks;
+mod hosts;
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+pub use blocks::Job;
+pub use hosts::{Expected, HostRow, HostState};
+
+use crate::geometry::Geometry;
+use crate::ids::{BlockIndex, HostName, ObjectName, ReceiverId, Sequence, SessionId};
+use crate::integrity::Root;
+use crate::limits::{EVENTS_MAX, HOSTS_MAX, REPORTS_PER_SECOND_MAX};
+use crate::seal::{Cipher, GroupKey};
+use crate::time::{Moment, WallClock};
+use crate::wire::{Ack, Announce, Discard, DiscardCounts, Down, End, Kind, ManifestEntry, Notice, Poll, Up, UpHeader};
+use blocks::Blocks;
+use hosts::Hosts;
+
+/// What a push is about.
+#[derive(Clone, Debug)]
+pub struct SenderConfig {
+    /// Drawn at random.
+    pub session: SessionId,
+    /// The group's secret.
+    pub key: GroupKey,
+    /// The object and how it is cut.
+    pub geometry: Geometry,
+    /// The file name of the object.
+    pub name: ObjectName,
+    /// Glance's id, where it comes from Glance.
+    pub image_id: Option<String>,
+    /// Where this sender hears its hosts.
+    pub reply_to: SocketAddr,
+    /// Who must hold it.
+    pub expected: Expected,
+    /// The push ends so long after its start, whatever is missing.
+    pub timeout: Duration,
+    /// The civil time at the start.
+    pub started: WallClock,
+}
+
+/// One push.
+pub struct Sender {
+    config: SenderConfig,
+    cipher: Cipher,
+    start: Moment,
+    blocks: Blocks,
+    hosts: Hosts,
+    source: Source,
+    ending: Option<Ending>,
+    group_sequence: u64,
+    unicast_sequence: u64,
+    announce_at: Moment,
+    poll: PollClock,
+    acks: VecDeque<(SocketAddr, Ack)>,
+    events: VecDeque<SenderEvent>,
+    discards: DiscardCounts,
+}
+
+/// Where the source stands.
+enum Source {
+    Reading,
+    /// Read to its end and proven; since when all first passes were sent.
+    Proven { root: Root, pass_ended: Option<Moment> },
+}
+
+/// The end is being said.
+struct Ending {
+    verdict: Verdict,
+    said: u32,
+    next_at: Moment,
+}
+
+/// When to ask for reports.
+struct PollClock {
+    round: u32,
+    next_at: Moment,
+    last_at: Moment,
+    /// Time to the next poll when nothing moves.
+    interval: Duration,
+    /// Reports with a deficit came in since the last poll.
+    lacking: bool,
+}
+
+/// How a push ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Every expected host holds a proven copy.
+    Complete,
+    /// Some do not.
+    Incomplete,
+    /// Nobody may publish anything, for this reason.
+    Aborted(String),
+}
+
+/// A datagram to send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Transmit {
+    /// `None`: to the group.
+    pub to: Option<SocketAddr>,
+    /// What it is, for the counters.
+    pub kind: Kind,
+}
+
+/// Something worth telling a person.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SenderEvent {
+    /// A host takes part.
+    Joined(HostName),
+    /// A host holds a proven copy.
+    Done(HostName),
+    /// A host gave up.
+    Failed(HostName, String),
+    /// A host was not heard for a while.
+    Silent(HostName),
+    /// A host speaks another version.
+    OtherVersion(HostName, String),
+}
+
+/// Why the machine wants to be called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SenderTimer {
+    /// An announcement is due.
+    Announce,
+    /// A poll is due.
+    Poll,
+    /// The end is to be said again.
+    End,
+    /// The push has lasted as long as it may.
+    Timeout,
+}
+
+impl Sender {
+    /// A push that begins now.
+    pub fn new(now: Moment, config: SenderConfig) -> Self {
+        Self {
+            cipher: Cipher::downward(&config.key, config.session),
+            start: now,
+            blocks: Blocks::new(config.geometry),
+            hosts: Hosts::new(config.expected.clone()),
+            source: Source::Reading,
+            ending: None,
+            group_sequence: 0,
+            unicast_sequence: UNICAST_SEQUENCES,
+            announce_at: now,
+            poll: PollClock { round: 0, next_at: now + PASS_POLL, last_at: now, interval: TAIL_POLL, lacking: false },
+            acks: VecDeque::new(),
+            events: VecDeque::new(),
+            discards: DiscardCounts::default(),
+            config,
+        }
+    }
+
+    /// The next block of the source was read, in the order of the object.
+    pub fn handle_block(&mut self, entry: ManifestEntry) -> BlockIndex {
+        self.blocks.push(entry)
+    }
+
+    /// The source was read to its end, and its length and digest are right: hosts may publish.
+    ///
+    /// # Panics
+    /// If not all blocks were handed in.
+    pub fn handle_source_proven(&mut self, now: Moment) -> Root {
+        assert!(self.blocks.all_read());
+        let root = Root::of(self.config.geometry, &self.blocks.hashes());
+        self.source = Source::Proven { root, pass_ended: None };
+        self.note_progress(now);
+        root
+    }
+
+    /// All symbols of a job have left; `last` was the number of the last.
+    pub fn handle_sent(&mut self, now: Moment, job: Job, last: Sequence) {
+        self.blocks.finish(job, last);
+        self.note_progress(now);
+    }
+
+    /// The push cannot go on: tells everybody that nothing may be published.
+    pub fn handle_abort(&mut self, now: Moment, reason: &str) {
+        if self.ending.is_none() {
+            self.end(now, Verdict::Aborted(reason.to_owned()));
+        }
+    }
+
+    /// A datagram came in at the sender's address.
+    ///
+    /// # Errors
+    /// Why it was dropped; it is counted already.
+    pub fn handle_datagram(&mut self, now: Moment, from: SocketAddr, datagram: &[u8]) -> Result<(), Discard> {
+        let result = self.take_datagram(now, from, datagram);
+        if let Err(reason) = result {
+            self.discards.count(reason);
+        }
+        if self.ending.is_none() {
+            self.settle(now);
+        }
+        result
+    }
+
+    /// Time has passed.
+    pub fn handle_timeout(&mut self, now: Moment) {
+        if self.ending.is_some() {
+            return;
+        }
+        for name in self.hosts.mark_silent(now) {
+            self.event(SenderEvent::Silent(name));
+        }
+        self.settle(now);
+        if self.ending.is_none() && now.since(self.start) >= self.config.timeout {
+            match self.source {
+                Source::Proven { .. } => self.end(now, self.verdict_now()),
+                Source::Reading => {
+                    self.end(now, Verdict::Aborted("the time for the push ran out before the image was read".into()));
+                }
+            }
+        }
+    }
+
+    /// The next control datagram, written into `out`.
+    #[must_use]
+    pub fn poll_transmit(&mut self, now: Moment, out: &mut Vec<u8>) -> Option<Transmit> {
+        if let Some((to, ack)) = self.acks.pop_front() {
+            let sequence = Sequence::new(self.unicast_sequence).expect("2^39 acks take years");
+            self.unicast_sequence += 1;
+            Down::Ack(ack).seal(&self.cipher, self.config.session.tag(), sequence, out);
+            return Some(Transmit { to: Some(to), kind: Kind::Ack });
+        }
+        let down = self.next_down(now);
+        match down {
+            Some(down) => {
+                let kind = down.kind();
+                let sequence = self.take_sequences(1);
+                down.seal(&self.cipher, self.config.session.tag(), sequence, out);
+                Some(Transmit { to: None, kind })
+            }
+            None if self.ending.is_none() && now >= self.announce_at => {
+                self.announce(now, out);
+                Some(Transmit { to: None, kind: Kind::Announce })
+            }
+            None => None,
+        }
+    }
+
+    /// The next symbols to send: repairs before first passes, so that nobody falls far behind. `repair` and `source`
+    /// say for which the shell has room.
+    #[must_use]
+    pub fn poll_job(&mut self, repair: bool, source: bool) -> Option<Job> {
+        if self.ending.is_some() {
+            return None;
+        }
+        let job = if repair { self.blocks.next_repair() } else { None };
+        job.or_else(|| if source { self.blocks.next_source() } else { None })
+    }
+
+    /// When to call [`Sender::handle_timeout`] and drain again, and why.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<(Moment, SenderTimer)> {
+        if let Some(ending) = &self.ending {
+            return (ending.said < END_REPEATS).then_some((ending.next_at, SenderTimer::End));
+        }
+        let mut timers = vec![
+            (self.announce_at, SenderTimer::Announce),
+            (self.poll.next_at, SenderTimer::Poll),
+            (self.start + self.config.timeout, SenderTimer::Timeout),
+        ];
+        timers.sort_by_key(|&(at, _)| at);
+        timers.first().copied()
+    }
+
+    /// Something worth telling.
+    #[must_use]
+    pub fn poll_event(&mut self) -> Option<SenderEvent> {
+        self.events.pop_front()
+    }
+
+    /// Takes `count` consecutive numbers for datagrams to the group; the first is given.
+    ///
+    /// # Panics
+    /// After 2^39 datagrams, some 700 TB: the object's limit is far below.
+    pub fn take_sequences(&mut self, count: u32) -> Sequence {
+        let first = self.group_sequence;
+        self.group_sequence += u64::from(count);
+        assert!(self.group_sequence < UNICAST_SEQUENCES);
+        Sequence::new(first).expect("below 2^39")
+    }
+
+    /// What seals the datagrams to the group.
+    pub fn cipher(&self) -> &Cipher {
+        &self.cipher
+    }
+
+    /// What the push is about.
+    pub fn config(&self) -> &SenderConfig {
+        &self.config
+    }
+
+    /// A block's entry, once it was read.
+    pub fn entry(&self, block: BlockIndex) -> Option<&ManifestEntry> {
+        self.blocks.entry(block)
+    }
+
+    /// Blocks whose first pass was sent.
+    pub fn blocks_sent(&self) -> u32 {
+        self.blocks.sent()
+    }
+
+    /// The root, once the source is proven.
+    pub fn root(&self) -> Option<Root> {
+        match self.source {
+            Source::Reading => None,
+            Source::Proven { root, .. } => Some(root),
+        }
+    }
+
+    /// One row for each host that was heard or is expected.
+    pub fn rows(&self) -> Vec<HostRow> {
+        self.hosts.rows(self.start)
+    }
+
+    /// Datagrams dropped, by reason.
+    pub fn discards(&self) -> &DiscardCounts {
+        &self.discards
+    }
+
+    /// How the push ended, once that is clear; the end is still to be said until [`Sender::is_finished`].
+    pub fn verdict(&self) -> Option<&Verdict> {
+        self.ending.as_ref().map(|ending| &ending.verdict)
+    }
+
+    /// The end was said often enough.
+    pub fn is_finished(&self) -> bool {
+        self.ending.as_ref().is_some_and(|ending| ending.said >= END_REPEATS)
+    }
+
+    fn take_datagram(&mut self, now: Moment, from: SocketAddr, datagram: &[u8]) -> Result<(), Discard> {
+        if Notice::is(datagram) {
+            return self.take_notice(datagram);
+        }
+        let up = UpHeader::parse(datagram)?;
+        if up.header.tag != self.config.session.tag() {
+            return Err(Discard::OtherSession);
+        }
+        let message = self.open(up, datagram)?;
+        if let Up::Hello(hello) = &message {
+            let (key, session) = (&self.config.key, self.config.session);
+            if self.hosts.join(now, up.receiver, || Cipher::upward(key, session, up.receiver), hello)? {
+                self.event(SenderEvent::Joined(hello.name.clone()));
+            }
+        }
+        self.hosts.heard(now, up.receiver, up.header.sequence)?;
+        self.take_message(now, up.receiver, message)?;
+        if up.header.kind != Kind::Report {
+            self.acknowledge(from, up);
+        }
+        Ok(())
+    }
+
+    /// Opens a datagram under its host's key; only a hello may come from a host that is not known.
+    fn open(&mut self, up: UpHeader, datagram: &[u8]) -> Result<Up, Discard> {
+        let geometry = self.config.geometry;
+        match self.hosts.get(up.receiver) {
+            Some(host) => Up::open(&host.cipher, geometry, up, datagram),
+            None if up.header.kind == Kind::Hello => {
+                let cipher = Cipher::upward(&self.config.key, self.config.session, up.receiver);
+                Up::open(&cipher, geometry, up, datagram)
+            }
+            None => Err(Discard::UnknownHost),
+        }
+    }
+
+    fn take_message(&mut self, now: Moment, id: ReceiverId, message: Up) -> Result<(), Discard> {
+        let root = self.root();
+        let host = self.hosts.get(id).ok_or(Discard::UnknownHost)?;
+        let name = host.name.clone();
+        match message {
+            Up::Hello(_) => {}
+            Up::Report(report) => {
+                if !host.state.is_settled() {
+                    host.state = HostState::Receiving;
+                    host.blocks_held = report.blocks_held;
+                    host.totals = report.totals;
+                }
+                self.poll.lacking |= !report.deficits.is_empty() || !report.gaps.is_empty();
+                report.deficits.iter().for_each(|&run| self.blocks.demand(run, report.highest));
+                report.gaps.iter().for_each(|&gap| self.blocks.demand_manifest(gap, report.highest));
+            }
+            Up::Done(done) => {
+                // A host cannot have proven what we have not vouched for, nor something else.
+                if Some(done.root) != root {
+                    return Err(Discard::Malformed);
+                }
+                if !host.state.is_settled() {
+                    self.hosts.done(now, id, &done, self.config.geometry.blocks());
+                    self.event(SenderEvent::Done(name));
+                }
+            }
+            Up::Failed(failed) => {
+                if !host.state.is_settled() {
+                    self.hosts.failed(now, id, &failed);
+                    self.event(SenderEvent::Failed(name, failed.reason));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn take_notice(&mut self, datagram: &[u8]) -> Result<(), Discard> {
+        let notice = Notice::open(&self.config.key, datagram)?;
+        if notice.tag != self.config.session.tag() || notice.version == crate::wire::VERSION {
+            return Err(Discard::OtherSession);
+        }
+        let what = format!(
+            "it speaks version {} of the protocol ({}), this sender version {}: upgrade the older one",
+            notice.version,
+            notice.software,
+            crate::wire::VERSION
+        );
+        self.hosts.speaks_other_version(notice.name.clone(), what.clone());
+        self.event(SenderEvent::OtherVersion(notice.name, what));
+        Ok(())
+    }
+
+    fn acknowledge(&mut self, to: SocketAddr, up: UpHeader) {
+        if let Some(host) = self.hosts.get(up.receiver)
+            && self.acks.len() < HOSTS_MAX
+        {
+            self.acks.push_back((to, Ack { receiver: up.receiver, kind: up.header.kind, slot: host.slot }));
+        }
+    }
+
+    /// What is to be said to the group now, announcements aside.
+    fn next_down(&mut self, now: Moment) -> Option<Down> {
+        if let Some(ending) = &mut self.ending {
+            if ending.said >= END_REPEATS || now < ending.next_at {
+                return None;
+            }
+            ending.next_at = now + END_GAP * (1 << ending.said);
+            ending.said += 1;
+            return Some(Down::End(match &ending.verdict {
+                Verdict::Aborted(reason) => End::Aborted(reason.clone()),
+                Verdict::Complete | Verdict::Incomplete => End::Over,
+            }));
+        }
+        let next_sequence = Sequence::new(self.group_sequence).expect("below 2^39");
+        if let Some(run) = self.blocks.next_manifest(next_sequence) {
+            self.note_progress(now);
+            return Some(Down::Manifest(run));
+        }
+        (now >= self.poll.next_at).then(|| Down::Poll(self.next_poll(now)))
+    }
+
+    fn next_poll(&mut self, now: Moment) -> Poll {
+        let window = self.window();
+        let tail = matches!(self.source, Source::Proven { pass_ended: Some(_), .. });
+        self.poll.interval = match (tail, self.poll.lacking) {
+            (false, _) => PASS_POLL,
+            (true, true) => TAIL_POLL,
+            (true, false) => (self.poll.interval * 2).min(IDLE_POLL),
+        };
+        self.poll.lacking = false;
+        self.poll.round += 1;
+        self.poll.last_at = now;
+        self.poll.next_at = now + self.poll.interval.max(window + TAIL_POLL);
+        Poll {
+            round: self.poll.round,
+            blocks_sent: self.blocks.sent(),
+            manifest_sent: self.blocks.manifest_sent(),
+            window,
+            slots: self.hosts.answering(),
+            root: self.root(),
+        }
+    }
+
+    /// Time that the hosts' reports are spread over so that they stay below [`REPORTS_PER_SECOND_MAX`].
+    fn window(&self) -> Duration {
+        Duration::from_secs(1) * self.hosts.answering() / REPORTS_PER_SECOND_MAX
+    }
+
+    fn announce(&mut self, now: Moment, out: &mut Vec<u8>) {
+        let age = now.since(self.start);
+        self.announce_at = now + (age / 4).clamp(ANNOUNCE_GAP_MIN, ANNOUNCE_GAP_MAX);
+        let announce = Announce {
+            session: self.config.session,
+            time: WallClock(self.config.started.0 + age.as_millis() as u64),
+            geometry: self.config.geometry,
+            name: self.config.name.clone(),
+            image_id: self.config.image_id.clone(),
+            reply_to: self.config.reply_to,
+            spread: self.window().max(HELLO_SPREAD_MIN),
+            expected_hosts: self.hosts.expected_count(),
+        };
+        let sequence = self.take_sequences(1);
+        announce.seal(&self.cipher, sequence, out);
+    }
+
+    /// The pass may just have ended, or the last repair may just have left: ask at once what is still lacking.
+    fn note_progress(&mut self, now: Moment) {
+        let all_sent = self.blocks.all_sent();
+        if let Source::Proven { pass_ended, .. } = &mut self.source
+            && all_sent
+        {
+            pass_ended.get_or_insert(now);
+            if self.blocks.is_idle() {
+                self.poll.interval = TAIL_POLL;
+                self.poll.next_at = self.poll.next_at.min(now.max(self.poll.last_at + REPOLL_MIN));
+            }
+        }
+    }
+
+    fn settle(&mut self, now: Moment) {
+        if let Source::Proven { pass_ended: Some(pass_ended), .. } = self.source
+            && self.hosts.settled(now, pass_ended)
+        {
+            self.end(now, self.verdict_now());
+        }
+    }
+
+    fn verdict_now(&self) -> Verdict {
+        if self.hosts.complete() { Verdict::Complete } else { Verdict::Incomplete }
+    }
+
+    fn end(&mut self, now: Moment, verdict: Verdict) {
+        self.ending = Some(Ending { verdict, said: 0, next_at: now });
+    }
+
+    fn event(&mut self, event: SenderEvent) {
+        if self.events.len() < EVENTS_MAX {
+            self.events.push_back(event);
+        }
+    }
+}
+
+/// Numbers of datagrams to single hosts begin here, so that the numbers to the group have no gaps of their own and a
+/// host can count what it lost.
+const UNICAST_SEQUENCES: u64 = 1 << 39;
+
+/// Announcements come fast at first, as a host that misses one misses all symbols up to the next; then in gaps that
+/// grow with the age of the session. 0.2 kB each.
+const ANNOUNCE_GAP_MIN: Duration = Duration::from_millis(1);
+const ANNOUNCE_GAP_MAX: Duration = Duration::from_millis(100);
+
+/// Hellos are spread over at least this.
+const HELLO_SPREAD_MIN: Duration = Duration::from_millis(5);
+
+/// Polls during the pass: a block is repaired about so long after it was sent.
+const PASS_POLL: Duration = Duration::from_millis(50);
+/// Polls after the pass while something is lacking; some round-trips of a local network.
+const TAIL_POLL: Duration = Duration::from_millis(10);
+/// Polls at their rarest, while hosts are silent.
+const IDLE_POLL: Duration = Duration::from_millis(500);
+/// Between a poll and one that is sent because the repairs that it brought have left.
+const REPOLL_MIN: Duration = Duration::from_millis(2);
+
+/// The end is said so often, in growing gaps: a host that hears none of them waits for its own timer.
+const END_REPEATS: u32 = 5;
+const END_GAP: Duration = Duration::from_millis(10);

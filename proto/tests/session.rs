@@ -1,0 +1,94 @@
+//! One sender and several receivers, the real machines, under virtual time and a seeded lossy network. Symbols carry
+//! no bytes here: what is shown is that every session ends, with everybody complete, without waste.
+
+mod world;
+
+use std::time::Duration;
+
+use glancecast_proto::sender::{Expected, HostState, Verdict};
+use world::{Fate, World, names};
+
+#[test]
+fn every_host_completes_whatever_is_lost() {
+    for (loss, overhead_max) in [(0.0, 1.01), (0.01, 1.04), (0.1, 1.22), (0.4, 2.4)] {
+        for seed in 0..4 {
+            let mut world = World::new(seed, 40 << 20, Expected::Named(names(4)));
+            (0..4).for_each(|host| world.start(host, Fate::lossy(loss)));
+            let verdict = world.run();
+            let overhead = world.symbols_sent as f64 / world.source_symbols() as f64;
+            println!("seed {seed}, loss {loss}: {verdict:?} after {}, {overhead:.4} x the symbols", world.now);
+            assert_eq!(verdict, Verdict::Complete, "seed {seed}, loss {loss}");
+            assert!(overhead <= overhead_max, "seed {seed}, loss {loss}: {overhead}");
+            assert!(world.published.iter().all(|&published| published == 1), "each publishes once");
+        }
+    }
+}
+
+#[test]
+fn a_host_that_comes_late_is_served_what_it_missed() {
+    let mut world = World::new(7, 60 << 20, Expected::Named(names(2)));
+    world.start(0, Fate::lossy(0.01));
+    world.start_after_blocks(1, 30, Fate::lossy(0.01));
+    assert_eq!(world.run(), Verdict::Complete);
+    let overhead = world.symbols_sent as f64 / world.source_symbols() as f64;
+    assert!(overhead < 1.6, "half of the image goes twice: {overhead}");
+}
+
+#[test]
+fn a_host_that_never_comes_ends_the_push_at_its_timeout() {
+    let mut world = World::new(3, 4 << 20, Expected::Named(names(2)));
+    world.start(0, Fate::lossy(0.0));
+    assert_eq!(world.run(), Verdict::Incomplete);
+    assert!(world.now.micros() >= world::TIMEOUT.as_micros() as u64);
+    let states: Vec<_> = world.sender.rows().iter().map(|row| row.state).collect();
+    assert_eq!(states, [HostState::Done, HostState::NeverAnswered]);
+}
+
+#[test]
+fn with_nobody_expected_everybody_who_answers_is_waited_for() {
+    let mut world = World::new(5, 8 << 20, Expected::Anyone);
+    (0..3).for_each(|host| world.start(host, Fate::lossy(0.05)));
+    assert_eq!(world.run(), Verdict::Complete);
+    assert_eq!(world.sender.rows().len(), 3);
+    assert!(world.now.micros() < 20_000_000, "{}", world.now);
+}
+
+#[test]
+fn an_aborted_push_is_published_nowhere() {
+    let mut world = World::new(5, 8 << 20, Expected::Named(names(3)));
+    (0..3).for_each(|host| world.start(host, Fate::lossy(0.05)));
+    world.abort_instead_of_proof = true;
+    assert!(matches!(world.run(), Verdict::Aborted(_)));
+    world.settle(Duration::from_secs(2));
+    assert!(world.published.iter().all(|&published| published == 0));
+    assert!(world.discarded.iter().all(|&discarded| discarded == 1), "{:?}", world.discarded);
+}
+
+#[test]
+fn empty_and_tiny_objects_arrive() {
+    for bytes in [0, 1, 1432, (1 << 20) - 1, 1 << 20, (1 << 20) + 1, (1 << 20) + 1433] {
+        let mut world = World::new(bytes, bytes, Expected::Count(2));
+        (0..2).for_each(|host| world.start(host, Fate::lossy(0.2)));
+        assert_eq!(world.run(), Verdict::Complete, "{bytes} bytes, {}: {:#?}", world.now, world.sender.rows());
+    }
+}
+
+#[test]
+fn corrupt_blocks_are_asked_for_again() {
+    let mut world = World::new(11, 12 << 20, Expected::Named(names(2)));
+    world.start(0, Fate::lossy(0.01));
+    world.start(1, Fate { corrupt: 0.3, ..Fate::lossy(0.01) });
+    assert_eq!(world.run(), Verdict::Complete);
+    assert!(world.corrupted > 0);
+}
+
+#[test]
+fn control_datagrams_may_be_lost_doubled_and_late() {
+    for seed in 0..20 {
+        let mut world = World::new(seed, 6 << 20, Expected::Named(names(3)));
+        (0..3).for_each(|host| {
+            world.start(host, Fate { up_loss: 0.3, doubled: 0.2, delay_max: Duration::from_millis(30), ..Fate::lossy(0.1) });
+        });
+        assert_eq!(world.run(), Verdict::Complete, "seed {seed}, {}: {:#?}", world.now, world.sender.rows());
+    }
+}

@@ -1,0 +1,329 @@
+//! A small world: one sender, hosts, a network with loss, delay and doubles between them, and one clock.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use glancecast_fec::Esi;
+use glancecast_proto::geometry::Geometry;
+use glancecast_proto::ids::{BlockIndex, HostName, ObjectName, SessionId};
+use glancecast_proto::integrity::BlockHash;
+use glancecast_proto::receiver::{
+    Admission, BlockOutcome, Effect, Opened, Published, Receiver, ReceiverConfig, Work,
+};
+use glancecast_proto::seal::GroupKey;
+use glancecast_proto::sender::{Expected, Job, Sender, SenderConfig, Verdict};
+use glancecast_proto::time::{Moment, WallClock};
+use glancecast_proto::wire::{Encoding, ManifestEntry, SYMBOL_OVERHEAD, SymbolHeader};
+
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What a host's network and disk do to it.
+#[derive(Clone, Copy)]
+pub(crate) struct Fate {
+    pub(crate) loss: f64,
+    pub(crate) up_loss: f64,
+    pub(crate) doubled: f64,
+    pub(crate) corrupt: f64,
+    pub(crate) delay_max: Duration,
+}
+
+impl Fate {
+    pub(crate) fn lossy(loss: f64) -> Self {
+        Self { loss, up_loss: loss, doubled: 0.0, corrupt: 0.0, delay_max: Duration::from_micros(200) }
+    }
+}
+
+pub(crate) struct World {
+    pub(crate) now: Moment,
+    pub(crate) sender: Sender,
+    pub(crate) symbols_sent: u64,
+    pub(crate) published: Vec<u32>,
+    pub(crate) discarded: Vec<u32>,
+    pub(crate) corrupted: u32,
+    pub(crate) abort_instead_of_proof: bool,
+    hosts: BTreeMap<usize, Host>,
+    later: Vec<(usize, u32, Fate)>,
+    job: Option<(Job, u32)>,
+    /// Deliveries by time, then in order of sending.
+    mail: BTreeMap<(Moment, u64), Mail>,
+    mailed: u64,
+    rng: Dice,
+}
+
+struct Host {
+    receiver: Receiver,
+    fate: Fate,
+}
+
+#[derive(Clone)]
+enum Mail {
+    Symbol(usize, SymbolHeader),
+    Down(usize, Vec<u8>),
+    Up(usize, Vec<u8>),
+}
+
+/// One symbol's time on the line: about 1 Gbit/s.
+const SYMBOL_TIME: Duration = Duration::from_micros(12);
+
+impl World {
+    pub(crate) fn new(seed: u64, bytes: u64, expected: Expected) -> Self {
+        println!("world of seed {seed}, {bytes} bytes");
+        let config = SenderConfig {
+            session: SessionId([seed as u8; 16]),
+            key: GroupKey::new([7; 32]),
+            geometry: Geometry::for_path(bytes, 1500, 20).expect("in range"),
+            name: ObjectName::new("image").expect("plain"),
+            image_id: None,
+            reply_to: SocketAddr::from(([10, 0, 0, 1], 7167)),
+            expected,
+            timeout: TIMEOUT,
+            started: WallClock(1_000_000),
+        };
+        Self {
+            now: Moment::default(),
+            sender: Sender::new(Moment::default(), config),
+            symbols_sent: 0,
+            published: Vec::new(),
+            discarded: Vec::new(),
+            corrupted: 0,
+            abort_instead_of_proof: false,
+            hosts: BTreeMap::new(),
+            later: Vec::new(),
+            job: None,
+            mail: BTreeMap::new(),
+            mailed: 0,
+            rng: Dice(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1),
+        }
+    }
+
+    pub(crate) fn start(&mut self, host: usize, fate: Fate) {
+        let config = ReceiverConfig {
+            name: name(host),
+            software: "test".into(),
+            key: GroupKey::new([7; 32]),
+            start: [host as u8; 16],
+            seed: [host as u8; 32],
+            buffer_bytes: 64 << 20,
+        };
+        self.hosts.insert(host, Host { receiver: Receiver::new(config), fate });
+        self.published.resize(self.hosts.len().max(self.published.len()), 0);
+        self.discarded.resize(self.published.len(), 0);
+    }
+
+    pub(crate) fn start_after_blocks(&mut self, host: usize, blocks: u32, fate: Fate) {
+        self.later.push((host, blocks, fate));
+    }
+
+    pub(crate) fn source_symbols(&self) -> u64 {
+        let geometry = self.geometry();
+        geometry.indices().map(|b| u64::from(geometry.shape(geometry.block_len(b)).source_symbols())).sum()
+    }
+
+    /// Lets the session go to its end.
+    pub(crate) fn run(&mut self) -> Verdict {
+        let geometry = self.geometry();
+        for block in geometry.indices() {
+            // Nobody reads ahead of the line here: blocks are there when their turn comes.
+            self.sender.handle_block(ManifestEntry { encoding: Encoding::Stored, hash: hash(block) });
+        }
+        if self.abort_instead_of_proof {
+            self.settle(Duration::from_millis(30));
+            self.sender.handle_abort(self.now, "the source is not what it should be");
+        } else {
+            self.sender.handle_source_proven(self.now);
+        }
+        while !self.sender.is_finished() {
+            self.step();
+            assert!(self.now.micros() < 2 * TIMEOUT.as_micros() as u64, "the session does not end");
+        }
+        self.sender.verdict().expect("finished").clone()
+    }
+
+    pub(crate) fn settle(&mut self, time: Duration) {
+        let until = self.now + time;
+        while self.now < until {
+            self.step();
+        }
+    }
+
+    fn step(&mut self) {
+        self.deliver();
+        self.drive_sender();
+        let ids: Vec<usize> = self.hosts.keys().copied().collect();
+        ids.into_iter().for_each(|id| self.drive_host(id));
+        let sent = self.sender.blocks_sent();
+        let due: Vec<_> = self.later.extract_if(.., |(_, blocks, _)| sent >= *blocks).collect();
+        due.into_iter().for_each(|(host, _, fate)| self.start(host, fate));
+        self.now = self.now + if self.job.is_some() { SYMBOL_TIME } else { self.idle_time() };
+    }
+
+    /// To the next thing that happens, in steps that are no longer than a millisecond.
+    fn idle_time(&self) -> Duration {
+        let next = self.mail.keys().next().map_or(Duration::from_millis(1), |&(at, _)| at.since(self.now));
+        next.clamp(Duration::from_micros(10), Duration::from_millis(1))
+    }
+
+    fn drive_sender(&mut self) {
+        self.sender.handle_timeout(self.now);
+        let mut out = Vec::new();
+        while let Some(transmit) = self.sender.poll_transmit(self.now, &mut out) {
+            let ids: Vec<usize> = self.hosts.keys().copied().collect();
+            for id in ids {
+                // Acks go to one host; here all hear them, and all but one have to pass them over.
+                let _ = transmit;
+                self.post(id, self.hosts[&id].fate.loss, Mail::Down(id, out.clone()));
+            }
+        }
+        if self.job.is_none() {
+            self.job = self.sender.poll_job(true, true).map(|job| (job, 0));
+        }
+        if let Some((job, done)) = self.job.take() {
+            self.send_symbol(job, done);
+        }
+    }
+
+    fn send_symbol(&mut self, job: Job, done: u32) {
+        let geometry = self.geometry();
+        let block = job.block();
+        let encoded_len = geometry.block_len(block);
+        let (first, count) = match job {
+            Job::Source { .. } => (0, geometry.shape(encoded_len).source_symbols()),
+            Job::Repair { first, count, .. } => (first.value(), count),
+        };
+        let sequence = self.sender.take_sequences(1);
+        let header = SymbolHeader {
+            tag: self.sender.config().session.tag(),
+            sequence,
+            block,
+            esi: Esi::new(first + done).expect("in range"),
+            encoded_len,
+        };
+        self.symbols_sent += 1;
+        let ids: Vec<usize> = self.hosts.keys().copied().collect();
+        ids.into_iter().for_each(|id| self.post(id, self.hosts[&id].fate.loss, Mail::Symbol(id, header)));
+        if done + 1 == count {
+            self.sender.handle_sent(self.now, job, sequence);
+        } else {
+            self.job = Some((job, done + 1));
+        }
+    }
+
+    fn deliver(&mut self) {
+        while let Some(entry) = self.mail.first_entry() {
+            if entry.key().0 > self.now {
+                break;
+            }
+            match entry.remove() {
+                Mail::Symbol(id, header) => self.take_symbol(id, &header),
+                Mail::Down(id, bytes) => {
+                    let wall = WallClock(1_000_000 + self.now.micros() / 1000);
+                    let from = SocketAddr::from(([10, 0, 0, 1], 7167));
+                    let host = self.hosts.get_mut(&id).expect("started");
+                    let _ = host.receiver.handle_datagram(self.now, wall, from, &bytes);
+                }
+                Mail::Up(id, bytes) => {
+                    let from = SocketAddr::from(([10, 0, 1, id as u8], 40_000));
+                    let _ = self.sender.handle_datagram(self.now, from, &bytes);
+                }
+            }
+        }
+    }
+
+    fn take_symbol(&mut self, id: usize, header: &SymbolHeader) {
+        let receiver = &mut self.hosts.get_mut(&id).expect("started").receiver;
+        let bytes = 1432 + SYMBOL_OVERHEAD;
+        match receiver.admit(header) {
+            Ok(Admission::To(place)) => receiver.accept(self.now, header, place, bytes),
+            Ok(Admission::Spare(reason)) => receiver.note_spare(self.now, header, bytes, reason),
+            Err(_) => {}
+        }
+    }
+
+    fn drive_host(&mut self, id: usize) {
+        let now = self.now;
+        self.hosts.get_mut(&id).expect("started").receiver.handle_timeout(now);
+        while let Some(effect) = self.hosts.get_mut(&id).expect("started").receiver.poll_effect(true) {
+            self.perform(id, effect);
+        }
+        let mut out = Vec::new();
+        while self.hosts.get_mut(&id).expect("started").receiver.poll_transmit(now, &mut out).is_some() {
+            self.post(id, self.hosts[&id].fate.up_loss, Mail::Up(id, out.clone()));
+        }
+    }
+
+    fn perform(&mut self, id: usize, effect: Effect) {
+        let corrupt = self.rng.chance(self.hosts[&id].fate.corrupt);
+        let undecodable = self.rng.chance(1.0 / 256.0);
+        let receiver = &mut self.hosts.get_mut(&id).expect("started").receiver;
+        match effect {
+            Effect::Open(announce, _) => receiver.handle_opened(self.now, announce.session, Ok(Opened::New)),
+            Effect::Block(session, Work::Zero { block, .. }) => {
+                receiver.handle_block(self.now, session, block, None, BlockOutcome::Written { repaired: 0 });
+            }
+            Effect::Block(session, Work::Rebuild { block, entry, buffer, collected }) => {
+                assert_eq!(entry.hash, hash(block));
+                let missing = collected.held().bound() - collected.held().count();
+                assert!(missing as usize <= collected.repair().len(), "not enough symbols to decode");
+                let outcome = match (undecodable && missing > 0, corrupt) {
+                    (true, _) => BlockOutcome::Undecodable,
+                    (_, true) => BlockOutcome::Corrupt,
+                    _ => BlockOutcome::Written { repaired: missing },
+                };
+                self.corrupted += u32::from(matches!(outcome, BlockOutcome::Corrupt));
+                receiver.handle_block(self.now, session, block, Some((buffer, collected)), outcome);
+            }
+            Effect::Publish(session, root) => {
+                assert_eq!(Some(root), self.sender.root(), "published under the sender's root");
+                self.published[id] += 1;
+                receiver.handle_published(self.now, session, Published::New);
+            }
+            Effect::Compare(..) => unreachable!("nothing exists here"),
+            Effect::Discard(_) => self.discarded[id] += 1,
+        }
+    }
+
+    fn post(&mut self, id: usize, loss: f64, mail: Mail) {
+        let fate = self.hosts[&id].fate;
+        let copies = 1 + u32::from(self.rng.chance(fate.doubled));
+        for _ in 0..copies {
+            if !self.rng.chance(loss) {
+                let at = self.now + Duration::from_micros(50) + fate.delay_max.mul_f64(self.rng.unit());
+                self.mailed += 1;
+                self.mail.insert((at, self.mailed), mail.clone());
+            }
+        }
+    }
+
+    fn geometry(&self) -> Geometry {
+        self.sender.config().geometry
+    }
+}
+
+pub(crate) fn names(count: usize) -> BTreeSet<HostName> {
+    (0..count).map(name).collect()
+}
+
+fn name(host: usize) -> HostName {
+    HostName::new(&format!("compute-{host}")).expect("plain")
+}
+
+fn hash(block: BlockIndex) -> BlockHash {
+    BlockHash(*blake3::hash(&block.0.to_be_bytes()).as_bytes())
+}
+
+/// xorshift64*.
+struct Dice(u64);
+
+impl Dice {
+    fn unit(&mut self) -> f64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    fn chance(&mut self, probability: f64) -> bool {
+        self.unit() < probability
+    }
+}
