@@ -1,1 +1,11 @@
-//! See the crate's description.
+//! What both programs need of the machine they run on: interfaces, multicast sockets, key files, a clock, a way to be
+//! woken. The only place that opens a socket, and the only one with `unsafe`.
+
+pub mod args;
+pub mod batch;
+pub mod clock;
+pub mod interface;
+pub mod keyfile;
+pub mod random;
+pub mod socket;
+pub mod wake;

@@ -5,8 +5,8 @@ use glancecast_fec::BlockShape;
 
 use crate::ids::BlockIndex;
 use crate::limits::{
-    BLOCK_LOG2_DEFAULT, BLOCK_LOG2_MAX, BLOCK_LOG2_MIN, BLOCKS_MAX, CONTROL_MAX, CONTROL_SMALL, DATAGRAM_MAX, MTU_MAX, MTU_MIN,
-    OBJECT_BYTES_MAX, SOURCE_SYMBOLS_MAX,
+    BLOCK_LOG2_DEFAULT, BLOCK_LOG2_MAX, BLOCK_LOG2_MIN, BLOCKS_MAX, CONTROL_MAX, CONTROL_SMALL, DATAGRAM_MAX,
+    MTU_MAX, MTU_MIN, OBJECT_BYTES_MAX, SOURCE_SYMBOLS_MAX,
 };
 use crate::wire::SYMBOL_OVERHEAD;
 
@@ -32,7 +32,9 @@ impl Geometry {
             return Err(GeometryError::Block { log2: block_log2 });
         }
         let smallest = CONTROL_SMALL - SYMBOL_OVERHEAD;
-        if usize::from(symbol_size) < smallest / 8 * 8 || usize::from(symbol_size) + SYMBOL_OVERHEAD > DATAGRAM_MAX {
+        if usize::from(symbol_size) < smallest / 8 * 8
+            || usize::from(symbol_size) + SYMBOL_OVERHEAD > DATAGRAM_MAX
+        {
             return Err(GeometryError::Symbol { bytes: symbol_size });
         }
         let geometry = Self { object_bytes, block_log2, symbol_size };
@@ -128,13 +130,18 @@ impl Geometry {
     /// # Panics
     /// If `encoded_len` is 0 or above the size of a block.
     pub fn shape(self, encoded_len: u32) -> BlockShape {
-        assert!(encoded_len > 0 && u64::from(encoded_len) <= self.block_bytes(), "{encoded_len} bytes encoded");
-        BlockShape::new(self.symbols_for(encoded_len), self.symbol_size).expect("within the codec's limits by new()")
+        assert!(
+            encoded_len > 0 && u64::from(encoded_len) <= self.block_bytes(),
+            "{encoded_len} bytes encoded"
+        );
+        BlockShape::new(self.symbols_for(encoded_len), self.symbol_size)
+            .expect("within the codec's limits by new()")
     }
 
     /// The largest number of source symbols of any block of this object, 0 for an empty one.
     pub const fn symbols_max(self) -> u32 {
-        let longest = if self.object_bytes < self.block_bytes() { self.object_bytes } else { self.block_bytes() };
+        let longest =
+            if self.object_bytes < self.block_bytes() { self.object_bytes } else { self.block_bytes() };
         self.symbols_for(longest as u32)
     }
 
@@ -201,7 +208,11 @@ mod tests {
         for ip_header in [20, 40] {
             let geometry = Geometry::for_path(MIB, 1500, ip_header).expect("in range");
             let share = f64::from(geometry.symbol_size()) / f64::from(1500 + ETHERNET);
-            println!("MTU 1500, IP header {ip_header}: T = {}, {:.2} %", geometry.symbol_size(), 100.0 * share);
+            println!(
+                "MTU 1500, IP header {ip_header}: T = {}, {:.2} %",
+                geometry.symbol_size(),
+                100.0 * share
+            );
             assert!(share >= 0.92);
         }
     }

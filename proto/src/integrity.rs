@@ -47,7 +47,10 @@ impl Root {
             [only] => Self(only.0),
             many => {
                 let (left, right) = many.split_at(left_blocks(many.len()));
-                Self(*merge_subtrees_root(&chaining_value(left), &chaining_value(right), Mode::Hash).as_bytes())
+                Self(
+                    *merge_subtrees_root(&chaining_value(left), &chaining_value(right), Mode::Hash)
+                        .as_bytes(),
+                )
             }
         }
     }

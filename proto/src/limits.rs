@@ -85,7 +85,10 @@ const _: () = {
     assert!(OBJECT_BYTES_MAX >> BLOCK_LOG2_MAX <= BLOCKS_MAX as u64);
     assert!(BLOCK_LOG2_MIN <= BLOCK_LOG2_DEFAULT && BLOCK_LOG2_DEFAULT <= BLOCK_LOG2_MAX);
     assert!(SOURCE_SYMBOLS_MAX <= glancecast_fec::K_MAX);
-    assert!((1 << BLOCK_LOG2_DEFAULT) / (MTU_MIN as u32 - 100) < SOURCE_SYMBOLS_MAX, "1 MiB travels at any MTU");
+    assert!(
+        (1 << BLOCK_LOG2_DEFAULT) / (MTU_MIN as u32 - 100) < SOURCE_SYMBOLS_MAX,
+        "1 MiB travels at any MTU"
+    );
     assert!(1 << BLOCK_LOG2_MAX < 1 << 24, "an encoded length fits 24 bits");
     assert!(CONTROL_SMALL <= CONTROL_MAX && CONTROL_MAX <= DATAGRAM_MAX);
     assert!(manifest_entries_in(CONTROL_SMALL) >= 8, "a run and what repeats the one before it");

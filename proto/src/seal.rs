@@ -65,7 +65,10 @@ impl Cipher {
 
     /// Of one start of one receiver to the sender.
     pub fn upward(key: &GroupKey, session: SessionId, receiver: ReceiverId) -> Self {
-        key.derive("glancecast v1 receiver to sender: group key, session id, receiver id", &[&session.0, &receiver.0])
+        key.derive(
+            "glancecast v1 receiver to sender: group key, session id, receiver id",
+            &[&session.0, &receiver.0],
+        )
     }
 
     /// Of a single version notice, whose salt is drawn for it. The derivation is the same in every version.
@@ -95,7 +98,13 @@ impl Cipher {
     ///
     /// # Panics
     /// If `plain` is not [`TAG_BYTES`] shorter than `sealed`.
-    pub fn open(&self, sequence: Sequence, header: &[u8], sealed: &[u8], plain: &mut [u8]) -> Result<(), Forged> {
+    pub fn open(
+        &self,
+        sequence: Sequence,
+        header: &[u8],
+        sealed: &[u8],
+        plain: &mut [u8],
+    ) -> Result<(), Forged> {
         assert_eq!(sealed.len(), plain.len() + TAG_BYTES);
         let (text, tag) = sealed.split_at(plain.len());
         self.0.open_separate_gather(nonce(sequence), Aad::from(header), text, tag, plain).map_err(|_| Forged)
@@ -159,7 +168,11 @@ mod tests {
             let mut sealed = [0; TAG_BYTES];
             writer.seal(sequence(1), b"", b"", &mut sealed);
             for (j, reader) in ciphers.iter().enumerate() {
-                assert_eq!(reader.open(sequence(1), b"", &sealed, &mut []).is_ok(), i == j, "{i} read by {j}");
+                assert_eq!(
+                    reader.open(sequence(1), b"", &sealed, &mut []).is_ok(),
+                    i == j,
+                    "{i} read by {j}"
+                );
             }
         }
     }

@@ -16,7 +16,10 @@ fn every_host_completes_whatever_is_lost() {
             (0..4).for_each(|host| world.start(host, Fate::lossy(loss)));
             let verdict = world.run();
             let overhead = world.symbols_sent as f64 / world.source_symbols() as f64;
-            println!("seed {seed}, loss {loss}: {verdict:?} after {}, {overhead:.4} x the symbols", world.now);
+            println!(
+                "seed {seed}, loss {loss}: {verdict:?} after {}, {overhead:.4} x the symbols",
+                world.now
+            );
             assert_eq!(verdict, Verdict::Complete, "seed {seed}, loss {loss}");
             assert!(overhead <= overhead_max, "seed {seed}, loss {loss}: {overhead}");
             assert!(world.published.iter().all(|&published| published == 1), "each publishes once");
@@ -69,7 +72,13 @@ fn empty_and_tiny_objects_arrive() {
     for bytes in [0, 1, 1432, (1 << 20) - 1, 1 << 20, (1 << 20) + 1, (1 << 20) + 1433] {
         let mut world = World::new(bytes, bytes, Expected::Count(2));
         (0..2).for_each(|host| world.start(host, Fate::lossy(0.2)));
-        assert_eq!(world.run(), Verdict::Complete, "{bytes} bytes, {}: {:#?}", world.now, world.sender.rows());
+        assert_eq!(
+            world.run(),
+            Verdict::Complete,
+            "{bytes} bytes, {}: {:#?}",
+            world.now,
+            world.sender.rows()
+        );
     }
 }
 
@@ -87,7 +96,10 @@ fn control_datagrams_may_be_lost_doubled_and_late() {
     for seed in 0..20 {
         let mut world = World::new(seed, 6 << 20, Expected::Named(names(3)));
         (0..3).for_each(|host| {
-            world.start(host, Fate { up_loss: 0.3, doubled: 0.2, delay_max: Duration::from_millis(30), ..Fate::lossy(0.1) });
+            world.start(
+                host,
+                Fate { up_loss: 0.3, doubled: 0.2, delay_max: Duration::from_millis(30), ..Fate::lossy(0.1) },
+            );
         });
         assert_eq!(world.run(), Verdict::Complete, "seed {seed}, {}: {:#?}", world.now, world.sender.rows());
     }

@@ -1,1 +1,13 @@
-//! See the crate's description.
+//! `glancecastd`: hears a group, rebuilds what is pushed, proves it and publishes it.
+//!
+//! ```text
+//! socket -> drive (opens symbols into buffers) -> workers (decode, verify, write) -> store (publish)
+//!              | proto::Receiver decides |            bounded queues between them
+//! ```
+
+pub mod config;
+pub mod drive;
+mod pool;
+mod rebuild;
+pub mod store;
+mod workers;

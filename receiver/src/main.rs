@@ -1,2 +1,102 @@
-//! See the crate.
-fn main() {}
+//! The service on a compute node.
+
+use std::process::ExitCode;
+use std::thread;
+
+use anyhow::Context;
+use clap::Parser;
+use glancecast_host::interface::Interface;
+use glancecast_host::{keyfile, random};
+use glancecast_proto::receiver::ReceiverConfig;
+use glancecast_proto::seal::GroupKey;
+use glancecast_receiver::config::{Args, Config};
+use glancecast_receiver::drive::{Drive, Ended, Setup, Stopper};
+use glancecast_receiver::store::{DirectoryStore, StoreSpec};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
+use tracing_subscriber::EnvFilter;
+
+/// Usage or configuration.
+const EXIT_USAGE: u8 = 2;
+/// It ran and failed.
+const EXIT_FAILED: u8 = 1;
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    let prepared = args.resolve().map_err(anyhow::Error::msg).and_then(|config| prepare(config, args.once));
+    let (drive, stopper) = match prepared {
+        Ok(prepared) => prepared,
+        Err(error) => {
+            eprintln!("glancecastd: {error:#}");
+            return ExitCode::from(EXIT_USAGE);
+        }
+    };
+    match run(drive, stopper) {
+        Ok(Ended::Stopped | Ended::Published) => ExitCode::SUCCESS,
+        Ok(Ended::Failed) => ExitCode::from(EXIT_FAILED),
+        Err(error) => {
+            eprintln!("glancecastd: {error:#}");
+            ExitCode::from(EXIT_FAILED)
+        }
+    }
+}
+
+/// Everything that can be wrong before the first datagram.
+fn prepare(config: Config, once: bool) -> anyhow::Result<(Drive, Stopper)> {
+    let key = match &config.key {
+        Some(path) => keyfile::load(path)?,
+        None => {
+            tracing::warn!(
+                "--insecure: sealed under a key that everybody knows; whoever reaches this network can push here"
+            );
+            GroupKey::insecure()
+        }
+    };
+    let interface = match &config.interface {
+        Some(name) => Interface::find(name, config.group)?,
+        None => Interface::by_route(config.group)?,
+    };
+    let StoreSpec::Directory(path) = &config.store;
+    let store = DirectoryStore::open(path).context("store")?;
+    let receiver = ReceiverConfig {
+        name: config.name.clone(),
+        software: concat!("glancecastd ", env!("CARGO_PKG_VERSION")).into(),
+        key,
+        start: random::bytes().context("random numbers")?,
+        seed: random::bytes().context("random numbers")?,
+        buffer_bytes: BUFFER_BYTES,
+    };
+    let (group, addr) = (config.group, interface.addr);
+    let on = interface.name.clone();
+    let (drive, stopper) = Drive::new(Setup { group, interface, store, receiver, once })?;
+    tracing::info!(name = %config.name, %group, interface = on, %addr, store = %path.display(), "listening");
+    Ok((drive, stopper))
+}
+
+/// Runs the receiving thread until it ends or a signal asks it to.
+fn run(drive: Drive, stopper: Stopper) -> anyhow::Result<Ended> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (ended, mut end) = oneshot::channel();
+    let thread = thread::Builder::new().name("receive".into()).spawn(move || {
+        let result = drive.run();
+        let _ = ended.send(());
+        result
+    })?;
+    runtime.block_on(async {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        loop {
+            tokio::select! {
+                _ = &mut end => return anyhow::Ok(()),
+                _ = terminate.recv() => stopper.stop(),
+                _ = interrupt.recv() => stopper.stop(),
+            }
+        }
+    })?;
+    Ok(thread.join().map_err(|_| anyhow::anyhow!("the receiving thread panicked"))??)
+}
+
+/// Memory for blocks on their way, of the 256 MiB that a receiver may use in all.
+const BUFFER_BYTES: usize = 96 << 20;

@@ -24,8 +24,8 @@ use crate::rng::Rng;
 use crate::seal::{Cipher, GroupKey};
 use crate::time::{Moment, WallClock};
 use crate::wire::{
-    Announce, Discard, DiscardCounts, Done, Down, End, FailureKind, Header, Hello, Kind, Notice, SymbolHeader, Up,
-    foreign_version,
+    Announce, Discard, DiscardCounts, Done, Down, End, FailureKind, Header, Hello, Kind, Notice,
+    SymbolHeader, Up, foreign_version,
 };
 use session::{Link, Repeat, Session, Stage};
 
@@ -54,7 +54,9 @@ pub struct Receiver {
     /// Sessions that are announced while another is at work.
     waiting: Vec<Waiting>,
     ended: VecDeque<SessionId>,
-    joins: u64,
+    /// Ids that were derived: one for each session, whether joined or waited for.
+    links: u64,
+    attempts: u64,
     effects: VecDeque<Effect>,
     notice: Option<(SocketAddr, SessionTag)>,
     notice_after: Moment,
@@ -69,20 +71,39 @@ struct Waiting {
     heard: Moment,
 }
 
+/// One attempt of this host at a session. Effects and their answers bear its number, as a session that is lost and
+/// joined again must not take answers from before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Attempt(u64);
+
 /// Work that the machine asks for.
 #[derive(Debug)]
 pub enum Effect {
     /// Prepare a place for this object, and so many buffers of [`buffer_bytes`]. Answer: [`Receiver::handle_opened`].
-    Open(Box<Announce>, u16),
+    Open(Attempt, Box<Announce>, u16),
     /// Prove and write a block. Answer: [`Receiver::handle_block`].
-    Block(SessionId, Work),
+    Block(Attempt, Work),
     /// Publish: every block is written and the root is what the sender vouches for. Answer:
     /// [`Receiver::handle_published`].
-    Publish(SessionId, Root),
+    Publish(Attempt, Proof),
     /// Hash the file that is there and say whether this is its root. Answer: [`Receiver::handle_published`].
-    Compare(SessionId, Root),
-    /// Throw away what was written of this session. No answer.
-    Discard(SessionId),
+    Compare(Attempt, Root),
+    /// Throw away what was written in this attempt. No answer.
+    Discard(Attempt),
+}
+
+/// Every block of an object is proven and written, and their root is the one that the sender vouches for. Only the
+/// machine makes one, and a store publishes nothing without it.
+#[derive(Debug)]
+pub struct Proof {
+    root: Root,
+}
+
+impl Proof {
+    /// What is proven.
+    pub fn root(&self) -> Root {
+        self.root
+    }
 }
 
 /// What the store found when it was asked for a place.
@@ -166,7 +187,8 @@ impl Receiver {
             session: None,
             waiting: Vec::new(),
             ended: VecDeque::new(),
-            joins: 0,
+            links: 0,
+            attempts: 0,
             effects: VecDeque::new(),
             notice: None,
             notice_after: Moment::default(),
@@ -193,9 +215,9 @@ impl Receiver {
         };
         match verdict {
             Ok(place) => Ok(Admission::To(place)),
-            Err(reason @ (Discard::Duplicate | Discard::NotNeeded | Discard::Surplus | Discard::NoBuffer)) => {
-                Ok(Admission::Spare(reason))
-            }
+            Err(
+                reason @ (Discard::Duplicate | Discard::NotNeeded | Discard::Surplus | Discard::NoBuffer),
+            ) => Ok(Admission::Spare(reason)),
             Err(reason) => Err(self.drop(reason)),
         }
     }
@@ -256,10 +278,10 @@ impl Receiver {
     pub fn handle_opened(
         &mut self,
         now: Moment,
-        session: SessionId,
+        attempt: Attempt,
         result: Result<Opened, (FailureKind, String)>,
     ) {
-        let Some(active) = self.active(session) else { return };
+        let Some(active) = self.active(attempt) else { return };
         match result {
             Ok(Opened::New) => active.stage = Stage::Receiving,
             Ok(Opened::Existing) => active.stage = Stage::Existing,
@@ -272,12 +294,12 @@ impl Receiver {
     pub fn handle_block(
         &mut self,
         now: Moment,
-        session: SessionId,
+        attempt: Attempt,
         block: BlockIndex,
         returned: Returned,
         outcome: BlockOutcome,
     ) {
-        let Some(active) = self.active(session) else { return };
+        let Some(active) = self.active(attempt) else { return };
         match (outcome, returned) {
             (BlockOutcome::Undecodable, Some((buffer, collected))) => {
                 active.table.collect_more(block, buffer, collected);
@@ -286,21 +308,22 @@ impl Receiver {
                 if let Some((buffer, collected)) = returned {
                     active.table.release(buffer, collected);
                 }
-                self.settle_block(now, session, block, outcome);
+                self.settle_block(now, attempt, block, outcome);
             }
         }
         self.advance();
     }
 
     /// The store answered [`Effect::Publish`] or [`Effect::Compare`].
-    pub fn handle_published(&mut self, now: Moment, session: SessionId, result: Published) {
-        let Some(active) = self.active(session) else { return };
+    pub fn handle_published(&mut self, now: Moment, attempt: Attempt, result: Published) {
+        let Some(active) = self.active(attempt) else { return };
         let existing = match result {
             Published::New => false,
             Published::Existing => true,
             Published::Failed(kind, reason) => return self.fail(now, kind, &reason),
         };
         let root = active.root.expect("published under a root");
+        let session = active.announce.session;
         let done = Done { root, existing, totals: active.totals };
         active.close(now, Up::Done(done));
         self.event(ReceiverEvent::Published { session, root, existing });
@@ -355,8 +378,9 @@ impl Receiver {
         if let Some(effect) = self.effects.pop_front() {
             return Some(effect);
         }
-        let active = self.session.as_mut().filter(|active| room && matches!(active.stage, Stage::Receiving))?;
-        active.table.next_work().map(|work| Effect::Block(active.announce.session, work))
+        let active =
+            self.session.as_mut().filter(|active| room && matches!(active.stage, Stage::Receiving))?;
+        active.table.next_work().map(|work| Effect::Block(active.attempt, work))
     }
 
     /// When to call [`Receiver::handle_timeout`] and drain again.
@@ -366,9 +390,11 @@ impl Receiver {
         let active = self.session.iter().flat_map(|active| {
             let ends_at = match active.stage {
                 Stage::Closing { until, .. } => until,
-                Stage::Opening | Stage::Receiving | Stage::Existing | Stage::Comparing | Stage::Publishing => {
-                    active.heard + SENDER_GONE_AFTER
-                }
+                Stage::Opening
+                | Stage::Receiving
+                | Stage::Existing
+                | Stage::Comparing
+                | Stage::Publishing => active.heard + SENDER_GONE_AFTER,
             };
             [Some(ends_at), active.next_at()].into_iter().flatten()
         });
@@ -426,7 +452,7 @@ impl Receiver {
                 self.events.push_back(ReceiverEvent::WrongKey(from));
             }
         })?;
-        if let Some(active) = self.active(id) {
+        if let Some(active) = self.session.as_deref_mut().filter(|active| active.announce.session == id) {
             let sequence = Header::parse(datagram)?.sequence;
             active.note(now, sequence, datagram.len());
             return Ok(());
@@ -453,10 +479,13 @@ impl Receiver {
         let buffers = (self.config.buffer_bytes / buffer_bytes(&announce).max(1))
             .clamp(BUFFERS_MIN, BUFFERS_MAX)
             .min((announce.geometry.blocks() as usize).max(1)) as u16;
-        let session = Session::new(now, announce.clone(), &self.config.key, link, buffers, &mut self.rng);
+        self.attempts += 1;
+        let attempt = Attempt(self.attempts);
+        let session =
+            Session::new(now, attempt, announce.clone(), &self.config.key, link, buffers, &mut self.rng);
         self.session = Some(Box::new(session));
         self.event(ReceiverEvent::Joined(Box::new(announce.clone())));
-        self.effects.push_back(Effect::Open(Box::new(announce), buffers));
+        self.effects.push_back(Effect::Open(attempt, Box::new(announce), buffers));
     }
 
     fn wait(&mut self, now: Moment, announce: &Announce) {
@@ -472,10 +501,10 @@ impl Receiver {
     }
 
     fn new_link(&mut self, announce: &Announce) -> Link {
-        // An own id for each join: its key's numbers begin at 1 again.
+        // An id of its own for each link: its key's numbers begin at 1 again.
         let mut start = self.config.start;
-        start.iter_mut().zip(self.joins.to_be_bytes()).for_each(|(byte, join)| *byte ^= join);
-        self.joins += 1;
+        start.iter_mut().zip(self.links.to_be_bytes()).for_each(|(byte, link)| *byte ^= link);
+        self.links += 1;
         Link::new(announce, ReceiverId::derive(&self.config.name, &start), &self.config.key)
     }
 
@@ -522,8 +551,8 @@ impl Receiver {
         }
     }
 
-    fn settle_block(&mut self, now: Moment, session: SessionId, block: BlockIndex, outcome: BlockOutcome) {
-        let Some(active) = self.active(session) else { return };
+    fn settle_block(&mut self, now: Moment, attempt: Attempt, block: BlockIndex, outcome: BlockOutcome) {
+        let Some(active) = self.active(attempt) else { return };
         match outcome {
             BlockOutcome::Written { repaired } => {
                 active.totals.symbols_repaired += u64::from(repaired);
@@ -531,6 +560,7 @@ impl Receiver {
             }
             BlockOutcome::Undecodable | BlockOutcome::Corrupt => {
                 active.table.start_over(block);
+                let session = active.announce.session;
                 self.event(ReceiverEvent::Corrupt(session, block));
             }
             BlockOutcome::Store(kind, reason) => {
@@ -544,10 +574,16 @@ impl Receiver {
     /// The manifest and the vouched root must go together: checked as soon as both are here, before the last block.
     fn check_root(&mut self, now: Moment) {
         let Some(active) = &mut self.session else { return };
-        if let (Stage::Opening | Stage::Receiving, Some(vouched), None) = (&active.stage, active.root, active.proven) {
+        if let (Stage::Opening | Stage::Receiving, Some(vouched), None) =
+            (&active.stage, active.root, active.proven)
+        {
             active.proven = active.table.root();
             if active.proven.is_some_and(|root| root != vouched) {
-                self.fail(now, FailureKind::Root, "the manifest does not amount to the root: nothing was published");
+                self.fail(
+                    now,
+                    FailureKind::Root,
+                    "the manifest does not amount to the root: nothing was published",
+                );
             }
         }
     }
@@ -555,15 +591,15 @@ impl Receiver {
     /// Goes on to the next stage if all is there for it.
     fn advance(&mut self) {
         let Some(active) = &mut self.session else { return };
-        let session = active.announce.session;
+        let attempt = active.attempt;
         match (&active.stage, active.root) {
             (Stage::Receiving, Some(root)) if active.table.is_complete() && active.proven == Some(root) => {
                 active.stage = Stage::Publishing;
-                self.effects.push_back(Effect::Publish(session, root));
+                self.effects.push_back(Effect::Publish(attempt, Proof { root }));
             }
             (Stage::Existing, Some(root)) => {
                 active.stage = Stage::Comparing;
-                self.effects.push_back(Effect::Compare(session, root));
+                self.effects.push_back(Effect::Compare(attempt, root));
             }
             _ => {}
         }
@@ -580,10 +616,10 @@ impl Receiver {
     /// Gives up on our side: the sender hears why.
     fn fail(&mut self, now: Moment, kind: FailureKind, reason: &str) {
         let Some(active) = &mut self.session else { return };
-        let session = active.announce.session;
+        let (session, attempt) = (active.announce.session, active.attempt);
         let last_word = active.failed(kind, reason);
         active.close(now, last_word);
-        self.effects.push_back(Effect::Discard(session));
+        self.effects.push_back(Effect::Discard(attempt));
         self.event(ReceiverEvent::Failed(session, reason.to_owned()));
     }
 
@@ -591,7 +627,7 @@ impl Receiver {
     fn abandon(&mut self, reason: &str, rejoin: Rejoin) {
         if let Some(active) = &self.session {
             let session = active.announce.session;
-            self.effects.push_back(Effect::Discard(session));
+            self.effects.push_back(Effect::Discard(active.attempt));
             self.event(ReceiverEvent::Failed(session, reason.to_owned()));
             self.leave(rejoin);
         }
@@ -608,8 +644,8 @@ impl Receiver {
         }
     }
 
-    fn active(&mut self, session: SessionId) -> Option<&mut Session> {
-        self.session.as_deref_mut().filter(|active| active.announce.session == session)
+    fn active(&mut self, attempt: Attempt) -> Option<&mut Session> {
+        self.session.as_deref_mut().filter(|active| active.attempt == attempt)
     }
 
     fn event(&mut self, event: ReceiverEvent) {

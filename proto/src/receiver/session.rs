@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::ids::{HostName, ReceiverId, Sequence, SessionId};
 use crate::integrity::Root;
+use crate::receiver::Attempt;
 use crate::receiver::collect::buffer_symbols;
 use crate::receiver::table::Table;
 use crate::rng::Rng;
@@ -97,6 +98,7 @@ impl Repeat {
 
 /// One session that this host takes part in.
 pub(super) struct Session {
+    pub(super) attempt: Attempt,
     pub(super) announce: Announce,
     pub(super) cipher: Cipher,
     pub(super) link: Link,
@@ -125,9 +127,18 @@ struct Loss {
 }
 
 impl Session {
-    pub(super) fn new(now: Moment, announce: Announce, key: &GroupKey, link: Link, buffers: u16, rng: &mut Rng) -> Self {
+    pub(super) fn new(
+        now: Moment,
+        attempt: Attempt,
+        announce: Announce,
+        key: &GroupKey,
+        link: Link,
+        buffers: u16,
+        rng: &mut Rng,
+    ) -> Self {
         let hello_at = now + rng.below(announce.spread);
         Self {
+            attempt,
             cipher: Cipher::downward(key, announce.session),
             link,
             stage: Stage::Opening,

@@ -158,7 +158,9 @@ impl Table {
                 Some(Work::Rebuild { block, entry, buffer, collected: self.buffers.lend(buffer) })
             }
             State::Rebuilding => Some(Work::Zero { block, entry }),
-            state @ (State::Unseen | State::Collecting(_) | State::Held) => unreachable!("a block in state {state:?} was queued"),
+            state @ (State::Unseen | State::Collecting(_) | State::Held) => {
+                unreachable!("a block in state {state:?} was queued")
+            }
         }
     }
 
@@ -177,7 +179,12 @@ impl Table {
     }
 
     /// The symbols did not determine the block: it goes on collecting.
-    pub(super) fn collect_more(&mut self, block: BlockIndex, buffer: BufferId, mut collected: Box<Collected>) {
+    pub(super) fn collect_more(
+        &mut self,
+        block: BlockIndex,
+        buffer: BufferId,
+        mut collected: Box<Collected>,
+    ) {
         collected.note_failure();
         self.buffers.give_back(buffer, collected);
         self.states[block.index()] = State::Collecting(buffer);
@@ -191,7 +198,8 @@ impl Table {
 
     /// The root that the manifest amounts to, once all of it is known.
     pub(super) fn root(&self) -> Option<Root> {
-        let hashes: Option<Vec<BlockHash>> = self.manifest.iter().map(|entry| entry.map(|entry| entry.hash)).collect();
+        let hashes: Option<Vec<BlockHash>> =
+            self.manifest.iter().map(|entry| entry.map(|entry| entry.hash)).collect();
         hashes.map(|hashes| Root::of(self.geometry, &hashes))
     }
 
@@ -219,7 +227,8 @@ impl Table {
         let mut block = self.known_prefix;
         while block < end && runs.len() < REPORT_GAPS_MAX {
             let unknown = |block: u32| self.manifest[block as usize].is_none();
-            let blocks = (block..end.min(block + u32::from(u16::MAX))).take_while(|&block| unknown(block)).count();
+            let blocks =
+                (block..end.min(block + u32::from(u16::MAX))).take_while(|&block| unknown(block)).count();
             if blocks > 0 {
                 runs.push(GapRun { first: BlockIndex(block), blocks: blocks as u16 });
             }

@@ -273,12 +273,20 @@ impl Hosts {
     /// One row for each host that was heard or is expected, by name.
     pub(super) fn rows(&self, start: Moment) -> Vec<HostRow> {
         let mut rows: Vec<HostRow> = self.live().map(|host| host.row(start)).collect();
-        rows.extend(self.other_versions.iter().map(|(name, what)| absent(name, HostState::OtherVersion, what)));
+        rows.extend(
+            self.other_versions.iter().map(|(name, what)| absent(name, HostState::OtherVersion, what)),
+        );
         if let Expected::Named(names) = &self.expected {
             let missing = names.iter().filter(|name| !rows.iter().any(|row| &row.name == *name));
             let missing: Vec<HostRow> = missing
-                .map(|name| absent(name, HostState::NeverAnswered, "it never answered: is glancecastd running there, \
-                     with this group, this key and a path to this network?"))
+                .map(|name| {
+                    absent(
+                        name,
+                        HostState::NeverAnswered,
+                        "it never answered: is glancecastd running there, \
+                     with this group, this key and a path to this network?",
+                    )
+                })
                 .collect();
             rows.extend(missing);
         }

@@ -21,7 +21,9 @@ use crate::integrity::Root;
 use crate::limits::{EVENTS_MAX, HOSTS_MAX, REPORTS_PER_SECOND_MAX};
 use crate::seal::{Cipher, GroupKey};
 use crate::time::{Moment, WallClock};
-use crate::wire::{Ack, Announce, Discard, DiscardCounts, Down, End, Kind, ManifestEntry, Notice, Poll, Up, UpHeader};
+use crate::wire::{
+    Ack, Announce, Discard, DiscardCounts, Down, End, Kind, ManifestEntry, Notice, Poll, Up, UpHeader,
+};
 use blocks::Blocks;
 use hosts::Hosts;
 
@@ -70,7 +72,10 @@ pub struct Sender {
 enum Source {
     Reading,
     /// Read to its end and proven; since when all first passes were sent.
-    Proven { root: Root, pass_ended: Option<Moment> },
+    Proven {
+        root: Root,
+        pass_ended: Option<Moment>,
+    },
 }
 
 /// The end is being said.
@@ -152,7 +157,13 @@ impl Sender {
             group_sequence: 0,
             unicast_sequence: UNICAST_SEQUENCES,
             announce_at: now,
-            poll: PollClock { round: 0, next_at: now + PASS_POLL, last_at: now, interval: TAIL_POLL, lacking: false },
+            poll: PollClock {
+                round: 0,
+                next_at: now + PASS_POLL,
+                last_at: now,
+                interval: TAIL_POLL,
+                lacking: false,
+            },
             acks: VecDeque::new(),
             events: VecDeque::new(),
             discards: DiscardCounts::default(),
@@ -218,7 +229,10 @@ impl Sender {
             match self.source {
                 Source::Proven { .. } => self.end(now, self.verdict_now()),
                 Source::Reading => {
-                    self.end(now, Verdict::Aborted("the time for the push ran out before the image was read".into()));
+                    self.end(
+                        now,
+                        Verdict::Aborted("the time for the push ran out before the image was read".into()),
+                    );
                 }
             }
         }
@@ -266,13 +280,12 @@ impl Sender {
         if let Some(ending) = &self.ending {
             return (ending.said < END_REPEATS).then_some((ending.next_at, SenderTimer::End));
         }
-        let mut timers = vec![
+        let timers = [
             (self.announce_at, SenderTimer::Announce),
             (self.poll.next_at, SenderTimer::Poll),
             (self.start + self.config.timeout, SenderTimer::Timeout),
         ];
-        timers.sort_by_key(|&(at, _)| at);
-        timers.first().copied()
+        timers.into_iter().min_by_key(|&(at, _)| at)
     }
 
     /// Something worth telling.

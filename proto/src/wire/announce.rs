@@ -66,9 +66,9 @@ impl Announce {
         let header = Header::parse(datagram)?;
         let cipher = Cipher::downward(key, session);
         let mut plain = [0; CONTROL_MAX];
-        let body = open_body(&cipher, header.sequence, datagram, CLEAR_BYTES, &mut plain).map_err(|reason| {
-            if reason == Discard::Forged { Discard::WrongKey } else { reason }
-        })?;
+        let body =
+            open_body(&cipher, header.sequence, datagram, CLEAR_BYTES, &mut plain)
+                .map_err(|reason| if reason == Discard::Forged { Discard::WrongKey } else { reason })?;
         Self::parse(session, body)
     }
 
@@ -98,8 +98,7 @@ impl Announce {
     fn parse(session: SessionId, body: &[u8]) -> Result<Self, Discard> {
         let mut body = Reader::new(body);
         let time = WallClock(body.u64()?);
-        let geometry =
-            Geometry::new(body.u64()?, body.u8()?, body.u16()?).map_err(|_| Discard::Malformed)?;
+        let geometry = Geometry::new(body.u64()?, body.u8()?, body.u16()?).map_err(|_| Discard::Malformed)?;
         let ip = match body.u8()? {
             4 => IpAddr::from(body.array::<4>()?),
             6 => IpAddr::from(body.array::<16>()?),
@@ -147,6 +146,7 @@ const SPREAD_MAX: Duration = Duration::from_secs(30);
 const SCHEME_GROUP_KEY: u8 = 0;
 
 const _: () = {
-    let longest = CLEAR_BYTES + 8 + 8 + 1 + 2 + 17 + 2 + 4 + 4 + (1 + OBJECT_NAME_MAX) + (1 + IMAGE_ID_BYTES) + 1 + 16;
+    let longest =
+        CLEAR_BYTES + 8 + 8 + 1 + 2 + 17 + 2 + 4 + 4 + (1 + OBJECT_NAME_MAX) + (1 + IMAGE_ID_BYTES) + 1 + 16;
     assert!(longest <= CONTROL_SMALL);
 };

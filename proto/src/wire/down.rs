@@ -133,7 +133,13 @@ impl Down {
             Kind::Poll => Self::Poll(parse_poll(geometry, &mut body)?),
             Kind::End => Self::End(parse_end(&mut body)?),
             Kind::Ack => Self::Ack(parse_ack(&mut body)?),
-            Kind::Symbol | Kind::Announce | Kind::Notice | Kind::Hello | Kind::Report | Kind::Done | Kind::Failed => {
+            Kind::Symbol
+            | Kind::Announce
+            | Kind::Notice
+            | Kind::Hello
+            | Kind::Report
+            | Kind::Done
+            | Kind::Failed => {
                 return Err(Discard::UnknownKind);
             }
         };
@@ -199,7 +205,11 @@ fn parse_manifest(geometry: Geometry, body: &mut Reader<'_>) -> Result<ManifestR
     Ok(ManifestRun { first, entries: entries.collect::<Result<_, _>>()? })
 }
 
-fn parse_entry(geometry: Geometry, block: BlockIndex, body: &mut Reader<'_>) -> Result<ManifestEntry, Discard> {
+fn parse_entry(
+    geometry: Geometry,
+    block: BlockIndex,
+    body: &mut Reader<'_>,
+) -> Result<ManifestEntry, Discard> {
     let encoding = match (body.u8()?, body.u24()?) {
         (ZERO, 0) => Encoding::Zero,
         (STORED, 0) => Encoding::Stored,

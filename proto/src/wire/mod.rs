@@ -92,7 +92,8 @@ impl Header {
     /// # Errors
     /// Too short, of another version, or of no known kind.
     pub fn parse(datagram: &[u8]) -> Result<Self, Discard> {
-        let Some(&[version, kind, t0, t1, t2, ref sequence @ ..]) = datagram.first_chunk::<HEADER_BYTES>() else {
+        let Some(&[version, kind, t0, t1, t2, ref sequence @ ..]) = datagram.first_chunk::<HEADER_BYTES>()
+        else {
             return Err(Discard::TooShort);
         };
         if version != VERSION {

@@ -28,7 +28,14 @@ pub struct Notice {
 
 impl Notice {
     /// Writes this program's notice about a datagram with that tag. The salt is 16 random bytes, used once.
-    pub fn seal(name: &HostName, software: &str, tag: SessionTag, salt: [u8; 16], key: &GroupKey, out: &mut Vec<u8>) {
+    pub fn seal(
+        name: &HostName,
+        software: &str,
+        tag: SessionTag,
+        salt: [u8; 16],
+        key: &GroupKey,
+        out: &mut Vec<u8>,
+    ) {
         let clear = |out: &mut Writer<'_>| {
             out.u8(VERSION);
             out.u8(Kind::Notice as u8);
@@ -59,7 +66,8 @@ impl Notice {
         };
         let mut plain = [0; CONTROL_MAX];
         let cipher = Cipher::notice(key, salt);
-        let mut body = Reader::new(open_body(&cipher, Sequence::default(), datagram, CLEAR_BYTES, &mut plain)?);
+        let mut body =
+            Reader::new(open_body(&cipher, Sequence::default(), datagram, CLEAR_BYTES, &mut plain)?);
         let name = HostName::new(body.text(HOST_NAME_MAX)?).map_err(|_| Discard::Malformed)?;
         let software = body.text(SOFTWARE_MAX)?.chars().filter(|c| !c.is_control()).collect();
         body.end()?;

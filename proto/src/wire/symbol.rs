@@ -38,7 +38,9 @@ impl SymbolHeader {
         if header.kind != Kind::Symbol {
             return Err(Discard::UnknownKind);
         }
-        let Some(&[.., b0, b1, b2, b3, e0, e1, e2, l0, l1, l2]) = datagram.first_chunk::<SYMBOL_HEADER_BYTES>() else {
+        let Some(&[.., b0, b1, b2, b3, e0, e1, e2, l0, l1, l2]) =
+            datagram.first_chunk::<SYMBOL_HEADER_BYTES>()
+        else {
             return Err(Discard::TooShort);
         };
         Ok(Self {

@@ -257,11 +257,11 @@ impl World {
         let undecodable = self.rng.chance(1.0 / 256.0);
         let receiver = &mut self.hosts.get_mut(&id).expect("started").receiver;
         match effect {
-            Effect::Open(announce, _) => receiver.handle_opened(self.now, announce.session, Ok(Opened::New)),
-            Effect::Block(session, Work::Zero { block, .. }) => {
-                receiver.handle_block(self.now, session, block, None, BlockOutcome::Written { repaired: 0 });
+            Effect::Open(attempt, ..) => receiver.handle_opened(self.now, attempt, Ok(Opened::New)),
+            Effect::Block(attempt, Work::Zero { block, .. }) => {
+                receiver.handle_block(self.now, attempt, block, None, BlockOutcome::Written { repaired: 0 });
             }
-            Effect::Block(session, Work::Rebuild { block, entry, buffer, collected }) => {
+            Effect::Block(attempt, Work::Rebuild { block, entry, buffer, collected }) => {
                 assert_eq!(entry.hash, hash(block));
                 let missing = collected.held().bound() - collected.held().count();
                 assert!(missing as usize <= collected.repair().len(), "not enough symbols to decode");
@@ -271,12 +271,12 @@ impl World {
                     _ => BlockOutcome::Written { repaired: missing },
                 };
                 self.corrupted += u32::from(matches!(outcome, BlockOutcome::Corrupt));
-                receiver.handle_block(self.now, session, block, Some((buffer, collected)), outcome);
+                receiver.handle_block(self.now, attempt, block, Some((buffer, collected)), outcome);
             }
-            Effect::Publish(session, root) => {
-                assert_eq!(Some(root), self.sender.root(), "published under the sender's root");
+            Effect::Publish(attempt, proof) => {
+                assert_eq!(Some(proof.root()), self.sender.root(), "published under the sender's root");
                 self.published[id] += 1;
-                receiver.handle_published(self.now, session, Published::New);
+                receiver.handle_published(self.now, attempt, Published::New);
             }
             Effect::Compare(..) => unreachable!("nothing exists here"),
             Effect::Discard(_) => self.discarded[id] += 1,

@@ -1,0 +1,155 @@
+//! The command line and the configuration file: the same names, the command line wins.
+
+use std::path::{Path, PathBuf};
+
+use clap::Parser;
+use glancecast_host::args::Group;
+use glancecast_proto::ids::HostName;
+use serde::Deserialize;
+
+use crate::store::StoreSpec;
+
+/// Receives operating-system images that a glancecast sender multicasts, proves them and publishes them.
+#[derive(Debug, Default, Parser)]
+#[command(name = "glancecastd", version)]
+pub struct Args {
+    /// Read settings from this TOML file; what is given here wins
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    #[command(flatten)]
+    settings: Settings,
+    /// Leave after one object: exit 0 when it is published, 1 when it could not be
+    #[arg(long)]
+    pub once: bool,
+}
+
+/// What both the command line and the file say.
+#[derive(Clone, Debug, Default, Deserialize, clap::Args)]
+#[serde(deny_unknown_fields)]
+struct Settings {
+    /// The host's name in the sender's table [default: this machine's host name]
+    #[arg(long, value_name = "HOST")]
+    name: Option<String>,
+    /// The multicast group to join [default: 239.255.71.67:7167]
+    #[arg(long, value_name = "ADDR:PORT")]
+    group: Option<String>,
+    /// The interface to hear on: name or address [default: where the routing table sends the group]
+    #[arg(long, value_name = "IF")]
+    interface: Option<String>,
+    /// The group's key file
+    #[arg(long, value_name = "FILE")]
+    key: Option<PathBuf>,
+    /// Use the key that everybody knows: for a lab only
+    #[arg(long, num_args = 0, default_missing_value = "true")]
+    insecure: Option<bool>,
+    /// Where images go: directory:PATH
+    #[arg(long, value_name = "STORE")]
+    store: Option<String>,
+}
+
+/// Settings that are complete and possible.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The host's name.
+    pub name: HostName,
+    /// The group.
+    pub group: Group,
+    /// The interface, if one was chosen.
+    pub interface: Option<String>,
+    /// The key file; `None` for the key that everybody knows.
+    pub key: Option<PathBuf>,
+    /// The store.
+    pub store: StoreSpec,
+}
+
+impl Args {
+    /// Joins the command line with the file.
+    ///
+    /// # Errors
+    /// One line that says which setting is missing or wrong.
+    pub fn resolve(&self) -> Result<Config, String> {
+        let file = match &self.config {
+            Some(path) => read(path)?,
+            None => Settings::default(),
+        };
+        let given = self.settings.clone();
+        let insecure = given.insecure.or(file.insecure).unwrap_or(false);
+        let key = given.key.or(file.key);
+        let key = match (key, insecure) {
+            (Some(key), false) => Some(key),
+            (None, true) => None,
+            (None, false) => {
+                return Err("no key: give --key FILE (make one with: glancecast keygen FILE)".into());
+            }
+            (Some(_), true) => return Err("--key and --insecure exclude each other".into()),
+        };
+        let name = match given.name.or(file.name) {
+            Some(name) => name,
+            None => nix::unistd::gethostname()
+                .ok()
+                .and_then(|name| name.into_string().ok())
+                .ok_or("this machine has no host name: give --name HOST")?,
+        };
+        let group = given.group.or(file.group).unwrap_or_else(|| Group::DEFAULT.into());
+        let store = given.store.or(file.store).ok_or("no store: give --store directory:PATH")?;
+        Ok(Config {
+            name: HostName::new(&name).map_err(|error| format!("name {name:?}: {error}"))?,
+            group: group.parse().map_err(|error| format!("group: {error}"))?,
+            interface: given.interface.or(file.interface),
+            key,
+            store: store.parse()?,
+        })
+    }
+}
+
+fn read(path: &Path) -> Result<Settings, String> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| format!("configuration {}: {error}", path.display()))?;
+    // The parser's own message shows the line over several lines; the first and the reason are enough.
+    toml::from_str(&text).map_err(|error| {
+        let line = error.span().map_or(0, |span| text[..span.start].matches('\n').count() + 1);
+        format!("configuration {} line {line}: {}", path.display(), error.message().replace('\n', " "))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_wins_over_the_file() {
+        let config = resolve(
+            "name = \"from-file\"\ngroup = \"239.1.1.1:7000\"\nkey = \"/file.key\"\nstore = \"directory:/tmp\"",
+            &["--name", "from-line"],
+        )
+        .expect("complete");
+        assert_eq!(config.name.as_str(), "from-line");
+        assert_eq!(config.group.to_string(), "239.1.1.1:7000");
+        assert_eq!(config.key.as_deref(), Some(Path::new("/file.key")));
+    }
+
+    #[test]
+    fn what_is_missing_or_wrong_is_named_in_one_line() {
+        for (file, args, says) in [
+            ("", &["--store", "directory:/x"][..], "--key"),
+            ("", &["--insecure"], "--store"),
+            ("keyy = \"/x\"", &["--insecure", "--store", "directory:/x"], "line 1"),
+            ("name = 7", &["--insecure", "--store", "directory:/x"], "line 1"),
+            ("", &["--insecure", "--store", "ceph:/x"], "ceph"),
+            ("", &["--insecure", "--store", "directory:/x", "--group", "10.0.0.1:1"], "multicast"),
+            ("", &["--insecure", "--key", "/k", "--store", "directory:/x"], "exclude"),
+            ("", &["--insecure", "--store", "directory:/x", "--name", "a b"], "name"),
+        ] {
+            let error = resolve(file, args).expect_err(says);
+            assert!(error.contains(says) && !error.contains('\n'), "{error}");
+        }
+    }
+
+    fn resolve(file: &str, args: &[&str]) -> Result<Config, String> {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let path = dir.path().join("glancecastd.toml");
+        std::fs::write(&path, file).expect("writable");
+        let config = ["glancecastd", "--config", path.to_str().expect("text")];
+        Args::parse_from(config.iter().chain(args)).resolve()
+    }
+}

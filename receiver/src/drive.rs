@@ -1,0 +1,416 @@
+//! The thread that receives: it owns the sockets, the machine and the session's memory, and waits for nothing but
+//! datagrams, answers of the workers and the clock. A datagram's symbol is opened straight to its place; everything that
+//! takes long is handed to the workers.
+
+use std::io;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use glancecast_host::args::Group;
+use glancecast_host::batch::Batch;
+use glancecast_host::clock::{Clock, wall};
+use glancecast_host::interface::Interface;
+use glancecast_host::socket::{Answerer, GroupReceiver, SocketError};
+use glancecast_host::wake::{Sleeper, Waker};
+use glancecast_proto::geometry::Geometry;
+use glancecast_proto::limits::DATAGRAM_MAX;
+use glancecast_proto::receiver::{
+    Admission, Attempt, Effect, Opened, Receiver, ReceiverConfig, ReceiverEvent, Work, buffer_bytes,
+};
+use glancecast_proto::time::Moment;
+use glancecast_proto::wire::{Announce, Kind, SymbolHeader};
+
+use crate::pool::Pool;
+use crate::store::{Begun, DirectoryStore, ExistingFile, PartialFile};
+use crate::workers::{Answer, Task, Workers};
+
+/// What the thread works with.
+pub struct Setup {
+    /// The group to hear.
+    pub group: Group,
+    /// Where.
+    pub interface: Interface,
+    /// Where objects go.
+    pub store: DirectoryStore,
+    /// Who this host is.
+    pub receiver: ReceiverConfig,
+    /// Ends after one object.
+    pub once: bool,
+}
+
+/// How the thread ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// It was told to stop.
+    Stopped,
+    /// One object was published, as was asked for.
+    Published,
+    /// The one object that was asked for could not be published.
+    Failed,
+}
+
+/// Tells the thread to stop; it says so to the sender first.
+#[derive(Clone)]
+pub struct Stopper {
+    stop: Arc<AtomicBool>,
+    waker: Waker,
+}
+
+impl Stopper {
+    /// Stops it soon.
+    pub fn stop(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.waker.wake();
+    }
+}
+
+/// The receiving thread before it runs.
+pub struct Drive {
+    group: GroupReceiver,
+    answerer: Answerer,
+    machine: Receiver,
+    store: DirectoryStore,
+    workers: Workers,
+    session: Option<Active>,
+    pool: Pool,
+    scratch: Vec<u8>,
+    out: Vec<u8>,
+    sleeper: Sleeper,
+    stop: Arc<AtomicBool>,
+    clock: Clock,
+    once: bool,
+    outcome: Option<Ended>,
+    stopping: Option<Moment>,
+    drops: Drops,
+}
+
+/// What the store holds of the session.
+struct Active {
+    attempt: Attempt,
+    geometry: Geometry,
+    place: Place,
+}
+
+enum Place {
+    Partial(Arc<PartialFile>),
+    Existing(ExistingFile),
+    /// Handed to the worker that publishes.
+    GivenAway,
+}
+
+/// Drops of the socket: the kernel counts since the socket was opened, we since the session began.
+#[derive(Default)]
+struct Drops {
+    total: u32,
+    at_join: u32,
+}
+
+impl Drive {
+    /// Opens the sockets and starts the workers.
+    ///
+    /// # Errors
+    /// When a socket cannot be opened or a thread not be started.
+    pub fn new(setup: Setup) -> Result<(Self, Stopper), SocketError> {
+        let step = |what| move |error| SocketError::Step { what, error };
+        let group = GroupReceiver::join(setup.group, &setup.interface)?;
+        let answerer = Answerer::open(&setup.interface)?;
+        let (sleeper, waker) = Sleeper::new().map_err(step("make an event descriptor"))?;
+        let workers = Workers::start(&waker).map_err(step("start a thread"))?;
+        let stop = Arc::new(AtomicBool::new(false));
+        tell_of_buffer(&group);
+        let drive = Self {
+            group,
+            answerer,
+            machine: Receiver::new(setup.receiver),
+            store: setup.store,
+            workers,
+            session: None,
+            pool: Pool::none(),
+            scratch: vec![0; DATAGRAM_MAX],
+            out: Vec::new(),
+            sleeper,
+            stop: Arc::clone(&stop),
+            clock: Clock::start(),
+            once: setup.once,
+            outcome: None,
+            stopping: None,
+            drops: Drops::default(),
+        };
+        Ok((drive, Stopper { stop, waker }))
+    }
+
+    /// Receives until told to stop, or until one object is done where that was asked for.
+    ///
+    /// # Errors
+    /// When a socket fails for good.
+    pub fn run(mut self) -> io::Result<Ended> {
+        let mut group_batch = Batch::default();
+        let mut answer_batch = Batch::default();
+        let ended = loop {
+            let mut busy = false;
+            for _ in 0..BATCHES_IN_A_ROW {
+                if !self.receive_from_group(&mut group_batch)? {
+                    break;
+                }
+                busy = true;
+            }
+            busy |= self.receive_answers(&mut answer_batch)?;
+            while let Some(answer) = self.workers.next_answer() {
+                self.take_answer(answer);
+            }
+            self.note_stop();
+            self.machine.handle_timeout(self.clock.now());
+            self.perform_effects();
+            self.transmit();
+            self.tell_events();
+            if let Some(ended) = self.ended() {
+                break ended;
+            }
+            if !busy {
+                let sockets = [self.group.as_fd(), self.answerer.as_fd()];
+                self.sleeper.sleep(sockets, self.sleep_time())?;
+            }
+        };
+        tracing::info!("discarded datagrams by reason: {}", self.machine.discards());
+        Ok(ended)
+    }
+
+    fn receive_from_group(&mut self, batch: &mut Batch) -> io::Result<bool> {
+        if batch.receive(self.group.as_fd())? == 0 {
+            return Ok(false);
+        }
+        self.drops.total = batch.drops().unwrap_or(0);
+        self.machine.note_socket_drops(u64::from(self.drops.total.wrapping_sub(self.drops.at_join)));
+        let now = self.clock.now();
+        for (from, datagram) in batch.datagrams() {
+            if datagram.get(1) == Some(&(Kind::Symbol as u8)) {
+                self.take_symbol(now, datagram);
+            } else {
+                // The reason is counted where it is found.
+                let _ = self.machine.handle_datagram(now, wall(), from, datagram);
+            }
+        }
+        Ok(true)
+    }
+
+    fn receive_answers(&mut self, batch: &mut Batch) -> io::Result<bool> {
+        let mut any = false;
+        while batch.receive(self.answerer.as_fd())? > 0 {
+            any = true;
+            let now = self.clock.now();
+            for (from, datagram) in batch.datagrams() {
+                let _ = self.machine.handle_datagram(now, wall(), from, datagram);
+            }
+        }
+        Ok(any)
+    }
+
+    /// The way of nearly every datagram: header, place, open to the place, count.
+    fn take_symbol(&mut self, now: Moment, datagram: &[u8]) {
+        let header = match SymbolHeader::parse(datagram) {
+            Ok(header) => header,
+            Err(reason) => {
+                self.machine.drop(reason);
+                return;
+            }
+        };
+        let Ok(admission) = self.machine.admit(&header) else { return };
+        let Some(cipher) = self.machine.cipher() else { return };
+        let opened = match admission {
+            Admission::To(place) => header.open(cipher, datagram, self.pool.place(place)),
+            Admission::Spare(_) => {
+                let len =
+                    self.session.as_ref().map_or(0, |active| usize::from(active.geometry.symbol_size()));
+                header.open(cipher, datagram, &mut self.scratch[..len])
+            }
+        };
+        match (opened, admission) {
+            (Ok(()), Admission::To(place)) => self.machine.accept(now, &header, place, datagram.len()),
+            (Ok(()), Admission::Spare(reason)) => {
+                self.machine.note_spare(now, &header, datagram.len(), reason)
+            }
+            (Err(reason), _) => {
+                self.machine.drop(reason);
+            }
+        }
+    }
+
+    fn take_answer(&mut self, answer: Answer) {
+        let now = self.clock.now();
+        match answer {
+            Answer::Block { attempt, block, buffer, outcome } => {
+                let mine = self.session.as_ref().is_some_and(|active| active.attempt == attempt);
+                let returned = buffer.map(|(id, collected, bytes)| {
+                    if mine {
+                        self.pool.take_back(id, bytes);
+                    }
+                    (id, collected)
+                });
+                self.machine.handle_block(now, attempt, block, returned, outcome);
+            }
+            Answer::Published { attempt, result } => self.machine.handle_published(now, attempt, result),
+        }
+    }
+
+    fn perform_effects(&mut self) {
+        while let Some(effect) = self.machine.poll_effect(self.workers.has_room()) {
+            match effect {
+                Effect::Open(attempt, announce, buffers) => self.open(attempt, &announce, buffers),
+                Effect::Block(attempt, work) => self.give_block(attempt, work),
+                Effect::Publish(attempt, proof) => {
+                    let active = self.active(attempt);
+                    let Place::Partial(file) = std::mem::replace(&mut active.place, Place::GivenAway) else {
+                        unreachable!("only a new file is published")
+                    };
+                    self.workers.give(Task::Publish { attempt, file, proof });
+                }
+                Effect::Compare(attempt, root) => {
+                    let active = self.active(attempt);
+                    let Place::Existing(file) = std::mem::replace(&mut active.place, Place::GivenAway) else {
+                        unreachable!("only an existing file is compared")
+                    };
+                    self.workers.give(Task::Compare { attempt, file, root });
+                }
+                Effect::Discard(attempt) => {
+                    if self.session.as_ref().is_some_and(|active| active.attempt == attempt) {
+                        self.forget_session();
+                    }
+                }
+            }
+        }
+    }
+
+    fn open(&mut self, attempt: Attempt, announce: &Announce, buffers: u16) {
+        let geometry = announce.geometry;
+        self.drops.at_join = self.drops.total;
+        self.pool = Pool::new(buffers, buffer_bytes(announce), usize::from(geometry.symbol_size()));
+        let (place, result) = match self.store.begin(announce) {
+            Ok(Begun::New(file)) => (Place::Partial(Arc::new(file)), Ok(Opened::New)),
+            Ok(Begun::Existing(file)) => (Place::Existing(file), Ok(Opened::Existing)),
+            Err(error) => (Place::GivenAway, Err((error.kind(), error.to_string()))),
+        };
+        self.session = Some(Active { attempt, geometry, place });
+        self.machine.handle_opened(self.clock.now(), attempt, result);
+    }
+
+    fn give_block(&mut self, attempt: Attempt, work: Work) {
+        let buffer = match &work {
+            Work::Rebuild { buffer, .. } => Some(self.pool.lend(*buffer)),
+            Work::Zero { .. } => None,
+        };
+        let active = self.active(attempt);
+        let Place::Partial(file) = &active.place else { unreachable!("blocks are of new files") };
+        let task = Task::Block { attempt, geometry: active.geometry, work, buffer, file: Arc::clone(file) };
+        self.workers.give(task);
+    }
+
+    fn active(&mut self, attempt: Attempt) -> &mut Active {
+        let active = self.session.as_mut().expect("the machine asks for work in its session only");
+        assert_eq!(active.attempt, attempt);
+        active
+    }
+
+    fn forget_session(&mut self) {
+        self.session = None;
+        self.pool = Pool::none();
+    }
+
+    fn transmit(&mut self) {
+        let now = self.clock.now();
+        while let Some(to) = self.machine.poll_transmit(now, &mut self.out) {
+            // Whatever happens to it on the way: it is said again if it matters.
+            if let Err(error) = self.answerer.send_to(&self.out, to) {
+                tracing::debug!(%to, %error, "a datagram to the sender could not be sent");
+            }
+        }
+    }
+
+    fn note_stop(&mut self) {
+        if self.stopping.is_none() && self.stop.load(Ordering::Relaxed) {
+            let now = self.clock.now();
+            self.stopping = Some(now);
+            self.machine.handle_stop(now);
+        }
+    }
+
+    fn ended(&self) -> Option<Ended> {
+        let idle = self.machine.session().is_none();
+        if let Some(since) = self.stopping
+            && (idle || self.clock.now().since(since) >= LAST_WORDS)
+        {
+            return Some(Ended::Stopped);
+        }
+        if idle { self.outcome } else { None }
+    }
+
+    fn sleep_time(&self) -> Duration {
+        let until = self.machine.poll_timeout().map_or(IDLE_SLEEP, |at| at.since(self.clock.now()));
+        let stopping = if self.stopping.is_some() { STOPPING_SLEEP } else { IDLE_SLEEP };
+        until.min(stopping)
+    }
+
+    fn tell_events(&mut self) {
+        while let Some(event) = self.machine.poll_event() {
+            match event {
+                ReceiverEvent::Joined(announce) => {
+                    tracing::info!(
+                        session = %announce.session, name = %announce.name, bytes = announce.geometry.object_bytes(),
+                        sender = %announce.reply_to, "receiving"
+                    );
+                }
+                ReceiverEvent::Corrupt(session, block) => {
+                    tracing::warn!(%session, %block, "a block does not match its hash and is asked for again");
+                }
+                ReceiverEvent::Published { session, root, existing } => {
+                    let name = self.machine.session().map(|(announce, _)| announce.name.to_string());
+                    let name = name.unwrap_or_default();
+                    tracing::info!(%session, name, %root, existing, "published");
+                    self.finish(Ended::Published);
+                }
+                ReceiverEvent::Failed(session, reason) => {
+                    tracing::error!(%session, "nothing is published: {reason}");
+                    self.finish(Ended::Failed);
+                }
+                ReceiverEvent::WrongKey(from) => {
+                    tracing::warn!(
+                        sender = %from,
+                        "this group carries datagrams sealed under another key, which are dropped: check --key and --group"
+                    );
+                }
+                ReceiverEvent::OtherVersion(from, version) => {
+                    tracing::warn!(sender = %from, "a sender speaks version {version} of the protocol, this program does not");
+                }
+            }
+        }
+    }
+
+    fn finish(&mut self, outcome: Ended) {
+        tracing::info!("discarded datagrams by reason: {}", self.machine.discards());
+        self.forget_session();
+        if self.once {
+            self.outcome = Some(outcome);
+        }
+    }
+}
+
+fn tell_of_buffer(group: &GroupReceiver) {
+    if let (bytes, false) = group.buffer() {
+        tracing::warn!(
+            "the socket's receive buffer is {} KiB; at high rates datagrams will be lost here: raise it with \
+             sysctl -w net.core.rmem_max=33554432, or start with CAP_NET_ADMIN",
+            bytes / 1024
+        );
+    }
+}
+
+/// Batches from the group before anything else gets its turn.
+const BATCHES_IN_A_ROW: u32 = 8;
+
+/// With nothing to wait for; a wake ends it.
+const IDLE_SLEEP: Duration = Duration::from_secs(1);
+
+/// A stopped receiver tells its sender, and waits so long for the answer.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+const STOPPING_SLEEP: Duration = Duration::from_millis(20);

@@ -1,0 +1,178 @@
+//! The worker threads: what takes long or blocks, away from the thread that receives.
+//!
+//! Blocks go to several workers, what is about a whole file to one of its own, so that an fsync does not keep blocks
+//! of another object waiting. The queues are bounded by the drive: it hands out no more than [`QUEUE_MAX`] jobs.
+
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+use glancecast_host::wake::Waker;
+use glancecast_proto::geometry::Geometry;
+use glancecast_proto::ids::BlockIndex;
+use glancecast_proto::integrity::Root;
+use glancecast_proto::receiver::{Attempt, BlockOutcome, BufferId, Collected, Proof, Published, Work};
+
+use crate::rebuild::Rebuilder;
+use crate::store::{ExistingFile, PartialFile, Publication, StoreError};
+
+/// Jobs that are handed out and not answered, at most. More would only hold buffers.
+pub(crate) const QUEUE_MAX: usize = 32;
+
+/// Something for a worker.
+pub(crate) enum Task {
+    /// Prove and write a block.
+    Block {
+        attempt: Attempt,
+        geometry: Geometry,
+        work: Work,
+        buffer: Option<Box<[u8]>>,
+        file: Arc<PartialFile>,
+    },
+    /// Publish a file.
+    Publish { attempt: Attempt, file: Arc<PartialFile>, proof: Proof },
+    /// Compare a file that is there.
+    Compare { attempt: Attempt, file: ExistingFile, root: Root },
+}
+
+/// What came of it.
+pub(crate) enum Answer {
+    /// Of a block.
+    Block {
+        attempt: Attempt,
+        block: BlockIndex,
+        buffer: Option<(BufferId, Box<Collected>, Box<[u8]>)>,
+        outcome: BlockOutcome,
+    },
+    /// Of a file.
+    Published { attempt: Attempt, result: Published },
+}
+
+/// The threads, and the way to them and back.
+pub(crate) struct Workers {
+    blocks: SyncSender<Task>,
+    files: SyncSender<Task>,
+    answers: Receiver<Answer>,
+    outstanding: usize,
+}
+
+impl Workers {
+    /// Starts the threads; `waker` is used for each answer.
+    pub(crate) fn start(waker: &Waker) -> std::io::Result<Self> {
+        let (blocks, block_tasks) = sync_channel(QUEUE_MAX);
+        let (files, file_tasks) = sync_channel(QUEUE_MAX);
+        let (answer, answers) = channel();
+        let block_tasks = Arc::new(Mutex::new(block_tasks));
+        for i in 0..block_workers() {
+            let (tasks, answer, waker) = (Arc::clone(&block_tasks), answer.clone(), waker.clone());
+            thread::Builder::new().name(format!("block-{i}")).spawn(move || work(&tasks, &answer, &waker))?;
+        }
+        let (tasks, waker) = (Arc::new(Mutex::new(file_tasks)), waker.clone());
+        thread::Builder::new().name("publish".into()).spawn(move || work(&tasks, &answer, &waker))?;
+        Ok(Self { blocks, files, answers, outstanding: 0 })
+    }
+
+    /// Whether another block may be handed out.
+    pub(crate) fn has_room(&self) -> bool {
+        self.outstanding < QUEUE_MAX
+    }
+
+    /// Hands a task out. Never waits: there is room, see [`Workers::has_room`], and files come one at a time.
+    pub(crate) fn give(&mut self, task: Task) {
+        let queue = match task {
+            Task::Block { .. } => {
+                self.outstanding += 1;
+                &self.blocks
+            }
+            Task::Publish { .. } | Task::Compare { .. } => &self.files,
+        };
+        queue.send(task).expect("workers live as long as their queue");
+    }
+
+    /// The next answer, if there is one.
+    pub(crate) fn next_answer(&mut self) -> Option<Answer> {
+        let answer = self.answers.try_recv().ok()?;
+        if matches!(answer, Answer::Block { .. }) {
+            self.outstanding -= 1;
+        }
+        Some(answer)
+    }
+}
+
+/// One worker's life: it ends when the drive drops its queue.
+fn work(tasks: &Mutex<Receiver<Task>>, answers: &Sender<Answer>, waker: &Waker) {
+    let mut rebuilder: Option<(Geometry, Rebuilder)> = None;
+    loop {
+        let task = tasks.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(task) = task else { return };
+        let answer = match task {
+            Task::Block { attempt, geometry, work, buffer, file } => {
+                let rebuilder = rebuilder_for(&mut rebuilder, geometry);
+                let answer = prove(rebuilder, attempt, geometry, work, buffer, &file);
+                drop(file);
+                answer
+            }
+            Task::Publish { attempt, file, proof } => {
+                Answer::Published { attempt, result: publish(file, &proof) }
+            }
+            Task::Compare { attempt, file, root } => {
+                let result = file.compare(root).map(|()| Published::Existing).unwrap_or_else(failed);
+                Answer::Published { attempt, result }
+            }
+        };
+        if answers.send(answer).is_err() {
+            return;
+        }
+        waker.wake();
+    }
+}
+
+fn rebuilder_for(kept: &mut Option<(Geometry, Rebuilder)>, geometry: Geometry) -> &mut Rebuilder {
+    if kept.as_ref().is_none_or(|(of, _)| *of != geometry) {
+        let rebuilder = Rebuilder::new(geometry).expect("a zstd context needs memory and nothing else");
+        *kept = Some((geometry, rebuilder));
+    }
+    &mut kept.as_mut().expect("just made").1
+}
+
+fn prove(
+    rebuilder: &mut Rebuilder,
+    attempt: Attempt,
+    geometry: Geometry,
+    work: Work,
+    buffer: Option<Box<[u8]>>,
+    file: &PartialFile,
+) -> Answer {
+    match work {
+        Work::Zero { block, entry } => {
+            let outcome = rebuilder.zero(geometry, block, &entry, file);
+            Answer::Block { attempt, block, buffer: None, outcome }
+        }
+        Work::Rebuild { block, entry, buffer: id, collected } => {
+            let mut bytes = buffer.expect("a block with symbols has its buffer");
+            let outcome = rebuilder.block(geometry, block, &entry, &collected, &mut bytes, file);
+            Answer::Block { attempt, block, buffer: Some((id, collected, bytes)), outcome }
+        }
+    }
+}
+
+/// A worker lets go of the file before it answers, and all blocks were answered before the machine asked to publish: so
+/// this is the last one who holds it.
+fn publish(file: Arc<PartialFile>, proof: &Proof) -> Published {
+    let file = Arc::try_unwrap(file).expect("no block of this file is being written");
+    match file.publish(proof) {
+        Ok(Publication::New) => Published::New,
+        Ok(Publication::Existing) => Published::Existing,
+        Err(error) => failed(error),
+    }
+}
+
+fn failed(error: StoreError) -> Published {
+    Published::Failed(error.kind(), error.to_string())
+}
+
+/// One for each core but the one that receives, at least one, and no more than keep a disk busy.
+fn block_workers() -> usize {
+    let cores = thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    cores.saturating_sub(1).clamp(1, 4)
+}
