@@ -1,1 +1,18 @@
-//! See the crate's description.
+//! The harness of the scenarios in `tests/tests`: real `glancecast` and `glancecastd` processes on loopback or in
+//! network namespaces, images from a seed, and what a run leaves for the summary of `make test`.
+//!
+//! A scenario reads as a story because the mechanics are here: [`stage`] gives it a directory, a group and a key,
+//! [`process`] ends what it started, [`netns`] builds and removes its network. Everything waits with a deadline.
+
+pub mod exclusive;
+pub mod image;
+pub mod licence;
+pub mod netns;
+pub mod openstack;
+pub mod places;
+pub mod process;
+pub mod record;
+pub mod report;
+pub mod skip;
+pub mod stage;
+pub mod wait;

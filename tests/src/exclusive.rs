@@ -1,0 +1,48 @@
+//! Who may run beside whom. A scenario that measures, or that moves much data, has the machine to itself; the
+//! others share it. The lock is a file, so it holds between the threads of `cargo test` and between processes;
+//! nextest starts the large ones alone anyway (`.config/nextest.toml`), so that nobody's time limit runs out here.
+
+use std::fs::{File, TryLockError};
+use std::time::Duration;
+
+use crate::{places, wait};
+
+/// How a scenario uses the machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Share {
+    /// Beside others.
+    Shared,
+    /// With nothing of ours beside it.
+    Alone,
+}
+
+/// A hold on the machine; dropping it lets go.
+#[derive(Debug)]
+pub struct Hold {
+    _file: File,
+}
+
+/// Waits for the machine.
+///
+/// # Panics
+/// When it stays taken for longer than all scenarios may last.
+pub fn machine(share: Share) -> Hold {
+    let path = places::scenarios("").join("machine.lock");
+    let file =
+        File::create(&path).unwrap_or_else(|error| panic!("cannot create {}: {error}", path.display()));
+    wait::until("the machine", TIMEOUT, || {
+        let attempt = match share {
+            Share::Shared => file.try_lock_shared(),
+            Share::Alone => file.try_lock(),
+        };
+        match attempt {
+            Ok(()) => Some(()),
+            Err(TryLockError::WouldBlock) => None,
+            Err(TryLockError::Error(error)) => panic!("cannot lock {}: {error}", path.display()),
+        }
+    });
+    Hold { _file: file }
+}
+
+/// All scenarios one after the other take less.
+const TIMEOUT: Duration = Duration::from_secs(30 * 60);

@@ -1,0 +1,137 @@
+//! Images to send: bytes drawn from a seed and written as a stream, sparse files with a few islands of data, and
+//! the BLAKE3 sum of a file. None of them holds more than a buffer in memory, whatever the image's size.
+
+use std::env;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// A number that decides an image's bytes. It is printed, so that a failure can be repeated.
+#[derive(Debug, Clone, Copy)]
+pub struct Seed(u64);
+
+impl Seed {
+    /// A new seed, or the one in `GLANCECAST_TEST_SEED`.
+    ///
+    /// # Panics
+    /// When that variable is not a number.
+    pub fn draw() -> Self {
+        let seed = match env::var("GLANCECAST_TEST_SEED") {
+            Ok(text) => text.parse().expect("GLANCECAST_TEST_SEED is a number"),
+            Err(_) => now_as_number(),
+        };
+        println!("GLANCECAST_TEST_SEED={seed}");
+        Self(seed)
+    }
+
+    /// Another seed, for another image of the same test.
+    pub fn next(self) -> Self {
+        Self(self.0.wrapping_add(1))
+    }
+
+    fn bytes(self) -> blake3::OutputReader {
+        blake3::Hasher::new().update(&self.0.to_le_bytes()).finalize_xof()
+    }
+}
+
+/// Writes `len` random bytes and returns their BLAKE3 sum in hex.
+pub fn random(path: &Path, len: u64, seed: Seed) -> String {
+    let mut file = create(path);
+    let mut source = seed.bytes();
+    let mut sum = blake3::Hasher::new();
+    let mut buffer = vec![0; BUFFER_BYTES];
+    let mut left = len;
+    while left > 0 {
+        let chunk = &mut buffer[..usize::try_from(left.min(BUFFER_BYTES as u64)).expect("a buffer's length")];
+        source.fill(chunk);
+        sum.update(chunk);
+        file.write_all(chunk).unwrap_or_else(|error| panic!("cannot write {}: {error}", path.display()));
+        left -= chunk.len() as u64;
+    }
+    sum.finalize().to_hex().to_string()
+}
+
+/// Writes a file of `len` bytes that is a hole but for `island_bytes` random bytes at each of `islands`.
+pub fn sparse(path: &Path, len: u64, islands: &[u64], island_bytes: usize, seed: Seed) {
+    let mut file = create(path);
+    let mut source = seed.bytes();
+    let mut island = vec![0; island_bytes];
+    let mut write = || -> std::io::Result<()> {
+        file.set_len(len)?;
+        for &offset in islands {
+            source.fill(&mut island);
+            file.seek(SeekFrom::Start(offset))?;
+            file.write_all(&island)?;
+        }
+        Ok(())
+    };
+    write().unwrap_or_else(|error| panic!("cannot write {}: {error}", path.display()));
+}
+
+/// The BLAKE3 sum of a file, in hex, as `b3sum` prints it.
+pub fn blake3_of(path: &Path) -> String {
+    let mut file = File::open(path).unwrap_or_else(|error| panic!("cannot open {}: {error}", path.display()));
+    let mut sum = blake3::Hasher::new();
+    let mut buffer = vec![0; BUFFER_BYTES];
+    loop {
+        let read =
+            file.read(&mut buffer).unwrap_or_else(|error| panic!("cannot read {}: {error}", path.display()));
+        if read == 0 {
+            return sum.finalize().to_hex().to_string();
+        }
+        sum.update(&buffer[..read]);
+    }
+}
+
+/// The bytes that a file takes on its disk, holes left out.
+pub fn allocated_bytes(path: &Path) -> u64 {
+    let metadata = path.metadata().unwrap_or_else(|error| panic!("cannot stat {}: {error}", path.display()));
+    metadata.blocks() * 512
+}
+
+fn create(path: &Path) -> File {
+    File::create(path).unwrap_or_else(|error| panic!("cannot create {}: {error}", path.display()))
+}
+
+fn now_as_number() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is past 1970");
+    u64::from(since.subsec_nanos()) ^ since.as_secs().rotate_left(20)
+}
+
+/// Large enough that the system calls do not show.
+const BUFFER_BYTES: usize = 1 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_decides_the_bytes() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let [first, second, other] = ["first", "second", "other"].map(|name| directory.path().join(name));
+        let seed = Seed(7);
+        assert_eq!(random(&first, 3_000_001, seed), random(&second, 3_000_001, seed));
+        assert_ne!(random(&other, 3_000_001, seed.next()), blake3_of(&first));
+        assert_eq!(blake3_of(&first), blake3_of(&second));
+        assert_eq!(first.metadata().expect("written").len(), 3_000_001);
+    }
+
+    #[test]
+    fn a_sparse_image_takes_little_of_the_disk() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let path = directory.path().join("sparse");
+        sparse(&path, 1 << 30, &[0, (1 << 30) - 4096], 4096, Seed(7));
+        assert_eq!(path.metadata().expect("written").len(), 1 << 30);
+        assert!(allocated_bytes(&path) < 1 << 20, "{} bytes allocated", allocated_bytes(&path));
+    }
+
+    #[test]
+    fn an_empty_file_has_the_sum_of_nothing() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let path = directory.path().join("empty");
+        assert_eq!(random(&path, 0, Seed(7)), blake3::hash(b"").to_hex().to_string());
+        assert_eq!(blake3_of(&path), blake3::hash(b"").to_hex().to_string());
+    }
+}

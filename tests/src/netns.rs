@@ -1,0 +1,242 @@
+//! A network of its own for one scenario: a bridge that floods multicast, one sender host `s`, receiver hosts
+//! `r1`, `r2`, .., each a network namespace on a veth pair; loss by nftables at each receiver's ingress, a rate by
+//! tbf at the sender. It touches nothing outside its namespaces, goes away when dropped, also in a panic, and what
+//! a killed test left behind is removed by the next one.
+
+use std::process::{Command, Stdio};
+use std::sync::Once;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::{fs, process, thread};
+
+use nix::sched::{CloneFlags, setns};
+
+use crate::process::exists;
+use crate::skip::Need;
+use crate::{places, wait};
+
+/// What building a lab takes.
+pub const NEEDS: &[Need] = &[
+    Need::Namespaces,
+    Need::Program("ip", "iproute2"),
+    Need::Program("ethtool", "ethtool"),
+    Need::Program("nft", "nftables"),
+];
+
+/// How the sender's batches cross the network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Offload {
+    /// Each datagram is a packet of its own, as on a real link: loss and drops hit single datagrams.
+    Off,
+    /// A batch crosses as one packet: the kernel's fast path, and loss hits whole batches.
+    On,
+}
+
+/// What a lab is to be like.
+#[derive(Debug, Clone, Copy)]
+pub struct Shape<'a> {
+    /// Number of receiver hosts.
+    pub receivers: usize,
+    /// How batches cross.
+    pub offload: Offload,
+    /// Packets out of a thousand that each receiver loses.
+    pub loss_per_mille: u32,
+    /// A rate for the sender's link, as `tc` writes it.
+    pub rate: Option<&'a str>,
+}
+
+/// A network that stands until it is dropped.
+#[derive(Debug)]
+pub struct Lab {
+    prefix: String,
+    receivers: usize,
+}
+
+impl Lab {
+    /// The sender host.
+    pub const SENDER: &str = "s";
+    /// Every host's interface.
+    pub const INTERFACE: &str = "eth0";
+
+    /// Builds the network.
+    ///
+    /// # Panics
+    /// When a step fails; what stood by then is removed.
+    pub fn build(shape: &Shape<'_>) -> Self {
+        static STALE: Once = Once::new();
+        STALE.call_once(|| {
+            remove_stale();
+            // An earlier process may have had our pid.
+            remove(|name| owner(name) == Some(process::id()));
+        });
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let prefix = format!("{PREFIX}{}-{}", process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let lab = Self { prefix, receivers: shape.receivers };
+        lab.add_bridge();
+        lab.add_host(Self::SENDER, [0, 1], shape.offload);
+        if let Some(rate) = shape.rate {
+            lab.run(
+                Self::SENDER,
+                &format!("tc qdisc add dev eth0 root tbf rate {rate} burst 256kb latency 50ms"),
+            );
+        }
+        for (index, host) in lab.receivers().iter().enumerate() {
+            let index = u8::try_from(index).expect("a lab has at most 250 receivers");
+            lab.add_host(host, [1, 1 + index], shape.offload);
+            lab.lose(host, shape.loss_per_mille);
+        }
+        lab
+    }
+
+    /// What the names of its namespaces begin with.
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// The names of the receiver hosts.
+    pub fn receivers(&self) -> Vec<String> {
+        (1..=self.receivers).map(|number| format!("r{number}")).collect()
+    }
+
+    /// A command that starts `program` on a host.
+    pub fn command(&self, host: &str, program: &std::path::Path) -> Command {
+        let mut command = tool("ip");
+        command.args(["netns", "exec", &self.namespace(host)]).arg(program);
+        command
+    }
+
+    /// Calls `action` on a thread that is on a host: a socket made there stays there.
+    pub fn inside<T: Send>(&self, host: &str, action: impl FnOnce() -> T + Send) -> T {
+        let path = format!("/run/netns/{}", self.namespace(host));
+        let namespace = fs::File::open(&path).unwrap_or_else(|error| panic!("cannot open {path}: {error}"));
+        thread::scope(|scope| {
+            let visitor = scope.spawn(move || {
+                setns(namespace, CloneFlags::CLONE_NEWNET).expect("who built the lab may enter it");
+                action()
+            });
+            visitor.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })
+    }
+
+    /// A counter of a host's interface, such as `rx_packets`.
+    pub fn counter(&self, host: &str, name: &str) -> u64 {
+        let text = self.run(host, &format!("cat /sys/class/net/{}/statistics/{name}", Self::INTERFACE));
+        text.trim().parse().unwrap_or_else(|error| panic!("counter {name} of {host} is {text:?}: {error}"))
+    }
+
+    /// The packets that came to a host and were dropped to be lost.
+    pub fn lost_packets(&self, host: &str) -> u64 {
+        let rules = self.run(host, "nft list chain netdev loss ingress");
+        let count = rules.split_once("counter packets ").and_then(|(_, rest)| rest.split_whitespace().next());
+        count.map_or(0, |count| count.parse().expect("nft prints a count"))
+    }
+
+    fn add_bridge(&self) {
+        let switch = self.namespace(SWITCH);
+        ip(&format!("netns add {switch}"));
+        ip(&format!("-n {switch} link add br0 type bridge mcast_snooping 0"));
+        ip(&format!("-n {switch} link set br0 up"));
+    }
+
+    fn add_host(&self, host: &str, [third, fourth]: [u8; 2], offload: Offload) {
+        let (switch, namespace) = (self.namespace(SWITCH), self.namespace(host));
+        ip(&format!("netns add {namespace}"));
+        ip(&format!("-n {switch} link add {host} type veth peer name eth0 netns {namespace}"));
+        ip(&format!("-n {switch} link set {host} master br0 up"));
+        ip(&format!("-n {namespace} link set lo up"));
+        ip(&format!("-n {namespace} addr add 10.77.{third}.{fourth}/16 brd + dev eth0"));
+        ip(&format!("-n {namespace} link set eth0 up"));
+        ip(&format!("-n {namespace} route add 224.0.0.0/4 dev eth0"));
+        if offload == Offload::Off {
+            self.run(host, "ethtool -K eth0 gso off tso off tx-udp-segmentation off");
+        }
+        let path = format!("/sys/class/net/{}/operstate", Self::INTERFACE);
+        wait::until(&format!("the link of {host}"), LINK_UP_TIMEOUT, || {
+            (self.run(host, &format!("cat {path}")).trim() == "up").then_some(())
+        });
+    }
+
+    fn lose(&self, host: &str, per_mille: u32) {
+        if per_mille == 0 {
+            self.run(host, "nft add table netdev loss; add chain netdev loss ingress");
+            return;
+        }
+        assert!(per_mille <= 1000, "{per_mille} per mille");
+        self.run(
+            host,
+            &format!(
+                "nft add table netdev loss; \
+                 add chain netdev loss ingress {{ type filter hook ingress device eth0 priority 0; }}; \
+                 add rule netdev loss ingress numgen random mod 1000 < {per_mille} counter drop"
+            ),
+        );
+    }
+
+    fn namespace(&self, host: &str) -> String {
+        format!("{}-{host}", self.prefix)
+    }
+
+    /// Runs a short command on a host: the program is the first word, `nft` takes the rest as one script.
+    fn run(&self, host: &str, line: &str) -> String {
+        let (program, rest) = line.split_once(' ').expect("a program and its arguments");
+        let program = places::tool(program).unwrap_or_else(|| panic!("{program} is not installed"));
+        let is_nft = program.ends_with("nft");
+        let mut command = self.command(host, &program);
+        if is_nft {
+            command.arg(rest);
+        } else {
+            command.args(rest.split(' '));
+        }
+        output(command)
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        remove(|name| name.strip_prefix(&self.prefix).is_some_and(|rest| rest.starts_with('-')));
+    }
+}
+
+/// Removes the labs of processes that are gone.
+pub fn remove_stale() {
+    remove(|name| owner(name).is_some_and(|pid| !exists(pid)));
+}
+
+/// The process that made a namespace, if it is one of ours.
+fn owner(namespace: &str) -> Option<u32> {
+    namespace.strip_prefix(PREFIX)?.split('-').next()?.parse().ok()
+}
+
+/// Removes the namespaces that `ours` chooses; their interfaces go with them.
+fn remove(ours: impl Fn(&str) -> bool) {
+    let Ok(entries) = fs::read_dir("/run/netns") else { return };
+    for name in
+        entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).filter(|name| ours(name))
+    {
+        // Another test may remove the same stale one at the same time.
+        let mut command = tool("ip");
+        command.args(["netns", "del", &name]).stdin(Stdio::null()).stderr(Stdio::null());
+        let _ = command.status();
+    }
+}
+
+fn ip(arguments: &str) {
+    let mut command = tool("ip");
+    command.args(arguments.split(' '));
+    output(command);
+}
+
+fn tool(name: &str) -> Command {
+    Command::new(places::tool(name).unwrap_or_else(|| panic!("{name} is not installed")))
+}
+
+fn output(mut command: Command) -> String {
+    let output = command.stdin(Stdio::null()).output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?} ended with {}: {complaint}", output.status);
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+const PREFIX: &str = "gc";
+const SWITCH: &str = "sw";
+/// Carrier comes with the peer, within milliseconds.
+const LINK_UP_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);

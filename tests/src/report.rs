@@ -1,0 +1,128 @@
+//! What `glancecast send --json` prints, as the scenarios read it: exactly one object on standard output.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+/// The whole report.
+#[derive(Debug, Deserialize)]
+#[expect(missing_docs, reason = "the names are those of the JSON object, which the sender documents")]
+pub struct Report {
+    pub outcome: String,
+    pub exit_code: i32,
+    pub reason: Option<String>,
+    pub session: String,
+    pub object: Object,
+    pub root: Option<String>,
+    pub seconds: f64,
+    pub rate_bits_per_second: u64,
+    pub wire: Wire,
+    pub hosts: Vec<Host>,
+}
+
+/// What was sent.
+#[derive(Debug, Deserialize)]
+#[expect(missing_docs, reason = "the names are those of the JSON object, which the sender documents")]
+pub struct Object {
+    pub name: String,
+    pub image_id: Option<String>,
+    pub bytes: u64,
+    pub blocks: u64,
+    pub block_bytes: u64,
+    pub symbol_bytes: u64,
+    pub datagram_bytes: u64,
+}
+
+/// What it took on the wire.
+#[derive(Debug, Deserialize)]
+#[expect(missing_docs, reason = "the names are those of the JSON object, which the sender documents")]
+pub struct Wire {
+    pub datagrams: u64,
+    pub bytes: u64,
+    pub frame_bytes: u64,
+    pub kinds: BTreeMap<String, Kind>,
+}
+
+/// One kind of datagram.
+#[derive(Debug, Deserialize)]
+#[expect(missing_docs, reason = "the names are those of the JSON object, which the sender documents")]
+pub struct Kind {
+    pub datagrams: u64,
+    pub bytes: u64,
+}
+
+/// One host's row.
+#[derive(Debug, Deserialize)]
+#[expect(missing_docs, reason = "the names are those of the JSON object, which the sender documents")]
+pub struct Host {
+    pub name: String,
+    pub state: String,
+    pub reason: Option<String>,
+    pub seconds: Option<f64>,
+    pub symbols_lost: u64,
+    pub symbols_repaired: u64,
+    pub bytes_received: u64,
+    pub socket_drops: u64,
+}
+
+impl Report {
+    /// Reads the report; anything else on standard output is a failure.
+    #[track_caller]
+    pub fn parse(output: &str) -> Self {
+        serde_json::from_str(output)
+            .unwrap_or_else(|error| panic!("standard output is not one report ({error}): {output:?}"))
+    }
+
+    /// A host's row.
+    #[track_caller]
+    pub fn host(&self, name: &str) -> &Host {
+        let mut rows = self.hosts.iter().filter(|host| host.name == name);
+        let row = rows.next().unwrap_or_else(|| panic!("no row for {name} in {:?}", self.hosts));
+        assert!(rows.next().is_none(), "two rows for {name} in {:?}", self.hosts);
+        row
+    }
+
+    /// Asserts that the rows name exactly these hosts, each in this state.
+    #[track_caller]
+    pub fn assert_hosts(&self, expected: &[(&str, &str)]) {
+        let mut rows: Vec<_> =
+            self.hosts.iter().map(|host| (host.name.as_str(), host.state.as_str())).collect();
+        rows.sort_unstable();
+        let mut expected = expected.to_vec();
+        expected.sort_unstable();
+        assert_eq!(rows, expected, "{:?}", self.hosts);
+    }
+
+    /// Bytes on the wire against the least that could carry the object: its bytes, each datagram full.
+    pub fn overhead(&self) -> f64 {
+        let least =
+            self.object.bytes as f64 * self.object.datagram_bytes as f64 / self.object.symbol_bytes as f64;
+        self.wire.bytes as f64 / least
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn overhead_is_one_when_only_full_symbols_were_sent() {
+        let report = Report::parse(TEN_SYMBOLS);
+        assert!((report.overhead() - 1.0).abs() < 1e-9, "{}", report.overhead());
+        report.assert_hosts(&[("r1", "done"), ("r2", "never_answered")]);
+        assert_eq!(report.host("r2").seconds, None);
+    }
+
+    const TEN_SYMBOLS: &str = r#"{
+        "outcome": "incomplete", "exit_code": 3, "reason": null, "session": "00112233445566778899aabbccddeeff",
+        "object": {"name": "i", "image_id": null, "bytes": 14000, "blocks": 1, "block_bytes": 1048576,
+                   "symbol_bytes": 1400, "datagram_bytes": 1440},
+        "root": null, "seconds": 0.5, "rate_bits_per_second": 1000000,
+        "wire": {"datagrams": 10, "bytes": 14400, "frame_bytes": 14860,
+                 "kinds": {"source": {"datagrams": 10, "bytes": 14400}}},
+        "hosts": [
+          {"name": "r2", "state": "never_answered", "reason": "never answered", "seconds": null, "symbols_lost": 0,
+           "symbols_repaired": 0, "bytes_received": 0, "socket_drops": 0},
+          {"name": "r1", "state": "done", "reason": null, "seconds": 0.4, "symbols_lost": 0, "symbols_repaired": 0,
+           "bytes_received": 14400, "socket_drops": 0}]}"#;
+}

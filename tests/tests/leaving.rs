@@ -1,0 +1,91 @@
+//! Signals in mid-transfer: whoever is told to leave leaves cleanly, and nobody keeps half an image.
+
+use std::time::Duration;
+
+use glancecast_tests::exclusive::Share;
+use glancecast_tests::image::{self, Seed};
+use glancecast_tests::stage::{Push, Receiver, SOON, Stage};
+use glancecast_tests::{measured, wait};
+use nix::sys::signal::Signal;
+
+#[test]
+fn an_idle_receiver_ends_on_sigterm() {
+    let stage = Stage::loopback(Share::Shared);
+    let mut receiver = stage.receiver("r1", &[]);
+    let end = receiver.process.terminate(SOON);
+    assert_eq!(end.code(), Some(0));
+    let lines = receiver.process.log_lines();
+    assert!(
+        lines.last().is_some_and(|line| line.contains("discarded")),
+        "the last line counts discards: {lines:?}"
+    );
+    assert_eq!(receiver.stored(), [""; 0]);
+}
+
+#[test]
+fn a_receiver_in_mid_transfer_ends_on_sigterm_with_an_empty_store() {
+    let (_stage, mut push, mut receivers) = mid_transfer();
+    let leaving = &mut receivers[0];
+    leaving.process.signal(Signal::SIGTERM);
+    let end = leaving.process.wait(SOON);
+    assert_eq!(end.code(), Some(0));
+    assert_eq!(leaving.stored(), [""; 0], "a temporary file stayed");
+    assert!(push.process.runs(), "the push goes on for the other host");
+}
+
+#[test]
+fn a_sender_ended_by_sigterm_leaves_nothing_on_the_hosts() {
+    measured!("it ended {:.3?} after the signal", the_sender_leaves(Signal::SIGTERM));
+}
+
+#[test]
+fn a_sender_ended_by_sigint_leaves_nothing_on_the_hosts() {
+    measured!("it ended {:.3?} after the signal", the_sender_leaves(Signal::SIGINT));
+}
+
+/// Signals the sender in mid-transfer, checks everybody, and returns how long the sender took to end.
+#[track_caller]
+fn the_sender_leaves(signal: Signal) -> Duration {
+    let (_stage, mut push, mut receivers) = mid_transfer();
+    let before = push.process.age();
+    push.process.signal(signal);
+    let end = push.process.wait(SOON);
+    assert_eq!(end.code(), Some(1), "{:?}", push.process.log_lines());
+    let lines = push.process.log_lines();
+    assert!(lines.iter().any(|line| line.contains("interrupted")), "no line says why: {lines:?}");
+    for receiver in &mut receivers {
+        wait::until("the store to be empty", CLEAN_UP_TIMEOUT, || receiver.stored().is_empty().then_some(()));
+        assert!(receiver.process.runs(), "the receiver stays for the next image");
+        assert_eq!(receiver.process.terminate(SOON).code(), Some(0));
+        assert_eq!(receiver.stored(), [""; 0]);
+    }
+    end.lasted - before
+}
+
+/// A push to two receivers that would last ten seconds, caught while both write.
+fn mid_transfer() -> (Stage, Push, Vec<Receiver>) {
+    let stage = Stage::loopback(Share::Shared);
+    let source = stage.path("image.raw");
+    image::random(&source, 64 << 20, Seed::draw());
+    let receivers = vec![stage.receiver("r1", &[]), stage.receiver("r2", &[])];
+    let file = source.to_str().expect("UTF-8");
+    let mut push = stage.push(&["--file", file, "--hosts", "r1,r2", "--rate", "55mbit", "--timeout", "60s"]);
+    for receiver in &receivers {
+        wait::until("a temporary file with data", SOON, || {
+            let names = receiver.stored();
+            let written =
+                names.iter().map(|name| image::allocated_bytes(&receiver.store.join(name))).sum::<u64>();
+            (written > 0).then_some(())
+        });
+        let names = receiver.stored();
+        assert!(
+            names.iter().all(|name| name.starts_with(".glancecast-")),
+            "visible before it is proven: {names:?}"
+        );
+    }
+    assert!(push.process.runs());
+    (stage, push, receivers)
+}
+
+/// A sender that is told to leave says so to the hosts; one that says nothing is given up a little later.
+const CLEAN_UP_TIMEOUT: Duration = Duration::from_secs(30);
