@@ -19,6 +19,13 @@ impl Group {
         self.0
     }
 
+    /// Bytes of the Ethernet frame of a datagram as tc(8) counts them: IP and Ethernet headers, no check sequence.
+    pub fn frame_bytes(self, datagram: usize) -> u64 {
+        const ETHERNET: u64 = 14;
+        const UDP: u64 = 8;
+        datagram as u64 + UDP + u64::from(self.ip_header()) + ETHERNET
+    }
+
     /// Bytes of the group's IP header.
     pub fn ip_header(self) -> u16 {
         if self.0.is_ipv4() { 20 } else { 40 }

@@ -3,6 +3,7 @@
 
 pub mod args;
 pub mod batch;
+pub mod cli;
 pub mod clock;
 pub mod interface;
 pub mod keyfile;

@@ -190,6 +190,8 @@ impl Drive {
             } else {
                 // The reason is counted where it is found.
                 let _ = self.machine.handle_datagram(now, wall(), from, datagram);
+                // A session that was just joined has its memory before its first symbol, which may be the next datagram.
+                self.perform_effects();
             }
         }
         Ok(true)

@@ -4,9 +4,8 @@ use std::process::ExitCode;
 use std::thread;
 
 use anyhow::Context;
-use clap::Parser;
 use glancecast_host::interface::Interface;
-use glancecast_host::{keyfile, random};
+use glancecast_host::{cli, keyfile, random};
 use glancecast_proto::receiver::ReceiverConfig;
 use glancecast_proto::seal::GroupKey;
 use glancecast_receiver::config::{Args, Config};
@@ -16,29 +15,32 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 use tracing_subscriber::EnvFilter;
 
-/// Usage or configuration.
-const EXIT_USAGE: u8 = 2;
-/// It ran and failed.
-const EXIT_FAILED: u8 = 1;
-
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let args = match cli::parse::<Args>("glancecastd") {
+        Ok(args) => args,
+        Err(code) => return code,
+    };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .with_target(false)
+        .init();
     let prepared = args.resolve().map_err(anyhow::Error::msg).and_then(|config| prepare(config, args.once));
     let (drive, stopper) = match prepared {
         Ok(prepared) => prepared,
         Err(error) => {
             eprintln!("glancecastd: {error:#}");
-            return ExitCode::from(EXIT_USAGE);
+            return ExitCode::from(cli::EXIT_USAGE);
         }
     };
     match run(drive, stopper) {
         Ok(Ended::Stopped | Ended::Published) => ExitCode::SUCCESS,
-        Ok(Ended::Failed) => ExitCode::from(EXIT_FAILED),
+        Ok(Ended::Failed) => ExitCode::from(cli::EXIT_FAILED),
         Err(error) => {
             eprintln!("glancecastd: {error:#}");
-            ExitCode::from(EXIT_FAILED)
+            ExitCode::from(cli::EXIT_FAILED)
         }
     }
 }

@@ -66,9 +66,8 @@ impl Announce {
         let header = Header::parse(datagram)?;
         let cipher = Cipher::downward(key, session);
         let mut plain = [0; CONTROL_MAX];
-        let body =
-            open_body(&cipher, header.sequence, datagram, CLEAR_BYTES, &mut plain)
-                .map_err(|reason| if reason == Discard::Forged { Discard::WrongKey } else { reason })?;
+        let body = open_body(&cipher, header.sequence, datagram, CLEAR_BYTES, &mut plain)
+            .map_err(|reason| if reason == Discard::Forged { Discard::WrongKey } else { reason })?;
         Self::parse(session, body)
     }
 

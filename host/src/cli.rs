@@ -1,0 +1,70 @@
+//! The command line's manners, the same in both programs: a mistake is one line on standard error and exit code 2.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+
+/// Everything is as it should be.
+pub const EXIT_OK: u8 = 0;
+/// It was tried and failed: source, network, internal.
+pub const EXIT_FAILED: u8 = 1;
+/// A usage or configuration mistake: nothing was tried.
+pub const EXIT_USAGE: u8 = 2;
+/// The push went to its end, and some expected host does not hold a proven copy.
+pub const EXIT_INCOMPLETE: u8 = 3;
+
+/// Parses the command line; help and version are printed as usual.
+///
+/// # Errors
+/// The code to exit with, after the message was printed.
+pub fn parse<T: Parser>(program: &str) -> Result<T, ExitCode> {
+    T::try_parse().map_err(|error| match error.kind() {
+        ErrorKind::DisplayHelp
+        | ErrorKind::DisplayVersion
+        | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            let code = if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+                EXIT_USAGE
+            } else {
+                EXIT_OK
+            };
+            let _ = error.print();
+            ExitCode::from(code)
+        }
+        _ => {
+            eprintln!("{program}: {}", one_line(&error.render().to_string()));
+            ExitCode::from(EXIT_USAGE)
+        }
+    })
+}
+
+/// What stands before the first blank line, without clap's prefix: the rest repeats the usage.
+fn one_line(rendered: &str) -> String {
+    let message = rendered.split("\n\n").next().unwrap_or(rendered);
+    let words: Vec<&str> = message.split_whitespace().collect();
+    let line = words.join(" ");
+    line.strip_prefix("error: ").unwrap_or(&line).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Args {
+        #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+        expect: u32,
+    }
+
+    #[test]
+    fn every_mistake_is_one_line_that_names_the_flag() {
+        for args in
+            [&["x", "--expect", "0"][..], &["x"], &["x", "--expect"], &["x", "--expect", "1", "--what"]]
+        {
+            let error = Args::try_parse_from(args).expect_err("a mistake");
+            let line = one_line(&error.render().to_string());
+            assert!(!line.contains('\n') && !line.contains("Usage"), "{line}");
+            assert!(line.contains("--expect") || line.contains("--what"), "{line}");
+        }
+    }
+}

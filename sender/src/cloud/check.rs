@@ -1,0 +1,150 @@
+//! The streaming check of an image's bytes against the hash Glance took when it was uploaded.
+//! Glance itself never looks at it again: a file damaged in its store is served as if it were whole.
+
+use aws_lc_rs::digest;
+use md5::{Digest as _, Md5};
+
+use super::error::CloudError;
+use super::image::ImageHash;
+
+/// Fed with every byte of the image in order, says at the end whether they are the image.
+pub(crate) struct ContentCheck {
+    algo: String,
+    expected_hex: String,
+    state: State,
+}
+
+enum State {
+    Digest(Box<digest::Context>),
+    Md5(Md5),
+}
+
+impl ContentCheck {
+    /// # Errors
+    /// `UnsupportedHash` for an algorithm not in `KNOWN`; `NoHash` when Glance keeps none (an
+    /// image registered by location): whether to go on without proof is the caller's decision.
+    pub(crate) fn new(hash: &ImageHash) -> Result<Self, CloudError> {
+        let (algo, hex) = match hash {
+            ImageHash::Multihash { algo, hex } => (algo.as_str(), hex),
+            ImageHash::Md5 { hex } => ("md5", hex),
+            ImageHash::None => return Err(CloudError::NoHash),
+        };
+        let algo = algo.to_ascii_lowercase();
+        let state = State::new(&algo)
+            .ok_or_else(|| CloudError::UnsupportedHash { algo: algo.clone(), known: KNOWN })?;
+        Ok(Self { algo, expected_hex: hex.to_ascii_lowercase(), state })
+    }
+
+    pub(crate) fn update(&mut self, bytes: &[u8]) {
+        match &mut self.state {
+            State::Digest(context) => context.update(bytes),
+            State::Md5(context) => context.update(bytes),
+        }
+    }
+
+    /// # Errors
+    /// `WrongContent` when the bytes were not those that Glance hashed.
+    pub(crate) fn finish(self) -> Result<(), CloudError> {
+        let got_hex = match self.state {
+            State::Digest(context) => to_hex(context.finish().as_ref()),
+            State::Md5(context) => to_hex(&context.finalize()),
+        };
+        if got_hex == self.expected_hex {
+            return Ok(());
+        }
+        Err(CloudError::WrongContent {
+            algo: self.algo,
+            expected: shortened(&self.expected_hex),
+            got: shortened(&got_hex),
+        })
+    }
+}
+
+impl State {
+    /// `algo` is a name of Python's hashlib, which is what Glance's `hashing_algorithm` takes.
+    fn new(algo: &str) -> Option<Self> {
+        let algorithm = match algo {
+            "sha512" => &digest::SHA512,
+            "sha384" => &digest::SHA384,
+            "sha256" => &digest::SHA256,
+            "md5" => return Some(Self::Md5(Md5::new())),
+            _ => return None,
+        };
+        Some(Self::Digest(Box::new(digest::Context::new(algorithm))))
+    }
+}
+
+fn to_hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The first 16 hex digits: enough to compare by eye, and whatever Glance wrote stays one line.
+fn shortened(hex: &str) -> String {
+    hex.chars().take(16).collect()
+}
+
+const KNOWN: &str = "sha512, sha384, sha256 and md5";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(algo: &str, hex: &str, bytes: &[u8]) -> Result<(), CloudError> {
+        let mut check = ContentCheck::new(&ImageHash::Multihash { algo: algo.into(), hex: hex.into() })?;
+        for piece in bytes.chunks(2) {
+            check.update(piece);
+        }
+        check.finish()
+    }
+
+    /// Digests of "abc": FIPS 180-4 examples and RFC 1321 A.5.
+    const ABC: [(&str, &str); 4] = [
+        (
+            "sha512",
+            "ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f",
+        ),
+        (
+            "sha384",
+            "cb00753f45a35e8bb5a03d699ac65007272c32ab0eded1631a8b605a43ff5bed8086072ba1e7cc2358baeca134c825a7",
+        ),
+        ("sha256", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"),
+        ("md5", "900150983cd24fb0d6963f7d28e17f72"),
+    ];
+
+    #[test]
+    fn the_published_digests_pass_and_one_changed_byte_does_not() {
+        for (algo, hex) in ABC {
+            check(algo, hex, b"abc").unwrap();
+            check(algo, &hex.to_uppercase(), b"abc").unwrap();
+            let error = check(algo, hex, b"abd").unwrap_err();
+            let text = error.to_string();
+            assert!(text.contains(&format!("{algo} should be {}..", &hex[..16])), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_old_checksum_is_md5() {
+        let hash = ImageHash::Md5 { hex: ABC[3].1.into() };
+        let mut check = ContentCheck::new(&hash).unwrap();
+        check.update(b"abc");
+        check.finish().unwrap();
+    }
+
+    #[test]
+    fn an_unknown_algorithm_is_named() {
+        let error = check("blake2b", "00", b"").unwrap_err();
+        assert!(error.to_string().contains("`blake2b`"), "{error}");
+    }
+
+    #[test]
+    fn a_record_without_hash_proves_nothing() {
+        let error = ContentCheck::new(&ImageHash::None).err().unwrap();
+        assert!(matches!(error, CloudError::NoHash));
+    }
+
+    #[test]
+    fn a_hash_that_is_no_hash_fails_without_panic() {
+        check("sha256", "", b"abc").unwrap_err();
+        check("sha256", "ää", b"abc").unwrap_err();
+    }
+}

@@ -1,0 +1,307 @@
+//! Which cloud, and with what settings: clouds.yaml or OS_* variables, found where the OpenStack
+//! command line finds them. Reads files and the environment, talks to nobody.
+//!
+//! Order: `--os-cloud`, then OS_CLOUD, each a name in clouds.yaml; else the OS_* variables of an
+//! openrc file. clouds.yaml is OS_CLIENT_CONFIG_FILE, or the first of ./, ~/.config/openstack/ and
+//! /etc/openstack/; secure.yaml (OS_CLIENT_SECURE_FILE) and clouds-public.yaml
+//! (OS_CLIENT_VENDOR_FILE) are merged as there.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::path::{Path, PathBuf};
+
+use openstack_sdk::config::{
+    Auth, CloudConfig, ConfigFile, ConfigFileBuilderError, find_clouds_file, find_secure_file,
+    find_vendor_file,
+};
+use serde_json::Value;
+
+use super::error::{CloudError, one_line};
+
+/// Everything needed to log in.
+#[derive(Debug)]
+pub(super) struct Settings {
+    pub(super) config: CloudConfig,
+    pub(super) auth_url: String,
+    /// Where they came from, for messages: "cloud `x` in /etc/openstack/clouds.yaml".
+    pub(super) origin: String,
+}
+
+impl Settings {
+    /// # Errors
+    /// Those of kind `Usage` about configuration.
+    pub(super) fn load(cloud_name: Option<&str>) -> Result<Self, CloudError> {
+        Places::of_this_process()?.settings(cloud_name)
+    }
+}
+
+/// The inputs, so that tests need no environment of their own.
+#[derive(Debug, Default)]
+struct Places {
+    /// The OS_* variables that are set and not empty.
+    variables: BTreeMap<String, String>,
+    clouds_file: Option<PathBuf>,
+    secure_file: Option<PathBuf>,
+    vendor_file: Option<PathBuf>,
+}
+
+impl Places {
+    fn of_this_process() -> Result<Self, CloudError> {
+        // `vars_os`: `vars` panics when any variable of the process is not UTF-8.
+        let variables = env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .filter(|(name, value)| name.starts_with("OS_") && !value.is_empty())
+            .collect();
+        let mut places = Self { variables, ..Self::default() };
+        places.clouds_file = places.file("OS_CLIENT_CONFIG_FILE", find_clouds_file)?;
+        places.secure_file = places.file("OS_CLIENT_SECURE_FILE", find_secure_file)?;
+        places.vendor_file = places.file("OS_CLIENT_VENDOR_FILE", find_vendor_file)?;
+        Ok(places)
+    }
+
+    fn file(
+        &self,
+        variable: &'static str,
+        search: fn() -> Option<PathBuf>,
+    ) -> Result<Option<PathBuf>, CloudError> {
+        match self.variables.get(variable) {
+            None => Ok(search()),
+            Some(path) if Path::new(path).is_file() => Ok(Some(path.into())),
+            Some(path) => Err(CloudError::ConfigFileMissing { variable, path: path.clone() }),
+        }
+    }
+
+    fn settings(&self, cloud_name: Option<&str>) -> Result<Settings, CloudError> {
+        let named = cloud_name.or(self.variables.get("OS_CLOUD").map(String::as_str));
+        let (config, origin) = match named {
+            Some(name) => self.named_cloud(name)?,
+            None if self.variables.contains_key("OS_AUTH_URL") => self.openrc_cloud()?,
+            None => {
+                return Err(CloudError::NoCloudChosen {
+                    looked_in: match &self.clouds_file {
+                        Some(path) => path.display().to_string(),
+                        None => "a clouds.yaml (none was found)".to_owned(),
+                    },
+                });
+            }
+        };
+        let auth_url = config.auth.as_ref().and_then(|auth| auth.auth_url.clone());
+        match auth_url {
+            Some(auth_url) => Ok(Settings { config, auth_url, origin }),
+            None => Err(CloudError::BadSettings {
+                reason: match &config.profile {
+                    Some(profile) => format!(
+                        "auth_url is missing, and profile `{profile}` of clouds-public.yaml does not give it"
+                    ),
+                    None => "auth_url is missing".to_owned(),
+                },
+                origin,
+            }),
+        }
+    }
+
+    fn named_cloud(&self, cloud: &str) -> Result<(CloudConfig, String), CloudError> {
+        let Some(clouds_file) = &self.clouds_file else {
+            return Err(CloudError::NoCloudsFile {
+                cloud: cloud.to_owned(),
+                looked_in: LOOKED_IN.to_owned(),
+            });
+        };
+        let mut builder = ConfigFile::builder();
+        let paths = [&self.vendor_file, &self.clouds_file, &self.secure_file];
+        for path in paths.into_iter().flatten() {
+            builder = builder.add_source(path).map_err(|error| bad_file(&error, path))?;
+        }
+        let file = builder.build().map_err(|error| bad_file(&error, clouds_file))?;
+        let found = file.get_cloud_config(cloud);
+        match found.map_err(|_| unreadable(clouds_file, "not a clouds.yaml".to_owned()))? {
+            Some(config) => Ok((config, format!("cloud `{cloud}` in {}", clouds_file.display()))),
+            None => {
+                let mut known = file.get_available_clouds();
+                known.sort();
+                Err(CloudError::UnknownCloud {
+                    cloud: cloud.to_owned(),
+                    files: clouds_file.display().to_string(),
+                    known: match known.is_empty() {
+                        true => "no cloud at all".to_owned(),
+                        false => known.join(", "),
+                    },
+                })
+            }
+        }
+    }
+
+    /// The SDK's own reading of the environment takes an empty variable, which openrc files leave
+    /// behind, for a value, and does not know the older names.
+    fn openrc_cloud(&self) -> Result<(CloudConfig, String), CloudError> {
+        let origin = "the OS_* variables".to_owned();
+        let mut members = serde_json::Map::new();
+        for (name, value) in &self.variables {
+            let key = name.trim_start_matches("OS_").to_ascii_lowercase();
+            members.insert(key, Value::String(value.clone()));
+        }
+        if let Some(project) = members.get("tenant_name").cloned() {
+            members.entry("project_name").or_insert(project);
+        }
+        let text = |key: &str| members.get(key)?.as_str().map(str::to_owned);
+        let interface = text("interface").or(text("endpoint_type"));
+        let config = CloudConfig {
+            auth_type: text("auth_type"),
+            region_name: text("region_name"),
+            // keystoneclient's old words: publicURL, internalURL, adminURL.
+            interface: interface.map(|word| word.trim_end_matches("URL").to_owned()),
+            cacert: text("cacert"),
+            ..CloudConfig::default()
+        };
+        let auth = serde_json::from_value::<Auth>(Value::Object(members));
+        match auth {
+            Ok(auth) => Ok((
+                CloudConfig {
+                    interface: config.interface.or(Some("public".to_owned())),
+                    auth: Some(auth),
+                    ..config
+                },
+                origin,
+            )),
+            // Not the error's text: it quotes values.
+            Err(_) => Err(CloudError::BadSettings { origin, reason: "they are not text".to_owned() }),
+        }
+    }
+}
+
+fn bad_file(error: &ConfigFileBuilderError, path: &Path) -> CloudError {
+    match error {
+        ConfigFileBuilderError::FileParse { source, .. } => unreadable(path, one_line(&source.to_string())),
+        // The text of a deserialisation error quotes the value, which may be a password; of it only
+        // the place is kept.
+        ConfigFileBuilderError::ConfigDeserialize { source, .. }
+        | ConfigFileBuilderError::ConfigBuild { source } => unreadable(path, misplaced(&source.to_string())),
+        _ => unreadable(path, "not a clouds.yaml".to_owned()),
+    }
+}
+
+fn misplaced(text: &str) -> String {
+    match text.split_once(" for key `").and_then(|(_, rest)| rest.split_once('`')) {
+        Some((key, _)) => format!("`{key}` does not have the form it has in a clouds.yaml"),
+        None => "it does not have the form of a clouds.yaml".to_owned(),
+    }
+}
+
+fn unreadable(path: &Path, reason: String) -> CloudError {
+    CloudError::BadConfigFile { file: path.display().to_string(), reason }
+}
+
+const LOOKED_IN: &str =
+    "OS_CLIENT_CONFIG_FILE, ./clouds.yaml, ~/.config/openstack/clouds.yaml and /etc/openstack/clouds.yaml";
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::super::error::CloudErrorKind;
+    use super::*;
+
+    fn variables(pairs: &[(&str, &str)]) -> Places {
+        Places {
+            variables: pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+            ..Places::default()
+        }
+    }
+
+    /// A directory of its own under the system's, removed when dropped.
+    struct Scratch(PathBuf);
+
+    impl Scratch {
+        fn new(test: &str) -> Self {
+            let dir = env::temp_dir().join(format!("cloud-config-{test}-{}", std::process::id()));
+            fs::create_dir_all(&dir).unwrap();
+            Self(dir)
+        }
+
+        fn file(&self, name: &str, text: &str) -> Option<PathBuf> {
+            fs::write(self.0.join(name), text).unwrap();
+            Some(self.0.join(name))
+        }
+    }
+
+    impl Drop for Scratch {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    const CLOUDS: &str = "clouds:\n  Prod.One:\n    auth:\n      auth_url: http://ks/v3\n      username: u\n    interface: internal\n  bare: {}\n";
+
+    #[test]
+    fn nothing_configured_says_what_was_looked_for() {
+        let error = Places::default().settings(None).unwrap_err();
+        let text = error.to_string();
+        assert!(["--os-cloud", "OS_CLOUD", "OS_AUTH_URL"].iter().all(|word| text.contains(word)));
+        assert_eq!(error.kind(), CloudErrorKind::Usage);
+        let error = Places::default().settings(Some("x")).unwrap_err();
+        assert!(error.to_string().contains("/etc/openstack/clouds.yaml"));
+    }
+
+    #[test]
+    fn a_cloud_is_found_by_its_exact_name_and_secure_yaml_is_merged() {
+        let scratch = Scratch::new("merge");
+        let places = Places {
+            clouds_file: scratch.file("clouds.yaml", CLOUDS),
+            secure_file: scratch.file("secure.yaml", "clouds:\n  Prod.One:\n    auth:\n      password: pw\n"),
+            ..Places::default()
+        };
+        let settings = places.settings(Some("Prod.One")).unwrap();
+        assert_eq!(settings.auth_url, "http://ks/v3");
+        assert_eq!(settings.config.interface.as_deref(), Some("internal"));
+        let auth = settings.config.auth.unwrap();
+        assert!(auth.password.is_some() && auth.username.as_deref() == Some("u"));
+    }
+
+    #[test]
+    fn an_unknown_cloud_lists_the_known_ones() {
+        let scratch = Scratch::new("unknown");
+        let places =
+            Places { clouds_file: scratch.file("clouds.yaml", CLOUDS), ..variables(&[("OS_CLOUD", "prod")]) };
+        let text = places.settings(None).unwrap_err().to_string();
+        assert!(text.contains("`prod`") && text.contains("Prod.One, bare"), "{text}");
+        let text = places.settings(Some("bare")).unwrap_err().to_string();
+        assert!(text.contains("auth_url is missing"), "{text}");
+    }
+
+    #[test]
+    fn a_broken_file_is_named_without_its_values() {
+        let scratch = Scratch::new("broken");
+        for text in ["clouds:\n  x:\n    auth: hunter2\n", "clouds: hunter2\n", "clouds: [hunter2\n"] {
+            let places = Places { clouds_file: scratch.file("clouds.yaml", text), ..Places::default() };
+            let error = places.settings(Some("x")).unwrap_err();
+            let text = error.to_string();
+            assert!(text.contains("clouds.yaml cannot be used") && !text.contains("hunter2"), "{text}");
+            assert_eq!(error.kind(), CloudErrorKind::Usage);
+        }
+    }
+
+    #[test]
+    fn openrc_variables_are_read_with_their_older_names() {
+        let places = variables(&[
+            ("OS_AUTH_URL", "http://ks/v3"),
+            ("OS_USERNAME", "u"),
+            ("OS_PASSWORD", "pw"),
+            ("OS_TENANT_NAME", "p"),
+            ("OS_ENDPOINT_TYPE", "internalURL"),
+            ("OS_REGION_NAME", "RegionOne"),
+        ]);
+        let settings = places.settings(None).unwrap();
+        assert_eq!(settings.config.interface.as_deref(), Some("internal"));
+        assert_eq!(settings.config.region_name.as_deref(), Some("RegionOne"));
+        let auth = settings.config.auth.unwrap();
+        assert_eq!(auth.project_name.as_deref(), Some("p"));
+        assert!(auth.password.is_some());
+    }
+
+    #[test]
+    fn the_interface_is_public_unless_said() {
+        let places = variables(&[("OS_AUTH_URL", "http://ks/v3")]);
+        let interface = places.settings(None).unwrap().config.interface;
+        assert_eq!(interface.as_deref(), Some("public"));
+    }
+}

@@ -1,0 +1,279 @@
+//! What can go wrong between the operator's configuration and the last byte of an image, one
+//! variant per thing the operator would do about it. Each message is one line: what happened,
+//! where, what to do next. None carries a secret: bodies of answers are never quoted, and user
+//! information is cut out of URLs.
+
+use std::error::Error as StdError;
+use std::time::Duration;
+
+use openstack_sdk::AuthError;
+use openstack_sdk::OpenStackError;
+use openstack_sdk::auth::authtoken::AuthTokenError;
+use reqwest::{StatusCode, Url};
+
+/// Whose turn it is to act, for the exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CloudErrorKind {
+    /// The command line, the configuration or the credentials are wrong: repeating cannot help. Exit code 2.
+    Usage,
+    /// The cloud, the image or the network is not as needed, and may be later. Exit code 1.
+    Source,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CloudError {
+    #[error(
+        "no cloud is configured: no --os-cloud, no OS_CLOUD and no OS_AUTH_URL; name a cloud of {looked_in}, or load an openrc file"
+    )]
+    NoCloudChosen { looked_in: String },
+    #[error("cloud `{cloud}` was asked for, but there is no clouds.yaml; looked in {looked_in}")]
+    NoCloudsFile { cloud: String, looked_in: String },
+    #[error("{variable} names {path}, which is not a readable file; correct it or unset {variable}")]
+    ConfigFileMissing { variable: &'static str, path: String },
+    #[error("cloud `{cloud}` is not in {files}; that has {known}; choose one with --os-cloud")]
+    UnknownCloud { cloud: String, files: String, known: String },
+    #[error("{file} cannot be used: {reason}; correct the file")]
+    BadConfigFile { file: String, reason: String },
+    #[error("the settings of {origin} cannot be used: {reason}; correct them")]
+    BadSettings { origin: String, reason: String },
+
+    #[error("Keystone at {url} refused the user name, password or project (401); check {origin}")]
+    CredentialsRefused { url: String, origin: String },
+    #[error("Keystone at {url} wants a second factor for {origin}; use an application credential instead")]
+    SecondFactor { url: String, origin: String },
+    #[error("Keystone at {url} answered {status}; check auth_url and the project of {origin}")]
+    Keystone { url: String, status: u16, origin: String },
+    #[error(
+        "{url} is not a Keystone v3: it answers {status} without offering that version; check auth_url of {origin}"
+    )]
+    NotKeystone { url: String, status: u16, origin: String },
+    #[error("cannot reach {url}: {reason}; check the address, the network and the CA certificate")]
+    Unreachable { url: String, reason: String },
+    #[error(
+        "the catalog has no image service for interface `{interface}` in region `{region}`; check `interface` and `region_name` of {origin}"
+    )]
+    NoImageService { interface: String, region: String, origin: String },
+
+    #[error(
+        "no image named or numbered `{wanted}` is visible to this project; check the spelling, or give the id of a hidden or community image"
+    )]
+    UnknownImage { wanted: String },
+    #[error("{count} images are named `{wanted}`: {candidates}; give one of these ids instead of the name")]
+    AmbiguousName { wanted: String, count: usize, candidates: String },
+    #[error("image {id} is `{status}`: {hint}")]
+    NotActive { id: String, status: String, hint: &'static str },
+    #[error(
+        "image {id} is active but Glance gives no size for it; upload it again, its length cannot be proven"
+    )]
+    NoSize { id: String },
+    #[error("Glance at {url} gave something that is not an image record: {reason}")]
+    BadAnswer { url: String, reason: String },
+    #[error("Glance at {url} refused a fresh token (401); check that Glance uses the Keystone of {origin}")]
+    TokenRefused { url: String, origin: String },
+    #[error("Glance answered {status} at {url}; ask its operator, with the time of this message")]
+    GlanceStatus { url: String, status: u16 },
+
+    #[error(
+        "image {id} has no data behind it (204): it is gone from Glance's store although its record is active; upload it again"
+    )]
+    NoData { id: String },
+    #[error(
+        "Glance forbids downloading image {id} (403): it was deactivated or a policy says so; ask its owner"
+    )]
+    Forbidden { id: String },
+    #[error("image {id} was deleted or hidden from this project while it was being sent (404)")]
+    Gone { id: String },
+    #[error(
+        "Glance sent no byte of image {id} for {} s, at {have} of {size} bytes; its stored file may be cut short, or raise the stall timeout", after.as_secs_f32()
+    )]
+    Stalled { id: String, have: u64, size: u64, after: Duration },
+    #[error(
+        "the download of image {id} broke at {have} of {size} bytes ({reason}; resumes tried: {resumes}); its stored file may be cut short, or Glance is in trouble"
+    )]
+    Cut { id: String, have: u64, size: u64, resumes: u32, reason: String },
+    #[error(
+        "the download of image {id} broke at {have} of {size} bytes and cannot resume: Glance's store gives no byte ranges ({reason}); start again"
+    )]
+    CannotResume { id: String, have: u64, size: u64, reason: String },
+    #[error(
+        "Glance's answer for image {id} has {got} bytes where its record says {size}; the stored file is not the image"
+    )]
+    WrongLength { id: String, size: u64, got: u64 },
+
+    #[error("Glance hashes its images with `{algo}`, which this program cannot compute; it knows {known}")]
+    UnsupportedHash { algo: String, known: &'static str },
+    #[error("Glance keeps no hash of this image, so what was read cannot be proven")]
+    NoHash,
+    #[error(
+        "the bytes read are not the image: {algo} should be {expected}.. and is {got}..; the stored file is damaged, upload it again"
+    )]
+    WrongContent { algo: String, expected: String, got: String },
+    #[error("openstack client: {reason}")]
+    Client { reason: String },
+}
+
+impl CloudError {
+    pub(crate) fn kind(&self) -> CloudErrorKind {
+        match self {
+            Self::NoCloudChosen { .. }
+            | Self::NoCloudsFile { .. }
+            | Self::ConfigFileMissing { .. }
+            | Self::UnknownCloud { .. }
+            | Self::BadConfigFile { .. }
+            | Self::BadSettings { .. }
+            | Self::NotKeystone { .. }
+            | Self::SecondFactor { .. }
+            | Self::NoImageService { .. }
+            | Self::CredentialsRefused { .. }
+            | Self::UnknownImage { .. }
+            | Self::AmbiguousName { .. } => CloudErrorKind::Usage,
+            Self::Keystone { .. }
+            | Self::Unreachable { .. }
+            | Self::NotActive { .. }
+            | Self::NoSize { .. }
+            | Self::BadAnswer { .. }
+            | Self::TokenRefused { .. }
+            | Self::GlanceStatus { .. }
+            | Self::NoData { .. }
+            | Self::Forbidden { .. }
+            | Self::Gone { .. }
+            | Self::Stalled { .. }
+            | Self::Cut { .. }
+            | Self::CannotResume { .. }
+            | Self::WrongLength { .. }
+            | Self::UnsupportedHash { .. }
+            | Self::NoHash
+            | Self::WrongContent { .. }
+            | Self::Client { .. } => CloudErrorKind::Source,
+        }
+    }
+}
+
+/// Turns a failure to log in into ours; `url` is the auth_url, `origin` where the settings came
+/// from ("cloud `x` in /etc/openstack/clouds.yaml").
+pub(super) fn login_error(error: OpenStackError, url: &str, origin: &str) -> CloudError {
+    let (url, origin) = (shown_url(url), origin.to_owned());
+    let settings = |reason: String, origin| CloudError::BadSettings { origin, reason };
+    match error {
+        OpenStackError::AuthError { source } => match source {
+            AuthError::Identity(answer) => keystone_status(answer.code, url, origin),
+            AuthError::UnknownAuth { code, .. } => keystone_status(code.into(), url, origin),
+            AuthError::AuthReceipt(_) => CloudError::SecondFactor { url, origin },
+            AuthError::Reqwest { source } => CloudError::Unreachable { url, reason: root_cause(&source) },
+            AuthError::AuthToken {
+                source:
+                    source @ (AuthTokenError::IdentityMethod { .. }
+                    | AuthTokenError::MissingAuthData
+                    | AuthTokenError::MissingAuthUrl
+                    | AuthTokenError::MultifactorAuthMethodsList
+                    | AuthTokenError::Scope { .. }),
+            } => settings(one_line(&source.to_string()), origin),
+            source @ (AuthError::Plugin { .. }
+            | AuthError::AuthValueNotSupplied(_)
+            | AuthError::Url { .. }) => settings(root_cause(&source), origin),
+            other => CloudError::Client { reason: one_line(&other.to_string()) },
+        },
+        OpenStackError::AuthHelperError { source } => settings(source.to_string(), origin),
+        OpenStackError::IOWithPath { source, path } => settings(format!("{path}: {source}"), origin),
+        OpenStackError::UrlParse { source } => settings(format!("auth_url: {source}"), origin),
+        OpenStackError::Catalog { source } => settings(one_line(&source.to_string()), origin),
+        OpenStackError::Communication { source } => {
+            CloudError::Unreachable { url, reason: root_cause(&source) }
+        }
+        other => CloudError::Client { reason: one_line(&other.to_string()) },
+    }
+}
+
+fn keystone_status(status: u32, url: String, origin: String) -> CloudError {
+    if status == u32::from(StatusCode::UNAUTHORIZED.as_u16()) {
+        return CloudError::CredentialsRefused { url, origin };
+    }
+    CloudError::Keystone { url, status: u16::try_from(status).unwrap_or(0), origin }
+}
+
+/// The innermost error's text: "Connection refused (os error 111)" instead of three layers of
+/// "error sending request".
+pub(super) fn root_cause(error: &(dyn StdError + 'static)) -> String {
+    let mut innermost = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    one_line(&innermost.to_string())
+}
+
+/// Foreign text on one line and of bounded length.
+pub(super) fn one_line(text: &str) -> String {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(FOREIGN_TEXT_CHARS_MAX) {
+        Some((end, _)) => format!("{}..", &line[..end]),
+        None => line,
+    }
+}
+
+/// A URL for people: without the user information some put in front of the host.
+pub(super) fn shown_url(url: &str) -> String {
+    match Url::parse(url) {
+        Ok(mut parsed) if parsed.has_host() => {
+            // Both fail only for URLs that cannot carry user information, and so have none.
+            let _ = parsed.set_username("");
+            let _ = parsed.set_password(None);
+            parsed.to_string()
+        }
+        // `user:secret@host`, a forgotten scheme, parses as a URL of the scheme `user`.
+        _ => "the auth_url given".to_owned(),
+    }
+}
+
+/// Longer texts are documents, not messages.
+const FOREIGN_TEXT_CHARS_MAX: usize = 200;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn identity(code: u32) -> OpenStackError {
+        let answer = serde_json::json!({"code": code, "message": "no"});
+        AuthError::Identity(serde_json::from_value(answer).unwrap()).into()
+    }
+
+    #[test]
+    fn wrong_password_names_keystone_and_is_a_source_error() {
+        let error = login_error(identity(401), "http://u:pw@ks:5000/v3", "cloud `x`");
+        let text = error.to_string();
+        assert!(
+            text.starts_with(
+                "Keystone at http://ks:5000/v3 refused the user name, password or project (401)"
+            )
+        );
+        assert!(!text.contains("pw"));
+        assert_eq!(error.kind(), CloudErrorKind::Source);
+    }
+
+    #[test]
+    fn other_keystone_answers_keep_their_status() {
+        let error = login_error(identity(403), "http://ks/v3", "OS_* variables");
+        assert!(error.to_string().contains("answered 403"), "{error}");
+    }
+
+    #[test]
+    fn an_auth_type_nobody_knows_is_a_usage_error() {
+        let error = OpenStackError::from(AuthTokenError::IdentityMethod { auth_type: "v9magic".into() });
+        let error = login_error(error, "http://ks/v3", "cloud `x`");
+        assert_eq!(error.kind(), CloudErrorKind::Usage);
+        assert!(error.to_string().contains("v9magic"));
+    }
+
+    #[test]
+    fn foreign_text_is_one_bounded_line() {
+        assert_eq!(one_line("a\n\tb  c"), "a b c");
+        let long = one_line(&"ä".repeat(1000));
+        assert_eq!(long.chars().count(), FOREIGN_TEXT_CHARS_MAX + 2);
+    }
+
+    #[test]
+    fn an_unparsable_url_is_not_repeated() {
+        for text in ["user:secret@host", "//secret@host"] {
+            assert!(!shown_url(text).contains("secret"));
+        }
+    }
+}

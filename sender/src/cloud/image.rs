@@ -1,0 +1,295 @@
+//! What Glance says about one image, checked once: an `ImageRecord` is active, has a length, and
+//! can be downloaded as far as its record tells.
+
+use serde::Deserialize;
+
+use super::error::CloudError;
+
+/// An active image. Only `parse` makes one.
+#[derive(Clone, Debug)]
+pub(crate) struct ImageRecord {
+    /// The UUID as Glance prints it; Nova names its cached file after this text.
+    pub(crate) id: String,
+    pub(crate) name: Option<String>,
+    pub(crate) status: String,
+    /// Bytes that the download has.
+    pub(crate) size: u64,
+    /// Bytes the guest sees, where Glance found out.
+    pub(crate) virtual_size: Option<u64>,
+    pub(crate) disk_format: Option<String>,
+    /// Anything but "bare" is not a disk that Nova could boot.
+    pub(crate) container_format: Option<String>,
+    pub(crate) visibility: Visibility,
+    /// Project id.
+    pub(crate) owner: Option<String>,
+    pub(crate) hash: ImageHash,
+}
+
+/// Who may see the image; everything but `Public` and `Community` is one tenant's data.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Visibility {
+    Public,
+    Community,
+    Shared,
+    Private,
+    /// A word this program does not know; to be treated as private.
+    Other(String),
+}
+
+/// What Glance keeps to prove the bytes, the strongest it has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum ImageHash {
+    /// `os_hash_algo` (a hashlib name, sha512 unless configured) and `os_hash_value`.
+    Multihash {
+        algo: String,
+        hex: String,
+    },
+    /// The old `checksum`, still all that images of before 2018 have.
+    Md5 {
+        hex: String,
+    },
+    None,
+}
+
+impl ImageRecord {
+    /// Takes Glance's JSON of one image; `url` is only named in errors.
+    ///
+    /// # Errors
+    /// `NotActive` with what to do about that status, `NoSize`, `BadAnswer`.
+    pub(super) fn parse(json: &[u8], url: &str) -> Result<Self, CloudError> {
+        let wire = serde_json::from_slice::<Wire>(json).map_err(|error| bad_answer(&error, url))?;
+        Self::from_wire(wire)
+    }
+
+    fn from_wire(wire: Wire) -> Result<Self, CloudError> {
+        // Status first: an upload refused half-way leaves a queued image with a hash and no size.
+        if let Some(hint) = status_hint(&wire.status) {
+            return Err(CloudError::NotActive { id: wire.id, status: wire.status, hint });
+        }
+        let hash = wire.hash();
+        let Some(size) = wire.size else {
+            return Err(CloudError::NoSize { id: wire.id });
+        };
+        Ok(Self {
+            hash,
+            size,
+            visibility: Visibility::from_word(wire.visibility.unwrap_or_default()),
+            id: wire.id,
+            name: wire.name,
+            status: wire.status,
+            virtual_size: wire.virtual_size,
+            disk_format: wire.disk_format,
+            container_format: wire.container_format,
+            owner: wire.owner,
+        })
+    }
+}
+
+/// Chooses from the answer to `GET /v2/images?name=wanted`.
+///
+/// # Errors
+/// `UnknownImage`, `AmbiguousName` with the ids, and those of `ImageRecord::parse`.
+pub(super) fn choose_by_name(json: &[u8], wanted: &str, url: &str) -> Result<ImageRecord, CloudError> {
+    let list = serde_json::from_slice::<WireList>(json).map_err(|error| bad_answer(&error, url))?;
+    // Glance reads `in:a,b` in a name as a list of names; only the exact name counts here.
+    let mut same_name =
+        list.images.into_iter().filter(|image| image.name.as_deref() == Some(wanted)).collect::<Vec<_>>();
+    match same_name.len() {
+        0 => Err(CloudError::UnknownImage { wanted: wanted.to_owned() }),
+        1 => ImageRecord::from_wire(same_name.swap_remove(0)),
+        count => Err(CloudError::AmbiguousName {
+            wanted: wanted.to_owned(),
+            count,
+            candidates: candidates(&same_name),
+        }),
+    }
+}
+
+fn candidates(images: &[Wire]) -> String {
+    let mut names = images
+        .iter()
+        .take(CANDIDATES_SHOWN_MAX)
+        .map(|image| format!("{} ({})", image.id, image.status))
+        .collect::<Vec<_>>();
+    if images.len() > CANDIDATES_SHOWN_MAX {
+        names.push("..".to_owned());
+    }
+    names.join(", ")
+}
+
+/// What to do about an image in this status; `None` for the one that can be sent.
+fn status_hint(status: &str) -> Option<&'static str> {
+    Some(match status {
+        "active" => return None,
+        "queued" => "it has no data yet; upload its data, or choose another image",
+        "saving" | "uploading" | "importing" => "its upload is still running; wait until it is active",
+        "deactivated" => {
+            "its owner or an administrator withdrew it; `openstack image set --activate` brings it back"
+        }
+        "killed" => "its upload failed; upload it again",
+        "deleted" | "pending_delete" => "it is being deleted; choose another image",
+        _ => "only an active image can be sent",
+    })
+}
+
+fn bad_answer(error: &serde_json::Error, url: &str) -> CloudError {
+    CloudError::BadAnswer {
+        url: url.to_owned(),
+        // The place, not the text around it: the answer may be a proxy's HTML page.
+        reason: format!("{:?} error at line {} column {}", error.classify(), error.line(), error.column()),
+    }
+}
+
+/// The members of Glance's image schema that are used, as they come.
+#[derive(Debug, Deserialize)]
+struct Wire {
+    id: String,
+    status: String,
+    name: Option<String>,
+    size: Option<u64>,
+    virtual_size: Option<u64>,
+    disk_format: Option<String>,
+    container_format: Option<String>,
+    visibility: Option<String>,
+    owner: Option<String>,
+    checksum: Option<String>,
+    os_hash_algo: Option<String>,
+    os_hash_value: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct WireList {
+    images: Vec<Wire>,
+}
+
+impl Wire {
+    fn hash(&self) -> ImageHash {
+        match (&self.os_hash_algo, &self.os_hash_value, &self.checksum) {
+            (Some(algo), Some(hex), _) => ImageHash::Multihash { algo: algo.clone(), hex: hex.clone() },
+            (_, _, Some(hex)) => ImageHash::Md5 { hex: hex.clone() },
+            _ => ImageHash::None,
+        }
+    }
+}
+
+impl Visibility {
+    fn from_word(word: String) -> Self {
+        match word.as_str() {
+            "public" => Self::Public,
+            "community" => Self::Community,
+            "shared" => Self::Shared,
+            "private" => Self::Private,
+            _ => Self::Other(word),
+        }
+    }
+}
+
+/// A line of ids that still fits a terminal's few lines.
+const CANDIDATES_SHOWN_MAX: usize = 10;
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::super::error::CloudErrorKind;
+    use super::*;
+
+    const ID: &str = "4b2c93ee-4f24-4cfd-8fca-e1cf11ac1a44";
+
+    fn active() -> Value {
+        json!({"id": ID, "name": "debian", "status": "active", "size": 1048576,
+               "virtual_size": 1048576, "disk_format": "raw", "container_format": "bare",
+               "visibility": "shared", "owner": "p1", "checksum": "aa", "os_hash_algo": "sha512",
+               "os_hash_value": "bb", "stores": "file", "hw_disk_bus": "virtio", "tags": []})
+    }
+
+    fn parse(value: &Value) -> Result<ImageRecord, CloudError> {
+        ImageRecord::parse(value.to_string().as_bytes(), "http://gl/v2/images/x")
+    }
+
+    fn with(key: &str, member: Value) -> Value {
+        let mut value = active();
+        value[key] = member;
+        value
+    }
+
+    #[test]
+    fn an_active_image_is_read_with_its_strongest_hash() {
+        let image = parse(&active()).unwrap();
+        assert_eq!((image.id.as_str(), image.size), (ID, 1_048_576));
+        assert_eq!(image.visibility, Visibility::Shared);
+        let strongest = ImageHash::Multihash { algo: "sha512".into(), hex: "bb".into() };
+        assert_eq!(image.hash, strongest);
+    }
+
+    #[test]
+    fn an_old_image_has_its_checksum_and_one_by_location_nothing() {
+        let old = parse(&with("os_hash_value", Value::Null)).unwrap();
+        assert_eq!(old.hash, ImageHash::Md5 { hex: "aa".into() });
+        let mut bare = with("os_hash_value", Value::Null);
+        bare["checksum"] = Value::Null;
+        assert_eq!(parse(&bare).unwrap().hash, ImageHash::None);
+    }
+
+    #[test]
+    fn every_other_status_is_named_with_what_to_do() {
+        for status in ["queued", "saving", "importing", "deactivated", "killed", "novel"] {
+            let error = parse(&with("status", json!(status))).unwrap_err();
+            assert!(error.to_string().contains(&format!("`{status}`")), "{error}");
+            assert_eq!(error.kind(), CloudErrorKind::Source);
+        }
+    }
+
+    #[test]
+    fn a_queued_image_with_a_hash_is_still_queued() {
+        let mut half = with("size", Value::Null);
+        half["status"] = json!("queued");
+        assert!(matches!(parse(&half), Err(CloudError::NotActive { .. })));
+    }
+
+    #[test]
+    fn an_active_image_without_size_is_refused() {
+        let error = parse(&with("size", Value::Null)).unwrap_err();
+        assert!(matches!(error, CloudError::NoSize { .. }));
+    }
+
+    #[test]
+    fn a_page_of_html_or_a_negative_size_is_a_bad_answer() {
+        let html = ImageRecord::parse(b"<html>secret</html>", "http://gl/").unwrap_err();
+        assert!(!html.to_string().contains("secret"), "{html}");
+        let error = parse(&with("size", json!(-1))).unwrap_err();
+        assert!(matches!(error, CloudError::BadAnswer { .. }));
+    }
+
+    fn choose(images: &[Value], wanted: &str) -> Result<ImageRecord, CloudError> {
+        let list = json!({"images": images, "first": "/v2/images"}).to_string();
+        choose_by_name(list.as_bytes(), wanted, "http://gl/")
+    }
+
+    #[test]
+    fn one_image_of_the_name_is_it() {
+        assert_eq!(choose(&[active()], "debian").unwrap().id, ID);
+    }
+
+    #[test]
+    fn two_images_of_one_name_are_listed_with_ids_and_status() {
+        let mut second = with("status", json!("queued"));
+        second["id"] = json!("second-id");
+        let error = choose(&[active(), second], "debian").unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains(ID) && text.contains("second-id (queued)"), "{text}");
+        assert_eq!(error.kind(), CloudErrorKind::Usage);
+    }
+
+    #[test]
+    fn a_long_list_of_namesakes_is_cut() {
+        let text = choose(&vec![active(); 30], "debian").unwrap_err().to_string();
+        assert!(text.starts_with("30 images") && text.matches(ID).count() == 10, "{text}");
+    }
+
+    #[test]
+    fn a_name_that_glance_takes_for_a_list_finds_nothing() {
+        let error = choose(&[active()], "in:debian,other").unwrap_err();
+        assert!(matches!(error, CloudError::UnknownImage { .. }));
+    }
+}

@@ -1,0 +1,20 @@
+//! The sender's side of OpenStack: an authenticated session, image look-up by name or id, and the
+//! byte stream of one image with the proof that it is what Glance keeps.
+//!
+//! `openstack_sdk` does Keystone, the catalog and the image metadata; `download` reads the bytes
+//! itself and says there why. What is sent to whom, and whether a private image may be multicast,
+//! is the caller's to decide.
+
+mod check;
+mod config;
+mod download;
+mod error;
+mod find;
+mod image;
+mod session;
+
+pub(crate) use check::ContentCheck;
+pub(crate) use download::DownloadOptions;
+pub(crate) use error::{CloudError, CloudErrorKind};
+pub(crate) use image::ImageRecord;
+pub(crate) use session::Cloud;

@@ -1,0 +1,324 @@
+//! The thread that sends: it owns the machine, the socket and the pace. Everything it needs comes to it over bounded
+//! queues (blocks from the reader, symbols from the encoder, feedback from the socket), and it waits for nothing else.
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use glancecast_fec::Esi;
+use glancecast_host::args::Group;
+use glancecast_host::batch::Batch;
+use glancecast_host::clock::Clock;
+use glancecast_host::socket::GroupSender;
+use glancecast_host::wake::{Sleeper, Waker};
+use glancecast_proto::geometry::Geometry;
+use glancecast_proto::ids::{BlockIndex, Sequence};
+use glancecast_proto::sender::{Job, Sender, SenderEvent};
+use glancecast_proto::time::Moment;
+
+use super::encode::EncoderThread;
+use super::pace::Pacer;
+use super::push::{Outcome, Progress, Setup};
+use super::read::{Read, Reader};
+use super::train::{Cargo, Train, patiently};
+use super::wire_counts::{Traffic, WireCounts};
+
+/// The sending thread.
+pub(crate) struct Drive {
+    machine: Sender,
+    socket: GroupSender,
+    reader: Reader,
+    /// From the moment there is a spool.
+    encoder: Option<EncoderThread>,
+    train: Train,
+    pacer: Pacer,
+    /// Blocks read and not yet sent, in order.
+    fresh: VecDeque<(BlockIndex, Vec<u8>)>,
+    load: Option<Load>,
+    counts: WireCounts,
+    feedback: Batch,
+    out: Vec<u8>,
+    sleeper: Sleeper,
+    waker: Waker,
+    clock: Clock,
+    stop: Arc<AtomicBool>,
+    progress: Arc<Mutex<Progress>>,
+    told_at: Option<Moment>,
+    group: Group,
+    geometry: Geometry,
+}
+
+/// Symbols that are being sent.
+struct Load {
+    job: Job,
+    symbols: Vec<u8>,
+    /// Symbols sent so far.
+    sent: usize,
+    from: Origin,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    Reader,
+    Encoder,
+}
+
+impl Drive {
+    pub(crate) fn new(
+        setup: Setup,
+        stop: Arc<AtomicBool>,
+        progress: Arc<Mutex<Progress>>,
+    ) -> io::Result<(Self, Waker)> {
+        let geometry = setup.sender.geometry;
+        let (sleeper, waker) = Sleeper::new()?;
+        let reader = Reader::start(setup.source, geometry, setup.spool, waker.clone())?;
+        let clock = Clock::start();
+        let drive = Self {
+            machine: Sender::new(clock.now(), setup.sender),
+            socket: setup.socket,
+            reader,
+            encoder: None,
+            train: Train::new(geometry),
+            pacer: Pacer::new(setup.rate),
+            fresh: VecDeque::new(),
+            load: None,
+            counts: WireCounts::default(),
+            feedback: Batch::default(),
+            out: Vec::new(),
+            sleeper,
+            waker: waker.clone(),
+            clock,
+            stop,
+            progress,
+            told_at: None,
+            group: setup.group,
+            geometry,
+        };
+        Ok((drive, waker))
+    }
+
+    /// Pushes until it is over.
+    pub(crate) fn run(mut self) -> Outcome {
+        while !self.machine.is_finished() {
+            if let Err(error) = self.turn() {
+                if self.machine.verdict().is_some() {
+                    break; // the end could not be said; the hosts have a timer for that
+                }
+                let reason = format!("cannot send to {}: {error}", self.group);
+                self.machine.handle_abort(self.clock.now(), &reason);
+            }
+        }
+        self.tell_progress();
+        Outcome {
+            verdict: self.machine.verdict().expect("the loop ends with one").clone(),
+            root: self.machine.root(),
+            rows: self.machine.rows(),
+            counts: self.counts,
+            discards: self.machine.discards().clone(),
+            time: self.clock.now().since(Moment::default()),
+        }
+    }
+
+    /// One round: hear, take in what is ready, say what is due, send one train, sleep if there is nothing to do.
+    fn turn(&mut self) -> io::Result<()> {
+        self.hear()?;
+        self.take_read();
+        if self.stop.load(Ordering::Relaxed) {
+            self.machine.handle_abort(self.clock.now(), "the push was interrupted");
+        }
+        self.machine.handle_timeout(self.clock.now());
+        while let Some(event) = self.machine.poll_event() {
+            tell_event(event);
+        }
+        self.tell_progress_sometimes();
+        self.say()?;
+        self.fill_load();
+        let wait = self.pacer.wait(self.clock.nanos());
+        match self.load {
+            Some(_) if wait.is_zero() => self.send_train(),
+            Some(_) => self.sleep(wait),
+            None => self.sleep(IDLE_SLEEP),
+        }
+    }
+
+    fn hear(&mut self) -> io::Result<()> {
+        for _ in 0..FEEDBACK_BATCHES_IN_A_ROW {
+            if self.feedback.receive(self.socket.as_fd())? == 0 {
+                break;
+            }
+            let now = self.clock.now();
+            for (from, datagram) in self.feedback.datagrams() {
+                // The machine counts why it drops what it drops.
+                let _ = self.machine.handle_datagram(now, from, datagram);
+            }
+        }
+        Ok(())
+    }
+
+    /// Blocks are taken in only as fast as they leave, which holds the reader back; zero blocks never wait.
+    fn take_read(&mut self) {
+        for _ in 0..READS_IN_A_ROW {
+            if self.fresh.len() >= FRESH_BLOCKS || self.machine.verdict().is_some() {
+                return;
+            }
+            let now = self.clock.now();
+            match self.reader.next() {
+                None => return,
+                Some(Read::Spool(spool)) => {
+                    match EncoderThread::start(self.geometry, spool, self.waker.clone()) {
+                        Ok(encoder) => self.encoder = Some(encoder),
+                        Err(error) => {
+                            self.machine.handle_abort(now, &format!("cannot start a thread: {error}"))
+                        }
+                    }
+                }
+                Some(Read::Block(entry, buffer)) => {
+                    let block = self.machine.handle_block(entry);
+                    self.fresh.extend(buffer.map(|buffer| (block, buffer)));
+                }
+                Some(Read::Proven) => {
+                    self.machine.handle_source_proven(now);
+                }
+                Some(Read::Failed(reason)) => self.machine.handle_abort(now, &reason),
+            }
+        }
+    }
+
+    /// Control datagrams: few and small, so they do not wait for the pace, but count in it.
+    fn say(&mut self) -> io::Result<()> {
+        while let Some(transmit) = self.machine.poll_transmit(self.clock.now(), &mut self.out) {
+            match transmit.to {
+                None => patiently(|| self.socket.send_to_group(&self.out))?,
+                // A host that is gone must not end the push; it will ask again if it is not.
+                Some(host) => drop(self.socket.send_to(&self.out, host)),
+            }
+            self.counts.add(transmit.kind.into(), 1, self.out.len() as u64);
+            self.pacer.sent(self.clock.nanos(), self.group.frame_bytes(self.out.len()));
+        }
+        Ok(())
+    }
+
+    /// Takes the next symbols to send: those that were encoded, then blocks that were just read.
+    fn fill_load(&mut self) {
+        while self.load.is_none() {
+            match self.encoder.as_mut().and_then(EncoderThread::next) {
+                Some(Ok(prepared)) => {
+                    self.load = Some(Load {
+                        job: prepared.job,
+                        symbols: prepared.symbols,
+                        sent: 0,
+                        from: Origin::Encoder,
+                    });
+                    return;
+                }
+                Some(Err(error)) => self.machine.handle_abort(self.clock.now(), &error.to_string()),
+                None => {}
+            }
+            let room = self.encoder.as_ref().is_some_and(EncoderThread::has_room);
+            let Some(job) = self.machine.poll_job(room, !self.fresh.is_empty()) else { return };
+            self.begin(job);
+        }
+    }
+
+    fn begin(&mut self, job: Job) {
+        match (job, self.fresh.front()) {
+            (Job::Source { block }, Some(&(fresh, _))) if block == fresh => {
+                let (_, symbols) = self.fresh.pop_front().expect("just seen");
+                self.load = Some(Load { job, symbols, sent: 0, from: Origin::Reader });
+            }
+            _ => {
+                let entry = *self.machine.entry(job.block()).expect("jobs are of blocks that were read");
+                self.encoder.as_mut().expect("blocks come after the spool").give(job, entry);
+            }
+        }
+    }
+
+    fn send_train(&mut self) -> io::Result<()> {
+        let Some(load) = &mut self.load else { return Ok(()) };
+        let t = usize::from(self.geometry.symbol_size());
+        let (first_esi, traffic) = match load.job {
+            Job::Source { .. } => (0, Traffic::Source),
+            Job::Repair { first, .. } => (first.value(), Traffic::Repair),
+        };
+        let frame_bytes = self.group.frame_bytes(self.geometry.datagram_bytes());
+        let left = load.symbols.len() / t - load.sent;
+        let count = left.min(self.train.capacity()).min(self.pacer.train(frame_bytes));
+        let block = load.job.block();
+        let entry = self.machine.entry(block).expect("jobs are of blocks that were read");
+        let cargo = Cargo {
+            block,
+            encoded_len: entry.encoded_len(self.geometry, block),
+            first: Esi::new(first_esi + load.sent as u32).expect("the machine hands out ids in range"),
+            symbols: &load.symbols[load.sent * t..][..count * t],
+        };
+        let first = self.machine.take_sequences(count as u32).value();
+        let number = |i: u32| Sequence::new(first + u64::from(i)).expect("taken just now");
+        self.train.load(self.machine.cipher(), self.machine.config().session.tag(), number, cargo);
+        self.train.send(&mut self.socket)?;
+        self.counts.add(traffic, count as u64, (count * self.geometry.datagram_bytes()) as u64);
+        self.pacer.sent(self.clock.nanos(), count as u64 * frame_bytes);
+        load.sent += count;
+        if load.sent * t == load.symbols.len() {
+            self.finish_load(number(count as u32 - 1));
+        }
+        Ok(())
+    }
+
+    fn finish_load(&mut self, last: Sequence) {
+        let Some(load) = self.load.take() else { return };
+        self.machine.handle_sent(self.clock.now(), load.job, last);
+        match (load.from, &self.encoder) {
+            (Origin::Encoder, Some(encoder)) => encoder.recycle(load.symbols),
+            (Origin::Encoder, None) | (Origin::Reader, _) => self.reader.recycle(load.symbols),
+        }
+    }
+
+    fn sleep(&self, at_most: Duration) -> io::Result<()> {
+        let due = self.machine.poll_timeout().map_or(at_most, |(at, _)| at.since(self.clock.now()));
+        self.sleeper.sleep([self.socket.as_fd()], due.min(at_most))
+    }
+
+    fn tell_progress_sometimes(&mut self) {
+        let now = self.clock.now();
+        if self.told_at.is_none_or(|at| now.since(at) >= PROGRESS_GAP) {
+            self.told_at = Some(now);
+            self.tell_progress();
+        }
+    }
+
+    fn tell_progress(&self) {
+        let total = self.counts.total();
+        let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        progress.blocks_sent = self.machine.blocks_sent();
+        progress.wire_bytes = total.bytes;
+        progress.repairs = self.counts.repair.datagrams;
+        progress.proven = self.machine.root().is_some();
+        progress.hosts = self.machine.rows();
+    }
+}
+
+fn tell_event(event: SenderEvent) {
+    match event {
+        SenderEvent::Joined(name) => tracing::debug!(host = %name, "joined"),
+        SenderEvent::Done(name) => tracing::debug!(host = %name, "done"),
+        SenderEvent::Failed(name, reason) => tracing::warn!(host = %name, "gave up: {reason}"),
+        SenderEvent::Silent(name) => tracing::warn!(host = %name, "is silent"),
+        SenderEvent::OtherVersion(name, what) => tracing::warn!(host = %name, "{what}"),
+    }
+}
+
+/// Read blocks that wait in the drive besides the one being sent.
+const FRESH_BLOCKS: usize = 2;
+
+/// Zero blocks taken in before anything else gets its turn.
+const READS_IN_A_ROW: u32 = 64;
+
+const FEEDBACK_BATCHES_IN_A_ROW: u32 = 4;
+
+/// With nothing to send; a block, a repair, a datagram or a timer ends it.
+const IDLE_SLEEP: Duration = Duration::from_millis(200);
+
+const PROGRESS_GAP: Duration = Duration::from_millis(100);

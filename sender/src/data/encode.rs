@@ -1,0 +1,101 @@
+//! The encoding thread: symbols of blocks that have left the drive's memory, made from the spool.
+
+use std::sync::mpsc::{Receiver, Sender, SyncSender, TryRecvError, channel, sync_channel};
+use std::thread;
+
+use glancecast_fec::Encoder;
+use glancecast_host::wake::Waker;
+use glancecast_proto::geometry::Geometry;
+use glancecast_proto::sender::Job;
+use glancecast_proto::wire::ManifestEntry;
+
+use super::spool::{Spool, SpoolError};
+
+/// Jobs that are handed out and not answered, at most.
+pub(crate) const QUEUE_MAX: usize = 4;
+
+/// Symbols of one block in the order of their ESIs, ready to be sealed.
+pub(crate) struct Prepared {
+    pub(crate) job: Job,
+    /// Whole symbols.
+    pub(crate) symbols: Vec<u8>,
+}
+
+/// The drive's end of the encoder.
+pub(crate) struct EncoderThread {
+    jobs: SyncSender<(Job, ManifestEntry)>,
+    prepared: Receiver<Result<Prepared, SpoolError>>,
+    empty: Sender<Vec<u8>>,
+    outstanding: usize,
+}
+
+impl EncoderThread {
+    pub(crate) fn start(geometry: Geometry, spool: Spool, waker: Waker) -> std::io::Result<Self> {
+        let (jobs, work) = sync_channel(QUEUE_MAX);
+        let (to_drive, prepared) = channel();
+        let (empty, empties) = channel();
+        let mut worker = Worker { geometry, spool, empties, source: Vec::new() };
+        thread::Builder::new().name("encode".into()).spawn(move || {
+            for (job, entry) in work {
+                if to_drive.send(worker.prepare(job, &entry)).is_err() {
+                    return;
+                }
+                waker.wake();
+            }
+        })?;
+        Ok(Self { jobs, prepared, empty, outstanding: 0 })
+    }
+
+    pub(crate) fn has_room(&self) -> bool {
+        self.outstanding < QUEUE_MAX
+    }
+
+    /// Hands a job out. Never waits: there is room, see [`EncoderThread::has_room`].
+    pub(crate) fn give(&mut self, job: Job, entry: ManifestEntry) {
+        self.outstanding += 1;
+        self.jobs.send((job, entry)).expect("the encoder lives as long as its queue");
+    }
+
+    pub(crate) fn next(&mut self) -> Option<Result<Prepared, SpoolError>> {
+        match self.prepared.try_recv() {
+            Ok(prepared) => {
+                self.outstanding -= 1;
+                Some(prepared)
+            }
+            Err(TryRecvError::Empty | TryRecvError::Disconnected) => None,
+        }
+    }
+
+    pub(crate) fn recycle(&self, buffer: Vec<u8>) {
+        let _ = self.empty.send(buffer);
+    }
+}
+
+struct Worker {
+    geometry: Geometry,
+    spool: Spool,
+    empties: Receiver<Vec<u8>>,
+    /// The block that repair symbols are made of.
+    source: Vec<u8>,
+}
+
+impl Worker {
+    fn prepare(&mut self, job: Job, entry: &ManifestEntry) -> Result<Prepared, SpoolError> {
+        let block = job.block();
+        let len = self.geometry.block_len(block);
+        let shape = self.geometry.shape(len);
+        let mut symbols = self.empties.try_recv().unwrap_or_default();
+        let source = match job {
+            Job::Source { .. } => &mut symbols,
+            Job::Repair { .. } => &mut self.source,
+        };
+        source.resize(len as usize, 0);
+        self.spool.read(block, entry, source)?;
+        source.resize(shape.source_bytes(), 0);
+        if let Job::Repair { first, count, .. } = job {
+            symbols.resize(count as usize * shape.symbol_size(), 0);
+            Encoder::new(shape, &self.source).repair(first, &mut symbols);
+        }
+        Ok(Prepared { job, symbols })
+    }
+}

@@ -1,0 +1,12 @@
+//! The data plane: plain threads with bounded queues between them, from the source's bytes to the socket.
+
+mod drive;
+mod encode;
+mod pace;
+pub mod push;
+mod read;
+pub mod source;
+mod spool;
+pub mod stream;
+mod train;
+pub mod wire_counts;

@@ -1,0 +1,143 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+use glancecast_host::args::{Group, Rate, parse_duration};
+use glancecast_proto::ids::{HostName, ObjectName};
+use glancecast_proto::limits::{HOSTS_MAX, MTU_MAX, MTU_MIN};
+
+/// Puts an operating-system image on many hosts at once, over multicast, and proves every copy.
+#[derive(Debug, Parser)]
+#[command(name = "glancecast", version, arg_required_else_help = true)]
+pub struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Push an image to every host that listens on the group
+    #[command(after_help = SEND_EXIT_CODES)]
+    Send(Box<Send>),
+    /// Make a new group key: a file of 32 random bytes that only its owner can read
+    Keygen(Keygen),
+}
+
+const SEND_EXIT_CODES: &str = "\
+Exit codes:
+  0  every expected host holds a proven copy
+  1  the push failed (source, network): nothing was published
+  2  a mistake in the command line, the configuration or the credentials
+  3  some expected host does not hold a proven copy: the table says which and why";
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Send {
+    /// An image in Glance: its name or id
+    #[arg(required_unless_present = "file", conflicts_with = "file")]
+    pub(crate) image: Option<String>,
+    /// Push this file instead of an image in Glance
+    #[arg(long, value_name = "PATH")]
+    pub(crate) file: Option<PathBuf>,
+    /// What the hosts call it [default: the file's or the image's name]
+    #[arg(long, value_parser = ObjectName::new)]
+    pub(crate) name: Option<ObjectName>,
+    /// Use this cloud of clouds.yaml [default: OS_CLOUD, or the OS_* variables]
+    #[arg(long, value_name = "CLOUD")]
+    pub(crate) os_cloud: Option<String>,
+
+    /// Multicast group and port
+    #[arg(long, value_name = "ADDR:PORT", default_value = Group::DEFAULT)]
+    pub(crate) group: Group,
+    /// Interface to send on: name or address [default: where the routing table sends the group]
+    #[arg(long, value_name = "IF")]
+    pub(crate) interface: Option<String>,
+    /// Never send faster than this, in bits on the wire, as in 390mbit or 1gbit [default: 70 % of the interface's speed]
+    #[arg(long, value_name = "RATE")]
+    pub(crate) rate: Option<Rate>,
+    /// Routers that a datagram may pass, plus one
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..))]
+    pub(crate) ttl: u8,
+    /// Differentiated services code point of the datagrams; 8 (CS1) gives way to other traffic
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u8).range(0..64))]
+    pub(crate) dscp: u8,
+    /// Largest IP packet on the way to every host [default: the interface's MTU, at most 9000]
+    #[arg(long, value_name = "N", value_parser = parse_mtu)]
+    pub(crate) mtu: Option<u16>,
+
+    /// Hosts that must hold it: names with commas between them
+    #[arg(long, value_name = "A,B", value_delimiter = ',', value_parser = HostName::new, group = "expected")]
+    pub(crate) hosts: Vec<HostName>,
+    /// The same from a file, a name a line, # begins a comment
+    #[arg(long, value_name = "FILE", group = "expected")]
+    pub(crate) hosts_file: Option<PathBuf>,
+    /// So many hosts must hold it, whoever they are [default: whoever answers]
+    #[arg(long, value_name = "N", group = "expected", value_parser = clap::value_parser!(u32).range(1..=HOSTS_MAX as i64))]
+    pub(crate) expect: Option<u32>,
+    /// End the push after this time, whoever is missing [default: 2m and four times what the rate needs]
+    #[arg(long, value_name = "DUR", value_parser = parse_duration)]
+    pub(crate) timeout: Option<Duration>,
+
+    /// The group's key file
+    #[arg(long, value_name = "FILE", required_unless_present = "insecure", conflicts_with = "insecure")]
+    pub(crate) key: Option<PathBuf>,
+    /// Use the key that everybody knows: for a lab only
+    #[arg(long)]
+    pub(crate) insecure: bool,
+    /// Directory for a local copy of an image from Glance while it is being pushed
+    #[arg(long, value_name = "DIR", default_value = "/var/tmp")]
+    pub(crate) spool: PathBuf,
+
+    /// Print one JSON object on standard output instead of the table
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// No progress, and no table when everything went well
+    #[arg(long)]
+    pub(crate) quiet: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Keygen {
+    /// The new key file; an existing one is never replaced
+    pub(crate) file: PathBuf,
+}
+
+fn parse_mtu(text: &str) -> Result<u16, String> {
+    let range = MTU_MIN..=MTU_MAX;
+    match text.parse::<u16>() {
+        Ok(mtu) if range.contains(&mtu) => Ok(mtu),
+        _ => Err(format!("an MTU is between {MTU_MIN} and {MTU_MAX} bytes")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn an_image_or_a_file_and_one_way_to_say_who_must_have_it() {
+        let parse = |line: &str| Args::try_parse_from(line.split(' '));
+        assert!(parse("glancecast send ubuntu --insecure").is_ok());
+        assert!(parse("glancecast send --file /x --insecure --hosts a,b").is_ok());
+        for bad in [
+            "glancecast send --insecure",
+            "glancecast send ubuntu --file /x --insecure",
+            "glancecast send ubuntu",
+            "glancecast send ubuntu --insecure --key /k",
+            "glancecast send ubuntu --insecure --expect 3 --hosts a",
+            "glancecast send ubuntu --insecure --expect 0",
+            "glancecast send ubuntu --insecure --hosts a,,b",
+            "glancecast send ubuntu --insecure --mtu 300",
+            "glancecast send ubuntu --insecure --ttl 0",
+        ] {
+            assert!(parse(bad).is_err(), "{bad}");
+        }
+    }
+}

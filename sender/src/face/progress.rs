@@ -1,0 +1,60 @@
+//! The progress bar: on a terminal only.
+
+use std::time::Duration;
+
+use glancecast_proto::geometry::Geometry;
+use glancecast_proto::sender::{HostRow, HostState};
+use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::data::push::Progress;
+
+/// Draws how far a push is.
+pub(super) struct Bar {
+    bar: ProgressBar,
+    geometry: Geometry,
+}
+
+impl Bar {
+    /// A bar on standard error, invisible where that is no terminal or `quiet` is set.
+    pub(super) fn new(name: &str, geometry: Geometry, quiet: bool) -> Self {
+        let target = if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+        let bar = ProgressBar::with_draw_target(Some(geometry.object_bytes()), target);
+        let style = ProgressStyle::with_template(
+            "{prefix} [{bar:30}] {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} ETA {eta} | {wide_msg}",
+        );
+        bar.set_style(style.expect("the template is right").progress_chars("=> "));
+        bar.set_prefix(name.to_owned());
+        bar.enable_steady_tick(Duration::from_millis(250));
+        Self { bar, geometry }
+    }
+
+    /// Shows where the push is now.
+    pub(super) fn show(&self, progress: &Progress) {
+        let sent =
+            (u64::from(progress.blocks_sent) * self.geometry.block_bytes()).min(self.geometry.object_bytes());
+        self.bar.set_position(sent);
+        let phase = match (progress.proven, sent == self.geometry.object_bytes()) {
+            (true, true) => "repairing: ",
+            (false, true) => "checking the source: ",
+            (_, false) => "",
+        };
+        self.bar.set_message(format!(
+            "{phase}{}, {} sent",
+            hosts(&progress.hosts),
+            HumanBytes(progress.wire_bytes)
+        ));
+    }
+
+    /// Leaves the line to what comes next.
+    pub(super) fn clear(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+fn hosts(rows: &[HostRow]) -> String {
+    let heard = rows.iter().filter(|row| row.state != HostState::NeverAnswered).count();
+    let done = rows.iter().filter(|row| row.state.is_done()).count();
+    let failed = rows.iter().filter(|row| row.state == HostState::Failed).count();
+    let failed = if failed > 0 { format!(", {failed} failed") } else { String::new() };
+    format!("{done} of {} hosts done, {heard} heard{failed}", rows.len())
+}

@@ -1,0 +1,164 @@
+//! The JSON report: one object on standard output, for scripts. Its fields are described in docs/json.md.
+
+use glancecast_host::args::{Group, Rate};
+use glancecast_host::cli;
+use glancecast_proto::sender::{Expected, HostRow, HostState, SenderConfig, Verdict};
+use serde::Serialize;
+
+use crate::data::push::Outcome;
+use crate::data::wire_counts::WireCounts;
+
+#[derive(Serialize)]
+pub(super) struct Report<'a> {
+    glancecast: &'static str,
+    outcome: &'static str,
+    exit_code: u8,
+    reason: Option<String>,
+    session: String,
+    group: String,
+    interface: &'a str,
+    object: Object<'a>,
+    root: Option<String>,
+    seconds: f64,
+    rate_bits_per_second: u64,
+    wire: Wire,
+    hosts: Vec<Host<'a>>,
+}
+
+#[derive(Serialize)]
+struct Object<'a> {
+    name: &'a str,
+    image_id: Option<&'a str>,
+    bytes: u64,
+    blocks: u32,
+    block_bytes: u64,
+    symbol_bytes: u16,
+    datagram_bytes: usize,
+}
+
+#[derive(Serialize)]
+struct Wire {
+    datagrams: u64,
+    bytes: u64,
+    frame_bytes: u64,
+    kinds: WireCounts,
+}
+
+#[derive(Serialize)]
+struct Host<'a> {
+    name: &'a str,
+    state: &'static str,
+    reason: Option<&'a str>,
+    seconds: Option<f64>,
+    blocks_held: u32,
+    symbols_lost: u64,
+    symbols_repaired: u64,
+    bytes_received: u64,
+    socket_drops: u64,
+}
+
+/// What a push was asked to do, besides its session.
+#[derive(Clone, Copy)]
+pub(super) struct Terms<'a> {
+    pub(super) group: Group,
+    pub(super) interface: &'a str,
+    pub(super) rate: Rate,
+}
+
+impl<'a> Report<'a> {
+    pub(super) fn new(config: &'a SenderConfig, terms: Terms<'a>, outcome: &'a Outcome) -> Self {
+        let geometry = config.geometry;
+        let total = outcome.counts.total();
+        let headers = terms.group.frame_bytes(0);
+        Self {
+            glancecast: env!("CARGO_PKG_VERSION"),
+            outcome: word(&outcome.verdict),
+            exit_code: exit_code(&outcome.verdict),
+            reason: reason(config, outcome),
+            session: config.session.to_string(),
+            group: terms.group.to_string(),
+            interface: terms.interface,
+            object: Object {
+                name: config.name.as_str(),
+                image_id: config.image_id.as_deref(),
+                bytes: geometry.object_bytes(),
+                blocks: geometry.blocks(),
+                block_bytes: geometry.block_bytes(),
+                symbol_bytes: geometry.symbol_size(),
+                datagram_bytes: geometry.datagram_bytes(),
+            },
+            root: outcome.root.map(|root| root.to_string()),
+            seconds: outcome.time.as_secs_f64(),
+            rate_bits_per_second: terms.rate.bits(),
+            wire: Wire {
+                datagrams: total.datagrams,
+                bytes: total.bytes,
+                frame_bytes: total.bytes + total.datagrams * headers,
+                kinds: outcome.counts,
+            },
+            hosts: outcome.rows.iter().map(Host::new).collect(),
+        }
+    }
+}
+
+impl<'a> Host<'a> {
+    fn new(row: &'a HostRow) -> Self {
+        Self {
+            name: row.name.as_str(),
+            state: row.state.name(),
+            reason: row.reason.as_deref(),
+            seconds: row.time.map(|time| time.as_secs_f64()),
+            blocks_held: row.blocks_held,
+            symbols_lost: row.totals.symbols_lost,
+            symbols_repaired: row.totals.symbols_repaired,
+            bytes_received: row.totals.bytes_received,
+            socket_drops: row.totals.socket_drops,
+        }
+    }
+}
+
+/// The code to exit with.
+pub(super) fn exit_code(verdict: &Verdict) -> u8 {
+    match verdict {
+        Verdict::Complete => cli::EXIT_OK,
+        Verdict::Incomplete => cli::EXIT_INCOMPLETE,
+        Verdict::Aborted(_) => cli::EXIT_FAILED,
+    }
+}
+
+/// Why not every expected host holds a copy, in one sentence.
+pub(super) fn reason(config: &SenderConfig, outcome: &Outcome) -> Option<String> {
+    match &outcome.verdict {
+        Verdict::Complete => None,
+        Verdict::Aborted(reason) => Some(reason.clone()),
+        Verdict::Incomplete if outcome.rows.iter().all(|row| row.state == HostState::NeverAnswered) => Some(
+            "no host answered: is glancecastd running on this network, with this group and this key?"
+                .to_owned(),
+        ),
+        Verdict::Incomplete => {
+            let done = done(outcome);
+            Some(format!("{done} hosts hold a proven copy, and {} should", wanted(config, outcome)))
+        }
+    }
+}
+
+/// Hosts that hold a proven copy.
+pub(super) fn done(outcome: &Outcome) -> usize {
+    outcome.rows.iter().filter(|row| row.state.is_done()).count()
+}
+
+/// Hosts that should.
+pub(super) fn wanted(config: &SenderConfig, outcome: &Outcome) -> usize {
+    match config.expected {
+        Expected::Count(count) => outcome.rows.len().max(count as usize),
+        Expected::Named(_) | Expected::Anyone => outcome.rows.len(),
+    }
+}
+
+fn word(verdict: &Verdict) -> &'static str {
+    match verdict {
+        Verdict::Complete => "complete",
+        Verdict::Incomplete => "incomplete",
+        Verdict::Aborted(_) => "failed",
+    }
+}

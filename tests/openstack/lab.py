@@ -1,0 +1,389 @@
+#!/usr/bin/env python3
+"""A real Keystone and a real Glance on loopback, from PyPI in a virtualenv, with SQLite and a file
+store. Needs python3 >= 3.10 with venv and pip; no root, no compiler; writes only below DIR and VENV.
+
+  lab.py install VENV              make the virtualenv (40 s, 270 MB); up and run do it when missing
+  lab.py run DIR --venv VENV       start, print one line of JSON, stop at the end of standard input,
+                                   on SIGTERM, and when killed: for tests, which hold the input
+  lab.py up DIR --venv VENV        start, print the JSON, leave it running (--guard-pid: as long as PID)
+  lab.py down DIR                  stop what `up` started; the data stays
+  lab.py upload DIR --name N FILE  make an image of FILE and print Glance's JSON of it
+  lab.py create DIR --name N       make an image without data (status queued) and print its JSON
+  lab.py deactivate DIR IMAGE_ID
+  lab.py corrupt DIR IMAGE_ID      change one byte of the image's file in the store (to lose or shorten
+                                   it, remove or truncate DATADIR/IMAGE_ID)
+
+The JSON has auth_url, glance_url, clouds_yaml, datadir (the store's directory, a file per image id)
+and clouds: lab-admin; lab-demo and lab-other, members of two projects; lab-demo-app, lab-demo by an
+application credential. Passwords are only in clouds.yaml. Ports are free ones, new with each start.
+"""
+import sys
+
+sys.dont_write_bytecode = True  # nothing is left beside the sources
+
+import argparse
+import fcntl
+import hashlib
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import threading
+import time
+
+import processes
+import services
+from processes import Failed
+
+START_SECONDS = 60
+START_ATTEMPTS = 3  # a port that was free can be taken before the service binds it
+
+
+class Lab:
+    def __init__(self, directory):
+        self.dir = os.path.abspath(directory)
+        self.run_dir = self.path("run")
+        self.children = {}
+        self.state = {}
+        if os.path.exists(self.path("state.json")):
+            with open(self.path("state.json")) as f:
+                self.state = json.load(f)
+        self.venv = self.state.get("venv")
+
+    def path(self, *parts):
+        return os.path.join(self.dir, *parts)
+
+    def bin(self, name):
+        return os.path.join(self.venv, "bin", name)
+
+    def save(self):
+        with services.open_private(self.path("state.json.new")) as f:
+            json.dump(self.state, f, indent=1)
+        os.replace(self.path("state.json.new"), self.path("state.json"))
+
+    def services(self):
+        return [service(self) for service in services.SERVICES]
+
+    def is_up(self):
+        names = [service.name for service in services.SERVICES]
+        return all(processes.pid_of(self.run_dir, name) for name in names)
+
+    def start(self, options, die_with_parent):
+        """Brings the lab up from whatever state it is in, except half running."""
+        os.makedirs(self.dir, mode=0o700, exist_ok=True)
+        for part in ("etc", "run", "log", "db", "data"):
+            os.makedirs(self.path(part), exist_ok=True)
+        self.stop()
+        self.venv = os.path.abspath(options.venv)
+        install(self.venv)
+        self.state.setdefault("passwords", services.new_passwords())
+        self.state.update(venv=self.venv, glance_server=options.glance_server,
+                          token_expiration=options.token_expiration)
+        for attempt in range(START_ATTEMPTS):
+            self.state["ports"] = free_ports([service.name for service in services.SERVICES])
+            self.save()
+            try:
+                return self.start_once(die_with_parent)
+            except PortTaken:
+                self.stop()
+        raise Failed(f"no port stayed free in {START_ATTEMPTS} attempts")
+
+    def start_once(self, die_with_parent):
+        for service in self.services():
+            service.configure()
+        self.set_up_databases()
+        for service in self.services():
+            environ = self.environ({service.config_environ: service.etc})
+            self.children[service.name] = processes.spawn(
+                self.run_dir, service.name, service.command(),
+                self.path("log", service.name + ".out"), environ, self.dir, die_with_parent)
+        for service in self.services():
+            self.wait_until_it_answers(service)
+            if service.name == "keystone":
+                services.fill_keystone(self)
+        with services.open_private(self.path("clouds.yaml")) as f:
+            f.write(services.clouds_yaml(self))
+
+    def set_up_databases(self):
+        if self.state.get("databases_ready"):
+            return
+        jobs = []
+        for service in self.services():
+            module, commands = service.manage_commands()
+            command = [self.bin("python"), "-c", MANAGE, module, json.dumps(commands)]
+            jobs.append((service.name, command, self.path("log", f"setup-{service.name}.log")))
+        admin = {"OS_BOOTSTRAP_PASSWORD": self.state["passwords"]["admin"]}
+        processes.run_together(jobs, self.environ(admin), self.dir)
+        services.use_write_ahead_log(self)
+        self.state["databases_ready"] = True
+        self.save()
+
+    def environ(self, additions):
+        """The caller's, without its own cloud and without its proxy for loopback."""
+        own = {key: value for key, value in os.environ.items() if not key.startswith("OS_")}
+        loopback = "127.0.0.1,localhost"
+        return dict(own, no_proxy=loopback, NO_PROXY=loopback, **additions)
+
+    def wait_until_it_answers(self, service):
+        log = self.path("log", service.name + ".out")
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                services.http("GET", service.health_url, timeout=3)
+                return
+            except (OSError, http.client.HTTPException) as error:
+                reason = error
+            with open(log, errors="replace") as f:
+                said = f.read()
+            if "Address already in use" in said:
+                raise PortTaken
+            # uWSGI starts a worker that cannot load its module again and again.
+            if not processes.pid_of(self.run_dir, service.name) or said.count("trying respawn") > 1:
+                raise Failed(f"{service.name} died at its start; see {log}")
+            if time.monotonic() > deadline:
+                raise Failed(f"{service.name} does not answer at {service.health_url}: {reason}")
+            time.sleep(0.05)
+
+    def stop(self):
+        processes.stop(self.run_dir, [service.name for service in services.SERVICES])
+
+    def summary(self):
+        keystone, glance = self.services()[:2]
+        return json.dumps({
+            "auth_url": keystone.auth_url, "glance_url": glance.url,
+            "clouds_yaml": self.path("clouds.yaml"),
+            "datadir": self.path("data", "glance", "images"),
+            "clouds": [*services.CLOUDS, services.APPLICATION_CLOUD]})
+
+    def glance(self, cloud, method, path, body=None, headers=None, timeout=600):
+        """One request to Glance as `cloud`; the parsed answer."""
+        if not self.is_up():
+            raise Failed(f"{self.dir} is not up")
+        head = dict(headers or {}, **{"X-Auth-Token": services.token(self, cloud)})
+        url = services.Glance(self).url + path
+        status, _, answer = services.http(method, url, body, head, timeout)
+        if status not in (200, 201, 204):
+            raise Failed(f"Glance answered {status} to {method} {path}")
+        return json.loads(answer) if answer else None
+
+
+class PortTaken(Exception):
+    pass
+
+
+class Stopped(Exception):
+    """Raised in the main thread by the signals that end `run`."""
+
+
+def run(options):
+    lab = Lab(options.dir)
+    if lab.is_up():
+        raise Failed(f"{lab.dir} is already up; lab.py down it first")
+
+    def on_signal(number, _frame):
+        raise Stopped(number)
+
+    def watch_input():
+        while os.read(0, 65536):
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, on_signal)
+    threading.Thread(target=watch_input, daemon=True).start()
+    try:
+        # The services die with this process even if it cannot run the `finally` below.
+        lab.start(options, die_with_parent=True)
+        print(lab.summary(), flush=True)
+        while True:
+            signal.pause()
+    except Stopped:
+        pass
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+        lab.stop()
+
+
+def up(options):
+    lab = Lab(options.dir)
+    if not lab.is_up():
+        try:
+            lab.start(options, die_with_parent=False)
+        except BaseException:
+            lab.stop()
+            raise
+    if options.guard_pid:
+        processes.stop(lab.run_dir, ["guard"])
+        command = [sys.executable, os.path.abspath(__file__), "guard", lab.dir,
+                   str(options.guard_pid)]
+        processes.spawn(lab.run_dir, "guard", command, lab.path("log", "guard.out"),
+                        dict(os.environ), lab.dir, die_with_parent=False)
+    print(lab.summary())
+
+
+def guard(options):
+    processes.wait_for_end(options.pid)
+    Lab(options.dir).stop()
+
+
+def down(options):
+    lab = Lab(options.dir)
+    processes.stop(lab.run_dir, ["guard"])
+    lab.stop()
+
+
+def upload(options):
+    lab = Lab(options.dir)
+    with open(options.file, "rb") as f:
+        image = new_image(lab, options)
+        # Without a length urllib would send it in chunks, which is slower.
+        lab.glance(options.cloud, "PUT", f"/v2/images/{image['id']}/file", f, {
+            "Content-Type": "application/octet-stream",
+            "Content-Length": str(os.path.getsize(options.file))})
+    print(json.dumps(lab.glance(options.cloud, "GET", f"/v2/images/{image['id']}")))
+
+
+def create(options):
+    print(json.dumps(new_image(Lab(options.dir), options)))
+
+
+def new_image(lab, options):
+    return lab.glance(options.cloud, "POST", "/v2/images", {
+        "name": options.name, "disk_format": options.disk_format,
+        "container_format": options.container_format, "visibility": options.visibility})
+
+
+def deactivate(options):
+    path = f"/v2/images/{options.image}/actions/deactivate"
+    Lab(options.dir).glance(options.cloud, "POST", path)
+
+
+def corrupt(options):
+    """Flips the lowest bit of the byte in the middle, which leaves headers and sizes alone."""
+    with open(Lab(options.dir).path("data", "glance", "images", options.image), "r+b") as f:
+        middle = os.fstat(f.fileno()).st_size // 2
+        f.seek(middle)
+        byte = f.read(1)
+        f.seek(middle)
+        f.write(bytes([byte[0] ^ 1]))
+
+
+def install(venv):
+    """Idempotent, and safe when several tests do it at once."""
+    here = os.path.dirname(os.path.abspath(__file__))
+    constraints = os.path.join(here, "constraints.txt")
+    with open(constraints, "rb") as f:
+        wanted = hashlib.sha256(f.read() + " ".join(services.PACKAGES).encode()).hexdigest()
+    stamp = os.path.join(venv, "lab.stamp")
+    os.makedirs(os.path.dirname(os.path.abspath(venv)), exist_ok=True)
+    with open(venv.rstrip("/") + ".lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if os.path.exists(stamp):
+            with open(stamp) as f:
+                if f.read() == wanted:
+                    return
+        make_venv(venv)
+        log = os.path.join(venv, "lab-pip.log")
+        with open(log, "ab") as out:
+            command = [os.path.join(venv, "bin", "python"), "-m", "pip", "install",
+                       "--disable-pip-version-check", "--no-input", "-c", constraints]
+            status = subprocess.run(command + services.PACKAGES, stdin=subprocess.DEVNULL,
+                                    stdout=out, stderr=out).returncode
+        if status:
+            raise Failed(f"pip install failed with status {status}; see {log}")
+        with open(stamp, "w") as f:
+            f.write(wanted)
+
+
+def make_venv(venv):
+    if os.path.exists(os.path.join(venv, "bin", "pip")):
+        return
+    try:
+        import ensurepip  # noqa: F401  Debian and Ubuntu leave it out of python3
+        import venv as module  # noqa: F401
+    except ImportError:
+        raise Failed("this python3 cannot make virtualenvs; install the package python3-venv") from None
+    if subprocess.run([sys.executable, "-m", "venv", venv]).returncode:
+        raise Failed(f"python3 -m venv {venv} failed; install the package python3-venv")
+
+
+def free_ports(names):
+    """All are held while they are chosen, so that no two are the same."""
+    held = {name: socket.socket() for name in names}
+    for one in held.values():
+        one.bind(("127.0.0.1", 0))
+    ports = {name: one.getsockname()[1] for name, one in held.items()}
+    for one in held.values():
+        one.close()
+    return ports
+
+
+# `X-manage` costs 2 to 3 s of imports: the real entry point is imported once, each command is a
+# forked child of it.
+MANAGE = """
+import importlib, json, os, sys
+main = importlib.import_module(sys.argv[1])
+for argv in json.loads(sys.argv[2]):
+    print("$", *argv, flush=True)
+    pid = os.fork()
+    if not pid:
+        sys.argv = argv
+        sys.exit(main.main())
+    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    if status:
+        sys.exit(f"{argv[0]} exited with {status}")
+"""
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    def command(function, *positional):
+        sub = commands.add_parser(function.__name__)
+        sub.set_defaults(function=function)
+        for name in positional:
+            sub.add_argument(name, type=int if name == "pid" else str)
+        return sub
+
+    commands.add_parser("install").add_argument("venv")
+    for starts in (command(run, "dir"), command(up, "dir")):
+        starts.add_argument("--venv", required=True)
+        starts.add_argument("--glance-server", choices=["uwsgi", "eventlet"], default="uwsgi",
+                            help="eventlet keeps a connection open when a file is cut short")
+        starts.add_argument("--token-expiration", type=int, default=14400, metavar="SECONDS")
+        if starts.get_default("function") is up:
+            starts.add_argument("--guard-pid", type=int, help="stop when this process is gone")
+    command(guard, "dir", "pid")
+    command(down, "dir")
+    for makes in (command(upload, "dir", "file"), command(create, "dir")):
+        makes.add_argument("--cloud", choices=services.CLOUDS, default="lab-demo")
+        makes.add_argument("--name", required=True)
+        makes.add_argument("--disk-format", default="raw")
+        makes.add_argument("--container-format", default="bare")
+        makes.add_argument("--visibility", default="private")
+    command(deactivate, "dir", "image").add_argument(
+        "--cloud", choices=services.CLOUDS, default="lab-demo")
+    command(corrupt, "dir", "image")
+    return parser.parse_args()
+
+
+def main():
+    if sys.version_info < (3, 10):
+        sys.exit("lab.py: python3 >= 3.10 is needed")
+    options = parse_arguments()
+    try:
+        if options.command == "install":
+            install(os.path.abspath(options.venv))
+        else:
+            options.function(options)
+    except (Failed, OSError, http.client.HTTPException) as error:
+        sys.exit(f"lab.py: {error}")
+
+
+if __name__ == "__main__":
+    main()
