@@ -36,7 +36,8 @@ scenarios: build ## run every test, then print what was measured and what was sk
 	exit $$status
 
 demo: build ## send an image to four receivers over loopback and compare
-	@PATH="$(abspath $(TARGET))/release:$$PATH" tests/demo.sh
+	@$(CARGO) build $(FLAGS) --quiet --example b3sum
+	@PATH="$(abspath $(TARGET))/release:$(abspath $(TARGET))/release/examples:$$PATH" tests/demo.sh
 
 fmt: ## format the code
 	$(CARGO) fmt --all

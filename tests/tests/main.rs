@@ -1,6 +1,7 @@
 //! The scenarios: one file a subject, one behaviour a test, named after it.
 
 mod bad_input;
+mod demo;
 mod glance;
 mod joining;
 mod keys;
