@@ -29,13 +29,14 @@ pub struct Marking {
 }
 
 impl GroupSender {
-    /// A socket for datagrams of `segment` bytes, and shorter ones, to the group.
+    /// A socket for datagrams of `segment` bytes, and shorter ones, to the group. Hosts answer to `port`, 0: any.
     ///
     /// # Errors
     /// [`SocketError`] says which step failed.
     pub fn open(
         group: Group,
         interface: &Interface,
+        port: u16,
         marking: Marking,
         segment: usize,
     ) -> Result<Self, SocketError> {
@@ -53,7 +54,7 @@ impl GroupSender {
             socket.set_tclass_v6(u32::from(marking.dscp) << 2).map_err(step("set the DSCP"))?;
         }
         socket
-            .bind(&SocketAddr::new(interface.addr, 0).into())
+            .bind(&SocketAddr::new(interface.addr, port).into())
             .map_err(step("bind to the interface's address"))?;
         // A larger buffer does not speed anything up, but the default holds only some batches.
         let _ = socket.set_send_buffer_size(SEND_BUFFER);
@@ -140,11 +141,20 @@ impl GroupReceiver {
         Ok(Self { socket, buffer })
     }
 
-    /// Size of its receive buffer as the kernel counts it, and whether that is what was asked for. Where it is not,
-    /// `sysctl net.core.rmem_max` is in the way.
-    pub fn buffer(&self) -> (usize, bool) {
-        (self.buffer, self.buffer >= GROUP_BUFFER)
+    /// Its receive buffer.
+    pub fn buffer(&self) -> ReceiveBuffer {
+        ReceiveBuffer { bytes: self.buffer, wanted: GROUP_BUFFER }
     }
+}
+
+/// A receive buffer as the kernel counts it, its own overhead included. Where it is less than wanted,
+/// `net.core.rmem_max` is in the way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReceiveBuffer {
+    /// What it is.
+    pub bytes: usize,
+    /// What it should be.
+    pub wanted: usize,
 }
 
 impl AsFd for GroupReceiver {
@@ -233,7 +243,7 @@ mod tests {
         let group: Group = "239.255.71.67:47167".parse().expect("group");
         let lo = Interface::find("lo", group).expect("loopback");
         let receivers = [(); 3].map(|()| GroupReceiver::join(group, &lo).expect("joined"));
-        let sender = GroupSender::open(group, &lo, Marking { ttl: 1, dscp: 8 }, 1000).expect("opened");
+        let sender = GroupSender::open(group, &lo, 0, Marking { ttl: 1, dscp: 8 }, 1000).expect("opened");
         assert!(sender.has_segmentation(), "Linux 4.18");
         sender.send_to_group(&[7; 2500]).expect("sent");
         sleep(Duration::from_millis(20));

@@ -223,9 +223,8 @@ impl Drive {
         let opened = match admission {
             Admission::To(place) => header.open(cipher, datagram, self.pool.place(place)),
             Admission::Spare(_) => {
-                let len =
-                    self.session.as_ref().map_or(0, |active| usize::from(active.geometry.symbol_size()));
-                header.open(cipher, datagram, &mut self.scratch[..len])
+                let len = self.machine.session().map_or(0, |(announce, _)| announce.geometry.symbol_size());
+                header.open(cipher, datagram, &mut self.scratch[..usize::from(len)])
             }
         };
         match (opened, admission) {
@@ -381,6 +380,13 @@ impl Drive {
                         "this group carries datagrams sealed under another key, which are dropped: check --key and --group"
                     );
                 }
+                ReceiverEvent::Stale(from, skew) => {
+                    tracing::warn!(
+                        sender = %from,
+                        "the sender's clock and this host's are {} s apart, so its announcements are refused: set the clocks",
+                        skew.as_secs()
+                    );
+                }
                 ReceiverEvent::OtherVersion(from, version) => {
                     tracing::warn!(sender = %from, "a sender speaks version {version} of the protocol, this program does not");
                 }
@@ -398,11 +404,14 @@ impl Drive {
 }
 
 fn tell_of_buffer(group: &GroupReceiver) {
-    if let (bytes, false) = group.buffer() {
+    let buffer = group.buffer();
+    if buffer.bytes < buffer.wanted {
         tracing::warn!(
-            "the socket's receive buffer is {} KiB; at high rates datagrams will be lost here: raise it with \
-             sysctl -w net.core.rmem_max=33554432, or start with CAP_NET_ADMIN",
-            bytes / 1024
+            "the socket's receive buffer is {} KiB instead of {} KiB, and at high rates datagrams will be lost here: \
+             sysctl -w net.core.rmem_max={}, or start with CAP_NET_ADMIN",
+            buffer.bytes >> 10,
+            buffer.wanted >> 10,
+            buffer.wanted / 2 // the kernel doubles what is asked for
         );
     }
 }

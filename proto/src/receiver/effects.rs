@@ -6,6 +6,7 @@ use crate::receiver::collect::{BufferId, Collected, Place};
 use crate::receiver::table::Work;
 use crate::wire::{Announce, Discard, FailureKind};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 /// One attempt of this host at a session. Effects and their answers bear its number, as a session that is lost and
 /// joined again must not take answers from before.
@@ -110,6 +111,8 @@ pub enum ReceiverEvent {
     Failed(SessionId, String),
     /// Announcements of another group key come in here. Told once.
     WrongKey(SocketAddr),
+    /// A sender's clock and ours are that far apart, so that its announcements are refused. Told once.
+    Stale(SocketAddr, Duration),
     /// A sender speaks another version.
     OtherVersion(SocketAddr, u8),
 }

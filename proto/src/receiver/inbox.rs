@@ -62,7 +62,12 @@ impl Receiver {
         if self.ended.contains(&id) {
             return Ok(()); // it goes on without us
         }
-        if announce.time.distance(wall) > ANNOUNCE_SKEW_MAX {
+        let skew = announce.time.distance(wall);
+        if skew > ANNOUNCE_SKEW_MAX {
+            if !self.stale_told {
+                self.stale_told = true;
+                self.event(ReceiverEvent::Stale(from, skew));
+            }
             return Err(Discard::Stale);
         }
         match &self.session {

@@ -63,6 +63,7 @@ pub struct Receiver {
     notice: Option<(SocketAddr, SessionTag)>,
     notice_after: Moment,
     wrong_key_told: bool,
+    stale_told: bool,
     events: VecDeque<ReceiverEvent>,
     discards: DiscardCounts,
 }
@@ -82,6 +83,7 @@ impl Receiver {
             notice: None,
             notice_after: Moment::default(),
             wrong_key_told: false,
+            stale_told: false,
             events: VecDeque::new(),
             discards: DiscardCounts::default(),
         }

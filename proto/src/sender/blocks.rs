@@ -45,6 +45,24 @@ impl Job {
     }
 }
 
+/// In which queue a demand stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Queue {
+    None,
+    Partial,
+    Whole,
+}
+
+impl Queue {
+    fn of(demand: u32, source_symbols: u32) -> Self {
+        match demand {
+            0 => Self::None,
+            demand if demand < source_symbols => Self::Partial,
+            _ => Self::Whole,
+        }
+    }
+}
+
 /// All blocks of the object, as far as they were read.
 pub(super) struct Blocks {
     geometry: Geometry,
@@ -55,8 +73,10 @@ pub(super) struct Blocks {
     manifest_sent: u32,
     /// Read, and waiting for their first pass. As long as the shell's own queue of read blocks.
     ready: VecDeque<BlockIndex>,
-    /// Blocks with a demand, each once.
-    demanded: VecDeque<BlockIndex>,
+    /// Blocks with a demand below K, each once.
+    partial: VecDeque<BlockIndex>,
+    /// Blocks with a demand of K or more, each once.
+    whole: VecDeque<BlockIndex>,
     /// Manifest runs that a host lacks.
     repeats: VecDeque<GapRun>,
     /// Jobs handed out and not yet sent.
@@ -65,6 +85,8 @@ pub(super) struct Blocks {
 
 struct BlockState {
     entry: ManifestEntry,
+    /// K; 0 for a zero block.
+    source_symbols: u32,
     /// First sequence after which the current epoch's symbols were sent.
     base: Sequence,
     /// Sequence of the last symbol sent; meaningless while `busy`.
@@ -90,7 +112,8 @@ impl Blocks {
             sent: 0,
             manifest_sent: 0,
             ready: VecDeque::new(),
-            demanded: VecDeque::new(),
+            partial: VecDeque::new(),
+            whole: VecDeque::new(),
             repeats: VecDeque::new(),
             outstanding: 0,
         }
@@ -101,8 +124,11 @@ impl Blocks {
         assert!(!self.all_read(), "more blocks than the object has");
         let block = BlockIndex(self.states.len() as u32);
         let zero = entry.encoding == Encoding::Zero;
+        let encoded_len = entry.encoded_len(self.geometry, block);
+        let source_symbols = if zero { 0 } else { self.geometry.shape(encoded_len).source_symbols() };
         self.states.push(BlockState {
             entry,
+            source_symbols,
             base: Sequence::default(),
             last: Sequence::default(),
             manifest_last: Sequence::default(),
@@ -139,7 +165,11 @@ impl Blocks {
 
     /// Nothing is asked for and nothing is being made.
     pub(super) fn is_idle(&self) -> bool {
-        self.ready.is_empty() && self.demanded.is_empty() && self.repeats.is_empty() && self.outstanding == 0
+        self.ready.is_empty()
+            && self.partial.is_empty()
+            && self.whole.is_empty()
+            && self.repeats.is_empty()
+            && self.outstanding == 0
     }
 
     pub(super) fn hashes(&self) -> Vec<BlockHash> {
@@ -161,28 +191,41 @@ impl Blocks {
         Some(Job::Source { block })
     }
 
-    /// The next repair. A host that holds nothing of a block is served its source symbols again: they cost no
-    /// encoding, and no decoding there.
+    /// The next repair of a block of which every host holds something.
     pub(super) fn next_repair(&mut self) -> Option<Job> {
-        let at = self.demanded.iter().position(|block| !self.states[block.index()].busy)?;
-        let block = self.demanded.remove(at).expect("position is in range");
+        let block = Self::take_idle(&mut self.partial, &self.states)?;
         let source_symbols = self.source_symbols(block);
         let state = &mut self.states[block.index()];
         let count = state.demand.min(SOURCE_SYMBOLS_MAX);
         state.demand = 0;
         state.busy = true;
-        self.outstanding += 1;
-        if count >= source_symbols {
-            state.in_epoch += source_symbols;
-            return Some(Job::Source { block });
-        }
         state.in_epoch += count;
+        self.outstanding += 1;
         let first = Esi::new(state.next_esi)
             .filter(|first| first.plus(count).is_some())
             .or_else(|| Esi::new(source_symbols)) // all 2^24 ids were used: begin again
             .expect("K is far below 2^24");
         state.next_esi = first.value() + count;
         Some(Job::Repair { block, first, count })
+    }
+
+    /// The next block of which a host holds nothing: its source symbols go again. They cost no encoding here, and no
+    /// decoding there.
+    pub(super) fn next_whole(&mut self) -> Option<Job> {
+        let block = Self::take_idle(&mut self.whole, &self.states)?;
+        let source_symbols = self.source_symbols(block);
+        let state = &mut self.states[block.index()];
+        state.demand = 0;
+        state.busy = true;
+        state.in_epoch += source_symbols;
+        self.outstanding += 1;
+        Some(Job::Source { block })
+    }
+
+    /// The first block of a queue of which no job is handed out.
+    fn take_idle(queue: &mut VecDeque<BlockIndex>, states: &[BlockState]) -> Option<BlockIndex> {
+        let at = queue.iter().position(|block| !states[block.index()].busy)?;
+        queue.remove(at)
     }
 
     /// A job's symbols have all left; `last` was the last one's number.
@@ -214,10 +257,20 @@ impl Blocks {
             }
             let lacking = u32::from(run.symbols).saturating_sub(state.in_epoch);
             if lacking > state.demand {
-                if state.demand == 0 {
-                    self.demanded.push_back(BlockIndex(block));
-                }
+                let was = Queue::of(state.demand, state.source_symbols);
+                let is = Queue::of(lacking, state.source_symbols);
                 state.demand = lacking;
+                if was != is {
+                    let block = BlockIndex(block);
+                    if was == Queue::Partial {
+                        self.partial.retain(|&queued| queued != block);
+                    }
+                    match is {
+                        Queue::None => {}
+                        Queue::Partial => self.partial.push_back(block),
+                        Queue::Whole => self.whole.push_back(block),
+                    }
+                }
             }
         }
     }
@@ -269,8 +322,7 @@ impl Blocks {
     }
 
     fn source_symbols(&self, block: BlockIndex) -> u32 {
-        let encoded_len = self.states[block.index()].entry.encoded_len(self.geometry, block);
-        self.geometry.shape(encoded_len).source_symbols()
+        self.states[block.index()].source_symbols
     }
 }
 
@@ -327,7 +379,8 @@ mod tests {
     fn a_host_that_holds_nothing_gets_the_source_symbols_again() {
         let mut blocks = passed_up_to(100);
         blocks.demand(deficit(0, K as u16 + 1), at(100));
-        assert_eq!(blocks.next_repair(), Some(Job::Source { block: BlockIndex(0) }));
+        assert_eq!(blocks.next_repair(), None);
+        assert_eq!(blocks.next_whole(), Some(Job::Source { block: BlockIndex(0) }));
     }
 
     #[test]

@@ -95,6 +95,8 @@ pub(super) struct Host {
     reason: Option<String>,
     last_sequence: Sequence,
     heard: Moment,
+    /// Bytes that had gone to the group at its first report.
+    joined_at_bytes: Option<u64>,
     /// A later start of the same name has taken its place.
     superseded: bool,
 }
@@ -203,6 +205,7 @@ impl Hosts {
             totals: Totals::default(),
             last_sequence: Sequence::default(),
             heard: now,
+            joined_at_bytes: None,
             superseded: false,
         };
         self.by_id.insert(id, host);
@@ -231,13 +234,26 @@ impl Hosts {
         Ok(())
     }
 
-    /// What a host says of itself in a report.
-    pub(super) fn progress(&mut self, id: ReceiverId, blocks_held: u32, totals: Totals) {
-        if let Some(host) = self.by_id.get_mut(&id).filter(|host| !host.state.is_settled()) {
-            host.blocks_held = blocks_held;
-            host.totals = totals;
-            self.set_state(id, HostState::Receiving);
-        }
+    /// What a host says of itself in a report, when `group_bytes` have gone to the group so far. False if next to nothing
+    /// of those since it joined reaches it: sending it more would load the network and not help.
+    pub(super) fn progress(
+        &mut self,
+        id: ReceiverId,
+        blocks_held: u32,
+        totals: Totals,
+        group_bytes: u64,
+    ) -> bool {
+        let Some(host) = self.by_id.get_mut(&id).filter(|host| !host.state.is_settled()) else {
+            return false;
+        };
+        host.blocks_held = blocks_held;
+        host.totals = totals;
+        let offered = group_bytes - *host.joined_at_bytes.get_or_insert(group_bytes);
+        let deaf = offered > DEAF_AFTER_BYTES && totals.bytes_received < offered / 50;
+        host.reason =
+            if deaf { Some(DEAF.to_owned()) } else { host.reason.take().filter(|reason| reason != DEAF) };
+        self.set_state(id, HostState::Receiving);
+        !deaf
     }
 
     /// A host holds a proven copy of all `blocks`. False if that was known, or it gave up before.
@@ -302,13 +318,13 @@ impl Hosts {
 
     /// Whether every expected host holds a proven copy.
     pub(super) fn complete(&self) -> bool {
-        let Tally { heard, done, failed, .. } = self.tally;
+        let Tally { heard, done, .. } = self.tally;
         match &self.expected {
             Expected::Named(names) => names.iter().all(|name| {
                 let starts = self.by_name.get(name).map_or(&[][..], Vec::as_slice);
                 !starts.is_empty() && starts.iter().all(|id| self.by_id[id].state.is_done())
             }),
-            Expected::Count(count) => done >= *count && failed == 0,
+            Expected::Count(count) => done >= *count,
             Expected::Anyone => heard > 0 && done == heard && self.other_versions.is_empty(),
         }
     }
@@ -399,7 +415,7 @@ impl Host {
         let reason = match (&self.reason, self.state) {
             (Some(reason), _) => Some(reason.clone()),
             (None, HostState::Silent) => Some("it stopped answering".to_owned()),
-            (None, HostState::Receiving) => Some("it was not complete when the push ended".to_owned()),
+            (None, HostState::Receiving) => Some("not complete when the push ended".to_owned()),
             (None, HostState::Busy) => Some("it was at work on another push".to_owned()),
             (None, _) => None,
         };
@@ -425,8 +441,12 @@ fn absent(name: &HostName, state: HostState, reason: &str) -> HostRow {
     }
 }
 
-const NEVER_ANSWERED: &str =
-    "it never answered: is glancecastd running there, with this group, this key and a path to this network?";
+const NEVER_ANSWERED: &str = "never answered: is glancecastd up there, with this group and this key?";
+
+const DEAF: &str = "it hears announcements and no data: is the MTU of the path smaller? try --mtu 1500";
+
+/// Bytes to the group of which a host must have got a fiftieth, or it is not served any more: a few blocks.
+const DEAF_AFTER_BYTES: u64 = 16 << 20;
 
 /// A host that was not heard for so long is called silent: many polls, and longer than any disk stalls.
 const SILENT_AFTER: Duration = Duration::from_secs(10);

@@ -56,7 +56,10 @@ impl Sender {
         match message {
             Up::Hello(_) => {}
             Up::Report(report) => {
-                self.hosts.progress(id, report.blocks_held, report.totals);
+                let group_bytes = self.group_sequence * self.config.geometry.datagram_bytes() as u64;
+                if !self.hosts.progress(id, report.blocks_held, report.totals, group_bytes) {
+                    return Ok(());
+                }
                 self.polls.note_report(!report.deficits.is_empty() || !report.gaps.is_empty());
                 report.deficits.iter().for_each(|&run| self.blocks.demand(run, report.highest));
                 report.gaps.iter().for_each(|&gap| self.blocks.demand_manifest(gap, report.highest));

@@ -89,6 +89,8 @@ pub enum Verdict {
     Complete,
     /// Some do not.
     Incomplete,
+    /// Ended early for this reason, when hosts were free to publish already: some may hold a proven copy.
+    GivenUp(String),
     /// Nobody may publish anything, for this reason.
     Aborted(String),
 }
@@ -175,10 +177,16 @@ impl Sender {
         self.note_progress(now);
     }
 
-    /// The push cannot go on: tells everybody that nothing may be published.
+    /// The push cannot go on: tells everybody that nothing may be published, unless hosts were told before that they
+    /// may.
     pub fn handle_abort(&mut self, now: Moment, reason: &str) {
         if self.ending.is_none() {
-            self.end(now, Verdict::Aborted(reason.to_owned()));
+            let reason = reason.to_owned();
+            let verdict = match self.source {
+                Source::Proven { .. } => Verdict::GivenUp(reason),
+                Source::Reading => Verdict::Aborted(reason),
+            };
+            self.end(now, verdict);
         }
     }
 
@@ -247,15 +255,17 @@ impl Sender {
         }
     }
 
-    /// The next symbols to send: repairs before first passes, so that nobody falls far behind. `repair` and `source`
-    /// say for which the shell has room.
+    /// The next symbols to send. Repairs come before first passes, so that nobody falls far behind; blocks of which a
+    /// host holds nothing come after them, so that one who comes late does not keep the others waiting. `repair` and
+    /// `source` say for which the shell has room.
     #[must_use]
     pub fn poll_job(&mut self, repair: bool, source: bool) -> Option<Job> {
         if self.ending.is_some() {
             return None;
         }
         let job = if repair { self.blocks.next_repair() } else { None };
-        job.or_else(|| if source { self.blocks.next_source() } else { None })
+        let job = job.or_else(|| if source { self.blocks.next_source() } else { None });
+        job.or_else(|| if repair { self.blocks.next_whole() } else { None })
     }
 
     /// When to call [`Sender::handle_timeout`] and drain again, and why.

@@ -107,7 +107,8 @@ impl Drive {
                 if self.machine.verdict().is_some() {
                     break; // the end could not be said; the hosts have a timer for that
                 }
-                let reason = format!("cannot send to {}: {error}", self.group);
+                let reason =
+                    format!("cannot send to {}: {error}; check the interface and its routes", self.group);
                 self.machine.handle_abort(self.clock.now(), &reason);
             }
         }
@@ -304,9 +305,9 @@ fn tell_event(event: SenderEvent) {
     match event {
         SenderEvent::Joined(name) => tracing::debug!(host = %name, "joined"),
         SenderEvent::Done(name) => tracing::debug!(host = %name, "done"),
-        SenderEvent::Failed(name, reason) => tracing::warn!(host = %name, "gave up: {reason}"),
-        SenderEvent::Silent(name) => tracing::warn!(host = %name, "is silent"),
-        SenderEvent::OtherVersion(name, what) => tracing::warn!(host = %name, "{what}"),
+        SenderEvent::Failed(name, reason) => tracing::info!(host = %name, "gave up: {reason}"),
+        SenderEvent::Silent(name) => tracing::info!(host = %name, "is silent"),
+        SenderEvent::OtherVersion(name, what) => tracing::info!(host = %name, "{what}"),
     }
 }
 

@@ -35,7 +35,7 @@ Exit codes:
 #[derive(Debug, clap::Args)]
 pub(crate) struct Send {
     /// An image in Glance: its name or id
-    #[arg(required_unless_present = "file", conflicts_with = "file")]
+    #[arg(conflicts_with = "file")]
     pub(crate) image: Option<String>,
     /// Push this file instead of an image in Glance
     #[arg(long, value_name = "PATH")]
@@ -56,6 +56,9 @@ pub(crate) struct Send {
     /// Never send faster than this, in bits on the wire, as in 390mbit or 1gbit [default: 70 % of the interface's speed]
     #[arg(long, value_name = "RATE")]
     pub(crate) rate: Option<Rate>,
+    /// UDP port that hosts answer to, for firewalls [default: any free one]
+    #[arg(long, value_name = "PORT", default_value_t = 0, hide_default_value = true)]
+    pub(crate) reply_port: u16,
     /// Routers that a datagram may pass, plus one
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..))]
     pub(crate) ttl: u8,
@@ -127,7 +130,6 @@ mod tests {
         assert!(parse("glancecast send ubuntu --insecure").is_ok());
         assert!(parse("glancecast send --file /x --insecure --hosts a,b").is_ok());
         for bad in [
-            "glancecast send --insecure",
             "glancecast send ubuntu --file /x --insecure",
             "glancecast send ubuntu --insecure --key /k",
             "glancecast send ubuntu --insecure --expect 3 --hosts a",

@@ -31,7 +31,9 @@ impl Origin {
         match (&args.file, &args.image) {
             (Some(_), _) => Self::file(args),
             (None, Some(image)) => Self::glance(args, image).await,
-            (None, None) => unreachable!("clap asks for one of them"),
+            (None, None) => {
+                Err(Failure::usage("nothing to push: name an image in Glance, or give --file PATH"))
+            }
         }
     }
 
@@ -60,6 +62,9 @@ impl Origin {
             )));
         }
         let check = ContentCheck::new(&image.hash).map_err(cloud_failure)?;
+        tempfile::tempfile_in(&args.spool).map_err(|error| {
+            Failure::usage(format!("--spool {}: no file can be made there: {error}", args.spool.display()))
+        })?;
         let name = match (&args.name, image.name.as_deref().map(ObjectName::new)) {
             (Some(name), _) => name.clone(),
             (None, Some(Ok(name))) => name,

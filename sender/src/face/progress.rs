@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::sender::Tally;
-use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{BinaryBytes, HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::data::push::Progress;
 
@@ -20,9 +20,7 @@ impl Bar {
     pub(super) fn new(name: &str, geometry: Geometry, quiet: bool) -> Self {
         let target = if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
         let bar = ProgressBar::with_draw_target(Some(geometry.object_bytes()), target);
-        let style = ProgressStyle::with_template(
-            "{prefix} [{bar:30}] {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} ETA {eta} | {wide_msg}",
-        );
+        let style = ProgressStyle::with_template("{prefix} [{bar:20}] {percent:>3} % {wide_msg}");
         bar.set_style(style.expect("the template is right").progress_chars("=> "));
         bar.set_prefix(name.to_owned());
         bar.enable_steady_tick(Duration::from_millis(250));
@@ -34,15 +32,17 @@ impl Bar {
         let sent =
             (u64::from(progress.blocks_sent) * self.geometry.block_bytes()).min(self.geometry.object_bytes());
         self.bar.set_position(sent);
-        let phase = match (progress.proven, sent == self.geometry.object_bytes()) {
-            (true, true) => "repairing: ",
-            (false, true) => "checking the source: ",
-            (_, false) => "",
+        let left = match (progress.proven, sent == self.geometry.object_bytes()) {
+            (true, true) => "finishing".to_owned(),
+            (false, true) => "checking the source".to_owned(),
+            (_, false) => format!("ETA {}", HumanDuration(self.bar.eta())),
         };
         self.bar.set_message(format!(
-            "{phase}{}, {} sent",
+            "{} | {left} | {} of {}, {} sent",
             hosts(progress.hosts),
-            HumanBytes(progress.wire_bytes)
+            BinaryBytes(sent),
+            BinaryBytes(self.geometry.object_bytes()),
+            BinaryBytes(progress.wire_bytes)
         ));
     }
 

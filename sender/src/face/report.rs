@@ -1,5 +1,7 @@
 //! The JSON report: one object on standard output, for scripts. Its fields are described in docs/json.md.
 
+use std::time::Duration;
+
 use glancecast_host::args::{Group, Rate};
 use glancecast_host::cli;
 use glancecast_proto::sender::{Expected, HostRow, HostState, SenderConfig, Verdict};
@@ -88,7 +90,7 @@ impl<'a> Report<'a> {
                 datagram_bytes: geometry.datagram_bytes(),
             },
             root: outcome.root.map(|root| root.to_string()),
-            seconds: outcome.time.as_secs_f64(),
+            seconds: seconds(outcome.time),
             rate_bits_per_second: terms.rate.bits(),
             wire: Wire {
                 datagrams: total.datagrams,
@@ -107,7 +109,7 @@ impl<'a> Host<'a> {
             name: row.name.as_str(),
             state: row.state.name(),
             reason: row.reason.as_deref(),
-            seconds: row.time.map(|time| time.as_secs_f64()),
+            seconds: row.time.map(seconds),
             blocks_held: row.blocks_held,
             symbols_lost: row.totals.symbols_lost,
             symbols_repaired: row.totals.symbols_repaired,
@@ -117,11 +119,16 @@ impl<'a> Host<'a> {
     }
 }
 
+/// With milliseconds, and no digits that mean nothing.
+fn seconds(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1e3).round() / 1e3
+}
+
 /// The code to exit with.
 pub(super) fn exit_code(verdict: &Verdict) -> u8 {
     match verdict {
         Verdict::Complete => cli::EXIT_OK,
-        Verdict::Incomplete => cli::EXIT_INCOMPLETE,
+        Verdict::Incomplete | Verdict::GivenUp(_) => cli::EXIT_INCOMPLETE,
         Verdict::Aborted(_) => cli::EXIT_FAILED,
     }
 }
@@ -131,14 +138,30 @@ pub(super) fn reason(config: &SenderConfig, outcome: &Outcome) -> Option<String>
     match &outcome.verdict {
         Verdict::Complete => None,
         Verdict::Aborted(reason) => Some(reason.clone()),
+        Verdict::GivenUp(reason) => {
+            Some(format!("{reason}, when {} held a proven copy already", hosts(done(outcome))))
+        }
         Verdict::Incomplete if outcome.rows.iter().all(|row| row.state == HostState::NeverAnswered) => Some(
             "no host answered: is glancecastd running on this network, with this group and this key?"
                 .to_owned(),
         ),
         Verdict::Incomplete => {
-            let done = done(outcome);
-            Some(format!("{done} hosts hold a proven copy, and {} should", wanted(config, outcome)))
+            let holds = if done(outcome) == 1 { "holds" } else { "hold" };
+            Some(format!(
+                "{} {holds} a proven copy, and {} should",
+                hosts(done(outcome)),
+                wanted(config, outcome)
+            ))
         }
+    }
+}
+
+/// So many hosts, in words.
+pub(super) fn hosts(count: usize) -> String {
+    match count {
+        0 => "no host".to_owned(),
+        1 => "1 host".to_owned(),
+        count => format!("{count} hosts"),
     }
 }
 
@@ -158,7 +181,7 @@ pub(super) fn wanted(config: &SenderConfig, outcome: &Outcome) -> usize {
 fn word(verdict: &Verdict) -> &'static str {
     match verdict {
         Verdict::Complete => "complete",
-        Verdict::Incomplete => "incomplete",
+        Verdict::Incomplete | Verdict::GivenUp(_) => "incomplete",
         Verdict::Aborted(_) => "failed",
     }
 }

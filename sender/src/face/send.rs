@@ -49,7 +49,7 @@ async fn send(args: &Send) -> Result<u8, Failure> {
     };
     let interface = interface.map_err(Failure::usage)?;
     let mtu = mtu(args, &interface)?;
-    let rate = args.rate.unwrap_or_else(|| default_rate(&interface));
+    let (rate, basis) = rate(args, &interface);
     let expected = expected(args)?;
     let mut signals = Signals::listen().map_err(Failure::failed)?;
     let origin = tokio::select! {
@@ -59,8 +59,9 @@ async fn send(args: &Send) -> Result<u8, Failure> {
 
     let geometry = Geometry::for_path(origin.bytes, mtu, args.group.ip_header()).map_err(Failure::usage)?;
     let marking = Marking { ttl: args.ttl, dscp: args.dscp };
-    let socket = GroupSender::open(args.group, &interface, marking, geometry.datagram_bytes())
-        .map_err(|error| Failure::failed(format!("interface {}: {error}", interface.name)))?;
+    let socket =
+        GroupSender::open(args.group, &interface, args.reply_port, marking, geometry.datagram_bytes())
+            .map_err(|error| Failure::failed(format!("interface {}: {error}", interface.name)))?;
     let config = SenderConfig {
         session: SessionId(random::bytes().map_err(Failure::failed)?),
         key,
@@ -73,7 +74,7 @@ async fn send(args: &Send) -> Result<u8, Failure> {
         started: wall(),
     };
     if !args.json && !args.quiet {
-        eprintln!("{}: to {} on {} at up to {rate}", origin.name, args.group, interface.name);
+        eprintln!("{}: to {} on {} at up to {rate}{basis}", origin.name, args.group, interface.name);
     }
     let setup = Setup {
         sender: config.clone(),
@@ -124,7 +125,9 @@ fn tell(args: &Send, config: &SenderConfig, terms: Terms<'_>, outcome: &Outcome)
     } else if !(args.quiet && outcome.verdict == Verdict::Complete) {
         print!("{}", table(config, args.group, outcome));
     }
-    if let (Verdict::Aborted(_), Some(reason)) = (&outcome.verdict, reason(config, outcome)) {
+    if let (Verdict::Aborted(_) | Verdict::GivenUp(_), Some(reason)) =
+        (&outcome.verdict, reason(config, outcome))
+    {
         eprintln!("glancecast: {reason}");
     }
     tracing::debug!("discarded datagrams from hosts by reason: {}", outcome.discards);
@@ -157,7 +160,7 @@ fn read_hosts(path: &Path) -> Result<BTreeSet<HostName>, Failure> {
         let name = line.split('#').next().unwrap_or("").trim();
         if !name.is_empty() {
             let name = HostName::new(name).map_err(|error| {
-                Failure::usage(format!("hosts file {} line {}: {name:?}: {error}", path.display(), i + 1))
+                Failure::usage(format!("hosts file {} line {}: {error}", path.display(), i + 1))
             })?;
             names.insert(name);
         }
@@ -180,10 +183,17 @@ fn mtu(args: &Send, interface: &Interface) -> Result<u16, Failure> {
     }
 }
 
-/// A share of the link that leaves room for everybody else; of a link that does not say its speed, of 1 Gbit/s.
-fn default_rate(interface: &Interface) -> Rate {
-    let link = interface.speed.map_or(1_000_000_000, Rate::bits);
-    Rate::from_bits(link / 10 * 7).expect("a link is faster than some bits per second")
+/// The cap and where it comes from: a share of the link that leaves room for everybody else, where none is given.
+fn rate(args: &Send, interface: &Interface) -> (Rate, &'static str) {
+    let share =
+        |link: u64| Rate::from_bits(link / 10 * 7).expect("a link is faster than some bits per second");
+    match (args.rate, interface.speed) {
+        (Some(rate), _) => (rate, ""),
+        (None, Some(link)) => (share(link.bits()), " (70 % of the interface's speed; see --rate)"),
+        (None, None) => {
+            (share(1_000_000_000), " (70 % of 1 Gbit/s, as the interface's speed is not known; see --rate)")
+        }
+    }
 }
 
 fn default_timeout(geometry: Geometry, args: &Send, rate: Rate) -> Duration {

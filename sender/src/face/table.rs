@@ -76,14 +76,14 @@ fn summary(config: &SenderConfig, group: Group, outcome: &Outcome) -> String {
     let rate = Rate::from_bits((frames as f64 * 8.0 / seconds) as u64)
         .map_or_else(String::new, |rate| rate.to_string());
     let mut text = match &outcome.verdict {
-        Verdict::Aborted(_) => format!("{}: nothing was published\n", config.name),
-        Verdict::Complete | Verdict::Incomplete => format!(
-            "{}: {} on {} of {} hosts in {seconds:.2} s, {} on the wire at {rate}\n",
+        Verdict::Aborted(_) => return format!("{}: nothing was published\n", config.name),
+        Verdict::Complete | Verdict::Incomplete | Verdict::GivenUp(_) => format!(
+            "{}: {} on {} of {} hosts in {seconds:.2} s; {} of frames on the wire, {rate} on average\n",
             config.name,
             BinaryBytes(bytes),
             done(outcome),
             wanted(config, outcome),
-            BinaryBytes(total.bytes),
+            BinaryBytes(frames),
         ),
     };
     if let Some(root) = outcome.root {
