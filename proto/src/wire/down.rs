@@ -250,11 +250,13 @@ fn parse_end(body: &mut Reader<'_>) -> Result<End, Discard> {
 }
 
 fn parse_ack(body: &mut Reader<'_>) -> Result<Ack, Discard> {
-    Ok(Ack {
-        receiver: ReceiverId(body.array()?),
-        kind: Kind::from_byte(body.u8()?).ok_or(Discard::Malformed)?,
-        slot: body.u32()?,
-    })
+    Ok(Ack { receiver: ReceiverId(body.array()?), kind: parse_acknowledged(body)?, slot: body.u32()? })
+}
+
+fn parse_acknowledged(body: &mut Reader<'_>) -> Result<Kind, Discard> {
+    Kind::from_byte(body.u8()?)
+        .filter(|kind| matches!(kind, Kind::Hello | Kind::Done | Kind::Failed))
+        .ok_or(Discard::Malformed)
 }
 
 const ZERO: u8 = 0;
