@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::bytes::{Reader, Writer, cut};
+use super::bytes::{Reader, Writer, cut, printable};
 use super::{Discard, HEADER_BYTES, Header, Kind, open_body, seal_datagram};
 use crate::geometry::Geometry;
 use crate::ids::{BlockIndex, ReceiverId, Sequence, SessionTag};
@@ -244,7 +244,7 @@ fn parse_poll(geometry: Geometry, body: &mut Reader<'_>) -> Result<Poll, Discard
 fn parse_end(body: &mut Reader<'_>) -> Result<End, Discard> {
     match body.u8()? {
         0 => Ok(End::Over),
-        1 => Ok(End::Aborted(body.text(REASON_MAX)?.to_owned())),
+        1 => Ok(End::Aborted(printable(body.text(REASON_MAX)?))),
         _ => Err(Discard::Malformed),
     }
 }
