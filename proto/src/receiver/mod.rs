@@ -558,16 +558,16 @@ impl Receiver {
                 active.totals.symbols_repaired += u64::from(repaired);
                 active.table.hold(block);
             }
+            BlockOutcome::Undecodable | BlockOutcome::Corrupt if active.table.is_zero(block) => {
+                let reason = format!("block {block} travels as zeros and its hash is not theirs");
+                self.fail(now, FailureKind::Root, &reason);
+            }
             BlockOutcome::Undecodable | BlockOutcome::Corrupt => {
                 active.table.start_over(block);
                 let session = active.announce.session;
                 self.event(ReceiverEvent::Corrupt(session, block));
             }
-            BlockOutcome::Store(kind, reason) => {
-                if !matches!(active.stage, Stage::Closing { .. }) {
-                    self.fail(now, kind, &reason);
-                }
-            }
+            BlockOutcome::Store(kind, reason) => self.fail(now, kind, &reason),
         }
     }
 
@@ -613,9 +613,12 @@ impl Receiver {
         }
     }
 
-    /// Gives up on our side: the sender hears why.
+    /// Gives up on our side, unless the last word is said already: the sender hears why.
     fn fail(&mut self, now: Moment, kind: FailureKind, reason: &str) {
         let Some(active) = &mut self.session else { return };
+        if matches!(active.stage, Stage::Closing { .. }) {
+            return;
+        }
         let (session, attempt) = (active.announce.session, active.attempt);
         let last_word = active.failed(kind, reason);
         active.close(now, last_word);

@@ -191,8 +191,17 @@ impl Table {
         self.queue_if_ready(block);
     }
 
+    /// Whether the manifest says that nothing travels for a block.
+    pub(super) fn is_zero(&self, block: BlockIndex) -> bool {
+        self.manifest[block.index()].is_some_and(|entry| entry.encoding == Encoding::Zero)
+    }
+
     /// What was rebuilt is not what the manifest says: everything of it is dropped and asked for again.
+    ///
+    /// # Panics
+    /// For a zero block: there is nothing to ask for.
     pub(super) fn start_over(&mut self, block: BlockIndex) {
+        assert!(!self.is_zero(block), "block {block} has no symbols");
         self.states[block.index()] = State::Unseen;
     }
 
