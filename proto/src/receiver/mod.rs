@@ -281,7 +281,10 @@ impl Receiver {
         attempt: Attempt,
         result: Result<Opened, (FailureKind, String)>,
     ) {
-        let Some(active) = self.active(attempt) else { return };
+        let Some(active) = self.active(attempt).filter(|active| matches!(active.stage, Stage::Opening))
+        else {
+            return; // it was given up meanwhile
+        };
         match result {
             Ok(Opened::New) => active.stage = Stage::Receiving,
             Ok(Opened::Existing) => active.stage = Stage::Existing,
