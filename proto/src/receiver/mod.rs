@@ -319,7 +319,10 @@ impl Receiver {
 
     /// The store answered [`Effect::Publish`] or [`Effect::Compare`].
     pub fn handle_published(&mut self, now: Moment, attempt: Attempt, result: Published) {
-        let Some(active) = self.active(attempt) else { return };
+        let at_it = |active: &&mut Session| matches!(active.stage, Stage::Publishing | Stage::Comparing);
+        let Some(active) = self.active(attempt).filter(at_it) else {
+            return; // it was told to stop while it compared
+        };
         let existing = match result {
             Published::New => false,
             Published::Existing => true,
@@ -338,8 +341,9 @@ impl Receiver {
         let Some(active) = &self.session else { return };
         match active.stage {
             Stage::Closing { until, .. } if now >= until => self.leave(Rejoin::Never),
-            Stage::Closing { .. } => {}
-            Stage::Opening | Stage::Receiving | Stage::Existing | Stage::Comparing | Stage::Publishing => {
+            // All that is needed is here: this ends with the store's answer, however long a disk takes.
+            Stage::Closing { .. } | Stage::Comparing | Stage::Publishing => {}
+            Stage::Opening | Stage::Receiving | Stage::Existing => {
                 if now.since(active.heard) >= SENDER_GONE_AFTER {
                     self.abandon("the sender was not heard any more", Rejoin::WhenAnnounced);
                 }
@@ -347,13 +351,12 @@ impl Receiver {
         }
     }
 
-    /// The program is told to stop: says so to the sender, once, and drops what was received.
+    /// The program is told to stop: says so to the sender, and drops what was received. What is being published
+    /// already cannot be taken back: it ends with its own last word.
     pub fn handle_stop(&mut self, now: Moment) {
         self.waiting.clear();
-        match &self.session {
-            None => {}
-            Some(active) if matches!(active.stage, Stage::Closing { .. }) => {}
-            Some(_) => self.fail(now, FailureKind::Stopping, "the receiver was stopped"),
+        if self.session.as_ref().is_some_and(|active| !matches!(active.stage, Stage::Publishing)) {
+            self.fail(now, FailureKind::Stopping, "the receiver was stopped");
         }
     }
 
@@ -392,14 +395,11 @@ impl Receiver {
         let waiting = self.waiting.iter().map(|waiting| waiting.hello.next_at);
         let active = self.session.iter().flat_map(|active| {
             let ends_at = match active.stage {
-                Stage::Closing { until, .. } => until,
-                Stage::Opening
-                | Stage::Receiving
-                | Stage::Existing
-                | Stage::Comparing
-                | Stage::Publishing => active.heard + SENDER_GONE_AFTER,
+                Stage::Closing { until, .. } => Some(until),
+                Stage::Comparing | Stage::Publishing => None,
+                Stage::Opening | Stage::Receiving | Stage::Existing => Some(active.heard + SENDER_GONE_AFTER),
             };
-            [Some(ends_at), active.next_at()].into_iter().flatten()
+            [ends_at, active.next_at()].into_iter().flatten()
         });
         waiting.chain(active).min()
     }
