@@ -160,15 +160,19 @@ impl Session {
     pub(super) fn note(&mut self, now: Moment, sequence: Sequence, bytes: usize) {
         let loss = &mut self.loss;
         let number = sequence.value();
+        let newer = loss.first.is_none() || number > loss.highest;
         let first = *loss.first.get_or_insert(number);
         if number < first {
             return; // overtaken by the one that we counted from
         }
-        loss.highest = loss.highest.max(number);
+        if newer {
+            // Only what was not said before is a sign of life: a recorded datagram keeps no session alive.
+            self.heard = now;
+            loss.highest = number;
+        }
         loss.received += 1;
         self.totals.symbols_lost = (loss.highest - first + 1).saturating_sub(loss.received);
         self.totals.bytes_received += bytes as u64;
-        self.heard = now;
     }
 
     /// The sender asks; the answer is due in this host's slot of the window.
