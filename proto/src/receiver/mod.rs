@@ -427,6 +427,9 @@ impl Receiver {
         from: SocketAddr,
         datagram: &[u8],
     ) -> Result<(), Discard> {
+        if Notice::is(datagram) {
+            return Err(Discard::UnknownKind); // of whatever version: two hosts would answer each other for ever
+        }
         if let Some((version, tag)) = foreign_version(datagram) {
             self.take_foreign(now, from, version, tag);
             return Err(Discard::OtherVersion);
