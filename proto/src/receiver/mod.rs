@@ -61,6 +61,8 @@ pub struct Receiver {
     notice: Option<(SocketAddr, SessionTag)>,
     notice_after: Moment,
     wrong_key_told: bool,
+    /// The program is about to end: nothing is joined any more.
+    stopping: bool,
     events: VecDeque<ReceiverEvent>,
     discards: DiscardCounts,
 }
@@ -193,6 +195,7 @@ impl Receiver {
             notice: None,
             notice_after: Moment::default(),
             wrong_key_told: false,
+            stopping: false,
             events: VecDeque::new(),
             discards: DiscardCounts::default(),
         }
@@ -354,6 +357,7 @@ impl Receiver {
     /// The program is told to stop: says so to the sender, and drops what was received. What is being published
     /// already cannot be taken back: it ends with its own last word.
     pub fn handle_stop(&mut self, now: Moment) {
+        self.stopping = true;
         self.waiting.clear();
         if self.session.as_ref().is_some_and(|active| !matches!(active.stage, Stage::Publishing)) {
             self.fail(now, FailureKind::Stopping, "the receiver was stopped");
@@ -463,7 +467,7 @@ impl Receiver {
             active.note(now, sequence, datagram.len());
             return Ok(());
         }
-        if self.ended.contains(&id) {
+        if self.stopping || self.ended.contains(&id) {
             return Ok(()); // it goes on without us
         }
         if announce.time.distance(wall) > ANNOUNCE_SKEW_MAX {
