@@ -59,6 +59,11 @@ pub enum HostState {
 }
 
 impl HostState {
+    /// What a host says of itself.
+    pub(super) fn of(hello: &Hello) -> Self {
+        if hello.busy { Self::Busy } else { Self::Receiving }
+    }
+
     /// Whether the host holds a proven copy.
     pub fn is_done(self) -> bool {
         matches!(self, Self::Done | Self::Existing)
@@ -129,7 +134,8 @@ impl Hosts {
         (self.by_id.len() as u32).max(self.expected_count()).max(1)
     }
 
-    /// A host's hello under a key that opened it. True if it is a new one.
+    /// A host's hello under a key that opened it. True if it is a new one; of a known one nothing changes, as the hello
+    /// may be an old one that is repeated.
     ///
     /// A second start of a name takes the place of the first; should the first be heard again, both are alive, and
     /// both are named.
@@ -140,11 +146,7 @@ impl Hosts {
         cipher: impl FnOnce() -> Cipher,
         hello: &Hello,
     ) -> Result<bool, Discard> {
-        let state = if hello.busy { HostState::Busy } else { HostState::Receiving };
-        if let Some(host) = self.by_id.get_mut(&id) {
-            if !host.state.is_settled() {
-                host.state = state;
-            }
+        if self.by_id.contains_key(&id) {
             return Ok(false);
         }
         if self.by_id.len() >= HOSTS_MAX {
@@ -158,7 +160,7 @@ impl Hosts {
         let host = Host {
             name: hello.name.clone(),
             cipher: cipher(),
-            state,
+            state: HostState::of(hello),
             reason: None,
             slot: self.by_id.len() as u32,
             blocks_held: 0,

@@ -394,7 +394,11 @@ impl Sender {
         let host = self.hosts.get(id).ok_or(Discard::UnknownHost)?;
         let name = host.name.clone();
         match message {
-            Up::Hello(_) => {}
+            Up::Hello(hello) => {
+                if !host.state.is_settled() {
+                    host.state = HostState::of(&hello);
+                }
+            }
             Up::Report(report) => {
                 if !host.state.is_settled() {
                     host.state = HostState::Receiving;
