@@ -213,10 +213,15 @@ impl Hosts {
         }
     }
 
-    pub(super) fn speaks_other_version(&mut self, name: HostName, what: String) {
-        if self.other_versions.len() < HOSTS_MAX && !self.by_id.values().any(|host| host.name == name) {
-            self.other_versions.insert(name, what);
+    /// Notes that a host speaks another version; true if that is news. A host that takes part is not one of them.
+    pub(super) fn speaks_other_version(&mut self, name: &HostName, what: &str) -> bool {
+        let news = self.other_versions.len() < HOSTS_MAX
+            && !self.other_versions.contains_key(name)
+            && !self.by_id.values().any(|host| &host.name == name);
+        if news {
+            self.other_versions.insert(name.clone(), what.to_owned());
         }
+        news
     }
 
     /// Marks hosts that were not heard for [`SILENT_AFTER`]; gives their names.

@@ -440,8 +440,9 @@ impl Sender {
             notice.software,
             crate::wire::VERSION
         );
-        self.hosts.speaks_other_version(notice.name.clone(), what.clone());
-        self.event(SenderEvent::OtherVersion(notice.name, what));
+        if self.hosts.speaks_other_version(&notice.name, &what) {
+            self.event(SenderEvent::OtherVersion(notice.name, what));
+        }
         Ok(())
     }
 
