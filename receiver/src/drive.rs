@@ -231,7 +231,7 @@ impl Drive {
         match (opened, admission) {
             (Ok(()), Admission::To(place)) => self.machine.accept(now, &header, place, datagram.len()),
             (Ok(()), Admission::Spare(reason)) => {
-                self.machine.note_spare(now, &header, datagram.len(), reason)
+                self.machine.note_spare(now, &header, datagram.len(), reason);
             }
             (Err(reason), _) => {
                 self.machine.drop(reason);
