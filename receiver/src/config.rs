@@ -79,7 +79,7 @@ impl Args {
             (Some(key), false) => Some(key),
             (None, true) => None,
             (None, false) => {
-                return Err("no key: give --key FILE (make one with: glancecast keygen FILE)".into());
+                return Err(NO_KEY.into());
             }
             (Some(_), true) => return Err("--key and --insecure exclude each other".into()),
         };
@@ -101,6 +101,9 @@ impl Args {
         })
     }
 }
+
+const NO_KEY: &str =
+    "no key: give --key FILE (make one with: glancecast keygen FILE), or --insecure in a lab of your own";
 
 fn read(path: &Path) -> Result<Settings, String> {
     let text = std::fs::read_to_string(path)

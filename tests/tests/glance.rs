@@ -66,7 +66,7 @@ fn a_queued_image_is_said() {
     let cloud = Cloud::start();
     cloud.openstack.create("lab-demo", "empty-shell");
     let receivers = cloud.receivers();
-    refused(cloud.push("empty-shell"), REFUSED, &["empty-shell"], &["queued"], &receivers);
+    refused(cloud.push("empty-shell"), FAILED, &["empty-shell"], &["queued"], &receivers);
 }
 
 #[test]
@@ -153,7 +153,7 @@ impl Cloud {
     }
 }
 
-/// Nothing was sent: the name, the credentials or the image's state have to be mended first.
+/// The name or the credentials have to be mended first.
 const REFUSED: i32 = 2;
-/// The push had begun and its source turned out wrong.
+/// The image is not what it should be, now or for good.
 const FAILED: i32 = 1;

@@ -6,6 +6,8 @@
 //! told that this host is busy, and joined afterwards.
 
 mod collect;
+mod effects;
+mod inbox;
 mod session;
 mod table;
 
@@ -14,20 +16,20 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 pub use collect::{BufferId, Collected, Place, buffer_symbols};
+pub use effects::{
+    Admission, Attempt, BlockOutcome, Effect, Opened, Proof, Published, ReceiverEvent, Returned,
+};
 pub use session::buffer_bytes;
 pub use table::Work;
 
-use crate::ids::{BlockIndex, HostName, ReceiverId, SessionId, SessionTag};
-use crate::integrity::Root;
-use crate::limits::{ANNOUNCE_SKEW_MAX, ENDED_SESSIONS_MAX, EVENTS_MAX};
+use crate::ids::{BlockIndex, HostName, SessionId, SessionTag};
+use crate::limits::{ENDED_SESSIONS_MAX, EVENTS_MAX};
 use crate::rng::Rng;
 use crate::seal::{Cipher, GroupKey};
 use crate::time::{Moment, WallClock};
-use crate::wire::{
-    Announce, Discard, DiscardCounts, Done, Down, End, FailureKind, Header, Hello, Kind, Notice,
-    SymbolHeader, Up, foreign_version,
-};
-use session::{Link, Repeat, Session, Stage};
+use crate::wire::{Announce, Discard, DiscardCounts, Done, FailureKind, Hello, Notice, SymbolHeader, Up};
+use inbox::Waiting;
+use session::{Session, Stage};
 
 /// Who this host is.
 #[derive(Clone, Debug)]
@@ -65,119 +67,6 @@ pub struct Receiver {
     stopping: bool,
     events: VecDeque<ReceiverEvent>,
     discards: DiscardCounts,
-}
-
-struct Waiting {
-    link: Link,
-    hello: Repeat,
-    heard: Moment,
-}
-
-/// One attempt of this host at a session. Effects and their answers bear its number, as a session that is lost and
-/// joined again must not take answers from before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Attempt(u64);
-
-/// Work that the machine asks for.
-#[derive(Debug)]
-pub enum Effect {
-    /// Prepare a place for this object, and so many buffers of [`buffer_bytes`]. Answer: [`Receiver::handle_opened`].
-    Open(Attempt, Box<Announce>, u16),
-    /// Prove and write a block. Answer: [`Receiver::handle_block`].
-    Block(Attempt, Work),
-    /// Publish: every block is written and the root is what the sender vouches for. Answer:
-    /// [`Receiver::handle_published`].
-    Publish(Attempt, Proof),
-    /// Hash the file that is there and say whether this is its root. Answer: [`Receiver::handle_published`].
-    Compare(Attempt, Root),
-    /// Throw away what was written in this attempt. No answer.
-    Discard(Attempt),
-}
-
-/// Every block of an object is proven and written, and their root is the one that the sender vouches for. Only the
-/// machine makes one, and a store publishes nothing without it.
-#[derive(Debug)]
-pub struct Proof {
-    root: Root,
-}
-
-impl Proof {
-    /// What is proven.
-    pub fn root(&self) -> Root {
-        self.root
-    }
-}
-
-/// What the store found when it was asked for a place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Opened {
-    /// A place was made.
-    New,
-    /// A file of this name and length is there.
-    Existing,
-}
-
-/// How the work on a block ended.
-#[derive(Debug)]
-pub enum BlockOutcome {
-    /// Proven and written; so many source symbols were rebuilt.
-    Written {
-        /// Source symbols that did not come themselves.
-        repaired: u32,
-    },
-    /// The symbols do not determine it yet.
-    Undecodable,
-    /// It is not what the manifest says.
-    Corrupt,
-    /// The store failed.
-    Store(FailureKind, String),
-}
-
-/// The buffer that a block's work gives back.
-pub type Returned = Option<(BufferId, Box<Collected>)>;
-
-/// How publishing ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Published {
-    /// The file is there, under its name.
-    New,
-    /// The same bytes were there before.
-    Existing,
-    /// It is not there.
-    Failed(FailureKind, String),
-}
-
-/// Where a datagram's symbol goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Admission {
-    /// Open it to here, then [`Receiver::accept`].
-    To(Place),
-    /// It is of no use. Open it to a scratch place, then [`Receiver::note_spare`]: only what opens counts as received.
-    Spare(Discard),
-}
-
-/// Something worth telling a person.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ReceiverEvent {
-    /// This host takes part in a session.
-    Joined(Box<Announce>),
-    /// A block was not what the manifest says and is asked for again.
-    Corrupt(SessionId, BlockIndex),
-    /// The object is published.
-    Published {
-        /// Of which session.
-        session: SessionId,
-        /// What it is.
-        root: Root,
-        /// It was there before.
-        existing: bool,
-    },
-    /// This host gave up or was told to; nothing is left.
-    Failed(SessionId, String),
-    /// Announcements of another group key come in here. Told once.
-    WrongKey(SocketAddr),
-    /// A sender speaks another version.
-    OtherVersion(SocketAddr, u8),
 }
 
 impl Receiver {
@@ -424,143 +313,6 @@ impl Receiver {
         self.session.as_ref().map(|active| (&active.announce, active.table.held()))
     }
 
-    fn take_datagram(
-        &mut self,
-        now: Moment,
-        wall: WallClock,
-        from: SocketAddr,
-        datagram: &[u8],
-    ) -> Result<(), Discard> {
-        if Notice::is(datagram) {
-            return Err(Discard::UnknownKind); // of whatever version: two hosts would answer each other for ever
-        }
-        if let Some((version, tag)) = foreign_version(datagram) {
-            self.take_foreign(now, from, version, tag);
-            return Err(Discard::OtherVersion);
-        }
-        let header = Header::parse(datagram)?;
-        match header.kind {
-            Kind::Announce => self.take_announce(now, wall, from, datagram),
-            Kind::Manifest | Kind::Poll | Kind::End | Kind::Ack => self.take_down(now, header, datagram),
-            Kind::Symbol | Kind::Hello | Kind::Report | Kind::Done | Kind::Failed | Kind::Notice => {
-                Err(Discard::UnknownKind)
-            }
-        }
-    }
-
-    fn take_announce(
-        &mut self,
-        now: Moment,
-        wall: WallClock,
-        from: SocketAddr,
-        datagram: &[u8],
-    ) -> Result<(), Discard> {
-        let id = Announce::session_of(datagram)?;
-        let announce = Announce::open(&self.config.key, datagram).inspect_err(|&reason| {
-            if reason == Discard::WrongKey && !self.wrong_key_told {
-                self.wrong_key_told = true;
-                self.events.push_back(ReceiverEvent::WrongKey(from));
-            }
-        })?;
-        if let Some(active) = self.session.as_deref_mut().filter(|active| active.announce.session == id) {
-            let sequence = Header::parse(datagram)?.sequence;
-            active.note(now, sequence, datagram.len());
-            return Ok(());
-        }
-        if self.stopping || self.ended.contains(&id) {
-            return Ok(()); // it goes on without us
-        }
-        if announce.time.distance(wall) > ANNOUNCE_SKEW_MAX {
-            return Err(Discard::Stale);
-        }
-        match &self.session {
-            None => self.join(now, announce),
-            Some(_) => self.wait(now, &announce),
-        }
-        Ok(())
-    }
-
-    fn join(&mut self, now: Moment, announce: Announce) {
-        let waited = self.waiting.iter().position(|waiting| waiting.link.session == announce.session);
-        let link = match waited {
-            Some(at) => self.waiting.swap_remove(at).link,
-            None => self.new_link(&announce),
-        };
-        let buffers = (self.config.buffer_bytes / buffer_bytes(&announce).max(1))
-            .clamp(BUFFERS_MIN, BUFFERS_MAX)
-            .min((announce.geometry.blocks() as usize).max(1)) as u16;
-        self.attempts += 1;
-        let attempt = Attempt(self.attempts);
-        let session =
-            Session::new(now, attempt, announce.clone(), &self.config.key, link, buffers, &mut self.rng);
-        self.session = Some(Box::new(session));
-        self.event(ReceiverEvent::Joined(Box::new(announce.clone())));
-        self.effects.push_back(Effect::Open(attempt, Box::new(announce), buffers));
-    }
-
-    fn wait(&mut self, now: Moment, announce: &Announce) {
-        if let Some(waiting) = self.waiting.iter_mut().find(|w| w.link.session == announce.session) {
-            waiting.heard = now;
-            return;
-        }
-        if self.waiting.len() < WAITING_MAX {
-            let hello = Repeat::new(now + self.rng.below(announce.spread), BUSY_HELLO_GAP, BUSY_HELLO_GAP);
-            let link = self.new_link(announce);
-            self.waiting.push(Waiting { link, hello, heard: now });
-        }
-    }
-
-    fn new_link(&mut self, announce: &Announce) -> Link {
-        // An id of its own for each link: its key's numbers begin at 1 again.
-        let mut start = self.config.start;
-        start.iter_mut().zip(self.links.to_be_bytes()).for_each(|(byte, link)| *byte ^= link);
-        self.links += 1;
-        Link::new(announce, ReceiverId::derive(&self.config.name, &start), &self.config.key)
-    }
-
-    fn take_down(&mut self, now: Moment, header: Header, datagram: &[u8]) -> Result<(), Discard> {
-        let Some(active) = self.session.as_mut().filter(|a| a.announce.session.tag() == header.tag) else {
-            return Err(Discard::OtherSession);
-        };
-        let (_, down) = Down::open(&active.cipher, active.announce.geometry, datagram)?;
-        if header.kind != Kind::Ack {
-            active.note(now, header.sequence, datagram.len());
-        }
-        match down {
-            Down::Manifest(run) => active.table.learn(&run),
-            Down::Poll(poll) => active.take_poll(now, poll, &mut self.rng),
-            Down::Ack(ack) => {
-                if active.take_ack(&ack) {
-                    self.leave(Rejoin::Never);
-                }
-                return Ok(());
-            }
-            Down::End(end) => {
-                self.take_end(&end);
-                return Ok(());
-            }
-        }
-        self.check_root(now);
-        self.advance();
-        Ok(())
-    }
-
-    fn take_end(&mut self, end: &End) {
-        let Some(active) = &self.session else { return };
-        match (&active.stage, end) {
-            // Whatever the sender says now: what is published is proven, and what is being published is vouched for.
-            (Stage::Closing { .. }, _) => self.leave(Rejoin::Never),
-            (Stage::Publishing | Stage::Comparing, _) => {}
-            (Stage::Opening | Stage::Receiving | Stage::Existing, End::Over) => {
-                self.abandon("the sender ended the push before this host was complete", Rejoin::Never);
-            }
-            (Stage::Opening | Stage::Receiving | Stage::Existing, End::Aborted(reason)) => {
-                let reason = format!("the sender gave up: {reason}");
-                self.abandon(&reason, Rejoin::Never);
-            }
-        }
-    }
-
     fn settle_block(&mut self, now: Moment, attempt: Attempt, block: BlockIndex, outcome: BlockOutcome) {
         let Some(active) = self.active(attempt) else { return };
         match outcome {
@@ -612,14 +364,6 @@ impl Receiver {
                 self.effects.push_back(Effect::Compare(attempt, root));
             }
             _ => {}
-        }
-    }
-
-    fn take_foreign(&mut self, now: Moment, from: SocketAddr, version: u8, tag: SessionTag) {
-        if now >= self.notice_after {
-            self.notice_after = now + NOTICE_GAP;
-            self.notice = Some((from, tag));
-            self.event(ReceiverEvent::OtherVersion(from, version));
         }
     }
 
@@ -679,14 +423,3 @@ enum Rejoin {
 
 /// A sender that was not heard for so long is gone; what was received of it is thrown away.
 const SENDER_GONE_AFTER: Duration = Duration::from_secs(30);
-
-/// Fewer would stop the pipeline; more would be no help.
-const BUFFERS_MIN: usize = 4;
-const BUFFERS_MAX: usize = 1_024;
-
-/// Sessions that are told that this host is busy. The others learn it when they are still announced afterwards.
-const WAITING_MAX: usize = 8;
-const BUSY_HELLO_GAP: Duration = Duration::from_secs(2);
-
-/// A sender of another version is answered so often at most.
-const NOTICE_GAP: Duration = Duration::from_secs(1);

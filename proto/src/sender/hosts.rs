@@ -60,7 +60,7 @@ pub enum HostState {
 
 impl HostState {
     /// What a host says of itself.
-    pub(super) fn of(hello: &Hello) -> Self {
+    fn of(hello: &Hello) -> Self {
         if hello.busy { Self::Busy } else { Self::Receiving }
     }
 
@@ -69,9 +69,9 @@ impl HostState {
         matches!(self, Self::Done | Self::Existing)
     }
 
-    /// Whether nothing more will come of this host, as far as one can know.
+    /// Whether the host has said its last word.
     pub fn is_settled(self) -> bool {
-        matches!(self, Self::Done | Self::Existing | Self::Failed | Self::OtherVersion)
+        matches!(self, Self::Done | Self::Existing | Self::Failed)
     }
 
     /// The word in tables and JSON.
@@ -93,32 +93,65 @@ impl HostState {
 pub(super) struct Host {
     pub(super) name: HostName,
     pub(super) cipher: Cipher,
-    pub(super) state: HostState,
-    pub(super) reason: Option<String>,
     pub(super) slot: u32,
     pub(super) blocks_held: u32,
     pub(super) totals: Totals,
+    state: HostState,
+    reason: Option<String>,
     last_sequence: Sequence,
     heard: Moment,
     /// A later start of the same name has taken its place.
     superseded: bool,
 }
 
-/// All hosts that were heard, and those that are expected.
+/// How many hosts there are in which state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Heard, and not replaced by a later start of the same host.
+    pub heard: u32,
+    /// Hold a proven copy.
+    pub done: u32,
+    /// Gave up.
+    pub failed: u32,
+    /// Stopped answering.
+    pub silent: u32,
+    /// Expected; those heard where nobody is expected.
+    pub expected: u32,
+}
+
+/// All hosts that were heard, and those that are expected. What the push waits for is kept up to date with each word of
+/// a host, so that ten thousand hosts cost no more per datagram than one.
 pub(super) struct Hosts {
     expected: Expected,
     by_id: BTreeMap<ReceiverId, Host>,
+    /// The starts of each name that count: one, or several that are all alive.
+    by_name: BTreeMap<HostName, Vec<ReceiverId>>,
     other_versions: BTreeMap<HostName, String>,
+    /// Expected by name, and not settled.
+    awaited: BTreeSet<HostName>,
+    tally: Tally,
     last_joined: Option<Moment>,
 }
 
 impl Hosts {
     pub(super) fn new(expected: Expected) -> Self {
-        Self { expected, by_id: BTreeMap::new(), other_versions: BTreeMap::new(), last_joined: None }
+        let awaited = match &expected {
+            Expected::Named(names) => names.clone(),
+            Expected::Count(_) | Expected::Anyone => BTreeSet::new(),
+        };
+        Self {
+            expected,
+            by_id: BTreeMap::new(),
+            by_name: BTreeMap::new(),
+            other_versions: BTreeMap::new(),
+            awaited,
+            tally: Tally::default(),
+            last_joined: None,
+        }
     }
 
-    pub(super) fn get(&mut self, id: ReceiverId) -> Option<&mut Host> {
-        self.by_id.get_mut(&id)
+    pub(super) fn get(&self, id: ReceiverId) -> Option<&Host> {
+        self.by_id.get(&id)
     }
 
     pub(super) fn expected_count(&self) -> u32 {
@@ -132,6 +165,10 @@ impl Hosts {
     /// Hosts that may answer a poll: the larger of those expected and those known.
     pub(super) fn answering(&self) -> u32 {
         (self.by_id.len() as u32).max(self.expected_count()).max(1)
+    }
+
+    pub(super) fn tally(&self) -> Tally {
+        Tally { expected: self.expected_count().max(self.tally.heard), ..self.tally }
     }
 
     /// A host's hello under a key that opened it. True if it is a new one; of a known one nothing changes, as the hello
@@ -152,8 +189,9 @@ impl Hosts {
         if self.by_id.len() >= HOSTS_MAX {
             return Err(Discard::UnknownHost);
         }
-        for other in self.by_id.values_mut().filter(|other| other.name == hello.name) {
-            other.superseded = true;
+        for earlier in self.by_name.remove(&hello.name).unwrap_or_default() {
+            self.count(earlier, Counting::Out);
+            self.by_id.get_mut(&earlier).expect("named ones are known").superseded = true;
         }
         self.other_versions.remove(&hello.name);
         self.last_joined = Some(now);
@@ -170,6 +208,9 @@ impl Hosts {
             superseded: false,
         };
         self.by_id.insert(id, host);
+        self.by_name.insert(hello.name.clone(), vec![id]);
+        self.count(id, Counting::In);
+        self.await_again(&hello.name);
         Ok(true)
     }
 
@@ -183,42 +224,62 @@ impl Hosts {
         if !host.state.is_settled() {
             host.heard = now;
             if host.state == HostState::Silent {
-                host.state = HostState::Receiving;
+                self.set_state(id, HostState::Receiving);
             }
         }
-        if host.superseded {
-            host.superseded = false;
-            let name = host.name.clone();
-            self.name_clash(&name);
+        if self.by_id[&id].superseded {
+            self.revive(id);
         }
         Ok(())
     }
 
-    pub(super) fn done(&mut self, now: Moment, id: ReceiverId, done: &Done, blocks: u32) {
-        if let Some(host) = self.by_id.get_mut(&id).filter(|host| !host.state.is_settled()) {
-            host.state = if done.existing { HostState::Existing } else { HostState::Done };
-            host.reason = None;
-            host.heard = now;
-            host.blocks_held = blocks;
-            host.totals = done.totals;
+    /// What a host says of itself in a hello that is newer than its last word.
+    pub(super) fn greet(&mut self, id: ReceiverId, hello: &Hello) {
+        if self.by_id.get(&id).is_some_and(|host| !host.state.is_settled()) {
+            self.set_state(id, HostState::of(hello));
         }
     }
 
-    pub(super) fn failed(&mut self, now: Moment, id: ReceiverId, failed: &Failed) {
+    /// What a host says of itself in a report.
+    pub(super) fn progress(&mut self, id: ReceiverId, blocks_held: u32, totals: Totals) {
         if let Some(host) = self.by_id.get_mut(&id).filter(|host| !host.state.is_settled()) {
-            host.state = HostState::Failed;
-            host.reason = Some(failed.reason.clone());
-            host.heard = now;
-            host.totals = failed.totals;
+            host.blocks_held = blocks_held;
+            host.totals = totals;
+            self.set_state(id, HostState::Receiving);
         }
+    }
+
+    /// A host holds a proven copy of all `blocks`. False if that was known, or it gave up before.
+    pub(super) fn done(&mut self, now: Moment, id: ReceiverId, done: &Done, blocks: u32) -> bool {
+        let Some(host) = self.by_id.get_mut(&id).filter(|host| !host.state.is_settled()) else {
+            return false;
+        };
+        host.heard = now;
+        host.blocks_held = blocks;
+        host.totals = done.totals;
+        self.set_state(id, if done.existing { HostState::Existing } else { HostState::Done });
+        true
+    }
+
+    /// A host gave up. False if that was known, or it was done before.
+    pub(super) fn failed(&mut self, now: Moment, id: ReceiverId, failed: &Failed) -> bool {
+        let Some(host) = self.by_id.get_mut(&id).filter(|host| !host.state.is_settled()) else {
+            return false;
+        };
+        host.heard = now;
+        host.reason = Some(failed.reason.clone());
+        host.totals = failed.totals;
+        self.set_state(id, HostState::Failed);
+        true
     }
 
     /// Notes that a host speaks another version; true if that is news. A host that takes part is not one of them.
     pub(super) fn speaks_other_version(&mut self, name: &HostName, what: &str) -> bool {
         let news = self.other_versions.len() < HOSTS_MAX
             && !self.other_versions.contains_key(name)
-            && !self.by_id.values().any(|host| &host.name == name);
+            && !self.by_name.contains_key(name);
         if news {
+            self.awaited.remove(name);
             self.other_versions.insert(name.clone(), what.to_owned());
         }
         news
@@ -226,33 +287,28 @@ impl Hosts {
 
     /// Marks hosts that were not heard for [`SILENT_AFTER`]; gives their names.
     pub(super) fn mark_silent(&mut self, now: Moment) -> Vec<HostName> {
-        let silent = self.by_id.values_mut().filter(|host| {
+        let silent = |host: &Host| {
             matches!(host.state, HostState::Receiving | HostState::Busy)
                 && !host.superseded
                 && now.since(host.heard) >= SILENT_AFTER
-        });
-        silent
-            .map(|host| {
-                host.state = HostState::Silent;
-                host.name.clone()
-            })
-            .collect()
+        };
+        let ids: Vec<ReceiverId> =
+            self.by_id.iter().filter(|(_, host)| silent(host)).map(|(&id, _)| id).collect();
+        ids.iter().for_each(|&id| self.set_state(id, HostState::Silent));
+        ids.iter().map(|id| self.by_id[id].name.clone()).collect()
     }
 
     /// Whether all that the push waits for has come to its end. With nobody expected, it waits a moment after the
     /// last host joined, as others may follow, and for a while where nobody answers.
     pub(super) fn settled(&self, now: Moment, pass_ended: Moment) -> bool {
+        let Tally { heard, done, failed, silent, .. } = self.tally;
         match &self.expected {
-            Expected::Named(names) => names.iter().all(|name| self.settled_name(name)),
-            Expected::Count(count) => {
-                let settled = self.live().filter(|host| host.state.is_settled()).count();
-                settled + self.other_versions.len() >= *count as usize
-            }
+            Expected::Named(_) => self.awaited.is_empty(),
+            Expected::Count(count) => done + failed + self.other_versions.len() as u32 >= *count,
             Expected::Anyone => match self.last_joined {
                 None => now.since(pass_ended) >= NOBODY_AFTER,
                 Some(joined) => {
-                    now.since(joined.max(pass_ended)) >= JOIN_LINGER
-                        && self.live().all(|host| host.state.is_settled() || host.state == HostState::Silent)
+                    now.since(joined.max(pass_ended)) >= JOIN_LINGER && done + failed + silent == heard
                 }
             },
         }
@@ -260,64 +316,96 @@ impl Hosts {
 
     /// Whether every expected host holds a proven copy.
     pub(super) fn complete(&self) -> bool {
+        let Tally { heard, done, failed, .. } = self.tally;
         match &self.expected {
             Expected::Named(names) => names.iter().all(|name| {
-                let mut hosts = self.live().filter(|host| &host.name == name).peekable();
-                hosts.peek().is_some() && hosts.all(|host| host.state.is_done())
+                let starts = self.by_name.get(name).map_or(&[][..], Vec::as_slice);
+                !starts.is_empty() && starts.iter().all(|id| self.by_id[id].state.is_done())
             }),
-            Expected::Count(count) => {
-                self.live().filter(|host| host.state.is_done()).count() >= *count as usize
-                    && self.live().all(|host| host.state != HostState::Failed)
-            }
-            Expected::Anyone => {
-                self.last_joined.is_some()
-                    && self.other_versions.is_empty()
-                    && self.live().all(|host| host.state.is_done())
-            }
+            Expected::Count(count) => done >= *count && failed == 0,
+            Expected::Anyone => heard > 0 && done == heard && self.other_versions.is_empty(),
         }
     }
 
     /// One row for each host that was heard or is expected, by name.
     pub(super) fn rows(&self, start: Moment) -> Vec<HostRow> {
-        let mut rows: Vec<HostRow> = self.live().map(|host| host.row(start)).collect();
-        rows.extend(
-            self.other_versions.iter().map(|(name, what)| absent(name, HostState::OtherVersion, what)),
-        );
+        let live = self.by_name.values().flatten().map(|id| self.by_id[id].row(start));
+        let other =
+            self.other_versions.iter().map(|(name, what)| absent(name, HostState::OtherVersion, what));
+        let mut rows: Vec<HostRow> = live.chain(other).collect();
         if let Expected::Named(names) = &self.expected {
-            let missing = names.iter().filter(|name| !rows.iter().any(|row| &row.name == *name));
-            let missing: Vec<HostRow> = missing
-                .map(|name| {
-                    absent(
-                        name,
-                        HostState::NeverAnswered,
-                        "it never answered: is glancecastd running there, \
-                     with this group, this key and a path to this network?",
-                    )
-                })
-                .collect();
-            rows.extend(missing);
+            let unheard = |name: &&HostName| {
+                !self.by_name.contains_key(*name) && !self.other_versions.contains_key(*name)
+            };
+            let missing = names.iter().filter(unheard);
+            rows.extend(missing.map(|name| absent(name, HostState::NeverAnswered, NEVER_ANSWERED)));
         }
         rows.sort_by(|a, b| a.name.cmp(&b.name));
         rows
     }
 
-    fn live(&self) -> impl Iterator<Item = &Host> {
-        self.by_id.values().filter(|host| !host.superseded)
-    }
-
-    fn settled_name(&self, name: &HostName) -> bool {
-        let mut hosts = self.live().filter(|host| &host.name == name).peekable();
-        match hosts.peek() {
-            None => self.other_versions.contains_key(name),
-            Some(_) => hosts.all(|host| host.state.is_settled()),
+    fn set_state(&mut self, id: ReceiverId, state: HostState) {
+        let host = &self.by_id[&id];
+        if host.state == state {
+            return;
+        }
+        let (name, counted) = (host.name.clone(), !host.superseded);
+        if counted {
+            self.count(id, Counting::Out);
+        }
+        self.by_id.get_mut(&id).expect("just seen").state = state;
+        if counted {
+            self.count(id, Counting::In);
+            self.await_again(&name);
         }
     }
 
-    fn name_clash(&mut self, name: &HostName) {
-        for host in self.by_id.values_mut().filter(|host| &host.name == name && !host.superseded) {
+    /// Keeps [`Hosts::awaited`] right for one name.
+    fn await_again(&mut self, name: &HostName) {
+        let Expected::Named(names) = &self.expected else { return };
+        let starts = self.by_name.get(name).map_or(&[][..], Vec::as_slice);
+        if starts.iter().all(|id| self.by_id[id].state.is_settled()) {
+            self.awaited.remove(name);
+        } else if names.contains(name) {
+            self.awaited.insert(name.clone());
+        }
+    }
+
+    fn count(&mut self, id: ReceiverId, counting: Counting) {
+        let tally = &mut self.tally;
+        let add = |count: &mut u32| match counting {
+            Counting::In => *count += 1,
+            Counting::Out => *count -= 1,
+        };
+        add(&mut tally.heard);
+        match self.by_id[&id].state {
+            HostState::Done | HostState::Existing => add(&mut tally.done),
+            HostState::Failed => add(&mut tally.failed),
+            HostState::Silent => add(&mut tally.silent),
+            HostState::Receiving | HostState::Busy | HostState::NeverAnswered | HostState::OtherVersion => {}
+        }
+    }
+
+    /// A start that was thought to be over is heard again: two machines bear one name.
+    fn revive(&mut self, id: ReceiverId) {
+        let host = self.by_id.get_mut(&id).expect("it was just heard");
+        host.superseded = false;
+        let name = host.name.clone();
+        self.count(id, Counting::In);
+        let starts = self.by_name.entry(name.clone()).or_default();
+        starts.push(id);
+        for id in starts.clone() {
+            let host = self.by_id.get_mut(&id).expect("named ones are known");
             host.reason = Some(format!("two receivers call themselves {name}: give each its own --name"));
         }
+        self.await_again(&name);
     }
+}
+
+#[derive(Clone, Copy)]
+enum Counting {
+    In,
+    Out,
 }
 
 impl Host {
@@ -351,8 +439,11 @@ fn absent(name: &HostName, state: HostState, reason: &str) -> HostRow {
     }
 }
 
+const NEVER_ANSWERED: &str =
+    "it never answered: is glancecastd running there, with this group, this key and a path to this network?";
+
 /// A host that was not heard for so long is called silent: many polls, and longer than any disk stalls.
-pub(super) const SILENT_AFTER: Duration = Duration::from_secs(10);
+const SILENT_AFTER: Duration = Duration::from_secs(10);
 
 /// With no host expected by name or number: how long after the last hello another may still come.
 const JOIN_LINGER: Duration = Duration::from_secs(1);

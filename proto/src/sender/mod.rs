@@ -6,26 +6,29 @@
 //! numbers of its symbols ([`Sender::take_sequences`]) right before it seals them.
 
 mod blocks;
+mod ending;
 mod hosts;
+mod inbox;
+mod polls;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 pub use blocks::Job;
-pub use hosts::{Expected, HostRow, HostState};
+pub use hosts::{Expected, HostRow, HostState, Tally};
 
 use crate::geometry::Geometry;
-use crate::ids::{BlockIndex, HostName, ObjectName, ReceiverId, Sequence, SessionId};
+use crate::ids::{BlockIndex, HostName, ObjectName, Sequence, SessionId};
 use crate::integrity::Root;
-use crate::limits::{EVENTS_MAX, HOSTS_MAX, REPORTS_PER_SECOND_MAX};
+use crate::limits::{EVENTS_MAX, REPORTS_PER_SECOND_MAX};
 use crate::seal::{Cipher, GroupKey};
 use crate::time::{Moment, WallClock};
-use crate::wire::{
-    Ack, Announce, Discard, DiscardCounts, Down, End, Kind, ManifestEntry, Notice, Poll, Up, UpHeader,
-};
+use crate::wire::{Ack, Announce, Discard, DiscardCounts, Down, Kind, ManifestEntry, Poll};
 use blocks::Blocks;
+use ending::Ending;
 use hosts::Hosts;
+use polls::{Phase, Polls};
 
 /// What a push is about.
 #[derive(Clone, Debug)]
@@ -62,7 +65,8 @@ pub struct Sender {
     group_sequence: u64,
     unicast_sequence: u64,
     announce_at: Moment,
-    poll: PollClock,
+    silence_at: Moment,
+    polls: Polls,
     acks: VecDeque<(SocketAddr, Ack)>,
     events: VecDeque<SenderEvent>,
     discards: DiscardCounts,
@@ -76,24 +80,6 @@ enum Source {
         root: Root,
         pass_ended: Option<Moment>,
     },
-}
-
-/// The end is being said.
-struct Ending {
-    verdict: Verdict,
-    said: u32,
-    next_at: Moment,
-}
-
-/// When to ask for reports.
-struct PollClock {
-    round: u32,
-    next_at: Moment,
-    last_at: Moment,
-    /// Time to the next poll when nothing moves.
-    interval: Duration,
-    /// Reports with a deficit came in since the last poll.
-    lacking: bool,
 }
 
 /// How a push ended.
@@ -157,13 +143,8 @@ impl Sender {
             group_sequence: 0,
             unicast_sequence: UNICAST_SEQUENCES,
             announce_at: now,
-            poll: PollClock {
-                round: 0,
-                next_at: now + PASS_POLL,
-                last_at: now,
-                interval: TAIL_POLL,
-                lacking: false,
-            },
+            silence_at: now,
+            polls: Polls::new(now),
             acks: VecDeque::new(),
             events: VecDeque::new(),
             discards: DiscardCounts::default(),
@@ -221,8 +202,11 @@ impl Sender {
         if self.ending.is_some() {
             return;
         }
-        for name in self.hosts.mark_silent(now) {
-            self.event(SenderEvent::Silent(name));
+        if now >= self.silence_at {
+            self.silence_at = now + SILENCE_CHECK;
+            for name in self.hosts.mark_silent(now) {
+                self.event(SenderEvent::Silent(name));
+            }
         }
         self.settle(now);
         if self.ending.is_none() && now.since(self.start) >= self.config.timeout {
@@ -278,11 +262,11 @@ impl Sender {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<(Moment, SenderTimer)> {
         if let Some(ending) = &self.ending {
-            return (ending.said < END_REPEATS).then_some((ending.next_at, SenderTimer::End));
+            return ending.next_at().map(|at| (at, SenderTimer::End));
         }
         let timers = [
             (self.announce_at, SenderTimer::Announce),
-            (self.poll.next_at, SenderTimer::Poll),
+            (self.polls.next_at(), SenderTimer::Poll),
             (self.start + self.config.timeout, SenderTimer::Timeout),
         ];
         timers.into_iter().min_by_key(|&(at, _)| at)
@@ -333,6 +317,16 @@ impl Sender {
         }
     }
 
+    /// When the push came to its verdict, from its start.
+    pub fn time(&self) -> Option<Duration> {
+        self.ending.as_ref().map(|ending| ending.since().since(self.start))
+    }
+
+    /// How many hosts are in which state.
+    pub fn tally(&self) -> Tally {
+        self.hosts.tally()
+    }
+
     /// One row for each host that was heard or is expected.
     pub fn rows(&self) -> Vec<HostRow> {
         self.hosts.rows(self.start)
@@ -345,150 +339,35 @@ impl Sender {
 
     /// How the push ended, once that is clear; the end is still to be said until [`Sender::is_finished`].
     pub fn verdict(&self) -> Option<&Verdict> {
-        self.ending.as_ref().map(|ending| &ending.verdict)
+        self.ending.as_ref().map(Ending::verdict)
     }
 
     /// The end was said often enough.
     pub fn is_finished(&self) -> bool {
-        self.ending.as_ref().is_some_and(|ending| ending.said >= END_REPEATS)
-    }
-
-    fn take_datagram(&mut self, now: Moment, from: SocketAddr, datagram: &[u8]) -> Result<(), Discard> {
-        if Notice::is(datagram) {
-            return self.take_notice(datagram);
-        }
-        let up = UpHeader::parse(datagram)?;
-        if up.header.tag != self.config.session.tag() {
-            return Err(Discard::OtherSession);
-        }
-        let message = self.open(up, datagram)?;
-        if let Up::Hello(hello) = &message {
-            let (key, session) = (&self.config.key, self.config.session);
-            if self.hosts.join(now, up.receiver, || Cipher::upward(key, session, up.receiver), hello)? {
-                self.event(SenderEvent::Joined(hello.name.clone()));
-            }
-        }
-        self.hosts.heard(now, up.receiver, up.header.sequence)?;
-        self.take_message(now, up.receiver, message)?;
-        if up.header.kind != Kind::Report {
-            self.acknowledge(from, up);
-        }
-        Ok(())
-    }
-
-    /// Opens a datagram under its host's key; only a hello may come from a host that is not known.
-    fn open(&mut self, up: UpHeader, datagram: &[u8]) -> Result<Up, Discard> {
-        let geometry = self.config.geometry;
-        match self.hosts.get(up.receiver) {
-            Some(host) => Up::open(&host.cipher, geometry, up, datagram),
-            None if up.header.kind == Kind::Hello => {
-                let cipher = Cipher::upward(&self.config.key, self.config.session, up.receiver);
-                Up::open(&cipher, geometry, up, datagram)
-            }
-            None => Err(Discard::UnknownHost),
-        }
-    }
-
-    fn take_message(&mut self, now: Moment, id: ReceiverId, message: Up) -> Result<(), Discard> {
-        let root = self.root();
-        let host = self.hosts.get(id).ok_or(Discard::UnknownHost)?;
-        let name = host.name.clone();
-        match message {
-            Up::Hello(hello) => {
-                if !host.state.is_settled() {
-                    host.state = HostState::of(&hello);
-                }
-            }
-            Up::Report(report) => {
-                if !host.state.is_settled() {
-                    host.state = HostState::Receiving;
-                    host.blocks_held = report.blocks_held;
-                    host.totals = report.totals;
-                }
-                self.poll.lacking |= !report.deficits.is_empty() || !report.gaps.is_empty();
-                report.deficits.iter().for_each(|&run| self.blocks.demand(run, report.highest));
-                report.gaps.iter().for_each(|&gap| self.blocks.demand_manifest(gap, report.highest));
-            }
-            Up::Done(done) => {
-                // A host cannot have proven what we have not vouched for, nor something else.
-                if Some(done.root) != root {
-                    return Err(Discard::Malformed);
-                }
-                if !host.state.is_settled() {
-                    self.hosts.done(now, id, &done, self.config.geometry.blocks());
-                    self.event(SenderEvent::Done(name));
-                }
-            }
-            Up::Failed(failed) => {
-                if !host.state.is_settled() {
-                    self.hosts.failed(now, id, &failed);
-                    self.event(SenderEvent::Failed(name, failed.reason));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn take_notice(&mut self, datagram: &[u8]) -> Result<(), Discard> {
-        let notice = Notice::open(&self.config.key, datagram)?;
-        if notice.tag != self.config.session.tag() || notice.version == crate::wire::VERSION {
-            return Err(Discard::OtherSession);
-        }
-        let what = format!(
-            "it speaks version {} of the protocol ({}), this sender version {}: upgrade the older one",
-            notice.version,
-            notice.software,
-            crate::wire::VERSION
-        );
-        if self.hosts.speaks_other_version(&notice.name, &what) {
-            self.event(SenderEvent::OtherVersion(notice.name, what));
-        }
-        Ok(())
-    }
-
-    fn acknowledge(&mut self, to: SocketAddr, up: UpHeader) {
-        if let Some(host) = self.hosts.get(up.receiver)
-            && self.acks.len() < HOSTS_MAX
-        {
-            self.acks.push_back((to, Ack { receiver: up.receiver, kind: up.header.kind, slot: host.slot }));
-        }
+        self.ending.as_ref().is_some_and(Ending::is_said)
     }
 
     /// What is to be said to the group now, announcements aside.
     fn next_down(&mut self, now: Moment) -> Option<Down> {
         if let Some(ending) = &mut self.ending {
-            if ending.said >= END_REPEATS || now < ending.next_at {
-                return None;
-            }
-            ending.next_at = now + END_GAP * (1 << ending.said);
-            ending.said += 1;
-            return Some(Down::End(match &ending.verdict {
-                Verdict::Aborted(reason) => End::Aborted(reason.clone()),
-                Verdict::Complete | Verdict::Incomplete => End::Over,
-            }));
+            return ending.next(now).map(Down::End);
         }
         let next_sequence = Sequence::new(self.group_sequence).expect("below 2^39");
         if let Some(run) = self.blocks.next_manifest(next_sequence) {
             self.note_progress(now);
             return Some(Down::Manifest(run));
         }
-        (now >= self.poll.next_at).then(|| Down::Poll(self.next_poll(now)))
+        (now >= self.polls.next_at()).then(|| Down::Poll(self.next_poll(now)))
     }
 
     fn next_poll(&mut self, now: Moment) -> Poll {
         let window = self.window();
-        let tail = matches!(self.source, Source::Proven { pass_ended: Some(_), .. });
-        self.poll.interval = match (tail, self.poll.lacking) {
-            (false, _) => PASS_POLL,
-            (true, true) => TAIL_POLL,
-            (true, false) => (self.poll.interval * 2).min(IDLE_POLL),
+        let phase = match self.source {
+            Source::Proven { pass_ended: Some(_), .. } => Phase::Tail,
+            Source::Proven { pass_ended: None, .. } | Source::Reading => Phase::Pass,
         };
-        self.poll.lacking = false;
-        self.poll.round += 1;
-        self.poll.last_at = now;
-        self.poll.next_at = now + self.poll.interval.max(window + TAIL_POLL);
         Poll {
-            round: self.poll.round,
+            round: self.polls.next_round(now, phase, window),
             blocks_sent: self.blocks.sent(),
             manifest_sent: self.blocks.manifest_sent(),
             window,
@@ -527,8 +406,7 @@ impl Sender {
         {
             pass_ended.get_or_insert(now);
             if self.blocks.is_idle() {
-                self.poll.interval = TAIL_POLL;
-                self.poll.next_at = self.poll.next_at.min(now.max(self.poll.last_at + REPOLL_MIN));
+                self.polls.soon(now);
             }
         }
     }
@@ -546,7 +424,7 @@ impl Sender {
     }
 
     fn end(&mut self, now: Moment, verdict: Verdict) {
-        self.ending = Some(Ending { verdict, said: 0, next_at: now });
+        self.ending = Some(Ending::new(now, verdict));
     }
 
     fn event(&mut self, event: SenderEvent) {
@@ -568,15 +446,5 @@ const ANNOUNCE_GAP_MAX: Duration = Duration::from_millis(100);
 /// Hellos are spread over at least this.
 const HELLO_SPREAD_MIN: Duration = Duration::from_millis(5);
 
-/// Polls during the pass: a block is repaired about so long after it was sent.
-const PASS_POLL: Duration = Duration::from_millis(50);
-/// Polls after the pass while something is lacking; some round-trips of a local network.
-const TAIL_POLL: Duration = Duration::from_millis(10);
-/// Polls at their rarest, while hosts are silent.
-const IDLE_POLL: Duration = Duration::from_millis(500);
-/// Between a poll and one that is sent because the repairs that it brought have left.
-const REPOLL_MIN: Duration = Duration::from_millis(2);
-
-/// The end is said so often, in growing gaps: a host that hears none of them waits for its own timer.
-const END_REPEATS: u32 = 5;
-const END_GAP: Duration = Duration::from_millis(10);
+/// How often silent hosts are looked for.
+const SILENCE_CHECK: Duration = Duration::from_secs(1);

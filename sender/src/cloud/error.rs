@@ -60,8 +60,8 @@ pub(crate) enum CloudError {
     UnknownImage { wanted: String },
     #[error("{count} images are named `{wanted}`: {candidates}; give one of these ids instead of the name")]
     AmbiguousName { wanted: String, count: usize, candidates: String },
-    #[error("image {id} is `{status}`: {hint}")]
-    NotActive { id: String, status: String, hint: &'static str },
+    #[error("image {image} is `{status}`: {hint}")]
+    NotActive { image: String, status: String, hint: &'static str },
     #[error(
         "image {id} is active but Glance gives no size for it; upload it again, its length cannot be proven"
     )]
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_password_names_keystone_and_is_a_source_error() {
+    fn a_wrong_password_names_keystone_and_is_a_usage_error() {
         let error = login_error(identity(401), "http://u:pw@ks:5000/v3", "cloud `x`");
         let text = error.to_string();
         assert!(
@@ -246,7 +246,7 @@ mod tests {
             )
         );
         assert!(!text.contains("pw"));
-        assert_eq!(error.kind(), CloudErrorKind::Source);
+        assert_eq!(error.kind(), CloudErrorKind::Usage);
     }
 
     #[test]

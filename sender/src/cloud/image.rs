@@ -11,29 +11,11 @@ pub(crate) struct ImageRecord {
     /// The UUID as Glance prints it; Nova names its cached file after this text.
     pub(crate) id: String,
     pub(crate) name: Option<String>,
-    pub(crate) status: String,
     /// Bytes that the download has.
     pub(crate) size: u64,
-    /// Bytes the guest sees, where Glance found out.
-    pub(crate) virtual_size: Option<u64>,
-    pub(crate) disk_format: Option<String>,
     /// Anything but "bare" is not a disk that Nova could boot.
     pub(crate) container_format: Option<String>,
-    pub(crate) visibility: Visibility,
-    /// Project id.
-    pub(crate) owner: Option<String>,
     pub(crate) hash: ImageHash,
-}
-
-/// Who may see the image; everything but `Public` and `Community` is one tenant's data.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Visibility {
-    Public,
-    Community,
-    Shared,
-    Private,
-    /// A word this program does not know; to be treated as private.
-    Other(String),
 }
 
 /// What Glance keeps to prove the bytes, the strongest it has.
@@ -52,6 +34,11 @@ pub(crate) enum ImageHash {
 }
 
 impl ImageRecord {
+    /// As messages name it.
+    pub(crate) fn label(&self) -> String {
+        label(&self.id, self.name.as_deref())
+    }
+
     /// Takes Glance's JSON of one image; `url` is only named in errors.
     ///
     /// # Errors
@@ -64,24 +51,25 @@ impl ImageRecord {
     fn from_wire(wire: Wire) -> Result<Self, CloudError> {
         // Status first: an upload refused half-way leaves a queued image with a hash and no size.
         if let Some(hint) = status_hint(&wire.status) {
-            return Err(CloudError::NotActive { id: wire.id, status: wire.status, hint });
+            return Err(CloudError::NotActive {
+                image: label(&wire.id, wire.name.as_deref()),
+                status: wire.status,
+                hint,
+            });
         }
         let hash = wire.hash();
         let Some(size) = wire.size else {
             return Err(CloudError::NoSize { id: wire.id });
         };
-        Ok(Self {
-            hash,
-            size,
-            visibility: Visibility::from_word(wire.visibility.unwrap_or_default()),
-            id: wire.id,
-            name: wire.name,
-            status: wire.status,
-            virtual_size: wire.virtual_size,
-            disk_format: wire.disk_format,
-            container_format: wire.container_format,
-            owner: wire.owner,
-        })
+        Ok(Self { hash, size, id: wire.id, name: wire.name, container_format: wire.container_format })
+    }
+}
+
+/// An image as a message names it: by its name, where it has one, and by its id.
+fn label(id: &str, name: Option<&str>) -> String {
+    match name {
+        Some(name) => format!("`{name}` ({id})"),
+        None => id.to_owned(),
     }
 }
 
@@ -147,11 +135,7 @@ struct Wire {
     status: String,
     name: Option<String>,
     size: Option<u64>,
-    virtual_size: Option<u64>,
-    disk_format: Option<String>,
     container_format: Option<String>,
-    visibility: Option<String>,
-    owner: Option<String>,
     checksum: Option<String>,
     os_hash_algo: Option<String>,
     os_hash_value: Option<String>,
@@ -168,18 +152,6 @@ impl Wire {
             (Some(algo), Some(hex), _) => ImageHash::Multihash { algo: algo.clone(), hex: hex.clone() },
             (_, _, Some(hex)) => ImageHash::Md5 { hex: hex.clone() },
             _ => ImageHash::None,
-        }
-    }
-}
-
-impl Visibility {
-    fn from_word(word: String) -> Self {
-        match word.as_str() {
-            "public" => Self::Public,
-            "community" => Self::Community,
-            "shared" => Self::Shared,
-            "private" => Self::Private,
-            _ => Self::Other(word),
         }
     }
 }
@@ -217,7 +189,6 @@ mod tests {
     fn an_active_image_is_read_with_its_strongest_hash() {
         let image = parse(&active()).unwrap();
         assert_eq!((image.id.as_str(), image.size), (ID, 1_048_576));
-        assert_eq!(image.visibility, Visibility::Shared);
         let strongest = ImageHash::Multihash { algo: "sha512".into(), hex: "bb".into() };
         assert_eq!(image.hash, strongest);
     }

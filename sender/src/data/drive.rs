@@ -118,7 +118,7 @@ impl Drive {
             rows: self.machine.rows(),
             counts: self.counts,
             discards: self.machine.discards().clone(),
-            time: self.clock.now().since(Moment::default()),
+            time: self.machine.time().expect("the loop ends with a verdict"),
         }
     }
 
@@ -171,7 +171,7 @@ impl Drive {
                     match EncoderThread::start(self.geometry, spool, self.waker.clone()) {
                         Ok(encoder) => self.encoder = Some(encoder),
                         Err(error) => {
-                            self.machine.handle_abort(now, &format!("cannot start a thread: {error}"))
+                            self.machine.handle_abort(now, &format!("cannot start a thread: {error}"));
                         }
                     }
                 }
@@ -296,7 +296,7 @@ impl Drive {
         progress.wire_bytes = total.bytes;
         progress.repairs = self.counts.repair.datagrams;
         progress.proven = self.machine.root().is_some();
-        progress.hosts = self.machine.rows();
+        progress.hosts = self.machine.tally();
     }
 }
 

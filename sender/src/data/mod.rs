@@ -7,6 +7,6 @@ pub mod push;
 mod read;
 pub mod source;
 mod spool;
-pub mod stream;
+pub(crate) mod stream;
 mod train;
 pub mod wire_counts;

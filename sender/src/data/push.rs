@@ -11,7 +11,7 @@ use glancecast_host::args::{Group, Rate};
 use glancecast_host::socket::GroupSender;
 use glancecast_host::wake::Waker;
 use glancecast_proto::integrity::Root;
-use glancecast_proto::sender::{HostRow, SenderConfig, Verdict};
+use glancecast_proto::sender::{HostRow, SenderConfig, Tally, Verdict};
 use glancecast_proto::wire::DiscardCounts;
 
 use super::drive::Drive;
@@ -46,7 +46,7 @@ pub struct Progress {
     /// The source was read to its end and is right.
     pub proven: bool,
     /// The hosts so far.
-    pub hosts: Vec<HostRow>,
+    pub hosts: Tally,
 }
 
 /// How a push ended.

@@ -12,10 +12,10 @@ use crate::cloud::ContentCheck;
 const CHUNKS: usize = 32;
 
 /// Where the download puts its chunks; waiting for room is its back-pressure. An error ends the push.
-pub type ChunkSender = mpsc::Sender<Result<Bytes, String>>;
+pub(crate) type ChunkSender = mpsc::Sender<Result<Bytes, String>>;
 
 /// The reading thread's end of a download.
-pub struct StreamSource {
+pub(crate) struct StreamSource {
     name: String,
     chunks: mpsc::Receiver<Result<Bytes, String>>,
     chunk: Bytes,
@@ -26,9 +26,9 @@ pub struct StreamSource {
 
 impl StreamSource {
     /// A source of `expected` bytes, and where to put them. `check` is what Glance's record says of them.
-    pub fn new(name: String, expected: u64, check: Option<ContentCheck>) -> (Self, ChunkSender) {
+    pub(crate) fn new(name: String, expected: u64, check: ContentCheck) -> (Self, ChunkSender) {
         let (sender, chunks) = mpsc::channel(CHUNKS);
-        (Self { name, chunks, chunk: Bytes::new(), check, got: 0, expected }, sender)
+        (Self { name, chunks, chunk: Bytes::new(), check: Some(check), got: 0, expected }, sender)
     }
 
     /// The next chunk that is not empty; `None` at the end.

@@ -56,7 +56,7 @@ impl Origin {
         if let Some(container) = image.container_format.as_deref().filter(|&format| format != "bare") {
             return Err(Failure::usage(format!(
                 "image {} is packed as {container}: only container format bare holds a disk that a host can boot",
-                image.id
+                image.label()
             )));
         }
         let check = ContentCheck::new(&image.hash).map_err(cloud_failure)?;
@@ -65,7 +65,7 @@ impl Origin {
             (None, Some(Ok(name))) => name,
             (None, Some(Err(_)) | None) => object_name(&image.id)?,
         };
-        let (source, chunks) = StreamSource::new(format!("image {}", image.id), image.size, Some(check));
+        let (source, chunks) = StreamSource::new(format!("image {}", image.label()), image.size, check);
         Ok(Self {
             name,
             image_id: Some(image.id.clone()),

@@ -1,9 +1,10 @@
 //! The progress bar: on a terminal only.
 
+use std::fmt::Write;
 use std::time::Duration;
 
 use glancecast_proto::geometry::Geometry;
-use glancecast_proto::sender::{HostRow, HostState};
+use glancecast_proto::sender::Tally;
 use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::data::push::Progress;
@@ -40,7 +41,7 @@ impl Bar {
         };
         self.bar.set_message(format!(
             "{phase}{}, {} sent",
-            hosts(&progress.hosts),
+            hosts(progress.hosts),
             HumanBytes(progress.wire_bytes)
         ));
     }
@@ -51,10 +52,16 @@ impl Bar {
     }
 }
 
-fn hosts(rows: &[HostRow]) -> String {
-    let heard = rows.iter().filter(|row| row.state != HostState::NeverAnswered).count();
-    let done = rows.iter().filter(|row| row.state.is_done()).count();
-    let failed = rows.iter().filter(|row| row.state == HostState::Failed).count();
-    let failed = if failed > 0 { format!(", {failed} failed") } else { String::new() };
-    format!("{done} of {} hosts done, {heard} heard{failed}", rows.len())
+fn hosts(tally: Tally) -> String {
+    let Tally { heard, done, failed, silent, expected } = tally;
+    let mut text = format!("{done} of {expected} hosts done");
+    if heard < expected {
+        let _ = write!(text, ", {heard} heard");
+    }
+    for (count, what) in [(failed, "failed"), (silent, "silent")] {
+        if count > 0 {
+            let _ = write!(text, ", {count} {what}");
+        }
+    }
+    text
 }

@@ -38,9 +38,10 @@ pub(super) fn run(args: &Send) -> Result<u8, Failure> {
 }
 
 async fn send(args: &Send) -> Result<u8, Failure> {
-    let key = match &args.key {
-        Some(path) => keyfile::load(path).map_err(Failure::usage)?,
-        None => GroupKey::insecure(),
+    let key = match (&args.key, args.insecure) {
+        (Some(path), _) => keyfile::load(path).map_err(Failure::usage)?,
+        (None, true) => GroupKey::insecure(),
+        (None, false) => return Err(Failure::usage(NO_KEY)),
     };
     let interface = match &args.interface {
         Some(name) => Interface::find(name, args.group),
@@ -97,8 +98,10 @@ async fn follow(
     signals: &mut Signals,
 ) -> Result<Outcome, Failure> {
     let (ended, mut end) = oneshot::channel();
-    let push = Push::start(setup, move || drop(ended.send(())))
-        .map_err(|error| Failure::failed(format!("cannot start the push: {error}")))?;
+    let push = Push::start(setup, move || {
+        let _ = ended.send(());
+    })
+    .map_err(|error| Failure::failed(format!("cannot start the push: {error}")))?;
     if let Some(download) = download {
         tokio::spawn(download.run());
     }
@@ -207,6 +210,9 @@ impl Signals {
         }
     }
 }
+
+const NO_KEY: &str =
+    "no key: give --key FILE (make one with: glancecast keygen FILE), or --insecure in a lab of your own";
 
 const TICK: Duration = Duration::from_millis(100);
 const TIMEOUT_MIN: Duration = Duration::from_secs(120);

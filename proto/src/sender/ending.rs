@@ -1,0 +1,64 @@
+//! The end of a push: said some times, as nobody acknowledges it.
+
+use std::time::Duration;
+
+use super::Verdict;
+use crate::time::Moment;
+use crate::wire::End;
+
+/// The end is being said.
+pub(super) struct Ending {
+    verdict: Verdict,
+    since: Moment,
+    said: u32,
+    next_at: Moment,
+}
+
+impl Ending {
+    pub(super) fn new(now: Moment, verdict: Verdict) -> Self {
+        Self { verdict, since: now, said: 0, next_at: now }
+    }
+
+    pub(super) fn verdict(&self) -> &Verdict {
+        &self.verdict
+    }
+
+    /// When the verdict was reached.
+    pub(super) fn since(&self) -> Moment {
+        self.since
+    }
+
+    /// Said as often as it is going to be.
+    pub(super) fn is_said(&self) -> bool {
+        self.said >= self.times()
+    }
+
+    pub(super) fn next_at(&self) -> Option<Moment> {
+        (!self.is_said()).then_some(self.next_at)
+    }
+
+    /// The end, if it is due to be said.
+    pub(super) fn next(&mut self, now: Moment) -> Option<End> {
+        if self.is_said() || now < self.next_at {
+            return None;
+        }
+        self.next_at = now + GAP * (1 << self.said);
+        self.said += 1;
+        Some(match &self.verdict {
+            Verdict::Aborted(reason) => End::Aborted(reason.clone()),
+            Verdict::Complete | Verdict::Incomplete => End::Over,
+        })
+    }
+
+    /// Where everybody is done, it is said for passers-by; else hosts at work must hear it, or wait for their own
+    /// timer.
+    fn times(&self) -> u32 {
+        match self.verdict {
+            Verdict::Complete => 2,
+            Verdict::Incomplete | Verdict::Aborted(_) => 5,
+        }
+    }
+}
+
+/// Between the first two; each further one is twice as long.
+const GAP: Duration = Duration::from_millis(10);

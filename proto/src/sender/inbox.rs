@@ -1,0 +1,102 @@
+//! What hosts say: opened under their own key, refused if said before, taken into account, acknowledged.
+
+use std::net::SocketAddr;
+
+use super::{Sender, SenderEvent};
+use crate::ids::ReceiverId;
+use crate::limits::HOSTS_MAX;
+use crate::seal::Cipher;
+use crate::time::Moment;
+use crate::wire::{Ack, Discard, Kind, Notice, Up, UpHeader, VERSION};
+
+impl Sender {
+    pub(super) fn take_datagram(
+        &mut self,
+        now: Moment,
+        from: SocketAddr,
+        datagram: &[u8],
+    ) -> Result<(), Discard> {
+        if Notice::is(datagram) {
+            return self.take_notice(datagram);
+        }
+        let up = UpHeader::parse(datagram)?;
+        if up.header.tag != self.config.session.tag() {
+            return Err(Discard::OtherSession);
+        }
+        let message = self.open(up, datagram)?;
+        if let Up::Hello(hello) = &message {
+            let (key, session) = (&self.config.key, self.config.session);
+            if self.hosts.join(now, up.receiver, || Cipher::upward(key, session, up.receiver), hello)? {
+                self.event(SenderEvent::Joined(hello.name.clone()));
+            }
+        }
+        self.hosts.heard(now, up.receiver, up.header.sequence)?;
+        self.take_message(now, up.receiver, message)?;
+        if up.header.kind != Kind::Report {
+            self.acknowledge(from, up);
+        }
+        Ok(())
+    }
+
+    /// Opens a datagram under its host's key; only a hello may come from a host that is not known.
+    fn open(&mut self, up: UpHeader, datagram: &[u8]) -> Result<Up, Discard> {
+        let geometry = self.config.geometry;
+        match self.hosts.get(up.receiver) {
+            Some(host) => Up::open(&host.cipher, geometry, up, datagram),
+            None if up.header.kind == Kind::Hello => {
+                let cipher = Cipher::upward(&self.config.key, self.config.session, up.receiver);
+                Up::open(&cipher, geometry, up, datagram)
+            }
+            None => Err(Discard::UnknownHost),
+        }
+    }
+
+    fn take_message(&mut self, now: Moment, id: ReceiverId, message: Up) -> Result<(), Discard> {
+        let name = self.hosts.get(id).ok_or(Discard::UnknownHost)?.name.clone();
+        match message {
+            Up::Hello(hello) => self.hosts.greet(id, &hello),
+            Up::Report(report) => {
+                self.hosts.progress(id, report.blocks_held, report.totals);
+                self.polls.note_report(!report.deficits.is_empty() || !report.gaps.is_empty());
+                report.deficits.iter().for_each(|&run| self.blocks.demand(run, report.highest));
+                report.gaps.iter().for_each(|&gap| self.blocks.demand_manifest(gap, report.highest));
+            }
+            // A host cannot have proven what we have not vouched for, nor something else.
+            Up::Done(done) if Some(done.root) != self.root() => return Err(Discard::Malformed),
+            Up::Done(done) => {
+                if self.hosts.done(now, id, &done, self.config.geometry.blocks()) {
+                    self.event(SenderEvent::Done(name));
+                }
+            }
+            Up::Failed(failed) => {
+                if self.hosts.failed(now, id, &failed) {
+                    self.event(SenderEvent::Failed(name, failed.reason));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn take_notice(&mut self, datagram: &[u8]) -> Result<(), Discard> {
+        let notice = Notice::open(&self.config.key, datagram)?;
+        if notice.tag != self.config.session.tag() || notice.version == VERSION {
+            return Err(Discard::OtherSession);
+        }
+        let what = format!(
+            "it speaks version {} of the protocol ({}), this sender version {}: upgrade the older one",
+            notice.version, notice.software, VERSION
+        );
+        if self.hosts.speaks_other_version(&notice.name, &what) {
+            self.event(SenderEvent::OtherVersion(notice.name, what));
+        }
+        Ok(())
+    }
+
+    fn acknowledge(&mut self, to: SocketAddr, up: UpHeader) {
+        if let Some(host) = self.hosts.get(up.receiver)
+            && self.acks.len() < HOSTS_MAX
+        {
+            self.acks.push_back((to, Ack { receiver: up.receiver, kind: up.header.kind, slot: host.slot }));
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! When to ask for reports: steadily during the pass, quickly after it while something is lacking, rarely while hosts
+//! are silent.
+
+use std::time::Duration;
+
+use crate::time::Moment;
+
+/// Where the push is, as far as polling goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// First passes are still being sent.
+    Pass,
+    /// All was sent once; what is lacking is sent again.
+    Tail,
+}
+
+/// The clock of the polls.
+pub(super) struct Polls {
+    round: u32,
+    next_at: Moment,
+    last_at: Moment,
+    /// Time to the next poll in the tail when nothing moves.
+    interval: Duration,
+    /// Reports with a deficit came in since the last poll.
+    lacking: bool,
+}
+
+impl Polls {
+    pub(super) fn new(now: Moment) -> Self {
+        Self { round: 0, next_at: now + PASS_POLL, last_at: now, interval: TAIL_POLL, lacking: false }
+    }
+
+    pub(super) fn next_at(&self) -> Moment {
+        self.next_at
+    }
+
+    pub(super) fn note_report(&mut self, lacking: bool) {
+        self.lacking |= lacking;
+    }
+
+    /// The last repair has just left: what is lacking now is asked at once.
+    pub(super) fn soon(&mut self, now: Moment) {
+        self.interval = TAIL_POLL;
+        self.next_at = self.next_at.min(now.max(self.last_at + REPOLL_MIN));
+    }
+
+    /// A poll is sent now; gives its round. The answers come within `window`, so the next one is not sooner.
+    pub(super) fn next_round(&mut self, now: Moment, phase: Phase, window: Duration) -> u32 {
+        self.interval = match (phase, self.lacking) {
+            (Phase::Pass, _) => PASS_POLL,
+            (Phase::Tail, true) => TAIL_POLL,
+            (Phase::Tail, false) => (self.interval * 2).min(IDLE_POLL),
+        };
+        self.lacking = false;
+        self.round += 1;
+        self.last_at = now;
+        self.next_at = now + self.interval.max(window + TAIL_POLL);
+        self.round
+    }
+}
+
+/// During the pass: a block is repaired about so long after it was sent.
+const PASS_POLL: Duration = Duration::from_millis(50);
+/// After the pass while something is lacking: some round-trips of a local network.
+const TAIL_POLL: Duration = Duration::from_millis(10);
+/// At their rarest.
+const IDLE_POLL: Duration = Duration::from_millis(500);
+/// Between a poll and one that is sent because the repairs that it brought have left.
+const REPOLL_MIN: Duration = Duration::from_millis(2);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn polls_become_rare_while_nothing_is_lacking_and_quick_again_when_something_is() {
+        let mut polls = Polls::new(Moment::default());
+        let mut now = Moment::default();
+        let mut gap = |polls: &mut Polls| {
+            polls.next_round(now, Phase::Tail, Duration::ZERO);
+            let gap = polls.next_at().since(now);
+            now = polls.next_at();
+            gap
+        };
+        let gaps: Vec<Duration> = (0..8).map(|_| gap(&mut polls)).collect();
+        assert!(gaps.is_sorted() && gaps[7] == IDLE_POLL, "{gaps:?}");
+        polls.note_report(true);
+        assert_eq!(gap(&mut polls), TAIL_POLL);
+    }
+
+    #[test]
+    fn no_poll_comes_before_the_answers_to_the_last_one() {
+        let mut polls = Polls::new(Moment::default());
+        let window = Duration::from_secs(5);
+        polls.next_round(Moment::default(), Phase::Pass, window);
+        assert!(polls.next_at() > Moment::default() + window);
+    }
+}
