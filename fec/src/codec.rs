@@ -167,6 +167,21 @@ mod tests {
     }
 
     #[test]
+    fn the_last_ids_of_all_name_symbols_like_others() {
+        for k in [1, 10, 733] {
+            let block = Sample::new(k, 24);
+            let offset = Esi::MAX - k - 3;
+            let repair = block.repair(offset, 4);
+            let mut held = SymbolSet::full(k);
+            held.remove(0);
+            let mut received = block.source.clone();
+            received[..24].fill(0xEE);
+            decode(block.shape, &mut received, &held, &block.named(offset, &repair)).expect("three to spare");
+            assert_eq!(received, block.source, "K = {k}");
+        }
+    }
+
+    #[test]
     fn hostile_repair_symbols_change_nothing() {
         let block = Sample::new(20, 24);
         let good = block.repair(0, 2);

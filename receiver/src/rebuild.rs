@@ -98,3 +98,282 @@ fn outcome(written: Result<(), StoreError>, repaired: u32) -> BlockOutcome {
         Err(error) => BlockOutcome::Store(error.kind(), error.to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use glancecast_fec::{Encoder, Esi};
+    use glancecast_proto::ids::{HostName, ObjectName, Sequence, SessionId};
+    use glancecast_proto::integrity::BlockHash;
+    use glancecast_proto::receiver::{
+        Admission, Attempt, Effect, Opened, Receiver, ReceiverConfig, Work, buffer_bytes,
+    };
+    use glancecast_proto::seal::{Cipher, GroupKey};
+    use glancecast_proto::time::{Moment, WallClock};
+    use glancecast_proto::wire::{Announce, Down, ManifestRun, SymbolHeader};
+    use std::fs;
+    use std::time::Duration;
+    use tempfile::TempDir;
+
+    use crate::store::{Begun, DirectoryStore};
+
+    const BLOCK: usize = 1 << 20;
+
+    #[test]
+    fn a_compressed_block_is_written_as_it_was() {
+        let plain = plain();
+        assert_written(&plain, &run(&plain, zstd_entry(&plain, &frame(&plain)), &frame(&plain), 0));
+    }
+
+    #[test]
+    fn a_compressed_block_is_rebuilt_from_repair_symbols() {
+        let plain = plain();
+        assert_written(&plain, &run(&plain, zstd_entry(&plain, &frame(&plain)), &frame(&plain), 3));
+    }
+
+    #[test]
+    fn a_stored_block_is_written_as_it_is() {
+        let plain = plain();
+        let entry = ManifestEntry { encoding: Encoding::Stored, hash: hash(&plain) };
+        assert_written(&plain, &run(&plain, entry, &plain, 3));
+    }
+
+    #[test]
+    fn a_frame_that_makes_more_than_a_block_is_corrupt() {
+        let plain = plain();
+        // A thousand times a block, in a frame of a few kilobytes; then one byte too many.
+        for len in [BLOCK << 10, BLOCK + 1] {
+            let encoded = frame(&vec![0; len]);
+            assert!(encoded.len() < BLOCK);
+            assert_refused(&run(&plain, zstd_entry(&plain, &encoded), &encoded, 0));
+        }
+    }
+
+    #[test]
+    fn a_frame_that_only_claims_more_than_a_block_is_corrupt() {
+        let plain = plain();
+        let mut encoded = frame(&plain);
+        // RFC 8878 §3.1.1: magic, descriptor (a window, 4 bytes of content size), window, content size.
+        assert_eq!(encoded[4] & 0xE0, 0x80, "the frame has the header that is changed here");
+        assert_eq!(encoded[6..10], (BLOCK as u32).to_le_bytes());
+        encoded[6..10].copy_from_slice(&u32::MAX.to_le_bytes());
+        assert_refused(&run(&plain, zstd_entry(&plain, &encoded), &encoded, 0));
+    }
+
+    #[test]
+    fn a_frame_that_makes_less_than_a_block_is_corrupt() {
+        let plain = plain();
+        let encoded = frame(&plain[1..]);
+        assert_refused(&run(&plain, zstd_entry(&plain, &encoded), &encoded, 0));
+    }
+
+    #[test]
+    fn a_truncated_frame_is_corrupt() {
+        let plain = plain();
+        let encoded = frame(&plain);
+        for len in [1, 4, 5, encoded.len() / 2, encoded.len() - 1] {
+            let cut = &encoded[..len];
+            assert_refused(&run(&plain, zstd_entry(&plain, cut), cut, 0));
+        }
+    }
+
+    #[test]
+    fn a_frame_of_something_else_is_corrupt() {
+        let plain = plain();
+        let mut other = plain.clone();
+        other[BLOCK / 2] ^= 1;
+        let encoded = frame(&other);
+        assert_refused(&run(&plain, zstd_entry(&plain, &encoded), &encoded, 0));
+    }
+
+    #[test]
+    fn junk_instead_of_a_frame_is_corrupt() {
+        let plain = plain();
+        let encoded = vec![0x5A; 10_000];
+        assert_refused(&run(&plain, zstd_entry(&plain, &encoded), &encoded, 0));
+    }
+
+    #[test]
+    fn one_worker_takes_bad_and_good_frames_in_turn() {
+        let plain = plain();
+        let mut rebuilder = Rebuilder::new(geometry()).expect("memory");
+        for bad in [true, false, true, false] {
+            let good = frame(&plain);
+            let encoded = if bad { good[..good.len() / 2].to_vec() } else { good };
+            let entry = zstd_entry(&plain, &encoded);
+            let result = run_with(&mut rebuilder, entry, &encoded, 0);
+            if bad {
+                assert_refused(&result);
+            } else {
+                assert_written(&plain, &result);
+            }
+            assert!(rebuilder.plain.capacity() <= 2 * BLOCK, "no more than it needs for a block");
+        }
+    }
+
+    #[test]
+    fn a_zero_block_is_verified_and_leaves_a_hole() {
+        let rebuilder = Rebuilder::new(geometry()).expect("memory");
+        let store = Store::new();
+        let entry = |bytes: &[u8]| ManifestEntry { encoding: Encoding::Zero, hash: hash(bytes) };
+        let right = rebuilder.zero(geometry(), BlockIndex(0), &entry(&vec![0; BLOCK]), &store.file);
+        assert!(matches!(right, BlockOutcome::Written { repaired: 0 }));
+        let wrong = rebuilder.zero(geometry(), BlockIndex(0), &entry(&plain()), &store.file);
+        assert!(matches!(wrong, BlockOutcome::Corrupt));
+        assert_eq!(store.content(), vec![0; 2 * BLOCK]);
+    }
+
+    /// What came of a block, and what the file holds then.
+    struct Rebuilt {
+        outcome: BlockOutcome,
+        content: Vec<u8>,
+    }
+
+    struct Store {
+        directory: TempDir,
+        file: PartialFile,
+    }
+
+    impl Store {
+        fn new() -> Self {
+            let directory = tempfile::tempdir().expect("temporary directory");
+            let store = DirectoryStore::open(directory.path()).expect("a directory");
+            let Ok(Begun::New(file)) = store.begin(&announce()) else { panic!("an empty directory") };
+            Self { directory, file }
+        }
+
+        fn content(&self) -> Vec<u8> {
+            let mut entries = fs::read_dir(self.directory.path()).expect("there").flatten();
+            fs::read(entries.next().expect("the unfinished file").path()).expect("readable")
+        }
+    }
+
+    fn run(plain: &[u8], entry: ManifestEntry, encoded: &[u8], lost: u32) -> Rebuilt {
+        assert_eq!(plain.len(), BLOCK);
+        run_with(&mut Rebuilder::new(geometry()).expect("memory"), entry, encoded, lost)
+    }
+
+    /// Sends `encoded` as the first block's symbols, the first `lost` of them as repair symbols, and rebuilds it.
+    fn run_with(rebuilder: &mut Rebuilder, entry: ManifestEntry, encoded: &[u8], lost: u32) -> Rebuilt {
+        let (mut machine, attempt) = receiving();
+        let mut buffer = vec![0; buffer_bytes(&announce())];
+        collect(&mut machine, encoded, lost, &mut buffer);
+        let run = ManifestRun { first: BlockIndex(0), entries: vec![entry] };
+        hear(&mut machine, |cipher, out| {
+            Down::Manifest(run).seal(cipher, SESSION.tag(), sequence(0), out);
+        });
+        let Some(Effect::Block(of, Work::Rebuild { block, entry, collected, .. })) =
+            machine.poll_effect(true)
+        else {
+            panic!("enough symbols")
+        };
+        assert_eq!((of, block), (attempt, BlockIndex(0)));
+        let store = Store::new();
+        let outcome = rebuilder.block(geometry(), block, &entry, &collected, &mut buffer, &store.file);
+        Rebuilt { outcome, content: store.content() }
+    }
+
+    fn receiving() -> (Receiver, Attempt) {
+        let mut machine = Receiver::new(ReceiverConfig {
+            name: HostName::new("compute-1").expect("plain"),
+            software: String::new(),
+            key: GroupKey::insecure(),
+            start: [0; 16],
+            seed: [0; 32],
+            buffer_bytes: 0,
+        });
+        hear(&mut machine, |cipher, out| announce().seal(cipher, sequence(0), out));
+        let Some(Effect::Open(attempt, ..)) = machine.poll_effect(true) else { panic!("it joins") };
+        machine.handle_opened(Moment::default(), attempt, Ok(Opened::New));
+        (machine, attempt)
+    }
+
+    fn collect(machine: &mut Receiver, encoded: &[u8], lost: u32, buffer: &mut [u8]) {
+        let shape = geometry().shape(encoded.len() as u32);
+        let t = shape.symbol_size();
+        let mut symbols = encoded.to_vec();
+        symbols.resize(shape.source_bytes(), 0);
+        let spare = 2; // all but certain to decode
+        let mut repair = vec![0; if lost == 0 { 0 } else { (lost + spare) as usize * t }];
+        if lost > 0 {
+            Encoder::new(shape, &symbols).repair(Esi::first_repair(shape), &mut repair);
+        }
+        symbols.extend_from_slice(&repair);
+        for (esi, bytes) in (0..).zip(symbols.chunks_exact(t)).skip(lost as usize) {
+            let esi = Esi::new(esi).expect("small");
+            let header = SymbolHeader {
+                tag: SESSION.tag(),
+                sequence: sequence(1),
+                block: BlockIndex(0),
+                esi,
+                encoded_len: encoded.len() as u32,
+            };
+            let Ok(Admission::To(place)) = machine.admit(&header) else { panic!("a place") };
+            buffer[place.symbol as usize * t..][..t].copy_from_slice(bytes);
+            machine.accept(Moment::default(), &header, place, t);
+        }
+    }
+
+    fn hear(machine: &mut Receiver, seal: impl FnOnce(&Cipher, &mut Vec<u8>)) {
+        let mut out = Vec::new();
+        seal(&Cipher::downward(&GroupKey::insecure(), SESSION), &mut out);
+        let from = ([127, 0, 0, 1], 1).into();
+        machine.handle_datagram(Moment::default(), WallClock(0), from, &out).expect("ours");
+    }
+
+    fn assert_written(plain: &[u8], rebuilt: &Rebuilt) {
+        assert!(matches!(rebuilt.outcome, BlockOutcome::Written { .. }), "{:?}", rebuilt.outcome);
+        assert!(rebuilt.content[..BLOCK] == *plain, "the file holds the block");
+        assert!(rebuilt.content[BLOCK..].iter().all(|&byte| byte == 0), "and nothing else");
+    }
+
+    fn assert_refused(rebuilt: &Rebuilt) {
+        assert!(matches!(rebuilt.outcome, BlockOutcome::Corrupt), "{:?}", rebuilt.outcome);
+        assert!(rebuilt.content.iter().all(|&byte| byte == 0), "nothing is written");
+    }
+
+    fn zstd_entry(plain: &[u8], encoded: &[u8]) -> ManifestEntry {
+        ManifestEntry { encoding: Encoding::Zstd { encoded_len: encoded.len() as u32 }, hash: hash(plain) }
+    }
+
+    fn frame(plain: &[u8]) -> Vec<u8> {
+        zstd::bulk::compress(plain, 1).expect("memory")
+    }
+
+    fn hash(plain: &[u8]) -> BlockHash {
+        BlockHash::of(geometry(), BlockIndex(0), plain)
+    }
+
+    /// A block that compresses to about a third.
+    fn plain() -> Vec<u8> {
+        let mut state = 1u64;
+        let mut next = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (state >> 60) as u8
+        };
+        (0..BLOCK).map(|i| if i % 2 == 0 { next() } else { 7 }).collect()
+    }
+
+    fn announce() -> Announce {
+        Announce {
+            session: SESSION,
+            time: WallClock(0),
+            geometry: geometry(),
+            name: ObjectName::new("image").expect("plain"),
+            image_id: None,
+            reply_to: ([127, 0, 0, 1], 1).into(),
+            spread: Duration::ZERO,
+            expected_hosts: 0,
+        }
+    }
+
+    fn geometry() -> Geometry {
+        Geometry::new(2 * BLOCK as u64, 20, 1432).expect("in range")
+    }
+
+    fn sequence(number: u64) -> Sequence {
+        Sequence::new(number).expect("small")
+    }
+
+    const SESSION: SessionId = SessionId([4; 16]);
+}

@@ -9,7 +9,7 @@ use super::{Attempt, Effect, Receiver, ReceiverEvent, Rejoin};
 use crate::ids::{ReceiverId, SessionTag};
 use crate::limits::ANNOUNCE_SKEW_MAX;
 use crate::time::{Moment, WallClock};
-use crate::wire::{Announce, Discard, Down, End, Header, Kind, foreign_version};
+use crate::wire::{Announce, Discard, Down, End, Header, Kind, Notice, foreign_version};
 
 /// A session that is announced while another is at work: its sender is told that this host is busy.
 pub(super) struct Waiting {
@@ -26,6 +26,9 @@ impl Receiver {
         from: SocketAddr,
         datagram: &[u8],
     ) -> Result<(), Discard> {
+        if Notice::is(datagram) {
+            return Err(Discard::UnknownKind); // of whatever version: two hosts would answer each other for ever
+        }
         if let Some((version, tag)) = foreign_version(datagram) {
             self.take_foreign(now, from, version, tag);
             return Err(Discard::OtherVersion);
@@ -59,7 +62,7 @@ impl Receiver {
             active.note(now, sequence, datagram.len());
             return Ok(());
         }
-        if self.ended.contains(&id) {
+        if self.stopping || self.ended.contains(&id) {
             return Ok(()); // it goes on without us
         }
         let skew = announce.time.distance(wall);

@@ -64,6 +64,8 @@ pub struct Receiver {
     notice_after: Moment,
     wrong_key_told: bool,
     stale_told: bool,
+    /// The program is about to end: nothing is joined any more.
+    stopping: bool,
     events: VecDeque<ReceiverEvent>,
     discards: DiscardCounts,
 }
@@ -84,6 +86,7 @@ impl Receiver {
             notice_after: Moment::default(),
             wrong_key_told: false,
             stale_told: false,
+            stopping: false,
             events: VecDeque::new(),
             discards: DiscardCounts::default(),
         }
@@ -172,7 +175,10 @@ impl Receiver {
         attempt: Attempt,
         result: Result<Opened, (FailureKind, String)>,
     ) {
-        let Some(active) = self.active(attempt) else { return };
+        let Some(active) = self.active(attempt).filter(|active| matches!(active.stage, Stage::Opening))
+        else {
+            return; // it was given up meanwhile
+        };
         match result {
             Ok(Opened::New) => active.stage = Stage::Receiving,
             Ok(Opened::Existing) => active.stage = Stage::Existing,
@@ -207,7 +213,10 @@ impl Receiver {
 
     /// The store answered [`Effect::Publish`] or [`Effect::Compare`].
     pub fn handle_published(&mut self, now: Moment, attempt: Attempt, result: Published) {
-        let Some(active) = self.active(attempt) else { return };
+        let at_it = |active: &&mut Session| matches!(active.stage, Stage::Publishing | Stage::Comparing);
+        let Some(active) = self.active(attempt).filter(at_it) else {
+            return; // it was told to stop while it compared
+        };
         let existing = match result {
             Published::New => false,
             Published::Existing => true,
@@ -226,8 +235,9 @@ impl Receiver {
         let Some(active) = &self.session else { return };
         match active.stage {
             Stage::Closing { until, .. } if now >= until => self.leave(Rejoin::Never),
-            Stage::Closing { .. } => {}
-            Stage::Opening | Stage::Receiving | Stage::Existing | Stage::Comparing | Stage::Publishing => {
+            // All that is needed is here: this ends with the store's answer, however long a disk takes.
+            Stage::Closing { .. } | Stage::Comparing | Stage::Publishing => {}
+            Stage::Opening | Stage::Receiving | Stage::Existing => {
                 if now.since(active.heard) >= SENDER_GONE_AFTER {
                     self.abandon("the sender was not heard any more", Rejoin::WhenAnnounced);
                 }
@@ -235,13 +245,13 @@ impl Receiver {
         }
     }
 
-    /// The program is told to stop: says so to the sender, once, and drops what was received.
+    /// The program is told to stop: says so to the sender, and drops what was received. What is being published
+    /// already cannot be taken back: it ends with its own last word.
     pub fn handle_stop(&mut self, now: Moment) {
+        self.stopping = true;
         self.waiting.clear();
-        match &self.session {
-            None => {}
-            Some(active) if matches!(active.stage, Stage::Closing { .. }) => {}
-            Some(_) => self.fail(now, FailureKind::Stopping, "the receiver was stopped"),
+        if self.session.as_ref().is_some_and(|active| !matches!(active.stage, Stage::Publishing)) {
+            self.fail(now, FailureKind::Stopping, "the receiver was stopped");
         }
     }
 
@@ -280,14 +290,11 @@ impl Receiver {
         let waiting = self.waiting.iter().map(|waiting| waiting.hello.next_at);
         let active = self.session.iter().flat_map(|active| {
             let ends_at = match active.stage {
-                Stage::Closing { until, .. } => until,
-                Stage::Opening
-                | Stage::Receiving
-                | Stage::Existing
-                | Stage::Comparing
-                | Stage::Publishing => active.heard + SENDER_GONE_AFTER,
+                Stage::Closing { until, .. } => Some(until),
+                Stage::Comparing | Stage::Publishing => None,
+                Stage::Opening | Stage::Receiving | Stage::Existing => Some(active.heard + SENDER_GONE_AFTER),
             };
-            [Some(ends_at), active.next_at()].into_iter().flatten()
+            [ends_at, active.next_at()].into_iter().flatten()
         });
         waiting.chain(active).min()
     }
@@ -315,16 +322,16 @@ impl Receiver {
                 active.totals.symbols_repaired += u64::from(repaired);
                 active.table.hold(block);
             }
+            BlockOutcome::Undecodable | BlockOutcome::Corrupt if active.table.is_zero(block) => {
+                let reason = format!("block {block} travels as zeros and its hash is not theirs");
+                self.fail(now, FailureKind::Root, &reason);
+            }
             BlockOutcome::Undecodable | BlockOutcome::Corrupt => {
                 active.table.start_over(block);
                 let session = active.announce.session;
                 self.event(ReceiverEvent::Corrupt(session, block));
             }
-            BlockOutcome::Store(kind, reason) => {
-                if !matches!(active.stage, Stage::Closing { .. }) {
-                    self.fail(now, kind, &reason);
-                }
-            }
+            BlockOutcome::Store(kind, reason) => self.fail(now, kind, &reason),
         }
     }
 
@@ -362,9 +369,12 @@ impl Receiver {
         }
     }
 
-    /// Gives up on our side: the sender hears why.
+    /// Gives up on our side, unless the last word is said already: the sender hears why.
     fn fail(&mut self, now: Moment, kind: FailureKind, reason: &str) {
         let Some(active) = &mut self.session else { return };
+        if matches!(active.stage, Stage::Closing { .. }) {
+            return;
+        }
         let (session, attempt) = (active.announce.session, active.attempt);
         let last_word = active.failed(kind, reason);
         active.close(now, last_word);

@@ -160,15 +160,19 @@ impl Session {
     pub(super) fn note(&mut self, now: Moment, sequence: Sequence, bytes: usize) {
         let loss = &mut self.loss;
         let number = sequence.value();
+        let newer = loss.first.is_none() || number > loss.highest;
         let first = *loss.first.get_or_insert(number);
         if number < first {
             return; // overtaken by the one that we counted from
         }
-        loss.highest = loss.highest.max(number);
+        if newer {
+            // Only what was not said before is a sign of life: a recorded datagram keeps no session alive.
+            self.heard = now;
+            loss.highest = number;
+        }
         loss.received += 1;
         self.totals.symbols_lost = (loss.highest - first + 1).saturating_sub(loss.received);
         self.totals.bytes_received += bytes as u64;
-        self.heard = now;
     }
 
     /// The sender asks; the answer is due in this host's slot of the window.
@@ -261,3 +265,191 @@ const LAST_WORD_GAP: Duration = Duration::from_millis(20);
 const LAST_WORD_GAP_MAX: Duration = Duration::from_secs(1);
 /// A sender that does not acknowledge the last word for so long is gone.
 const LAST_WORD_FOR: Duration = Duration::from_secs(15);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::geometry::Geometry;
+    use crate::ids::ObjectName;
+    use crate::time::WallClock;
+
+    #[test]
+    fn datagrams_out_of_order_are_not_lost() {
+        let mut session = session();
+        hear(&mut session, [10, 12, 11, 14, 13]);
+        assert_eq!(session.totals.symbols_lost, 0);
+        hear(&mut session, [17]);
+        assert_eq!(session.totals.symbols_lost, 2);
+        hear(&mut session, [15]);
+        assert_eq!(session.totals.symbols_lost, 1, "it was only late");
+    }
+
+    #[test]
+    fn a_host_that_comes_late_counts_from_the_first_datagram_that_it_hears() {
+        let mut session = session();
+        hear(&mut session, [1_000_000, 999_999, 1_000_002]);
+        assert_eq!(session.totals.symbols_lost, 1);
+    }
+
+    #[test]
+    fn bytes_are_counted_by_datagram() {
+        let mut session = session();
+        hear(&mut session, [1, 2, 3]);
+        assert_eq!(session.totals.bytes_received, 3 * BYTES as u64);
+    }
+
+    #[test]
+    fn a_datagram_that_is_heard_again_is_no_sign_of_life() {
+        let mut session = session();
+        session.note(at(5), sequence(7), BYTES);
+        session.note(at(900), sequence(7), BYTES);
+        session.note(at(901), sequence(6), BYTES);
+        assert_eq!(session.heard, at(5));
+        session.note(at(902), sequence(8), BYTES);
+        assert_eq!(session.heard, at(902));
+    }
+
+    #[test]
+    fn a_report_is_due_in_the_hosts_slot() {
+        let mut session = session();
+        acknowledge(&mut session, Kind::Hello, 13);
+        session.take_poll(at(100), poll(1), &mut rng());
+        assert_eq!(session.next_at(), Some(at(130)), "slot 13 of 10 is slot 3");
+        assert_eq!(said(&mut session, 129), None);
+        assert!(matches!(said(&mut session, 130), Some(Up::Report(Report { round: 1, .. }))));
+        assert_eq!(said(&mut session, 131), None, "once");
+    }
+
+    #[test]
+    fn a_host_without_a_slot_answers_somewhere_in_the_window() {
+        let mut rng = rng();
+        for _ in 0..100 {
+            let mut session = session();
+            session.take_poll(at(100), poll(1), &mut rng);
+            let due = session.report_at.expect("it answers");
+            assert!(due >= at(100) && due < at(200), "{due}");
+        }
+    }
+
+    #[test]
+    fn a_round_is_answered_once_and_an_earlier_one_not_at_all() {
+        let mut session = session();
+        acknowledge(&mut session, Kind::Hello, 0);
+        session.take_poll(at(1), poll(5), &mut rng());
+        assert!(said(&mut session, 1).is_some());
+        session.take_poll(at(2), poll(5), &mut rng());
+        session.take_poll(at(3), poll(4), &mut rng());
+        assert_eq!(said(&mut session, 500), None);
+    }
+
+    #[test]
+    fn a_report_that_is_due_is_not_put_off_by_the_next_poll() {
+        let mut session = session();
+        acknowledge(&mut session, Kind::Hello, 9);
+        session.take_poll(at(0), poll(1), &mut rng());
+        session.take_poll(at(50), poll(2), &mut rng());
+        assert!(matches!(said(&mut session, 90), Some(Up::Report(Report { round: 2, .. }))));
+    }
+
+    #[test]
+    fn the_first_root_that_the_sender_vouches_for_counts() {
+        let mut session = session();
+        for (round, root) in [(1, None), (2, Some(Root([1; 32]))), (3, None), (4, Some(Root([2; 32])))] {
+            session.take_poll(at(round.into()), Poll { root, ..poll(round) }, &mut rng());
+        }
+        assert_eq!(session.root, Some(Root([1; 32])));
+    }
+
+    #[test]
+    fn a_hello_is_said_in_growing_gaps_until_it_is_acknowledged() {
+        let mut session = session();
+        let mut times = Vec::new();
+        for ms in 0..10_000 {
+            if let Some(Up::Hello(_)) = said(&mut session, ms) {
+                times.push(ms);
+            }
+        }
+        assert_eq!(times, [0, 100, 300, 700, 1500, 3100, 5100, 7100, 9100]);
+        acknowledge(&mut session, Kind::Hello, 0);
+        assert_eq!(said(&mut session, 20_000), None);
+    }
+
+    #[test]
+    fn the_last_word_is_said_until_it_is_acknowledged() {
+        let mut session = session();
+        acknowledge(&mut session, Kind::Hello, 0);
+        let last_word = session.failed(FailureKind::Store, "no");
+        session.close(at(0), last_word.clone());
+        assert_eq!(said(&mut session, 0), Some(last_word.clone()));
+        assert_eq!(said(&mut session, 19), None);
+        assert_eq!(said(&mut session, 20), Some(last_word));
+        assert!(!acknowledge(&mut session, Kind::Hello, 0), "an ack of the hello may be late");
+        assert!(acknowledge(&mut session, Kind::Failed, 0));
+    }
+
+    #[test]
+    fn a_host_that_closes_says_hello_first_where_nobody_knows_it_yet() {
+        let mut session = session();
+        let last_word = session.failed(FailureKind::Store, "no");
+        session.close(at(0), last_word.clone());
+        assert!(matches!(said(&mut session, 0), Some(Up::Hello(_))));
+        assert_eq!(said(&mut session, 0), Some(last_word));
+    }
+
+    #[test]
+    fn an_ack_for_another_host_changes_nothing() {
+        let mut session = session();
+        let last_word = session.failed(FailureKind::Store, "no");
+        session.close(at(0), last_word);
+        assert!(!session.take_ack(&Ack { receiver: ReceiverId([8; 8]), kind: Kind::Failed, slot: 0 }));
+        assert!(session.hello.is_some());
+    }
+
+    fn session() -> Session {
+        let announce = Announce {
+            session: SessionId([1; 16]),
+            time: WallClock(0),
+            geometry: Geometry::new(4 << 20, 20, 1432).expect("in range"),
+            name: ObjectName::new("image").expect("plain"),
+            image_id: None,
+            reply_to: ([10, 0, 0, 1], 7167).into(),
+            spread: Duration::ZERO,
+            expected_hosts: 0,
+        };
+        let key = GroupKey::new([1; 32]);
+        let link = Link::new(&announce, US, &key);
+        Session::new(at(0), Attempt(1), announce, &key, link, 4, &mut rng())
+    }
+
+    fn hear<const N: usize>(session: &mut Session, numbers: [u64; N]) {
+        numbers.into_iter().for_each(|number| session.note(at(1), sequence(number), BYTES));
+    }
+
+    fn said(session: &mut Session, ms: u64) -> Option<Up> {
+        session.next_up(at(ms), &HostName::new("a").expect("plain"), "test")
+    }
+
+    fn acknowledge(session: &mut Session, kind: Kind, slot: u32) -> bool {
+        session.take_ack(&Ack { receiver: US, kind, slot })
+    }
+
+    fn poll(round: u32) -> Poll {
+        let window = Duration::from_millis(100);
+        Poll { round, blocks_sent: 0, manifest_sent: 0, window, slots: 10, root: None }
+    }
+
+    fn at(ms: u64) -> Moment {
+        Moment::from_micros(ms * 1_000)
+    }
+
+    fn sequence(number: u64) -> Sequence {
+        Sequence::new(number).expect("small")
+    }
+
+    fn rng() -> Rng {
+        Rng::new(&[3; 32])
+    }
+
+    const US: ReceiverId = ReceiverId([7; 8]);
+    const BYTES: usize = 1_468;
+}

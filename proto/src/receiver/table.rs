@@ -191,8 +191,17 @@ impl Table {
         self.queue_if_ready(block);
     }
 
+    /// Whether the manifest says that nothing travels for a block.
+    pub(super) fn is_zero(&self, block: BlockIndex) -> bool {
+        self.manifest[block.index()].is_some_and(|entry| entry.encoding == Encoding::Zero)
+    }
+
     /// What was rebuilt is not what the manifest says: everything of it is dropped and asked for again.
+    ///
+    /// # Panics
+    /// For a zero block: there is nothing to ask for.
     pub(super) fn start_over(&mut self, block: BlockIndex) {
+        assert!(!self.is_zero(block), "block {block} has no symbols");
         self.states[block.index()] = State::Unseen;
     }
 
@@ -280,5 +289,223 @@ impl Table {
         let collected = self.buffers.lend(buffer);
         self.buffers.release(buffer, collected);
         self.states[block.index()] = State::Unseen;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use glancecast_fec::Esi;
+
+    use crate::ids::{Sequence, SessionTag};
+
+    /// Symbols of a block: 1 MiB in 1432 bytes each.
+    const K: u32 = 733;
+
+    #[test]
+    fn a_host_asks_for_no_more_new_blocks_than_it_has_buffers() {
+        let mut table = table(6, 2);
+        table.learn(&stored(0, 6));
+        assert_eq!(table.deficits(6), [deficit(0, 2, K + 1)]);
+        collect(&mut table, 3, 0..1);
+        assert_eq!(table.deficits(6), [deficit(0, 1, K + 1), deficit(3, 1, K)]);
+        collect(&mut table, 5, 0..2);
+        assert_eq!(table.deficits(6), [deficit(3, 1, K), deficit(5, 1, K - 1)]);
+    }
+
+    #[test]
+    fn nothing_is_asked_for_that_was_not_sent_yet() {
+        let mut table = table(6, 6);
+        table.learn(&stored(0, 6));
+        assert_eq!(table.deficits(2), [deficit(0, 2, K + 1)]);
+        assert_eq!(table.deficits(0), []);
+    }
+
+    #[test]
+    fn a_report_holds_as_many_deficits_as_its_datagram() {
+        let geometry = Geometry::new(300 << 20, 20, 488).expect("in range");
+        let mut table = Table::new(geometry, 300);
+        table.learn(&stored(0, 300));
+        // Every other block has one symbol more: no two are one run.
+        (0..300).for_each(|block| collect(&mut table, block, 0..1 + block % 2));
+        let runs = table.deficits(300);
+        assert_eq!(runs.len(), report_runs_in(geometry.control_bytes()));
+        assert_eq!(runs[1].first, BlockIndex(1), "from the front");
+    }
+
+    #[test]
+    fn a_block_without_its_entry_is_a_gap_and_no_deficit() {
+        let mut table = table(6, 6);
+        table.learn(&stored(1, 2));
+        assert_eq!(table.gaps(6), [gap(0, 1), gap(3, 3)]);
+        assert_eq!(table.gaps(4), [gap(0, 1), gap(3, 1)]);
+        assert_eq!(table.deficits(6), [deficit(1, 2, K + 1)]);
+        table.learn(&stored(0, 6));
+        assert_eq!(table.gaps(6), []);
+    }
+
+    #[test]
+    fn a_report_names_no_more_gaps_than_it_holds() {
+        let mut table = table(40, 4);
+        (0..20).for_each(|i| table.learn(&stored(2 * i, 1)));
+        let gaps = table.gaps(40);
+        assert_eq!(gaps.len(), REPORT_GAPS_MAX);
+        assert_eq!(gaps[0], gap(1, 1));
+    }
+
+    #[test]
+    fn a_block_waits_for_its_entry_and_the_entry_for_the_symbols() {
+        let mut table = table(2, 2);
+        collect(&mut table, 0, 0..K);
+        assert!(table.next_work().is_none());
+        table.learn(&stored(0, 2));
+        assert!(matches!(table.next_work(), Some(Work::Rebuild { block: BlockIndex(0), .. })));
+        assert!(table.next_work().is_none());
+        collect(&mut table, 1, 0..K);
+        assert!(matches!(table.next_work(), Some(Work::Rebuild { block: BlockIndex(1), .. })));
+    }
+
+    #[test]
+    fn a_corrupt_block_starts_over_with_nothing() {
+        let mut table = table(2, 1);
+        table.learn(&stored(0, 2));
+        collect(&mut table, 0, 0..K);
+        let (buffer, collected) = take_rebuild(&mut table);
+        table.release(buffer, collected);
+        table.start_over(BlockIndex(0));
+        assert_eq!(table.deficits(1), [deficit(0, 1, K + 1)]);
+        collect(&mut table, 0, 0..K);
+        let (buffer, collected) = take_rebuild(&mut table);
+        assert_eq!(collected.held().count(), K);
+        table.release(buffer, collected);
+        table.hold(BlockIndex(0));
+        assert_eq!((table.held(), table.is_complete()), (1, false));
+    }
+
+    #[test]
+    fn an_undecodable_block_keeps_its_symbols_and_asks_for_one_more() {
+        let mut table = table(2, 1);
+        table.learn(&stored(0, 2));
+        collect(&mut table, 0, 1..K + 1);
+        let (buffer, collected) = take_rebuild(&mut table);
+        table.collect_more(BlockIndex(0), buffer, collected);
+        assert!(table.next_work().is_none());
+        assert_eq!(table.deficits(1), [deficit(0, 1, 2)]);
+        collect(&mut table, 0, K + 1..K + 2);
+        assert!(table.next_work().is_some());
+    }
+
+    #[test]
+    fn symbols_of_another_length_than_the_entrys_are_dropped_with_their_buffer() {
+        let mut table = table(2, 1);
+        let wrong = |esi| SymbolHeader { encoded_len: 5_000, ..header(0, esi) };
+        let place = table.place_for(&wrong(0)).expect("nothing is known of it yet");
+        table.insert(&wrong(0), place);
+        assert_eq!(table.place_for(&header(0, 1)), Err(Discard::Malformed), "one length at a time");
+        table.learn(&stored(0, 2));
+        assert_eq!(table.place_for(&wrong(1)), Err(Discard::Malformed));
+        assert_eq!(table.deficits(1), [deficit(0, 1, K + 1)], "its buffer is free again");
+        collect(&mut table, 0, 0..K);
+        assert!(table.next_work().is_some());
+    }
+
+    #[test]
+    fn a_zero_block_takes_no_symbols_and_no_buffer() {
+        let mut table = table(2, 1);
+        collect(&mut table, 0, 0..1);
+        let entry = ManifestEntry { encoding: Encoding::Zero, hash: BlockHash([0; 32]) };
+        table.learn(&ManifestRun { first: BlockIndex(0), entries: vec![entry] });
+        assert_eq!(table.buffers.free(), 1);
+        assert!(matches!(table.next_work(), Some(Work::Zero { block: BlockIndex(0), .. })));
+        assert!(matches!(table.place_for(&header(0, 0)), Err(Discard::Malformed)));
+        assert_eq!(table.deficits(2), []);
+        table.hold(BlockIndex(0));
+        assert_eq!(table.held(), 1);
+    }
+
+    #[test]
+    fn a_new_block_without_a_buffer_is_dropped_until_one_is_free() {
+        let mut table = table(2, 1);
+        table.learn(&stored(0, 2));
+        collect(&mut table, 0, 0..K);
+        assert_eq!(table.place_for(&header(1, 0)), Err(Discard::NoBuffer));
+        let (buffer, collected) = take_rebuild(&mut table);
+        assert_eq!(table.place_for(&header(1, 0)), Err(Discard::NoBuffer), "it is being rebuilt from");
+        table.release(buffer, collected);
+        table.hold(BlockIndex(0));
+        assert!(table.place_for(&header(1, 0)).is_ok());
+    }
+
+    #[test]
+    fn a_block_that_is_complete_needs_nothing() {
+        let mut table = table(2, 2);
+        table.learn(&stored(0, 2));
+        collect(&mut table, 0, 0..K);
+        assert_eq!(table.place_for(&header(0, K)), Err(Discard::NotNeeded));
+        let _ = take_rebuild(&mut table);
+        assert_eq!(table.place_for(&header(0, K)), Err(Discard::NotNeeded));
+        table.hold(BlockIndex(0));
+        assert_eq!(table.place_for(&header(0, K)), Err(Discard::NotNeeded));
+        assert_eq!(table.deficits(1), []);
+    }
+
+    #[test]
+    fn blocks_and_lengths_that_cannot_be_are_refused() {
+        let table = table(2, 1);
+        for (block, encoded_len) in [(2, 1 << 20), (u32::MAX, 1), (0, 0), (0, (1 << 20) + 1), (1, u32::MAX)] {
+            let header = SymbolHeader { encoded_len, ..header(block, 0) };
+            assert_eq!(table.place_for(&header), Err(Discard::Malformed), "{block}, {encoded_len}");
+        }
+    }
+
+    #[test]
+    fn an_entry_is_learned_once() {
+        let mut table = table(2, 1);
+        table.learn(&stored(0, 2));
+        let root = table.root().expect("all entries");
+        let other = ManifestEntry { encoding: Encoding::Zero, hash: BlockHash([9; 32]) };
+        table.learn(&ManifestRun { first: BlockIndex(0), entries: vec![other] });
+        assert_eq!(table.root(), Some(root));
+    }
+
+    fn table(blocks: u64, buffers: u16) -> Table {
+        Table::new(Geometry::new(blocks << 20, 20, 1432).expect("in range"), buffers)
+    }
+
+    fn stored(first: u32, blocks: usize) -> ManifestRun {
+        let entry = ManifestEntry { encoding: Encoding::Stored, hash: BlockHash([1; 32]) };
+        ManifestRun { first: BlockIndex(first), entries: vec![entry; blocks] }
+    }
+
+    fn collect(table: &mut Table, block: u32, symbols: std::ops::Range<u32>) {
+        for esi in symbols {
+            let place = table.place_for(&header(block, esi)).expect("a place");
+            table.insert(&header(block, esi), place);
+        }
+    }
+
+    fn take_rebuild(table: &mut Table) -> (BufferId, Box<Collected>) {
+        match table.next_work() {
+            Some(Work::Rebuild { buffer, collected, .. }) => (buffer, collected),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn header(block: u32, esi: u32) -> SymbolHeader {
+        SymbolHeader {
+            tag: SessionTag([0; 3]),
+            sequence: Sequence::default(),
+            block: BlockIndex(block),
+            esi: Esi::new(esi).expect("small"),
+            encoded_len: 1 << 20,
+        }
+    }
+
+    fn deficit(first: u32, blocks: u16, symbols: u32) -> DeficitRun {
+        DeficitRun { first: BlockIndex(first), blocks, symbols: symbols as u16 }
+    }
+
+    fn gap(first: u32, blocks: u16) -> GapRun {
+        GapRun { first: BlockIndex(first), blocks }
     }
 }

@@ -59,6 +59,11 @@ pub enum HostState {
 }
 
 impl HostState {
+    /// What a host says of itself.
+    fn of(hello: &Hello) -> Self {
+        if hello.busy { Self::Busy } else { Self::Receiving }
+    }
+
     /// Whether the host holds a proven copy.
     pub fn is_done(self) -> bool {
         matches!(self, Self::Done | Self::Existing)
@@ -168,7 +173,8 @@ impl Hosts {
         Tally { expected: self.expected_count().max(self.tally.heard), ..self.tally }
     }
 
-    /// A host's hello under a key that opened it. True if it is a new one.
+    /// A host's hello under a key that opened it. True if it is a new one; of a known one nothing changes, as the hello
+    /// may be an old one that is repeated.
     ///
     /// A second start of a name takes the place of the first; should the first be heard again, both are alive, and
     /// both are named.
@@ -179,11 +185,7 @@ impl Hosts {
         cipher: impl FnOnce() -> Cipher,
         hello: &Hello,
     ) -> Result<bool, Discard> {
-        let state = if hello.busy { HostState::Busy } else { HostState::Receiving };
-        if let Some(host) = self.by_id.get(&id) {
-            if !host.state.is_settled() {
-                self.set_state(id, state);
-            }
+        if self.by_id.contains_key(&id) {
             return Ok(false);
         }
         if self.by_id.len() >= HOSTS_MAX {
@@ -198,7 +200,7 @@ impl Hosts {
         let host = Host {
             name: hello.name.clone(),
             cipher: cipher(),
-            state,
+            state: HostState::of(hello),
             reason: None,
             slot: self.by_id.len() as u32,
             blocks_held: 0,
@@ -232,6 +234,13 @@ impl Hosts {
             self.revive(id);
         }
         Ok(())
+    }
+
+    /// What a host says of itself in a hello that is newer than its last word.
+    pub(super) fn greet(&mut self, id: ReceiverId, hello: &Hello) {
+        if self.by_id.get(&id).is_some_and(|host| !host.state.is_settled()) {
+            self.set_state(id, HostState::of(hello));
+        }
     }
 
     /// What a host says of itself in a report, when `group_bytes` have gone to the group so far. False if next to nothing
@@ -280,11 +289,16 @@ impl Hosts {
         true
     }
 
-    pub(super) fn speaks_other_version(&mut self, name: HostName, what: String) {
-        if self.other_versions.len() < HOSTS_MAX && !self.by_name.contains_key(&name) {
-            self.awaited.remove(&name);
-            self.other_versions.insert(name, what);
+    /// Notes that a host speaks another version; true if that is news. A host that takes part is not one of them.
+    pub(super) fn speaks_other_version(&mut self, name: &HostName, what: &str) -> bool {
+        let news = self.other_versions.len() < HOSTS_MAX
+            && !self.other_versions.contains_key(name)
+            && !self.by_name.contains_key(name);
+        if news {
+            self.awaited.remove(name);
+            self.other_versions.insert(name.clone(), what.to_owned());
         }
+        news
     }
 
     /// Marks hosts that were not heard for [`SILENT_AFTER`]; gives their names.
@@ -456,3 +470,249 @@ const JOIN_LINGER: Duration = Duration::from_secs(1);
 
 /// With no host expected by name or number: how long to call when nobody answers.
 const NOBODY_AFTER: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::SessionId;
+    use crate::integrity::Root;
+    use crate::seal::GroupKey;
+    use crate::wire::FailureKind;
+
+    #[test]
+    fn a_second_start_takes_the_place_of_the_first() {
+        let mut hosts = Hosts::new(named(["a"]));
+        join(&mut hosts, 1, "a", at(0));
+        join(&mut hosts, 2, "a", at(1_000));
+        assert_eq!(states(&hosts), [("a".into(), HostState::Receiving)]);
+        done(&mut hosts, 2);
+        assert!(hosts.settled(at(2_000), at(0)) && hosts.complete());
+        assert_eq!(hosts.mark_silent(at(60_000)), [], "nobody waits for the first");
+    }
+
+    #[test]
+    fn two_living_receivers_of_one_name_are_both_named() {
+        let mut hosts = Hosts::new(named(["a"]));
+        join(&mut hosts, 1, "a", at(0));
+        join(&mut hosts, 2, "a", at(0));
+        hosts.heard(at(1), id(1), sequence(2)).expect("newer");
+        let rows = hosts.rows(at(0));
+        assert_eq!(rows.len(), 2);
+        for row in rows {
+            let reason = row.reason.expect("said of both");
+            assert!(reason.contains("two receivers call themselves a"), "{reason}");
+        }
+        done(&mut hosts, 1);
+        assert!(!hosts.settled(at(2), at(0)) && !hosts.complete());
+        done(&mut hosts, 2);
+        assert!(hosts.settled(at(2), at(0)) && hosts.complete());
+    }
+
+    #[test]
+    fn done_is_not_taken_back() {
+        let mut hosts = Hosts::new(Expected::Anyone);
+        join(&mut hosts, 1, "a", at(0));
+        done(&mut hosts, 1);
+        failed(&mut hosts, 1);
+        join(&mut hosts, 1, "a", at(1));
+        hosts.mark_silent(at(60_000));
+        assert_eq!(states(&hosts), [("a".into(), HostState::Done)]);
+        assert_eq!(hosts.rows(at(0))[0].reason, None);
+    }
+
+    #[test]
+    fn failed_is_not_taken_back() {
+        let mut hosts = Hosts::new(Expected::Anyone);
+        join(&mut hosts, 1, "a", at(0));
+        failed(&mut hosts, 1);
+        done(&mut hosts, 1);
+        assert_eq!(states(&hosts), [("a".into(), HostState::Failed)]);
+        assert!(!hosts.complete());
+    }
+
+    #[test]
+    fn a_number_that_was_heard_is_refused() {
+        let mut hosts = Hosts::new(Expected::Anyone);
+        join(&mut hosts, 1, "a", at(0));
+        assert_eq!(hosts.heard(at(1), id(1), sequence(5)), Ok(()));
+        assert_eq!(hosts.heard(at(2), id(1), sequence(5)), Err(Discard::Replayed));
+        assert_eq!(hosts.heard(at(3), id(1), sequence(4)), Err(Discard::Replayed));
+        assert_eq!(hosts.heard(at(4), id(1), sequence(6)), Ok(()));
+        assert_eq!(hosts.heard(at(5), id(2), sequence(6)), Err(Discard::UnknownHost));
+    }
+
+    #[test]
+    fn a_silent_host_comes_back() {
+        let mut hosts = Hosts::new(Expected::Anyone);
+        join(&mut hosts, 1, "a", at(0));
+        assert_eq!(hosts.mark_silent(at(9_999)), []);
+        assert_eq!(hosts.mark_silent(at(10_000)), [name("a")]);
+        assert_eq!(hosts.mark_silent(at(10_001)), [], "told once");
+        assert_eq!(states(&hosts), [("a".into(), HostState::Silent)]);
+        hosts.heard(at(20_000), id(1), sequence(9)).expect("newer");
+        assert_eq!(states(&hosts), [("a".into(), HostState::Receiving)]);
+        assert_eq!(hosts.mark_silent(at(29_999)), []);
+    }
+
+    #[test]
+    fn named_hosts_are_waited_for_and_others_are_not() {
+        let mut hosts = Hosts::new(named(["a", "b"]));
+        join(&mut hosts, 1, "a", at(0));
+        join(&mut hosts, 3, "stranger", at(0));
+        done(&mut hosts, 1);
+        assert!(!hosts.settled(at(1), at(0)), "b has not answered");
+        join(&mut hosts, 2, "b", at(2));
+        assert!(!hosts.settled(at(3), at(0)));
+        failed(&mut hosts, 2);
+        assert!(hosts.settled(at(4), at(0)) && !hosts.complete());
+        assert_eq!(states(&hosts).len(), 3, "the stranger is in the table");
+    }
+
+    #[test]
+    fn named_hosts_are_complete_when_all_are_done() {
+        let mut hosts = Hosts::new(named(["a", "b"]));
+        join(&mut hosts, 1, "a", at(0));
+        join(&mut hosts, 2, "b", at(0));
+        done(&mut hosts, 1);
+        assert!(!hosts.complete());
+        existing(&mut hosts, 2);
+        assert!(hosts.settled(at(1), at(0)) && hosts.complete());
+    }
+
+    #[test]
+    fn a_named_host_that_never_answers_has_a_row_that_says_so() {
+        let hosts = Hosts::new(named(["a"]));
+        assert_eq!(states(&hosts), [("a".into(), HostState::NeverAnswered)]);
+        assert!(hosts.rows(at(0))[0].reason.is_some());
+        assert!(!hosts.settled(at(60_000), at(0)) && !hosts.complete());
+    }
+
+    #[test]
+    fn a_silent_host_that_is_named_is_waited_for() {
+        let mut hosts = Hosts::new(named(["a"]));
+        join(&mut hosts, 1, "a", at(0));
+        hosts.mark_silent(at(20_000));
+        assert!(!hosts.settled(at(20_000), at(0)));
+    }
+
+    #[test]
+    fn a_count_is_reached_by_whoever_is_done() {
+        let mut hosts = Hosts::new(Expected::Count(2));
+        for (host, name) in [(1, "a"), (2, "b"), (3, "c")] {
+            join(&mut hosts, host, name, at(0));
+        }
+        done(&mut hosts, 1);
+        assert!(!hosts.settled(at(1), at(0)));
+        done(&mut hosts, 3);
+        assert!(hosts.settled(at(2), at(0)) && hosts.complete());
+    }
+
+    #[test]
+    fn a_count_with_a_failed_host_is_settled_and_not_complete() {
+        let mut hosts = Hosts::new(Expected::Count(2));
+        join(&mut hosts, 1, "a", at(0));
+        join(&mut hosts, 2, "b", at(0));
+        done(&mut hosts, 1);
+        failed(&mut hosts, 2);
+        assert!(hosts.settled(at(1), at(0)) && !hosts.complete());
+    }
+
+    #[test]
+    fn with_nobody_expected_all_who_answer_are_waited_for_and_a_moment_longer() {
+        let mut hosts = Hosts::new(Expected::Anyone);
+        join(&mut hosts, 1, "a", at(0));
+        done(&mut hosts, 1);
+        assert!(!hosts.settled(at(5_999), at(5_000)), "a second after the pass");
+        assert!(hosts.settled(at(6_000), at(5_000)));
+        join(&mut hosts, 2, "b", at(5_900));
+        assert!(!hosts.settled(at(10_000), at(5_000)));
+        hosts.mark_silent(at(20_000));
+        assert!(hosts.settled(at(20_000), at(5_000)), "a silent one is not waited for");
+        assert!(!hosts.complete());
+    }
+
+    #[test]
+    fn with_nobody_expected_and_nobody_there_the_push_ends_incomplete() {
+        let hosts = Hosts::new(Expected::Anyone);
+        assert!(!hosts.settled(at(14_999), at(5_000)));
+        assert!(hosts.settled(at(15_000), at(5_000)) && !hosts.complete());
+    }
+
+    #[test]
+    fn a_host_of_another_version_is_settled_and_not_complete() {
+        for expected in [named(["a"]), Expected::Count(1)] {
+            let mut hosts = Hosts::new(expected);
+            assert!(hosts.speaks_other_version(&name("a"), "it speaks version 2"));
+            assert!(!hosts.speaks_other_version(&name("a"), "it speaks version 2"), "no news");
+            assert_eq!(states(&hosts), [("a".into(), HostState::OtherVersion)]);
+            assert!(hosts.settled(at(1), at(0)) && !hosts.complete());
+        }
+    }
+
+    #[test]
+    fn a_host_that_was_upgraded_is_of_another_version_no_more() {
+        let mut hosts = Hosts::new(named(["a"]));
+        hosts.speaks_other_version(&name("a"), "it speaks version 2");
+        join(&mut hosts, 1, "a", at(0));
+        assert_eq!(states(&hosts), [("a".into(), HostState::Receiving)]);
+        assert!(!hosts.speaks_other_version(&name("a"), "it speaks version 2"), "an old notice");
+        assert_eq!(states(&hosts), [("a".into(), HostState::Receiving)]);
+    }
+
+    #[test]
+    fn reports_are_spread_over_those_expected_and_those_known() {
+        let mut hosts = Hosts::new(Expected::Count(2));
+        assert_eq!(hosts.answering(), 2);
+        (1..=3).for_each(|host| join(&mut hosts, host, &format!("h{host}"), at(0)));
+        assert_eq!(hosts.answering(), 3);
+        let slots: Vec<u32> = (1..=3).map(|host| hosts.get(id(host)).expect("joined").slot).collect();
+        assert_eq!(slots, [0, 1, 2]);
+        assert_eq!(Hosts::new(Expected::Anyone).answering(), 1);
+    }
+
+    fn named<const N: usize>(names: [&str; N]) -> Expected {
+        Expected::Named(names.into_iter().map(name).collect())
+    }
+
+    fn join(hosts: &mut Hosts, host: u8, called: &str, now: Moment) {
+        let hello = Hello { name: name(called), software: String::new(), busy: false };
+        let cipher = || Cipher::upward(&GroupKey::new([1; 32]), SessionId([1; 16]), id(host));
+        hosts.join(now, id(host), cipher, &hello).expect("room");
+    }
+
+    fn done(hosts: &mut Hosts, host: u8) {
+        let done = Done { root: Root([0; 32]), existing: false, totals: Totals::default() };
+        hosts.done(at(1), id(host), &done, 1);
+    }
+
+    fn existing(hosts: &mut Hosts, host: u8) {
+        let done = Done { root: Root([0; 32]), existing: true, totals: Totals::default() };
+        hosts.done(at(1), id(host), &done, 1);
+    }
+
+    fn failed(hosts: &mut Hosts, host: u8) {
+        let reason = "no space".to_owned();
+        let failed = Failed { kind: FailureKind::NoSpace, reason, totals: Totals::default() };
+        hosts.failed(at(1), id(host), &failed);
+    }
+
+    fn states(hosts: &Hosts) -> Vec<(String, HostState)> {
+        hosts.rows(at(0)).into_iter().map(|row| (row.name.to_string(), row.state)).collect()
+    }
+
+    fn name(text: &str) -> HostName {
+        HostName::new(text).expect("plain")
+    }
+
+    fn id(host: u8) -> ReceiverId {
+        ReceiverId([host; 8])
+    }
+
+    fn at(ms: u64) -> Moment {
+        Moment::from_micros(ms * 1_000)
+    }
+
+    fn sequence(number: u64) -> Sequence {
+        Sequence::new(number).expect("small")
+    }
+}

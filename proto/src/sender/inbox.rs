@@ -54,7 +54,7 @@ impl Sender {
     fn take_message(&mut self, now: Moment, id: ReceiverId, message: Up) -> Result<(), Discard> {
         let name = self.hosts.get(id).ok_or(Discard::UnknownHost)?.name.clone();
         match message {
-            Up::Hello(_) => {}
+            Up::Hello(hello) => self.hosts.greet(id, &hello),
             Up::Report(report) => {
                 let group_bytes = self.group_sequence * self.config.geometry.datagram_bytes() as u64;
                 if !self.hosts.progress(id, report.blocks_held, report.totals, group_bytes) {
@@ -89,8 +89,9 @@ impl Sender {
             "it speaks version {} of the protocol ({}), this sender version {}: upgrade the older one",
             notice.version, notice.software, VERSION
         );
-        self.hosts.speaks_other_version(notice.name.clone(), what.clone());
-        self.event(SenderEvent::OtherVersion(notice.name, what));
+        if self.hosts.speaks_other_version(&notice.name, &what) {
+            self.event(SenderEvent::OtherVersion(notice.name, what));
+        }
         Ok(())
     }
 

@@ -104,3 +104,8 @@ impl<'a> Writer<'a> {
 pub(super) fn cut(text: &str, max: usize) -> &str {
     &text[..text.floor_char_boundary(max)]
 }
+
+/// A text that may be shown in a terminal: what could move its cursor becomes a question mark.
+pub(super) fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+}

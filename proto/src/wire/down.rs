@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::bytes::{Reader, Writer, cut};
+use super::bytes::{Reader, Writer, cut, printable};
 use super::{Discard, HEADER_BYTES, Header, Kind, open_body, seal_datagram};
 use crate::geometry::Geometry;
 use crate::ids::{BlockIndex, ReceiverId, Sequence, SessionTag};
@@ -244,17 +244,19 @@ fn parse_poll(geometry: Geometry, body: &mut Reader<'_>) -> Result<Poll, Discard
 fn parse_end(body: &mut Reader<'_>) -> Result<End, Discard> {
     match body.u8()? {
         0 => Ok(End::Over),
-        1 => Ok(End::Aborted(body.text(REASON_MAX)?.to_owned())),
+        1 => Ok(End::Aborted(printable(body.text(REASON_MAX)?))),
         _ => Err(Discard::Malformed),
     }
 }
 
 fn parse_ack(body: &mut Reader<'_>) -> Result<Ack, Discard> {
-    Ok(Ack {
-        receiver: ReceiverId(body.array()?),
-        kind: Kind::from_byte(body.u8()?).ok_or(Discard::Malformed)?,
-        slot: body.u32()?,
-    })
+    Ok(Ack { receiver: ReceiverId(body.array()?), kind: parse_acknowledged(body)?, slot: body.u32()? })
+}
+
+fn parse_acknowledged(body: &mut Reader<'_>) -> Result<Kind, Discard> {
+    Kind::from_byte(body.u8()?)
+        .filter(|kind| matches!(kind, Kind::Hello | Kind::Done | Kind::Failed))
+        .ok_or(Discard::Malformed)
 }
 
 const ZERO: u8 = 0;

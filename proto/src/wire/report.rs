@@ -1,5 +1,7 @@
 //! A host's report: how many symbols it lacks of which blocks, never which ones.
 
+use std::ops::Range;
+
 use super::Discard;
 use super::bytes::{Reader, Writer};
 use crate::geometry::Geometry;
@@ -19,9 +21,9 @@ pub struct Report {
     pub blocks_held: u32,
     /// Blocks below this one were looked at for the deficits.
     pub covered: u32,
-    /// What is lacking, ascending by block.
+    /// What is lacking, ascending by block; no block is in two runs.
     pub deficits: Vec<DeficitRun>,
-    /// Manifest entries that are lacking, ascending.
+    /// Manifest entries that are lacking, ascending; no entry is in two runs.
     pub gaps: Vec<GapRun>,
     /// Counters since the session began.
     pub totals: Totals,
@@ -96,19 +98,21 @@ impl Report {
             return Err(Discard::Malformed);
         }
         let totals = Totals::parse(body)?;
+        let mut free = 0..covered;
         let deficits = (0..bounded(body.u8()?, REPORT_RUNS_MAX)?)
             .map(|_| {
                 let run =
                     DeficitRun { first: BlockIndex(body.u32()?), blocks: body.u16()?, symbols: body.u16()? };
-                let fits = run.symbols > 0 && run_fits(run.first, run.blocks, covered);
-                if fits { Ok(run) } else { Err(Discard::Malformed) }
+                take_run(&mut free, run.first, run.blocks)?;
+                if run.symbols > 0 { Ok(run) } else { Err(Discard::Malformed) }
             })
             .collect::<Result<_, _>>()?;
+        let mut free = 0..geometry.blocks();
         let gaps = (0..bounded(body.u8()?, REPORT_GAPS_MAX)?)
             .map(|_| {
                 let run = GapRun { first: BlockIndex(body.u32()?), blocks: body.u16()? };
-                let fits = run_fits(run.first, run.blocks, geometry.blocks());
-                if fits { Ok(run) } else { Err(Discard::Malformed) }
+                take_run(&mut free, run.first, run.blocks)?;
+                Ok(run)
             })
             .collect::<Result<_, _>>()?;
         Ok(Self { round, highest, blocks_held, covered, deficits, gaps, totals })
@@ -133,8 +137,15 @@ impl Totals {
     }
 }
 
-fn run_fits(first: BlockIndex, blocks: u16, end: u32) -> bool {
-    blocks > 0 && first.0.checked_add(u32::from(blocks)).is_some_and(|last| last <= end)
+/// Takes a run off the front of the blocks that are still free: runs ascend and no block is in two of them, so that the
+/// work on a report is bounded by the blocks of the object.
+fn take_run(free: &mut Range<u32>, first: BlockIndex, blocks: u16) -> Result<(), Discard> {
+    let end = first.0.checked_add(u32::from(blocks)).ok_or(Discard::Malformed)?;
+    if blocks == 0 || first.0 < free.start || end > free.end {
+        return Err(Discard::Malformed);
+    }
+    free.start = end;
+    Ok(())
 }
 
 fn bounded(count: u8, max: usize) -> Result<u8, Discard> {

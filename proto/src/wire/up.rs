@@ -1,6 +1,6 @@
 //! What a host tells the sender.
 
-use super::bytes::{Reader, Writer, cut};
+use super::bytes::{Reader, Writer, cut, printable};
 use super::report::{Report, Totals};
 use super::{Discard, HEADER_BYTES, Header, Kind, open_body, seal_datagram};
 use crate::geometry::Geometry;
@@ -212,11 +212,6 @@ fn parse_bool(body: &mut Reader<'_>) -> Result<bool, Discard> {
         1 => Ok(true),
         _ => Err(Discard::Malformed),
     }
-}
-
-/// A text that may be shown in a terminal: what could move its cursor becomes a question mark.
-fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
 /// Receiver id after the header.

@@ -1,0 +1,231 @@
+//! The bytes of every kind of datagram are those in `tests/vectors`, and mean what stands there: a change of the format
+//! is a change of these files, and of the version. `GLANCECAST_BLESS=1` writes them anew.
+
+mod vectors;
+
+use std::fmt::Write;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::{env, fs};
+
+use glancecast_proto::wire::{
+    Announce, Down, Encoding, End, Hello, Kind, ManifestRun, Poll, Report, SymbolHeader, Totals, Up,
+};
+use vectors::{KEY, RECEIVER, SALT, SESSION, Value};
+
+#[test]
+fn every_datagram_is_sealed_to_the_bytes_in_its_file() {
+    for (name, value) in vectors::values() {
+        let text = text_of(&value);
+        if env::var_os("GLANCECAST_BLESS").is_some() {
+            fs::write(path_of(name), &text).expect("the vectors are writable");
+        }
+        let file = fs::read_to_string(path_of(name)).expect("one file for each datagram");
+        assert_eq!(text, file, "{name}: GLANCECAST_BLESS=1 writes the files anew");
+    }
+}
+
+#[test]
+fn the_bytes_in_every_file_open_to_their_value() {
+    for (name, value) in vectors::values() {
+        let file = fs::read_to_string(path_of(name)).expect("one file for each datagram");
+        let datagram = bytes_of(&file, "datagram");
+        assert_eq!(Value::open(&datagram), Ok(value.clone()), "{name}");
+        assert_eq!(value.derivation().plain(&datagram), bytes_of(&file, "plain"), "{name}");
+    }
+}
+
+#[test]
+fn every_kind_has_a_file_and_every_file_a_datagram() {
+    let values = vectors::values();
+    let kinds = [
+        Kind::Symbol,
+        Kind::Announce,
+        Kind::Manifest,
+        Kind::Poll,
+        Kind::End,
+        Kind::Ack,
+        Kind::Hello,
+        Kind::Report,
+        Kind::Done,
+        Kind::Failed,
+        Kind::Notice,
+    ];
+    for kind in kinds {
+        assert!(values.values().any(|value| value.seal()[1] == kind as u8), "{kind:?}");
+    }
+    let files = fs::read_dir(directory()).expect("there").flatten();
+    let files = files.map(|file| file.path()).filter(|path| path.extension().is_some_and(|e| e == "txt"));
+    for path in files {
+        let name = path.file_stem().expect("a name").to_str().expect("text");
+        assert!(values.contains_key(name), "{name} is of no datagram");
+    }
+}
+
+/// A file's text: what the datagram says in words, what seals it, and its bytes.
+fn text_of(value: &Value) -> String {
+    let datagram = value.seal();
+    let derivation = value.derivation();
+    let (clear, sealed) = datagram.split_at(derivation.clear);
+    let mut text = HEAD.to_owned();
+    words(value, &mut text);
+    let mut line = |name: &str, value: String| writeln!(text, "{name}: {value}").expect("a string grows");
+    line("group key", hex(&KEY));
+    line("session", SESSION.to_string());
+    match value {
+        Value::Symbol(..) | Value::Announce(_) | Value::Down(_) => {}
+        Value::Up(_) => line("receiver", RECEIVER.to_string()),
+        Value::Notice(_) => line("salt", hex(&SALT)),
+    }
+    line("sequence", derivation.sequence.to_string());
+    line("key context", derivation.context.to_owned());
+    line("key material", hex(&derivation.material));
+    line("clear", hex(clear));
+    line("plain", hex(&derivation.plain(&datagram)));
+    line("sealed", hex(sealed));
+    line("datagram", hex(&datagram));
+    text
+}
+
+fn words(value: &Value, out: &mut String) {
+    let mut say = |name: &str, value: &dyn std::fmt::Display| {
+        writeln!(out, "field {name}: {value}").expect("a string grows");
+    };
+    match value {
+        Value::Symbol(header, symbol) => symbol_words(header, symbol, &mut say),
+        Value::Announce(announce) => announce_words(announce, &mut say),
+        Value::Down(Down::Manifest(run)) => manifest_words(run, &mut say),
+        Value::Down(Down::Poll(poll)) => poll_words(poll, &mut say),
+        Value::Down(Down::End(End::Over)) => say("end", &"over"),
+        Value::Down(Down::End(End::Aborted(reason))) => {
+            say("end", &"aborted");
+            say("reason", reason);
+        }
+        Value::Down(Down::Ack(ack)) => {
+            say("receiver", &ack.receiver);
+            say("answers", &format_args!("{:?}", ack.kind));
+            say("slot", &ack.slot);
+        }
+        Value::Up(Up::Hello(Hello { name, software, busy })) => {
+            say("name", name);
+            say("software", software);
+            say("busy", busy);
+        }
+        Value::Up(Up::Report(report)) => report_words(report, &mut say),
+        Value::Up(Up::Done(done)) => {
+            say("root", &done.root);
+            say("existing", &done.existing);
+            totals_words(&done.totals, &mut say);
+        }
+        Value::Up(Up::Failed(failed)) => {
+            say("failure", &format_args!("{:?} ({})", failed.kind, failed.kind as u8));
+            say("reason", &failed.reason);
+            totals_words(&failed.totals, &mut say);
+        }
+        Value::Notice(notice) => {
+            say("version", &notice.version);
+            say("session tag", &notice.tag);
+            say("name", &notice.name);
+            say("software", &notice.software);
+        }
+    }
+}
+
+fn symbol_words(header: &SymbolHeader, symbol: &[u8], say: &mut Say<'_>) {
+    say("block", &header.block);
+    say("encoding symbol id", &header.esi);
+    say("encoded length", &header.encoded_len);
+    say("symbol bytes", &symbol.len());
+}
+
+fn announce_words(announce: &Announce, say: &mut Say<'_>) {
+    say("time in ms since 1970", &announce.time.0);
+    say("object bytes", &announce.geometry.object_bytes());
+    say("block size, log2", &announce.geometry.block_log2());
+    say("symbol size", &announce.geometry.symbol_size());
+    let family = match announce.reply_to {
+        SocketAddr::V4(_) => 4,
+        SocketAddr::V6(_) => 6,
+    };
+    say("reply address family", &family);
+    say("reply to", &announce.reply_to);
+    say("hello spread in ms", &announce.spread.as_millis());
+    say("expected hosts", &announce.expected_hosts);
+    say("name", &announce.name);
+    say("image id", &announce.image_id.as_deref().unwrap_or(""));
+}
+
+fn manifest_words(run: &ManifestRun, say: &mut Say<'_>) {
+    for (block, entry) in (run.first.0..).zip(&run.entries) {
+        let encoding = match entry.encoding {
+            Encoding::Zero => "zero".to_owned(),
+            Encoding::Stored => "stored".to_owned(),
+            Encoding::Zstd { encoded_len } => format!("zstd, {encoded_len} bytes"),
+        };
+        say(&format!("block {block}"), &format_args!("{encoding}, hash {}", entry.hash));
+    }
+}
+
+fn poll_words(poll: &Poll, say: &mut Say<'_>) {
+    say("round", &poll.round);
+    say("blocks sent", &poll.blocks_sent);
+    say("manifest entries sent", &poll.manifest_sent);
+    say("window in us", &poll.window.as_micros());
+    say("slots", &poll.slots);
+    say("root", &poll.root.map_or("not yet".to_owned(), |root| root.to_string()));
+}
+
+fn report_words(report: &Report, say: &mut Say<'_>) {
+    say("round", &report.round);
+    say("highest sequence seen", &report.highest);
+    say("blocks held", &report.blocks_held);
+    say("covered", &report.covered);
+    totals_words(&report.totals, say);
+    for run in &report.deficits {
+        say(
+            &format!("deficit from block {}", run.first),
+            &format_args!("{} blocks, {} symbols each", run.blocks, run.symbols),
+        );
+    }
+    for run in &report.gaps {
+        say(&format!("manifest gap from block {}", run.first), &format_args!("{} blocks", run.blocks));
+    }
+}
+
+fn totals_words(totals: &Totals, say: &mut Say<'_>) {
+    say("symbols lost", &totals.symbols_lost);
+    say("symbols repaired", &totals.symbols_repaired);
+    say("bytes received", &totals.bytes_received);
+    say("socket drops", &totals.socket_drops);
+}
+
+fn bytes_of(file: &str, name: &str) -> Vec<u8> {
+    let line = file.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).expect("such a line");
+    let digits = line.trim();
+    assert!(digits.len().is_multiple_of(2));
+    (0..digits.len() / 2)
+        .map(|i| u8::from_str_radix(&digits[2 * i..2 * i + 2], 16).expect("hex digits"))
+        .collect()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn path_of(name: &str) -> PathBuf {
+    directory().join(format!("{name}.txt"))
+}
+
+fn directory() -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/vectors"))
+}
+
+type Say<'a> = dyn FnMut(&str, &dyn std::fmt::Display) + 'a;
+
+const HEAD: &str = "\
+# A glancecast datagram, version 1 of the protocol. Written by proto/tests/golden.rs (GLANCECAST_BLESS=1), and checked
+# there in both directions. verify.py beside this file does the sealing again without the program's code, for every file
+# here: it derives the key (BLAKE3 derive_key of \"key material\" under \"key context\") in plain Python, and seals
+# \"plain\" with the Python package cryptography, which is OpenSSL (AES-256-GCM; nonce: 4 zero bytes, then the sequence
+# in 8; associated data: \"clear\"). The result equals \"datagram\".
+";

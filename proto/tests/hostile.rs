@@ -1,0 +1,249 @@
+//! Parsing is total: whatever comes, each parser gives a reason or a value within its documented bounds, and never
+//! panics. Seeded; the seed is printed.
+
+mod dice;
+mod vectors;
+
+use std::time::Duration;
+
+use aws_lc_rs::aead::Aad;
+use dice::Dice;
+use glancecast_fec::Esi;
+use glancecast_proto::ids::Sequence;
+use glancecast_proto::limits::{CONTROL_MAX, MANIFEST_ENTRIES_MAX, REASON_MAX, SOFTWARE_MAX};
+use glancecast_proto::seal::{Cipher, GroupKey};
+use glancecast_proto::wire::{
+    Ack, Announce, Discard, Down, Encoding, End, Header, Kind, ManifestRun, Notice, Poll, Report,
+    SymbolHeader, Up, UpHeader, VERSION, foreign_version,
+};
+use vectors::{Derivation, KEY, RECEIVER, SESSION, Value};
+
+#[test]
+fn random_bytes_of_every_length_are_refused() {
+    let mut dice = Dice::of("random bytes", 1);
+    for len in 0..=1600 {
+        for _ in 0..4 {
+            let bytes = dice.bytes(len);
+            assert_refused(&bytes);
+            // Past the first checks: our version, a kind that exists, our session.
+            let kind = *dice.pick(&KINDS);
+            let front = [&[VERSION, kind as u8], &SESSION.tag().0[..]].concat();
+            assert_refused(&overwritten(&bytes, &front));
+        }
+    }
+}
+
+#[test]
+fn every_truncation_of_every_datagram_is_refused() {
+    for value in vectors::values().values() {
+        let datagram = value.seal();
+        (0..datagram.len()).for_each(|len| assert_refused(&datagram[..len]));
+        assert_refused(&[&datagram[..], &[0]].concat());
+    }
+}
+
+#[test]
+fn every_flipped_bit_of_every_datagram_is_noticed() {
+    for (name, value) in vectors::values() {
+        let datagram = value.seal();
+        let clear = value.derivation().clear;
+        for bit in 0..datagram.len() * 8 {
+            let mut bent = datagram.clone();
+            bent[bit / 8] ^= 1 << (bit % 8);
+            let reason = Value::open(&bent).expect_err("not what was sealed");
+            if bit / 8 >= clear {
+                assert!(
+                    matches!(reason, Discard::Forged | Discard::WrongKey),
+                    "{name}, bit {bit}: {reason:?}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn what_an_insider_seals_is_refused_or_within_bounds() {
+    let mut dice = Dice::of("insider", 2);
+    let (mut taken, mut refused) = (0, 0);
+    for value in vectors::values().values() {
+        let derivation = value.derivation();
+        let datagram = value.seal();
+        let (clear, plain) = (&datagram[..derivation.clear], derivation.plain(&datagram));
+        for round in 0..4_000 {
+            let len = dice.below(200) as usize;
+            let body = if round % 8 == 0 { dice.bytes(len) } else { dice.mutated(&plain) };
+            match Value::open(&sealed(&derivation, clear, &body)) {
+                Ok(value) => {
+                    taken += 1;
+                    assert_bounds(&value);
+                    assert_eq!(Value::open(&value.seal()).as_ref(), Ok(&value), "it can be said again");
+                }
+                Err(_) => refused += 1,
+            }
+        }
+    }
+    println!("{taken} were taken, {refused} refused");
+    assert!(taken > 1_000 && refused > 1_000);
+}
+
+#[test]
+fn a_report_whose_runs_overlap_is_refused() {
+    let Value::Up(Up::Report(report)) = vectors::values()["report"].clone() else { panic!("a report") };
+    let opened = |report: &Report| Value::open(&Value::Up(Up::Report(report.clone())).seal());
+    assert!(opened(&report).is_ok());
+    for change in [
+        |report: &mut Report| report.deficits.swap(0, 1),
+        |report: &mut Report| report.deficits[1] = report.deficits[0],
+        |report: &mut Report| report.gaps.swap(0, 1),
+        |report: &mut Report| report.gaps[1] = report.gaps[0],
+    ] {
+        let mut bent = report.clone();
+        change(&mut bent);
+        assert_eq!(opened(&bent), Err(Discard::Malformed), "{bent:?}");
+    }
+}
+
+#[test]
+fn an_ack_answers_nothing_but_what_is_acknowledged() {
+    for kind in KINDS {
+        let ack = Value::Down(Down::Ack(Ack { receiver: RECEIVER, kind, slot: 0 }));
+        let possible = matches!(kind, Kind::Hello | Kind::Done | Kind::Failed);
+        assert_eq!(Value::open(&ack.seal()).is_ok(), possible, "{kind:?}");
+    }
+}
+
+#[test]
+fn a_datagram_of_another_group_is_told_from_a_forged_one() {
+    let other = GroupKey::new([9; 32]);
+    for (name, value) in vectors::values() {
+        let datagram = value.seal();
+        match value {
+            Value::Announce(_) => assert_eq!(Announce::open(&other, &datagram), Err(Discard::WrongKey)),
+            Value::Notice(_) => assert_eq!(Notice::open(&other, &datagram), Err(Discard::Forged)),
+            Value::Down(_) => {
+                let verdict = Down::open(&Cipher::downward(&other, SESSION), vectors::geometry(), &datagram);
+                assert_eq!(verdict, Err(Discard::Forged), "{name}");
+            }
+            Value::Symbol(..) | Value::Up(_) => {}
+        }
+    }
+}
+
+/// Every parser, whatever the kind says; then the one that is meant.
+fn assert_refused(datagram: &[u8]) {
+    let key = GroupKey::new(KEY);
+    let header = Header::parse(datagram);
+    if let Ok(header) = header {
+        assert!(header.sequence.value() <= Sequence::MAX);
+    }
+    if let Ok(symbol) = SymbolHeader::parse(datagram) {
+        assert!(symbol.esi.value() <= Esi::MAX && symbol.encoded_len < 1 << 24);
+        let mut place = vec![0; usize::from(vectors::geometry().symbol_size())];
+        assert!(symbol.open(&Cipher::downward(&key, SESSION), datagram, &mut place).is_err());
+        assert!(place.iter().all(|&byte| byte == 0), "an error leaves no plaintext");
+    }
+    assert!(Announce::open(&key, datagram).is_err());
+    assert!(Notice::open(&key, datagram).is_err());
+    assert!(Down::open(&Cipher::downward(&key, SESSION), vectors::geometry(), datagram).is_err());
+    if let Ok(up) = UpHeader::parse(datagram) {
+        let cipher = Cipher::upward(&key, SESSION, up.receiver);
+        assert!(Up::open(&cipher, vectors::geometry(), up, datagram).is_err());
+    }
+    let foreign = foreign_version(datagram);
+    assert_eq!(foreign.is_some(), datagram.len() >= 5 && datagram[0] != VERSION);
+    assert!(Value::open(datagram).is_err());
+}
+
+fn assert_bounds(value: &Value) {
+    match value {
+        Value::Symbol(header, symbol) => {
+            assert!(header.esi.value() <= Esi::MAX && symbol.len() == 488);
+        }
+        Value::Announce(announce) => {
+            assert!(announce.spread <= Duration::from_secs(30));
+            assert!(announce.image_id.as_ref().is_none_or(|id| id.len() == 36));
+            let ip = announce.reply_to.ip();
+            assert!(announce.reply_to.port() != 0 && !ip.is_multicast() && !ip.is_unspecified());
+        }
+        Value::Down(Down::Manifest(run)) => assert_manifest(run),
+        Value::Down(Down::Poll(poll)) => assert_poll(poll),
+        Value::Down(Down::End(End::Over)) => {}
+        Value::Down(Down::End(End::Aborted(reason))) => assert_text(reason, REASON_MAX),
+        Value::Down(Down::Ack(ack)) => {
+            assert!(matches!(ack.kind, Kind::Hello | Kind::Done | Kind::Failed), "{ack:?}");
+        }
+        Value::Up(Up::Hello(hello)) => assert_text(&hello.software, SOFTWARE_MAX),
+        Value::Up(Up::Report(report)) => assert_report(report),
+        Value::Up(Up::Done(_)) => {}
+        Value::Up(Up::Failed(failed)) => assert_text(&failed.reason, REASON_MAX),
+        Value::Notice(notice) => assert_text(&notice.software, SOFTWARE_MAX),
+    }
+}
+
+fn assert_manifest(run: &ManifestRun) {
+    let geometry = vectors::geometry();
+    assert!((1..=MANIFEST_ENTRIES_MAX).contains(&run.entries.len()));
+    for (block, entry) in (run.first.0..).map(glancecast_proto::ids::BlockIndex).zip(&run.entries) {
+        assert!(geometry.contains(block));
+        if let Encoding::Zstd { encoded_len } = entry.encoding {
+            assert!((1..geometry.block_len(block)).contains(&encoded_len));
+        }
+    }
+}
+
+fn assert_poll(poll: &Poll) {
+    let blocks = vectors::geometry().blocks();
+    assert!(poll.blocks_sent <= blocks && poll.manifest_sent <= blocks);
+    assert!(poll.slots > 0 && poll.window <= Duration::from_secs(10));
+}
+
+fn assert_report(report: &Report) {
+    let blocks = vectors::geometry().blocks();
+    assert!(report.blocks_held <= blocks && report.covered <= blocks);
+    let mut end = 0;
+    for run in &report.deficits {
+        assert!(run.first.0 >= end && run.blocks > 0 && run.symbols > 0, "{report:?}");
+        end = run.first.0 + u32::from(run.blocks);
+    }
+    assert!(end <= report.covered);
+    end = 0;
+    for run in &report.gaps {
+        assert!(run.first.0 >= end && run.blocks > 0, "{report:?}");
+        end = run.first.0 + u32::from(run.blocks);
+    }
+    assert!(end <= blocks);
+}
+
+/// What is shown to a person cannot move the cursor of their terminal.
+fn assert_text(text: &str, bytes_max: usize) {
+    assert!(text.len() <= bytes_max && !text.contains(char::is_control), "{text:?}");
+}
+
+/// A datagram with any body, sealed as who has the group key can.
+fn sealed(derivation: &Derivation, clear: &[u8], body: &[u8]) -> Vec<u8> {
+    let body = &body[..body.len().min(CONTROL_MAX - clear.len() - 16)];
+    let mut sealed = body.to_vec();
+    let (key, nonce) = derivation.key_and_nonce();
+    key.seal_in_place_append_tag(nonce, Aad::from(clear), &mut sealed).expect("short");
+    [clear, &sealed].concat()
+}
+
+fn overwritten(bytes: &[u8], front: &[u8]) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    bytes.iter_mut().zip(front).for_each(|(byte, &new)| *byte = new);
+    bytes
+}
+
+const KINDS: [Kind; 11] = [
+    Kind::Symbol,
+    Kind::Announce,
+    Kind::Manifest,
+    Kind::Poll,
+    Kind::End,
+    Kind::Ack,
+    Kind::Hello,
+    Kind::Report,
+    Kind::Done,
+    Kind::Failed,
+    Kind::Notice,
+];

@@ -1,0 +1,370 @@
+//! Which sessions a host takes part in and which it leaves alone, and how it leaves: the machines from outside, with
+//! real datagrams between them.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use glancecast_proto::geometry::Geometry;
+use glancecast_proto::ids::{BlockIndex, HostName, ObjectName, SessionId};
+use glancecast_proto::integrity::BlockHash;
+use glancecast_proto::receiver::{
+    Attempt, BlockOutcome, Effect, Opened, Published, Receiver, ReceiverConfig, ReceiverEvent, Work,
+};
+use glancecast_proto::seal::GroupKey;
+use glancecast_proto::sender::{Expected, HostState, Sender, SenderConfig, SenderEvent, Verdict};
+use glancecast_proto::time::{Moment, WallClock};
+use glancecast_proto::wire::{Discard, Encoding, Kind, ManifestEntry, Notice};
+
+#[test]
+fn a_sender_of_another_version_is_answered_with_a_notice_that_it_can_read() {
+    let mut sender = sender(1, 1);
+    let mut host = receiver();
+    // A sender of version 2: the same first five bytes, and whatever comes behind them.
+    let mut future = announcement(&mut sender, at(0));
+    future[0] = 2;
+    future.truncate(40);
+    assert_eq!(host.handle_datagram(at(0), WALL, SENDER, &future), Err(Discard::OtherVersion));
+    assert_eq!(host.poll_event(), Some(ReceiverEvent::OtherVersion(SENDER, 2)));
+    let (to, mut notice) = said(&mut host, at(0)).expect("a notice");
+    assert_eq!((to, notice[1]), (SENDER, Kind::Notice as u8));
+
+    // That sender reads it, as the notice is the same in every version, and nobody can bend it.
+    let read = Notice::open(&GroupKey::new([7; 32]), &notice).expect("a notice");
+    assert_eq!(
+        (read.version, read.name.as_str(), read.software.as_str()),
+        (1, "compute-1", "glancecastd 1.0")
+    );
+    assert_eq!(read.tag, sender.config().session.tag());
+    assert_eq!(
+        sender.handle_datagram(at(1), HOST, &notice),
+        Err(Discard::OtherSession),
+        "of our own version"
+    );
+    notice[0] = 2;
+    assert_eq!(sender.handle_datagram(at(1), HOST, &notice), Err(Discard::Forged), "the version is sealed");
+}
+
+#[test]
+fn a_senders_table_names_a_host_of_another_version_and_the_push_ends() {
+    let mut sender = sender(1, 1);
+    let notice = notice_of_version(2, &sender);
+    sender.handle_datagram(at(1), HOST, &notice).expect("a notice of version 2");
+    let row = &sender.rows()[0];
+    assert_eq!((row.name.as_str(), row.state), ("compute-1", HostState::OtherVersion));
+    let reason = row.reason.clone().expect("said");
+    assert!(reason.contains("version 2") && reason.contains("glancecastd 2.0"), "{reason}");
+    assert!(matches!(sender.poll_event(), Some(SenderEvent::OtherVersion(..))));
+    sender.handle_datagram(at(2), HOST, &notice).expect("again");
+    assert_eq!(sender.poll_event(), None, "told once");
+
+    read_all(&mut sender, at(3));
+    send_all(&mut sender, at(4));
+    sender.handle_timeout(at(5));
+    assert_eq!(sender.verdict(), Some(&Verdict::Incomplete));
+}
+
+#[test]
+fn version_notices_are_sent_once_a_second_at_most() {
+    let mut host = receiver();
+    let junk = [9, 200, 1, 2, 3];
+    let times = (0..3_000).filter(|&ms| {
+        let _ = host.handle_datagram(at(ms), WALL, SENDER, &junk);
+        said(&mut host, at(ms)).is_some()
+    });
+    assert_eq!(times.collect::<Vec<_>>(), [0, 1_000, 2_000]);
+}
+
+#[test]
+fn a_version_notice_is_not_answered() {
+    let mut host = receiver();
+    let notice = notice_of_version(2, &sender(1, 1));
+    assert_eq!(host.handle_datagram(at(0), WALL, SENDER, &notice), Err(Discard::UnknownKind));
+    assert_eq!(said(&mut host, at(0)), None);
+}
+
+#[test]
+fn announcements_of_another_time_are_refused() {
+    let datagram = announcement(&mut sender(1, 1), at(0));
+    for (distance, taken) in [(0, true), (300_000, true), (300_001, false), (1 << 40, false)] {
+        for wall in [WALL.0.checked_sub(distance), WALL.0.checked_add(distance)].into_iter().flatten() {
+            let mut host = receiver();
+            let verdict = host.handle_datagram(at(0), WallClock(wall), SENDER, &datagram);
+            assert_eq!(verdict, if taken { Ok(()) } else { Err(Discard::Stale) }, "{distance} ms");
+            assert_eq!(host.session().is_some(), taken);
+        }
+    }
+}
+
+#[test]
+fn announcements_of_another_group_are_told_once() {
+    let mut host = Receiver::new(ReceiverConfig { key: GroupKey::new([9; 32]), ..config() });
+    let mut sender = sender(1, 1);
+    for ms in [0, 100] {
+        let datagram = announcement(&mut sender, at(ms));
+        assert_eq!(host.handle_datagram(at(ms), WALL, SENDER, &datagram), Err(Discard::WrongKey));
+    }
+    assert_eq!(host.poll_event(), Some(ReceiverEvent::WrongKey(SENDER)));
+    assert_eq!(host.poll_event(), None);
+}
+
+#[test]
+fn an_ended_session_is_not_joined_again() {
+    let mut sender = sender(1, 1);
+    let mut host = receiver();
+    let attempt = join(&mut host, &mut sender, at(0));
+    let announcement = announcement(&mut sender, at(100));
+    sender.handle_abort(at(200), "no");
+    deliver(&mut sender, &mut host, at(200));
+    assert!(matches!(host.poll_effect(true), Some(Effect::Discard(of)) if of == attempt));
+    assert!(host.session().is_none());
+
+    assert_eq!(host.handle_datagram(at(300), WALL, SENDER, &announcement), Ok(()));
+    assert!(host.session().is_none() && host.poll_effect(true).is_none());
+}
+
+#[test]
+fn a_session_that_was_cut_off_is_joined_again_as_another_receiver() {
+    let mut sender = sender(1, 1);
+    let mut host = receiver();
+    let first = join(&mut host, &mut sender, at(0));
+    let (_, hello) = said(&mut host, at(10)).expect("a hello");
+    host.handle_timeout(at(31_000));
+    assert!(matches!(host.poll_effect(true), Some(Effect::Discard(of)) if of == first));
+    let second = join(&mut host, &mut sender, at(31_000));
+    assert_ne!(first, second);
+    let (_, again) = said(&mut host, at(31_010)).expect("a hello");
+    assert_ne!(hello[10..18], again[10..18], "its numbers begin anew, so its key must be another");
+}
+
+#[test]
+fn a_host_at_work_says_that_it_is_busy_and_joins_afterwards() {
+    let (mut first, mut second) = (sender(1, 1), sender(2, 1));
+    let mut host = receiver();
+    let _ = join(&mut host, &mut first, at(0));
+    let datagram = announcement(&mut second, at(0));
+    host.handle_datagram(at(0), WALL, SENDER, &datagram).expect("fresh");
+    pass_on(&mut host, [&mut first, &mut second], at(10));
+    assert_eq!(first.rows()[0].state, HostState::Receiving);
+    assert_eq!(second.rows()[0].state, HostState::Busy);
+
+    first.handle_abort(at(20), "no");
+    deliver(&mut first, &mut host, at(20));
+    assert!(matches!(host.poll_effect(true), Some(Effect::Discard(_))));
+    let datagram = announcement(&mut second, at(200));
+    host.handle_datagram(at(200), WALL, SENDER, &datagram).expect("fresh");
+    assert!(matches!(host.poll_effect(true), Some(Effect::Open(..))));
+    pass_on(&mut host, [&mut first, &mut second], at(300));
+    assert_eq!(second.rows().len(), 1, "the same receiver");
+    assert_eq!(second.rows()[0].state, HostState::Receiving);
+}
+
+#[test]
+fn a_hello_that_is_played_again_changes_nothing() {
+    let (mut first, mut second) = (sender(1, 1), sender(2, 1));
+    let mut host = receiver();
+    let _ = join(&mut host, &mut first, at(0));
+    let datagram = announcement(&mut second, at(0));
+    host.handle_datagram(at(0), WALL, SENDER, &datagram).expect("fresh");
+    let (_, own) = said(&mut host, at(10)).expect("to the first");
+    let (_, busy) = said(&mut host, at(10)).expect("to the second");
+    first.handle_datagram(at(10), HOST, &own).expect("a hello");
+    second.handle_datagram(at(10), HOST, &busy).expect("a hello");
+    first.handle_abort(at(20), "no");
+    deliver(&mut first, &mut host, at(20));
+    let _ = join(&mut host, &mut second, at(200));
+    let (_, hello) = said(&mut host, at(300)).expect("a hello");
+    second.handle_datagram(at(300), HOST, &hello).expect("a newer one");
+    assert_eq!(second.handle_datagram(at(301), HOST, &busy), Err(Discard::Replayed));
+    assert_eq!(second.rows()[0].state, HostState::Receiving);
+}
+
+#[test]
+fn a_stopped_host_says_so_and_joins_nothing_more() {
+    let (mut first, mut second) = (sender(1, 1), sender(2, 1));
+    let mut host = receiver();
+    let _ = join(&mut host, &mut first, at(0));
+    host.handle_stop(at(10));
+    pass_on(&mut host, [&mut first, &mut second], at(10));
+    assert_eq!(first.rows()[0].state, HostState::Failed);
+    deliver(&mut first, &mut host, at(11));
+    assert!(host.session().is_none(), "its last word is acknowledged");
+    let datagram = announcement(&mut second, at(12));
+    host.handle_datagram(at(12), WALL, SENDER, &datagram).expect("fresh");
+    assert!(host.session().is_none() && said(&mut host, at(60)).is_none());
+}
+
+#[test]
+fn a_place_that_is_ready_too_late_is_not_written_to() {
+    let mut sender = sender(1, 1);
+    let mut host = receiver();
+    let datagram = announcement(&mut sender, at(0));
+    host.handle_datagram(at(0), WALL, SENDER, &datagram).expect("fresh");
+    host.handle_stop(at(1));
+    let Some(Effect::Open(attempt, ..)) = host.poll_effect(true) else { panic!("a place first") };
+    host.handle_opened(at(2), attempt, Ok(Opened::New));
+    assert!(matches!(host.poll_effect(true), Some(Effect::Discard(of)) if of == attempt));
+    read_all(&mut sender, at(3));
+    deliver(&mut sender, &mut host, at(3));
+    assert!(host.poll_effect(true).is_none(), "the zero block is not asked for");
+}
+
+#[test]
+fn a_zero_block_with_the_hash_of_something_else_ends_the_session_with_its_reason() {
+    let mut sender = sender(1, 1);
+    let mut host = receiver();
+    let attempt = join(&mut host, &mut sender, at(0));
+    read_all(&mut sender, at(1));
+    deliver(&mut sender, &mut host, at(1));
+    take_zero_block(&mut host, at(2), BlockOutcome::Corrupt);
+    assert!(matches!(host.poll_effect(true), Some(Effect::Discard(of)) if of == attempt));
+    pass_on(&mut host, [&mut sender], at(100));
+    let row = &sender.rows()[0];
+    assert_eq!(row.state, HostState::Failed);
+    assert!(row.reason.as_ref().is_some_and(|reason| reason.contains("block 0 travels as zeros")));
+}
+
+#[test]
+fn what_is_being_published_is_waited_for_however_long_it_takes() {
+    let mut sender = sender(1, 1);
+    let mut host = receiver();
+    let attempt = join(&mut host, &mut sender, at(0));
+    read_all(&mut sender, at(1));
+    deliver(&mut sender, &mut host, at(50));
+    take_zero_block(&mut host, at(51), BlockOutcome::Written { repaired: 0 });
+    deliver(&mut sender, &mut host, at(120));
+    let Some(Effect::Publish(_, proof)) = host.poll_effect(true) else { panic!("all is proven") };
+    assert_eq!(Some(proof.root()), sender.root());
+    host.handle_timeout(at(100_000));
+    host.handle_stop(at(100_001));
+    pass_on(&mut host, [&mut sender], at(100_001));
+    assert!(host.poll_effect(true).is_none(), "it is not taken back");
+    host.handle_published(at(100_002), attempt, Published::New);
+    pass_on(&mut host, [&mut sender], at(100_002));
+    assert_eq!(sender.rows()[0].state, HostState::Done);
+}
+
+fn join(host: &mut Receiver, sender: &mut Sender, now: Moment) -> Attempt {
+    let datagram = announcement(sender, now);
+    host.handle_datagram(now, wall(now), SENDER, &datagram).expect("fresh");
+    let attempt = loop {
+        match host.poll_effect(true) {
+            Some(Effect::Open(attempt, ..)) => break attempt,
+            Some(_) => {}
+            None => panic!("it does not join"),
+        }
+    };
+    host.handle_opened(now, attempt, Ok(Opened::New));
+    attempt
+}
+
+fn take_zero_block(host: &mut Receiver, now: Moment, outcome: BlockOutcome) {
+    let Some(Effect::Block(attempt, Work::Zero { block, .. })) = host.poll_effect(true) else {
+        panic!("a zero block")
+    };
+    host.handle_block(now, attempt, block, None, outcome);
+}
+
+/// The next announcement; what comes before it is lost.
+fn announcement(sender: &mut Sender, now: Moment) -> Vec<u8> {
+    let mut out = Vec::new();
+    while let Some(transmit) = sender.poll_transmit(now, &mut out) {
+        if transmit.kind == Kind::Announce {
+            return out;
+        }
+    }
+    panic!("no announcement is due at {now}")
+}
+
+/// All that the sender has to say now.
+fn deliver(sender: &mut Sender, host: &mut Receiver, now: Moment) {
+    let mut out = Vec::new();
+    while sender.poll_transmit(now, &mut out).is_some() {
+        let _ = host.handle_datagram(now, wall(now), SENDER, &out);
+    }
+}
+
+/// All that the host has to say now, to all: each takes what is for it.
+fn pass_on<const N: usize>(host: &mut Receiver, mut senders: [&mut Sender; N], now: Moment) {
+    while let Some((_, datagram)) = said(host, now) {
+        for sender in &mut senders {
+            let _ = sender.handle_datagram(now, HOST, &datagram);
+        }
+    }
+}
+
+fn said(host: &mut Receiver, now: Moment) -> Option<(SocketAddr, Vec<u8>)> {
+    let mut out = Vec::new();
+    host.poll_transmit(now, &mut out).map(|to| (to, out))
+}
+
+/// One block of zeros, vouched for.
+fn read_all(sender: &mut Sender, now: Moment) {
+    let geometry = sender.config().geometry;
+    let hash = BlockHash::of(geometry, BlockIndex(0), &vec![0; geometry.object_bytes() as usize]);
+    sender.handle_block(ManifestEntry { encoding: Encoding::Zero, hash });
+    sender.handle_source_proven(now);
+}
+
+fn send_all(sender: &mut Sender, now: Moment) {
+    let mut out = Vec::new();
+    while sender.poll_transmit(now, &mut out).is_some() {}
+}
+
+/// As `Notice::seal` writes it, but for the version.
+fn notice_of_version(version: u8, sender: &Sender) -> Vec<u8> {
+    let tag = sender.config().session.tag().0;
+    let salt = [5; 16];
+    let clear = [&[version, Kind::Notice as u8], &tag[..], &salt].concat();
+    let plain = [&[9][..], b"compute-1", &[15], b"glancecastd 2.0"].concat();
+    let material = [[7; 32].as_slice(), &salt].concat();
+    let key = blake3::derive_key("glancecast version notice: group key, salt", &material);
+    let key = aws_lc_rs::aead::UnboundKey::new(&aws_lc_rs::aead::AES_256_GCM, &key).expect("32 bytes");
+    let nonce = aws_lc_rs::aead::Nonce::assume_unique_for_key([0; 12]);
+    let mut sealed = plain;
+    aws_lc_rs::aead::LessSafeKey::new(key)
+        .seal_in_place_append_tag(nonce, aws_lc_rs::aead::Aad::from(&clear), &mut sealed)
+        .expect("short");
+    [clear, sealed].concat()
+}
+
+fn sender(session: u8, hosts: u32) -> Sender {
+    let config = SenderConfig {
+        session: SessionId([session; 16]),
+        key: GroupKey::new([7; 32]),
+        geometry: Geometry::for_path(4_096, 1500, 20).expect("in range"),
+        name: ObjectName::new("image").expect("plain"),
+        image_id: None,
+        reply_to: SENDER,
+        expected: Expected::Count(hosts),
+        timeout: Duration::from_secs(600),
+        started: WALL,
+    };
+    Sender::new(at(0), config)
+}
+
+fn receiver() -> Receiver {
+    Receiver::new(config())
+}
+
+fn config() -> ReceiverConfig {
+    ReceiverConfig {
+        name: HostName::new("compute-1").expect("plain"),
+        software: "glancecastd 1.0".into(),
+        key: GroupKey::new([7; 32]),
+        start: [1; 16],
+        seed: [2; 32],
+        buffer_bytes: 1 << 20,
+    }
+}
+
+fn at(ms: u64) -> Moment {
+    Moment::from_micros(ms * 1_000)
+}
+
+fn wall(now: Moment) -> WallClock {
+    WallClock(WALL.0 + now.micros() / 1_000)
+}
+
+const WALL: WallClock = WallClock(1_700_000_000_000);
+const SENDER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1)), 7167);
+const HOST: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 2)), 40_000);

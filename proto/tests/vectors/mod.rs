@@ -1,0 +1,241 @@
+//! One value for each kind of datagram and each of its variants, and the way there and back: sealed as the machines
+//! seal it, and opened by hand, with nothing of the crate but its formats.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use glancecast_fec::Esi;
+use glancecast_proto::geometry::Geometry;
+use glancecast_proto::ids::{BlockIndex, HostName, ObjectName, ReceiverId, Sequence, SessionId};
+use glancecast_proto::integrity::{BlockHash, Root};
+use glancecast_proto::seal::{Cipher, GroupKey};
+use glancecast_proto::time::WallClock;
+use glancecast_proto::wire::{
+    Ack, Announce, DeficitRun, Discard, Done, Down, Encoding, End, Failed, FailureKind, GapRun, Header,
+    Hello, Kind, ManifestEntry, ManifestRun, Notice, Poll, Report, SYMBOL_OVERHEAD, SymbolHeader, Totals, Up,
+    UpHeader,
+};
+
+pub(crate) const KEY: [u8; 32] = *b"the group key of the test vector";
+pub(crate) const SESSION: SessionId = SessionId(*b"\xA1\xB2\xC3session-id-16");
+pub(crate) const RECEIVER: ReceiverId = ReceiverId(*b"receiver");
+pub(crate) const SALT: [u8; 16] = *b"salt of a notice";
+pub(crate) const SEQUENCE: u64 = 0x01_2345_6789;
+
+pub(crate) const DOWNWARD: &str = "glancecast v1 sender to group: group key, session id";
+pub(crate) const UPWARD: &str = "glancecast v1 receiver to sender: group key, session id, receiver id";
+pub(crate) const NOTICE: &str = "glancecast version notice: group key, salt";
+
+/// What a datagram says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Value {
+    Symbol(SymbolHeader, Vec<u8>),
+    Announce(Announce),
+    Down(Down),
+    Up(Up),
+    Notice(Notice),
+}
+
+/// The key that seals a datagram: BLAKE3's derivation of it.
+pub(crate) struct Derivation {
+    pub(crate) context: &'static str,
+    pub(crate) material: Vec<u8>,
+    /// Bytes in clear, from the front of the datagram.
+    pub(crate) clear: usize,
+    pub(crate) sequence: u64,
+}
+
+/// Six blocks, the last of 1000 bytes, in the smallest symbols.
+pub(crate) fn geometry() -> Geometry {
+    Geometry::new((5 << 20) + 1000, 20, 488).expect("in range")
+}
+
+pub(crate) fn values() -> BTreeMap<&'static str, Value> {
+    BTreeMap::from([
+        ("symbol", symbol()),
+        ("announce-ipv4", Value::Announce(announce("192.0.2.7:7167", Some(IMAGE_ID)))),
+        ("announce-ipv6", Value::Announce(announce("[2001:db8::7]:65535", None))),
+        ("manifest", Value::Down(Down::Manifest(manifest()))),
+        ("poll-reading", Value::Down(Down::Poll(poll(None)))),
+        ("poll-vouched", Value::Down(Down::Poll(poll(Some(ROOT))))),
+        ("end-over", Value::Down(Down::End(End::Over))),
+        ("end-aborted", Value::Down(Down::End(End::Aborted("the image is shorter than Glance says".into())))),
+        ("ack", Value::Down(Down::Ack(Ack { receiver: RECEIVER, kind: Kind::Done, slot: 3 }))),
+        ("hello", Value::Up(Up::Hello(Hello { name: host(), software: SOFTWARE.into(), busy: false }))),
+        ("hello-busy", Value::Up(Up::Hello(Hello { name: host(), software: SOFTWARE.into(), busy: true }))),
+        ("report", Value::Up(Up::Report(report()))),
+        ("report-nothing-lacks", Value::Up(Up::Report(complete_report()))),
+        ("done", Value::Up(Up::Done(Done { root: ROOT, existing: false, totals: TOTALS }))),
+        ("failed", Value::Up(Up::Failed(failed()))),
+        ("notice", Value::Notice(notice())),
+    ])
+}
+
+impl Value {
+    /// The whole datagram, as the machines write it.
+    pub(crate) fn seal(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        let (key, sequence) = (GroupKey::new(KEY), Sequence::new(SEQUENCE).expect("40 bits"));
+        let down = Cipher::downward(&key, SESSION);
+        match self {
+            Self::Symbol(header, symbol) => {
+                out.resize(symbol.len() + SYMBOL_OVERHEAD, 0);
+                header.seal(&down, symbol, &mut out);
+            }
+            Self::Announce(announce) => announce.seal(&down, sequence, &mut out),
+            Self::Down(message) => message.seal(&down, SESSION.tag(), sequence, &mut out),
+            Self::Up(message) => {
+                let up = Cipher::upward(&key, SESSION, RECEIVER);
+                message.seal(&up, SESSION.tag(), RECEIVER, sequence, &mut out);
+            }
+            Self::Notice(notice) => {
+                Notice::seal(&notice.name, &notice.software, notice.tag, SALT, &key, &mut out);
+            }
+        }
+        out
+    }
+
+    /// What a datagram of this session says.
+    pub(crate) fn open(datagram: &[u8]) -> Result<Self, Discard> {
+        let key = GroupKey::new(KEY);
+        if Notice::is(datagram) {
+            return Notice::open(&key, datagram).map(Self::Notice);
+        }
+        match Header::parse(datagram)?.kind {
+            Kind::Symbol => {
+                let header = SymbolHeader::parse(datagram)?;
+                let mut symbol = vec![0; usize::from(geometry().symbol_size())];
+                header.open(&Cipher::downward(&key, SESSION), datagram, &mut symbol)?;
+                Ok(Self::Symbol(header, symbol))
+            }
+            Kind::Announce => Announce::open(&key, datagram).map(Self::Announce),
+            Kind::Manifest | Kind::Poll | Kind::End | Kind::Ack => {
+                Down::open(&Cipher::downward(&key, SESSION), geometry(), datagram)
+                    .map(|(_, down)| Self::Down(down))
+            }
+            Kind::Hello | Kind::Report | Kind::Done | Kind::Failed => {
+                let up = UpHeader::parse(datagram)?;
+                let cipher = Cipher::upward(&key, SESSION, up.receiver);
+                Up::open(&cipher, geometry(), up, datagram).map(Self::Up)
+            }
+            Kind::Notice => unreachable!("told by its kind above"),
+        }
+    }
+
+    pub(crate) fn derivation(&self) -> Derivation {
+        let (context, parts, clear): (_, &[&[u8]], _) = match self {
+            Self::Symbol(..) => (DOWNWARD, &[&SESSION.0], 20),
+            Self::Announce(_) => (DOWNWARD, &[&SESSION.0], 26),
+            Self::Down(_) => (DOWNWARD, &[&SESSION.0], 10),
+            Self::Up(_) => (UPWARD, &[&SESSION.0, &RECEIVER.0], 18),
+            Self::Notice(_) => (NOTICE, &[&SALT], 21),
+        };
+        let sequence = if matches!(self, Self::Notice(_)) { 0 } else { SEQUENCE };
+        Derivation { context, material: [&[KEY.as_slice()], parts].concat().concat(), clear, sequence }
+    }
+}
+
+impl Derivation {
+    /// What the sealed part of a datagram says, opened without the crate under test.
+    pub(crate) fn plain(&self, datagram: &[u8]) -> Vec<u8> {
+        let (clear, sealed) = datagram.split_at(self.clear);
+        let mut body = sealed.to_vec();
+        let (key, nonce) = self.key_and_nonce();
+        let len = key.open_in_place(nonce, Aad::from(clear), &mut body).expect("sealed like this").len();
+        body.truncate(len);
+        body
+    }
+
+    pub(crate) fn key_and_nonce(&self) -> (LessSafeKey, Nonce) {
+        let key = blake3::derive_key(self.context, &self.material);
+        let key = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &key).expect("32 bytes"));
+        let mut nonce = [0; 12];
+        nonce[4..].copy_from_slice(&self.sequence.to_be_bytes());
+        (key, Nonce::assume_unique_for_key(nonce))
+    }
+}
+
+fn symbol() -> Value {
+    let header = SymbolHeader {
+        tag: SESSION.tag(),
+        sequence: Sequence::new(SEQUENCE).expect("40 bits"),
+        block: BlockIndex(4),
+        esi: Esi::new(0x01_0203).expect("24 bits"),
+        encoded_len: 1 << 20,
+    };
+    Value::Symbol(header, (0..488).map(|i| (i * 7) as u8).collect())
+}
+
+fn announce(reply_to: &str, image_id: Option<&str>) -> Announce {
+    Announce {
+        session: SESSION,
+        time: WallClock(1_767_225_600_000),
+        geometry: geometry(),
+        name: ObjectName::new("ubuntu-24.04 (März).raw").expect("plain"),
+        image_id: image_id.map(str::to_owned),
+        reply_to: reply_to.parse::<SocketAddr>().expect("an address"),
+        spread: Duration::from_millis(250),
+        expected_hosts: 200,
+    }
+}
+
+fn manifest() -> ManifestRun {
+    let entry = |encoding, hash| ManifestEntry { encoding, hash: BlockHash([hash; 32]) };
+    ManifestRun {
+        first: BlockIndex(3),
+        entries: vec![
+            entry(Encoding::Stored, 0x33),
+            entry(Encoding::Zstd { encoded_len: 345_678 }, 0x44),
+            entry(Encoding::Zero, 0x55),
+        ],
+    }
+}
+
+fn poll(root: Option<Root>) -> Poll {
+    let window = Duration::from_micros(100_500);
+    Poll { round: 7, blocks_sent: 5, manifest_sent: 6, window, slots: 201, root }
+}
+
+fn report() -> Report {
+    Report {
+        round: 7,
+        highest: Sequence::new(0xFE_DCBA_9876).expect("40 bits"),
+        blocks_held: 2,
+        covered: 5,
+        deficits: vec![
+            DeficitRun { first: BlockIndex(0), blocks: 2, symbols: 2150 },
+            DeficitRun { first: BlockIndex(4), blocks: 1, symbols: 1 },
+        ],
+        gaps: vec![GapRun { first: BlockIndex(0), blocks: 1 }, GapRun { first: BlockIndex(2), blocks: 3 }],
+        totals: TOTALS,
+    }
+}
+
+fn complete_report() -> Report {
+    Report { blocks_held: 6, covered: 6, deficits: Vec::new(), gaps: Vec::new(), ..report() }
+}
+
+fn failed() -> Failed {
+    let reason = "/srv/images has 4096 bytes free, and the object needs 5243880".to_owned();
+    Failed { kind: FailureKind::NoSpace, reason, totals: TOTALS }
+}
+
+fn notice() -> Notice {
+    Notice { version: 1, tag: SESSION.tag(), name: host(), software: SOFTWARE.into() }
+}
+
+fn host() -> HostName {
+    HostName::new("compute-1.example").expect("plain")
+}
+
+const SOFTWARE: &str = "glancecastd 0.1.0";
+const IMAGE_ID: &str = "0b7c2b9e-6a0f-4c0f-9d52-3f7d8f1f6a11";
+const ROOT: Root = Root([0xAB; 32]);
+const TOTALS: Totals = Totals {
+    symbols_lost: 1,
+    symbols_repaired: 0x0203_0405,
+    bytes_received: 0x0607_0809_0A0B_0C0D,
+    socket_drops: u64::MAX,
+};
