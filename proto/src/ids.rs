@@ -112,7 +112,7 @@ impl ObjectName {
         if name.starts_with('.') {
             return Err(NameError::Hidden);
         }
-        match name.chars().find(|&c| c == '/' || c.is_control()) {
+        match name.chars().find(|&c| c == '/' || is_unprintable(c)) {
             Some(character) => Err(NameError::Character { character }),
             None => Ok(Self(name.into())),
         }
@@ -122,6 +122,13 @@ impl ObjectName {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// Whether a character does something to a terminal besides showing: control characters, and the format characters
+/// that are invisible or turn the direction of writing (Unicode category Cf, as far as it matters).
+pub(crate) fn is_unprintable(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 /// Why a text is no name.
@@ -189,7 +196,17 @@ mod tests {
 
     #[test]
     fn an_object_name_can_be_no_path() {
-        for bad in ["", "/etc/passwd", "a/b", ".hidden", "..", "new\nline", "nul\0", &"x".repeat(201)] {
+        for bad in [
+            "",
+            "/etc/passwd",
+            "a/b",
+            ".hidden",
+            "..",
+            "new\nline",
+            "nul\0",
+            "gpj.\u{202e}raw",
+            &"x".repeat(201),
+        ] {
             assert!(ObjectName::new(bad).is_err(), "{bad:?}");
         }
         for good in ["ubuntu-24.04.raw", "Ubuntu 24.04 (März)", "a..b", "*"] {

@@ -78,7 +78,7 @@ pub const ENDED_SESSIONS_MAX: usize = 64;
 /// Manifest repeats a sender keeps queued; what hosts ask for above it they will ask for again.
 pub const MANIFEST_REPEATS_MAX: usize = 1_024;
 
-/// Events a machine keeps for its shell before it drops the oldest kind: informational ones.
+/// Events a machine keeps for its shell; further ones are dropped, as they only inform.
 pub const EVENTS_MAX: usize = 4 * HOSTS_MAX;
 
 const _: () = {

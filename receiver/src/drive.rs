@@ -96,8 +96,10 @@ struct Active {
 enum Place {
     Partial(Arc<PartialFile>),
     Existing(ExistingFile),
-    /// Handed to the worker that publishes.
+    /// With the worker that publishes or compares.
     GivenAway,
+    /// The store had none.
+    Nowhere,
 }
 
 /// Drops of the socket: the kernel counts since the socket was opened, we since the session began.
@@ -199,11 +201,15 @@ impl Drive {
 
     fn receive_answers(&mut self, batch: &mut Batch) -> io::Result<bool> {
         let mut any = false;
-        while batch.receive(self.answerer.as_fd())? > 0 {
+        for _ in 0..ANSWER_BATCHES_IN_A_ROW {
+            if batch.receive(self.answerer.as_fd())? == 0 {
+                break;
+            }
             any = true;
             let now = self.clock.now();
             for (from, datagram) in batch.datagrams() {
                 let _ = self.machine.handle_datagram(now, wall(), from, datagram);
+                self.perform_effects();
             }
         }
         Ok(any)
@@ -290,7 +296,7 @@ impl Drive {
         let (place, result) = match self.store.begin(announce) {
             Ok(Begun::New(file)) => (Place::Partial(Arc::new(file)), Ok(Opened::New)),
             Ok(Begun::Existing(file)) => (Place::Existing(file), Ok(Opened::Existing)),
-            Err(error) => (Place::GivenAway, Err((error.kind(), error.to_string()))),
+            Err(error) => (Place::Nowhere, Err((error.kind(), error.to_string()))),
         };
         self.session = Some(Active { attempt, geometry, place });
         self.machine.handle_opened(self.clock.now(), attempt, result);
@@ -338,7 +344,10 @@ impl Drive {
 
     fn ended(&self) -> Option<Ended> {
         let idle = self.machine.session().is_none();
+        // What is being published is not left half done: its worker answers when the disk has.
+        let publishing = self.session.as_ref().is_some_and(|active| matches!(active.place, Place::GivenAway));
         if let Some(since) = self.stopping
+            && !publishing
             && (idle || self.clock.now().since(since) >= LAST_WORDS)
         {
             return Some(Ended::Stopped);
@@ -418,6 +427,9 @@ fn tell_of_buffer(group: &GroupReceiver) {
 
 /// Batches from the group before anything else gets its turn.
 const BATCHES_IN_A_ROW: u32 = 8;
+
+/// Batches of what is said to this host alone, likewise: nobody can keep it busy with them.
+const ANSWER_BATCHES_IN_A_ROW: u32 = 2;
 
 /// With nothing to wait for; a wake ends it.
 const IDLE_SLEEP: Duration = Duration::from_secs(1);

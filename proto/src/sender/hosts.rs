@@ -166,7 +166,7 @@ impl Hosts {
 
     /// Hosts that may answer a poll: the larger of those expected and those known.
     pub(super) fn answering(&self) -> u32 {
-        (self.by_id.len() as u32).max(self.expected_count()).max(1)
+        (self.by_id.len() as u32).max(self.expected_count()).clamp(1, HOSTS_MAX as u32)
     }
 
     pub(super) fn tally(&self) -> Tally {

@@ -69,7 +69,7 @@ impl Notice {
         let mut body =
             Reader::new(open_body(&cipher, Sequence::default(), datagram, CLEAR_BYTES, &mut plain)?);
         let name = HostName::new(body.text(HOST_NAME_MAX)?).map_err(|_| Discard::Malformed)?;
-        let software = body.text(SOFTWARE_MAX)?.chars().filter(|c| !c.is_control()).collect();
+        let software = super::bytes::printable(body.text(SOFTWARE_MAX)?);
         body.end()?;
         Ok(Self { version, tag: SessionTag([t0, t1, t2]), name, software })
     }

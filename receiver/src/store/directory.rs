@@ -10,8 +10,8 @@ use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use glancecast_proto::ids::SessionId;
 use glancecast_proto::integrity::{Root, VerifiedBlock};
 use glancecast_proto::receiver::Proof;
 use glancecast_proto::wire::Announce;
@@ -25,6 +25,8 @@ use super::StoreError;
 pub struct DirectoryStore {
     path: PathBuf,
     dir: File,
+    /// Unfinished files made so far: a session that is joined again meets no file of its first attempt.
+    made: AtomicU64,
 }
 
 /// What there is of an object when its session begins.
@@ -47,7 +49,7 @@ impl DirectoryStore {
         if !dir.metadata().map_err(at("look at"))?.is_dir() {
             return Err(at("use as a store")(io::ErrorKind::NotADirectory.into()));
         }
-        let store = Self { path: path.to_owned(), dir };
+        let store = Self { path: path.to_owned(), dir, made: AtomicU64::new(0) };
         store.remove_leftovers()?;
         let probe = store.path.join(format!("{PREFIX}probe.{}", std::process::id()));
         File::create(&probe).and_then(|_| fs::remove_file(&probe)).map_err(at("write to"))?;
@@ -74,7 +76,9 @@ impl DirectoryStore {
             return Err(StoreError::NoSpace { path: self.path.clone(), free, needed: bytes });
         }
         let dir = self.dir.try_clone().map_err(|error| self.error("open again", error))?;
-        PartialFile::create(&self.path, dir, target, announce.session, bytes).map(Begun::New)
+        let serial = self.made.fetch_add(1, Ordering::Relaxed);
+        let unfinished = format!("{PREFIX}{}.{}.{serial}{SUFFIX}", announce.name, announce.session);
+        PartialFile::create(self.path.join(unfinished), dir, target, bytes).map(Begun::New)
     }
 
     /// Bytes that this process may still write here.
@@ -117,15 +121,7 @@ pub struct PartialFile {
 }
 
 impl PartialFile {
-    fn create(
-        directory: &Path,
-        dir: File,
-        target: PathBuf,
-        session: SessionId,
-        bytes: u64,
-    ) -> Result<Self, StoreError> {
-        let name = target.file_name().and_then(OsStr::to_str).expect("the object's name, which is text");
-        let path = directory.join(format!("{PREFIX}{name}.{session}{SUFFIX}"));
+    fn create(path: PathBuf, dir: File, target: PathBuf, bytes: u64) -> Result<Self, StoreError> {
         let at = |what| {
             let path = path.clone();
             move |error| StoreError::Io { what, path, error }
@@ -238,7 +234,7 @@ const PUBLISHED_MODE: u32 = 0o644;
 mod tests {
     use super::*;
     use glancecast_proto::geometry::Geometry;
-    use glancecast_proto::ids::{BlockIndex, ObjectName};
+    use glancecast_proto::ids::{BlockIndex, ObjectName, SessionId};
     use glancecast_proto::integrity::BlockHash;
     use glancecast_proto::time::WallClock;
     use std::time::Duration;
