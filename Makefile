@@ -7,7 +7,7 @@ TARGET    := $(or $(CARGO_TARGET_DIR),target)
 SCENARIOS := $(TARGET)/scenarios
 
 .DEFAULT_GOAL := help
-.PHONY: help build test check-format lint docs scenarios demo fmt clean
+.PHONY: help build test check-format lint docs scenarios demo bench-stages fmt clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ scenarios: build ## run every test, then print what was measured and what was sk
 demo: build ## send an image to four receivers over loopback and compare
 	@$(CARGO) build $(FLAGS) --quiet --example b3sum
 	@PATH="$(abspath $(TARGET))/release:$(abspath $(TARGET))/release/examples:$$PATH" tests/demo.sh
+
+bench-stages: ## what each stage of the data path costs, on one core
+	$(CARGO) run --locked --release -p glancecast-bench --bin bench-stages
 
 fmt: ## format the code
 	$(CARGO) fmt --all
