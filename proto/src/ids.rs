@@ -58,6 +58,16 @@ impl Sequence {
         if value <= Self::MAX { Some(Self(value)) } else { None }
     }
 
+    /// The number `count` datagrams further on.
+    ///
+    /// # Panics
+    /// Past [`Sequence::MAX`].
+    pub const fn plus(self, count: u32) -> Self {
+        let value = self.0 + count as u64;
+        assert!(value <= Self::MAX);
+        Self(value)
+    }
+
     /// The plain number.
     pub const fn value(self) -> u64 {
         self.0

@@ -255,15 +255,14 @@ impl Drive {
             first: Esi::new(first_esi + load.sent as u32).expect("the machine hands out ids in range"),
             symbols: &load.symbols[load.sent * t..][..count * t],
         };
-        let first = self.machine.take_sequences(count as u32).value();
-        let number = |i: u32| Sequence::new(first + u64::from(i)).expect("taken just now");
+        let number = self.machine.take_sequences(count as u32);
         self.train.load(self.machine.cipher(), self.machine.config().session.tag(), number, cargo);
         self.train.send(&mut self.socket)?;
         self.counts.add(traffic, count as u64, (count * self.geometry.datagram_bytes()) as u64);
         self.pacer.sent(self.clock.nanos(), count as u64 * frame_bytes);
         load.sent += count;
         if load.sent * t == load.symbols.len() {
-            self.finish_load(number(count as u32 - 1));
+            self.finish_load(number.plus(count as u32 - 1));
         }
         Ok(())
     }

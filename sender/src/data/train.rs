@@ -6,7 +6,7 @@ use std::time::Duration;
 use glancecast_fec::Esi;
 use glancecast_host::socket::GroupSender;
 use glancecast_proto::geometry::Geometry;
-use glancecast_proto::ids::{BlockIndex, SessionTag};
+use glancecast_proto::ids::{BlockIndex, Sequence, SessionTag};
 use glancecast_proto::seal::Cipher;
 use glancecast_proto::wire::SymbolHeader;
 
@@ -45,14 +45,8 @@ impl Train {
         SEGMENTS_MAX.min(TRAIN_BYTES_MAX / self.datagram_bytes)
     }
 
-    /// Seals the cargo, which is at most [`Train::capacity`] symbols, each datagram under the next number.
-    pub(crate) fn load(
-        &mut self,
-        cipher: &Cipher,
-        tag: SessionTag,
-        mut number: impl FnMut(u32) -> SequenceOf,
-        cargo: Cargo<'_>,
-    ) {
+    /// Seals the cargo, which is at most [`Train::capacity`] symbols, under consecutive numbers from `number` on.
+    pub(crate) fn load(&mut self, cipher: &Cipher, tag: SessionTag, number: Sequence, cargo: Cargo<'_>) {
         let count = cargo.symbols.len() / self.symbol_size;
         assert!(count <= self.capacity());
         self.bytes.resize(count * self.datagram_bytes, 0);
@@ -61,7 +55,7 @@ impl Train {
         {
             let header = SymbolHeader {
                 tag,
-                sequence: number(i as u32),
+                sequence: number.plus(i as u32),
                 block: cargo.block,
                 esi: cargo.first.plus(i as u32).expect("ids of a job are in range"),
                 encoded_len: cargo.encoded_len,
@@ -87,8 +81,6 @@ impl Train {
             .try_for_each(|datagram| patiently(|| socket.send_to_group(datagram)))
     }
 }
-
-type SequenceOf = glancecast_proto::ids::Sequence;
 
 /// A full socket buffer (EAGAIN) or device queue (ENOBUFS) empties itself; nothing is lost by waiting.
 pub(crate) fn patiently(mut send: impl FnMut() -> io::Result<()>) -> io::Result<()> {
