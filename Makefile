@@ -7,7 +7,7 @@ TARGET    := $(or $(CARGO_TARGET_DIR),target)
 SCENARIOS := $(TARGET)/scenarios
 
 .DEFAULT_GOAL := help
-.PHONY: help build test check-format lint docs scenarios demo fmt clean
+.PHONY: help build test check-format lint docs scenarios demo bench-codec fmt clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ scenarios: build ## run every test, then print what was measured and what was sk
 
 demo: build ## send an image to four receivers over loopback and compare
 	@PATH="$(abspath $(TARGET))/release:$$PATH" tests/demo.sh
+
+bench-codec: ## measure the codec beside raptorq; writes target/bench/codec.json
+	$(CARGO) run --locked --release -p glancecast-bench --bin codec -- $(TARGET)/bench
 
 fmt: ## format the code
 	$(CARGO) fmt --all

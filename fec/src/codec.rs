@@ -87,6 +87,12 @@ impl Codec {
             .for_each(|(to, from)| to.copy_from_slice(&from[..t]));
     }
 
+    /// How `count` repair symbols are made, for measurements: "dense" from their coefficients in the source symbols,
+    /// "sparse" by way of the intermediate symbols.
+    pub fn encode_path(&self, count: u32) -> &'static str {
+        if count as usize <= DENSE_MAX { "dense" } else { "sparse" }
+    }
+
     pub(crate) fn plan(&mut self, shape: BlockShape) -> Arc<Plan> {
         let k = shape.source_symbols();
         match &self.plan {

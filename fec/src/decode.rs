@@ -80,6 +80,12 @@ impl Codec {
         if done { Ok(()) } else { Err(DecodeError::Singular { have }) }
     }
 
+    /// How `lost` symbols of a block are brought back, for measurements: as [`Codec::encode_path`] says, or by "solve".
+    pub fn decode_path(&self, shape: BlockShape, lost: u32) -> &'static str {
+        let by_syndromes = lost as usize <= syndrome_max(shape.source_symbols() as usize);
+        if by_syndromes { self.encode_path(lost) } else { "solve" }
+    }
+
     /// The lost symbols by the inverse of their part of the coefficients. False if there is none.
     fn by_syndromes(&mut self, block: &Received<'_>, source: &mut [u8], repair: &[RepairSymbol<'_>]) -> bool {
         let Received { shape, held, lost } = *block;
