@@ -7,7 +7,7 @@ TARGET    := $(or $(CARGO_TARGET_DIR),target)
 SCENARIOS := $(TARGET)/scenarios
 
 .DEFAULT_GOAL := help
-.PHONY: help build test check-format lint docs scenarios demo bench-stages fmt clean
+.PHONY: help build test check-format lint docs scenarios demo bench-stages bench-codec fmt clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,7 +40,10 @@ demo: build ## send an image to four receivers over loopback and compare
 	@PATH="$(abspath $(TARGET))/release:$(abspath $(TARGET))/release/examples:$$PATH" tests/demo.sh
 
 bench-stages: ## what each stage of the data path costs, on one core
-	$(CARGO) run --locked --release -p glancecast-bench --bin bench-stages
+	$(CARGO) run --locked --release -p glancecast-bench --bin stages
+
+bench-codec: ## measure the codec beside raptorq; writes target/bench/codec.json
+	$(CARGO) run --locked --release -p glancecast-bench --bin codec -- $(TARGET)/bench
 
 fmt: ## format the code
 	$(CARGO) fmt --all

@@ -1,5 +1,7 @@
 //! Measurements. They print, compare and record; they never gate a test.
 
+pub mod measure;
+
 use std::time::{Duration, Instant};
 
 /// The median time of one call, of at least five and of about `budget` in all.

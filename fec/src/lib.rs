@@ -27,10 +27,23 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod cache;
 mod codec;
+mod decode;
+mod kernel;
+mod matrix;
+mod octet;
+mod peel;
+mod plan;
+mod program;
+mod rand;
 mod set;
 mod shape;
+mod sums;
+mod tables;
+mod tuple;
 
-pub use codec::{DecodeError, Encoder, RepairSymbol, decode};
+pub use codec::{Codec, Encoder, decode};
+pub use decode::{DecodeError, RepairSymbol};
 pub use set::SymbolSet;
 pub use shape::{BlockShape, Esi, K_MAX, SYMBOL_SIZE_MAX, ShapeError};

@@ -1,0 +1,221 @@
+//! The codec beside the `raptorq` crate: repair symbols made and lost symbols brought back, in Gbit/s of source data.
+//!
+//! One core, data that is in no cache (blocks in turn over 256 MiB), both codecs in turn in the same run, medians, and
+//! results compared. Prints a table and writes `codec.json` into the directory that it is given. Nothing is judged.
+//!
+//! Where `raptorq` decodes, its packets have just been copied and are in a cache: its interface consumes them.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use glancecast_bench::measure::{COLD_BYTES, Pages, gbit_s, median, memory, pin, read_bandwidth, time};
+use glancecast_fec::{BlockShape, Codec, Esi, RepairSymbol, SymbolSet};
+use raptorq::{
+    EncodingPacket, ObjectTransmissionInformation, PayloadId, SourceBlockDecoder, SourceBlockEncoder,
+};
+use serde_json::json;
+
+/// (K, T, share of the source symbols that is lost).
+const CASES: [(u32, u16, f64); 12] = [
+    (1_024, 1_408, 0.001),
+    (1_024, 1_408, 0.01),
+    (1_024, 1_408, 0.05),
+    (1_024, 1_408, 0.20),
+    (1_024, 1_408, 1.0),
+    (2_048, 1_408, 0.01),
+    (2_048, 1_408, 0.05),
+    (256, 1_408, 0.01),
+    (256, 1_408, 0.05),
+    (1_024, 8_832, 0.01),
+    (8_192, 1_408, 0.01),
+    (8_192, 1_408, 0.05),
+];
+
+/// Repair symbols that a decoder is given beyond the number of lost symbols.
+const EXTRA: u32 = 2;
+
+/// Samples of each codec in a case.
+const SAMPLES: usize = 9;
+
+/// Bytes of a sample of ours and of theirs: about as long.
+const OUR_SAMPLE_BYTES: usize = 64 << 20;
+const THEIR_SAMPLE_BYTES: usize = 6 << 20;
+
+fn main() -> anyhow::Result<()> {
+    let mut directory = PathBuf::from(".");
+    let (mut pages, mut core, mut cold) = (Pages::Huge, 1, COLD_BYTES);
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--default-pages" => pages = Pages::Default,
+            "--hot" => cold = 1,
+            "--core" => core = arguments.next().context("which core?")?.parse()?,
+            _ => directory = argument.into(),
+        }
+    }
+    if pin(core).is_err() {
+        eprintln!("not pinned: there is no core {core}");
+    }
+    let pool = memory(COLD_BYTES + (16 << 20), pages)?;
+    fill(pool);
+    let mut codec = Codec::new();
+    println!("{}, {pages:?} pages, {}", codec.instruction_set(), if cold == 1 { "hot" } else { "cold" });
+    println!(
+        "{:>6} {:>6} {:>6}  {:<6} {:<6} {:>8} {:>8} {:>6}",
+        "K", "T", "loss", "op", "path", "Gbit/s", "raptorq", "ratio"
+    );
+    let mut rows = Vec::new();
+    for (k, t, loss) in CASES {
+        let case = Case::new(k, t, loss, cold)?;
+        let read = read_bandwidth(&pool[..COLD_BYTES]);
+        for (op, path, (ours, theirs)) in [
+            ("encode", codec.encode_path(case.lost), case.encode(&mut codec, pool)?),
+            ("decode", codec.decode_path(case.shape, case.lost), case.decode(&mut codec, pool)?),
+        ] {
+            let ratio = ours / theirs;
+            println!(
+                "{k:>6} {t:>6} {:>5.1}%  {op:<6} {path:<6} {ours:>8.1} {theirs:>8.2} {ratio:>6.1}",
+                loss * 100.0
+            );
+            rows.push(json!({
+                "k": k, "symbol_size": t, "loss": loss, "op": op, "path": path,
+                "gbit_s": ours, "raptorq_gbit_s": theirs, "ratio": ratio, "memory_read_gbit_s": read,
+            }));
+        }
+    }
+    let reads: Vec<f64> = rows.iter().filter_map(|row| row["memory_read_gbit_s"].as_f64()).collect();
+    println!("memory reads at {:.0} Gbit/s", median(reads));
+    std::fs::create_dir_all(&directory)?;
+    let path = directory.join("codec.json");
+    std::fs::write(&path, serde_json::to_vec_pretty(&rows)?).with_context(|| path.display().to_string())
+}
+
+/// Numbers that no compressor would shorten.
+fn fill(memory: &mut [u8]) {
+    let mut state = 1u64;
+    for word in memory.chunks_exact_mut(8) {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        word.copy_from_slice(&(state ^ (state >> 29)).to_le_bytes());
+    }
+}
+
+struct Case {
+    shape: BlockShape,
+    lost: u32,
+    /// Blocks that the measurement goes through in turn.
+    blocks: usize,
+    our_sample: usize,
+    their_sample: usize,
+}
+
+impl Case {
+    fn new(k: u32, t: u16, loss: f64, cold: usize) -> anyhow::Result<Self> {
+        let shape = BlockShape::new(k, t)?;
+        let bytes = shape.source_bytes();
+        Ok(Self {
+            shape,
+            lost: (f64::from(k) * loss).round().max(1.0) as u32,
+            blocks: cold.div_ceil(bytes),
+            our_sample: OUR_SAMPLE_BYTES.div_ceil(bytes),
+            their_sample: THEIR_SAMPLE_BYTES.div_ceil(bytes),
+        })
+    }
+
+    fn block<'a>(&self, pool: &'a [u8], turn: usize) -> &'a [u8] {
+        &pool[turn % self.blocks * self.shape.source_bytes()..][..self.shape.source_bytes()]
+    }
+
+    fn transmission(&self) -> ObjectTransmissionInformation {
+        let (bytes, t) = (self.shape.source_bytes() as u64, self.shape.symbol_size() as u16);
+        ObjectTransmissionInformation::new(bytes, t, 1, 1, 1)
+    }
+
+    /// As many repair symbols as are lost, Gbit/s of ours and of theirs.
+    fn encode(&self, codec: &mut Codec, pool: &[u8]) -> anyhow::Result<(f64, f64)> {
+        let first = Esi::first_repair(self.shape);
+        let mut out = vec![0; self.lost as usize * self.shape.symbol_size()];
+        let (mut turn, mut ours, mut theirs) = (0, Vec::new(), Vec::new());
+        codec.encode(self.shape, self.block(pool, 0), first, &mut out);
+        for _ in 0..SAMPLES {
+            let took = time(|| {
+                for _ in 0..self.our_sample {
+                    codec.encode(self.shape, self.block(pool, turn), first, &mut out);
+                    turn += 1;
+                }
+            });
+            ours.push(gbit_s(self.our_sample * self.shape.source_bytes(), took));
+            let mut packets = Vec::new();
+            let took = time(|| {
+                for _ in 0..self.their_sample {
+                    let encoder = SourceBlockEncoder::new(0, &self.transmission(), self.block(pool, turn));
+                    packets = encoder.repair_packets(0, self.lost);
+                    turn += 1;
+                }
+            });
+            theirs.push(gbit_s(self.their_sample * self.shape.source_bytes(), took));
+            codec.encode(self.shape, self.block(pool, turn - 1), first, &mut out);
+            let symbols = out.chunks_exact(self.shape.symbol_size());
+            anyhow::ensure!(symbols.eq(packets.iter().map(EncodingPacket::data)), "different repair symbols");
+        }
+        Ok((median(ours), median(theirs)))
+    }
+
+    /// As many symbols brought back as are lost, Gbit/s of ours and of theirs. The pool is as before in the end.
+    fn decode(&self, codec: &mut Codec, pool: &mut [u8]) -> anyhow::Result<(f64, f64)> {
+        let (shape, t) = (self.shape, self.shape.symbol_size());
+        let (k, first) = (shape.source_symbols(), Esi::first_repair(shape));
+        let count = (self.lost + EXTRA) as usize;
+        let mut held = SymbolSet::full(k);
+        (0..self.lost).for_each(|i| {
+            held.remove((u64::from(i) * u64::from(k) / u64::from(self.lost)) as u32);
+        });
+        let mut repair = vec![0u8; self.blocks * count * t];
+        for (block, repair) in repair.chunks_exact_mut(count * t).enumerate() {
+            codec.encode(shape, self.block(pool, block), first, repair);
+        }
+        let (mut turn, mut ours, mut theirs) = (0, Vec::new(), Vec::new());
+        for _ in 0..SAMPLES {
+            for block in turn..turn + self.our_sample {
+                let at = block % self.blocks * shape.source_bytes();
+                held.missing().for_each(|index| pool[at + index as usize * t..][..t].fill(0xEE));
+            }
+            let took = time(|| {
+                for _ in 0..self.our_sample {
+                    let block = turn % self.blocks;
+                    let symbols = repair[block * count * t..][..count * t].chunks_exact(t);
+                    let symbols: Vec<RepairSymbol<'_>> = symbols
+                        .zip(0..)
+                        .map(|(bytes, i)| RepairSymbol { esi: first.plus(i).expect("few"), bytes })
+                        .collect();
+                    let source = &mut pool[block * shape.source_bytes()..][..shape.source_bytes()];
+                    codec.decode(shape, source, &held, &symbols).expect("two to spare");
+                    turn += 1;
+                }
+            });
+            ours.push(gbit_s(self.our_sample * shape.source_bytes(), took));
+            let mut packets: Vec<Vec<EncodingPacket>> = Vec::new();
+            for block in turn..turn + self.their_sample {
+                let source = self.block(pool, block).chunks_exact(t).zip(0..);
+                let sources = source.filter(|&(_, index)| held.contains(index));
+                let own = &repair[block % self.blocks * count * t..][..count * t];
+                let all = sources.chain(own.chunks_exact(t).zip(k..));
+                packets.push(
+                    all.map(|(bytes, esi)| EncodingPacket::new(PayloadId::new(0, esi), bytes.to_vec()))
+                        .collect(),
+                );
+            }
+            let mut decoded = None;
+            let took = time(|| {
+                for packets in packets {
+                    let length = shape.source_bytes() as u64;
+                    decoded = SourceBlockDecoder::new(0, &self.transmission(), length).decode(packets);
+                    turn += 1;
+                }
+            });
+            theirs.push(gbit_s(self.their_sample * shape.source_bytes(), took));
+            let decoded = decoded.context("raptorq could not decode")?;
+            anyhow::ensure!(decoded == self.block(pool, turn - 1), "different source symbols");
+        }
+        Ok((median(ours), median(theirs)))
+    }
+}

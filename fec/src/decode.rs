@@ -1,0 +1,290 @@
+//! Decoding: the lost symbols from the difference between the repair symbols that came and those that the encoder
+//! makes of the symbols that are there; or, when most are lost, by solving for all.
+
+use crate::codec::{Codec, isi, systematic_rows};
+use crate::kernel::Dense;
+use crate::matrix::{Inverse, Matrix, invert};
+use crate::plan::Plan;
+use crate::sums::{Coefficients, DENSE_MAX, SourceRows, add_dense, compute_sparse, padded};
+use crate::{BlockShape, Esi, SymbolSet};
+
+/// Repair symbols beyond the number of lost ones that are looked at first; all others only if these do not do.
+const SPARE: usize = 8;
+
+/// A repair symbol as it was received: its id and its T bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct RepairSymbol<'a> {
+    /// K or above.
+    pub esi: Esi,
+    /// T bytes.
+    pub bytes: &'a [u8],
+}
+
+/// Why a block could not be decoded yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// Fewer than K different symbols.
+    #[error("{have} symbols where at least {need} are needed")]
+    TooFew {
+        /// Different usable symbols.
+        have: u32,
+        /// K.
+        need: u32,
+    },
+    /// Enough symbols, but they do not determine the block: about 1 in 256 sets of K, 1 in 65 536 of K + 1.
+    #[error("{have} symbols that do not determine the block; one more usually does")]
+    Singular {
+        /// Different usable symbols.
+        have: u32,
+    },
+}
+
+impl Codec {
+    /// Fills the source symbols of `source` that `held` does not name, from those it names and from `repair`.
+    ///
+    /// Repair symbols of an id seen before, of a source symbol's id or of another length are passed over. Nothing is
+    /// done when all source symbols are held.
+    ///
+    /// # Errors
+    /// [`DecodeError`]: `source` is then unchanged, and further symbols may help.
+    ///
+    /// # Panics
+    /// If `source` or `held` are not of `shape`.
+    pub fn decode(
+        &mut self,
+        shape: BlockShape,
+        source: &mut [u8],
+        held: &SymbolSet,
+        repair: &[RepairSymbol<'_>],
+    ) -> Result<(), DecodeError> {
+        assert_eq!(source.len(), shape.source_bytes());
+        assert_eq!(held.bound(), shape.source_symbols());
+        if held.is_full() {
+            return Ok(());
+        }
+        let repair = usable(shape, repair);
+        let (have, need) = (held.count() + repair.len() as u32, shape.source_symbols());
+        if have < need {
+            return Err(DecodeError::TooFew { have, need });
+        }
+        let lost: Vec<usize> = held.missing().map(|index| index as usize).collect();
+        let few = &repair[..repair.len().min(lost.len() + SPARE)];
+        let block = Received { shape, held, lost: &lost };
+        let done = if lost.len() <= syndrome_max(need as usize) {
+            self.by_syndromes(&block, source, few)
+                || few.len() < repair.len() && self.by_syndromes(&block, source, &repair)
+        } else {
+            self.by_solving(&block, source, few)
+                || few.len() < repair.len() && self.by_solving(&block, source, &repair)
+        };
+        if done { Ok(()) } else { Err(DecodeError::Singular { have }) }
+    }
+
+    /// How `lost` symbols of a block are brought back, for measurements: as [`Codec::encode_path`] says, or by "solve".
+    pub fn decode_path(&self, shape: BlockShape, lost: u32) -> &'static str {
+        let by_syndromes = lost as usize <= syndrome_max(shape.source_symbols() as usize);
+        if by_syndromes { self.encode_path(lost) } else { "solve" }
+    }
+
+    /// The lost symbols by the inverse of their part of the coefficients. False if there is none.
+    fn by_syndromes(&mut self, block: &Received<'_>, source: &mut [u8], repair: &[RepairSymbol<'_>]) -> bool {
+        let Received { shape, held, lost } = *block;
+        let (t, len, count) = (shape.symbol_size(), padded(shape), lost.len());
+        let plan = self.plan(shape);
+        let Self { kernel, scratch, tail, acc, .. } = self;
+        let isis: Vec<u32> = repair.iter().map(|symbol| isi(&plan, shape, symbol.esi)).collect();
+        let coefs = Coefficients::new(*kernel, &plan, &isis, scratch);
+        let mut matrix = Matrix::zero(repair.len(), count);
+        for symbol in 0..repair.len() {
+            let row = matrix.row_mut(symbol);
+            lost.iter().zip(row).for_each(|(&index, octet)| *octet = coefs.get(symbol, index));
+        }
+        let Some(Inverse { chosen, by_row }) = invert(*kernel, &matrix, count) else {
+            return false;
+        };
+        // Half for the syndromes, half for the symbols.
+        acc.clear();
+        acc.resize(2 * count * len, 0);
+        let (syndromes, symbols) = acc.split_at_mut(count * len);
+        let rows = systematic_rows(&plan, shape, &SourceRows::new(shape, source, tail), |index| {
+            held.contains(index)
+        });
+        if count <= DENSE_MAX {
+            add_dense(*kernel, &coefs, &chosen, &rows, (syndromes, len), scratch);
+        } else {
+            let isis: Vec<u32> = chosen.iter().map(|&symbol| isis[symbol]).collect();
+            compute_sparse(*kernel, &plan, &isis, &rows, (syndromes, len), scratch);
+        }
+        for (syndrome, &symbol) in syndromes.chunks_exact_mut(len).zip(&chosen) {
+            syndrome.iter_mut().zip(repair[symbol].bytes).for_each(|(sum, byte)| *sum ^= byte);
+        }
+        let syndromes: Vec<&[u8]> = syndromes.chunks_exact(len).collect();
+        kernel.dense(Dense {
+            acc: symbols,
+            acc_stride: len,
+            outputs: count,
+            rows: &syndromes,
+            coefs: by_row.octets(),
+            coef_stride: by_row.stride(),
+            len,
+        });
+        fill(source, t, lost, symbols, len);
+        true
+    }
+
+    /// The lost symbols by way of intermediate symbols that are solved for from the symbols that came. False if those
+    /// do not determine them.
+    fn by_solving(&mut self, block: &Received<'_>, source: &mut [u8], repair: &[RepairSymbol<'_>]) -> bool {
+        let Received { shape, held, lost } = *block;
+        let (k, t, len) = (shape.source_symbols(), shape.symbol_size(), padded(shape));
+        let params = *self.plan(shape).params();
+        let Self { kernel, scratch, tail, acc, .. } = self;
+        let there: Vec<u32> = (0..k).filter(|&index| held.contains(index)).collect();
+        let padding = k..params.k_prime as u32;
+        let repair = &repair[..repair.len().min(SOURCES_MAX - params.k_prime)];
+        let repair_isis = repair.iter().map(|symbol| symbol.esi.value() + params.k_prime as u32 - k);
+        let isis: Vec<u32> = there.iter().copied().chain(padding.clone()).chain(repair_isis).collect();
+        let Some(plan) = Plan::new(*kernel, params, &isis) else {
+            return false;
+        };
+        let mut copies = vec![0; repair.len() * len];
+        for (copy, symbol) in copies.chunks_exact_mut(len).zip(repair) {
+            copy[..t].copy_from_slice(symbol.bytes);
+        }
+        let source_rows = SourceRows::new(shape, source, tail);
+        let mut rows: Vec<&[u8]> = there.iter().map(|&index| source_rows.row(index as usize)).collect();
+        rows.extend(padding.map(|_| source_rows.zero()));
+        rows.extend(copies.chunks_exact(len));
+        rows.push(source_rows.zero());
+        let targets: Vec<u32> = lost.iter().map(|&index| index as u32).collect();
+        acc.clear();
+        acc.resize(lost.len() * len, 0);
+        compute_sparse(*kernel, &plan, &targets, &rows, (acc, len), scratch);
+        fill(source, t, lost, acc, len);
+        true
+    }
+}
+
+/// What of a block came.
+struct Received<'a> {
+    shape: BlockShape,
+    held: &'a SymbolSet,
+    /// Not in `held`.
+    lost: &'a [usize],
+}
+
+/// Encoding symbols that a plan can be made for: sources are numbered by 16 bits.
+const SOURCES_MAX: usize = 65_000;
+
+/// Most lost symbols for which syndromes are the faster way, for blocks of `k` symbols.
+fn syndrome_max(k: usize) -> usize {
+    (k / 5).clamp(16, 400)
+}
+
+/// Copies rows of `len` bytes to the places of the lost symbols.
+fn fill(source: &mut [u8], t: usize, lost: &[usize], symbols: &[u8], len: usize) {
+    for (&index, symbol) in lost.iter().zip(symbols.chunks_exact(len)) {
+        source[index * t..][..t].copy_from_slice(&symbol[..t]);
+    }
+}
+
+fn usable<'a>(shape: BlockShape, repair: &[RepairSymbol<'a>]) -> Vec<RepairSymbol<'a>> {
+    let mut seen = std::collections::BTreeSet::new();
+    let fits = |symbol: &&RepairSymbol<'a>| {
+        symbol.esi >= Esi::first_repair(shape) && symbol.bytes.len() == shape.symbol_size()
+    };
+    repair.iter().filter(fits).filter(|symbol| seen.insert(symbol.esi)).copied().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Encoder, decode};
+
+    #[test]
+    fn any_k_symbols_and_a_few_more_bring_the_block_back() {
+        for (k, t, lost) in [(1, 1, 1), (2, 9_000, 2), (10, 33, 3), (101, 1432, 101), (733, 64, 70)] {
+            let block = Sample::new(k, t);
+            let mut received = block.source.clone();
+            let mut held = SymbolSet::full(k);
+            for index in 0..lost {
+                let index = index * (k / lost);
+                held.remove(index);
+                received[index as usize * t..][..t].fill(0xEE);
+            }
+            let repair = block.repair(0, lost + 3);
+            decode(block.shape, &mut received, &held, &block.named(0, &repair)).expect("three to spare");
+            assert_eq!(received, block.source, "K = {k}, T = {t}, {lost} lost");
+        }
+    }
+
+    #[test]
+    fn ids_near_the_end_of_their_range_work() {
+        let block = Sample::new(12, 16);
+        let offset = Esi::MAX - 12 - 15;
+        let repair = block.repair(offset, 16);
+        let mut received = vec![0; block.source.len()];
+        decode(block.shape, &mut received, &SymbolSet::empty(12), &block.named(offset, &repair))
+            .expect("four to spare");
+        assert_eq!(received, block.source);
+    }
+
+    #[test]
+    fn hostile_repair_symbols_change_nothing() {
+        let block = Sample::new(20, 24);
+        let good = block.repair(0, 2);
+        let mut held = SymbolSet::full(20);
+        held.remove(7);
+        held.remove(8);
+        let first = Esi::first_repair(block.shape);
+        let junk = [0u8; 25];
+        let bad = [
+            RepairSymbol { esi: first, bytes: &good[..24] },
+            RepairSymbol { esi: first, bytes: &good[24..] },
+            RepairSymbol { esi: Esi::new(3).expect("small"), bytes: &good[24..] },
+            RepairSymbol { esi: first.plus(1).expect("small"), bytes: &junk },
+            RepairSymbol { esi: first.plus(1).expect("small"), bytes: &[] },
+        ];
+        let mut received = block.source.clone();
+        received[7 * 24..9 * 24].fill(0);
+        let before = received.clone();
+        let verdict = decode(block.shape, &mut received, &held, &bad);
+        assert_eq!(verdict, Err(DecodeError::TooFew { have: 19, need: 20 }));
+        assert_eq!(received, before);
+    }
+
+    struct Sample {
+        shape: BlockShape,
+        source: Vec<u8>,
+    }
+
+    impl Sample {
+        fn new(k: u32, t: usize) -> Self {
+            let shape = BlockShape::new(k, t as u16).expect("within bounds");
+            let mut state = u64::from(k) << 32 | t as u64;
+            let source = (0..shape.source_bytes())
+                .map(|_| {
+                    state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                    (state >> 56) as u8
+                })
+                .collect();
+            Self { shape, source }
+        }
+
+        fn repair(&self, offset: u32, count: u32) -> Vec<u8> {
+            let mut out = vec![0; count as usize * self.shape.symbol_size()];
+            let first = Esi::first_repair(self.shape).plus(offset).expect("in range");
+            Encoder::new(self.shape, &self.source).repair(first, &mut out);
+            out
+        }
+
+        fn named<'a>(&self, offset: u32, symbols: &'a [u8]) -> Vec<RepairSymbol<'a>> {
+            let first = Esi::first_repair(self.shape).plus(offset).expect("in range");
+            symbols
+                .chunks_exact(self.shape.symbol_size())
+                .enumerate()
+                .map(|(i, bytes)| RepairSymbol { esi: first.plus(i as u32).expect("in range"), bytes })
+                .collect()
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! What a kernel runs: sums of rows by their indices, and the HDPC recursion. Both are checked when they are made, so
+//! that a kernel need not look at any index.
+
+use crate::rand::rand;
+use crate::tables::Params;
+
+/// One sum: a source row and a number of rows of the strip.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Step {
+    /// The row that the sum becomes.
+    pub(crate) into: u32,
+    /// The source row in it.
+    pub(crate) source: u16,
+    /// How many of the program's dependencies, after those of the steps before, are in it.
+    pub(crate) deps: u16,
+}
+
+/// Sums in their order; later ones may depend on what earlier ones made.
+#[derive(Debug, Default)]
+pub(crate) struct Program {
+    steps: Vec<Step>,
+    deps: Vec<u16>,
+    result_bound: usize,
+    dep_bound: usize,
+    source_bound: usize,
+}
+
+impl Program {
+    /// Adds a step.
+    pub(crate) fn push(&mut self, into: usize, source: usize, deps: impl Iterator<Item = usize>) {
+        let before = self.deps.len();
+        for dep in deps {
+            self.dep_bound = self.dep_bound.max(dep + 1);
+            self.deps.push(u16::try_from(dep).expect("rows of a strip fit 16 bits"));
+        }
+        self.result_bound = self.result_bound.max(into + 1);
+        self.source_bound = self.source_bound.max(source + 1);
+        self.steps.push(Step {
+            into: u32::try_from(into).expect("rows fit 32 bits"),
+            source: u16::try_from(source).expect("sources fit 16 bits"),
+            deps: u16::try_from(self.deps.len() - before).expect("no more dependencies than rows"),
+        });
+    }
+
+    /// Forgets the steps and keeps the memory.
+    pub(crate) fn clear(&mut self) {
+        self.steps.clear();
+        self.deps.clear();
+        (self.result_bound, self.dep_bound, self.source_bound) = (0, 0, 0);
+    }
+
+    pub(crate) fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
+    /// The dependencies of all steps, one step's after the other's: as many as the steps say together.
+    pub(crate) fn deps(&self) -> &[u16] {
+        &self.deps
+    }
+
+    /// Above every [`Step::into`].
+    pub(crate) fn result_bound(&self) -> usize {
+        self.result_bound
+    }
+
+    /// Above every dependency.
+    pub(crate) fn dep_bound(&self) -> usize {
+        self.dep_bound
+    }
+
+    /// Above every [`Step::source`].
+    pub(crate) fn source_bound(&self) -> usize {
+        self.source_bound
+    }
+}
+
+/// The product MT * GAMMA of RFC 6330 §5.3.3.3 as a recursion over the K' + S columns: `g = alpha * g + column`, added
+/// to the two rows that MT names; the last column goes to row `h` times `alpha^h`.
+#[derive(Debug)]
+pub(crate) struct Hdpc {
+    pairs: Vec<(u8, u8)>,
+    rows: usize,
+}
+
+impl Hdpc {
+    pub(crate) fn new(params: &Params) -> Self {
+        let h = params.h as u32;
+        let pairs = (1..(params.k_prime + params.s) as u32)
+            .map(|column| {
+                let first = rand(column, 6, h);
+                let second = (first + rand(column, 7, h - 1) + 1) % h;
+                (first as u8, second as u8)
+            })
+            .collect();
+        Self { pairs, rows: params.h }
+    }
+
+    /// The two rows, both below H, of each column but the last.
+    pub(crate) fn pairs(&self) -> &[(u8, u8)] {
+        &self.pairs
+    }
+
+    /// H.
+    pub(crate) fn rows(&self) -> usize {
+        self.rows
+    }
+}
