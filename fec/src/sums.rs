@@ -1,7 +1,7 @@
 //! Encoding symbols from source rows: the two ways to compute them, and the choice.
 
 use crate::BlockShape;
-use crate::kernel::{Dense, Gather, Kernel, LANE};
+use crate::kernel::{Dense, Gather, Kernel, LANE, touch};
 use crate::plan::{BATCH, Plan};
 use crate::program::Program;
 
@@ -155,6 +155,7 @@ pub(crate) fn compute_sparse(
     let widest = [256, 128, 64].into_iter().find(|width| plan.strip_rows() * width <= STRIP_BYTES_MAX);
     let widest = widest.unwrap_or(LANE);
     strip.resize(strip.len().max(plan.strip_rows() * widest), 0);
+    touch(rows, len);
     let mut offset = 0;
     let mut cleared = 0;
     while offset < len {
