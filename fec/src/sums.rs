@@ -6,7 +6,7 @@ use crate::plan::{BATCH, Plan};
 use crate::program::Program;
 
 /// Most symbols that are computed from their coefficients; more are computed by way of the intermediate symbols.
-pub(crate) const DENSE_MAX: usize = 24;
+pub(crate) const DENSE_MAX: usize = 40;
 
 /// Bytes of a strip, at most, if it is wider than the narrowest: what stays in the second-level cache.
 const STRIP_BYTES_MAX: usize = 512 << 10;

@@ -16,6 +16,7 @@ use crate::program::{Hdpc, Program};
 
 const NAME: &str = "avx2";
 const WIDTH: usize = 32;
+const TWO_ROWS: bool = false;
 
 type Vector = __m256i;
 /// The low and the high halves of the octets.

@@ -15,6 +15,7 @@ use crate::program::{Hdpc, Program};
 
 const NAME: &str = "avx2-gfni";
 const WIDTH: usize = 32;
+const TWO_ROWS: bool = false;
 
 type Vector = __m256i;
 type Operand = Vector;

@@ -17,6 +17,7 @@ use crate::program::{Hdpc, Program};
 
 const NAME: &str = "avx512";
 const WIDTH: usize = 64;
+const TWO_ROWS: bool = false;
 
 type Vector = __m512i;
 /// The low and the high halves of the octets.

@@ -15,6 +15,7 @@ use crate::program::{Hdpc, Program};
 
 const NAME: &str = "avx512-gfni";
 const WIDTH: usize = 64;
+const TWO_ROWS: bool = true;
 
 type Vector = __m512i;
 type Operand = Vector;

@@ -3,7 +3,7 @@
 //!
 //! A kernel file defines `Vector` of [`WIDTH`] bytes with `zero`, `load`, `store`, `xor`, `times_alpha`; `Operand`
 //! made by `operand` (a vector made ready to be multiplied), `Factor` made by `factor` (an octet made ready to
-//! multiply by), and `product` of both.
+//! multiply by), and `product` of both; and whether the dense loop takes `TWO_ROWS` at a time.
 
 use std::hint::black_box;
 
@@ -85,7 +85,27 @@ macro_rules! kernel_operations {
                 }
             }
             let mut coefs = block.coefs.as_ptr();
-            for row in block.rows {
+            let mut rows = block.rows;
+            // Two rows at a time where sums of three are one instruction.
+            while let ([first, second, rest @ ..], true) = (rows, TWO_ROWS) {
+                let mut operands = [(operand(zero()), operand(zero())); N];
+                for n in 0..N {
+                    let at = offset + n * WIDTH;
+                    // SAFETY: each row has `len` bytes.
+                    operands[n] = unsafe { (operand(load(first.as_ptr().add(at))), operand(load(second.as_ptr().add(at)))) };
+                }
+                for r in 0..R {
+                    // SAFETY: `coefs` has R octets every `coef_stride`, for each row.
+                    let factors = unsafe { (factor(*coefs.add(r)), factor(*coefs.add(block.coef_stride + r))) };
+                    for n in 0..N {
+                        let both = xor(product(operands[n].0, factors.0), product(operands[n].1, factors.1));
+                        acc[r][n] = xor(acc[r][n], both);
+                    }
+                }
+                coefs = coefs.wrapping_add(2 * block.coef_stride);
+                rows = rest;
+            }
+            for row in rows {
                 let mut operands = [operand(zero()); N];
                 for n in 0..N {
                     // SAFETY: each row has `len` bytes.

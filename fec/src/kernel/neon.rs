@@ -15,6 +15,7 @@ use crate::program::{Hdpc, Program};
 
 const NAME: &str = "neon";
 const WIDTH: usize = 16;
+const TWO_ROWS: bool = false;
 
 type Vector = uint8x16_t;
 /// The low and the high halves of the octets.

@@ -10,6 +10,7 @@ use crate::program::{Hdpc, Program};
 
 const NAME: &str = "portable";
 const WIDTH: usize = 16;
+const TWO_ROWS: bool = false;
 
 type Vector = [u64; 2];
 type Operand = Vector;
