@@ -15,15 +15,14 @@ const BYTES_MAX: usize = 128 << 20;
 /// The most recently used last.
 static PLANS: Mutex<Vec<Arc<Plan>>> = Mutex::new(Vec::new());
 
-/// The encoder's plan for blocks of `k` source symbols. Threads that ask for a new one at the same time each make it.
+/// The encoder's plan for blocks of `k` source symbols. Threads that ask for a new one at the same
+/// time each make it, and all go on with the first.
 pub(crate) fn plan(kernel: Kernel, k: usize) -> Arc<Plan> {
     let params = Params::of(k);
     if let Some(plan) = recall(&params) {
         return plan;
     }
-    let plan = Arc::new(Plan::systematic(kernel, params));
-    keep(Arc::clone(&plan));
-    plan
+    keep(Arc::new(Plan::systematic(kernel, params)))
 }
 
 fn recall(params: &Params) -> Option<Arc<Plan>> {
@@ -34,14 +33,17 @@ fn recall(params: &Params) -> Option<Arc<Plan>> {
     Some(plan)
 }
 
-fn keep(plan: Arc<Plan>) {
+fn keep(plan: Arc<Plan>) -> Arc<Plan> {
     let mut plans = PLANS.lock().unwrap_or_else(PoisonError::into_inner);
-    plans.retain(|kept| kept.params() != plan.params());
-    plans.push(plan);
+    if let Some(kept) = plans.iter().find(|kept| kept.params() == plan.params()) {
+        return Arc::clone(kept);
+    }
+    plans.push(Arc::clone(&plan));
     let bytes = |plans: &[Arc<Plan>]| plans.iter().map(|plan| plan.footprint()).sum::<usize>();
     while plans.len() > PLANS_MAX || plans.len() > 1 && bytes(&plans) > BYTES_MAX {
         plans.remove(0);
     }
+    plan
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The loops that every instruction set has in common, as a macro: each kernel file names its vectors and what to do
 //! with them, and gets the loops compiled for its own target features.
 //!
-//! A kernel file defines `Vector` of [`WIDTH`] bytes with `zero`, `load`, `store`, `xor`, `times_alpha`; `Operand`
+//! A kernel file defines `Vector` of `WIDTH` bytes with `zero`, `load`, `store`, `xor`, `times_alpha`; `Operand`
 //! made by `operand` (a vector made ready to be multiplied), `Factor` made by `factor` (an octet made ready to
 //! multiply by), and `product` of both; and whether the dense loop takes `TWO_ROWS` at a time.
 
