@@ -14,14 +14,14 @@ const BYTES_MAX: usize = 32 << 20;
 
 static PLANS: Mutex<Plans> = Mutex::new(Plans(Vec::new()));
 
-/// The encoder's plan for blocks of `k` source symbols. Threads that ask for a new one at the same time each make it.
+/// The encoder's plan for blocks of `k` source symbols. Threads that ask for a new one at the same
+/// time each make it, and all go on with the first.
 pub(crate) fn plan(kernel: Kernel, k: usize) -> Arc<Plan> {
     let params = Params::of(k);
     let kept = PLANS.lock().unwrap_or_else(PoisonError::into_inner).recall(&params);
     kept.unwrap_or_else(|| {
         let plan = Arc::new(Plan::systematic(kernel, params));
-        PLANS.lock().unwrap_or_else(PoisonError::into_inner).keep(Arc::clone(&plan));
-        plan
+        PLANS.lock().unwrap_or_else(PoisonError::into_inner).keep(plan)
     })
 }
 
@@ -36,12 +36,16 @@ impl Plans {
         Some(plan)
     }
 
-    fn keep(&mut self, plan: Arc<Plan>) {
-        self.0.retain(|kept| kept.params() != plan.params());
-        self.0.push(plan);
+    /// Keeps a plan, unless one of its kind was kept meanwhile; gives the one that is kept.
+    fn keep(&mut self, plan: Arc<Plan>) -> Arc<Plan> {
+        if let Some(first) = self.recall(plan.params()) {
+            return first;
+        }
+        self.0.push(Arc::clone(&plan));
         while self.0.len() > PLANS_MAX || self.0.len() > 1 && self.bytes() > BYTES_MAX {
             self.0.remove(0);
         }
+        plan
     }
 
     fn bytes(&self) -> usize {

@@ -87,13 +87,33 @@ pub(crate) struct Order {
     pub(crate) inactive: Vec<u16>,
 }
 
+impl Order {
+    /// Puts steps that do not wait for each other together, those of like length side by side: a processor then has
+    /// many of them in flight, and predicts where their loops end.
+    fn sort_by_level(&mut self, rows: &BinaryRows, columns: usize) {
+        let mut levels = vec![0u16; columns];
+        let keyed = self.steps.iter().map(|&(row, column)| {
+            // A column that is not known yet is the step's own or inactive; its level is 0.
+            let of_row = rows.row(row as usize);
+            let level = of_row.iter().map(|&other| levels[usize::from(other)]).max().unwrap_or(0) + 1;
+            levels[usize::from(column)] = level;
+            (level, of_row.len(), row, column)
+        });
+        let mut keyed: Vec<_> = keyed.collect();
+        keyed.sort_unstable();
+        self.steps = keyed.into_iter().map(|(.., row, column)| (row, column)).collect();
+    }
+}
+
 /// Peels all columns.
 pub(crate) fn peel(params: &Params, rows: &BinaryRows) -> Order {
     let mut peeling = Peeling::new(params, rows);
     loop {
         peeling.run();
         if peeling.active == 0 {
-            return peeling.order;
+            let mut order = peeling.order;
+            order.sort_by_level(rows, params.l);
+            return order;
         }
         let column = peeling.most_useful();
         peeling.order.inactive.push(column);

@@ -2,7 +2,7 @@
 //!
 //! A plan works on a *strip*: rows of a fixed width, in this order: the L intermediate symbols without the inactive
 //! ones' share ("partial"), the E *residues* (what the rows that peeling did not use still ask of the inactive
-//! symbols; the H HDPC rows last), the U inactive intermediate symbols. See `DESIGN.md`.
+//! symbols; the H HDPC rows last), the U inactive intermediate symbols, rows that the HDPC sums need. See `DESIGN.md`.
 
 use std::sync::OnceLock;
 
@@ -115,7 +115,7 @@ impl Plan {
 
     /// Rows of a strip.
     pub(crate) fn strip_rows(&self) -> usize {
-        self.params.l + self.residues + self.inactive
+        self.params.l + self.residues + self.inactive + self.hdpc.pairs().len()
     }
 
     /// Bytes of memory, about.
@@ -150,7 +150,8 @@ impl Plan {
         kernel.gather(Gather { program: &self.program, strip, width, into, into_stride, rows, offset });
         let binary = self.params.l + self.residues - self.params.h;
         strip[binary * width..].fill(0);
-        kernel.accumulate_hdpc(strip, width, &self.hdpc, binary);
+        let pairs = self.params.l + self.residues + self.inactive;
+        kernel.accumulate_hdpc(strip, width, &self.hdpc, binary, pairs);
         let (before, inactive) = strip.split_at_mut((self.params.l + self.residues) * width);
         let residues: Vec<&[u8]> = before[self.params.l * width..].chunks_exact(width).collect();
         kernel.dense(Dense {
@@ -201,7 +202,7 @@ impl Plan {
             ones(&share).for_each(|index| strip[(l + self.residues + index) * LANE + place] = 1);
         }
         let (before, inactive) = strip.split_at_mut((l + self.residues) * LANE);
-        let inactive: Vec<&[u8]> = inactive.chunks_exact(LANE).collect();
+        let inactive: Vec<&[u8]> = inactive.chunks_exact(LANE).take(self.inactive).collect();
         kernel.dense(Dense {
             acc: &mut before[l * LANE..],
             acc_stride: LANE,
@@ -308,11 +309,12 @@ impl Shares {
         let words = self.words;
         let mut planes = vec![0; hdpc.rows() * 8 * words];
         let mut g = vec![0; 8 * words];
-        for column in 0..=hdpc.pairs().len() {
+        for column in 0..=hdpc.of_columns().len() {
             times_alpha(&mut g, words);
             let share = &self.bits[column * words..][..words];
             g[..words].iter_mut().zip(share).for_each(|(g, bits)| *g ^= bits);
-            if let Some(&(first, second)) = hdpc.pairs().get(column) {
+            if let Some(&pair) = hdpc.of_columns().get(column) {
+                let (first, second) = hdpc.pairs()[usize::from(pair)];
                 for h in [first, second] {
                     let sum = &mut planes[usize::from(h) * 8 * words..][..8 * words];
                     sum.iter_mut().zip(&g).for_each(|(sum, g)| *sum ^= g);

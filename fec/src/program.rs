@@ -76,28 +76,42 @@ impl Program {
 
 /// The product MT * GAMMA of RFC 6330 §5.3.3.3 as a recursion over the K' + S columns: `g = alpha * g + column`, added
 /// to the two rows that MT names; the last column goes to row `h` times `alpha^h`.
+///
+/// Columns are first summed by their pair of rows, which halves what is stored.
 #[derive(Debug)]
 pub(crate) struct Hdpc {
     pairs: Vec<(u8, u8)>,
+    of_columns: Vec<u8>,
     rows: usize,
 }
 
 impl Hdpc {
     pub(crate) fn new(params: &Params) -> Self {
         let h = params.h as u32;
-        let pairs = (1..(params.k_prime + params.s) as u32)
+        let mut pairs = Vec::new();
+        let mut places = vec![None; params.h * params.h];
+        let of_columns = (1..(params.k_prime + params.s) as u32)
             .map(|column| {
                 let first = rand(column, 6, h);
                 let second = (first + rand(column, 7, h - 1) + 1) % h;
-                (first as u8, second as u8)
+                let pair = (first.min(second) as u8, first.max(second) as u8);
+                *places[usize::from(pair.0) * params.h + usize::from(pair.1)].get_or_insert_with(|| {
+                    pairs.push(pair);
+                    u8::try_from(pairs.len() - 1).expect("H is 16 at most: 120 pairs")
+                })
             })
             .collect();
-        Self { pairs, rows: params.h }
+        Self { pairs, of_columns, rows: params.h }
     }
 
-    /// The two rows, both below H, of each column but the last.
+    /// The pairs of rows, different ones below H, that columns are added to.
     pub(crate) fn pairs(&self) -> &[(u8, u8)] {
         &self.pairs
+    }
+
+    /// Of each column but the last, the index of its pair.
+    pub(crate) fn of_columns(&self) -> &[u8] {
+        &self.of_columns
     }
 
     /// H.

@@ -1,6 +1,6 @@
 //! The pseudo-random generator of RFC 6330 §5.3.5.1.
 
-/// Rand[y, i, m]: an integer in `0..m`.
+/// `Rand[y, i, m]`: an integer in `0..m`.
 pub(crate) fn rand(y: u32, i: u32, m: u32) -> u32 {
     let at = |shift: u32| ((y >> shift).wrapping_add(i) & 0xFF) as usize;
     (V0[at(0)] ^ V1[at(8)] ^ V2[at(16)] ^ V3[at(24)]) % m

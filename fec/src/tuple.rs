@@ -3,13 +3,13 @@
 use crate::rand::rand;
 use crate::tables::Params;
 
-/// Deg[v] (RFC 6330 §5.3.5.2): the number of LT symbols, from v in `0..2^20`.
+/// `Deg[v]` (RFC 6330 §5.3.5.2): the number of LT symbols, from v in `0..2^20`.
 fn degree(v: u32, w: u32) -> u32 {
     let d = DEGREES.partition_point(|&f| f <= v) as u32;
     d.min(w - 2)
 }
 
-/// Table 1 of RFC 6330 §5.3.5.2, from d = 0 on: Deg[v] is d where f[d - 1] <= v < f[d].
+/// Table 1 of RFC 6330 §5.3.5.2, from d = 0 on: `Deg[v]` is d where `f[d - 1] <= v < f[d]`.
 const DEGREES: [u32; 31] = [
     0, 5243, 529531, 704294, 791675, 844104, 879057, 904023, 922747, 937311, 948962, 958494, 966438, 973160,
     978921, 983914, 988283, 992138, 995565, 998631, 1001391, 1003887, 1006157, 1008229, 1010129, 1011876,
@@ -28,7 +28,7 @@ struct Tuple {
 }
 
 impl Tuple {
-    /// Tuple[K', X].
+    /// `Tuple[K', X]`.
     fn new(params: &Params, isi: u32) -> Self {
         let (w, p1) = (params.w as u32, params.p1 as u32);
         let a = (53_591 + params.j * 997) | 1;
@@ -46,7 +46,7 @@ impl Tuple {
     }
 }
 
-/// Enc[] of RFC 6330 §5.3.5.3, as the indices of the intermediate symbols that it adds up, each once: those of the
+/// `Enc[]` of RFC 6330 §5.3.5.3, as the indices of the intermediate symbols that it adds up, each once: those of the
 /// encoding symbol with internal symbol id `isi`.
 pub(crate) fn intermediate_indices(params: &Params, isi: u32, mut visit: impl FnMut(usize)) {
     let Tuple { d, a, mut b, d1, a1, mut b1 } = Tuple::new(params, isi);

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{Block, Numbers, named, their_decode, their_symbols};
-use glancecast_fec::{Codec, DecodeError, Esi, SymbolSet};
+use glancecast_fec::{Codec, DecodeError, Esi, RepairSymbol, SymbolSet};
 
 /// Loses `lost` symbols, receives `lost + extra` repair symbols with random ids, and compares what both make of it.
 /// Returns whether the block came back.
@@ -82,6 +82,51 @@ fn blocks_come_back_at_every_share_of_loss() {
             trial(&mut codec, &block, (k * percent).div_ceil(100), numbers.below(4), &mut numbers);
         }
     }
+}
+
+/// Whatever comes in: a block comes back as it was, or is left as it was.
+#[test]
+fn hostile_intake_never_makes_a_wrong_block() {
+    let (mut codec, mut numbers) = (Codec::new(), Numbers(6));
+    let (mut back, mut refused) = (0, 0);
+    for _ in 0..3_000 {
+        let block = Block::new(1 + numbers.below(70), 1 + numbers.below(90) as u16);
+        let (shape, k, t) = (block.shape, block.shape.source_symbols(), block.shape.symbol_size());
+        let mut held = SymbolSet::full(k);
+        let lost = 1 + numbers.below(k);
+        (0..lost).for_each(|_| {
+            held.remove(numbers.below(k));
+        });
+        let made = block.ours(&mut codec, 0, 2 * k as usize + 3);
+        let mut repair = Vec::new();
+        for _ in 0..numbers.below(3 * lost + 4) {
+            let offset = numbers.below(2 * k + 3);
+            let bytes = &made[offset as usize * t..][..t];
+            // Right ones, often twice and in any order; too short or long ones; source symbols' ids.
+            repair.push(match numbers.below(10) {
+                0 => {
+                    RepairSymbol { esi: block.esi(offset), bytes: &made[..numbers.below(t as u32) as usize] }
+                }
+                1 => RepairSymbol { esi: block.esi(offset), bytes: &made[..t + 1] },
+                2 => RepairSymbol { esi: Esi::new(numbers.below(k)).expect("small"), bytes },
+                _ => RepairSymbol { esi: block.esi(offset), bytes },
+            });
+        }
+        let mut received = block.source.clone();
+        held.missing().for_each(|index| received[index as usize * t..][..t].fill(0x5A));
+        let before = received.clone();
+        match codec.decode(shape, &mut received, &held, &repair) {
+            Ok(()) => {
+                assert!(received == block.source, "K = {k}, T = {t}");
+                back += 1;
+            }
+            Err(_) => {
+                assert!(received == before, "K = {k}, T = {t}");
+                refused += 1;
+            }
+        }
+    }
+    assert!(back > 500 && refused > 500, "{back} came back, {refused} did not");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Receiving many datagrams with one system call: recvmmsg(2) with `UDP_GRO`, into memory that is allocated once.
 //!
 //! The kernel hands over up to [`MESSAGES`] messages, each a run of datagrams of one length from one sender that
-//! `UDP_GRO` left together (net/ipv4/udp_offload.c: 64 segments, 64 KiB). The one file with `unsafe`.
+//! `UDP_GRO` left together (net/ipv4/udp_offload.c: 64 segments, 64 KiB). The crate's one file with `unsafe`.
 
 #![allow(clippy::host_endian_bytes, reason = "what the kernel hands over is in its own byte order")]
 

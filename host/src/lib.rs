@@ -1,5 +1,5 @@
 //! What both programs need of the machine they run on: interfaces, multicast sockets, key files, a clock, a way to be
-//! woken. The only place that opens a socket, and the only one with `unsafe`.
+//! woken. The only place that opens a socket; its `unsafe` is in `batch`.
 
 pub mod args;
 pub mod batch;

@@ -1,6 +1,6 @@
 //! From collected symbols to a verified, written block: decode, decompress, verify, write.
 
-use glancecast_fec::{RepairSymbol, decode};
+use glancecast_fec::{Codec, RepairSymbol};
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::BlockIndex;
 use glancecast_proto::integrity::VerifiedBlock;
@@ -16,12 +16,14 @@ pub(crate) struct Rebuilder {
     /// Zeros to verify zero blocks by; never written, so never resident.
     zeros: Vec<u8>,
     zstd: zstd::bulk::Decompressor<'static>,
+    codec: Codec,
 }
 
 impl Rebuilder {
     pub(crate) fn new(geometry: Geometry) -> std::io::Result<Self> {
         let block_bytes = geometry.block_bytes().min(geometry.object_bytes()) as usize;
-        Ok(Self { plain: Vec::new(), zeros: vec![0; block_bytes], zstd: zstd::bulk::Decompressor::new()? })
+        let zstd = zstd::bulk::Decompressor::new()?;
+        Ok(Self { plain: Vec::new(), zeros: vec![0; block_bytes], zstd, codec: Codec::new() })
     }
 
     /// Makes a block of its symbols and writes it. `buffer` holds what `collected` says.
@@ -39,7 +41,7 @@ impl Rebuilder {
         let symbols = repair.chunks_exact(shape.symbol_size());
         let repair: Vec<RepairSymbol<'_>> =
             collected.repair().iter().zip(symbols).map(|(&esi, bytes)| RepairSymbol { esi, bytes }).collect();
-        if decode(shape, source, collected.held(), &repair).is_err() {
+        if self.codec.decode(shape, source, collected.held(), &repair).is_err() {
             return BlockOutcome::Undecodable;
         }
         let repaired = shape.source_symbols() - collected.held().count();

@@ -64,6 +64,9 @@ fn main() -> anyhow::Result<()> {
         "{:>6} {:>6} {:>6}  {:<6} {:<6} {:>8} {:>8} {:>6}",
         "K", "T", "loss", "op", "path", "Gbit/s", "raptorq", "ratio"
     );
+    for k in [256, 1_024, 2_048, 8_192] {
+        println!("a plan for K = {k}: {:.2} ms", plan_ms(k)?);
+    }
     let mut rows = Vec::new();
     for (k, t, loss) in CASES {
         let case = Case::new(k, t, loss, cold)?;
@@ -88,6 +91,18 @@ fn main() -> anyhow::Result<()> {
     std::fs::create_dir_all(&directory)?;
     let path = directory.join("codec.json");
     std::fs::write(&path, serde_json::to_vec_pretty(&rows)?).with_context(|| path.display().to_string())
+}
+
+/// What the first block of a new K costs more than the others: the median of plans for K from `k` on, each a new K'.
+fn plan_ms(k: u32) -> anyhow::Result<f64> {
+    let mut samples = Vec::new();
+    let mut k = raptorq::extended_source_block_symbols(k);
+    for _ in 0..5 {
+        let shape = BlockShape::new(k, 1)?;
+        samples.push(time(|| Codec::new().prepare(shape)).as_secs_f64() * 1e3);
+        k = raptorq::extended_source_block_symbols(k + 1);
+    }
+    Ok(median(samples))
 }
 
 /// Numbers that no compressor would shorten.

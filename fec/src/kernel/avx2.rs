@@ -9,13 +9,14 @@ use std::arch::x86_64::{
     _mm256_setzero_si256, _mm256_shuffle_epi8, _mm256_srli_epi64, _mm256_storeu_si256, _mm256_xor_si256,
 };
 
-use super::body::{Block, DENSE_GROUP_BYTES, DENSE_GROUP_MIN, GATHER_AHEAD, kernel_operations};
+use super::body::{Block, DENSE_GROUP_BYTES, DENSE_GROUP_MIN, GATHER_AHEAD, kernel_operations, touch};
 use super::{Dense, Gather};
 use crate::octet::HALVES;
 use crate::program::{Hdpc, Program};
 
 const NAME: &str = "avx2";
 const WIDTH: usize = 32;
+const TWO_ROWS: bool = false;
 
 type Vector = __m256i;
 /// The low and the high halves of the octets.

@@ -10,13 +10,14 @@ use std::arch::x86_64::{
     _mm512_xor_si512,
 };
 
-use super::body::{Block, DENSE_GROUP_BYTES, DENSE_GROUP_MIN, GATHER_AHEAD, kernel_operations};
+use super::body::{Block, DENSE_GROUP_BYTES, DENSE_GROUP_MIN, GATHER_AHEAD, kernel_operations, touch};
 use super::{Dense, Gather};
 use crate::octet::HALVES;
 use crate::program::{Hdpc, Program};
 
 const NAME: &str = "avx512";
 const WIDTH: usize = 64;
+const TWO_ROWS: bool = false;
 
 type Vector = __m512i;
 /// The low and the high halves of the octets.

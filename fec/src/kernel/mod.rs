@@ -21,6 +21,8 @@ mod portable;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use body::touch;
+
 use std::sync::OnceLock;
 
 use crate::program::{Hdpc, Program};
@@ -34,7 +36,7 @@ struct Operations {
     name: &'static str,
     dense: unsafe fn(&mut Dense<'_>),
     gather: unsafe fn(&mut Gather<'_>),
-    accumulate_hdpc: unsafe fn(&mut [u8], usize, &Hdpc, usize),
+    accumulate_hdpc: unsafe fn(&mut [u8], usize, &Hdpc, usize, usize),
     scatter: unsafe fn(&mut [u8], &Program, &mut [u8]),
     scatter_hdpc: unsafe fn(&mut [u8], &Hdpc, usize),
     eliminate: unsafe fn(&mut [u8], usize, usize, usize),
@@ -137,12 +139,21 @@ impl Kernel {
         unsafe { (self.0.gather)(&mut job) }
     }
 
-    /// Adds the HDPC rows' sums over the first columns of a strip (RFC 6330 §5.3.3.3) to the H rows from `sums` on.
-    pub(crate) fn accumulate_hdpc(self, strip: &mut [u8], width: usize, hdpc: &Hdpc, sums: usize) {
+    /// Adds the HDPC rows' sums over the first columns of a strip (RFC 6330 §5.3.3.3) to the H rows from `sums` on. The
+    /// rows from `pairs` on, one for each of [`Hdpc::pairs`], are zero before and of no use afterwards.
+    pub(crate) fn accumulate_hdpc(
+        self,
+        strip: &mut [u8],
+        width: usize,
+        hdpc: &Hdpc,
+        sums: usize,
+        pairs: usize,
+    ) {
         assert!(matches!(width, 64 | 128 | 256));
-        assert!(hdpc.pairs().len() < sums && (sums + hdpc.rows()) * width <= strip.len());
-        // SAFETY: detected; all columns and sums are rows of the strip.
-        unsafe { (self.0.accumulate_hdpc)(strip, width, hdpc, sums) }
+        assert!(hdpc.of_columns().len() < sums && sums + hdpc.rows() <= pairs);
+        assert!((pairs + hdpc.pairs().len()) * width <= strip.len());
+        // SAFETY: detected; all columns, sums and pairs are rows of the strip.
+        unsafe { (self.0.accumulate_hdpc)(strip, width, hdpc, sums, pairs) }
     }
 
     /// A program transposed: from the last step to the first, hands what has come together in the step's result on
@@ -156,7 +167,7 @@ impl Kernel {
 
     /// [`Kernel::accumulate_hdpc`] transposed, rows being 64 bytes: from the H rows to the columns.
     pub(crate) fn scatter_hdpc(self, strip: &mut [u8], hdpc: &Hdpc, sums: usize) {
-        assert!(hdpc.pairs().len() < sums && (sums + hdpc.rows()) * LANE <= strip.len());
+        assert!(hdpc.of_columns().len() < sums && (sums + hdpc.rows()) * LANE <= strip.len());
         // SAFETY: detected; all columns and sums are rows of the strip.
         unsafe { (self.0.scatter_hdpc)(strip, hdpc, sums) }
     }

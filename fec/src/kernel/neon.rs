@@ -8,13 +8,14 @@ use std::arch::aarch64::{
     vshlq_n_u8, vshrq_n_u8, vst1q_u8,
 };
 
-use super::body::{Block, DENSE_GROUP_BYTES, DENSE_GROUP_MIN, GATHER_AHEAD, kernel_operations};
+use super::body::{Block, DENSE_GROUP_BYTES, DENSE_GROUP_MIN, GATHER_AHEAD, kernel_operations, touch};
 use super::{Dense, Gather};
 use crate::octet::HALVES;
 use crate::program::{Hdpc, Program};
 
 const NAME: &str = "neon";
 const WIDTH: usize = 16;
+const TWO_ROWS: bool = false;
 
 type Vector = uint8x16_t;
 /// The low and the high halves of the octets.

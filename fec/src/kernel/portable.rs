@@ -3,13 +3,14 @@
 #![allow(clippy::multiple_unsafe_ops_per_block)] // a load and its address are one step
 #![allow(clippy::needless_range_loop)] // registers are indexed, so that loops over them unroll
 
-use super::body::{Block, DENSE_GROUP_BYTES, DENSE_GROUP_MIN, GATHER_AHEAD, kernel_operations};
+use super::body::{Block, DENSE_GROUP_BYTES, DENSE_GROUP_MIN, GATHER_AHEAD, kernel_operations, touch};
 use super::{Dense, Gather};
 use crate::octet;
 use crate::program::{Hdpc, Program};
 
 const NAME: &str = "portable";
 const WIDTH: usize = 16;
+const TWO_ROWS: bool = false;
 
 type Vector = [u64; 2];
 type Operand = Vector;

@@ -134,11 +134,11 @@ fn hdpc_sums_are_the_same_and_their_transposes_too() {
     let sums = params.l + 3;
     for kernel in Kernel::available() {
         for misalignment in 0..64 {
-            let strip = noise((sums + params.h) * 256 + 64, 8);
+            let strip = noise((sums + params.h + hdpc.pairs().len()) * 256 + 64, 8);
             for width in [64, 128, 256] {
                 let run = |kernel: Kernel| {
                     let mut strip = strip.clone();
-                    kernel.accumulate_hdpc(&mut strip[misalignment..], width, &hdpc, sums);
+                    kernel.accumulate_hdpc(&mut strip[misalignment..], width, &hdpc, sums, sums + params.h);
                     strip
                 };
                 assert!(run(kernel) == run(portable()), "{}: {width}", kernel.name());

@@ -3,7 +3,7 @@
 use std::sync::mpsc::{Receiver, Sender, SyncSender, TryRecvError, channel, sync_channel};
 use std::thread;
 
-use glancecast_fec::Encoder;
+use glancecast_fec::Codec;
 use glancecast_host::wake::Waker;
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::sender::Job;
@@ -34,7 +34,7 @@ impl EncoderThread {
         let (jobs, work) = sync_channel(QUEUE_MAX);
         let (to_drive, prepared) = channel();
         let (empty, empties) = channel();
-        let mut worker = Worker { geometry, spool, empties, source: Vec::new() };
+        let mut worker = Worker { geometry, spool, empties, source: Vec::new(), codec: Codec::new() };
         thread::Builder::new().name("encode".into()).spawn(move || {
             for (job, entry) in work {
                 if to_drive.send(worker.prepare(job, &entry)).is_err() {
@@ -77,6 +77,7 @@ struct Worker {
     empties: Receiver<Vec<u8>>,
     /// The block that repair symbols are made of.
     source: Vec<u8>,
+    codec: Codec,
 }
 
 impl Worker {
@@ -94,7 +95,7 @@ impl Worker {
         source.resize(shape.source_bytes(), 0);
         if let Job::Repair { first, count, .. } = job {
             symbols.resize(count as usize * shape.symbol_size(), 0);
-            Encoder::new(shape, &self.source).repair(first, &mut symbols);
+            self.codec.encode(shape, &self.source, first, &mut symbols);
         }
         Ok(Prepared { job, symbols })
     }

@@ -1,0 +1,65 @@
+//! How often K + h random symbols do not determine a block, h = 0 and 1. RFC 6330's promise is about 1 in 256 and 1 in
+//! 65 536. Arguments: the number of trials at h = 0 and at h = 1.
+//!
+//! Which symbols came decides, not what is in them, so all are zero.
+
+use anyhow::Context;
+use glancecast_fec::{BlockShape, Codec, DecodeError, Esi, RepairSymbol, SymbolSet};
+
+fn main() -> anyhow::Result<()> {
+    let mut trials = [100_000, 1_000_000];
+    for (count, argument) in trials.iter_mut().zip(std::env::args().skip(1)) {
+        *count = argument.parse().context("a number of trials")?;
+    }
+    let mut numbers = Numbers(1);
+    let mut codec = Codec::new();
+    for (extra, count) in (0..).zip(trials) {
+        let mut failed = 0u32;
+        for _ in 0..count {
+            failed += u32::from(fails(&mut codec, extra, &mut numbers)?);
+        }
+        let one_in = f64::from(count) / f64::from(failed);
+        println!(
+            "K + {extra} symbols: {failed} of {count} sets do not determine the block, 1 in {one_in:.0}"
+        );
+    }
+    Ok(())
+}
+
+/// Loses some symbols of a small block and receives as many repair symbols with random ids, and `extra` more.
+fn fails(codec: &mut Codec, extra: u32, numbers: &mut Numbers) -> anyhow::Result<bool> {
+    let k = 10 + numbers.below(90);
+    let shape = BlockShape::new(k, 1)?;
+    let lost = 1 + numbers.below(k / 2);
+    let mut held = SymbolSet::full(k);
+    while k - held.count() < lost {
+        held.remove(numbers.below(k));
+    }
+    let mut esis = Vec::new();
+    while esis.len() < (lost + extra) as usize {
+        let esi = Esi::new(k + numbers.below(1 << 20)).context("24 bits")?;
+        if !esis.contains(&esi) {
+            esis.push(esi);
+        }
+    }
+    let repair: Vec<RepairSymbol<'_>> =
+        esis.into_iter().map(|esi| RepairSymbol { esi, bytes: &[0] }).collect();
+    match codec.decode(shape, &mut vec![0; k as usize], &held, &repair) {
+        Ok(()) => Ok(false),
+        Err(DecodeError::Singular { .. }) => Ok(true),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// SplitMix64.
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, bound: u32) -> u32 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        ((z ^ (z >> 31)) % u64::from(bound)) as u32
+    }
+}
