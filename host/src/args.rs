@@ -104,6 +104,32 @@ impl FromStr for Rate {
     }
 }
 
+/// How a rate is chosen, as given on the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RateChoice {
+    /// Always this: `390mbit`.
+    Fixed(Rate),
+    /// What is found, up to a share of the interface's speed: `auto`.
+    Auto,
+    /// What is found, up to this: `auto:5gbit`.
+    AutoUpTo(Rate),
+}
+
+impl FromStr for RateChoice {
+    type Err = ArgError;
+
+    fn from_str(text: &str) -> Result<Self, ArgError> {
+        match text.strip_prefix("auto") {
+            Some("") => Ok(Self::Auto),
+            Some(rest) => {
+                let max = rest.strip_prefix(':').ok_or_else(|| ArgError::Rate(text.to_owned()))?;
+                max.parse().map(Self::AutoUpTo)
+            }
+            None => text.parse().map(Self::Fixed),
+        }
+    }
+}
+
 impl fmt::Display for Rate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.bits() as f64 {

@@ -10,11 +10,16 @@ use std::mem::{size_of, zeroed};
 use std::net::{SocketAddr, SocketAddrV6};
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-/// Messages in one call.
-pub const MESSAGES: usize = 32;
+/// Messages in one call: with `UDP_GRO` each is as long as half a second-level cache can bear, and without it a dozen
+/// datagrams are enough to make the call's own cost small.
+pub const MESSAGES: usize = 16;
 
 /// Longest message: what UDP's 16-bit length allows.
 const MESSAGE_BYTES: usize = 1 << 16;
+
+/// From one message to the next: short messages that began at multiples of a power of two would all fall into the same
+/// few lines of the cache.
+const STRIDE: usize = MESSAGE_BYTES + 1536 + 64;
 
 /// Room for control messages: the segment size (a C int) and the count of drops (32 bits), each 24 bytes with padding.
 const CONTROL_BYTES: usize = 64;
@@ -47,7 +52,7 @@ struct Message {
 impl Default for Batch {
     fn default() -> Self {
         Self {
-            bytes: vec![0; MESSAGES * MESSAGE_BYTES].into_boxed_slice(),
+            bytes: vec![0; MESSAGES * STRIDE].into_boxed_slice(),
             control: Box::new([Aligned([0; CONTROL_BYTES]); MESSAGES]),
             names: Box::new([Aligned([0; NAME_BYTES]); MESSAGES]),
             messages: [Message { len: 0, segment: 0, from: None }; MESSAGES],
@@ -68,8 +73,8 @@ impl Batch {
             [libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 }; MESSAGES];
         // SAFETY: `mmsghdr` is a plain C struct of integers and pointers, for which all-zero is a valid value.
         let mut headers: [libc::mmsghdr; MESSAGES] = unsafe { zeroed() };
-        for (i, chunk) in self.bytes.chunks_exact_mut(MESSAGE_BYTES).enumerate() {
-            iovecs[i] = libc::iovec { iov_base: chunk.as_mut_ptr().cast(), iov_len: chunk.len() };
+        for (i, chunk) in self.bytes.chunks_exact_mut(STRIDE).enumerate() {
+            iovecs[i] = libc::iovec { iov_base: chunk.as_mut_ptr().cast(), iov_len: MESSAGE_BYTES };
             let header = &mut headers[i].msg_hdr;
             header.msg_iov = &raw mut iovecs[i];
             header.msg_iovlen = 1;
@@ -115,12 +120,22 @@ impl Batch {
     /// The datagrams of the last call with their senders, in the order of their arrival. An empty datagram is not
     /// among them: it says nothing.
     pub fn datagrams(&self) -> impl Iterator<Item = (SocketAddr, &[u8])> {
-        let messages = self.messages[..self.received].iter().zip(self.bytes.chunks_exact(MESSAGE_BYTES));
+        let messages = self.messages[..self.received].iter().zip(self.bytes.chunks_exact(STRIDE));
         messages
             .filter_map(|(message, bytes)| {
                 Some((message.from?, bytes[..message.len].chunks(message.segment)))
             })
             .flat_map(|(from, datagrams)| datagrams.map(move |datagram| (from, datagram)))
+    }
+
+    /// Whether the last call may have left messages behind.
+    pub fn was_full(&self) -> bool {
+        self.received == MESSAGES
+    }
+
+    /// Bytes of the last call's messages.
+    pub fn bytes(&self) -> usize {
+        self.messages[..self.received].iter().map(|message| message.len).sum()
     }
 
     /// Datagrams that the socket dropped since it was opened because nobody read them (`SO_RXQ_OVFL`), as of the last

@@ -9,4 +9,5 @@ pub mod interface;
 pub mod keyfile;
 pub mod random;
 pub mod socket;
+pub mod stages;
 pub mod wake;

@@ -4,7 +4,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd};
 
-use nix::sys::socket::{setsockopt, sockopt};
+use nix::sys::socket::{getsockopt, setsockopt, sockopt};
 use socket2::{Domain, InterfaceIndexOrAddress, Protocol, Socket, Type};
 
 use crate::args::Group;
@@ -176,6 +176,9 @@ impl Answerer {
         let step = |what| move |error| SocketError::Step { what, error };
         let socket = UdpSocket::bind(SocketAddr::new(interface.addr, 0))
             .map_err(step("bind to the interface's address"))?;
+        // The last host of a push gets its symbols here.
+        enlarge_receive_buffer(&socket, UNICAST_BUFFER);
+        let _ = setsockopt(&socket, sockopt::UdpGroSegment, &true);
         socket.set_nonblocking(true).map_err(step("set non-blocking"))?;
         Ok(Self(socket))
     }
@@ -203,18 +206,20 @@ fn new_socket(group: Group) -> Result<Socket, SocketError> {
 
 /// Asks for a receive buffer, past `net.core.rmem_max` where we may (CAP_NET_ADMIN); gives what came of it. The kernel
 /// doubles what is asked for to account for its own overhead (socket(7)).
-fn enlarge_receive_buffer(socket: &Socket, bytes: usize) -> usize {
+fn enlarge_receive_buffer(socket: &impl AsFd, bytes: usize) -> usize {
     let ask = bytes / 2;
     if setsockopt(socket, sockopt::RcvBufForce, &ask).is_err() {
-        let _ = socket.set_recv_buffer_size(ask);
+        let _ = setsockopt(socket, sockopt::RcvBuf, &ask);
     }
-    socket.recv_buffer_size().unwrap_or(0)
+    getsockopt(socket, sockopt::RcvBuf).unwrap_or(0)
 }
 
 /// Some milliseconds at 10 Gbit/s.
 const SEND_BUFFER: usize = 4 << 20;
 /// 20 ms at 10 Gbit/s with the kernel's overhead: longer than any thread is kept from the CPU on a busy host.
 const GROUP_BUFFER: usize = 32 << 20;
+/// What a sender sends to a single host between two of its polls.
+const UNICAST_BUFFER: usize = 8 << 20;
 /// Hellos of 10 000 hosts at once.
 const FEEDBACK_BUFFER: usize = 8 << 20;
 

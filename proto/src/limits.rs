@@ -62,7 +62,7 @@ pub const fn manifest_entries_in(datagram: usize) -> usize {
 
 /// Deficit runs that a report of so many bytes holds, besides all its gaps.
 pub const fn report_runs_in(datagram: usize) -> usize {
-    (datagram - (18 + 4 + 5 + 4 + 4 + 32 + 1 + 1 + 6 * REPORT_GAPS_MAX + 16)) / 8
+    (datagram - (18 + 4 + 5 + 4 + 4 + 40 + 1 + 1 + 6 * REPORT_GAPS_MAX + 16)) / 8
 }
 
 /// Reports that all hosts together send in a second. The poll's window is as long as this needs.

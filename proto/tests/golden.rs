@@ -151,6 +151,7 @@ fn announce_words(announce: &Announce, say: &mut Say<'_>) {
     say("reply to", &announce.reply_to);
     say("hello spread in ms", &announce.spread.as_millis());
     say("expected hosts", &announce.expected_hosts);
+    say("one way", &announce.one_way);
     say("name", &announce.name);
     say("image id", &announce.image_id.as_deref().unwrap_or(""));
 }
@@ -197,6 +198,7 @@ fn totals_words(totals: &Totals, say: &mut Say<'_>) {
     say("symbols repaired", &totals.symbols_repaired);
     say("bytes received", &totals.bytes_received);
     say("socket drops", &totals.socket_drops);
+    say("store drops", &totals.store_drops);
 }
 
 fn bytes_of(file: &str, name: &str) -> Vec<u8> {

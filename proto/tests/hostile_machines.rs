@@ -20,7 +20,7 @@ use glancecast_proto::receiver::{
     buffer_symbols,
 };
 use glancecast_proto::seal::{Cipher, GroupKey};
-use glancecast_proto::sender::{Expected, Job, Sender, SenderConfig};
+use glancecast_proto::sender::{Expected, Job, Pace, Sender, SenderConfig};
 use glancecast_proto::time::{Moment, WallClock};
 use glancecast_proto::wire::{
     Ack, DeficitRun, Discard, Done, Down, Encoding, End, Failed, FailureKind, GapRun, Hello, Kind,
@@ -394,6 +394,9 @@ impl Push {
             expected,
             timeout: Duration::from_secs(60),
             started: WallClock(1_000),
+            pace: Pace::Fixed(1_000_000_000),
+            header_bytes: 42,
+            one_way: None,
         };
         Self {
             dice: Dice::of("sender", seed),
@@ -409,7 +412,7 @@ impl Push {
     fn operate(&mut self) {
         match self.dice.below(100) {
             0..3 if self.read < 6 => {
-                self.sender.handle_block(true_entry(BlockIndex(self.read)));
+                self.sender.handle_block(true_entry(BlockIndex(self.read)), 0);
                 self.read += 1;
             }
             3 if self.read == 6 && self.sender.root().is_none() => {

@@ -11,7 +11,7 @@ use glancecast_proto::receiver::{
     Attempt, BlockOutcome, Effect, Opened, Published, Receiver, ReceiverConfig, ReceiverEvent, Work,
 };
 use glancecast_proto::seal::GroupKey;
-use glancecast_proto::sender::{Expected, HostState, Sender, SenderConfig, SenderEvent, Verdict};
+use glancecast_proto::sender::{Expected, HostState, Pace, Sender, SenderConfig, SenderEvent, Verdict};
 use glancecast_proto::time::{Moment, WallClock};
 use glancecast_proto::wire::{Discard, Encoding, Kind, ManifestEntry, Notice};
 
@@ -301,7 +301,7 @@ fn said(host: &mut Receiver, now: Moment) -> Option<(SocketAddr, Vec<u8>)> {
 fn read_all(sender: &mut Sender, now: Moment) {
     let geometry = sender.config().geometry;
     let hash = BlockHash::of(geometry, BlockIndex(0), &vec![0; geometry.object_bytes() as usize]);
-    sender.handle_block(ManifestEntry { encoding: Encoding::Zero, hash });
+    sender.handle_block(ManifestEntry { encoding: Encoding::Zero, hash }, 0);
     sender.handle_source_proven(now);
 }
 
@@ -338,6 +338,9 @@ fn sender(session: u8, hosts: u32) -> Sender {
         expected: Expected::Count(hosts),
         timeout: Duration::from_secs(600),
         started: WALL,
+        pace: Pace::Fixed(1_000_000_000),
+        header_bytes: 42,
+        one_way: None,
     };
     Sender::new(at(0), config)
 }

@@ -6,7 +6,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use glancecast_host::args::Group;
 use glancecast_host::batch::Batch;
@@ -23,6 +23,7 @@ use glancecast_proto::time::Moment;
 use glancecast_proto::wire::{Announce, Kind, SymbolHeader};
 
 use crate::pool::Pool;
+use crate::stages::{Clocks, Stage, clocks};
 use crate::store::{Begun, DirectoryStore, ExistingFile, PartialFile};
 use crate::workers::{Answer, Task, Workers};
 
@@ -75,6 +76,8 @@ pub struct Drive {
     workers: Workers,
     session: Option<Active>,
     pool: Pool,
+    clocks: Clocks,
+    nap: Duration,
     scratch: Vec<u8>,
     out: Vec<u8>,
     sleeper: Sleeper,
@@ -109,6 +112,28 @@ struct Drops {
     at_join: u32,
 }
 
+/// What a socket had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Came {
+    Nothing,
+    /// It is empty now.
+    All,
+    /// It may have more.
+    More,
+}
+
+impl Came {
+    fn of(batch: &Batch) -> Self {
+        if batch.was_full() { Self::More } else { Self::All }
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Socket {
+    Group,
+    Answerer,
+}
+
 impl Drive {
     /// Opens the sockets and starts the workers.
     ///
@@ -119,9 +144,11 @@ impl Drive {
         let group = GroupReceiver::join(setup.group, &setup.interface)?;
         let answerer = Answerer::open(&setup.interface)?;
         let (sleeper, waker) = Sleeper::new().map_err(step("make an event descriptor"))?;
-        let workers = Workers::start(&waker).map_err(step("start a thread"))?;
+        let clocks = clocks();
+        let workers = Workers::start(&waker, &clocks).map_err(step("start a thread"))?;
         let stop = Arc::new(AtomicBool::new(false));
         tell_of_buffer(&group);
+        let nap = nap(&group);
         let drive = Self {
             group,
             answerer,
@@ -130,6 +157,8 @@ impl Drive {
             workers,
             session: None,
             pool: Pool::none(),
+            clocks,
+            nap,
             scratch: vec![0; DATAGRAM_MAX],
             out: Vec::new(),
             sleeper,
@@ -151,14 +180,8 @@ impl Drive {
         let mut group_batch = Batch::default();
         let mut answer_batch = Batch::default();
         let ended = loop {
-            let mut busy = false;
-            for _ in 0..BATCHES_IN_A_ROW {
-                if !self.receive_from_group(&mut group_batch)? {
-                    break;
-                }
-                busy = true;
-            }
-            busy |= self.receive_answers(&mut answer_batch)?;
+            let from_group = self.receive_from_group(&mut group_batch)?;
+            let from_sender = self.receive_from_sender(&mut answer_batch)?;
             while let Some(answer) = self.workers.next_answer() {
                 self.take_answer(answer);
             }
@@ -170,21 +193,69 @@ impl Drive {
             if let Some(ended) = self.ended() {
                 break ended;
             }
-            if !busy {
-                let sockets = [self.group.as_fd(), self.answerer.as_fd()];
-                self.sleeper.sleep(sockets, self.sleep_time())?;
+            match from_group.max(from_sender) {
+                Came::More => {}
+                // Datagrams that come during a nap are taken in together: one call for many of them, where waking for each
+                // would cost more than all the rest.
+                Came::All if self.session.is_some() => {
+                    self.sleeper.sleep([], self.sleep_time().min(self.nap))?;
+                }
+                Came::All | Came::Nothing => {
+                    let sockets = [self.group.as_fd(), self.answerer.as_fd()];
+                    self.sleeper.sleep(sockets, self.sleep_time())?;
+                }
             }
         };
         tracing::info!("discarded datagrams by reason: {}", self.machine.discards());
         Ok(ended)
     }
 
-    fn receive_from_group(&mut self, batch: &mut Batch) -> io::Result<bool> {
-        if batch.receive(self.group.as_fd())? == 0 {
-            return Ok(false);
+    fn receive_from_group(&mut self, batch: &mut Batch) -> io::Result<Came> {
+        let mut came = Came::Nothing;
+        for _ in 0..BATCHES_IN_A_ROW {
+            if self.receive_batch(batch, Socket::Group)? == 0 {
+                break;
+            }
+            self.drops.total = batch.drops().unwrap_or(0);
+            self.machine.note_socket_drops(u64::from(self.drops.total.wrapping_sub(self.drops.at_join)));
+            self.take_batch(batch);
+            came = Came::of(batch);
+            if came == Came::All {
+                break;
+            }
         }
-        self.drops.total = batch.drops().unwrap_or(0);
-        self.machine.note_socket_drops(u64::from(self.drops.total.wrapping_sub(self.drops.at_join)));
+        Ok(came)
+    }
+
+    /// What is sent to this host alone: acknowledgements, and symbols where it is the last one.
+    fn receive_from_sender(&mut self, batch: &mut Batch) -> io::Result<Came> {
+        let mut came = Came::Nothing;
+        for _ in 0..ANSWER_BATCHES_IN_A_ROW {
+            if self.receive_batch(batch, Socket::Answerer)? == 0 {
+                break;
+            }
+            self.take_batch(batch);
+            came = Came::of(batch);
+            if came == Came::All {
+                break;
+            }
+        }
+        Ok(came)
+    }
+
+    fn receive_batch(&self, batch: &mut Batch, socket: Socket) -> io::Result<usize> {
+        let socket = match socket {
+            Socket::Group => self.group.as_fd(),
+            Socket::Answerer => self.answerer.as_fd(),
+        };
+        let start = Instant::now();
+        let received = batch.receive(socket)?;
+        self.clocks.add(Stage::Receive as usize, start, batch.bytes());
+        Ok(received)
+    }
+
+    fn take_batch(&mut self, batch: &Batch) {
+        let start = Instant::now();
         let now = self.clock.now();
         for (from, datagram) in batch.datagrams() {
             if datagram.get(1) == Some(&(Kind::Symbol as u8)) {
@@ -196,23 +267,7 @@ impl Drive {
                 self.perform_effects();
             }
         }
-        Ok(true)
-    }
-
-    fn receive_answers(&mut self, batch: &mut Batch) -> io::Result<bool> {
-        let mut any = false;
-        for _ in 0..ANSWER_BATCHES_IN_A_ROW {
-            if batch.receive(self.answerer.as_fd())? == 0 {
-                break;
-            }
-            any = true;
-            let now = self.clock.now();
-            for (from, datagram) in batch.datagrams() {
-                let _ = self.machine.handle_datagram(now, wall(), from, datagram);
-                self.perform_effects();
-            }
-        }
-        Ok(any)
+        self.clocks.add(Stage::Open as usize, start, batch.bytes());
     }
 
     /// The way of nearly every datagram: header, place, open to the place, count.
@@ -404,6 +459,10 @@ impl Drive {
     }
 
     fn finish(&mut self, outcome: Ended) {
+        for time in self.clocks.times() {
+            let seconds = time.nanos as f64 / 1e9;
+            tracing::debug!(stage = time.name, seconds, bytes = time.bytes, "time since the start");
+        }
         tracing::info!("discarded datagrams by reason: {}", self.machine.discards());
         self.forget_session();
         if self.once {
@@ -424,6 +483,15 @@ fn tell_of_buffer(group: &GroupReceiver) {
         );
     }
 }
+
+/// How long the thread may leave the sockets alone: what comes meanwhile must fit a part of the receive buffer.
+fn nap(group: &GroupReceiver) -> Duration {
+    let buffer = group.buffer();
+    NAP_MAX.mul_f64((buffer.bytes as f64 / buffer.wanted as f64).min(1.0))
+}
+
+/// A twentieth of the time in which 10 Gbit/s fill the receive buffer that we ask for; all a report loses by it.
+const NAP_MAX: Duration = Duration::from_millis(1);
 
 /// Batches from the group before anything else gets its turn.
 const BATCHES_IN_A_ROW: u32 = 8;

@@ -9,5 +9,6 @@ pub mod config;
 pub mod drive;
 mod pool;
 mod rebuild;
+mod stages;
 pub mod store;
 mod workers;

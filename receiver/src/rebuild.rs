@@ -1,5 +1,8 @@
 //! From collected symbols to a verified, written block: decode, decompress, verify, write.
 
+use std::sync::Arc;
+use std::time::Instant;
+
 use glancecast_fec::{Codec, RepairSymbol};
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::BlockIndex;
@@ -7,6 +10,7 @@ use glancecast_proto::integrity::VerifiedBlock;
 use glancecast_proto::receiver::{BlockOutcome, Collected};
 use glancecast_proto::wire::{Encoding, ManifestEntry};
 
+use crate::stages::{Clocks, Stage};
 use crate::store::{PartialFile, StoreError};
 
 /// What a worker keeps between blocks.
@@ -17,13 +21,14 @@ pub(crate) struct Rebuilder {
     zeros: Vec<u8>,
     zstd: zstd::bulk::Decompressor<'static>,
     codec: Codec,
+    clocks: Clocks,
 }
 
 impl Rebuilder {
-    pub(crate) fn new(geometry: Geometry) -> std::io::Result<Self> {
+    pub(crate) fn new(geometry: Geometry, clocks: Clocks) -> std::io::Result<Self> {
         let block_bytes = geometry.block_bytes().min(geometry.object_bytes()) as usize;
         let zstd = zstd::bulk::Decompressor::new()?;
-        Ok(Self { plain: Vec::new(), zeros: vec![0; block_bytes], zstd, codec: Codec::new() })
+        Ok(Self { plain: Vec::new(), zeros: vec![0; block_bytes], zstd, codec: Codec::new(), clocks })
     }
 
     /// Makes a block of its symbols and writes it. `buffer` holds what `collected` says.
@@ -41,17 +46,27 @@ impl Rebuilder {
         let symbols = repair.chunks_exact(shape.symbol_size());
         let repair: Vec<RepairSymbol<'_>> =
             collected.repair().iter().zip(symbols).map(|(&esi, bytes)| RepairSymbol { esi, bytes }).collect();
-        if self.codec.decode(shape, source, collected.held(), &repair).is_err() {
+        let start = Instant::now();
+        let decoded = self.codec.decode(shape, source, collected.held(), &repair);
+        if !collected.held().is_full() {
+            self.clocks.add(Stage::Decode as usize, start, shape.source_bytes());
+        }
+        if decoded.is_err() {
             return BlockOutcome::Undecodable;
         }
         let repaired = shape.source_symbols() - collected.held().count();
         let encoded = &source[..collected.encoded_len() as usize];
+        let clocks = Arc::clone(&self.clocks);
         let Some(plain) = self.decompress(geometry, block, entry, encoded) else {
             return BlockOutcome::Corrupt;
         };
-        match VerifiedBlock::verify(geometry, block, plain, entry.hash) {
+        let verify = || VerifiedBlock::verify(geometry, block, plain, entry.hash);
+        match clocks.time(Stage::Verify as usize, plain.len(), verify) {
             Err(_) => BlockOutcome::Corrupt,
-            Ok(verified) => outcome(file.write(&verified), repaired),
+            Ok(verified) => {
+                let write = || file.write(&verified);
+                outcome(clocks.time(Stage::Write as usize, plain.len(), write), repaired)
+            }
         }
     }
 
@@ -87,7 +102,9 @@ impl Rebuilder {
             Encoding::Zstd { .. } => {
                 let len = geometry.block_len(block) as usize;
                 self.plain.resize(len, 0);
+                let start = Instant::now();
                 let written = self.zstd.decompress_to_buffer(encoded, &mut self.plain[..]).ok()?;
+                self.clocks.add(Stage::Decompress as usize, start, written);
                 (written == len).then_some(&self.plain[..len])
             }
         }
@@ -117,6 +134,7 @@ mod tests {
     use std::time::Duration;
     use tempfile::TempDir;
 
+    use crate::stages::clocks;
     use crate::store::{Begun, DirectoryStore};
 
     const BLOCK: usize = 1 << 20;
@@ -198,7 +216,7 @@ mod tests {
     #[test]
     fn one_worker_takes_bad_and_good_frames_in_turn() {
         let plain = plain();
-        let mut rebuilder = Rebuilder::new(geometry()).expect("memory");
+        let mut rebuilder = Rebuilder::new(geometry(), clocks()).expect("memory");
         for bad in [true, false, true, false] {
             let good = frame(&plain);
             let encoded = if bad { good[..good.len() / 2].to_vec() } else { good };
@@ -215,7 +233,7 @@ mod tests {
 
     #[test]
     fn a_zero_block_is_verified_and_leaves_a_hole() {
-        let rebuilder = Rebuilder::new(geometry()).expect("memory");
+        let rebuilder = Rebuilder::new(geometry(), clocks()).expect("memory");
         let store = Store::new();
         let entry = |bytes: &[u8]| ManifestEntry { encoding: Encoding::Zero, hash: hash(bytes) };
         let right = rebuilder.zero(geometry(), BlockIndex(0), &entry(&vec![0; BLOCK]), &store.file);
@@ -252,7 +270,7 @@ mod tests {
 
     fn run(plain: &[u8], entry: ManifestEntry, encoded: &[u8], lost: u32) -> Rebuilt {
         assert_eq!(plain.len(), BLOCK);
-        run_with(&mut Rebuilder::new(geometry()).expect("memory"), entry, encoded, lost)
+        run_with(&mut Rebuilder::new(geometry(), clocks()).expect("memory"), entry, encoded, lost)
     }
 
     /// Sends `encoded` as the first block's symbols, the first `lost` of them as repair symbols, and rebuilds it.
@@ -366,6 +384,7 @@ mod tests {
             reply_to: ([127, 0, 0, 1], 1).into(),
             spread: Duration::ZERO,
             expected_hosts: 0,
+            one_way: false,
         }
     }
 

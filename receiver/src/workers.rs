@@ -14,6 +14,7 @@ use glancecast_proto::integrity::Root;
 use glancecast_proto::receiver::{Attempt, BlockOutcome, BufferId, Collected, Proof, Published, Work};
 
 use crate::rebuild::Rebuilder;
+use crate::stages::{Clocks, Stage};
 use crate::store::{ExistingFile, PartialFile, Publication, StoreError};
 
 /// Jobs that are handed out and not answered, at most. More would only hold buffers.
@@ -58,17 +59,21 @@ pub(crate) struct Workers {
 
 impl Workers {
     /// Starts the threads; `waker` is used for each answer.
-    pub(crate) fn start(waker: &Waker) -> std::io::Result<Self> {
+    pub(crate) fn start(waker: &Waker, clocks: &Clocks) -> std::io::Result<Self> {
         let (blocks, block_tasks) = sync_channel(QUEUE_MAX);
         let (files, file_tasks) = sync_channel(QUEUE_MAX);
         let (answer, answers) = channel();
         let block_tasks = Arc::new(Mutex::new(block_tasks));
         for i in 0..block_workers() {
             let (tasks, answer, waker) = (Arc::clone(&block_tasks), answer.clone(), waker.clone());
-            thread::Builder::new().name(format!("block-{i}")).spawn(move || work(&tasks, &answer, &waker))?;
+            let clocks = Arc::clone(clocks);
+            let work = move || work(&tasks, &answer, &waker, &clocks);
+            thread::Builder::new().name(format!("block-{i}")).spawn(work)?;
         }
-        let (tasks, waker) = (Arc::new(Mutex::new(file_tasks)), waker.clone());
-        thread::Builder::new().name("publish".into()).spawn(move || work(&tasks, &answer, &waker))?;
+        let (tasks, waker, clocks) = (Arc::new(Mutex::new(file_tasks)), waker.clone(), Arc::clone(clocks));
+        thread::Builder::new()
+            .name("publish".into())
+            .spawn(move || work(&tasks, &answer, &waker, &clocks))?;
         Ok(Self { blocks, files, answers, outstanding: 0 })
     }
 
@@ -100,20 +105,21 @@ impl Workers {
 }
 
 /// One worker's life: it ends when the drive drops its queue.
-fn work(tasks: &Mutex<Receiver<Task>>, answers: &Sender<Answer>, waker: &Waker) {
+fn work(tasks: &Mutex<Receiver<Task>>, answers: &Sender<Answer>, waker: &Waker, clocks: &Clocks) {
     let mut rebuilder: Option<(Geometry, Rebuilder)> = None;
     loop {
         let task = tasks.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(task) = task else { return };
         let answer = match task {
             Task::Block { attempt, geometry, work, buffer, file } => {
-                let rebuilder = rebuilder_for(&mut rebuilder, geometry);
+                let rebuilder = rebuilder_for(&mut rebuilder, geometry, clocks);
                 let answer = prove(rebuilder, attempt, geometry, work, buffer, &file);
                 drop(file);
                 answer
             }
             Task::Publish { attempt, file, proof } => {
-                Answer::Published { attempt, result: publish(file, &proof) }
+                let result = clocks.time(Stage::Publish as usize, 0, || publish(file, &proof));
+                Answer::Published { attempt, result }
             }
             Task::Compare { attempt, file, root } => {
                 let result = file.compare(root).map(|()| Published::Existing).unwrap_or_else(failed);
@@ -127,9 +133,14 @@ fn work(tasks: &Mutex<Receiver<Task>>, answers: &Sender<Answer>, waker: &Waker) 
     }
 }
 
-fn rebuilder_for(kept: &mut Option<(Geometry, Rebuilder)>, geometry: Geometry) -> &mut Rebuilder {
+fn rebuilder_for<'a>(
+    kept: &'a mut Option<(Geometry, Rebuilder)>,
+    geometry: Geometry,
+    clocks: &Clocks,
+) -> &'a mut Rebuilder {
     if kept.as_ref().is_none_or(|(of, _)| *of != geometry) {
-        let rebuilder = Rebuilder::new(geometry).expect("a zstd context needs memory and nothing else");
+        let rebuilder = Rebuilder::new(geometry, Arc::clone(clocks))
+            .expect("a zstd context needs memory and nothing else");
         *kept = Some((geometry, rebuilder));
     }
     &mut kept.as_mut().expect("just made").1

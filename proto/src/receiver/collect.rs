@@ -140,6 +140,10 @@ impl Buffers {
         Self { used: Vec::new(), idle: Vec::new() }
     }
 
+    pub(super) fn count(&self) -> u32 {
+        self.used.len() as u32
+    }
+
     pub(super) fn free(&self) -> u32 {
         self.idle.len() as u32
     }

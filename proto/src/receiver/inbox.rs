@@ -74,6 +74,8 @@ impl Receiver {
             return Err(Discard::Stale);
         }
         match &self.session {
+            // Nobody would hear that we are busy: it is joined if it is still announced afterwards.
+            Some(_) if announce.one_way => {}
             None => self.join(now, announce),
             Some(_) => self.wait(now, &announce),
         }
@@ -151,6 +153,7 @@ impl Receiver {
             // Whatever the sender says now: what is published is proven, and what is being published is vouched for.
             (Stage::Closing { .. }, _) => self.leave(Rejoin::Never),
             (Stage::Publishing | Stage::Comparing, _) => {}
+            (Stage::Opening | Stage::Receiving | Stage::Existing, End::Over) if active.has_all() => {}
             (Stage::Opening | Stage::Receiving | Stage::Existing, End::Over) => {
                 self.abandon("the sender ended the push before this host was complete", Rejoin::Never);
             }

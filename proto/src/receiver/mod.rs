@@ -138,6 +138,9 @@ impl Receiver {
         self.discards.count(reason);
         if let Some(session) = &mut self.session {
             session.note(now, header.sequence, datagram_bytes);
+            if reason == Discard::NoBuffer && session.table.waits_for_store() {
+                session.totals.store_drops += 1;
+            }
         }
     }
 
@@ -227,6 +230,7 @@ impl Receiver {
         let done = Done { root, existing, totals: active.totals };
         active.close(now, Up::Done(done));
         self.event(ReceiverEvent::Published { session, root, existing });
+        self.leave_if_one_way();
     }
 
     /// Time has passed.
@@ -238,7 +242,8 @@ impl Receiver {
             // All that is needed is here: this ends with the store's answer, however long a disk takes.
             Stage::Closing { .. } | Stage::Comparing | Stage::Publishing => {}
             Stage::Opening | Stage::Receiving | Stage::Existing => {
-                if now.since(active.heard) >= SENDER_GONE_AFTER {
+                // A one-way sender stays with nobody: what has all it needs goes on without it.
+                if now.since(active.heard) >= SENDER_GONE_AFTER && !active.has_all() {
                     self.abandon("the sender was not heard any more", Rejoin::WhenAnnounced);
                 }
             }
@@ -292,6 +297,7 @@ impl Receiver {
             let ends_at = match active.stage {
                 Stage::Closing { until, .. } => Some(until),
                 Stage::Comparing | Stage::Publishing => None,
+                Stage::Opening | Stage::Receiving | Stage::Existing if active.has_all() => None,
                 Stage::Opening | Stage::Receiving | Stage::Existing => Some(active.heard + SENDER_GONE_AFTER),
             };
             [ends_at, active.next_at()].into_iter().flatten()
@@ -380,6 +386,14 @@ impl Receiver {
         active.close(now, last_word);
         self.effects.push_back(Effect::Discard(attempt));
         self.event(ReceiverEvent::Failed(session, reason.to_owned()));
+        self.leave_if_one_way();
+    }
+
+    /// Where nobody hears the last word, it is not said.
+    fn leave_if_one_way(&mut self) {
+        if self.session.as_ref().is_some_and(|active| active.announce.one_way) {
+            self.leave(Rejoin::Never);
+        }
     }
 
     /// The session is over for a reason that the sender knows, or nobody is there to tell.

@@ -146,7 +146,7 @@ impl Session {
             root: None,
             proven: None,
             heard: now,
-            hello: Some(Repeat::new(hello_at, HELLO_GAP, HELLO_GAP_MAX)),
+            hello: (!announce.one_way).then(|| Repeat::new(hello_at, HELLO_GAP, HELLO_GAP_MAX)),
             report_at: None,
             poll: None,
             slot: None,
@@ -181,6 +181,9 @@ impl Session {
             return;
         }
         self.root = self.root.or(poll.root);
+        if self.announce.one_way {
+            return;
+        }
         let offset = match self.slot {
             Some(slot) => poll.window.mul_f64(f64::from(slot % poll.slots) / f64::from(poll.slots)),
             None => rng.below(poll.window),
@@ -243,6 +246,11 @@ impl Session {
         let repeat = Repeat::new(now, LAST_WORD_GAP, LAST_WORD_GAP_MAX);
         self.stage = Stage::Closing { last_word, repeat, until: now + LAST_WORD_FOR };
         self.report_at = None;
+    }
+
+    /// Whether nothing is lacking that only the sender could give: blocks may still be on their way to the store.
+    pub(super) fn has_all(&self) -> bool {
+        self.root.is_some() && self.table.has_all_symbols()
     }
 
     pub(super) fn failed(&self, kind: FailureKind, reason: &str) -> Up {
@@ -415,6 +423,7 @@ mod tests {
             reply_to: ([10, 0, 0, 1], 7167).into(),
             spread: Duration::ZERO,
             expected_hosts: 0,
+            one_way: false,
         };
         let key = GroupKey::new([1; 32]);
         let link = Link::new(&announce, US, &key);

@@ -41,6 +41,8 @@ pub(super) struct Table {
     buffers: Buffers,
     /// Blocks that can be proven now, each once.
     ready: VecDeque<BlockIndex>,
+    /// Blocks with a buffer that are at another thread.
+    rebuilding: u32,
     held: u32,
     /// Blocks below this one are held.
     held_prefix: u32,
@@ -74,11 +76,22 @@ impl Table {
             states: vec![State::Unseen; blocks],
             buffers,
             ready: VecDeque::new(),
+            rebuilding: 0,
             held: 0,
             held_prefix: 0,
             known: 0,
             known_prefix: 0,
         }
+    }
+
+    /// Whether most buffers are full and wait to be proven and written: then it is the store that is behind.
+    pub(super) fn waits_for_store(&self) -> bool {
+        2 * (self.rebuilding + self.ready.len() as u32) >= self.buffers.count()
+    }
+
+    /// Whether every block is held, or has all symbols that it needs.
+    pub(super) fn has_all_symbols(&self) -> bool {
+        self.held + self.rebuilding + self.ready.len() as u32 >= self.geometry.blocks()
     }
 
     /// Whether every block is proven and written.
@@ -155,6 +168,7 @@ impl Table {
         match self.states[block.index()] {
             State::Ready(buffer) => {
                 self.states[block.index()] = State::Rebuilding;
+                self.rebuilding += 1;
                 Some(Work::Rebuild { block, entry, buffer, collected: self.buffers.lend(buffer) })
             }
             State::Rebuilding => Some(Work::Zero { block, entry }),
@@ -175,6 +189,7 @@ impl Table {
     }
 
     pub(super) fn release(&mut self, buffer: BufferId, collected: Box<Collected>) {
+        self.rebuilding -= 1;
         self.buffers.release(buffer, collected);
     }
 
@@ -186,6 +201,7 @@ impl Table {
         mut collected: Box<Collected>,
     ) {
         collected.note_failure();
+        self.rebuilding -= 1;
         self.buffers.give_back(buffer, collected);
         self.states[block.index()] = State::Collecting(buffer);
         self.queue_if_ready(block);

@@ -20,10 +20,14 @@ use crate::wire::{DeficitRun, Encoding, GapRun, ManifestEntry, ManifestRun};
 /// Symbols to be sent of one block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Job {
-    /// All K source symbols.
+    /// All K source symbols, then repair symbols that nobody has asked for yet.
     Source {
         /// Of this block.
         block: BlockIndex,
+        /// The first of the repair symbols.
+        first: Esi,
+        /// How many of them, also none.
+        repair: u32,
     },
     /// Repair symbols that were not sent before.
     Repair {
@@ -40,8 +44,31 @@ impl Job {
     /// The block that the job is about.
     pub fn block(self) -> BlockIndex {
         match self {
-            Self::Source { block } | Self::Repair { block, .. } => block,
+            Self::Source { block, .. } | Self::Repair { block, .. } => block,
         }
+    }
+}
+
+impl Job {
+    /// How many symbols it is about, of a block of K source symbols.
+    pub fn symbols(self, source_symbols: u32) -> u32 {
+        match self {
+            Self::Source { repair, .. } => source_symbols + repair,
+            Self::Repair { count, .. } => count,
+        }
+    }
+
+    /// The id of its symbol number `at`.
+    ///
+    /// # Panics
+    /// If it has no such symbol.
+    pub fn esi(self, source_symbols: u32, at: u32) -> Esi {
+        let id = match self {
+            Self::Source { .. } if at < source_symbols => Esi::new(at),
+            Self::Source { first, .. } => first.plus(at - source_symbols),
+            Self::Repair { first, .. } => first.plus(at),
+        };
+        id.expect("ids are handed out in range")
     }
 }
 
@@ -73,6 +100,8 @@ pub(super) struct Blocks {
     manifest_sent: u32,
     /// Read, and waiting for their first pass. As long as the shell's own queue of read blocks.
     ready: VecDeque<BlockIndex>,
+    /// The block that a further pass of one-way mode sends next.
+    carousel: Option<u32>,
     /// Blocks with a demand below K, each once.
     partial: VecDeque<BlockIndex>,
     /// Blocks with a demand of K or more, each once.
@@ -94,6 +123,8 @@ struct BlockState {
     /// When the entry was last repeated.
     manifest_last: Sequence,
     next_esi: u32,
+    /// Repair symbols that follow the source symbols of the first pass.
+    ahead: u32,
     /// Symbols handed out in this epoch.
     in_epoch: u32,
     /// Symbols still to be handed out.
@@ -112,6 +143,7 @@ impl Blocks {
             sent: 0,
             manifest_sent: 0,
             ready: VecDeque::new(),
+            carousel: None,
             partial: VecDeque::new(),
             whole: VecDeque::new(),
             repeats: VecDeque::new(),
@@ -119,8 +151,9 @@ impl Blocks {
         }
     }
 
-    /// Takes the next block's entry, in the order of the object.
-    pub(super) fn push(&mut self, entry: ManifestEntry) -> BlockIndex {
+    /// Takes the next block's entry, in the order of the object, with the number of repair symbols that were made with
+    /// it.
+    pub(super) fn push(&mut self, entry: ManifestEntry, ahead: u32) -> BlockIndex {
         assert!(!self.all_read(), "more blocks than the object has");
         let block = BlockIndex(self.states.len() as u32);
         let zero = entry.encoding == Encoding::Zero;
@@ -132,7 +165,8 @@ impl Blocks {
             base: Sequence::default(),
             last: Sequence::default(),
             manifest_last: Sequence::default(),
-            next_esi: 0,
+            next_esi: source_symbols,
+            ahead,
             in_epoch: 0,
             demand: 0,
             passed: zero,
@@ -166,6 +200,7 @@ impl Blocks {
     /// Nothing is asked for and nothing is being made.
     pub(super) fn is_idle(&self) -> bool {
         self.ready.is_empty()
+            && self.carousel.is_none()
             && self.partial.is_empty()
             && self.whole.is_empty()
             && self.repeats.is_empty()
@@ -183,43 +218,60 @@ impl Blocks {
     /// The next first pass.
     pub(super) fn next_source(&mut self) -> Option<Job> {
         let block = self.ready.pop_front()?;
-        let source_symbols = self.source_symbols(block);
-        let state = &mut self.states[block.index()];
-        state.busy = true;
-        state.next_esi = source_symbols;
-        self.outstanding += 1;
-        Some(Job::Source { block })
+        let ahead = self.states[block.index()].ahead;
+        Some(self.source_job(block, ahead))
     }
 
     /// The next repair of a block of which every host holds something.
     pub(super) fn next_repair(&mut self) -> Option<Job> {
         let block = Self::take_idle(&mut self.partial, &self.states)?;
-        let source_symbols = self.source_symbols(block);
         let state = &mut self.states[block.index()];
         let count = state.demand.min(SOURCE_SYMBOLS_MAX);
         state.demand = 0;
         state.busy = true;
         state.in_epoch += count;
         self.outstanding += 1;
-        let first = Esi::new(state.next_esi)
-            .filter(|first| first.plus(count).is_some())
-            .or_else(|| Esi::new(source_symbols)) // all 2^24 ids were used: begin again
-            .expect("K is far below 2^24");
-        state.next_esi = first.value() + count;
-        Some(Job::Repair { block, first, count })
+        Some(Job::Repair { block, first: state.take_esis(count), count })
     }
 
     /// The next block of which a host holds nothing: its source symbols go again. They cost no encoding here, and no
     /// decoding there.
     pub(super) fn next_whole(&mut self) -> Option<Job> {
         let block = Self::take_idle(&mut self.whole, &self.states)?;
-        let source_symbols = self.source_symbols(block);
         let state = &mut self.states[block.index()];
         state.demand = 0;
-        state.busy = true;
-        state.in_epoch += source_symbols;
+        state.in_epoch += state.source_symbols;
+        Some(self.source_job(block, 0))
+    }
+
+    /// Sends everything once more, manifest too, each block with `ahead` repair symbols that were not sent before.
+    pub(super) fn start_over(&mut self) {
+        self.carousel = self.next_with_symbols(0);
+        self.manifest_sent = 0;
+    }
+
+    /// The next block of a pass that [`Blocks::start_over`] began.
+    pub(super) fn next_again(&mut self) -> Option<Job> {
+        let block = self.carousel?;
+        let state = &self.states[block as usize];
+        if state.busy {
+            return None;
+        }
+        let ahead = state.ahead;
+        self.carousel = self.next_with_symbols(block + 1);
+        Some(self.source_job(BlockIndex(block), ahead))
+    }
+
+    fn next_with_symbols(&self, from: u32) -> Option<u32> {
+        let mut rest = self.states.iter().zip(0..).skip(from as usize);
+        rest.find(|(state, _)| state.source_symbols > 0).map(|(_, block)| block)
+    }
+
+    fn source_job(&mut self, block: BlockIndex, repair: u32) -> Job {
         self.outstanding += 1;
-        Some(Job::Source { block })
+        let state = &mut self.states[block.index()];
+        state.busy = true;
+        Job::Source { block, first: state.take_esis(repair), repair }
     }
 
     /// The first block of a queue of which no job is handed out.
@@ -242,8 +294,11 @@ impl Blocks {
         }
     }
 
-    /// Takes a host's deficit into account; see the top of the file.
-    pub(super) fn demand(&mut self, run: DeficitRun, highest: Sequence) {
+    /// Takes a host's deficit into account; see the top of the file. `loss` is the share of what is sent now that will be
+    /// lost on its way.
+    pub(super) fn demand(&mut self, run: DeficitRun, highest: Sequence, loss: f64) {
+        let symbols = f64::from(run.symbols) * (1.0 + loss.clamp(0.0, LOSS_COVERED_MAX));
+        let symbols = symbols.round() as u32;
         for block in run.first.0..run.first.0 + u32::from(run.blocks) {
             let Some(state) = self.states.get_mut(block as usize) else { return };
             if !state.passed || state.entry.encoding == Encoding::Zero {
@@ -255,7 +310,7 @@ impl Blocks {
             } else if highest < state.base {
                 continue;
             }
-            let lacking = u32::from(run.symbols).saturating_sub(state.in_epoch);
+            let lacking = symbols.saturating_sub(state.in_epoch);
             if lacking > state.demand {
                 let was = Queue::of(state.demand, state.source_symbols);
                 let is = Queue::of(lacking, state.source_symbols);
@@ -320,11 +375,22 @@ impl Blocks {
     fn entries_per_datagram(&self) -> u32 {
         manifest_entries_in(self.geometry.control_bytes()) as u32
     }
+}
 
-    fn source_symbols(&self, block: BlockIndex) -> u32 {
-        self.states[block.index()].source_symbols
+impl BlockState {
+    /// Ids of so many repair symbols that were not sent before.
+    fn take_esis(&mut self, count: u32) -> Esi {
+        let first = Esi::new(self.next_esi)
+            .filter(|first| first.plus(count).is_some())
+            .or_else(|| Esi::new(self.source_symbols)) // all 2^24 ids were used: begin again
+            .expect("K is far below 2^24");
+        self.next_esi = first.value() + count;
+        first
     }
 }
+
+/// More than this is not sent on top of a deficit, however much is lost: the next report says what is still lacking.
+const LOSS_COVERED_MAX: f64 = 0.5;
 
 /// Entries that wait for company before they travel, and that are repeated in the datagram after: each entry is sent
 /// twice, in two datagrams, for some 0.007 % of the object.
@@ -341,18 +407,18 @@ mod tests {
     #[test]
     fn two_hosts_with_the_same_deficit_are_served_once() {
         let mut blocks = passed_up_to(100);
-        blocks.demand(deficit(0, 5), at(100));
+        blocks.demand(deficit(0, 5), at(100), 0.0);
         assert_eq!(take_repair(&mut blocks), Some((K, 5)));
-        blocks.demand(deficit(0, 5), at(100));
+        blocks.demand(deficit(0, 5), at(100), 0.0);
         assert_eq!(take_repair(&mut blocks), None, "the other host's five are the same five");
     }
 
     #[test]
     fn a_larger_deficit_of_the_same_time_adds_only_the_difference() {
         let mut blocks = passed_up_to(100);
-        blocks.demand(deficit(0, 5), at(100));
+        blocks.demand(deficit(0, 5), at(100), 0.0);
         let job = blocks.next_repair().expect("five");
-        blocks.demand(deficit(0, 8), at(100));
+        blocks.demand(deficit(0, 8), at(100), 0.0);
         assert_eq!(blocks.next_repair(), None, "one job of a block at a time");
         blocks.finish(job, at(105));
         assert_eq!(take_repair(&mut blocks), Some((K + 5, 3)));
@@ -361,26 +427,67 @@ mod tests {
     #[test]
     fn what_is_lacking_after_the_repair_was_seen_is_served_with_fresh_symbols() {
         let mut blocks = passed_up_to(100);
-        blocks.demand(deficit(0, 5), at(100));
+        blocks.demand(deficit(0, 5), at(100), 0.0);
         let job = blocks.next_repair().expect("five");
         blocks.finish(job, at(105));
-        blocks.demand(deficit(0, 2), at(105));
+        blocks.demand(deficit(0, 2), at(105), 0.0);
         assert_eq!(take_repair(&mut blocks), Some((K + 5, 2)));
     }
 
     #[test]
     fn a_report_from_before_the_first_pass_ended_is_out_of_date() {
         let mut blocks = passed_up_to(100);
-        blocks.demand(deficit(0, 300), at(99));
+        blocks.demand(deficit(0, 300), at(99), 0.0);
         assert_eq!(blocks.next_repair(), None);
     }
 
     #[test]
     fn a_host_that_holds_nothing_gets_the_source_symbols_again() {
         let mut blocks = passed_up_to(100);
-        blocks.demand(deficit(0, K as u16 + 1), at(100));
+        blocks.demand(deficit(0, K as u16 + 1), at(100), 0.0);
         assert_eq!(blocks.next_repair(), None);
-        assert_eq!(blocks.next_whole(), Some(Job::Source { block: BlockIndex(0) }));
+        let again = Job::Source { block: BlockIndex(0), first: esi(K), repair: 0 };
+        assert_eq!(blocks.next_whole(), Some(again));
+    }
+
+    #[test]
+    fn repair_symbols_made_ahead_are_not_sent_again() {
+        let mut blocks = Blocks::new(Geometry::for_path(2 << 20, 1500, 20).expect("in range"));
+        blocks.push(entry(Encoding::Stored), 7);
+        let job = blocks.next_source().expect("read");
+        assert_eq!(job, Job::Source { block: BlockIndex(0), first: esi(K), repair: 7 });
+        blocks.finish(job, at(100));
+        blocks.demand(deficit(0, 2), at(100), 0.0);
+        assert_eq!(take_repair(&mut blocks), Some((K + 7, 2)));
+    }
+
+    #[test]
+    fn what_will_be_lost_on_its_way_is_sent_with_it() {
+        let mut blocks = passed_up_to(100);
+        blocks.demand(deficit(0, 100), at(100), 0.1);
+        assert_eq!(take_repair(&mut blocks), Some((K, 110)));
+    }
+
+    #[test]
+    fn a_further_pass_sends_everything_again_with_other_repair_symbols() {
+        let mut blocks = Blocks::new(Geometry::for_path(3 << 20, 1500, 20).expect("in range"));
+        for encoding in [Encoding::Stored, Encoding::Zero, Encoding::Stored] {
+            blocks.push(entry(encoding), 5);
+        }
+        while let Some(job) = blocks.next_source() {
+            blocks.finish(job, at(100));
+        }
+        while blocks.next_manifest(at(101)).is_some() {}
+        blocks.start_over();
+        assert!(!blocks.is_idle());
+        let mut again = Vec::new();
+        while let Some(job) = blocks.next_again() {
+            blocks.finish(job, at(200));
+            again.push(job);
+        }
+        let job = |block| Job::Source { block: BlockIndex(block), first: esi(K + 5), repair: 5 };
+        assert_eq!(again, [job(0), job(2)]);
+        assert!(blocks.next_manifest(at(201)).is_some_and(|run| run.first == BlockIndex(0)));
     }
 
     #[test]
@@ -389,7 +496,7 @@ mod tests {
         let mut blocks = Blocks::new(geometry);
         let mut times = vec![0; 20];
         for _ in 0..20 {
-            blocks.push(entry(Encoding::Zero));
+            blocks.push(entry(Encoding::Zero), 0);
             while let Some(run) = blocks.next_manifest(at(1)) {
                 let first = run.first.index();
                 times[first..first + run.entries.len()].iter_mut().for_each(|times| *times += 1);
@@ -401,7 +508,7 @@ mod tests {
 
     fn passed_up_to(sequence: u64) -> Blocks {
         let mut blocks = Blocks::new(Geometry::for_path(2 << 20, 1500, 20).expect("in range"));
-        blocks.push(entry(Encoding::Stored));
+        blocks.push(entry(Encoding::Stored), 0);
         let job = blocks.next_source().expect("read");
         blocks.finish(job, at(sequence));
         assert_eq!(blocks.sent(), 1);
@@ -421,6 +528,10 @@ mod tests {
 
     fn deficit(block: u32, symbols: u16) -> DeficitRun {
         DeficitRun { first: BlockIndex(block), blocks: 1, symbols }
+    }
+
+    fn esi(value: u32) -> Esi {
+        Esi::new(value).expect("small")
     }
 
     fn at(sequence: u64) -> Sequence {

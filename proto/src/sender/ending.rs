@@ -46,7 +46,7 @@ impl Ending {
         self.said += 1;
         Some(match &self.verdict {
             Verdict::Aborted(reason) => End::Aborted(reason.clone()),
-            Verdict::Complete | Verdict::Incomplete | Verdict::GivenUp(_) => End::Over,
+            Verdict::Complete | Verdict::Incomplete | Verdict::Unknown | Verdict::GivenUp(_) => End::Over,
         })
     }
 
@@ -55,7 +55,7 @@ impl Ending {
     fn times(&self) -> u32 {
         match self.verdict {
             Verdict::Complete => 2,
-            Verdict::Incomplete | Verdict::GivenUp(_) | Verdict::Aborted(_) => 5,
+            Verdict::Incomplete | Verdict::Unknown | Verdict::GivenUp(_) | Verdict::Aborted(_) => 5,
         }
     }
 }

@@ -1,93 +1,17 @@
 //! The hosts of a push: who was heard, who is done, who is missing.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::health::{Health, Sideline, quantile};
+use super::rate::RoundLoss;
+use super::roster::{Expected, HostRow, HostState, Tally};
 use crate::ids::{HostName, ReceiverId, Sequence};
 use crate::limits::HOSTS_MAX;
 use crate::seal::Cipher;
 use crate::time::Moment;
-use crate::wire::{Discard, Done, Failed, Hello, Totals};
-
-/// Who must hold the object for the push to be complete.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Expected {
-    /// These hosts.
-    Named(BTreeSet<HostName>),
-    /// So many hosts, whoever they are.
-    Count(u32),
-    /// Every host that answers, and at least one.
-    Anyone,
-}
-
-/// What became of one host.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HostRow {
-    /// Its name.
-    pub name: HostName,
-    /// What became of it.
-    pub state: HostState,
-    /// Why, where it is not done.
-    pub reason: Option<String>,
-    /// From the start of the push to its last word, or to being done.
-    pub time: Option<Duration>,
-    /// Blocks that it holds, of the whole object.
-    pub blocks_held: u32,
-    /// Its counters.
-    pub totals: Totals,
-}
-
-/// What became of a host, in the words of the table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HostState {
-    /// It takes part.
-    Receiving,
-    /// It is at work on another push and will take part.
-    Busy,
-    /// It holds a proven, published copy.
-    Done,
-    /// It held the same bytes already.
-    Existing,
-    /// It gave up.
-    Failed,
-    /// It took part and has not been heard for a while.
-    Silent,
-    /// It was expected and never heard.
-    NeverAnswered,
-    /// It speaks another version of the protocol.
-    OtherVersion,
-}
-
-impl HostState {
-    /// What a host says of itself.
-    fn of(hello: &Hello) -> Self {
-        if hello.busy { Self::Busy } else { Self::Receiving }
-    }
-
-    /// Whether the host holds a proven copy.
-    pub fn is_done(self) -> bool {
-        matches!(self, Self::Done | Self::Existing)
-    }
-
-    /// Whether the host has said its last word.
-    pub fn is_settled(self) -> bool {
-        matches!(self, Self::Done | Self::Existing | Self::Failed)
-    }
-
-    /// The word in tables and JSON.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Receiving => "incomplete",
-            Self::Busy => "busy",
-            Self::Done => "done",
-            Self::Existing => "existing",
-            Self::Failed => "failed",
-            Self::Silent => "silent",
-            Self::NeverAnswered => "never_answered",
-            Self::OtherVersion => "other_version",
-        }
-    }
-}
+use crate::wire::{Discard, Done, Failed, Hello, Report, Totals};
 
 /// One start of one receiver.
 pub(super) struct Host {
@@ -100,25 +24,15 @@ pub(super) struct Host {
     reason: Option<String>,
     last_sequence: Sequence,
     heard: Moment,
+    /// Where its last word came from.
+    addr: SocketAddr,
+    health: Health,
+    /// Its last report named something that it lacks; true before the first one.
+    lacking: bool,
     /// Bytes that had gone to the group at its first report.
     joined_at_bytes: Option<u64>,
     /// A later start of the same name has taken its place.
     superseded: bool,
-}
-
-/// How many hosts there are in which state.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// Heard, and not replaced by a later start of the same host.
-    pub heard: u32,
-    /// Hold a proven copy.
-    pub done: u32,
-    /// Gave up.
-    pub failed: u32,
-    /// Stopped answering.
-    pub silent: u32,
-    /// Expected; those heard where nobody is expected.
-    pub expected: u32,
 }
 
 /// All hosts that were heard, and those that are expected. What the push waits for is kept up to date with each word of
@@ -133,6 +47,21 @@ pub(super) struct Hosts {
     awaited: BTreeSet<HostName>,
     tally: Tally,
     last_joined: Option<Moment>,
+    /// The share that the quantile of the hosts loses, smoothed.
+    usual_loss: f64,
+    /// The shortest time from the last poll to an answer, its slot aside.
+    fastest: Option<Duration>,
+}
+
+/// Whether what a host asks for is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Serve {
+    /// With everybody else.
+    Now,
+    /// When nobody else lacks anything: it is side-lined.
+    Afterwards,
+    /// Nothing reaches it: more would load the network and not help.
+    Never,
 }
 
 impl Hosts {
@@ -149,6 +78,8 @@ impl Hosts {
             awaited,
             tally: Tally::default(),
             last_joined: None,
+            usual_loss: 0.0,
+            fastest: None,
         }
     }
 
@@ -181,6 +112,7 @@ impl Hosts {
     pub(super) fn join(
         &mut self,
         now: Moment,
+        from: SocketAddr,
         id: ReceiverId,
         cipher: impl FnOnce() -> Cipher,
         hello: &Hello,
@@ -207,6 +139,9 @@ impl Hosts {
             totals: Totals::default(),
             last_sequence: Sequence::default(),
             heard: now,
+            addr: from,
+            health: Health::default(),
+            lacking: true,
             joined_at_bytes: None,
             superseded: false,
         };
@@ -218,12 +153,19 @@ impl Hosts {
     }
 
     /// Notes that a host spoke; refuses what is not newer than its last word.
-    pub(super) fn heard(&mut self, now: Moment, id: ReceiverId, sequence: Sequence) -> Result<(), Discard> {
+    pub(super) fn heard(
+        &mut self,
+        now: Moment,
+        from: SocketAddr,
+        id: ReceiverId,
+        sequence: Sequence,
+    ) -> Result<(), Discard> {
         let host = self.by_id.get_mut(&id).ok_or(Discard::UnknownHost)?;
         if sequence <= host.last_sequence {
             return Err(Discard::Replayed);
         }
         host.last_sequence = sequence;
+        host.addr = from;
         if !host.state.is_settled() {
             host.heard = now;
             if host.state == HostState::Silent {
@@ -243,26 +185,91 @@ impl Hosts {
         }
     }
 
-    /// What a host says of itself in a report, when `group_bytes` have gone to the group so far. False if next to nothing
-    /// of those since it joined reaches it: sending it more would load the network and not help.
-    pub(super) fn progress(
-        &mut self,
-        id: ReceiverId,
-        blocks_held: u32,
-        totals: Totals,
-        group_bytes: u64,
-    ) -> bool {
+    /// What a host says of itself in a report, when `group_bytes` have gone to the group so far.
+    pub(super) fn progress(&mut self, id: ReceiverId, report: &Report, group_bytes: u64) -> Serve {
         let Some(host) = self.by_id.get_mut(&id).filter(|host| !host.state.is_settled()) else {
-            return false;
+            return Serve::Never;
         };
-        host.blocks_held = blocks_held;
-        host.totals = totals;
+        host.blocks_held = report.blocks_held;
+        host.totals = report.totals;
+        host.lacking = !report.deficits.is_empty() || !report.gaps.is_empty();
+        host.health.note(report.highest, report.totals);
         let offered = group_bytes - *host.joined_at_bytes.get_or_insert(group_bytes);
-        let deaf = offered > DEAF_AFTER_BYTES && totals.bytes_received < offered / 50;
+        let deaf = offered > DEAF_AFTER_BYTES && report.totals.bytes_received < offered / 50;
         host.reason =
             if deaf { Some(DEAF.to_owned()) } else { host.reason.take().filter(|reason| reason != DEAF) };
+        let sidelined = host.health.sidelined().is_some();
         self.set_state(id, HostState::Receiving);
-        !deaf
+        match () {
+            () if deaf => Serve::Never,
+            () if sidelined => Serve::Afterwards,
+            () => Serve::Now,
+        }
+    }
+
+    /// An answer to the last poll came so long after it, of which `slot` was waited for the host's turn.
+    pub(super) fn answered(&mut self, id: ReceiverId, after: Duration, window: Duration) {
+        let slots = self.answering();
+        let Some(slot) = self.by_id.get(&id).map(|host| host.slot % slots) else { return };
+        let delay = after.saturating_sub(window.mul_f64(f64::from(slot) / f64::from(slots)));
+        self.fastest = Some(self.fastest.map_or(delay, |fastest| fastest.min(delay)));
+    }
+
+    /// A round of reports is in: judges each host beside the others. Gives what the quantile of them lost, and who was
+    /// side-lined.
+    pub(super) fn end_round(&mut self) -> (Option<RoundLoss>, Vec<(HostName, Sideline)>) {
+        let receiving = |host: &&Host| host.state == HostState::Receiving && !host.superseded;
+        let losses = self.by_id.values().filter(receiving).filter_map(|host| host.health.loss()).collect();
+        self.usual_loss = quantile(losses, |&loss| loss).unwrap_or(self.usual_loss);
+        let (mut latest, mut news) = (Vec::new(), Vec::new());
+        self.tally.sidelined = 0;
+        for host in self.by_id.values_mut() {
+            let interval = host.health.latest.take();
+            if host.state != HostState::Receiving || host.superseded {
+                continue;
+            }
+            if let Some(interval) = interval {
+                latest.push(RoundLoss {
+                    share: interval.lost,
+                    datagrams: interval.datagrams,
+                    delay: self.fastest,
+                });
+                if host.health.judge(self.usual_loss) {
+                    news.extend(host.health.sidelined().map(|sideline| (host.name.clone(), sideline)));
+                }
+            }
+            self.tally.sidelined += u32::from(host.health.sidelined().is_some());
+        }
+        self.fastest = None;
+        (quantile(latest, |loss| loss.share), news)
+    }
+
+    /// The share of datagrams that the quantile of the hosts loses.
+    pub(super) fn usual_loss(&self) -> f64 {
+        self.usual_loss
+    }
+
+    /// The share of repair symbols that will be lost on their way: during the pass what is usual; in the tail, where each
+    /// round costs time and few blocks are left, what this host loses.
+    pub(super) fn loss_for(&self, id: ReceiverId, tail: bool) -> f64 {
+        let own = || self.by_id.get(&id).and_then(|host| host.health.loss());
+        if tail { own().unwrap_or(self.usual_loss).max(self.usual_loss) } else { self.usual_loss }
+    }
+
+    /// Whether a host that is served with everybody else lacks something, as far as it has said.
+    pub(super) fn somebody_lacks(&self) -> bool {
+        self.live().any(|host| host.lacking && host.health.sidelined().is_none())
+    }
+
+    /// The address of the host that is the only one still receiving, of several.
+    pub(super) fn last_one(&self) -> Option<SocketAddr> {
+        let mut live = self.live();
+        let last = live.next().filter(|_| self.tally.heard > 1)?;
+        live.next().is_none().then_some(last.addr)
+    }
+
+    fn live(&self) -> impl Iterator<Item = &Host> {
+        self.by_id.values().filter(|host| host.state == HostState::Receiving && !host.superseded)
     }
 
     /// A host holds a proven copy of all `blocks`. False if that was known, or it gave up before.
@@ -428,6 +435,9 @@ impl Host {
     fn row(&self, start: Moment) -> HostRow {
         let reason = match (&self.reason, self.state) {
             (Some(reason), _) => Some(reason.clone()),
+            (None, HostState::Receiving | HostState::Done) if self.health.was_sidelined.is_some() => {
+                self.health.was_sidelined.map(|sideline| format!("served after the others: {sideline}"))
+            }
             (None, HostState::Silent) => Some("it stopped answering".to_owned()),
             (None, HostState::Receiving) => Some("not complete when the push ended".to_owned()),
             (None, HostState::Busy) => Some("it was at work on another push".to_owned()),
@@ -439,6 +449,7 @@ impl Host {
             reason,
             time: Some(self.heard.since(start)),
             blocks_held: self.blocks_held,
+            sidelined: self.health.was_sidelined,
             totals: self.totals,
         }
     }
@@ -451,6 +462,7 @@ fn absent(name: &HostName, state: HostState, reason: &str) -> HostRow {
         reason: Some(reason.to_owned()),
         time: None,
         blocks_held: 0,
+        sidelined: None,
         totals: Totals::default(),
     }
 }
@@ -495,7 +507,7 @@ mod tests {
         let mut hosts = Hosts::new(named(["a"]));
         join(&mut hosts, 1, "a", at(0));
         join(&mut hosts, 2, "a", at(0));
-        hosts.heard(at(1), id(1), sequence(2)).expect("newer");
+        hosts.heard(at(1), address(1), id(1), sequence(2)).expect("newer");
         let rows = hosts.rows(at(0));
         assert_eq!(rows.len(), 2);
         for row in rows {
@@ -534,11 +546,11 @@ mod tests {
     fn a_number_that_was_heard_is_refused() {
         let mut hosts = Hosts::new(Expected::Anyone);
         join(&mut hosts, 1, "a", at(0));
-        assert_eq!(hosts.heard(at(1), id(1), sequence(5)), Ok(()));
-        assert_eq!(hosts.heard(at(2), id(1), sequence(5)), Err(Discard::Replayed));
-        assert_eq!(hosts.heard(at(3), id(1), sequence(4)), Err(Discard::Replayed));
-        assert_eq!(hosts.heard(at(4), id(1), sequence(6)), Ok(()));
-        assert_eq!(hosts.heard(at(5), id(2), sequence(6)), Err(Discard::UnknownHost));
+        assert_eq!(hosts.heard(at(1), address(1), id(1), sequence(5)), Ok(()));
+        assert_eq!(hosts.heard(at(2), address(1), id(1), sequence(5)), Err(Discard::Replayed));
+        assert_eq!(hosts.heard(at(3), address(1), id(1), sequence(4)), Err(Discard::Replayed));
+        assert_eq!(hosts.heard(at(4), address(1), id(1), sequence(6)), Ok(()));
+        assert_eq!(hosts.heard(at(5), address(2), id(2), sequence(6)), Err(Discard::UnknownHost));
     }
 
     #[test]
@@ -549,7 +561,7 @@ mod tests {
         assert_eq!(hosts.mark_silent(at(10_000)), [name("a")]);
         assert_eq!(hosts.mark_silent(at(10_001)), [], "told once");
         assert_eq!(states(&hosts), [("a".into(), HostState::Silent)]);
-        hosts.heard(at(20_000), id(1), sequence(9)).expect("newer");
+        hosts.heard(at(20_000), address(1), id(1), sequence(9)).expect("newer");
         assert_eq!(states(&hosts), [("a".into(), HostState::Receiving)]);
         assert_eq!(hosts.mark_silent(at(29_999)), []);
     }
@@ -677,7 +689,7 @@ mod tests {
     fn join(hosts: &mut Hosts, host: u8, called: &str, now: Moment) {
         let hello = Hello { name: name(called), software: String::new(), busy: false };
         let cipher = || Cipher::upward(&GroupKey::new([1; 32]), SessionId([1; 16]), id(host));
-        hosts.join(now, id(host), cipher, &hello).expect("room");
+        hosts.join(now, address(host), id(host), cipher, &hello).expect("room");
     }
 
     fn done(hosts: &mut Hosts, host: u8) {
@@ -702,6 +714,10 @@ mod tests {
 
     fn name(text: &str) -> HostName {
         HostName::new(text).expect("plain")
+    }
+
+    fn address(host: u8) -> SocketAddr {
+        ([10, 0, 0, host], 1).into()
     }
 
     fn id(host: u8) -> ReceiverId {

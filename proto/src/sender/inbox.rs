@@ -2,12 +2,13 @@
 
 use std::net::SocketAddr;
 
+use super::hosts::Serve;
 use super::{Sender, SenderEvent};
 use crate::ids::ReceiverId;
 use crate::limits::HOSTS_MAX;
 use crate::seal::Cipher;
 use crate::time::Moment;
-use crate::wire::{Ack, Discard, Kind, Notice, Up, UpHeader, VERSION};
+use crate::wire::{Ack, Discard, Kind, Notice, Report, Up, UpHeader, VERSION};
 
 impl Sender {
     pub(super) fn take_datagram(
@@ -26,11 +27,12 @@ impl Sender {
         let message = self.open(up, datagram)?;
         if let Up::Hello(hello) = &message {
             let (key, session) = (&self.config.key, self.config.session);
-            if self.hosts.join(now, up.receiver, || Cipher::upward(key, session, up.receiver), hello)? {
+            if self.hosts.join(now, from, up.receiver, || Cipher::upward(key, session, up.receiver), hello)? {
+                self.last_one = None;
                 self.event(SenderEvent::Joined(hello.name.clone()));
             }
         }
-        self.hosts.heard(now, up.receiver, up.header.sequence)?;
+        self.hosts.heard(now, from, up.receiver, up.header.sequence)?;
         self.take_message(now, up.receiver, message)?;
         if up.header.kind != Kind::Report {
             self.acknowledge(from, up);
@@ -55,15 +57,7 @@ impl Sender {
         let name = self.hosts.get(id).ok_or(Discard::UnknownHost)?.name.clone();
         match message {
             Up::Hello(hello) => self.hosts.greet(id, &hello),
-            Up::Report(report) => {
-                let group_bytes = self.group_sequence * self.config.geometry.datagram_bytes() as u64;
-                if !self.hosts.progress(id, report.blocks_held, report.totals, group_bytes) {
-                    return Ok(());
-                }
-                self.polls.note_report(!report.deficits.is_empty() || !report.gaps.is_empty());
-                report.deficits.iter().for_each(|&run| self.blocks.demand(run, report.highest));
-                report.gaps.iter().for_each(|&gap| self.blocks.demand_manifest(gap, report.highest));
-            }
+            Up::Report(report) => self.take_report(now, id, &report),
             // A host cannot have proven what we have not vouched for, nor something else.
             Up::Done(done) if Some(done.root) != self.root() => return Err(Discard::Malformed),
             Up::Done(done) => {
@@ -78,6 +72,26 @@ impl Sender {
             }
         }
         Ok(())
+    }
+
+    fn take_report(&mut self, now: Moment, id: ReceiverId, report: &Report) {
+        let group_bytes = self.group_sequence * self.config.geometry.datagram_bytes() as u64;
+        let serve = self.hosts.progress(id, report, group_bytes);
+        if let Some(after) = self.polls.answered(now, report.round) {
+            self.hosts.answered(id, after, self.window());
+        }
+        // What a side-lined host lacks waits until it delays nobody.
+        let turn = match serve {
+            Serve::Now => true,
+            Serve::Afterwards => self.is_tail() && !self.hosts.somebody_lacks(),
+            Serve::Never => return,
+        };
+        self.polls.note_report(!report.deficits.is_empty() || !report.gaps.is_empty());
+        report.gaps.iter().for_each(|&gap| self.blocks.demand_manifest(gap, report.highest));
+        if turn {
+            let loss = self.hosts.loss_for(id, self.is_tail());
+            report.deficits.iter().for_each(|&run| self.blocks.demand(run, report.highest, loss));
+        }
     }
 
     fn take_notice(&mut self, datagram: &[u8]) -> Result<(), Discard> {

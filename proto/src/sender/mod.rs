@@ -7,16 +7,21 @@
 
 mod blocks;
 mod ending;
+mod health;
 mod hosts;
 mod inbox;
 mod polls;
+mod rate;
+mod roster;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 pub use blocks::Job;
-pub use hosts::{Expected, HostRow, HostState, Tally};
+pub use health::{Cause, Sideline};
+pub use rate::Pace;
+pub use roster::{Expected, HostRow, HostState, Tally};
 
 use crate::geometry::Geometry;
 use crate::ids::{BlockIndex, HostName, ObjectName, Sequence, SessionId};
@@ -29,6 +34,7 @@ use blocks::Blocks;
 use ending::Ending;
 use hosts::Hosts;
 use polls::{Phase, Polls};
+use rate::RateControl;
 
 /// What a push is about.
 #[derive(Clone, Debug)]
@@ -51,6 +57,21 @@ pub struct SenderConfig {
     pub timeout: Duration,
     /// The civil time at the start.
     pub started: WallClock,
+    /// How the rate is chosen.
+    pub pace: Pace,
+    /// Bytes of headers that the pace counts with each datagram.
+    pub header_bytes: u64,
+    /// For hosts that cannot answer.
+    pub one_way: Option<OneWay>,
+}
+
+/// A push that nobody answers: everything is sent with a surplus, so many times, and who has it is not known.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct OneWay {
+    /// Repair symbols for each source symbol.
+    pub overhead: f64,
+    /// Times that everything is sent, each with other repair symbols.
+    pub passes: u32,
 }
 
 /// One push.
@@ -67,6 +88,11 @@ pub struct Sender {
     announce_at: Moment,
     silence_at: Moment,
     polls: Polls,
+    rate: RateControl,
+    /// Further passes of one-way mode.
+    passes_left: u32,
+    /// The only host that still receives.
+    last_one: Option<SocketAddr>,
     acks: VecDeque<(SocketAddr, Ack)>,
     events: VecDeque<SenderEvent>,
     discards: DiscardCounts,
@@ -89,6 +115,8 @@ pub enum Verdict {
     Complete,
     /// Some do not.
     Incomplete,
+    /// Everything was sent; as nobody can answer, nobody knows who holds it.
+    Unknown,
     /// Ended early for this reason, when hosts were free to publish already: some may hold a proven copy.
     GivenUp(String),
     /// Nobody may publish anything, for this reason.
@@ -115,6 +143,8 @@ pub enum SenderEvent {
     Failed(HostName, String),
     /// A host was not heard for a while.
     Silent(HostName),
+    /// A host cannot keep up, and is served after the others.
+    Sidelined(HostName, Sideline),
     /// A host speaks another version.
     OtherVersion(HostName, String),
 }
@@ -147,6 +177,9 @@ impl Sender {
             announce_at: now,
             silence_at: now,
             polls: Polls::new(now),
+            rate: RateControl::new(config.pace),
+            passes_left: config.one_way.map_or(0, |one_way| one_way.passes.saturating_sub(1)),
+            last_one: None,
             acks: VecDeque::new(),
             events: VecDeque::new(),
             discards: DiscardCounts::default(),
@@ -154,9 +187,10 @@ impl Sender {
         }
     }
 
-    /// The next block of the source was read, in the order of the object.
-    pub fn handle_block(&mut self, entry: ManifestEntry) -> BlockIndex {
-        self.blocks.push(entry)
+    /// The next block of the source was read, in the order of the object, and so many repair symbols were made with it:
+    /// see [`Sender::repair_ahead`].
+    pub fn handle_block(&mut self, entry: ManifestEntry, ahead: u32) -> BlockIndex {
+        self.blocks.push(entry, ahead)
     }
 
     /// The source was read to its end, and its length and digest are right: hosts may publish.
@@ -219,6 +253,9 @@ impl Sender {
         self.settle(now);
         if self.ending.is_none() && now.since(self.start) >= self.config.timeout {
             match self.source {
+                Source::Proven { .. } if self.config.one_way.is_some() => {
+                    self.end(now, Verdict::GivenUp("the time ran out before everything was sent".into()));
+                }
                 Source::Proven { .. } => self.end(now, self.verdict_now()),
                 Source::Reading => {
                     self.end(
@@ -260,12 +297,39 @@ impl Sender {
     /// `source` say for which the shell has room.
     #[must_use]
     pub fn poll_job(&mut self, repair: bool, source: bool) -> Option<Job> {
-        if self.ending.is_some() {
+        if self.ending.is_some() || self.is_leading() {
             return None;
         }
         let job = if repair { self.blocks.next_repair() } else { None };
         let job = job.or_else(|| if source { self.blocks.next_source() } else { None });
         job.or_else(|| if repair { self.blocks.next_whole() } else { None })
+            .or_else(|| if repair { self.blocks.next_again() } else { None })
+    }
+
+    /// Where symbols go: `None` to the group, or to the only host of several that still receives. Their numbers are the
+    /// group's in any case, as nobody else counts them any more.
+    pub fn destination(&self) -> Option<SocketAddr> {
+        self.last_one
+    }
+
+    /// How fast to send, in bits per second of whole frames.
+    pub fn rate(&self) -> u64 {
+        self.rate.rate()
+    }
+
+    /// Repair symbols to make with a whole block as it is read, before anybody asks: what hosts will lack of it, as far as
+    /// that is known. A shorter block needs its share of them.
+    pub fn repair_ahead(&self) -> u32 {
+        let symbols = f64::from(self.config.geometry.symbols_max());
+        match self.config.one_way {
+            Some(one_way) => (symbols * one_way.overhead).ceil() as u32,
+            None => {
+                let lacking = symbols * self.hosts.usual_loss().min(AHEAD_MAX);
+                // Half of the hosts lack less than the mean: where there are few, that much would often be too much.
+                let spread = if self.hosts.tally().heard < FEW_HOSTS { lacking.sqrt() * 0.7 } else { 0.0 };
+                (lacking - spread).max(0.0) as u32
+            }
+        }
     }
 
     /// When to call [`Sender::handle_timeout`] and drain again, and why.
@@ -357,6 +421,11 @@ impl Sender {
         self.ending.as_ref().is_some_and(Ending::is_said)
     }
 
+    /// In one-way mode the group is told first what is coming, as nobody can ask for what it missed.
+    fn is_leading(&self) -> bool {
+        self.config.one_way.is_some() && self.polls.rounds() < LEAD_POLLS
+    }
+
     /// What is to be said to the group now, announcements aside.
     fn next_down(&mut self, now: Moment) -> Option<Down> {
         if let Some(ending) = &mut self.ending {
@@ -371,9 +440,13 @@ impl Sender {
     }
 
     fn next_poll(&mut self, now: Moment) -> Poll {
+        self.end_round(now);
         let window = self.window();
         let phase = match self.source {
             Source::Proven { pass_ended: Some(_), .. } => Phase::Tail,
+            Source::Proven { pass_ended: None, .. } | Source::Reading if self.rate.is_searching() => {
+                Phase::Search
+            }
             Source::Proven { pass_ended: None, .. } | Source::Reading => Phase::Pass,
         };
         Poll {
@@ -384,6 +457,21 @@ impl Sender {
             slots: self.hosts.answering(),
             root: self.root(),
         }
+    }
+
+    /// Draws the conclusions from the reports to the last poll.
+    fn end_round(&mut self, now: Moment) {
+        let (loss, sidelined) = self.hosts.end_round();
+        let frame_bytes = self.config.geometry.datagram_bytes() as u64 + self.config.header_bytes;
+        self.rate.note_round(now, self.group_sequence * frame_bytes * 8, loss);
+        for (name, sideline) in sidelined {
+            self.event(SenderEvent::Sidelined(name, sideline));
+        }
+        self.last_one = if self.is_tail() { self.hosts.last_one() } else { None };
+    }
+
+    fn is_tail(&self) -> bool {
+        matches!(self.source, Source::Proven { pass_ended: Some(_), .. })
     }
 
     /// Time that the hosts' reports are spread over so that they stay below [`REPORTS_PER_SECOND_MAX`].
@@ -403,6 +491,7 @@ impl Sender {
             reply_to: self.config.reply_to,
             spread: self.window().max(HELLO_SPREAD_MIN),
             expected_hosts: self.hosts.expected_count(),
+            one_way: self.config.one_way.is_some(),
         };
         let sequence = self.take_sequences(1);
         announce.seal(&self.cipher, sequence, out);
@@ -410,7 +499,13 @@ impl Sender {
 
     /// The pass may just have ended, or the last repair may just have left: ask at once what is still lacking.
     fn note_progress(&mut self, now: Moment) {
-        let all_sent = self.blocks.all_sent();
+        let all_sent = self.blocks.all_sent() && self.blocks.is_idle();
+        if all_sent && self.passes_left > 0 && self.root().is_some() {
+            self.passes_left -= 1;
+            self.blocks.start_over();
+            return;
+        }
+        let all_sent = if self.config.one_way.is_some() { all_sent } else { self.blocks.all_sent() };
         if let Source::Proven { pass_ended, .. } = &mut self.source
             && all_sent
         {
@@ -422,9 +517,12 @@ impl Sender {
     }
 
     fn settle(&mut self, now: Moment) {
-        if let Source::Proven { pass_ended: Some(pass_ended), .. } = self.source
-            && self.hosts.settled(now, pass_ended)
-        {
+        let Source::Proven { pass_ended: Some(pass_ended), .. } = self.source else { return };
+        if self.config.one_way.is_some() {
+            if now.since(pass_ended) >= ONE_WAY_LINGER {
+                self.end(now, Verdict::Unknown);
+            }
+        } else if self.hosts.settled(now, pass_ended) {
             self.end(now, self.verdict_now());
         }
     }
@@ -447,6 +545,15 @@ impl Sender {
 /// Numbers of datagrams to single hosts begin here, so that the numbers to the group have no gaps of their own and a
 /// host can count what it lost.
 const UNICAST_SEQUENCES: u64 = 1 << 39;
+
+/// Polls before the first symbol in one-way mode: half a second, in which every host hears an announcement.
+const LEAD_POLLS: u32 = 10;
+/// How long the root is repeated after everything was sent in one-way mode.
+const ONE_WAY_LINGER: Duration = Duration::from_secs(1);
+
+/// Repair symbols are made ahead of reports for at most this loss: where more is lost, hosts differ more.
+const AHEAD_MAX: f64 = 0.2;
+const FEW_HOSTS: u32 = 4;
 
 /// Announcements come fast at first, as a host that misses one misses all symbols up to the next; then in gaps that
 /// grow with the age of the session. 0.2 kB each.

@@ -3,11 +3,14 @@
 
 use std::time::Duration;
 
+use super::rate::SEARCH_ROUND;
 use crate::time::Moment;
 
 /// Where the push is, as far as polling goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
+    /// First passes are being sent, at a rate that is still being searched for.
+    Search,
     /// First passes are still being sent.
     Pass,
     /// All was sent once; what is lacking is sent again.
@@ -34,6 +37,16 @@ impl Polls {
         self.next_at
     }
 
+    /// Polls so far.
+    pub(super) fn rounds(&self) -> u32 {
+        self.round
+    }
+
+    /// How long ago the poll of this round was sent, if it is the last one.
+    pub(super) fn answered(&self, now: Moment, round: u32) -> Option<Duration> {
+        (round == self.round).then(|| now.since(self.last_at))
+    }
+
     pub(super) fn note_report(&mut self, lacking: bool) {
         self.lacking |= lacking;
     }
@@ -47,6 +60,7 @@ impl Polls {
     /// A poll is sent now; gives its round. The answers come within `window`, so the next one is not sooner.
     pub(super) fn next_round(&mut self, now: Moment, phase: Phase, window: Duration) -> u32 {
         self.interval = match (phase, self.lacking) {
+            (Phase::Search, _) => SEARCH_ROUND,
             (Phase::Pass, _) => PASS_POLL,
             (Phase::Tail, true) => TAIL_POLL,
             (Phase::Tail, false) => (self.interval * 2).min(IDLE_POLL),

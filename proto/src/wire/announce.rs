@@ -30,6 +30,8 @@ pub struct Announce {
     pub spread: Duration,
     /// Hosts that the push waits for; 0: whoever answers.
     pub expected_hosts: u32,
+    /// Hosts are not to answer: nothing that they say would reach the sender.
+    pub one_way: bool,
 }
 
 impl Announce {
@@ -91,6 +93,7 @@ impl Announce {
         out.u32(self.expected_hosts);
         out.text(self.name.as_str());
         out.text(self.image_id.as_deref().unwrap_or(""));
+        out.u8(u8::from(self.one_way));
         out.u8(SCHEME_GROUP_KEY);
     }
 
@@ -115,11 +118,12 @@ impl Announce {
             id if is_uuid(id) => Some(id.to_owned()),
             _ => return Err(Discard::Malformed),
         };
+        let one_way = body.bool()?;
         if body.u8()? != SCHEME_GROUP_KEY {
             return Err(Discard::Malformed);
         }
         body.end()?;
-        Ok(Self { session, time, geometry, name, image_id, reply_to, spread, expected_hosts })
+        Ok(Self { session, time, geometry, name, image_id, reply_to, spread, expected_hosts, one_way })
     }
 }
 
@@ -145,7 +149,19 @@ const SPREAD_MAX: Duration = Duration::from_secs(30);
 const SCHEME_GROUP_KEY: u8 = 0;
 
 const _: () = {
-    let longest =
-        CLEAR_BYTES + 8 + 8 + 1 + 2 + 17 + 2 + 4 + 4 + (1 + OBJECT_NAME_MAX) + (1 + IMAGE_ID_BYTES) + 1 + 16;
+    let longest = CLEAR_BYTES
+        + 8
+        + 8
+        + 1
+        + 2
+        + 17
+        + 2
+        + 4
+        + 4
+        + (1 + OBJECT_NAME_MAX)
+        + (1 + IMAGE_ID_BYTES)
+        + 1
+        + 1
+        + 16;
     assert!(longest <= CONTROL_SMALL);
 };

@@ -57,6 +57,15 @@ impl<'a> Reader<'a> {
     pub(super) fn end(self) -> Result<(), Discard> {
         if self.0.is_empty() { Ok(()) } else { Err(Discard::Malformed) }
     }
+
+    /// A byte that is 0 or 1.
+    pub(super) fn bool(&mut self) -> Result<bool, Discard> {
+        match self.u8()? {
+            0 => Ok(false),
+            1 => Ok(true),
+            _ => Err(Discard::Malformed),
+        }
+    }
 }
 
 /// Appends fields.

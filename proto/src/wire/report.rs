@@ -67,6 +67,8 @@ pub struct Totals {
     pub bytes_received: u64,
     /// Datagrams that the host's own socket dropped because nobody read them in time; 0 where that is not known.
     pub socket_drops: u64,
+    /// Symbols that came while the store was behind, and were dropped as no buffer was free for their block.
+    pub store_drops: u64,
 }
 
 impl Report {
@@ -125,6 +127,7 @@ impl Totals {
         out.u64(self.symbols_repaired);
         out.u64(self.bytes_received);
         out.u64(self.socket_drops);
+        out.u64(self.store_drops);
     }
 
     pub(super) fn parse(body: &mut Reader<'_>) -> Result<Self, Discard> {
@@ -133,6 +136,7 @@ impl Totals {
             symbols_repaired: body.u64()?,
             bytes_received: body.u64()?,
             socket_drops: body.u64()?,
+            store_drops: body.u64()?,
         })
     }
 }

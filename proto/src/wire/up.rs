@@ -190,12 +190,12 @@ fn parse_hello(body: &mut Reader<'_>) -> Result<Hello, Discard> {
     Ok(Hello {
         name: HostName::new(body.text(HOST_NAME_MAX)?).map_err(|_| Discard::Malformed)?,
         software: printable(body.text(SOFTWARE_MAX)?),
-        busy: parse_bool(body)?,
+        busy: body.bool()?,
     })
 }
 
 fn parse_done(body: &mut Reader<'_>) -> Result<Done, Discard> {
-    Ok(Done { root: Root(body.array()?), existing: parse_bool(body)?, totals: Totals::parse(body)? })
+    Ok(Done { root: Root(body.array()?), existing: body.bool()?, totals: Totals::parse(body)? })
 }
 
 fn parse_failed(body: &mut Reader<'_>) -> Result<Failed, Discard> {
@@ -204,14 +204,6 @@ fn parse_failed(body: &mut Reader<'_>) -> Result<Failed, Discard> {
         reason: printable(body.text(REASON_MAX)?),
         totals: Totals::parse(body)?,
     })
-}
-
-fn parse_bool(body: &mut Reader<'_>) -> Result<bool, Discard> {
-    match body.u8()? {
-        0 => Ok(false),
-        1 => Ok(true),
-        _ => Err(Discard::Malformed),
-    }
 }
 
 /// Receiver id after the header.

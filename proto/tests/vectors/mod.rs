@@ -178,6 +178,7 @@ fn announce(reply_to: &str, image_id: Option<&str>) -> Announce {
         reply_to: reply_to.parse::<SocketAddr>().expect("an address"),
         spread: Duration::from_millis(250),
         expected_hosts: 200,
+        one_way: false,
     }
 }
 
@@ -238,4 +239,5 @@ const TOTALS: Totals = Totals {
     symbols_repaired: 0x0203_0405,
     bytes_received: 0x0607_0809_0A0B_0C0D,
     socket_drops: u64::MAX,
+    store_drops: 0x0E0F,
 };

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use glancecast_fec::Esi;
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::{BlockIndex, HostName, ObjectName, SessionId};
 use glancecast_proto::integrity::BlockHash;
@@ -12,7 +11,7 @@ use glancecast_proto::receiver::{
     Admission, BlockOutcome, Effect, Opened, Published, Receiver, ReceiverConfig, Work,
 };
 use glancecast_proto::seal::GroupKey;
-use glancecast_proto::sender::{Expected, Job, Sender, SenderConfig, Verdict};
+use glancecast_proto::sender::{Expected, Job, Pace, Sender, SenderConfig, Verdict};
 use glancecast_proto::time::{Moment, WallClock};
 use glancecast_proto::wire::{Encoding, ManifestEntry, SYMBOL_OVERHEAD, SymbolHeader};
 
@@ -79,6 +78,9 @@ impl World {
             expected,
             timeout: TIMEOUT,
             started: WallClock(1_000_000),
+            pace: Pace::Fixed(1_000_000_000),
+            header_bytes: 42,
+            one_way: None,
         };
         Self {
             now: Moment::default(),
@@ -125,7 +127,8 @@ impl World {
         let geometry = self.geometry();
         for block in geometry.indices() {
             // Nobody reads ahead of the line here: blocks are there when their turn comes.
-            self.sender.handle_block(ManifestEntry { encoding: Encoding::Stored, hash: hash(block) });
+            let ahead = self.sender.repair_ahead();
+            self.sender.handle_block(ManifestEntry { encoding: Encoding::Stored, hash: hash(block) }, ahead);
         }
         if self.abort_instead_of_proof {
             self.settle(Duration::from_millis(30));
@@ -187,22 +190,19 @@ impl World {
         let geometry = self.geometry();
         let block = job.block();
         let encoded_len = geometry.block_len(block);
-        let (first, count) = match job {
-            Job::Source { .. } => (0, geometry.shape(encoded_len).source_symbols()),
-            Job::Repair { first, count, .. } => (first.value(), count),
-        };
+        let source_symbols = geometry.shape(encoded_len).source_symbols();
         let sequence = self.sender.take_sequences(1);
         let header = SymbolHeader {
             tag: self.sender.config().session.tag(),
             sequence,
             block,
-            esi: Esi::new(first + done).expect("in range"),
+            esi: job.esi(source_symbols, done),
             encoded_len,
         };
         self.symbols_sent += 1;
         let ids: Vec<usize> = self.hosts.keys().copied().collect();
         ids.into_iter().for_each(|id| self.post(id, self.hosts[&id].fate.loss, Mail::Symbol(id, header)));
-        if done + 1 == count {
+        if done + 1 == job.symbols(source_symbols) {
             self.sender.handle_sent(self.now, job, sequence);
         } else {
             self.job = Some((job, done + 1));

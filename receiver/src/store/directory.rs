@@ -322,6 +322,7 @@ mod tests {
             reply_to: ([127, 0, 0, 1], 1).into(),
             spread: Duration::ZERO,
             expected_hosts: 0,
+            one_way: false,
         }
     }
 

@@ -6,9 +6,8 @@ use std::io;
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use glancecast_fec::Esi;
 use glancecast_host::args::Group;
 use glancecast_host::batch::Batch;
 use glancecast_host::clock::Clock;
@@ -20,10 +19,12 @@ use glancecast_proto::sender::{Job, Sender, SenderEvent};
 use glancecast_proto::time::Moment;
 
 use super::encode::EncoderThread;
+use super::lanes::{Lanes, Load, Origin};
 use super::pace::Pacer;
 use super::push::{Outcome, Progress, Setup};
-use super::read::{Read, Reader};
-use super::train::{Cargo, Train, patiently};
+use super::read::{Read, Reader, Symbols};
+use super::stages::{Clocks, Stage, clocks};
+use super::train::{Train, patiently};
 use super::wire_counts::{Traffic, WireCounts};
 
 /// The sending thread.
@@ -36,8 +37,8 @@ pub(crate) struct Drive {
     train: Train,
     pacer: Pacer,
     /// Blocks read and not yet sent, in order.
-    fresh: VecDeque<(BlockIndex, Vec<u8>)>,
-    load: Option<Load>,
+    fresh: VecDeque<(BlockIndex, Symbols)>,
+    lanes: Lanes,
     counts: WireCounts,
     feedback: Batch,
     out: Vec<u8>,
@@ -49,21 +50,7 @@ pub(crate) struct Drive {
     told_at: Option<Moment>,
     group: Group,
     geometry: Geometry,
-}
-
-/// Symbols that are being sent.
-struct Load {
-    job: Job,
-    symbols: Vec<u8>,
-    /// Symbols sent so far.
-    sent: usize,
-    from: Origin,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Origin {
-    Reader,
-    Encoder,
+    clocks: Clocks,
 }
 
 impl Drive {
@@ -72,9 +59,10 @@ impl Drive {
         stop: Arc<AtomicBool>,
         progress: Arc<Mutex<Progress>>,
     ) -> io::Result<(Self, Waker)> {
-        let geometry = setup.sender.geometry;
+        let (geometry, pace) = (setup.sender.geometry, setup.sender.pace);
         let (sleeper, waker) = Sleeper::new()?;
-        let reader = Reader::start(setup.source, geometry, setup.spool, waker.clone())?;
+        let clocks = clocks();
+        let reader = Reader::start(setup.source, geometry, setup.spool, waker.clone(), Arc::clone(&clocks))?;
         let clock = Clock::start();
         let drive = Self {
             machine: Sender::new(clock.now(), setup.sender),
@@ -82,9 +70,9 @@ impl Drive {
             reader,
             encoder: None,
             train: Train::new(geometry),
-            pacer: Pacer::new(setup.rate),
+            pacer: Pacer::new(pace.cap()),
             fresh: VecDeque::new(),
-            load: None,
+            lanes: Lanes::new(usize::from(geometry.symbol_size())),
             counts: WireCounts::default(),
             feedback: Batch::default(),
             out: Vec::new(),
@@ -96,6 +84,7 @@ impl Drive {
             told_at: None,
             group: setup.group,
             geometry,
+            clocks,
         };
         Ok((drive, waker))
     }
@@ -120,6 +109,7 @@ impl Drive {
             counts: self.counts,
             discards: self.machine.discards().clone(),
             time: self.machine.time().expect("the loop ends with a verdict"),
+            stages: self.clocks.times(),
         }
     }
 
@@ -136,12 +126,19 @@ impl Drive {
         }
         self.tell_progress_sometimes();
         self.say()?;
-        self.fill_load();
-        let wait = self.pacer.wait(self.clock.nanos());
-        match self.load {
-            Some(_) if wait.is_zero() => self.send_train(),
-            Some(_) => self.sleep(wait),
-            None => self.sleep(IDLE_SLEEP),
+        self.fill_lanes();
+        if self.lanes.is_empty() {
+            self.pacer.idle(self.clock.nanos());
+            return self.sleep(IDLE_SLEEP);
+        }
+        self.pacer.set_rate(self.machine.rate());
+        match self.pacer.wait(self.clock.nanos()) {
+            Duration::ZERO => self.send_train(),
+            wait if wait <= SLEEP_MIN => {
+                std::thread::yield_now();
+                Ok(())
+            }
+            wait => self.sleep(wait),
         }
     }
 
@@ -166,19 +163,22 @@ impl Drive {
                 return;
             }
             let now = self.clock.now();
+            self.reader.make_ahead(self.machine.repair_ahead());
             match self.reader.next() {
                 None => return,
                 Some(Read::Spool(spool)) => {
-                    match EncoderThread::start(self.geometry, spool, self.waker.clone()) {
+                    let clocks = Arc::clone(&self.clocks);
+                    match EncoderThread::start(self.geometry, spool, self.waker.clone(), clocks) {
                         Ok(encoder) => self.encoder = Some(encoder),
                         Err(error) => {
                             self.machine.handle_abort(now, &format!("cannot start a thread: {error}"));
                         }
                     }
                 }
-                Some(Read::Block(entry, buffer)) => {
-                    let block = self.machine.handle_block(entry);
-                    self.fresh.extend(buffer.map(|buffer| (block, buffer)));
+                Some(Read::Block(entry, symbols)) => {
+                    let ahead = symbols.as_ref().map_or(0, |symbols| symbols.ahead);
+                    let block = self.machine.handle_block(entry, ahead);
+                    self.fresh.extend(symbols.map(|symbols| (block, symbols)));
                 }
                 Some(Read::Proven) => {
                     self.machine.handle_source_proven(now);
@@ -202,18 +202,13 @@ impl Drive {
         Ok(())
     }
 
-    /// Takes the next symbols to send: those that were encoded, then blocks that were just read.
-    fn fill_load(&mut self) {
-        while self.load.is_none() {
+    /// Takes the next blocks to send: those that were encoded, then those that were just read.
+    fn fill_lanes(&mut self) {
+        while self.lanes.has_room() {
             match self.encoder.as_mut().and_then(EncoderThread::next) {
                 Some(Ok(prepared)) => {
-                    self.load = Some(Load {
-                        job: prepared.job,
-                        symbols: prepared.symbols,
-                        sent: 0,
-                        from: Origin::Encoder,
-                    });
-                    return;
+                    self.put(prepared.job, prepared.symbols, Origin::Encoder);
+                    continue;
                 }
                 Some(Err(error)) => self.machine.handle_abort(self.clock.now(), &error.to_string()),
                 None => {}
@@ -226,9 +221,9 @@ impl Drive {
 
     fn begin(&mut self, job: Job) {
         match (job, self.fresh.front()) {
-            (Job::Source { block }, Some(&(fresh, _))) if block == fresh => {
+            (Job::Source { block, .. }, Some(&(fresh, _))) if block == fresh => {
                 let (_, symbols) = self.fresh.pop_front().expect("just seen");
-                self.load = Some(Load { job, symbols, sent: 0, from: Origin::Reader });
+                self.put(job, symbols.bytes, Origin::Reader);
             }
             _ => {
                 let entry = *self.machine.entry(job.block()).expect("jobs are of blocks that were read");
@@ -237,43 +232,48 @@ impl Drive {
         }
     }
 
-    fn send_train(&mut self) -> io::Result<()> {
-        let Some(load) = &mut self.load else { return Ok(()) };
-        let t = usize::from(self.geometry.symbol_size());
-        let (first_esi, traffic) = match load.job {
-            Job::Source { .. } => (0, Traffic::Source),
-            Job::Repair { first, .. } => (first.value(), Traffic::Repair),
-        };
-        let frame_bytes = self.group.frame_bytes(self.geometry.datagram_bytes());
-        let left = load.symbols.len() / t - load.sent;
-        let count = left.min(self.train.capacity()).min(self.pacer.train(frame_bytes));
-        let block = load.job.block();
+    fn put(&mut self, job: Job, symbols: Vec<u8>, from: Origin) {
+        let block = job.block();
         let entry = self.machine.entry(block).expect("jobs are of blocks that were read");
-        let cargo = Cargo {
-            block,
-            encoded_len: entry.encoded_len(self.geometry, block),
-            first: Esi::new(first_esi + load.sent as u32).expect("the machine hands out ids in range"),
-            symbols: &load.symbols[load.sent * t..][..count * t],
-        };
+        let encoded_len = entry.encoded_len(self.geometry, block);
+        let source_symbols = self.geometry.shape(encoded_len).source_symbols();
+        self.lanes.put(Load { job, symbols, encoded_len, source_symbols, from });
+    }
+
+    fn send_train(&mut self) -> io::Result<()> {
+        let frame_bytes = self.group.frame_bytes(self.geometry.datagram_bytes());
+        let count = self.lanes.symbols().min(self.train.capacity()).min(self.pacer.train(frame_bytes));
         let number = self.machine.take_sequences(count as u32);
-        self.train.load(self.machine.cipher(), self.machine.config().session.tag(), number, cargo);
-        self.train.send(&mut self.socket)?;
-        self.counts.add(traffic, count as u64, (count * self.geometry.datagram_bytes()) as u64);
+        let start = Instant::now();
+        let repair = self.seal(count, number);
+        self.clocks.add(Stage::Seal as usize, start, self.train.len());
+        let send = || self.train.send(&mut self.socket, self.machine.destination());
+        self.clocks.time(Stage::Send as usize, self.train.len(), send)?;
         self.pacer.sent(self.clock.nanos(), count as u64 * frame_bytes);
-        load.sent += count;
-        if load.sent * t == load.symbols.len() {
-            self.finish_load(number.plus(count as u32 - 1));
+        let bytes = |count: u64| count * self.geometry.datagram_bytes() as u64;
+        let source = count as u64 - repair;
+        self.counts.add(Traffic::Source, source, bytes(source));
+        self.counts.add(Traffic::Repair, repair, bytes(repair));
+        while let Some((load, last)) = self.lanes.next_finished() {
+            self.machine.handle_sent(self.clock.now(), load.job, last);
+            match (load.from, &self.encoder) {
+                (Origin::Encoder, Some(encoder)) => encoder.recycle(load.symbols),
+                (Origin::Encoder, None) | (Origin::Reader, _) => self.reader.recycle(load.symbols),
+            }
         }
         Ok(())
     }
 
-    fn finish_load(&mut self, last: Sequence) {
-        let Some(load) = self.load.take() else { return };
-        self.machine.handle_sent(self.clock.now(), load.job, last);
-        match (load.from, &self.encoder) {
-            (Origin::Encoder, Some(encoder)) => encoder.recycle(load.symbols),
-            (Origin::Encoder, None) | (Origin::Reader, _) => self.reader.recycle(load.symbols),
-        }
+    /// Fills the train with the next symbols; how many of them are repair symbols.
+    fn seal(&mut self, count: usize, number: Sequence) -> u64 {
+        let (cipher, tag) = (self.machine.cipher(), self.machine.config().session.tag());
+        let mut repair = 0;
+        self.train.clear();
+        self.lanes.take(count, number, |sequence, symbol| {
+            repair += u64::from(symbol.is_repair);
+            self.train.push(cipher, tag, sequence, symbol);
+        });
+        repair
     }
 
     fn sleep(&self, at_most: Duration) -> io::Result<()> {
@@ -295,6 +295,7 @@ impl Drive {
         progress.blocks_sent = self.machine.blocks_sent();
         progress.wire_bytes = total.bytes;
         progress.repairs = self.counts.repair.datagrams;
+        progress.rate = self.machine.rate();
         progress.proven = self.machine.root().is_some();
         progress.hosts = self.machine.tally();
     }
@@ -306,6 +307,9 @@ fn tell_event(event: SenderEvent) {
         SenderEvent::Done(name) => tracing::debug!(host = %name, "done"),
         SenderEvent::Failed(name, reason) => tracing::info!(host = %name, "gave up: {reason}"),
         SenderEvent::Silent(name) => tracing::info!(host = %name, "is silent"),
+        SenderEvent::Sidelined(name, sideline) => {
+            tracing::warn!(host = %name, "is served after the others: {sideline}");
+        }
         SenderEvent::OtherVersion(name, what) => tracing::info!(host = %name, "{what}"),
     }
 }
@@ -320,5 +324,8 @@ const FEEDBACK_BATCHES_IN_A_ROW: u32 = 4;
 
 /// With nothing to send; a block, a repair, a datagram or a timer ends it.
 const IDLE_SLEEP: Duration = Duration::from_millis(200);
+
+/// A shorter sleep would take longer than it should: the way into the kernel and back, and a timer.
+const SLEEP_MIN: Duration = Duration::from_micros(40);
 
 const PROGRESS_GAP: Duration = Duration::from_millis(100);

@@ -3,13 +3,14 @@
 use std::sync::mpsc::{Receiver, Sender, SyncSender, TryRecvError, channel, sync_channel};
 use std::thread;
 
-use glancecast_fec::Codec;
+use glancecast_fec::{BlockShape, Codec, Esi};
 use glancecast_host::wake::Waker;
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::sender::Job;
 use glancecast_proto::wire::ManifestEntry;
 
 use super::spool::{Spool, SpoolError};
+use super::stages::{Clocks, Stage};
 
 /// Jobs that are handed out and not answered, at most.
 pub(crate) const QUEUE_MAX: usize = 4;
@@ -30,14 +31,21 @@ pub(crate) struct EncoderThread {
 }
 
 impl EncoderThread {
-    pub(crate) fn start(geometry: Geometry, spool: Spool, waker: Waker) -> std::io::Result<Self> {
-        let (jobs, work) = sync_channel(QUEUE_MAX);
+    pub(crate) fn start(
+        geometry: Geometry,
+        spool: Spool,
+        waker: Waker,
+        clocks: Clocks,
+    ) -> std::io::Result<Self> {
+        let (jobs, work) = sync_channel::<(Job, ManifestEntry)>(QUEUE_MAX);
         let (to_drive, prepared) = channel();
         let (empty, empties) = channel();
         let mut worker = Worker { geometry, spool, empties, source: Vec::new(), codec: Codec::new() };
         thread::Builder::new().name("encode".into()).spawn(move || {
             for (job, entry) in work {
-                if to_drive.send(worker.prepare(job, &entry)).is_err() {
+                let bytes = geometry.block_len(job.block()) as usize;
+                let prepared = clocks.time(Stage::Encode as usize, bytes, || worker.prepare(job, &entry));
+                if to_drive.send(prepared).is_err() {
                     return;
                 }
                 waker.wake();
@@ -71,6 +79,21 @@ impl EncoderThread {
     }
 }
 
+/// Puts `count` repair symbols from `first` on behind a block's source symbols.
+pub(crate) fn append_repair(
+    codec: &mut Codec,
+    shape: BlockShape,
+    symbols: &mut Vec<u8>,
+    first: Esi,
+    count: u32,
+) {
+    if count > 0 {
+        symbols.resize(shape.source_bytes() + count as usize * shape.symbol_size(), 0);
+        let (source, repair) = symbols.split_at_mut(shape.source_bytes());
+        codec.encode(shape, source, first, repair);
+    }
+}
+
 struct Worker {
     geometry: Geometry,
     spool: Spool,
@@ -93,9 +116,14 @@ impl Worker {
         source.resize(len as usize, 0);
         self.spool.read(block, entry, source)?;
         source.resize(shape.source_bytes(), 0);
-        if let Job::Repair { first, count, .. } = job {
-            symbols.resize(count as usize * shape.symbol_size(), 0);
-            self.codec.encode(shape, &self.source, first, &mut symbols);
+        match job {
+            Job::Source { first, repair, .. } => {
+                append_repair(&mut self.codec, shape, &mut symbols, first, repair);
+            }
+            Job::Repair { first, count, .. } => {
+                symbols.resize(count as usize * shape.symbol_size(), 0);
+                self.codec.encode(shape, &self.source, first, &mut symbols);
+            }
         }
         Ok(Prepared { job, symbols })
     }

@@ -2,11 +2,13 @@
 
 mod drive;
 mod encode;
+mod lanes;
 mod pace;
 pub mod push;
 mod read;
 pub mod source;
 mod spool;
+pub mod stages;
 pub(crate) mod stream;
 mod train;
 pub mod wire_counts;

@@ -7,9 +7,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use glancecast_host::args::{Group, Rate};
+use glancecast_host::args::Group;
 use glancecast_host::socket::GroupSender;
-use glancecast_host::wake::Waker;
+use glancecast_host::stages::StageTime;
+use glancecast_host::wake::{Waker, sleep_precisely};
 use glancecast_proto::integrity::Root;
 use glancecast_proto::sender::{HostRow, SenderConfig, Tally, Verdict};
 use glancecast_proto::wire::DiscardCounts;
@@ -26,8 +27,6 @@ pub struct Setup {
     pub socket: GroupSender,
     /// The group that it sends to.
     pub group: Group,
-    /// The cap.
-    pub rate: Rate,
     /// The image.
     pub source: Box<dyn Source>,
     /// Directory for the copy that repairs are made from, where the source cannot be read again.
@@ -43,6 +42,8 @@ pub struct Progress {
     pub wire_bytes: u64,
     /// Repair symbols sent.
     pub repairs: u64,
+    /// Bits per second of whole frames at the moment.
+    pub rate: u64,
     /// The source was read to its end and is right.
     pub proven: bool,
     /// The hosts so far.
@@ -64,6 +65,8 @@ pub struct Outcome {
     pub discards: DiscardCounts,
     /// From the start to the end.
     pub time: Duration,
+    /// Where the time of its threads went.
+    pub stages: Vec<StageTime>,
 }
 
 /// A push that is under way in its own threads.
@@ -84,6 +87,7 @@ impl Push {
         let progress = Arc::new(Mutex::new(Progress::default()));
         let (drive, waker) = Drive::new(setup, Arc::clone(&stop), Arc::clone(&progress))?;
         let thread = thread::Builder::new().name("send".into()).spawn(move || {
+            sleep_precisely();
             let outcome = drive.run();
             ended();
             outcome

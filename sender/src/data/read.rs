@@ -1,18 +1,25 @@
 //! The reading thread: source to blocks. Each block is looked at once while it is in cache: zero or not, its hash, its
-//! copy in the spool; then it goes to the drive, which is slower than this thread or is kept waiting by it.
+//! copy in the spool, the repair symbols that will be needed; then it goes to the drive, which is slower than this thread
+//! or is kept waiting by it.
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread;
+use std::time::Instant;
 
+use glancecast_fec::{Codec, Esi};
 use glancecast_host::wake::Waker;
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::BlockIndex;
 use glancecast_proto::integrity::BlockHash;
 use glancecast_proto::wire::{Encoding, ManifestEntry};
 
+use super::encode::append_repair;
 use super::source::{Source, SourceError};
 use super::spool::Spool;
+use super::stages::{Clocks, Stage};
 
 /// Blocks between the reader and the drive. With those being sent it bounds the sender's memory: some 12 MiB.
 const QUEUE_BLOCKS: usize = 8;
@@ -21,18 +28,25 @@ const QUEUE_BLOCKS: usize = 8;
 pub(crate) enum Read {
     /// The spool, first of all: repairs can be made as soon as blocks are there.
     Spool(Spool),
-    /// A block. Its buffer is K * T bytes with zero padding; a zero block has none.
-    Block(ManifestEntry, Option<Vec<u8>>),
+    /// A block with symbols, or zeros.
+    Block(ManifestEntry, Option<Symbols>),
     /// All blocks were handed over, and the source is what it should be.
     Proven,
     /// It is not, or it cannot be read.
     Failed(String),
 }
 
+/// A block's K source symbols, the last one with zero padding, and the first repair symbols behind them.
+pub(crate) struct Symbols {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) ahead: u32,
+}
+
 /// The drive's end of the reader.
 pub(crate) struct Reader {
     blocks: Receiver<Read>,
     empty: Sender<Vec<u8>>,
+    ahead: Arc<AtomicU32>,
 }
 
 impl Reader {
@@ -42,12 +56,28 @@ impl Reader {
         geometry: Geometry,
         spool: PathBuf,
         waker: Waker,
+        clocks: Clocks,
     ) -> std::io::Result<Self> {
         let (to_drive, blocks) = sync_channel(QUEUE_BLOCKS);
         let (empty, empties) = channel();
-        let worker = Worker { source, geometry, to_drive, empties, waker };
+        let ahead = Arc::new(AtomicU32::new(0));
+        let worker = Worker {
+            source,
+            geometry,
+            to_drive,
+            empties,
+            waker,
+            clocks,
+            ahead: Arc::clone(&ahead),
+            codec: Codec::new(),
+        };
         thread::Builder::new().name("read".into()).spawn(move || worker.run(spool))?;
-        Ok(Self { blocks, empty })
+        Ok(Self { blocks, empty, ahead })
+    }
+
+    /// From the next block on, so many repair symbols are made with each whole block.
+    pub(crate) fn make_ahead(&self, repair: u32) {
+        self.ahead.store(repair, Ordering::Relaxed);
     }
 
     /// What was read next, if it is there.
@@ -67,6 +97,9 @@ struct Worker {
     to_drive: SyncSender<Read>,
     empties: Receiver<Vec<u8>>,
     waker: Waker,
+    clocks: Clocks,
+    ahead: Arc<AtomicU32>,
+    codec: Codec,
 }
 
 impl Worker {
@@ -101,19 +134,30 @@ impl Worker {
         let len = self.geometry.block_len(block) as usize;
         let mut buffer = self.empties.try_recv().unwrap_or_default();
         buffer.resize(len, 0);
-        let got = self.source.fill(&mut buffer)?;
+        let got = self.clocks.time(Stage::Read as usize, len, || self.source.fill(&mut buffer))?;
         if got < len {
             let expected = self.geometry.object_bytes();
             let got = self.geometry.offset(block) + got as u64;
             return Err(SourceError::Length { name: "the image".into(), got, expected }.into());
         }
-        let hash = BlockHash::of(self.geometry, block, &buffer);
-        if is_zero(&buffer) {
+        let look = || (BlockHash::of(self.geometry, block, &buffer), is_zero(&buffer));
+        let (hash, zero) = self.clocks.time(Stage::Hash as usize, len, look);
+        if zero {
             return Ok(Read::Block(ManifestEntry { encoding: Encoding::Zero, hash }, None));
         }
-        spool.keep(block, &buffer).map_err(|error| Stop::Failed(error.to_string()))?;
-        buffer.resize(self.geometry.shape(len as u32).source_bytes(), 0);
-        Ok(Read::Block(ManifestEntry { encoding: Encoding::Stored, hash }, Some(buffer)))
+        let keep = || spool.keep(block, &buffer);
+        self.clocks
+            .time(Stage::Spool as usize, len, keep)
+            .map_err(|error| Stop::Failed(error.to_string()))?;
+        let shape = self.geometry.shape(len as u32);
+        buffer.resize(shape.source_bytes(), 0);
+        let wanted = self.ahead.load(Ordering::Relaxed) * shape.source_symbols();
+        let ahead = wanted.div_ceil(self.geometry.symbols_max());
+        let start = Instant::now();
+        append_repair(&mut self.codec, shape, &mut buffer, Esi::first_repair(shape), ahead);
+        self.clocks.add(Stage::Encode as usize, start, if ahead > 0 { len } else { 0 });
+        let symbols = Symbols { bytes: buffer, ahead };
+        Ok(Read::Block(ManifestEntry { encoding: Encoding::Stored, hash }, Some(symbols)))
     }
 
     /// Waits while the drive is busy; ends when it is gone.

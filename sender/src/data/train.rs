@@ -1,43 +1,31 @@
 //! A train: datagrams of one length in one buffer, sealed in place and sent with one system call.
 
 use std::io;
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use glancecast_fec::Esi;
 use glancecast_host::socket::GroupSender;
 use glancecast_proto::geometry::Geometry;
-use glancecast_proto::ids::{BlockIndex, Sequence, SessionTag};
+use glancecast_proto::ids::{Sequence, SessionTag};
 use glancecast_proto::seal::Cipher;
 use glancecast_proto::wire::SymbolHeader;
+
+use super::lanes::Symbol;
 
 /// Datagrams that the kernel takes in one call: `UDP_MAX_SEGMENTS` was 64 before Linux 6.9 (net/ipv4/udp.c), and all of
 /// them together fit one IP packet's length.
 const SEGMENTS_MAX: usize = 64;
 const TRAIN_BYTES_MAX: usize = 65_535 - 48;
 
-/// Symbols of one block, consecutive from `first`.
-#[derive(Clone, Copy)]
-pub(crate) struct Cargo<'a> {
-    pub(crate) block: BlockIndex,
-    pub(crate) encoded_len: u32,
-    pub(crate) first: Esi,
-    pub(crate) symbols: &'a [u8],
-}
-
 /// The buffer, built and sent again and again.
 pub(crate) struct Train {
     bytes: Vec<u8>,
     datagram_bytes: usize,
-    symbol_size: usize,
 }
 
 impl Train {
     pub(crate) fn new(geometry: Geometry) -> Self {
-        Self {
-            bytes: Vec::with_capacity(TRAIN_BYTES_MAX),
-            datagram_bytes: geometry.datagram_bytes(),
-            symbol_size: usize::from(geometry.symbol_size()),
-        }
+        Self { bytes: Vec::with_capacity(TRAIN_BYTES_MAX), datagram_bytes: geometry.datagram_bytes() }
     }
 
     /// Datagrams that fit.
@@ -45,40 +33,51 @@ impl Train {
         SEGMENTS_MAX.min(TRAIN_BYTES_MAX / self.datagram_bytes)
     }
 
-    /// Seals the cargo, which is at most [`Train::capacity`] symbols, under consecutive numbers from `number` on.
-    pub(crate) fn load(&mut self, cipher: &Cipher, tag: SessionTag, number: Sequence, cargo: Cargo<'_>) {
-        let count = cargo.symbols.len() / self.symbol_size;
-        assert!(count <= self.capacity());
-        self.bytes.resize(count * self.datagram_bytes, 0);
-        let datagrams = self.bytes.chunks_exact_mut(self.datagram_bytes);
-        for (i, (symbol, datagram)) in cargo.symbols.chunks_exact(self.symbol_size).zip(datagrams).enumerate()
-        {
-            let header = SymbolHeader {
-                tag,
-                sequence: number.plus(i as u32),
-                block: cargo.block,
-                esi: cargo.first.plus(i as u32).expect("ids of a job are in range"),
-                encoded_len: cargo.encoded_len,
-            };
-            header.seal(cipher, symbol, datagram);
-        }
+    /// Empties it.
+    pub(crate) fn clear(&mut self) {
+        self.bytes.clear();
     }
 
-    /// Sends what was loaded, waiting as long as the socket's buffer or the queue below it is full.
+    /// Seals one more symbol into it.
+    ///
+    /// # Panics
+    /// If it is full.
+    pub(crate) fn push(&mut self, cipher: &Cipher, tag: SessionTag, sequence: Sequence, symbol: Symbol<'_>) {
+        let header = SymbolHeader {
+            tag,
+            sequence,
+            block: symbol.block,
+            esi: symbol.esi,
+            encoded_len: symbol.encoded_len,
+        };
+        let at = self.bytes.len();
+        assert!(at + self.datagram_bytes <= self.bytes.capacity());
+        self.bytes.resize(at + self.datagram_bytes, 0);
+        header.seal(cipher, symbol.bytes, &mut self.bytes[at..]);
+    }
+
+    /// Bytes of its datagrams.
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Sends what was loaded to the group, or to one host, waiting as long as the socket's buffer or the queue below it is full.
     ///
     /// # Errors
     /// What the system says for good.
-    pub(crate) fn send(&self, socket: &mut GroupSender) -> io::Result<()> {
+    pub(crate) fn send(&self, socket: &mut GroupSender, to: Option<SocketAddr>) -> io::Result<()> {
+        let send = |socket: &GroupSender, bytes: &[u8]| match to {
+            None => socket.send_to_group(bytes),
+            Some(host) => socket.send_to(bytes, host),
+        };
         if socket.has_segmentation() {
-            match patiently(|| socket.send_to_group(&self.bytes)) {
+            match patiently(|| send(socket, &self.bytes)) {
                 // Devices without checksum offload and some tunnels refuse trains only when they come: one by one then.
                 Err(error) if is_no_segmentation(&error) => socket.disable_segmentation(),
                 result => return result,
             }
         }
-        self.bytes
-            .chunks(self.datagram_bytes)
-            .try_for_each(|datagram| patiently(|| socket.send_to_group(datagram)))
+        self.bytes.chunks(self.datagram_bytes).try_for_each(|datagram| patiently(|| send(socket, datagram)))
     }
 }
 

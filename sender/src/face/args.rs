@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use glancecast_host::args::{Group, Rate, parse_duration};
+use glancecast_host::args::{Group, RateChoice, parse_duration};
 use glancecast_proto::ids::{HostName, ObjectName};
 use glancecast_proto::limits::{HOSTS_MAX, MTU_MAX, MTU_MIN};
 
@@ -53,9 +53,10 @@ pub(crate) struct Send {
     /// Interface to send on: name or address [default: where the routing table sends the group]
     #[arg(long, value_name = "IF")]
     pub(crate) interface: Option<String>,
-    /// Never send faster than this, in bits on the wire, as in 390mbit or 1gbit [default: 70 % of the interface's speed]
-    #[arg(long, value_name = "RATE")]
-    pub(crate) rate: Option<Rate>,
+    /// How fast to send, in bits on the wire: a rate, as in 390mbit or 1gbit; auto: what network and hosts take, up to 70 %
+    /// of the interface's speed; auto:5gbit: up to that
+    #[arg(long, value_name = "RATE|auto[:MAX]", default_value = "auto")]
+    pub(crate) rate: RateChoice,
     /// UDP port that hosts answer to, for firewalls [default: any free one]
     #[arg(long, value_name = "PORT", default_value_t = 0, hide_default_value = true)]
     pub(crate) reply_port: u16,
@@ -78,6 +79,15 @@ pub(crate) struct Send {
     /// So many hosts must hold it, whoever they are [default: whoever answers]
     #[arg(long, value_name = "N", group = "expected", value_parser = clap::value_parser!(u32).range(1..=HOSTS_MAX as i64))]
     pub(crate) expect: Option<u32>,
+    /// Nobody answers: send everything with a surplus, and do not wait for anybody. Who has it is not known then
+    #[arg(long, conflicts_with = "expected")]
+    pub(crate) one_way: bool,
+    /// With --one-way: repair symbols on top of the image, which make good as much loss
+    #[arg(long, value_name = "PERCENT", default_value = "10%", value_parser = parse_overhead, requires = "one_way")]
+    pub(crate) overhead: f64,
+    /// With --one-way: send everything so many times
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000), requires = "one_way")]
+    pub(crate) repeat: u32,
     /// End the push after this time, whoever is missing [default: 2m and four times what the rate needs]
     #[arg(long, value_name = "DUR", value_parser = parse_duration)]
     pub(crate) timeout: Option<Duration>,
@@ -106,6 +116,14 @@ pub(crate) struct Keygen {
     pub(crate) file: PathBuf,
 }
 
+fn parse_overhead(text: &str) -> Result<f64, String> {
+    let percent = text.strip_suffix('%').unwrap_or(text).trim().parse::<f64>();
+    match percent {
+        Ok(percent) if (0.0..=100.0).contains(&percent) => Ok(percent / 100.0),
+        _ => Err("an overhead is between 0% and 100%".to_owned()),
+    }
+}
+
 fn parse_mtu(text: &str) -> Result<u16, String> {
     let range = MTU_MIN..=MTU_MAX;
     match text.parse::<u16>() {
@@ -129,6 +147,8 @@ mod tests {
         let parse = |line: &str| Args::try_parse_from(line.split(' '));
         assert!(parse("glancecast send ubuntu --insecure").is_ok());
         assert!(parse("glancecast send --file /x --insecure --hosts a,b").is_ok());
+        assert!(parse("glancecast send ubuntu --insecure --rate auto:5gbit").is_ok());
+        assert!(parse("glancecast send ubuntu --insecure --one-way --overhead 5% --repeat 3").is_ok());
         for bad in [
             "glancecast send ubuntu --file /x --insecure",
             "glancecast send ubuntu --insecure --key /k",
@@ -137,6 +157,11 @@ mod tests {
             "glancecast send ubuntu --insecure --hosts a,,b",
             "glancecast send ubuntu --insecure --mtu 300",
             "glancecast send ubuntu --insecure --ttl 0",
+            "glancecast send ubuntu --insecure --rate fast",
+            "glancecast send ubuntu --insecure --rate auto:",
+            "glancecast send ubuntu --insecure --repeat 2",
+            "glancecast send ubuntu --insecure --one-way --expect 2",
+            "glancecast send ubuntu --insecure --one-way --overhead 101%",
         ] {
             assert!(parse(bad).is_err(), "{bad}");
         }

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::time::Duration;
 
+use glancecast_host::args::Rate;
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::sender::Tally;
 use indicatif::{BinaryBytes, HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -38,11 +39,12 @@ impl Bar {
             (_, false) => format!("ETA {}", HumanDuration(self.bar.eta())),
         };
         self.bar.set_message(format!(
-            "{} | {left} | {} of {}, {} sent",
+            "{} | {left} | {} of {}, {} sent at {}",
             hosts(progress.hosts),
             BinaryBytes(sent),
             BinaryBytes(self.geometry.object_bytes()),
-            BinaryBytes(progress.wire_bytes)
+            BinaryBytes(progress.wire_bytes),
+            Rate::from_bits(progress.rate).map_or_else(String::new, |rate| rate.to_string()),
         ));
     }
 
@@ -53,12 +55,15 @@ impl Bar {
 }
 
 fn hosts(tally: Tally) -> String {
-    let Tally { heard, done, failed, silent, expected } = tally;
+    let Tally { heard, done, failed, silent, sidelined, expected } = tally;
+    if expected == 0 {
+        return "no host heard".to_owned();
+    }
     let mut text = format!("{done} of {expected} hosts done");
     if heard < expected {
         let _ = write!(text, ", {heard} heard");
     }
-    for (count, what) in [(failed, "failed"), (silent, "silent")] {
+    for (count, what) in [(failed, "failed"), (silent, "silent"), (sidelined, "side-lined")] {
         if count > 0 {
             let _ = write!(text, ", {count} {what}");
         }

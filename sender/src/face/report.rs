@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use glancecast_host::args::{Group, Rate};
+use glancecast_host::args::Group;
 use glancecast_host::cli;
-use glancecast_proto::sender::{Expected, HostRow, HostState, SenderConfig, Verdict};
+use glancecast_host::stages::StageTime;
+use glancecast_proto::sender::{Expected, HostRow, HostState, Pace, SenderConfig, Verdict};
 use serde::Serialize;
 
 use crate::data::push::Outcome;
@@ -23,8 +24,17 @@ pub(super) struct Report<'a> {
     root: Option<String>,
     seconds: f64,
     rate_bits_per_second: u64,
+    rate_adapts: bool,
     wire: Wire,
+    stages: Vec<Stage>,
     hosts: Vec<Host<'a>>,
+}
+
+#[derive(Serialize)]
+struct Stage {
+    stage: &'static str,
+    seconds: f64,
+    bytes: u64,
 }
 
 #[derive(Serialize)]
@@ -51,12 +61,14 @@ struct Host<'a> {
     name: &'a str,
     state: &'static str,
     reason: Option<&'a str>,
+    sidelined: Option<&'static str>,
     seconds: Option<f64>,
     blocks_held: u32,
     symbols_lost: u64,
     symbols_repaired: u64,
     bytes_received: u64,
     socket_drops: u64,
+    store_drops: u64,
 }
 
 /// What a push was asked to do, besides its session.
@@ -64,7 +76,7 @@ struct Host<'a> {
 pub(super) struct Terms<'a> {
     pub(super) group: Group,
     pub(super) interface: &'a str,
-    pub(super) rate: Rate,
+    pub(super) pace: Pace,
 }
 
 impl<'a> Report<'a> {
@@ -91,15 +103,23 @@ impl<'a> Report<'a> {
             },
             root: outcome.root.map(|root| root.to_string()),
             seconds: seconds(outcome.time),
-            rate_bits_per_second: terms.rate.bits(),
+            rate_bits_per_second: terms.pace.cap(),
+            rate_adapts: matches!(terms.pace, Pace::Auto { .. }),
             wire: Wire {
                 datagrams: total.datagrams,
                 bytes: total.bytes,
                 frame_bytes: total.bytes + total.datagrams * headers,
                 kinds: outcome.counts,
             },
+            stages: outcome.stages.iter().map(Stage::new).collect(),
             hosts: outcome.rows.iter().map(Host::new).collect(),
         }
+    }
+}
+
+impl Stage {
+    fn new(time: &StageTime) -> Self {
+        Self { stage: time.name, seconds: time.nanos as f64 / 1e9, bytes: time.bytes }
     }
 }
 
@@ -109,12 +129,14 @@ impl<'a> Host<'a> {
             name: row.name.as_str(),
             state: row.state.name(),
             reason: row.reason.as_deref(),
+            sidelined: row.sidelined.map(|sideline| sideline.cause.name()),
             seconds: row.time.map(seconds),
             blocks_held: row.blocks_held,
             symbols_lost: row.totals.symbols_lost,
             symbols_repaired: row.totals.symbols_repaired,
             bytes_received: row.totals.bytes_received,
             socket_drops: row.totals.socket_drops,
+            store_drops: row.totals.store_drops,
         }
     }
 }
@@ -127,7 +149,7 @@ fn seconds(time: Duration) -> f64 {
 /// The code to exit with.
 pub(super) fn exit_code(verdict: &Verdict) -> u8 {
     match verdict {
-        Verdict::Complete => cli::EXIT_OK,
+        Verdict::Complete | Verdict::Unknown => cli::EXIT_OK,
         Verdict::Incomplete | Verdict::GivenUp(_) => cli::EXIT_INCOMPLETE,
         Verdict::Aborted(_) => cli::EXIT_FAILED,
     }
@@ -136,7 +158,7 @@ pub(super) fn exit_code(verdict: &Verdict) -> u8 {
 /// Why not every expected host holds a copy, in one sentence.
 pub(super) fn reason(config: &SenderConfig, outcome: &Outcome) -> Option<String> {
     match &outcome.verdict {
-        Verdict::Complete => None,
+        Verdict::Complete | Verdict::Unknown => None,
         Verdict::Aborted(reason) => Some(reason.clone()),
         Verdict::GivenUp(reason) => {
             Some(format!("{reason}, when {} held a proven copy already", hosts(done(outcome))))
@@ -181,6 +203,7 @@ pub(super) fn wanted(config: &SenderConfig, outcome: &Outcome) -> usize {
 fn word(verdict: &Verdict) -> &'static str {
     match verdict {
         Verdict::Complete => "complete",
+        Verdict::Unknown => "unknown",
         Verdict::Incomplete | Verdict::GivenUp(_) => "incomplete",
         Verdict::Aborted(_) => "failed",
     }

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use glancecast_host::args::Rate;
+use glancecast_host::args::{Rate, RateChoice};
 use glancecast_host::clock::wall;
 use glancecast_host::interface::Interface;
 use glancecast_host::socket::{GroupSender, Marking};
@@ -14,7 +14,7 @@ use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::{HostName, SessionId};
 use glancecast_proto::limits::{HOSTS_MAX, MTU_MAX};
 use glancecast_proto::seal::GroupKey;
-use glancecast_proto::sender::{Expected, SenderConfig, Verdict};
+use glancecast_proto::sender::{Expected, OneWay, Pace, SenderConfig, Verdict};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio::time::MissedTickBehavior;
@@ -49,7 +49,7 @@ async fn send(args: &Send) -> Result<u8, Failure> {
     };
     let interface = interface.map_err(Failure::usage)?;
     let mtu = mtu(args, &interface)?;
-    let (rate, basis) = rate(args, &interface);
+    let (pace, pace_text) = pace(args, &interface)?;
     let expected = expected(args)?;
     let mut signals = Signals::listen().map_err(Failure::failed)?;
     let origin = tokio::select! {
@@ -70,24 +70,26 @@ async fn send(args: &Send) -> Result<u8, Failure> {
         image_id: origin.image_id.clone(),
         reply_to: socket.local_addr(),
         expected,
-        timeout: args.timeout.unwrap_or_else(|| default_timeout(geometry, args, rate)),
+        timeout: args.timeout.unwrap_or_else(|| default_timeout(geometry, args, pace)),
         started: wall(),
+        pace,
+        header_bytes: args.group.frame_bytes(0),
+        one_way: args.one_way.then_some(OneWay { overhead: args.overhead, passes: args.repeat }),
     };
     if !args.json && !args.quiet {
-        eprintln!("{}: to {} on {} at up to {rate}{basis}", origin.name, args.group, interface.name);
+        eprintln!("{}: to {} on {} at {pace_text}", origin.name, args.group, interface.name);
     }
     let setup = Setup {
         sender: config.clone(),
         socket,
         group: args.group,
-        rate,
         source: origin.source,
         spool: args.spool.clone(),
     };
     let bar = Bar::new(origin.name.as_str(), geometry, args.quiet || args.json);
     let outcome = follow(setup, origin.download, &bar, &mut signals).await?;
     bar.clear();
-    let terms = Terms { group: args.group, interface: &interface.name, rate };
+    let terms = Terms { group: args.group, interface: &interface.name, pace };
     Ok(tell(args, &config, terms, &outcome))
 }
 
@@ -183,23 +185,33 @@ fn mtu(args: &Send, interface: &Interface) -> Result<u16, Failure> {
     }
 }
 
-/// The cap and where it comes from: a share of the link that leaves room for everybody else, where none is given.
-fn rate(args: &Send, interface: &Interface) -> (Rate, &'static str) {
+/// The pace, and how to say it. Where none is given the cap is a share of the link that leaves room for everybody else.
+fn pace(args: &Send, interface: &Interface) -> Result<(Pace, String), Failure> {
     let share =
         |link: u64| Rate::from_bits(link / 10 * 7).expect("a link is faster than some bits per second");
-    match (args.rate, interface.speed) {
-        (Some(rate), _) => (rate, ""),
-        (None, Some(link)) => (share(link.bits()), " (70 % of the interface's speed; see --rate)"),
-        (None, None) => {
+    let (cap, basis) = match (args.rate, interface.speed) {
+        (RateChoice::Fixed(rate), _) => return Ok((Pace::Fixed(rate.bits()), rate.to_string())),
+        (RateChoice::AutoUpTo(rate), _) => (rate, ""),
+        (RateChoice::Auto, Some(link)) => {
+            (share(link.bits()), " (70 % of the interface's speed; see --rate)")
+        }
+        (RateChoice::Auto, None) => {
             (share(1_000_000_000), " (70 % of 1 Gbit/s, as the interface's speed is not known; see --rate)")
         }
+    };
+    if args.one_way {
+        return Err(Failure::usage(ONE_WAY_RATE));
     }
+    Ok((Pace::Auto { max: cap.bits() }, format!("up to {cap}{basis}")))
 }
 
-fn default_timeout(geometry: Geometry, args: &Send, rate: Rate) -> Duration {
+fn default_timeout(geometry: Geometry, args: &Send, pace: Pace) -> Duration {
     let datagrams = geometry.object_bytes().div_ceil(u64::from(geometry.symbol_size()));
-    let line = rate.time_for(datagrams * args.group.frame_bytes(geometry.datagram_bytes()));
-    TIMEOUT_MIN + line * 4
+    let bytes = datagrams * args.group.frame_bytes(geometry.datagram_bytes());
+    let line = Rate::from_bits(pace.cap()).map_or(Duration::ZERO, |rate| rate.time_for(bytes));
+    // A rate that is found may be far below its cap.
+    let slower = if matches!(pace, Pace::Auto { .. }) { 20 } else { 4 };
+    TIMEOUT_MIN + line * slower * args.repeat
 }
 
 /// SIGINT and SIGTERM.
@@ -220,6 +232,9 @@ impl Signals {
         }
     }
 }
+
+const ONE_WAY_RATE: &str =
+    "--one-way needs a rate, as in --rate 500mbit: nobody tells this sender what is too fast";
 
 const NO_KEY: &str =
     "no key: give --key FILE (make one with: glancecast keygen FILE), or --insecure in a lab of your own";

@@ -77,6 +77,13 @@ fn summary(config: &SenderConfig, group: Group, outcome: &Outcome) -> String {
         .map_or_else(String::new, |rate| rate.to_string());
     let mut text = match &outcome.verdict {
         Verdict::Aborted(_) => return format!("{}: nothing was published\n", config.name),
+        Verdict::Unknown => format!(
+            "{}: {} sent one way in {seconds:.2} s; {} of frames on the wire, {rate} on average. Nobody answers, so who \
+             holds a copy is not known here: ask the hosts (journalctl -u glancecastd)\n",
+            config.name,
+            BinaryBytes(bytes),
+            BinaryBytes(frames),
+        ),
         Verdict::Complete | Verdict::Incomplete | Verdict::GivenUp(_) => format!(
             "{}: {} on {} of {} hosts in {seconds:.2} s; {} of frames on the wire, {rate} on average\n",
             config.name,

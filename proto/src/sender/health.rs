@@ -1,0 +1,242 @@
+//! How well one host takes what is sent, from the counters of its reports: what share it loses and why, and whether it
+//! is so much worse than the others that it is side-lined, served after them and never instead of them.
+
+use std::fmt;
+
+use crate::ids::Sequence;
+use crate::wire::Totals;
+
+/// Why a host cannot keep up with the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// Datagrams are lost on the way to it.
+    Network,
+    /// Its own socket drops them: its CPU or its receive buffer does not suffice.
+    Socket,
+    /// Its store does not write as fast as data come.
+    Store,
+}
+
+impl Cause {
+    /// The word in JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Network => "network_loss",
+            Self::Socket => "socket_drops",
+            Self::Store => "slow_store",
+        }
+    }
+}
+
+/// That a host was side-lined, and by what; said in the table after the push, too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sideline {
+    /// What keeps it back.
+    pub cause: Cause,
+    /// Datagrams of a hundred that it could not use when this was found.
+    pub percent: u8,
+}
+
+impl fmt::Display for Sideline {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let percent = self.percent;
+        match self.cause {
+            Cause::Network => write!(f, "{percent} % of the datagrams are lost on the way to it"),
+            Cause::Socket => {
+                write!(f, "its socket drops {percent} % of the datagrams: CPU or net.core.rmem_max")
+            }
+            Cause::Store => write!(f, "its store is too slow for {percent} % of the data"),
+        }
+    }
+}
+
+/// What a host lost between two of its reports.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Interval {
+    /// Datagrams to the group in this time, as far as the host saw.
+    pub(super) datagrams: u64,
+    /// Share that did not come.
+    pub(super) lost: f64,
+    /// Share that came and found no buffer.
+    pub(super) refused: f64,
+    /// Share that the socket dropped; part of what was lost.
+    pub(super) dropped: f64,
+}
+
+/// The record of one host.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Health {
+    last: Option<(Sequence, Totals)>,
+    smooth: Interval,
+    /// Of the round that is under way.
+    pub(super) latest: Option<Interval>,
+    /// Rounds in a row that spoke for a change of the verdict.
+    strikes: u32,
+    sidelined: Option<Sideline>,
+    /// The first verdict, which stays.
+    pub(super) was_sidelined: Option<Sideline>,
+}
+
+impl Health {
+    /// A report came in: what its counters say of the time since the one before.
+    pub(super) fn note(&mut self, highest: Sequence, totals: Totals) {
+        let Some((before, old)) = self.last.replace((highest, totals)) else { return };
+        let datagrams = highest.value().saturating_sub(before.value());
+        if datagrams < DATAGRAMS_MIN {
+            self.last = Some((before, old)); // too few to say anything: they count with the next ones
+            return;
+        }
+        let share = |new: u64, old: u64| (new.saturating_sub(old) as f64 / datagrams as f64).min(1.0);
+        let interval = Interval {
+            datagrams,
+            lost: share(totals.symbols_lost, old.symbols_lost),
+            refused: share(totals.store_drops, old.store_drops),
+            dropped: share(totals.socket_drops, old.socket_drops),
+        };
+        let mix = |smooth: f64, new: f64| smooth + (new - smooth) * SMOOTHING;
+        let first = self.smooth.datagrams == 0;
+        self.smooth = Interval {
+            datagrams: self.smooth.datagrams + datagrams,
+            lost: if first { interval.lost } else { mix(self.smooth.lost, interval.lost) },
+            refused: if first { interval.refused } else { mix(self.smooth.refused, interval.refused) },
+            dropped: if first { interval.dropped } else { mix(self.smooth.dropped, interval.dropped) },
+        };
+        self.latest = Some(interval);
+    }
+
+    /// The smoothed share that this host loses, once something is known.
+    pub(super) fn loss(&self) -> Option<f64> {
+        (self.smooth.datagrams > 0).then_some(self.smooth.lost)
+    }
+
+    pub(super) fn sidelined(&self) -> Option<Sideline> {
+        self.sidelined
+    }
+
+    /// Judges the host beside the others, of which `usual` is the quantile's loss. True if it was just side-lined.
+    pub(super) fn judge(&mut self, usual: f64) -> bool {
+        let Interval { lost, refused, dropped, .. } = self.smooth;
+        let sick_from = LOST_MIN + LOST_FACTOR * usual;
+        let share = lost.max(refused);
+        let wrong = match self.sidelined {
+            None => share >= sick_from,
+            Some(_) => share < sick_from / 2.0,
+        };
+        self.strikes = if wrong { self.strikes + 1 } else { 0 };
+        match self.sidelined {
+            None if self.strikes >= STRIKES_OUT => {
+                let cause = match () {
+                    () if refused > lost => Cause::Store,
+                    () if dropped > lost / 2.0 => Cause::Socket,
+                    () => Cause::Network,
+                };
+                let sideline = Sideline { cause, percent: (share * 100.0).round() as u8 };
+                self.sidelined = Some(sideline);
+                self.was_sidelined.get_or_insert(sideline);
+                self.strikes = 0;
+                true
+            }
+            Some(_) if self.strikes >= STRIKES_IN => {
+                self.sidelined = None;
+                self.strikes = 0;
+                false
+            }
+            _ => false,
+        }
+    }
+}
+
+/// The loss that three of four hosts stay below: sorted, a quarter from the top, and never the worst of several.
+pub(super) fn quantile<T: Copy>(mut losses: Vec<T>, key: impl Fn(&T) -> f64) -> Option<T> {
+    losses.sort_by(|a, b| key(a).total_cmp(&key(b)));
+    losses.get((losses.len().max(1) - 1) * 3 / 4).copied()
+}
+
+/// Datagrams between two reports that are needed to speak of a share.
+const DATAGRAMS_MIN: u64 = 100;
+/// Of the newest interval in the smoothed shares.
+const SMOOTHING: f64 = 0.3;
+/// A host is sick from this loss on, and so many times that of the others.
+const LOST_MIN: f64 = 0.10;
+const LOST_FACTOR: f64 = 3.0;
+/// Rounds that speak against a host before it is side-lined, and for it before it is served with the others again.
+const STRIKES_OUT: u32 = 4;
+const STRIKES_IN: u32 = 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_that_loses_much_more_than_the_others_is_sidelined_with_its_cause() {
+        let verdict = |lost: u64, dropped: u64, refused: u64| {
+            let mut host = Host::new();
+            (0..10).any(|_| host.round(lost, dropped, refused, 0.01));
+            host.health.sidelined().map(|sideline| sideline.cause)
+        };
+        assert_eq!(verdict(300, 0, 0), Some(Cause::Network));
+        assert_eq!(verdict(300, 290, 0), Some(Cause::Socket));
+        assert_eq!(verdict(0, 0, 400), Some(Cause::Store));
+        assert_eq!(verdict(50, 0, 0), None, "repair covers that");
+    }
+
+    #[test]
+    fn one_bad_moment_is_no_reason() {
+        let mut host = Host::new();
+        assert!(!host.round(0, 0, 0, 0.0));
+        assert!(!host.round(500, 0, 0, 0.0));
+        assert!((0..20).all(|_| !host.round(0, 0, 0, 0.0)));
+        assert_eq!(host.health.sidelined(), None);
+    }
+
+    #[test]
+    fn where_all_lose_as_much_nobody_is_sick() {
+        let mut host = Host::new();
+        assert!((0..20).all(|_| !host.round(300, 0, 0, 0.3)));
+    }
+
+    #[test]
+    fn a_host_that_recovers_is_served_with_the_others_again_and_remembered() {
+        let mut host = Host::new();
+        assert!((0..10).any(|_| host.round(300, 0, 0, 0.0)));
+        (0..60).for_each(|_| {
+            host.round(0, 0, 0, 0.0);
+        });
+        assert_eq!(host.health.sidelined(), None);
+        assert_eq!(host.health.was_sidelined.map(|sideline| sideline.cause), Some(Cause::Network));
+    }
+
+    #[test]
+    fn the_quantile_is_not_the_worst_of_several() {
+        let of = |losses: &[f64]| quantile(losses.to_vec(), |loss| *loss);
+        assert_eq!(of(&[]), None);
+        assert_eq!(of(&[0.3]), Some(0.3));
+        assert_eq!(of(&[0.3, 0.0]), Some(0.0));
+        assert_eq!(of(&[0.3, 0.0, 0.01, 0.02]), Some(0.02));
+        assert_eq!(of(&[0.3, 0.5, 0.0, 0.0, 0.0, 0.0, 0.01, 0.0]), Some(0.01));
+    }
+
+    struct Host {
+        health: Health,
+        highest: u64,
+        totals: Totals,
+    }
+
+    impl Host {
+        fn new() -> Self {
+            let mut health = Health::default();
+            health.note(Sequence::default(), Totals::default());
+            Self { health, highest: 0, totals: Totals::default() }
+        }
+
+        /// A thousand datagrams, and the verdict.
+        fn round(&mut self, lost: u64, dropped: u64, refused: u64, usual: f64) -> bool {
+            self.highest += 1_000;
+            self.totals.symbols_lost += lost;
+            self.totals.socket_drops += dropped;
+            self.totals.store_drops += refused;
+            self.health.note(Sequence::new(self.highest).expect("small"), self.totals);
+            self.health.judge(usual)
+        }
+    }
+}

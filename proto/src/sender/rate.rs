@@ -1,0 +1,369 @@
+//! How fast to send: a fixed pace, or one that follows what the network and the hosts can take.
+//!
+//! The signal is the share of datagrams that a *quantile* of the hosts lost between two of their reports, so that a few
+//! sick hosts change nothing. Loss that has been there in most rounds for a while, whatever the rate did, belongs to
+//! the path and is left to the repair; what comes on top of it is congestion. Then the rate falls below what still
+//! arrived, returns towards the rate at which this happened, lingers there, and grows faster and faster beyond it: as
+//! CUBIC does (RFC 9438 §4.1), so that it shares a queue with TCP, and finds out soon that a bottleneck has widened.
+//! While a queue builds up (polls take longer to be answered) it grows slowly, so that little is lost when the queue is
+//! full; it does not fall for that alone, or it would leave everything to flows that fill queues.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::time::Moment;
+
+/// How the rate is chosen. Bits per second of whole frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// Always this.
+    Fixed(u64),
+    /// What is found, up to this.
+    Auto {
+        /// The cap.
+        max: u64,
+    },
+}
+
+impl Pace {
+    /// The rate that is never exceeded.
+    pub const fn cap(self) -> u64 {
+        match self {
+            Self::Fixed(rate) | Self::Auto { max: rate } => rate,
+        }
+    }
+}
+
+/// What one round of reports says of the quantile host.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct RoundLoss {
+    /// Share of the datagrams that did not come, 0 to 1.
+    pub(super) share: f64,
+    /// Datagrams that this is about.
+    pub(super) datagrams: u64,
+    /// The shortest time from a poll to an answer, its slot aside.
+    pub(super) delay: Option<Duration>,
+}
+
+/// The controller.
+pub(super) struct RateControl {
+    pace: Pace,
+    rate: f64,
+    phase: Phase,
+    /// Where congestion began last.
+    ceiling: f64,
+    /// Growth in the next round beyond the ceiling, as a share of the rate.
+    growth: f64,
+    /// Rounds whose reports are still about the time before the last change.
+    deaf_rounds: u32,
+    /// What the last rounds lost, the newest last.
+    history: VecDeque<RoundLoss>,
+    /// Falls since the last round without much loss.
+    falls: u32,
+    /// The shortest delay so far: that of empty queues.
+    base_delay: Option<Duration>,
+    sent_at: Option<(Moment, u64)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Doubling until the first congestion.
+    Start,
+    Steady,
+}
+
+impl RateControl {
+    pub(super) fn new(pace: Pace) -> Self {
+        let rate = match pace {
+            Pace::Fixed(rate) => rate as f64,
+            Pace::Auto { max } => (max as f64 * START_SHARE).max(RATE_MIN).min(max as f64),
+        };
+        Self {
+            pace,
+            rate,
+            phase: Phase::Start,
+            ceiling: pace.cap() as f64,
+            growth: GROWTH_MIN,
+            deaf_rounds: 0,
+            history: VecDeque::with_capacity(HISTORY_ROUNDS),
+            falls: 0,
+            base_delay: None,
+            sent_at: None,
+        }
+    }
+
+    /// Bits per second of whole frames.
+    pub(super) fn rate(&self) -> u64 {
+        self.rate as u64
+    }
+
+    /// Whether the rate is still being searched for: then rounds should be short.
+    pub(super) fn is_searching(&self) -> bool {
+        matches!(self.pace, Pace::Auto { .. }) && self.phase == Phase::Start
+    }
+
+    /// A round of reports is in. `sent_bits` is what was sent since the start of the push.
+    pub(super) fn note_round(&mut self, now: Moment, sent_bits: u64, loss: Option<RoundLoss>) {
+        let Pace::Auto { max } = self.pace else { return };
+        let sent = self.sending_rate(now, sent_bits);
+        let Some(loss) = loss else { return };
+        let (own, queued) = (self.path_loss(), self.is_queueing(loss.delay));
+        self.remember(loss);
+        if self.deaf_rounds > 0 {
+            self.deaf_rounds -= 1;
+            return;
+        }
+        if loss.share - own > self.noise(own, loss.datagrams) {
+            self.fall(sent, loss.share);
+        } else {
+            if loss.share > CONGESTION_LOSS && self.falls >= FALLS_IN_VAIN {
+                self.phase = Phase::Start; // they cured nothing: it was not the rate
+            }
+            self.falls = 0;
+            if sent.is_none_or(|sent| sent >= self.rate * USED_SHARE) {
+                self.grow(queued);
+            }
+        }
+        self.rate = self.rate.clamp(RATE_MIN.min(max as f64), max as f64);
+    }
+
+    /// What was sent since the last round, where that was long enough ago to say.
+    fn sending_rate(&mut self, now: Moment, sent_bits: u64) -> Option<f64> {
+        let (before, bits) = self.sent_at.replace((now, sent_bits))?;
+        let elapsed = now.since(before).as_secs_f64();
+        (elapsed > 0.0).then(|| (sent_bits - bits) as f64 / elapsed)
+    }
+
+    /// Loss that no lower rate has cured: that of all rounds but the worst, once there are enough of them.
+    fn path_loss(&self) -> f64 {
+        if self.history.len() < HISTORY_ROUNDS {
+            return 0.0;
+        }
+        let mut rounds: Vec<RoundLoss> = self.history.iter().copied().collect();
+        rounds.sort_by(|a, b| a.share.total_cmp(&b.share));
+        let (lost, all) =
+            rounds[..HISTORY_ROUNDS - WORST_ROUNDS].iter().fold((0.0, 0), |(lost, all), round| {
+                (lost + round.share * round.datagrams as f64, all + round.datagrams)
+            });
+        (lost / all.max(1) as f64).min(PATH_LOSS_MAX)
+    }
+
+    /// What a round's loss may differ from the path's `own` without meaning anything.
+    fn noise(&self, own: f64, datagrams: u64) -> f64 {
+        let deviations = 4.0 * (own * (1.0 - own) / datagrams.max(1) as f64).sqrt();
+        let least = if self.phase == Phase::Start { SEARCH_LOSS } else { CONGESTION_LOSS };
+        deviations.max(least)
+    }
+
+    fn is_queueing(&mut self, delay: Option<Duration>) -> bool {
+        let Some(delay) = delay else { return false };
+        let base = self.base_delay.map_or(delay, |base| base.min(delay));
+        self.base_delay = Some(base);
+        delay > base + QUEUE_MIN
+    }
+
+    fn remember(&mut self, loss: RoundLoss) {
+        if self.history.len() == HISTORY_ROUNDS {
+            self.history.pop_front();
+        }
+        self.history.push_back(loss);
+    }
+
+    fn fall(&mut self, sent: Option<f64>, lost: f64) {
+        let arrived = sent.unwrap_or(self.rate).min(self.rate) * (1.0 - lost);
+        self.ceiling = match self.phase {
+            Phase::Start => arrived,
+            // Less than last time: another flow has come, and is given way to.
+            Phase::Steady if self.rate < self.ceiling * 0.98 => arrived * (1.0 + FALL) / 2.0,
+            Phase::Steady => arrived,
+        };
+        self.rate = match self.phase {
+            Phase::Start => arrived * START_FALL,
+            Phase::Steady => arrived * FALL,
+        };
+        self.phase = Phase::Steady;
+        self.growth = GROWTH_MIN;
+        self.falls += 1;
+        self.deaf_rounds = DEAF_ROUNDS;
+    }
+
+    fn grow(&mut self, queued: bool) {
+        if self.phase == Phase::Start {
+            self.rate *= 2.0;
+            self.deaf_rounds = 1;
+            if self.rate >= self.pace.cap() as f64 {
+                self.phase = Phase::Steady;
+            }
+        } else if self.rate < self.ceiling * LINGER_SHARE {
+            self.rate += (self.ceiling - self.rate) * RETURN_SHARE;
+        } else {
+            if queued {
+                self.growth = GROWTH_MIN;
+            }
+            self.rate *= 1.0 + self.growth;
+            self.growth = (self.growth * GROWTH_FACTOR).min(GROWTH_MAX);
+        }
+    }
+}
+
+/// The first rate, of the cap; doubled each other round.
+const START_SHARE: f64 = 1.0 / 16.0;
+/// Never slower than this, unless the cap is.
+const RATE_MIN: f64 = 1e6;
+/// Of what arrived: after the search, and after congestion later on.
+const START_FALL: f64 = 0.9;
+const FALL: f64 = 0.8;
+/// Loss beyond the path's own from which on there is congestion; in the search it comes in tens of per cent.
+const CONGESTION_LOSS: f64 = 0.005;
+const SEARCH_LOSS: f64 = 0.05;
+/// Falls in a row, each with loss after it, that show that loss is not for the rate.
+const FALLS_IN_VAIN: u32 = 3;
+/// Longer than any scheduler keeps all hosts from answering, far shorter than what routers and switches queue.
+const QUEUE_MIN: Duration = Duration::from_millis(5);
+/// More than this is never taken for the path's own.
+const PATH_LOSS_MAX: f64 = 0.2;
+/// Rounds that the path's own loss is taken from, the worst left out: falls and their effect fit in, and the moments in
+/// which a queue overflows are among those left out.
+const HISTORY_ROUNDS: usize = 8;
+const WORST_ROUNDS: usize = 3;
+/// Reports of the round that a fall happens in are about the time before it.
+const DEAF_ROUNDS: u32 = 1;
+/// Of the way back to the ceiling, in one round.
+const RETURN_SHARE: f64 = 0.3;
+/// From this share of the ceiling on the rate lingers, then grows: a tenth of a per cent in the first round.
+const LINGER_SHARE: f64 = 0.97;
+const GROWTH_MIN: f64 = 0.001;
+const GROWTH_FACTOR: f64 = 1.25;
+const GROWTH_MAX: f64 = 0.15;
+/// A sender that does not use its rate learns nothing about a higher one.
+const USED_SHARE: f64 = 0.8;
+
+/// Rounds while the rate is searched for.
+pub(super) const SEARCH_ROUND: Duration = Duration::from_millis(20);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rng::Rng;
+
+    const MBIT: f64 = 1e6;
+
+    #[test]
+    fn a_fixed_pace_is_kept_whatever_is_lost() {
+        let mut path = Path::new(Pace::Fixed(1_000_000_000), 100.0 * MBIT);
+        path.run(100);
+        assert_eq!(path.control.rate(), 1_000_000_000);
+    }
+
+    #[test]
+    fn a_bottleneck_is_found_within_two_seconds_and_held_without_persistent_loss() {
+        for bottleneck in [100.0 * MBIT, 1_000.0 * MBIT] {
+            let mut path = Path::new(Pace::Auto { max: 7_000_000_000 }, bottleneck);
+            path.run(40);
+            let (mean, lost) = path.run(400);
+            println!(
+                "{:.0} Mbit/s: {:.3} of it used, {:.4} lost",
+                bottleneck / MBIT,
+                mean / bottleneck,
+                lost
+            );
+            assert!(mean > 0.88 * bottleneck && lost < 0.01, "{mean} {lost}");
+        }
+    }
+
+    #[test]
+    fn a_bottleneck_that_widens_is_found_again() {
+        let mut path = Path::new(Pace::Auto { max: 7_000_000_000 }, 100.0 * MBIT);
+        path.run(100);
+        path.bottleneck = 1_000.0 * MBIT;
+        path.run(80);
+        assert!(path.control.rate > 800.0 * MBIT, "{}", path.control.rate);
+    }
+
+    #[test]
+    fn loss_of_the_path_is_no_congestion() {
+        for own_loss in [0.01, 0.05, 0.10] {
+            let mut path = Path::new(Pace::Auto { max: 1_000_000_000 }, 10_000.0 * MBIT);
+            path.own_loss = own_loss;
+            path.run(60);
+            let (mean, _) = path.run(200);
+            println!("{own_loss}: {:.3} of the cap", mean / 1e9);
+            assert!(mean > 0.9e9, "{own_loss}: {mean}");
+        }
+    }
+
+    #[test]
+    fn the_cap_is_never_exceeded() {
+        let mut path = Path::new(Pace::Auto { max: 50_000_000 }, 10_000.0 * MBIT);
+        for _ in 0..200 {
+            path.run(1);
+            assert!(path.control.rate() <= 50_000_000);
+        }
+        assert_eq!(path.control.rate(), 50_000_000);
+    }
+
+    #[test]
+    fn a_sender_that_has_nothing_to_send_learns_nothing() {
+        let mut control = RateControl::new(Pace::Auto { max: 1_000_000_000 });
+        let first = control.rate();
+        let quiet = Some(RoundLoss { share: 0.0, datagrams: 3, delay: None });
+        (0..50)
+            .for_each(|round| control.note_round(Moment::from_micros(round * 50_000), round * 1000, quiet));
+        assert!(control.rate() <= 2 * first);
+    }
+
+    /// A bottleneck with a queue of 50 ms, and loss of its own.
+    struct Path {
+        control: RateControl,
+        bottleneck: f64,
+        own_loss: f64,
+        queue_bits: f64,
+        now: u64,
+        sent_bits: f64,
+        reported: Option<RoundLoss>,
+        rng: Rng,
+    }
+
+    impl Path {
+        fn new(pace: Pace, bottleneck: f64) -> Self {
+            Self {
+                control: RateControl::new(pace),
+                bottleneck,
+                own_loss: 0.0,
+                queue_bits: 0.0,
+                now: 0,
+                sent_bits: 0.0,
+                reported: None,
+                rng: Rng::new(&[7; 32]),
+            }
+        }
+
+        /// So many rounds; the mean rate that arrived and the share that was lost.
+        fn run(&mut self, rounds: u32) -> (f64, f64) {
+            const SECONDS: f64 = 0.05;
+            let (mut arrived, mut sent) = (0.0, 0.0);
+            for _ in 0..rounds {
+                let bits = self.control.rate * SECONDS;
+                let waiting = self.queue_bits + bits - self.bottleneck * SECONDS;
+                let dropped = (waiting - self.bottleneck * 0.05).max(0.0);
+                self.queue_bits = (waiting - dropped).max(0.0);
+                let delay = Duration::from_secs_f64(0.001 + self.queue_bits / self.bottleneck);
+                let datagrams = (bits / 12_000.0) as u64;
+                let own: u64 = (0..datagrams.min(5_000))
+                    .filter(|_| (self.rng.below(Duration::from_secs(1)).as_secs_f64()) < self.own_loss)
+                    .count() as u64;
+                let own = own as f64 / datagrams.clamp(1, 5_000) as f64;
+                let share = (dropped / bits + own).min(1.0);
+                sent += bits;
+                arrived += bits * (1.0 - share);
+                self.sent_bits += bits;
+                self.now += 50_000;
+                let now = Moment::from_micros(self.now);
+                // The reports of one round are judged at the end of the next.
+                let report = self.reported.replace(RoundLoss { share, datagrams, delay: Some(delay) });
+                self.control.note_round(now, self.sent_bits as u64, report);
+            }
+            (arrived / (SECONDS * f64::from(rounds)), 1.0 - arrived / sent)
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! Who must hold the object, and what became of each host: what is told of a push.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::health::Sideline;
+use crate::ids::HostName;
+use crate::wire::{Hello, Totals};
+
+/// Who must hold the object for the push to be complete.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Expected {
+    /// These hosts.
+    Named(BTreeSet<HostName>),
+    /// So many hosts, whoever they are.
+    Count(u32),
+    /// Every host that answers, and at least one.
+    Anyone,
+}
+
+/// What became of one host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostRow {
+    /// Its name.
+    pub name: HostName,
+    /// What became of it.
+    pub state: HostState,
+    /// Why, where it is not done.
+    pub reason: Option<String>,
+    /// From the start of the push to its last word, or to being done.
+    pub time: Option<Duration>,
+    /// Blocks that it holds, of the whole object.
+    pub blocks_held: u32,
+    /// What kept it back at some time, where it was served after the others for that.
+    pub sidelined: Option<Sideline>,
+    /// Its counters.
+    pub totals: Totals,
+}
+
+/// What became of a host, in the words of the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HostState {
+    /// It takes part.
+    Receiving,
+    /// It is at work on another push and will take part.
+    Busy,
+    /// It holds a proven, published copy.
+    Done,
+    /// It held the same bytes already.
+    Existing,
+    /// It gave up.
+    Failed,
+    /// It took part and has not been heard for a while.
+    Silent,
+    /// It was expected and never heard.
+    NeverAnswered,
+    /// It speaks another version of the protocol.
+    OtherVersion,
+}
+
+impl HostState {
+    /// What a host says of itself.
+    pub(super) fn of(hello: &Hello) -> Self {
+        if hello.busy { Self::Busy } else { Self::Receiving }
+    }
+
+    /// Whether the host holds a proven copy.
+    pub fn is_done(self) -> bool {
+        matches!(self, Self::Done | Self::Existing)
+    }
+
+    /// Whether the host has said its last word.
+    pub fn is_settled(self) -> bool {
+        matches!(self, Self::Done | Self::Existing | Self::Failed)
+    }
+
+    /// The word in tables and JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Receiving => "incomplete",
+            Self::Busy => "busy",
+            Self::Done => "done",
+            Self::Existing => "existing",
+            Self::Failed => "failed",
+            Self::Silent => "silent",
+            Self::NeverAnswered => "never_answered",
+            Self::OtherVersion => "other_version",
+        }
+    }
+}
+
+/// How many hosts there are in which state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Heard, and not replaced by a later start of the same host.
+    pub heard: u32,
+    /// Hold a proven copy.
+    pub done: u32,
+    /// Gave up.
+    pub failed: u32,
+    /// Stopped answering.
+    pub silent: u32,
+    /// Are served after the others at the moment.
+    pub sidelined: u32,
+    /// Expected; those heard where nobody is expected.
+    pub expected: u32,
+}

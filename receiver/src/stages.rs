@@ -1,0 +1,33 @@
+//! The stages of the receiver's data path, for the clocks of [`glancecast_host::stages`].
+
+use std::sync::Arc;
+
+/// The clocks, shared by the threads.
+pub(crate) type Clocks = Arc<glancecast_host::stages::Stages<COUNT>>;
+
+/// From the socket to the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// The system call that receives.
+    Receive,
+    /// Finding a symbol's place, and decrypting it to there.
+    Open,
+    /// Bringing lost symbols back.
+    Decode,
+    /// Decompressing.
+    Decompress,
+    /// Hashing.
+    Verify,
+    /// Writing to the store.
+    Write,
+    /// Making the whole durable, and giving it its name.
+    Publish,
+}
+
+const NAMES: [&str; COUNT] = ["receive", "open", "decode", "decompress", "verify", "write", "publish"];
+const COUNT: usize = Stage::Publish as usize + 1;
+
+/// Clocks at zero.
+pub(crate) fn clocks() -> Clocks {
+    Arc::new(glancecast_host::stages::Stages::new(NAMES))
+}
