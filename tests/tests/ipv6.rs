@@ -35,6 +35,22 @@ fn a_link_local_group_is_answered_on_its_link() {
 }
 
 #[test]
+fn a_sender_with_a_link_local_address_alone_is_answered_from_others() {
+    needs!(netns::NEEDS);
+    let stage = Stage::lab(lab(10).with_ipv6(Ipv6::Global));
+    // A prefix that a router announced for the link, and from which the sender took no address.
+    stage.network().run(Lab::SENDER, "ip addr del fd77::1/64 dev eth0");
+    stage.network().run(Lab::SENDER, "ip route add fd77::/64 dev eth0");
+    // Another link of the host, which its link-local datagrams take unless they say which.
+    for host in stage.network().receivers() {
+        add_other_link(stage.network(), &host);
+        stage.network().run(&host, "ip route add fe80::/64 dev other metric 1");
+    }
+    let report = deliver(&stage, IMAGE_BYTES, &["--group", SITE], &["--group", SITE]);
+    assert_eq!(report.address, "fe80::77:1");
+}
+
+#[test]
 fn a_link_local_group_without_an_interface_is_refused() {
     needs!(netns::NEEDS);
     let stage = Stage::loopback(Share::Shared);
@@ -52,14 +68,7 @@ fn what_comes_in_on_another_interface_is_not_heard() {
     needs!(netns::NEEDS);
     let stage = Stage::lab(lab(0).with_ipv6(Ipv6::Global));
     let lab = stage.network();
-    for line in [
-        "ip link add other type veth peer name peer",
-        "ip link set peer up",
-        "ip link set other up",
-        "ip addr add fd78::1/64 dev other nodad",
-    ] {
-        lab.run("r1", line);
-    }
+    add_other_link(lab, "r1");
     let mut elsewhere = stage.receiver("r1", &["--group", SITE, "--interface", "other"]);
     let mut here = stage.receiver("r2", &["--group", SITE]);
     let group: SocketAddrV6 = SITE.parse().expect("an address");
@@ -133,6 +142,14 @@ fn ipv6_works_on_loopback_where_it_has_a_route() {
     let receiver = stage.receiver(Lab::SENDER, &arguments);
     let report = deliver_to(&stage, IMAGE_BYTES, &[receiver], &[Lab::SENDER.to_owned()], &arguments);
     assert_eq!(report.address, "::1");
+}
+
+/// A second interface, `other`.
+fn add_other_link(lab: &Lab, host: &str) {
+    lab.run(host, "ip link add other type veth peer name peer");
+    lab.run(host, "ip link set peer up");
+    lab.run(host, "ip link set other up");
+    lab.run(host, "ip addr add fd78::1/64 dev other nodad");
 }
 
 fn lab(loss_per_mille: u32) -> Lab {
