@@ -1,30 +1,54 @@
 //! Network interfaces: found by name, by address, or by the route to the group; never guessed silently.
 
+use std::fmt;
 use std::fs;
 use std::io;
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
 
 use nix::ifaddrs::getifaddrs;
 use nix::net::if_::if_nametoindex;
+use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::args::{Group, Rate};
 
-/// An interface with an address of the group's family.
+/// An interface with an address of the group's family. As text it is what an operator wants to know of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Interface {
     /// As in `ip link`.
     pub name: String,
     /// The kernel's number of it.
     pub index: u32,
-    /// Its first address of the group's family.
+    /// Its address of the group's family: that which was asked for, else the one that the kernel would send from.
     pub addr: IpAddr,
-    /// In bytes of IP packet.
+    /// In bytes of IP packet, for the group's family.
     pub mtu: u32,
     /// What the driver says, where it says anything.
     pub speed: Option<Rate>,
+    /// Why this one.
+    pub chosen: Chosen,
+}
+
+/// Who chose an interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Chosen {
+    /// The operator.
+    Named,
+    /// The routing table.
+    ByRoute,
 }
 
 impl Interface {
+    /// The interface that was named, or else the one that the routing table says.
+    ///
+    /// # Errors
+    /// As [`Interface::find`] and [`Interface::by_route`].
+    pub fn choose(name: Option<&str>, group: Group) -> Result<Self, InterfaceError> {
+        match name {
+            Some(name) => Self::find(name, group),
+            None => Self::by_route(group),
+        }
+    }
+
     /// The interface with that name or address.
     ///
     /// # Errors
@@ -39,37 +63,110 @@ impl Interface {
             return Err(InterfaceError::Unknown { name: text.to_owned(), known: names.join(", ") });
         }
         let same_family = |addr: &IpAddr| addr.is_ipv4() == group.addr().is_ipv4();
-        all.into_iter()
+        let (name, addr) = all
+            .into_iter()
             .find(|(name, addr)| same_family(addr) && (name == text || Some(*addr) == wanted))
-            .ok_or_else(|| InterfaceError::NoAddress { name: text.to_owned(), family: family(group) })
-            .and_then(|(name, addr)| Self::describe(name, addr))
+            .ok_or_else(|| InterfaceError::NoAddress { name: text.to_owned(), family: family(group) })?;
+        let mut interface = Self::describe(name, addr, Chosen::Named)?;
+        if wanted.is_none() && !addr.is_ipv4() {
+            // Of several IPv6 addresses the kernel takes one that goes with the group's scope (RFC 6724 §5).
+            interface.addr = own_address(group, interface.index).unwrap_or(addr);
+        }
+        Ok(interface)
     }
 
     /// The interface that the routing table sends the group's datagrams to.
     ///
     /// # Errors
-    /// [`InterfaceError::NoRoute`] where there is none.
+    /// [`InterfaceError::NoRoute`] where there is none, [`InterfaceError::LinkLocal`] where no route can say it.
     pub fn by_route(group: Group) -> Result<Self, InterfaceError> {
+        if group.is_link_local() {
+            return Err(InterfaceError::LinkLocal { group });
+        }
         let any: SocketAddr = if group.addr().is_ipv4() { ([0; 4], 0).into() } else { ([0u16; 8], 0).into() };
         // Connecting a UDP socket sends nothing: it looks up the route and the source address.
         let local = UdpSocket::bind(any)
             .and_then(|socket| socket.connect(group.addr()).and_then(|()| socket.local_addr()))
             .map_err(|_| InterfaceError::NoRoute { group })?;
+        let scope = if let SocketAddr::V6(local) = local { local.scope_id() } else { 0 };
         let all = addresses().map_err(InterfaceError::List)?;
-        let (name, addr) =
-            all.into_iter().find(|(_, addr)| *addr == local.ip()).ok_or(InterfaceError::NoRoute { group })?;
-        Self::describe(name, addr)
+        let is_it = |(name, addr): &(String, IpAddr)| {
+            // A link-local address may be on several interfaces.
+            *addr == local.ip() && (scope == 0 || if_nametoindex(name.as_str()) == Ok(scope))
+        };
+        let (name, addr) = all.into_iter().find(is_it).ok_or(InterfaceError::NoRoute { group })?;
+        Self::describe(name, addr, Chosen::ByRoute)
     }
 
-    fn describe(name: String, addr: IpAddr) -> Result<Self, InterfaceError> {
-        let index = if_nametoindex(name.as_str()).map_err(|error| InterfaceError::List(error.into()))?;
-        let read = |what: &str| fs::read_to_string(format!("/sys/class/net/{name}/{what}"));
-        let mtu = read("mtu").ok().and_then(|text| text.trim().parse().ok()).unwrap_or(ETHERNET_MTU);
-        // In Mbit/s; -1 or an error where the driver does not know.
-        let speed = read("speed").ok().and_then(|text| text.trim().parse::<u64>().ok());
-        let speed = speed.and_then(|mbit| Rate::from_bits(mbit.checked_mul(1_000_000)?));
-        Ok(Self { name, index, addr, mtu, speed })
+    /// Its address with a port. A link-local one says on which link.
+    pub fn socket_addr(&self, port: u16) -> SocketAddr {
+        on_link(SocketAddr::new(self.addr, port), self.index)
     }
+
+    /// Whether it reaches nobody but this machine.
+    pub fn is_loopback(&self) -> bool {
+        self.addr.is_loopback()
+    }
+
+    fn describe(name: String, addr: IpAddr, chosen: Chosen) -> Result<Self, InterfaceError> {
+        let index = if_nametoindex(name.as_str()).map_err(|error| InterfaceError::List(error.into()))?;
+        let number = |path: String| fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
+        let device = number(format!("/sys/class/net/{name}/mtu")).unwrap_or(ETHERNET_MTU);
+        // A router may announce less for IPv6 (RFC 4861 §4.6.4).
+        let announced = match addr {
+            IpAddr::V4(_) => None,
+            IpAddr::V6(_) => number(format!("/proc/sys/net/ipv6/conf/{name}/mtu")),
+        };
+        let mtu = announced.unwrap_or(device).min(device).try_into().unwrap_or(u32::MAX);
+        // In Mbit/s; -1 or an error where the driver does not know.
+        let speed = number(format!("/sys/class/net/{name}/speed"));
+        let speed = speed.and_then(|mbit| Rate::from_bits(mbit.checked_mul(1_000_000)?));
+        Ok(Self { name, index, addr, mtu, speed, chosen })
+    }
+}
+
+impl fmt::Display for Interface {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({}, MTU {}, ", self.name, self.addr, self.mtu)?;
+        match self.speed {
+            Some(speed) => write!(f, "{speed}, ")?,
+            None => f.write_str("speed unknown, ")?,
+        }
+        write!(f, "{})", self.chosen)
+    }
+}
+
+impl fmt::Display for Chosen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Named => "as given",
+            Self::ByRoute => "by the routing table",
+        })
+    }
+}
+
+/// The same address, on this link if it means nothing without one.
+pub(crate) fn on_link(addr: SocketAddr, index: u32) -> SocketAddr {
+    match addr {
+        SocketAddr::V6(v6) if needs_link(v6.ip()) => {
+            SocketAddrV6::new(*v6.ip(), v6.port(), v6.flowinfo(), index).into()
+        }
+        other => other,
+    }
+}
+
+/// Link-local addresses, and the groups that do not leave a link (`__ipv6_addr_needs_scope_id` in net/ipv6.h).
+fn needs_link(ip: &Ipv6Addr) -> bool {
+    ip.is_unicast_link_local() || ip.is_multicast() && matches!(ip.segments()[0] & 0xf, 1 | 2)
+}
+
+/// The address that the kernel sends from to an IPv6 group on this interface.
+fn own_address(group: Group, index: u32) -> io::Result<IpAddr> {
+    let socket = Socket::new(Domain::IPV6, Type::DGRAM, Some(Protocol::UDP))?;
+    socket.set_multicast_if_v6(index)?;
+    socket.connect(&on_link(group.addr(), index).into())?;
+    let local = UdpSocket::from(socket).local_addr()?.ip();
+    if local.is_unspecified() { Err(io::ErrorKind::AddrNotAvailable.into()) } else { Ok(local) }
 }
 
 /// All addresses of all interfaces that are up, by interface.
@@ -93,7 +190,7 @@ fn family(group: Group) -> &'static str {
 }
 
 /// Where the kernel does not say.
-const ETHERNET_MTU: u32 = 1500;
+const ETHERNET_MTU: u64 = 1500;
 
 /// Why there is no interface.
 #[derive(Debug, thiserror::Error)]
@@ -120,6 +217,12 @@ pub enum InterfaceError {
         /// The group.
         group: Group,
     },
+    /// A group that is on every link at once.
+    #[error("{group} is a link-local group: say on which network with --interface")]
+    LinkLocal {
+        /// The group.
+        group: Group,
+    },
     /// The kernel did not list them.
     #[error("the interfaces cannot be listed: {0}")]
     List(io::Error),
@@ -135,7 +238,31 @@ mod tests {
         let by_name = Interface::find("lo", group).expect("every machine has it");
         let by_addr = Interface::find("127.0.0.1", group).expect("every machine has it");
         assert_eq!(by_name, by_addr);
-        assert!(by_name.index > 0 && by_name.mtu >= 1500);
+        assert!(by_name.index > 0 && by_name.mtu >= 1500 && by_name.is_loopback());
+        assert!(by_name.to_string().starts_with("lo (127.0.0.1, MTU "), "{by_name}");
+    }
+
+    #[test]
+    fn no_route_decides_for_a_link_local_group() {
+        let group: Group = "[ff12::1]:7167".parse().expect("group");
+        let message = Interface::by_route(group).expect_err("on every link").to_string();
+        assert!(message.contains("--interface"), "{message}");
+    }
+
+    #[test]
+    fn what_means_nothing_without_a_link_gets_one() {
+        for (addr, scope) in [
+            ("[fe80::1]:7", 3),
+            ("[ff02::1]:7", 3),
+            ("[ff12::1]:7", 3),
+            ("[ff01::1]:7", 3),
+            ("[ff05::1]:7", 0),
+            ("[fd00::1]:7", 0),
+        ] {
+            let SocketAddr::V6(got) = on_link(addr.parse().expect("an address"), 3) else { unreachable!() };
+            assert_eq!(got.scope_id(), scope, "{addr}");
+        }
+        assert_eq!(on_link(([10, 0, 0, 1], 7).into(), 3), ([10, 0, 0, 1], 7).into());
     }
 
     #[test]

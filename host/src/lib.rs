@@ -7,6 +7,7 @@ pub mod cli;
 pub mod clock;
 pub mod interface;
 pub mod keyfile;
+mod options;
 pub mod random;
 pub mod socket;
 pub mod stages;

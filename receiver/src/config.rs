@@ -1,5 +1,6 @@
 //! The command line and the configuration file: the same names, the command line wins.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use clap::Parser;
@@ -36,6 +37,12 @@ struct Settings {
     /// The interface to hear on: name or address [default: where the routing table sends the group]
     #[arg(long, value_name = "IF")]
     interface: Option<String>,
+    /// Hear the group from this address alone; a source-specific group needs it [default: from any]
+    #[arg(long, value_name = "ADDR")]
+    source: Option<IpAddr>,
+    /// Differentiated services code point of the answers [default: 0, best effort: they are few, and a push waits for them]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..64))]
+    dscp: Option<u8>,
     /// The group's key file
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
@@ -56,6 +63,10 @@ pub struct Config {
     pub group: Group,
     /// The interface, if one was chosen.
     pub interface: Option<String>,
+    /// The one address that the group is heard from.
+    pub source: Option<IpAddr>,
+    /// Differentiated services code point of the answers, 0 to 63.
+    pub dscp: u8,
     /// The key file; `None` for the key that everybody knows.
     pub key: Option<PathBuf>,
     /// The store.
@@ -91,11 +102,20 @@ impl Args {
                 .ok_or("this machine has no host name: give --name HOST")?,
         };
         let group = given.group.or(file.group).unwrap_or_else(|| Group::DEFAULT.into());
+        let group: Group = group.parse().map_err(|error| format!("group: {error}"))?;
+        let source = given.source.or(file.source);
+        group.check_source(source).map_err(|error| error.to_string())?;
+        let dscp = given.dscp.or(file.dscp).unwrap_or(ANSWER_DSCP);
+        if dscp >= 64 {
+            return Err(format!("dscp {dscp}: a code point is between 0 and 63"));
+        }
         let store = given.store.or(file.store).ok_or("no store: give --store directory:PATH")?;
         Ok(Config {
             name: HostName::new(&name).map_err(|error| format!("name {name:?}: {error}"))?,
-            group: group.parse().map_err(|error| format!("group: {error}"))?,
+            group,
             interface: given.interface.or(file.interface),
+            source,
+            dscp,
             key,
             store: store.parse()?,
         })
@@ -104,6 +124,10 @@ impl Args {
 
 const NO_KEY: &str =
     "no key: give --key FILE (make one with: glancecast keygen FILE), or --insecure in a lab of your own";
+
+/// Not that of the data: a network that makes the data wait must not make the sender believe that its hosts are gone. All
+/// hosts together send a bounded number of answers.
+const ANSWER_DSCP: u8 = 0;
 
 fn read(path: &Path) -> Result<Settings, String> {
     let text = std::fs::read_to_string(path)
@@ -142,6 +166,10 @@ mod tests {
             ("", &["--insecure", "--store", "directory:/x", "--group", "10.0.0.1:1"], "multicast"),
             ("", &["--insecure", "--key", "/k", "--store", "directory:/x"], "exclude"),
             ("", &["--insecure", "--store", "directory:/x", "--name", "a b"], "name"),
+            ("", &["--insecure", "--store", "directory:/x", "--group", "232.0.0.1:1"], "--source"),
+            ("source = \"10.0.0\"", &["--insecure", "--store", "directory:/x"], "line 1"),
+            ("source = \"fd00::1\"", &["--insecure", "--store", "directory:/x"], "family"),
+            ("dscp = 64", &["--insecure", "--store", "directory:/x"], "63"),
         ] {
             let error = resolve(file, args).expect_err(says);
             assert!(error.contains(says) && !error.contains('\n'), "{error}");

@@ -3,6 +3,7 @@
 //! takes long is handed to the workers.
 
 use std::io;
+use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -33,6 +34,10 @@ pub struct Setup {
     pub group: Group,
     /// Where.
     pub interface: Interface,
+    /// From whom alone, if not from anybody.
+    pub source: Option<IpAddr>,
+    /// Differentiated services code point of the answers, 0 to 63.
+    pub dscp: u8,
     /// Where objects go.
     pub store: DirectoryStore,
     /// Who this host is.
@@ -141,8 +146,8 @@ impl Drive {
     /// When a socket cannot be opened or a thread not be started.
     pub fn new(setup: Setup) -> Result<(Self, Stopper), SocketError> {
         let step = |what| move |error| SocketError::Step { what, error };
-        let group = GroupReceiver::join(setup.group, &setup.interface)?;
-        let answerer = Answerer::open(&setup.interface)?;
+        let group = GroupReceiver::join(setup.group, &setup.interface, setup.source)?;
+        let answerer = Answerer::open(setup.group, &setup.interface, setup.dscp)?;
         let (sleeper, waker) = Sleeper::new().map_err(step("make an event descriptor"))?;
         let clocks = clocks();
         let workers = Workers::start(&waker, &clocks).map_err(step("start a thread"))?;
@@ -473,13 +478,13 @@ impl Drive {
 
 fn tell_of_buffer(group: &GroupReceiver) {
     let buffer = group.buffer();
-    if buffer.bytes < buffer.wanted {
+    if buffer.is_short() {
         tracing::warn!(
-            "the socket's receive buffer is {} KiB instead of {} KiB, and at high rates datagrams will be lost here: \
-             sysctl -w net.core.rmem_max={}, or start with CAP_NET_ADMIN",
+            "the socket's receive buffer is {} KiB instead of {} KiB: while this host is busy for longer than that holds, \
+             datagrams are dropped here and have to be repaired: {}",
             buffer.bytes >> 10,
             buffer.wanted >> 10,
-            buffer.wanted / 2 // the kernel doubles what is asked for
+            buffer.remedy()
         );
     }
 }

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::thread;
 
 use anyhow::Context;
-use glancecast_host::interface::Interface;
+use glancecast_host::interface::{Chosen, Interface};
 use glancecast_host::{cli, keyfile, random};
 use glancecast_proto::receiver::ReceiverConfig;
 use glancecast_proto::seal::GroupKey;
@@ -56,10 +56,10 @@ fn prepare(config: Config, once: bool) -> anyhow::Result<(Drive, Stopper)> {
             GroupKey::insecure()
         }
     };
-    let interface = match &config.interface {
-        Some(name) => Interface::find(name, config.group)?,
-        None => Interface::by_route(config.group)?,
-    };
+    let interface = Interface::choose(config.interface.as_deref(), config.group)?;
+    if interface.chosen == Chosen::ByRoute && interface.is_loopback() {
+        tracing::warn!("{}", LOOPBACK);
+    }
     let StoreSpec::Directory(path) = &config.store;
     let store = DirectoryStore::open(path).context("store")?;
     let receiver = ReceiverConfig {
@@ -70,10 +70,11 @@ fn prepare(config: Config, once: bool) -> anyhow::Result<(Drive, Stopper)> {
         seed: random::bytes().context("random numbers")?,
         buffer_bytes: BUFFER_BYTES,
     };
-    let (group, addr) = (config.group, interface.addr);
-    let on = interface.name.clone();
-    let (drive, stopper) = Drive::new(Setup { group, interface, store, receiver, once })?;
-    tracing::info!(name = %config.name, %group, interface = on, %addr, store = %path.display(), "listening");
+    let on = interface.to_string();
+    let Config { group, source, dscp, .. } = config;
+    let (drive, stopper) = Drive::new(Setup { group, interface, source, dscp, store, receiver, once })?;
+    let from = source.map_or_else(|| "any".to_owned(), |source| source.to_string());
+    tracing::info!(name = %config.name, %group, interface = on, from, store = %path.display(), "listening");
     Ok((drive, stopper))
 }
 
@@ -99,6 +100,9 @@ fn run(drive: Drive, stopper: Stopper) -> anyhow::Result<Ended> {
     })?;
     Ok(thread.join().map_err(|_| anyhow::anyhow!("the receiving thread panicked"))??)
 }
+
+const LOOPBACK: &str = "the routing table sends the group to the loopback interface, where no other machine is heard: \
+                        name the interface with --interface";
 
 /// Memory for blocks on their way, of the 256 MiB that a receiver may use in all.
 const BUFFER_BYTES: usize = 96 << 20;

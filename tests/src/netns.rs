@@ -44,6 +44,15 @@ pub struct Shape<'a> {
     pub rate: Option<&'a str>,
 }
 
+/// Which IPv6 addresses the hosts have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ipv6 {
+    /// Those of the link alone, which every IPv6 interface has.
+    LinkLocal,
+    /// One that is known beyond the link, too.
+    Global,
+}
+
 /// A network that stands until it is dropped.
 #[derive(Debug)]
 pub struct Lab {
@@ -87,6 +96,34 @@ impl Lab {
         lab
     }
 
+    /// The same network with another MTU, on every host and on the switch.
+    #[must_use]
+    pub fn with_mtu(self, mtu: u16) -> Self {
+        let switch = self.namespace(SWITCH);
+        for host in self.hosts() {
+            ip(&format!("-n {switch} link set {host} mtu {mtu}"));
+            ip(&format!("-n {} link set eth0 mtu {mtu}", self.namespace(&host)));
+        }
+        ip(&format!("-n {switch} link set br0 mtu {mtu}"));
+        self
+    }
+
+    /// The same network with IPv6 addresses, `fe80::77:N` and with [`Ipv6::Global`] also `fd77::N`: the sender's N is 1,
+    /// that of `rK` is 100 + K. They are usable at once.
+    #[must_use]
+    pub fn with_ipv6(self, addresses: Ipv6) -> Self {
+        for (host, number) in self.hosts().iter().zip([1].into_iter().chain(101..)) {
+            let namespace = self.namespace(host);
+            // The address that the kernel makes itself is not usable before nobody has objected to it for a second.
+            ip(&format!("-n {namespace} -6 addr flush dev eth0"));
+            ip(&format!("-n {namespace} addr add fe80::77:{number}/64 dev eth0 nodad"));
+            if addresses == Ipv6::Global {
+                ip(&format!("-n {namespace} addr add fd77::{number}/64 dev eth0 nodad"));
+            }
+        }
+        self
+    }
+
     /// What the names of its namespaces begin with.
     pub fn prefix(&self) -> &str {
         &self.prefix
@@ -95,6 +132,10 @@ impl Lab {
     /// The names of the receiver hosts.
     pub fn receivers(&self) -> Vec<String> {
         (1..=self.receivers).map(|number| format!("r{number}")).collect()
+    }
+
+    fn hosts(&self) -> Vec<String> {
+        [Self::SENDER.to_owned()].into_iter().chain(self.receivers()).collect()
     }
 
     /// A command that starts `program` on a host.
@@ -140,7 +181,12 @@ impl Lab {
     fn add_host(&self, host: &str, [third, fourth]: [u8; 2], offload: Offload) {
         let (switch, namespace) = (self.namespace(SWITCH), self.namespace(host));
         ip(&format!("netns add {namespace}"));
-        ip(&format!("-n {switch} link add {host} type veth peer name eth0 netns {namespace}"));
+        // A link has another number at every host, as on real machines, and no test may take one for the other.
+        let number = 300 * u32::from(third) + u32::from(fourth);
+        let (port, own) = (1000 + number, 10 + number);
+        ip(&format!(
+            "-n {switch} link add {host} index {port} type veth peer name eth0 index {own} netns {namespace}"
+        ));
         ip(&format!("-n {switch} link set {host} master br0 up"));
         ip(&format!("-n {namespace} link set lo up"));
         ip(&format!("-n {namespace} addr add 10.77.{third}.{fourth}/16 brd + dev eth0"));
@@ -176,7 +222,7 @@ impl Lab {
     }
 
     /// Runs a short command on a host: the program is the first word, `nft` takes the rest as one script.
-    fn run(&self, host: &str, line: &str) -> String {
+    pub fn run(&self, host: &str, line: &str) -> String {
         let (program, rest) = line.split_once(' ').expect("a program and its arguments");
         let program = places::tool(program).unwrap_or_else(|| panic!("{program} is not installed"));
         let is_nft = program.ends_with("nft");

@@ -12,6 +12,11 @@ pub struct Report {
     pub exit_code: i32,
     pub reason: Option<String>,
     pub session: String,
+    pub interface: String,
+    pub address: String,
+    pub mtu: u16,
+    pub ttl: u8,
+    pub dscp: u8,
     pub object: Object,
     pub root: Option<String>,
     pub seconds: f64,
@@ -115,6 +120,7 @@ mod tests {
 
     const TEN_SYMBOLS: &str = r#"{
         "outcome": "incomplete", "exit_code": 3, "reason": null, "session": "00112233445566778899aabbccddeeff",
+        "interface": "eth0", "address": "10.0.0.1", "mtu": 1468, "ttl": 1, "dscp": 8,
         "object": {"name": "i", "image_id": null, "bytes": 14000, "blocks": 1, "block_bytes": 1048576,
                    "symbol_bytes": 1400, "datagram_bytes": 1440},
         "root": null, "seconds": 0.5, "rate_bits_per_second": 1000000,

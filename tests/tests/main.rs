@@ -1,14 +1,19 @@
 //! The scenarios: one file a subject, one behaviour a test, named after it.
 
 mod bad_input;
+mod buffers;
 mod demo;
 mod glance;
+mod ipv6;
 mod joining;
 mod keys;
 mod leaving;
 mod licences;
+mod marking;
+mod mtu;
 mod network;
 mod sizes;
+mod source_specific;
 mod sparse;
 mod street;
 mod taken;

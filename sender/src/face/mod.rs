@@ -2,6 +2,7 @@
 
 pub mod args;
 mod keygen;
+mod notices;
 mod origin;
 mod progress;
 mod report;

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use glancecast_host::args::Group;
 use glancecast_host::cli;
+use glancecast_host::interface::Interface;
+use glancecast_host::socket::Marking;
 use glancecast_host::stages::StageTime;
 use glancecast_proto::sender::{Expected, HostRow, HostState, Pace, SenderConfig, Verdict};
 use serde::Serialize;
@@ -20,6 +22,10 @@ pub(super) struct Report<'a> {
     session: String,
     group: String,
     interface: &'a str,
+    address: String,
+    mtu: u16,
+    ttl: u8,
+    dscp: u8,
     object: Object<'a>,
     root: Option<String>,
     seconds: f64,
@@ -75,7 +81,9 @@ struct Host<'a> {
 #[derive(Clone, Copy)]
 pub(super) struct Terms<'a> {
     pub(super) group: Group,
-    pub(super) interface: &'a str,
+    pub(super) interface: &'a Interface,
+    pub(super) mtu: u16,
+    pub(super) marking: Marking,
     pub(super) pace: Pace,
 }
 
@@ -91,7 +99,11 @@ impl<'a> Report<'a> {
             reason: reason(config, outcome),
             session: config.session.to_string(),
             group: terms.group.to_string(),
-            interface: terms.interface,
+            interface: &terms.interface.name,
+            address: terms.interface.addr.to_string(),
+            mtu: terms.mtu,
+            ttl: terms.marking.ttl,
+            dscp: terms.marking.dscp,
             object: Object {
                 name: config.name.as_str(),
                 image_id: config.image_id.as_deref(),

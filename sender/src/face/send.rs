@@ -21,6 +21,7 @@ use tokio::time::MissedTickBehavior;
 
 use super::Failure;
 use super::args::Send;
+use super::notices;
 use super::origin::{Download, Origin};
 use super::progress::Bar;
 use super::report::{Report, Terms, exit_code, reason};
@@ -43,11 +44,7 @@ async fn send(args: &Send) -> Result<u8, Failure> {
         (None, true) => GroupKey::insecure(),
         (None, false) => return Err(Failure::usage(NO_KEY)),
     };
-    let interface = match &args.interface {
-        Some(name) => Interface::find(name, args.group),
-        None => Interface::by_route(args.group),
-    };
-    let interface = interface.map_err(Failure::usage)?;
+    let interface = Interface::choose(args.interface.as_deref(), args.group).map_err(Failure::usage)?;
     let mtu = mtu(args, &interface)?;
     let (pace, pace_text) = pace(args, &interface)?;
     let expected = expected(args)?;
@@ -77,7 +74,12 @@ async fn send(args: &Send) -> Result<u8, Failure> {
         one_way: args.one_way.then_some(OneWay { overhead: args.overhead, passes: args.repeat }),
     };
     if !args.json && !args.quiet {
-        eprintln!("{}: to {} on {} at {pace_text}", origin.name, args.group, interface.name);
+        eprintln!("{}: to {} at {pace_text}", origin.name, args.group);
+        eprintln!("{}", notices::network(args.group, &interface, mtu));
+    }
+    let cap = Rate::from_bits(pace.cap()).expect("a pace is a rate");
+    for text in notices::warnings(&interface, &socket, &config.expected, cap) {
+        tracing::warn!("{text}");
     }
     let setup = Setup {
         sender: config.clone(),
@@ -89,7 +91,7 @@ async fn send(args: &Send) -> Result<u8, Failure> {
     let bar = Bar::new(origin.name.as_str(), geometry, args.quiet || args.json);
     let outcome = follow(setup, origin.download, &bar, &mut signals).await?;
     bar.clear();
-    let terms = Terms { group: args.group, interface: &interface.name, pace };
+    let terms = Terms { group: args.group, interface: &interface, mtu, marking, pace };
     Ok(tell(args, &config, terms, &outcome))
 }
 

@@ -1,0 +1,93 @@
+//! What a push says about its network before it begins: where it goes out, and what may surprise later.
+
+use std::time::Duration;
+
+use glancecast_host::args::{Group, Rate};
+use glancecast_host::interface::{Chosen, Interface};
+use glancecast_host::socket::{Buffer, GroupSender};
+use glancecast_proto::sender::Expected;
+
+/// Which interface, who chose it, and how long the packets are.
+pub(super) fn network(group: Group, interface: &Interface, mtu: u16) -> String {
+    let mut text = format!("on interface {interface}, in packets of {mtu} bytes");
+    if group.is_source_specific() {
+        text.push_str("\nthe group is source-specific: receivers need --source ");
+        text.push_str(&interface.addr.to_string());
+    }
+    text
+}
+
+/// What the operator should know, each in one line.
+pub(super) fn warnings(
+    interface: &Interface,
+    socket: &GroupSender,
+    expected: &Expected,
+    rate: Rate,
+) -> Vec<String> {
+    let loopback = (interface.chosen == Chosen::ByRoute && interface.is_loopback()).then(|| LOOPBACK.into());
+    let hosts = match expected {
+        Expected::Count(count) => *count as usize,
+        Expected::Named(names) => names.len(),
+        Expected::Anyone => 0,
+    };
+    [loopback, short_of_answers(socket.receive_buffer(), hosts), short_of_sending(socket.send_buffer(), rate)]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+fn short_of_answers(buffer: Buffer, hosts: usize) -> Option<String> {
+    let holds = buffer.bytes / ANSWER_BYTES;
+    (buffer.is_short() && hosts > holds).then(|| {
+        format!(
+            "the socket's receive buffer of {} KiB holds the answers of {holds} hosts at once, and {hosts} are expected: \
+             what is dropped has to be said again: {}",
+            buffer.bytes >> 10,
+            buffer.remedy()
+        )
+    })
+}
+
+fn short_of_sending(buffer: Buffer, rate: Rate) -> Option<String> {
+    // The kernel counts its own overhead too, which is about as much as the data where packets are small.
+    let lasts = rate.time_for(buffer.bytes as u64 / 2);
+    (buffer.is_short() && lasts < LASTS_MIN).then(|| {
+        format!(
+            "the socket's send buffer of {} KiB lasts {} us at {rate}, which will hardly be reached: {}",
+            buffer.bytes >> 10,
+            lasts.as_micros(),
+            buffer.remedy()
+        )
+    })
+}
+
+const LOOPBACK: &str = "the routing table sends the group to the loopback interface, where no other machine hears it: \
+                        name the interface with --interface";
+
+/// What an answer takes in the buffer, the kernel's own overhead included.
+const ANSWER_BYTES: usize = 1280;
+
+/// A full buffer is looked at again after 50 us, and some times that on a busy machine.
+const LASTS_MIN: Duration = Duration::from_micros(500);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_short_buffer_is_told_of_where_it_matters() {
+        let short = Buffer { bytes: 425_984, wanted: 8 << 20, limit: "net.core.rmem_max" };
+        assert_eq!(short_of_answers(short, 100), None);
+        let text = short_of_answers(short, 1000).expect("more than it holds");
+        assert!(text.ends_with("sysctl -w net.core.rmem_max=4194304, or start with CAP_NET_ADMIN"), "{text}");
+        let rate = |text: &str| text.parse().expect("a rate");
+        assert_eq!(short_of_sending(short, rate("1gbit")), None);
+        let text = short_of_sending(short, rate("20gbit")).expect("85 us");
+        assert!(text.contains("lasts 85 us at 20.00 Gbit/s"), "{text}");
+        let enough = Buffer { bytes: 8 << 20, ..short };
+        assert_eq!(
+            (short_of_answers(enough, 10_000), short_of_sending(enough, rate("20gbit"))),
+            (None, None)
+        );
+    }
+}
