@@ -1,0 +1,74 @@
+//! UFTP: multicast at a fixed rate in passes, with negative acknowledgements after each section.
+
+use std::fs;
+
+use anyhow::{Result, ensure};
+use glancecast_tests::netns::Lab;
+use glancecast_tests::process::Process;
+
+use crate::run::Ground;
+use crate::tool::{Direction, Host, Line, Site, Tool, package_version};
+
+pub(crate) struct Uftp;
+
+impl Tool for Uftp {
+    fn name(&self) -> &'static str {
+        "uftp"
+    }
+
+    fn version(&self) -> String {
+        package_version("uftp")
+    }
+
+    fn note(&self) -> &'static str {
+        "its encryption off, which is its faster way: neither authenticated nor verified"
+    }
+
+    fn direction(&self) -> Direction {
+        Direction::Push
+    }
+
+    fn sender(&self, site: &Site) -> Result<Vec<Line>> {
+        let rate = site.network.paced(LINE_SHARE).map_or(UNSHAPED_KBIT_S, |rate| rate / 1000);
+        let hosts: Vec<_> = site.hosts.iter().map(identity).collect();
+        let usual = format!(
+            "-R {rate} -b {BLOCK_BYTES} -B {BUFFER_BYTES} -r 0.05:0.01:5 -I {} -H {}",
+            Lab::INTERFACE,
+            hosts.join(",")
+        );
+        Ok(vec![Line::new("uftp", &usual).path("", &site.image)])
+    }
+
+    fn receiver(&self, _site: &Site, host: &Host) -> Line {
+        let usual =
+            format!("-d -q -I {} -U {} -B {BUFFER_BYTES} -c {CACHE_BYTES}", Lab::INTERFACE, identity(host));
+        Line::new("uftpd", &usual).path("-D", &host.directory).path("-F", host.directory.join(STATUS))
+    }
+
+    fn is_ready(&self, _ground: &Ground<'_>, _host: Option<&Host>, process: &Process) -> bool {
+        process.log_lines().iter().any(|line| line.contains("Listening"))
+    }
+
+    fn is_done(&self, _ground: &Ground<'_>, host: &Host, _process: &mut Process) -> Result<bool> {
+        let Ok(status) = fs::read_to_string(host.directory.join(STATUS)) else { return Ok(false) };
+        let Some(result) = status.lines().find(|line| line.starts_with("RESULT;")) else { return Ok(false) };
+        ensure!(result.ends_with(";copy") || result.ends_with(";overwrite"), "{result}");
+        Ok(true)
+    }
+}
+
+/// Its address as its identity, which is also what uftpd takes when it is not told.
+fn identity(host: &Host) -> String {
+    format!("0x{:08X}", u32::from_be_bytes(host.address))
+}
+
+/// Of the line: the rate counts the datagrams' payload.
+const LINE_SHARE: f64 = 0.93;
+const UNSHAPED_KBIT_S: u64 = 1_000_000;
+/// "100-200 bytes less than the path MTU".
+const BLOCK_BYTES: usize = 1400;
+/// The largest it takes.
+const BUFFER_BYTES: usize = 104_857_600;
+/// The largest it takes.
+const CACHE_BYTES: usize = 20_971_520;
+const STATUS: &str = "status";
