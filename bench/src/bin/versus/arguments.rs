@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
 
 use crate::scenario::{self, Scenario};
-use crate::tool::{self, Tool};
+use crate::tool::{self, Extra, Tool};
 
 /// Runs udpcast, UFTP, HTTP and BitTorrent beside glancecast in network namespaces. Needs root.
 #[derive(Debug, Parser)]
@@ -24,6 +24,14 @@ pub(crate) struct Arguments {
     /// The tools to run; all of them when not given
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub(crate) tools: Vec<String>,
+
+    /// More options for a tool's last process on the sender, to try whether it can do better: `uftp=-R 500000`
+    #[arg(long, value_name = "TOOL=OPTIONS")]
+    pub(crate) sender_options: Vec<String>,
+
+    /// More options for a tool's receivers
+    #[arg(long, value_name = "TOOL=OPTIONS")]
+    pub(crate) receiver_options: Vec<String>,
 
     /// How often each tool runs; medians need three
     #[arg(long, value_name = "N")]
@@ -95,6 +103,20 @@ impl Arguments {
         Ok(all.into_iter().filter(wanted).collect())
     }
 
+    /// What was added to the options of the tools.
+    pub(crate) fn extra(&self) -> Result<Extra> {
+        let tools = tool::all();
+        let split = |text: &String| {
+            let (name, options) = text.split_once('=').with_context(|| format!("{text}: TOOL=OPTIONS"))?;
+            ensure!(tools.iter().any(|tool| tool.name() == name), "there is no tool {name}");
+            Ok((name.to_owned(), options.split_whitespace().map(str::to_owned).collect()))
+        };
+        Ok(Extra {
+            sender: self.sender_options.iter().map(split).collect::<Result<_>>()?,
+            receiver: self.receiver_options.iter().map(split).collect::<Result<_>>()?,
+        })
+    }
+
     /// How often each tool runs.
     pub(crate) fn repetitions(&self) -> usize {
         self.repeat.unwrap_or(if self.quick { 1 } else { 3 })
@@ -117,7 +139,10 @@ mod tests {
 
     #[test]
     fn the_beginning_of_names_is_all_of_them() {
-        assert_eq!(names(&["--only", "4x,1-"]), ["4x400m", "4x400m-loss", "1-unshaped"].map(str::to_owned).sorted());
+        assert_eq!(
+            names(&["--only", "4x,1-"]),
+            ["4x400m", "4x400m-loss", "1-unshaped"].map(str::to_owned).sorted()
+        );
     }
 
     #[test]

@@ -17,7 +17,8 @@ impl Buffers {
     /// Reads the limits.
     pub(crate) fn read() -> Result<Self> {
         let limits = LIMITS.iter().map(|(name, _)| {
-            let value = fs::read_to_string(path(name)).with_context(|| format!("cannot read net.core.{name}"))?;
+            let value =
+                fs::read_to_string(path(name)).with_context(|| format!("cannot read net.core.{name}"))?;
             Ok((*name, value.trim().to_owned()))
         });
         Ok(Self(limits.collect::<Result<_>>()?))
@@ -39,7 +40,8 @@ impl Raised {
         let before = Buffers::read()?;
         for ((name, wanted), (_, value)) in LIMITS.iter().zip(&before.0) {
             if value.parse::<u64>().is_ok_and(|value| value < *wanted) {
-                fs::write(path(name), wanted.to_string()).with_context(|| format!("cannot raise net.core.{name}"))?;
+                fs::write(path(name), wanted.to_string())
+                    .with_context(|| format!("cannot raise net.core.{name}"))?;
             }
         }
         Ok(Self(before))

@@ -30,7 +30,8 @@ impl Tool for Glancecast {
 
     fn prepare(&self, ground: &Ground<'_>) -> Result<()> {
         let line = Line::new("glancecast", "keygen").path("", ground.site.directory.join(KEY));
-        let status = line.command(ground, Lab::SENDER)?.stdin(Stdio::null()).stdout(Stdio::null()).status()?;
+        let status =
+            line.command(ground, Lab::SENDER)?.stdin(Stdio::null()).stdout(Stdio::null()).status()?;
         ensure!(status.success(), "glancecast keygen ended with {status}");
         Ok(())
     }
@@ -43,7 +44,11 @@ impl Tool for Glancecast {
             rate / 1000,
             site.hosts.len()
         );
-        Ok(vec![Line::new("glancecast", &usual).path("--key", site.directory.join(KEY)).path("--file", &site.image)])
+        Ok(vec![
+            Line::new("glancecast", &usual)
+                .path("--key", site.directory.join(KEY))
+                .path("--file", &site.image),
+        ])
     }
 
     fn receiver(&self, site: &Site, host: &Host) -> Line {

@@ -38,12 +38,16 @@ impl Tool for Http {
     }
 
     fn sender(&self, site: &Site) -> Result<Vec<Line>> {
-        Ok(vec![Line::new("nginx", "-e stderr").path("-p", &site.directory).path("-c", site.directory.join(FILE))])
+        Ok(vec![
+            Line::new("nginx", "-e stderr").path("-p", &site.directory).path("-c", site.directory.join(FILE)),
+        ])
     }
 
     fn receiver(&self, _site: &Site, host: &Host) -> Line {
         let url = format!("http://{SENDER}/image");
-        Line::new("curl", "--silent --show-error --fail").path("--output", host.directory.join("image")).path("", url)
+        Line::new("curl", "--silent --show-error --fail")
+            .path("--output", host.directory.join("image"))
+            .path("", url)
     }
 
     fn is_ready(&self, ground: &Ground<'_>, _host: Option<&Host>, _process: &Process) -> bool {

@@ -25,7 +25,11 @@ pub(crate) fn install(only_say: bool) -> Result<()> {
 }
 
 fn missing() -> Vec<&'static str> {
-    PROGRAMS.iter().filter(|(program, _)| places::tool(program).is_none()).map(|(_, package)| *package).collect()
+    PROGRAMS
+        .iter()
+        .filter(|(program, _)| places::tool(program).is_none())
+        .map(|(_, package)| *package)
+        .collect()
 }
 
 fn apt(arguments: &[&str]) -> Result<()> {
@@ -46,7 +50,8 @@ impl NoServices {
         }
         fs::write(policy, "#!/bin/sh\nexit 101\n").context("cannot keep packages from starting services")?;
         let held = Self(Some(policy.to_path_buf()));
-        fs::set_permissions(policy, fs::Permissions::from_mode(0o755)).context("cannot make a file executable")?;
+        fs::set_permissions(policy, fs::Permissions::from_mode(0o755))
+            .context("cannot make a file executable")?;
         Ok(held)
     }
 }

@@ -84,10 +84,11 @@ fn measure(
     directory: &Path,
 ) -> Result<Measured> {
     let image = directory.join("image");
+    let extra = arguments.extra()?;
     let seed = Seed::new(arguments.seed);
     let blake3 = image::random(&image, scenario.image_bytes, seed);
     println!("\n{}: {}", scenario.name, scenario.title());
-    let mut measured = Measured::new(scenario, arguments, tools);
+    let mut measured = Measured::new(scenario, arguments.seed, &extra, tools);
     for tool in &measured.tools {
         println!("  {} {}", tool.name, tool.version);
         for command in &tool.commands {
@@ -101,7 +102,7 @@ fn measure(
         println!("  {:<11} {:>7.2} s  {:.2} Gbit/s", "kernel path", path.seconds, path.gbit_s);
         measured.kernel_path.push(path);
         for (tool, results) in tools.iter().zip(&mut measured.tools) {
-            let ground = Ground::new(scenario, directory, &image, &blake3, arguments.limit())?;
+            let ground = Ground::new(scenario, directory, &image, &blake3, &extra, arguments.limit())?;
             let run = run::run(tool.as_ref(), &ground);
             println!("  {:<11} {}", tool.name(), run.summary());
             results.runs.push(run);

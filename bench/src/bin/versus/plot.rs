@@ -83,9 +83,15 @@ fn panel(svg: &mut String, measured: &Measured, scale: &Scale, top: f64) {
 
 fn bar(svg: &mut String, tool: &Results, scale: &Scale, y: f64) {
     let text_y = y + ROW - 6.0;
-    let _ = writeln!(svg, "<text class=\"name\" x=\"{:.1}\" y=\"{text_y:.1}\">{}</text>", LEFT - 8.0, escape(&tool.name));
+    let _ = writeln!(
+        svg,
+        "<text class=\"name\" x=\"{:.1}\" y=\"{text_y:.1}\">{}</text>",
+        LEFT - 8.0,
+        escape(&tool.name)
+    );
     let Some(medians) = tool.medians() else {
-        let _ = writeln!(svg, "<text class=\"value\" x=\"{:.1}\" y=\"{text_y:.1}\">failed</text>", LEFT + 6.0);
+        let _ =
+            writeln!(svg, "<text class=\"value\" x=\"{:.1}\" y=\"{text_y:.1}\">failed</text>", LEFT + 6.0);
         return;
     };
     let class = if tool.name == "glancecast" { "ours" } else { "theirs" };
@@ -158,7 +164,8 @@ mod tests {
         versus.put(measured("8x1g", &[("glancecast", &[Some(3.0)]), ("udpcast", &[Some(30.0)])]));
         let svg = plot(&versus);
         let width = |class: &str| -> f64 {
-            let bar = svg.lines().find(|line| line.contains(&format!("<rect class=\"{class}\""))).expect("a bar");
+            let bar =
+                svg.lines().find(|line| line.contains(&format!("<rect class=\"{class}\""))).expect("a bar");
             let (_, rest) = bar.split_once("width=\"").expect("it has a width");
             rest.split('"').next().and_then(|width| width.parse().ok()).expect("a number")
         };

@@ -7,11 +7,10 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::arguments::Arguments;
 use crate::machine::Machine;
 use crate::run;
 use crate::scenario::{self, Network, Scenario};
-use crate::tool::Tool;
+use crate::tool::{self, Extra, Tool};
 use crate::{plot, table};
 
 /// Everything that was measured.
@@ -121,7 +120,8 @@ impl Versus {
     pub(crate) fn write(&self, directory: &Path) -> Result<()> {
         fs::create_dir_all(directory).with_context(|| format!("cannot create {}", directory.display()))?;
         let json = serde_json::to_string_pretty(self).context("results are plain data")? + "\n";
-        for (name, text) in [(JSON, json), ("versus.md", table::page(self)), ("versus.svg", plot::plot(self))] {
+        for (name, text) in [(JSON, json), ("versus.md", table::page(self)), ("versus.svg", plot::plot(self))]
+        {
             let path = directory.join(name);
             fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
         }
@@ -131,16 +131,16 @@ impl Versus {
 
 impl Measured {
     /// A scenario before its first run.
-    pub(crate) fn new(scenario: &Scenario, arguments: &Arguments, tools: &[Box<dyn Tool>]) -> Self {
+    pub(crate) fn new(scenario: &Scenario, seed: u64, extra: &Extra, tools: &[Box<dyn Tool>]) -> Self {
         Self {
             name: scenario.name.to_owned(),
             network: scenario.network.clone(),
             image_bytes: scenario.image_bytes,
-            seed: arguments.seed,
+            seed,
             line_seconds: scenario.network.line_seconds(scenario.image_bytes),
             machine: Machine::this(),
             kernel_path: Vec::new(),
-            tools: tools.iter().map(|tool| Results::new(tool.as_ref(), scenario)).collect(),
+            tools: tools.iter().map(|tool| Results::new(tool.as_ref(), scenario, extra)).collect(),
         }
     }
 
@@ -156,11 +156,12 @@ impl Measured {
 }
 
 impl Results {
-    fn new(tool: &dyn Tool, scenario: &Scenario) -> Self {
+    fn new(tool: &dyn Tool, scenario: &Scenario, extra: &Extra) -> Self {
         // Paths as a reader would choose them.
-        let site = run::site(scenario, Path::new("/tmp"), Path::new("/tmp/image"));
-        let receiver = site.hosts.first().map(|host| tool.receiver(&site, host));
-        let commands = tool.sender(&site).into_iter().flatten().chain(receiver).map(|line| line.shown());
+        let site = run::site(scenario, Path::new("/tmp"), Path::new("/tmp/image"), extra);
+        let receiver = site.hosts.first().map(|host| tool::receiver_line(tool, &site, host));
+        let commands =
+            tool::sender_lines(tool, &site).into_iter().flatten().chain(receiver).map(|line| line.shown());
         Self {
             name: tool.name().to_owned(),
             version: tool.version(),

@@ -16,7 +16,7 @@ use nix::sys::signal::Signal;
 use crate::buffers::Raised;
 use crate::record::Run;
 use crate::scenario::Scenario;
-use crate::tool::{Direction, Host, Line, Site, Tool};
+use crate::tool::{self, Direction, Extra, Host, Line, Site, Tool};
 
 /// What a run works with.
 #[derive(Debug)]
@@ -40,9 +40,10 @@ impl<'a> Ground<'a> {
         directory: &Path,
         image: &Path,
         blake3: &'a str,
+        extra: &Extra,
         limit: Duration,
     ) -> Result<Self> {
-        let site = site(scenario, directory, image);
+        let site = site(scenario, directory, image, extra);
         for directory in site.hosts.iter().map(|host| &host.directory).chain([&site.directory]) {
             empty(directory)?;
         }
@@ -66,7 +67,7 @@ impl Drop for Ground<'_> {
 }
 
 /// Paths and addresses of a scenario.
-pub(crate) fn site(scenario: &Scenario, directory: &Path, image: &Path) -> Site {
+pub(crate) fn site(scenario: &Scenario, directory: &Path, image: &Path, extra: &Extra) -> Site {
     let host = |number: usize| {
         let fourth = u8::try_from(number).expect("a lab has at most 250 receivers");
         let name = format!("r{number}");
@@ -77,6 +78,7 @@ pub(crate) fn site(scenario: &Scenario, directory: &Path, image: &Path) -> Site 
         image: image.to_path_buf(),
         directory: directory.join("sender"),
         hosts: (1..=scenario.network.receivers).map(host).collect(),
+        extra: extra.clone(),
     }
 }
 
@@ -124,13 +126,17 @@ fn attempt(tool: &dyn Tool, ground: &Ground<'_>) -> Result<Run> {
 
 fn start_sender(tool: &dyn Tool, ground: &Ground<'_>) -> Result<Processes> {
     let directory = &ground.site.directory;
-    let lines = tool.sender(&ground.site)?;
+    let lines = tool::sender_lines(tool, &ground.site)?;
     lines.iter().enumerate().map(|(index, line)| start(line, ground, Lab::SENDER, index, directory)).collect()
 }
 
 fn start_receivers(tool: &dyn Tool, ground: &Ground<'_>) -> Result<Processes> {
     let hosts = ground.site.hosts.iter();
-    hosts.map(|host| start(&tool.receiver(&ground.site, host), ground, &host.name, 0, &host.directory)).collect()
+    hosts
+        .map(|host| {
+            start(&tool::receiver_line(tool, &ground.site, host), ground, &host.name, 0, &host.directory)
+        })
+        .collect()
 }
 
 fn start(line: &Line, ground: &Ground<'_>, host: &str, index: usize, directory: &Path) -> Result<Process> {
@@ -152,8 +158,18 @@ fn until_ready(
     let deadline = Instant::now() + READY_TIMEOUT;
     while !tool.is_ready(ground, host, process) {
         let who = host.map_or(Lab::SENDER, |host| host.name.as_str());
-        ensure!(process.runs(), "{} on {who} ended before it was ready: {}", tool.name(), last_words(process));
-        ensure!(Instant::now() < deadline, "{} on {who} did not get ready in {READY_TIMEOUT:?}", tool.name());
+        ensure!(
+            process.runs(),
+            "{} on {who} ended before it was ready: {}",
+            tool.name(),
+            last_words(process)
+        );
+        ensure!(
+            Instant::now() < deadline,
+            "{} on {who} did not get ready in {READY_TIMEOUT:?}: {}",
+            tool.name(),
+            last_words(process)
+        );
         sleep(READY_INTERVAL);
     }
     Ok(())

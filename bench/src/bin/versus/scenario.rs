@@ -75,7 +75,11 @@ impl Network {
             0 => "no loss".to_owned(),
             loss => format!("{} % loss at each receiver", f64::from(loss) / 10.0),
         };
-        format!("{} {receivers}, {line}, {packets}, {loss}, {} MiB of random bytes", self.receivers, image_bytes >> 20)
+        format!(
+            "{} {receivers}, {line}, {packets}, {loss}, {} MiB of random bytes",
+            self.receivers,
+            image_bytes >> 20
+        )
     }
 
     /// Seconds that the line alone needs for an image in full frames; none when it is not shaped.
@@ -143,6 +147,9 @@ mod tests {
             title("4x400m-loss"),
             "4 receivers, 400 Mbit/s, one packet a call, 1 % loss at each receiver, 256 MiB of random bytes"
         );
-        assert_eq!(title("1-unshaped"), "1 receiver, unshaped, batches cross whole, no loss, 1024 MiB of random bytes");
+        assert_eq!(
+            title("1-unshaped"),
+            "1 receiver, unshaped, batches cross whole, no loss, 1024 MiB of random bytes"
+        );
     }
 }

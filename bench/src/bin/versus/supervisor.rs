@@ -20,11 +20,16 @@ use crate::install;
 
 /// Runs the worker and removes everything that it made.
 pub(crate) fn supervise(arguments: &Arguments) -> Result<ExitCode> {
-    ensure!(Uid::effective().is_root(), "needs root for network namespaces: sudo -E env \"PATH=$PATH\" make bench-versus");
+    ensure!(
+        Uid::effective().is_root(),
+        "needs root for network namespaces: sudo -E env \"PATH=$PATH\" make bench-versus"
+    );
     arguments.scenarios()?;
     arguments.tools()?;
+    arguments.extra()?;
     install::install(arguments.no_install)?;
-    let signals: SigSet = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGCHLD].into_iter().collect();
+    let signals: SigSet =
+        [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGCHLD].into_iter().collect();
     signals.thread_block().context("cannot block signals")?;
     prctl::set_child_subreaper(true).context("cannot adopt what children leave")?;
     netns::remove_stale();

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result};
-use glancecast_tests::process::Process;
 use glancecast_tests::places;
+use glancecast_tests::process::Process;
 
 use crate::run::Ground;
 use crate::scenario::Network;
@@ -78,6 +78,17 @@ pub(crate) struct Site {
     pub(crate) directory: PathBuf,
     /// The receivers.
     pub(crate) hosts: Vec<Host>,
+    /// What is added to command lines.
+    pub(crate) extra: Extra,
+}
+
+/// Options that were given for tools by name.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Extra {
+    /// For the last process on the sender.
+    pub(crate) sender: Vec<(String, Vec<String>)>,
+    /// For the receivers.
+    pub(crate) receiver: Vec<(String, Vec<String>)>,
 }
 
 /// A receiver.
@@ -102,6 +113,30 @@ pub(crate) fn all() -> Vec<Box<dyn Tool>> {
     ]
 }
 
+/// The sender's command lines with what was added.
+pub(crate) fn sender_lines(tool: &dyn Tool, site: &Site) -> Result<Vec<Line>> {
+    let mut lines = tool.sender(site)?;
+    if let Some(last) = lines.last_mut() {
+        last.arguments.extend(
+            site.extra
+                .sender
+                .iter()
+                .filter(|(name, _)| name == tool.name())
+                .flat_map(|(_, more)| more.clone()),
+        );
+    }
+    Ok(lines)
+}
+
+/// A receiver's command line with what was added.
+pub(crate) fn receiver_line(tool: &dyn Tool, site: &Site, host: &Host) -> Line {
+    let mut line = tool.receiver(site, host);
+    line.arguments.extend(
+        site.extra.receiver.iter().filter(|(name, _)| name == tool.name()).flat_map(|(_, more)| more.clone()),
+    );
+    line
+}
+
 impl Line {
     /// A program with arguments written as in a shell, words separated by blanks and none of them quoted.
     pub(crate) fn new(program: &'static str, arguments: &str) -> Self {
@@ -119,7 +154,11 @@ impl Line {
 
     /// As one would type it.
     pub(crate) fn shown(&self) -> String {
-        [self.program].into_iter().chain(self.arguments.iter().map(String::as_str)).collect::<Vec<_>>().join(" ")
+        [self.program]
+            .into_iter()
+            .chain(self.arguments.iter().map(String::as_str))
+            .collect::<Vec<_>>()
+            .join(" ")
     }
 
     /// The program's path: beside this executable, or where the system has it.
@@ -135,13 +174,6 @@ impl Line {
         let mut command = ground.lab.command(host, &self.program()?);
         command.args(&self.arguments);
         Ok(command)
-    }
-}
-
-impl Host {
-    /// Dotted.
-    pub(crate) fn ip(&self) -> String {
-        std::net::Ipv4Addr::from(self.address).to_string()
     }
 }
 

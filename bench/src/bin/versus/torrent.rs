@@ -45,7 +45,8 @@ impl Tool for Torrent {
         // Debian's opentracker serves only what its list names.
         let description = output(&Line::new("aria2c", "--no-conf -S").path("", &torrent))?;
         let hash = info_hash(&description)?;
-        fs::write(directory.join(WHITELIST), format!("{hash}\n")).context("cannot write the tracker's list")?;
+        fs::write(directory.join(WHITELIST), format!("{hash}\n"))
+            .context("cannot write the tracker's list")?;
         for host in hosts {
             hook(&host.directory)?;
         }
@@ -53,7 +54,7 @@ impl Tool for Torrent {
     }
 
     fn sender(&self, site: &Site) -> Result<Vec<Line>> {
-        let tracker = format!("-i {SENDER} -p {PORT} -P {PORT} -u root -w {WHITELIST}");
+        let tracker = format!("-i {SENDER} -p {PORT} -P {PORT} -w {WHITELIST}");
         let seeder = format!("{USUAL} --bt-seed-unverified=true");
         let above = site.image.parent().context("the image lies in a directory")?;
         Ok(vec![
@@ -120,7 +121,7 @@ fn output(line: &Line) -> Result<String> {
 /// No traffic but with the tracker and the peers that it names; no limit to them; seeding until it is ended.
 const USUAL: &str = "--no-conf --quiet --enable-dht=false --enable-dht6=false --bt-enable-lpd=false \
      --enable-peer-exchange=true --interface=eth0 --seed-ratio=0.0 --bt-max-peers=0 \
-     --bt-request-peer-speed-limit=10G --file-allocation=none --bt-tracker-interval=1 --disk-cache=0";
+     --bt-request-peer-speed-limit=10000M --file-allocation=none --bt-tracker-interval=1 --disk-cache=0";
 const TORRENT: &str = "image.torrent";
 const WHITELIST: &str = "whitelist";
 const HOOK: &str = "hook";
@@ -136,7 +137,9 @@ mod tests {
     #[test]
     fn the_info_hash_is_read_from_the_description() {
         let hash = "0123456789abcdef0123456789abcdef01234567";
-        let text = format!("*** BitTorrent File Information ***\nMode: single\nInfo Hash: {hash}\nPiece Length: 1.0MiB\n");
+        let text = format!(
+            "*** BitTorrent File Information ***\nMode: single\nInfo Hash: {hash}\nPiece Length: 1.0MiB\n"
+        );
         assert_eq!(info_hash(&text).expect("it is there"), hash);
         assert!(info_hash("Mode: single\n").is_err());
     }

@@ -27,7 +27,10 @@ impl Tool for Udpcast {
     }
 
     fn sender(&self, site: &Site) -> Result<Vec<Line>> {
-        let rate = site.network.paced(LINE_SHARE).map_or_else(String::new, |rate| format!("--max-bitrate {}k", rate / 1000));
+        let rate = site
+            .network
+            .paced(LINE_SHARE)
+            .map_or_else(String::new, |rate| format!("--max-bitrate {}k", rate / 1000));
         let usual = format!(
             "--interface {} --full-duplex --nokbd --no-progress --min-receivers {} --rexmit-hello-interval 200 {rate}",
             Lab::INTERFACE,
@@ -37,7 +40,8 @@ impl Tool for Udpcast {
     }
 
     fn receiver(&self, _site: &Site, host: &Host) -> Line {
-        let usual = format!("--interface {} --nokbd --no-progress --rcvbuf {RECEIVE_BUFFER_BYTES}", Lab::INTERFACE);
+        let usual =
+            format!("--interface {} --nokbd --no-progress --rcvbuf {RECEIVE_BUFFER_BYTES}", Lab::INTERFACE);
         Line::new("udp-receiver", &usual).path("--file", host.directory.join("image"))
     }
 

@@ -45,14 +45,17 @@ impl Tool for Uftp {
         Line::new("uftpd", &usual).path("-D", &host.directory).path("-F", host.directory.join(STATUS))
     }
 
-    fn is_ready(&self, _ground: &Ground<'_>, _host: Option<&Host>, process: &Process) -> bool {
-        process.log_lines().iter().any(|line| line.contains("Listening"))
+    fn is_ready(&self, ground: &Ground<'_>, host: Option<&Host>, _process: &Process) -> bool {
+        let name = host.map_or(Lab::SENDER, |host| host.name.as_str());
+        let sockets = ground.lab.inside(name, || fs::read_to_string("/proc/thread-self/net/udp"));
+        sockets.is_ok_and(|sockets| sockets.contains(PORT_IN_HEX))
     }
 
     fn is_done(&self, _ground: &Ground<'_>, host: &Host, _process: &mut Process) -> Result<bool> {
         let Ok(status) = fs::read_to_string(host.directory.join(STATUS)) else { return Ok(false) };
         let Some(result) = status.lines().find(|line| line.starts_with("RESULT;")) else { return Ok(false) };
-        ensure!(result.ends_with(";copy") || result.ends_with(";overwrite"), "{result}");
+        // The manual says `copy`, version 4.10.2 `copied`.
+        ensure!(result.contains(";cop"), "{result}");
         Ok(true)
     }
 }
@@ -71,4 +74,6 @@ const BLOCK_BYTES: usize = 1400;
 const BUFFER_BYTES: usize = 104_857_600;
 /// The largest it takes.
 const CACHE_BYTES: usize = 20_971_520;
+/// 1044, as the kernel lists it.
+const PORT_IN_HEX: &str = ":0414 ";
 const STATUS: &str = "status";
