@@ -20,6 +20,7 @@ mod supervisor;
 mod table;
 mod tool;
 mod torrent;
+mod turn;
 mod udpcast;
 mod uftp;
 
@@ -28,15 +29,15 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::Parser;
-use glancecast_tests::exclusive::{self, Share};
+use glancecast_tests::exclusive;
 use glancecast_tests::image::{self, Seed};
-use glancecast_tests::places;
 
 use crate::arguments::Arguments;
 use crate::record::{Measured, Versus};
 use crate::run::Ground;
 use crate::scenario::Scenario;
 use crate::tool::Tool;
+use crate::turn::Turn;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -61,9 +62,10 @@ fn main() -> ExitCode {
 fn compare(arguments: &Arguments, directory: &Path) -> Result<ExitCode> {
     let tools = arguments.tools()?;
     let mut versus = Versus::read(&arguments.output)?;
+    let mut turn = Turn::new(&arguments.lock.clone().unwrap_or_else(exclusive::path));
     let mut failures = 0;
     for scenario in arguments.scenarios()? {
-        let measured = measure(arguments, &scenario, &tools, directory)?;
+        let measured = measure(arguments, &scenario, &tools, directory, &mut turn)?;
         failures += measured.failures();
         versus.put(measured);
         versus.write(&arguments.output)?;
@@ -82,6 +84,7 @@ fn measure(
     scenario: &Scenario,
     tools: &[Box<dyn Tool>],
     directory: &Path,
+    turn: &mut Turn,
 ) -> Result<Measured> {
     let image = directory.join("image");
     let extra = arguments.extra()?;
@@ -95,9 +98,8 @@ fn measure(
             println!("      {command}");
         }
     }
-    let lock = arguments.lock.clone().unwrap_or_else(|| places::scenarios("").join("machine.lock"));
     for _ in 0..arguments.repetitions() {
-        let _machine = exclusive::lock(&lock, Share::Alone);
+        turn.take()?;
         let path = kernel_path::measure(scenario).context("the bare kernel path")?;
         println!("  {:<11} {:>7.2} s  {:.2} Gbit/s", "kernel path", path.seconds, path.gbit_s);
         measured.kernel_path.push(path);

@@ -121,7 +121,7 @@ fn output(line: &Line) -> Result<String> {
 /// No traffic but with the tracker and the peers that it names; no limit to them; seeding until it is ended.
 const USUAL: &str = "--no-conf --quiet --enable-dht=false --enable-dht6=false --bt-enable-lpd=false \
      --enable-peer-exchange=true --interface=eth0 --seed-ratio=0.0 --bt-max-peers=0 \
-     --bt-request-peer-speed-limit=10000M --file-allocation=none --bt-tracker-interval=1 --disk-cache=0";
+     --bt-request-peer-speed-limit=10000M --file-allocation=none --bt-tracker-interval=1 --disk-cache=64M";
 const TORRENT: &str = "image.torrent";
 const WHITELIST: &str = "whitelist";
 const HOOK: &str = "hook";

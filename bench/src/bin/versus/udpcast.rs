@@ -32,7 +32,7 @@ impl Tool for Udpcast {
             .paced(LINE_SHARE)
             .map_or_else(String::new, |rate| format!("--max-bitrate {}k", rate / 1000));
         let usual = format!(
-            "--interface {} --full-duplex --nokbd --no-progress --min-receivers {} --rexmit-hello-interval 200 {rate}",
+            "--interface {} --full-duplex --nokbd --no-progress --min-receivers {} --rexmit-hello-interval 200 --default-slice-size 1024 {rate}",
             Lab::INTERFACE,
             site.hosts.len()
         );
