@@ -58,10 +58,10 @@ impl NoServices {
 
 impl Drop for NoServices {
     fn drop(&mut self) {
-        if let Some(policy) = &self.0 {
-            if let Err(error) = fs::remove_file(policy) {
-                eprintln!("versus: cannot remove {}: {error}", policy.display());
-            }
+        if let Some(policy) = &self.0
+            && let Err(error) = fs::remove_file(policy)
+        {
+            eprintln!("versus: cannot remove {}: {error}", policy.display());
         }
     }
 }
