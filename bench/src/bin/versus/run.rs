@@ -249,7 +249,11 @@ fn compare(tool: &dyn Tool, ground: &Ground<'_>) -> Result<()> {
 fn last_words(process: &Process) -> String {
     let lines = process.log_lines();
     let last: Vec<_> = lines.iter().filter(|line| !line.trim().is_empty()).collect();
-    last[last.len().saturating_sub(3)..].iter().map(|line| line.trim()).collect::<Vec<_>>().join(" / ")
+    last[last.len().saturating_sub(LAST_WORDS_LINES)..]
+        .iter()
+        .map(|line| line.trim())
+        .collect::<Vec<_>>()
+        .join(" / ")
 }
 
 fn empty(directory: &PathBuf) -> Result<()> {
@@ -259,6 +263,8 @@ fn empty(directory: &PathBuf) -> Result<()> {
     fs::create_dir_all(directory).with_context(|| format!("cannot create {}", directory.display()))
 }
 
+/// Of a log, in a message.
+const LAST_WORDS_LINES: usize = 8;
 const READY_TIMEOUT: Duration = Duration::from_secs(15);
 const READY_INTERVAL: Duration = Duration::from_millis(10);
 /// Short against the shortest run, long against what a look costs.

@@ -32,7 +32,7 @@ impl Tool for Uftp {
         let rate = site.network.paced(LINE_SHARE).map_or(UNSHAPED_KBIT_S, |rate| rate / 1000);
         let hosts: Vec<_> = site.hosts.iter().map(identity).collect();
         let usual = format!(
-            "-R {rate} -b {BLOCK_BYTES} -B {BUFFER_BYTES} -r 0.05:0.01:5 -I {} -H {}",
+            "-R {rate} -b {BLOCK_BYTES} -B {BUFFER_BYTES} -r {ROUND_TRIP} -s 50 -I {} -H {}",
             Lab::INTERFACE,
             hosts.join(",")
         );
@@ -40,8 +40,7 @@ impl Tool for Uftp {
     }
 
     fn receiver(&self, _site: &Site, host: &Host) -> Line {
-        let usual =
-            format!("-d -q -I {} -U {} -B {BUFFER_BYTES} -c {CACHE_BYTES}", Lab::INTERFACE, identity(host));
+        let usual = format!("-d -q -I {} -U {} -B {BUFFER_BYTES}", Lab::INTERFACE, identity(host));
         Line::new("uftpd", &usual).path("-D", &host.directory).path("-F", host.directory.join(STATUS))
     }
 
@@ -72,8 +71,9 @@ const UNSHAPED_KBIT_S: u64 = 1_000_000;
 const BLOCK_BYTES: usize = 1400;
 /// The largest it takes.
 const BUFFER_BYTES: usize = 104_857_600;
-/// The largest it takes.
-const CACHE_BYTES: usize = 20_971_520;
+/// Seconds: first estimate, least, most. With the least that is the default, and without `-s 50`, it loses receivers that
+/// get no turn on a busy machine.
+const ROUND_TRIP: &str = "0.2:0.05:15";
 /// 1044, as the kernel lists it.
 const PORT_IN_HEX: &str = ":0414 ";
 const STATUS: &str = "status";
