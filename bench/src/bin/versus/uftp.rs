@@ -29,7 +29,10 @@ impl Tool for Uftp {
     }
 
     fn sender(&self, site: &Site) -> Result<Vec<Line>> {
-        let rate = site.network.paced(LINE_SHARE).map_or(UNSHAPED_KBIT_S, |rate| rate / 1000);
+        let rate = site
+            .network
+            .paced(LINE_SHARE)
+            .map_or_else(|| AS_FAST_AS_IT_GOES.to_owned(), |rate| (rate / 1000).to_string());
         let hosts: Vec<_> = site.hosts.iter().map(identity).collect();
         let usual = format!(
             "-R {rate} -b {BLOCK_BYTES} -B {BUFFER_BYTES} -r {ROUND_TRIP} -s 50 -I {} -H {}",
@@ -66,7 +69,7 @@ fn identity(host: &Host) -> String {
 
 /// Of the line: the rate counts the datagrams' payload.
 const LINE_SHARE: f64 = 0.93;
-const UNSHAPED_KBIT_S: u64 = 1_000_000;
+const AS_FAST_AS_IT_GOES: &str = "-1";
 /// "100-200 bytes less than the path MTU".
 const BLOCK_BYTES: usize = 1400;
 /// The largest it takes.
