@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::decode::{DecodeError, RepairSymbol};
 use crate::kernel::Kernel;
+use crate::memory::Lines;
 use crate::plan::Plan;
 use crate::sums::{Coefficients, DENSE_MAX, Scratch, SourceRows, add_dense, compute_sparse, padded};
 use crate::{BlockShape, Esi, SymbolSet, cache};
@@ -18,7 +19,7 @@ pub struct Codec {
     /// The last symbols of a block, see [`SourceRows`].
     pub(crate) tail: Vec<u8>,
     /// Results, in rows of whole lanes.
-    pub(crate) acc: Vec<u8>,
+    pub(crate) acc: Lines,
 }
 
 impl Default for Codec {
@@ -34,7 +35,7 @@ impl Codec {
     }
 
     pub(crate) fn with_kernel(kernel: Kernel) -> Self {
-        Self { kernel, plan: None, scratch: Scratch::default(), tail: Vec::new(), acc: Vec::new() }
+        Self { kernel, plan: None, scratch: Scratch::default(), tail: Vec::new(), acc: Lines::default() }
     }
 
     /// The name of the instruction set that it computes with.
@@ -70,17 +71,16 @@ impl Codec {
         let Self { kernel, scratch, tail, acc, .. } = self;
         let source = SourceRows::new(shape, source, tail);
         let len = padded(shape);
-        acc.clear();
-        acc.resize(isis.len() * len, 0);
+        let acc = acc.zeroed(isis.len() * len);
         if isis.len() <= DENSE_MAX {
             let rows: Vec<&[u8]> =
                 (0..shape.source_symbols() as usize).map(|index| source.row(index)).collect();
             let coefs = Coefficients::new(*kernel, &plan, &isis, scratch);
             let chosen: Vec<usize> = (0..isis.len()).collect();
-            add_dense(*kernel, &coefs, &chosen, &rows, (acc, len), scratch);
+            add_dense(*kernel, &coefs, &chosen, &rows, (&mut *acc, len), scratch);
         } else {
             let rows = systematic_rows(&plan, shape, &source, |_| true);
-            compute_sparse(*kernel, &plan, &isis, &rows, (acc, len), scratch);
+            compute_sparse(*kernel, &plan, &isis, &rows, (&mut *acc, len), scratch);
         }
         out.chunks_exact_mut(t)
             .zip(acc.chunks_exact(len))

@@ -1,6 +1,9 @@
 //! Decoding: the lost symbols from the difference between the repair symbols that came and those that the encoder
 //! makes of the symbols that are there; or, when most are lost, by solving for all.
 
+use std::error::Error;
+use std::fmt;
+
 use crate::codec::{Codec, isi, systematic_rows};
 use crate::kernel::Dense;
 use crate::matrix::{Inverse, Matrix, invert};
@@ -21,10 +24,9 @@ pub struct RepairSymbol<'a> {
 }
 
 /// Why a block could not be decoded yet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DecodeError {
     /// Fewer than K different symbols.
-    #[error("{have} symbols where at least {need} are needed")]
     TooFew {
         /// Different usable symbols.
         have: u32,
@@ -32,12 +34,24 @@ pub enum DecodeError {
         need: u32,
     },
     /// Enough symbols, but they do not determine the block: about 1 in 256 sets of K, 1 in 65 536 of K + 1.
-    #[error("{have} symbols that do not determine the block; one more usually does")]
     Singular {
         /// Different usable symbols.
         have: u32,
     },
 }
+
+impl fmt::Display for DecodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooFew { have, need } => write!(f, "{have} symbols where at least {need} are needed"),
+            Self::Singular { have } => {
+                write!(f, "{have} symbols that do not determine the block; one more usually does")
+            }
+        }
+    }
+}
+
+impl Error for DecodeError {}
 
 impl Codec {
     /// Fills the source symbols of `source` that `held` does not name, from those it names and from `repair`.
@@ -103,9 +117,7 @@ impl Codec {
             return false;
         };
         // Half for the syndromes, half for the symbols.
-        acc.clear();
-        acc.resize(2 * count * len, 0);
-        let (syndromes, symbols) = acc.split_at_mut(count * len);
+        let (syndromes, symbols) = acc.zeroed(2 * count * len).split_at_mut(count * len);
         let rows = systematic_rows(&plan, shape, &SourceRows::new(shape, source, tail), |index| {
             held.contains(index)
         });
@@ -157,9 +169,8 @@ impl Codec {
         rows.extend(copies.chunks_exact(len));
         rows.push(source_rows.zero());
         let targets: Vec<u32> = lost.iter().map(|&index| index as u32).collect();
-        acc.clear();
-        acc.resize(lost.len() * len, 0);
-        compute_sparse(*kernel, &plan, &targets, &rows, (acc, len), scratch);
+        let acc = acc.used(lost.len() * len);
+        compute_sparse(*kernel, &plan, &targets, &rows, (&mut *acc, len), scratch);
         fill(source, t, lost, acc, len);
         true
     }

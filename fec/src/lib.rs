@@ -36,6 +36,7 @@ mod codec;
 mod decode;
 mod kernel;
 mod matrix;
+mod memory;
 mod octet;
 mod peel;
 mod plan;

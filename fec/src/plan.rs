@@ -8,6 +8,7 @@ use std::sync::OnceLock;
 
 use crate::kernel::{Dense, Gather, Kernel, LANE};
 use crate::matrix::{Inverse, Matrix, invert};
+use crate::memory::Lines;
 use crate::peel::{BinaryRows, Order, peel};
 use crate::program::{Hdpc, Program};
 use crate::tables::Params;
@@ -186,11 +187,10 @@ impl Plan {
 
     /// The coefficients of up to 64 encoding symbols in the sources: octet `r` of lane `s` is that of source `s` in
     /// the symbol `isis[r]`. `strip` is memory to work in.
-    pub(crate) fn coefficients(&self, kernel: Kernel, isis: &[u32], strip: &mut Vec<u8>) -> Box<[u8]> {
+    pub(crate) fn coefficients(&self, kernel: Kernel, isis: &[u32], strip: &mut Lines) -> Box<[u8]> {
         assert!(isis.len() <= BATCH);
         let l = self.params.l;
-        strip.clear();
-        strip.resize(self.strip_rows() * LANE, 0);
+        let strip = strip.zeroed(self.strip_rows() * LANE);
         let mut share = vec![0u64; self.words];
         for (place, &isi) in isis.iter().enumerate() {
             share.fill(0);
@@ -219,7 +219,7 @@ impl Plan {
     }
 
     /// The coefficients of the 64 encoding symbols from `isi` on, if they are among those that a plan keeps.
-    pub(crate) fn kept_coefficients(&self, kernel: Kernel, isi: u32, strip: &mut Vec<u8>) -> Option<&[u8]> {
+    pub(crate) fn kept_coefficients(&self, kernel: Kernel, isi: u32, strip: &mut Lines) -> Option<&[u8]> {
         let first = (isi as usize).checked_sub(self.params.k_prime)?;
         if self.params.k_prime > KEPT_K_PRIME_MAX {
             return None;

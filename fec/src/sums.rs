@@ -2,6 +2,7 @@
 
 use crate::BlockShape;
 use crate::kernel::{Dense, Gather, Kernel, LANE, touch};
+use crate::memory::Lines;
 use crate::plan::{BATCH, Plan};
 use crate::program::Program;
 
@@ -16,7 +17,7 @@ const STRIP_BYTES_MAX: usize = 192 << 10;
 /// Memory to compute in, kept from block to block.
 #[derive(Default)]
 pub(crate) struct Scratch {
-    strip: Vec<u8>,
+    strip: Lines,
     coefs: Vec<u8>,
     targets: Program,
 }
@@ -156,7 +157,7 @@ pub(crate) fn compute_sparse(
     isis.iter().enumerate().for_each(|(into, &isi)| plan.push_target(targets, isi, into));
     let widest = [256, 128, 64].into_iter().find(|width| plan.strip_rows() * width <= STRIP_BYTES_MAX);
     let widest = widest.unwrap_or(LANE);
-    strip.resize(strip.len().max(plan.strip_rows() * widest), 0);
+    let strip = strip.used(plan.strip_rows() * widest);
     touch(rows, len);
     let mut offset = 0;
     let mut cleared = 0;
