@@ -34,6 +34,8 @@
 mod cache;
 mod codec;
 mod decode;
+mod fours;
+mod inactive;
 mod kernel;
 mod matrix;
 mod memory;

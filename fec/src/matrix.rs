@@ -4,7 +4,7 @@ use crate::kernel::{Kernel, LANE};
 use crate::octet;
 
 /// A matrix of octets whose rows are padded to whole lanes.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Matrix {
     octets: Vec<u8>,
     rows: usize,
@@ -26,6 +26,14 @@ impl Matrix {
         &mut self.octets[row * self.stride..][..self.stride]
     }
 
+    /// Adds row `other` to row `row`.
+    pub(crate) fn add_row(&mut self, row: usize, other: usize) {
+        let (row, other) = (row * self.stride, other * self.stride);
+        for place in 0..self.stride {
+            self.octets[row + place] ^= self.octets[other + place];
+        }
+    }
+
     /// All rows, [`Matrix::stride`] octets each.
     pub(crate) fn octets(&self) -> &[u8] {
         &self.octets
@@ -33,17 +41,6 @@ impl Matrix {
 
     pub(crate) fn stride(&self) -> usize {
         self.stride
-    }
-
-    /// The first `columns` columns as rows.
-    pub(crate) fn transposed(&self, columns: usize) -> Self {
-        let mut transposed = Self::zero(columns, self.rows);
-        for row in 0..self.rows {
-            for column in 0..columns {
-                transposed.octets[column * transposed.stride + row] = self.octets[row * self.stride + column];
-            }
-        }
-        transposed
     }
 }
 

@@ -1,7 +1,7 @@
 //! Encoding symbols from source rows: the two ways to compute them, and the choice.
 
 use crate::BlockShape;
-use crate::kernel::{Dense, Gather, Kernel, LANE, touch};
+use crate::kernel::{Dense, Gather, Kernel, LANE, Rows, touch};
 use crate::memory::Lines;
 use crate::plan::{BATCH, Plan};
 use crate::program::Program;
@@ -159,6 +159,7 @@ pub(crate) fn compute_sparse(
     let widest = widest.unwrap_or(LANE);
     let strip = strip.used(plan.strip_rows() * widest);
     touch(rows, len);
+    let rows = Rows::new(rows, len);
     let mut offset = 0;
     let mut cleared = 0;
     while offset < len {

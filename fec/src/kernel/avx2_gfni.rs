@@ -11,7 +11,7 @@ use std::arch::x86_64::{
 use super::affine::MATRICES;
 use super::body::{Block, DENSE_GROUP_BYTES, DENSE_GROUP_MIN, GATHER_AHEAD, kernel_operations, touch};
 use super::{Dense, Gather};
-use crate::program::{Hdpc, Program};
+use crate::program::{HDPC_PARTS, Hdpc, Program};
 
 const NAME: &str = "avx2-gfni";
 const WIDTH: usize = 32;

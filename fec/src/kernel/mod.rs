@@ -74,8 +74,23 @@ pub(crate) struct Gather<'a> {
     /// Bytes from one result to the next.
     pub(crate) into_stride: usize,
     /// At least `offset + width` bytes each.
-    pub(crate) rows: &'a [&'a [u8]],
+    pub(crate) rows: Rows<'a>,
     pub(crate) offset: usize,
+}
+
+/// Rows that are known to be long enough, so that not every strip looks at each of them again.
+#[derive(Clone, Copy)]
+pub(crate) struct Rows<'a> {
+    rows: &'a [&'a [u8]],
+    len: usize,
+}
+
+impl<'a> Rows<'a> {
+    /// Rows of at least `len` bytes each.
+    pub(crate) fn new(rows: &'a [&'a [u8]], len: usize) -> Self {
+        assert!(rows.iter().all(|row| row.len() >= len));
+        Self { rows, len }
+    }
 }
 
 impl Kernel {
@@ -131,10 +146,10 @@ impl Kernel {
     pub(crate) fn gather(self, mut job: Gather<'_>) {
         let Gather { program, ref strip, width, ref into, into_stride, rows, offset } = job;
         assert!(matches!(width, 64 | 128 | 256));
-        assert!(program.dep_bound() * width <= strip.len() && program.source_bound() <= rows.len());
+        assert!(program.dep_bound() * width <= strip.len() && program.source_bound() <= rows.rows.len());
         let into = into.as_ref().map_or(strip.len(), |into| into.len());
         assert!(width <= into_stride && program.result_bound() * into_stride <= into + into_stride - width);
-        assert!(rows.iter().all(|row| row.len() >= offset + width));
+        assert!(offset + width <= rows.len);
         // SAFETY: detected; the program's indices are below its bounds, and those within strip, rows and `into`.
         unsafe { (self.0.gather)(&mut job) }
     }
