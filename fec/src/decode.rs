@@ -8,7 +8,7 @@ use crate::codec::{Codec, isi, systematic_rows};
 use crate::kernel::Dense;
 use crate::matrix::{Inverse, Matrix, invert};
 use crate::plan::Plan;
-use crate::sums::{Coefficients, DENSE_MAX, SourceRows, add_dense, compute_sparse, padded};
+use crate::sums::{Coefficients, SourceRows, add_dense, compute_sparse, padded};
 use crate::{BlockShape, Esi, SymbolSet};
 
 /// Repair symbols beyond the number of lost ones that are looked at first; all others only if these do not do.
@@ -84,7 +84,7 @@ impl Codec {
         let lost: Vec<usize> = held.missing().map(|index| index as usize).collect();
         let few = &repair[..repair.len().min(lost.len() + SPARE)];
         let block = Received { shape, held, lost: &lost };
-        let done = if lost.len() <= syndrome_max(need as usize) {
+        let done = if self.choice.is_by_syndromes(shape, lost.len()) {
             self.by_syndromes(&block, source, few)
                 || few.len() < repair.len() && self.by_syndromes(&block, source, &repair)
         } else {
@@ -96,8 +96,8 @@ impl Codec {
 
     /// How `lost` symbols of a block are brought back, for measurements: as [`Codec::encode_path`] says, or by "solve".
     pub fn decode_path(&self, shape: BlockShape, lost: u32) -> &'static str {
-        let by_syndromes = lost as usize <= syndrome_max(shape.source_symbols() as usize);
-        if by_syndromes { self.encode_path(lost) } else { "solve" }
+        let by_syndromes = self.choice.is_by_syndromes(shape, lost as usize);
+        if by_syndromes { self.encode_path(shape, lost) } else { "solve" }
     }
 
     /// The lost symbols by the inverse of their part of the coefficients. False if there is none.
@@ -105,7 +105,7 @@ impl Codec {
         let Received { shape, held, lost } = *block;
         let (t, len, count) = (shape.symbol_size(), padded(shape), lost.len());
         let plan = self.plan(shape);
-        let Self { kernel, scratch, tail, acc, .. } = self;
+        let Self { kernel, scratch, tail, acc, choice, .. } = self;
         let isis: Vec<u32> = repair.iter().map(|symbol| isi(&plan, shape, symbol.esi)).collect();
         let coefs = Coefficients::new(*kernel, &plan, &isis, scratch);
         let mut matrix = Matrix::zero(repair.len(), count);
@@ -121,7 +121,7 @@ impl Codec {
         let rows = systematic_rows(&plan, shape, &SourceRows::new(shape, source, tail), |index| {
             held.contains(index)
         });
-        if count <= DENSE_MAX {
+        if choice.is_dense(shape, count) {
             add_dense(*kernel, &coefs, &chosen, &rows, (syndromes, len), scratch);
         } else {
             let isis: Vec<u32> = chosen.iter().map(|&symbol| isis[symbol]).collect();
@@ -186,12 +186,6 @@ struct Received<'a> {
 
 /// Encoding symbols that a plan can be made for: sources are numbered by 16 bits.
 const SOURCES_MAX: usize = 65_000;
-
-/// Most lost symbols for which syndromes are the faster way, for blocks of `k` symbols. Measured: about 85 at K = 256, 180
-/// at 1024, 250 at 2048, 410 at 8192.
-fn syndrome_max(k: usize) -> usize {
-    k.isqrt() * 11 / 2
-}
 
 /// Copies rows of `len` bytes to the places of the lost symbols.
 fn fill(source: &mut [u8], t: usize, lost: &[usize], symbols: &[u8], len: usize) {

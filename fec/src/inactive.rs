@@ -45,7 +45,8 @@ impl Inactive {
     pub(crate) fn new(kernel: Kernel, count: usize, binary: &Bits, hdpc: &[Vec<u8>]) -> Option<Self> {
         let basis = Basis::new(count, binary);
         let bound = basis.rows.len();
-        let free: Vec<usize> = (0..count).filter(|&column| basis.rows.iter().all(|row| row.pivot != column)).collect();
+        let free: Vec<usize> =
+            (0..count).filter(|&column| basis.rows.iter().all(|row| row.pivot != column)).collect();
         let residues = bound + hdpc.len();
 
         // The HDPC rows without the bound symbols: octets of the free ones, and what of the residues they then are.
@@ -57,9 +58,10 @@ impl Inactive {
             right[h][bound + h] = 1;
             for solved in &basis.rows {
                 let octet = row[solved.pivot];
-                free.iter().zip(of_free.iter_mut()).filter(|(column, _)| is_set(&solved.columns, **column)).for_each(
-                    |(_, sum)| *sum ^= octet,
-                );
+                free.iter()
+                    .zip(of_free.iter_mut())
+                    .filter(|(column, _)| is_set(&solved.columns, **column))
+                    .for_each(|(_, sum)| *sum ^= octet);
                 ones(&solved.residues).for_each(|residue| right[h][residue] ^= octet);
             }
         }
@@ -75,7 +77,8 @@ impl Inactive {
         }
         let mut of_free = Matrix::zero(residues, free.len());
         for index in 0..free.len() {
-            (0..residues).for_each(|residue| of_free.row_mut(residue)[index] = all.row(bound + index)[residue]);
+            (0..residues)
+                .for_each(|residue| of_free.row_mut(residue)[index] = all.row(bound + index)[residue]);
         }
         let stride = count.div_ceil(64);
         let mut sums = vec![0u64; bound * stride];
@@ -85,7 +88,9 @@ impl Inactive {
             let sum = &mut sums[index * stride..][..stride];
             sum.copy_from_slice(&solved.residues);
             ones(&solved.residues).for_each(|residue| all.row_mut(index)[residue] = 1);
-            for (of_free, _) in free.iter().enumerate().filter(|(_, column)| is_set(&solved.columns, **column)) {
+            for (of_free, _) in
+                free.iter().enumerate().filter(|(_, column)| is_set(&solved.columns, **column))
+            {
                 set(sum, bound + of_free);
                 all.add_row(index, bound + of_free);
             }
@@ -193,12 +198,13 @@ mod tests {
             state >> 33
         };
         let mut solved = 0;
-        for case in 0..400 {
+        for case in 0..400_usize {
             let (count, extra, h) = (1 + case % 90, case % 5, 3 + case % 8);
             let stride = count.div_ceil(64);
             let rows = (count + extra).saturating_sub(h);
             let mask = |word: usize| if count - 64 * word >= 64 { u64::MAX } else { (1 << (count % 64)) - 1 };
-            let words = (0..rows * stride).map(|place| (next() << 32 ^ next()) & mask(place % stride)).collect();
+            let words =
+                (0..rows * stride).map(|place| (next() << 32 ^ next()) & mask(place % stride)).collect();
             let binary = Bits::new(words, stride);
             let hdpc: Vec<Vec<u8>> = (0..h).map(|_| (0..count).map(|_| next() as u8).collect()).collect();
             let symbols: Vec<u8> = (0..count).map(|_| next() as u8).collect();
@@ -208,7 +214,10 @@ mod tests {
             solved += 1;
             let of_row = |row: usize| ones(binary.row(row)).fold(0, |sum, column| sum ^ symbols[column]);
             let dot = |row: &[u8], of: &[u8]| row.iter().zip(of).fold(0, |sum, (&a, &b)| sum ^ product(a, b));
-            let residues: Vec<u8> = solution.chosen.iter().map(|&row| of_row(row))
+            let residues: Vec<u8> = solution
+                .chosen
+                .iter()
+                .map(|&row| of_row(row))
                 .chain(hdpc.iter().map(|row| dot(row, &symbols)))
                 .collect();
             for (column, &symbol) in symbols.iter().enumerate() {

@@ -32,6 +32,7 @@
 //! ```
 
 mod cache;
+mod choice;
 mod codec;
 mod decode;
 mod fours;

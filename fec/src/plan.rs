@@ -97,7 +97,8 @@ impl Plan {
     fn bound_sums(&self) -> Program {
         let bound = self.inactive.bound();
         let first = self.params.l + self.residues;
-        let rows = (0..bound).map(|residue| self.params.l + residue).chain(first + bound..first + self.inactive());
+        let rows =
+            (0..bound).map(|residue| self.params.l + residue).chain(first + bound..first + self.inactive());
         let fours = self.fours(rows);
         let mut program = Program::default();
         fours.sums().for_each(|(into, parts)| program.push(into, self.sources, parts.into_iter()));
@@ -167,8 +168,18 @@ impl Plan {
         rows: Rows<'_>,
         offset: usize,
     ) {
+        let ahead = if offset + 2 * width <= rows.len() { width } else { 0 };
         let into_stride = width;
-        kernel.gather(Gather { program: &self.program, strip, width, into: None, into_stride, rows, offset });
+        kernel.gather(Gather {
+            program: &self.program,
+            strip,
+            width,
+            into: None,
+            into_stride,
+            rows,
+            offset,
+            ahead,
+        });
         let (l, h, residues, bound) = (self.params.l, self.params.h, self.residues, self.inactive.bound());
         let (sums, free, pairs) = (l + residues - h, l + residues + bound, l + residues + self.inactive());
         strip[sums * width..(l + residues) * width].fill(0);
@@ -185,7 +196,16 @@ impl Plan {
             coef_stride: self.inactive.free.stride(),
             len: width,
         });
-        kernel.gather(Gather { program: &self.bound, strip, width, into: None, into_stride, rows, offset });
+        kernel.gather(Gather {
+            program: &self.bound,
+            strip,
+            width,
+            into: None,
+            into_stride,
+            rows,
+            offset,
+            ahead: 0,
+        });
     }
 
     /// The sum that makes the encoding symbol with an internal symbol id of a solved strip, added to `program` as the

@@ -109,8 +109,7 @@ impl Hdpc {
                 })
             })
             .collect();
-        let mut hdpc =
-            Self { carries: Default::default(), carry: 1, pairs, of_columns, rows: params.h };
+        let mut hdpc = Self { carries: Default::default(), carry: 1, pairs, of_columns, rows: params.h };
         let part = hdpc.part();
         for (index, carries) in (1..).zip(&mut hdpc.carries) {
             carries.resize(hdpc.pairs.len(), 0);

@@ -16,6 +16,7 @@ use crate::program::{HDPC_PARTS, Hdpc, Program};
 const NAME: &str = "neon";
 const WIDTH: usize = 16;
 const TWO_ROWS: bool = false;
+const DENSE_MAX: usize = 26;
 
 type Vector = uint8x16_t;
 /// The low and the high halves of the octets.
@@ -56,6 +57,9 @@ unsafe fn store(to: *mut u8, vector: Vector) {
 /// Left to the processor: the instruction is not to be had on a stable compiler.
 #[inline]
 fn prefetch(_: *const u8) {}
+
+#[inline]
+fn prefetch_later(_: *const u8) {}
 
 #[inline]
 #[target_feature(enable = "neon")]

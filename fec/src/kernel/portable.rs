@@ -11,6 +11,7 @@ use crate::program::{HDPC_PARTS, Hdpc, Program};
 const NAME: &str = "portable";
 const WIDTH: usize = 16;
 const TWO_ROWS: bool = false;
+const DENSE_MAX: usize = 26;
 
 type Vector = [u64; 2];
 type Operand = Vector;
@@ -52,6 +53,9 @@ unsafe fn store(to: *mut u8, vector: Vector) {
 
 #[inline]
 fn prefetch(_: *const u8) {}
+
+#[inline]
+fn prefetch_later(_: *const u8) {}
 
 #[inline]
 fn xor(a: Vector, b: Vector) -> Vector {

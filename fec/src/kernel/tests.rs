@@ -111,6 +111,7 @@ fn programs_run_the_same_way_and_their_transposes_too() {
                         into_stride: if elsewhere { 300 } else { width },
                         rows: Rows::new(&from, wide),
                         offset: misalignment,
+                        ahead: width,
                     });
                     (strip, out)
                 };
