@@ -8,7 +8,7 @@ use crate::kernel::Kernel;
 pub(crate) enum Choice {
     /// Whatever the block: at most this many symbols dense, at most this many lost ones by syndromes.
     Fixed { dense: usize, syndromes: usize },
-    /// As many symbols dense at K = 1024.
+    /// At most as many symbols dense as the kernel says, which hardly depends on K; lost ones by their part of the block.
     Measured { dense: usize },
 }
 
@@ -24,16 +24,9 @@ impl Choice {
 
     /// Whether `count` encoding symbols are made from their coefficients in the source symbols rather than by way of
     /// the intermediate symbols.
-    pub(crate) fn is_dense(self, shape: BlockShape, count: usize) -> bool {
+    pub(crate) fn is_dense(self, count: usize) -> bool {
         match self {
-            Self::Fixed { dense, .. } => count <= dense,
-            Self::Measured { dense } => {
-                let factor = match shape.source_symbols() {
-                    ..512 => 2,
-                    _ => 1,
-                };
-                count <= dense * factor
-            }
+            Self::Fixed { dense, .. } | Self::Measured { dense } => count <= dense,
         }
     }
 

@@ -99,7 +99,7 @@ impl Codec {
         let source = SourceRows::new(shape, source, tail);
         let len = padded(shape);
         let acc = acc.zeroed(isis.len() * len);
-        if choice.is_dense(shape, isis.len()) {
+        if choice.is_dense(isis.len()) {
             let rows: Vec<&[u8]> =
                 (0..shape.source_symbols() as usize).map(|index| source.row(index)).collect();
             let coefs = Coefficients::new(*kernel, &plan, &isis, scratch);
@@ -116,8 +116,8 @@ impl Codec {
 
     /// How `count` repair symbols are made, for measurements: "dense" from their coefficients in the source symbols,
     /// "sparse" by way of the intermediate symbols.
-    pub fn encode_path(&self, shape: BlockShape, count: u32) -> &'static str {
-        if self.choice.is_dense(shape, count as usize) { "dense" } else { "sparse" }
+    pub fn encode_path(&self, count: u32) -> &'static str {
+        if self.choice.is_dense(count as usize) { "dense" } else { "sparse" }
     }
 
     pub(crate) fn plan(&mut self, shape: BlockShape) -> Arc<Plan> {

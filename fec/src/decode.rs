@@ -97,7 +97,7 @@ impl Codec {
     /// How `lost` symbols of a block are brought back, for measurements: as [`Codec::encode_path`] says, or by "solve".
     pub fn decode_path(&self, shape: BlockShape, lost: u32) -> &'static str {
         let by_syndromes = self.choice.is_by_syndromes(shape, lost as usize);
-        if by_syndromes { self.encode_path(shape, lost) } else { "solve" }
+        if by_syndromes { self.encode_path(lost) } else { "solve" }
     }
 
     /// The lost symbols by the inverse of their part of the coefficients. False if there is none.
@@ -121,7 +121,7 @@ impl Codec {
         let rows = systematic_rows(&plan, shape, &SourceRows::new(shape, source, tail), |index| {
             held.contains(index)
         });
-        if choice.is_dense(shape, count) {
+        if choice.is_dense(count) {
             add_dense(*kernel, &coefs, &chosen, &rows, (syndromes, len), scratch);
         } else {
             let isis: Vec<u32> = chosen.iter().map(|&symbol| isis[symbol]).collect();

@@ -72,7 +72,7 @@ fn main() -> anyhow::Result<()> {
         let case = Case::new(k, t, loss, cold)?;
         let read = read_bandwidth(&pool[..COLD_BYTES]);
         for (op, path, (ours, theirs)) in [
-            ("encode", codec.encode_path(case.shape, case.lost), case.encode(&mut codec, pool)?),
+            ("encode", codec.encode_path(case.lost), case.encode(&mut codec, pool)?),
             ("decode", codec.decode_path(case.shape, case.lost), case.decode(&mut codec, pool)?),
         ] {
             let ratio = ours / theirs;

@@ -59,7 +59,7 @@ fn encode(name: &str, shape: BlockShape, count: u32, dense: u32, pool: &[u8]) ->
 /// Repair symbols of other blocks will do: what is in them decides nothing.
 fn decode(name: &str, shape: BlockShape, lost: u32, syndromes: u32, pool: &mut [u8]) -> f64 {
     let mut codec = Codec::with_instruction_set(name).expect("one of this machine's");
-    let dense = if codec.encode_path(shape, lost) == "dense" { ALL } else { 0 };
+    let dense = if codec.encode_path(lost) == "dense" { ALL } else { 0 };
     codec.choose(dense, syndromes);
     let (k, t) = (shape.source_symbols(), shape.symbol_size());
     let mut held = SymbolSet::full(k);

@@ -17,7 +17,7 @@ use crate::program::{HDPC_PARTS, Hdpc, Program};
 const NAME: &str = "avx2";
 const WIDTH: usize = 32;
 const TWO_ROWS: bool = false;
-const DENSE_MAX: usize = 26;
+const DENSE_MAX: usize = 7;
 
 type Vector = __m256i;
 /// The low and the high halves of the octets.

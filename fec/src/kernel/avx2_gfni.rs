@@ -16,7 +16,7 @@ use crate::program::{HDPC_PARTS, Hdpc, Program};
 const NAME: &str = "avx2-gfni";
 const WIDTH: usize = 32;
 const TWO_ROWS: bool = false;
-const DENSE_MAX: usize = 26;
+const DENSE_MAX: usize = 15;
 
 type Vector = __m256i;
 type Operand = Vector;

@@ -18,7 +18,7 @@ use crate::program::{HDPC_PARTS, Hdpc, Program};
 const NAME: &str = "avx512";
 const WIDTH: usize = 64;
 const TWO_ROWS: bool = false;
-const DENSE_MAX: usize = 26;
+const DENSE_MAX: usize = 10;
 
 type Vector = __m512i;
 /// The low and the high halves of the octets.

@@ -16,7 +16,7 @@ use crate::program::{HDPC_PARTS, Hdpc, Program};
 const NAME: &str = "avx512-gfni";
 const WIDTH: usize = 64;
 const TWO_ROWS: bool = true;
-const DENSE_MAX: usize = 26;
+const DENSE_MAX: usize = 19;
 
 type Vector = __m512i;
 type Operand = Vector;

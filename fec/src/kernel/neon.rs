@@ -16,7 +16,7 @@ use crate::program::{HDPC_PARTS, Hdpc, Program};
 const NAME: &str = "neon";
 const WIDTH: usize = 16;
 const TWO_ROWS: bool = false;
-const DENSE_MAX: usize = 26;
+const DENSE_MAX: usize = 7;
 
 type Vector = uint8x16_t;
 /// The low and the high halves of the octets.

@@ -11,7 +11,7 @@ use crate::program::{HDPC_PARTS, Hdpc, Program};
 const NAME: &str = "portable";
 const WIDTH: usize = 16;
 const TWO_ROWS: bool = false;
-const DENSE_MAX: usize = 26;
+const DENSE_MAX: usize = 6;
 
 type Vector = [u64; 2];
 type Operand = Vector;
