@@ -51,6 +51,7 @@ bench-crossovers: ## where the codec's ways are equally fast, for each instructi
 
 bench-failures: ## how often random sets of K, K + 1 symbols do not determine a block (minutes)
 	$(CARGO) run --locked --release -p glancecast-bench --bin codec_failures
+	$(CARGO) run --locked --release -p glancecast-bench --bin codec_failures -- 20000 20000 1000
 
 # The flags are those of cargo-fuzz, which is not needed. They are for nightly compilers; the pinned one takes them with
 # RUSTC_BOOTSTRAP. The corpus is kept in $(TARGET)/fuzz/corpus.
