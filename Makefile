@@ -7,7 +7,7 @@ TARGET    := $(or $(CARGO_TARGET_DIR),target)
 SCENARIOS := $(TARGET)/scenarios
 
 .DEFAULT_GOAL := help
-.PHONY: help build test check-format lint docs scenarios demo bench-stages bench-codec fmt clean
+.PHONY: help build test check-format lint docs scenarios demo bench-stages bench-codec bench-versus fmt clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ bench-stages: ## what each stage of the data path costs, on one core
 
 bench-codec: ## measure the codec beside raptorq; writes target/bench/codec.json
 	$(CARGO) run --locked --release -p glancecast-bench --bin codec -- $(TARGET)/bench
+
+bench-versus: build ## glancecast beside udpcast, UFTP, HTTP and BitTorrent; root; writes target/bench/versus.*
+	$(TARGET)/release/versus --output $(TARGET)/bench $(VERSUS)
 
 fmt: ## format the code
 	$(CARGO) fmt --all
