@@ -9,19 +9,22 @@ use anyhow::{Context, Result};
 
 /// A lock file that is held now and then.
 #[derive(Debug)]
-pub(crate) struct Turn {
+pub struct Turn {
     path: PathBuf,
     held: Option<(File, Instant)>,
 }
 
 impl Turn {
     /// Holds nothing yet.
-    pub(crate) fn new(path: &Path) -> Self {
+    pub fn new(path: &Path) -> Self {
         Self { path: path.to_path_buf(), held: None }
     }
 
     /// Waits for the lock, unless it is held and has not been for long; drops it to let others in, otherwise.
-    pub(crate) fn take(&mut self) -> Result<()> {
+    ///
+    /// # Errors
+    /// If there can be no such file.
+    pub fn take(&mut self) -> Result<()> {
         if self.held.as_ref().is_some_and(|(_, since)| since.elapsed() < LONG) {
             return Ok(());
         }
