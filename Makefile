@@ -7,7 +7,7 @@ TARGET    := $(or $(CARGO_TARGET_DIR),target)
 SCENARIOS := $(TARGET)/scenarios
 
 .DEFAULT_GOAL := help
-.PHONY: help build test check-format lint docs scenarios demo bench-stages bench-codec bench-versus fmt clean
+.PHONY: help build test check-format lint docs scenarios demo bench-stages bench-codec bench-versus bench-pipe bench-goals fmt clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +47,12 @@ bench-codec: ## measure the codec beside raptorq; writes target/bench/codec.json
 
 bench-versus: build ## glancecast beside udpcast, UFTP, HTTP and BitTorrent; root; writes target/bench/versus.*
 	$(TARGET)/release/versus --output $(TARGET)/bench $(VERSUS)
+
+bench-pipe: build ## where the time goes from file to file, unshaped; root, or PIPE=--loopback; writes target/bench/pipe.json
+	$(TARGET)/release/pipe --output $(TARGET)/bench $(PIPE)
+
+bench-goals: build ## every figure that glancecast is to reach, as measured here; root; writes target/bench/goals.*
+	$(TARGET)/release/goals --output $(TARGET)/bench $(GOALS)
 
 fmt: ## format the code
 	$(CARGO) fmt --all

@@ -167,6 +167,9 @@ impl Push<'_> {
             if receivers.iter_mut().any(Process::runs) {
                 lasted = begin.elapsed();
             }
+            if sender.poll().is_some_and(|end| end.code() != Some(0)) {
+                bail!("the sender failed: {} {}", sender.output(), last_words(&sender));
+            }
             ensure!(begin.elapsed() < self.limit, "not done after {:?}: {}", self.limit, last_words(&sender));
             sleep(LOOK_INTERVAL);
         }
@@ -181,7 +184,6 @@ impl Push<'_> {
                 last_words(receiver)
             );
         }
-        ensure!(sender_side.end.code() == Some(0), "the sender failed: {}", last_words(&sender));
         let report = Report::parse(&sender.output());
         Ok(Pushed { report, seconds: lasted.as_secs_f64(), sender: sender_side, receivers: receiver_sides })
     }

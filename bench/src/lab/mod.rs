@@ -1,5 +1,6 @@
 //! The network, the machine and the processes of measurements that run whole programs: what versus, pipe and goals share.
 
+pub mod arguments;
 pub mod buffers;
 pub mod count;
 pub mod kernel_path;
