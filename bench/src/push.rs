@@ -52,6 +52,8 @@ pub struct Push<'a> {
     pub rate: &'a str,
     /// More options for receivers by their numbers, from 1.
     pub options: &'a [(usize, &'a str)],
+    /// Whether memory for the copies is touched before, without which the first ones take longer.
+    pub warm: bool,
     /// Whether threads and stages are looked at.
     pub profile: bool,
     /// When it has failed.
@@ -130,7 +132,7 @@ impl Pushed {
 }
 
 impl Push<'_> {
-    /// Does it. Memory for the copies is warm, the receivers listen before the sender starts.
+    /// Does it: the receivers listen before the sender starts.
     ///
     /// # Errors
     /// If it takes too long, a receiver ends without the file, or a copy is not the image.
@@ -139,7 +141,9 @@ impl Push<'_> {
     /// If a program is not built.
     pub fn run(&self) -> Result<Pushed> {
         empty(self.directory)?;
-        warm::warm(self.directory, self.image.bytes * self.receivers as u64)?;
+        if self.warm {
+            warm::warm(self.directory, self.image.bytes * self.receivers as u64)?;
+        }
         self.keygen()?;
         let pushed = self.attempt();
         let compared = pushed.is_ok().then(|| self.compare());

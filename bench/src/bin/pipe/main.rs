@@ -72,6 +72,7 @@ fn run(arguments: &Arguments, image: &Image, directory: &Path) -> Result<Run> {
         directory: &directory.join("push"),
         rate: &arguments.rate,
         options: &[],
+        warm: true,
         profile: true,
         limit: arguments.limit(),
     };

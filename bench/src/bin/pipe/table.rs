@@ -2,14 +2,14 @@
 
 use std::fmt::Write;
 
-use crate::profile::{Pipe, Profile};
+use crate::profile::{Pipe, Profile, Stage};
 
 /// The run in the middle.
 pub(crate) fn page(pipe: &Pipe) -> String {
     let run = pipe.middle();
     let seconds: Vec<String> = pipe.runs.iter().map(|run| format!("{:.2}", run.seconds)).collect();
     let mut text = format!(
-        "{} MiB to {}, {}, {} per mille lost, rate {}: {:.2} Gbit/s to each ({} s)\n\
+        "{} MiB to {}, {}, {} per mille lost, rate {}: {:.2} Gbit/s to each ({} s, the push alone {:.2} s)\n\
          datagrams of {} bytes, {} lost, {} of them in full socket buffers\n",
         pipe.image_bytes >> 20,
         pipe.receivers,
@@ -18,6 +18,7 @@ pub(crate) fn page(pipe: &Pipe) -> String {
         pipe.rate,
         run.gbit_s,
         seconds.join(", "),
+        run.push_seconds,
         run.datagram_bytes,
         run.lost,
         run.socket_drops,
@@ -42,11 +43,11 @@ fn section(profile: &Profile) -> String {
     for stage in &profile.stages {
         let _ = writeln!(
             text,
-            "| {:<10} | {:<8} | {:>7.3} | {:>5.2} | {:>13.0} |",
+            "| {:<10} | {:<8} | {:>7.3} | {:>5} | {:>13.0} |",
             stage.stage,
             stage.thread.trim_end_matches('-'),
             stage.seconds,
-            stage.bytes_per_second / 1e9,
+            rate(stage),
             stage.ns_per_datagram
         );
     }
@@ -59,6 +60,12 @@ fn section(profile: &Profile) -> String {
         );
     }
     text
+}
+
+fn rate(stage: &Stage) -> String {
+    // A stage that had nothing to do has no speed.
+    let has_one = stage.seconds > 0.001;
+    if has_one { format!("{:.2}", stage.bytes_per_second / 1e9) } else { "-".to_owned() }
 }
 
 #[cfg(test)]
