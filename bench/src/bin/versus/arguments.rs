@@ -14,7 +14,7 @@ use crate::tool::{self, Extra, Tool};
 #[command(name = "versus")]
 pub(crate) struct Arguments {
     /// Where versus.json, versus.md and versus.svg are written; scenarios that are not run keep their results
-    #[arg(long, value_name = "DIRECTORY", default_value = "target/bench")]
+    #[arg(long, value_name = "DIRECTORY", default_value = "target/bench", overrides_with = "output")]
     pub(crate) output: PathBuf,
 
     /// The scenarios to run, by name or by what their names begin with; all of them when not given
@@ -155,6 +155,11 @@ mod tests {
         for wrong in ["scp=-C", "uftp"] {
             assert!(parse(&["--receiver-options", wrong]).extra().is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn the_last_output_counts() {
+        assert_eq!(parse(&["--output", "a", "--output", "b"]).output, PathBuf::from("b"));
     }
 
     #[test]
