@@ -65,7 +65,7 @@ pub(crate) struct Profile {
 #[derive(Debug, Serialize)]
 pub(crate) struct Stage {
     pub(crate) stage: String,
-    /// What the thread that does it is called, or begins with.
+    /// What the names of the threads that do it begin with.
     pub(crate) thread: &'static str,
     pub(crate) seconds: f64,
     pub(crate) bytes: f64,
@@ -149,7 +149,7 @@ impl Run {
             return "No thread was seen.".to_owned();
         };
         let own: Vec<&Stage> =
-            profile.stages.iter().filter(|stage| thread.thread.starts_with(stage.thread)).collect();
+            profile.stages.iter().filter(|stage| stage.is_work_of(&thread.thread)).collect();
         let outside = cpu - own.iter().map(|stage| stage.seconds).sum::<f64>();
         let largest = own.iter().max_by(|one, other| one.seconds.total_cmp(&other.seconds));
         let busiest = format!(
@@ -190,6 +190,10 @@ impl Profile {
 }
 
 impl Stage {
+    fn is_work_of(&self, thread: &str) -> bool {
+        self.thread.split(", ").any(|name| thread.starts_with(name))
+    }
+
     fn new(thread: &'static str, name: &str, all: &[StageTime], count: f64, datagrams: f64) -> Self {
         let of_it = || all.iter().filter(|stage| stage.stage == name);
         let seconds = of_it().map(|stage| stage.seconds).sum::<f64>() / count;
@@ -228,12 +232,12 @@ fn threads(sides: &[&Side]) -> Vec<ThreadTime> {
     threads
 }
 
-/// Who does which stage: the beginning of the thread's name and the stage, in the order of the data's way.
+/// Who does which stage: the beginnings of the threads' names and the stage, in the order of the data's way.
 const SENDER_THREADS: &[(&str, &str)] = &[
     ("read", "read"),
     ("read", "hash"),
     ("read", "spool"),
-    ("encode", "encode"),
+    ("read, encode", "encode"),
     ("send", "seal"),
     ("send", "send"),
 ];

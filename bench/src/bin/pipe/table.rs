@@ -39,11 +39,11 @@ fn section(profile: &Profile) -> String {
         profile.resident_bytes_max >> 20,
         profile.datagrams,
     );
-    text += "| stage      | thread   | seconds |  GB/s | ns a datagram |\n|---|---|--:|--:|--:|\n";
+    text += "| stage      | thread       | seconds |  GB/s | ns a datagram |\n|---|---|--:|--:|--:|\n";
     for stage in &profile.stages {
         let _ = writeln!(
             text,
-            "| {:<10} | {:<8} | {:>7.3} | {:>5} | {:>13.0} |",
+            "| {:<10} | {:<12} | {:>7.3} | {:>5} | {:>13.0} |",
             stage.stage,
             stage.thread.trim_end_matches('-'),
             stage.seconds,
@@ -80,7 +80,7 @@ mod tests {
     fn a_stage_has_its_rate_and_the_end_names_the_bottleneck() {
         let pipe = Pipe::new(&Arguments::parse_from(["pipe"]), vec![run()]);
         let text = page(&pipe);
-        assert!(text.contains("| seal       | send     |   0.800 |  1.34 |           800 |"), "{text}");
+        assert!(text.contains("| seal       | send         |   0.800 |  1.34 |           800 |"), "{text}");
         assert!(text.trim_end().ends_with(&pipe.bottleneck), "{text}");
     }
 }
