@@ -20,7 +20,7 @@ impl Counter {
         Self { memory: vec![0; message_bytes * MESSAGES], message_bytes }
     }
 
-    /// Waits for a message, takes all that are there up to [`MESSAGES`], and returns how many bytes they hold; none
+    /// Waits for a message, takes all that are there up to `MESSAGES`, and returns how many bytes they hold; none
     /// when the socket's time is over.
     ///
     /// # Errors
