@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::thread::sleep;
+use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -235,16 +235,24 @@ impl Push<'_> {
         Ok(())
     }
 
+    /// On all processors, as copies may be many.
     fn compare(&self) -> Result<()> {
+        let numbers: Vec<usize> = (1..=self.receivers).collect();
+        let cores = thread::available_parallelism().map_or(1, Into::into);
+        thread::scope(|scope| {
+            let parts = numbers.chunks(numbers.len().div_ceil(cores).max(1));
+            let parts: Vec<_> = parts
+                .map(|part| scope.spawn(|| part.iter().try_for_each(|number| self.compare_one(*number))))
+                .collect();
+            parts.into_iter().try_for_each(|part| part.join().expect("comparing does not panic"))
+        })
+    }
+
+    fn compare_one(&self, number: usize) -> Result<()> {
         let name = self.image.path.file_name().context("an image has a name")?;
-        for number in 1..=self.receivers {
-            let copy = self.store(number).join(name);
-            ensure!(copy.is_file(), "r{number} has no {}", copy.display());
-            ensure!(
-                image::blake3_of(&copy) == self.image.blake3,
-                "the copy on r{number} differs from the image"
-            );
-        }
+        let copy = self.store(number).join(name);
+        ensure!(copy.is_file(), "r{number} has no {}", copy.display());
+        ensure!(image::blake3_of(&copy) == self.image.blake3, "the copy on r{number} differs from the image");
         Ok(())
     }
 

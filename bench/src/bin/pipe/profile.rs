@@ -21,7 +21,7 @@ pub(crate) struct Pipe {
     pub(crate) loss_per_mille: u32,
     pub(crate) image_bytes: u64,
     pub(crate) rate: String,
-    /// Of the run in the middle, by its seconds.
+    /// Of the run in the middle, by its seconds: two sentences, a line each.
     pub(crate) bottleneck: String,
     /// By their seconds.
     pub(crate) runs: Vec<Run>,
@@ -82,14 +82,19 @@ impl Pipe {
             (false, false) => "namespaces, batches cross whole",
             (false, true) => "namespaces, one packet a call",
         };
+        let (machine, middle) = (Machine::this(), &runs[runs.len() / 2]);
         Self {
-            machine: Machine::this(),
+            machine,
             network: network.to_owned(),
             receivers: arguments.receivers,
             loss_per_mille: arguments.loss,
             image_bytes: arguments.size,
             rate: arguments.rate.clone(),
-            bottleneck: runs[runs.len() / 2].bottleneck(),
+            bottleneck: format!(
+                "{}\n{}",
+                middle.bottleneck(),
+                middle.processors(machine.cores, arguments.receivers)
+            ),
             runs,
         }
     }
@@ -163,6 +168,30 @@ impl Run {
             ),
             _ => format!("{busiest}; most of that is outside of the stages: {outside:.2} s."),
         }
+    }
+}
+
+impl Run {
+    /// How much of the processors was used, and what the most, in a sentence.
+    fn processors(&self, cores: usize, receivers: usize) -> String {
+        let used = self.sender.cpu_seconds + self.receiver.cpu_seconds * receivers as f64;
+        let share = used / (cores as f64 * self.seconds) * 100.0;
+        let mut stages: Vec<(&str, &Stage)> = [&self.sender, &self.receiver]
+            .into_iter()
+            .flat_map(|profile| profile.stages.iter().map(|stage| (profile.program, stage)))
+            .collect();
+        stages.sort_by(|(_, one), (_, other)| other.ns_per_datagram.total_cmp(&one.ns_per_datagram));
+        let largest: Vec<String> = stages
+            .iter()
+            .take(3)
+            .map(|(program, stage)| {
+                format!("the {program}'s {} ({:.0} ns)", stage.stage, stage.ns_per_datagram)
+            })
+            .collect();
+        format!(
+            "All processes together used {share:.0} % of {cores} processors; the largest stages are {}.",
+            largest.join(", ")
+        )
     }
 }
 
@@ -273,6 +302,15 @@ pub(crate) mod tests {
             run.bottleneck().contains("`receive`") && run.bottleneck().contains("outside"),
             "{}",
             run.bottleneck()
+        );
+    }
+
+    #[test]
+    fn processors_are_counted_with_those_of_every_receiver() {
+        let sentence = run().processors(4, 3);
+        assert!(
+            sentence.contains("75 % of 4 processors; the largest stages are the sender's seal (800 ns)"),
+            "{sentence}"
         );
     }
 
