@@ -54,6 +54,7 @@ bench-pipe: build ## where the time goes from file to file, unshaped; root, or P
 
 bench-goals: build ## every figure that glancecast is to reach, as measured here; root; writes target/bench/goals.*
 	$(TARGET)/release/goals --output $(TARGET)/bench $(GOALS)
+
 bench-crossovers: ## where the codec's ways are equally fast, for each instruction set of this machine
 	$(CARGO) run --locked --release -p glancecast-bench --bin codec_crossovers
 
