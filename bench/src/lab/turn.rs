@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -28,7 +29,10 @@ impl Turn {
         if self.held.as_ref().is_some_and(|(_, since)| since.elapsed() < LONG) {
             return Ok(());
         }
-        self.held = None;
+        if self.held.take().is_some() {
+            // Those who wait are woken, but who asks again at once is before them.
+            thread::sleep(PAUSE);
+        }
         let file =
             File::create(&self.path).with_context(|| format!("cannot create {}", self.path.display()))?;
         file.lock().with_context(|| format!("cannot lock {}", self.path.display()))?;
@@ -39,6 +43,7 @@ impl Turn {
 
 /// With a repetition after it, about three minutes.
 const LONG: Duration = Duration::from_secs(100);
+const PAUSE: Duration = Duration::from_millis(200);
 
 #[cfg(test)]
 mod tests {

@@ -197,14 +197,21 @@ fn last_done(pushed: &Pushed, sick: &[&str]) -> Result<f64> {
 }
 
 fn details(pushed: &Pushed) -> String {
-    let hosts = &pushed.report.hosts;
+    let (hosts, object) = (&pushed.report.hosts, &pushed.report.object);
     let lost: u64 = hosts.iter().map(|host| host.symbols_lost).sum();
     let drops: u64 = hosts.iter().map(|host| host.socket_drops).sum();
+    let symbols = object.bytes as f64 / object.symbol_bytes as f64;
+    let sent = |kind: &str| {
+        pushed.report.wire.kinds.get(kind).map_or(0, |kind| kind.datagrams) as f64 / symbols * 100.0
+    };
     format!(
-        "{:.3} s, by the sender's clock {:.3} s; {:.4} x the least bytes; {lost} lost, {drops} of them in sockets",
+        "{:.3} s, by the sender's clock {:.3} s; {:.4} x the least bytes, source symbols {:.1} %, repair symbols {:.1} %; \
+         {lost} lost, {drops} of them in sockets",
         pushed.seconds,
         pushed.report.seconds,
-        pushed.report.overhead()
+        pushed.report.overhead(),
+        sent("source"),
+        sent("repair")
     )
 }
 

@@ -83,6 +83,8 @@ impl Pipe {
             (false, true) => "namespaces, one packet a call",
         };
         let (machine, middle) = (Machine::this(), &runs[runs.len() / 2]);
+        let processors = middle.processors(machine.cores, arguments.receivers);
+        let bottleneck = format!("{}\n{processors}", middle.bottleneck());
         Self {
             machine,
             network: network.to_owned(),
@@ -90,11 +92,7 @@ impl Pipe {
             loss_per_mille: arguments.loss,
             image_bytes: arguments.size,
             rate: arguments.rate.clone(),
-            bottleneck: format!(
-                "{}\n{}",
-                middle.bottleneck(),
-                middle.processors(machine.cores, arguments.receivers)
-            ),
+            bottleneck,
             runs,
         }
     }
