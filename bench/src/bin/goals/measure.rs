@@ -206,12 +206,14 @@ fn details(pushed: &Pushed) -> String {
     };
     format!(
         "{:.3} s, by the sender's clock {:.3} s; {:.4} x the least bytes, source symbols {:.1} %, repair symbols {:.1} %; \
-         {lost} lost, {drops} of them in sockets",
+         {lost} lost, {drops} of them in sockets; CPU of the sender {:.2} s, of all receivers {:.2} s",
         pushed.seconds,
         pushed.report.seconds,
         pushed.report.overhead(),
         sent("source"),
-        sent("repair")
+        sent("repair"),
+        pushed.sender.end.cpu.as_secs_f64(),
+        pushed.receivers.iter().map(|side| side.end.cpu.as_secs_f64()).sum::<f64>()
     )
 }
 
