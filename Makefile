@@ -8,7 +8,7 @@ SCENARIOS := $(TARGET)/scenarios
 
 .DEFAULT_GOAL := help
 .PHONY: help build test check-format lint docs scenarios demo bench-stages bench-codec bench-crossovers bench-failures \
-	bench-versus fuzz-codec sanitize-codec miri-codec check-neon fmt clean
+	bench-versus bench-pipe bench-goals fuzz-codec sanitize-codec miri-codec check-neon fmt clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +48,12 @@ bench-codec: ## measure the codec beside raptorq; writes target/bench/codec.json
 
 bench-versus: build ## glancecast beside udpcast, UFTP, HTTP and BitTorrent; root; writes target/bench/versus.*
 	$(TARGET)/release/versus --output $(TARGET)/bench $(VERSUS)
+
+bench-pipe: build ## where the time goes from file to file, unshaped; root, or PIPE=--loopback; writes target/bench/pipe.json
+	$(TARGET)/release/pipe --output $(TARGET)/bench $(PIPE)
+
+bench-goals: build ## every figure that glancecast is to reach, as measured here; root; writes target/bench/goals.*
+	$(TARGET)/release/goals --output $(TARGET)/bench $(GOALS)
 
 bench-crossovers: ## where the codec's ways are equally fast, for each instruction set of this machine
 	$(CARGO) run --locked --release -p glancecast-bench --bin codec_crossovers

@@ -1,6 +1,8 @@
 //! Measurements. They print, compare and record; they never gate a test.
 
+pub mod lab;
 pub mod measure;
+pub mod push;
 
 use std::time::{Duration, Instant};
 

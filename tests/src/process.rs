@@ -39,6 +39,8 @@ pub struct End {
     pub lasted: Duration,
     /// Processor time, user and system, its own and that of the children it has waited for.
     pub cpu: Duration,
+    /// What of it the kernel worked for it.
+    pub system: Duration,
     /// The largest resident memory it ever had.
     pub resident_bytes_max: u64,
 }
@@ -80,6 +82,11 @@ impl Process {
     /// What is on standard output so far.
     pub fn output(&self) -> String {
         read(&self.output)
+    }
+
+    /// Its pid, which is its own until its end has been seen.
+    pub fn pid(&self) -> u32 {
+        u32::try_from(self.pid.as_raw()).expect("pids are positive")
     }
 
     /// How long ago it was started.
@@ -179,6 +186,7 @@ fn reap(pid: Pid, started: Instant) -> Option<End> {
         status: ExitStatus::from_raw(status),
         lasted: started.elapsed(),
         cpu: duration(usage.ru_utime) + duration(usage.ru_stime),
+        system: duration(usage.ru_stime),
         resident_bytes_max: u64::try_from(usage.ru_maxrss).expect("a size") * 1024, // Linux counts KiB
     })
 }

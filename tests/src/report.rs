@@ -22,7 +22,17 @@ pub struct Report {
     pub seconds: f64,
     pub rate_bits_per_second: u64,
     pub wire: Wire,
+    pub stages: Vec<Stage>,
     pub hosts: Vec<Host>,
+}
+
+/// What a stage of the sender's data path did.
+#[derive(Debug, Deserialize)]
+#[expect(missing_docs, reason = "the names are those of the JSON object, which the sender documents")]
+pub struct Stage {
+    pub stage: String,
+    pub seconds: f64,
+    pub bytes: u64,
 }
 
 /// What was sent.
@@ -126,6 +136,7 @@ mod tests {
         "root": null, "seconds": 0.5, "rate_bits_per_second": 1000000,
         "wire": {"datagrams": 10, "bytes": 14400, "frame_bytes": 14860,
                  "kinds": {"source": {"datagrams": 10, "bytes": 14400}}},
+        "stages": [{"stage": "send", "seconds": 0.25, "bytes": 14400}],
         "hosts": [
           {"name": "r2", "state": "never_answered", "reason": "never answered", "seconds": null, "symbols_lost": 0,
            "symbols_repaired": 0, "bytes_received": 0, "socket_drops": 0},

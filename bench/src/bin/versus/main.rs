@@ -5,22 +5,16 @@
 //! measured, how, and why each tool runs with the options it runs with.
 
 mod arguments;
-mod buffers;
-mod count;
 mod glancecast;
 mod http;
 mod install;
-mod kernel_path;
-mod machine;
 mod plot;
 mod record;
 mod run;
 mod scenario;
-mod supervisor;
 mod table;
 mod tool;
 mod torrent;
-mod turn;
 mod udpcast;
 mod uftp;
 
@@ -29,6 +23,8 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::Parser;
+use glancecast_bench::lab::turn::Turn;
+use glancecast_bench::lab::{kernel_path, supervisor};
 use glancecast_tests::exclusive;
 use glancecast_tests::image::{self, Seed};
 
@@ -37,7 +33,6 @@ use crate::record::{Measured, Versus};
 use crate::run::Ground;
 use crate::scenario::Scenario;
 use crate::tool::Tool;
-use crate::turn::Turn;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -46,7 +41,7 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let result = match &arguments.work_in {
-        None => supervisor::supervise(&arguments),
+        None => supervise(&arguments),
         Some(directory) => supervisor::become_worker().and_then(|()| compare(&arguments, directory)),
     };
     match result {
@@ -56,6 +51,16 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Says what is wrong before anything is begun, and has a worker do the rest.
+fn supervise(arguments: &Arguments) -> Result<ExitCode> {
+    supervisor::need_root("bench-versus")?;
+    arguments.scenarios()?;
+    arguments.tools()?;
+    arguments.extra()?;
+    install::install(arguments.no_install)?;
+    supervisor::supervise("versus", &arguments.memory)
 }
 
 /// Measures every scenario that was asked for, and writes the results after each of them.
@@ -100,7 +105,8 @@ fn measure(
     }
     for _ in 0..arguments.repetitions() {
         turn.take()?;
-        let path = kernel_path::measure(scenario).context("the bare kernel path")?;
+        let path =
+            kernel_path::measure(&scenario.network, scenario.image_bytes).context("the bare kernel path")?;
         println!("  {:<11} {:>7.2} s  {:.2} Gbit/s", "kernel path", path.seconds, path.gbit_s);
         measured.kernel_path.push(path);
         for (tool, results) in tools.iter().zip(&mut measured.tools) {

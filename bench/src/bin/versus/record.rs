@@ -5,11 +5,13 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use glancecast_bench::lab::kernel_path::KernelPath;
+use glancecast_bench::lab::machine::Machine;
+use glancecast_bench::lab::network::Network;
 use serde::{Deserialize, Serialize};
 
-use crate::machine::Machine;
 use crate::run;
-use crate::scenario::{self, Network, Scenario};
+use crate::scenario::{self, Scenario};
 use crate::tool::{self, Extra, Tool};
 use crate::{plot, table};
 
@@ -35,19 +37,6 @@ pub(crate) struct Measured {
     /// One entry a repetition.
     pub(crate) kernel_path: Vec<KernelPath>,
     pub(crate) tools: Vec<Results>,
-}
-
-/// What the kernel's path alone carried, as the mean of the receivers.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct KernelPath {
-    /// Datagrams of 1472 bytes.
-    pub(crate) datagrams_per_second: f64,
-    /// Their payload.
-    pub(crate) gbit_s: f64,
-    /// Seconds for as many bytes as the image has.
-    pub(crate) seconds: f64,
-    /// What was sent and reached no receiver.
-    pub(crate) lost_share: f64,
 }
 
 /// A tool in a scenario.

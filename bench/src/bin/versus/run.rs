@@ -8,12 +8,12 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use glancecast_bench::lab::buffers::Raised;
 use glancecast_tests::image;
 use glancecast_tests::netns::Lab;
 use glancecast_tests::process::Process;
 use nix::sys::signal::Signal;
 
-use crate::buffers::Raised;
 use crate::record::Run;
 use crate::scenario::Scenario;
 use crate::tool::{self, Direction, Extra, Host, Line, Site, Tool};

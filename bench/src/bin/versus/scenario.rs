@@ -1,20 +1,6 @@
 //! What is measured: how many receivers, over which line, with which loss, and how large an image.
 
-use glancecast_tests::netns::{Offload, Shape};
-use serde::{Deserialize, Serialize};
-
-/// One network and one image.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Network {
-    /// Number of receiver hosts.
-    pub(crate) receivers: usize,
-    /// The rate of the sender's line in bits per second, whole Ethernet frames without their checksums; none is unshaped.
-    pub(crate) line_bits_per_second: Option<u64>,
-    /// Whether batches of datagrams cross as one packet.
-    pub(crate) offload: bool,
-    /// Packets of a thousand that each receiver loses, independently.
-    pub(crate) loss_per_mille: u32,
-}
+use glancecast_bench::lab::network::{GBIT, MBIT, Network};
 
 /// One comparison.
 #[derive(Debug, Clone)]
@@ -65,71 +51,9 @@ impl Scenario {
     }
 }
 
-impl Network {
-    /// In words.
-    pub(crate) fn title(&self, image_bytes: u64) -> String {
-        let receivers = if self.receivers == 1 { "receiver" } else { "receivers" };
-        let line = self.line_bits_per_second.map_or_else(|| "unshaped".to_owned(), rate_in_words);
-        let packets = if self.offload { "batches cross whole" } else { "one packet a call" };
-        let loss = match self.loss_per_mille {
-            0 => "no loss".to_owned(),
-            loss => format!("{} % loss at each receiver", f64::from(loss) / 10.0),
-        };
-        format!(
-            "{} {receivers}, {line}, {packets}, {loss}, {} MiB of random bytes",
-            self.receivers,
-            image_bytes >> 20
-        )
-    }
-
-    /// Seconds that the line alone needs for an image in full frames; none when it is not shaped.
-    pub(crate) fn line_seconds(&self, image_bytes: u64) -> Option<f64> {
-        let rate = self.line_bits_per_second?;
-        Some(image_bytes as f64 * FRAME_BYTES / SYMBOL_BYTES * 8.0 / rate as f64)
-    }
-
-    /// A rate that leaves the line room for headers that a tool does not count and for its answers, in bits per second.
-    pub(crate) fn paced(&self, share: f64) -> Option<u64> {
-        self.line_bits_per_second.map(|rate| (rate as f64 * share) as u64)
-    }
-
-    /// As the lab takes it; `rate` is [`Self::tc_rate`].
-    pub(crate) fn shape<'a>(&self, rate: Option<&'a str>) -> Shape<'a> {
-        let offload = if self.offload { Offload::On } else { Offload::Off };
-        Shape { receivers: self.receivers, offload, loss_per_mille: self.loss_per_mille, rate }
-    }
-
-    /// The line's rate as `tc` writes it.
-    pub(crate) fn tc_rate(&self) -> Option<String> {
-        self.line_bits_per_second.map(|rate| format!("{rate}bit"))
-    }
-}
-
-fn rate_in_words(bits_per_second: u64) -> String {
-    match bits_per_second {
-        rate if rate.is_multiple_of(GBIT) => format!("{} Gbit/s", rate / GBIT),
-        rate => format!("{} Mbit/s", rate / MBIT),
-    }
-}
-
-const MBIT: u64 = 1_000_000;
-const GBIT: u64 = 1000 * MBIT;
-/// A full frame at MTU 1500, its checksum left out, as tbf counts it: 14 + 20 + 8 + 1472.
-const FRAME_BYTES: f64 = 1514.0;
-/// What of the image a full frame of glancecast holds: 1472 less a header and the tag of the seal.
-const SYMBOL_BYTES: f64 = 1432.0;
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_line_alone_needs_what_the_frames_need() {
-        let all = all();
-        let scenario = all.iter().find(|scenario| scenario.name == "8x1g").expect("it is one");
-        let seconds = scenario.network.line_seconds(scenario.image_bytes).expect("shaped");
-        assert!((seconds - 2.27).abs() < 0.005, "{seconds}");
-    }
 
     #[test]
     fn names_are_unique() {

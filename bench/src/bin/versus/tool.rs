@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result};
+use glancecast_bench::lab::network::Network;
 use glancecast_tests::places;
 use glancecast_tests::process::Process;
 
 use crate::run::Ground;
-use crate::scenario::Network;
 use crate::{glancecast, http, torrent, udpcast, uftp};
 
 /// Who has to be there first.

@@ -5,6 +5,7 @@
 use std::env;
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
 use std::process::{Command, ExitCode, ExitStatus};
 
 use anyhow::{Context, Result, ensure};
@@ -14,20 +15,26 @@ use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::wait::waitpid;
 use nix::unistd::{Pid, Uid};
 
-use crate::arguments::Arguments;
-use crate::buffers::Buffers;
-use crate::install;
+use super::buffers::Buffers;
 
-/// Runs the worker and removes everything that it made.
-pub(crate) fn supervise(arguments: &Arguments) -> Result<ExitCode> {
+/// Refuses to go on as anybody but root; `target` is the one of `make`.
+///
+/// # Errors
+/// If this is somebody else.
+pub fn need_root(target: &str) -> Result<()> {
     ensure!(
         Uid::effective().is_root(),
-        "needs root for network namespaces: sudo -E env \"PATH=$PATH\" make bench-versus"
+        "needs root for network namespaces: sudo -E env \"PATH=$PATH\" make {target}"
     );
-    arguments.scenarios()?;
-    arguments.tools()?;
-    arguments.extra()?;
-    install::install(arguments.no_install)?;
+    Ok(())
+}
+
+/// Runs this program again with `--work-in DIRECTORY`, a new directory in `memory`, and removes everything that it made.
+/// `program` is what messages begin with.
+///
+/// # Errors
+/// If the worker cannot be started or its directory not be made or removed.
+pub fn supervise(program: &str, memory: &Path) -> Result<ExitCode> {
     let signals: SigSet =
         [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGCHLD].into_iter().collect();
     signals.thread_block().context("cannot block signals")?;
@@ -35,9 +42,9 @@ pub(crate) fn supervise(arguments: &Arguments) -> Result<ExitCode> {
     netns::remove_stale();
     let buffers = Buffers::read()?;
     let directory = tempfile::Builder::new()
-        .prefix("glancecast-versus-")
-        .tempdir_in(&arguments.memory)
-        .with_context(|| format!("cannot create a directory in {}", arguments.memory.display()))?;
+        .prefix(&format!("glancecast-{program}-"))
+        .tempdir_in(memory)
+        .with_context(|| format!("cannot create a directory in {}", memory.display()))?;
 
     let mut command = Command::new(env::current_exe().context("where this program is")?);
     command.args(env::args_os().skip(1)).arg("--work-in").arg(directory.path());
@@ -60,11 +67,14 @@ pub(crate) fn supervise(arguments: &Arguments) -> Result<ExitCode> {
     netns::remove_of(worker.id());
     buffers.restore();
     directory.close().context("cannot remove the images")?;
-    Ok(code(status, interrupt))
+    Ok(code(program, status, interrupt))
 }
 
 /// What the worker does first: it hears signals again, and it does not outlive its supervisor.
-pub(crate) fn become_worker() -> Result<()> {
+///
+/// # Errors
+/// If the kernel refuses, which it does not.
+pub fn become_worker() -> Result<()> {
     SigSet::all().thread_unblock().context("cannot unblock signals")?;
     prctl::set_pdeathsig(Signal::SIGKILL).context("cannot bind to the supervisor")
 }
@@ -95,13 +105,13 @@ fn parent_of(pid: i32) -> Option<u32> {
     stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
 }
 
-fn code(status: ExitStatus, interrupt: Option<Signal>) -> ExitCode {
+fn code(program: &str, status: ExitStatus, interrupt: Option<Signal>) -> ExitCode {
     if let Some(signal) = interrupt {
-        eprintln!("versus: ended by {signal}; everything it made is removed");
+        eprintln!("{program}: ended by {signal}; everything it made is removed");
         return ExitCode::from(130);
     }
     if let Some(signal) = status.signal() {
-        eprintln!("versus: the worker was ended by signal {signal}; everything it made is removed");
+        eprintln!("{program}: the worker was ended by signal {signal}; everything it made is removed");
     }
     status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from)
 }

@@ -3,29 +3,36 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
 /// A lock file that is held now and then.
 #[derive(Debug)]
-pub(crate) struct Turn {
+pub struct Turn {
     path: PathBuf,
     held: Option<(File, Instant)>,
 }
 
 impl Turn {
     /// Holds nothing yet.
-    pub(crate) fn new(path: &Path) -> Self {
+    pub fn new(path: &Path) -> Self {
         Self { path: path.to_path_buf(), held: None }
     }
 
     /// Waits for the lock, unless it is held and has not been for long; drops it to let others in, otherwise.
-    pub(crate) fn take(&mut self) -> Result<()> {
+    ///
+    /// # Errors
+    /// If there can be no such file.
+    pub fn take(&mut self) -> Result<()> {
         if self.held.as_ref().is_some_and(|(_, since)| since.elapsed() < LONG) {
             return Ok(());
         }
-        self.held = None;
+        if self.held.take().is_some() {
+            // Those who wait are woken, but who asks again at once is before them.
+            thread::sleep(PAUSE);
+        }
         let file =
             File::create(&self.path).with_context(|| format!("cannot create {}", self.path.display()))?;
         file.lock().with_context(|| format!("cannot lock {}", self.path.display()))?;
@@ -36,6 +43,7 @@ impl Turn {
 
 /// With a repetition after it, about three minutes.
 const LONG: Duration = Duration::from_secs(100);
+const PAUSE: Duration = Duration::from_millis(200);
 
 #[cfg(test)]
 mod tests {

@@ -8,16 +8,34 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use glancecast_tests::netns::Lab;
 use nix::sys::socket::{setsockopt, sockopt};
+use serde::{Deserialize, Serialize};
 
-use crate::count::Counter;
-use crate::record::KernelPath;
-use crate::scenario::Scenario;
+use super::count::Counter;
+use super::network::Network;
 
-/// Sends for a while and counts.
-pub(crate) fn measure(scenario: &Scenario) -> Result<KernelPath> {
-    let network = &scenario.network;
+/// What the kernel's path alone carried, as the mean of the receivers.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct KernelPath {
+    /// Datagrams of 1472 bytes.
+    pub datagrams_per_second: f64,
+    /// Their payload.
+    pub gbit_s: f64,
+    /// Seconds for as many bytes as the image has.
+    pub seconds: f64,
+    /// What was sent and reached no receiver.
+    pub lost_share: f64,
+}
+
+/// Sends for a while and counts; `image_bytes` are what its seconds are for.
+///
+/// # Errors
+/// If a socket cannot be made or used.
+///
+/// # Panics
+/// If the network cannot be built.
+pub fn measure(network: &Network, image_bytes: u64) -> Result<KernelPath> {
     // Loss is left out: it takes nothing of what the path carries.
-    let lossless = crate::scenario::Network { loss_per_mille: 0, ..network.clone() };
+    let lossless = Network { loss_per_mille: 0, ..network.clone() };
     let lab = Lab::build(&lossless.shape(network.tc_rate().as_deref()));
     let receivers: Vec<UdpSocket> = (1..=network.receivers)
         .map(|number| {
@@ -36,7 +54,7 @@ pub(crate) fn measure(scenario: &Scenario) -> Result<KernelPath> {
             counters.into_iter().map(|counter| counter.join().expect("counting does not panic")).collect();
         anyhow::Ok((sent, rates?))
     })?;
-    Ok(summary(sent, &rates, scenario.image_bytes))
+    Ok(summary(sent, &rates, image_bytes))
 }
 
 fn summary(sent_bytes: u64, received: &[(u64, Duration)], image_bytes: u64) -> KernelPath {

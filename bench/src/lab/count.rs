@@ -9,20 +9,23 @@ use std::ptr::null_mut;
 use nix::libc;
 
 /// Memory for one call.
-pub(crate) struct Counter {
+pub struct Counter {
     memory: Vec<u8>,
     message_bytes: usize,
 }
 
 impl Counter {
     /// For messages of up to `message_bytes`; of longer ones that much is counted.
-    pub(crate) fn new(message_bytes: usize) -> Self {
+    pub fn new(message_bytes: usize) -> Self {
         Self { memory: vec![0; message_bytes * MESSAGES], message_bytes }
     }
 
-    /// Waits for a message, takes all that are there up to [`MESSAGES`], and returns how many bytes they hold; none
+    /// Waits for a message, takes all that are there up to `MESSAGES`, and returns how many bytes they hold; none
     /// when the socket's time is over.
-    pub(crate) fn receive(&mut self, socket: &UdpSocket) -> io::Result<Option<u64>> {
+    ///
+    /// # Errors
+    /// What the system call says.
+    pub fn receive(&mut self, socket: &UdpSocket) -> io::Result<Option<u64>> {
         let mut parts: Vec<libc::iovec> = self
             .memory
             .chunks_exact_mut(self.message_bytes)

@@ -6,28 +6,28 @@ use std::thread;
 
 use serde::{Deserialize, Serialize};
 
-use crate::buffers;
+use super::buffers;
 
 /// A machine, and the commit of the workspace that was measured there.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Machine {
+pub struct Machine {
     /// The processor's name.
-    pub(crate) processor: String,
+    pub processor: String,
     /// How many of its threads this process may use.
-    pub(crate) cores: usize,
+    pub cores: usize,
     /// The kernel's release.
-    pub(crate) kernel: String,
+    pub kernel: String,
     /// What TCP uses.
-    pub(crate) congestion_control: String,
+    pub congestion_control: String,
     /// The kernel's limits during a run.
-    pub(crate) limits: Vec<String>,
+    pub limits: Vec<String>,
     /// The commit, `-dirty` when files differ from it.
-    pub(crate) commit: String,
+    pub commit: String,
 }
 
 impl Machine {
     /// This one.
-    pub(crate) fn this() -> Self {
+    pub fn this() -> Self {
         Self {
             processor: processor().unwrap_or_else(|| "unknown".to_owned()),
             cores: thread::available_parallelism().map_or(1, Into::into),

@@ -7,15 +7,18 @@ use anyhow::{Context, Result};
 
 /// What the limits were.
 #[derive(Debug, Clone)]
-pub(crate) struct Buffers(Vec<(&'static str, String)>);
+pub struct Buffers(Vec<(&'static str, String)>);
 
 /// Raised limits; dropping it puts back what was.
 #[derive(Debug)]
-pub(crate) struct Raised(Buffers);
+pub struct Raised(Buffers);
 
 impl Buffers {
     /// Reads the limits.
-    pub(crate) fn read() -> Result<Self> {
+    ///
+    /// # Errors
+    /// If the kernel has none of these names.
+    pub fn read() -> Result<Self> {
         let limits = LIMITS.iter().map(|(name, _)| {
             let value =
                 fs::read_to_string(path(name)).with_context(|| format!("cannot read net.core.{name}"))?;
@@ -25,10 +28,13 @@ impl Buffers {
     }
 
     /// Puts the limits back.
-    pub(crate) fn restore(&self) {
+    pub fn restore(&self) {
         for (name, value) in &self.0 {
+            if fs::read_to_string(path(name)).is_ok_and(|now| now.trim() == value) {
+                continue;
+            }
             if let Err(error) = fs::write(path(name), value) {
-                eprintln!("versus: cannot put net.core.{name} back to {value}: {error}");
+                eprintln!("cannot put net.core.{name} back to {value}: {error}");
             }
         }
     }
@@ -36,7 +42,10 @@ impl Buffers {
 
 impl Raised {
     /// Raises limits that are lower than ours.
-    pub(crate) fn raise() -> Result<Self> {
+    ///
+    /// # Errors
+    /// If this process may not.
+    pub fn raise() -> Result<Self> {
         let before = Buffers::read()?;
         for ((name, wanted), (_, value)) in LIMITS.iter().zip(&before.0) {
             if value.parse::<u64>().is_ok_and(|value| value < *wanted) {
@@ -55,7 +64,7 @@ impl Drop for Raised {
 }
 
 /// The limits as they are in a run, as one would set them.
-pub(crate) fn shown() -> Vec<String> {
+pub fn shown() -> Vec<String> {
     LIMITS.iter().map(|(name, value)| format!("net.core.{name}={value}")).collect()
 }
 

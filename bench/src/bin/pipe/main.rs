@@ -1,0 +1,80 @@
+//! glancecast's data path from file to file, unshaped, with a profile of where the time goes: a sender and a receiver
+//! (or some) in network namespaces, or on the loopback interface without root. `docs/performance.md` explains the result.
+
+mod arguments;
+mod profile;
+mod table;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use glancecast_bench::lab::network::Network;
+use glancecast_bench::lab::supervisor;
+use glancecast_bench::lab::turn::Turn;
+use glancecast_bench::push::{Image, Place, Push};
+use glancecast_tests::exclusive;
+use glancecast_tests::netns::Lab;
+
+use crate::arguments::Arguments;
+use crate::profile::{Pipe, Run};
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let result = match &arguments.work_in {
+        None => supervise(&arguments),
+        Some(directory) => supervisor::become_worker().and_then(|()| measure(&arguments, directory)),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("pipe: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn supervise(arguments: &Arguments) -> Result<ExitCode> {
+    if !arguments.loopback {
+        supervisor::need_root("bench-pipe")
+            .context("--loopback does without, where a datagram is as long as 9000 bytes")?;
+    }
+    supervisor::supervise("pipe", &arguments.memory)
+}
+
+fn measure(arguments: &Arguments, directory: &Path) -> Result<ExitCode> {
+    let image = Image::random(directory.join("image"), arguments.size, arguments.seed);
+    let mut turn = Turn::new(&arguments.lock.clone().unwrap_or_else(exclusive::path));
+    let mut runs = Vec::new();
+    for _ in 0..arguments.repeat.max(1) {
+        turn.take()?;
+        let run = run(arguments, &image, directory)?;
+        println!("{:.2} s, {:.2} Gbit/s to each receiver", run.seconds, run.gbit_s);
+        runs.push(run);
+    }
+    let pipe = Pipe::new(arguments, runs);
+    print!("\n{}", table::page(&pipe));
+    let path = pipe.write(&arguments.output)?;
+    println!("\nWritten: {}", path.display());
+    Ok(ExitCode::SUCCESS)
+}
+
+fn run(arguments: &Arguments, image: &Image, directory: &Path) -> Result<Run> {
+    let network = Network {
+        receivers: arguments.receivers,
+        line_bits_per_second: None,
+        offload: !arguments.one_packet_a_call,
+        loss_per_mille: arguments.loss,
+    };
+    let lab = (!arguments.loopback).then(|| Lab::build(&network.shape(None)));
+    let push = Push {
+        place: lab.as_ref().map_or(Place::Loopback, Place::In),
+        receivers: arguments.receivers,
+        image,
+        directory: &directory.join("push"),
+        rate: &arguments.rate,
+        options: &[],
+        warm: true,
+        profile: true,
+        limit: arguments.limit(),
+    };
+    Ok(Run::new(&push.run()?))
+}

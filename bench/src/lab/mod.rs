@@ -1,0 +1,12 @@
+//! The network, the machine and the processes of measurements that run whole programs: what versus, pipe and goals share.
+
+pub mod arguments;
+pub mod buffers;
+pub mod count;
+pub mod kernel_path;
+pub mod machine;
+pub mod network;
+pub mod supervisor;
+pub mod threads;
+pub mod turn;
+pub mod warm;

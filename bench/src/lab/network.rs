@@ -1,0 +1,86 @@
+//! A network to measure in: how many receivers, over which line, with which loss; and what the line alone needs.
+
+use glancecast_tests::netns::{Offload, Shape};
+use serde::{Deserialize, Serialize};
+
+/// One network.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Network {
+    /// Number of receiver hosts.
+    pub receivers: usize,
+    /// The rate of the sender's line in bits per second, whole Ethernet frames without their checksums; none is unshaped.
+    pub line_bits_per_second: Option<u64>,
+    /// Whether batches of datagrams cross as one packet.
+    pub offload: bool,
+    /// Packets of a thousand that each receiver loses, independently.
+    pub loss_per_mille: u32,
+}
+
+impl Network {
+    /// In words.
+    pub fn title(&self, image_bytes: u64) -> String {
+        let receivers = if self.receivers == 1 { "receiver" } else { "receivers" };
+        let line = self.line_bits_per_second.map_or_else(|| "unshaped".to_owned(), rate_in_words);
+        let packets = if self.offload { "batches cross whole" } else { "one packet a call" };
+        let loss = match self.loss_per_mille {
+            0 => "no loss".to_owned(),
+            loss => format!("{} % loss at each receiver", f64::from(loss) / 10.0),
+        };
+        format!(
+            "{} {receivers}, {line}, {packets}, {loss}, {} MiB of random bytes",
+            self.receivers,
+            image_bytes >> 20
+        )
+    }
+
+    /// Seconds that the line alone needs for an image in full frames; none when it is not shaped.
+    pub fn line_seconds(&self, image_bytes: u64) -> Option<f64> {
+        let rate = self.line_bits_per_second?;
+        Some(image_bytes as f64 * FRAME_BYTES / SYMBOL_BYTES * 8.0 / rate as f64)
+    }
+
+    /// A rate that leaves the line room for headers that a tool does not count and for its answers, in bits per second.
+    pub fn paced(&self, share: f64) -> Option<u64> {
+        self.line_bits_per_second.map(|rate| (rate as f64 * share) as u64)
+    }
+
+    /// As the lab takes it; `rate` is [`Self::tc_rate`].
+    pub fn shape<'a>(&self, rate: Option<&'a str>) -> Shape<'a> {
+        let offload = if self.offload { Offload::On } else { Offload::Off };
+        Shape { receivers: self.receivers, offload, loss_per_mille: self.loss_per_mille, rate }
+    }
+
+    /// The line's rate as `tc` writes it.
+    pub fn tc_rate(&self) -> Option<String> {
+        self.line_bits_per_second.map(|rate| format!("{rate}bit"))
+    }
+}
+
+fn rate_in_words(bits_per_second: u64) -> String {
+    match bits_per_second {
+        rate if rate.is_multiple_of(GBIT) => format!("{} Gbit/s", rate / GBIT),
+        rate => format!("{} Mbit/s", rate / MBIT),
+    }
+}
+
+/// 10^6 bits a second.
+pub const MBIT: u64 = 1_000_000;
+/// 10^9 bits a second.
+pub const GBIT: u64 = 1000 * MBIT;
+/// A full frame at MTU 1500, its checksum left out, as tbf counts it: 14 + 20 + 8 + 1472.
+const FRAME_BYTES: f64 = 1514.0;
+/// What of the image a full frame of glancecast holds: 1472 less a header and the tag of the seal.
+const SYMBOL_BYTES: f64 = 1432.0;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_alone_needs_what_the_frames_need() {
+        let network =
+            Network { receivers: 8, line_bits_per_second: Some(GBIT), offload: false, loss_per_mille: 0 };
+        let seconds = network.line_seconds(256 << 20).expect("shaped");
+        assert!((seconds - 2.27).abs() < 0.005, "{seconds}");
+    }
+}
