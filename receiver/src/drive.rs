@@ -23,6 +23,7 @@ use glancecast_proto::receiver::{
 use glancecast_proto::time::Moment;
 use glancecast_proto::wire::{Announce, Kind, SymbolHeader};
 
+use crate::nap::Nap;
 use crate::pool::Pool;
 use crate::stages::{Clocks, Stage, clocks};
 use crate::store::{Begun, DirectoryStore, ExistingFile, PartialFile};
@@ -82,7 +83,7 @@ pub struct Drive {
     session: Option<Active>,
     pool: Pool,
     clocks: Clocks,
-    nap: Duration,
+    nap: Nap,
     scratch: Vec<u8>,
     out: Vec<u8>,
     sleeper: Sleeper,
@@ -153,7 +154,7 @@ impl Drive {
         let workers = Workers::start(&waker, &clocks).map_err(step("start a thread"))?;
         let stop = Arc::new(AtomicBool::new(false));
         tell_of_buffer(&group);
-        let nap = nap(&group);
+        let nap = Nap::new(&group);
         let drive = Self {
             group,
             answerer,
@@ -203,7 +204,7 @@ impl Drive {
                 // Datagrams that come during a nap are taken in together: one call for many of them, where waking for each
                 // would cost more than all the rest.
                 Came::All if self.session.is_some() => {
-                    self.sleeper.sleep([], self.sleep_time().min(self.nap))?;
+                    self.sleeper.sleep([], self.sleep_time().min(self.nap.take(group_batch.bytes())))?;
                 }
                 Came::All | Came::Nothing => {
                     let sockets = [self.group.as_fd(), self.answerer.as_fd()];
@@ -488,15 +489,6 @@ fn tell_of_buffer(group: &GroupReceiver) {
         );
     }
 }
-
-/// How long the thread may leave the sockets alone: what comes meanwhile must fit a part of the receive buffer.
-fn nap(group: &GroupReceiver) -> Duration {
-    let buffer = group.buffer();
-    NAP_MAX.mul_f64((buffer.bytes as f64 / buffer.wanted as f64).min(1.0))
-}
-
-/// A twentieth of the time in which 10 Gbit/s fill the receive buffer that we ask for; all a report loses by it.
-const NAP_MAX: Duration = Duration::from_millis(1);
 
 /// Batches from the group before anything else gets its turn.
 const BATCHES_IN_A_ROW: u32 = 8;

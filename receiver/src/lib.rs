@@ -7,6 +7,7 @@
 
 pub mod config;
 pub mod drive;
+mod nap;
 mod pool;
 mod rebuild;
 mod stages;

@@ -226,7 +226,7 @@ const FALLS_IN_VAIN: u32 = 3;
 /// Longer than any scheduler keeps all hosts from answering, far shorter than what routers and switches queue.
 const QUEUE_MIN: Duration = Duration::from_millis(5);
 /// More than this is never taken for the path's own.
-const PATH_LOSS_MAX: f64 = 0.2;
+const PATH_LOSS_MAX: f64 = 0.5;
 /// Rounds that the path's own loss is taken from, the worst left out: falls and their effect fit in, and the moments in
 /// which a queue overflows are among those left out.
 const HISTORY_ROUNDS: usize = 8;

@@ -24,9 +24,9 @@ const LATE_MAX: Duration = Duration::from_millis(20);
 /// slept, and on a busy machine each sleep is some tenths of a millisecond too long: the rate would never be reached.
 const GAP_PART: u64 = 16;
 
-/// What one train may take of the line: short enough for shallow switch buffers, long enough for one system call to
-/// pay.
-const TRAIN: Duration = Duration::from_millis(1);
+/// What one train may take of the line: at slow rates fewer datagrams than a system call takes, so that the pace stays
+/// even; above 130 Mbit/s or so it is the system call that ends a train, at 64 KiB.
+const TRAIN: Duration = Duration::from_millis(4);
 
 impl Pacer {
     pub(crate) fn new(bits_per_second: u64) -> Self {
