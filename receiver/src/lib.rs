@@ -12,3 +12,4 @@ mod rebuild;
 mod stages;
 pub mod store;
 mod workers;
+mod write_limit;
