@@ -21,7 +21,9 @@ pub struct Report {
     pub root: Option<String>,
     pub seconds: f64,
     pub rate_bits_per_second: u64,
+    pub rate_adapts: bool,
     pub wire: Wire,
+    pub stages: Vec<StageTime>,
     pub hosts: Vec<Host>,
 }
 
@@ -56,6 +58,15 @@ pub struct Kind {
     pub bytes: u64,
 }
 
+/// Time that a stage of the sender took.
+#[derive(Debug, Deserialize)]
+#[expect(missing_docs, reason = "the names are those of the JSON object, which the sender documents")]
+pub struct StageTime {
+    pub stage: String,
+    pub seconds: f64,
+    pub bytes: u64,
+}
+
 /// One host's row.
 #[derive(Debug, Deserialize)]
 #[expect(missing_docs, reason = "the names are those of the JSON object, which the sender documents")]
@@ -63,11 +74,13 @@ pub struct Host {
     pub name: String,
     pub state: String,
     pub reason: Option<String>,
+    pub sidelined: Option<String>,
     pub seconds: Option<f64>,
     pub symbols_lost: u64,
     pub symbols_repaired: u64,
     pub bytes_received: u64,
     pub socket_drops: u64,
+    pub store_drops: u64,
 }
 
 impl Report {
@@ -123,12 +136,13 @@ mod tests {
         "interface": "eth0", "address": "10.0.0.1", "mtu": 1468, "ttl": 1, "dscp": 8,
         "object": {"name": "i", "image_id": null, "bytes": 14000, "blocks": 1, "block_bytes": 1048576,
                    "symbol_bytes": 1400, "datagram_bytes": 1440},
-        "root": null, "seconds": 0.5, "rate_bits_per_second": 1000000,
+        "root": null, "seconds": 0.5, "rate_bits_per_second": 1000000, "rate_adapts": false,
         "wire": {"datagrams": 10, "bytes": 14400, "frame_bytes": 14860,
                  "kinds": {"source": {"datagrams": 10, "bytes": 14400}}},
+        "stages": [{"stage": "seal", "seconds": 0.1, "bytes": 14000}],
         "hosts": [
-          {"name": "r2", "state": "never_answered", "reason": "never answered", "seconds": null, "symbols_lost": 0,
-           "symbols_repaired": 0, "bytes_received": 0, "socket_drops": 0},
-          {"name": "r1", "state": "done", "reason": null, "seconds": 0.4, "symbols_lost": 0, "symbols_repaired": 0,
-           "bytes_received": 14400, "socket_drops": 0}]}"#;
+          {"name": "r2", "state": "never_answered", "reason": "never answered", "sidelined": null, "seconds": null, "symbols_lost": 0,
+           "symbols_repaired": 0, "bytes_received": 0, "socket_drops": 0, "store_drops": 0},
+          {"name": "r1", "state": "done", "reason": null, "sidelined": null, "seconds": 0.4, "symbols_lost": 0, "symbols_repaired": 0,
+           "bytes_received": 14400, "socket_drops": 0, "store_drops": 0}]}"#;
 }
