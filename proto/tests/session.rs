@@ -5,7 +5,7 @@ mod world;
 
 use std::time::Duration;
 
-use glancecast_proto::sender::{Expected, HostState, Verdict};
+use glancecast_proto::sender::{Expected, HostState, OneWay, Verdict};
 use world::{Fate, World, names};
 
 #[test]
@@ -103,4 +103,40 @@ fn control_datagrams_may_be_lost_doubled_and_late() {
         });
         assert_eq!(world.run(), Verdict::Complete, "seed {seed}, {}: {:#?}", world.now, world.sender.rows());
     }
+}
+
+#[test]
+fn hosts_that_cannot_answer_publish_what_is_sent_with_a_surplus() {
+    for (loss, passes) in [(0.0, 1), (0.01, 1), (0.05, 1), (0.2, 2), (0.4, 4)] {
+        for seed in 0..4 {
+            let mut world = World::one_way(seed, 20 << 20, OneWay { overhead: 0.1, passes });
+            (0..3).for_each(|host| world.start(host, Fate { up_loss: 1.0, ..Fate::lossy(loss) }));
+            assert_eq!(world.run(), Verdict::Unknown);
+            assert_eq!(world.published, [1, 1, 1], "seed {seed}, loss {loss}, {passes} passes");
+            assert_eq!(world.sender.rows(), []);
+            let overhead = world.symbols_sent as f64 / (f64::from(passes) * world.source_symbols() as f64);
+            assert!((1.10..1.11).contains(&overhead), "{overhead}");
+        }
+    }
+}
+
+#[test]
+fn a_manifest_is_not_lost_to_hosts_that_cannot_ask_for_it() {
+    let mut complete = 0;
+    for seed in 0..10 {
+        let mut world = World::one_way(seed, 24 << 20, OneWay { overhead: 0.5, passes: 1 });
+        (0..3).for_each(|host| world.start(host, Fate { up_loss: 1.0, ..Fate::lossy(0.2) }));
+        assert_eq!(world.run(), Verdict::Unknown);
+        complete += world.published.iter().sum::<u32>();
+    }
+    assert_eq!(complete, 30);
+}
+
+#[test]
+fn one_way_sessions_of_empty_objects_end() {
+    let mut world = World::one_way(1, 0, OneWay { overhead: 0.1, passes: 3 });
+    world.start(0, Fate { up_loss: 1.0, ..Fate::lossy(0.0) });
+    assert_eq!(world.run(), Verdict::Unknown);
+    assert_eq!(world.published, [1]);
+    assert!(world.now.micros() < 10_000_000, "{}", world.now);
 }

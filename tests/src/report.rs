@@ -111,6 +111,14 @@ impl Report {
         assert_eq!(rows, expected, "{:?}", self.hosts);
     }
 
+    /// Seconds that the object's symbols, each datagram full, take on an IPv4 line of so many bits a second: the least
+    /// time for which there is no loss.
+    pub fn line_seconds(&self, bits_per_second: f64) -> f64 {
+        const HEADERS: u64 = 14 + 20 + 8;
+        let datagrams = self.object.bytes as f64 / self.object.symbol_bytes as f64;
+        datagrams * (self.object.datagram_bytes + HEADERS) as f64 * 8.0 / bits_per_second
+    }
+
     /// Bytes on the wire against the least that could carry the object: its bytes, each datagram full.
     pub fn overhead(&self) -> f64 {
         let least =

@@ -11,7 +11,7 @@ use glancecast_proto::receiver::{
     Admission, BlockOutcome, Effect, Opened, Published, Receiver, ReceiverConfig, Work,
 };
 use glancecast_proto::seal::GroupKey;
-use glancecast_proto::sender::{Expected, Job, Pace, Sender, SenderConfig, Verdict};
+use glancecast_proto::sender::{Expected, Job, OneWay, Pace, Sender, SenderConfig, Verdict};
 use glancecast_proto::time::{Moment, WallClock};
 use glancecast_proto::wire::{Encoding, ManifestEntry, SYMBOL_OVERHEAD, SymbolHeader};
 
@@ -67,6 +67,15 @@ const SYMBOL_TIME: Duration = Duration::from_micros(12);
 
 impl World {
     pub(crate) fn new(seed: u64, bytes: u64, expected: Expected) -> Self {
+        Self::with(seed, bytes, expected, None)
+    }
+
+    /// A world for hosts that cannot answer.
+    pub(crate) fn one_way(seed: u64, bytes: u64, one_way: OneWay) -> Self {
+        Self::with(seed, bytes, Expected::Anyone, Some(one_way))
+    }
+
+    fn with(seed: u64, bytes: u64, expected: Expected, one_way: Option<OneWay>) -> Self {
         println!("world of seed {seed}, {bytes} bytes");
         let config = SenderConfig {
             session: SessionId([seed as u8; 16]),
@@ -80,7 +89,7 @@ impl World {
             started: WallClock(1_000_000),
             pace: Pace::Fixed(1_000_000_000),
             header_bytes: 42,
-            one_way: None,
+            one_way,
         };
         Self {
             now: Moment::default(),
