@@ -98,9 +98,10 @@ fn independent_loss_of_one_percent_does_not_slow_a_push_down() {
 }
 
 /// Receivers and an image, ready for a push.
+/// Fields are dropped in order: the receivers before the directory with their logs.
 struct Scene {
-    stage: Stage,
     receivers: Vec<Receiver>,
+    stage: Stage,
     hosts: Vec<String>,
     sum: String,
 }

@@ -484,7 +484,7 @@ impl Sender {
     fn end_round(&mut self, now: Moment) {
         let (loss, sidelined) = self.hosts.end_round();
         let frame_bytes = self.config.geometry.datagram_bytes() as u64 + self.config.header_bytes;
-        self.rate.note_round(now, self.group_sequence * frame_bytes * 8, loss);
+        self.rate.note_round(now, self.group_sequence, frame_bytes * 8, loss);
         for (name, sideline) in sidelined {
             self.event(SenderEvent::Sidelined(name, sideline));
         }
