@@ -7,10 +7,11 @@ TARGET    := $(or $(CARGO_TARGET_DIR),target)
 SCENARIOS := $(TARGET)/scenarios
 
 .DEFAULT_GOAL := help
-.PHONY: help build test check-format lint docs scenarios demo bench-stages bench-codec fmt clean
+.PHONY: help build test check-format lint docs scenarios demo bench-stages bench-codec bench-crossovers bench-failures \
+	bench-versus fuzz-codec sanitize-codec miri-codec check-neon fmt clean
 
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## build glancecast and glancecastd
 	$(CARGO) build $(FLAGS) --bins
@@ -44,6 +45,41 @@ bench-stages: ## what each stage of the data path costs, on one core
 
 bench-codec: ## measure the codec beside raptorq; writes target/bench/codec.json
 	$(CARGO) run --locked --release -p glancecast-bench --bin codec -- $(TARGET)/bench
+
+bench-versus: build ## glancecast beside udpcast, UFTP, HTTP and BitTorrent; root; writes target/bench/versus.*
+	$(TARGET)/release/versus --output $(TARGET)/bench $(VERSUS)
+
+bench-crossovers: ## where the codec's ways are equally fast, for each instruction set of this machine
+	$(CARGO) run --locked --release -p glancecast-bench --bin codec_crossovers
+
+bench-failures: ## how often random sets of K, K + 1 symbols do not determine a block (minutes)
+	$(CARGO) run --locked --release -p glancecast-bench --bin codec_failures
+	$(CARGO) run --locked --release -p glancecast-bench --bin codec_failures -- 20000 20000 1000
+
+# The flags are those of cargo-fuzz, which is not needed. They are for nightly compilers; the pinned one takes them with
+# RUSTC_BOOTSTRAP. The corpus is kept in $(TARGET)/fuzz/corpus.
+FUZZ_SECONDS ?= 120
+HOST         := $(shell rustc -vV | sed -n 's/^host: //p')
+COVERAGE     := -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
+    -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
+    -Cllvm-args=-sanitizer-coverage-trace-compares --cfg=fuzzing -Ccodegen-units=1 -Cdebug-assertions
+
+fuzz-codec: ## mutate what a decoder takes in for FUZZ_SECONDS (120), with an address sanitizer
+	@mkdir -p $(TARGET)/fuzz/corpus
+	cd fec/fuzz && RUSTC_BOOTSTRAP=1 RUSTFLAGS="$(COVERAGE) -Zsanitizer=address" \
+	    $(CARGO) build --locked --release --target $(HOST) --target-dir $(abspath $(TARGET))/fuzz
+	$(TARGET)/fuzz/$(HOST)/release/intake $(TARGET)/fuzz/corpus fec/fuzz/seeds \
+	    -max_total_time=$(FUZZ_SECONDS) -max_len=600 -artifact_prefix=$(TARGET)/fuzz/
+
+sanitize-codec: ## the kernels' tests of every instruction set of this machine, with an address sanitizer
+	RUSTC_BOOTSTRAP=1 RUSTFLAGS="-Zsanitizer=address" $(CARGO) test --locked --release -p glancecast-fec \
+	    --target $(HOST) --target-dir $(TARGET)/sanitize --lib --test blocks --test interop
+
+miri-codec: ## blocks on the portable kernel under miri (needs a nightly toolchain with miri)
+	$(CARGO) +nightly miri test --locked -p glancecast-fec --target-dir $(TARGET)/miri --test blocks hostile_repair
+
+check-neon: ## type-check the NEON kernel (needs `rustup target add aarch64-unknown-linux-gnu`)
+	$(CARGO) check --locked -p glancecast-fec --target aarch64-unknown-linux-gnu
 
 fmt: ## format the code
 	$(CARGO) fmt --all

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use crate::choice::Choice;
 use crate::decode::{DecodeError, RepairSymbol};
 use crate::kernel::Kernel;
+use crate::memory::Lines;
 use crate::plan::Plan;
-use crate::sums::{Coefficients, DENSE_MAX, Scratch, SourceRows, add_dense, compute_sparse, padded};
+use crate::sums::{Coefficients, Scratch, SourceRows, add_dense, compute_sparse, padded};
 use crate::{BlockShape, Esi, SymbolSet, cache};
 
 /// Encodes and decodes, and keeps the memory and the plan that it worked with for the next block: one for each thread.
@@ -18,7 +20,8 @@ pub struct Codec {
     /// The last symbols of a block, see [`SourceRows`].
     pub(crate) tail: Vec<u8>,
     /// Results, in rows of whole lanes.
-    pub(crate) acc: Vec<u8>,
+    pub(crate) acc: Lines,
+    pub(crate) choice: Choice,
 }
 
 impl Default for Codec {
@@ -34,7 +37,32 @@ impl Codec {
     }
 
     pub(crate) fn with_kernel(kernel: Kernel) -> Self {
-        Self { kernel, plan: None, scratch: Scratch::default(), tail: Vec::new(), acc: Vec::new() }
+        Self {
+            kernel,
+            plan: None,
+            scratch: Scratch::default(),
+            tail: Vec::new(),
+            acc: Lines::default(),
+            choice: Choice::of(kernel),
+        }
+    }
+
+    /// The names of the instruction sets that this machine can compute with, the fastest first.
+    pub fn instruction_sets() -> Vec<&'static str> {
+        Kernel::available().into_iter().map(Kernel::name).collect()
+    }
+
+    /// A codec for an instruction set by its name, for measurements: [`Codec::new`] takes the fastest. `None` if this
+    /// machine does not have it.
+    pub fn with_instruction_set(name: &str) -> Option<Self> {
+        let kernel = Kernel::available().into_iter().find(|kernel| kernel.name() == name)?;
+        Some(Self::with_kernel(kernel))
+    }
+
+    /// For measurements: up to `dense` repair symbols are made from their coefficients and up to `syndromes` lost symbols
+    /// brought back by syndromes, whatever the size of the block. Results do not depend on it.
+    pub fn choose(&mut self, dense: u32, syndromes: u32) {
+        self.choice = Choice::fixed(dense, syndromes);
     }
 
     /// The name of the instruction set that it computes with.
@@ -67,20 +95,19 @@ impl Codec {
         let plan = self.plan(shape);
         let first = isi(&plan, shape, first);
         let isis: Vec<u32> = (first..first + count).collect();
-        let Self { kernel, scratch, tail, acc, .. } = self;
+        let Self { kernel, scratch, tail, acc, choice, .. } = self;
         let source = SourceRows::new(shape, source, tail);
         let len = padded(shape);
-        acc.clear();
-        acc.resize(isis.len() * len, 0);
-        if isis.len() <= DENSE_MAX {
+        let acc = acc.zeroed(isis.len() * len);
+        if choice.is_dense(isis.len()) {
             let rows: Vec<&[u8]> =
                 (0..shape.source_symbols() as usize).map(|index| source.row(index)).collect();
             let coefs = Coefficients::new(*kernel, &plan, &isis, scratch);
             let chosen: Vec<usize> = (0..isis.len()).collect();
-            add_dense(*kernel, &coefs, &chosen, &rows, (acc, len), scratch);
+            add_dense(*kernel, &coefs, &chosen, &rows, (&mut *acc, len), scratch);
         } else {
             let rows = systematic_rows(&plan, shape, &source, |_| true);
-            compute_sparse(*kernel, &plan, &isis, &rows, (acc, len), scratch);
+            compute_sparse(*kernel, &plan, &isis, &rows, (&mut *acc, len), scratch);
         }
         out.chunks_exact_mut(t)
             .zip(acc.chunks_exact(len))
@@ -90,7 +117,7 @@ impl Codec {
     /// How `count` repair symbols are made, for measurements: "dense" from their coefficients in the source symbols,
     /// "sparse" by way of the intermediate symbols.
     pub fn encode_path(&self, count: u32) -> &'static str {
-        if count as usize <= DENSE_MAX { "dense" } else { "sparse" }
+        if self.choice.is_dense(count as usize) { "dense" } else { "sparse" }
     }
 
     pub(crate) fn plan(&mut self, shape: BlockShape) -> Arc<Plan> {

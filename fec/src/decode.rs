@@ -1,11 +1,14 @@
 //! Decoding: the lost symbols from the difference between the repair symbols that came and those that the encoder
 //! makes of the symbols that are there; or, when most are lost, by solving for all.
 
+use std::error::Error;
+use std::fmt;
+
 use crate::codec::{Codec, isi, systematic_rows};
 use crate::kernel::Dense;
 use crate::matrix::{Inverse, Matrix, invert};
 use crate::plan::Plan;
-use crate::sums::{Coefficients, DENSE_MAX, SourceRows, add_dense, compute_sparse, padded};
+use crate::sums::{Coefficients, SourceRows, add_dense, compute_sparse, padded};
 use crate::{BlockShape, Esi, SymbolSet};
 
 /// Repair symbols beyond the number of lost ones that are looked at first; all others only if these do not do.
@@ -21,10 +24,9 @@ pub struct RepairSymbol<'a> {
 }
 
 /// Why a block could not be decoded yet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DecodeError {
     /// Fewer than K different symbols.
-    #[error("{have} symbols where at least {need} are needed")]
     TooFew {
         /// Different usable symbols.
         have: u32,
@@ -32,12 +34,24 @@ pub enum DecodeError {
         need: u32,
     },
     /// Enough symbols, but they do not determine the block: about 1 in 256 sets of K, 1 in 65 536 of K + 1.
-    #[error("{have} symbols that do not determine the block; one more usually does")]
     Singular {
         /// Different usable symbols.
         have: u32,
     },
 }
+
+impl fmt::Display for DecodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooFew { have, need } => write!(f, "{have} symbols where at least {need} are needed"),
+            Self::Singular { have } => {
+                write!(f, "{have} symbols that do not determine the block; one more usually does")
+            }
+        }
+    }
+}
+
+impl Error for DecodeError {}
 
 impl Codec {
     /// Fills the source symbols of `source` that `held` does not name, from those it names and from `repair`.
@@ -70,7 +84,7 @@ impl Codec {
         let lost: Vec<usize> = held.missing().map(|index| index as usize).collect();
         let few = &repair[..repair.len().min(lost.len() + SPARE)];
         let block = Received { shape, held, lost: &lost };
-        let done = if lost.len() <= syndrome_max(need as usize) {
+        let done = if self.choice.is_by_syndromes(shape, lost.len()) {
             self.by_syndromes(&block, source, few)
                 || few.len() < repair.len() && self.by_syndromes(&block, source, &repair)
         } else {
@@ -82,7 +96,7 @@ impl Codec {
 
     /// How `lost` symbols of a block are brought back, for measurements: as [`Codec::encode_path`] says, or by "solve".
     pub fn decode_path(&self, shape: BlockShape, lost: u32) -> &'static str {
-        let by_syndromes = lost as usize <= syndrome_max(shape.source_symbols() as usize);
+        let by_syndromes = self.choice.is_by_syndromes(shape, lost as usize);
         if by_syndromes { self.encode_path(lost) } else { "solve" }
     }
 
@@ -91,7 +105,7 @@ impl Codec {
         let Received { shape, held, lost } = *block;
         let (t, len, count) = (shape.symbol_size(), padded(shape), lost.len());
         let plan = self.plan(shape);
-        let Self { kernel, scratch, tail, acc, .. } = self;
+        let Self { kernel, scratch, tail, acc, choice, .. } = self;
         let isis: Vec<u32> = repair.iter().map(|symbol| isi(&plan, shape, symbol.esi)).collect();
         let coefs = Coefficients::new(*kernel, &plan, &isis, scratch);
         let mut matrix = Matrix::zero(repair.len(), count);
@@ -103,13 +117,11 @@ impl Codec {
             return false;
         };
         // Half for the syndromes, half for the symbols.
-        acc.clear();
-        acc.resize(2 * count * len, 0);
-        let (syndromes, symbols) = acc.split_at_mut(count * len);
+        let (syndromes, symbols) = acc.zeroed(2 * count * len).split_at_mut(count * len);
         let rows = systematic_rows(&plan, shape, &SourceRows::new(shape, source, tail), |index| {
             held.contains(index)
         });
-        if count <= DENSE_MAX {
+        if choice.is_dense(count) {
             add_dense(*kernel, &coefs, &chosen, &rows, (syndromes, len), scratch);
         } else {
             let isis: Vec<u32> = chosen.iter().map(|&symbol| isis[symbol]).collect();
@@ -157,9 +169,8 @@ impl Codec {
         rows.extend(copies.chunks_exact(len));
         rows.push(source_rows.zero());
         let targets: Vec<u32> = lost.iter().map(|&index| index as u32).collect();
-        acc.clear();
-        acc.resize(lost.len() * len, 0);
-        compute_sparse(*kernel, &plan, &targets, &rows, (acc, len), scratch);
+        let acc = acc.used(lost.len() * len);
+        compute_sparse(*kernel, &plan, &targets, &rows, (&mut *acc, len), scratch);
         fill(source, t, lost, acc, len);
         true
     }
@@ -175,12 +186,6 @@ struct Received<'a> {
 
 /// Encoding symbols that a plan can be made for: sources are numbered by 16 bits.
 const SOURCES_MAX: usize = 65_000;
-
-/// Most lost symbols for which syndromes are the faster way, for blocks of `k` symbols. Measured: about 85 at K = 256, 180
-/// at 1024, 250 at 2048, 410 at 8192.
-fn syndrome_max(k: usize) -> usize {
-    k.isqrt() * 11 / 2
-}
 
 /// Copies rows of `len` bytes to the places of the lost symbols.
 fn fill(source: &mut [u8], t: usize, lost: &[usize], symbols: &[u8], len: usize) {

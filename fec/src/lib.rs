@@ -32,10 +32,14 @@
 //! ```
 
 mod cache;
+mod choice;
 mod codec;
 mod decode;
+mod fours;
+mod inactive;
 mod kernel;
 mod matrix;
+mod memory;
 mod octet;
 mod peel;
 mod plan;

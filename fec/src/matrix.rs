@@ -3,10 +3,12 @@
 use crate::kernel::{Kernel, LANE};
 use crate::octet;
 
-/// A matrix of octets whose rows are padded to whole lanes.
-#[derive(Clone, Debug)]
+/// A matrix of octets whose rows are padded to whole lanes and start with a line of the cache.
+#[derive(Debug)]
 pub(crate) struct Matrix {
-    octets: Vec<u8>,
+    memory: Vec<u8>,
+    /// Where the first row is in `memory`, which is never moved.
+    start: usize,
     rows: usize,
     stride: usize,
 }
@@ -15,35 +17,39 @@ impl Matrix {
     /// All zero.
     pub(crate) fn zero(rows: usize, columns: usize) -> Self {
         let stride = columns.next_multiple_of(LANE).max(LANE);
-        Self { octets: vec![0; rows * stride], rows, stride }
+        let memory = vec![0; rows * stride + LANE];
+        Self { start: memory.as_ptr().align_offset(LANE), memory, rows, stride }
     }
 
     pub(crate) fn row(&self, row: usize) -> &[u8] {
-        &self.octets[row * self.stride..][..self.stride]
+        &self.octets()[row * self.stride..][..self.stride]
     }
 
     pub(crate) fn row_mut(&mut self, row: usize) -> &mut [u8] {
-        &mut self.octets[row * self.stride..][..self.stride]
+        let stride = self.stride;
+        &mut self.octets_mut()[row * stride..][..stride]
+    }
+
+    /// Adds row `other` to row `row`.
+    pub(crate) fn add_row(&mut self, row: usize, other: usize) {
+        let (row, other) = (row * self.stride, other * self.stride);
+        for place in 0..self.stride {
+            let octet = self.octets()[other + place];
+            self.octets_mut()[row + place] ^= octet;
+        }
     }
 
     /// All rows, [`Matrix::stride`] octets each.
     pub(crate) fn octets(&self) -> &[u8] {
-        &self.octets
+        &self.memory[self.start..][..self.rows * self.stride]
+    }
+
+    fn octets_mut(&mut self) -> &mut [u8] {
+        &mut self.memory[self.start..][..self.rows * self.stride]
     }
 
     pub(crate) fn stride(&self) -> usize {
         self.stride
-    }
-
-    /// The first `columns` columns as rows.
-    pub(crate) fn transposed(&self, columns: usize) -> Self {
-        let mut transposed = Self::zero(columns, self.rows);
-        for row in 0..self.rows {
-            for column in 0..columns {
-                transposed.octets[column * transposed.stride + row] = self.octets[row * self.stride + column];
-            }
-        }
-        transposed
     }
 }
 
@@ -72,14 +78,14 @@ pub(crate) fn invert(kernel: Kernel, matrix: &Matrix, columns: usize) -> Option<
     let mut free: Vec<usize> = (0..rows).collect();
     let mut pivots = Vec::with_capacity(columns);
     for column in 0..columns {
-        let place = free.iter().position(|&row| work.octets[row * work.stride + column] != 0)?;
+        let place = free.iter().position(|&row| work.row(row)[column] != 0)?;
         let pivot = free.remove(place);
-        let octet = work.octets[pivot * work.stride + column];
+        let octet = work.row(pivot)[column];
         if octet != 1 {
             kernel.scale(work.row_mut(pivot), octet::inverse(octet));
         }
         let stride = work.stride;
-        kernel.eliminate(&mut work.octets, stride, pivot, column);
+        kernel.eliminate(work.octets_mut(), stride, pivot, column);
         pivots.push(pivot);
     }
     let mut chosen = pivots.clone();

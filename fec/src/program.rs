@@ -1,6 +1,7 @@
 //! What a kernel runs: sums of rows by their indices, and the HDPC recursion. Both are checked when they are made, so
 //! that a kernel need not look at any index.
 
+use crate::octet::times_alpha;
 use crate::rand::rand;
 use crate::tables::Params;
 
@@ -83,7 +84,14 @@ pub(crate) struct Hdpc {
     pairs: Vec<(u8, u8)>,
     of_columns: Vec<u8>,
     rows: usize,
+    /// For each part of the columns but the first: of each pair, the factor of what came before the part.
+    carries: [Vec<u8>; HDPC_PARTS - 1],
+    carry: u8,
 }
+
+/// Parts of the columns whose recursions run side by side, so that none waits for the one before. What the first columns
+/// are to the later ones is added afterwards, once for each pair.
+pub(crate) const HDPC_PARTS: usize = 4;
 
 impl Hdpc {
     pub(crate) fn new(params: &Params) -> Self {
@@ -101,7 +109,33 @@ impl Hdpc {
                 })
             })
             .collect();
-        Self { pairs, of_columns, rows: params.h }
+        let mut hdpc = Self { carries: Default::default(), carry: 1, pairs, of_columns, rows: params.h };
+        let part = hdpc.part();
+        for (index, carries) in (1..).zip(&mut hdpc.carries) {
+            carries.resize(hdpc.pairs.len(), 0);
+            let mut power = 1;
+            for &pair in &hdpc.of_columns[index * part..][..part] {
+                power = times_alpha(power);
+                carries[usize::from(pair)] ^= power;
+            }
+            hdpc.carry = power;
+        }
+        hdpc
+    }
+
+    /// Columns in each part; those that are left over come after the last one.
+    pub(crate) fn part(&self) -> usize {
+        self.of_columns.len() / HDPC_PARTS
+    }
+
+    /// What the sums over the parts from the second on lack, for each pair the factor of the recursion's value before.
+    pub(crate) fn carries(&self) -> &[Vec<u8>] {
+        &self.carries
+    }
+
+    /// The factor from the value before a part to that after it: alpha to the power of the part's length.
+    pub(crate) fn carry(&self) -> u8 {
+        self.carry
     }
 
     /// The pairs of rows, different ones below H, that columns are added to.

@@ -1,5 +1,6 @@
 //! What a source block looks like (K, T) and how its symbols are named (ESI).
 
+use std::error::Error;
 use std::fmt;
 
 /// Most source symbols in a source block: K'_max of RFC 6330 §5.6, Table 2.
@@ -47,15 +48,24 @@ impl BlockShape {
 }
 
 /// Why a pair of numbers is no block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ShapeError {
     /// K is 0 or above [`K_MAX`].
-    #[error("{0} source symbols in a block; 1 to {K_MAX} are possible")]
     SourceSymbols(u32),
     /// T is 0 or above [`SYMBOL_SIZE_MAX`].
-    #[error("a symbol of {0} bytes; 1 to {SYMBOL_SIZE_MAX} are possible")]
     SymbolSize(u16),
 }
+
+impl fmt::Display for ShapeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::SourceSymbols(k) => write!(f, "{k} source symbols in a block; 1 to {K_MAX} are possible"),
+            Self::SymbolSize(t) => write!(f, "a symbol of {t} bytes; 1 to {SYMBOL_SIZE_MAX} are possible"),
+        }
+    }
+}
+
+impl Error for ShapeError {}
 
 /// Encoding symbol id (RFC 6330 §4.4.2): `0..K` are the source symbols, from K on come repair symbols. 24 bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,13 +1,10 @@
 //! Encoding symbols from source rows: the two ways to compute them, and the choice.
 
 use crate::BlockShape;
-use crate::kernel::{Dense, Gather, Kernel, LANE, touch};
+use crate::kernel::{Dense, Gather, Kernel, LANE, Rows};
+use crate::memory::Lines;
 use crate::plan::{BATCH, Plan};
 use crate::program::Program;
-
-/// Most symbols that are computed from their coefficients; more are computed by way of the intermediate symbols. The two
-/// are equally fast at about 40 for K = 1024 with AVX-512 and GFNI.
-pub(crate) const DENSE_MAX: usize = 40;
 
 /// Bytes of a strip, at most, if it is wider than the narrowest: what stays well inside the second-level cache beside
 /// the source rows that pass through it. Measured: 128 bytes of width are the best at K = 1024, 64 at K = 2048.
@@ -16,7 +13,7 @@ const STRIP_BYTES_MAX: usize = 192 << 10;
 /// Memory to compute in, kept from block to block.
 #[derive(Default)]
 pub(crate) struct Scratch {
-    strip: Vec<u8>,
+    strip: Lines,
     coefs: Vec<u8>,
     targets: Program,
 }
@@ -156,8 +153,8 @@ pub(crate) fn compute_sparse(
     isis.iter().enumerate().for_each(|(into, &isi)| plan.push_target(targets, isi, into));
     let widest = [256, 128, 64].into_iter().find(|width| plan.strip_rows() * width <= STRIP_BYTES_MAX);
     let widest = widest.unwrap_or(LANE);
-    strip.resize(strip.len().max(plan.strip_rows() * widest), 0);
-    touch(rows, len);
+    let strip = strip.used(plan.strip_rows() * widest);
+    let rows = Rows::new(rows, len);
     let mut offset = 0;
     let mut cleared = 0;
     while offset < len {
@@ -170,7 +167,16 @@ pub(crate) fn compute_sparse(
         }
         plan.solve(kernel, strip, width, rows, offset);
         let into = Some(&mut out[offset..]);
-        kernel.gather(Gather { program: targets, strip, width, into, into_stride: len, rows, offset });
+        kernel.gather(Gather {
+            program: targets,
+            strip,
+            width,
+            into,
+            into_stride: len,
+            rows,
+            offset,
+            ahead: 0,
+        });
         offset += width;
     }
 }

@@ -14,6 +14,7 @@ use glancecast_proto::integrity::Root;
 use glancecast_proto::receiver::{Attempt, BlockOutcome, BufferId, Collected, Proof, Published, Work};
 use glancecast_proto::wire::FailureKind;
 
+use crate::pool::Pages;
 use crate::rebuild::Rebuilder;
 use crate::stages::{Clocks, Stage};
 use crate::store::{ExistingFile, PartialFile, Publication, StoreError};
@@ -25,13 +26,7 @@ pub(crate) const QUEUE_MAX: usize = 32;
 /// Something for a worker.
 pub(crate) enum Task {
     /// Prove and write a block.
-    Block {
-        attempt: Attempt,
-        geometry: Geometry,
-        work: Work,
-        buffer: Option<Box<[u8]>>,
-        file: Arc<PartialFile>,
-    },
+    Block { attempt: Attempt, geometry: Geometry, work: Work, buffer: Option<Pages>, file: Arc<PartialFile> },
     /// Publish a file.
     Publish { attempt: Attempt, file: Arc<PartialFile>, proof: Proof },
     /// Compare a file that is there.
@@ -44,7 +39,7 @@ pub(crate) enum Answer {
     Block {
         attempt: Attempt,
         block: BlockIndex,
-        buffer: Option<(BufferId, Box<Collected>, Box<[u8]>)>,
+        buffer: Option<(BufferId, Box<Collected>, Pages)>,
         outcome: BlockOutcome,
     },
     /// Of a file.
@@ -187,7 +182,7 @@ fn prove(
     attempt: Attempt,
     geometry: Geometry,
     work: Work,
-    buffer: Option<Box<[u8]>>,
+    buffer: Option<Pages>,
     file: &PartialFile,
 ) -> Answer {
     match work {

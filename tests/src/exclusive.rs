@@ -3,6 +3,7 @@
 //! nextest starts the large ones alone anyway (`.config/nextest.toml`), so that nobody's time limit runs out here.
 
 use std::fs::{File, TryLockError};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::{places, wait};
@@ -27,7 +28,7 @@ pub struct Hold {
 /// # Panics
 /// When it stays taken for longer than all scenarios may last.
 pub fn machine(share: Share) -> Hold {
-    let path = places::scenarios("").join("machine.lock");
+    let path = path();
     let file =
         File::create(&path).unwrap_or_else(|error| panic!("cannot create {}: {error}", path.display()));
     wait::until("the machine", TIMEOUT, || {
@@ -42,6 +43,11 @@ pub fn machine(share: Share) -> Hold {
         }
     });
     Hold { _file: file }
+}
+
+/// The lock file.
+pub fn path() -> PathBuf {
+    places::scenarios("").join("machine.lock")
 }
 
 /// All scenarios one after the other take less.

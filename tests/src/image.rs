@@ -13,6 +13,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 pub struct Seed(u64);
 
 impl Seed {
+    /// The seed of this number.
+    pub const fn new(number: u64) -> Self {
+        Self(number)
+    }
+
     /// A new seed, or the one in `GLANCECAST_TEST_SEED`.
     ///
     /// # Panics

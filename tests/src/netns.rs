@@ -76,7 +76,7 @@ impl Lab {
         STALE.call_once(|| {
             remove_stale();
             // An earlier process may have had our pid.
-            remove(|name| owner(name) == Some(process::id()));
+            remove_of(process::id());
         });
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let prefix = format!("{PREFIX}{}-{}", process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
@@ -264,6 +264,11 @@ impl Drop for Lab {
     fn drop(&mut self) {
         remove(|name| name.strip_prefix(&self.prefix).is_some_and(|rest| rest.starts_with('-')));
     }
+}
+
+/// Removes the labs of a process that has ended.
+pub fn remove_of(pid: u32) {
+    remove(|name| owner(name) == Some(pid));
 }
 
 /// Removes the labs of processes that are gone.

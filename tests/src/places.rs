@@ -9,7 +9,7 @@ pub fn workspace() -> PathBuf {
     tests.parent().expect("the tests crate lies in the workspace").to_path_buf()
 }
 
-/// A built program, beside the running test executable: the one of the same profile.
+/// A built program, beside the running executable: the one of the same profile.
 pub fn program(name: &str) -> PathBuf {
     let path = profile_directory().join(name);
     assert!(
@@ -39,9 +39,12 @@ pub fn tool(name: &str) -> Option<PathBuf> {
     directories.map(|directory| directory.join(name)).find(|file| file.is_file())
 }
 
-/// `target/<profile>`: the test executable is in its `deps`.
+/// `target/<profile>`: a program lies in it, a test executable in its `deps`.
 fn profile_directory() -> PathBuf {
-    let executable = env::current_exe().expect("a running test knows its executable");
-    let deps = executable.parent().expect("an executable lies in a directory");
-    deps.parent().expect("cargo puts test executables two levels down").to_path_buf()
+    let executable = env::current_exe().expect("a running program knows its executable");
+    let directory = executable.parent().expect("an executable lies in a directory");
+    if directory.ends_with("deps") {
+        return directory.parent().expect("cargo's `deps` lies in a profile directory").to_path_buf();
+    }
+    directory.to_path_buf()
 }

@@ -37,7 +37,7 @@ pub struct End {
     pub status: ExitStatus,
     /// From its start to the moment its end was seen.
     pub lasted: Duration,
-    /// Processor time, user and system.
+    /// Processor time, user and system, its own and that of the children it has waited for.
     pub cpu: Duration,
     /// The largest resident memory it ever had.
     pub resident_bytes_max: u64,
@@ -121,7 +121,8 @@ impl Process {
         self.wait(within)
     }
 
-    fn poll(&mut self) -> Option<End> {
+    /// Its end, if it has ended.
+    pub fn poll(&mut self) -> Option<End> {
         if self.end.is_none() {
             self.end = reap(self.pid, self.started);
         }

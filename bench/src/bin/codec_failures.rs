@@ -1,5 +1,5 @@
 //! How often K + h random symbols do not determine a block, h = 0 and 1. RFC 6330's promise is about 1 in 256 and 1 in
-//! 65 536. Arguments: the number of trials at h = 0 and at h = 1.
+//! 65 536. Arguments: the number of trials at h = 0 and at h = 1, and the least K (10; blocks have up to 89 symbols more).
 //!
 //! Which symbols came decides, not what is in them, so all are zero.
 
@@ -7,28 +7,30 @@ use anyhow::Context;
 use glancecast_fec::{BlockShape, Codec, DecodeError, Esi, RepairSymbol, SymbolSet};
 
 fn main() -> anyhow::Result<()> {
-    let mut trials = [100_000, 1_000_000];
-    for (count, argument) in trials.iter_mut().zip(std::env::args().skip(1)) {
-        *count = argument.parse().context("a number of trials")?;
+    let mut numbers_given = [100_000, 1_000_000, 10];
+    for (number, argument) in numbers_given.iter_mut().zip(std::env::args().skip(1)) {
+        *number = argument.parse().context("a number of trials, or K")?;
     }
+    let [trials @ .., k_min] = numbers_given;
     let mut numbers = Numbers(1);
     let mut codec = Codec::new();
     for (extra, count) in (0..).zip(trials) {
         let mut failed = 0u32;
         for _ in 0..count {
-            failed += u32::from(fails(&mut codec, extra, &mut numbers)?);
+            failed += u32::from(fails(&mut codec, k_min, extra, &mut numbers)?);
         }
         let one_in = f64::from(count) / f64::from(failed);
         println!(
-            "K + {extra} symbols: {failed} of {count} sets do not determine the block, 1 in {one_in:.0}"
+            "K of {k_min} to {}, K + {extra} symbols: {failed} of {count} sets do not determine the block, 1 in {one_in:.0}",
+            k_min + 89
         );
     }
     Ok(())
 }
 
 /// Loses some symbols of a small block and receives as many repair symbols with random ids, and `extra` more.
-fn fails(codec: &mut Codec, extra: u32, numbers: &mut Numbers) -> anyhow::Result<bool> {
-    let k = 10 + numbers.below(90);
+fn fails(codec: &mut Codec, k_min: u32, extra: u32, numbers: &mut Numbers) -> anyhow::Result<bool> {
+    let k = k_min + numbers.below(90);
     let shape = BlockShape::new(k, 1)?;
     let lost = 1 + numbers.below(k / 2);
     let mut held = SymbolSet::full(k);

@@ -4,7 +4,7 @@
 #![allow(clippy::needless_range_loop)] // registers are indexed, so that loops over them unroll
 
 use std::arch::x86_64::{
-    __m256i, _MM_HINT_T0, _mm_loadu_si128, _mm_prefetch, _mm256_add_epi8, _mm256_and_si256,
+    __m256i, _MM_HINT_T0, _MM_HINT_T1, _mm_loadu_si128, _mm_prefetch, _mm256_add_epi8, _mm256_and_si256,
     _mm256_broadcastsi128_si256, _mm256_cmpgt_epi8, _mm256_loadu_si256, _mm256_set1_epi8,
     _mm256_setzero_si256, _mm256_shuffle_epi8, _mm256_srli_epi64, _mm256_storeu_si256, _mm256_xor_si256,
 };
@@ -12,11 +12,12 @@ use std::arch::x86_64::{
 use super::body::{Block, DENSE_GROUP_BYTES, DENSE_GROUP_MIN, GATHER_AHEAD, kernel_operations, touch};
 use super::{Dense, Gather};
 use crate::octet::HALVES;
-use crate::program::{Hdpc, Program};
+use crate::program::{HDPC_PARTS, Hdpc, Program};
 
 const NAME: &str = "avx2";
 const WIDTH: usize = 32;
 const TWO_ROWS: bool = false;
+const DENSE_MAX: usize = 7;
 
 type Vector = __m256i;
 /// The low and the high halves of the octets.
@@ -58,6 +59,12 @@ unsafe fn store(to: *mut u8, vector: Vector) {
 fn prefetch(at: *const u8) {
     // SAFETY: a prefetch reads nothing that the program sees, whatever the address.
     unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) }
+}
+
+#[inline]
+fn prefetch_later(at: *const u8) {
+    // SAFETY: as above.
+    unsafe { _mm_prefetch::<_MM_HINT_T1>(at.cast()) }
 }
 
 #[inline]

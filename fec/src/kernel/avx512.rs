@@ -4,7 +4,7 @@
 #![allow(clippy::needless_range_loop)] // registers are indexed, so that loops over them unroll
 
 use std::arch::x86_64::{
-    __m512i, _MM_HINT_T0, _mm_loadu_si128, _mm_prefetch, _mm512_add_epi8, _mm512_and_si512,
+    __m512i, _MM_HINT_T0, _MM_HINT_T1, _mm_loadu_si128, _mm_prefetch, _mm512_add_epi8, _mm512_and_si512,
     _mm512_broadcast_i32x4, _mm512_loadu_si512, _mm512_maskz_set1_epi8, _mm512_movepi8_mask,
     _mm512_set1_epi8, _mm512_setzero_si512, _mm512_shuffle_epi8, _mm512_srli_epi64, _mm512_storeu_si512,
     _mm512_xor_si512,
@@ -13,11 +13,12 @@ use std::arch::x86_64::{
 use super::body::{Block, DENSE_GROUP_BYTES, DENSE_GROUP_MIN, GATHER_AHEAD, kernel_operations, touch};
 use super::{Dense, Gather};
 use crate::octet::HALVES;
-use crate::program::{Hdpc, Program};
+use crate::program::{HDPC_PARTS, Hdpc, Program};
 
 const NAME: &str = "avx512";
 const WIDTH: usize = 64;
 const TWO_ROWS: bool = false;
+const DENSE_MAX: usize = 10;
 
 type Vector = __m512i;
 /// The low and the high halves of the octets.
@@ -59,6 +60,12 @@ unsafe fn store(to: *mut u8, vector: Vector) {
 fn prefetch(at: *const u8) {
     // SAFETY: a prefetch reads nothing that the program sees, whatever the address.
     unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) }
+}
+
+#[inline]
+fn prefetch_later(at: *const u8) {
+    // SAFETY: as above.
+    unsafe { _mm_prefetch::<_MM_HINT_T1>(at.cast()) }
 }
 
 #[inline]

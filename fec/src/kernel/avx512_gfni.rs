@@ -4,18 +4,19 @@
 #![allow(clippy::needless_range_loop)] // registers are indexed, so that loops over them unroll
 
 use std::arch::x86_64::{
-    __m512i, _MM_HINT_T0, _mm_prefetch, _mm512_gf2p8affine_epi64_epi8, _mm512_loadu_si512, _mm512_set1_epi64,
-    _mm512_setzero_si512, _mm512_storeu_si512, _mm512_xor_si512,
+    __m512i, _MM_HINT_T0, _MM_HINT_T1, _mm_prefetch, _mm512_gf2p8affine_epi64_epi8, _mm512_loadu_si512,
+    _mm512_set1_epi64, _mm512_setzero_si512, _mm512_storeu_si512, _mm512_xor_si512,
 };
 
 use super::affine::MATRICES;
 use super::body::{Block, DENSE_GROUP_BYTES, DENSE_GROUP_MIN, GATHER_AHEAD, kernel_operations, touch};
 use super::{Dense, Gather};
-use crate::program::{Hdpc, Program};
+use crate::program::{HDPC_PARTS, Hdpc, Program};
 
 const NAME: &str = "avx512-gfni";
 const WIDTH: usize = 64;
 const TWO_ROWS: bool = true;
+const DENSE_MAX: usize = 19;
 
 type Vector = __m512i;
 type Operand = Vector;
@@ -56,6 +57,12 @@ unsafe fn store(to: *mut u8, vector: Vector) {
 fn prefetch(at: *const u8) {
     // SAFETY: a prefetch reads nothing that the program sees, whatever the address.
     unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) }
+}
+
+#[inline]
+fn prefetch_later(at: *const u8) {
+    // SAFETY: as above.
+    unsafe { _mm_prefetch::<_MM_HINT_T1>(at.cast()) }
 }
 
 #[inline]

@@ -3,7 +3,8 @@
 //!
 //! A kernel file defines `Vector` of `WIDTH` bytes with `zero`, `load`, `store`, `xor`, `times_alpha`; `Operand`
 //! made by `operand` (a vector made ready to be multiplied), `Factor` made by `factor` (an octet made ready to
-//! multiply by), and `product` of both; and whether the dense loop takes `TWO_ROWS` at a time.
+//! multiply by), and `product` of both; `prefetch` of a line into the first-level cache and `prefetch_later` into the
+//! second; and whether the dense loop takes `TWO_ROWS` at a time.
 
 use std::hint::black_box;
 
@@ -14,6 +15,7 @@ macro_rules! kernel_operations {
     (attributes: [$(#[$attr:meta])*], tiles: [$($outputs:literal => $vectors:literal),+], most: $most:literal) => {
         pub(super) const TABLE: $crate::kernel::Operations = $crate::kernel::Operations {
             name: NAME,
+            dense_max: DENSE_MAX,
             dense,
             gather,
             accumulate_hdpc,
@@ -155,13 +157,18 @@ macro_rules! kernel_operations {
             for (index, step) in steps.iter().enumerate() {
                 if let Some(later) = steps.get(index + GATHER_AHEAD) {
                     // SAFETY: a program names sources below its bound, which the caller compared with the rows.
-                    let row = unsafe { job.rows.get_unchecked(usize::from(later.source)) };
+                    let row = unsafe { job.rows.rows.get_unchecked(usize::from(later.source)) };
                     for n in 0..width.div_ceil(64) {
                         prefetch(row.as_ptr().wrapping_add(job.offset + n * 64));
                     }
                 }
                 // SAFETY: as above; rows are long enough for the strip at this offset.
-                let source = unsafe { job.rows.get_unchecked(usize::from(step.source)).as_ptr().add(job.offset) };
+                let source = unsafe { job.rows.rows.get_unchecked(usize::from(step.source)).as_ptr().add(job.offset) };
+                if job.ahead > 0 {
+                    for n in 0..width.div_ceil(64) {
+                        prefetch_later(source.wrapping_add(job.ahead + n * 64));
+                    }
+                }
                 let mut sum = [zero(); N];
                 for n in 0..N {
                     // SAFETY: the strip's bytes of the row.
@@ -203,33 +210,79 @@ macro_rules! kernel_operations {
         /// See [`super::Kernel::accumulate_hdpc`].
         $(#[$attr])*
         unsafe fn accumulate_hdpc(strip: &mut [u8], width: usize, hdpc: &Hdpc, sums: usize, pairs: usize) {
-            match width {
-                // SAFETY: the caller vouches; the width decides the number of vectors.
-                64 => unsafe { accumulate_strip::<{ 64 / WIDTH }>(strip, hdpc, sums, pairs) },
-                // SAFETY: the caller vouches; the width decides the number of vectors.
-                128 => unsafe { accumulate_strip::<{ 128 / WIDTH }>(strip, hdpc, sums, pairs) },
-                // SAFETY: the caller vouches; the width decides the number of vectors.
-                256 => unsafe { accumulate_strip::<{ 256 / WIDTH }>(strip, hdpc, sums, pairs) },
-                _ => unreachable!("a strip is 64, 128 or 256 bytes wide"),
+            // As many columns at a time as leave registers for all parts.
+            let two = if 2 * WIDTH <= width { 2 * WIDTH } else { WIDTH };
+            for offset in (0..width).step_by(two) {
+                if two > WIDTH {
+                    // SAFETY: the caller vouches; both vectors are inside the width, a multiple of them.
+                    unsafe { accumulate_columns::<2>(strip, (width, offset), hdpc, sums, pairs) }
+                } else {
+                    // SAFETY: the caller vouches; the vector is inside the width.
+                    unsafe { accumulate_columns::<1>(strip, (width, offset), hdpc, sums, pairs) }
+                }
             }
         }
 
+        /// `N` vectors of each row, from `offset` on.
+        #[inline]
         $(#[$attr])*
-        unsafe fn accumulate_strip<const N: usize>(strip: &mut [u8], hdpc: &Hdpc, sums: usize, pairs: usize) {
-            let width = N * WIDTH;
-            let strip = strip.as_mut_ptr();
+        unsafe fn accumulate_columns<const N: usize>(
+            strip: &mut [u8],
+            (width, offset): (usize, usize),
+            hdpc: &Hdpc,
+            sums: usize,
+            pairs: usize,
+        ) {
+            // SAFETY: the offset is inside a row.
+            let strip = unsafe { strip.as_mut_ptr().add(offset) };
             // SAFETY: the strip has the H rows from `sums` on and a row for each pair from `pairs` on.
             let (sums, pairs) = unsafe { (strip.add(sums * width), strip.add(pairs * width)) };
-            let mut g = [zero(); N];
-            for (column, &pair) in hdpc.of_columns().iter().enumerate() {
-                // SAFETY: columns are rows of the strip, and the pair is one of the pairs.
-                let (y, sum) = unsafe { (strip.add(column * width), pairs.add(usize::from(pair) * width)) };
+            let part = hdpc.part();
+            let mut g = [[zero(); N]; HDPC_PARTS];
+            for index in 0..part {
+                for p in 0..HDPC_PARTS {
+                    let column = p * part + index;
+                    // SAFETY: columns are rows of the strip, and the pair is one of the pairs.
+                    let (y, sum) = unsafe {
+                        let pair = usize::from(*hdpc.of_columns().get_unchecked(column));
+                        (strip.add(column * width), pairs.add(pair * width))
+                    };
+                    for n in 0..N {
+                        let at = n * WIDTH;
+                        // SAFETY: rows of the strip, of `width` bytes each.
+                        unsafe {
+                            g[p][n] = xor(times_alpha(g[p][n]), load(y.add(at)));
+                            store(sum.add(at), xor(load(sum.add(at)), g[p][n]));
+                        }
+                    }
+                }
+            }
+            let mut before = g[0];
+            for (carries, own) in hdpc.carries().iter().zip(&g[1..]) {
+                let operands = before.map(|vector| operand(vector));
+                for (pair, &carry) in carries.iter().enumerate() {
+                    let factor = factor(carry);
+                    for n in 0..N {
+                        // SAFETY: the pair is one of the pairs.
+                        unsafe {
+                            let sum = pairs.add(pair * width + n * WIDTH);
+                            store(sum, xor(load(sum), product(operands[n], factor)));
+                        }
+                    }
+                }
+                let factor = factor(hdpc.carry());
+                for n in 0..N {
+                    before[n] = xor(own[n], product(operands[n], factor));
+                }
+            }
+            for (column, &pair) in hdpc.of_columns().iter().enumerate().skip(HDPC_PARTS * part) {
                 for n in 0..N {
                     let at = n * WIDTH;
-                    // SAFETY: rows of the strip, of `width` bytes each.
+                    // SAFETY: as above.
                     unsafe {
-                        g[n] = xor(times_alpha(g[n]), load(y.add(at)));
-                        store(sum.add(at), xor(load(sum.add(at)), g[n]));
+                        let sum = pairs.add(usize::from(pair) * width + at);
+                        before[n] = xor(times_alpha(before[n]), load(strip.add(column * width + at)));
+                        store(sum, xor(load(sum), before[n]));
                     }
                 }
             }
@@ -250,7 +303,7 @@ macro_rules! kernel_operations {
             let y = unsafe { strip.add(hdpc.of_columns().len() * width) };
             for n in 0..N {
                 // SAFETY: as above.
-                let mut power = xor(times_alpha(g[n]), unsafe { load(y.add(n * WIDTH)) });
+                let mut power = xor(times_alpha(before[n]), unsafe { load(y.add(n * WIDTH)) });
                 for h in 0..hdpc.rows() {
                     // SAFETY: the H rows from `sums` on.
                     unsafe {
@@ -388,7 +441,7 @@ pub(super) const GATHER_AHEAD: usize = 24;
 /// Reads one octet of each line of the rows, in their order. Rows of a block lie one behind the other, and the processor
 /// fetches what is read in order far faster than what is asked for in columns, by prefetch instructions or not:
 /// measured, 38 instead of 26 Gbit/s by way of the intermediate symbols at K = 1024 and 5 % loss.
-pub(crate) fn touch(rows: &[&[u8]], len: usize) {
+pub(super) fn touch(rows: &[&[u8]], len: usize) {
     let line = |row: &&[u8]| row[..len].iter().step_by(64).fold(0, |sum, octet| sum ^ octet);
     black_box(rows.iter().fold(0, |sum, row| sum ^ line(row)));
 }

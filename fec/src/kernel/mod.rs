@@ -21,8 +21,6 @@ mod portable;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use body::touch;
-
 use std::sync::OnceLock;
 
 use crate::program::{Hdpc, Program};
@@ -34,6 +32,7 @@ pub(crate) const LANE: usize = 64;
 /// as the method of [`Kernel`] of the same name asserts.
 struct Operations {
     name: &'static str,
+    dense_max: usize,
     dense: unsafe fn(&mut Dense<'_>),
     gather: unsafe fn(&mut Gather<'_>),
     accumulate_hdpc: unsafe fn(&mut [u8], usize, &Hdpc, usize, usize),
@@ -74,8 +73,30 @@ pub(crate) struct Gather<'a> {
     /// Bytes from one result to the next.
     pub(crate) into_stride: usize,
     /// At least `offset + width` bytes each.
-    pub(crate) rows: &'a [&'a [u8]],
+    pub(crate) rows: Rows<'a>,
     pub(crate) offset: usize,
+    /// How much further on in the rows the bytes are that are wanted next; 0 if there are none.
+    pub(crate) ahead: usize,
+}
+
+/// Rows that are known to be long enough, so that not every strip looks at each of them again.
+#[derive(Clone, Copy)]
+pub(crate) struct Rows<'a> {
+    rows: &'a [&'a [u8]],
+    len: usize,
+}
+
+impl<'a> Rows<'a> {
+    /// Rows of at least `len` bytes each.
+    pub(crate) fn new(rows: &'a [&'a [u8]], len: usize) -> Self {
+        assert!(rows.iter().all(|row| row.len() >= len));
+        Self { rows, len }
+    }
+
+    /// What each row has at least.
+    pub(crate) fn len(self) -> usize {
+        self.len
+    }
 }
 
 impl Kernel {
@@ -114,6 +135,12 @@ impl Kernel {
         self.0.name
     }
 
+    /// Most symbols that are faster made from their coefficients than by way of the intermediate symbols, measured on an
+    /// Intel Xeon of the Sapphire Rapids class (NEON: as AVX2, not measured).
+    pub(crate) fn dense_max(self) -> usize {
+        self.0.dense_max
+    }
+
     /// Adds to each output its sum of products, see [`Dense`].
     pub(crate) fn dense(self, mut job: Dense<'_>) {
         let Dense { ref acc, acc_stride, outputs, rows, coefs, coef_stride, len } = job;
@@ -129,12 +156,12 @@ impl Kernel {
 
     /// Runs a program, see [`Gather`].
     pub(crate) fn gather(self, mut job: Gather<'_>) {
-        let Gather { program, ref strip, width, ref into, into_stride, rows, offset } = job;
+        let Gather { program, ref strip, width, ref into, into_stride, rows, offset, ahead: _ } = job;
         assert!(matches!(width, 64 | 128 | 256));
-        assert!(program.dep_bound() * width <= strip.len() && program.source_bound() <= rows.len());
+        assert!(program.dep_bound() * width <= strip.len() && program.source_bound() <= rows.rows.len());
         let into = into.as_ref().map_or(strip.len(), |into| into.len());
         assert!(width <= into_stride && program.result_bound() * into_stride <= into + into_stride - width);
-        assert!(rows.iter().all(|row| row.len() >= offset + width));
+        assert!(offset + width <= rows.len);
         // SAFETY: detected; the program's indices are below its bounds, and those within strip, rows and `into`.
         unsafe { (self.0.gather)(&mut job) }
     }

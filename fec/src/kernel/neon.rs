@@ -11,11 +11,12 @@ use std::arch::aarch64::{
 use super::body::{Block, DENSE_GROUP_BYTES, DENSE_GROUP_MIN, GATHER_AHEAD, kernel_operations, touch};
 use super::{Dense, Gather};
 use crate::octet::HALVES;
-use crate::program::{Hdpc, Program};
+use crate::program::{HDPC_PARTS, Hdpc, Program};
 
 const NAME: &str = "neon";
 const WIDTH: usize = 16;
 const TWO_ROWS: bool = false;
+const DENSE_MAX: usize = 7;
 
 type Vector = uint8x16_t;
 /// The low and the high halves of the octets.
@@ -56,6 +57,9 @@ unsafe fn store(to: *mut u8, vector: Vector) {
 /// Left to the processor: the instruction is not to be had on a stable compiler.
 #[inline]
 fn prefetch(_: *const u8) {}
+
+#[inline]
+fn prefetch_later(_: *const u8) {}
 
 #[inline]
 #[target_feature(enable = "neon")]

@@ -6,11 +6,12 @@
 use super::body::{Block, DENSE_GROUP_BYTES, DENSE_GROUP_MIN, GATHER_AHEAD, kernel_operations, touch};
 use super::{Dense, Gather};
 use crate::octet;
-use crate::program::{Hdpc, Program};
+use crate::program::{HDPC_PARTS, Hdpc, Program};
 
 const NAME: &str = "portable";
 const WIDTH: usize = 16;
 const TWO_ROWS: bool = false;
+const DENSE_MAX: usize = 6;
 
 type Vector = [u64; 2];
 type Operand = Vector;
@@ -52,6 +53,9 @@ unsafe fn store(to: *mut u8, vector: Vector) {
 
 #[inline]
 fn prefetch(_: *const u8) {}
+
+#[inline]
+fn prefetch_later(_: *const u8) {}
 
 #[inline]
 fn xor(a: Vector, b: Vector) -> Vector {

@@ -109,8 +109,9 @@ fn programs_run_the_same_way_and_their_transposes_too() {
                         width,
                         into: elsewhere.then_some(&mut out[..]),
                         into_stride: if elsewhere { 300 } else { width },
-                        rows: &from,
+                        rows: Rows::new(&from, wide),
                         offset: misalignment,
+                        ahead: width,
                     });
                     (strip, out)
                 };

@@ -108,20 +108,25 @@ impl Health {
         self.latest = Some(interval);
     }
 
-    /// The smoothed share that this host loses, once something is known.
+    /// The smoothed share that is lost on the way to this host, once something is known.
     pub(super) fn loss(&self) -> Option<f64> {
         (self.smooth.datagrams > 0).then_some(self.smooth.lost)
+    }
+
+    /// The same with what came and found no buffer.
+    pub(super) fn useless(&self) -> Option<f64> {
+        (self.smooth.datagrams > 0).then_some((self.smooth.lost + self.smooth.refused).min(1.0))
     }
 
     pub(super) fn sidelined(&self) -> Option<Sideline> {
         self.sidelined
     }
 
-    /// Judges the host beside the others, of which `usual` is the quantile's loss. True if it was just side-lined.
+    /// Judges the host beside the others: `usual` is the share that is of no use to the quantile of them. True if it was just side-lined.
     pub(super) fn judge(&mut self, usual: f64) -> bool {
         let Interval { lost, refused, dropped, .. } = self.smooth;
         let sick_from = LOST_MIN + LOST_FACTOR * usual;
-        let share = lost.max(refused);
+        let share = (lost + refused).min(1.0);
         let wrong = match self.sidelined {
             None => share >= sick_from,
             Some(_) => share < sick_from / 2.0,

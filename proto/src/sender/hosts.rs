@@ -24,7 +24,8 @@ pub(super) struct Host {
     reason: Option<String>,
     last_sequence: Sequence,
     heard: Moment,
-    /// Where its last word came from.
+    /// Where its hello came from. It stays, so that nobody who catches a report on its way can lead what is sent to this
+    /// host alone to somebody else.
     addr: SocketAddr,
     health: Health,
     /// Its last report named something that it lacks; true before the first one.
@@ -47,7 +48,7 @@ pub(super) struct Hosts {
     awaited: BTreeSet<HostName>,
     tally: Tally,
     last_joined: Option<Moment>,
-    /// The share that the quantile of the hosts loses, smoothed.
+    /// The share that the quantile of the hosts loses on the way, smoothed.
     usual_loss: f64,
     /// The shortest time from a poll to its answer in this round, the slot aside.
     fastest: Option<Duration>,
@@ -153,19 +154,12 @@ impl Hosts {
     }
 
     /// Notes that a host spoke; refuses what is not newer than its last word.
-    pub(super) fn heard(
-        &mut self,
-        now: Moment,
-        from: SocketAddr,
-        id: ReceiverId,
-        sequence: Sequence,
-    ) -> Result<(), Discard> {
+    pub(super) fn heard(&mut self, now: Moment, id: ReceiverId, sequence: Sequence) -> Result<(), Discard> {
         let host = self.by_id.get_mut(&id).ok_or(Discard::UnknownHost)?;
         if sequence <= host.last_sequence {
             return Err(Discard::Replayed);
         }
         host.last_sequence = sequence;
-        host.addr = from;
         if !host.state.is_settled() {
             host.heard = now;
             if host.state == HostState::Silent {
@@ -219,8 +213,11 @@ impl Hosts {
     /// side-lined.
     pub(super) fn end_round(&mut self) -> (Option<RoundLoss>, Vec<(HostName, Sideline)>) {
         let receiving = |host: &&Host| host.state == HostState::Receiving && !host.superseded;
-        let losses = self.by_id.values().filter(receiving).filter_map(|host| host.health.loss()).collect();
+        let all = || self.by_id.values().filter(receiving);
+        let losses = all().filter_map(|host| host.health.loss()).collect();
         self.usual_loss = quantile(losses, |&loss| loss).unwrap_or(self.usual_loss);
+        let useless = all().filter_map(|host| host.health.useless()).collect();
+        let usual = quantile(useless, |&share| share).unwrap_or(0.0);
         let (mut latest, mut news) = (Vec::new(), Vec::new());
         self.tally.sidelined = 0;
         for host in self.by_id.values_mut() {
@@ -230,12 +227,12 @@ impl Hosts {
             }
             if let Some(interval) = interval {
                 latest.push(RoundLoss {
-                    share: interval.lost,
+                    share: (interval.lost + interval.refused).min(1.0),
                     datagrams: interval.datagrams,
                     since: interval.since,
                     delay: self.fastest,
                 });
-                if host.health.judge(self.usual_loss) {
+                if host.health.judge(usual) {
                     news.extend(host.health.sidelined().map(|sideline| (host.name.clone(), sideline)));
                 }
             }
@@ -508,7 +505,7 @@ mod tests {
         let mut hosts = Hosts::new(named(["a"]));
         join(&mut hosts, 1, "a", at(0));
         join(&mut hosts, 2, "a", at(0));
-        hosts.heard(at(1), address(1), id(1), sequence(2)).expect("newer");
+        hosts.heard(at(1), id(1), sequence(2)).expect("newer");
         let rows = hosts.rows(at(0));
         assert_eq!(rows.len(), 2);
         for row in rows {
@@ -547,11 +544,11 @@ mod tests {
     fn a_number_that_was_heard_is_refused() {
         let mut hosts = Hosts::new(Expected::Anyone);
         join(&mut hosts, 1, "a", at(0));
-        assert_eq!(hosts.heard(at(1), address(1), id(1), sequence(5)), Ok(()));
-        assert_eq!(hosts.heard(at(2), address(1), id(1), sequence(5)), Err(Discard::Replayed));
-        assert_eq!(hosts.heard(at(3), address(1), id(1), sequence(4)), Err(Discard::Replayed));
-        assert_eq!(hosts.heard(at(4), address(1), id(1), sequence(6)), Ok(()));
-        assert_eq!(hosts.heard(at(5), address(2), id(2), sequence(6)), Err(Discard::UnknownHost));
+        assert_eq!(hosts.heard(at(1), id(1), sequence(5)), Ok(()));
+        assert_eq!(hosts.heard(at(2), id(1), sequence(5)), Err(Discard::Replayed));
+        assert_eq!(hosts.heard(at(3), id(1), sequence(4)), Err(Discard::Replayed));
+        assert_eq!(hosts.heard(at(4), id(1), sequence(6)), Ok(()));
+        assert_eq!(hosts.heard(at(5), id(2), sequence(6)), Err(Discard::UnknownHost));
     }
 
     #[test]
@@ -562,7 +559,7 @@ mod tests {
         assert_eq!(hosts.mark_silent(at(10_000)), [name("a")]);
         assert_eq!(hosts.mark_silent(at(10_001)), [], "told once");
         assert_eq!(states(&hosts), [("a".into(), HostState::Silent)]);
-        hosts.heard(at(20_000), address(1), id(1), sequence(9)).expect("newer");
+        hosts.heard(at(20_000), id(1), sequence(9)).expect("newer");
         assert_eq!(states(&hosts), [("a".into(), HostState::Receiving)]);
         assert_eq!(hosts.mark_silent(at(29_999)), []);
     }

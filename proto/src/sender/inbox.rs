@@ -32,7 +32,7 @@ impl Sender {
                 self.event(SenderEvent::Joined(hello.name.clone()));
             }
         }
-        self.hosts.heard(now, from, up.receiver, up.header.sequence)?;
+        self.hosts.heard(now, up.receiver, up.header.sequence)?;
         self.take_message(now, up.receiver, message)?;
         if up.header.kind != Kind::Report {
             self.acknowledge(from, up);

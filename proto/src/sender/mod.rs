@@ -332,7 +332,10 @@ impl Sender {
         match self.config.one_way {
             Some(one_way) => (symbols * one_way.overhead).ceil() as u32,
             None => {
-                let lacking = symbols * self.hosts.usual_loss().min(AHEAD_MAX);
+                // What is lost to congestion will not be lost again at the rate that it led to.
+                let usual = self.hosts.usual_loss();
+                let loss = self.rate.lasting_loss().map_or(usual, |lasting| usual.min(lasting));
+                let lacking = symbols * loss.min(AHEAD_MAX);
                 // Half of the hosts lack less than the mean: where there are few, that much would often be too much.
                 let spread = if self.hosts.tally().heard < FEW_HOSTS { lacking.sqrt() * 0.7 } else { 0.0 };
                 (lacking - spread).max(0.0) as u32

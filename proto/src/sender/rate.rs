@@ -137,6 +137,11 @@ impl RateControl {
         (elapsed > 0.0).then(|| (sent_bits - bits) as f64 / elapsed)
     }
 
+    /// Loss that is not for the rate, where the rate is adapted.
+    pub(super) fn lasting_loss(&self) -> Option<f64> {
+        matches!(self.pace, Pace::Auto { .. }).then(|| self.path_loss())
+    }
+
     /// Loss that no lower rate has cured: that of all rounds but the worst, once there are enough of them.
     fn path_loss(&self) -> f64 {
         if self.history.len() < HISTORY_ROUNDS {
@@ -209,7 +214,7 @@ impl RateControl {
 }
 
 /// The first rate, of the cap; doubled each other round.
-const START_SHARE: f64 = 1.0 / 16.0;
+const START_SHARE: f64 = 1.0 / 8.0;
 /// Never slower than this, unless the cap is.
 const RATE_MIN: f64 = 1e6;
 /// Of what arrived: after the search, and after congestion later on.
@@ -239,7 +244,7 @@ const GROWTH_MAX: f64 = 0.15;
 const USED_SHARE: f64 = 0.8;
 
 /// Rounds while the rate is searched for.
-pub(super) const SEARCH_ROUND: Duration = Duration::from_millis(20);
+pub(super) const SEARCH_ROUND: Duration = Duration::from_millis(10);
 
 #[cfg(test)]
 mod tests {

@@ -19,6 +19,7 @@ use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use nix::sys::statvfs::fstatvfs;
 
 use super::StoreError;
+use super::direct::Direct;
 
 /// An existing directory that this process may write to.
 #[derive(Debug)]
@@ -114,6 +115,8 @@ impl DirectoryStore {
 #[derive(Debug)]
 pub struct PartialFile {
     file: File,
+    /// The same file, written past the page cache.
+    direct: Direct,
     dir: File,
     /// Its hidden name.
     path: PathBuf,
@@ -128,7 +131,8 @@ impl PartialFile {
         };
         let open = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path);
         let file = open.map_err(at("create"))?;
-        let partial = Self { file, dir, path: path.clone(), target };
+        let direct = Direct::open(&path);
+        let partial = Self { file, direct, dir, path: path.clone(), target };
         partial.file.try_lock().map_err(|error| at("lock")(error.into()))?;
         partial.file.set_len(bytes).map_err(at("give its length to"))?;
         Ok(partial)
@@ -139,6 +143,9 @@ impl PartialFile {
     /// # Errors
     /// What pwrite(2) says.
     pub fn write(&self, block: &VerifiedBlock<'_>) -> Result<(), StoreError> {
+        if let Some(result) = self.direct.write(block) {
+            return result.map_err(|error| self.error("write to", error));
+        }
         self.file.write_all_at(block.bytes(), block.offset()).map_err(|error| self.error("write to", error))
     }
 

@@ -3,6 +3,7 @@
 //! The order is in the types: only a `VerifiedBlock` can be written, only a `Proof` publishes, and publishing takes the
 //! unfinished file away for good.
 
+mod direct;
 mod directory;
 
 use std::io;

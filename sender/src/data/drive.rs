@@ -20,7 +20,7 @@ use glancecast_proto::time::Moment;
 
 use super::encode::EncoderThread;
 use super::lanes::{Lanes, Load, Origin};
-use super::pace::Pacer;
+use super::pace::{Pacer, SLEEP_MIN};
 use super::push::{Outcome, Progress, Setup};
 use super::read::{Read, Reader, Symbols};
 use super::stages::{Clocks, Stage, clocks};
@@ -324,8 +324,5 @@ const FEEDBACK_BATCHES_IN_A_ROW: u32 = 4;
 
 /// With nothing to send; a block, a repair, a datagram or a timer ends it.
 const IDLE_SLEEP: Duration = Duration::from_millis(200);
-
-/// A shorter sleep would take longer than it should: the way into the kernel and back, and a timer.
-const SLEEP_MIN: Duration = Duration::from_micros(40);
 
 const PROGRESS_GAP: Duration = Duration::from_millis(100);

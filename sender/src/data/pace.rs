@@ -14,6 +14,9 @@ pub(crate) struct Pacer {
     gap_ends_ns: u64,
 }
 
+/// A shorter wait is not slept: the way into the kernel, a timer and the way back would take longer.
+pub(crate) const SLEEP_MIN: Duration = Duration::from_micros(40);
+
 /// Being late is made good up to this: as long as a thread may be kept from its CPU. More is given up.
 const LATE_MAX: Duration = Duration::from_millis(20);
 
@@ -114,8 +117,8 @@ mod tests {
         let mut pacer = Pacer::new(rate);
         let (mut now, mut sent) = (0u64, 0u64);
         while now < 2_000_000_000 {
-            let wait = pacer.wait(now).as_nanos() as u64;
-            now += if wait > 0 { wait + late(now) } else { 300 };
+            let wait = pacer.wait(now);
+            now += if wait > SLEEP_MIN { wait.as_nanos() as u64 + late(now) } else { 300 };
             if pacer.wait(now).is_zero() {
                 let train = pacer.train(FRAME).min(44) as u64;
                 pacer.sent(now, train * FRAME);

@@ -1,0 +1,96 @@
+//! Where the ways of the codec to compute the same are equally fast, for each instruction set of this machine: Gbit/s of
+//! source data for numbers of repair symbols made dense and sparse, and of lost symbols brought back by syndromes and by
+//! solving. Blocks of T = 1408 bytes that are in no cache, one core, medians. Nothing is judged.
+
+use glancecast_bench::measure::{COLD_BYTES, Pages, gbit_s, median, memory, pin, time};
+use glancecast_fec::{BlockShape, Codec, Esi, RepairSymbol, SymbolSet};
+
+const T: u16 = 1_408;
+
+/// Bytes of a sample.
+const SAMPLE_BYTES: usize = 12 << 20;
+
+/// More than any block has symbols.
+const ALL: u32 = u32::MAX;
+
+fn main() -> anyhow::Result<()> {
+    let only: Vec<String> = std::env::args().skip(1).collect();
+    if pin(1).is_err() {
+        eprintln!("not pinned");
+    }
+    let pool = memory(COLD_BYTES + (16 << 20), Pages::Huge)?;
+    for name in Codec::instruction_sets() {
+        if !only.is_empty() && !only.iter().any(|wanted| wanted == name) {
+            continue;
+        }
+        for (k, counts, losses) in [
+            (256, [16, 24, 32, 40, 48, 64], [40, 60, 80, 110]),
+            (1_024, [12, 16, 20, 24, 30, 40], [120, 180, 240, 320]),
+            (2_048, [12, 16, 20, 24, 30, 40], [180, 250, 350, 500]),
+            (8_192, [12, 16, 20, 24, 30, 40], [300, 400, 550, 800]),
+        ] {
+            let shape = BlockShape::new(k, T)?;
+            print!("{name:<12} K = {k:<5} dense/sparse:");
+            for count in counts {
+                let [dense, sparse] = [ALL, 0].map(|most| encode(name, shape, count, most, pool));
+                print!("  {count} {dense:.1}/{sparse:.1}");
+            }
+            print!("\n{:12} {:9} syndromes/solve:", "", "");
+            for lost in losses {
+                let [syndromes, solve] = [ALL, 0].map(|most| decode(name, shape, lost, most, pool));
+                print!("  {lost} {syndromes:.1}/{solve:.1}");
+            }
+            println!();
+        }
+    }
+    Ok(())
+}
+
+fn encode(name: &str, shape: BlockShape, count: u32, dense: u32, pool: &[u8]) -> f64 {
+    let mut codec = Codec::with_instruction_set(name).expect("one of this machine's");
+    codec.choose(dense, ALL);
+    let mut out = vec![0; count as usize * shape.symbol_size()];
+    codec.encode(shape, &pool[..shape.source_bytes()], Esi::first_repair(shape), &mut out);
+    samples(shape, |at| {
+        codec.encode(shape, &pool[at..][..shape.source_bytes()], Esi::first_repair(shape), &mut out);
+    })
+}
+
+/// Repair symbols of other blocks will do: what is in them decides nothing.
+fn decode(name: &str, shape: BlockShape, lost: u32, syndromes: u32, pool: &mut [u8]) -> f64 {
+    let mut codec = Codec::with_instruction_set(name).expect("one of this machine's");
+    let dense = if codec.encode_path(lost) == "dense" { ALL } else { 0 };
+    codec.choose(dense, syndromes);
+    let (k, t) = (shape.source_symbols(), shape.symbol_size());
+    let mut held = SymbolSet::full(k);
+    (0..lost).for_each(|i| {
+        held.remove(i * k / lost);
+    });
+    let bytes = vec![7; (lost as usize + 2) * t];
+    let first = Esi::first_repair(shape);
+    let repair: Vec<RepairSymbol<'_>> = (0..)
+        .zip(bytes.chunks_exact(t))
+        .map(|(i, bytes)| RepairSymbol { esi: first.plus(i).expect("few"), bytes })
+        .collect();
+    samples(shape, |at| {
+        let source = &mut pool[at..][..shape.source_bytes()];
+        codec.decode(shape, source, &held, &repair).expect("two to spare");
+    })
+}
+
+/// The median speed of `work` on blocks that begin at the bytes it is given.
+fn samples(shape: BlockShape, mut work: impl FnMut(usize)) -> f64 {
+    let blocks = COLD_BYTES / shape.source_bytes();
+    let count = (SAMPLE_BYTES / shape.source_bytes()).max(1);
+    let mut turn = 0;
+    let samples = (0..5).map(|_| {
+        let took = time(|| {
+            for _ in 0..count {
+                work(turn % blocks * shape.source_bytes());
+                turn += 1;
+            }
+        });
+        gbit_s(count * shape.source_bytes(), took)
+    });
+    median(samples.collect())
+}

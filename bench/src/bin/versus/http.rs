@@ -1,0 +1,85 @@
+//! A download on each receiver: nginx and curl.
+
+use std::fs;
+use std::net::TcpStream;
+
+use anyhow::{Context, Result};
+use glancecast_tests::netns::Lab;
+use glancecast_tests::process::Process;
+
+use crate::run::Ground;
+use crate::tool::{Direction, Host, Line, SENDER, Site, Tool, package_version};
+
+pub(crate) struct Http;
+
+impl Tool for Http {
+    fn name(&self) -> &'static str {
+        "http"
+    }
+
+    fn version(&self) -> String {
+        format!("{}, {}", package_version("nginx"), package_version("curl"))
+    }
+
+    fn note(&self) -> &'static str {
+        "nginx and one curl on each receiver, without TLS: neither encrypted nor authenticated, copies not verified"
+    }
+
+    fn direction(&self) -> Direction {
+        Direction::Pull
+    }
+
+    fn prepare(&self, ground: &Ground<'_>) -> Result<()> {
+        let Site { directory, image, .. } = &ground.site;
+        let text = CONFIGURATION
+            .replace("DIRECTORY", &directory.display().to_string())
+            .replace("IMAGE", &image.display().to_string());
+        fs::write(directory.join(FILE), text).context("cannot write nginx's configuration")
+    }
+
+    fn sender(&self, site: &Site) -> Result<Vec<Line>> {
+        Ok(vec![
+            Line::new("nginx", "-e stderr").path("-p", &site.directory).path("-c", site.directory.join(FILE)),
+        ])
+    }
+
+    fn receiver(&self, _site: &Site, host: &Host) -> Line {
+        let url = format!("http://{SENDER}/image");
+        Line::new("curl", "--silent --show-error --fail")
+            .path("--output", host.directory.join("image"))
+            .path("", url)
+    }
+
+    fn is_ready(&self, ground: &Ground<'_>, _host: Option<&Host>, _process: &Process) -> bool {
+        ground.lab.inside(Lab::SENDER, || TcpStream::connect((SENDER, 80)).is_ok())
+    }
+
+    fn is_done(&self, _ground: &Ground<'_>, _host: &Host, process: &mut Process) -> Result<bool> {
+        Ok(process.poll().is_some_and(|end| end.code() == Some(0)))
+    }
+}
+
+const FILE: &str = "nginx.conf";
+/// A worker for each core, and the file from the page cache to the socket without a copy.
+const CONFIGURATION: &str = "\
+daemon off;
+user root;
+worker_processes auto;
+pid DIRECTORY/nginx.pid;
+events { worker_connections 1024; }
+http {
+    access_log off;
+    sendfile on;
+    tcp_nopush on;
+    open_file_cache max=10;
+    client_body_temp_path DIRECTORY/body;
+    proxy_temp_path DIRECTORY/proxy;
+    fastcgi_temp_path DIRECTORY/fastcgi;
+    uwsgi_temp_path DIRECTORY/uwsgi;
+    scgi_temp_path DIRECTORY/scgi;
+    server {
+        listen 10.77.0.1:80;
+        location = /image { alias IMAGE; }
+    }
+}
+";

@@ -1,0 +1,117 @@
+//! What the kernel's path alone carries on this machine: one thread that sends batches of datagrams to a group as
+//! fast as the line and the kernel take them, and on each receiver one that only counts what arrives.
+
+use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use glancecast_tests::netns::Lab;
+use nix::sys::socket::{setsockopt, sockopt};
+
+use crate::count::Counter;
+use crate::record::KernelPath;
+use crate::scenario::Scenario;
+
+/// Sends for a while and counts.
+pub(crate) fn measure(scenario: &Scenario) -> Result<KernelPath> {
+    let network = &scenario.network;
+    // Loss is left out: it takes nothing of what the path carries.
+    let lossless = crate::scenario::Network { loss_per_mille: 0, ..network.clone() };
+    let lab = Lab::build(&lossless.shape(network.tc_rate().as_deref()));
+    let receivers: Vec<UdpSocket> = (1..=network.receivers)
+        .map(|number| {
+            let fourth = u8::try_from(number).expect("a lab has at most 250 receivers");
+            lab.inside(&format!("r{number}"), || join(Ipv4Addr::new(10, 77, 1, fourth), network.offload))
+        })
+        .collect::<Result<_>>()?;
+    let sender = lab.inside(Lab::SENDER, blaster)?;
+    let message_bytes = if network.offload { BATCH_BYTES_MAX } else { 2048 };
+    let begin = Instant::now();
+    let (sent, rates) = thread::scope(|scope| {
+        let counters: Vec<_> =
+            receivers.iter().map(|socket| scope.spawn(|| count(socket, message_bytes, begin))).collect();
+        let sent = blast(&sender, begin)?;
+        let rates: Result<Vec<(u64, Duration)>> =
+            counters.into_iter().map(|counter| counter.join().expect("counting does not panic")).collect();
+        anyhow::Ok((sent, rates?))
+    })?;
+    Ok(summary(sent, &rates, scenario.image_bytes))
+}
+
+fn summary(sent_bytes: u64, received: &[(u64, Duration)], image_bytes: u64) -> KernelPath {
+    let rates = received.iter().map(|(bytes, lasted)| *bytes as f64 / lasted.as_secs_f64());
+    let bytes_per_second = rates.sum::<f64>() / received.len() as f64;
+    let received_bytes: u64 = received.iter().map(|(bytes, _)| bytes).sum();
+    KernelPath {
+        datagrams_per_second: bytes_per_second / DATAGRAM_BYTES as f64,
+        gbit_s: bytes_per_second * 8.0 / 1e9,
+        seconds: image_bytes as f64 / bytes_per_second,
+        lost_share: 1.0 - received_bytes as f64 / (sent_bytes * received.len() as u64) as f64,
+    }
+}
+
+fn join(address: Ipv4Addr, offload: bool) -> Result<UdpSocket> {
+    let socket = UdpSocket::bind(GROUP).context("cannot bind to the group")?;
+    socket.join_multicast_v4(GROUP.ip(), &address).context("cannot join the group")?;
+    setsockopt(&socket, sockopt::RcvBufForce, &RECEIVE_BUFFER_BYTES).context("SO_RCVBUFFORCE")?;
+    setsockopt(&socket, sockopt::UdpGroSegment, &offload).context("UDP_GRO")?;
+    socket.set_read_timeout(Some(SILENCE)).context("SO_RCVTIMEO")?;
+    Ok(socket)
+}
+
+fn blaster() -> Result<UdpSocket> {
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).context("cannot bind")?;
+    socket.set_multicast_loop_v4(false).context("IP_MULTICAST_LOOP")?;
+    socket.connect(GROUP).context("cannot connect to the group")?;
+    setsockopt(&socket, sockopt::UdpGsoSegment, &i32::try_from(DATAGRAM_BYTES).expect("it is small"))
+        .context("UDP_SEGMENT")?;
+    Ok(socket)
+}
+
+/// Sends until the time is over; the buffer of the socket is shorter than the queue of the line, so that the line
+/// holds the sender back and drops nothing.
+fn blast(socket: &UdpSocket, begin: Instant) -> Result<u64> {
+    let batch = vec![0x5a; DATAGRAM_BYTES * BATCH_DATAGRAMS];
+    let mut sent = 0;
+    while begin.elapsed() < DURATION {
+        sent += socket.send(&batch).context("cannot send")? as u64;
+    }
+    Ok(sent)
+}
+
+/// Counts bytes until nothing comes any more; with the time from the beginning to the last of them.
+fn count(socket: &UdpSocket, message_bytes: usize, begin: Instant) -> Result<(u64, Duration)> {
+    let mut counter = Counter::new(message_bytes);
+    let (mut bytes, mut last) = (0, Duration::from_nanos(1));
+    while let Some(more) = counter.receive(socket).context("cannot receive")? {
+        bytes += more;
+        last = begin.elapsed();
+    }
+    Ok((bytes, last))
+}
+
+const GROUP: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(239, 255, 77, 1), 27_077);
+/// Full at MTU 1500.
+const DATAGRAM_BYTES: usize = 1472;
+/// As many as fit into the longest UDP datagram.
+const BATCH_DATAGRAMS: usize = 44;
+const BATCH_BYTES_MAX: usize = 1 << 16;
+const RECEIVE_BUFFER_BYTES: usize = 8 << 20;
+const DURATION: Duration = Duration::from_millis(1500);
+/// Nothing more comes after this.
+const SILENCE: Duration = Duration::from_millis(300);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_receiver_that_counts_half_makes_the_mean_lower() {
+        let second = Duration::from_secs(1);
+        let path = summary(1_472_000, &[(1_472_000, second), (736_000, second)], 2_208_000);
+        assert!((path.datagrams_per_second - 750.0).abs() < 1e-6, "{path:?}");
+        assert!((path.lost_share - 0.25).abs() < 1e-9, "{path:?}");
+        assert!((path.seconds - 2.0).abs() < 1e-9, "{path:?}");
+    }
+}

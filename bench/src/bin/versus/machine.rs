@@ -1,0 +1,56 @@
+//! What the figures were measured on.
+
+use std::fs;
+use std::process::Command;
+use std::thread;
+
+use serde::{Deserialize, Serialize};
+
+use crate::buffers;
+
+/// A machine, and the commit of the workspace that was measured there.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Machine {
+    /// The processor's name.
+    pub(crate) processor: String,
+    /// How many of its threads this process may use.
+    pub(crate) cores: usize,
+    /// The kernel's release.
+    pub(crate) kernel: String,
+    /// What TCP uses.
+    pub(crate) congestion_control: String,
+    /// The kernel's limits during a run.
+    pub(crate) limits: Vec<String>,
+    /// The commit, `-dirty` when files differ from it.
+    pub(crate) commit: String,
+}
+
+impl Machine {
+    /// This one.
+    pub(crate) fn this() -> Self {
+        Self {
+            processor: processor().unwrap_or_else(|| "unknown".to_owned()),
+            cores: thread::available_parallelism().map_or(1, Into::into),
+            kernel: word("/proc/sys/kernel/osrelease"),
+            congestion_control: word("/proc/sys/net/ipv4/tcp_congestion_control"),
+            limits: buffers::shown(),
+            commit: commit().unwrap_or_else(|| "unknown".to_owned()),
+        }
+    }
+}
+
+fn processor() -> Option<String> {
+    let text = fs::read_to_string("/proc/cpuinfo").ok()?;
+    let line = text.lines().find(|line| line.starts_with("model name"))?;
+    Some(line.split_once(':')?.1.trim().to_owned())
+}
+
+fn word(path: &str) -> String {
+    fs::read_to_string(path).map_or_else(|_| "unknown".to_owned(), |text| text.trim().to_owned())
+}
+
+fn commit() -> Option<String> {
+    let output =
+        Command::new("git").args(["describe", "--always", "--dirty", "--abbrev=10"]).output().ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}

@@ -1,0 +1,123 @@
+//! The process that was called does no measuring: it starts itself again for that, and cleans up whatever happened
+//! to that worker, be it an interrupt, a failure or a crash. What the worker's processes leave behind (nginx's
+//! workers, for instance) becomes this process's children, so that it can end them by their own pids.
+
+use std::env;
+use std::fs;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, ExitCode, ExitStatus};
+
+use anyhow::{Context, Result, ensure};
+use glancecast_tests::netns;
+use nix::sys::prctl;
+use nix::sys::signal::{SigSet, Signal, kill};
+use nix::sys::wait::waitpid;
+use nix::unistd::{Pid, Uid};
+
+use crate::arguments::Arguments;
+use crate::buffers::Buffers;
+use crate::install;
+
+/// Runs the worker and removes everything that it made.
+pub(crate) fn supervise(arguments: &Arguments) -> Result<ExitCode> {
+    ensure!(
+        Uid::effective().is_root(),
+        "needs root for network namespaces: sudo -E env \"PATH=$PATH\" make bench-versus"
+    );
+    arguments.scenarios()?;
+    arguments.tools()?;
+    arguments.extra()?;
+    install::install(arguments.no_install)?;
+    let signals: SigSet =
+        [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGCHLD].into_iter().collect();
+    signals.thread_block().context("cannot block signals")?;
+    prctl::set_child_subreaper(true).context("cannot adopt what children leave")?;
+    netns::remove_stale();
+    let buffers = Buffers::read()?;
+    let directory = tempfile::Builder::new()
+        .prefix("glancecast-versus-")
+        .tempdir_in(&arguments.memory)
+        .with_context(|| format!("cannot create a directory in {}", arguments.memory.display()))?;
+
+    let mut command = Command::new(env::current_exe().context("where this program is")?);
+    command.args(env::args_os().skip(1)).arg("--work-in").arg(directory.path());
+    let mut worker = command.spawn().context("cannot start the worker")?;
+    let mut interrupt = None;
+    let status = loop {
+        if let Some(status) = worker.try_wait().context("cannot wait for the worker")? {
+            break status;
+        }
+        match signals.wait().context("cannot wait for signals")? {
+            Signal::SIGCHLD => {}
+            signal => {
+                interrupt = Some(signal);
+                worker.kill().context("cannot end the worker")?;
+            }
+        }
+    };
+
+    end_orphans();
+    netns::remove_of(worker.id());
+    buffers.restore();
+    directory.close().context("cannot remove the images")?;
+    Ok(code(status, interrupt))
+}
+
+/// What the worker does first: it hears signals again, and it does not outlive its supervisor.
+pub(crate) fn become_worker() -> Result<()> {
+    SigSet::all().thread_unblock().context("cannot unblock signals")?;
+    prctl::set_pdeathsig(Signal::SIGKILL).context("cannot bind to the supervisor")
+}
+
+/// Ends and reaps every child; those of a child that ends become ours.
+fn end_orphans() {
+    let children = || children_of(std::process::id());
+    let mut left = children();
+    while !left.is_empty() {
+        for pid in left {
+            // It may have ended by itself.
+            let _ = kill(pid, Signal::SIGKILL);
+            let _ = waitpid(pid, None);
+        }
+        left = children();
+    }
+}
+
+fn children_of(parent: u32) -> Vec<Pid> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    pids.filter(|pid| parent_of(*pid) == Some(parent)).map(Pid::from_raw).collect()
+}
+
+fn parent_of(pid: i32) -> Option<u32> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name, in parentheses, may hold anything; state and parent follow it.
+    stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
+}
+
+fn code(status: ExitStatus, interrupt: Option<Signal>) -> ExitCode {
+    if let Some(signal) = interrupt {
+        eprintln!("versus: ended by {signal}; everything it made is removed");
+        return ExitCode::from(130);
+    }
+    if let Some(signal) = status.signal() {
+        eprintln!("versus: the worker was ended by signal {signal}; everything it made is removed");
+    }
+    status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_child_is_found_by_its_parent() {
+        let mut child = Command::new("sleep").arg("60").spawn().expect("sleep is everywhere");
+        let pid = Pid::from_raw(i32::try_from(child.id()).expect("a pid"));
+        let found = children_of(std::process::id()).contains(&pid);
+        child.kill().expect("it is ours");
+        child.wait().expect("it is ours");
+        assert!(found);
+        assert!(!children_of(std::process::id()).contains(&pid));
+    }
+}

@@ -1,0 +1,146 @@
+//! A swarm: opentracker and a seeding aria2 on the sender, an aria2 on each receiver, which goes on to serve the
+//! others when it is done.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use glancecast_tests::netns::Lab;
+use glancecast_tests::places;
+use glancecast_tests::process::Process;
+
+use crate::run::Ground;
+use crate::tool::{Direction, Host, Line, SENDER, Site, Tool, package_version};
+
+pub(crate) struct Torrent;
+
+impl Tool for Torrent {
+    fn name(&self) -> &'static str {
+        "bittorrent"
+    }
+
+    fn version(&self) -> String {
+        format!("{}, {}", package_version("aria2"), package_version("opentracker"))
+    }
+
+    fn note(&self) -> &'static str {
+        "aria2 everywhere, receivers serve each other; not encrypted, pieces verified with SHA-1"
+    }
+
+    fn direction(&self) -> Direction {
+        Direction::Pull
+    }
+
+    fn prepare(&self, ground: &Ground<'_>) -> Result<()> {
+        let Site { directory, image, hosts, .. } = &ground.site;
+        let torrent = directory.join(TORRENT);
+        let announce = format!("http://{SENDER}:{PORT}/announce");
+        let create = format!("-l {PIECE_LOG2} -d -n image -a {announce}");
+        output(&Line::new("mktorrent", &create).path("-o", &torrent).path("", image))?;
+        // Debian's opentracker serves only what its list names.
+        let description = output(&Line::new("aria2c", "--no-conf -S").path("", &torrent))?;
+        let hash = info_hash(&description)?;
+        fs::write(directory.join(WHITELIST), format!("{hash}\n"))
+            .context("cannot write the tracker's list")?;
+        for host in hosts {
+            hook(&host.directory)?;
+        }
+        Ok(())
+    }
+
+    fn sender(&self, site: &Site) -> Result<Vec<Line>> {
+        let tracker = format!("-i {SENDER} -p {PORT} -P {PORT} -w {WHITELIST}");
+        let seeder = format!("{USUAL} --bt-seed-unverified=true");
+        let above = site.image.parent().context("the image lies in a directory")?;
+        Ok(vec![
+            Line::new("opentracker", &tracker).path("-d", &site.directory),
+            Line::new("aria2c", &seeder).path("--dir", above).path("", site.directory.join(TORRENT)),
+        ])
+    }
+
+    fn receiver(&self, site: &Site, host: &Host) -> Line {
+        Line::new("aria2c", USUAL)
+            .path("--on-bt-download-complete", host.directory.join(HOOK))
+            .path("--dir", &host.directory)
+            .path("", site.directory.join(TORRENT))
+    }
+
+    fn is_ready(&self, ground: &Ground<'_>, _host: Option<&Host>, _process: &Process) -> bool {
+        let seeds = ground.lab.inside(Lab::SENDER, scrape);
+        seeds.is_ok_and(|answer| answer.contains("8:completei1e"))
+    }
+
+    fn is_done(&self, _ground: &Ground<'_>, host: &Host, _process: &mut Process) -> Result<bool> {
+        Ok(host.directory.join(MARK).exists())
+    }
+}
+
+/// A script that aria2 calls when the last piece is there.
+fn hook(directory: &Path) -> Result<()> {
+    let hook = directory.join(HOOK);
+    let script = format!("#!/bin/sh\n: > '{}'\n", directory.join(MARK).display());
+    fs::write(&hook, script).context("cannot write a hook")?;
+    fs::set_permissions(&hook, fs::Permissions::from_mode(0o755)).context("cannot make a hook executable")
+}
+
+/// What the tracker knows of all torrents.
+fn scrape() -> std::io::Result<String> {
+    let mut stream = TcpStream::connect((SENDER, PORT))?;
+    stream.set_read_timeout(Some(Duration::from_secs(1)))?;
+    stream.write_all(b"GET /scrape HTTP/1.0\r\n\r\n")?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer)?;
+    Ok(String::from_utf8_lossy(&answer).into_owned())
+}
+
+fn info_hash(description: &str) -> Result<&str> {
+    let hash = description.lines().find_map(|line| line.strip_prefix("Info Hash: ")).map(str::trim);
+    let hash = hash.context("aria2c -S tells the info hash")?;
+    ensure!(hash.len() == 40, "an info hash of {} digits", hash.len());
+    Ok(hash)
+}
+
+fn output(line: &Line) -> Result<String> {
+    let program = places::tool(line.program).with_context(|| format!("{} is not installed", line.program))?;
+    let output = Command::new(program).args(&line.arguments).output().context("cannot run a program")?;
+    ensure!(
+        output.status.success(),
+        "{} ended with {}: {}",
+        line.shown(),
+        output.status,
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// No traffic but with the tracker and the peers that it names; no limit to them; seeding until it is ended.
+const USUAL: &str = "--no-conf --quiet --enable-dht=false --enable-dht6=false --bt-enable-lpd=false \
+     --enable-peer-exchange=true --interface=eth0 --seed-ratio=0.0 --bt-max-peers=0 \
+     --bt-request-peer-speed-limit=10000M --file-allocation=none --bt-tracker-interval=1 --disk-cache=64M";
+const TORRENT: &str = "image.torrent";
+const WHITELIST: &str = "whitelist";
+const HOOK: &str = "hook";
+const MARK: &str = "complete";
+const PORT: u16 = 6969;
+/// Pieces of 1 MiB: small enough to spread early, large enough to be few.
+const PIECE_LOG2: u32 = 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_info_hash_is_read_from_the_description() {
+        let hash = "0123456789abcdef0123456789abcdef01234567";
+        let text = format!(
+            "*** BitTorrent File Information ***\nMode: single\nInfo Hash: {hash}\nPiece Length: 1.0MiB\n"
+        );
+        assert_eq!(info_hash(&text).expect("it is there"), hash);
+        assert!(info_hash("Mode: single\n").is_err());
+    }
+}

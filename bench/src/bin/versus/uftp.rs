@@ -1,0 +1,82 @@
+//! UFTP: multicast at a fixed rate in passes, with negative acknowledgements after each section.
+
+use std::fs;
+
+use anyhow::{Result, ensure};
+use glancecast_tests::netns::Lab;
+use glancecast_tests::process::Process;
+
+use crate::run::Ground;
+use crate::tool::{Direction, Host, Line, Site, Tool, package_version};
+
+pub(crate) struct Uftp;
+
+impl Tool for Uftp {
+    fn name(&self) -> &'static str {
+        "uftp"
+    }
+
+    fn version(&self) -> String {
+        package_version("uftp")
+    }
+
+    fn note(&self) -> &'static str {
+        "its encryption off, which is its faster way: neither authenticated nor verified"
+    }
+
+    fn direction(&self) -> Direction {
+        Direction::Push
+    }
+
+    fn sender(&self, site: &Site) -> Result<Vec<Line>> {
+        let rate = site
+            .network
+            .paced(LINE_SHARE)
+            .map_or_else(|| AS_FAST_AS_IT_GOES.to_owned(), |rate| (rate / 1000).to_string());
+        let hosts: Vec<_> = site.hosts.iter().map(identity).collect();
+        let usual = format!(
+            "-R {rate} -b {BLOCK_BYTES} -B {BUFFER_BYTES} -r {ROUND_TRIP} -s 50 -I {} -H {}",
+            Lab::INTERFACE,
+            hosts.join(",")
+        );
+        Ok(vec![Line::new("uftp", &usual).path("", &site.image)])
+    }
+
+    fn receiver(&self, _site: &Site, host: &Host) -> Line {
+        let usual = format!("-d -q -I {} -U {} -B {BUFFER_BYTES}", Lab::INTERFACE, identity(host));
+        Line::new("uftpd", &usual).path("-D", &host.directory).path("-F", host.directory.join(STATUS))
+    }
+
+    fn is_ready(&self, ground: &Ground<'_>, host: Option<&Host>, _process: &Process) -> bool {
+        let name = host.map_or(Lab::SENDER, |host| host.name.as_str());
+        let sockets = ground.lab.inside(name, || fs::read_to_string("/proc/thread-self/net/udp"));
+        sockets.is_ok_and(|sockets| sockets.contains(PORT_IN_HEX))
+    }
+
+    fn is_done(&self, _ground: &Ground<'_>, host: &Host, _process: &mut Process) -> Result<bool> {
+        let Ok(status) = fs::read_to_string(host.directory.join(STATUS)) else { return Ok(false) };
+        let Some(result) = status.lines().find(|line| line.starts_with("RESULT;")) else { return Ok(false) };
+        // The manual says `copy`, version 4.10.2 `copied`.
+        ensure!(result.contains(";cop"), "{result}");
+        Ok(true)
+    }
+}
+
+/// Its address as its identity, which is also what uftpd takes when it is not told.
+fn identity(host: &Host) -> String {
+    format!("0x{:08X}", u32::from_be_bytes(host.address))
+}
+
+/// Of the line: the rate counts the datagrams' payload.
+const LINE_SHARE: f64 = 0.93;
+const AS_FAST_AS_IT_GOES: &str = "-1";
+/// "100-200 bytes less than the path MTU".
+const BLOCK_BYTES: usize = 1400;
+/// The largest it takes.
+const BUFFER_BYTES: usize = 104_857_600;
+/// Seconds: first estimate, least, most. With the least that is the default, and without `-s 50`, it loses receivers that
+/// get no turn on a busy machine.
+const ROUND_TRIP: &str = "0.2:0.05:15";
+/// 1044, as the kernel lists it.
+const PORT_IN_HEX: &str = ":0414 ";
+const STATUS: &str = "status";

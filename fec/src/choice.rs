@@ -1,0 +1,44 @@
+//! Which of the ways to compute the same is the fastest, by what was measured (`make bench-crossovers`).
+
+use crate::BlockShape;
+use crate::kernel::Kernel;
+
+/// The bounds between the ways.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Choice {
+    /// Whatever the block: at most this many symbols dense, at most this many lost ones by syndromes.
+    Fixed { dense: usize, syndromes: usize },
+    /// At most as many symbols dense as the kernel says, which hardly depends on K; lost ones by their part of the block.
+    Measured { dense: usize },
+}
+
+impl Choice {
+    /// What is the fastest with an instruction set.
+    pub(crate) fn of(kernel: Kernel) -> Self {
+        Self::Measured { dense: kernel.dense_max() }
+    }
+
+    pub(crate) fn fixed(dense: u32, syndromes: u32) -> Self {
+        Self::Fixed { dense: dense as usize, syndromes: syndromes as usize }
+    }
+
+    /// Whether `count` encoding symbols are made from their coefficients in the source symbols rather than by way of
+    /// the intermediate symbols.
+    pub(crate) fn is_dense(self, count: usize) -> bool {
+        match self {
+            Self::Fixed { dense, .. } | Self::Measured { dense } => count <= dense,
+        }
+    }
+
+    /// Whether `lost` symbols are brought back by syndromes rather than by solving for all symbols.
+    pub(crate) fn is_by_syndromes(self, shape: BlockShape, lost: usize) -> bool {
+        match self {
+            Self::Fixed { syndromes, .. } => lost <= syndromes,
+            // Measured: 105 at K = 256, 215 at 1024, 270 at 2048, 430 at 8192.
+            Self::Measured { .. } => {
+                let k = shape.source_symbols() as usize;
+                lost <= (k.isqrt() * 13 / 2).min(200 + k / 32)
+            }
+        }
+    }
+}
