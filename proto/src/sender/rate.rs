@@ -110,7 +110,7 @@ impl RateControl {
         let Pace::Auto { max } = self.pace else { return };
         let sent = self.sending_rate(now, datagrams * bits);
         let Some(loss) = loss else { return };
-        let (own, queued) = (self.path_loss(), self.is_queueing(loss.delay));
+        let (own, queued) = (self.path_loss(), self.queueing(loss.delay));
         self.remember(loss);
         if loss.since < self.deaf_until {
             return;
@@ -163,11 +163,12 @@ impl RateControl {
         deviations.max(least)
     }
 
-    fn is_queueing(&mut self, delay: Option<Duration>) -> bool {
-        let Some(delay) = delay else { return false };
+    /// How much longer than at best answers take.
+    fn queueing(&mut self, delay: Option<Duration>) -> Duration {
+        let Some(delay) = delay else { return Duration::ZERO };
         let base = self.base_delay.map_or(delay, |base| base.min(delay));
         self.base_delay = Some(base);
-        delay > base + QUEUE_MIN
+        delay - base
     }
 
     fn remember(&mut self, loss: RoundLoss) {
@@ -194,8 +195,14 @@ impl RateControl {
         self.falls += 1;
     }
 
-    fn grow(&mut self, queued: bool, datagrams: u64) {
-        if self.phase == Phase::Start {
+    fn grow(&mut self, queued: Duration, datagrams: u64) {
+        if self.phase == Phase::Start && queued > SEARCH_QUEUE {
+            // The bottleneck is found before its queue is full: below this rate, of which half was not too much.
+            self.phase = Phase::Steady;
+            self.rate /= 2.0;
+            self.ceiling = self.rate;
+            self.deaf_until = datagrams;
+        } else if self.phase == Phase::Start {
             self.rate *= 2.0;
             self.deaf_until = datagrams;
             if self.rate >= self.pace.cap() as f64 {
@@ -204,7 +211,15 @@ impl RateControl {
         } else if self.rate < self.ceiling * LINGER_SHARE {
             self.rate += (self.ceiling - self.rate) * RETURN_SHARE;
         } else {
-            if queued {
+            if queued > QUEUE_MIN {
+                if self.growth > GROWTH_CAREFUL {
+                    // It grew fast, and what is said of the last steps is still under way.
+                    self.rate = self.ceiling.max(self.rate / (1.0 + self.growth).powi(STEPS_UNDONE));
+                    self.ceiling = self.rate;
+                    self.deaf_until = datagrams;
+                    self.growth = GROWTH_MIN;
+                    return;
+                }
                 self.growth = GROWTH_MIN;
             }
             self.rate *= 1.0 + self.growth;
@@ -227,6 +242,7 @@ const SEARCH_LOSS: f64 = 0.05;
 const FALLS_IN_VAIN: u32 = 3;
 /// Longer than any scheduler keeps all hosts from answering, far shorter than what routers and switches queue.
 const QUEUE_MIN: Duration = Duration::from_millis(5);
+const SEARCH_QUEUE: Duration = Duration::from_millis(10);
 /// More than this is never taken for the path's own.
 const PATH_LOSS_MAX: f64 = 0.2;
 /// Rounds that the path's own loss is taken from, the worst left out: falls and their effect fit in, and the moments in
@@ -240,6 +256,9 @@ const LINGER_SHARE: f64 = 0.97;
 const GROWTH_MIN: f64 = 0.001;
 const GROWTH_FACTOR: f64 = 1.25;
 const GROWTH_MAX: f64 = 0.15;
+/// Growth from which on a queue that builds up makes the last steps undone.
+const GROWTH_CAREFUL: f64 = 0.01;
+const STEPS_UNDONE: i32 = 3;
 /// A sender that does not use its rate learns nothing about a higher one.
 const USED_SHARE: f64 = 0.8;
 
