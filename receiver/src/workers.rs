@@ -199,7 +199,7 @@ fn prove(
 }
 
 /// What is answered of a block that nobody wants any more.
-fn given_up(attempt: Attempt, work: Work, buffer: Option<Box<[u8]>>) -> Answer {
+fn given_up(attempt: Attempt, work: Work, buffer: Option<Pages>) -> Answer {
     let outcome = BlockOutcome::Store(FailureKind::Stopping, "given up".to_owned());
     match work {
         Work::Zero { block, .. } => Answer::Block { attempt, block, buffer: None, outcome },
