@@ -5,7 +5,7 @@ mod world;
 
 use std::time::Duration;
 
-use glancecast_proto::sender::{Expected, HostState, OneWay, Verdict};
+use glancecast_proto::sender::{Cause, Expected, HostState, OneWay, Verdict};
 use world::{Fate, World, names};
 
 #[test]
@@ -139,4 +139,36 @@ fn one_way_sessions_of_empty_objects_end() {
     assert_eq!(world.run(), Verdict::Unknown);
     assert_eq!(world.published, [1]);
     assert!(world.now.micros() < 10_000_000, "{}", world.now);
+}
+
+#[test]
+fn a_sick_host_is_sidelined_delays_nobody_and_completes() {
+    let run = |sick: bool| {
+        let mut world = World::new(1, 200 << 20, Expected::Named(names(if sick { 6 } else { 5 })));
+        (0..5).for_each(|host| world.start(host, Fate::lossy(0.01)));
+        if sick {
+            world.start(5, Fate::lossy(0.3));
+        }
+        assert_eq!(world.run(), Verdict::Complete);
+        world
+    };
+    let (without, with) = (run(false), run(true));
+    let last = |world: &World| world.sender.rows().iter().take(5).filter_map(|row| row.time).max();
+    let (alone, beside) = (last(&without).expect("done"), last(&with).expect("done"));
+    println!("five hosts took {alone:?} alone and {beside:?} beside a sick one, which took {}", with.now);
+    assert!(beside <= alone.mul_f64(1.1), "{beside:?} instead of {alone:?}");
+    let sidelined: Vec<_> = with.sender.rows().iter().map(|row| row.sidelined.map(|s| s.cause)).collect();
+    assert_eq!(sidelined, [None, None, None, None, None, Some(Cause::Network)]);
+    assert!(with.unicast_symbols > 0, "the last one is served alone");
+}
+
+#[test]
+fn who_joins_while_another_is_served_alone_is_not_left_out() {
+    for seed in 0..4 {
+        let mut world = World::new(seed, 40 << 20, Expected::Named(names(3)));
+        world.start(0, Fate::lossy(0.0));
+        world.start(1, Fate::lossy(0.4));
+        world.start_after_blocks(2, 40, Fate::lossy(0.01));
+        assert_eq!(world.run(), Verdict::Complete, "{:#?}", world.sender.rows());
+    }
 }

@@ -37,6 +37,8 @@ pub(crate) struct World {
     pub(crate) now: Moment,
     pub(crate) sender: Sender,
     pub(crate) symbols_sent: u64,
+    /// Of those, what went to one host alone.
+    pub(crate) unicast_symbols: u64,
     pub(crate) published: Vec<u32>,
     pub(crate) discarded: Vec<u32>,
     pub(crate) corrupted: u32,
@@ -95,6 +97,7 @@ impl World {
             now: Moment::default(),
             sender: Sender::new(Moment::default(), config),
             symbols_sent: 0,
+            unicast_symbols: 0,
             published: Vec::new(),
             discarded: Vec::new(),
             corrupted: 0,
@@ -209,7 +212,10 @@ impl World {
             encoded_len,
         };
         self.symbols_sent += 1;
-        let ids: Vec<usize> = self.hosts.keys().copied().collect();
+        let to = self.sender.destination();
+        self.unicast_symbols += u64::from(to.is_some());
+        let hears = |id: &usize| to.is_none_or(|to| to == address(*id));
+        let ids: Vec<usize> = self.hosts.keys().copied().filter(hears).collect();
         ids.into_iter().for_each(|id| self.post(id, self.hosts[&id].fate.loss, Mail::Symbol(id, header)));
         if done + 1 == job.symbols(source_symbols) {
             self.sender.handle_sent(self.now, job, sequence);
@@ -232,8 +238,7 @@ impl World {
                     let _ = host.receiver.handle_datagram(self.now, wall, from, &bytes);
                 }
                 Mail::Up(id, bytes) => {
-                    let from = SocketAddr::from(([10, 0, 1, id as u8], 40_000));
-                    let _ = self.sender.handle_datagram(self.now, from, &bytes);
+                    let _ = self.sender.handle_datagram(self.now, address(id), &bytes);
                 }
             }
         }
@@ -315,6 +320,10 @@ pub(crate) fn names(count: usize) -> BTreeSet<HostName> {
 
 fn name(host: usize) -> HostName {
     HostName::new(&format!("compute-{host}")).expect("plain")
+}
+
+fn address(host: usize) -> SocketAddr {
+    ([10, 0, 1, host as u8], 40_000).into()
 }
 
 fn hash(block: BlockIndex) -> BlockHash {
