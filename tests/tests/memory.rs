@@ -32,7 +32,7 @@ fn eight_gibibytes_need_no_more_memory_than_agreed() {
         sender.resident_bytes_max >> 20,
         receiver >> 20,
         report.seconds,
-        ISLANDS * ISLAND_BYTES as u64 >> 20
+        (ISLANDS * ISLAND_BYTES as u64) >> 20
     );
     for (side, bytes) in [("sender", sender.resident_bytes_max), ("receiver", receiver)] {
         assert!(bytes <= MEMORY_MAX, "the {side} had {} MiB resident", bytes >> 20);

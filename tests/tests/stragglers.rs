@@ -66,6 +66,23 @@ fn the_last_host_is_served_by_unicast() {
     assert!(tail[0] < tail[1] / 20, "{tail:?}");
 }
 
+#[test]
+fn a_last_host_that_unicast_does_not_reach_is_served_by_the_group() {
+    needs!(netns::NEEDS);
+    let stage = stage(2);
+    stage.network().lose("r2", 400);
+    let rules = "nft add table inet way; add chain inet way output { type filter hook output priority 0; }; \
+                 add rule inet way output ip daddr 10.77.1.2 drop";
+    stage.network().run(Lab::SENDER, rules);
+    let sum = image::random(&stage.path("image.raw"), 16 << 20, Seed::draw());
+    let hosts = stage.network().receivers();
+    let receivers: Vec<Receiver> = hosts.iter().map(|host| stage.receiver(host, &[])).collect();
+    push(&stage, &hosts, "image.raw");
+    for receiver in &receivers {
+        assert_eq!(image::blake3_of(&receiver.only_file("image.raw")), sum);
+    }
+}
+
 fn stage(receivers: usize) -> Stage {
     Stage::lab(Lab::build(&Shape { receivers, offload: Offload::On, loss_per_mille: 0, rate: None }))
 }
