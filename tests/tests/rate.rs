@@ -71,8 +71,11 @@ fn a_tcp_flow_and_a_push_leave_each_other_a_share() {
         thread::sleep(Duration::from_secs(2));
         let alone = rate(&arrived, before, since);
         let (since, before) = (Instant::now(), arrived.load(Ordering::Relaxed));
-        let report = scene.push("auto:1gbit").end();
-        (alone, rate(&arrived, before, since), report)
+        let mut push = scene.push("auto:1gbit");
+        // While it lasts: what comes after it is another matter.
+        push.push.process.wait(Duration::from_secs(60));
+        let beside = rate(&arrived, before, since);
+        (alone, beside, push.end())
     });
     let push = report.wire.frame_bytes as f64 * 8.0 / report.seconds;
     measured!(

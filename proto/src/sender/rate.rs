@@ -111,7 +111,10 @@ impl RateControl {
         let sent = self.sending_rate(now, datagrams * bits);
         let Some(loss) = loss else { return };
         let (own, queued) = (self.path_loss(), self.queueing(loss.delay));
-        self.remember(loss);
+        // With a queue on the way loss is what does not fit in it, however long it has been there: another flow fills it.
+        if queued <= QUEUE_MIN {
+            self.remember(loss);
+        }
         if loss.since < self.deaf_until {
             return;
         }
@@ -119,7 +122,7 @@ impl RateControl {
             self.fall(sent, loss.share);
             self.deaf_until = datagrams;
         } else {
-            if loss.share > CONGESTION_LOSS && self.falls >= FALLS_IN_VAIN {
+            if loss.share > CONGESTION_LOSS && self.falls >= FALLS_IN_VAIN && queued <= QUEUE_MIN {
                 self.phase = Phase::Start; // they cured nothing: it was not the rate
             }
             self.falls = 0;
