@@ -28,6 +28,20 @@ fn every_host_completes_whatever_is_lost() {
 }
 
 #[test]
+fn the_last_missing_symbols_arrive_within_five_round_trips_of_the_end_of_the_pass() {
+    const ONE_WAY: Duration = Duration::from_millis(5);
+    for seed in 0..8 {
+        let mut world = World::new(seed, 40 << 20, Expected::Named(names(8)));
+        (0..8).for_each(|host| world.start(host, Fate { delay: ONE_WAY, ..Fate::lossy(0.01) }));
+        assert_eq!(world.run(), Verdict::Complete);
+        let tail = world.published_at.since(world.pass_ended.expect("complete"));
+        let round_trips = tail.as_secs_f64() / (2 * ONE_WAY).as_secs_f64();
+        println!("seed {seed}: the last host published {round_trips:.2} round-trips after the pass");
+        assert!(round_trips <= 5.0, "seed {seed}: {round_trips:.2} round-trips");
+    }
+}
+
+#[test]
 fn a_host_that_comes_late_is_served_what_it_missed() {
     let mut world = World::new(7, 60 << 20, Expected::Named(names(2)));
     world.start(0, Fate::lossy(0.01));

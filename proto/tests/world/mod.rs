@@ -24,12 +24,21 @@ pub(crate) struct Fate {
     pub(crate) up_loss: f64,
     pub(crate) doubled: f64,
     pub(crate) corrupt: f64,
+    /// One way; up to `delay_max` comes on top.
+    pub(crate) delay: Duration,
     pub(crate) delay_max: Duration,
 }
 
 impl Fate {
     pub(crate) fn lossy(loss: f64) -> Self {
-        Self { loss, up_loss: loss, doubled: 0.0, corrupt: 0.0, delay_max: Duration::from_micros(200) }
+        Self {
+            loss,
+            up_loss: loss,
+            doubled: 0.0,
+            corrupt: 0.0,
+            delay: Duration::from_micros(50),
+            delay_max: Duration::from_micros(200),
+        }
     }
 }
 
@@ -42,6 +51,10 @@ pub(crate) struct World {
     pub(crate) published: Vec<u32>,
     pub(crate) discarded: Vec<u32>,
     pub(crate) corrupted: u32,
+    /// When all source symbols had been sent once.
+    pub(crate) pass_ended: Option<Moment>,
+    /// When the last host so far published.
+    pub(crate) published_at: Moment,
     pub(crate) abort_instead_of_proof: bool,
     hosts: BTreeMap<usize, Host>,
     later: Vec<(usize, u32, Fate)>,
@@ -101,6 +114,8 @@ impl World {
             published: Vec::new(),
             discarded: Vec::new(),
             corrupted: 0,
+            pass_ended: None,
+            published_at: Moment::default(),
             abort_instead_of_proof: false,
             hosts: BTreeMap::new(),
             later: Vec::new(),
@@ -168,6 +183,9 @@ impl World {
         let ids: Vec<usize> = self.hosts.keys().copied().collect();
         ids.into_iter().for_each(|id| self.drive_host(id));
         let sent = self.sender.blocks_sent();
+        if sent == self.geometry().blocks() {
+            self.pass_ended.get_or_insert(self.now);
+        }
         let due: Vec<_> = self.later.extract_if(.., |(_, blocks, _)| sent >= *blocks).collect();
         due.into_iter().for_each(|(host, _, fate)| self.start(host, fate));
         self.now = self.now + if self.job.is_some() { SYMBOL_TIME } else { self.idle_time() };
@@ -290,6 +308,7 @@ impl World {
             Effect::Publish(attempt, proof) => {
                 assert_eq!(Some(proof.root()), self.sender.root(), "published under the sender's root");
                 self.published[id] += 1;
+                self.published_at = self.now;
                 receiver.handle_published(self.now, attempt, Published::New);
             }
             Effect::Compare(..) => unreachable!("nothing exists here"),
@@ -302,7 +321,7 @@ impl World {
         let copies = 1 + u32::from(self.rng.chance(fate.doubled));
         for _ in 0..copies {
             if !self.rng.chance(loss) {
-                let at = self.now + Duration::from_micros(50) + fate.delay_max.mul_f64(self.rng.unit());
+                let at = self.now + fate.delay + fate.delay_max.mul_f64(self.rng.unit());
                 self.mailed += 1;
                 self.mail.insert((at, self.mailed), mail.clone());
             }

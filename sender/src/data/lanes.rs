@@ -5,8 +5,8 @@ use glancecast_fec::Esi;
 use glancecast_proto::ids::{BlockIndex, Sequence};
 use glancecast_proto::sender::Job;
 
-/// Blocks sent in turn. A batch that crosses the network as a whole and is lost hits each with a quarter of its
-/// datagrams; more of them gain little and hold more of every host's buffers.
+/// Blocks sent in turn. Measured with eight hosts that each lose 1 % of the batches of 44 datagrams: what is sent on top
+/// of the image is 5.7 % with one, 4.4 with two, 3.2 with four, 2.7 with eight, and each is a buffer more on every host.
 pub(crate) const LANES: usize = 4;
 
 /// Symbols of one block that are to be sent.
