@@ -5,7 +5,7 @@ mod world;
 
 use std::time::Duration;
 
-use glancecast_proto::sender::{Expected, HostState, Verdict};
+use glancecast_proto::sender::{Cause, Expected, HostState, OneWay, Verdict};
 use world::{Fate, World, names};
 
 #[test]
@@ -116,5 +116,73 @@ fn control_datagrams_may_be_lost_doubled_and_late() {
             );
         });
         assert_eq!(world.run(), Verdict::Complete, "seed {seed}, {}: {:#?}", world.now, world.sender.rows());
+    }
+}
+
+#[test]
+fn hosts_that_cannot_answer_publish_what_is_sent_with_a_surplus() {
+    for (loss, passes) in [(0.0, 1), (0.01, 1), (0.05, 1), (0.2, 2), (0.4, 4)] {
+        for seed in 0..4 {
+            let mut world = World::one_way(seed, 20 << 20, OneWay { overhead: 0.1, passes });
+            (0..3).for_each(|host| world.start(host, Fate { up_loss: 1.0, ..Fate::lossy(loss) }));
+            assert_eq!(world.run(), Verdict::Unknown);
+            assert_eq!(world.published, [1, 1, 1], "seed {seed}, loss {loss}, {passes} passes");
+            assert_eq!(world.sender.rows(), []);
+            let overhead = world.symbols_sent as f64 / (f64::from(passes) * world.source_symbols() as f64);
+            assert!((1.10..1.11).contains(&overhead), "{overhead}");
+        }
+    }
+}
+
+#[test]
+fn a_manifest_is_not_lost_to_hosts_that_cannot_ask_for_it() {
+    let mut complete = 0;
+    for seed in 0..10 {
+        let mut world = World::one_way(seed, 24 << 20, OneWay { overhead: 0.5, passes: 1 });
+        (0..3).for_each(|host| world.start(host, Fate { up_loss: 1.0, ..Fate::lossy(0.2) }));
+        assert_eq!(world.run(), Verdict::Unknown);
+        complete += world.published.iter().sum::<u32>();
+    }
+    assert_eq!(complete, 30);
+}
+
+#[test]
+fn one_way_sessions_of_empty_objects_end() {
+    let mut world = World::one_way(1, 0, OneWay { overhead: 0.1, passes: 3 });
+    world.start(0, Fate { up_loss: 1.0, ..Fate::lossy(0.0) });
+    assert_eq!(world.run(), Verdict::Unknown);
+    assert_eq!(world.published, [1]);
+    assert!(world.now.micros() < 10_000_000, "{}", world.now);
+}
+
+#[test]
+fn a_sick_host_is_sidelined_delays_nobody_and_completes() {
+    let run = |sick: bool| {
+        let mut world = World::new(1, 200 << 20, Expected::Named(names(if sick { 6 } else { 5 })));
+        (0..5).for_each(|host| world.start(host, Fate::lossy(0.01)));
+        if sick {
+            world.start(5, Fate::lossy(0.3));
+        }
+        assert_eq!(world.run(), Verdict::Complete);
+        world
+    };
+    let (without, with) = (run(false), run(true));
+    let last = |world: &World| world.sender.rows().iter().take(5).filter_map(|row| row.time).max();
+    let (alone, beside) = (last(&without).expect("done"), last(&with).expect("done"));
+    println!("five hosts took {alone:?} alone and {beside:?} beside a sick one, which took {}", with.now);
+    assert!(beside <= alone.mul_f64(1.1), "{beside:?} instead of {alone:?}");
+    let sidelined: Vec<_> = with.sender.rows().iter().map(|row| row.sidelined.map(|s| s.cause)).collect();
+    assert_eq!(sidelined, [None, None, None, None, None, Some(Cause::Network)]);
+    assert!(with.unicast_symbols > 0, "the last one is served alone");
+}
+
+#[test]
+fn who_joins_while_another_is_served_alone_is_not_left_out() {
+    for seed in 0..4 {
+        let mut world = World::new(seed, 40 << 20, Expected::Named(names(3)));
+        world.start(0, Fate::lossy(0.0));
+        world.start(1, Fate::lossy(0.4));
+        world.start_after_blocks(2, 40, Fate::lossy(0.01));
+        assert_eq!(world.run(), Verdict::Complete, "{:#?}", world.sender.rows());
     }
 }

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use clap::Parser;
-use glancecast_host::args::Group;
+use glancecast_host::args::{Group, Rate};
 use glancecast_proto::ids::HostName;
 use serde::Deserialize;
 
@@ -52,6 +52,9 @@ struct Settings {
     /// Where images go: directory:PATH
     #[arg(long, value_name = "STORE")]
     store: Option<String>,
+    /// Write no faster than this, so that guests keep their disk, in bits: 400mbit are 50 MB/s [default: as fast as data come]
+    #[arg(long, value_name = "RATE")]
+    write_rate: Option<String>,
 }
 
 /// Settings that are complete and possible.
@@ -71,6 +74,8 @@ pub struct Config {
     pub key: Option<PathBuf>,
     /// The store.
     pub store: StoreSpec,
+    /// What is written to the store at most.
+    pub write_rate: Option<Rate>,
 }
 
 impl Args {
@@ -109,6 +114,7 @@ impl Args {
         if dscp >= 64 {
             return Err(format!("dscp {dscp}: a code point is between 0 and 63"));
         }
+        let write_rate = given.write_rate.or(file.write_rate).map(|rate| rate.parse()).transpose();
         let store = given.store.or(file.store).ok_or("no store: give --store directory:PATH")?;
         Ok(Config {
             name: HostName::new(&name).map_err(|error| format!("name {name:?}: {error}"))?,
@@ -118,6 +124,7 @@ impl Args {
             dscp,
             key,
             store: store.parse()?,
+            write_rate: write_rate.map_err(|error| format!("write_rate: {error}"))?,
         })
     }
 }
@@ -169,6 +176,7 @@ mod tests {
             ("", &["--insecure", "--store", "directory:/x", "--group", "232.0.0.1:1"], "--source"),
             ("source = \"10.0.0\"", &["--insecure", "--store", "directory:/x"], "line 1"),
             ("source = \"fd00::1\"", &["--insecure", "--store", "directory:/x"], "family"),
+            ("write_rate = \"50MB\"", &["--insecure", "--store", "directory:/x"], "write_rate"),
             ("dscp = 64", &["--insecure", "--store", "directory:/x"], "63"),
         ] {
             let error = resolve(file, args).expect_err(says);

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use glancecast_host::args::Group;
+use glancecast_host::args::{Group, Rate};
 use glancecast_host::batch::Batch;
 use glancecast_host::clock::{Clock, wall};
 use glancecast_host::interface::Interface;
@@ -28,6 +28,7 @@ use crate::pool::Pool;
 use crate::stages::{Clocks, Stage, clocks};
 use crate::store::{Begun, DirectoryStore, ExistingFile, PartialFile};
 use crate::workers::{Answer, Task, Workers};
+use crate::write_limit::WriteLimit;
 
 /// What the thread works with.
 pub struct Setup {
@@ -41,6 +42,8 @@ pub struct Setup {
     pub dscp: u8,
     /// Where objects go.
     pub store: DirectoryStore,
+    /// What is written there at most.
+    pub write_rate: Option<Rate>,
     /// Who this host is.
     pub receiver: ReceiverConfig,
     /// Ends after one object.
@@ -151,7 +154,8 @@ impl Drive {
         let answerer = Answerer::open(setup.group, &setup.interface, setup.dscp)?;
         let (sleeper, waker) = Sleeper::new().map_err(step("make an event descriptor"))?;
         let clocks = clocks();
-        let workers = Workers::start(&waker, &clocks).map_err(step("start a thread"))?;
+        let limit = WriteLimit::new(setup.write_rate);
+        let workers = Workers::start(&waker, &clocks, limit).map_err(step("start a thread"))?;
         let stop = Arc::new(AtomicBool::new(false));
         tell_of_buffer(&group);
         let nap = Nap::new(&group);
@@ -213,6 +217,8 @@ impl Drive {
             }
         };
         tracing::info!("discarded datagrams by reason: {}", self.machine.discards());
+        self.forget_session();
+        self.workers.join();
         Ok(ended)
     }
 
@@ -381,7 +387,9 @@ impl Drive {
     }
 
     fn forget_session(&mut self) {
-        self.session = None;
+        if let Some(active) = self.session.take() {
+            self.workers.give_up(active.attempt);
+        }
         self.pool = Pool::none();
     }
 

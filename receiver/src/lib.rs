@@ -13,3 +13,4 @@ mod rebuild;
 mod stages;
 pub mod store;
 mod workers;
+mod write_limit;

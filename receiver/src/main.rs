@@ -71,8 +71,9 @@ fn prepare(config: Config, once: bool) -> anyhow::Result<(Drive, Stopper)> {
         buffer_bytes: BUFFER_BYTES,
     };
     let on = interface.to_string();
-    let Config { group, source, dscp, .. } = config;
-    let (drive, stopper) = Drive::new(Setup { group, interface, source, dscp, store, receiver, once })?;
+    let Config { group, source, dscp, write_rate, .. } = config;
+    let setup = Setup { group, interface, source, dscp, store, write_rate, receiver, once };
+    let (drive, stopper) = Drive::new(setup)?;
     let from = source.map_or_else(|| "any".to_owned(), |source| source.to_string());
     tracing::info!(name = %config.name, %group, interface = on, from, store = %path.display(), "listening");
     Ok((drive, stopper))

@@ -5,18 +5,20 @@
 
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use std::thread::{self, JoinHandle};
 
 use glancecast_host::wake::Waker;
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::BlockIndex;
 use glancecast_proto::integrity::Root;
 use glancecast_proto::receiver::{Attempt, BlockOutcome, BufferId, Collected, Proof, Published, Work};
+use glancecast_proto::wire::FailureKind;
 
 use crate::pool::Pages;
 use crate::rebuild::Rebuilder;
 use crate::stages::{Clocks, Stage};
 use crate::store::{ExistingFile, PartialFile, Publication, StoreError};
+use crate::write_limit::WriteLimit;
 
 /// Jobs that are handed out and not answered, at most. More would only hold buffers.
 pub(crate) const QUEUE_MAX: usize = 32;
@@ -50,26 +52,30 @@ pub(crate) struct Workers {
     files: SyncSender<Task>,
     answers: Receiver<Answer>,
     outstanding: usize,
+    limit: Arc<WriteLimit>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 impl Workers {
-    /// Starts the threads; `waker` is used for each answer.
-    pub(crate) fn start(waker: &Waker, clocks: &Clocks) -> std::io::Result<Self> {
+    /// Starts the threads; `waker` is used for each answer, and no block is written faster than `limit` says.
+    pub(crate) fn start(waker: &Waker, clocks: &Clocks, limit: WriteLimit) -> std::io::Result<Self> {
+        let limit = Arc::new(limit);
+        let mut threads = Vec::new();
         let (blocks, block_tasks) = sync_channel(QUEUE_MAX);
         let (files, file_tasks) = sync_channel(QUEUE_MAX);
         let (answer, answers) = channel();
         let block_tasks = Arc::new(Mutex::new(block_tasks));
         for i in 0..block_workers() {
             let (tasks, answer, waker) = (Arc::clone(&block_tasks), answer.clone(), waker.clone());
-            let clocks = Arc::clone(clocks);
-            let work = move || work(&tasks, &answer, &waker, &clocks);
-            thread::Builder::new().name(format!("block-{i}")).spawn(work)?;
+            let (clocks, limit) = (Arc::clone(clocks), Arc::clone(&limit));
+            let work = move || work(&tasks, &answer, &waker, &clocks, &limit);
+            threads.push(thread::Builder::new().name(format!("block-{i}")).spawn(work)?);
         }
         let (tasks, waker, clocks) = (Arc::new(Mutex::new(file_tasks)), waker.clone(), Arc::clone(clocks));
-        thread::Builder::new()
-            .name("publish".into())
-            .spawn(move || work(&tasks, &answer, &waker, &clocks))?;
-        Ok(Self { blocks, files, answers, outstanding: 0 })
+        let unlimited = Arc::clone(&limit);
+        let work = move || work(&tasks, &answer, &waker, &clocks, &unlimited);
+        threads.push(thread::Builder::new().name("publish".into()).spawn(work)?);
+        Ok(Self { blocks, files, answers, outstanding: 0, limit, threads })
     }
 
     /// Whether another block may be handed out.
@@ -89,6 +95,19 @@ impl Workers {
         queue.send(task).expect("workers live as long as their queue");
     }
 
+    /// Nothing more is written for this attempt: blocks of it that still wait are answered at once.
+    pub(crate) fn give_up(&self, attempt: Attempt) {
+        self.limit.give_up(attempt.number());
+    }
+
+    /// Ends the threads and waits for them, so that nobody holds a file any more.
+    pub(crate) fn join(self) {
+        let Self { blocks, files, answers, threads, .. } = self;
+        drop((blocks, files, answers));
+        // A panic of one was told already, and changes nothing now.
+        threads.into_iter().for_each(|thread| drop(thread.join()));
+    }
+
     /// The next answer, if there is one.
     pub(crate) fn next_answer(&mut self) -> Option<Answer> {
         let answer = self.answers.try_recv().ok()?;
@@ -100,15 +119,25 @@ impl Workers {
 }
 
 /// One worker's life: it ends when the drive drops its queue.
-fn work(tasks: &Mutex<Receiver<Task>>, answers: &Sender<Answer>, waker: &Waker, clocks: &Clocks) {
+fn work(
+    tasks: &Mutex<Receiver<Task>>,
+    answers: &Sender<Answer>,
+    waker: &Waker,
+    clocks: &Clocks,
+    limit: &WriteLimit,
+) {
     let mut rebuilder: Option<(Geometry, Rebuilder)> = None;
     loop {
         let task = tasks.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(task) = task else { return };
         let answer = match task {
             Task::Block { attempt, geometry, work, buffer, file } => {
-                let rebuilder = rebuilder_for(&mut rebuilder, geometry, clocks);
-                let answer = prove(rebuilder, attempt, geometry, work, buffer, &file);
+                let answer = if limit.wait(attempt.number(), bytes_to_write(geometry, &work)) {
+                    let rebuilder = rebuilder_for(&mut rebuilder, geometry, clocks);
+                    prove(rebuilder, attempt, geometry, work, buffer, &file)
+                } else {
+                    given_up(attempt, work, buffer)
+                };
                 drop(file);
                 answer
             }
@@ -125,6 +154,13 @@ fn work(tasks: &Mutex<Receiver<Task>>, answers: &Sender<Answer>, waker: &Waker, 
             return;
         }
         waker.wake();
+    }
+}
+
+fn bytes_to_write(geometry: Geometry, work: &Work) -> u64 {
+    match work {
+        Work::Zero { .. } => 0,
+        Work::Rebuild { block, .. } => u64::from(geometry.block_len(*block)),
     }
 }
 
@@ -158,6 +194,18 @@ fn prove(
             let mut bytes = buffer.expect("a block with symbols has its buffer");
             let outcome = rebuilder.block(geometry, block, &entry, &collected, &mut bytes, file);
             Answer::Block { attempt, block, buffer: Some((id, collected, bytes)), outcome }
+        }
+    }
+}
+
+/// What is answered of a block that nobody wants any more.
+fn given_up(attempt: Attempt, work: Work, buffer: Option<Pages>) -> Answer {
+    let outcome = BlockOutcome::Store(FailureKind::Stopping, "given up".to_owned());
+    match work {
+        Work::Zero { block, .. } => Answer::Block { attempt, block, buffer: None, outcome },
+        Work::Rebuild { block, buffer: id, collected, .. } => {
+            let buffer = buffer.map(|bytes| (id, collected, bytes));
+            Answer::Block { attempt, block, buffer, outcome }
         }
     }
 }

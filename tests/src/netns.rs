@@ -3,6 +3,7 @@
 //! tbf at the sender. It touches nothing outside its namespaces, goes away when dropped, also in a panic, and what
 //! a killed test left behind is removed by the next one.
 
+use std::io::Write;
 use std::process::{Command, Stdio};
 use std::sync::Once;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -79,21 +80,52 @@ impl Lab {
         });
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let prefix = format!("{PREFIX}{}-{}", process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        assert!(shape.receivers <= 250, "a lab has at most 250 receivers");
         let lab = Self { prefix, receivers: shape.receivers };
-        lab.add_bridge();
-        lab.add_host(Self::SENDER, [0, 1], shape.offload);
-        if let Some(rate) = shape.rate {
-            lab.run(
-                Self::SENDER,
-                &format!("tc qdisc add dev eth0 root tbf rate {rate} burst 256kb latency 50ms"),
-            );
+        lab.add_hosts();
+        if shape.offload == Offload::Off {
+            for host in lab.hosts() {
+                lab.run(&host, "ethtool -K eth0 gso off tso off tx-udp-segmentation off");
+            }
         }
-        for (index, host) in lab.receivers().iter().enumerate() {
-            let index = u8::try_from(index).expect("a lab has at most 250 receivers");
-            lab.add_host(host, [1, 1 + index], shape.offload);
-            lab.lose(host, shape.loss_per_mille);
+        if let Some(rate) = shape.rate {
+            lab.shape(rate);
+        }
+        if shape.loss_per_mille > 0 {
+            lab.receivers().iter().for_each(|host| lab.lose(host, shape.loss_per_mille));
         }
         lab
+    }
+
+    /// Gives the sender's link this rate, as `tc` writes it, with a queue of 50 ms; also while it is in use.
+    pub fn shape(&self, rate: &str) {
+        self.run(
+            Self::SENDER,
+            &format!("tc qdisc replace dev eth0 root tbf rate {rate} burst 256kb latency 50ms"),
+        );
+    }
+
+    /// From now on a host loses so many packets out of a thousand, whatever it lost before.
+    pub fn lose(&self, host: &str, per_mille: u32) {
+        assert!(per_mille <= 1000, "{per_mille} per mille");
+        self.run(
+            host,
+            &format!(
+                "nft add table netdev loss; flush table netdev loss; \
+                 add chain netdev loss ingress {{ type filter hook ingress device eth0 priority 0; }}; \
+                 add rule netdev loss ingress numgen random mod 1000 < {per_mille} counter drop"
+            ),
+        );
+    }
+
+    /// From now on nothing that a host sends by UDP leaves it.
+    pub fn mute(&self, host: &str) {
+        self.run(
+            host,
+            "nft add table inet mute; \
+             add chain inet mute output { type filter hook output priority 0; }; \
+             add rule inet mute output meta l4proto udp drop",
+        );
     }
 
     /// The same network with another MTU, on every host and on the switch.
@@ -174,55 +206,47 @@ impl Lab {
 
     /// The packets that came to a host and were dropped to be lost.
     pub fn lost_packets(&self, host: &str) -> u64 {
-        let rules = self.run(host, "nft list chain netdev loss ingress");
+        let rules = self.run(host, "nft list ruleset");
         let count = rules.split_once("counter packets ").and_then(|(_, rest)| rest.split_whitespace().next());
         count.map_or(0, |count| count.parse().expect("nft prints a count"))
     }
 
-    fn add_bridge(&self) {
+    /// The switch and all hosts: few commands, however many hosts there are.
+    fn add_hosts(&self) {
         let switch = self.namespace(SWITCH);
-        ip(&format!("netns add {switch}"));
-        ip(&format!("-n {switch} link add br0 type bridge mcast_snooping 0"));
-        ip(&format!("-n {switch} link set br0 up"));
-    }
+        let numbers = [[0, 1]].into_iter().chain((1..).map(|index| [1, index]));
+        let hosts: Vec<(String, [u16; 2])> = self.hosts().into_iter().zip(numbers).collect();
+        let spaces = [SWITCH].into_iter().chain(hosts.iter().map(|(host, _)| host.as_str()));
+        ip_batch(None, spaces.map(|host| format!("netns add {}", self.namespace(host))));
 
-    fn add_host(&self, host: &str, [third, fourth]: [u8; 2], offload: Offload) {
-        let (switch, namespace) = (self.namespace(SWITCH), self.namespace(host));
-        ip(&format!("netns add {namespace}"));
-        // A link has another number at every host, as on real machines, and no test may take one for the other.
-        let number = 300 * u32::from(third) + u32::from(fourth);
-        let (port, own) = (1000 + number, 10 + number);
-        ip(&format!(
-            "-n {switch} link add {host} index {port} type veth peer name eth0 index {own} netns {namespace}"
-        ));
-        ip(&format!("-n {switch} link set {host} master br0 up"));
-        ip(&format!("-n {namespace} link set lo up"));
-        ip(&format!("-n {namespace} addr add 10.77.{third}.{fourth}/16 brd + dev eth0"));
-        ip(&format!("-n {namespace} link set eth0 up"));
-        ip(&format!("-n {namespace} route add 224.0.0.0/4 dev eth0"));
-        if offload == Offload::Off {
-            self.run(host, "ethtool -K eth0 gso off tso off tx-udp-segmentation off");
-        }
-        let path = format!("/sys/class/net/{}/operstate", Self::INTERFACE);
-        wait::until(&format!("the link of {host}"), LINK_UP_TIMEOUT, || {
-            (self.run(host, &format!("cat {path}")).trim() == "up").then_some(())
+        let bridge = ["link add br0 type bridge mcast_snooping 0".to_owned(), "link set br0 up".to_owned()];
+        let ports = hosts.iter().flat_map(|(host, [third, fourth])| {
+            let namespace = self.namespace(host);
+            // A link has another number at every host, as on real machines, and no test may take one for the other.
+            let number = 300 * third + fourth;
+            let (port, own) = (1000 + number, 10 + number);
+            [
+                format!(
+                    "link add {host} index {port} type veth peer name eth0 index {own} netns {namespace}"
+                ),
+                format!("link set {host} master br0 up"),
+            ]
         });
-    }
+        ip_batch(Some(&switch), bridge.into_iter().chain(ports));
 
-    fn lose(&self, host: &str, per_mille: u32) {
-        if per_mille == 0 {
-            self.run(host, "nft add table netdev loss; add chain netdev loss ingress");
-            return;
+        for (host, [third, fourth]) in &hosts {
+            let steps = [
+                "link set lo up".to_owned(),
+                format!("addr add 10.77.{third}.{fourth}/16 brd + dev eth0"),
+                "link set eth0 up".to_owned(),
+                "route add 224.0.0.0/4 dev eth0".to_owned(),
+            ];
+            ip_batch(Some(&self.namespace(host)), steps.into_iter());
         }
-        assert!(per_mille <= 1000, "{per_mille} per mille");
-        self.run(
-            host,
-            &format!(
-                "nft add table netdev loss; \
-                 add chain netdev loss ingress {{ type filter hook ingress device eth0 priority 0; }}; \
-                 add rule netdev loss ingress numgen random mod 1000 < {per_mille} counter drop"
-            ),
-        );
+        wait::until("the links", LINK_UP_TIMEOUT, || {
+            let links = self.run(SWITCH, "ip -o link show master br0");
+            (links.lines().filter(|link| link.contains("LOWER_UP")).count() == hosts.len()).then_some(())
+        });
     }
 
     fn namespace(&self, host: &str) -> String {
@@ -276,6 +300,24 @@ fn remove(ours: impl Fn(&str) -> bool) {
         command.args(["netns", "del", &name]).stdin(Stdio::null()).stderr(Stdio::null());
         let _ = command.status();
     }
+}
+
+/// Runs commands of ip(8) in one process, in a namespace if one is given.
+fn ip_batch(namespace: Option<&str>, lines: impl Iterator<Item = String>) {
+    let mut command = tool("ip");
+    if let Some(namespace) = namespace {
+        command.args(["-n", namespace]);
+    }
+    command.args(["-batch", "-"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let mut script: String = lines.collect::<Vec<_>>().join("\n");
+    script.push('\n');
+    let mut stdin = child.stdin.take().expect("it is piped");
+    stdin.write_all(script.as_bytes()).unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    drop(stdin);
+    let output = child.wait_with_output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?} ended with {}: {complaint}{script}", output.status);
 }
 
 fn ip(arguments: &str) {

@@ -21,6 +21,7 @@ pub struct Report {
     pub root: Option<String>,
     pub seconds: f64,
     pub rate_bits_per_second: u64,
+    pub rate_adapts: bool,
     pub wire: Wire,
     pub stages: Vec<Stage>,
     pub hosts: Vec<Host>,
@@ -73,11 +74,13 @@ pub struct Host {
     pub name: String,
     pub state: String,
     pub reason: Option<String>,
+    pub sidelined: Option<String>,
     pub seconds: Option<f64>,
     pub symbols_lost: u64,
     pub symbols_repaired: u64,
     pub bytes_received: u64,
     pub socket_drops: u64,
+    pub store_drops: u64,
 }
 
 impl Report {
@@ -108,6 +111,14 @@ impl Report {
         assert_eq!(rows, expected, "{:?}", self.hosts);
     }
 
+    /// Seconds that the object's symbols, each datagram full, take on an IPv4 line of so many bits a second: the least
+    /// time for which there is no loss.
+    pub fn line_seconds(&self, bits_per_second: f64) -> f64 {
+        const HEADERS: u64 = 14 + 20 + 8;
+        let datagrams = self.object.bytes as f64 / self.object.symbol_bytes as f64;
+        datagrams * (self.object.datagram_bytes + HEADERS) as f64 * 8.0 / bits_per_second
+    }
+
     /// Bytes on the wire against the least that could carry the object: its bytes, each datagram full.
     pub fn overhead(&self) -> f64 {
         let least =
@@ -133,13 +144,13 @@ mod tests {
         "interface": "eth0", "address": "10.0.0.1", "mtu": 1468, "ttl": 1, "dscp": 8,
         "object": {"name": "i", "image_id": null, "bytes": 14000, "blocks": 1, "block_bytes": 1048576,
                    "symbol_bytes": 1400, "datagram_bytes": 1440},
-        "root": null, "seconds": 0.5, "rate_bits_per_second": 1000000,
+        "root": null, "seconds": 0.5, "rate_bits_per_second": 1000000, "rate_adapts": false,
         "wire": {"datagrams": 10, "bytes": 14400, "frame_bytes": 14860,
                  "kinds": {"source": {"datagrams": 10, "bytes": 14400}}},
         "stages": [{"stage": "send", "seconds": 0.25, "bytes": 14400}],
         "hosts": [
-          {"name": "r2", "state": "never_answered", "reason": "never answered", "seconds": null, "symbols_lost": 0,
-           "symbols_repaired": 0, "bytes_received": 0, "socket_drops": 0},
-          {"name": "r1", "state": "done", "reason": null, "seconds": 0.4, "symbols_lost": 0, "symbols_repaired": 0,
-           "bytes_received": 14400, "socket_drops": 0}]}"#;
+          {"name": "r2", "state": "never_answered", "reason": "never answered", "sidelined": null, "seconds": null, "symbols_lost": 0,
+           "symbols_repaired": 0, "bytes_received": 0, "socket_drops": 0, "store_drops": 0},
+          {"name": "r1", "state": "done", "reason": null, "sidelined": null, "seconds": 0.4, "symbols_lost": 0, "symbols_repaired": 0,
+           "bytes_received": 14400, "socket_drops": 0, "store_drops": 0}]}"#;
 }

@@ -7,8 +7,10 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
+use glancecast_tests::delivery::deliver;
 use glancecast_tests::exclusive::{self, Share};
 use glancecast_tests::netns::{self, Lab, Offload, Shape};
+use glancecast_tests::stage::Stage;
 use glancecast_tests::{measured, needs};
 use nix::sys::socket::sockopt::RcvBufForce;
 use nix::sys::socket::{ControlMessage, MsgFlags, SockaddrIn, sendmsg, setsockopt};
@@ -67,6 +69,16 @@ fn the_sender_keeps_to_the_rate_of_its_link() {
     let megabits = bits / 1e6 / traffic.last_arrival.duration_since(started).as_secs_f64();
     assert!(megabits < 130.0, "{megabits:.0} Mbit/s through a link of 100");
     measured!("{megabits:.0} Mbit/s of payload through a link of 100");
+}
+
+/// Some kernels refuse batches there, and only when they come.
+#[test]
+fn a_device_without_checksum_offload_is_sent_through() {
+    needs!(netns::NEEDS);
+    let shape = Shape { receivers: 2, offload: Offload::Off, loss_per_mille: 0, rate: None };
+    let stage = Stage::lab(Lab::build(&shape));
+    stage.network().run(Lab::SENDER, "ethtool -K eth0 tx off");
+    deliver(&stage, 4 << 20, &[], &[]);
 }
 
 #[test]

@@ -13,6 +13,13 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Attempt(pub(super) u64);
 
+impl Attempt {
+    /// Its number: each attempt of a receiver has a higher one than those before.
+    pub const fn number(self) -> u64 {
+        self.0
+    }
+}
+
 /// Work that the machine asks for.
 #[derive(Debug)]
 pub enum Effect {

@@ -247,7 +247,18 @@ impl Blocks {
     /// Sends everything once more, manifest too, each block with `ahead` repair symbols that were not sent before.
     pub(super) fn start_over(&mut self) {
         self.carousel = self.next_with_symbols(0);
+        self.repeat_manifest();
+    }
+
+    /// Sends the manifest once more.
+    pub(super) fn repeat_manifest(&mut self) {
         self.manifest_sent = 0;
+    }
+
+    /// Whether [`Blocks::next_manifest`] has something.
+    pub(super) fn has_manifest(&self) -> bool {
+        let fresh = self.states.len() as u32 - self.manifest_sent;
+        fresh >= MANIFEST_BATCH || (fresh > 0 && self.all_read()) || !self.repeats.is_empty()
     }
 
     /// The next block of a pass that [`Blocks::start_over`] began.

@@ -55,6 +55,8 @@ impl fmt::Display for Sideline {
 pub(super) struct Interval {
     /// Datagrams to the group in this time, as far as the host saw.
     pub(super) datagrams: u64,
+    /// Number of the datagram before the first of them.
+    pub(super) since: u64,
     /// Share that did not come.
     pub(super) lost: f64,
     /// Share that came and found no buffer.
@@ -89,6 +91,7 @@ impl Health {
         let share = |new: u64, old: u64| (new.saturating_sub(old) as f64 / datagrams as f64).min(1.0);
         let interval = Interval {
             datagrams,
+            since: before.value(),
             lost: share(totals.symbols_lost, old.symbols_lost),
             refused: share(totals.store_drops, old.store_drops),
             dropped: share(totals.socket_drops, old.socket_drops),
@@ -97,6 +100,7 @@ impl Health {
         let first = self.smooth.datagrams == 0;
         self.smooth = Interval {
             datagrams: self.smooth.datagrams + datagrams,
+            since: self.smooth.since,
             lost: if first { interval.lost } else { mix(self.smooth.lost, interval.lost) },
             refused: if first { interval.refused } else { mix(self.smooth.refused, interval.refused) },
             dropped: if first { interval.dropped } else { mix(self.smooth.dropped, interval.dropped) },

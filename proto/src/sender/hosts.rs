@@ -50,7 +50,7 @@ pub(super) struct Hosts {
     last_joined: Option<Moment>,
     /// The share that the quantile of the hosts loses on the way, smoothed.
     usual_loss: f64,
-    /// The shortest time from the last poll to an answer, its slot aside.
+    /// The shortest time from a poll to its answer in this round, the slot aside.
     fastest: Option<Duration>,
 }
 
@@ -201,7 +201,7 @@ impl Hosts {
         }
     }
 
-    /// An answer to the last poll came so long after it, of which `slot` was waited for the host's turn.
+    /// An answer to a poll came so long after it, of which `slot` was waited for the host's turn.
     pub(super) fn answered(&mut self, id: ReceiverId, after: Duration, window: Duration) {
         let slots = self.answering();
         let Some(slot) = self.by_id.get(&id).map(|host| host.slot % slots) else { return };
@@ -229,6 +229,7 @@ impl Hosts {
                 latest.push(RoundLoss {
                     share: (interval.lost + interval.refused).min(1.0),
                     datagrams: interval.datagrams,
+                    since: interval.since,
                     delay: self.fastest,
                 });
                 if host.health.judge(usual) {

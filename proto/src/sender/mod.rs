@@ -91,6 +91,10 @@ pub struct Sender {
     rate: RateControl,
     /// Further passes of one-way mode.
     passes_left: u32,
+    /// Times that one-way mode still repeats the manifest after the last pass.
+    manifests_left: u32,
+    /// When the next datagram of the manifest may leave in one-way mode.
+    manifest_at: Moment,
     /// The only host that still receives.
     last_one: Option<SocketAddr>,
     acks: VecDeque<(SocketAddr, Ack)>,
@@ -156,6 +160,8 @@ pub enum SenderTimer {
     Announce,
     /// A poll is due.
     Poll,
+    /// More of the manifest is due, in one-way mode.
+    Manifest,
     /// The end is to be said again.
     End,
     /// The push has lasted as long as it may.
@@ -179,6 +185,8 @@ impl Sender {
             polls: Polls::new(now),
             rate: RateControl::new(config.pace),
             passes_left: config.one_way.map_or(0, |one_way| one_way.passes.saturating_sub(1)),
+            manifests_left: config.one_way.map_or(0, |_| MANIFEST_REPEATS),
+            manifest_at: now,
             last_one: None,
             acks: VecDeque::new(),
             events: VecDeque::new(),
@@ -341,12 +349,14 @@ impl Sender {
         if let Some(ending) = &self.ending {
             return ending.next_at().map(|at| (at, SenderTimer::End));
         }
+        let manifest = self.config.one_way.is_some() && !self.is_leading() && self.blocks.has_manifest();
         let timers = [
             (self.announce_at, SenderTimer::Announce),
             (self.polls.next_at(), SenderTimer::Poll),
             (self.start + self.config.timeout, SenderTimer::Timeout),
         ];
-        timers.into_iter().min_by_key(|&(at, _)| at)
+        let manifest = manifest.then_some((self.manifest_at, SenderTimer::Manifest));
+        timers.into_iter().chain(manifest).min_by_key(|&(at, _)| at)
     }
 
     /// Something worth telling.
@@ -435,7 +445,9 @@ impl Sender {
             return ending.next(now).map(Down::End);
         }
         let next_sequence = Sequence::new(self.group_sequence).expect("below 2^39");
-        if let Some(run) = self.blocks.next_manifest(next_sequence) {
+        let held_back = self.is_leading() || now < self.manifest_at;
+        if !held_back && let Some(run) = self.blocks.next_manifest(next_sequence) {
+            self.manifest_at = now + self.manifest_gap();
             self.note_progress(now);
             return Some(Down::Manifest(run));
         }
@@ -462,11 +474,20 @@ impl Sender {
         }
     }
 
+    /// In one-way mode all of the manifest may be due at once, which no socket would take: it keeps to the pace.
+    fn manifest_gap(&self) -> Duration {
+        if self.config.one_way.is_none() {
+            return Duration::ZERO;
+        }
+        let bits = 8 * (self.config.geometry.control_bytes() as u64 + self.config.header_bytes);
+        Duration::from_micros(bits * 1_000_000 / self.rate().max(1))
+    }
+
     /// Draws the conclusions from the reports to the last poll.
     fn end_round(&mut self, now: Moment) {
         let (loss, sidelined) = self.hosts.end_round();
         let frame_bytes = self.config.geometry.datagram_bytes() as u64 + self.config.header_bytes;
-        self.rate.note_round(now, self.group_sequence * frame_bytes * 8, loss);
+        self.rate.note_round(now, self.group_sequence, frame_bytes * 8, loss);
         for (name, sideline) in sidelined {
             self.event(SenderEvent::Sidelined(name, sideline));
         }
@@ -503,10 +524,17 @@ impl Sender {
     /// The pass may just have ended, or the last repair may just have left: ask at once what is still lacking.
     fn note_progress(&mut self, now: Moment) {
         let all_sent = self.blocks.all_sent() && self.blocks.is_idle();
-        if all_sent && self.passes_left > 0 && self.root().is_some() {
-            self.passes_left -= 1;
-            self.blocks.start_over();
-            return;
+        let is_empty = self.config.geometry.blocks() == 0;
+        if all_sent && !is_empty && self.root().is_some() {
+            if self.passes_left > 0 {
+                self.passes_left -= 1;
+                return self.blocks.start_over();
+            }
+            if self.manifests_left > 0 {
+                self.manifests_left -= 1;
+                self.manifest_at = now + MANIFEST_REPEAT_GAP;
+                return self.blocks.repeat_manifest();
+            }
         }
         let all_sent = if self.config.one_way.is_some() { all_sent } else { self.blocks.all_sent() };
         if let Source::Proven { pass_ended, .. } = &mut self.source
@@ -552,7 +580,11 @@ const UNICAST_SEQUENCES: u64 = 1 << 39;
 /// Polls before the first symbol in one-way mode: half a second, in which every host hears an announcement.
 const LEAD_POLLS: u32 = 10;
 /// How long the root is repeated after everything was sent in one-way mode.
-const ONE_WAY_LINGER: Duration = Duration::from_secs(1);
+const ONE_WAY_LINGER: Duration = Duration::from_millis(500);
+/// Nobody can ask for what it missed of the manifest, and one entry that is missing costs a host the object: after the
+/// last pass it goes so many times more, so far apart that no burst of losses hits two.
+const MANIFEST_REPEATS: u32 = 8;
+const MANIFEST_REPEAT_GAP: Duration = Duration::from_millis(100);
 
 /// Repair symbols are made ahead of reports for at most this loss: where more is lost, hosts differ more.
 const AHEAD_MAX: f64 = 0.2;

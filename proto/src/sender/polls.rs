@@ -1,6 +1,7 @@
 //! When to ask for reports: steadily during the pass, quickly after it while something is lacking, rarely while hosts
 //! are silent.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::rate::SEARCH_ROUND;
@@ -22,6 +23,8 @@ pub(super) struct Polls {
     round: u32,
     next_at: Moment,
     last_at: Moment,
+    /// When the last polls were sent, the newest last.
+    sent: VecDeque<Moment>,
     /// Time to the next poll in the tail when nothing moves.
     interval: Duration,
     /// Reports with a deficit came in since the last poll.
@@ -30,7 +33,14 @@ pub(super) struct Polls {
 
 impl Polls {
     pub(super) fn new(now: Moment) -> Self {
-        Self { round: 0, next_at: now + PASS_POLL, last_at: now, interval: TAIL_POLL, lacking: false }
+        Self {
+            round: 0,
+            next_at: now + PASS_POLL,
+            last_at: now,
+            sent: VecDeque::with_capacity(POLLS_KEPT),
+            interval: TAIL_POLL,
+            lacking: false,
+        }
     }
 
     pub(super) fn next_at(&self) -> Moment {
@@ -42,9 +52,12 @@ impl Polls {
         self.round
     }
 
-    /// How long ago the poll of this round was sent, if it is the last one.
+    /// How long ago the poll of this round was sent, if it is one of the last. Behind a full queue an answer comes when
+    /// the next poll is under way already.
     pub(super) fn answered(&self, now: Moment, round: u32) -> Option<Duration> {
-        (round == self.round).then(|| now.since(self.last_at))
+        let back = self.round.checked_sub(round)? as usize;
+        let at = self.sent.len().checked_sub(1 + back)?;
+        Some(now.since(self.sent[at]))
     }
 
     pub(super) fn note_report(&mut self, lacking: bool) {
@@ -68,11 +81,17 @@ impl Polls {
         self.lacking = false;
         self.round += 1;
         self.last_at = now;
+        if self.sent.len() == POLLS_KEPT {
+            self.sent.pop_front();
+        }
+        self.sent.push_back(now);
         self.next_at = now + self.interval.max(window + TAIL_POLL);
         self.round
     }
 }
 
+/// Polls whose answers are timed.
+const POLLS_KEPT: usize = 16;
 /// During the pass: a block is repaired about so long after it was sent.
 const PASS_POLL: Duration = Duration::from_millis(50);
 /// After the pass while something is lacking: some round-trips of a local network.

@@ -41,6 +41,8 @@ pub(super) struct RoundLoss {
     pub(super) share: f64,
     /// Datagrams that this is about.
     pub(super) datagrams: u64,
+    /// Number of the datagram before the first of them.
+    pub(super) since: u64,
     /// The shortest time from a poll to an answer, its slot aside.
     pub(super) delay: Option<Duration>,
 }
@@ -54,8 +56,9 @@ pub(super) struct RateControl {
     ceiling: f64,
     /// Growth in the next round beyond the ceiling, as a share of the rate.
     growth: f64,
-    /// Rounds whose reports are still about the time before the last change.
-    deaf_rounds: u32,
+    /// What is said of datagrams before this one is about the time before the last change. Behind a full queue that is
+    /// said for several rounds after it.
+    deaf_until: u64,
     /// What the last rounds lost, the newest last.
     history: VecDeque<RoundLoss>,
     /// Falls since the last round without much loss.
@@ -84,7 +87,7 @@ impl RateControl {
             phase: Phase::Start,
             ceiling: pace.cap() as f64,
             growth: GROWTH_MIN,
-            deaf_rounds: 0,
+            deaf_until: 0,
             history: VecDeque::with_capacity(HISTORY_ROUNDS),
             falls: 0,
             base_delay: None,
@@ -102,26 +105,29 @@ impl RateControl {
         matches!(self.pace, Pace::Auto { .. }) && self.phase == Phase::Start
     }
 
-    /// A round of reports is in. `sent_bits` is what was sent since the start of the push.
-    pub(super) fn note_round(&mut self, now: Moment, sent_bits: u64, loss: Option<RoundLoss>) {
+    /// A round of reports is in. `datagrams` were sent to the group since the start of the push, each of `bits`.
+    pub(super) fn note_round(&mut self, now: Moment, datagrams: u64, bits: u64, loss: Option<RoundLoss>) {
         let Pace::Auto { max } = self.pace else { return };
-        let sent = self.sending_rate(now, sent_bits);
+        let sent = self.sending_rate(now, datagrams * bits);
         let Some(loss) = loss else { return };
-        let (own, queued) = (self.path_loss(), self.is_queueing(loss.delay));
-        self.remember(loss);
-        if self.deaf_rounds > 0 {
-            self.deaf_rounds -= 1;
+        let (own, queued) = (self.path_loss(), self.queueing(loss.delay));
+        // With a queue on the way loss is what does not fit in it, however long it has been there: another flow fills it.
+        if queued <= QUEUE_MIN {
+            self.remember(loss);
+        }
+        if loss.since < self.deaf_until {
             return;
         }
         if loss.share - own > self.noise(own, loss.datagrams) {
             self.fall(sent, loss.share);
+            self.deaf_until = datagrams;
         } else {
-            if loss.share > CONGESTION_LOSS && self.falls >= FALLS_IN_VAIN {
+            if loss.share > CONGESTION_LOSS && self.falls >= FALLS_IN_VAIN && queued <= QUEUE_MIN {
                 self.phase = Phase::Start; // they cured nothing: it was not the rate
             }
             self.falls = 0;
             if sent.is_none_or(|sent| sent >= self.rate * USED_SHARE) {
-                self.grow(queued);
+                self.grow(queued, datagrams);
             }
         }
         self.rate = self.rate.clamp(RATE_MIN.min(max as f64), max as f64);
@@ -160,11 +166,12 @@ impl RateControl {
         deviations.max(least)
     }
 
-    fn is_queueing(&mut self, delay: Option<Duration>) -> bool {
-        let Some(delay) = delay else { return false };
+    /// How much longer than at best answers take.
+    fn queueing(&mut self, delay: Option<Duration>) -> Duration {
+        let Some(delay) = delay else { return Duration::ZERO };
         let base = self.base_delay.map_or(delay, |base| base.min(delay));
         self.base_delay = Some(base);
-        delay > base + QUEUE_MIN
+        delay - base
     }
 
     fn remember(&mut self, loss: RoundLoss) {
@@ -189,20 +196,33 @@ impl RateControl {
         self.phase = Phase::Steady;
         self.growth = GROWTH_MIN;
         self.falls += 1;
-        self.deaf_rounds = DEAF_ROUNDS;
     }
 
-    fn grow(&mut self, queued: bool) {
-        if self.phase == Phase::Start {
+    fn grow(&mut self, queued: Duration, datagrams: u64) {
+        if self.phase == Phase::Start && queued > SEARCH_QUEUE {
+            // The bottleneck is found before its queue is full: below this rate, of which half was not too much.
+            self.phase = Phase::Steady;
+            self.rate /= 2.0;
+            self.ceiling = self.rate;
+            self.deaf_until = datagrams;
+        } else if self.phase == Phase::Start {
             self.rate *= 2.0;
-            self.deaf_rounds = 1;
+            self.deaf_until = datagrams;
             if self.rate >= self.pace.cap() as f64 {
                 self.phase = Phase::Steady;
             }
         } else if self.rate < self.ceiling * LINGER_SHARE {
             self.rate += (self.ceiling - self.rate) * RETURN_SHARE;
         } else {
-            if queued {
+            if queued > QUEUE_MIN {
+                if self.growth > GROWTH_CAREFUL {
+                    // It grew fast, and what is said of the last steps is still under way.
+                    self.rate = self.ceiling.max(self.rate / (1.0 + self.growth).powi(STEPS_UNDONE));
+                    self.ceiling = self.rate;
+                    self.deaf_until = datagrams;
+                    self.growth = GROWTH_MIN;
+                    return;
+                }
                 self.growth = GROWTH_MIN;
             }
             self.rate *= 1.0 + self.growth;
@@ -225,14 +245,13 @@ const SEARCH_LOSS: f64 = 0.05;
 const FALLS_IN_VAIN: u32 = 3;
 /// Longer than any scheduler keeps all hosts from answering, far shorter than what routers and switches queue.
 const QUEUE_MIN: Duration = Duration::from_millis(5);
+const SEARCH_QUEUE: Duration = Duration::from_millis(10);
 /// More than this is never taken for the path's own.
 const PATH_LOSS_MAX: f64 = 0.5;
 /// Rounds that the path's own loss is taken from, the worst left out: falls and their effect fit in, and the moments in
 /// which a queue overflows are among those left out.
 const HISTORY_ROUNDS: usize = 8;
 const WORST_ROUNDS: usize = 3;
-/// Reports of the round that a fall happens in are about the time before it.
-const DEAF_ROUNDS: u32 = 1;
 /// Of the way back to the ceiling, in one round.
 const RETURN_SHARE: f64 = 0.3;
 /// From this share of the ceiling on the rate lingers, then grows: a tenth of a per cent in the first round.
@@ -240,6 +259,9 @@ const LINGER_SHARE: f64 = 0.97;
 const GROWTH_MIN: f64 = 0.001;
 const GROWTH_FACTOR: f64 = 1.25;
 const GROWTH_MAX: f64 = 0.15;
+/// Growth from which on a queue that builds up makes the last steps undone.
+const GROWTH_CAREFUL: f64 = 0.01;
+const STEPS_UNDONE: i32 = 3;
 /// A sender that does not use its rate learns nothing about a higher one.
 const USED_SHARE: f64 = 0.8;
 
@@ -252,6 +274,7 @@ mod tests {
     use crate::rng::Rng;
 
     const MBIT: f64 = 1e6;
+    const DATAGRAM_BITS: u64 = 12_000;
 
     #[test]
     fn a_fixed_pace_is_kept_whatever_is_lost() {
@@ -311,9 +334,8 @@ mod tests {
     fn a_sender_that_has_nothing_to_send_learns_nothing() {
         let mut control = RateControl::new(Pace::Auto { max: 1_000_000_000 });
         let first = control.rate();
-        let quiet = Some(RoundLoss { share: 0.0, datagrams: 3, delay: None });
-        (0..50)
-            .for_each(|round| control.note_round(Moment::from_micros(round * 50_000), round * 1000, quiet));
+        let quiet = Some(RoundLoss { share: 0.0, datagrams: 3, since: 0, delay: None });
+        (0..50).for_each(|round| control.note_round(Moment::from_micros(round * 50_000), round, 1000, quiet));
         assert!(control.rate() <= 2 * first);
     }
 
@@ -324,8 +346,9 @@ mod tests {
         own_loss: f64,
         queue_bits: f64,
         now: u64,
-        sent_bits: f64,
-        reported: Option<RoundLoss>,
+        datagrams: u64,
+        /// Reports on their way, with the time at which they come.
+        reports: VecDeque<(u64, RoundLoss)>,
         rng: Rng,
     }
 
@@ -337,8 +360,8 @@ mod tests {
                 own_loss: 0.0,
                 queue_bits: 0.0,
                 now: 0,
-                sent_bits: 0.0,
-                reported: None,
+                datagrams: 0,
+                reports: VecDeque::new(),
                 rng: Rng::new(&[7; 32]),
             }
         }
@@ -353,7 +376,7 @@ mod tests {
                 let dropped = (waiting - self.bottleneck * 0.05).max(0.0);
                 self.queue_bits = (waiting - dropped).max(0.0);
                 let delay = Duration::from_secs_f64(0.001 + self.queue_bits / self.bottleneck);
-                let datagrams = (bits / 12_000.0) as u64;
+                let datagrams = (bits / DATAGRAM_BITS as f64) as u64;
                 let own: u64 = (0..datagrams.min(5_000))
                     .filter(|_| (self.rng.below(Duration::from_secs(1)).as_secs_f64()) < self.own_loss)
                     .count() as u64;
@@ -361,12 +384,18 @@ mod tests {
                 let share = (dropped / bits + own).min(1.0);
                 sent += bits;
                 arrived += bits * (1.0 - share);
-                self.sent_bits += bits;
                 self.now += 50_000;
+                // The poll at the end of the round waits in the queue behind all that was sent before.
+                let report = RoundLoss { share, datagrams, since: self.datagrams, delay: Some(delay) };
+                self.reports.push_back((self.now + delay.as_micros() as u64, report));
+                self.datagrams += datagrams;
+                let come = |report: &(u64, RoundLoss)| report.0 <= self.now;
+                let report = self.reports.front().copied().filter(come).map(|(_, report)| report);
+                if report.is_some() {
+                    self.reports.pop_front();
+                }
                 let now = Moment::from_micros(self.now);
-                // The reports of one round are judged at the end of the next.
-                let report = self.reported.replace(RoundLoss { share, datagrams, delay: Some(delay) });
-                self.control.note_round(now, self.sent_bits as u64, report);
+                self.control.note_round(now, self.datagrams, DATAGRAM_BITS, report);
             }
             (arrived / (SECONDS * f64::from(rounds)), 1.0 - arrived / sent)
         }

@@ -11,7 +11,7 @@ use glancecast_proto::receiver::{
     Admission, BlockOutcome, Effect, Opened, Published, Receiver, ReceiverConfig, Work,
 };
 use glancecast_proto::seal::GroupKey;
-use glancecast_proto::sender::{Expected, Job, Pace, Sender, SenderConfig, Verdict};
+use glancecast_proto::sender::{Expected, Job, OneWay, Pace, Sender, SenderConfig, Verdict};
 use glancecast_proto::time::{Moment, WallClock};
 use glancecast_proto::wire::{Encoding, ManifestEntry, SYMBOL_OVERHEAD, SymbolHeader};
 
@@ -46,6 +46,8 @@ pub(crate) struct World {
     pub(crate) now: Moment,
     pub(crate) sender: Sender,
     pub(crate) symbols_sent: u64,
+    /// Of those, what went to one host alone.
+    pub(crate) unicast_symbols: u64,
     pub(crate) published: Vec<u32>,
     pub(crate) discarded: Vec<u32>,
     pub(crate) corrupted: u32,
@@ -80,6 +82,15 @@ const SYMBOL_TIME: Duration = Duration::from_micros(12);
 
 impl World {
     pub(crate) fn new(seed: u64, bytes: u64, expected: Expected) -> Self {
+        Self::with(seed, bytes, expected, None)
+    }
+
+    /// A world for hosts that cannot answer.
+    pub(crate) fn one_way(seed: u64, bytes: u64, one_way: OneWay) -> Self {
+        Self::with(seed, bytes, Expected::Anyone, Some(one_way))
+    }
+
+    fn with(seed: u64, bytes: u64, expected: Expected, one_way: Option<OneWay>) -> Self {
         println!("world of seed {seed}, {bytes} bytes");
         let config = SenderConfig {
             session: SessionId([seed as u8; 16]),
@@ -93,12 +104,13 @@ impl World {
             started: WallClock(1_000_000),
             pace: Pace::Fixed(1_000_000_000),
             header_bytes: 42,
-            one_way: None,
+            one_way,
         };
         Self {
             now: Moment::default(),
             sender: Sender::new(Moment::default(), config),
             symbols_sent: 0,
+            unicast_symbols: 0,
             published: Vec::new(),
             discarded: Vec::new(),
             corrupted: 0,
@@ -218,7 +230,10 @@ impl World {
             encoded_len,
         };
         self.symbols_sent += 1;
-        let ids: Vec<usize> = self.hosts.keys().copied().collect();
+        let to = self.sender.destination();
+        self.unicast_symbols += u64::from(to.is_some());
+        let hears = |id: &usize| to.is_none_or(|to| to == address(*id));
+        let ids: Vec<usize> = self.hosts.keys().copied().filter(hears).collect();
         ids.into_iter().for_each(|id| self.post(id, self.hosts[&id].fate.loss, Mail::Symbol(id, header)));
         if done + 1 == job.symbols(source_symbols) {
             self.sender.handle_sent(self.now, job, sequence);
@@ -241,8 +256,7 @@ impl World {
                     let _ = host.receiver.handle_datagram(self.now, wall, from, &bytes);
                 }
                 Mail::Up(id, bytes) => {
-                    let from = SocketAddr::from(([10, 0, 1, id as u8], 40_000));
-                    let _ = self.sender.handle_datagram(self.now, from, &bytes);
+                    let _ = self.sender.handle_datagram(self.now, address(id), &bytes);
                 }
             }
         }
@@ -325,6 +339,10 @@ pub(crate) fn names(count: usize) -> BTreeSet<HostName> {
 
 fn name(host: usize) -> HostName {
     HostName::new(&format!("compute-{host}")).expect("plain")
+}
+
+fn address(host: usize) -> SocketAddr {
+    ([10, 0, 1, host as u8], 40_000).into()
 }
 
 fn hash(block: BlockIndex) -> BlockHash {

@@ -68,7 +68,10 @@ impl Train {
     pub(crate) fn send(&self, socket: &mut GroupSender, to: Option<SocketAddr>) -> io::Result<()> {
         let send = |socket: &GroupSender, bytes: &[u8]| match to {
             None => socket.send_to_group(bytes),
-            Some(host) => socket.send_to(bytes, host),
+            // Where the system does not let it through to one host, the group's way is still there.
+            Some(host) => socket
+                .send_to(bytes, host)
+                .or_else(|error| if is_passing(&error) { Err(error) } else { socket.send_to_group(bytes) }),
         };
         if socket.has_segmentation() {
             match patiently(|| send(socket, &self.bytes)) {
@@ -94,6 +97,11 @@ pub(crate) fn patiently(mut send: impl FnMut() -> io::Result<()>) -> io::Result<
 
 fn is_full(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::WouldBlock || error.raw_os_error() == Some(ENOBUFS)
+}
+
+/// Whether it is about this call, and not about where to.
+fn is_passing(error: &io::Error) -> bool {
+    is_full(error) || is_no_segmentation(error) || error.kind() == io::ErrorKind::Interrupted
 }
 
 fn is_no_segmentation(error: &io::Error) -> bool {

@@ -1,0 +1,108 @@
+//! Hosts that cannot keep up are named with what is wrong with them, delay nobody, and get their copy all the same.
+
+use std::time::Duration;
+
+use glancecast_tests::image::{self, Seed};
+use glancecast_tests::netns::{self, Lab, Offload, Shape};
+use glancecast_tests::report::Report;
+use glancecast_tests::stage::{Push, Receiver, Stage};
+use glancecast_tests::{measured, needs};
+
+#[test]
+fn a_lossy_host_and_one_with_a_slow_disk_do_not_delay_the_other_six() {
+    needs!(netns::NEEDS);
+    let stage = stage(8);
+    stage.network().lose("r7", 300);
+    let sum = image::random(&stage.path("image.raw"), 64 << 20, Seed::draw());
+    let hosts = stage.network().receivers();
+    let (healthy, sick) = hosts.split_at(6);
+    let mut receivers: Vec<Receiver> = healthy.iter().map(|host| stage.receiver(host, &[])).collect();
+    let without = push(&stage, healthy, "alone.raw");
+    receivers.extend([stage.receiver("r7", &[]), stage.receiver("r8", &["--write-rate", "40mbit"])]);
+    let with = push(&stage, &hosts, "image.raw");
+
+    for receiver in &receivers {
+        assert_eq!(image::blake3_of(&receiver.store.join("image.raw")), sum);
+    }
+    let (alone, beside) = (last_of(&without, healthy), last_of(&with, healthy));
+    measured!(
+        "six hosts took {alone:.2} s alone and {beside:.2} s beside two sick ones, which took {:.2} s",
+        last_of(&with, sick)
+    );
+    assert!(beside <= 1.1 * alone, "{with:?}");
+    for (host, cause, words) in
+        [("r7", "network_loss", "lost on the way to it"), ("r8", "slow_store", "its store is too slow")]
+    {
+        let row = with.host(host);
+        assert_eq!(row.sidelined.as_deref(), Some(cause), "{row:?}");
+        assert!(row.reason.as_ref().is_some_and(|reason| reason.contains(words)), "{row:?}");
+    }
+    for host in healthy {
+        assert_eq!(with.host(host).sidelined, None, "{:?}", with.host(host));
+    }
+}
+
+#[test]
+fn the_last_host_is_served_by_unicast() {
+    needs!(netns::NEEDS);
+    let stage = stage(3);
+    let sum = image::random(&stage.path("image.raw"), 96 << 20, Seed::draw());
+    let mut receivers = vec![stage.receiver("r1", &[]), stage.receiver("r2", &[])];
+    receivers.push(stage.receiver("r3", &["--write-rate", "80mbit"]));
+    let hosts = stage.network().receivers();
+    let mut push = start(&stage, &hosts, "image.raw", "400mbit");
+    receivers[..2].iter_mut().for_each(|other| drop(other.process.wait_for_log(" published", TIMEOUT)));
+    let bytes = |host: &str| stage.network().counter(host, "rx_bytes");
+    let before = [bytes("r2"), bytes("r3")];
+    let (_, report) = push.report(TIMEOUT);
+    let tail = [bytes("r2") - before[0], bytes("r3") - before[1]];
+
+    report.assert_hosts(&[("r1", "done"), ("r2", "done"), ("r3", "done")]);
+    for receiver in &receivers {
+        assert_eq!(image::blake3_of(&receiver.only_file("image.raw")), sum);
+    }
+    measured!("of {} KiB for the last host another one heard {} KiB", tail[1] >> 10, tail[0] >> 10);
+    assert!(tail[1] > 8 << 20, "no tail to speak of: {tail:?}");
+    assert!(tail[0] < tail[1] / 20, "{tail:?}");
+}
+
+#[test]
+fn a_last_host_that_unicast_does_not_reach_is_served_by_the_group() {
+    needs!(netns::NEEDS);
+    let stage = stage(2);
+    stage.network().lose("r2", 400);
+    let rules = "nft add table inet way; add chain inet way output { type filter hook output priority 0; }; \
+                 add rule inet way output ip daddr 10.77.1.2 drop";
+    stage.network().run(Lab::SENDER, rules);
+    let sum = image::random(&stage.path("image.raw"), 16 << 20, Seed::draw());
+    let hosts = stage.network().receivers();
+    let receivers: Vec<Receiver> = hosts.iter().map(|host| stage.receiver(host, &[])).collect();
+    push(&stage, &hosts, "image.raw");
+    for receiver in &receivers {
+        assert_eq!(image::blake3_of(&receiver.only_file("image.raw")), sum);
+    }
+}
+
+fn stage(receivers: usize) -> Stage {
+    Stage::lab(Lab::build(&Shape { receivers, offload: Offload::On, loss_per_mille: 0, rate: None }))
+}
+
+fn push(stage: &Stage, hosts: &[String], name: &str) -> Report {
+    let (_, report) = start(stage, hosts, name, "200mbit").report(TIMEOUT);
+    assert_eq!(report.outcome, "complete", "{report:?}");
+    report
+}
+
+fn start(stage: &Stage, hosts: &[String], name: &str, rate: &str) -> Push {
+    let (source, names) = (stage.path("image.raw"), hosts.join(","));
+    let file = source.to_str().expect("UTF-8");
+    stage.push(&["--file", file, "--name", name, "--hosts", &names, "--rate", rate, "--timeout", "50s"])
+}
+
+/// When the last of these was done.
+fn last_of(report: &Report, hosts: &[String]) -> f64 {
+    let seconds = hosts.iter().map(|host| report.host(host).seconds.expect("it was heard"));
+    seconds.fold(0.0, f64::max)
+}
+
+const TIMEOUT: Duration = Duration::from_secs(60);
