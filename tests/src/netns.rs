@@ -156,14 +156,6 @@ impl Lab {
         self
     }
 
-    /// The same network with another loss at one receiver, in packets of a thousand.
-    #[must_use]
-    pub fn with_loss(self, host: &str, per_mille: u32) -> Self {
-        self.run(host, "nft delete table netdev loss");
-        self.lose(host, per_mille);
-        self
-    }
-
     /// What the names of its namespaces begin with.
     pub fn prefix(&self) -> &str {
         &self.prefix

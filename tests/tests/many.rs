@@ -1,4 +1,4 @@
-//! Many hosts take as long as few.
+//! Many hosts are served with what serves few.
 
 use std::fs;
 use std::path::Path;
@@ -11,7 +11,7 @@ use glancecast_tests::stage::{Receiver, SOON, Stage};
 use glancecast_tests::{measured, needs};
 
 #[test]
-fn a_hundred_and_twenty_eight_hosts_take_as_long_as_four() {
+fn a_hundred_and_twenty_eight_hosts_are_served_with_what_serves_four() {
     needs!(netns::NEEDS);
     let shape = Shape { receivers: HOSTS, offload: Offload::On, loss_per_mille: 0, rate: None };
     let stage = Stage::lab(Lab::build(&shape));
@@ -36,7 +36,8 @@ fn a_hundred_and_twenty_eight_hosts_take_as_long_as_four() {
         of_many.overhead(),
         of_few.overhead()
     );
-    assert!(ratio <= 1.3, "{:?}", of_many.wire);
+    // The time is that of one machine for all of them, and of memory that is new to it; what is sent is not.
+    assert!(of_many.overhead() <= 1.05, "{:?}", of_many.wire);
 }
 
 /// Starts receivers whose stores are in memory: on one disk they would all wait for it at the end.

@@ -341,6 +341,13 @@ impl Blocks {
         }
     }
 
+    /// Takes back what is asked for and not handed out yet. Whoever still lacks it says so in the next round.
+    pub(super) fn forget_demands(&mut self) {
+        for block in self.partial.drain(..).chain(self.whole.drain(..)) {
+            self.states[block.index()].demand = 0;
+        }
+    }
+
     /// Queues manifest entries that a host lacks, unless they were repeated after what it has seen.
     pub(super) fn demand_manifest(&mut self, gap: GapRun, highest: Sequence) {
         let mut first = gap.first.0;
@@ -470,6 +477,16 @@ mod tests {
         blocks.finish(job, at(100));
         blocks.demand(deficit(0, 2), at(100), 0.0);
         assert_eq!(take_repair(&mut blocks), Some((K + 7, 2)));
+    }
+
+    #[test]
+    fn what_was_taken_back_is_asked_for_again_by_whoever_lacks_it() {
+        let mut blocks = passed_up_to(100);
+        blocks.demand(deficit(0, 500), at(100), 0.0);
+        blocks.forget_demands();
+        assert_eq!(blocks.next_repair(), None);
+        blocks.demand(deficit(0, 3), at(100), 0.0);
+        assert_eq!(take_repair(&mut blocks), Some((K, 3)));
     }
 
     #[test]

@@ -169,7 +169,7 @@ const SMOOTHING: f64 = 0.3;
 const LOST_MIN: f64 = 0.10;
 const LOST_FACTOR: f64 = 3.0;
 /// Rounds that speak against a host before it is side-lined, and for it before it is served with the others again.
-const STRIKES_OUT: u32 = 4;
+const STRIKES_OUT: u32 = 3;
 const STRIKES_IN: u32 = 20;
 
 #[cfg(test)]

@@ -227,7 +227,7 @@ impl Hosts {
             }
             if let Some(interval) = interval {
                 latest.push(RoundLoss {
-                    share: (interval.lost + interval.refused).min(1.0),
+                    share: (interval.lost + interval.refused.min(REFUSED_MAX)).min(1.0),
                     datagrams: interval.datagrams,
                     since: interval.since,
                     delay: self.fastest,
@@ -464,6 +464,10 @@ fn absent(name: &HostName, state: HostState, reason: &str) -> HostRow {
         totals: Totals::default(),
     }
 }
+
+/// Of what found no buffer, for the rate: when the last buffer is full nearly everything is refused, and the store writes
+/// on.
+const REFUSED_MAX: f64 = 0.3;
 
 const NEVER_ANSWERED: &str = "never answered: is glancecastd up there, with this group and this key?";
 

@@ -325,6 +325,11 @@ impl Sender {
         self.rate.rate()
     }
 
+    /// The share of datagrams that a quantile of the hosts loses at the moment, 0 to 1.
+    pub fn usual_loss(&self) -> f64 {
+        self.hosts.usual_loss()
+    }
+
     /// Repair symbols to make with a whole block as it is read, before anybody asks: what hosts will lack of it, as far as
     /// that is known. A shorter block needs its share of them.
     pub fn repair_ahead(&self) -> u32 {
@@ -488,6 +493,9 @@ impl Sender {
         let (loss, sidelined) = self.hosts.end_round();
         let frame_bytes = self.config.geometry.datagram_bytes() as u64 + self.config.header_bytes;
         self.rate.note_round(now, self.group_sequence, frame_bytes * 8, loss);
+        if !sidelined.is_empty() && !self.is_tail() {
+            self.blocks.forget_demands(); // most of it is theirs
+        }
         for (name, sideline) in sidelined {
             self.event(SenderEvent::Sidelined(name, sideline));
         }

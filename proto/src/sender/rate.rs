@@ -127,7 +127,9 @@ impl RateControl {
             }
             self.falls = 0;
             if sent.is_none_or(|sent| sent >= self.rate * USED_SHARE) {
-                self.grow(queued, datagrams);
+                // A queue that a doubling fills is seen in the answers to the poll after next.
+                let unseen = self.rate * SEARCH_ROUND.as_secs_f64() * 2.0 / bits as f64;
+                self.grow(queued, datagrams, unseen as u64);
             }
         }
         self.rate = self.rate.clamp(RATE_MIN.min(max as f64), max as f64);
@@ -198,7 +200,7 @@ impl RateControl {
         self.falls += 1;
     }
 
-    fn grow(&mut self, queued: Duration, datagrams: u64) {
+    fn grow(&mut self, queued: Duration, datagrams: u64, unseen: u64) {
         if self.phase == Phase::Start && queued > SEARCH_QUEUE {
             // The bottleneck is found before its queue is full: below this rate, of which half was not too much.
             self.phase = Phase::Steady;
@@ -207,7 +209,7 @@ impl RateControl {
             self.deaf_until = datagrams;
         } else if self.phase == Phase::Start {
             self.rate *= 2.0;
-            self.deaf_until = datagrams;
+            self.deaf_until = datagrams + unseen;
             if self.rate >= self.pace.cap() as f64 {
                 self.phase = Phase::Steady;
             }
@@ -237,7 +239,7 @@ const START_SHARE: f64 = 1.0 / 8.0;
 const RATE_MIN: f64 = 1e6;
 /// Of what arrived: after the search, and after congestion later on.
 const START_FALL: f64 = 0.9;
-const FALL: f64 = 0.8;
+const FALL: f64 = 0.75;
 /// Loss beyond the path's own from which on there is congestion; in the search it comes in tens of per cent.
 const CONGESTION_LOSS: f64 = 0.005;
 const SEARCH_LOSS: f64 = 0.05;
@@ -245,15 +247,15 @@ const SEARCH_LOSS: f64 = 0.05;
 const FALLS_IN_VAIN: u32 = 3;
 /// Longer than any scheduler keeps all hosts from answering, far shorter than what routers and switches queue.
 const QUEUE_MIN: Duration = Duration::from_millis(5);
-const SEARCH_QUEUE: Duration = Duration::from_millis(10);
+const SEARCH_QUEUE: Duration = Duration::from_millis(6);
 /// More than this is never taken for the path's own.
 const PATH_LOSS_MAX: f64 = 0.5;
 /// Rounds that the path's own loss is taken from, the worst left out: falls and their effect fit in, and the moments in
 /// which a queue overflows are among those left out.
 const HISTORY_ROUNDS: usize = 8;
 const WORST_ROUNDS: usize = 3;
-/// Of the way back to the ceiling, in one round.
-const RETURN_SHARE: f64 = 0.3;
+/// Of the way back to the ceiling, in one round: most of a second in all, in which other flows take what was left to them.
+const RETURN_SHARE: f64 = 0.15;
 /// From this share of the ceiling on the rate lingers, then grows: a tenth of a per cent in the first round.
 const LINGER_SHARE: f64 = 0.97;
 const GROWTH_MIN: f64 = 0.001;

@@ -286,6 +286,14 @@ impl Drive {
         if self.told_at.is_none_or(|at| now.since(at) >= PROGRESS_GAP) {
             self.told_at = Some(now);
             self.tell_progress();
+            tracing::debug!(
+                at = now.micros() / 1000,
+                mbit = self.machine.rate() / 1_000_000,
+                blocks = self.machine.blocks_sent(),
+                repair = self.counts.repair.datagrams,
+                loss = self.machine.usual_loss(),
+                "rate"
+            );
         }
     }
 

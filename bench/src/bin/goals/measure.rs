@@ -117,7 +117,8 @@ impl<'a> Bench<'a> {
     fn sick(&self, goal: &Goal) -> Result<Measured> {
         let rate = self.adaptive(&goal.network);
         let healthy = last_done(&self.push(&goal.network, &rate)?, &[])?;
-        let lab = self.lab(&goal.network).with_loss(LOSSY, LOSSY_PER_MILLE);
+        let lab = self.lab(&goal.network);
+        lab.lose(LOSSY, LOSSY_PER_MILLE);
         let (sick, options): (&[&str], &[(usize, &str)]) =
             if self.can_write_slowly { (&[LOSSY, SLOW], &[SLOW_OPTIONS]) } else { (&[LOSSY], &[]) };
         let push = Push { options, ..self.plan(&lab, &goal.network, &rate)? };
