@@ -94,10 +94,10 @@ mod tests {
 
     #[test]
     fn an_attempt_that_is_given_up_is_not_waited_for_and_the_next_one_begins_at_once() {
-        let limit = WriteLimit::new(Some("8kbit".parse().expect("1 kB/s")));
-        assert!(limit.wait(1, 1_000_000));
+        let limit = WriteLimit::new(Some("8mbit".parse().expect("1 MB/s")));
+        assert!(limit.wait(1, 1_000_000_000));
         thread::scope(|scope| {
-            let waiting = scope.spawn(|| limit.wait(1, 1_000_000));
+            let waiting = scope.spawn(|| limit.wait(1, 1_000_000_000));
             thread::sleep(Duration::from_millis(20));
             limit.give_up(1);
             assert!(!waiting.join().expect("no panic"));
