@@ -50,12 +50,13 @@ impl Collected {
         }
     }
 
-    pub(super) fn begin(&mut self, shape: BlockShape, encoded_len: u32) {
+    /// Begins another block, of which the first try waits for `surplus` symbols more than K.
+    pub(super) fn begin(&mut self, shape: BlockShape, encoded_len: u32, surplus: u32) {
         self.shape = shape;
         self.encoded_len = encoded_len;
         self.held.reset(shape.source_symbols());
         self.repair.clear();
-        self.failures = 0;
+        self.failures = surplus;
     }
 
     /// K and T.
@@ -103,6 +104,11 @@ impl Collected {
 
     pub(super) fn note_failure(&mut self) {
         self.failures += 1;
+    }
+
+    /// No more symbols will come: what is there is tried.
+    pub(super) fn stop_waiting(&mut self) {
+        self.failures = 0;
     }
 
     /// All source symbols, or as many symbols as last time were not enough and one more.
@@ -153,9 +159,9 @@ impl Buffers {
         self.idle.last().map(|&(id, _)| id)
     }
 
-    pub(super) fn take(&mut self, shape: BlockShape, encoded_len: u32) -> Option<BufferId> {
+    pub(super) fn take(&mut self, shape: BlockShape, encoded_len: u32, surplus: u32) -> Option<BufferId> {
         let (id, mut collected) = self.idle.pop()?;
-        collected.begin(shape, encoded_len);
+        collected.begin(shape, encoded_len, surplus);
         self.used[usize::from(id.0)] = Some(collected);
         Some(id)
     }
@@ -229,7 +235,7 @@ mod tests {
     fn collecting(k: u32) -> Collected {
         let shape = BlockShape::new(k, 100).expect("in range");
         let mut block = Collected::new(shape);
-        block.begin(shape, k * 100);
+        block.begin(shape, k * 100, 0);
         block
     }
 

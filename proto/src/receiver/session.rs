@@ -137,12 +137,16 @@ impl Session {
         rng: &mut Rng,
     ) -> Self {
         let hello_at = now + rng.below(announce.spread);
+        let mut table = Table::new(announce.geometry, buffers);
+        if announce.one_way {
+            table.wait_for_surplus();
+        }
         Self {
             attempt,
             cipher: Cipher::downward(key, announce.session),
             link,
             stage: Stage::Opening,
-            table: Table::new(announce.geometry, buffers),
+            table,
             root: None,
             proven: None,
             heard: now,
@@ -182,6 +186,9 @@ impl Session {
         }
         self.root = self.root.or(poll.root);
         if self.announce.one_way {
+            if poll.blocks_sent == self.announce.geometry.blocks() {
+                self.table.stop_waiting();
+            }
             return;
         }
         let offset = match self.slot {

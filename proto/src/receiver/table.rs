@@ -39,6 +39,8 @@ pub(super) struct Table {
     manifest: Vec<Option<ManifestEntry>>,
     states: Vec<State>,
     buffers: Buffers,
+    /// Symbols beyond K that a block waits for before it is tried first.
+    surplus: u32,
     /// Blocks that can be proven now, each once.
     ready: VecDeque<BlockIndex>,
     /// Blocks with a buffer that are at another thread.
@@ -75,12 +77,32 @@ impl Table {
             manifest: vec![None; blocks],
             states: vec![State::Unseen; blocks],
             buffers,
+            surplus: 0,
             ready: VecDeque::new(),
             rebuilding: 0,
             held: 0,
             held_prefix: 0,
             known: 0,
             known_prefix: 0,
+        }
+    }
+
+    /// Blocks wait for some symbols more than they may need: what comes while a block is being rebuilt is dropped, and where
+    /// nobody can be asked, a set that turns out not to determine it could not be mended.
+    pub(super) fn wait_for_surplus(&mut self) {
+        self.surplus = SURPLUS;
+    }
+
+    /// Everything was sent: blocks are tried with what there is.
+    pub(super) fn stop_waiting(&mut self) {
+        if std::mem::take(&mut self.surplus) == 0 {
+            return;
+        }
+        for block in (self.held_prefix..self.geometry.blocks()).map(BlockIndex) {
+            if let State::Collecting(buffer) = self.states[block.index()] {
+                self.buffers.get_mut(buffer).stop_waiting();
+                self.queue_if_ready(block);
+            }
         }
     }
 
@@ -130,7 +152,7 @@ impl Table {
         let state = &mut self.states[header.block.index()];
         if *state == State::Unseen {
             let shape = self.geometry.shape(header.encoded_len);
-            let taken = self.buffers.take(shape, header.encoded_len);
+            let taken = self.buffers.take(shape, header.encoded_len, self.surplus);
             assert_eq!(taken, Some(place.buffer));
             *state = State::Collecting(place.buffer);
         }
@@ -308,6 +330,9 @@ impl Table {
     }
 }
 
+/// Each divides the chance that a set does not determine its block by 256.
+const SURPLUS: u32 = 2;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -367,6 +392,21 @@ mod tests {
         let gaps = table.gaps(40);
         assert_eq!(gaps.len(), REPORT_GAPS_MAX);
         assert_eq!(gaps[0], gap(1, 1));
+    }
+
+    #[test]
+    fn where_nobody_can_be_asked_a_block_waits_for_two_symbols_more_until_all_was_sent() {
+        let mut table = table(2, 2);
+        table.wait_for_surplus();
+        table.learn(&stored(0, 2));
+        collect(&mut table, 0, 1..K + 2);
+        assert!(table.next_work().is_none(), "one more than K");
+        collect(&mut table, 0, K + 2..K + 3);
+        assert!(table.next_work().is_some());
+        collect(&mut table, 1, 1..K + 1);
+        assert!(table.next_work().is_none());
+        table.stop_waiting();
+        assert!(table.next_work().is_some(), "K will have to do");
     }
 
     #[test]
