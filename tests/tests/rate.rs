@@ -49,8 +49,8 @@ fn a_bottleneck_that_widens_is_made_use_of() {
     let rest = report.line_seconds(500e6) * (1.0 - NARROW.as_secs_f64() / report.line_seconds(50e6));
     let after = report.seconds - NARROW.as_secs_f64();
     measured!("{after:.2} s after ten times the rate came free, where the line takes {rest:.2} s");
-    // The search for the new rate takes some two seconds, in which a part is sent; at the old one it would be thirty.
-    assert!(after <= rest + 6.0, "{report:?}");
+    // The search for the new rate takes some two seconds, in which a part is sent.
+    assert!(after <= rest + 2.5, "{report:?}");
 }
 
 #[test]
@@ -86,8 +86,8 @@ fn a_tcp_flow_and_a_push_leave_each_other_a_share() {
         100.0 * lost_share(&report)
     );
     assert!(alone >= 80e6, "the flow did not fill the link: {alone}");
-    assert!(beside >= 0.05 * alone, "the push starves TCP: {beside} of {alone}");
-    assert!(push >= 0.05 * 100e6, "TCP starves the push: {push}");
+    assert!(beside >= 0.15 * alone, "the push starves TCP: {beside} of {alone}");
+    assert!(push >= 0.15 * 100e6, "TCP starves the push: {push}");
 }
 
 #[test]
@@ -97,7 +97,7 @@ fn independent_loss_of_one_percent_does_not_slow_a_push_down() {
     let report = Scene::new(&shape, 48 << 20).push("auto:100mbit").end();
     let slower = report.seconds / report.line_seconds(100e6);
     measured!("{slower:.3} x line time at the cap");
-    assert!(slower <= 1.35, "{report:?}");
+    assert!(slower <= 1.15, "{report:?}");
 }
 
 /// Receivers and an image, ready for a push.
