@@ -134,8 +134,9 @@ impl Health {
         self.strikes = if wrong { self.strikes + 1 } else { 0 };
         match self.sidelined {
             None if self.strikes >= STRIKES_OUT => {
+                // Loss comes first: blocks that lose many symbols become whole in bursts, for which no store is fast enough.
                 let cause = match () {
-                    () if refused > lost => Cause::Store,
+                    () if lost < sick_from && refused > lost => Cause::Store,
                     () if dropped > lost / 2.0 => Cause::Socket,
                     () => Cause::Network,
                 };
@@ -186,6 +187,7 @@ mod tests {
         assert_eq!(verdict(300, 0, 0), Some(Cause::Network));
         assert_eq!(verdict(300, 290, 0), Some(Cause::Socket));
         assert_eq!(verdict(0, 0, 400), Some(Cause::Store));
+        assert_eq!(verdict(300, 0, 400), Some(Cause::Network), "its buffers fill because it loses so much");
         assert_eq!(verdict(50, 0, 0), None, "repair covers that");
     }
 
