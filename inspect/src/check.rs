@@ -27,6 +27,17 @@ impl Default for Limits<'_> {
     }
 }
 
+/// What an image is said to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// What its record says, judged as Nova does before it uses what it downloaded.
+    Format(DiskFormat),
+    /// A disk that a host uses as it is: raw, with partitions or without, or a disc.
+    Disk,
+    /// Nobody said anything: whatever it looks like.
+    Nothing,
+}
+
 /// What an image is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Facts {
@@ -47,17 +58,13 @@ pub enum CheckError {
     Read(#[from] io::Error),
 }
 
-/// Judges an image. `declared` is what its record says it is; `None`: whatever it looks like.
+/// Judges an image. Who is about to publish a disk asks with [`Claim::Disk`].
 ///
 /// # Errors
 /// [`Refusal`] by the first rule that it breaks; errors of reading.
-pub fn check<R: Read + Seek>(
-    image: &mut R,
-    declared: Option<DiskFormat>,
-    limits: &Limits<'_>,
-) -> Result<Facts, CheckError> {
+pub fn check<R: Read + Seek>(image: &mut R, claim: Claim, limits: &Limits<'_>) -> Result<Facts, CheckError> {
     let mut view = View::whole(image)?;
-    match judge(&mut view, declared, limits) {
+    match judge(&mut view, claim, limits) {
         Ok(facts) => Ok(facts),
         Err(Stop::Refused(refusal)) => Err(refusal.into()),
         Err(Stop::Io(error)) => Err(error.into()),
@@ -73,20 +80,26 @@ pub fn check<R: Read + Seek>(
 pub fn check_head(
     head: &[u8],
     bytes: u64,
-    declared: Option<DiskFormat>,
+    claim: Claim,
     limits: &Limits<'_>,
 ) -> Result<Option<Facts>, Refusal> {
-    match judge(&mut View::head(head, bytes), declared, limits) {
+    match judge(&mut View::head(head, bytes), claim, limits) {
         Ok(facts) => Ok(Some(facts)),
         Err(Stop::Refused(refusal)) => Err(refusal),
         Err(Stop::Beyond | Stop::Io(_)) => Ok(None),
     }
 }
 
-fn judge(view: &mut View<'_>, declared: Option<DiskFormat>, limits: &Limits<'_>) -> Result<Facts, Stop> {
+fn judge(view: &mut View<'_>, claim: Claim, limits: &Limits<'_>) -> Result<Facts, Stop> {
     let format = one_of(&detect::formats(view)?)?;
-    if let Some(declared) = declared {
-        agree(declared, format)?;
+    match claim {
+        Claim::Format(declared) => agree(declared, format)?,
+        Claim::Disk if !format.is_raw() => {
+            let text =
+                format!("the content of the disk is {format}, which tools that look at it would take it for");
+            return Err(Refusal::new(Rule::FormatMismatch, text).into());
+        }
+        Claim::Disk | Claim::Nothing => {}
     }
     let virtual_bytes = match format {
         Format::Raw | Format::Iso => view.bytes(),

@@ -6,11 +6,11 @@
 //! differ, this crate is the stricter one; each place says so.
 //!
 //! ```
-//! use glancecast_inspect::{DiskFormat, Limits, Rule, check, CheckError};
+//! use glancecast_inspect::{CheckError, Claim, DiskFormat, Limits, Rule, check};
 //! use std::io::Cursor;
 //!
 //! let mut image = Cursor::new(b"QFI\xfb....".to_vec());
-//! let error = check(&mut image, Some(DiskFormat::Raw), &Limits::default()).unwrap_err();
+//! let error = check(&mut image, Claim::Format(DiskFormat::Raw), &Limits::default()).unwrap_err();
 //! assert!(matches!(error, CheckError::Refused(refusal) if refusal.rule == Rule::FormatMismatch));
 //! ```
 //!
@@ -33,7 +33,7 @@ mod vhdx;
 mod view;
 mod vmdk;
 
-pub use check::{CheckError, Facts, Limits, check, check_head};
+pub use check::{CheckError, Claim, Facts, Limits, check, check_head};
 pub use detect::detect;
 pub use format::{DiskFormat, Format, UnknownDiskFormat};
 pub use refusal::{Refusal, Rule};

@@ -5,7 +5,7 @@ mod images;
 
 use std::io::Cursor;
 
-use glancecast_inspect::{CheckError, DiskFormat, HEAD_BYTES, Limits, check, check_head, detect};
+use glancecast_inspect::{CheckError, Claim, DiskFormat, HEAD_BYTES, Limits, check, check_head, detect};
 use images::{DESCRIPTOR, iso, mbr, qcow2, stream_vmdk, vdi, vhd, vhdx, vmdk};
 
 #[test]
@@ -51,10 +51,10 @@ fn judge(image: &[u8]) {
     let formats = detect(&mut Cursor::new(image)).expect("memory can be read");
     assert!(!formats.is_empty());
     let limits = Limits { vhd: true, ..Limits::default() };
-    for declared in [None, Some(DiskFormat::Raw), Some(DiskFormat::Ami)] {
-        let whole = check(&mut Cursor::new(image), declared, &limits);
+    for claim in [Claim::Nothing, Claim::Disk, Claim::Format(DiskFormat::Raw)] {
+        let whole = check(&mut Cursor::new(image), claim, &limits);
         let head = &image[..HEAD_BYTES.min(image.len())];
-        match check_head(head, image.len() as u64, declared, &limits) {
+        match check_head(head, image.len() as u64, claim, &limits) {
             Ok(None) => {}
             Ok(Some(facts)) => assert_eq!(facts, whole.expect("both pass"), "seed {SEED:#x}"),
             Err(refusal) => {

@@ -5,8 +5,8 @@ mod images;
 use std::io::Cursor;
 
 use glancecast_inspect::{
-    CheckError, DiskFormat, Facts, Format, HEAD_BYTES, Limits, Refusal, Rule, VmdkType, check, check_head,
-    detect,
+    CheckError, Claim, DiskFormat, Facts, Format, HEAD_BYTES, Limits, Refusal, Rule, VmdkType, check,
+    check_head, detect,
 };
 use images::{DESCRIPTOR, VHDX_METADATA, iso, mbr, put, qcow2, stream_vmdk, vdi, vhd, vhdx, vmdk, with};
 
@@ -31,9 +31,22 @@ fn sound_images_pass_and_tell_the_size_of_their_disk() {
 
 #[test]
 fn an_image_without_a_record_is_what_it_looks_like() {
-    let facts = check(&mut Cursor::new(qcow2()), None, &Limits::default()).unwrap();
+    let facts = check(&mut Cursor::new(qcow2()), Claim::Nothing, &Limits::default()).unwrap();
     assert_eq!((facts.format, facts.format.is_raw()), (Format::Qcow2, false));
     assert_eq!(detect(&mut Cursor::new(iso())).unwrap(), [Format::Iso]);
+}
+
+#[test]
+fn what_hosts_use_as_it_is_is_a_disk() {
+    let judge =
+        |image: Vec<u8>| check(&mut Cursor::new(image), Claim::Disk, &Limits::default()).map_err(refusal);
+    for image in [vec![7; 1000], mbr(), iso()] {
+        judge(image).unwrap();
+    }
+    for image in [qcow2(), vdi(), vhdx(), vhd(), vmdk(DESCRIPTOR), DESCRIPTOR.into()] {
+        assert_eq!(judge(image).unwrap_err().rule, Rule::FormatMismatch);
+    }
+    assert_eq!(judge(with(mbr(), 446, &[1])).unwrap_err().rule, Rule::PartitionTable);
 }
 
 #[test]
@@ -52,7 +65,7 @@ fn formats_that_nova_does_not_take_are_refused() {
     refused(&vhd(), DiskFormat::Vhd, Rule::UnsupportedFormat, "vhd");
     for magic in ["QED\0", "WithoutFreeSpace", "WithouFreSpacExt", "Bochs Virtual HD Image"] {
         let image = with(vec![0; 4096], 0, magic.as_bytes());
-        let error = check(&mut Cursor::new(&image), None, &Limits::default()).unwrap_err();
+        let error = check(&mut Cursor::new(&image), Claim::Nothing, &Limits::default()).unwrap_err();
         assert_eq!(refusal(error).rule, Rule::UnsupportedFormat, "{magic}");
         assert_eq!(judge(&image, DiskFormat::Raw).unwrap_err().rule, Rule::FormatMismatch, "{magic}");
     }
@@ -61,8 +74,9 @@ fn formats_that_nova_does_not_take_are_refused() {
 #[test]
 fn a_vhd_passes_where_it_is_allowed() {
     let limits = Limits { vhd: true, ..Limits::default() };
-    let judge =
-        |image: Vec<u8>| check(&mut Cursor::new(image), Some(DiskFormat::Vhd), &limits).map_err(refusal);
+    let judge = |image: Vec<u8>| {
+        check(&mut Cursor::new(image), Claim::Format(DiskFormat::Vhd), &limits).map_err(refusal)
+    };
     assert_eq!(judge(vhd()).unwrap().virtual_bytes, 4 << 20);
     assert_eq!(judge(with(vhd(), 60, &4u32.to_be_bytes())).unwrap_err().rule, Rule::BackingFile);
     assert_eq!(judge(with(vhd(), 60, &9u32.to_be_bytes())).unwrap_err().rule, Rule::MalformedHeader);
@@ -131,7 +145,7 @@ fn a_disk_larger_than_the_limit_is_refused() {
     let absurd = with(qcow2(), 24, &(1u64 << 62).to_be_bytes());
     refused(&absurd, DiskFormat::Qcow2, Rule::VirtualSize, "4611686018427387904 bytes");
     let limits = Limits { virtual_bytes_max: 999, ..Limits::default() };
-    let error = check(&mut Cursor::new(vec![0; 1000]), Some(DiskFormat::Raw), &limits).unwrap_err();
+    let error = check(&mut Cursor::new(vec![0; 1000]), Claim::Format(DiskFormat::Raw), &limits).unwrap_err();
     assert_eq!(refusal(error).rule, Rule::VirtualSize);
     refused(
         &with(vmdk(DESCRIPTOR), 12, &u64::MAX.to_le_bytes()),
@@ -165,7 +179,8 @@ fn only_allowed_types_of_vmdk_pass() {
     refused(&image, DiskFormat::Vmdk, Rule::VmdkType, "twogbmaxextentsparse");
     refused(&with(vec![0; 4096], 0, b"COWD"), DiskFormat::Vmdk, Rule::VmdkType, "ESX");
     let limits = Limits { vmdk_types: &[VmdkType::StreamOptimized], ..Limits::default() };
-    let error = check(&mut Cursor::new(vmdk(DESCRIPTOR)), Some(DiskFormat::Vmdk), &limits).unwrap_err();
+    let error =
+        check(&mut Cursor::new(vmdk(DESCRIPTOR)), Claim::Format(DiskFormat::Vmdk), &limits).unwrap_err();
     assert_eq!(refusal(error).rule, Rule::VmdkType);
 }
 
@@ -243,20 +258,21 @@ fn the_beginning_is_enough_for_all_but_footers_and_far_metadata() {
         (iso(), DiskFormat::Iso),
     ] {
         let (head, bytes) = (&image[..HEAD_BYTES.min(image.len())], image.len() as u64);
-        let facts = check_head(head, bytes, Some(declared), &Limits::default()).unwrap();
+        let facts = check_head(head, bytes, Claim::Format(declared), &Limits::default()).unwrap();
         assert_eq!(facts, Some(judge(&image, declared).unwrap()), "{declared}");
     }
     for (image, declared) in [(long(stream_vmdk()), DiskFormat::Vmdk), (vhdx(), DiskFormat::Vhdx)] {
-        let facts = check_head(&image[..HEAD_BYTES], image.len() as u64, Some(declared), &Limits::default());
+        let facts =
+            check_head(&image[..HEAD_BYTES], image.len() as u64, Claim::Format(declared), &Limits::default());
         assert_eq!(facts, Ok(None), "{declared}");
     }
     let head = &long(qcow2())[..HEAD_BYTES];
-    let error = check_head(head, 1 << 30, Some(DiskFormat::Raw), &Limits::default()).unwrap_err();
+    let error = check_head(head, 1 << 30, Claim::Format(DiskFormat::Raw), &Limits::default()).unwrap_err();
     assert_eq!(error.rule, Rule::FormatMismatch);
 }
 
 fn judge(image: &[u8], declared: DiskFormat) -> Result<Facts, Refusal> {
-    check(&mut Cursor::new(image), Some(declared), &Limits::default()).map_err(refusal)
+    check(&mut Cursor::new(image), Claim::Format(declared), &Limits::default()).map_err(refusal)
 }
 
 #[track_caller]
