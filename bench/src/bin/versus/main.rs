@@ -24,7 +24,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::Parser;
 use glancecast_bench::lab::turn::Turn;
-use glancecast_bench::lab::{kernel_path, supervisor};
+use glancecast_bench::lab::{kernel_path, supervisor, warm};
 use glancecast_tests::exclusive;
 use glancecast_tests::image::{self, Seed};
 
@@ -110,6 +110,7 @@ fn measure(
         println!("  {:<11} {:>7.2} s  {:.2} Gbit/s", "kernel path", path.seconds, path.gbit_s);
         measured.kernel_path.push(path);
         for (tool, results) in tools.iter().zip(&mut measured.tools) {
+            warm::warm(directory, scenario.image_bytes * scenario.network.receivers as u64)?;
             let ground = Ground::new(scenario, directory, &image, &blake3, &extra, arguments.limit())?;
             let run = run::run(tool.as_ref(), &ground);
             println!("  {:<11} {}", tool.name(), run.summary());
