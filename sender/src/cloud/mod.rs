@@ -14,7 +14,7 @@ mod image;
 mod session;
 
 pub(crate) use check::ContentCheck;
-pub(crate) use download::DownloadOptions;
+pub(crate) use download::{Download, DownloadOptions};
 pub(crate) use error::{CloudError, CloudErrorKind};
 pub(crate) use image::ImageRecord;
 pub(crate) use session::Cloud;
