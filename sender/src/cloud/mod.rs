@@ -12,9 +12,11 @@ mod error;
 mod find;
 mod image;
 mod session;
+mod signature;
 
 pub(crate) use check::ContentCheck;
 pub(crate) use download::{Download, DownloadOptions};
 pub(crate) use error::{CloudError, CloudErrorKind};
 pub(crate) use image::ImageRecord;
 pub(crate) use session::Cloud;
+pub(crate) use signature::{SignatureCheck, SignatureError};
