@@ -11,6 +11,7 @@ compiler; writes only below DIR and VENV.
   lab.py upload DIR --name N FILE  make an image of FILE and print Glance's JSON of it
   lab.py create DIR --name N       make an image without data (status queued) and print its JSON
   lab.py deactivate DIR IMAGE_ID
+  lab.py describe DIR IMAGE_ID --property K=V    add properties to an image
   lab.py corrupt DIR IMAGE_ID      change one byte of the image's file in the store (to lose or shorten
                                    it, remove or truncate DATADIR/IMAGE_ID)
   lab.py aggregate DIR NAME HOST.. make an aggregate of these hosts (--zone: its availability zone)
@@ -305,6 +306,14 @@ def deactivate(options):
     Lab(options.dir).glance(options.cloud, "POST", path)
 
 
+def describe(options):
+    """Glance verifies the signature of what is uploaded, if it has one by then; not what is signed later."""
+    changes = [{"op": "add", "path": "/" + key, "value": value}
+               for key, value in (text.split("=", 1) for text in options.property)]
+    content = {"Content-Type": "application/openstack-images-v2.1-json-patch"}
+    Lab(options.dir).glance(options.cloud, "PATCH", f"/v2/images/{options.image}", changes, content)
+
+
 def corrupt(options):
     """Flips the lowest bit of the byte in the middle, which leaves headers and sizes alone."""
     with open(Lab(options.dir).path("data", "glance", "images", options.image), "r+b") as f:
@@ -454,6 +463,9 @@ def parse_arguments():
         makes.add_argument("--property", action="append", default=[], metavar="KEY=VALUE")
     command(deactivate, "dir", "image").add_argument(
         "--cloud", choices=services.CLOUDS, default="lab-demo")
+    describes = command(describe, "dir", "image")
+    describes.add_argument("--cloud", choices=services.CLOUDS, default="lab-demo")
+    describes.add_argument("--property", action="append", required=True, metavar="KEY=VALUE")
     command(corrupt, "dir", "image")
     groups = command(aggregate, "dir", "name")
     groups.add_argument("hosts", nargs="*", metavar="HOST")

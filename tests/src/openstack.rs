@@ -173,6 +173,13 @@ impl OpenStack {
         self.ask("compute", &[host.as_ref(), "--down".as_ref()]);
     }
 
+    /// Adds properties to an image that has its bytes.
+    pub fn describe(&self, cloud: &str, image_id: &str, properties: &[(&str, &str)]) {
+        let mut arguments = vec![image_id.to_owned(), format!("--cloud={cloud}")];
+        arguments.extend(properties.iter().map(|(key, value)| format!("--property={key}={value}")));
+        self.ask("describe", &arguments.iter().map(OsStr::new).collect::<Vec<_>>());
+    }
+
     /// Changes an image's stored bytes, their number unchanged, without Glance's knowledge.
     pub fn corrupt(&self, image_id: &str) {
         self.ask("corrupt", &[image_id.as_ref()]);

@@ -42,6 +42,7 @@ pub struct Stage {
 pub struct Object {
     pub name: String,
     pub image_id: Option<String>,
+    pub format: String,
     pub bytes: u64,
     pub blocks: u64,
     pub block_bytes: u64,
@@ -142,7 +143,7 @@ mod tests {
     const TEN_SYMBOLS: &str = r#"{
         "outcome": "incomplete", "exit_code": 3, "reason": null, "session": "00112233445566778899aabbccddeeff",
         "interface": "eth0", "address": "10.0.0.1", "mtu": 1468, "ttl": 1, "dscp": 8,
-        "object": {"name": "i", "image_id": null, "bytes": 14000, "blocks": 1, "block_bytes": 1048576,
+        "object": {"name": "i", "image_id": null, "format": "raw", "bytes": 14000, "blocks": 1, "block_bytes": 1048576,
                    "symbol_bytes": 1400, "datagram_bytes": 1440},
         "root": null, "seconds": 0.5, "rate_bits_per_second": 1000000, "rate_adapts": false,
         "wire": {"datagrams": 10, "bytes": 14400, "frame_bytes": 14860,

@@ -3,6 +3,7 @@
 mod bad_input;
 mod buffers;
 mod demo;
+mod formats;
 mod glance;
 mod ipv6;
 mod joining;
@@ -16,6 +17,7 @@ mod mtu;
 mod network;
 mod one_way;
 mod rate;
+mod signed;
 mod sizes;
 mod source_specific;
 mod sparse;
