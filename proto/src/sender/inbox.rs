@@ -45,7 +45,8 @@ impl Sender {
         let geometry = self.config.geometry;
         match self.hosts.get(up.receiver) {
             Some(host) => Up::open(&host.cipher, geometry, up, datagram),
-            None if up.header.kind == Kind::Hello => {
+            // What is told of the push stands: who comes now is not asked for anything any more.
+            None if up.header.kind == Kind::Hello && self.ending.is_none() => {
                 let cipher = Cipher::upward(&self.config.key, self.config.session, up.receiver);
                 Up::open(&cipher, geometry, up, datagram)
             }
