@@ -316,7 +316,26 @@ impl Hosts {
         let ids: Vec<ReceiverId> =
             self.by_id.iter().filter(|(_, host)| silent(host)).map(|(&id, _)| id).collect();
         ids.iter().for_each(|&id| self.set_state(id, HostState::Silent));
-        ids.iter().map(|id| self.by_id[id].name.clone()).collect()
+        let news: Vec<ReceiverId> = ids.into_iter().filter(|&id| !self.forget_echo(id)).collect();
+        news.iter().map(|id| self.by_id[id].name.clone()).collect()
+    }
+
+    /// Of several starts of a name, one that has become silent was not alive: what was heard of it after it had been
+    /// replaced was late. True if it was one.
+    fn forget_echo(&mut self, id: ReceiverId) -> bool {
+        let name = self.by_id[&id].name.clone();
+        let starts = self.by_name.get_mut(&name).expect("heard ones are named");
+        if starts.len() < 2 {
+            return false;
+        }
+        starts.retain(|&start| start != id);
+        if let [only] = starts[..] {
+            self.by_id.get_mut(&only).expect("named ones are known").reason = None;
+        }
+        self.count(id, Counting::Out);
+        self.by_id.get_mut(&id).expect("just seen").superseded = true;
+        self.await_again(&name);
+        true
     }
 
     /// Whether all that the push waits for has come to its end. With nobody expected, it waits a moment after the
@@ -542,6 +561,20 @@ mod tests {
         done(&mut hosts, 1);
         assert_eq!(states(&hosts), [("a".into(), HostState::Failed)]);
         assert!(!hosts.complete());
+    }
+
+    #[test]
+    fn a_late_word_of_a_start_that_was_replaced_keeps_nobody_waiting() {
+        let mut hosts = Hosts::new(named(["a"]));
+        join(&mut hosts, 1, "a", at(0));
+        join(&mut hosts, 2, "a", at(10));
+        hosts.heard(at(11), id(1), sequence(2)).expect("it was overtaken by the second start's hello");
+        done(&mut hosts, 2);
+        assert!(!hosts.settled(at(12), at(0)), "they may both be alive");
+        assert_eq!(hosts.mark_silent(at(10_011)), [], "the second one is not silent");
+        assert!(hosts.settled(at(10_012), at(0)) && hosts.complete());
+        assert_eq!(states(&hosts), [("a".into(), HostState::Done)]);
+        assert_eq!(hosts.rows(at(0))[0].reason, None);
     }
 
     #[test]
