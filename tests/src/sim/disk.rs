@@ -25,7 +25,8 @@ pub(crate) struct Disk {
 
 impl Disk {
     pub(crate) fn new(plan: &DiskPlan, object: &Object, counts: &mut Counts) -> Self {
-        let same = || -> Content { object.blocks.iter().map(|block| Some(Rc::clone(&block.encoded))).collect() };
+        let same =
+            || -> Content { object.blocks.iter().map(|block| Some(Rc::clone(&block.encoded))).collect() };
         let published = match plan.before {
             Before::Nothing => None,
             Before::Same => Some(same()),

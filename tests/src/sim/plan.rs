@@ -155,10 +155,9 @@ impl Plan {
         let calm = pass + Duration::from_secs_f64(dice.log_within(0.05, 40.0));
         // What is to go wrong should mostly do so during the pass, which is short before the calm.
         let span = if dice.chance(0.6) { (pass * 2).min(calm) } else { calm };
-        let one_way = dice.chance(0.04).then(|| OneWay {
-            overhead: dice.within(0.0, 1.0),
-            passes: 1 + dice.below(3) as u32,
-        });
+        let one_way = dice
+            .chance(0.04)
+            .then(|| OneWay { overhead: dice.within(0.0, 1.0), passes: 1 + dice.below(3) as u32 });
         let rare = dice.chance(0.5);
         let hosts = (0..1 + dice.below(8)).map(|_| HostPlan::draw(dice, &object, span, calm)).collect();
         let slow = dice.chance(0.2);
@@ -170,7 +169,11 @@ impl Plan {
                 _ => Expecting::Names,
             },
             pace: if dice.chance(0.3) { Pace::Auto { max: 4 * rate } } else { Pace::Fixed(rate) },
-            read_gap: if slow { dice.time(pass / object.blocks.len().max(1) as u32 * 3) } else { Duration::ZERO },
+            read_gap: if slow {
+                dice.time(pass / object.blocks.len().max(1) as u32 * 3)
+            } else {
+                Duration::ZERO
+            },
             proof_after: if slow { dice.time(pass) } else { Duration::ZERO },
             one_way,
             sender_crash: (rare && dice.chance(0.15))
@@ -221,7 +224,11 @@ impl HostPlan {
             weather: Weather::draw(dice, span, calm),
             datagram_time: if slow { dice.time(Duration::from_millis(2)) } else { Duration::ZERO },
             socket: 4 + dice.log_within(1.0, 300.0) as usize,
-            block_time: if slow { dice.time(Duration::from_millis(300)) } else { dice.time(Duration::from_millis(2)) },
+            block_time: if slow {
+                dice.time(Duration::from_millis(300))
+            } else {
+                dice.time(Duration::from_millis(2))
+            },
             buffer_bytes: dice.log_within(1.0, 64e6) as usize,
             bad_memory: if dice.chance(0.1) { dice.log_within(0.001, 0.3) } else { 0.0 },
             disk: DiskPlan::draw(dice, object),
@@ -266,7 +273,8 @@ impl Weather {
             if dice.chance(chance) { dice.log_within(from, to) } else { 0.0 }
         };
         let (loss, up_loss) = (some(0.5, 0.001, 0.6), some(0.4, 0.001, 0.95));
-        let (doubled, damaged, overtaken) = (some(0.25, 0.001, 0.5), some(0.15, 0.001, 0.2), some(0.3, 0.001, 0.5));
+        let (doubled, damaged, overtaken) =
+            (some(0.25, 0.001, 0.5), some(0.15, 0.001, 0.2), some(0.3, 0.001, 0.5));
         let bursts = dice.chance(0.3).then(|| Bursts {
             begin: dice.log_within(0.0005, 0.05),
             end: dice.log_within(0.01, 0.5),

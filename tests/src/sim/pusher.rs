@@ -199,11 +199,11 @@ impl Pusher {
         self.symbols += 1;
         self.unicast += u64::from(to.is_some());
         let bits = 8 * (bytes.len() as u64 + HEADER_BYTES);
-        self.send_at = self.send_at.max(now) + Duration::from_nanos(bits * 1_000_000_000 / self.machine.rate().max(1));
+        self.send_at =
+            self.send_at.max(now) + Duration::from_nanos(bits * 1_000_000_000 / self.machine.rate().max(1));
         Sent { to, kind: Kind::Symbol, bytes: bytes.into() }
     }
 }
-
 
 /// The configuration of a push.
 pub(crate) fn config(
