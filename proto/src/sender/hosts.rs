@@ -38,6 +38,8 @@ pub(super) struct Host {
     deaf: bool,
     /// A later start of the same name has taken its place.
     superseded: bool,
+    /// Another start of the same name is alive, too.
+    is_twin: bool,
 }
 
 /// All hosts that were heard, and those that are expected. What the push waits for is kept up to date with each word of
@@ -154,6 +156,7 @@ impl Hosts {
             lacks: 0,
             deaf: false,
             superseded: false,
+            is_twin: false,
         };
         self.by_id.insert(id, host);
         self.by_name.insert(hello.name.clone(), vec![id]);
@@ -348,7 +351,7 @@ impl Hosts {
         }
         starts.retain(|&start| start != id);
         if let [only] = starts[..] {
-            self.by_id.get_mut(&only).expect("named ones are known").reason = None;
+            self.by_id.get_mut(&only).expect("named ones are known").is_twin = false;
         }
         self.count(id, Counting::Out);
         self.by_id.get_mut(&id).expect("just seen").superseded = true;
@@ -453,8 +456,7 @@ impl Hosts {
         let starts = self.by_name.entry(name.clone()).or_default();
         starts.push(id);
         for id in starts.clone() {
-            let host = self.by_id.get_mut(&id).expect("named ones are known");
-            host.reason = Some(format!("two receivers call themselves {name}: give each its own --name"));
+            self.by_id.get_mut(&id).expect("named ones are known").is_twin = true;
         }
         self.await_again(&name);
     }
@@ -469,6 +471,9 @@ enum Counting {
 impl Host {
     fn row(&self, start: Moment) -> HostRow {
         let reason = match (&self.reason, self.state) {
+            _ if self.is_twin => {
+                Some(format!("two receivers call themselves {}: give each its own --name", self.name))
+            }
             (Some(reason), _) => Some(reason.clone()),
             (None, HostState::Receiving | HostState::Done) if self.health.was_sidelined.is_some() => {
                 self.health.was_sidelined.map(|sideline| format!("served after the others: {sideline}"))
@@ -564,13 +569,13 @@ mod tests {
         let mut hosts = Hosts::new(named(["a"]));
         join(&mut hosts, 1, "a", at(0));
         join(&mut hosts, 2, "a", at(10));
+        failed(&mut hosts, 2);
         hosts.heard(at(11), id(1), sequence(2)).expect("it was overtaken by the second start's hello");
-        done(&mut hosts, 2);
         assert!(!hosts.settled(at(12), at(0)), "they may both be alive");
         assert_eq!(hosts.mark_silent(at(10_011)), [], "the second one is not silent");
-        assert!(hosts.settled(at(10_012), at(0)) && hosts.complete());
-        assert_eq!(states(&hosts), [("a".into(), HostState::Done)]);
-        assert_eq!(hosts.rows(at(0))[0].reason, None);
+        assert!(hosts.settled(at(10_012), at(0)));
+        assert_eq!(states(&hosts), [("a".into(), HostState::Failed)]);
+        assert_eq!(hosts.rows(at(0))[0].reason.as_deref(), Some("no space"), "its own reason");
     }
 
     #[test]
