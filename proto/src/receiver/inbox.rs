@@ -4,10 +4,11 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::session::{Link, Repeat, Session, Stage, buffer_bytes};
+use super::session::{Link, Session, Stage, buffer_bytes};
 use super::{Attempt, Effect, Receiver, ReceiverEvent, Rejoin};
 use crate::ids::{ReceiverId, SessionTag};
 use crate::limits::ANNOUNCE_SKEW_MAX;
+use crate::repeat::Repeat;
 use crate::time::{Moment, WallClock};
 use crate::wire::{Announce, Discard, Down, End, Header, Kind, Notice, foreign_version};
 

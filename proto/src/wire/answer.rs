@@ -5,7 +5,7 @@
 
 use super::bytes::{Reader, Writer, cut, printable};
 use super::up::UP_CLEAR_BYTES;
-use super::{Discard, Header, Kind, UpHeader, open_body, seal_datagram};
+use super::{Discard, Header, Heard, Kind, UpHeader, open_body, seal_datagram};
 use crate::ids::{HostName, ObjectName, ReceiverId, Sequence, SessionTag};
 use crate::integrity::Root;
 use crate::limits::{
@@ -134,6 +134,11 @@ impl Answer {
             Page::About(_) => 0,
             Page::Objects { number, .. } => *number,
         }
+    }
+
+    /// What acknowledges it.
+    pub fn heard(&self, receiver: ReceiverId) -> Heard {
+        Heard { receiver, edition: self.edition, page: self.page_number() }
     }
 
     /// Writes the sealed datagram.
