@@ -129,7 +129,7 @@ mod tests {
     };
     use glancecast_proto::seal::{Cipher, GroupKey};
     use glancecast_proto::time::{Moment, WallClock};
-    use glancecast_proto::wire::{Announce, Down, ManifestRun, SymbolHeader};
+    use glancecast_proto::wire::{Announce, DiskFormat, Down, ManifestRun, Pin, SymbolHeader};
     use std::fs;
     use std::time::Duration;
     use tempfile::TempDir;
@@ -381,6 +381,8 @@ mod tests {
             geometry: geometry(),
             name: ObjectName::new("image").expect("plain"),
             image_id: None,
+            format: DiskFormat::Raw,
+            pin: Pin::None,
             reply_to: ([127, 0, 0, 1], 1).into(),
             spread: Duration::ZERO,
             expected_hosts: 0,

@@ -6,7 +6,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::announce::is_uuid;
+use super::announce::is_image_id;
 use super::bytes::{Reader, Writer};
 use super::{Discard, HEADER_BYTES, Header, Kind, open_body, seal_datagram};
 use crate::ids::{ObjectName, ReceiverId, Sequence, SessionId, SessionTag};
@@ -68,7 +68,7 @@ impl Sought {
     /// What bears this name and, where a host knows the ids of what it holds, this id; `None` if neither is given or
     /// the id is no UUID in Glance's form.
     pub fn new(name: Option<ObjectName>, image_id: Option<String>) -> Option<Self> {
-        let possible = (name.is_some() || image_id.is_some()) && image_id.as_deref().is_none_or(is_uuid);
+        let possible = (name.is_some() || image_id.is_some()) && image_id.as_deref().is_none_or(is_image_id);
         possible.then_some(Self { name, image_id })
     }
 

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::Discard;
-use super::announce::{IMAGE_ID_BYTES, is_uuid};
+use super::announce::{IMAGE_ID_BYTES, is_image_id};
 
 /// Takes fields off the front of a plaintext; every read that goes past the end says [`Discard::Malformed`].
 pub(super) struct Reader<'a>(&'a [u8]);
@@ -74,7 +74,7 @@ impl<'a> Reader<'a> {
     pub(super) fn image_id(&mut self) -> Result<Option<String>, Discard> {
         match self.text(IMAGE_ID_BYTES)? {
             "" => Ok(None),
-            id if is_uuid(id) => Ok(Some(id.to_owned())),
+            id if is_image_id(id) => Ok(Some(id.to_owned())),
             _ => Err(Discard::Malformed),
         }
     }

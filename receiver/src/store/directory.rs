@@ -244,6 +244,7 @@ mod tests {
     use glancecast_proto::ids::{BlockIndex, ObjectName, SessionId};
     use glancecast_proto::integrity::BlockHash;
     use glancecast_proto::time::WallClock;
+    use glancecast_proto::wire::{DiskFormat, Pin};
     use std::time::Duration;
 
     const OBJECT: &[u8] = b"what a node boots from";
@@ -326,6 +327,8 @@ mod tests {
             geometry: Geometry::for_path(OBJECT.len() as u64, 1500, 20).expect("in range"),
             name: ObjectName::new(name).expect("plain"),
             image_id: None,
+            format: DiskFormat::Raw,
+            pin: Pin::None,
             reply_to: ([127, 0, 0, 1], 1).into(),
             spread: Duration::ZERO,
             expected_hosts: 0,
