@@ -45,7 +45,7 @@ pub(crate) struct Send {
     #[arg(long, value_parser = ObjectName::new)]
     pub(crate) name: Option<ObjectName>,
     /// With --file: the image's id in Glance, which hosts with a nova store need; the file must be what it is there
-    #[arg(long, value_name = "UUID", requires = "file", value_parser = parse_image_id)]
+    #[arg(long, value_name = "UUID", requires = "file", conflicts_with = "image", value_parser = parse_image_id)]
     pub(crate) image_id: Option<String>,
     /// Hosts with a nova store keep it so long after its publication, whoever uses it: 7d, or forever [default: Nova's own
     /// rule, a day after its last use]
