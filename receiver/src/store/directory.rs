@@ -1,17 +1,12 @@
 //! A directory of objects under their own names.
 
-use std::fs::File;
 use std::path::Path;
 
-use glancecast_host::clock::wall;
 use glancecast_proto::integrity::Root;
-use glancecast_proto::time::WallClock;
 use glancecast_proto::wire::Announce;
 
 use super::folder::{Folder, Found};
-use super::inventory::{Inventory, Stored};
 use super::partial::PartialFile;
-use super::record::Record;
 use super::{Publication, StoreError};
 
 /// An existing directory that this process may write to.
@@ -45,7 +40,6 @@ impl DirectoryStore {
         file: PartialFile,
         root: Root,
     ) -> Result<Publication, StoreError> {
-        file.remember(&record(announce, root));
         file.finish(PUBLISHED_MODE)?;
         if self.folder.link(&file, announce.name.as_str())? {
             return Ok(Publication::New);
@@ -54,27 +48,8 @@ impl DirectoryStore {
     }
 
     pub(super) fn compare(&self, announce: &Announce, root: Root) -> Result<(), StoreError> {
-        self.folder.compare(announce.name.as_str(), root)?;
-        // Whoever put it there: it is known now.
-        if let Ok(file) = File::open(self.path().join(announce.name.as_str())) {
-            record(announce, root).keep(&file);
-        }
-        Ok(())
+        self.folder.compare(announce.name.as_str(), root)
     }
-
-    pub(super) fn inventory(&self) -> Result<Inventory, StoreError> {
-        Inventory::of_directory(self.path(), self.folder.free_bytes().ok())
-    }
-
-    pub(super) fn note_proven(&self, stored: &Stored, now: WallClock) {
-        if let (Some(root), Ok(file)) = (stored.held.root, File::open(&stored.path)) {
-            Record { root, proven: now, image_id: stored.held.image_id.clone() }.keep(&file);
-        }
-    }
-}
-
-fn record(announce: &Announce, root: Root) -> Record {
-    Record { root, proven: wall(), image_id: announce.image_id.clone() }
 }
 
 /// Readable by all, written by nobody but the owner.

@@ -98,7 +98,7 @@ impl Folder {
     }
 
     /// Bytes that this process may still write here.
-    pub(super) fn free_bytes(&self) -> Result<u64, StoreError> {
+    fn free_bytes(&self) -> Result<u64, StoreError> {
         let stat =
             fstatvfs(&self.dir).map_err(|error| self.error("ask for the free space of", error.into()))?;
         Ok(stat.blocks_available().saturating_mul(stat.fragment_size()))

@@ -7,9 +7,7 @@
 mod direct;
 mod directory;
 mod folder;
-mod inventory;
 mod partial;
-mod record;
 
 use std::fmt;
 use std::io;
@@ -19,13 +17,10 @@ use std::sync::Arc;
 
 use glancecast_proto::integrity::Root;
 use glancecast_proto::receiver::Proof;
-use glancecast_proto::time::WallClock;
-use glancecast_proto::wire::{Announce, FailureKind, Kept};
+use glancecast_proto::wire::{Announce, FailureKind};
 
 use directory::DirectoryStore;
-pub use inventory::{Inventory, Stored};
 pub use partial::PartialFile;
-pub use record::Record;
 
 /// A store as the operator writes it: `directory:PATH`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,34 +92,6 @@ impl Store {
             Some(file) => Begun::New(Unpublished { store, announce, file }),
             None => Begun::Existing(Existing { store, announce }),
         })
-    }
-
-    /// What it holds.
-    ///
-    /// # Errors
-    /// When its directory cannot be read.
-    pub fn inventory(&self) -> Result<Inventory, StoreError> {
-        match &*self.0 {
-            Kind::Directory(store) => store.inventory(),
-        }
-    }
-
-    /// A published file was hashed and is what it was proven to be.
-    pub fn note_proven(&self, stored: &Stored, now: WallClock) {
-        match &*self.0 {
-            Kind::Directory(store) => store.note_proven(stored, now),
-        }
-    }
-
-    /// Keeps an object no longer than the rules say; gives how long it was kept.
-    ///
-    /// # Errors
-    /// When that cannot be written down.
-    pub fn unpin(&self, stored: &Stored) -> Result<Kept, StoreError> {
-        match &*self.0 {
-            // Nobody but its operator removes anything there.
-            Kind::Directory(_) => Ok(stored.held.kept),
-        }
     }
 }
 

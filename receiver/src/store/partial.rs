@@ -12,7 +12,6 @@ use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 
 use super::StoreError;
 use super::direct::Direct;
-use super::record::Record;
 
 /// An object on its way. Dropping it removes it.
 #[derive(Debug)]
@@ -54,11 +53,6 @@ impl PartialFile {
     /// Leaves a block of zeros as the hole that it is since the file was made.
     pub fn leave_hole(&self, block: VerifiedBlock<'_>) {
         debug_assert!(block.bytes().iter().all(|&byte| byte == 0));
-    }
-
-    /// Keeps with the file what it is.
-    pub(super) fn remember(&self, record: &Record) {
-        record.keep(&self.file);
     }
 
     /// Gives the file the mode of a published one and makes its data durable.
