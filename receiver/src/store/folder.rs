@@ -93,8 +93,18 @@ impl Folder {
 
     /// Hashes a file and compares it with a root.
     pub(super) fn compare(&self, name: &str, root: Root) -> Result<(), StoreError> {
+        if self.hash(name)? == root { Ok(()) } else { Err(StoreError::Exists { path: self.path.join(name) }) }
+    }
+
+    /// The BLAKE3 hash of a file.
+    pub(super) fn hash(&self, name: &str) -> Result<Root, StoreError> {
         let path = self.path.join(name);
-        if hash(&path)? == root { Ok(()) } else { Err(StoreError::Exists { path }) }
+        let at = |error| StoreError::Io { what: "read", path: path.clone(), error };
+        let mut hasher = blake3::Hasher::new();
+        let file = File::open(&path).map_err(at)?;
+        hasher.update_reader(&file).map_err(at)?;
+        let _ = posix_fadvise(file.as_fd(), 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED);
+        Ok(Root(*hasher.finalize().as_bytes()))
     }
 
     /// Bytes that this process may still write here.
@@ -107,15 +117,6 @@ impl Folder {
     fn error(&self, what: &'static str, error: io::Error) -> StoreError {
         StoreError::Io { what, path: self.path.clone(), error }
     }
-}
-
-fn hash(path: &Path) -> Result<Root, StoreError> {
-    let at = |error| StoreError::Io { what: "read", path: path.to_owned(), error };
-    let mut hasher = blake3::Hasher::new();
-    let file = File::open(path).map_err(at)?;
-    hasher.update_reader(&file).map_err(at)?;
-    let _ = posix_fadvise(file.as_fd(), 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED);
-    Ok(Root(*hasher.finalize().as_bytes()))
 }
 
 #[cfg(test)]

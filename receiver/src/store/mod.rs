@@ -8,6 +8,7 @@ mod direct;
 mod directory;
 mod folder;
 mod partial;
+mod records;
 
 use std::fmt;
 use std::io;
@@ -15,12 +16,16 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use glancecast_host::clock::wall;
 use glancecast_proto::integrity::Root;
 use glancecast_proto::receiver::Proof;
 use glancecast_proto::wire::{Announce, FailureKind};
 
 use directory::DirectoryStore;
+use folder::Folder;
 pub use partial::PartialFile;
+use records::Records;
+pub use records::{Held, Pinned};
 
 /// A store as the operator writes it: `directory:PATH`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,6 +98,64 @@ impl Store {
             None => Begun::Existing(Existing { store, announce }),
         })
     }
+}
+
+/// Of what is published.
+impl Store {
+    /// Everything that was published here and is still there, in the order of its files.
+    pub fn inventory(&self) -> Vec<Held> {
+        let (folder, records) = self.parts();
+        records.list(folder.path(), wall())
+    }
+
+    /// What an image is here: by Glance's id, or by name where there is no such id. Names need not be unique.
+    pub fn held(&self, image: &str) -> Vec<Held> {
+        let held = self.inventory();
+        let by_id = held.iter().any(|held| held.image_id.as_deref() == Some(image));
+        let is_meant =
+            |held: &Held| if by_id { held.image_id.as_deref() == Some(image) } else { held.name == image };
+        held.into_iter().filter(is_meant).collect()
+    }
+
+    /// Hashes an object's file ([`Held::file`]) again, which takes as long as reading it, and compares it with its record.
+    ///
+    /// # Errors
+    /// What reading it said.
+    pub fn verify(&self, file: &str) -> Result<Verified, StoreError> {
+        let (folder, records) = self.parts();
+        let Some(held) = self.inventory().into_iter().find(|held| held.file == file) else {
+            return Ok(Verified::NotHeld);
+        };
+        let root = folder.hash(file)?;
+        if root != held.root {
+            return Ok(Verified::Differs(root));
+        }
+        records.note_proven(file, wall());
+        Ok(Verified::Proven(root))
+    }
+
+    /// Ends the pin of an object's file ([`Held::file`]) and says whether it had one. The file stays as long as the rule of
+    /// the place lets it.
+    pub fn unpin(&self, file: &str) -> bool {
+        self.parts().1.unpin(file, wall())
+    }
+
+    fn parts(&self) -> (&Folder, &Records) {
+        match &*self.0 {
+            Kind::Directory(store) => store.parts(),
+        }
+    }
+}
+
+/// What hashing a file again came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verified {
+    /// It is what it was when it was published.
+    Proven(Root),
+    /// It is something else now, with this hash.
+    Differs(Root),
+    /// No such file was published here, or it was removed.
+    NotHeld,
 }
 
 impl fmt::Display for Store {
@@ -194,7 +257,7 @@ impl StoreError {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use glancecast_proto::geometry::Geometry;
     use glancecast_proto::ids::{BlockIndex, ObjectName, SessionId};
@@ -205,7 +268,7 @@ mod tests {
     use std::path::Path;
     use std::time::Duration;
 
-    const OBJECT: &[u8] = b"what a node boots from";
+    pub(super) const OBJECT: &[u8] = b"what a node boots from";
 
     #[test]
     fn an_unfinished_file_is_hidden_and_gone_when_dropped() {
@@ -244,6 +307,27 @@ mod tests {
         assert_eq!(fs::read(dir.path().join(name)).expect("there"), OBJECT);
     }
 
+    #[test]
+    fn a_file_that_was_proven_is_listed_and_proven_again() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let (store, path) = (open(dir.path()), dir.path().join("image"));
+        assert_eq!(store.verify("image").expect("readable"), Verified::NotHeld);
+        fs::write(&path, OBJECT).expect("writable");
+        assert_eq!(store.inventory(), [], "only what was compared");
+        let root = Root(*blake3::hash(OBJECT).as_bytes());
+        let Ok(Begun::Existing(existing)) = store.begin(&announce("image")) else { panic!("it is there") };
+        existing.compare(root).expect("the same");
+        assert_eq!(store.held("image")[0].root, root);
+        assert_eq!(store.held("another"), []);
+        assert_eq!(store.verify("image").expect("readable"), Verified::Proven(root));
+
+        let mut bytes = OBJECT.to_vec();
+        bytes[3] ^= 1;
+        fs::write(&path, &bytes).expect("writable");
+        let other = Root(*blake3::hash(&bytes).as_bytes());
+        assert_eq!(store.verify("image").expect("readable"), Verified::Differs(other));
+    }
+
     fn open(path: &Path) -> Store {
         Store::open(&StoreSpec::Directory(path.to_owned())).expect("a directory")
     }
@@ -255,7 +339,7 @@ mod tests {
         }
     }
 
-    fn announce(name: &str) -> Announce {
+    pub(super) fn announce(name: &str) -> Announce {
         Announce {
             session: SessionId([3; 16]),
             time: WallClock(0),
