@@ -15,6 +15,8 @@ pub(super) struct Origin {
     pub(super) image_id: Option<String>,
     pub(super) format: DiskFormat,
     pub(super) bytes: u64,
+    /// The hash of Glance's record that proves the bytes at their end.
+    pub(super) verified_by: Option<String>,
     pub(super) source: Box<dyn Source>,
     /// The download that fills the source, to be run beside the push.
     pub(super) download: Option<Download>,
@@ -24,6 +26,7 @@ pub(super) struct Origin {
 pub(super) struct Download {
     cloud: Cloud,
     image: ImageRecord,
+    options: DownloadOptions,
     chunks: ChunkSender,
 }
 
@@ -52,7 +55,15 @@ impl Origin {
         };
         let bytes = source.bytes();
         let image_id = args.image_id.clone();
-        Ok(Self { name, image_id, format: DiskFormat::Raw, bytes, source: Box::new(source), download: None })
+        Ok(Self {
+            name,
+            image_id,
+            format: DiskFormat::Raw,
+            bytes,
+            verified_by: None,
+            source: Box::new(source),
+            download: None,
+        })
     }
 
     async fn glance(args: &Send, image: &str, cloud: Cloud) -> Result<Self, Failure> {
@@ -63,7 +74,13 @@ impl Origin {
                 image.label()
             )));
         }
-        let check = ContentCheck::new(&image.hash).map_err(cloud_failure)?;
+        let check = check(args, &image)?;
+        let verified_by = check.as_ref().map(|check| check.algo().to_owned());
+        let options = DownloadOptions {
+            stall_timeout: args.stall_timeout,
+            resumes_max: RESUMES_MAX,
+            ranges: check.is_some(),
+        };
         tempfile::tempfile_in(&args.spool).map_err(|error| {
             Failure::usage(format!("--spool {}: no file can be made there: {error}", args.spool.display()))
         })?;
@@ -78,9 +95,22 @@ impl Origin {
             image_id: Some(image.id.clone()),
             format: DiskFormat::Raw,
             bytes: image.size,
+            verified_by,
             source: Box::new(source),
-            download: Some(Download { cloud, image, chunks }),
+            download: Some(Download { cloud, image, options, chunks }),
         })
+    }
+}
+
+/// The proof of the image's bytes, or none where the operator does without.
+fn check(args: &Send, image: &ImageRecord) -> Result<Option<ContentCheck>, Failure> {
+    match ContentCheck::new(&image.hash) {
+        Ok(check) => Ok(Some(check)),
+        Err(error) if args.allow_unverified => {
+            tracing::warn!("image {} is sent unverified, as told: {error}", image.label());
+            Ok(None)
+        }
+        Err(error) => Err(Failure::failed(format!("image {}: {error}", image.label()))),
     }
 }
 
@@ -93,7 +123,7 @@ impl Download {
     }
 
     async fn stream(&self) -> Result<(), CloudError> {
-        let mut download = self.cloud.download(&self.image, DownloadOptions::default()).await?;
+        let mut download = self.cloud.download(&self.image, self.options).await?;
         while let Some(chunk) = download.next_chunk().await? {
             if self.chunks.send(Ok(chunk)).await.is_err() {
                 break;
@@ -102,6 +132,9 @@ impl Download {
         Ok(())
     }
 }
+
+/// Breaks of one download that are survived; more are a Glance that should be looked at.
+const RESUMES_MAX: u32 = 8;
 
 fn object_name(name: &str) -> Result<ObjectName, Failure> {
     ObjectName::new(name).map_err(|error| {
