@@ -131,6 +131,13 @@ pub(crate) struct Send {
     /// Use the key that everybody knows: for a lab only
     #[arg(long)]
     pub(crate) insecure: bool,
+    /// Give up when Glance has sent nothing of the image for this long
+    #[arg(long, value_name = "DUR", default_value = "30s", value_parser = parse_stall_timeout)]
+    pub(crate) stall_timeout: Duration,
+    /// Push an image also if Glance keeps no hash of it, or one that cannot be computed here: nothing proves then that it
+    /// is what was uploaded
+    #[arg(long)]
+    pub(crate) allow_unverified: bool,
     /// Directory for a local copy of an image from Glance while it is being pushed, and for images made raw
     #[arg(long, value_name = "DIR", default_value = "/var/tmp")]
     pub(crate) spool: PathBuf,
@@ -240,6 +247,13 @@ fn parse_overhead(text: &str) -> Result<f64, String> {
     }
 }
 
+fn parse_stall_timeout(text: &str) -> Result<Duration, String> {
+    match parse_duration(text).map_err(|error| error.to_string())? {
+        time if time >= Duration::from_secs(1) => Ok(time),
+        _ => Err("a stall timeout is a second at least".to_owned()),
+    }
+}
+
 fn parse_limit(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(limit) if limit > 0 => Ok(limit),
@@ -306,6 +320,7 @@ mod tests {
             "glancecast send ubuntu --insecure --one-way --overhead 101%",
             "glancecast send ubuntu --insecure --aggregate gpu --hosts a",
             "glancecast send ubuntu --insecure --aggregate gpu --one-way --rate 1gbit",
+            "glancecast send ubuntu --insecure --stall-timeout 10ms",
             "glancecast images --limit 0",
             "glancecast images --status activ",
         ] {

@@ -23,6 +23,8 @@ pub(super) struct Origin {
     pub(super) image_id: Option<String>,
     pub(super) format: DiskFormat,
     pub(super) bytes: u64,
+    /// The hash of Glance's record that proves the bytes at their end.
+    pub(super) verified_by: Option<String>,
     pub(super) source: Box<dyn Source>,
     /// The download that fills the source, to be run beside the push.
     pub(super) download: Option<Download>,
@@ -81,7 +83,13 @@ impl Origin {
             )));
         }
         let claim = claim(&image, &label)?;
-        let check = ContentCheck::new(&image.hash).map_err(cloud_failure)?;
+        let check = check(args, &image)?;
+        let verified_by = check.as_ref().map(|check| check.algo().to_owned());
+        let options = DownloadOptions {
+            stall_timeout: args.stall_timeout,
+            resumes_max: RESUMES_MAX,
+            ranges: check.is_some(),
+        };
         let spool = tempfile::tempfile_in(&args.spool).map_err(|error| {
             Failure::usage(format!("--spool {}: no file can be made there: {error}", args.spool.display()))
         })?;
@@ -91,7 +99,7 @@ impl Origin {
             (None, Some(Err(_)) | None) => object_name(&image.id)?,
         };
         let (bytes, id) = (image.size, Some(image.id.clone()));
-        let mut rest = cloud.download(&image, DownloadOptions::default()).await.map_err(cloud_failure)?;
+        let mut rest = cloud.download(&image, options).await.map_err(cloud_failure)?;
         let head = head(&mut rest).await.map_err(cloud_failure)?;
         let facts = check_head(&head[..head.len().min(HEAD_BYTES)], bytes, claim, &limits(args))
             .map_err(|refusal| refused(&label, &refusal))?;
@@ -103,6 +111,7 @@ impl Origin {
                 image_id: id,
                 format: announced(facts.format),
                 bytes,
+                verified_by,
                 source: Box::new(source),
                 download: Some(download),
             }),
@@ -113,14 +122,34 @@ impl Origin {
                 let facts: Facts = inspect(&file, &label, claim, &limits(args))?;
                 let image = FileSource::over(file, label).map_err(Failure::failed)?;
                 let (source, format) = ready(args, image, facts, preparation).await?;
-                Ok(Self::whole(name, id, source, format))
+                Ok(Self { verified_by, ..Self::whole(name, id, source, format) })
             }
         }
     }
 
     /// An image that is all here.
     fn whole(name: ObjectName, image_id: Option<String>, source: FileSource, format: DiskFormat) -> Self {
-        Self { name, image_id, format, bytes: source.bytes(), source: Box::new(source), download: None }
+        Self {
+            name,
+            image_id,
+            format,
+            bytes: source.bytes(),
+            verified_by: None,
+            source: Box::new(source),
+            download: None,
+        }
+    }
+}
+
+/// The proof of the image's bytes, or none where the operator does without.
+fn check(args: &Send, image: &ImageRecord) -> Result<Option<ContentCheck>, Failure> {
+    match ContentCheck::new(&image.hash) {
+        Ok(check) => Ok(Some(check)),
+        Err(error) if args.allow_unverified => {
+            tracing::warn!("image {} is sent unverified, as told: {error}", image.label());
+            Ok(None)
+        }
+        Err(error) => Err(Failure::failed(format!("image {}: {error}", image.label()))),
     }
 }
 
@@ -196,6 +225,8 @@ async fn spooled(
 }
 
 const SPOOL_PIECE_BYTES: usize = 1 << 20;
+/// Breaks of one download that are survived; more are a Glance that should be looked at.
+const RESUMES_MAX: u32 = 8;
 
 fn object_name(name: &str) -> Result<ObjectName, Failure> {
     ObjectName::new(name).map_err(|error| {

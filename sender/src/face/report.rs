@@ -79,6 +79,7 @@ struct Object<'a> {
     format: &'static str,
     pin: Option<Keep>,
     bytes: u64,
+    verified_by: Option<&'a str>,
     blocks: u32,
     block_bytes: u64,
     symbol_bytes: u16,
@@ -133,9 +134,11 @@ struct Skipped<'a> {
     reason: &'a str,
 }
 
-/// What a push has to do with Nova.
+/// What a push has to do with the cloud.
 #[derive(Clone, Copy)]
-pub(super) struct NovaPart<'a> {
+pub(super) struct CloudPart<'a> {
+    /// The hash of Glance's record that proved the image.
+    pub(super) verified_by: Option<&'a str>,
     /// Hosts that were left out, with the reason.
     pub(super) skipped: &'a BTreeMap<String, String>,
     /// `None` when it was not asked for.
@@ -156,7 +159,7 @@ impl<'a> Report<'a> {
     pub(super) fn new(
         config: &'a SenderConfig,
         terms: Terms<'a>,
-        nova: NovaPart<'a>,
+        cloud: CloudPart<'a>,
         outcome: &'a Outcome,
     ) -> Self {
         let geometry = config.geometry;
@@ -180,6 +183,7 @@ impl<'a> Report<'a> {
                 format: config.format.name(),
                 pin: Keep::of(config.pin),
                 bytes: geometry.object_bytes(),
+                verified_by: cloud.verified_by,
                 blocks: geometry.blocks(),
                 block_bytes: geometry.block_bytes(),
                 symbol_bytes: geometry.symbol_size(),
@@ -197,8 +201,8 @@ impl<'a> Report<'a> {
             },
             stages: outcome.stages.iter().map(Stage::new).collect(),
             hosts: outcome.rows.iter().map(Host::new).collect(),
-            skipped: nova.skipped.iter().map(|(name, reason)| Skipped { name, reason }).collect(),
-            confirm: nova.confirmations,
+            skipped: cloud.skipped.iter().map(|(name, reason)| Skipped { name, reason }).collect(),
+            confirm: cloud.confirmations,
         }
     }
 }
