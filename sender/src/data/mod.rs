@@ -5,6 +5,7 @@ mod encode;
 mod lanes;
 mod pace;
 pub mod push;
+pub(crate) mod question;
 mod read;
 pub mod source;
 mod spool;

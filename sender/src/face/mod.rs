@@ -1,6 +1,7 @@
 //! What a person or a script meets: the command line, progress, the table, the JSON report, exit codes.
 
 pub mod args;
+mod asking;
 mod columns;
 mod confirm;
 mod expected;
@@ -23,6 +24,10 @@ pub fn run(args: Args) -> ExitCode {
     let result = match args.command {
         Command::Send(send) => send::run(&send),
         Command::Images(images) => images::run(&images),
+        Command::Hosts(hosts) => asking::hosts(&hosts),
+        Command::Status(about) => asking::status(&about),
+        Command::Verify(about) => asking::verify(&about),
+        Command::Unpin(about) => asking::unpin(&about),
         Command::Keygen(keygen) => keygen::run(&keygen),
     };
     match result {
