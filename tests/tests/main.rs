@@ -17,6 +17,7 @@ mod memory;
 mod mtu;
 mod network;
 mod one_way;
+mod questions;
 mod rate;
 mod sizes;
 mod source_specific;
