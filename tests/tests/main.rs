@@ -2,9 +2,11 @@
 
 mod bad_input;
 mod buffers;
+mod choosing;
 mod demo;
 mod formats;
 mod glance;
+mod glance_breaks;
 mod ipv6;
 mod joining;
 mod keys;
@@ -16,6 +18,7 @@ mod memory;
 mod mtu;
 mod network;
 mod one_way;
+mod questions;
 mod rate;
 mod signed;
 mod sizes;

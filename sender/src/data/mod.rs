@@ -6,6 +6,7 @@ mod holes;
 mod lanes;
 mod pace;
 pub mod push;
+pub(crate) mod question;
 mod read;
 pub mod source;
 mod spool;

@@ -27,10 +27,15 @@ pub(crate) struct StreamSource {
 
 impl StreamSource {
     /// A source of `expected` bytes, and where to put those that come after `head`, which is there already. `check` is what
-    /// Glance's record says of all of them.
-    pub(crate) fn new(name: String, head: Bytes, expected: u64, check: ContentCheck) -> (Self, ChunkSender) {
+    /// Glance's record says of all of them; without one only their number is checked.
+    pub(crate) fn new(
+        name: String,
+        head: Bytes,
+        expected: u64,
+        check: Option<ContentCheck>,
+    ) -> (Self, ChunkSender) {
         let (sender, chunks) = mpsc::channel(CHUNKS);
-        (Self { name, chunks, chunk: head, check: Some(check), signature: None, got: 0, expected }, sender)
+        (Self { name, chunks, chunk: head, check, signature: None, got: 0, expected }, sender)
     }
 
     /// The bytes have to be signed, too.

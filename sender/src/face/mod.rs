@@ -1,7 +1,12 @@
 //! What a person or a script meets: the command line, progress, the table, the JSON report, exit codes.
 
 pub mod args;
+mod asking;
+mod columns;
+mod confirm;
+mod expected;
 mod formats;
+mod images;
 mod keygen;
 mod notices;
 mod origin;
@@ -19,6 +24,11 @@ use glancecast_host::cli;
 pub fn run(args: Args) -> ExitCode {
     let (result, json) = match args.command {
         Command::Send(send) => (send::run(&send), send.json),
+        Command::Images(images) => (images::run(&images), false),
+        Command::Hosts(hosts) => (asking::hosts(&hosts), false),
+        Command::Status(about) => (asking::status(&about), false),
+        Command::Verify(about) => (asking::verify(&about), false),
+        Command::Unpin(about) => (asking::unpin(&about), false),
         Command::Keygen(keygen) => (keygen::run(&keygen), false),
     };
     match result {

@@ -26,6 +26,8 @@ pub(super) struct Origin {
     pub(super) image_id: Option<String>,
     pub(super) format: DiskFormat,
     pub(super) bytes: u64,
+    /// The hash of Glance's record that proves the bytes at their end.
+    pub(super) verified_by: Option<String>,
     pub(super) source: Box<dyn Source>,
     /// The download that fills the source, to be run beside the push.
     pub(super) download: Option<Download>,
@@ -38,13 +40,14 @@ pub(super) struct Download {
 }
 
 impl Origin {
-    /// Opens what the command line names, as far as it may be sent, in the form that is sent.
-    pub(super) async fn find(args: &Send) -> Result<Self, Failure> {
+    /// Opens what the command line names, as far as it may be sent, in the form that is sent; `cloud` is needed for an
+    /// image in Glance.
+    pub(super) async fn find(args: &Send, cloud: Option<&Cloud>) -> Result<Self, Failure> {
         let preparation = Preparation::new(args.quiet || args.json);
-        let origin = match (&args.file, &args.image) {
-            (Some(_), _) => Self::file(args, &preparation).await,
-            (None, Some(image)) => Self::glance(args, image, &preparation).await,
-            (None, None) => {
+        let origin = match (&args.file, &args.image, cloud) {
+            (Some(_), ..) => Self::file(args, &preparation).await,
+            (None, Some(image), Some(cloud)) => Self::glance(args, image, cloud.clone(), &preparation).await,
+            (None, ..) => {
                 Err(Failure::usage("nothing to push: name an image in Glance, or give --file PATH"))
             }
         };
@@ -69,8 +72,12 @@ impl Origin {
         Ok(Self::whole(name, args.image_id.clone(), source, format))
     }
 
-    async fn glance(args: &Send, image: &str, preparation: &Preparation) -> Result<Self, Failure> {
-        let cloud = Cloud::connect(args.os_cloud.as_deref()).await.map_err(cloud_failure)?;
+    async fn glance(
+        args: &Send,
+        image: &str,
+        cloud: Cloud,
+        preparation: &Preparation,
+    ) -> Result<Self, Failure> {
         let image = cloud.find_image(image).await.map_err(cloud_failure)?;
         let label = format!("image {}", image.label());
         if let Some(container) = image.container_format.as_deref().filter(|&format| format != "bare") {
@@ -79,8 +86,14 @@ impl Origin {
             )));
         }
         let claim = claim(&image, &label)?;
-        let check = ContentCheck::new(&image.hash).map_err(cloud_failure)?;
         let signature = signature(args, &image, &label)?;
+        let check = check(args, &image)?;
+        let verified_by = check.as_ref().map(|check| check.algo().to_owned());
+        let options = DownloadOptions {
+            stall_timeout: args.stall_timeout,
+            resumes_max: RESUMES_MAX,
+            ranges: check.is_some(),
+        };
         let spool = tempfile::tempfile_in(&args.spool).map_err(|error| {
             Failure::usage(format!("--spool {}: no file can be made there: {error}", args.spool.display()))
         })?;
@@ -90,7 +103,7 @@ impl Origin {
             (None, Some(Err(_)) | None) => object_name(&image.id)?,
         };
         let (bytes, id) = (image.size, Some(image.id.clone()));
-        let mut rest = cloud.download(&image, DownloadOptions::default()).await.map_err(cloud_failure)?;
+        let mut rest = cloud.download(&image, options).await.map_err(cloud_failure)?;
         let head = head(&mut rest).await.map_err(cloud_failure)?;
         let facts = check_head(&head[..head.len().min(HEAD_BYTES)], bytes, claim, &limits(args))
             .map_err(|refusal| refused(&label, &refusal))?;
@@ -102,6 +115,7 @@ impl Origin {
                 image_id: id,
                 format: announced(facts.format),
                 bytes,
+                verified_by,
                 source: Box::new(source),
                 download: Some(download),
             }),
@@ -112,14 +126,34 @@ impl Origin {
                 let facts: Facts = inspect(&file, &label, claim, &limits(args))?;
                 let image = FileSource::over(file, label).map_err(Failure::failed)?;
                 let (source, format) = ready(args, image, facts, preparation).await?;
-                Ok(Self::whole(name, id, source, format))
+                Ok(Self { verified_by, ..Self::whole(name, id, source, format) })
             }
         }
     }
 
     /// An image that is all here.
     fn whole(name: ObjectName, image_id: Option<String>, source: FileSource, format: DiskFormat) -> Self {
-        Self { name, image_id, format, bytes: source.bytes(), source: Box::new(source), download: None }
+        Self {
+            name,
+            image_id,
+            format,
+            bytes: source.bytes(),
+            verified_by: None,
+            source: Box::new(source),
+            download: None,
+        }
+    }
+}
+
+/// The proof of the image's bytes, or none where the operator does without.
+fn check(args: &Send, image: &ImageRecord) -> Result<Option<ContentCheck>, Failure> {
+    match ContentCheck::new(&image.hash) {
+        Ok(check) => Ok(Some(check)),
+        Err(error) if args.allow_unverified => {
+            tracing::warn!("image {} is sent unverified, as told: {error}", image.label());
+            Ok(None)
+        }
+        Err(error) => Err(Failure::failed(format!("image {}: {error}", image.label()))),
     }
 }
 
@@ -210,6 +244,8 @@ async fn spooled(
 }
 
 const SPOOL_PIECE_BYTES: usize = 1 << 20;
+/// Breaks of one download that are survived; more are a Glance that should be looked at.
+const RESUMES_MAX: u32 = 8;
 
 fn object_name(name: &str) -> Result<ObjectName, Failure> {
     ObjectName::new(name).map_err(|error| {
@@ -217,7 +253,7 @@ fn object_name(name: &str) -> Result<ObjectName, Failure> {
     })
 }
 
-fn cloud_failure(error: CloudError) -> Failure {
+pub(super) fn cloud_failure(error: CloudError) -> Failure {
     match error.kind() {
         CloudErrorKind::Usage => Failure::usage(error),
         CloudErrorKind::Source => Failure::failed(error),
