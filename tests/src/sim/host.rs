@@ -10,7 +10,7 @@ use glancecast_fec::{Codec, RepairSymbol};
 use glancecast_proto::ids::{BlockIndex, HostName, SessionId};
 use glancecast_proto::integrity::Root;
 use glancecast_proto::receiver::{
-    Admission, Attempt, BlockOutcome, Collected, Effect, Opened, Proof, Published, Receiver, ReceiverConfig,
+    Admission, Attempt, BlockOutcome, Collected, Effect, Opened, Published, Receiver, ReceiverConfig,
     ReceiverEvent, Work, buffer_bytes,
 };
 use glancecast_proto::seal::GroupKey;
@@ -59,7 +59,7 @@ struct Active {
 /// Something that takes a host a while.
 pub(crate) enum Task {
     Block(Attempt, Work, Option<Vec<u8>>),
-    Publish(Attempt, Proof),
+    Publish(Attempt),
     Compare(Attempt, Root),
 }
 
@@ -201,7 +201,7 @@ impl Host {
                 }
                 self.machine().handle_block(now, attempt, block, Some((buffer, collected)), outcome);
             }
-            Task::Publish(attempt, _) => {
+            Task::Publish(attempt) => {
                 self.publishing = false;
                 let result = self.disk.publish(shared.counts);
                 self.note_failure(matches!(result, Published::Failed(..)));
@@ -304,11 +304,14 @@ impl Host {
                     self.working += 1;
                 }
                 Effect::Publish(attempt, proof) => {
+                    if proof.root() != shared.object.root {
+                        turn.broken = Some("a proof of another root".into());
+                    }
                     if shared.mutant == Mutant::SaysDoneEarly {
                         self.machine().handle_published(shared.now, attempt, Published::New);
                     }
                     let time = self.plan.block_time + shared.dice.time(Duration::from_millis(20));
-                    turn.tasks.push((time, Task::Publish(attempt, proof)));
+                    turn.tasks.push((time, Task::Publish(attempt)));
                     self.working += 1;
                     self.publishing = true;
                 }

@@ -15,6 +15,7 @@ mod object;
 mod oracle;
 mod plan;
 mod pusher;
+pub mod scale;
 mod world;
 
 use std::cell::Cell;
