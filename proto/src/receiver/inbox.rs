@@ -5,10 +5,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::afterword::Afterword;
-use super::session::{Link, Repeat, Session, Stage, buffer_bytes};
+use super::session::{Link, Session, Stage, buffer_bytes};
 use super::{Attempt, Effect, Receiver, ReceiverEvent, Rejoin};
 use crate::ids::{ReceiverId, SessionTag};
 use crate::limits::ANNOUNCE_SKEW_MAX;
+use crate::repeat::Repeat;
 use crate::time::{Moment, WallClock};
 use crate::wire::{Announce, Discard, Down, End, Header, Kind, Notice, foreign_version};
 
@@ -38,6 +39,8 @@ impl Receiver {
         match header.kind {
             Kind::Announce => self.take_announce(now, wall, from, datagram),
             Kind::Manifest | Kind::Poll | Kind::End | Kind::Ack => self.take_down(now, header, datagram),
+            // Questions go to the respondent, which knows of no session.
+            Kind::Ask | Kind::Heard | Kind::Answer => Err(Discard::UnknownKind),
             Kind::Symbol | Kind::Hello | Kind::Report | Kind::Done | Kind::Failed | Kind::Notice => {
                 Err(Discard::UnknownKind)
             }

@@ -1,10 +1,10 @@
 //! The announcement: all that a host needs to take part, at any moment of the session.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::bytes::{Reader, Writer};
-use super::{Discard, HEADER_BYTES, Header, Kind, open_body, seal_datagram};
+use super::{Discard, DiskFormat, HEADER_BYTES, Header, Kind, Pin, open_body, seal_datagram};
 use crate::geometry::Geometry;
 use crate::ids::{ObjectName, Sequence, SessionId};
 use crate::limits::{CONTROL_MAX, CONTROL_SMALL, OBJECT_NAME_MAX};
@@ -24,6 +24,10 @@ pub struct Announce {
     pub name: ObjectName,
     /// Glance's id of the image (a UUID as text), where it comes from Glance.
     pub image_id: Option<String>,
+    /// What the bytes are.
+    pub format: DiskFormat,
+    /// How long hosts keep it.
+    pub pin: Pin,
     /// Where hosts send their hellos and reports: inside the seal, so that nobody else can draw them off.
     pub reply_to: SocketAddr,
     /// Hosts spread their hellos evenly over this time.
@@ -78,21 +82,13 @@ impl Announce {
         out.u64(self.geometry.object_bytes());
         out.u8(self.geometry.block_log2());
         out.u16(self.geometry.symbol_size());
-        match self.reply_to.ip() {
-            IpAddr::V4(ip) => {
-                out.u8(4);
-                out.bytes(&ip.octets());
-            }
-            IpAddr::V6(ip) => {
-                out.u8(6);
-                out.bytes(&ip.octets());
-            }
-        }
-        out.u16(self.reply_to.port());
+        out.address(self.reply_to);
         out.u32(u32::try_from(self.spread.as_millis()).unwrap_or(u32::MAX));
         out.u32(self.expected_hosts);
         out.text(self.name.as_str());
         out.text(self.image_id.as_deref().unwrap_or(""));
+        self.format.emit(out);
+        self.pin.emit(out);
         out.u8(u8::from(self.one_way));
         out.u8(SCHEME_GROUP_KEY);
     }
@@ -101,37 +97,39 @@ impl Announce {
         let mut body = Reader::new(body);
         let time = WallClock(body.u64()?);
         let geometry = Geometry::new(body.u64()?, body.u8()?, body.u16()?).map_err(|_| Discard::Malformed)?;
-        let ip = match body.u8()? {
-            4 => IpAddr::from(body.array::<4>()?),
-            6 => IpAddr::from(body.array::<16>()?),
-            _ => return Err(Discard::Malformed),
-        };
-        let reply_to = SocketAddr::new(ip, body.u16()?);
-        if ip.is_unspecified() || ip.is_multicast() || reply_to.port() == 0 {
-            return Err(Discard::Malformed);
-        }
+        let reply_to = body.address()?;
         let spread = Duration::from_millis(u64::from(body.u32()?)).min(SPREAD_MAX);
         let expected_hosts = body.u32()?;
         let name = ObjectName::new(body.text(OBJECT_NAME_MAX)?).map_err(|_| Discard::Malformed)?;
-        let image_id = match body.text(IMAGE_ID_BYTES)? {
-            "" => None,
-            id if is_uuid(id) => Some(id.to_owned()),
-            _ => return Err(Discard::Malformed),
-        };
+        let image_id = body.image_id()?;
+        let format = DiskFormat::parse(&mut body)?;
+        let pin = Pin::parse(&mut body)?;
         let one_way = body.bool()?;
         if body.u8()? != SCHEME_GROUP_KEY {
             return Err(Discard::Malformed);
         }
         body.end()?;
-        Ok(Self { session, time, geometry, name, image_id, reply_to, spread, expected_hosts, one_way })
+        Ok(Self {
+            session,
+            time,
+            geometry,
+            name,
+            image_id,
+            format,
+            pin,
+            reply_to,
+            spread,
+            expected_hosts,
+            one_way,
+        })
     }
 }
 
 /// Length of a UUID as text, 8-4-4-4-12 lower-case hex digits as Glance prints it.
-const IMAGE_ID_BYTES: usize = 36;
+pub(super) const IMAGE_ID_BYTES: usize = 36;
 
 /// Whether a text is an image id as Glance prints it.
-pub(crate) fn is_uuid(text: &str) -> bool {
+pub fn is_image_id(text: &str) -> bool {
     text.len() == IMAGE_ID_BYTES
         && text.bytes().enumerate().all(|(at, byte)| match at {
             8 | 13 | 18 | 23 => byte == b'-',
@@ -160,6 +158,8 @@ const _: () = {
         + 4
         + (1 + OBJECT_NAME_MAX)
         + (1 + IMAGE_ID_BYTES)
+        + 1
+        + 5
         + 1
         + 1
         + 16;

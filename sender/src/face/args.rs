@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 use glancecast_host::args::{Group, RateChoice, parse_duration};
 use glancecast_proto::ids::{HostName, ObjectName};
 use glancecast_proto::limits::{HOSTS_MAX, MTU_MAX, MTU_MIN};
+use glancecast_proto::wire::{Pin, is_image_id};
 
 /// Puts an operating-system image on many hosts at once, over multicast, and proves every copy.
 #[derive(Debug, Parser)]
@@ -21,6 +22,8 @@ pub(crate) enum Command {
     /// Push an image to every host that listens on the group
     #[command(after_help = SEND_EXIT_CODES)]
     Send(Box<Send>),
+    /// List the images of Glance that could be pushed
+    Images(Box<Images>),
     /// Make a new group key: a file of 32 random bytes that only its owner can read
     Keygen(Keygen),
 }
@@ -43,6 +46,13 @@ pub(crate) struct Send {
     /// What the hosts call it [default: the file's or the image's name]
     #[arg(long, value_parser = ObjectName::new)]
     pub(crate) name: Option<ObjectName>,
+    /// With --file: the image's id in Glance, which hosts with a nova store need; the file must be what it is there
+    #[arg(long, value_name = "UUID", requires = "file", conflicts_with = "image", value_parser = parse_image_id)]
+    pub(crate) image_id: Option<String>,
+    /// Hosts with a nova store keep it so long after its publication, whoever uses it: 7d, or forever [default: Nova's own
+    /// rule, a day after its last use]
+    #[arg(long, value_name = "DUR|forever", value_parser = parse_pin)]
+    pub(crate) pin: Option<Pin>,
     /// Use this cloud of clouds.yaml [default: OS_CLOUD, or the OS_* variables]
     #[arg(long, value_name = "CLOUD")]
     pub(crate) os_cloud: Option<String>,
@@ -79,8 +89,18 @@ pub(crate) struct Send {
     /// So many hosts must hold it, whoever they are [default: whoever answers]
     #[arg(long, value_name = "N", group = "expected", value_parser = clap::value_parser!(u32).range(1..=HOSTS_MAX as i64))]
     pub(crate) expect: Option<u32>,
+    /// The hosts of this aggregate of Nova must hold it, but for those that are disabled or down; can be repeated
+    #[arg(long, value_name = "NAME", conflicts_with = "expected")]
+    pub(crate) aggregate: Vec<String>,
+    /// The same for an availability zone of Nova; together with --aggregate: the hosts of both
+    #[arg(long, value_name = "NAME", conflicts_with = "expected")]
+    pub(crate) availability_zone: Vec<String>,
+    /// When all hosts hold it, have Nova run its own call to cache the image on each --aggregate: each host must answer
+    /// `existing`
+    #[arg(long)]
+    pub(crate) confirm: bool,
     /// Nobody answers: send everything with a surplus, and do not wait for anybody. Who has it is not known then
-    #[arg(long, conflicts_with = "expected")]
+    #[arg(long, conflicts_with_all = ["expected", "aggregate", "availability_zone"])]
     pub(crate) one_way: bool,
     /// With --one-way: repair symbols on top of the image, which make good as much loss
     #[arg(long, value_name = "PERCENT", default_value = "10%", value_parser = parse_overhead, requires = "one_way")]
@@ -110,17 +130,91 @@ pub(crate) struct Send {
     pub(crate) quiet: bool,
 }
 
+impl Send {
+    /// Whether Nova says who must have it.
+    pub(crate) fn asks_nova(&self) -> bool {
+        !(self.aggregate.is_empty() && self.availability_zone.is_empty())
+    }
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Images {
+    /// Use this cloud of clouds.yaml [default: OS_CLOUD, or the OS_* variables]
+    #[arg(long, value_name = "CLOUD")]
+    pub(crate) os_cloud: Option<String>,
+    /// Only images of exactly this name
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// Only images in this status; active ones can be pushed
+    #[arg(long, value_parser = IMAGE_STATUSES)]
+    pub(crate) status: Option<String>,
+    /// Only images seen by these; all: community images too [default: own, public, and shared ones that were accepted]
+    #[arg(long, value_parser = ["public", "private", "shared", "community", "all"])]
+    pub(crate) visibility: Option<String>,
+    /// Only images with this tag; can be repeated: with all of them
+    #[arg(long)]
+    pub(crate) tag: Vec<String>,
+    /// So many images at most [default: all]
+    #[arg(long, value_name = "N", value_parser = parse_limit)]
+    pub(crate) limit: Option<usize>,
+    /// Begin behind the image with this id
+    #[arg(long, value_name = "ID")]
+    pub(crate) marker: Option<String>,
+    /// Print one JSON object on standard output instead of the table
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Glance lists nothing for a status that it does not know, so a misspelt one has to be found here.
+const IMAGE_STATUSES: [&str; 9] = [
+    "active",
+    "queued",
+    "saving",
+    "uploading",
+    "importing",
+    "deactivated",
+    "killed",
+    "deleted",
+    "pending_delete",
+];
+
 #[derive(Debug, clap::Args)]
 pub(crate) struct Keygen {
     /// The new key file; an existing one is never replaced
     pub(crate) file: PathBuf,
 }
 
+fn parse_image_id(text: &str) -> Result<String, String> {
+    let id = text.to_ascii_lowercase();
+    if is_image_id(&id) { Ok(id) } else { Err("an image id is a UUID, as Glance prints it".to_owned()) }
+}
+
+fn parse_pin(text: &str) -> Result<Pin, String> {
+    match text {
+        "forever" => Ok(Pin::Forever),
+        _ => match parse_duration(text) {
+            Ok(time) if time >= PIN_MIN => Ok(Pin::For(time)),
+            Ok(_) => Err("a pin lasts a second at least".to_owned()),
+            Err(error) => Err(format!("{error}; or write forever")),
+        },
+    }
+}
+
+/// What the announcement can say: whole seconds.
+const PIN_MIN: Duration = Duration::from_secs(1);
+
 fn parse_overhead(text: &str) -> Result<f64, String> {
     let percent = text.strip_suffix('%').unwrap_or(text).trim().parse::<f64>();
     match percent {
         Ok(percent) if (0.0..=100.0).contains(&percent) => Ok(percent / 100.0),
         _ => Err("an overhead is between 0% and 100%".to_owned()),
+    }
+}
+
+fn parse_limit(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(limit) if limit > 0 => Ok(limit),
+        _ => Err("a limit is a number above 0".to_owned()),
     }
 }
 
@@ -148,6 +242,17 @@ mod tests {
         assert!(parse("glancecast send ubuntu --insecure").is_ok());
         assert!(parse("glancecast send --file /x --insecure --hosts a,b").is_ok());
         assert!(parse("glancecast send ubuntu --insecure --rate auto:5gbit").is_ok());
+        assert!(
+            parse("glancecast send ubuntu --insecure --aggregate a --aggregate b --availability-zone z")
+                .is_ok()
+        );
+        assert!(parse("glancecast send --file /x --insecure --aggregate gpu").is_ok());
+        assert!(parse("glancecast images --tag a --tag b --limit 3 --status active").is_ok());
+        assert!(parse("glancecast send ubuntu --insecure --pin 7d").is_ok());
+        assert!(
+            parse(&format!("glancecast send --file /x --insecure --pin forever --image-id {IMAGE}")).is_ok()
+        );
+        assert!(parse(&format!("glancecast send ubuntu --insecure --image-id {IMAGE}")).is_err());
         assert!(parse("glancecast send ubuntu --insecure --one-way --overhead 5% --repeat 3").is_ok());
         for bad in [
             "glancecast send ubuntu --file /x --insecure",
@@ -158,12 +263,21 @@ mod tests {
             "glancecast send ubuntu --insecure --mtu 300",
             "glancecast send ubuntu --insecure --ttl 0",
             "glancecast send ubuntu --insecure --rate fast",
+            "glancecast send ubuntu --insecure --pin ever",
+            "glancecast send ubuntu --insecure --pin 20ms",
+            "glancecast send --file /x --insecure --image-id ubuntu",
             "glancecast send ubuntu --insecure --rate auto:",
             "glancecast send ubuntu --insecure --repeat 2",
             "glancecast send ubuntu --insecure --one-way --expect 2",
             "glancecast send ubuntu --insecure --one-way --overhead 101%",
+            "glancecast send ubuntu --insecure --aggregate gpu --hosts a",
+            "glancecast send ubuntu --insecure --aggregate gpu --one-way --rate 1gbit",
+            "glancecast images --limit 0",
+            "glancecast images --status activ",
         ] {
             assert!(parse(bad).is_err(), "{bad}");
         }
     }
+
+    const IMAGE: &str = "4B2C93EE-4F24-4CFD-8FCA-E1CF11AC1A44";
 }

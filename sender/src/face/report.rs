@@ -1,5 +1,6 @@
 //! The JSON report: one object on standard output, for scripts. Its fields are described in docs/json.md.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use glancecast_host::args::Group;
@@ -8,8 +9,10 @@ use glancecast_host::interface::Interface;
 use glancecast_host::socket::Marking;
 use glancecast_host::stages::StageTime;
 use glancecast_proto::sender::{Expected, HostRow, HostState, Pace, SenderConfig, Verdict};
+use glancecast_proto::wire::Pin;
 use serde::Serialize;
 
+use super::confirm::Confirmation;
 use crate::data::push::Outcome;
 use crate::data::wire_counts::WireCounts;
 
@@ -34,6 +37,8 @@ pub(super) struct Report<'a> {
     wire: Wire,
     stages: Vec<Stage>,
     hosts: Vec<Host<'a>>,
+    skipped: Vec<Skipped<'a>>,
+    confirm: Option<&'a [Confirmation]>,
 }
 
 #[derive(Serialize)]
@@ -47,11 +52,31 @@ struct Stage {
 struct Object<'a> {
     name: &'a str,
     image_id: Option<&'a str>,
+    format: &'static str,
+    pin: Option<Keep>,
     bytes: u64,
     blocks: u32,
     block_bytes: u64,
     symbol_bytes: u16,
     datagram_bytes: usize,
+}
+
+/// A pin: its seconds, or a word.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Keep {
+    Seconds(u64),
+    Forever(&'static str),
+}
+
+impl Keep {
+    fn of(pin: Pin) -> Option<Self> {
+        match pin {
+            Pin::None => None,
+            Pin::For(time) => Some(Self::Seconds(time.as_secs())),
+            Pin::Forever => Some(Self::Forever("forever")),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -77,6 +102,22 @@ struct Host<'a> {
     store_drops: u64,
 }
 
+/// A host that was chosen by its aggregate or zone, and left out for what Nova says of it.
+#[derive(Serialize)]
+struct Skipped<'a> {
+    name: &'a str,
+    reason: &'a str,
+}
+
+/// What a push has to do with Nova.
+#[derive(Clone, Copy)]
+pub(super) struct NovaPart<'a> {
+    /// Hosts that were left out, with the reason.
+    pub(super) skipped: &'a BTreeMap<String, String>,
+    /// `None` when it was not asked for.
+    pub(super) confirmations: Option<&'a [Confirmation]>,
+}
+
 /// What a push was asked to do, besides its session.
 #[derive(Clone, Copy)]
 pub(super) struct Terms<'a> {
@@ -88,7 +129,12 @@ pub(super) struct Terms<'a> {
 }
 
 impl<'a> Report<'a> {
-    pub(super) fn new(config: &'a SenderConfig, terms: Terms<'a>, outcome: &'a Outcome) -> Self {
+    pub(super) fn new(
+        config: &'a SenderConfig,
+        terms: Terms<'a>,
+        nova: NovaPart<'a>,
+        outcome: &'a Outcome,
+    ) -> Self {
         let geometry = config.geometry;
         let total = outcome.counts.total();
         let headers = terms.group.frame_bytes(0);
@@ -107,6 +153,8 @@ impl<'a> Report<'a> {
             object: Object {
                 name: config.name.as_str(),
                 image_id: config.image_id.as_deref(),
+                format: config.format.name(),
+                pin: Keep::of(config.pin),
                 bytes: geometry.object_bytes(),
                 blocks: geometry.blocks(),
                 block_bytes: geometry.block_bytes(),
@@ -125,6 +173,8 @@ impl<'a> Report<'a> {
             },
             stages: outcome.stages.iter().map(Stage::new).collect(),
             hosts: outcome.rows.iter().map(Host::new).collect(),
+            skipped: nova.skipped.iter().map(|(name, reason)| Skipped { name, reason }).collect(),
+            confirm: nova.confirmations,
         }
     }
 }

@@ -11,7 +11,7 @@ use glancecast_proto::ids::{BlockIndex, ObjectName, SessionId};
 use glancecast_proto::seal::GroupKey;
 use glancecast_proto::sender::{Job, Sender, SenderConfig, SenderEvent};
 use glancecast_proto::time::{Moment, WallClock};
-use glancecast_proto::wire::{Kind, SYMBOL_OVERHEAD, SymbolHeader};
+use glancecast_proto::wire::{DiskFormat, Kind, Pin, SYMBOL_OVERHEAD, SymbolHeader};
 
 use super::host::{KEY, SENDER, WALL};
 use super::mutant::Mutant;
@@ -219,6 +219,8 @@ pub(crate) fn config(
         geometry: object.geometry,
         name: ObjectName::new("image").expect("plain"),
         image_id: None,
+        format: DiskFormat::Raw,
+        pin: Pin::None,
         reply_to: SENDER,
         expected,
         timeout: plan.timeout,
