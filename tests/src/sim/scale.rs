@@ -11,15 +11,13 @@ use std::time::Duration;
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::{BlockIndex, HostName, ObjectName, SessionId};
 use glancecast_proto::integrity::BlockHash;
-use glancecast_proto::receiver::{
-    BlockOutcome, Effect, Opened, Published, Receiver, ReceiverConfig, Work,
-};
+use glancecast_proto::receiver::{BlockOutcome, Effect, Opened, Published, Receiver, ReceiverConfig, Work};
 use glancecast_proto::seal::GroupKey;
 use glancecast_proto::sender::{Expected, Job, Pace, Sender, SenderConfig, Verdict};
 use glancecast_proto::time::{Moment, WallClock};
-use glancecast_proto::wire::{Encoding, ManifestEntry, SymbolHeader};
+use glancecast_proto::wire::{DiskFormat, Encoding, ManifestEntry, Pin, SymbolHeader};
 
-use super::dice::Dice;
+use super::dice::{Binomial, Dice};
 use super::host::{KEY, SENDER, WALL};
 
 /// One cell of the table.
@@ -52,7 +50,8 @@ pub struct Figures {
 
 impl Figures {
     /// The head of the table that [`Figures`] are rows of.
-    pub const HEAD: &'static str = "receivers   loss    sent    time   feedback/s, most   of the data   verdict";
+    pub const HEAD: &'static str =
+        "receivers   loss    sent    time   feedback/s, most   of the data   verdict";
 
     /// One row.
     pub fn row(&self, scale: Scale) -> String {
@@ -102,6 +101,7 @@ struct Crowd {
     wakes: BinaryHeap<Reverse<(Moment, usize)>>,
     sent_bits: u64,
     feedback: Feedback,
+    losses: Binomial,
     dice: Dice,
 }
 
@@ -145,6 +145,8 @@ impl Crowd {
             geometry,
             name: ObjectName::new("image").expect("plain"),
             image_id: None,
+            format: DiskFormat::Raw,
+            pin: Pin::None,
             reply_to: SENDER,
             expected: Expected::Count(scale.hosts),
             timeout: Duration::from_secs(3600),
@@ -184,6 +186,7 @@ impl Crowd {
             wakes: BinaryHeap::new(),
             sent_bits: 0,
             feedback: Feedback::default(),
+            losses: Binomial::new(scale.loss),
             dice: Dice::new(u64::from(scale.hosts) << 20 | (scale.loss * 1e4) as u64),
         }
     }
@@ -316,7 +319,7 @@ impl Crowd {
             }
             Letter::Symbols(to, first, count) => {
                 for host in self.hearers(to) {
-                    let lost = self.dice.binomial(count, self.scale.loss);
+                    let lost = self.losses.draw(&mut self.dice, count);
                     let member = &mut self.hosts[host];
                     if !member.over {
                         let machine = &mut member.machine;
