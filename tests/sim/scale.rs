@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use glancecast_tests::measured;
 use glancecast_tests::sim::scale::{self, Figures, Scale};
-use glancecast_tests::{measured, test_name};
 
 const KEPT: &str = include_str!("scale.txt");
 

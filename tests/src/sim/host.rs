@@ -51,7 +51,9 @@ pub(crate) struct Host {
 struct Active {
     attempt: Attempt,
     session: SessionId,
+    /// As much of each buffer as was used so far.
     pool: Vec<Option<Vec<u8>>>,
+    buffer_bytes: usize,
     symbol_size: usize,
     opened: Option<Opened>,
 }
@@ -270,7 +272,13 @@ impl Host {
         let place = match (admission, &mut self.active) {
             (Admission::To(place), Some(active)) => {
                 let pool = active.pool[usize::from(place.buffer.0)].as_mut().expect("not lent");
-                &mut pool[place.symbol as usize * active.symbol_size..][..active.symbol_size]
+                let start = place.symbol as usize * active.symbol_size;
+                let end = start + active.symbol_size;
+                assert!(end <= active.buffer_bytes, "a place beyond its buffer");
+                if pool.len() < end {
+                    pool.resize(end, 0);
+                }
+                &mut pool[start..end]
             }
             (Admission::To(_), None) => return, // the place is being made
             (Admission::Spare(_), _) => &mut self.scratch[..],
@@ -342,7 +350,8 @@ impl Host {
         self.active = Some(Active {
             attempt,
             session: announce.session,
-            pool: (0..buffers).map(|_| Some(vec![0; bytes])).collect(),
+            pool: vec![Some(Vec::new()); usize::from(buffers)],
+            buffer_bytes: bytes,
             symbol_size: usize::from(announce.geometry.symbol_size()),
             opened: result.as_ref().ok().copied(),
         });
@@ -371,9 +380,12 @@ impl Host {
         block: BlockIndex,
         entry: &ManifestEntry,
         collected: &Collected,
-        buffer: &mut [u8],
+        buffer: &mut Vec<u8>,
     ) -> BlockOutcome {
         let shape = collected.shape();
+        if buffer.len() < shape.source_bytes() {
+            buffer.resize(shape.source_bytes(), 0);
+        }
         let (source, repair) = buffer.split_at_mut(shape.source_bytes());
         if shared.dice.chance(self.plan.bad_memory) {
             shared.counts.note(Fault::BadMemory);
