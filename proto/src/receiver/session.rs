@@ -90,6 +90,8 @@ pub(super) struct Session {
     pub(super) hello: Option<Repeat>,
     pub(super) report_at: Option<Moment>,
     poll: Option<Poll>,
+    /// When the last poll came.
+    polled_at: Moment,
     slot: Option<u32>,
     loss: Loss,
     pub(super) totals: Totals,
@@ -130,6 +132,7 @@ impl Session {
             hello: (!announce.one_way).then(|| Repeat::new(hello_at, HELLO_GAP, HELLO_GAP_MAX)),
             report_at: None,
             poll: None,
+            polled_at: now,
             slot: None,
             loss: Loss::default(),
             totals: Totals::default(),
@@ -156,6 +159,17 @@ impl Session {
         self.totals.bytes_received += bytes as u64;
     }
 
+    /// `count` datagrams to the group were opened, of consecutive numbers from `sequence` on, each of so many bytes.
+    pub(super) fn note_run(&mut self, now: Moment, sequence: Sequence, count: u32, bytes: usize) {
+        let before = self.loss.received;
+        self.note(now, sequence, bytes);
+        if count > 1 && self.loss.received > before {
+            self.loss.received += u64::from(count - 2);
+            self.totals.bytes_received += u64::from(count - 2) * bytes as u64;
+            self.note(now, sequence.plus(count - 1), bytes);
+        }
+    }
+
     /// The sender asks; the answer is due in this host's slot of the window.
     pub(super) fn take_poll(&mut self, now: Moment, poll: Poll, rng: &mut Rng) {
         if self.poll.as_ref().is_some_and(|last| poll.round <= last.round) {
@@ -175,6 +189,19 @@ impl Session {
         let at = now + offset;
         self.report_at = Some(self.report_at.map_or(at, |earlier| earlier.min(at)));
         self.poll = Some(poll);
+        self.polled_at = now;
+    }
+
+    /// This host's next turn in the windows of the polls: thousands of hosts that are done at once do not say so at once.
+    fn next_turn(&self, now: Moment) -> Moment {
+        let (Some(poll), Some(slot)) = (&self.poll, self.slot) else { return now };
+        let offset = poll.window.mul_f64(f64::from(slot % poll.slots) / f64::from(poll.slots));
+        let mut turn = self.polled_at + offset;
+        if turn < now && !poll.window.is_zero() {
+            let windows = now.since(turn).as_micros().div_ceil(poll.window.as_micros().max(1));
+            turn = turn + poll.window * u32::try_from(windows).unwrap_or(u32::MAX);
+        }
+        turn.max(now)
     }
 
     /// Whether this ack ends the session here.
@@ -227,7 +254,7 @@ impl Session {
 
     /// From now on only this is said.
     pub(super) fn close(&mut self, now: Moment, last_word: Up) {
-        let repeat = Repeat::new(now, LAST_WORD_GAP, LAST_WORD_GAP_MAX);
+        let repeat = Repeat::new(self.next_turn(now), LAST_WORD_GAP, LAST_WORD_GAP_MAX);
         self.stage = Stage::Closing { last_word, repeat, until: now + LAST_WORD_FOR };
         self.report_at = None;
     }
@@ -378,6 +405,18 @@ mod tests {
         assert_eq!(said(&mut session, 20), Some(last_word));
         assert!(!acknowledge(&mut session, Kind::Hello, 0), "an ack of the hello may be late");
         assert!(acknowledge(&mut session, Kind::Failed, 0));
+    }
+
+    #[test]
+    fn the_last_word_waits_for_the_hosts_slot() {
+        for (closed, said_at) in [(100, 130), (130, 130), (131, 230), (570, 630)] {
+            let mut session = session();
+            acknowledge(&mut session, Kind::Hello, 3);
+            session.take_poll(at(100), poll(1), &mut rng());
+            let last_word = session.failed(FailureKind::Store, "no");
+            session.close(at(closed), last_word);
+            assert_eq!(session.next_at(), Some(at(said_at)), "closed at {closed}");
+        }
     }
 
     #[test]

@@ -161,6 +161,24 @@ impl Table {
         }
     }
 
+    /// The first `count` source symbols of a block of which nothing has come, from the one of `header` on: as many times
+    /// [`Table::place_for`] and [`Table::insert`]. False if they cannot be taken so.
+    pub(super) fn insert_first(&mut self, header: &SymbolHeader, count: u32) -> bool {
+        if header.esi.value() != 0 || count == 0 || self.states[header.block.index()] != State::Unseen {
+            return false;
+        }
+        let shape = self.geometry.shape(header.encoded_len);
+        if count > shape.source_symbols() {
+            return false;
+        }
+        let Some(buffer) = self.buffers.take(shape, header.encoded_len, self.surplus) else { return false };
+        self.states[header.block.index()] = State::Collecting(buffer);
+        if self.buffers.get_mut(buffer).insert_first(count) {
+            self.queue_if_ready(header.block);
+        }
+        true
+    }
+
     /// Takes manifest entries in; those known already are passed over.
     pub(super) fn learn(&mut self, run: &ManifestRun) {
         for (block, &entry) in (run.first.0..).map(BlockIndex).zip(&run.entries) {

@@ -56,6 +56,10 @@ pub(super) struct Hosts {
     last_joined: Option<Moment>,
     /// The share that the quantile of the hosts loses on the way, smoothed.
     usual_loss: f64,
+    /// Nothing was known of losses so far.
+    is_ignorant: bool,
+    /// Reports in this round.
+    reports: u32,
     /// The shortest time from a poll to its answer in this round, the slot aside.
     fastest: Option<Duration>,
 }
@@ -89,6 +93,8 @@ impl Hosts {
             tally: Tally::default(),
             last_joined: None,
             usual_loss: 0.0,
+            is_ignorant: true,
+            reports: 0,
             fastest: None,
         }
     }
@@ -206,6 +212,7 @@ impl Hosts {
         host.totals = report.totals;
         host.lacking = !report.deficits.is_empty() || !report.gaps.is_empty();
         host.health.note(report.highest, report.totals);
+        self.reports += 1;
         let received = report.totals.bytes_received;
         let (group_before, received_before) = *host.offered_since.get_or_insert((group_bytes, received));
         let offered = group_bytes - group_before;
@@ -215,6 +222,9 @@ impl Hosts {
         host.deaf = deaf;
         let sidelined = host.health.sidelined().is_some();
         self.set_state(id, HostState::Receiving);
+        if self.is_ignorant && self.reports == SAMPLE {
+            self.guess_loss();
+        }
         match () {
             () if deaf => Serve::Probe,
             () if sidelined => Serve::Afterwards,
@@ -235,8 +245,10 @@ impl Hosts {
     pub(super) fn end_round(&mut self) -> (Option<RoundLoss>, Vec<(HostName, Sideline)>) {
         let receiving = |host: &&Host| host.state == HostState::Receiving && !host.superseded;
         let all = || self.by_id.values().filter(receiving);
-        let losses = all().filter_map(|host| host.health.loss()).collect();
+        let losses: Vec<f64> = all().filter_map(|host| host.health.loss()).collect();
+        self.is_ignorant &= losses.is_empty();
         self.usual_loss = quantile(losses, |&loss| loss).unwrap_or(self.usual_loss);
+        self.reports = 0;
         let useless = all().filter_map(|host| host.health.useless()).collect();
         let usual = quantile(useless, |&share| share).unwrap_or(0.0);
         let (mut latest, mut news) = (Vec::new(), Vec::new());
@@ -261,6 +273,15 @@ impl Hosts {
         }
         self.fastest = None;
         (quantile(latest, |loss| loss.share), news)
+    }
+
+    /// The first round of thousands of hosts takes seconds. Until it is over, what the first of them say of the time since
+    /// they joined will do.
+    fn guess_loss(&mut self) {
+        let first = |host: &Host| host.health.loss_since_joining();
+        let losses: Vec<f64> = self.by_id.values().filter_map(first).collect();
+        self.is_ignorant &= losses.is_empty();
+        self.usual_loss = quantile(losses, |&loss| loss).unwrap_or(self.usual_loss);
     }
 
     /// The share of datagrams that the quantile of the hosts loses.
@@ -506,6 +527,9 @@ fn absent(name: &HostName, state: HostState, reason: &str) -> HostRow {
         totals: Totals::default(),
     }
 }
+
+/// Reports that the first guess of the losses is made from.
+const SAMPLE: u32 = 200;
 
 /// Of what found no buffer, for the rate: when the last buffer is full nearly everything is refused, and the store writes
 /// on.

@@ -26,7 +26,7 @@ pub use roster::{Expected, HostRow, HostState, Tally};
 use crate::geometry::Geometry;
 use crate::ids::{BlockIndex, HostName, ObjectName, Sequence, SessionId};
 use crate::integrity::Root;
-use crate::limits::{EVENTS_MAX, REPORTS_PER_SECOND_MAX};
+use crate::limits::{EVENTS_MAX, HOSTS_MAX, REPORTS_PER_SECOND_MAX};
 use crate::seal::{Cipher, GroupKey};
 use crate::time::{Moment, WallClock};
 use crate::wire::{Ack, Announce, Discard, DiscardCounts, DiskFormat, Down, Kind, ManifestEntry, Pin, Poll};
@@ -345,11 +345,22 @@ impl Sender {
                 let usual = self.hosts.usual_loss();
                 let loss = self.rate.lasting_loss().map_or(usual, |lasting| usual.min(lasting));
                 let lacking = symbols * loss.min(AHEAD_MAX);
-                // Half of the hosts lack less than the mean: where there are few, that much would often be too much.
-                let spread = if self.hosts.tally().heard < FEW_HOSTS { lacking.sqrt() * 0.7 } else { 0.0 };
-                (lacking - spread).max(0.0) as u32
+                let spread = lacking.sqrt() * self.ahead_deviations();
+                (lacking + spread).max(0.0) as u32
             }
         }
+    }
+
+    /// How far from the mean of what hosts lack, in standard deviations. Half of the hosts lack less than the mean: where
+    /// there are few, that much would often be too much. Of thousands one always lacks far more, of every block; and the
+    /// round of reports in which it says so takes seconds.
+    fn ahead_deviations(&self) -> f64 {
+        let hosts = self.hosts.tally().heard;
+        if hosts < FEW_HOSTS {
+            return -0.7;
+        }
+        let share = (f64::from(hosts) / MANY_HOSTS_FROM).ln() / (HOSTS_MAX as f64 / MANY_HOSTS_FROM).ln();
+        share.max(0.0) * AHEAD_DEVIATIONS_MAX
     }
 
     /// When to call [`Sender::handle_timeout`] and drain again, and why.
@@ -603,6 +614,9 @@ const MANIFEST_REPEAT_GAP: Duration = Duration::from_millis(100);
 /// Repair symbols are made ahead of reports for at most this loss: where more is lost, hosts differ more.
 const AHEAD_MAX: f64 = 0.2;
 const FEW_HOSTS: u32 = 4;
+const MANY_HOSTS_FROM: f64 = 16.0;
+/// For ten thousand hosts: one of a million lacks more (and a block of 1 MiB carries 1.8 % more at 1 % loss).
+const AHEAD_DEVIATIONS_MAX: f64 = 4.8;
 
 /// Announcements come fast at first, as a host that misses one misses all symbols up to the next; then in gaps that
 /// grow with the age of the session. 0.2 kB each.

@@ -10,7 +10,7 @@ use glancecast_fec::{Codec, RepairSymbol};
 use glancecast_proto::ids::{BlockIndex, HostName, SessionId};
 use glancecast_proto::integrity::Root;
 use glancecast_proto::receiver::{
-    Admission, Attempt, BlockOutcome, Collected, Effect, Opened, Proof, Published, Receiver, ReceiverConfig,
+    Admission, Attempt, BlockOutcome, Collected, Effect, Opened, Published, Receiver, ReceiverConfig,
     ReceiverEvent, Work, buffer_bytes,
 };
 use glancecast_proto::seal::GroupKey;
@@ -51,7 +51,9 @@ pub(crate) struct Host {
 struct Active {
     attempt: Attempt,
     session: SessionId,
+    /// As much of each buffer as was used so far.
     pool: Vec<Option<Vec<u8>>>,
+    buffer_bytes: usize,
     symbol_size: usize,
     opened: Option<Opened>,
 }
@@ -59,7 +61,7 @@ struct Active {
 /// Something that takes a host a while.
 pub(crate) enum Task {
     Block(Attempt, Work, Option<Vec<u8>>),
-    Publish(Attempt, Proof),
+    Publish(Attempt),
     Compare(Attempt, Root),
 }
 
@@ -201,7 +203,7 @@ impl Host {
                 }
                 self.machine().handle_block(now, attempt, block, Some((buffer, collected)), outcome);
             }
-            Task::Publish(attempt, _) => {
+            Task::Publish(attempt) => {
                 self.publishing = false;
                 let result = self.disk.publish(shared.counts);
                 self.note_failure(matches!(result, Published::Failed(..)));
@@ -270,7 +272,13 @@ impl Host {
         let place = match (admission, &mut self.active) {
             (Admission::To(place), Some(active)) => {
                 let pool = active.pool[usize::from(place.buffer.0)].as_mut().expect("not lent");
-                &mut pool[place.symbol as usize * active.symbol_size..][..active.symbol_size]
+                let start = place.symbol as usize * active.symbol_size;
+                let end = start + active.symbol_size;
+                assert!(end <= active.buffer_bytes, "a place beyond its buffer");
+                if pool.len() < end {
+                    pool.resize(end, 0);
+                }
+                &mut pool[start..end]
             }
             (Admission::To(_), None) => return, // the place is being made
             (Admission::Spare(_), _) => &mut self.scratch[..],
@@ -304,11 +312,14 @@ impl Host {
                     self.working += 1;
                 }
                 Effect::Publish(attempt, proof) => {
+                    if proof.root() != shared.object.root {
+                        turn.broken = Some("a proof of another root".into());
+                    }
                     if shared.mutant == Mutant::SaysDoneEarly {
                         self.machine().handle_published(shared.now, attempt, Published::New);
                     }
                     let time = self.plan.block_time + shared.dice.time(Duration::from_millis(20));
-                    turn.tasks.push((time, Task::Publish(attempt, proof)));
+                    turn.tasks.push((time, Task::Publish(attempt)));
                     self.working += 1;
                     self.publishing = true;
                 }
@@ -339,7 +350,8 @@ impl Host {
         self.active = Some(Active {
             attempt,
             session: announce.session,
-            pool: (0..buffers).map(|_| Some(vec![0; bytes])).collect(),
+            pool: vec![Some(Vec::new()); usize::from(buffers)],
+            buffer_bytes: bytes,
             symbol_size: usize::from(announce.geometry.symbol_size()),
             opened: result.as_ref().ok().copied(),
         });
@@ -368,9 +380,12 @@ impl Host {
         block: BlockIndex,
         entry: &ManifestEntry,
         collected: &Collected,
-        buffer: &mut [u8],
+        buffer: &mut Vec<u8>,
     ) -> BlockOutcome {
         let shape = collected.shape();
+        if buffer.len() < shape.source_bytes() {
+            buffer.resize(shape.source_bytes(), 0);
+        }
         let (source, repair) = buffer.split_at_mut(shape.source_bytes());
         if shared.dice.chance(self.plan.bad_memory) {
             shared.counts.note(Fault::BadMemory);
