@@ -30,6 +30,7 @@ import sys
 sys.dont_write_bytecode = True  # nothing is left beside the sources
 
 import argparse
+import contextlib
 import fcntl
 import hashlib
 import http.client
@@ -255,8 +256,17 @@ def run(options):
 
 
 def up(options):
+    with locked(options.dir):
+        up_locked(options)
+
+
+def up_locked(options):
     lab = Lab(options.dir)
     if not lab.is_up():
+        if options.anew:
+            lab.stop()
+            shutil.rmtree(lab.dir, ignore_errors=True)
+            lab = Lab(lab.dir)
         try:
             lab.start(options, die_with_parent=False)
         except BaseException:
@@ -272,8 +282,18 @@ def up(options):
 
 
 def guard(options):
+    """Waits in vain when another `up` puts another guard in its place."""
     processes.wait_for_end(options.pid)
-    Lab(options.dir).stop()
+    with locked(options.dir):
+        Lab(options.dir).stop()
+
+
+@contextlib.contextmanager
+def locked(directory):
+    """Nobody else starts or stops this lab meanwhile."""
+    with open(os.path.abspath(directory) + ".lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def down(options):
@@ -464,6 +484,8 @@ def parse_arguments():
                             metavar="A,B,C", help="also Nova's API, with these compute hosts")
         if starts.get_default("function") is up:
             starts.add_argument("--guard-pid", type=int, help="stop when this process is gone")
+            starts.add_argument("--anew", action="store_true",
+                                help="if it is not up, begin with nothing in DIR")
     command(guard, "dir", "pid")
     command(down, "dir")
     for makes in (command(upload, "dir", "file"), command(create, "dir")):
