@@ -12,6 +12,7 @@ compiler; writes only below DIR and VENV.
   lab.py create DIR --name N       make an image without data (status queued) and print its JSON;
                                    --count 30: thirty of them, N-0000 and so on, a line each
   lab.py deactivate DIR IMAGE_ID
+  lab.py token DIR                 print a token (--cloud: whose)
   lab.py corrupt DIR IMAGE_ID      change one byte of the image's file in the store (to lose or shorten
                                    it, remove or truncate DATADIR/IMAGE_ID)
   lab.py unhash DIR IMAGE_ID       take checksum and hash out of Glance's record of the image
@@ -337,6 +338,10 @@ def deactivate(options):
     Lab(options.dir).glance(options.cloud, "POST", path)
 
 
+def token(options):
+    print(services.token(Lab(options.dir), options.cloud))
+
+
 def corrupt(options):
     """Flips the lowest bit of the byte in the middle, which leaves headers and sizes alone."""
     with open(Lab(options.dir).path("data", "glance", "images", options.image), "r+b") as f:
@@ -500,8 +505,8 @@ def parse_arguments():
             makes.add_argument("--count", type=int)
         else:
             makes.add_argument("--store", choices=["file", "second"])
-    command(deactivate, "dir", "image").add_argument(
-        "--cloud", choices=services.CLOUDS, default="lab-demo")
+    for speaks in (command(deactivate, "dir", "image"), command(token, "dir")):
+        speaks.add_argument("--cloud", choices=services.CLOUDS, default="lab-demo")
     command(corrupt, "dir", "image")
     command(unhash, "dir", "image")
     groups = command(aggregate, "dir", "name")

@@ -2,6 +2,7 @@
 //! installs them from PyPI into a virtual environment below the target directory (once) and serves them on loopback until
 //! its standard input ends. In that environment Nova's own code can be run, too.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -169,6 +170,21 @@ impl OpenStack {
     /// The file in Glance's first store that holds an image's bytes.
     pub fn stored(&self, image_id: &str) -> PathBuf {
         self.images.join(image_id)
+    }
+
+    /// What `clouds.yaml` has of a cloud: `auth_url`, `username`, `password` and so on.
+    pub fn settings(&self, cloud: &str) -> BTreeMap<String, String> {
+        let text = fs::read_to_string(&self.clouds).expect("the lab wrote it");
+        let head = format!("  {cloud}:");
+        let lines = text.lines().skip_while(|line| *line != head).skip(1);
+        let lines = lines.take_while(|line| line.starts_with("    "));
+        let pairs = lines.filter_map(|line| line.trim().split_once(": "));
+        pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
+    }
+
+    /// A new token of a cloud's user.
+    pub fn token(&self, cloud: &str) -> String {
+        self.ask("token", &["--cloud".as_ref(), cloud.as_ref()]).trim().to_owned()
     }
 
     /// Writes a `clouds.yaml` whose passwords are wrong.
