@@ -79,7 +79,12 @@ class Lab:
 
     def kinds(self):
         """The classes of the services that this lab has."""
-        return ALL_SERVICES if self.state.get("nova_hosts") else BASE_SERVICES
+        kinds = ALL_SERVICES if self.state.get("nova_hosts") else BASE_SERVICES
+        return [*kinds, services.Tls] if self.state.get("tls") else kinds
+
+    def ports(self):
+        before = services.TLS_BEFORE if self.state.get("tls") else []
+        return [*(kind.name for kind in self.kinds()), *("tls-" + name for name in before)]
 
     def services(self):
         return [service(self) for service in self.kinds()]
@@ -97,10 +102,10 @@ class Lab:
         install(self.venv)
         self.state.update(venv=self.venv, glance_server=options.glance_server,
                           token_expiration=options.token_expiration,
-                          page_images=options.page_images, nova_hosts=options.nova_hosts)
+                          page_images=options.page_images, tls=options.tls, nova_hosts=options.nova_hosts)
         self.copy_databases()
         for attempt in range(START_ATTEMPTS):
-            self.state["ports"] = free_ports([kind.name for kind in self.kinds()])
+            self.state["ports"] = free_ports(self.ports())
             self.save()
             try:
                 return self.start_once(die_with_parent)
@@ -126,7 +131,8 @@ class Lab:
             f.write(services.clouds_yaml(self))
 
     def endpoints(self):
-        return [(SERVICE_TYPES[service.name], service.name, service.url)
+        return [(SERVICE_TYPES[service.name], service.name,
+                 getattr(service, "public_url", service.url))
                 for service in self.services() if service.name in SERVICE_TYPES]
 
     def make_databases(self, venv):
@@ -186,10 +192,10 @@ class Lab:
             time.sleep(0.05)
 
     def stop(self):
-        processes.stop(self.run_dir, [kind.name for kind in ALL_SERVICES])
+        processes.stop(self.run_dir, [kind.name for kind in [*ALL_SERVICES, services.Tls]])
 
     def summary(self):
-        keystone, glance, *rest = self.services()
+        keystone, glance, *rest = [service for service in self.services() if service.name != "tls"]
         told = {"auth_url": keystone.auth_url, "glance_url": glance.url,
                 "clouds_yaml": self.path("clouds.yaml"),
                 "datadir": self.path("data", "glance", "images"),
@@ -485,6 +491,8 @@ def parse_arguments():
         starts.add_argument("--token-expiration", type=int, default=14400, metavar="SECONDS")
         starts.add_argument("--page-images", type=int, default=1000, metavar="N",
                             help="Glance lists no more in one answer")
+        starts.add_argument("--tls", action="store_true",
+                            help="Keystone and Glance by https, for clients that know its CA")
         starts.add_argument("--nova-hosts", type=lambda text: text.split(","), default=[],
                             metavar="A,B,C", help="also Nova's API, with these compute hosts")
         if starts.get_default("function") is up:

@@ -59,7 +59,7 @@ fn a_password_a_token_and_an_application_credential_log_in() {
         variables(command);
         command.env("OS_AUTH_TYPE", "token").env("OS_TOKEN", "gAAAAAnotatoken");
     });
-    refused(wrong, &["401", "OS_* variables"]);
+    refused(wrong, &["token", "OS_* variables"]);
 }
 
 #[test]
@@ -82,6 +82,28 @@ fn the_password_may_be_in_a_secure_yaml_beside_clouds_yaml() {
     lists(&stage, &cloud, here);
 }
 
+#[test]
+fn a_cloud_with_tls_is_trusted_by_its_ca_or_when_told_to_trust_anybody() {
+    needs!(openstack::NEEDS);
+    let stage = Stage::loopback(Share::Shared);
+    let cloud = OpenStack::start_with(&stage.path("openstack"), &["--tls"]);
+    let text = fs::read_to_string(cloud.clouds()).expect("the lab wrote it");
+    let clouds = stage.path("clouds.yaml");
+    let with = |instead: &str| {
+        let lines = text.lines().map(|line| if line.contains("cacert:") { instead } else { line });
+        fs::write(&clouds, lines.collect::<Vec<_>>().join("\n")).expect("the stage is writable");
+        let clouds = clouds.clone();
+        move |command: &mut Command| {
+            command.env("OS_CLIENT_CONFIG_FILE", &clouds).env("OS_CLOUD", "lab-demo");
+        }
+    };
+    lists(&stage, &cloud, |command| cloud.configure(command, "lab-demo"));
+    lists(&stage, &cloud, with("    insecure: true"));
+    lists(&stage, &cloud, with("    verify: false"));
+    refused_with(run(&stage, &cloud, with("")), 1, &["UnknownIssuer", "CA certificate"]);
+    refused(run(&stage, &cloud, with("    cacert: /nosuch/ca.pem")), &["/nosuch/ca.pem"]);
+}
+
 /// `glancecast images --limit 1`, after `configure` has told the command where the cloud is.
 fn run(stage: &Stage, cloud: &OpenStack, configure: impl Fn(&mut Command)) -> Process {
     let mut command = stage.command("s", "glancecast");
@@ -102,10 +124,15 @@ fn lists(stage: &Stage, cloud: &OpenStack, configure: impl Fn(&mut Command)) {
 
 /// Asserts exit code 2 and one line with all of `words`.
 #[track_caller]
-fn refused(mut process: Process, words: &[&str]) {
+fn refused(process: Process, words: &[&str]) {
+    refused_with(process, 2, words);
+}
+
+#[track_caller]
+fn refused_with(mut process: Process, code: i32, words: &[&str]) {
     let end = process.wait(SOON);
     let lines = process.log_lines();
-    assert_eq!((end.code(), lines.len()), (Some(2), 1), "{lines:?}");
+    assert_eq!((end.code(), lines.len()), (Some(code), 1), "{lines:?}");
     println!("{}", lines[0]);
     assert!(words.iter().all(|word| lines[0].contains(word)), "{words:?} in {lines:?}");
 }
