@@ -18,6 +18,7 @@ mod memory;
 mod mtu;
 mod network;
 mod one_way;
+mod questions;
 mod rate;
 mod sizes;
 mod source_specific;

@@ -12,6 +12,7 @@ use glancecast_proto::sender::{Expected, HostRow, HostState, Pace, SenderConfig,
 use glancecast_proto::wire::Pin;
 use serde::Serialize;
 
+use super::Failure;
 use super::confirm::Confirmation;
 use crate::data::push::Outcome;
 use crate::data::wire_counts::WireCounts;
@@ -39,6 +40,29 @@ pub(super) struct Report<'a> {
     hosts: Vec<Host<'a>>,
     skipped: Vec<Skipped<'a>>,
     confirm: Option<&'a [Confirmation]>,
+}
+
+/// An image that was refused before anything was sent.
+#[derive(Serialize)]
+pub(super) struct Refused<'a> {
+    glancecast: &'static str,
+    outcome: &'static str,
+    exit_code: u8,
+    reason: &'a str,
+    rule: &'static str,
+}
+
+impl<'a> Refused<'a> {
+    /// `None` for what ended early for another reason.
+    pub(super) fn new(failure: &'a Failure) -> Option<Self> {
+        failure.rule.map(|rule| Self {
+            glancecast: env!("CARGO_PKG_VERSION"),
+            outcome: "refused",
+            exit_code: failure.code,
+            reason: &failure.message,
+            rule,
+        })
+    }
 }
 
 #[derive(Serialize)]

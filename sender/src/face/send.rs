@@ -1,5 +1,6 @@
 //! `glancecast send`: everything that can be wrong first, then the push, then the truth about it.
 
+use std::path::Path;
 use std::time::Duration;
 
 use glancecast_host::args::{Rate, RateChoice};
@@ -39,11 +40,7 @@ pub(super) fn run(args: &Send) -> Result<u8, Failure> {
 }
 
 async fn send(args: &Send) -> Result<u8, Failure> {
-    let key = match (&args.key, args.insecure) {
-        (Some(path), _) => keyfile::load(path).map_err(Failure::usage)?,
-        (None, true) => GroupKey::insecure(),
-        (None, false) => return Err(Failure::usage(NO_KEY)),
-    };
+    let key = group_key(args.key.as_deref(), args.insecure)?;
     let interface = Interface::choose(args.interface.as_deref(), args.group).map_err(Failure::usage)?;
     let mtu = mtu(args, &interface)?;
     let (pace, pace_text) = pace(args, &interface)?;
@@ -120,11 +117,11 @@ async fn send(args: &Send) -> Result<u8, Failure> {
 
 /// Everything that has to be asked for before anything is sent.
 async fn find(args: &Send) -> Result<(Hosts, Origin), Failure> {
-    let cloud = match args.image.is_some() || args.asks_nova() {
+    let cloud = match args.image.is_some() || args.wanted().asks_nova() {
         true => Some(Cloud::connect(args.os_cloud.as_deref()).await.map_err(cloud_failure)?),
         false => None,
     };
-    let hosts = Hosts::find(args, cloud.as_ref()).await?;
+    let hosts = Hosts::find(args.wanted(), cloud.as_ref()).await?;
     let origin = Origin::find(args, cloud.as_ref()).await?;
     Ok((hosts, origin))
 }
@@ -213,18 +210,27 @@ fn default_timeout(geometry: Geometry, args: &Send, pace: Pace) -> Duration {
     TIMEOUT_MIN + line * slower * args.repeat
 }
 
+/// The key that the command line names.
+pub(super) fn group_key(path: Option<&Path>, insecure: bool) -> Result<GroupKey, Failure> {
+    match (path, insecure) {
+        (Some(path), _) => keyfile::load(path).map_err(Failure::usage),
+        (None, true) => Ok(GroupKey::insecure()),
+        (None, false) => Err(Failure::usage(NO_KEY)),
+    }
+}
+
 /// SIGINT and SIGTERM.
-struct Signals {
+pub(super) struct Signals {
     interrupt: Signal,
     terminate: Signal,
 }
 
 impl Signals {
-    fn listen() -> std::io::Result<Self> {
+    pub(super) fn listen() -> std::io::Result<Self> {
         Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
     }
 
-    async fn next(&mut self) {
+    pub(super) async fn next(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
