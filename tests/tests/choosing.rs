@@ -57,9 +57,14 @@ fn images_are_listed_from_all_pages_and_narrowed_by_every_filter() {
         images(&stage, &cloud, &["--marker", "4b2c93ee-4f24-4cfd-8fca-e1cf11ac1a44"]),
         &["4b2c93ee", "marker"],
     );
+}
 
-    // There is no Nova here.
-    let push = push(&stage, &cloud, "lab-admin", &["base", "--aggregate", "gpu"]);
+#[test]
+fn a_cloud_without_nova_is_said() {
+    needs!(openstack::NEEDS);
+    let stage = Stage::loopback(Share::Shared);
+    let cloud = OpenStack::shared(&stage.path("openstack"));
+    let push = push(&stage, &cloud, "lab-admin", &["image", "--aggregate", "gpu"]);
     refused(push.process, &["compute service", "--hosts"]);
 }
 

@@ -3,6 +3,7 @@
 mod bad_input;
 mod buffers;
 mod choosing;
+mod credentials;
 mod demo;
 mod formats;
 mod glance;
