@@ -14,6 +14,7 @@ mod marking;
 mod memory;
 mod mtu;
 mod network;
+mod nova;
 mod one_way;
 mod rate;
 mod sizes;
