@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod buffers;
+mod choosing;
 mod demo;
 mod glance;
 mod ipv6;
