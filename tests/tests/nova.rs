@@ -4,12 +4,13 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use glancecast_tests::exclusive::Share;
 use glancecast_tests::image::{self, Seed};
 use glancecast_tests::nova::{self, Node, Nova, age, make_old};
-use glancecast_tests::openstack::OpenStack;
+use glancecast_tests::openstack::{NewImage, OpenStack};
 use glancecast_tests::process::Process;
 use glancecast_tests::stage::{RECORDS, SOON, Stage, list};
 use glancecast_tests::{measured, needs, wait};
@@ -20,9 +21,11 @@ fn nova_uses_a_pushed_image_without_fetching_and_keeps_it_as_long_as_it_is_pinne
     let stage = Stage::loopback(Share::Alone);
     let mut nova = Nova::start(&stage.path(""));
     let openstack = OpenStack::start(&stage.path("openstack"));
-    let source = stage.path("image.raw");
-    let sum = image::random(&source, BYTES, Seed::draw());
-    let id = openstack.upload("lab-demo", "an-image", &source);
+    let (disk, source) = (stage.path("disk.raw"), stage.path("image.qcow2"));
+    image::sparse(&disk, BYTES, &[0, 3 << 20, BYTES - (1 << 20)], 1 << 20, Seed::draw());
+    convert(&disk, &source);
+    let qcow2 = NewImage { disk_format: "qcow2", ..NewImage::new("lab-demo", "an-image") };
+    let id = openstack.upload_as(qcow2, &source);
     let nodes = HOSTS.map(|host| node(&stage, host, ""));
     let mut daemons: Vec<Process> = (0..3).map(|i| start(&stage, HOSTS[i], &nodes[i])).collect();
 
@@ -33,7 +36,7 @@ fn nova_uses_a_pushed_image_without_fetching_and_keeps_it_as_long_as_it_is_pinne
         &[("n1", "done"), ("n2", "done"), ("n3", "done")],
     );
     let scratch = Node::new(&directory(&stage, "scratch"), DAY, "");
-    let made = nova.makes(&scratch, &id, &source, "raw");
+    let made = nova.makes(&scratch, &id, &source, "qcow2");
     let name = made.file_name().expect("a name").to_str().expect("hex").to_owned();
     for node in &nodes {
         assert_eq!(node.cached(), [name.as_str()], "Nova's name, and nothing else");
@@ -43,7 +46,7 @@ fn nova_uses_a_pushed_image_without_fetching_and_keeps_it_as_long_as_it_is_pinne
         assert_eq!(uses["qcow2"]["backing_file"], node.image(&name).to_str().expect("UTF-8"), "{uses}");
         assert_eq!(uses["flat"]["virtual_size"], BYTES, "{uses}");
         assert_eq!(image::blake3_of(&node.image(&name)), image::blake3_of(&made), "as Nova makes it");
-        assert_eq!(image::blake3_of(&node.image(&name)), sum);
+        assert_eq!(image::blake3_of(&node.image(&name)), image::blake3_of(&disk));
     }
 
     // One of the three is pinned again, for good; pins outlive their receiver.
@@ -71,6 +74,37 @@ fn nova_uses_a_pushed_image_without_fetching_and_keeps_it_as_long_as_it_is_pinne
     wait::until("what Nova removed to be forgotten", AGE_MAX * 3, || {
         list(&nodes[1].instances().join(RECORDS)).is_empty().then_some(())
     });
+
+    let (code, answer) = stage.ask(&["unpin", &id, "--hosts", "n1,n2,n3"]);
+    assert_eq!(code, 0, "{answer}");
+    make_old(&nodes[0].image(&name), DAY);
+    assert_eq!(nova.ages(&nodes[0], &[]), [""; 0], "let go of");
+}
+
+#[test]
+fn a_qcow2_as_it_is_goes_where_nova_keeps_it_so_and_nowhere_else() {
+    needs!(nova::NEEDS);
+    let stage = Stage::loopback(Share::Shared);
+    let mut nova = Nova::start(&stage.path(""));
+    let (disk, source) = (stage.path("disk.raw"), stage.path("image.qcow2"));
+    image::sparse(&disk, BYTES, &[0], 1 << 20, Seed::draw());
+    convert(&disk, &source);
+    let as_it_is = Node::new(&directory(&stage, "n1"), AGE_MAX, "[DEFAULT]\nforce_raw_images = False\n");
+    let raw = node(&stage, "n2", "");
+    let _daemons = [start(&stage, "n1", &as_it_is), start(&stage, "n2", &raw)];
+    let file = source.to_str().expect("UTF-8");
+    let arguments = ["--file", file, "--image-id", ID, "--as-is", "--hosts", "n1,n2", "--rate", "390mbit"];
+    let (end, report) = stage.push(&arguments).report(Duration::from_secs(60));
+    assert_eq!(end.code(), Some(3), "{report:?}");
+    report.assert_hosts(&[("n1", "done"), ("n2", "failed")]);
+    let reason = report.host("n2").reason.as_deref().unwrap_or_default();
+    assert!(reason.contains("force_raw_images"), "{reason}");
+    assert_eq!(raw.cached(), [""; 0]);
+    let uses = nova.uses(&as_it_is, ID);
+    assert_eq!(uses["qcow2"]["backing_file"], as_it_is.image(NAME).to_str().expect("UTF-8"), "{uses}");
+    let scratch = Node::new(&directory(&stage, "scratch"), AGE_MAX, "[DEFAULT]\nforce_raw_images = False\n");
+    let made = nova.makes(&scratch, ID, &source, "qcow2");
+    assert_eq!(image::blake3_of(&as_it_is.image(NAME)), image::blake3_of(&made), "as Nova makes it");
 }
 
 #[test]
@@ -158,6 +192,13 @@ fn a_node_that_would_not_use_the_file_refuses_it_and_the_senders_table_says_why(
     let reason = report.host("n2").reason.as_deref().unwrap_or_default();
     assert!(reason.contains("--image-id"), "{reason}");
     assert!(daemons.iter_mut().all(Process::runs), "they stay for the next image");
+}
+
+/// Makes a qcow2 of a raw disk.
+fn convert(disk: &Path, qcow2: &Path) {
+    let mut command = Command::new("qemu-img");
+    command.args(["convert", "-f", "raw", "-O", "qcow2"]).arg(disk).arg(qcow2);
+    assert!(command.status().expect("it runs").success());
 }
 
 /// Inode, time of change and sum of a file.
