@@ -311,7 +311,7 @@ pub fn python(directory: &Path) -> Command {
 }
 
 /// The virtual environment, made by the first that needs it; `lab.py` lets the others wait.
-fn environment(directory: &Path) -> PathBuf {
+pub(crate) fn environment(directory: &Path) -> PathBuf {
     let environment = places::target().join("openstack-venv");
     let mut process =
         Process::start("install", lab(["install".as_ref(), environment.as_os_str()]), directory);

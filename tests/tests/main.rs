@@ -18,6 +18,7 @@ mod marking;
 mod memory;
 mod mtu;
 mod network;
+mod nova;
 mod one_way;
 mod questions;
 mod rate;

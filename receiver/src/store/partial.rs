@@ -13,7 +13,6 @@ use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 
 use super::StoreError;
 use super::direct::Direct;
-use super::format::START_BYTES;
 
 /// An object on its way. Dropping it removes it.
 #[derive(Debug)]
@@ -67,25 +66,13 @@ impl PartialFile {
         Ok(())
     }
 
-    /// The file's first bytes.
-    pub(super) fn start(&self) -> Result<Vec<u8>, StoreError> {
-        let mut start = vec![0; START_BYTES];
-        let mut filled = 0;
-        while filled < START_BYTES {
-            match self.file.read_at(&mut start[filled..], filled as u64) {
-                Ok(0) => break,
-                Ok(bytes) => filled += bytes,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(self.error("read", error)),
-            }
-        }
-        start.truncate(filled);
-        Ok(start)
-    }
-
-    /// Gives the file to another owner.
-    pub(super) fn give_to(&self, take: impl FnOnce(&File) -> io::Result<()>) -> Result<(), StoreError> {
-        take(&self.file).map_err(|error| self.error("change the owner of", error))
+    /// Has the file looked at, or changed.
+    pub(super) fn with<T>(
+        &self,
+        what: &'static str,
+        do_it: impl FnOnce(&File) -> io::Result<T>,
+    ) -> Result<T, StoreError> {
+        do_it(&self.file).map_err(|error| self.error(what, error))
     }
 
     /// Its time of change is now.

@@ -120,8 +120,8 @@ impl NovaStore {
         root: Root,
     ) -> Result<Publication, StoreError> {
         let place = self.place()?;
-        format::check(announce.format, &file.start()?).map_err(StoreError::Refused)?;
-        file.give_to(|file| place.owner.take(file))?;
+        file.with("inspect", |file| format::check(announce.format, file))?.map_err(StoreError::Refused)?;
+        file.with("change the owner of", |file| place.owner.take(file))?;
         file.finish(MODE)?;
         let name = cache_name(announce);
         let lock = self.lock(place, &name)?;
@@ -386,6 +386,24 @@ mod tests {
                 NovaSettings { age_max: Duration::from_secs(age), ..NovaSettings::at(node.path()) };
             let store = NovaStore::open(settings, None).expect("a cache");
             assert_eq!(store.refresh_interval(), Some(Duration::from_secs(interval)));
+        }
+    }
+
+    #[test]
+    fn files_locks_and_directories_belong_to_the_owner_or_the_store_does_not_open() {
+        let node = Node::new();
+        let owner = Owner { uid: 42_436, gid: 42_437 };
+        let opened = NovaStore::open(NovaSettings::at(node.path()), Some(owner));
+        if !nix::unistd::geteuid().is_root() {
+            assert!(opened.is_err(), "files cannot be given away");
+            return;
+        }
+        let store = opened.expect("root may give files away");
+        let Ok(Some(file)) = store.begin(&image()) else { panic!("nothing is there") };
+        store.publish(&image(), file, root()).expect("published");
+        let locks = node.path().join("locks");
+        for path in [node.image(), node.path().join("_base"), locks.join(format!("nova-{SHA1}")), locks] {
+            assert_eq!(Owner::of(&path).expect("there"), owner, "{}", path.display());
         }
     }
 
