@@ -442,6 +442,7 @@ impl Drive {
             let now = self.clock.now();
             self.stopping = Some(now);
             self.machine.handle_stop(now);
+            self.store.stop();
         }
     }
 

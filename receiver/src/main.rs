@@ -63,6 +63,7 @@ fn prepare(config: Config, once: bool) -> anyhow::Result<(Drive, Stopper)> {
         tracing::warn!("{}", LOOPBACK);
     }
     let store = Store::open(&config.store).context("store")?;
+    store.keep().context("store")?;
     let where_to = store.to_string();
     let receiver = ReceiverConfig {
         name: config.name.clone(),

@@ -5,6 +5,7 @@ mod buffers;
 mod choosing;
 mod demo;
 mod glance;
+mod glance_breaks;
 mod ipv6;
 mod joining;
 mod keys;

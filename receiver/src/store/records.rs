@@ -153,6 +153,19 @@ impl Records {
         was != Pinned::No
     }
 
+    /// Notes that a pin is over, if there was one.
+    pub(super) fn end_pin(&self, file: &str, now: WallClock) {
+        let mut records = self.lock();
+        if let Some(mut record) = records.get(file).cloned()
+            && record.pinned() != Pinned::No
+            && record.pinned().at(now) == Pinned::No
+        {
+            tracing::info!(name = record.name, file, "its pin is over: Nova's own rule holds from now on");
+            record.pin(Pinned::No);
+            self.put(&mut records, file, record);
+        }
+    }
+
     /// Everything whose file is still in `store`. What was removed or replaced by somebody is forgotten.
     pub(super) fn list(&self, store: &Path, now: WallClock) -> Vec<Held> {
         let mut records = self.lock();

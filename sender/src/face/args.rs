@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use glancecast_host::args::{Group, RateChoice, parse_duration};
+use glancecast_inspect::DiskFormat;
 use glancecast_proto::ids::{HostName, ObjectName};
 use glancecast_proto::limits::{HOSTS_MAX, MTU_MAX, MTU_MIN};
 use glancecast_proto::wire::{Pin, is_image_id};
@@ -46,7 +47,8 @@ const SEND_EXIT_CODES: &str = "\
 Exit codes:
   0  every expected host holds a proven copy
   1  the push failed (source, network): nothing was published
-  2  a mistake in the command line, the configuration or the credentials
+  2  a mistake in the command line, the configuration or the credentials, or an image that no host should use: the
+     message ends with the rule that it breaks
   3  some expected host does not hold a proven copy: the table says which and why";
 
 const HOSTS_EXIT_CODES: &str = "\
@@ -175,6 +177,17 @@ pub(crate) struct Send {
     /// rule, a day after its last use]
     #[arg(long, value_name = "DUR|forever", value_parser = parse_pin)]
     pub(crate) pin: Option<Pin>,
+    /// With --file: the disk format that it has to be in, in Glance's words: raw, qcow2, vmdk, vhd, vhdx, vdi, iso, ami, aki, ari
+    /// [default: the one that it looks like]
+    #[arg(long, value_name = "FORMAT", requires = "file")]
+    pub(crate) disk_format: Option<DiskFormat>,
+    /// Send the bytes of a qcow2, vmdk or other image as they are, for hosts whose nova.conf has force_raw_images = False
+    /// [default: they are converted to raw here, once for all hosts, with qemu-img]
+    #[arg(long)]
+    pub(crate) as_is: bool,
+    /// Refuse an image that makes a larger disk than this, as in 100G
+    #[arg(long, value_name = "SIZE", default_value = "2T", value_parser = parse_size)]
+    pub(crate) max_virtual_size: u64,
     /// Use this cloud of clouds.yaml [default: OS_CLOUD, or the OS_* variables]
     #[arg(long, value_name = "CLOUD")]
     pub(crate) os_cloud: Option<String>,
@@ -240,7 +253,14 @@ pub(crate) struct Send {
     /// Use the key that everybody knows: for a lab only
     #[arg(long)]
     pub(crate) insecure: bool,
-    /// Directory for a local copy of an image from Glance while it is being pushed
+    /// Give up when Glance has sent nothing of the image for this long
+    #[arg(long, value_name = "DUR", default_value = "30s", value_parser = parse_stall_timeout)]
+    pub(crate) stall_timeout: Duration,
+    /// Push an image also if Glance keeps no hash of it, or one that cannot be computed here: nothing proves then that it
+    /// is what was uploaded
+    #[arg(long)]
+    pub(crate) allow_unverified: bool,
+    /// Directory for a local copy of an image from Glance while it is being pushed, and for images made raw
     #[arg(long, value_name = "DIR", default_value = "/var/tmp")]
     pub(crate) spool: PathBuf,
 
@@ -331,11 +351,34 @@ fn parse_pin(text: &str) -> Result<Pin, String> {
 /// What the announcement can say: whole seconds.
 const PIN_MIN: Duration = Duration::from_secs(1);
 
+/// Bytes, with a unit of powers of 1024 as qemu-img has them.
+fn parse_size(text: &str) -> Result<u64, String> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let shift = match unit {
+        "" => 0,
+        "K" | "k" => 10,
+        "M" => 20,
+        "G" => 30,
+        "T" => 40,
+        _ => return Err("a size is a number of bytes, or one with K, M, G or T behind it".to_owned()),
+    };
+    let size = number.parse::<u64>().ok().and_then(|number| number.checked_mul(1 << shift));
+    size.ok_or_else(|| "a size is a number of bytes, or one with K, M, G or T behind it".to_owned())
+}
+
 fn parse_overhead(text: &str) -> Result<f64, String> {
     let percent = text.strip_suffix('%').unwrap_or(text).trim().parse::<f64>();
     match percent {
         Ok(percent) if (0.0..=100.0).contains(&percent) => Ok(percent / 100.0),
         _ => Err("an overhead is between 0% and 100%".to_owned()),
+    }
+}
+
+fn parse_stall_timeout(text: &str) -> Result<Duration, String> {
+    match parse_duration(text).map_err(|error| error.to_string())? {
+        time if time >= Duration::from_secs(1) => Ok(time),
+        _ => Err("a stall timeout is a second at least".to_owned()),
     }
 }
 
@@ -379,6 +422,7 @@ mod tests {
         assert!(parse("glancecast verify ubuntu --insecure --hosts a,b --wait 500ms").is_ok());
         assert!(parse("glancecast images --tag a --tag b --limit 3 --status active").is_ok());
         assert!(parse("glancecast send ubuntu --insecure --pin 7d").is_ok());
+        assert!(parse("glancecast send --file /x --insecure --disk-format qcow2 --as-is").is_ok());
         assert!(
             parse(&format!("glancecast send --file /x --insecure --pin forever --image-id {IMAGE}")).is_ok()
         );
@@ -393,6 +437,10 @@ mod tests {
             "glancecast send ubuntu --insecure --mtu 300",
             "glancecast send ubuntu --insecure --ttl 0",
             "glancecast send ubuntu --insecure --rate fast",
+            "glancecast send ubuntu --insecure --disk-format raw",
+            "glancecast send --file /x --insecure --disk-format ploop",
+            "glancecast send ubuntu --insecure --max-virtual-size 5gb",
+            "glancecast send ubuntu --insecure --max-virtual-size 99999999999T",
             "glancecast send ubuntu --insecure --pin ever",
             "glancecast send ubuntu --insecure --pin 20ms",
             "glancecast send --file /x --insecure --image-id ubuntu",
@@ -402,6 +450,7 @@ mod tests {
             "glancecast send ubuntu --insecure --one-way --overhead 101%",
             "glancecast send ubuntu --insecure --aggregate gpu --hosts a",
             "glancecast send ubuntu --insecure --aggregate gpu --one-way --rate 1gbit",
+            "glancecast send ubuntu --insecure --stall-timeout 10ms",
             "glancecast images --limit 0",
             "glancecast status --insecure",
             "glancecast hosts --insecure --expect 2 --hosts a",
@@ -412,6 +461,13 @@ mod tests {
         ] {
             assert!(parse(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn sizes_are_as_qemu_img_has_them() {
+        let sizes = ["512", "1K", "20M", "100G", "2T"].map(|text| parse_size(text).ok());
+        assert_eq!(sizes, [512, 1 << 10, 20 << 20, 100 << 30, 2 << 40].map(Some));
+        assert!(["", "T", "-1", "1.5G", "1GB"].iter().all(|text| parse_size(text).is_err()));
     }
 
     const IMAGE: &str = "4B2C93EE-4F24-4CFD-8FCA-E1CF11AC1A44";

@@ -24,7 +24,7 @@ use super::expected::Hosts;
 use super::notices;
 use super::origin::{Download, Origin, cloud_failure};
 use super::progress::Bar;
-use super::report::{NovaPart, Report, Terms, exit_code, reason};
+use super::report::{CloudPart, Report, Terms, exit_code, reason};
 use super::table::table;
 use crate::cloud::Cloud;
 use crate::data::push::{Outcome, Push, Setup};
@@ -103,8 +103,12 @@ async fn send(args: &Send) -> Result<u8, Failure> {
         _ => None,
     };
     let terms = Terms { group: args.group, interface: &interface, mtu, marking, pace };
-    let nova = NovaPart { skipped: &hosts.choice.skipped, confirmations: confirmations.as_deref() };
-    let code = tell(args, &config, terms, nova, &outcome);
+    let cloud = CloudPart {
+        verified_by: origin.verified_by.as_deref(),
+        skipped: &hosts.choice.skipped,
+        confirmations: confirmations.as_deref(),
+    };
+    let code = tell(args, &config, terms, cloud, &outcome);
     if let (Some(confirmations), Some(id), false) = (&confirmations, &config.image_id, args.json) {
         print!("{}", confirm::text(confirmations, &hosts.choice, id));
     }
@@ -148,13 +152,13 @@ async fn follow(
     }
 }
 
-fn tell(args: &Send, config: &SenderConfig, terms: Terms<'_>, nova: NovaPart<'_>, outcome: &Outcome) -> u8 {
+fn tell(args: &Send, config: &SenderConfig, terms: Terms<'_>, cloud: CloudPart<'_>, outcome: &Outcome) -> u8 {
     let code = exit_code(&outcome.verdict);
     if args.json {
-        let report = Report::new(config, terms, nova, outcome);
+        let report = Report::new(config, terms, cloud, outcome);
         println!("{}", serde_json::to_string(&report).expect("numbers and texts are JSON"));
     } else if !(args.quiet && outcome.verdict == Verdict::Complete) {
-        print!("{}", table(config, args.group, nova.skipped, outcome));
+        print!("{}", table(config, args.group, cloud.skipped, outcome));
     }
     if let (Verdict::Aborted(_) | Verdict::GivenUp(_), Some(reason)) =
         (&outcome.verdict, reason(config, outcome))
