@@ -115,7 +115,7 @@ fn an_ended_session_is_not_joined_again() {
     let announcement = announcement(&mut sender, at(100));
     sender.handle_abort(at(200), "no");
     deliver(&mut sender, &mut host, at(200));
-    assert!(matches!(host.poll_effect(true), Some(Effect::Discard(of)) if of == attempt));
+    assert!(matches!(host.poll_effect(true), Some(Effect::Suspend(of)) if of == attempt));
     assert!(host.session().is_none());
 
     assert_eq!(host.handle_datagram(at(300), WALL, SENDER, &announcement), Ok(()));
@@ -129,7 +129,7 @@ fn a_session_that_was_cut_off_is_joined_again_as_another_receiver() {
     let first = join(&mut host, &mut sender, at(0));
     let (_, hello) = said(&mut host, at(10)).expect("a hello");
     host.handle_timeout(at(31_000));
-    assert!(matches!(host.poll_effect(true), Some(Effect::Discard(of)) if of == first));
+    assert!(matches!(host.poll_effect(true), Some(Effect::Suspend(of)) if of == first));
     let second = join(&mut host, &mut sender, at(31_000));
     assert_ne!(first, second);
     let (_, again) = said(&mut host, at(31_010)).expect("a hello");
@@ -149,13 +149,27 @@ fn a_host_at_work_says_that_it_is_busy_and_joins_afterwards() {
 
     first.handle_abort(at(20), "no");
     deliver(&mut first, &mut host, at(20));
-    assert!(matches!(host.poll_effect(true), Some(Effect::Discard(_))));
+    assert!(matches!(host.poll_effect(true), Some(Effect::Suspend(_))));
     let datagram = announcement(&mut second, at(200));
     host.handle_datagram(at(200), WALL, SENDER, &datagram).expect("fresh");
     assert!(matches!(host.poll_effect(true), Some(Effect::Open(..))));
     pass_on(&mut host, [&mut first, &mut second], at(300));
     assert_eq!(second.rows().len(), 1, "the same receiver");
     assert_eq!(second.rows()[0].state, HostState::Receiving);
+}
+
+#[test]
+fn a_sender_that_is_silent_while_another_waits_is_given_up_sooner() {
+    let (mut first, mut second) = (sender(1, 1), sender(2, 1));
+    let mut host = receiver();
+    let attempt = join(&mut host, &mut first, at(0));
+    let datagram = announcement(&mut second, at(1_000));
+    host.handle_datagram(at(1_000), WALL, SENDER, &datagram).expect("fresh");
+    host.handle_timeout(at(1_900));
+    assert!(host.poll_effect(true).is_none());
+    host.handle_timeout(at(2_100));
+    assert!(matches!(host.poll_effect(true), Some(Effect::Suspend(of)) if of == attempt));
+    let _ = join(&mut host, &mut second, at(2_200));
 }
 
 #[test]
@@ -202,7 +216,7 @@ fn a_place_that_is_ready_too_late_is_not_written_to() {
     host.handle_stop(at(1));
     let Some(Effect::Open(attempt, ..)) = host.poll_effect(true) else { panic!("a place first") };
     host.handle_opened(at(2), attempt, Ok(Opened::New));
-    assert!(matches!(host.poll_effect(true), Some(Effect::Discard(of)) if of == attempt));
+    assert!(matches!(host.poll_effect(true), Some(Effect::Suspend(of)) if of == attempt));
     read_all(&mut sender, at(3));
     deliver(&mut sender, &mut host, at(3));
     assert!(host.poll_effect(true).is_none(), "the zero block is not asked for");

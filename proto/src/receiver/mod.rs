@@ -184,6 +184,10 @@ impl Receiver {
         };
         match result {
             Ok(Opened::New) => active.stage = Stage::Receiving,
+            Ok(Opened::Resumed(blocks)) => {
+                active.table.keep(&blocks);
+                active.stage = Stage::Receiving;
+            }
             Ok(Opened::Existing) => active.stage = Stage::Existing,
             Err((kind, reason)) => self.fail(now, kind, &reason),
         }
@@ -243,14 +247,14 @@ impl Receiver {
             Stage::Closing { .. } | Stage::Comparing | Stage::Publishing => {}
             Stage::Opening | Stage::Receiving | Stage::Existing => {
                 // A one-way sender stays with nobody: what has all it needs goes on without it.
-                if now.since(active.heard) >= SENDER_GONE_AFTER && !active.has_all() {
+                if now.since(active.heard) >= self.gone_after() && !active.has_all() {
                     self.abandon("the sender was not heard any more", Rejoin::WhenAnnounced);
                 }
             }
         }
     }
 
-    /// The program is told to stop: says so to the sender, and drops what was received. What is being published
+    /// The program is told to stop: says so to the sender, and puts away what was received. What is being published
     /// already cannot be taken back: it ends with its own last word.
     pub fn handle_stop(&mut self, now: Moment) {
         self.stopping = true;
@@ -275,7 +279,7 @@ impl Receiver {
         }
         let waiting = self.waiting.iter_mut().find_map(|w| w.hello.take_due(now).then_some(&mut w.link))?;
         let (name, software) = (self.config.name.clone(), self.config.software.clone());
-        Some(waiting.seal(&Up::Hello(Hello { name, software, busy: true }), out))
+        Some(waiting.seal(&Up::Hello(Hello { name, software, busy: true, kept: Vec::new() }), out))
     }
 
     /// The next work to do. Work on blocks comes out only when `room` says that there is a place for it.
@@ -298,7 +302,7 @@ impl Receiver {
                 Stage::Closing { until, .. } => Some(until),
                 Stage::Comparing | Stage::Publishing => None,
                 Stage::Opening | Stage::Receiving | Stage::Existing if active.has_all() => None,
-                Stage::Opening | Stage::Receiving | Stage::Existing => Some(active.heard + SENDER_GONE_AFTER),
+                Stage::Opening | Stage::Receiving | Stage::Existing => Some(active.heard + self.gone_after()),
             };
             [ends_at, active.next_at()].into_iter().flatten()
         });
@@ -337,8 +341,15 @@ impl Receiver {
                 let session = active.announce.session;
                 self.event(ReceiverEvent::Corrupt(session, block));
             }
+            BlockOutcome::NotKept => active.table.start_over(block),
             BlockOutcome::Store(kind, reason) => self.fail(now, kind, &reason),
         }
+    }
+
+    /// How long a sender may be silent. Where another one waits, less: a sender that lives announces ten times a second,
+    /// and nothing is lost if this one comes back.
+    fn gone_after(&self) -> Duration {
+        if self.waiting.is_empty() { SENDER_GONE_AFTER } else { SENDER_SUPERSEDED_AFTER }
     }
 
     /// The manifest and the vouched root must go together: checked as soon as both are here, before the last block.
@@ -384,7 +395,12 @@ impl Receiver {
         let (session, attempt) = (active.announce.session, active.attempt);
         let last_word = active.failed(kind, reason);
         active.close(now, last_word);
-        self.effects.push_back(Effect::Discard(attempt));
+        self.effects.push_back(match kind {
+            FailureKind::Stopping => Effect::Suspend(attempt),
+            FailureKind::Exists | FailureKind::NoSpace | FailureKind::Store | FailureKind::Root => {
+                Effect::Discard(attempt)
+            }
+        });
         self.event(ReceiverEvent::Failed(session, reason.to_owned()));
         self.leave_if_one_way();
     }
@@ -400,7 +416,7 @@ impl Receiver {
     fn abandon(&mut self, reason: &str, rejoin: Rejoin) {
         if let Some(active) = &self.session {
             let session = active.announce.session;
-            self.effects.push_back(Effect::Discard(active.attempt));
+            self.effects.push_back(Effect::Suspend(active.attempt));
             self.event(ReceiverEvent::Failed(session, reason.to_owned()));
             self.leave(rejoin);
         }
@@ -437,5 +453,7 @@ enum Rejoin {
     WhenAnnounced,
 }
 
-/// A sender that was not heard for so long is gone; what was received of it is thrown away.
+/// A sender that was not heard for so long is gone; what was received of it is put away.
 const SENDER_GONE_AFTER: Duration = Duration::from_secs(30);
+/// The same, while another sender waits for this host.
+const SENDER_SUPERSEDED_AFTER: Duration = Duration::from_secs(2);

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::ids::{HostName, ReceiverId, Sequence, SessionId};
 use crate::integrity::Root;
+use crate::limits::{HELD_RUNS_MAX, report_runs_in};
 use crate::receiver::Attempt;
 use crate::receiver::collect::buffer_symbols;
 use crate::receiver::table::Table;
@@ -213,7 +214,12 @@ impl Session {
     /// What is to be said now.
     pub(super) fn next_up(&mut self, now: Moment, name: &HostName, software: &str) -> Option<Up> {
         if self.hello.as_mut().is_some_and(|hello| hello.take_due(now)) {
-            return Some(Up::Hello(Hello { name: name.clone(), software: software.to_owned(), busy: false }));
+            return Some(Up::Hello(Hello {
+                name: name.clone(),
+                software: software.to_owned(),
+                busy: false,
+                kept: self.table.kept(0, HELD_RUNS_MAX),
+            }));
         }
         if let Stage::Closing { last_word, repeat, .. } = &mut self.stage {
             return repeat.take_due(now).then(|| last_word.clone());
@@ -237,13 +243,16 @@ impl Session {
     fn report(&self) -> Option<Report> {
         let poll = self.poll.as_ref()?;
         let collecting = matches!(self.stage, Stage::Opening | Stage::Receiving);
+        let deficits = if collecting { self.table.deficits(poll.blocks_sent) } else { Vec::new() };
+        let room = report_runs_in(self.announce.geometry.control_bytes()) - deficits.len();
         Some(Report {
             round: poll.round,
             highest: Sequence::new(self.loss.highest).expect("it came in 40 bits"),
             blocks_held: self.table.held(),
             covered: poll.blocks_sent,
-            deficits: if collecting { self.table.deficits(poll.blocks_sent) } else { Vec::new() },
+            deficits,
             gaps: if collecting { self.table.gaps(poll.manifest_sent) } else { Vec::new() },
+            kept: self.table.kept(poll.blocks_sent, room.min(HELD_RUNS_MAX)),
             totals: self.totals,
         })
     }

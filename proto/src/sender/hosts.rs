@@ -7,11 +7,11 @@ use std::time::Duration;
 use super::health::{Health, Sideline, quantile};
 use super::rate::RoundLoss;
 use super::roster::{Expected, HostRow, HostState, Tally};
-use crate::ids::{HostName, ReceiverId, Sequence};
+use crate::ids::{BlockIndex, HostName, ReceiverId, Sequence};
 use crate::limits::HOSTS_MAX;
 use crate::seal::Cipher;
 use crate::time::Moment;
-use crate::wire::{Discard, Done, Failed, Hello, Report, Totals};
+use crate::wire::{Discard, Done, Failed, Hello, KeptRun, Report, Totals};
 
 /// One start of one receiver.
 pub(super) struct Host {
@@ -28,6 +28,8 @@ pub(super) struct Host {
     /// host alone to somebody else.
     addr: SocketAddr,
     health: Health,
+    /// What it kept of an earlier session, as far as it has said so last.
+    kept: Vec<KeptRun>,
     /// Its last report named something that it lacks; true before the first one.
     lacking: bool,
     /// Bytes that had gone to the group at its first report.
@@ -48,6 +50,8 @@ pub(super) struct Hosts {
     awaited: BTreeSet<HostName>,
     tally: Tally,
     last_joined: Option<Moment>,
+    /// Some host has kept something.
+    resuming: bool,
     /// The share that the quantile of the hosts loses on the way, smoothed.
     usual_loss: f64,
     /// The shortest time from a poll to its answer in this round, the slot aside.
@@ -79,6 +83,7 @@ impl Hosts {
             awaited,
             tally: Tally::default(),
             last_joined: None,
+            resuming: false,
             usual_loss: 0.0,
             fastest: None,
         }
@@ -142,6 +147,7 @@ impl Hosts {
             heard: now,
             addr: from,
             health: Health::default(),
+            kept: Vec::new(),
             lacking: true,
             joined_at_bytes: None,
             superseded: false,
@@ -176,6 +182,7 @@ impl Hosts {
     pub(super) fn greet(&mut self, id: ReceiverId, hello: &Hello) {
         if self.by_id.get(&id).is_some_and(|host| !host.state.is_settled()) {
             self.set_state(id, HostState::of(hello));
+            self.note_kept(id, &hello.kept);
         }
     }
 
@@ -194,10 +201,31 @@ impl Hosts {
             if deaf { Some(DEAF.to_owned()) } else { host.reason.take().filter(|reason| reason != DEAF) };
         let sidelined = host.health.sidelined().is_some();
         self.set_state(id, HostState::Receiving);
+        self.note_kept(id, &report.kept);
         match () {
             () if deaf => Serve::Never,
             () if sidelined => Serve::Afterwards,
             () => Serve::Now,
+        }
+    }
+
+    /// Whether everybody who is to have the object has said that it holds this block already.
+    pub(super) fn all_hold(&self, block: BlockIndex) -> bool {
+        let all_heard = match &self.expected {
+            _ if !self.resuming => false,
+            Expected::Named(names) => names.iter().all(|name| self.by_name.contains_key(name)),
+            Expected::Count(count) => self.tally.heard >= *count,
+            Expected::Anyone => self.tally.heard > 0,
+        };
+        let mut counted = self.by_name.values().flatten().map(|id| &self.by_id[id]);
+        all_heard && counted.all(|host| host.state.is_settled() || host.holds(block))
+    }
+
+    fn note_kept(&mut self, id: ReceiverId, kept: &[KeptRun]) {
+        self.resuming |= !kept.is_empty();
+        if let Some(host) = self.by_id.get_mut(&id) {
+            host.kept.clear();
+            host.kept.extend_from_slice(kept);
         }
     }
 
@@ -430,6 +458,11 @@ enum Counting {
 }
 
 impl Host {
+    fn holds(&self, block: BlockIndex) -> bool {
+        let after = self.kept.partition_point(|run| run.first <= block);
+        after > 0 && block.0 < self.kept[after - 1].end()
+    }
+
     fn row(&self, start: Moment) -> HostRow {
         let reason = match (&self.reason, self.state) {
             (Some(reason), _) => Some(reason.clone()),
@@ -689,7 +722,7 @@ mod tests {
     }
 
     fn join(hosts: &mut Hosts, host: u8, called: &str, now: Moment) {
-        let hello = Hello { name: name(called), software: String::new(), busy: false };
+        let hello = Hello { name: name(called), software: String::new(), busy: false, kept: Vec::new() };
         let cipher = || Cipher::upward(&GroupKey::new([1; 32]), SessionId([1; 16]), id(host));
         hosts.join(now, address(host), id(host), cipher, &hello).expect("room");
     }

@@ -95,6 +95,7 @@ pub struct Sender {
     manifests_left: u32,
     /// When the next datagram of the manifest may leave in one-way mode.
     manifest_at: Moment,
+    skipped: u32,
     /// The only host that still receives.
     last_one: Option<SocketAddr>,
     acks: VecDeque<(SocketAddr, Ack)>,
@@ -187,6 +188,7 @@ impl Sender {
             passes_left: config.one_way.map_or(0, |one_way| one_way.passes.saturating_sub(1)),
             manifests_left: config.one_way.map_or(0, |_| MANIFEST_REPEATS),
             manifest_at: now,
+            skipped: 0,
             last_one: None,
             acks: VecDeque::new(),
             events: VecDeque::new(),
@@ -298,6 +300,26 @@ impl Sender {
             }
             None => None,
         }
+    }
+
+    /// The next block of the first pass, if every host has said that it holds it already: it is not sent, and the shell drops
+    /// its symbols. Ask before [`Sender::poll_job`].
+    #[must_use]
+    pub fn poll_skip(&mut self, now: Moment) -> Option<BlockIndex> {
+        let block = self.blocks.next_fresh()?;
+        if self.ending.is_some() || !self.hosts.all_hold(block) {
+            return None;
+        }
+        // A host that finds out that it does not hold it says so in a report that has seen this number.
+        self.blocks.skip(Sequence::new(self.group_sequence.saturating_sub(1)).expect("below 2^39"));
+        self.skipped += 1;
+        self.note_progress(now);
+        Some(block)
+    }
+
+    /// Blocks that were not sent in the first pass because every host held them.
+    pub fn blocks_skipped(&self) -> u32 {
+        self.skipped
     }
 
     /// The next symbols to send. Repairs come before first passes, so that nobody falls far behind; blocks of which a

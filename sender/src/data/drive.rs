@@ -213,9 +213,19 @@ impl Drive {
                 Some(Err(error)) => self.machine.handle_abort(self.clock.now(), &error.to_string()),
                 None => {}
             }
+            self.drop_skipped();
             let room = self.encoder.as_ref().is_some_and(EncoderThread::has_room);
             let Some(job) = self.machine.poll_job(room, !self.fresh.is_empty()) else { return };
             self.begin(job);
+        }
+    }
+
+    /// Blocks that every host holds already are read, hashed and not sent.
+    fn drop_skipped(&mut self) {
+        while let Some(block) = self.machine.poll_skip(self.clock.now()) {
+            let (fresh, symbols) = self.fresh.pop_front().expect("it was read, and waits for its turn");
+            assert_eq!(block, fresh);
+            self.reader.recycle(symbols.bytes);
         }
     }
 
