@@ -296,6 +296,7 @@ mod tests {
     use crate::geometry::Geometry;
     use crate::ids::ObjectName;
     use crate::time::WallClock;
+    use crate::wire::{DiskFormat, Pin};
 
     #[test]
     fn datagrams_out_of_order_are_not_lost() {
@@ -436,6 +437,8 @@ mod tests {
             geometry: Geometry::new(4 << 20, 20, 1432).expect("in range"),
             name: ObjectName::new("image").expect("plain"),
             image_id: None,
+            format: DiskFormat::Raw,
+            pin: Pin::None,
             reply_to: ([10, 0, 0, 1], 7167).into(),
             spread: Duration::ZERO,
             expected_hosts: 0,

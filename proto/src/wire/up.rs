@@ -71,11 +71,13 @@ pub enum FailureKind {
     Root = 4,
     /// The receiver was told to stop.
     Stopping = 5,
+    /// The host's rules do not let it in.
+    Refused = 6,
 }
 
 impl FailureKind {
     fn from_byte(byte: u8) -> Result<Self, Discard> {
-        [Self::Exists, Self::NoSpace, Self::Store, Self::Root, Self::Stopping]
+        [Self::Exists, Self::NoSpace, Self::Store, Self::Root, Self::Stopping, Self::Refused]
             .into_iter()
             .find(|&kind| kind as u8 == byte)
             .ok_or(Discard::Malformed)

@@ -13,9 +13,9 @@ use glancecast_proto::integrity::{BlockHash, Root};
 use glancecast_proto::seal::{Cipher, GroupKey};
 use glancecast_proto::time::WallClock;
 use glancecast_proto::wire::{
-    Ack, Announce, DeficitRun, Discard, Done, Down, Encoding, End, Failed, FailureKind, GapRun, Header,
-    Hello, KeptRun, Kind, ManifestEntry, ManifestRun, Notice, Poll, Report, SYMBOL_OVERHEAD, SymbolHeader,
-    Totals, Up, UpHeader,
+    Ack, Announce, DeficitRun, Discard, DiskFormat, Done, Down, Encoding, End, Failed, FailureKind, GapRun,
+    Header, Hello, KeptRun, Kind, ManifestEntry, ManifestRun, Notice, Pin, Poll, Report, SYMBOL_OVERHEAD,
+    SymbolHeader, Totals, Up, UpHeader,
 };
 
 pub(crate) const KEY: [u8; 32] = *b"the group key of the test vector";
@@ -55,8 +55,9 @@ pub(crate) fn geometry() -> Geometry {
 pub(crate) fn values() -> BTreeMap<&'static str, Value> {
     BTreeMap::from([
         ("symbol", symbol()),
-        ("announce-ipv4", Value::Announce(announce("192.0.2.7:7167", Some(IMAGE_ID)))),
-        ("announce-ipv6", Value::Announce(announce("[2001:db8::7]:65535", None))),
+        ("announce-ipv4", announce_for_a_week()),
+        ("announce-ipv6", announce_forever()),
+        ("announce-one-way", announce_one_way()),
         ("manifest", Value::Down(Down::Manifest(manifest()))),
         ("poll-reading", Value::Down(Down::Poll(poll(None)))),
         ("poll-vouched", Value::Down(Down::Poll(poll(Some(ROOT))))),
@@ -168,13 +169,29 @@ fn symbol() -> Value {
     Value::Symbol(header, (0..488).map(|i| (i * 7) as u8).collect())
 }
 
-fn announce(reply_to: &str, image_id: Option<&str>) -> Announce {
+fn announce_for_a_week() -> Value {
+    let week = Pin::For(Duration::from_secs(7 * 86_400));
+    Value::Announce(announce("192.0.2.7:7167", Some(IMAGE_ID), DiskFormat::Raw, week))
+}
+
+fn announce_forever() -> Value {
+    Value::Announce(announce("[2001:db8::7]:65535", None, DiskFormat::Qcow2, Pin::Forever))
+}
+
+fn announce_one_way() -> Value {
+    let announce = announce("192.0.2.7:1", None, DiskFormat::Other, Pin::None);
+    Value::Announce(Announce { one_way: true, ..announce })
+}
+
+fn announce(reply_to: &str, image_id: Option<&str>, format: DiskFormat, pin: Pin) -> Announce {
     Announce {
         session: SESSION,
         time: WallClock(1_767_225_600_000),
         geometry: geometry(),
         name: ObjectName::new("ubuntu-24.04 (März).raw").expect("plain"),
         image_id: image_id.map(str::to_owned),
+        format,
+        pin,
         reply_to: reply_to.parse::<SocketAddr>().expect("an address"),
         spread: Duration::from_millis(250),
         expected_hosts: 200,
