@@ -96,6 +96,7 @@ pub struct Drive {
     outcome: Option<Ended>,
     stopping: Option<Moment>,
     drops: Drops,
+    cleaned: Moment,
 }
 
 /// What the store holds of the session.
@@ -178,6 +179,7 @@ impl Drive {
             outcome: None,
             stopping: None,
             drops: Drops::default(),
+            cleaned: Moment::default(),
         };
         Ok((drive, Stopper { stop, waker }))
     }
@@ -200,6 +202,7 @@ impl Drive {
             self.perform_effects();
             self.transmit();
             self.tell_events();
+            self.clean_sometimes();
             if let Some(ended) = self.ended() {
                 break ended;
             }
@@ -348,6 +351,14 @@ impl Drive {
                     self.workers.give(Task::Compare { attempt, file, root });
                 }
                 Effect::Discard(attempt) => {
+                    if let Some(active) = self.session.as_ref().filter(|active| active.attempt == attempt) {
+                        if let Place::Partial(file) = &active.place {
+                            file.file().discard();
+                        }
+                        self.forget_session();
+                    }
+                }
+                Effect::Suspend(attempt) => {
                     if self.session.as_ref().is_some_and(|active| active.attempt == attempt) {
                         self.forget_session();
                     }
@@ -361,7 +372,10 @@ impl Drive {
         self.drops.at_join = self.drops.total;
         self.pool = Pool::new(buffers, buffer_bytes(announce), usize::from(geometry.symbol_size()));
         let (place, result) = match self.store.begin(announce) {
-            Ok(Begun::New(file)) => (Place::Partial(Arc::new(file)), Ok(Opened::New)),
+            Ok(Begun::New(file)) => {
+                let opened = opened(&file, geometry);
+                (Place::Partial(Arc::new(file)), Ok(opened))
+            }
             Ok(Begun::Existing(file)) => (Place::Existing(file), Ok(Opened::Existing)),
             Err(error) => (Place::Nowhere, Err((error.kind(), error.to_string()))),
         };
@@ -372,7 +386,7 @@ impl Drive {
     fn give_block(&mut self, attempt: Attempt, work: Work) {
         let buffer = match &work {
             Work::Rebuild { buffer, .. } => Some(self.pool.lend(*buffer)),
-            Work::Zero { .. } => None,
+            Work::Zero { .. } | Work::Recheck { .. } => None,
         };
         let active = self.active(attempt);
         let Place::Partial(file) = &active.place else { unreachable!("blocks are of new files") };
@@ -389,6 +403,9 @@ impl Drive {
     fn forget_session(&mut self) {
         if let Some(active) = self.session.take() {
             self.workers.give_up(active.attempt);
+            if let Place::Partial(file) = active.place {
+                self.workers.give(Task::PutAway { file, store: self.store.clone() });
+            }
         }
         self.pool = Pool::none();
     }
@@ -408,6 +425,15 @@ impl Drive {
             let now = self.clock.now();
             self.stopping = Some(now);
             self.machine.handle_stop(now);
+        }
+    }
+
+    /// Unfinished images grow old while nothing happens.
+    fn clean_sometimes(&mut self) {
+        let now = self.clock.now();
+        if now.since(self.cleaned) >= CLEAN_GAP {
+            self.cleaned = now;
+            self.workers.clean(&self.store);
         }
     }
 
@@ -485,6 +511,20 @@ impl Drive {
     }
 }
 
+/// What a place holds already.
+fn opened(file: &Unpublished, geometry: Geometry) -> Opened {
+    let kept = file.file().kept();
+    if kept.is_empty() {
+        return Opened::New;
+    }
+    tracing::info!(
+        kept = kept.len(),
+        blocks = geometry.blocks(),
+        "goes on from what an earlier session kept"
+    );
+    Opened::Resumed(kept.to_vec())
+}
+
 fn tell_of_buffer(group: &GroupReceiver) {
     let buffer = group.buffer();
     if buffer.is_short() {
@@ -503,6 +543,9 @@ const BATCHES_IN_A_ROW: u32 = 8;
 
 /// Batches of what is said to this host alone, likewise: nobody can keep it busy with them.
 const ANSWER_BATCHES_IN_A_ROW: u32 = 2;
+
+/// How often the store is looked over.
+const CLEAN_GAP: Duration = Duration::from_secs(60);
 
 /// With nothing to wait for; a wake ends it.
 const IDLE_SLEEP: Duration = Duration::from_secs(1);

@@ -17,7 +17,7 @@ use glancecast_proto::wire::FailureKind;
 use crate::pool::Pages;
 use crate::rebuild::Rebuilder;
 use crate::stages::{Clocks, Stage};
-use crate::store::{Existing, PartialFile, Publication, StoreError, Unpublished};
+use crate::store::{Existing, PartialFile, Publication, Store, StoreError, Unpublished};
 use crate::write_limit::WriteLimit;
 
 /// Jobs that are handed out and not answered, at most. More would only hold buffers.
@@ -31,6 +31,10 @@ pub(crate) enum Task {
     Publish { attempt: Attempt, file: Arc<Unpublished>, proof: Proof },
     /// Compare a file that is there.
     Compare { attempt: Attempt, file: Existing, root: Root },
+    /// Put an unfinished file away: whoever holds it last makes it durable.
+    PutAway { file: Arc<Unpublished>, store: Store },
+    /// Remove unfinished files that are too old.
+    Clean { store: Store },
 }
 
 /// What came of it.
@@ -90,9 +94,18 @@ impl Workers {
                 self.outstanding += 1;
                 &self.blocks
             }
-            Task::Publish { .. } | Task::Compare { .. } => &self.files,
+            Task::Publish { .. } | Task::Compare { .. } | Task::PutAway { .. } | Task::Clean { .. } => {
+                &self.files
+            }
         };
         queue.send(task).expect("workers live as long as their queue");
+    }
+
+    /// Has unfinished files that are too old removed, unless that waits already.
+    pub(crate) fn clean(&self, store: &Store) {
+        if self.files.try_send(Task::Clean { store: store.clone() }).is_err() {
+            tracing::debug!("the store is not looked over: its worker is busy");
+        }
     }
 
     /// Nothing more is written for this attempt: blocks of it that still wait are answered at once.
@@ -145,6 +158,15 @@ fn work(
                 let result = clocks.time(Stage::Publish as usize, 0, || publish(file, &proof));
                 Answer::Published { attempt, result }
             }
+            Task::PutAway { file, store } => {
+                drop(file);
+                clean(&store);
+                continue;
+            }
+            Task::Clean { store } => {
+                clean(&store);
+                continue;
+            }
             Task::Compare { attempt, file, root } => {
                 let result = file.compare(root).map(|()| Published::Existing).unwrap_or_else(failed);
                 Answer::Published { attempt, result }
@@ -159,7 +181,7 @@ fn work(
 
 fn bytes_to_write(geometry: Geometry, work: &Work) -> u64 {
     match work {
-        Work::Zero { .. } => 0,
+        Work::Zero { .. } | Work::Recheck { .. } => 0,
         Work::Rebuild { block, .. } => u64::from(geometry.block_len(*block)),
     }
 }
@@ -190,6 +212,10 @@ fn prove(
             let outcome = rebuilder.zero(geometry, block, &entry, file);
             Answer::Block { attempt, block, buffer: None, outcome }
         }
+        Work::Recheck { block, entry } => {
+            let outcome = rebuilder.recheck(geometry, block, &entry, file);
+            Answer::Block { attempt, block, buffer: None, outcome }
+        }
         Work::Rebuild { block, entry, buffer: id, collected } => {
             let mut bytes = buffer.expect("a block with symbols has its buffer");
             let outcome = rebuilder.block(geometry, block, &entry, &collected, &mut bytes, file);
@@ -202,7 +228,9 @@ fn prove(
 fn given_up(attempt: Attempt, work: Work, buffer: Option<Pages>) -> Answer {
     let outcome = BlockOutcome::Store(FailureKind::Stopping, "given up".to_owned());
     match work {
-        Work::Zero { block, .. } => Answer::Block { attempt, block, buffer: None, outcome },
+        Work::Zero { block, .. } | Work::Recheck { block, .. } => {
+            Answer::Block { attempt, block, buffer: None, outcome }
+        }
         Work::Rebuild { block, buffer: id, collected, .. } => {
             let buffer = buffer.map(|bytes| (id, collected, bytes));
             Answer::Block { attempt, block, buffer, outcome }
@@ -218,6 +246,12 @@ fn publish(file: Arc<Unpublished>, proof: &Proof) -> Published {
         Ok(Publication::New) => Published::New,
         Ok(Publication::Existing) => Published::Existing,
         Err(error) => failed(error),
+    }
+}
+
+fn clean(store: &Store) {
+    if let Err(error) = store.clean() {
+        tracing::warn!("cannot clear away what is unfinished: {error}");
     }
 }
 

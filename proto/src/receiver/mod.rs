@@ -397,9 +397,11 @@ impl Receiver {
         active.close(now, last_word);
         self.effects.push_back(match kind {
             FailureKind::Stopping => Effect::Suspend(attempt),
-            FailureKind::Exists | FailureKind::NoSpace | FailureKind::Store | FailureKind::Root => {
-                Effect::Discard(attempt)
-            }
+            FailureKind::Exists
+            | FailureKind::NoSpace
+            | FailureKind::Store
+            | FailureKind::Root
+            | FailureKind::Refused => Effect::Discard(attempt),
         });
         self.event(ReceiverEvent::Failed(session, reason.to_owned()));
         self.leave_if_one_way();

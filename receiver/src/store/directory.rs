@@ -6,6 +6,7 @@ use glancecast_proto::integrity::Root;
 use glancecast_proto::wire::Announce;
 
 use super::folder::{Folder, Found};
+use super::leftovers::KeepUnfinished;
 use super::partial::PartialFile;
 use super::{Publication, StoreError};
 
@@ -16,8 +17,12 @@ pub(super) struct DirectoryStore {
 }
 
 impl DirectoryStore {
-    pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
-        Ok(Self { folder: Folder::open(path)? })
+    pub(super) fn open(path: &Path, keep: KeepUnfinished) -> Result<Self, StoreError> {
+        Ok(Self { folder: Folder::open(path, keep)? })
+    }
+
+    pub(super) fn clean(&self) -> Result<(), StoreError> {
+        self.folder.clean()
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -28,7 +33,7 @@ impl DirectoryStore {
     pub(super) fn begin(&self, announce: &Announce) -> Result<Option<PartialFile>, StoreError> {
         let (name, bytes) = (announce.name.as_str(), announce.geometry.object_bytes());
         match self.folder.find(name, bytes)? {
-            Found::Nothing => self.folder.begin(name, announce.session, bytes).map(Some),
+            Found::Nothing => self.folder.begin(name, announce).map(Some),
             Found::OfThisLength => Ok(None),
             Found::SomethingElse => Err(StoreError::Exists { path: self.path().join(name) }),
         }

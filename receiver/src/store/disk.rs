@@ -6,7 +6,7 @@ use std::io;
 use std::ops::Range;
 use std::os::fd::AsFd;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::SystemTime;
 
 use nix::errno::Errno;
@@ -23,6 +23,9 @@ pub(super) trait Disk: std::fmt::Debug + Send + Sync {
 
     /// Opens a file for reading and writing.
     fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
+
+    /// Opens a file for reading.
+    fn read_only(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
 
     /// What bears a name, itself and not what it points to.
     fn look(&self, path: &Path) -> io::Result<Entry>;
@@ -106,6 +109,10 @@ impl Disk for System {
     fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
         let file = OpenOptions::new().read(true).write(true).open(path)?;
         Ok(Box::new(SystemFile { file, direct: Direct::open(path) }))
+    }
+
+    fn read_only(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        Ok(Box::new(SystemFile { file: File::open(path)?, direct: Direct::none() }))
     }
 
     fn look(&self, path: &Path) -> io::Result<Entry> {
@@ -214,12 +221,6 @@ impl DiskFile for SystemFile {
         // It is advice: nothing depends on it.
         let _ = posix_fadvise(self.file.as_fd(), offset, len, advice);
     }
-}
-
-/// The names in a directory that are paths below it.
-pub(super) fn paths(disk: &dyn Disk, directory: &Path) -> io::Result<Vec<(String, PathBuf)>> {
-    let names = disk.list(directory)?;
-    Ok(names.into_iter().map(|name| (name.clone(), directory.join(name))).collect())
 }
 
 /// Unit of `st_blocks` (stat(3type)).

@@ -3,25 +3,27 @@
 //! Publishing is fsync, a link that never replaces, and fsync of the directory: a crash leaves the whole object or no
 //! object.
 
-use std::fs::{self, File};
 use std::io;
-use std::os::fd::AsFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::Sender;
 
-use glancecast_proto::ids::SessionId;
 use glancecast_proto::integrity::Root;
-use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
-use nix::sys::statvfs::fstatvfs;
+use glancecast_proto::wire::Announce;
 
 use super::StoreError;
-use super::partial::{PREFIX, PartialFile, partial_name, remove_leftovers};
+use super::disk::{Disk, System};
+use super::journal::Identity;
+use super::keeper::{self, Keeper};
+use super::leftovers::{self, KeepUnfinished};
+use super::partial::{Names, PREFIX, PartialFile, Place};
 
 /// An existing directory that this process may write to.
 #[derive(Debug)]
 pub(super) struct Folder {
-    path: PathBuf,
-    dir: File,
+    place: Place,
+    keep: KeepUnfinished,
     /// Unfinished files made so far: a session that is joined again meets no file of its first attempt.
     made: AtomicU64,
 }
@@ -36,118 +38,146 @@ pub(super) enum Found {
 }
 
 impl Folder {
-    /// Opens a directory and clears away what earlier receivers left unfinished.
-    pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
+    /// Opens a directory and clears away what earlier receivers left unfinished and nobody will go on with.
+    pub(super) fn open(path: &Path, keep: KeepUnfinished) -> Result<Self, StoreError> {
         let at = |what| move |error| StoreError::Io { what, path: path.to_owned(), error };
-        let dir = File::open(path).map_err(at("open the directory"))?;
-        if !dir.metadata().map_err(at("look at"))?.is_dir() {
+        if !std::fs::metadata(path).map_err(at("open the directory"))?.is_dir() {
             return Err(at("use as a store")(io::ErrorKind::NotADirectory.into()));
         }
-        remove_leftovers(path)?;
+        let journals = keeper::start().map_err(at("start a thread for"))?;
+        Self::on(Arc::new(System), path, keep, Some(journals))
+    }
+
+    pub(super) fn on(
+        disk: Arc<dyn Disk>,
+        path: &Path,
+        keep: KeepUnfinished,
+        journals: Option<Sender<Arc<Keeper>>>,
+    ) -> Result<Self, StoreError> {
+        let at = |what| move |error| StoreError::Io { what, path: path.to_owned(), error };
         let probe = path.join(format!("{PREFIX}probe.{}", std::process::id()));
-        File::create(&probe).and_then(|_| fs::remove_file(&probe)).map_err(at("write to"))?;
-        Ok(Self { path: path.to_owned(), dir, made: AtomicU64::new(0) })
+        let _ = disk.remove(&probe); // of a process that had our pid and was killed right here
+        disk.create(&probe).and_then(|_| disk.remove(&probe)).map_err(at("write to"))?;
+        let place = Place { disk, directory: path.to_owned(), journals };
+        let folder = Self { place, keep, made: AtomicU64::new(0) };
+        folder.clean()?;
+        Ok(folder)
     }
 
     pub(super) fn path(&self) -> &Path {
-        &self.path
+        &self.place.directory
+    }
+
+    /// Removes unfinished files that are too old or too many.
+    pub(super) fn clean(&self) -> Result<(), StoreError> {
+        leftovers::clean(self.disk(), self.path(), self.keep)
     }
 
     /// What bears this name.
     pub(super) fn find(&self, name: &str, bytes: u64) -> Result<Found, StoreError> {
-        let path = self.path.join(name);
-        match fs::symlink_metadata(&path) {
-            Ok(metadata) if metadata.is_file() && metadata.len() == bytes => Ok(Found::OfThisLength),
+        let path = self.path().join(name);
+        match self.disk().look(&path) {
+            Ok(entry) if entry.is_file && entry.bytes == bytes => Ok(Found::OfThisLength),
             Ok(_) => Ok(Found::SomethingElse),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Found::Nothing),
             Err(error) => Err(StoreError::Io { what: "look for", path, error }),
         }
     }
 
-    /// Makes an unfinished file of an object, if there is room for all of it.
-    pub(super) fn begin(
-        &self,
-        object: &str,
-        session: SessionId,
-        bytes: u64,
-    ) -> Result<PartialFile, StoreError> {
-        let free = self.free_bytes()?;
-        if free < bytes {
-            return Err(StoreError::NoSpace { path: self.path.clone(), free, needed: bytes });
+    /// Goes on with the unfinished file of an object, or makes one if there is room for all of it. The unfinished of other
+    /// objects has to make room.
+    pub(super) fn begin(&self, object: &str, announce: &Announce) -> Result<PartialFile, StoreError> {
+        let (geometry, session) = (announce.geometry, announce.session);
+        let bytes = geometry.object_bytes();
+        let identity = Identity::of(announce, object);
+        let mut leftovers = leftovers::find(self.disk(), self.path())?;
+        let old = leftovers::take(self.disk(), &mut leftovers, &identity, bytes);
+        let there = old.as_ref().map_or(0, |(leftover, _)| leftover.entry.allocated);
+        let needed = bytes.saturating_sub(there);
+        loop {
+            let free = self.free_bytes()?;
+            match leftovers.pop() {
+                _ if free >= needed => break,
+                Some(oldest) => {
+                    tracing::info!(path = %oldest.names.file.display(), "removed an unfinished image to make room");
+                    oldest.names.remove(self.disk());
+                }
+                None => {
+                    return Err(StoreError::NoSpace { path: self.path().to_owned(), free, needed });
+                }
+            }
         }
-        let serial = self.made.fetch_add(1, Ordering::Relaxed);
-        PartialFile::create(self.path.join(partial_name(object, session, serial)), bytes)
+        if let Some((leftover, old)) = old {
+            return Ok(PartialFile::resume(&self.place, leftover.names, leftover.file, old, geometry));
+        }
+        let file = loop {
+            let serial = self.made.fetch_add(1, Ordering::Relaxed);
+            let names = Names::new(self.path(), object, session, serial);
+            match PartialFile::create(&self.place, names, &identity, session, bytes) {
+                // Somebody who still works on it has this name.
+                Err(StoreError::Io { error, .. })
+                    if error.kind() == io::ErrorKind::AlreadyExists && serial < SERIALS_MAX => {}
+                result => break result?,
+            }
+        };
+        if self.keep.time.is_zero() {
+            file.discard();
+        }
+        Ok(file)
     }
 
     /// Gives a finished file its name, unless something has it; says whether it did.
     pub(super) fn link(&self, file: &PartialFile, name: &str) -> Result<bool, StoreError> {
-        let target = self.path.join(name);
-        match fs::hard_link(file.path(), &target) {
+        let target = self.path().join(name);
+        match self.disk().link(file.path(), &target) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(false),
             Err(error) => return Err(StoreError::Io { what: "publish", path: target, error }),
         }
-        self.dir.sync_all().map_err(|error| self.error("sync the directory of", error))?;
+        self.disk()
+            .sync_directory(self.path())
+            .map_err(|error| self.error("sync the directory of", error))?;
         Ok(true)
     }
 
     /// Hashes a file and compares it with a root.
     pub(super) fn compare(&self, name: &str, root: Root) -> Result<(), StoreError> {
-        let path = self.path.join(name);
-        if hash(&path)? == root { Ok(()) } else { Err(StoreError::Exists { path }) }
+        let path = self.path().join(name);
+        if self.hash(&path)? == root { Ok(()) } else { Err(StoreError::Exists { path }) }
     }
 
     /// Bytes that this process may still write here.
     fn free_bytes(&self) -> Result<u64, StoreError> {
-        let stat =
-            fstatvfs(&self.dir).map_err(|error| self.error("ask for the free space of", error.into()))?;
-        Ok(stat.blocks_available().saturating_mul(stat.fragment_size()))
+        let free = self.disk().free_bytes(self.path());
+        free.map_err(|error| self.error("ask for the free space of", error))
+    }
+
+    fn hash(&self, path: &Path) -> Result<Root, StoreError> {
+        let at = |error| StoreError::Io { what: "read", path: path.to_owned(), error };
+        let file = self.disk().read_only(path).map_err(at)?;
+        let mut hasher = blake3::Hasher::new();
+        let (mut bytes, mut offset) = (vec![0; READ_BYTES], 0);
+        loop {
+            let got = file.read_at(&mut bytes, offset).map_err(at)?;
+            hasher.update(&bytes[..got]);
+            file.forget_pages(offset..offset + got as u64);
+            offset += got as u64;
+            if got < bytes.len() {
+                return Ok(Root(*hasher.finalize().as_bytes()));
+            }
+        }
+    }
+
+    fn disk(&self) -> &dyn Disk {
+        &*self.place.disk
     }
 
     fn error(&self, what: &'static str, error: io::Error) -> StoreError {
-        StoreError::Io { what, path: self.path.clone(), error }
+        StoreError::Io { what, path: self.path().to_owned(), error }
     }
 }
 
-fn hash(path: &Path) -> Result<Root, StoreError> {
-    let at = |error| StoreError::Io { what: "read", path: path.to_owned(), error };
-    let mut hasher = blake3::Hasher::new();
-    let file = File::open(path).map_err(at)?;
-    hasher.update_reader(&file).map_err(at)?;
-    let _ = posix_fadvise(file.as_fd(), 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED);
-    Ok(Root(*hasher.finalize().as_bytes()))
-}
+/// Names that are tried.
+const SERIALS_MAX: u64 = 1_000_000;
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn leftovers_of_a_dead_receiver_are_removed_and_those_of_a_live_one_are_not() {
-        let dir = tempfile::tempdir().expect("temporary directory");
-        let folder = Folder::open(dir.path()).expect("a directory");
-        let alive = folder.begin("alive", SessionId([3; 16]), 100).expect("room");
-        fs::write(dir.path().join(".glancecast-dead.00.part"), b"half").expect("writable");
-        fs::write(dir.path().join(".other"), b"not ours").expect("writable");
-        fs::write(dir.path().join("image"), b"published").expect("writable");
-        Folder::open(dir.path()).expect("a directory");
-        let mut names: Vec<String> = fs::read_dir(dir.path())
-            .expect("there")
-            .flatten()
-            .map(|e| e.file_name().into_string().expect("text"))
-            .collect();
-        names.sort();
-        assert_eq!(names.len(), 3, "{names:?}");
-        assert!(!names.iter().any(|name| name.contains("dead")));
-        drop(alive);
-    }
-
-    #[test]
-    fn a_folder_is_an_existing_directory() {
-        let dir = tempfile::tempdir().expect("temporary directory");
-        let file = dir.path().join("file");
-        fs::write(&file, b"").expect("writable");
-        assert!(Folder::open(&file).is_err());
-        assert!(Folder::open(&dir.path().join("missing")).is_err());
-    }
-}
+const READ_BYTES: usize = 1 << 20;

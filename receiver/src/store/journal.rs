@@ -29,18 +29,14 @@ pub(super) struct Identity {
 }
 
 impl Identity {
-    pub(super) fn of(announce: &Announce) -> Self {
+    /// Of the object of a session, under the name that the store has for it.
+    pub(super) fn of(announce: &Announce, object: &str) -> Self {
         Self {
             object_bytes: announce.geometry.object_bytes(),
             block_log2: announce.geometry.block_log2(),
-            name: announce.name.to_string(),
+            name: object.to_owned(),
             image_id: announce.image_id.clone().unwrap_or_default(),
         }
-    }
-
-    #[cfg(test)]
-    pub(super) fn name(&self) -> &str {
-        &self.name
     }
 }
 
@@ -72,7 +68,11 @@ pub(super) struct Old {
 
 impl Journal {
     /// Begins a journal in an empty file. It is durable with the first records.
-    pub(super) fn begin(file: Box<dyn DiskFile>, identity: &Identity, session: SessionId) -> io::Result<Self> {
+    pub(super) fn begin(
+        file: Box<dyn DiskFile>,
+        identity: &Identity,
+        session: SessionId,
+    ) -> io::Result<Self> {
         let header = header(identity, session);
         file.write_at(&header, 0)?;
         let seal = *header.last_chunk().expect("it ends with its check");
