@@ -163,13 +163,33 @@ fn a_sender_that_is_silent_while_another_waits_is_given_up_sooner() {
     let (mut first, mut second) = (sender(1, 1), sender(2, 1));
     let mut host = receiver();
     let attempt = join(&mut host, &mut first, at(0));
-    let datagram = announcement(&mut second, at(1_000));
-    host.handle_datagram(at(1_000), WALL, SENDER, &datagram).expect("fresh");
-    host.handle_timeout(at(1_900));
+    let datagram = announcement(&mut second, at(500));
+    host.handle_datagram(at(500), WALL, SENDER, &datagram).expect("fresh");
+    host.handle_timeout(at(990));
     assert!(host.poll_effect(true).is_none());
-    host.handle_timeout(at(2_100));
+    host.handle_timeout(at(1_010));
     assert!(matches!(host.poll_effect(true), Some(Effect::Suspend(of)) if of == attempt));
-    let _ = join(&mut host, &mut second, at(2_200));
+    let _ = join(&mut host, &mut second, at(1_200));
+}
+
+#[test]
+fn nothing_is_sent_while_every_host_is_at_work_on_another_push() {
+    let (mut first, mut second) = (sender(1, 1), sender(2, 1));
+    let mut host = receiver();
+    let _ = join(&mut host, &mut first, at(0));
+    let datagram = announcement(&mut second, at(0));
+    host.handle_datagram(at(0), WALL, SENDER, &datagram).expect("fresh");
+    let stored = ManifestEntry { encoding: Encoding::Stored, hash: BlockHash([1; 32]) };
+    second.handle_block(stored, 0);
+    pass_on(&mut host, [&mut first, &mut second], at(10));
+    assert_eq!(second.tally().busy, 1);
+    assert!(second.poll_job(true, true).is_none());
+    first.handle_abort(at(20), "no");
+    deliver(&mut first, &mut host, at(20));
+    assert!(matches!(host.poll_effect(true), Some(Effect::Suspend(_))));
+    let _ = join(&mut host, &mut second, at(200));
+    pass_on(&mut host, [&mut first, &mut second], at(300));
+    assert!(second.poll_job(true, true).is_some());
 }
 
 #[test]

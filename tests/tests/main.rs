@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod buffers;
+mod crash;
 mod demo;
 mod glance;
 mod ipv6;

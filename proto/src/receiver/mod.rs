@@ -23,7 +23,7 @@ pub use session::buffer_bytes;
 pub use table::Work;
 
 use crate::ids::{BlockIndex, HostName, SessionId, SessionTag};
-use crate::limits::{ENDED_SESSIONS_MAX, EVENTS_MAX};
+use crate::limits::{ENDED_SESSIONS_MAX, EVENTS_MAX, HELD_RUNS_MAX};
 use crate::rng::Rng;
 use crate::seal::{Cipher, GroupKey};
 use crate::time::{Moment, WallClock};
@@ -277,9 +277,12 @@ impl Receiver {
         {
             return Some(active.link.seal(&up, out));
         }
-        let waiting = self.waiting.iter_mut().find_map(|w| w.hello.take_due(now).then_some(&mut w.link))?;
+        let waiting = self.waiting.iter_mut().find_map(|w| w.hello.take_due(now).then_some(w))?;
+        // Soon this session may be gone, and that one go on from here.
+        let here = self.session.as_ref().filter(|_| waiting.same_object);
+        let kept = here.map_or(Vec::new(), |active| active.table.held_runs(0, HELD_RUNS_MAX));
         let (name, software) = (self.config.name.clone(), self.config.software.clone());
-        Some(waiting.seal(&Up::Hello(Hello { name, software, busy: true, kept: Vec::new() }), out))
+        Some(waiting.link.seal(&Up::Hello(Hello { name, software, busy: true, kept }), out))
     }
 
     /// The next work to do. Work on blocks comes out only when `room` says that there is a place for it.
@@ -458,4 +461,4 @@ enum Rejoin {
 /// A sender that was not heard for so long is gone; what was received of it is put away.
 const SENDER_GONE_AFTER: Duration = Duration::from_secs(30);
 /// The same, while another sender waits for this host.
-const SENDER_SUPERSEDED_AFTER: Duration = Duration::from_secs(2);
+const SENDER_SUPERSEDED_AFTER: Duration = Duration::from_secs(1);

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::ids::{HostName, ReceiverId, Sequence, SessionId};
+use crate::ids::{BlockIndex, HostName, ReceiverId, Sequence, SessionId};
 use crate::integrity::Root;
 use crate::limits::{HELD_RUNS_MAX, report_runs_in};
 use crate::receiver::Attempt;
@@ -12,7 +12,7 @@ use crate::receiver::table::Table;
 use crate::rng::Rng;
 use crate::seal::{Cipher, GroupKey};
 use crate::time::Moment;
-use crate::wire::{Ack, Announce, Failed, FailureKind, Hello, Kind, Poll, Report, Totals, Up};
+use crate::wire::{Ack, Announce, Failed, FailureKind, Hello, KeptRun, Kind, Poll, Report, Totals, Up};
 
 /// The way up to a sender: who we are in its session, and our key. Kept for as long as the session may go on, as no
 /// number may be used twice under one key.
@@ -211,6 +211,15 @@ impl Session {
         ack.kind != Kind::Hello && matches!(self.stage, Stage::Closing { .. })
     }
 
+    /// Whether another session is about this object, so that it can go on from what is held here.
+    pub(super) fn is_of(&self, other: &Announce) -> bool {
+        let of = |announce: &Announce| {
+            let geometry = announce.geometry;
+            (geometry.object_bytes(), geometry.block_log2(), announce.name.clone(), announce.image_id.clone())
+        };
+        of(&self.announce) == of(other)
+    }
+
     /// What is to be said now.
     pub(super) fn next_up(&mut self, now: Moment, name: &HostName, software: &str) -> Option<Up> {
         if self.hello.as_mut().is_some_and(|hello| hello.take_due(now)) {
@@ -218,7 +227,7 @@ impl Session {
                 name: name.clone(),
                 software: software.to_owned(),
                 busy: false,
-                kept: self.table.kept(0, HELD_RUNS_MAX),
+                kept: self.kept(0, HELD_RUNS_MAX),
             }));
         }
         if let Stage::Closing { last_word, repeat, .. } = &mut self.stage {
@@ -229,6 +238,21 @@ impl Session {
         }
         self.report_at = None;
         self.report().map(Up::Report)
+    }
+
+    /// Blocks from `from` on that need not be sent to this host: those that it kept of an earlier session; all of them where a
+    /// file of this name is there, as it takes no other.
+    fn kept(&self, from: u32, runs_max: usize) -> Vec<KeptRun> {
+        let blocks = self.announce.geometry.blocks().saturating_sub(from);
+        match self.stage {
+            Stage::Existing | Stage::Comparing if blocks > 0 && runs_max > 0 => {
+                vec![KeptRun { first: BlockIndex(from), blocks }]
+            }
+            Stage::Opening | Stage::Receiving if self.table.is_resumed() => {
+                self.table.held_runs(from, runs_max)
+            }
+            _ => Vec::new(),
+        }
     }
 
     /// When [`Session::next_up`] has something to say next.
@@ -252,7 +276,7 @@ impl Session {
             covered: poll.blocks_sent,
             deficits,
             gaps: if collecting { self.table.gaps(poll.manifest_sent) } else { Vec::new() },
-            kept: self.table.kept(poll.blocks_sent, room.min(HELD_RUNS_MAX)),
+            kept: self.kept(poll.blocks_sent, room.min(HELD_RUNS_MAX)),
             totals: self.totals,
         })
     }

@@ -134,12 +134,14 @@ impl Table {
         }
     }
 
-    /// Blocks from `from` on that need not be sent to this host, where some were kept: so many runs at most.
-    pub(super) fn kept(&self, from: u32, runs_max: usize) -> Vec<KeptRun> {
+    /// Whether blocks were kept of an earlier session.
+    pub(super) fn is_resumed(&self) -> bool {
+        self.resumed
+    }
+
+    /// Blocks from `from` on that need not be sent to this host: so many runs at most.
+    pub(super) fn held_runs(&self, from: u32, runs_max: usize) -> Vec<KeptRun> {
         let mut runs: Vec<KeptRun> = Vec::new();
-        if !self.resumed {
-            return runs;
-        }
         for block in (from..self.geometry.blocks()).map(BlockIndex) {
             if !matches!(self.states[block.index()], State::Kept | State::Rechecking | State::Held) {
                 continue;
@@ -582,7 +584,7 @@ mod tests {
     fn a_kept_block_is_not_asked_for_and_is_read_again_when_its_entry_comes() {
         let mut table = table(4, 4);
         table.keep(&[1, 2, 9].map(BlockIndex));
-        assert_eq!(table.kept(0, 4), [kept(1, 2)]);
+        assert_eq!(table.held_runs(0, 4), [kept(1, 2)]);
         assert_eq!(table.place_for(&header(1, 0)), Err(Discard::NotNeeded));
         assert!(table.next_work().is_none(), "nothing is known that it could be compared with");
         table.learn(&stored(0, 4));
@@ -591,7 +593,7 @@ mod tests {
         assert!(matches!(table.next_work(), Some(Work::Recheck { block: BlockIndex(2), .. })));
         assert_eq!(table.held(), 0, "nothing counts before it is proven");
         table.hold(BlockIndex(1));
-        assert_eq!((table.held(), table.kept(2, 4)), (1, vec![kept(2, 1)]));
+        assert_eq!((table.held(), table.held_runs(2, 4)), (1, vec![kept(2, 1)]));
     }
 
     #[test]
@@ -602,7 +604,7 @@ mod tests {
         let _ = table.next_work();
         table.start_over(BlockIndex(0));
         assert_eq!(table.deficits(1), [deficit(0, 1, K + 1)]);
-        assert_eq!(table.kept(0, 4), []);
+        assert_eq!(table.held_runs(0, 4), []);
         collect(&mut table, 0, 0..K);
         assert!(matches!(table.next_work(), Some(Work::Rebuild { .. })));
     }
@@ -620,19 +622,8 @@ mod tests {
     fn no_more_runs_of_kept_blocks_are_named_than_there_is_room_for() {
         let mut table = table(9, 2);
         table.keep(&[0, 1, 3, 4, 6, 8].map(BlockIndex));
-        assert_eq!(table.kept(0, 2), [kept(0, 2), kept(3, 2)]);
-        assert_eq!(table.kept(4, 9), [kept(4, 1), kept(6, 1), kept(8, 1)]);
-    }
-
-    #[test]
-    fn a_host_that_kept_nothing_names_nothing() {
-        let mut table = table(2, 2);
-        table.learn(&stored(0, 2));
-        collect(&mut table, 0, 0..K);
-        let (buffer, collected) = take_rebuild(&mut table);
-        table.release(buffer, collected);
-        table.hold(BlockIndex(0));
-        assert_eq!(table.kept(0, 4), []);
+        assert_eq!(table.held_runs(0, 2), [kept(0, 2), kept(3, 2)]);
+        assert_eq!(table.held_runs(4, 9), [kept(4, 1), kept(6, 1), kept(8, 1)]);
     }
 
     #[test]

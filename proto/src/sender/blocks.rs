@@ -227,6 +227,11 @@ impl Blocks {
         self.ready.front().copied()
     }
 
+    /// Whether the first pass of a block was sent.
+    pub(super) fn is_passed(&self, block: BlockIndex) -> bool {
+        self.states.get(block.index()).is_some_and(|state| state.passed)
+    }
+
     /// The next first pass is not needed: every host held the block when datagram `last` was sent.
     pub(super) fn skip(&mut self, last: Sequence) {
         let Some(block) = self.ready.pop_front() else { return };

@@ -221,6 +221,15 @@ impl Hosts {
         all_heard && counted.all(|host| host.state.is_settled() || host.holds(block))
     }
 
+    pub(super) fn is_resuming(&self) -> bool {
+        self.resuming
+    }
+
+    /// Whether hosts answer, and each of them is at work on another push.
+    pub(super) fn are_all_busy(&self) -> bool {
+        self.tally.busy > 0 && self.live().next().is_none()
+    }
+
     fn note_kept(&mut self, id: ReceiverId, kept: &[KeptRun]) {
         self.resuming |= !kept.is_empty();
         if let Some(host) = self.by_id.get_mut(&id) {
@@ -431,7 +440,8 @@ impl Hosts {
             HostState::Done | HostState::Existing => add(&mut tally.done),
             HostState::Failed => add(&mut tally.failed),
             HostState::Silent => add(&mut tally.silent),
-            HostState::Receiving | HostState::Busy | HostState::NeverAnswered | HostState::OtherVersion => {}
+            HostState::Busy => add(&mut tally.busy),
+            HostState::Receiving | HostState::NeverAnswered | HostState::OtherVersion => {}
         }
     }
 

@@ -321,6 +321,16 @@ impl Sender {
         Some(block)
     }
 
+    /// Whether some host has kept something of an earlier session.
+    pub fn is_resuming(&self) -> bool {
+        self.hosts.is_resuming()
+    }
+
+    /// Whether a block that is being sent for the first time is of use to anybody, as far as hosts have said by now.
+    pub fn needs_pass(&self, block: BlockIndex) -> bool {
+        self.blocks.is_passed(block) || !self.hosts.all_hold(block)
+    }
+
     /// Blocks that were not sent in the first pass because every host held them.
     pub fn blocks_skipped(&self) -> u32 {
         self.skipped
@@ -328,10 +338,11 @@ impl Sender {
 
     /// The next symbols to send. Repairs come before first passes, so that nobody falls far behind; blocks of which a
     /// host holds nothing come after them, so that one who comes late does not keep the others waiting. `repair` and
-    /// `source` say for which the shell has room.
+    /// `source` say for which the shell has room. While all hosts that answer are at work on another push, nothing is sent:
+    /// nobody would hear it.
     #[must_use]
     pub fn poll_job(&mut self, repair: bool, source: bool) -> Option<Job> {
-        if self.ending.is_some() || self.is_leading() {
+        if self.ending.is_some() || self.is_leading() || self.hosts.are_all_busy() {
             return None;
         }
         let job = if repair { self.blocks.next_repair() } else { None };

@@ -126,6 +126,7 @@ impl Drive {
         }
         self.tell_progress_sometimes();
         self.say()?;
+        self.drop_skipped();
         self.fill_lanes();
         if self.lanes.is_empty() {
             self.pacer.idle(self.clock.nanos());
@@ -213,7 +214,6 @@ impl Drive {
                 Some(Err(error)) => self.machine.handle_abort(self.clock.now(), &error.to_string()),
                 None => {}
             }
-            self.drop_skipped();
             let room = self.encoder.as_ref().is_some_and(EncoderThread::has_room);
             let Some(job) = self.machine.poll_job(room, !self.fresh.is_empty()) else { return };
             self.begin(job);
@@ -222,6 +222,10 @@ impl Drive {
 
     /// Blocks that every host holds already are read, hashed and not sent.
     fn drop_skipped(&mut self) {
+        if self.machine.is_resuming() {
+            self.lanes.cut(|block| self.machine.needs_pass(block));
+            self.finish_lanes();
+        }
         while let Some(block) = self.machine.poll_skip(self.clock.now()) {
             let (fresh, symbols) = self.fresh.pop_front().expect("it was read, and waits for its turn");
             assert_eq!(block, fresh);
@@ -264,6 +268,11 @@ impl Drive {
         let source = count as u64 - repair;
         self.counts.add(Traffic::Source, source, bytes(source));
         self.counts.add(Traffic::Repair, repair, bytes(repair));
+        self.finish_lanes();
+        Ok(())
+    }
+
+    fn finish_lanes(&mut self) {
         while let Some((load, last)) = self.lanes.next_finished() {
             self.machine.handle_sent(self.clock.now(), load.job, last);
             match (load.from, &self.encoder) {
@@ -271,7 +280,6 @@ impl Drive {
                 (Origin::Encoder, None) | (Origin::Reader, _) => self.reader.recycle(load.symbols),
             }
         }
-        Ok(())
     }
 
     /// Fills the train with the next symbols; how many of them are repair symbols.
