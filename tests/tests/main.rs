@@ -4,6 +4,7 @@ mod bad_input;
 mod buffers;
 mod crash;
 mod demo;
+mod disk;
 mod glance;
 mod ipv6;
 mod joining;

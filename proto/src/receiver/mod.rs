@@ -242,7 +242,9 @@ impl Receiver {
         self.waiting.retain(|waiting| now.since(waiting.heard) < SENDER_GONE_AFTER);
         let Some(active) = &self.session else { return };
         match active.stage {
-            Stage::Closing { until, .. } if now >= until => self.leave(Rejoin::Never),
+            Stage::Closing { until, .. } if now >= until.min(active.heard + self.gone_after()) => {
+                self.leave(Rejoin::Never);
+            }
             // All that is needed is here: this ends with the store's answer, however long a disk takes.
             Stage::Closing { .. } | Stage::Comparing | Stage::Publishing => {}
             Stage::Opening | Stage::Receiving | Stage::Existing => {
@@ -302,7 +304,7 @@ impl Receiver {
         let waiting = self.waiting.iter().map(|waiting| waiting.hello.next_at);
         let active = self.session.iter().flat_map(|active| {
             let ends_at = match active.stage {
-                Stage::Closing { until, .. } => Some(until),
+                Stage::Closing { until, .. } => Some(until.min(active.heard + self.gone_after())),
                 Stage::Comparing | Stage::Publishing => None,
                 Stage::Opening | Stage::Receiving | Stage::Existing if active.has_all() => None,
                 Stage::Opening | Stage::Receiving | Stage::Existing => Some(active.heard + self.gone_after()),

@@ -321,6 +321,12 @@ impl Sender {
         Some(block)
     }
 
+    /// Whether all hosts that answer are at work on another push. Nobody would hear a symbol: none is to be sent, also of jobs
+    /// that were begun.
+    pub fn is_queued(&self) -> bool {
+        self.hosts.are_all_busy()
+    }
+
     /// Whether some host has kept something of an earlier session.
     pub fn is_resuming(&self) -> bool {
         self.hosts.is_resuming()
@@ -338,11 +344,10 @@ impl Sender {
 
     /// The next symbols to send. Repairs come before first passes, so that nobody falls far behind; blocks of which a
     /// host holds nothing come after them, so that one who comes late does not keep the others waiting. `repair` and
-    /// `source` say for which the shell has room. While all hosts that answer are at work on another push, nothing is sent:
-    /// nobody would hear it.
+    /// `source` say for which the shell has room.
     #[must_use]
     pub fn poll_job(&mut self, repair: bool, source: bool) -> Option<Job> {
-        if self.ending.is_some() || self.is_leading() || self.hosts.are_all_busy() {
+        if self.ending.is_some() || self.is_leading() || self.is_queued() {
             return None;
         }
         let job = if repair { self.blocks.next_repair() } else { None };

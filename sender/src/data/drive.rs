@@ -128,7 +128,7 @@ impl Drive {
         self.say()?;
         self.drop_skipped();
         self.fill_lanes();
-        if self.lanes.is_empty() {
+        if self.lanes.is_empty() || self.machine.is_queued() {
             self.pacer.idle(self.clock.nanos());
             return self.sleep(IDLE_SLEEP);
         }
