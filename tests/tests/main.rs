@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod buffers;
+mod choosing;
 mod crash;
 mod demo;
 mod disk;

@@ -28,11 +28,6 @@ impl Direct {
         Self { file: file.ok(), refused: AtomicBool::new(false) }
     }
 
-    /// There is none.
-    pub(super) fn none() -> Self {
-        Self { file: None, refused: AtomicBool::new(true) }
-    }
-
     /// Writes bytes that begin at a page and are whole pages; `None` if this way is not for them.
     pub(super) fn write(&self, bytes: &[u8], offset: u64) -> Option<io::Result<()>> {
         let whole = bytes.len().is_multiple_of(PAGE) && offset.is_multiple_of(PAGE as u64);

@@ -24,9 +24,6 @@ pub(super) trait Disk: std::fmt::Debug + Send + Sync {
     /// Opens a file for reading and writing.
     fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
 
-    /// Opens a file for reading.
-    fn read_only(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
-
     /// What bears a name, itself and not what it points to.
     fn look(&self, path: &Path) -> io::Result<Entry>;
 
@@ -73,6 +70,9 @@ pub(super) trait DiskFile: std::fmt::Debug + Send + Sync {
 
     fn set_mode(&self, mode: u32) -> io::Result<()>;
 
+    /// Does something with the file of the system, if it is one.
+    fn with_file(&self, act: &mut dyn FnMut(&File) -> io::Result<()>) -> io::Result<()>;
+
     /// Hands the pages of a range (an empty one: of all) back: the guests of this host need them more.
     fn forget_pages(&self, range: Range<u64>);
 }
@@ -109,10 +109,6 @@ impl Disk for System {
     fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
         let file = OpenOptions::new().read(true).write(true).open(path)?;
         Ok(Box::new(SystemFile { file, direct: Direct::open(path) }))
-    }
-
-    fn read_only(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        Ok(Box::new(SystemFile { file: File::open(path)?, direct: Direct::none() }))
     }
 
     fn look(&self, path: &Path) -> io::Result<Entry> {
@@ -213,6 +209,10 @@ impl DiskFile for SystemFile {
 
     fn set_mode(&self, mode: u32) -> io::Result<()> {
         self.file.set_permissions(Permissions::from_mode(mode))
+    }
+
+    fn with_file(&self, act: &mut dyn FnMut(&File) -> io::Result<()>) -> io::Result<()> {
+        act(&self.file)
     }
 
     fn forget_pages(&self, range: Range<u64>) {

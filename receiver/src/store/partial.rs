@@ -1,11 +1,13 @@
 //! A file on its way: written block by block under a hidden name, locked (flock(2)) as long as its receiver lives. Beside
 //! it lies its journal, so that a later session of the same object goes on from what was proven.
 
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
+use std::time::SystemTime;
 
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::{BlockIndex, SessionId};
@@ -13,6 +15,7 @@ use glancecast_proto::integrity::{BlockHash, VerifiedBlock};
 
 use super::StoreError;
 use super::disk::{Disk, DiskFile};
+use super::format::START_BYTES;
 use super::journal::{Identity, Journal, Old, Record};
 use super::keeper::Keeper;
 
@@ -190,6 +193,26 @@ impl PartialFile {
     /// It is removed when it is dropped, whatever there is of it.
     pub fn discard(&self) {
         self.discarded.store(true, Ordering::Relaxed);
+    }
+
+    /// The file's first bytes.
+    pub(super) fn start(&self) -> Result<Vec<u8>, StoreError> {
+        let mut start = vec![0; START_BYTES];
+        let filled = self.file.read_at(&mut start, 0).map_err(|error| self.error("read", error))?;
+        start.truncate(filled);
+        Ok(start)
+    }
+
+    /// Gives the file to another owner.
+    pub(super) fn give_to(&self, take: impl Fn(&File) -> io::Result<()>) -> Result<(), StoreError> {
+        self.file.with_file(&mut |file| take(file)).map_err(|error| self.error("change the owner of", error))
+    }
+
+    /// Its time of change is now.
+    pub(super) fn touch(&self) -> Result<(), StoreError> {
+        self.file
+            .with_file(&mut |file| file.set_modified(SystemTime::now()))
+            .map_err(|error| self.error("set the time of", error))
     }
 
     /// Its hidden name.

@@ -2,6 +2,7 @@
 
 mod drive;
 mod encode;
+mod holes;
 mod lanes;
 mod pace;
 pub mod push;

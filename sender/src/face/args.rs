@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use glancecast_host::args::{Group, RateChoice, parse_duration};
+use glancecast_inspect::DiskFormat;
 use glancecast_proto::ids::{HostName, ObjectName};
 use glancecast_proto::limits::{HOSTS_MAX, MTU_MAX, MTU_MIN};
 use glancecast_proto::wire::{Pin, is_image_id};
@@ -22,6 +23,8 @@ pub(crate) enum Command {
     /// Push an image to every host that listens on the group
     #[command(after_help = SEND_EXIT_CODES)]
     Send(Box<Send>),
+    /// List the images of Glance that could be pushed
+    Images(Box<Images>),
     /// Make a new group key: a file of 32 random bytes that only its owner can read
     Keygen(Keygen),
 }
@@ -30,7 +33,8 @@ const SEND_EXIT_CODES: &str = "\
 Exit codes:
   0  every expected host holds a proven copy
   1  the push failed (source, network): nothing was published
-  2  a mistake in the command line, the configuration or the credentials
+  2  a mistake in the command line, the configuration or the credentials, or an image that no host should use: the
+     message ends with the rule that it breaks
   3  some expected host does not hold a proven copy: the table says which and why";
 
 #[derive(Debug, clap::Args)]
@@ -51,6 +55,17 @@ pub(crate) struct Send {
     /// rule, a day after its last use]
     #[arg(long, value_name = "DUR|forever", value_parser = parse_pin)]
     pub(crate) pin: Option<Pin>,
+    /// With --file: the disk format that it has to be in, in Glance's words: raw, qcow2, vmdk, vhd, vhdx, vdi, iso, ami, aki, ari
+    /// [default: the one that it looks like]
+    #[arg(long, value_name = "FORMAT", requires = "file")]
+    pub(crate) disk_format: Option<DiskFormat>,
+    /// Send the bytes of a qcow2, vmdk or other image as they are, for hosts whose nova.conf has force_raw_images = False
+    /// [default: they are converted to raw here, once for all hosts, with qemu-img]
+    #[arg(long)]
+    pub(crate) as_is: bool,
+    /// Refuse an image that makes a larger disk than this, as in 100G
+    #[arg(long, value_name = "SIZE", default_value = "2T", value_parser = parse_size)]
+    pub(crate) max_virtual_size: u64,
     /// Use this cloud of clouds.yaml [default: OS_CLOUD, or the OS_* variables]
     #[arg(long, value_name = "CLOUD")]
     pub(crate) os_cloud: Option<String>,
@@ -87,8 +102,18 @@ pub(crate) struct Send {
     /// So many hosts must hold it, whoever they are [default: whoever answers]
     #[arg(long, value_name = "N", group = "expected", value_parser = clap::value_parser!(u32).range(1..=HOSTS_MAX as i64))]
     pub(crate) expect: Option<u32>,
+    /// The hosts of this aggregate of Nova must hold it, but for those that are disabled or down; can be repeated
+    #[arg(long, value_name = "NAME", conflicts_with = "expected")]
+    pub(crate) aggregate: Vec<String>,
+    /// The same for an availability zone of Nova; together with --aggregate: the hosts of both
+    #[arg(long, value_name = "NAME", conflicts_with = "expected")]
+    pub(crate) availability_zone: Vec<String>,
+    /// When all hosts hold it, have Nova run its own call to cache the image on each --aggregate: each host must answer
+    /// `existing`
+    #[arg(long)]
+    pub(crate) confirm: bool,
     /// Nobody answers: send everything with a surplus, and do not wait for anybody. Who has it is not known then
-    #[arg(long, conflicts_with = "expected")]
+    #[arg(long, conflicts_with_all = ["expected", "aggregate", "availability_zone"])]
     pub(crate) one_way: bool,
     /// With --one-way: repair symbols on top of the image, which make good as much loss
     #[arg(long, value_name = "PERCENT", default_value = "10%", value_parser = parse_overhead, requires = "one_way")]
@@ -106,7 +131,7 @@ pub(crate) struct Send {
     /// Use the key that everybody knows: for a lab only
     #[arg(long)]
     pub(crate) insecure: bool,
-    /// Directory for a local copy of an image from Glance while it is being pushed
+    /// Directory for a local copy of an image from Glance while it is being pushed, and for images made raw
     #[arg(long, value_name = "DIR", default_value = "/var/tmp")]
     pub(crate) spool: PathBuf,
 
@@ -117,6 +142,54 @@ pub(crate) struct Send {
     #[arg(long)]
     pub(crate) quiet: bool,
 }
+
+impl Send {
+    /// Whether Nova says who must have it.
+    pub(crate) fn asks_nova(&self) -> bool {
+        !(self.aggregate.is_empty() && self.availability_zone.is_empty())
+    }
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Images {
+    /// Use this cloud of clouds.yaml [default: OS_CLOUD, or the OS_* variables]
+    #[arg(long, value_name = "CLOUD")]
+    pub(crate) os_cloud: Option<String>,
+    /// Only images of exactly this name
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// Only images in this status; active ones can be pushed
+    #[arg(long, value_parser = IMAGE_STATUSES)]
+    pub(crate) status: Option<String>,
+    /// Only images seen by these; all: community images too [default: own, public, and shared ones that were accepted]
+    #[arg(long, value_parser = ["public", "private", "shared", "community", "all"])]
+    pub(crate) visibility: Option<String>,
+    /// Only images with this tag; can be repeated: with all of them
+    #[arg(long)]
+    pub(crate) tag: Vec<String>,
+    /// So many images at most [default: all]
+    #[arg(long, value_name = "N", value_parser = parse_limit)]
+    pub(crate) limit: Option<usize>,
+    /// Begin behind the image with this id
+    #[arg(long, value_name = "ID")]
+    pub(crate) marker: Option<String>,
+    /// Print one JSON object on standard output instead of the table
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Glance lists nothing for a status that it does not know, so a misspelt one has to be found here.
+const IMAGE_STATUSES: [&str; 9] = [
+    "active",
+    "queued",
+    "saving",
+    "uploading",
+    "importing",
+    "deactivated",
+    "killed",
+    "deleted",
+    "pending_delete",
+];
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Keygen {
@@ -143,11 +216,34 @@ fn parse_pin(text: &str) -> Result<Pin, String> {
 /// What the announcement can say: whole seconds.
 const PIN_MIN: Duration = Duration::from_secs(1);
 
+/// Bytes, with a unit of powers of 1024 as qemu-img has them.
+fn parse_size(text: &str) -> Result<u64, String> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let shift = match unit {
+        "" => 0,
+        "K" | "k" => 10,
+        "M" => 20,
+        "G" => 30,
+        "T" => 40,
+        _ => return Err("a size is a number of bytes, or one with K, M, G or T behind it".to_owned()),
+    };
+    let size = number.parse::<u64>().ok().and_then(|number| number.checked_mul(1 << shift));
+    size.ok_or_else(|| "a size is a number of bytes, or one with K, M, G or T behind it".to_owned())
+}
+
 fn parse_overhead(text: &str) -> Result<f64, String> {
     let percent = text.strip_suffix('%').unwrap_or(text).trim().parse::<f64>();
     match percent {
         Ok(percent) if (0.0..=100.0).contains(&percent) => Ok(percent / 100.0),
         _ => Err("an overhead is between 0% and 100%".to_owned()),
+    }
+}
+
+fn parse_limit(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(limit) if limit > 0 => Ok(limit),
+        _ => Err("a limit is a number above 0".to_owned()),
     }
 }
 
@@ -175,7 +271,14 @@ mod tests {
         assert!(parse("glancecast send ubuntu --insecure").is_ok());
         assert!(parse("glancecast send --file /x --insecure --hosts a,b").is_ok());
         assert!(parse("glancecast send ubuntu --insecure --rate auto:5gbit").is_ok());
+        assert!(
+            parse("glancecast send ubuntu --insecure --aggregate a --aggregate b --availability-zone z")
+                .is_ok()
+        );
+        assert!(parse("glancecast send --file /x --insecure --aggregate gpu").is_ok());
+        assert!(parse("glancecast images --tag a --tag b --limit 3 --status active").is_ok());
         assert!(parse("glancecast send ubuntu --insecure --pin 7d").is_ok());
+        assert!(parse("glancecast send --file /x --insecure --disk-format qcow2 --as-is").is_ok());
         assert!(
             parse(&format!("glancecast send --file /x --insecure --pin forever --image-id {IMAGE}")).is_ok()
         );
@@ -190,6 +293,10 @@ mod tests {
             "glancecast send ubuntu --insecure --mtu 300",
             "glancecast send ubuntu --insecure --ttl 0",
             "glancecast send ubuntu --insecure --rate fast",
+            "glancecast send ubuntu --insecure --disk-format raw",
+            "glancecast send --file /x --insecure --disk-format ploop",
+            "glancecast send ubuntu --insecure --max-virtual-size 5gb",
+            "glancecast send ubuntu --insecure --max-virtual-size 99999999999T",
             "glancecast send ubuntu --insecure --pin ever",
             "glancecast send ubuntu --insecure --pin 20ms",
             "glancecast send --file /x --insecure --image-id ubuntu",
@@ -197,9 +304,20 @@ mod tests {
             "glancecast send ubuntu --insecure --repeat 2",
             "glancecast send ubuntu --insecure --one-way --expect 2",
             "glancecast send ubuntu --insecure --one-way --overhead 101%",
+            "glancecast send ubuntu --insecure --aggregate gpu --hosts a",
+            "glancecast send ubuntu --insecure --aggregate gpu --one-way --rate 1gbit",
+            "glancecast images --limit 0",
+            "glancecast images --status activ",
         ] {
             assert!(parse(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn sizes_are_as_qemu_img_has_them() {
+        let sizes = ["512", "1K", "20M", "100G", "2T"].map(|text| parse_size(text).ok());
+        assert_eq!(sizes, [512, 1 << 10, 20 << 20, 100 << 30, 2 << 40].map(Some));
+        assert!(["", "T", "-1", "1.5G", "1GB"].iter().all(|text| parse_size(text).is_err()));
     }
 
     const IMAGE: &str = "4B2C93EE-4F24-4CFD-8FCA-E1CF11AC1A44";
