@@ -825,6 +825,7 @@ mod tests {
             covered: 1,
             deficits: vec![DeficitRun { first: BlockIndex(0), blocks: 1, symbols }],
             gaps: Vec::new(),
+            kept: Vec::new(),
             totals: Totals::default(),
         }
     }
