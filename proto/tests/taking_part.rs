@@ -193,6 +193,21 @@ fn nothing_is_sent_while_every_host_is_at_work_on_another_push() {
 }
 
 #[test]
+fn a_clock_that_jumps_in_mid_session_ends_nothing() {
+    let mut sender = sender(1, 1);
+    let mut host = receiver();
+    let _ = join(&mut host, &mut sender, at(0));
+    let datagram = announcement(&mut sender, at(100));
+    for jumped in [WallClock(0), WallClock(WALL.0 + 86_400_000)] {
+        assert_eq!(host.handle_datagram(at(100), jumped, SENDER, &datagram), Ok(()));
+    }
+    let joined = host.poll_event();
+    assert!(matches!(joined, Some(ReceiverEvent::Joined(_))), "{joined:?}");
+    assert_eq!(host.poll_event(), None);
+    assert!(host.session().is_some());
+}
+
+#[test]
 fn a_hello_that_is_played_again_changes_nothing() {
     let (mut first, mut second) = (sender(1, 1), sender(2, 1));
     let mut host = receiver();

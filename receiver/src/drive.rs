@@ -103,6 +103,10 @@ pub struct Drive {
     stopping: Option<Moment>,
     drops: Drops,
     cleaned: Moment,
+    /// Unfinished files on their way to be put away.
+    putting_away: u32,
+    /// The session waits for that, and has no place yet.
+    to_open: Option<Box<Announce>>,
 }
 
 /// What the store holds of the session.
@@ -189,6 +193,8 @@ impl Drive {
             stopping: None,
             drops: Drops::default(),
             cleaned: Moment::default(),
+            putting_away: 0,
+            to_open: None,
         };
         Ok((drive, Stopper { stop, waker }))
     }
@@ -340,6 +346,10 @@ impl Drive {
                 });
                 self.machine.handle_block(now, attempt, block, returned, outcome);
             }
+            Answer::PutAway => {
+                self.putting_away -= 1;
+                self.open_place();
+            }
             Answer::Published { attempt, result } => self.machine.handle_published(now, attempt, result),
         }
     }
@@ -384,15 +394,27 @@ impl Drive {
         let geometry = announce.geometry;
         self.drops.at_join = self.drops.total;
         self.pool = Pool::new(buffers, buffer_bytes(announce), usize::from(geometry.symbol_size()));
-        let (place, result) = match self.store.begin(announce) {
+        self.session = Some(Active { attempt, geometry, place: Place::Nowhere });
+        self.to_open = Some(Box::new(announce.clone()));
+        self.open_place();
+    }
+
+    /// Asks the store for the place of a session that has none yet, once what was put away before is: it may be the same.
+    fn open_place(&mut self) {
+        if self.putting_away > 0 {
+            return;
+        }
+        let (Some(announce), Some(active)) = (self.to_open.take(), &mut self.session) else { return };
+        let (place, result) = match self.store.begin(&announce) {
             Ok(Begun::New(file)) => {
-                let opened = opened(&file, geometry);
+                let opened = opened(&file, active.geometry);
                 (Place::Partial(Arc::new(file)), Ok(opened))
             }
             Ok(Begun::Existing(file)) => (Place::Existing(file), Ok(Opened::Existing)),
             Err(error) => (Place::Nowhere, Err((error.kind(), error.to_string()))),
         };
-        self.session = Some(Active { attempt, geometry, place });
+        active.place = place;
+        let attempt = active.attempt;
         self.machine.handle_opened(self.clock.now(), attempt, result);
     }
 
@@ -416,7 +438,9 @@ impl Drive {
     fn forget_session(&mut self) {
         if let Some(active) = self.session.take() {
             self.workers.give_up(active.attempt);
+            self.to_open = None;
             if let Place::Partial(file) = active.place {
+                self.putting_away += 1;
                 self.workers.give(Task::PutAway { file, store: self.store.clone() });
             }
         }

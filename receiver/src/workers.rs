@@ -6,6 +6,7 @@
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use glancecast_host::wake::Waker;
 use glancecast_proto::geometry::Geometry;
@@ -46,6 +47,8 @@ pub(crate) enum Answer {
         buffer: Option<(BufferId, Box<Collected>, Pages)>,
         outcome: BlockOutcome,
     },
+    /// An unfinished file is put away, and nobody holds it.
+    PutAway,
     /// Of a file.
     Published { attempt: Attempt, result: Published },
 }
@@ -158,10 +161,14 @@ fn work(
                 let result = clocks.time(Stage::Publish as usize, 0, || publish(file, &proof));
                 Answer::Published { attempt, result }
             }
-            Task::PutAway { file, store } => {
-                drop(file);
+            Task::PutAway { mut file, store } => {
+                // Blocks of it that are being written end soon: it is given up.
+                while let Err(shared) = Arc::try_unwrap(file) {
+                    file = shared;
+                    thread::sleep(LET_GO_POLL);
+                }
                 clean(&store);
-                continue;
+                Answer::PutAway
             }
             Task::Clean { store } => {
                 clean(&store);
@@ -258,6 +265,8 @@ fn clean(store: &Store) {
 fn failed(error: StoreError) -> Published {
     Published::Failed(error.kind(), error.to_string())
 }
+
+const LET_GO_POLL: Duration = Duration::from_millis(1);
 
 /// One for each core but the one that receives, and no more than keep a disk busy; two at least, as one waits for the disk.
 /// With two, a receiver on two cores took 9.2 Gbit/s where it had refused a fifth of 8 with one.

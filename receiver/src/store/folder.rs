@@ -8,9 +8,9 @@ use std::io::{self, Read};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use glancecast_proto::integrity::Root;
@@ -31,6 +31,8 @@ use super::partial::{Names, PREFIX, PartialFile, Place};
 pub(super) struct Folder {
     place: Place,
     keep: KeepUnfinished,
+    /// Held while leftovers are looked at, so that nobody finds them locked by another thread of ours.
+    looking: Mutex<()>,
     /// Unfinished files made so far: a session that is joined again meets no file of its first attempt.
     made: AtomicU64,
 }
@@ -66,7 +68,7 @@ impl Folder {
         let _ = disk.remove(&probe); // of a process that had our pid and was killed right here
         disk.create(&probe).and_then(|_| disk.remove(&probe)).map_err(at("write to"))?;
         let place = Place { disk, directory: path.to_owned(), journals };
-        let folder = Self { place, keep, made: AtomicU64::new(0) };
+        let folder = Self { place, keep, looking: Mutex::new(()), made: AtomicU64::new(0) };
         folder.clean()?;
         Ok(folder)
     }
@@ -77,6 +79,7 @@ impl Folder {
 
     /// Removes unfinished files that are too old or too many.
     pub(super) fn clean(&self) -> Result<(), StoreError> {
+        let _looking = self.looking.lock().unwrap_or_else(PoisonError::into_inner);
         leftovers::clean(self.disk(), self.path(), self.keep)
     }
 
@@ -97,6 +100,7 @@ impl Folder {
         let (geometry, session) = (announce.geometry, announce.session);
         let bytes = geometry.object_bytes();
         let identity = Identity::of(announce, object);
+        let _looking = self.looking.lock().unwrap_or_else(PoisonError::into_inner);
         let mut leftovers = leftovers::find(self.disk(), self.path())?;
         let old = leftovers::take(self.disk(), &mut leftovers, &identity, bytes);
         let there = old.as_ref().map_or(0, |(leftover, _)| leftover.entry.allocated);

@@ -180,6 +180,8 @@ impl PartialFile {
     /// Gives the file the mode of a published one and makes its data durable. From here on it is published or removed.
     pub(super) fn finish(&self, mode: u32) -> Result<(), StoreError> {
         self.discard();
+        // Not beside a flush: an error that it is told is told nobody else.
+        self.keeper.close();
         self.file.set_mode(mode).map_err(|error| self.error("set the mode of", error))?;
         self.file.sync_all().map_err(|error| self.error("sync", error))?;
         if let Some(error) = self.keeper.failure() {
