@@ -3,8 +3,10 @@
 mod bad_input;
 mod buffers;
 mod choosing;
+mod crash;
 mod credentials;
 mod demo;
+mod disk;
 mod formats;
 mod glance;
 mod glance_breaks;

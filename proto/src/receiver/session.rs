@@ -3,8 +3,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::ids::{HostName, ReceiverId, Sequence, SessionId};
+use crate::ids::{BlockIndex, HostName, ReceiverId, Sequence, SessionId};
 use crate::integrity::Root;
+use crate::limits::{HELD_RUNS_MAX, report_runs_in};
 use crate::receiver::Attempt;
 use crate::receiver::collect::buffer_symbols;
 use crate::receiver::table::Table;
@@ -12,7 +13,7 @@ use crate::repeat::Repeat;
 use crate::rng::Rng;
 use crate::seal::{Cipher, GroupKey};
 use crate::time::Moment;
-use crate::wire::{Ack, Announce, Failed, FailureKind, Hello, Kind, Poll, Report, Totals, Up};
+use crate::wire::{Ack, Announce, Failed, FailureKind, Hello, KeptRun, Kind, Poll, Report, Totals, Up};
 
 /// The way up to a sender: who we are in its session, and our key. Kept for as long as the session may go on, as no
 /// number may be used twice under one key.
@@ -214,10 +215,24 @@ impl Session {
         ack.kind != Kind::Hello && matches!(self.stage, Stage::Closing { .. })
     }
 
+    /// Whether another session is about this object, so that it can go on from what is held here.
+    pub(super) fn is_of(&self, other: &Announce) -> bool {
+        let of = |announce: &Announce| {
+            let geometry = announce.geometry;
+            (geometry.object_bytes(), geometry.block_log2(), announce.name.clone(), announce.image_id.clone())
+        };
+        of(&self.announce) == of(other)
+    }
+
     /// What is to be said now.
     pub(super) fn next_up(&mut self, now: Moment, name: &HostName, software: &str) -> Option<Up> {
         if self.hello.as_mut().is_some_and(|hello| hello.take_due(now)) {
-            return Some(Up::Hello(Hello { name: name.clone(), software: software.to_owned(), busy: false }));
+            return Some(Up::Hello(Hello {
+                name: name.clone(),
+                software: software.to_owned(),
+                busy: false,
+                kept: self.kept(0, HELD_RUNS_MAX),
+            }));
         }
         if let Stage::Closing { last_word, repeat, .. } = &mut self.stage {
             return repeat.take_due(now).then(|| last_word.clone());
@@ -227,6 +242,21 @@ impl Session {
         }
         self.report_at = None;
         self.report().map(Up::Report)
+    }
+
+    /// Blocks from `from` on that need not be sent to this host: those that it kept of an earlier session; all of them where a
+    /// file of this name is there, as it takes no other.
+    fn kept(&self, from: u32, runs_max: usize) -> Vec<KeptRun> {
+        let blocks = self.announce.geometry.blocks().saturating_sub(from);
+        match self.stage {
+            Stage::Existing | Stage::Comparing if blocks > 0 && runs_max > 0 => {
+                vec![KeptRun { first: BlockIndex(from), blocks }]
+            }
+            Stage::Opening | Stage::Receiving if self.table.is_resumed() => {
+                self.table.held_runs(from, runs_max)
+            }
+            _ => Vec::new(),
+        }
     }
 
     /// When [`Session::next_up`] has something to say next.
@@ -241,13 +271,16 @@ impl Session {
     fn report(&self) -> Option<Report> {
         let poll = self.poll.as_ref()?;
         let collecting = matches!(self.stage, Stage::Opening | Stage::Receiving);
+        let deficits = if collecting { self.table.deficits(poll.blocks_sent) } else { Vec::new() };
+        let room = report_runs_in(self.announce.geometry.control_bytes()) - deficits.len();
         Some(Report {
             round: poll.round,
             highest: Sequence::new(self.loss.highest).expect("it came in 40 bits"),
             blocks_held: self.table.held(),
             covered: poll.blocks_sent,
-            deficits: if collecting { self.table.deficits(poll.blocks_sent) } else { Vec::new() },
+            deficits,
             gaps: if collecting { self.table.gaps(poll.manifest_sent) } else { Vec::new() },
+            kept: self.kept(poll.blocks_sent, room.min(HELD_RUNS_MAX)),
             totals: self.totals,
         })
     }

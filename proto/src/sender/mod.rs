@@ -99,6 +99,7 @@ pub struct Sender {
     manifests_left: u32,
     /// When the next datagram of the manifest may leave in one-way mode.
     manifest_at: Moment,
+    skipped: u32,
     /// The only host that still receives.
     last_one: Option<SocketAddr>,
     acks: VecDeque<(SocketAddr, Ack)>,
@@ -191,6 +192,7 @@ impl Sender {
             passes_left: config.one_way.map_or(0, |one_way| one_way.passes.saturating_sub(1)),
             manifests_left: config.one_way.map_or(0, |_| MANIFEST_REPEATS),
             manifest_at: now,
+            skipped: 0,
             last_one: None,
             acks: VecDeque::new(),
             events: VecDeque::new(),
@@ -304,12 +306,48 @@ impl Sender {
         }
     }
 
+    /// The next block of the first pass, if every host has said that it holds it already: it is not sent, and the shell drops
+    /// its symbols. Ask before [`Sender::poll_job`].
+    #[must_use]
+    pub fn poll_skip(&mut self, now: Moment) -> Option<BlockIndex> {
+        let block = self.blocks.next_fresh()?;
+        if self.ending.is_some() || !self.hosts.all_hold(block) {
+            return None;
+        }
+        // A host that finds out that it does not hold it says so in a report that has seen this number.
+        self.blocks.skip(Sequence::new(self.group_sequence.saturating_sub(1)).expect("below 2^39"));
+        self.skipped += 1;
+        self.note_progress(now);
+        Some(block)
+    }
+
+    /// Whether all hosts that answer are at work on another push. Nobody would hear a symbol: none is to be sent, also of jobs
+    /// that were begun.
+    pub fn is_queued(&self) -> bool {
+        self.hosts.are_all_busy()
+    }
+
+    /// Whether some host has kept something of an earlier session.
+    pub fn is_resuming(&self) -> bool {
+        self.hosts.is_resuming()
+    }
+
+    /// Whether a block that is being sent for the first time is of use to anybody, as far as hosts have said by now.
+    pub fn needs_pass(&self, block: BlockIndex) -> bool {
+        self.blocks.is_passed(block) || !self.hosts.all_hold(block)
+    }
+
+    /// Blocks that were not sent in the first pass because every host held them.
+    pub fn blocks_skipped(&self) -> u32 {
+        self.skipped
+    }
+
     /// The next symbols to send. Repairs come before first passes, so that nobody falls far behind; blocks of which a
     /// host holds nothing come after them, so that one who comes late does not keep the others waiting. `repair` and
     /// `source` say for which the shell has room.
     #[must_use]
     pub fn poll_job(&mut self, repair: bool, source: bool) -> Option<Job> {
-        if self.ending.is_some() || self.is_leading() {
+        if self.ending.is_some() || self.is_leading() || self.is_queued() {
             return None;
         }
         let job = if repair { self.blocks.next_repair() } else { None };

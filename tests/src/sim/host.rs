@@ -195,6 +195,9 @@ impl Host {
                 let outcome = self.write(shared, attempt, block, &entry, Rc::default(), 0);
                 self.machine().handle_block(now, attempt, block, None, outcome);
             }
+            Task::Block(attempt, Work::Recheck { block, .. }, _) => {
+                self.machine().handle_block(now, attempt, block, None, BlockOutcome::NotKept);
+            }
             Task::Block(attempt, Work::Rebuild { block, entry, buffer, collected }, bytes) => {
                 let mut bytes = bytes.expect("lent with the work");
                 let outcome = self.rebuild(shared, attempt, block, &entry, &collected, &mut bytes);
@@ -327,7 +330,8 @@ impl Host {
                     turn.tasks.push((self.plan.block_time * 3, Task::Compare(attempt, root)));
                     self.working += 1;
                 }
-                Effect::Discard(attempt) => {
+                // Nothing is kept here yet.
+                Effect::Discard(attempt) | Effect::Suspend(attempt) => {
                     if self.active.as_ref().is_some_and(|active| active.attempt == attempt) {
                         self.active = None;
                         self.disk.discard();
@@ -353,7 +357,7 @@ impl Host {
             pool: vec![Some(Vec::new()); usize::from(buffers)],
             buffer_bytes: bytes,
             symbol_size: usize::from(announce.geometry.symbol_size()),
-            opened: result.as_ref().ok().copied(),
+            opened: result.as_ref().ok().cloned(),
         });
         self.note_failure(result.is_err());
         self.machine().handle_opened(shared.now, attempt, result);
@@ -364,7 +368,7 @@ impl Host {
 
     fn lend(&mut self, work: &Work) -> Option<Vec<u8>> {
         match work {
-            Work::Zero { .. } => None,
+            Work::Zero { .. } | Work::Recheck { .. } => None,
             Work::Rebuild { buffer, .. } => {
                 let active = self.active.as_mut().expect("work is of a session");
                 active.pool[usize::from(buffer.0)].take()
