@@ -3,6 +3,7 @@
 mod bad_input;
 mod buffers;
 mod demo;
+mod fewer_bytes;
 mod glance;
 mod ipv6;
 mod joining;

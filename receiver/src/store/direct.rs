@@ -8,7 +8,6 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use glancecast_proto::integrity::VerifiedBlock;
 use nix::fcntl::OFlag;
 
 use crate::pool::PAGE;
@@ -29,15 +28,14 @@ impl Direct {
         Self { file: file.ok(), refused: AtomicBool::new(false) }
     }
 
-    /// Writes a block that begins at a page and consists of whole ones; `None` if this way is not for it.
-    pub(super) fn write(&self, block: &VerifiedBlock<'_>) -> Option<io::Result<()>> {
-        let bytes = block.bytes();
-        let whole = bytes.len().is_multiple_of(PAGE) && block.offset().is_multiple_of(PAGE as u64);
+    /// Writes bytes that begin at a page and are whole pages; `None` if this way is not for them.
+    pub(super) fn write(&self, bytes: &[u8], offset: u64) -> Option<io::Result<()>> {
+        let whole = bytes.len().is_multiple_of(PAGE) && offset.is_multiple_of(PAGE as u64);
         let file = self.file.as_ref().filter(|_| whole && bytes.as_ptr().align_offset(PAGE) == 0)?;
         if self.refused.load(Ordering::Relaxed) {
             return None;
         }
-        match file.write_all_at(bytes, block.offset()) {
+        match file.write_all_at(bytes, offset) {
             // What alignment is wanted, if any helps, is the file system's secret.
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
                 self.refused.store(true, Ordering::Relaxed);

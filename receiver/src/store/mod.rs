@@ -8,6 +8,7 @@ mod direct;
 mod directory;
 mod folder;
 mod partial;
+mod runs;
 
 use std::fmt;
 use std::io;

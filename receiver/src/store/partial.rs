@@ -12,6 +12,7 @@ use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 
 use super::StoreError;
 use super::direct::Direct;
+use super::runs::data_runs;
 
 /// An object on its way. Dropping it removes it.
 #[derive(Debug)]
@@ -39,15 +40,18 @@ impl PartialFile {
         Ok(partial)
     }
 
-    /// Writes a block at its place.
+    /// Writes a block at its place, but for pages of zeros: these are holes since the file was made.
     ///
     /// # Errors
     /// What pwrite(2) says.
     pub fn write(&self, block: &VerifiedBlock<'_>) -> Result<(), StoreError> {
-        if let Some(result) = self.direct.write(block) {
-            return result.map_err(|error| self.error("write to", error));
-        }
-        self.file.write_all_at(block.bytes(), block.offset()).map_err(|error| self.error("write to", error))
+        data_runs(block.bytes())
+            .try_for_each(|run| self.write_at(&block.bytes()[run.clone()], block.offset() + run.start as u64))
+            .map_err(|error| self.error("write to", error))
+    }
+
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.direct.write(bytes, offset).unwrap_or_else(|| self.file.write_all_at(bytes, offset))
     }
 
     /// Leaves a block of zeros as the hole that it is since the file was made.

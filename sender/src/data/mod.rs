@@ -1,9 +1,12 @@
 //! The data plane: plain threads with bounded queues between them, from the source's bytes to the socket.
 
+pub mod compress;
+pub mod content;
 mod drive;
 mod encode;
 mod lanes;
 mod pace;
+mod pack;
 pub mod push;
 mod read;
 pub mod source;

@@ -9,6 +9,8 @@ use glancecast_proto::ids::{HostName, ObjectName};
 use glancecast_proto::limits::{HOSTS_MAX, MTU_MAX, MTU_MIN};
 use glancecast_proto::wire::{Pin, is_image_id};
 
+use crate::data::compress::{Compression, LEVELS};
+
 /// Puts an operating-system image on many hosts at once, over multicast, and proves every copy.
 #[derive(Debug, Parser)]
 #[command(name = "glancecast", version, arg_required_else_help = true)]
@@ -106,7 +108,12 @@ pub(crate) struct Send {
     /// Use the key that everybody knows: for a lab only
     #[arg(long)]
     pub(crate) insecure: bool,
-    /// Directory for a local copy of an image from Glance while it is being pushed
+    /// How blocks are compressed: auto: as hard as the sender's cores can without holding up the line, and not where it is
+    /// of no use; off; or a level of zstd, 1 to 19
+    #[arg(long, value_name = "auto|off|LEVEL", default_value = "auto", value_parser = parse_compression)]
+    pub(crate) compress: Compression,
+    /// Directory for what repairs are made from while it is being pushed: compressed blocks, and a local copy of an image
+    /// from Glance
     #[arg(long, value_name = "DIR", default_value = "/var/tmp")]
     pub(crate) spool: PathBuf,
 
@@ -143,6 +150,15 @@ fn parse_pin(text: &str) -> Result<Pin, String> {
 /// What the announcement can say: whole seconds.
 const PIN_MIN: Duration = Duration::from_secs(1);
 
+fn parse_compression(text: &str) -> Result<Compression, String> {
+    match (text, text.parse()) {
+        ("auto", _) => Ok(Compression::Auto),
+        ("off", _) => Ok(Compression::Off),
+        (_, Ok(level)) if LEVELS.contains(&level) => Ok(Compression::Level(level)),
+        _ => Err(format!("write auto, off, or a level of zstd from {} to {}", LEVELS.start(), LEVELS.end())),
+    }
+}
+
 fn parse_overhead(text: &str) -> Result<f64, String> {
     let percent = text.strip_suffix('%').unwrap_or(text).trim().parse::<f64>();
     match percent {
@@ -176,6 +192,9 @@ mod tests {
         assert!(parse("glancecast send --file /x --insecure --hosts a,b").is_ok());
         assert!(parse("glancecast send ubuntu --insecure --rate auto:5gbit").is_ok());
         assert!(parse("glancecast send ubuntu --insecure --pin 7d").is_ok());
+        for good in ["auto", "off", "1", "19"] {
+            assert!(parse(&format!("glancecast send ubuntu --insecure --compress {good}")).is_ok(), "{good}");
+        }
         assert!(
             parse(&format!("glancecast send --file /x --insecure --pin forever --image-id {IMAGE}")).is_ok()
         );
@@ -191,6 +210,9 @@ mod tests {
             "glancecast send ubuntu --insecure --ttl 0",
             "glancecast send ubuntu --insecure --rate fast",
             "glancecast send ubuntu --insecure --pin ever",
+            "glancecast send ubuntu --insecure --compress 0",
+            "glancecast send ubuntu --insecure --compress 20",
+            "glancecast send ubuntu --insecure --compress zstd",
             "glancecast send ubuntu --insecure --pin 20ms",
             "glancecast send --file /x --insecure --image-id ubuntu",
             "glancecast send ubuntu --insecure --rate auto:",

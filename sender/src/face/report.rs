@@ -11,6 +11,7 @@ use glancecast_proto::sender::{Expected, HostRow, HostState, Pace, SenderConfig,
 use glancecast_proto::wire::Pin;
 use serde::Serialize;
 
+use crate::data::content::ContentCounts;
 use crate::data::push::Outcome;
 use crate::data::wire_counts::WireCounts;
 
@@ -28,6 +29,7 @@ pub(super) struct Report<'a> {
     ttl: u8,
     dscp: u8,
     object: Object<'a>,
+    content: ContentCounts,
     root: Option<String>,
     seconds: f64,
     rate_bits_per_second: u64,
@@ -136,6 +138,7 @@ impl<'a> Report<'a> {
                 symbol_bytes: geometry.symbol_size(),
                 datagram_bytes: geometry.datagram_bytes(),
             },
+            content: outcome.content,
             root: outcome.root.map(|root| root.to_string()),
             seconds: seconds(outcome.time),
             rate_bits_per_second: terms.pace.cap(),
