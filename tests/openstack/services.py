@@ -95,6 +95,7 @@ class Glance:
             "DEFAULT": {"bind_host": "127.0.0.1", "bind_port": lab.state["ports"][self.name],
                         "workers": 1, "log_file": lab.path("log", "glance.log"),
                         "use_stderr": "false", "enabled_backends": "file:file",
+                        "api_limit_max": lab.state["page_images"],
                         "worker_self_reference_url": self.url,
                         "image_cache_dir": lab.path("data", "glance", "cache")},
             "database": database(lab, self.name),

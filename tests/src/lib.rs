@@ -15,6 +15,7 @@ pub mod places;
 pub mod process;
 pub mod record;
 pub mod report;
+pub mod sim;
 pub mod skip;
 pub mod stage;
 pub mod wait;

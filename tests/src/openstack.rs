@@ -117,6 +117,14 @@ impl OpenStack {
         &self.clouds
     }
 
+    /// Has a command find this cloud's `clouds.yaml`, use one of its clouds, and see nothing of the caller's own.
+    pub fn configure(&self, command: &mut Command, cloud: &str) {
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("OS_")) {
+            command.env_remove(name);
+        }
+        command.env("OS_CLIENT_CONFIG_FILE", &self.clouds).env("OS_CLOUD", cloud);
+    }
+
     /// Glance's address, as in the catalog: `http://HOST:PORT`.
     pub fn glance(&self) -> &str {
         &self.glance
@@ -156,16 +164,29 @@ impl OpenStack {
         self.image("create", NewImage::new(cloud, name), None)
     }
 
+    /// Makes so many images without data, `NAME-0000` and so on.
+    pub fn create_many(&self, cloud: &str, name: &str, count: usize) {
+        let mut arguments = NewImage::new(cloud, name).arguments();
+        arguments.push(format!("--count={count}"));
+        self.ask("create", &arguments.iter().map(OsStr::new).collect::<Vec<_>>());
+    }
+
     /// Makes an aggregate of compute hosts, which is an availability zone too if `zone` names one.
     pub fn aggregate(&self, name: &str, zone: Option<&str>, hosts: &[&str]) {
         let zone = zone.map(|zone| format!("--zone={zone}"));
-        let arguments = [name].into_iter().chain(zone.as_deref()).chain(hosts.iter().copied());
+        let arguments = [name].into_iter().chain(hosts.iter().copied()).chain(zone.as_deref());
         self.ask("aggregate", &arguments.map(OsStr::new).collect::<Vec<_>>());
     }
 
     /// Disables a host's compute service, with a reason.
     pub fn disable(&self, host: &str, reason: &str) {
         self.ask("compute", &[host.as_ref(), format!("--disable={reason}").as_ref()]);
+    }
+
+    /// What Nova's API has logged so far: a line for each request, among others.
+    pub fn nova_log(&self) -> String {
+        let path = self.directory.join("log/nova.log");
+        fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
     }
 
     /// Says of a host's compute service that it is down.

@@ -165,9 +165,9 @@ impl Stage {
 }
 
 impl Receiver {
-    /// The names of everything in the store, hidden files too.
+    /// The names of everything in the store, hidden files too, but for the receiver's records.
     pub fn stored(&self) -> Vec<String> {
-        list(&self.store)
+        list(&self.store).into_iter().filter(|name| name != RECORDS).collect()
     }
 
     /// Asserts that the store holds `name` and nothing else, and returns its path.
@@ -227,6 +227,9 @@ fn directory() -> TempDir {
     let prefix = format!("{}-", process::id());
     tempfile::Builder::new().prefix(&prefix).tempdir_in(parent).expect("the build's disk takes a directory")
 }
+
+/// The directory of a store in which a receiver notes what it has published.
+pub const RECORDS: &str = ".glancecast";
 
 /// What takes no time on an idle machine.
 pub const SOON: Duration = Duration::from_secs(15);

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod buffers;
+mod choosing;
 mod demo;
 mod fewer_bytes;
 mod glance;

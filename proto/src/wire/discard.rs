@@ -35,10 +35,12 @@ pub enum Discard {
     NoBuffer,
     /// Of a host above the number of hosts that a sender keeps track of, or of one that was never greeted.
     UnknownHost,
+    /// A question while as many are open or remembered as a host keeps.
+    TooMany,
 }
 
 impl Discard {
-    const ALL: [Self; 15] = [
+    const ALL: [Self; 16] = [
         Self::TooShort,
         Self::TooLong,
         Self::OtherVersion,
@@ -54,6 +56,7 @@ impl Discard {
         Self::Surplus,
         Self::NoBuffer,
         Self::UnknownHost,
+        Self::TooMany,
     ];
 
     /// The name in logs and metrics.
@@ -74,6 +77,7 @@ impl Discard {
             Self::Surplus => "surplus",
             Self::NoBuffer => "no_buffer",
             Self::UnknownHost => "unknown_host",
+            Self::TooMany => "too_many",
         }
     }
 }

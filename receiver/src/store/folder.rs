@@ -6,13 +6,17 @@
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
 
 use glancecast_proto::ids::SessionId;
 use glancecast_proto::integrity::Root;
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
+use nix::sys::stat::{UtimensatFlags, utimensat};
 use nix::sys::statvfs::fstatvfs;
+use nix::sys::time::TimeSpec;
 
 use super::StoreError;
 use super::partial::{PREFIX, PartialFile, partial_name, remove_leftovers};
@@ -44,8 +48,7 @@ impl Folder {
             return Err(at("use as a store")(io::ErrorKind::NotADirectory.into()));
         }
         remove_leftovers(path)?;
-        let probe = path.join(format!("{PREFIX}probe.{}", std::process::id()));
-        File::create(&probe).and_then(|_| fs::remove_file(&probe)).map_err(at("write to"))?;
+        probe(path, |_| Ok(())).map_err(at("write to"))?;
         Ok(Self { path: path.to_owned(), dir, made: AtomicU64::new(0) })
     }
 
@@ -93,8 +96,51 @@ impl Folder {
 
     /// Hashes a file and compares it with a root.
     pub(super) fn compare(&self, name: &str, root: Root) -> Result<(), StoreError> {
+        if self.hash(name)? == root { Ok(()) } else { Err(StoreError::Exists { path: self.path.join(name) }) }
+    }
+
+    /// The BLAKE3 hash of a file.
+    pub(super) fn hash(&self, name: &str) -> Result<Root, StoreError> {
         let path = self.path.join(name);
-        if hash(&path)? == root { Ok(()) } else { Err(StoreError::Exists { path }) }
+        let at = |error| StoreError::Io { what: "read", path: path.clone(), error };
+        let mut hasher = blake3::Hasher::new();
+        let file = File::open(&path).map_err(at)?;
+        hasher.update_reader(&file).map_err(at)?;
+        let _ = posix_fadvise(file.as_fd(), 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED);
+        Ok(Root(*hasher.finalize().as_bytes()))
+    }
+
+    /// The file that bears a name, whatever happens to the name.
+    pub(super) fn identity(&self, name: &str) -> Result<(u64, u64), StoreError> {
+        let path = self.path.join(name);
+        match fs::symlink_metadata(&path) {
+            Ok(metadata) => Ok((metadata.dev(), metadata.ino())),
+            Err(error) => Err(StoreError::Io { what: "look at", path, error }),
+        }
+    }
+
+    /// Sets a file's time of change to now.
+    pub(super) fn touch(&self, name: &str) -> Result<(), StoreError> {
+        let path = self.path.join(name);
+        utimensat(
+            &self.dir,
+            name,
+            &TimeSpec::UTIME_OMIT,
+            &TimeSpec::UTIME_NOW,
+            UtimensatFlags::NoFollowSymlink,
+        )
+        .map_err(|error| StoreError::Io { what: "set the time of", path, error: error.into() })
+    }
+
+    /// The same, unless somebody gave the file a time that is still to come.
+    pub(super) fn touch_if_older(&self, name: &str) -> Result<(), StoreError> {
+        let changed = fs::symlink_metadata(self.path.join(name)).and_then(|metadata| metadata.modified());
+        if changed.is_ok_and(|changed| changed > SystemTime::now()) { Ok(()) } else { self.touch(name) }
+    }
+
+    /// Tries something with a file that is there for nothing else.
+    pub(super) fn probe(&self, with: impl FnOnce(&File) -> io::Result<()>) -> io::Result<()> {
+        probe(&self.path, with)
     }
 
     /// Bytes that this process may still write here.
@@ -109,13 +155,11 @@ impl Folder {
     }
 }
 
-fn hash(path: &Path) -> Result<Root, StoreError> {
-    let at = |error| StoreError::Io { what: "read", path: path.to_owned(), error };
-    let mut hasher = blake3::Hasher::new();
-    let file = File::open(path).map_err(at)?;
-    hasher.update_reader(&file).map_err(at)?;
-    let _ = posix_fadvise(file.as_fd(), 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED);
-    Ok(Root(*hasher.finalize().as_bytes()))
+fn probe(directory: &Path, with: impl FnOnce(&File) -> io::Result<()>) -> io::Result<()> {
+    let path = directory.join(format!("{PREFIX}probe.{}", std::process::id()));
+    let tried = File::create(&path).and_then(|file| with(&file));
+    fs::remove_file(&path)?;
+    tried
 }
 
 #[cfg(test)]

@@ -33,6 +33,12 @@ impl Settings {
     pub(super) fn load(cloud_name: Option<&str>) -> Result<Self, CloudError> {
         Places::of_this_process()?.settings(cloud_name)
     }
+
+    /// Interface, region and origin, as messages about the catalog name them.
+    pub(super) fn catalog_terms(&self) -> (String, String, String) {
+        let or_any = |text: &Option<String>| text.clone().unwrap_or_else(|| "any".to_owned());
+        (or_any(&self.config.interface), or_any(&self.config.region_name), self.origin.clone())
+    }
 }
 
 /// The inputs, so that tests need no environment of their own.

@@ -168,8 +168,8 @@ impl Download {
     async fn request(&self) -> Result<Response, CloudError> {
         let mut request = self.cloud.http().get(self.url.clone());
         if let Some(token) = self.cloud.token() {
-            let mut value =
-                HeaderValue::from_str(token.expose_secret()).map_err(|_| self.cloud.token_refused())?;
+            let mut value = HeaderValue::from_str(token.expose_secret())
+                .map_err(|_| self.cloud.token_refused("Glance", &self.cloud.glance_text()))?;
             value.set_sensitive(true);
             request = request.header("X-Auth-Token", value);
         }
@@ -189,7 +189,7 @@ impl Download {
         let id = self.id.clone();
         match status {
             StatusCode::NO_CONTENT => CloudError::NoData { id },
-            StatusCode::UNAUTHORIZED => self.cloud.token_refused(),
+            StatusCode::UNAUTHORIZED => self.cloud.token_refused("Glance", &self.cloud.glance_text()),
             StatusCode::FORBIDDEN => CloudError::Forbidden { id },
             StatusCode::NOT_FOUND => CloudError::Gone { id },
             StatusCode::OK | StatusCode::BAD_REQUEST | StatusCode::RANGE_NOT_SATISFIABLE if self.have > 0 => {

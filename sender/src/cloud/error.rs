@@ -68,10 +68,47 @@ pub(crate) enum CloudError {
     NoSize { id: String },
     #[error("Glance at {url} gave something that is not an image record: {reason}")]
     BadAnswer { url: String, reason: String },
-    #[error("Glance at {url} refused a fresh token (401); check that Glance uses the Keystone of {origin}")]
-    TokenRefused { url: String, origin: String },
+    #[error(
+        "{service} at {url} refused a fresh token (401); check that {service} uses the Keystone of {origin}"
+    )]
+    TokenRefused { service: &'static str, url: String, origin: String },
+    #[error(
+        "no image has the id `{marker}`, given as the marker of a list; give the id of one that the list has"
+    )]
+    UnknownMarker { marker: String },
+    #[error("Glance lists more than {max} images; narrow the list, or give --limit")]
+    TooManyImages { max: usize },
     #[error("Glance answered {status} at {url}; ask its operator, with the time of this message")]
     GlanceStatus { url: String, status: u16 },
+
+    #[error(
+        "the catalog has no compute service (Nova) for interface `{interface}` in region `{region}`; check `interface` and `region_name` of {origin}, or name the hosts with --hosts or --hosts-file"
+    )]
+    NoComputeService { interface: String, region: String, origin: String },
+    #[error(
+        "Nova does not let the user of {origin} {what} (403); use an administrator's credentials (--os-cloud), or name the hosts with --hosts or --hosts-file"
+    )]
+    NovaForbidden { what: &'static str, origin: String },
+    #[error(
+        "Nova answered {status} at {url} when asked to {what}; ask its operator, with the time of this message"
+    )]
+    NovaStatus { url: String, status: u16, what: &'static str },
+    #[error("Nova at {url} gave something that is not a list: {reason}")]
+    NovaBadAnswer { url: String, reason: String },
+    #[error(
+        "Nova at {url} is too old to cache images on request: that takes microversion {version} (OpenStack Ussuri)"
+    )]
+    NovaTooOld { url: String, version: &'static str },
+    #[error("Nova refused to cache image {id} (400): it does not find it in its Glance, or not as active")]
+    NovaRefusedImage { id: String },
+    #[error("Nova has no aggregate `{wanted}`; it has {known}")]
+    UnknownAggregate { wanted: String, known: String },
+    #[error("no compute host is in an availability zone `{wanted}`; there are {known}")]
+    UnknownZone { wanted: String, known: String },
+    #[error(
+        "no host that was asked for is enabled and up in Nova: {skipped}; see `openstack compute service list`"
+    )]
+    NoHostChosen { skipped: String },
 
     #[error(
         "image {id} has no data behind it (204): it is gone from Glance's store although its record is active; upload it again"
@@ -126,6 +163,12 @@ impl CloudError {
             | Self::NoImageService { .. }
             | Self::CredentialsRefused { .. }
             | Self::UnknownImage { .. }
+            | Self::UnknownMarker { .. }
+            | Self::NoComputeService { .. }
+            | Self::NovaForbidden { .. }
+            | Self::UnknownAggregate { .. }
+            | Self::UnknownZone { .. }
+            | Self::NoHostChosen { .. }
             | Self::AmbiguousName { .. } => CloudErrorKind::Usage,
             Self::Keystone { .. }
             | Self::Unreachable { .. }
@@ -134,6 +177,11 @@ impl CloudError {
             | Self::BadAnswer { .. }
             | Self::TokenRefused { .. }
             | Self::GlanceStatus { .. }
+            | Self::TooManyImages { .. }
+            | Self::NovaStatus { .. }
+            | Self::NovaBadAnswer { .. }
+            | Self::NovaTooOld { .. }
+            | Self::NovaRefusedImage { .. }
             | Self::NoData { .. }
             | Self::Forbidden { .. }
             | Self::Gone { .. }

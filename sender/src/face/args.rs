@@ -24,6 +24,8 @@ pub(crate) enum Command {
     /// Push an image to every host that listens on the group
     #[command(after_help = SEND_EXIT_CODES)]
     Send(Box<Send>),
+    /// List the images of Glance that could be pushed
+    Images(Box<Images>),
     /// Make a new group key: a file of 32 random bytes that only its owner can read
     Keygen(Keygen),
 }
@@ -89,8 +91,18 @@ pub(crate) struct Send {
     /// So many hosts must hold it, whoever they are [default: whoever answers]
     #[arg(long, value_name = "N", group = "expected", value_parser = clap::value_parser!(u32).range(1..=HOSTS_MAX as i64))]
     pub(crate) expect: Option<u32>,
+    /// The hosts of this aggregate of Nova must hold it, but for those that are disabled or down; can be repeated
+    #[arg(long, value_name = "NAME", conflicts_with = "expected")]
+    pub(crate) aggregate: Vec<String>,
+    /// The same for an availability zone of Nova; together with --aggregate: the hosts of both
+    #[arg(long, value_name = "NAME", conflicts_with = "expected")]
+    pub(crate) availability_zone: Vec<String>,
+    /// When all hosts hold it, have Nova run its own call to cache the image on each --aggregate: each host must answer
+    /// `existing`
+    #[arg(long)]
+    pub(crate) confirm: bool,
     /// Nobody answers: send everything with a surplus, and do not wait for anybody. Who has it is not known then
-    #[arg(long, conflicts_with = "expected")]
+    #[arg(long, conflicts_with_all = ["expected", "aggregate", "availability_zone"])]
     pub(crate) one_way: bool,
     /// With --one-way: repair symbols on top of the image, which make good as much loss
     #[arg(long, value_name = "PERCENT", default_value = "10%", value_parser = parse_overhead, requires = "one_way")]
@@ -124,6 +136,54 @@ pub(crate) struct Send {
     #[arg(long)]
     pub(crate) quiet: bool,
 }
+
+impl Send {
+    /// Whether Nova says who must have it.
+    pub(crate) fn asks_nova(&self) -> bool {
+        !(self.aggregate.is_empty() && self.availability_zone.is_empty())
+    }
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Images {
+    /// Use this cloud of clouds.yaml [default: OS_CLOUD, or the OS_* variables]
+    #[arg(long, value_name = "CLOUD")]
+    pub(crate) os_cloud: Option<String>,
+    /// Only images of exactly this name
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// Only images in this status; active ones can be pushed
+    #[arg(long, value_parser = IMAGE_STATUSES)]
+    pub(crate) status: Option<String>,
+    /// Only images seen by these; all: community images too [default: own, public, and shared ones that were accepted]
+    #[arg(long, value_parser = ["public", "private", "shared", "community", "all"])]
+    pub(crate) visibility: Option<String>,
+    /// Only images with this tag; can be repeated: with all of them
+    #[arg(long)]
+    pub(crate) tag: Vec<String>,
+    /// So many images at most [default: all]
+    #[arg(long, value_name = "N", value_parser = parse_limit)]
+    pub(crate) limit: Option<usize>,
+    /// Begin behind the image with this id
+    #[arg(long, value_name = "ID")]
+    pub(crate) marker: Option<String>,
+    /// Print one JSON object on standard output instead of the table
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Glance lists nothing for a status that it does not know, so a misspelt one has to be found here.
+const IMAGE_STATUSES: [&str; 9] = [
+    "active",
+    "queued",
+    "saving",
+    "uploading",
+    "importing",
+    "deactivated",
+    "killed",
+    "deleted",
+    "pending_delete",
+];
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Keygen {
@@ -167,6 +227,13 @@ fn parse_overhead(text: &str) -> Result<f64, String> {
     }
 }
 
+fn parse_limit(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(limit) if limit > 0 => Ok(limit),
+        _ => Err("a limit is a number above 0".to_owned()),
+    }
+}
+
 fn parse_mtu(text: &str) -> Result<u16, String> {
     let range = MTU_MIN..=MTU_MAX;
     match text.parse::<u16>() {
@@ -191,6 +258,12 @@ mod tests {
         assert!(parse("glancecast send ubuntu --insecure").is_ok());
         assert!(parse("glancecast send --file /x --insecure --hosts a,b").is_ok());
         assert!(parse("glancecast send ubuntu --insecure --rate auto:5gbit").is_ok());
+        assert!(
+            parse("glancecast send ubuntu --insecure --aggregate a --aggregate b --availability-zone z")
+                .is_ok()
+        );
+        assert!(parse("glancecast send --file /x --insecure --aggregate gpu").is_ok());
+        assert!(parse("glancecast images --tag a --tag b --limit 3 --status active").is_ok());
         assert!(parse("glancecast send ubuntu --insecure --pin 7d").is_ok());
         for good in ["auto", "off", "1", "19"] {
             assert!(parse(&format!("glancecast send ubuntu --insecure --compress {good}")).is_ok(), "{good}");
@@ -219,6 +292,10 @@ mod tests {
             "glancecast send ubuntu --insecure --repeat 2",
             "glancecast send ubuntu --insecure --one-way --expect 2",
             "glancecast send ubuntu --insecure --one-way --overhead 101%",
+            "glancecast send ubuntu --insecure --aggregate gpu --hosts a",
+            "glancecast send ubuntu --insecure --aggregate gpu --one-way --rate 1gbit",
+            "glancecast images --limit 0",
+            "glancecast images --status activ",
         ] {
             assert!(parse(bad).is_err(), "{bad}");
         }

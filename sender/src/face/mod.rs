@@ -1,6 +1,10 @@
 //! What a person or a script meets: the command line, progress, the table, the JSON report, exit codes.
 
 pub mod args;
+mod columns;
+mod confirm;
+mod expected;
+mod images;
 mod keygen;
 mod notices;
 mod origin;
@@ -18,6 +22,7 @@ use glancecast_host::cli;
 pub fn run(args: Args) -> ExitCode {
     let result = match args.command {
         Command::Send(send) => send::run(&send),
+        Command::Images(images) => images::run(&images),
         Command::Keygen(keygen) => keygen::run(&keygen),
     };
     match result {

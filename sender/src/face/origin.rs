@@ -28,12 +28,12 @@ pub(super) struct Download {
 }
 
 impl Origin {
-    /// Opens what the command line names.
-    pub(super) async fn find(args: &Send) -> Result<Self, Failure> {
-        match (&args.file, &args.image) {
-            (Some(_), _) => Self::file(args),
-            (None, Some(image)) => Self::glance(args, image).await,
-            (None, None) => {
+    /// Opens what the command line names; `cloud` is needed for an image in Glance.
+    pub(super) async fn find(args: &Send, cloud: Option<&Cloud>) -> Result<Self, Failure> {
+        match (&args.file, &args.image, cloud) {
+            (Some(_), ..) => Self::file(args),
+            (None, Some(image), Some(cloud)) => Self::glance(args, image, cloud.clone()).await,
+            (None, ..) => {
                 Err(Failure::usage("nothing to push: name an image in Glance, or give --file PATH"))
             }
         }
@@ -55,8 +55,7 @@ impl Origin {
         Ok(Self { name, image_id, format: DiskFormat::Raw, bytes, source: Box::new(source), download: None })
     }
 
-    async fn glance(args: &Send, image: &str) -> Result<Self, Failure> {
-        let cloud = Cloud::connect(args.os_cloud.as_deref()).await.map_err(cloud_failure)?;
+    async fn glance(args: &Send, image: &str, cloud: Cloud) -> Result<Self, Failure> {
         let image = cloud.find_image(image).await.map_err(cloud_failure)?;
         if let Some(container) = image.container_format.as_deref().filter(|&format| format != "bare") {
             return Err(Failure::usage(format!(
@@ -110,7 +109,7 @@ fn object_name(name: &str) -> Result<ObjectName, Failure> {
     })
 }
 
-fn cloud_failure(error: CloudError) -> Failure {
+pub(super) fn cloud_failure(error: CloudError) -> Failure {
     match error.kind() {
         CloudErrorKind::Usage => Failure::usage(error),
         CloudErrorKind::Source => Failure::failed(error),

@@ -1,5 +1,6 @@
 //! The JSON report: one object on standard output, for scripts. Its fields are described in docs/json.md.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use glancecast_host::args::Group;
@@ -11,6 +12,7 @@ use glancecast_proto::sender::{Expected, HostRow, HostState, Pace, SenderConfig,
 use glancecast_proto::wire::Pin;
 use serde::Serialize;
 
+use super::confirm::Confirmation;
 use crate::data::content::ContentCounts;
 use crate::data::push::Outcome;
 use crate::data::wire_counts::WireCounts;
@@ -37,6 +39,8 @@ pub(super) struct Report<'a> {
     wire: Wire,
     stages: Vec<Stage>,
     hosts: Vec<Host<'a>>,
+    skipped: Vec<Skipped<'a>>,
+    confirm: Option<&'a [Confirmation]>,
 }
 
 #[derive(Serialize)]
@@ -100,6 +104,22 @@ struct Host<'a> {
     store_drops: u64,
 }
 
+/// A host that was chosen by its aggregate or zone, and left out for what Nova says of it.
+#[derive(Serialize)]
+struct Skipped<'a> {
+    name: &'a str,
+    reason: &'a str,
+}
+
+/// What a push has to do with Nova.
+#[derive(Clone, Copy)]
+pub(super) struct NovaPart<'a> {
+    /// Hosts that were left out, with the reason.
+    pub(super) skipped: &'a BTreeMap<String, String>,
+    /// `None` when it was not asked for.
+    pub(super) confirmations: Option<&'a [Confirmation]>,
+}
+
 /// What a push was asked to do, besides its session.
 #[derive(Clone, Copy)]
 pub(super) struct Terms<'a> {
@@ -111,7 +131,12 @@ pub(super) struct Terms<'a> {
 }
 
 impl<'a> Report<'a> {
-    pub(super) fn new(config: &'a SenderConfig, terms: Terms<'a>, outcome: &'a Outcome) -> Self {
+    pub(super) fn new(
+        config: &'a SenderConfig,
+        terms: Terms<'a>,
+        nova: NovaPart<'a>,
+        outcome: &'a Outcome,
+    ) -> Self {
         let geometry = config.geometry;
         let total = outcome.counts.total();
         let headers = terms.group.frame_bytes(0);
@@ -151,6 +176,8 @@ impl<'a> Report<'a> {
             },
             stages: outcome.stages.iter().map(Stage::new).collect(),
             hosts: outcome.rows.iter().map(Host::new).collect(),
+            skipped: nova.skipped.iter().map(|(name, reason)| Skipped { name, reason }).collect(),
+            confirm: nova.confirmations,
         }
     }
 }
