@@ -249,7 +249,6 @@ fn about_words(about: &About, say: &mut Say<'_>) {
 }
 
 fn held_words(held: &Held, say: &mut Say<'_>) {
-    let or_none = |text: Option<String>| text.unwrap_or_else(|| "none".to_owned());
     let kept = |kept: Kept| match kept {
         Kept::ByRule => "by the rule".to_owned(),
         Kept::Until(until) => format!("until {}", until.0),
@@ -260,16 +259,15 @@ fn held_words(held: &Held, say: &mut Say<'_>) {
         Finding::Pending => "pending".to_owned(),
         Finding::Intact => "intact".to_owned(),
         Finding::Differs(root) => format!("differs, {root}"),
-        Finding::Unproven(root) => format!("unproven, {root}"),
         Finding::Failed(reason) => format!("failed, {reason}"),
         Finding::LetGo(was) => format!("let go, was kept {}", kept(*was)),
     };
     let words = format!(
         "image id {}, {} bytes, root {}, proven at {}, kept {}, finding: {finding}",
-        or_none(held.image_id.clone()),
+        held.image_id.as_deref().unwrap_or("none"),
         held.bytes,
-        or_none(held.root.map(|root| root.to_string())),
-        or_none(held.proven.map(|at| at.0.to_string())),
+        held.root,
+        held.proven.0,
         kept(held.kept),
     );
     say(&format!("object {:?}", held.name.as_str()), &words);

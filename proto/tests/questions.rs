@@ -428,8 +428,8 @@ fn objects_with(count: usize, finding: &Finding) -> Vec<Held> {
         name: ObjectName::new(&format!("image-{i}")).expect("plain"),
         image_id: None,
         bytes: i as u64,
-        root: Some(Root([i as u8; 32])),
-        proven: Some(STARTED),
+        root: Root([i as u8; 32]),
+        proven: STARTED,
         kept: Kept::Forever,
         finding: finding.clone(),
     };

@@ -11,10 +11,11 @@ use std::time::{Duration, Instant};
 
 use glancecast_host::clock::wall;
 use glancecast_host::wake::Waker;
+use glancecast_proto::ids::ObjectName;
 use glancecast_proto::questions::{InquiryId, Reply};
-use glancecast_proto::wire::{AnswerState, Finding, Question, Sought};
+use glancecast_proto::wire::{AnswerState, Finding, Held, Kept, Question, Sought};
 
-use crate::store::{Inventory, Store, Stored};
+use crate::store::{self, Pinned, Store, StoreError, Verified};
 
 /// The threads, and the way to them and back.
 pub(crate) struct Desk {
@@ -36,11 +37,11 @@ struct Case {
     given_up: Arc<AtomicBool>,
 }
 
-/// Copies to hash.
+/// Copies to hash: what is said of each, and its file.
 struct HashCase {
     case: Case,
     reply: Reply,
-    copies: Vec<Stored>,
+    files: Vec<String>,
 }
 
 /// What both threads have.
@@ -118,105 +119,97 @@ impl Clerk {
             if case.is_given_up() {
                 continue;
             }
-            let inventory = match self.store.inventory() {
-                Ok(inventory) => inventory,
-                Err(error) => {
-                    let state = AnswerState::Failed(error.to_string());
-                    self.say(case.id, empty_reply(&self.store.to_string(), state));
-                    continue;
-                }
-            };
-            self.answer_from(case, inventory, hashing);
+            self.answer_one(case, hashing);
         }
     }
 
-    fn answer_from(&self, case: Case, inventory: Inventory, hashing: &SyncSender<HashCase>) {
+    fn answer_one(&self, case: Case, hashing: &SyncSender<HashCase>) {
+        let inventory = self.store.inventory();
+        let pinned = inventory.iter().filter(|held| held.pinned != Pinned::No).count();
         let mut reply = Reply {
-            free_bytes: inventory.free_bytes,
-            held: count(inventory.objects.len()),
-            pinned: count(inventory.objects.iter().filter(|stored| stored.held.kept.is_pinned()).count()),
+            free_bytes: self.store.free_bytes(),
+            held: count(inventory.len()),
+            pinned: count(pinned),
             ..empty_reply(&self.store.to_string(), AnswerState::Final)
         };
-        let mut objects = match case.question.sought() {
-            None => inventory.objects,
-            Some(sought) => inventory.objects.into_iter().filter(|stored| is_meant(sought, stored)).collect(),
+        let is_meant = |held: &store::Held| {
+            case.question.sought().is_none_or(|sought| sought.matches(&held.name, held.image_id.as_deref()))
         };
+        let meant: Vec<store::Held> = inventory.into_iter().filter(is_meant).collect();
         match &case.question {
-            Question::Hosts | Question::Status(_) => {}
+            Question::Hosts | Question::Status(_) => {
+                reply.objects = meant.iter().filter_map(|held| say_of(held, Finding::Listed)).collect();
+            }
             Question::Unpin(sought) => {
-                for stored in &mut objects {
-                    tracing::info!(name = %stored.held.name, %sought, "let go of, as somebody asked for");
-                    self.unpin(stored);
+                reply.objects = meant.iter().filter_map(|held| self.unpin(held, sought)).collect();
+                let let_go = meant.iter().filter(|held| held.pinned != Pinned::No).count();
+                reply.pinned = count(pinned - let_go);
+            }
+            Question::Verify(_) => {
+                let said = meant
+                    .iter()
+                    .filter_map(|held| Some((held.file.clone(), say_of(held, Finding::Pending)?)));
+                let files;
+                (files, reply.objects) = said.unzip();
+                if !reply.objects.is_empty() {
+                    return self.give_to_hash(HashCase { case, reply, files }, hashing);
                 }
             }
-            Question::Verify(_) if objects.is_empty() => {}
-            Question::Verify(_) => return self.give_to_hash(case, reply, objects, hashing),
         }
-        reply.objects = objects.into_iter().map(|stored| stored.held).collect();
         self.say(case.id, reply);
     }
 
-    fn unpin(&self, stored: &mut Stored) {
-        match self.store.unpin(stored) {
-            Ok(was) => {
-                stored.held.finding = Finding::LetGo(was);
-                stored.held.kept = glancecast_proto::wire::Kept::ByRule;
-            }
-            Err(error) => stored.held.finding = Finding::Failed(error.to_string()),
-        }
+    fn unpin(&self, held: &store::Held, sought: &Sought) -> Option<Held> {
+        let was = kept(held.pinned);
+        self.store.unpin(&held.file);
+        tracing::info!(file = held.file, name = held.name, %sought, "let go of, as somebody asked for");
+        let said = say_of(held, Finding::LetGo(was))?;
+        Some(Held { kept: Kept::ByRule, ..said })
     }
 
-    fn give_to_hash(
-        &self,
-        case: Case,
-        mut reply: Reply,
-        mut copies: Vec<Stored>,
-        hashing: &SyncSender<HashCase>,
-    ) {
-        copies.iter_mut().for_each(|copy| copy.held.finding = Finding::Pending);
-        reply.objects = copies.iter().map(|copy| copy.held.clone()).collect();
-        let id = case.id;
-        let verifying =
-            Reply { state: AnswerState::Verifying { done: 0, of: total(&copies) }, ..reply.clone() };
-        let busy = Reply { state: AnswerState::Busy, objects: Vec::new(), ..reply.clone() };
-        // Said before it is handed over, so that the last word is not overtaken by it.
-        self.say(id, verifying);
-        if hashing.try_send(HashCase { case, reply, copies }).is_err() {
-            self.say(id, busy);
+    fn give_to_hash(&self, case: HashCase, hashing: &SyncSender<HashCase>) {
+        let (id, reply) = (case.case.id, case.reply.clone());
+        // Said before it is handed over, so that it does not overtake the last word.
+        self.say(id, Reply { state: AnswerState::Verifying { done: 0, of: total(&reply) }, ..reply.clone() });
+        if hashing.try_send(case).is_err() {
+            self.say(id, Reply { state: AnswerState::Busy, objects: Vec::new(), ..reply });
         }
     }
 
     /// The life of the thread that hashes.
     fn verify(&self, cases: &Receiver<HashCase>) {
-        for HashCase { case, mut reply, mut copies } in cases {
-            let of = total(&copies);
-            let mut before = 0;
-            for (i, copy) in copies.iter_mut().enumerate() {
-                let finding = self.hash(&case, copy, |done| Reply {
+        for HashCase { case, mut reply, files } in cases {
+            let (mut before, of) = (0, total(&reply));
+            for (i, file) in files.iter().enumerate() {
+                let progress = |done| Reply {
                     state: AnswerState::Verifying { done: before + done, of },
                     ..reply.clone()
-                });
-                let Some(finding) = finding else { break };
-                if finding == Finding::Intact {
-                    let now = wall();
-                    self.store.note_proven(copy, now);
-                    copy.held.proven = Some(now);
+                };
+                let Some(result) = self.hash(&case, file, progress).transpose() else { break };
+                let object = &mut reply.objects[i];
+                object.finding = finding(result);
+                if object.finding == Finding::Intact {
+                    object.proven = wall();
                 }
-                copy.held.finding = finding;
-                reply.objects[i] = copy.held.clone();
-                before += copy.held.bytes;
+                before += object.bytes;
             }
             if !case.is_given_up() {
+                reply.objects.retain(|object| object.finding != Finding::Pending);
                 self.say(case.id, Reply { state: AnswerState::Final, ..reply });
             }
         }
     }
 
     /// Hashes a copy; `None` if nobody wants to know any more.
-    fn hash(&self, case: &Case, copy: &Stored, progress: impl Fn(u64) -> Reply) -> Option<Finding> {
+    fn hash(
+        &self,
+        case: &Case,
+        file: &str,
+        progress: impl Fn(u64) -> Reply,
+    ) -> Result<Option<Verified>, StoreError> {
         let mut told = Instant::now();
         let mut piece = Instant::now();
-        let hashed = copy.hash(|done| {
+        self.store.verify_in_steps(file, |done| {
             if told.elapsed() >= PROGRESS_GAP {
                 told = Instant::now();
                 self.say(case.id, progress(done));
@@ -226,13 +219,6 @@ impl Clerk {
             }
             piece = Instant::now();
             !case.is_given_up()
-        });
-        Some(match (hashed, copy.held.root) {
-            (Ok(None), _) => return None,
-            (Ok(Some(root)), Some(proven)) if root == proven => Finding::Intact,
-            (Ok(Some(root)), Some(_)) => Finding::Differs(root),
-            (Ok(Some(root)), None) => Finding::Unproven(root),
-            (Err(error), _) => Finding::Failed(error.to_string()),
         })
     }
 
@@ -249,16 +235,43 @@ impl Case {
     }
 }
 
-fn is_meant(sought: &Sought, stored: &Stored) -> bool {
-    sought.matches(stored.held.name.as_str(), stored.held.image_id.as_deref())
+/// What is said of an object; `None` for a name that no object can have.
+fn say_of(held: &store::Held, finding: Finding) -> Option<Held> {
+    Some(Held {
+        name: ObjectName::new(&held.name).ok()?,
+        image_id: held.image_id.clone(),
+        bytes: held.bytes,
+        root: held.root,
+        proven: held.proven,
+        kept: kept(held.pinned),
+        finding,
+    })
+}
+
+fn kept(pinned: Pinned) -> Kept {
+    match pinned {
+        Pinned::No => Kept::ByRule,
+        Pinned::Until(until) => Kept::Until(until),
+        Pinned::Forever => Kept::Forever,
+    }
+}
+
+/// What hashing came to. A file that is gone meanwhile is not held, and not said.
+fn finding(result: Result<Verified, StoreError>) -> Finding {
+    match result {
+        Ok(Verified::Proven(_)) => Finding::Intact,
+        Ok(Verified::Differs(root)) => Finding::Differs(root),
+        Ok(Verified::NotHeld) => Finding::Pending,
+        Err(error) => Finding::Failed(error.to_string()),
+    }
 }
 
 fn empty_reply(store: &str, state: AnswerState) -> Reply {
     Reply { store: store.to_owned(), free_bytes: None, held: 0, pinned: 0, objects: Vec::new(), state }
 }
 
-fn total(copies: &[Stored]) -> u64 {
-    copies.iter().map(|copy| copy.held.bytes).sum()
+fn total(reply: &Reply) -> u64 {
+    reply.objects.iter().map(|object| object.bytes).sum()
 }
 
 fn count(objects: usize) -> u32 {
@@ -280,36 +293,43 @@ const PAUSE_MAX: Duration = Duration::from_millis(100);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::StoreSpec;
+    use crate::store::{Begun, StoreSpec};
     use glancecast_host::wake::Sleeper;
-    use glancecast_proto::ids::{HostName, ObjectName, SessionId};
+    use glancecast_proto::geometry::Geometry;
+    use glancecast_proto::ids::{HostName, SessionId};
+    use glancecast_proto::integrity::Root;
     use glancecast_proto::questions::{Inquiry, Respondent, RespondentConfig};
     use glancecast_proto::seal::{Cipher, GroupKey};
     use glancecast_proto::time::{Moment, WallClock};
-    use glancecast_proto::wire::Ask;
+    use glancecast_proto::wire::{Announce, Ask, DiskFormat, Pin};
     use std::fs;
 
     #[test]
     fn a_listing_counts_all_and_names_what_is_sought() {
         let dir = tempfile::tempdir().expect("temporary directory");
-        ["a", "b", "c"].iter().for_each(|name| fs::write(dir.path().join(name), name).expect("writable"));
-        let mut desk = Desk::start(&store(&dir), &waker()).expect("threads");
+        let store = store(&dir);
+        ["a", "b", "c"].iter().for_each(|name| hold(&store, &dir, name, Pin::None));
+        let mut desk = Desk::start(&store, &waker()).expect("threads");
         desk.open(inquiry(), Question::Status(sought("b")));
         let reply = last_word(&mut desk);
         assert_eq!((reply.held, reply.pinned, reply.state), (3, 0, AnswerState::Final));
         assert_eq!(reply.objects.len(), 1);
+        assert_eq!((reply.objects[0].name.as_str(), reply.objects[0].root), ("b", root(BYTES)));
         assert!(reply.free_bytes.is_some() && reply.store.starts_with("directory:/"), "{}", reply.store);
         desk.join();
     }
 
     #[test]
-    fn a_copy_without_a_proof_is_hashed_and_not_called_intact() {
+    fn a_copy_is_intact_until_a_byte_of_it_flips() {
         let dir = tempfile::tempdir().expect("temporary directory");
-        fs::write(dir.path().join("image"), b"bytes").expect("writable");
-        let mut desk = Desk::start(&store(&dir), &waker()).expect("threads");
+        let store = store(&dir);
+        hold(&store, &dir, "image", Pin::None);
+        let mut desk = Desk::start(&store, &waker()).expect("threads");
         desk.open(inquiry(), Question::Verify(sought("image")));
-        let root = glancecast_proto::integrity::Root(*blake3::hash(b"bytes").as_bytes());
-        assert_eq!(last_word(&mut desk).objects[0].finding, Finding::Unproven(root));
+        assert_eq!(last_word(&mut desk).objects[0].finding, Finding::Intact);
+        fs::write(dir.path().join("image"), FLIPPED).expect("writable");
+        desk.open(inquiry(), Question::Verify(sought("image")));
+        assert_eq!(last_word(&mut desk).objects[0].finding, Finding::Differs(root(FLIPPED)));
         desk.open(inquiry(), Question::Verify(sought("another")));
         let reply = last_word(&mut desk);
         assert_eq!((reply.objects.len(), reply.state), (0, AnswerState::Final));
@@ -317,26 +337,87 @@ mod tests {
     }
 
     #[test]
+    fn letting_go_says_what_it_was_and_is_done() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let store = store(&dir);
+        hold(&store, &dir, "image", Pin::Forever);
+        hold(&store, &dir, "other", Pin::Forever);
+        let mut desk = Desk::start(&store, &waker()).expect("threads");
+        for (was, pinned) in [(Kept::Forever, 1), (Kept::ByRule, 1)] {
+            desk.open(inquiry(), Question::Unpin(sought("image")));
+            let reply = last_word(&mut desk);
+            assert_eq!(
+                (&reply.objects[0].finding, reply.objects[0].kept),
+                (&Finding::LetGo(was), Kept::ByRule)
+            );
+            assert_eq!(reply.pinned, pinned);
+        }
+        desk.join();
+    }
+
+    #[test]
     fn more_verifications_than_may_wait_are_told_that_this_host_is_busy() {
         let dir = tempfile::tempdir().expect("temporary directory");
-        let file = fs::File::create(dir.path().join("image")).expect("writable");
-        file.set_len(64 << 30).expect("sparse");
-        let mut desk = Desk::start(&store(&dir), &waker()).expect("threads");
-        let ids = inquiries(5);
-        ids.iter().for_each(|&id| desk.open(id, Question::Verify(sought("image"))));
-        let mut busy = 0;
-        let start = Instant::now();
-        while busy < 2 {
-            if let Some((_, reply)) = desk.next_reply() {
-                busy += u32::from(reply.state == AnswerState::Busy);
-            }
-            assert!(start.elapsed() < Duration::from_secs(20), "{busy} of 5 were told");
-            thread::sleep(Duration::from_millis(1));
+        let store = store(&dir);
+        hold(&store, &dir, "image", Pin::None);
+        // The thread that hashes is not there: what is handed over to it stays where it is.
+        let (clerk, replies) = clerk(&store);
+        let (hashing, _cases) = sync_channel(VERIFICATIONS_MAX);
+        for id in inquiries(VERIFICATIONS_MAX as u8 + 1) {
+            let question = Question::Verify(sought("image"));
+            clerk.answer_one(Case { id, question, given_up: Arc::default() }, &hashing);
         }
-        ids.iter().for_each(|&id| desk.forget(id));
-        desk.join(); // ends at once, as all were forgotten
-        assert!(start.elapsed() < Duration::from_secs(20));
+        let states: Vec<_> = replies.try_iter().map(|(_, reply)| reply.state).collect();
+        let of = BYTES.len() as u64;
+        let mut expected = vec![AnswerState::Verifying { done: 0, of }; VERIFICATIONS_MAX + 1];
+        expected.push(AnswerState::Busy);
+        assert_eq!(states, expected);
     }
+
+    #[test]
+    fn what_nobody_waits_for_any_more_is_not_hashed_to_its_end() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let store = store(&dir);
+        hold(&store, &dir, "image", Pin::None);
+        let (clerk, replies) = clerk(&store);
+        let case =
+            Case { id: inquiry(), question: Question::Hosts, given_up: Arc::new(AtomicBool::new(true)) };
+        let nothing = |_| empty_reply("", AnswerState::Final);
+        assert_eq!(clerk.hash(&case, "image", nothing).expect("readable"), None);
+        assert!(replies.try_recv().is_err());
+    }
+
+    fn clerk(store: &Store) -> (Clerk, Receiver<(InquiryId, Reply)>) {
+        let (replies, taken) = channel();
+        (Clerk { store: store.clone(), replies, waker: waker(), at_work: Arc::default() }, taken)
+    }
+
+    /// Has the store know of a file.
+    fn hold(store: &Store, dir: &tempfile::TempDir, name: &str, pin: Pin) {
+        fs::write(dir.path().join(name), BYTES).expect("writable");
+        let announce = Announce {
+            session: SessionId([3; 16]),
+            time: WallClock(0),
+            geometry: Geometry::for_path(BYTES.len() as u64, 1500, 20).expect("in range"),
+            name: ObjectName::new(name).expect("plain"),
+            image_id: None,
+            format: DiskFormat::Raw,
+            pin,
+            reply_to: ([127, 0, 0, 1], 1).into(),
+            spread: Duration::ZERO,
+            expected_hosts: 0,
+            one_way: false,
+        };
+        let Ok(Begun::Existing(existing)) = store.begin(&announce) else { panic!("it is there") };
+        existing.compare(root(BYTES)).expect("the same");
+    }
+
+    fn root(bytes: &[u8]) -> Root {
+        Root(*blake3::hash(bytes).as_bytes())
+    }
+
+    const BYTES: &[u8] = b"what a node boots from";
+    const FLIPPED: &[u8] = b"what a node bootz from";
 
     fn store(dir: &tempfile::TempDir) -> Store {
         Store::open(&StoreSpec::Directory(dir.path().to_owned())).expect("a directory")

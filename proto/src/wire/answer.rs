@@ -86,10 +86,10 @@ pub struct Held {
     pub image_id: Option<String>,
     /// Its length.
     pub bytes: u64,
-    /// What it was proven to be, where the host has kept that.
-    pub root: Option<Root>,
-    /// When that was.
-    pub proven: Option<WallClock>,
+    /// What it was proven to be.
+    pub root: Root,
+    /// When it last was.
+    pub proven: WallClock,
     /// How long the host keeps it.
     pub kept: Kept,
     /// What became of what was asked.
@@ -119,8 +119,6 @@ pub enum Finding {
     Intact,
     /// Its bytes hash to something else.
     Differs(Root),
-    /// Its bytes hash to this, and the host has not kept what was proven.
-    Unproven(Root),
     /// It could not be done.
     Failed(String),
     /// It is not kept any more; so long it was.
@@ -273,8 +271,8 @@ impl Held {
         out.text(self.name.as_str());
         out.text(self.image_id.as_deref().unwrap_or(""));
         out.u64(self.bytes);
-        out.optional(self.root.as_ref().map(|root| &root.0));
-        out.u64(self.proven.map_or(UNKNOWN, |at| at.0));
+        out.bytes(&self.root.0);
+        out.u64(self.proven.0);
         self.kept.emit(out);
         match &self.finding {
             Finding::Listed => out.u8(0),
@@ -284,16 +282,12 @@ impl Held {
                 out.u8(3);
                 out.bytes(&root.0);
             }
-            Finding::Unproven(root) => {
-                out.u8(4);
-                out.bytes(&root.0);
-            }
             Finding::Failed(reason) => {
-                out.u8(5);
+                out.u8(4);
                 out.text(cut(reason, FINDING_MAX));
             }
             Finding::LetGo(kept) => {
-                out.u8(6);
+                out.u8(5);
                 kept.emit(out);
             }
         }
@@ -304,17 +298,16 @@ impl Held {
             name: ObjectName::new(body.text(OBJECT_NAME_MAX)?).map_err(|_| Discard::Malformed)?,
             image_id: body.image_id()?,
             bytes: body.u64()?,
-            root: body.optional()?.map(Root),
-            proven: Some(body.u64()?).filter(|&at| at != UNKNOWN).map(WallClock),
+            root: Root(body.array()?),
+            proven: WallClock(body.u64()?),
             kept: Kept::parse(body)?,
             finding: match body.u8()? {
                 0 => Finding::Listed,
                 1 => Finding::Pending,
                 2 => Finding::Intact,
                 3 => Finding::Differs(Root(body.array()?)),
-                4 => Finding::Unproven(Root(body.array()?)),
-                5 => Finding::Failed(printable(body.text(FINDING_MAX)?)),
-                6 => Finding::LetGo(Kept::parse(body)?),
+                4 => Finding::Failed(printable(body.text(FINDING_MAX)?)),
+                5 => Finding::LetGo(Kept::parse(body)?),
                 _ => return Err(Discard::Malformed),
             },
         })
@@ -357,7 +350,7 @@ const PAGES_MAX: usize = HELD_MAX + 1;
 const PAGE_BYTES: usize = UP_CLEAR_BYTES + 4 + 2 + 2 + 1 + TAG_BYTES;
 
 /// The longest entry.
-const HELD_BYTES_MAX: usize = (1 + OBJECT_NAME_MAX) + (1 + 36) + 8 + (1 + 32) + 8 + 9 + 1 + (1 + FINDING_MAX);
+const HELD_BYTES_MAX: usize = (1 + OBJECT_NAME_MAX) + (1 + 36) + 8 + 32 + 8 + 9 + 1 + (1 + FINDING_MAX);
 
 const _: () = {
     let about = UP_CLEAR_BYTES
@@ -408,8 +401,8 @@ mod tests {
             name: ObjectName::new(&"image".repeat(1 + i % 7)).expect("plain"),
             image_id: Some("0b7c2b9e-6a0f-4c0f-9d52-3f7d8f1f6a11".into()),
             bytes: i as u64,
-            root: Some(Root([7; 32])),
-            proven: Some(WallClock(1)),
+            root: Root([7; 32]),
+            proven: WallClock(1),
             kept: Kept::Forever,
             finding: Finding::Listed,
         }

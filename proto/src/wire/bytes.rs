@@ -79,11 +79,6 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Bytes that may be missing: a byte says whether they are there.
-    pub(super) fn optional<const N: usize>(&mut self) -> Result<Option<[u8; N]>, Discard> {
-        if self.bool()? { self.array().map(Some) } else { Ok(None) }
-    }
-
     /// Nothing may be left over: a field that we do not know is a format that we do not know.
     pub(super) fn end(self) -> Result<(), Discard> {
         if self.0.is_empty() { Ok(()) } else { Err(Discard::Malformed) }
@@ -146,12 +141,6 @@ impl<'a> Writer<'a> {
             }
         }
         self.u16(address.port());
-    }
-
-    /// See [`Reader::optional`].
-    pub(super) fn optional<const N: usize>(&mut self, bytes: Option<&[u8; N]>) {
-        self.u8(u8::from(bytes.is_some()));
-        self.bytes(bytes.map_or(&[], |bytes| &bytes[..]));
     }
 
     /// A text with its length in one byte before it.

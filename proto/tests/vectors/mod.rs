@@ -308,26 +308,20 @@ fn objects() -> Page {
         name: ObjectName::new(name).expect("plain"),
         image_id: None,
         bytes: 5_243_880,
-        root: None,
-        proven: None,
+        root: ROOT,
+        proven: WallClock(1_767_225_000_000),
         kept,
         finding,
     };
-    let proven = |held| Held {
-        image_id: Some(IMAGE_ID.into()),
-        root: Some(ROOT),
-        proven: Some(WallClock(1_767_225_000_000)),
-        ..held
-    };
+    let of_glance = |held| Held { image_id: Some(IMAGE_ID.into()), ..held };
     let until = Kept::Until(WallClock(1_767_830_400_000));
     let objects = vec![
         held("listed", Kept::ByRule, Finding::Listed),
-        proven(held("pending", Kept::Forever, Finding::Pending)),
-        proven(held("intact", until, Finding::Intact)),
-        proven(held("differs", Kept::ByRule, Finding::Differs(Root([0xCD; 32])))),
-        held("unproven", Kept::ByRule, Finding::Unproven(ROOT)),
+        of_glance(held("pending", Kept::Forever, Finding::Pending)),
+        of_glance(held("intact", until, Finding::Intact)),
+        of_glance(held("differs", Kept::ByRule, Finding::Differs(Root([0xCD; 32])))),
         held("failed", Kept::ByRule, Finding::Failed("read /srv/images/failed: input/output error".into())),
-        proven(held("let go", Kept::ByRule, Finding::LetGo(until))),
+        of_glance(held("let go", Kept::ByRule, Finding::LetGo(until))),
     ];
     Page::Objects { number: 2, objects }
 }

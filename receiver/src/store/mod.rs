@@ -180,16 +180,33 @@ impl Store {
     /// # Errors
     /// What reading it said.
     pub fn verify(&self, file: &str) -> Result<Verified, StoreError> {
-        let Some((folder, records)) = self.parts() else { return Ok(Verified::NotHeld) };
+        Ok(self.verify_in_steps(file, |_| true)?.expect("it goes on to the end"))
+    }
+
+    /// The same; `step` is called with the bytes done so far now and then, and ends it by saying false.
+    ///
+    /// # Errors
+    /// What reading it said.
+    pub fn verify_in_steps(
+        &self,
+        file: &str,
+        step: impl FnMut(u64) -> bool,
+    ) -> Result<Option<Verified>, StoreError> {
+        let Some((folder, records)) = self.parts() else { return Ok(Some(Verified::NotHeld)) };
         let Some(held) = self.inventory().into_iter().find(|held| held.file == file) else {
-            return Ok(Verified::NotHeld);
+            return Ok(Some(Verified::NotHeld));
         };
-        let root = folder.hash(file)?;
+        let Some(root) = folder.hash_in_steps(file, step)? else { return Ok(None) };
         if root != held.root {
-            return Ok(Verified::Differs(root));
+            return Ok(Some(Verified::Differs(root)));
         }
         records.note_proven(file, wall());
-        Ok(Verified::Proven(root))
+        Ok(Some(Verified::Proven(root)))
+    }
+
+    /// Bytes that can still be written here; `None` where the system does not say.
+    pub fn free_bytes(&self) -> Option<u64> {
+        self.parts()?.0.free_bytes().ok()
     }
 
     /// Ends the pin of an object's file ([`Held::file`]) and says whether it had one. The file stays as long as the rule of
