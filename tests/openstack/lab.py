@@ -14,6 +14,7 @@ compiler; writes only below DIR and VENV.
   lab.py deactivate DIR IMAGE_ID
   lab.py corrupt DIR IMAGE_ID      change one byte of the image's file in the store (to lose or shorten
                                    it, remove or truncate DATADIR/IMAGE_ID)
+  lab.py unhash DIR IMAGE_ID       take checksum and hash out of Glance's record of the image
   lab.py aggregate DIR NAME HOST.. make an aggregate of these hosts (--zone: its availability zone)
   lab.py compute DIR HOST          --disable [REASON], --enable, --down or --up a host's compute service
 
@@ -37,6 +38,7 @@ import os
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import threading
 import time
@@ -285,9 +287,10 @@ def upload(options):
     with open(options.file, "rb") as f:
         image = new_image(lab, options)
         # Without a length urllib would send it in chunks, which is slower.
+        store = {"X-Image-Meta-Store": options.store} if options.store else {}
         lab.glance(options.cloud, "PUT", f"/v2/images/{image['id']}/file", f, {
             "Content-Type": "application/octet-stream",
-            "Content-Length": str(os.path.getsize(options.file))})
+            "Content-Length": str(os.path.getsize(options.file)), **store})
     print(json.dumps(lab.glance(options.cloud, "GET", f"/v2/images/{image['id']}")))
 
 
@@ -322,6 +325,14 @@ def corrupt(options):
         byte = f.read(1)
         f.seek(middle)
         f.write(bytes([byte[0] ^ 1]))
+
+
+def unhash(options):
+    connection = sqlite3.connect(Lab(options.dir).path("db", "glance.sqlite"))
+    connection.execute("UPDATE images SET checksum = NULL, os_hash_algo = NULL, os_hash_value = NULL"
+                       " WHERE id = ?", (options.image,))
+    connection.commit()
+    connection.close()
 
 
 def aggregate(options):
@@ -465,9 +476,12 @@ def parse_arguments():
         makes.add_argument("--property", action="append", default=[], metavar="KEY=VALUE")
         if makes.get_default("function") is create:
             makes.add_argument("--count", type=int)
+        else:
+            makes.add_argument("--store", choices=["file", "second"])
     command(deactivate, "dir", "image").add_argument(
         "--cloud", choices=services.CLOUDS, default="lab-demo")
     command(corrupt, "dir", "image")
+    command(unhash, "dir", "image")
     groups = command(aggregate, "dir", "name")
     groups.add_argument("hosts", nargs="*", metavar="HOST")
     groups.add_argument("--zone")

@@ -44,6 +44,8 @@ pub struct NewImage<'a> {
     pub properties: &'a [(&'a str, &'a str)],
     /// Tags.
     pub tags: &'a [&'a str],
+    /// Glance's store for the bytes, `file` or `second`, if not the first.
+    pub store: Option<&'a str>,
 }
 
 impl<'a> NewImage<'a> {
@@ -57,6 +59,7 @@ impl<'a> NewImage<'a> {
             visibility: "private",
             properties: &[],
             tags: &[],
+            store: None,
         }
     }
 
@@ -71,7 +74,8 @@ impl<'a> NewImage<'a> {
         let named = named.map(|(option, value)| format!("{option}={value}")).into_iter();
         let properties = self.properties.iter().map(|(key, value)| format!("--property={key}={value}"));
         let tags = self.tags.iter().map(|tag| format!("--tag={tag}"));
-        named.chain(properties).chain(tags).collect()
+        let store = self.store.map(|store| format!("--store={store}"));
+        named.chain(properties).chain(tags).chain(store).collect()
     }
 }
 
@@ -130,7 +134,7 @@ impl OpenStack {
         &self.glance
     }
 
-    /// The file in Glance's store that holds an image's bytes.
+    /// The file in Glance's first store that holds an image's bytes.
     pub fn stored(&self, image_id: &str) -> PathBuf {
         self.images.join(image_id)
     }
@@ -147,6 +151,14 @@ impl OpenStack {
         let wrong: String = wrong.collect();
         assert_ne!(wrong, text, "there was a password to replace");
         fs::write(path, wrong).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    }
+
+    /// Writes a `clouds.yaml` that has Glance at another address.
+    pub fn clouds_through(&self, glance: &str, path: &Path) {
+        let text = fs::read_to_string(&self.clouds).expect("the lab wrote it");
+        let region = "    region_name:";
+        let text = text.replace(region, &format!("    image_endpoint_override: {glance}\n{region}"));
+        fs::write(path, text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     }
 
     /// Uploads a private raw image of a project and returns its id.
@@ -197,6 +209,11 @@ impl OpenStack {
     /// Changes an image's stored bytes, their number unchanged, without Glance's knowledge.
     pub fn corrupt(&self, image_id: &str) {
         self.ask("corrupt", &[image_id.as_ref()]);
+    }
+
+    /// Makes Glance's record that of an image whose bytes it never saw: without checksum and hash.
+    pub fn forget_hashes(&self, image_id: &str) {
+        self.ask("unhash", &[image_id.as_ref()]);
     }
 
     fn image(&self, what: &str, image: NewImage<'_>, file: Option<&Path>) -> String {

@@ -64,6 +64,7 @@ pub struct Object {
     pub name: String,
     pub image_id: Option<String>,
     pub bytes: u64,
+    pub verified_by: Option<String>,
     pub blocks: u64,
     pub block_bytes: u64,
     pub symbol_bytes: u64,

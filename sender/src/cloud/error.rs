@@ -121,7 +121,7 @@ pub(crate) enum CloudError {
     #[error("image {id} was deleted or hidden from this project while it was being sent (404)")]
     Gone { id: String },
     #[error(
-        "Glance sent no byte of image {id} for {} s, at {have} of {size} bytes; its stored file may be cut short, or raise the stall timeout", after.as_secs_f32()
+        "Glance sent no byte of image {id} for {} s, at {have} of {size} bytes; its stored file may be cut short; if its store is only slow, raise --stall-timeout", after.as_secs_f32()
     )]
     Stalled { id: String, have: u64, size: u64, after: Duration },
     #[error(
@@ -129,17 +129,21 @@ pub(crate) enum CloudError {
     )]
     Cut { id: String, have: u64, size: u64, resumes: u32, reason: String },
     #[error(
-        "the download of image {id} broke at {have} of {size} bytes and cannot resume: Glance's store gives no byte ranges ({reason}); start again"
+        "image {id} gave other bytes when it was read again after a break at {have} bytes: its stored file was changed meanwhile; find out by whom, then push it again"
     )]
-    CannotResume { id: String, have: u64, size: u64, reason: String },
+    Changed { id: String, have: u64 },
     #[error(
         "Glance's answer for image {id} has {got} bytes where its record says {size}; the stored file is not the image"
     )]
     WrongLength { id: String, size: u64, got: u64 },
 
-    #[error("Glance hashes its images with `{algo}`, which this program cannot compute; it knows {known}")]
+    #[error(
+        "Glance hashes its images with `{algo}`, which this program cannot compute (it knows {known}), so what it sends cannot be proven; --allow-unverified sends it all the same"
+    )]
     UnsupportedHash { algo: String, known: &'static str },
-    #[error("Glance keeps no hash of this image, so what was read cannot be proven")]
+    #[error(
+        "Glance keeps no hash of this image, so what it sends cannot be proven; upload it again, or send it all the same with --allow-unverified"
+    )]
     NoHash,
     #[error(
         "the bytes read are not the image: {algo} should be {expected}.. and is {got}..; the stored file is damaged, upload it again"
@@ -187,7 +191,7 @@ impl CloudError {
             | Self::Gone { .. }
             | Self::Stalled { .. }
             | Self::Cut { .. }
-            | Self::CannotResume { .. }
+            | Self::Changed { .. }
             | Self::WrongLength { .. }
             | Self::UnsupportedHash { .. }
             | Self::NoHash

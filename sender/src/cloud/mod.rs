@@ -18,7 +18,7 @@ mod nova;
 mod session;
 
 pub(crate) use check::ContentCheck;
-pub(crate) use download::DownloadOptions;
+pub(crate) use download::{Download, DownloadOptions};
 pub(crate) use error::{CloudError, CloudErrorKind};
 pub(crate) use hosts::Choice;
 pub(crate) use image::ImageRecord;

@@ -9,9 +9,25 @@ use glancecast_proto::limits::HOSTS_MAX;
 use glancecast_proto::sender::Expected;
 
 use super::Failure;
-use super::args::Send;
 use super::origin::cloud_failure;
 use crate::cloud::{Choice, Cloud, Nova};
+
+/// What the command line says of it.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted<'a> {
+    pub(super) hosts: &'a [HostName],
+    pub(super) hosts_file: Option<&'a Path>,
+    pub(super) expect: Option<u32>,
+    pub(super) aggregates: &'a [String],
+    pub(super) zones: &'a [String],
+}
+
+impl Wanted<'_> {
+    /// Whether Nova says who.
+    pub(super) fn asks_nova(&self) -> bool {
+        !(self.aggregates.is_empty() && self.zones.is_empty())
+    }
+}
 
 /// The hosts of a push, and what Nova said of them if it was asked.
 pub(super) struct Hosts {
@@ -23,12 +39,12 @@ pub(super) struct Hosts {
 
 impl Hosts {
     /// `cloud` is needed where the command line names aggregates or zones.
-    pub(super) async fn find(args: &Send, cloud: Option<&Cloud>) -> Result<Self, Failure> {
+    pub(super) async fn find(args: Wanted<'_>, cloud: Option<&Cloud>) -> Result<Self, Failure> {
         let Some(cloud) = cloud.filter(|_| args.asks_nova()) else {
             return Ok(Self { expected: without_nova(args)?, choice: Choice::default(), nova: None });
         };
         let nova = Nova::of(cloud).await.map_err(cloud_failure)?;
-        let choice = nova.choose(&args.aggregate, &args.availability_zone).await.map_err(cloud_failure)?;
+        let choice = nova.choose(args.aggregates, args.zones).await.map_err(cloud_failure)?;
         let names = choice.hosts.iter().map(|host| {
             HostName::new(host).map_err(|error| {
                 Failure::usage(format!("Nova has a host {host:?}, which no receiver can be named: {error}"))
@@ -39,11 +55,11 @@ impl Hosts {
     }
 }
 
-fn without_nova(args: &Send) -> Result<Expected, Failure> {
+fn without_nova(args: Wanted<'_>) -> Result<Expected, Failure> {
     if let Some(count) = args.expect {
         return Ok(Expected::Count(count));
     }
-    match &args.hosts_file {
+    match args.hosts_file {
         Some(path) => named(read_hosts(path)?),
         None if args.hosts.is_empty() => Ok(Expected::Anyone),
         None => named(args.hosts.iter().cloned().collect()),

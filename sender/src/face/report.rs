@@ -12,6 +12,7 @@ use glancecast_proto::sender::{Expected, HostRow, HostState, Pace, SenderConfig,
 use glancecast_proto::wire::Pin;
 use serde::Serialize;
 
+use super::Failure;
 use super::confirm::Confirmation;
 use crate::data::content::ContentCounts;
 use crate::data::push::Outcome;
@@ -43,6 +44,29 @@ pub(super) struct Report<'a> {
     confirm: Option<&'a [Confirmation]>,
 }
 
+/// An image that was refused before anything was sent.
+#[derive(Serialize)]
+pub(super) struct Refused<'a> {
+    glancecast: &'static str,
+    outcome: &'static str,
+    exit_code: u8,
+    reason: &'a str,
+    rule: &'static str,
+}
+
+impl<'a> Refused<'a> {
+    /// `None` for what ended early for another reason.
+    pub(super) fn new(failure: &'a Failure) -> Option<Self> {
+        failure.rule.map(|rule| Self {
+            glancecast: env!("CARGO_PKG_VERSION"),
+            outcome: "refused",
+            exit_code: failure.code,
+            reason: &failure.message,
+            rule,
+        })
+    }
+}
+
 #[derive(Serialize)]
 struct Stage {
     stage: &'static str,
@@ -57,6 +81,7 @@ struct Object<'a> {
     format: &'static str,
     pin: Option<Keep>,
     bytes: u64,
+    verified_by: Option<&'a str>,
     blocks: u32,
     block_bytes: u64,
     symbol_bytes: u16,
@@ -111,9 +136,11 @@ struct Skipped<'a> {
     reason: &'a str,
 }
 
-/// What a push has to do with Nova.
+/// What a push has to do with the cloud.
 #[derive(Clone, Copy)]
-pub(super) struct NovaPart<'a> {
+pub(super) struct CloudPart<'a> {
+    /// The hash of Glance's record that proved the image.
+    pub(super) verified_by: Option<&'a str>,
     /// Hosts that were left out, with the reason.
     pub(super) skipped: &'a BTreeMap<String, String>,
     /// `None` when it was not asked for.
@@ -134,7 +161,7 @@ impl<'a> Report<'a> {
     pub(super) fn new(
         config: &'a SenderConfig,
         terms: Terms<'a>,
-        nova: NovaPart<'a>,
+        cloud: CloudPart<'a>,
         outcome: &'a Outcome,
     ) -> Self {
         let geometry = config.geometry;
@@ -158,6 +185,7 @@ impl<'a> Report<'a> {
                 format: config.format.name(),
                 pin: Keep::of(config.pin),
                 bytes: geometry.object_bytes(),
+                verified_by: cloud.verified_by,
                 blocks: geometry.blocks(),
                 block_bytes: geometry.block_bytes(),
                 symbol_bytes: geometry.symbol_size(),
@@ -176,8 +204,8 @@ impl<'a> Report<'a> {
             },
             stages: outcome.stages.iter().map(Stage::new).collect(),
             hosts: outcome.rows.iter().map(Host::new).collect(),
-            skipped: nova.skipped.iter().map(|(name, reason)| Skipped { name, reason }).collect(),
-            confirm: nova.confirmations,
+            skipped: cloud.skipped.iter().map(|(name, reason)| Skipped { name, reason }).collect(),
+            confirm: cloud.confirmations,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! `glancecast send`: everything that can be wrong first, then the push, then the truth about it.
 
+use std::path::Path;
 use std::time::Duration;
 
 use glancecast_host::args::{Rate, RateChoice};
@@ -23,7 +24,7 @@ use super::expected::Hosts;
 use super::notices;
 use super::origin::{Download, Origin, cloud_failure};
 use super::progress::Bar;
-use super::report::{NovaPart, Report, Terms, exit_code, reason};
+use super::report::{CloudPart, Report, Terms, exit_code, reason};
 use super::table::table;
 use crate::cloud::Cloud;
 use crate::data::push::{Outcome, Push, Setup};
@@ -39,11 +40,7 @@ pub(super) fn run(args: &Send) -> Result<u8, Failure> {
 }
 
 async fn send(args: &Send) -> Result<u8, Failure> {
-    let key = match (&args.key, args.insecure) {
-        (Some(path), _) => keyfile::load(path).map_err(Failure::usage)?,
-        (None, true) => GroupKey::insecure(),
-        (None, false) => return Err(Failure::usage(NO_KEY)),
-    };
+    let key = group_key(args.key.as_deref(), args.insecure)?;
     let interface = Interface::choose(args.interface.as_deref(), args.group).map_err(Failure::usage)?;
     let mtu = mtu(args, &interface)?;
     let (pace, pace_text) = pace(args, &interface)?;
@@ -107,8 +104,12 @@ async fn send(args: &Send) -> Result<u8, Failure> {
         _ => None,
     };
     let terms = Terms { group: args.group, interface: &interface, mtu, marking, pace };
-    let nova = NovaPart { skipped: &hosts.choice.skipped, confirmations: confirmations.as_deref() };
-    let code = tell(args, &config, terms, nova, &outcome);
+    let cloud = CloudPart {
+        verified_by: origin.verified_by.as_deref(),
+        skipped: &hosts.choice.skipped,
+        confirmations: confirmations.as_deref(),
+    };
+    let code = tell(args, &config, terms, cloud, &outcome);
     if let (Some(confirmations), Some(id), false) = (&confirmations, &config.image_id, args.json) {
         print!("{}", confirm::text(confirmations, &hosts.choice, id));
     }
@@ -117,11 +118,11 @@ async fn send(args: &Send) -> Result<u8, Failure> {
 
 /// Everything that has to be asked for before anything is sent.
 async fn find(args: &Send) -> Result<(Hosts, Origin), Failure> {
-    let cloud = match args.image.is_some() || args.asks_nova() {
+    let cloud = match args.image.is_some() || args.wanted().asks_nova() {
         true => Some(Cloud::connect(args.os_cloud.as_deref()).await.map_err(cloud_failure)?),
         false => None,
     };
-    let hosts = Hosts::find(args, cloud.as_ref()).await?;
+    let hosts = Hosts::find(args.wanted(), cloud.as_ref()).await?;
     let origin = Origin::find(args, cloud.as_ref()).await?;
     Ok((hosts, origin))
 }
@@ -152,13 +153,13 @@ async fn follow(
     }
 }
 
-fn tell(args: &Send, config: &SenderConfig, terms: Terms<'_>, nova: NovaPart<'_>, outcome: &Outcome) -> u8 {
+fn tell(args: &Send, config: &SenderConfig, terms: Terms<'_>, cloud: CloudPart<'_>, outcome: &Outcome) -> u8 {
     let code = exit_code(&outcome.verdict);
     if args.json {
-        let report = Report::new(config, terms, nova, outcome);
+        let report = Report::new(config, terms, cloud, outcome);
         println!("{}", serde_json::to_string(&report).expect("numbers and texts are JSON"));
     } else if !(args.quiet && outcome.verdict == Verdict::Complete) {
-        print!("{}", table(config, args.group, nova.skipped, outcome));
+        print!("{}", table(config, args.group, cloud.skipped, outcome));
     }
     if let (Verdict::Aborted(_) | Verdict::GivenUp(_), Some(reason)) =
         (&outcome.verdict, reason(config, outcome))
@@ -210,18 +211,27 @@ fn default_timeout(geometry: Geometry, args: &Send, pace: Pace) -> Duration {
     TIMEOUT_MIN + line * slower * args.repeat
 }
 
+/// The key that the command line names.
+pub(super) fn group_key(path: Option<&Path>, insecure: bool) -> Result<GroupKey, Failure> {
+    match (path, insecure) {
+        (Some(path), _) => keyfile::load(path).map_err(Failure::usage),
+        (None, true) => Ok(GroupKey::insecure()),
+        (None, false) => Err(Failure::usage(NO_KEY)),
+    }
+}
+
 /// SIGINT and SIGTERM.
-struct Signals {
+pub(super) struct Signals {
     interrupt: Signal,
     terminate: Signal,
 }
 
 impl Signals {
-    fn listen() -> std::io::Result<Self> {
+    pub(super) fn listen() -> std::io::Result<Self> {
         Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
     }
 
-    async fn next(&mut self) {
+    pub(super) async fn next(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
