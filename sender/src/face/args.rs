@@ -357,7 +357,6 @@ fn parse_pin(text: &str) -> Result<Pin, String> {
 /// What the announcement can say: whole seconds.
 const PIN_MIN: Duration = Duration::from_secs(1);
 
-<<<<<<< HEAD
 fn parse_compression(text: &str) -> Result<Compression, String> {
     match (text, text.parse()) {
         ("auto", _) => Ok(Compression::Auto),
@@ -365,7 +364,8 @@ fn parse_compression(text: &str) -> Result<Compression, String> {
         (_, Ok(level)) if LEVELS.contains(&level) => Ok(Compression::Level(level)),
         _ => Err(format!("write auto, off, or a level of zstd from {} to {}", LEVELS.start(), LEVELS.end())),
     }
-=======
+}
+
 /// Bytes, with a unit of powers of 1024 as qemu-img has them.
 fn parse_size(text: &str) -> Result<u64, String> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
@@ -380,7 +380,6 @@ fn parse_size(text: &str) -> Result<u64, String> {
     };
     let size = number.parse::<u64>().ok().and_then(|number| number.checked_mul(1 << shift));
     size.ok_or_else(|| "a size is a number of bytes, or one with K, M, G or T behind it".to_owned())
->>>>>>> main
 }
 
 fn parse_overhead(text: &str) -> Result<f64, String> {
@@ -438,13 +437,10 @@ mod tests {
         assert!(parse("glancecast verify ubuntu --insecure --hosts a,b --wait 500ms").is_ok());
         assert!(parse("glancecast images --tag a --tag b --limit 3 --status active").is_ok());
         assert!(parse("glancecast send ubuntu --insecure --pin 7d").is_ok());
-<<<<<<< HEAD
         for good in ["auto", "off", "1", "19"] {
             assert!(parse(&format!("glancecast send ubuntu --insecure --compress {good}")).is_ok(), "{good}");
         }
-=======
         assert!(parse("glancecast send --file /x --insecure --disk-format qcow2 --as-is").is_ok());
->>>>>>> main
         assert!(
             parse(&format!("glancecast send --file /x --insecure --pin forever --image-id {IMAGE}")).is_ok()
         );
