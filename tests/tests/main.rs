@@ -1,5 +1,6 @@
 //! The scenarios: one file a subject, one behaviour a test, named after it.
 
+mod bad_frames;
 mod bad_input;
 mod buffers;
 mod choosing;

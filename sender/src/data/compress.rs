@@ -1,8 +1,9 @@
 //! How each block travels: as it is, or as a zstd frame of a level that keeps up with the line.
 //!
 //! A small sample of a block decides whether it is worth a try, so that data without redundancy costs next to nothing. The
-//! level follows from a measurement: the share of their time that the workers need for what the line takes. While that is
-//! small, spare cores buy a better level; where even the fastest one would hold the line up, blocks go as they are.
+//! level follows from two measurements: whether the line waits for blocks, and the share of their time that the workers are
+//! at work. While blocks wait for the line and the workers are mostly idle, spare cores buy a better level; where even the
+//! fastest one holds the line up, blocks go as they are.
 
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -42,20 +43,34 @@ struct Window {
     since: Instant,
     blocks: u32,
     work: Duration,
-    /// The workers were all but always at work in the window before.
+    /// Of these blocks, those that were begun while the line had none.
+    starved: u32,
+    /// In the window before, the line waited for the workers although they did the least that they can.
     overloaded: bool,
+}
+
+impl Window {
+    fn new(overloaded: bool) -> Self {
+        Self { since: Instant::now(), blocks: 0, work: Duration::ZERO, starved: 0, overloaded }
+    }
 }
 
 impl Policy {
     /// `cap` is what the line takes at most.
     pub(crate) fn new(compression: Compression, workers: usize, cap: Rate) -> Self {
-        let window = Window { since: Instant::now(), blocks: 0, work: Duration::ZERO, overloaded: false };
         Self {
             compression,
             workers: workers as u32,
             step: AtomicUsize::new(usize::from(cap.bits() <= SLOW_BITS)),
-            window: Mutex::new(window),
+            window: Mutex::new(Window::new(false)),
             waiting: AtomicU32::new(0),
+        }
+    }
+
+    /// A worker begins with a block.
+    pub(crate) fn begin(&self) {
+        if self.waiting.load(Ordering::Relaxed) == 0 {
+            self.window().starved += 1;
         }
     }
 
@@ -68,10 +83,15 @@ impl Policy {
         if window.blocks >= WINDOW_BLOCKS {
             let busy = window.work.as_secs_f64()
                 / (window.since.elapsed().as_secs_f64() * f64::from(self.workers)).max(1e-9);
+            let starves = 2 * window.starved > window.blocks && busy > BUSY_MAX;
             let step = self.step.load(Ordering::Relaxed);
-            self.step.store(next_step(step, busy), Ordering::Relaxed);
-            let overloaded = step == 0 && busy > BUSY_MAX;
-            *window = Window { since: Instant::now(), blocks: 0, work: Duration::ZERO, overloaded };
+            let next = match starves {
+                true => step.saturating_sub(1),
+                false if busy < BUSY_MIN => (step + 1).min(LADDER.len() - 1),
+                false => step,
+            };
+            self.step.store(next, Ordering::Relaxed);
+            *window = Window::new(starves && step == 0);
         }
     }
 
@@ -99,15 +119,6 @@ impl Policy {
 
     fn window(&self) -> std::sync::MutexGuard<'_, Window> {
         self.window.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Up while the workers would be busy for less than their whole time even then, down when they are.
-fn next_step(step: usize, busy: f64) -> usize {
-    match busy {
-        busy if busy < BUSY_MIN => (step + 1).min(LADDER.len() - 1),
-        busy if busy > BUSY_MAX => step.saturating_sub(1),
-        _ => step,
     }
 }
 
@@ -204,8 +215,9 @@ const SLOW_BITS: u64 = 2_500_000_000;
 const WINDOW_BLOCKS: u32 = 16;
 /// Below this share of their time the workers can take the next level.
 const BUSY_MIN: f64 = 0.35;
-/// Above this they are what the line waits for.
-const BUSY_MAX: f64 = 0.9;
+/// Above this they are what the line waits for, if it waits: on a machine with more to do than it can, they are kept from
+/// their work for part of the time.
+const BUSY_MAX: f64 = 0.5;
 
 /// 8 KiB of a block, which take zstd some 15 us where there is nothing to find: 1 % of what else is done with a block.
 const SAMPLE_PIECES: usize = 8;
@@ -266,16 +278,22 @@ mod tests {
     fn the_level_rises_while_workers_are_idle_and_falls_when_they_are_not() {
         let (policy, _) = both(Compression::Auto);
         assert_eq!(policy.level(), Some(LADDER[1]));
-        for _ in 0..20 * WINDOW_BLOCKS {
-            policy.packed(Duration::ZERO);
-        }
+        let pack = |work| {
+            policy.begin();
+            policy.packed(work);
+        };
+        (0..20 * WINDOW_BLOCKS).for_each(|_| pack(Duration::ZERO));
         assert_eq!(policy.level(), Some(LADDER[LADDER.len() - 1]));
-        for _ in 0..20 * WINDOW_BLOCKS {
-            policy.packed(Duration::from_secs(1));
-        }
-        assert_eq!(policy.level(), Some(LADDER[0]), "blocks wait: the line is not held up");
+        (0..20 * WINDOW_BLOCKS).for_each(|_| pack(Duration::from_secs(1)));
+        assert_eq!(policy.level(), Some(LADDER[LADDER.len() - 1]), "blocks wait: the line is not held up");
         (0..40 * WINDOW_BLOCKS).for_each(|_| policy.taken());
-        assert_eq!(policy.level(), None, "it is");
+        for _ in 0..20 * WINDOW_BLOCKS {
+            pack(Duration::from_secs(1));
+            policy.taken();
+        }
+        assert_eq!(policy.level(), None, "the line waits even for the fastest");
+        policy.packed(Duration::ZERO);
+        assert_eq!(policy.level(), Some(LADDER[0]), "not at the moment");
     }
 
     fn compressed(compression: Compression, block: &[u8]) -> Option<Vec<u8>> {

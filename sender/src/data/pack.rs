@@ -73,6 +73,7 @@ impl Packer {
         block: BlockIndex,
         content: Content,
     ) -> Result<(ManifestEntry, Option<Symbols>), SpoolError> {
+        self.policy.begin();
         let start = Instant::now();
         let packed = match content {
             Content::Hole => {
