@@ -83,15 +83,15 @@ impl Policy {
         if window.blocks >= WINDOW_BLOCKS {
             let busy = window.work.as_secs_f64()
                 / (window.since.elapsed().as_secs_f64() * f64::from(self.workers)).max(1e-9);
-            let starves = 2 * window.starved > window.blocks && busy > BUSY_MAX;
+            let starves = 2 * window.starved > window.blocks;
             let step = self.step.load(Ordering::Relaxed);
             let next = match starves {
-                true => step.saturating_sub(1),
+                true if busy > BUSY_MAX => step.saturating_sub(1),
                 false if busy < BUSY_MIN => (step + 1).min(LADDER.len() - 1),
-                false => step,
+                true | false => step,
             };
             self.step.store(next, Ordering::Relaxed);
-            *window = Window::new(starves && step == 0);
+            *window = Window::new(starves && busy > BUSY_MAX && step == 0);
         }
     }
 
