@@ -8,7 +8,7 @@ SCENARIOS := $(TARGET)/scenarios
 
 .DEFAULT_GOAL := help
 .PHONY: help build test check-format lint docs scenarios sim sim-scale demo bench-stages bench-codec bench-crossovers bench-failures \
-	bench-versus bench-pipe bench-goals fuzz-codec sanitize-codec miri-codec check-neon fmt clean
+	bench-versus bench-pipe bench-goals bench-bytes fuzz-codec sanitize-codec miri-codec check-neon fmt clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -62,6 +62,9 @@ bench-pipe: build ## where the time goes from file to file, unshaped; root, or P
 
 bench-goals: build ## every figure that glancecast is to reach, as measured here; root; writes target/bench/goals.*
 	$(TARGET)/release/goals --output $(TARGET)/bench $(GOALS)
+
+bench-bytes: build ## what is not sent of sparse, compressible and other images, beside udpcast and zstd; root; writes target/bench/bytes.*
+	$(TARGET)/release/bytes --output $(TARGET)/bench $(BYTES)
 
 bench-crossovers: ## where the codec's ways are equally fast, for each instruction set of this machine
 	$(CARGO) run --locked --release -p glancecast-bench --bin codec_crossovers

@@ -52,6 +52,8 @@ pub struct Push<'a> {
     pub rate: &'a str,
     /// More options for receivers by their numbers, from 1.
     pub options: &'a [(usize, &'a str)],
+    /// More options for the sender.
+    pub sender_options: &'a [&'a str],
     /// Whether memory for the copies is touched before, without which the first ones take longer.
     pub warm: bool,
     /// Whether threads and stages are looked at.
@@ -71,6 +73,8 @@ pub struct Pushed {
     pub sender: Side,
     /// What the receivers used.
     pub receivers: Vec<Side>,
+    /// What the first receiver's copy takes of its disk, holes left out.
+    pub allocated_bytes: u64,
 }
 
 /// What a process used.
@@ -145,7 +149,10 @@ impl Push<'_> {
             warm::warm(self.directory, self.image.bytes * self.receivers as u64)?;
         }
         self.keygen()?;
-        let pushed = self.attempt();
+        let mut pushed = self.attempt();
+        if let (Ok(pushed), Ok(copy)) = (&mut pushed, self.copy(1)) {
+            pushed.allocated_bytes = image::allocated_bytes(&copy);
+        }
         let compared = pushed.is_ok().then(|| self.compare());
         for number in 1..=self.receivers {
             // The next run complains if it cannot be emptied.
@@ -189,7 +196,13 @@ impl Push<'_> {
             );
         }
         let report = Report::parse(&sender.output());
-        Ok(Pushed { report, seconds: lasted.as_secs_f64(), sender: sender_side, receivers: receiver_sides })
+        Ok(Pushed {
+            report,
+            seconds: lasted.as_secs_f64(),
+            sender: sender_side,
+            receivers: receiver_sides,
+            allocated_bytes: 0,
+        })
     }
 
     fn start_receiver(&self, number: usize) -> Result<Process> {
@@ -212,7 +225,7 @@ impl Push<'_> {
         let (mut command, interface) = self.command(Lab::SENDER, "glancecast");
         let expect = self.receivers.to_string();
         command.args(["send", "--interface", interface, "--group", GROUP, "--rate", self.rate]);
-        command.args(["--expect", &expect, "--json"]);
+        command.args(["--expect", &expect, "--json"]).args(self.sender_options);
         command.arg("--key").arg(self.key()).arg("--file").arg(&self.image.path);
         Process::start(Lab::SENDER, command, self.directory)
     }
@@ -249,11 +262,16 @@ impl Push<'_> {
     }
 
     fn compare_one(&self, number: usize) -> Result<()> {
+        let copy = self.copy(number)?;
+        ensure!(image::blake3_of(&copy) == self.image.blake3, "the copy on r{number} differs from the image");
+        Ok(())
+    }
+
+    fn copy(&self, number: usize) -> Result<PathBuf> {
         let name = self.image.path.file_name().context("an image has a name")?;
         let copy = self.store(number).join(name);
         ensure!(copy.is_file(), "r{number} has no {}", copy.display());
-        ensure!(image::blake3_of(&copy) == self.image.blake3, "the copy on r{number} differs from the image");
-        Ok(())
+        Ok(copy)
     }
 
     fn store(&self, number: usize) -> PathBuf {

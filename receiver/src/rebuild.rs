@@ -10,13 +10,14 @@ use glancecast_proto::integrity::VerifiedBlock;
 use glancecast_proto::receiver::{BlockOutcome, Collected};
 use glancecast_proto::wire::{Encoding, ManifestEntry};
 
+use crate::pool::Pages;
 use crate::stages::{Clocks, Stage};
 use crate::store::{PartialFile, StoreError};
 
 /// What a worker keeps between blocks.
 pub(crate) struct Rebuilder {
     /// The logical bytes of a compressed block; as long as a block, so that a frame that claims more is refused.
-    plain: Vec<u8>,
+    plain: Pages,
     /// Zeros to verify zero blocks by; never written, so never resident.
     zeros: Vec<u8>,
     zstd: zstd::bulk::Decompressor<'static>,
@@ -28,7 +29,13 @@ impl Rebuilder {
     pub(crate) fn new(geometry: Geometry, clocks: Clocks) -> std::io::Result<Self> {
         let block_bytes = geometry.block_bytes().min(geometry.object_bytes()) as usize;
         let zstd = zstd::bulk::Decompressor::new()?;
-        Ok(Self { plain: Vec::new(), zeros: vec![0; block_bytes], zstd, codec: Codec::new(), clocks })
+        Ok(Self {
+            plain: Pages::new(block_bytes),
+            zeros: vec![0; block_bytes],
+            zstd,
+            codec: Codec::new(),
+            clocks,
+        })
     }
 
     /// Makes a block of its symbols and writes it. `buffer` holds what `collected` says.
@@ -79,9 +86,9 @@ impl Rebuilder {
         file: &PartialFile,
     ) -> BlockOutcome {
         let clocks = Arc::clone(&self.clocks);
-        self.plain.resize(geometry.block_len(block) as usize, 0);
-        let holds = || file.holds(geometry, block, entry.hash, &mut self.plain);
-        match clocks.time(Stage::Verify as usize, geometry.block_len(block) as usize, holds) {
+        let len = geometry.block_len(block) as usize;
+        let holds = || file.holds(geometry, block, entry.hash, &mut self.plain[..len]);
+        match clocks.time(Stage::Verify as usize, len, holds) {
             true => BlockOutcome::Written { repaired: 0 },
             false => BlockOutcome::NotKept,
         }
@@ -115,9 +122,8 @@ impl Rebuilder {
             Encoding::Stored => Some(encoded),
             Encoding::Zstd { .. } => {
                 let len = geometry.block_len(block) as usize;
-                self.plain.resize(len, 0);
                 let start = Instant::now();
-                let written = self.zstd.decompress_to_buffer(encoded, &mut self.plain[..]).ok()?;
+                let written = self.zstd.decompress_to_buffer(encoded, &mut self.plain[..len]).ok()?;
                 self.clocks.add(Stage::Decompress as usize, start, written);
                 (written == len).then_some(&self.plain[..len])
             }
@@ -145,6 +151,8 @@ mod tests {
     use glancecast_proto::time::{Moment, WallClock};
     use glancecast_proto::wire::{Announce, DiskFormat, Down, ManifestRun, Pin, SymbolHeader};
     use std::fs;
+    use std::os::unix::fs::MetadataExt;
+    use std::path::PathBuf;
     use std::time::Duration;
     use tempfile::TempDir;
 
@@ -195,6 +203,42 @@ mod tests {
     }
 
     #[test]
+    fn a_frame_that_claims_a_tebibyte_is_corrupt() {
+        let plain = plain();
+        let mut encoded = frame(&plain);
+        // RFC 8878 §3.1.1.1.1: the two highest bits of the descriptor say how long the content size is, 3: 8 bytes.
+        encoded[4] |= 0xC0;
+        encoded.splice(6..10, (1u64 << 40).to_le_bytes());
+        assert_refused(&run(&plain, zstd_entry(&plain, &encoded), &encoded, 0));
+    }
+
+    #[test]
+    fn a_frame_for_a_dictionary_is_corrupt() {
+        let plain = plain();
+        let mut encoded = frame(&plain);
+        // The two lowest bits: a dictionary id of one byte follows the window.
+        assert_eq!(encoded[4] & 0x03, 0);
+        encoded[4] |= 1;
+        encoded.insert(6, 77);
+        assert_refused(&run(&plain, zstd_entry(&plain, &encoded), &encoded, 0));
+    }
+
+    #[test]
+    fn pages_of_zeros_within_a_block_are_holes() {
+        let mut plain = vec![0; BLOCK];
+        plain[300_000..310_000].fill(7);
+        for entry in [
+            zstd_entry(&plain, &frame(&plain)),
+            ManifestEntry { encoding: Encoding::Stored, hash: hash(&plain) },
+        ] {
+            let encoded = if entry.encoding == Encoding::Stored { plain.clone() } else { frame(&plain) };
+            let rebuilt = run(&plain, entry, &encoded, 0);
+            assert_written(&plain, &rebuilt);
+            assert!(rebuilt.allocated_bytes <= 64 << 10, "{} bytes", rebuilt.allocated_bytes);
+        }
+    }
+
+    #[test]
     fn a_frame_that_makes_less_than_a_block_is_corrupt() {
         let plain = plain();
         let encoded = frame(&plain[1..]);
@@ -241,7 +285,7 @@ mod tests {
             } else {
                 assert_written(&plain, &result);
             }
-            assert!(rebuilder.plain.capacity() <= 2 * BLOCK, "no more than it needs for a block");
+            assert_eq!(rebuilder.plain.len(), BLOCK, "no more than it needs for a block");
         }
     }
 
@@ -261,6 +305,7 @@ mod tests {
     struct Rebuilt {
         outcome: BlockOutcome,
         content: Vec<u8>,
+        allocated_bytes: u64,
     }
 
     struct Store {
@@ -278,8 +323,12 @@ mod tests {
         }
 
         fn content(&self) -> Vec<u8> {
+            fs::read(self.path()).expect("readable")
+        }
+
+        fn path(&self) -> PathBuf {
             let mut entries = fs::read_dir(self.directory.path()).expect("there").flatten();
-            fs::read(entries.next().expect("the unfinished file").path()).expect("readable")
+            entries.next().expect("the unfinished file").path()
         }
     }
 
@@ -305,7 +354,8 @@ mod tests {
         assert_eq!((of, block), (attempt, BlockIndex(0)));
         let store = Store::new();
         let outcome = rebuilder.block(geometry(), block, &entry, &collected, &mut buffer, store.place.file());
-        Rebuilt { outcome, content: store.content() }
+        let allocated_bytes = 512 * store.path().metadata().expect("there").blocks();
+        Rebuilt { outcome, content: store.content(), allocated_bytes }
     }
 
     fn receiving() -> (Receiver, Attempt) {

@@ -2,11 +2,14 @@
 //! the BLAKE3 sum of a file. None of them holds more than a buffer in memory, whatever the image's size.
 
 use std::env;
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::fs::{self, File};
+use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::places;
 
 /// A number that decides an image's bytes. It is printed, so that a failure can be repeated.
 #[derive(Debug, Clone, Copy)]
@@ -79,6 +82,84 @@ pub fn sparse(path: &Path, len: u64, islands: &[u64], island_bytes: usize, seed:
         Ok(())
     };
     write().unwrap_or_else(|error| panic!("cannot write {}: {error}", path.display()));
+}
+
+/// Writes `len` bytes of text in lines that are all different and all alike.
+pub fn text(path: &Path, len: u64) {
+    let mut file = BufWriter::new(create(path));
+    let mut left = usize::try_from(len).expect("a text of this machine");
+    let mut write = || -> std::io::Result<()> {
+        for number in 0u64.. {
+            let line = format!("line {number} of an image, and {} of its squares\n", number * number % 9973);
+            let line = &line.as_bytes()[..left.min(line.len())];
+            file.write_all(line)?;
+            left -= line.len();
+            if left == 0 {
+                break;
+            }
+        }
+        file.flush()
+    };
+    write().unwrap_or_else(|error| panic!("cannot write {}: {error}", path.display()));
+}
+
+/// Makes an ext4 file system with about `data` bytes of what this machine has in `/usr`, copied to the new directory
+/// `files` first, and a quarter of free space.
+///
+/// # Panics
+/// When mke2fs is not there or does not do it.
+pub fn ext4(path: &Path, data: u64, files: &Path) {
+    let mut left = data;
+    for directory in ["/usr/bin", "/usr/lib", "/usr/share"] {
+        copy_some(Path::new(directory), &files.join(&directory[1..]), &mut left);
+    }
+    let file = create(path);
+    file.set_len(data + data / 4 + (16 << 20)).expect("a length");
+    let mke2fs = places::tool("mke2fs").expect("mke2fs");
+    let mut command = Command::new(mke2fs);
+    command.args(["-q", "-t", "ext4", "-b", "4096", "-d"]).arg(files).arg(path).stdin(Stdio::null());
+    let status = command.status().expect("mke2fs starts");
+    assert!(status.success(), "mke2fs: {status}");
+    fs::remove_dir_all(files).expect("ours");
+}
+
+/// Copies regular files in the order of their names until `left` bytes are used up.
+fn copy_some(from: &Path, to: &Path, left: &mut u64) {
+    fs::create_dir_all(to).unwrap_or_else(|error| panic!("cannot create {}: {error}", to.display()));
+    let Ok(entries) = fs::read_dir(from) else { return };
+    let mut entries: Vec<_> = entries.flatten().collect();
+    entries.sort_by_key(std::fs::DirEntry::file_name);
+    for entry in entries {
+        let Ok(metadata) = entry.path().symlink_metadata() else { continue };
+        let to = to.join(entry.file_name());
+        if metadata.is_dir() && *left > 0 {
+            copy_some(&entry.path(), &to, left);
+        } else if metadata.is_file() && metadata.len() <= *left && fs::copy(entry.path(), &to).is_ok() {
+            *left -= metadata.len();
+        }
+    }
+}
+
+/// What `zstd -LEVEL` makes of a file, in bytes.
+pub fn zstd_bytes(path: &Path, level: i32) -> u64 {
+    let file = File::open(path).unwrap_or_else(|error| panic!("cannot open {}: {error}", path.display()));
+    let mut count = Count(0);
+    zstd::stream::copy_encode(file, &mut count, level).expect("a file is read and nothing written");
+    count.0
+}
+
+/// Where bytes are counted and forgotten.
+struct Count(u64);
+
+impl Write for Count {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0 += bytes.len() as u64;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 /// The BLAKE3 sum of a file, in hex, as `b3sum` prints it.

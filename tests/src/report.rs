@@ -18,6 +18,7 @@ pub struct Report {
     pub ttl: u8,
     pub dscp: u8,
     pub object: Object,
+    pub content: Content,
     pub root: Option<String>,
     pub seconds: f64,
     pub rate_bits_per_second: u64,
@@ -69,6 +70,17 @@ pub struct Object {
     pub block_bytes: u64,
     pub symbol_bytes: u64,
     pub datagram_bytes: u64,
+}
+
+/// What there was in it.
+#[derive(Debug, Deserialize)]
+#[expect(missing_docs, reason = "the names are those of the JSON object, which the sender documents")]
+pub struct Content {
+    pub data_bytes: u64,
+    pub encoded_bytes: u64,
+    pub zero_blocks: u64,
+    pub stored_blocks: u64,
+    pub zstd_blocks: u64,
 }
 
 /// What it took on the wire.
@@ -166,6 +178,7 @@ mod tests {
         "interface": "eth0", "address": "10.0.0.1", "mtu": 1468, "ttl": 1, "dscp": 8,
         "object": {"name": "i", "image_id": null, "format": "raw", "bytes": 14000, "blocks": 1, "block_bytes": 1048576,
                    "symbol_bytes": 1400, "datagram_bytes": 1440},
+        "content": {"data_bytes": 14000, "encoded_bytes": 14000, "zero_blocks": 0, "stored_blocks": 1, "zstd_blocks": 0},
         "root": null, "seconds": 0.5, "rate_bits_per_second": 1000000, "rate_adapts": false,
         "wire": {"datagrams": 10, "bytes": 14400, "frame_bytes": 14860,
                  "kinds": {"source": {"datagrams": 10, "bytes": 14400}}},

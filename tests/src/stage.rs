@@ -74,6 +74,11 @@ impl Stage {
         self.lab.as_ref().expect("this scenario built a lab")
     }
 
+    /// The hosts that receivers run on: those of the lab, or one of this machine.
+    pub fn hosts(&self) -> Vec<String> {
+        self.lab.as_ref().map_or_else(|| vec!["r1".to_owned()], Lab::receivers)
+    }
+
     /// The group and port that nobody else uses.
     pub fn group(&self) -> SocketAddrV4 {
         self.group

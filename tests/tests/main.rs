@@ -1,5 +1,6 @@
 //! The scenarios: one file a subject, one behaviour a test, named after it.
 
+mod bad_frames;
 mod bad_input;
 mod buffers;
 mod choosing;
@@ -7,6 +8,7 @@ mod crash;
 mod credentials;
 mod demo;
 mod disk;
+mod fewer_bytes;
 mod formats;
 mod glance;
 mod glance_breaks;

@@ -19,6 +19,7 @@ mod model;
 mod nova;
 mod partial;
 mod records;
+mod runs;
 
 use std::fmt;
 use std::io;

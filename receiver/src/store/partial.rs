@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,6 +18,7 @@ use super::StoreError;
 use super::disk::{Disk, DiskFile};
 use super::journal::{Identity, Journal, Old, Record};
 use super::keeper::Keeper;
+use super::runs::data_runs;
 
 /// An object on its way. Dropping it puts it away for a later session if anything of it is worth that, and else removes
 /// it.
@@ -124,7 +126,7 @@ impl PartialFile {
         &self.kept
     }
 
-    /// Writes a block at its place.
+    /// Writes a block at its place, but for pages of zeros: these are holes since the file was made.
     ///
     /// # Errors
     /// What pwrite(2) says, or that earlier blocks could not be made durable.
@@ -132,7 +134,15 @@ impl PartialFile {
         if let Some(error) = self.keeper.failure() {
             return Err(self.error("sync", error));
         }
-        self.file.write_at(block.bytes(), block.offset()).map_err(|error| self.error("write to", error))?;
+        let write = |run: Range<usize>| {
+            self.file.write_at(&block.bytes()[run.clone()], block.offset() + run.start as u64)
+        };
+        let written = if self.resumed {
+            write(0..block.bytes().len()) // where there were bytes, zeros have to be written
+        } else {
+            data_runs(block.bytes()).try_for_each(write)
+        };
+        written.map_err(|error| self.error("write to", error))?;
         self.keeper.note(Record { block: block.block(), hash: block.hash() });
         Ok(())
     }

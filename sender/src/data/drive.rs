@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use glancecast_host::args::Group;
+use glancecast_host::args::{Group, Rate};
 use glancecast_host::batch::Batch;
 use glancecast_host::clock::Clock;
 use glancecast_host::socket::GroupSender;
@@ -18,11 +18,13 @@ use glancecast_proto::ids::{BlockIndex, Sequence};
 use glancecast_proto::sender::{Job, Sender, SenderEvent};
 use glancecast_proto::time::Moment;
 
+use super::content::ContentCounts;
 use super::encode::EncoderThread;
 use super::lanes::{Lanes, Load, Origin};
 use super::pace::{Pacer, SLEEP_MIN};
+use super::pack::Symbols;
 use super::push::{Outcome, Progress, Setup};
-use super::read::{Read, Reader, Symbols};
+use super::read::{Read, Reader, Reading};
 use super::stages::{Clocks, Stage, clocks};
 use super::train::{Train, patiently};
 use super::wire_counts::{Traffic, WireCounts};
@@ -40,6 +42,7 @@ pub(crate) struct Drive {
     fresh: VecDeque<(BlockIndex, Symbols)>,
     lanes: Lanes,
     counts: WireCounts,
+    content: ContentCounts,
     feedback: Batch,
     out: Vec<u8>,
     sleeper: Sleeper,
@@ -62,7 +65,10 @@ impl Drive {
         let (geometry, pace) = (setup.sender.geometry, setup.sender.pace);
         let (sleeper, waker) = Sleeper::new()?;
         let clocks = clocks();
-        let reader = Reader::start(setup.source, geometry, setup.spool, waker.clone(), Arc::clone(&clocks))?;
+        let cap = Rate::from_bits(pace.cap()).expect("a pace is a rate");
+        let reading =
+            Reading { source: setup.source, spool: setup.spool, compression: setup.compression, cap };
+        let reader = Reader::start(reading, geometry, &waker, &clocks)?;
         let clock = Clock::start();
         let drive = Self {
             machine: Sender::new(clock.now(), setup.sender),
@@ -74,6 +80,7 @@ impl Drive {
             fresh: VecDeque::new(),
             lanes: Lanes::new(usize::from(geometry.symbol_size())),
             counts: WireCounts::default(),
+            content: ContentCounts::default(),
             feedback: Batch::default(),
             out: Vec::new(),
             sleeper,
@@ -107,6 +114,7 @@ impl Drive {
             root: self.machine.root(),
             rows: self.machine.rows(),
             counts: self.counts,
+            content: self.content,
             discards: self.machine.discards().clone(),
             time: self.machine.time().expect("the loop ends with a verdict"),
             stages: self.clocks.times(),
@@ -179,6 +187,7 @@ impl Drive {
                 Some(Read::Block(entry, symbols)) => {
                     let ahead = symbols.as_ref().map_or(0, |symbols| symbols.ahead);
                     let block = self.machine.handle_block(entry, ahead);
+                    self.content.add(self.geometry, block, &entry);
                     self.fresh.extend(symbols.map(|symbols| (block, symbols)));
                 }
                 Some(Read::Proven) => {
@@ -319,6 +328,7 @@ impl Drive {
         let total = self.counts.total();
         let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
         progress.blocks_sent = self.machine.blocks_sent();
+        progress.content = self.content;
         progress.wire_bytes = total.bytes;
         progress.repairs = self.counts.repair.datagrams;
         progress.rate = self.machine.rate();

@@ -43,7 +43,7 @@ impl EncoderThread {
         let mut worker = Worker { geometry, spool, empties, source: Vec::new(), codec: Codec::new() };
         thread::Builder::new().name("encode".into()).spawn(move || {
             for (job, entry) in work {
-                let bytes = geometry.block_len(job.block()) as usize;
+                let bytes = entry.encoded_len(geometry, job.block()) as usize;
                 let prepared = clocks.time(Stage::Encode as usize, bytes, || worker.prepare(job, &entry));
                 if to_drive.send(prepared).is_err() {
                     return;
@@ -106,7 +106,7 @@ struct Worker {
 impl Worker {
     fn prepare(&mut self, job: Job, entry: &ManifestEntry) -> Result<Prepared, SpoolError> {
         let block = job.block();
-        let len = self.geometry.block_len(block);
+        let len = entry.encoded_len(self.geometry, block);
         let shape = self.geometry.shape(len);
         let mut symbols = self.empties.try_recv().unwrap_or_default();
         let source = match job {

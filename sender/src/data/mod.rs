@@ -1,10 +1,13 @@
 //! The data plane: plain threads with bounded queues between them, from the source's bytes to the socket.
 
+pub mod compress;
+pub mod content;
 mod drive;
 mod encode;
 mod holes;
 mod lanes;
 mod pace;
+mod pack;
 pub mod push;
 pub(crate) mod question;
 mod read;

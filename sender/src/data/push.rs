@@ -15,6 +15,8 @@ use glancecast_proto::integrity::Root;
 use glancecast_proto::sender::{HostRow, SenderConfig, Tally, Verdict};
 use glancecast_proto::wire::DiscardCounts;
 
+use super::compress::Compression;
+use super::content::ContentCounts;
 use super::drive::Drive;
 use super::source::Source;
 use super::wire_counts::WireCounts;
@@ -29,8 +31,10 @@ pub struct Setup {
     pub group: Group,
     /// The image.
     pub source: Box<dyn Source>,
-    /// Directory for the copy that repairs are made from, where the source cannot be read again.
+    /// Directory for what repairs are made from: compressed blocks, and all others where the source cannot be read again.
     pub spool: PathBuf,
+    /// Whether and how hard blocks are compressed.
+    pub compression: Compression,
 }
 
 /// How far a push is.
@@ -38,6 +42,8 @@ pub struct Setup {
 pub struct Progress {
     /// Blocks whose first pass was sent.
     pub blocks_sent: u32,
+    /// What there was in the blocks that were read.
+    pub content: ContentCounts,
     /// Bytes of datagrams sent.
     pub wire_bytes: u64,
     /// Repair symbols sent.
@@ -61,6 +67,8 @@ pub struct Outcome {
     pub rows: Vec<HostRow>,
     /// What was put on the wire.
     pub counts: WireCounts,
+    /// What there was in the blocks that were read.
+    pub content: ContentCounts,
     /// Datagrams from hosts that were dropped, by reason.
     pub discards: DiscardCounts,
     /// From the start to the end.

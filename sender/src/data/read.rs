@@ -1,28 +1,24 @@
-//! The reading thread: source to blocks. Each block is looked at once while it is in cache: zero or not, its hash, its
-//! copy in the spool, the repair symbols that will be needed; then it goes to the drive, which is slower than this thread
-//! or is kept waiting by it.
+//! The reading threads: source to blocks. They take turns at the source, and each packs what it has read, so that a block
+//! is looked at while it is in one core's cache and all cores can be at work. What they give the drive is in the order of
+//! the object: a place in its queue is taken with the turn, and filled when the block is packed.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, TryRecvError, channel, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::Instant;
 
-use glancecast_fec::{Codec, Esi};
+use glancecast_host::args::Rate;
 use glancecast_host::wake::Waker;
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::BlockIndex;
-use glancecast_proto::integrity::BlockHash;
-use glancecast_proto::wire::{Encoding, ManifestEntry};
+use glancecast_proto::wire::ManifestEntry;
 
-use super::encode::append_repair;
+use super::compress::{Compression, Policy};
+use super::pack::{Content, Packer, Symbols};
 use super::source::{Source, SourceError};
 use super::spool::Spool;
 use super::stages::{Clocks, Stage};
-
-/// Blocks between the reader and the drive. With those being sent it bounds the sender's memory: some 12 MiB.
-const QUEUE_BLOCKS: usize = 8;
 
 /// What comes out of the reader, in the order of the object.
 pub(crate) enum Read {
@@ -36,43 +32,76 @@ pub(crate) enum Read {
     Failed(String),
 }
 
-/// A block's K source symbols, the last one with zero padding, and the first repair symbols behind them.
-pub(crate) struct Symbols {
-    pub(crate) bytes: Vec<u8>,
-    pub(crate) ahead: u32,
-}
+/// A place in the drive's queue, to be filled once.
+type Place = Receiver<Read>;
 
 /// The drive's end of the reader.
 pub(crate) struct Reader {
-    blocks: Receiver<Read>,
+    places: Receiver<Place>,
+    /// The next one, where it is not filled yet.
+    head: Option<Place>,
     empty: Sender<Vec<u8>>,
     ahead: Arc<AtomicU32>,
+    policy: Arc<Policy>,
+}
+
+/// What a reader needs besides the object.
+pub(crate) struct Reading {
+    pub(crate) source: Box<dyn Source>,
+    /// The directory for what repairs are made from.
+    pub(crate) spool: PathBuf,
+    pub(crate) compression: Compression,
+    /// What the line takes at most.
+    pub(crate) cap: Rate,
 }
 
 impl Reader {
-    /// Starts the thread. `spool` is the directory for the spool where the source cannot be read again.
+    /// Starts the threads.
     pub(crate) fn start(
-        source: Box<dyn Source>,
+        reading: Reading,
         geometry: Geometry,
-        spool: PathBuf,
-        waker: Waker,
-        clocks: Clocks,
+        waker: &Waker,
+        clocks: &Clocks,
     ) -> std::io::Result<Self> {
-        let (to_drive, blocks) = sync_channel(QUEUE_BLOCKS);
+        let workers = workers();
+        let (to_drive, places) = sync_channel(PLACES_PER_WORKER * workers);
         let (empty, empties) = channel();
         let ahead = Arc::new(AtomicU32::new(0));
-        let worker = Worker {
-            source,
+        let policy = Arc::new(Policy::new(reading.compression, workers, reading.cap));
+        let reader = Self { places, head: None, empty, ahead, policy };
+        let again = reading.source.again().map(std::fs::File::try_clone).transpose()?;
+        let input = Input {
+            source: reading.source,
             geometry,
+            next: 0,
+            ended: false,
             to_drive,
             empties,
-            waker,
-            clocks,
-            ahead: Arc::clone(&ahead),
-            codec: Codec::new(),
+            waker: waker.clone(),
         };
-        thread::Builder::new().name("read".into()).spawn(move || worker.run(spool))?;
-        Ok(Self { blocks, empty, ahead })
+        let spool = match Spool::new(geometry, again, reading.spool) {
+            Ok(spool) => spool,
+            Err(error) => {
+                let reason =
+                    format!("cannot make a spool for repairs: {error} (choose its directory with --spool)");
+                let _ = input.put(Read::Failed(reason));
+                return Ok(reader);
+            }
+        };
+        let _ = input.put(Read::Spool(spool.clone()));
+        let input = Arc::new(Mutex::new(input));
+        for i in 0..workers {
+            let (policy, ahead) = (Arc::clone(&reader.policy), Arc::clone(&reader.ahead));
+            let packer = Packer::new(geometry, spool.clone(), policy, Arc::clone(clocks), ahead)?;
+            let worker = Worker {
+                input: Arc::clone(&input),
+                packer,
+                waker: waker.clone(),
+                clocks: Arc::clone(clocks),
+            };
+            thread::Builder::new().name(format!("read-{i}")).spawn(move || worker.run())?;
+        }
+        Ok(reader)
     }
 
     /// From the next block on, so many repair symbols are made with each whole block.
@@ -81,8 +110,24 @@ impl Reader {
     }
 
     /// What was read next, if it is there.
-    pub(crate) fn next(&self) -> Option<Read> {
-        self.blocks.try_recv().ok()
+    pub(crate) fn next(&mut self) -> Option<Read> {
+        let head = match self.head.take() {
+            Some(head) => head,
+            None => self.places.try_recv().ok()?,
+        };
+        match head.try_recv() {
+            Ok(read) => {
+                if matches!(read, Read::Block(..)) {
+                    self.policy.taken();
+                }
+                Some(read)
+            }
+            Err(TryRecvError::Empty) => {
+                self.head = Some(head);
+                None
+            }
+            Err(TryRecvError::Disconnected) => unreachable!("who takes a place fills it"),
+        }
     }
 
     /// Gives a block's buffer back for another block.
@@ -91,113 +136,133 @@ impl Reader {
     }
 }
 
-struct Worker {
+/// What the workers take turns at.
+struct Input {
     source: Box<dyn Source>,
     geometry: Geometry,
-    to_drive: SyncSender<Read>,
+    /// The block to be read next.
+    next: u32,
+    /// There is nothing more to read, or nobody wants it.
+    ended: bool,
+    to_drive: SyncSender<Place>,
     empties: Receiver<Vec<u8>>,
     waker: Waker,
-    clocks: Clocks,
-    ahead: Arc<AtomicU32>,
-    codec: Codec,
 }
 
-impl Worker {
-    fn run(mut self, spool: PathBuf) {
-        let last = match self.read_all(spool) {
-            Ok(()) => Read::Proven,
-            Err(Stop::Failed(reason)) => Read::Failed(reason),
-            Err(Stop::Unwanted) => return,
-        };
-        let _ = self.give(last);
-    }
+/// The drive has ended; nobody wants more.
+struct Unwanted;
 
-    fn read_all(&mut self, spool: PathBuf) -> Result<(), Stop> {
-        let spool = match self.source.again() {
-            Some(file) => Spool::over(self.geometry, file),
-            None => Spool::create(self.geometry, &spool),
-        };
-        let spool = spool.map_err(|error| {
-            Stop::Failed(format!(
-                "cannot make a spool for repairs: {error} (choose its directory with --spool)"
-            ))
-        })?;
-        self.give(Read::Spool(spool.clone()))?;
-        for block in self.geometry.indices() {
-            let read = self.read_block(block, &spool)?;
-            self.give(read)?;
+/// A block that was read, and where it goes.
+struct Taken {
+    block: BlockIndex,
+    content: Content,
+    place: SyncSender<Read>,
+}
+
+impl Input {
+    /// Reads the next block and takes its place in the drive's queue, waiting while that is full.
+    fn take(&mut self, clocks: &Clocks) -> Option<Taken> {
+        if self.ended {
+            return None;
         }
-        Ok(self.source.finish()?)
+        if self.next == self.geometry.blocks() {
+            let last = match self.source.finish() {
+                Ok(()) => Read::Proven,
+                Err(error) => Read::Failed(error.to_string()),
+            };
+            self.end(last);
+            return None;
+        }
+        let block = BlockIndex(self.next);
+        self.next += 1;
+        match self.read(block, clocks) {
+            Ok(content) => match self.reserve() {
+                Ok(place) => Some(Taken { block, content, place }),
+                Err(Unwanted) => {
+                    self.ended = true;
+                    None
+                }
+            },
+            Err(error) => {
+                self.end(Read::Failed(error.to_string()));
+                None
+            }
+        }
     }
 
-    fn read_block(&mut self, block: BlockIndex, spool: &Spool) -> Result<Read, Stop> {
+    fn read(&mut self, block: BlockIndex, clocks: &Clocks) -> Result<Content, SourceError> {
         let len = self.geometry.block_len(block) as usize;
+        if self.source.skip_hole(len) {
+            return Ok(Content::Hole);
+        }
         let mut buffer = self.empties.try_recv().unwrap_or_default();
         buffer.resize(len, 0);
-        let got = self.clocks.time(Stage::Read as usize, len, || self.source.fill(&mut buffer))?;
+        let got = clocks.time(Stage::Read as usize, len, || self.source.fill(&mut buffer))?;
         if got < len {
             let expected = self.geometry.object_bytes();
             let got = self.geometry.offset(block) + got as u64;
-            return Err(SourceError::Length { name: "the image".into(), got, expected }.into());
+            return Err(SourceError::Length { name: "the image".into(), got, expected });
         }
-        let look = || (BlockHash::of(self.geometry, block, &buffer), is_zero(&buffer));
-        let (hash, zero) = self.clocks.time(Stage::Hash as usize, len, look);
-        if zero {
-            return Ok(Read::Block(ManifestEntry { encoding: Encoding::Zero, hash }, None));
-        }
-        let keep = || spool.keep(block, &buffer);
-        self.clocks
-            .time(Stage::Spool as usize, len, keep)
-            .map_err(|error| Stop::Failed(error.to_string()))?;
-        let shape = self.geometry.shape(len as u32);
-        buffer.resize(shape.source_bytes(), 0);
-        let wanted = self.ahead.load(Ordering::Relaxed) * shape.source_symbols();
-        let ahead = wanted.div_ceil(self.geometry.symbols_max());
-        let start = Instant::now();
-        append_repair(&mut self.codec, shape, &mut buffer, Esi::first_repair(shape), ahead);
-        self.clocks.add(Stage::Encode as usize, start, if ahead > 0 { len } else { 0 });
-        let symbols = Symbols { bytes: buffer, ahead };
-        Ok(Read::Block(ManifestEntry { encoding: Encoding::Stored, hash }, Some(symbols)))
+        Ok(Content::Bytes(buffer))
     }
 
-    /// Waits while the drive is busy; ends when it is gone.
-    fn give(&mut self, read: Read) -> Result<(), Stop> {
-        self.to_drive.send(read).map_err(|_| Stop::Unwanted)?;
+    fn end(&mut self, last: Read) {
+        self.ended = true;
+        let _ = self.put(last);
+    }
+
+    fn reserve(&self) -> Result<SyncSender<Read>, Unwanted> {
+        let (fill, place) = sync_channel(1);
+        self.to_drive.send(place).map_err(|_| Unwanted)?;
+        Ok(fill)
+    }
+
+    fn put(&self, read: Read) -> Result<(), Unwanted> {
+        let place = self.reserve()?;
+        let _ = place.send(read); // it has room for one
         self.waker.wake();
         Ok(())
     }
 }
 
-enum Stop {
-    Failed(String),
-    /// The drive has ended; nobody wants more.
-    Unwanted,
+struct Worker {
+    input: Arc<Mutex<Input>>,
+    packer: Packer,
+    waker: Waker,
+    clocks: Clocks,
 }
 
-impl From<SourceError> for Stop {
-    fn from(error: SourceError) -> Self {
-        Self::Failed(error.to_string())
-    }
-}
-
-/// Compared in pieces that `memcmp` runs through at memory speed.
-fn is_zero(bytes: &[u8]) -> bool {
-    const ZEROS: [u8; 4096] = [0; 4096];
-    bytes.chunks(ZEROS.len()).all(|piece| piece == &ZEROS[..piece.len()])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_bit_anywhere_makes_a_block_not_zero() {
-        let mut bytes = vec![0; 10_000];
-        assert!(is_zero(&bytes) && is_zero(&[]));
-        for at in [0, 4095, 4096, 9_999] {
-            bytes[at] = 1;
-            assert!(!is_zero(&bytes), "{at}");
-            bytes[at] = 0;
+impl Worker {
+    fn run(mut self) {
+        while let Some(Taken { block, content, place }) = self.take() {
+            let read = match self.packer.pack(block, content) {
+                Ok((entry, symbols)) => Read::Block(entry, symbols),
+                Err(error) => {
+                    self.lock().ended = true;
+                    Read::Failed(error.to_string())
+                }
+            };
+            if place.send(read).is_err() {
+                return; // the drive has ended
+            }
+            self.waker.wake();
         }
     }
+
+    fn take(&self) -> Option<Taken> {
+        self.lock().take(&self.clocks)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Input> {
+        self.input.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
+
+/// One for each core: the others of the sender are idle most of the time, and on a slow line these are too.
+fn workers() -> usize {
+    thread::available_parallelism().map_or(1, std::num::NonZero::get).clamp(2, 8)
+}
+
+/// Blocks that are read and have not left the drive's queue. With those being sent they bound the sender's memory: some
+/// 4 MiB for each worker.
+const PLACES_PER_WORKER: usize = 3;

@@ -16,6 +16,11 @@ pub trait Source: Send {
     /// [`SourceError`]: the push is aborted with it.
     fn fill(&mut self, buffer: &mut [u8]) -> Result<usize, SourceError>;
 
+    /// Passes over so many bytes if they are known to be zero without being read: a hole of a sparse file.
+    fn skip_hole(&mut self, _bytes: usize) -> bool {
+        false
+    }
+
     /// Called once, after the last byte: checks what can be checked only then (length, digest, that nobody changed it).
     ///
     /// # Errors
@@ -165,6 +170,15 @@ impl Source for FileSource {
         Ok(got)
     }
 
+    fn skip_hole(&mut self, bytes: usize) -> bool {
+        let end = (self.read + bytes as u64).min(self.stamp.bytes);
+        let is_hole = self.holes.cover(&self.file, self.read, end);
+        if is_hole {
+            self.read = end;
+        }
+        is_hole
+    }
+
     fn finish(&mut self) -> Result<(), SourceError> {
         self.check_unchanged()?;
         if self.read != self.stamp.bytes {
@@ -194,4 +208,33 @@ fn read_full(from: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         }
     }
     Ok(filled)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PIECE: usize = 1 << 20;
+
+    #[test]
+    fn holes_are_passed_over_and_data_is_not() {
+        let file = tempfile::tempfile().expect("a temporary file");
+        file.set_len(5 * PIECE as u64 + 17).expect("room");
+        file.write_all_at(&[7; 100], 2 * PIECE as u64 + 5).expect("room");
+        let mut source = FileSource::over(file, "image".into()).expect("a file");
+        let mut buffer = vec![9; PIECE];
+        let mut holes = Vec::new();
+        for piece in 0..6 {
+            if source.skip_hole(PIECE) {
+                holes.push(piece);
+            } else {
+                let got = source.fill(&mut buffer).expect("readable");
+                let sevens = buffer[..got].iter().filter(|&&byte| byte == 7).count();
+                assert_eq!(sevens, if piece == 2 { 100 } else { 0 });
+            }
+        }
+        // A file system may not know of holes.
+        assert!(holes == [0, 1, 3, 4, 5] || holes.is_empty(), "{holes:?}");
+        source.finish().expect("all of it was read or passed over");
+    }
 }

@@ -1,24 +1,43 @@
-//! The image's bytes, kept until the push is over: repairs are made from them, so that the source is read once.
+//! What repairs are made from, kept until the push is over, so that the source is read once and compressed once: blocks
+//! that travel as they are, where the source cannot be read again, and the frames of those that travel compressed.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::BlockIndex;
 use glancecast_proto::integrity::VerifiedBlock;
-use glancecast_proto::wire::ManifestEntry;
+use glancecast_proto::wire::{Encoding, ManifestEntry};
 
-/// A file that holds all blocks read so far at their offsets.
+/// All blocks read so far, as they travel.
 #[derive(Clone, Debug)]
-pub(crate) struct Spool {
+pub(crate) struct Spool(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
     geometry: Geometry,
-    file: Arc<File>,
-    /// Ours to fill, or the source itself.
-    own: bool,
+    /// The source, if it can be read again.
+    source: Option<File>,
+    own: Mutex<Own>,
 }
+
+/// A nameless temporary file: it is gone with the process, however that ends. Blocks and frames lie at their blocks'
+/// offsets, so that it takes no more of the disk than what was sent.
+#[derive(Debug)]
+struct Own {
+    directory: PathBuf,
+    /// Made when something is to be kept in it.
+    file: Option<Arc<File>>,
+    /// Of the frames, as the manifest's hashes are of what they hold.
+    digests: HashMap<u32, Digest>,
+}
+
+/// The first half of a BLAKE3: it is compared with what we wrote ourselves.
+type Digest = [u8; 16];
 
 /// A block that could not be read back as it was.
 #[derive(Debug, thiserror::Error)]
@@ -34,39 +53,127 @@ pub(crate) enum SpoolError {
 }
 
 impl Spool {
-    /// Repairs come from the source's own file.
-    pub(crate) fn over(geometry: Geometry, source: &File) -> io::Result<Self> {
-        Ok(Self { geometry, file: Arc::new(source.try_clone()?), own: false })
+    /// A spool whose own file is made in `directory`: at once where the source cannot be read `again`, so that what is wrong
+    /// with the directory is known before anything is sent.
+    pub(crate) fn new(geometry: Geometry, again: Option<File>, directory: PathBuf) -> io::Result<Self> {
+        let at_once = again.is_none();
+        let own = Own { directory, file: None, digests: HashMap::new() };
+        let spool = Self(Arc::new(Inner { geometry, source: again, own: Mutex::new(own) }));
+        if at_once {
+            spool.own_file()?;
+        }
+        Ok(spool)
     }
 
-    /// A nameless temporary file in `directory`: it is gone with the process, however that ends. Zero blocks take no
-    /// space in it.
-    pub(crate) fn create(geometry: Geometry, directory: &Path) -> io::Result<Self> {
-        let file = tempfile::tempfile_in(directory)?;
-        file.set_len(geometry.object_bytes())?;
-        Ok(Self { geometry, file: Arc::new(file), own: true })
-    }
-
-    /// Keeps a block that was just read.
+    /// Keeps a block that travels as it is.
     pub(crate) fn keep(&self, block: BlockIndex, bytes: &[u8]) -> Result<(), SpoolError> {
-        if self.own {
-            self.file.write_all_at(bytes, self.geometry.offset(block))?;
+        if self.0.source.is_none() {
+            self.own_file()?.write_all_at(bytes, self.0.geometry.offset(block))?;
         }
         Ok(())
     }
 
-    /// Reads a block again into `buffer`, and proves that it is the one that was read first.
+    /// Keeps the frame of a block that travels compressed.
+    pub(crate) fn keep_frame(&self, block: BlockIndex, frame: &[u8]) -> Result<(), SpoolError> {
+        self.own_file()?.write_all_at(frame, self.0.geometry.offset(block))?;
+        self.own().digests.insert(block.0, digest(frame));
+        Ok(())
+    }
+
+    /// Reads what travels of a block again into `buffer`, and proves that it is what was sent first.
     pub(crate) fn read(
         &self,
         block: BlockIndex,
         entry: &ManifestEntry,
         buffer: &mut [u8],
     ) -> Result<(), SpoolError> {
-        self.file.read_exact_at(buffer, self.geometry.offset(block)).map_err(|error| match error.kind() {
+        let (geometry, offset) = (self.0.geometry, self.0.geometry.offset(block));
+        let framed = matches!(entry.encoding, Encoding::Zstd { .. });
+        let read = match &self.0.source {
+            Some(source) if !framed => source.read_exact_at(buffer, offset),
+            _ => self.own_file()?.read_exact_at(buffer, offset),
+        };
+        read.map_err(|error| match error.kind() {
             io::ErrorKind::UnexpectedEof => SpoolError::Changed,
             _ => SpoolError::Io(error),
         })?;
-        VerifiedBlock::verify(self.geometry, block, buffer, entry.hash).map_err(|_| SpoolError::Changed)?;
-        Ok(())
+        let right = if framed {
+            self.own().digests.get(&block.0) == Some(&digest(buffer))
+        } else {
+            VerifiedBlock::verify(geometry, block, buffer, entry.hash).is_ok()
+        };
+        if right { Ok(()) } else { Err(SpoolError::Changed) }
+    }
+
+    fn own_file(&self) -> io::Result<Arc<File>> {
+        let mut own = self.own();
+        if let Some(file) = &own.file {
+            return Ok(Arc::clone(file));
+        }
+        let file = tempfile::tempfile_in(&own.directory)?;
+        file.set_len(self.0.geometry.object_bytes())?;
+        Ok(Arc::clone(own.file.insert(Arc::new(file))))
+    }
+
+    fn own(&self) -> MutexGuard<'_, Own> {
+        self.0.own.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn digest(frame: &[u8]) -> Digest {
+    *blake3::hash(frame).as_bytes().first_chunk().expect("half of 32 bytes")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use glancecast_proto::integrity::BlockHash;
+    use std::io::Write;
+
+    const BLOCK: usize = 1 << 20;
+
+    #[test]
+    fn what_is_kept_is_read_again_from_the_source_or_from_its_own_file() {
+        let directory = tempfile::tempdir().expect("temporary directory");
+        let image = [vec![1; BLOCK], vec![2; BLOCK]].concat();
+        let mut source = tempfile::tempfile_in(directory.path()).expect("writable");
+        source.write_all(&image).expect("room");
+        for again in [None, Some(source)] {
+            let spool = Spool::new(geometry(), again, directory.path().into()).expect("writable");
+            let second = &image[BLOCK..];
+            spool.keep(BlockIndex(0), &image[..BLOCK]).expect("room");
+            spool.keep_frame(BlockIndex(1), b"a frame").expect("room");
+            let stored = ManifestEntry { encoding: Encoding::Stored, hash: hash(0, &image[..BLOCK]) };
+            let framed = ManifestEntry { encoding: Encoding::Zstd { encoded_len: 7 }, hash: hash(1, second) };
+            let mut buffer = vec![0; BLOCK];
+            spool.read(BlockIndex(0), &stored, &mut buffer).expect("as it was kept");
+            assert!(buffer == image[..BLOCK]);
+            spool.read(BlockIndex(1), &framed, &mut buffer[..7]).expect("as it was kept");
+            assert_eq!(&buffer[..7], b"a frame");
+        }
+    }
+
+    #[test]
+    fn a_block_or_a_frame_that_is_not_what_was_sent_is_told() {
+        let directory = tempfile::tempdir().expect("temporary directory");
+        let spool = Spool::new(geometry(), None, directory.path().into()).expect("writable");
+        spool.keep(BlockIndex(0), &vec![1; BLOCK]).expect("room");
+        spool.keep_frame(BlockIndex(1), b"a frame").expect("room");
+        spool.own_file().expect("there").write_all_at(b"?", 5).expect("room");
+        spool.own_file().expect("there").write_all_at(b"?", BLOCK as u64 + 5).expect("room");
+        let entry = |encoding| ManifestEntry { encoding, hash: hash(0, &vec![1; BLOCK]) };
+        let mut buffer = vec![0; BLOCK];
+        let stored = spool.read(BlockIndex(0), &entry(Encoding::Stored), &mut buffer);
+        assert!(matches!(stored, Err(SpoolError::Changed)));
+        let framed = entry(Encoding::Zstd { encoded_len: 7 });
+        assert!(matches!(spool.read(BlockIndex(1), &framed, &mut buffer[..7]), Err(SpoolError::Changed)));
+    }
+
+    fn hash(block: u32, bytes: &[u8]) -> BlockHash {
+        BlockHash::of(geometry(), BlockIndex(block), bytes)
+    }
+
+    fn geometry() -> Geometry {
+        Geometry::new(2 * BLOCK as u64, 20, 1432).expect("in range")
     }
 }

@@ -12,6 +12,8 @@ pub(crate) enum Stage {
     Read,
     /// Looking for zeros, and hashing.
     Hash,
+    /// Compressing, and looking whether it is worth it.
+    Compress,
     /// Keeping a copy for repairs.
     Spool,
     /// Making repair symbols, and reading back what they are made of.
@@ -22,7 +24,7 @@ pub(crate) enum Stage {
     Send,
 }
 
-const NAMES: [&str; COUNT] = ["read", "hash", "spool", "encode", "seal", "send"];
+const NAMES: [&str; COUNT] = ["read", "hash", "compress", "spool", "encode", "seal", "send"];
 const COUNT: usize = Stage::Send as usize + 1;
 
 /// Clocks at zero.

@@ -11,6 +11,7 @@ use glancecast_proto::limits::{HOSTS_MAX, MTU_MAX, MTU_MIN};
 use glancecast_proto::wire::{Pin, is_image_id};
 
 use super::expected::Wanted;
+use crate::data::compress::{Compression, LEVELS};
 
 /// Puts an operating-system image on many hosts at once, over multicast, and proves every copy.
 #[derive(Debug, Parser)]
@@ -267,7 +268,12 @@ pub(crate) struct Send {
     /// is what was uploaded
     #[arg(long)]
     pub(crate) allow_unverified: bool,
-    /// Directory for a local copy of an image from Glance while it is being pushed, and for images made raw
+    /// How blocks are compressed: auto: as hard as the sender's cores can without holding up the line, and not where it is
+    /// of no use; off; or a level of zstd, 1 to 19
+    #[arg(long, value_name = "auto|off|LEVEL", default_value = "auto", value_parser = parse_compression)]
+    pub(crate) compress: Compression,
+    /// Directory for what repairs are made from while it is being pushed: compressed blocks, a local copy of an image from
+    /// Glance, and images made raw
     #[arg(long, value_name = "DIR", default_value = "/var/tmp")]
     pub(crate) spool: PathBuf,
 
@@ -358,6 +364,15 @@ fn parse_pin(text: &str) -> Result<Pin, String> {
 /// What the announcement can say: whole seconds.
 const PIN_MIN: Duration = Duration::from_secs(1);
 
+fn parse_compression(text: &str) -> Result<Compression, String> {
+    match (text, text.parse()) {
+        ("auto", _) => Ok(Compression::Auto),
+        ("off", _) => Ok(Compression::Off),
+        (_, Ok(level)) if LEVELS.contains(&level) => Ok(Compression::Level(level)),
+        _ => Err(format!("write auto, off, or a level of zstd from {} to {}", LEVELS.start(), LEVELS.end())),
+    }
+}
+
 /// Bytes, with a unit of powers of 1024 as qemu-img has them.
 fn parse_size(text: &str) -> Result<u64, String> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
@@ -429,6 +444,9 @@ mod tests {
         assert!(parse("glancecast verify ubuntu --insecure --hosts a,b --wait 500ms").is_ok());
         assert!(parse("glancecast images --tag a --tag b --limit 3 --status active").is_ok());
         assert!(parse("glancecast send ubuntu --insecure --pin 7d").is_ok());
+        for good in ["auto", "off", "1", "19"] {
+            assert!(parse(&format!("glancecast send ubuntu --insecure --compress {good}")).is_ok(), "{good}");
+        }
         assert!(parse("glancecast send --file /x --insecure --disk-format qcow2 --as-is").is_ok());
         assert!(
             parse(&format!("glancecast send --file /x --insecure --pin forever --image-id {IMAGE}")).is_ok()
@@ -451,6 +469,9 @@ mod tests {
             "glancecast send ubuntu --insecure --verify-signatures",
             "glancecast send --file /x --insecure --trusted-certs /d --verify-signatures",
             "glancecast send ubuntu --insecure --pin ever",
+            "glancecast send ubuntu --insecure --compress 0",
+            "glancecast send ubuntu --insecure --compress 20",
+            "glancecast send ubuntu --insecure --compress zstd",
             "glancecast send ubuntu --insecure --pin 20ms",
             "glancecast send --file /x --insecure --image-id ubuntu",
             "glancecast send ubuntu --insecure --rate auto:",

@@ -39,10 +39,11 @@ impl Bar {
             (_, false) => format!("ETA {}", HumanDuration(self.bar.eta())),
         };
         self.bar.set_message(format!(
-            "{} | {left} | {} of {}, {} sent at {}",
+            "{} | {left} | {} of {}, {} of data, {} sent at {}",
             hosts(progress.hosts),
             BinaryBytes(sent),
             BinaryBytes(self.geometry.object_bytes()),
+            BinaryBytes(progress.content.data_bytes),
             BinaryBytes(progress.wire_bytes),
             Rate::from_bits(progress.rate).map_or_else(String::new, |rate| rate.to_string()),
         ));

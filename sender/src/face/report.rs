@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use super::Failure;
 use super::confirm::Confirmation;
+use crate::data::content::ContentCounts;
 use crate::data::push::Outcome;
 use crate::data::wire_counts::WireCounts;
 
@@ -31,6 +32,7 @@ pub(super) struct Report<'a> {
     ttl: u8,
     dscp: u8,
     object: Object<'a>,
+    content: ContentCounts,
     root: Option<String>,
     seconds: f64,
     rate_bits_per_second: u64,
@@ -189,6 +191,7 @@ impl<'a> Report<'a> {
                 symbol_bytes: geometry.symbol_size(),
                 datagram_bytes: geometry.datagram_bytes(),
             },
+            content: outcome.content,
             root: outcome.root.map(|root| root.to_string()),
             seconds: seconds(outcome.time),
             rate_bits_per_second: terms.pace.cap(),

@@ -94,6 +94,7 @@ async fn send(args: &Send) -> Result<u8, Failure> {
         group: args.group,
         source: origin.source,
         spool: args.spool.clone(),
+        compression: args.compress,
     };
     let bar = Bar::new(origin.name.as_str(), geometry, args.quiet || args.json);
     let outcome = follow(setup, origin.download, &bar, &mut signals).await?;

@@ -89,6 +89,16 @@ fn summary(config: &SenderConfig, group: Group, outcome: &Outcome) -> String {
             BinaryBytes(frames),
         ),
     };
+    if frames > 0 {
+        let _ = writeln!(
+            text,
+            "{} image, {} of data, {} on the wire, {:.1} x",
+            BinaryBytes(bytes),
+            BinaryBytes(outcome.content.data_bytes),
+            BinaryBytes(frames),
+            bytes as f64 / frames as f64,
+        );
+    }
     if let Some(root) = outcome.root {
         let _ = writeln!(text, "blake3 {root}");
     }

@@ -170,6 +170,7 @@ impl<'a> Bench<'a> {
             directory: &self.push_directory,
             rate,
             options: &[],
+            sender_options: &[],
             warm: true,
             profile: false,
             limit: self.arguments.common.limit(),

@@ -70,6 +70,7 @@ fn run(arguments: &Arguments, image: &Image, directory: &Path) -> Result<Run> {
         directory: &directory.join("push"),
         rate: &arguments.rate,
         options: &[],
+        sender_options: &[],
         warm: true,
         profile: true,
         limit: arguments.common.limit(),

@@ -263,6 +263,7 @@ fn threads(sides: &[&Side]) -> Vec<ThreadTime> {
 const SENDER_THREADS: &[(&str, &str)] = &[
     ("read", "read"),
     ("read", "hash"),
+    ("read", "compress"),
     ("read", "spool"),
     ("read, encode", "encode"),
     ("send", "seal"),

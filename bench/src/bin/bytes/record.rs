@@ -1,0 +1,181 @@
+//! The results as `bytes.json` and `bytes.md` hold them. A row that is measured again replaces its earlier result; the
+//! others stay.
+
+use std::fmt::Write;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use glancecast_bench::lab::machine::Machine;
+use glancecast_bench::push::Image;
+use glancecast_tests::image;
+use serde::{Deserialize, Serialize};
+
+use crate::PLANS;
+
+/// Everything that was measured.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Bytes {
+    rows: Vec<Row>,
+}
+
+/// One image.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Row {
+    name: String,
+    work: String,
+    image_bytes: u64,
+    /// What the image takes of its disk.
+    allocated_bytes: u64,
+    /// The length of the compressed qcow2 of it.
+    pub(crate) qcow2_bytes: Option<u64>,
+    machine: Machine,
+    ways: Vec<Measured>,
+}
+
+/// One way of an image.
+#[derive(Debug, Serialize, Deserialize)]
+struct Measured {
+    way: String,
+    runs: Vec<Run>,
+}
+
+/// One repetition.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Run {
+    /// From the start of the sender to the whole copy; none when it failed.
+    pub(crate) seconds: Option<f64>,
+    /// What was sent, or would be.
+    pub(crate) wire_bytes: u64,
+    /// What the copy takes of its disk.
+    pub(crate) allocated_bytes: Option<u64>,
+    /// What else was measured, or why it failed.
+    pub(crate) details: String,
+}
+
+impl Run {
+    pub(crate) fn failed(why: &str) -> Self {
+        Self { seconds: None, wire_bytes: 0, allocated_bytes: None, details: why.to_owned() }
+    }
+
+    pub(crate) fn summary(&self) -> String {
+        match self.seconds {
+            Some(seconds) => format!("{seconds:>7.2} s {:>13} bytes; {}", self.wire_bytes, self.details),
+            None => format!("failed: {}", self.details),
+        }
+    }
+}
+
+impl Row {
+    pub(crate) fn new(name: &str, work: &str, image: &Image) -> Self {
+        Self {
+            name: name.to_owned(),
+            work: work.to_owned(),
+            image_bytes: image.bytes,
+            allocated_bytes: image::allocated_bytes(&image.path),
+            qcow2_bytes: None,
+            machine: Machine::this(),
+            ways: Vec::new(),
+        }
+    }
+
+    pub(crate) fn put(&mut self, way: &str, run: Run) {
+        match self.ways.iter_mut().find(|measured| measured.way == way) {
+            Some(measured) => measured.runs.push(run),
+            None => self.ways.push(Measured { way: way.to_owned(), runs: vec![run] }),
+        }
+    }
+}
+
+impl Measured {
+    /// The repetition of the middle time; none when one of them failed.
+    fn median(&self) -> Option<&Run> {
+        let mut runs: Vec<&Run> = self.runs.iter().filter(|run| run.seconds.is_some()).collect();
+        runs.sort_by(|one, other| one.seconds.partial_cmp(&other.seconds).expect("times are numbers"));
+        (runs.len() == self.runs.len()).then(|| runs[runs.len() / 2])
+    }
+}
+
+impl Bytes {
+    /// Reads the results of earlier runs, if there are any.
+    pub(crate) fn read(directory: &Path) -> Result<Self> {
+        let path = directory.join(JSON);
+        match fs::read_to_string(&path) {
+            Ok(text) => Ok(serde_json::from_str(&text).unwrap_or_else(|_| {
+                println!("{} is not of this version and is replaced", path.display());
+                Self::default()
+            })),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Self::default()),
+            Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+        }
+    }
+
+    /// Adds a row, or replaces it.
+    pub(crate) fn put(&mut self, row: Row) {
+        self.rows.retain(|earlier| earlier.name != row.name);
+        self.rows.push(row);
+        self.rows.sort_by_key(|row| PLANS.iter().position(|plan| plan.name == row.name));
+    }
+
+    /// Writes the JSON and the page.
+    pub(crate) fn write(&self, directory: &Path) -> Result<()> {
+        fs::create_dir_all(directory).with_context(|| format!("cannot create {}", directory.display()))?;
+        let json = serde_json::to_string_pretty(self).context("results are plain data")? + "\n";
+        for (name, text) in [(JSON, json), ("bytes.md", self.page())] {
+            let path = directory.join(name);
+            fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+        }
+        Ok(())
+    }
+
+    /// A table for each image.
+    pub(crate) fn page(&self) -> String {
+        let mut text = HEAD.to_owned();
+        for row in &self.rows {
+            let machine = &row.machine;
+            let _ = writeln!(
+                text,
+                "\n## {}\n\n{}. {} bytes, of which the disk holds {}; {} x {}, Linux {}; commit {}.",
+                row.name,
+                row.work,
+                row.image_bytes,
+                row.allocated_bytes,
+                machine.cores,
+                machine.processor,
+                machine.kernel,
+                machine.commit
+            );
+            if let Some(bytes) = row.qcow2_bytes {
+                let _ = writeln!(text, "\nAs a qcow2 of `qemu-img convert -c` it has {bytes} bytes.");
+            }
+            text.push_str(
+                "\n| way | s | bytes sent | image / sent | copy on the disk |\n|---|--:|--:|--:|--:|\n",
+            );
+            for measured in &row.ways {
+                let line = match measured.median() {
+                    Some(run) => format!(
+                        "{:.2} | {} | {:.1} | {} |",
+                        run.seconds.unwrap_or(f64::NAN),
+                        run.wire_bytes,
+                        row.image_bytes as f64 / run.wire_bytes.max(1) as f64,
+                        run.allocated_bytes.map_or_else(|| "-".to_owned(), |bytes| bytes.to_string())
+                    ),
+                    None => "failed | | | |".to_owned(),
+                };
+                let _ = writeln!(text, "| {} | {line}", measured.way);
+            }
+            text.push('\n');
+            for measured in &row.ways {
+                for run in &measured.runs {
+                    let _ = writeln!(text, "- {}: {}", measured.way, run.summary());
+                }
+            }
+        }
+        text
+    }
+}
+
+const JSON: &str = "bytes.json";
+const HEAD: &str = "# What need not be sent\n\nOne receiver; times are from the start of the sender to the whole copy, the \
+                    middle of the repetitions. Images, copies and spools are in memory. `make bench-bytes` measures it.\n";

@@ -1,0 +1,37 @@
+//! What there was in the object, as far as it was read: how much of it is data, and how much travels of that.
+
+use glancecast_proto::geometry::Geometry;
+use glancecast_proto::ids::BlockIndex;
+use glancecast_proto::wire::{Encoding, ManifestEntry};
+use serde::Serialize;
+
+/// Bytes and blocks of the object by how they travel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ContentCounts {
+    /// Bytes of the blocks that are not all zero.
+    pub data_bytes: u64,
+    /// What these have to travel: the bytes of stored blocks and of zstd frames, each once.
+    pub encoded_bytes: u64,
+    /// Blocks of zeros, of which nothing travels.
+    pub zero_blocks: u32,
+    /// Blocks that travel as they are.
+    pub stored_blocks: u32,
+    /// Blocks that travel as zstd frames.
+    pub zstd_blocks: u32,
+}
+
+impl ContentCounts {
+    /// Counts a block that was read.
+    pub(crate) fn add(&mut self, geometry: Geometry, block: BlockIndex, entry: &ManifestEntry) {
+        let blocks = match entry.encoding {
+            Encoding::Zero => &mut self.zero_blocks,
+            Encoding::Stored => &mut self.stored_blocks,
+            Encoding::Zstd { .. } => &mut self.zstd_blocks,
+        };
+        *blocks += 1;
+        if entry.encoding != Encoding::Zero {
+            self.data_bytes += u64::from(geometry.block_len(block));
+            self.encoded_bytes += u64::from(entry.encoded_len(geometry, block));
+        }
+    }
+}
