@@ -13,5 +13,6 @@ pub mod receiver;
 mod rng;
 pub mod seal;
 pub mod sender;
+pub mod sign;
 pub mod time;
 pub mod wire;

@@ -97,7 +97,7 @@ fn announcements_of_another_time_are_refused() {
 
 #[test]
 fn announcements_of_another_group_are_told_once() {
-    let mut host = Receiver::new(ReceiverConfig { key: GroupKey::new([9; 32]), ..config() });
+    let mut host = Receiver::new(ReceiverConfig { keys: vec![GroupKey::new([9; 32])], ..config() });
     let mut sender = sender(1, 1);
     for ms in [0, 100] {
         let datagram = announcement(&mut sender, at(ms));
@@ -331,11 +331,13 @@ fn sender(session: u8, hosts: u32) -> Sender {
     let config = SenderConfig {
         session: SessionId([session; 16]),
         key: GroupKey::new([7; 32]),
+        signer: None,
         geometry: Geometry::for_path(4_096, 1500, 20).expect("in range"),
         name: ObjectName::new("image").expect("plain"),
         image_id: None,
         reply_to: SENDER,
         expected: Expected::Count(hosts),
+        only_listed: false,
         timeout: Duration::from_secs(600),
         started: WALL,
         pace: Pace::Fixed(1_000_000_000),
@@ -353,7 +355,8 @@ fn config() -> ReceiverConfig {
     ReceiverConfig {
         name: HostName::new("compute-1").expect("plain"),
         software: "glancecastd 1.0".into(),
-        key: GroupKey::new([7; 32]),
+        keys: vec![GroupKey::new([7; 32])],
+        senders: Vec::new(),
         start: [1; 16],
         seed: [2; 32],
         buffer_bytes: 1 << 20,

@@ -8,6 +8,7 @@
 mod collect;
 mod effects;
 mod inbox;
+mod numbers;
 mod session;
 mod table;
 
@@ -23,11 +24,12 @@ pub use session::buffer_bytes;
 pub use table::Work;
 
 use crate::ids::{BlockIndex, HostName, SessionId, SessionTag};
-use crate::limits::{ENDED_SESSIONS_MAX, EVENTS_MAX};
+use crate::limits::{CORRUPT_TRIES_MAX, ENDED_SESSIONS_MAX, EVENTS_MAX};
 use crate::rng::Rng;
 use crate::seal::{Cipher, GroupKey};
+use crate::sign::PublicKey;
 use crate::time::{Moment, WallClock};
-use crate::wire::{Announce, Discard, DiscardCounts, Done, FailureKind, Hello, Notice, SymbolHeader, Up};
+use crate::wire::{Announce, Discard, DiscardCounts, Done, FailureKind, Notice, SymbolHeader, Up};
 use inbox::Waiting;
 use session::{Session, Stage};
 
@@ -38,8 +40,10 @@ pub struct ReceiverConfig {
     pub name: HostName,
     /// Name and version of the program.
     pub software: String,
-    /// The group's secret.
-    pub key: GroupKey,
+    /// The group's secret; more than one while it is being replaced. One at least.
+    pub keys: Vec<GroupKey>,
+    /// Whose pushes this host takes part in; if empty, everybody's who has a group key.
+    pub senders: Vec<PublicKey>,
     /// 16 random bytes, drawn at this start of the program.
     pub start: [u8; 16],
     /// Seed of all randomness in the machine.
@@ -60,10 +64,15 @@ pub struct Receiver {
     links: u64,
     attempts: u64,
     effects: VecDeque<Effect>,
-    notice: Option<(SocketAddr, SessionTag)>,
+    /// A notice to be sent under each of the keys from this one on: it is not known which one the sender has.
+    notice: Option<(SocketAddr, SessionTag, usize)>,
     notice_after: Moment,
     wrong_key_told: bool,
     stale_told: bool,
+    /// Senders that were refused, as far as that was told.
+    refused_told: Vec<Option<PublicKey>>,
+    /// Blocks that were not what the manifest says.
+    corrupt: u64,
     /// The program is about to end: nothing is joined any more.
     stopping: bool,
     events: VecDeque<ReceiverEvent>,
@@ -86,6 +95,8 @@ impl Receiver {
             notice_after: Moment::default(),
             wrong_key_told: false,
             stale_told: false,
+            refused_told: Vec::new(),
+            corrupt: 0,
             stopping: false,
             events: VecDeque::new(),
             discards: DiscardCounts::default(),
@@ -99,19 +110,25 @@ impl Receiver {
     #[inline]
     pub fn admit(&mut self, header: &SymbolHeader) -> Result<Admission, Discard> {
         let verdict = match &self.session {
-            Some(session) if session.announce.session.tag() == header.tag => match session.stage {
+            Some(session) if session.announce.session.tag() != header.tag => Err(Discard::OtherSession),
+            Some(session) if !session.is_plausible(header.sequence) => Err(Discard::Implausible),
+            Some(session) => match session.stage {
                 Stage::Opening | Stage::Receiving => session.table.place_for(header),
                 Stage::Existing | Stage::Comparing | Stage::Publishing | Stage::Closing { .. } => {
                     Err(Discard::NotNeeded)
                 }
             },
-            _ => Err(Discard::OtherSession),
+            None => Err(Discard::OtherSession),
         };
         match verdict {
             Ok(place) => Ok(Admission::To(place)),
             Err(
                 reason @ (Discard::Duplicate | Discard::NotNeeded | Discard::Surplus | Discard::NoBuffer),
-            ) => Ok(Admission::Spare(reason)),
+            ) => {
+                // What came before and is of no use is not even opened: a flood of recorded datagrams costs little.
+                let came = self.session.as_ref().is_some_and(|session| session.came(header.sequence));
+                if came { Err(self.drop(Discard::Replayed)) } else { Ok(Admission::Spare(reason)) }
+            }
             Err(reason) => Err(self.drop(reason)),
         }
     }
@@ -263,9 +280,10 @@ impl Receiver {
     /// The next datagram to a sender, written into `out`; gives its address.
     #[must_use]
     pub fn poll_transmit(&mut self, now: Moment, out: &mut Vec<u8>) -> Option<SocketAddr> {
-        if let Some((to, tag)) = self.notice.take() {
+        if let Some((to, tag, at)) = self.notice.take() {
             let salt = self.rng.bytes();
-            Notice::seal(&self.config.name, &self.config.software, tag, salt, &self.config.key, out);
+            Notice::seal(&self.config.name, &self.config.software, tag, salt, &self.config.keys[at], out);
+            self.notice = (at + 1 < self.config.keys.len()).then_some((to, tag, at + 1));
             return Some(to);
         }
         if let Some(active) = &mut self.session
@@ -273,9 +291,7 @@ impl Receiver {
         {
             return Some(active.link.seal(&up, out));
         }
-        let waiting = self.waiting.iter_mut().find_map(|w| w.hello.take_due(now).then_some(&mut w.link))?;
-        let (name, software) = (self.config.name.clone(), self.config.software.clone());
-        Some(waiting.seal(&Up::Hello(Hello { name, software, busy: true }), out))
+        self.next_of_waiting(now, out)
     }
 
     /// The next work to do. Work on blocks comes out only when `room` says that there is a place for it.
@@ -316,6 +332,11 @@ impl Receiver {
         &self.discards
     }
 
+    /// Blocks since the start that were not what the manifest says.
+    pub fn corrupt_blocks(&self) -> u64 {
+        self.corrupt
+    }
+
     /// What this host takes part in, with the blocks held so far, until its last word is acknowledged.
     pub fn session(&self) -> Option<(&Announce, u32)> {
         self.session.as_ref().map(|active| (&active.announce, active.table.held()))
@@ -333,9 +354,17 @@ impl Receiver {
                 self.fail(now, FailureKind::Root, &reason);
             }
             BlockOutcome::Undecodable | BlockOutcome::Corrupt => {
-                active.table.start_over(block);
+                let hope = active.table.start_over(block);
                 let session = active.announce.session;
+                self.corrupt += 1;
                 self.event(ReceiverEvent::Corrupt(session, block));
+                if !hope {
+                    let reason = format!(
+                        "block {block} was not what the sender says {CORRUPT_TRIES_MAX} times: \
+                         somebody with the group key sends bad symbols, or this host's memory is failing"
+                    );
+                    self.fail(now, FailureKind::Corrupt, &reason);
+                }
             }
             BlockOutcome::Store(kind, reason) => self.fail(now, kind, &reason),
         }

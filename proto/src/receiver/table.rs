@@ -1,12 +1,12 @@
 //! What a host knows of each block of the object: its manifest entry, where its symbols are being collected, whether
 //! it is proven and written. Answers what is lacking.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use crate::geometry::Geometry;
 use crate::ids::BlockIndex;
 use crate::integrity::{BlockHash, Root};
-use crate::limits::{REPORT_GAPS_MAX, report_runs_in};
+use crate::limits::{CORRUPT_TRIES_MAX, REPORT_GAPS_MAX, report_runs_in};
 use crate::receiver::collect::{BufferId, Buffers, Collected, Place};
 use crate::wire::{DeficitRun, Discard, Encoding, GapRun, ManifestEntry, ManifestRun, SymbolHeader};
 
@@ -45,6 +45,8 @@ pub(super) struct Table {
     ready: VecDeque<BlockIndex>,
     /// Blocks with a buffer that are at another thread.
     rebuilding: u32,
+    /// How often a block was not what the manifest says.
+    corrupt: BTreeMap<BlockIndex, u32>,
     held: u32,
     /// Blocks below this one are held.
     held_prefix: u32,
@@ -80,6 +82,7 @@ impl Table {
             surplus: 0,
             ready: VecDeque::new(),
             rebuilding: 0,
+            corrupt: BTreeMap::new(),
             held: 0,
             held_prefix: 0,
             known: 0,
@@ -161,6 +164,12 @@ impl Table {
         }
     }
 
+    /// Whether all these entries are known.
+    pub(super) fn knows(&self, run: &ManifestRun) -> bool {
+        let first = run.first.index();
+        self.manifest[first..first + run.entries.len()].iter().all(Option::is_some)
+    }
+
     /// Takes manifest entries in; those known already are passed over.
     pub(super) fn learn(&mut self, run: &ManifestRun) {
         for (block, &entry) in (run.first.0..).map(BlockIndex).zip(&run.entries) {
@@ -234,13 +243,18 @@ impl Table {
         self.manifest[block.index()].is_some_and(|entry| entry.encoding == Encoding::Zero)
     }
 
-    /// What was rebuilt is not what the manifest says: everything of it is dropped and asked for again.
+    /// What was rebuilt is not what the manifest says: everything of it is dropped and asked for again. False when that
+    /// was so too often, and there is no hope.
     ///
     /// # Panics
     /// For a zero block: there is nothing to ask for.
-    pub(super) fn start_over(&mut self, block: BlockIndex) {
+    #[must_use]
+    pub(super) fn start_over(&mut self, block: BlockIndex) -> bool {
         assert!(!self.is_zero(block), "block {block} has no symbols");
         self.states[block.index()] = State::Unseen;
+        let tries = self.corrupt.entry(block).or_insert(0);
+        *tries += 1;
+        *tries < CORRUPT_TRIES_MAX
     }
 
     /// The root that the manifest amounts to, once all of it is known.
@@ -428,7 +442,7 @@ mod tests {
         collect(&mut table, 0, 0..K);
         let (buffer, collected) = take_rebuild(&mut table);
         table.release(buffer, collected);
-        table.start_over(BlockIndex(0));
+        assert!(table.start_over(BlockIndex(0)));
         assert_eq!(table.deficits(1), [deficit(0, 1, K + 1)]);
         collect(&mut table, 0, 0..K);
         let (buffer, collected) = take_rebuild(&mut table);

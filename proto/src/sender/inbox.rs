@@ -1,11 +1,12 @@
 //! What hosts say: opened under their own key, refused if said before, taken into account, acknowledged.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use super::hosts::Serve;
 use super::{Sender, SenderEvent};
 use crate::ids::ReceiverId;
-use crate::limits::HOSTS_MAX;
+use crate::limits::{ACKS_PER_TENTH_MAX, HOSTS_MAX};
 use crate::seal::Cipher;
 use crate::time::Moment;
 use crate::wire::{Ack, Discard, Kind, Notice, Report, Up, UpHeader, VERSION};
@@ -35,7 +36,7 @@ impl Sender {
         self.hosts.heard(now, up.receiver, up.header.sequence)?;
         self.take_message(now, up.receiver, message)?;
         if up.header.kind != Kind::Report {
-            self.acknowledge(from, up);
+            self.acknowledge(now, from, up);
         }
         Ok(())
     }
@@ -57,6 +58,12 @@ impl Sender {
         let name = self.hosts.get(id).ok_or(Discard::UnknownHost)?.name.clone();
         match message {
             Up::Hello(hello) => self.hosts.greet(id, &hello),
+            // Nobody can have seen what was not sent, nor hold less than before.
+            Up::Report(report)
+                if report.highest.value() >= self.group_sequence || self.hosts.falls_back(id, &report) =>
+            {
+                return Err(Discard::Implausible);
+            }
             Up::Report(report) => self.take_report(now, id, &report),
             // A host cannot have proven what we have not vouched for, nor something else.
             Up::Done(done) if Some(done.root) != self.root() => return Err(Discard::Malformed),
@@ -109,11 +116,20 @@ impl Sender {
         Ok(())
     }
 
-    fn acknowledge(&mut self, to: SocketAddr, up: UpHeader) {
+    fn acknowledge(&mut self, now: Moment, to: SocketAddr, up: UpHeader) {
+        let (since, queued) = &mut self.acks_queued;
+        if now.since(*since) >= ACK_BUDGET_TIME {
+            (*since, *queued) = (now, 0);
+        }
         if let Some(host) = self.hosts.get(up.receiver)
             && self.acks.len() < HOSTS_MAX
+            && *queued < ACKS_PER_TENTH_MAX
         {
+            *queued += 1;
             self.acks.push_back((to, Ack { receiver: up.receiver, kind: up.header.kind, slot: host.slot }));
         }
     }
 }
+
+/// Over which [`ACKS_PER_TENTH_MAX`] counts.
+const ACK_BUDGET_TIME: Duration = Duration::from_millis(100);

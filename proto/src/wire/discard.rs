@@ -35,10 +35,18 @@ pub enum Discard {
     NoBuffer,
     /// Of a host above the number of hosts that a sender keeps track of, or of one that was never greeted.
     UnknownHost,
+    /// An announcement that is not signed, or by somebody whom this host does not list.
+    UnknownSender,
+    /// Sealed under the group key, and not signed by the session's sender: made by somebody else who has the key.
+    BadSignature,
+    /// A number far above those that the session's sender has signed.
+    Implausible,
+    /// Of a host that the push does not list, where only those on the list may answer.
+    Unlisted,
 }
 
 impl Discard {
-    const ALL: [Self; 15] = [
+    const ALL: [Self; 19] = [
         Self::TooShort,
         Self::TooLong,
         Self::OtherVersion,
@@ -54,6 +62,10 @@ impl Discard {
         Self::Surplus,
         Self::NoBuffer,
         Self::UnknownHost,
+        Self::UnknownSender,
+        Self::BadSignature,
+        Self::Implausible,
+        Self::Unlisted,
     ];
 
     /// The name in logs and metrics.
@@ -74,6 +86,10 @@ impl Discard {
             Self::Surplus => "surplus",
             Self::NoBuffer => "no_buffer",
             Self::UnknownHost => "unknown_host",
+            Self::UnknownSender => "unknown_sender",
+            Self::BadSignature => "bad_signature",
+            Self::Implausible => "implausible",
+            Self::Unlisted => "unlisted",
         }
     }
 }

@@ -11,14 +11,17 @@ use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::{BlockIndex, HostName, ObjectName, ReceiverId, Sequence, SessionId};
 use glancecast_proto::integrity::{BlockHash, Root};
 use glancecast_proto::seal::{Cipher, GroupKey};
+use glancecast_proto::sign::SigningKey;
 use glancecast_proto::time::WallClock;
 use glancecast_proto::wire::{
     Ack, Announce, DeficitRun, Discard, Done, Down, Encoding, End, Failed, FailureKind, GapRun, Header,
     Hello, Kind, ManifestEntry, ManifestRun, Notice, Poll, Report, SYMBOL_OVERHEAD, SymbolHeader, Totals, Up,
     UpHeader,
 };
+use zeroize::Zeroizing;
 
 pub(crate) const KEY: [u8; 32] = *b"the group key of the test vector";
+pub(crate) const SIGNING_SEED: [u8; 32] = *b"the sender's seed of the vectors";
 pub(crate) const SESSION: SessionId = SessionId(*b"\xA1\xB2\xC3session-id-16");
 pub(crate) const RECEIVER: ReceiverId = ReceiverId(*b"receiver");
 pub(crate) const SALT: [u8; 16] = *b"salt of a notice";
@@ -28,12 +31,19 @@ pub(crate) const DOWNWARD: &str = "glancecast v1 sender to group: group key, ses
 pub(crate) const UPWARD: &str = "glancecast v1 receiver to sender: group key, session id, receiver id";
 pub(crate) const NOTICE: &str = "glancecast version notice: group key, salt";
 
+/// Whether the sender has signed it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Signed {
+    No,
+    Yes,
+}
+
 /// What a datagram says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Value {
     Symbol(SymbolHeader, Vec<u8>),
-    Announce(Announce),
-    Down(Down),
+    Announce(Announce, Signed),
+    Down(Down, Signed),
     Up(Up),
     Notice(Notice),
 }
@@ -55,14 +65,18 @@ pub(crate) fn geometry() -> Geometry {
 pub(crate) fn values() -> BTreeMap<&'static str, Value> {
     BTreeMap::from([
         ("symbol", symbol()),
-        ("announce-ipv4", Value::Announce(announce("192.0.2.7:7167", Some(IMAGE_ID)))),
-        ("announce-ipv6", Value::Announce(announce("[2001:db8::7]:65535", None))),
-        ("manifest", Value::Down(Down::Manifest(manifest()))),
-        ("poll-reading", Value::Down(Down::Poll(poll(None)))),
-        ("poll-vouched", Value::Down(Down::Poll(poll(Some(ROOT))))),
-        ("end-over", Value::Down(Down::End(End::Over))),
-        ("end-aborted", Value::Down(Down::End(End::Aborted("the image is shorter than Glance says".into())))),
-        ("ack", Value::Down(Down::Ack(Ack { receiver: RECEIVER, kind: Kind::Done, slot: 3 }))),
+        ("announce-ipv4", Value::Announce(announce("192.0.2.7:7167", Some(IMAGE_ID)), Signed::No)),
+        ("announce-ipv6", Value::Announce(announce("[2001:db8::7]:65535", None), Signed::No)),
+        ("announce-signed", Value::Announce(announce("192.0.2.7:7167", Some(IMAGE_ID)), Signed::Yes)),
+        ("manifest", Value::Down(Down::Manifest(manifest()), Signed::No)),
+        ("manifest-signed", Value::Down(Down::Manifest(manifest()), Signed::Yes)),
+        ("poll-reading", Value::Down(Down::Poll(poll(None)), Signed::No)),
+        ("poll-vouched", Value::Down(Down::Poll(poll(Some(ROOT))), Signed::No)),
+        ("poll-signed", Value::Down(Down::Poll(poll(Some(ROOT))), Signed::Yes)),
+        ("end-over", Value::Down(Down::End(End::Over), Signed::No)),
+        ("end-signed", Value::Down(Down::End(End::Over), Signed::Yes)),
+        ("end-aborted", Value::Down(aborted(), Signed::No)),
+        ("ack", Value::Down(ack(), Signed::No)),
         ("hello", Value::Up(Up::Hello(Hello { name: host(), software: SOFTWARE.into(), busy: false }))),
         ("hello-busy", Value::Up(Up::Hello(Hello { name: host(), software: SOFTWARE.into(), busy: true }))),
         ("report", Value::Up(Up::Report(report()))),
@@ -84,8 +98,12 @@ impl Value {
                 out.resize(symbol.len() + SYMBOL_OVERHEAD, 0);
                 header.seal(&down, symbol, &mut out);
             }
-            Self::Announce(announce) => announce.seal(&down, sequence, &mut out),
-            Self::Down(message) => message.seal(&down, SESSION.tag(), sequence, &mut out),
+            Self::Announce(announce, signed) => {
+                announce.seal(&down, signed.key().as_ref(), sequence, &mut out);
+            }
+            Self::Down(message, signed) => {
+                message.seal(&down, signed.key().as_ref(), SESSION, sequence, &mut out);
+            }
             Self::Up(message) => {
                 let up = Cipher::upward(&key, SESSION, RECEIVER);
                 message.seal(&up, SESSION.tag(), RECEIVER, sequence, &mut out);
@@ -110,10 +128,28 @@ impl Value {
                 header.open(&Cipher::downward(&key, SESSION), datagram, &mut symbol)?;
                 Ok(Self::Symbol(header, symbol))
             }
-            Kind::Announce => Announce::open(&key, datagram).map(Self::Announce),
+            Kind::Announce => {
+                let announced = Announce::open(&key, datagram)?;
+                announced.verify()?;
+                let signed = match announced.signer {
+                    None => Signed::No,
+                    Some(signer) if signer == signing_key().public() => Signed::Yes,
+                    Some(_) => return Err(Discard::UnknownSender),
+                };
+                Ok(Self::Announce(announced.announce, signed))
+            }
+            // Whether it is signed does not stand in it, as it is known from the announcement.
             Kind::Manifest | Kind::Poll | Kind::End | Kind::Ack => {
-                Down::open(&Cipher::downward(&key, SESSION), geometry(), datagram)
-                    .map(|(_, down)| Self::Down(down))
+                let cipher = Cipher::downward(&key, SESSION);
+                let signer = (SESSION, signing_key().public());
+                let open = |signer| Down::open(&cipher, geometry(), signer, datagram, |_| true);
+                match open(None) {
+                    Ok((_, down)) => Ok(Self::Down(down, Signed::No)),
+                    Err(Discard::Malformed) => {
+                        open(Some(signer)).map(|(_, down)| Self::Down(down, Signed::Yes))
+                    }
+                    Err(reason) => Err(reason),
+                }
             }
             Kind::Hello | Kind::Report | Kind::Done | Kind::Failed => {
                 let up = UpHeader::parse(datagram)?;
@@ -127,8 +163,8 @@ impl Value {
     pub(crate) fn derivation(&self) -> Derivation {
         let (context, parts, clear): (_, &[&[u8]], _) = match self {
             Self::Symbol(..) => (DOWNWARD, &[&SESSION.0], 20),
-            Self::Announce(_) => (DOWNWARD, &[&SESSION.0], 26),
-            Self::Down(_) => (DOWNWARD, &[&SESSION.0], 10),
+            Self::Announce(..) => (DOWNWARD, &[&SESSION.0], 26),
+            Self::Down(..) => (DOWNWARD, &[&SESSION.0], 10),
             Self::Up(_) => (UPWARD, &[&SESSION.0, &RECEIVER.0], 18),
             Self::Notice(_) => (NOTICE, &[&SALT], 21),
         };
@@ -155,6 +191,24 @@ impl Derivation {
         nonce[4..].copy_from_slice(&self.sequence.to_be_bytes());
         (key, Nonce::assume_unique_for_key(nonce))
     }
+}
+
+impl Signed {
+    fn key(self) -> Option<SigningKey> {
+        (self == Self::Yes).then(signing_key)
+    }
+}
+
+pub(crate) fn signing_key() -> SigningKey {
+    SigningKey::from_seed(&Zeroizing::new(SIGNING_SEED))
+}
+
+fn aborted() -> Down {
+    Down::End(End::Aborted("the image is shorter than Glance says".into()))
+}
+
+fn ack() -> Down {
+    Down::Ack(Ack { receiver: RECEIVER, kind: Kind::Done, slot: 3 })
 }
 
 fn symbol() -> Value {

@@ -21,7 +21,7 @@ pub(crate) enum Command {
     /// Push an image to every host that listens on the group
     #[command(after_help = SEND_EXIT_CODES)]
     Send(Box<Send>),
-    /// Make a new group key: a file of 32 random bytes that only its owner can read
+    /// Make a new key: that of a group, or with --sender one that a sender signs with
     Keygen(Keygen),
 }
 
@@ -79,6 +79,9 @@ pub(crate) struct Send {
     /// So many hosts must hold it, whoever they are [default: whoever answers]
     #[arg(long, value_name = "N", group = "expected", value_parser = clap::value_parser!(u32).range(1..=HOSTS_MAX as i64))]
     pub(crate) expect: Option<u32>,
+    /// Answer and repair for the hosts that are named alone: others may hear the push, and have no say in it
+    #[arg(long)]
+    pub(crate) only_listed: bool,
     /// Nobody answers: send everything with a surplus, and do not wait for anybody. Who has it is not known then
     #[arg(long, conflicts_with = "expected")]
     pub(crate) one_way: bool,
@@ -92,9 +95,12 @@ pub(crate) struct Send {
     #[arg(long, value_name = "DUR", value_parser = parse_duration)]
     pub(crate) timeout: Option<Duration>,
 
-    /// The group's key file
+    /// The group's key file; of several the first is used
     #[arg(long, value_name = "FILE", conflicts_with = "insecure")]
-    pub(crate) key: Option<PathBuf>,
+    pub(crate) key: Vec<PathBuf>,
+    /// Sign the push with this key, so that hosts which list it (--sender there) take it from nobody else
+    #[arg(long, value_name = "FILE")]
+    pub(crate) sender_key: Option<PathBuf>,
     /// Use the key that everybody knows: for a lab only
     #[arg(long)]
     pub(crate) insecure: bool,
@@ -112,8 +118,11 @@ pub(crate) struct Send {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Keygen {
-    /// The new key file; an existing one is never replaced
+    /// The new key file, mode 0600; an existing one is never replaced
     pub(crate) file: PathBuf,
+    /// A sender's key pair: the file is the secret half, the public one is printed, for --sender on the hosts
+    #[arg(long)]
+    pub(crate) sender: bool,
 }
 
 fn parse_overhead(text: &str) -> Result<f64, String> {

@@ -9,7 +9,7 @@ use glancecast_host::args::{Rate, RateChoice};
 use glancecast_host::clock::wall;
 use glancecast_host::interface::Interface;
 use glancecast_host::socket::{GroupSender, Marking};
-use glancecast_host::{keyfile, random};
+use glancecast_host::{keyfile, random, sender_keys};
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::{HostName, SessionId};
 use glancecast_proto::limits::{HOSTS_MAX, MTU_MAX};
@@ -39,15 +39,22 @@ pub(super) fn run(args: &Send) -> Result<u8, Failure> {
 }
 
 async fn send(args: &Send) -> Result<u8, Failure> {
-    let key = match (&args.key, args.insecure) {
-        (Some(path), _) => keyfile::load(path).map_err(Failure::usage)?,
+    let keys = keyfile::load_all(&args.key).map_err(Failure::usage)?;
+    let key = match (keys.into_iter().next(), args.insecure) {
+        (Some(key), _) => key,
         (None, true) => GroupKey::insecure(),
         (None, false) => return Err(Failure::usage(NO_KEY)),
     };
+    let signer = args.sender_key.as_deref().map(sender_keys::load).transpose().map_err(Failure::usage)?;
     let interface = Interface::choose(args.interface.as_deref(), args.group).map_err(Failure::usage)?;
     let mtu = mtu(args, &interface)?;
     let (pace, pace_text) = pace(args, &interface)?;
     let expected = expected(args)?;
+    if args.only_listed && !matches!(expected, Expected::Named(_)) {
+        return Err(Failure::usage(
+            "--only-listed needs a list: name the hosts with --hosts or --hosts-file",
+        ));
+    }
     let mut signals = Signals::listen().map_err(Failure::failed)?;
     let origin = tokio::select! {
         origin = Origin::find(args) => origin?,
@@ -62,11 +69,13 @@ async fn send(args: &Send) -> Result<u8, Failure> {
     let config = SenderConfig {
         session: SessionId(random::bytes().map_err(Failure::failed)?),
         key,
+        signer,
         geometry,
         name: origin.name.clone(),
         image_id: origin.image_id.clone(),
         reply_to: socket.local_addr(),
         expected,
+        only_listed: args.only_listed,
         timeout: args.timeout.unwrap_or_else(|| default_timeout(geometry, args, pace)),
         started: wall(),
         pace,

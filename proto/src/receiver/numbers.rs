@@ -1,0 +1,154 @@
+//! Which datagrams to the group came, by their numbers: how many were lost, which came before, and which cannot be the
+//! sender's.
+//!
+//! Where the session is signed, a number that is only sealed is not believed far beyond the last signed one, and the next
+//! signed one puts right what a wrong one has done: who shares the group key can forge any sealed number.
+
+use crate::limits::{REPLAY_WINDOW, SEQUENCES_AHEAD_MAX};
+
+/// The numbers of one session.
+pub(super) struct Numbers {
+    first: Option<u64>,
+    highest: u64,
+    received: u64,
+    /// The highest signed number, in a signed session.
+    signed: Option<u64>,
+    /// The last [`REPLAY_WINDOW`] numbers up to `highest`, a bit each, in a ring.
+    seen: Box<[u64; (REPLAY_WINDOW / 64) as usize]>,
+}
+
+impl Numbers {
+    /// `signed` is the announcement's number, where that is signed.
+    pub(super) fn new(signed: Option<u64>) -> Self {
+        let seen = Box::new([0; (REPLAY_WINDOW / 64) as usize]);
+        Self { first: None, highest: 0, received: 0, signed, seen }
+    }
+
+    /// Whether a datagram of this number can be the sender's.
+    #[inline]
+    pub(super) fn is_plausible(&self, number: u64) -> bool {
+        self.signed.is_none_or(|signed| number <= signed + SEQUENCES_AHEAD_MAX)
+    }
+
+    /// Whether a datagram of this number came before. What is older than the window is taken for new.
+    #[inline]
+    pub(super) fn came(&self, number: u64) -> bool {
+        let known = self.first.is_some() && number <= self.highest && self.highest - number < REPLAY_WINDOW;
+        known && self.bit(number)
+    }
+
+    /// Counts a datagram that was opened. True if its number is higher than all before.
+    pub(super) fn note(&mut self, number: u64) -> bool {
+        let first = *self.first.get_or_insert(number);
+        if number < first || self.came(number) {
+            return false; // overtaken by the one that we counted from, or here already
+        }
+        let newer = self.received == 0 || number > self.highest;
+        if newer {
+            self.forget_up_to(number);
+            self.highest = number;
+        }
+        if self.highest - number < REPLAY_WINDOW {
+            self.seen[Self::word(number)] |= 1 << (number % 64);
+        }
+        self.received += 1;
+        newer
+    }
+
+    /// A signed datagram of this number came: the sender has sent nothing with a number much above it.
+    pub(super) fn note_signed(&mut self, number: u64) {
+        if self.first.is_some() && self.highest > number + OVERTAKEN_MAX {
+            // What was counted as lost up to here was so by forged numbers.
+            (self.first, self.highest, self.received) = (None, 0, 0);
+            self.seen.fill(0);
+        }
+        self.note(number);
+        self.signed = self.signed.max(Some(number));
+    }
+
+    pub(super) fn highest(&self) -> u64 {
+        self.highest
+    }
+
+    /// Datagrams that never came.
+    pub(super) fn lost(&self) -> u64 {
+        let Some(first) = self.first else { return 0 };
+        (self.highest - first + 1).saturating_sub(self.received)
+    }
+
+    /// The bits of the numbers between the highest and this one are of earlier numbers.
+    fn forget_up_to(&mut self, number: u64) {
+        if self.received == 0 || number - self.highest >= REPLAY_WINDOW {
+            self.seen.fill(0);
+            return;
+        }
+        for passed in self.highest + 1..=number {
+            self.seen[Self::word(passed)] &= !(1 << (passed % 64));
+        }
+    }
+
+    fn bit(&self, number: u64) -> bool {
+        self.seen[Self::word(number)] >> (number % 64) & 1 == 1
+    }
+
+    fn word(number: u64) -> usize {
+        (number % REPLAY_WINDOW / 64) as usize
+    }
+}
+
+/// How far a datagram may be overtaken by others on its way.
+const OVERTAKEN_MAX: u64 = REPLAY_WINDOW;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_comes_twice_counts_once() {
+        let mut numbers = Numbers::new(None);
+        for number in [10, 12, 12, 10, 13] {
+            numbers.note(number);
+        }
+        assert_eq!((numbers.lost(), numbers.highest()), (1, 13));
+        assert!(numbers.came(12) && !numbers.came(11));
+        numbers.note(11);
+        assert_eq!(numbers.lost(), 0, "it was only late");
+    }
+
+    #[test]
+    fn a_number_is_remembered_for_as_long_as_the_window() {
+        let mut numbers = Numbers::new(None);
+        (0..3 * REPLAY_WINDOW).step_by(3).for_each(|number| {
+            numbers.note(number);
+        });
+        let highest = numbers.highest();
+        for number in highest + 1 - REPLAY_WINDOW..=highest {
+            assert_eq!(numbers.came(number), number % 3 == 0, "{number}");
+        }
+        assert!(!numbers.came(highest - REPLAY_WINDOW), "older than the window");
+        numbers.note(highest + 10 * REPLAY_WINDOW);
+        assert!(!numbers.came(highest), "a leap forgets all");
+    }
+
+    #[test]
+    fn numbers_far_above_the_signed_ones_are_not_believed() {
+        let numbers = Numbers::new(Some(100));
+        assert!(numbers.is_plausible(100 + SEQUENCES_AHEAD_MAX));
+        assert!(!numbers.is_plausible(101 + SEQUENCES_AHEAD_MAX));
+        assert!(Numbers::new(None).is_plausible(1 << 40));
+    }
+
+    #[test]
+    fn a_signed_number_puts_right_what_a_forged_one_has_done() {
+        let mut numbers = Numbers::new(Some(0));
+        (0..50).for_each(|number| {
+            numbers.note(number);
+        });
+        numbers.note(20_000_000);
+        assert_eq!(numbers.lost(), 20_000_001 - 51);
+        numbers.note_signed(60);
+        assert_eq!((numbers.highest(), numbers.lost()), (60, 0));
+        numbers.note(63);
+        assert_eq!(numbers.lost(), 2);
+    }
+}
