@@ -158,6 +158,8 @@ fn announce_words(announce: &Announce, say: &mut Say<'_>) {
     say("one way", &announce.one_way);
     say("name", &announce.name);
     say("image id", &announce.image_id.as_deref().unwrap_or(""));
+    say("disk format", &format_args!("{} ({})", announce.format, announce.format as u8));
+    say("pin", &announce.pin);
 }
 
 fn manifest_words(run: &ManifestRun, say: &mut Say<'_>) {

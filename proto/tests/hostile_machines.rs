@@ -23,8 +23,8 @@ use glancecast_proto::seal::{Cipher, GroupKey};
 use glancecast_proto::sender::{Expected, Job, Pace, Sender, SenderConfig};
 use glancecast_proto::time::{Moment, WallClock};
 use glancecast_proto::wire::{
-    Ack, DeficitRun, Discard, Done, Down, Encoding, End, Failed, FailureKind, GapRun, Hello, Kind,
-    ManifestEntry, ManifestRun, Poll, Report, SYMBOL_OVERHEAD, SymbolHeader, Totals, Up, UpHeader,
+    Ack, DeficitRun, Discard, DiskFormat, Done, Down, Encoding, End, Failed, FailureKind, GapRun, Hello,
+    Kind, ManifestEntry, ManifestRun, Pin, Poll, Report, SYMBOL_OVERHEAD, SymbolHeader, Totals, Up, UpHeader,
 };
 use vectors::{KEY, SESSION, Signed, Value};
 
@@ -392,6 +392,8 @@ impl Push {
             geometry: vectors::geometry(),
             name: ObjectName::new("image").expect("plain"),
             image_id: None,
+            format: DiskFormat::Raw,
+            pin: Pin::None,
             reply_to: address(1),
             expected,
             only_listed: seed % 2 == 1,

@@ -18,8 +18,8 @@ use glancecast_proto::sender::{Expected, HostState, Job, Pace, Sender, SenderCon
 use glancecast_proto::sign::SigningKey;
 use glancecast_proto::time::{Moment, WallClock};
 use glancecast_proto::wire::{
-    DeficitRun, Discard, Done, Down, Encoding, End, Failed, FailureKind, Hello, Kind, ManifestEntry,
-    ManifestRun, Poll, Report, SymbolHeader, Totals, Up,
+    DeficitRun, Discard, DiskFormat, Done, Down, Encoding, End, Failed, FailureKind, Hello, Kind,
+    ManifestEntry, ManifestRun, Pin, Poll, Report, SymbolHeader, Totals, Up,
 };
 use zeroize::Zeroizing;
 
@@ -481,6 +481,8 @@ fn sender_config() -> SenderConfig {
         geometry: geometry(),
         name: ObjectName::new("image").expect("plain"),
         image_id: None,
+        format: DiskFormat::Raw,
+        pin: Pin::None,
         reply_to: SENDER,
         expected: Expected::Anyone,
         only_listed: false,

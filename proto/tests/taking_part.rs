@@ -13,7 +13,7 @@ use glancecast_proto::receiver::{
 use glancecast_proto::seal::GroupKey;
 use glancecast_proto::sender::{Expected, HostState, Pace, Sender, SenderConfig, SenderEvent, Verdict};
 use glancecast_proto::time::{Moment, WallClock};
-use glancecast_proto::wire::{Discard, Encoding, Kind, ManifestEntry, Notice};
+use glancecast_proto::wire::{Discard, DiskFormat, Encoding, Kind, ManifestEntry, Notice, Pin};
 
 #[test]
 fn a_sender_of_another_version_is_answered_with_a_notice_that_it_can_read() {
@@ -335,6 +335,8 @@ fn sender(session: u8, hosts: u32) -> Sender {
         geometry: Geometry::for_path(4_096, 1500, 20).expect("in range"),
         name: ObjectName::new("image").expect("plain"),
         image_id: None,
+        format: DiskFormat::Raw,
+        pin: Pin::None,
         reply_to: SENDER,
         expected: Expected::Count(hosts),
         only_listed: false,

@@ -26,7 +26,7 @@ use glancecast_proto::wire::{Announce, Kind, SymbolHeader};
 use crate::nap::Nap;
 use crate::pool::Pool;
 use crate::stages::{Clocks, Stage, clocks};
-use crate::store::{Begun, DirectoryStore, ExistingFile, PartialFile};
+use crate::store::{Begun, Existing, Store, Unpublished};
 use crate::workers::{Answer, Task, Workers};
 use crate::write_limit::WriteLimit;
 
@@ -41,7 +41,7 @@ pub struct Setup {
     /// Differentiated services code point of the answers, 0 to 63.
     pub dscp: u8,
     /// Where objects go.
-    pub store: DirectoryStore,
+    pub store: Store,
     /// What is written there at most.
     pub write_rate: Option<Rate>,
     /// Who this host is.
@@ -81,7 +81,7 @@ pub struct Drive {
     group: GroupReceiver,
     answerer: Answerer,
     machine: Receiver,
-    store: DirectoryStore,
+    store: Store,
     workers: Workers,
     session: Option<Active>,
     pool: Pool,
@@ -106,8 +106,8 @@ struct Active {
 }
 
 enum Place {
-    Partial(Arc<PartialFile>),
-    Existing(ExistingFile),
+    Partial(Arc<Unpublished>),
+    Existing(Existing),
     /// With the worker that publishes or compares.
     GivenAway,
     /// The store had none.

@@ -10,7 +10,7 @@ use glancecast_proto::receiver::ReceiverConfig;
 use glancecast_proto::seal::GroupKey;
 use glancecast_receiver::config::{Args, Config};
 use glancecast_receiver::drive::{Drive, Ended, Setup, Stopper};
-use glancecast_receiver::store::{DirectoryStore, StoreSpec};
+use glancecast_receiver::store::Store;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 use tracing_subscriber::EnvFilter;
@@ -59,8 +59,8 @@ fn prepare(config: Config, once: bool) -> anyhow::Result<(Drive, Stopper)> {
     if interface.chosen == Chosen::ByRoute && interface.is_loopback() {
         tracing::warn!("{}", LOOPBACK);
     }
-    let StoreSpec::Directory(path) = &config.store;
-    let store = DirectoryStore::open(path).context("store")?;
+    let store = Store::open(&config.store).context("store")?;
+    let where_to = store.to_string();
     let receiver = ReceiverConfig {
         name: config.name.clone(),
         software: concat!("glancecastd ", env!("CARGO_PKG_VERSION")).into(),
@@ -75,7 +75,7 @@ fn prepare(config: Config, once: bool) -> anyhow::Result<(Drive, Stopper)> {
     let setup = Setup { group, interface, source, dscp, store, write_rate, receiver, once };
     let (drive, stopper) = Drive::new(setup)?;
     let from = source.map_or_else(|| "any".to_owned(), |source| source.to_string());
-    tracing::info!(name = %config.name, %group, interface = on, from, store = %path.display(), "listening");
+    tracing::info!(name = %config.name, %group, interface = on, from, store = where_to, "listening");
     Ok((drive, stopper))
 }
 

@@ -129,13 +129,13 @@ mod tests {
     };
     use glancecast_proto::seal::{Cipher, GroupKey};
     use glancecast_proto::time::{Moment, WallClock};
-    use glancecast_proto::wire::{Announce, Down, ManifestRun, SymbolHeader};
+    use glancecast_proto::wire::{Announce, DiskFormat, Down, ManifestRun, Pin, SymbolHeader};
     use std::fs;
     use std::time::Duration;
     use tempfile::TempDir;
 
     use crate::stages::clocks;
-    use crate::store::{Begun, DirectoryStore};
+    use crate::store::{Begun, Store as Place, StoreSpec, Unpublished};
 
     const BLOCK: usize = 1 << 20;
 
@@ -236,9 +236,9 @@ mod tests {
         let rebuilder = Rebuilder::new(geometry(), clocks()).expect("memory");
         let store = Store::new();
         let entry = |bytes: &[u8]| ManifestEntry { encoding: Encoding::Zero, hash: hash(bytes) };
-        let right = rebuilder.zero(geometry(), BlockIndex(0), &entry(&vec![0; BLOCK]), &store.file);
+        let right = rebuilder.zero(geometry(), BlockIndex(0), &entry(&vec![0; BLOCK]), store.place.file());
         assert!(matches!(right, BlockOutcome::Written { repaired: 0 }));
-        let wrong = rebuilder.zero(geometry(), BlockIndex(0), &entry(&plain()), &store.file);
+        let wrong = rebuilder.zero(geometry(), BlockIndex(0), &entry(&plain()), store.place.file());
         assert!(matches!(wrong, BlockOutcome::Corrupt));
         assert_eq!(store.content(), vec![0; 2 * BLOCK]);
     }
@@ -251,15 +251,16 @@ mod tests {
 
     struct Store {
         directory: TempDir,
-        file: PartialFile,
+        place: Unpublished,
     }
 
     impl Store {
         fn new() -> Self {
             let directory = tempfile::tempdir().expect("temporary directory");
-            let store = DirectoryStore::open(directory.path()).expect("a directory");
-            let Ok(Begun::New(file)) = store.begin(&announce()) else { panic!("an empty directory") };
-            Self { directory, file }
+            let spec = StoreSpec::Directory(directory.path().to_owned());
+            let store = Place::open(&spec).expect("a directory");
+            let Ok(Begun::New(place)) = store.begin(&announce()) else { panic!("an empty directory") };
+            Self { directory, place }
         }
 
         fn content(&self) -> Vec<u8> {
@@ -289,7 +290,7 @@ mod tests {
         };
         assert_eq!((of, block), (attempt, BlockIndex(0)));
         let store = Store::new();
-        let outcome = rebuilder.block(geometry(), block, &entry, &collected, &mut buffer, &store.file);
+        let outcome = rebuilder.block(geometry(), block, &entry, &collected, &mut buffer, store.place.file());
         Rebuilt { outcome, content: store.content() }
     }
 
@@ -382,6 +383,8 @@ mod tests {
             geometry: geometry(),
             name: ObjectName::new("image").expect("plain"),
             image_id: None,
+            format: DiskFormat::Raw,
+            pin: Pin::None,
             reply_to: ([127, 0, 0, 1], 1).into(),
             spread: Duration::ZERO,
             expected_hosts: 0,

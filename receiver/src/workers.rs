@@ -17,7 +17,7 @@ use glancecast_proto::wire::FailureKind;
 use crate::pool::Pages;
 use crate::rebuild::Rebuilder;
 use crate::stages::{Clocks, Stage};
-use crate::store::{ExistingFile, PartialFile, Publication, StoreError};
+use crate::store::{Existing, PartialFile, Publication, StoreError, Unpublished};
 use crate::write_limit::WriteLimit;
 
 /// Jobs that are handed out and not answered, at most. More would only hold buffers.
@@ -26,11 +26,11 @@ pub(crate) const QUEUE_MAX: usize = 32;
 /// Something for a worker.
 pub(crate) enum Task {
     /// Prove and write a block.
-    Block { attempt: Attempt, geometry: Geometry, work: Work, buffer: Option<Pages>, file: Arc<PartialFile> },
+    Block { attempt: Attempt, geometry: Geometry, work: Work, buffer: Option<Pages>, file: Arc<Unpublished> },
     /// Publish a file.
-    Publish { attempt: Attempt, file: Arc<PartialFile>, proof: Proof },
+    Publish { attempt: Attempt, file: Arc<Unpublished>, proof: Proof },
     /// Compare a file that is there.
-    Compare { attempt: Attempt, file: ExistingFile, root: Root },
+    Compare { attempt: Attempt, file: Existing, root: Root },
 }
 
 /// What came of it.
@@ -134,7 +134,7 @@ fn work(
             Task::Block { attempt, geometry, work, buffer, file } => {
                 let answer = if limit.wait(attempt.number(), bytes_to_write(geometry, &work)) {
                     let rebuilder = rebuilder_for(&mut rebuilder, geometry, clocks);
-                    prove(rebuilder, attempt, geometry, work, buffer, &file)
+                    prove(rebuilder, attempt, geometry, work, buffer, file.file())
                 } else {
                     given_up(attempt, work, buffer)
                 };
@@ -212,7 +212,7 @@ fn given_up(attempt: Attempt, work: Work, buffer: Option<Pages>) -> Answer {
 
 /// A worker lets go of the file before it answers, and all blocks were answered before the machine asked to publish: so
 /// this is the last one who holds it.
-fn publish(file: Arc<PartialFile>, proof: &Proof) -> Published {
+fn publish(file: Arc<Unpublished>, proof: &Proof) -> Published {
     let file = Arc::try_unwrap(file).expect("no block of this file is being written");
     match file.publish(proof) {
         Ok(Publication::New) => Published::New,

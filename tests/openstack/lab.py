@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""A real Keystone and a real Glance on loopback, from PyPI in a virtualenv, with SQLite and a file
-store. Needs python3 >= 3.10 with venv and pip; no root, no compiler; writes only below DIR and VENV.
+"""A real Keystone and a real Glance on loopback, if asked for also a real Nova API, from PyPI in a
+virtualenv, with SQLite and a file store. Needs python3 >= 3.10 with venv and pip; no root, no
+compiler; writes only below DIR and VENV.
 
-  lab.py install VENV              make the virtualenv (40 s, 270 MB); up and run do it when missing
+  lab.py install VENV              make the virtualenv (75 s, 470 MB); up and run do it when missing
   lab.py run DIR --venv VENV       start, print one line of JSON, stop at the end of standard input,
                                    on SIGTERM, and when killed: for tests, which hold the input
   lab.py up DIR --venv VENV        start, print the JSON, leave it running (--guard-pid: as long as PID)
@@ -12,10 +13,15 @@ store. Needs python3 >= 3.10 with venv and pip; no root, no compiler; writes onl
   lab.py deactivate DIR IMAGE_ID
   lab.py corrupt DIR IMAGE_ID      change one byte of the image's file in the store (to lose or shorten
                                    it, remove or truncate DATADIR/IMAGE_ID)
+  lab.py aggregate DIR NAME HOST.. make an aggregate of these hosts (--zone: its availability zone)
+  lab.py compute DIR HOST          --disable [REASON], --enable, --down or --up a host's compute service
+
+`run` and `up` take --nova-hosts A,B,C: Nova's API and Placement run too, with compute hosts of these
+names, enabled and up. All clouds see them; only lab-admin may list aggregates and services.
 
 The JSON has auth_url, glance_url, clouds_yaml, datadir (the store's directory, a file per image id)
 and clouds: lab-admin; lab-demo and lab-other, members of two projects; lab-demo-app, lab-demo by an
-application credential. Passwords are only in clouds.yaml. Ports are free ones, new with each start.
+application credential; with hosts, nova_url. Passwords are only in clouds.yaml. Ports are free ones, new with each start.
 """
 import sys
 
@@ -27,17 +33,20 @@ import hashlib
 import http.client
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import threading
 import time
 
+import novas
 import processes
 import services
 from processes import Failed
 
 START_SECONDS = 60
+REQUEST_SECONDS = 600  # an upload is one request
 START_ATTEMPTS = 3  # a port that was free can be taken before the service binds it
 
 
@@ -63,12 +72,15 @@ class Lab:
             json.dump(self.state, f, indent=1)
         os.replace(self.path("state.json.new"), self.path("state.json"))
 
+    def kinds(self):
+        """The classes of the services that this lab has."""
+        return ALL_SERVICES if self.state.get("nova_hosts") else BASE_SERVICES
+
     def services(self):
-        return [service(self) for service in services.SERVICES]
+        return [service(self) for service in self.kinds()]
 
     def is_up(self):
-        names = [service.name for service in services.SERVICES]
-        return all(processes.pid_of(self.run_dir, name) for name in names)
+        return all(processes.pid_of(self.run_dir, kind.name) for kind in self.kinds())
 
     def start(self, options, die_with_parent):
         """Brings the lab up from whatever state it is in, except half running."""
@@ -78,11 +90,11 @@ class Lab:
         self.stop()
         self.venv = os.path.abspath(options.venv)
         install(self.venv)
-        self.state.setdefault("passwords", services.new_passwords())
         self.state.update(venv=self.venv, glance_server=options.glance_server,
-                          token_expiration=options.token_expiration)
+                          token_expiration=options.token_expiration, nova_hosts=options.nova_hosts)
+        self.copy_databases()
         for attempt in range(START_ATTEMPTS):
-            self.state["ports"] = free_ports([service.name for service in services.SERVICES])
+            self.state["ports"] = free_ports([kind.name for kind in self.kinds()])
             self.save()
             try:
                 return self.start_once(die_with_parent)
@@ -93,7 +105,6 @@ class Lab:
     def start_once(self, die_with_parent):
         for service in self.services():
             service.configure()
-        self.set_up_databases()
         for service in self.services():
             environ = self.environ({service.config_environ: service.etc})
             self.children[service.name] = processes.spawn(
@@ -102,22 +113,44 @@ class Lab:
         for service in self.services():
             self.wait_until_it_answers(service)
             if service.name == "keystone":
-                services.fill_keystone(self)
+                services.fill_keystone(self, self.endpoints())
+        if self.state["nova_hosts"]:
+            novas.seed_hosts(self, self.state["nova_hosts"])
         with services.open_private(self.path("clouds.yaml")) as f:
             f.write(services.clouds_yaml(self))
 
-    def set_up_databases(self):
-        if self.state.get("databases_ready"):
-            return
+    def endpoints(self):
+        return [(SERVICE_TYPES[service.name], service.name, service.url)
+                for service in self.services() if service.name in SERVICE_TYPES]
+
+    def make_databases(self, venv):
+        """A lab that never runs: its databases and keys are what every new lab begins with."""
+        self.venv = venv
+        self.state = {"ports": {kind.name: 1 for kind in ALL_SERVICES}, "token_expiration": 1,
+                      "passwords": services.new_passwords(), "nova_hosts": ["every"]}
+        for part in ("etc", "log", "db", "data"):
+            os.makedirs(self.path(part), exist_ok=True)
         jobs = []
+        environ = {"OS_BOOTSTRAP_PASSWORD": self.state["passwords"]["admin"]}
         for service in self.services():
+            service.configure()
             module, commands = service.manage_commands()
             command = [self.bin("python"), "-c", MANAGE, module, json.dumps(commands)]
             jobs.append((service.name, command, self.path("log", f"setup-{service.name}.log")))
-        admin = {"OS_BOOTSTRAP_PASSWORD": self.state["passwords"]["admin"]}
-        processes.run_together(jobs, self.environ(admin), self.dir)
+            environ[service.config_environ] = service.etc
+        processes.run_together(jobs, self.environ(environ), self.dir)
         services.use_write_ahead_log(self)
-        self.state["databases_ready"] = True
+        self.save()
+
+    def copy_databases(self):
+        """Those of the installation, unless this lab has its own already."""
+        if "passwords" in self.state:
+            return
+        made = Lab(template(self.venv))
+        for part in [("db",), *(("etc", "keystone", keys) for keys in services.KEYSTONE_KEYS)]:
+            shutil.copytree(made.path(*part), self.path(*part), dirs_exist_ok=True)
+        novas.adopt_cells(self)
+        self.state["passwords"] = made.state["passwords"]
         self.save()
 
     def environ(self, additions):
@@ -147,25 +180,35 @@ class Lab:
             time.sleep(0.05)
 
     def stop(self):
-        processes.stop(self.run_dir, [service.name for service in services.SERVICES])
+        processes.stop(self.run_dir, [kind.name for kind in ALL_SERVICES])
 
     def summary(self):
-        keystone, glance = self.services()[:2]
-        return json.dumps({
-            "auth_url": keystone.auth_url, "glance_url": glance.url,
-            "clouds_yaml": self.path("clouds.yaml"),
-            "datadir": self.path("data", "glance", "images"),
-            "clouds": [*services.CLOUDS, services.APPLICATION_CLOUD]})
+        keystone, glance, *rest = self.services()
+        told = {"auth_url": keystone.auth_url, "glance_url": glance.url,
+                "clouds_yaml": self.path("clouds.yaml"),
+                "datadir": self.path("data", "glance", "images"),
+                "clouds": [*services.CLOUDS, services.APPLICATION_CLOUD]}
+        return json.dumps(dict(told, **{f"{service.name}_url": service.url for service in rest}))
 
-    def glance(self, cloud, method, path, body=None, headers=None, timeout=600):
-        """One request to Glance as `cloud`; the parsed answer."""
+    def glance(self, cloud, method, path, body=None, headers=None):
+        return self.ask(services.Glance, cloud, method, path, body, headers)
+
+    def nova(self, method, path, body=None):
+        """Speaks as the administrator, in a version that knows services by their id."""
+        if not self.state.get("nova_hosts"):
+            raise Failed(f"{self.dir} has no Nova; start it with --nova-hosts")
+        headers = {"OpenStack-API-Version": "compute 2.81"}
+        return self.ask(novas.Nova, "lab-admin", method, path, body, headers)
+
+    def ask(self, service, cloud, method, path, body, headers):
+        """One request to a service as `cloud`; the parsed answer."""
         if not self.is_up():
             raise Failed(f"{self.dir} is not up")
         head = dict(headers or {}, **{"X-Auth-Token": services.token(self, cloud)})
-        url = services.Glance(self).url + path
-        status, _, answer = services.http(method, url, body, head, timeout)
-        if status not in (200, 201, 204):
-            raise Failed(f"Glance answered {status} to {method} {path}")
+        url = service(self).url + path
+        status, _, answer = services.http(method, url, body, head, REQUEST_SECONDS)
+        if status not in (200, 201, 202, 204):
+            raise Failed(f"{service.name} answered {status} to {method} {path}")
         return json.loads(answer) if answer else None
 
 
@@ -251,9 +294,10 @@ def create(options):
 
 
 def new_image(lab, options):
-    return lab.glance(options.cloud, "POST", "/v2/images", {
-        "name": options.name, "disk_format": options.disk_format,
-        "container_format": options.container_format, "visibility": options.visibility})
+    properties = dict(text.split("=", 1) for text in options.property)
+    return lab.glance(options.cloud, "POST", "/v2/images", dict(
+        properties, name=options.name, disk_format=options.disk_format, tags=options.tag,
+        container_format=options.container_format, visibility=options.visibility))
 
 
 def deactivate(options):
@@ -271,12 +315,38 @@ def corrupt(options):
         f.write(bytes([byte[0] ^ 1]))
 
 
+def aggregate(options):
+    lab = Lab(options.dir)
+    body = {"name": options.name, "availability_zone": options.zone}
+    made = lab.nova("POST", "/os-aggregates", {"aggregate": body})["aggregate"]
+    for host in options.hosts:
+        path = f"/os-aggregates/{made['id']}/action"
+        made = lab.nova("POST", path, {"add_host": {"host": host}})["aggregate"]
+    print(json.dumps(made))
+
+
+def compute(options):
+    lab = Lab(options.dir)
+    found = lab.nova("GET", f"/os-services?binary=nova-compute&host={options.host}")["services"]
+    if not found:
+        raise Failed(f"{lab.dir} has no compute host {options.host}")
+    body = {key: value for key, value in (
+        ("status", "disabled" if options.disable is not None else options.status),
+        ("disabled_reason", options.disable or None),
+        ("forced_down", options.forced_down)) if value is not None}
+    print(json.dumps(lab.nova("PUT", f"/os-services/{found[0]['id']}", body)))
+
+
 def install(venv):
     """Idempotent, and safe when several tests do it at once."""
     here = os.path.dirname(os.path.abspath(__file__))
     constraints = os.path.join(here, "constraints.txt")
-    with open(constraints, "rb") as f:
-        wanted = hashlib.sha256(f.read() + " ".join(services.PACKAGES).encode()).hexdigest()
+    digest = hashlib.sha256()
+    for name in sorted(os.listdir(here)):
+        if name.endswith((".py", ".txt")):
+            with open(os.path.join(here, name), "rb") as f:
+                digest.update(f.read())
+    wanted = digest.hexdigest()
     stamp = os.path.join(venv, "lab.stamp")
     os.makedirs(os.path.dirname(os.path.abspath(venv)), exist_ok=True)
     with open(venv.rstrip("/") + ".lock", "w") as lock:
@@ -294,8 +364,16 @@ def install(venv):
                                     stdout=out, stderr=out).returncode
         if status:
             raise Failed(f"pip install failed with status {status}; see {log}")
+        shutil.rmtree(template(venv), ignore_errors=True)
+        os.makedirs(template(venv), mode=0o700)
+        Lab(template(venv)).make_databases(venv)
         with open(stamp, "w") as f:
             f.write(wanted)
+
+
+def template(venv):
+    """Where an installation keeps the databases that a new lab begins with: making them takes 15 s."""
+    return os.path.join(venv, "lab-template")
 
 
 def make_venv(venv):
@@ -320,6 +398,10 @@ def free_ports(names):
         one.close()
     return ports
 
+
+BASE_SERVICES = [services.Keystone, services.Glance]
+ALL_SERVICES = [*BASE_SERVICES, novas.Placement, novas.Nova]
+SERVICE_TYPES = {"glance": "image", "placement": "placement", "nova": "compute"}
 
 # `X-manage` costs 2 to 3 s of imports: the real entry point is imported once, each command is a
 # forked child of it.
@@ -356,6 +438,8 @@ def parse_arguments():
         starts.add_argument("--glance-server", choices=["uwsgi", "eventlet"], default="uwsgi",
                             help="eventlet keeps a connection open when a file is cut short")
         starts.add_argument("--token-expiration", type=int, default=14400, metavar="SECONDS")
+        starts.add_argument("--nova-hosts", type=lambda text: text.split(","), default=[],
+                            metavar="A,B,C", help="also Nova's API, with these compute hosts")
         if starts.get_default("function") is up:
             starts.add_argument("--guard-pid", type=int, help="stop when this process is gone")
     command(guard, "dir", "pid")
@@ -366,9 +450,19 @@ def parse_arguments():
         makes.add_argument("--disk-format", default="raw")
         makes.add_argument("--container-format", default="bare")
         makes.add_argument("--visibility", default="private")
+        makes.add_argument("--tag", action="append", default=[])
+        makes.add_argument("--property", action="append", default=[], metavar="KEY=VALUE")
     command(deactivate, "dir", "image").add_argument(
         "--cloud", choices=services.CLOUDS, default="lab-demo")
     command(corrupt, "dir", "image")
+    groups = command(aggregate, "dir", "name")
+    groups.add_argument("hosts", nargs="*", metavar="HOST")
+    groups.add_argument("--zone")
+    states = command(compute, "dir", "host").add_mutually_exclusive_group(required=True)
+    states.add_argument("--disable", nargs="?", const="", metavar="REASON")
+    states.add_argument("--enable", dest="status", action="store_const", const="enabled")
+    states.add_argument("--down", dest="forced_down", action="store_const", const=True)
+    states.add_argument("--up", dest="forced_down", action="store_const", const=False)
     return parser.parse_args()
 
 

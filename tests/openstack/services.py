@@ -1,8 +1,8 @@
 """What the lab is made of: configuration, first set-up and start command of Keystone and Glance,
-and what is put into Keystone (users, projects, catalog).
+and what is put into Keystone (users, projects, catalog). Nova and Placement are in novas.py.
 
-A further service (Nova, Placement) is one more class beside `Glance`, a user and an endpoint in
-`fill_keystone`, and its packages in `PACKAGES` and constraints.txt.
+A further service is one more class, its endpoint in `fill_keystone`, and its packages in `PACKAGES`
+and constraints.txt.
 """
 import configparser
 import json
@@ -14,8 +14,13 @@ import urllib.request
 
 from processes import Failed
 
-PACKAGES = ["glance==32.0.0", "keystone==29.1.0", "pyuwsgi==2.0.30.post1"]
+# Nova's code is of use without its services too: it tells what its image cache does.
+PACKAGES = ["glance==32.0.0", "keystone==29.1.0", "nova==33.0.2", "openstack-placement==15.0.0",
+            "pyuwsgi==2.0.30.post1"]
 REGION = "RegionOne"
+# Directories of Keystone's keys -> the section of its configuration that names them.
+KEYSTONE_KEYS = {"fernet-keys": "fernet_tokens", "receipt-keys": "fernet_receipts",
+                 "credential-keys": "credential"}
 # cloud name in clouds.yaml -> (user, project, roles); admin comes with Keystone's bootstrap.
 CLOUDS = {
     "lab-admin": ("admin", "admin", []),
@@ -43,10 +48,9 @@ class Keystone:
             "DEFAULT": {"log_file": lab.path("log", "keystone.log"), "use_stderr": "false"},
             "database": database(lab, self.name),
             "token": {"provider": "fernet", "expiration": lab.state["token_expiration"]},
-            "fernet_tokens": {"key_repository": os.path.join(self.etc, "fernet-keys")},
-            # fernet_setup fills this one too, and the server dies without it.
-            "fernet_receipts": {"key_repository": os.path.join(self.etc, "receipt-keys")},
-            "credential": {"key_repository": os.path.join(self.etc, "credential-keys")},
+            # fernet_setup fills that of the receipts too, and the server dies without it.
+            **{section: {"key_repository": os.path.join(self.etc, keys)}
+               for keys, section in KEYSTONE_KEYS.items()},
             # The smallest bcrypt allows: 1 ms for a log-in instead of 250 ms.
             "identity": {"password_hash_rounds": 4},
             # 17 ms for a token; without a cache 270 ms.
@@ -111,11 +115,9 @@ class Glance:
 
     def command(self):
         if self.lab.state["glance_server"] == "eventlet":
-            return [self.lab.bin("glance-api"), "--config-file", self.config_file]
+            return [self.lab.bin("python"), self.lab.bin("glance-api"), "--config-file",
+                    self.config_file]
         return uwsgi(self.lab, "glance.wsgi.api", self.name)
-
-
-SERVICES = [Keystone, Glance]
 
 
 def uwsgi(lab, module, name):
@@ -160,8 +162,9 @@ def new_passwords():
     return {user: secrets.token_hex(12) for user in sorted(users)}
 
 
-def fill_keystone(lab):
-    """Makes users, projects and endpoints, or brings them up to date; can be repeated."""
+def fill_keystone(lab, endpoints):
+    """Makes users, projects and endpoints, or brings them up to date; can be repeated.
+    `endpoints`: (type, service, URL) of everything beside Keystone."""
     auth_url = Keystone(lab).auth_url
     head = {"X-Auth-Token": token(lab, "lab-admin")}
 
@@ -198,12 +201,13 @@ def fill_keystone(lab):
 
     roles = {role["name"]: role["id"] for role in api("GET", "/roles")["roles"]}
     passwords = lab.state["passwords"]
-    ensure_user("glance", passwords["service"], "service", ["admin", "service"])
     for user, project, wanted in CLOUDS.values():
         if user != "admin":
             ensure_user(user, passwords[user], project, wanted)
     ensure_endpoint("identity", "keystone", auth_url)
-    ensure_endpoint("image", "glance", Glance(lab).url)
+    for service_type, name, url in endpoints:
+        ensure_user(name, passwords["service"], "service", ["admin", "service"])
+        ensure_endpoint(service_type, name, url)
     if "application_credential" not in lab.state:
         lab.state["application_credential"] = new_application_credential(lab, "lab-demo")
         lab.save()

@@ -175,7 +175,7 @@ impl Receiver {
             if let Some((reason, due)) = &mut waiting.refusal
                 && std::mem::take(due)
             {
-                let (kind, reason, totals) = (FailureKind::Sender, reason.clone(), Totals::default());
+                let (kind, reason, totals) = (FailureKind::Refused, reason.clone(), Totals::default());
                 return Some(waiting.link.seal(&Up::Failed(Failed { kind, reason, totals }), out));
             }
             if waiting.hello.take_due(now) {

@@ -324,6 +324,7 @@ mod tests {
     use crate::ids::ObjectName;
     use crate::sign::SigningKey;
     use crate::time::WallClock;
+    use crate::wire::{DiskFormat, Pin};
     use zeroize::Zeroizing;
 
     #[test]
@@ -480,6 +481,8 @@ mod tests {
             geometry: Geometry::new(4 << 20, 20, 1432).expect("in range"),
             name: ObjectName::new("image").expect("plain"),
             image_id: None,
+            format: DiskFormat::Raw,
+            pin: Pin::None,
             reply_to: ([10, 0, 0, 1], 7167).into(),
             spread: Duration::ZERO,
             expected_hosts: 0,

@@ -30,7 +30,7 @@ use crate::limits::{EVENTS_MAX, REPORTS_PER_SECOND_MAX};
 use crate::seal::{Cipher, GroupKey};
 use crate::sign::SigningKey;
 use crate::time::{Moment, WallClock};
-use crate::wire::{Ack, Announce, Discard, DiscardCounts, Down, Kind, ManifestEntry, Poll};
+use crate::wire::{Ack, Announce, Discard, DiscardCounts, DiskFormat, Down, Kind, ManifestEntry, Pin, Poll};
 use blocks::Blocks;
 use ending::Ending;
 use hosts::Hosts;
@@ -52,6 +52,10 @@ pub struct SenderConfig {
     pub name: ObjectName,
     /// Glance's id, where it comes from Glance.
     pub image_id: Option<String>,
+    /// What the bytes are.
+    pub format: DiskFormat,
+    /// How long hosts keep it.
+    pub pin: Pin,
     /// Where this sender hears its hosts.
     pub reply_to: SocketAddr,
     /// Who must hold it.
@@ -542,6 +546,8 @@ impl Sender {
             geometry: self.config.geometry,
             name: self.config.name.clone(),
             image_id: self.config.image_id.clone(),
+            format: self.config.format,
+            pin: self.config.pin,
             reply_to: self.config.reply_to,
             spread: self.window().max(HELLO_SPREAD_MIN),
             expected_hosts: self.hosts.expected_count(),

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::bytes::{Reader, Writer};
-use super::{Discard, HEADER_BYTES, Header, Kind, open_body, seal_datagram, seal_signed};
+use super::{Discard, DiskFormat, HEADER_BYTES, Header, Kind, Pin, open_body, seal_datagram, seal_signed};
 use crate::geometry::Geometry;
 use crate::ids::{ObjectName, Sequence, SessionId};
 use crate::limits::{CONTROL_MAX, CONTROL_SMALL, OBJECT_NAME_MAX};
@@ -25,6 +25,10 @@ pub struct Announce {
     pub name: ObjectName,
     /// Glance's id of the image (a UUID as text), where it comes from Glance.
     pub image_id: Option<String>,
+    /// What the bytes are.
+    pub format: DiskFormat,
+    /// How long hosts keep it.
+    pub pin: Pin,
     /// Where hosts send their hellos and reports: inside the seal, so that nobody else can draw them off.
     pub reply_to: SocketAddr,
     /// Hosts spread their hellos evenly over this time.
@@ -146,6 +150,8 @@ impl Announce {
         out.u32(self.expected_hosts);
         out.text(self.name.as_str());
         out.text(self.image_id.as_deref().unwrap_or(""));
+        self.format.emit(out);
+        self.pin.emit(out);
         out.u8(u8::from(self.one_way));
     }
 
@@ -166,11 +172,25 @@ impl Announce {
         let name = ObjectName::new(body.text(OBJECT_NAME_MAX)?).map_err(|_| Discard::Malformed)?;
         let image_id = match body.text(IMAGE_ID_BYTES)? {
             "" => None,
-            id if is_uuid(id) => Some(id.to_owned()),
+            id if is_image_id(id) => Some(id.to_owned()),
             _ => return Err(Discard::Malformed),
         };
+        let format = DiskFormat::parse(body)?;
+        let pin = Pin::parse(body)?;
         let one_way = body.bool()?;
-        Ok(Self { session, time, geometry, name, image_id, reply_to, spread, expected_hosts, one_way })
+        Ok(Self {
+            session,
+            time,
+            geometry,
+            name,
+            image_id,
+            format,
+            pin,
+            reply_to,
+            spread,
+            expected_hosts,
+            one_way,
+        })
     }
 }
 
@@ -178,7 +198,7 @@ impl Announce {
 const IMAGE_ID_BYTES: usize = 36;
 
 /// Whether a text is an image id as Glance prints it.
-pub(crate) fn is_uuid(text: &str) -> bool {
+pub fn is_image_id(text: &str) -> bool {
     text.len() == IMAGE_ID_BYTES
         && text.bytes().enumerate().all(|(at, byte)| match at {
             8 | 13 | 18 | 23 => byte == b'-',
@@ -208,6 +228,8 @@ const _: () = {
         + 4
         + (1 + OBJECT_NAME_MAX)
         + (1 + IMAGE_ID_BYTES)
+        + 1
+        + 5
         + 1
         + (1 + PublicKey::BYTES + SIGNATURE_BYTES)
         + 16;

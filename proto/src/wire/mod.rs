@@ -18,14 +18,16 @@ mod announce;
 mod bytes;
 mod discard;
 mod down;
+mod keeping;
 mod notice;
 mod report;
 mod symbol;
 mod up;
 
-pub use announce::{Announce, Announced};
+pub use announce::{Announce, Announced, is_image_id};
 pub use discard::{Discard, DiscardCounts};
 pub use down::{Ack, Down, Encoding, End, ManifestEntry, ManifestRun, Poll};
+pub use keeping::{DiskFormat, Pin};
 pub use notice::Notice;
 pub use report::{DeficitRun, GapRun, Report, Totals};
 pub use symbol::{SYMBOL_OVERHEAD, SymbolHeader};

@@ -69,15 +69,15 @@ pub enum FailureKind {
     Root = 4,
     /// The receiver was told to stop.
     Stopping = 5,
-    /// The host does not accept this sender.
-    Sender = 6,
+    /// The host's rules do not let it in.
+    Refused = 6,
     /// A block was wrong again and again: somebody with the group key sends bad symbols.
     Corrupt = 7,
 }
 
 impl FailureKind {
     fn from_byte(byte: u8) -> Result<Self, Discard> {
-        [Self::Exists, Self::NoSpace, Self::Store, Self::Root, Self::Stopping, Self::Sender, Self::Corrupt]
+        [Self::Exists, Self::NoSpace, Self::Store, Self::Root, Self::Stopping, Self::Refused, Self::Corrupt]
             .into_iter()
             .find(|&kind| kind as u8 == byte)
             .ok_or(Discard::Malformed)

@@ -14,9 +14,9 @@ use glancecast_proto::seal::{Cipher, GroupKey};
 use glancecast_proto::sign::SigningKey;
 use glancecast_proto::time::WallClock;
 use glancecast_proto::wire::{
-    Ack, Announce, DeficitRun, Discard, Done, Down, Encoding, End, Failed, FailureKind, GapRun, Header,
-    Hello, Kind, ManifestEntry, ManifestRun, Notice, Poll, Report, SYMBOL_OVERHEAD, SymbolHeader, Totals, Up,
-    UpHeader,
+    Ack, Announce, DeficitRun, Discard, DiskFormat, Done, Down, Encoding, End, Failed, FailureKind, GapRun,
+    Header, Hello, Kind, ManifestEntry, ManifestRun, Notice, Pin, Poll, Report, SYMBOL_OVERHEAD,
+    SymbolHeader, Totals, Up, UpHeader,
 };
 use zeroize::Zeroizing;
 
@@ -65,9 +65,10 @@ pub(crate) fn geometry() -> Geometry {
 pub(crate) fn values() -> BTreeMap<&'static str, Value> {
     BTreeMap::from([
         ("symbol", symbol()),
-        ("announce-ipv4", Value::Announce(announce("192.0.2.7:7167", Some(IMAGE_ID)), Signed::No)),
-        ("announce-ipv6", Value::Announce(announce("[2001:db8::7]:65535", None), Signed::No)),
-        ("announce-signed", Value::Announce(announce("192.0.2.7:7167", Some(IMAGE_ID)), Signed::Yes)),
+        ("announce-ipv4", Value::Announce(announce_for_a_week(), Signed::No)),
+        ("announce-ipv6", Value::Announce(announce_forever(), Signed::No)),
+        ("announce-one-way", Value::Announce(announce_one_way(), Signed::No)),
+        ("announce-signed", Value::Announce(announce_for_a_week(), Signed::Yes)),
         ("manifest", Value::Down(Down::Manifest(manifest()), Signed::No)),
         ("manifest-signed", Value::Down(Down::Manifest(manifest()), Signed::Yes)),
         ("poll-reading", Value::Down(Down::Poll(poll(None)), Signed::No)),
@@ -222,13 +223,29 @@ fn symbol() -> Value {
     Value::Symbol(header, (0..488).map(|i| (i * 7) as u8).collect())
 }
 
-fn announce(reply_to: &str, image_id: Option<&str>) -> Announce {
+fn announce_for_a_week() -> Announce {
+    let week = Pin::For(Duration::from_secs(7 * 86_400));
+    announce("192.0.2.7:7167", Some(IMAGE_ID), DiskFormat::Raw, week)
+}
+
+fn announce_forever() -> Announce {
+    announce("[2001:db8::7]:65535", None, DiskFormat::Qcow2, Pin::Forever)
+}
+
+fn announce_one_way() -> Announce {
+    let announce = announce("192.0.2.7:1", None, DiskFormat::Other, Pin::None);
+    Announce { one_way: true, ..announce }
+}
+
+fn announce(reply_to: &str, image_id: Option<&str>, format: DiskFormat, pin: Pin) -> Announce {
     Announce {
         session: SESSION,
         time: WallClock(1_767_225_600_000),
         geometry: geometry(),
         name: ObjectName::new("ubuntu-24.04 (März).raw").expect("plain"),
         image_id: image_id.map(str::to_owned),
+        format,
+        pin,
         reply_to: reply_to.parse::<SocketAddr>().expect("an address"),
         spread: Duration::from_millis(250),
         expected_hosts: 200,

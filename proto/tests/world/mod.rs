@@ -13,7 +13,7 @@ use glancecast_proto::receiver::{
 use glancecast_proto::seal::GroupKey;
 use glancecast_proto::sender::{Expected, Job, OneWay, Pace, Sender, SenderConfig, Verdict};
 use glancecast_proto::time::{Moment, WallClock};
-use glancecast_proto::wire::{Encoding, ManifestEntry, SYMBOL_OVERHEAD, SymbolHeader};
+use glancecast_proto::wire::{DiskFormat, Encoding, ManifestEntry, Pin, SYMBOL_OVERHEAD, SymbolHeader};
 
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -99,6 +99,8 @@ impl World {
             geometry: Geometry::for_path(bytes, 1500, 20).expect("in range"),
             name: ObjectName::new("image").expect("plain"),
             image_id: None,
+            format: DiskFormat::Raw,
+            pin: Pin::None,
             reply_to: SocketAddr::from(([10, 0, 0, 1], 7167)),
             expected,
             only_listed: false,

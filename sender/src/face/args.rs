@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 use glancecast_host::args::{Group, RateChoice, parse_duration};
 use glancecast_proto::ids::{HostName, ObjectName};
 use glancecast_proto::limits::{HOSTS_MAX, MTU_MAX, MTU_MIN};
+use glancecast_proto::wire::{Pin, is_image_id};
 
 /// Puts an operating-system image on many hosts at once, over multicast, and proves every copy.
 #[derive(Debug, Parser)]
@@ -43,6 +44,13 @@ pub(crate) struct Send {
     /// What the hosts call it [default: the file's or the image's name]
     #[arg(long, value_parser = ObjectName::new)]
     pub(crate) name: Option<ObjectName>,
+    /// With --file: the image's id in Glance, which hosts with a nova store need; the file must be what it is there
+    #[arg(long, value_name = "UUID", requires = "file", conflicts_with = "image", value_parser = parse_image_id)]
+    pub(crate) image_id: Option<String>,
+    /// Hosts with a nova store keep it so long after its publication, whoever uses it: 7d, or forever [default: Nova's own
+    /// rule, a day after its last use]
+    #[arg(long, value_name = "DUR|forever", value_parser = parse_pin)]
+    pub(crate) pin: Option<Pin>,
     /// Use this cloud of clouds.yaml [default: OS_CLOUD, or the OS_* variables]
     #[arg(long, value_name = "CLOUD")]
     pub(crate) os_cloud: Option<String>,
@@ -125,6 +133,25 @@ pub(crate) struct Keygen {
     pub(crate) sender: bool,
 }
 
+fn parse_image_id(text: &str) -> Result<String, String> {
+    let id = text.to_ascii_lowercase();
+    if is_image_id(&id) { Ok(id) } else { Err("an image id is a UUID, as Glance prints it".to_owned()) }
+}
+
+fn parse_pin(text: &str) -> Result<Pin, String> {
+    match text {
+        "forever" => Ok(Pin::Forever),
+        _ => match parse_duration(text) {
+            Ok(time) if time >= PIN_MIN => Ok(Pin::For(time)),
+            Ok(_) => Err("a pin lasts a second at least".to_owned()),
+            Err(error) => Err(format!("{error}; or write forever")),
+        },
+    }
+}
+
+/// What the announcement can say: whole seconds.
+const PIN_MIN: Duration = Duration::from_secs(1);
+
 fn parse_overhead(text: &str) -> Result<f64, String> {
     let percent = text.strip_suffix('%').unwrap_or(text).trim().parse::<f64>();
     match percent {
@@ -157,6 +184,11 @@ mod tests {
         assert!(parse("glancecast send ubuntu --insecure").is_ok());
         assert!(parse("glancecast send --file /x --insecure --hosts a,b").is_ok());
         assert!(parse("glancecast send ubuntu --insecure --rate auto:5gbit").is_ok());
+        assert!(parse("glancecast send ubuntu --insecure --pin 7d").is_ok());
+        assert!(
+            parse(&format!("glancecast send --file /x --insecure --pin forever --image-id {IMAGE}")).is_ok()
+        );
+        assert!(parse(&format!("glancecast send ubuntu --insecure --image-id {IMAGE}")).is_err());
         assert!(parse("glancecast send ubuntu --insecure --one-way --overhead 5% --repeat 3").is_ok());
         for bad in [
             "glancecast send ubuntu --file /x --insecure",
@@ -167,6 +199,9 @@ mod tests {
             "glancecast send ubuntu --insecure --mtu 300",
             "glancecast send ubuntu --insecure --ttl 0",
             "glancecast send ubuntu --insecure --rate fast",
+            "glancecast send ubuntu --insecure --pin ever",
+            "glancecast send ubuntu --insecure --pin 20ms",
+            "glancecast send --file /x --insecure --image-id ubuntu",
             "glancecast send ubuntu --insecure --rate auto:",
             "glancecast send ubuntu --insecure --repeat 2",
             "glancecast send ubuntu --insecure --one-way --expect 2",
@@ -175,4 +210,6 @@ mod tests {
             assert!(parse(bad).is_err(), "{bad}");
         }
     }
+
+    const IMAGE: &str = "4B2C93EE-4F24-4CFD-8FCA-E1CF11AC1A44";
 }

@@ -1,6 +1,7 @@
 //! What is to be pushed, found and opened: a file here, or an image in Glance.
 
 use glancecast_proto::ids::ObjectName;
+use glancecast_proto::wire::DiskFormat;
 
 use super::Failure;
 use super::args::Send;
@@ -12,6 +13,7 @@ use crate::data::stream::{ChunkSender, StreamSource};
 pub(super) struct Origin {
     pub(super) name: ObjectName,
     pub(super) image_id: Option<String>,
+    pub(super) format: DiskFormat,
     pub(super) bytes: u64,
     pub(super) source: Box<dyn Source>,
     /// The download that fills the source, to be run beside the push.
@@ -49,7 +51,8 @@ impl Origin {
             }
         };
         let bytes = source.bytes();
-        Ok(Self { name, image_id: None, bytes, source: Box::new(source), download: None })
+        let image_id = args.image_id.clone();
+        Ok(Self { name, image_id, format: DiskFormat::Raw, bytes, source: Box::new(source), download: None })
     }
 
     async fn glance(args: &Send, image: &str) -> Result<Self, Failure> {
@@ -74,6 +77,7 @@ impl Origin {
         Ok(Self {
             name,
             image_id: Some(image.id.clone()),
+            format: DiskFormat::Raw,
             bytes: image.size,
             source: Box::new(source),
             download: Some(Download { cloud, image, chunks }),

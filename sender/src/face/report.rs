@@ -8,6 +8,7 @@ use glancecast_host::interface::Interface;
 use glancecast_host::socket::Marking;
 use glancecast_host::stages::StageTime;
 use glancecast_proto::sender::{Expected, HostRow, HostState, Pace, SenderConfig, Verdict};
+use glancecast_proto::wire::Pin;
 use serde::Serialize;
 
 use crate::data::push::Outcome;
@@ -47,11 +48,31 @@ struct Stage {
 struct Object<'a> {
     name: &'a str,
     image_id: Option<&'a str>,
+    format: &'static str,
+    pin: Option<Keep>,
     bytes: u64,
     blocks: u32,
     block_bytes: u64,
     symbol_bytes: u16,
     datagram_bytes: usize,
+}
+
+/// A pin: its seconds, or a word.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Keep {
+    Seconds(u64),
+    Forever(&'static str),
+}
+
+impl Keep {
+    fn of(pin: Pin) -> Option<Self> {
+        match pin {
+            Pin::None => None,
+            Pin::For(time) => Some(Self::Seconds(time.as_secs())),
+            Pin::Forever => Some(Self::Forever("forever")),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -107,6 +128,8 @@ impl<'a> Report<'a> {
             object: Object {
                 name: config.name.as_str(),
                 image_id: config.image_id.as_deref(),
+                format: config.format.name(),
+                pin: Keep::of(config.pin),
                 bytes: geometry.object_bytes(),
                 blocks: geometry.blocks(),
                 block_bytes: geometry.block_bytes(),

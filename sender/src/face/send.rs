@@ -73,6 +73,8 @@ async fn send(args: &Send) -> Result<u8, Failure> {
         geometry,
         name: origin.name.clone(),
         image_id: origin.image_id.clone(),
+        format: origin.format,
+        pin: args.pin.unwrap_or_default(),
         reply_to: socket.local_addr(),
         expected,
         only_listed: args.only_listed,

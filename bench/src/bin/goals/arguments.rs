@@ -1,10 +1,8 @@
 //! The command line.
 
-use std::path::PathBuf;
-use std::time::Duration;
-
 use anyhow::{Result, bail};
 use clap::Parser;
+use glancecast_bench::lab::arguments::Common;
 
 use crate::goal::{self, Goal};
 
@@ -12,17 +10,12 @@ use crate::goal::{self, Goal};
 #[derive(Debug, Parser)]
 #[command(name = "goals")]
 pub(crate) struct Arguments {
-    /// Where goals.json and goals.md are written; lines that are not measured keep their results
-    #[arg(long, value_name = "DIRECTORY", default_value = "target/bench")]
-    pub(crate) output: PathBuf,
+    #[command(flatten)]
+    pub(crate) common: Common,
 
     /// The lines to measure, by name or by what their names begin with; all of them when not given
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub(crate) only: Vec<String>,
-
-    /// How often each is measured; medians need three
-    #[arg(long, value_name = "N")]
-    pub(crate) repeat: Option<usize>,
 
     /// Once, of an eighth of each image: to see that everything works
     #[arg(long)]
@@ -32,29 +25,9 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "SHARE", default_value_t = 0.985)]
     pub(crate) share: f64,
 
-    /// Seconds after which a push has failed
-    #[arg(long, value_name = "SECONDS", default_value_t = 150)]
-    limit: u64,
-
-    /// Where images and copies are kept while it runs: memory, so that no disk decides
-    #[arg(long, value_name = "DIRECTORY", default_value = "/dev/shm")]
-    pub(crate) memory: PathBuf,
-
-    /// A lock file to hold during each repetition, if the machine is shared with somebody who holds it too
-    #[arg(long, value_name = "FILE")]
-    pub(crate) lock: Option<PathBuf>,
-
-    /// The number that the images' bytes come from
-    #[arg(long, value_name = "N", default_value_t = 4)]
-    pub(crate) seed: u64,
-
     /// List the lines
     #[arg(long)]
     pub(crate) list: bool,
-
-    /// Set by the supervisor for the process that measures
-    #[arg(long, hide = true)]
-    pub(crate) work_in: Option<PathBuf>,
 }
 
 impl Arguments {
@@ -77,12 +50,7 @@ impl Arguments {
 
     /// How often.
     pub(crate) fn repetitions(&self) -> usize {
-        self.repeat.unwrap_or(if self.quick { 1 } else { 3 })
-    }
-
-    /// When a push has failed.
-    pub(crate) fn limit(&self) -> Duration {
-        Duration::from_secs(self.limit)
+        self.common.repetitions(self.quick)
     }
 }
 

@@ -12,8 +12,6 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Parser;
 use glancecast_bench::lab::supervisor;
-use glancecast_bench::lab::turn::Turn;
-use glancecast_tests::exclusive;
 
 use crate::arguments::Arguments;
 use crate::measure::Bench;
@@ -27,7 +25,7 @@ fn main() -> ExitCode {
             .for_each(|goal| println!("{:<20} {}, {}", goal.name, goal.work, goal.limit.shown(goal.unit)));
         return ExitCode::SUCCESS;
     }
-    let result = match &arguments.work_in {
+    let result = match arguments.common.work_in() {
         None => supervise(&arguments),
         Some(directory) => supervisor::become_worker().and_then(|()| measure(&arguments, directory)),
     };
@@ -40,13 +38,13 @@ fn main() -> ExitCode {
 fn supervise(arguments: &Arguments) -> Result<ExitCode> {
     supervisor::need_root("bench-goals")?;
     arguments.goals()?;
-    supervisor::supervise("goals", &arguments.memory)
+    supervisor::supervise("goals", &arguments.common.memory)
 }
 
 /// Measures every line that was asked for, and writes the results after each of them.
 fn measure(arguments: &Arguments, directory: &Path) -> Result<ExitCode> {
-    let mut goals = Goals::read(&arguments.output)?;
-    let mut turn = Turn::new(&arguments.lock.clone().unwrap_or_else(exclusive::path));
+    let mut goals = Goals::read(&arguments.common.output)?;
+    let mut turn = arguments.common.turn();
     let mut bench = Bench::new(arguments, directory);
     for goal in arguments.goals()? {
         println!("\n{}: {}", goal.name, goal.work);
@@ -60,9 +58,9 @@ fn measure(arguments: &Arguments, directory: &Path) -> Result<ExitCode> {
         }
         println!("  {}", line.summary());
         goals.put(line);
-        goals.write(&arguments.output)?;
+        goals.write(&arguments.common.output)?;
     }
     print!("\n{}", goals.table());
-    println!("\nWritten: {}/goals.{{json,md}}", arguments.output.display());
+    println!("\nWritten: {}/goals.{{json,md}}", arguments.common.output.display());
     Ok(ExitCode::SUCCESS)
 }

@@ -48,7 +48,7 @@ impl<'a> Bench<'a> {
         if self.image.take().is_some() {
             fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
         }
-        self.image = Some(Image::random(path, goal.image_bytes, self.arguments.seed));
+        self.image = Some(Image::random(path, goal.image_bytes, self.arguments.common.seed));
         Ok(())
     }
 
@@ -172,7 +172,7 @@ impl<'a> Bench<'a> {
             options: &[],
             warm: true,
             profile: false,
-            limit: self.arguments.limit(),
+            limit: self.arguments.common.limit(),
         })
     }
 

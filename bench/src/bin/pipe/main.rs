@@ -12,9 +12,7 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use glancecast_bench::lab::network::Network;
 use glancecast_bench::lab::supervisor;
-use glancecast_bench::lab::turn::Turn;
 use glancecast_bench::push::{Image, Place, Push};
-use glancecast_tests::exclusive;
 use glancecast_tests::netns::Lab;
 
 use crate::arguments::Arguments;
@@ -22,7 +20,7 @@ use crate::profile::{Pipe, Run};
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let result = match &arguments.work_in {
+    let result = match arguments.common.work_in() {
         None => supervise(&arguments),
         Some(directory) => supervisor::become_worker().and_then(|()| measure(&arguments, directory)),
     };
@@ -37,14 +35,14 @@ fn supervise(arguments: &Arguments) -> Result<ExitCode> {
         supervisor::need_root("bench-pipe")
             .context("--loopback does without, where a datagram is as long as 9000 bytes")?;
     }
-    supervisor::supervise("pipe", &arguments.memory)
+    supervisor::supervise("pipe", &arguments.common.memory)
 }
 
 fn measure(arguments: &Arguments, directory: &Path) -> Result<ExitCode> {
-    let image = Image::random(directory.join("image"), arguments.size, arguments.seed);
-    let mut turn = Turn::new(&arguments.lock.clone().unwrap_or_else(exclusive::path));
+    let image = Image::random(directory.join("image"), arguments.size, arguments.common.seed);
+    let mut turn = arguments.common.turn();
     let mut runs = Vec::new();
-    for _ in 0..arguments.repeat.max(1) {
+    for _ in 0..arguments.common.repetitions(false).max(1) {
         turn.take()?;
         let run = run(arguments, &image, directory)?;
         println!("{:.2} s, {:.2} Gbit/s to each receiver", run.seconds, run.gbit_s);
@@ -52,7 +50,7 @@ fn measure(arguments: &Arguments, directory: &Path) -> Result<ExitCode> {
     }
     let pipe = Pipe::new(arguments, runs);
     print!("\n{}", table::page(&pipe));
-    let path = pipe.write(&arguments.output)?;
+    let path = pipe.write(&arguments.common.output)?;
     println!("\nWritten: {}", path.display());
     Ok(ExitCode::SUCCESS)
 }
@@ -74,7 +72,7 @@ fn run(arguments: &Arguments, image: &Image, directory: &Path) -> Result<Run> {
         options: &[],
         warm: true,
         profile: true,
-        limit: arguments.limit(),
+        limit: arguments.common.limit(),
     };
     Ok(Run::new(&push.run()?))
 }

@@ -1,10 +1,8 @@
 //! The command line.
 
-use std::path::PathBuf;
-use std::time::Duration;
-
 use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
+use glancecast_bench::lab::arguments::Common;
 
 use crate::scenario::{self, Scenario};
 use crate::tool::{self, Extra, Tool};
@@ -13,9 +11,8 @@ use crate::tool::{self, Extra, Tool};
 #[derive(Debug, Parser)]
 #[command(name = "versus")]
 pub(crate) struct Arguments {
-    /// Where versus.json, versus.md and versus.svg are written; scenarios that are not run keep their results
-    #[arg(long, value_name = "DIRECTORY", default_value = "target/bench", overrides_with = "output")]
-    pub(crate) output: PathBuf,
+    #[command(flatten)]
+    pub(crate) common: Common,
 
     /// The scenarios to run, by name or by what their names begin with; all of them when not given
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
@@ -33,29 +30,9 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "TOOL=OPTIONS")]
     pub(crate) receiver_options: Vec<String>,
 
-    /// How often each tool runs; medians need three
-    #[arg(long, value_name = "N")]
-    pub(crate) repeat: Option<usize>,
-
     /// One run of each tool, of an eighth of each image: to see that everything works
     #[arg(long)]
     pub(crate) quick: bool,
-
-    /// Seconds after which a run has failed
-    #[arg(long, value_name = "SECONDS", default_value_t = 120)]
-    pub(crate) limit: u64,
-
-    /// Where images and copies are kept while it runs: memory, so that no disk decides
-    #[arg(long, value_name = "DIRECTORY", default_value = "/dev/shm")]
-    pub(crate) memory: PathBuf,
-
-    /// A lock file to hold during each repetition, if the machine is shared with somebody who holds it too
-    #[arg(long, value_name = "FILE")]
-    pub(crate) lock: Option<PathBuf>,
-
-    /// The number that the images' bytes come from
-    #[arg(long, value_name = "N", default_value_t = 4)]
-    pub(crate) seed: u64,
 
     /// Say which packages are missing instead of installing them
     #[arg(long)]
@@ -64,10 +41,6 @@ pub(crate) struct Arguments {
     /// List the scenarios
     #[arg(long)]
     pub(crate) list: bool,
-
-    /// Set by the supervisor for the process that measures
-    #[arg(long, hide = true)]
-    pub(crate) work_in: Option<PathBuf>,
 }
 
 impl Arguments {
@@ -118,18 +91,14 @@ impl Arguments {
 
     /// How often each tool runs.
     pub(crate) fn repetitions(&self) -> usize {
-        self.repeat.unwrap_or(if self.quick { 1 } else { 3 })
-    }
-
-    /// When a run has failed.
-    pub(crate) fn limit(&self) -> Duration {
-        Duration::from_secs(self.limit)
+        self.common.repetitions(self.quick)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::Path;
 
     #[test]
     fn a_whole_name_is_one_scenario() {
@@ -159,7 +128,7 @@ mod tests {
 
     #[test]
     fn the_last_output_counts() {
-        assert_eq!(parse(&["--output", "a", "--output", "b"]).output, PathBuf::from("b"));
+        assert_eq!(parse(&["--output", "a", "--output", "b"]).common.output, Path::new("b"));
     }
 
     #[test]

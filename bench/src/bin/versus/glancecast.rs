@@ -37,7 +37,7 @@ impl Tool for Glancecast {
     }
 
     fn sender(&self, site: &Site) -> Result<Vec<Line>> {
-        let rate = site.network.paced(LINE_SHARE).unwrap_or(UNSHAPED_BITS_PER_SECOND);
+        let rate = site.network.paced(LINE_SHARE).unwrap_or(unshaped(site.hosts.len()));
         let usual = format!(
             "send --interface {} --group {GROUP} --rate {}kbit --expect {} --json",
             Lab::INTERFACE,
@@ -69,7 +69,11 @@ impl Tool for Glancecast {
 
 /// Of the line: the rate counts what tbf counts, and answers of other hosts and the kernel's own packets need some.
 const LINE_SHARE: f64 = 0.985;
-/// More than any machine takes: the sender is held back by nothing but itself and the kernel.
-const UNSHAPED_BITS_PER_SECOND: u64 = 40_000_000_000;
+/// Bits a second where no line limits: more than one receiver takes on two cores, and for several, which share the cores
+/// with the sender, about what they can take; above that they drop, and ask again.
+fn unshaped(receivers: usize) -> u64 {
+    if receivers == 1 { 20_000_000_000 } else { 18_000_000_000 / receivers as u64 }
+}
+
 const GROUP: &str = "239.255.77.2:27078";
 const KEY: &str = "group.key";

@@ -24,8 +24,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::Parser;
 use glancecast_bench::lab::turn::Turn;
-use glancecast_bench::lab::{kernel_path, supervisor};
-use glancecast_tests::exclusive;
+use glancecast_bench::lab::{kernel_path, supervisor, warm};
 use glancecast_tests::image::{self, Seed};
 
 use crate::arguments::Arguments;
@@ -40,7 +39,7 @@ fn main() -> ExitCode {
         println!("{}", scenario::list());
         return ExitCode::SUCCESS;
     }
-    let result = match &arguments.work_in {
+    let result = match arguments.common.work_in() {
         None => supervise(&arguments),
         Some(directory) => supervisor::become_worker().and_then(|()| compare(&arguments, directory)),
     };
@@ -60,23 +59,23 @@ fn supervise(arguments: &Arguments) -> Result<ExitCode> {
     arguments.tools()?;
     arguments.extra()?;
     install::install(arguments.no_install)?;
-    supervisor::supervise("versus", &arguments.memory)
+    supervisor::supervise("versus", &arguments.common.memory)
 }
 
 /// Measures every scenario that was asked for, and writes the results after each of them.
 fn compare(arguments: &Arguments, directory: &Path) -> Result<ExitCode> {
     let tools = arguments.tools()?;
-    let mut versus = Versus::read(&arguments.output)?;
-    let mut turn = Turn::new(&arguments.lock.clone().unwrap_or_else(exclusive::path));
+    let mut versus = Versus::read(&arguments.common.output)?;
+    let mut turn = arguments.common.turn();
     let mut failures = 0;
     for scenario in arguments.scenarios()? {
         let measured = measure(arguments, &scenario, &tools, directory, &mut turn)?;
         failures += measured.failures();
         versus.put(measured);
-        versus.write(&arguments.output)?;
+        versus.write(&arguments.common.output)?;
         print!("\n{}", table::section(versus.scenario(scenario.name).expect("put above")));
     }
-    println!("\nWritten: {}/versus.{{json,md,svg}}", arguments.output.display());
+    println!("\nWritten: {}/versus.{{json,md,svg}}", arguments.common.output.display());
     if failures > 0 {
         println!("{failures} runs failed; versus.json says why.");
     }
@@ -93,10 +92,10 @@ fn measure(
 ) -> Result<Measured> {
     let image = directory.join("image");
     let extra = arguments.extra()?;
-    let seed = Seed::new(arguments.seed);
+    let seed = Seed::new(arguments.common.seed);
     let blake3 = image::random(&image, scenario.image_bytes, seed);
     println!("\n{}: {}", scenario.name, scenario.title());
-    let mut measured = Measured::new(scenario, arguments.seed, &extra, tools);
+    let mut measured = Measured::new(scenario, arguments.common.seed, &extra, tools);
     for tool in &measured.tools {
         println!("  {} {}", tool.name, tool.version);
         for command in &tool.commands {
@@ -110,7 +109,8 @@ fn measure(
         println!("  {:<11} {:>7.2} s  {:.2} Gbit/s", "kernel path", path.seconds, path.gbit_s);
         measured.kernel_path.push(path);
         for (tool, results) in tools.iter().zip(&mut measured.tools) {
-            let ground = Ground::new(scenario, directory, &image, &blake3, &extra, arguments.limit())?;
+            warm::warm(directory, scenario.image_bytes * scenario.network.receivers as u64)?;
+            let ground = Ground::new(scenario, directory, &image, &blake3, &extra, arguments.common.limit())?;
             let run = run::run(tool.as_ref(), &ground);
             println!("  {:<11} {}", tool.name(), run.summary());
             results.runs.push(run);

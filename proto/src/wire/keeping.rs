@@ -1,0 +1,139 @@
+//! What an announcement says of the bytes and of how long hosts keep them: what a host's store goes by.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::Discard;
+use super::bytes::{Reader, Writer};
+
+/// What the object's bytes are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub enum DiskFormat {
+    /// None of the others, or nobody looked.
+    #[default]
+    Other = 0,
+    /// A disk, sector by sector.
+    Raw = 1,
+    /// QEMU's copy-on-write format, version 2 or 3.
+    Qcow2 = 2,
+    /// VMware's.
+    Vmdk = 3,
+    /// Virtual PC's; QEMU calls it vpc.
+    Vhd = 4,
+    /// Hyper-V's.
+    Vhdx = 5,
+}
+
+impl DiskFormat {
+    const ALL: [Self; 6] = [Self::Other, Self::Raw, Self::Qcow2, Self::Vmdk, Self::Vhd, Self::Vhdx];
+
+    /// Its name, as Glance's `disk_format` has it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Other => "other",
+            Self::Raw => "raw",
+            Self::Qcow2 => "qcow2",
+            Self::Vmdk => "vmdk",
+            Self::Vhd => "vhd",
+            Self::Vhdx => "vhdx",
+        }
+    }
+
+    pub(super) fn emit(self, out: &mut Writer<'_>) {
+        out.u8(self as u8);
+    }
+
+    pub(super) fn parse(body: &mut Reader<'_>) -> Result<Self, Discard> {
+        let byte = body.u8()?;
+        Self::ALL.into_iter().find(|&format| format as u8 == byte).ok_or(Discard::Malformed)
+    }
+}
+
+impl fmt::Display for DiskFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// How long hosts keep the object where something else would remove it, as Nova does with images that nobody uses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Pin {
+    /// Not at all: by the rule of whoever owns the place.
+    #[default]
+    None,
+    /// So long after its publication, in whole seconds, at least one.
+    For(Duration),
+    /// Until it is let go of.
+    Forever,
+}
+
+impl Pin {
+    pub(super) fn emit(self, out: &mut Writer<'_>) {
+        let (code, seconds) = match self {
+            Self::None => (NONE, 0),
+            Self::For(time) => (FOR, u32::try_from(time.as_secs()).unwrap_or(u32::MAX).max(1)),
+            Self::Forever => (FOREVER, 0),
+        };
+        out.u8(code);
+        out.u32(seconds);
+    }
+
+    pub(super) fn parse(body: &mut Reader<'_>) -> Result<Self, Discard> {
+        match (body.u8()?, body.u32()?) {
+            (NONE, 0) => Ok(Self::None),
+            (FOR, seconds) if seconds > 0 => Ok(Self::For(Duration::from_secs(u64::from(seconds)))),
+            (FOREVER, 0) => Ok(Self::Forever),
+            _ => Err(Discard::Malformed),
+        }
+    }
+}
+
+impl fmt::Display for Pin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => f.write_str("none"),
+            Self::For(time) => write!(f, "for {} s", time.as_secs()),
+            Self::Forever => f.write_str("forever"),
+        }
+    }
+}
+
+const NONE: u8 = 0;
+const FOR: u8 = 1;
+const FOREVER: u8 = 2;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read() {
+        for format in DiskFormat::ALL {
+            assert_eq!(DiskFormat::parse(&mut Reader::new(&[format as u8])), Ok(format));
+        }
+        let week = Duration::from_secs(7 * 86_400);
+        for pin in [Pin::None, Pin::For(Duration::from_secs(1)), Pin::For(week), Pin::Forever] {
+            let mut bytes = Vec::new();
+            pin.emit(&mut Writer::new(&mut bytes));
+            assert_eq!(Pin::parse(&mut Reader::new(&bytes)), Ok(pin));
+        }
+    }
+
+    #[test]
+    fn a_pin_keeps_a_whole_second_at_least_and_136_years_at_most() {
+        for (time, seconds) in [(Duration::from_millis(10), 1), (Duration::MAX, u32::MAX)] {
+            let mut bytes = Vec::new();
+            Pin::For(time).emit(&mut Writer::new(&mut bytes));
+            assert_eq!(bytes[1..], seconds.to_be_bytes());
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_is_malformed() {
+        assert_eq!(DiskFormat::parse(&mut Reader::new(&[6])), Err(Discard::Malformed));
+        for bytes in [[0, 0, 0, 0, 1], [1, 0, 0, 0, 0], [2, 0, 0, 0, 1], [3, 0, 0, 0, 0]] {
+            assert_eq!(Pin::parse(&mut Reader::new(&bytes)), Err(Discard::Malformed), "{bytes:?}");
+        }
+    }
+}
