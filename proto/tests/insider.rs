@@ -243,9 +243,25 @@ fn a_report_that_cannot_be_does_not_count() {
     join(&mut sender, 1, "a");
     assert_eq!(speak(&mut sender, 1, 5, &Up::Report(report(1_000))), Ok(()));
     assert_eq!(speak(&mut sender, 1, 6, &Up::Report(report(999))), Err(Discard::Implausible), "it fell");
-    let ahead = Report { highest: sequence(1 << 30), ..report(2_000) };
-    assert_eq!(speak(&mut sender, 1, 7, &Up::Report(ahead)), Err(Discard::Implausible), "never sent");
     assert_eq!(speak(&mut sender, 1, 8, &Up::Report(report(2_000))), Ok(()));
+}
+
+#[test]
+fn a_host_that_was_told_forged_numbers_is_served() {
+    let mut sender = sender_to(Expected::Anyone, false);
+    join(&mut sender, 1, "a");
+    (0..2).for_each(|block| {
+        sender.handle_block(entry(block), 0);
+    });
+    for _ in 0..2 {
+        let job = sender.poll_job(true, true).expect("the first pass");
+        let last = sender.take_sequences(job.symbols(700));
+        sender.handle_sent(at(1), job, last);
+    }
+    let deficits = vec![DeficitRun { first: BlockIndex(0), blocks: 1, symbols: 3 }];
+    let report = Report { covered: 2, deficits, highest: sequence(1 << 30), ..report(2_000) };
+    assert_eq!(speak(&mut sender, 1, 7, &Up::Report(report)), Ok(()));
+    assert!(matches!(sender.poll_job(true, true), Some(Job::Repair { block: BlockIndex(0), .. })));
 }
 
 #[test]

@@ -4,6 +4,7 @@ mod bad_input;
 mod buffers;
 mod demo;
 mod glance;
+mod hostile;
 mod ipv6;
 mod joining;
 mod keys;

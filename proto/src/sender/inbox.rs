@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::hosts::Serve;
 use super::{Sender, SenderEvent};
-use crate::ids::ReceiverId;
+use crate::ids::{ReceiverId, Sequence};
 use crate::limits::{ACKS_PER_TENTH_MAX, HOSTS_MAX};
 use crate::seal::Cipher;
 use crate::time::Moment;
@@ -58,13 +58,14 @@ impl Sender {
         let name = self.hosts.get(id).ok_or(Discard::UnknownHost)?.name.clone();
         match message {
             Up::Hello(hello) => self.hosts.greet(id, &hello),
-            // Nobody can have seen what was not sent, nor hold less than before.
-            Up::Report(report)
-                if report.highest.value() >= self.group_sequence || self.hosts.falls_back(id, &report) =>
-            {
-                return Err(Discard::Implausible);
+            // Nobody holds less than before.
+            Up::Report(report) if self.hosts.falls_back(id, &report) => return Err(Discard::Implausible),
+            Up::Report(mut report) => {
+                // Nor has anybody seen what was not sent: a host that says so was told forged numbers, and is served.
+                let last = Sequence::new(self.group_sequence.saturating_sub(1)).expect("below 2^39");
+                report.highest = report.highest.min(last);
+                self.take_report(now, id, &report);
             }
-            Up::Report(report) => self.take_report(now, id, &report),
             // A host cannot have proven what we have not vouched for, nor something else.
             Up::Done(done) if Some(done.root) != self.root() => return Err(Discard::Malformed),
             Up::Done(done) => {
