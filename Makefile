@@ -7,7 +7,7 @@ TARGET    := $(or $(CARGO_TARGET_DIR),target)
 SCENARIOS := $(TARGET)/scenarios
 
 .DEFAULT_GOAL := help
-.PHONY: help build test check-format lint docs scenarios demo bench-stages bench-codec bench-crossovers bench-failures \
+.PHONY: help build test check-format lint docs scenarios sim sim-scale demo bench-stages bench-codec bench-crossovers bench-failures \
 	bench-versus bench-pipe bench-goals fuzz-codec sanitize-codec miri-codec check-neon fmt clean
 
 help: ## list the commands
@@ -35,6 +35,11 @@ scenarios: build ## run every test, then print what was measured and what was sk
 	fi; \
 	tests/summary.sh $(SCENARIOS); \
 	exit $$status
+
+SEEDS ?= 2000
+
+sim: ## simulate SEEDS (2000) pushes under every fault, or tell the one of SEED=n
+	$(CARGO) run --locked --release -p glancecast-tests --bin sim -- $(if $(SEED),--seed $(SEED),--seeds $(SEEDS))
 
 demo: build ## send an image to four receivers over loopback and compare
 	@$(CARGO) build $(FLAGS) --quiet --example b3sum

@@ -50,6 +50,13 @@ pub const REASON_MAX: usize = 200;
 /// Bytes of a software version's text.
 pub const SOFTWARE_MAX: usize = 32;
 
+/// Objects that a host lists in an answer; what it holds besides is counted.
+pub const HELD_MAX: usize = 1_000;
+/// Bytes of the text that says where a host's store is; longer ones are cut.
+pub const STORE_TEXT_MAX: usize = 128;
+/// Bytes of the text that explains why something could not be answered; longer ones are cut.
+pub const FINDING_MAX: usize = 128;
+
 /// Manifest entries in one datagram of the largest size.
 pub const MANIFEST_ENTRIES_MAX: usize = manifest_entries_in(CONTROL_MAX);
 /// Runs of equal deficit in one report of the largest size; what does not fit comes with the next one.
@@ -73,6 +80,14 @@ pub const REPORTS_PER_SECOND_MAX: u32 = 2_000;
 /// Age or youth at which an announcement's time is refused: clocks in a cloud are kept by NTP, and a recorded session
 /// must not be played again later.
 pub const ANNOUNCE_SKEW_MAX: Duration = Duration::from_secs(300);
+
+/// Questions that a host is answering at one time; further ones are refused until one is done.
+pub const QUESTIONS_OPEN_MAX: usize = 8;
+/// Questions that a host remembers until their time alone would have it refuse them, so that none is answered twice. When
+/// it is full, further ones are refused.
+pub const QUESTIONS_REMEMBERED_MAX: usize = 4_096;
+/// Objects that an asker keeps of all answers, some 120 MB; further ones are counted.
+pub const OBJECTS_KEPT_MAX: usize = 400_000;
 
 /// Sessions that a host remembers as ended, so that they are not joined again while their announcements are fresh.
 pub const ENDED_SESSIONS_MAX: usize = 64;
@@ -116,5 +131,6 @@ const _: () = {
     assert!(CONTROL_SMALL <= CONTROL_MAX && CONTROL_MAX <= DATAGRAM_MAX);
     assert!(manifest_entries_in(CONTROL_SMALL) >= 8, "a run and what repeats the one before it");
     assert!(REPORT_RUNS_MAX <= u8::MAX as usize, "a count in one byte");
+    assert!(HELD_MAX < u16::MAX as usize, "a page's number fits 16 bits");
     assert!(2 * SOURCE_SYMBOLS_MAX <= u16::MAX as u32, "a deficit fits 16 bits");
 };

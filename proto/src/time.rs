@@ -51,7 +51,7 @@ impl fmt::Display for Moment {
 }
 
 /// The civil time in milliseconds since 1970 (UTC): only announcements carry it, only their age is judged by it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct WallClock(pub u64);
 
 impl WallClock {

@@ -9,7 +9,8 @@ use std::path::PathBuf;
 use std::{env, fs};
 
 use glancecast_proto::wire::{
-    Announce, Down, Encoding, End, Hello, Kind, ManifestRun, Poll, Report, SymbolHeader, Totals, Up,
+    About, Announce, Answer, AnswerState, Ask, Down, Encoding, End, Finding, Held, Hello, Kept, Kind,
+    ManifestRun, Page, Poll, Report, SymbolHeader, Totals, Up,
 };
 use vectors::{KEY, RECEIVER, SALT, SESSION, SIGNING_SEED, Signed, Value};
 
@@ -50,6 +51,9 @@ fn every_kind_has_a_file_and_every_file_a_datagram() {
         Kind::Done,
         Kind::Failed,
         Kind::Notice,
+        Kind::Ask,
+        Kind::Heard,
+        Kind::Answer,
     ];
     for kind in kinds {
         assert!(values.values().any(|value| value.seal()[1] == kind as u8), "{kind:?}");
@@ -77,8 +81,8 @@ fn text_of(value: &Value) -> String {
             line("signing seed", hex(&SIGNING_SEED));
             line("public key", hex(&vectors::signing_key().public().0));
         }
-        Value::Symbol(..) | Value::Announce(..) | Value::Down(..) => {}
-        Value::Up(_) => line("receiver", RECEIVER.to_string()),
+        Value::Symbol(..) | Value::Announce(..) | Value::Down(..) | Value::Ask(_) | Value::Heard(_) => {}
+        Value::Up(_) | Value::Answer(_) => line("receiver", RECEIVER.to_string()),
         Value::Notice(_) => line("salt", hex(&SALT)),
     }
     line("sequence", derivation.sequence.to_string());
@@ -132,6 +136,13 @@ fn words(value: &Value, out: &mut String) {
             say("name", &notice.name);
             say("software", &notice.software);
         }
+        Value::Ask(ask) => ask_words(ask, &mut say),
+        Value::Heard(heard) => {
+            say("receiver", &heard.receiver);
+            say("edition", &heard.edition);
+            say("page", &heard.page);
+        }
+        Value::Answer(answer) => answer_words(answer, &mut say),
     }
 }
 
@@ -205,6 +216,65 @@ fn totals_words(totals: &Totals, say: &mut Say<'_>) {
     say("bytes received", &totals.bytes_received);
     say("socket drops", &totals.socket_drops);
     say("store drops", &totals.store_drops);
+}
+
+fn ask_words(ask: &Ask, say: &mut Say<'_>) {
+    say("time in ms since 1970", &ask.time.0);
+    say("round", &ask.round);
+    say("reply to", &ask.reply_to);
+    say("answer spread in ms", &ask.spread.as_millis());
+    say("bytes of an answer at most", &ask.answer_bytes_max);
+    say("question", &format_args!("{:?}", ask.question));
+}
+
+fn answer_words(answer: &Answer, say: &mut Say<'_>) {
+    say("edition", &answer.edition);
+    say("page", &format_args!("{} of {}", answer.page_number(), answer.pages));
+    match &answer.page {
+        Page::About(about) => about_words(about, say),
+        Page::Objects { objects, .. } => objects.iter().for_each(|held| held_words(held, say)),
+    }
+}
+
+fn about_words(about: &About, say: &mut Say<'_>) {
+    say("name", &about.name);
+    say("software", &about.software);
+    say("store", &about.store);
+    say("free bytes", &about.free_bytes.map_or("not known".to_owned(), |bytes| bytes.to_string()));
+    say("objects held", &about.held);
+    say("objects pinned", &about.pinned);
+    let state = match &about.state {
+        AnswerState::Final => "final".to_owned(),
+        AnswerState::Verifying { done, of } => format!("verifying, {done} of {of} bytes"),
+        AnswerState::Busy => "busy".to_owned(),
+        AnswerState::Failed(reason) => format!("failed: {reason}"),
+    };
+    say("state", &state);
+}
+
+fn held_words(held: &Held, say: &mut Say<'_>) {
+    let kept = |kept: Kept| match kept {
+        Kept::ByRule => "by the rule".to_owned(),
+        Kept::Until(until) => format!("until {}", until.0),
+        Kept::Forever => "forever".to_owned(),
+    };
+    let finding = match &held.finding {
+        Finding::Listed => "listed".to_owned(),
+        Finding::Pending => "pending".to_owned(),
+        Finding::Intact => "intact".to_owned(),
+        Finding::Differs(root) => format!("differs, {root}"),
+        Finding::Failed(reason) => format!("failed, {reason}"),
+        Finding::LetGo(was) => format!("let go, was kept {}", kept(*was)),
+    };
+    let words = format!(
+        "image id {}, {} bytes, root {}, proven at {}, kept {}, finding: {finding}",
+        held.image_id.as_deref().unwrap_or("none"),
+        held.bytes,
+        held.root,
+        held.proven.0,
+        kept(held.kept),
+    );
+    say(&format!("object {:?}", held.name.as_str()), &words);
 }
 
 fn bytes_of(file: &str, name: &str) -> Vec<u8> {

@@ -10,11 +10,14 @@ use aws_lc_rs::aead::Aad;
 use dice::Dice;
 use glancecast_fec::Esi;
 use glancecast_proto::ids::Sequence;
-use glancecast_proto::limits::{CONTROL_MAX, MANIFEST_ENTRIES_MAX, REASON_MAX, SOFTWARE_MAX};
+use glancecast_proto::limits::{
+    CONTROL_MAX, CONTROL_SMALL, FINDING_MAX, HELD_MAX, MANIFEST_ENTRIES_MAX, REASON_MAX, SOFTWARE_MAX,
+    STORE_TEXT_MAX,
+};
 use glancecast_proto::seal::{Cipher, GroupKey};
 use glancecast_proto::wire::{
-    Ack, Announce, Discard, Down, Encoding, End, Header, Kind, ManifestRun, Notice, Poll, Report,
-    SymbolHeader, Up, UpHeader, VERSION, foreign_version,
+    Ack, Announce, Answer, AnswerState, Ask, Discard, Down, Encoding, End, Finding, Header, Heard, Kind,
+    ManifestRun, Notice, Page, Poll, Report, SymbolHeader, Up, UpHeader, VERSION, foreign_version,
 };
 use vectors::{Derivation, KEY, RECEIVER, SESSION, Signed, Value};
 
@@ -125,7 +128,12 @@ fn a_datagram_of_another_group_is_told_from_a_forged_one() {
                 let verdict = Down::open(&cipher, vectors::geometry(), None, &datagram, |_| true);
                 assert_eq!(verdict, Err(Discard::Forged), "{name}");
             }
-            Value::Symbol(..) | Value::Up(_) => {}
+            Value::Ask(_) => assert_eq!(Ask::open(&other, &datagram), Err(Discard::WrongKey)),
+            Value::Heard(_) => {
+                let verdict = Heard::open(&Cipher::downward(&other, SESSION), &datagram);
+                assert_eq!(verdict, Err(Discard::Forged), "{name}");
+            }
+            Value::Symbol(..) | Value::Up(_) | Value::Answer(_) => {}
         }
     }
 }
@@ -147,9 +155,12 @@ fn assert_refused(datagram: &[u8]) {
     assert!(Notice::open(&key, datagram).is_err());
     let cipher = Cipher::downward(&key, SESSION);
     assert!(Down::open(&cipher, vectors::geometry(), None, datagram, |_| true).is_err());
+    assert!(Ask::open(&key, datagram).is_err());
+    assert!(Heard::open(&cipher, datagram).is_err());
     if let Ok(up) = UpHeader::parse(datagram) {
         let cipher = Cipher::upward(&key, SESSION, up.receiver);
         assert!(Up::open(&cipher, vectors::geometry(), up, datagram).is_err());
+        assert!(Answer::open(&cipher, up, datagram).is_err());
     }
     let foreign = foreign_version(datagram);
     assert_eq!(foreign.is_some(), datagram.len() >= 5 && datagram[0] != VERSION);
@@ -179,6 +190,39 @@ fn assert_bounds(value: &Value) {
         Value::Up(Up::Done(_)) => {}
         Value::Up(Up::Failed(failed)) => assert_text(&failed.reason, REASON_MAX),
         Value::Notice(notice) => assert_text(&notice.software, SOFTWARE_MAX),
+        Value::Ask(ask) => {
+            assert!(ask.spread <= Duration::from_secs(30));
+            assert!((CONTROL_SMALL..=CONTROL_MAX).contains(&usize::from(ask.answer_bytes_max)));
+            let ip = ask.reply_to.ip();
+            assert!(ask.reply_to.port() != 0 && !ip.is_multicast() && !ip.is_unspecified());
+        }
+        Value::Heard(_) => {}
+        Value::Answer(answer) => assert_answer(answer),
+    }
+}
+
+fn assert_answer(answer: &Answer) {
+    assert!(
+        answer.edition > 0
+            && answer.page_number() < answer.pages
+            && usize::from(answer.pages) <= HELD_MAX + 1
+    );
+    match &answer.page {
+        Page::About(about) => {
+            assert_text(&about.software, SOFTWARE_MAX);
+            assert_text(&about.store, STORE_TEXT_MAX);
+            if let AnswerState::Failed(reason) = &about.state {
+                assert_text(reason, FINDING_MAX);
+            }
+        }
+        Page::Objects { number, objects } => {
+            assert!(*number > 0 && !objects.is_empty());
+            for held in objects {
+                if let Finding::Failed(reason) = &held.finding {
+                    assert_text(reason, FINDING_MAX);
+                }
+            }
+        }
     }
 }
 
@@ -236,7 +280,10 @@ fn overwritten(bytes: &[u8], front: &[u8]) -> Vec<u8> {
     bytes
 }
 
-const KINDS: [Kind; 11] = [
+const KINDS: [Kind; 14] = [
+    Kind::Ask,
+    Kind::Heard,
+    Kind::Answer,
     Kind::Symbol,
     Kind::Announce,
     Kind::Manifest,

@@ -243,6 +243,68 @@ fn what_is_being_published_is_waited_for_however_long_it_takes() {
     assert_eq!(sender.rows()[0].state, HostState::Done);
 }
 
+#[test]
+fn a_last_word_that_nobody_acknowledged_is_said_again_while_the_session_is_announced() {
+    let (mut sender, mut host) = (sender(1, 1), receiver());
+    let attempt = join(&mut host, &mut sender, at(0));
+    read_all(&mut sender, at(1));
+    deliver(&mut sender, &mut host, at(200));
+    take_zero_block(&mut host, at(200), BlockOutcome::Written { repaired: 0 });
+    assert!(matches!(host.poll_effect(true), Some(Effect::Publish(..))));
+    host.handle_published(at(200), attempt, Published::New);
+    // The way up is cut: not even the hello comes through, and the host goes on with other things.
+    for ms in (200..20_000).step_by(10) {
+        host.handle_timeout(at(ms));
+        while said(&mut host, at(ms)).is_some() {}
+    }
+    assert!(host.session().is_none());
+
+    // Announcements go on, and the way is open again.
+    let announced = announcement(&mut sender, at(20_000));
+    host.handle_datagram(at(20_000), wall(at(20_000)), SENDER, &announced).expect("fresh");
+    pass_on(&mut host, [&mut sender], at(20_100));
+    assert_eq!(sender.rows()[0].state, HostState::Done);
+    deliver(&mut sender, &mut host, at(20_100));
+    let announced = announcement_of(1, at(25_000));
+    host.handle_datagram(at(25_000), wall(at(25_000)), SENDER, &announced).expect("fresh");
+    assert_eq!(said(&mut host, at(26_000)), None, "it was acknowledged");
+}
+
+#[test]
+fn who_comes_after_the_verdict_changes_nothing_in_the_table() {
+    let (mut sender, mut host) = (sender(1, 1), receiver());
+    let attempt = join(&mut host, &mut sender, at(0));
+    read_all(&mut sender, at(1));
+    deliver(&mut sender, &mut host, at(200));
+    take_zero_block(&mut host, at(200), BlockOutcome::Written { repaired: 0 });
+    let _ = host.poll_effect(true);
+    host.handle_published(at(200), attempt, Published::New);
+    pass_on(&mut host, [&mut sender], at(201));
+    assert_eq!(sender.verdict(), Some(&Verdict::Complete));
+
+    // The host's next start hears an announcement that was under way.
+    let mut again = Receiver::new(ReceiverConfig { start: [9; 16], ..config() });
+    let announced = announcement_of(1, at(0));
+    again.handle_datagram(at(202), wall(at(202)), SENDER, &announced).expect("fresh");
+    let (_, hello) = said(&mut again, at(400)).expect("a hello");
+    assert_eq!(sender.handle_datagram(at(400), HOST, &hello), Err(Discard::UnknownHost));
+    assert_eq!(sender.rows()[0].state, HostState::Done);
+}
+
+#[test]
+fn a_push_times_out_at_the_moment_that_its_timer_names() {
+    let mut sender = sender_for(1, 1, Duration::from_nanos(5_000_500));
+    read_all(&mut sender, at(0));
+    let mut now = at(0);
+    for _ in 0..20 {
+        let Some((next, _)) = sender.poll_timeout() else { break };
+        now = now.max(next);
+        sender.handle_timeout(now);
+        send_all(&mut sender, now);
+    }
+    assert_eq!(sender.verdict(), Some(&Verdict::Incomplete), "it is called until {now}, and not for ever");
+}
+
 fn join(host: &mut Receiver, sender: &mut Sender, now: Moment) -> Attempt {
     let datagram = announcement(sender, now);
     host.handle_datagram(now, wall(now), SENDER, &datagram).expect("fresh");
@@ -327,7 +389,16 @@ fn notice_of_version(version: u8, sender: &Sender) -> Vec<u8> {
     [clear, sealed].concat()
 }
 
+/// What a sender of that session says first.
+fn announcement_of(session: u8, now: Moment) -> Vec<u8> {
+    announcement(&mut sender(session, 1), now)
+}
+
 fn sender(session: u8, hosts: u32) -> Sender {
+    sender_for(session, hosts, Duration::from_secs(600))
+}
+
+fn sender_for(session: u8, hosts: u32, timeout: Duration) -> Sender {
     let config = SenderConfig {
         session: SessionId([session; 16]),
         key: GroupKey::new([7; 32]),
@@ -340,7 +411,7 @@ fn sender(session: u8, hosts: u32) -> Sender {
         reply_to: SENDER,
         expected: Expected::Count(hosts),
         only_listed: false,
-        timeout: Duration::from_secs(600),
+        timeout,
         started: WALL,
         pace: Pace::Fixed(1_000_000_000),
         header_bytes: 42,

@@ -55,9 +55,17 @@ struct Settings {
     /// Use the key that everybody knows: for a lab only
     #[arg(long, num_args = 0, default_missing_value = "true")]
     insecure: Option<bool>,
-    /// Where images go: directory:PATH
+    /// Where images go: directory:PATH, or nova:INSTANCES_PATH for the image cache of this host's Nova
     #[arg(long, value_name = "STORE")]
     store: Option<String>,
+    /// Nova's configuration here: a file, or a directory for its *.conf; several times in the order in which Nova reads them.
+    /// Names the store if --store does not
+    #[arg(long, value_name = "FILE")]
+    #[serde(default)]
+    nova_conf: Vec<PathBuf>,
+    /// With a nova store: whom files belong to [default: whom the cache belongs to]
+    #[arg(long, value_name = "USER:GROUP")]
+    owner: Option<String>,
     /// Write no faster than this, so that guests keep their disk, in bits: 400mbit are 50 MB/s [default: as fast as data come]
     #[arg(long, value_name = "RATE")]
     write_rate: Option<String>,
@@ -120,7 +128,9 @@ impl Args {
             return Err(format!("dscp {dscp}: a code point is between 0 and 63"));
         }
         let write_rate = given.write_rate.or(file.write_rate).map(|rate| rate.parse()).transpose();
-        let store = given.store.or(file.store).ok_or("no store: give --store directory:PATH")?;
+        let nova_conf = if given.nova_conf.is_empty() { file.nova_conf } else { given.nova_conf };
+        let (store, owner) = (given.store.or(file.store), given.owner.or(file.owner));
+        let store = StoreSpec::new(store.as_deref(), &nova_conf, owner.as_deref())?;
         Ok(Config {
             name: HostName::new(&name).map_err(|error| format!("name {name:?}: {error}"))?,
             group,
@@ -129,7 +139,7 @@ impl Args {
             dscp,
             keys,
             senders: if given.senders.is_empty() { file.senders } else { given.senders },
-            store: store.parse()?,
+            store,
             write_rate: write_rate.map_err(|error| format!("write_rate: {error}"))?,
         })
     }
@@ -204,6 +214,11 @@ mod tests {
             ("key = 7\nstore = \"directory:/x\"", &[], "line 1"),
             ("name = 7", &["--insecure", "--store", "directory:/x"], "line 1"),
             ("", &["--insecure", "--store", "ceph:/x"], "ceph"),
+            ("", &["--insecure", "--store", "nova:x"], "absolute"),
+            ("", &["--insecure", "--store", "nova:"], "INSTANCES_PATH"),
+            ("", &["--insecure", "--store", "nova:/x", "--owner", "no-such"], "no-such"),
+            ("", &["--insecure", "--store", "directory:/x", "--nova-conf", "/n"], "directory"),
+            ("nova_conf = [\"/missing/nova.conf\"]", &["--insecure"], "/missing/nova.conf"),
             ("", &["--insecure", "--store", "directory:/x", "--group", "10.0.0.1:1"], "multicast"),
             ("", &["--insecure", "--key", "/k", "--store", "directory:/x"], "exclude"),
             ("", &["--insecure", "--store", "directory:/x", "--name", "a b"], "name"),

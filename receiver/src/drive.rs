@@ -17,12 +17,14 @@ use glancecast_host::socket::{Answerer, GroupReceiver, SocketError};
 use glancecast_host::wake::{Sleeper, Waker};
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::limits::DATAGRAM_MAX;
+use glancecast_proto::questions::{Inquiry, Respondent, RespondentConfig};
 use glancecast_proto::receiver::{
     Admission, Attempt, Effect, Opened, Receiver, ReceiverConfig, ReceiverEvent, Work, buffer_bytes,
 };
 use glancecast_proto::time::Moment;
 use glancecast_proto::wire::{Announce, Kind, SymbolHeader};
 
+use crate::desk::Desk;
 use crate::nap::Nap;
 use crate::pool::Pool;
 use crate::stages::{Clocks, Stage, clocks};
@@ -46,6 +48,8 @@ pub struct Setup {
     pub write_rate: Option<Rate>,
     /// Who this host is.
     pub receiver: ReceiverConfig,
+    /// Who answers questions.
+    pub respondent: RespondentConfig,
     /// Ends after one object.
     pub once: bool,
 }
@@ -81,6 +85,8 @@ pub struct Drive {
     group: GroupReceiver,
     answerer: Answerer,
     machine: Receiver,
+    respondent: Respondent,
+    desk: Desk,
     store: Store,
     workers: Workers,
     session: Option<Active>,
@@ -156,6 +162,7 @@ impl Drive {
         let clocks = clocks();
         let limit = WriteLimit::new(setup.write_rate);
         let workers = Workers::start(&waker, &clocks, limit).map_err(step("start a thread"))?;
+        let desk = Desk::start(&setup.store, &waker).map_err(step("start a thread"))?;
         let stop = Arc::new(AtomicBool::new(false));
         tell_of_buffer(&group);
         let nap = Nap::new(&group);
@@ -163,6 +170,8 @@ impl Drive {
             group,
             answerer,
             machine: Receiver::new(setup.receiver),
+            respondent: Respondent::new(setup.respondent),
+            desk,
             store: setup.store,
             workers,
             session: None,
@@ -198,6 +207,7 @@ impl Drive {
             self.note_stop();
             self.machine.handle_timeout(self.clock.now());
             self.perform_effects();
+            self.answer_questions();
             self.transmit();
             self.tell_events();
             if let Some(ended) = self.ended() {
@@ -216,8 +226,9 @@ impl Drive {
                 }
             }
         };
-        tracing::info!("discarded datagrams by reason: {}", self.machine.discards());
+        self.tell_discards();
         self.forget_session();
+        self.desk.join();
         self.workers.join();
         Ok(ended)
     }
@@ -272,6 +283,8 @@ impl Drive {
         for (from, datagram) in batch.datagrams() {
             if datagram.get(1) == Some(&(Kind::Symbol as u8)) {
                 self.take_symbol(now, datagram);
+            } else if Respondent::is_for(datagram) {
+                let _ = self.respondent.handle_datagram(now, wall(), datagram);
             } else {
                 // The reason is counted where it is found.
                 let _ = self.machine.handle_datagram(now, wall(), from, datagram);
@@ -393,6 +406,27 @@ impl Drive {
         self.pool = Pool::none();
     }
 
+    /// Hands questions to the desk and its replies to the machine.
+    fn answer_questions(&mut self) {
+        let now = self.clock.now();
+        self.respondent.handle_timeout(now);
+        while let Some(inquiry) = self.respondent.poll_inquiry() {
+            match inquiry {
+                Inquiry::Open(id, question) => self.desk.open(id, question),
+                Inquiry::Forget(id) => self.desk.forget(id),
+            }
+        }
+        self.desk.set_at_work(self.session.is_some());
+        while let Some((id, reply)) = self.desk.next_reply() {
+            self.respondent.handle_reply(now, id, reply);
+        }
+        while let Some(to) = self.respondent.poll_transmit(now, &mut self.out) {
+            if let Err(error) = self.answerer.send_to(&self.out, to) {
+                tracing::debug!(%to, %error, "an answer could not be sent");
+            }
+        }
+    }
+
     fn transmit(&mut self) {
         let now = self.clock.now();
         while let Some(to) = self.machine.poll_transmit(now, &mut self.out) {
@@ -408,6 +442,7 @@ impl Drive {
             let now = self.clock.now();
             self.stopping = Some(now);
             self.machine.handle_stop(now);
+            self.store.stop();
         }
     }
 
@@ -425,7 +460,8 @@ impl Drive {
     }
 
     fn sleep_time(&self) -> Duration {
-        let until = self.machine.poll_timeout().map_or(IDLE_SLEEP, |at| at.since(self.clock.now()));
+        let next = [self.machine.poll_timeout(), self.respondent.poll_timeout()].into_iter().flatten().min();
+        let until = next.map_or(IDLE_SLEEP, |at| at.since(self.clock.now()));
         let stopping = if self.stopping.is_some() { STOPPING_SLEEP } else { IDLE_SLEEP };
         until.min(stopping)
     }
@@ -488,12 +524,19 @@ impl Drive {
         }
     }
 
+    fn tell_discards(&self) {
+        tracing::info!("discarded datagrams by reason: {}", self.machine.discards());
+        if self.respondent.discards().seen().next().is_some() {
+            tracing::info!("discarded questions by reason: {}", self.respondent.discards());
+        }
+    }
+
     fn finish(&mut self, outcome: Ended) {
         for time in self.clocks.times() {
             let seconds = time.nanos as f64 / 1e9;
             tracing::debug!(stage = time.name, seconds, bytes = time.bytes, "time since the start");
         }
-        tracing::info!("discarded datagrams by reason: {}", self.machine.discards());
+        self.tell_discards();
         if self.machine.corrupt_blocks() > 0 {
             tracing::warn!(
                 "{} blocks since the start did not match their hash: somebody with the group key sends bad symbols, or \

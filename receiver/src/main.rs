@@ -4,8 +4,10 @@ use std::process::ExitCode;
 use std::thread;
 
 use anyhow::Context;
+use glancecast_host::clock::wall;
 use glancecast_host::interface::{Chosen, Interface};
 use glancecast_host::{cli, keyfile, random, sender_keys};
+use glancecast_proto::questions::RespondentConfig;
 use glancecast_proto::receiver::ReceiverConfig;
 use glancecast_proto::seal::GroupKey;
 use glancecast_receiver::config::{Args, Config};
@@ -60,6 +62,7 @@ fn prepare(config: Config, once: bool) -> anyhow::Result<(Drive, Stopper)> {
         tracing::warn!("{}", LOOPBACK);
     }
     let store = Store::open(&config.store).context("store")?;
+    store.keep().context("store")?;
     let where_to = store.to_string();
     let receiver = ReceiverConfig {
         name: config.name.clone(),
@@ -70,9 +73,17 @@ fn prepare(config: Config, once: bool) -> anyhow::Result<(Drive, Stopper)> {
         seed: random::bytes().context("random numbers")?,
         buffer_bytes: BUFFER_BYTES,
     };
+    let respondent = RespondentConfig {
+        name: receiver.name.clone(),
+        software: receiver.software.clone(),
+        keys: receiver.keys.clone(),
+        start: random::bytes().context("random numbers")?,
+        seed: random::bytes().context("random numbers")?,
+        started: wall(),
+    };
     let on = interface.to_string();
     let Config { group, source, dscp, write_rate, .. } = config;
-    let setup = Setup { group, interface, source, dscp, store, write_rate, receiver, once };
+    let setup = Setup { group, interface, source, dscp, store, write_rate, receiver, respondent, once };
     let (drive, stopper) = Drive::new(setup)?;
     let from = source.map_or_else(|| "any".to_owned(), |source| source.to_string());
     tracing::info!(name = %config.name, %group, interface = on, from, store = where_to, "listening");

@@ -6,5 +6,6 @@
 //! ```
 
 pub(crate) mod cloud;
+pub(crate) mod convert;
 pub mod data;
 pub mod face;

@@ -9,10 +9,12 @@ compiler; writes only below DIR and VENV.
   lab.py up DIR --venv VENV        start, print the JSON, leave it running (--guard-pid: as long as PID)
   lab.py down DIR                  stop what `up` started; the data stays
   lab.py upload DIR --name N FILE  make an image of FILE and print Glance's JSON of it
-  lab.py create DIR --name N       make an image without data (status queued) and print its JSON
+  lab.py create DIR --name N       make an image without data (status queued) and print its JSON;
+                                   --count 30: thirty of them, N-0000 and so on, a line each
   lab.py deactivate DIR IMAGE_ID
   lab.py corrupt DIR IMAGE_ID      change one byte of the image's file in the store (to lose or shorten
                                    it, remove or truncate DATADIR/IMAGE_ID)
+  lab.py unhash DIR IMAGE_ID       take checksum and hash out of Glance's record of the image
   lab.py aggregate DIR NAME HOST.. make an aggregate of these hosts (--zone: its availability zone)
   lab.py compute DIR HOST          --disable [REASON], --enable, --down or --up a host's compute service
 
@@ -36,6 +38,7 @@ import os
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import threading
 import time
@@ -91,7 +94,8 @@ class Lab:
         self.venv = os.path.abspath(options.venv)
         install(self.venv)
         self.state.update(venv=self.venv, glance_server=options.glance_server,
-                          token_expiration=options.token_expiration, nova_hosts=options.nova_hosts)
+                          token_expiration=options.token_expiration,
+                          page_images=options.page_images, nova_hosts=options.nova_hosts)
         self.copy_databases()
         for attempt in range(START_ATTEMPTS):
             self.state["ports"] = free_ports([kind.name for kind in self.kinds()])
@@ -126,7 +130,7 @@ class Lab:
     def make_databases(self, venv):
         """A lab that never runs: its databases and keys are what every new lab begins with."""
         self.venv = venv
-        self.state = {"ports": {kind.name: 1 for kind in ALL_SERVICES}, "token_expiration": 1,
+        self.state = {"ports": {kind.name: 1 for kind in ALL_SERVICES}, "token_expiration": 1, "page_images": 1,
                       "passwords": services.new_passwords(), "nova_hosts": ["every"]}
         for part in ("etc", "log", "db", "data"):
             os.makedirs(self.path(part), exist_ok=True)
@@ -283,14 +287,22 @@ def upload(options):
     with open(options.file, "rb") as f:
         image = new_image(lab, options)
         # Without a length urllib would send it in chunks, which is slower.
+        store = {"X-Image-Meta-Store": options.store} if options.store else {}
         lab.glance(options.cloud, "PUT", f"/v2/images/{image['id']}/file", f, {
             "Content-Type": "application/octet-stream",
-            "Content-Length": str(os.path.getsize(options.file))})
+            "Content-Length": str(os.path.getsize(options.file)), **store})
     print(json.dumps(lab.glance(options.cloud, "GET", f"/v2/images/{image['id']}")))
 
 
 def create(options):
-    print(json.dumps(new_image(Lab(options.dir), options)))
+    lab = Lab(options.dir)
+    if options.count is None:
+        print(json.dumps(new_image(lab, options)))
+        return
+    name = options.name
+    for i in range(options.count):
+        options.name = f"{name}-{i:04}"
+        print(json.dumps(new_image(lab, options)))
 
 
 def new_image(lab, options):
@@ -313,6 +325,14 @@ def corrupt(options):
         byte = f.read(1)
         f.seek(middle)
         f.write(bytes([byte[0] ^ 1]))
+
+
+def unhash(options):
+    connection = sqlite3.connect(Lab(options.dir).path("db", "glance.sqlite"))
+    connection.execute("UPDATE images SET checksum = NULL, os_hash_algo = NULL, os_hash_value = NULL"
+                       " WHERE id = ?", (options.image,))
+    connection.commit()
+    connection.close()
 
 
 def aggregate(options):
@@ -438,6 +458,8 @@ def parse_arguments():
         starts.add_argument("--glance-server", choices=["uwsgi", "eventlet"], default="uwsgi",
                             help="eventlet keeps a connection open when a file is cut short")
         starts.add_argument("--token-expiration", type=int, default=14400, metavar="SECONDS")
+        starts.add_argument("--page-images", type=int, default=1000, metavar="N",
+                            help="Glance lists no more in one answer")
         starts.add_argument("--nova-hosts", type=lambda text: text.split(","), default=[],
                             metavar="A,B,C", help="also Nova's API, with these compute hosts")
         if starts.get_default("function") is up:
@@ -452,9 +474,14 @@ def parse_arguments():
         makes.add_argument("--visibility", default="private")
         makes.add_argument("--tag", action="append", default=[])
         makes.add_argument("--property", action="append", default=[], metavar="KEY=VALUE")
+        if makes.get_default("function") is create:
+            makes.add_argument("--count", type=int)
+        else:
+            makes.add_argument("--store", choices=["file", "second"])
     command(deactivate, "dir", "image").add_argument(
         "--cloud", choices=services.CLOUDS, default="lab-demo")
     command(corrupt, "dir", "image")
+    command(unhash, "dir", "image")
     groups = command(aggregate, "dir", "name")
     groups.add_argument("hosts", nargs="*", metavar="HOST")
     groups.add_argument("--zone")

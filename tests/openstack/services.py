@@ -88,18 +88,20 @@ class Glance:
 
     def configure(self):
         lab = self.lab
-        for part in ("images", "staging", "tasks", "cache", "locks"):
+        for part in ("images", "second", "staging", "tasks", "cache", "locks"):
             os.makedirs(lab.path("data", "glance", part), exist_ok=True)
         store = lambda part: {"filesystem_store_datadir": lab.path("data", "glance", part)}
         write_ini(self.config_file, {
             "DEFAULT": {"bind_host": "127.0.0.1", "bind_port": lab.state["ports"][self.name],
                         "workers": 1, "log_file": lab.path("log", "glance.log"),
-                        "use_stderr": "false", "enabled_backends": "file:file",
+                        "use_stderr": "false", "enabled_backends": "file:file,second:file",
+                        "api_limit_max": lab.state["page_images"],
                         "worker_self_reference_url": self.url,
                         "image_cache_dir": lab.path("data", "glance", "cache")},
             "database": database(lab, self.name),
             "glance_store": {"default_backend": "file"},
             "file": store("images"),
+            "second": store("second"),
             "os_glance_staging_store": store("staging"),
             "os_glance_tasks_store": store("tasks"),
             "keystone_authtoken": authtoken(lab, "glance"),

@@ -5,6 +5,7 @@
 //! [`process`] ends what it started, [`netns`] builds and removes its network. Everything waits with a deadline.
 
 pub mod attacker;
+pub mod breaker;
 pub mod capture;
 pub mod delivery;
 pub mod exclusive;
@@ -16,6 +17,7 @@ pub mod places;
 pub mod process;
 pub mod record;
 pub mod report;
+pub mod sim;
 pub mod skip;
 pub mod stage;
 pub mod wait;

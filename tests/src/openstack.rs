@@ -44,6 +44,8 @@ pub struct NewImage<'a> {
     pub properties: &'a [(&'a str, &'a str)],
     /// Tags.
     pub tags: &'a [&'a str],
+    /// Glance's store for the bytes, `file` or `second`, if not the first.
+    pub store: Option<&'a str>,
 }
 
 impl<'a> NewImage<'a> {
@@ -57,6 +59,7 @@ impl<'a> NewImage<'a> {
             visibility: "private",
             properties: &[],
             tags: &[],
+            store: None,
         }
     }
 
@@ -71,7 +74,8 @@ impl<'a> NewImage<'a> {
         let named = named.map(|(option, value)| format!("{option}={value}")).into_iter();
         let properties = self.properties.iter().map(|(key, value)| format!("--property={key}={value}"));
         let tags = self.tags.iter().map(|tag| format!("--tag={tag}"));
-        named.chain(properties).chain(tags).collect()
+        let store = self.store.map(|store| format!("--store={store}"));
+        named.chain(properties).chain(tags).chain(store).collect()
     }
 }
 
@@ -117,12 +121,20 @@ impl OpenStack {
         &self.clouds
     }
 
+    /// Has a command find this cloud's `clouds.yaml`, use one of its clouds, and see nothing of the caller's own.
+    pub fn configure(&self, command: &mut Command, cloud: &str) {
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("OS_")) {
+            command.env_remove(name);
+        }
+        command.env("OS_CLIENT_CONFIG_FILE", &self.clouds).env("OS_CLOUD", cloud);
+    }
+
     /// Glance's address, as in the catalog: `http://HOST:PORT`.
     pub fn glance(&self) -> &str {
         &self.glance
     }
 
-    /// The file in Glance's store that holds an image's bytes.
+    /// The file in Glance's first store that holds an image's bytes.
     pub fn stored(&self, image_id: &str) -> PathBuf {
         self.images.join(image_id)
     }
@@ -141,6 +153,14 @@ impl OpenStack {
         fs::write(path, wrong).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     }
 
+    /// Writes a `clouds.yaml` that has Glance at another address.
+    pub fn clouds_through(&self, glance: &str, path: &Path) {
+        let text = fs::read_to_string(&self.clouds).expect("the lab wrote it");
+        let region = "    region_name:";
+        let text = text.replace(region, &format!("    image_endpoint_override: {glance}\n{region}"));
+        fs::write(path, text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    }
+
     /// Uploads a private raw image of a project and returns its id.
     pub fn upload(&self, cloud: &str, name: &str, file: &Path) -> String {
         self.upload_as(NewImage::new(cloud, name), file)
@@ -156,16 +176,29 @@ impl OpenStack {
         self.image("create", NewImage::new(cloud, name), None)
     }
 
+    /// Makes so many images without data, `NAME-0000` and so on.
+    pub fn create_many(&self, cloud: &str, name: &str, count: usize) {
+        let mut arguments = NewImage::new(cloud, name).arguments();
+        arguments.push(format!("--count={count}"));
+        self.ask("create", &arguments.iter().map(OsStr::new).collect::<Vec<_>>());
+    }
+
     /// Makes an aggregate of compute hosts, which is an availability zone too if `zone` names one.
     pub fn aggregate(&self, name: &str, zone: Option<&str>, hosts: &[&str]) {
         let zone = zone.map(|zone| format!("--zone={zone}"));
-        let arguments = [name].into_iter().chain(zone.as_deref()).chain(hosts.iter().copied());
+        let arguments = [name].into_iter().chain(hosts.iter().copied()).chain(zone.as_deref());
         self.ask("aggregate", &arguments.map(OsStr::new).collect::<Vec<_>>());
     }
 
     /// Disables a host's compute service, with a reason.
     pub fn disable(&self, host: &str, reason: &str) {
         self.ask("compute", &[host.as_ref(), format!("--disable={reason}").as_ref()]);
+    }
+
+    /// What Nova's API has logged so far: a line for each request, among others.
+    pub fn nova_log(&self) -> String {
+        let path = self.directory.join("log/nova.log");
+        fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
     }
 
     /// Says of a host's compute service that it is down.
@@ -176,6 +209,11 @@ impl OpenStack {
     /// Changes an image's stored bytes, their number unchanged, without Glance's knowledge.
     pub fn corrupt(&self, image_id: &str) {
         self.ask("corrupt", &[image_id.as_ref()]);
+    }
+
+    /// Makes Glance's record that of an image whose bytes it never saw: without checksum and hash.
+    pub fn forget_hashes(&self, image_id: &str) {
+        self.ask("unhash", &[image_id.as_ref()]);
     }
 
     fn image(&self, what: &str, image: NewImage<'_>, file: Option<&Path>) -> String {

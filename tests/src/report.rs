@@ -25,6 +25,26 @@ pub struct Report {
     pub wire: Wire,
     pub stages: Vec<Stage>,
     pub hosts: Vec<Host>,
+    pub skipped: Vec<Skipped>,
+    pub confirm: Option<Vec<Confirmation>>,
+}
+
+/// A host that Nova says is not in use.
+#[derive(Debug, Deserialize)]
+#[expect(missing_docs, reason = "the names are those of the JSON object, which the sender documents")]
+pub struct Skipped {
+    pub name: String,
+    pub reason: String,
+}
+
+/// What Nova said to caching the image on an aggregate.
+#[derive(Debug, Deserialize)]
+#[expect(missing_docs, reason = "the names are those of the JSON object, which the sender documents")]
+pub struct Confirmation {
+    pub aggregate: String,
+    pub asked: bool,
+    pub answer_must_be: String,
+    pub reason: Option<String>,
 }
 
 /// What a stage of the sender's data path did.
@@ -43,6 +63,7 @@ pub struct Object {
     pub name: String,
     pub image_id: Option<String>,
     pub bytes: u64,
+    pub verified_by: Option<String>,
     pub blocks: u64,
     pub block_bytes: u64,
     pub symbol_bytes: u64,

@@ -127,6 +127,26 @@ impl Stage {
         Push { process: self.start_sender(command, arguments) }
     }
 
+    /// Asks the group (`glancecast hosts`, `status IMAGE`, ...) and gives the exit code and the JSON report.
+    #[track_caller]
+    pub fn ask(&self, arguments: &[&str]) -> (i32, serde_json::Value) {
+        let (code, output) = self.ask_for_table(&[arguments, &["--json"]].concat());
+        let report: serde_json::Value = serde_json::from_str(&output)
+            .unwrap_or_else(|error| panic!("not one JSON object ({error}); exit {code}: {output:?}"));
+        assert_eq!(report["exit_code"], code, "the report names the exit code: {report}");
+        (code, report)
+    }
+
+    /// The same with what is printed for people.
+    #[track_caller]
+    pub fn ask_for_table(&self, arguments: &[&str]) -> (i32, String) {
+        let mut command = self.command(Lab::SENDER, "glancecast");
+        command.args(self.complete(&[], arguments));
+        let mut asker = Process::start("asker", command, self.directory.path());
+        let end = asker.wait(SOON * 2);
+        (end.code().expect("no signal"), asker.output())
+    }
+
     /// A command that runs one of our programs, on `host` if there is a lab.
     pub fn command(&self, host: &str, program: &str) -> Command {
         let program = places::program(program);
@@ -160,9 +180,9 @@ impl Stage {
 }
 
 impl Receiver {
-    /// The names of everything in the store, hidden files too.
+    /// The names of everything in the store, hidden files too, but for the receiver's records.
     pub fn stored(&self) -> Vec<String> {
-        list(&self.store)
+        list(&self.store).into_iter().filter(|name| name != RECORDS).collect()
     }
 
     /// Asserts that the store holds `name` and nothing else, and returns its path.
@@ -222,6 +242,9 @@ fn directory() -> TempDir {
     let prefix = format!("{}-", process::id());
     tempfile::Builder::new().prefix(&prefix).tempdir_in(parent).expect("the build's disk takes a directory")
 }
+
+/// The directory of a store in which a receiver notes what it has published.
+pub const RECORDS: &str = ".glancecast";
 
 /// What takes no time on an idle machine.
 pub const SOON: Duration = Duration::from_secs(15);

@@ -2,8 +2,10 @@
 
 mod bad_input;
 mod buffers;
+mod choosing;
 mod demo;
 mod glance;
+mod glance_breaks;
 mod hostile;
 mod ipv6;
 mod joining;
@@ -16,6 +18,7 @@ mod memory;
 mod mtu;
 mod network;
 mod one_way;
+mod questions;
 mod rate;
 mod sizes;
 mod source_specific;

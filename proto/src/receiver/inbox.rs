@@ -4,10 +4,12 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::session::{Link, Repeat, Session, Stage, buffer_bytes};
+use super::afterword::Afterword;
+use super::session::{Link, Session, Stage, buffer_bytes};
 use super::{Attempt, Effect, Receiver, ReceiverEvent, Rejoin};
 use crate::ids::{ReceiverId, SessionTag};
 use crate::limits::ANNOUNCE_SKEW_MAX;
+use crate::repeat::Repeat;
 use crate::sign::PublicKey;
 use crate::time::{Moment, WallClock};
 use crate::wire::{
@@ -43,6 +45,8 @@ impl Receiver {
         match header.kind {
             Kind::Announce => self.take_announce(now, wall, from, datagram),
             Kind::Manifest | Kind::Poll | Kind::End | Kind::Ack => self.take_down(now, header, datagram),
+            // Questions go to the respondent, which knows of no session.
+            Kind::Ask | Kind::Heard | Kind::Answer => Err(Discard::UnknownKind),
             Kind::Symbol | Kind::Hello | Kind::Report | Kind::Done | Kind::Failed | Kind::Notice => {
                 Err(Discard::UnknownKind)
             }
@@ -71,10 +75,19 @@ impl Receiver {
             active.note(now, announced.sequence, datagram.len());
             return Ok(());
         }
-        if self.stopping || self.ended.contains(&id) {
-            return Ok(()); // it goes on without us
+        if self.stopping {
+            return Ok(());
         }
         let skew = announced.announce.time.distance(wall);
+        if self.ended.contains(&id) {
+            // It goes on without us; but perhaps it waits for our last word.
+            if let Some(word) = self.afterwords.iter_mut().find(|word| word.session == id)
+                && skew <= ANNOUNCE_SKEW_MAX
+            {
+                word.announced(now, self.rng.below(announced.announce.spread));
+            }
+            return Ok(());
+        }
         if skew > ANNOUNCE_SKEW_MAX {
             if !self.stale_told {
                 self.stale_told = true;
@@ -197,7 +210,7 @@ impl Receiver {
 
     fn take_down(&mut self, now: Moment, header: Header, datagram: &[u8]) -> Result<(), Discard> {
         let Some(active) = self.session.as_mut().filter(|a| a.announce.session.tag() == header.tag) else {
-            return Err(Discard::OtherSession);
+            return self.take_afterwards(header, datagram);
         };
         let (cipher, geometry) = (&active.cipher, active.announce.geometry);
         let opened = Down::open(cipher, geometry, active.signer(), datagram, |down| active.is_news(down));
@@ -226,6 +239,16 @@ impl Receiver {
         }
         self.check_root(now);
         self.advance();
+        Ok(())
+    }
+
+    /// Something of a session that was left, which may be what its last word has waited for.
+    fn take_afterwards(&mut self, header: Header, datagram: &[u8]) -> Result<(), Discard> {
+        let of_it = |word: &Afterword| word.session.tag() == header.tag;
+        let at = self.afterwords.iter().position(of_it).ok_or(Discard::OtherSession)?;
+        if self.afterwords[at].take(datagram)? {
+            self.afterwords.remove(at);
+        }
         Ok(())
     }
 

@@ -5,6 +5,7 @@
 //! [`Receiver::poll_effect`], and its end goes into the `handle_*` of that effect. One session at a time: others are
 //! told that this host is busy, and joined afterwards.
 
+mod afterword;
 mod collect;
 mod effects;
 mod inbox;
@@ -30,6 +31,7 @@ use crate::seal::{Cipher, GroupKey};
 use crate::sign::PublicKey;
 use crate::time::{Moment, WallClock};
 use crate::wire::{Announce, Discard, DiscardCounts, Done, FailureKind, Notice, SymbolHeader, Up};
+use afterword::{AFTERWORDS_MAX, Afterword};
 use inbox::Waiting;
 use session::{Session, Stage};
 
@@ -60,6 +62,8 @@ pub struct Receiver {
     /// Sessions that are announced while another is at work.
     waiting: Vec<Waiting>,
     ended: VecDeque<SessionId>,
+    /// Last words that nobody has acknowledged.
+    afterwords: VecDeque<Afterword>,
     /// Ids that were derived: one for each session, whether joined or waited for.
     links: u64,
     attempts: u64,
@@ -88,6 +92,7 @@ impl Receiver {
             session: None,
             waiting: Vec::new(),
             ended: VecDeque::new(),
+            afterwords: VecDeque::new(),
             links: 0,
             attempts: 0,
             effects: VecDeque::new(),
@@ -255,7 +260,7 @@ impl Receiver {
         self.waiting.retain(|waiting| now.since(waiting.heard) < SENDER_GONE_AFTER);
         let Some(active) = &self.session else { return };
         match active.stage {
-            Stage::Closing { until, .. } if now >= until => self.leave(Rejoin::Never),
+            Stage::Closing { until, .. } if now >= until => self.leave_unheard(),
             // All that is needed is here: this ends with the store's answer, however long a disk takes.
             Stage::Closing { .. } | Stage::Comparing | Stage::Publishing => {}
             Stage::Opening | Stage::Receiving | Stage::Existing => {
@@ -272,6 +277,7 @@ impl Receiver {
     pub fn handle_stop(&mut self, now: Moment) {
         self.stopping = true;
         self.waiting.clear();
+        self.afterwords.clear();
         if self.session.as_ref().is_some_and(|active| !matches!(active.stage, Stage::Publishing)) {
             self.fail(now, FailureKind::Stopping, "the receiver was stopped");
         }
@@ -291,6 +297,10 @@ impl Receiver {
         {
             return Some(active.link.seal(&up, out));
         }
+        let (name, software) = (&self.config.name, &self.config.software);
+        if let Some(to) = self.afterwords.iter_mut().find_map(|word| word.next(now, name, software, out)) {
+            return Some(to);
+        }
         self.next_of_waiting(now, out)
     }
 
@@ -309,6 +319,7 @@ impl Receiver {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Moment> {
         let waiting = self.waiting.iter().map(|waiting| waiting.hello.next_at);
+        let afterwords = self.afterwords.iter().filter_map(Afterword::next_at);
         let active = self.session.iter().flat_map(|active| {
             let ends_at = match active.stage {
                 Stage::Closing { until, .. } => Some(until),
@@ -318,7 +329,7 @@ impl Receiver {
             };
             [ends_at, active.next_at()].into_iter().flatten()
         });
-        waiting.chain(active).min()
+        waiting.chain(afterwords).chain(active).min()
     }
 
     /// Something worth telling.
@@ -435,15 +446,41 @@ impl Receiver {
         }
     }
 
+    /// Nobody has acknowledged the last word for long: the host is free for other sessions, and remembers it.
+    fn leave_unheard(&mut self) {
+        let Some(session) = self.session.take() else { return };
+        let signer = session.signer();
+        let Stage::Closing { last_word, .. } = session.stage else {
+            unreachable!("it has said its last word")
+        };
+        if self.afterwords.len() == AFTERWORDS_MAX {
+            self.afterwords.pop_front();
+        }
+        let (geometry, unknown) = (session.announce.geometry, session.hello.is_some());
+        self.note_ended(session.announce.session);
+        self.afterwords.push_back(Afterword::new(
+            session.link,
+            session.cipher,
+            geometry,
+            signer,
+            last_word,
+            unknown,
+        ));
+    }
+
     fn leave(&mut self, rejoin: Rejoin) {
         if let Some(active) = self.session.take()
             && rejoin == Rejoin::Never
         {
-            if self.ended.len() == ENDED_SESSIONS_MAX {
-                self.ended.pop_front();
-            }
-            self.ended.push_back(active.announce.session);
+            self.note_ended(active.announce.session);
         }
+    }
+
+    fn note_ended(&mut self, session: SessionId) {
+        if self.ended.len() == ENDED_SESSIONS_MAX {
+            self.ended.pop_front();
+        }
+        self.ended.push_back(session);
     }
 
     fn active(&mut self, attempt: Attempt) -> Option<&mut Session> {

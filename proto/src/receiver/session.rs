@@ -9,6 +9,7 @@ use crate::receiver::Attempt;
 use crate::receiver::collect::buffer_symbols;
 use crate::receiver::numbers::Numbers;
 use crate::receiver::table::Table;
+use crate::repeat::Repeat;
 use crate::rng::Rng;
 use crate::seal::{Cipher, GroupKey};
 use crate::sign::PublicKey;
@@ -74,30 +75,6 @@ pub(super) enum Stage {
         /// When to give up.
         until: Moment,
     },
-}
-
-/// A datagram that is repeated in growing gaps until it is acknowledged.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Repeat {
-    pub(super) next_at: Moment,
-    gap: Duration,
-    gap_max: Duration,
-}
-
-impl Repeat {
-    pub(super) fn new(next_at: Moment, gap: Duration, gap_max: Duration) -> Self {
-        Self { next_at, gap, gap_max }
-    }
-
-    /// Whether it is due; if so, it is put off.
-    pub(super) fn take_due(&mut self, now: Moment) -> bool {
-        if now < self.next_at {
-            return false;
-        }
-        self.next_at = now + self.gap;
-        self.gap = (self.gap * 2).min(self.gap_max);
-        true
-    }
 }
 
 /// One session that this host takes part in.

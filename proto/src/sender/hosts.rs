@@ -30,10 +30,16 @@ pub(super) struct Host {
     health: Health,
     /// Its last report named something that it lacks; true before the first one.
     lacking: bool,
-    /// Bytes that had gone to the group at its first report.
-    joined_at_bytes: Option<u64>,
+    /// Bytes that had gone to the group, and of them to this host, when it was last seen to get symbols, or first heard.
+    offered_since: Option<(u64, u64)>,
+    /// Symbols that it lacked at its last report.
+    lacks: u64,
+    /// Nothing of what is sent reaches it.
+    deaf: bool,
     /// A later start of the same name has taken its place.
     superseded: bool,
+    /// Another start of the same name is alive, too.
+    is_twin: bool,
 }
 
 /// All hosts that were heard, and those that are expected. What the push waits for is kept up to date with each word of
@@ -65,7 +71,10 @@ pub(super) enum Serve {
     Now,
     /// When nobody else lacks anything: it is side-lined.
     Afterwards,
-    /// Nothing reaches it: more would load the network and not help.
+    /// Nothing reaches it: more would load the network and not help. When nobody else lacks anything it is probed, as
+    /// its path may be whole again.
+    Probe,
+    /// It has said its last word.
     Never,
 }
 
@@ -175,8 +184,11 @@ impl Hosts {
             addr: from,
             health: Health::default(),
             lacking: true,
-            joined_at_bytes: None,
+            offered_since: None,
+            lacks: 0,
+            deaf: false,
             superseded: false,
+            is_twin: false,
         };
         self.by_id.insert(id, host);
         self.by_name.insert(hello.name.clone(), vec![id]);
@@ -216,18 +228,27 @@ impl Hosts {
         let Some(host) = self.by_id.get_mut(&id).filter(|host| !host.state.is_settled()) else {
             return Serve::Never;
         };
+        let lacks = report.deficits.iter().map(|run| u64::from(run.blocks) * u64::from(run.symbols)).sum();
+        if report.blocks_held > host.blocks_held || lacks < host.lacks {
+            // Symbols get through: whether enough of them do is counted from here on.
+            host.offered_since = None;
+        }
+        host.lacks = lacks;
         host.blocks_held = report.blocks_held;
         host.totals = report.totals;
         host.lacking = !report.deficits.is_empty() || !report.gaps.is_empty();
         host.health.note(report.highest, report.totals);
-        let offered = group_bytes - *host.joined_at_bytes.get_or_insert(group_bytes);
-        let deaf = offered > DEAF_AFTER_BYTES && report.totals.bytes_received < offered / 50;
+        let received = report.totals.bytes_received;
+        let (group_before, received_before) = *host.offered_since.get_or_insert((group_bytes, received));
+        let offered = group_bytes - group_before;
+        let deaf = offered > DEAF_AFTER_BYTES && received.saturating_sub(received_before) < offered / 50;
         host.reason =
             if deaf { Some(DEAF.to_owned()) } else { host.reason.take().filter(|reason| reason != DEAF) };
+        host.deaf = deaf;
         let sidelined = host.health.sidelined().is_some();
         self.set_state(id, HostState::Receiving);
         match () {
-            () if deaf => Serve::Never,
+            () if deaf => Serve::Probe,
             () if sidelined => Serve::Afterwards,
             () => Serve::Now,
         }
@@ -288,7 +309,7 @@ impl Hosts {
 
     /// Whether a host that is served with everybody else lacks something, as far as it has said.
     pub(super) fn somebody_lacks(&self) -> bool {
-        self.live().any(|host| host.lacking && host.health.sidelined().is_none())
+        self.live().any(|host| host.lacking && !host.deaf && host.health.sidelined().is_none())
     }
 
     /// The address of the host that is the only one still receiving, of several.
@@ -349,7 +370,26 @@ impl Hosts {
         let ids: Vec<ReceiverId> =
             self.by_id.iter().filter(|(_, host)| silent(host)).map(|(&id, _)| id).collect();
         ids.iter().for_each(|&id| self.set_state(id, HostState::Silent));
-        ids.iter().map(|id| self.by_id[id].name.clone()).collect()
+        let news: Vec<ReceiverId> = ids.into_iter().filter(|&id| !self.forget_echo(id)).collect();
+        news.iter().map(|id| self.by_id[id].name.clone()).collect()
+    }
+
+    /// Of several starts of a name, one that has become silent was not alive: what was heard of it after it had been
+    /// replaced was late. True if it was one.
+    fn forget_echo(&mut self, id: ReceiverId) -> bool {
+        let name = self.by_id[&id].name.clone();
+        let starts = self.by_name.get_mut(&name).expect("heard ones are named");
+        if starts.len() < 2 {
+            return false;
+        }
+        starts.retain(|&start| start != id);
+        if let [only] = starts[..] {
+            self.by_id.get_mut(&only).expect("named ones are known").is_twin = false;
+        }
+        self.count(id, Counting::Out);
+        self.by_id.get_mut(&id).expect("just seen").superseded = true;
+        self.await_again(&name);
+        true
     }
 
     /// Whether all that the push waits for has come to its end. With nobody expected, it waits a moment after the
@@ -455,8 +495,7 @@ impl Hosts {
         let starts = self.by_name.entry(name.clone()).or_default();
         starts.push(id);
         for id in starts.clone() {
-            let host = self.by_id.get_mut(&id).expect("named ones are known");
-            host.reason = Some(format!("two receivers call themselves {name}: give each its own --name"));
+            self.by_id.get_mut(&id).expect("named ones are known").is_twin = true;
         }
         self.await_again(&name);
     }
@@ -471,6 +510,9 @@ enum Counting {
 impl Host {
     fn row(&self, start: Moment) -> HostRow {
         let reason = match (&self.reason, self.state) {
+            _ if self.is_twin => {
+                Some(format!("two receivers call themselves {}: give each its own --name", self.name))
+            }
             (Some(reason), _) => Some(reason.clone()),
             (None, HostState::Receiving | HostState::Done) if self.health.was_sidelined.is_some() => {
                 self.health.was_sidelined.map(|sideline| format!("served after the others: {sideline}"))
@@ -527,10 +569,10 @@ const NOBODY_AFTER: Duration = Duration::from_secs(10);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::SessionId;
+    use crate::ids::{BlockIndex, SessionId};
     use crate::integrity::Root;
     use crate::seal::GroupKey;
-    use crate::wire::FailureKind;
+    use crate::wire::{DeficitRun, FailureKind};
 
     #[test]
     fn a_second_start_takes_the_place_of_the_first() {
@@ -559,6 +601,20 @@ mod tests {
         assert!(!hosts.settled(at(2), at(0)) && !hosts.complete());
         done(&mut hosts, 2);
         assert!(hosts.settled(at(2), at(0)) && hosts.complete());
+    }
+
+    #[test]
+    fn a_late_word_of_a_start_that_was_replaced_keeps_nobody_waiting() {
+        let mut hosts = Hosts::new(named(["a"]), false);
+        join(&mut hosts, 1, "a", at(0));
+        join(&mut hosts, 2, "a", at(10));
+        failed(&mut hosts, 2);
+        hosts.heard(at(11), id(1), sequence(2)).expect("it was overtaken by the second start's hello");
+        assert!(!hosts.settled(at(12), at(0)), "they may both be alive");
+        assert_eq!(hosts.mark_silent(at(10_011)), [], "the second one is not silent");
+        assert!(hosts.settled(at(10_012), at(0)));
+        assert_eq!(states(&hosts), [("a".into(), HostState::Failed)]);
+        assert_eq!(hosts.rows(at(0))[0].reason.as_deref(), Some("no space"), "its own reason");
     }
 
     #[test]
@@ -605,6 +661,29 @@ mod tests {
         hosts.heard(at(20_000), id(1), sequence(9)).expect("newer");
         assert_eq!(states(&hosts), [("a".into(), HostState::Receiving)]);
         assert_eq!(hosts.mark_silent(at(29_999)), []);
+    }
+
+    #[test]
+    fn a_host_that_nothing_reached_is_served_again_once_symbols_get_through() {
+        let mut hosts = Hosts::new(named(["a"]), false);
+        join(&mut hosts, 1, "a", at(0));
+        let mut serve = |lacks, group_bytes| hosts.progress(id(1), &report(lacks), group_bytes);
+        assert_eq!(serve(100, 0), Serve::Now);
+        assert_eq!(serve(100, DEAF_AFTER_BYTES), Serve::Now);
+        assert_eq!(serve(100, DEAF_AFTER_BYTES + 1), Serve::Probe);
+        assert_eq!(serve(100, DEAF_AFTER_BYTES + 2), Serve::Probe);
+        assert_eq!(serve(99, DEAF_AFTER_BYTES + 3), Serve::Now, "a probe was heard");
+        assert_eq!(serve(99, 2 * DEAF_AFTER_BYTES + 4), Serve::Probe, "and that was all");
+    }
+
+    #[test]
+    fn a_host_that_nothing_reaches_keeps_no_sidelined_one_waiting() {
+        let mut hosts = Hosts::new(named(["a"]), false);
+        join(&mut hosts, 1, "a", at(0));
+        hosts.progress(id(1), &report(100), 0);
+        assert!(hosts.somebody_lacks());
+        hosts.progress(id(1), &report(100), DEAF_AFTER_BYTES + 1);
+        assert!(!hosts.somebody_lacks());
     }
 
     #[test]
@@ -731,6 +810,19 @@ mod tests {
         let hello = Hello { name: name(called), software: String::new(), busy: false };
         let cipher = || Cipher::upward(&GroupKey::new([1; 32]), SessionId([1; 16]), id(host));
         hosts.join(now, address(host), id(host), cipher, &hello).expect("room");
+    }
+
+    /// Of a host that lacks so many symbols of the first block and has got nothing.
+    fn report(symbols: u16) -> Report {
+        Report {
+            round: 1,
+            highest: sequence(1),
+            blocks_held: 0,
+            covered: 1,
+            deficits: vec![DeficitRun { first: BlockIndex(0), blocks: 1, symbols }],
+            gaps: Vec::new(),
+            totals: Totals::default(),
+        }
     }
 
     fn done(hosts: &mut Hosts, host: u8) {

@@ -9,7 +9,7 @@ use crate::ids::{ReceiverId, Sequence};
 use crate::limits::{ACKS_PER_TENTH_MAX, HOSTS_MAX};
 use crate::seal::Cipher;
 use crate::time::Moment;
-use crate::wire::{Ack, Discard, Kind, Notice, Report, Up, UpHeader, VERSION};
+use crate::wire::{Ack, DeficitRun, Discard, Kind, Notice, Report, Up, UpHeader, VERSION};
 
 impl Sender {
     pub(super) fn take_datagram(
@@ -46,7 +46,8 @@ impl Sender {
         let geometry = self.config.geometry;
         match self.hosts.get(up.receiver) {
             Some(host) => Up::open(&host.cipher, geometry, up, datagram),
-            None if up.header.kind == Kind::Hello => {
+            // What is told of the push stands: who comes now is not asked for anything any more.
+            None if up.header.kind == Kind::Hello && self.ending.is_none() => {
                 let cipher = Cipher::upward(&self.config.key, self.config.session, up.receiver);
                 Up::open(&cipher, geometry, up, datagram)
             }
@@ -92,6 +93,7 @@ impl Sender {
         let turn = match serve {
             Serve::Now => true,
             Serve::Afterwards => self.is_tail() && !self.hosts.somebody_lacks(),
+            Serve::Probe => return self.probe(report),
             Serve::Never => return,
         };
         self.polls.note_report(!report.deficits.is_empty() || !report.gaps.is_empty());
@@ -99,6 +101,18 @@ impl Sender {
         if turn {
             let loss = self.hosts.loss_for(id, self.is_tail());
             report.deficits.iter().for_each(|&run| self.blocks.demand(run, report.highest, loss));
+        }
+    }
+
+    /// A few symbols for a host that nothing reaches, while nobody else lacks anything: should it lack less afterwards, it
+    /// is served again.
+    fn probe(&mut self, report: &Report) {
+        if self.is_tail() && !self.hosts.somebody_lacks() && self.blocks.is_idle() {
+            report.gaps.iter().take(1).for_each(|&gap| self.blocks.demand_manifest(gap, report.highest));
+            if let Some(&run) = report.deficits.first() {
+                let run = DeficitRun { blocks: 1, symbols: run.symbols.min(PROBE_SYMBOLS), ..run };
+                self.blocks.demand(run, report.highest, 0.0);
+            }
         }
     }
 
@@ -134,3 +148,5 @@ impl Sender {
 
 /// Over which [`ACKS_PER_TENTH_MAX`] counts.
 const ACK_BUDGET_TIME: Duration = Duration::from_millis(100);
+/// Symbols in answer to one poll: of several, one may get through where much is lost.
+const PROBE_SYMBOLS: u16 = 2;

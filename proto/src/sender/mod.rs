@@ -274,7 +274,7 @@ impl Sender {
             }
         }
         self.settle(now);
-        if self.ending.is_none() && now.since(self.start) >= self.config.timeout {
+        if self.ending.is_none() && now >= self.start + self.config.timeout {
             match self.source {
                 Source::Proven { .. } if self.config.one_way.is_some() => {
                     self.end(now, Verdict::GivenUp("the time ran out before everything was sent".into()));

@@ -1,6 +1,6 @@
 //! The announcement: all that a host needs to take part, at any moment of the session.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::bytes::{Reader, Writer};
@@ -135,17 +135,7 @@ impl Announce {
         out.u64(self.geometry.object_bytes());
         out.u8(self.geometry.block_log2());
         out.u16(self.geometry.symbol_size());
-        match self.reply_to.ip() {
-            IpAddr::V4(ip) => {
-                out.u8(4);
-                out.bytes(&ip.octets());
-            }
-            IpAddr::V6(ip) => {
-                out.u8(6);
-                out.bytes(&ip.octets());
-            }
-        }
-        out.u16(self.reply_to.port());
+        out.address(self.reply_to);
         out.u32(u32::try_from(self.spread.as_millis()).unwrap_or(u32::MAX));
         out.u32(self.expected_hosts);
         out.text(self.name.as_str());
@@ -158,23 +148,11 @@ impl Announce {
     fn parse(session: SessionId, body: &mut Reader<'_>) -> Result<Self, Discard> {
         let time = WallClock(body.u64()?);
         let geometry = Geometry::new(body.u64()?, body.u8()?, body.u16()?).map_err(|_| Discard::Malformed)?;
-        let ip = match body.u8()? {
-            4 => IpAddr::from(body.array::<4>()?),
-            6 => IpAddr::from(body.array::<16>()?),
-            _ => return Err(Discard::Malformed),
-        };
-        let reply_to = SocketAddr::new(ip, body.u16()?);
-        if ip.is_unspecified() || ip.is_multicast() || reply_to.port() == 0 {
-            return Err(Discard::Malformed);
-        }
+        let reply_to = body.address()?;
         let spread = Duration::from_millis(u64::from(body.u32()?)).min(SPREAD_MAX);
         let expected_hosts = body.u32()?;
         let name = ObjectName::new(body.text(OBJECT_NAME_MAX)?).map_err(|_| Discard::Malformed)?;
-        let image_id = match body.text(IMAGE_ID_BYTES)? {
-            "" => None,
-            id if is_image_id(id) => Some(id.to_owned()),
-            _ => return Err(Discard::Malformed),
-        };
+        let image_id = body.image_id()?;
         let format = DiskFormat::parse(body)?;
         let pin = Pin::parse(body)?;
         let one_way = body.bool()?;
@@ -195,7 +173,7 @@ impl Announce {
 }
 
 /// Length of a UUID as text, 8-4-4-4-12 lower-case hex digits as Glance prints it.
-const IMAGE_ID_BYTES: usize = 36;
+pub(super) const IMAGE_ID_BYTES: usize = 36;
 
 /// Whether a text is an image id as Glance prints it.
 pub fn is_image_id(text: &str) -> bool {

@@ -1,6 +1,9 @@
 //! Reading and writing fields: big-endian, bounds in one place.
 
+use std::net::{IpAddr, SocketAddr};
+
 use super::Discard;
+use super::announce::{IMAGE_ID_BYTES, is_image_id};
 
 /// Takes fields off the front of a plaintext; every read that goes past the end says [`Discard::Malformed`].
 pub(super) struct Reader<'a>(&'a [u8]);
@@ -53,6 +56,29 @@ impl<'a> Reader<'a> {
         std::str::from_utf8(text).map_err(|_| Discard::Malformed)
     }
 
+    /// An address that can be answered to: its family, the address, the port.
+    pub(super) fn address(&mut self) -> Result<SocketAddr, Discard> {
+        let ip = match self.u8()? {
+            4 => IpAddr::from(self.array::<4>()?),
+            6 => IpAddr::from(self.array::<16>()?),
+            _ => return Err(Discard::Malformed),
+        };
+        let port = self.u16()?;
+        if ip.is_unspecified() || ip.is_multicast() || port == 0 {
+            return Err(Discard::Malformed);
+        }
+        Ok(SocketAddr::new(ip, port))
+    }
+
+    /// An image's id as text, empty for none.
+    pub(super) fn image_id(&mut self) -> Result<Option<String>, Discard> {
+        match self.text(IMAGE_ID_BYTES)? {
+            "" => Ok(None),
+            id if is_image_id(id) => Ok(Some(id.to_owned())),
+            _ => Err(Discard::Malformed),
+        }
+    }
+
     /// Nothing may be left over: a field that we do not know is a format that we do not know.
     pub(super) fn end(self) -> Result<(), Discard> {
         if self.0.is_empty() { Ok(()) } else { Err(Discard::Malformed) }
@@ -100,6 +126,21 @@ impl<'a> Writer<'a> {
     pub(super) fn uint(&mut self, value: u64, width: usize) {
         assert!(width == 8 || value >> (8 * width) == 0, "{value} in {width} bytes");
         self.bytes(&value.to_be_bytes()[8 - width..]);
+    }
+
+    /// See [`Reader::address`].
+    pub(super) fn address(&mut self, address: SocketAddr) {
+        match address.ip() {
+            IpAddr::V4(ip) => {
+                self.u8(4);
+                self.bytes(&ip.octets());
+            }
+            IpAddr::V6(ip) => {
+                self.u8(6);
+                self.bytes(&ip.octets());
+            }
+        }
+        self.u16(address.port());
     }
 
     /// A text with its length in one byte before it.

@@ -35,6 +35,8 @@ pub enum Discard {
     NoBuffer,
     /// Of a host above the number of hosts that a sender keeps track of, or of one that was never greeted.
     UnknownHost,
+    /// A question while as many are open or remembered as a host keeps.
+    TooMany,
     /// An announcement that is not signed, or by somebody whom this host does not list.
     UnknownSender,
     /// Sealed under the group key, and not signed by the session's sender: made by somebody else who has the key.
@@ -46,7 +48,7 @@ pub enum Discard {
 }
 
 impl Discard {
-    const ALL: [Self; 19] = [
+    const ALL: [Self; 20] = [
         Self::TooShort,
         Self::TooLong,
         Self::OtherVersion,
@@ -62,6 +64,7 @@ impl Discard {
         Self::Surplus,
         Self::NoBuffer,
         Self::UnknownHost,
+        Self::TooMany,
         Self::UnknownSender,
         Self::BadSignature,
         Self::Implausible,
@@ -86,6 +89,7 @@ impl Discard {
             Self::Surplus => "surplus",
             Self::NoBuffer => "no_buffer",
             Self::UnknownHost => "unknown_host",
+            Self::TooMany => "too_many",
             Self::UnknownSender => "unknown_sender",
             Self::BadSignature => "bad_signature",
             Self::Implausible => "implausible",

@@ -169,6 +169,9 @@ impl Down {
             Kind::Ack => Self::Ack(parse_ack(&mut body)?),
             Kind::Symbol
             | Kind::Announce
+            | Kind::Ask
+            | Kind::Heard
+            | Kind::Answer
             | Kind::Notice
             | Kind::Hello
             | Kind::Report

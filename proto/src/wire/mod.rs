@@ -6,6 +6,9 @@
 //!   announce           10..26 session id                                        | the object, how to answer
 //!   manifest, poll, end, ack (no more in clear)                                 | see their files
 //!   hello, report, done, failed     10..18 receiver id                          | see their files
+//!   ask                10..26 question id                                       | what is asked, how to answer
+//!   heard (no more in clear)                                                    | which page of which answer
+//!   answer             10..18 receiver id                                       | a page of it
 //!   notice             0 version | 1 kind | 2..5 session tag | 5..21 salt       | frozen across versions
 //! ```
 //!
@@ -15,6 +18,8 @@
 //! version, so that two versions can tell each other apart. Parsing is total: any bytes give a value or a [`Discard`].
 
 mod announce;
+mod answer;
+mod ask;
 mod bytes;
 mod discard;
 mod down;
@@ -25,6 +30,8 @@ mod symbol;
 mod up;
 
 pub use announce::{Announce, Announced, is_image_id};
+pub use answer::{About, Answer, AnswerState, Finding, Held, Kept, Page, page_breaks};
+pub use ask::{Ask, Heard, Question, Sought};
 pub use discard::{Discard, DiscardCounts};
 pub use down::{Ack, Down, Encoding, End, ManifestEntry, ManifestRun, Poll};
 pub use keeping::{DiskFormat, Pin};
@@ -59,6 +66,10 @@ pub enum Kind {
     End = 5,
     /// A hello, done or failed was heard. Sender to one host.
     Ack = 6,
+    /// What do the hosts hold? Asker to group, repeated.
+    Ask = 8,
+    /// A page of an answer was heard. Asker to one host.
+    Heard = 9,
     /// A host takes part. Host to sender.
     Hello = 16,
     /// What a host lacks. Host to sender.
@@ -67,14 +78,19 @@ pub enum Kind {
     Done = 18,
     /// A host gives up. Host to sender.
     Failed = 19,
+    /// A page of what a host answers. Host to asker.
+    Answer = 20,
     /// A host speaks another version. Host to sender, frozen across versions.
     Notice = 31,
 }
 
 impl Kind {
     fn from_byte(byte: u8) -> Option<Self> {
-        use Kind::{Ack, Announce, Done, End, Failed, Hello, Manifest, Notice, Poll, Report, Symbol};
-        [Symbol, Announce, Manifest, Poll, End, Ack, Hello, Report, Done, Failed, Notice]
+        use Kind::{
+            Ack, Announce, Answer, Ask, Done, End, Failed, Heard, Hello, Manifest, Notice, Poll, Report,
+            Symbol,
+        };
+        [Symbol, Announce, Manifest, Poll, End, Ack, Ask, Heard, Hello, Report, Done, Failed, Answer, Notice]
             .into_iter()
             .find(|&kind| kind as u8 == byte)
     }

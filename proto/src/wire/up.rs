@@ -101,13 +101,15 @@ impl UpHeader {
     pub fn parse(datagram: &[u8]) -> Result<Self, Discard> {
         let header = Header::parse(datagram)?;
         match header.kind {
-            Kind::Hello | Kind::Report | Kind::Done | Kind::Failed => {}
+            Kind::Hello | Kind::Report | Kind::Done | Kind::Failed | Kind::Answer => {}
             Kind::Symbol
             | Kind::Announce
             | Kind::Manifest
             | Kind::Poll
             | Kind::End
             | Kind::Ack
+            | Kind::Ask
+            | Kind::Heard
             | Kind::Notice => return Err(Discard::UnknownKind),
         }
         let id = datagram.get(HEADER_BYTES..).and_then(|rest| rest.first_chunk()).ok_or(Discard::TooShort)?;
@@ -162,6 +164,9 @@ impl Up {
             | Kind::Poll
             | Kind::End
             | Kind::Ack
+            | Kind::Ask
+            | Kind::Heard
+            | Kind::Answer
             | Kind::Notice => return Err(Discard::UnknownKind),
         };
         body.end()?;
@@ -211,4 +216,4 @@ fn parse_failed(body: &mut Reader<'_>) -> Result<Failed, Discard> {
 }
 
 /// Receiver id after the header.
-const UP_CLEAR_BYTES: usize = HEADER_BYTES + 8;
+pub(super) const UP_CLEAR_BYTES: usize = HEADER_BYTES + 8;

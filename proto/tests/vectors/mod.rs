@@ -14,9 +14,10 @@ use glancecast_proto::seal::{Cipher, GroupKey};
 use glancecast_proto::sign::SigningKey;
 use glancecast_proto::time::WallClock;
 use glancecast_proto::wire::{
-    Ack, Announce, DeficitRun, Discard, DiskFormat, Done, Down, Encoding, End, Failed, FailureKind, GapRun,
-    Header, Hello, Kind, ManifestEntry, ManifestRun, Notice, Pin, Poll, Report, SYMBOL_OVERHEAD,
-    SymbolHeader, Totals, Up, UpHeader,
+    About, Ack, Announce, Answer, AnswerState, Ask, DeficitRun, Discard, DiskFormat, Done, Down, Encoding,
+    End, Failed, FailureKind, Finding, GapRun, Header, Heard, Held, Hello, Kept, Kind, ManifestEntry,
+    ManifestRun, Notice, Page, Pin, Poll, Question, Report, SYMBOL_OVERHEAD, Sought, SymbolHeader, Totals,
+    Up, UpHeader,
 };
 use zeroize::Zeroizing;
 
@@ -46,6 +47,9 @@ pub(crate) enum Value {
     Down(Down, Signed),
     Up(Up),
     Notice(Notice),
+    Ask(Ask),
+    Heard(Heard),
+    Answer(Answer),
 }
 
 /// The key that seals a datagram: BLAKE3's derivation of it.
@@ -85,6 +89,16 @@ pub(crate) fn values() -> BTreeMap<&'static str, Value> {
         ("done", Value::Up(Up::Done(Done { root: ROOT, existing: false, totals: TOTALS }))),
         ("failed", Value::Up(Up::Failed(failed()))),
         ("notice", Value::Notice(notice())),
+        ("ask-hosts", Value::Ask(ask("192.0.2.7:7168", Question::Hosts))),
+        ("ask-verify", Value::Ask(ask("[2001:db8::7]:65535", Question::Verify(sought())))),
+        ("heard", Value::Heard(Heard { receiver: RECEIVER, edition: 2, page: 1 })),
+        ("answer-about", Value::Answer(answer(about(AnswerState::Final)))),
+        ("answer-about-verifying", Value::Answer(answer(about(VERIFYING)))),
+        (
+            "answer-about-failed",
+            Value::Answer(answer(about(AnswerState::Failed("read the directory".into())))),
+        ),
+        ("answer-objects", Value::Answer(answer(objects()))),
     ])
 }
 
@@ -111,6 +125,12 @@ impl Value {
             }
             Self::Notice(notice) => {
                 Notice::seal(&notice.name, &notice.software, notice.tag, SALT, &key, &mut out);
+            }
+            Self::Ask(ask) => ask.seal(&down, sequence, &mut out),
+            Self::Heard(heard) => heard.seal(&down, SESSION.tag(), sequence, &mut out),
+            Self::Answer(answer) => {
+                let up = Cipher::upward(&key, SESSION, RECEIVER);
+                answer.seal(&up, SESSION.tag(), RECEIVER, sequence, &mut out);
             }
         }
         out
@@ -157,6 +177,12 @@ impl Value {
                 let cipher = Cipher::upward(&key, SESSION, up.receiver);
                 Up::open(&cipher, geometry(), up, datagram).map(Self::Up)
             }
+            Kind::Ask => Ask::open(&key, datagram).map(Self::Ask),
+            Kind::Heard => Heard::open(&Cipher::downward(&key, SESSION), datagram).map(Self::Heard),
+            Kind::Answer => {
+                let up = UpHeader::parse(datagram)?;
+                Answer::open(&Cipher::upward(&key, SESSION, up.receiver), up, datagram).map(Self::Answer)
+            }
             Kind::Notice => unreachable!("told by its kind above"),
         }
     }
@@ -164,9 +190,9 @@ impl Value {
     pub(crate) fn derivation(&self) -> Derivation {
         let (context, parts, clear): (_, &[&[u8]], _) = match self {
             Self::Symbol(..) => (DOWNWARD, &[&SESSION.0], 20),
-            Self::Announce(..) => (DOWNWARD, &[&SESSION.0], 26),
-            Self::Down(..) => (DOWNWARD, &[&SESSION.0], 10),
-            Self::Up(_) => (UPWARD, &[&SESSION.0, &RECEIVER.0], 18),
+            Self::Announce(..) | Self::Ask(_) => (DOWNWARD, &[&SESSION.0], 26),
+            Self::Down(..) | Self::Heard(_) => (DOWNWARD, &[&SESSION.0], 10),
+            Self::Up(_) | Self::Answer(_) => (UPWARD, &[&SESSION.0, &RECEIVER.0], 18),
             Self::Notice(_) => (NOTICE, &[&SALT], 21),
         };
         let sequence = if matches!(self, Self::Notice(_)) { 0 } else { SEQUENCE };
@@ -298,10 +324,67 @@ fn notice() -> Notice {
     Notice { version: 1, tag: SESSION.tag(), name: host(), software: SOFTWARE.into() }
 }
 
+fn ask(reply_to: &str, question: Question) -> Ask {
+    Ask {
+        id: SESSION,
+        time: WallClock(1_767_225_600_000),
+        round: 3,
+        reply_to: reply_to.parse::<SocketAddr>().expect("an address"),
+        spread: Duration::from_millis(250),
+        answer_bytes_max: 1_232,
+        question,
+    }
+}
+
+fn sought() -> Sought {
+    let name = ObjectName::new("ubuntu-24.04 (März).raw").expect("plain");
+    Sought::new(Some(name), Some(IMAGE_ID.into())).expect("a UUID")
+}
+
+fn answer(page: Page) -> Answer {
+    Answer { edition: 2, pages: 3, page }
+}
+
+fn about(state: AnswerState) -> Page {
+    Page::About(About {
+        name: host(),
+        software: SOFTWARE.into(),
+        store: "directory:/srv/images".into(),
+        free_bytes: Some(0x0102_0304_0506_0708),
+        held: 5,
+        pinned: 2,
+        state,
+    })
+}
+
+fn objects() -> Page {
+    let held = |name: &str, kept, finding| Held {
+        name: ObjectName::new(name).expect("plain"),
+        image_id: None,
+        bytes: 5_243_880,
+        root: ROOT,
+        proven: WallClock(1_767_225_000_000),
+        kept,
+        finding,
+    };
+    let of_glance = |held| Held { image_id: Some(IMAGE_ID.into()), ..held };
+    let until = Kept::Until(WallClock(1_767_830_400_000));
+    let objects = vec![
+        held("listed", Kept::ByRule, Finding::Listed),
+        of_glance(held("pending", Kept::Forever, Finding::Pending)),
+        of_glance(held("intact", until, Finding::Intact)),
+        of_glance(held("differs", Kept::ByRule, Finding::Differs(Root([0xCD; 32])))),
+        held("failed", Kept::ByRule, Finding::Failed("read /srv/images/failed: input/output error".into())),
+        of_glance(held("let go", Kept::ByRule, Finding::LetGo(until))),
+    ];
+    Page::Objects { number: 2, objects }
+}
+
 fn host() -> HostName {
     HostName::new("compute-1.example").expect("plain")
 }
 
+const VERIFYING: AnswerState = AnswerState::Verifying { done: 1 << 30, of: 5 << 30 };
 const SOFTWARE: &str = "glancecastd 0.1.0";
 const IMAGE_ID: &str = "0b7c2b9e-6a0f-4c0f-9d52-3f7d8f1f6a11";
 const ROOT: Root = Root([0xAB; 32]);

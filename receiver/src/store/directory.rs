@@ -2,22 +2,25 @@
 
 use std::path::Path;
 
+use glancecast_host::clock::wall;
 use glancecast_proto::integrity::Root;
 use glancecast_proto::wire::Announce;
 
 use super::folder::{Folder, Found};
 use super::partial::PartialFile;
+use super::records::Records;
 use super::{Publication, StoreError};
 
 /// An existing directory that this process may write to.
 #[derive(Debug)]
 pub(super) struct DirectoryStore {
     folder: Folder,
+    records: Records,
 }
 
 impl DirectoryStore {
     pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
-        Ok(Self { folder: Folder::open(path)? })
+        Ok(Self { folder: Folder::open(path)?, records: Records::open(path) })
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -42,13 +45,25 @@ impl DirectoryStore {
     ) -> Result<Publication, StoreError> {
         file.finish(PUBLISHED_MODE)?;
         if self.folder.link(&file, announce.name.as_str())? {
+            self.note(announce, root);
             return Ok(Publication::New);
         }
         self.compare(announce, root).map(|()| Publication::Existing)
     }
 
     pub(super) fn compare(&self, announce: &Announce, root: Root) -> Result<(), StoreError> {
-        self.folder.compare(announce.name.as_str(), root)
+        self.folder.compare(announce.name.as_str(), root)?;
+        self.note(announce, root);
+        Ok(())
+    }
+
+    pub(super) fn parts(&self) -> (&Folder, &Records) {
+        (&self.folder, &self.records)
+    }
+
+    fn note(&self, announce: &Announce, root: Root) {
+        let name = announce.name.as_str();
+        self.records.note(name, &self.path().join(name), announce, root, wall());
     }
 }
 

@@ -3,16 +3,20 @@
 //! Publishing is fsync, a link that never replaces, and fsync of the directory: a crash leaves the whole object or no
 //! object.
 
-use std::fs::{self, File};
-use std::io;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read};
 use std::os::fd::AsFd;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
 
 use glancecast_proto::ids::SessionId;
 use glancecast_proto::integrity::Root;
-use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
+use nix::fcntl::{OFlag, PosixFadviseAdvice, posix_fadvise};
+use nix::sys::stat::{UtimensatFlags, utimensat};
 use nix::sys::statvfs::fstatvfs;
+use nix::sys::time::TimeSpec;
 
 use super::StoreError;
 use super::partial::{PREFIX, PartialFile, partial_name, remove_leftovers};
@@ -44,8 +48,7 @@ impl Folder {
             return Err(at("use as a store")(io::ErrorKind::NotADirectory.into()));
         }
         remove_leftovers(path)?;
-        let probe = path.join(format!("{PREFIX}probe.{}", std::process::id()));
-        File::create(&probe).and_then(|_| fs::remove_file(&probe)).map_err(at("write to"))?;
+        probe(path, |_| Ok(())).map_err(at("write to"))?;
         Ok(Self { path: path.to_owned(), dir, made: AtomicU64::new(0) })
     }
 
@@ -93,12 +96,87 @@ impl Folder {
 
     /// Hashes a file and compares it with a root.
     pub(super) fn compare(&self, name: &str, root: Root) -> Result<(), StoreError> {
+        if self.hash(name)? == root { Ok(()) } else { Err(StoreError::Exists { path: self.path.join(name) }) }
+    }
+
+    /// The BLAKE3 hash of a file.
+    pub(super) fn hash(&self, name: &str) -> Result<Root, StoreError> {
+        Ok(self.hash_in_steps(name, |_| true)?.expect("it goes on to the end"))
+    }
+
+    /// The same, from the disk: what the page cache has of a file may be right where the disk is not. `step` is called with
+    /// the bytes done so far after each piece, and ends it by saying false.
+    pub(super) fn hash_in_steps(
+        &self,
+        name: &str,
+        mut step: impl FnMut(u64) -> bool,
+    ) -> Result<Option<Root>, StoreError> {
         let path = self.path.join(name);
-        if hash(&path)? == root { Ok(()) } else { Err(StoreError::Exists { path }) }
+        let at = |error| StoreError::Io { what: "read", path: path.clone(), error };
+        // What was listed as a file is not followed to somewhere else, and does not block.
+        let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
+        let mut file = OpenOptions::new().read(true).custom_flags(flags.bits()).open(&path).map_err(at)?;
+        // The guests of this host need the page cache more.
+        let forget = |file: &File| posix_fadvise(file.as_fd(), 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED);
+        let _ = forget(&file);
+        let mut hasher = blake3::Hasher::new();
+        let mut piece = vec![0; PIECE_BYTES];
+        let mut done = 0;
+        loop {
+            let read = match file.read(&mut piece) {
+                Ok(0) => break,
+                Ok(read) => read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(at(error)),
+            };
+            hasher.update(&piece[..read]);
+            done += read as u64;
+            if done % FORGET_BYTES < read as u64 {
+                let _ = forget(&file);
+            }
+            if !step(done) {
+                return Ok(None);
+            }
+        }
+        let _ = forget(&file);
+        Ok(Some(Root(*hasher.finalize().as_bytes())))
+    }
+
+    /// The file that bears a name, whatever happens to the name.
+    pub(super) fn identity(&self, name: &str) -> Result<(u64, u64), StoreError> {
+        let path = self.path.join(name);
+        match fs::symlink_metadata(&path) {
+            Ok(metadata) => Ok((metadata.dev(), metadata.ino())),
+            Err(error) => Err(StoreError::Io { what: "look at", path, error }),
+        }
+    }
+
+    /// Sets a file's time of change to now.
+    pub(super) fn touch(&self, name: &str) -> Result<(), StoreError> {
+        let path = self.path.join(name);
+        utimensat(
+            &self.dir,
+            name,
+            &TimeSpec::UTIME_OMIT,
+            &TimeSpec::UTIME_NOW,
+            UtimensatFlags::NoFollowSymlink,
+        )
+        .map_err(|error| StoreError::Io { what: "set the time of", path, error: error.into() })
+    }
+
+    /// The same, unless somebody gave the file a time that is still to come.
+    pub(super) fn touch_if_older(&self, name: &str) -> Result<(), StoreError> {
+        let changed = fs::symlink_metadata(self.path.join(name)).and_then(|metadata| metadata.modified());
+        if changed.is_ok_and(|changed| changed > SystemTime::now()) { Ok(()) } else { self.touch(name) }
+    }
+
+    /// Tries something with a file that is there for nothing else.
+    pub(super) fn probe(&self, with: impl FnOnce(&File) -> io::Result<()>) -> io::Result<()> {
+        probe(&self.path, with)
     }
 
     /// Bytes that this process may still write here.
-    fn free_bytes(&self) -> Result<u64, StoreError> {
+    pub(super) fn free_bytes(&self) -> Result<u64, StoreError> {
         let stat =
             fstatvfs(&self.dir).map_err(|error| self.error("ask for the free space of", error.into()))?;
         Ok(stat.blocks_available().saturating_mul(stat.fragment_size()))
@@ -109,18 +187,40 @@ impl Folder {
     }
 }
 
-fn hash(path: &Path) -> Result<Root, StoreError> {
-    let at = |error| StoreError::Io { what: "read", path: path.to_owned(), error };
-    let mut hasher = blake3::Hasher::new();
-    let file = File::open(path).map_err(at)?;
-    hasher.update_reader(&file).map_err(at)?;
-    let _ = posix_fadvise(file.as_fd(), 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED);
-    Ok(Root(*hasher.finalize().as_bytes()))
+fn probe(directory: &Path, with: impl FnOnce(&File) -> io::Result<()>) -> io::Result<()> {
+    let path = directory.join(format!("{PREFIX}probe.{}", std::process::id()));
+    let tried = File::create(&path).and_then(|file| with(&file));
+    fs::remove_file(&path)?;
+    tried
 }
+
+const PIECE_BYTES: usize = 1 << 20;
+
+/// The page cache is given back this often.
+const FORGET_BYTES: u64 = 64 << 20;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn hashing_reads_all_of_a_file_and_ends_when_told_to() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let bytes = vec![5; 3 * PIECE_BYTES + 17];
+        fs::write(dir.path().join("image"), &bytes).expect("writable");
+        std::os::unix::fs::symlink("image", dir.path().join("link")).expect("writable");
+        let folder = Folder::open(dir.path()).expect("a directory");
+        let mut steps = Vec::new();
+        let count = |done| {
+            steps.push(done);
+            true
+        };
+        let root = folder.hash_in_steps("image", count).expect("readable");
+        assert_eq!(root, Some(Root(*blake3::hash(&bytes).as_bytes())));
+        assert!(steps.is_sorted() && steps.last() == Some(&(bytes.len() as u64)), "{steps:?}");
+        assert_eq!(folder.hash_in_steps("image", |_| false).expect("readable"), None);
+        assert!(folder.hash_in_steps("link", |_| true).is_err());
+    }
 
     #[test]
     fn leftovers_of_a_dead_receiver_are_removed_and_those_of_a_live_one_are_not() {

@@ -7,38 +7,69 @@
 mod direct;
 mod directory;
 mod folder;
+mod format;
+mod nova;
 mod partial;
+mod records;
 
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
-use std::str::FromStr;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Weak};
+use std::thread;
 
+use glancecast_host::clock::wall;
 use glancecast_proto::integrity::Root;
 use glancecast_proto::receiver::Proof;
 use glancecast_proto::wire::{Announce, FailureKind};
 
 use directory::DirectoryStore;
+use folder::Folder;
+use nova::NovaStore;
+pub use nova::{NovaSettings, Owner};
 pub use partial::PartialFile;
+use records::Records;
+pub use records::{Held, Pinned};
 
-/// A store as the operator writes it: `directory:PATH`.
+/// Which store to open.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StoreSpec {
     /// Objects become files of their own name in this directory.
     Directory(PathBuf),
+    /// Images become files of Nova's cache, for this owner, or for whom the cache belongs to.
+    Nova(NovaSettings, Option<Owner>),
 }
 
-impl FromStr for StoreSpec {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text.split_once(':') {
-            Some(("directory", path)) if !path.is_empty() => Ok(Self::Directory(path.into())),
-            _ => Err(format!("{text:?} is not a store: write directory:PATH")),
+impl StoreSpec {
+    /// What the operator writes: a store (`directory:PATH`, `nova:INSTANCES_PATH`), Nova's configuration files, which name
+    /// it too, and the owner of the files there.
+    ///
+    /// # Errors
+    /// One line that says what is missing or wrong.
+    pub fn new(store: Option<&str>, nova_conf: &[PathBuf], owner: Option<&str>) -> Result<Self, String> {
+        let nova = |path: Option<&Path>| {
+            let owner = owner.map(str::parse).transpose()?;
+            NovaSettings::read(nova_conf, path).map(|settings| Self::Nova(settings, owner))
+        };
+        match store.map(|store| (store, store.split_once(':'))) {
+            None if nova_conf.is_empty() => Err(NO_STORE.to_owned()),
+            None => nova(None),
+            Some((_, Some(("nova", path)))) if !path.is_empty() => nova(Some(Path::new(path))),
+            Some((_, Some(("directory", path)))) if !path.is_empty() => {
+                if nova_conf.is_empty() && owner.is_none() {
+                    Ok(Self::Directory(path.into()))
+                } else {
+                    Err("--nova-conf and --owner are for nova stores, and this one is a directory".to_owned())
+                }
+            }
+            Some((store, _)) => {
+                Err(format!("{store:?} is not a store: write directory:PATH or nova:INSTANCES_PATH"))
+            }
         }
     }
 }
+
+const NO_STORE: &str = "no store: give --store directory:PATH, --store nova:INSTANCES_PATH, or Nova's own files with --nova-conf";
 
 /// A store that is open; copies are the same store.
 #[derive(Clone, Debug)]
@@ -47,6 +78,7 @@ pub struct Store(Arc<Kind>);
 #[derive(Debug)]
 enum Kind {
     Directory(DirectoryStore),
+    Nova(NovaStore),
 }
 
 /// What there is of an object when its session begins.
@@ -75,6 +107,7 @@ impl Store {
     pub fn open(spec: &StoreSpec) -> Result<Self, StoreError> {
         let kind = match spec {
             StoreSpec::Directory(path) => Kind::Directory(DirectoryStore::open(path)?),
+            StoreSpec::Nova(settings, owner) => Kind::Nova(NovaStore::open(settings.clone(), *owner)?),
         };
         Ok(Self(Arc::new(kind)))
     }
@@ -86,6 +119,7 @@ impl Store {
     pub fn begin(&self, announce: &Announce) -> Result<Begun, StoreError> {
         let file = match &*self.0 {
             Kind::Directory(store) => store.begin(announce)?,
+            Kind::Nova(store) => store.begin(announce)?,
         };
         let (store, announce) = (self.clone(), announce.clone());
         Ok(match file {
@@ -93,12 +127,117 @@ impl Store {
             None => Begun::Existing(Existing { store, announce }),
         })
     }
+
+    /// Keeps what is pinned from being removed, in a thread that ends with the last copy of the store.
+    ///
+    /// # Errors
+    /// When no thread can be started.
+    pub fn keep(&self) -> io::Result<()> {
+        let Kind::Nova(nova) = &*self.0 else { return Ok(()) };
+        let Some(interval) = nova.refresh_interval() else { return Ok(()) };
+        let store = Arc::downgrade(&self.0);
+        let keep = move || {
+            while let Some(kind) = Weak::upgrade(&store) {
+                if let Kind::Nova(nova) = &*kind {
+                    nova.refresh();
+                }
+                drop(kind);
+                thread::sleep(interval);
+            }
+        };
+        thread::Builder::new().name("keep".into()).spawn(keep).map(drop)
+    }
+
+    /// Lets nobody wait in it any longer: what waits to be published fails.
+    pub fn stop(&self) {
+        match &*self.0 {
+            Kind::Directory(_) => {}
+            Kind::Nova(store) => store.stop(),
+        }
+    }
+}
+
+/// Of what is published.
+impl Store {
+    /// Everything that was published here and is still there, in the order of its files.
+    pub fn inventory(&self) -> Vec<Held> {
+        let Some((folder, records)) = self.parts() else { return Vec::new() };
+        records.list(folder.path(), wall())
+    }
+
+    /// What an image is here: by Glance's id, or by name where there is no such id. Names need not be unique.
+    pub fn held(&self, image: &str) -> Vec<Held> {
+        let held = self.inventory();
+        let by_id = held.iter().any(|held| held.image_id.as_deref() == Some(image));
+        let is_meant =
+            |held: &Held| if by_id { held.image_id.as_deref() == Some(image) } else { held.name == image };
+        held.into_iter().filter(is_meant).collect()
+    }
+
+    /// Hashes an object's file ([`Held::file`]) again, which takes as long as reading it, and compares it with its record.
+    ///
+    /// # Errors
+    /// What reading it said.
+    pub fn verify(&self, file: &str) -> Result<Verified, StoreError> {
+        Ok(self.verify_in_steps(file, |_| true)?.expect("it goes on to the end"))
+    }
+
+    /// The same; `step` is called with the bytes done so far now and then, and ends it by saying false.
+    ///
+    /// # Errors
+    /// What reading it said.
+    pub fn verify_in_steps(
+        &self,
+        file: &str,
+        step: impl FnMut(u64) -> bool,
+    ) -> Result<Option<Verified>, StoreError> {
+        let Some((folder, records)) = self.parts() else { return Ok(Some(Verified::NotHeld)) };
+        let Some(held) = self.inventory().into_iter().find(|held| held.file == file) else {
+            return Ok(Some(Verified::NotHeld));
+        };
+        let Some(root) = folder.hash_in_steps(file, step)? else { return Ok(None) };
+        if root != held.root {
+            return Ok(Some(Verified::Differs(root)));
+        }
+        records.note_proven(file, wall());
+        Ok(Some(Verified::Proven(root)))
+    }
+
+    /// Bytes that can still be written here; `None` where the system does not say.
+    pub fn free_bytes(&self) -> Option<u64> {
+        self.parts()?.0.free_bytes().ok()
+    }
+
+    /// Ends the pin of an object's file ([`Held::file`]) and says whether it had one. The file stays as long as the rule of
+    /// the place lets it.
+    pub fn unpin(&self, file: &str) -> bool {
+        self.parts().is_some_and(|(_, records)| records.unpin(file, wall()))
+    }
+
+    fn parts(&self) -> Option<(&Folder, &Records)> {
+        match &*self.0 {
+            Kind::Directory(store) => Some(store.parts()),
+            Kind::Nova(store) => store.parts(),
+        }
+    }
+}
+
+/// What hashing a file again came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verified {
+    /// It is what it was when it was published.
+    Proven(Root),
+    /// It is something else now, with this hash.
+    Differs(Root),
+    /// No such file was published here, or it was removed.
+    NotHeld,
 }
 
 impl fmt::Display for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &*self.0 {
             Kind::Directory(store) => write!(f, "directory:{}", store.path().display()),
+            Kind::Nova(store) => write!(f, "nova:{}", store.path().display()),
         }
     }
 }
@@ -126,6 +265,7 @@ impl Unpublished {
         let Self { store, announce, file } = self;
         match &*store.0 {
             Kind::Directory(store) => store.publish(&announce, file, proof.root()),
+            Kind::Nova(store) => store.publish(&announce, file, proof.root()),
         }
     }
 }
@@ -145,6 +285,7 @@ impl Existing {
     pub fn compare(&self, root: Root) -> Result<(), StoreError> {
         match &*self.store.0 {
             Kind::Directory(store) => store.compare(&self.announce, root),
+            Kind::Nova(store) => store.compare(&self.announce, root),
         }
     }
 }
@@ -158,6 +299,37 @@ pub enum StoreError {
     Exists {
         /// Its path.
         path: PathBuf,
+    },
+    /// Nova has another file of this image.
+    #[error("{path} exists with other content, and a base file is never replaced: if no instance uses it, remove it and push again",
+        path = path.display())]
+    Taken {
+        /// Its path.
+        path: PathBuf,
+    },
+    /// The rules of this host do not let it in.
+    #[error("{0}")]
+    Refused(String),
+    /// Nova did not let go of an image's lock.
+    #[error("{path} is locked by Nova, for {seconds} s by now: push again when it has finished", path = path.display())]
+    Locked {
+        /// The lock's file.
+        path: PathBuf,
+        /// How long it was waited for.
+        seconds: u64,
+    },
+    /// Files could not be given to whom the store belongs.
+    #[error("files in {path} cannot be given to user {uid}, group {gid}: run as that user or as root, or see --owner ({error})",
+        path = path.display())]
+    Owner {
+        /// The directory.
+        path: PathBuf,
+        /// The user.
+        uid: u32,
+        /// The group.
+        gid: u32,
+        /// What the system said.
+        error: io::Error,
     },
     /// The object does not fit.
     #[error("{path} has {free} bytes free, and the object needs {needed}", path = path.display())]
@@ -185,16 +357,17 @@ impl StoreError {
     /// The kind of failure that the sender is told.
     pub fn kind(&self) -> FailureKind {
         match self {
-            Self::Exists { .. } => FailureKind::Exists,
+            Self::Exists { .. } | Self::Taken { .. } => FailureKind::Exists,
+            Self::Refused(_) => FailureKind::Refused,
             Self::NoSpace { .. } => FailureKind::NoSpace,
             Self::Io { error, .. } if error.kind() == io::ErrorKind::StorageFull => FailureKind::NoSpace,
-            Self::Io { .. } => FailureKind::Store,
+            Self::Io { .. } | Self::Locked { .. } | Self::Owner { .. } => FailureKind::Store,
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use glancecast_proto::geometry::Geometry;
     use glancecast_proto::ids::{BlockIndex, ObjectName, SessionId};
@@ -205,7 +378,7 @@ mod tests {
     use std::path::Path;
     use std::time::Duration;
 
-    const OBJECT: &[u8] = b"what a node boots from";
+    pub(super) const OBJECT: &[u8] = b"what a node boots from";
 
     #[test]
     fn an_unfinished_file_is_hidden_and_gone_when_dropped() {
@@ -244,6 +417,27 @@ mod tests {
         assert_eq!(fs::read(dir.path().join(name)).expect("there"), OBJECT);
     }
 
+    #[test]
+    fn a_file_that_was_proven_is_listed_and_proven_again() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let (store, path) = (open(dir.path()), dir.path().join("image"));
+        assert_eq!(store.verify("image").expect("readable"), Verified::NotHeld);
+        fs::write(&path, OBJECT).expect("writable");
+        assert_eq!(store.inventory(), [], "only what was compared");
+        let root = Root(*blake3::hash(OBJECT).as_bytes());
+        let Ok(Begun::Existing(existing)) = store.begin(&announce("image")) else { panic!("it is there") };
+        existing.compare(root).expect("the same");
+        assert_eq!(store.held("image")[0].root, root);
+        assert_eq!(store.held("another"), []);
+        assert_eq!(store.verify("image").expect("readable"), Verified::Proven(root));
+
+        let mut bytes = OBJECT.to_vec();
+        bytes[3] ^= 1;
+        fs::write(&path, &bytes).expect("writable");
+        let other = Root(*blake3::hash(&bytes).as_bytes());
+        assert_eq!(store.verify("image").expect("readable"), Verified::Differs(other));
+    }
+
     fn open(path: &Path) -> Store {
         Store::open(&StoreSpec::Directory(path.to_owned())).expect("a directory")
     }
@@ -255,7 +449,7 @@ mod tests {
         }
     }
 
-    fn announce(name: &str) -> Announce {
+    pub(super) fn announce(name: &str) -> Announce {
         Announce {
             session: SessionId([3; 16]),
             time: WallClock(0),

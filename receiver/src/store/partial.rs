@@ -6,12 +6,14 @@ use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use glancecast_proto::integrity::VerifiedBlock;
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 
 use super::StoreError;
 use super::direct::Direct;
+use super::format::START_BYTES;
 
 /// An object on its way. Dropping it removes it.
 #[derive(Debug)]
@@ -63,6 +65,32 @@ impl PartialFile {
         // The guests of this host need the page cache more than a file that nobody reads now.
         let _ = posix_fadvise(self.file.as_fd(), 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED);
         Ok(())
+    }
+
+    /// The file's first bytes.
+    pub(super) fn start(&self) -> Result<Vec<u8>, StoreError> {
+        let mut start = vec![0; START_BYTES];
+        let mut filled = 0;
+        while filled < START_BYTES {
+            match self.file.read_at(&mut start[filled..], filled as u64) {
+                Ok(0) => break,
+                Ok(bytes) => filled += bytes,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(self.error("read", error)),
+            }
+        }
+        start.truncate(filled);
+        Ok(start)
+    }
+
+    /// Gives the file to another owner.
+    pub(super) fn give_to(&self, take: impl FnOnce(&File) -> io::Result<()>) -> Result<(), StoreError> {
+        take(&self.file).map_err(|error| self.error("change the owner of", error))
+    }
+
+    /// Its time of change is now.
+    pub(super) fn touch(&self) -> Result<(), StoreError> {
+        self.file.set_modified(SystemTime::now()).map_err(|error| self.error("set the time of", error))
     }
 
     /// Its hidden name.

@@ -35,6 +35,11 @@ impl ContentCheck {
         Ok(Self { algo, expected_hex: hex.to_ascii_lowercase(), state })
     }
 
+    /// The hash's name, as hashlib has it.
+    pub(crate) fn algo(&self) -> &str {
+        &self.algo
+    }
+
     pub(crate) fn update(&mut self, bytes: &[u8]) {
         match &mut self.state {
             State::Digest(context) => context.update(bytes),

@@ -33,6 +33,12 @@ impl Settings {
     pub(super) fn load(cloud_name: Option<&str>) -> Result<Self, CloudError> {
         Places::of_this_process()?.settings(cloud_name)
     }
+
+    /// Interface, region and origin, as messages about the catalog name them.
+    pub(super) fn catalog_terms(&self) -> (String, String, String) {
+        let or_any = |text: &Option<String>| text.clone().unwrap_or_else(|| "any".to_owned());
+        (or_any(&self.config.interface), or_any(&self.config.region_name), self.origin.clone())
+    }
 }
 
 /// The inputs, so that tests need no environment of their own.
@@ -73,7 +79,7 @@ impl Places {
 
     fn settings(&self, cloud_name: Option<&str>) -> Result<Settings, CloudError> {
         let named = cloud_name.or(self.variables.get("OS_CLOUD").map(String::as_str));
-        let (config, origin) = match named {
+        let (mut config, origin) = match named {
             Some(name) => self.named_cloud(name)?,
             None if self.variables.contains_key("OS_AUTH_URL") => self.openrc_cloud()?,
             None => {
@@ -85,6 +91,10 @@ impl Places {
                 });
             }
         };
+        // The older word; like in Python's client it wins over `verify` and `cacert`.
+        if config.options.get("insecure").is_some_and(|value| value.clone().into_bool().unwrap_or(false)) {
+            config.verify = Some(false);
+        }
         let auth_url = config.auth.as_ref().and_then(|auth| auth.auth_url.clone());
         match auth_url {
             Some(auth_url) => Ok(Settings { config, auth_url, origin }),
@@ -151,6 +161,8 @@ impl Places {
             // keystoneclient's old words: publicURL, internalURL, adminURL.
             interface: interface.map(|word| word.trim_end_matches("URL").to_owned()),
             cacert: text("cacert"),
+            verify: text("insecure")
+                .map(|word| !["1", "true", "yes"].contains(&word.to_lowercase().as_str())),
             ..CloudConfig::default()
         };
         let auth = serde_json::from_value::<Auth>(Value::Object(members));
@@ -296,6 +308,25 @@ mod tests {
         let auth = settings.config.auth.unwrap();
         assert_eq!(auth.project_name.as_deref(), Some("p"));
         assert!(auth.password.is_some());
+    }
+
+    #[test]
+    fn insecure_wins_over_a_ca_certificate() {
+        let scratch = Scratch::new("insecure");
+        let clouds = "clouds:\n  x:\n    auth:\n      auth_url: https://ks/v3\n    cacert: /ca.pem\n";
+        let verify = |more: &str| {
+            let places = Places {
+                clouds_file: scratch.file("clouds.yaml", &format!("{clouds}{more}")),
+                ..Places::default()
+            };
+            places.settings(Some("x")).unwrap().config.verify
+        };
+        assert_ne!(verify(""), Some(false));
+        assert_eq!(verify("    insecure: true\n"), Some(false));
+        assert_eq!(verify("    verify: false\n"), Some(false));
+        assert_ne!(verify("    insecure: false\n"), Some(false));
+        let openrc = variables(&[("OS_AUTH_URL", "https://ks/v3"), ("OS_INSECURE", "True")]);
+        assert_eq!(openrc.settings(None).unwrap().config.verify, Some(false));
     }
 
     #[test]

@@ -4,14 +4,17 @@
 //! so that an HTML error page or a 204 would pass for an image, and its client has one deadline for
 //! a whole answer (30 s), body included. So the request is made here with the session's token and
 //! endpoint, and each read has a deadline of its own.
+//!
+//! A download that breaks goes on where it was: with `Range` if Glance's store can do that, else it
+//! begins anew, and what was given out already is read again and compared, as it may be on the wire.
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use reqwest::header::{CONTENT_RANGE, HeaderMap, HeaderValue, RANGE};
+use bytes::{Buf, Bytes};
+use reqwest::header::{CONTENT_RANGE, HeaderValue, RANGE};
 use reqwest::{Response, StatusCode, Url};
 use secrecy::ExposeSecret;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::error::{CloudError, root_cause};
 use super::image::ImageRecord;
@@ -19,17 +22,14 @@ use super::session::Cloud;
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct DownloadOptions {
-    /// How long Glance may send nothing. Counts only while `next_chunk` waits: a caller that is
-    /// slow to ask does not use it up.
+    /// How long Glance may send nothing, whatever is tried in that time. Counts only while
+    /// `next_chunk` waits: a caller that is slow to ask does not use it up.
     pub(crate) stall_timeout: Duration,
     /// Attempts to go on where a download was cut, over its whole length.
     pub(crate) resumes_max: u32,
-}
-
-impl Default for DownloadOptions {
-    fn default() -> Self {
-        Self { stall_timeout: Duration::from_secs(30), resumes_max: 8 }
-    }
+    /// Whether to go on with `Range`. Not where nothing proves the whole at the end: reading all of
+    /// it again shows at least that its beginning is still the same.
+    pub(crate) ranges: bool,
 }
 
 /// A running download. Gives exactly the image's `size` bytes, or an error.
@@ -42,10 +42,23 @@ pub(crate) struct Download {
     have: u64,
     options: DownloadOptions,
     resumes: u32,
-    /// Bytes that `body` has brought. A body that brought none is not worth a resume: the file in
-    /// the store ends there.
-    body_bytes: u64,
+    /// When Glance will have sent nothing for too long.
+    deadline: Instant,
+    /// Of the `have` bytes that were given out.
+    given: Box<blake3::Hasher>,
     body: Option<Response>,
+    /// What of `body` was given out from an earlier one.
+    again: Option<Again>,
+    /// Whether `body` has brought new bytes. One that brought none is not worth a resume: the file
+    /// in the store ends there.
+    fresh: bool,
+}
+
+/// The part of a repeated download that the caller has already.
+#[derive(Debug)]
+struct Again {
+    left: u64,
+    hash: Box<blake3::Hasher>,
 }
 
 impl Cloud {
@@ -73,8 +86,11 @@ impl Cloud {
             have: 0,
             options,
             resumes: 0,
-            body_bytes: 0,
+            deadline: Instant::now() + options.stall_timeout,
+            given: Box::default(),
             body: None,
+            again: None,
+            fresh: false,
         };
         download.open().await?;
         Ok(download)
@@ -84,19 +100,22 @@ impl Cloud {
 impl Download {
     /// The next piece, `None` after the last. Pieces are as the network brings them.
     ///
-    /// A cut or stalled download is resumed with `Range` after a growing pause. After an error the
-    /// download is over.
+    /// A cut or stalled download is resumed. After an error the download is over.
     ///
     /// # Errors
-    /// `Stalled`, `Cut`, `CannotResume`, `WrongLength`, and those of `Cloud::download`.
+    /// `Stalled`, `Cut`, `Changed`, `WrongLength`, and those of `Cloud::download`.
     pub(crate) async fn next_chunk(&mut self) -> Result<Option<Bytes>, CloudError> {
+        self.deadline = Instant::now() + self.options.stall_timeout;
         loop {
+            let patience = self.patience();
             let Some(body) = &mut self.body else {
                 return Ok(None);
             };
-            let reason = match timeout(self.options.stall_timeout, body.chunk()).await {
-                Ok(Ok(Some(bytes))) if bytes.is_empty() => continue,
-                Ok(Ok(Some(bytes))) => return self.take(bytes).map(Some),
+            let reason = match timeout_at(patience, body.chunk()).await {
+                Ok(Ok(Some(bytes))) => match self.take(bytes)? {
+                    bytes if bytes.is_empty() => continue,
+                    bytes => return Ok(Some(bytes)),
+                },
                 _ if self.have == self.size => {
                     self.body = None;
                     return Ok(None);
@@ -110,27 +129,52 @@ impl Download {
         }
     }
 
-    fn take(&mut self, bytes: Bytes) -> Result<Bytes, CloudError> {
-        let count = bytes.len() as u64;
-        let got = self.have.saturating_add(count);
+    /// Until when a silent body is waited for: while it could still be resumed, half of the time is
+    /// left for that.
+    fn patience(&self) -> Instant {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        if self.fresh { self.deadline - left / 2 } else { self.deadline }
+    }
+
+    /// What is new in a piece of the body.
+    fn take(&mut self, mut bytes: Bytes) -> Result<Bytes, CloudError> {
+        self.deadline = Instant::now() + self.options.stall_timeout;
+        if let Some(again) = &mut self.again {
+            let known = bytes.len().min(usize::try_from(again.left).unwrap_or(usize::MAX));
+            again.hash.update(&bytes[..known]);
+            again.left -= known as u64;
+            bytes.advance(known);
+            if again.left > 0 {
+                return Ok(bytes);
+            }
+            if again.hash.finalize() != self.given.finalize() {
+                return Err(CloudError::Changed { id: self.id.clone(), have: self.have });
+            }
+            self.again = None;
+        }
+        let got = self.have.saturating_add(bytes.len() as u64);
         if got > self.size {
-            self.body = None;
             return Err(self.wrong_length(got));
         }
+        self.given.update(&bytes);
         self.have = got;
-        self.body_bytes += count;
+        self.fresh |= !bytes.is_empty();
         Ok(bytes)
     }
 
+    /// Opens a body that goes on at `have`, before the deadline.
     async fn resume(&mut self, mut reason: Break) -> Result<(), CloudError> {
-        if self.body_bytes == 0 {
+        if !self.fresh {
             return Err(self.broken(reason));
         }
         let mut pause = RESUME_PAUSE_FIRST;
         while self.resumes < self.options.resumes_max {
             self.resumes += 1;
-            sleep(pause).await;
-            pause = RESUME_PAUSE_MAX.min(pause * 2);
+            let left = self.deadline.saturating_duration_since(Instant::now());
+            if let Break::Closed(_) = reason {
+                sleep(pause.min(left / 2)).await;
+                pause *= 2;
+            }
             match self.open().await {
                 Ok(()) => return Ok(()),
                 // A Glance or a balancer that is being restarted.
@@ -140,83 +184,99 @@ impl Download {
                 }
                 Err(error) => return Err(error),
             }
+            if self.deadline.saturating_duration_since(Instant::now()) < RESUME_TIME_MIN {
+                break;
+            }
         }
         Err(self.broken(reason))
     }
 
-    /// Asks for the bytes from `have` on.
+    /// Asks for the bytes from `have` on; for all of them where Glance does not give a part.
     async fn open(&mut self) -> Result<(), CloudError> {
-        let mut renewed = false;
-        let response = loop {
-            let response = self.request().await?;
+        let mut response = self.authorized().await?;
+        if self.have > 0 && self.options.ranges && !self.goes_on(&response) {
             match response.status() {
-                StatusCode::UNAUTHORIZED if !renewed => self.cloud.renew().await?,
-                _ => break response,
+                StatusCode::PARTIAL_CONTENT
+                | StatusCode::BAD_REQUEST
+                | StatusCode::RANGE_NOT_SATISFIABLE
+                | StatusCode::NOT_IMPLEMENTED => {
+                    self.options.ranges = false;
+                    response = self.authorized().await?;
+                }
+                StatusCode::OK => self.options.ranges = false, // ignored: this is the whole
+                _ => {}                                        // a refusal that has nothing to do with it
             }
-            renewed = true;
-        };
+        }
+        self.again = None;
         match response.status() {
-            StatusCode::OK if self.have == 0 => self.check_length(&response)?,
-            StatusCode::PARTIAL_CONTENT if self.have > 0 => self.check_range(response.headers())?,
+            StatusCode::PARTIAL_CONTENT if self.have > 0 && self.options.ranges => {}
+            StatusCode::OK => {
+                if let Some(got) = response.content_length().filter(|&got| got != self.size) {
+                    return Err(self.wrong_length(got)); // without a length they are counted as they come
+                }
+                if self.have > 0 {
+                    self.again = Some(Again { left: self.have, hash: Box::default() });
+                }
+            }
             status => return Err(self.refused(status)),
         }
-        self.body_bytes = 0;
+        self.fresh = false;
         self.body = Some(response);
         Ok(())
+    }
+
+    /// Whether this is what `Range` asked for: from `have` to the end of an image of this size.
+    fn goes_on(&self, response: &Response) -> bool {
+        let text = response.headers().get(CONTENT_RANGE).and_then(|value| value.to_str().ok());
+        let wanted = ContentRange { first: self.have, last: self.size - 1, size: self.size };
+        let length = response.content_length();
+        response.status() == StatusCode::PARTIAL_CONTENT
+            && text.and_then(ContentRange::parse) == Some(wanted)
+            && length.is_none_or(|length| length == self.size - self.have)
+    }
+
+    /// The answer to one request, made again with a new token where the old one has expired.
+    async fn authorized(&self) -> Result<Response, CloudError> {
+        let asked = async {
+            let response = self.request().await?;
+            if response.status() != StatusCode::UNAUTHORIZED {
+                return Ok(response);
+            }
+            self.cloud.renew().await?;
+            self.request().await
+        };
+        timeout_at(self.deadline, asked).await.unwrap_or_else(|_| Err(self.broken(Break::Stalled)))
     }
 
     async fn request(&self) -> Result<Response, CloudError> {
         let mut request = self.cloud.http().get(self.url.clone());
         if let Some(token) = self.cloud.token() {
-            let mut value =
-                HeaderValue::from_str(token.expose_secret()).map_err(|_| self.cloud.token_refused())?;
+            let mut value = HeaderValue::from_str(token.expose_secret()).map_err(|_| self.token_refused())?;
             value.set_sensitive(true);
             request = request.header("X-Auth-Token", value);
         }
-        if self.have > 0 {
+        if self.have > 0 && self.options.ranges {
             request = request.header(RANGE, format!("bytes={}-", self.have));
         }
-        match timeout(self.options.stall_timeout, request.send()).await {
-            Ok(Ok(response)) => Ok(response),
-            Ok(Err(error)) => {
-                Err(CloudError::Unreachable { url: self.cloud.glance_text(), reason: root_cause(&error) })
-            }
-            Err(_) => Err(self.broken(Break::Stalled)),
-        }
+        request.send().await.map_err(|error| CloudError::Unreachable {
+            url: self.cloud.glance_text(),
+            reason: root_cause(&error),
+        })
     }
 
     fn refused(&self, status: StatusCode) -> CloudError {
         let id = self.id.clone();
         match status {
             StatusCode::NO_CONTENT => CloudError::NoData { id },
-            StatusCode::UNAUTHORIZED => self.cloud.token_refused(),
+            StatusCode::UNAUTHORIZED => self.token_refused(),
             StatusCode::FORBIDDEN => CloudError::Forbidden { id },
             StatusCode::NOT_FOUND => CloudError::Gone { id },
-            StatusCode::OK | StatusCode::BAD_REQUEST | StatusCode::RANGE_NOT_SATISFIABLE if self.have > 0 => {
-                self.cannot_resume(format!("it answered {} to bytes={}-", status.as_u16(), self.have))
-            }
             other => CloudError::GlanceStatus { url: self.cloud.glance_text(), status: other.as_u16() },
         }
     }
 
-    fn check_length(&self, response: &Response) -> Result<(), CloudError> {
-        match response.content_length() {
-            Some(got) if got != self.size => Err(self.wrong_length(got)),
-            // Without a length the bytes are counted as they come.
-            _ => Ok(()),
-        }
-    }
-
-    fn check_range(&self, headers: &HeaderMap) -> Result<(), CloudError> {
-        let text = headers.get(CONTENT_RANGE).and_then(|value| value.to_str().ok());
-        match text.and_then(range_start) {
-            Some(start) if start == self.have => Ok(()),
-            Some(start) => {
-                Err(self
-                    .cannot_resume(format!("asked for bytes={}-, it answered from byte {start}", self.have)))
-            }
-            None => Err(self.cannot_resume("its answer does not say which bytes it has".to_owned())),
-        }
+    fn token_refused(&self) -> CloudError {
+        self.cloud.token_refused("Glance", &self.cloud.glance_text())
     }
 
     fn broken(&self, reason: Break) -> CloudError {
@@ -225,10 +285,6 @@ impl Download {
             Break::Stalled => CloudError::Stalled { id, have, size, after: self.options.stall_timeout },
             Break::Closed(reason) => CloudError::Cut { id, have, size, resumes: self.resumes, reason },
         }
-    }
-
-    fn cannot_resume(&self, reason: String) -> CloudError {
-        CloudError::CannotResume { id: self.id.clone(), have: self.have, size: self.size, reason }
     }
 
     fn wrong_length(&self, got: u64) -> CloudError {
@@ -242,27 +298,47 @@ enum Break {
     Closed(String),
 }
 
-/// The first byte's offset in `bytes 100-199/200`.
-fn range_start(text: &str) -> Option<u64> {
-    let (start, _) = text.trim().strip_prefix("bytes")?.trim_start().split_once('-')?;
-    start.parse().ok()
+/// `bytes 100-199/200`: the first and the last byte of it, and how many there are in all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct ContentRange {
+    first: u64,
+    last: u64,
+    size: u64,
 }
 
-/// Before the first attempt to go on; doubled with each that fails. Eight of them take 79 s, which
-/// outlasts the restart of a Glance behind a balancer.
+impl ContentRange {
+    /// `None` also for a size that is not told (`*`): it could be of another image.
+    fn parse(text: &str) -> Option<Self> {
+        let (range, size) = text.trim().strip_prefix("bytes ")?.trim_start().split_once('/')?;
+        let (first, last) = range.split_once('-')?;
+        Some(Self { first: first.parse().ok()?, last: last.parse().ok()?, size: size.parse().ok()? })
+    }
+}
+
+/// Before the first attempt to go on after a cut; doubled with each that fails, and never more than
+/// half of the time that is left.
 const RESUME_PAUSE_FIRST: Duration = Duration::from_secs(1);
-const RESUME_PAUSE_MAX: Duration = Duration::from_secs(16);
+/// An attempt needs so much of the stall timeout to be worth it.
+const RESUME_TIME_MIN: Duration = Duration::from_millis(100);
 
 #[cfg(test)]
 mod tests {
-    use super::range_start;
+    use super::ContentRange;
 
     #[test]
-    fn the_start_of_a_content_range_is_read() {
-        assert_eq!(range_start("bytes 100-199/200"), Some(100));
-        assert_eq!(range_start("bytes 0-0/*"), Some(0));
-        for bad in ["", "bytes */200", "items 0-5/6", "bytes -5", "bytes 99999999999999999999-1/2"] {
-            assert_eq!(range_start(bad), None, "{bad}");
+    fn a_content_range_is_read_only_when_it_is_whole() {
+        let whole = ContentRange { first: 100, last: 199, size: 200 };
+        assert_eq!(ContentRange::parse("bytes 100-199/200"), Some(whole));
+        for bad in [
+            "",
+            "bytes */200",
+            "bytes 0-0/*",
+            "items 0-5/6",
+            "bytes -5/6",
+            "bytes 5",
+            "bytes 99999999999999999999-1/2",
+        ] {
+            assert_eq!(ContentRange::parse(bad), None, "{bad}");
         }
     }
 }

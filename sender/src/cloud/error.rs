@@ -68,10 +68,47 @@ pub(crate) enum CloudError {
     NoSize { id: String },
     #[error("Glance at {url} gave something that is not an image record: {reason}")]
     BadAnswer { url: String, reason: String },
-    #[error("Glance at {url} refused a fresh token (401); check that Glance uses the Keystone of {origin}")]
-    TokenRefused { url: String, origin: String },
+    #[error(
+        "{service} at {url} refused a fresh token (401); check that {service} uses the Keystone of {origin}"
+    )]
+    TokenRefused { service: &'static str, url: String, origin: String },
+    #[error(
+        "no image has the id `{marker}`, given as the marker of a list; give the id of one that the list has"
+    )]
+    UnknownMarker { marker: String },
+    #[error("Glance lists more than {max} images; narrow the list, or give --limit")]
+    TooManyImages { max: usize },
     #[error("Glance answered {status} at {url}; ask its operator, with the time of this message")]
     GlanceStatus { url: String, status: u16 },
+
+    #[error(
+        "the catalog has no compute service (Nova) for interface `{interface}` in region `{region}`; check `interface` and `region_name` of {origin}, or name the hosts with --hosts or --hosts-file"
+    )]
+    NoComputeService { interface: String, region: String, origin: String },
+    #[error(
+        "Nova does not let the user of {origin} {what} (403); use an administrator's credentials (--os-cloud), or name the hosts with --hosts or --hosts-file"
+    )]
+    NovaForbidden { what: &'static str, origin: String },
+    #[error(
+        "Nova answered {status} at {url} when asked to {what}; ask its operator, with the time of this message"
+    )]
+    NovaStatus { url: String, status: u16, what: &'static str },
+    #[error("Nova at {url} gave something that is not a list: {reason}")]
+    NovaBadAnswer { url: String, reason: String },
+    #[error(
+        "Nova at {url} is too old to cache images on request: that takes microversion {version} (OpenStack Ussuri)"
+    )]
+    NovaTooOld { url: String, version: &'static str },
+    #[error("Nova refused to cache image {id} (400): it does not find it in its Glance, or not as active")]
+    NovaRefusedImage { id: String },
+    #[error("Nova has no aggregate `{wanted}`; it has {known}")]
+    UnknownAggregate { wanted: String, known: String },
+    #[error("no compute host is in an availability zone `{wanted}`; there are {known}")]
+    UnknownZone { wanted: String, known: String },
+    #[error(
+        "no host that was asked for is enabled and up in Nova: {skipped}; see `openstack compute service list`"
+    )]
+    NoHostChosen { skipped: String },
 
     #[error(
         "image {id} has no data behind it (204): it is gone from Glance's store although its record is active; upload it again"
@@ -84,7 +121,7 @@ pub(crate) enum CloudError {
     #[error("image {id} was deleted or hidden from this project while it was being sent (404)")]
     Gone { id: String },
     #[error(
-        "Glance sent no byte of image {id} for {} s, at {have} of {size} bytes; its stored file may be cut short, or raise the stall timeout", after.as_secs_f32()
+        "Glance sent no byte of image {id} for {} s, at {have} of {size} bytes; its stored file may be cut short; if its store is only slow, raise --stall-timeout", after.as_secs_f32()
     )]
     Stalled { id: String, have: u64, size: u64, after: Duration },
     #[error(
@@ -92,17 +129,21 @@ pub(crate) enum CloudError {
     )]
     Cut { id: String, have: u64, size: u64, resumes: u32, reason: String },
     #[error(
-        "the download of image {id} broke at {have} of {size} bytes and cannot resume: Glance's store gives no byte ranges ({reason}); start again"
+        "image {id} gave other bytes when it was read again after a break at {have} bytes: its stored file was changed meanwhile; find out by whom, then push it again"
     )]
-    CannotResume { id: String, have: u64, size: u64, reason: String },
+    Changed { id: String, have: u64 },
     #[error(
         "Glance's answer for image {id} has {got} bytes where its record says {size}; the stored file is not the image"
     )]
     WrongLength { id: String, size: u64, got: u64 },
 
-    #[error("Glance hashes its images with `{algo}`, which this program cannot compute; it knows {known}")]
+    #[error(
+        "Glance hashes its images with `{algo}`, which this program cannot compute (it knows {known}), so what it sends cannot be proven; --allow-unverified sends it all the same"
+    )]
     UnsupportedHash { algo: String, known: &'static str },
-    #[error("Glance keeps no hash of this image, so what was read cannot be proven")]
+    #[error(
+        "Glance keeps no hash of this image, so what it sends cannot be proven; upload it again, or send it all the same with --allow-unverified"
+    )]
     NoHash,
     #[error(
         "the bytes read are not the image: {algo} should be {expected}.. and is {got}..; the stored file is damaged, upload it again"
@@ -126,6 +167,12 @@ impl CloudError {
             | Self::NoImageService { .. }
             | Self::CredentialsRefused { .. }
             | Self::UnknownImage { .. }
+            | Self::UnknownMarker { .. }
+            | Self::NoComputeService { .. }
+            | Self::NovaForbidden { .. }
+            | Self::UnknownAggregate { .. }
+            | Self::UnknownZone { .. }
+            | Self::NoHostChosen { .. }
             | Self::AmbiguousName { .. } => CloudErrorKind::Usage,
             Self::Keystone { .. }
             | Self::Unreachable { .. }
@@ -134,12 +181,17 @@ impl CloudError {
             | Self::BadAnswer { .. }
             | Self::TokenRefused { .. }
             | Self::GlanceStatus { .. }
+            | Self::TooManyImages { .. }
+            | Self::NovaStatus { .. }
+            | Self::NovaBadAnswer { .. }
+            | Self::NovaTooOld { .. }
+            | Self::NovaRefusedImage { .. }
             | Self::NoData { .. }
             | Self::Forbidden { .. }
             | Self::Gone { .. }
             | Self::Stalled { .. }
             | Self::Cut { .. }
-            | Self::CannotResume { .. }
+            | Self::Changed { .. }
             | Self::WrongLength { .. }
             | Self::UnsupportedHash { .. }
             | Self::NoHash

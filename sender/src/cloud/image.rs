@@ -15,6 +15,8 @@ pub(crate) struct ImageRecord {
     pub(crate) size: u64,
     /// Anything but "bare" is not a disk that Nova could boot.
     pub(crate) container_format: Option<String>,
+    /// What its owner said that its bytes are.
+    pub(crate) disk_format: Option<String>,
     pub(crate) hash: ImageHash,
 }
 
@@ -61,7 +63,8 @@ impl ImageRecord {
         let Some(size) = wire.size else {
             return Err(CloudError::NoSize { id: wire.id });
         };
-        Ok(Self { hash, size, id: wire.id, name: wire.name, container_format: wire.container_format })
+        let Wire { id, name, container_format, disk_format, .. } = wire;
+        Ok(Self { id, name, size, container_format, disk_format, hash })
     }
 }
 
@@ -136,6 +139,7 @@ struct Wire {
     name: Option<String>,
     size: Option<u64>,
     container_format: Option<String>,
+    disk_format: Option<String>,
     checksum: Option<String>,
     os_hash_algo: Option<String>,
     os_hash_value: Option<String>,

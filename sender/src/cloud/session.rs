@@ -8,7 +8,6 @@ use async_trait::async_trait;
 use openstack_sdk::api::{ApiError, AsyncClient, QueryAsync, RestEndpoint, raw};
 use openstack_sdk::auth::auth_helper::{AuthHelper, AuthHelperError};
 use openstack_sdk::catalog::CatalogError;
-use openstack_sdk::config::CloudConfig;
 use openstack_sdk::types::{ApiVersion, ServiceType};
 use openstack_sdk::{AsyncOpenStack, OpenStackError, RestError};
 use reqwest::{Certificate, Client, StatusCode, Url, redirect};
@@ -94,7 +93,7 @@ impl Cloud {
                 .map_err(|error| self.api_error(error))?;
             match answer.status() {
                 StatusCode::UNAUTHORIZED if !renewed => self.renew().await?,
-                StatusCode::UNAUTHORIZED => return Err(self.token_refused()),
+                StatusCode::UNAUTHORIZED => return Err(self.token_refused("Glance", &self.glance_text())),
                 status => return Ok((status, answer.into_body().to_vec())),
             }
             renewed = true;
@@ -118,8 +117,22 @@ impl Cloud {
         shown_url(self.inner.glance.as_str())
     }
 
-    pub(super) fn token_refused(&self) -> CloudError {
-        CloudError::TokenRefused { url: self.glance_text(), origin: self.inner.settings.origin.clone() }
+    pub(super) fn sdk(&self) -> &AsyncOpenStack {
+        &self.inner.sdk
+    }
+
+    /// Where the settings came from, for messages.
+    pub(super) fn origin(&self) -> String {
+        self.inner.settings.origin.clone()
+    }
+
+    pub(super) fn token_refused(&self, service: &'static str, url: &str) -> CloudError {
+        CloudError::TokenRefused { service, url: url.to_owned(), origin: self.origin() }
+    }
+
+    pub(super) fn no_compute_service(&self) -> CloudError {
+        let (interface, region, origin) = self.inner.settings.catalog_terms();
+        CloudError::NoComputeService { interface, region, origin }
     }
 
     fn api_error(&self, error: ApiError<RestError>) -> CloudError {
@@ -193,13 +206,11 @@ fn image_api(mut url: Url, settings: &Settings) -> Result<Url, CloudError> {
 }
 
 fn catalog_error(error: &CatalogError, settings: &Settings) -> CloudError {
-    let CloudConfig { interface, region_name, .. } = &settings.config;
     match error {
-        CatalogError::ServiceNotConfigured { .. } => CloudError::NoImageService {
-            interface: interface.clone().unwrap_or_else(|| "any".to_owned()),
-            region: region_name.clone().unwrap_or_else(|| "any".to_owned()),
-            origin: settings.origin.clone(),
-        },
+        CatalogError::ServiceNotConfigured { .. } => {
+            let (interface, region, origin) = settings.catalog_terms();
+            CloudError::NoImageService { interface, region, origin }
+        }
         other => CloudError::Client { reason: one_line(&other.to_string()) },
     }
 }

@@ -2,9 +2,11 @@
 
 mod drive;
 mod encode;
+mod holes;
 mod lanes;
 mod pace;
 pub mod push;
+pub(crate) mod question;
 mod read;
 pub mod source;
 mod spool;

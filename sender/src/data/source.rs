@@ -1,10 +1,12 @@
 //! Where the image's bytes come from, as the reading thread sees it.
 
 use std::fs::File;
-use std::io::{self, Read};
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::io;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::Path;
 use std::time::SystemTime;
+
+use super::holes::Holes;
 
 /// An image that is read once, from front to back.
 pub trait Source: Send {
@@ -61,8 +63,9 @@ pub enum SourceError {
 /// A regular file on this machine.
 #[derive(Debug)]
 pub struct FileSource {
-    path: PathBuf,
+    name: String,
     file: File,
+    holes: Holes,
     /// Length and times when it was opened: changed ones mean changed content.
     stamp: Stamp,
     read: u64,
@@ -93,8 +96,35 @@ impl FileSource {
         if !metadata.is_file() {
             return Err(format!("{}: is not a regular file", path.display()));
         }
-        let stamp = Stamp::of(&file).map_err(at)?;
-        Ok(Self { path: path.to_owned(), file, stamp, read: 0 })
+        Self::over(file, path.display().to_string()).map_err(at)
+    }
+
+    /// Takes a regular file, a nameless one for instance. `name` is what messages call it.
+    ///
+    /// # Errors
+    /// When the system does not tell its length.
+    pub fn over(file: File, name: String) -> io::Result<Self> {
+        let stamp = Stamp::of(&file)?;
+        Ok(Self { name, file, holes: Holes::default(), stamp, read: 0 })
+    }
+
+    /// The file itself.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// What messages call it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether it is still what it was when it was opened.
+    ///
+    /// # Errors
+    /// [`SourceError::Changed`]
+    pub fn check_unchanged(&self) -> Result<(), SourceError> {
+        let stamp = Stamp::of(&self.file).map_err(|error| self.failed(error))?;
+        if stamp == self.stamp { Ok(()) } else { Err(SourceError::Changed { name: self.name.clone() }) }
     }
 
     /// Its length in bytes.
@@ -102,8 +132,8 @@ impl FileSource {
         self.stamp.bytes
     }
 
-    fn name(&self) -> String {
-        self.path.display().to_string()
+    fn failed(&self, error: io::Error) -> SourceError {
+        SourceError::Read { name: self.name.clone(), error }
     }
 }
 
@@ -120,20 +150,26 @@ impl Stamp {
 
 impl Source for FileSource {
     fn fill(&mut self, buffer: &mut [u8]) -> Result<usize, SourceError> {
-        let got = read_full(&mut self.file, buffer)
-            .map_err(|error| SourceError::Read { name: self.name(), error })?;
+        let left = usize::try_from(self.stamp.bytes.saturating_sub(self.read)).unwrap_or(usize::MAX);
+        let buffer = match buffer.len() {
+            len if len > left => &mut buffer[..left],
+            _ => buffer,
+        };
+        let got = if self.holes.cover(&self.file, self.read, self.read + buffer.len() as u64) {
+            buffer.fill(0);
+            buffer.len()
+        } else {
+            read_full(&self.file, buffer, self.read).map_err(|error| self.failed(error))?
+        };
         self.read += got as u64;
         Ok(got)
     }
 
     fn finish(&mut self) -> Result<(), SourceError> {
-        let stamp = Stamp::of(&self.file).map_err(|error| SourceError::Read { name: self.name(), error })?;
-        if stamp != self.stamp {
-            return Err(SourceError::Changed { name: self.name() });
-        }
+        self.check_unchanged()?;
         if self.read != self.stamp.bytes {
             return Err(SourceError::Length {
-                name: self.name(),
+                name: self.name.clone(),
                 got: self.read,
                 expected: self.stamp.bytes,
             });
@@ -147,10 +183,10 @@ impl Source for FileSource {
 }
 
 /// Reads until the buffer is full or the end is there.
-fn read_full(from: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
+fn read_full(from: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
     let mut filled = 0;
     while filled < buffer.len() {
-        match from.read(&mut buffer[filled..]) {
+        match from.read_at(&mut buffer[filled..], offset + filled as u64) {
             Ok(0) => break,
             Ok(got) => filled += got,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

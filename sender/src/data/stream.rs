@@ -25,10 +25,16 @@ pub(crate) struct StreamSource {
 }
 
 impl StreamSource {
-    /// A source of `expected` bytes, and where to put them. `check` is what Glance's record says of them.
-    pub(crate) fn new(name: String, expected: u64, check: ContentCheck) -> (Self, ChunkSender) {
+    /// A source of `expected` bytes, and where to put those that come after `head`, which is there already. `check` is what
+    /// Glance's record says of all of them; without one only their number is checked.
+    pub(crate) fn new(
+        name: String,
+        head: Bytes,
+        expected: u64,
+        check: Option<ContentCheck>,
+    ) -> (Self, ChunkSender) {
         let (sender, chunks) = mpsc::channel(CHUNKS);
-        (Self { name, chunks, chunk: Bytes::new(), check: Some(check), got: 0, expected }, sender)
+        (Self { name, chunks, chunk: head, check, got: 0, expected }, sender)
     }
 
     /// The next chunk that is not empty; `None` at the end.

@@ -40,7 +40,14 @@ impl From<Kind> for Traffic {
             Kind::End => Self::End,
             Kind::Ack => Self::Ack,
             Kind::Symbol => Self::Source,
-            Kind::Hello | Kind::Report | Kind::Done | Kind::Failed | Kind::Notice => {
+            Kind::Hello
+            | Kind::Report
+            | Kind::Done
+            | Kind::Failed
+            | Kind::Notice
+            | Kind::Ask
+            | Kind::Heard
+            | Kind::Answer => {
                 unreachable!("a sender sends no {kind:?}")
             }
         }

@@ -5,9 +5,12 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use glancecast_host::args::{Group, RateChoice, parse_duration};
+use glancecast_inspect::DiskFormat;
 use glancecast_proto::ids::{HostName, ObjectName};
 use glancecast_proto::limits::{HOSTS_MAX, MTU_MAX, MTU_MIN};
 use glancecast_proto::wire::{Pin, is_image_id};
+
+use super::expected::Wanted;
 
 /// Puts an operating-system image on many hosts at once, over multicast, and proves every copy.
 #[derive(Debug, Parser)]
@@ -22,6 +25,20 @@ pub(crate) enum Command {
     /// Push an image to every host that listens on the group
     #[command(after_help = SEND_EXIT_CODES)]
     Send(Box<Send>),
+    /// List the images of Glance that could be pushed
+    Images(Box<Images>),
+    /// Ask the group who listens and what they hold
+    #[command(after_help = HOSTS_EXIT_CODES)]
+    Hosts(Box<Hosts>),
+    /// Ask the group who holds an image, proven when and kept how long
+    #[command(after_help = STATUS_EXIT_CODES)]
+    Status(Box<About>),
+    /// Have the hosts hash their copies of an image again
+    #[command(after_help = VERIFY_EXIT_CODES)]
+    Verify(Box<About>),
+    /// Have the hosts keep an image no longer than their own rules say
+    #[command(after_help = UNPIN_EXIT_CODES)]
+    Unpin(Box<About>),
     /// Make a new key: that of a group, or with --sender one that a sender signs with
     Keygen(Keygen),
 }
@@ -30,8 +47,117 @@ const SEND_EXIT_CODES: &str = "\
 Exit codes:
   0  every expected host holds a proven copy
   1  the push failed (source, network): nothing was published
-  2  a mistake in the command line, the configuration or the credentials
+  2  a mistake in the command line, the configuration or the credentials, or an image that no host should use: the
+     message ends with the rule that it breaks
   3  some expected host does not hold a proven copy: the table says which and why";
+
+const HOSTS_EXIT_CODES: &str = "\
+Exit codes:
+  0  every expected host answered, or somebody did where nobody is expected
+  1  the question could not be asked
+  2  a mistake in the command line, the configuration or the credentials
+  3  some expected host did not answer: the table says which";
+
+const STATUS_EXIT_CODES: &str = "\
+Exit codes:
+  0  every expected host holds the image, or somebody does where nobody is expected
+  1  the question could not be asked
+  2  a mistake in the command line, the configuration or the credentials
+  3  some expected host does not hold it or did not answer: the table says which";
+
+const VERIFY_EXIT_CODES: &str = "\
+Exit codes:
+  0  every copy is what was proven, and every expected host has one
+  1  the question could not be asked
+  2  a mistake in the command line, the configuration or the credentials
+  3  some copy differs or could not be read, or some expected host has none or did not answer: the table says which";
+
+const UNPIN_EXIT_CODES: &str = "\
+Exit codes:
+  0  every host that answered has let go, and every expected host has answered
+  1  the question could not be asked
+  2  a mistake in the command line, the configuration or the credentials
+  3  some expected host did not answer, or nobody holds the image";
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Hosts {
+    #[command(flatten)]
+    pub(crate) asking: Asking,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct About {
+    /// The image: its name on the hosts or in Glance, or Glance's id
+    pub(crate) image: String,
+    #[command(flatten)]
+    pub(crate) asking: Asking,
+}
+
+/// What all questions have.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Asking {
+    /// Ask for so long; a host that has begun to answer, or that verifies, is waited for after it
+    #[arg(long, value_name = "DUR", default_value = "2s", value_parser = parse_duration)]
+    pub(crate) wait: Duration,
+
+    /// Hosts that should answer: names with commas between them; asking ends when all have
+    #[arg(long, value_name = "A,B", value_delimiter = ',', value_parser = HostName::new, group = "answering")]
+    pub(crate) hosts: Vec<HostName>,
+    /// The same from a file, a name a line, # begins a comment
+    #[arg(long, value_name = "FILE", group = "answering")]
+    pub(crate) hosts_file: Option<PathBuf>,
+    /// So many hosts should answer, whoever they are [default: whoever answers]
+    #[arg(long, value_name = "N", group = "answering", value_parser = clap::value_parser!(u32).range(1..=HOSTS_MAX as i64))]
+    pub(crate) expect: Option<u32>,
+    /// The hosts of this aggregate of Nova should answer, but for those that are disabled or down; can be repeated
+    #[arg(long, value_name = "NAME", conflicts_with = "answering")]
+    pub(crate) aggregate: Vec<String>,
+    /// The same for an availability zone of Nova; together with --aggregate: the hosts of both
+    #[arg(long, value_name = "NAME", conflicts_with = "answering")]
+    pub(crate) availability_zone: Vec<String>,
+    /// Use this cloud of clouds.yaml [default: OS_CLOUD, or the OS_* variables]
+    #[arg(long, value_name = "CLOUD")]
+    pub(crate) os_cloud: Option<String>,
+
+    /// Multicast group and port
+    #[arg(long, value_name = "ADDR:PORT", default_value = Group::DEFAULT)]
+    pub(crate) group: Group,
+    /// Interface to ask on: name or address [default: where the routing table sends the group]
+    #[arg(long, value_name = "IF")]
+    pub(crate) interface: Option<String>,
+    /// UDP port that hosts answer to, for firewalls [default: any free one]
+    #[arg(long, value_name = "PORT", default_value_t = 0, hide_default_value = true)]
+    pub(crate) reply_port: u16,
+    /// Routers that a datagram may pass, plus one
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..))]
+    pub(crate) ttl: u8,
+    /// Differentiated services code point of the datagrams [default: 0, best effort: they are few]
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, value_parser = clap::value_parser!(u8).range(0..64))]
+    pub(crate) dscp: u8,
+
+    /// The group's key file
+    #[arg(long, value_name = "FILE", conflicts_with = "insecure")]
+    pub(crate) key: Option<PathBuf>,
+    /// Use the key that everybody knows: for a lab only
+    #[arg(long)]
+    pub(crate) insecure: bool,
+    /// Print one JSON object on standard output instead of the table
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+impl Asking {
+    /// Who should answer.
+    pub(super) fn wanted(&self) -> Wanted<'_> {
+        Wanted {
+            hosts: &self.hosts,
+            hosts_file: self.hosts_file.as_deref(),
+            expect: self.expect,
+            aggregates: &self.aggregate,
+            zones: &self.availability_zone,
+        }
+    }
+}
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Send {
@@ -51,6 +177,17 @@ pub(crate) struct Send {
     /// rule, a day after its last use]
     #[arg(long, value_name = "DUR|forever", value_parser = parse_pin)]
     pub(crate) pin: Option<Pin>,
+    /// With --file: the disk format that it has to be in, in Glance's words: raw, qcow2, vmdk, vhd, vhdx, vdi, iso, ami, aki, ari
+    /// [default: the one that it looks like]
+    #[arg(long, value_name = "FORMAT", requires = "file")]
+    pub(crate) disk_format: Option<DiskFormat>,
+    /// Send the bytes of a qcow2, vmdk or other image as they are, for hosts whose nova.conf has force_raw_images = False
+    /// [default: they are converted to raw here, once for all hosts, with qemu-img]
+    #[arg(long)]
+    pub(crate) as_is: bool,
+    /// Refuse an image that makes a larger disk than this, as in 100G
+    #[arg(long, value_name = "SIZE", default_value = "2T", value_parser = parse_size)]
+    pub(crate) max_virtual_size: u64,
     /// Use this cloud of clouds.yaml [default: OS_CLOUD, or the OS_* variables]
     #[arg(long, value_name = "CLOUD")]
     pub(crate) os_cloud: Option<String>,
@@ -90,8 +227,18 @@ pub(crate) struct Send {
     /// Answer and repair for the hosts that are named alone: others may hear the push, and have no say in it
     #[arg(long)]
     pub(crate) only_listed: bool,
+    /// The hosts of this aggregate of Nova must hold it, but for those that are disabled or down; can be repeated
+    #[arg(long, value_name = "NAME", conflicts_with = "expected")]
+    pub(crate) aggregate: Vec<String>,
+    /// The same for an availability zone of Nova; together with --aggregate: the hosts of both
+    #[arg(long, value_name = "NAME", conflicts_with = "expected")]
+    pub(crate) availability_zone: Vec<String>,
+    /// When all hosts hold it, have Nova run its own call to cache the image on each --aggregate: each host must answer
+    /// `existing`
+    #[arg(long)]
+    pub(crate) confirm: bool,
     /// Nobody answers: send everything with a surplus, and do not wait for anybody. Who has it is not known then
-    #[arg(long, conflicts_with = "expected")]
+    #[arg(long, conflicts_with_all = ["expected", "aggregate", "availability_zone"])]
     pub(crate) one_way: bool,
     /// With --one-way: repair symbols on top of the image, which make good as much loss
     #[arg(long, value_name = "PERCENT", default_value = "10%", value_parser = parse_overhead, requires = "one_way")]
@@ -112,7 +259,14 @@ pub(crate) struct Send {
     /// Use the key that everybody knows: for a lab only
     #[arg(long)]
     pub(crate) insecure: bool,
-    /// Directory for a local copy of an image from Glance while it is being pushed
+    /// Give up when Glance has sent nothing of the image for this long
+    #[arg(long, value_name = "DUR", default_value = "30s", value_parser = parse_stall_timeout)]
+    pub(crate) stall_timeout: Duration,
+    /// Push an image also if Glance keeps no hash of it, or one that cannot be computed here: nothing proves then that it
+    /// is what was uploaded
+    #[arg(long)]
+    pub(crate) allow_unverified: bool,
+    /// Directory for a local copy of an image from Glance while it is being pushed, and for images made raw
     #[arg(long, value_name = "DIR", default_value = "/var/tmp")]
     pub(crate) spool: PathBuf,
 
@@ -123,6 +277,60 @@ pub(crate) struct Send {
     #[arg(long)]
     pub(crate) quiet: bool,
 }
+
+impl Send {
+    /// Who must have it.
+    pub(super) fn wanted(&self) -> Wanted<'_> {
+        Wanted {
+            hosts: &self.hosts,
+            hosts_file: self.hosts_file.as_deref(),
+            expect: self.expect,
+            aggregates: &self.aggregate,
+            zones: &self.availability_zone,
+        }
+    }
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Images {
+    /// Use this cloud of clouds.yaml [default: OS_CLOUD, or the OS_* variables]
+    #[arg(long, value_name = "CLOUD")]
+    pub(crate) os_cloud: Option<String>,
+    /// Only images of exactly this name
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// Only images in this status; active ones can be pushed
+    #[arg(long, value_parser = IMAGE_STATUSES)]
+    pub(crate) status: Option<String>,
+    /// Only images seen by these; all: community images too [default: own, public, and shared ones that were accepted]
+    #[arg(long, value_parser = ["public", "private", "shared", "community", "all"])]
+    pub(crate) visibility: Option<String>,
+    /// Only images with this tag; can be repeated: with all of them
+    #[arg(long)]
+    pub(crate) tag: Vec<String>,
+    /// So many images at most [default: all]
+    #[arg(long, value_name = "N", value_parser = parse_limit)]
+    pub(crate) limit: Option<usize>,
+    /// Begin behind the image with this id
+    #[arg(long, value_name = "ID")]
+    pub(crate) marker: Option<String>,
+    /// Print one JSON object on standard output instead of the table
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Glance lists nothing for a status that it does not know, so a misspelt one has to be found here.
+const IMAGE_STATUSES: [&str; 9] = [
+    "active",
+    "queued",
+    "saving",
+    "uploading",
+    "importing",
+    "deactivated",
+    "killed",
+    "deleted",
+    "pending_delete",
+];
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Keygen {
@@ -152,11 +360,41 @@ fn parse_pin(text: &str) -> Result<Pin, String> {
 /// What the announcement can say: whole seconds.
 const PIN_MIN: Duration = Duration::from_secs(1);
 
+/// Bytes, with a unit of powers of 1024 as qemu-img has them.
+fn parse_size(text: &str) -> Result<u64, String> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let shift = match unit {
+        "" => 0,
+        "K" | "k" => 10,
+        "M" => 20,
+        "G" => 30,
+        "T" => 40,
+        _ => return Err("a size is a number of bytes, or one with K, M, G or T behind it".to_owned()),
+    };
+    let size = number.parse::<u64>().ok().and_then(|number| number.checked_mul(1 << shift));
+    size.ok_or_else(|| "a size is a number of bytes, or one with K, M, G or T behind it".to_owned())
+}
+
 fn parse_overhead(text: &str) -> Result<f64, String> {
     let percent = text.strip_suffix('%').unwrap_or(text).trim().parse::<f64>();
     match percent {
         Ok(percent) if (0.0..=100.0).contains(&percent) => Ok(percent / 100.0),
         _ => Err("an overhead is between 0% and 100%".to_owned()),
+    }
+}
+
+fn parse_stall_timeout(text: &str) -> Result<Duration, String> {
+    match parse_duration(text).map_err(|error| error.to_string())? {
+        time if time >= Duration::from_secs(1) => Ok(time),
+        _ => Err("a stall timeout is a second at least".to_owned()),
+    }
+}
+
+fn parse_limit(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(limit) if limit > 0 => Ok(limit),
+        _ => Err("a limit is a number above 0".to_owned()),
     }
 }
 
@@ -184,7 +422,16 @@ mod tests {
         assert!(parse("glancecast send ubuntu --insecure").is_ok());
         assert!(parse("glancecast send --file /x --insecure --hosts a,b").is_ok());
         assert!(parse("glancecast send ubuntu --insecure --rate auto:5gbit").is_ok());
+        assert!(
+            parse("glancecast send ubuntu --insecure --aggregate a --aggregate b --availability-zone z")
+                .is_ok()
+        );
+        assert!(parse("glancecast send --file /x --insecure --aggregate gpu").is_ok());
+        assert!(parse("glancecast hosts --insecure --aggregate gpu --json").is_ok());
+        assert!(parse("glancecast verify ubuntu --insecure --hosts a,b --wait 500ms").is_ok());
+        assert!(parse("glancecast images --tag a --tag b --limit 3 --status active").is_ok());
         assert!(parse("glancecast send ubuntu --insecure --pin 7d").is_ok());
+        assert!(parse("glancecast send --file /x --insecure --disk-format qcow2 --as-is").is_ok());
         assert!(
             parse(&format!("glancecast send --file /x --insecure --pin forever --image-id {IMAGE}")).is_ok()
         );
@@ -199,6 +446,10 @@ mod tests {
             "glancecast send ubuntu --insecure --mtu 300",
             "glancecast send ubuntu --insecure --ttl 0",
             "glancecast send ubuntu --insecure --rate fast",
+            "glancecast send ubuntu --insecure --disk-format raw",
+            "glancecast send --file /x --insecure --disk-format ploop",
+            "glancecast send ubuntu --insecure --max-virtual-size 5gb",
+            "glancecast send ubuntu --insecure --max-virtual-size 99999999999T",
             "glancecast send ubuntu --insecure --pin ever",
             "glancecast send ubuntu --insecure --pin 20ms",
             "glancecast send --file /x --insecure --image-id ubuntu",
@@ -206,9 +457,26 @@ mod tests {
             "glancecast send ubuntu --insecure --repeat 2",
             "glancecast send ubuntu --insecure --one-way --expect 2",
             "glancecast send ubuntu --insecure --one-way --overhead 101%",
+            "glancecast send ubuntu --insecure --aggregate gpu --hosts a",
+            "glancecast send ubuntu --insecure --aggregate gpu --one-way --rate 1gbit",
+            "glancecast send ubuntu --insecure --stall-timeout 10ms",
+            "glancecast images --limit 0",
+            "glancecast status --insecure",
+            "glancecast hosts --insecure --expect 2 --hosts a",
+            "glancecast hosts --insecure --expect 2 --aggregate gpu",
+            "glancecast unpin ubuntu --insecure --key /k",
+            "glancecast hosts --insecure --wait 2",
+            "glancecast images --status activ",
         ] {
             assert!(parse(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn sizes_are_as_qemu_img_has_them() {
+        let sizes = ["512", "1K", "20M", "100G", "2T"].map(|text| parse_size(text).ok());
+        assert_eq!(sizes, [512, 1 << 10, 20 << 20, 100 << 30, 2 << 40].map(Some));
+        assert!(["", "T", "-1", "1.5G", "1GB"].iter().all(|text| parse_size(text).is_err()));
     }
 
     const IMAGE: &str = "4B2C93EE-4F24-4CFD-8FCA-E1CF11AC1A44";

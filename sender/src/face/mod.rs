@@ -1,6 +1,12 @@
 //! What a person or a script meets: the command line, progress, the table, the JSON report, exit codes.
 
 pub mod args;
+mod asking;
+mod columns;
+mod confirm;
+mod expected;
+mod formats;
+mod images;
 mod keygen;
 mod notices;
 mod origin;
@@ -16,15 +22,23 @@ use glancecast_host::cli;
 
 /// Runs a command to its exit code.
 pub fn run(args: Args) -> ExitCode {
-    let result = match args.command {
-        Command::Send(send) => send::run(&send),
-        Command::Keygen(keygen) => keygen::run(&keygen),
+    let (result, json) = match args.command {
+        Command::Send(send) => (send::run(&send), send.json),
+        Command::Images(images) => (images::run(&images), false),
+        Command::Hosts(hosts) => (asking::hosts(&hosts), false),
+        Command::Status(about) => (asking::status(&about), false),
+        Command::Verify(about) => (asking::verify(&about), false),
+        Command::Unpin(about) => (asking::unpin(&about), false),
+        Command::Keygen(keygen) => (keygen::run(&keygen), false),
     };
     match result {
         Ok(code) => ExitCode::from(code),
-        Err(Failure { code, message }) => {
-            eprintln!("glancecast: {message}");
-            ExitCode::from(code)
+        Err(failure) => {
+            if let (true, Some(refused)) = (json, report::Refused::new(&failure)) {
+                println!("{}", serde_json::to_string(&refused).expect("texts are JSON"));
+            }
+            eprintln!("glancecast: {}", failure.message);
+            ExitCode::from(failure.code)
         }
     }
 }
@@ -34,16 +48,23 @@ pub fn run(args: Args) -> ExitCode {
 pub(crate) struct Failure {
     code: u8,
     message: String,
+    /// The rule by which an image was refused, in its word.
+    rule: Option<&'static str>,
 }
 
 impl Failure {
     /// A mistake in what was asked for.
     pub(crate) fn usage(message: impl ToString) -> Self {
-        Self { code: cli::EXIT_USAGE, message: message.to_string() }
+        Self { code: cli::EXIT_USAGE, message: message.to_string(), rule: None }
+    }
+
+    /// The image itself must not be sent.
+    pub(crate) fn refused(message: impl ToString, rule: &'static str) -> Self {
+        Self { code: cli::EXIT_USAGE, message: message.to_string(), rule: Some(rule) }
     }
 
     /// It was tried and did not work.
     pub(crate) fn failed(message: impl ToString) -> Self {
-        Self { code: cli::EXIT_FAILED, message: message.to_string() }
+        Self { code: cli::EXIT_FAILED, message: message.to_string(), rule: None }
     }
 }

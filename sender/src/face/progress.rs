@@ -54,6 +54,39 @@ impl Bar {
     }
 }
 
+/// Shows what is done before a push: an image that comes as a whole first, and its conversion.
+#[derive(Clone)]
+pub(super) struct Preparation {
+    bar: ProgressBar,
+}
+
+impl Preparation {
+    /// Nothing yet; invisible under the same conditions.
+    pub(super) fn new(quiet: bool) -> Self {
+        let target = if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+        let bar = ProgressBar::with_draw_target(None, target);
+        bar.set_style(ProgressStyle::with_template("{spinner} {wide_msg}").expect("the template is right"));
+        Self { bar }
+    }
+
+    /// So many bytes have come.
+    pub(super) fn downloading(&self, got: u64, of: u64) {
+        self.bar.set_message(format!("downloading: {} of {}", BinaryBytes(got), BinaryBytes(of)));
+        self.bar.tick();
+    }
+
+    /// So many percent are raw.
+    pub(super) fn converting(&self, from: &str, percent: &str) {
+        self.bar.set_message(format!("converting {from} to raw, once for all hosts: {percent} %"));
+        self.bar.tick();
+    }
+
+    /// Leaves the line to what comes next.
+    pub(super) fn clear(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
 fn hosts(tally: Tally) -> String {
     let Tally { heard, done, failed, silent, sidelined, expected } = tally;
     if expected == 0 {

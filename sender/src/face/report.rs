@@ -1,5 +1,6 @@
 //! The JSON report: one object on standard output, for scripts. Its fields are described in docs/json.md.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use glancecast_host::args::Group;
@@ -11,6 +12,8 @@ use glancecast_proto::sender::{Expected, HostRow, HostState, Pace, SenderConfig,
 use glancecast_proto::wire::Pin;
 use serde::Serialize;
 
+use super::Failure;
+use super::confirm::Confirmation;
 use crate::data::push::Outcome;
 use crate::data::wire_counts::WireCounts;
 
@@ -35,6 +38,31 @@ pub(super) struct Report<'a> {
     wire: Wire,
     stages: Vec<Stage>,
     hosts: Vec<Host<'a>>,
+    skipped: Vec<Skipped<'a>>,
+    confirm: Option<&'a [Confirmation]>,
+}
+
+/// An image that was refused before anything was sent.
+#[derive(Serialize)]
+pub(super) struct Refused<'a> {
+    glancecast: &'static str,
+    outcome: &'static str,
+    exit_code: u8,
+    reason: &'a str,
+    rule: &'static str,
+}
+
+impl<'a> Refused<'a> {
+    /// `None` for what ended early for another reason.
+    pub(super) fn new(failure: &'a Failure) -> Option<Self> {
+        failure.rule.map(|rule| Self {
+            glancecast: env!("CARGO_PKG_VERSION"),
+            outcome: "refused",
+            exit_code: failure.code,
+            reason: &failure.message,
+            rule,
+        })
+    }
 }
 
 #[derive(Serialize)]
@@ -51,6 +79,7 @@ struct Object<'a> {
     format: &'static str,
     pin: Option<Keep>,
     bytes: u64,
+    verified_by: Option<&'a str>,
     blocks: u32,
     block_bytes: u64,
     symbol_bytes: u16,
@@ -98,6 +127,24 @@ struct Host<'a> {
     store_drops: u64,
 }
 
+/// A host that was chosen by its aggregate or zone, and left out for what Nova says of it.
+#[derive(Serialize)]
+struct Skipped<'a> {
+    name: &'a str,
+    reason: &'a str,
+}
+
+/// What a push has to do with the cloud.
+#[derive(Clone, Copy)]
+pub(super) struct CloudPart<'a> {
+    /// The hash of Glance's record that proved the image.
+    pub(super) verified_by: Option<&'a str>,
+    /// Hosts that were left out, with the reason.
+    pub(super) skipped: &'a BTreeMap<String, String>,
+    /// `None` when it was not asked for.
+    pub(super) confirmations: Option<&'a [Confirmation]>,
+}
+
 /// What a push was asked to do, besides its session.
 #[derive(Clone, Copy)]
 pub(super) struct Terms<'a> {
@@ -109,7 +156,12 @@ pub(super) struct Terms<'a> {
 }
 
 impl<'a> Report<'a> {
-    pub(super) fn new(config: &'a SenderConfig, terms: Terms<'a>, outcome: &'a Outcome) -> Self {
+    pub(super) fn new(
+        config: &'a SenderConfig,
+        terms: Terms<'a>,
+        cloud: CloudPart<'a>,
+        outcome: &'a Outcome,
+    ) -> Self {
         let geometry = config.geometry;
         let total = outcome.counts.total();
         let headers = terms.group.frame_bytes(0);
@@ -131,6 +183,7 @@ impl<'a> Report<'a> {
                 format: config.format.name(),
                 pin: Keep::of(config.pin),
                 bytes: geometry.object_bytes(),
+                verified_by: cloud.verified_by,
                 blocks: geometry.blocks(),
                 block_bytes: geometry.block_bytes(),
                 symbol_bytes: geometry.symbol_size(),
@@ -148,6 +201,8 @@ impl<'a> Report<'a> {
             },
             stages: outcome.stages.iter().map(Stage::new).collect(),
             hosts: outcome.rows.iter().map(Host::new).collect(),
+            skipped: cloud.skipped.iter().map(|(name, reason)| Skipped { name, reason }).collect(),
+            confirm: cloud.confirmations,
         }
     }
 }

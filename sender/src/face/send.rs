@@ -1,8 +1,6 @@
 //! `glancecast send`: everything that can be wrong first, then the push, then the truth about it.
 
-use std::collections::BTreeSet;
-use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use glancecast_host::args::{Rate, RateChoice};
@@ -11,21 +9,24 @@ use glancecast_host::interface::Interface;
 use glancecast_host::socket::{GroupSender, Marking};
 use glancecast_host::{keyfile, random, sender_keys};
 use glancecast_proto::geometry::Geometry;
-use glancecast_proto::ids::{HostName, SessionId};
-use glancecast_proto::limits::{HOSTS_MAX, MTU_MAX};
+use glancecast_proto::ids::SessionId;
+use glancecast_proto::limits::MTU_MAX;
 use glancecast_proto::seal::GroupKey;
-use glancecast_proto::sender::{Expected, OneWay, Pace, SenderConfig, Verdict};
+use glancecast_proto::sender::{OneWay, Pace, SenderConfig, Verdict};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio::time::MissedTickBehavior;
 
 use super::Failure;
 use super::args::Send;
+use super::confirm;
+use super::expected::Hosts;
 use super::notices;
-use super::origin::{Download, Origin};
+use super::origin::{Download, Origin, cloud_failure};
 use super::progress::Bar;
-use super::report::{Report, Terms, exit_code, reason};
+use super::report::{CloudPart, Report, Terms, exit_code, reason};
 use super::table::table;
+use crate::cloud::Cloud;
 use crate::data::push::{Outcome, Push, Setup};
 
 /// Pushes an image and reports.
@@ -39,25 +40,23 @@ pub(super) fn run(args: &Send) -> Result<u8, Failure> {
 }
 
 async fn send(args: &Send) -> Result<u8, Failure> {
-    let keys = keyfile::load_all(&args.key).map_err(Failure::usage)?;
-    let key = match (keys.into_iter().next(), args.insecure) {
-        (Some(key), _) => key,
-        (None, true) => GroupKey::insecure(),
-        (None, false) => return Err(Failure::usage(NO_KEY)),
-    };
+    let key = group_key(args.key.first().map(PathBuf::as_path), args.insecure)?;
     let signer = args.sender_key.as_deref().map(sender_keys::load).transpose().map_err(Failure::usage)?;
     let interface = Interface::choose(args.interface.as_deref(), args.group).map_err(Failure::usage)?;
     let mtu = mtu(args, &interface)?;
     let (pace, pace_text) = pace(args, &interface)?;
-    let expected = expected(args)?;
-    if args.only_listed && !matches!(expected, Expected::Named(_)) {
-        return Err(Failure::usage(
-            "--only-listed needs a list: name the hosts with --hosts or --hosts-file",
-        ));
+    if args.only_listed && !args.wanted().names_hosts() {
+        return Err(Failure::usage(ONLY_LISTED));
+    }
+    if args.confirm && args.aggregate.is_empty() {
+        return Err(Failure::usage(CONFIRM_WHERE));
+    }
+    if args.confirm && args.image.is_none() && args.image_id.is_none() {
+        return Err(Failure::usage(CONFIRM_WHAT));
     }
     let mut signals = Signals::listen().map_err(Failure::failed)?;
-    let origin = tokio::select! {
-        origin = Origin::find(args) => origin?,
+    let (hosts, origin) = tokio::select! {
+        found = find(args) => found?,
         () = signals.next() => return Err(Failure::failed("interrupted before anything was sent")),
     };
 
@@ -76,7 +75,7 @@ async fn send(args: &Send) -> Result<u8, Failure> {
         format: origin.format,
         pin: args.pin.unwrap_or_default(),
         reply_to: socket.local_addr(),
-        expected,
+        expected: hosts.expected.clone(),
         only_listed: args.only_listed,
         timeout: args.timeout.unwrap_or_else(|| default_timeout(geometry, args, pace)),
         started: wall(),
@@ -86,6 +85,9 @@ async fn send(args: &Send) -> Result<u8, Failure> {
     };
     if !args.json && !args.quiet {
         eprintln!("{}: to {} at {pace_text}", origin.name, args.group);
+        for (host, reason) in &hosts.choice.skipped {
+            eprintln!("left out: {host}, {reason}");
+        }
         eprintln!("{}", notices::network(args.group, &interface, mtu));
     }
     let cap = Rate::from_bits(pace.cap()).expect("a pace is a rate");
@@ -102,8 +104,32 @@ async fn send(args: &Send) -> Result<u8, Failure> {
     let bar = Bar::new(origin.name.as_str(), geometry, args.quiet || args.json);
     let outcome = follow(setup, origin.download, &bar, &mut signals).await?;
     bar.clear();
+    let confirmations = match &config.image_id {
+        Some(id) if args.confirm => Some(confirm::confirm(&hosts, id, &outcome.verdict).await),
+        _ => None,
+    };
     let terms = Terms { group: args.group, interface: &interface, mtu, marking, pace };
-    Ok(tell(args, &config, terms, &outcome))
+    let cloud = CloudPart {
+        verified_by: origin.verified_by.as_deref(),
+        skipped: &hosts.choice.skipped,
+        confirmations: confirmations.as_deref(),
+    };
+    let code = tell(args, &config, terms, cloud, &outcome);
+    if let (Some(confirmations), Some(id), false) = (&confirmations, &config.image_id, args.json) {
+        print!("{}", confirm::text(confirmations, &hosts.choice, id));
+    }
+    Ok(code)
+}
+
+/// Everything that has to be asked for before anything is sent.
+async fn find(args: &Send) -> Result<(Hosts, Origin), Failure> {
+    let cloud = match args.image.is_some() || args.wanted().asks_nova() {
+        true => Some(Cloud::connect(args.os_cloud.as_deref()).await.map_err(cloud_failure)?),
+        false => None,
+    };
+    let hosts = Hosts::find(args.wanted(), cloud.as_ref()).await?;
+    let origin = Origin::find(args, cloud.as_ref()).await?;
+    Ok((hosts, origin))
 }
 
 /// Runs the push to its end, with the download beside it.
@@ -132,13 +158,13 @@ async fn follow(
     }
 }
 
-fn tell(args: &Send, config: &SenderConfig, terms: Terms<'_>, outcome: &Outcome) -> u8 {
+fn tell(args: &Send, config: &SenderConfig, terms: Terms<'_>, cloud: CloudPart<'_>, outcome: &Outcome) -> u8 {
     let code = exit_code(&outcome.verdict);
     if args.json {
-        let report = Report::new(config, terms, outcome);
+        let report = Report::new(config, terms, cloud, outcome);
         println!("{}", serde_json::to_string(&report).expect("numbers and texts are JSON"));
     } else if !(args.quiet && outcome.verdict == Verdict::Complete) {
-        print!("{}", table(config, args.group, outcome));
+        print!("{}", table(config, args.group, cloud.skipped, outcome));
     }
     if let (Verdict::Aborted(_) | Verdict::GivenUp(_), Some(reason)) =
         (&outcome.verdict, reason(config, outcome))
@@ -147,43 +173,6 @@ fn tell(args: &Send, config: &SenderConfig, terms: Terms<'_>, outcome: &Outcome)
     }
     tracing::debug!("discarded datagrams from hosts by reason: {}", outcome.discards);
     code
-}
-
-fn expected(args: &Send) -> Result<Expected, Failure> {
-    if let Some(count) = args.expect {
-        return Ok(Expected::Count(count));
-    }
-    let names: BTreeSet<HostName> = match &args.hosts_file {
-        Some(path) => read_hosts(path)?,
-        None if args.hosts.is_empty() => return Ok(Expected::Anyone),
-        None => args.hosts.iter().cloned().collect(),
-    };
-    if names.len() > HOSTS_MAX {
-        return Err(Failure::usage(format!(
-            "{} hosts; at most {HOSTS_MAX} are possible in one push",
-            names.len()
-        )));
-    }
-    Ok(Expected::Named(names))
-}
-
-fn read_hosts(path: &Path) -> Result<BTreeSet<HostName>, Failure> {
-    let text = fs::read_to_string(path)
-        .map_err(|error| Failure::usage(format!("hosts file {}: {error}", path.display())))?;
-    let mut names = BTreeSet::new();
-    for (i, line) in text.lines().enumerate() {
-        let name = line.split('#').next().unwrap_or("").trim();
-        if !name.is_empty() {
-            let name = HostName::new(name).map_err(|error| {
-                Failure::usage(format!("hosts file {} line {}: {error}", path.display(), i + 1))
-            })?;
-            names.insert(name);
-        }
-    }
-    if names.is_empty() {
-        return Err(Failure::usage(format!("hosts file {}: there is no host in it", path.display())));
-    }
-    Ok(names)
 }
 
 fn mtu(args: &Send, interface: &Interface) -> Result<u16, Failure> {
@@ -227,18 +216,27 @@ fn default_timeout(geometry: Geometry, args: &Send, pace: Pace) -> Duration {
     TIMEOUT_MIN + line * slower * args.repeat
 }
 
+/// The key that the command line names.
+pub(super) fn group_key(path: Option<&Path>, insecure: bool) -> Result<GroupKey, Failure> {
+    match (path, insecure) {
+        (Some(path), _) => keyfile::load(path).map_err(Failure::usage),
+        (None, true) => Ok(GroupKey::insecure()),
+        (None, false) => Err(Failure::usage(NO_KEY)),
+    }
+}
+
 /// SIGINT and SIGTERM.
-struct Signals {
+pub(super) struct Signals {
     interrupt: Signal,
     terminate: Signal,
 }
 
 impl Signals {
-    fn listen() -> std::io::Result<Self> {
+    pub(super) fn listen() -> std::io::Result<Self> {
         Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
     }
 
-    async fn next(&mut self) {
+    pub(super) async fn next(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
@@ -249,8 +247,16 @@ impl Signals {
 const ONE_WAY_RATE: &str =
     "--one-way needs a rate, as in --rate 500mbit: nobody tells this sender what is too fast";
 
+const CONFIRM_WHAT: &str =
+    "--confirm needs an image of Glance, as Nova asks for it by its id: give --image-id with --file";
+
+const CONFIRM_WHERE: &str = "--confirm needs --aggregate: Nova caches images by aggregate only, an availability zone has no such \
+    call; name the aggregate that makes the zone (`openstack aggregate list --long`)";
+
 const NO_KEY: &str =
     "no key: give --key FILE (make one with: glancecast keygen FILE), or --insecure in a lab of your own";
+
+const ONLY_LISTED: &str = "--only-listed needs a list: name the hosts with --hosts, --hosts-file, --aggregate or --availability-zone";
 
 const TICK: Duration = Duration::from_millis(100);
 const TIMEOUT_MIN: Duration = Duration::from_secs(120);

@@ -1,24 +1,29 @@
 //! The table of hosts, for people.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use glancecast_host::args::{Group, Rate};
 use glancecast_proto::sender::{HostRow, SenderConfig, Verdict};
 use indicatif::{BinaryBytes, HumanCount};
 
+use super::columns::{Side, columns};
 use super::report::{done, reason, wanted};
 use crate::data::push::Outcome;
 
-/// All hosts with their results, and a summary.
-pub(super) fn table(config: &SenderConfig, group: Group, outcome: &Outcome) -> String {
-    let rows: Vec<[String; 7]> = outcome.rows.iter().map(cells).collect();
-    let widths: Vec<usize> = (0..HEAD.len())
-        .map(|i| rows.iter().map(|row| row[i].chars().count()).chain([HEAD[i].len()]).max().unwrap_or(0))
-        .collect();
-    let mut text = String::new();
+/// All hosts with their results, those that were left out, and a summary.
+pub(super) fn table(
+    config: &SenderConfig,
+    group: Group,
+    skipped: &BTreeMap<String, String>,
+    outcome: &Outcome,
+) -> String {
+    let mut rows: Vec<[String; 7]> = outcome.rows.iter().map(cells).collect();
+    // One that answered all the same has its row already.
+    let silent = |host: &&String| !outcome.rows.iter().any(|row| row.name.as_str() == host.as_str());
+    rows.extend(skipped.keys().filter(silent).map(|host| left_out(host, &skipped[host])));
+    let mut text = columns(HEAD, SIDES, &rows);
     if !rows.is_empty() {
-        line(&mut text, &HEAD.map(str::to_owned), &widths);
-        rows.iter().for_each(|row| line(&mut text, row, &widths));
         text.push('\n');
     }
     text.push_str(&summary(config, group, outcome));
@@ -26,6 +31,8 @@ pub(super) fn table(config: &SenderConfig, group: Group, outcome: &Outcome) -> S
 }
 
 const HEAD: [&str; 7] = ["HOST", "STATE", "TIME", "LOST", "REPAIRED", "RECEIVED", "WHY"];
+const SIDES: [Side; 7] =
+    [Side::Left, Side::Left, Side::Right, Side::Right, Side::Right, Side::Right, Side::Left];
 
 fn cells(row: &HostRow) -> [String; 7] {
     let totals = &row.totals;
@@ -52,20 +59,9 @@ fn cells(row: &HostRow) -> [String; 7] {
     ]
 }
 
-/// Numbers to the right, words to the left.
-fn line(text: &mut String, cells: &[String; 7], widths: &[usize]) {
-    let mut line = String::new();
-    for (i, cell) in cells.iter().enumerate() {
-        let pad = " ".repeat(widths[i] - cell.chars().count());
-        let gap = if i == 0 { "" } else { "  " };
-        let _ = if (2..6).contains(&i) {
-            write!(line, "{gap}{pad}{cell}")
-        } else {
-            write!(line, "{gap}{cell}{pad}")
-        };
-    }
-    text.push_str(line.trim_end());
-    text.push('\n');
+fn left_out(host: &str, reason: &str) -> [String; 7] {
+    let dash = || "-".to_owned();
+    [host.to_owned(), "skipped".to_owned(), dash(), dash(), dash(), dash(), reason.to_owned()]
 }
 
 fn summary(config: &SenderConfig, group: Group, outcome: &Outcome) -> String {

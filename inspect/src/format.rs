@@ -1,0 +1,200 @@
+//! The names of formats: those that a record of an image may bear, and those that bytes can have.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// What an image is said to be: Glance's `disk_format`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DiskFormat {
+    /// A disk, sector by sector.
+    Raw,
+    /// QEMU's copy-on-write format, version 2 or 3.
+    Qcow2,
+    /// VMware's.
+    Vmdk,
+    /// Virtual PC's.
+    Vhd,
+    /// Hyper-V's.
+    Vhdx,
+    /// VirtualBox's.
+    Vdi,
+    /// An optical disc; for a host it is raw.
+    Iso,
+    /// A disk with a GUID partition table; for a host it is raw.
+    Gpt,
+    /// An encrypted disk.
+    Luks,
+    /// Amazon's machine image, for Nova a raw disk.
+    Ami,
+    /// A kernel.
+    Aki,
+    /// A ramdisk.
+    Ari,
+}
+
+/// A `disk_format` that nobody knows here.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "unknown disk format {0:?}: known are raw, qcow2, vmdk, vhd, vhdx, vdi, iso, gpt, luks, ami, aki and ari"
+)]
+pub struct UnknownDiskFormat(pub String);
+
+impl DiskFormat {
+    const ALL: [Self; 12] = [
+        Self::Raw,
+        Self::Qcow2,
+        Self::Vmdk,
+        Self::Vhd,
+        Self::Vhdx,
+        Self::Vdi,
+        Self::Iso,
+        Self::Gpt,
+        Self::Luks,
+        Self::Ami,
+        Self::Aki,
+        Self::Ari,
+    ];
+
+    /// Its name in Glance.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Raw => "raw",
+            Self::Qcow2 => "qcow2",
+            Self::Vmdk => "vmdk",
+            Self::Vhd => "vhd",
+            Self::Vhdx => "vhdx",
+            Self::Vdi => "vdi",
+            Self::Iso => "iso",
+            Self::Gpt => "gpt",
+            Self::Luks => "luks",
+            Self::Ami => "ami",
+            Self::Aki => "aki",
+            Self::Ari => "ari",
+        }
+    }
+
+    /// Whether an image that is said to be this may look like `format`: as Nova has it, a raw image may have partitions,
+    /// and Amazon's formats may be anything that QEMU takes for raw.
+    pub const fn allows(self, format: Format) -> bool {
+        match self {
+            Self::Raw => matches!(format, Format::Raw | Format::Gpt),
+            Self::Ami | Self::Aki | Self::Ari => matches!(format, Format::Raw | Format::Gpt | Format::Iso),
+            Self::Qcow2 => matches!(format, Format::Qcow2),
+            Self::Vmdk => matches!(format, Format::Vmdk),
+            Self::Vhd => matches!(format, Format::Vhd),
+            Self::Vhdx => matches!(format, Format::Vhdx),
+            Self::Vdi => matches!(format, Format::Vdi),
+            Self::Iso => matches!(format, Format::Iso),
+            Self::Gpt => matches!(format, Format::Gpt),
+            Self::Luks => matches!(format, Format::Luks),
+        }
+    }
+}
+
+impl FromStr for DiskFormat {
+    type Err = UnknownDiskFormat;
+
+    fn from_str(name: &str) -> Result<Self, UnknownDiskFormat> {
+        let known = Self::ALL.into_iter().find(|format| format.name() == name);
+        // A name may be anything that Glance's administrator allowed; it stays one short line.
+        known.ok_or_else(|| UnknownDiskFormat(name.chars().take(40).collect()))
+    }
+}
+
+impl fmt::Display for DiskFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// What an image's bytes are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Format {
+    /// Nothing that is known: the disk itself.
+    Raw,
+    /// `QFI\xfb`
+    Qcow2,
+    /// `KDMV`, `COWD`, or a text that describes a disk.
+    Vmdk,
+    /// `conectix` at its beginning: a dynamic one. Of a fixed one only the end differs from a raw disk.
+    Vhd,
+    /// `vhdxfile`
+    Vhdx,
+    /// 0xbeda107f at byte 64
+    Vdi,
+    /// `QED\0`, which nobody supports any more.
+    Qed,
+    /// ISO 9660 or UDF.
+    Iso,
+    /// A boot sector with a partition table, MBR or GPT.
+    Gpt,
+    /// `LUKS\xba\xbe`
+    Luks,
+    /// A Parallels disk. This and the next two are not in Nova's inspector, but QEMU takes them for what they are.
+    Parallels,
+    /// A disk of Bochs.
+    Bochs,
+    /// A compressed loop device.
+    Cloop,
+}
+
+impl Format {
+    /// Its name: what oslo.utils calls it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Raw => "raw",
+            Self::Qcow2 => "qcow2",
+            Self::Vmdk => "vmdk",
+            Self::Vhd => "vhd",
+            Self::Vhdx => "vhdx",
+            Self::Vdi => "vdi",
+            Self::Qed => "qed",
+            Self::Iso => "iso",
+            Self::Gpt => "gpt",
+            Self::Luks => "luks",
+            Self::Parallels => "parallels",
+            Self::Bochs => "bochs",
+            Self::Cloop => "cloop",
+        }
+    }
+
+    /// The bytes are the disk: nothing has to be converted.
+    pub const fn is_raw(self) -> bool {
+        matches!(self, Self::Raw | Self::Gpt | Self::Iso)
+    }
+
+    /// What `qemu-img -f` calls it.
+    pub const fn qemu_name(self) -> &'static str {
+        match self {
+            Self::Iso | Self::Gpt => "raw",
+            Self::Vhd => "vpc",
+            other => other.name(),
+        }
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_as_they_are_written() {
+        for format in DiskFormat::ALL {
+            assert_eq!(format.name().parse(), Ok(format));
+        }
+        assert!("ploop".parse::<DiskFormat>().is_err() && "RAW".parse::<DiskFormat>().is_err());
+    }
+
+    #[test]
+    fn a_raw_image_may_have_partitions_and_amazons_may_be_a_disc() {
+        assert!(DiskFormat::Raw.allows(Format::Gpt) && !DiskFormat::Raw.allows(Format::Iso));
+        assert!(DiskFormat::Ari.allows(Format::Iso) && !DiskFormat::Ami.allows(Format::Qcow2));
+        assert!(!DiskFormat::Qcow2.allows(Format::Raw) && !DiskFormat::Iso.allows(Format::Gpt));
+    }
+}

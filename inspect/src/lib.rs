@@ -1,0 +1,41 @@
+//! What a disk image is and whether it is safe to use, found out from its bytes, before any tool opens it.
+//!
+//! The rules are Nova's, which it applies to what it downloads itself (`nova/virt/images.py`: `do_image_deep_inspection`
+//! and what follows it in `fetch_to_raw`, Nova 33; the inspectors are oslo.utils 10, `imageutils/format_inspector.py`).
+//! Nova applies few of them to a file that already lies in its cache, so whoever puts one there has to. Where the two
+//! differ, this crate is the stricter one; each place says so.
+//!
+//! ```
+//! use glancecast_inspect::{CheckError, Claim, DiskFormat, Limits, Rule, check};
+//! use std::io::Cursor;
+//!
+//! let mut image = Cursor::new(b"QFI\xfb....".to_vec());
+//! let error = check(&mut image, Claim::Format(DiskFormat::Raw), &Limits::default()).unwrap_err();
+//! assert!(matches!(error, CheckError::Refused(refusal) if refusal.rule == Rule::FormatMismatch));
+//! ```
+//!
+//! - [`check`] looks at a whole image; [`check_head`] at the first [`HEAD_BYTES`] of one that is still arriving, which is
+//!   enough for all but vmdk and vhdx. Both give [`Facts`] or a [`Refusal`], whose [`Rule`] has a stable word for scripts.
+//! - [`detect`] only says which formats the bytes look like.
+//!
+//! All input is hostile: nothing here panics, recurses, loops or allocates by what an image says. At most 1 MiB is held.
+
+#![forbid(unsafe_code)]
+
+mod check;
+mod detect;
+mod format;
+mod mbr;
+mod qcow2;
+mod refusal;
+mod vhd;
+mod vhdx;
+mod view;
+mod vmdk;
+
+pub use check::{CheckError, Claim, Facts, Limits, check, check_head};
+pub use detect::detect;
+pub use format::{DiskFormat, Format, UnknownDiskFormat};
+pub use refusal::{Refusal, Rule};
+pub use view::HEAD_BYTES;
+pub use vmdk::VmdkType;

@@ -1,0 +1,110 @@
+//! An image as the inspectors see it: pieces of bounded length at offsets, and why one may not be there.
+
+use std::io::{self, Read, Seek, SeekFrom};
+
+use crate::refusal::{Refusal, Rule};
+
+/// The first so many bytes decide what an image is: the last thing looked at is the volume descriptor of an ISO image, 2 KiB
+/// at 32 KiB.
+pub const HEAD_BYTES: usize = 64 << 10;
+
+/// Why an inspector went no further.
+pub(crate) enum Stop {
+    Refused(Refusal),
+    /// It needs bytes that have not arrived.
+    Beyond,
+    Io(io::Error),
+}
+
+impl From<Refusal> for Stop {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+/// Reads from an image, or from its beginning.
+pub(crate) enum View<'a> {
+    Whole { image: &'a mut dyn ReadSeek, bytes: u64 },
+    Head { head: &'a [u8], bytes: u64 },
+}
+
+pub(crate) trait ReadSeek: Read + Seek {}
+
+impl<T: Read + Seek> ReadSeek for T {}
+
+impl<'a> View<'a> {
+    pub(crate) fn whole(image: &'a mut dyn ReadSeek) -> io::Result<Self> {
+        let bytes = image.seek(SeekFrom::End(0))?;
+        Ok(Self::Whole { image, bytes })
+    }
+
+    /// `bytes` is what the image has in all.
+    pub(crate) fn head(head: &'a [u8], bytes: u64) -> Self {
+        Self::Head { head, bytes }
+    }
+
+    /// Length of the image.
+    pub(crate) fn bytes(&self) -> u64 {
+        match self {
+            Self::Whole { bytes, .. } | Self::Head { bytes, .. } => *bytes,
+        }
+    }
+
+    /// The bytes from `offset` on: `len` of them, or fewer where the image ends.
+    pub(crate) fn upto(&mut self, offset: u64, len: usize) -> Result<Vec<u8>, Stop> {
+        let there = self.bytes().saturating_sub(offset);
+        let len = len.min(PIECE_MAX).min(usize::try_from(there).unwrap_or(usize::MAX));
+        match self {
+            Self::Whole { image, .. } => {
+                let mut piece = Vec::new();
+                image.seek(SeekFrom::Start(offset)).map_err(Stop::Io)?;
+                image.by_ref().take(len as u64).read_to_end(&mut piece).map_err(Stop::Io)?;
+                Ok(piece)
+            }
+            Self::Head { head, .. } => {
+                let from = usize::try_from(offset).map_err(|_| Stop::Beyond)?;
+                let piece = from.checked_add(len).and_then(|to| head.get(from..to));
+                piece.map(<[u8]>::to_vec).ok_or(Stop::Beyond)
+            }
+        }
+    }
+
+    /// The same, all of it.
+    pub(crate) fn exactly(&mut self, what: &str, offset: u64, len: usize) -> Result<Vec<u8>, Stop> {
+        let piece = self.upto(offset, len)?;
+        if piece.len() < len {
+            let bytes = self.bytes();
+            let text = format!("the image ends within its {what}, after {bytes} bytes");
+            return Err(Refusal::new(Rule::TruncatedHeader, text).into());
+        }
+        Ok(piece)
+    }
+}
+
+/// A number in a header; zero where the header is too short, which a caller has excluded.
+pub(crate) fn be32(bytes: &[u8], at: usize) -> u32 {
+    u32::from_be_bytes(array(bytes, at))
+}
+
+pub(crate) fn be64(bytes: &[u8], at: usize) -> u64 {
+    u64::from_be_bytes(array(bytes, at))
+}
+
+pub(crate) fn le16(bytes: &[u8], at: usize) -> u16 {
+    u16::from_le_bytes(array(bytes, at))
+}
+
+pub(crate) fn le32(bytes: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes(array(bytes, at))
+}
+
+pub(crate) fn le64(bytes: &[u8], at: usize) -> u64 {
+    u64::from_le_bytes(array(bytes, at))
+}
+
+fn array<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
+    bytes.get(at..).and_then(|bytes| bytes.first_chunk()).copied().unwrap_or([0; N])
+}
+
+/// The longest thing that is read at once: the descriptor of a vmdk.
+const PIECE_MAX: usize = 1 << 20;

@@ -1,0 +1,291 @@
+//! Each rule, with an image that breaks it and nothing else; and what passes.
+
+mod images;
+
+use std::io::Cursor;
+
+use glancecast_inspect::{
+    CheckError, Claim, DiskFormat, Facts, Format, HEAD_BYTES, Limits, Refusal, Rule, VmdkType, check,
+    check_head, detect,
+};
+use images::{DESCRIPTOR, VHDX_METADATA, iso, mbr, put, qcow2, stream_vmdk, vdi, vhd, vhdx, vmdk, with};
+
+#[test]
+fn sound_images_pass_and_tell_the_size_of_their_disk() {
+    let mib4 = 4 << 20;
+    for (image, declared, format, bytes) in [
+        (vec![7; 1000], DiskFormat::Raw, Format::Raw, 1000),
+        (vec![], DiskFormat::Raw, Format::Raw, 0),
+        (mbr(), DiskFormat::Raw, Format::Gpt, 4096),
+        (iso(), DiskFormat::Iso, Format::Iso, 40 << 10),
+        (iso(), DiskFormat::Ami, Format::Iso, 40 << 10),
+        (qcow2(), DiskFormat::Qcow2, Format::Qcow2, 1 << 30),
+        (vmdk(DESCRIPTOR), DiskFormat::Vmdk, Format::Vmdk, mib4),
+        (stream_vmdk(), DiskFormat::Vmdk, Format::Vmdk, mib4),
+        (vdi(), DiskFormat::Vdi, Format::Vdi, mib4),
+        (vhdx(), DiskFormat::Vhdx, Format::Vhdx, mib4),
+    ] {
+        assert_eq!(judge(&image, declared).unwrap(), Facts { format, virtual_bytes: bytes }, "{declared}");
+    }
+}
+
+#[test]
+fn an_image_without_a_record_is_what_it_looks_like() {
+    let facts = check(&mut Cursor::new(qcow2()), Claim::Nothing, &Limits::default()).unwrap();
+    assert_eq!((facts.format, facts.format.is_raw()), (Format::Qcow2, false));
+    assert_eq!(detect(&mut Cursor::new(iso())).unwrap(), [Format::Iso]);
+}
+
+#[test]
+fn what_hosts_use_as_it_is_is_a_disk() {
+    let judge =
+        |image: Vec<u8>| check(&mut Cursor::new(image), Claim::Disk, &Limits::default()).map_err(refusal);
+    for image in [vec![7; 1000], mbr(), iso()] {
+        judge(image).unwrap();
+    }
+    for image in [qcow2(), vdi(), vhdx(), vhd(), vmdk(DESCRIPTOR), DESCRIPTOR.into()] {
+        assert_eq!(judge(image).unwrap_err().rule, Rule::FormatMismatch);
+    }
+    assert_eq!(judge(with(mbr(), 446, &[1])).unwrap_err().rule, Rule::PartitionTable);
+}
+
+#[test]
+fn content_of_another_format_than_declared_is_refused() {
+    refused(&qcow2(), DiskFormat::Raw, Rule::FormatMismatch, "said to be raw, and its content is qcow2");
+    refused(&vec![7; 1000], DiskFormat::Qcow2, Rule::FormatMismatch, "said to be qcow2");
+    refused(&iso(), DiskFormat::Raw, Rule::FormatMismatch, "iso");
+    refused(&vdi(), DiskFormat::Ami, Rule::FormatMismatch, "vdi");
+    // Shorter than what an inspector wants, and still nothing that QEMU would take for raw.
+    refused(&qcow2()[..8], DiskFormat::Raw, Rule::FormatMismatch, "qcow2");
+}
+
+#[test]
+fn formats_that_nova_does_not_take_are_refused() {
+    refused(&mbr(), DiskFormat::Gpt, Rule::UnsupportedFormat, "gpt");
+    refused(&vhd(), DiskFormat::Vhd, Rule::UnsupportedFormat, "vhd");
+    for magic in ["QED\0", "WithoutFreeSpace", "WithouFreSpacExt", "Bochs Virtual HD Image"] {
+        let image = with(vec![0; 4096], 0, magic.as_bytes());
+        let error = check(&mut Cursor::new(&image), Claim::Nothing, &Limits::default()).unwrap_err();
+        assert_eq!(refusal(error).rule, Rule::UnsupportedFormat, "{magic}");
+        assert_eq!(judge(&image, DiskFormat::Raw).unwrap_err().rule, Rule::FormatMismatch, "{magic}");
+    }
+}
+
+#[test]
+fn a_vhd_passes_where_it_is_allowed() {
+    let limits = Limits { vhd: true, ..Limits::default() };
+    let judge = |image: Vec<u8>| {
+        check(&mut Cursor::new(image), Claim::Format(DiskFormat::Vhd), &limits).map_err(refusal)
+    };
+    assert_eq!(judge(vhd()).unwrap().virtual_bytes, 4 << 20);
+    assert_eq!(judge(with(vhd(), 60, &4u32.to_be_bytes())).unwrap_err().rule, Rule::BackingFile);
+    assert_eq!(judge(with(vhd(), 60, &9u32.to_be_bytes())).unwrap_err().rule, Rule::MalformedHeader);
+}
+
+#[test]
+fn a_header_within_another_one_is_refused() {
+    let mut both = with(qcow2(), 510, &[0x55, 0xAA]);
+    refused(&both, DiskFormat::Qcow2, Rule::SeveralFormats, "qcow2 and gpt");
+    put(&mut both, 510, &[0, 0]);
+    put(&mut both, 0x40, &0xBEDA_107Fu32.to_le_bytes());
+    refused(&both, DiskFormat::Qcow2, Rule::SeveralFormats, "qcow2 and vdi");
+}
+
+#[test]
+fn a_disc_with_partitions_in_front_is_a_disc() {
+    let mut image = iso();
+    put(&mut image, 510, &[0x55, 0xAA]);
+    assert_eq!(judge(&image, DiskFormat::Iso).unwrap().format, Format::Iso);
+}
+
+#[test]
+fn a_qcow2_that_needs_other_files_is_refused() {
+    let backed = with(qcow2(), 8, &512u64.to_be_bytes());
+    refused(&backed, DiskFormat::Qcow2, Rule::BackingFile, "backing file");
+    let split = with(qcow2(), 72, &4u64.to_be_bytes());
+    refused(&split, DiskFormat::Qcow2, Rule::DataFile, "another file");
+}
+
+#[test]
+fn only_known_features_of_qcow2_pass() {
+    for known in [1u64, 2, 8] {
+        judge(&with(qcow2(), 72, &known.to_be_bytes()), DiskFormat::Qcow2).unwrap();
+    }
+    for bit in (4..64).map(|bit| 1u64 << bit) {
+        refused(&with(qcow2(), 72, &bit.to_be_bytes()), DiskFormat::Qcow2, Rule::UnknownFeature, "features");
+    }
+    // Version 2 has no features.
+    judge(&with(with(qcow2(), 72, &0x100u64.to_be_bytes()), 4, &2u32.to_be_bytes()), DiskFormat::Qcow2)
+        .unwrap();
+}
+
+#[test]
+fn a_qcow2_header_that_makes_no_sense_is_refused() {
+    for (at, value) in [(4, 1u32), (4, 4), (20, 8), (20, 22), (100, 103), (100, 1 << 17)] {
+        let image = with(qcow2(), at, &value.to_be_bytes());
+        refused(&image, DiskFormat::Qcow2, Rule::MalformedHeader, "qcow2");
+    }
+    refused(&with(qcow2(), 32, &2u32.to_be_bytes()), DiskFormat::Qcow2, Rule::Encrypted, "encrypted");
+}
+
+#[test]
+fn a_truncated_header_is_refused() {
+    for len in [4, 71, 72, 511] {
+        refused(&qcow2()[..len], DiskFormat::Qcow2, Rule::TruncatedHeader, &format!("after {len} bytes"));
+    }
+    refused(&vmdk(DESCRIPTOR)[..511], DiskFormat::Vmdk, Rule::TruncatedHeader, "vmdk header");
+    refused(&vmdk(DESCRIPTOR)[..1024], DiskFormat::Vmdk, Rule::TruncatedHeader, "descriptor");
+    refused(&vdi()[..400], DiskFormat::Vdi, Rule::TruncatedHeader, "VDI");
+    refused(&vhdx()[..200 << 10], DiskFormat::Vhdx, Rule::TruncatedHeader, "region table");
+    refused(&vhdx()[..VHDX_METADATA + 100], DiskFormat::Vhdx, Rule::TruncatedHeader, "metadata table");
+}
+
+#[test]
+fn a_disk_larger_than_the_limit_is_refused() {
+    let absurd = with(qcow2(), 24, &(1u64 << 62).to_be_bytes());
+    refused(&absurd, DiskFormat::Qcow2, Rule::VirtualSize, "4611686018427387904 bytes");
+    let limits = Limits { virtual_bytes_max: 999, ..Limits::default() };
+    let error = check(&mut Cursor::new(vec![0; 1000]), Claim::Format(DiskFormat::Raw), &limits).unwrap_err();
+    assert_eq!(refusal(error).rule, Rule::VirtualSize);
+    refused(
+        &with(vmdk(DESCRIPTOR), 12, &u64::MAX.to_le_bytes()),
+        DiskFormat::Vmdk,
+        Rule::VirtualSize,
+        "2^64",
+    );
+}
+
+#[test]
+fn a_vmdk_whose_data_is_elsewhere_is_refused() {
+    let text = DESCRIPTOR.replace("monolithicSparse", "monolithicFlat").replace("SPARSE", "FLAT");
+    refused(text.as_bytes(), DiskFormat::Vmdk, Rule::VmdkExtent, "names files");
+    refused(DESCRIPTOR.as_bytes(), DiskFormat::Vmdk, Rule::VmdkExtent, "names files");
+    // QEMU knows a descriptor by its first line alone.
+    refused(b"# x\nversion=1\n", DiskFormat::Raw, Rule::FormatMismatch, "vmdk");
+    refused(text.as_bytes(), DiskFormat::Raw, Rule::FormatMismatch, "vmdk");
+    for extent in ["RW 8192 SPARSE \"/etc/passwd\"", "RW 8192 FLAT \"disk-flat.vmdk\" 0", "RW 8192"] {
+        let image = vmdk(&DESCRIPTOR.replace("RW 8192 SPARSE \"disk.vmdk\"", extent));
+        refused(&image, DiskFormat::Vmdk, Rule::VmdkExtent, "extent");
+    }
+    let none = vmdk(&DESCRIPTOR.replace("RW 8192 SPARSE \"disk.vmdk\"", ""));
+    refused(&none, DiskFormat::Vmdk, Rule::VmdkExtent, "no extents");
+    let empty = with(vmdk(DESCRIPTOR), 12, &0u64.to_le_bytes());
+    refused(&empty, DiskFormat::Vmdk, Rule::VmdkExtent, "no data of its own");
+}
+
+#[test]
+fn only_allowed_types_of_vmdk_pass() {
+    let image = vmdk(&DESCRIPTOR.replace("monolithicSparse", "twoGbMaxExtentSparse"));
+    refused(&image, DiskFormat::Vmdk, Rule::VmdkType, "twogbmaxextentsparse");
+    refused(&with(vec![0; 4096], 0, b"COWD"), DiskFormat::Vmdk, Rule::VmdkType, "ESX");
+    let limits = Limits { vmdk_types: &[VmdkType::StreamOptimized], ..Limits::default() };
+    let error =
+        check(&mut Cursor::new(vmdk(DESCRIPTOR)), Claim::Format(DiskFormat::Vmdk), &limits).unwrap_err();
+    assert_eq!(refusal(error).rule, Rule::VmdkType);
+}
+
+#[test]
+fn a_vmdk_descriptor_has_to_be_understood() {
+    let line = vmdk(&DESCRIPTOR.replace("CID=7b2c7e6d", "hello there"));
+    refused(&line, DiskFormat::Vmdk, Rule::VmdkDescriptor, "not understood");
+    refused(&vmdk("version=1\n"), DiskFormat::Vmdk, Rule::VmdkDescriptor, "no create type");
+    refused(&vmdk(&format!("é{DESCRIPTOR}")), DiskFormat::Vmdk, Rule::VmdkDescriptor, "not a text");
+    let elsewhere = with(vmdk(DESCRIPTOR), 28, &2u64.to_le_bytes());
+    refused(&elsewhere, DiskFormat::Vmdk, Rule::VmdkDescriptor, "behind its header");
+    refused(&with(vmdk(DESCRIPTOR), 4, &4u32.to_le_bytes()), DiskFormat::Vmdk, Rule::MalformedHeader, "4");
+}
+
+#[test]
+fn a_vmdk_footer_says_what_the_header_says() {
+    let footer = stream_vmdk().len() - 1536;
+    for (at, value) in [
+        (footer + 12, &[9][..]),                      // the marker
+        (footer + 16, &[1]),                          // its padding
+        (footer + 512, b"X"),                         // the magic
+        (footer + 512 + 12, &[1]),                    // the capacity
+        (footer + 512 + 28, &[2]),                    // the descriptor's place
+        (footer + 512 + 56, &u64::MAX.to_le_bytes()), // another footer
+        (footer + 1024, &[1]),                        // the end's marker
+    ] {
+        refused(&with(stream_vmdk(), at, value), DiskFormat::Vmdk, Rule::VmdkFooter, "footer");
+    }
+}
+
+#[test]
+fn a_broken_partition_table_is_refused() {
+    let image = with(mbr(), 446, &[0x7F]);
+    refused(&image, DiskFormat::Raw, Rule::PartitionTable, "boot flag 0x7f");
+}
+
+#[test]
+fn disks_with_parents_are_refused() {
+    let child = with(vhdx(), VHDX_METADATA + (64 << 10) + 4, &2u32.to_le_bytes());
+    refused(&child, DiskFormat::Vhdx, Rule::BackingFile, "differencing");
+    refused(&with(vdi(), 0x4C, &4u32.to_le_bytes()), DiskFormat::Vdi, Rule::BackingFile, "type 4");
+}
+
+#[test]
+fn a_vhdx_without_its_tables_is_refused() {
+    for (at, value) in [
+        (192 << 10, &b"X"[..]),
+        ((192 << 10) + 8, &2048u32.to_le_bytes()),
+        ((192 << 10) + 16, b"X"),
+        (VHDX_METADATA, b"X"),
+        (VHDX_METADATA + 10, &2048u16.to_le_bytes()),
+        (VHDX_METADATA + 64, b"X"),
+    ] {
+        refused(&with(vhdx(), at, value), DiskFormat::Vhdx, Rule::MalformedHeader, "makes sense");
+    }
+}
+
+#[test]
+fn an_encrypted_disk_is_refused() {
+    refused(&with(vec![0; 4096], 0, b"LUKS\xba\xbe\0\x01"), DiskFormat::Luks, Rule::Encrypted, "LUKS");
+}
+
+#[test]
+fn the_beginning_is_enough_for_all_but_footers_and_far_metadata() {
+    let long = |mut image: Vec<u8>| {
+        image.resize(1 << 21, 0);
+        image
+    };
+    for (image, declared) in [
+        (long(vec![7; 1000]), DiskFormat::Raw),
+        (long(mbr()), DiskFormat::Raw),
+        (long(qcow2()), DiskFormat::Qcow2),
+        (long(vmdk(DESCRIPTOR)), DiskFormat::Vmdk),
+        (long(vdi()), DiskFormat::Vdi),
+        (iso(), DiskFormat::Iso),
+    ] {
+        let (head, bytes) = (&image[..HEAD_BYTES.min(image.len())], image.len() as u64);
+        let facts = check_head(head, bytes, Claim::Format(declared), &Limits::default()).unwrap();
+        assert_eq!(facts, Some(judge(&image, declared).unwrap()), "{declared}");
+    }
+    for (image, declared) in [(long(stream_vmdk()), DiskFormat::Vmdk), (vhdx(), DiskFormat::Vhdx)] {
+        let facts =
+            check_head(&image[..HEAD_BYTES], image.len() as u64, Claim::Format(declared), &Limits::default());
+        assert_eq!(facts, Ok(None), "{declared}");
+    }
+    let head = &long(qcow2())[..HEAD_BYTES];
+    let error = check_head(head, 1 << 30, Claim::Format(DiskFormat::Raw), &Limits::default()).unwrap_err();
+    assert_eq!(error.rule, Rule::FormatMismatch);
+}
+
+fn judge(image: &[u8], declared: DiskFormat) -> Result<Facts, Refusal> {
+    check(&mut Cursor::new(image), Claim::Format(declared), &Limits::default()).map_err(refusal)
+}
+
+#[track_caller]
+fn refused(image: &[u8], declared: DiskFormat, rule: Rule, words: &str) {
+    let refusal = judge(image, declared).expect_err("it is refused");
+    assert_eq!(refusal.rule, rule, "{refusal}");
+    let text = refusal.to_string();
+    assert!(text.contains(words) && text.ends_with(&format!("(rule {rule})")), "{text}");
+}
+
+fn refusal(error: CheckError) -> Refusal {
+    match error {
+        CheckError::Refused(refusal) => refusal,
+        CheckError::Read(error) => panic!("memory can be read: {error}"),
+    }
+}

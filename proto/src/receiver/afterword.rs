@@ -1,0 +1,108 @@
+//! The last word in a session that this host has left without an acknowledgement: it was said for a while and nobody
+//! answered. Should the session still be announced after that, the way up may be open again, and the sender be waiting
+//! for just this.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::session::Link;
+use crate::geometry::Geometry;
+use crate::ids::{HostName, SessionId};
+use crate::seal::Cipher;
+use crate::sign::PublicKey;
+use crate::time::Moment;
+use crate::wire::{Ack, Discard, Down, Hello, Kind, Up};
+
+/// What is left of a session.
+pub(super) struct Afterword {
+    pub(super) session: SessionId,
+    link: Link,
+    cipher: Cipher,
+    geometry: Geometry,
+    /// Who signs what is said to the group, and in which session.
+    signer: Option<(SessionId, PublicKey)>,
+    word: Up,
+    /// The sender has not acknowledged the hello either: it takes no other word from a host that it does not know.
+    unknown: bool,
+    due: Option<Moment>,
+    hello_due: bool,
+    quiet_until: Moment,
+}
+
+impl Afterword {
+    pub(super) fn new(
+        link: Link,
+        cipher: Cipher,
+        geometry: Geometry,
+        signer: Option<(SessionId, PublicKey)>,
+        word: Up,
+        unknown: bool,
+    ) -> Self {
+        Self {
+            session: link.session,
+            link,
+            cipher,
+            geometry,
+            signer,
+            word,
+            unknown,
+            due: None,
+            hello_due: false,
+            quiet_until: Moment::default(),
+        }
+    }
+
+    /// The session is still announced: the word is said once more, `delay` from now.
+    pub(super) fn announced(&mut self, now: Moment, delay: Duration) {
+        if self.due.is_none() && now >= self.quiet_until {
+            self.due = Some(now + delay);
+            self.hello_due = self.unknown;
+        }
+    }
+
+    pub(super) fn next_at(&self) -> Option<Moment> {
+        self.due
+    }
+
+    /// Writes what is due; gives where it goes.
+    pub(super) fn next(
+        &mut self,
+        now: Moment,
+        name: &HostName,
+        software: &str,
+        out: &mut Vec<u8>,
+    ) -> Option<SocketAddr> {
+        if self.due.is_none_or(|due| now < due) {
+            return None;
+        }
+        if std::mem::take(&mut self.hello_due) {
+            let hello = Hello { name: name.clone(), software: software.to_owned(), busy: false };
+            return Some(self.link.seal(&Up::Hello(hello), out));
+        }
+        self.due = None;
+        self.quiet_until = now + AFTERWORD_GAP;
+        Some(self.link.seal(&self.word, out))
+    }
+
+    /// What the sender of this session says. True once nothing is left to be said.
+    pub(super) fn take(&mut self, datagram: &[u8]) -> Result<bool, Discard> {
+        let ends = |down: &Down| matches!(down, Down::End(_));
+        match Down::open(&self.cipher, self.geometry, self.signer, datagram, ends)?.1 {
+            Down::Ack(ack) => Ok(self.take_ack(&ack)),
+            Down::End(_) => Ok(true),
+            Down::Manifest(_) | Down::Poll(_) => Ok(false),
+        }
+    }
+
+    fn take_ack(&mut self, ack: &Ack) -> bool {
+        let ours = self.link.is_answered_by(ack);
+        self.unknown &= !ours;
+        ours && ack.kind != Kind::Hello
+    }
+}
+
+/// At most so often, however often the session is announced.
+const AFTERWORD_GAP: Duration = Duration::from_secs(1);
+
+/// Sessions of which the last word is kept; the oldest is forgotten first.
+pub(super) const AFTERWORDS_MAX: usize = 8;

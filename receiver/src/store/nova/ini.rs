@@ -1,0 +1,275 @@
+//! The files that OpenStack services are configured by, as oslo.config reads them: sections, `key = value` or `key: value`,
+//! indented lines that go on with a value, `$name` for the value of another option. What comes later wins.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+/// The options of some files, the later ones over the earlier.
+#[derive(Debug, Default)]
+pub(super) struct Ini {
+    /// By section and option. Sections other than DEFAULT are the same in either case.
+    values: BTreeMap<(String, String), String>,
+}
+
+/// An option that has an older name, in another section, is looked for under both.
+pub(super) type Names<'a> = &'a [(&'a str, &'a str)];
+
+impl Ini {
+    /// Reads files in their order. A directory stands for its `*.conf`, in the order of their names.
+    pub(super) fn read(paths: &[PathBuf]) -> Result<Self, String> {
+        let mut ini = Self::default();
+        for path in paths {
+            for file in files(path)? {
+                let mut text = String::new();
+                File::open(&file)
+                    .and_then(|open| open.take(FILE_BYTES_MAX).read_to_string(&mut text))
+                    .map_err(|error| format!("{}: {error}", file.display()))?;
+                ini.add(&text).map_err(|(line, why)| format!("{} line {line}: {why}", file.display()))?;
+            }
+        }
+        Ok(ini)
+    }
+
+    /// Takes in a file's text.
+    fn add(&mut self, text: &str) -> Result<(), (usize, String)> {
+        let mut section = String::new();
+        let mut open: Option<(String, String)> = None;
+        for (number, line) in (1..).zip(text.lines()) {
+            let bad = |why: &str| Err((number, why.to_owned()));
+            let line = line.trim_end();
+            if line.is_empty() {
+                open = None;
+            } else if line.starts_with([' ', '\t']) {
+                let value = open.as_ref().and_then(|key| self.values.get_mut(key));
+                let Some(value) = value else { return bad("an indented line that goes on with nothing") };
+                value.push('\n');
+                value.push_str(line.trim_start());
+            } else if let Some(name) = line.strip_prefix('[') {
+                open = None;
+                match name.strip_suffix(']') {
+                    Some(name) if !name.is_empty() => section = normal(name),
+                    _ => return bad("not a section"),
+                }
+            } else if line.starts_with(['#', ';']) {
+                open = None;
+            } else {
+                let Some(at) = line.find([':', '=']) else { return bad("neither a section nor an option") };
+                let key = line[..at].trim();
+                if key.is_empty() || section.is_empty() {
+                    return bad("an option without a name, or outside of any section");
+                }
+                let key = (section.clone(), key.to_owned());
+                self.values.insert(key.clone(), unquoted(line[at + 1..].trim()).to_owned());
+                open = Some(key);
+            }
+        }
+        Ok(())
+    }
+
+    /// The value of an option, with what it names put in; `None` where it is not set.
+    pub(super) fn text(&self, names: Names<'_>) -> Result<Option<String>, String> {
+        let found = names.iter().find_map(|&(section, name)| {
+            self.values.get(&(normal(section), name.to_owned())).map(|value| (section, name, value))
+        });
+        match found {
+            None => Ok(None),
+            Some((section, name, value)) => self
+                .substitute(section, value, DEPTH_MAX)
+                .map(Some)
+                .map_err(|why| format!("[{section}] {name} = {value}: {why}")),
+        }
+    }
+
+    /// A truth value, as oslo.config takes them.
+    pub(super) fn truth(&self, names: Names<'_>) -> Result<Option<bool>, String> {
+        self.parsed(names, "neither true nor false", |text| match text.to_ascii_lowercase().as_str() {
+            "true" | "1" | "on" | "yes" => Some(true),
+            "false" | "0" | "off" | "no" => Some(false),
+            _ => None,
+        })
+    }
+
+    /// A number of seconds.
+    pub(super) fn seconds(&self, names: Names<'_>) -> Result<Option<u64>, String> {
+        self.parsed(names, "not a number of seconds", |text| text.parse().ok())
+    }
+
+    fn parsed<T>(
+        &self,
+        names: Names<'_>,
+        not: &str,
+        parse: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<Option<T>, String> {
+        let Some(text) = self.text(names)? else { return Ok(None) };
+        match parse(text.trim()) {
+            Some(value) => Ok(Some(value)),
+            None => Err(format!("{} = {text}: {not}", names[0].1)),
+        }
+    }
+
+    /// Puts values in for `$name`, `${name}` and `${section.name}`; `$$` and `\$` are a dollar sign.
+    fn substitute(&self, section: &str, value: &str, depth: u32) -> Result<String, String> {
+        let value = value.replace("\\$", "$$");
+        let mut out = String::new();
+        let mut rest = value.as_str();
+        while let Some(at) = rest.find('$') {
+            out.push_str(&rest[..at]);
+            rest = &rest[at + 1..];
+            if let Some(after) = rest.strip_prefix('$') {
+                out.push('$');
+                rest = after;
+                continue;
+            }
+            let (name, after) = match rest.strip_prefix('{') {
+                Some(inner) => inner.split_once('}').unwrap_or(("", rest)),
+                None => rest.split_at(rest.find(|c| !is_name(c)).unwrap_or(rest.len())),
+            };
+            if name.is_empty() {
+                out.push('$');
+                continue;
+            }
+            out.push_str(&self.named(section, name, depth)?);
+            rest = after;
+        }
+        out.push_str(rest);
+        Ok(out)
+    }
+
+    fn named(&self, section: &str, name: &str, depth: u32) -> Result<String, String> {
+        let depth = depth.checked_sub(1).ok_or_else(|| format!("${name} leads to itself"))?;
+        let (of, option) = name.split_once('.').unwrap_or((section, name));
+        let found = [of, "DEFAULT"].into_iter().find_map(|of| {
+            self.values.get(&(normal(of), option.to_owned())).map(|value| (of.to_owned(), value))
+        });
+        match found {
+            Some((of, value)) => self.substitute(&of, value, depth),
+            None if option == "state_path" => Ok(STATE_PATH.to_owned()),
+            None => Err(format!("${name} is set in none of these files")),
+        }
+    }
+}
+
+fn files(path: &Path) -> Result<Vec<PathBuf>, String> {
+    if !path.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let entries = fs::read_dir(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    files.retain(|file| file.extension().is_some_and(|kind| kind == "conf"));
+    files.sort();
+    Ok(files)
+}
+
+fn normal(section: &str) -> String {
+    if section == "DEFAULT" { section.to_owned() } else { section.to_lowercase() }
+}
+
+fn unquoted(value: &str) -> &str {
+    ['"', '\''].into_iter().find_map(|quote| value.strip_prefix(quote)?.strip_suffix(quote)).unwrap_or(value)
+}
+
+fn is_name(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '_' | '.')
+}
+
+/// Where distributions let Nova keep its state. Its own default is the directory of its Python package.
+pub(super) const STATE_PATH: &str = "/var/lib/nova";
+
+/// Options that name options that name options: deeper is a circle.
+const DEPTH_MAX: u32 = 8;
+
+/// The sample of Nova's configuration, all comments, has 300 kB.
+const FILE_BYTES_MAX: u64 = 4 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_are_read_as_oslo_config_reads_them() {
+        let ini = ini(
+            "# a comment\n[DEFAULT]\n; another\nplain = a b # no comment\ncolon: x=y\nquoted = \"  q \"\n\
+                       several = one\n  two\n\tthree\nempty =\nplain2=1\nplain2 = 2\n\n[LibVirt]\nimages_type = rbd\n",
+        );
+        for (section, name, value) in [
+            ("DEFAULT", "plain", Some("a b # no comment")),
+            ("DEFAULT", "colon", Some("x=y")),
+            ("DEFAULT", "quoted", Some("  q ")),
+            ("DEFAULT", "several", Some("one\ntwo\nthree")),
+            ("DEFAULT", "empty", Some("")),
+            ("DEFAULT", "plain2", Some("2")),
+            ("libvirt", "images_type", Some("rbd")),
+            ("libvirt", "plain", None),
+            ("default", "plain", None),
+        ] {
+            assert_eq!(ini.text(&[(section, name)]).as_ref().map(Option::as_deref), Ok(value), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_oslo_config_refuses_is_refused_with_its_line() {
+        for (text, line) in [
+            ("a = b\n", 1),
+            ("[DEFAULT]\n\n  goes on\n", 3),
+            ("[DEFAULT\n", 1),
+            ("[]\n", 1),
+            ("[DEFAULT]\nnothing\n", 2),
+            ("[DEFAULT]\n= x\n", 2),
+        ] {
+            assert_eq!(Ini::default().add(text).map_err(|(line, _)| line), Err(line), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn values_name_other_options() {
+        let ini = ini("[DEFAULT]\nstate_path = /srv\nmy_ip = 10.0.0.1\npath = $state_path/instances\n\
+                       escaped = $$state_path \\$x a$\ncircle = $circle\nunknown = $nothing\n\
+                       [image_cache]\nname = _base_${my_ip}\nother = ${image_cache.name}.x\n");
+        let text = |section, name| ini.text(&[(section, name)]);
+        assert_eq!(text("DEFAULT", "path"), Ok(Some("/srv/instances".into())));
+        assert_eq!(text("DEFAULT", "escaped"), Ok(Some("$state_path $x a$".into())));
+        assert_eq!(text("image_cache", "name"), Ok(Some("_base_10.0.0.1".into())));
+        assert_eq!(text("image_cache", "other"), Ok(Some("_base_10.0.0.1.x".into())));
+        assert!(text("DEFAULT", "circle").expect_err("endless").contains("itself"));
+        assert!(text("DEFAULT", "unknown").expect_err("not set").contains("$nothing"));
+    }
+
+    #[test]
+    fn truths_and_numbers_are_checked() {
+        let ini = ini("[DEFAULT]\nyes = Yes\nno = off\nbad = maybe\nn = 60\nnegative = -1\n");
+        assert_eq!(ini.truth(&[("DEFAULT", "yes")]), Ok(Some(true)));
+        assert_eq!(ini.truth(&[("DEFAULT", "no")]), Ok(Some(false)));
+        assert!(ini.truth(&[("DEFAULT", "bad")]).is_err());
+        assert_eq!(ini.seconds(&[("DEFAULT", "missing"), ("DEFAULT", "n")]), Ok(Some(60)));
+        assert!(ini.seconds(&[("DEFAULT", "negative")]).is_err());
+    }
+
+    #[test]
+    fn later_files_win_and_a_directory_is_its_files() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let (first, more) = (dir.path().join("nova.conf"), dir.path().join("nova.conf.d"));
+        fs::create_dir(&more).expect("made");
+        for (path, text) in [
+            (first.clone(), "[DEFAULT]\na = 1\nb = 1\nc = 1\n"),
+            (more.join("20.conf"), "[DEFAULT]\nb = 3\n"),
+            (more.join("10.conf"), "[DEFAULT]\nb = 2\nc = 2\n"),
+            (more.join("notes.txt"), "no configuration"),
+        ] {
+            fs::write(path, text).expect("written");
+        }
+        let ini = Ini::read(&[first, more]).expect("readable");
+        for (name, value) in [("a", "1"), ("b", "3"), ("c", "2")] {
+            assert_eq!(ini.text(&[("DEFAULT", name)]), Ok(Some(value.to_owned())));
+        }
+        let error = Ini::read(&[dir.path().join("missing.conf")]).expect_err("not there");
+        assert!(error.contains("missing.conf"), "{error}");
+    }
+
+    fn ini(text: &str) -> Ini {
+        let mut ini = Ini::default();
+        ini.add(text).expect("correct");
+        ini
+    }
+}

@@ -1,0 +1,476 @@
+//! Nova's image cache: `INSTANCES/_base/SHA1`, where SHA1 is of the image's id as text.
+//!
+//! Nova takes a file of this name for the image, whatever is in it, and lets it be the base of disks at once. So nothing
+//! gets there but what Nova itself would have made: of the format that this node's configuration asks for, looked at
+//! again, owned by Nova, under Nova's lock, in one step that never replaces anything, and with a time of change that is
+//! now, as Nova removes what has been old and unused for a day.
+
+mod ini;
+mod lock;
+mod owner;
+mod settings;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
+use glancecast_host::clock::wall;
+use glancecast_proto::integrity::Root;
+use glancecast_proto::wire::{Announce, DiskFormat};
+
+use super::folder::{Folder, Found};
+use super::format;
+use super::partial::PartialFile;
+use super::records::{Pinned, Records};
+use super::{Publication, StoreError};
+use lock::{NovaLock, Patience};
+pub use owner::Owner;
+pub use settings::NovaSettings;
+
+/// The image cache of this node's Nova.
+#[derive(Debug)]
+pub(super) struct NovaStore {
+    settings: NovaSettings,
+    place: Result<Place, String>,
+    stop: AtomicBool,
+}
+
+/// Where images go, on a node whose Nova uses them.
+#[derive(Debug)]
+pub(super) struct Place {
+    folder: Folder,
+    records: Records,
+    locks: PathBuf,
+    owner: Owner,
+}
+
+impl NovaStore {
+    /// Opens the cache, which is made where it is missing, and clears away what earlier receivers left unfinished. Files
+    /// belong to `owner`, or else to whom the cache belongs to. A node whose Nova would not use them refuses every image.
+    pub(super) fn open(settings: NovaSettings, owner: Option<Owner>) -> Result<Self, StoreError> {
+        let stop = AtomicBool::new(false);
+        if let Some(refusal) = settings.refusal() {
+            tracing::error!("every image is refused: {refusal}");
+            return Ok(Self { settings, place: Err(refusal), stop });
+        }
+        let instances = settings.instances_path.clone();
+        let base = instances.join(&settings.subdirectory);
+        let at = |what, path: &Path| {
+            let path = path.to_owned();
+            move |error| StoreError::Io { what, path, error }
+        };
+        let existing = if base.exists() { &base } else { &instances };
+        let theirs = Owner::of(existing).map_err(at("look at", existing))?;
+        let owner = owner.unwrap_or(theirs);
+        owner.make_directory(&base).map_err(at("make", &base))?;
+        let folder = Folder::open(&base)?;
+        let probe = folder.probe(|file| owner.take(file));
+        probe.map_err(|error| StoreError::Owner { path: base, uid: owner.uid, gid: owner.gid, error })?;
+        if settings.removes_unused && settings.age_max < AGE_SHORT {
+            tracing::warn!(
+                seconds = settings.age_max.as_secs(),
+                "remove_unused_original_minimum_age_seconds is so short that Nova may remove what is pinned"
+            );
+        }
+        let (records, locks) = (Records::open(&instances), instances.join("locks"));
+        lock::remove_leftovers(&locks);
+        Ok(Self { settings, place: Ok(Place { folder, records, locks, owner }), stop })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.settings.instances_path
+    }
+
+    /// Makes a place for an image; `None` if a file of its id and length is there.
+    pub(super) fn begin(&self, announce: &Announce) -> Result<Option<PartialFile>, StoreError> {
+        let place = self.place.as_ref().map_err(|why| StoreError::Refused(why.clone()))?;
+        self.admit(announce).map_err(StoreError::Refused)?;
+        let (name, bytes) = (cache_name(announce), announce.geometry.object_bytes());
+        match place.folder.find(&name, bytes)? {
+            Found::Nothing => place.folder.begin(&name, announce.session, bytes).map(Some),
+            Found::OfThisLength => Ok(None),
+            Found::SomethingElse => Err(place.taken(&name)),
+        }
+    }
+
+    /// The rules of this node for what an announcement says.
+    fn admit(&self, announce: &Announce) -> Result<(), String> {
+        if announce.image_id.is_none() {
+            return Err(NO_ID.to_owned());
+        }
+        match announce.format {
+            DiskFormat::Raw => Ok(()),
+            DiskFormat::Other => {
+                Err("the format of this image is not known, and Nova would not take it".to_owned())
+            }
+            format if self.settings.force_raw => Err(format!(
+                "force_raw_images is on for this host, and this image comes as {format}: push it as raw, or turn that off"
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Gives a finished file to Nova, unless it has one by now.
+    pub(super) fn publish(
+        &self,
+        announce: &Announce,
+        file: PartialFile,
+        root: Root,
+    ) -> Result<Publication, StoreError> {
+        let place = self.place()?;
+        format::check(announce.format, &file.start()?).map_err(StoreError::Refused)?;
+        file.give_to(|file| place.owner.take(file))?;
+        file.finish(MODE)?;
+        let name = cache_name(announce);
+        let lock = self.lock(place, &name)?;
+        file.touch()?;
+        if place.folder.link(&file, &name)? {
+            place.note(&name, announce, root);
+            return Ok(Publication::New);
+        }
+        drop(lock);
+        self.compare(announce, root).map(|()| Publication::Existing)
+    }
+
+    /// Whether Nova has this image already. If so it is as good as placed now, and as young.
+    pub(super) fn compare(&self, announce: &Announce, root: Root) -> Result<(), StoreError> {
+        let place = self.place()?;
+        let name = cache_name(announce);
+        let before = place.folder.identity(&name)?;
+        if place.folder.hash(&name)? != root {
+            return Err(place.taken(&name));
+        }
+        let _lock = self.lock(place, &name)?;
+        if place.folder.identity(&name)? != before {
+            let path = place.folder.path().join(&name);
+            let error = io::Error::other("was replaced while it was compared: push again");
+            return Err(StoreError::Io { what: "compare", path, error });
+        }
+        place.folder.touch(&name)?;
+        place.note(&name, announce, root);
+        Ok(())
+    }
+
+    /// Makes everything that is pinned young again. What was removed is forgotten, and pins that are over are let go of.
+    pub(super) fn refresh(&self) {
+        let Ok(place) = &self.place else { return };
+        let now = wall();
+        for held in place.records.list(place.folder.path(), now) {
+            if held.pinned == Pinned::No {
+                place.records.end_pin(&held.file, now);
+            } else if let Err(error) = place.folder.touch_if_older(&held.file) {
+                tracing::warn!(image = held.name, "is pinned, and Nova may remove it: {error}");
+            }
+        }
+    }
+
+    /// How often pinned images are made young again; `None` where there is nothing to do.
+    pub(super) fn refresh_interval(&self) -> Option<Duration> {
+        self.place.as_ref().ok()?;
+        Some((self.settings.age_max / REFRESHES_PER_AGE).clamp(REFRESH_MIN, REFRESH_MAX))
+    }
+
+    /// Nobody waits for Nova's lock from now on.
+    pub(super) fn stop(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn parts(&self) -> Option<(&Folder, &Records)> {
+        self.place.as_ref().ok().map(|place| (&place.folder, &place.records))
+    }
+
+    fn place(&self) -> Result<&Place, StoreError> {
+        self.place.as_ref().map_err(|why| StoreError::Refused(why.clone()))
+    }
+
+    fn lock(&self, place: &Place, name: &str) -> Result<NovaLock, StoreError> {
+        NovaLock::take(&place.locks, name, place.owner, Patience { time: LOCK_TIME, stop: &self.stop })
+    }
+}
+
+impl Place {
+    fn taken(&self, name: &str) -> StoreError {
+        StoreError::Taken { path: self.folder.path().join(name) }
+    }
+
+    fn note(&self, name: &str, announce: &Announce, root: Root) {
+        self.records.note(name, &self.folder.path().join(name), announce, root, wall());
+    }
+}
+
+/// Nova's name for an image in its cache (`get_cache_fname` in nova/virt/libvirt/imagecache.py).
+fn cache_name(announce: &Announce) -> String {
+    let id = announce.image_id.as_deref().expect("an image without an id was refused");
+    let sum = digest(&SHA1_FOR_LEGACY_USE_ONLY, id.as_bytes());
+    sum.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+const NO_ID: &str = "this host places images for Nova, by their id in Glance, and this one has none: push it from Glance, \
+                     or say which it is with --image-id";
+
+/// As Nova's own files: QEMU runs as another user than Nova.
+const MODE: u32 = 0o644;
+
+/// Nova holds its lock while it fetches and converts an image itself.
+const LOCK_TIME: Duration = Duration::from_secs(900);
+
+/// Nova looks every 40 minutes, and the age is a day where nothing else is set.
+const REFRESHES_PER_AGE: u32 = 4;
+const REFRESH_MIN: Duration = Duration::from_secs(1);
+const REFRESH_MAX: Duration = Duration::from_secs(3600);
+/// Below this, a host that is busy may be late.
+const AGE_SHORT: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{OBJECT, announce};
+    use super::super::{FailureKind, Held};
+    use super::*;
+    use glancecast_proto::wire::Pin;
+    use std::fs;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    use std::time::SystemTime;
+    use tempfile::TempDir;
+
+    #[test]
+    fn an_image_is_published_under_the_sha1_of_its_id_readable_by_all_and_young() {
+        let node = Node::new();
+        let store = node.open();
+        let Ok(Some(file)) = store.begin(&image()) else { panic!("nothing is there") };
+        let unfinished = node.names();
+        assert!(
+            unfinished.len() == 1 && !unfinished[0].contains('_') && unfinished[0].len() != 40,
+            "{unfinished:?}"
+        );
+        age(file.path(), DAY);
+        let before = SystemTime::now() - Duration::from_secs(1);
+        assert_eq!(store.publish(&image(), file, root()).expect("published"), Publication::New);
+        assert_eq!(node.names(), [SHA1]);
+        let metadata = fs::metadata(node.image()).expect("there");
+        assert_eq!(metadata.permissions().mode() & 0o7777, 0o644);
+        assert!(metadata.modified().expect("a time") >= before, "young");
+        assert_eq!(node.held(&store)[0].image_id.as_deref(), Some(ID));
+        assert!(node.path().join("locks").join(format!("nova-{SHA1}")).exists(), "under Nova's lock");
+    }
+
+    #[test]
+    fn what_is_there_is_as_good_as_placed_if_it_is_the_same_and_never_touched_if_it_is_not() {
+        let node = Node::new();
+        let store = node.open();
+        fs::write(node.image(), [0; OBJECT.len()]).expect("writable");
+        age(&node.image(), DAY);
+        let before = fs::metadata(node.image()).expect("there");
+        assert!(matches!(store.begin(&image()), Ok(None)), "of this length");
+        let error = store.compare(&image(), root()).expect_err("another");
+        assert_eq!(error.kind(), FailureKind::Exists);
+        let after = fs::metadata(node.image()).expect("there");
+        assert_eq!((before.ino(), before.mtime()), (after.ino(), after.mtime()));
+        assert_eq!(node.held(&store), []);
+
+        fs::write(node.image(), OBJECT).expect("writable");
+        age(&node.image(), DAY);
+        store.compare(&image(), root()).expect("the same");
+        assert!(node.age() < Duration::from_secs(60), "young again");
+        assert_eq!(node.held(&store).len(), 1);
+
+        fs::write(node.image(), b"shorter").expect("writable");
+        assert_eq!(store.begin(&image()).expect_err("another").kind(), FailureKind::Exists);
+    }
+
+    #[test]
+    fn what_appears_before_the_publication_is_never_replaced() {
+        for (theirs, published) in
+            [(OBJECT, Ok(Publication::Existing)), (&b"theirs"[..], Err(FailureKind::Exists))]
+        {
+            let node = Node::new();
+            let store = node.open();
+            let Ok(Some(file)) = store.begin(&image()) else { panic!("nothing is there") };
+            fs::write(node.image(), theirs).expect("writable");
+            let result = store.publish(&image(), file, root()).map_err(|error| error.kind());
+            assert_eq!(result, published);
+            assert_eq!(node.names(), [SHA1]);
+            assert_eq!(fs::read(node.image()).expect("there"), theirs);
+        }
+    }
+
+    #[test]
+    fn what_nova_would_not_take_is_refused() {
+        let node = Node::new();
+        let store = node.open();
+        for (image, says) in [
+            (Announce { image_id: None, ..image() }, "--image-id"),
+            (Announce { format: DiskFormat::Qcow2, ..image() }, "force_raw_images"),
+            (Announce { format: DiskFormat::Other, ..image() }, "not known"),
+        ] {
+            let error = store.begin(&image).expect_err(says);
+            assert_eq!(error.kind(), FailureKind::Refused);
+            assert!(error.to_string().contains(says), "{error}");
+            assert!(error.to_string().len() <= glancecast_proto::limits::REASON_MAX);
+        }
+        let settings = NovaSettings { force_raw: false, ..NovaSettings::at(node.path()) };
+        let store = NovaStore::open(settings, None).expect("a cache");
+        store.begin(&Announce { format: DiskFormat::Qcow2, ..image() }).expect("as it is");
+    }
+
+    #[test]
+    fn a_file_that_is_not_what_was_announced_is_not_published() {
+        let node = Node::new();
+        let settings = NovaSettings { force_raw: false, ..NovaSettings::at(node.path()) };
+        let store = NovaStore::open(settings, None).expect("a cache");
+        let announce = Announce { format: DiskFormat::Qcow2, ..image() };
+        let Ok(Some(file)) = store.begin(&announce) else { panic!("nothing is there") };
+        let error = store.publish(&announce, file, root()).expect_err("zeros are no qcow2");
+        assert_eq!(error.kind(), FailureKind::Refused);
+        assert_eq!(node.names(), [""; 0]);
+    }
+
+    #[test]
+    fn a_node_without_a_use_for_files_refuses_each_image_and_has_nothing_made() {
+        let node = Node::new();
+        let settings = NovaSettings { images_type: "rbd".into(), ..NovaSettings::at(node.path()) };
+        let store = NovaStore::open(settings, None).expect("it stays up, to say so");
+        let error = store.begin(&image()).expect_err("refused");
+        assert_eq!(error.kind(), FailureKind::Refused);
+        assert!(error.to_string().contains("rbd"), "{error}");
+        assert!(!node.path().join("_base").exists());
+        assert_eq!(store.refresh_interval(), None);
+    }
+
+    #[test]
+    fn what_is_pinned_is_made_young_again_also_after_a_restart_until_it_is_let_go_of() {
+        let node = Node::new();
+        node.place(&node.open(), Pin::Forever);
+        age(&node.image(), DAY);
+        let store = node.open();
+        store.refresh();
+        assert!(node.age() < Duration::from_secs(60));
+
+        assert!(store.place().expect("open").records.unpin(SHA1, wall()));
+        age(&node.image(), DAY);
+        store.refresh();
+        assert!(node.age() >= DAY, "Nova may have it");
+    }
+
+    #[test]
+    fn what_is_not_pinned_or_not_any_more_is_left_to_nova() {
+        for pin in [Pin::None, Pin::For(Duration::from_millis(1))] {
+            let node = Node::new();
+            let store = node.open();
+            node.place(&store, pin);
+            std::thread::sleep(Duration::from_millis(10));
+            age(&node.image(), DAY);
+            store.refresh();
+            assert!(node.age() >= DAY);
+            assert_eq!(node.held(&store)[0].pinned, Pinned::No);
+        }
+    }
+
+    #[test]
+    fn a_time_that_is_still_to_come_is_left_as_it_is() {
+        let node = Node::new();
+        let store = node.open();
+        node.place(&store, Pin::Forever);
+        let later = SystemTime::now() + DAY;
+        fs::File::options().write(true).open(node.image()).expect("ours").set_modified(later).expect("set");
+        store.refresh();
+        assert!(fs::metadata(node.image()).expect("there").modified().expect("a time") > SystemTime::now());
+    }
+
+    #[test]
+    fn pinned_images_are_refreshed_well_before_nova_removes_them() {
+        let node = Node::new();
+        for (age, interval) in [(86_400, 3_600), (4_000, 1_000), (8, 2), (0, 1)] {
+            let settings =
+                NovaSettings { age_max: Duration::from_secs(age), ..NovaSettings::at(node.path()) };
+            let store = NovaStore::open(settings, None).expect("a cache");
+            assert_eq!(store.refresh_interval(), Some(Duration::from_secs(interval)));
+        }
+    }
+
+    #[test]
+    fn leftovers_of_a_crash_are_cleared_away_and_novas_own_files_are_not() {
+        let node = Node::new();
+        node.open();
+        let locks = node.path().join("locks");
+        fs::create_dir(&locks).expect("made");
+        let base = node.path().join("_base");
+        let kept =
+            [base.join(format!("{SHA1}.part")), base.join(format!("{SHA1}.converted")), locks.join("nova-x")];
+        let gone = [base.join(format!(".glancecast-{SHA1}.00.0.part")), locks.join(".glancecast-lock.1")];
+        kept.iter().chain(&gone).for_each(|path| fs::write(path, b"half").expect("writable"));
+        node.open();
+        assert!(kept.iter().all(|path| path.exists()));
+        assert!(!gone.iter().any(|path| path.exists()));
+    }
+
+    #[test]
+    fn a_cache_is_made_where_the_instances_are_and_nowhere_else() {
+        let node = Node::new();
+        node.open();
+        let made = fs::metadata(node.path().join("_base")).expect("made");
+        let instances = fs::metadata(node.path()).expect("there");
+        assert_eq!((made.uid(), made.gid()), (instances.uid(), instances.gid()));
+        assert!(NovaStore::open(NovaSettings::at(&node.path().join("missing")), None).is_err());
+    }
+
+    struct Node(TempDir);
+
+    impl Node {
+        fn new() -> Self {
+            Self(tempfile::tempdir().expect("temporary directory"))
+        }
+
+        fn path(&self) -> &Path {
+            self.0.path()
+        }
+
+        fn image(&self) -> PathBuf {
+            self.path().join("_base").join(SHA1)
+        }
+
+        fn open(&self) -> NovaStore {
+            NovaStore::open(NovaSettings::at(self.path()), None).expect("a cache")
+        }
+
+        fn place(&self, store: &NovaStore, pin: Pin) {
+            fs::write(self.image(), OBJECT).expect("writable");
+            store.compare(&Announce { pin, ..image() }, root()).expect("the same");
+        }
+
+        fn held(&self, store: &NovaStore) -> Vec<Held> {
+            let (folder, records) = store.parts().expect("open");
+            records.list(folder.path(), wall())
+        }
+
+        fn names(&self) -> Vec<String> {
+            let entries = fs::read_dir(self.path().join("_base")).expect("there").flatten();
+            entries.map(|entry| entry.file_name().into_string().expect("text")).collect()
+        }
+
+        fn age(&self) -> Duration {
+            let changed = fs::metadata(self.image()).expect("there").modified().expect("a time");
+            SystemTime::now().duration_since(changed).unwrap_or_default()
+        }
+    }
+
+    fn age(path: &Path, age: Duration) {
+        let file = fs::File::options().write(true).open(path).expect("ours");
+        file.set_modified(SystemTime::now() - age).expect("set");
+    }
+
+    /// Its bytes are never written: the files of these tests are as long, and zeros.
+    fn image() -> Announce {
+        Announce { image_id: Some(ID.to_owned()), ..announce("image") }
+    }
+
+    fn root() -> Root {
+        Root(*blake3::hash(OBJECT).as_bytes())
+    }
+
+    const ID: &str = "0b7c2b9e-6a0f-4c0f-9d52-3f7d8f1f6a11";
+    /// What `printf ID | sha1sum` prints.
+    const SHA1: &str = "590638ffde49d7a7a1903830bafbdab93378518e";
+    const DAY: Duration = Duration::from_secs(86_400);
+}

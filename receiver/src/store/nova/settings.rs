@@ -1,0 +1,192 @@
+//! What a node's Nova is configured to do with images, as far as it matters to what is placed beside it.
+
+use std::path::{Component, Path, PathBuf};
+use std::time::Duration;
+
+use super::ini::{Ini, Names};
+
+/// The settings of one node's Nova; the defaults are Nova's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NovaSettings {
+    /// `instances_path`.
+    pub instances_path: PathBuf,
+    /// `[image_cache] subdirectory_name`: where base images are, below the instances.
+    pub subdirectory: PathBuf,
+    /// `force_raw_images`: base images are raw, whatever Glance has.
+    pub force_raw: bool,
+    /// `[libvirt] images_type`.
+    pub images_type: String,
+    /// `[image_cache] remove_unused_base_images`.
+    pub removes_unused: bool,
+    /// `[image_cache] remove_unused_original_minimum_age_seconds`: unused images are removed when nobody touched them for
+    /// so long.
+    pub age_max: Duration,
+}
+
+impl NovaSettings {
+    /// Nova's defaults, at this place.
+    pub fn at(instances_path: &Path) -> Self {
+        Self {
+            instances_path: instances_path.to_owned(),
+            subdirectory: "_base".into(),
+            force_raw: true,
+            images_type: "default".into(),
+            removes_unused: true,
+            age_max: Duration::from_secs(24 * 3600),
+        }
+    }
+
+    /// Reads Nova's files, the later over the earlier; a directory stands for its `*.conf`. `instances_path` wins over
+    /// theirs.
+    ///
+    /// # Errors
+    /// One line with the file and what is wrong in it.
+    pub fn read(files: &[PathBuf], instances_path: Option<&Path>) -> Result<Self, String> {
+        let ini = Ini::read(files)?;
+        Self::of(&ini, instances_path).map_err(|why| format!("{}: {why}", named(files)))
+    }
+
+    fn of(ini: &Ini, instances_path: Option<&Path>) -> Result<Self, String> {
+        let path = match (instances_path, ini.text(INSTANCES_PATH)?, ini.text(STATE_PATH)?) {
+            (Some(path), ..) => path.to_owned(),
+            (None, Some(path), _) => path.into(),
+            (None, None, state) => {
+                Path::new(state.as_deref().unwrap_or(super::ini::STATE_PATH)).join("instances")
+            }
+        };
+        if !path.is_absolute() {
+            return Err(format!("instances_path {} is not absolute", path.display()));
+        }
+        let mut settings = Self::at(&path);
+        if let Some(name) = ini.text(SUBDIRECTORY)? {
+            settings.subdirectory = subdirectory(&name)?;
+        }
+        if let Some(kind) = ini.text(IMAGES_TYPE)? {
+            settings.images_type = kind;
+        }
+        settings.force_raw = ini.truth(FORCE_RAW)?.unwrap_or(settings.force_raw);
+        settings.removes_unused = ini.truth(REMOVES_UNUSED)?.unwrap_or(settings.removes_unused);
+        if let Some(seconds) = ini.seconds(AGE_MAX)? {
+            settings.age_max = Duration::from_secs(seconds);
+        }
+        Ok(settings)
+    }
+
+    /// Why nothing may be placed here, whatever it is.
+    pub(super) fn refusal(&self) -> Option<String> {
+        match self.images_type.as_str() {
+            "default" | "raw" | "flat" | "qcow2" => None,
+            "rbd" => Some(RBD.to_owned()),
+            "lvm" => Some(LVM.to_owned()),
+            other => Some(format!(
+                "images_type = {other} on this host is not one that is known to use files in its cache"
+            )),
+        }
+    }
+}
+
+fn subdirectory(name: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(name);
+    let plain = !name.is_empty() && path.components().all(|part| matches!(part, Component::Normal(_)));
+    if plain {
+        Ok(path)
+    } else {
+        Err(format!("subdirectory_name {name:?} does not stay below instances_path"))
+    }
+}
+
+fn named(files: &[PathBuf]) -> String {
+    files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(", ")
+}
+
+// A file in the cache makes Nova skip the clone inside Ceph, and upload the file for each instance instead.
+const RBD: &str = "images_type = rbd on this host: Nova clones images inside Ceph, and a file in its cache would make every boot upload it. Keep the image raw in Glance's rbd store instead";
+// It converts what it finds with the format that qemu-img guesses, and relies on having inspected it itself.
+const LVM: &str = "images_type = lvm on this host: Nova converts cached files without inspecting them. Let Nova fetch the image itself: openstack aggregate cache image";
+
+const INSTANCES_PATH: Names<'_> = &[("DEFAULT", "instances_path")];
+const STATE_PATH: Names<'_> = &[("DEFAULT", "state_path")];
+const FORCE_RAW: Names<'_> = &[("DEFAULT", "force_raw_images")];
+const IMAGES_TYPE: Names<'_> = &[("libvirt", "images_type")];
+const SUBDIRECTORY: Names<'_> =
+    &[("image_cache", "subdirectory_name"), ("DEFAULT", "image_cache_subdirectory_name")];
+const REMOVES_UNUSED: Names<'_> =
+    &[("image_cache", "remove_unused_base_images"), ("DEFAULT", "remove_unused_base_images")];
+const AGE_MAX: Names<'_> = &[
+    ("image_cache", "remove_unused_original_minimum_age_seconds"),
+    ("DEFAULT", "remove_unused_original_minimum_age_seconds"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use glancecast_proto::limits::REASON_MAX;
+    use std::fs;
+
+    #[test]
+    fn what_is_not_set_is_novas_default() {
+        assert_eq!(read("[DEFAULT]\n"), Ok(NovaSettings::at(Path::new("/var/lib/nova/instances"))));
+        let defaults = NovaSettings::at(Path::new("/x"));
+        assert_eq!((defaults.force_raw, defaults.age_max), (true, Duration::from_secs(86_400)));
+    }
+
+    #[test]
+    fn what_is_set_is_taken() {
+        let settings = read(
+            "[DEFAULT]\nstate_path = /srv/nova\ninstances_path = $state_path/inst\nforce_raw_images = False\nmy_ip = 10.0.0.7\n\
+             [image_cache]\nsubdirectory_name = _base_$my_ip\nremove_unused_base_images = no\n\
+             remove_unused_original_minimum_age_seconds = 600\n[libvirt]\nimages_type = qcow2\n",
+        )
+        .expect("correct");
+        assert_eq!(settings.instances_path, Path::new("/srv/nova/inst"));
+        assert_eq!(settings.subdirectory, Path::new("_base_10.0.0.7"));
+        assert_eq!((settings.force_raw, settings.removes_unused), (false, false));
+        assert_eq!((settings.age_max, settings.refusal()), (Duration::from_secs(600), None));
+    }
+
+    #[test]
+    fn a_state_path_alone_says_where_the_instances_are() {
+        let settings = read("[DEFAULT]\nstate_path = /srv/nova\n").expect("correct");
+        assert_eq!(settings.instances_path, Path::new("/srv/nova/instances"));
+    }
+
+    #[test]
+    fn older_names_are_read_and_newer_ones_win() {
+        let older = "[DEFAULT]\nimage_cache_subdirectory_name = older\n";
+        assert_eq!(read(older).expect("correct").subdirectory, Path::new("older"));
+        let both = format!("{older}[image_cache]\nsubdirectory_name = newer\n");
+        assert_eq!(read(&both).expect("correct").subdirectory, Path::new("newer"));
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused_with_the_file_and_the_option() {
+        for (text, says) in [
+            ("[image_cache]\nsubdirectory_name = ../x\n", "subdirectory_name"),
+            ("[image_cache]\nsubdirectory_name = _base_$my_ip\n", "$my_ip"),
+            ("[DEFAULT]\nforce_raw_images = perhaps\n", "force_raw_images"),
+            ("[DEFAULT]\ninstances_path = here\n", "instances_path"),
+            ("[DEFAULT]\nnothing\n", "line 2"),
+        ] {
+            let error = read(text).expect_err(says);
+            assert!(error.contains(says) && error.contains("nova.conf"), "{error}");
+        }
+    }
+
+    #[test]
+    fn backends_that_use_no_files_refuse_with_what_to_do() {
+        for (kind, says) in
+            [("rbd", "Glance's rbd store"), ("lvm", "aggregate cache image"), ("new", "known")]
+        {
+            let settings = read(&format!("[libvirt]\nimages_type = {kind}\n")).expect("correct");
+            let refusal = settings.refusal().expect("refused");
+            assert!(refusal.contains(says) && refusal.len() <= REASON_MAX, "{} {refusal}", refusal.len());
+        }
+    }
+
+    fn read(text: &str) -> Result<NovaSettings, String> {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let path = dir.path().join("nova.conf");
+        fs::write(&path, text).expect("written");
+        NovaSettings::read(&[path], None)
+    }
+}

@@ -1,0 +1,158 @@
+//! From names of aggregates and availability zones to the hosts that should hold an image. Pure: what Nova answered goes
+//! in.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::error::CloudError;
+use super::nova::{Aggregate, ComputeService};
+
+/// Hosts chosen by what Nova says of them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Choice {
+    /// Enabled and up, by the name that Nova has for them.
+    pub(crate) hosts: BTreeSet<String>,
+    /// Chosen too, and left out, each with the reason.
+    pub(crate) skipped: BTreeMap<String, String>,
+    /// The aggregates, for the call that caches an image.
+    pub(crate) aggregates: Vec<Aggregate>,
+}
+
+/// The union of the named aggregates and zones.
+///
+/// # Errors
+/// `UnknownAggregate` and `UnknownZone` list those that exist; `NoHostChosen` when nobody is left.
+pub(super) fn choose(
+    aggregates: &[String],
+    zones: &[String],
+    all: Vec<Aggregate>,
+    services: &[ComputeService],
+) -> Result<Choice, CloudError> {
+    let known_aggregates: BTreeSet<&str> = all.iter().map(|aggregate| aggregate.name.as_str()).collect();
+    let known_zones: BTreeSet<&str> = services.iter().map(|service| service.zone.as_str()).collect();
+    if let Some(wanted) = aggregates.iter().find(|name| !known_aggregates.contains(name.as_str())) {
+        let known = listed(&known_aggregates);
+        return Err(CloudError::UnknownAggregate { wanted: wanted.clone(), known });
+    }
+    if let Some(wanted) = zones.iter().find(|name| !known_zones.contains(name.as_str())) {
+        return Err(CloudError::UnknownZone { wanted: wanted.clone(), known: listed(&known_zones) });
+    }
+    let by_host: BTreeMap<&str, &ComputeService> =
+        services.iter().map(|service| (service.host.as_str(), service)).collect();
+    let in_zones = services.iter().filter(|service| zones.contains(&service.zone));
+    let mut wanted: BTreeSet<String> = in_zones.map(|service| service.host.clone()).collect();
+    let chosen: Vec<Aggregate> =
+        all.into_iter().filter(|aggregate| aggregates.contains(&aggregate.name)).collect();
+    wanted.extend(chosen.iter().flat_map(|aggregate| aggregate.hosts.iter().cloned()));
+
+    let mut choice = Choice { aggregates: chosen, ..Choice::default() };
+    for host in wanted {
+        let reason = match by_host.get(host.as_str()) {
+            Some(service) => service.out_of_use(),
+            None => Some("has no nova-compute service".to_owned()),
+        };
+        match reason {
+            Some(reason) => drop(choice.skipped.insert(host, reason)),
+            None => drop(choice.hosts.insert(host)),
+        }
+    }
+    if choice.hosts.is_empty() {
+        return Err(CloudError::NoHostChosen { skipped: skipped(&choice.skipped) });
+    }
+    Ok(choice)
+}
+
+fn listed(names: &BTreeSet<&str>) -> String {
+    if names.is_empty() {
+        return "none at all".to_owned();
+    }
+    cut(names.iter().map(|name| format!("`{name}`")))
+}
+
+fn skipped(hosts: &BTreeMap<String, String>) -> String {
+    if hosts.is_empty() {
+        return "there is no host in it".to_owned();
+    }
+    cut(hosts.iter().map(|(host, reason)| format!("{host} {reason}")))
+}
+
+fn cut(items: impl Iterator<Item = String>) -> String {
+    let mut items = items.collect::<Vec<_>>();
+    if items.len() > LISTED_MAX {
+        items.truncate(LISTED_MAX);
+        items.push("..".to_owned());
+    }
+    items.join(", ")
+}
+
+/// What still fits a terminal's few lines.
+const LISTED_MAX: usize = 20;
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::error::CloudErrorKind;
+    use super::*;
+
+    /// c1 and c2 in zone az-a, c3 and c4 in zone nova; c2 disabled, c4 down.
+    fn cloud() -> (Vec<Aggregate>, Vec<ComputeService>) {
+        let aggregates = json!([
+            {"id": 1, "name": "gpu", "hosts": ["c1", "c2"], "availability_zone": "az-a"},
+            {"id": 2, "name": "ssd", "hosts": ["c1", "c3", "gone"]},
+            {"id": 3, "name": "empty", "hosts": []},
+            {"id": 4, "name": "sick", "hosts": ["c2", "c4"]}]);
+        let services = json!([
+            {"host": "c1", "zone": "az-a", "status": "enabled", "state": "up", "disabled_reason": null},
+            {"host": "c2", "zone": "az-a", "status": "disabled", "state": "up", "disabled_reason": "fan"},
+            {"host": "c3", "zone": "nova", "status": "enabled", "state": "up", "disabled_reason": null},
+            {"host": "c4", "zone": "nova", "status": "enabled", "state": "down", "disabled_reason": null}]);
+        (serde_json::from_value(aggregates).unwrap(), serde_json::from_value(services).unwrap())
+    }
+
+    fn chosen(aggregates: &[&str], zones: &[&str]) -> Result<Choice, CloudError> {
+        let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let (all, services) = cloud();
+        choose(&owned(aggregates), &owned(zones), all, &services)
+    }
+
+    fn hosts(choice: &Choice) -> Vec<&str> {
+        choice.hosts.iter().map(String::as_str).collect()
+    }
+
+    #[test]
+    fn a_disabled_host_of_an_aggregate_is_left_out_and_named() {
+        let choice = chosen(&["gpu"], &[]).unwrap();
+        assert_eq!(hosts(&choice), ["c1"]);
+        assert_eq!(choice.skipped["c2"], "disabled in Nova: fan");
+        assert_eq!(choice.aggregates[0].id, 1);
+    }
+
+    #[test]
+    fn aggregates_and_zones_are_united() {
+        let choice = chosen(&["gpu", "ssd"], &["nova"]).unwrap();
+        assert_eq!(hosts(&choice), ["c1", "c3"]);
+        let skipped: Vec<&str> = choice.skipped.keys().map(String::as_str).collect();
+        assert_eq!(skipped, ["c2", "c4", "gone"]);
+        assert_eq!(choice.aggregates.len(), 2);
+    }
+
+    #[test]
+    fn unknown_names_list_the_known_ones() {
+        let text = chosen(&["gpus"], &[]).unwrap_err().to_string();
+        assert!(text.contains("`gpus`") && text.contains("`empty`, `gpu`, `sick`, `ssd`"), "{text}");
+        let text = chosen(&[], &["az-b"]).unwrap_err().to_string();
+        assert!(text.contains("`az-b`") && text.contains("`az-a`, `nova`"), "{text}");
+    }
+
+    #[test]
+    fn an_aggregate_with_nobody_to_send_to_is_refused_with_the_reasons() {
+        let error = chosen(&["empty"], &[]).unwrap_err();
+        assert!(error.to_string().contains("no host in it"), "{error}");
+        let error = chosen(&["sick"], &[]).unwrap_err();
+        assert!(
+            error.to_string().contains("c2 disabled in Nova: fan, c4 its nova-compute is down"),
+            "{error}"
+        );
+        assert_eq!(error.kind(), CloudErrorKind::Usage);
+    }
+}

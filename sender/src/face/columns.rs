@@ -1,0 +1,36 @@
+//! Tables for people: columns as wide as their longest cell, two blanks between them.
+
+/// Where a column's cells stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Side {
+    /// Words.
+    Left,
+    /// Numbers.
+    Right,
+}
+
+/// The head and the rows, a line each; nothing at all without rows.
+pub(super) fn columns<const N: usize>(head: [&str; N], sides: [Side; N], rows: &[[String; N]]) -> String {
+    let mut text = String::new();
+    if rows.is_empty() {
+        return text;
+    }
+    let head = head.map(str::to_owned);
+    let lines = || std::iter::once(&head).chain(rows);
+    let widths: [usize; N] =
+        std::array::from_fn(|i| lines().map(|line| line[i].chars().count()).max().unwrap_or(0));
+    for cells in lines() {
+        let mut line = String::new();
+        for (i, cell) in cells.iter().enumerate() {
+            let pad = " ".repeat(widths[i] - cell.chars().count());
+            let gap = if i == 0 { "" } else { "  " };
+            line += &match sides[i] {
+                Side::Right => format!("{gap}{pad}{cell}"),
+                Side::Left => format!("{gap}{cell}{pad}"),
+            };
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}

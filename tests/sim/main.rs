@@ -1,0 +1,52 @@
+//! The simulator's tests: no seed breaks a rule, and no broken machine goes unnoticed.
+
+use std::thread::available_parallelism;
+
+use glancecast_tests::measured;
+use glancecast_tests::sim::{self, Mutant, Summary};
+
+/// Runs in `make test`; `make sim SEEDS=N` makes more.
+const SEEDS: u64 = 2_000;
+
+#[test]
+fn two_thousand_pushes_under_every_fault_break_no_rule() {
+    let summary = runs(0, SEEDS, Mutant::None, usize::MAX);
+    println!("{}", summary.counts);
+    for (seed, violation) in &summary.broken {
+        println!("seed {seed} {violation}; again: make sim SEED={seed}");
+    }
+    assert!(summary.broken.is_empty(), "{} of {} runs broke a rule", summary.broken.len(), summary.runs);
+    assert_eq!(summary.runs, SEEDS);
+    assert_eq!(summary.counts.missing(), [""; 0], "every fault occurs");
+    measured!("{} simulated pushes in {:.1} s, no rule broken", summary.runs, summary.time.as_secs_f64());
+}
+
+#[test]
+fn the_same_seed_is_the_same_run() {
+    for seed in 0..50 {
+        let (first, again) = (sim::run(seed, Mutant::None), sim::run(seed, Mutant::None));
+        assert_eq!(first.0.to_string(), again.0.to_string(), "seed {seed}");
+    }
+}
+
+#[test]
+fn every_broken_machine_is_caught() {
+    for mutant in Mutant::ALL {
+        let summary = runs(0, MUTANT_SEEDS, mutant, 1);
+        let (seed, violation) = summary.broken.first().unwrap_or_else(|| {
+            panic!("{mutant:?} was not caught in {MUTANT_SEEDS} runs");
+        });
+        measured!("{mutant:?} is caught by seed {seed}: {}", violation.what);
+        let (_, again) = sim::run(*seed, mutant);
+        assert_eq!(again.err().map(|again| again.what), Some(violation.what.clone()), "it replays exactly");
+        let (_, sound) = sim::run(*seed, Mutant::None);
+        assert!(sound.is_ok(), "it is the mutant that is caught, not the machine");
+    }
+}
+
+fn runs(first: u64, count: u64, mutant: Mutant, enough: usize) -> Summary {
+    sim::run_all(first, count, available_parallelism().map_or(1, usize::from), mutant, enough)
+}
+
+/// In how many runs each must be caught at the latest.
+const MUTANT_SEEDS: u64 = 300;

@@ -1,0 +1,49 @@
+//! Simulated pushes: `sim --seeds 2000` makes the runs of the seeds 0 to 1999 and says how often what went wrong;
+//! `sim --seed 17` makes one, and prints what it drew and what happens.
+
+use std::process::ExitCode;
+use std::thread::available_parallelism;
+
+use glancecast_tests::sim::{self, Mutant};
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    match (arguments.next().as_deref(), arguments.next().map(|number| number.parse())) {
+        (Some("--seeds"), Some(Ok(count))) => many(count),
+        (Some("--seed"), Some(Ok(seed))) => one(seed),
+        _ => {
+            eprintln!("usage: sim --seeds COUNT | --seed SEED");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn many(count: u64) -> ExitCode {
+    let threads = available_parallelism().map_or(1, usize::from);
+    let summary = sim::run_all(0, count, threads, Mutant::None, usize::MAX);
+    print!("{}", summary.counts);
+    for missing in summary.counts.missing() {
+        println!("never: {missing}");
+    }
+    for (seed, violation) in &summary.broken {
+        println!("seed {seed} {violation}; again: make sim SEED={seed}");
+    }
+    let (runs, broken) = (summary.runs, summary.broken.len());
+    println!("{runs} runs in {:.1} s, {broken} of them broke a rule", summary.time.as_secs_f64());
+    if broken == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn one(seed: u64) -> ExitCode {
+    let (counts, result) = sim::tell(seed, Mutant::None);
+    print!("{counts}");
+    match result {
+        Err(violation) => {
+            println!("seed {seed} {violation}");
+            ExitCode::FAILURE
+        }
+        Ok(()) => {
+            println!("seed {seed} breaks no rule");
+            ExitCode::SUCCESS
+        }
+    }
+}

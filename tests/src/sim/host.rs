@@ -1,0 +1,437 @@
+//! A simulated host: the real machine, and a shell around it as `glancecastd`'s, with a socket that may be slow, a memory
+//! that may be bad, and a disk that outlives it.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use glancecast_fec::{Codec, RepairSymbol};
+use glancecast_proto::ids::{BlockIndex, HostName, SessionId};
+use glancecast_proto::integrity::Root;
+use glancecast_proto::receiver::{
+    Admission, Attempt, BlockOutcome, Collected, Effect, Opened, Proof, Published, Receiver, ReceiverConfig,
+    ReceiverEvent, Work, buffer_bytes,
+};
+use glancecast_proto::seal::GroupKey;
+use glancecast_proto::time::{Moment, WallClock};
+use glancecast_proto::wire::{Announce, Kind, ManifestEntry, SymbolHeader};
+
+use super::dice::Dice;
+use super::disk::Disk;
+use super::faults::{Counts, Fault};
+use super::mutant::Mutant;
+use super::network::Path;
+use super::object::{Object, hash};
+use super::plan::HostPlan;
+
+pub(crate) struct Host {
+    pub(crate) plan: HostPlan,
+    pub(crate) name: HostName,
+    pub(crate) address: SocketAddr,
+    pub(crate) path: Path,
+    pub(crate) disk: Disk,
+    /// `None`: it is down.
+    machine: Option<Receiver>,
+    /// Counted up by each start: work of an earlier life is never answered.
+    life: u32,
+    active: Option<Active>,
+    working: u32,
+    publishing: bool,
+    socket: VecDeque<Rc<[u8]>>,
+    read_at: Moment,
+    drops: u64,
+    pub(crate) wake: Option<Moment>,
+    /// The session in which this life failed for a reason of its own.
+    pub(crate) failed_in: Option<SessionId>,
+    scratch: Vec<u8>,
+}
+
+/// What its shell keeps of a session.
+struct Active {
+    attempt: Attempt,
+    session: SessionId,
+    pool: Vec<Option<Vec<u8>>>,
+    symbol_size: usize,
+    opened: Option<Opened>,
+}
+
+/// Something that takes a host a while.
+pub(crate) enum Task {
+    Block(Attempt, Work, Option<Vec<u8>>),
+    Publish(Attempt, Proof),
+    Compare(Attempt, Root),
+}
+
+/// What a host's turn brought.
+#[derive(Default)]
+pub(crate) struct Turn {
+    /// Datagrams with their destination.
+    pub(crate) said: Vec<(SocketAddr, Vec<u8>)>,
+    /// Work and how long it takes.
+    pub(crate) tasks: Vec<(Duration, Task)>,
+    pub(crate) events: Vec<ReceiverEvent>,
+    /// A bound that was not kept.
+    pub(crate) broken: Option<String>,
+}
+
+/// What all hosts of a world share.
+pub(crate) struct Shared<'a> {
+    pub(crate) now: Moment,
+    pub(crate) object: &'a Object,
+    pub(crate) dice: &'a mut Dice,
+    pub(crate) counts: &'a mut Counts,
+    pub(crate) codec: &'a mut Codec,
+    pub(crate) mutant: Mutant,
+}
+
+impl Host {
+    pub(crate) fn new(number: usize, plan: &HostPlan, object: &Object, counts: &mut Counts) -> Self {
+        Self {
+            plan: plan.clone(),
+            name: HostName::new(&format!("compute-{number}")).expect("plain"),
+            address: ([10, 0, 1, number as u8], 40_000).into(),
+            path: Path::new(&plan.weather),
+            disk: Disk::new(&plan.disk, object, counts),
+            machine: None,
+            life: 0,
+            active: None,
+            working: 0,
+            publishing: false,
+            socket: VecDeque::new(),
+            read_at: Moment::default(),
+            drops: 0,
+            wake: None,
+            failed_in: None,
+            scratch: vec![0; usize::from(object.geometry.symbol_size())],
+        }
+    }
+
+    pub(crate) fn start(&mut self, shared: &mut Shared<'_>) {
+        assert!(self.machine.is_none());
+        if self.disk.has_leftovers() {
+            self.disk.discard();
+        }
+        self.life += 1;
+        self.failed_in = None;
+        self.machine = Some(Receiver::new(ReceiverConfig {
+            name: self.name.clone(),
+            software: "simulated".into(),
+            keys: vec![GroupKey::new(KEY)],
+            senders: Vec::new(),
+            start: shared.dice.bytes(),
+            seed: shared.dice.bytes(),
+            buffer_bytes: self.plan.buffer_bytes,
+        }));
+        self.wake = Some(shared.now);
+    }
+
+    /// The machine is gone without a word.
+    pub(crate) fn crash(&mut self, shared: &mut Shared<'_>) {
+        if self.publishing {
+            shared.counts.note(Fault::CrashedAtPublish);
+            if shared.dice.chance(0.5) {
+                let _ = self.disk.publish(shared.counts);
+            }
+        }
+        self.machine = None;
+        self.active = None;
+        self.working = 0;
+        self.publishing = false;
+        self.socket.clear();
+        self.drops = 0;
+        self.wake = None;
+        self.life += 1;
+    }
+
+    pub(crate) fn stop(&mut self, now: Moment) {
+        if let Some(machine) = &mut self.machine {
+            machine.handle_stop(now);
+        }
+        self.wake = Some(now);
+    }
+
+    pub(crate) fn is_up(&self) -> bool {
+        self.machine.is_some()
+    }
+
+    pub(crate) fn life(&self) -> u32 {
+        self.life
+    }
+
+    /// Takes part in nothing and has nothing to do.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.working == 0 && self.machine.as_ref().is_none_or(|machine| machine.session().is_none())
+    }
+
+    /// A datagram comes in at its socket.
+    pub(crate) fn hear(&mut self, shared: &mut Shared<'_>, datagram: Rc<[u8]>) {
+        if self.machine.is_none() {
+            return;
+        }
+        if self.plan.datagram_time.is_zero() {
+            self.take(shared, &datagram);
+        } else if self.socket.len() >= self.plan.socket {
+            self.drops += 1;
+            shared.counts.note(Fault::SocketFull);
+        } else {
+            if self.socket.is_empty() {
+                self.read_at = shared.now + self.plan.datagram_time;
+            }
+            self.socket.push_back(datagram);
+        }
+    }
+
+    /// Work ended.
+    pub(crate) fn finish(&mut self, shared: &mut Shared<'_>, life: u32, task: Task) {
+        if life != self.life {
+            return;
+        }
+        self.working -= 1;
+        let now = shared.now;
+        match task {
+            Task::Block(attempt, Work::Zero { block, entry }, _) => {
+                let outcome = self.write(shared, attempt, block, &entry, Rc::default(), 0);
+                self.machine().handle_block(now, attempt, block, None, outcome);
+            }
+            Task::Block(attempt, Work::Rebuild { block, entry, buffer, collected }, bytes) => {
+                let mut bytes = bytes.expect("lent with the work");
+                let outcome = self.rebuild(shared, attempt, block, &entry, &collected, &mut bytes);
+                if let Some(active) = self.active.as_mut().filter(|active| active.attempt == attempt) {
+                    active.pool[usize::from(buffer.0)] = Some(bytes);
+                }
+                self.machine().handle_block(now, attempt, block, Some((buffer, collected)), outcome);
+            }
+            Task::Publish(attempt, _) => {
+                self.publishing = false;
+                let result = self.disk.publish(shared.counts);
+                self.note_failure(matches!(result, Published::Failed(..)));
+                if shared.mutant != Mutant::SaysDoneEarly {
+                    self.machine().handle_published(now, attempt, result);
+                }
+            }
+            Task::Compare(attempt, root) => {
+                let mut result = self.disk.compare(shared.object);
+                if root != shared.object.root {
+                    result = Published::Failed(glancecast_proto::wire::FailureKind::Exists, "another".into());
+                }
+                self.note_failure(matches!(result, Published::Failed(..)));
+                self.machine().handle_published(now, attempt, result);
+            }
+        }
+    }
+
+    /// Reads its socket, looks at the time, says and does what is due.
+    pub(crate) fn turn(&mut self, shared: &mut Shared<'_>) -> Turn {
+        let mut turn = Turn::default();
+        let now = shared.now;
+        while !self.socket.is_empty() && self.read_at <= now {
+            let datagram = self.socket.pop_front().expect("just seen");
+            self.read_at = self.read_at + self.plan.datagram_time;
+            let drops = self.drops;
+            self.machine().note_socket_drops(drops);
+            self.take(shared, &datagram);
+        }
+        let Some(machine) = &mut self.machine else { return turn };
+        machine.handle_timeout(now);
+        self.perform_effects(shared, &mut turn);
+        let machine = self.machine.as_mut().expect("just seen");
+        let mut out = Vec::new();
+        while let Some(to) = machine.poll_transmit(now, &mut out) {
+            turn.said.push((to, out.clone()));
+            if turn.said.len() > SAID_MAX {
+                turn.broken = Some("a host does not stop talking".into());
+                break;
+            }
+        }
+        while let Some(event) = machine.poll_event() {
+            turn.events.push(event);
+        }
+        let reading = (!self.socket.is_empty()).then_some(self.read_at);
+        self.wake = machine.poll_timeout().into_iter().chain(reading).min();
+        turn
+    }
+
+    fn machine(&mut self) -> &mut Receiver {
+        self.machine.as_mut().expect("it is up")
+    }
+
+    /// As the receiving thread of `glancecastd` does.
+    fn take(&mut self, shared: &mut Shared<'_>, datagram: &[u8]) {
+        let now = shared.now;
+        let machine = self.machine.as_mut().expect("it is up");
+        if datagram.get(1) != Some(&(Kind::Symbol as u8)) {
+            let wall = WallClock(WALL.0 + now.micros() / 1000);
+            let _ = machine.handle_datagram(now, wall, SENDER, datagram);
+            return;
+        }
+        let Ok(header) = SymbolHeader::parse(datagram) else { return };
+        let Ok(admission) = machine.admit(&header) else { return };
+        let Some(cipher) = machine.cipher() else { return };
+        let place = match (admission, &mut self.active) {
+            (Admission::To(place), Some(active)) => {
+                let pool = active.pool[usize::from(place.buffer.0)].as_mut().expect("not lent");
+                &mut pool[place.symbol as usize * active.symbol_size..][..active.symbol_size]
+            }
+            (Admission::To(_), None) => return, // the place is being made
+            (Admission::Spare(_), _) => &mut self.scratch[..],
+        };
+        match (header.open(cipher, datagram, place), admission) {
+            (Ok(()), Admission::To(place)) => machine.accept(now, &header, place, datagram.len()),
+            (Ok(()), Admission::Spare(reason)) => {
+                if reason == glancecast_proto::wire::Discard::NoBuffer {
+                    shared.counts.note(Fault::NoBuffer);
+                }
+                machine.note_spare(now, &header, datagram.len(), reason);
+            }
+            (Err(reason), _) => {
+                machine.drop(reason);
+            }
+        }
+    }
+
+    fn perform_effects(&mut self, shared: &mut Shared<'_>, turn: &mut Turn) {
+        while let Some(effect) = {
+            let room = self.working < WORK_MAX;
+            self.machine().poll_effect(room)
+        } {
+            match effect {
+                Effect::Open(attempt, announce, buffers) => {
+                    turn.broken = turn.broken.take().or(self.open(shared, attempt, &announce, buffers));
+                }
+                Effect::Block(attempt, work) => {
+                    let bytes = self.lend(&work);
+                    turn.tasks.push((self.plan.block_time, Task::Block(attempt, work, bytes)));
+                    self.working += 1;
+                }
+                Effect::Publish(attempt, proof) => {
+                    if shared.mutant == Mutant::SaysDoneEarly {
+                        self.machine().handle_published(shared.now, attempt, Published::New);
+                    }
+                    let time = self.plan.block_time + shared.dice.time(Duration::from_millis(20));
+                    turn.tasks.push((time, Task::Publish(attempt, proof)));
+                    self.working += 1;
+                    self.publishing = true;
+                }
+                Effect::Compare(attempt, root) => {
+                    turn.tasks.push((self.plan.block_time * 3, Task::Compare(attempt, root)));
+                    self.working += 1;
+                }
+                Effect::Discard(attempt) => {
+                    if self.active.as_ref().is_some_and(|active| active.attempt == attempt) {
+                        self.active = None;
+                        self.disk.discard();
+                    }
+                }
+            }
+        }
+    }
+
+    /// Prepares a place; says what is wrong with what it was asked for.
+    fn open(
+        &mut self,
+        shared: &mut Shared<'_>,
+        attempt: Attempt,
+        announce: &Announce,
+        buffers: u16,
+    ) -> Option<String> {
+        let bytes = buffer_bytes(announce);
+        let result = self.disk.open(announce.session, shared.object, shared.counts);
+        self.active = Some(Active {
+            attempt,
+            session: announce.session,
+            pool: (0..buffers).map(|_| Some(vec![0; bytes])).collect(),
+            symbol_size: usize::from(announce.geometry.symbol_size()),
+            opened: result.as_ref().ok().copied(),
+        });
+        self.note_failure(result.is_err());
+        self.machine().handle_opened(shared.now, attempt, result);
+        let allowed = self.plan.buffer_bytes.max(BUFFERS_MIN * bytes);
+        (usize::from(buffers) * bytes > allowed)
+            .then(|| format!("{buffers} buffers of {bytes} bytes where {allowed} bytes are allowed"))
+    }
+
+    fn lend(&mut self, work: &Work) -> Option<Vec<u8>> {
+        match work {
+            Work::Zero { .. } => None,
+            Work::Rebuild { buffer, .. } => {
+                let active = self.active.as_mut().expect("work is of a session");
+                active.pool[usize::from(buffer.0)].take()
+            }
+        }
+    }
+
+    /// Decodes, verifies and writes, as a block worker does.
+    fn rebuild(
+        &mut self,
+        shared: &mut Shared<'_>,
+        attempt: Attempt,
+        block: BlockIndex,
+        entry: &ManifestEntry,
+        collected: &Collected,
+        buffer: &mut [u8],
+    ) -> BlockOutcome {
+        let shape = collected.shape();
+        let (source, repair) = buffer.split_at_mut(shape.source_bytes());
+        if shared.dice.chance(self.plan.bad_memory) {
+            shared.counts.note(Fault::BadMemory);
+            let at = shared.dice.below(source.len() as u64) as usize;
+            source[at] ^= 1 << shared.dice.below(8);
+        }
+        let symbols = repair.chunks_exact(shape.symbol_size());
+        let repair: Vec<RepairSymbol<'_>> =
+            collected.repair().iter().zip(symbols).map(|(&esi, bytes)| RepairSymbol { esi, bytes }).collect();
+        if shared.codec.decode(shape, source, collected.held(), &repair).is_err() {
+            shared.counts.note(Fault::Undecodable);
+            return BlockOutcome::Undecodable;
+        }
+        let repaired = shape.source_symbols() - collected.held().count();
+        let encoded = Rc::from(&source[..collected.encoded_len() as usize]);
+        self.write(shared, attempt, block, entry, encoded, repaired)
+    }
+
+    fn write(
+        &mut self,
+        shared: &mut Shared<'_>,
+        attempt: Attempt,
+        block: BlockIndex,
+        entry: &ManifestEntry,
+        encoded: Rc<[u8]>,
+        repaired: u32,
+    ) -> BlockOutcome {
+        let is_right = hash(block, &encoded) == entry.hash;
+        if !is_right {
+            shared.counts.note(Fault::Corrupt);
+            if shared.mutant != Mutant::PublishesUnverified {
+                return BlockOutcome::Corrupt;
+            }
+        }
+        let current = |active: &&Active| active.attempt == attempt && active.opened == Some(Opened::New);
+        if self.active.as_ref().filter(current).is_none() {
+            return BlockOutcome::Written { repaired }; // given up meanwhile: the machine passes it over
+        }
+        let outcome = self.disk.write(shared.dice, shared.counts, block, encoded, repaired);
+        self.note_failure(matches!(outcome, BlockOutcome::Store(..)));
+        outcome
+    }
+
+    fn note_failure(&mut self, failed: bool) {
+        if let Some(active) = &self.active
+            && failed
+        {
+            self.failed_in = Some(active.session);
+        }
+    }
+}
+
+pub(crate) const KEY: [u8; 32] = [7; 32];
+pub(crate) const WALL: WallClock = WallClock(1_700_000_000_000);
+pub(crate) const SENDER: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1)), 7167);
+
+/// Blocks at the workers, as many as two of them have before them.
+const WORK_MAX: u32 = 4;
+/// The machine's own minimum.
+const BUFFERS_MIN: usize = 4;
+/// Datagrams in one turn.
+const SAID_MAX: usize = 100;

@@ -1,0 +1,142 @@
+//! The simulator: the real [`Sender`](glancecast_proto::sender::Sender) and real
+//! [`Receiver`](glancecast_proto::receiver::Receiver)s in one thread, under one seed and a clock that jumps from one thing to the next.
+//!
+//! The seed draws a push ([`plan`]) and everything that goes wrong with it; [`world`] lets it happen; [`oracle`] looks on.
+//! Real symbols of a small object flow in real datagrams, so that what a host publishes can be compared. A run that breaks
+//! a rule gives a [`Violation`], and its seed gives the same run again.
+
+mod dice;
+mod disk;
+mod faults;
+mod host;
+mod mutant;
+mod network;
+mod object;
+mod oracle;
+mod plan;
+mod pusher;
+mod world;
+
+use std::cell::Cell;
+use std::fmt;
+use std::panic;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, Once, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use glancecast_proto::time::Moment;
+
+pub use faults::{Counts, Fault};
+pub use mutant::Mutant;
+
+use dice::Dice;
+use world::World;
+
+/// A rule that was broken.
+#[derive(Clone, Debug)]
+pub struct Violation {
+    /// When, in the run's own time.
+    pub at: Moment,
+    /// Which one.
+    pub what: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "at {}: {}", self.at, self.what)
+    }
+}
+
+/// What many runs came to.
+#[derive(Clone, Debug, Default)]
+pub struct Summary {
+    /// Runs that were made.
+    pub runs: u64,
+    /// How often each thing went wrong in them.
+    pub counts: Counts,
+    /// Seeds that broke a rule, ascending, with the rule.
+    pub broken: Vec<(u64, Violation)>,
+    /// Time that all of it took.
+    pub time: Duration,
+}
+
+/// Makes the run of one seed.
+///
+/// # Errors
+/// The rule that it broke.
+pub fn run(seed: u64, mutant: Mutant) -> (Counts, Result<(), Violation>) {
+    let mut world = World::new(Dice::new(seed), mutant);
+    let result = world.run();
+    (world.counts, result)
+}
+
+/// Makes the run of one seed and prints what it drew and what happens.
+///
+/// # Errors
+/// The rule that it broke.
+pub fn tell(seed: u64, mutant: Mutant) -> (Counts, Result<(), Violation>) {
+    say_seed_on_panic();
+    SEED.set(Some(seed));
+    let mut world = World::new(Dice::new(seed), mutant);
+    println!("{:#?}", world.plan());
+    world.is_told = true;
+    let result = world.run();
+    (world.counts, result)
+}
+
+/// Makes the runs of `count` seeds from `first` on, on so many threads, until `enough` of them broke a rule.
+pub fn run_all(first: u64, count: u64, threads: usize, mutant: Mutant, enough: usize) -> Summary {
+    say_seed_on_panic();
+    let start = Instant::now();
+    let next = AtomicU64::new(first);
+    let total = Mutex::new(Summary::default());
+    let work = || {
+        let mut mine = Summary::default();
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= first + count {
+                break;
+            }
+            SEED.set(Some(seed));
+            let (counts, result) = run(seed, mutant);
+            mine.runs += 1;
+            mine.counts.add(&counts);
+            if let Err(violation) = result {
+                mine.broken.push((seed, violation));
+                if mine.broken.len() >= enough {
+                    next.fetch_add(count, Ordering::Relaxed); // the others stop, too
+                }
+            }
+        }
+        SEED.set(None);
+        let mut total = total.lock().unwrap_or_else(PoisonError::into_inner);
+        total.runs += mine.runs;
+        total.counts.add(&mine.counts);
+        total.broken.extend(mine.broken);
+    };
+    thread::scope(|scope| (0..threads.max(1)).for_each(|_| drop(scope.spawn(work))));
+    let mut summary = total.into_inner().unwrap_or_else(PoisonError::into_inner);
+    summary.broken.sort_by_key(|&(seed, _)| seed);
+    summary.time = start.elapsed();
+    summary
+}
+
+thread_local! {
+    /// The seed of the run that this thread is making.
+    static SEED: Cell<Option<u64>> = const { Cell::new(None) };
+}
+
+/// An assertion in a machine is a find as well: its seed is told with it.
+fn say_seed_on_panic() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let before = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            if let Some(seed) = SEED.get() {
+                eprintln!("the run of seed {seed} panicked; again: make sim SEED={seed}");
+            }
+            before(info);
+        }));
+    });
+}

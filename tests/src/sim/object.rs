@@ -1,0 +1,95 @@
+//! The object that is pushed: real bytes, real symbols, real hashes, in blocks small enough for thousands of runs.
+//!
+//! A block of several is always a full block of the geometry that travels "compressed": to a few symbols of random bytes.
+//! Its hash is over these bytes and its place, and so is what a disk keeps of it: to hash half a megabyte for each would
+//! be nearly all that a run does, and the machines never look into a block.
+
+use std::rc::Rc;
+
+use glancecast_fec::{BlockShape, Codec};
+use glancecast_proto::geometry::Geometry;
+use glancecast_proto::ids::BlockIndex;
+use glancecast_proto::integrity::{BlockHash, Root};
+use glancecast_proto::sender::Job;
+use glancecast_proto::wire::{Encoding, ManifestEntry};
+
+use super::dice::Dice;
+use super::plan::ObjectPlan;
+
+pub(crate) struct Object {
+    pub(crate) geometry: Geometry,
+    pub(crate) root: Root,
+    pub(crate) blocks: Vec<Block>,
+}
+
+pub(crate) struct Block {
+    pub(crate) entry: ManifestEntry,
+    /// What travels; empty for a zero block.
+    pub(crate) encoded: Rc<[u8]>,
+}
+
+impl Object {
+    pub(crate) fn draw(dice: &mut Dice, plan: &ObjectPlan) -> Self {
+        let object_bytes = match plan.blocks[..] {
+            [] => 0,
+            [only] => u64::from(only),
+            _ => ((plan.blocks.len() as u64 - 1) << BLOCK_LOG2) + LAST_BLOCK_BYTES,
+        };
+        let geometry = Geometry::new(object_bytes, BLOCK_LOG2, plan.symbol_size).expect("in range");
+        let mut blocks = Vec::new();
+        for (block, &len) in geometry.indices().zip(&plan.blocks) {
+            let mut encoded = vec![0; len as usize];
+            dice.fill(&mut encoded);
+            let encoding = match (len, plan.blocks.len()) {
+                (0, _) => Encoding::Zero,
+                (_, 1) => Encoding::Stored,
+                _ => Encoding::Zstd { encoded_len: len },
+            };
+            let entry = ManifestEntry { encoding, hash: hash(block, &encoded) };
+            blocks.push(Block { entry, encoded: encoded.into() });
+        }
+        let hashes: Vec<BlockHash> = blocks.iter().map(|block| block.entry.hash).collect();
+        Self { geometry, root: Root::of(geometry, &hashes), blocks }
+    }
+
+    pub(crate) fn entry(&self, block: BlockIndex) -> ManifestEntry {
+        self.blocks[block.index()].entry
+    }
+
+    pub(crate) fn shape(&self, block: BlockIndex) -> BlockShape {
+        self.geometry.shape(self.encoded_len(block))
+    }
+
+    pub(crate) fn encoded_len(&self, block: BlockIndex) -> u32 {
+        self.entry(block).encoded_len(self.geometry, block)
+    }
+
+    /// The symbols of a job, in its order.
+    pub(crate) fn symbols(&self, codec: &mut Codec, job: Job) -> Vec<u8> {
+        let shape = self.shape(job.block());
+        let mut source = self.blocks[job.block().index()].encoded.to_vec();
+        source.resize(shape.source_bytes(), 0);
+        let (first, count) = match job {
+            Job::Source { first, repair, .. } => (first, repair),
+            Job::Repair { first, count, .. } => (first, count),
+        };
+        let mut repair = vec![0; count as usize * shape.symbol_size()];
+        codec.encode(shape, &source, first, &mut repair);
+        match job {
+            Job::Source { .. } => [source, repair].concat(),
+            Job::Repair { .. } => repair,
+        }
+    }
+}
+
+/// What a block's bytes, as they travel, hash to at their place.
+pub(crate) fn hash(block: BlockIndex, encoded: &[u8]) -> BlockHash {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&block.0.to_be_bytes()).update(encoded);
+    BlockHash(*hasher.finalize().as_bytes())
+}
+
+/// 512 KiB, the smallest that is offered.
+const BLOCK_LOG2: u8 = 19;
+/// Longer than what any block travels as.
+const LAST_BLOCK_BYTES: u64 = 400_000;

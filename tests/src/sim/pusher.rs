@@ -1,0 +1,244 @@
+//! The simulated sender: the real machine, and a shell around it as `glancecast`'s, which reads the object, sends four
+//! blocks in turn and keeps to the pace.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use glancecast_fec::Codec;
+use glancecast_proto::ids::{BlockIndex, ObjectName, SessionId};
+use glancecast_proto::seal::GroupKey;
+use glancecast_proto::sender::{Job, Sender, SenderConfig, SenderEvent};
+use glancecast_proto::time::{Moment, WallClock};
+use glancecast_proto::wire::{DiskFormat, Kind, Pin, SYMBOL_OVERHEAD, SymbolHeader};
+
+use super::host::{KEY, SENDER, WALL};
+use super::mutant::Mutant;
+use super::object::Object;
+use super::plan::Plan;
+
+pub(crate) struct Pusher {
+    pub(crate) machine: Sender,
+    pub(crate) wake: Option<Moment>,
+    pub(crate) symbols: u64,
+    pub(crate) unicast: u64,
+    lanes: Vec<Lane>,
+    turn: usize,
+    send_at: Moment,
+    read: u32,
+    read_at: Moment,
+    read_gap: Duration,
+    proof_after: Duration,
+    source_wrong: bool,
+    source_ended: bool,
+    /// Read, and waiting for their first pass.
+    fresh: VecDeque<BlockIndex>,
+}
+
+struct Lane {
+    job: Job,
+    symbols: Vec<u8>,
+    sent: u32,
+}
+
+/// A datagram that the sender put on the wire.
+pub(crate) struct Sent {
+    pub(crate) to: Option<SocketAddr>,
+    pub(crate) kind: Kind,
+    pub(crate) bytes: Rc<[u8]>,
+}
+
+/// What the sender's turn brought.
+#[derive(Default)]
+pub(crate) struct Turn {
+    pub(crate) sent: Vec<Sent>,
+    pub(crate) events: Vec<SenderEvent>,
+    pub(crate) broken: Option<String>,
+}
+
+impl Pusher {
+    pub(crate) fn new(now: Moment, session: SessionId, config: SenderConfig, plan: &Plan) -> Self {
+        assert_eq!(config.session, session);
+        Self {
+            machine: Sender::new(now, config),
+            wake: Some(now),
+            symbols: 0,
+            unicast: 0,
+            lanes: Vec::new(),
+            turn: 0,
+            send_at: now,
+            read: 0,
+            read_at: now,
+            read_gap: plan.read_gap,
+            proof_after: plan.proof_after,
+            source_wrong: plan.source_wrong,
+            source_ended: false,
+            fresh: VecDeque::new(),
+        }
+    }
+
+    /// One round of the sending thread.
+    pub(crate) fn turn(&mut self, now: Moment, object: &Object, codec: &mut Codec, mutant: Mutant) -> Turn {
+        let mut turn = Turn::default();
+        self.take_read(now, object);
+        if mutant != Mutant::IgnoresTime {
+            self.machine.handle_timeout(now);
+        }
+        self.say(now, mutant, &mut turn);
+        while let Some(event) = self.machine.poll_event() {
+            turn.events.push(event);
+        }
+        self.fill_lanes(object, codec);
+        if self.machine.is_finished() || self.lanes.is_empty() {
+            self.send_at = self.send_at.max(now);
+        } else if self.send_at <= now {
+            turn.sent.push(self.send_symbol(now, object));
+            // The pass may have ended with it, and a poll be due.
+            self.say(now, mutant, &mut turn);
+        }
+        self.wake = self.next_wake(now, mutant);
+        turn
+    }
+
+    fn next_wake(&self, now: Moment, mutant: Mutant) -> Option<Moment> {
+        if self.machine.is_finished() {
+            return None;
+        }
+        let timer = self.machine.poll_timeout().map(|(at, _)| at);
+        // Who ignores the time would be called again at once.
+        let timer = if mutant == Mutant::IgnoresTime { timer.map(|at| at.max(now + TICK)) } else { timer };
+        let reading = (!self.source_ended && self.fresh.len() < FRESH_BLOCKS).then_some(self.read_at);
+        let sending = (!self.lanes.is_empty()).then_some(self.send_at);
+        [timer, reading, sending].into_iter().flatten().min()
+    }
+
+    fn take_read(&mut self, now: Moment, object: &Object) {
+        while !self.source_ended
+            && self.read_at <= now
+            && self.fresh.len() < FRESH_BLOCKS
+            && self.machine.verdict().is_none()
+        {
+            match object.blocks.get(self.read as usize) {
+                Some(block) => {
+                    let symbols = match block.encoded.len() {
+                        0 => 0,
+                        _ => object.shape(BlockIndex(self.read)).source_symbols(),
+                    };
+                    let most = object.geometry.symbols_max().max(1);
+                    let ahead = u64::from(self.machine.repair_ahead()) * u64::from(symbols) / u64::from(most);
+                    let index = self.machine.handle_block(block.entry, ahead as u32);
+                    if symbols > 0 {
+                        self.fresh.push_back(index);
+                    }
+                    self.read += 1;
+                    let last = self.read as usize == object.blocks.len();
+                    self.read_at = now + if last { self.proof_after } else { self.read_gap };
+                }
+                None if self.source_wrong => {
+                    self.source_ended = true;
+                    self.machine.handle_abort(now, "the source is not what it should be");
+                }
+                None => {
+                    self.source_ended = true;
+                    self.machine.handle_source_proven(now);
+                }
+            }
+        }
+        if self.machine.verdict().is_some() {
+            self.source_ended = true;
+        }
+    }
+
+    fn say(&mut self, now: Moment, mutant: Mutant, turn: &mut Turn) {
+        let mut out = Vec::new();
+        while let Some(transmit) = self.machine.poll_transmit(now, &mut out) {
+            if mutant == Mutant::ForgetsAcknowledgement && transmit.kind == Kind::Ack {
+                continue;
+            }
+            turn.sent.push(Sent { to: transmit.to, kind: transmit.kind, bytes: out.as_slice().into() });
+            if turn.sent.len() > SAID_MAX {
+                turn.broken = Some("the sender does not stop talking".into());
+                return;
+            }
+        }
+    }
+
+    fn fill_lanes(&mut self, object: &Object, codec: &mut Codec) {
+        while self.lanes.len() < LANES {
+            let Some(job) = self.machine.poll_job(true, !self.fresh.is_empty()) else { return };
+            if matches!(job, Job::Source { .. }) && self.fresh.front() == Some(&job.block()) {
+                self.fresh.pop_front();
+            }
+            self.lanes.push(Lane { job, symbols: object.symbols(codec, job), sent: 0 });
+        }
+    }
+
+    fn send_symbol(&mut self, now: Moment, object: &Object) -> Sent {
+        self.turn = (self.turn + 1) % self.lanes.len();
+        let lane = &mut self.lanes[self.turn];
+        let (block, at) = (lane.job.block(), lane.sent);
+        let k = object.shape(block).source_symbols();
+        let t = usize::from(object.geometry.symbol_size());
+        let to = self.machine.destination();
+        let sequence = self.machine.take_sequences(1);
+        let header = SymbolHeader {
+            tag: self.machine.config().session.tag(),
+            sequence,
+            block,
+            esi: lane.job.esi(k, at),
+            encoded_len: object.encoded_len(block),
+        };
+        let mut bytes = vec![0; t + SYMBOL_OVERHEAD];
+        header.seal(self.machine.cipher(), &lane.symbols[at as usize * t..][..t], &mut bytes);
+        lane.sent += 1;
+        if lane.sent == lane.job.symbols(k) {
+            let lane = self.lanes.remove(self.turn);
+            self.machine.handle_sent(now, lane.job, sequence);
+        }
+        self.symbols += 1;
+        self.unicast += u64::from(to.is_some());
+        let bits = 8 * (bytes.len() as u64 + HEADER_BYTES);
+        self.send_at =
+            self.send_at.max(now) + Duration::from_nanos(bits * 1_000_000_000 / self.machine.rate().max(1));
+        Sent { to, kind: Kind::Symbol, bytes: bytes.into() }
+    }
+}
+
+/// The configuration of a push.
+pub(crate) fn config(
+    plan: &Plan,
+    object: &Object,
+    session: SessionId,
+    expected: glancecast_proto::sender::Expected,
+    now: Moment,
+) -> SenderConfig {
+    SenderConfig {
+        session,
+        key: GroupKey::new(KEY),
+        signer: None,
+        geometry: object.geometry,
+        name: ObjectName::new("image").expect("plain"),
+        image_id: None,
+        format: DiskFormat::Raw,
+        pin: Pin::None,
+        reply_to: SENDER,
+        expected,
+        only_listed: false,
+        timeout: plan.timeout,
+        started: WallClock(WALL.0 + now.micros() / 1000),
+        pace: plan.pace,
+        header_bytes: HEADER_BYTES,
+        one_way: plan.one_way,
+    }
+}
+
+/// Blocks sent in turn, as `glancecast` does.
+const LANES: usize = 4;
+/// Blocks read before they are sent, likewise.
+const FRESH_BLOCKS: usize = 2;
+/// Ethernet, IPv4, UDP.
+const HEADER_BYTES: u64 = 42;
+/// Datagrams in one turn.
+const SAID_MAX: usize = 1_000;
+const TICK: Duration = Duration::from_millis(10);

@@ -1,0 +1,473 @@
+//! One run: a sender, hosts, the ways between them, and one clock. What happens next is always the earliest thing that
+//! is due, in the order in which it was put there.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use glancecast_fec::Codec;
+use glancecast_proto::ids::SessionId;
+use glancecast_proto::receiver::ReceiverEvent;
+use glancecast_proto::seal::GroupKey;
+use glancecast_proto::sender::{Expected, SenderEvent, Verdict};
+use glancecast_proto::time::Moment;
+use glancecast_proto::wire::Kind;
+
+use super::Violation;
+use super::dice::Dice;
+use super::faults::{Counts, Fault};
+use super::host::{self, Host, KEY, Shared, Task};
+use super::mutant::Mutant;
+use super::object::Object;
+use super::oracle::{Ended, Oracle, check_disk, check_end};
+use super::plan::{Expecting, Leaving, Plan, Way};
+use super::pusher::{self, Pusher, Sent};
+
+pub(crate) struct World {
+    plan: Plan,
+    object: Object,
+    mutant: Mutant,
+    now: Moment,
+    sender: Option<Pusher>,
+    /// The sender will come back.
+    sender_away: bool,
+    session: SessionId,
+    hosts: Vec<Host>,
+    due: BinaryHeap<Reverse<Due>>,
+    /// Of what is due, the parts that are not ordered.
+    happenings: Vec<Option<Happening>>,
+    free: Vec<usize>,
+    ordered: u64,
+    oracle: Oracle,
+    pub(crate) counts: Counts,
+    dice: Dice,
+    codec: Codec,
+    ended: Option<Moment>,
+    /// Steps without time passing.
+    standing: u32,
+    /// What happens is printed.
+    pub(crate) is_told: bool,
+}
+
+/// When, in which order, and where in `happenings`.
+type Due = (Moment, u64, usize);
+
+enum Happening {
+    Down(usize, Rc<[u8]>),
+    Up(SocketAddr, Rc<[u8]>),
+    Finished(usize, u32, Task),
+    Start(usize),
+    Outage(usize, usize),
+    SenderCrash,
+    SenderReturn,
+    Interrupt,
+}
+
+/// Whose turn it is.
+#[derive(Debug)]
+enum Next {
+    Happening,
+    Sender,
+    Host(usize),
+}
+
+impl World {
+    pub(crate) fn new(mut dice: Dice, mutant: Mutant) -> Self {
+        let plan = Plan::draw(&mut dice);
+        let object = Object::draw(&mut dice, &plan.object);
+        let mut counts = Counts::default();
+        let hosts: Vec<Host> = plan
+            .hosts
+            .iter()
+            .enumerate()
+            .map(|(number, plan)| Host::new(number, plan, &object, &mut counts))
+            .collect();
+        let mut world = Self {
+            object,
+            mutant,
+            now: Moment::default(),
+            sender: None,
+            sender_away: false,
+            session: SessionId([0; 16]),
+            hosts,
+            due: BinaryHeap::new(),
+            happenings: Vec::new(),
+            free: Vec::new(),
+            ordered: 0,
+            oracle: Oracle::default(),
+            counts,
+            dice,
+            codec: Codec::new(),
+            ended: None,
+            standing: 0,
+            is_told: false,
+            plan,
+        };
+        world.prepare();
+        world
+    }
+
+    /// What was drawn, for whoever looks at a failure.
+    pub(crate) fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Lets everything happen until the push has ended and every host is idle.
+    pub(crate) fn run(&mut self) -> Result<(), Violation> {
+        while !self.is_over() {
+            self.step().map_err(|what| Violation { at: self.now, what })?;
+        }
+        let end = self.hosts.iter().try_for_each(|host| check_disk(&self.plan, &self.object, host));
+        end.map_err(|what| Violation { at: self.now, what })
+    }
+
+    fn prepare(&mut self) {
+        self.begin_push();
+        let plan = self.plan.clone();
+        for (number, host) in plan.hosts.iter().enumerate() {
+            if !host.start.is_zero() {
+                self.counts.note(Fault::LateStart);
+            }
+            self.happen(at(host.start), Happening::Start(number));
+            for (outage, at) in host.outages.iter().enumerate().map(|(n, outage)| (n, outage.at)) {
+                self.happen(Moment::default() + at, Happening::Outage(number, outage));
+            }
+        }
+        if let Some((crash, _)) = plan.sender_crash {
+            self.happen(at(crash), Happening::SenderCrash);
+        }
+        if let Some(interrupted) = plan.interrupted {
+            self.happen(at(interrupted), Happening::Interrupt);
+        }
+        if plan.one_way.is_some() {
+            self.counts.note(Fault::OneWay);
+        }
+        if plan.timeout < plan.calm {
+            self.counts.note(Fault::ShortTimeout);
+        }
+    }
+
+    fn begin_push(&mut self) {
+        self.session = SessionId(self.dice.bytes());
+        let names = || self.hosts.iter().map(|host| host.name.clone()).collect();
+        let expected = match self.plan.expecting {
+            Expecting::Names => Expected::Named(names()),
+            Expecting::Number => Expected::Count(self.hosts.len() as u32),
+            Expecting::Anyone => Expected::Anyone,
+        };
+        let config = pusher::config(&self.plan, &self.object, self.session, expected, self.now);
+        self.sender = Some(Pusher::new(self.now, self.session, config, &self.plan));
+        self.ended = None;
+    }
+
+    fn is_over(&self) -> bool {
+        self.ended.is_some() && !self.sender_away && self.hosts.iter().all(Host::is_idle)
+    }
+
+    fn step(&mut self) -> Result<(), String> {
+        let (when, next) = self.next().ok_or("nothing will ever happen again")?;
+        self.standing = if when > self.now { 0 } else { self.standing + 1 };
+        if self.standing > STANDING_MAX {
+            return Err(format!("time does not pass while it is the turn of {next:?}"));
+        }
+        self.now = self.now.max(when);
+        self.check_time()?;
+        match next {
+            Next::Sender => self.turn_sender(None),
+            Next::Host(number) => self.turn_host(number),
+            Next::Happening => {
+                let Reverse((_, _, slot)) = self.due.pop().expect("it was just seen");
+                let happening = self.happenings[slot].take().expect("put there with it");
+                self.free.push(slot);
+                self.let_happen(happening)
+            }
+        }
+    }
+
+    fn next(&self) -> Option<(Moment, Next)> {
+        let mut next = self.due.peek().map(|&Reverse((at, _, _))| (at, Next::Happening));
+        let mut consider = |wake: Option<Moment>, who: Next| {
+            if let Some(at) = wake
+                && next.as_ref().is_none_or(|&(earliest, _)| at < earliest)
+            {
+                next = Some((at, who));
+            }
+        };
+        consider(self.sender.as_ref().and_then(|sender| sender.wake), Next::Sender);
+        self.hosts.iter().enumerate().for_each(|(number, host)| consider(host.wake, Next::Host(number)));
+        next
+    }
+
+    /// Every push ends by its timeout, and every host soon after it.
+    fn check_time(&self) -> Result<(), String> {
+        let away = self.plan.sender_crash.map_or(Duration::ZERO, |(at, away)| at + away);
+        let latest = at(away + self.plan.timeout + END_WITHIN);
+        if self.ended.is_none() && !self.sender_away && self.now > latest {
+            return Err("the push does not end".into());
+        }
+        if self.ended.is_some_and(|ended| self.now.since(ended.max(at(self.plan.calm))) > IDLE_WITHIN) {
+            return Err("a host does not end its session".into());
+        }
+        Ok(())
+    }
+
+    fn let_happen(&mut self, happening: Happening) -> Result<(), String> {
+        match happening {
+            Happening::Down(number, datagram) => {
+                self.with_host(number, |host, shared| host.hear(shared, datagram));
+                self.turn_host(number)
+            }
+            Happening::Up(from, datagram) => self.hear(from, &datagram),
+            Happening::Finished(number, life, task) => {
+                self.with_host(number, |host, shared| host.finish(shared, life, task));
+                check_disk(&self.plan, &self.object, &self.hosts[number])?;
+                self.turn_host(number)
+            }
+            Happening::Start(number) => {
+                if self.hosts[number].is_up() {
+                    return Ok(());
+                }
+                if self.hosts[number].life() > 0 {
+                    self.counts.note(Fault::Restarted);
+                    if self.hosts[number].disk.has_leftovers() {
+                        self.counts.note(Fault::RestartedWithout);
+                    }
+                }
+                self.tell(|| format!("compute-{number}: starts"));
+                self.with_host(number, Host::start);
+                self.turn_host(number)
+            }
+            Happening::Outage(number, outage) => self.take_away(number, outage),
+            Happening::SenderCrash => {
+                if self.sender.take().is_some() {
+                    self.tell(|| "sender: crashes".to_owned());
+                    self.counts.note(Fault::SenderCrashed);
+                    self.sender_away = true;
+                    let away = self.plan.sender_crash.map_or(Duration::ZERO, |(_, away)| away);
+                    self.happen(self.now + away, Happening::SenderReturn);
+                }
+                Ok(())
+            }
+            Happening::SenderReturn => {
+                self.sender_away = false;
+                self.tell(|| "sender: comes back".to_owned());
+                self.begin_push();
+                Ok(())
+            }
+            Happening::Interrupt => {
+                if let Some(sender) = &mut self.sender {
+                    self.counts.note(Fault::Interrupted);
+                    sender.machine.handle_abort(self.now, "interrupted");
+                    return self.turn_sender(None);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn take_away(&mut self, number: usize, outage: usize) -> Result<(), String> {
+        let outage = self.plan.hosts[number].outages[outage];
+        self.tell(|| format!("compute-{number}: {outage:?}"));
+        if !self.hosts[number].is_up() {
+            return Ok(());
+        }
+        match outage.back_after {
+            // One that is told to stop has a moment to say so.
+            Some(back_after) => {
+                self.happen(self.now + back_after.max(STOPPING), Happening::Start(number));
+            }
+            None => self.counts.note(Fault::GoneForGood),
+        }
+        match outage.how {
+            Leaving::Stop if outage.back_after.is_none() => {
+                self.counts.note(Fault::Stopped);
+                self.hosts[number].stop(self.now);
+                self.turn_host(number)
+            }
+            Leaving::Stop => {
+                self.counts.note(Fault::Stopped);
+                self.hosts[number].stop(self.now);
+                self.turn_host(number)?;
+                self.with_host(number, Host::crash);
+                check_disk(&self.plan, &self.object, &self.hosts[number])
+            }
+            Leaving::Crash | Leaving::CrashAndLose => {
+                self.counts.note(Fault::Crashed);
+                self.with_host(number, Host::crash);
+                check_disk(&self.plan, &self.object, &self.hosts[number])
+            }
+        }
+    }
+
+    /// A datagram reaches the sender. What it takes in and what is no report must be acknowledged at once.
+    fn hear(&mut self, from: SocketAddr, datagram: &[u8]) -> Result<(), String> {
+        let Some(sender) = &mut self.sender else { return Ok(()) };
+        let taken = sender.machine.handle_datagram(self.now, from, datagram).is_ok();
+        let word = [Kind::Hello, Kind::Done, Kind::Failed].iter().any(|&kind| datagram[1] == kind as u8);
+        self.turn_sender((taken && word).then_some(from))
+    }
+
+    fn turn_sender(&mut self, owed: Option<SocketAddr>) -> Result<(), String> {
+        let Some(sender) = &mut self.sender else { return Ok(()) };
+        let turn = sender.turn(self.now, &self.object, &mut self.codec, self.mutant);
+        if let Some(broken) = turn.broken {
+            return Err(broken);
+        }
+        if let Some(host) = owed
+            && !turn.sent.iter().any(|sent| sent.kind == Kind::Ack && sent.to == Some(host))
+        {
+            return Err(format!("the word of {host} was taken and not acknowledged"));
+        }
+        for event in turn.events {
+            self.tell(|| format!("sender: {event:?}"));
+            self.note_event(&event)?;
+        }
+        turn.sent.into_iter().for_each(|sent| self.carry_down(&sent));
+        self.end_push()
+    }
+
+    fn note_event(&mut self, event: &SenderEvent) -> Result<(), String> {
+        match event {
+            SenderEvent::Done(name) => {
+                let host = self.hosts.iter().find(|host| host.name == *name).expect("no other names");
+                if !host.disk.holds(&self.object) {
+                    return Err(format!("{name} is called done and holds nothing"));
+                }
+            }
+            SenderEvent::Silent(_) => self.counts.note(Fault::Silent),
+            SenderEvent::Sidelined(..) => self.counts.note(Fault::Sidelined),
+            SenderEvent::Joined(_) | SenderEvent::Failed(..) | SenderEvent::OtherVersion(..) => {}
+        }
+        Ok(())
+    }
+
+    fn end_push(&mut self) -> Result<(), String> {
+        if self.sender.as_ref().is_none_or(|sender| !sender.machine.is_finished()) {
+            return Ok(());
+        }
+        let sender = self.sender.take().expect("just seen");
+        let verdict = sender.machine.verdict().expect("finished").clone();
+        self.counts.note(match verdict {
+            Verdict::Complete => Fault::Complete,
+            Verdict::Incomplete => Fault::Incomplete,
+            Verdict::Unknown => Fault::Unknown,
+            Verdict::GivenUp(_) => Fault::GivenUp,
+            Verdict::Aborted(_) => Fault::Aborted,
+        });
+        if self.plan.source_wrong {
+            self.counts.note(Fault::SourceWrong);
+        }
+        self.counts.note_times(Fault::LastOne, sender.unicast);
+        self.counts.note_times(Fault::Again, sender.symbols.saturating_sub(self.plan.object.symbols()));
+        self.ended = Some(self.now);
+        self.tell(|| format!("sender: ends: {verdict:?}"));
+        let ended = Ended { session: self.session, verdict, rows: sender.machine.rows() };
+        check_end(&self.plan, &self.object, &self.hosts, &ended)
+    }
+
+    fn turn_host(&mut self, number: usize) -> Result<(), String> {
+        let turn = self.with_host(number, |host, shared| host.turn(shared));
+        if let Some(broken) = turn.broken {
+            return Err(broken);
+        }
+        for event in &turn.events {
+            self.tell(|| format!("compute-{number}: {}", brief(event)));
+        }
+        let life = self.hosts[number].life();
+        for (time, task) in turn.tasks {
+            self.happen(self.now + time, Happening::Finished(number, life, task));
+        }
+        for (_, mut datagram) in turn.said {
+            if datagram[1] == Kind::Report as u8 {
+                self.oracle.note_report(self.now, self.hosts.len())?;
+            }
+            let key = GroupKey::new(KEY);
+            self.mutant.alter_up(&key, self.session, self.object.geometry, &mut datagram);
+            let from = self.hosts[number].address;
+            for datagram in self.carry(number, Way::Up, &datagram.into()) {
+                self.happen(datagram.0, Happening::Up(from, datagram.1));
+            }
+        }
+        Ok(())
+    }
+
+    fn carry_down(&mut self, sent: &Sent) {
+        for number in 0..self.hosts.len() {
+            if sent.to.is_none_or(|to| to == self.hosts[number].address) {
+                for (at, datagram) in self.carry(number, Way::Down, &sent.bytes) {
+                    self.happen(at, Happening::Down(number, datagram));
+                }
+            }
+        }
+    }
+
+    /// The copies of a datagram that come out of a host's path, with their times.
+    fn carry(&mut self, number: usize, way: Way, datagram: &Rc<[u8]>) -> Vec<(Moment, Rc<[u8]>)> {
+        let elapsed = self.now.since(Moment::default());
+        let time = (elapsed, elapsed >= self.plan.calm);
+        let path = &mut self.hosts[number].path;
+        let arrivals = path.carry(&mut self.dice, &mut self.counts, time, way, datagram.len());
+        let mut copies = Vec::with_capacity(arrivals.len());
+        for arrival in arrivals {
+            let mut copy = Rc::clone(datagram);
+            if arrival.damaged {
+                let mut bytes = datagram.to_vec();
+                let at = self.dice.below(bytes.len() as u64) as usize;
+                bytes[at] ^= 1 << self.dice.below(8);
+                copy = bytes.into();
+            }
+            copies.push((self.now + arrival.after, copy));
+        }
+        copies
+    }
+
+    fn tell(&self, what: impl FnOnce() -> String) {
+        if self.is_told {
+            println!("{} {}", self.now, what());
+        }
+    }
+
+    fn happen(&mut self, at: Moment, happening: Happening) {
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.happenings.push(None);
+            self.happenings.len() - 1
+        });
+        self.happenings[slot] = Some(happening);
+        self.ordered += 1;
+        self.due.push(Reverse((at, self.ordered, slot)));
+    }
+
+    fn with_host<T>(&mut self, number: usize, work: impl FnOnce(&mut Host, &mut Shared<'_>) -> T) -> T {
+        let mut shared = host::Shared {
+            now: self.now,
+            object: &self.object,
+            dice: &mut self.dice,
+            counts: &mut self.counts,
+            codec: &mut self.codec,
+            mutant: self.mutant,
+        };
+        work(&mut self.hosts[number], &mut shared)
+    }
+}
+
+fn brief(event: &ReceiverEvent) -> String {
+    match event {
+        ReceiverEvent::Joined(announce) => format!("joins {:?}", announce.session),
+        other => format!("{other:?}"),
+    }
+}
+
+fn at(time: Duration) -> Moment {
+    Moment::default() + time
+}
+
+/// No timer asks for so many turns at one time; a burst of datagrams does not either.
+const STANDING_MAX: u32 = 50_000;
+/// From a push's timeout to its last word.
+const END_WITHIN: Duration = Duration::from_secs(2);
+/// From the end of a push: a host forgets a sender after 30 s, has slow work to end, and says its last word for 15 s.
+const IDLE_WITHIN: Duration = Duration::from_secs(90);
+/// What a host needs to say that it stops.
+const STOPPING: Duration = Duration::from_millis(1);
