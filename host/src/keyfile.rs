@@ -5,6 +5,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use glancecast_proto::limits::GROUP_KEYS_MAX;
 use glancecast_proto::seal::GroupKey;
 use zeroize::Zeroizing;
 
@@ -13,6 +14,35 @@ use zeroize::Zeroizing;
 /// # Errors
 /// [`KeyFileError`]: not there, not a file, of another length, or open to others.
 pub fn load(path: &Path) -> Result<GroupKey, KeyFileError> {
+    let bytes = read_private(path, GroupKey::BYTES)?;
+    let mut key = Zeroizing::new([0; GroupKey::BYTES]);
+    key.copy_from_slice(&bytes);
+    Ok(GroupKey::new(*key))
+}
+
+/// Reads the key files of a host: the group's key, and while it is being replaced, the new one too.
+///
+/// # Errors
+/// [`KeyFileError`] of the first that is of no use, or when there are more.
+pub fn load_all(paths: &[PathBuf]) -> Result<Vec<GroupKey>, KeyFileError> {
+    if paths.len() > GROUP_KEYS_MAX {
+        return Err(KeyFileError::TooMany { keys: paths.len() });
+    }
+    paths.iter().map(|path| load(path)).collect()
+}
+
+/// Makes a new key file with a random key, mode 0600. Never replaces a file: whoever loses a key loses its group.
+///
+/// # Errors
+/// [`KeyFileError`]: there is a file of this name, or it cannot be written.
+pub fn create(path: &Path) -> Result<(), KeyFileError> {
+    let at = |error| KeyFileError::Io { path: path.to_owned(), error };
+    let key = Zeroizing::new(crate::random::bytes::<{ GroupKey::BYTES }>().map_err(at)?);
+    write_private(path, &*key)
+}
+
+/// Reads a file of so many bytes that nobody but its owner may read.
+pub(crate) fn read_private(path: &Path, len: usize) -> Result<Zeroizing<Vec<u8>>, KeyFileError> {
     let at = |error| KeyFileError::Io { path: path.to_owned(), error };
     let mut file = File::open(path).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => KeyFileError::Missing { path: path.to_owned() },
@@ -26,27 +56,23 @@ pub fn load(path: &Path) -> Result<GroupKey, KeyFileError> {
     if mode & 0o077 != 0 {
         return Err(KeyFileError::OpenToOthers { path: path.to_owned(), mode });
     }
-    if metadata.size() != GroupKey::BYTES as u64 {
+    if metadata.size() != len as u64 {
         return Err(KeyFileError::Length { path: path.to_owned(), bytes: metadata.size() });
     }
-    let mut bytes = Zeroizing::new([0; GroupKey::BYTES]);
-    file.read_exact(&mut *bytes).map_err(at)?;
-    Ok(GroupKey::new(*bytes))
+    let mut bytes = Zeroizing::new(vec![0; len]);
+    file.read_exact(&mut bytes).map_err(at)?;
+    Ok(bytes)
 }
 
-/// Makes a new key file with a random key, mode 0600. Never replaces a file: whoever loses a key loses its group.
-///
-/// # Errors
-/// [`KeyFileError`]: there is a file of this name, or it cannot be written.
-pub fn create(path: &Path) -> Result<(), KeyFileError> {
+/// Writes a new file that nobody but its owner may read.
+pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> Result<(), KeyFileError> {
     let at = |error| KeyFileError::Io { path: path.to_owned(), error };
-    let key = Zeroizing::new(crate::random::bytes::<{ GroupKey::BYTES }>().map_err(at)?);
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     let mut file = file.map_err(|error| match error.kind() {
         io::ErrorKind::AlreadyExists => KeyFileError::Exists { path: path.to_owned() },
         _ => at(error),
     })?;
-    file.write_all(&*key).and_then(|()| file.sync_all()).map_err(at)
+    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(at)
 }
 
 /// Why a key file is of no use.
@@ -80,6 +106,12 @@ pub enum KeyFileError {
         path: PathBuf,
         /// Its permission bits.
         mode: u32,
+    },
+    /// More of them than a host accepts at a time.
+    #[error("{keys} key files; at most {GROUP_KEYS_MAX} are accepted at a time, the old key and the new one")]
+    TooMany {
+        /// How many.
+        keys: usize,
     },
     /// A new key would replace it.
     #[error("key file {path}: exists already, and a key is never replaced; choose another name", path = path.display())]

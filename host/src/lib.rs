@@ -9,6 +9,7 @@ pub mod interface;
 pub mod keyfile;
 mod options;
 pub mod random;
+pub mod sender_keys;
 pub mod socket;
 pub mod stages;
 pub mod wake;

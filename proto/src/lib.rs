@@ -15,5 +15,6 @@ mod repeat;
 mod rng;
 pub mod seal;
 pub mod sender;
+pub mod sign;
 pub mod time;
 pub mod wire;

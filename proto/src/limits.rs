@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use crate::sign::SIGNATURE_BYTES;
+
 /// Bytes in an object (8 TiB). A longer image is refused before the push begins.
 pub const OBJECT_BYTES_MAX: u64 = 8 << 40;
 
@@ -66,9 +68,9 @@ pub const REPORT_GAPS_MAX: usize = 4;
 /// goes on.
 pub const HELD_RUNS_MAX: usize = 16;
 
-/// Manifest entries that a datagram of so many bytes holds: each encoding, encoded length, hash.
+/// Manifest entries that a datagram of so many bytes holds, with a signature: each encoding, encoded length, hash.
 pub const fn manifest_entries_in(datagram: usize) -> usize {
-    (datagram - (10 + 4 + 2 + 16)) / (1 + 3 + 32)
+    (datagram - (10 + 4 + 2 + SIGNATURE_BYTES + 16)) / (1 + 3 + 32)
 }
 
 /// Deficit runs that a report of so many bytes holds, besides all its gaps.
@@ -94,6 +96,27 @@ pub const OBJECTS_KEPT_MAX: usize = 400_000;
 
 /// Sessions that a host remembers as ended, so that they are not joined again while their announcements are fresh.
 pub const ENDED_SESSIONS_MAX: usize = 64;
+
+/// Group keys that a host accepts at the same time: the old one and the new one, while a key is being replaced.
+pub const GROUP_KEYS_MAX: usize = 2;
+
+/// Senders that a host lists.
+pub const SENDERS_MAX: usize = 64;
+
+/// Times that a block is asked for again because it was not what the manifest says. Datagrams are sealed, so this takes
+/// somebody with the group key who sends bad symbols; after so many the host gives up and says so.
+pub const CORRUPT_TRIES_MAX: u32 = 16;
+
+/// How far ahead of the last signed datagram the number of one may be that is only sealed: what a sender at 10 Gbit/s
+/// sends in half a minute, in which several polls are due.
+pub const SEQUENCES_AHEAD_MAX: u64 = 1 << 25;
+
+/// Datagrams to the group of which a host remembers whether they came, back from the highest number.
+pub const REPLAY_WINDOW: u64 = 1 << 16;
+
+/// Acknowledgements that a sender gives in a tenth of a second: five times what all hosts together may report. Whoever
+/// gets none asks again.
+pub const ACKS_PER_TENTH_MAX: u32 = REPORTS_PER_SECOND_MAX / 2;
 
 /// Manifest repeats a sender keeps queued; what hosts ask for above it they will ask for again.
 pub const MANIFEST_REPEATS_MAX: usize = 1_024;

@@ -12,7 +12,7 @@ use glancecast_proto::wire::{
     About, Announce, Answer, AnswerState, Ask, Down, Encoding, End, Finding, Held, Hello, Kept, KeptRun,
     Kind, ManifestRun, Page, Poll, Report, SymbolHeader, Totals, Up,
 };
-use vectors::{KEY, RECEIVER, SALT, SESSION, Value};
+use vectors::{KEY, RECEIVER, SALT, SESSION, SIGNING_SEED, Signed, Value};
 
 #[test]
 fn every_datagram_is_sealed_to_the_bytes_in_its_file() {
@@ -77,7 +77,11 @@ fn text_of(value: &Value) -> String {
     line("group key", hex(&KEY));
     line("session", SESSION.to_string());
     match value {
-        Value::Symbol(..) | Value::Announce(_) | Value::Down(_) | Value::Ask(_) | Value::Heard(_) => {}
+        Value::Announce(_, Signed::Yes) | Value::Down(_, Signed::Yes) => {
+            line("signing seed", hex(&SIGNING_SEED));
+            line("public key", hex(&vectors::signing_key().public().0));
+        }
+        Value::Symbol(..) | Value::Announce(..) | Value::Down(..) | Value::Ask(_) | Value::Heard(_) => {}
         Value::Up(_) | Value::Answer(_) => line("receiver", RECEIVER.to_string()),
         Value::Notice(_) => line("salt", hex(&SALT)),
     }
@@ -97,15 +101,15 @@ fn words(value: &Value, out: &mut String) {
     };
     match value {
         Value::Symbol(header, symbol) => symbol_words(header, symbol, &mut say),
-        Value::Announce(announce) => announce_words(announce, &mut say),
-        Value::Down(Down::Manifest(run)) => manifest_words(run, &mut say),
-        Value::Down(Down::Poll(poll)) => poll_words(poll, &mut say),
-        Value::Down(Down::End(End::Over)) => say("end", &"over"),
-        Value::Down(Down::End(End::Aborted(reason))) => {
+        Value::Announce(announce, _) => announce_words(announce, &mut say),
+        Value::Down(Down::Manifest(run), _) => manifest_words(run, &mut say),
+        Value::Down(Down::Poll(poll), _) => poll_words(poll, &mut say),
+        Value::Down(Down::End(End::Over), _) => say("end", &"over"),
+        Value::Down(Down::End(End::Aborted(reason)), _) => {
             say("end", &"aborted");
             say("reason", reason);
         }
-        Value::Down(Down::Ack(ack)) => {
+        Value::Down(Down::Ack(ack), _) => {
             say("receiver", &ack.receiver);
             say("answers", &format_args!("{:?}", ack.kind));
             say("slot", &ack.slot);
@@ -309,5 +313,6 @@ const HEAD: &str = "\
 # there in both directions. verify.py beside this file does the sealing again without the program's code, for every file
 # here: it derives the key (BLAKE3 derive_key of \"key material\" under \"key context\") in plain Python, and seals
 # \"plain\" with the Python package cryptography, which is OpenSSL (AES-256-GCM; nonce: 4 zero bytes, then the sequence
-# in 8; associated data: \"clear\"). The result equals \"datagram\".
+# in 8; associated data: \"clear\"). The result equals \"datagram\". Where there is a \"signing seed\", \"plain\" ends with a
+# signature, which it makes again too.
 ";

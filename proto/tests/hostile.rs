@@ -19,7 +19,7 @@ use glancecast_proto::wire::{
     Ack, Announce, Answer, AnswerState, Ask, Discard, Down, Encoding, End, Finding, Header, Heard, Kind,
     ManifestRun, Notice, Page, Poll, Report, SymbolHeader, Up, UpHeader, VERSION, foreign_version,
 };
-use vectors::{Derivation, KEY, RECEIVER, SESSION, Value};
+use vectors::{Derivation, KEY, RECEIVER, SESSION, Signed, Value};
 
 #[test]
 fn random_bytes_of_every_length_are_refused() {
@@ -109,7 +109,7 @@ fn a_report_whose_runs_overlap_is_refused() {
 #[test]
 fn an_ack_answers_nothing_but_what_is_acknowledged() {
     for kind in KINDS {
-        let ack = Value::Down(Down::Ack(Ack { receiver: RECEIVER, kind, slot: 0 }));
+        let ack = Value::Down(Down::Ack(Ack { receiver: RECEIVER, kind, slot: 0 }), Signed::No);
         let possible = matches!(kind, Kind::Hello | Kind::Done | Kind::Failed);
         assert_eq!(Value::open(&ack.seal()).is_ok(), possible, "{kind:?}");
     }
@@ -121,10 +121,11 @@ fn a_datagram_of_another_group_is_told_from_a_forged_one() {
     for (name, value) in vectors::values() {
         let datagram = value.seal();
         match value {
-            Value::Announce(_) => assert_eq!(Announce::open(&other, &datagram), Err(Discard::WrongKey)),
+            Value::Announce(..) => assert_eq!(Announce::open(&other, &datagram), Err(Discard::WrongKey)),
             Value::Notice(_) => assert_eq!(Notice::open(&other, &datagram), Err(Discard::Forged)),
-            Value::Down(_) => {
-                let verdict = Down::open(&Cipher::downward(&other, SESSION), vectors::geometry(), &datagram);
+            Value::Down(..) => {
+                let cipher = Cipher::downward(&other, SESSION);
+                let verdict = Down::open(&cipher, vectors::geometry(), None, &datagram, |_| true);
                 assert_eq!(verdict, Err(Discard::Forged), "{name}");
             }
             Value::Ask(_) => assert_eq!(Ask::open(&other, &datagram), Err(Discard::WrongKey)),
@@ -152,9 +153,10 @@ fn assert_refused(datagram: &[u8]) {
     }
     assert!(Announce::open(&key, datagram).is_err());
     assert!(Notice::open(&key, datagram).is_err());
+    let cipher = Cipher::downward(&key, SESSION);
+    assert!(Down::open(&cipher, vectors::geometry(), None, datagram, |_| true).is_err());
     assert!(Ask::open(&key, datagram).is_err());
-    assert!(Heard::open(&Cipher::downward(&key, SESSION), datagram).is_err());
-    assert!(Down::open(&Cipher::downward(&key, SESSION), vectors::geometry(), datagram).is_err());
+    assert!(Heard::open(&cipher, datagram).is_err());
     if let Ok(up) = UpHeader::parse(datagram) {
         let cipher = Cipher::upward(&key, SESSION, up.receiver);
         assert!(Up::open(&cipher, vectors::geometry(), up, datagram).is_err());
@@ -170,17 +172,17 @@ fn assert_bounds(value: &Value) {
         Value::Symbol(header, symbol) => {
             assert!(header.esi.value() <= Esi::MAX && symbol.len() == 488);
         }
-        Value::Announce(announce) => {
+        Value::Announce(announce, _) => {
             assert!(announce.spread <= Duration::from_secs(30));
             assert!(announce.image_id.as_ref().is_none_or(|id| id.len() == 36));
             let ip = announce.reply_to.ip();
             assert!(announce.reply_to.port() != 0 && !ip.is_multicast() && !ip.is_unspecified());
         }
-        Value::Down(Down::Manifest(run)) => assert_manifest(run),
-        Value::Down(Down::Poll(poll)) => assert_poll(poll),
-        Value::Down(Down::End(End::Over)) => {}
-        Value::Down(Down::End(End::Aborted(reason))) => assert_text(reason, REASON_MAX),
-        Value::Down(Down::Ack(ack)) => {
+        Value::Down(Down::Manifest(run), _) => assert_manifest(run),
+        Value::Down(Down::Poll(poll), _) => assert_poll(poll),
+        Value::Down(Down::End(End::Over), _) => {}
+        Value::Down(Down::End(End::Aborted(reason)), _) => assert_text(reason, REASON_MAX),
+        Value::Down(Down::Ack(ack), _) => {
             assert!(matches!(ack.kind, Kind::Hello | Kind::Done | Kind::Failed), "{ack:?}");
         }
         Value::Up(Up::Hello(hello)) => assert_text(&hello.software, SOFTWARE_MAX),

@@ -27,7 +27,7 @@ use glancecast_proto::wire::{
     KeptRun, Kind, ManifestEntry, ManifestRun, Pin, Poll, Report, SYMBOL_OVERHEAD, SymbolHeader, Totals, Up,
     UpHeader,
 };
-use vectors::{KEY, SESSION, Value};
+use vectors::{KEY, SESSION, Signed, Value};
 
 #[test]
 fn a_receiver_survives_whatever_comes() {
@@ -93,7 +93,8 @@ impl Host {
         let config = ReceiverConfig {
             name: name("compute-1"),
             software: "test".into(),
-            key: GroupKey::new(KEY),
+            keys: vec![GroupKey::new(KEY)],
+            senders: Vec::new(),
             start: [seed as u8; 16],
             seed: [seed as u8; 32],
             buffer_bytes: 0, // as few buffers as there can be
@@ -203,8 +204,8 @@ impl Host {
         let sequence = if self.dice.below(500) == 0 { Sequence::MAX } else { self.sequence };
         let mut out = Vec::new();
         let cipher = Cipher::downward(&GroupKey::new(KEY), SESSION);
-        down.seal(&cipher, SESSION.tag(), Sequence::new(sequence).expect("40 bits"), &mut out);
-        assert_eq!(Value::open(&out), Ok(Value::Down(down)));
+        down.seal(&cipher, None, SESSION, Sequence::new(sequence).expect("40 bits"), &mut out);
+        assert_eq!(Value::open(&out), Ok(Value::Down(down, Signed::No)));
         out
     }
 
@@ -395,6 +396,7 @@ impl Push {
         let config = SenderConfig {
             session: SESSION,
             key: GroupKey::new(KEY),
+            signer: None,
             geometry: vectors::geometry(),
             name: ObjectName::new("image").expect("plain"),
             image_id: None,
@@ -402,6 +404,7 @@ impl Push {
             pin: Pin::None,
             reply_to: address(1),
             expected,
+            only_listed: seed % 2 == 1,
             timeout: Duration::from_secs(60),
             started: WallClock(1_000),
             pace: Pace::Fixed(1_000_000_000),

@@ -181,7 +181,8 @@ fn a_question_said_again_by_somebody_else_keeps_nothing_alive() {
 
 #[test]
 fn questions_of_another_group_or_time_are_dropped() {
-    let mut host = Respondent::new(RespondentConfig { key: GroupKey::new([8; 32]), ..config(0, STARTED) });
+    let mut host =
+        Respondent::new(RespondentConfig { keys: vec![GroupKey::new([8; 32])], ..config(0, STARTED) });
     let ask = sealed_ask(1, STARTED, Question::Hosts);
     assert_eq!(host.handle_datagram(at(WAIT), STARTED, &ask), Err(Discard::WrongKey));
     let mut host = Respondent::new(config(0, STARTED));
@@ -532,7 +533,7 @@ fn config(host: usize, started: WallClock) -> RespondentConfig {
     RespondentConfig {
         name: name(host),
         software: "test".into(),
-        key: key(),
+        keys: vec![key()],
         start: [host as u8; 16],
         seed: *blake3::hash(&host.to_be_bytes()).as_bytes(),
         started,

@@ -97,7 +97,7 @@ fn announcements_of_another_time_are_refused() {
 
 #[test]
 fn announcements_of_another_group_are_told_once() {
-    let mut host = Receiver::new(ReceiverConfig { key: GroupKey::new([9; 32]), ..config() });
+    let mut host = Receiver::new(ReceiverConfig { keys: vec![GroupKey::new([9; 32])], ..config() });
     let mut sender = sender(1, 1);
     for ms in [0, 100] {
         let datagram = announcement(&mut sender, at(ms));
@@ -451,6 +451,7 @@ fn sender_for(session: u8, hosts: u32, timeout: Duration) -> Sender {
     let config = SenderConfig {
         session: SessionId([session; 16]),
         key: GroupKey::new([7; 32]),
+        signer: None,
         geometry: Geometry::for_path(4_096, 1500, 20).expect("in range"),
         name: ObjectName::new("image").expect("plain"),
         image_id: None,
@@ -458,6 +459,7 @@ fn sender_for(session: u8, hosts: u32, timeout: Duration) -> Sender {
         pin: Pin::None,
         reply_to: SENDER,
         expected: Expected::Count(hosts),
+        only_listed: false,
         timeout,
         started: WALL,
         pace: Pace::Fixed(1_000_000_000),
@@ -475,7 +477,8 @@ fn config() -> ReceiverConfig {
     ReceiverConfig {
         name: HostName::new("compute-1").expect("plain"),
         software: "glancecastd 1.0".into(),
-        key: GroupKey::new([7; 32]),
+        keys: vec![GroupKey::new([7; 32])],
+        senders: Vec::new(),
         start: [1; 16],
         seed: [2; 32],
         buffer_bytes: 1 << 20,

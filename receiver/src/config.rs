@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Parser;
 use glancecast_host::args::{ArgError, Group, Rate, parse_duration};
 use glancecast_proto::ids::HostName;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use crate::store::{KeepUnfinished, StoreSpec};
 
@@ -44,9 +44,15 @@ struct Settings {
     /// Differentiated services code point of the answers [default: 0, best effort: they are few, and a push waits for them]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..64))]
     dscp: Option<u8>,
-    /// The group's key file
+    /// The group's key file; twice while a key is being replaced: both are accepted
     #[arg(long, value_name = "FILE")]
-    key: Option<PathBuf>,
+    #[serde(default, deserialize_with = "one_or_more")]
+    key: Vec<PathBuf>,
+    /// Accept pushes signed by this sender alone: its public key, or a file of public keys; may be given several times
+    /// [default: from everybody who has the group's key]
+    #[arg(long = "sender", value_name = "PUBKEY|FILE")]
+    #[serde(default)]
+    senders: Vec<String>,
     /// Use the key that everybody knows: for a lab only
     #[arg(long, num_args = 0, default_missing_value = "true")]
     insecure: Option<bool>,
@@ -82,8 +88,10 @@ pub struct Config {
     pub source: Option<IpAddr>,
     /// Differentiated services code point of the answers, 0 to 63.
     pub dscp: u8,
-    /// The key file; `None` for the key that everybody knows.
-    pub key: Option<PathBuf>,
+    /// The key files; none for the key that everybody knows.
+    pub keys: Vec<PathBuf>,
+    /// Public keys of senders, or files of them; none: everybody who has the group's key.
+    pub senders: Vec<String>,
     /// The store.
     pub store: StoreSpec,
     /// What is written to the store at most.
@@ -104,15 +112,12 @@ impl Args {
         };
         let given = self.settings.clone();
         let insecure = given.insecure.or(file.insecure).unwrap_or(false);
-        let key = given.key.or(file.key);
-        let key = match (key, insecure) {
-            (Some(key), false) => Some(key),
-            (None, true) => None,
-            (None, false) => {
-                return Err(NO_KEY.into());
-            }
-            (Some(_), true) => return Err("--key and --insecure exclude each other".into()),
-        };
+        let keys = if given.key.is_empty() { file.key } else { given.key };
+        match (keys.is_empty(), insecure) {
+            (false, false) | (true, true) => {}
+            (true, false) => return Err(NO_KEY.into()),
+            (false, true) => return Err("--key and --insecure exclude each other".into()),
+        }
         let name = match given.name.or(file.name) {
             Some(name) => name,
             None => nix::unistd::gethostname()
@@ -140,7 +145,8 @@ impl Args {
             interface: given.interface.or(file.interface),
             source,
             dscp,
-            key,
+            keys,
+            senders: if given.senders.is_empty() { file.senders } else { given.senders },
             store,
             write_rate: write_rate.map_err(|error| format!("write_rate: {error}"))?,
             keep_unfinished: keep.map_err(|error| format!("keep_unfinished: {error}"))?,
@@ -158,6 +164,20 @@ const ANSWER_DSCP: u8 = 0;
 fn kept_for(text: &str) -> Result<KeepUnfinished, ArgError> {
     let time = if text == "none" { Duration::ZERO } else { parse_duration(text)? };
     Ok(KeepUnfinished { time })
+}
+
+/// A path or a list of them.
+fn one_or_more<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<PathBuf>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "a path or a list of paths")]
+    enum OneOrMore {
+        One(PathBuf),
+        More(Vec<PathBuf>),
+    }
+    Ok(match OneOrMore::deserialize(deserializer)? {
+        OneOrMore::One(path) => vec![path],
+        OneOrMore::More(paths) => paths,
+    })
 }
 
 fn read(path: &Path) -> Result<Settings, String> {
@@ -183,7 +203,20 @@ mod tests {
         .expect("complete");
         assert_eq!(config.name.as_str(), "from-line");
         assert_eq!(config.group.to_string(), "239.1.1.1:7000");
-        assert_eq!(config.key.as_deref(), Some(Path::new("/file.key")));
+        assert_eq!(config.keys, [Path::new("/file.key")]);
+        assert!(config.senders.is_empty(), "from everybody");
+    }
+
+    #[test]
+    fn keys_and_senders_may_be_several() {
+        let file = "key = [\"/old.key\", \"/new.key\"]\nsenders = [\"/senders\"]\nstore = \"directory:/tmp\"";
+        let config = resolve(file, &[]).expect("complete");
+        assert_eq!(config.keys, [Path::new("/old.key"), Path::new("/new.key")]);
+        assert_eq!(config.senders, ["/senders"]);
+        let args = ["--key", "/a", "--key", "/b", "--sender", "ed25519:1", "--sender", "/more"];
+        let config = resolve(file, &args).expect("complete");
+        assert_eq!(config.keys, [Path::new("/a"), Path::new("/b")]);
+        assert_eq!(config.senders, ["ed25519:1", "/more"]);
     }
 
     #[test]
@@ -192,6 +225,7 @@ mod tests {
             ("", &["--store", "directory:/x"][..], "--key"),
             ("", &["--insecure"], "--store"),
             ("keyy = \"/x\"", &["--insecure", "--store", "directory:/x"], "line 1"),
+            ("key = 7\nstore = \"directory:/x\"", &[], "line 1"),
             ("name = 7", &["--insecure", "--store", "directory:/x"], "line 1"),
             ("", &["--insecure", "--store", "ceph:/x"], "ceph"),
             ("", &["--insecure", "--store", "nova:x"], "absolute"),

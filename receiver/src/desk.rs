@@ -453,7 +453,7 @@ mod tests {
         let mut machine = Respondent::new(RespondentConfig {
             name: HostName::new("host").expect("plain"),
             software: String::new(),
-            key: key.clone(),
+            keys: vec![key.clone()],
             start: [0; 16],
             seed: [0; 32],
             started: WallClock(0),

@@ -526,7 +526,9 @@ impl Drive {
                     );
                 }
                 ReceiverEvent::Corrupt(session, block) => {
-                    tracing::warn!(%session, %block, "a block does not match its hash and is asked for again");
+                    if self.machine.corrupt_blocks() <= CORRUPT_TOLD_MAX {
+                        tracing::warn!(%session, %block, "a block does not match its hash and is asked for again");
+                    }
                 }
                 ReceiverEvent::Published { session, root, existing } => {
                     let name = self.machine.session().map(|(announce, _)| announce.name.to_string());
@@ -542,6 +544,20 @@ impl Drive {
                     tracing::warn!(
                         sender = %from,
                         "this group carries datagrams sealed under another key, which are dropped: check --key and --group"
+                    );
+                }
+                ReceiverEvent::UnknownSender(from, Some(key)) => {
+                    tracing::warn!(
+                        sender = %from,
+                        "pushes signed by {key} are refused, as this host does not list it: if it is a sender of yours, add it with \
+                         --sender or to senders"
+                    );
+                }
+                ReceiverEvent::UnknownSender(from, None) => {
+                    tracing::warn!(
+                        sender = %from,
+                        "pushes that are not signed are refused, as this host lists its senders: send with --sender-key, and list \
+                         that key here"
                     );
                 }
                 ReceiverEvent::Stale(from, skew) => {
@@ -571,6 +587,13 @@ impl Drive {
             tracing::debug!(stage = time.name, seconds, bytes = time.bytes, "time since the start");
         }
         self.tell_discards();
+        if self.machine.corrupt_blocks() > 0 {
+            tracing::warn!(
+                "{} blocks since the start did not match their hash: somebody with the group key sends bad symbols, or \
+                 memory is failing",
+                self.machine.corrupt_blocks()
+            );
+        }
         self.forget_session();
         if self.once {
             self.outcome = Some(outcome);
@@ -604,6 +627,9 @@ fn tell_of_buffer(group: &GroupReceiver) {
         );
     }
 }
+
+/// Blocks that do not match their hash which are told of one by one.
+const CORRUPT_TOLD_MAX: u64 = 10;
 
 /// Batches from the group before anything else gets its turn.
 const BATCHES_IN_A_ROW: u32 = 8;

@@ -6,7 +6,7 @@ use std::thread;
 use anyhow::Context;
 use glancecast_host::clock::wall;
 use glancecast_host::interface::{Chosen, Interface};
-use glancecast_host::{cli, keyfile, random};
+use glancecast_host::{cli, keyfile, random, sender_keys};
 use glancecast_proto::questions::RespondentConfig;
 use glancecast_proto::receiver::ReceiverConfig;
 use glancecast_proto::seal::GroupKey;
@@ -49,15 +49,14 @@ fn main() -> ExitCode {
 
 /// Everything that can be wrong before the first datagram.
 fn prepare(config: Config, once: bool) -> anyhow::Result<(Drive, Stopper)> {
-    let key = match &config.key {
-        Some(path) => keyfile::load(path)?,
-        None => {
-            tracing::warn!(
-                "--insecure: sealed under a key that everybody knows; whoever reaches this network can push here"
-            );
-            GroupKey::insecure()
-        }
-    };
+    let mut keys = keyfile::load_all(&config.keys)?;
+    let senders = sender_keys::public_keys(&config.senders)?;
+    if keys.is_empty() {
+        tracing::warn!(
+            "--insecure: sealed under a key that everybody knows; whoever reaches this network can push here"
+        );
+        keys.push(GroupKey::insecure());
+    }
     let interface = Interface::choose(config.interface.as_deref(), config.group)?;
     if interface.chosen == Chosen::ByRoute && interface.is_loopback() {
         tracing::warn!("{}", LOOPBACK);
@@ -68,7 +67,8 @@ fn prepare(config: Config, once: bool) -> anyhow::Result<(Drive, Stopper)> {
     let receiver = ReceiverConfig {
         name: config.name.clone(),
         software: concat!("glancecastd ", env!("CARGO_PKG_VERSION")).into(),
-        key,
+        keys,
+        senders,
         start: random::bytes().context("random numbers")?,
         seed: random::bytes().context("random numbers")?,
         buffer_bytes: BUFFER_BYTES,
@@ -76,7 +76,7 @@ fn prepare(config: Config, once: bool) -> anyhow::Result<(Drive, Stopper)> {
     let respondent = RespondentConfig {
         name: receiver.name.clone(),
         software: receiver.software.clone(),
-        key: receiver.key.clone(),
+        keys: receiver.keys.clone(),
         start: random::bytes().context("random numbers")?,
         seed: random::bytes().context("random numbers")?,
         started: wall(),

@@ -344,7 +344,7 @@ mod tests {
         collect(&mut machine, encoded, lost, &mut buffer);
         let run = ManifestRun { first: BlockIndex(0), entries: vec![entry] };
         hear(&mut machine, |cipher, out| {
-            Down::Manifest(run).seal(cipher, SESSION.tag(), sequence(0), out);
+            Down::Manifest(run).seal(cipher, None, SESSION, sequence(0), out);
         });
         let Some(Effect::Block(of, Work::Rebuild { block, entry, collected, .. })) =
             machine.poll_effect(true)
@@ -362,12 +362,13 @@ mod tests {
         let mut machine = Receiver::new(ReceiverConfig {
             name: HostName::new("compute-1").expect("plain"),
             software: String::new(),
-            key: GroupKey::insecure(),
+            keys: vec![GroupKey::insecure()],
+            senders: Vec::new(),
             start: [0; 16],
             seed: [0; 32],
             buffer_bytes: 0,
         });
-        hear(&mut machine, |cipher, out| announce().seal(cipher, sequence(0), out));
+        hear(&mut machine, |cipher, out| announce().seal(cipher, None, sequence(0), out));
         let Some(Effect::Open(attempt, ..)) = machine.poll_effect(true) else { panic!("it joins") };
         machine.handle_opened(Moment::default(), attempt, Ok(Opened::New));
         (machine, attempt)

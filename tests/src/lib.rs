@@ -4,6 +4,7 @@
 //! A scenario reads as a story because the mechanics are here: [`stage`] gives it a directory, a group and a key,
 //! [`process`] ends what it started, [`netns`] builds and removes its network. Everything waits with a deadline.
 
+pub mod attacker;
 pub mod breaker;
 pub mod capture;
 pub mod delivery;

@@ -12,6 +12,7 @@ mod fewer_bytes;
 mod formats;
 mod glance;
 mod glance_breaks;
+mod hostile;
 mod ipv6;
 mod joining;
 mod keys;

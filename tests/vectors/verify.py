@@ -12,7 +12,9 @@ import pathlib
 import struct
 import sys
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 try:
     import blake3
@@ -21,6 +23,7 @@ except ImportError:
 
 IV = (0x6A09E667, 0xBB67AE85, 0x3C6EF372, 0xA54FF53A, 0x510E527F, 0x9B05688C, 0x1F83D9AB, 0x5BE0CD19)
 PERMUTATION = (2, 6, 3, 10, 7, 0, 4, 13, 1, 11, 12, 5, 9, 14, 15, 8)
+SIGNED = b"glancecast v1 signed datagram: session id, header, body\0"
 CHUNK_START, CHUNK_END, ROOT, DERIVE_KEY_CONTEXT, DERIVE_KEY_MATERIAL = 1, 2, 8, 32, 64
 
 
@@ -95,6 +98,18 @@ def check(path):
         return "sealed again, it is another datagram"
     if cipher.decrypt(nonce, datagram[len(clear) :], clear) != plain:
         return "opened again, it says something else"
+    if "signing seed" in vector:
+        return check_signature(vector, clear, plain)
+    return None
+
+
+def check_signature(vector, clear, plain):
+    key = Ed25519PrivateKey.from_private_bytes(bytes.fromhex(vector["signing seed"]))
+    if key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw).hex() != vector["public key"]:
+        return "the public key is not that of the seed"
+    body, signature = plain[:-64], plain[-64:]
+    if key.sign(SIGNED + bytes.fromhex(vector["session"]) + clear + body) != signature:
+        return "signed again, it is another signature"
     return None
 
 

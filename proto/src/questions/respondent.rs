@@ -23,8 +23,8 @@ pub struct RespondentConfig {
     pub name: HostName,
     /// Name and version of the program.
     pub software: String,
-    /// The group's secret.
-    pub key: GroupKey,
+    /// The group's secret; more than one while it is being replaced.
+    pub keys: Vec<GroupKey>,
     /// 16 random bytes, drawn at this start of the program and used for nothing else.
     pub start: [u8; 16],
     /// Seed of all randomness in the machine.
@@ -196,7 +196,7 @@ impl Respondent {
 
     fn take_ask(&mut self, now: Moment, wall: WallClock, datagram: &[u8]) -> Result<(), Discard> {
         let id = Ask::id_of(datagram)?;
-        let ask = Ask::open(&self.config.key, datagram)?;
+        let (key, ask) = self.open_ask(datagram)?;
         if let Some(open) = self.open.iter_mut().find(|open| open.question == id) {
             return open.note(now, Header::parse(datagram)?.sequence);
         }
@@ -215,11 +215,24 @@ impl Respondent {
             return Err(Discard::TooMany);
         }
         self.remembered.push_back((id, ask.time));
-        self.begin(now, ask, Header::parse(datagram)?.sequence);
+        self.begin(now, key, ask, Header::parse(datagram)?.sequence);
         Ok(())
     }
 
-    fn begin(&mut self, now: Moment, ask: Ask, sequence: Sequence) {
+    /// Opens a question under whichever of our keys it is for, and gives its place in the configuration.
+    fn open_ask(&self, datagram: &[u8]) -> Result<(usize, Ask), Discard> {
+        let mut reason = Discard::WrongKey;
+        for (at, key) in self.config.keys.iter().enumerate() {
+            match Ask::open(key, datagram) {
+                Ok(ask) => return Ok((at, ask)),
+                Err(Discard::WrongKey) => {}
+                Err(other) => reason = other,
+            }
+        }
+        Err(reason)
+    }
+
+    fn begin(&mut self, now: Moment, key: usize, ask: Ask, sequence: Sequence) {
         // An id of its own for each question: its key's numbers begin at 1 again.
         let mut start = self.config.start;
         start.iter_mut().zip(self.inquiries.to_be_bytes()).for_each(|(byte, number)| *byte ^= number);
@@ -230,8 +243,8 @@ impl Respondent {
             id,
             question: ask.id,
             receiver,
-            down: Cipher::downward(&self.config.key, ask.id),
-            up: Cipher::upward(&self.config.key, ask.id, receiver),
+            down: Cipher::downward(&self.config.keys[key], ask.id),
+            up: Cipher::upward(&self.config.keys[key], ask.id, receiver),
             sequence: 0,
             reply_to: ask.reply_to,
             answer_bytes_max: ask.answer_bytes_max.into(),

@@ -9,6 +9,7 @@ use super::session::Link;
 use crate::geometry::Geometry;
 use crate::ids::{HostName, SessionId};
 use crate::seal::Cipher;
+use crate::sign::PublicKey;
 use crate::time::Moment;
 use crate::wire::{Ack, Discard, Down, Hello, Kind, Up};
 
@@ -18,6 +19,8 @@ pub(super) struct Afterword {
     link: Link,
     cipher: Cipher,
     geometry: Geometry,
+    /// Who signs what is said to the group, and in which session.
+    signer: Option<(SessionId, PublicKey)>,
     word: Up,
     /// The sender has not acknowledged the hello either: it takes no other word from a host that it does not know.
     unknown: bool,
@@ -27,12 +30,20 @@ pub(super) struct Afterword {
 }
 
 impl Afterword {
-    pub(super) fn new(link: Link, cipher: Cipher, geometry: Geometry, word: Up, unknown: bool) -> Self {
+    pub(super) fn new(
+        link: Link,
+        cipher: Cipher,
+        geometry: Geometry,
+        signer: Option<(SessionId, PublicKey)>,
+        word: Up,
+        unknown: bool,
+    ) -> Self {
         Self {
             session: link.session,
             link,
             cipher,
             geometry,
+            signer,
             word,
             unknown,
             due: None,
@@ -76,7 +87,8 @@ impl Afterword {
 
     /// What the sender of this session says. True once nothing is left to be said.
     pub(super) fn take(&mut self, datagram: &[u8]) -> Result<bool, Discard> {
-        match Down::open(&self.cipher, self.geometry, datagram)?.1 {
+        let ends = |down: &Down| matches!(down, Down::End(_));
+        match Down::open(&self.cipher, self.geometry, self.signer, datagram, ends)?.1 {
             Down::Ack(ack) => Ok(self.take_ack(&ack)),
             Down::End(_) => Ok(true),
             Down::Manifest(_) | Down::Poll(_) => Ok(false),

@@ -4,6 +4,7 @@ use crate::ids::{BlockIndex, SessionId};
 use crate::integrity::Root;
 use crate::receiver::collect::{BufferId, Collected, Place};
 use crate::receiver::table::Work;
+use crate::sign::PublicKey;
 use crate::wire::{Announce, Discard, FailureKind};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -125,6 +126,9 @@ pub enum ReceiverEvent {
     Failed(SessionId, String),
     /// Announcements of another group key come in here. Told once.
     WrongKey(SocketAddr),
+    /// Somebody with the group key announces a push whom this host does not list, or who does not sign. Told once for each
+    /// of the first few.
+    UnknownSender(SocketAddr, Option<PublicKey>),
     /// A sender's clock and ours are that far apart, so that its announcements are refused. Told once.
     Stale(SocketAddr, Duration),
     /// A sender speaks another version.

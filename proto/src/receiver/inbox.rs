@@ -8,18 +8,24 @@ use super::afterword::Afterword;
 use super::session::{Link, Session, Stage, buffer_bytes};
 use super::{Attempt, Effect, Receiver, ReceiverEvent, Rejoin};
 use crate::ids::{ReceiverId, SessionTag};
-use crate::limits::ANNOUNCE_SKEW_MAX;
+use crate::limits::{ANNOUNCE_SKEW_MAX, HELD_RUNS_MAX};
 use crate::repeat::Repeat;
+use crate::sign::PublicKey;
 use crate::time::{Moment, WallClock};
-use crate::wire::{Announce, Discard, Down, End, Header, Kind, Notice, foreign_version};
+use crate::wire::{
+    Announce, Announced, Discard, Down, End, Failed, FailureKind, Header, Hello, Kind, Notice, Totals, Up,
+    foreign_version,
+};
 
-/// A session that is announced while another is at work: its sender is told that this host is busy.
+/// A session that is announced while another is at work, or whose sender is not accepted: the sender is told so.
 pub(super) struct Waiting {
     pub(super) link: Link,
     /// It is about the object that this host is at work on.
     pub(super) same_object: bool,
     pub(super) hello: Repeat,
     pub(super) heard: Moment,
+    /// Why this host will never take part, and whether that is the next to be said, after a hello.
+    refusal: Option<(String, bool)>,
 }
 
 impl Receiver {
@@ -57,27 +63,30 @@ impl Receiver {
         datagram: &[u8],
     ) -> Result<(), Discard> {
         let id = Announce::session_of(datagram)?;
-        let announce = Announce::open(&self.config.key, datagram).inspect_err(|&reason| {
+        let (key, announced) = self.open_announce(datagram).inspect_err(|&reason| {
             if reason == Discard::WrongKey && !self.wrong_key_told {
                 self.wrong_key_told = true;
                 self.events.push_back(ReceiverEvent::WrongKey(from));
             }
         })?;
         if let Some(active) = self.session.as_deref_mut().filter(|active| active.announce.session == id) {
-            let sequence = Header::parse(datagram)?.sequence;
-            active.note(now, sequence, datagram.len());
+            // Whatever else it says now, and whoever says it: the first one counts.
+            if !active.is_plausible(announced.sequence) {
+                return Err(Discard::Implausible);
+            }
+            active.note(now, announced.sequence, datagram.len());
             return Ok(());
         }
         if self.stopping {
             return Ok(());
         }
-        let skew = announce.time.distance(wall);
+        let skew = announced.announce.time.distance(wall);
         if self.ended.contains(&id) {
             // It goes on without us; but perhaps it waits for our last word.
             if let Some(word) = self.afterwords.iter_mut().find(|word| word.session == id)
                 && skew <= ANNOUNCE_SKEW_MAX
             {
-                word.announced(now, self.rng.below(announce.spread));
+                word.announced(now, self.rng.below(announced.announce.spread));
             }
             return Ok(());
         }
@@ -88,61 +97,137 @@ impl Receiver {
             }
             return Err(Discard::Stale);
         }
+        if !self.accepts(announced.signer) {
+            self.refuse(now, from, key, &announced);
+            return Err(Discard::UnknownSender);
+        }
+        announced.verify()?;
         match &self.session {
             // Nobody would hear that we are busy: it is joined if it is still announced afterwards.
-            Some(_) if announce.one_way => {}
-            None => self.join(now, announce),
-            Some(_) => self.wait(now, &announce),
+            Some(_) if announced.announce.one_way => {}
+            None => self.join(now, key, announced),
+            Some(_) => self.wait(now, key, &announced.announce, None),
         }
         Ok(())
     }
 
-    fn join(&mut self, now: Moment, announce: Announce) {
+    /// Opens an announcement under whichever of our keys it is for, and gives its place in the configuration.
+    fn open_announce(&self, datagram: &[u8]) -> Result<(usize, Announced), Discard> {
+        let mut reason = Discard::WrongKey;
+        for (at, key) in self.config.keys.iter().enumerate() {
+            match Announce::open(key, datagram) {
+                Ok(announced) => return Ok((at, announced)),
+                Err(Discard::WrongKey) => {}
+                Err(other) => reason = other,
+            }
+        }
+        Err(reason)
+    }
+
+    /// Whether this host takes part in what such a sender announces.
+    fn accepts(&self, signer: Option<PublicKey>) -> bool {
+        let senders = &self.config.senders;
+        senders.is_empty() || signer.is_some_and(|signer| senders.contains(&signer))
+    }
+
+    /// Somebody announces a push whom this host does not accept: a person is told here, and at the sender.
+    fn refuse(&mut self, now: Moment, from: SocketAddr, key: usize, announced: &Announced) {
+        let told = &mut self.refused_told;
+        if told.len() < REFUSED_TOLD_MAX && !told.contains(&announced.signer) {
+            told.push(announced.signer);
+            self.event(ReceiverEvent::UnknownSender(from, announced.signer));
+        }
+        if announced.announce.one_way {
+            return;
+        }
+        let reason = match announced.signer {
+            Some(signer) => format!("it does not accept this sender: add {signer} to its senders"),
+            None => {
+                "it accepts signed pushes only: send with --sender-key, and list that key at the host".into()
+            }
+        };
+        self.wait(now, key, &announced.announce, Some(reason));
+    }
+
+    fn join(&mut self, now: Moment, key: usize, announced: Announced) {
+        let announce = announced.announce.clone();
         let waited = self.waiting.iter().position(|waiting| waiting.link.session == announce.session);
         let link = match waited {
             Some(at) => self.waiting.swap_remove(at).link,
-            None => self.new_link(&announce),
+            None => self.new_link(&announce, key),
         };
         let buffers = (self.config.buffer_bytes / buffer_bytes(&announce).max(1))
             .clamp(BUFFERS_MIN, BUFFERS_MAX)
             .min((announce.geometry.blocks() as usize).max(1)) as u16;
         self.attempts += 1;
         let attempt = Attempt(self.attempts);
-        let session =
-            Session::new(now, attempt, announce.clone(), &self.config.key, link, buffers, &mut self.rng);
+        let key = &self.config.keys[key];
+        let session = Session::new(now, attempt, announced, key, link, buffers, &mut self.rng);
         self.session = Some(Box::new(session));
         self.event(ReceiverEvent::Joined(Box::new(announce.clone())));
         self.effects.push_back(Effect::Open(attempt, Box::new(announce), buffers));
     }
 
-    fn wait(&mut self, now: Moment, announce: &Announce) {
+    fn wait(&mut self, now: Moment, key: usize, announce: &Announce, refusal: Option<String>) {
         if let Some(waiting) = self.waiting.iter_mut().find(|w| w.link.session == announce.session) {
             waiting.heard = now;
             return;
         }
-        if self.waiting.len() < WAITING_MAX {
-            let hello = Repeat::new(now + self.rng.below(announce.spread), BUSY_HELLO_GAP, BUSY_HELLO_GAP);
-            let link = self.new_link(announce);
+        // Those who are refused cannot take the places of those who wait.
+        let alike = self.waiting.iter().filter(|w| w.refusal.is_some() == refusal.is_some()).count();
+        if alike < WAITING_MAX {
+            let gap_max = if refusal.is_some() { REFUSAL_GAP_MAX } else { BUSY_HELLO_GAP };
+            let hello = Repeat::new(now + self.rng.below(announce.spread), BUSY_HELLO_GAP, gap_max);
+            let link = self.new_link(announce, key);
             let same_object = self.session.as_ref().is_some_and(|active| active.is_of(announce));
-            self.waiting.push(Waiting { link, same_object, hello, heard: now });
+            let refusal = refusal.map(|reason| (reason, false));
+            self.waiting.push(Waiting { link, same_object, hello, heard: now, refusal });
         }
     }
 
-    fn new_link(&mut self, announce: &Announce) -> Link {
+    /// What is to be said to a sender whose session this host is not in: that it is busy, or why it never will be.
+    pub(super) fn next_of_waiting(&mut self, now: Moment, out: &mut Vec<u8>) -> Option<SocketAddr> {
+        for waiting in &mut self.waiting {
+            if let Some((reason, due)) = &mut waiting.refusal
+                && std::mem::take(due)
+            {
+                let (kind, reason, totals) = (FailureKind::Refused, reason.clone(), Totals::default());
+                return Some(waiting.link.seal(&Up::Failed(Failed { kind, reason, totals }), out));
+            }
+            if waiting.hello.take_due(now) {
+                waiting.refusal.iter_mut().for_each(|(_, due)| *due = true);
+                // Soon this session may be gone, and that one go on from here.
+                let here = self.session.as_ref().filter(|_| waiting.same_object);
+                let kept = here.map_or(Vec::new(), |active| active.table.held_runs(0, HELD_RUNS_MAX));
+                let (name, software) = (self.config.name.clone(), self.config.software.clone());
+                return Some(waiting.link.seal(&Up::Hello(Hello { name, software, busy: true, kept }), out));
+            }
+        }
+        None
+    }
+
+    fn new_link(&mut self, announce: &Announce, key: usize) -> Link {
         // An id of its own for each link: its key's numbers begin at 1 again.
         let mut start = self.config.start;
         start.iter_mut().zip(self.links.to_be_bytes()).for_each(|(byte, link)| *byte ^= link);
         self.links += 1;
-        Link::new(announce, ReceiverId::derive(&self.config.name, &start), &self.config.key)
+        Link::new(announce, ReceiverId::derive(&self.config.name, &start), &self.config.keys[key])
     }
 
     fn take_down(&mut self, now: Moment, header: Header, datagram: &[u8]) -> Result<(), Discard> {
         let Some(active) = self.session.as_mut().filter(|a| a.announce.session.tag() == header.tag) else {
             return self.take_afterwards(header, datagram);
         };
-        let (_, down) = Down::open(&active.cipher, active.announce.geometry, datagram)?;
+        let (cipher, geometry) = (&active.cipher, active.announce.geometry);
+        let opened = Down::open(cipher, geometry, active.signer(), datagram, |down| active.is_news(down));
+        let is_first = active.is_plausible(header.sequence) && !active.came(header.sequence);
+        if opened == Err(Discard::Replayed) && is_first {
+            active.note(now, header.sequence, datagram.len()); // said for others
+            return Ok(());
+        }
+        let (_, down) = opened?;
         if header.kind != Kind::Ack {
-            active.note(now, header.sequence, datagram.len());
+            active.note_proven(now, header.sequence, datagram.len());
         }
         match down {
             Down::Manifest(run) => active.table.learn(&run),
@@ -193,7 +278,7 @@ impl Receiver {
     fn take_foreign(&mut self, now: Moment, from: SocketAddr, version: u8, tag: SessionTag) {
         if now >= self.notice_after {
             self.notice_after = now + NOTICE_GAP;
-            self.notice = Some((from, tag));
+            self.notice = Some((from, tag, 0));
             self.event(ReceiverEvent::OtherVersion(from, version));
         }
     }
@@ -206,6 +291,10 @@ const BUFFERS_MAX: usize = 1_024;
 /// Sessions that are told that this host is busy. The others learn it when they are still announced afterwards.
 const WAITING_MAX: usize = 8;
 const BUSY_HELLO_GAP: Duration = Duration::from_secs(2);
+/// A refusal is said ever more rarely: it will not change while the push lasts.
+const REFUSAL_GAP_MAX: Duration = Duration::from_secs(32);
+/// Refused senders that are told of in the log.
+const REFUSED_TOLD_MAX: usize = 8;
 
 /// A sender of another version is answered so often at most.
 const NOTICE_GAP: Duration = Duration::from_secs(1);

@@ -9,6 +9,7 @@ mod afterword;
 mod collect;
 mod effects;
 mod inbox;
+mod numbers;
 mod session;
 mod table;
 
@@ -24,11 +25,12 @@ pub use session::buffer_bytes;
 pub use table::Work;
 
 use crate::ids::{BlockIndex, HostName, SessionId, SessionTag};
-use crate::limits::{ENDED_SESSIONS_MAX, EVENTS_MAX, HELD_RUNS_MAX};
+use crate::limits::{CORRUPT_TRIES_MAX, ENDED_SESSIONS_MAX, EVENTS_MAX};
 use crate::rng::Rng;
 use crate::seal::{Cipher, GroupKey};
+use crate::sign::PublicKey;
 use crate::time::{Moment, WallClock};
-use crate::wire::{Announce, Discard, DiscardCounts, Done, FailureKind, Hello, Notice, SymbolHeader, Up};
+use crate::wire::{Announce, Discard, DiscardCounts, Done, FailureKind, Notice, SymbolHeader, Up};
 use afterword::{AFTERWORDS_MAX, Afterword};
 use inbox::Waiting;
 use session::{Session, Stage};
@@ -40,8 +42,10 @@ pub struct ReceiverConfig {
     pub name: HostName,
     /// Name and version of the program.
     pub software: String,
-    /// The group's secret.
-    pub key: GroupKey,
+    /// The group's secret; more than one while it is being replaced. One at least.
+    pub keys: Vec<GroupKey>,
+    /// Whose pushes this host takes part in; if empty, everybody's who has a group key.
+    pub senders: Vec<PublicKey>,
     /// 16 random bytes, drawn at this start of the program.
     pub start: [u8; 16],
     /// Seed of all randomness in the machine.
@@ -64,10 +68,15 @@ pub struct Receiver {
     links: u64,
     attempts: u64,
     effects: VecDeque<Effect>,
-    notice: Option<(SocketAddr, SessionTag)>,
+    /// A notice to be sent under each of the keys from this one on: it is not known which one the sender has.
+    notice: Option<(SocketAddr, SessionTag, usize)>,
     notice_after: Moment,
     wrong_key_told: bool,
     stale_told: bool,
+    /// Senders that were refused, as far as that was told.
+    refused_told: Vec<Option<PublicKey>>,
+    /// Blocks that were not what the manifest says.
+    corrupt: u64,
     /// The program is about to end: nothing is joined any more.
     stopping: bool,
     events: VecDeque<ReceiverEvent>,
@@ -91,6 +100,8 @@ impl Receiver {
             notice_after: Moment::default(),
             wrong_key_told: false,
             stale_told: false,
+            refused_told: Vec::new(),
+            corrupt: 0,
             stopping: false,
             events: VecDeque::new(),
             discards: DiscardCounts::default(),
@@ -104,19 +115,25 @@ impl Receiver {
     #[inline]
     pub fn admit(&mut self, header: &SymbolHeader) -> Result<Admission, Discard> {
         let verdict = match &self.session {
-            Some(session) if session.announce.session.tag() == header.tag => match session.stage {
+            Some(session) if session.announce.session.tag() != header.tag => Err(Discard::OtherSession),
+            Some(session) if !session.is_plausible(header.sequence) => Err(Discard::Implausible),
+            Some(session) => match session.stage {
                 Stage::Opening | Stage::Receiving => session.table.place_for(header),
                 Stage::Existing | Stage::Comparing | Stage::Publishing | Stage::Closing { .. } => {
                     Err(Discard::NotNeeded)
                 }
             },
-            _ => Err(Discard::OtherSession),
+            None => Err(Discard::OtherSession),
         };
         match verdict {
             Ok(place) => Ok(Admission::To(place)),
             Err(
                 reason @ (Discard::Duplicate | Discard::NotNeeded | Discard::Surplus | Discard::NoBuffer),
-            ) => Ok(Admission::Spare(reason)),
+            ) => {
+                // What came before and is of no use is not even opened: a flood of recorded datagrams costs little.
+                let came = self.session.as_ref().is_some_and(|session| session.came(header.sequence));
+                if came { Err(self.drop(Discard::Replayed)) } else { Ok(Admission::Spare(reason)) }
+            }
             Err(reason) => Err(self.drop(reason)),
         }
     }
@@ -310,9 +327,10 @@ impl Receiver {
     /// The next datagram to a sender, written into `out`; gives its address.
     #[must_use]
     pub fn poll_transmit(&mut self, now: Moment, out: &mut Vec<u8>) -> Option<SocketAddr> {
-        if let Some((to, tag)) = self.notice.take() {
+        if let Some((to, tag, at)) = self.notice.take() {
             let salt = self.rng.bytes();
-            Notice::seal(&self.config.name, &self.config.software, tag, salt, &self.config.key, out);
+            Notice::seal(&self.config.name, &self.config.software, tag, salt, &self.config.keys[at], out);
+            self.notice = (at + 1 < self.config.keys.len()).then_some((to, tag, at + 1));
             return Some(to);
         }
         if let Some(active) = &mut self.session
@@ -324,12 +342,7 @@ impl Receiver {
         if let Some(to) = self.afterwords.iter_mut().find_map(|word| word.next(now, name, software, out)) {
             return Some(to);
         }
-        let waiting = self.waiting.iter_mut().find_map(|w| w.hello.take_due(now).then_some(w))?;
-        // Soon this session may be gone, and that one go on from here.
-        let here = self.session.as_ref().filter(|_| waiting.same_object);
-        let kept = here.map_or(Vec::new(), |active| active.table.held_runs(0, HELD_RUNS_MAX));
-        let (name, software) = (self.config.name.clone(), self.config.software.clone());
-        Some(waiting.link.seal(&Up::Hello(Hello { name, software, busy: true, kept }), out))
+        self.next_of_waiting(now, out)
     }
 
     /// The next work to do. Work on blocks comes out only when `room` says that there is a place for it.
@@ -371,6 +384,11 @@ impl Receiver {
         &self.discards
     }
 
+    /// Blocks since the start that were not what the manifest says.
+    pub fn corrupt_blocks(&self) -> u64 {
+        self.corrupt
+    }
+
     /// What this host takes part in, with the blocks held so far, until its last word is acknowledged.
     pub fn session(&self) -> Option<(&Announce, u32)> {
         self.session.as_ref().map(|active| (&active.announce, active.table.held()))
@@ -388,11 +406,19 @@ impl Receiver {
                 self.fail(now, FailureKind::Root, &reason);
             }
             BlockOutcome::Undecodable | BlockOutcome::Corrupt => {
-                active.table.start_over(block);
+                let hope = active.table.start_over(block);
                 let session = active.announce.session;
+                self.corrupt += 1;
                 self.event(ReceiverEvent::Corrupt(session, block));
+                if !hope {
+                    let reason = format!(
+                        "block {block} was not what the sender says {CORRUPT_TRIES_MAX} times: \
+                         somebody with the group key sends bad symbols, or this host's memory is failing"
+                    );
+                    self.fail(now, FailureKind::Corrupt, &reason);
+                }
             }
-            BlockOutcome::NotKept => active.table.start_over(block),
+            BlockOutcome::NotKept => active.table.ask_anew(block),
             BlockOutcome::Store(kind, reason) => self.fail(now, kind, &reason),
         }
     }
@@ -447,7 +473,8 @@ impl Receiver {
         let last_word = active.failed(kind, reason);
         active.close(now, last_word);
         self.effects.push_back(match kind {
-            FailureKind::Stopping => Effect::Suspend(attempt),
+            // What was written is proven, whoever spoiled the rest.
+            FailureKind::Stopping | FailureKind::Corrupt => Effect::Suspend(attempt),
             FailureKind::Exists
             | FailureKind::NoSpace
             | FailureKind::Store
@@ -478,6 +505,7 @@ impl Receiver {
     /// Nobody has acknowledged the last word for long: the host is free for other sessions, and remembers it.
     fn leave_unheard(&mut self) {
         let Some(session) = self.session.take() else { return };
+        let signer = session.signer();
         let Stage::Closing { last_word, .. } = session.stage else {
             unreachable!("it has said its last word")
         };
@@ -486,7 +514,14 @@ impl Receiver {
         }
         let (geometry, unknown) = (session.announce.geometry, session.hello.is_some());
         self.note_ended(session.announce.session);
-        self.afterwords.push_back(Afterword::new(session.link, session.cipher, geometry, last_word, unknown));
+        self.afterwords.push_back(Afterword::new(
+            session.link,
+            session.cipher,
+            geometry,
+            signer,
+            last_word,
+            unknown,
+        ));
     }
 
     fn leave(&mut self, rejoin: Rejoin) {

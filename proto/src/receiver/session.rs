@@ -8,12 +8,16 @@ use crate::integrity::Root;
 use crate::limits::{HELD_RUNS_MAX, report_runs_in};
 use crate::receiver::Attempt;
 use crate::receiver::collect::buffer_symbols;
+use crate::receiver::numbers::Numbers;
 use crate::receiver::table::Table;
 use crate::repeat::Repeat;
 use crate::rng::Rng;
 use crate::seal::{Cipher, GroupKey};
+use crate::sign::PublicKey;
 use crate::time::Moment;
-use crate::wire::{Ack, Announce, Failed, FailureKind, Hello, KeptRun, Kind, Poll, Report, Totals, Up};
+use crate::wire::{
+    Ack, Announce, Announced, Down, Failed, FailureKind, Hello, KeptRun, Kind, Poll, Report, Totals, Up,
+};
 
 /// The way up to a sender: who we are in its session, and our key. Kept for as long as the session may go on, as no
 /// number may be used twice under one key.
@@ -94,28 +98,23 @@ pub(super) struct Session {
     /// When the last poll came.
     polled_at: Moment,
     slot: Option<u32>,
-    loss: Loss,
+    numbers: Numbers,
+    /// Who signs what is said to the group, if anybody does.
+    signer: Option<PublicKey>,
     pub(super) totals: Totals,
-}
-
-/// Which datagrams to the group came, by their numbers.
-#[derive(Default)]
-struct Loss {
-    first: Option<u64>,
-    highest: u64,
-    received: u64,
 }
 
 impl Session {
     pub(super) fn new(
         now: Moment,
         attempt: Attempt,
-        announce: Announce,
+        announced: Announced,
         key: &GroupKey,
         link: Link,
         buffers: u16,
         rng: &mut Rng,
     ) -> Self {
+        let Announced { announce, signer, sequence, .. } = announced;
         let hello_at = now + rng.below(announce.spread);
         let mut table = Table::new(announce.geometry, buffers);
         if announce.one_way {
@@ -135,45 +134,80 @@ impl Session {
             poll: None,
             polled_at: now,
             slot: None,
-            loss: Loss::default(),
+            numbers: Numbers::new(signer.map(|_| sequence.value())),
+            signer,
             totals: Totals::default(),
             announce,
         }
     }
 
-    /// A datagram to the group was opened.
+    /// A datagram to the group was opened that is only sealed.
     pub(super) fn note(&mut self, now: Moment, sequence: Sequence, bytes: usize) {
-        let loss = &mut self.loss;
-        let number = sequence.value();
-        let newer = loss.first.is_none() || number > loss.highest;
-        let first = *loss.first.get_or_insert(number);
-        if number < first {
-            return; // overtaken by the one that we counted from
-        }
-        if newer {
-            // Only what was not said before is a sign of life: a recorded datagram keeps no session alive.
+        // Only what was not said before is a sign of life: a recorded datagram keeps no session alive.
+        if self.numbers.note(sequence.value()) && self.signer.is_none() {
             self.heard = now;
-            loss.highest = number;
         }
-        loss.received += 1;
-        self.totals.symbols_lost = (loss.highest - first + 1).saturating_sub(loss.received);
+        self.count(bytes);
+    }
+
+    /// A datagram to the group was opened, and its signature checked where the session has a signer.
+    pub(super) fn note_proven(&mut self, now: Moment, sequence: Sequence, bytes: usize) {
+        if self.signer.is_none() {
+            return self.note(now, sequence, bytes);
+        }
+        self.numbers.note_signed(sequence.value());
+        self.heard = now;
+        self.count(bytes);
+    }
+
+    fn count(&mut self, bytes: usize) {
+        self.totals.symbols_lost = self.numbers.lost();
         self.totals.bytes_received += bytes as u64;
     }
 
     /// `count` datagrams to the group were opened, of consecutive numbers from `sequence` on, each of so many bytes.
     pub(super) fn note_run(&mut self, now: Moment, sequence: Sequence, count: u32, bytes: usize) {
-        let before = self.loss.received;
-        self.note(now, sequence, bytes);
-        if count > 1 && self.loss.received > before {
-            self.loss.received += u64::from(count - 2);
-            self.totals.bytes_received += u64::from(count - 2) * bytes as u64;
-            self.note(now, sequence.plus(count - 1), bytes);
+        let new = self.numbers.note_run(sequence.value(), count);
+        if new > 0 && self.signer.is_none() {
+            self.heard = now;
         }
+        self.totals.symbols_lost = self.numbers.lost();
+        self.totals.bytes_received += new * bytes as u64;
+    }
+
+    /// Whether a datagram of this number can be the sender's.
+    #[inline]
+    pub(super) fn is_plausible(&self, sequence: Sequence) -> bool {
+        self.numbers.is_plausible(sequence.value())
+    }
+
+    /// Whether a datagram of this number came before.
+    #[inline]
+    pub(super) fn came(&self, sequence: Sequence) -> bool {
+        self.numbers.came(sequence.value())
+    }
+
+    /// Who signs what is said to the group, and in which session.
+    pub(super) fn signer(&self) -> Option<(SessionId, PublicKey)> {
+        self.signer.map(|key| (self.announce.session, key))
+    }
+
+    /// Whether something says more than is known: what does not is not worth checking its signature.
+    pub(super) fn is_news(&self, down: &Down) -> bool {
+        match down {
+            Down::Manifest(run) => !self.table.knows(run),
+            Down::Poll(poll) => self.is_next(poll),
+            Down::End(_) | Down::Ack(_) => true,
+        }
+    }
+
+    fn is_next(&self, poll: &Poll) -> bool {
+        self.poll.as_ref().is_none_or(|last| poll.round > last.round)
     }
 
     /// The sender asks; the answer is due in this host's slot of the window.
     pub(super) fn take_poll(&mut self, now: Moment, poll: Poll, rng: &mut Rng) {
-        if self.poll.as_ref().is_some_and(|last| poll.round <= last.round) {
+        if !self.is_next(&poll) {
             return;
         }
         self.root = self.root.or(poll.root);
@@ -181,6 +215,7 @@ impl Session {
             if poll.blocks_sent == self.announce.geometry.blocks() {
                 self.table.stop_waiting();
             }
+            self.poll = Some(poll);
             return;
         }
         let offset = match self.slot {
@@ -275,7 +310,7 @@ impl Session {
         let room = report_runs_in(self.announce.geometry.control_bytes()) - deficits.len();
         Some(Report {
             round: poll.round,
-            highest: Sequence::new(self.loss.highest).expect("it came in 40 bits"),
+            highest: Sequence::new(self.numbers.highest()).expect("it came in 40 bits"),
             blocks_held: self.table.held(),
             covered: poll.blocks_sent,
             deficits,
@@ -323,8 +358,10 @@ mod tests {
     use super::*;
     use crate::geometry::Geometry;
     use crate::ids::ObjectName;
+    use crate::sign::SigningKey;
     use crate::time::WallClock;
     use crate::wire::{DiskFormat, Pin};
+    use zeroize::Zeroizing;
 
     #[test]
     fn datagrams_out_of_order_are_not_lost() {
@@ -360,6 +397,17 @@ mod tests {
         assert_eq!(session.heard, at(5));
         session.note(at(902), sequence(8), BYTES);
         assert_eq!(session.heard, at(902));
+    }
+
+    #[test]
+    fn in_a_signed_session_only_what_is_signed_is_a_sign_of_life() {
+        let key = SigningKey::from_seed(&Zeroizing::new([1; 32]));
+        let mut session = session_of(Some(&key));
+        session.note(at(5), sequence(7), BYTES);
+        assert_eq!(session.heard, at(0));
+        session.note_proven(at(6), sequence(8), BYTES);
+        assert_eq!(session.heard, at(6));
+        assert_eq!(session.totals.bytes_received, 2 * BYTES as u64);
     }
 
     #[test]
@@ -471,6 +519,10 @@ mod tests {
     }
 
     fn session() -> Session {
+        session_of(None)
+    }
+
+    fn session_of(signer: Option<&SigningKey>) -> Session {
         let announce = Announce {
             session: SessionId([1; 16]),
             time: WallClock(0),
@@ -486,7 +538,11 @@ mod tests {
         };
         let key = GroupKey::new([1; 32]);
         let link = Link::new(&announce, US, &key);
-        Session::new(at(0), Attempt(1), announce, &key, link, 4, &mut rng())
+        let mut datagram = Vec::new();
+        let cipher = Cipher::downward(&key, announce.session);
+        announce.seal(&cipher, signer, sequence(0), &mut datagram);
+        let announced = Announce::open(&key, &datagram).expect("ours");
+        Session::new(at(0), Attempt(1), announced, &key, link, 4, &mut rng())
     }
 
     fn hear<const N: usize>(session: &mut Session, numbers: [u64; N]) {

@@ -1,12 +1,12 @@
 //! What a host knows of each block of the object: its manifest entry, where its symbols are being collected, whether
 //! it is proven and written. Answers what is lacking.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use crate::geometry::Geometry;
 use crate::ids::BlockIndex;
 use crate::integrity::{BlockHash, Root};
-use crate::limits::{REPORT_GAPS_MAX, report_runs_in};
+use crate::limits::{CORRUPT_TRIES_MAX, REPORT_GAPS_MAX, report_runs_in};
 use crate::receiver::collect::{BufferId, Buffers, Collected, Place};
 use crate::wire::{DeficitRun, Discard, Encoding, GapRun, KeptRun, ManifestEntry, ManifestRun, SymbolHeader};
 
@@ -56,6 +56,8 @@ pub(super) struct Table {
     at_work: u32,
     /// Some blocks were kept of an earlier session.
     resumed: bool,
+    /// How often a block was not what the manifest says.
+    corrupt: BTreeMap<BlockIndex, u32>,
     held: u32,
     /// Blocks below this one are held.
     held_prefix: u32,
@@ -97,6 +99,7 @@ impl Table {
             rebuilding: 0,
             at_work: 0,
             resumed: false,
+            corrupt: BTreeMap::new(),
             held: 0,
             held_prefix: 0,
             known: 0,
@@ -231,6 +234,12 @@ impl Table {
         true
     }
 
+    /// Whether all these entries are known.
+    pub(super) fn knows(&self, run: &ManifestRun) -> bool {
+        let first = run.first.index();
+        self.manifest[first..first + run.entries.len()].iter().all(Option::is_some)
+    }
+
     /// Takes manifest entries in; those known already are passed over.
     pub(super) fn learn(&mut self, run: &ManifestRun) {
         for (block, &entry) in (run.first.0..).map(BlockIndex).zip(&run.entries) {
@@ -308,11 +317,24 @@ impl Table {
         self.manifest[block.index()].is_some_and(|entry| entry.encoding == Encoding::Zero)
     }
 
-    /// What was rebuilt or kept is not what the manifest says: everything of it is dropped and asked for.
+    /// What was rebuilt is not what the manifest says: everything of it is dropped and asked for again. False when that
+    /// was so too often, and there is no hope.
     ///
     /// # Panics
     /// For a zero block: there is nothing to ask for.
-    pub(super) fn start_over(&mut self, block: BlockIndex) {
+    #[must_use]
+    pub(super) fn start_over(&mut self, block: BlockIndex) -> bool {
+        self.ask_anew(block);
+        let tries = self.corrupt.entry(block).or_insert(0);
+        *tries += 1;
+        *tries < CORRUPT_TRIES_MAX
+    }
+
+    /// What was kept of an earlier session is not what the manifest says: all of it is asked for.
+    ///
+    /// # Panics
+    /// For a zero block, likewise.
+    pub(super) fn ask_anew(&mut self, block: BlockIndex) {
         assert!(!self.is_zero(block), "block {block} has no symbols");
         self.states[block.index()] = State::Unseen;
         self.at_work -= 1;
@@ -512,7 +534,7 @@ mod tests {
         collect(&mut table, 0, 0..K);
         let (buffer, collected) = take_rebuild(&mut table);
         table.release(buffer, collected);
-        table.start_over(BlockIndex(0));
+        assert!(table.start_over(BlockIndex(0)));
         assert_eq!(table.deficits(1), [deficit(0, 1, K + 1)]);
         collect(&mut table, 0, 0..K);
         let (buffer, collected) = take_rebuild(&mut table);

@@ -8,7 +8,7 @@ use super::health::{Health, Sideline, quantile};
 use super::rate::RoundLoss;
 use super::roster::{Expected, HostRow, HostState, Tally};
 use crate::ids::{BlockIndex, HostName, ReceiverId, Sequence};
-use crate::limits::HOSTS_MAX;
+use crate::limits::{HOSTS_MAX, REPORTS_PER_SECOND_MAX};
 use crate::seal::Cipher;
 use crate::time::Moment;
 use crate::wire::{Discard, Done, Failed, Hello, KeptRun, Report, Totals};
@@ -48,6 +48,8 @@ pub(super) struct Host {
 /// a host, so that ten thousand hosts cost no more per datagram than one.
 pub(super) struct Hosts {
     expected: Expected,
+    /// Only those expected by name may answer.
+    only_listed: bool,
     by_id: BTreeMap<ReceiverId, Host>,
     /// The starts of each name that count: one, or several that are all alive.
     by_name: BTreeMap<HostName, Vec<ReceiverId>>,
@@ -58,6 +60,8 @@ pub(super) struct Hosts {
     last_joined: Option<Moment>,
     /// Some host has kept something.
     resuming: bool,
+    /// Starts that had not said their last word when they were taken for over because of another, and when that was.
+    superseded: BTreeMap<ReceiverId, Moment>,
     /// The share that the quantile of the hosts loses on the way, smoothed.
     usual_loss: f64,
     /// Nothing was known of losses so far.
@@ -83,13 +87,14 @@ pub(super) enum Serve {
 }
 
 impl Hosts {
-    pub(super) fn new(expected: Expected) -> Self {
+    pub(super) fn new(expected: Expected, only_listed: bool) -> Self {
         let awaited = match &expected {
             Expected::Named(names) => names.clone(),
             Expected::Count(_) | Expected::Anyone => BTreeSet::new(),
         };
         Self {
             expected,
+            only_listed,
             by_id: BTreeMap::new(),
             by_name: BTreeMap::new(),
             other_versions: BTreeMap::new(),
@@ -97,6 +102,7 @@ impl Hosts {
             tally: Tally::default(),
             last_joined: None,
             resuming: false,
+            superseded: BTreeMap::new(),
             usual_loss: 0.0,
             is_ignorant: true,
             reports: 0,
@@ -118,11 +124,30 @@ impl Hosts {
 
     /// Hosts that may answer a poll: the larger of those expected and those known.
     pub(super) fn answering(&self) -> u32 {
-        (self.by_id.len() as u32).max(self.expected_count()).clamp(1, HOSTS_MAX as u32)
+        let known = if self.only_listed { 0 } else { self.by_id.len() as u32 };
+        known.max(self.expected_count()).clamp(1, HOSTS_MAX as u32)
     }
 
     pub(super) fn tally(&self) -> Tally {
         Tally { expected: self.expected_count().max(self.tally.heard), ..self.tally }
+    }
+
+    /// Whether a host of this name may answer.
+    fn is_listed(&self, name: &HostName) -> bool {
+        match &self.expected {
+            Expected::Named(names) if self.only_listed => names.contains(name),
+            Expected::Named(_) | Expected::Count(_) | Expected::Anyone => true,
+        }
+    }
+
+    /// Whether a report says less than one before it did: then it is not this host's own.
+    pub(super) fn falls_back(&self, id: ReceiverId, report: &Report) -> bool {
+        let Some(host) = self.by_id.get(&id) else { return false };
+        let (new, old) = (report.totals, host.totals);
+        report.blocks_held < host.blocks_held
+            || new.bytes_received < old.bytes_received
+            || new.symbols_repaired < old.symbols_repaired
+            || new.store_drops < old.store_drops
     }
 
     /// A host's hello under a key that opened it. True if it is a new one; of a known one nothing changes, as the hello
@@ -141,12 +166,19 @@ impl Hosts {
         if self.by_id.contains_key(&id) {
             return Ok(false);
         }
+        if !self.is_listed(&hello.name) {
+            return Err(Discard::Unlisted);
+        }
         if self.by_id.len() >= HOSTS_MAX {
             return Err(Discard::UnknownHost);
         }
         for earlier in self.by_name.remove(&hello.name).unwrap_or_default() {
             self.count(earlier, Counting::Out);
-            self.by_id.get_mut(&earlier).expect("named ones are known").superseded = true;
+            let host = self.by_id.get_mut(&earlier).expect("named ones are known");
+            host.superseded = true;
+            if !host.state.is_settled() {
+                self.superseded.insert(earlier, now);
+            }
         }
         self.other_versions.remove(&hello.name);
         self.last_joined = Some(now);
@@ -376,6 +408,7 @@ impl Hosts {
     /// Notes that a host speaks another version; true if that is news. A host that takes part is not one of them.
     pub(super) fn speaks_other_version(&mut self, name: &HostName, what: &str) -> bool {
         let news = self.other_versions.len() < HOSTS_MAX
+            && self.is_listed(name)
             && !self.other_versions.contains_key(name)
             && !self.by_name.contains_key(name);
         if news {
@@ -421,6 +454,11 @@ impl Hosts {
     /// last host joined, as others may follow, and for a while where nobody answers.
     pub(super) fn settled(&self, now: Moment, pass_ended: Moment) -> bool {
         let Tally { heard, done, failed, silent, .. } = self.tally;
+        // A start that was alive gets the time to say that it still is: nobody ends a push for a host by its name alone.
+        let grace = JOIN_LINGER + 2 * Duration::from_secs(1) * self.answering() / REPORTS_PER_SECOND_MAX;
+        if self.superseded.values().any(|&at| now.since(at) < grace) {
+            return false;
+        }
         match &self.expected {
             Expected::Named(_) => self.awaited.is_empty(),
             Expected::Count(count) => done + failed + self.other_versions.len() as u32 >= *count,
@@ -510,6 +548,7 @@ impl Hosts {
     fn revive(&mut self, id: ReceiverId) {
         let host = self.by_id.get_mut(&id).expect("it was just heard");
         host.superseded = false;
+        self.superseded.remove(&id);
         let name = host.name.clone();
         self.count(id, Counting::In);
         let starts = self.by_name.entry(name.clone()).or_default();
@@ -604,18 +643,18 @@ mod tests {
 
     #[test]
     fn a_second_start_takes_the_place_of_the_first() {
-        let mut hosts = Hosts::new(named(["a"]));
+        let mut hosts = Hosts::new(named(["a"]), false);
         join(&mut hosts, 1, "a", at(0));
         join(&mut hosts, 2, "a", at(1_000));
         assert_eq!(states(&hosts), [("a".into(), HostState::Receiving)]);
         done(&mut hosts, 2);
-        assert!(hosts.settled(at(2_000), at(0)) && hosts.complete());
+        assert!(hosts.settled(at(2_010), at(0)) && hosts.complete());
         assert_eq!(hosts.mark_silent(at(60_000)), [], "nobody waits for the first");
     }
 
     #[test]
     fn two_living_receivers_of_one_name_are_both_named() {
-        let mut hosts = Hosts::new(named(["a"]));
+        let mut hosts = Hosts::new(named(["a"]), false);
         join(&mut hosts, 1, "a", at(0));
         join(&mut hosts, 2, "a", at(0));
         hosts.heard(at(1), id(1), sequence(2)).expect("newer");
@@ -633,7 +672,7 @@ mod tests {
 
     #[test]
     fn a_late_word_of_a_start_that_was_replaced_keeps_nobody_waiting() {
-        let mut hosts = Hosts::new(named(["a"]));
+        let mut hosts = Hosts::new(named(["a"]), false);
         join(&mut hosts, 1, "a", at(0));
         join(&mut hosts, 2, "a", at(10));
         failed(&mut hosts, 2);
@@ -647,7 +686,7 @@ mod tests {
 
     #[test]
     fn done_is_not_taken_back() {
-        let mut hosts = Hosts::new(Expected::Anyone);
+        let mut hosts = Hosts::new(Expected::Anyone, false);
         join(&mut hosts, 1, "a", at(0));
         done(&mut hosts, 1);
         failed(&mut hosts, 1);
@@ -659,7 +698,7 @@ mod tests {
 
     #[test]
     fn failed_is_not_taken_back() {
-        let mut hosts = Hosts::new(Expected::Anyone);
+        let mut hosts = Hosts::new(Expected::Anyone, false);
         join(&mut hosts, 1, "a", at(0));
         failed(&mut hosts, 1);
         done(&mut hosts, 1);
@@ -669,7 +708,7 @@ mod tests {
 
     #[test]
     fn a_number_that_was_heard_is_refused() {
-        let mut hosts = Hosts::new(Expected::Anyone);
+        let mut hosts = Hosts::new(Expected::Anyone, false);
         join(&mut hosts, 1, "a", at(0));
         assert_eq!(hosts.heard(at(1), id(1), sequence(5)), Ok(()));
         assert_eq!(hosts.heard(at(2), id(1), sequence(5)), Err(Discard::Replayed));
@@ -680,7 +719,7 @@ mod tests {
 
     #[test]
     fn a_silent_host_comes_back() {
-        let mut hosts = Hosts::new(Expected::Anyone);
+        let mut hosts = Hosts::new(Expected::Anyone, false);
         join(&mut hosts, 1, "a", at(0));
         assert_eq!(hosts.mark_silent(at(9_999)), []);
         assert_eq!(hosts.mark_silent(at(10_000)), [name("a")]);
@@ -693,7 +732,7 @@ mod tests {
 
     #[test]
     fn a_host_that_nothing_reached_is_served_again_once_symbols_get_through() {
-        let mut hosts = Hosts::new(named(["a"]));
+        let mut hosts = Hosts::new(named(["a"]), false);
         join(&mut hosts, 1, "a", at(0));
         let mut serve = |lacks, group_bytes| hosts.progress(id(1), &report(lacks), group_bytes);
         assert_eq!(serve(100, 0), Serve::Now);
@@ -706,7 +745,7 @@ mod tests {
 
     #[test]
     fn a_host_that_nothing_reaches_keeps_no_sidelined_one_waiting() {
-        let mut hosts = Hosts::new(named(["a"]));
+        let mut hosts = Hosts::new(named(["a"]), false);
         join(&mut hosts, 1, "a", at(0));
         hosts.progress(id(1), &report(100), 0);
         assert!(hosts.somebody_lacks());
@@ -716,7 +755,7 @@ mod tests {
 
     #[test]
     fn named_hosts_are_waited_for_and_others_are_not() {
-        let mut hosts = Hosts::new(named(["a", "b"]));
+        let mut hosts = Hosts::new(named(["a", "b"]), false);
         join(&mut hosts, 1, "a", at(0));
         join(&mut hosts, 3, "stranger", at(0));
         done(&mut hosts, 1);
@@ -730,7 +769,7 @@ mod tests {
 
     #[test]
     fn named_hosts_are_complete_when_all_are_done() {
-        let mut hosts = Hosts::new(named(["a", "b"]));
+        let mut hosts = Hosts::new(named(["a", "b"]), false);
         join(&mut hosts, 1, "a", at(0));
         join(&mut hosts, 2, "b", at(0));
         done(&mut hosts, 1);
@@ -741,7 +780,7 @@ mod tests {
 
     #[test]
     fn a_named_host_that_never_answers_has_a_row_that_says_so() {
-        let hosts = Hosts::new(named(["a"]));
+        let hosts = Hosts::new(named(["a"]), false);
         assert_eq!(states(&hosts), [("a".into(), HostState::NeverAnswered)]);
         assert!(hosts.rows(at(0))[0].reason.is_some());
         assert!(!hosts.settled(at(60_000), at(0)) && !hosts.complete());
@@ -749,7 +788,7 @@ mod tests {
 
     #[test]
     fn a_silent_host_that_is_named_is_waited_for() {
-        let mut hosts = Hosts::new(named(["a"]));
+        let mut hosts = Hosts::new(named(["a"]), false);
         join(&mut hosts, 1, "a", at(0));
         hosts.mark_silent(at(20_000));
         assert!(!hosts.settled(at(20_000), at(0)));
@@ -757,7 +796,7 @@ mod tests {
 
     #[test]
     fn a_count_is_reached_by_whoever_is_done() {
-        let mut hosts = Hosts::new(Expected::Count(2));
+        let mut hosts = Hosts::new(Expected::Count(2), false);
         for (host, name) in [(1, "a"), (2, "b"), (3, "c")] {
             join(&mut hosts, host, name, at(0));
         }
@@ -769,7 +808,7 @@ mod tests {
 
     #[test]
     fn a_count_with_a_failed_host_is_settled_and_not_complete() {
-        let mut hosts = Hosts::new(Expected::Count(2));
+        let mut hosts = Hosts::new(Expected::Count(2), false);
         join(&mut hosts, 1, "a", at(0));
         join(&mut hosts, 2, "b", at(0));
         done(&mut hosts, 1);
@@ -779,7 +818,7 @@ mod tests {
 
     #[test]
     fn with_nobody_expected_all_who_answer_are_waited_for_and_a_moment_longer() {
-        let mut hosts = Hosts::new(Expected::Anyone);
+        let mut hosts = Hosts::new(Expected::Anyone, false);
         join(&mut hosts, 1, "a", at(0));
         done(&mut hosts, 1);
         assert!(!hosts.settled(at(5_999), at(5_000)), "a second after the pass");
@@ -793,7 +832,7 @@ mod tests {
 
     #[test]
     fn with_nobody_expected_and_nobody_there_the_push_ends_incomplete() {
-        let hosts = Hosts::new(Expected::Anyone);
+        let hosts = Hosts::new(Expected::Anyone, false);
         assert!(!hosts.settled(at(14_999), at(5_000)));
         assert!(hosts.settled(at(15_000), at(5_000)) && !hosts.complete());
     }
@@ -801,7 +840,7 @@ mod tests {
     #[test]
     fn a_host_of_another_version_is_settled_and_not_complete() {
         for expected in [named(["a"]), Expected::Count(1)] {
-            let mut hosts = Hosts::new(expected);
+            let mut hosts = Hosts::new(expected, false);
             assert!(hosts.speaks_other_version(&name("a"), "it speaks version 2"));
             assert!(!hosts.speaks_other_version(&name("a"), "it speaks version 2"), "no news");
             assert_eq!(states(&hosts), [("a".into(), HostState::OtherVersion)]);
@@ -811,7 +850,7 @@ mod tests {
 
     #[test]
     fn a_host_that_was_upgraded_is_of_another_version_no_more() {
-        let mut hosts = Hosts::new(named(["a"]));
+        let mut hosts = Hosts::new(named(["a"]), false);
         hosts.speaks_other_version(&name("a"), "it speaks version 2");
         join(&mut hosts, 1, "a", at(0));
         assert_eq!(states(&hosts), [("a".into(), HostState::Receiving)]);
@@ -821,13 +860,13 @@ mod tests {
 
     #[test]
     fn reports_are_spread_over_those_expected_and_those_known() {
-        let mut hosts = Hosts::new(Expected::Count(2));
+        let mut hosts = Hosts::new(Expected::Count(2), false);
         assert_eq!(hosts.answering(), 2);
         (1..=3).for_each(|host| join(&mut hosts, host, &format!("h{host}"), at(0)));
         assert_eq!(hosts.answering(), 3);
         let slots: Vec<u32> = (1..=3).map(|host| hosts.get(id(host)).expect("joined").slot).collect();
         assert_eq!(slots, [0, 1, 2]);
-        assert_eq!(Hosts::new(Expected::Anyone).answering(), 1);
+        assert_eq!(Hosts::new(Expected::Anyone, false).answering(), 1);
     }
 
     fn named<const N: usize>(names: [&str; N]) -> Expected {

@@ -1,11 +1,12 @@
 //! What hosts say: opened under their own key, refused if said before, taken into account, acknowledged.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use super::hosts::Serve;
 use super::{Sender, SenderEvent};
-use crate::ids::ReceiverId;
-use crate::limits::HOSTS_MAX;
+use crate::ids::{ReceiverId, Sequence};
+use crate::limits::{ACKS_PER_TENTH_MAX, HOSTS_MAX};
 use crate::seal::Cipher;
 use crate::time::Moment;
 use crate::wire::{Ack, DeficitRun, Discard, Kind, Notice, Report, Up, UpHeader, VERSION};
@@ -35,7 +36,7 @@ impl Sender {
         self.hosts.heard(now, up.receiver, up.header.sequence)?;
         self.take_message(now, up.receiver, message)?;
         if up.header.kind != Kind::Report {
-            self.acknowledge(from, up);
+            self.acknowledge(now, from, up);
         }
         Ok(())
     }
@@ -58,7 +59,14 @@ impl Sender {
         let name = self.hosts.get(id).ok_or(Discard::UnknownHost)?.name.clone();
         match message {
             Up::Hello(hello) => self.hosts.greet(id, &hello),
-            Up::Report(report) => self.take_report(now, id, &report),
+            // Nobody holds less than before.
+            Up::Report(report) if self.hosts.falls_back(id, &report) => return Err(Discard::Implausible),
+            Up::Report(mut report) => {
+                // Nor has anybody seen what was not sent: a host that says so was told forged numbers, and is served.
+                let last = Sequence::new(self.group_sequence.saturating_sub(1)).expect("below 2^39");
+                report.highest = report.highest.min(last);
+                self.take_report(now, id, &report);
+            }
             // A host cannot have proven what we have not vouched for, nor something else.
             Up::Done(done) if Some(done.root) != self.root() => return Err(Discard::Malformed),
             Up::Done(done) => {
@@ -123,14 +131,22 @@ impl Sender {
         Ok(())
     }
 
-    fn acknowledge(&mut self, to: SocketAddr, up: UpHeader) {
+    fn acknowledge(&mut self, now: Moment, to: SocketAddr, up: UpHeader) {
+        let (since, queued) = &mut self.acks_queued;
+        if now.since(*since) >= ACK_BUDGET_TIME {
+            (*since, *queued) = (now, 0);
+        }
         if let Some(host) = self.hosts.get(up.receiver)
             && self.acks.len() < HOSTS_MAX
+            && *queued < ACKS_PER_TENTH_MAX
         {
+            *queued += 1;
             self.acks.push_back((to, Ack { receiver: up.receiver, kind: up.header.kind, slot: host.slot }));
         }
     }
 }
 
+/// Over which [`ACKS_PER_TENTH_MAX`] counts.
+const ACK_BUDGET_TIME: Duration = Duration::from_millis(100);
 /// Symbols in answer to one poll: of several, one may get through where much is lost.
 const PROBE_SYMBOLS: u16 = 2;

@@ -28,6 +28,7 @@ use crate::ids::{BlockIndex, HostName, ObjectName, Sequence, SessionId};
 use crate::integrity::Root;
 use crate::limits::{EVENTS_MAX, HOSTS_MAX, REPORTS_PER_SECOND_MAX};
 use crate::seal::{Cipher, GroupKey};
+use crate::sign::SigningKey;
 use crate::time::{Moment, WallClock};
 use crate::wire::{Ack, Announce, Discard, DiscardCounts, DiskFormat, Down, Kind, ManifestEntry, Pin, Poll};
 use blocks::Blocks;
@@ -43,6 +44,8 @@ pub struct SenderConfig {
     pub session: SessionId,
     /// The group's secret.
     pub key: GroupKey,
+    /// What signs the announcements, the manifest, the polls and the end; without, the group key alone vouches for them.
+    pub signer: Option<SigningKey>,
     /// The object and how it is cut.
     pub geometry: Geometry,
     /// The file name of the object.
@@ -57,6 +60,8 @@ pub struct SenderConfig {
     pub reply_to: SocketAddr,
     /// Who must hold it.
     pub expected: Expected,
+    /// Hosts that are not expected by name are not answered, not repaired for, and not named.
+    pub only_listed: bool,
     /// The push ends so long after its start, whatever is missing.
     pub timeout: Duration,
     /// The civil time at the start.
@@ -103,6 +108,10 @@ pub struct Sender {
     /// The only host that still receives.
     last_one: Option<SocketAddr>,
     acks: VecDeque<(SocketAddr, Ack)>,
+    /// Acks that were queued in this tenth of a second, and when it began.
+    acks_queued: (Moment, u32),
+    /// Repair symbols handed out since the last first pass of a block.
+    repairs_in_a_row: u32,
     events: VecDeque<SenderEvent>,
     discards: DiscardCounts,
 }
@@ -180,7 +189,7 @@ impl Sender {
             cipher: Cipher::downward(&config.key, config.session),
             start: now,
             blocks: Blocks::new(config.geometry),
-            hosts: Hosts::new(config.expected.clone()),
+            hosts: Hosts::new(config.expected.clone(), config.only_listed),
             source: Source::Reading,
             ending: None,
             group_sequence: 0,
@@ -195,6 +204,8 @@ impl Sender {
             skipped: 0,
             last_one: None,
             acks: VecDeque::new(),
+            acks_queued: (now, 0),
+            repairs_in_a_row: 0,
             events: VecDeque::new(),
             discards: DiscardCounts::default(),
             config,
@@ -287,7 +298,7 @@ impl Sender {
         if let Some((to, ack)) = self.acks.pop_front() {
             let sequence = Sequence::new(self.unicast_sequence).expect("2^39 acks take years");
             self.unicast_sequence += 1;
-            Down::Ack(ack).seal(&self.cipher, self.config.session.tag(), sequence, out);
+            Down::Ack(ack).seal(&self.cipher, None, self.config.session, sequence, out);
             return Some(Transmit { to: Some(to), kind: Kind::Ack });
         }
         let down = self.next_down(now);
@@ -295,7 +306,8 @@ impl Sender {
             Some(down) => {
                 let kind = down.kind();
                 let sequence = self.take_sequences(1);
-                down.seal(&self.cipher, self.config.session.tag(), sequence, out);
+                let (signer, session) = (self.config.signer.as_ref(), self.config.session);
+                down.seal(&self.cipher, signer, session, sequence, out);
                 Some(Transmit { to: None, kind })
             }
             None if self.ending.is_none() && now >= self.announce_at => {
@@ -342,16 +354,26 @@ impl Sender {
         self.skipped
     }
 
-    /// The next symbols to send. Repairs come before first passes, so that nobody falls far behind; blocks of which a
-    /// host holds nothing come after them, so that one who comes late does not keep the others waiting. `repair` and
-    /// `source` say for which the shell has room.
+    /// The next symbols to send. Repairs come before first passes, so that nobody falls far behind, up to two thirds of what
+    /// is sent, so that nobody who asks for ever keeps the first pass from its end; blocks of which a host holds nothing
+    /// come after them, so that one who comes late does not keep the others waiting. `repair` and `source` say for which
+    /// the shell has room.
     #[must_use]
     pub fn poll_job(&mut self, repair: bool, source: bool) -> Option<Job> {
         if self.ending.is_some() || self.is_leading() || self.is_queued() {
             return None;
         }
-        let job = if repair { self.blocks.next_repair() } else { None };
+        let yields = self.repairs_in_a_row >= REPAIRS_IN_A_ROW * self.config.geometry.symbols_max();
+        let early = if source && yields { self.blocks.next_source() } else { None };
+        let job = early.or_else(|| if repair { self.blocks.next_repair() } else { None });
         let job = job.or_else(|| if source { self.blocks.next_source() } else { None });
+        match job {
+            Some(Job::Repair { count, .. }) => {
+                self.repairs_in_a_row = self.repairs_in_a_row.saturating_add(count);
+            }
+            Some(Job::Source { .. }) => self.repairs_in_a_row = 0,
+            None => {}
+        }
         job.or_else(|| if repair { self.blocks.next_whole() } else { None })
             .or_else(|| if repair { self.blocks.next_again() } else { None })
     }
@@ -581,7 +603,7 @@ impl Sender {
             one_way: self.config.one_way.is_some(),
         };
         let sequence = self.take_sequences(1);
-        announce.seal(&self.cipher, sequence, out);
+        announce.seal(&self.cipher, self.config.signer.as_ref(), sequence, out);
     }
 
     /// The pass may just have ended, or the last repair may just have left: ask at once what is still lacking.
@@ -648,6 +670,9 @@ const ONE_WAY_LINGER: Duration = Duration::from_millis(500);
 /// last pass it goes so many times more, so far apart that no burst of losses hits two.
 const MANIFEST_REPEATS: u32 = 8;
 const MANIFEST_REPEAT_GAP: Duration = Duration::from_millis(100);
+
+/// Blocks' worth of repair symbols after which the first pass gets its turn.
+const REPAIRS_IN_A_ROW: u32 = 2;
 
 /// Repair symbols are made ahead of reports for at most this loss: where more is lost, hosts differ more.
 const AHEAD_MAX: f64 = 0.2;

@@ -4,11 +4,12 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::bytes::{Reader, Writer};
-use super::{Discard, DiskFormat, HEADER_BYTES, Header, Kind, Pin, open_body, seal_datagram};
+use super::{Discard, DiskFormat, HEADER_BYTES, Header, Kind, Pin, open_body, seal_datagram, seal_signed};
 use crate::geometry::Geometry;
 use crate::ids::{ObjectName, Sequence, SessionId};
 use crate::limits::{CONTROL_MAX, CONTROL_SMALL, OBJECT_NAME_MAX};
 use crate::seal::{Cipher, GroupKey};
+use crate::sign::{PublicKey, SIGNATURE_BYTES, SigningKey};
 use crate::time::WallClock;
 
 /// What is being sent in which session, and where to answer.
@@ -38,15 +39,56 @@ pub struct Announce {
     pub one_way: bool,
 }
 
+/// An announcement as it came: opened under the group's key, and signed by whom it names, if by anybody. Nobody has
+/// looked at the signature yet, as that takes longer than to see that the signer is unknown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Announced {
+    /// What it says.
+    pub announce: Announce,
+    /// Who says to have signed it.
+    pub signer: Option<PublicKey>,
+    /// Its number to the group.
+    pub sequence: Sequence,
+    header: [u8; CLEAR_BYTES],
+    signed: Vec<u8>,
+    signature: [u8; SIGNATURE_BYTES],
+}
+
+impl Announced {
+    /// Checks the signature, if there is one.
+    ///
+    /// # Errors
+    /// [`Discard::BadSignature`]
+    pub fn verify(&self) -> Result<(), Discard> {
+        let Some(signer) = self.signer else { return Ok(()) };
+        let good = signer.verify(self.announce.session, &self.header, &self.signed, &self.signature);
+        if good { Ok(()) } else { Err(Discard::BadSignature) }
+    }
+}
+
 impl Announce {
-    /// Writes the sealed datagram.
-    pub fn seal(&self, cipher: &Cipher, sequence: Sequence, out: &mut Vec<u8>) {
+    /// Writes the sealed datagram, signed if there is a key for it.
+    pub fn seal(&self, cipher: &Cipher, signer: Option<&SigningKey>, sequence: Sequence, out: &mut Vec<u8>) {
         let header = Header { kind: Kind::Announce, tag: self.session.tag(), sequence };
         let clear = |out: &mut Writer<'_>| {
             header.emit(out);
             out.bytes(&self.session.0);
         };
-        seal_datagram(cipher, sequence, out, clear, |out| self.emit(out));
+        let emit = |out: &mut Writer<'_>| match signer {
+            None => {
+                self.emit(out);
+                out.u8(SCHEME_GROUP_KEY);
+            }
+            Some(key) => {
+                self.emit(out);
+                out.u8(SCHEME_ED25519);
+                out.bytes(&key.public().0);
+            }
+        };
+        match signer {
+            None => seal_datagram(cipher, sequence, out, clear, emit),
+            Some(key) => seal_signed(cipher, key, self.session, sequence, out, clear, emit),
+        }
     }
 
     /// The session that a datagram of this kind announces; nothing is proven yet.
@@ -67,14 +109,25 @@ impl Announce {
     ///
     /// # Errors
     /// [`Discard::WrongKey`] when the group's key does not open it, or why it is no announcement.
-    pub fn open(key: &GroupKey, datagram: &[u8]) -> Result<Self, Discard> {
+    pub fn open(key: &GroupKey, datagram: &[u8]) -> Result<Announced, Discard> {
         let session = Self::session_of(datagram)?;
-        let header = Header::parse(datagram)?;
+        let at = Header::parse(datagram)?;
         let cipher = Cipher::downward(key, session);
         let mut plain = [0; CONTROL_MAX];
-        let body = open_body(&cipher, header.sequence, datagram, CLEAR_BYTES, &mut plain)
+        let body = open_body(&cipher, at.sequence, datagram, CLEAR_BYTES, &mut plain)
             .map_err(|reason| if reason == Discard::Forged { Discard::WrongKey } else { reason })?;
-        Self::parse(session, body)
+        let mut rest = Reader::new(body);
+        let announce = Self::parse(session, &mut rest)?;
+        let signer = match rest.u8()? {
+            SCHEME_GROUP_KEY => None,
+            SCHEME_ED25519 => Some(PublicKey(rest.array()?)),
+            _ => return Err(Discard::Malformed),
+        };
+        let signature = if signer.is_some() { rest.array()? } else { [0; SIGNATURE_BYTES] };
+        rest.end()?;
+        let signed = if signer.is_some() { &body[..body.len() - SIGNATURE_BYTES] } else { &[] };
+        let header = *datagram.first_chunk().expect("its session id was read");
+        Ok(Announced { announce, signer, sequence: at.sequence, header, signed: signed.to_vec(), signature })
     }
 
     fn emit(&self, out: &mut Writer<'_>) {
@@ -90,11 +143,9 @@ impl Announce {
         self.format.emit(out);
         self.pin.emit(out);
         out.u8(u8::from(self.one_way));
-        out.u8(SCHEME_GROUP_KEY);
     }
 
-    fn parse(session: SessionId, body: &[u8]) -> Result<Self, Discard> {
-        let mut body = Reader::new(body);
+    fn parse(session: SessionId, body: &mut Reader<'_>) -> Result<Self, Discard> {
         let time = WallClock(body.u64()?);
         let geometry = Geometry::new(body.u64()?, body.u8()?, body.u16()?).map_err(|_| Discard::Malformed)?;
         let reply_to = body.address()?;
@@ -102,13 +153,9 @@ impl Announce {
         let expected_hosts = body.u32()?;
         let name = ObjectName::new(body.text(OBJECT_NAME_MAX)?).map_err(|_| Discard::Malformed)?;
         let image_id = body.image_id()?;
-        let format = DiskFormat::parse(&mut body)?;
-        let pin = Pin::parse(&mut body)?;
+        let format = DiskFormat::parse(body)?;
+        let pin = Pin::parse(body)?;
         let one_way = body.bool()?;
-        if body.u8()? != SCHEME_GROUP_KEY {
-            return Err(Discard::Malformed);
-        }
-        body.end()?;
         Ok(Self {
             session,
             time,
@@ -143,8 +190,9 @@ const CLEAR_BYTES: usize = HEADER_BYTES + 16;
 /// No host waits longer than this before its hello, whatever is announced.
 const SPREAD_MAX: Duration = Duration::from_secs(30);
 
-/// How the announcement is vouched for: by the group key alone.
+/// How the announcement is vouched for: by the group key alone, or by a public key and a signature that follow.
 const SCHEME_GROUP_KEY: u8 = 0;
+const SCHEME_ED25519: u8 = 1;
 
 const _: () = {
     let longest = CLEAR_BYTES
@@ -161,7 +209,7 @@ const _: () = {
         + 1
         + 5
         + 1
-        + 1
+        + (1 + PublicKey::BYTES + SIGNATURE_BYTES)
         + 16;
     assert!(longest <= CONTROL_SMALL);
 };

@@ -37,10 +37,18 @@ pub enum Discard {
     UnknownHost,
     /// A question while as many are open or remembered as a host keeps.
     TooMany,
+    /// An announcement that is not signed, or by somebody whom this host does not list.
+    UnknownSender,
+    /// Sealed under the group key, and not signed by the session's sender: made by somebody else who has the key.
+    BadSignature,
+    /// A number far above those that the session's sender has signed.
+    Implausible,
+    /// Of a host that the push does not list, where only those on the list may answer.
+    Unlisted,
 }
 
 impl Discard {
-    const ALL: [Self; 16] = [
+    const ALL: [Self; 20] = [
         Self::TooShort,
         Self::TooLong,
         Self::OtherVersion,
@@ -57,6 +65,10 @@ impl Discard {
         Self::NoBuffer,
         Self::UnknownHost,
         Self::TooMany,
+        Self::UnknownSender,
+        Self::BadSignature,
+        Self::Implausible,
+        Self::Unlisted,
     ];
 
     /// The name in logs and metrics.
@@ -78,6 +90,10 @@ impl Discard {
             Self::NoBuffer => "no_buffer",
             Self::UnknownHost => "unknown_host",
             Self::TooMany => "too_many",
+            Self::UnknownSender => "unknown_sender",
+            Self::BadSignature => "bad_signature",
+            Self::Implausible => "implausible",
+            Self::Unlisted => "unlisted",
         }
     }
 }

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use super::bytes::{Reader, Writer, cut, printable};
-use super::{Discard, HEADER_BYTES, Header, Kind, open_body, seal_datagram};
+use super::{Discard, HEADER_BYTES, Header, Kind, open_body, seal_datagram, seal_signed};
 use crate::geometry::Geometry;
-use crate::ids::{BlockIndex, ReceiverId, Sequence, SessionTag};
+use crate::ids::{BlockIndex, ReceiverId, Sequence, SessionId};
 use crate::integrity::{BlockHash, Root};
 use crate::limits::{CONTROL_MAX, MANIFEST_ENTRIES_MAX, REASON_MAX};
 use crate::seal::Cipher;
+use crate::sign::{PublicKey, SigningKey};
 
 /// A control datagram of the sender.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -114,20 +115,53 @@ impl Down {
         }
     }
 
-    /// Writes the sealed datagram.
-    pub fn seal(&self, cipher: &Cipher, tag: SessionTag, sequence: Sequence, out: &mut Vec<u8>) {
-        let header = Header { kind: self.kind(), tag, sequence };
-        seal_datagram(cipher, sequence, out, |out| header.emit(out), |out| self.emit(out));
+    /// Writes the sealed datagram, signed if there is a key for it; an ack never is.
+    pub fn seal(
+        &self,
+        cipher: &Cipher,
+        signer: Option<&SigningKey>,
+        session: SessionId,
+        sequence: Sequence,
+        out: &mut Vec<u8>,
+    ) {
+        let header = Header { kind: self.kind(), tag: session.tag(), sequence };
+        let clear = |out: &mut Writer<'_>| header.emit(out);
+        match signer.filter(|_| is_signed(header.kind)) {
+            None => seal_datagram(cipher, sequence, out, clear, |out| self.emit(out)),
+            Some(key) => seal_signed(cipher, key, session, sequence, out, clear, |out| self.emit(out)),
+        }
     }
 
-    /// Opens and reads a datagram of this session.
+    /// Opens and reads a datagram of this session. Where the session has a signer, `wanted` is asked whether what it
+    /// says is worth checking its signature.
     ///
     /// # Errors
-    /// Why it is none.
-    pub fn open(cipher: &Cipher, geometry: Geometry, datagram: &[u8]) -> Result<(Header, Self), Discard> {
+    /// Why it is none; [`Discard::Replayed`] where it is not wanted.
+    pub fn open(
+        cipher: &Cipher,
+        geometry: Geometry,
+        signer: Option<(SessionId, PublicKey)>,
+        datagram: &[u8],
+        wanted: impl FnOnce(&Self) -> bool,
+    ) -> Result<(Header, Self), Discard> {
         let header = Header::parse(datagram)?;
         let mut plain = [0; CONTROL_MAX];
-        let mut body = Reader::new(open_body(cipher, header.sequence, datagram, HEADER_BYTES, &mut plain)?);
+        let body = open_body(cipher, header.sequence, datagram, HEADER_BYTES, &mut plain)?;
+        let Some((session, key)) = signer.filter(|_| is_signed(header.kind)) else {
+            return Ok((header, Self::parse(header, geometry, body)?));
+        };
+        let (body, signature) = body.split_last_chunk().ok_or(Discard::BadSignature)?;
+        // Most likely not signed at all.
+        let down = Self::parse(header, geometry, body).map_err(|_| Discard::BadSignature)?;
+        if !wanted(&down) {
+            return Err(Discard::Replayed);
+        }
+        let good = key.verify(session, &datagram[..HEADER_BYTES], body, signature);
+        if good { Ok((header, down)) } else { Err(Discard::BadSignature) }
+    }
+
+    fn parse(header: Header, geometry: Geometry, body: &[u8]) -> Result<Self, Discard> {
+        let mut body = Reader::new(body);
         let down = match header.kind {
             Kind::Manifest => Self::Manifest(parse_manifest(geometry, &mut body)?),
             Kind::Poll => Self::Poll(parse_poll(geometry, &mut body)?),
@@ -147,7 +181,7 @@ impl Down {
             }
         };
         body.end()?;
-        Ok((header, down))
+        Ok(down)
     }
 
     fn emit(&self, out: &mut Writer<'_>) {
@@ -184,6 +218,12 @@ impl Down {
             }
         }
     }
+}
+
+/// Whether a kind is signed where the session is: an ack is not, as it is said to one host, and takes nothing from it but
+/// its slot, or repetitions of its last word.
+fn is_signed(kind: Kind) -> bool {
+    kind != Kind::Ack
 }
 
 fn emit_entry(entry: &ManifestEntry, out: &mut Writer<'_>) {

@@ -12,7 +12,9 @@
 //!   notice             0 version | 1 kind | 2..5 session tag | 5..21 salt       | frozen across versions
 //! ```
 //!
-//! What stands in clear is authenticated with the body. The first five bytes and the notice mean the same in every
+//! What stands in clear is authenticated with the body. Where the announcement is signed, so are manifest, poll and end:
+//! 64 bytes at the end of their bodies, over the session id, all that stands in clear, and the body before them.
+//! A symbol is not, as the root proves it, nor an ack, which is said to one host. The first five bytes and the notice mean the same in every
 //! version, so that two versions can tell each other apart. Parsing is total: any bytes give a value or a [`Discard`].
 
 mod announce;
@@ -27,7 +29,7 @@ mod report;
 mod symbol;
 mod up;
 
-pub use announce::{Announce, is_image_id};
+pub use announce::{Announce, Announced, is_image_id};
 pub use answer::{About, Answer, AnswerState, Finding, Held, Kept, Page, page_breaks};
 pub use ask::{Ask, Heard, Question, Sought};
 pub use discard::{Discard, DiscardCounts};
@@ -38,7 +40,8 @@ pub use report::{DeficitRun, GapRun, KeptRun, Report, Totals};
 pub use symbol::{SYMBOL_OVERHEAD, SymbolHeader};
 pub use up::{Done, Failed, FailureKind, Hello, Up, UpHeader};
 
-use crate::ids::{Sequence, SessionTag};
+use crate::ids::{Sequence, SessionId, SessionTag};
+use crate::sign::SigningKey;
 use bytes::Writer;
 
 /// Version of everything after the first five bytes.
@@ -179,4 +182,22 @@ fn seal_datagram(
     assert!(out.len() <= crate::limits::CONTROL_MAX, "a control datagram of {} bytes", out.len());
     let (header, sealed) = out.split_at_mut(header_len);
     cipher.seal(sequence, header, &plain, sealed);
+}
+
+/// The same with a signature at the end of the body.
+fn seal_signed(
+    cipher: &crate::seal::Cipher,
+    key: &SigningKey,
+    session: SessionId,
+    sequence: Sequence,
+    out: &mut Vec<u8>,
+    header: impl Fn(&mut Writer<'_>),
+    body: impl FnOnce(&mut Writer<'_>),
+) {
+    let (mut clear, mut signed) = (Vec::new(), Vec::with_capacity(crate::limits::CONTROL_MAX));
+    header(&mut Writer::new(&mut clear));
+    body(&mut Writer::new(&mut signed));
+    let signature = key.sign(session, &clear, &signed);
+    signed.extend_from_slice(&signature);
+    seal_datagram(cipher, sequence, out, header, |out| out.bytes(&signed));
 }

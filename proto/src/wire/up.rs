@@ -73,11 +73,13 @@ pub enum FailureKind {
     Stopping = 5,
     /// The host's rules do not let it in.
     Refused = 6,
+    /// A block was wrong again and again: somebody with the group key sends bad symbols.
+    Corrupt = 7,
 }
 
 impl FailureKind {
     fn from_byte(byte: u8) -> Result<Self, Discard> {
-        [Self::Exists, Self::NoSpace, Self::Store, Self::Root, Self::Stopping, Self::Refused]
+        [Self::Exists, Self::NoSpace, Self::Store, Self::Root, Self::Stopping, Self::Refused, Self::Corrupt]
             .into_iter()
             .find(|&kind| kind as u8 == byte)
             .ok_or(Discard::Malformed)

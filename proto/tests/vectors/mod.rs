@@ -11,6 +11,7 @@ use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::{BlockIndex, HostName, ObjectName, ReceiverId, Sequence, SessionId};
 use glancecast_proto::integrity::{BlockHash, Root};
 use glancecast_proto::seal::{Cipher, GroupKey};
+use glancecast_proto::sign::SigningKey;
 use glancecast_proto::time::WallClock;
 use glancecast_proto::wire::{
     About, Ack, Announce, Answer, AnswerState, Ask, DeficitRun, Discard, DiskFormat, Done, Down, Encoding,
@@ -18,8 +19,10 @@ use glancecast_proto::wire::{
     ManifestEntry, ManifestRun, Notice, Page, Pin, Poll, Question, Report, SYMBOL_OVERHEAD, Sought,
     SymbolHeader, Totals, Up, UpHeader,
 };
+use zeroize::Zeroizing;
 
 pub(crate) const KEY: [u8; 32] = *b"the group key of the test vector";
+pub(crate) const SIGNING_SEED: [u8; 32] = *b"the sender's seed of the vectors";
 pub(crate) const SESSION: SessionId = SessionId(*b"\xA1\xB2\xC3session-id-16");
 pub(crate) const RECEIVER: ReceiverId = ReceiverId(*b"receiver");
 pub(crate) const SALT: [u8; 16] = *b"salt of a notice";
@@ -29,12 +32,19 @@ pub(crate) const DOWNWARD: &str = "glancecast v1 sender to group: group key, ses
 pub(crate) const UPWARD: &str = "glancecast v1 receiver to sender: group key, session id, receiver id";
 pub(crate) const NOTICE: &str = "glancecast version notice: group key, salt";
 
+/// Whether the sender has signed it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Signed {
+    No,
+    Yes,
+}
+
 /// What a datagram says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Value {
     Symbol(SymbolHeader, Vec<u8>),
-    Announce(Announce),
-    Down(Down),
+    Announce(Announce, Signed),
+    Down(Down, Signed),
     Up(Up),
     Notice(Notice),
     Ask(Ask),
@@ -59,15 +69,19 @@ pub(crate) fn geometry() -> Geometry {
 pub(crate) fn values() -> BTreeMap<&'static str, Value> {
     BTreeMap::from([
         ("symbol", symbol()),
-        ("announce-ipv4", announce_for_a_week()),
-        ("announce-ipv6", announce_forever()),
-        ("announce-one-way", announce_one_way()),
-        ("manifest", Value::Down(Down::Manifest(manifest()))),
-        ("poll-reading", Value::Down(Down::Poll(poll(None)))),
-        ("poll-vouched", Value::Down(Down::Poll(poll(Some(ROOT))))),
-        ("end-over", Value::Down(Down::End(End::Over))),
-        ("end-aborted", Value::Down(Down::End(End::Aborted("the image is shorter than Glance says".into())))),
-        ("ack", Value::Down(Down::Ack(Ack { receiver: RECEIVER, kind: Kind::Done, slot: 3 }))),
+        ("announce-ipv4", Value::Announce(announce_for_a_week(), Signed::No)),
+        ("announce-ipv6", Value::Announce(announce_forever(), Signed::No)),
+        ("announce-one-way", Value::Announce(announce_one_way(), Signed::No)),
+        ("announce-signed", Value::Announce(announce_for_a_week(), Signed::Yes)),
+        ("manifest", Value::Down(Down::Manifest(manifest()), Signed::No)),
+        ("manifest-signed", Value::Down(Down::Manifest(manifest()), Signed::Yes)),
+        ("poll-reading", Value::Down(Down::Poll(poll(None)), Signed::No)),
+        ("poll-vouched", Value::Down(Down::Poll(poll(Some(ROOT))), Signed::No)),
+        ("poll-signed", Value::Down(Down::Poll(poll(Some(ROOT))), Signed::Yes)),
+        ("end-over", Value::Down(Down::End(End::Over), Signed::No)),
+        ("end-signed", Value::Down(Down::End(End::Over), Signed::Yes)),
+        ("end-aborted", Value::Down(aborted(), Signed::No)),
+        ("ack", Value::Down(ack(), Signed::No)),
         ("hello", Value::Up(Up::Hello(hello(false, vec![kept(0, 3), kept(5, 1)])))),
         ("hello-busy", Value::Up(Up::Hello(hello(true, Vec::new())))),
         ("report", Value::Up(Up::Report(report()))),
@@ -99,8 +113,12 @@ impl Value {
                 out.resize(symbol.len() + SYMBOL_OVERHEAD, 0);
                 header.seal(&down, symbol, &mut out);
             }
-            Self::Announce(announce) => announce.seal(&down, sequence, &mut out),
-            Self::Down(message) => message.seal(&down, SESSION.tag(), sequence, &mut out),
+            Self::Announce(announce, signed) => {
+                announce.seal(&down, signed.key().as_ref(), sequence, &mut out);
+            }
+            Self::Down(message, signed) => {
+                message.seal(&down, signed.key().as_ref(), SESSION, sequence, &mut out);
+            }
             Self::Up(message) => {
                 let up = Cipher::upward(&key, SESSION, RECEIVER);
                 message.seal(&up, SESSION.tag(), RECEIVER, sequence, &mut out);
@@ -131,10 +149,28 @@ impl Value {
                 header.open(&Cipher::downward(&key, SESSION), datagram, &mut symbol)?;
                 Ok(Self::Symbol(header, symbol))
             }
-            Kind::Announce => Announce::open(&key, datagram).map(Self::Announce),
+            Kind::Announce => {
+                let announced = Announce::open(&key, datagram)?;
+                announced.verify()?;
+                let signed = match announced.signer {
+                    None => Signed::No,
+                    Some(signer) if signer == signing_key().public() => Signed::Yes,
+                    Some(_) => return Err(Discard::UnknownSender),
+                };
+                Ok(Self::Announce(announced.announce, signed))
+            }
+            // Whether it is signed does not stand in it, as it is known from the announcement.
             Kind::Manifest | Kind::Poll | Kind::End | Kind::Ack => {
-                Down::open(&Cipher::downward(&key, SESSION), geometry(), datagram)
-                    .map(|(_, down)| Self::Down(down))
+                let cipher = Cipher::downward(&key, SESSION);
+                let signer = (SESSION, signing_key().public());
+                let open = |signer| Down::open(&cipher, geometry(), signer, datagram, |_| true);
+                match open(None) {
+                    Ok((_, down)) => Ok(Self::Down(down, Signed::No)),
+                    Err(Discard::Malformed) => {
+                        open(Some(signer)).map(|(_, down)| Self::Down(down, Signed::Yes))
+                    }
+                    Err(reason) => Err(reason),
+                }
             }
             Kind::Hello | Kind::Report | Kind::Done | Kind::Failed => {
                 let up = UpHeader::parse(datagram)?;
@@ -154,8 +190,8 @@ impl Value {
     pub(crate) fn derivation(&self) -> Derivation {
         let (context, parts, clear): (_, &[&[u8]], _) = match self {
             Self::Symbol(..) => (DOWNWARD, &[&SESSION.0], 20),
-            Self::Announce(_) | Self::Ask(_) => (DOWNWARD, &[&SESSION.0], 26),
-            Self::Down(_) | Self::Heard(_) => (DOWNWARD, &[&SESSION.0], 10),
+            Self::Announce(..) | Self::Ask(_) => (DOWNWARD, &[&SESSION.0], 26),
+            Self::Down(..) | Self::Heard(_) => (DOWNWARD, &[&SESSION.0], 10),
             Self::Up(_) | Self::Answer(_) => (UPWARD, &[&SESSION.0, &RECEIVER.0], 18),
             Self::Notice(_) => (NOTICE, &[&SALT], 21),
         };
@@ -184,6 +220,24 @@ impl Derivation {
     }
 }
 
+impl Signed {
+    fn key(self) -> Option<SigningKey> {
+        (self == Self::Yes).then(signing_key)
+    }
+}
+
+pub(crate) fn signing_key() -> SigningKey {
+    SigningKey::from_seed(&Zeroizing::new(SIGNING_SEED))
+}
+
+fn aborted() -> Down {
+    Down::End(End::Aborted("the image is shorter than Glance says".into()))
+}
+
+fn ack() -> Down {
+    Down::Ack(Ack { receiver: RECEIVER, kind: Kind::Done, slot: 3 })
+}
+
 fn symbol() -> Value {
     let header = SymbolHeader {
         tag: SESSION.tag(),
@@ -195,18 +249,18 @@ fn symbol() -> Value {
     Value::Symbol(header, (0..488).map(|i| (i * 7) as u8).collect())
 }
 
-fn announce_for_a_week() -> Value {
+fn announce_for_a_week() -> Announce {
     let week = Pin::For(Duration::from_secs(7 * 86_400));
-    Value::Announce(announce("192.0.2.7:7167", Some(IMAGE_ID), DiskFormat::Raw, week))
+    announce("192.0.2.7:7167", Some(IMAGE_ID), DiskFormat::Raw, week)
 }
 
-fn announce_forever() -> Value {
-    Value::Announce(announce("[2001:db8::7]:65535", None, DiskFormat::Qcow2, Pin::Forever))
+fn announce_forever() -> Announce {
+    announce("[2001:db8::7]:65535", None, DiskFormat::Qcow2, Pin::Forever)
 }
 
-fn announce_one_way() -> Value {
+fn announce_one_way() -> Announce {
     let announce = announce("192.0.2.7:1", None, DiskFormat::Other, Pin::None);
-    Value::Announce(Announce { one_way: true, ..announce })
+    Announce { one_way: true, ..announce }
 }
 
 fn announce(reply_to: &str, image_id: Option<&str>, format: DiskFormat, pin: Pin) -> Announce {

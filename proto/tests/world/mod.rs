@@ -99,6 +99,7 @@ impl World {
         let config = SenderConfig {
             session: SessionId([seed as u8; 16]),
             key: GroupKey::new([7; 32]),
+            signer: None,
             geometry: Geometry::for_path(bytes, 1500, 20).expect("in range"),
             name: ObjectName::new("image").expect("plain"),
             image_id: None,
@@ -106,6 +107,7 @@ impl World {
             pin: Pin::None,
             reply_to: SocketAddr::from(([10, 0, 0, 1], 7167)),
             expected,
+            only_listed: false,
             timeout: TIMEOUT,
             started: WallClock(1_000_000),
             pace: Pace::Fixed(1_000_000_000),
@@ -138,7 +140,8 @@ impl World {
         let config = ReceiverConfig {
             name: name(host),
             software: "test".into(),
-            key: GroupKey::new([7; 32]),
+            keys: vec![GroupKey::new([7; 32])],
+            senders: Vec::new(),
             start: [host as u8; 16],
             seed: [host as u8; 32],
             buffer_bytes: 64 << 20,

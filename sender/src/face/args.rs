@@ -40,7 +40,7 @@ pub(crate) enum Command {
     /// Have the hosts keep an image no longer than their own rules say
     #[command(after_help = UNPIN_EXIT_CODES)]
     Unpin(Box<About>),
-    /// Make a new group key: a file of 32 random bytes that only its owner can read
+    /// Make a new key: that of a group, or with --sender one that a sender signs with
     Keygen(Keygen),
 }
 
@@ -232,6 +232,9 @@ pub(crate) struct Send {
     /// So many hosts must hold it, whoever they are [default: whoever answers]
     #[arg(long, value_name = "N", group = "expected", value_parser = clap::value_parser!(u32).range(1..=HOSTS_MAX as i64))]
     pub(crate) expect: Option<u32>,
+    /// Answer and repair for the hosts that are named alone: others may hear the push, and have no say in it
+    #[arg(long)]
+    pub(crate) only_listed: bool,
     /// The hosts of this aggregate of Nova must hold it, but for those that are disabled or down; can be repeated
     #[arg(long, value_name = "NAME", conflicts_with = "expected")]
     pub(crate) aggregate: Vec<String>,
@@ -255,9 +258,12 @@ pub(crate) struct Send {
     #[arg(long, value_name = "DUR", value_parser = parse_duration)]
     pub(crate) timeout: Option<Duration>,
 
-    /// The group's key file
+    /// The group's key file; of several the first is used
     #[arg(long, value_name = "FILE", conflicts_with = "insecure")]
-    pub(crate) key: Option<PathBuf>,
+    pub(crate) key: Vec<PathBuf>,
+    /// Sign the push with this key, so that hosts which list it (--sender there) take it from nobody else
+    #[arg(long, value_name = "FILE")]
+    pub(crate) sender_key: Option<PathBuf>,
     /// Use the key that everybody knows: for a lab only
     #[arg(long)]
     pub(crate) insecure: bool,
@@ -341,8 +347,11 @@ const IMAGE_STATUSES: [&str; 9] = [
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Keygen {
-    /// The new key file; an existing one is never replaced
+    /// The new key file, mode 0600; an existing one is never replaced
     pub(crate) file: PathBuf,
+    /// A sender's key pair: the file is the secret half, the public one is printed, for --sender on the hosts
+    #[arg(long)]
+    pub(crate) sender: bool,
 }
 
 fn parse_image_id(text: &str) -> Result<String, String> {

@@ -27,6 +27,11 @@ impl Wanted<'_> {
     pub(super) fn asks_nova(&self) -> bool {
         !(self.aggregates.is_empty() && self.zones.is_empty())
     }
+
+    /// Whether it is a list of names, wherever that comes from.
+    pub(super) fn names_hosts(&self) -> bool {
+        !self.hosts.is_empty() || self.hosts_file.is_some() || self.asks_nova()
+    }
 }
 
 /// The hosts of a push, and what Nova said of them if it was asked.

@@ -1,13 +1,13 @@
 //! `glancecast send`: everything that can be wrong first, then the push, then the truth about it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use glancecast_host::args::{Rate, RateChoice};
 use glancecast_host::clock::wall;
 use glancecast_host::interface::Interface;
 use glancecast_host::socket::{GroupSender, Marking};
-use glancecast_host::{keyfile, random};
+use glancecast_host::{keyfile, random, sender_keys};
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::SessionId;
 use glancecast_proto::limits::MTU_MAX;
@@ -40,10 +40,14 @@ pub(super) fn run(args: &Send) -> Result<u8, Failure> {
 }
 
 async fn send(args: &Send) -> Result<u8, Failure> {
-    let key = group_key(args.key.as_deref(), args.insecure)?;
+    let key = group_key(args.key.first().map(PathBuf::as_path), args.insecure)?;
+    let signer = args.sender_key.as_deref().map(sender_keys::load).transpose().map_err(Failure::usage)?;
     let interface = Interface::choose(args.interface.as_deref(), args.group).map_err(Failure::usage)?;
     let mtu = mtu(args, &interface)?;
     let (pace, pace_text) = pace(args, &interface)?;
+    if args.only_listed && !args.wanted().names_hosts() {
+        return Err(Failure::usage(ONLY_LISTED));
+    }
     if args.confirm && args.aggregate.is_empty() {
         return Err(Failure::usage(CONFIRM_WHERE));
     }
@@ -64,6 +68,7 @@ async fn send(args: &Send) -> Result<u8, Failure> {
     let config = SenderConfig {
         session: SessionId(random::bytes().map_err(Failure::failed)?),
         key,
+        signer,
         geometry,
         name: origin.name.clone(),
         image_id: origin.image_id.clone(),
@@ -71,6 +76,7 @@ async fn send(args: &Send) -> Result<u8, Failure> {
         pin: args.pin.unwrap_or_default(),
         reply_to: socket.local_addr(),
         expected: hosts.expected.clone(),
+        only_listed: args.only_listed,
         timeout: args.timeout.unwrap_or_else(|| default_timeout(geometry, args, pace)),
         started: wall(),
         pace,
@@ -250,6 +256,8 @@ const CONFIRM_WHERE: &str = "--confirm needs --aggregate: Nova caches images by 
 
 const NO_KEY: &str =
     "no key: give --key FILE (make one with: glancecast keygen FILE), or --insecure in a lab of your own";
+
+const ONLY_LISTED: &str = "--only-listed needs a list: name the hosts with --hosts, --hosts-file, --aggregate or --availability-zone";
 
 const TICK: Duration = Duration::from_millis(100);
 const TIMEOUT_MIN: Duration = Duration::from_secs(120);

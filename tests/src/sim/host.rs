@@ -119,7 +119,8 @@ impl Host {
         self.machine = Some(Receiver::new(ReceiverConfig {
             name: self.name.clone(),
             software: "simulated".into(),
-            key: GroupKey::new(KEY),
+            keys: vec![GroupKey::new(KEY)],
+            senders: Vec::new(),
             start: shared.dice.bytes(),
             seed: shared.dice.bytes(),
             buffer_bytes: self.plan.buffer_bytes,

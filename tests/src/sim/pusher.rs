@@ -216,6 +216,7 @@ pub(crate) fn config(
     SenderConfig {
         session,
         key: GroupKey::new(KEY),
+        signer: None,
         geometry: object.geometry,
         name: ObjectName::new("image").expect("plain"),
         image_id: None,
@@ -223,6 +224,7 @@ pub(crate) fn config(
         pin: Pin::None,
         reply_to: SENDER,
         expected,
+        only_listed: false,
         timeout: plan.timeout,
         started: WallClock(WALL.0 + now.micros() / 1000),
         pace: plan.pace,

@@ -1,0 +1,187 @@
+//! Sender keys: the secret in a file that nobody but its owner may read, one line of text; public keys as text, in
+//! settings or in files, one a line.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use glancecast_proto::limits::SENDERS_MAX;
+use glancecast_proto::sign::{PublicKey, SigningKey, hex};
+use zeroize::Zeroizing;
+
+use crate::keyfile::{self, KeyFileError};
+
+/// Reads a sender's secret key.
+///
+/// # Errors
+/// [`SenderKeyError`]: not there, open to others, or no sender key.
+pub fn load(path: &Path) -> Result<SigningKey, SenderKeyError> {
+    let text = match keyfile::read_private(path, FILE_BYTES) {
+        Ok(text) => text,
+        Err(KeyFileError::Missing { path }) => return Err(SenderKeyError::Missing { path }),
+        Err(KeyFileError::Length { path, .. }) => return Err(SenderKeyError::NoSenderKey { path }),
+        Err(error) => return Err(error.into()),
+    };
+    let digits = std::str::from_utf8(&text).ok().and_then(|text| text.trim_end().strip_prefix(SECRET_PREFIX));
+    let seed = digits.and_then(hex).map(Zeroizing::new);
+    let seed = seed.ok_or_else(|| SenderKeyError::NoSenderKey { path: path.to_owned() })?;
+    Ok(SigningKey::from_seed(&seed))
+}
+
+/// Makes a new sender key, mode 0600, and gives its public half. Never replaces a file.
+///
+/// # Errors
+/// [`SenderKeyError`]: there is a file of this name, or it cannot be written.
+pub fn create(path: &Path) -> Result<PublicKey, SenderKeyError> {
+    let at = |error| KeyFileError::Io { path: path.to_owned(), error };
+    let seed = Zeroizing::new(crate::random::bytes::<{ SigningKey::SEED_BYTES }>().map_err(at)?);
+    let mut text = Zeroizing::new(Vec::with_capacity(FILE_BYTES));
+    text.extend_from_slice(SECRET_PREFIX.as_bytes());
+    for byte in seed.iter() {
+        text.extend([byte >> 4, byte & 15].map(|digit| b"0123456789abcdef"[usize::from(digit)]));
+    }
+    text.push(b'\n');
+    keyfile::write_private(path, &text)?;
+    Ok(SigningKey::from_seed(&seed).public())
+}
+
+/// The public keys that settings name: each is one as text, or a file of them, one a line, `#` begins a comment.
+///
+/// # Errors
+/// [`SenderKeyError`]: a file that cannot be read or names none, a line that is no key, or too many of them.
+pub fn public_keys(settings: &[String]) -> Result<Vec<PublicKey>, SenderKeyError> {
+    let mut keys = Vec::new();
+    for setting in settings {
+        if setting.starts_with(PublicKey::PREFIX) {
+            let key = setting.parse().map_err(|_| SenderKeyError::NoPublicKey { at: setting.clone() })?;
+            keys.push(key);
+        } else {
+            keys.extend(read_public(Path::new(setting))?);
+        }
+    }
+    keys.sort_unstable();
+    keys.dedup();
+    if keys.len() > SENDERS_MAX { Err(SenderKeyError::TooMany { keys: keys.len() }) } else { Ok(keys) }
+}
+
+fn read_public(path: &Path) -> Result<Vec<PublicKey>, SenderKeyError> {
+    let text = fs::read_to_string(path)
+        .map_err(|error| SenderKeyError::Unreadable { path: path.to_owned(), error })?;
+    let mut keys = Vec::new();
+    for (i, line) in text.lines().enumerate() {
+        let line = line.split('#').next().unwrap_or("").trim();
+        if !line.is_empty() {
+            let at = || SenderKeyError::NoPublicKey { at: format!("{} line {}", path.display(), i + 1) };
+            keys.push(line.parse().map_err(|_| at())?);
+        }
+    }
+    // An empty list would mean that everybody is accepted.
+    if keys.is_empty() { Err(SenderKeyError::Empty { path: path.to_owned() }) } else { Ok(keys) }
+}
+
+/// Why a sender key is of no use.
+#[derive(Debug, thiserror::Error)]
+pub enum SenderKeyError {
+    /// No such file.
+    #[error("sender key {path}: there is no such file; make one with: glancecast keygen --sender {path}", path = path.display())]
+    Missing {
+        /// Its path.
+        path: PathBuf,
+    },
+    /// Something else, a group key for instance.
+    #[error("sender key {path}: this is no sender key; make one with: glancecast keygen --sender FILE", path = path.display())]
+    NoSenderKey {
+        /// Its path.
+        path: PathBuf,
+    },
+    /// What both kinds of key files have to be.
+    #[error(transparent)]
+    File(#[from] KeyFileError),
+    /// A file of public keys that cannot be read.
+    #[error("senders: {path}: {error}", path = path.display())]
+    Unreadable {
+        /// Its path.
+        path: PathBuf,
+        /// What the system said.
+        error: std::io::Error,
+    },
+    /// A file of public keys in which there is none.
+    #[error("senders: {path}: there is no public key in it", path = path.display())]
+    Empty {
+        /// Its path.
+        path: PathBuf,
+    },
+    /// A text or a line that is no public key. What stands there is not repeated: it may be a secret one.
+    #[error(
+        "senders: {at}: not a public key, which is `ed25519:` and 64 hex digits, as glancecast keygen --sender prints it"
+    )]
+    NoPublicKey {
+        /// Where it stands.
+        at: String,
+    },
+    /// More than a host lists.
+    #[error("senders: {keys} keys; at most {SENDERS_MAX} are possible")]
+    TooMany {
+        /// How many.
+        keys: usize,
+    },
+}
+
+/// How the line in a secret file begins: nobody takes it for a public key, nor a group key for it.
+const SECRET_PREFIX: &str = "glancecast-sender-secret:";
+const FILE_BYTES: usize = SECRET_PREFIX.len() + 64 + 1;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn a_new_key_is_private_reads_back_and_is_never_replaced() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let path = dir.path().join("sender.key");
+        let public = create(&path).expect("new");
+        assert_eq!(path.metadata().expect("there").permissions().mode() & 0o777, 0o600);
+        assert_eq!(load(&path).expect("just made").public(), public);
+        assert!(matches!(create(&path), Err(SenderKeyError::File(KeyFileError::Exists { .. }))));
+        fs::set_permissions(&path, PermissionsExt::from_mode(0o644)).expect("ours");
+        assert!(matches!(load(&path), Err(SenderKeyError::File(KeyFileError::OpenToOthers { .. }))));
+    }
+
+    #[test]
+    fn a_group_key_is_no_sender_key_and_the_other_way_round() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let (group, sender) = (dir.path().join("group.key"), dir.path().join("sender.key"));
+        keyfile::create(&group).expect("new");
+        create(&sender).expect("new");
+        assert!(matches!(load(&group), Err(SenderKeyError::NoSenderKey { .. })));
+        assert!(matches!(keyfile::load(&sender), Err(KeyFileError::Length { .. })));
+        assert!(matches!(load(&dir.path().join("no")), Err(SenderKeyError::Missing { .. })));
+    }
+
+    #[test]
+    fn senders_are_listed_as_text_and_in_files() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let keys: Vec<PublicKey> = (1..4).map(|byte| PublicKey([byte; 32])).collect();
+        let file = dir.path().join("senders");
+        fs::write(&file, format!("# two of them\n{} # ours\n\n{}\n", keys[0], keys[1])).expect("writable");
+        let settings = [file.display().to_string(), keys[2].to_string(), keys[2].to_string()];
+        assert_eq!(public_keys(&settings).expect("keys"), keys);
+        assert_eq!(public_keys(&[]).expect("none"), []);
+    }
+
+    #[test]
+    fn what_is_no_public_key_is_refused_and_not_repeated() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let file = dir.path().join("senders");
+        for text in ["glancecast-sender-secret:00", "ed25519:00", "# nobody\n"] {
+            fs::write(&file, text).expect("writable");
+            let error = public_keys(&[file.display().to_string()]).expect_err(text).to_string();
+            assert!(!error.contains("secret:00") && !error.contains('\n'), "{error}");
+        }
+        assert!(matches!(public_keys(&["ed25519:00".into()]), Err(SenderKeyError::NoPublicKey { .. })));
+        assert!(matches!(public_keys(&["/no/such".into()]), Err(SenderKeyError::Unreadable { .. })));
+        let many: Vec<String> =
+            (0..=SENDERS_MAX as u8).map(|byte| PublicKey([byte; 32]).to_string()).collect();
+        assert!(matches!(public_keys(&many), Err(SenderKeyError::TooMany { .. })));
+    }
+}

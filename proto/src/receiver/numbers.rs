@@ -1,0 +1,195 @@
+//! Which datagrams to the group came, by their numbers: how many were lost, which came before, and which cannot be the
+//! sender's.
+//!
+//! Where the session is signed, a number that is only sealed is not believed far beyond the last signed one, and the next
+//! signed one puts right what a wrong one has done: who shares the group key can forge any sealed number.
+
+use crate::limits::{REPLAY_WINDOW, SEQUENCES_AHEAD_MAX};
+
+/// The numbers of one session.
+pub(super) struct Numbers {
+    first: Option<u64>,
+    highest: u64,
+    received: u64,
+    /// The highest signed number, in a signed session.
+    signed: Option<u64>,
+    /// The last [`REPLAY_WINDOW`] numbers up to `highest`, a bit each, in a ring.
+    seen: Box<[u64; (REPLAY_WINDOW / 64) as usize]>,
+}
+
+impl Numbers {
+    /// `signed` is the announcement's number, where that is signed.
+    pub(super) fn new(signed: Option<u64>) -> Self {
+        let seen = Box::new([0; (REPLAY_WINDOW / 64) as usize]);
+        Self { first: None, highest: 0, received: 0, signed, seen }
+    }
+
+    /// Whether a datagram of this number can be the sender's.
+    #[inline]
+    pub(super) fn is_plausible(&self, number: u64) -> bool {
+        self.signed.is_none_or(|signed| number <= signed + SEQUENCES_AHEAD_MAX)
+    }
+
+    /// Whether a datagram of this number came before. What is older than the window is taken for new.
+    #[inline]
+    pub(super) fn came(&self, number: u64) -> bool {
+        let known = self.first.is_some() && number <= self.highest && self.highest - number < REPLAY_WINDOW;
+        known && self.bit(number)
+    }
+
+    /// Counts a datagram that was opened. True if its number is higher than all before.
+    pub(super) fn note(&mut self, number: u64) -> bool {
+        let first = *self.first.get_or_insert(number);
+        if number < first || self.came(number) {
+            return false; // overtaken by the one that we counted from, or here already
+        }
+        let newer = self.received == 0 || number > self.highest;
+        if newer {
+            self.forget_up_to(number);
+            self.highest = number;
+        }
+        if self.highest - number < REPLAY_WINDOW {
+            self.seen[Self::word(number)] |= 1 << (number % 64);
+        }
+        self.received += 1;
+        newer
+    }
+
+    /// Counts `count` datagrams of consecutive numbers, and says how many of them had not come before.
+    pub(super) fn note_run(&mut self, first: u64, count: u32) -> u64 {
+        let (before, count) = (self.received, u64::from(count));
+        if before == 0 || first != self.highest + 1 || count >= REPLAY_WINDOW {
+            for number in first..first + count {
+                self.note(number);
+            }
+            return self.received - before;
+        }
+        let mut number = first;
+        while number < first + count {
+            let bits = (64 - number % 64).min(first + count - number);
+            self.seen[Self::word(number)] |= (u64::MAX >> (64 - bits)) << (number % 64);
+            number += bits;
+        }
+        (self.highest, self.received) = (first + count - 1, before + count);
+        count
+    }
+
+    /// A signed datagram of this number came: the sender has sent nothing with a number much above it.
+    pub(super) fn note_signed(&mut self, number: u64) {
+        if self.first.is_some() && self.highest > number + OVERTAKEN_MAX {
+            // What was counted as lost up to here was so by forged numbers.
+            (self.first, self.highest, self.received) = (None, 0, 0);
+            self.seen.fill(0);
+        }
+        self.note(number);
+        self.signed = self.signed.max(Some(number));
+    }
+
+    /// The highest number that is the sender's beyond doubt: reports say it. In a signed session it is a signed one, which is
+    /// nearly as high, as reports answer polls.
+    pub(super) fn highest(&self) -> u64 {
+        self.signed.unwrap_or(self.highest)
+    }
+
+    /// Datagrams that never came.
+    pub(super) fn lost(&self) -> u64 {
+        let Some(first) = self.first else { return 0 };
+        (self.highest - first + 1).saturating_sub(self.received)
+    }
+
+    /// The bits of the numbers between the highest and this one are of earlier numbers.
+    fn forget_up_to(&mut self, number: u64) {
+        if self.received == 0 || number - self.highest >= REPLAY_WINDOW {
+            self.seen.fill(0);
+            return;
+        }
+        for passed in self.highest + 1..=number {
+            self.seen[Self::word(passed)] &= !(1 << (passed % 64));
+        }
+    }
+
+    fn bit(&self, number: u64) -> bool {
+        self.seen[Self::word(number)] >> (number % 64) & 1 == 1
+    }
+
+    fn word(number: u64) -> usize {
+        (number % REPLAY_WINDOW / 64) as usize
+    }
+}
+
+/// By how many others a datagram may be overtaken on its way. Where it is by more, losses are counted anew, which costs nothing
+/// but their count.
+const OVERTAKEN_MAX: u64 = 1_024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_comes_twice_counts_once() {
+        let mut numbers = Numbers::new(None);
+        for number in [10, 12, 12, 10, 13] {
+            numbers.note(number);
+        }
+        assert_eq!((numbers.lost(), numbers.highest()), (1, 13));
+        assert!(numbers.came(12) && !numbers.came(11));
+        numbers.note(11);
+        assert_eq!(numbers.lost(), 0, "it was only late");
+    }
+
+    #[test]
+    fn a_run_counts_as_its_numbers_one_by_one() {
+        let (mut at_once, mut one_by_one) = (Numbers::new(None), Numbers::new(None));
+        for (first, count) in
+            [(7, 1), (8, 60), (68, 3), (75, 1_000), (1_070, 300), (1_370, 70_000), (71_370, 64)]
+        {
+            let before = one_by_one.received;
+            for number in first..first + u64::from(count) {
+                one_by_one.note(number);
+            }
+            assert_eq!(at_once.note_run(first, count), one_by_one.received - before, "{first}");
+            assert_eq!((at_once.lost(), at_once.highest()), (one_by_one.lost(), one_by_one.highest()));
+            assert!(at_once.seen == one_by_one.seen, "{first}");
+        }
+    }
+
+    #[test]
+    fn a_number_is_remembered_for_as_long_as_the_window() {
+        let mut numbers = Numbers::new(None);
+        (0..3 * REPLAY_WINDOW).step_by(3).for_each(|number| {
+            numbers.note(number);
+        });
+        let highest = numbers.highest();
+        for number in highest + 1 - REPLAY_WINDOW..=highest {
+            assert_eq!(numbers.came(number), number % 3 == 0, "{number}");
+        }
+        assert!(!numbers.came(highest - REPLAY_WINDOW), "older than the window");
+        numbers.note(highest + 10 * REPLAY_WINDOW);
+        assert!(!numbers.came(highest), "a leap forgets all");
+    }
+
+    #[test]
+    fn numbers_far_above_the_signed_ones_are_not_believed() {
+        let numbers = Numbers::new(Some(100));
+        assert!(numbers.is_plausible(100 + SEQUENCES_AHEAD_MAX));
+        assert!(!numbers.is_plausible(101 + SEQUENCES_AHEAD_MAX));
+        assert!(Numbers::new(None).is_plausible(1 << 40));
+    }
+
+    #[test]
+    fn a_signed_number_puts_right_what_a_forged_one_has_done() {
+        let mut numbers = Numbers::new(Some(0));
+        (0..50).for_each(|number| {
+            numbers.note(number);
+        });
+        numbers.note(20_000_000);
+        assert_eq!(numbers.lost(), 20_000_001 - 51);
+        numbers.note_signed(60);
+        assert_eq!((numbers.highest(), numbers.lost()), (60, 0));
+        numbers.note(2_000);
+        assert_eq!(numbers.highest(), 60, "nobody has signed more");
+        numbers.note_signed(61);
+        numbers.note(63);
+        assert_eq!(numbers.lost(), 1);
+    }
+}

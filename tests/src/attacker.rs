@@ -1,0 +1,172 @@
+//! Somebody on the group's network who means no good: hears what is sent there, sends what it likes, and with the group's
+//! key seals it. On the loopback interface.
+
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use glancecast_host::args::Group;
+use glancecast_host::batch::Batch;
+use glancecast_host::interface::Interface;
+use glancecast_host::keyfile;
+use glancecast_host::socket::GroupReceiver;
+use glancecast_proto::ids::{ReceiverId, Sequence, SessionId};
+use glancecast_proto::seal::{Cipher, GroupKey};
+use glancecast_proto::wire::{Announce, Announced, Down, Header, Kind, Up};
+
+use crate::stage::Stage;
+use crate::wait;
+
+/// An ear and a mouth on the group.
+pub struct Attacker {
+    ear: GroupReceiver,
+    batch: Batch,
+    mouth: UdpSocket,
+    group: SocketAddrV4,
+}
+
+/// A datagram to the group, and who sent it.
+pub type Heard = (SocketAddr, Vec<u8>);
+
+/// Who has the group's key, in one session.
+pub struct Insider {
+    /// What it hears and says.
+    pub attacker: Attacker,
+    /// What the session is about.
+    pub announced: Announced,
+    key: GroupKey,
+    cipher: Cipher,
+}
+
+impl Attacker {
+    /// Joins the stage's group.
+    pub fn join(stage: &Stage) -> Self {
+        let group: Group = stage.group().to_string().parse().expect("a stage's group is one");
+        let interface = Interface::find("lo", group).expect("the loopback interface");
+        let ear = GroupReceiver::join(group, &interface, None).expect("the group can be heard");
+        // The interface of its multicast is that of its address.
+        let mouth = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        mouth.set_multicast_loop_v4(true).expect("on loopback that is all there is");
+        nix::sys::socket::setsockopt(&mouth, nix::sys::socket::sockopt::SndBufForce, &(4 << 20))
+            .or_else(|_| nix::sys::socket::setsockopt(&mouth, nix::sys::socket::sockopt::SndBuf, &(1 << 20)))
+            .expect("a send buffer");
+        Self { ear, batch: Batch::default(), mouth, group: stage.group() }
+    }
+
+    /// What others have sent to the group since the last time.
+    pub fn hear(&mut self) -> Vec<Heard> {
+        let us = self.mouth.local_addr().expect("bound");
+        let mut heard = Vec::new();
+        while self.batch.receive(self.ear.as_fd()).expect("the ear works") > 0 {
+            let others = self.batch.datagrams().filter(|&(from, _)| from != us);
+            heard.extend(others.map(|(from, datagram)| (from, datagram.to_vec())));
+            if heard.len() > HEARD_MAX {
+                break;
+            }
+        }
+        heard
+    }
+
+    /// Says something to the group.
+    pub fn say(&self, datagram: &[u8]) {
+        self.say_to(datagram, self.group.into());
+    }
+
+    /// Says something to one address. That a buffer is full, or nobody is there any more, is no matter.
+    pub fn say_to(&self, datagram: &[u8], to: SocketAddr) {
+        let _ = self.mouth.send_to(datagram, to);
+    }
+
+    /// Waits for an announcement and becomes one who has the key in that session.
+    #[track_caller]
+    pub fn with_key(mut self, key: &Path) -> Insider {
+        let key = keyfile::load(key).expect("the stage's key");
+        let announced = wait::until("an announcement", Duration::from_secs(15), || {
+            self.hear().iter().find_map(|(_, datagram)| Announce::open(&key, datagram).ok())
+        });
+        let cipher = Cipher::downward(&key, announced.announce.session);
+        Insider { attacker: self, announced, key, cipher }
+    }
+}
+
+impl Insider {
+    /// What seals the session's datagrams to the group.
+    pub fn cipher(&self) -> &Cipher {
+        &self.cipher
+    }
+
+    /// The same of another session.
+    pub fn cipher_of(&self, session: SessionId) -> Cipher {
+        Cipher::downward(&self.key, session)
+    }
+
+    /// Says something in the sender's name, not signed.
+    pub fn say_down(&self, down: &Down, number: u64) {
+        let mut out = Vec::new();
+        let number = Sequence::new(number).expect("40 bits");
+        down.seal(&self.cipher, None, self.announced.announce.session, number, &mut out);
+        self.attacker.say(&out);
+    }
+
+    /// Says something to the sender as one of its hosts.
+    pub fn say_up(&self, up: &Up, host: ReceiverId, number: u64) {
+        let session = self.announced.announce.session;
+        let mut out = Vec::new();
+        let number = Sequence::new(number).expect("40 bits");
+        let cipher = Cipher::upward(&self.key, session, host);
+        up.seal(&cipher, session.tag(), host, number, &mut out);
+        self.attacker.say_to(&out, self.announced.announce.reply_to);
+    }
+}
+
+/// A thread that does something over and over until it is dropped or asked to stop.
+#[derive(Debug)]
+pub struct Attack<T> {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<T>>,
+}
+
+impl<T: Send + 'static> Attack<T> {
+    /// Runs `step` every `gap`, as far as the machine lets it; what it began with is given back at the end.
+    pub fn start(mut with: T, gap: Duration, mut step: impl FnMut(&mut T) + Send + 'static) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let thread = thread::spawn(move || {
+            let mut due = Instant::now();
+            while !stopped.load(Ordering::Relaxed) {
+                step(&mut with);
+                due += gap;
+                thread::sleep(due.saturating_duration_since(Instant::now()));
+            }
+            with
+        });
+        Self { stop, thread: Some(thread) }
+    }
+
+    /// Ends it.
+    pub fn stop(mut self) -> T {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.take().expect("stopped once").join().expect("an attack does not panic")
+    }
+}
+
+impl<T> Drop for Attack<T> {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// The kind and the number of a datagram.
+pub fn header(datagram: &[u8]) -> Option<(Kind, u64)> {
+    Header::parse(datagram).ok().map(|header| (header.kind, header.sequence.value()))
+}
+
+/// Datagrams taken in at a time.
+const HEARD_MAX: usize = 4_096;
