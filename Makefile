@@ -41,6 +41,9 @@ SEEDS ?= 2000
 sim: ## simulate SEEDS (2000) pushes under every fault, or tell the one of SEED=n
 	$(CARGO) run --locked --release -p glancecast-tests --bin sim -- $(if $(SEED),--seed $(SEED),--seeds $(SEEDS))
 
+sim-scale: ## simulate pushes to up to 10 000 receivers; compares with tests/sim/scale.txt (long, 3 GB)
+	$(CARGO) run --locked --release -p glancecast-tests --bin sim_scale -- tests/sim/scale.txt
+
 demo: build ## send an image to four receivers over loopback and compare
 	@$(CARGO) build $(FLAGS) --quiet --example b3sum
 	@PATH="$(abspath $(TARGET))/release:$(abspath $(TARGET))/release/examples:$$PATH" tests/demo.sh

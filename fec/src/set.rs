@@ -44,6 +44,23 @@ impl SymbolSet {
         new
     }
 
+    /// Empties the set and adds every index of `0..end`.
+    ///
+    /// # Panics
+    /// If `end` is above the bound.
+    pub fn fill_to(&mut self, end: u32) {
+        assert!(end <= self.bound, "index {end} of {}", self.bound);
+        let (last, bits) = (end as usize / 64, end % 64);
+        for (at, word) in self.words.iter_mut().enumerate() {
+            *word = match at.cmp(&last) {
+                std::cmp::Ordering::Less => u64::MAX,
+                std::cmp::Ordering::Equal => (1 << bits) - 1,
+                std::cmp::Ordering::Greater => 0,
+            };
+        }
+        self.count = end;
+    }
+
     /// Takes an index out; false if it was not there.
     ///
     /// # Panics

@@ -62,6 +62,7 @@ pub struct VerifiedBlock<'a> {
     block: BlockIndex,
     offset: u64,
     bytes: &'a [u8],
+    hash: BlockHash,
 }
 
 impl<'a> VerifiedBlock<'a> {
@@ -76,7 +77,7 @@ impl<'a> VerifiedBlock<'a> {
         expected: BlockHash,
     ) -> Result<Self, Mismatch> {
         if BlockHash::of(geometry, block, bytes) == expected {
-            Ok(Self { block, offset: geometry.offset(block), bytes })
+            Ok(Self { block, offset: geometry.offset(block), bytes, hash: expected })
         } else {
             Err(Mismatch { block })
         }
@@ -90,6 +91,11 @@ impl<'a> VerifiedBlock<'a> {
     /// Where it belongs in the object, in bytes.
     pub fn offset(&self) -> u64 {
         self.offset
+    }
+
+    /// Its hash.
+    pub fn hash(&self) -> BlockHash {
+        self.hash
     }
 
     /// Its logical bytes.

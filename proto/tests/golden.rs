@@ -9,8 +9,8 @@ use std::path::PathBuf;
 use std::{env, fs};
 
 use glancecast_proto::wire::{
-    About, Announce, Answer, AnswerState, Ask, Down, Encoding, End, Finding, Held, Hello, Kept, Kind,
-    ManifestRun, Page, Poll, Report, SymbolHeader, Totals, Up,
+    About, Announce, Answer, AnswerState, Ask, Down, Encoding, End, Finding, Held, Hello, Kept, KeptRun,
+    Kind, ManifestRun, Page, Poll, Report, SymbolHeader, Totals, Up,
 };
 use vectors::{KEY, RECEIVER, SALT, SESSION, Value};
 
@@ -110,10 +110,11 @@ fn words(value: &Value, out: &mut String) {
             say("answers", &format_args!("{:?}", ack.kind));
             say("slot", &ack.slot);
         }
-        Value::Up(Up::Hello(Hello { name, software, busy })) => {
+        Value::Up(Up::Hello(Hello { name, software, busy, kept })) => {
             say("name", name);
             say("software", software);
             say("busy", busy);
+            kept_words(kept, &mut say);
         }
         Value::Up(Up::Report(report)) => report_words(report, &mut say),
         Value::Up(Up::Done(done)) => {
@@ -203,6 +204,13 @@ fn report_words(report: &Report, say: &mut Say<'_>) {
     }
     for run in &report.gaps {
         say(&format!("manifest gap from block {}", run.first), &format_args!("{} blocks", run.blocks));
+    }
+    kept_words(&report.kept, say);
+}
+
+fn kept_words(kept: &[KeptRun], say: &mut Say<'_>) {
+    for run in kept {
+        say(&format!("kept from block {}", run.first), &format_args!("{} blocks", run.blocks));
     }
 }
 

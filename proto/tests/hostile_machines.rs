@@ -24,7 +24,8 @@ use glancecast_proto::sender::{Expected, Job, Pace, Sender, SenderConfig};
 use glancecast_proto::time::{Moment, WallClock};
 use glancecast_proto::wire::{
     Ack, DeficitRun, Discard, DiskFormat, Done, Down, Encoding, End, Failed, FailureKind, GapRun, Hello,
-    Kind, ManifestEntry, ManifestRun, Pin, Poll, Report, SYMBOL_OVERHEAD, SymbolHeader, Totals, Up, UpHeader,
+    KeptRun, Kind, ManifestEntry, ManifestRun, Pin, Poll, Report, SYMBOL_OVERHEAD, SymbolHeader, Totals, Up,
+    UpHeader,
 };
 use vectors::{KEY, SESSION, Value};
 
@@ -60,7 +61,7 @@ fn a_sender_keeps_no_more_hosts_than_its_limit() {
     let mut refused = 0;
     for host in 0..HOSTS_MAX as u64 + 50 {
         let id = ReceiverId(host.to_be_bytes());
-        let hello = Hello { name: name("host"), software: String::new(), busy: false };
+        let hello = Hello { name: name("host"), software: String::new(), busy: false, kept: Vec::new() };
         let datagram = push.sealed(&Up::Hello(hello), id, 1);
         refused += u32::from(
             push.sender.handle_datagram(push.now, address(1), &datagram) == Err(Discard::UnknownHost),
@@ -280,7 +281,7 @@ impl Host {
                 self.assert_open(attempt);
                 self.pending.push(effect);
             }
-            Effect::Discard(attempt) => {
+            Effect::Discard(attempt) | Effect::Suspend(attempt) => {
                 assert_ne!(self.publishing, Some(attempt), "what is being published cannot be taken back");
                 self.open = self.open.filter(|&(open, _)| open != attempt);
             }
@@ -301,6 +302,7 @@ impl Host {
                 let result = match self.dice.below(20) {
                     0 => Err((FailureKind::NoSpace, "full".to_owned())),
                     1 => Ok(Opened::Existing),
+                    2..8 => Ok(Opened::Resumed((0..self.dice.below(9) as u32).map(BlockIndex).collect())),
                     _ => Ok(Opened::New),
                 };
                 self.receiver.handle_opened(self.now, attempt, result);
@@ -308,6 +310,12 @@ impl Host {
             Effect::Block(attempt, Work::Zero { block, entry }) => {
                 let outcome =
                     if entry == true_entry(block) { self.outcome(false) } else { BlockOutcome::Corrupt };
+                self.receiver.handle_block(self.now, attempt, block, None, outcome);
+            }
+            Effect::Block(attempt, Work::Recheck { block, entry }) => {
+                let right = entry == true_entry(block) && self.dice.below(3) > 0;
+                let outcome =
+                    if right { BlockOutcome::Written { repaired: 0 } } else { BlockOutcome::NotKept };
                 self.receiver.handle_block(self.now, attempt, block, None, outcome);
             }
             Effect::Block(attempt, Work::Rebuild { block, entry, buffer, collected }) => {
@@ -332,7 +340,7 @@ impl Host {
                 self.publishing = None;
                 self.receiver.handle_published(self.now, attempt, result);
             }
-            Effect::Discard(_) => unreachable!("not answered"),
+            Effect::Discard(_) | Effect::Suspend(_) => unreachable!("not answered"),
         }
     }
 
@@ -422,6 +430,7 @@ impl Push {
             }
             4..20 => {
                 let (repair, source) = (self.dice.below(2) == 0, self.dice.below(2) == 0);
+                let _ = self.sender.poll_skip(self.now);
                 self.jobs.extend(self.sender.poll_job(repair, source));
                 let blocks: BTreeSet<BlockIndex> = self.jobs.iter().map(|job| job.block()).collect();
                 assert_eq!(blocks.len(), self.jobs.len(), "one job of a block at a time");
@@ -472,12 +481,23 @@ impl Push {
         match self.dice.below(60) {
             0..20 => {
                 let name = name(&format!("host-{}", self.dice.below(4)));
-                Up::Hello(Hello { name, software: "x".into(), busy: self.dice.below(3) == 0 })
+                Up::Hello(Hello {
+                    name,
+                    software: "x".into(),
+                    busy: self.dice.below(3) == 0,
+                    kept: self.kept(),
+                })
             }
             20..57 => Up::Report(self.report(totals)),
             57 => Up::Failed(Failed { kind: FailureKind::Store, reason: "no".into(), totals }),
             _ => Up::Done(Done { root, existing: self.dice.below(2) == 0, totals }),
         }
+    }
+
+    fn kept(&mut self) -> Vec<KeptRun> {
+        let blocks = 1 + self.dice.below(6) as u32;
+        let run = KeptRun { first: BlockIndex(6 - blocks), blocks };
+        if self.dice.below(3) == 0 { vec![run] } else { Vec::new() }
     }
 
     fn report(&mut self, totals: Totals) -> Report {
@@ -501,6 +521,7 @@ impl Push {
             covered,
             deficits,
             gaps,
+            kept: self.kept(),
             totals,
         }
     }

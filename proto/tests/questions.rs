@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use dice::Dice;
-use glancecast_proto::ids::{HostName, ObjectName, SessionId};
+use glancecast_proto::ids::{HostName, ObjectName, ReceiverId, Sequence, SessionId};
 use glancecast_proto::integrity::Root;
 use glancecast_proto::limits::{CONTROL_SMALL, HELD_MAX, QUESTIONS_OPEN_MAX};
 use glancecast_proto::questions::{
@@ -17,7 +17,7 @@ use glancecast_proto::seal::{Cipher, GroupKey};
 use glancecast_proto::sender::Expected;
 use glancecast_proto::time::{Moment, WallClock};
 use glancecast_proto::wire::{
-    AnswerState, Ask, Discard, Finding, Held, Kept, Kind, Question, Sought, VERSION,
+    About, Answer, AnswerState, Ask, Discard, Finding, Held, Kept, Kind, Page, Question, Sought, VERSION,
 };
 
 #[test]
@@ -226,6 +226,57 @@ fn answers_of_another_question_are_dropped() {
     assert_eq!(world.asker.handle_datagram(world.now, address(0), &bent), Err(Discard::Forged));
 }
 
+#[test]
+fn both_machines_survive_datagrams_that_were_changed_on_their_way() {
+    let mut world = World::new(13, 0.0, asking(Question::Verify(sought("image-0")), named(2)));
+    (0..2).for_each(|host| world.start(host, Answering::Holds(30)));
+    world.run();
+    let mut dice = Dice::of("changes", 13);
+    let genuine: Vec<Vec<u8>> = world.said.iter().chain(&world.heard).cloned().collect();
+    let host = &mut world.hosts.get_mut(&0).expect("started").respondent;
+    for round in 0..20_000u64 {
+        let len = dice.below(1_600) as usize;
+        let datagram = match round % 8 {
+            0 => dice.bytes(len),
+            _ => {
+                let datagram = dice.pick(&genuine).clone();
+                dice.mutated(&datagram)
+            }
+        };
+        let now = at(WAIT + Duration::from_millis(round));
+        let _ = host.handle_datagram(now, STARTED, &datagram);
+        let _ = world.asker.handle_datagram(now, address(0), &datagram);
+    }
+    assert_eq!(world.asker.rows().len(), 2);
+}
+
+#[test]
+fn an_insider_that_answers_at_random_fills_no_memory_and_breaks_nothing() {
+    let mut dice = Dice::of("insider", 14);
+    let now = at(Duration::ZERO);
+    let mut asker = Asker::new(now, asking(Question::Hosts, named(2)));
+    let id = SessionId([3; 16]);
+    let (mut taken, mut out) = (0, Vec::new());
+    for round in 1..50_000u64 {
+        let receiver = ReceiverId([dice.below(3) as u8; 8]);
+        let edition = 1 + dice.below(3) as u32;
+        let pages = 1 + dice.below(4) as u16;
+        let number = dice.below(u64::from(pages)) as u16;
+        let page = match number {
+            0 => Page::About(about(dice.below(4))),
+            _ => Page::Objects { number, objects: objects(1 + dice.below(3) as usize) },
+        };
+        let sequence = Sequence::new(round - dice.below(2)).expect("small");
+        let cipher = Cipher::upward(&key(), id, receiver);
+        Answer { edition, pages, page }.seal(&cipher, id.tag(), receiver, sequence, &mut out);
+        taken += u32::from(asker.handle_datagram(now, address(1), &out).is_ok());
+        while asker.poll_transmit(now + Duration::from_secs(round), &mut out).is_some() {}
+    }
+    println!("{taken} answers were taken");
+    assert!(taken > 100);
+    assert!(asker.rows().iter().all(|row| row.objects.len() <= 9), "three pages of three");
+}
+
 /// An asker, hosts, and the network between them.
 struct World {
     now: Moment,
@@ -414,6 +465,23 @@ fn notice_of_version(version: u8, id: SessionId) -> Vec<u8> {
     [clear, sealed].concat()
 }
 
+fn about(state: u64) -> About {
+    About {
+        name: name(0),
+        software: "test".into(),
+        store: "directory:/srv".into(),
+        free_bytes: None,
+        held: 1,
+        pinned: 0,
+        state: match state {
+            0 => AnswerState::Final,
+            1 => AnswerState::Verifying { done: u64::MAX, of: u64::MAX },
+            2 => AnswerState::Busy,
+            _ => AnswerState::Failed("no".into()),
+        },
+    }
+}
+
 fn reply(objects: Vec<Held>, state: AnswerState) -> Reply {
     let held = objects.len() as u32;
     Reply { store: "directory:/srv".into(), free_bytes: Some(1), held, pinned: 0, objects, state }
@@ -455,7 +523,7 @@ fn sealed_ask(id: u8, time: WallClock, question: Question) -> Vec<u8> {
     let answer_bytes_max = CONTROL_SMALL as u16;
     let ask = Ask { id, time, round: 1, reply_to: ASKER, spread, answer_bytes_max, question };
     let mut out = Vec::new();
-    let sequence = glancecast_proto::ids::Sequence::new(1).expect("small");
+    let sequence = Sequence::new(1).expect("small");
     ask.seal(&Cipher::downward(&key(), id), sequence, &mut out);
     out
 }

@@ -5,6 +5,7 @@ mod world;
 
 use std::time::Duration;
 
+use glancecast_proto::ids::BlockIndex;
 use glancecast_proto::sender::{Cause, Expected, HostState, OneWay, Verdict};
 use world::{Fate, World, names};
 
@@ -49,6 +50,54 @@ fn a_host_that_comes_late_is_served_what_it_missed() {
     assert_eq!(world.run(), Verdict::Complete);
     let overhead = world.symbols_sent as f64 / world.source_symbols() as f64;
     assert!(overhead < 1.6, "half of the image goes twice: {overhead}");
+}
+
+#[test]
+fn what_all_hosts_kept_is_not_sent_again() {
+    let mut world = World::new(5, 60 << 20, Expected::Named(names(3)));
+    for host in 0..3 {
+        world.kept.insert(host, (0..50).map(BlockIndex).collect());
+        world.start(host, Fate::lossy(0.01));
+    }
+    assert_eq!(world.run(), Verdict::Complete);
+    // Ten blocks are lacking, and some are sent before the first hello.
+    let share = world.symbols_sent as f64 / world.source_symbols() as f64;
+    println!("{} blocks skipped, {share:.3} of the symbols sent", world.sender.blocks_skipped());
+    assert!(world.sender.blocks_skipped() >= 45 && share < 0.26, "{share}");
+    assert!(world.published.iter().all(|&published| published == 1));
+}
+
+#[test]
+fn what_one_of_the_expected_hosts_lacks_is_sent_in_the_pass() {
+    let mut world = World::new(6, 20 << 20, Expected::Named(names(2)));
+    world.kept.insert(0, (0..20).map(BlockIndex).collect());
+    (0..2).for_each(|host| world.start(host, Fate::lossy(0.0)));
+    assert_eq!(world.run(), Verdict::Complete);
+    assert_eq!(world.sender.blocks_skipped(), 0);
+}
+
+#[test]
+fn nothing_is_skipped_before_every_expected_host_was_heard() {
+    let mut world = World::new(8, 20 << 20, Expected::Named(names(2)));
+    world.kept.insert(0, (0..20).map(BlockIndex).collect());
+    world.start(0, Fate::lossy(0.0));
+    world.start_after_blocks(1, 10, Fate::lossy(0.0));
+    assert_eq!(world.run(), Verdict::Complete);
+    assert_eq!(world.sender.blocks_skipped(), 0);
+}
+
+#[test]
+fn kept_blocks_that_are_of_another_object_are_sent_after_all() {
+    let mut world = World::new(9, 40 << 20, Expected::Named(names(2)));
+    world.stale = (5..15).map(BlockIndex).collect();
+    for host in 0..2 {
+        world.kept.insert(host, (0..40).map(BlockIndex).collect());
+        world.start(host, Fate::lossy(0.01));
+    }
+    assert_eq!(world.run(), Verdict::Complete);
+    let share = world.symbols_sent as f64 / world.source_symbols() as f64;
+    println!("{share:.3} of the symbols sent");
+    assert!((0.25..0.45).contains(&share), "{share}");
 }
 
 #[test]

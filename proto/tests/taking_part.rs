@@ -115,7 +115,7 @@ fn an_ended_session_is_not_joined_again() {
     let announcement = announcement(&mut sender, at(100));
     sender.handle_abort(at(200), "no");
     deliver(&mut sender, &mut host, at(200));
-    assert!(matches!(host.poll_effect(true), Some(Effect::Discard(of)) if of == attempt));
+    assert!(matches!(host.poll_effect(true), Some(Effect::Suspend(of)) if of == attempt));
     assert!(host.session().is_none());
 
     assert_eq!(host.handle_datagram(at(300), WALL, SENDER, &announcement), Ok(()));
@@ -129,7 +129,7 @@ fn a_session_that_was_cut_off_is_joined_again_as_another_receiver() {
     let first = join(&mut host, &mut sender, at(0));
     let (_, hello) = said(&mut host, at(10)).expect("a hello");
     host.handle_timeout(at(31_000));
-    assert!(matches!(host.poll_effect(true), Some(Effect::Discard(of)) if of == first));
+    assert!(matches!(host.poll_effect(true), Some(Effect::Suspend(of)) if of == first));
     let second = join(&mut host, &mut sender, at(31_000));
     assert_ne!(first, second);
     let (_, again) = said(&mut host, at(31_010)).expect("a hello");
@@ -149,13 +149,62 @@ fn a_host_at_work_says_that_it_is_busy_and_joins_afterwards() {
 
     first.handle_abort(at(20), "no");
     deliver(&mut first, &mut host, at(20));
-    assert!(matches!(host.poll_effect(true), Some(Effect::Discard(_))));
+    assert!(matches!(host.poll_effect(true), Some(Effect::Suspend(_))));
     let datagram = announcement(&mut second, at(200));
     host.handle_datagram(at(200), WALL, SENDER, &datagram).expect("fresh");
     assert!(matches!(host.poll_effect(true), Some(Effect::Open(..))));
     pass_on(&mut host, [&mut first, &mut second], at(300));
     assert_eq!(second.rows().len(), 1, "the same receiver");
     assert_eq!(second.rows()[0].state, HostState::Receiving);
+}
+
+#[test]
+fn a_sender_that_is_silent_while_another_waits_is_given_up_sooner() {
+    let (mut first, mut second) = (sender(1, 1), sender(2, 1));
+    let mut host = receiver();
+    let attempt = join(&mut host, &mut first, at(0));
+    let datagram = announcement(&mut second, at(500));
+    host.handle_datagram(at(500), WALL, SENDER, &datagram).expect("fresh");
+    host.handle_timeout(at(990));
+    assert!(host.poll_effect(true).is_none());
+    host.handle_timeout(at(1_010));
+    assert!(matches!(host.poll_effect(true), Some(Effect::Suspend(of)) if of == attempt));
+    let _ = join(&mut host, &mut second, at(1_200));
+}
+
+#[test]
+fn nothing_is_sent_while_every_host_is_at_work_on_another_push() {
+    let (mut first, mut second) = (sender(1, 1), sender(2, 1));
+    let mut host = receiver();
+    let _ = join(&mut host, &mut first, at(0));
+    let datagram = announcement(&mut second, at(0));
+    host.handle_datagram(at(0), WALL, SENDER, &datagram).expect("fresh");
+    let stored = ManifestEntry { encoding: Encoding::Stored, hash: BlockHash([1; 32]) };
+    second.handle_block(stored, 0);
+    pass_on(&mut host, [&mut first, &mut second], at(10));
+    assert_eq!(second.tally().busy, 1);
+    assert!(second.poll_job(true, true).is_none());
+    first.handle_abort(at(20), "no");
+    deliver(&mut first, &mut host, at(20));
+    assert!(matches!(host.poll_effect(true), Some(Effect::Suspend(_))));
+    let _ = join(&mut host, &mut second, at(200));
+    pass_on(&mut host, [&mut first, &mut second], at(300));
+    assert!(second.poll_job(true, true).is_some());
+}
+
+#[test]
+fn a_clock_that_jumps_in_mid_session_ends_nothing() {
+    let mut sender = sender(1, 1);
+    let mut host = receiver();
+    let _ = join(&mut host, &mut sender, at(0));
+    let datagram = announcement(&mut sender, at(100));
+    for jumped in [WallClock(0), WallClock(WALL.0 + 86_400_000)] {
+        assert_eq!(host.handle_datagram(at(100), jumped, SENDER, &datagram), Ok(()));
+    }
+    let joined = host.poll_event();
+    assert!(matches!(joined, Some(ReceiverEvent::Joined(_))), "{joined:?}");
+    assert_eq!(host.poll_event(), None);
+    assert!(host.session().is_some());
 }
 
 #[test]
@@ -202,7 +251,7 @@ fn a_place_that_is_ready_too_late_is_not_written_to() {
     host.handle_stop(at(1));
     let Some(Effect::Open(attempt, ..)) = host.poll_effect(true) else { panic!("a place first") };
     host.handle_opened(at(2), attempt, Ok(Opened::New));
-    assert!(matches!(host.poll_effect(true), Some(Effect::Discard(of)) if of == attempt));
+    assert!(matches!(host.poll_effect(true), Some(Effect::Suspend(of)) if of == attempt));
     read_all(&mut sender, at(3));
     deliver(&mut sender, &mut host, at(3));
     assert!(host.poll_effect(true).is_none(), "the zero block is not asked for");

@@ -2,13 +2,14 @@
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Parser;
-use glancecast_host::args::{Group, Rate};
+use glancecast_host::args::{ArgError, Group, Rate, parse_duration};
 use glancecast_proto::ids::HostName;
 use serde::Deserialize;
 
-use crate::store::StoreSpec;
+use crate::store::{KeepUnfinished, StoreSpec};
 
 /// Receives operating-system images that a glancecast sender multicasts, proves them and publishes them.
 #[derive(Debug, Default, Parser)]
@@ -63,6 +64,9 @@ struct Settings {
     /// Write no faster than this, so that guests keep their disk, in bits: 400mbit are 50 MB/s [default: as fast as data come]
     #[arg(long, value_name = "RATE")]
     write_rate: Option<String>,
+    /// Keep what a broken-off push left, for the next push of the same image: so long after it was written last, or `none` [default: 1d]
+    #[arg(long, value_name = "DUR")]
+    keep_unfinished: Option<String>,
 }
 
 /// Settings that are complete and possible.
@@ -84,6 +88,8 @@ pub struct Config {
     pub store: StoreSpec,
     /// What is written to the store at most.
     pub write_rate: Option<Rate>,
+    /// How long the unfinished is kept.
+    pub keep_unfinished: KeepUnfinished,
 }
 
 impl Args {
@@ -123,6 +129,8 @@ impl Args {
             return Err(format!("dscp {dscp}: a code point is between 0 and 63"));
         }
         let write_rate = given.write_rate.or(file.write_rate).map(|rate| rate.parse()).transpose();
+        let keep = given.keep_unfinished.or(file.keep_unfinished);
+        let keep = keep.map_or(Ok(KeepUnfinished::DEFAULT), |text| kept_for(&text));
         let nova_conf = if given.nova_conf.is_empty() { file.nova_conf } else { given.nova_conf };
         let (store, owner) = (given.store.or(file.store), given.owner.or(file.owner));
         let store = StoreSpec::new(store.as_deref(), &nova_conf, owner.as_deref())?;
@@ -135,6 +143,7 @@ impl Args {
             key,
             store,
             write_rate: write_rate.map_err(|error| format!("write_rate: {error}"))?,
+            keep_unfinished: keep.map_err(|error| format!("keep_unfinished: {error}"))?,
         })
     }
 }
@@ -145,6 +154,11 @@ const NO_KEY: &str =
 /// Not that of the data: a network that makes the data wait must not make the sender believe that its hosts are gone. All
 /// hosts together send a bounded number of answers.
 const ANSWER_DSCP: u8 = 0;
+
+fn kept_for(text: &str) -> Result<KeepUnfinished, ArgError> {
+    let time = if text == "none" { Duration::ZERO } else { parse_duration(text)? };
+    Ok(KeepUnfinished { time })
+}
 
 fn read(path: &Path) -> Result<Settings, String> {
     let text = std::fs::read_to_string(path)
@@ -192,6 +206,10 @@ mod tests {
             ("source = \"10.0.0\"", &["--insecure", "--store", "directory:/x"], "line 1"),
             ("source = \"fd00::1\"", &["--insecure", "--store", "directory:/x"], "family"),
             ("write_rate = \"50MB\"", &["--insecure", "--store", "directory:/x"], "write_rate"),
+            ("keep_unfinished = \"a day\"", &["--insecure", "--store", "directory:/x"], "keep_unfinished"),
+            ("write_rate = true", &["--insecure", "--store", "directory:/x"], "line 1"),
+            ("insecure = \"yes\"", &["--store", "directory:/x"], "line 1"),
+            ("[store]\npath = \"/x\"", &["--insecure", "--store", "directory:/x"], "line 1"),
             ("dscp = 64", &["--insecure", "--store", "directory:/x"], "63"),
         ] {
             let error = resolve(file, args).expect_err(says);

@@ -102,6 +102,11 @@ pub struct Drive {
     outcome: Option<Ended>,
     stopping: Option<Moment>,
     drops: Drops,
+    cleaned: Moment,
+    /// Unfinished files on their way to be put away.
+    putting_away: u32,
+    /// The session waits for that, and has no place yet.
+    to_open: Option<Box<Announce>>,
 }
 
 /// What the store holds of the session.
@@ -187,6 +192,9 @@ impl Drive {
             outcome: None,
             stopping: None,
             drops: Drops::default(),
+            cleaned: Moment::default(),
+            putting_away: 0,
+            to_open: None,
         };
         Ok((drive, Stopper { stop, waker }))
     }
@@ -210,6 +218,7 @@ impl Drive {
             self.answer_questions();
             self.transmit();
             self.tell_events();
+            self.clean_sometimes();
             if let Some(ended) = self.ended() {
                 break ended;
             }
@@ -337,6 +346,10 @@ impl Drive {
                 });
                 self.machine.handle_block(now, attempt, block, returned, outcome);
             }
+            Answer::PutAway => {
+                self.putting_away -= 1;
+                self.open_place();
+            }
             Answer::Published { attempt, result } => self.machine.handle_published(now, attempt, result),
         }
     }
@@ -361,6 +374,14 @@ impl Drive {
                     self.workers.give(Task::Compare { attempt, file, root });
                 }
                 Effect::Discard(attempt) => {
+                    if let Some(active) = self.session.as_ref().filter(|active| active.attempt == attempt) {
+                        if let Place::Partial(file) = &active.place {
+                            file.file().discard();
+                        }
+                        self.forget_session();
+                    }
+                }
+                Effect::Suspend(attempt) => {
                     if self.session.as_ref().is_some_and(|active| active.attempt == attempt) {
                         self.forget_session();
                     }
@@ -373,19 +394,34 @@ impl Drive {
         let geometry = announce.geometry;
         self.drops.at_join = self.drops.total;
         self.pool = Pool::new(buffers, buffer_bytes(announce), usize::from(geometry.symbol_size()));
-        let (place, result) = match self.store.begin(announce) {
-            Ok(Begun::New(file)) => (Place::Partial(Arc::new(file)), Ok(Opened::New)),
+        self.session = Some(Active { attempt, geometry, place: Place::Nowhere });
+        self.to_open = Some(Box::new(announce.clone()));
+        self.open_place();
+    }
+
+    /// Asks the store for the place of a session that has none yet, once what was put away before is: it may be the same.
+    fn open_place(&mut self) {
+        if self.putting_away > 0 {
+            return;
+        }
+        let (Some(announce), Some(active)) = (self.to_open.take(), &mut self.session) else { return };
+        let (place, result) = match self.store.begin(&announce) {
+            Ok(Begun::New(file)) => {
+                let opened = opened(&file, active.geometry);
+                (Place::Partial(Arc::new(file)), Ok(opened))
+            }
             Ok(Begun::Existing(file)) => (Place::Existing(file), Ok(Opened::Existing)),
             Err(error) => (Place::Nowhere, Err((error.kind(), error.to_string()))),
         };
-        self.session = Some(Active { attempt, geometry, place });
+        active.place = place;
+        let attempt = active.attempt;
         self.machine.handle_opened(self.clock.now(), attempt, result);
     }
 
     fn give_block(&mut self, attempt: Attempt, work: Work) {
         let buffer = match &work {
             Work::Rebuild { buffer, .. } => Some(self.pool.lend(*buffer)),
-            Work::Zero { .. } => None,
+            Work::Zero { .. } | Work::Recheck { .. } => None,
         };
         let active = self.active(attempt);
         let Place::Partial(file) = &active.place else { unreachable!("blocks are of new files") };
@@ -402,6 +438,11 @@ impl Drive {
     fn forget_session(&mut self) {
         if let Some(active) = self.session.take() {
             self.workers.give_up(active.attempt);
+            self.to_open = None;
+            if let Place::Partial(file) = active.place {
+                self.putting_away += 1;
+                self.workers.give(Task::PutAway { file, store: self.store.clone() });
+            }
         }
         self.pool = Pool::none();
     }
@@ -443,6 +484,15 @@ impl Drive {
             self.stopping = Some(now);
             self.machine.handle_stop(now);
             self.store.stop();
+        }
+    }
+
+    /// Unfinished images grow old while nothing happens.
+    fn clean_sometimes(&mut self) {
+        let now = self.clock.now();
+        if now.since(self.cleaned) >= CLEAN_GAP {
+            self.cleaned = now;
+            self.workers.clean(&self.store);
         }
     }
 
@@ -528,6 +578,20 @@ impl Drive {
     }
 }
 
+/// What a place holds already.
+fn opened(file: &Unpublished, geometry: Geometry) -> Opened {
+    let kept = file.file().kept();
+    if kept.is_empty() {
+        return Opened::New;
+    }
+    tracing::info!(
+        kept = kept.len(),
+        blocks = geometry.blocks(),
+        "goes on from what an earlier session kept"
+    );
+    Opened::Resumed(kept.to_vec())
+}
+
 fn tell_of_buffer(group: &GroupReceiver) {
     let buffer = group.buffer();
     if buffer.is_short() {
@@ -546,6 +610,9 @@ const BATCHES_IN_A_ROW: u32 = 8;
 
 /// Batches of what is said to this host alone, likewise: nobody can keep it busy with them.
 const ANSWER_BATCHES_IN_A_ROW: u32 = 2;
+
+/// How often the store is looked over.
+const CLEAN_GAP: Duration = Duration::from_secs(60);
 
 /// With nothing to wait for; a wake ends it.
 const IDLE_SLEEP: Duration = Duration::from_secs(1);

@@ -62,7 +62,7 @@ fn prepare(config: Config, once: bool) -> anyhow::Result<(Drive, Stopper)> {
     if interface.chosen == Chosen::ByRoute && interface.is_loopback() {
         tracing::warn!("{}", LOOPBACK);
     }
-    let store = Store::open(&config.store).context("store")?;
+    let store = Store::open(&config.store, config.keep_unfinished).context("store")?;
     store.keep().context("store")?;
     let where_to = store.to_string();
     let receiver = ReceiverConfig {

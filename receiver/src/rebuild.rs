@@ -77,6 +77,23 @@ impl Rebuilder {
         }
     }
 
+    /// Reads a block that an earlier session wrote, and verifies it.
+    pub(crate) fn recheck(
+        &mut self,
+        geometry: Geometry,
+        block: BlockIndex,
+        entry: &ManifestEntry,
+        file: &PartialFile,
+    ) -> BlockOutcome {
+        let clocks = Arc::clone(&self.clocks);
+        self.plain.resize(geometry.block_len(block) as usize, 0);
+        let holds = || file.holds(geometry, block, entry.hash, &mut self.plain);
+        match clocks.time(Stage::Verify as usize, geometry.block_len(block) as usize, holds) {
+            true => BlockOutcome::Written { repaired: 0 },
+            false => BlockOutcome::NotKept,
+        }
+    }
+
     /// Verifies that a zero block is meant to be one.
     pub(crate) fn zero(
         &self,
@@ -88,10 +105,7 @@ impl Rebuilder {
         let zeros = &self.zeros[..geometry.block_len(block) as usize];
         match VerifiedBlock::verify(geometry, block, zeros, entry.hash) {
             Err(_) => BlockOutcome::Corrupt,
-            Ok(verified) => {
-                file.leave_hole(verified);
-                BlockOutcome::Written { repaired: 0 }
-            }
+            Ok(verified) => outcome(file.leave_hole(verified), 0),
         }
     }
 
@@ -143,7 +157,7 @@ mod tests {
     use tempfile::TempDir;
 
     use crate::stages::clocks;
-    use crate::store::{Begun, Store as Place, StoreSpec, Unpublished};
+    use crate::store::{Begun, KeepUnfinished, Store as Place, StoreSpec, Unpublished};
 
     const BLOCK: usize = 1 << 20;
 
@@ -303,7 +317,7 @@ mod tests {
         fn new() -> Self {
             let directory = tempfile::tempdir().expect("temporary directory");
             let spec = StoreSpec::Directory(directory.path().to_owned());
-            let store = Place::open(&spec).expect("a directory");
+            let store = Place::open(&spec, KeepUnfinished::DEFAULT).expect("a directory");
             let Ok(Begun::New(place)) = store.begin(&announce()) else { panic!("an empty directory") };
             Self { directory, place }
         }

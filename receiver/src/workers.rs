@@ -6,6 +6,7 @@
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use glancecast_host::wake::Waker;
 use glancecast_proto::geometry::Geometry;
@@ -17,7 +18,7 @@ use glancecast_proto::wire::FailureKind;
 use crate::pool::Pages;
 use crate::rebuild::Rebuilder;
 use crate::stages::{Clocks, Stage};
-use crate::store::{Existing, PartialFile, Publication, StoreError, Unpublished};
+use crate::store::{Existing, PartialFile, Publication, Store, StoreError, Unpublished};
 use crate::write_limit::WriteLimit;
 
 /// Jobs that are handed out and not answered, at most. More would only hold buffers.
@@ -31,6 +32,10 @@ pub(crate) enum Task {
     Publish { attempt: Attempt, file: Arc<Unpublished>, proof: Proof },
     /// Compare a file that is there.
     Compare { attempt: Attempt, file: Existing, root: Root },
+    /// Put an unfinished file away: whoever holds it last makes it durable.
+    PutAway { file: Arc<Unpublished>, store: Store },
+    /// Remove unfinished files that are too old.
+    Clean { store: Store },
 }
 
 /// What came of it.
@@ -42,6 +47,8 @@ pub(crate) enum Answer {
         buffer: Option<(BufferId, Box<Collected>, Pages)>,
         outcome: BlockOutcome,
     },
+    /// An unfinished file is put away, and nobody holds it.
+    PutAway,
     /// Of a file.
     Published { attempt: Attempt, result: Published },
 }
@@ -90,9 +97,18 @@ impl Workers {
                 self.outstanding += 1;
                 &self.blocks
             }
-            Task::Publish { .. } | Task::Compare { .. } => &self.files,
+            Task::Publish { .. } | Task::Compare { .. } | Task::PutAway { .. } | Task::Clean { .. } => {
+                &self.files
+            }
         };
         queue.send(task).expect("workers live as long as their queue");
+    }
+
+    /// Has unfinished files that are too old removed, unless that waits already.
+    pub(crate) fn clean(&self, store: &Store) {
+        if self.files.try_send(Task::Clean { store: store.clone() }).is_err() {
+            tracing::debug!("the store is not looked over: its worker is busy");
+        }
     }
 
     /// Nothing more is written for this attempt: blocks of it that still wait are answered at once.
@@ -145,6 +161,19 @@ fn work(
                 let result = clocks.time(Stage::Publish as usize, 0, || publish(file, &proof));
                 Answer::Published { attempt, result }
             }
+            Task::PutAway { mut file, store } => {
+                // Blocks of it that are being written end soon: it is given up.
+                while let Err(shared) = Arc::try_unwrap(file) {
+                    file = shared;
+                    thread::sleep(LET_GO_POLL);
+                }
+                clean(&store);
+                Answer::PutAway
+            }
+            Task::Clean { store } => {
+                clean(&store);
+                continue;
+            }
             Task::Compare { attempt, file, root } => {
                 let result = file.compare(root).map(|()| Published::Existing).unwrap_or_else(failed);
                 Answer::Published { attempt, result }
@@ -159,7 +188,7 @@ fn work(
 
 fn bytes_to_write(geometry: Geometry, work: &Work) -> u64 {
     match work {
-        Work::Zero { .. } => 0,
+        Work::Zero { .. } | Work::Recheck { .. } => 0,
         Work::Rebuild { block, .. } => u64::from(geometry.block_len(*block)),
     }
 }
@@ -190,6 +219,10 @@ fn prove(
             let outcome = rebuilder.zero(geometry, block, &entry, file);
             Answer::Block { attempt, block, buffer: None, outcome }
         }
+        Work::Recheck { block, entry } => {
+            let outcome = rebuilder.recheck(geometry, block, &entry, file);
+            Answer::Block { attempt, block, buffer: None, outcome }
+        }
         Work::Rebuild { block, entry, buffer: id, collected } => {
             let mut bytes = buffer.expect("a block with symbols has its buffer");
             let outcome = rebuilder.block(geometry, block, &entry, &collected, &mut bytes, file);
@@ -202,7 +235,9 @@ fn prove(
 fn given_up(attempt: Attempt, work: Work, buffer: Option<Pages>) -> Answer {
     let outcome = BlockOutcome::Store(FailureKind::Stopping, "given up".to_owned());
     match work {
-        Work::Zero { block, .. } => Answer::Block { attempt, block, buffer: None, outcome },
+        Work::Zero { block, .. } | Work::Recheck { block, .. } => {
+            Answer::Block { attempt, block, buffer: None, outcome }
+        }
         Work::Rebuild { block, buffer: id, collected, .. } => {
             let buffer = buffer.map(|bytes| (id, collected, bytes));
             Answer::Block { attempt, block, buffer, outcome }
@@ -221,9 +256,17 @@ fn publish(file: Arc<Unpublished>, proof: &Proof) -> Published {
     }
 }
 
+fn clean(store: &Store) {
+    if let Err(error) = store.clean() {
+        tracing::warn!("cannot clear away what is unfinished: {error}");
+    }
+}
+
 fn failed(error: StoreError) -> Published {
     Published::Failed(error.kind(), error.to_string())
 }
+
+const LET_GO_POLL: Duration = Duration::from_millis(1);
 
 /// One for each core but the one that receives, and no more than keep a disk busy; two at least, as one waits for the disk.
 /// With two, a receiver on two cores took 9.2 Gbit/s where it had refused a fifth of 8 with one.

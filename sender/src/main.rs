@@ -7,8 +7,7 @@ use glancecast_sender::face::{self, args::Args};
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
-    let filter =
-        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("error,glancecast_sender=warn"));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(FILTER));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
@@ -20,3 +19,6 @@ fn main() -> ExitCode {
         Err(code) => code,
     }
 }
+
+/// What goes wrong with the cloud is told in one line of our own; the SDK would tell it again, each attempt in a line.
+const FILTER: &str = "error,openstack_sdk=off,openstack_sdk_core=off,glancecast_sender=warn";

@@ -12,6 +12,8 @@ compiler; writes only below DIR and VENV.
   lab.py create DIR --name N       make an image without data (status queued) and print its JSON;
                                    --count 30: thirty of them, N-0000 and so on, a line each
   lab.py deactivate DIR IMAGE_ID
+  lab.py describe DIR IMAGE_ID --property K=V    add properties to an image
+  lab.py token DIR                 print a token (--cloud: whose)
   lab.py corrupt DIR IMAGE_ID      change one byte of the image's file in the store (to lose or shorten
                                    it, remove or truncate DATADIR/IMAGE_ID)
   lab.py unhash DIR IMAGE_ID       take checksum and hash out of Glance's record of the image
@@ -30,6 +32,7 @@ import sys
 sys.dont_write_bytecode = True  # nothing is left beside the sources
 
 import argparse
+import contextlib
 import fcntl
 import hashlib
 import http.client
@@ -77,7 +80,12 @@ class Lab:
 
     def kinds(self):
         """The classes of the services that this lab has."""
-        return ALL_SERVICES if self.state.get("nova_hosts") else BASE_SERVICES
+        kinds = ALL_SERVICES if self.state.get("nova_hosts") else BASE_SERVICES
+        return [*kinds, services.Tls] if self.state.get("tls") else kinds
+
+    def ports(self):
+        before = services.TLS_BEFORE if self.state.get("tls") else []
+        return [*(kind.name for kind in self.kinds()), *("tls-" + name for name in before)]
 
     def services(self):
         return [service(self) for service in self.kinds()]
@@ -95,10 +103,10 @@ class Lab:
         install(self.venv)
         self.state.update(venv=self.venv, glance_server=options.glance_server,
                           token_expiration=options.token_expiration,
-                          page_images=options.page_images, nova_hosts=options.nova_hosts)
+                          page_images=options.page_images, tls=options.tls, nova_hosts=options.nova_hosts)
         self.copy_databases()
         for attempt in range(START_ATTEMPTS):
-            self.state["ports"] = free_ports([kind.name for kind in self.kinds()])
+            self.state["ports"] = free_ports(self.ports())
             self.save()
             try:
                 return self.start_once(die_with_parent)
@@ -124,7 +132,8 @@ class Lab:
             f.write(services.clouds_yaml(self))
 
     def endpoints(self):
-        return [(SERVICE_TYPES[service.name], service.name, service.url)
+        return [(SERVICE_TYPES[service.name], service.name,
+                 getattr(service, "public_url", service.url))
                 for service in self.services() if service.name in SERVICE_TYPES]
 
     def make_databases(self, venv):
@@ -184,10 +193,10 @@ class Lab:
             time.sleep(0.05)
 
     def stop(self):
-        processes.stop(self.run_dir, [kind.name for kind in ALL_SERVICES])
+        processes.stop(self.run_dir, [kind.name for kind in [*ALL_SERVICES, services.Tls]])
 
     def summary(self):
-        keystone, glance, *rest = self.services()
+        keystone, glance, *rest = [service for service in self.services() if service.name != "tls"]
         told = {"auth_url": keystone.auth_url, "glance_url": glance.url,
                 "clouds_yaml": self.path("clouds.yaml"),
                 "datadir": self.path("data", "glance", "images"),
@@ -255,8 +264,17 @@ def run(options):
 
 
 def up(options):
+    with locked(options.dir):
+        up_locked(options)
+
+
+def up_locked(options):
     lab = Lab(options.dir)
     if not lab.is_up():
+        if options.anew:
+            lab.stop()
+            shutil.rmtree(lab.dir, ignore_errors=True)
+            lab = Lab(lab.dir)
         try:
             lab.start(options, die_with_parent=False)
         except BaseException:
@@ -272,8 +290,18 @@ def up(options):
 
 
 def guard(options):
+    """Waits in vain when another `up` puts another guard in its place."""
     processes.wait_for_end(options.pid)
-    Lab(options.dir).stop()
+    with locked(options.dir):
+        Lab(options.dir).stop()
+
+
+@contextlib.contextmanager
+def locked(directory):
+    """Nobody else starts or stops this lab meanwhile."""
+    with open(os.path.abspath(directory) + ".lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def down(options):
@@ -315,6 +343,18 @@ def new_image(lab, options):
 def deactivate(options):
     path = f"/v2/images/{options.image}/actions/deactivate"
     Lab(options.dir).glance(options.cloud, "POST", path)
+
+
+def describe(options):
+    """Glance verifies the signature of what is uploaded, if it has one by then; not what is signed later."""
+    changes = [{"op": "add", "path": "/" + key, "value": value}
+               for key, value in (text.split("=", 1) for text in options.property)]
+    content = {"Content-Type": "application/openstack-images-v2.1-json-patch"}
+    Lab(options.dir).glance(options.cloud, "PATCH", f"/v2/images/{options.image}", changes, content)
+
+
+def token(options):
+    print(services.token(Lab(options.dir), options.cloud))
 
 
 def corrupt(options):
@@ -460,10 +500,14 @@ def parse_arguments():
         starts.add_argument("--token-expiration", type=int, default=14400, metavar="SECONDS")
         starts.add_argument("--page-images", type=int, default=1000, metavar="N",
                             help="Glance lists no more in one answer")
+        starts.add_argument("--tls", action="store_true",
+                            help="Keystone and Glance by https, for clients that know its CA")
         starts.add_argument("--nova-hosts", type=lambda text: text.split(","), default=[],
                             metavar="A,B,C", help="also Nova's API, with these compute hosts")
         if starts.get_default("function") is up:
             starts.add_argument("--guard-pid", type=int, help="stop when this process is gone")
+            starts.add_argument("--anew", action="store_true",
+                                help="if it is not up, begin with nothing in DIR")
     command(guard, "dir", "pid")
     command(down, "dir")
     for makes in (command(upload, "dir", "file"), command(create, "dir")):
@@ -478,8 +522,11 @@ def parse_arguments():
             makes.add_argument("--count", type=int)
         else:
             makes.add_argument("--store", choices=["file", "second"])
-    command(deactivate, "dir", "image").add_argument(
-        "--cloud", choices=services.CLOUDS, default="lab-demo")
+    describes = command(describe, "dir", "image")
+    describes.add_argument("--cloud", choices=services.CLOUDS, default="lab-demo")
+    describes.add_argument("--property", action="append", required=True, metavar="KEY=VALUE")
+    for speaks in (command(deactivate, "dir", "image"), command(token, "dir")):
+        speaks.add_argument("--cloud", choices=services.CLOUDS, default="lab-demo")
     command(corrupt, "dir", "image")
     command(unhash, "dir", "image")
     groups = command(aggregate, "dir", "name")

@@ -9,6 +9,8 @@ import json
 import os
 import secrets
 import sqlite3
+import ssl
+import subprocess
 import urllib.error
 import urllib.request
 
@@ -40,12 +42,14 @@ class Keystone:
         self.etc = lab.path("etc", "keystone")
         self.url = f"http://127.0.0.1:{lab.state['ports'][self.name]}"
         self.auth_url = self.url + "/v3"
+        self.public_url = public_url(lab, self)
         self.health_url = self.auth_url
 
     def configure(self):
         lab = self.lab
         write_ini(os.path.join(self.etc, "keystone.conf"), {
-            "DEFAULT": {"log_file": lab.path("log", "keystone.log"), "use_stderr": "false"},
+            "DEFAULT": {"log_file": lab.path("log", "keystone.log"), "use_stderr": "false",
+                        "public_endpoint": self.public_url},
             "database": database(lab, self.name),
             "token": {"provider": "fernet", "expiration": lab.state["token_expiration"]},
             # fernet_setup fills that of the receipts too, and the server dies without it.
@@ -84,6 +88,7 @@ class Glance:
         self.etc = lab.path("etc", "glance")
         self.config_file = os.path.join(self.etc, "glance-api.conf")
         self.url = f"http://127.0.0.1:{lab.state['ports'][self.name]}"
+        self.public_url = public_url(lab, self)
         self.health_url = self.url + "/healthcheck"
 
     def configure(self):
@@ -97,6 +102,7 @@ class Glance:
                         "use_stderr": "false", "enabled_backends": "file:file,second:file",
                         "api_limit_max": lab.state["page_images"],
                         "worker_self_reference_url": self.url,
+                        "public_endpoint": self.public_url,
                         "image_cache_dir": lab.path("data", "glance", "cache")},
             "database": database(lab, self.name),
             "glance_store": {"default_backend": "file"},
@@ -120,6 +126,38 @@ class Glance:
             return [self.lab.bin("python"), self.lab.bin("glance-api"), "--config-file",
                     self.config_file]
         return uwsgi(self.lab, "glance.wsgi.api", self.name)
+
+
+class Tls:
+    """Before Keystone and Glance, which speak plain HTTP behind it, as mostly in clouds."""
+
+    name = "tls"
+    config_environ = "LAB_TLS_DIR"
+
+    def __init__(self, lab):
+        self.lab = lab
+        self.etc = lab.path("etc", "tls")
+        self.program = os.path.join(os.path.dirname(os.path.abspath(__file__)), "tls.py")
+        self.health_url = Keystone(lab).public_url
+
+    def configure(self):
+        command = [self.lab.bin("python"), self.program, "authority", self.etc]
+        subprocess.run(command, stdin=subprocess.DEVNULL, check=True)
+
+    def command(self):
+        ports = self.lab.state["ports"]
+        pairs = [f"{ports['tls-' + name]}:{ports[name]}" for name in TLS_BEFORE]
+        return [self.lab.bin("python"), self.program, "relay", self.etc, *pairs]
+
+
+TLS_BEFORE = ["keystone", "glance"]
+
+
+def public_url(lab, service):
+    """What clients are told; the services themselves speak to each other without TLS."""
+    if not lab.state.get("tls"):
+        return service.url
+    return f"https://127.0.0.1:{lab.state['ports']['tls-' + service.name]}"
 
 
 def uwsgi(lab, module, name):
@@ -152,7 +190,9 @@ def use_write_ahead_log(lab):
 
 def authtoken(lab, user):
     auth_url = Keystone(lab).auth_url
-    return {"www_authenticate_uri": auth_url, "auth_url": auth_url, "auth_type": "password",
+    # Asked what versions it has, Keystone answers with its public address.
+    trust = {"cafile": os.path.join(Tls(lab).etc, "ca.pem")} if lab.state.get("tls") else {}
+    return {**trust, "www_authenticate_uri": auth_url, "auth_url": auth_url, "auth_type": "password",
             "project_domain_name": "Default", "user_domain_name": "Default",
             "project_name": "service", "username": user,
             "password": lab.state["passwords"]["service"], "region_name": REGION,
@@ -206,7 +246,7 @@ def fill_keystone(lab, endpoints):
     for user, project, wanted in CLOUDS.values():
         if user != "admin":
             ensure_user(user, passwords[user], project, wanted)
-    ensure_endpoint("identity", "keystone", auth_url)
+    ensure_endpoint("identity", "keystone", Keystone(lab).public_url + "/v3")
     for service_type, name, url in endpoints:
         ensure_user(name, passwords["service"], "service", ["admin", "service"])
         ensure_endpoint(service_type, name, url)
@@ -245,15 +285,17 @@ def token(lab, cloud):
 
 def clouds_yaml(lab):
     text = "clouds:\n"
+    auth_url = Keystone(lab).public_url + "/v3"
+    cacert = f"    cacert: {Tls(lab).etc}/ca.pem\n" if lab.state.get("tls") else ""
     for cloud, (user, project, _) in CLOUDS.items():
-        text += (f"  {cloud}:\n    auth:\n      auth_url: {Keystone(lab).auth_url}\n"
+        text += (f"  {cloud}:\n{cacert}    auth:\n      auth_url: {auth_url}\n"
                  f"      username: {user}\n      password: {lab.state['passwords'][user]}\n"
                  f"      project_name: {project}\n      user_domain_name: Default\n"
                  f"      project_domain_name: Default\n    region_name: {REGION}\n"
                  f"    identity_api_version: 3\n")
     made = lab.state["application_credential"]
-    return text + (f"  {APPLICATION_CLOUD}:\n    auth_type: v3applicationcredential\n    auth:\n"
-                   f"      auth_url: {Keystone(lab).auth_url}\n"
+    return text + (f"  {APPLICATION_CLOUD}:\n{cacert}    auth_type: v3applicationcredential\n"
+                   f"    auth:\n      auth_url: {auth_url}\n"
                    f"      application_credential_id: {made['id']}\n"
                    f"      application_credential_secret: {made['secret']}\n"
                    f"    region_name: {REGION}\n    identity_api_version: 3\n")
@@ -281,7 +323,9 @@ def http(method, url, body=None, headers=None, timeout=30):
         body = json.dumps(body).encode()
         headers.setdefault("Content-Type", "application/json")
     request = urllib.request.Request(url, body, headers, method=method)
-    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    trusting = ssl._create_unverified_context()
+    direct = urllib.request.build_opener(
+        urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=trusting))
     try:
         with direct.open(request, timeout=timeout) as answer:
             return answer.status, answer.headers, answer.read()

@@ -1,5 +1,7 @@
 //! The simulator's tests: no seed breaks a rule, and no broken machine goes unnoticed.
 
+mod scale;
+
 use std::thread::available_parallelism;
 
 use glancecast_tests::measured;

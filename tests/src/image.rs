@@ -44,7 +44,7 @@ impl Seed {
     }
 }
 
-/// Writes `len` random bytes and returns their BLAKE3 sum in hex.
+/// Writes `len` random bytes, which look like no format, and returns their BLAKE3 sum in hex.
 pub fn random(path: &Path, len: u64, seed: Seed) -> String {
     let mut file = create(path);
     let mut source = seed.bytes();
@@ -54,6 +54,9 @@ pub fn random(path: &Path, len: u64, seed: Seed) -> String {
     while left > 0 {
         let chunk = &mut buffer[..usize::try_from(left.min(BUFFER_BYTES as u64)).expect("a buffer's length")];
         source.fill(chunk);
+        if left == len && chunk.get(510..512) == Some(&[0x55, 0xAA]) {
+            chunk[511] = 0; // or one in 65 536 would be a disk with a broken partition table
+        }
         sum.update(chunk);
         file.write_all(chunk).unwrap_or_else(|error| panic!("cannot write {}: {error}", path.display()));
         left -= chunk.len() as u64;
@@ -70,6 +73,9 @@ pub fn sparse(path: &Path, len: u64, islands: &[u64], island_bytes: usize, seed:
         file.set_len(len)?;
         for &offset in islands {
             source.fill(&mut island);
+            if offset == 0 && island.get(510..512) == Some(&[0x55, 0xAA]) {
+                island[511] = 0;
+            }
             file.seek(SeekFrom::Start(offset))?;
             file.write_all(&island)?;
         }

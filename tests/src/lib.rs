@@ -11,6 +11,7 @@ pub mod exclusive;
 pub mod image;
 pub mod licence;
 pub mod netns;
+pub mod nova;
 pub mod openstack;
 pub mod places;
 pub mod process;

@@ -2,10 +2,12 @@
 //! installs them from PyPI into a virtual environment below the target directory (once) and serves them on loopback until
 //! its standard input ends. In that environment Nova's own code can be run, too.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -20,8 +22,10 @@ pub const NEEDS: &[Need] = &[Need::Program("python3", "python3"), Need::PythonVe
 /// The cloud, up until it is dropped.
 #[derive(Debug)]
 pub struct OpenStack {
-    process: Process,
+    /// Of a cloud of one's own; a shared one is left running.
+    process: Option<Process>,
     directory: PathBuf,
+    logs: PathBuf,
     clouds: PathBuf,
     glance: String,
     images: PathBuf,
@@ -85,6 +89,29 @@ impl OpenStack {
         Self::start_with(directory, &[])
     }
 
+    /// Keystone and Glance that all tests of a run share, started by the first that needs them, stopped when the test
+    /// runner ends. Images are seen by everybody: take a name from [`OpenStack::own_name`].
+    /// What the lab's commands print goes to `logs`.
+    pub fn shared(logs: &Path) -> Self {
+        fs::create_dir_all(logs).unwrap_or_else(|error| panic!("{}: {error}", logs.display()));
+        let directory = places::scenarios("openstack-shared");
+        let environment = environment(logs);
+        let runner = nix::unistd::getppid().to_string();
+        let mut command =
+            lab(["up".as_ref(), directory.as_os_str(), "--venv".as_ref(), environment.as_os_str()]);
+        command.args(["--anew", "--guard-pid", &runner]);
+        let mut process = Process::start("openstack", command, logs);
+        let end = process.wait(START_TIMEOUT);
+        assert_eq!(end.code(), Some(0), "the shared cloud: {:?}", process.log_lines());
+        Self::told(&process.output(), directory, logs.to_path_buf(), None)
+    }
+
+    /// A name for an image that no other test's image has.
+    pub fn own_name(base: &str) -> String {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        format!("{base}-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
+    }
+
     /// The same with Nova's API and Placement, and these compute hosts, all enabled and up.
     pub fn start_with_nova(directory: &Path, hosts: &[&str]) -> Self {
         Self::start_with(directory, &["--nova-hosts", &hosts.join(",")])
@@ -103,13 +130,19 @@ impl OpenStack {
             assert!(process.runs(), "the cloud ended: {:?}", process.log_lines());
             process.output().split_once('\n').map(|(line, _)| line.to_owned())
         });
-        let told: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        Self::told(&line, directory.to_path_buf(), directory.to_path_buf(), Some(process))
+    }
+
+    /// From what the lab prints of itself.
+    fn told(line: &str, directory: PathBuf, logs: PathBuf, process: Option<Process>) -> Self {
+        let told: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
         let text = |member: &str| {
             told[member].as_str().unwrap_or_else(|| panic!("no {member} in {line}")).to_owned()
         };
         Self {
             process,
-            directory: directory.to_path_buf(),
+            directory,
+            logs,
             clouds: text("clouds_yaml").into(),
             glance: text("glance_url"),
             images: text("datadir").into(),
@@ -137,6 +170,21 @@ impl OpenStack {
     /// The file in Glance's first store that holds an image's bytes.
     pub fn stored(&self, image_id: &str) -> PathBuf {
         self.images.join(image_id)
+    }
+
+    /// What `clouds.yaml` has of a cloud: `auth_url`, `username`, `password` and so on.
+    pub fn settings(&self, cloud: &str) -> BTreeMap<String, String> {
+        let text = fs::read_to_string(&self.clouds).expect("the lab wrote it");
+        let head = format!("  {cloud}:");
+        let lines = text.lines().skip_while(|line| *line != head).skip(1);
+        let lines = lines.take_while(|line| line.starts_with("    "));
+        let pairs = lines.filter_map(|line| line.trim().split_once(": "));
+        pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
+    }
+
+    /// A new token of a cloud's user.
+    pub fn token(&self, cloud: &str) -> String {
+        self.ask("token", &["--cloud".as_ref(), cloud.as_ref()]).trim().to_owned()
     }
 
     /// Writes a `clouds.yaml` whose passwords are wrong.
@@ -206,6 +254,13 @@ impl OpenStack {
         self.ask("compute", &[host.as_ref(), "--down".as_ref()]);
     }
 
+    /// Adds properties to an image that has its bytes.
+    pub fn describe(&self, cloud: &str, image_id: &str, properties: &[(&str, &str)]) {
+        let mut arguments = vec![image_id.to_owned(), format!("--cloud={cloud}")];
+        arguments.extend(properties.iter().map(|(key, value)| format!("--property={key}={value}")));
+        self.ask("describe", &arguments.iter().map(OsStr::new).collect::<Vec<_>>());
+    }
+
     /// Changes an image's stored bytes, their number unchanged, without Glance's knowledge.
     pub fn corrupt(&self, image_id: &str) {
         self.ask("corrupt", &[image_id.as_ref()]);
@@ -229,7 +284,7 @@ impl OpenStack {
     /// Runs one of the lab's short commands and returns what it printed.
     fn ask(&self, what: &str, arguments: &[&OsStr]) -> String {
         let command = lab([OsStr::new(what), self.directory.as_os_str()].iter().chain(arguments));
-        let mut process = Process::start(what, command, &self.directory);
+        let mut process = Process::start(what, command, &self.logs);
         let end = process.wait(COMMAND_TIMEOUT);
         assert_eq!(end.code(), Some(0), "{what} {arguments:?}: {:?}", process.log_lines());
         process.output()
@@ -238,9 +293,10 @@ impl OpenStack {
 
 impl Drop for OpenStack {
     fn drop(&mut self) {
-        self.process.close_stdin();
+        let Some(process) = &mut self.process else { return };
+        process.close_stdin();
         let mut patience = STOP_POLLS;
-        while self.process.runs() && patience > 0 {
+        while process.runs() && patience > 0 {
             std::thread::sleep(wait::POLL_INTERVAL);
             patience -= 1;
         }
@@ -255,7 +311,7 @@ pub fn python(directory: &Path) -> Command {
 }
 
 /// The virtual environment, made by the first that needs it; `lab.py` lets the others wait.
-fn environment(directory: &Path) -> PathBuf {
+pub(crate) fn environment(directory: &Path) -> PathBuf {
     let environment = places::target().join("openstack-venv");
     let mut process =
         Process::start("install", lab(["install".as_ref(), environment.as_os_str()]), directory);

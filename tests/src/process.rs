@@ -3,7 +3,7 @@
 //! panic, the end of its log is printed.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write};
 use std::mem::MaybeUninit;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
@@ -105,6 +105,15 @@ impl Process {
         if self.poll().is_none() {
             kill(self.pid, signal).unwrap_or_else(|error| panic!("cannot signal {}: {error}", self.title));
         }
+    }
+
+    /// Writes to its standard input, which has to be a pipe.
+    ///
+    /// # Panics
+    /// When it does not read any more.
+    pub fn write(&mut self, text: &str) {
+        let stdin = self.stdin.as_mut().expect("a pipe that was not closed");
+        stdin.write_all(text.as_bytes()).unwrap_or_else(|error| panic!("{}: {error}", self.title));
     }
 
     /// Closes its standard input.

@@ -63,6 +63,7 @@ pub struct Stage {
 pub struct Object {
     pub name: String,
     pub image_id: Option<String>,
+    pub format: String,
     pub bytes: u64,
     pub verified_by: Option<String>,
     pub blocks: u64,
@@ -175,7 +176,7 @@ mod tests {
     const TEN_SYMBOLS: &str = r#"{
         "outcome": "incomplete", "exit_code": 3, "reason": null, "session": "00112233445566778899aabbccddeeff",
         "interface": "eth0", "address": "10.0.0.1", "mtu": 1468, "ttl": 1, "dscp": 8,
-        "object": {"name": "i", "image_id": null, "bytes": 14000, "blocks": 1, "block_bytes": 1048576,
+        "object": {"name": "i", "image_id": null, "format": "raw", "bytes": 14000, "blocks": 1, "block_bytes": 1048576,
                    "symbol_bytes": 1400, "datagram_bytes": 1440},
         "content": {"data_bytes": 14000, "encoded_bytes": 14000, "zero_blocks": 0, "stored_blocks": 1, "zstd_blocks": 0},
         "root": null, "seconds": 0.5, "rate_bits_per_second": 1000000, "rate_adapts": false,

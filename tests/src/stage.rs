@@ -135,7 +135,13 @@ impl Stage {
     /// Asks the group (`glancecast hosts`, `status IMAGE`, ...) and gives the exit code and the JSON report.
     #[track_caller]
     pub fn ask(&self, arguments: &[&str]) -> (i32, serde_json::Value) {
-        let (code, output) = self.ask_for_table(&[arguments, &["--json"]].concat());
+        self.ask_with(self.command(Lab::SENDER, "glancecast"), arguments)
+    }
+
+    /// The same from a prepared command, one with an environment for instance.
+    #[track_caller]
+    pub fn ask_with(&self, command: Command, arguments: &[&str]) -> (i32, serde_json::Value) {
+        let (code, output) = self.run_question(command, &[arguments, &["--json"]].concat());
         let report: serde_json::Value = serde_json::from_str(&output)
             .unwrap_or_else(|error| panic!("not one JSON object ({error}); exit {code}: {output:?}"));
         assert_eq!(report["exit_code"], code, "the report names the exit code: {report}");
@@ -145,7 +151,11 @@ impl Stage {
     /// The same with what is printed for people.
     #[track_caller]
     pub fn ask_for_table(&self, arguments: &[&str]) -> (i32, String) {
-        let mut command = self.command(Lab::SENDER, "glancecast");
+        self.run_question(self.command(Lab::SENDER, "glancecast"), arguments)
+    }
+
+    #[track_caller]
+    fn run_question(&self, mut command: Command, arguments: &[&str]) -> (i32, String) {
         command.args(self.complete(&[], arguments));
         let mut asker = Process::start("asker", command, self.directory.path());
         let end = asker.wait(SOON * 2);

@@ -57,9 +57,14 @@ fn images_are_listed_from_all_pages_and_narrowed_by_every_filter() {
         images(&stage, &cloud, &["--marker", "4b2c93ee-4f24-4cfd-8fca-e1cf11ac1a44"]),
         &["4b2c93ee", "marker"],
     );
+}
 
-    // There is no Nova here.
-    let push = push(&stage, &cloud, "lab-admin", &["base", "--aggregate", "gpu"]);
+#[test]
+fn a_cloud_without_nova_is_said() {
+    needs!(openstack::NEEDS);
+    let stage = Stage::loopback(Share::Shared);
+    let cloud = OpenStack::shared(&stage.path("openstack"));
+    let push = push(&stage, &cloud, "lab-admin", &["image", "--aggregate", "gpu"]);
     refused(push.process, &["compute service", "--hosts"]);
 }
 
@@ -111,6 +116,25 @@ fn an_aggregate_is_pushed_to_without_its_disabled_and_down_hosts_and_confirmed()
     report.assert_hosts(&[("c1", "done"), ("c4", "done")]);
     assert_eq!(report.root.as_deref(), Some(sum.as_str()));
     assert!(report.confirm.is_none());
+
+    // The hosts beside what Nova says should be there, and the image by the name that Glance has for it.
+    let ask = |arguments: &[&str]| {
+        let mut command = stage.command("s", "glancecast");
+        cloud.configure(&mut command, "lab-admin");
+        stage.ask_with(command, arguments)
+    };
+    let (code, answer) = ask(&["hosts", "--aggregate", "gpu"]);
+    assert_eq!(code, 0, "{answer}");
+    let c1 = answer["hosts"].as_array().expect("rows").iter().find(|row| row["name"] == "c1").expect("a row");
+    assert_eq!((&c1["expected"], &c1["state"]), (&true.into(), &"answered".into()), "{answer}");
+    let skipped = serde_json::json!([
+        {"name": "c2", "reason": "disabled in Nova: new memory"},
+        {"name": "c3", "reason": "its nova-compute is down"}]);
+    assert_eq!(answer["skipped"], skipped);
+    let (code, answer) = ask(&["status", "image", "--aggregate", "gpu", "--availability-zone", "nova"]);
+    assert_eq!((code, &answer["image"]["image_id"]), (0, &id.as_str().into()), "{answer}");
+    let (code, answer) = ask(&["verify", "again", "--aggregate", "gpu"]);
+    assert_eq!((code, &answer["image"]["image_id"]), (0, &Value::Null), "Glance has no such name: {answer}");
     drop(receivers);
 
     // Nobody answers: Nova is not asked, as it would fetch the image from Glance.

@@ -64,9 +64,10 @@ fn an_unknown_image_is_said() {
 fn a_queued_image_is_said() {
     needs!(openstack::NEEDS);
     let cloud = Cloud::start();
-    cloud.openstack.create("lab-demo", "empty-shell");
+    let name = OpenStack::own_name("empty-shell");
+    cloud.openstack.create("lab-demo", &name);
     let receivers = cloud.receivers();
-    refused(cloud.push("empty-shell"), FAILED, &["empty-shell"], &["queued"], &receivers);
+    refused(cloud.push(&name), FAILED, &[&name], &["queued"], &receivers);
 }
 
 #[test]
@@ -110,7 +111,7 @@ fn refused(mut push: Push, code: i32, names: &[&str], words: &[&str], receivers:
     }
 }
 
-/// A cloud, and a stage for the hosts it serves.
+/// The cloud that these tests share, and a stage for the hosts it serves.
 struct Cloud {
     openstack: OpenStack,
     stage: Stage,
@@ -119,14 +120,14 @@ struct Cloud {
 impl Cloud {
     fn start() -> Self {
         let stage = Stage::loopback(Share::Alone);
-        Self { openstack: OpenStack::start(&stage.path("openstack")), stage }
+        Self { openstack: OpenStack::shared(&stage.path("openstack")), stage }
     }
 
     /// Uploads random bytes; returns the image's name, id and BLAKE3 sum.
     fn uploaded(&self, cloud: &str, bytes: u64) -> (String, String, String) {
         let file = self.stage.path("upload.raw");
         let sum = image::random(&file, bytes, Seed::draw());
-        let name = format!("image-of-{cloud}");
+        let name = OpenStack::own_name("image");
         let id = self.openstack.upload(cloud, &name, &file);
         (name, id, sum)
     }

@@ -130,9 +130,14 @@ struct Broken {
 }
 
 impl Broken {
+    /// With options of the lab it has a cloud of its own.
     fn start(options: &[&str]) -> Self {
         let stage = Stage::loopback(Share::Shared);
-        let openstack = OpenStack::start_with(&stage.path("openstack"), options);
+        let directory = stage.path("openstack");
+        let openstack = match options {
+            [] => OpenStack::shared(&directory),
+            options => OpenStack::start_with(&directory, options),
+        };
         let breaker = Breaker::start(openstack.glance());
         openstack.clouds_through(&breaker.endpoint(), &stage.path("broken-clouds.yaml"));
         let file = stage.path("upload.raw");

@@ -65,7 +65,8 @@ impl Afterword {
             return None;
         }
         if std::mem::take(&mut self.hello_due) {
-            let hello = Hello { name: name.clone(), software: software.to_owned(), busy: false };
+            let hello =
+                Hello { name: name.clone(), software: software.to_owned(), busy: false, kept: Vec::new() };
             return Some(self.link.seal(&Up::Hello(hello), out));
         }
         self.due = None;

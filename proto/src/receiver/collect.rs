@@ -102,6 +102,13 @@ impl Collected {
         self.is_enough()
     }
 
+    /// The first `count` source symbols come at once, to an empty block. True once there are enough to try.
+    pub(super) fn insert_first(&mut self, count: u32) -> bool {
+        assert!(self.count() == 0);
+        self.held.fill_to(count);
+        self.is_enough()
+    }
+
     pub(super) fn note_failure(&mut self) {
         self.failures += 1;
     }

@@ -34,6 +34,8 @@ pub enum Effect {
     Compare(Attempt, Root),
     /// Throw away what was written in this attempt. No answer.
     Discard(Attempt),
+    /// Put away what was written in this attempt: a later session of the same object goes on from it. No answer.
+    Suspend(Attempt),
 }
 
 /// Every block of an object is proven and written, and their root is the one that the sender vouches for. Only the
@@ -51,10 +53,13 @@ impl Proof {
 }
 
 /// What the store found when it was asked for a place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Opened {
     /// A place was made.
     New,
+    /// The place of an earlier session was found, where these blocks may be written already, ascending. They are asked for
+    /// when they turn out not to be what the manifest says.
+    Resumed(Vec<BlockIndex>),
     /// A file of this name and length is there.
     Existing,
 }
@@ -71,6 +76,8 @@ pub enum BlockOutcome {
     Undecodable,
     /// It is not what the manifest says.
     Corrupt,
+    /// What was kept of it is not what the manifest says, or cannot be read.
+    NotKept,
     /// The store failed.
     Store(FailureKind, String),
 }

@@ -16,6 +16,8 @@ use crate::wire::{Announce, Discard, Down, End, Header, Kind, Notice, foreign_ve
 /// A session that is announced while another is at work: its sender is told that this host is busy.
 pub(super) struct Waiting {
     pub(super) link: Link,
+    /// It is about the object that this host is at work on.
+    pub(super) same_object: bool,
     pub(super) hello: Repeat,
     pub(super) heard: Moment,
 }
@@ -121,7 +123,8 @@ impl Receiver {
         if self.waiting.len() < WAITING_MAX {
             let hello = Repeat::new(now + self.rng.below(announce.spread), BUSY_HELLO_GAP, BUSY_HELLO_GAP);
             let link = self.new_link(announce);
-            self.waiting.push(Waiting { link, hello, heard: now });
+            let same_object = self.session.as_ref().is_some_and(|active| active.is_of(announce));
+            self.waiting.push(Waiting { link, same_object, hello, heard: now });
         }
     }
 

@@ -24,7 +24,7 @@ pub use session::buffer_bytes;
 pub use table::Work;
 
 use crate::ids::{BlockIndex, HostName, SessionId, SessionTag};
-use crate::limits::{ENDED_SESSIONS_MAX, EVENTS_MAX};
+use crate::limits::{ENDED_SESSIONS_MAX, EVENTS_MAX, HELD_RUNS_MAX};
 use crate::rng::Rng;
 use crate::seal::{Cipher, GroupKey};
 use crate::time::{Moment, WallClock};
@@ -138,6 +138,41 @@ impl Receiver {
         session.table.insert(header, place);
     }
 
+    /// `count` symbols of one block came one after the other, from `first` on, numbers and ids counting up: the same as
+    /// admitting each and accepting it or noting that it is spare. For simulations of thousands of hosts, where symbols have no bytes.
+    pub fn accept_run(&mut self, now: Moment, first: &SymbolHeader, count: u32, datagram_bytes: usize) {
+        let nth = |n: u32| {
+            let esi = first.esi.plus(n).expect("ids are handed out in range");
+            SymbolHeader { sequence: first.sequence.plus(n), esi, ..*first }
+        };
+        if count == 0 {
+            return;
+        }
+        let admission = match self.admit(first) {
+            Ok(admission) => admission,
+            Err(reason) => return self.discards.count_times(reason, u64::from(count - 1)),
+        };
+        let session = self.session.as_mut().expect("admitted to a session");
+        let whole_run = match admission {
+            Admission::Spare(reason @ Discard::NotNeeded) => {
+                self.discards.count_times(reason, u64::from(count));
+                true
+            }
+            Admission::Spare(_) => false,
+            Admission::To(_) => session.table.insert_first(first, count),
+        };
+        if whole_run {
+            return session.note_run(now, first.sequence, count, datagram_bytes);
+        }
+        for header in (0..count).map(nth) {
+            match self.admit(&header) {
+                Ok(Admission::To(place)) => self.accept(now, &header, place, datagram_bytes),
+                Ok(Admission::Spare(reason)) => self.note_spare(now, &header, datagram_bytes, reason),
+                Err(_) => {}
+            }
+        }
+    }
+
     /// A symbol of no use was opened: it came, so it is not lost.
     pub fn note_spare(&mut self, now: Moment, header: &SymbolHeader, datagram_bytes: usize, reason: Discard) {
         self.discards.count(reason);
@@ -189,6 +224,10 @@ impl Receiver {
         };
         match result {
             Ok(Opened::New) => active.stage = Stage::Receiving,
+            Ok(Opened::Resumed(blocks)) => {
+                active.table.keep(&blocks);
+                active.stage = Stage::Receiving;
+            }
             Ok(Opened::Existing) => active.stage = Stage::Existing,
             Err((kind, reason)) => self.fail(now, kind, &reason),
         }
@@ -243,19 +282,21 @@ impl Receiver {
         self.waiting.retain(|waiting| now.since(waiting.heard) < SENDER_GONE_AFTER);
         let Some(active) = &self.session else { return };
         match active.stage {
-            Stage::Closing { until, .. } if now >= until => self.leave_unheard(),
+            Stage::Closing { until, .. } if now >= until.min(active.heard + self.gone_after()) => {
+                self.leave_unheard();
+            }
             // All that is needed is here: this ends with the store's answer, however long a disk takes.
             Stage::Closing { .. } | Stage::Comparing | Stage::Publishing => {}
             Stage::Opening | Stage::Receiving | Stage::Existing => {
                 // A one-way sender stays with nobody: what has all it needs goes on without it.
-                if now.since(active.heard) >= SENDER_GONE_AFTER && !active.has_all() {
+                if now.since(active.heard) >= self.gone_after() && !active.has_all() {
                     self.abandon("the sender was not heard any more", Rejoin::WhenAnnounced);
                 }
             }
         }
     }
 
-    /// The program is told to stop: says so to the sender, and drops what was received. What is being published
+    /// The program is told to stop: says so to the sender, and puts away what was received. What is being published
     /// already cannot be taken back: it ends with its own last word.
     pub fn handle_stop(&mut self, now: Moment) {
         self.stopping = true;
@@ -283,9 +324,12 @@ impl Receiver {
         if let Some(to) = self.afterwords.iter_mut().find_map(|word| word.next(now, name, software, out)) {
             return Some(to);
         }
-        let waiting = self.waiting.iter_mut().find_map(|w| w.hello.take_due(now).then_some(&mut w.link))?;
+        let waiting = self.waiting.iter_mut().find_map(|w| w.hello.take_due(now).then_some(w))?;
+        // Soon this session may be gone, and that one go on from here.
+        let here = self.session.as_ref().filter(|_| waiting.same_object);
+        let kept = here.map_or(Vec::new(), |active| active.table.held_runs(0, HELD_RUNS_MAX));
         let (name, software) = (self.config.name.clone(), self.config.software.clone());
-        Some(waiting.seal(&Up::Hello(Hello { name, software, busy: true }), out))
+        Some(waiting.link.seal(&Up::Hello(Hello { name, software, busy: true, kept }), out))
     }
 
     /// The next work to do. Work on blocks comes out only when `room` says that there is a place for it.
@@ -306,10 +350,10 @@ impl Receiver {
         let afterwords = self.afterwords.iter().filter_map(Afterword::next_at);
         let active = self.session.iter().flat_map(|active| {
             let ends_at = match active.stage {
-                Stage::Closing { until, .. } => Some(until),
+                Stage::Closing { until, .. } => Some(until.min(active.heard + self.gone_after())),
                 Stage::Comparing | Stage::Publishing => None,
                 Stage::Opening | Stage::Receiving | Stage::Existing if active.has_all() => None,
-                Stage::Opening | Stage::Receiving | Stage::Existing => Some(active.heard + SENDER_GONE_AFTER),
+                Stage::Opening | Stage::Receiving | Stage::Existing => Some(active.heard + self.gone_after()),
             };
             [ends_at, active.next_at()].into_iter().flatten()
         });
@@ -348,8 +392,15 @@ impl Receiver {
                 let session = active.announce.session;
                 self.event(ReceiverEvent::Corrupt(session, block));
             }
+            BlockOutcome::NotKept => active.table.start_over(block),
             BlockOutcome::Store(kind, reason) => self.fail(now, kind, &reason),
         }
+    }
+
+    /// How long a sender may be silent. Where another one waits, less: a sender that lives announces ten times a second,
+    /// and nothing is lost if this one comes back.
+    fn gone_after(&self) -> Duration {
+        if self.waiting.is_empty() { SENDER_GONE_AFTER } else { SENDER_SUPERSEDED_AFTER }
     }
 
     /// The manifest and the vouched root must go together: checked as soon as both are here, before the last block.
@@ -395,7 +446,14 @@ impl Receiver {
         let (session, attempt) = (active.announce.session, active.attempt);
         let last_word = active.failed(kind, reason);
         active.close(now, last_word);
-        self.effects.push_back(Effect::Discard(attempt));
+        self.effects.push_back(match kind {
+            FailureKind::Stopping => Effect::Suspend(attempt),
+            FailureKind::Exists
+            | FailureKind::NoSpace
+            | FailureKind::Store
+            | FailureKind::Root
+            | FailureKind::Refused => Effect::Discard(attempt),
+        });
         self.event(ReceiverEvent::Failed(session, reason.to_owned()));
         self.leave_if_one_way();
     }
@@ -411,7 +469,7 @@ impl Receiver {
     fn abandon(&mut self, reason: &str, rejoin: Rejoin) {
         if let Some(active) = &self.session {
             let session = active.announce.session;
-            self.effects.push_back(Effect::Discard(active.attempt));
+            self.effects.push_back(Effect::Suspend(active.attempt));
             self.event(ReceiverEvent::Failed(session, reason.to_owned()));
             self.leave(rejoin);
         }
@@ -466,5 +524,7 @@ enum Rejoin {
     WhenAnnounced,
 }
 
-/// A sender that was not heard for so long is gone; what was received of it is thrown away.
+/// A sender that was not heard for so long is gone; what was received of it is put away.
 const SENDER_GONE_AFTER: Duration = Duration::from_secs(30);
+/// The same, while another sender waits for this host.
+const SENDER_SUPERSEDED_AFTER: Duration = Duration::from_secs(1);

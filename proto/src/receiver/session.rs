@@ -3,8 +3,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::ids::{HostName, ReceiverId, Sequence, SessionId};
+use crate::ids::{BlockIndex, HostName, ReceiverId, Sequence, SessionId};
 use crate::integrity::Root;
+use crate::limits::{HELD_RUNS_MAX, report_runs_in};
 use crate::receiver::Attempt;
 use crate::receiver::collect::buffer_symbols;
 use crate::receiver::table::Table;
@@ -12,7 +13,7 @@ use crate::repeat::Repeat;
 use crate::rng::Rng;
 use crate::seal::{Cipher, GroupKey};
 use crate::time::Moment;
-use crate::wire::{Ack, Announce, Failed, FailureKind, Hello, Kind, Poll, Report, Totals, Up};
+use crate::wire::{Ack, Announce, Failed, FailureKind, Hello, KeptRun, Kind, Poll, Report, Totals, Up};
 
 /// The way up to a sender: who we are in its session, and our key. Kept for as long as the session may go on, as no
 /// number may be used twice under one key.
@@ -90,6 +91,8 @@ pub(super) struct Session {
     pub(super) hello: Option<Repeat>,
     pub(super) report_at: Option<Moment>,
     poll: Option<Poll>,
+    /// When the last poll came.
+    polled_at: Moment,
     slot: Option<u32>,
     loss: Loss,
     pub(super) totals: Totals,
@@ -130,6 +133,7 @@ impl Session {
             hello: (!announce.one_way).then(|| Repeat::new(hello_at, HELLO_GAP, HELLO_GAP_MAX)),
             report_at: None,
             poll: None,
+            polled_at: now,
             slot: None,
             loss: Loss::default(),
             totals: Totals::default(),
@@ -156,6 +160,17 @@ impl Session {
         self.totals.bytes_received += bytes as u64;
     }
 
+    /// `count` datagrams to the group were opened, of consecutive numbers from `sequence` on, each of so many bytes.
+    pub(super) fn note_run(&mut self, now: Moment, sequence: Sequence, count: u32, bytes: usize) {
+        let before = self.loss.received;
+        self.note(now, sequence, bytes);
+        if count > 1 && self.loss.received > before {
+            self.loss.received += u64::from(count - 2);
+            self.totals.bytes_received += u64::from(count - 2) * bytes as u64;
+            self.note(now, sequence.plus(count - 1), bytes);
+        }
+    }
+
     /// The sender asks; the answer is due in this host's slot of the window.
     pub(super) fn take_poll(&mut self, now: Moment, poll: Poll, rng: &mut Rng) {
         if self.poll.as_ref().is_some_and(|last| poll.round <= last.round) {
@@ -175,6 +190,19 @@ impl Session {
         let at = now + offset;
         self.report_at = Some(self.report_at.map_or(at, |earlier| earlier.min(at)));
         self.poll = Some(poll);
+        self.polled_at = now;
+    }
+
+    /// This host's next turn in the windows of the polls: thousands of hosts that are done at once do not say so at once.
+    fn next_turn(&self, now: Moment) -> Moment {
+        let (Some(poll), Some(slot)) = (&self.poll, self.slot) else { return now };
+        let offset = poll.window.mul_f64(f64::from(slot % poll.slots) / f64::from(poll.slots));
+        let mut turn = self.polled_at + offset;
+        if turn < now && !poll.window.is_zero() {
+            let windows = now.since(turn).as_micros().div_ceil(poll.window.as_micros().max(1));
+            turn = turn + poll.window * u32::try_from(windows).unwrap_or(u32::MAX);
+        }
+        turn.max(now)
     }
 
     /// Whether this ack ends the session here.
@@ -187,10 +215,24 @@ impl Session {
         ack.kind != Kind::Hello && matches!(self.stage, Stage::Closing { .. })
     }
 
+    /// Whether another session is about this object, so that it can go on from what is held here.
+    pub(super) fn is_of(&self, other: &Announce) -> bool {
+        let of = |announce: &Announce| {
+            let geometry = announce.geometry;
+            (geometry.object_bytes(), geometry.block_log2(), announce.name.clone(), announce.image_id.clone())
+        };
+        of(&self.announce) == of(other)
+    }
+
     /// What is to be said now.
     pub(super) fn next_up(&mut self, now: Moment, name: &HostName, software: &str) -> Option<Up> {
         if self.hello.as_mut().is_some_and(|hello| hello.take_due(now)) {
-            return Some(Up::Hello(Hello { name: name.clone(), software: software.to_owned(), busy: false }));
+            return Some(Up::Hello(Hello {
+                name: name.clone(),
+                software: software.to_owned(),
+                busy: false,
+                kept: self.kept(0, HELD_RUNS_MAX),
+            }));
         }
         if let Stage::Closing { last_word, repeat, .. } = &mut self.stage {
             return repeat.take_due(now).then(|| last_word.clone());
@@ -200,6 +242,21 @@ impl Session {
         }
         self.report_at = None;
         self.report().map(Up::Report)
+    }
+
+    /// Blocks from `from` on that need not be sent to this host: those that it kept of an earlier session; all of them where a
+    /// file of this name is there, as it takes no other.
+    fn kept(&self, from: u32, runs_max: usize) -> Vec<KeptRun> {
+        let blocks = self.announce.geometry.blocks().saturating_sub(from);
+        match self.stage {
+            Stage::Existing | Stage::Comparing if blocks > 0 && runs_max > 0 => {
+                vec![KeptRun { first: BlockIndex(from), blocks }]
+            }
+            Stage::Opening | Stage::Receiving if self.table.is_resumed() => {
+                self.table.held_runs(from, runs_max)
+            }
+            _ => Vec::new(),
+        }
     }
 
     /// When [`Session::next_up`] has something to say next.
@@ -214,20 +271,23 @@ impl Session {
     fn report(&self) -> Option<Report> {
         let poll = self.poll.as_ref()?;
         let collecting = matches!(self.stage, Stage::Opening | Stage::Receiving);
+        let deficits = if collecting { self.table.deficits(poll.blocks_sent) } else { Vec::new() };
+        let room = report_runs_in(self.announce.geometry.control_bytes()) - deficits.len();
         Some(Report {
             round: poll.round,
             highest: Sequence::new(self.loss.highest).expect("it came in 40 bits"),
             blocks_held: self.table.held(),
             covered: poll.blocks_sent,
-            deficits: if collecting { self.table.deficits(poll.blocks_sent) } else { Vec::new() },
+            deficits,
             gaps: if collecting { self.table.gaps(poll.manifest_sent) } else { Vec::new() },
+            kept: self.kept(poll.blocks_sent, room.min(HELD_RUNS_MAX)),
             totals: self.totals,
         })
     }
 
     /// From now on only this is said.
     pub(super) fn close(&mut self, now: Moment, last_word: Up) {
-        let repeat = Repeat::new(now, LAST_WORD_GAP, LAST_WORD_GAP_MAX);
+        let repeat = Repeat::new(self.next_turn(now), LAST_WORD_GAP, LAST_WORD_GAP_MAX);
         self.stage = Stage::Closing { last_word, repeat, until: now + LAST_WORD_FOR };
         self.report_at = None;
     }
@@ -378,6 +438,18 @@ mod tests {
         assert_eq!(said(&mut session, 20), Some(last_word));
         assert!(!acknowledge(&mut session, Kind::Hello, 0), "an ack of the hello may be late");
         assert!(acknowledge(&mut session, Kind::Failed, 0));
+    }
+
+    #[test]
+    fn the_last_word_waits_for_the_hosts_slot() {
+        for (closed, said_at) in [(100, 130), (130, 130), (131, 230), (570, 630)] {
+            let mut session = session();
+            acknowledge(&mut session, Kind::Hello, 3);
+            session.take_poll(at(100), poll(1), &mut rng());
+            let last_word = session.failed(FailureKind::Store, "no");
+            session.close(at(closed), last_word);
+            assert_eq!(session.next_at(), Some(at(said_at)), "closed at {closed}");
+        }
     }
 
     #[test]

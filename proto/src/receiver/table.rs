@@ -8,7 +8,7 @@ use crate::ids::BlockIndex;
 use crate::integrity::{BlockHash, Root};
 use crate::limits::{REPORT_GAPS_MAX, report_runs_in};
 use crate::receiver::collect::{BufferId, Buffers, Collected, Place};
-use crate::wire::{DeficitRun, Discard, Encoding, GapRun, ManifestEntry, ManifestRun, SymbolHeader};
+use crate::wire::{DeficitRun, Discard, Encoding, GapRun, KeptRun, ManifestEntry, ManifestRun, SymbolHeader};
 
 /// A block that can be proven now: work for another thread.
 #[derive(Debug)]
@@ -23,6 +23,13 @@ pub enum Work {
         buffer: BufferId,
         /// Which symbols they are.
         collected: Box<Collected>,
+    },
+    /// Read and verify what an earlier session wrote.
+    Recheck {
+        /// The block.
+        block: BlockIndex,
+        /// What the manifest says of it.
+        entry: ManifestEntry,
     },
     /// Verify that zeros are what the manifest means, and leave a hole.
     Zero {
@@ -45,6 +52,10 @@ pub(super) struct Table {
     ready: VecDeque<BlockIndex>,
     /// Blocks with a buffer that are at another thread.
     rebuilding: u32,
+    /// Blocks that are at another thread, with a buffer or without.
+    at_work: u32,
+    /// Some blocks were kept of an earlier session.
+    resumed: bool,
     held: u32,
     /// Blocks below this one are held.
     held_prefix: u32,
@@ -56,6 +67,10 @@ pub(super) struct Table {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Unseen,
+    /// An earlier session has written it, and it waits for its entry to be compared with.
+    Kept,
+    /// It is compared with its entry, or queued for that.
+    Rechecking,
     Collecting(BufferId),
     /// Enough symbols and the entry are there; queued.
     Ready(BufferId),
@@ -80,6 +95,8 @@ impl Table {
             surplus: 0,
             ready: VecDeque::new(),
             rebuilding: 0,
+            at_work: 0,
+            resumed: false,
             held: 0,
             held_prefix: 0,
             known: 0,
@@ -106,6 +123,39 @@ impl Table {
         }
     }
 
+    /// An earlier session may have written these blocks.
+    pub(super) fn keep(&mut self, blocks: &[BlockIndex]) {
+        for &block in blocks {
+            if self.states.get(block.index()) == Some(&State::Unseen) {
+                self.states[block.index()] = State::Kept;
+                self.resumed = true;
+                self.queue_if_ready(block);
+            }
+        }
+    }
+
+    /// Whether blocks were kept of an earlier session.
+    pub(super) fn is_resumed(&self) -> bool {
+        self.resumed
+    }
+
+    /// Blocks from `from` on that need not be sent to this host: so many runs at most.
+    pub(super) fn held_runs(&self, from: u32, runs_max: usize) -> Vec<KeptRun> {
+        let mut runs: Vec<KeptRun> = Vec::new();
+        for block in (from..self.geometry.blocks()).map(BlockIndex) {
+            if !matches!(self.states[block.index()], State::Kept | State::Rechecking | State::Held) {
+                continue;
+            }
+            let full = runs.len() == runs_max;
+            match runs.last_mut().filter(|run| run.end() == block.0) {
+                Some(run) => run.blocks += 1,
+                None if full => break,
+                None => runs.push(KeptRun { first: block, blocks: 1 }),
+            }
+        }
+        runs
+    }
+
     /// Whether most buffers are full and wait to be proven and written: then it is the store that is behind.
     pub(super) fn waits_for_store(&self) -> bool {
         2 * (self.rebuilding + self.ready.len() as u32) >= self.buffers.count()
@@ -113,7 +163,7 @@ impl Table {
 
     /// Whether every block is held, or has all symbols that it needs.
     pub(super) fn has_all_symbols(&self) -> bool {
-        self.held + self.rebuilding + self.ready.len() as u32 >= self.geometry.blocks()
+        self.held + self.at_work + self.ready.len() as u32 >= self.geometry.blocks()
     }
 
     /// Whether every block is proven and written.
@@ -131,7 +181,9 @@ impl Table {
             return Err(Discard::Malformed);
         }
         match self.states[header.block.index()] {
-            State::Ready(_) | State::Rebuilding | State::Held => Err(Discard::NotNeeded),
+            State::Kept | State::Rechecking | State::Ready(_) | State::Rebuilding | State::Held => {
+                Err(Discard::NotNeeded)
+            }
             State::Collecting(buffer) => {
                 let collected = self.buffers.get(buffer);
                 if collected.encoded_len() != header.encoded_len {
@@ -161,6 +213,24 @@ impl Table {
         }
     }
 
+    /// The first `count` source symbols of a block of which nothing has come, from the one of `header` on: as many times
+    /// [`Table::place_for`] and [`Table::insert`]. False if they cannot be taken so.
+    pub(super) fn insert_first(&mut self, header: &SymbolHeader, count: u32) -> bool {
+        if header.esi.value() != 0 || count == 0 || self.states[header.block.index()] != State::Unseen {
+            return false;
+        }
+        let shape = self.geometry.shape(header.encoded_len);
+        if count > shape.source_symbols() {
+            return false;
+        }
+        let Some(buffer) = self.buffers.take(shape, header.encoded_len, self.surplus) else { return false };
+        self.states[header.block.index()] = State::Collecting(buffer);
+        if self.buffers.get_mut(buffer).insert_first(count) {
+            self.queue_if_ready(header.block);
+        }
+        true
+    }
+
     /// Takes manifest entries in; those known already are passed over.
     pub(super) fn learn(&mut self, run: &ManifestRun) {
         for (block, &entry) in (run.first.0..).map(BlockIndex).zip(&run.entries) {
@@ -187,6 +257,7 @@ impl Table {
     pub(super) fn next_work(&mut self) -> Option<Work> {
         let block = self.ready.pop_front()?;
         let entry = self.manifest[block.index()].expect("queued with its entry");
+        self.at_work += 1;
         match self.states[block.index()] {
             State::Ready(buffer) => {
                 self.states[block.index()] = State::Rebuilding;
@@ -194,7 +265,8 @@ impl Table {
                 Some(Work::Rebuild { block, entry, buffer, collected: self.buffers.lend(buffer) })
             }
             State::Rebuilding => Some(Work::Zero { block, entry }),
-            state @ (State::Unseen | State::Collecting(_) | State::Held) => {
+            State::Rechecking => Some(Work::Recheck { block, entry }),
+            state @ (State::Unseen | State::Kept | State::Collecting(_) | State::Held) => {
                 unreachable!("a block in state {state:?} was queued")
             }
         }
@@ -202,8 +274,9 @@ impl Table {
 
     /// A block was proven and written.
     pub(super) fn hold(&mut self, block: BlockIndex) {
-        assert_eq!(self.states[block.index()], State::Rebuilding);
+        assert!(matches!(self.states[block.index()], State::Rebuilding | State::Rechecking));
         self.states[block.index()] = State::Held;
+        self.at_work -= 1;
         self.held += 1;
         while self.states.get(self.held_prefix as usize) == Some(&State::Held) {
             self.held_prefix += 1;
@@ -224,6 +297,7 @@ impl Table {
     ) {
         collected.note_failure();
         self.rebuilding -= 1;
+        self.at_work -= 1;
         self.buffers.give_back(buffer, collected);
         self.states[block.index()] = State::Collecting(buffer);
         self.queue_if_ready(block);
@@ -234,13 +308,14 @@ impl Table {
         self.manifest[block.index()].is_some_and(|entry| entry.encoding == Encoding::Zero)
     }
 
-    /// What was rebuilt is not what the manifest says: everything of it is dropped and asked for again.
+    /// What was rebuilt or kept is not what the manifest says: everything of it is dropped and asked for.
     ///
     /// # Panics
     /// For a zero block: there is nothing to ask for.
     pub(super) fn start_over(&mut self, block: BlockIndex) {
         assert!(!self.is_zero(block), "block {block} has no symbols");
         self.states[block.index()] = State::Unseen;
+        self.at_work -= 1;
     }
 
     /// The root that the manifest amounts to, once all of it is known.
@@ -286,7 +361,7 @@ impl Table {
 
     fn deficit(&self, block: BlockIndex, free: &mut u32) -> Option<u16> {
         match self.states[block.index()] {
-            State::Ready(_) | State::Rebuilding | State::Held => None,
+            State::Kept | State::Rechecking | State::Ready(_) | State::Rebuilding | State::Held => None,
             State::Collecting(buffer) => {
                 let collected = self.buffers.get(buffer);
                 (!collected.is_enough()).then(|| collected.deficit())
@@ -311,15 +386,24 @@ impl Table {
     fn queue_if_ready(&mut self, block: BlockIndex) {
         let Some(entry) = self.manifest[block.index()] else { return };
         match self.states[block.index()] {
-            State::Unseen if entry.encoding == Encoding::Zero => {
+            State::Unseen | State::Kept if entry.encoding == Encoding::Zero => {
                 self.states[block.index()] = State::Rebuilding;
+                self.ready.push_back(block);
+            }
+            State::Kept => {
+                self.states[block.index()] = State::Rechecking;
                 self.ready.push_back(block);
             }
             State::Collecting(buffer) if self.buffers.get(buffer).is_enough() => {
                 self.states[block.index()] = State::Ready(buffer);
                 self.ready.push_back(block);
             }
-            State::Unseen | State::Collecting(_) | State::Ready(_) | State::Rebuilding | State::Held => {}
+            State::Unseen
+            | State::Rechecking
+            | State::Collecting(_)
+            | State::Ready(_)
+            | State::Rebuilding
+            | State::Held => {}
         }
     }
 
@@ -515,6 +599,52 @@ mod tests {
     }
 
     #[test]
+    fn a_kept_block_is_not_asked_for_and_is_read_again_when_its_entry_comes() {
+        let mut table = table(4, 4);
+        table.keep(&[1, 2, 9].map(BlockIndex));
+        assert_eq!(table.held_runs(0, 4), [kept(1, 2)]);
+        assert_eq!(table.place_for(&header(1, 0)), Err(Discard::NotNeeded));
+        assert!(table.next_work().is_none(), "nothing is known that it could be compared with");
+        table.learn(&stored(0, 4));
+        assert_eq!(table.deficits(4), [deficit(0, 1, K + 1), deficit(3, 1, K + 1)]);
+        assert!(matches!(table.next_work(), Some(Work::Recheck { block: BlockIndex(1), .. })));
+        assert!(matches!(table.next_work(), Some(Work::Recheck { block: BlockIndex(2), .. })));
+        assert_eq!(table.held(), 0, "nothing counts before it is proven");
+        table.hold(BlockIndex(1));
+        assert_eq!((table.held(), table.held_runs(2, 4)), (1, vec![kept(2, 1)]));
+    }
+
+    #[test]
+    fn a_kept_block_that_is_not_what_the_manifest_says_is_asked_for() {
+        let mut table = table(2, 2);
+        table.keep(&[BlockIndex(0)]);
+        table.learn(&stored(0, 2));
+        let _ = table.next_work();
+        table.start_over(BlockIndex(0));
+        assert_eq!(table.deficits(1), [deficit(0, 1, K + 1)]);
+        assert_eq!(table.held_runs(0, 4), []);
+        collect(&mut table, 0, 0..K);
+        assert!(matches!(table.next_work(), Some(Work::Rebuild { .. })));
+    }
+
+    #[test]
+    fn a_kept_block_that_is_zero_now_is_made_a_hole() {
+        let mut table = table(2, 2);
+        table.keep(&[BlockIndex(0)]);
+        let entry = ManifestEntry { encoding: Encoding::Zero, hash: BlockHash([0; 32]) };
+        table.learn(&ManifestRun { first: BlockIndex(0), entries: vec![entry] });
+        assert!(matches!(table.next_work(), Some(Work::Zero { block: BlockIndex(0), .. })));
+    }
+
+    #[test]
+    fn no_more_runs_of_kept_blocks_are_named_than_there_is_room_for() {
+        let mut table = table(9, 2);
+        table.keep(&[0, 1, 3, 4, 6, 8].map(BlockIndex));
+        assert_eq!(table.held_runs(0, 2), [kept(0, 2), kept(3, 2)]);
+        assert_eq!(table.held_runs(4, 9), [kept(4, 1), kept(6, 1), kept(8, 1)]);
+    }
+
+    #[test]
     fn an_entry_is_learned_once() {
         let mut table = table(2, 1);
         table.learn(&stored(0, 2));
@@ -559,6 +689,10 @@ mod tests {
 
     fn deficit(first: u32, blocks: u16, symbols: u32) -> DeficitRun {
         DeficitRun { first: BlockIndex(first), blocks, symbols: symbols as u16 }
+    }
+
+    fn kept(first: u32, blocks: u32) -> KeptRun {
+        KeptRun { first: BlockIndex(first), blocks }
     }
 
     fn gap(first: u32, blocks: u16) -> GapRun {

@@ -222,6 +222,24 @@ impl Blocks {
         Some(self.source_job(block, ahead))
     }
 
+    /// The block whose first pass is next.
+    pub(super) fn next_fresh(&self) -> Option<BlockIndex> {
+        self.ready.front().copied()
+    }
+
+    /// Whether the first pass of a block was sent.
+    pub(super) fn is_passed(&self, block: BlockIndex) -> bool {
+        self.states.get(block.index()).is_some_and(|state| state.passed)
+    }
+
+    /// The next first pass is not needed: every host held the block when datagram `last` was sent.
+    pub(super) fn skip(&mut self, last: Sequence) {
+        let Some(block) = self.ready.pop_front() else { return };
+        let state = &mut self.states[block.index()];
+        (state.base, state.last, state.passed) = (last, last, true);
+        self.advance_sent();
+    }
+
     /// The next repair of a block of which every host holds something.
     pub(super) fn next_repair(&mut self) -> Option<Job> {
         let block = Self::take_idle(&mut self.partial, &self.states)?;

@@ -108,6 +108,15 @@ impl Health {
         self.latest = Some(interval);
     }
 
+    /// The share that was lost since the host joined, up to its last report, as far as can be told without knowing the
+    /// number of the first datagram: of datagrams of a mean length.
+    pub(super) fn loss_since_joining(&self) -> Option<f64> {
+        let (_, totals) = self.last?;
+        let came = totals.bytes_received / DATAGRAM_BYTES_GUESSED;
+        let all = came + totals.symbols_lost;
+        (all >= DATAGRAMS_MIN).then(|| totals.symbols_lost as f64 / all as f64)
+    }
+
     /// The smoothed share that is lost on the way to this host, once something is known.
     pub(super) fn loss(&self) -> Option<f64> {
         (self.smooth.datagrams > 0).then_some(self.smooth.lost)
@@ -162,6 +171,8 @@ pub(super) fn quantile<T: Copy>(mut losses: Vec<T>, key: impl Fn(&T) -> f64) -> 
     losses.get((losses.len().max(1) - 1) * 3 / 4).copied()
 }
 
+/// Nearly all are symbols of an MTU of 1500.
+const DATAGRAM_BYTES_GUESSED: u64 = 1_468;
 /// Datagrams between two reports that are needed to speak of a share.
 const DATAGRAMS_MIN: u64 = 100;
 /// Of the newest interval in the smoothed shares.

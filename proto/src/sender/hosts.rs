@@ -7,11 +7,11 @@ use std::time::Duration;
 use super::health::{Health, Sideline, quantile};
 use super::rate::RoundLoss;
 use super::roster::{Expected, HostRow, HostState, Tally};
-use crate::ids::{HostName, ReceiverId, Sequence};
+use crate::ids::{BlockIndex, HostName, ReceiverId, Sequence};
 use crate::limits::HOSTS_MAX;
 use crate::seal::Cipher;
 use crate::time::Moment;
-use crate::wire::{Discard, Done, Failed, Hello, Report, Totals};
+use crate::wire::{Discard, Done, Failed, Hello, KeptRun, Report, Totals};
 
 /// One start of one receiver.
 pub(super) struct Host {
@@ -28,6 +28,8 @@ pub(super) struct Host {
     /// host alone to somebody else.
     addr: SocketAddr,
     health: Health,
+    /// What it kept of an earlier session, as far as it has said so last.
+    kept: Vec<KeptRun>,
     /// Its last report named something that it lacks; true before the first one.
     lacking: bool,
     /// Bytes that had gone to the group, and of them to this host, when it was last seen to get symbols, or first heard.
@@ -54,8 +56,14 @@ pub(super) struct Hosts {
     awaited: BTreeSet<HostName>,
     tally: Tally,
     last_joined: Option<Moment>,
+    /// Some host has kept something.
+    resuming: bool,
     /// The share that the quantile of the hosts loses on the way, smoothed.
     usual_loss: f64,
+    /// Nothing was known of losses so far.
+    is_ignorant: bool,
+    /// Reports in this round.
+    reports: u32,
     /// The shortest time from a poll to its answer in this round, the slot aside.
     fastest: Option<Duration>,
 }
@@ -88,7 +96,10 @@ impl Hosts {
             awaited,
             tally: Tally::default(),
             last_joined: None,
+            resuming: false,
             usual_loss: 0.0,
+            is_ignorant: true,
+            reports: 0,
             fastest: None,
         }
     }
@@ -151,6 +162,7 @@ impl Hosts {
             heard: now,
             addr: from,
             health: Health::default(),
+            kept: Vec::new(),
             lacking: true,
             offered_since: None,
             lacks: 0,
@@ -188,6 +200,7 @@ impl Hosts {
     pub(super) fn greet(&mut self, id: ReceiverId, hello: &Hello) {
         if self.by_id.get(&id).is_some_and(|host| !host.state.is_settled()) {
             self.set_state(id, HostState::of(hello));
+            self.note_kept(id, &hello.kept);
         }
     }
 
@@ -206,6 +219,7 @@ impl Hosts {
         host.totals = report.totals;
         host.lacking = !report.deficits.is_empty() || !report.gaps.is_empty();
         host.health.note(report.highest, report.totals);
+        self.reports += 1;
         let received = report.totals.bytes_received;
         let (group_before, received_before) = *host.offered_since.get_or_insert((group_bytes, received));
         let offered = group_bytes - group_before;
@@ -215,10 +229,43 @@ impl Hosts {
         host.deaf = deaf;
         let sidelined = host.health.sidelined().is_some();
         self.set_state(id, HostState::Receiving);
+        if self.is_ignorant && self.reports == SAMPLE {
+            self.guess_loss();
+        }
+        self.note_kept(id, &report.kept);
         match () {
             () if deaf => Serve::Probe,
             () if sidelined => Serve::Afterwards,
             () => Serve::Now,
+        }
+    }
+
+    /// Whether everybody who is to have the object has said that it holds this block already.
+    pub(super) fn all_hold(&self, block: BlockIndex) -> bool {
+        let all_heard = match &self.expected {
+            _ if !self.resuming => false,
+            Expected::Named(names) => names.iter().all(|name| self.by_name.contains_key(name)),
+            Expected::Count(count) => self.tally.heard >= *count,
+            Expected::Anyone => self.tally.heard > 0,
+        };
+        let mut counted = self.by_name.values().flatten().map(|id| &self.by_id[id]);
+        all_heard && counted.all(|host| host.state.is_settled() || host.holds(block))
+    }
+
+    pub(super) fn is_resuming(&self) -> bool {
+        self.resuming
+    }
+
+    /// Whether hosts answer, and each of them is at work on another push.
+    pub(super) fn are_all_busy(&self) -> bool {
+        self.tally.busy > 0 && self.live().next().is_none()
+    }
+
+    fn note_kept(&mut self, id: ReceiverId, kept: &[KeptRun]) {
+        self.resuming |= !kept.is_empty();
+        if let Some(host) = self.by_id.get_mut(&id) {
+            host.kept.clear();
+            host.kept.extend_from_slice(kept);
         }
     }
 
@@ -235,8 +282,10 @@ impl Hosts {
     pub(super) fn end_round(&mut self) -> (Option<RoundLoss>, Vec<(HostName, Sideline)>) {
         let receiving = |host: &&Host| host.state == HostState::Receiving && !host.superseded;
         let all = || self.by_id.values().filter(receiving);
-        let losses = all().filter_map(|host| host.health.loss()).collect();
+        let losses: Vec<f64> = all().filter_map(|host| host.health.loss()).collect();
+        self.is_ignorant &= losses.is_empty();
         self.usual_loss = quantile(losses, |&loss| loss).unwrap_or(self.usual_loss);
+        self.reports = 0;
         let useless = all().filter_map(|host| host.health.useless()).collect();
         let usual = quantile(useless, |&share| share).unwrap_or(0.0);
         let (mut latest, mut news) = (Vec::new(), Vec::new());
@@ -261,6 +310,15 @@ impl Hosts {
         }
         self.fastest = None;
         (quantile(latest, |loss| loss.share), news)
+    }
+
+    /// The first round of thousands of hosts takes seconds. Until it is over, what the first of them say of the time since
+    /// they joined will do.
+    fn guess_loss(&mut self) {
+        let first = |host: &Host| host.health.loss_since_joining();
+        let losses: Vec<f64> = self.by_id.values().filter_map(first).collect();
+        self.is_ignorant &= losses.is_empty();
+        self.usual_loss = quantile(losses, |&loss| loss).unwrap_or(self.usual_loss);
     }
 
     /// The share of datagrams that the quantile of the hosts loses.
@@ -443,7 +501,8 @@ impl Hosts {
             HostState::Done | HostState::Existing => add(&mut tally.done),
             HostState::Failed => add(&mut tally.failed),
             HostState::Silent => add(&mut tally.silent),
-            HostState::Receiving | HostState::Busy | HostState::NeverAnswered | HostState::OtherVersion => {}
+            HostState::Busy => add(&mut tally.busy),
+            HostState::Receiving | HostState::NeverAnswered | HostState::OtherVersion => {}
         }
     }
 
@@ -469,6 +528,11 @@ enum Counting {
 }
 
 impl Host {
+    fn holds(&self, block: BlockIndex) -> bool {
+        let after = self.kept.partition_point(|run| run.first <= block);
+        after > 0 && block.0 < self.kept[after - 1].end()
+    }
+
     fn row(&self, start: Moment) -> HostRow {
         let reason = match (&self.reason, self.state) {
             _ if self.is_twin => {
@@ -506,6 +570,9 @@ fn absent(name: &HostName, state: HostState, reason: &str) -> HostRow {
         totals: Totals::default(),
     }
 }
+
+/// Reports that the first guess of the losses is made from.
+const SAMPLE: u32 = 200;
 
 /// Of what found no buffer, for the rate: when the last buffer is full nearly everything is refused, and the store writes
 /// on.
@@ -768,7 +835,7 @@ mod tests {
     }
 
     fn join(hosts: &mut Hosts, host: u8, called: &str, now: Moment) {
-        let hello = Hello { name: name(called), software: String::new(), busy: false };
+        let hello = Hello { name: name(called), software: String::new(), busy: false, kept: Vec::new() };
         let cipher = || Cipher::upward(&GroupKey::new([1; 32]), SessionId([1; 16]), id(host));
         hosts.join(now, address(host), id(host), cipher, &hello).expect("room");
     }
@@ -782,6 +849,7 @@ mod tests {
             covered: 1,
             deficits: vec![DeficitRun { first: BlockIndex(0), blocks: 1, symbols }],
             gaps: Vec::new(),
+            kept: Vec::new(),
             totals: Totals::default(),
         }
     }

@@ -26,7 +26,7 @@ pub use roster::{Expected, HostRow, HostState, Tally};
 use crate::geometry::Geometry;
 use crate::ids::{BlockIndex, HostName, ObjectName, Sequence, SessionId};
 use crate::integrity::Root;
-use crate::limits::{EVENTS_MAX, REPORTS_PER_SECOND_MAX};
+use crate::limits::{EVENTS_MAX, HOSTS_MAX, REPORTS_PER_SECOND_MAX};
 use crate::seal::{Cipher, GroupKey};
 use crate::time::{Moment, WallClock};
 use crate::wire::{Ack, Announce, Discard, DiscardCounts, DiskFormat, Down, Kind, ManifestEntry, Pin, Poll};
@@ -99,6 +99,7 @@ pub struct Sender {
     manifests_left: u32,
     /// When the next datagram of the manifest may leave in one-way mode.
     manifest_at: Moment,
+    skipped: u32,
     /// The only host that still receives.
     last_one: Option<SocketAddr>,
     acks: VecDeque<(SocketAddr, Ack)>,
@@ -191,6 +192,7 @@ impl Sender {
             passes_left: config.one_way.map_or(0, |one_way| one_way.passes.saturating_sub(1)),
             manifests_left: config.one_way.map_or(0, |_| MANIFEST_REPEATS),
             manifest_at: now,
+            skipped: 0,
             last_one: None,
             acks: VecDeque::new(),
             events: VecDeque::new(),
@@ -304,12 +306,48 @@ impl Sender {
         }
     }
 
+    /// The next block of the first pass, if every host has said that it holds it already: it is not sent, and the shell drops
+    /// its symbols. Ask before [`Sender::poll_job`].
+    #[must_use]
+    pub fn poll_skip(&mut self, now: Moment) -> Option<BlockIndex> {
+        let block = self.blocks.next_fresh()?;
+        if self.ending.is_some() || !self.hosts.all_hold(block) {
+            return None;
+        }
+        // A host that finds out that it does not hold it says so in a report that has seen this number.
+        self.blocks.skip(Sequence::new(self.group_sequence.saturating_sub(1)).expect("below 2^39"));
+        self.skipped += 1;
+        self.note_progress(now);
+        Some(block)
+    }
+
+    /// Whether all hosts that answer are at work on another push. Nobody would hear a symbol: none is to be sent, also of jobs
+    /// that were begun.
+    pub fn is_queued(&self) -> bool {
+        self.hosts.are_all_busy()
+    }
+
+    /// Whether some host has kept something of an earlier session.
+    pub fn is_resuming(&self) -> bool {
+        self.hosts.is_resuming()
+    }
+
+    /// Whether a block that is being sent for the first time is of use to anybody, as far as hosts have said by now.
+    pub fn needs_pass(&self, block: BlockIndex) -> bool {
+        self.blocks.is_passed(block) || !self.hosts.all_hold(block)
+    }
+
+    /// Blocks that were not sent in the first pass because every host held them.
+    pub fn blocks_skipped(&self) -> u32 {
+        self.skipped
+    }
+
     /// The next symbols to send. Repairs come before first passes, so that nobody falls far behind; blocks of which a
     /// host holds nothing come after them, so that one who comes late does not keep the others waiting. `repair` and
     /// `source` say for which the shell has room.
     #[must_use]
     pub fn poll_job(&mut self, repair: bool, source: bool) -> Option<Job> {
-        if self.ending.is_some() || self.is_leading() {
+        if self.ending.is_some() || self.is_leading() || self.is_queued() {
             return None;
         }
         let job = if repair { self.blocks.next_repair() } else { None };
@@ -345,11 +383,22 @@ impl Sender {
                 let usual = self.hosts.usual_loss();
                 let loss = self.rate.lasting_loss().map_or(usual, |lasting| usual.min(lasting));
                 let lacking = symbols * loss.min(AHEAD_MAX);
-                // Half of the hosts lack less than the mean: where there are few, that much would often be too much.
-                let spread = if self.hosts.tally().heard < FEW_HOSTS { lacking.sqrt() * 0.7 } else { 0.0 };
-                (lacking - spread).max(0.0) as u32
+                let spread = lacking.sqrt() * self.ahead_deviations();
+                (lacking + spread).max(0.0) as u32
             }
         }
+    }
+
+    /// How far from the mean of what hosts lack, in standard deviations. Half of the hosts lack less than the mean: where
+    /// there are few, that much would often be too much. Of thousands one always lacks far more, of every block; and the
+    /// round of reports in which it says so takes seconds.
+    fn ahead_deviations(&self) -> f64 {
+        let hosts = self.hosts.tally().heard;
+        if hosts < FEW_HOSTS {
+            return -0.7;
+        }
+        let share = (f64::from(hosts) / MANY_HOSTS_FROM).ln() / (HOSTS_MAX as f64 / MANY_HOSTS_FROM).ln();
+        share.max(0.0) * AHEAD_DEVIATIONS_MAX
     }
 
     /// When to call [`Sender::handle_timeout`] and drain again, and why.
@@ -603,6 +652,9 @@ const MANIFEST_REPEAT_GAP: Duration = Duration::from_millis(100);
 /// Repair symbols are made ahead of reports for at most this loss: where more is lost, hosts differ more.
 const AHEAD_MAX: f64 = 0.2;
 const FEW_HOSTS: u32 = 4;
+const MANY_HOSTS_FROM: f64 = 16.0;
+/// For ten thousand hosts: one of a million lacks more (and a block of 1 MiB carries 1.8 % more at 1 % loss).
+const AHEAD_DEVIATIONS_MAX: f64 = 4.8;
 
 /// Announcements come fast at first, as a host that misses one misses all symbols up to the next; then in gaps that
 /// grow with the age of the session. 0.2 kB each.

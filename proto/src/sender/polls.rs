@@ -29,6 +29,8 @@ pub(super) struct Polls {
     interval: Duration,
     /// Reports with a deficit came in since the last poll.
     lacking: bool,
+    /// Time over which the hosts answer the last poll.
+    window: Duration,
 }
 
 impl Polls {
@@ -40,6 +42,7 @@ impl Polls {
             sent: VecDeque::with_capacity(POLLS_KEPT),
             interval: TAIL_POLL,
             lacking: false,
+            window: Duration::ZERO,
         }
     }
 
@@ -64,10 +67,10 @@ impl Polls {
         self.lacking |= lacking;
     }
 
-    /// The last repair has just left: what is lacking now is asked at once.
+    /// The last repair has just left: what is lacking now is asked at once, or as soon as all have answered the last poll.
     pub(super) fn soon(&mut self, now: Moment) {
         self.interval = TAIL_POLL;
-        self.next_at = self.next_at.min(now.max(self.last_at + REPOLL_MIN));
+        self.next_at = self.next_at.min(now.max(self.last_at + self.window.max(REPOLL_MIN)));
     }
 
     /// A poll is sent now; gives its round. The answers come within `window`, so the next one is not sooner.
@@ -79,6 +82,7 @@ impl Polls {
             (Phase::Tail, false) => (self.interval * 2).min(IDLE_POLL),
         };
         self.lacking = false;
+        self.window = window;
         self.round += 1;
         self.last_at = now;
         if self.sent.len() == POLLS_KEPT {
@@ -127,5 +131,7 @@ mod tests {
         let window = Duration::from_secs(5);
         polls.next_round(Moment::default(), Phase::Pass, window);
         assert!(polls.next_at() > Moment::default() + window);
+        polls.soon(Moment::default() + window / 2);
+        assert!(polls.next_at() >= Moment::default() + window, "whatever has just been sent");
     }
 }

@@ -100,6 +100,8 @@ pub struct Tally {
     pub failed: u32,
     /// Stopped answering.
     pub silent: u32,
+    /// Are at work on another push.
+    pub busy: u32,
     /// Are served after the others at the moment.
     pub sidelined: u32,
     /// Expected; those heard where nobody is expected.

@@ -92,6 +92,11 @@ impl DiscardCounts {
         self.0[reason as usize] += 1;
     }
 
+    /// Counts so many more.
+    pub fn count_times(&mut self, reason: Discard, times: u64) {
+        self.0[reason as usize] += times;
+    }
+
     /// Those of one reason.
     pub fn of(&self, reason: Discard) -> u64 {
         self.0[reason as usize]

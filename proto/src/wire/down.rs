@@ -266,5 +266,5 @@ const ZERO: u8 = 0;
 const STORED: u8 = 1;
 const ZSTD: u8 = 2;
 
-/// The window of 10 000 hosts at 2 000 reports a second is 5 s.
+/// The window of 10 000 hosts at 4 000 reports a second is 2.5 s.
 const WINDOW_MAX: Duration = Duration::from_secs(10);

@@ -34,7 +34,7 @@ pub use discard::{Discard, DiscardCounts};
 pub use down::{Ack, Down, Encoding, End, ManifestEntry, ManifestRun, Poll};
 pub use keeping::{DiskFormat, Pin};
 pub use notice::Notice;
-pub use report::{DeficitRun, GapRun, Report, Totals};
+pub use report::{DeficitRun, GapRun, KeptRun, Report, Totals};
 pub use symbol::{SYMBOL_OVERHEAD, SymbolHeader};
 pub use up::{Done, Failed, FailureKind, Hello, Up, UpHeader};
 

@@ -6,7 +6,7 @@ use super::Discard;
 use super::bytes::{Reader, Writer};
 use crate::geometry::Geometry;
 use crate::ids::{BlockIndex, Sequence};
-use crate::limits::{REPORT_GAPS_MAX, REPORT_RUNS_MAX};
+use crate::limits::{HELD_RUNS_MAX, REPORT_GAPS_MAX, REPORT_RUNS_MAX};
 
 /// What a host holds and lacks. It is exhaustive for the blocks below `covered`: those in no run are held or being
 /// rebuilt.
@@ -25,6 +25,8 @@ pub struct Report {
     pub deficits: Vec<DeficitRun>,
     /// Manifest entries that are lacking, ascending; no entry is in two runs.
     pub gaps: Vec<GapRun>,
+    /// Blocks from `covered` on that this host kept of an earlier session, ascending: they need not be sent to it.
+    pub kept: Vec<KeptRun>,
     /// Counters since the session began.
     pub totals: Totals,
 }
@@ -54,6 +56,43 @@ pub struct GapRun {
     pub first: BlockIndex,
     /// How many, at least one.
     pub blocks: u16,
+}
+
+/// Consecutive blocks that a host kept of an earlier session of the same object. It does not ask for them, unless it turns
+/// out that they are not what the manifest says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeptRun {
+    /// The first of them.
+    pub first: BlockIndex,
+    /// How many, at least one.
+    pub blocks: u32,
+}
+
+impl KeptRun {
+    /// The block after the last of them.
+    pub const fn end(self) -> u32 {
+        self.first.0 + self.blocks
+    }
+
+    pub(super) fn emit_all(runs: &[Self], out: &mut Writer<'_>) {
+        assert!(runs.len() <= HELD_RUNS_MAX);
+        out.u8(runs.len() as u8);
+        for run in runs {
+            out.u32(run.first.0);
+            out.u32(run.blocks);
+        }
+    }
+
+    pub(super) fn parse_all(geometry: Geometry, body: &mut Reader<'_>) -> Result<Vec<Self>, Discard> {
+        let mut free = 0..geometry.blocks();
+        (0..bounded(body.u8()?, HELD_RUNS_MAX)?)
+            .map(|_| {
+                let run = Self { first: BlockIndex(body.u32()?), blocks: body.u32()? };
+                take_run(&mut free, run.first, run.blocks)?;
+                Ok(run)
+            })
+            .collect()
+    }
 }
 
 /// What a host has counted since it joined.
@@ -90,6 +129,7 @@ impl Report {
             out.u32(run.first.0);
             out.u16(run.blocks);
         }
+        KeptRun::emit_all(&self.kept, out);
     }
 
     pub(super) fn parse(geometry: Geometry, body: &mut Reader<'_>) -> Result<Self, Discard> {
@@ -105,7 +145,7 @@ impl Report {
             .map(|_| {
                 let run =
                     DeficitRun { first: BlockIndex(body.u32()?), blocks: body.u16()?, symbols: body.u16()? };
-                take_run(&mut free, run.first, run.blocks)?;
+                take_run(&mut free, run.first, u32::from(run.blocks))?;
                 if run.symbols > 0 { Ok(run) } else { Err(Discard::Malformed) }
             })
             .collect::<Result<_, _>>()?;
@@ -113,11 +153,12 @@ impl Report {
         let gaps = (0..bounded(body.u8()?, REPORT_GAPS_MAX)?)
             .map(|_| {
                 let run = GapRun { first: BlockIndex(body.u32()?), blocks: body.u16()? };
-                take_run(&mut free, run.first, run.blocks)?;
+                take_run(&mut free, run.first, u32::from(run.blocks))?;
                 Ok(run)
             })
             .collect::<Result<_, _>>()?;
-        Ok(Self { round, highest, blocks_held, covered, deficits, gaps, totals })
+        let kept = KeptRun::parse_all(geometry, body)?;
+        Ok(Self { round, highest, blocks_held, covered, deficits, gaps, kept, totals })
     }
 }
 
@@ -143,8 +184,8 @@ impl Totals {
 
 /// Takes a run off the front of the blocks that are still free: runs ascend and no block is in two of them, so that the
 /// work on a report is bounded by the blocks of the object.
-fn take_run(free: &mut Range<u32>, first: BlockIndex, blocks: u16) -> Result<(), Discard> {
-    let end = first.0.checked_add(u32::from(blocks)).ok_or(Discard::Malformed)?;
+fn take_run(free: &mut Range<u32>, first: BlockIndex, blocks: u32) -> Result<(), Discard> {
+    let end = first.0.checked_add(blocks).ok_or(Discard::Malformed)?;
     if blocks == 0 || first.0 < free.start || end > free.end {
         return Err(Discard::Malformed);
     }

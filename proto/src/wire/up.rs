@@ -1,7 +1,7 @@
 //! What a host tells the sender.
 
 use super::bytes::{Reader, Writer, cut, printable};
-use super::report::{Report, Totals};
+use super::report::{KeptRun, Report, Totals};
 use super::{Discard, HEADER_BYTES, Header, Kind, open_body, seal_datagram};
 use crate::geometry::Geometry;
 use crate::ids::{HostName, ReceiverId, Sequence, SessionTag};
@@ -31,6 +31,8 @@ pub struct Hello {
     pub software: String,
     /// It is at work on another session and joins this one afterwards.
     pub busy: bool,
+    /// What it kept of an earlier session of the same object, ascending.
+    pub kept: Vec<KeptRun>,
 }
 
 /// A host that holds a proven, published copy.
@@ -152,7 +154,7 @@ impl Up {
         let body = open_body(cipher, up.header.sequence, datagram, UP_CLEAR_BYTES, &mut plain)?;
         let mut body = Reader::new(body);
         let up = match up.header.kind {
-            Kind::Hello => Self::Hello(parse_hello(&mut body)?),
+            Kind::Hello => Self::Hello(parse_hello(geometry, &mut body)?),
             Kind::Report => Self::Report(Report::parse(geometry, &mut body)?),
             Kind::Done => Self::Done(parse_done(&mut body)?),
             Kind::Failed => Self::Failed(parse_failed(&mut body)?),
@@ -177,6 +179,7 @@ impl Up {
                 out.text(hello.name.as_str());
                 out.text(cut(&hello.software, SOFTWARE_MAX));
                 out.u8(u8::from(hello.busy));
+                KeptRun::emit_all(&hello.kept, out);
             }
             Self::Report(report) => report.emit(out),
             Self::Done(done) => {
@@ -193,11 +196,12 @@ impl Up {
     }
 }
 
-fn parse_hello(body: &mut Reader<'_>) -> Result<Hello, Discard> {
+fn parse_hello(geometry: Geometry, body: &mut Reader<'_>) -> Result<Hello, Discard> {
     Ok(Hello {
         name: HostName::new(body.text(HOST_NAME_MAX)?).map_err(|_| Discard::Malformed)?,
         software: printable(body.text(SOFTWARE_MAX)?),
         busy: body.bool()?,
+        kept: KeptRun::parse_all(geometry, body)?,
     })
 }
 

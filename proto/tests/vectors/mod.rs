@@ -14,9 +14,9 @@ use glancecast_proto::seal::{Cipher, GroupKey};
 use glancecast_proto::time::WallClock;
 use glancecast_proto::wire::{
     About, Ack, Announce, Answer, AnswerState, Ask, DeficitRun, Discard, DiskFormat, Done, Down, Encoding,
-    End, Failed, FailureKind, Finding, GapRun, Header, Heard, Held, Hello, Kept, Kind, ManifestEntry,
-    ManifestRun, Notice, Page, Pin, Poll, Question, Report, SYMBOL_OVERHEAD, Sought, SymbolHeader, Totals,
-    Up, UpHeader,
+    End, Failed, FailureKind, Finding, GapRun, Header, Heard, Held, Hello, Kept, KeptRun, Kind,
+    ManifestEntry, ManifestRun, Notice, Page, Pin, Poll, Question, Report, SYMBOL_OVERHEAD, Sought,
+    SymbolHeader, Totals, Up, UpHeader,
 };
 
 pub(crate) const KEY: [u8; 32] = *b"the group key of the test vector";
@@ -68,8 +68,8 @@ pub(crate) fn values() -> BTreeMap<&'static str, Value> {
         ("end-over", Value::Down(Down::End(End::Over))),
         ("end-aborted", Value::Down(Down::End(End::Aborted("the image is shorter than Glance says".into())))),
         ("ack", Value::Down(Down::Ack(Ack { receiver: RECEIVER, kind: Kind::Done, slot: 3 }))),
-        ("hello", Value::Up(Up::Hello(Hello { name: host(), software: SOFTWARE.into(), busy: false }))),
-        ("hello-busy", Value::Up(Up::Hello(Hello { name: host(), software: SOFTWARE.into(), busy: true }))),
+        ("hello", Value::Up(Up::Hello(hello(false, vec![kept(0, 3), kept(5, 1)])))),
+        ("hello-busy", Value::Up(Up::Hello(hello(true, Vec::new())))),
         ("report", Value::Up(Up::Report(report()))),
         ("report-nothing-lacks", Value::Up(Up::Report(complete_report()))),
         ("done", Value::Up(Up::Done(Done { root: ROOT, existing: false, totals: TOTALS }))),
@@ -242,6 +242,14 @@ fn poll(root: Option<Root>) -> Poll {
     Poll { round: 7, blocks_sent: 5, manifest_sent: 6, window, slots: 201, root }
 }
 
+fn hello(busy: bool, kept: Vec<KeptRun>) -> Hello {
+    Hello { name: host(), software: SOFTWARE.into(), busy, kept }
+}
+
+fn kept(first: u32, blocks: u32) -> KeptRun {
+    KeptRun { first: BlockIndex(first), blocks }
+}
+
 fn report() -> Report {
     Report {
         round: 7,
@@ -253,12 +261,20 @@ fn report() -> Report {
             DeficitRun { first: BlockIndex(4), blocks: 1, symbols: 1 },
         ],
         gaps: vec![GapRun { first: BlockIndex(0), blocks: 1 }, GapRun { first: BlockIndex(2), blocks: 3 }],
+        kept: vec![kept(5, 1)],
         totals: TOTALS,
     }
 }
 
 fn complete_report() -> Report {
-    Report { blocks_held: 6, covered: 6, deficits: Vec::new(), gaps: Vec::new(), ..report() }
+    Report {
+        blocks_held: 6,
+        covered: 6,
+        deficits: Vec::new(),
+        gaps: Vec::new(),
+        kept: Vec::new(),
+        ..report()
+    }
 }
 
 fn failed() -> Failed {

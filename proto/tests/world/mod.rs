@@ -57,6 +57,10 @@ pub(crate) struct World {
     pub(crate) published_at: Moment,
     pub(crate) abort_instead_of_proof: bool,
     hosts: BTreeMap<usize, Host>,
+    /// What each host kept of an earlier session.
+    pub(crate) kept: BTreeMap<usize, BTreeSet<BlockIndex>>,
+    /// What was kept of these is of another object.
+    pub(crate) stale: BTreeSet<BlockIndex>,
     later: Vec<(usize, u32, Fate)>,
     job: Option<(Job, u32)>,
     /// Deliveries by time, then in order of sending.
@@ -120,6 +124,8 @@ impl World {
             published_at: Moment::default(),
             abort_instead_of_proof: false,
             hosts: BTreeMap::new(),
+            kept: BTreeMap::new(),
+            stale: BTreeSet::new(),
             later: Vec::new(),
             job: None,
             mail: BTreeMap::new(),
@@ -137,6 +143,7 @@ impl World {
             seed: [host as u8; 32],
             buffer_bytes: 64 << 20,
         };
+        self.kept.entry(host).or_default();
         self.hosts.insert(host, Host { receiver: Receiver::new(config), fate });
         self.published.resize(self.hosts.len().max(self.published.len()), 0);
         self.discarded.resize(self.published.len(), 0);
@@ -211,6 +218,7 @@ impl World {
             }
         }
         if self.job.is_none() {
+            while self.sender.poll_skip(self.now).is_some() {}
             self.job = self.sender.poll_job(true, true).map(|job| (job, 0));
         }
         if let Some((job, done)) = self.job.take() {
@@ -291,7 +299,23 @@ impl World {
         let undecodable = self.rng.chance(1.0 / 256.0);
         let receiver = &mut self.hosts.get_mut(&id).expect("started").receiver;
         match effect {
-            Effect::Open(attempt, ..) => receiver.handle_opened(self.now, attempt, Ok(Opened::New)),
+            Effect::Open(attempt, ..) => {
+                let kept = &self.kept[&id];
+                let opened = if kept.is_empty() {
+                    Opened::New
+                } else {
+                    Opened::Resumed(kept.iter().copied().collect())
+                };
+                receiver.handle_opened(self.now, attempt, Ok(opened));
+            }
+            Effect::Block(attempt, Work::Recheck { block, entry }) => {
+                assert_eq!(entry.hash, hash(block));
+                assert!(self.kept[&id].contains(&block));
+                let right = !self.stale.contains(&block);
+                let outcome =
+                    if right { BlockOutcome::Written { repaired: 0 } } else { BlockOutcome::NotKept };
+                receiver.handle_block(self.now, attempt, block, None, outcome);
+            }
             Effect::Block(attempt, Work::Zero { block, .. }) => {
                 receiver.handle_block(self.now, attempt, block, None, BlockOutcome::Written { repaired: 0 });
             }
@@ -314,7 +338,7 @@ impl World {
                 receiver.handle_published(self.now, attempt, Published::New);
             }
             Effect::Compare(..) => unreachable!("nothing exists here"),
-            Effect::Discard(_) => self.discarded[id] += 1,
+            Effect::Discard(_) | Effect::Suspend(_) => self.discarded[id] += 1,
         }
     }
 

@@ -7,6 +7,7 @@ use glancecast_proto::integrity::Root;
 use glancecast_proto::wire::Announce;
 
 use super::folder::{Folder, Found};
+use super::leftovers::KeepUnfinished;
 use super::partial::PartialFile;
 use super::records::Records;
 use super::{Publication, StoreError};
@@ -19,8 +20,12 @@ pub(super) struct DirectoryStore {
 }
 
 impl DirectoryStore {
-    pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
-        Ok(Self { folder: Folder::open(path)?, records: Records::open(path) })
+    pub(super) fn open(path: &Path, keep: KeepUnfinished) -> Result<Self, StoreError> {
+        Ok(Self { folder: Folder::open(path, keep)?, records: Records::open(path) })
+    }
+
+    pub(super) fn clean(&self) -> Result<(), StoreError> {
+        self.folder.clean()
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -31,7 +36,7 @@ impl DirectoryStore {
     pub(super) fn begin(&self, announce: &Announce) -> Result<Option<PartialFile>, StoreError> {
         let (name, bytes) = (announce.name.as_str(), announce.geometry.object_bytes());
         match self.folder.find(name, bytes)? {
-            Found::Nothing => self.folder.begin(name, announce.session, bytes).map(Some),
+            Found::Nothing => self.folder.begin(name, announce).map(Some),
             Found::OfThisLength => Ok(None),
             Found::SomethingElse => Err(StoreError::Exists { path: self.path().join(name) }),
         }

@@ -4,10 +4,18 @@
 //! unfinished file away for good. [`PartialFile`] knows how an object is written, each kind of store where it goes and how
 //! it is published there.
 
+#[cfg(test)]
+mod bad_days;
 mod direct;
 mod directory;
+mod disk;
 mod folder;
 mod format;
+mod journal;
+mod keeper;
+mod leftovers;
+#[cfg(test)]
+mod model;
 mod nova;
 mod partial;
 mod records;
@@ -26,6 +34,7 @@ use glancecast_proto::wire::{Announce, FailureKind};
 
 use directory::DirectoryStore;
 use folder::Folder;
+pub use leftovers::KeepUnfinished;
 use nova::NovaStore;
 pub use nova::{NovaSettings, Owner};
 pub use partial::PartialFile;
@@ -85,7 +94,7 @@ enum Kind {
 /// What there is of an object when its session begins.
 #[derive(Debug)]
 pub enum Begun {
-    /// An empty place of the object's length.
+    /// A place of the object's length: empty, or with what an earlier session kept.
     New(Unpublished),
     /// A file of its name and length, to be compared with the root when that is known.
     Existing(Existing),
@@ -101,19 +110,30 @@ pub enum Publication {
 }
 
 impl Store {
-    /// Opens a store and clears away what earlier receivers left unfinished.
+    /// Opens a store and clears away what earlier receivers left unfinished, as far as it is not kept.
     ///
     /// # Errors
     /// [`StoreError::Io`]: not there, not a directory, not writable.
-    pub fn open(spec: &StoreSpec) -> Result<Self, StoreError> {
+    pub fn open(spec: &StoreSpec, keep: KeepUnfinished) -> Result<Self, StoreError> {
         let kind = match spec {
-            StoreSpec::Directory(path) => Kind::Directory(DirectoryStore::open(path)?),
-            StoreSpec::Nova(settings, owner) => Kind::Nova(NovaStore::open(settings.clone(), *owner)?),
+            StoreSpec::Directory(path) => Kind::Directory(DirectoryStore::open(path, keep)?),
+            StoreSpec::Nova(settings, owner) => Kind::Nova(NovaStore::open(settings.clone(), *owner, keep)?),
         };
         Ok(Self(Arc::new(kind)))
     }
 
-    /// Makes a place for an object, or finds the file that is there.
+    /// Removes unfinished files that are too old or too many.
+    ///
+    /// # Errors
+    /// What the system said.
+    pub fn clean(&self) -> Result<(), StoreError> {
+        match &*self.0 {
+            Kind::Directory(store) => store.clean(),
+            Kind::Nova(store) => store.clean(),
+        }
+    }
+
+    /// Makes a place for an object, or finds the one of an earlier session, or the file that is there.
     ///
     /// # Errors
     /// A file of this name and another length is there, there is no room, or the system said no.
@@ -243,7 +263,7 @@ impl fmt::Display for Store {
     }
 }
 
-/// An object on its way to its place. Dropping it leaves nothing.
+/// An object on its way to its place. Dropping it leaves what a later session of the same object can go on from.
 #[derive(Debug)]
 pub struct Unpublished {
     store: Store,
@@ -386,7 +406,7 @@ pub(crate) mod tests {
         let dir = tempfile::tempdir().expect("temporary directory");
         let partial = begin(&open(dir.path()), "image");
         let names = names(dir.path());
-        assert!(names.len() == 1 && names[0].starts_with(".glancecast-"), "{names:?}");
+        assert!(names.len() == 2 && names.iter().all(|name| name.starts_with(".glancecast-")), "{names:?}");
         drop(partial);
         assert_eq!(self::names(dir.path()), [""; 0]);
     }
@@ -414,7 +434,7 @@ pub(crate) mod tests {
         let hash = BlockHash::of(geometry, BlockIndex(0), OBJECT);
         let block = VerifiedBlock::verify(geometry, BlockIndex(0), OBJECT, hash).expect("its hash");
         partial.file().write(&block).expect("room");
-        let name = names(dir.path()).pop().expect("the unfinished file");
+        let name = names(dir.path()).into_iter().find(|name| name.ends_with(".part")).expect("unfinished");
         assert_eq!(fs::read(dir.path().join(name)).expect("there"), OBJECT);
     }
 
@@ -440,7 +460,7 @@ pub(crate) mod tests {
     }
 
     fn open(path: &Path) -> Store {
-        Store::open(&StoreSpec::Directory(path.to_owned())).expect("a directory")
+        Store::open(&StoreSpec::Directory(path.to_owned()), KeepUnfinished::DEFAULT).expect("a directory")
     }
 
     fn begin(store: &Store, name: &str) -> Unpublished {

@@ -37,8 +37,8 @@ pub(crate) enum CloudError {
     #[error("the settings of {origin} cannot be used: {reason}; correct them")]
     BadSettings { origin: String, reason: String },
 
-    #[error("Keystone at {url} refused the user name, password or project (401); check {origin}")]
-    CredentialsRefused { url: String, origin: String },
+    #[error("Keystone at {url} refused the user name, password, token or project ({status}); check {origin}")]
+    CredentialsRefused { url: String, status: u16, origin: String },
     #[error("Keystone at {url} wants a second factor for {origin}; use an application credential instead")]
     SecondFactor { url: String, origin: String },
     #[error("Keystone at {url} answered {status}; check auth_url and the project of {origin}")]
@@ -237,10 +237,12 @@ pub(super) fn login_error(error: OpenStackError, url: &str, origin: &str) -> Clo
 }
 
 fn keystone_status(status: u32, url: String, origin: String) -> CloudError {
-    if status == u32::from(StatusCode::UNAUTHORIZED.as_u16()) {
-        return CloudError::CredentialsRefused { url, origin };
+    let status = u16::try_from(status).unwrap_or(0);
+    // 404 is the answer to a token that is none, or has expired.
+    if status == StatusCode::UNAUTHORIZED || status == StatusCode::NOT_FOUND {
+        return CloudError::CredentialsRefused { url, status, origin };
     }
-    CloudError::Keystone { url, status: u16::try_from(status).unwrap_or(0), origin }
+    CloudError::Keystone { url, status, origin }
 }
 
 /// The innermost error's text: "Connection refused (os error 111)" instead of three layers of
@@ -292,11 +294,9 @@ mod tests {
     fn a_wrong_password_names_keystone_and_is_a_usage_error() {
         let error = login_error(identity(401), "http://u:pw@ks:5000/v3", "cloud `x`");
         let text = error.to_string();
-        assert!(
-            text.starts_with(
-                "Keystone at http://ks:5000/v3 refused the user name, password or project (401)"
-            )
-        );
+        assert!(text.starts_with(
+            "Keystone at http://ks:5000/v3 refused the user name, password, token or project (401)"
+        ));
         assert!(!text.contains("pw"));
         assert_eq!(error.kind(), CloudErrorKind::Usage);
     }

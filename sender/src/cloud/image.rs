@@ -4,6 +4,7 @@
 use serde::Deserialize;
 
 use super::error::CloudError;
+use super::signature::SignatureProperties;
 
 /// An active image. Only `parse` makes one.
 #[derive(Clone, Debug)]
@@ -18,6 +19,8 @@ pub(crate) struct ImageRecord {
     /// What its owner said that its bytes are.
     pub(crate) disk_format: Option<String>,
     pub(crate) hash: ImageHash,
+    /// Its signature, as far as it has one.
+    pub(crate) signature: SignatureProperties,
 }
 
 /// What Glance keeps to prove the bytes, the strongest it has.
@@ -63,8 +66,8 @@ impl ImageRecord {
         let Some(size) = wire.size else {
             return Err(CloudError::NoSize { id: wire.id });
         };
-        let Wire { id, name, container_format, disk_format, .. } = wire;
-        Ok(Self { id, name, size, container_format, disk_format, hash })
+        let Wire { id, name, container_format, disk_format, signature, .. } = wire;
+        Ok(Self { id, name, size, container_format, disk_format, hash, signature })
     }
 }
 
@@ -143,6 +146,8 @@ struct Wire {
     checksum: Option<String>,
     os_hash_algo: Option<String>,
     os_hash_value: Option<String>,
+    #[serde(flatten)]
+    signature: SignatureProperties,
 }
 
 #[derive(Debug, Deserialize)]

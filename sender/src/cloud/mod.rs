@@ -16,6 +16,7 @@ mod image;
 mod list;
 mod nova;
 mod session;
+mod signature;
 
 pub(crate) use check::ContentCheck;
 pub(crate) use download::{Download, DownloadOptions};
@@ -25,3 +26,4 @@ pub(crate) use image::ImageRecord;
 pub(crate) use list::{ImageFilter, ListedImage};
 pub(crate) use nova::Nova;
 pub(crate) use session::Cloud;
+pub(crate) use signature::{SignatureCheck, SignatureError};

@@ -134,8 +134,9 @@ impl Drive {
         }
         self.tell_progress_sometimes();
         self.say()?;
+        self.drop_skipped();
         self.fill_lanes();
-        if self.lanes.is_empty() {
+        if self.lanes.is_empty() || self.machine.is_queued() {
             self.pacer.idle(self.clock.nanos());
             return self.sleep(IDLE_SLEEP);
         }
@@ -228,6 +229,19 @@ impl Drive {
         }
     }
 
+    /// Blocks that every host holds already are read, hashed and not sent.
+    fn drop_skipped(&mut self) {
+        if self.machine.is_resuming() {
+            self.lanes.cut(|block| self.machine.needs_pass(block));
+            self.finish_lanes();
+        }
+        while let Some(block) = self.machine.poll_skip(self.clock.now()) {
+            let (fresh, symbols) = self.fresh.pop_front().expect("it was read, and waits for its turn");
+            assert_eq!(block, fresh);
+            self.reader.recycle(symbols.bytes);
+        }
+    }
+
     fn begin(&mut self, job: Job) {
         match (job, self.fresh.front()) {
             (Job::Source { block, .. }, Some(&(fresh, _))) if block == fresh => {
@@ -263,6 +277,11 @@ impl Drive {
         let source = count as u64 - repair;
         self.counts.add(Traffic::Source, source, bytes(source));
         self.counts.add(Traffic::Repair, repair, bytes(repair));
+        self.finish_lanes();
+        Ok(())
+    }
+
+    fn finish_lanes(&mut self) {
         while let Some((load, last)) = self.lanes.next_finished() {
             self.machine.handle_sent(self.clock.now(), load.job, last);
             match (load.from, &self.encoder) {
@@ -270,7 +289,6 @@ impl Drive {
                 (Origin::Encoder, None) | (Origin::Reader, _) => self.reader.recycle(load.symbols),
             }
         }
-        Ok(())
     }
 
     /// Fills the train with the next symbols; how many of them are repair symbols.

@@ -40,6 +40,8 @@ pub(crate) struct Symbol<'a> {
 struct Lane {
     load: Load,
     sent: u32,
+    /// Symbols of the load that are sent.
+    end: u32,
     /// Number of the datagram of the last symbol taken.
     last: Sequence,
 }
@@ -70,7 +72,17 @@ impl Lanes {
         assert!(self.has_room());
         assert_eq!(load.symbols.len(), load.job.symbols(load.source_symbols) as usize * self.symbol_size);
         assert!(!load.symbols.is_empty());
-        self.lanes.push(Lane { load, sent: 0, last: Sequence::default() });
+        let end = load.job.symbols(load.source_symbols);
+        self.lanes.push(Lane { load, sent: 0, end, last: Sequence::default() });
+    }
+
+    /// Leaves away what is left of the source symbols of blocks that nobody needs.
+    pub(crate) fn cut(&mut self, is_needed: impl Fn(BlockIndex) -> bool) {
+        for lane in &mut self.lanes {
+            if matches!(lane.load.job, Job::Source { block, .. } if !is_needed(block)) {
+                lane.end = lane.sent;
+            }
+        }
     }
 
     /// Symbols that are there.
@@ -115,7 +127,7 @@ impl Lanes {
 
 impl Lane {
     fn left(&self) -> u32 {
-        self.load.job.symbols(self.load.source_symbols) - self.sent
+        self.end - self.sent
     }
 }
 
@@ -163,6 +175,19 @@ mod tests {
         assert_eq!(lanes.symbols(), 1);
         lanes.take(1, sequence(2), |_, _| {});
         assert!(lanes.next_finished().is_some());
+    }
+
+    #[test]
+    fn a_block_that_nobody_needs_is_finished_at_once_and_repairs_go_on() {
+        let mut lanes = Lanes::new(T);
+        lanes.put(source(0, 3, 1));
+        lanes.put(source(1, 3, 0));
+        lanes.put(repair(0, 40, 2));
+        lanes.take(3, sequence(0), |_, _| {});
+        lanes.cut(|block| block.0 != 0);
+        let (load, _) = lanes.next_finished().expect("block 0");
+        assert_eq!(load.job.block(), BlockIndex(0));
+        assert_eq!(lanes.symbols(), 2 + 1);
     }
 
     fn source(block: u32, k: u32, repair: u32) -> Load {

@@ -6,7 +6,7 @@ use bytes::{Buf, Bytes};
 use tokio::sync::mpsc;
 
 use super::source::{Source, SourceError};
-use crate::cloud::ContentCheck;
+use crate::cloud::{ContentCheck, SignatureCheck};
 
 /// Chunks between the download and the reading thread: a few MiB at the sizes that HTTP brings.
 const CHUNKS: usize = 32;
@@ -20,6 +20,7 @@ pub(crate) struct StreamSource {
     chunks: mpsc::Receiver<Result<Bytes, String>>,
     chunk: Bytes,
     check: Option<ContentCheck>,
+    signature: Option<SignatureCheck>,
     got: u64,
     expected: u64,
 }
@@ -34,7 +35,13 @@ impl StreamSource {
         check: Option<ContentCheck>,
     ) -> (Self, ChunkSender) {
         let (sender, chunks) = mpsc::channel(CHUNKS);
-        (Self { name, chunks, chunk: head, check, got: 0, expected }, sender)
+        (Self { name, chunks, chunk: head, check, signature: None, got: 0, expected }, sender)
+    }
+
+    /// The bytes have to be signed, too.
+    pub(crate) fn signed(mut self, check: Option<SignatureCheck>) -> Self {
+        self.signature = check;
+        self
     }
 
     /// The next chunk that is not empty; `None` at the end.
@@ -68,6 +75,9 @@ impl Source for StreamSource {
         if let Some(check) = &mut self.check {
             check.update(&buffer[..filled]);
         }
+        if let Some(signature) = &mut self.signature {
+            signature.update(&buffer[..filled]);
+        }
         self.got += filled as u64;
         Ok(filled)
     }
@@ -78,12 +88,15 @@ impl Source for StreamSource {
             let got = self.got + further;
             return Err(SourceError::Length { name: self.name.clone(), got, expected: self.expected });
         }
-        match self.check.take() {
-            Some(check) => {
-                check.finish().map_err(|error| SourceError::Glance(format!("{}: {error}", self.name)))
-            }
-            None => Ok(()),
+        if let Some(check) = self.check.take() {
+            check.finish().map_err(|error| SourceError::Glance(format!("{}: {error}", self.name)))?;
         }
+        if let Some(signature) = self.signature.take() {
+            signature.finish().map_err(|error| {
+                SourceError::Glance(format!("{} is refused: {error} (rule {})", self.name, error.rule()))
+            })?;
+        }
+        Ok(())
     }
 
     fn again(&self) -> Option<&File> {

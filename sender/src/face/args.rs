@@ -189,6 +189,13 @@ pub(crate) struct Send {
     /// Refuse an image that makes a larger disk than this, as in 100G
     #[arg(long, value_name = "SIZE", default_value = "2T", value_parser = parse_size)]
     pub(crate) max_virtual_size: u64,
+    /// Verify signed images (img_signature and its like) against the certificates in this directory: PEM or DER files, named by
+    /// their UUID in the key manager or anyhow
+    #[arg(long, value_name = "DIR", conflicts_with = "file")]
+    pub(crate) trusted_certs: Option<PathBuf>,
+    /// Refuse an image that is not signed
+    #[arg(long, requires = "trusted_certs")]
+    pub(crate) verify_signatures: bool,
     /// Use this cloud of clouds.yaml [default: OS_CLOUD, or the OS_* variables]
     #[arg(long, value_name = "CLOUD")]
     pub(crate) os_cloud: Option<String>,
@@ -459,6 +466,8 @@ mod tests {
             "glancecast send --file /x --insecure --disk-format ploop",
             "glancecast send ubuntu --insecure --max-virtual-size 5gb",
             "glancecast send ubuntu --insecure --max-virtual-size 99999999999T",
+            "glancecast send ubuntu --insecure --verify-signatures",
+            "glancecast send --file /x --insecure --trusted-certs /d --verify-signatures",
             "glancecast send ubuntu --insecure --pin ever",
             "glancecast send ubuntu --insecure --compress 0",
             "glancecast send ubuntu --insecure --compress 20",

@@ -12,7 +12,10 @@ use super::Failure;
 use super::args::Send;
 use super::formats::{announced, inspect, limits, ready, refused, stays, unconverted};
 use super::progress::Preparation;
-use crate::cloud::{self, Cloud, CloudError, CloudErrorKind, ContentCheck, DownloadOptions, ImageRecord};
+use crate::cloud::{
+    self, Cloud, CloudError, CloudErrorKind, ContentCheck, DownloadOptions, ImageRecord, SignatureCheck,
+    SignatureError,
+};
 use crate::convert::check_space;
 use crate::data::source::{FileSource, Source, SourceError};
 use crate::data::stream::{ChunkSender, StreamSource};
@@ -83,6 +86,7 @@ impl Origin {
             )));
         }
         let claim = claim(&image, &label)?;
+        let signature = signature(args, &image, &label)?;
         let check = check(args, &image)?;
         let verified_by = check.as_ref().map(|check| check.algo().to_owned());
         let options = DownloadOptions {
@@ -104,7 +108,7 @@ impl Origin {
         let facts = check_head(&head[..head.len().min(HEAD_BYTES)], bytes, claim, &limits(args))
             .map_err(|refusal| refused(&label, &refusal))?;
         let (source, chunks) = StreamSource::new(label.clone(), head, bytes, check);
-        let download = Download { rest, chunks };
+        let (source, download) = (source.signed(signature), Download { rest, chunks });
         match facts {
             Some(facts) if stays(args, facts) => Ok(Self {
                 name,
@@ -181,6 +185,21 @@ fn claim(image: &ImageRecord, label: &str) -> Result<Claim, Failure> {
         Failure::refused(format!("{label} is refused: {error} (rule {rule})"), rule)
     })?;
     Ok(Claim::Format(known))
+}
+
+/// How the image's signature is verified, where it is.
+fn signature(args: &Send, image: &ImageRecord, label: &str) -> Result<Option<SignatureCheck>, Failure> {
+    let Some(trusted) = &args.trusted_certs else {
+        return Ok(None);
+    };
+    if !image.signature.any() && !args.verify_signatures {
+        return Ok(None);
+    }
+    let refused = |error: SignatureError| {
+        let rule = error.rule();
+        Failure::refused(format!("{label} is refused: {error} (rule {rule})"), rule)
+    };
+    image.signature.check(trusted).map(Some).map_err(refused)
 }
 
 /// As many bytes as tell what an image is, and what came with them.

@@ -89,7 +89,7 @@ impl Preparation {
 }
 
 fn hosts(tally: Tally) -> String {
-    let Tally { heard, done, failed, silent, sidelined, expected } = tally;
+    let Tally { heard, done, failed, silent, sidelined, busy, expected } = tally;
     if expected == 0 {
         return "no host heard".to_owned();
     }
@@ -97,7 +97,7 @@ fn hosts(tally: Tally) -> String {
     if heard < expected {
         let _ = write!(text, ", {heard} heard");
     }
-    for (count, what) in [(failed, "failed"), (silent, "silent"), (sidelined, "side-lined")] {
+    for (count, what) in [(failed, "failed"), (silent, "silent"), (busy, "busy"), (sidelined, "side-lined")] {
         if count > 0 {
             let _ = write!(text, ", {count} {what}");
         }

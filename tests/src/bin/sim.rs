@@ -4,7 +4,7 @@
 use std::process::ExitCode;
 use std::thread::available_parallelism;
 
-use glancecast_tests::sim::{self, Mutant};
+use glancecast_tests::sim::{self, Mutant, Summary};
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
@@ -20,7 +20,12 @@ fn main() -> ExitCode {
 
 fn many(count: u64) -> ExitCode {
     let threads = available_parallelism().map_or(1, usize::from);
-    let summary = sim::run_all(0, count, threads, Mutant::None, usize::MAX);
+    let mut summary = Summary::default();
+    while summary.runs < count {
+        let next = (count - summary.runs).min(PROGRESS_EACH);
+        summary.add(sim::run_all(summary.runs, next, threads, Mutant::None, usize::MAX));
+        eprintln!("{} runs, {} of them broke a rule", summary.runs, summary.broken.len());
+    }
     print!("{}", summary.counts);
     for missing in summary.counts.missing() {
         println!("never: {missing}");
@@ -47,3 +52,6 @@ fn one(seed: u64) -> ExitCode {
         }
     }
 }
+
+/// Runs between two words on how far it is.
+const PROGRESS_EACH: u64 = 5_000;

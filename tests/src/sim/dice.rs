@@ -1,5 +1,6 @@
 //! Random numbers from a seed: the same seed, the same run.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// xorshift64*, begun by a mix of the seed (Vigna, "An experimental exploration of Marsaglia's xorshift generators").
@@ -59,24 +60,47 @@ impl Dice {
             chunk.copy_from_slice(&self.number().to_le_bytes()[..chunk.len()]);
         }
     }
+}
 
-    /// How many of `tries` come true, each with this probability.
-    pub(crate) fn binomial(&mut self, tries: u32, probability: f64) -> u32 {
-        if tries == 0 || probability <= 0.0 {
+/// How many of a number of tries come true, each with the same probability: drawn from the distribution itself, which
+/// is worked out once for each number of tries.
+pub(crate) struct Binomial {
+    probability: f64,
+    /// By the number of tries: the chance that at most so many come true.
+    cumulative: BTreeMap<u32, Vec<f64>>,
+}
+
+impl Binomial {
+    pub(crate) fn new(probability: f64) -> Self {
+        Self { probability, cumulative: BTreeMap::new() }
+    }
+
+    pub(crate) fn draw(&mut self, dice: &mut Dice, tries: u32) -> u32 {
+        if tries == 0 || self.probability <= 0.0 {
             return 0;
         }
-        // The number of failures before each success is geometric: as many draws as come true.
-        let stay = (1.0 - probability).ln();
-        let (mut at, mut count) = (0.0, 0);
-        loop {
-            at += (1.0 - self.unit()).ln() / stay;
-            at = at.floor() + 1.0;
-            if at > f64::from(tries) {
-                return count;
-            }
-            count += 1;
-        }
+        let probability = self.probability;
+        let chances = self.cumulative.entry(tries).or_insert_with(|| cumulative(tries, probability));
+        let at = dice.unit();
+        chances.partition_point(|&chance| chance <= at) as u32
     }
+}
+
+/// As far as it makes a difference to a number of 53 bits.
+fn cumulative(tries: u32, probability: f64) -> Vec<f64> {
+    let odds = (probability / (1.0 - probability)).ln();
+    let mut log_chance = f64::from(tries) * (1.0 - probability).ln();
+    let (mut sum, mut chances) = (0.0, Vec::new());
+    for count in 0..=tries {
+        sum += log_chance.exp();
+        chances.push(sum);
+        if sum > 1.0 - 1e-15 {
+            break;
+        }
+        log_chance += odds + (f64::from(tries - count) / f64::from(count + 1)).ln();
+    }
+    chances.pop(); // whatever is above all others is the last
+    chances
 }
 
 #[cfg(test)]
@@ -86,8 +110,8 @@ mod tests {
     #[test]
     fn losses_come_as_often_as_they_should() {
         let mut dice = Dice::new(1);
-        let (rounds, tries, probability) = (20_000, 733, 0.01);
-        let counts: Vec<f64> = (0..rounds).map(|_| f64::from(dice.binomial(tries, probability))).collect();
+        let mut losses = Binomial::new(0.01);
+        let counts: Vec<f64> = (0..20_000).map(|_| f64::from(losses.draw(&mut dice, 733))).collect();
         let mean = counts.iter().sum::<f64>() / counts.len() as f64;
         let spread = counts.iter().map(|count| (count - mean).powi(2)).sum::<f64>() / counts.len() as f64;
         println!("mean {mean}, variance {spread}");

@@ -10,7 +10,7 @@ use glancecast_fec::{Codec, RepairSymbol};
 use glancecast_proto::ids::{BlockIndex, HostName, SessionId};
 use glancecast_proto::integrity::Root;
 use glancecast_proto::receiver::{
-    Admission, Attempt, BlockOutcome, Collected, Effect, Opened, Proof, Published, Receiver, ReceiverConfig,
+    Admission, Attempt, BlockOutcome, Collected, Effect, Opened, Published, Receiver, ReceiverConfig,
     ReceiverEvent, Work, buffer_bytes,
 };
 use glancecast_proto::seal::GroupKey;
@@ -51,7 +51,9 @@ pub(crate) struct Host {
 struct Active {
     attempt: Attempt,
     session: SessionId,
+    /// As much of each buffer as was used so far.
     pool: Vec<Option<Vec<u8>>>,
+    buffer_bytes: usize,
     symbol_size: usize,
     opened: Option<Opened>,
 }
@@ -59,7 +61,7 @@ struct Active {
 /// Something that takes a host a while.
 pub(crate) enum Task {
     Block(Attempt, Work, Option<Vec<u8>>),
-    Publish(Attempt, Proof),
+    Publish(Attempt),
     Compare(Attempt, Root),
 }
 
@@ -193,6 +195,9 @@ impl Host {
                 let outcome = self.write(shared, attempt, block, &entry, Rc::default(), 0);
                 self.machine().handle_block(now, attempt, block, None, outcome);
             }
+            Task::Block(attempt, Work::Recheck { block, .. }, _) => {
+                self.machine().handle_block(now, attempt, block, None, BlockOutcome::NotKept);
+            }
             Task::Block(attempt, Work::Rebuild { block, entry, buffer, collected }, bytes) => {
                 let mut bytes = bytes.expect("lent with the work");
                 let outcome = self.rebuild(shared, attempt, block, &entry, &collected, &mut bytes);
@@ -201,7 +206,7 @@ impl Host {
                 }
                 self.machine().handle_block(now, attempt, block, Some((buffer, collected)), outcome);
             }
-            Task::Publish(attempt, _) => {
+            Task::Publish(attempt) => {
                 self.publishing = false;
                 let result = self.disk.publish(shared.counts);
                 self.note_failure(matches!(result, Published::Failed(..)));
@@ -270,7 +275,13 @@ impl Host {
         let place = match (admission, &mut self.active) {
             (Admission::To(place), Some(active)) => {
                 let pool = active.pool[usize::from(place.buffer.0)].as_mut().expect("not lent");
-                &mut pool[place.symbol as usize * active.symbol_size..][..active.symbol_size]
+                let start = place.symbol as usize * active.symbol_size;
+                let end = start + active.symbol_size;
+                assert!(end <= active.buffer_bytes, "a place beyond its buffer");
+                if pool.len() < end {
+                    pool.resize(end, 0);
+                }
+                &mut pool[start..end]
             }
             (Admission::To(_), None) => return, // the place is being made
             (Admission::Spare(_), _) => &mut self.scratch[..],
@@ -304,11 +315,14 @@ impl Host {
                     self.working += 1;
                 }
                 Effect::Publish(attempt, proof) => {
+                    if proof.root() != shared.object.root {
+                        turn.broken = Some("a proof of another root".into());
+                    }
                     if shared.mutant == Mutant::SaysDoneEarly {
                         self.machine().handle_published(shared.now, attempt, Published::New);
                     }
                     let time = self.plan.block_time + shared.dice.time(Duration::from_millis(20));
-                    turn.tasks.push((time, Task::Publish(attempt, proof)));
+                    turn.tasks.push((time, Task::Publish(attempt)));
                     self.working += 1;
                     self.publishing = true;
                 }
@@ -316,7 +330,8 @@ impl Host {
                     turn.tasks.push((self.plan.block_time * 3, Task::Compare(attempt, root)));
                     self.working += 1;
                 }
-                Effect::Discard(attempt) => {
+                // Nothing is kept here yet.
+                Effect::Discard(attempt) | Effect::Suspend(attempt) => {
                     if self.active.as_ref().is_some_and(|active| active.attempt == attempt) {
                         self.active = None;
                         self.disk.discard();
@@ -339,9 +354,10 @@ impl Host {
         self.active = Some(Active {
             attempt,
             session: announce.session,
-            pool: (0..buffers).map(|_| Some(vec![0; bytes])).collect(),
+            pool: vec![Some(Vec::new()); usize::from(buffers)],
+            buffer_bytes: bytes,
             symbol_size: usize::from(announce.geometry.symbol_size()),
-            opened: result.as_ref().ok().copied(),
+            opened: result.as_ref().ok().cloned(),
         });
         self.note_failure(result.is_err());
         self.machine().handle_opened(shared.now, attempt, result);
@@ -352,7 +368,7 @@ impl Host {
 
     fn lend(&mut self, work: &Work) -> Option<Vec<u8>> {
         match work {
-            Work::Zero { .. } => None,
+            Work::Zero { .. } | Work::Recheck { .. } => None,
             Work::Rebuild { buffer, .. } => {
                 let active = self.active.as_mut().expect("work is of a session");
                 active.pool[usize::from(buffer.0)].take()
@@ -368,9 +384,12 @@ impl Host {
         block: BlockIndex,
         entry: &ManifestEntry,
         collected: &Collected,
-        buffer: &mut [u8],
+        buffer: &mut Vec<u8>,
     ) -> BlockOutcome {
         let shape = collected.shape();
+        if buffer.len() < shape.source_bytes() {
+            buffer.resize(shape.source_bytes(), 0);
+        }
         let (source, repair) = buffer.split_at_mut(shape.source_bytes());
         if shared.dice.chance(self.plan.bad_memory) {
             shared.counts.note(Fault::BadMemory);

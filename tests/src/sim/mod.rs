@@ -1,7 +1,7 @@
 //! The simulator: the real [`Sender`](glancecast_proto::sender::Sender) and real
 //! [`Receiver`](glancecast_proto::receiver::Receiver)s in one thread, under one seed and a clock that jumps from one thing to the next.
 //!
-//! The seed draws a push ([`plan`]) and everything that goes wrong with it; [`world`] lets it happen; [`oracle`] looks on.
+//! The seed draws a push (`plan`) and everything that goes wrong with it; `world` lets it happen; `oracle` looks on.
 //! Real symbols of a small object flow in real datagrams, so that what a host publishes can be compared. A run that breaks
 //! a rule gives a [`Violation`], and its seed gives the same run again.
 
@@ -15,6 +15,7 @@ mod object;
 mod oracle;
 mod plan;
 mod pusher;
+pub mod scale;
 mod world;
 
 use std::cell::Cell;
@@ -25,6 +26,7 @@ use std::sync::{Mutex, Once, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use glancecast_fec::Codec;
 use glancecast_proto::time::Moment;
 
 pub use faults::{Counts, Fault};
@@ -61,14 +63,30 @@ pub struct Summary {
     pub time: Duration,
 }
 
+impl Summary {
+    /// Takes in what further runs came to.
+    pub fn add(&mut self, further: Self) {
+        self.runs += further.runs;
+        self.counts.add(&further.counts);
+        self.broken.extend(further.broken);
+        self.time += further.time;
+    }
+}
+
 /// Makes the run of one seed.
 ///
 /// # Errors
 /// The rule that it broke.
 pub fn run(seed: u64, mutant: Mutant) -> (Counts, Result<(), Violation>) {
-    let mut world = World::new(Dice::new(seed), mutant);
+    run_with(&mut Codec::new(), seed, mutant)
+}
+
+fn run_with(codec: &mut Codec, seed: u64, mutant: Mutant) -> (Counts, Result<(), Violation>) {
+    let mut world = World::new(Dice::new(seed), mutant, std::mem::take(codec));
     let result = world.run();
-    (world.counts, result)
+    let (counts, used) = world.into_parts();
+    *codec = used;
+    (counts, result)
 }
 
 /// Makes the run of one seed and prints what it drew and what happens.
@@ -78,11 +96,11 @@ pub fn run(seed: u64, mutant: Mutant) -> (Counts, Result<(), Violation>) {
 pub fn tell(seed: u64, mutant: Mutant) -> (Counts, Result<(), Violation>) {
     say_seed_on_panic();
     SEED.set(Some(seed));
-    let mut world = World::new(Dice::new(seed), mutant);
+    let mut world = World::new(Dice::new(seed), mutant, Codec::new());
     println!("{:#?}", world.plan());
     world.is_told = true;
     let result = world.run();
-    (world.counts, result)
+    (world.into_parts().0, result)
 }
 
 /// Makes the runs of `count` seeds from `first` on, on so many threads, until `enough` of them broke a rule.
@@ -93,13 +111,14 @@ pub fn run_all(first: u64, count: u64, threads: usize, mutant: Mutant, enough: u
     let total = Mutex::new(Summary::default());
     let work = || {
         let mut mine = Summary::default();
+        let mut codec = Codec::new();
         loop {
             let seed = next.fetch_add(1, Ordering::Relaxed);
             if seed >= first + count {
                 break;
             }
             SEED.set(Some(seed));
-            let (counts, result) = run(seed, mutant);
+            let (counts, result) = run_with(&mut codec, seed, mutant);
             mine.runs += 1;
             mine.counts.add(&counts);
             if let Err(violation) = result {

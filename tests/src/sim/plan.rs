@@ -213,7 +213,7 @@ impl HostPlan {
         let mut at = dice.time(span);
         while dice.chance(if outages.is_empty() { 0.2 } else { 0.3 }) && at < calm {
             let away = Duration::from_secs_f64(dice.log_within(0.001, 15.0));
-            let back_after = (!dice.chance(0.08)).then(|| away.min(calm - at));
+            let back_after = (!dice.chance(0.04)).then(|| away.min(calm - at));
             let how = [Leaving::Crash, Leaving::CrashAndLose, Leaving::Stop][dice.below(3) as usize];
             outages.push(Outage { at, back_after, how });
             at = at + away + dice.time(span);
@@ -320,6 +320,6 @@ impl Weather {
 
 /// After the calm: hosts that were cut off forget an old session in 30 s, the last words are said for 15 s, and all
 /// lost blocks are asked for again.
-const LONG_ENOUGH: Duration = Duration::from_secs(150);
+const LONG_ENOUGH: Duration = Duration::from_secs(75);
 
 const CALM_LOSS: f64 = 0.05;

@@ -41,7 +41,7 @@ pub(crate) struct World {
     free: Vec<usize>,
     ordered: u64,
     oracle: Oracle,
-    pub(crate) counts: Counts,
+    counts: Counts,
     dice: Dice,
     codec: Codec,
     ended: Option<Moment>,
@@ -74,7 +74,7 @@ enum Next {
 }
 
 impl World {
-    pub(crate) fn new(mut dice: Dice, mutant: Mutant) -> Self {
+    pub(crate) fn new(mut dice: Dice, mutant: Mutant, codec: Codec) -> Self {
         let plan = Plan::draw(&mut dice);
         let object = Object::draw(&mut dice, &plan.object);
         let mut counts = Counts::default();
@@ -99,7 +99,7 @@ impl World {
             oracle: Oracle::default(),
             counts,
             dice,
-            codec: Codec::new(),
+            codec,
             ended: None,
             standing: 0,
             is_told: false,
@@ -107,6 +107,11 @@ impl World {
         };
         world.prepare();
         world
+    }
+
+    /// The codec, with what it remembers, for the next run.
+    pub(crate) fn into_parts(self) -> (Counts, Codec) {
+        (self.counts, self.codec)
     }
 
     /// What was drawn, for whoever looks at a failure.

@@ -126,7 +126,7 @@ impl Ini {
                 Some(inner) => inner.split_once('}').unwrap_or(("", rest)),
                 None => rest.split_at(rest.find(|c| !is_name(c)).unwrap_or(rest.len())),
             };
-            if name.is_empty() {
+            if !name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') {
                 out.push('$');
                 continue;
             }
@@ -225,11 +225,11 @@ mod tests {
     #[test]
     fn values_name_other_options() {
         let ini = ini("[DEFAULT]\nstate_path = /srv\nmy_ip = 10.0.0.1\npath = $state_path/instances\n\
-                       escaped = $$state_path \\$x a$\ncircle = $circle\nunknown = $nothing\n\
+                       escaped = $$state_path \\$x $5 a$\ncircle = $circle\nunknown = $nothing\n\
                        [image_cache]\nname = _base_${my_ip}\nother = ${image_cache.name}.x\n");
         let text = |section, name| ini.text(&[(section, name)]);
         assert_eq!(text("DEFAULT", "path"), Ok(Some("/srv/instances".into())));
-        assert_eq!(text("DEFAULT", "escaped"), Ok(Some("$state_path $x a$".into())));
+        assert_eq!(text("DEFAULT", "escaped"), Ok(Some("$state_path $x $5 a$".into())));
         assert_eq!(text("image_cache", "name"), Ok(Some("_base_10.0.0.1".into())));
         assert_eq!(text("image_cache", "other"), Ok(Some("_base_10.0.0.1.x".into())));
         assert!(text("DEFAULT", "circle").expect_err("endless").contains("itself"));

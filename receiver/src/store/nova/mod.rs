@@ -22,6 +22,7 @@ use glancecast_proto::wire::{Announce, DiskFormat};
 
 use super::folder::{Folder, Found};
 use super::format;
+use super::leftovers::KeepUnfinished;
 use super::partial::PartialFile;
 use super::records::{Pinned, Records};
 use super::{Publication, StoreError};
@@ -49,7 +50,11 @@ pub(super) struct Place {
 impl NovaStore {
     /// Opens the cache, which is made where it is missing, and clears away what earlier receivers left unfinished. Files
     /// belong to `owner`, or else to whom the cache belongs to. A node whose Nova would not use them refuses every image.
-    pub(super) fn open(settings: NovaSettings, owner: Option<Owner>) -> Result<Self, StoreError> {
+    pub(super) fn open(
+        settings: NovaSettings,
+        owner: Option<Owner>,
+        keep: KeepUnfinished,
+    ) -> Result<Self, StoreError> {
         let stop = AtomicBool::new(false);
         if let Some(refusal) = settings.refusal() {
             tracing::error!("every image is refused: {refusal}");
@@ -65,7 +70,7 @@ impl NovaStore {
         let theirs = Owner::of(existing).map_err(at("look at", existing))?;
         let owner = owner.unwrap_or(theirs);
         owner.make_directory(&base).map_err(at("make", &base))?;
-        let folder = Folder::open(&base)?;
+        let folder = Folder::open(&base, keep)?;
         let probe = folder.probe(|file| owner.take(file));
         probe.map_err(|error| StoreError::Owner { path: base, uid: owner.uid, gid: owner.gid, error })?;
         if settings.removes_unused && settings.age_max < AGE_SHORT {
@@ -83,13 +88,17 @@ impl NovaStore {
         &self.settings.instances_path
     }
 
+    pub(super) fn clean(&self) -> Result<(), StoreError> {
+        self.place.as_ref().map_or(Ok(()), |place| place.folder.clean())
+    }
+
     /// Makes a place for an image; `None` if a file of its id and length is there.
     pub(super) fn begin(&self, announce: &Announce) -> Result<Option<PartialFile>, StoreError> {
         let place = self.place.as_ref().map_err(|why| StoreError::Refused(why.clone()))?;
         self.admit(announce).map_err(StoreError::Refused)?;
         let (name, bytes) = (cache_name(announce), announce.geometry.object_bytes());
         match place.folder.find(&name, bytes)? {
-            Found::Nothing => place.folder.begin(&name, announce.session, bytes).map(Some),
+            Found::Nothing => place.folder.begin(&name, announce).map(Some),
             Found::OfThisLength => Ok(None),
             Found::SomethingElse => Err(place.taken(&name)),
         }
@@ -120,8 +129,8 @@ impl NovaStore {
         root: Root,
     ) -> Result<Publication, StoreError> {
         let place = self.place()?;
-        format::check(announce.format, &file.start()?).map_err(StoreError::Refused)?;
-        file.give_to(|file| place.owner.take(file))?;
+        file.with("inspect", |file| format::check(announce.format, file))?.map_err(StoreError::Refused)?;
+        file.with("change the owner of", |file| place.owner.take(file))?;
         file.finish(MODE)?;
         let name = cache_name(announce);
         let lock = self.lock(place, &name)?;
@@ -310,7 +319,7 @@ mod tests {
             assert!(error.to_string().len() <= glancecast_proto::limits::REASON_MAX);
         }
         let settings = NovaSettings { force_raw: false, ..NovaSettings::at(node.path()) };
-        let store = NovaStore::open(settings, None).expect("a cache");
+        let store = NovaStore::open(settings, None, KeepUnfinished::DEFAULT).expect("a cache");
         store.begin(&Announce { format: DiskFormat::Qcow2, ..image() }).expect("as it is");
     }
 
@@ -318,7 +327,7 @@ mod tests {
     fn a_file_that_is_not_what_was_announced_is_not_published() {
         let node = Node::new();
         let settings = NovaSettings { force_raw: false, ..NovaSettings::at(node.path()) };
-        let store = NovaStore::open(settings, None).expect("a cache");
+        let store = NovaStore::open(settings, None, KeepUnfinished::DEFAULT).expect("a cache");
         let announce = Announce { format: DiskFormat::Qcow2, ..image() };
         let Ok(Some(file)) = store.begin(&announce) else { panic!("nothing is there") };
         let error = store.publish(&announce, file, root()).expect_err("zeros are no qcow2");
@@ -330,7 +339,7 @@ mod tests {
     fn a_node_without_a_use_for_files_refuses_each_image_and_has_nothing_made() {
         let node = Node::new();
         let settings = NovaSettings { images_type: "rbd".into(), ..NovaSettings::at(node.path()) };
-        let store = NovaStore::open(settings, None).expect("it stays up, to say so");
+        let store = NovaStore::open(settings, None, KeepUnfinished::DEFAULT).expect("it stays up, to say so");
         let error = store.begin(&image()).expect_err("refused");
         assert_eq!(error.kind(), FailureKind::Refused);
         assert!(error.to_string().contains("rbd"), "{error}");
@@ -384,8 +393,26 @@ mod tests {
         for (age, interval) in [(86_400, 3_600), (4_000, 1_000), (8, 2), (0, 1)] {
             let settings =
                 NovaSettings { age_max: Duration::from_secs(age), ..NovaSettings::at(node.path()) };
-            let store = NovaStore::open(settings, None).expect("a cache");
+            let store = NovaStore::open(settings, None, KeepUnfinished::DEFAULT).expect("a cache");
             assert_eq!(store.refresh_interval(), Some(Duration::from_secs(interval)));
+        }
+    }
+
+    #[test]
+    fn files_locks_and_directories_belong_to_the_owner_or_the_store_does_not_open() {
+        let node = Node::new();
+        let owner = Owner { uid: 42_436, gid: 42_437 };
+        let opened = NovaStore::open(NovaSettings::at(node.path()), Some(owner), KeepUnfinished::DEFAULT);
+        if !nix::unistd::geteuid().is_root() {
+            assert!(opened.is_err(), "files cannot be given away");
+            return;
+        }
+        let store = opened.expect("root may give files away");
+        let Ok(Some(file)) = store.begin(&image()) else { panic!("nothing is there") };
+        store.publish(&image(), file, root()).expect("published");
+        let locks = node.path().join("locks");
+        for path in [node.image(), node.path().join("_base"), locks.join(format!("nova-{SHA1}")), locks] {
+            assert_eq!(Owner::of(&path).expect("there"), owner, "{}", path.display());
         }
     }
 
@@ -412,7 +439,10 @@ mod tests {
         let made = fs::metadata(node.path().join("_base")).expect("made");
         let instances = fs::metadata(node.path()).expect("there");
         assert_eq!((made.uid(), made.gid()), (instances.uid(), instances.gid()));
-        assert!(NovaStore::open(NovaSettings::at(&node.path().join("missing")), None).is_err());
+        assert!(
+            NovaStore::open(NovaSettings::at(&node.path().join("missing")), None, KeepUnfinished::DEFAULT)
+                .is_err()
+        );
     }
 
     struct Node(TempDir);
@@ -431,7 +461,7 @@ mod tests {
         }
 
         fn open(&self) -> NovaStore {
-            NovaStore::open(NovaSettings::at(self.path()), None).expect("a cache")
+            NovaStore::open(NovaSettings::at(self.path()), None, KeepUnfinished::DEFAULT).expect("a cache")
         }
 
         fn place(&self, store: &NovaStore, pin: Pin) {

@@ -43,7 +43,8 @@ impl NovaSettings {
     /// One line with the file and what is wrong in it.
     pub fn read(files: &[PathBuf], instances_path: Option<&Path>) -> Result<Self, String> {
         let ini = Ini::read(files)?;
-        Self::of(&ini, instances_path).map_err(|why| format!("{}: {why}", named(files)))
+        Self::of(&ini, instances_path)
+            .map_err(|why| if files.is_empty() { why } else { format!("{}: {why}", named(files)) })
     }
 
     fn of(ini: &Ini, instances_path: Option<&Path>) -> Result<Self, String> {

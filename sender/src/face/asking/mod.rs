@@ -25,7 +25,7 @@ use super::args::{About, Asking as Args, Hosts as HostsArgs};
 use super::expected::Hosts;
 use super::origin::cloud_failure;
 use super::send::{Signals, group_key};
-use crate::cloud::Cloud;
+use crate::cloud::{Cloud, CloudError};
 use crate::data::question::{Asked, Asking};
 use outcome::Outcome;
 
@@ -103,15 +103,22 @@ async fn find(args: &Args, image: Option<&str>) -> Result<(Hosts, Option<Sought>
     let hosts = Hosts::find(args.wanted(), cloud.as_ref()).await?;
     let sought = match (image, &cloud) {
         (None, _) => None,
-        (Some(image), Some(cloud)) => Some(in_glance(cloud, image).await?),
-        (Some(image), None) => Some(as_given(image)?),
+        (Some(image), Some(cloud)) if !is_image_id(&image.to_ascii_lowercase()) => {
+            Some(in_glance(cloud, image).await?)
+        }
+        (Some(image), _) => Some(as_given(image)?),
     };
     Ok((hosts, sought))
 }
 
-/// By its id too, so that an older image of the same name is not meant.
+/// By its id too, so that an older image of the same name is not meant. What Glance does not have, or not any more, may be
+/// on the hosts all the same.
 async fn in_glance(cloud: &Cloud, image: &str) -> Result<Sought, Failure> {
-    let record = cloud.find_image(image).await.map_err(cloud_failure)?;
+    let record = match cloud.find_image(image).await {
+        Ok(record) => record,
+        Err(CloudError::UnknownImage { .. } | CloudError::NotActive { .. }) => return as_given(image),
+        Err(error) => return Err(cloud_failure(error)),
+    };
     let name = record.name.as_deref().and_then(|name| ObjectName::new(name).ok());
     let name = name.or_else(|| ObjectName::new(&record.id).ok());
     Sought::new(name, Some(record.id.to_ascii_lowercase()))

@@ -140,9 +140,10 @@ fn summary(question: &Question, outcome: &Outcome) -> String {
     let _ = match question {
         Question::Hosts => Ok(()),
         Question::Status(sought) => write!(text, "; {holding} hold {sought}"),
-        Question::Verify(sought) => {
-            write!(text, "; of {sought}, {} copies are intact", count(Verdict::Intact))
-        }
+        Question::Verify(sought) => match count(Verdict::Intact) {
+            1 => write!(text, "; of {sought}, 1 copy is intact"),
+            intact => write!(text, "; of {sought}, {intact} copies are intact"),
+        },
         Question::Unpin(sought) => write!(text, "; {} let go of {sought}", count(Verdict::LetGo)),
     };
     text.push('\n');

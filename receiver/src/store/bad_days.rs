@@ -1,0 +1,291 @@
+//! The store on a disk that loses power, dies with its process, fills up or breaks, at every step: afterwards there is
+//! the whole image or none, and what was proven is not asked for again.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use glancecast_proto::geometry::Geometry;
+use glancecast_proto::ids::{BlockIndex, ObjectName, SessionId};
+use glancecast_proto::integrity::{BlockHash, VerifiedBlock};
+use glancecast_proto::time::WallClock;
+use glancecast_proto::wire::{Announce, DiskFormat, Pin};
+
+use super::StoreError;
+use super::folder::{Folder, Found};
+use super::leftovers::KeepUnfinished;
+use super::model::{Dice, Fault, Model};
+use super::partial::PartialFile;
+
+#[test]
+fn a_power_cut_at_any_step_leaves_the_whole_image_or_none_and_costs_nothing_that_was_durable() {
+    let (mut whole, mut resumed) = (0, 0);
+    for seed in 0..POWER_CUTS {
+        let mut dice = Dice::new(seed);
+        let (disk, durable) = run_until_the_end(seed, &mut dice);
+        let disk = disk.after_power_cut();
+        let after = restart(seed, &disk, &mut dice);
+        if after.was_whole {
+            whole += 1;
+            continue;
+        }
+        resumed += u32::from(after.held > 0);
+        assert!(after.held >= durable, "seed {seed}: {durable} durable blocks, {} held", after.held);
+        assert_eq!(after.recorded_and_wrong, 0, "seed {seed}: the journal leads the data");
+    }
+    println!("{POWER_CUTS} power cuts, seeds from 0: {whole} published, {resumed} resumed");
+    assert!(whole > 0 && resumed > POWER_CUTS as u32 / 4);
+}
+
+#[test]
+fn a_kill_at_any_step_costs_nothing_that_was_written() {
+    for seed in 0..KILLS {
+        let mut dice = Dice::new(seed);
+        let (disk, _) = run_until_the_end(seed, &mut dice);
+        let disk = disk.after_kill();
+        let written = written(&disk, &object(seed));
+        let after = restart(seed, &disk, &mut dice);
+        assert!(after.was_whole || after.held >= written, "seed {seed}: {written} written, {after:?}");
+    }
+}
+
+#[test]
+fn a_second_power_cut_while_a_session_goes_on_from_the_first_costs_nothing_either() {
+    for seed in 0..KILLS {
+        let mut dice = Dice::new(seed ^ 0xABCD);
+        let (first, _) = run_until_the_end(seed, &mut dice);
+        let second = first.after_power_cut();
+        second.cut_power_at(dice.below(30));
+        let _ = push(&second, &object(seed), &mut dice);
+        let after = restart(seed, &second.after_power_cut(), &mut dice);
+        assert_eq!(after.recorded_and_wrong, 0, "seed {seed}");
+    }
+}
+
+#[test]
+fn a_disk_that_fails_at_any_step_publishes_nothing_wrong_leaves_nothing_and_takes_the_next_push() {
+    let full = io::ErrorKind::StorageFull;
+    let mut refused = 0;
+    for seed in 0..FAULTS {
+        let mut dice = Dice::new(seed);
+        let disk = Model::new(seed);
+        let error = if dice.below(2) == 0 { full } else { io::ErrorKind::Other };
+        let fault = Fault { from: 2 + dice.below(20), once: dice.below(2) == 0, error };
+        let folder = folder(&disk).expect("a good disk");
+        disk.break_with(Some(fault));
+        let result = push_to(&folder, &object(seed), &mut dice);
+        disk.break_with(None);
+        match result {
+            // Even when the power is cut right afterwards: it was said to be there.
+            Ok(_) => assert_eq!(disk.after_power_cut().content(&image()), Some(object(seed)), "seed {seed}"),
+            Err(error) => {
+                refused += 1;
+                assert!(matches!(error, StoreError::Io { .. }), "{error}");
+                let linked = disk.all_names() == ["image"]; // the directory could not be synced
+                assert!(
+                    linked || disk.all_names().is_empty(),
+                    "seed {seed}, {fault:?}: {:?}",
+                    disk.all_names()
+                );
+                if !linked {
+                    push_to(&folder, &object(seed), &mut dice).expect("the disk is good again");
+                }
+                assert_eq!(disk.content(&image()), Some(object(seed)), "seed {seed}");
+            }
+        }
+    }
+    println!("{FAULTS} faults, seeds from 0: {refused} pushes failed");
+    assert!(refused > FAULTS as u32 / 2);
+}
+
+#[test]
+fn what_is_kept_of_an_older_image_of_the_same_name_is_not_taken_for_the_new_one() {
+    for seed in 0..KILLS {
+        let mut dice = Dice::new(seed);
+        let (disk, _) = run_until_the_end(seed, &mut dice);
+        let disk = disk.after_kill();
+        if disk.content(&image()).is_some() {
+            continue;
+        }
+        // Half of its blocks are others, and one of them is zeros.
+        let mut object = object(seed);
+        object[..BLOCK].fill(0);
+        object[2 * BLOCK..3 * BLOCK].fill(seed as u8 ^ 0x55);
+        push(&disk, &object, &mut dice).expect("a good disk");
+        assert_eq!(disk.content(&image()), Some(object), "seed {seed}");
+    }
+}
+
+/// What a restart found.
+#[derive(Debug)]
+struct After {
+    was_whole: bool,
+    /// Blocks that are right.
+    held: usize,
+    recorded_and_wrong: usize,
+}
+
+/// A push whose disk stops at a random step; how many blocks were said to be durable.
+fn run_until_the_end(seed: u64, dice: &mut Dice) -> (Model, usize) {
+    let disk = Model::new(seed);
+    disk.cut_power_at(dice.below(32));
+    let durable = match push(&disk, &object(seed), dice) {
+        Ok(durable) | Err((durable, _)) => durable,
+    };
+    (disk, durable)
+}
+
+/// Starts again on a disk, looks at what is there, and pushes the same object to its end.
+fn restart(seed: u64, disk: &Model, dice: &mut Dice) -> After {
+    let object = object(seed);
+    let published = disk.content(&image());
+    if let Some(published) = &published {
+        assert!(*published == object, "seed {seed}: a torn image is visible");
+    }
+    let folder = folder(disk).expect("the power is back");
+    let was_whole = published.is_some();
+    let mut after = After { was_whole, held: 0, recorded_and_wrong: 0 };
+    if !was_whole {
+        let partial = folder.begin("image", &announce()).expect("room");
+        let mut bytes = vec![0; BLOCK];
+        for &block in partial.kept() {
+            let bytes = &mut bytes[..geometry().block_len(block) as usize];
+            let held = partial.holds(geometry(), block, hash(&object, block), bytes);
+            after.held += usize::from(held);
+            after.recorded_and_wrong += usize::from(!held && partial.is_recorded(block));
+        }
+        drop(partial);
+        push_to(&folder, &object, dice).expect("the power is back");
+    }
+    assert_eq!(disk.content(&image()).as_ref(), Some(&object), "seed {seed}");
+    assert_eq!(disk.all_names(), ["image"], "seed {seed}: leftovers");
+    after
+}
+
+/// Blocks that are right in the unfinished file.
+fn written(disk: &Model, object: &[u8]) -> usize {
+    let Some(name) = disk.all_names().into_iter().find(|name| name.ends_with(".part")) else { return 0 };
+    // Without a journal nobody knows of which object it is.
+    if !disk.all_names().iter().any(|name| name.ends_with(".journal")) {
+        return 0;
+    }
+    let journal = Path::new(DIRECTORY).join(name.replace(".part", ".journal"));
+    if disk.content(&journal).is_none_or(|journal| journal.is_empty()) {
+        return 0;
+    }
+    let bytes = disk.content(&Path::new(DIRECTORY).join(name)).expect("just seen");
+    geometry().indices().filter(|&block| part(object, block) == part(&bytes, block)).count()
+}
+
+fn push(disk: &Model, object: &[u8], dice: &mut Dice) -> Result<usize, (usize, StoreError)> {
+    let folder = folder(disk).map_err(|error| (0, error))?;
+    let mut durable = 0;
+    push_counting(&folder, object, dice, &mut durable).map_err(|error| (durable, error))?;
+    Ok(durable)
+}
+
+fn push_to(folder: &Folder, object: &[u8], dice: &mut Dice) -> Result<(), StoreError> {
+    push_counting(folder, object, dice, &mut 0)
+}
+
+/// What a receiver does with an object: takes over what is right, writes the rest in any order, publishes; and where
+/// something fails, leaves nothing.
+fn push_counting(
+    folder: &Folder,
+    object: &[u8],
+    dice: &mut Dice,
+    durable: &mut usize,
+) -> Result<(), StoreError> {
+    if folder.find("image", object.len() as u64)? == Found::OfThisLength {
+        return Ok(());
+    }
+    let partial = folder.begin("image", &announce())?;
+    let result = fill(&partial, object, dice, durable).and_then(|()| {
+        partial.finish(0o644)?;
+        assert!(folder.link(&partial, "image")?, "the name was free");
+        Ok(())
+    });
+    if result.is_err() {
+        partial.discard();
+    }
+    result
+}
+
+fn fill(
+    partial: &PartialFile,
+    object: &[u8],
+    dice: &mut Dice,
+    durable: &mut usize,
+) -> Result<(), StoreError> {
+    let mut bytes = vec![0; BLOCK];
+    let mut left: Vec<BlockIndex> = geometry().indices().collect();
+    left.retain(|&block| {
+        let bytes = &mut bytes[..geometry().block_len(block) as usize];
+        !(partial.kept().contains(&block) && partial.holds(geometry(), block, hash(object, block), bytes))
+    });
+    while !left.is_empty() {
+        let block = left.swap_remove(dice.below(left.len() as u64) as usize);
+        let bytes = part(object, block);
+        let verified = VerifiedBlock::verify(geometry(), block, bytes, hash(object, block)).expect("right");
+        if bytes.iter().all(|&byte| byte == 0) {
+            partial.leave_hole(verified)?;
+        } else {
+            partial.write(&verified)?;
+        }
+        if dice.below(2) == 0 {
+            *durable = (*durable).max(partial.flush());
+        }
+    }
+    Ok(())
+}
+
+fn folder(disk: &Model) -> Result<Folder, StoreError> {
+    let keep = KeepUnfinished { time: Duration::from_secs(1) };
+    Folder::on(Arc::new(disk.clone()), Path::new(DIRECTORY), keep, None)
+}
+
+/// Four blocks, the last one short: each of its bytes is the seed's, and its place's.
+fn object(seed: u64) -> Vec<u8> {
+    let block = |at: usize| (seed as u8).wrapping_mul(7).wrapping_add(1 + at as u8).max(1);
+    (0..BYTES).step_by(512).flat_map(|at| [block(at / BLOCK); 512]).take(BYTES).collect()
+}
+
+fn part(object: &[u8], block: BlockIndex) -> &[u8] {
+    &object[geometry().offset(block) as usize..][..geometry().block_len(block) as usize]
+}
+
+fn hash(object: &[u8], block: BlockIndex) -> BlockHash {
+    BlockHash::of(geometry(), block, part(object, block))
+}
+
+fn geometry() -> Geometry {
+    Geometry::new(BYTES as u64, 19, 1432).expect("in range")
+}
+
+fn image() -> PathBuf {
+    Path::new(DIRECTORY).join("image")
+}
+
+fn announce() -> Announce {
+    Announce {
+        session: SessionId([3; 16]),
+        time: WallClock(0),
+        geometry: geometry(),
+        name: ObjectName::new("image").expect("plain"),
+        image_id: None,
+        format: DiskFormat::Raw,
+        pin: Pin::None,
+        reply_to: ([127, 0, 0, 1], 1).into(),
+        spread: Duration::ZERO,
+        expected_hosts: 0,
+        one_way: false,
+    }
+}
+
+const DIRECTORY: &str = "/images";
+const BLOCK: usize = 1 << 19;
+const BYTES: usize = 3 * BLOCK + 5_000;
+const POWER_CUTS: u64 = 1_500;
+const KILLS: u64 = 300;
+const FAULTS: u64 = 400;

@@ -1,0 +1,139 @@
+//! Keeps the journal of an unfinished file behind its data: blocks that were written are noted at once and without
+//! waiting; a thread of its own makes their data durable, then their records, all that have come in the meantime together.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use super::disk::{Disk, DiskFile};
+use super::journal::{Journal, Record};
+
+/// The journal of one unfinished file, and what is still to be written to it.
+#[derive(Debug)]
+pub(super) struct Keeper {
+    noted: Mutex<Noted>,
+    open: Mutex<Option<Open>>,
+    /// Why the data could not be made durable. The system says so once, whoever asks, so it is kept for whoever publishes.
+    failed: Mutex<Option<io::ErrorKind>>,
+    to_thread: Option<Sender<Arc<Keeper>>>,
+}
+
+/// Written and not in the journal: at most the blocks that are written while one flush lasts.
+#[derive(Debug, Default)]
+struct Noted {
+    records: Vec<Record>,
+    /// The thread knows.
+    told: bool,
+}
+
+#[derive(Debug)]
+struct Open {
+    disk: Arc<dyn Disk>,
+    directory: PathBuf,
+    file: Arc<dyn DiskFile>,
+    journal: Journal,
+    /// The names of both files are durable.
+    named: bool,
+    records: usize,
+}
+
+impl Keeper {
+    pub(super) fn new(
+        disk: Arc<dyn Disk>,
+        directory: PathBuf,
+        file: Arc<dyn DiskFile>,
+        journal: Journal,
+        to_thread: Option<Sender<Arc<Keeper>>>,
+    ) -> Self {
+        let open = Open { disk, directory, file, journal, named: false, records: 0 };
+        Self { noted: Mutex::default(), open: Mutex::new(Some(open)), failed: Mutex::new(None), to_thread }
+    }
+
+    /// A block was written.
+    pub(super) fn note(self: &Arc<Self>, record: Record) {
+        let mut noted = lock(&self.noted);
+        noted.records.push(record);
+        if let Some(thread) = self.to_thread.as_ref().filter(|_| !std::mem::replace(&mut noted.told, true)) {
+            // A thread that is gone leaves it to the last flush.
+            let _ = thread.send(Arc::clone(self));
+        }
+    }
+
+    /// Makes what was noted durable: the data, then the records. Gives how many there are now.
+    pub(super) fn flush(&self) -> usize {
+        let mut open = lock(&self.open);
+        let records = {
+            let mut noted = lock(&self.noted);
+            noted.told = false;
+            std::mem::take(&mut noted.records)
+        };
+        let Some(here) = open.as_mut() else { return 0 };
+        if records.is_empty() {
+            return here.records;
+        }
+        if let Err(error) = here.file.sync_data() {
+            tracing::error!(directory = %here.directory.display(), %error, "cannot make received data durable");
+            lock(&self.failed).get_or_insert(error.kind());
+            return here.records;
+        }
+        if let Err(error) = here.append(&records) {
+            tracing::warn!(
+                directory = %here.directory.display(), %error,
+                "cannot write the journal: a restart will ask for these blocks again"
+            );
+        }
+        here.records
+    }
+
+    /// Why received data may be lost, if they may.
+    pub(super) fn failure(&self) -> Option<io::Error> {
+        lock(&self.failed).map(|kind| io::Error::new(kind, "earlier data could not be made durable"))
+    }
+
+    /// Lets go of both files; nothing is written any more.
+    pub(super) fn close(&self) {
+        *lock(&self.open) = None;
+    }
+}
+
+impl Open {
+    fn append(&mut self, records: &[Record]) -> io::Result<()> {
+        self.journal.append(records)?;
+        if !self.named {
+            self.disk.sync_directory(&self.directory)?;
+            self.named = true;
+        }
+        self.records += records.len();
+        Ok(())
+    }
+}
+
+/// Starts the thread; it ends when nobody holds the way to it any more.
+pub(super) fn start() -> io::Result<Sender<Arc<Keeper>>> {
+    let (to_thread, keepers) = channel();
+    thread::Builder::new().name("journal".into()).spawn(move || keep(&keepers))?;
+    Ok(to_thread)
+}
+
+fn keep(keepers: &Receiver<Arc<Keeper>>) {
+    while let Ok(first) = keepers.recv() {
+        // Those of another object come in between and wait no longer for it.
+        let mut due = vec![first];
+        while let Ok(another) = keepers.recv_timeout(FLUSH_AFTER) {
+            due.push(another);
+        }
+        due.iter().for_each(|keeper| {
+            keeper.flush();
+        });
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What a power failure may cost, besides the time of a flush. Each flush costs the file system a commit.
+const FLUSH_AFTER: Duration = Duration::from_millis(500);

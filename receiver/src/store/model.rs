@@ -1,0 +1,384 @@
+//! A disk that forgets: what was not synced is lost, torn or kept at the next power cut, name by name and sector by
+//! sector, as the dice say; any operation may be the last one, or the one that fails. The store runs on it as on a real
+//! one, thousands of times.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use super::disk::{Disk, DiskFile, Entry};
+
+/// Copies are the same disk.
+#[derive(Clone, Debug)]
+pub(super) struct Model(Arc<Mutex<State>>);
+
+#[derive(Debug)]
+struct State {
+    files: Vec<Inode>,
+    names: BTreeMap<PathBuf, usize>,
+    durable_names: BTreeMap<PathBuf, usize>,
+    /// Operations so far that change or sync something.
+    operations: u64,
+    power_until: u64,
+    fault: Option<Fault>,
+    handles: u64,
+    dice: Dice,
+}
+
+/// What goes wrong.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Fault {
+    /// From this operation on.
+    pub(super) from: u64,
+    /// With no other one after it.
+    pub(super) once: bool,
+    pub(super) error: io::ErrorKind,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Inode {
+    bytes: Vec<u8>,
+    /// Which pages are no holes.
+    pages: BTreeSet<u64>,
+    durable: Vec<u8>,
+    durable_pages: BTreeSet<u64>,
+    /// Changes since the last sync, in order.
+    pending: Vec<Change>,
+    locked_by: Option<u64>,
+}
+
+#[derive(Clone, Debug)]
+enum Change {
+    Len(u64),
+    Write(u64, Vec<u8>),
+    Clear(Range<u64>),
+}
+
+#[derive(Debug)]
+struct Handle {
+    disk: Model,
+    inode: usize,
+    id: u64,
+}
+
+/// xorshift64*.
+#[derive(Clone, Debug)]
+pub(super) struct Dice(u64);
+
+impl Dice {
+    pub(super) fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
+    }
+
+    pub(super) fn below(&mut self, bound: u64) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 16) % bound
+    }
+}
+
+impl Model {
+    pub(super) fn new(seed: u64) -> Self {
+        Self(Arc::new(Mutex::new(State {
+            files: Vec::new(),
+            names: BTreeMap::new(),
+            durable_names: BTreeMap::new(),
+            operations: 0,
+            power_until: u64::MAX,
+            fault: None,
+            handles: 0,
+            dice: Dice::new(seed),
+        })))
+    }
+
+    /// From that operation on nothing happens any more.
+    pub(super) fn cut_power_at(&self, operation: u64) {
+        self.state().power_until = operation;
+    }
+
+    pub(super) fn break_with(&self, fault: Option<Fault>) {
+        self.state().fault = fault;
+    }
+
+    /// The disk after a power cut: of what was not synced there is as much as the dice say.
+    pub(super) fn after_power_cut(&self) -> Self {
+        let mut state = self.state();
+        let State { files, names, durable_names, dice, .. } = &mut *state;
+        let files = files.iter().map(|file| file.after_power_cut(dice)).collect();
+        let all: BTreeSet<&PathBuf> = names.keys().chain(durable_names.keys()).collect();
+        let survives = |path: &&PathBuf| {
+            let from = if dice.below(2) == 0 { &*durable_names } else { &*names };
+            Some(((*path).clone(), *from.get(*path)?))
+        };
+        let names: BTreeMap<PathBuf, usize> = all.iter().filter_map(survives).collect();
+        Self::restarted(files, names, dice.clone())
+    }
+
+    /// The disk after the process was killed: all that it has done is there.
+    pub(super) fn after_kill(&self) -> Self {
+        let state = self.state();
+        let files = state.files.iter().map(|file| Inode { locked_by: None, ..file.clone() }).collect();
+        Self::restarted(files, state.names.clone(), state.dice.clone())
+    }
+
+    /// What a file holds, if it is there.
+    pub(super) fn content(&self, path: &Path) -> Option<Vec<u8>> {
+        let state = self.state();
+        state.names.get(path).map(|&inode| state.files[inode].bytes.clone())
+    }
+
+    pub(super) fn all_names(&self) -> Vec<String> {
+        let name = |path: &PathBuf| path.file_name().expect("a file").to_string_lossy().into_owned();
+        self.state().names.keys().map(name).collect()
+    }
+
+    fn restarted(files: Vec<Inode>, names: BTreeMap<PathBuf, usize>, dice: Dice) -> Self {
+        let model = Self::new(0);
+        let mut state = model.state();
+        (state.files, state.names, state.durable_names, state.dice) = (files, names.clone(), names, dice);
+        drop(state);
+        model
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One operation, unless the power is off or it fails.
+    fn operate<T>(&self, act: impl FnOnce(&mut State) -> io::Result<T>) -> io::Result<T> {
+        let mut state = self.state();
+        if state.operations >= state.power_until {
+            return Err(io::Error::other("the power is off"));
+        }
+        state.operations += 1;
+        act(&mut state)
+    }
+
+    fn handle(&self, state: &mut State, inode: usize) -> Box<dyn DiskFile> {
+        state.handles += 1;
+        Box::new(Handle { disk: self.clone(), inode, id: state.handles })
+    }
+}
+
+impl State {
+    /// Whether the operation that goes on now is to fail.
+    fn check(&mut self) -> io::Result<()> {
+        match self.fault {
+            Some(fault) if self.operations > fault.from => {
+                if fault.once {
+                    self.fault = None;
+                }
+                Err(fault.error.into())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Disk for Model {
+    fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        self.operate(|state| {
+            state.check()?;
+            if state.names.contains_key(path) {
+                return Err(io::ErrorKind::AlreadyExists.into());
+            }
+            let inode = state.files.len();
+            state.files.push(Inode::default());
+            state.names.insert(path.to_owned(), inode);
+            Ok(self.handle(state, inode))
+        })
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        let mut state = self.state();
+        let inode = *state.names.get(path).ok_or(io::ErrorKind::NotFound)?;
+        Ok(self.handle(&mut state, inode))
+    }
+
+    fn look(&self, path: &Path) -> io::Result<Entry> {
+        let state = self.state();
+        let inode = *state.names.get(path).ok_or(io::ErrorKind::NotFound)?;
+        Ok(Entry {
+            is_file: true,
+            bytes: state.files[inode].bytes.len() as u64,
+            allocated: state.files[inode].pages.len() as u64 * PAGE,
+            names: state.names.values().filter(|&&of| of == inode).count() as u64,
+            changed: SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 40),
+        })
+    }
+
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.operate(|state| {
+            state.check()?;
+            if state.names.contains_key(to) {
+                return Err(io::ErrorKind::AlreadyExists.into());
+            }
+            let inode = *state.names.get(from).ok_or(io::ErrorKind::NotFound)?;
+            state.names.insert(to.to_owned(), inode);
+            Ok(())
+        })
+    }
+
+    /// Never fails but for want of power: a full disk takes names away.
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        self.operate(|state| match state.names.remove(path) {
+            Some(_) => Ok(()),
+            None => Err(io::ErrorKind::NotFound.into()),
+        })
+    }
+
+    fn sync_directory(&self, _: &Path) -> io::Result<()> {
+        self.operate(|state| {
+            state.check()?;
+            state.durable_names = state.names.clone();
+            Ok(())
+        })
+    }
+
+    fn list(&self, _: &Path) -> io::Result<Vec<String>> {
+        Ok(self.all_names())
+    }
+
+    fn free_bytes(&self, _: &Path) -> io::Result<u64> {
+        Ok(1 << 40)
+    }
+}
+
+impl Handle {
+    fn with<T>(&self, act: impl FnOnce(&mut Inode) -> T) -> T {
+        act(&mut self.disk.state().files[self.inode])
+    }
+
+    fn change(&self, change: Change) -> io::Result<()> {
+        self.disk.operate(|state| {
+            state.check()?;
+            let inode = &mut state.files[self.inode];
+            change.apply(&mut inode.bytes, &mut inode.pages);
+            inode.pending.push(change);
+            Ok(())
+        })
+    }
+}
+
+impl DiskFile for Handle {
+    fn try_lock(&self) -> io::Result<bool> {
+        Ok(self.with(|inode| *inode.locked_by.get_or_insert(self.id) == self.id))
+    }
+
+    fn set_len(&self, bytes: u64) -> io::Result<()> {
+        self.change(Change::Len(bytes))
+    }
+
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.change(Change::Write(offset, bytes.to_vec()))
+    }
+
+    fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.with(|inode| {
+            let rest = inode.bytes.get(offset as usize..).unwrap_or_default();
+            let len = rest.len().min(bytes.len());
+            bytes[..len].copy_from_slice(&rest[..len]);
+            Ok(len)
+        })
+    }
+
+    fn clear(&self, range: Range<u64>) -> io::Result<()> {
+        self.change(Change::Clear(range))
+    }
+
+    fn next_data(&self, offset: u64) -> io::Result<Option<Range<u64>>> {
+        self.with(|inode| {
+            let Some(&first) = inode.pages.range(offset / PAGE..).next() else { return Ok(None) };
+            let hole = (first..).find(|page| !inode.pages.contains(page)).expect("pages end");
+            let end = (hole * PAGE).min(inode.bytes.len() as u64);
+            Ok((end > offset).then_some((first * PAGE).max(offset)..end))
+        })
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.sync_all()
+    }
+
+    /// A sync that fails says so once, and what it was for is lost all the same (fsync(2)).
+    fn sync_all(&self) -> io::Result<()> {
+        self.disk.operate(|state| {
+            let result = state.check();
+            let inode = &mut state.files[self.inode];
+            inode.pending.drain(..).filter(|_| result.is_ok()).for_each(|change| {
+                change.apply(&mut inode.durable, &mut inode.durable_pages);
+            });
+            result
+        })
+    }
+
+    fn set_mode(&self, _: u32) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn with_file(&self, _: &mut dyn FnMut(&File) -> io::Result<()>) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn forget_pages(&self, _: Range<u64>) {}
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        let id = self.id;
+        self.with(|inode| inode.locked_by = inode.locked_by.filter(|&by| by != id));
+    }
+}
+
+impl Inode {
+    fn after_power_cut(&self, dice: &mut Dice) -> Self {
+        let (mut bytes, mut pages) = (self.durable.clone(), self.durable_pages.clone());
+        for change in &self.pending {
+            match (dice.below(3), change) {
+                (0, _) => {}
+                (1, Change::Write(offset, written)) => {
+                    for (sector, part) in (0..).zip(written.chunks(SECTOR)) {
+                        if dice.below(2) == 0 {
+                            let at = offset + sector * SECTOR as u64;
+                            Change::Write(at, part.to_vec()).apply(&mut bytes, &mut pages);
+                        }
+                    }
+                }
+                (_, change) => change.apply(&mut bytes, &mut pages),
+            }
+        }
+        let (durable, durable_pages) = (bytes.clone(), pages.clone());
+        Self { bytes, pages, durable, durable_pages, pending: Vec::new(), locked_by: None }
+    }
+}
+
+impl Change {
+    fn apply(&self, bytes: &mut Vec<u8>, pages: &mut BTreeSet<u64>) {
+        match self {
+            Self::Len(len) => {
+                bytes.resize(*len as usize, 0);
+                pages.retain(|page| page * PAGE < *len);
+            }
+            Self::Write(offset, written) => {
+                let (start, end) = (*offset as usize, *offset as usize + written.len());
+                if bytes.len() < end {
+                    bytes.resize(end, 0);
+                }
+                bytes[start..end].copy_from_slice(written);
+                pages.extend(offset / PAGE..(end as u64).div_ceil(PAGE));
+            }
+            Self::Clear(range) => {
+                let end = (range.end as usize).min(bytes.len());
+                bytes[(range.start as usize).min(end)..end].fill(0);
+                pages.retain(|page| !range.contains(&(page * PAGE)));
+            }
+        }
+    }
+}
+
+const PAGE: u64 = 4096;
+const SECTOR: usize = 512;

@@ -1,0 +1,43 @@
+//! Pushes to 1 to 10 000 receivers that lose 0 to 5 % each: `sim_scale FILE` makes the table, shows whether it is that of
+//! the file, and writes it there; `sim_scale HOSTS LOSS` makes one of its rows, as `sim_scale 10000 0.01`.
+
+use std::process::ExitCode;
+
+use glancecast_tests::sim::scale::{self, Figures, Scale};
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match &arguments[..] {
+        [path] => compare(path),
+        [hosts, loss] => match (hosts.parse(), loss.parse()) {
+            (Ok(hosts), Ok(loss)) => one(hosts, loss),
+            _ => usage(),
+        },
+        _ => usage(),
+    }
+}
+
+fn compare(path: &str) -> ExitCode {
+    let table = scale::table(u32::MAX);
+    print!("{table}");
+    if std::fs::read_to_string(path).is_ok_and(|kept| kept == table) {
+        println!("as in {path}");
+        return ExitCode::SUCCESS;
+    }
+    match std::fs::write(path, table) {
+        Ok(()) => eprintln!("{path} has changed: review the difference"),
+        Err(error) => eprintln!("cannot write {path}: {error}"),
+    }
+    ExitCode::FAILURE
+}
+
+fn one(hosts: u32, loss: f64) -> ExitCode {
+    let cell = Scale { hosts, loss, object_bytes: scale::OBJECT_BYTES };
+    println!("{}\n{}", Figures::HEAD, scale::push(cell).row(cell));
+    ExitCode::SUCCESS
+}
+
+fn usage() -> ExitCode {
+    eprintln!("usage: sim_scale FILE | sim_scale HOSTS LOSS");
+    ExitCode::from(2)
+}

@@ -1,0 +1,448 @@
+//! Many hosts: the same machines, thousands of receivers, and symbols without bytes. A job of the sender is one event, and
+//! how many of its symbols each host loses is drawn at once; everything else is a datagram of its own.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::fmt;
+use std::net::SocketAddr;
+use std::thread;
+use std::time::Duration;
+
+use glancecast_proto::geometry::Geometry;
+use glancecast_proto::ids::{BlockIndex, HostName, ObjectName, SessionId};
+use glancecast_proto::integrity::BlockHash;
+use glancecast_proto::receiver::{BlockOutcome, Effect, Opened, Published, Receiver, ReceiverConfig, Work};
+use glancecast_proto::seal::GroupKey;
+use glancecast_proto::sender::{Expected, Job, Pace, Sender, SenderConfig, Verdict};
+use glancecast_proto::time::{Moment, WallClock};
+use glancecast_proto::wire::{DiskFormat, Encoding, ManifestEntry, Pin, SymbolHeader};
+
+use super::dice::{Binomial, Dice};
+use super::host::{KEY, SENDER, WALL};
+
+/// One cell of the table.
+#[derive(Clone, Copy, Debug)]
+pub struct Scale {
+    /// Receivers.
+    pub hosts: u32,
+    /// Share of the datagrams that each loses, independently, on both ways.
+    pub loss: f64,
+    /// Bytes of the object.
+    pub object_bytes: u64,
+}
+
+/// What a push to many came to.
+#[derive(Clone, Debug)]
+pub struct Figures {
+    /// How it ended.
+    pub verdict: Verdict,
+    /// Bytes of datagrams sent, as a share of the object's bytes in datagrams.
+    pub sent: f64,
+    /// Until the verdict, as a share of the time that the object takes on the line.
+    pub time: f64,
+    /// What the push took longer than 1.05 of that time.
+    pub late: Duration,
+    /// Datagrams from hosts in the busiest second.
+    pub feedback_peak: u32,
+    /// Bits from hosts, as a share of the bits to them.
+    pub feedback_share: f64,
+}
+
+impl Figures {
+    /// The head of the table that [`Figures`] are rows of.
+    pub const HEAD: &'static str =
+        "receivers   loss    sent    time   feedback/s, most   of the data   verdict";
+
+    /// One row.
+    pub fn row(&self, scale: Scale) -> String {
+        format!(
+            "{:>9} {:>4.1} % {:>7.4} {:>7.4} {:>18} {:>12.4} %   {:?}",
+            scale.hosts,
+            scale.loss * 100.0,
+            self.sent,
+            self.time,
+            self.feedback_peak,
+            self.feedback_share * 100.0,
+            self.verdict
+        )
+    }
+}
+
+impl fmt::Display for Figures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.4} x the bytes, {:.4} x the line's time", self.sent, self.time)
+    }
+}
+
+/// Pushes to many.
+pub fn push(scale: Scale) -> Figures {
+    Crowd::new(scale).run()
+}
+
+struct Crowd {
+    scale: Scale,
+    now: Moment,
+    sender: Sender,
+    hosts: Vec<Member>,
+    by_address: BTreeMap<SocketAddr, usize>,
+    geometry: Geometry,
+    /// Blocks read and not begun.
+    fresh: VecDeque<BlockIndex>,
+    read: u32,
+    proven: bool,
+    /// When the line is free.
+    free_at: Moment,
+    job: Option<(Job, SymbolHeader, u32)>,
+    /// What arrives, in order; ties in order of sending.
+    mail: BinaryHeap<Reverse<(Moment, u64)>>,
+    letters: BTreeMap<u64, Letter>,
+    lettered: u64,
+    /// When hosts want their turn, not always up to date.
+    wakes: BinaryHeap<Reverse<(Moment, usize)>>,
+    sent_bits: u64,
+    feedback: Feedback,
+    losses: Binomial,
+    dice: Dice,
+}
+
+struct Member {
+    machine: Receiver,
+    wake: Moment,
+    over: bool,
+}
+
+enum Letter {
+    Symbols(Option<usize>, SymbolHeader, u32),
+    Down(Option<usize>, Vec<u8>),
+    Up(usize, Vec<u8>),
+}
+
+/// What hosts send.
+#[derive(Default)]
+struct Feedback {
+    second: VecDeque<Moment>,
+    peak: usize,
+    bits: u64,
+}
+
+impl Feedback {
+    fn note(&mut self, now: Moment, bytes: usize) {
+        self.bits += 8 * (bytes as u64 + HEADER_BYTES);
+        self.second.push_back(now);
+        while self.second.front().is_some_and(|&at| now.since(at) >= Duration::from_secs(1)) {
+            self.second.pop_front();
+        }
+        self.peak = self.peak.max(self.second.len());
+    }
+}
+
+impl Crowd {
+    fn new(scale: Scale) -> Self {
+        let geometry = Geometry::new(scale.object_bytes, BLOCK_LOG2, SYMBOL_SIZE).expect("in range");
+        let config = SenderConfig {
+            session: SessionId([1; 16]),
+            key: GroupKey::new(KEY),
+            geometry,
+            name: ObjectName::new("image").expect("plain"),
+            image_id: None,
+            format: DiskFormat::Raw,
+            pin: Pin::None,
+            reply_to: SENDER,
+            expected: Expected::Count(scale.hosts),
+            timeout: Duration::from_secs(3600),
+            started: WALL,
+            pace: Pace::Fixed(LINE),
+            header_bytes: HEADER_BYTES,
+            one_way: None,
+        };
+        let member = |number: u32| Member {
+            machine: Receiver::new(ReceiverConfig {
+                name: HostName::new(&format!("compute-{number}")).expect("plain"),
+                software: "simulated".into(),
+                key: GroupKey::new(KEY),
+                start: std::array::from_fn(|i| (number >> (8 * (i % 4))) as u8),
+                seed: std::array::from_fn(|i| (number >> (8 * (i % 4))) as u8 ^ 0x5A),
+                buffer_bytes: BUFFER_BYTES,
+            }),
+            wake: Moment::from_micros(u64::MAX),
+            over: false,
+        };
+        let hosts: Vec<Member> = (0..scale.hosts).map(member).collect();
+        Self {
+            scale,
+            now: Moment::default(),
+            sender: Sender::new(Moment::default(), config),
+            by_address: (0..hosts.len()).map(|host| (address(host), host)).collect(),
+            hosts,
+            geometry,
+            fresh: VecDeque::new(),
+            read: 0,
+            proven: false,
+            free_at: Moment::default(),
+            job: None,
+            mail: BinaryHeap::new(),
+            letters: BTreeMap::new(),
+            lettered: 0,
+            wakes: BinaryHeap::new(),
+            sent_bits: 0,
+            feedback: Feedback::default(),
+            losses: Binomial::new(scale.loss),
+            dice: Dice::new(u64::from(scale.hosts) << 20 | (scale.loss * 1e4) as u64),
+        }
+    }
+
+    fn run(mut self) -> Figures {
+        while !self.sender.is_finished() {
+            self.turn_sender();
+            self.now = self.next_time();
+            while self.mail.peek().is_some_and(|&Reverse((at, _))| at <= self.now) {
+                let Reverse((_, letter)) = self.mail.pop().expect("just seen");
+                let letter = self.letters.remove(&letter).expect("put there with it");
+                self.deliver(letter);
+            }
+            while self.wakes.peek().is_some_and(|&Reverse((at, _))| at <= self.now) {
+                let Reverse((at, host)) = self.wakes.pop().expect("just seen");
+                if self.hosts[host].wake == at {
+                    self.turn_host(host);
+                }
+            }
+        }
+        self.figures()
+    }
+
+    fn figures(&self) -> Figures {
+        let datagrams: u64 = self.geometry.indices().map(|block| u64::from(self.symbols(block))).sum();
+        let frame_bits = 8 * (self.geometry.datagram_bytes() as u64 + HEADER_BYTES);
+        let line = Duration::from_secs_f64((datagrams * frame_bits) as f64 / LINE as f64);
+        let time = self.sender.time().expect("it is over");
+        Figures {
+            verdict: self.sender.verdict().expect("it is over").clone(),
+            sent: self.sent_bits as f64 / (datagrams * frame_bits) as f64,
+            time: time.as_secs_f64() / line.as_secs_f64(),
+            late: time.saturating_sub(line.mul_f64(1.05)),
+            feedback_peak: self.feedback.peak as u32,
+            feedback_share: self.feedback.bits as f64 / self.sent_bits as f64,
+        }
+    }
+
+    fn next_time(&self) -> Moment {
+        let line = Some(self.free_at);
+        let timer = self.sender.poll_timeout().map(|(at, _)| at);
+        let mail = self.mail.peek().map(|&Reverse((at, _))| at);
+        let wake = self.wakes.peek().map(|&Reverse((at, _))| at);
+        let next = [line, timer, mail, wake].into_iter().flatten().filter(|&at| at > self.now).min();
+        next.unwrap_or(self.now + Duration::from_millis(1))
+    }
+
+    /// Reads, says what is due, and puts the next job on the line when that is free.
+    fn turn_sender(&mut self) {
+        while self.fresh.len() < 2 && self.read < self.geometry.blocks() {
+            let block = BlockIndex(self.read);
+            let most = u64::from(self.geometry.symbols_max());
+            let ahead = u64::from(self.sender.repair_ahead()) * u64::from(self.symbols(block)) / most;
+            let entry = ManifestEntry { encoding: Encoding::Stored, hash: hash(block) };
+            self.fresh.push_back(self.sender.handle_block(entry, ahead as u32));
+            self.read += 1;
+        }
+        if self.read == self.geometry.blocks() && !std::mem::replace(&mut self.proven, true) {
+            self.sender.handle_source_proven(self.now);
+        }
+        if let Some((job, first, count)) = self.job.filter(|_| self.free_at <= self.now) {
+            self.job = None;
+            self.sender.handle_sent(self.now, job, first.sequence.plus(count - 1));
+        }
+        self.sender.handle_timeout(self.now);
+        while self.sender.poll_event().is_some() {}
+        let mut out = Vec::new();
+        while let Some(transmit) = self.sender.poll_transmit(self.now, &mut out) {
+            self.occupy(1, out.len());
+            let to = transmit.to.map(|to| self.by_address[&to]);
+            // What goes to the group keeps the order of its numbers; a job that is under way is one piece here.
+            let at = if to.is_none() { self.free_at } else { self.now };
+            self.post(at + DELAY, Letter::Down(to, out.clone()));
+        }
+        if self.job.is_none() && self.free_at <= self.now + SLACK {
+            self.begin_job();
+        }
+    }
+
+    fn begin_job(&mut self) {
+        let Some(job) = self.sender.poll_job(true, !self.fresh.is_empty()) else { return };
+        let block = job.block();
+        if matches!(job, Job::Source { .. }) && self.fresh.front() == Some(&block) {
+            self.fresh.pop_front();
+        }
+        let k = self.symbols(block);
+        let count = job.symbols(k);
+        let header = SymbolHeader {
+            tag: self.sender.config().session.tag(),
+            sequence: self.sender.take_sequences(count),
+            block,
+            esi: job.esi(k, 0),
+            encoded_len: self.geometry.block_len(block),
+        };
+        self.occupy(count, self.geometry.datagram_bytes());
+        let to = self.sender.destination().map(|to| self.by_address[&to]);
+        // Source symbols, then the repair symbols that follow them under ids of their own.
+        let source = if matches!(job, Job::Source { .. }) { k } else { 0 };
+        if source > 0 {
+            self.post(self.free_at + DELAY, Letter::Symbols(to, header, source));
+        }
+        if count > source {
+            let sequence = header.sequence.plus(source);
+            let repair = SymbolHeader { sequence, esi: job.esi(k, source), ..header };
+            self.post(self.free_at + DELAY, Letter::Symbols(to, repair, count - source));
+        }
+        self.job = Some((job, header, count));
+    }
+
+    /// The line is busy with so many datagrams.
+    fn occupy(&mut self, count: u32, bytes: usize) {
+        let bits = 8 * (bytes as u64 + HEADER_BYTES) * u64::from(count);
+        self.sent_bits += bits;
+        self.free_at = self.free_at.max(self.now) + Duration::from_nanos(bits * 1_000_000_000 / LINE);
+    }
+
+    fn deliver(&mut self, letter: Letter) {
+        match letter {
+            Letter::Up(host, bytes) => {
+                let _ = self.sender.handle_datagram(self.now, address(host), &bytes);
+            }
+            Letter::Down(to, bytes) => {
+                for host in self.hearers(to) {
+                    if !self.hosts[host].over && !self.dice.chance(self.scale.loss) {
+                        let wall = WallClock(WALL.0 + self.now.micros() / 1000);
+                        let _ = self.hosts[host].machine.handle_datagram(self.now, wall, SENDER, &bytes);
+                        self.turn_host(host);
+                    }
+                }
+            }
+            Letter::Symbols(to, first, count) => {
+                for host in self.hearers(to) {
+                    let lost = self.losses.draw(&mut self.dice, count);
+                    let member = &mut self.hosts[host];
+                    if !member.over {
+                        let machine = &mut member.machine;
+                        machine.accept_run(self.now, &first, count - lost, self.geometry.datagram_bytes());
+                        self.turn_host(host);
+                    }
+                }
+            }
+        }
+    }
+
+    fn hearers(&self, to: Option<usize>) -> std::ops::Range<usize> {
+        to.map_or(0..self.hosts.len(), |host| host..host + 1)
+    }
+
+    fn turn_host(&mut self, host: usize) {
+        let member = &mut self.hosts[host];
+        let now = self.now;
+        member.machine.handle_timeout(now);
+        while let Some(effect) = member.machine.poll_effect(true) {
+            perform(&mut member.machine, now, effect);
+        }
+        let mut out = Vec::new();
+        let mut said = Vec::new();
+        while member.machine.poll_transmit(now, &mut out).is_some() {
+            said.push(std::mem::take(&mut out));
+        }
+        while member.machine.poll_event().is_some() {}
+        let wake = member.machine.poll_timeout().unwrap_or(Moment::from_micros(u64::MAX));
+        member.over = self.proven && member.machine.session().is_none();
+        if wake != member.wake {
+            member.wake = wake;
+            self.wakes.push(Reverse((wake, host)));
+        }
+        for bytes in said {
+            self.feedback.note(now, bytes.len());
+            if !self.dice.chance(self.scale.loss) {
+                self.post(now + DELAY, Letter::Up(host, bytes));
+            }
+        }
+    }
+
+    fn post(&mut self, at: Moment, letter: Letter) {
+        self.lettered += 1;
+        self.mail.push(Reverse((at, self.lettered)));
+        self.letters.insert(self.lettered, letter);
+    }
+
+    fn symbols(&self, block: BlockIndex) -> u32 {
+        self.geometry.shape(self.geometry.block_len(block)).source_symbols()
+    }
+}
+
+/// Stores are as fast as the line here: work ends when it begins.
+fn perform(machine: &mut Receiver, now: Moment, effect: Effect) {
+    match effect {
+        Effect::Open(attempt, ..) => machine.handle_opened(now, attempt, Ok(Opened::New)),
+        Effect::Block(attempt, Work::Zero { block, .. }) => {
+            machine.handle_block(now, attempt, block, None, BlockOutcome::Written { repaired: 0 });
+        }
+        Effect::Block(attempt, Work::Rebuild { block, buffer, collected, .. }) => {
+            let repaired = collected.held().bound() - collected.held().count();
+            let outcome = BlockOutcome::Written { repaired };
+            machine.handle_block(now, attempt, block, Some((buffer, collected)), outcome);
+        }
+        Effect::Publish(attempt, _) => machine.handle_published(now, attempt, Published::New),
+        Effect::Compare(..) => unreachable!("nothing exists here"),
+        Effect::Discard(_) => {}
+    }
+}
+
+fn address(host: usize) -> SocketAddr {
+    ([10, (host >> 16) as u8 + 1, (host >> 8) as u8, host as u8], 40_000).into()
+}
+
+fn hash(block: BlockIndex) -> BlockHash {
+    let mut hash = [0; 32];
+    hash[..4].copy_from_slice(&block.0.to_be_bytes());
+    BlockHash(hash)
+}
+
+/// 1 Gbit/s, in frames.
+const LINE: u64 = 1_000_000_000;
+/// One way: a round-trip is a millisecond.
+const DELAY: Duration = Duration::from_micros(500);
+/// What the socket holds before the next job may be put behind it.
+const SLACK: Duration = Duration::from_micros(20);
+/// Ethernet, IPv4, UDP.
+const HEADER_BYTES: u64 = 42;
+const SYMBOL_SIZE: u16 = 1432;
+/// 4 MiB: the fewer blocks, the less there is to draw and to remember for ten thousand hosts.
+const BLOCK_LOG2: u8 = 22;
+/// As `glancecastd` has.
+const BUFFER_BYTES: usize = 96 << 20;
+
+/// The table of all receivers and losses with at most so many receivers, as it is kept in `tests/sim/scale.txt`.
+pub fn table(most: u32) -> String {
+    let rows = thread::scope(|scope| {
+        let cells: Vec<Scale> = CELLS.into_iter().flat_map(row).filter(|cell| cell.hosts <= most).collect();
+        let (large, small): (Vec<Scale>, Vec<Scale>) = cells.iter().partition(|cell| cell.hosts > 1_000);
+        // The large ones need gigabytes: one after the other, the others beside them.
+        let work = |cells: Vec<Scale>| cells.into_iter().map(|cell| push(cell).row(cell)).collect::<Vec<_>>();
+        let large = scope.spawn(move || work(large));
+        let mut rows = work(small);
+        rows.extend(large.join().expect("it does not panic"));
+        rows
+    });
+    format!("{PREFACE}\n{}\n{}\n", Figures::HEAD, rows.join("\n"))
+}
+
+fn row(hosts: u32) -> impl Iterator<Item = Scale> {
+    LOSSES.into_iter().map(move |loss| Scale { hosts, loss, object_bytes: OBJECT_BYTES })
+}
+
+const CELLS: [u32; 5] = [1, 10, 100, 1_000, 10_000];
+const LOSSES: [f64; 4] = [0.0, 0.001, 0.01, 0.05];
+/// Over two minutes on the line. A round of ten thousand hosts takes 2.5 s, whatever the length of the object, and so do
+/// their last words; in a push that is much shorter these would be most of it.
+pub const OBJECT_BYTES: u64 = 16 << 30;
+
+const PREFACE: &str = "\
+Pushes of 16 GiB in blocks of 4 MiB on a line of 1 Gbit/s with round-trips of 1 ms, simulated with the real machines:
+`make sim-scale` makes this again and shows what has changed. Each receiver loses that share of the datagrams on its own,
+and of what it sends, too. `sent` and `time` are shares of the object alone, without any loss, at the line's rate;
+`feedback` is all that receivers send: in the busiest second, and of the bits that are sent to them.
+";

@@ -1,0 +1,344 @@
+//! Processes that are killed in mid-transfer: afterwards there is the whole image or none, and the next start goes on
+//! from what was written.
+
+use std::fs;
+use std::ops::Range;
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+use glancecast_tests::exclusive::Share;
+use glancecast_tests::image::{self, Seed};
+use glancecast_tests::report::Report;
+use glancecast_tests::stage::{Push, Receiver, SOON, Stage};
+use glancecast_tests::{measured, wait};
+use nix::sys::signal::Signal;
+
+#[test]
+fn a_receiver_that_is_killed_at_any_moment_asks_only_for_what_it_had_not_written() {
+    let cases = in_parallel(|stage, cases, seed| {
+        let mut receiver = stage.receiver("r1", &[]);
+        cases.map(|case| kill_the_receiver(stage, &mut receiver, case, &mut Dice::new(seed, case))).collect()
+    });
+    let (resumed, share) = judge(&cases);
+    measured!("{KILLS} kills, {resumed} in mid-image: {share:.3} of what was missing was received");
+}
+
+#[test]
+fn a_sender_that_is_killed_at_any_moment_does_not_send_again_what_its_hosts_hold() {
+    let cases = in_parallel(|stage, cases, seed| {
+        let receiver = stage.receiver("r1", &[]);
+        cases.map(|case| kill_the_sender(stage, &receiver, case, &mut Dice::new(seed, case))).collect()
+    });
+    let (resumed, share) = judge(&cases);
+    measured!("{KILLS} kills, {resumed} in mid-image: {share:.3} of what was missing was sent");
+}
+
+#[test]
+fn a_receiver_that_is_told_to_stop_goes_on_at_its_next_start() {
+    let stage = Stage::loopback(Share::Shared);
+    let mut receiver = stage.receiver("r1", &[]);
+    let (source, sum) = source(&stage, 0);
+    let mut push = start_push(&stage, &source, 0);
+    wait_for_blocks(&receiver, 2);
+    assert_eq!(receiver.process.terminate(SOON).code(), Some(0));
+    // The sender takes it for failed, as it said so.
+    let (_, report) = push.report(SOON);
+    assert_eq!(report.host("r1").state, "failed", "{report:?}");
+    assert!(receiver.stored().iter().all(|name| name.starts_with(".glancecast-")), "{:?}", receiver.stored());
+    let missing = missing(&receiver.store, &name(0), &source);
+
+    let receiver = stage.receiver("r1", &[]);
+    let (_, report) = start_push(&stage, &source, 0).report(TIMEOUT);
+    assert_eq!(report.outcome, "complete", "{report:?}");
+    assert_eq!(image::blake3_of(&receiver.only_file(&name(0))), sum);
+    assert!(
+        report.wire.bytes <= allowed(missing),
+        "{} bytes sent, {missing} blocks missing",
+        report.wire.bytes
+    );
+}
+
+#[test]
+fn a_damaged_journal_costs_one_line_and_nothing_else() {
+    for damage in [Damage::Header, Damage::Record, Damage::CutOff, Damage::Removed] {
+        let stage = Stage::loopback(Share::Shared);
+        let mut receiver = stage.receiver("r1", &[]);
+        let (source, sum) = source(&stage, 0);
+        let mut push = start_push_at("20mbit", &stage, "r1", &source, 0);
+        wait::until("a journal with records", SOON, || (journal(&receiver)?.len() > 130).then_some(()));
+        receiver.process.signal(Signal::SIGKILL);
+        receiver.process.wait(SOON);
+        damage.apply(&receiver);
+        let receiver = stage.receiver("r1", &[]);
+        let (_, report) = push.report(TIMEOUT);
+        assert_eq!(report.outcome, "complete", "{report:?}");
+        assert_eq!(image::blake3_of(&receiver.only_file(&name(0))), sum, "{damage:?}");
+        let lines = receiver.process.log_lines();
+        let told: Vec<_> = lines.iter().filter(|line| line.contains("journal")).collect();
+        assert_eq!(told.len(), usize::from(!matches!(damage, Damage::Removed)), "{damage:?}: {lines:#?}");
+    }
+}
+
+#[test]
+fn what_nobody_goes_on_with_is_removed_in_its_time() {
+    let stage = Stage::loopback(Share::Shared);
+    let mut receiver = stage.receiver("r1", &[]);
+    let (source, _) = source(&stage, 0);
+    let _push = start_push(&stage, &source, 0);
+    wait_for_blocks(&receiver, 1);
+    assert_eq!(receiver.process.terminate(SOON).code(), Some(0));
+    assert_eq!(receiver.stored().len(), 2, "{:?}", receiver.stored());
+    let mut receiver = stage.receiver("r1", &["--keep-unfinished", "1ms", "--group", "239.255.0.9:9999"]);
+    assert_eq!(receiver.stored(), [""; 0]);
+    assert_eq!(receiver.process.terminate(SOON).code(), Some(0));
+}
+
+#[test]
+fn a_second_push_to_receivers_at_work_waits_for_its_turn() {
+    let stage = Stage::loopback(Share::Shared);
+    let receivers = [stage.receiver("r1", &[]), stage.receiver("r2", &[])];
+    let (sources, sums): (Vec<_>, Vec<_>) = (0..2).map(|case| source(&stage, case)).unzip();
+    let mut first = start_push_to(&stage, "r1,r2", &sources[0], 0);
+    wait_for_blocks(&receivers[0], 1);
+    // Its report has a file of its own.
+    let other = Stage::command(&stage, "s", "glancecast");
+    let mut second = second_push(&stage, other, &sources[1]);
+    let (_, report) = first.report(TIMEOUT);
+    assert_eq!(report.outcome, "complete", "{report:?}");
+    let end = second.wait(TIMEOUT);
+    let report = Report::parse(&second.output());
+    assert_eq!((end.code(), report.outcome.as_str()), (Some(0), "complete"), "{report:?}");
+    // Nothing was sent to hosts that could not hear it.
+    assert!(report.overhead() < 1.3, "{}", report.overhead());
+    for receiver in &receivers {
+        assert_eq!(receiver.stored(), [name(0), name(1)]);
+        for (case, sum) in (0..2).zip(&sums) {
+            assert_eq!(image::blake3_of(&receiver.store.join(name(case))), *sum);
+        }
+    }
+}
+
+/// One kill.
+struct Case {
+    /// Blocks that were not on the disk afterwards.
+    missing: usize,
+    /// What it took to bring them.
+    bytes: u64,
+}
+
+/// How many cases were in mid-image, and the bytes of all beside what was missing.
+fn judge(cases: &[Case]) -> (usize, f64) {
+    let resumed = cases.iter().filter(|case| (1..BLOCKS).contains(&case.missing)).count();
+    let missing: usize = cases.iter().map(|case| case.missing * BLOCK_WIRE).sum();
+    let bytes: u64 = cases.iter().map(|case| case.bytes).sum();
+    let share = bytes as f64 / missing as f64;
+    assert!(resumed >= cases.len() / 5, "{resumed} kills fell into the transfers");
+    assert!(bytes <= missing as u64 * 11 / 10 + cases.len() as u64 * (512 << 10), "{share}");
+    (resumed, share)
+}
+
+/// All cases, on as many stages as the machine can take at a time.
+fn in_parallel(run: impl Fn(&Stage, Range<usize>, Seed) -> Vec<Case> + Sync) -> Vec<Case> {
+    let seed = Seed::draw();
+    thread::scope(|scope| {
+        let start = |lane: usize| {
+            let (run, cases) = (&run, lane * KILLS / STAGES..(lane + 1) * KILLS / STAGES);
+            scope.spawn(move || run(&Stage::loopback(Share::Shared), cases, seed))
+        };
+        let stages: Vec<_> = (0..STAGES).map(start).collect();
+        stages.into_iter().flat_map(|stage| stage.join().expect("its failure is printed")).collect()
+    })
+}
+
+fn kill_the_receiver(stage: &Stage, receiver: &mut Receiver, case: usize, dice: &mut Dice) -> Case {
+    let (source, sum) = source(stage, case);
+    let mut push = start_push(stage, &source, case);
+    wait_for_blocks(receiver, 0);
+    thread::sleep(dice.moment());
+    receiver.process.signal(Signal::SIGKILL);
+    receiver.process.wait(SOON);
+    let missing = missing(&receiver.store, &name(case), &source);
+    let was_published = receiver.stored().contains(&name(case));
+    *receiver = stage.receiver("r1", &[]);
+    let (_, report) = push.report(TIMEOUT);
+    assert_eq!(report.outcome, "complete", "case {case}: {report:?}");
+    // The row may be that of the start before, which had said that it is done.
+    let bytes = if was_published { 0 } else { report.host("r1").bytes_received };
+    assert!(bytes <= allowed(missing), "case {case}: {bytes} bytes received, {missing} blocks missing");
+    take_image(receiver, case, &sum);
+    Case { missing, bytes }
+}
+
+fn kill_the_sender(stage: &Stage, receiver: &Receiver, case: usize, dice: &mut Dice) -> Case {
+    let (source, sum) = source(stage, case);
+    let mut push = start_push(stage, &source, case);
+    wait_for_blocks(receiver, 0);
+    thread::sleep(dice.moment());
+    push.process.signal(Signal::SIGKILL);
+    push.process.wait(SOON);
+    thread::sleep(Duration::from_millis(50)); // what has come is written
+    let missing = missing(&receiver.store, &name(case), &source);
+    let (_, report) = start_push(stage, &source, case).report(TIMEOUT);
+    assert_eq!(report.outcome, "complete", "case {case}: {report:?}");
+    let bytes = report.wire.bytes;
+    assert!(bytes <= allowed(missing), "case {case}: {bytes} bytes sent, {missing} blocks missing");
+    take_image(receiver, case, &sum);
+    Case { missing, bytes }
+}
+
+/// The image is right and alone; it makes place for the next one.
+#[track_caller]
+fn take_image(receiver: &Receiver, case: usize, sum: &str) {
+    wait::until("the hidden name to go", SOON, || (receiver.stored() == [name(case)]).then_some(()));
+    let image = receiver.store.join(name(case));
+    assert_eq!(image::blake3_of(&image), sum);
+    fs::remove_file(image).expect("it is ours");
+}
+
+/// Blocks of `source` that a store does not hold, in a published image or in an unfinished one.
+#[track_caller]
+fn missing(store: &Path, name: &str, source: &Path) -> usize {
+    let names = glancecast_tests::stage::list(store);
+    let source = fs::read(source).expect("the image");
+    if names.iter().any(|stored| stored == name) {
+        assert!(fs::read(store.join(name)).expect("there") == source, "a visible image is the whole image");
+        return 0;
+    }
+    let Some(partial) = names.iter().find(|stored| stored.ends_with(".part")) else { return BLOCKS };
+    let partial = fs::read(store.join(partial)).expect("the unfinished image");
+    let blocks = source.chunks(BLOCK).zip(partial.chunks(BLOCK).chain(std::iter::repeat(&[][..])));
+    blocks.filter(|(source, written)| source != written).count()
+}
+
+/// A tenth more than what is missing, and what is said besides: announcements, polls, the manifest, and what leaves before
+/// the first hello.
+fn allowed(missing: usize) -> u64 {
+    (missing * BLOCK_WIRE) as u64 * 11 / 10 + BESIDES
+}
+
+#[track_caller]
+fn wait_for_blocks(receiver: &Receiver, blocks: u64) {
+    wait::until("an unfinished image", SOON, || {
+        let names = receiver.stored();
+        let partial = names.iter().find(|name| name.ends_with(".part"))?;
+        let metadata = fs::metadata(receiver.store.join(partial)).ok()?;
+        let allocated = std::os::unix::fs::MetadataExt::blocks(&metadata) * 512;
+        (allocated >= blocks * BLOCK as u64).then_some(())
+    });
+}
+
+fn source(stage: &Stage, case: usize) -> (std::path::PathBuf, String) {
+    let path = stage.path(&format!("source-{case}"));
+    let sum = image::random(&path, (BLOCKS * BLOCK) as u64, Seed::new(case as u64));
+    (path, sum)
+}
+
+fn start_push(stage: &Stage, source: &Path, case: usize) -> Push {
+    start_push_to(stage, "r1", source, case)
+}
+
+fn start_push_to(stage: &Stage, hosts: &str, source: &Path, case: usize) -> Push {
+    start_push_at(RATE, stage, hosts, source, case)
+}
+
+fn start_push_at(rate: &str, stage: &Stage, hosts: &str, source: &Path, case: usize) -> Push {
+    let (file, name) = (source.to_str().expect("UTF-8"), name(case));
+    stage.push(&[
+        "--file",
+        file,
+        "--name",
+        &name,
+        "--hosts",
+        hosts,
+        "--rate",
+        rate,
+        "--mtu",
+        "1500",
+        "--timeout",
+        "60s",
+    ])
+}
+
+fn second_push(
+    stage: &Stage,
+    mut command: std::process::Command,
+    source: &Path,
+) -> glancecast_tests::process::Process {
+    let (file, group) = (source.to_str().expect("UTF-8"), stage.group().to_string());
+    let key = stage.key().to_str().expect("UTF-8").to_owned();
+    command.args(["send", "--file", file, "--name", &name(1), "--hosts", "r1,r2", "--rate", RATE, "--json"]);
+    command.args([
+        "--mtu",
+        "1500",
+        "--timeout",
+        "60s",
+        "--group",
+        &group,
+        "--key",
+        &key,
+        "--interface",
+        "lo",
+    ]);
+    glancecast_tests::process::Process::start("second", command, &stage.path(""))
+}
+
+fn journal(receiver: &Receiver) -> Option<Vec<u8>> {
+    let name = receiver.stored().into_iter().find(|name| name.ends_with(".journal"))?;
+    fs::read(receiver.store.join(name)).ok()
+}
+
+fn name(case: usize) -> String {
+    format!("image-{case}")
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Damage {
+    Header,
+    Record,
+    CutOff,
+    Removed,
+}
+
+impl Damage {
+    fn apply(self, receiver: &Receiver) {
+        let name = receiver.stored().into_iter().find(|name| name.ends_with(".journal")).expect("a journal");
+        let path = receiver.store.join(name);
+        let mut bytes = fs::read(&path).expect("there");
+        let end = bytes.len();
+        match self {
+            Self::Header => bytes[20] ^= 1,
+            Self::Record => bytes[end - 10] ^= 1,
+            Self::CutOff => bytes.truncate(end - 7),
+            Self::Removed => return fs::remove_file(path).expect("it is ours"),
+        }
+        fs::write(path, bytes).expect("it is ours");
+    }
+}
+
+/// Moments of a seed's case.
+struct Dice(u64);
+
+impl Dice {
+    fn new(seed: Seed, case: usize) -> Self {
+        let seed = blake3::hash(format!("{seed:?} {case}").as_bytes());
+        Self(u64::from_le_bytes(*seed.as_bytes().first_chunk().expect("32 bytes")))
+    }
+
+    /// Within a transfer, or a little after it.
+    fn moment(&mut self) -> Duration {
+        Duration::from_micros(self.0 % 550_000)
+    }
+}
+
+const KILLS: usize = 50;
+const STAGES: usize = 4;
+const BLOCK: usize = 1 << 20;
+const BLOCKS: usize = 8;
+/// Datagrams of a block at an MTU of 1500, of 1468 bytes each.
+const BLOCK_WIRE: usize = 733 * 1_468;
+/// 8 MiB in 0.43 s.
+const RATE: &str = "160mbit";
+/// Most is what leaves before the first hello, which takes its time on a busy machine.
+const BESIDES: u64 = 4 << 20;
+const TIMEOUT: Duration = Duration::from_secs(70);

@@ -1,0 +1,324 @@
+//! Images that are not raw: made raw once on the sender, or sent as they are; and those that no host should use, which are
+//! refused by their rule before anything is sent.
+
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use glancecast_tests::exclusive::Share;
+use glancecast_tests::image::{self, Seed};
+use glancecast_tests::openstack::{self, NewImage, OpenStack};
+use glancecast_tests::process::{Process, exists};
+use glancecast_tests::skip::Need;
+use glancecast_tests::stage::{Push, Stage, list};
+use glancecast_tests::{measured, needs, wait};
+use nix::sys::signal::Signal;
+use serde_json::Value;
+
+#[test]
+fn hosts_get_the_disk_that_qemu_makes_of_an_image() {
+    needs!(QEMU_IMG);
+    let stage = Stage::loopback(Share::Alone);
+    let disk = sparse_disk(&stage);
+    let sum = image::blake3_of(&disk);
+    let receiver = stage.receiver("r1", &[]);
+    for options in [
+        &["-O", "qcow2"][..],
+        &["-O", "qcow2", "-c"],
+        &["-O", "qcow2", "-o", "compat=0.10"],
+        &["-O", "vmdk", "-o", "subformat=streamOptimized"],
+        &["-O", "vmdk"],
+        &["-O", "vhdx"],
+        &["-O", "vdi"],
+    ] {
+        let name = format!("image-{}", options.concat().replace(['-', '='], ""));
+        let path = stage.path(&name);
+        qemu_img(&[&["convert", "-f", "raw"], options, &[text(&disk), text(&path)]].concat());
+        let (end, report) = push(&stage, &["--file", text(&path), "--hosts", "r1"]).report(PUSH_TIME);
+        assert_eq!(end.code(), Some(0), "{options:?}: {report:?}");
+        assert_eq!(
+            (report.object.bytes, report.root.as_deref()),
+            (DISK_BYTES, Some(sum.as_str())),
+            "{options:?}"
+        );
+        let copy = receiver.store.join(&name);
+        assert_eq!(image::blake3_of(&copy), sum, "{options:?}");
+        assert!(image::allocated_bytes(&copy) < DISK_BYTES / 2, "{options:?}: the holes are gone");
+        assert_eq!(list(&stage.store("spool")), [""; 0], "the spool is empty again");
+        measured!(
+            "{} KiB of {options:?}, made raw and pushed in {:.2} s",
+            file_bytes(&path) >> 10,
+            report.seconds
+        );
+    }
+}
+
+#[test]
+fn an_image_is_sent_as_it_is_where_hosts_want_that() {
+    needs!(QEMU_IMG);
+    let stage = Stage::loopback(Share::Shared);
+    let disk = sparse_disk(&stage);
+    let path = stage.path("image.qcow2");
+    qemu_img(&["convert", "-f", "raw", "-O", "qcow2", text(&disk), text(&path)]);
+    let receiver = stage.receiver("r1", &[]);
+    let (end, report) = push(&stage, &["--file", text(&path), "--as-is", "--hosts", "r1"]).report(PUSH_TIME);
+    assert_eq!(end.code(), Some(0), "{report:?}");
+    assert_eq!(report.object.format, "qcow2");
+    assert_eq!(image::blake3_of(&receiver.only_file("image.qcow2")), image::blake3_of(&path));
+}
+
+#[test]
+fn hostile_images_are_refused_before_anything_is_sent() {
+    needs!(QEMU_IMG);
+    let stage = Stage::loopback(Share::Shared);
+    let ear = Ear::at(stage.group());
+    for hostile in hostile_images(&stage) {
+        let path = stage.path(hostile.name);
+        let format: Vec<&str> =
+            hostile.declared.iter().flat_map(|format| ["--disk-format", format]).collect();
+        for as_is in [&[][..], &["--as-is"]] {
+            let arguments = [&["--file", text(&path), "--expect", "1"], &format[..], as_is].concat();
+            refused(push(&stage, &arguments).process, hostile.name, hostile.rule);
+        }
+    }
+    assert!(!ear.heard(), "something was sent");
+    // The ear is not deaf.
+    let sound = stage.path("sound.raw");
+    fs::write(&sound, [7; 1000]).expect("the stage's directory takes a file");
+    push(&stage, &["--file", text(&sound), "--expect", "1", "--timeout", "1s"]).report(PUSH_TIME);
+    assert!(ear.heard(), "what is sent is not heard");
+}
+
+#[test]
+fn a_disk_over_the_limit_is_refused() {
+    needs!(QEMU_IMG);
+    let stage = Stage::loopback(Share::Shared);
+    let path = stage.path("image.qcow2");
+    qemu_img(&["create", "-f", "qcow2", text(&path), "3G"]);
+    let arguments = ["--file", text(&path), "--expect", "1", "--max-virtual-size", "2G"];
+    refused(push(&stage, &arguments).process, "image.qcow2", "virtual-size");
+}
+
+#[test]
+fn an_interrupted_conversion_leaves_no_process() {
+    let stage = Stage::loopback(Share::Shared);
+    let path = stage.path("image.qcow2");
+    fs::write(&path, qcow2_header()).expect("the stage's directory takes a file");
+    // In the place of the real tool, one that never ends.
+    let tool = stage.path("qemu-img");
+    let pid = stage.path("pid");
+    fs::write(
+        &tool,
+        format!("#!/bin/sh\necho $$ > '{0}.new'\nmv '{0}.new' '{0}'\nexec sleep 600\n", text(&pid)),
+    )
+    .expect("the stage's directory takes a file");
+    fs::set_permissions(&tool, fs::Permissions::from_mode(0o755)).expect("it is ours");
+    let mut command = stage.command("s", "glancecast");
+    let paths = std::env::var("PATH").unwrap_or_default();
+    command.env("PATH", format!("{}:{paths}", text(&stage.path(""))));
+    let spool = stage.store("spool");
+    let arguments = ["--file", text(&path), "--expect", "1", "--spool", text(&spool)];
+    let mut push = stage.push_with(command, &arguments);
+    let tool: u32 = wait::until("the conversion", PUSH_TIME, || {
+        fs::read_to_string(&pid).ok().and_then(|text| text.trim().parse().ok())
+    });
+    push.process.signal(Signal::SIGTERM);
+    let end = push.process.wait(PUSH_TIME);
+    assert_eq!(end.code(), Some(1), "{:?}", push.process.log_lines());
+    wait::until("the tool's end", PUSH_TIME, || (!exists(tool)).then_some(()));
+    assert_eq!(list(&spool), [""; 0]);
+}
+
+#[test]
+fn a_qcow2_of_glance_is_made_raw() {
+    needs!(BOTH);
+    let stage = Stage::loopback(Share::Alone);
+    let cloud = OpenStack::start(&stage.path("openstack"));
+    let disk = sparse_disk(&stage);
+    let path = stage.path("image.qcow2");
+    qemu_img(&["convert", "-f", "raw", "-O", "qcow2", "-c", text(&disk), text(&path)]);
+    let image = NewImage { disk_format: "qcow2", ..NewImage::new("lab-demo", "ubuntu") };
+    let id = cloud.upload_as(image, &path);
+    let receiver = stage.receiver("r1", &[]);
+    let (end, report) = push_from(&stage, &cloud, &["ubuntu", "--hosts", "r1"]).report(PUSH_TIME);
+    assert_eq!(end.code(), Some(0), "{report:?}");
+    assert_eq!(
+        (report.object.image_id.as_deref(), report.object.format.as_str()),
+        (Some(id.as_str()), "raw")
+    );
+    assert_eq!(image::blake3_of(&receiver.only_file("ubuntu")), image::blake3_of(&disk));
+
+    // Damaged behind Glance's back, it is not even opened.
+    cloud.corrupt(&id);
+    let mut push = push_from(&stage, &cloud, &["ubuntu", "--hosts", "r1", "--name", "again"]);
+    let end = push.process.wait(PUSH_TIME);
+    assert_eq!(end.code(), Some(1), "{:?}", push.process.log_lines());
+    assert!(push.process.log_lines().concat().contains("sha512"), "{:?}", push.process.log_lines());
+    assert_eq!(receiver.stored(), ["ubuntu"]);
+}
+
+#[test]
+fn hostile_images_of_glance_are_refused_before_anything_is_sent() {
+    needs!(BOTH);
+    let stage = Stage::loopback(Share::Alone);
+    let cloud = OpenStack::start(&stage.path("openstack"));
+    let ear = Ear::at(stage.group());
+    for hostile in hostile_images(&stage).into_iter().filter(|hostile| IN_GLANCE.contains(&hostile.name)) {
+        let path = stage.path(hostile.name);
+        let bytes = fs::read(&path).expect("it was made");
+        // Glance looks, too; older ones did not, and no one looks again at what is stored.
+        let mut decent = bytes.clone();
+        if hostile.declared.is_none() {
+            decent[8..20].fill(0);
+            decent[72..80].fill(0);
+        }
+        fs::write(&path, decent).expect("it is ours");
+        let disk_format = hostile.declared.unwrap_or("qcow2");
+        let image = NewImage { disk_format, ..NewImage::new("lab-demo", hostile.name) };
+        let id = cloud.upload_as(image, &path);
+        fs::write(cloud.stored(&id), bytes).expect("the store is ours");
+        for as_is in [&[][..], &["--as-is"]] {
+            let arguments = [&[hostile.name, "--expect", "1"], as_is].concat();
+            refused(push_from(&stage, &cloud, &arguments).process, hostile.name, hostile.rule);
+        }
+    }
+    assert!(!ear.heard(), "something was sent");
+}
+
+/// Those that can be told from a qcow2 that Glance takes, by their header alone; and one that it takes anyhow.
+const IN_GLANCE: &[&str] = &["backed", "split", "feature", "absurd", "declared-raw"];
+
+struct Hostile {
+    /// Its file in the stage's directory.
+    name: &'static str,
+    /// What it is said to be; else what it looks like.
+    declared: Option<&'static str>,
+    rule: &'static str,
+}
+
+/// Makes the images of which each breaks one rule.
+fn hostile_images(stage: &Stage) -> Vec<Hostile> {
+    let path = |name: &str| text(&stage.path(name)).to_owned();
+    qemu_img(&["create", "-f", "raw", &path("base"), "1M"]);
+    qemu_img(&["create", "-f", "qcow2", "-b", &path("base"), "-F", "raw", &path("backed")]);
+    let data_file = format!("data_file={},data_file_raw=on", path("data"));
+    qemu_img(&["create", "-f", "qcow2", "-o", &data_file, &path("split"), "1M"]);
+    qemu_img(&["create", "-f", "qcow2", "-o", "extended_l2=on", &path("feature"), "1M"]);
+    qemu_img(&["create", "-f", "qcow2", "-o", "cluster_size=2M", &path("absurd"), "4P"]);
+    qemu_img(&["create", "-f", "vmdk", "-o", "subformat=monolithicFlat", &path("flat"), "1M"]);
+    qemu_img(&["create", "-f", "vmdk", &path("path"), "1M"]);
+    let mut vmdk = fs::read(path("path")).expect("qemu-img made it");
+    let name = vmdk.windows(8).position(|window| window == b"SPARSE \"").expect("its extent has a name");
+    vmdk[name + 8..][..4].copy_from_slice(b"/etc");
+    fs::write(path("path"), vmdk).expect("it is ours");
+    qemu_img(&["create", "-f", "qcow2", &path("declared-raw"), "1M"]);
+    fs::write(path("declared-qcow2"), vec![7; 1 << 20]).expect("the stage's directory takes a file");
+    fs::write(path("truncated"), &qcow2_header()[..100]).expect("the stage's directory takes a file");
+    [
+        ("backed", None, "backing-file"),
+        ("split", None, "data-file"),
+        ("feature", None, "unknown-feature"),
+        ("absurd", None, "virtual-size"),
+        ("flat", None, "vmdk-extent"),
+        ("path", Some("vmdk"), "vmdk-extent"),
+        ("declared-raw", Some("raw"), "format-mismatch"),
+        ("declared-qcow2", Some("qcow2"), "format-mismatch"),
+        ("truncated", Some("qcow2"), "truncated-header"),
+    ]
+    .map(|(name, declared, rule)| Hostile { name, declared, rule })
+    .into()
+}
+
+/// An empty qcow2 of 1 MiB, as far as its header goes.
+fn qcow2_header() -> Vec<u8> {
+    let mut header = vec![0; 512];
+    for (at, bytes) in [
+        (0, &b"QFI\xfb\0\0\0\x03"[..]),
+        (20, &16u32.to_be_bytes()),
+        (24, &(1u64 << 20).to_be_bytes()),
+        (100, &112u32.to_be_bytes()),
+    ] {
+        header[at..at + bytes.len()].copy_from_slice(bytes);
+    }
+    header
+}
+
+/// Asserts exit 2, one line with the image and the rule on standard error, and the same as JSON.
+#[track_caller]
+fn refused(mut process: Process, image: &str, rule: &str) {
+    let end = process.wait(PUSH_TIME);
+    let lines = process.log_lines();
+    assert_eq!(end.code(), Some(2), "{image}: {lines:?}");
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(lines[0].contains(image) && lines[0].ends_with(&format!("(rule {rule})")), "{lines:?}");
+    let report: Value = serde_json::from_str(&process.output()).expect("one JSON object");
+    assert_eq!(
+        (&report["outcome"], &report["rule"], &report["exit_code"]),
+        (&"refused".into(), &rule.into(), &2.into())
+    );
+    println!("{}", lines[0]);
+}
+
+/// Hears whatever is sent to a group over loopback.
+struct Ear(UdpSocket);
+
+impl Ear {
+    fn at(group: SocketAddrV4) -> Self {
+        let socket = UdpSocket::bind(group).expect("nobody else uses the group");
+        socket.join_multicast_v4(group.ip(), &Ipv4Addr::LOCALHOST).expect("loopback takes groups");
+        socket.set_nonblocking(true).expect("a socket");
+        Self(socket)
+    }
+
+    fn heard(&self) -> bool {
+        self.0.recv(&mut [0; 1]).is_ok()
+    }
+}
+
+/// A disk that is mostly hole.
+fn sparse_disk(stage: &Stage) -> PathBuf {
+    let disk = stage.path("disk.raw");
+    image::sparse(&disk, DISK_BYTES, &[0, 7 << 20, DISK_BYTES - (1 << 20)], 1 << 20, Seed::draw());
+    disk
+}
+
+fn push(stage: &Stage, arguments: &[&str]) -> Push {
+    let spool = stage.store("spool");
+    let usual = ["--spool", text(&spool), "--rate", "390mbit"];
+    stage.push(&[arguments, &usual].concat())
+}
+
+fn push_from(stage: &Stage, cloud: &OpenStack, arguments: &[&str]) -> Push {
+    let mut command = stage.command("s", "glancecast");
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("OS_")) {
+        command.env_remove(name);
+    }
+    command.env("OS_CLIENT_CONFIG_FILE", cloud.clouds());
+    let spool = stage.store("spool");
+    let usual = ["--os-cloud", "lab-demo", "--spool", text(&spool), "--rate", "390mbit"];
+    stage.push_with(command, &[arguments, &usual].concat())
+}
+
+fn qemu_img(arguments: &[&str]) {
+    let mut command = Command::new("qemu-img");
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null());
+    let status = command.status().expect("qemu-img is installed");
+    assert!(status.success(), "qemu-img {arguments:?}");
+}
+
+fn file_bytes(path: &Path) -> u64 {
+    fs::metadata(path).expect("it was written").len()
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("UTF-8")
+}
+
+const QEMU_IMG: &[Need] = &[Need::Program("qemu-img", "qemu-utils")];
+const BOTH: &[Need] = &[Need::Program("qemu-img", "qemu-utils"), openstack::NEEDS[0], openstack::NEEDS[1]];
+const DISK_BYTES: u64 = 24 << 20;
+/// Far more than a push of this size takes.
+const PUSH_TIME: Duration = Duration::from_secs(60);
