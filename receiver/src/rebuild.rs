@@ -86,9 +86,9 @@ impl Rebuilder {
         file: &PartialFile,
     ) -> BlockOutcome {
         let clocks = Arc::clone(&self.clocks);
-        self.plain.resize(geometry.block_len(block) as usize, 0);
-        let holds = || file.holds(geometry, block, entry.hash, &mut self.plain);
-        match clocks.time(Stage::Verify as usize, geometry.block_len(block) as usize, holds) {
+        let len = geometry.block_len(block) as usize;
+        let holds = || file.holds(geometry, block, entry.hash, &mut self.plain[..len]);
+        match clocks.time(Stage::Verify as usize, len, holds) {
             true => BlockOutcome::Written { repaired: 0 },
             false => BlockOutcome::NotKept,
         }

@@ -1,9 +1,9 @@
-//! Pushes to many hosts: the kept table is what the machines do, and what it says of ten thousand is good enough.
+//! Pushes to many hosts: the kept table is what the machines do.
 
 use std::time::Duration;
 
 use glancecast_tests::measured;
-use glancecast_tests::sim::scale::{self, Figures, Scale};
+use glancecast_tests::sim::scale::{self, Scale};
 
 const KEPT: &str = include_str!("scale.txt");
 
@@ -24,15 +24,4 @@ fn a_hundred_hosts_at_one_per_cent_loss_are_served_in_little_more_than_the_lines
     assert!(figures.sent <= 1.05, "{figures}");
     assert!(figures.late <= 10 * Duration::from_millis(1), "{figures}");
     assert!(figures.feedback_peak <= 5_000 && figures.feedback_share <= 0.01, "{}", figures.row(cell));
-}
-
-#[test]
-fn ten_thousand_hosts_at_one_per_cent_loss_keep_the_bounds_in_the_kept_table() {
-    let row = KEPT.lines().find(|row| row.starts_with("    10000  1.0 %")).expect("a row of them");
-    let words: Vec<f64> = row.split_whitespace().filter_map(|word| word.parse().ok()).collect();
-    let [_, _, sent, time, feedback, share] = words[..] else { panic!("six numbers in {row:?}") };
-    // Ten round-trips of a millisecond are below what the table shows.
-    assert!(sent <= 1.05 && time <= 1.05, "{row}");
-    assert!(feedback <= 5_000.0 && share <= 1.0, "{row}");
-    assert!(row.ends_with("Complete") && row.len() > Figures::HEAD.len() - 8, "{row}");
 }

@@ -44,7 +44,7 @@ mod tests {
         bytes[10 * PAGE + 4] = 1;
         assert_eq!(runs(&bytes)[2], 10 * PAGE..10 * PAGE + 5);
         bytes.fill(1);
-        assert_eq!(runs(&bytes), [0..10 * PAGE + 5]);
+        assert_eq!(runs(&bytes), std::slice::from_ref(&(0..bytes.len())));
         assert_eq!(runs(&[]), []);
     }
 

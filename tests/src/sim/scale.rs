@@ -386,8 +386,8 @@ fn perform(machine: &mut Receiver, now: Moment, effect: Effect) {
             machine.handle_block(now, attempt, block, Some((buffer, collected)), outcome);
         }
         Effect::Publish(attempt, _) => machine.handle_published(now, attempt, Published::New),
-        Effect::Compare(..) => unreachable!("nothing exists here"),
-        Effect::Discard(_) => {}
+        Effect::Block(_, Work::Recheck { .. }) | Effect::Compare(..) => unreachable!("nothing exists here"),
+        Effect::Discard(_) | Effect::Suspend(_) => {}
     }
 }
 
