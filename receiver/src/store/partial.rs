@@ -3,7 +3,6 @@
 
 use std::fs::File;
 use std::io;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -134,17 +133,20 @@ impl PartialFile {
         if let Some(error) = self.keeper.failure() {
             return Err(self.error("sync", error));
         }
-        let write = |run: Range<usize>| {
-            self.file.write_at(&block.bytes()[run.clone()], block.offset() + run.start as u64)
-        };
-        let written = if self.resumed {
-            write(0..block.bytes().len()) // where there were bytes, zeros have to be written
-        } else {
-            data_runs(block.bytes()).try_for_each(write)
-        };
-        written.map_err(|error| self.error("write to", error))?;
+        self.write_runs(block).map_err(|error| self.error("write to", error))?;
         self.keeper.note(Record { block: block.block(), hash: block.hash() });
         Ok(())
+    }
+
+    fn write_runs(&self, block: &VerifiedBlock<'_>) -> io::Result<()> {
+        let (bytes, offset) = (block.bytes(), block.offset());
+        let has_holes = data_runs(bytes).next() != Some(0..bytes.len());
+        if self.resumed && has_holes {
+            // An earlier session may have written something else there.
+            self.file.clear(offset..offset + bytes.len() as u64)?;
+        }
+        data_runs(bytes)
+            .try_for_each(|run| self.file.write_at(&bytes[run.clone()], offset + run.start as u64))
     }
 
     /// Leaves a block of zeros as the hole that it is since the file was made; makes it one where an earlier session has
