@@ -220,7 +220,9 @@ fn a_block_that_is_wrong_again_and_again_ends_with_a_reason() {
 #[test]
 fn a_listed_push_hears_the_hosts_on_its_list_alone() {
     let mut sender = sender_to(named(["a"]), true);
-    let hello = |name| Up::Hello(Hello { name: self::name(name), software: String::new(), busy: false });
+    let hello = |name| {
+        Up::Hello(Hello { name: self::name(name), software: String::new(), busy: false, kept: Vec::new() })
+    };
     assert_eq!(speak(&mut sender, 1, 1, &hello("a")), Ok(()));
     assert_eq!(speak(&mut sender, 2, 1, &hello("b")), Err(Discard::Unlisted));
     assert_eq!(speak(&mut sender, 2, 2, &Up::Report(report(1_000))), Err(Discard::UnknownHost));
@@ -321,7 +323,7 @@ fn nobody_who_asks_for_ever_keeps_the_first_pass_from_its_end() {
 fn acknowledgements_are_bounded_whoever_asks_for_them() {
     let mut sender = sender_to(Expected::Anyone, false);
     join(&mut sender, 1, "a");
-    let hello = Up::Hello(Hello { name: name("a"), software: String::new(), busy: false });
+    let hello = Up::Hello(Hello { name: name("a"), software: String::new(), busy: false, kept: Vec::new() });
     (2..20_000).for_each(|number| speak(&mut sender, 1, number, &hello).expect("newer"));
     let mut out = Vec::new();
     let said = std::iter::from_fn(|| sender.poll_transmit(at(1), &mut out));
@@ -408,7 +410,7 @@ fn symbol(number: u64) -> SymbolHeader {
 }
 
 fn join(sender: &mut Sender, host: u8, called: &str) {
-    let hello = Hello { name: name(called), software: String::new(), busy: false };
+    let hello = Hello { name: name(called), software: String::new(), busy: false, kept: Vec::new() };
     speak(sender, host, 1, &Up::Hello(hello)).expect("room");
 }
 
@@ -431,6 +433,7 @@ fn report(bytes_received: u64) -> Report {
         covered: 0,
         deficits: Vec::new(),
         gaps: Vec::new(),
+        kept: Vec::new(),
         totals: Totals { bytes_received, ..Totals::default() },
     }
 }

@@ -100,6 +100,8 @@ fn sender() -> Sender {
         pace: Pace::Fixed(1_000_000_000),
         header_bytes: 42,
         one_way: None,
+        signer: None,
+        only_listed: false,
     };
     Sender::new(Moment::default(), config)
 }
@@ -108,7 +110,8 @@ fn receiver() -> Receiver {
     Receiver::new(ReceiverConfig {
         name: HostName::new("compute-1").expect("plain"),
         software: "glancecastd 1.0".into(),
-        key: GroupKey::new([7; 32]),
+        keys: vec![GroupKey::new([7; 32])],
+        senders: Vec::new(),
         start: [1; 16],
         seed: [2; 32],
         buffer_bytes: 1 << 20,

@@ -186,7 +186,7 @@ fn who_fails_in_the_name_of_a_host_does_not_stop_it() {
     let insider = Attacker::join(&stage).with_key(stage.key());
     let (id, name) = (ReceiverId([7; 8]), HostName::new("r1").expect("plain"));
     for number in 0..20 {
-        let hello = Hello { name: name.clone(), software: String::new(), busy: false };
+        let hello = Hello { name: name.clone(), software: String::new(), busy: false, kept: Vec::new() };
         insider.say_up(&Up::Hello(hello), id, 2 * number + 1);
         let (kind, totals) = (FailureKind::Store, Totals::default());
         insider.say_up(&Up::Failed(Failed { kind, reason: "forged".into(), totals }), id, 2 * number + 2);
@@ -496,7 +496,7 @@ impl Crowd {
         let geometry = self.insider.announced.announce.geometry;
         if self.number <= 40 || self.number.is_multiple_of(50) {
             let name = HostName::new(&format!("forged-{host}")).expect("plain");
-            let hello = Hello { name, software: String::new(), busy: false };
+            let hello = Hello { name, software: String::new(), busy: false, kept: Vec::new() };
             return self.insider.say_up(&Up::Hello(hello), id, self.number);
         }
         let symbols = geometry.symbols_max() as u16 - 1;
@@ -508,6 +508,7 @@ impl Crowd {
             covered: geometry.blocks(),
             deficits: vec![DeficitRun { first: BlockIndex(0), blocks: geometry.blocks() as u16, symbols }],
             gaps: Vec::new(),
+            kept: Vec::new(),
             totals: Totals { bytes_received: self.number * 100_000, ..Totals::default() },
         };
         self.insider.say_up(&Up::Report(report), id, self.number);

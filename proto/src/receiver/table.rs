@@ -642,7 +642,7 @@ mod tests {
         table.keep(&[BlockIndex(0)]);
         table.learn(&stored(0, 2));
         let _ = table.next_work();
-        table.start_over(BlockIndex(0));
+        assert!(table.start_over(BlockIndex(0)), "there is hope");
         assert_eq!(table.deficits(1), [deficit(0, 1, K + 1)]);
         assert_eq!(table.held_runs(0, 4), []);
         collect(&mut table, 0, 0..K);

@@ -154,12 +154,15 @@ impl Crowd {
             pace: Pace::Fixed(LINE),
             header_bytes: HEADER_BYTES,
             one_way: None,
+            signer: None,
+            only_listed: false,
         };
         let member = |number: u32| Member {
             machine: Receiver::new(ReceiverConfig {
                 name: HostName::new(&format!("compute-{number}")).expect("plain"),
                 software: "simulated".into(),
-                key: GroupKey::new(KEY),
+                keys: vec![GroupKey::new(KEY)],
+                senders: Vec::new(),
                 start: std::array::from_fn(|i| (number >> (8 * (i % 4))) as u8),
                 seed: std::array::from_fn(|i| (number >> (8 * (i % 4))) as u8 ^ 0x5A),
                 buffer_bytes: BUFFER_BYTES,
