@@ -82,6 +82,10 @@ pub const fn report_runs_in(datagram: usize) -> usize {
 /// thousand hosts in 2.5 s. The poll's window is as long as this needs.
 pub const REPORTS_PER_SECOND_MAX: u32 = 4_000;
 
+/// Answers to one question that come in at its asker in a second, about: hosts spread theirs, and pages are asked for one by
+/// one. Beside a push they take half of what its reports may.
+pub const ANSWERS_PER_SECOND_MAX: u32 = 2_000;
+
 /// Age or youth at which an announcement's time is refused: clocks in a cloud are kept by NTP, and a recorded session
 /// must not be played again later.
 pub const ANNOUNCE_SKEW_MAX: Duration = Duration::from_secs(300);

@@ -205,7 +205,7 @@ fn a_block_that_is_wrong_again_and_again_ends_with_a_reason() {
             panic!("work")
         };
         host.handle_block(at(3), attempt, block, Some((buffer, collected)), BlockOutcome::Corrupt);
-        if matches!(host.poll_effect(true), Some(Effect::Discard(_))) {
+        if matches!(host.poll_effect(true), Some(Effect::Suspend(_))) {
             assert_eq!(tries, CORRUPT_TRIES_MAX);
             break;
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::rows::{HostAnswer, Standing, Tally};
 use crate::ids::{HostName, ReceiverId, Sequence, SessionId};
-use crate::limits::{HOSTS_MAX, OBJECTS_KEPT_MAX, REPORTS_PER_SECOND_MAX};
+use crate::limits::{ANSWERS_PER_SECOND_MAX, HOSTS_MAX, OBJECTS_KEPT_MAX};
 use crate::repeat::Repeat;
 use crate::seal::{Cipher, GroupKey};
 use crate::sender::{Expected, Transmit};
@@ -371,7 +371,7 @@ fn unheard(name: &HostName, expected: bool, standing: Standing, reason: Option<S
 
 /// The time in which so many hosts may answer.
 fn time_for(hosts: usize) -> Duration {
-    Duration::from_secs(1).mul_f64(hosts as f64 / f64::from(REPORTS_PER_SECOND_MAX))
+    Duration::from_secs(1).mul_f64(hosts as f64 / f64::from(ANSWERS_PER_SECOND_MAX))
 }
 
 /// Where nobody is expected, so many hosts are thought to be there.
@@ -383,7 +383,7 @@ const ASK_GAP: Duration = Duration::from_millis(100);
 const ASK_GAP_MAX: Duration = Duration::from_secs(1);
 
 /// Each acknowledgement lets another page come.
-const ACK_GAP: Duration = Duration::from_micros(1_000_000 / REPORTS_PER_SECOND_MAX as u64);
+const ACK_GAP: Duration = Duration::from_micros(1_000_000 / ANSWERS_PER_SECOND_MAX as u64);
 /// Acknowledgements that were put off leave together, in microseconds of their gaps: 10 at once.
 const ACK_BURST: u64 = 5_000;
 

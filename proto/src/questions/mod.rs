@@ -6,7 +6,7 @@
 //!
 //! An answer travels page by page. A host repeats a page in growing gaps until it is acknowledged, and the
 //! acknowledgement asks for the next one; the asker acknowledges no more than
-//! [`REPORTS_PER_SECOND_MAX`](crate::limits::REPORTS_PER_SECOND_MAX) pages a second. The first pages of all hosts are
+//! [`ANSWERS_PER_SECOND_MAX`](crate::limits::ANSWERS_PER_SECOND_MAX) pages a second. The first pages of all hosts are
 //! spread over the time that the question says.
 
 mod asker;
