@@ -7,7 +7,7 @@ TARGET    := $(or $(CARGO_TARGET_DIR),target)
 SCENARIOS := $(TARGET)/scenarios
 
 .DEFAULT_GOAL := help
-.PHONY: help build test check-format lint docs scenarios demo bench-stages bench-codec bench-crossovers bench-failures \
+.PHONY: help build test check-format lint docs scenarios demo soak bench-stages bench-codec bench-crossovers bench-failures \
 	bench-versus bench-pipe bench-goals fuzz-codec sanitize-codec miri-codec check-neon fmt clean
 
 help: ## list the commands
@@ -39,6 +39,9 @@ scenarios: build ## run every test, then print what was measured and what was sk
 demo: build ## send an image to four receivers over loopback and compare
 	@$(CARGO) build $(FLAGS) --quiet --example b3sum
 	@PATH="$(abspath $(TARGET))/release:$(abspath $(TARGET))/release/examples:$$PATH" tests/demo.sh
+
+soak: build ## 200 pushes of random images to eight receivers, with random kills (a quarter of an hour)
+	$(TARGET)/release/soak $(SOAK)
 
 bench-stages: ## what each stage of the data path costs, on one core
 	$(CARGO) run --locked --release -p glancecast-bench --bin stages
