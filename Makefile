@@ -7,7 +7,7 @@ TARGET    := $(or $(CARGO_TARGET_DIR),target)
 SCENARIOS := $(TARGET)/scenarios
 
 .DEFAULT_GOAL := help
-.PHONY: help build test check-format lint docs scenarios sim sim-scale demo bench-stages bench-codec bench-crossovers bench-failures \
+.PHONY: help build test check-format lint docs scenarios sim sim-scale soak demo bench-stages bench-codec bench-crossovers bench-failures \
 	bench-versus bench-pipe bench-goals bench-bytes fuzz-codec sanitize-codec miri-codec check-neon fmt clean
 
 help: ## list the commands
@@ -47,6 +47,9 @@ sim-scale: ## simulate pushes to up to 10 000 receivers; compares with tests/sim
 demo: build ## send an image to four receivers over loopback and compare
 	@$(CARGO) build $(FLAGS) --quiet --example b3sum
 	@PATH="$(abspath $(TARGET))/release:$(abspath $(TARGET))/release/examples:$$PATH" tests/demo.sh
+
+soak: build ## 200 pushes of random images to eight receivers, with random kills (a quarter of an hour)
+	$(TARGET)/release/soak $(SOAK)
 
 bench-stages: ## what each stage of the data path costs, on one core
 	$(CARGO) run --locked --release -p glancecast-bench --bin stages

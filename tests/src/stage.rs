@@ -124,12 +124,17 @@ impl Stage {
 
     /// Starts `glancecast send --json` with the group, the interface, the key and `arguments`.
     pub fn push(&self, arguments: &[&str]) -> Push {
-        Push { process: self.start_sender(self.command(Lab::SENDER, "glancecast"), arguments) }
+        self.push_as("sender", arguments)
+    }
+
+    /// The same with a title of its own, for pushes at the same time: their outputs are files of this name.
+    pub fn push_as(&self, title: &str, arguments: &[&str]) -> Push {
+        Push { process: self.start_sender(title, self.command(Lab::SENDER, "glancecast"), arguments) }
     }
 
     /// The same from a prepared command, one with an environment for instance.
     pub fn push_with(&self, command: Command, arguments: &[&str]) -> Push {
-        Push { process: self.start_sender(command, arguments) }
+        Push { process: self.start_sender("sender", command, arguments) }
     }
 
     /// Asks the group (`glancecast hosts`, `status IMAGE`, ...) and gives the exit code and the JSON report.
@@ -173,9 +178,9 @@ impl Stage {
         command
     }
 
-    fn start_sender(&self, mut command: Command, arguments: &[&str]) -> Process {
+    fn start_sender(&self, title: &str, mut command: Command, arguments: &[&str]) -> Process {
         command.arg("send").args(self.complete(&[], arguments)).arg("--json");
-        Process::start("sender", command, self.directory.path())
+        Process::start(title, command, self.directory.path())
     }
 
     /// The arguments of a run: `given`, and those of the usual ones whose flags are not among them.

@@ -1,0 +1,105 @@
+//! Many pushes over one life of eight receivers: images of random sizes, three pushes at a time, hosts and senders killed
+//! at random moments. `make soak` runs 200 of them, a quarter of an hour on two cores.
+//!
+//! What has to hold all the time: a file that is visible is the image of its name, a host that is reported done holds it,
+//! every push ends within its timeout. And at the end: a push to all hosts still succeeds, the receiver that was never
+//! killed is as large as it was, and no store holds anything but images. The seed is printed; the order of events
+//! follows from it, their moments from the machine.
+
+mod hosts;
+mod push;
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use clap::Parser;
+use glancecast_tests::exclusive::Share;
+use glancecast_tests::stage::Stage;
+
+use hosts::Hosts;
+use push::{Running, Tally};
+
+/// Pushes many images to eight receivers over loopback, with random kills.
+#[derive(Debug, Parser)]
+#[command(name = "soak")]
+struct Arguments {
+    /// How many pushes
+    #[arg(long, value_name = "N", default_value_t = 200)]
+    pushes: u32,
+
+    /// The seed of sizes, hosts and kills; drawn when not given
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let mut dice = Dice::new(arguments.seed);
+    let stage = Stage::loopback(Share::Alone);
+    let mut hosts = Hosts::start(&stage, HOSTS);
+    let mut tally = Tally::default();
+    let mut running: Vec<Running<'_>> = Vec::new();
+    let (mut begun, started) = (0, Instant::now());
+    while begun < arguments.pushes || !running.is_empty() {
+        if begun < arguments.pushes && running.len() < AT_A_TIME {
+            begun += 1;
+            running.push(Running::start(&stage, &hosts, begun, &mut dice));
+        }
+        if dice.one_in(KILL_HOST) {
+            hosts.kill_one(&mut dice);
+        }
+        if dice.one_in(KILL_SENDER) && !running.is_empty() {
+            let at = dice.below(running.len() as u64) as usize;
+            running[at].kill();
+        }
+        hosts.revive();
+        running.retain_mut(|push| !push.has_ended(&hosts, &mut tally));
+        if tally.due() {
+            println!("{:>5.0} s  {tally}; {}", started.elapsed().as_secs_f64(), hosts.memory());
+        }
+        hosts.watch();
+        std::thread::sleep(PAUSE);
+    }
+    hosts.revive_all();
+    push::last(&stage, &hosts, &mut dice);
+    println!("{:>5.0} s  {tally}", started.elapsed().as_secs_f64());
+    hosts.finish();
+    println!("no stuck session, no leftover file, every result was true");
+    ExitCode::SUCCESS
+}
+
+/// Draws from a seed (splitmix64).
+struct Dice(u64);
+
+impl Dice {
+    /// From this seed, or from the time; it is printed.
+    fn new(seed: Option<u64>) -> Self {
+        let now = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as u64);
+        let seed = seed.unwrap_or_else(now);
+        println!("--seed {seed}");
+        Self(seed)
+    }
+
+    fn number(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        mixed ^ (mixed >> 31)
+    }
+
+    fn below(&mut self, bound: u64) -> u64 {
+        self.number() % bound
+    }
+
+    fn one_in(&mut self, of: u64) -> bool {
+        self.below(of) == 0
+    }
+}
+
+const HOSTS: usize = 8;
+const AT_A_TIME: usize = 3;
+/// Between two looks at everything.
+const PAUSE: Duration = Duration::from_millis(100);
+/// Looks between two kills of a host, and of a sender, on average.
+const KILL_HOST: u64 = 40;
+const KILL_SENDER: u64 = 300;

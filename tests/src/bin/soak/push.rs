@@ -1,0 +1,147 @@
+//! One push, and whether what it said was true.
+
+use std::fmt;
+use std::fs;
+use std::time::Duration;
+
+use glancecast_tests::image::{self, Seed};
+use glancecast_tests::stage::{Push, Stage};
+
+use crate::Dice;
+use crate::hosts::Hosts;
+
+/// A push that was begun.
+pub(crate) struct Running<'a> {
+    stage: &'a Stage,
+    push: Push,
+    name: String,
+    blake3: String,
+    expected: Vec<String>,
+    killed: bool,
+}
+
+/// What became of all of them.
+#[derive(Default)]
+pub(crate) struct Tally {
+    ended: u32,
+    complete: u32,
+    killed: u32,
+    done: u32,
+    not_done: u32,
+    told: u32,
+}
+
+impl<'a> Running<'a> {
+    pub(crate) fn start(stage: &'a Stage, hosts: &Hosts<'_>, number: u32, dice: &mut Dice) -> Self {
+        let name = format!("image-{number}");
+        let path = stage.path(&name);
+        let blake3 = image::random(&path, size(dice), Seed::new(dice.number()));
+        let mut expected = hosts.names();
+        if dice.one_in(3) {
+            expected.retain(|_| dice.one_in(2));
+        }
+        if expected.is_empty() {
+            expected = hosts.names();
+        }
+        let file = path.to_str().expect("UTF-8");
+        let names = expected.join(",");
+        let options =
+            ["--file", file, "--name", &name, "--hosts", &names, "--rate", "400mbit", "--timeout", "60s"];
+        Self {
+            stage,
+            push: stage.push_as(&format!("push-{number}"), &options),
+            name,
+            blake3,
+            expected,
+            killed: false,
+        }
+    }
+
+    pub(crate) fn kill(&mut self) {
+        self.killed = true;
+        self.push.process.signal(nix::sys::signal::Signal::SIGKILL);
+    }
+
+    /// Once it has ended: checks what it said and clears away.
+    pub(crate) fn has_ended(&mut self, hosts: &Hosts<'_>, tally: &mut Tally) -> bool {
+        if self.push.process.runs() {
+            assert!(self.push.process.age() < LONGEST, "{} does not end", self.name);
+            return false;
+        }
+        if self.killed {
+            tally.killed += 1;
+            for host in &self.expected {
+                hosts.holds(host, &self.name, &self.blake3); // what is there is right
+            }
+        } else {
+            self.check(hosts, tally);
+        }
+        tally.ended += 1;
+        hosts.remove(&self.name);
+        fs::remove_file(self.stage.path(&self.name)).expect("the image is there");
+        true
+    }
+
+    fn check(&mut self, hosts: &Hosts<'_>, tally: &mut Tally) {
+        let (_, report) = self.push.report(LONGEST);
+        assert_eq!(report.root.as_deref().unwrap_or(&self.blake3), self.blake3, "{}", self.name);
+        for host in &self.expected {
+            let row = report.host(host);
+            let held = hosts.holds(host, &self.name, &self.blake3);
+            let done = ["done", "existing"].contains(&row.state.as_str());
+            assert!(held || !done, "{host} is said to hold {}, and does not: {row:?}", self.name);
+            assert!(done || row.reason.is_some(), "{host} is not done, and nothing says why: {row:?}");
+            *(if done { &mut tally.done } else { &mut tally.not_done }) += 1;
+        }
+        tally.complete += u32::from(report.outcome == "complete");
+    }
+}
+
+/// With all hosts alive a push still succeeds.
+pub(crate) fn last(stage: &Stage, hosts: &Hosts<'_>, dice: &mut Dice) {
+    let mut push = Running::start(stage, hosts, 0, dice);
+    let (_, report) = push.push.report(LONGEST);
+    for host in &push.expected {
+        assert_eq!(report.host(host).state, "done", "{:?}", report.host(host));
+        assert!(hosts.holds(host, &push.name, &push.blake3));
+    }
+}
+
+/// Whether a file is what a push published, and nothing else.
+pub(crate) fn is_image(name: &str) -> bool {
+    name.strip_prefix("image-").is_some_and(|number| number.parse::<u32>().is_ok())
+}
+
+/// From nothing to 64 MiB, the small ones more often than their share.
+fn size(dice: &mut Dice) -> u64 {
+    match dice.below(8) {
+        0 => dice.below(3),
+        1 => dice.below(4096),
+        2 => dice.below(2 << 20),
+        _ => dice.below((64 << 20) + 1),
+    }
+}
+
+impl Tally {
+    /// Every ten pushes.
+    pub(crate) fn due(&mut self) -> bool {
+        let due = self.ended >= self.told + 10;
+        if due {
+            self.told = self.ended;
+        }
+        due
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { ended, complete, killed, done, not_done, .. } = self;
+        write!(
+            f,
+            "{ended} pushes: {complete} complete, {killed} killed; {done} copies, {not_done} hosts without one"
+        )
+    }
+}
+
+/// The timeout of a push, and what a busy machine takes to end it.
+const LONGEST: Duration = Duration::from_secs(75);
