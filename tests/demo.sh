@@ -114,7 +114,9 @@ say
 
 [ "$(cut -d ' ' -f 1 <<<"$sums" | sort -u | wc -l)" -eq 1 ] || fail "the sums are not equal"
 for host in "${HOSTS[@]}"; do
-    [ "$(ls -A "$dir/$host")" = "${image##*/}" ] || fail "there is more than the image in the directory of $host"
+    # Besides it there is only `.glancecast`, where it is noted when the image was proven.
+    [ "$(ls -A --ignore=.glancecast "$dir/$host")" = "${image##*/}" ] ||
+        fail "there is more than the image in the directory of $host"
     # Only where this file system keeps holes at all.
     if [ "$(mib_on_disk "$image")" -lt $((IMAGE_MIB * 3 / 4)) ]; then
         [ "$(mib_on_disk "$dir/$host/${image##*/}")" -lt $((IMAGE_MIB * 3 / 4)) ] || fail "$host has filled the holes"

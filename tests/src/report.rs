@@ -187,5 +187,6 @@ mod tests {
           {"name": "r2", "state": "never_answered", "reason": "never answered", "sidelined": null, "seconds": null, "symbols_lost": 0,
            "symbols_repaired": 0, "bytes_received": 0, "socket_drops": 0, "store_drops": 0},
           {"name": "r1", "state": "done", "reason": null, "sidelined": null, "seconds": 0.4, "symbols_lost": 0, "symbols_repaired": 0,
-           "bytes_received": 14400, "socket_drops": 0, "store_drops": 0}]}"#;
+           "bytes_received": 14400, "socket_drops": 0, "store_drops": 0}],
+        "skipped": [], "confirm": null}"#;
 }

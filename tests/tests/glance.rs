@@ -105,9 +105,11 @@ fn refused(mut push: Push, code: i32, names: &[&str], words: &[&str], receivers:
         assert_eq!(push.process.output(), "", "nothing was pushed, so there is no report");
     }
     for receiver in receivers {
-        glancecast_tests::wait::until("the store to be empty", Duration::from_secs(30), || {
-            receiver.stored().is_empty().then_some(())
-        });
+        let names = receiver.stored();
+        assert!(
+            names.iter().all(|name| name.starts_with(".glancecast-")),
+            "visible, and not vouched for: {names:?}"
+        );
     }
 }
 

@@ -151,6 +151,7 @@ impl Compressor {
     /// Puts a block's frame into `frame`; false if the block is to go as it is.
     pub(crate) fn compress(&mut self, policy: &Policy, block: &[u8], frame: &mut Vec<u8>) -> bool {
         let Some(level) = policy.level() else { return false };
+        let distrusts = self.distrust > 0;
         let promising = !policy.samples() || self.is_promising(block);
         if !promising && self.untried < TRY_EVERY {
             self.untried += 1;
@@ -158,8 +159,8 @@ impl Compressor {
         }
         self.untried = 0;
         let smaller = self.try_whole(level, block, frame);
-        if !promising {
-            self.distrust = if smaller { TRY_EVERY } else { 0 };
+        if smaller && (distrusts || !promising) {
+            self.distrust = TRY_EVERY;
         }
         smaller
     }

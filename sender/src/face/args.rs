@@ -180,7 +180,8 @@ pub(crate) struct Send {
     pub(crate) pin: Option<Pin>,
     /// With --file: the disk format that it has to be in, in Glance's words: raw, qcow2, vmdk, vhd, vhdx, vdi, iso, ami, aki, ari
     /// [default: the one that it looks like]
-    #[arg(long, value_name = "FORMAT", requires = "file")]
+    // Clap lets a requirement go that is in conflict with what is given: an image.
+    #[arg(long, value_name = "FORMAT", requires = "file", conflicts_with = "image")]
     pub(crate) disk_format: Option<DiskFormat>,
     /// Send the bytes of a qcow2, vmdk or other image as they are, for hosts whose nova.conf has force_raw_images = False
     /// [default: they are converted to raw here, once for all hosts, with qemu-img]
