@@ -266,7 +266,11 @@ impl Receiver {
             (Stage::Publishing | Stage::Comparing, _) => {}
             (Stage::Opening | Stage::Receiving | Stage::Existing, End::Over) if active.has_all() => {}
             (Stage::Opening | Stage::Receiving | Stage::Existing, End::Over) => {
-                self.abandon("the sender ended the push before this host was complete", Rejoin::Never);
+                let reason = format!(
+                    "the sender ended the push before this host was complete: it lacks {}",
+                    active.table.lacking()
+                );
+                self.abandon(&reason, Rejoin::Never);
             }
             (Stage::Opening | Stage::Receiving | Stage::Existing, End::Aborted(reason)) => {
                 let reason = format!("the sender gave up: {reason}");

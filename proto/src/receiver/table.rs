@@ -169,6 +169,12 @@ impl Table {
         self.held + self.at_work + self.ready.len() as u32 >= self.geometry.blocks()
     }
 
+    /// What is not proven and written yet, in words.
+    pub(super) fn lacking(&self) -> String {
+        let blocks = self.geometry.blocks();
+        format!("{} of {blocks} blocks, the first of them {}", blocks - self.held, self.held_prefix)
+    }
+
     /// Whether every block is proven and written.
     pub(super) fn is_complete(&self) -> bool {
         self.held == self.geometry.blocks()

@@ -66,12 +66,18 @@ impl Drive {
         let (sleeper, waker) = Sleeper::new()?;
         let clocks = clocks();
         let cap = Rate::from_bits(pace.cap()).expect("a pace is a rate");
-        let reading =
-            Reading { source: setup.source, spool: setup.spool, compression: setup.compression, cap };
-        let reader = Reader::start(reading, geometry, &waker, &clocks)?;
         let clock = Clock::start();
+        let machine = Sender::new(clock.now(), setup.sender);
+        let reading = Reading {
+            source: setup.source,
+            spool: setup.spool,
+            compression: setup.compression,
+            cap,
+            ahead: machine.repair_ahead(),
+        };
+        let reader = Reader::start(reading, geometry, &waker, &clocks)?;
         let drive = Self {
-            machine: Sender::new(clock.now(), setup.sender),
+            machine,
             socket: setup.socket,
             reader,
             encoder: None,

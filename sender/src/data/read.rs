@@ -53,6 +53,8 @@ pub(crate) struct Reading {
     pub(crate) compression: Compression,
     /// What the line takes at most.
     pub(crate) cap: Rate,
+    /// Repair symbols with each whole block, from the first one on.
+    pub(crate) ahead: u32,
 }
 
 impl Reader {
@@ -66,7 +68,7 @@ impl Reader {
         let workers = workers();
         let (to_drive, places) = sync_channel(PLACES_PER_WORKER * workers);
         let (empty, empties) = channel();
-        let ahead = Arc::new(AtomicU32::new(0));
+        let ahead = Arc::new(AtomicU32::new(reading.ahead));
         let policy = Arc::new(Policy::new(reading.compression, workers, reading.cap));
         let reader = Self { places, head: None, empty, ahead, policy };
         let again = reading.source.again().map(std::fs::File::try_clone).transpose()?;
