@@ -14,9 +14,9 @@
 //! assert!(matches!(error, CheckError::Refused(refusal) if refusal.rule == Rule::FormatMismatch));
 //! ```
 //!
-//! - [`check`] looks at a whole image; [`check_head`] at the first [`HEAD_BYTES`] of one that is still arriving, which is
+//! - [`check()`] looks at a whole image; [`check_head`] at the first [`HEAD_BYTES`] of one that is still arriving, which is
 //!   enough for all but vmdk and vhdx. Both give [`Facts`] or a [`Refusal`], whose [`Rule`] has a stable word for scripts.
-//! - [`detect`] only says which formats the bytes look like.
+//! - [`detect()`] only says which formats the bytes look like.
 //!
 //! All input is hostile: nothing here panics, recurses, loops or allocates by what an image says. At most 1 MiB is held.
 
