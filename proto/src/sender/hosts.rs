@@ -56,6 +56,9 @@ pub(super) struct Hosts {
     other_versions: BTreeMap<HostName, String>,
     /// Expected by name, and not settled.
     awaited: BTreeSet<HostName>,
+    /// Names all of whose starts that count have said their last word. Where a number is expected each counts once: a start
+    /// that failed and the one that replaced it are one host.
+    settled_names: BTreeSet<HostName>,
     tally: Tally,
     last_joined: Option<Moment>,
     /// Some host has kept something.
@@ -99,6 +102,7 @@ impl Hosts {
             by_name: BTreeMap::new(),
             other_versions: BTreeMap::new(),
             awaited,
+            settled_names: BTreeSet::new(),
             tally: Tally::default(),
             last_joined: None,
             resuming: false,
@@ -461,7 +465,9 @@ impl Hosts {
         }
         match &self.expected {
             Expected::Named(_) => self.awaited.is_empty(),
-            Expected::Count(count) => done + failed + self.other_versions.len() as u32 >= *count,
+            Expected::Count(count) => {
+                (self.settled_names.len() + self.other_versions.len()) as u64 >= u64::from(*count)
+            }
             Expected::Anyone => match self.last_joined {
                 None => now.since(pass_ended) >= NOBODY_AFTER,
                 Some(joined) => {
@@ -479,7 +485,11 @@ impl Hosts {
                 let starts = self.by_name.get(name).map_or(&[][..], Vec::as_slice);
                 !starts.is_empty() && starts.iter().all(|id| self.by_id[id].state.is_done())
             }),
-            Expected::Count(count) => done >= *count,
+            Expected::Count(count) => {
+                let is_done =
+                    |starts: &&Vec<ReceiverId>| starts.iter().any(|id| self.by_id[id].state.is_done());
+                self.by_name.values().filter(is_done).count() as u64 >= u64::from(*count)
+            }
             Expected::Anyone => heard > 0 && done == heard && self.other_versions.is_empty(),
         }
     }
@@ -517,14 +527,17 @@ impl Hosts {
         }
     }
 
-    /// Keeps [`Hosts::awaited`] right for one name.
+    /// Keeps [`Hosts::awaited`] and [`Hosts::settled_names`] right for one name.
     fn await_again(&mut self, name: &HostName) {
-        let Expected::Named(names) = &self.expected else { return };
         let starts = self.by_name.get(name).map_or(&[][..], Vec::as_slice);
         if starts.iter().all(|id| self.by_id[id].state.is_settled()) {
             self.awaited.remove(name);
-        } else if names.contains(name) {
-            self.awaited.insert(name.clone());
+            self.settled_names.insert(name.clone());
+        } else {
+            self.settled_names.remove(name);
+            if matches!(&self.expected, Expected::Named(names) if names.contains(name)) {
+                self.awaited.insert(name.clone());
+            }
         }
     }
 
@@ -814,6 +827,33 @@ mod tests {
         done(&mut hosts, 1);
         failed(&mut hosts, 2);
         assert!(hosts.settled(at(1), at(0)) && !hosts.complete());
+    }
+
+    #[test]
+    fn a_failed_start_and_its_replacement_count_as_one_host() {
+        let mut hosts = Hosts::new(Expected::Count(2), false);
+        join(&mut hosts, 1, "a", at(0));
+        join(&mut hosts, 2, "b", at(0));
+        join(&mut hosts, 3, "a", at(10));
+        hosts
+            .heard(at(11), id(1), sequence(2))
+            .expect("its last word was overtaken by the hello of the next start");
+        failed(&mut hosts, 1);
+        done(&mut hosts, 3);
+        assert!(!hosts.settled(at(5_000), at(0)), "b is at work");
+        done(&mut hosts, 2);
+        assert!(hosts.settled(at(5_001), at(0)) && hosts.complete(), "two hosts hold it");
+    }
+
+    #[test]
+    fn two_starts_that_are_done_are_one_host() {
+        let mut hosts = Hosts::new(Expected::Count(2), false);
+        join(&mut hosts, 1, "a", at(0));
+        join(&mut hosts, 2, "a", at(10));
+        hosts.heard(at(11), id(1), sequence(2)).expect("its last word came late");
+        done(&mut hosts, 1);
+        existing(&mut hosts, 2);
+        assert!(!hosts.settled(at(5_000), at(0)) && !hosts.complete());
     }
 
     #[test]
