@@ -93,6 +93,8 @@ pub(super) struct Session {
     pub(super) heard: Moment,
     /// The hello, until it is acknowledged: the sender takes no other word from a host that it does not know.
     pub(super) hello: Option<Repeat>,
+    /// It was said at least once. Before that nobody would take a report, and hellos are as many as reports.
+    introduced: bool,
     pub(super) report_at: Option<Moment>,
     poll: Option<Poll>,
     /// When the last poll came.
@@ -130,6 +132,7 @@ impl Session {
             proven: None,
             heard: now,
             hello: (!announce.one_way).then(|| Repeat::new(hello_at, HELLO_GAP, HELLO_GAP_MAX)),
+            introduced: false,
             report_at: None,
             poll: None,
             polled_at: now,
@@ -218,12 +221,14 @@ impl Session {
             self.poll = Some(poll);
             return;
         }
-        let offset = match self.slot {
-            Some(slot) => poll.window.mul_f64(f64::from(slot % poll.slots) / f64::from(poll.slots)),
-            None => rng.below(poll.window),
-        };
-        let at = now + offset;
-        self.report_at = Some(self.report_at.map_or(at, |earlier| earlier.min(at)));
+        if self.introduced {
+            let offset = match self.slot {
+                Some(slot) => poll.window.mul_f64(f64::from(slot % poll.slots) / f64::from(poll.slots)),
+                None => rng.below(poll.window),
+            };
+            let at = now + offset;
+            self.report_at = Some(self.report_at.map_or(at, |earlier| earlier.min(at)));
+        }
         self.poll = Some(poll);
         self.polled_at = now;
     }
@@ -247,6 +252,7 @@ impl Session {
         }
         self.slot = Some(ack.slot);
         self.hello = None;
+        self.introduced = true; // also where this host was known as one that is busy
         ack.kind != Kind::Hello && matches!(self.stage, Stage::Closing { .. })
     }
 
@@ -262,6 +268,7 @@ impl Session {
     /// What is to be said now.
     pub(super) fn next_up(&mut self, now: Moment, name: &HostName, software: &str) -> Option<Up> {
         if self.hello.as_mut().is_some_and(|hello| hello.take_due(now)) {
+            self.introduced = true;
             return Some(Up::Hello(Hello {
                 name: name.clone(),
                 software: software.to_owned(),
@@ -433,6 +440,28 @@ mod tests {
     }
 
     #[test]
+    fn a_host_that_has_not_said_hello_answers_no_poll() {
+        let mut session = session();
+        session.introduced = false;
+        session.hello = Some(Repeat::new(at(500), HELLO_GAP, HELLO_GAP_MAX));
+        session.take_poll(at(100), poll(1), &mut rng());
+        assert_eq!(said(&mut session, 400), None, "nobody would take it");
+        assert!(matches!(said(&mut session, 500), Some(Up::Hello(_))));
+        session.take_poll(at(600), poll(2), &mut rng());
+        assert!(matches!(said(&mut session, 700), Some(Up::Hello(_))));
+        assert!(matches!(said(&mut session, 700), Some(Up::Report(_))));
+    }
+
+    #[test]
+    fn a_host_that_was_known_as_busy_answers_polls() {
+        let mut session = session();
+        session.introduced = false;
+        acknowledge(&mut session, Kind::Hello, 0);
+        session.take_poll(at(100), poll(1), &mut rng());
+        assert!(matches!(said(&mut session, 100), Some(Up::Report(_))));
+    }
+
+    #[test]
     fn a_round_is_answered_once_and_an_earlier_one_not_at_all() {
         let mut session = session();
         acknowledge(&mut session, Kind::Hello, 0);
@@ -542,7 +571,9 @@ mod tests {
         let cipher = Cipher::downward(&key, announce.session);
         announce.seal(&cipher, signer, sequence(0), &mut datagram);
         let announced = Announce::open(&key, &datagram).expect("ours");
-        Session::new(at(0), Attempt(1), announced, &key, link, 4, &mut rng())
+        let mut session = Session::new(at(0), Attempt(1), announced, &key, link, 4, &mut rng());
+        session.introduced = true;
+        session
     }
 
     fn hear<const N: usize>(session: &mut Session, numbers: [u64; N]) {
