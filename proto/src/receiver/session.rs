@@ -313,7 +313,9 @@ impl Session {
     fn report(&self) -> Option<Report> {
         let poll = self.poll.as_ref()?;
         let collecting = matches!(self.stage, Stage::Opening | Stage::Receiving);
-        let deficits = if collecting { self.table.deficits(poll.blocks_sent) } else { Vec::new() };
+        // Before the store has said what it kept, nothing of it is asked for.
+        let asks = matches!(self.stage, Stage::Receiving);
+        let deficits = if asks { self.table.deficits(poll.blocks_sent) } else { Vec::new() };
         let room = report_runs_in(self.announce.geometry.control_bytes()) - deficits.len();
         Some(Report {
             round: poll.round,
@@ -365,9 +367,10 @@ mod tests {
     use super::*;
     use crate::geometry::Geometry;
     use crate::ids::ObjectName;
+    use crate::integrity::BlockHash;
     use crate::sign::SigningKey;
     use crate::time::WallClock;
-    use crate::wire::{DiskFormat, Pin};
+    use crate::wire::{DiskFormat, Encoding, ManifestEntry, ManifestRun, Pin};
     use zeroize::Zeroizing;
 
     #[test]
@@ -459,6 +462,26 @@ mod tests {
         acknowledge(&mut session, Kind::Hello, 0);
         session.take_poll(at(100), poll(1), &mut rng());
         assert!(matches!(said(&mut session, 100), Some(Up::Report(_))));
+    }
+
+    #[test]
+    fn nothing_is_asked_for_before_the_store_has_said_what_it_kept() {
+        let mut session = session();
+        acknowledge(&mut session, Kind::Hello, 0);
+        let entries = vec![ManifestEntry { encoding: Encoding::Stored, hash: BlockHash([0; 32]) }; 4];
+        session.table.learn(&ManifestRun { first: BlockIndex(0), entries });
+        let deficits = |session: &mut Session, round| {
+            session.take_poll(at(0), Poll { blocks_sent: 4, manifest_sent: 4, ..poll(round) }, &mut rng());
+            match said(session, 0) {
+                Some(Up::Report(report)) => report.deficits,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(deficits(&mut session, 1), []);
+        session.stage = Stage::Receiving;
+        session.table.keep(&[BlockIndex(1), BlockIndex(2)]);
+        let asked: Vec<u32> = deficits(&mut session, 2).iter().map(|run| run.first.0).collect();
+        assert_eq!(asked, [0, 3]);
     }
 
     #[test]
