@@ -244,6 +244,18 @@ impl Table {
         true
     }
 
+    /// The first of `count` repair symbols, from the one of `header` on, as many as a block that is being collected still lacks:
+    /// as many times [`Table::place_for`] and [`Table::insert`]. Gives how many; 0 if they cannot be taken so.
+    pub(super) fn insert_repair(&mut self, header: &SymbolHeader, count: u32) -> u32 {
+        let State::Collecting(buffer) = self.states[header.block.index()] else { return 0 };
+        let collected = self.buffers.get_mut(buffer);
+        let taken = collected.insert_repair(header.esi, count);
+        if collected.is_enough() {
+            self.queue_if_ready(header.block);
+        }
+        taken
+    }
+
     /// Whether all these entries are known.
     pub(super) fn knows(&self, run: &ManifestRun) -> bool {
         let first = run.first.index();
