@@ -175,6 +175,13 @@ impl Receiver {
                 self.discards.count_times(reason, u64::from(count));
                 count
             }
+            Admission::Spare(reason @ Discard::NoBuffer) => {
+                self.discards.count_times(reason, u64::from(count));
+                if session.table.waits_for_store() {
+                    session.totals.store_drops += u64::from(count);
+                }
+                count
+            }
             Admission::Spare(_) => 0,
             Admission::To(_) if session.table.insert_first(first, count) => count,
             Admission::To(_) => session.table.insert_repair(first, count),

@@ -228,6 +228,10 @@ impl Session {
             };
             let at = now + offset;
             self.report_at = Some(self.report_at.map_or(at, |earlier| earlier.min(at)));
+            // Fewer hosts are asked now than when its turn for the last word was found.
+            if let Stage::Closing { repeat, .. } = &mut self.stage {
+                repeat.begin_by(at);
+            }
         }
         self.poll = Some(poll);
         self.polled_at = now;
@@ -550,6 +554,21 @@ mod tests {
             session.close(at(closed), last_word);
             assert_eq!(session.next_at(), Some(at(said_at)), "closed at {closed}");
         }
+    }
+
+    #[test]
+    fn the_last_word_is_said_in_the_slot_of_a_shorter_round_that_comes_before_its_turn() {
+        let mut session = session();
+        acknowledge(&mut session, Kind::Hello, 3);
+        session.take_poll(at(100), Poll { window: Duration::from_secs(10), ..poll(1) }, &mut rng());
+        let last_word = session.failed(FailureKind::Store, "no");
+        session.close(at(3_101), last_word);
+        assert_eq!(session.next_at(), Some(at(13_100)));
+        session.take_poll(at(10_110), Poll { slots: 2, ..poll(2) }, &mut rng());
+        assert_eq!(session.next_at(), Some(at(10_160)));
+        assert!(said(&mut session, 10_160).is_some());
+        session.take_poll(at(10_161), poll(3), &mut rng());
+        assert_eq!(session.next_at(), Some(at(10_180)), "from then on it keeps to its own gaps");
     }
 
     #[test]

@@ -75,6 +75,15 @@ pub(super) struct Hosts {
     fastest: Option<Duration>,
 }
 
+/// Who is asked by a poll.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Asked {
+    /// Hosts that answer.
+    pub(super) slots: u32,
+    /// Time that they spread their answers over.
+    pub(super) window: Duration,
+}
+
 /// Whether what a host asks for is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Serve {
@@ -126,10 +135,21 @@ impl Hosts {
         }
     }
 
-    /// Hosts that may answer a poll: the larger of those expected and those known.
+    /// Hosts that may say hello: the larger of those expected and those known.
     pub(super) fn answering(&self) -> u32 {
         let known = if self.only_listed { 0 } else { self.by_id.len() as u32 };
         known.max(self.expected_count()).clamp(1, HOSTS_MAX as u32)
+    }
+
+    /// Who answers a poll: how many, and the time that they spread their answers over, so that all hosts together keep
+    /// [`REPORTS_PER_SECOND_MAX`]. Who has said its last word answers none. Nor does who has not said hello; but while hosts do
+    /// that they take nearly all of what all together may say.
+    pub(super) fn asked(&self) -> Asked {
+        let Tally { heard, done, failed, .. } = self.tally;
+        let slots = heard.saturating_sub(done + failed).max(1);
+        let missing = self.expected_count().saturating_sub(heard);
+        let turns = if missing == 0 { slots } else { (HELLO_SHARE * slots).min(slots + missing) };
+        Asked { slots, window: Duration::from_secs(1) * turns / REPORTS_PER_SECOND_MAX }
     }
 
     pub(super) fn tally(&self) -> Tally {
@@ -306,8 +326,7 @@ impl Hosts {
     }
 
     /// An answer to a poll came so long after it, of which `slot` was waited for the host's turn.
-    pub(super) fn answered(&mut self, id: ReceiverId, after: Duration, window: Duration) {
-        let slots = self.answering();
+    pub(super) fn answered(&mut self, id: ReceiverId, after: Duration, Asked { slots, window }: Asked) {
         let Some(slot) = self.by_id.get(&id).map(|host| host.slot % slots) else { return };
         let delay = after.saturating_sub(window.mul_f64(f64::from(slot) / f64::from(slots)));
         self.fastest = Some(self.fastest.map_or(delay, |fastest| fastest.min(delay)));
@@ -632,8 +651,11 @@ fn absent(name: &HostName, state: HostState, reason: &str) -> HostRow {
     }
 }
 
+/// While hosts say hello, so many times as long as else is given to reports.
+const HELLO_SHARE: u32 = 8;
+
 /// Reports that the first guess of the losses is made from.
-const SAMPLE: u32 = 200;
+const SAMPLE: u32 = 32;
 
 /// So many hosts that can be judged for each that cannot.
 const QUANTILE_OF: usize = 3;
@@ -785,7 +807,7 @@ mod tests {
         let mut hosts = Hosts::new(named(["lossy", "slow"]), false);
         join(&mut hosts, 1, "lossy", at(0));
         join(&mut hosts, 2, "slow", at(0));
-        let mut hear = |hosts: &mut Hosts, host, highest, lost| {
+        let hear = |hosts: &mut Hosts, host, highest, lost| {
             let totals = Totals { symbols_lost: lost, ..Totals::default() };
             hosts.heard(at(highest), id(host), sequence(highest)).expect("newer");
             hosts.progress(id(host), &Report { highest: sequence(highest), totals, ..report(1) }, 0);
@@ -943,6 +965,36 @@ mod tests {
         let slots: Vec<u32> = (1..=3).map(|host| hosts.get(id(host)).expect("joined").slot).collect();
         assert_eq!(slots, [0, 1, 2]);
         assert_eq!(Hosts::new(Expected::Anyone, false).answering(), 1);
+    }
+
+    #[test]
+    fn who_has_said_its_last_word_is_not_given_time_to_answer() {
+        let mut hosts = Hosts::new(Expected::Count(4), false);
+        (1..=4).for_each(|host| join(&mut hosts, host, &format!("h{host}"), at(0)));
+        let millisecond = Duration::from_millis(1);
+        assert_eq!(hosts.asked(), Asked { slots: 4, window: millisecond });
+        done(&mut hosts, 1);
+        failed(&mut hosts, 2);
+        assert_eq!(hosts.asked(), Asked { slots: 2, window: millisecond / 2 });
+        done(&mut hosts, 3);
+        done(&mut hosts, 4);
+        assert_eq!(hosts.asked(), Asked { slots: 1, window: millisecond / 4 });
+    }
+
+    #[test]
+    fn while_hosts_say_hello_reports_take_little_of_what_all_may_say() {
+        let mut hosts = Hosts::new(Expected::Count(40), false);
+        let spread = |hosts: &Hosts| hosts.asked().window * 4_000;
+        join(&mut hosts, 1, "a", at(0));
+        assert_eq!((hosts.asked().slots, spread(&hosts)), (1, Duration::from_secs(8)));
+        (2..=20).for_each(|host| join(&mut hosts, host, &format!("h{host}"), at(0)));
+        assert_eq!(
+            (hosts.asked().slots, spread(&hosts)),
+            (20, Duration::from_secs(40)),
+            "no longer than for all"
+        );
+        (21..=40).for_each(|host| join(&mut hosts, host, &format!("h{host}"), at(0)));
+        assert_eq!((hosts.asked().slots, spread(&hosts)), (40, Duration::from_secs(40)));
     }
 
     fn named<const N: usize>(names: [&str; N]) -> Expected {
