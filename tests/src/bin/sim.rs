@@ -9,18 +9,20 @@ use glancecast_tests::sim::{self, Mutant, Summary};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let run = match arguments[..] {
-        ["--seeds", count] => count.parse().map(|count| many(0, count)),
-        ["--seeds", count, "--from", from] => {
-            count.parse().and_then(|count| from.parse().map(|from| many(from, count)))
-        }
-        ["--seed", seed] => seed.parse().map(one),
-        _ => "".parse::<u64>().map(one),
-    };
-    run.unwrap_or_else(|_| {
+    run(&arguments).unwrap_or_else(|| {
         eprintln!("usage: sim --seeds COUNT [--from SEED] | --seed SEED");
         ExitCode::from(2)
+    })
+}
+
+fn run(arguments: &[String]) -> Option<ExitCode> {
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let number = |text: &str| text.parse().ok();
+    Some(match arguments[..] {
+        ["--seeds", count] => many(0, number(count)?),
+        ["--seeds", count, "--from", from] => many(number(from)?, number(count)?),
+        ["--seed", seed] => one(number(seed)?),
+        _ => return None,
     })
 }
 

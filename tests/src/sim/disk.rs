@@ -200,11 +200,11 @@ impl Disk {
         match how {
             Leaving::Stop => {}
             Leaving::Crash => {
-                unfinished.noted.clear();
-                // One may just have been written.
-                if dice.chance(0.3) {
-                    unfinished.tear(dice.below(unfinished.content.len().max(1) as u64) as usize, counts);
+                // The last may just have been written.
+                if let Some(&(block, _)) = unfinished.noted.last().filter(|_| dice.chance(0.5)) {
+                    unfinished.tear(block.index(), counts);
                 }
+                unfinished.noted.clear();
             }
             Leaving::PowerLoss => unfinished.lose_power(dice, counts),
             Leaving::CrashAndLose => {
