@@ -381,10 +381,15 @@ impl StoreError {
             Self::Exists { .. } | Self::Taken { .. } => FailureKind::Exists,
             Self::Refused(_) => FailureKind::Refused,
             Self::NoSpace { .. } => FailureKind::NoSpace,
-            Self::Io { error, .. } if error.kind() == io::ErrorKind::StorageFull => FailureKind::NoSpace,
+            Self::Io { error, .. } if is_full(error) => FailureKind::NoSpace,
             Self::Io { .. } | Self::Locked { .. } | Self::Owner { .. } => FailureKind::Store,
         }
     }
+}
+
+/// There is no room: of the disk, or of this user's part of it.
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 #[cfg(test)]
@@ -409,6 +414,18 @@ pub(crate) mod tests {
         assert!(names.len() == 2 && names.iter().all(|name| name.starts_with(".glancecast-")), "{names:?}");
         drop(partial);
         assert_eq!(self::names(dir.path()), [""; 0]);
+    }
+
+    #[test]
+    fn a_full_disk_and_a_used_up_quota_are_no_space() {
+        for (number, kind) in [
+            (nix::errno::Errno::ENOSPC, FailureKind::NoSpace),
+            (nix::errno::Errno::EDQUOT, FailureKind::NoSpace),
+            (nix::errno::Errno::EIO, FailureKind::Store),
+        ] {
+            let error = StoreError::Io { what: "write to", path: PathBuf::new(), error: number.into() };
+            assert_eq!(error.kind(), kind, "{number}");
+        }
     }
 
     #[test]
