@@ -113,6 +113,26 @@ fn a_second_push_to_receivers_at_work_waits_for_its_turn() {
     }
 }
 
+#[test]
+fn a_push_that_ends_just_before_another_is_announced_does_not_take_that_one_along() {
+    let stage = Stage::loopback(Share::Shared);
+    let mut receiver = stage.receiver("r1", &[]);
+    let (sources, sums): (Vec<_>, Vec<_>) = (0..2).map(|case| source(&stage, case)).unzip();
+    let mut first = start_push_at("20mbit", &stage, "r1", &sources[0], 0);
+    wait_for_blocks(&receiver, 1);
+    // So that it hears the end of the one and the beginning of the other at once.
+    receiver.process.signal(Signal::SIGSTOP);
+    first.process.signal(Signal::SIGINT);
+    first.process.wait(SOON);
+    let mut second = start_push_at("20mbit", &stage, "r1", &sources[1], 1);
+    thread::sleep(Duration::from_millis(300));
+    receiver.process.signal(Signal::SIGCONT);
+    let (_, report) = second.report(TIMEOUT);
+    assert_eq!(report.outcome, "complete", "{report:?}");
+    assert_eq!(image::blake3_of(&receiver.store.join(name(1))), sums[1]);
+    assert!(receiver.process.runs());
+}
+
 /// One kill.
 struct Case {
     /// Blocks that were not on the disk afterwards.
