@@ -114,6 +114,10 @@ impl<'a> Hosts<'a> {
             let mut again = self.stage.receiver(&host.name, &["--keep-unfinished", "none"]);
             assert_eq!(again.process.terminate(SOON).code(), Some(0), "{}", host.name);
             assert_eq!(others(self.stage, &host.name), [""; 0], "{}", host.name);
+            let store = self.stage.store(&host.name);
+            let gone = |record: &String| !store.join(record.trim_end_matches(".toml")).exists();
+            let records: Vec<String> = list(&store.join(RECORDS)).into_iter().filter(gone).collect();
+            assert_eq!(records, [""; 0], "{}: records of what is not there", host.name);
         }
         println!("unfinished files and journals that were kept for a push to come: {unfinished}");
     }
