@@ -8,6 +8,7 @@
 pub mod config;
 mod desk;
 pub mod drive;
+pub mod heap;
 mod nap;
 mod pool;
 mod rebuild;
