@@ -8,6 +8,8 @@
 pub mod config;
 mod desk;
 pub mod drive;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod nap;
 mod pool;
 mod rebuild;

@@ -64,7 +64,7 @@ impl Scene {
             unreachable!("an announcement")
         };
         let key = GroupKey::new(KEY);
-        let hashes: Vec<BlockHash> = geometry.indices().map(|block| hash(block)).collect();
+        let hashes: Vec<BlockHash> = geometry.indices().map(hash).collect();
         Self {
             geometry,
             root: Root::of(geometry, &hashes),
