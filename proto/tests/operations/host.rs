@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use glancecast_fec::Esi;
+use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::{BlockIndex, ReceiverId, Sequence};
 use glancecast_proto::integrity::{BlockHash, Root};
 use glancecast_proto::receiver::{
@@ -196,7 +197,7 @@ impl Host {
             let header = SymbolHeader { tag: SESSION.tag(), sequence, block, esi, encoded_len };
             match self.receiver.admit(&header) {
                 Ok(Admission::To(place)) => {
-                    let shape = geometry.shape(encoded_len);
+                    let shape = self.session_geometry().shape(encoded_len);
                     assert!(place.symbol < buffer_symbols(shape.source_symbols()));
                     let (_, buffers) = self.open.expect("memory before the first symbol");
                     assert!(place.buffer.0 < buffers);
@@ -224,9 +225,12 @@ impl Host {
                 self.open = Some((attempt, buffers));
                 self.pending.push(effect);
             }
-            Effect::Block(attempt, _) => {
+            Effect::Block(attempt, ref work) => {
                 assert!(room);
                 self.assert_open(attempt);
+                if let Work::Rebuild { block, entry, collected, .. } = work {
+                    assert_eq!(collected.encoded_len(), entry.encoded_len(self.session_geometry(), *block));
+                }
                 assert_eq!(self.publishing, None, "no block after the last");
                 self.pending.push(effect);
             }
@@ -246,6 +250,11 @@ impl Host {
                 self.open = self.open.filter(|&(open, _)| open != attempt);
             }
         }
+    }
+
+    /// That of the session that it is in: what was announced may be nonsense, and geometry all the same.
+    fn session_geometry(&self) -> Geometry {
+        self.receiver.session().expect("in a session").0.geometry
     }
 
     fn assert_open(&self, attempt: Attempt) {
@@ -284,7 +293,6 @@ impl Host {
             Effect::Block(attempt, Work::Rebuild { block, entry, buffer, collected }) => {
                 let k = collected.shape().source_symbols();
                 assert!(collected.held().count() + collected.repair().len() as u32 >= k);
-                assert_eq!(collected.encoded_len(), entry.encoded_len(self.scene.geometry, block));
                 let undecodable = !collected.held().is_full();
                 let outcome = if entry == self.scene.entry(block) {
                     self.outcome(undecodable)
@@ -328,6 +336,7 @@ impl Host {
         assert!(self.receiver.poll_timeout().is_none_or(|at| at > self.now), "a deadline in the past");
         let events = (0..100).take_while(|_| self.receiver.poll_event().is_some()).count();
         assert!(events < 100, "an operation does not have so much to tell");
-        assert!(self.receiver.session().is_none_or(|(_, held)| held <= self.scene.geometry.blocks()));
+        let session = self.receiver.session();
+        assert!(session.is_none_or(|(announce, held)| held <= announce.geometry.blocks()));
     }
 }
