@@ -166,8 +166,14 @@ impl Records {
         }
     }
 
-    /// Everything whose file is still in `store`. What was removed or replaced by somebody is forgotten.
+    /// Everything whose file is still in `store`.
     pub(super) fn list(&self, store: &Path, now: WallClock) -> Vec<Held> {
+        self.forget_gone(store);
+        self.lock().iter().filter_map(|(file, record)| record.held(file, now)).collect()
+    }
+
+    /// Forgets what was removed or replaced by somebody, so that records do not grow with the years.
+    pub(super) fn forget_gone(&self, store: &Path) {
         let mut records = self.lock();
         let gone: Vec<String> = records
             .iter()
@@ -179,7 +185,6 @@ impl Records {
             records.remove(&file);
             let _ = fs::remove_file(self.path(&file));
         }
-        records.iter().filter_map(|(file, record)| record.held(file, now)).collect()
     }
 
     /// Replaces a record, here and on the disk. The object is there whether or not that can be written.
@@ -256,7 +261,11 @@ fn read(path: &Path) -> Result<Record, String> {
     let mut text = String::new();
     let file = File::open(path).map_err(|error| error.to_string())?;
     file.take(RECORD_BYTES_MAX).read_to_string(&mut text).map_err(|error| error.to_string())?;
-    let record: Record = toml::from_str(&text).map_err(|error| error.message().replace('\n', " "))?;
+    parse(&text)
+}
+
+fn parse(text: &str) -> Result<Record, String> {
+    let record: Record = toml::from_str(text).map_err(|error| error.message().replace('\n', " "))?;
     match record.root() {
         Some(_) => Ok(record),
         None => Err("root is not a BLAKE3 hash".to_owned()),
@@ -280,6 +289,21 @@ const UNFINISHED: &str = "new";
 
 /// A record is a few hundred bytes; what is longer is none.
 const RECORD_BYTES_MAX: u64 = 64 << 10;
+
+/// What a fuzzer's bytes come to as a record.
+///
+/// # Panics
+/// If a record cannot be written as it was read.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzzed(input: &[u8]) {
+    let Ok(record) = std::str::from_utf8(input).map_err(|error| error.to_string()).and_then(parse) else {
+        return;
+    };
+    let text = toml::to_string(&record).expect("what was read");
+    assert_eq!(parse(&text), Ok(record.clone()));
+    let held = record.held("image", WallClock(1_000)).expect("it has a root");
+    assert!(held.pinned.at(WallClock(1_000)) == held.pinned);
+}
 
 #[cfg(test)]
 mod tests {
