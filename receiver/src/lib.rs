@@ -8,6 +8,8 @@
 pub mod config;
 mod desk;
 pub mod drive;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod heap;
 mod nap;
 mod pool;
