@@ -10,6 +10,7 @@ mod desk;
 pub mod drive;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
+pub mod heap;
 mod nap;
 mod pool;
 mod rebuild;

@@ -320,6 +320,16 @@ impl Blocks {
             state.passed = true;
             state.base = last;
             self.advance_sent();
+            self.repeat_last_entries();
+        }
+    }
+
+    /// The last entries are followed by no others that would repeat them: each block that is sent after them does.
+    fn repeat_last_entries(&mut self) {
+        let blocks = self.geometry.blocks();
+        if self.all_read() && self.manifest_sent == blocks && self.repeats.is_empty() {
+            let entries = MANIFEST_LAST.min(self.entries_per_datagram()).min(blocks);
+            self.repeats.push_back(GapRun { first: BlockIndex(blocks - entries), blocks: entries as u16 });
         }
     }
 
@@ -382,12 +392,13 @@ impl Blocks {
     }
 
     /// The next manifest datagram to send: new entries once there are a few (or no more to come), each run beginning
-    /// with what the one before it ended with; else what a host lacks.
-    pub(super) fn next_manifest(&mut self, sequence: Sequence) -> Option<ManifestRun> {
+    /// with what those before it ended with, so that each entry is sent so many times; else what a host lacks.
+    pub(super) fn next_manifest(&mut self, sequence: Sequence, copies: u32) -> Option<ManifestRun> {
         let read = self.states.len() as u32;
         let fresh = read - self.manifest_sent;
         if fresh >= MANIFEST_BATCH || (fresh > 0 && self.all_read()) {
-            let first = self.manifest_sent.saturating_sub(MANIFEST_BATCH);
+            let again = ((copies - 1) * MANIFEST_BATCH).min(self.entries_per_datagram() - MANIFEST_BATCH);
+            let first = self.manifest_sent.saturating_sub(again);
             let end = read.min(first + self.entries_per_datagram());
             self.manifest_sent = end;
             return Some(self.run(first, end, sequence));
@@ -428,9 +439,12 @@ impl BlockState {
 /// More than this is not sent on top of a deficit, however much is lost: the next report says what is still lacking.
 const LOSS_COVERED_MAX: f64 = 0.5;
 
-/// Entries that wait for company before they travel, and that are repeated in the datagram after: each entry is sent
-/// twice, in two datagrams, for some 0.007 % of the object.
+/// Entries that wait for company before they travel, and that are repeated in the datagrams after: sent twice, the manifest is
+/// some 0.007 % of the object.
 const MANIFEST_BATCH: u32 = 4;
+
+/// Entries that are repeated at the end of the pass.
+const MANIFEST_LAST: u32 = 6 * MANIFEST_BATCH;
 
 const _: () = assert!(2 * MANIFEST_BATCH as usize <= manifest_entries_in(CONTROL_SMALL));
 
@@ -523,7 +537,7 @@ mod tests {
         while let Some(job) = blocks.next_source() {
             blocks.finish(job, at(100));
         }
-        while blocks.next_manifest(at(101)).is_some() {}
+        while blocks.next_manifest(at(101), 2).is_some() {}
         blocks.start_over();
         assert!(!blocks.is_idle());
         let mut again = Vec::new();
@@ -533,23 +547,48 @@ mod tests {
         }
         let job = |block| Job::Source { block: BlockIndex(block), first: esi(K + 5), repair: 5 };
         assert_eq!(again, [job(0), job(2)]);
-        assert!(blocks.next_manifest(at(201)).is_some_and(|run| run.first == BlockIndex(0)));
+        assert!(blocks.next_manifest(at(201), 2).is_some_and(|run| run.first == BlockIndex(0)));
     }
 
     #[test]
-    fn manifest_entries_travel_twice_in_different_datagrams() {
-        let geometry = Geometry::for_path(20 << 20, 1500, 20).expect("in range");
+    fn manifest_entries_travel_as_often_as_asked_for_in_different_datagrams() {
+        for copies in [2, 6] {
+            let times = times_sent(copies);
+            let all_but_last = &times[..40 - 4 * copies as usize];
+            assert!(all_but_last.iter().all(|&times| times == copies), "{copies}: {times:?}");
+        }
+    }
+
+    #[test]
+    fn the_last_manifest_entries_are_repeated_with_the_last_blocks() {
+        let mut blocks = Blocks::new(Geometry::for_path(30 << 20, 1500, 20).expect("in range"));
+        (0..30).for_each(|_| {
+            blocks.push(entry(Encoding::Stored), 0);
+        });
+        while blocks.next_manifest(at(1), 2).is_some() {}
+        for _ in 0..3 {
+            let job = blocks.next_source().expect("30 were read");
+            blocks.finish(job, at(2));
+            let run = blocks.next_manifest(at(3), 2).expect("once more");
+            assert_eq!((run.first, run.entries.len()), (BlockIndex(6), 24));
+            assert_eq!(blocks.next_manifest(at(3), 2), None);
+        }
+    }
+
+    /// How often each of 40 entries is sent as they are read.
+    fn times_sent(copies: u32) -> Vec<u32> {
+        let geometry = Geometry::for_path(40 << 20, 1500, 20).expect("in range");
         let mut blocks = Blocks::new(geometry);
-        let mut times = vec![0; 20];
-        for _ in 0..20 {
+        let mut times = vec![0; 40];
+        for _ in 0..40 {
             blocks.push(entry(Encoding::Zero), 0);
-            while let Some(run) = blocks.next_manifest(at(1)) {
+            while let Some(run) = blocks.next_manifest(at(1), copies) {
                 let first = run.first.index();
                 times[first..first + run.entries.len()].iter_mut().for_each(|times| *times += 1);
             }
         }
-        assert!(times[..16].iter().all(|&times| times == 2), "{times:?}");
-        assert_eq!(blocks.manifest_sent(), 20);
+        assert_eq!(blocks.manifest_sent(), 40);
+        times
     }
 
     fn passed_up_to(sequence: u64) -> Blocks {
