@@ -8,8 +8,8 @@ SCENARIOS := $(TARGET)/scenarios
 
 .DEFAULT_GOAL := help
 .PHONY: help build test check-format lint docs scenarios sim sim-scale soak demo bench-stages bench-codec bench-crossovers bench-failures \
-	bench-versus bench-pipe bench-goals bench-bytes bench-journal fuzz fuzz-build fuzz-merge fuzz-codec sanitize-codec miri-codec check-neon fmt \
-	clean
+	bench-versus bench-pipe bench-goals bench-bytes bench-journal fuzz fuzz-build fuzz-merge fuzz-codec sanitize-codec miri-codec check-neon \
+	fmt clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
