@@ -11,13 +11,13 @@ use dice::Dice;
 use glancecast_fec::Esi;
 use glancecast_proto::ids::Sequence;
 use glancecast_proto::limits::{
-    CONTROL_MAX, CONTROL_SMALL, FINDING_MAX, HELD_MAX, MANIFEST_ENTRIES_MAX, REASON_MAX, SOFTWARE_MAX,
+    CONTROL_MAX, CONTROL_SMALL, FINDING_MAX, HELD_MAX, MANIFEST_BLOCKS_MAX, REASON_MAX, SOFTWARE_MAX,
     STORE_TEXT_MAX,
 };
 use glancecast_proto::seal::{Cipher, GroupKey};
 use glancecast_proto::wire::{
-    Ack, Announce, Answer, AnswerState, Ask, Discard, Down, Encoding, End, Finding, Header, Heard, Kind,
-    ManifestRun, Notice, Page, Poll, Report, SymbolHeader, Up, UpHeader, VERSION, foreign_version,
+    Ack, Announce, Answer, AnswerState, Ask, Discard, Down, End, Finding, Header, Heard, Kind,
+    Listed, ManifestRun, Notice, Page, Poll, Report, SymbolHeader, Up, UpHeader, VERSION, foreign_version,
 };
 use vectors::{Derivation, KEY, RECEIVER, SESSION, Signed, Value};
 
@@ -228,11 +228,13 @@ fn assert_answer(answer: &Answer) {
 
 fn assert_manifest(run: &ManifestRun) {
     let geometry = vectors::geometry();
-    assert!((1..=MANIFEST_ENTRIES_MAX).contains(&run.entries.len()));
-    for (block, entry) in (run.first.0..).map(glancecast_proto::ids::BlockIndex).zip(&run.entries) {
+    assert!((1..=MANIFEST_BLOCKS_MAX).contains(&run.blocks.len()));
+    let has_fingerprints = !run.fingerprints.is_empty();
+    for (block, listed, fingerprint) in run.iter() {
         assert!(geometry.contains(block));
-        if let Encoding::Zstd { encoded_len } = entry.encoding {
-            assert!((1..geometry.block_len(block)).contains(&encoded_len));
+        assert_eq!(fingerprint.is_some(), has_fingerprints && listed != Listed::Zero);
+        if let Listed::Data(entry) = listed {
+            assert!((1..=geometry.block_len(block)).contains(&entry.encoded_len(geometry, block)));
         }
     }
 }

@@ -92,7 +92,7 @@ fn a_host_without_a_list_holds_a_signed_session_to_its_signer() {
 
 #[test]
 fn the_root_the_manifest_and_the_end_are_taken_from_the_signer_alone() {
-    let run = ManifestRun { first: BlockIndex(0), entries: vec![entry(9); 2] };
+    let run = ManifestRun::plain(BlockIndex(0), vec![entry(9); 2]);
     for down in [
         Down::Poll(poll(1, Some(Root([9; 32])))),
         Down::Poll(poll(u32::MAX, None)),
@@ -189,7 +189,7 @@ fn a_block_that_is_wrong_again_and_again_ends_with_a_reason() {
     deliver(&mut sender, &mut host, at(0));
     let Some(Effect::Open(attempt, ..)) = host.poll_effect(true) else { panic!("it joins") };
     host.handle_opened(at(1), attempt, Ok(Opened::New));
-    let run = ManifestRun { first: BlockIndex(0), entries: vec![entry(1), entry(2)] };
+    let run = ManifestRun::plain(BlockIndex(0), vec![entry(1), entry(2)]);
     assert_eq!(hear(&mut host, 10, &Down::Manifest(run), Some(1)), Ok(()));
     let mut number = 100;
     for tries in 1.. {
@@ -510,6 +510,7 @@ fn sender_config() -> SenderConfig {
         pace: Pace::Fixed(1_000_000_000),
         header_bytes: 42,
         one_way: None,
+        base: None,
     }
 }
 

@@ -24,11 +24,12 @@ use glancecast_proto::receiver::{
 use glancecast_proto::time::Moment;
 use glancecast_proto::wire::{Announce, Kind, SymbolHeader};
 
+use crate::base::{self, BaseThread};
 use crate::desk::Desk;
 use crate::nap::Nap;
 use crate::pool::Pool;
 use crate::stages::{Clocks, Stage, clocks};
-use crate::store::{Begun, Existing, Store, Unpublished};
+use crate::store::{BaseFile, Begun, Existing, Store, Unpublished};
 use crate::workers::{Answer, Task, Workers};
 use crate::write_limit::WriteLimit;
 
@@ -87,6 +88,7 @@ pub struct Drive {
     machine: Receiver,
     respondent: Respondent,
     desk: Desk,
+    bases: BaseThread,
     store: Store,
     workers: Workers,
     session: Option<Active>,
@@ -114,6 +116,8 @@ struct Active {
     attempt: Attempt,
     geometry: Geometry,
     place: Place,
+    /// The older object that the sender names, if it is here and was looked through.
+    base: Option<Arc<BaseFile>>,
 }
 
 enum Place {
@@ -177,6 +181,7 @@ impl Drive {
             machine: Receiver::new(setup.receiver),
             respondent: Respondent::new(setup.respondent),
             desk,
+            bases: BaseThread::start(&waker).map_err(step("start a thread"))?,
             store: setup.store,
             workers,
             session: None,
@@ -212,6 +217,7 @@ impl Drive {
             while let Some(answer) = self.workers.next_answer() {
                 self.take_answer(answer);
             }
+            self.take_base();
             self.note_stop();
             self.machine.handle_timeout(self.clock.now());
             self.perform_effects();
@@ -238,6 +244,7 @@ impl Drive {
         self.tell_discards();
         self.forget_session();
         self.desk.join();
+        self.bases.join();
         self.workers.join();
         Ok(ended)
     }
@@ -354,6 +361,16 @@ impl Drive {
         }
     }
 
+    /// A base was looked through: what of the object is in it need not be asked for.
+    fn take_base(&mut self) {
+        while let Some(found) = self.bases.next() {
+            if let Some(active) = self.session.as_mut().filter(|active| active.attempt == found.attempt) {
+                active.base = found.file;
+                self.machine.handle_base(found.attempt, found.index);
+            }
+        }
+    }
+
     fn perform_effects(&mut self) {
         while let Some(effect) = self.machine.poll_effect(self.workers.has_room()) {
             match effect {
@@ -394,7 +411,7 @@ impl Drive {
         let geometry = announce.geometry;
         self.drops.at_join = self.drops.total;
         self.pool = Pool::new(buffers, buffer_bytes(announce), usize::from(geometry.symbol_size()));
-        self.session = Some(Active { attempt, geometry, place: Place::Nowhere });
+        self.session = Some(Active { attempt, geometry, place: Place::Nowhere, base: None });
         self.to_open = Some(Box::new(announce.clone()));
         self.open_place();
     }
@@ -408,6 +425,10 @@ impl Drive {
         let (place, result) = match self.store.begin(&announce) {
             Ok(Begun::New(file)) => {
                 let opened = opened(&file, active.geometry);
+                if let Some(name) = announce.base.clone() {
+                    let (attempt, geometry, store) = (active.attempt, active.geometry, self.store.clone());
+                    self.bases.begin(base::Task { attempt, geometry, name, store });
+                }
                 (Place::Partial(Arc::new(file)), Ok(opened))
             }
             Ok(Begun::Existing(file)) => (Place::Existing(file), Ok(Opened::Existing)),
@@ -421,11 +442,12 @@ impl Drive {
     fn give_block(&mut self, attempt: Attempt, work: Work) {
         let buffer = match &work {
             Work::Rebuild { buffer, .. } => Some(self.pool.lend(*buffer)),
-            Work::Zero { .. } | Work::Recheck { .. } => None,
+            Work::Zero { .. } | Work::Recheck { .. } | Work::Reuse { .. } => None,
         };
         let active = self.active(attempt);
         let Place::Partial(file) = &active.place else { unreachable!("blocks are of new files") };
-        let task = Task::Block { attempt, geometry: active.geometry, work, buffer, file: Arc::clone(file) };
+        let (geometry, file, base) = (active.geometry, Arc::clone(file), active.base.clone());
+        let task = Task::Block { attempt, geometry, work, buffer, file, base };
         self.workers.give(task);
     }
 
@@ -438,6 +460,7 @@ impl Drive {
     fn forget_session(&mut self) {
         if let Some(active) = self.session.take() {
             self.workers.give_up(active.attempt);
+            self.bases.give_up();
             self.to_open = None;
             if let Place::Partial(file) = active.place {
                 self.putting_away += 1;
@@ -533,7 +556,10 @@ impl Drive {
                 ReceiverEvent::Published { session, root, existing } => {
                     let name = self.machine.session().map(|(announce, _)| announce.name.to_string());
                     let name = name.unwrap_or_default();
-                    tracing::info!(%session, name, %root, existing, "published");
+                    match self.machine.reused() {
+                        0 => tracing::info!(%session, name, %root, existing, "published"),
+                        reused => tracing::info!(%session, name, %root, existing, reused, "published"),
+                    }
                     self.finish(Ended::Published);
                 }
                 ReceiverEvent::Failed(session, reason) => {

@@ -6,6 +6,7 @@
 //! ```
 
 pub mod config;
+mod base;
 mod desk;
 pub mod drive;
 mod nap;

@@ -120,6 +120,9 @@ impl Session {
         if announce.one_way {
             table.wait_for_surplus();
         }
+        if announce.base.is_some() {
+            table.wait_for_base();
+        }
         Self {
             attempt,
             cipher: Cipher::downward(key, announce.session),
@@ -315,7 +318,7 @@ impl Session {
             covered: poll.blocks_sent,
             deficits,
             gaps: if collecting { self.table.gaps(poll.manifest_sent) } else { Vec::new() },
-            kept: self.kept(poll.blocks_sent, room.min(HELD_RUNS_MAX)),
+            kept: self.kept(poll.blocks_sent, room),
             totals: self.totals,
         })
     }
@@ -535,6 +538,7 @@ mod tests {
             spread: Duration::ZERO,
             expected_hosts: 0,
             one_way: false,
+            base: None,
         };
         let key = GroupKey::new([1; 32]);
         let link = Link::new(&announce, US, &key);

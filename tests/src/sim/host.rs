@@ -192,11 +192,15 @@ impl Host {
         self.working -= 1;
         let now = shared.now;
         match task {
-            Task::Block(attempt, Work::Zero { block, entry }, _) => {
-                let outcome = self.write(shared, attempt, block, &entry, Rc::default(), 0);
+            Task::Block(attempt, Work::Zero { block }, _) => {
+                let zeros = ManifestEntry { encoding: Encoding::Zero, hash: hash(block, &[]) };
+                let outcome = match self.write(shared, attempt, block, &zeros, Rc::default(), 0) {
+                    BlockOutcome::Written { .. } => BlockOutcome::Zeros(zeros.hash),
+                    outcome => outcome,
+                };
                 self.machine().handle_block(now, attempt, block, None, outcome);
             }
-            Task::Block(attempt, Work::Recheck { block, .. }, _) => {
+            Task::Block(attempt, Work::Recheck { block, .. } | Work::Reuse { block, .. }, _) => {
                 self.machine().handle_block(now, attempt, block, None, BlockOutcome::NotKept);
             }
             Task::Block(attempt, Work::Rebuild { block, entry, buffer, collected }, bytes) => {
@@ -369,7 +373,7 @@ impl Host {
 
     fn lend(&mut self, work: &Work) -> Option<Vec<u8>> {
         match work {
-            Work::Zero { .. } | Work::Recheck { .. } => None,
+            Work::Zero { .. } | Work::Recheck { .. } | Work::Reuse { .. } => None,
             Work::Rebuild { buffer, .. } => {
                 let active = self.active.as_mut().expect("work is of a session");
                 active.pool[usize::from(buffer.0)].take()
