@@ -151,7 +151,10 @@ const _: () = {
     );
     assert!(1 << BLOCK_LOG2_MAX < 1 << 24, "an encoded length fits 24 bits");
     assert!(CONTROL_SMALL <= CONTROL_MAX && CONTROL_MAX <= DATAGRAM_MAX);
-    assert!(manifest_bytes(8, 8, true) <= manifest_room(CONTROL_SMALL), "a run and what repeats the one before it");
+    assert!(
+        manifest_bytes(8, 8, true) <= manifest_room(CONTROL_SMALL),
+        "a run and what repeats the one before it"
+    );
     assert!(manifest_bytes(MANIFEST_BLOCKS_MAX, 0, true) <= manifest_room(CONTROL_SMALL));
     assert!(REPORT_RUNS_MAX <= u8::MAX as usize, "a count in one byte");
     assert!(

@@ -16,8 +16,8 @@ use glancecast_proto::limits::{
 };
 use glancecast_proto::seal::{Cipher, GroupKey};
 use glancecast_proto::wire::{
-    Ack, Announce, Answer, AnswerState, Ask, Discard, Down, End, Finding, Header, Heard, Kind,
-    Listed, ManifestRun, Notice, Page, Poll, Report, SymbolHeader, Up, UpHeader, VERSION, foreign_version,
+    Ack, Announce, Answer, AnswerState, Ask, Discard, Down, End, Finding, Header, Heard, Kind, Listed,
+    ManifestRun, Notice, Page, Poll, Report, SymbolHeader, Up, UpHeader, VERSION, foreign_version,
 };
 use vectors::{Derivation, KEY, RECEIVER, SESSION, Signed, Value};
 

@@ -139,7 +139,8 @@ fn hosts_with_and_without_the_base_get_what_each_of_them_lacks() {
 #[test]
 fn of_equal_blocks_one_is_sent_where_the_push_has_a_base() {
     let mut world = World::with_base(17, 40 << 20, Expected::Named(names(2)));
-    world.alike = (1..40).filter(|block| block % 4 != 0).map(|block| (BlockIndex(block), BlockIndex(0))).collect();
+    world.alike =
+        (1..40).filter(|block| block % 4 != 0).map(|block| (BlockIndex(block), BlockIndex(0))).collect();
     (0..2).for_each(|host| world.start(host, Fate::lossy(0.01)));
     assert_eq!(world.run(), Verdict::Complete);
     let share = world.symbols_sent as f64 / world.source_symbols() as f64;

@@ -5,8 +5,8 @@
 //!              | proto::Receiver decides |            bounded queues between them
 //! ```
 
-pub mod config;
 mod base;
+pub mod config;
 mod desk;
 pub mod drive;
 mod nap;

@@ -460,7 +460,9 @@ impl Blocks {
         let (mut blocks, mut data) = (0, 0);
         for state in &self.states[first as usize..end as usize] {
             data += usize::from(state.has_data());
-            if blocks == MANIFEST_BLOCKS_MAX || manifest_bytes(blocks + 1, data, self.tells_fingerprints()) > room {
+            if blocks == MANIFEST_BLOCKS_MAX
+                || manifest_bytes(blocks + 1, data, self.tells_fingerprints()) > room
+            {
                 break;
             }
             blocks += 1;
@@ -658,7 +660,8 @@ mod tests {
     #[test]
     fn no_run_is_longer_than_its_datagram_and_nothing_is_left_out() {
         for data_every in [1, 3, 50, 5_000] {
-            let mut blocks = Blocks::new(Geometry::new(5_000 << 20, 20, 488).expect("in range"), FirstPass::OnDemand);
+            let mut blocks =
+                Blocks::new(Geometry::new(5_000 << 20, 20, 488).expect("in range"), FirstPass::OnDemand);
             let mut told = 0;
             for i in 0..5_000 {
                 if i % data_every == 0 {

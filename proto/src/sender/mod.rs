@@ -241,7 +241,11 @@ impl Sender {
     ///
     /// # Panics
     /// If a fingerprint is missing, or is there and the push has no base.
-    pub fn handle_fingerprinted(&mut self, entry: ManifestEntry, fingerprint: Option<Fingerprint>) -> BlockIndex {
+    pub fn handle_fingerprinted(
+        &mut self,
+        entry: ManifestEntry,
+        fingerprint: Option<Fingerprint>,
+    ) -> BlockIndex {
         assert!(self.config.base.is_some());
         assert_eq!(fingerprint.is_some(), entry.encoding != Encoding::Zero);
         self.blocks.push(entry, fingerprint, 0)

@@ -84,7 +84,11 @@ impl KeptRun {
         }
     }
 
-    pub(super) fn parse_all(geometry: Geometry, max: usize, body: &mut Reader<'_>) -> Result<Vec<Self>, Discard> {
+    pub(super) fn parse_all(
+        geometry: Geometry,
+        max: usize,
+        body: &mut Reader<'_>,
+    ) -> Result<Vec<Self>, Discard> {
         let mut free = 0..geometry.blocks();
         (0..bounded(body.u8()?, max)?)
             .map(|_| {

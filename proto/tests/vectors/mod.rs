@@ -14,8 +14,8 @@ use glancecast_proto::seal::{Cipher, GroupKey};
 use glancecast_proto::sign::SigningKey;
 use glancecast_proto::time::WallClock;
 use glancecast_proto::wire::{
-    About, Ack, Announce, Answer, AnswerState, Ask, BaseName, DeficitRun, Discard, DiskFormat, Done, Down, Encoding,
-    End, Failed, FailureKind, Finding, GapRun, Header, Heard, Held, Hello, Kept, KeptRun, Kind,
+    About, Ack, Announce, Answer, AnswerState, Ask, BaseName, DeficitRun, Discard, DiskFormat, Done, Down,
+    Encoding, End, Failed, FailureKind, Finding, GapRun, Header, Heard, Held, Hello, Kept, KeptRun, Kind,
     Listed, ManifestEntry, ManifestRun, Notice, Page, Pin, Poll, Question, Report, SYMBOL_OVERHEAD, Sought,
     SymbolHeader, Totals, Up, UpHeader,
 };
@@ -75,10 +75,7 @@ pub(crate) fn values() -> BTreeMap<&'static str, Value> {
         ("announce-base", Value::Announce(announce_with_base(), Signed::No)),
         ("announce-signed", Value::Announce(announce_for_a_week(), Signed::Yes)),
         ("manifest", Value::Down(Down::Manifest(manifest()), Signed::No)),
-        (
-            "manifest-fingerprints",
-            Value::Down(Down::Manifest(manifest_with_fingerprints()), Signed::No),
-        ),
+        ("manifest-fingerprints", Value::Down(Down::Manifest(manifest_with_fingerprints()), Signed::No)),
         ("manifest-signed", Value::Down(Down::Manifest(manifest()), Signed::Yes)),
         ("poll-reading", Value::Down(Down::Poll(poll(None)), Signed::No)),
         ("poll-vouched", Value::Down(Down::Poll(poll(Some(ROOT))), Signed::No)),

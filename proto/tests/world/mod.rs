@@ -8,13 +8,15 @@ use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::{BlockIndex, HostName, ObjectName, SessionId};
 use glancecast_proto::integrity::{BlockHash, Fingerprint};
 use glancecast_proto::receiver::{
-    Admission, Attempt, BaseIndex, BlockOutcome, Effect, Opened, Origin, Published, Receiver,
-    ReceiverConfig, Work,
+    Admission, Attempt, BaseIndex, BlockOutcome, Effect, Opened, Origin, Published, Receiver, ReceiverConfig,
+    Work,
 };
 use glancecast_proto::seal::GroupKey;
 use glancecast_proto::sender::{Expected, Job, OneWay, Pace, Sender, SenderConfig, Verdict};
 use glancecast_proto::time::{Moment, WallClock};
-use glancecast_proto::wire::{BaseName, DiskFormat, Encoding, ManifestEntry, Pin, SYMBOL_OVERHEAD, SymbolHeader};
+use glancecast_proto::wire::{
+    BaseName, DiskFormat, Encoding, ManifestEntry, Pin, SYMBOL_OVERHEAD, SymbolHeader,
+};
 
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
 

@@ -15,7 +15,7 @@ use glancecast_proto::receiver::{
 };
 use glancecast_proto::seal::GroupKey;
 use glancecast_proto::time::{Moment, WallClock};
-use glancecast_proto::wire::{Announce, Kind, ManifestEntry, SymbolHeader};
+use glancecast_proto::wire::{Announce, Encoding, Kind, ManifestEntry, SymbolHeader};
 
 use super::dice::Dice;
 use super::disk::Disk;
