@@ -403,7 +403,12 @@ impl Sender {
             return None;
         }
         let yields = self.repairs_in_a_row >= REPAIRS_IN_A_ROW * self.config.geometry.symbols_max();
-        let early = if source && yields { self.blocks.next_source() } else { None };
+        let early = match self.config.base {
+            None if source && yields => self.blocks.next_source(),
+            // There is no first pass that would have to come to its end, but hosts that lack all of a block.
+            Some(_) if repair && yields => self.blocks.next_whole(),
+            _ => None,
+        };
         let job = early.or_else(|| if repair { self.blocks.next_repair() } else { None });
         let job = job.or_else(|| if source { self.blocks.next_source() } else { None });
         match job {
