@@ -43,6 +43,25 @@ fn a_lossy_host_and_one_with_a_slow_disk_do_not_delay_the_other_six() {
 }
 
 #[test]
+fn the_sick_get_their_copies_soon_at_a_rate_that_adapts() {
+    needs!(netns::NEEDS);
+    let stage = stage(4);
+    stage.network().lose("r3", 300);
+    let sum = image::random(&stage.path("image.raw"), 48 << 20, Seed::draw());
+    let hosts = stage.network().receivers();
+    let mut receivers: Vec<Receiver> = hosts[..3].iter().map(|host| stage.receiver(host, &[])).collect();
+    receivers.push(stage.receiver("r4", &["--write-rate", "40mbit"]));
+    let (_, report) = start(&stage, &hosts, "image.raw", "auto:200mbit").report(TIMEOUT);
+
+    assert_eq!(report.outcome, "complete", "{report:?}");
+    for receiver in &receivers {
+        assert_eq!(image::blake3_of(&receiver.store.join("image.raw")), sum);
+    }
+    let [lossy, slow] = ["r3", "r4"].map(|host| report.host(host).seconds.expect("it was heard"));
+    measured!("48 MiB: 30 % lost: {lossy:.2} s; a disk that takes 10.1 s: {slow:.2} s");
+}
+
+#[test]
 fn the_last_host_is_served_by_unicast() {
     needs!(netns::NEEDS);
     let stage = stage(3);

@@ -317,13 +317,22 @@ impl Hosts {
 
     /// A round of reports is in: judges each host beside the others. Gives what the quantile of them lost, and who was
     /// side-lined.
-    pub(super) fn end_round(&mut self) -> (Option<RoundLoss>, Vec<(HostName, Sideline)>) {
+    ///
+    /// Where little is sent, most reports come too soon after the one before to say anything. Then nothing is judged until
+    /// three quarters of the hosts can be compared: of a few sick ones now this one, now that one would be the quantile, and
+    /// the rate follow them down to nothing.
+    pub(super) fn end_round(&mut self, now: Moment) -> (Option<RoundLoss>, Vec<(HostName, Sideline)>) {
         let receiving = |host: &&Host| host.state == HostState::Receiving && !host.superseded;
         let all = || self.by_id.values().filter(receiving);
         let losses: Vec<f64> = all().filter_map(|host| host.health.loss()).collect();
         self.is_ignorant &= losses.is_empty();
         self.usual_loss = quantile(losses, |&loss| loss).unwrap_or(self.usual_loss);
         self.reports = 0;
+        let fresh = all().filter(|host| host.health.latest.is_some()).count();
+        let unknown = |host: &&Host| host.health.latest.is_none() && now.since(host.heard) < COMPARED_WITHIN;
+        if fresh < QUANTILE_OF * all().filter(unknown).count() {
+            return (None, Vec::new());
+        }
         let useless = all().filter_map(|host| host.health.useless()).collect();
         let usual = quantile(useless, |&share| share).unwrap_or(0.0);
         let (mut latest, mut news) = (Vec::new(), Vec::new());
@@ -619,6 +628,11 @@ fn absent(name: &HostName, state: HostState, reason: &str) -> HostRow {
 /// Reports that the first guess of the losses is made from.
 const SAMPLE: u32 = 200;
 
+/// So many hosts that can be judged for each that cannot.
+const QUANTILE_OF: usize = 3;
+/// Longer than most rounds, and soon enough to notice that a host answers no more.
+const COMPARED_WITHIN: Duration = Duration::from_secs(1);
+
 /// Of what found no buffer, for the rate: when the last buffer is full nearly everything is refused, and the store writes
 /// on.
 const REFUSED_MAX: f64 = 0.3;
@@ -757,6 +771,28 @@ mod tests {
         assert!(hosts.somebody_lacks());
         hosts.progress(id(1), &report(100), DEAF_AFTER_BYTES + 1);
         assert!(!hosts.somebody_lacks());
+    }
+
+    #[test]
+    fn few_sick_hosts_are_judged_beside_each_other_or_not_at_all() {
+        let mut hosts = Hosts::new(named(["lossy", "slow"]), false);
+        join(&mut hosts, 1, "lossy", at(0));
+        join(&mut hosts, 2, "slow", at(0));
+        let mut hear = |hosts: &mut Hosts, host, highest, lost| {
+            let totals = Totals { symbols_lost: lost, ..Totals::default() };
+            hosts.heard(at(highest), id(host), sequence(highest)).expect("newer");
+            hosts.progress(id(host), &Report { highest: sequence(highest), totals, ..report(1) }, 0);
+        };
+        hear(&mut hosts, 1, 1, 0);
+        hear(&mut hosts, 2, 1, 0);
+        hear(&mut hosts, 1, 1_001, 300);
+        assert_eq!(hosts.end_round(at(1_000)).0, None, "the slow one may lose less");
+        hear(&mut hosts, 2, 1_000, 0);
+        let loss = hosts.end_round(at(1_000)).0.expect("both can be judged");
+        assert_eq!((loss.share, loss.since), (0.0, 1));
+        hear(&mut hosts, 1, 2_001, 600);
+        let loss = hosts.end_round(at(2_001)).0.expect("nobody waits for one that is silent");
+        assert!((loss.share - 0.3).abs() < 1e-9, "{loss:?}");
     }
 
     #[test]

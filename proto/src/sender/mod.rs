@@ -609,7 +609,7 @@ impl Sender {
 
     /// Draws the conclusions from the reports to the last poll.
     fn end_round(&mut self, now: Moment) {
-        let (loss, sidelined) = self.hosts.end_round();
+        let (loss, sidelined) = self.hosts.end_round(now);
         let frame_bytes = self.config.geometry.datagram_bytes() as u64 + self.config.header_bytes;
         self.rate.note_round(now, self.group_sequence, frame_bytes * 8, loss);
         if !sidelined.is_empty() && !self.is_tail() {
