@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::{BlockIndex, HostName, ObjectName, SessionId};
-use glancecast_proto::integrity::BlockHash;
+use glancecast_proto::integrity::{BlockHash, Fingerprint};
 use glancecast_proto::receiver::{
     Attempt, BlockOutcome, Effect, Opened, Published, Receiver, ReceiverConfig, ReceiverEvent, Work,
 };
 use glancecast_proto::seal::GroupKey;
 use glancecast_proto::sender::{Expected, HostState, Pace, Sender, SenderConfig, SenderEvent, Verdict};
 use glancecast_proto::time::{Moment, WallClock};
-use glancecast_proto::wire::{Discard, DiskFormat, Encoding, Kind, ManifestEntry, Notice, Pin};
+use glancecast_proto::wire::{BaseName, Discard, DiskFormat, Encoding, Kind, ManifestEntry, Notice, Pin};
 
 #[test]
 fn a_sender_of_another_version_is_answered_with_a_notice_that_it_can_read() {
@@ -273,6 +273,27 @@ fn a_zero_block_that_the_root_does_not_mean_ends_the_session_with_its_reason() {
 }
 
 #[test]
+fn a_base_that_takes_for_ever_is_done_without() {
+    let base = Some(BaseName::new("older").expect("plain"));
+    let config = SenderConfig { base, timeout: Duration::from_secs(900), ..sender_config(1, 1) };
+    let mut sender = Sender::new(at(0), config);
+    let mut host = receiver();
+    let _ = join(&mut host, &mut sender, at(0));
+    pass_on(&mut host, [&mut sender], at(100));
+    let entry = ManifestEntry { encoding: Encoding::Stored, hash: BlockHash([1; 32]) };
+    sender.handle_fingerprinted(entry, Some(Fingerprint([1; 16])));
+    for (ms, asks) in [(200, false), (599_000, false), (600_500, true)] {
+        // It lives, and asks what is lacking.
+        sender.handle_timeout(at(ms));
+        deliver(&mut sender, &mut host, at(ms));
+        host.handle_timeout(at(ms));
+        pass_on(&mut host, [&mut sender], at(ms + 50));
+        sender.handle_timeout(at(ms + 50));
+        assert_eq!(sender.poll_job(true, false).is_some(), asks, "after {ms} ms");
+    }
+}
+
+#[test]
 fn what_is_being_published_is_waited_for_however_long_it_takes() {
     let mut sender = sender(1, 1);
     let mut host = receiver();
@@ -453,7 +474,11 @@ fn sender(session: u8, hosts: u32) -> Sender {
 }
 
 fn sender_for(session: u8, hosts: u32, timeout: Duration) -> Sender {
-    let config = SenderConfig {
+    Sender::new(at(0), SenderConfig { timeout, ..sender_config(session, hosts) })
+}
+
+fn sender_config(session: u8, hosts: u32) -> SenderConfig {
+    SenderConfig {
         session: SessionId([session; 16]),
         key: GroupKey::new([7; 32]),
         signer: None,
@@ -465,14 +490,13 @@ fn sender_for(session: u8, hosts: u32, timeout: Duration) -> Sender {
         reply_to: SENDER,
         expected: Expected::Count(hosts),
         only_listed: false,
-        timeout,
+        timeout: Duration::from_secs(600),
         started: WALL,
         pace: Pace::Fixed(1_000_000_000),
         header_bytes: 42,
         one_way: None,
         base: None,
-    };
-    Sender::new(at(0), config)
+    }
 }
 
 fn receiver() -> Receiver {

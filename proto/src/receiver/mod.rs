@@ -254,7 +254,7 @@ impl Receiver {
     }
 
     /// The base that the announcement names was looked through; where there is none here, nothing is in it. Before that nothing
-    /// is asked for.
+    /// is asked for, for ten minutes at most.
     pub fn handle_base(&mut self, attempt: Attempt, base: BaseIndex) {
         if let Some(active) = self.active(attempt) {
             active.table.take_base(base);
@@ -307,6 +307,12 @@ impl Receiver {
     /// Time has passed.
     pub fn handle_timeout(&mut self, now: Moment) {
         self.waiting.retain(|waiting| now.since(waiting.heard) < SENDER_GONE_AFTER);
+        if let Some(active) = &mut self.session
+            && active.table.is_preparing()
+            && now.since(active.joined) >= BASE_TIME_MAX
+        {
+            active.table.take_base(BaseIndex::default());
+        }
         let Some(active) = &self.session else { return };
         match active.stage {
             Stage::Closing { until, .. } if now >= until.min(active.heard + self.gone_after()) => {
@@ -574,6 +580,9 @@ enum Rejoin {
     /// The network was cut; whoever was cut off begins anew.
     WhenAnnounced,
 }
+
+/// A base that is not looked through after so long, some 60 GB from a slow disk, is done without.
+const BASE_TIME_MAX: Duration = Duration::from_secs(600);
 
 /// A sender that was not heard for so long is gone; what was received of it is put away.
 const SENDER_GONE_AFTER: Duration = Duration::from_secs(30);

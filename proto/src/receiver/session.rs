@@ -91,6 +91,7 @@ pub(super) struct Session {
     /// What the manifest amounts to, once all of it is here and the sender has vouched.
     pub(super) proven: Option<Root>,
     pub(super) heard: Moment,
+    pub(super) joined: Moment,
     /// The hello, until it is acknowledged: the sender takes no other word from a host that it does not know.
     pub(super) hello: Option<Repeat>,
     pub(super) report_at: Option<Moment>,
@@ -132,6 +133,7 @@ impl Session {
             root: None,
             proven: None,
             heard: now,
+            joined: now,
             hello: (!announce.one_way).then(|| Repeat::new(hello_at, HELLO_GAP, HELLO_GAP_MAX)),
             report_at: None,
             poll: None,

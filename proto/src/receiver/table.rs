@@ -163,6 +163,11 @@ impl Table {
         self.reuse = Some(Box::new(Reuse::new(self.geometry)));
     }
 
+    /// Whether it is still being found out what there is in the base.
+    pub(super) fn is_preparing(&self) -> bool {
+        self.reuse.as_ref().is_some_and(|reuse| reuse.is_preparing())
+    }
+
     /// What there is in the base, also nothing.
     pub(super) fn take_base(&mut self, base: BaseIndex) {
         let Some(reuse) = self.reuse.as_mut().filter(|reuse| reuse.is_preparing()) else { return };
@@ -472,7 +477,7 @@ impl Table {
     /// more new blocks than there are free buffers for, so that a host asks only for what it can take. Nothing while it is
     /// not known what there is in the base.
     pub(super) fn deficits(&self, end: u32) -> Vec<DeficitRun> {
-        if self.reuse.as_ref().is_some_and(|reuse| reuse.is_preparing()) {
+        if self.is_preparing() {
             return Vec::new();
         }
         let mut runs: Vec<DeficitRun> = Vec::new();
