@@ -8,7 +8,7 @@ SCENARIOS := $(TARGET)/scenarios
 
 .DEFAULT_GOAL := help
 .PHONY: help build test check-format lint docs scenarios sim sim-scale soak demo bench-stages bench-codec bench-crossovers bench-failures \
-	bench-versus bench-pipe bench-goals bench-bytes fuzz-codec sanitize-codec miri-codec check-neon fmt clean
+	bench-versus bench-pipe bench-goals bench-bytes bench-journal fuzz-codec sanitize-codec miri-codec check-neon fmt clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,7 +48,7 @@ demo: build ## send an image to four receivers over loopback and compare
 	@$(CARGO) build $(FLAGS) --quiet --example b3sum
 	@PATH="$(abspath $(TARGET))/release:$(abspath $(TARGET))/release/examples:$$PATH" tests/demo.sh
 
-soak: build ## 200 pushes of random images to eight receivers, with random kills (a quarter of an hour)
+soak: build ## random images to eight receivers in random overlap, with random kills, for a quarter of an hour
 	$(TARGET)/release/soak $(SOAK)
 
 bench-stages: ## what each stage of the data path costs, on one core
@@ -68,6 +68,9 @@ bench-goals: build ## every figure that glancecast is to reach, as measured here
 
 bench-bytes: build ## what is not sent of sparse, compressible and other images, beside udpcast and zstd; root; writes target/bench/bytes.*
 	$(TARGET)/release/bytes --output $(TARGET)/bench $(BYTES)
+
+bench-journal: build ## what the journal of unfinished images costs a receiver, in memory and on a disk; writes target/bench/journal.md
+	$(TARGET)/release/journal --output $(TARGET)/bench --disk $(TARGET)/bench $(JOURNAL)
 
 bench-crossovers: ## where the codec's ways are equally fast, for each instruction set of this machine
 	$(CARGO) run --locked --release -p glancecast-bench --bin codec_crossovers

@@ -69,10 +69,21 @@ pub struct Push<'a> {
 pub struct Stored {
     /// The receiver's number, from 1.
     pub receiver: usize,
-    /// Where it is; the store gets a second name of it.
+    /// Where it is.
     pub file: PathBuf,
     /// Its name in the store.
     pub name: String,
+    /// How it gets there.
+    pub by: By,
+}
+
+/// How a file gets into a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum By {
+    /// The store has a second name of it.
+    Link,
+    /// It is in the store alone: an unfinished image with two names is as good as published.
+    Move,
 }
 
 /// A push that every receiver has proven and published.
@@ -222,8 +233,12 @@ impl Push<'_> {
         let store = self.store(number);
         fs::create_dir_all(&store).with_context(|| format!("cannot create {}", store.display()))?;
         for stored in self.stored.iter().filter(|stored| stored.receiver == number) {
-            fs::hard_link(&stored.file, store.join(&stored.name))
-                .with_context(|| format!("cannot put {} into a store", stored.file.display()))?;
+            let target = store.join(&stored.name);
+            let put = match stored.by {
+                By::Link => fs::hard_link(&stored.file, target),
+                By::Move => fs::rename(&stored.file, target),
+            };
+            put.with_context(|| format!("cannot put {} into a store", stored.file.display()))?;
         }
         let host = format!("r{number}");
         let (mut command, interface) = self.command(&host, "glancecastd");

@@ -18,8 +18,20 @@ fn a_run_of_symbols_is_taken_in_as_its_symbols_one_by_one() {
     let (mut at_once, mut one_by_one) = (Side::new(), Side::new());
     let mut sequence = 10;
     // K is 72: source symbols; the same again; some that are new; repair symbols until there are more than enough.
-    for (esi, count) in [(0, 0), (0, 50), (0, 50), (45, 20), (100, 5), (100, 6), (200, 20), (300, 3), (0, 9)]
-    {
+    let runs = [
+        (0, 0),
+        (0, 50),
+        (0, 50),
+        (45, 20),
+        (100, 2),
+        (100, 3),
+        (110, 2),
+        (105, 1),
+        (200, 20),
+        (300, 3),
+        (0, 9),
+    ];
+    for (esi, count) in runs {
         let first = SymbolHeader {
             tag: at_once.sender.config().session.tag(),
             sequence: Sequence::new(sequence).expect("small"),
@@ -50,6 +62,9 @@ impl Side {
         let entry = ManifestEntry { encoding: Encoding::Stored, hash: BlockHash([1; 32]) };
         side.sender.handle_block(entry, 0);
         side.deliver(Moment::default());
+        // Who has not said hello answers no poll.
+        let mut out = Vec::new();
+        while side.host.poll_transmit(NOW + Duration::from_secs(1), &mut out).is_some() {}
         side
     }
 

@@ -16,6 +16,7 @@ use glancecast_host::interface::Interface;
 use glancecast_host::socket::{Answerer, GroupReceiver, SocketError};
 use glancecast_host::wake::{Sleeper, Waker};
 use glancecast_proto::geometry::Geometry;
+use glancecast_proto::ids::SessionId;
 use glancecast_proto::limits::DATAGRAM_MAX;
 use glancecast_proto::questions::{Inquiry, Respondent, RespondentConfig};
 use glancecast_proto::receiver::{
@@ -113,6 +114,7 @@ pub struct Drive {
 
 /// What the store holds of the session.
 struct Active {
+    session: SessionId,
     attempt: Attempt,
     geometry: Geometry,
     place: Place,
@@ -411,7 +413,8 @@ impl Drive {
         let geometry = announce.geometry;
         self.drops.at_join = self.drops.total;
         self.pool = Pool::new(buffers, buffer_bytes(announce), usize::from(geometry.symbol_size()));
-        self.session = Some(Active { attempt, geometry, place: Place::Nowhere, base: None });
+        let (session, place) = (announce.session, Place::Nowhere);
+        self.session = Some(Active { session, attempt, geometry, place, base: None });
         self.to_open = Some(Box::new(announce.clone()));
         self.open_place();
     }
@@ -554,17 +557,19 @@ impl Drive {
                     }
                 }
                 ReceiverEvent::Published { session, root, existing } => {
-                    let name = self.machine.session().map(|(announce, _)| announce.name.to_string());
-                    let name = name.unwrap_or_default();
-                    match self.machine.reused() {
+                    let mine = self.machine.session().filter(|(announce, _)| announce.session == session);
+                    let (name, reused) = mine
+                        .map(|(announce, _)| (announce.name.to_string(), self.machine.reused()))
+                        .unwrap_or_default();
+                    match reused {
                         0 => tracing::info!(%session, name, %root, existing, "published"),
-                        reused => tracing::info!(%session, name, %root, existing, reused, "published"),
+                        _ => tracing::info!(%session, name, %root, existing, reused, "published"),
                     }
-                    self.finish(Ended::Published);
+                    self.finish(session, Ended::Published);
                 }
                 ReceiverEvent::Failed(session, reason) => {
                     tracing::error!(%session, "nothing is published: {reason}");
-                    self.finish(Ended::Failed);
+                    self.finish(session, Ended::Failed);
                 }
                 ReceiverEvent::WrongKey(from) => {
                     tracing::warn!(
@@ -607,7 +612,8 @@ impl Drive {
         }
     }
 
-    fn finish(&mut self, outcome: Ended) {
+    /// An event is told when the batch that it came with is taken in, and by then the next session may be open.
+    fn finish(&mut self, session: SessionId, outcome: Ended) {
         for time in self.clocks.times() {
             let seconds = time.nanos as f64 / 1e9;
             tracing::debug!(stage = time.name, seconds, bytes = time.bytes, "time since the start");
@@ -620,7 +626,9 @@ impl Drive {
                 self.machine.corrupt_blocks()
             );
         }
-        self.forget_session();
+        if self.session.as_ref().is_some_and(|active| active.session == session) {
+            self.forget_session();
+        }
         if self.once {
             self.outcome = Some(outcome);
         }

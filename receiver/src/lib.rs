@@ -9,6 +9,7 @@ mod base;
 pub mod config;
 mod desk;
 pub mod drive;
+pub mod heap;
 mod nap;
 mod pool;
 mod rebuild;

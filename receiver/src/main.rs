@@ -12,12 +12,14 @@ use glancecast_proto::receiver::ReceiverConfig;
 use glancecast_proto::seal::GroupKey;
 use glancecast_receiver::config::{Args, Config};
 use glancecast_receiver::drive::{Drive, Ended, Setup, Stopper};
+use glancecast_receiver::heap;
 use glancecast_receiver::store::Store;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
+    heap::give_back_large_pieces();
     let args = match cli::parse::<Args>("glancecastd") {
         Ok(args) => args,
         Err(code) => return code,

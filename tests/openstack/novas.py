@@ -12,18 +12,12 @@ import services
 from processes import Failed
 
 
-class Placement:
+class Placement(services.Service):
     """Nova's API will not add a host to an aggregate without it."""
 
     name = "placement"
     config_environ = "OS_PLACEMENT_CONFIG_DIR"
-
-    def __init__(self, lab):
-        self.lab = lab
-        self.etc = lab.path("etc", "placement")
-        self.config_file = os.path.join(self.etc, "placement.conf")
-        self.url = f"http://127.0.0.1:{lab.state['ports'][self.name]}"
-        self.health_url = self.url + "/"
+    config = "placement.conf"
 
     def configure(self):
         lab = self.lab
@@ -42,17 +36,14 @@ class Placement:
         return services.uwsgi(self.lab, "placement.wsgi.api", self.name)
 
 
-class Nova:
+class Nova(services.Service):
     name = "nova"
     config_environ = "OS_NOVA_CONFIG_DIR"
+    config = "nova.conf"
 
     def __init__(self, lab):
-        self.lab = lab
-        self.etc = lab.path("etc", "nova")
-        self.config_file = os.path.join(self.etc, "nova.conf")
-        root = f"http://127.0.0.1:{lab.state['ports'][self.name]}"
-        self.url = root + "/v2.1"
-        self.health_url = root + "/"
+        super().__init__(lab)
+        self.url += "/v2.1"
 
     def configure(self):
         lab = self.lab

@@ -33,21 +33,35 @@ CLOUDS = {
 APPLICATION_CLOUD = "lab-demo-app"
 
 
-class Keystone:
-    name = "keystone"
-    config_environ = "OS_KEYSTONE_CONFIG_DIR"
+class Service:
+    """Where a service has its configuration, and where it listens. Its class says the rest: `name`;
+    `config_environ`, the variable that names its directory to it; `config`, the file there; `health`,
+    what is asked for to see whether it is up; `configure`, `manage_commands` and `command`."""
+
+    health = "/"
 
     def __init__(self, lab):
         self.lab = lab
-        self.etc = lab.path("etc", "keystone")
+        self.etc = lab.path("etc", self.name)
+        self.config_file = os.path.join(self.etc, self.config)
         self.url = f"http://127.0.0.1:{lab.state['ports'][self.name]}"
+        self.health_url = self.url + self.health
+
+
+class Keystone(Service):
+    name = "keystone"
+    config_environ = "OS_KEYSTONE_CONFIG_DIR"
+    config = "keystone.conf"
+    health = "/v3"
+
+    def __init__(self, lab):
+        super().__init__(lab)
         self.auth_url = self.url + "/v3"
         self.public_url = public_url(lab, self)
-        self.health_url = self.auth_url
 
     def configure(self):
         lab = self.lab
-        write_ini(os.path.join(self.etc, "keystone.conf"), {
+        write_ini(self.config_file, {
             "DEFAULT": {"log_file": lab.path("log", "keystone.log"), "use_stderr": "false",
                         "public_endpoint": self.public_url},
             "database": database(lab, self.name),
@@ -63,7 +77,7 @@ class Keystone:
         })
 
     def manage_commands(self):
-        manage = ["keystone-manage", "--config-file", os.path.join(self.etc, "keystone.conf")]
+        manage = ["keystone-manage", "--config-file", self.config_file]
         owner = ["--keystone-user", str(os.getuid()), "--keystone-group", str(os.getgid())]
         urls = [word for kind in ("public", "internal", "admin")
                 for word in (f"--bootstrap-{kind}-url", self.auth_url)]
@@ -79,17 +93,15 @@ class Keystone:
         return uwsgi(self.lab, "keystone.wsgi.api", self.name)
 
 
-class Glance:
+class Glance(Service):
     name = "glance"
     config_environ = "OS_GLANCE_CONFIG_DIR"
+    config = "glance-api.conf"
+    health = "/healthcheck"
 
     def __init__(self, lab):
-        self.lab = lab
-        self.etc = lab.path("etc", "glance")
-        self.config_file = os.path.join(self.etc, "glance-api.conf")
-        self.url = f"http://127.0.0.1:{lab.state['ports'][self.name]}"
+        super().__init__(lab)
         self.public_url = public_url(lab, self)
-        self.health_url = self.url + "/healthcheck"
 
     def configure(self):
         lab = self.lab

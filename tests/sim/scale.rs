@@ -17,6 +17,18 @@ fn the_table_is_what_the_machines_do() {
 }
 
 #[test]
+fn two_thousand_hosts_are_done_a_round_of_reports_after_the_last_block() {
+    let cell = Scale { hosts: 2_000, loss: 0.01, object_bytes: 2 << 30 };
+    let figures = scale::push(cell);
+    measured!("2 000 hosts, 2 GiB: {figures}, at most {} reports a second", figures.feedback_peak);
+    assert!(figures.sent <= 1.03, "hosts that stall have much sent again: {figures}");
+    // Two thousand last words take half a second.
+    let round = figures.time - figures.sent;
+    assert!(round <= 0.6 / LINE_SECONDS_OF_2_GIB, "{figures}");
+    assert!(figures.feedback_peak <= 5_000 && figures.feedback_share <= 0.01, "{}", figures.row(cell));
+}
+
+#[test]
 fn a_hundred_hosts_at_one_per_cent_loss_are_served_in_little_more_than_the_lines_time() {
     let cell = Scale { hosts: 100, loss: 0.01, object_bytes: 1 << 30 };
     let figures = scale::push(cell);
@@ -25,3 +37,6 @@ fn a_hundred_hosts_at_one_per_cent_loss_are_served_in_little_more_than_the_lines
     assert!(figures.late <= 10 * Duration::from_millis(1), "{figures}");
     assert!(figures.feedback_peak <= 5_000 && figures.feedback_share <= 0.01, "{}", figures.row(cell));
 }
+
+/// 512 blocks of 2 930 datagrams of 1 510 bytes, at 1 Gbit/s.
+const LINE_SECONDS_OF_2_GIB: f64 = 18.12;

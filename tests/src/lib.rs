@@ -16,6 +16,7 @@ pub mod nova;
 pub mod openstack;
 pub mod places;
 pub mod process;
+pub mod quota;
 pub mod record;
 pub mod report;
 pub mod sim;

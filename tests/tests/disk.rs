@@ -11,6 +11,7 @@ use glancecast_tests::image::{self, Seed};
 use glancecast_tests::needs;
 use glancecast_tests::places;
 use glancecast_tests::process::Process;
+use glancecast_tests::quota;
 use glancecast_tests::skip::Need;
 use glancecast_tests::stage::{SOON, Stage};
 use glancecast_tests::wait;
@@ -73,6 +74,18 @@ fn a_directory_that_is_removed_in_mid_transfer_fails_its_host_and_takes_the_next
     bad.assert_next_push_completes();
 }
 
+#[test]
+fn a_quota_that_is_used_up_in_mid_transfer_fails_its_host_and_a_smaller_image_still_goes_in() {
+    let bad = Bad::start_as("true", |command| quota::deny_writes_from(QUOTA as u32, command));
+    let report = bad.push("image");
+    bad.assert_only_r1_failed(&report, "image", &["quota exceeded"]);
+    let small = bad.stage.path("small");
+    let sum = image::random(&small, QUOTA, Seed::draw());
+    let report = bad.push_file(&small, "small", || {});
+    assert_eq!(report.outcome, "complete", "{report:?}");
+    assert_eq!(image::blake3_of(&bad.inside().join("small")), sum);
+}
+
 /// `r1` with a disk of its own, and `r2` with a good one.
 struct Bad {
     r2: glancecast_tests::stage::Receiver,
@@ -87,6 +100,11 @@ struct Bad {
 impl Bad {
     /// `mount` makes the disk, as a shell says it.
     fn start(mount: &str) -> Self {
+        Self::start_as(mount, |_| {})
+    }
+
+    /// The same, and `prepare` does something with the receiver's command.
+    fn start_as(mount: &str, prepare: impl FnOnce(&mut Command)) -> Self {
         let stage = Stage::loopback(Share::Shared);
         let source = stage.path("source");
         let sum = image::random(&source, BYTES, Seed::draw());
@@ -99,6 +117,7 @@ impl Bad {
         command.arg(places::program("glancecastd")).args(["--name", "r1", "--interface", "lo"]);
         command.args(["--group", &group, "--store", &format!("directory:{}", store.display())]);
         command.arg("--key").arg(key);
+        prepare(&mut command);
         let mut r1 = Process::start("r1", command, &stage.path(""));
         r1.wait_for_log(" listening", SOON);
         let r2 = stage.receiver("r2", &[]);
@@ -111,7 +130,16 @@ impl Bad {
 
     /// Pushes, and does something when `r1` has written.
     fn push_and(&self, name: &str, meanwhile: impl FnOnce()) -> glancecast_tests::report::Report {
-        let file = self.source.to_str().expect("UTF-8");
+        self.push_file(&self.source, name, meanwhile)
+    }
+
+    fn push_file(
+        &self,
+        file: &Path,
+        name: &str,
+        meanwhile: impl FnOnce(),
+    ) -> glancecast_tests::report::Report {
+        let file = file.to_str().expect("UTF-8");
         let mut push = self.stage.push(&[
             "--file",
             file,
@@ -179,4 +207,6 @@ const NEEDS: &[Need] = &[
     Need::Program("mkfs.ext4", "e2fsprogs"),
 ];
 const BYTES: u64 = 6 << 20;
+/// Of [`BYTES`].
+const QUOTA: u64 = 3 << 20;
 const TIMEOUT: Duration = Duration::from_secs(70);

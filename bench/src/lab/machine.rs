@@ -37,6 +37,11 @@ impl Machine {
             commit: commit().unwrap_or_else(|| "unknown".to_owned()),
         }
     }
+
+    /// Processor, kernel and commit in a line.
+    pub fn summary(&self) -> String {
+        format!("{} x {}, Linux {}; commit {}", self.cores, self.processor, self.kernel, self.commit)
+    }
 }
 
 fn processor() -> Option<String> {

@@ -1,4 +1,4 @@
-//! The network, the machine and the processes of measurements that run whole programs: what versus, pipe and goals share.
+//! The network, the machine and the processes of measurements that run whole programs: what they share.
 
 pub mod arguments;
 pub mod buffers;
@@ -6,6 +6,7 @@ pub mod count;
 pub mod kernel_path;
 pub mod machine;
 pub mod network;
+pub mod results;
 pub mod supervisor;
 pub mod threads;
 pub mod turn;

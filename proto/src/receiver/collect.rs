@@ -109,6 +109,19 @@ impl Collected {
         self.is_enough()
     }
 
+    /// The first of `count` repair symbols from `first` on, as many as are lacking, if none of them nor a later one came before.
+    /// Gives how many were taken.
+    pub(super) fn insert_repair(&mut self, first: Esi, count: u32) -> u32 {
+        let k = self.shape.source_symbols();
+        if first.value() < k || self.held.is_full() || self.repair.iter().any(|&esi| esi >= first) {
+            return 0;
+        }
+        let room = buffer_symbols(k) - k - self.repair.len() as u32;
+        let taken = count.min((k + self.failures).saturating_sub(self.count())).min(room);
+        self.repair.extend((0..taken).map(|n| first.plus(n).expect("ids are handed out in range")));
+        taken
+    }
+
     pub(super) fn note_failure(&mut self) {
         self.failures += 1;
     }

@@ -172,16 +172,28 @@ impl Receiver {
             Err(reason) => return self.discards.count_times(reason, u64::from(count - 1)),
         };
         let session = self.session.as_mut().expect("admitted to a session");
-        let whole_run = match admission {
+        let taken = match admission {
             Admission::Spare(reason @ Discard::NotNeeded) => {
                 self.discards.count_times(reason, u64::from(count));
-                true
+                count
             }
-            Admission::Spare(_) => false,
-            Admission::To(_) => session.table.insert_first(first, count),
+            Admission::Spare(reason @ Discard::NoBuffer) => {
+                self.discards.count_times(reason, u64::from(count));
+                if session.table.waits_for_store() {
+                    session.totals.store_drops += u64::from(count);
+                }
+                count
+            }
+            Admission::Spare(_) => 0,
+            Admission::To(_) if session.table.insert_first(first, count) => count,
+            Admission::To(_) => session.table.insert_repair(first, count),
         };
-        if whole_run {
-            return session.note_run(now, first.sequence, count, datagram_bytes);
+        if taken > 0 {
+            session.note_run(now, first.sequence, taken, datagram_bytes);
+            if taken < count {
+                self.accept_run(now, &nth(taken), count - taken, datagram_bytes);
+            }
+            return;
         }
         for header in (0..count).map(nth) {
             match self.admit(&header) {

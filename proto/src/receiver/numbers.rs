@@ -4,6 +4,8 @@
 //! Where the session is signed, a number that is only sealed is not believed far beyond the last signed one, and the next
 //! signed one puts right what a wrong one has done: who shares the group key can forge any sealed number.
 
+use std::ops::Range;
+
 use crate::limits::{REPLAY_WINDOW, SEQUENCES_AHEAD_MAX};
 
 /// The numbers of one session.
@@ -57,21 +59,17 @@ impl Numbers {
 
     /// Counts `count` datagrams of consecutive numbers, and says how many of them had not come before.
     pub(super) fn note_run(&mut self, first: u64, count: u32) -> u64 {
-        let (before, count) = (self.received, u64::from(count));
-        if before == 0 || first != self.highest + 1 || count >= REPLAY_WINDOW {
-            for number in first..first + count {
+        let (before, end) = (self.received, first + u64::from(count));
+        if before == 0 || first <= self.highest || end - self.highest >= REPLAY_WINDOW {
+            (first..end).for_each(|number| {
                 self.note(number);
-            }
+            });
             return self.received - before;
         }
-        let mut number = first;
-        while number < first + count {
-            let bits = (64 - number % 64).min(first + count - number);
-            self.seen[Self::word(number)] |= (u64::MAX >> (64 - bits)) << (number % 64);
-            number += bits;
-        }
-        (self.highest, self.received) = (first + count - 1, before + count);
-        count
+        self.mark(self.highest + 1..first, false);
+        self.mark(first..end, true);
+        (self.highest, self.received) = (end - 1, before + u64::from(count));
+        u64::from(count)
     }
 
     /// A signed datagram of this number came: the sender has sent nothing with a number much above it.
@@ -103,8 +101,18 @@ impl Numbers {
             self.seen.fill(0);
             return;
         }
-        for passed in self.highest + 1..=number {
-            self.seen[Self::word(passed)] &= !(1 << (passed % 64));
+        self.mark(self.highest + 1..number + 1, false);
+    }
+
+    /// Sets or clears the bits of less than a window of numbers.
+    fn mark(&mut self, numbers: Range<u64>, seen: bool) {
+        let mut number = numbers.start;
+        while number < numbers.end {
+            let bits = (64 - number % 64).min(numbers.end - number);
+            let mask = (u64::MAX >> (64 - bits)) << (number % 64);
+            let word = &mut self.seen[Self::word(number)];
+            *word = if seen { *word | mask } else { *word & !mask };
+            number += bits;
         }
     }
 

@@ -94,6 +94,8 @@ pub(super) struct Session {
     pub(super) joined: Moment,
     /// The hello, until it is acknowledged: the sender takes no other word from a host that it does not know.
     pub(super) hello: Option<Repeat>,
+    /// It was said at least once. Before that nobody would take a report, and hellos are as many as reports.
+    introduced: bool,
     pub(super) report_at: Option<Moment>,
     poll: Option<Poll>,
     /// When the last poll came.
@@ -135,6 +137,7 @@ impl Session {
             heard: now,
             joined: now,
             hello: (!announce.one_way).then(|| Repeat::new(hello_at, HELLO_GAP, HELLO_GAP_MAX)),
+            introduced: false,
             report_at: None,
             poll: None,
             polled_at: now,
@@ -223,12 +226,18 @@ impl Session {
             self.poll = Some(poll);
             return;
         }
-        let offset = match self.slot {
-            Some(slot) => poll.window.mul_f64(f64::from(slot % poll.slots) / f64::from(poll.slots)),
-            None => rng.below(poll.window),
-        };
-        let at = now + offset;
-        self.report_at = Some(self.report_at.map_or(at, |earlier| earlier.min(at)));
+        if self.introduced {
+            let offset = match self.slot {
+                Some(slot) => poll.window.mul_f64(f64::from(slot % poll.slots) / f64::from(poll.slots)),
+                None => rng.below(poll.window),
+            };
+            let at = now + offset;
+            self.report_at = Some(self.report_at.map_or(at, |earlier| earlier.min(at)));
+            // Fewer hosts are asked now than when its turn for the last word was found.
+            if let Stage::Closing { repeat, .. } = &mut self.stage {
+                repeat.begin_by(at);
+            }
+        }
         self.poll = Some(poll);
         self.polled_at = now;
     }
@@ -252,6 +261,7 @@ impl Session {
         }
         self.slot = Some(ack.slot);
         self.hello = None;
+        self.introduced = true; // also where this host was known as one that is busy
         ack.kind != Kind::Hello && matches!(self.stage, Stage::Closing { .. })
     }
 
@@ -267,6 +277,7 @@ impl Session {
     /// What is to be said now.
     pub(super) fn next_up(&mut self, now: Moment, name: &HostName, software: &str) -> Option<Up> {
         if self.hello.as_mut().is_some_and(|hello| hello.take_due(now)) {
+            self.introduced = true;
             return Some(Up::Hello(Hello {
                 name: name.clone(),
                 software: software.to_owned(),
@@ -311,7 +322,9 @@ impl Session {
     fn report(&self) -> Option<Report> {
         let poll = self.poll.as_ref()?;
         let collecting = matches!(self.stage, Stage::Opening | Stage::Receiving);
-        let deficits = if collecting { self.table.deficits(poll.blocks_sent) } else { Vec::new() };
+        // Before the store has said what it kept, nothing of it is asked for.
+        let asks = matches!(self.stage, Stage::Receiving);
+        let deficits = if asks { self.table.deficits(poll.blocks_sent) } else { Vec::new() };
         let room = report_runs_in(self.announce.geometry.control_bytes()) - deficits.len();
         Some(Report {
             round: poll.round,
@@ -363,9 +376,10 @@ mod tests {
     use super::*;
     use crate::geometry::Geometry;
     use crate::ids::ObjectName;
+    use crate::integrity::BlockHash;
     use crate::sign::SigningKey;
     use crate::time::WallClock;
-    use crate::wire::{DiskFormat, Pin};
+    use crate::wire::{DiskFormat, Encoding, ManifestEntry, ManifestRun, Pin};
     use zeroize::Zeroizing;
 
     #[test]
@@ -438,6 +452,48 @@ mod tests {
     }
 
     #[test]
+    fn a_host_that_has_not_said_hello_answers_no_poll() {
+        let mut session = session();
+        session.introduced = false;
+        session.hello = Some(Repeat::new(at(500), HELLO_GAP, HELLO_GAP_MAX));
+        session.take_poll(at(100), poll(1), &mut rng());
+        assert_eq!(said(&mut session, 400), None, "nobody would take it");
+        assert!(matches!(said(&mut session, 500), Some(Up::Hello(_))));
+        session.take_poll(at(600), poll(2), &mut rng());
+        assert!(matches!(said(&mut session, 700), Some(Up::Hello(_))));
+        assert!(matches!(said(&mut session, 700), Some(Up::Report(_))));
+    }
+
+    #[test]
+    fn a_host_that_was_known_as_busy_answers_polls() {
+        let mut session = session();
+        session.introduced = false;
+        acknowledge(&mut session, Kind::Hello, 0);
+        session.take_poll(at(100), poll(1), &mut rng());
+        assert!(matches!(said(&mut session, 100), Some(Up::Report(_))));
+    }
+
+    #[test]
+    fn nothing_is_asked_for_before_the_store_has_said_what_it_kept() {
+        let mut session = session();
+        acknowledge(&mut session, Kind::Hello, 0);
+        let entries = vec![ManifestEntry { encoding: Encoding::Stored, hash: BlockHash([0; 32]) }; 4];
+        session.table.learn(&ManifestRun::plain(BlockIndex(0), entries));
+        let deficits = |session: &mut Session, round| {
+            session.take_poll(at(0), Poll { blocks_sent: 4, manifest_sent: 4, ..poll(round) }, &mut rng());
+            match said(session, 0) {
+                Some(Up::Report(report)) => report.deficits,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(deficits(&mut session, 1), []);
+        session.stage = Stage::Receiving;
+        session.table.keep(&[BlockIndex(1), BlockIndex(2)]);
+        let asked: Vec<u32> = deficits(&mut session, 2).iter().map(|run| run.first.0).collect();
+        assert_eq!(asked, [0, 3]);
+    }
+
+    #[test]
     fn a_round_is_answered_once_and_an_earlier_one_not_at_all() {
         let mut session = session();
         acknowledge(&mut session, Kind::Hello, 0);
@@ -506,6 +562,21 @@ mod tests {
     }
 
     #[test]
+    fn the_last_word_is_said_in_the_slot_of_a_shorter_round_that_comes_before_its_turn() {
+        let mut session = session();
+        acknowledge(&mut session, Kind::Hello, 3);
+        session.take_poll(at(100), Poll { window: Duration::from_secs(10), ..poll(1) }, &mut rng());
+        let last_word = session.failed(FailureKind::Store, "no");
+        session.close(at(3_101), last_word);
+        assert_eq!(session.next_at(), Some(at(13_100)));
+        session.take_poll(at(10_110), Poll { slots: 2, ..poll(2) }, &mut rng());
+        assert_eq!(session.next_at(), Some(at(10_160)));
+        assert!(said(&mut session, 10_160).is_some());
+        session.take_poll(at(10_161), poll(3), &mut rng());
+        assert_eq!(session.next_at(), Some(at(10_180)), "from then on it keeps to its own gaps");
+    }
+
+    #[test]
     fn a_host_that_closes_says_hello_first_where_nobody_knows_it_yet() {
         let mut session = session();
         let last_word = session.failed(FailureKind::Store, "no");
@@ -548,7 +619,9 @@ mod tests {
         let cipher = Cipher::downward(&key, announce.session);
         announce.seal(&cipher, signer, sequence(0), &mut datagram);
         let announced = Announce::open(&key, &datagram).expect("ours");
-        Session::new(at(0), Attempt(1), announced, &key, link, 4, &mut rng())
+        let mut session = Session::new(at(0), Attempt(1), announced, &key, link, 4, &mut rng());
+        session.introduced = true;
+        session
     }
 
     fn hear<const N: usize>(session: &mut Session, numbers: [u64; N]) {

@@ -215,9 +215,13 @@ impl Table {
         }
     }
 
-    /// An earlier session may have written these blocks.
+    /// An earlier session may have written these blocks. What has come of them before the store said so is let go, unless it
+    /// is all that is needed.
     pub(super) fn keep(&mut self, blocks: &[BlockIndex]) {
         for &block in blocks {
+            if let Some(&State::Collecting(buffer)) = self.states.get(block.index()) {
+                self.forget(block, buffer);
+            }
             if self.states.get(block.index()) == Some(&State::Unseen) {
                 self.states[block.index()] = State::Kept;
                 self.resumed = true;
@@ -331,6 +335,18 @@ impl Table {
             self.queue_if_ready(header.block);
         }
         true
+    }
+
+    /// The first of `count` repair symbols, from the one of `header` on, as many as a block that is being collected still lacks:
+    /// as many times [`Table::place_for`] and [`Table::insert`]. Gives how many; 0 if they cannot be taken so.
+    pub(super) fn insert_repair(&mut self, header: &SymbolHeader, count: u32) -> u32 {
+        let State::Collecting(buffer) = self.states[header.block.index()] else { return 0 };
+        let collected = self.buffers.get_mut(buffer);
+        let taken = collected.insert_repair(header.esi, count);
+        if collected.is_enough() {
+            self.queue_if_ready(header.block);
+        }
+        taken
     }
 
     /// Whether all these entries are known.
@@ -847,6 +863,19 @@ mod tests {
         assert_eq!(table.held(), 0, "nothing counts before it is proven");
         table.hold(BlockIndex(1));
         assert_eq!((table.held(), table.held_runs(2, 4)), (1, vec![kept(2, 1)]));
+    }
+
+    #[test]
+    fn a_kept_block_of_which_symbols_came_before_the_store_named_it_is_not_asked_for() {
+        let mut table = table(3, 3);
+        table.learn(&stored(0, 3));
+        collect(&mut table, 0, 0..K - 1);
+        collect(&mut table, 1, 0..K);
+        table.keep(&[BlockIndex(0), BlockIndex(1)]);
+        assert_eq!(table.deficits(2), []);
+        assert_eq!(table.buffers.free(), 2, "the buffer of the first is free again");
+        assert!(matches!(table.next_work(), Some(Work::Rebuild { block: BlockIndex(1), .. })));
+        assert!(matches!(table.next_work(), Some(Work::Recheck { block: BlockIndex(0), .. })));
     }
 
     #[test]

@@ -110,8 +110,6 @@ pub(super) struct Blocks {
     sent: u32,
     /// Entries below this block were sent once.
     manifest_sent: u32,
-    /// Entries from this block on were sent with the last run for the first time.
-    manifest_before: u32,
     /// Read, and waiting for their first pass. As long as the shell's own queue of read blocks.
     ready: VecDeque<BlockIndex>,
     /// The block that a further pass of one-way mode sends next.
@@ -161,7 +159,6 @@ impl Blocks {
             states: Vec::new(),
             sent: 0,
             manifest_sent: 0,
-            manifest_before: 0,
             ready: VecDeque::new(),
             carousel: None,
             partial: VecDeque::new(),
@@ -309,7 +306,7 @@ impl Blocks {
 
     /// Sends the manifest once more.
     pub(super) fn repeat_manifest(&mut self) {
-        (self.manifest_sent, self.manifest_before) = (0, 0);
+        self.manifest_sent = 0;
     }
 
     /// Whether [`Blocks::next_manifest`] has something.
@@ -367,6 +364,16 @@ impl Blocks {
             state.passed = true;
             state.base = last;
             self.advance_sent();
+            self.repeat_last_entries();
+        }
+    }
+
+    /// The last entries are followed by no others that would repeat them: each block that is sent after them does.
+    fn repeat_last_entries(&mut self) {
+        let blocks = self.geometry.blocks();
+        if self.all_read() && self.manifest_sent == blocks && self.repeats.is_empty() {
+            let first = self.back_from(blocks, MANIFEST_LAST, MANIFEST_LAST, 0);
+            self.repeats.push_back(GapRun { first: BlockIndex(first), blocks: (blocks - first) as u16 });
         }
     }
 
@@ -429,24 +436,33 @@ impl Blocks {
     }
 
     /// The next manifest datagram to send: new entries once there are a few (or no more to come), each run beginning
-    /// with what the one before it ended with; else what a host lacks.
-    pub(super) fn next_manifest(&mut self, sequence: Sequence) -> Option<ManifestRun> {
+    /// with what those before it ended with, so that each entry is sent so many times; else what a host lacks.
+    pub(super) fn next_manifest(&mut self, sequence: Sequence, copies: u32) -> Option<ManifestRun> {
         if self.has_fresh_manifest() {
-            let first = self.repeat_from();
+            let first = self.repeat_from(copies);
             let end = self.run_end(first, self.states.len() as u32);
-            (self.manifest_before, self.manifest_sent) = (self.manifest_sent, end);
+            self.manifest_sent = end;
             return Some(self.run(first, end, sequence));
         }
         let run = self.repeats.pop_front()?;
         Some(self.run(run.first.0, run.first.0 + u32::from(run.blocks), sequence))
     }
 
-    /// Where the next run begins: with what was new in the last one, or the end of that.
-    fn repeat_from(&self) -> u32 {
-        let (mut first, mut data) = (self.manifest_sent, 0);
-        while first > self.manifest_before && self.manifest_sent - first < MANIFEST_ZERO_BATCH {
+    /// Where the next run begins, so that each entry is sent so many times.
+    fn repeat_from(&self, copies: u32) -> u32 {
+        let zeros =
+            ((copies - 1) * MANIFEST_ZERO_BATCH).min(MANIFEST_BLOCKS_MAX as u32 - MANIFEST_ZERO_BATCH);
+        self.back_from(self.manifest_sent, (copies - 1) * MANIFEST_BATCH, zeros, MANIFEST_BATCH)
+    }
+
+    /// So many blocks back from `end`, of which so many are not zero, as far as one datagram holds them and `spare` more.
+    fn back_from(&self, end: u32, data_max: u32, blocks_max: u32, spare: u32) -> u32 {
+        let room = manifest_room(self.geometry.control_bytes());
+        let (mut first, mut data) = (end, 0);
+        while first > 0 && end - first < blocks_max {
             data += u32::from(self.states[first as usize - 1].has_data());
-            if data > MANIFEST_BATCH {
+            let (blocks, all_data) = ((end - first + 1 + spare) as usize, (data + spare) as usize);
+            if data > data_max || manifest_bytes(blocks, all_data, self.tells_fingerprints()) > room {
                 break;
             }
             first -= 1;
@@ -510,16 +526,24 @@ impl BlockState {
 /// More than this is not sent on top of a deficit, however much is lost: the next report says what is still lacking.
 const LOSS_COVERED_MAX: f64 = 0.5;
 
-/// Entries that wait for company before they travel, and that are repeated in the datagram after: each entry is sent
-/// twice, in two datagrams, for some 0.007 % of the object.
+/// Entries that wait for company before they travel, and that are repeated in the datagrams after: sent twice, the manifest is
+/// some 0.007 % of the object.
 const MANIFEST_BATCH: u32 = 4;
 /// The same where all of them are zero: nothing of such a block travels that would have to wait for its entry, and half a
 /// gigabyte of them takes a datagram of less than 200 bytes.
 const MANIFEST_ZERO_BATCH: u32 = 512;
 
+/// Entries that are repeated at the end of the pass.
+const MANIFEST_LAST: u32 = 6 * MANIFEST_BATCH;
+
 const _: () = {
-    let repeated = manifest_bytes(MANIFEST_ZERO_BATCH as usize + 1, MANIFEST_BATCH as usize + 1, true);
-    assert!(repeated <= manifest_room(CONTROL_SMALL), "what is repeated leaves room for more");
+    let batch = MANIFEST_BATCH as usize;
+    assert!(manifest_bytes(2 * batch, 2 * batch, true) <= manifest_room(CONTROL_SMALL));
+    let zeros = MANIFEST_BLOCKS_MAX - MANIFEST_ZERO_BATCH as usize;
+    assert!(
+        manifest_bytes(zeros + batch, batch, true) <= manifest_room(CONTROL_SMALL),
+        "what is repeated leaves room"
+    );
 };
 
 #[cfg(test)]
@@ -611,7 +635,7 @@ mod tests {
         while let Some(job) = blocks.next_source() {
             blocks.finish(job, at(100));
         }
-        while blocks.next_manifest(at(101)).is_some() {}
+        while blocks.next_manifest(at(101), 2).is_some() {}
         blocks.start_over();
         assert!(!blocks.is_idle());
         let mut again = Vec::new();
@@ -621,22 +645,47 @@ mod tests {
         }
         let job = |block| Job::Source { block: BlockIndex(block), first: esi(K + 5), repair: 5 };
         assert_eq!(again, [job(0), job(2)]);
-        assert!(blocks.next_manifest(at(201)).is_some_and(|run| run.first == BlockIndex(0)));
+        assert!(blocks.next_manifest(at(201), 2).is_some_and(|run| run.first == BlockIndex(0)));
     }
 
     #[test]
-    fn manifest_entries_travel_twice_in_different_datagrams() {
-        let mut blocks = blocks_of(20);
-        let mut times = vec![0; 20];
-        for _ in 0..20 {
+    fn manifest_entries_travel_as_often_as_asked_for_in_different_datagrams() {
+        for copies in [2, 6] {
+            let times = times_sent(copies);
+            let all_but_last = &times[..40 - 4 * copies as usize];
+            assert!(all_but_last.iter().all(|&times| times == copies), "{copies}: {times:?}");
+        }
+    }
+
+    #[test]
+    fn the_last_manifest_entries_are_repeated_with_the_last_blocks() {
+        let mut blocks = blocks_of(30);
+        (0..30).for_each(|_| {
             blocks.push(entry(Encoding::Stored), None, 0);
-            while let Some(run) = blocks.next_manifest(at(1)) {
+        });
+        while blocks.next_manifest(at(1), 2).is_some() {}
+        for _ in 0..3 {
+            let job = blocks.next_source().expect("30 were read");
+            blocks.finish(job, at(2));
+            let run = blocks.next_manifest(at(3), 2).expect("once more");
+            assert_eq!((run.first, run.blocks.len()), (BlockIndex(6), 24));
+            assert_eq!(blocks.next_manifest(at(3), 2), None);
+        }
+    }
+
+    /// How often each of 40 entries is sent as they are read.
+    fn times_sent(copies: u32) -> Vec<u32> {
+        let mut blocks = blocks_of(40);
+        let mut times = vec![0; 40];
+        for _ in 0..40 {
+            blocks.push(entry(Encoding::Stored), None, 0);
+            while let Some(run) = blocks.next_manifest(at(1), copies) {
                 let first = run.first.index();
                 times[first..first + run.blocks.len()].iter_mut().for_each(|times| *times += 1);
             }
         }
-        assert!(times[..16].iter().all(|&times| times == 2), "{times:?}");
-        assert_eq!(blocks.manifest_sent(), 20);
+        assert_eq!(blocks.manifest_sent(), 40);
+        times
     }
 
     #[test]
@@ -646,14 +695,14 @@ mod tests {
         let mut runs = Vec::new();
         for _ in 0..count {
             blocks.push(entry(Encoding::Zero), None, 0);
-            runs.extend(blocks.next_manifest(at(1)));
+            runs.extend(blocks.next_manifest(at(1), 2));
         }
         let spans: Vec<(u32, u32)> = runs.iter().map(|run| (run.first.0, run.blocks.len() as u32)).collect();
         let batch = MANIFEST_ZERO_BATCH;
         assert_eq!(spans, [(0, batch), (0, 2 * batch), (batch, 2 * batch)]);
         // The last entry is waited for by nobody, and comes with those before it.
         blocks.push(entry(Encoding::Stored), None, 0);
-        let last = blocks.next_manifest(at(2)).expect("all is read");
+        let last = blocks.next_manifest(at(2), 2).expect("all is read");
         assert_eq!((last.first.0, last.blocks.len() as u32), (2 * batch, batch + 1));
     }
 
@@ -676,7 +725,7 @@ mod tests {
                 let bytes = manifest_bytes(run.blocks.len(), run.fingerprints.len(), true);
                 assert!(bytes <= manifest_room(CONTROL_SMALL) && run.blocks.len() <= MANIFEST_BLOCKS_MAX);
             };
-            while let Some(run) = blocks.next_manifest(at(1)) {
+            while let Some(run) = blocks.next_manifest(at(1), 2) {
                 take(run);
             }
             assert_eq!(told, 5_000);
@@ -689,10 +738,10 @@ mod tests {
         for _ in 0..100 {
             blocks.push(entry(Encoding::Stored), None, 0);
         }
-        while blocks.next_manifest(at(1)).is_some() {}
+        while blocks.next_manifest(at(1), 2).is_some() {}
         blocks.demand_manifest(GapRun { first: BlockIndex(10), blocks: 80 }, at(1));
         let mut next = 10;
-        while let Some(run) = blocks.next_manifest(at(2)) {
+        while let Some(run) = blocks.next_manifest(at(2), 2) {
             assert_eq!(run.first.0, next);
             next += run.blocks.len() as u32;
         }
@@ -706,7 +755,7 @@ mod tests {
         for _ in 0..3 {
             blocks.push(entry(Encoding::Stored), Some(Fingerprint([0; 16])), 0);
         }
-        while blocks.next_manifest(at(1)).is_some() {}
+        while blocks.next_manifest(at(1), 2).is_some() {}
         assert!(blocks.all_sent() && blocks.is_idle() && blocks.next_source().is_none());
         blocks.demand(deficit(1, K as u16 + 1), at(1), 0.0);
         let job = blocks.next_whole().expect("asked for");

@@ -56,6 +56,9 @@ pub(super) struct Hosts {
     other_versions: BTreeMap<HostName, String>,
     /// Expected by name, and not settled.
     awaited: BTreeSet<HostName>,
+    /// Names all of whose starts that count have said their last word. Where a number is expected each counts once: a start
+    /// that failed and the one that replaced it are one host.
+    settled_names: BTreeSet<HostName>,
     tally: Tally,
     last_joined: Option<Moment>,
     /// Some host has kept something.
@@ -70,6 +73,15 @@ pub(super) struct Hosts {
     reports: u32,
     /// The shortest time from a poll to its answer in this round, the slot aside.
     fastest: Option<Duration>,
+}
+
+/// Who is asked by a poll.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Asked {
+    /// Hosts that answer.
+    pub(super) slots: u32,
+    /// Time that they spread their answers over.
+    pub(super) window: Duration,
 }
 
 /// Whether what a host asks for is sent.
@@ -99,6 +111,7 @@ impl Hosts {
             by_name: BTreeMap::new(),
             other_versions: BTreeMap::new(),
             awaited,
+            settled_names: BTreeSet::new(),
             tally: Tally::default(),
             last_joined: None,
             resuming: false,
@@ -122,10 +135,21 @@ impl Hosts {
         }
     }
 
-    /// Hosts that may answer a poll: the larger of those expected and those known.
+    /// Hosts that may say hello: the larger of those expected and those known.
     pub(super) fn answering(&self) -> u32 {
         let known = if self.only_listed { 0 } else { self.by_id.len() as u32 };
         known.max(self.expected_count()).clamp(1, HOSTS_MAX as u32)
+    }
+
+    /// Who answers a poll: how many, and the time that they spread their answers over, so that all hosts together keep
+    /// [`REPORTS_PER_SECOND_MAX`]. Who has said its last word answers none. Nor does who has not said hello; but while hosts do
+    /// that they take nearly all of what all together may say.
+    pub(super) fn asked(&self) -> Asked {
+        let Tally { heard, done, failed, .. } = self.tally;
+        let slots = heard.saturating_sub(done + failed).max(1);
+        let missing = self.expected_count().saturating_sub(heard);
+        let turns = if missing == 0 { slots } else { (HELLO_SHARE * slots).min(slots + missing) };
+        Asked { slots, window: Duration::from_secs(1) * turns / REPORTS_PER_SECOND_MAX }
     }
 
     pub(super) fn tally(&self) -> Tally {
@@ -308,8 +332,7 @@ impl Hosts {
     }
 
     /// An answer to a poll came so long after it, of which `slot` was waited for the host's turn.
-    pub(super) fn answered(&mut self, id: ReceiverId, after: Duration, window: Duration) {
-        let slots = self.answering();
+    pub(super) fn answered(&mut self, id: ReceiverId, after: Duration, Asked { slots, window }: Asked) {
         let Some(slot) = self.by_id.get(&id).map(|host| host.slot % slots) else { return };
         let delay = after.saturating_sub(window.mul_f64(f64::from(slot) / f64::from(slots)));
         self.fastest = Some(self.fastest.map_or(delay, |fastest| fastest.min(delay)));
@@ -476,7 +499,9 @@ impl Hosts {
         }
         match &self.expected {
             Expected::Named(_) => self.awaited.is_empty(),
-            Expected::Count(count) => done + failed + self.other_versions.len() as u32 >= *count,
+            Expected::Count(count) => {
+                (self.settled_names.len() + self.other_versions.len()) as u64 >= u64::from(*count)
+            }
             Expected::Anyone => match self.last_joined {
                 None => now.since(pass_ended) >= NOBODY_AFTER,
                 Some(joined) => {
@@ -494,7 +519,11 @@ impl Hosts {
                 let starts = self.by_name.get(name).map_or(&[][..], Vec::as_slice);
                 !starts.is_empty() && starts.iter().all(|id| self.by_id[id].state.is_done())
             }),
-            Expected::Count(count) => done >= *count,
+            Expected::Count(count) => {
+                let is_done =
+                    |starts: &&Vec<ReceiverId>| starts.iter().any(|id| self.by_id[id].state.is_done());
+                self.by_name.values().filter(is_done).count() as u64 >= u64::from(*count)
+            }
             Expected::Anyone => heard > 0 && done == heard && self.other_versions.is_empty(),
         }
     }
@@ -532,14 +561,17 @@ impl Hosts {
         }
     }
 
-    /// Keeps [`Hosts::awaited`] right for one name.
+    /// Keeps [`Hosts::awaited`] and [`Hosts::settled_names`] right for one name.
     fn await_again(&mut self, name: &HostName) {
-        let Expected::Named(names) = &self.expected else { return };
         let starts = self.by_name.get(name).map_or(&[][..], Vec::as_slice);
         if starts.iter().all(|id| self.by_id[id].state.is_settled()) {
             self.awaited.remove(name);
-        } else if names.contains(name) {
-            self.awaited.insert(name.clone());
+            self.settled_names.insert(name.clone());
+        } else {
+            self.settled_names.remove(name);
+            if matches!(&self.expected, Expected::Named(names) if names.contains(name)) {
+                self.awaited.insert(name.clone());
+            }
         }
     }
 
@@ -625,8 +657,11 @@ fn absent(name: &HostName, state: HostState, reason: &str) -> HostRow {
     }
 }
 
+/// While hosts say hello, so many times as long as else is given to reports.
+const HELLO_SHARE: u32 = 8;
+
 /// Reports that the first guess of the losses is made from.
-const SAMPLE: u32 = 200;
+const SAMPLE: u32 = 32;
 
 /// So many hosts that can be judged for each that cannot.
 const QUANTILE_OF: usize = 3;
@@ -778,7 +813,7 @@ mod tests {
         let mut hosts = Hosts::new(named(["lossy", "slow"]), false);
         join(&mut hosts, 1, "lossy", at(0));
         join(&mut hosts, 2, "slow", at(0));
-        let mut hear = |hosts: &mut Hosts, host, highest, lost| {
+        let hear = |hosts: &mut Hosts, host, highest, lost| {
             let totals = Totals { symbols_lost: lost, ..Totals::default() };
             hosts.heard(at(highest), id(host), sequence(highest)).expect("newer");
             hosts.progress(id(host), &Report { highest: sequence(highest), totals, ..report(1) }, 0);
@@ -859,6 +894,33 @@ mod tests {
     }
 
     #[test]
+    fn a_failed_start_and_its_replacement_count_as_one_host() {
+        let mut hosts = Hosts::new(Expected::Count(2), false);
+        join(&mut hosts, 1, "a", at(0));
+        join(&mut hosts, 2, "b", at(0));
+        join(&mut hosts, 3, "a", at(10));
+        hosts
+            .heard(at(11), id(1), sequence(2))
+            .expect("its last word was overtaken by the hello of the next start");
+        failed(&mut hosts, 1);
+        done(&mut hosts, 3);
+        assert!(!hosts.settled(at(5_000), at(0)), "b is at work");
+        done(&mut hosts, 2);
+        assert!(hosts.settled(at(5_001), at(0)) && hosts.complete(), "two hosts hold it");
+    }
+
+    #[test]
+    fn two_starts_that_are_done_are_one_host() {
+        let mut hosts = Hosts::new(Expected::Count(2), false);
+        join(&mut hosts, 1, "a", at(0));
+        join(&mut hosts, 2, "a", at(10));
+        hosts.heard(at(11), id(1), sequence(2)).expect("its last word came late");
+        done(&mut hosts, 1);
+        existing(&mut hosts, 2);
+        assert!(!hosts.settled(at(5_000), at(0)) && !hosts.complete());
+    }
+
+    #[test]
     fn with_nobody_expected_all_who_answer_are_waited_for_and_a_moment_longer() {
         let mut hosts = Hosts::new(Expected::Anyone, false);
         join(&mut hosts, 1, "a", at(0));
@@ -909,6 +971,36 @@ mod tests {
         let slots: Vec<u32> = (1..=3).map(|host| hosts.get(id(host)).expect("joined").slot).collect();
         assert_eq!(slots, [0, 1, 2]);
         assert_eq!(Hosts::new(Expected::Anyone, false).answering(), 1);
+    }
+
+    #[test]
+    fn who_has_said_its_last_word_is_not_given_time_to_answer() {
+        let mut hosts = Hosts::new(Expected::Count(4), false);
+        (1..=4).for_each(|host| join(&mut hosts, host, &format!("h{host}"), at(0)));
+        let millisecond = Duration::from_millis(1);
+        assert_eq!(hosts.asked(), Asked { slots: 4, window: millisecond });
+        done(&mut hosts, 1);
+        failed(&mut hosts, 2);
+        assert_eq!(hosts.asked(), Asked { slots: 2, window: millisecond / 2 });
+        done(&mut hosts, 3);
+        done(&mut hosts, 4);
+        assert_eq!(hosts.asked(), Asked { slots: 1, window: millisecond / 4 });
+    }
+
+    #[test]
+    fn while_hosts_say_hello_reports_take_little_of_what_all_may_say() {
+        let mut hosts = Hosts::new(Expected::Count(40), false);
+        let spread = |hosts: &Hosts| hosts.asked().window * 4_000;
+        join(&mut hosts, 1, "a", at(0));
+        assert_eq!((hosts.asked().slots, spread(&hosts)), (1, Duration::from_secs(8)));
+        (2..=20).for_each(|host| join(&mut hosts, host, &format!("h{host}"), at(0)));
+        assert_eq!(
+            (hosts.asked().slots, spread(&hosts)),
+            (20, Duration::from_secs(40)),
+            "no longer than for all"
+        );
+        (21..=40).for_each(|host| join(&mut hosts, host, &format!("h{host}"), at(0)));
+        assert_eq!((hosts.asked().slots, spread(&hosts)), (40, Duration::from_secs(40)));
     }
 
     fn named<const N: usize>(names: [&str; N]) -> Expected {

@@ -87,7 +87,7 @@ impl Sender {
         let group_bytes = self.group_sequence * self.config.geometry.datagram_bytes() as u64;
         let serve = self.hosts.progress(id, report, group_bytes);
         if let Some(after) = self.polls.answered(now, report.round) {
-            self.hosts.answered(id, after, self.window());
+            self.hosts.answered(id, after, self.asked);
         }
         // What a side-lined host lacks waits until it delays nobody.
         let turn = match serve {

@@ -36,7 +36,7 @@ use crate::wire::{
 };
 use blocks::{Blocks, FirstPass};
 use ending::Ending;
-use hosts::Hosts;
+use hosts::{Asked, Hosts};
 use polls::{Phase, Polls};
 use rate::RateControl;
 
@@ -103,6 +103,8 @@ pub struct Sender {
     announce_at: Moment,
     silence_at: Moment,
     polls: Polls,
+    /// By the last poll.
+    asked: Asked,
     rate: RateControl,
     /// Further passes of one-way mode.
     passes_left: u32,
@@ -210,6 +212,7 @@ impl Sender {
             announce_at: now,
             silence_at: now,
             polls: Polls::new(now),
+            asked: Asked { slots: 1, window: Duration::ZERO },
             rate: RateControl::new(config.pace),
             passes_left: config.one_way.map_or(0, |one_way| one_way.passes.saturating_sub(1)),
             manifests_left: config.one_way.map_or(0, |_| MANIFEST_REPEATS),
@@ -570,17 +573,45 @@ impl Sender {
         }
         let next_sequence = Sequence::new(self.group_sequence).expect("below 2^39");
         let held_back = self.is_leading() || now < self.manifest_at;
-        if !held_back && let Some(run) = self.blocks.next_manifest(next_sequence) {
+        if !held_back && let Some(run) = self.blocks.next_manifest(next_sequence, self.manifest_copies()) {
             self.manifest_at = now + self.manifest_gap();
             self.note_progress(now);
             return Some(Down::Manifest(run));
         }
-        (now >= self.polls.next_at()).then(|| Down::Poll(self.next_poll(now)))
+        if now < self.polls.next_at() || self.polls.is_due(now) && self.waits_for_end_of_pass(now) {
+            return None;
+        }
+        Some(Down::Poll(self.next_poll(now)))
+    }
+
+    /// A round of thousands of hosts takes seconds, and the one that asks what is lacking of everything cannot begin before it is
+    /// over: none is begun that the end of the pass would have to wait for.
+    fn waits_for_end_of_pass(&mut self, now: Moment) -> bool {
+        let blocks = self.config.geometry.blocks() - self.blocks.sent();
+        if self.is_tail() || self.config.one_way.is_some() {
+            return false;
+        }
+        let frame_bits = 8 * (self.config.geometry.datagram_bytes() as u64 + self.config.header_bytes);
+        let bits = u64::from(blocks) * u64::from(self.config.geometry.symbols_max()) * frame_bits;
+        let left = Duration::from_secs_f64(bits as f64 / self.rate().max(1) as f64);
+        (PUT_OFF_MIN..self.hosts.asked().window).contains(&left) && self.polls.put_off(now + left)
     }
 
     fn next_poll(&mut self, now: Moment) -> Poll {
+        let round = if self.polls.is_due(now) { self.next_round(now) } else { self.polls.again(now) };
+        Poll {
+            round,
+            blocks_sent: self.blocks.sent(),
+            manifest_sent: self.blocks.manifest_sent(),
+            window: self.asked.window,
+            slots: self.asked.slots,
+            root: self.root(),
+        }
+    }
+
+    fn next_round(&mut self, now: Moment) -> u32 {
         self.end_round(now);
-        let window = self.window();
+        self.asked = self.hosts.asked();
         let phase = match self.source {
             Source::Proven { pass_ended: Some(_), .. } => Phase::Tail,
             Source::Proven { pass_ended: None, .. } | Source::Reading if self.rate.is_searching() => {
@@ -588,14 +619,14 @@ impl Sender {
             }
             Source::Proven { pass_ended: None, .. } | Source::Reading => Phase::Pass,
         };
-        Poll {
-            round: self.polls.next_round(now, phase, window),
-            blocks_sent: self.blocks.sent(),
-            manifest_sent: self.blocks.manifest_sent(),
-            window,
-            slots: self.hosts.answering(),
-            root: self.root(),
-        }
+        self.polls.next_round(now, phase, self.asked.window)
+    }
+
+    /// Times that each entry of the manifest is sent. A host that lacks one cannot finish its block; until it has said so, in its
+    /// turn, and been answered, its buffers fill up with blocks. Of thousands that each lose a hundredth, two datagrams in a row
+    /// are always lost by one.
+    fn manifest_copies(&self) -> u32 {
+        if self.hosts.answering() < MANIFEST_MANY_HOSTS { MANIFEST_COPIES } else { MANIFEST_COPIES_FOR_MANY }
     }
 
     /// In one-way mode all of the manifest may be due at once, which no socket would take: it keeps to the pace.
@@ -625,9 +656,9 @@ impl Sender {
         matches!(self.source, Source::Proven { pass_ended: Some(_), .. })
     }
 
-    /// Time that the hosts' reports are spread over so that they stay below [`REPORTS_PER_SECOND_MAX`].
-    fn window(&self) -> Duration {
-        Duration::from_secs(1) * self.hosts.answering() / REPORTS_PER_SECOND_MAX
+    /// Time that the hosts' hellos are spread over so that they stay below [`REPORTS_PER_SECOND_MAX`].
+    fn spread(&self) -> Duration {
+        (Duration::from_secs(1) * self.hosts.answering() / REPORTS_PER_SECOND_MAX).max(HELLO_SPREAD_MIN)
     }
 
     fn announce(&mut self, now: Moment, out: &mut Vec<u8>) {
@@ -642,7 +673,7 @@ impl Sender {
             format: self.config.format,
             pin: self.config.pin,
             reply_to: self.config.reply_to,
-            spread: self.window().max(HELLO_SPREAD_MIN),
+            spread: self.spread(),
             expected_hosts: self.hosts.expected_count(),
             one_way: self.config.one_way.is_some(),
             base: self.config.base.clone(),
@@ -724,6 +755,14 @@ const ONE_WAY_LINGER: Duration = Duration::from_millis(500);
 /// last pass it goes so many times more, so far apart that no burst of losses hits two.
 const MANIFEST_REPEATS: u32 = 8;
 const MANIFEST_REPEAT_GAP: Duration = Duration::from_millis(100);
+
+/// A poll that would be put off for less is sent.
+const PUT_OFF_MIN: Duration = Duration::from_millis(1);
+
+/// Some 0.007 % of the object, and 0.02 %.
+const MANIFEST_COPIES: u32 = 2;
+const MANIFEST_COPIES_FOR_MANY: u32 = 6;
+const MANIFEST_MANY_HOSTS: u32 = 256;
 
 /// Blocks' worth of repair symbols after which the first pass gets its turn.
 const REPAIRS_IN_A_ROW: u32 = 2;

@@ -65,12 +65,12 @@ fn a_second_power_cut_while_a_session_goes_on_from_the_first_costs_nothing_eithe
 
 #[test]
 fn a_disk_that_fails_at_any_step_publishes_nothing_wrong_leaves_nothing_and_takes_the_next_push() {
-    let full = io::ErrorKind::StorageFull;
+    let errors = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded, io::ErrorKind::Other];
     let mut refused = 0;
     for seed in 0..FAULTS {
         let mut dice = Dice::new(seed);
         let disk = Model::new(seed);
-        let error = if dice.below(2) == 0 { full } else { io::ErrorKind::Other };
+        let error = errors[dice.below(3) as usize];
         let fault = Fault { from: 2 + dice.below(20), once: dice.below(2) == 0, error };
         let folder = folder(&disk).expect("a good disk");
         disk.break_with(Some(fault));
@@ -115,6 +115,30 @@ fn what_is_kept_of_an_older_image_of_the_same_name_is_not_taken_for_the_new_one(
         push(&disk, &object, &mut dice).expect("a good disk");
         assert_eq!(disk.content(&image()), Some(object), "seed {seed}");
     }
+}
+
+#[test]
+fn where_nothing_is_kept_there_is_no_journal_and_a_kill_leaves_nothing_for_the_next_start() {
+    let (mut published, mut broken_off) = (0, 0);
+    for seed in 0..KILLS {
+        let mut dice = Dice::new(seed);
+        let disk = Model::new(seed);
+        let none = KeepUnfinished { time: Duration::ZERO };
+        let keep_none = |disk: &Model| Folder::on(Arc::new(disk.clone()), Path::new(DIRECTORY), none, None);
+        let folder = keep_none(&disk).expect("a good disk so far");
+        disk.cut_power_at(3 + dice.below(16));
+        if push_to(&folder, &object(seed), &mut dice).is_ok() {
+            published += 1;
+        }
+        let disk = disk.after_kill();
+        assert!(!disk.all_names().iter().any(|name| name.ends_with(".journal")), "{:?}", disk.all_names());
+        keep_none(&disk).expect("the disk is good again");
+        let left = disk.all_names();
+        assert!(left.is_empty() || left == ["image"], "seed {seed}: {left:?}");
+        broken_off += u32::from(left.is_empty());
+    }
+    println!("{KILLS} kills, seeds from 0: {published} published, {broken_off} broken off");
+    assert!(published > 0 && broken_off > 0);
 }
 
 /// What a restart found.

@@ -21,10 +21,13 @@ pub(super) struct DirectoryStore {
 
 impl DirectoryStore {
     pub(super) fn open(path: &Path, keep: KeepUnfinished) -> Result<Self, StoreError> {
-        Ok(Self { folder: Folder::open(path, keep)?, records: Records::open(path) })
+        let (folder, records) = (Folder::open(path, keep)?, Records::open(path));
+        records.forget_gone(path);
+        Ok(Self { folder, records })
     }
 
     pub(super) fn clean(&self) -> Result<(), StoreError> {
+        self.records.forget_gone(self.path());
         self.folder.clean()
     }
 

@@ -121,20 +121,17 @@ impl Folder {
         if let Some((leftover, old)) = old {
             return Ok(PartialFile::resume(&self.place, leftover.names, leftover.file, old, geometry));
         }
-        let file = loop {
+        let journal_of = (!self.keep.time.is_zero()).then_some((&identity, session));
+        loop {
             let serial = self.made.fetch_add(1, Ordering::Relaxed);
             let names = Names::new(self.path(), object, session, serial);
-            match PartialFile::create(&self.place, names, &identity, session, bytes) {
+            match PartialFile::create(&self.place, names, journal_of, bytes) {
                 // Somebody who still works on it has this name.
                 Err(StoreError::Io { error, .. })
                     if error.kind() == io::ErrorKind::AlreadyExists && serial < SERIALS_MAX => {}
-                result => break result?,
+                result => return result,
             }
-        };
-        if self.keep.time.is_zero() {
-            file.discard();
         }
-        Ok(file)
     }
 
     /// Gives a finished file its name, unless something has it; says whether it did.

@@ -19,6 +19,8 @@ pub(super) struct Keeper {
     /// Why the data could not be made durable. The system says so once, whoever asks, so it is kept for whoever publishes.
     failed: Mutex<Option<io::ErrorKind>>,
     to_thread: Option<Sender<Arc<Keeper>>>,
+    /// There is no journal: nobody will go on with the file.
+    idle: bool,
 }
 
 /// Written and not in the journal: at most the blocks that are written while one flush lasts.
@@ -41,6 +43,17 @@ struct Open {
 }
 
 impl Keeper {
+    /// Of a file that nobody will go on with: nothing is noted, and nothing made durable before the file is published.
+    pub(super) fn idle() -> Self {
+        Self {
+            noted: Mutex::default(),
+            open: Mutex::new(None),
+            failed: Mutex::new(None),
+            to_thread: None,
+            idle: true,
+        }
+    }
+
     pub(super) fn new(
         disk: Arc<dyn Disk>,
         directory: PathBuf,
@@ -49,11 +62,15 @@ impl Keeper {
         to_thread: Option<Sender<Arc<Keeper>>>,
     ) -> Self {
         let open = Open { disk, directory, file, journal, named: false, records: 0 };
-        Self { noted: Mutex::default(), open: Mutex::new(Some(open)), failed: Mutex::new(None), to_thread }
+        let open = Mutex::new(Some(open));
+        Self { noted: Mutex::default(), open, failed: Mutex::new(None), to_thread, idle: false }
     }
 
     /// A block was written.
     pub(super) fn note(self: &Arc<Self>, record: Record) {
+        if self.idle {
+            return;
+        }
         let mut noted = lock(&self.noted);
         noted.records.push(record);
         if let Some(thread) = self.to_thread.as_ref().filter(|_| !std::mem::replace(&mut noted.told, true)) {

@@ -124,7 +124,7 @@ impl Store {
         Ok(Self(Arc::new(kind)))
     }
 
-    /// Removes unfinished files that are too old or too many.
+    /// Removes unfinished files that are too old or too many, and forgets what was published and is not there any more.
     ///
     /// # Errors
     /// What the system said.
@@ -398,10 +398,15 @@ impl StoreError {
             Self::Exists { .. } | Self::Taken { .. } => FailureKind::Exists,
             Self::Refused(_) => FailureKind::Refused,
             Self::NoSpace { .. } => FailureKind::NoSpace,
-            Self::Io { error, .. } if error.kind() == io::ErrorKind::StorageFull => FailureKind::NoSpace,
+            Self::Io { error, .. } if is_full(error) => FailureKind::NoSpace,
             Self::Io { .. } | Self::Locked { .. } | Self::Owner { .. } => FailureKind::Store,
         }
     }
+}
+
+/// There is no room: of the disk, or of this user's part of it.
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 #[cfg(test)]
@@ -426,6 +431,35 @@ pub(crate) mod tests {
         assert!(names.len() == 2 && names.iter().all(|name| name.starts_with(".glancecast-")), "{names:?}");
         drop(partial);
         assert_eq!(self::names(dir.path()), [""; 0]);
+    }
+
+    #[test]
+    fn what_somebody_removed_is_forgotten_though_nobody_asks_for_it() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let (store, root) = (open(dir.path()), Root(*blake3::hash(OBJECT).as_bytes()));
+        for name in ["stays", "goes"] {
+            fs::write(dir.path().join(name), OBJECT).expect("writable");
+            let Ok(Begun::Existing(existing)) = store.begin(&announce(name)) else { panic!("it is there") };
+            existing.compare(root).expect("the same");
+        }
+        let records = || names(&dir.path().join(".glancecast"));
+        assert_eq!(records().len(), 2);
+        fs::remove_file(dir.path().join("goes")).expect("writable");
+        store.clean().expect("readable");
+        let left = records();
+        assert!(left.len() == 1 && left[0].starts_with("stays"), "{left:?}");
+    }
+
+    #[test]
+    fn a_full_disk_and_a_used_up_quota_are_no_space() {
+        for (number, kind) in [
+            (nix::errno::Errno::ENOSPC, FailureKind::NoSpace),
+            (nix::errno::Errno::EDQUOT, FailureKind::NoSpace),
+            (nix::errno::Errno::EIO, FailureKind::Store),
+        ] {
+            let error = StoreError::Io { what: "write to", path: PathBuf::new(), error: number.into() };
+            assert_eq!(error.kind(), kind, "{number}");
+        }
     }
 
     #[test]

@@ -54,12 +54,12 @@ pub(super) struct Place {
 }
 
 impl PartialFile {
-    /// Makes an empty place of so many bytes.
+    /// Makes an empty place of so many bytes; with a journal of this identity and session, or, where nobody is to go on with
+    /// it, without one, and then it is removed when it is dropped.
     pub(super) fn create(
         place: &Place,
         names: Names,
-        identity: &Identity,
-        session: SessionId,
+        journal_of: Option<(&Identity, SessionId)>,
         bytes: u64,
     ) -> Result<Self, StoreError> {
         let at = |what| {
@@ -73,8 +73,9 @@ impl PartialFile {
                 return Err(at("lock")(io::ErrorKind::WouldBlock.into()));
             }
             file.set_len(bytes).map_err(at("give its length to"))?;
+            let Some((identity, session)) = journal_of else { return Ok(None) };
             let journal = disk.create(&names.journal).map_err(at("create the journal of"))?;
-            Journal::begin(journal, identity, session).map_err(at("write the journal of"))
+            Journal::begin(journal, identity, session).map(Some).map_err(at("write the journal of"))
         };
         let journal = made().inspect_err(|_| names.remove(&**disk))?;
         Ok(Self::assemble(place, names, file, journal))
@@ -98,15 +99,17 @@ impl PartialFile {
         kept.extend(written_blocks(&*file, geometry));
         kept.sort_unstable();
         kept.dedup();
-        let mut partial = Self::assemble(place, names, file, journal);
+        let mut partial = Self::assemble(place, names, file, Some(journal));
         (partial.recorded, partial.kept, partial.resumed) = (records, kept, true);
         partial
     }
 
-    fn assemble(place: &Place, names: Names, file: Arc<dyn DiskFile>, journal: Journal) -> Self {
+    fn assemble(place: &Place, names: Names, file: Arc<dyn DiskFile>, journal: Option<Journal>) -> Self {
         let (disk, directory) = (Arc::clone(&place.disk), place.directory.clone());
-        let keeper =
-            Keeper::new(Arc::clone(&disk), directory, Arc::clone(&file), journal, place.journals.clone());
+        let discarded = AtomicBool::new(journal.is_none());
+        let keeper = journal.map_or_else(Keeper::idle, |journal| {
+            Keeper::new(Arc::clone(&disk), directory, Arc::clone(&file), journal, place.journals.clone())
+        });
         Self {
             disk,
             file,
@@ -115,7 +118,7 @@ impl PartialFile {
             recorded: Vec::new(),
             kept: Vec::new(),
             resumed: false,
-            discarded: AtomicBool::new(false),
+            discarded,
         }
     }
 

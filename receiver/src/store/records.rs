@@ -166,8 +166,14 @@ impl Records {
         }
     }
 
-    /// Everything whose file is still in `store`. What was removed or replaced by somebody is forgotten.
+    /// Everything whose file is still in `store`.
     pub(super) fn list(&self, store: &Path, now: WallClock) -> Vec<Held> {
+        self.forget_gone(store);
+        self.lock().iter().filter_map(|(file, record)| record.held(file, now)).collect()
+    }
+
+    /// Forgets what was removed or replaced by somebody, so that records do not grow with the years.
+    pub(super) fn forget_gone(&self, store: &Path) {
         let mut records = self.lock();
         let gone: Vec<String> = records
             .iter()
@@ -179,7 +185,6 @@ impl Records {
             records.remove(&file);
             let _ = fs::remove_file(self.path(&file));
         }
-        records.iter().filter_map(|(file, record)| record.held(file, now)).collect()
     }
 
     /// Replaces a record, here and on the disk. The object is there whether or not that can be written.

@@ -120,18 +120,8 @@ pub(crate) struct Asking {
     #[arg(long, value_name = "CLOUD")]
     pub(crate) os_cloud: Option<String>,
 
-    /// Multicast group and port
-    #[arg(long, value_name = "ADDR:PORT", default_value = Group::DEFAULT)]
-    pub(crate) group: Group,
-    /// Interface to ask on: name or address [default: where the routing table sends the group]
-    #[arg(long, value_name = "IF")]
-    pub(crate) interface: Option<String>,
-    /// UDP port that hosts answer to, for firewalls [default: any free one]
-    #[arg(long, value_name = "PORT", default_value_t = 0, hide_default_value = true)]
-    pub(crate) reply_port: u16,
-    /// Routers that a datagram may pass, plus one
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..))]
-    pub(crate) ttl: u8,
+    #[command(flatten)]
+    pub(crate) network: Network,
     /// Differentiated services code point of the datagrams [default: 0, best effort: they are few]
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, value_parser = clap::value_parser!(u8).range(0..64))]
     pub(crate) dscp: u8,
@@ -158,6 +148,23 @@ impl Asking {
             zones: &self.availability_zone,
         }
     }
+}
+
+/// Where pushes go and questions too.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Network {
+    /// Multicast group and port
+    #[arg(long, value_name = "ADDR:PORT", default_value = Group::DEFAULT)]
+    pub(crate) group: Group,
+    /// Interface to send on: name or address [default: where the routing table sends the group]
+    #[arg(long, value_name = "IF")]
+    pub(crate) interface: Option<String>,
+    /// UDP port that hosts answer to, for firewalls [default: any free one]
+    #[arg(long, value_name = "PORT", default_value_t = 0, hide_default_value = true)]
+    pub(crate) reply_port: u16,
+    /// Routers that a datagram may pass, plus one
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..))]
+    pub(crate) ttl: u8,
 }
 
 #[derive(Debug, clap::Args)]
@@ -205,22 +212,12 @@ pub(crate) struct Send {
     #[arg(long, value_name = "CLOUD")]
     pub(crate) os_cloud: Option<String>,
 
-    /// Multicast group and port
-    #[arg(long, value_name = "ADDR:PORT", default_value = Group::DEFAULT)]
-    pub(crate) group: Group,
-    /// Interface to send on: name or address [default: where the routing table sends the group]
-    #[arg(long, value_name = "IF")]
-    pub(crate) interface: Option<String>,
+    #[command(flatten)]
+    pub(crate) network: Network,
     /// How fast to send, in bits on the wire: a rate, as in 390mbit or 1gbit; auto: what network and hosts take, up to 70 %
     /// of the interface's speed; auto:5gbit: up to that
     #[arg(long, value_name = "RATE|auto[:MAX]", default_value = "auto")]
     pub(crate) rate: RateChoice,
-    /// UDP port that hosts answer to, for firewalls [default: any free one]
-    #[arg(long, value_name = "PORT", default_value_t = 0, hide_default_value = true)]
-    pub(crate) reply_port: u16,
-    /// Routers that a datagram may pass, plus one
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..))]
-    pub(crate) ttl: u8,
     /// Differentiated services code point of the datagrams; 8 (CS1) gives way to other traffic
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u8).range(0..64))]
     pub(crate) dscp: u8,

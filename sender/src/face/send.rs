@@ -43,7 +43,8 @@ pub(super) fn run(args: &Send) -> Result<u8, Failure> {
 async fn send(args: &Send) -> Result<u8, Failure> {
     let key = group_key(args.key.first().map(PathBuf::as_path), args.insecure)?;
     let signer = args.sender_key.as_deref().map(sender_keys::load).transpose().map_err(Failure::usage)?;
-    let interface = Interface::choose(args.interface.as_deref(), args.group).map_err(Failure::usage)?;
+    let interface =
+        Interface::choose(args.network.interface.as_deref(), args.network.group).map_err(Failure::usage)?;
     let mtu = mtu(args, &interface)?;
     let (pace, pace_text) = pace(args, &interface)?;
     if args.only_listed && !args.wanted().names_hosts() {
@@ -61,11 +62,17 @@ async fn send(args: &Send) -> Result<u8, Failure> {
         () = signals.next() => return Err(Failure::failed("interrupted before anything was sent")),
     };
 
-    let geometry = Geometry::for_path(origin.bytes, mtu, args.group.ip_header()).map_err(Failure::usage)?;
-    let marking = Marking { ttl: args.ttl, dscp: args.dscp };
-    let socket =
-        GroupSender::open(args.group, &interface, args.reply_port, marking, geometry.datagram_bytes())
-            .map_err(|error| Failure::failed(format!("interface {}: {error}", interface.name)))?;
+    let geometry =
+        Geometry::for_path(origin.bytes, mtu, args.network.group.ip_header()).map_err(Failure::usage)?;
+    let marking = Marking { ttl: args.network.ttl, dscp: args.dscp };
+    let socket = GroupSender::open(
+        args.network.group,
+        &interface,
+        args.network.reply_port,
+        marking,
+        geometry.datagram_bytes(),
+    )
+    .map_err(|error| Failure::failed(format!("interface {}: {error}", interface.name)))?;
     let config = SenderConfig {
         session: SessionId(random::bytes().map_err(Failure::failed)?),
         key,
@@ -81,16 +88,16 @@ async fn send(args: &Send) -> Result<u8, Failure> {
         timeout: args.timeout.unwrap_or_else(|| default_timeout(geometry, args, pace)),
         started: wall(),
         pace,
-        header_bytes: args.group.frame_bytes(0),
+        header_bytes: args.network.group.frame_bytes(0),
         one_way: args.one_way.then_some(OneWay { overhead: args.overhead, passes: args.repeat }),
         base,
     };
     if !args.json && !args.quiet {
-        eprintln!("{}: to {} at {pace_text}", origin.name, args.group);
+        eprintln!("{}: to {} at {pace_text}", origin.name, args.network.group);
         for (host, reason) in &hosts.choice.skipped {
             eprintln!("left out: {host}, {reason}");
         }
-        eprintln!("{}", notices::network(args.group, &interface, mtu));
+        eprintln!("{}", notices::network(args.network.group, &interface, mtu));
     }
     let cap = Rate::from_bits(pace.cap()).expect("a pace is a rate");
     for text in notices::warnings(&interface, &socket, &config.expected, cap) {
@@ -99,7 +106,7 @@ async fn send(args: &Send) -> Result<u8, Failure> {
     let setup = Setup {
         sender: config.clone(),
         socket,
-        group: args.group,
+        group: args.network.group,
         source: origin.source,
         spool: args.spool.clone(),
         compression: args.compress,
@@ -111,7 +118,7 @@ async fn send(args: &Send) -> Result<u8, Failure> {
         Some(id) if args.confirm => Some(confirm::confirm(&hosts, id, &outcome.verdict).await),
         _ => None,
     };
-    let terms = Terms { group: args.group, interface: &interface, mtu, marking, pace };
+    let terms = Terms { group: args.network.group, interface: &interface, mtu, marking, pace };
     let cloud = CloudPart {
         verified_by: origin.verified_by.as_deref(),
         skipped: &hosts.choice.skipped,
@@ -183,7 +190,7 @@ fn tell(args: &Send, config: &SenderConfig, terms: Terms<'_>, cloud: CloudPart<'
         let report = Report::new(config, terms, cloud, outcome);
         println!("{}", serde_json::to_string(&report).expect("numbers and texts are JSON"));
     } else if !(args.quiet && outcome.verdict == Verdict::Complete) {
-        print!("{}", table(config, args.group, cloud.skipped, outcome));
+        print!("{}", table(config, args.network.group, cloud.skipped, outcome));
     }
     if let (Verdict::Aborted(_) | Verdict::GivenUp(_), Some(reason)) =
         (&outcome.verdict, reason(config, outcome))
@@ -228,7 +235,7 @@ fn pace(args: &Send, interface: &Interface) -> Result<(Pace, String), Failure> {
 
 fn default_timeout(geometry: Geometry, args: &Send, pace: Pace) -> Duration {
     let datagrams = geometry.object_bytes().div_ceil(u64::from(geometry.symbol_size()));
-    let bytes = datagrams * args.group.frame_bytes(geometry.datagram_bytes());
+    let bytes = datagrams * args.network.group.frame_bytes(geometry.datagram_bytes());
     let line = Rate::from_bits(pace.cap()).map_or(Duration::ZERO, |rate| rate.time_for(bytes));
     // A rate that is found may be far below its cap.
     let slower = if matches!(pace, Pace::Auto { .. }) { 20 } else { 4 };

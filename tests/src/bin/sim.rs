@@ -1,4 +1,5 @@
-//! Simulated pushes: `sim --seeds 2000` makes the runs of the seeds 0 to 1999 and says how often what went wrong;
+//! Simulated pushes: `sim --seeds 2000` makes the runs of the seeds 0 to 1999 and says how often what went wrong,
+//! `sim --seeds 1000 --from 5000` those of the seeds 5000 to 5999;
 //! `sim --seed 17` makes one, and prints what it drew and what happens.
 
 use std::process::ExitCode;
@@ -7,23 +8,30 @@ use std::thread::available_parallelism;
 use glancecast_tests::sim::{self, Mutant, Summary};
 
 fn main() -> ExitCode {
-    let mut arguments = std::env::args().skip(1);
-    match (arguments.next().as_deref(), arguments.next().map(|number| number.parse())) {
-        (Some("--seeds"), Some(Ok(count))) => many(count),
-        (Some("--seed"), Some(Ok(seed))) => one(seed),
-        _ => {
-            eprintln!("usage: sim --seeds COUNT | --seed SEED");
-            ExitCode::from(2)
-        }
-    }
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    run(&arguments).unwrap_or_else(|| {
+        eprintln!("usage: sim --seeds COUNT [--from SEED] | --seed SEED");
+        ExitCode::from(2)
+    })
 }
 
-fn many(count: u64) -> ExitCode {
+fn run(arguments: &[String]) -> Option<ExitCode> {
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let number = |text: &str| text.parse().ok();
+    Some(match arguments[..] {
+        ["--seeds", count] => many(0, number(count)?),
+        ["--seeds", count, "--from", from] => many(number(from)?, number(count)?),
+        ["--seed", seed] => one(number(seed)?),
+        _ => return None,
+    })
+}
+
+fn many(from: u64, count: u64) -> ExitCode {
     let threads = available_parallelism().map_or(1, usize::from);
     let mut summary = Summary::default();
     while summary.runs < count {
         let next = (count - summary.runs).min(PROGRESS_EACH);
-        summary.add(sim::run_all(summary.runs, next, threads, Mutant::None, usize::MAX));
+        summary.add(sim::run_all(from + summary.runs, next, threads, Mutant::None, usize::MAX));
         eprintln!("{} runs, {} of them broke a rule", summary.runs, summary.broken.len());
     }
     print!("{}", summary.counts);

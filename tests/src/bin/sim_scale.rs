@@ -1,5 +1,6 @@
 //! Pushes to 1 to 10 000 receivers that lose 0 to 5 % each: `sim_scale FILE` makes the table, shows whether it is that of
-//! the file, and writes it there; `sim_scale HOSTS LOSS` makes one of its rows, as `sim_scale 10000 0.01`.
+//! the file, and writes it there; `sim_scale HOSTS LOSS [MIB]` makes one of its rows, as
+//! `sim_scale 10000 0.01`, or that of an object of so many MiB.
 
 use std::process::ExitCode;
 
@@ -10,7 +11,11 @@ fn main() -> ExitCode {
     match &arguments[..] {
         [path] => compare(path),
         [hosts, loss] => match (hosts.parse(), loss.parse()) {
-            (Ok(hosts), Ok(loss)) => one(hosts, loss),
+            (Ok(hosts), Ok(loss)) => one(hosts, loss, scale::OBJECT_BYTES),
+            _ => usage(),
+        },
+        [hosts, loss, mib] => match (hosts.parse(), loss.parse(), mib.parse::<u64>()) {
+            (Ok(hosts), Ok(loss), Ok(mib)) => one(hosts, loss, mib << 20),
             _ => usage(),
         },
         _ => usage(),
@@ -31,13 +36,13 @@ fn compare(path: &str) -> ExitCode {
     ExitCode::FAILURE
 }
 
-fn one(hosts: u32, loss: f64) -> ExitCode {
-    let cell = Scale { hosts, loss, object_bytes: scale::OBJECT_BYTES };
+fn one(hosts: u32, loss: f64, object_bytes: u64) -> ExitCode {
+    let cell = Scale { hosts, loss, object_bytes };
     println!("{}\n{}", Figures::HEAD, scale::push(cell).row(cell));
     ExitCode::SUCCESS
 }
 
 fn usage() -> ExitCode {
-    eprintln!("usage: sim_scale FILE | sim_scale HOSTS LOSS");
+    eprintln!("usage: sim_scale FILE | sim_scale HOSTS LOSS [MIB]");
     ExitCode::from(2)
 }

@@ -1,15 +1,22 @@
-//! A host's disk: what is published, and what is written of an object on its way. It outlives the host's crashes.
+//! A host's disk: what is published, and what is written of an object on its way, with its journal. It outlives the host's
+//! crashes, as far as it was synced where the power fails.
+//!
+//! It keeps to the order of the real store: blocks are written and noted; a flush makes them durable, and then their
+//! records. So a record never is without its data, but the last records may be missing, and blocks that have no record may be
+//! torn.
 
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
-use glancecast_proto::ids::{BlockIndex, SessionId};
+use glancecast_proto::ids::BlockIndex;
+use glancecast_proto::integrity::BlockHash;
 use glancecast_proto::receiver::{BlockOutcome, Opened, Published};
 use glancecast_proto::wire::FailureKind;
 
 use super::dice::Dice;
 use super::faults::{Counts, Fault};
-use super::object::Object;
-use super::plan::{Before, DiskPlan};
+use super::object::{Object, hash};
+use super::plan::{Before, DiskPlan, Leaving};
 
 /// Bytes of a block as the disk keeps them, `None` where nothing was written.
 pub(crate) type Content = Vec<Option<Rc<[u8]>>>;
@@ -17,14 +24,25 @@ pub(crate) type Content = Vec<Option<Rc<[u8]>>>;
 pub(crate) struct Disk {
     plan: DiskPlan,
     published: Option<Content>,
-    /// Written and not published, by the session that it came in.
-    partial: Option<(SessionId, Content)>,
+    /// Written and not published.
+    unfinished: Option<Unfinished>,
     /// Times that something was published here.
     pub(crate) publications: u32,
 }
 
+/// An unfinished file and its journal.
+struct Unfinished {
+    content: Content,
+    /// What of it a power failure leaves as it is.
+    durable: Vec<bool>,
+    /// The journal, durable: blocks, and the hash of what was written.
+    records: Vec<(BlockIndex, BlockHash)>,
+    /// Written since the last flush.
+    noted: Vec<(BlockIndex, BlockHash)>,
+}
+
 impl Disk {
-    pub(crate) fn new(plan: &DiskPlan, object: &Object, counts: &mut Counts) -> Self {
+    pub(crate) fn new(plan: &DiskPlan, object: &Object, dice: &mut Dice, counts: &mut Counts) -> Self {
         let same =
             || -> Content { object.blocks.iter().map(|block| Some(Rc::clone(&block.encoded))).collect() };
         let published = match plan.before {
@@ -39,7 +57,8 @@ impl Disk {
             Before::Same => counts.note(Fault::SameFile),
             Before::SameLength | Before::Other => counts.note(Fault::OtherFile),
         }
-        Self { plan: plan.clone(), published, partial: None, publications: 0 }
+        let unfinished = plan.unfinished.map(|(share, wrong)| Unfinished::draw(object, share, wrong, dice));
+        Self { plan: plan.clone(), published, unfinished, publications: 0 }
     }
 
     /// Whether all of the object is there under its name.
@@ -55,7 +74,6 @@ impl Disk {
     /// A place for the object.
     pub(crate) fn open(
         &mut self,
-        session: SessionId,
         object: &Object,
         counts: &mut Counts,
     ) -> Result<Opened, (FailureKind, String)> {
@@ -70,8 +88,22 @@ impl Disk {
             counts.note(Fault::DiskFull);
             return Err((FailureKind::NoSpace, "there is not enough space".into()));
         }
-        self.partial = Some((session, vec![None; object.blocks.len()]));
-        Ok(Opened::New)
+        let unfinished = self.unfinished.get_or_insert_with(|| Unfinished::new(object.blocks.len()));
+        let kept = unfinished.kept(self.plan.tells_holes);
+        if kept.is_empty() {
+            return Ok(Opened::New);
+        }
+        counts.note(Fault::Resumed);
+        counts.note_times(Fault::Kept, kept.len() as u64);
+        Ok(Opened::Resumed(kept))
+    }
+
+    /// Blocks that are kept and right.
+    pub(crate) fn right(&self, object: &Object) -> BTreeSet<BlockIndex> {
+        let Some(unfinished) = &self.unfinished else { return BTreeSet::new() };
+        let mut kept = unfinished.kept(self.plan.tells_holes);
+        kept.retain(|&block| unfinished.holds(block, object.entry(block).hash));
+        kept.into_iter().collect()
     }
 
     pub(crate) fn write(
@@ -82,9 +114,9 @@ impl Disk {
         bytes: Rc<[u8]>,
         repaired: u32,
     ) -> BlockOutcome {
-        let (_, content) = self.partial.as_mut().expect("a place was made");
-        let written = content.iter().flatten().count() as u32;
-        if self.plan.full_after.is_some_and(|full| written >= full) {
+        let unfinished = self.unfinished.as_mut().expect("a place was made");
+        let is_new = !is_data(&unfinished.content[block.index()]);
+        if self.plan.full_after.is_some_and(|full| is_new && unfinished.written() >= full) {
             counts.note(Fault::DiskFull);
             return BlockOutcome::Store(FailureKind::NoSpace, "no space is left".into());
         }
@@ -92,17 +124,53 @@ impl Disk {
             counts.note(Fault::WriteFailed);
             return BlockOutcome::Store(FailureKind::Store, "the disk does not write".into());
         }
-        content[block.index()] = Some(bytes);
+        // Of a hole there is no record.
+        if !bytes.is_empty() {
+            unfinished.noted.push((block, hash(block, &bytes)));
+        }
+        unfinished.content[block.index()] = Some(bytes);
+        unfinished.durable[block.index()] = false;
         BlockOutcome::Written { repaired }
     }
 
+    /// Whether a block that was kept has this hash.
+    pub(crate) fn recheck(
+        &mut self,
+        counts: &mut Counts,
+        block: BlockIndex,
+        wanted: BlockHash,
+    ) -> BlockOutcome {
+        let unfinished = self.unfinished.as_mut().expect("it was resumed");
+        if !unfinished.holds(block, wanted) {
+            counts.note(Fault::NotKept);
+            return BlockOutcome::NotKept;
+        }
+        if unfinished.record(block).is_none() {
+            unfinished.noted.push((block, wanted));
+        }
+        BlockOutcome::Written { repaired: 0 }
+    }
+
+    /// Whether something was written that is not durable.
+    pub(crate) fn has_noted(&self) -> bool {
+        self.unfinished.as_ref().is_some_and(|unfinished| !unfinished.noted.is_empty())
+    }
+
+    /// Makes the data durable that were written, then their records.
+    pub(crate) fn flush(&mut self) {
+        if let Some(unfinished) = &mut self.unfinished {
+            unfinished.sync();
+            unfinished.records.append(&mut unfinished.noted);
+        }
+    }
+
     pub(crate) fn publish(&mut self, counts: &mut Counts) -> Published {
-        let (_, content) = self.partial.take().expect("a place was made");
+        let unfinished = self.unfinished.take().expect("a place was made");
         if self.plan.publish_fails {
             counts.note(Fault::PublishFailed);
             return Published::Failed(FailureKind::Store, "the disk does not sync".into());
         }
-        self.published = Some(content);
+        self.published = Some(unfinished.content);
         self.publications += 1;
         Published::New
     }
@@ -115,15 +183,135 @@ impl Disk {
         }
     }
 
-    /// Throws away what was written and not published.
-    pub(crate) fn discard(&mut self) {
-        self.partial = None;
+    /// Keeps what was written for a later session, if anything was.
+    pub(crate) fn put_away(&mut self) {
+        self.flush();
+        self.unfinished.take_if(|unfinished| unfinished.kept(true).is_empty());
     }
 
-    /// Whether something is left of an attempt.
-    pub(crate) fn has_leftovers(&self) -> bool {
-        self.partial.is_some()
+    /// Throws away what was written and not published.
+    pub(crate) fn discard(&mut self) {
+        self.unfinished = None;
     }
+
+    /// The host is gone without a word.
+    pub(crate) fn crash(&mut self, how: Leaving, dice: &mut Dice, counts: &mut Counts) {
+        let Some(unfinished) = &mut self.unfinished else { return };
+        match how {
+            Leaving::Stop => {}
+            Leaving::Crash => {
+                // The last may just have been written.
+                if let Some(&(block, _)) = unfinished.noted.last().filter(|_| dice.chance(0.5)) {
+                    unfinished.tear(block.index(), counts);
+                }
+                unfinished.noted.clear();
+            }
+            Leaving::PowerLoss => unfinished.lose_power(dice, counts),
+            Leaving::CrashAndLose => {
+                counts.note(Fault::RestartedWithout);
+                self.unfinished = None;
+            }
+        }
+    }
+}
+
+impl Unfinished {
+    fn new(blocks: usize) -> Self {
+        Self {
+            content: vec![None; blocks],
+            durable: vec![false; blocks],
+            records: Vec::new(),
+            noted: Vec::new(),
+        }
+    }
+
+    /// Of an earlier push: so much of it from the front, of which a share is of another object.
+    fn draw(object: &Object, share: f64, wrong: f64, dice: &mut Dice) -> Self {
+        let mut unfinished = Self::new(object.blocks.len());
+        let there = (object.blocks.len() as f64 * share).round() as u32;
+        for block in (0..there).map(BlockIndex) {
+            let mut bytes = Rc::clone(&object.blocks[block.index()].encoded);
+            if dice.chance(wrong) {
+                bytes = torn(&bytes);
+            }
+            if !bytes.is_empty() && dice.chance(0.9) {
+                unfinished.records.push((block, hash(block, &bytes)));
+            }
+            unfinished.content[block.index()] = Some(bytes);
+        }
+        unfinished.sync();
+        unfinished
+    }
+
+    fn written(&self) -> u32 {
+        self.content.iter().filter(|content| is_data(content)).count() as u32
+    }
+
+    fn sync(&mut self) {
+        self.durable.fill(true);
+    }
+
+    /// Blocks that may be right: those in the journal, and those that are no holes where the file system tells.
+    fn kept(&self, tells_holes: bool) -> Vec<BlockIndex> {
+        let may = |&block: &BlockIndex| {
+            (tells_holes && is_data(&self.content[block.index()])) || self.record(block).is_some()
+        };
+        (0..self.content.len() as u32).map(BlockIndex).filter(may).collect()
+    }
+
+    /// The last record of a block counts.
+    fn record(&self, block: BlockIndex) -> Option<BlockHash> {
+        self.records.iter().rev().find(|(of, _)| *of == block).map(|&(_, hash)| hash)
+    }
+
+    fn holds(&self, block: BlockIndex, wanted: BlockHash) -> bool {
+        // What is in the journal under another hash is not worth reading.
+        self.record(block).is_none_or(|recorded| recorded == wanted)
+            && self.content[block.index()].as_ref().is_some_and(|bytes| hash(block, bytes) == wanted)
+    }
+
+    fn lose_power(&mut self, dice: &mut Dice, counts: &mut Counts) {
+        if dice.chance(0.3) {
+            // A flush had made its data durable, and some of its records.
+            self.sync();
+            self.noted.truncate(dice.below(self.noted.len() as u64 + 1) as usize);
+            self.records.append(&mut self.noted);
+        }
+        self.noted.clear();
+        for block in 0..self.content.len() {
+            if !self.durable[block] {
+                match dice.below(3) {
+                    0 => self.content[block] = None,
+                    1 => self.tear(block, counts),
+                    _ => {} // it was written back by itself
+                }
+            }
+        }
+    }
+
+    /// A block that is not in the journal is there in part.
+    fn tear(&mut self, block: usize, counts: &mut Counts) {
+        let is_safe = self.durable.get(block).is_none_or(|&durable| durable);
+        if let Some(Some(bytes)) = self.content.get_mut(block).filter(|_| !is_safe)
+            && !bytes.is_empty()
+        {
+            counts.note(Fault::Torn);
+            *bytes = torn(bytes);
+        }
+    }
+}
+
+fn is_data(content: &Option<Rc<[u8]>>) -> bool {
+    content.as_ref().is_some_and(|bytes| !bytes.is_empty())
+}
+
+/// Other bytes of the same length.
+fn torn(bytes: &[u8]) -> Rc<[u8]> {
+    let mut other = bytes.to_vec();
+    if let Some(last) = other.last_mut() {
+        *last ^= 0xFF;
+    }
+    other.into()
 }
 
 fn is_object(content: &Content, object: &Object) -> bool {

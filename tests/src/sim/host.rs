@@ -1,21 +1,22 @@
 //! A simulated host: the real machine, and a shell around it as `glancecastd`'s, with a socket that may be slow, a memory
 //! that may be bad, and a disk that outlives it.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
 use glancecast_fec::{Codec, RepairSymbol};
+use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::{BlockIndex, HostName, SessionId};
 use glancecast_proto::integrity::Root;
 use glancecast_proto::receiver::{
     Admission, Attempt, BlockOutcome, Collected, Effect, Opened, Published, Receiver, ReceiverConfig,
     ReceiverEvent, Work, buffer_bytes,
 };
-use glancecast_proto::seal::GroupKey;
+use glancecast_proto::seal::{Cipher, GroupKey};
 use glancecast_proto::time::{Moment, WallClock};
-use glancecast_proto::wire::{Announce, Encoding, Kind, ManifestEntry, SymbolHeader};
+use glancecast_proto::wire::{Announce, Encoding, Kind, ManifestEntry, SymbolHeader, Up, UpHeader};
 
 use super::dice::Dice;
 use super::disk::Disk;
@@ -23,7 +24,8 @@ use super::faults::{Counts, Fault};
 use super::mutant::Mutant;
 use super::network::Path;
 use super::object::{Object, hash};
-use super::plan::HostPlan;
+use super::plan::{HostPlan, Leaving, Lists};
+use super::pusher;
 
 pub(crate) struct Host {
     pub(crate) plan: HostPlan,
@@ -38,6 +40,8 @@ pub(crate) struct Host {
     active: Option<Active>,
     working: u32,
     publishing: bool,
+    /// A flush of the journal is due.
+    flushing: bool,
     socket: VecDeque<Rc<[u8]>>,
     read_at: Moment,
     drops: u64,
@@ -55,11 +59,18 @@ struct Active {
     pool: Vec<Option<Vec<u8>>>,
     buffer_bytes: usize,
     symbol_size: usize,
+    geometry: Geometry,
+    /// What the store said, once it has.
     opened: Option<Opened>,
+    /// Blocks that were kept of an earlier session and are right, as far as anybody has found out: nothing of them is to be
+    /// asked for, also before the store has said so.
+    right: BTreeSet<BlockIndex>,
 }
 
 /// Something that takes a host a while.
 pub(crate) enum Task {
+    Open(Attempt),
+    Flush,
     Block(Attempt, Work, Option<Vec<u8>>),
     Publish(Attempt),
     Compare(Attempt, Root),
@@ -88,18 +99,25 @@ pub(crate) struct Shared<'a> {
 }
 
 impl Host {
-    pub(crate) fn new(number: usize, plan: &HostPlan, object: &Object, counts: &mut Counts) -> Self {
+    pub(crate) fn new(
+        number: usize,
+        plan: &HostPlan,
+        object: &Object,
+        dice: &mut Dice,
+        counts: &mut Counts,
+    ) -> Self {
         Self {
             plan: plan.clone(),
             name: HostName::new(&format!("compute-{number}")).expect("plain"),
             address: ([10, 0, 1, number as u8], 40_000).into(),
             path: Path::new(&plan.weather),
-            disk: Disk::new(&plan.disk, object, counts),
+            disk: Disk::new(&plan.disk, object, dice, counts),
             machine: None,
             life: 0,
             active: None,
             working: 0,
             publishing: false,
+            flushing: false,
             socket: VecDeque::new(),
             read_at: Moment::default(),
             drops: 0,
@@ -111,16 +129,17 @@ impl Host {
 
     pub(crate) fn start(&mut self, shared: &mut Shared<'_>) {
         assert!(self.machine.is_none());
-        if self.disk.has_leftovers() {
-            self.disk.discard();
-        }
         self.life += 1;
         self.failed_in = None;
         self.machine = Some(Receiver::new(ReceiverConfig {
             name: self.name.clone(),
             software: "simulated".into(),
             keys: vec![GroupKey::new(KEY)],
-            senders: Vec::new(),
+            senders: match self.plan.lists {
+                Lists::Nobody => Vec::new(),
+                Lists::Ours => vec![pusher::signing_key().public()],
+                Lists::Another => vec![pusher::other_key().public()],
+            },
             start: shared.dice.bytes(),
             seed: shared.dice.bytes(),
             buffer_bytes: self.plan.buffer_bytes,
@@ -129,17 +148,19 @@ impl Host {
     }
 
     /// The machine is gone without a word.
-    pub(crate) fn crash(&mut self, shared: &mut Shared<'_>) {
+    pub(crate) fn crash(&mut self, how: Leaving, shared: &mut Shared<'_>) {
         if self.publishing {
             shared.counts.note(Fault::CrashedAtPublish);
             if shared.dice.chance(0.5) {
                 let _ = self.disk.publish(shared.counts);
             }
         }
+        self.disk.crash(how, shared.dice, shared.counts);
         self.machine = None;
         self.active = None;
         self.working = 0;
         self.publishing = false;
+        self.flushing = false;
         self.socket.clear();
         self.drops = 0;
         self.wake = None;
@@ -189,9 +210,14 @@ impl Host {
         if life != self.life {
             return;
         }
-        self.working -= 1;
         let now = shared.now;
         match task {
+            Task::Flush => {
+                self.flushing = false;
+                self.disk.flush();
+                return;
+            }
+            Task::Open(attempt) => self.opened(shared, attempt),
             Task::Block(attempt, Work::Zero { block }, _) => {
                 let zeros = ManifestEntry { encoding: Encoding::Zero, hash: hash(block, &[]) };
                 let outcome = match self.write(shared, attempt, block, &zeros, Rc::default(), 0) {
@@ -200,7 +226,11 @@ impl Host {
                 };
                 self.machine().handle_block(now, attempt, block, None, outcome);
             }
-            Task::Block(attempt, Work::Recheck { block, .. } | Work::Reuse { block, .. }, _) => {
+            Task::Block(attempt, Work::Recheck { block, entry }, _) => {
+                let outcome = self.recheck(shared, attempt, block, &entry);
+                self.machine().handle_block(now, attempt, block, None, outcome);
+            }
+            Task::Block(attempt, Work::Reuse { block, .. }, _) => {
                 self.machine().handle_block(now, attempt, block, None, BlockOutcome::NotKept);
             }
             Task::Block(attempt, Work::Rebuild { block, entry, buffer, collected }, bytes) => {
@@ -228,6 +258,7 @@ impl Host {
                 self.machine().handle_published(now, attempt, result);
             }
         }
+        self.working -= 1;
     }
 
     /// Reads its socket, looks at the time, says and does what is due.
@@ -244,6 +275,9 @@ impl Host {
         let Some(machine) = &mut self.machine else { return turn };
         machine.handle_timeout(now);
         self.perform_effects(shared, &mut turn);
+        if self.disk.has_noted() && !std::mem::replace(&mut self.flushing, true) {
+            turn.tasks.push((self.plan.flush_after, Task::Flush));
+        }
         let machine = self.machine.as_mut().expect("just seen");
         let mut out = Vec::new();
         while let Some(to) = machine.poll_transmit(now, &mut out) {
@@ -312,7 +346,9 @@ impl Host {
         } {
             match effect {
                 Effect::Open(attempt, announce, buffers) => {
-                    turn.broken = turn.broken.take().or(self.open(shared, attempt, &announce, buffers));
+                    turn.broken = turn.broken.take().or(self.prepare(shared, attempt, &announce, buffers));
+                    turn.tasks.push((self.plan.open_time, Task::Open(attempt)));
+                    self.working += 1;
                 }
                 Effect::Block(attempt, work) => {
                     let bytes = self.lend(&work);
@@ -335,19 +371,23 @@ impl Host {
                     turn.tasks.push((self.plan.block_time * 3, Task::Compare(attempt, root)));
                     self.working += 1;
                 }
-                // Nothing is kept here yet.
-                Effect::Discard(attempt) | Effect::Suspend(attempt) => {
-                    if self.active.as_ref().is_some_and(|active| active.attempt == attempt) {
-                        self.active = None;
+                Effect::Discard(attempt) => {
+                    if self.active.take_if(|active| active.attempt == attempt).is_some() {
                         self.disk.discard();
+                    }
+                }
+                Effect::Suspend(attempt) => {
+                    if self.active.take_if(|active| active.attempt == attempt).is_some() {
+                        shared.counts.note(Fault::PutAway);
+                        self.disk.put_away();
                     }
                 }
             }
         }
     }
 
-    /// Prepares a place; says what is wrong with what it was asked for.
-    fn open(
+    /// Prepares the memory of a session; says what is wrong with what it was asked for.
+    fn prepare(
         &mut self,
         shared: &mut Shared<'_>,
         attempt: Attempt,
@@ -355,20 +395,78 @@ impl Host {
         buffers: u16,
     ) -> Option<String> {
         let bytes = buffer_bytes(announce);
-        let result = self.disk.open(announce.session, shared.object, shared.counts);
         self.active = Some(Active {
             attempt,
             session: announce.session,
             pool: vec![Some(Vec::new()); usize::from(buffers)],
             buffer_bytes: bytes,
             symbol_size: usize::from(announce.geometry.symbol_size()),
-            opened: result.as_ref().ok().cloned(),
+            geometry: announce.geometry,
+            opened: None,
+            right: self.disk.right(shared.object),
         });
-        self.note_failure(result.is_err());
-        self.machine().handle_opened(shared.now, attempt, result);
         let allowed = self.plan.buffer_bytes.max(BUFFERS_MIN * bytes);
         (usize::from(buffers) * bytes > allowed)
             .then(|| format!("{buffers} buffers of {bytes} bytes where {allowed} bytes are allowed"))
+    }
+
+    /// The store has looked for the session's place, unless it was given up meanwhile.
+    fn opened(&mut self, shared: &mut Shared<'_>, attempt: Attempt) {
+        if self.active.as_ref().is_none_or(|active| active.attempt != attempt) {
+            return;
+        }
+        let mut result = self.disk.open(shared.object, shared.counts);
+        self.note_failure(result.is_err());
+        let active = self.active.as_mut().expect("just seen");
+        active.opened = result.as_ref().ok().cloned();
+        if shared.mutant == Mutant::ForgetsKept && matches!(result, Ok(Opened::Resumed(_))) {
+            result = Ok(Opened::New);
+        }
+        self.machine().handle_opened(shared.now, attempt, result);
+    }
+
+    /// Reads a block that was kept; bad memory finds fault with what is right.
+    fn recheck(
+        &mut self,
+        shared: &mut Shared<'_>,
+        attempt: Attempt,
+        block: BlockIndex,
+        entry: &ManifestEntry,
+    ) -> BlockOutcome {
+        let Some(active) = self.active.as_mut().filter(|active| active.attempt == attempt) else {
+            return BlockOutcome::NotKept; // given up meanwhile: the machine passes it over
+        };
+        if shared.mutant == Mutant::TrustsJournal {
+            return BlockOutcome::Written { repaired: 0 };
+        }
+        let is_misread = shared.dice.chance(self.plan.bad_memory);
+        let outcome = match self.disk.recheck(shared.counts, block, entry.hash) {
+            BlockOutcome::Written { .. } if is_misread => BlockOutcome::NotKept,
+            outcome => outcome,
+        };
+        if matches!(outcome, BlockOutcome::NotKept) {
+            active.right.remove(&block);
+        }
+        outcome
+    }
+
+    /// What is wrong with a report: what a host has, and has had before it was asked, is not asked for.
+    pub(crate) fn check_report(&self, datagram: &[u8]) -> Result<(), String> {
+        let Some(active) = self.active.as_ref().filter(|active| !active.right.is_empty()) else {
+            return Ok(());
+        };
+        let up = UpHeader::parse(datagram).expect("just written");
+        let cipher = Cipher::upward(&GroupKey::new(KEY), active.session, up.receiver);
+        let Ok(Up::Report(report)) = Up::open(&cipher, active.geometry, up, datagram) else {
+            return Ok(()); // to another sender
+        };
+        for run in report.deficits {
+            let end = run.first.0 + u32::from(run.blocks);
+            if let Some(block) = active.right.range(run.first..BlockIndex(end)).next() {
+                return Err(format!("{} asks for block {block}, which it kept", self.name));
+            }
+        }
+        Ok(())
     }
 
     fn lend(&mut self, work: &Work) -> Option<Vec<u8>> {
@@ -429,8 +527,10 @@ impl Host {
                 return BlockOutcome::Corrupt;
             }
         }
-        let current = |active: &&Active| active.attempt == attempt && active.opened == Some(Opened::New);
-        if self.active.as_ref().filter(current).is_none() {
+        let is_written = |active: &&Active| {
+            active.attempt == attempt && matches!(active.opened, Some(Opened::New | Opened::Resumed(_)))
+        };
+        if self.active.as_ref().filter(is_written).is_none() {
             return BlockOutcome::Written { repaired }; // given up meanwhile: the machine passes it over
         }
         let outcome = self.disk.write(shared.dice, shared.counts, block, encoded, repaired);

@@ -4,7 +4,7 @@
 //! they had meant it.
 
 use glancecast_proto::geometry::Geometry;
-use glancecast_proto::ids::SessionId;
+use glancecast_proto::ids::{BlockIndex, SessionId};
 use glancecast_proto::seal::{Cipher, GroupKey};
 use glancecast_proto::wire::{Kind, Up, UpHeader};
 
@@ -23,17 +23,47 @@ pub enum Mutant {
     SaysDoneEarly,
     /// A sender does not look at the time, so that no timeout of its own comes.
     IgnoresTime,
+    /// A receiver asks for what it kept of an earlier session.
+    ForgetsKept,
+    /// A receiver takes for proven what it kept, unread.
+    TrustsJournal,
+    /// A sender never sends what one host says it has kept.
+    SkipsForGood,
 }
 
 impl Mutant {
     /// All that are broken.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 8] = [
         Self::PublishesUnverified,
         Self::DropsDeficit,
         Self::ForgetsAcknowledgement,
         Self::SaysDoneEarly,
         Self::IgnoresTime,
+        Self::ForgetsKept,
+        Self::TrustsJournal,
+        Self::SkipsForGood,
     ];
+
+    /// What a sender that skips for good will never send, from what a host says.
+    pub(crate) fn skips(
+        self,
+        key: &GroupKey,
+        session: SessionId,
+        geometry: Geometry,
+        datagram: &[u8],
+    ) -> Vec<BlockIndex> {
+        if self != Self::SkipsForGood || datagram.get(1) != Some(&(Kind::Hello as u8)) {
+            return Vec::new();
+        }
+        let Ok(up) = UpHeader::parse(datagram) else { return Vec::new() };
+        let cipher = Cipher::upward(key, session, up.receiver);
+        match Up::open(&cipher, geometry, up, datagram) {
+            Ok(Up::Hello(hello)) => {
+                hello.kept.iter().flat_map(|run| (run.first.0..run.end()).map(BlockIndex)).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
 
     /// A receiver's datagram as the broken machine would have written it.
     pub(crate) fn alter_up(self, key: &GroupKey, session: SessionId, geometry: Geometry, out: &mut Vec<u8>) {

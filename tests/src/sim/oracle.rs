@@ -82,7 +82,7 @@ fn check_liveness(plan: &Plan, object: &Object, hosts: &[Host], ended: &Ended) -
     if plan.one_way.is_some() || plan.expecting == Expecting::Anyone || !had_time {
         return Ok(());
     }
-    let could = |host: &&Host| is_able(host, ended.session);
+    let could = |host: &&Host| is_able(host, ended.session) && host.plan.lists.accepts(plan.signed);
     for host in hosts.iter().filter(could) {
         if !host.disk.holds(object) {
             return Err(format!("{} could hold the object and does not; {:?}", host.name, ended.verdict));

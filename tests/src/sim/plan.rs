@@ -19,6 +19,8 @@ pub(crate) struct Plan {
     /// From the last block to the proof of the source.
     pub(crate) proof_after: Duration,
     pub(crate) one_way: Option<OneWay>,
+    /// The sender signs what it says.
+    pub(crate) signed: bool,
     /// When the sender crashes, and for how long it is gone.
     pub(crate) sender_crash: Option<(Duration, Duration)>,
     /// The source is read to its end and is not what it should be.
@@ -61,7 +63,33 @@ pub(crate) struct HostPlan {
     pub(crate) buffer_bytes: usize,
     /// Chance that its memory flips a bit of a block.
     pub(crate) bad_memory: f64,
+    /// Until the store has found a place.
+    pub(crate) open_time: Duration,
+    /// From a block that was written to its record.
+    pub(crate) flush_after: Duration,
+    /// Whose pushes it takes part in.
+    pub(crate) lists: Lists,
     pub(crate) disk: DiskPlan,
+}
+
+/// Which senders a host lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lists {
+    /// None: it takes part in everybody's pushes.
+    Nobody,
+    Ours,
+    Another,
+}
+
+impl Lists {
+    /// Whether such a host takes part in our push.
+    pub(crate) fn accepts(self, signed: bool) -> bool {
+        match self {
+            Self::Nobody => true,
+            Self::Ours => signed,
+            Self::Another => false,
+        }
+    }
 }
 
 /// A host is away.
@@ -76,9 +104,11 @@ pub(crate) struct Outage {
 /// How a host goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Leaving {
-    /// At once, as after `kill -9`; what was written and proven is still there.
+    /// At once, as after `kill -9`; what was written is still there, and the last records are not.
     Crash,
-    /// At once, and what was written and not published is gone.
+    /// At once, and what was not made durable is gone, or there in part.
+    PowerLoss,
+    /// At once, and all that was written and not published is gone.
     CrashAndLose,
     /// It says so.
     Stop,
@@ -87,6 +117,11 @@ pub(crate) enum Leaving {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct DiskPlan {
     pub(crate) before: Before,
+    /// What an earlier push has left unfinished: a share of the object from its front, and of which share of that the blocks
+    /// are others.
+    pub(crate) unfinished: Option<(f64, f64)>,
+    /// Its file system tells which blocks were never written.
+    pub(crate) tells_holes: bool,
     /// So many blocks fit.
     pub(crate) full_after: Option<u32>,
     /// The announcement already does not fit.
@@ -159,7 +194,12 @@ impl Plan {
             .chance(0.04)
             .then(|| OneWay { overhead: dice.within(0.0, 1.0), passes: 1 + dice.below(3) as u32 });
         let rare = dice.chance(0.5);
-        let hosts = (0..1 + dice.below(8)).map(|_| HostPlan::draw(dice, &object, span, calm)).collect();
+        let signed = dice.chance(0.12);
+        // Where an earlier push was broken off, all hosts have about as much of it.
+        let left = dice.chance(0.1).then(|| dice.within(0.1, 1.2));
+        let times = Times { span, calm };
+        let hosts =
+            (0..1 + dice.below(8)).map(|_| HostPlan::draw(dice, &object, times, signed, left)).collect();
         let slow = dice.chance(0.2);
         Self {
             hosts,
@@ -176,6 +216,7 @@ impl Plan {
             },
             proof_after: if slow { dice.time(pass) } else { Duration::ZERO },
             one_way,
+            signed,
             sender_crash: (rare && dice.chance(0.15))
                 .then(|| (dice.time(span), Duration::from_secs_f64(dice.log_within(0.05, 60.0)))),
             source_wrong: rare && dice.chance(0.05),
@@ -206,15 +247,31 @@ impl ObjectPlan {
     }
 }
 
+/// When things go wrong.
+#[derive(Clone, Copy)]
+struct Times {
+    /// Mostly within this.
+    span: Duration,
+    /// And never from here on.
+    calm: Duration,
+}
+
 impl HostPlan {
-    fn draw(dice: &mut Dice, object: &ObjectPlan, span: Duration, calm: Duration) -> Self {
+    fn draw(
+        dice: &mut Dice,
+        object: &ObjectPlan,
+        Times { span, calm }: Times,
+        signed: bool,
+        left: Option<f64>,
+    ) -> Self {
         let slow = dice.chance(0.15);
         let mut outages = Vec::new();
         let mut at = dice.time(span);
         while dice.chance(if outages.is_empty() { 0.2 } else { 0.3 }) && at < calm {
             let away = Duration::from_secs_f64(dice.log_within(0.001, 15.0));
             let back_after = (!dice.chance(0.04)).then(|| away.min(calm - at));
-            let how = [Leaving::Crash, Leaving::CrashAndLose, Leaving::Stop][dice.below(3) as usize];
+            let how = [Leaving::Crash, Leaving::PowerLoss, Leaving::CrashAndLose, Leaving::Stop];
+            let how = how[dice.below(4) as usize];
             outages.push(Outage { at, back_after, how });
             at = at + away + dice.time(span);
         }
@@ -231,29 +288,41 @@ impl HostPlan {
             },
             buffer_bytes: dice.log_within(1.0, 64e6) as usize,
             bad_memory: if dice.chance(0.1) { dice.log_within(0.001, 0.3) } else { 0.0 },
-            disk: DiskPlan::draw(dice, object),
+            open_time: if slow { dice.time(Duration::from_millis(200)) } else { Duration::ZERO },
+            flush_after: Duration::from_secs_f64(dice.log_within(0.001, 0.5)),
+            lists: match dice.below(120) {
+                0 => Lists::Another,
+                1 => Lists::Ours,
+                _ if signed && dice.chance(0.5) => Lists::Ours,
+                _ => Lists::Nobody,
+            },
+            disk: DiskPlan::draw(dice, object, left),
         }
     }
 }
 
 impl DiskPlan {
-    fn draw(dice: &mut Dice, object: &ObjectPlan) -> Self {
+    fn draw(dice: &mut Dice, object: &ObjectPlan, left: Option<f64>) -> Self {
         let before = match dice.below(25) {
             0 => Before::Same,
             1 => Before::SameLength,
             2 => Before::Other,
             _ => Before::Nothing,
         };
+        let left = if dice.chance(0.05) { Some(dice.unit()) } else { left };
+        let wrong = if dice.chance(0.3) { dice.unit() } else { 0.0 };
+        let unfinished = left.map(|share| (share.min(1.0), wrong));
+        let good = Self { before, unfinished, tells_holes: dice.chance(0.8), ..Self::default() };
         if !dice.chance(0.08) {
-            return Self { before, ..Self::default() };
+            return good;
         }
         let kind = dice.below(4);
         Self {
-            before,
             full_after: (kind == 0).then(|| dice.below(1 + object.blocks.len() as u64) as u32),
             full_at_open: kind == 1,
             write_fails: if kind == 2 { dice.log_within(0.02, 1.0) } else { 0.0 },
             publish_fails: kind == 3,
+            ..good
         }
     }
 

@@ -1,17 +1,19 @@
 //! The simulated sender: the real machine, and a shell around it as `glancecast`'s, which reads the object, sends four
 //! blocks in turn and keeps to the pace.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
 use glancecast_fec::Codec;
-use glancecast_proto::ids::{BlockIndex, ObjectName, SessionId};
+use glancecast_proto::ids::{BlockIndex, ObjectName, Sequence, SessionId};
 use glancecast_proto::seal::GroupKey;
 use glancecast_proto::sender::{Job, Sender, SenderConfig, SenderEvent};
+use glancecast_proto::sign::SigningKey;
 use glancecast_proto::time::{Moment, WallClock};
 use glancecast_proto::wire::{DiskFormat, Kind, Pin, SYMBOL_OVERHEAD, SymbolHeader};
+use zeroize::Zeroizing;
 
 use super::host::{KEY, SENDER, WALL};
 use super::mutant::Mutant;
@@ -23,6 +25,10 @@ pub(crate) struct Pusher {
     pub(crate) wake: Option<Moment>,
     pub(crate) symbols: u64,
     pub(crate) unicast: u64,
+    /// Blocks that were not sent to their end, as all hosts turned out to have kept them.
+    pub(crate) cut: u64,
+    /// What a mutant does not send.
+    pub(crate) left_out: BTreeSet<BlockIndex>,
     lanes: Vec<Lane>,
     turn: usize,
     send_at: Moment,
@@ -40,6 +46,8 @@ struct Lane {
     job: Job,
     symbols: Vec<u8>,
     sent: u32,
+    /// Number of the last one that was sent.
+    last: Sequence,
 }
 
 /// A datagram that the sender put on the wire.
@@ -65,6 +73,8 @@ impl Pusher {
             wake: Some(now),
             symbols: 0,
             unicast: 0,
+            cut: 0,
+            left_out: BTreeSet::new(),
             lanes: Vec::new(),
             turn: 0,
             send_at: now,
@@ -89,11 +99,12 @@ impl Pusher {
         while let Some(event) = self.machine.poll_event() {
             turn.events.push(event);
         }
+        self.drop_skipped(now);
         self.fill_lanes(object, codec);
-        if self.machine.is_finished() || self.lanes.is_empty() {
+        if self.machine.is_finished() || self.lanes.is_empty() || self.machine.is_queued() {
             self.send_at = self.send_at.max(now);
         } else if self.send_at <= now {
-            turn.sent.push(self.send_symbol(now, object));
+            turn.sent.extend(self.send_symbol(now, object));
             // The pass may have ended with it, and a poll be due.
             self.say(now, mutant, &mut turn);
         }
@@ -109,7 +120,8 @@ impl Pusher {
         // Who ignores the time would be called again at once.
         let timer = if mutant == Mutant::IgnoresTime { timer.map(|at| at.max(now + TICK)) } else { timer };
         let reading = (!self.source_ended && self.fresh.len() < FRESH_BLOCKS).then_some(self.read_at);
-        let sending = (!self.lanes.is_empty()).then_some(self.send_at);
+        let is_sending = !self.lanes.is_empty() && !self.machine.is_queued();
+        let sending = is_sending.then_some(self.send_at);
         [timer, reading, sending].into_iter().flatten().min()
     }
 
@@ -164,17 +176,39 @@ impl Pusher {
         }
     }
 
+    /// Blocks that every host has kept are read and not sent.
+    fn drop_skipped(&mut self, now: Moment) {
+        if self.machine.is_resuming() {
+            let needs = |lane: &Lane| match lane.job {
+                Job::Source { block, .. } => self.machine.needs_pass(block),
+                Job::Repair { .. } => true,
+            };
+            let (needed, cut): (Vec<Lane>, Vec<Lane>) = self.lanes.drain(..).partition(needs);
+            self.lanes = needed;
+            self.cut += cut.len() as u64;
+            cut.into_iter().for_each(|lane| self.machine.handle_sent(now, lane.job, lane.last));
+        }
+        while let Some(block) = self.machine.poll_skip(now) {
+            assert_eq!(self.fresh.pop_front(), Some(block), "what is read waits for its turn");
+        }
+    }
+
     fn fill_lanes(&mut self, object: &Object, codec: &mut Codec) {
         while self.lanes.len() < LANES {
             let Some(job) = self.machine.poll_job(true, !self.fresh.is_empty()) else { return };
             if matches!(job, Job::Source { .. }) && self.fresh.front() == Some(&job.block()) {
                 self.fresh.pop_front();
             }
-            self.lanes.push(Lane { job, symbols: object.symbols(codec, job), sent: 0 });
+            self.lanes.push(Lane {
+                job,
+                symbols: object.symbols(codec, job),
+                sent: 0,
+                last: Sequence::default(),
+            });
         }
     }
 
-    fn send_symbol(&mut self, now: Moment, object: &Object) -> Sent {
+    fn send_symbol(&mut self, now: Moment, object: &Object) -> Option<Sent> {
         self.turn = (self.turn + 1) % self.lanes.len();
         let lane = &mut self.lanes[self.turn];
         let (block, at) = (lane.job.block(), lane.sent);
@@ -192,6 +226,7 @@ impl Pusher {
         let mut bytes = vec![0; t + SYMBOL_OVERHEAD];
         header.seal(self.machine.cipher(), &lane.symbols[at as usize * t..][..t], &mut bytes);
         lane.sent += 1;
+        lane.last = sequence;
         if lane.sent == lane.job.symbols(k) {
             let lane = self.lanes.remove(self.turn);
             self.machine.handle_sent(now, lane.job, sequence);
@@ -201,7 +236,7 @@ impl Pusher {
         let bits = 8 * (bytes.len() as u64 + HEADER_BYTES);
         self.send_at =
             self.send_at.max(now) + Duration::from_nanos(bits * 1_000_000_000 / self.machine.rate().max(1));
-        Sent { to, kind: Kind::Symbol, bytes: bytes.into() }
+        (!self.left_out.contains(&block)).then(|| Sent { to, kind: Kind::Symbol, bytes: bytes.into() })
     }
 }
 
@@ -216,7 +251,7 @@ pub(crate) fn config(
     SenderConfig {
         session,
         key: GroupKey::new(KEY),
-        signer: None,
+        signer: plan.signed.then(signing_key),
         geometry: object.geometry,
         name: ObjectName::new("image").expect("plain"),
         image_id: None,
@@ -232,6 +267,16 @@ pub(crate) fn config(
         one_way: plan.one_way,
         base: None,
     }
+}
+
+/// Whose pushes these are, where they are signed.
+pub(crate) fn signing_key() -> SigningKey {
+    SigningKey::from_seed(&Zeroizing::new([1; SigningKey::SEED_BYTES]))
+}
+
+/// Somebody else's.
+pub(crate) fn other_key() -> SigningKey {
+    SigningKey::from_seed(&Zeroizing::new([2; SigningKey::SEED_BYTES]))
 }
 
 /// Blocks sent in turn, as `glancecast` does.

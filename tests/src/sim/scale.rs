@@ -97,7 +97,7 @@ struct Crowd {
     mail: BinaryHeap<Reverse<(Moment, u64)>>,
     letters: BTreeMap<u64, Letter>,
     lettered: u64,
-    /// When hosts want their turn, not always up to date.
+    /// When hosts want their turn, or earlier.
     wakes: BinaryHeap<Reverse<(Moment, usize)>>,
     sent_bits: u64,
     feedback: Feedback,
@@ -168,7 +168,7 @@ impl Crowd {
                 seed: std::array::from_fn(|i| (number >> (8 * (i % 4))) as u8 ^ 0x5A),
                 buffer_bytes: BUFFER_BYTES,
             }),
-            wake: Moment::from_micros(u64::MAX),
+            wake: NEVER,
             over: false,
         };
         let hosts: Vec<Member> = (0..scale.hosts).map(member).collect();
@@ -207,6 +207,7 @@ impl Crowd {
             while self.wakes.peek().is_some_and(|&Reverse((at, _))| at <= self.now) {
                 let Reverse((at, host)) = self.wakes.pop().expect("just seen");
                 if self.hosts[host].wake == at {
+                    self.hosts[host].wake = NEVER;
                     self.turn_host(host);
                 }
             }
@@ -328,7 +329,10 @@ impl Crowd {
                     if !member.over {
                         let machine = &mut member.machine;
                         machine.accept_run(self.now, &first, count - lost, self.geometry.datagram_bytes());
-                        self.turn_host(host);
+                        // Symbols alone make nobody speak, unless they were the last.
+                        if work(machine, self.now) {
+                            self.turn_host(host);
+                        }
                     }
                 }
             }
@@ -343,18 +347,16 @@ impl Crowd {
         let member = &mut self.hosts[host];
         let now = self.now;
         member.machine.handle_timeout(now);
-        while let Some(effect) = member.machine.poll_effect(true) {
-            perform(&mut member.machine, now, effect);
-        }
+        work(&mut member.machine, now);
         let mut out = Vec::new();
         let mut said = Vec::new();
         while member.machine.poll_transmit(now, &mut out).is_some() {
             said.push(std::mem::take(&mut out));
         }
         while member.machine.poll_event().is_some() {}
-        let wake = member.machine.poll_timeout().unwrap_or(Moment::from_micros(u64::MAX));
+        let wake = member.machine.poll_timeout().unwrap_or(NEVER);
         member.over = self.proven && member.machine.session().is_none();
-        if wake != member.wake {
+        if wake < member.wake {
             member.wake = wake;
             self.wakes.push(Reverse((wake, host)));
         }
@@ -375,6 +377,16 @@ impl Crowd {
     fn symbols(&self, block: BlockIndex) -> u32 {
         self.geometry.shape(self.geometry.block_len(block)).source_symbols()
     }
+}
+
+/// Does all the work that there is; true if that was more than blocks.
+fn work(machine: &mut Receiver, now: Moment) -> bool {
+    let mut more = false;
+    while let Some(effect) = machine.poll_effect(true) {
+        more |= !matches!(effect, Effect::Block(..));
+        perform(machine, now, effect);
+    }
+    more
 }
 
 /// Stores are as fast as the line here: work ends when it begins.
@@ -407,6 +419,7 @@ fn hash(block: BlockIndex) -> BlockHash {
     BlockHash(hash)
 }
 
+const NEVER: Moment = Moment::from_micros(u64::MAX);
 /// 1 Gbit/s, in frames.
 const LINE: u64 = 1_000_000_000;
 /// One way: a round-trip is a millisecond.

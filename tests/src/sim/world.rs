@@ -82,7 +82,7 @@ impl World {
             .hosts
             .iter()
             .enumerate()
-            .map(|(number, plan)| Host::new(number, plan, &object, &mut counts))
+            .map(|(number, plan)| Host::new(number, plan, &object, &mut dice, &mut counts))
             .collect();
         let mut world = Self {
             object,
@@ -149,6 +149,11 @@ impl World {
         if plan.one_way.is_some() {
             self.counts.note(Fault::OneWay);
         }
+        if plan.signed {
+            self.counts.note(Fault::Signed);
+        }
+        let refusing = plan.hosts.iter().filter(|host| !host.lists.accepts(plan.signed)).count();
+        self.counts.note_times(Fault::Refused, refusing as u64);
         if plan.timeout < plan.calm {
             self.counts.note(Fault::ShortTimeout);
         }
@@ -236,9 +241,6 @@ impl World {
                 }
                 if self.hosts[number].life() > 0 {
                     self.counts.note(Fault::Restarted);
-                    if self.hosts[number].disk.has_leftovers() {
-                        self.counts.note(Fault::RestartedWithout);
-                    }
                 }
                 self.tell(|| format!("compute-{number}: starts"));
                 self.with_host(number, Host::start);
@@ -295,12 +297,15 @@ impl World {
                 self.counts.note(Fault::Stopped);
                 self.hosts[number].stop(self.now);
                 self.turn_host(number)?;
-                self.with_host(number, Host::crash);
+                self.with_host(number, |host, shared| host.crash(outage.how, shared));
                 check_disk(&self.plan, &self.object, &self.hosts[number])
             }
-            Leaving::Crash | Leaving::CrashAndLose => {
-                self.counts.note(Fault::Crashed);
-                self.with_host(number, Host::crash);
+            Leaving::Crash | Leaving::PowerLoss | Leaving::CrashAndLose => {
+                self.counts.note(match outage.how {
+                    Leaving::PowerLoss => Fault::PowerLost,
+                    Leaving::Crash | Leaving::CrashAndLose | Leaving::Stop => Fault::Crashed,
+                });
+                self.with_host(number, |host, shared| host.crash(outage.how, shared));
                 check_disk(&self.plan, &self.object, &self.hosts[number])
             }
         }
@@ -309,6 +314,8 @@ impl World {
     /// A datagram reaches the sender. What it takes in and what is no report must be acknowledged at once.
     fn hear(&mut self, from: SocketAddr, datagram: &[u8]) -> Result<(), String> {
         let Some(sender) = &mut self.sender else { return Ok(()) };
+        let key = GroupKey::new(KEY);
+        sender.left_out.extend(self.mutant.skips(&key, self.session, self.object.geometry, datagram));
         let taken = sender.machine.handle_datagram(self.now, from, datagram).is_ok();
         let word = [Kind::Hello, Kind::Done, Kind::Failed].iter().any(|&kind| datagram[1] == kind as u8);
         self.turn_sender((taken && word).then_some(from))
@@ -365,6 +372,8 @@ impl World {
             self.counts.note(Fault::SourceWrong);
         }
         self.counts.note_times(Fault::LastOne, sender.unicast);
+        self.counts.note_times(Fault::Skipped, u64::from(sender.machine.blocks_skipped()));
+        self.counts.note_times(Fault::Cut, sender.cut);
         self.counts.note_times(Fault::Again, sender.symbols.saturating_sub(self.plan.object.symbols()));
         self.ended = Some(self.now);
         self.tell(|| format!("sender: ends: {verdict:?}"));
@@ -387,6 +396,7 @@ impl World {
         for (_, mut datagram) in turn.said {
             if datagram[1] == Kind::Report as u8 {
                 self.oracle.note_report(self.now, self.hosts.len())?;
+                self.hosts[number].check_report(&datagram)?;
             }
             let key = GroupKey::new(KEY);
             self.mutant.alter_up(&key, self.session, self.object.geometry, &mut datagram);

@@ -2,12 +2,11 @@
 //! others stay.
 
 use std::fmt::Write;
-use std::fs;
-use std::io::ErrorKind;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use glancecast_bench::lab::machine::Machine;
+use glancecast_bench::lab::results;
 use glancecast_bench::push::Image;
 use glancecast_tests::image;
 use serde::{Deserialize, Serialize};
@@ -100,15 +99,7 @@ impl Measured {
 impl Bytes {
     /// Reads the results of earlier runs, if there are any.
     pub(crate) fn read(directory: &Path) -> Result<Self> {
-        let path = directory.join(JSON);
-        match fs::read_to_string(&path) {
-            Ok(text) => Ok(serde_json::from_str(&text).unwrap_or_else(|_| {
-                println!("{} is not of this version and is replaced", path.display());
-                Self::default()
-            })),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Self::default()),
-            Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
-        }
+        results::read(directory, NAME)
     }
 
     /// Adds a row, or replaces it.
@@ -120,31 +111,21 @@ impl Bytes {
 
     /// Writes the JSON and the page.
     pub(crate) fn write(&self, directory: &Path) -> Result<()> {
-        fs::create_dir_all(directory).with_context(|| format!("cannot create {}", directory.display()))?;
-        let json = serde_json::to_string_pretty(self).context("results are plain data")? + "\n";
-        for (name, text) in [(JSON, json), ("bytes.md", self.page())] {
-            let path = directory.join(name);
-            fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
-        }
-        Ok(())
+        results::write(directory, NAME, self, &self.page())
     }
 
     /// A table for each image.
     pub(crate) fn page(&self) -> String {
         let mut text = HEAD.to_owned();
         for row in &self.rows {
-            let machine = &row.machine;
             let _ = writeln!(
                 text,
-                "\n## {}\n\n{}. {} bytes, of which the disk holds {}; {} x {}, Linux {}; commit {}.",
+                "\n## {}\n\n{}. {} bytes, of which the disk holds {}; {}.",
                 row.name,
                 row.work,
                 row.image_bytes,
                 row.allocated_bytes,
-                machine.cores,
-                machine.processor,
-                machine.kernel,
-                machine.commit
+                row.machine.summary()
             );
             if let Some(bytes) = row.qcow2_bytes {
                 let _ = writeln!(text, "\nAs a qcow2 of `qemu-img convert -c` it has {bytes} bytes.");
@@ -176,6 +157,7 @@ impl Bytes {
     }
 }
 
-const JSON: &str = "bytes.json";
+/// Of the files.
+const NAME: &str = "bytes";
 const HEAD: &str = "# What need not be sent\n\nOne receiver; times are from the start of the sender to the whole copy, the \
                     middle of the repetitions. Images, copies and spools are in memory. `make bench-bytes` measures it.\n";

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use glancecast_bench::lab::network::Network;
-use glancecast_bench::push::{Image, Place, Push, Pushed, Stored};
+use glancecast_bench::push::{By, Image, Place, Push, Pushed, Stored};
 use glancecast_tests::netns::Lab;
 use glancecast_tests::places;
 use glancecast_tests::process::Process;
@@ -31,7 +31,8 @@ pub(crate) fn changed(ground: &Ground<'_>) -> Result<Run> {
         file.read_exact_at(&mut byte, block * BLOCK + 1234)?;
         file.write_all_at(&[!byte[0]], block * BLOCK + 1234)?;
     }
-    let stored = [1, 2].map(|receiver| Stored { receiver, file: base.clone(), name: "older".into() });
+    let stored =
+        [1, 2].map(|receiver| Stored { receiver, file: base.clone(), name: "older".into(), by: By::Link });
     let run = push(ground, &stored, &["--base", "older"]).map(|pushed| run(&pushed, changed.len()));
     fs::remove_file(base)?;
     run
@@ -43,13 +44,17 @@ pub(crate) fn missing(ground: &Ground<'_>) -> Result<Run> {
     let store = ground.directory.join("interrupted");
     fs::create_dir_all(&store)?;
     interrupt(ground, &store).context("a push to interrupt")?;
-    let mut stored =
-        vec![Stored { receiver: 1, file: ground.image.path.clone(), name: name_of(ground.image)? }];
+    let mut stored = vec![Stored {
+        receiver: 1,
+        file: ground.image.path.clone(),
+        name: name_of(ground.image)?,
+        by: By::Link,
+    }];
     for (name, file) in unfinished(&store) {
         if name.ends_with(".part") {
             write_all_but(ground.image, &missing, &file)?;
         }
-        stored.push(Stored { receiver: 2, file, name });
+        stored.push(Stored { receiver: 2, file, name, by: By::Move });
     }
     let run = push(ground, &stored, &[]).map(|pushed| run(&pushed, missing.len()));
     fs::remove_dir_all(store)?;

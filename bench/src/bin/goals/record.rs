@@ -2,12 +2,11 @@
 //! others stay.
 
 use std::fmt::Write;
-use std::fs;
-use std::io::ErrorKind;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use glancecast_bench::lab::machine::Machine;
+use glancecast_bench::lab::results;
 use serde::{Deserialize, Serialize};
 
 use crate::goal::{self, Goal, Limit};
@@ -45,15 +44,7 @@ pub(crate) struct Sample {
 impl Goals {
     /// Reads the results of earlier runs, if there are any.
     pub(crate) fn read(directory: &Path) -> Result<Self> {
-        let path = directory.join(JSON);
-        match fs::read_to_string(&path) {
-            Ok(text) => Ok(serde_json::from_str(&text).unwrap_or_else(|_| {
-                println!("{} is not of this version and is replaced", path.display());
-                Self::default()
-            })),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Self::default()),
-            Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
-        }
+        results::read(directory, NAME)
     }
 
     /// Adds a line, or replaces it, in the order in which they are measured.
@@ -67,13 +58,7 @@ impl Goals {
 
     /// Writes the JSON and the page.
     pub(crate) fn write(&self, directory: &Path) -> Result<()> {
-        fs::create_dir_all(directory).with_context(|| format!("cannot create {}", directory.display()))?;
-        let json = serde_json::to_string_pretty(self).context("results are plain data")? + "\n";
-        for (name, text) in [(JSON, json), ("goals.md", self.page())] {
-            let path = directory.join(name);
-            fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
-        }
-        Ok(())
+        results::write(directory, NAME, self, &self.page())
     }
 
     /// A row a line.
@@ -96,16 +81,12 @@ impl Goals {
     fn page(&self) -> String {
         let mut text = format!("{HEAD}\n{}", self.table());
         for line in &self.lines {
-            let machine = &line.machine;
             let _ = writeln!(
                 text,
-                "\n## {}\n\n{} MiB; {} x {}, Linux {}; commit {}.\n",
+                "\n## {}\n\n{} MiB; {}.\n",
                 line.name,
                 line.image_bytes >> 20,
-                machine.cores,
-                machine.processor,
-                machine.kernel,
-                machine.commit
+                line.machine.summary()
             );
             for sample in &line.samples {
                 let _ = writeln!(text, "- {}", sample.summary(&line.unit));
@@ -160,7 +141,8 @@ impl Sample {
     }
 }
 
-const JSON: &str = "goals.json";
+/// Of the files.
+const NAME: &str = "goals";
 const HEAD: &str = "\
 # What glancecast is to reach, and what it reached
 

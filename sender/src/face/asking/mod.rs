@@ -61,16 +61,17 @@ async fn ask(
     question: fn(Option<Sought>) -> Question,
 ) -> Result<u8, Failure> {
     let key = group_key(args.key.as_deref(), args.insecure)?;
-    let interface = Interface::choose(args.interface.as_deref(), args.group).map_err(Failure::usage)?;
+    let interface =
+        Interface::choose(args.network.interface.as_deref(), args.network.group).map_err(Failure::usage)?;
     let mut signals = Signals::listen().map_err(Failure::failed)?;
     let (hosts, sought) = tokio::select! {
         found = find(args, image) => found?,
         () = signals.next() => return Err(Failure::failed("interrupted before anything was asked")),
     };
-    let answer_bytes_max = answer_bytes_max(args.group, interface.mtu);
-    let marking = Marking { ttl: args.ttl, dscp: args.dscp };
+    let answer_bytes_max = answer_bytes_max(args.network.group, interface.mtu);
+    let marking = Marking { ttl: args.network.ttl, dscp: args.dscp };
     let segment = usize::from(answer_bytes_max);
-    let socket = GroupSender::open(args.group, &interface, args.reply_port, marking, segment)
+    let socket = GroupSender::open(args.network.group, &interface, args.network.reply_port, marking, segment)
         .map_err(|error| Failure::failed(format!("interface {}: {error}", interface.name)))?;
     let config = AskerConfig {
         id: SessionId(random::bytes().map_err(Failure::failed)?),
@@ -86,7 +87,7 @@ async fn ask(
     tracing::debug!("discarded datagrams from hosts by reason: {}", asked.discards);
     let outcome = Outcome::new(&config.question, &hosts, asked);
     if args.json {
-        let report = report::Report::new(&config, args.group, &interface, &outcome);
+        let report = report::Report::new(&config, args.network.group, &interface, &outcome);
         println!("{}", serde_json::to_string(&report).expect("numbers and texts are JSON"));
     } else {
         print!("{}", table::table(&config.question, &outcome));

@@ -1,23 +1,23 @@
 //! The receivers: killed, started again, watched, and looked through at the end.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::time::{Duration, Instant};
 
 use glancecast_tests::image;
 use glancecast_tests::process::Process;
-use glancecast_tests::stage::{SOON, Stage, list};
+use glancecast_tests::stage::{RECORDS, SOON, Stage, list};
 use nix::sys::signal::Signal;
 
 use crate::Dice;
+use crate::memory::Memory;
 use crate::push::is_image;
 
 /// All receivers.
 pub(crate) struct Hosts<'a> {
     stage: &'a Stage,
     hosts: Vec<Host>,
-    /// Resident bytes of the one that is never killed.
-    memory: Vec<u64>,
+    /// Of the one that is never killed.
+    memory: Memory,
 }
 
 struct Host {
@@ -32,10 +32,12 @@ impl<'a> Hosts<'a> {
     pub(crate) fn start(stage: &'a Stage, count: usize) -> Self {
         let hosts = (1..=count).map(|number| {
             let name = format!("r{number}");
-            let process = start(stage, &name);
+            let process = stage.receiver(&name, &[]).process;
             Host { name, process, back_at: None, starts: 1 }
         });
-        Self { stage, hosts: hosts.collect(), memory: Vec::new() }
+        let hosts: Vec<Host> = hosts.collect();
+        let memory = Memory::new(hosts[0].process.pid());
+        Self { stage, hosts, memory }
     }
 
     pub(crate) fn names(&self) -> Vec<String> {
@@ -59,7 +61,7 @@ impl<'a> Hosts<'a> {
         for host in &mut self.hosts {
             if host.back_at.is_some_and(|at| Instant::now() >= at) {
                 host.process.wait(SOON);
-                host.process = start(self.stage, &host.name);
+                host.process = self.stage.receiver(&host.name, &[]).process;
                 host.back_at = None;
                 host.starts += 1;
             }
@@ -74,19 +76,12 @@ impl<'a> Hosts<'a> {
         self.revive();
     }
 
-    /// Notes how large the first one is.
-    pub(crate) fn watch(&mut self) {
-        let pid = self.hosts[0].process.pid();
-        let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("it has memory");
-        let kib: u64 = line.trim().trim_end_matches(" kB").parse().expect("a number of kB");
-        self.memory.push(kib << 10);
+    pub(crate) fn memory(&mut self) -> &mut Memory {
+        &mut self.memory
     }
 
-    pub(crate) fn memory(&self) -> String {
-        let starts: u32 = self.hosts.iter().map(|host| host.starts).sum();
-        let now = self.memory.last().copied().unwrap_or(0) >> 20;
-        format!("r1 {now} MiB resident, {starts} starts of {} hosts", self.hosts.len())
+    pub(crate) fn starts(&self) -> u32 {
+        self.hosts.iter().map(|host| host.starts).sum()
     }
 
     /// Whether a host holds a file, which then is the image of this sum.
@@ -105,26 +100,34 @@ impl<'a> Hosts<'a> {
         }
     }
 
-    /// Ends all of them and looks at what they leave.
+    /// Ends all of them and looks at what they leave: what a push of the same image would go on with, and when they are told
+    /// not to keep that, nothing.
     pub(crate) fn finish(mut self) {
-        let quarter = self.memory.len() / 4;
-        let early = peak(&self.memory[quarter..2 * quarter]);
-        let late = peak(&self.memory[3 * quarter..]);
-        println!("r1: at most {} MiB in the second quarter, {} MiB in the last", early >> 20, late >> 20);
-        assert!(late <= early + early / 4 + (16 << 20), "it grew from {early} to {late} bytes");
+        self.memory.judge();
+        let mut unfinished = 0;
         for host in &mut self.hosts {
             assert_eq!(host.process.terminate(SOON).code(), Some(0), "{}", host.name);
+            let hidden = others(self.stage, &host.name);
+            assert!(hidden.iter().all(|name| name.starts_with(".glancecast-")), "{}: {hidden:?}", host.name);
+            assert!(hidden.len() <= UNFINISHED_MAX, "{}: {hidden:?}", host.name);
+            unfinished += hidden.len();
+            let mut again = self.stage.receiver(&host.name, &["--keep-unfinished", "none"]);
+            assert_eq!(again.process.terminate(SOON).code(), Some(0), "{}", host.name);
+            assert_eq!(others(self.stage, &host.name), [""; 0], "{}", host.name);
+            let store = self.stage.store(&host.name);
+            let gone = |record: &String| !store.join(record.trim_end_matches(".toml")).exists();
+            let records: Vec<String> = list(&store.join(RECORDS)).into_iter().filter(gone).collect();
+            assert_eq!(records, [""; 0], "{}: records of what is not there", host.name);
         }
-        let left: BTreeSet<String> =
-            self.hosts.iter().flat_map(|host| list(&self.stage.store(&host.name))).collect();
-        assert!(left.iter().all(|name| is_image(name)), "{left:?}");
+        println!("unfinished files and journals that were kept for a push to come: {unfinished}");
     }
 }
 
-fn start(stage: &Stage, name: &str) -> Process {
-    stage.receiver(name, &["--keep-unfinished", "0s"]).process
+/// What is in a store, but for images and the receiver's records.
+fn others(stage: &Stage, host: &str) -> Vec<String> {
+    let names = list(&stage.store(host)).into_iter();
+    names.filter(|name| !is_image(name) && name != RECORDS).collect()
 }
 
-fn peak(samples: &[u64]) -> u64 {
-    samples.iter().copied().max().unwrap_or(0)
-}
+/// Of each of four objects a file and a journal.
+const UNFINISHED_MAX: usize = 8;

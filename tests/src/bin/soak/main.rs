@@ -1,12 +1,14 @@
 //! Many pushes over one life of eight receivers: images of random sizes, three pushes at a time, hosts and senders killed
-//! at random moments. `make soak` runs 200 of them, a quarter of an hour on two cores.
+//! at random moments. `make soak` runs 200 of them or more, for a quarter of an hour.
 //!
 //! What has to hold all the time: a file that is visible is the image of its name, a host that is reported done holds it,
 //! every push ends within its timeout. And at the end: a push to all hosts still succeeds, the receiver that was never
-//! killed is as large as it was, and no store holds anything but images. The seed is printed; the order of events
+//! killed is as large as it was, and no store holds anything but images and what a push of the same image would go on
+//! with. The seed is printed; the order of events
 //! follows from it, their moments from the machine.
 
 mod hosts;
+mod memory;
 mod push;
 
 use std::process::ExitCode;
@@ -23,9 +25,13 @@ use push::{Running, Tally};
 #[derive(Debug, Parser)]
 #[command(name = "soak")]
 struct Arguments {
-    /// How many pushes
+    /// How many pushes at least
     #[arg(long, value_name = "N", default_value_t = 200)]
     pushes: u32,
+
+    /// For how long at least
+    #[arg(long, value_name = "MINUTES", default_value_t = 15)]
+    minutes: u64,
 
     /// The seed of sizes, hosts and kills; drawn when not given
     #[arg(long, value_name = "N")]
@@ -40,8 +46,10 @@ fn main() -> ExitCode {
     let mut tally = Tally::default();
     let mut running: Vec<Running<'_>> = Vec::new();
     let (mut begun, started) = (0, Instant::now());
-    while begun < arguments.pushes || !running.is_empty() {
-        if begun < arguments.pushes && running.len() < AT_A_TIME {
+    let more =
+        |begun| begun < arguments.pushes || started.elapsed() < Duration::from_secs(60 * arguments.minutes);
+    while more(begun) || !running.is_empty() {
+        if more(begun) && running.len() < AT_A_TIME {
             begun += 1;
             running.push(Running::start(&stage, &hosts, begun, &mut dice));
         }
@@ -55,9 +63,10 @@ fn main() -> ExitCode {
         hosts.revive();
         running.retain_mut(|push| !push.has_ended(&hosts, &mut tally));
         if tally.due() {
-            println!("{:>5.0} s  {tally}; {}", started.elapsed().as_secs_f64(), hosts.memory());
+            let (seconds, starts) = (started.elapsed().as_secs_f64(), hosts.starts());
+            println!("{seconds:>5.0} s  {tally}; {}; {starts} starts of {HOSTS} hosts", hosts.memory());
         }
-        hosts.watch();
+        hosts.memory().watch();
         std::thread::sleep(PAUSE);
     }
     hosts.revive_all();
@@ -101,5 +110,5 @@ const AT_A_TIME: usize = 3;
 /// Between two looks at everything.
 const PAUSE: Duration = Duration::from_millis(100);
 /// Looks between two kills of a host, and of a sender, on average.
-const KILL_HOST: u64 = 40;
-const KILL_SENDER: u64 = 300;
+const KILL_HOST: u64 = 15;
+const KILL_SENDER: u64 = 60;
