@@ -132,7 +132,8 @@ impl Host {
             2..24 => {
                 let count = 1 + self.dice.below(u64::from(6 - first)) as u32;
                 let entries = (first..first + count).map(|block| self.entry(BlockIndex(block)));
-                Down::Manifest(ManifestRun { first: BlockIndex(first), entries: entries.collect() })
+                let entries: Vec<_> = entries.collect();
+                Down::Manifest(ManifestRun::plain(BlockIndex(first), entries))
             }
             24..36 => {
                 let root = match self.dice.below(8) {
@@ -276,12 +277,20 @@ impl Host {
                 };
                 self.receiver.handle_opened(self.now, attempt, result);
             }
-            Effect::Block(attempt, Work::Zero { block, entry }) => {
-                let outcome = if entry == self.scene.entry(block) {
-                    self.outcome(false)
-                } else {
-                    BlockOutcome::Corrupt
+            Effect::Block(attempt, Work::Zero { block }) => {
+                let truth = self.scene.entry(block);
+                let outcome = match self.outcome(false) {
+                    BlockOutcome::Store(kind, reason) => BlockOutcome::Store(kind, reason),
+                    // What zeros at this place hash to, whether or not the block is meant to be zero.
+                    _ if truth.encoding == Encoding::Zero => BlockOutcome::Zeros(truth.hash),
+                    _ => BlockOutcome::Zeros(BlockHash([0xEE; 32])),
                 };
+                self.receiver.handle_block(self.now, attempt, block, None, outcome);
+            }
+            Effect::Block(attempt, Work::Reuse { block, entry, .. }) => {
+                let right = entry == self.scene.entry(block) && self.dice.below(3) > 0;
+                let outcome =
+                    if right { BlockOutcome::Written { repaired: 0 } } else { BlockOutcome::NotKept };
                 self.receiver.handle_block(self.now, attempt, block, None, outcome);
             }
             Effect::Block(attempt, Work::Recheck { block, entry }) => {
