@@ -264,6 +264,17 @@ mod tests {
     }
 
     #[test]
+    fn what_is_quoted_of_a_file_stays_one_line() {
+        let ini = ini("[DEFAULT]\nname = ${b\u{10}}\nlines = $c\n  more\nnumber = 1\n  2\n");
+        for name in ["name", "lines"] {
+            let error = ini.text(&[("DEFAULT", name)]).expect_err("not set");
+            assert!(!error.contains(char::is_control), "{error:?}");
+        }
+        let error = ini.seconds(&[("DEFAULT", "number")]).expect_err("no number");
+        assert!(!error.contains(char::is_control), "{error:?}");
+    }
+
+    #[test]
     fn truths_and_numbers_are_checked() {
         let ini = ini("[DEFAULT]\nyes = Yes\nno = off\nbad = maybe\nn = 60\nnegative = -1\n");
         assert_eq!(ini.truth(&[("DEFAULT", "yes")]), Ok(Some(true)));
