@@ -54,6 +54,8 @@ pub(super) struct Hosts {
     /// The starts of each name that count: one, or several that are all alive.
     by_name: BTreeMap<HostName, Vec<ReceiverId>>,
     other_versions: BTreeMap<HostName, String>,
+    /// Starts that were done when a later hello of their name took their place.
+    done_before: BTreeMap<HostName, ReceiverId>,
     /// Expected by name, and not settled.
     awaited: BTreeSet<HostName>,
     /// Names all of whose starts that count have said their last word. Where a number is expected each counts once: a start
@@ -110,6 +112,7 @@ impl Hosts {
             by_id: BTreeMap::new(),
             by_name: BTreeMap::new(),
             other_versions: BTreeMap::new(),
+            done_before: BTreeMap::new(),
             awaited,
             settled_names: BTreeSet::new(),
             tally: Tally::default(),
@@ -202,6 +205,9 @@ impl Hosts {
             host.superseded = true;
             if !host.state.is_settled() {
                 self.superseded.insert(earlier, now);
+            }
+            if host.state.is_done() {
+                self.done_before.insert(hello.name.clone(), earlier);
             }
         }
         self.other_versions.remove(&hello.name);
@@ -470,7 +476,7 @@ impl Hosts {
         let name = self.by_id[&id].name.clone();
         let starts = self.by_name.get_mut(&name).expect("heard ones are named");
         if starts.len() < 2 {
-            return false;
+            return self.restore_done(id, &name);
         }
         starts.retain(|&start| start != id);
         if let [only] = starts[..] {
@@ -479,6 +485,21 @@ impl Hosts {
         self.count(id, Counting::Out);
         self.by_id.get_mut(&id).expect("just seen").superseded = true;
         self.await_again(&name);
+        true
+    }
+
+    /// A start that was never heard again took the place of one that was done: its hello was an old one that came late, or
+    /// it is gone and has left its copy. True if so.
+    fn restore_done(&mut self, silent: ReceiverId, name: &HostName) -> bool {
+        let Some(done) = self.done_before.remove(name).filter(|done| self.by_id[done].superseded) else {
+            return false;
+        };
+        self.count(silent, Counting::Out);
+        self.by_id.get_mut(&silent).expect("it was just heard").superseded = true;
+        self.by_id.get_mut(&done).expect("none is forgotten").superseded = false;
+        self.by_name.insert(name.clone(), vec![done]);
+        self.count(done, Counting::In);
+        self.await_again(name);
         true
     }
 
@@ -731,6 +752,22 @@ mod tests {
         assert!(hosts.settled(at(10_012), at(0)));
         assert_eq!(states(&hosts), [("a".into(), HostState::Failed)]);
         assert_eq!(hosts.rows(at(0))[0].reason.as_deref(), Some("no space"), "its own reason");
+    }
+
+    #[test]
+    fn a_late_hello_of_an_earlier_start_takes_nothing_from_a_host_that_is_done() {
+        for expected in [named(["a"]), Expected::Count(1)] {
+            let mut hosts = Hosts::new(expected, false);
+            join(&mut hosts, 2, "a", at(0));
+            done(&mut hosts, 2);
+            join(&mut hosts, 1, "a", at(100));
+            assert!(!hosts.settled(at(5_000), at(0)), "it may have begun anew");
+            assert_eq!(hosts.mark_silent(at(10_100)), [], "nothing was heard of it");
+            assert!(hosts.settled(at(10_100), at(0)) && hosts.complete());
+            assert_eq!(states(&hosts), [("a".into(), HostState::Done)]);
+            hosts.heard(at(10_200), id(1), sequence(2)).expect("newer");
+            assert!(!hosts.settled(at(10_200), at(0)), "it lives after all");
+        }
     }
 
     #[test]

@@ -432,7 +432,9 @@ impl Sender {
         if let Some(ending) = &self.ending {
             return ending.next_at().map(|at| (at, SenderTimer::End));
         }
-        let manifest = self.config.one_way.is_some() && !self.is_leading() && self.blocks.has_manifest();
+        let manifest = self.config.one_way.is_some()
+            && !self.is_leading()
+            && self.blocks.has_manifest(self.manifest_copies());
         let timers = [
             (self.announce_at, SenderTimer::Announce),
             (self.polls.next_at(), SenderTimer::Poll),
@@ -705,7 +707,7 @@ const MANIFEST_REPEAT_GAP: Duration = Duration::from_millis(100);
 /// A poll that would be put off for less is sent.
 const PUT_OFF_MIN: Duration = Duration::from_millis(1);
 
-/// Some 0.007 % of the object, and 0.02 %.
+/// Some 0.007 % of the object, and 0.03 %.
 const MANIFEST_COPIES: u32 = 2;
 const MANIFEST_COPIES_FOR_MANY: u32 = 6;
 const MANIFEST_MANY_HOSTS: u32 = 256;
