@@ -8,7 +8,8 @@ SCENARIOS := $(TARGET)/scenarios
 
 .DEFAULT_GOAL := help
 .PHONY: help build test check-format lint docs scenarios sim sim-scale soak demo bench-stages bench-codec bench-crossovers bench-failures \
-	bench-versus bench-pipe bench-goals bench-bytes bench-journal fuzz-codec sanitize-codec miri-codec check-neon fmt clean
+	bench-versus bench-pipe bench-goals bench-bytes bench-journal fuzz fuzz-build fuzz-merge fuzz-codec sanitize-codec miri-codec check-neon \
+	fmt clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -93,6 +94,40 @@ fuzz-codec: ## mutate what a decoder takes in for FUZZ_SECONDS (120), with an ad
 	    $(CARGO) build --locked --release --target $(HOST) --target-dir $(abspath $(TARGET))/fuzz
 	$(TARGET)/fuzz/$(HOST)/release/intake $(TARGET)/fuzz/corpus fec/fuzz/seeds \
 	    -max_total_time=$(FUZZ_SECONDS) -max_len=600 -artifact_prefix=$(TARGET)/fuzz/
+
+# The fuzzers of everything that is read from strangers, and of both machines; see tests/fuzz/RECORD.md. Only what is under
+# test is built with coverage. `make fuzz` runs each of them for FUZZ_SECONDS, one after the other; FUZZ=name runs one.
+# SANITIZE=address looks at memory too, which concerns what these crates rely on: none of what is fuzzed here is unsafe.
+FUZZERS      := down up questions journal config keys formats glance sender receiver
+FUZZ         ?= $(FUZZERS)
+FUZZED       := $(addprefix glancecast-,fec proto inspect host receiver sender fuzz) toml toml_parser
+# Comparing is what takes most of the time when it is watched, and only in texts is there much that has to be guessed.
+COVERED       = $(if $(filter %-receiver %-sender toml%,$(crate)),$(COVERAGE),$(filter-out %trace-compares,$(COVERAGE)))
+FUZZ_TARGET  := $(abspath $(TARGET))/fuzz$(addprefix -,$(SANITIZE))
+FUZZ_FLAGS   := $(if $(SANITIZE),--target $(HOST)) -Zprofile-rustflags \
+    $(foreach crate,$(FUZZED),--config 'profile.release.package.$(crate).rustflags=[$(foreach flag,$(COVERED),"$(flag)",)]')
+FUZZ_PROGRAM := $(FUZZ_TARGET)/$(if $(SANITIZE),$(HOST)/)release
+
+fuzz: fuzz-build ## run the fuzzers of parsers and machines for FUZZ_SECONDS (120) each, or the one of FUZZ=name
+	@for name in $(FUZZ); do \
+	    mkdir -p $(FUZZ_TARGET)/corpora/$$name && echo "== $$name" && \
+	    $(FUZZ_PROGRAM)/$$name $(FUZZ_TARGET)/corpora/$$name tests/fuzz/corpus/$$name \
+	        -max_total_time=$(FUZZ_SECONDS) -timeout=10 -artifact_prefix=$(FUZZ_TARGET)/$$name- || exit 1; \
+	done
+
+fuzz-build:
+	cd tests/fuzz && RUSTC_BOOTSTRAP=1 $(if $(SANITIZE),RUSTFLAGS=-Zsanitizer=$(SANITIZE)) \
+	    $(CARGO) build --locked --release --target-dir $(FUZZ_TARGET) $(FUZZ_FLAGS) \
+	    $(addprefix --bin ,$(FUZZ)) $(if $(filter glance,$(FUZZ)),--features sender)
+
+# One input for each thing that was reached, in place of the committed ones.
+fuzz-merge: fuzz-build ## put what the fuzzers have found worth keeping, as few and small inputs as do, into tests/fuzz/corpus
+	@for name in $(FUZZ); do \
+	    rm -rf $(FUZZ_TARGET)/merged && mkdir -p $(FUZZ_TARGET)/merged $(FUZZ_TARGET)/corpora/$$name && \
+	    $(FUZZ_PROGRAM)/$$name -set_cover_merge=1 $(FUZZ_TARGET)/merged $(FUZZ_TARGET)/corpora/$$name \
+	        tests/fuzz/corpus/$$name && \
+	    rm -rf tests/fuzz/corpus/$$name && cp -r $(FUZZ_TARGET)/merged tests/fuzz/corpus/$$name || exit 1; \
+	done
 
 sanitize-codec: ## the kernels' tests of every instruction set of this machine, with an address sanitizer
 	RUSTC_BOOTSTRAP=1 RUSTFLAGS="-Zsanitizer=address" $(CARGO) test --locked --release -p glancecast-fec \

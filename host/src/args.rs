@@ -200,7 +200,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, ArgError> {
             "d" => 86_400_000,
             _ => return Err(bad()),
         };
-        total += Duration::from_millis(number.checked_mul(millis).ok_or_else(bad)?);
+        total = total.saturating_add(Duration::from_millis(number.checked_mul(millis).ok_or_else(bad)?));
         rest = tail;
     }
     if total.is_zero() || total > DURATION_MAX { Err(bad()) } else { Ok(total) }
@@ -280,6 +280,11 @@ mod tests {
         for text in ["", "15", "s", "0s", "-1s", "1.5s", "15 s", "99999999999999d"] {
             assert!(parse_duration(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_duration_of_more_parts_than_time_has_is_refused() {
+        assert!(parse_duration(&"18446744073709551615ms".repeat(1_100)).is_err());
     }
 
     #[test]

@@ -54,6 +54,9 @@ impl<'a> View<'a> {
     pub(crate) fn upto(&mut self, offset: u64, len: usize) -> Result<Vec<u8>, Stop> {
         let there = self.bytes().saturating_sub(offset);
         let len = len.min(PIECE_MAX).min(usize::try_from(there).unwrap_or(usize::MAX));
+        if len == 0 {
+            return Ok(Vec::new()); // behind the end of the image, whatever of it has arrived
+        }
         match self {
             Self::Whole { image, .. } => {
                 let mut piece = Vec::new();

@@ -2,11 +2,11 @@
 //! beginning never contradict each other.
 
 mod images;
+mod judge;
+#[path = "../../tests/fuzz/replay.rs"]
+mod replay;
 
-use std::io::Cursor;
-
-use glancecast_inspect::{CheckError, Claim, DiskFormat, HEAD_BYTES, Limits, check, check_head, detect};
-use images::{DESCRIPTOR, iso, mbr, qcow2, stream_vmdk, vdi, vhd, vhdx, vmdk};
+use judge::{bases, judge};
 
 #[test]
 fn every_truncation_is_judged() {
@@ -30,6 +30,7 @@ fn every_flipped_bit_of_a_header_is_judged() {
 
 #[test]
 fn random_damage_is_judged() {
+    println!("seed {SEED:#x}");
     let mut random = Random(SEED);
     let bases = bases();
     for round in 0..20_000 {
@@ -47,29 +48,9 @@ fn random_damage_is_judged() {
     }
 }
 
-fn judge(image: &[u8]) {
-    let formats = detect(&mut Cursor::new(image)).expect("memory can be read");
-    assert!(!formats.is_empty());
-    let limits = Limits { vhd: true, ..Limits::default() };
-    for claim in [Claim::Nothing, Claim::Disk, Claim::Format(DiskFormat::Raw)] {
-        let whole = check(&mut Cursor::new(image), claim, &limits);
-        let head = &image[..HEAD_BYTES.min(image.len())];
-        match check_head(head, image.len() as u64, claim, &limits) {
-            Ok(None) => {}
-            Ok(Some(facts)) => assert_eq!(facts, whole.expect("both pass"), "seed {SEED:#x}"),
-            Err(refusal) => {
-                assert!(
-                    matches!(whole, Err(CheckError::Refused(ref other)) if *other == refusal),
-                    "seed {SEED:#x}"
-                );
-            }
-        }
-    }
-}
-
-fn bases() -> Vec<Vec<u8>> {
-    let text = DESCRIPTOR.as_bytes().repeat(6);
-    vec![qcow2(), vmdk(DESCRIPTOR), stream_vmdk(), vhd(), vdi(), vhdx(), iso(), mbr(), text, vec![0; 4096]]
+#[test]
+fn images_of_the_fuzzer_are_judged() {
+    replay::replay("formats", judge::fuzzed);
 }
 
 /// SplitMix64.

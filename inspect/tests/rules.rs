@@ -271,6 +271,16 @@ fn the_beginning_is_enough_for_all_but_footers_and_far_metadata() {
     assert_eq!(error.rule, Rule::FormatMismatch);
 }
 
+#[test]
+fn an_image_that_ends_before_what_is_looked_at_is_judged_by_its_beginning() {
+    for (image, declared) in
+        [(vec![7; 100], DiskFormat::Raw), (qcow2(), DiskFormat::Qcow2), (vdi(), DiskFormat::Vdi)]
+    {
+        let facts = check_head(&image, image.len() as u64, Claim::Format(declared), &Limits::default());
+        assert_eq!(facts, Ok(Some(judge(&image, declared).unwrap())), "{declared}");
+    }
+}
+
 fn judge(image: &[u8], declared: DiskFormat) -> Result<Facts, Refusal> {
     check(&mut Cursor::new(image), Claim::Format(declared), &Limits::default()).map_err(refusal)
 }

@@ -110,6 +110,10 @@ impl Args {
             Some(path) => read(path)?,
             None => Settings::default(),
         };
+        self.join(file)
+    }
+
+    fn join(&self, file: Settings) -> Result<Config, String> {
         let given = self.settings.clone();
         let insecure = given.insecure.or(file.insecure).unwrap_or(false);
         let keys = if given.key.is_empty() { file.key } else { given.key };
@@ -183,11 +187,39 @@ fn one_or_more<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<PathBuf
 fn read(path: &Path) -> Result<Settings, String> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| format!("configuration {}: {error}", path.display()))?;
+    parse(&text, path)
+}
+
+fn parse(text: &str, path: &Path) -> Result<Settings, String> {
     // The parser's own message shows the line over several lines; the first and the reason are enough.
-    toml::from_str(&text).map_err(|error| {
+    toml::from_str(text).map_err(|error| {
         let line = error.span().map_or(0, |span| text[..span.start].matches('\n').count() + 1);
         format!("configuration {} line {line}: {}", path.display(), error.message().replace('\n', " "))
     })
+}
+
+/// What a fuzzer's bytes come to as the configuration file.
+///
+/// # Panics
+/// If settings are out of their bounds, or a complaint is more than a line.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzzed(input: &[u8]) {
+    let Ok(text) = std::str::from_utf8(input) else { return };
+    let settings = parse(text, Path::new("glancecastd.toml"));
+    // Nova's files and the users of this machine are not the fuzzer's to read.
+    if settings.as_ref().is_ok_and(|settings| !settings.nova_conf.is_empty() || settings.owner.is_some()) {
+        return;
+    }
+    match settings.and_then(|settings| Args::default().join(settings)) {
+        Ok(config) => {
+            assert!(config.dscp < 64 && !config.name.as_str().is_empty());
+            assert!(config.write_rate.is_none_or(|rate| (64_000..=1_000_000_000_000).contains(&rate.bits())));
+            assert!(config.keep_unfinished.time <= Duration::from_secs(366 * 86_400));
+            let group = config.group.to_string();
+            assert!(group.parse::<Group>().is_ok_and(|again| again.to_string() == group));
+        }
+        Err(error) => assert!(!error.is_empty() && !error.contains(char::is_control), "{error:?}"),
+    }
 }
 
 #[cfg(test)]

@@ -9,6 +9,8 @@ mod base;
 pub mod config;
 mod desk;
 pub mod drive;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod heap;
 mod nap;
 mod pool;

@@ -9,3 +9,5 @@ pub(crate) mod cloud;
 pub(crate) mod convert;
 pub mod data;
 pub mod face;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;

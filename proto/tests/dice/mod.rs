@@ -1,25 +1,54 @@
-//! Random numbers from a seed that is printed: what fails once fails again.
+//! Choices of a test: random numbers from a seed that is printed, so that what fails once fails again; or the bytes of a
+//! fuzzer, which come to their end.
+#![allow(dead_code, reason = "each test uses some of it")]
 
-/// xorshift64*.
-pub(crate) struct Dice(u64);
+pub(crate) struct Dice(Source);
+
+enum Source {
+    /// xorshift64*.
+    Seed(u64),
+    /// Zeros follow the last byte.
+    Bytes { bytes: Vec<u8>, at: usize },
+}
 
 impl Dice {
     /// Prints the seed. `GLANCECAST_SEED` is another one.
     pub(crate) fn of(what: &str, seed: u64) -> Self {
         let seed = std::env::var("GLANCECAST_SEED").map_or(seed, |text| text.parse().expect("a number"));
         println!("{what}: seed {seed}");
-        Self(seed.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
+        Self(Source::Seed(seed.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1))
+    }
+
+    /// Each choice takes as many bytes as it needs.
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Self {
+        Self(Source::Bytes { bytes: bytes.to_vec(), at: 0 })
+    }
+
+    /// Whether all bytes are used up; a seed never is.
+    pub(crate) fn is_at_end(&self) -> bool {
+        matches!(&self.0, Source::Bytes { bytes, at } if *at >= bytes.len())
     }
 
     pub(crate) fn number(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D)
+        match &mut self.0 {
+            Source::Seed(state) => {
+                *state ^= *state >> 12;
+                *state ^= *state << 25;
+                *state ^= *state >> 27;
+                state.wrapping_mul(0x2545_F491_4F6C_DD1D)
+            }
+            Source::Bytes { .. } => self.take(8),
+        }
     }
 
     pub(crate) fn below(&mut self, bound: u64) -> u64 {
-        (self.number() >> 11) % bound
+        match self.0 {
+            Source::Seed(_) => (self.number() >> 11) % bound,
+            Source::Bytes { .. } => {
+                let needed = 8 - (bound - 1).leading_zeros() / 8;
+                self.take(needed) % bound
+            }
+        }
     }
 
     pub(crate) fn pick<'a, T>(&mut self, items: &'a [T]) -> &'a T {
@@ -27,7 +56,7 @@ impl Dice {
     }
 
     pub(crate) fn bytes(&mut self, len: usize) -> Vec<u8> {
-        (0..len).map(|_| self.number() as u8).collect()
+        (0..len).map(|_| self.byte()).collect()
     }
 
     /// The same bytes with a few changes: bits, whole fields of ones or zeros, the length.
@@ -47,5 +76,21 @@ impl Dice {
             }
         }
         bytes
+    }
+
+    fn byte(&mut self) -> u8 {
+        match self.0 {
+            Source::Seed(_) => self.number() as u8,
+            Source::Bytes { .. } => self.take(1) as u8,
+        }
+    }
+
+    fn take(&mut self, count: u32) -> u64 {
+        let Source::Bytes { bytes, at } = &mut self.0 else { unreachable!("a seed has no bytes") };
+        (0..count).fold(0, |number, _| {
+            let byte = bytes.get(*at).copied().unwrap_or(0);
+            *at += 1;
+            number << 8 | u64::from(byte)
+        })
     }
 }

@@ -1,5 +1,6 @@
 //! One value for each kind of datagram and each of its variants, and the way there and back: sealed as the machines
 //! seal it, and opened by hand, with nothing of the crate but its formats.
+#![allow(dead_code, reason = "each test uses some of it")]
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -216,10 +217,14 @@ impl Derivation {
     pub(crate) fn key_and_nonce(&self) -> (LessSafeKey, Nonce) {
         let key = blake3::derive_key(self.context, &self.material);
         let key = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &key).expect("32 bytes"));
-        let mut nonce = [0; 12];
-        nonce[4..].copy_from_slice(&self.sequence.to_be_bytes());
-        (key, Nonce::assume_unique_for_key(nonce))
+        (key, nonce(self.sequence))
     }
+}
+
+pub(crate) fn nonce(sequence: u64) -> Nonce {
+    let mut nonce = [0; 12];
+    nonce[4..].copy_from_slice(&sequence.to_be_bytes());
+    Nonce::assume_unique_for_key(nonce)
 }
 
 impl Signed {

@@ -12,6 +12,8 @@ mod directory;
 mod disk;
 mod folder;
 mod format;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod journal;
 mod keeper;
 mod leftovers;

@@ -261,7 +261,11 @@ fn read(path: &Path) -> Result<Record, String> {
     let mut text = String::new();
     let file = File::open(path).map_err(|error| error.to_string())?;
     file.take(RECORD_BYTES_MAX).read_to_string(&mut text).map_err(|error| error.to_string())?;
-    let record: Record = toml::from_str(&text).map_err(|error| error.message().replace('\n', " "))?;
+    parse(&text)
+}
+
+fn parse(text: &str) -> Result<Record, String> {
+    let record: Record = toml::from_str(text).map_err(|error| error.message().replace('\n', " "))?;
     match record.root() {
         Some(_) => Ok(record),
         None => Err("root is not a BLAKE3 hash".to_owned()),
@@ -285,6 +289,21 @@ const UNFINISHED: &str = "new";
 
 /// A record is a few hundred bytes; what is longer is none.
 const RECORD_BYTES_MAX: u64 = 64 << 10;
+
+/// What a fuzzer's bytes come to as a record.
+///
+/// # Panics
+/// If a record cannot be written as it was read.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzzed(input: &[u8]) {
+    let Ok(record) = std::str::from_utf8(input).map_err(|error| error.to_string()).and_then(parse) else {
+        return;
+    };
+    let text = toml::to_string(&record).expect("what was read");
+    assert_eq!(parse(&text), Ok(record.clone()));
+    let held = record.held("image", WallClock(1_000)).expect("it has a root");
+    assert!(held.pinned.at(WallClock(1_000)) == held.pinned);
+}
 
 #[cfg(test)]
 mod tests {

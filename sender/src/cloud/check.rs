@@ -4,7 +4,7 @@
 use aws_lc_rs::digest;
 use md5::{Digest as _, Md5};
 
-use super::error::CloudError;
+use super::error::{CloudError, printable};
 use super::image::ImageHash;
 
 /// Fed with every byte of the image in order, says at the end whether they are the image.
@@ -31,7 +31,7 @@ impl ContentCheck {
         };
         let algo = algo.to_ascii_lowercase();
         let state = State::new(&algo)
-            .ok_or_else(|| CloudError::UnsupportedHash { algo: algo.clone(), known: KNOWN })?;
+            .ok_or_else(|| CloudError::UnsupportedHash { algo: printable(&algo), known: KNOWN })?;
         Ok(Self { algo, expected_hex: hex.to_ascii_lowercase(), state })
     }
 
@@ -85,7 +85,7 @@ fn to_hex(bytes: &[u8]) -> String {
 
 /// The first 16 hex digits: enough to compare by eye, and whatever Glance wrote stays one line.
 fn shortened(hex: &str) -> String {
-    hex.chars().take(16).collect()
+    printable(&hex.chars().take(16).collect::<String>())
 }
 
 const KNOWN: &str = "sha512, sha384, sha256 and md5";

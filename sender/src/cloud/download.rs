@@ -300,15 +300,15 @@ enum Break {
 
 /// `bytes 100-199/200`: the first and the last byte of it, and how many there are in all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct ContentRange {
-    first: u64,
-    last: u64,
-    size: u64,
+pub(super) struct ContentRange {
+    pub(super) first: u64,
+    pub(super) last: u64,
+    pub(super) size: u64,
 }
 
 impl ContentRange {
     /// `None` also for a size that is not told (`*`): it could be of another image.
-    fn parse(text: &str) -> Option<Self> {
+    pub(super) fn parse(text: &str) -> Option<Self> {
         let (range, size) = text.trim().strip_prefix("bytes ")?.trim_start().split_once('/')?;
         let (first, last) = range.split_once('-')?;
         Some(Self { first: first.parse().ok()?, last: last.parse().ok()?, size: size.parse().ok()? })

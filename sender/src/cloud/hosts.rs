@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::error::CloudError;
+use super::error::{CloudError, printable};
 use super::nova::{Aggregate, ComputeService};
 
 /// Hosts chosen by what Nova says of them.
@@ -51,7 +51,7 @@ pub(super) fn choose(
             None => Some("has no nova-compute service".to_owned()),
         };
         match reason {
-            Some(reason) => drop(choice.skipped.insert(host, reason)),
+            Some(reason) => drop(choice.skipped.insert(host, printable(&reason))),
             None => drop(choice.hosts.insert(host)),
         }
     }
@@ -81,7 +81,7 @@ fn cut(items: impl Iterator<Item = String>) -> String {
         items.truncate(LISTED_MAX);
         items.push("..".to_owned());
     }
-    items.join(", ")
+    printable(&items.join(", "))
 }
 
 /// What still fits a terminal's few lines.

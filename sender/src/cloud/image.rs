@@ -3,7 +3,7 @@
 
 use serde::Deserialize;
 
-use super::error::CloudError;
+use super::error::{CloudError, printable};
 use super::signature::SignatureProperties;
 
 /// An active image. Only `parse` makes one.
@@ -58,13 +58,13 @@ impl ImageRecord {
         if let Some(hint) = status_hint(&wire.status) {
             return Err(CloudError::NotActive {
                 image: label(&wire.id, wire.name.as_deref()),
-                status: wire.status,
+                status: printable(&wire.status),
                 hint,
             });
         }
         let hash = wire.hash();
         let Some(size) = wire.size else {
-            return Err(CloudError::NoSize { id: wire.id });
+            return Err(CloudError::NoSize { id: printable(&wire.id) });
         };
         let Wire { id, name, container_format, disk_format, signature, .. } = wire;
         Ok(Self { id, name, size, container_format, disk_format, hash, signature })
@@ -74,8 +74,8 @@ impl ImageRecord {
 /// An image as a message names it: by its name, where it has one, and by its id.
 fn label(id: &str, name: Option<&str>) -> String {
     match name {
-        Some(name) => format!("`{name}` ({id})"),
-        None => id.to_owned(),
+        Some(name) => printable(&format!("`{name}` ({id})")),
+        None => printable(id),
     }
 }
 
@@ -103,7 +103,7 @@ fn candidates(images: &[Wire]) -> String {
     let mut names = images
         .iter()
         .take(CANDIDATES_SHOWN_MAX)
-        .map(|image| format!("{} ({})", image.id, image.status))
+        .map(|image| printable(&format!("{} ({})", image.id, image.status)))
         .collect::<Vec<_>>();
     if images.len() > CANDIDATES_SHOWN_MAX {
         names.push("..".to_owned());
@@ -239,6 +239,23 @@ mod tests {
         assert!(!html.to_string().contains("secret"), "{html}");
         let error = parse(&with("size", json!(-1))).unwrap_err();
         assert!(matches!(error, CloudError::BadAnswer { .. }));
+    }
+
+    #[test]
+    fn what_others_wrote_into_a_record_steers_no_terminal() {
+        let foul = "\u{1b}[2J\nroot# ";
+        let mut image = with("name", json!(foul));
+        assert!(!parse(&image).unwrap().label().contains(char::is_control));
+        for (key, value) in [("status", json!(foul)), ("size", Value::Null), ("id", json!(foul))] {
+            image[key] = value;
+            let text = parse(&image).unwrap_err().to_string();
+            assert!(!text.contains(char::is_control), "{key}: {text:?}");
+            image["status"] = json!("active");
+        }
+        let mut namesake = with("status", json!(foul));
+        namesake["id"] = json!(foul);
+        let text = choose(&[active(), namesake], "debian").unwrap_err().to_string();
+        assert!(!text.contains(char::is_control), "{text:?}");
     }
 
     fn choose(images: &[Value], wanted: &str) -> Result<ImageRecord, CloudError> {

@@ -35,8 +35,8 @@ pub(crate) struct ListedImage {
 }
 
 #[derive(Deserialize)]
-struct Page {
-    images: Vec<ListedImage>,
+pub(super) struct Page {
+    pub(super) images: Vec<ListedImage>,
     /// Whether there is another page; where it begins is known from the last image of this one.
     next: Option<String>,
 }

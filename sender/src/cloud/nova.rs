@@ -193,7 +193,7 @@ impl Nova {
 }
 
 /// The catalog has `.../v2.1`, with the project's id behind it in old clouds, or no version at all in very few.
-fn compute_api(mut url: Url) -> Url {
+pub(super) fn compute_api(mut url: Url) -> Url {
     let path = url.path().trim_end_matches('/').to_owned();
     let versioned = path.split('/').any(|part| part.starts_with("v2"));
     url.set_path(&if versioned { format!("{path}/") } else { format!("{path}/v2.1/") });

@@ -7,7 +7,7 @@ use super::Failure;
 use super::args::Images;
 use super::columns::{Side, columns};
 use super::origin::cloud_failure;
-use crate::cloud::{Cloud, ImageFilter, ListedImage};
+use crate::cloud::{Cloud, ImageFilter, ListedImage, printable};
 
 #[derive(Serialize)]
 struct Listing<'a> {
@@ -70,11 +70,6 @@ fn cells(image: &ListedImage) -> [String; 6] {
         or_dash(&image.disk_format),
         printable(&image.visibility),
     ]
-}
-
-/// Names are other people's: none of their characters steers the terminal.
-fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 #[cfg(test)]

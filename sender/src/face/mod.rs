@@ -20,6 +20,8 @@ use std::process::ExitCode;
 use args::{Args, Command};
 use glancecast_host::cli;
 
+use crate::cloud::printable;
+
 /// Runs a command to its exit code.
 pub fn run(args: Args) -> ExitCode {
     let (result, json) = match args.command {
@@ -55,16 +57,21 @@ pub(crate) struct Failure {
 impl Failure {
     /// A mistake in what was asked for.
     pub(crate) fn usage(message: impl ToString) -> Self {
-        Self { code: cli::EXIT_USAGE, message: message.to_string(), rule: None }
+        Self::new(cli::EXIT_USAGE, message, None)
     }
 
     /// The image itself must not be sent.
     pub(crate) fn refused(message: impl ToString, rule: &'static str) -> Self {
-        Self { code: cli::EXIT_USAGE, message: message.to_string(), rule: Some(rule) }
+        Self::new(cli::EXIT_USAGE, message, Some(rule))
     }
 
     /// It was tried and did not work.
     pub(crate) fn failed(message: impl ToString) -> Self {
-        Self { code: cli::EXIT_FAILED, message: message.to_string(), rule: None }
+        Self::new(cli::EXIT_FAILED, message, None)
+    }
+
+    /// Much of what is told is foreign text, of Glance for one.
+    fn new(code: u8, message: impl ToString, rule: Option<&'static str>) -> Self {
+        Self { code, message: printable(&message.to_string()), rule }
     }
 }

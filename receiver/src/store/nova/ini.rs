@@ -32,6 +32,14 @@ impl Ini {
         Ok(ini)
     }
 
+    /// Of a single file's text.
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn of_text(text: &str) -> Result<Self, String> {
+        let mut ini = Self::default();
+        ini.add(text).map_err(|(line, why)| format!("line {line}: {why}"))?;
+        Ok(ini)
+    }
+
     /// Takes in a file's text.
     fn add(&mut self, text: &str) -> Result<(), (usize, String)> {
         let mut section = String::new();
@@ -76,9 +84,9 @@ impl Ini {
         match found {
             None => Ok(None),
             Some((section, name, value)) => self
-                .substitute(section, value, DEPTH_MAX)
+                .substitute(section, value, &mut { NAMED_MAX })
                 .map(Some)
-                .map_err(|why| format!("[{section}] {name} = {value}: {why}")),
+                .map_err(|why| format!("[{section}] {name} = {}: {why}", value.escape_debug())),
         }
     }
 
@@ -105,12 +113,12 @@ impl Ini {
         let Some(text) = self.text(names)? else { return Ok(None) };
         match parse(text.trim()) {
             Some(value) => Ok(Some(value)),
-            None => Err(format!("{} = {text}: {not}", names[0].1)),
+            None => Err(format!("{} = {}: {not}", names[0].1, text.escape_debug())),
         }
     }
 
-    /// Puts values in for `$name`, `${name}` and `${section.name}`; `$$` and `\$` are a dollar sign.
-    fn substitute(&self, section: &str, value: &str, depth: u32) -> Result<String, String> {
+    /// Puts values in for `$name`, `${name}` and `${section.name}`, `left` of them; `$$` and `\$` are a dollar sign.
+    fn substitute(&self, section: &str, value: &str, left: &mut u32) -> Result<String, String> {
         let value = value.replace("\\$", "$$");
         let mut out = String::new();
         let mut rest = value.as_str();
@@ -130,23 +138,28 @@ impl Ini {
                 out.push('$');
                 continue;
             }
-            out.push_str(&self.named(section, name, depth)?);
+            out.push_str(&self.named(section, name, left)?);
+            if out.len() > VALUE_BYTES_MAX {
+                return Err(format!("with what it names it is longer than {VALUE_BYTES_MAX} bytes"));
+            }
             rest = after;
         }
         out.push_str(rest);
         Ok(out)
     }
 
-    fn named(&self, section: &str, name: &str, depth: u32) -> Result<String, String> {
-        let depth = depth.checked_sub(1).ok_or_else(|| format!("${name} leads to itself"))?;
+    fn named(&self, section: &str, name: &str, left: &mut u32) -> Result<String, String> {
+        *left = left
+            .checked_sub(1)
+            .ok_or_else(|| format!("${} leads to itself, or to too many others", name.escape_debug()))?;
         let (of, option) = name.split_once('.').unwrap_or((section, name));
         let found = [of, "DEFAULT"].into_iter().find_map(|of| {
             self.values.get(&(normal(of), option.to_owned())).map(|value| (of.to_owned(), value))
         });
         match found {
-            Some((of, value)) => self.substitute(&of, value, depth),
+            Some((of, value)) => self.substitute(&of, value, left),
             None if option == "state_path" => Ok(STATE_PATH.to_owned()),
-            None => Err(format!("${name} is set in none of these files")),
+            None => Err(format!("${} is set in none of these files", name.escape_debug())),
         }
     }
 }
@@ -177,8 +190,10 @@ fn is_name(c: char) -> bool {
 /// Where distributions let Nova keep its state. Its own default is the directory of its Python package.
 pub(super) const STATE_PATH: &str = "/var/lib/nova";
 
-/// Options that name options that name options: deeper is a circle.
-const DEPTH_MAX: u32 = 8;
+/// Options that one option names, and that these name: more is a circle, or a value that doubles with each.
+const NAMED_MAX: u32 = 64;
+/// No path and no word is so long.
+const VALUE_BYTES_MAX: usize = 64 << 10;
 
 /// The sample of Nova's configuration, all comments, has 300 kB.
 const FILE_BYTES_MAX: u64 = 4 << 20;
@@ -234,6 +249,18 @@ mod tests {
         assert_eq!(text("image_cache", "other"), Ok(Some("_base_10.0.0.1.x".into())));
         assert!(text("DEFAULT", "circle").expect_err("endless").contains("itself"));
         assert!(text("DEFAULT", "unknown").expect_err("not set").contains("$nothing"));
+    }
+
+    #[test]
+    fn a_value_that_multiplies_with_each_option_that_it_names_is_refused() {
+        for last in ["x", ""] {
+            let mut text = format!("[DEFAULT]\nb0 = {last}\n");
+            (1..12).for_each(|n| text += &format!("b{n} = {}\n", format!("$b{}", n - 1).repeat(1_000)));
+            let error = ini(&text).text(&[("DEFAULT", "b11")]).expect_err("a thousand times a thousand");
+            assert!(error.contains("too many"), "{error}");
+        }
+        let long = format!("[DEFAULT]\nlong = {}\ntwice = $long$long\n", "x".repeat(40_000));
+        assert!(ini(&long).text(&[("DEFAULT", "twice")]).expect_err("80 000").contains("longer"));
     }
 
     #[test]

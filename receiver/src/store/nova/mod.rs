@@ -29,6 +29,8 @@ use super::{Publication, StoreError};
 use lock::{NovaLock, Patience};
 pub use owner::Owner;
 pub use settings::NovaSettings;
+#[cfg(any(test, fuzzing))]
+pub(crate) use settings::fuzzed;
 
 /// The image cache of this node's Nova.
 #[derive(Debug)]

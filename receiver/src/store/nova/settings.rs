@@ -56,7 +56,7 @@ impl NovaSettings {
             }
         };
         if !path.is_absolute() {
-            return Err(format!("instances_path {} is not absolute", path.display()));
+            return Err(format!("instances_path {path:?} is not absolute"));
         }
         let mut settings = Self::at(&path);
         if let Some(name) = ini.text(SUBDIRECTORY)? {
@@ -117,6 +117,26 @@ const AGE_MAX: Names<'_> = &[
     ("image_cache", "remove_unused_original_minimum_age_seconds"),
     ("DEFAULT", "remove_unused_original_minimum_age_seconds"),
 ];
+
+/// What a fuzzer's bytes come to as Nova's configuration file.
+///
+/// # Panics
+/// If settings are out of their bounds.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzzed(input: &[u8]) {
+    let Ok(text) = std::str::from_utf8(input) else { return };
+    let settings = match Ini::of_text(text).and_then(|ini| NovaSettings::of(&ini, None)) {
+        Ok(settings) => settings,
+        Err(error) => {
+            assert!(!error.is_empty() && !error.contains(char::is_control), "{error:?}");
+            return;
+        }
+    };
+    assert!(settings.instances_path.is_absolute());
+    let base = settings.instances_path.join(&settings.subdirectory);
+    assert!(base.starts_with(&settings.instances_path), "below the instances");
+    assert!(settings.refusal().is_none_or(|text| !text.is_empty()));
+}
 
 #[cfg(test)]
 mod tests {

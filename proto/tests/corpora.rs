@@ -1,0 +1,36 @@
+//! What the fuzzers of `tests/fuzz` have found worth keeping, read and lived through again.
+
+mod bounds;
+mod dice;
+mod inputs;
+mod operations;
+#[path = "../../tests/fuzz/replay.rs"]
+mod replay;
+mod vectors;
+
+use replay::replay;
+
+#[test]
+fn downward_datagrams_of_the_fuzzer_keep_their_bounds() {
+    replay("down", inputs::down);
+}
+
+#[test]
+fn upward_datagrams_of_the_fuzzer_keep_their_bounds() {
+    replay("up", inputs::up);
+}
+
+#[test]
+fn questions_and_answers_of_the_fuzzer_keep_their_bounds() {
+    replay("questions", inputs::questions);
+}
+
+#[test]
+fn the_receiver_survives_the_lives_of_the_fuzzer() {
+    replay("receiver", operations::receiver);
+}
+
+#[test]
+fn the_sender_survives_the_lives_of_the_fuzzer() {
+    replay("sender", operations::sender);
+}

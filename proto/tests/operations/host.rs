@@ -1,0 +1,354 @@
+//! A receiver, its shell and everybody who speaks to it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use glancecast_fec::Esi;
+use glancecast_proto::geometry::Geometry;
+use glancecast_proto::ids::{BlockIndex, ReceiverId, Sequence};
+use glancecast_proto::integrity::{BlockHash, Fingerprint, Root};
+use glancecast_proto::receiver::{
+    Admission, Attempt, BaseIndex, BlockOutcome, Effect, Opened, Published, Receiver, ReceiverConfig, Work,
+    buffer_symbols,
+};
+use glancecast_proto::seal::GroupKey;
+use glancecast_proto::time::{Moment, WallClock};
+use glancecast_proto::wire::{
+    Ack, Down, Encoding, End, FailureKind, Kind, ManifestEntry, ManifestRun, Poll, SymbolHeader, UpHeader,
+};
+
+use super::{Scene, address, esi, name};
+use crate::dice::Dice;
+use crate::vectors::{KEY, SESSION};
+
+/// A host, its store and everybody else.
+pub(crate) struct Host {
+    scene: Arc<Scene>,
+    dice: Dice,
+    now: Moment,
+    receiver: Receiver,
+    /// Datagrams to be heard again.
+    heard: Vec<Vec<u8>>,
+    pending: Vec<Effect>,
+    /// The attempt whose place the store holds.
+    open: Option<(Attempt, u16)>,
+    publishing: Option<Attempt>,
+    vouched: BTreeSet<[u8; 32]>,
+    us: Option<ReceiverId>,
+    sequence: u64,
+    pub(crate) published: u64,
+}
+
+impl Host {
+    /// It has heard the announcement.
+    pub(crate) fn new(scene: Arc<Scene>, dice: Dice, seed: u8) -> Self {
+        let config = ReceiverConfig {
+            name: name("compute-1"),
+            software: "test".into(),
+            keys: vec![GroupKey::new(KEY)],
+            senders: Vec::new(),
+            start: [seed; 16],
+            seed: [seed; 32],
+            buffer_bytes: 0, // as few buffers as there can be
+        };
+        let mut host = Self {
+            scene: Arc::clone(&scene),
+            dice,
+            now: Moment::default(),
+            receiver: Receiver::new(config),
+            heard: Vec::new(),
+            pending: Vec::new(),
+            open: None,
+            publishing: None,
+            vouched: BTreeSet::new(),
+            us: None,
+            sequence: 0,
+            published: 0,
+        };
+        host.hear(scene.announcement.clone());
+        host
+    }
+
+    /// Whether the dice have come to their end.
+    pub(crate) fn is_at_end(&self) -> bool {
+        self.dice.is_at_end()
+    }
+
+    /// The next thing happens.
+    pub(crate) fn operate(&mut self) {
+        match self.dice.below(1_000) {
+            0..300 => self.hear_symbol(),
+            300..600 => {
+                let datagram = self.insider();
+                self.hear(datagram);
+            }
+            600..640 => self.hear_again(),
+            640..700 => self.hear_sealed_nonsense(),
+            700..850 => self.take_effect(),
+            850..960 => self.answer(),
+            960..999 => {
+                let times = if self.dice.below(60) == 0 { 31_000_000 } else { 20_000 };
+                self.now = self.now + Duration::from_micros(self.dice.below(times));
+            }
+            _ => {
+                if self.dice.below(4) == 0 {
+                    self.receiver.handle_stop(self.now);
+                }
+            }
+        }
+        self.drain();
+    }
+
+    fn hear(&mut self, datagram: Vec<u8>) {
+        let wall = WallClock(1_767_225_600_000 + self.now.micros() / 1_000_000);
+        let _ = self.receiver.handle_datagram(self.now, wall, address(1), &datagram);
+        // As the shell does: a session has its memory before its first symbol.
+        while let Some(effect) = self.receiver.poll_effect(false) {
+            self.note_effect(effect, false);
+        }
+        if self.heard.len() < 100 {
+            self.heard.push(datagram);
+        }
+    }
+
+    fn hear_again(&mut self) {
+        let datagram = self.dice.pick(&self.heard).clone();
+        let datagram = if self.dice.below(2) == 0 { datagram } else { self.dice.mutated(&datagram) };
+        self.hear(datagram);
+    }
+
+    fn hear_sealed_nonsense(&mut self) {
+        let datagram = self.scene.nonsense(&mut self.dice);
+        self.hear(datagram);
+    }
+
+    /// A datagram that makes sense by itself, whatever was said before.
+    fn insider(&mut self) -> Vec<u8> {
+        self.sequence += self.dice.below(3);
+        let first = self.dice.below(6) as u32;
+        let down = match self.dice.below(40) {
+            0..2 => return self.scene.announcement.clone(),
+            2..24 => {
+                let count = 1 + self.dice.below(u64::from(6 - first)) as u32;
+                let entries = (first..first + count).map(|block| self.entry(BlockIndex(block)));
+                let entries: Vec<_> = entries.collect();
+                Down::Manifest(ManifestRun::plain(BlockIndex(first), entries))
+            }
+            24..36 => {
+                let root = match self.dice.below(8) {
+                    0 => Some(Root([1; 32])),
+                    1..4 => Some(self.scene.root),
+                    _ => None,
+                };
+                self.vouched.extend(root.map(|root| root.0));
+                Down::Poll(Poll {
+                    round: self.dice.below(100) as u32,
+                    blocks_sent: self.dice.below(7) as u32,
+                    manifest_sent: self.dice.below(7) as u32,
+                    window: Duration::from_micros(self.dice.below(10_000)),
+                    slots: 1 + self.dice.below(1 << 32) as u32 / 2,
+                    root,
+                })
+            }
+            36 if self.dice.below(6) == 0 => Down::End(End::Over),
+            37 if self.dice.below(6) == 0 => Down::End(End::Aborted("no".into())),
+            _ => {
+                let receiver = self.us.unwrap_or(ReceiverId([0; 8]));
+                let kind = *self.dice.pick(&[Kind::Hello, Kind::Hello, Kind::Done, Kind::Failed]);
+                Down::Ack(Ack { receiver, kind, slot: self.dice.number() as u32 })
+            }
+        };
+        let sequence = if self.dice.below(500) == 0 { Sequence::MAX } else { self.sequence };
+        let mut out = Vec::new();
+        let (cipher, sequence) = (&self.scene.downward, Sequence::new(sequence).expect("40 bits"));
+        down.seal(cipher, None, SESSION, sequence, &mut out);
+        let opened = Down::open(cipher, self.scene.geometry, None, &out, |_| true);
+        assert_eq!(opened.map(|(_, down)| down), Ok(down));
+        out
+    }
+
+    /// Mostly the truth, so that sessions come to their end.
+    fn entry(&mut self, block: BlockIndex) -> ManifestEntry {
+        let encoding = match self.dice.below(60) {
+            0 => Encoding::Zero,
+            1 => Encoding::Zstd { encoded_len: 1 + self.dice.below(900) as u32 },
+            _ => self.scene.entry(block).encoding,
+        };
+        let hash = if self.dice.below(100) == 0 { BlockHash([9; 32]) } else { self.scene.entry(block).hash };
+        ManifestEntry { encoding, hash }
+    }
+
+    fn hear_symbol(&mut self) {
+        let geometry = self.scene.geometry;
+        let block = BlockIndex(self.dice.below(7) as u32);
+        let encoded_len = match (self.dice.below(20), geometry.contains(block)) {
+            (0, _) => self.dice.below(1 << 24) as u32,
+            (_, true) => self.scene.entry(block).encoded_len(geometry, block),
+            (_, false) => 1_000,
+        };
+        let first = if self.dice.below(10) == 0 { u64::from(Esi::MAX) } else { self.dice.below(4) };
+        // A run of symbols, so that blocks are filled.
+        let symbols = u64::from(self.scene.symbols(encoded_len));
+        let count = if self.dice.below(3) == 0 { symbols + symbols / 40 + 4 } else { 3 };
+        let datagram_bytes = geometry.datagram_bytes();
+        for esi in (first..first + count).filter_map(esi) {
+            self.sequence += 1;
+            let sequence = Sequence::new(self.sequence).expect("40 bits");
+            let header = SymbolHeader { tag: SESSION.tag(), sequence, block, esi, encoded_len };
+            match self.receiver.admit(&header) {
+                Ok(Admission::To(place)) => {
+                    let shape = self.session_geometry().shape(encoded_len);
+                    assert!(place.symbol < buffer_symbols(shape.source_symbols()));
+                    let (_, buffers) = self.open.expect("memory before the first symbol");
+                    assert!(place.buffer.0 < buffers);
+                    self.receiver.accept(self.now, &header, place, datagram_bytes);
+                }
+                Ok(Admission::Spare(reason)) => {
+                    self.receiver.note_spare(self.now, &header, datagram_bytes, reason);
+                }
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// The shell makes a place at once, and answers all else when it likes.
+    fn take_effect(&mut self) {
+        let room = self.pending.len() < 8;
+        if let Some(effect) = self.receiver.poll_effect(room) {
+            self.note_effect(effect, room);
+        }
+    }
+
+    fn note_effect(&mut self, effect: Effect, room: bool) {
+        match effect {
+            Effect::Open(attempt, _, buffers) => {
+                self.open = Some((attempt, buffers));
+                self.pending.push(effect);
+            }
+            Effect::Block(attempt, ref work) => {
+                assert!(room);
+                self.assert_open(attempt);
+                if let Work::Rebuild { block, entry, collected, .. } = work {
+                    assert_eq!(collected.encoded_len(), entry.encoded_len(self.session_geometry(), *block));
+                }
+                assert_eq!(self.publishing, None, "no block after the last");
+                self.pending.push(effect);
+            }
+            Effect::Publish(attempt, ref proof) => {
+                self.assert_open(attempt);
+                assert!(self.vouched.contains(&proof.root().0), "the sender vouched for it");
+                assert_eq!(proof.root(), self.scene.root, "the manifest amounts to it");
+                assert_ne!(self.publishing.replace(attempt), Some(attempt), "published once");
+                self.pending.push(effect);
+            }
+            Effect::Compare(attempt, _) => {
+                self.assert_open(attempt);
+                self.pending.push(effect);
+            }
+            Effect::Discard(attempt) | Effect::Suspend(attempt) => {
+                assert_ne!(self.publishing, Some(attempt), "what is being published cannot be taken back");
+                self.open = self.open.filter(|&(open, _)| open != attempt);
+            }
+        }
+    }
+
+    /// That of the session that it is in: what was announced may be nonsense, and geometry all the same.
+    fn session_geometry(&self) -> Geometry {
+        self.receiver.session().expect("in a session").0.geometry
+    }
+
+    fn assert_open(&self, attempt: Attempt) {
+        assert_eq!(self.open.map(|(attempt, _)| attempt), Some(attempt), "work in a place that is there");
+    }
+
+    fn answer(&mut self) {
+        if self.pending.is_empty() {
+            return;
+        }
+        let at = self.dice.below(self.pending.len() as u64) as usize;
+        match self.pending.swap_remove(at) {
+            Effect::Open(attempt, ..) => {
+                let pieces = (0..4).map(|piece| (Fingerprint([0x66 + piece; 16]), BlockIndex(piece.into())));
+                self.receiver.handle_base(attempt, BaseIndex::new(pieces.collect()));
+                let result = match self.dice.below(20) {
+                    0 => Err((FailureKind::NoSpace, "full".to_owned())),
+                    1 => Ok(Opened::Existing),
+                    2..8 => Ok(Opened::Resumed((0..self.dice.below(9) as u32).map(BlockIndex).collect())),
+                    _ => Ok(Opened::New),
+                };
+                self.receiver.handle_opened(self.now, attempt, result);
+            }
+            Effect::Block(attempt, Work::Zero { block }) => {
+                let outcome = match self.outcome(false) {
+                    BlockOutcome::Store(kind, reason) => BlockOutcome::Store(kind, reason),
+                    // What zeros at this place hash to, whether or not the block is meant to be zero.
+                    _ if self.scene.entry(block).encoding == Encoding::Zero => {
+                        BlockOutcome::Zeros(self.scene.entry(block).hash)
+                    }
+                    _ => BlockOutcome::Zeros(BlockHash([0xEE; 32])),
+                };
+                self.receiver.handle_block(self.now, attempt, block, None, outcome);
+            }
+            Effect::Block(attempt, Work::Reuse { block, entry, .. }) => {
+                let right = entry == self.scene.entry(block) && self.dice.below(3) > 0;
+                let outcome =
+                    if right { BlockOutcome::Written { repaired: 0 } } else { BlockOutcome::NotKept };
+                self.receiver.handle_block(self.now, attempt, block, None, outcome);
+            }
+            Effect::Block(attempt, Work::Recheck { block, entry }) => {
+                let right = entry == self.scene.entry(block) && self.dice.below(3) > 0;
+                let outcome =
+                    if right { BlockOutcome::Written { repaired: 0 } } else { BlockOutcome::NotKept };
+                self.receiver.handle_block(self.now, attempt, block, None, outcome);
+            }
+            Effect::Block(attempt, Work::Rebuild { block, entry, buffer, collected }) => {
+                let k = collected.shape().source_symbols();
+                assert!(collected.held().count() + collected.repair().len() as u32 >= k);
+                let undecodable = !collected.held().is_full();
+                let outcome = if entry == self.scene.entry(block) {
+                    self.outcome(undecodable)
+                } else {
+                    BlockOutcome::Corrupt
+                };
+                self.receiver.handle_block(self.now, attempt, block, Some((buffer, collected)), outcome);
+            }
+            Effect::Publish(attempt, _) | Effect::Compare(attempt, _) => {
+                let result = match self.dice.below(4) {
+                    0 => Published::Failed(FailureKind::Store, "no".into()),
+                    1 => Published::Existing,
+                    _ => Published::New,
+                };
+                self.published += u64::from(!matches!(result, Published::Failed(..)));
+                self.publishing = None;
+                self.receiver.handle_published(self.now, attempt, result);
+            }
+            Effect::Discard(_) | Effect::Suspend(_) => unreachable!("not answered"),
+        }
+    }
+
+    fn outcome(&mut self, undecodable: bool) -> BlockOutcome {
+        match self.dice.below(30) {
+            0 => BlockOutcome::Corrupt,
+            1 if self.dice.below(10) == 0 => BlockOutcome::Store(FailureKind::Store, "no".into()),
+            2..8 if undecodable => BlockOutcome::Undecodable,
+            _ => BlockOutcome::Written { repaired: 1 },
+        }
+    }
+
+    fn drain(&mut self) {
+        self.receiver.handle_timeout(self.now);
+        let mut out = Vec::new();
+        let mut said = 0;
+        while self.receiver.poll_transmit(self.now, &mut out).is_some() {
+            self.us = UpHeader::parse(&out).ok().map(|up| up.receiver).or(self.us);
+            said += 1;
+            assert!(said < 32, "a machine that is asked once does not speak for ever");
+        }
+        assert!(self.receiver.poll_timeout().is_none_or(|at| at > self.now), "a deadline in the past");
+        let events = (0..100).take_while(|_| self.receiver.poll_event().is_some()).count();
+        assert!(events < 100, "an operation does not have so much to tell");
+        let session = self.receiver.session();
+        assert!(session.is_none_or(|(announce, held)| held <= announce.geometry.blocks()));
+    }
+}

@@ -1,0 +1,152 @@
+//! The machines driven by operations that dice choose: [`Host`] is a receiver with its shell and all who speak to it,
+//! [`Push`] a sender. Datagrams are valid, changed, doubled, out of order or made by somebody who holds the group key;
+//! the shell answers in any order, time goes in jumps. Each operation ends with the rules that hold whatever came.
+#![allow(dead_code, reason = "each test uses some of it")]
+
+mod host;
+mod push;
+
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
+
+use aws_lc_rs::aead::{Aad, LessSafeKey};
+use glancecast_fec::Esi;
+use glancecast_proto::geometry::Geometry;
+use glancecast_proto::ids::{BlockIndex, HostName, ReceiverId};
+use glancecast_proto::integrity::{BlockHash, Root};
+use glancecast_proto::seal::{Cipher, GroupKey};
+use glancecast_proto::wire::{Announce, Encoding, ManifestEntry};
+
+use crate::dice::Dice;
+use crate::vectors::{self, KEY, SESSION, Value};
+pub(crate) use host::Host;
+pub(crate) use push::Push;
+
+/// What is pushed, and what everybody in the group knows: made once for many lives.
+pub(crate) struct Scene {
+    geometry: Geometry,
+    root: Root,
+    /// The datagram.
+    announcement: Vec<u8>,
+    downward: Cipher,
+    /// Of the hosts 1 to [`INSIDERS`].
+    upward: Vec<Cipher>,
+    bodies: Vec<Body>,
+}
+
+/// A datagram of the vectors, open.
+struct Body {
+    key: LessSafeKey,
+    sequence: u64,
+    clear: Vec<u8>,
+    plain: Vec<u8>,
+}
+
+/// Hosts that know the group key, and use it badly.
+const INSIDERS: u8 = 6;
+
+impl Scene {
+    /// The object of the vectors: six blocks of up to 2 149 symbols.
+    pub(crate) fn of_vectors() -> Arc<Self> {
+        static SCENE: OnceLock<Arc<Scene>> = OnceLock::new();
+        Arc::clone(SCENE.get_or_init(|| Arc::new(Self::of(vectors::geometry()))))
+    }
+
+    /// Six blocks of 1 to 64 symbols, which a few operations fill.
+    pub(crate) fn small() -> Arc<Self> {
+        static SCENE: OnceLock<Arc<Scene>> = OnceLock::new();
+        let geometry = Geometry::new((5 << 19) + 1000, 19, 8192).expect("in range");
+        Arc::clone(SCENE.get_or_init(|| Arc::new(Self::of(geometry))))
+    }
+
+    fn of(geometry: Geometry) -> Self {
+        let Value::Announce(announce, signed) = vectors::values()["announce-ipv4"].clone() else {
+            unreachable!("an announcement")
+        };
+        let key = GroupKey::new(KEY);
+        let hashes: Vec<BlockHash> = geometry.indices().map(hash).collect();
+        Self {
+            geometry,
+            root: Root::of(geometry, &hashes),
+            announcement: Value::Announce(Announce { geometry, ..announce }, signed).seal(),
+            downward: Cipher::downward(&key, SESSION),
+            upward: (1..=INSIDERS).map(|id| Cipher::upward(&key, SESSION, insider(id))).collect(),
+            bodies: vectors::values().values().map(Body::of).collect(),
+        }
+    }
+
+    fn entry(&self, block: BlockIndex) -> ManifestEntry {
+        let small = self.geometry.symbols_max() <= 64;
+        let encoding = match block.0 {
+            1 => Encoding::Zero,
+            2 => Encoding::Zstd { encoded_len: 5_000 },
+            3 | 4 if small => Encoding::Zstd { encoded_len: 20_000 },
+            _ => Encoding::Stored,
+        };
+        ManifestEntry { encoding, hash: hash(block) }
+    }
+
+    /// Symbols that a block of such a length has, as far as one can be.
+    fn symbols(&self, encoded_len: u32) -> u32 {
+        if encoded_len == 0 || u64::from(encoded_len) > self.geometry.block_bytes() {
+            return 1;
+        }
+        self.geometry.shape(encoded_len).source_symbols()
+    }
+
+    /// A sealed body that says something else than it should.
+    fn nonsense(&self, dice: &mut Dice) -> Vec<u8> {
+        let body = dice.pick(&self.bodies);
+        let mut sealed = dice.mutated(&body.plain);
+        let nonce = vectors::nonce(body.sequence);
+        body.key.seal_in_place_append_tag(nonce, Aad::from(&body.clear), &mut sealed).expect("short");
+        [&body.clear[..], &sealed].concat()
+    }
+}
+
+impl Body {
+    fn of(value: &Value) -> Self {
+        let (derivation, datagram) = (value.derivation(), value.seal());
+        let (key, _) = derivation.key_and_nonce();
+        let (clear, plain) = (datagram[..derivation.clear].to_vec(), derivation.plain(&datagram));
+        Self { key, sequence: derivation.sequence, clear, plain }
+    }
+}
+
+fn insider(id: u8) -> ReceiverId {
+    ReceiverId([id; 8])
+}
+
+fn hash(block: BlockIndex) -> BlockHash {
+    BlockHash([block.0 as u8; 32])
+}
+
+fn esi(value: u64) -> Option<Esi> {
+    Esi::new(u32::try_from(value).ok()?)
+}
+
+pub(crate) fn name(text: &str) -> HostName {
+    HostName::new(text).expect("plain")
+}
+
+pub(crate) fn address(host: u8) -> SocketAddr {
+    SocketAddr::from(([10, 0, 0, host], 7167))
+}
+
+/// A receiver's life by a fuzzer's bytes.
+pub(crate) fn receiver(input: &[u8]) {
+    let Some((&seed, rest)) = input.split_first() else { return };
+    let mut host = Host::new(Scene::small(), Dice::from_bytes(rest), seed);
+    while !host.is_at_end() {
+        host.operate();
+    }
+}
+
+/// A sender's, likewise.
+pub(crate) fn sender(input: &[u8]) {
+    let Some((&seed, rest)) = input.split_first() else { return };
+    let mut push = Push::new(Scene::small(), Dice::from_bytes(rest), seed);
+    while !push.is_at_end() {
+        push.operate();
+    }
+}

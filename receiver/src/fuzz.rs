@@ -1,0 +1,37 @@
+//! What the fuzzers of `tests/fuzz` run of this crate: reading what lies in files. Part of no program.
+
+use crate::{config, store};
+
+/// A configuration file: `glancecastd`'s own, Nova's, or the record of a published object.
+pub fn config(input: &[u8]) {
+    let Some((which, text)) = input.split_first() else { return };
+    match which % 3 {
+        0 => config::fuzzed(text),
+        1 => store::fuzz::nova_conf(text),
+        _ => store::fuzz::record(text),
+    }
+}
+
+/// The journal of an unfinished file, and what a session goes on from.
+pub fn journal(input: &[u8]) {
+    store::fuzz::journal(input);
+}
+
+#[cfg(test)]
+#[path = "../../tests/fuzz/replay.rs"]
+mod replay;
+
+#[cfg(test)]
+mod tests {
+    use super::replay::replay;
+
+    #[test]
+    fn configuration_files_of_the_fuzzer_are_read_or_refused_in_a_line() {
+        replay("config", super::config);
+    }
+
+    #[test]
+    fn journals_of_the_fuzzer_give_what_they_hold_and_nothing_else() {
+        replay("journal", super::journal);
+    }
+}

@@ -1,0 +1,22 @@
+//! What the fuzzers of `tests/fuzz` run of this crate. Part of no program.
+
+use crate::cloud;
+
+/// What Glance and Nova answer.
+pub fn answers(input: &[u8]) {
+    cloud::fuzz::answers(input);
+}
+
+#[cfg(test)]
+#[path = "../../tests/fuzz/replay.rs"]
+mod replay;
+
+#[cfg(test)]
+mod tests {
+    use super::replay::replay;
+
+    #[test]
+    fn answers_of_the_fuzzer_are_read_or_refused_in_a_plain_line() {
+        replay("glance", super::answers);
+    }
+}

@@ -1,0 +1,5 @@
+//! Configuration files of the daemon and of Nova, and records of published objects.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| glancecast_receiver::fuzz::config(input));

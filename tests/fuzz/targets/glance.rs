@@ -1,0 +1,5 @@
+//! What Glance and Nova answer: records of images, lists of them, aggregates and services.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| glancecast_sender::fuzz::answers(input));
