@@ -7,9 +7,9 @@ use std::time::Duration;
 use glancecast_fec::Esi;
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::{BlockIndex, ReceiverId, Sequence};
-use glancecast_proto::integrity::{BlockHash, Root};
+use glancecast_proto::integrity::{BlockHash, Fingerprint, Root};
 use glancecast_proto::receiver::{
-    Admission, Attempt, BlockOutcome, Effect, Opened, Published, Receiver, ReceiverConfig, Work,
+    Admission, Attempt, BaseIndex, BlockOutcome, Effect, Opened, Published, Receiver, ReceiverConfig, Work,
     buffer_symbols,
 };
 use glancecast_proto::seal::GroupKey;
@@ -269,6 +269,8 @@ impl Host {
         let at = self.dice.below(self.pending.len() as u64) as usize;
         match self.pending.swap_remove(at) {
             Effect::Open(attempt, ..) => {
+                let pieces = (0..4).map(|piece| (Fingerprint([0x66 + piece; 16]), BlockIndex(piece.into())));
+                self.receiver.handle_base(attempt, BaseIndex::new(pieces.collect()));
                 let result = match self.dice.below(20) {
                     0 => Err((FailureKind::NoSpace, "full".to_owned())),
                     1 => Ok(Opened::Existing),
