@@ -54,12 +54,36 @@ pub struct Push<'a> {
     pub options: &'a [(usize, &'a str)],
     /// More options for the sender.
     pub sender_options: &'a [&'a str],
+    /// What receivers have in their stores before.
+    pub stored: &'a [Stored],
     /// Whether memory for the copies is touched before, without which the first ones take longer.
     pub warm: bool,
     /// Whether threads and stages are looked at.
     pub profile: bool,
     /// When it has failed.
     pub limit: Duration,
+}
+
+/// A file that a receiver has in its store.
+#[derive(Debug, Clone)]
+pub struct Stored {
+    /// The receiver's number, from 1.
+    pub receiver: usize,
+    /// Where it is.
+    pub file: PathBuf,
+    /// Its name in the store.
+    pub name: String,
+    /// How it gets there.
+    pub by: By,
+}
+
+/// How a file gets into a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum By {
+    /// The store has a second name of it.
+    Link,
+    /// It is in the store alone: an unfinished image with two names is as good as published.
+    Move,
 }
 
 /// A push that every receiver has proven and published.
@@ -208,6 +232,14 @@ impl Push<'_> {
     fn start_receiver(&self, number: usize) -> Result<Process> {
         let store = self.store(number);
         fs::create_dir_all(&store).with_context(|| format!("cannot create {}", store.display()))?;
+        for stored in self.stored.iter().filter(|stored| stored.receiver == number) {
+            let target = store.join(&stored.name);
+            let put = match stored.by {
+                By::Link => fs::hard_link(&stored.file, target),
+                By::Move => fs::rename(&stored.file, target),
+            };
+            put.with_context(|| format!("cannot put {} into a store", stored.file.display()))?;
+        }
         let host = format!("r{number}");
         let (mut command, interface) = self.command(&host, "glancecastd");
         command.args(["--once", "--name", &host, "--interface", interface, "--group", GROUP]);

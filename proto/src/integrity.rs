@@ -35,6 +35,19 @@ impl BlockHash {
     }
 }
 
+/// A hash of a block's bytes wherever they lie: equal blocks have the same one at any place. It is a hint where to look for
+/// a block, and proves nothing.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Fingerprint(pub [u8; FINGERPRINT_BYTES]);
+
+impl Fingerprint {
+    /// Of a block's logical bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        let hash = blake3::Hasher::new_derive_key(FINGERPRINT_CONTEXT).update(bytes).finalize();
+        Self(*hash.as_bytes().first_chunk().expect("half of 32 bytes"))
+    }
+}
+
 impl Root {
     /// The root of an object from the hashes of all its blocks, in order.
     ///
@@ -81,6 +94,17 @@ impl<'a> VerifiedBlock<'a> {
         } else {
             Err(Mismatch { block })
         }
+    }
+
+    /// A block that the manifest says is all zero. Its hash is not said, but worked out here; the root proves that it was
+    /// meant.
+    ///
+    /// # Panics
+    /// If `zeros` is not as long as the block, or not all zero.
+    pub fn zeros(geometry: Geometry, block: BlockIndex, zeros: &'a [u8]) -> Self {
+        debug_assert!(zeros.iter().all(|&byte| byte == 0));
+        let hash = BlockHash::of(geometry, block, zeros);
+        Self { block, offset: geometry.offset(block), bytes: zeros, hash }
     }
 
     /// Which block it is.
@@ -144,7 +168,13 @@ macro_rules! hex {
     )*};
 }
 
-hex!(Root, BlockHash);
+hex!(Root, BlockHash, Fingerprint);
+
+/// Half of a BLAKE3: enough to find blocks by.
+pub const FINGERPRINT_BYTES: usize = 16;
+
+/// What keeps fingerprints apart from all other hashes.
+const FINGERPRINT_CONTEXT: &str = "glancecast v1 block fingerprint";
 
 #[cfg(test)]
 mod tests {
@@ -184,6 +214,24 @@ mod tests {
         let geometry = Geometry::new(object.len() as u64, 19, 1432).expect("in range");
         let hashes = hashes(geometry, &object);
         assert_ne!(hashes[0], hashes[1]);
+    }
+
+    #[test]
+    fn equal_bytes_have_one_fingerprint_and_it_is_no_other_hash() {
+        let bytes = vec![7; BLOCK];
+        assert_eq!(Fingerprint::of(&bytes), Fingerprint::of(&bytes.clone()));
+        assert_ne!(Fingerprint::of(&bytes), Fingerprint::of(&bytes[1..]));
+        assert_ne!(Fingerprint::of(&bytes).0, blake3::hash(&bytes).as_bytes()[..FINGERPRINT_BYTES]);
+    }
+
+    #[test]
+    fn a_block_of_zeros_gets_the_hash_of_its_place() {
+        let geometry = Geometry::new(2 * BLOCK as u64, 19, 1432).expect("in range");
+        let zeros = vec![0; BLOCK];
+        let hashes = hashes(geometry, &[&zeros[..], &zeros[..]].concat());
+        for block in geometry.indices() {
+            assert_eq!(VerifiedBlock::zeros(geometry, block, &zeros).hash(), hashes[block.index()]);
+        }
     }
 
     fn hashes(geometry: Geometry, object: &[u8]) -> Vec<BlockHash> {

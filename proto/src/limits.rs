@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use crate::sign::SIGNATURE_BYTES;
+use crate::wire::manifest_bytes;
 
 /// Bytes in an object (8 TiB). A longer image is refused before the push begins.
 pub const OBJECT_BYTES_MAX: u64 = 8 << 40;
@@ -45,6 +46,9 @@ pub const HOSTS_MAX: usize = 10_000;
 pub const HOST_NAME_MAX: usize = 128;
 /// Bytes of an object's name: a file name (Linux `NAME_MAX`) with room for our temporary's prefix and suffix.
 pub const OBJECT_NAME_MAX: usize = 200;
+/// Bytes of the name of a base: what an announcement has room for besides the longest name of its object. An id in Glance
+/// has 36.
+pub const BASE_NAME_MAX: usize = 96;
 /// Bytes of the text that explains a failure; longer ones are cut.
 pub const REASON_MAX: usize = 200;
 /// Bytes of a software version's text.
@@ -57,26 +61,35 @@ pub const STORE_TEXT_MAX: usize = 128;
 /// Bytes of the text that explains why something could not be answered; longer ones are cut.
 pub const FINDING_MAX: usize = 128;
 
-/// Manifest entries in one datagram of the largest size.
-pub const MANIFEST_ENTRIES_MAX: usize = manifest_entries_in(CONTROL_MAX);
+/// Blocks that one manifest datagram speaks of: zero ones are a bit each, and a host that learns of so many at once has
+/// work for a tenth of a second and more.
+pub const MANIFEST_BLOCKS_MAX: usize = 1 << 11;
+/// Different blocks among which a host looks for equal ones, where the push has a base: some 40 bytes each. In larger
+/// objects, blocks that are not among them are not made of each other.
+pub const FIRSTS_MAX: usize = 1 << 18;
+
 /// Runs of equal deficit in one report of the largest size; what does not fit comes with the next one.
 pub const REPORT_RUNS_MAX: usize = report_runs_in(CONTROL_MAX);
 /// Runs of unknown manifest entries in one report, likewise.
 pub const REPORT_GAPS_MAX: usize = 4;
 
-/// Runs of blocks that a host kept of an earlier session, in a hello or a report; what does not fit is told as the pass
-/// goes on.
+/// Runs of blocks that a host kept of an earlier session, in a hello; a report holds as many as it has room for. What does
+/// not fit is told as the pass goes on.
 pub const HELD_RUNS_MAX: usize = 16;
 
-/// Manifest entries that a datagram of so many bytes holds, with a signature: each encoding, encoded length, hash.
-pub const fn manifest_entries_in(datagram: usize) -> usize {
-    (datagram - (10 + 4 + 2 + SIGNATURE_BYTES + 16)) / (1 + 3 + 32)
+/// Bytes that a manifest datagram of so many bytes has for what it says of its blocks, with a signature: the header, its
+/// first block, how many, and whether with fingerprints aside.
+pub const fn manifest_room(datagram: usize) -> usize {
+    datagram - (10 + 4 + 2 + 1 + SIGNATURE_BYTES + 16)
 }
 
 /// Deficit runs that a report of so many bytes holds, besides all its gaps.
 pub const fn report_runs_in(datagram: usize) -> usize {
-    (datagram - (18 + 4 + 5 + 4 + 4 + 40 + 1 + 1 + 1 + 6 * REPORT_GAPS_MAX + 16)) / 8
+    (datagram - (18 + 4 + 5 + 4 + 4 + TOTALS_BYTES + 1 + 1 + 1 + 6 * REPORT_GAPS_MAX + 16)) / 8
 }
+
+/// A host's counters in its reports and last words.
+const TOTALS_BYTES: usize = 5 * 8 + 4;
 
 /// Reports and last words that all hosts together send in a second: half a per cent of 1 Gbit/s, and a round of ten
 /// thousand hosts in 2.5 s. The poll's window is as long as this needs.
@@ -138,7 +151,11 @@ const _: () = {
     );
     assert!(1 << BLOCK_LOG2_MAX < 1 << 24, "an encoded length fits 24 bits");
     assert!(CONTROL_SMALL <= CONTROL_MAX && CONTROL_MAX <= DATAGRAM_MAX);
-    assert!(manifest_entries_in(CONTROL_SMALL) >= 8, "a run and what repeats the one before it");
+    assert!(
+        manifest_bytes(8, 8, true) <= manifest_room(CONTROL_SMALL),
+        "a run and what repeats the one before it"
+    );
+    assert!(manifest_bytes(MANIFEST_BLOCKS_MAX, 0, true) <= manifest_room(CONTROL_SMALL));
     assert!(REPORT_RUNS_MAX <= u8::MAX as usize, "a count in one byte");
     assert!(
         18 + (1 + HOST_NAME_MAX) + (1 + SOFTWARE_MAX) + 1 + (1 + 8 * HELD_RUNS_MAX) + 16 <= CONTROL_SMALL,

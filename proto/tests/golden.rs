@@ -10,7 +10,7 @@ use std::{env, fs};
 
 use glancecast_proto::wire::{
     About, Announce, Answer, AnswerState, Ask, Down, Encoding, End, Finding, Held, Hello, Kept, KeptRun,
-    Kind, ManifestRun, Page, Poll, Report, SymbolHeader, Totals, Up,
+    Kind, Listed, ManifestEntry, ManifestRun, Page, Poll, Report, SymbolHeader, Totals, Up,
 };
 use vectors::{KEY, RECEIVER, SALT, SESSION, SIGNING_SEED, Signed, Value};
 
@@ -172,16 +172,20 @@ fn announce_words(announce: &Announce, say: &mut Say<'_>) {
     say("image id", &announce.image_id.as_deref().unwrap_or(""));
     say("disk format", &format_args!("{} ({})", announce.format, announce.format as u8));
     say("pin", &announce.pin);
+    say("base", &announce.base.as_ref().map_or("", |base| base.as_str()));
 }
 
 fn manifest_words(run: &ManifestRun, say: &mut Say<'_>) {
-    for (block, entry) in (run.first.0..).zip(&run.entries) {
-        let encoding = match entry.encoding {
-            Encoding::Zero => "zero".to_owned(),
-            Encoding::Stored => "stored".to_owned(),
-            Encoding::Zstd { encoded_len } => format!("zstd, {encoded_len} bytes"),
+    for (block, listed, fingerprint) in run.iter() {
+        let words = match listed {
+            Listed::Zero => "zero".to_owned(),
+            Listed::Data(ManifestEntry { encoding: Encoding::Zstd { encoded_len }, hash }) => {
+                format!("zstd, {encoded_len} bytes, hash {hash}")
+            }
+            Listed::Data(ManifestEntry { hash, .. }) => format!("stored, hash {hash}"),
         };
-        say(&format!("block {block}"), &format_args!("{encoding}, hash {}", entry.hash));
+        let fingerprint = fingerprint.map_or(String::new(), |print| format!(", fingerprint {print}"));
+        say(&format!("block {block}"), &format_args!("{words}{fingerprint}"));
     }
 }
 
@@ -224,6 +228,7 @@ fn totals_words(totals: &Totals, say: &mut Say<'_>) {
     say("bytes received", &totals.bytes_received);
     say("socket drops", &totals.socket_drops);
     say("store drops", &totals.store_drops);
+    say("blocks reused", &totals.blocks_reused);
 }
 
 fn ask_words(ask: &Ask, say: &mut Say<'_>) {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use glancecast_fec::Esi;
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::{BlockIndex, HostName, ObjectName, ReceiverId, Sequence, SessionId};
-use glancecast_proto::integrity::{BlockHash, Root};
+use glancecast_proto::integrity::{BlockHash, Fingerprint, Root};
 use glancecast_proto::limits::{ACKS_PER_TENTH_MAX, CORRUPT_TRIES_MAX, SEQUENCES_AHEAD_MAX};
 use glancecast_proto::receiver::{
     Admission, BlockOutcome, Effect, Opened, Receiver, ReceiverConfig, ReceiverEvent, Work,
@@ -18,7 +18,7 @@ use glancecast_proto::sender::{Expected, HostState, Job, Pace, Sender, SenderCon
 use glancecast_proto::sign::SigningKey;
 use glancecast_proto::time::{Moment, WallClock};
 use glancecast_proto::wire::{
-    DeficitRun, Discard, DiskFormat, Done, Down, Encoding, End, Failed, FailureKind, Hello, Kind,
+    BaseName, DeficitRun, Discard, DiskFormat, Done, Down, Encoding, End, Failed, FailureKind, Hello, Kind,
     ManifestEntry, ManifestRun, Pin, Poll, Report, SymbolHeader, Totals, Up,
 };
 use zeroize::Zeroizing;
@@ -92,7 +92,7 @@ fn a_host_without_a_list_holds_a_signed_session_to_its_signer() {
 
 #[test]
 fn the_root_the_manifest_and_the_end_are_taken_from_the_signer_alone() {
-    let run = ManifestRun { first: BlockIndex(0), entries: vec![entry(9); 2] };
+    let run = ManifestRun::plain(BlockIndex(0), vec![entry(9); 2]);
     for down in [
         Down::Poll(poll(1, Some(Root([9; 32])))),
         Down::Poll(poll(u32::MAX, None)),
@@ -189,7 +189,7 @@ fn a_block_that_is_wrong_again_and_again_ends_with_a_reason() {
     deliver(&mut sender, &mut host, at(0));
     let Some(Effect::Open(attempt, ..)) = host.poll_effect(true) else { panic!("it joins") };
     host.handle_opened(at(1), attempt, Ok(Opened::New));
-    let run = ManifestRun { first: BlockIndex(0), entries: vec![entry(1), entry(2)] };
+    let run = ManifestRun::plain(BlockIndex(0), vec![entry(1), entry(2)]);
     assert_eq!(hear(&mut host, 10, &Down::Manifest(run), Some(1)), Ok(()));
     let mut number = 100;
     for tries in 1.. {
@@ -317,6 +317,38 @@ fn nobody_who_asks_for_ever_keeps_the_first_pass_from_its_end() {
     println!("{source} blocks of the first pass, {repair} repairs between them");
     assert_eq!(source, blocks);
     assert!(repair <= 3 * blocks);
+}
+
+#[test]
+fn with_a_base_nobody_who_asks_for_ever_keeps_others_from_what_they_lack() {
+    let base = Some(BaseName::new("older").expect("plain"));
+    let mut sender = Sender::new(at(0), SenderConfig { base, ..sender_config() });
+    announcement(&mut sender, at(0));
+    join(&mut sender, 1, "greedy");
+    join(&mut sender, 2, "honest");
+    let blocks = geometry().blocks();
+    (0..blocks).for_each(|block| {
+        sender.handle_fingerprinted(entry(block as u8), Some(Fingerprint([block as u8; 16])));
+    });
+    sender.handle_timeout(at(1));
+    let symbols = geometry().shape(1 << 20).source_symbols() as u16;
+    let lacks = |first, blocks: u32, symbols| {
+        vec![DeficitRun { first: BlockIndex(first), blocks: blocks as u16, symbols }]
+    };
+    let honest = Report { covered: blocks, deficits: lacks(1, blocks - 1, symbols + 1), ..report(10) };
+    speak(&mut sender, 2, 2, &Up::Report(honest)).expect("possible");
+    let mut whole = 0;
+    for number in 2..2 + 4 * u64::from(blocks) {
+        let highest = sequence(sender.take_sequences(1).value());
+        let greedy =
+            Report { covered: blocks, deficits: lacks(0, 1, symbols - 1), highest, ..report(10 * number) };
+        speak(&mut sender, 1, number, &Up::Report(greedy)).expect("possible");
+        let Some(job) = sender.poll_job(true, false) else { break };
+        whole += u32::from(matches!(job, Job::Source { .. }));
+        let last = sender.take_sequences(job.symbols(700));
+        sender.handle_sent(at(1), job, last);
+    }
+    assert_eq!(whole, blocks - 1);
 }
 
 #[test]
@@ -510,6 +542,7 @@ fn sender_config() -> SenderConfig {
         pace: Pace::Fixed(1_000_000_000),
         header_bytes: 42,
         one_way: None,
+        base: None,
     }
 }
 

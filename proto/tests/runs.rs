@@ -115,6 +115,7 @@ fn sender() -> Sender {
         pace: Pace::Fixed(1_000_000_000),
         header_bytes: 42,
         one_way: None,
+        base: None,
         signer: None,
         only_listed: false,
     };

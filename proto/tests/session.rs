@@ -101,6 +101,64 @@ fn kept_blocks_that_are_of_another_object_are_sent_after_all() {
 }
 
 #[test]
+fn of_what_all_hosts_have_in_a_base_nothing_is_sent() {
+    for (loss, base_time) in [(0.0, 0), (0.01, 0), (0.01, 700)] {
+        let mut world = World::with_base(15, 60 << 20, Expected::Named(names(3)));
+        world.base_time = Duration::from_millis(base_time);
+        for host in 0..3 {
+            world.base.insert(host, (0..60).filter(|block| block % 10 != 3).map(BlockIndex).collect());
+            world.start(host, Fate::lossy(loss));
+        }
+        assert_eq!(world.run(), Verdict::Complete);
+        let share = world.symbols_sent as f64 / world.source_symbols() as f64;
+        println!("{share:.4} of the symbols sent, of which 0.1 are lacking");
+        assert!(share < 0.1 * if loss == 0.0 { 1.01 } else { 1.06 }, "{share}");
+        assert_eq!(world.sender.spared(), (54, 54 << 20));
+        assert!(world.sender.rows().iter().all(|row| row.totals.blocks_reused == 54));
+    }
+}
+
+#[test]
+fn hosts_with_and_without_the_base_get_what_each_of_them_lacks() {
+    let mut world = World::with_base(16, 30 << 20, Expected::Named(names(3)));
+    world.base_time = Duration::from_millis(100);
+    world.base.insert(0, (0..30).map(BlockIndex).collect());
+    world.base.insert(1, (0..20).map(BlockIndex).collect());
+    // In the base of host 1 something else lies under a fingerprint that is right.
+    world.stale = [4, 5].map(BlockIndex).into();
+    (0..3).for_each(|host| world.start(host, Fate::lossy(0.02)));
+    assert_eq!(world.run(), Verdict::Complete);
+    let reused: Vec<u32> = world.sender.rows().iter().map(|row| row.totals.blocks_reused).collect();
+    // What one host lacks comes to the others too, while they still look.
+    println!("reused {reused:?}");
+    assert!(reused[0] <= 28 && reused[1] <= 18 && reused[2] == 0, "{reused:?}");
+    let share = world.symbols_sent as f64 / world.source_symbols() as f64;
+    assert!((1.0..1.1).contains(&share), "{share}");
+}
+
+#[test]
+fn of_equal_blocks_one_is_sent_where_the_push_has_a_base() {
+    let mut world = World::with_base(17, 40 << 20, Expected::Named(names(2)));
+    world.alike =
+        (1..40).filter(|block| block % 4 != 0).map(|block| (BlockIndex(block), BlockIndex(0))).collect();
+    (0..2).for_each(|host| world.start(host, Fate::lossy(0.01)));
+    assert_eq!(world.run(), Verdict::Complete);
+    let share = world.symbols_sent as f64 / world.source_symbols() as f64;
+    assert!(share < 0.25 * 1.06, "{share}");
+    assert!(world.sender.rows().iter().all(|row| row.totals.blocks_reused == 30));
+}
+
+#[test]
+fn a_host_that_comes_late_to_a_push_with_a_base_is_served_and_one_that_never_comes_is_not_waited_for() {
+    let mut world = World::with_base(18, 10 << 20, Expected::Named(names(2)));
+    world.start(0, Fate::lossy(0.01));
+    assert_eq!(world.run(), Verdict::Incomplete);
+    let states: Vec<_> = world.sender.rows().iter().map(|row| row.state).collect();
+    assert_eq!(states, [HostState::Done, HostState::NeverAnswered]);
+    assert!(world.published_at.micros() < 20_000_000, "the other one was waited for too long");
+}
+
+#[test]
 fn a_host_that_never_comes_ends_the_push_at_its_timeout() {
     let mut world = World::new(3, 4 << 20, Expected::Named(names(2)));
     world.start(0, Fate::lossy(0.0));

@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::{BlockIndex, HostName, ObjectName, SessionId};
-use glancecast_proto::integrity::BlockHash;
+use glancecast_proto::integrity::{BlockHash, Fingerprint};
 use glancecast_proto::receiver::{
     Attempt, BlockOutcome, Effect, Opened, Published, Receiver, ReceiverConfig, ReceiverEvent, Work,
 };
 use glancecast_proto::seal::GroupKey;
 use glancecast_proto::sender::{Expected, HostState, Pace, Sender, SenderConfig, SenderEvent, Verdict};
 use glancecast_proto::time::{Moment, WallClock};
-use glancecast_proto::wire::{Discard, DiskFormat, Encoding, Kind, ManifestEntry, Notice, Pin};
+use glancecast_proto::wire::{BaseName, Discard, DiskFormat, Encoding, Kind, ManifestEntry, Notice, Pin};
 
 #[test]
 fn a_sender_of_another_version_is_answered_with_a_notice_that_it_can_read() {
@@ -258,18 +258,39 @@ fn a_place_that_is_ready_too_late_is_not_written_to() {
 }
 
 #[test]
-fn a_zero_block_with_the_hash_of_something_else_ends_the_session_with_its_reason() {
+fn a_zero_block_that_the_root_does_not_mean_ends_the_session_with_its_reason() {
     let mut sender = sender(1, 1);
     let mut host = receiver();
     let attempt = join(&mut host, &mut sender, at(0));
     read_all(&mut sender, at(1));
-    deliver(&mut sender, &mut host, at(1));
-    take_zero_block(&mut host, at(2), BlockOutcome::Corrupt);
+    deliver(&mut sender, &mut host, at(50));
+    take_zero_block(&mut host, at(51), BlockHash([9; 32]));
     assert!(matches!(host.poll_effect(true), Some(Effect::Discard(of)) if of == attempt));
     pass_on(&mut host, [&mut sender], at(100));
     let row = &sender.rows()[0];
     assert_eq!(row.state, HostState::Failed);
-    assert!(row.reason.as_ref().is_some_and(|reason| reason.contains("block 0 travels as zeros")));
+    assert!(row.reason.as_ref().is_some_and(|reason| reason.contains("does not amount to the root")));
+}
+
+#[test]
+fn a_base_that_takes_for_ever_is_done_without() {
+    let base = Some(BaseName::new("older").expect("plain"));
+    let config = SenderConfig { base, timeout: Duration::from_secs(900), ..sender_config(1, 1) };
+    let mut sender = Sender::new(at(0), config);
+    let mut host = receiver();
+    let _ = join(&mut host, &mut sender, at(0));
+    pass_on(&mut host, [&mut sender], at(100));
+    let entry = ManifestEntry { encoding: Encoding::Stored, hash: BlockHash([1; 32]) };
+    sender.handle_fingerprinted(entry, Some(Fingerprint([1; 16])));
+    for (ms, asks) in [(200, false), (599_000, false), (600_500, true)] {
+        // It lives, and asks what is lacking.
+        sender.handle_timeout(at(ms));
+        deliver(&mut sender, &mut host, at(ms));
+        host.handle_timeout(at(ms));
+        pass_on(&mut host, [&mut sender], at(ms + 50));
+        sender.handle_timeout(at(ms + 50));
+        assert_eq!(sender.poll_job(true, false).is_some(), asks, "after {ms} ms");
+    }
 }
 
 #[test]
@@ -279,7 +300,7 @@ fn what_is_being_published_is_waited_for_however_long_it_takes() {
     let attempt = join(&mut host, &mut sender, at(0));
     read_all(&mut sender, at(1));
     deliver(&mut sender, &mut host, at(50));
-    take_zero_block(&mut host, at(51), BlockOutcome::Written { repaired: 0 });
+    take_zero_block(&mut host, at(51), zeros(&sender));
     deliver(&mut sender, &mut host, at(120));
     let Some(Effect::Publish(_, proof)) = host.poll_effect(true) else { panic!("all is proven") };
     assert_eq!(Some(proof.root()), sender.root());
@@ -298,7 +319,7 @@ fn a_last_word_that_nobody_acknowledged_is_said_again_while_the_session_is_annou
     let attempt = join(&mut host, &mut sender, at(0));
     read_all(&mut sender, at(1));
     deliver(&mut sender, &mut host, at(200));
-    take_zero_block(&mut host, at(200), BlockOutcome::Written { repaired: 0 });
+    take_zero_block(&mut host, at(200), zeros(&sender));
     assert!(matches!(host.poll_effect(true), Some(Effect::Publish(..))));
     host.handle_published(at(200), attempt, Published::New);
     // The way up is cut: not even the hello comes through, and the host goes on with other things.
@@ -325,7 +346,7 @@ fn who_comes_after_the_verdict_changes_nothing_in_the_table() {
     let attempt = join(&mut host, &mut sender, at(0));
     read_all(&mut sender, at(1));
     deliver(&mut sender, &mut host, at(200));
-    take_zero_block(&mut host, at(200), BlockOutcome::Written { repaired: 0 });
+    take_zero_block(&mut host, at(200), zeros(&sender));
     let _ = host.poll_effect(true);
     host.handle_published(at(200), attempt, Published::New);
     pass_on(&mut host, [&mut sender], at(201));
@@ -368,11 +389,17 @@ fn join(host: &mut Receiver, sender: &mut Sender, now: Moment) -> Attempt {
     attempt
 }
 
-fn take_zero_block(host: &mut Receiver, now: Moment, outcome: BlockOutcome) {
-    let Some(Effect::Block(attempt, Work::Zero { block, .. })) = host.poll_effect(true) else {
+fn take_zero_block(host: &mut Receiver, now: Moment, hash: BlockHash) {
+    let Some(Effect::Block(attempt, Work::Zero { block })) = host.poll_effect(true) else {
         panic!("a zero block")
     };
-    host.handle_block(now, attempt, block, None, outcome);
+    host.handle_block(now, attempt, block, None, BlockOutcome::Zeros(hash));
+}
+
+/// What the only block of a push hashes to if it is all zero.
+fn zeros(sender: &Sender) -> BlockHash {
+    let geometry = sender.config().geometry;
+    BlockHash::of(geometry, BlockIndex(0), &vec![0; geometry.object_bytes() as usize])
 }
 
 /// The next announcement; what comes before it is lost.
@@ -410,8 +437,7 @@ fn said(host: &mut Receiver, now: Moment) -> Option<(SocketAddr, Vec<u8>)> {
 
 /// One block of zeros, vouched for.
 fn read_all(sender: &mut Sender, now: Moment) {
-    let geometry = sender.config().geometry;
-    let hash = BlockHash::of(geometry, BlockIndex(0), &vec![0; geometry.object_bytes() as usize]);
+    let hash = zeros(sender);
     sender.handle_block(ManifestEntry { encoding: Encoding::Zero, hash }, 0);
     sender.handle_source_proven(now);
 }
@@ -448,7 +474,11 @@ fn sender(session: u8, hosts: u32) -> Sender {
 }
 
 fn sender_for(session: u8, hosts: u32, timeout: Duration) -> Sender {
-    let config = SenderConfig {
+    Sender::new(at(0), SenderConfig { timeout, ..sender_config(session, hosts) })
+}
+
+fn sender_config(session: u8, hosts: u32) -> SenderConfig {
+    SenderConfig {
         session: SessionId([session; 16]),
         key: GroupKey::new([7; 32]),
         signer: None,
@@ -460,13 +490,13 @@ fn sender_for(session: u8, hosts: u32, timeout: Duration) -> Sender {
         reply_to: SENDER,
         expected: Expected::Count(hosts),
         only_listed: false,
-        timeout,
+        timeout: Duration::from_secs(600),
         started: WALL,
         pace: Pace::Fixed(1_000_000_000),
         header_bytes: 42,
         one_way: None,
-    };
-    Sender::new(at(0), config)
+        base: None,
+    }
 }
 
 fn receiver() -> Receiver {

@@ -407,6 +407,7 @@ mod tests {
             spread: Duration::ZERO,
             expected_hosts: 0,
             one_way: false,
+            base: None,
         };
         let Ok(Begun::Existing(existing)) = store.begin(&announce) else { panic!("it is there") };
         existing.compare(root(BYTES)).expect("the same");

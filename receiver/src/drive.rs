@@ -25,11 +25,12 @@ use glancecast_proto::receiver::{
 use glancecast_proto::time::Moment;
 use glancecast_proto::wire::{Announce, Kind, SymbolHeader};
 
+use crate::base::{self, BaseThread};
 use crate::desk::Desk;
 use crate::nap::Nap;
 use crate::pool::Pool;
 use crate::stages::{Clocks, Stage, clocks};
-use crate::store::{Begun, Existing, Store, Unpublished};
+use crate::store::{BaseFile, Begun, Existing, Store, Unpublished};
 use crate::workers::{Answer, Task, Workers};
 use crate::write_limit::WriteLimit;
 
@@ -88,6 +89,7 @@ pub struct Drive {
     machine: Receiver,
     respondent: Respondent,
     desk: Desk,
+    bases: BaseThread,
     store: Store,
     workers: Workers,
     session: Option<Active>,
@@ -116,6 +118,8 @@ struct Active {
     attempt: Attempt,
     geometry: Geometry,
     place: Place,
+    /// The older object that the sender names, if it is here and was looked through.
+    base: Option<Arc<BaseFile>>,
 }
 
 enum Place {
@@ -179,6 +183,7 @@ impl Drive {
             machine: Receiver::new(setup.receiver),
             respondent: Respondent::new(setup.respondent),
             desk,
+            bases: BaseThread::start(&waker).map_err(step("start a thread"))?,
             store: setup.store,
             workers,
             session: None,
@@ -214,6 +219,7 @@ impl Drive {
             while let Some(answer) = self.workers.next_answer() {
                 self.take_answer(answer);
             }
+            self.take_base();
             self.note_stop();
             self.machine.handle_timeout(self.clock.now());
             self.perform_effects();
@@ -240,6 +246,7 @@ impl Drive {
         self.tell_discards();
         self.forget_session();
         self.desk.join();
+        self.bases.join();
         self.workers.join();
         Ok(ended)
     }
@@ -356,6 +363,16 @@ impl Drive {
         }
     }
 
+    /// A base was looked through: what of the object is in it need not be asked for.
+    fn take_base(&mut self) {
+        while let Some(found) = self.bases.next() {
+            if let Some(active) = self.session.as_mut().filter(|active| active.attempt == found.attempt) {
+                active.base = found.file;
+                self.machine.handle_base(found.attempt, found.index);
+            }
+        }
+    }
+
     fn perform_effects(&mut self) {
         while let Some(effect) = self.machine.poll_effect(self.workers.has_room()) {
             match effect {
@@ -396,7 +413,8 @@ impl Drive {
         let geometry = announce.geometry;
         self.drops.at_join = self.drops.total;
         self.pool = Pool::new(buffers, buffer_bytes(announce), usize::from(geometry.symbol_size()));
-        self.session = Some(Active { session: announce.session, attempt, geometry, place: Place::Nowhere });
+        let (session, place) = (announce.session, Place::Nowhere);
+        self.session = Some(Active { session, attempt, geometry, place, base: None });
         self.to_open = Some(Box::new(announce.clone()));
         self.open_place();
     }
@@ -410,6 +428,10 @@ impl Drive {
         let (place, result) = match self.store.begin(&announce) {
             Ok(Begun::New(file)) => {
                 let opened = opened(&file, active.geometry);
+                if let Some(name) = announce.base.clone() {
+                    let (attempt, geometry, store) = (active.attempt, active.geometry, self.store.clone());
+                    self.bases.begin(base::Task { attempt, geometry, name, store });
+                }
                 (Place::Partial(Arc::new(file)), Ok(opened))
             }
             Ok(Begun::Existing(file)) => (Place::Existing(file), Ok(Opened::Existing)),
@@ -423,11 +445,12 @@ impl Drive {
     fn give_block(&mut self, attempt: Attempt, work: Work) {
         let buffer = match &work {
             Work::Rebuild { buffer, .. } => Some(self.pool.lend(*buffer)),
-            Work::Zero { .. } | Work::Recheck { .. } => None,
+            Work::Zero { .. } | Work::Recheck { .. } | Work::Reuse { .. } => None,
         };
         let active = self.active(attempt);
         let Place::Partial(file) = &active.place else { unreachable!("blocks are of new files") };
-        let task = Task::Block { attempt, geometry: active.geometry, work, buffer, file: Arc::clone(file) };
+        let (geometry, file, base) = (active.geometry, Arc::clone(file), active.base.clone());
+        let task = Task::Block { attempt, geometry, work, buffer, file, base };
         self.workers.give(task);
     }
 
@@ -440,6 +463,7 @@ impl Drive {
     fn forget_session(&mut self) {
         if let Some(active) = self.session.take() {
             self.workers.give_up(active.attempt);
+            self.bases.give_up();
             self.to_open = None;
             if let Place::Partial(file) = active.place {
                 self.putting_away += 1;
@@ -534,8 +558,13 @@ impl Drive {
                 }
                 ReceiverEvent::Published { session, root, existing } => {
                     let mine = self.machine.session().filter(|(announce, _)| announce.session == session);
-                    let name = mine.map(|(announce, _)| announce.name.to_string()).unwrap_or_default();
-                    tracing::info!(%session, name, %root, existing, "published");
+                    let (name, reused) = mine
+                        .map(|(announce, _)| (announce.name.to_string(), self.machine.reused()))
+                        .unwrap_or_default();
+                    match reused {
+                        0 => tracing::info!(%session, name, %root, existing, "published"),
+                        _ => tracing::info!(%session, name, %root, existing, reused, "published"),
+                    }
                     self.finish(session, Ended::Published);
                 }
                 ReceiverEvent::Failed(session, reason) => {

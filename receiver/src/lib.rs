@@ -5,6 +5,7 @@
 //!              | proto::Receiver decides |            bounded queues between them
 //! ```
 
+mod base;
 pub mod config;
 mod desk;
 pub mod drive;

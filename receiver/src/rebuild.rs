@@ -7,12 +7,12 @@ use glancecast_fec::{Codec, RepairSymbol};
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::BlockIndex;
 use glancecast_proto::integrity::VerifiedBlock;
-use glancecast_proto::receiver::{BlockOutcome, Collected};
+use glancecast_proto::receiver::{BlockOutcome, Collected, Origin};
 use glancecast_proto::wire::{Encoding, ManifestEntry};
 
 use crate::pool::Pages;
 use crate::stages::{Clocks, Stage};
-use crate::store::{PartialFile, StoreError};
+use crate::store::{BaseFile, PartialFile, StoreError};
 
 /// What a worker keeps between blocks.
 pub(crate) struct Rebuilder {
@@ -94,18 +94,49 @@ impl Rebuilder {
         }
     }
 
-    /// Verifies that a zero block is meant to be one.
-    pub(crate) fn zero(
-        &self,
+    /// Makes a block of what lies elsewhere on this host.
+    pub(crate) fn reuse(
+        &mut self,
         geometry: Geometry,
         block: BlockIndex,
         entry: &ManifestEntry,
+        from: (Origin, Option<&BaseFile>),
         file: &PartialFile,
     ) -> BlockOutcome {
+        let len = geometry.block_len(block) as usize;
+        let plain = &mut self.plain[..len];
+        let read = match from {
+            (Origin::Base(piece), Some(base)) => base.read(geometry.offset(piece), plain),
+            (Origin::Base(_), None) => Ok(0),
+            (Origin::Object(of), _) => file.read(geometry.offset(of), plain),
+        };
+        match read {
+            Ok(read) if read == len => {}
+            Ok(_) => return BlockOutcome::NotKept,
+            Err(error) => {
+                tracing::warn!(%block, %error, "cannot read what this host holds already");
+                return BlockOutcome::NotKept;
+            }
+        }
+        let verify = || VerifiedBlock::verify(geometry, block, plain, entry.hash);
+        match self.clocks.time(Stage::Verify as usize, len, verify) {
+            Err(_) => BlockOutcome::NotKept,
+            Ok(verified) => {
+                let write = || file.write(&verified);
+                outcome(self.clocks.time(Stage::Write as usize, len, write), 0)
+            }
+        }
+    }
+
+    /// Leaves the hole of a block of zeros, and works out its hash.
+    pub(crate) fn zero(&self, geometry: Geometry, block: BlockIndex, file: &PartialFile) -> BlockOutcome {
         let zeros = &self.zeros[..geometry.block_len(block) as usize];
-        match VerifiedBlock::verify(geometry, block, zeros, entry.hash) {
-            Err(_) => BlockOutcome::Corrupt,
-            Ok(verified) => outcome(file.leave_hole(verified), 0),
+        let zeros = || VerifiedBlock::zeros(geometry, block, zeros);
+        let verified = self.clocks.time(Stage::Verify as usize, 0, zeros);
+        let hash = verified.hash();
+        match file.leave_hole(verified) {
+            Ok(()) => BlockOutcome::Zeros(hash),
+            Err(error) => BlockOutcome::Store(error.kind(), error.to_string()),
         }
     }
 
@@ -149,7 +180,7 @@ mod tests {
     };
     use glancecast_proto::seal::{Cipher, GroupKey};
     use glancecast_proto::time::{Moment, WallClock};
-    use glancecast_proto::wire::{Announce, DiskFormat, Down, ManifestRun, Pin, SymbolHeader};
+    use glancecast_proto::wire::{Announce, BaseName, DiskFormat, Down, ManifestRun, Pin, SymbolHeader};
     use std::fs;
     use std::os::unix::fs::MetadataExt;
     use std::path::PathBuf;
@@ -290,15 +321,41 @@ mod tests {
     }
 
     #[test]
-    fn a_zero_block_is_verified_and_leaves_a_hole() {
+    fn a_zero_block_is_hashed_and_leaves_a_hole() {
         let rebuilder = Rebuilder::new(geometry(), clocks()).expect("memory");
         let store = Store::new();
-        let entry = |bytes: &[u8]| ManifestEntry { encoding: Encoding::Zero, hash: hash(bytes) };
-        let right = rebuilder.zero(geometry(), BlockIndex(0), &entry(&vec![0; BLOCK]), store.place.file());
-        assert!(matches!(right, BlockOutcome::Written { repaired: 0 }));
-        let wrong = rebuilder.zero(geometry(), BlockIndex(0), &entry(&plain()), store.place.file());
-        assert!(matches!(wrong, BlockOutcome::Corrupt));
+        let zeros = hash(&vec![0; BLOCK]);
+        let outcome = rebuilder.zero(geometry(), BlockIndex(0), store.place.file());
+        assert!(matches!(outcome, BlockOutcome::Zeros(hash) if hash == zeros), "{outcome:?}");
         assert_eq!(store.content(), vec![0; 2 * BLOCK]);
+    }
+
+    #[test]
+    fn a_block_is_made_of_what_lies_elsewhere_if_it_is_the_same() {
+        let mut rebuilder = Rebuilder::new(geometry(), clocks()).expect("memory");
+        let (store, plain) = (Store::new(), plain());
+        fs::write(store.directory.path().join("base"), [&vec![1; BLOCK][..], &plain, &plain[1..]].concat())
+            .expect("writable");
+        let name = BaseName::new("base").expect("plain");
+        let base = store.store.base(&name).expect("readable").expect("there");
+        let entry = |block| ManifestEntry { encoding: Encoding::Stored, hash: hash_at(block, &plain) };
+        let mut reuse = |block, origin, base| {
+            let file = store.place.file();
+            rebuilder.reuse(geometry(), BlockIndex(block), &entry(block), (origin, base), file)
+        };
+        for piece in [0, 2, 3] {
+            let outcome = reuse(0, Origin::Base(BlockIndex(piece)), Some(&base));
+            assert!(matches!(outcome, BlockOutcome::NotKept), "{outcome:?}");
+        }
+        assert!(matches!(reuse(0, Origin::Base(BlockIndex(1)), None), BlockOutcome::NotKept));
+        assert!(matches!(reuse(1, Origin::Object(BlockIndex(0)), None), BlockOutcome::NotKept));
+        assert_eq!(store.content(), vec![0; 2 * BLOCK], "nothing is written that is not verified");
+        let written = BlockOutcome::Written { repaired: 0 };
+        for (block, origin) in [(0, Origin::Base(BlockIndex(1))), (1, Origin::Object(BlockIndex(0)))] {
+            let outcome = reuse(block, origin, Some(&base));
+            assert_eq!(format!("{outcome:?}"), format!("{written:?}"));
+        }
+        assert!(store.content() == [&plain[..], &plain].concat());
     }
 
     /// What came of a block, and what the file holds then.
@@ -310,6 +367,7 @@ mod tests {
 
     struct Store {
         directory: TempDir,
+        store: Place,
         place: Unpublished,
     }
 
@@ -319,7 +377,7 @@ mod tests {
             let spec = StoreSpec::Directory(directory.path().to_owned());
             let store = Place::open(&spec, KeepUnfinished::DEFAULT).expect("a directory");
             let Ok(Begun::New(place)) = store.begin(&announce()) else { panic!("an empty directory") };
-            Self { directory, place }
+            Self { directory, store, place }
         }
 
         fn content(&self) -> Vec<u8> {
@@ -327,8 +385,8 @@ mod tests {
         }
 
         fn path(&self) -> PathBuf {
-            let mut entries = fs::read_dir(self.directory.path()).expect("there").flatten();
-            entries.next().expect("the unfinished file").path()
+            let mut paths = fs::read_dir(self.directory.path()).expect("there").flatten().map(|e| e.path());
+            paths.find(|path| path.extension().is_some_and(|e| e == "part")).expect("the unfinished file")
         }
     }
 
@@ -342,7 +400,7 @@ mod tests {
         let (mut machine, attempt) = receiving();
         let mut buffer = vec![0; buffer_bytes(&announce())];
         collect(&mut machine, encoded, lost, &mut buffer);
-        let run = ManifestRun { first: BlockIndex(0), entries: vec![entry] };
+        let run = ManifestRun::plain(BlockIndex(0), [entry]);
         hear(&mut machine, |cipher, out| {
             Down::Manifest(run).seal(cipher, None, SESSION, sequence(0), out);
         });
@@ -427,7 +485,11 @@ mod tests {
     }
 
     fn hash(plain: &[u8]) -> BlockHash {
-        BlockHash::of(geometry(), BlockIndex(0), plain)
+        hash_at(0, plain)
+    }
+
+    fn hash_at(block: u32, plain: &[u8]) -> BlockHash {
+        BlockHash::of(geometry(), BlockIndex(block), plain)
     }
 
     /// A block that compresses to about a third.
@@ -453,6 +515,7 @@ mod tests {
             spread: Duration::ZERO,
             expected_hosts: 0,
             one_way: false,
+            base: None,
         }
     }
 

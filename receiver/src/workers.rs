@@ -18,7 +18,7 @@ use glancecast_proto::wire::FailureKind;
 use crate::pool::Pages;
 use crate::rebuild::Rebuilder;
 use crate::stages::{Clocks, Stage};
-use crate::store::{Existing, PartialFile, Publication, Store, StoreError, Unpublished};
+use crate::store::{BaseFile, Existing, PartialFile, Publication, Store, StoreError, Unpublished};
 use crate::write_limit::WriteLimit;
 
 /// Jobs that are handed out and not answered, at most. More would only hold buffers.
@@ -27,7 +27,14 @@ pub(crate) const QUEUE_MAX: usize = 32;
 /// Something for a worker.
 pub(crate) enum Task {
     /// Prove and write a block.
-    Block { attempt: Attempt, geometry: Geometry, work: Work, buffer: Option<Pages>, file: Arc<Unpublished> },
+    Block {
+        attempt: Attempt,
+        geometry: Geometry,
+        work: Work,
+        buffer: Option<Pages>,
+        file: Arc<Unpublished>,
+        base: Option<Arc<BaseFile>>,
+    },
     /// Publish a file.
     Publish { attempt: Attempt, file: Arc<Unpublished>, proof: Proof },
     /// Compare a file that is there.
@@ -147,10 +154,10 @@ fn work(
         let task = tasks.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(task) = task else { return };
         let answer = match task {
-            Task::Block { attempt, geometry, work, buffer, file } => {
+            Task::Block { attempt, geometry, work, buffer, file, base } => {
                 let answer = if limit.wait(attempt.number(), bytes_to_write(geometry, &work)) {
                     let rebuilder = rebuilder_for(&mut rebuilder, geometry, clocks);
-                    prove(rebuilder, attempt, geometry, work, buffer, file.file())
+                    prove(rebuilder, attempt, geometry, work, buffer, (file.file(), base.as_deref()))
                 } else {
                     given_up(attempt, work, buffer)
                 };
@@ -189,7 +196,7 @@ fn work(
 fn bytes_to_write(geometry: Geometry, work: &Work) -> u64 {
     match work {
         Work::Zero { .. } | Work::Recheck { .. } => 0,
-        Work::Rebuild { block, .. } => u64::from(geometry.block_len(*block)),
+        Work::Rebuild { block, .. } | Work::Reuse { block, .. } => u64::from(geometry.block_len(*block)),
     }
 }
 
@@ -212,11 +219,15 @@ fn prove(
     geometry: Geometry,
     work: Work,
     buffer: Option<Pages>,
-    file: &PartialFile,
+    (file, base): (&PartialFile, Option<&BaseFile>),
 ) -> Answer {
     match work {
-        Work::Zero { block, entry } => {
-            let outcome = rebuilder.zero(geometry, block, &entry, file);
+        Work::Zero { block } => {
+            let outcome = rebuilder.zero(geometry, block, file);
+            Answer::Block { attempt, block, buffer: None, outcome }
+        }
+        Work::Reuse { block, entry, origin } => {
+            let outcome = rebuilder.reuse(geometry, block, &entry, (origin, base), file);
             Answer::Block { attempt, block, buffer: None, outcome }
         }
         Work::Recheck { block, entry } => {
@@ -235,7 +246,7 @@ fn prove(
 fn given_up(attempt: Attempt, work: Work, buffer: Option<Pages>) -> Answer {
     let outcome = BlockOutcome::Store(FailureKind::Stopping, "given up".to_owned());
     match work {
-        Work::Zero { block, .. } | Work::Recheck { block, .. } => {
+        Work::Zero { block } | Work::Recheck { block, .. } | Work::Reuse { block, .. } => {
             Answer::Block { attempt, block, buffer: None, outcome }
         }
         Work::Rebuild { block, buffer: id, collected, .. } => {

@@ -19,6 +19,8 @@ pub struct Report {
     pub dscp: u8,
     pub object: Object,
     pub content: Content,
+    pub base: Option<String>,
+    pub spared: Spared,
     pub root: Option<String>,
     pub seconds: f64,
     pub rate_bits_per_second: u64,
@@ -83,6 +85,14 @@ pub struct Content {
     pub zstd_blocks: u64,
 }
 
+/// What was not sent at all.
+#[derive(Debug, Deserialize)]
+#[expect(missing_docs, reason = "the names are those of the JSON object, which the sender documents")]
+pub struct Spared {
+    pub blocks: u64,
+    pub bytes: u64,
+}
+
 /// What it took on the wire.
 #[derive(Debug, Deserialize)]
 #[expect(missing_docs, reason = "the names are those of the JSON object, which the sender documents")]
@@ -115,6 +125,7 @@ pub struct Host {
     pub bytes_received: u64,
     pub socket_drops: u64,
     pub store_drops: u64,
+    pub blocks_reused: u64,
 }
 
 impl Report {
@@ -179,14 +190,14 @@ mod tests {
         "object": {"name": "i", "image_id": null, "format": "raw", "bytes": 14000, "blocks": 1, "block_bytes": 1048576,
                    "symbol_bytes": 1400, "datagram_bytes": 1440},
         "content": {"data_bytes": 14000, "encoded_bytes": 14000, "zero_blocks": 0, "stored_blocks": 1, "zstd_blocks": 0},
-        "root": null, "seconds": 0.5, "rate_bits_per_second": 1000000, "rate_adapts": false,
+        "base": null, "spared": {"blocks": 0, "bytes": 0}, "root": null, "seconds": 0.5, "rate_bits_per_second": 1000000, "rate_adapts": false,
         "wire": {"datagrams": 10, "bytes": 14400, "frame_bytes": 14860,
                  "kinds": {"source": {"datagrams": 10, "bytes": 14400}}},
         "stages": [{"stage": "send", "seconds": 0.25, "bytes": 14400}],
         "hosts": [
           {"name": "r2", "state": "never_answered", "reason": "never answered", "sidelined": null, "seconds": null, "symbols_lost": 0,
-           "symbols_repaired": 0, "bytes_received": 0, "socket_drops": 0, "store_drops": 0},
+           "symbols_repaired": 0, "bytes_received": 0, "socket_drops": 0, "store_drops": 0, "blocks_reused": 0},
           {"name": "r1", "state": "done", "reason": null, "sidelined": null, "seconds": 0.4, "symbols_lost": 0, "symbols_repaired": 0,
-           "bytes_received": 14400, "socket_drops": 0, "store_drops": 0}],
+           "bytes_received": 14400, "socket_drops": 0, "store_drops": 0, "blocks_reused": 0}],
         "skipped": [], "confirm": null}"#;
 }

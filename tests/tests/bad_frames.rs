@@ -124,6 +124,7 @@ fn config(geometry: Geometry, socket: &GroupSender, key: &Path) -> SenderConfig 
         pace: Pace::Fixed(100_000_000),
         header_bytes: 42,
         one_way: None,
+        base: None,
         signer: None,
         only_listed: false,
     }

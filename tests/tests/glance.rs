@@ -61,6 +61,18 @@ fn an_unknown_image_is_said() {
 }
 
 #[test]
+fn a_base_is_looked_up_in_glance_and_one_that_is_not_there_is_said() {
+    needs!(openstack::NEEDS);
+    let cloud = Cloud::start();
+    let (name, id, _) = cloud.uploaded("lab-demo", 1 << 20);
+    let receivers = cloud.receivers();
+    let push = cloud.push_more(&name, &["--base", "nosuch-base"]);
+    refused(push, REFUSED, &["nosuch-base"], &["no image", "not found"], &receivers);
+    let (end, report) = cloud.push_more(&name, &["--base", &name]).report(Duration::from_secs(60));
+    assert_eq!((end.code(), report.base), (Some(0), Some(id)), "by its id, as all stores know it");
+}
+
+#[test]
 fn a_queued_image_is_said() {
     needs!(openstack::NEEDS);
     let cloud = Cloud::start();
@@ -143,6 +155,14 @@ impl Cloud {
     }
 
     fn push_with(&self, image: &str, clouds: &std::path::Path) -> Push {
+        self.push_all(image, clouds, &[])
+    }
+
+    fn push_more(&self, image: &str, arguments: &[&str]) -> Push {
+        self.push_all(image, self.openstack.clouds(), arguments)
+    }
+
+    fn push_all(&self, image: &str, clouds: &std::path::Path, arguments: &[&str]) -> Push {
         let mut command = self.stage.command("s", "glancecast");
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("OS_")) {
             command.env_remove(name);
@@ -152,7 +172,7 @@ impl Cloud {
         let spool = spool.to_str().expect("UTF-8");
         let hosts = ["--hosts", "r1,r2,r3", "--rate", "390mbit", "--timeout", "30s"];
         let cloud = [image, "--os-cloud", "lab-demo", "--spool", spool];
-        self.stage.push_with(command, &[cloud.as_slice(), hosts.as_slice()].concat())
+        self.stage.push_with(command, &[&cloud, &hosts[..], arguments].concat())
     }
 }
 

@@ -527,11 +527,11 @@ fn lie(insider: &mut Insider, number: u64) {
         let window = Duration::ZERO;
         Down::Poll(Poll { round, blocks_sent: 0, manifest_sent: 0, window, slots: 1, root })
     };
-    let entry = ManifestEntry { encoding: Encoding::Zero, hash: BlockHash([3; 32]) };
+    let entry = ManifestEntry { encoding: Encoding::Stored, hash: BlockHash([3; 32]) };
     for down in [
         Down::End(End::Over),
         Down::End(End::Aborted("forged".into())),
-        Down::Manifest(ManifestRun { first: BlockIndex(0), entries: vec![entry; 8] }),
+        Down::Manifest(ManifestRun::plain(BlockIndex(0), vec![entry; 8])),
         poll(1 << 20, Some(Root([3; 32]))),
         poll(u32::MAX, None),
     ] {

@@ -2,6 +2,7 @@
 
 mod bad_frames;
 mod bad_input;
+mod base;
 mod buffers;
 mod choosing;
 mod crash;

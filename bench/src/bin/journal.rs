@@ -103,6 +103,7 @@ fn push(arguments: &Arguments, image: &Image, directory: &Path, warm: bool, opti
         rate: &arguments.rate,
         options: &[(1, options)],
         sender_options: &[],
+        stored: &[],
         warm,
         profile: false,
         limit: arguments.common.limit(),

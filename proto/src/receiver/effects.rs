@@ -1,7 +1,7 @@
 //! What the machine asks of its shell and what it is answered: the words between the two.
 
 use crate::ids::{BlockIndex, SessionId};
-use crate::integrity::Root;
+use crate::integrity::{BlockHash, Root};
 use crate::receiver::collect::{BufferId, Collected, Place};
 use crate::receiver::table::Work;
 use crate::sign::PublicKey;
@@ -25,6 +25,7 @@ impl Attempt {
 #[derive(Debug)]
 pub enum Effect {
     /// Prepare a place for this object, and so many buffers of [`buffer_bytes`](super::buffer_bytes). Answer: [`Receiver::handle_opened`](super::Receiver::handle_opened).
+    /// Where the announcement names a base, it is looked through, too: [`Receiver::handle_base`](super::Receiver::handle_base).
     Open(Attempt, Box<Announce>, u16),
     /// Prove and write a block. Answer: [`Receiver::handle_block`](super::Receiver::handle_block).
     Block(Attempt, Work),
@@ -73,11 +74,13 @@ pub enum BlockOutcome {
         /// Source symbols that did not come themselves.
         repaired: u32,
     },
+    /// A block of zeros is in its place, and this is its hash.
+    Zeros(BlockHash),
     /// The symbols do not determine it yet.
     Undecodable,
     /// It is not what the manifest says.
     Corrupt,
-    /// What was kept of it is not what the manifest says, or cannot be read.
+    /// What was kept of it, or lies elsewhere, is not what the manifest says, or cannot be read.
     NotKept,
     /// The store failed.
     Store(FailureKind, String),

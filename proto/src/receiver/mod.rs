@@ -10,6 +10,7 @@ mod collect;
 mod effects;
 mod inbox;
 mod numbers;
+mod reuse;
 mod session;
 mod table;
 
@@ -21,6 +22,7 @@ pub use collect::{BufferId, Collected, Place, buffer_symbols};
 pub use effects::{
     Admission, Attempt, BlockOutcome, Effect, Opened, Proof, Published, ReceiverEvent, Returned,
 };
+pub use reuse::{BaseIndex, Origin};
 pub use session::buffer_bytes;
 pub use table::Work;
 
@@ -263,6 +265,14 @@ impl Receiver {
         self.advance();
     }
 
+    /// The base that the announcement names was looked through; where there is none here, nothing is in it. Before that nothing
+    /// is asked for, for ten minutes at most.
+    pub fn handle_base(&mut self, attempt: Attempt, base: BaseIndex) {
+        if let Some(active) = self.active(attempt) {
+            active.table.take_base(base);
+        }
+    }
+
     /// The work on a block ended.
     pub fn handle_block(
         &mut self,
@@ -309,6 +319,12 @@ impl Receiver {
     /// Time has passed.
     pub fn handle_timeout(&mut self, now: Moment) {
         self.waiting.retain(|waiting| now.since(waiting.heard) < SENDER_GONE_AFTER);
+        if let Some(active) = &mut self.session
+            && active.table.is_preparing()
+            && now.since(active.joined) >= BASE_TIME_MAX
+        {
+            active.table.take_base(BaseIndex::default());
+        }
         let Some(active) = &self.session else { return };
         match active.stage {
             Stage::Closing { until, .. } if now >= until.min(active.heard + self.gone_after()) => {
@@ -406,16 +422,22 @@ impl Receiver {
         self.session.as_ref().map(|active| (&active.announce, active.table.held()))
     }
 
+    /// Blocks of this session that were made of what this host held already: of a base, or of the object itself.
+    pub fn reused(&self) -> u32 {
+        self.session.as_ref().map_or(0, |active| active.totals.blocks_reused)
+    }
+
     fn settle_block(&mut self, now: Moment, attempt: Attempt, block: BlockIndex, outcome: BlockOutcome) {
         let Some(active) = self.active(attempt) else { return };
         match outcome {
             BlockOutcome::Written { repaired } => {
                 active.totals.symbols_repaired += u64::from(repaired);
+                active.totals.blocks_reused += u32::from(active.table.is_reused(block));
                 active.table.hold(block);
             }
-            BlockOutcome::Undecodable | BlockOutcome::Corrupt if active.table.is_zero(block) => {
-                let reason = format!("block {block} travels as zeros and its hash is not theirs");
-                self.fail(now, FailureKind::Root, &reason);
+            BlockOutcome::Zeros(hash) => {
+                active.table.hold_zeros(block, hash);
+                self.check_root(now);
             }
             BlockOutcome::Undecodable | BlockOutcome::Corrupt => {
                 let hope = active.table.start_over(block);
@@ -570,6 +592,9 @@ enum Rejoin {
     /// The network was cut; whoever was cut off begins anew.
     WhenAnnounced,
 }
+
+/// A base that is not looked through after so long, some 60 GB from a slow disk, is done without.
+const BASE_TIME_MAX: Duration = Duration::from_secs(600);
 
 /// A sender that was not heard for so long is gone; what was received of it is put away.
 const SENDER_GONE_AFTER: Duration = Duration::from_secs(30);

@@ -91,6 +91,7 @@ pub(super) struct Session {
     /// What the manifest amounts to, once all of it is here and the sender has vouched.
     pub(super) proven: Option<Root>,
     pub(super) heard: Moment,
+    pub(super) joined: Moment,
     /// The hello, until it is acknowledged: the sender takes no other word from a host that it does not know.
     pub(super) hello: Option<Repeat>,
     /// It was said at least once. Before that nobody would take a report, and hellos are as many as reports.
@@ -122,6 +123,9 @@ impl Session {
         if announce.one_way {
             table.wait_for_surplus();
         }
+        if announce.base.is_some() {
+            table.wait_for_base();
+        }
         Self {
             attempt,
             cipher: Cipher::downward(key, announce.session),
@@ -131,6 +135,7 @@ impl Session {
             root: None,
             proven: None,
             heard: now,
+            joined: now,
             hello: (!announce.one_way).then(|| Repeat::new(hello_at, HELLO_GAP, HELLO_GAP_MAX)),
             introduced: false,
             report_at: None,
@@ -328,7 +333,7 @@ impl Session {
             covered: poll.blocks_sent,
             deficits,
             gaps: if collecting { self.table.gaps(poll.manifest_sent) } else { Vec::new() },
-            kept: self.kept(poll.blocks_sent, room.min(HELD_RUNS_MAX)),
+            kept: self.kept(poll.blocks_sent, room),
             totals: self.totals,
         })
     }
@@ -473,7 +478,7 @@ mod tests {
         let mut session = session();
         acknowledge(&mut session, Kind::Hello, 0);
         let entries = vec![ManifestEntry { encoding: Encoding::Stored, hash: BlockHash([0; 32]) }; 4];
-        session.table.learn(&ManifestRun { first: BlockIndex(0), entries });
+        session.table.learn(&ManifestRun::plain(BlockIndex(0), entries));
         let deficits = |session: &mut Session, round| {
             session.take_poll(at(0), Poll { blocks_sent: 4, manifest_sent: 4, ..poll(round) }, &mut rng());
             match said(session, 0) {
@@ -606,6 +611,7 @@ mod tests {
             spread: Duration::ZERO,
             expected_hosts: 0,
             one_way: false,
+            base: None,
         };
         let key = GroupKey::new([1; 32]);
         let link = Link::new(&announce, US, &key);

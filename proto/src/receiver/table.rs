@@ -8,7 +8,8 @@ use crate::ids::BlockIndex;
 use crate::integrity::{BlockHash, Root};
 use crate::limits::{CORRUPT_TRIES_MAX, REPORT_GAPS_MAX, report_runs_in};
 use crate::receiver::collect::{BufferId, Buffers, Collected, Place};
-use crate::wire::{DeficitRun, Discard, Encoding, GapRun, KeptRun, ManifestEntry, ManifestRun, SymbolHeader};
+use crate::receiver::reuse::{BaseIndex, Origin, Reuse};
+use crate::wire::{DeficitRun, Discard, GapRun, KeptRun, Listed, ManifestEntry, ManifestRun, SymbolHeader};
 
 /// A block that can be proven now: work for another thread.
 #[derive(Debug)]
@@ -31,19 +32,26 @@ pub enum Work {
         /// What the manifest says of it.
         entry: ManifestEntry,
     },
-    /// Verify that zeros are what the manifest means, and leave a hole.
-    Zero {
+    /// Read what lies elsewhere on this host, verify it, and write it.
+    Reuse {
         /// The block.
         block: BlockIndex,
         /// What the manifest says of it.
         entry: ManifestEntry,
+        /// Where it may lie.
+        origin: Origin,
+    },
+    /// Work out the hash of a block of zeros, which the manifest does not say, and leave a hole.
+    Zero {
+        /// The block.
+        block: BlockIndex,
     },
 }
 
 /// All blocks of the object.
 pub(super) struct Table {
     geometry: Geometry,
-    manifest: Vec<Option<ManifestEntry>>,
+    manifest: Vec<Option<Known>>,
     states: Vec<State>,
     buffers: Buffers,
     /// Symbols beyond K that a block waits for before it is tried first.
@@ -58,12 +66,46 @@ pub(super) struct Table {
     resumed: bool,
     /// How often a block was not what the manifest says.
     corrupt: BTreeMap<BlockIndex, u32>,
+    /// Where the push has a base.
+    reuse: Option<Box<Reuse>>,
     held: u32,
     /// Blocks below this one are held.
     held_prefix: u32,
-    known: u32,
+    /// Blocks whose hash is known.
+    hashes: u32,
     /// Manifest entries below this block are known.
     known_prefix: u32,
+}
+
+/// What is known of a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Known {
+    Data(ManifestEntry),
+    Zero,
+    /// The same; its hash was worked out.
+    ZeroOf(BlockHash),
+}
+
+impl Known {
+    fn is_zero(&self) -> bool {
+        matches!(self, Self::Zero | Self::ZeroOf(_))
+    }
+
+    /// Bytes that travel.
+    fn encoded_len(&self, geometry: Geometry, block: BlockIndex) -> u32 {
+        match self {
+            Self::Data(entry) => entry.encoded_len(geometry, block),
+            Self::Zero | Self::ZeroOf(_) => 0,
+        }
+    }
+
+    fn hash(&self) -> Option<BlockHash> {
+        match self {
+            Self::Data(entry) => Some(entry.hash),
+            Self::Zero => None,
+            Self::ZeroOf(hash) => Some(*hash),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +115,8 @@ enum State {
     Kept,
     /// It is compared with its entry, or queued for that.
     Rechecking,
+    /// It may lie there on this host; queued, or being read.
+    Matched(Origin),
     Collecting(BufferId),
     /// Enough symbols and the entry are there; queued.
     Ready(BufferId),
@@ -100,9 +144,10 @@ impl Table {
             at_work: 0,
             resumed: false,
             corrupt: BTreeMap::new(),
+            reuse: None,
             held: 0,
             held_prefix: 0,
-            known: 0,
+            hashes: 0,
             known_prefix: 0,
         }
     }
@@ -111,6 +156,50 @@ impl Table {
     /// nobody can be asked, a set that turns out not to determine it could not be mended.
     pub(super) fn wait_for_surplus(&mut self) {
         self.surplus = SURPLUS;
+    }
+
+    /// The push has a base: nothing is asked for before it is known what is in it, see [`Table::take_base`].
+    pub(super) fn wait_for_base(&mut self) {
+        self.reuse = Some(Box::new(Reuse::new(self.geometry)));
+    }
+
+    /// Whether it is still being found out what there is in the base.
+    pub(super) fn is_preparing(&self) -> bool {
+        self.reuse.as_ref().is_some_and(|reuse| reuse.is_preparing())
+    }
+
+    /// What there is in the base, also nothing.
+    pub(super) fn take_base(&mut self, base: BaseIndex) {
+        let Some(reuse) = self.reuse.as_mut().filter(|reuse| reuse.is_preparing()) else { return };
+        reuse.take_base(base);
+        (0..self.geometry.blocks()).map(BlockIndex).for_each(|block| self.look_for(block));
+    }
+
+    /// Has a block that is lacking made of what lies elsewhere on this host, if anything does.
+    fn look_for(&mut self, block: BlockIndex) {
+        let states = &self.states;
+        let Some(reuse) = &mut self.reuse else { return };
+        if !matches!(states[block.index()], State::Unseen | State::Collecting(_)) {
+            return;
+        }
+        if let Some(origin) = reuse.find(block, |first| states[first.index()] == State::Held) {
+            self.make_of(block, origin);
+        }
+    }
+
+    fn make_of(&mut self, block: BlockIndex, origin: Origin) {
+        match self.states[block.index()] {
+            State::Collecting(buffer) => self.forget(block, buffer),
+            State::Unseen => {}
+            _ => return,
+        }
+        self.states[block.index()] = State::Matched(origin);
+        self.ready.push_back(block);
+    }
+
+    /// Whether a block is being made of what lies elsewhere on this host.
+    pub(super) fn is_reused(&self, block: BlockIndex) -> bool {
+        matches!(self.states[block.index()], State::Matched(_))
     }
 
     /// Everything was sent: blocks are tried with what there is.
@@ -150,7 +239,8 @@ impl Table {
     pub(super) fn held_runs(&self, from: u32, runs_max: usize) -> Vec<KeptRun> {
         let mut runs: Vec<KeptRun> = Vec::new();
         for block in (from..self.geometry.blocks()).map(BlockIndex) {
-            if !matches!(self.states[block.index()], State::Kept | State::Rechecking | State::Held) {
+            let state = self.states[block.index()];
+            if !matches!(state, State::Kept | State::Rechecking | State::Matched(_) | State::Held) {
                 continue;
             }
             let full = runs.len() == runs_max;
@@ -194,9 +284,12 @@ impl Table {
             return Err(Discard::Malformed);
         }
         match self.states[header.block.index()] {
-            State::Kept | State::Rechecking | State::Ready(_) | State::Rebuilding | State::Held => {
-                Err(Discard::NotNeeded)
-            }
+            State::Kept
+            | State::Rechecking
+            | State::Matched(_)
+            | State::Ready(_)
+            | State::Rebuilding
+            | State::Held => Err(Discard::NotNeeded),
             State::Collecting(buffer) => {
                 let collected = self.buffers.get(buffer);
                 if collected.encoded_len() != header.encoded_len {
@@ -259,25 +352,33 @@ impl Table {
     /// Whether all these entries are known.
     pub(super) fn knows(&self, run: &ManifestRun) -> bool {
         let first = run.first.index();
-        self.manifest[first..first + run.entries.len()].iter().all(Option::is_some)
+        self.manifest[first..first + run.blocks.len()].iter().all(Option::is_some)
     }
 
     /// Takes manifest entries in; those known already are passed over.
     pub(super) fn learn(&mut self, run: &ManifestRun) {
-        for (block, &entry) in (run.first.0..).map(BlockIndex).zip(&run.entries) {
+        for (block, listed, fingerprint) in run.iter() {
             let known = &mut self.manifest[block.index()];
             if known.is_some() {
                 continue;
             }
-            *known = Some(entry);
-            self.known += 1;
+            let now_known = match listed {
+                Listed::Zero => Known::Zero,
+                Listed::Data(entry) => Known::Data(entry),
+            };
+            *known = Some(now_known);
+            self.hashes += u32::from(now_known.hash().is_some());
             if let State::Collecting(buffer) = self.states[block.index()] {
-                let encoded_len = entry.encoded_len(self.geometry, block);
+                let encoded_len = now_known.encoded_len(self.geometry, block);
                 if self.buffers.get(buffer).encoded_len() != encoded_len {
                     self.forget(block, buffer);
                 }
             }
             self.queue_if_ready(block);
+            if let (Some(reuse), Some(fingerprint)) = (&mut self.reuse, fingerprint) {
+                reuse.note(block, fingerprint);
+                self.look_for(block);
+            }
         }
         while self.manifest.get(self.known_prefix as usize).is_some_and(Option::is_some) {
             self.known_prefix += 1;
@@ -287,31 +388,43 @@ impl Table {
     /// The next block to prove.
     pub(super) fn next_work(&mut self) -> Option<Work> {
         let block = self.ready.pop_front()?;
-        let entry = self.manifest[block.index()].expect("queued with its entry");
+        let known = self.manifest[block.index()].expect("queued with its entry");
         self.at_work += 1;
-        match self.states[block.index()] {
-            State::Ready(buffer) => {
+        Some(match (self.states[block.index()], known) {
+            (State::Rebuilding, Known::Zero) => Work::Zero { block },
+            (State::Ready(buffer), Known::Data(entry)) => {
                 self.states[block.index()] = State::Rebuilding;
                 self.rebuilding += 1;
-                Some(Work::Rebuild { block, entry, buffer, collected: self.buffers.lend(buffer) })
+                Work::Rebuild { block, entry, buffer, collected: self.buffers.lend(buffer) }
             }
-            State::Rebuilding => Some(Work::Zero { block, entry }),
-            State::Rechecking => Some(Work::Recheck { block, entry }),
-            state @ (State::Unseen | State::Kept | State::Collecting(_) | State::Held) => {
-                unreachable!("a block in state {state:?} was queued")
-            }
-        }
+            (State::Rechecking, Known::Data(entry)) => Work::Recheck { block, entry },
+            (State::Matched(origin), Known::Data(entry)) => Work::Reuse { block, entry, origin },
+            (state, known) => unreachable!("a block in state {state:?}, {known:?}, was queued"),
+        })
+    }
+
+    /// A block of zeros is in its place, with this hash.
+    pub(super) fn hold_zeros(&mut self, block: BlockIndex, hash: BlockHash) {
+        let known = &mut self.manifest[block.index()];
+        assert_eq!(known.replace(Known::ZeroOf(hash)), Some(Known::Zero), "block {block}");
+        self.hashes += 1;
+        self.hold(block);
     }
 
     /// A block was proven and written.
     pub(super) fn hold(&mut self, block: BlockIndex) {
-        assert!(matches!(self.states[block.index()], State::Rebuilding | State::Rechecking));
+        assert!(matches!(
+            self.states[block.index()],
+            State::Rebuilding | State::Rechecking | State::Matched(_)
+        ));
         self.states[block.index()] = State::Held;
         self.at_work -= 1;
         self.held += 1;
         while self.states.get(self.held_prefix as usize) == Some(&State::Held) {
             self.held_prefix += 1;
         }
+        let followers = self.reuse.as_mut().map_or(Vec::new(), |reuse| reuse.take_followers(block));
+        followers.into_iter().for_each(|follower| self.make_of(follower, Origin::Object(block)));
     }
 
     pub(super) fn release(&mut self, buffer: BufferId, collected: Box<Collected>) {
@@ -336,7 +449,7 @@ impl Table {
 
     /// Whether the manifest says that nothing travels for a block.
     pub(super) fn is_zero(&self, block: BlockIndex) -> bool {
-        self.manifest[block.index()].is_some_and(|entry| entry.encoding == Encoding::Zero)
+        self.manifest[block.index()].is_some_and(|known| known.is_zero())
     }
 
     /// What was rebuilt is not what the manifest says: everything of it is dropped and asked for again. False when that
@@ -352,26 +465,37 @@ impl Table {
         *tries < CORRUPT_TRIES_MAX
     }
 
-    /// What was kept of an earlier session is not what the manifest says: all of it is asked for.
+    /// What was kept of an earlier session, or lay elsewhere, is not what the manifest says: all of it is asked for, unless
+    /// it lies elsewhere.
     ///
     /// # Panics
     /// For a zero block, likewise.
     pub(super) fn ask_anew(&mut self, block: BlockIndex) {
         assert!(!self.is_zero(block), "block {block} has no symbols");
-        self.states[block.index()] = State::Unseen;
+        let was = std::mem::replace(&mut self.states[block.index()], State::Unseen);
         self.at_work -= 1;
+        if was == State::Rechecking {
+            self.look_for(block);
+        }
     }
 
-    /// The root that the manifest amounts to, once all of it is known.
+    /// The root that the manifest amounts to, once all of it is known, and the hashes of zero blocks are worked out.
     pub(super) fn root(&self) -> Option<Root> {
+        if self.hashes < self.geometry.blocks() {
+            return None;
+        }
         let hashes: Option<Vec<BlockHash>> =
-            self.manifest.iter().map(|entry| entry.map(|entry| entry.hash)).collect();
+            self.manifest.iter().map(|known| known.and_then(|known| known.hash())).collect();
         hashes.map(|hashes| Root::of(self.geometry, &hashes))
     }
 
     /// What is lacking of the blocks below `end`, from the front of the object: as much as one report holds, and no
-    /// more new blocks than there are free buffers for, so that a host asks only for what it can take.
+    /// more new blocks than there are free buffers for, so that a host asks only for what it can take. Nothing while it is
+    /// not known what there is in the base.
     pub(super) fn deficits(&self, end: u32) -> Vec<DeficitRun> {
+        if self.is_preparing() {
+            return Vec::new();
+        }
         let mut runs: Vec<DeficitRun> = Vec::new();
         let runs_max = report_runs_in(self.geometry.control_bytes());
         let mut free = self.buffers.free();
@@ -404,8 +528,16 @@ impl Table {
     }
 
     fn deficit(&self, block: BlockIndex, free: &mut u32) -> Option<u16> {
+        if self.reuse.as_ref().is_some_and(|reuse| reuse.is_following(block)) {
+            return None;
+        }
         match self.states[block.index()] {
-            State::Kept | State::Rechecking | State::Ready(_) | State::Rebuilding | State::Held => None,
+            State::Kept
+            | State::Rechecking
+            | State::Matched(_)
+            | State::Ready(_)
+            | State::Rebuilding
+            | State::Held => None,
             State::Collecting(buffer) => {
                 let collected = self.buffers.get(buffer);
                 (!collected.is_enough()).then(|| collected.deficit())
@@ -428,9 +560,9 @@ impl Table {
     }
 
     fn queue_if_ready(&mut self, block: BlockIndex) {
-        let Some(entry) = self.manifest[block.index()] else { return };
+        let Some(known) = self.manifest[block.index()] else { return };
         match self.states[block.index()] {
-            State::Unseen | State::Kept if entry.encoding == Encoding::Zero => {
+            State::Unseen | State::Kept if known.is_zero() => {
                 self.states[block.index()] = State::Rebuilding;
                 self.ready.push_back(block);
             }
@@ -444,6 +576,7 @@ impl Table {
             }
             State::Unseen
             | State::Rechecking
+            | State::Matched(_)
             | State::Collecting(_)
             | State::Ready(_)
             | State::Rebuilding
@@ -467,6 +600,8 @@ mod tests {
     use glancecast_fec::Esi;
 
     use crate::ids::{Sequence, SessionTag};
+    use crate::integrity::Fingerprint;
+    use crate::wire::Encoding;
 
     /// Symbols of a block: 1 MiB in 1432 bytes each.
     const K: u32 = 733;
@@ -597,14 +732,86 @@ mod tests {
     fn a_zero_block_takes_no_symbols_and_no_buffer() {
         let mut table = table(2, 1);
         collect(&mut table, 0, 0..1);
-        let entry = ManifestEntry { encoding: Encoding::Zero, hash: BlockHash([0; 32]) };
-        table.learn(&ManifestRun { first: BlockIndex(0), entries: vec![entry] });
+        table.learn(&zeros(0, 1));
         assert_eq!(table.buffers.free(), 1);
         assert!(matches!(table.next_work(), Some(Work::Zero { block: BlockIndex(0), .. })));
         assert!(matches!(table.place_for(&header(0, 0)), Err(Discard::Malformed)));
         assert_eq!(table.deficits(2), []);
-        table.hold(BlockIndex(0));
+        table.hold_zeros(BlockIndex(0), BlockHash([3; 32]));
         assert_eq!(table.held(), 1);
+    }
+
+    #[test]
+    fn the_root_is_known_when_the_hashes_of_zero_blocks_are_worked_out() {
+        let mut table = table(2, 1);
+        table.learn(&stored(0, 1));
+        table.learn(&zeros(1, 1));
+        assert_eq!(table.root(), None);
+        assert!(table.next_work().is_some());
+        table.hold_zeros(BlockIndex(1), BlockHash([7; 32]));
+        let hashes = [BlockHash([1; 32]), BlockHash([7; 32])];
+        assert_eq!(table.root(), Some(Root::of(table.geometry, &hashes)));
+    }
+
+    #[test]
+    fn with_a_base_nothing_is_asked_for_before_it_is_known_what_is_in_it() {
+        let mut table = with_base(&[1, 2, 3]);
+        assert_eq!(table.deficits(3), []);
+        collect(&mut table, 2, 0..3);
+        table.take_base(base(&[(3, 40), (1, 50)]));
+        assert_eq!(table.deficits(3), [deficit(1, 1, K + 1)]);
+        for (block, piece) in [(0, 50), (2, 40)] {
+            match table.next_work() {
+                Some(Work::Reuse { block: of, origin: Origin::Base(at), .. }) => {
+                    assert_eq!((of.0, at.0), (block, piece));
+                }
+                other => panic!("{other:?}"),
+            }
+            assert!(table.is_reused(BlockIndex(block)));
+            table.hold(BlockIndex(block));
+        }
+        assert_eq!((table.held(), table.buffers.free()), (2, 4), "what was collected of block 2 is dropped");
+    }
+
+    #[test]
+    fn what_the_base_turns_out_not_to_hold_is_asked_for() {
+        let mut table = with_base(&[1, 2]);
+        table.take_base(base(&[(1, 0)]));
+        assert!(matches!(table.next_work(), Some(Work::Reuse { .. })));
+        table.ask_anew(BlockIndex(0));
+        assert_eq!(table.deficits(2), [deficit(0, 2, K + 1)]);
+        assert!(table.next_work().is_none(), "it is not looked for again");
+    }
+
+    #[test]
+    fn of_equal_blocks_one_is_asked_for_and_the_others_are_made_of_it() {
+        let mut table = with_base(&[5, 6, 5, 5]);
+        table.take_base(base(&[]));
+        assert_eq!(table.deficits(4), [deficit(0, 2, K + 1)]);
+        collect(&mut table, 0, 0..K);
+        let (buffer, collected) = take_rebuild(&mut table);
+        table.release(buffer, collected);
+        table.hold(BlockIndex(0));
+        for block in [2, 3] {
+            let Some(Work::Reuse { block: of, origin, .. }) = table.next_work() else { panic!("made of 0") };
+            assert_eq!((of, origin), (BlockIndex(block), Origin::Object(BlockIndex(0))));
+        }
+        table.hold(BlockIndex(2));
+        table.ask_anew(BlockIndex(3));
+        assert_eq!(table.deficits(4), [deficit(1, 1, K + 1), deficit(3, 1, K + 1)], "3 only looked the same");
+    }
+
+    #[test]
+    fn what_was_kept_and_is_something_else_is_looked_for_in_the_base() {
+        let mut table = table(2, 4);
+        table.wait_for_base();
+        table.keep(&[BlockIndex(0)]);
+        table.take_base(base(&[(1, 9)]));
+        table.learn(&fingerprinted(&[1, 2]));
+        assert!(matches!(table.next_work(), Some(Work::Recheck { block: BlockIndex(0), .. })));
+        table.ask_anew(BlockIndex(0));
+        assert!(matches!(table.next_work(), Some(Work::Reuse { block: BlockIndex(0), .. })));
+        assert_eq!(table.deficits(2), [deficit(1, 1, K + 1)]);
     }
 
     #[test]
@@ -688,8 +895,7 @@ mod tests {
     fn a_kept_block_that_is_zero_now_is_made_a_hole() {
         let mut table = table(2, 2);
         table.keep(&[BlockIndex(0)]);
-        let entry = ManifestEntry { encoding: Encoding::Zero, hash: BlockHash([0; 32]) };
-        table.learn(&ManifestRun { first: BlockIndex(0), entries: vec![entry] });
+        table.learn(&zeros(0, 1));
         assert!(matches!(table.next_work(), Some(Work::Zero { block: BlockIndex(0), .. })));
     }
 
@@ -706,8 +912,7 @@ mod tests {
         let mut table = table(2, 1);
         table.learn(&stored(0, 2));
         let root = table.root().expect("all entries");
-        let other = ManifestEntry { encoding: Encoding::Zero, hash: BlockHash([9; 32]) };
-        table.learn(&ManifestRun { first: BlockIndex(0), entries: vec![other] });
+        table.learn(&zeros(0, 1));
         assert_eq!(table.root(), Some(root));
     }
 
@@ -716,8 +921,35 @@ mod tests {
     }
 
     fn stored(first: u32, blocks: usize) -> ManifestRun {
-        let entry = ManifestEntry { encoding: Encoding::Stored, hash: BlockHash([1; 32]) };
-        ManifestRun { first: BlockIndex(first), entries: vec![entry; blocks] }
+        ManifestRun::plain(BlockIndex(first), vec![entry(); blocks])
+    }
+
+    fn zeros(first: u32, blocks: usize) -> ManifestRun {
+        let blocks = vec![Listed::Zero; blocks];
+        ManifestRun { first: BlockIndex(first), blocks, fingerprints: Vec::new() }
+    }
+
+    fn entry() -> ManifestEntry {
+        ManifestEntry { encoding: Encoding::Stored, hash: BlockHash([1; 32]) }
+    }
+
+    fn fingerprinted(fingerprints: &[u8]) -> ManifestRun {
+        let of = |&fingerprint: &u8| Fingerprint([fingerprint; 16]);
+        let fingerprints: Vec<_> = fingerprints.iter().map(of).collect();
+        ManifestRun { fingerprints: fingerprints.clone(), ..stored(0, fingerprints.len()) }
+    }
+
+    /// A table of blocks with these fingerprints, in a push with a base that is still being looked through.
+    fn with_base(fingerprints: &[u8]) -> Table {
+        let mut table = table(fingerprints.len() as u64, 4);
+        table.wait_for_base();
+        table.learn(&fingerprinted(fingerprints));
+        table
+    }
+
+    fn base(pieces: &[(u8, u32)]) -> BaseIndex {
+        let piece = |&(fingerprint, at): &(u8, u32)| (Fingerprint([fingerprint; 16]), BlockIndex(at));
+        BaseIndex::new(pieces.iter().map(piece).collect())
     }
 
     fn collect(table: &mut Table, block: u32, symbols: std::ops::Range<u32>) {

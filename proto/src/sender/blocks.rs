@@ -13,9 +13,11 @@ use glancecast_fec::Esi;
 
 use crate::geometry::Geometry;
 use crate::ids::{BlockIndex, Sequence};
-use crate::integrity::BlockHash;
-use crate::limits::{CONTROL_SMALL, MANIFEST_REPEATS_MAX, SOURCE_SYMBOLS_MAX, manifest_entries_in};
-use crate::wire::{DeficitRun, Encoding, GapRun, ManifestEntry, ManifestRun};
+use crate::integrity::{BlockHash, Fingerprint};
+use crate::limits::{
+    CONTROL_SMALL, MANIFEST_BLOCKS_MAX, MANIFEST_REPEATS_MAX, SOURCE_SYMBOLS_MAX, manifest_room,
+};
+use crate::wire::{DeficitRun, Encoding, GapRun, Listed, ManifestEntry, ManifestRun, manifest_bytes};
 
 /// Symbols to be sent of one block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +74,15 @@ impl Job {
     }
 }
 
+/// Whether blocks are sent before anybody has asked for them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FirstPass {
+    /// Each block once, unless every host has said that it holds it.
+    Sent,
+    /// None: hosts hear the manifest, look at what they hold, and ask for the rest.
+    OnDemand,
+}
+
 /// In which queue a demand stands.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Queue {
@@ -83,6 +94,7 @@ enum Queue {
 /// All blocks of the object, as far as they were read.
 pub(super) struct Blocks {
     geometry: Geometry,
+    first_pass: FirstPass,
     states: Vec<BlockState>,
     /// Blocks below this one have had their first pass.
     sent: u32,
@@ -104,6 +116,8 @@ pub(super) struct Blocks {
 
 struct BlockState {
     entry: ManifestEntry,
+    /// Where hosts may hold blocks of a base.
+    fingerprint: Option<Fingerprint>,
     /// K; 0 for a zero block.
     source_symbols: u32,
     /// First sequence after which the current epoch's symbols were sent.
@@ -120,16 +134,19 @@ struct BlockState {
     /// Symbols still to be handed out.
     demand: u32,
     queue: Queue,
-    /// The first pass was sent.
+    /// The first pass was sent, or is not going to be.
     passed: bool,
+    /// Symbols of it were handed out.
+    touched: bool,
     /// A job of this block is handed out.
     busy: bool,
 }
 
 impl Blocks {
-    pub(super) fn new(geometry: Geometry) -> Self {
+    pub(super) fn new(geometry: Geometry, first_pass: FirstPass) -> Self {
         Self {
             geometry,
+            first_pass,
             states: Vec::new(),
             sent: 0,
             manifest_sent: 0,
@@ -144,14 +161,21 @@ impl Blocks {
 
     /// Takes the next block's entry, in the order of the object, with the number of repair symbols that were made with
     /// it.
-    pub(super) fn push(&mut self, entry: ManifestEntry, ahead: u32) -> BlockIndex {
+    pub(super) fn push(
+        &mut self,
+        entry: ManifestEntry,
+        fingerprint: Option<Fingerprint>,
+        ahead: u32,
+    ) -> BlockIndex {
         assert!(!self.all_read(), "more blocks than the object has");
         let block = BlockIndex(self.states.len() as u32);
         let zero = entry.encoding == Encoding::Zero;
         let encoded_len = entry.encoded_len(self.geometry, block);
         let source_symbols = if zero { 0 } else { self.geometry.shape(encoded_len).source_symbols() };
+        let passed = zero || self.first_pass == FirstPass::OnDemand;
         self.states.push(BlockState {
             entry,
+            fingerprint,
             source_symbols,
             base: Sequence::default(),
             last: Sequence::default(),
@@ -161,10 +185,11 @@ impl Blocks {
             in_epoch: 0,
             demand: 0,
             queue: Queue::None,
-            passed: zero,
+            passed,
+            touched: false,
             busy: false,
         });
-        if zero {
+        if passed {
             self.advance_sent();
         } else {
             self.ready.push_back(block);
@@ -203,6 +228,15 @@ impl Blocks {
         self.states.iter().map(|state| state.entry.hash).collect()
     }
 
+    /// Blocks with data of which nothing was sent, and their bytes.
+    pub(super) fn spared(&self) -> (u32, u64) {
+        let spared = self.geometry.indices().zip(&self.states);
+        let spared = spared.filter(|(_, state)| state.source_symbols > 0 && !state.touched);
+        spared.fold((0, 0), |(blocks, bytes), (block, _)| {
+            (blocks + 1, bytes + u64::from(self.geometry.block_len(block)))
+        })
+    }
+
     pub(super) fn entry(&self, block: BlockIndex) -> Option<&ManifestEntry> {
         self.states.get(block.index()).map(|state| &state.entry)
     }
@@ -238,7 +272,7 @@ impl Blocks {
         let state = &mut self.states[block.index()];
         let count = state.demand.min(SOURCE_SYMBOLS_MAX);
         (state.demand, state.queue) = (0, Queue::None);
-        state.busy = true;
+        (state.busy, state.touched) = (true, true);
         state.in_epoch += count;
         self.outstanding += 1;
         Some(Job::Repair { block, first: state.take_esis(count), count })
@@ -249,9 +283,12 @@ impl Blocks {
     pub(super) fn next_whole(&mut self) -> Option<Job> {
         let block = Self::take_idle(&mut self.whole, &self.states)?;
         let state = &mut self.states[block.index()];
-        (state.demand, state.queue) = (0, Queue::None);
-        state.in_epoch += state.source_symbols;
-        Some(self.source_job(block, 0))
+        // Whoever lacks all of it asks for K and one more, which it needs of repair symbols, and not of all source symbols.
+        let demand = std::mem::take(&mut state.demand);
+        state.queue = Queue::None;
+        state.in_epoch += demand;
+        let repair = demand.saturating_sub(state.source_symbols + 1).min(SOURCE_SYMBOLS_MAX);
+        Some(self.source_job(block, repair))
     }
 
     /// Sends everything once more, manifest too, each block with `ahead` repair symbols that were not sent before.
@@ -267,8 +304,16 @@ impl Blocks {
 
     /// Whether [`Blocks::next_manifest`] has something.
     pub(super) fn has_manifest(&self, copies: u32) -> bool {
-        let fresh = self.states.len() as u32 - self.manifest_sent;
-        fresh >= manifest_batch(copies) || (fresh > 0 && self.all_read()) || !self.repeats.is_empty()
+        self.has_fresh_manifest(copies) || !self.repeats.is_empty()
+    }
+
+    /// Whether what was never sent of the manifest is worth a datagram: a few entries, many where all of them are zero, or
+    /// the last ones.
+    fn has_fresh_manifest(&self, copies: u32) -> bool {
+        let fresh = &self.states[self.manifest_sent as usize..];
+        let is_enough = fresh.len() >= MANIFEST_ZERO_BATCH as usize
+            || (fresh.len() >= manifest_batch(copies) as usize && fresh.iter().any(BlockState::has_data));
+        is_enough || (!fresh.is_empty() && self.all_read())
     }
 
     /// The next block of a pass that [`Blocks::start_over`] began.
@@ -291,7 +336,7 @@ impl Blocks {
     fn source_job(&mut self, block: BlockIndex, repair: u32) -> Job {
         self.outstanding += 1;
         let state = &mut self.states[block.index()];
-        state.busy = true;
+        (state.busy, state.touched) = (true, true);
         Job::Source { block, first: state.take_esis(repair), repair }
     }
 
@@ -320,8 +365,8 @@ impl Blocks {
     fn repeat_last_entries(&mut self) {
         let blocks = self.geometry.blocks();
         if self.all_read() && self.manifest_sent == blocks && self.repeats.is_empty() {
-            let entries = MANIFEST_LAST.min(self.entries_per_datagram()).min(blocks);
-            self.repeats.push_back(GapRun { first: BlockIndex(blocks - entries), blocks: entries as u16 });
+            let first = self.back_from(blocks, MANIFEST_LAST, MANIFEST_LAST, 0);
+            self.repeats.push_back(GapRun { first: BlockIndex(first), blocks: (blocks - first) as u16 });
         }
     }
 
@@ -374,11 +419,11 @@ impl Blocks {
     pub(super) fn demand_manifest(&mut self, gap: GapRun, highest: Sequence) {
         let mut first = gap.first.0;
         let end = (gap.first.0 + u32::from(gap.blocks)).min(self.manifest_sent);
-        while first < end {
-            let blocks = (end - first).min(self.entries_per_datagram());
+        while first < end && self.repeats.len() < MANIFEST_REPEATS_MAX {
+            let blocks = self.run_end(first, end) - first;
             let run = GapRun { first: BlockIndex(first), blocks: blocks as u16 };
             let fresh = self.states[first as usize].manifest_last > highest;
-            if !fresh && !self.repeats.contains(&run) && self.repeats.len() < MANIFEST_REPEATS_MAX {
+            if !fresh && !self.repeats.contains(&run) {
                 self.repeats.push_back(run);
             }
             first += blocks;
@@ -388,13 +433,9 @@ impl Blocks {
     /// The next manifest datagram to send: new entries once there are a few (or no more to come), each run beginning
     /// with what those before it ended with, so that each entry is sent so many times; else what a host lacks.
     pub(super) fn next_manifest(&mut self, sequence: Sequence, copies: u32) -> Option<ManifestRun> {
-        let read = self.states.len() as u32;
-        let fresh = read - self.manifest_sent;
-        let batch = manifest_batch(copies);
-        if fresh >= batch || (fresh > 0 && self.all_read()) {
-            let again = ((copies - 1) * batch).min(self.entries_per_datagram() - batch);
-            let first = self.manifest_sent.saturating_sub(again);
-            let end = read.min(first + self.entries_per_datagram());
+        if self.has_fresh_manifest(copies) {
+            let first = self.repeat_from(copies);
+            let end = self.run_end(first, self.states.len() as u32);
             self.manifest_sent = end;
             return Some(self.run(first, end, sequence));
         }
@@ -402,10 +443,57 @@ impl Blocks {
         Some(self.run(run.first.0, run.first.0 + u32::from(run.blocks), sequence))
     }
 
+    /// Where the next run begins, so that each entry is sent so many times.
+    fn repeat_from(&self, copies: u32) -> u32 {
+        let zeros =
+            ((copies - 1) * MANIFEST_ZERO_BATCH).min(MANIFEST_BLOCKS_MAX as u32 - MANIFEST_ZERO_BATCH);
+        let batch = manifest_batch(copies);
+        self.back_from(self.manifest_sent, (copies - 1) * batch, zeros, batch)
+    }
+
+    /// So many blocks back from `end`, of which so many are not zero, as far as one datagram holds them and `spare` more.
+    fn back_from(&self, end: u32, data_max: u32, blocks_max: u32, spare: u32) -> u32 {
+        let room = manifest_room(self.geometry.control_bytes());
+        let (mut first, mut data) = (end, 0);
+        while first > 0 && end - first < blocks_max {
+            data += u32::from(self.states[first as usize - 1].has_data());
+            let (blocks, all_data) = ((end - first + 1 + spare) as usize, (data + spare) as usize);
+            if data > data_max || manifest_bytes(blocks, all_data, self.tells_fingerprints()) > room {
+                break;
+            }
+            first -= 1;
+        }
+        first
+    }
+
+    /// The end of a run from `first` on, which is below `end`: as much as one datagram holds.
+    fn run_end(&self, first: u32, end: u32) -> u32 {
+        let room = manifest_room(self.geometry.control_bytes());
+        let (mut blocks, mut data) = (0, 0);
+        for state in &self.states[first as usize..end as usize] {
+            data += usize::from(state.has_data());
+            if blocks == MANIFEST_BLOCKS_MAX
+                || manifest_bytes(blocks + 1, data, self.tells_fingerprints()) > room
+            {
+                break;
+            }
+            blocks += 1;
+        }
+        first + blocks as u32
+    }
+
     fn run(&mut self, first: u32, end: u32, sequence: Sequence) -> ManifestRun {
         let states = &mut self.states[first as usize..end as usize];
         states.iter_mut().for_each(|state| state.manifest_last = sequence);
-        ManifestRun { first: BlockIndex(first), entries: states.iter().map(|state| state.entry).collect() }
+        ManifestRun {
+            first: BlockIndex(first),
+            blocks: states.iter().map(|state| Listed::from(state.entry)).collect(),
+            fingerprints: states.iter().filter_map(|state| state.fingerprint).collect(),
+        }
+    }
+
+    fn tells_fingerprints(&self) -> bool {
+        self.first_pass == FirstPass::OnDemand
     }
 
     fn advance_sent(&mut self) {
@@ -413,13 +501,13 @@ impl Blocks {
             self.sent += 1;
         }
     }
-
-    fn entries_per_datagram(&self) -> u32 {
-        manifest_entries_in(self.geometry.control_bytes()) as u32
-    }
 }
 
 impl BlockState {
+    fn has_data(&self) -> bool {
+        self.source_symbols > 0
+    }
+
     /// Ids of so many repair symbols that were not sent before.
     fn take_esis(&mut self, count: u32) -> Esi {
         let first = Esi::new(self.next_esi)
@@ -442,11 +530,22 @@ const LOSS_COVERED_MAX: f64 = 0.5;
 
 /// Entries that wait for company where each is sent twice, and are repeated in the datagram after: some 0.007 % of the object.
 const MANIFEST_BATCH: u32 = 4;
+/// The same where all of them are zero: nothing of such a block travels that would have to wait for its entry, and half a
+/// gigabyte of them takes a datagram of less than 200 bytes.
+const MANIFEST_ZERO_BATCH: u32 = 512;
 
 /// Entries that are repeated at the end of the pass.
 const MANIFEST_LAST: u32 = 6 * MANIFEST_BATCH;
 
-const _: () = assert!(2 * MANIFEST_BATCH as usize <= manifest_entries_in(CONTROL_SMALL));
+const _: () = {
+    let batch = MANIFEST_BATCH as usize;
+    assert!(manifest_bytes(2 * batch, 2 * batch, true) <= manifest_room(CONTROL_SMALL));
+    let zeros = MANIFEST_BLOCKS_MAX - MANIFEST_ZERO_BATCH as usize;
+    assert!(
+        manifest_bytes(zeros + batch, batch, true) <= manifest_room(CONTROL_SMALL),
+        "what is repeated leaves room"
+    );
+};
 
 #[cfg(test)]
 mod tests {
@@ -502,8 +601,8 @@ mod tests {
 
     #[test]
     fn repair_symbols_made_ahead_are_not_sent_again() {
-        let mut blocks = Blocks::new(Geometry::for_path(2 << 20, 1500, 20).expect("in range"));
-        blocks.push(entry(Encoding::Stored), 7);
+        let mut blocks = blocks_of(2);
+        blocks.push(entry(Encoding::Stored), None, 7);
         let job = blocks.next_source().expect("read");
         assert_eq!(job, Job::Source { block: BlockIndex(0), first: esi(K), repair: 7 });
         blocks.finish(job, at(100));
@@ -548,9 +647,9 @@ mod tests {
 
     #[test]
     fn a_further_pass_sends_everything_again_with_other_repair_symbols() {
-        let mut blocks = Blocks::new(Geometry::for_path(3 << 20, 1500, 20).expect("in range"));
+        let mut blocks = blocks_of(3);
         for encoding in [Encoding::Stored, Encoding::Zero, Encoding::Stored] {
-            blocks.push(entry(encoding), 5);
+            blocks.push(entry(encoding), None, 5);
         }
         while let Some(job) = blocks.next_source() {
             blocks.finish(job, at(100));
@@ -579,39 +678,130 @@ mod tests {
 
     #[test]
     fn the_last_manifest_entries_are_repeated_with_the_last_blocks() {
-        let mut blocks = Blocks::new(Geometry::for_path(30 << 20, 1500, 20).expect("in range"));
+        let mut blocks = blocks_of(30);
         (0..30).for_each(|_| {
-            blocks.push(entry(Encoding::Stored), 0);
+            blocks.push(entry(Encoding::Stored), None, 0);
         });
         while blocks.next_manifest(at(1), 2).is_some() {}
         for _ in 0..3 {
             let job = blocks.next_source().expect("30 were read");
             blocks.finish(job, at(2));
             let run = blocks.next_manifest(at(3), 2).expect("once more");
-            assert_eq!((run.first, run.entries.len()), (BlockIndex(6), 24));
+            assert_eq!((run.first, run.blocks.len()), (BlockIndex(6), 24));
             assert_eq!(blocks.next_manifest(at(3), 2), None);
         }
     }
 
     /// How often each of 40 entries is sent as they are read.
     fn times_sent(copies: u32) -> Vec<u32> {
-        let geometry = Geometry::for_path(40 << 20, 1500, 20).expect("in range");
-        let mut blocks = Blocks::new(geometry);
+        let mut blocks = blocks_of(40);
         let mut times = vec![0; 40];
         for _ in 0..40 {
-            blocks.push(entry(Encoding::Zero), 0);
+            blocks.push(entry(Encoding::Stored), None, 0);
             while let Some(run) = blocks.next_manifest(at(1), copies) {
                 let first = run.first.index();
-                times[first..first + run.entries.len()].iter_mut().for_each(|times| *times += 1);
+                times[first..first + run.blocks.len()].iter_mut().for_each(|times| *times += 1);
             }
         }
         assert_eq!(blocks.manifest_sent(), 40);
         times
     }
 
+    #[test]
+    fn zero_blocks_travel_together_and_twice_too() {
+        let count = 3 * MANIFEST_ZERO_BATCH;
+        let mut blocks = blocks_of(u64::from(count) + 1);
+        let mut runs = Vec::new();
+        for _ in 0..count {
+            blocks.push(entry(Encoding::Zero), None, 0);
+            runs.extend(blocks.next_manifest(at(1), 2));
+        }
+        let spans: Vec<(u32, u32)> = runs.iter().map(|run| (run.first.0, run.blocks.len() as u32)).collect();
+        let batch = MANIFEST_ZERO_BATCH;
+        assert_eq!(spans, [(0, batch), (0, 2 * batch), (batch, 2 * batch)]);
+        // The last entry is waited for by nobody, and comes with those before it.
+        blocks.push(entry(Encoding::Stored), None, 0);
+        let last = blocks.next_manifest(at(2), 2).expect("all is read");
+        assert_eq!((last.first.0, last.blocks.len() as u32), (2 * batch, batch + 1));
+    }
+
+    #[test]
+    fn no_run_is_longer_than_its_datagram_and_nothing_is_left_out() {
+        for data_every in [1, 3, 50, 5_000] {
+            let mut blocks =
+                Blocks::new(Geometry::new(5_000 << 20, 20, 488).expect("in range"), FirstPass::OnDemand);
+            let mut told = 0;
+            for i in 0..5_000 {
+                if i % data_every == 0 {
+                    blocks.push(entry(Encoding::Stored), Some(Fingerprint([0; 16])), 0);
+                } else {
+                    blocks.push(entry(Encoding::Zero), None, 0);
+                }
+            }
+            let mut take = |run: ManifestRun| {
+                assert!(run.first.0 <= told, "no gap");
+                told = run.first.0 + run.blocks.len() as u32;
+                let bytes = manifest_bytes(run.blocks.len(), run.fingerprints.len(), true);
+                assert!(bytes <= manifest_room(CONTROL_SMALL) && run.blocks.len() <= MANIFEST_BLOCKS_MAX);
+            };
+            while let Some(run) = blocks.next_manifest(at(1), 2) {
+                take(run);
+            }
+            assert_eq!(told, 5_000);
+        }
+    }
+
+    #[test]
+    fn what_hosts_lack_of_the_manifest_is_cut_to_datagrams() {
+        let mut blocks = blocks_of(100);
+        for _ in 0..100 {
+            blocks.push(entry(Encoding::Stored), None, 0);
+        }
+        while blocks.next_manifest(at(1), 2).is_some() {}
+        blocks.demand_manifest(GapRun { first: BlockIndex(10), blocks: 80 }, at(1));
+        let mut next = 10;
+        while let Some(run) = blocks.next_manifest(at(2), 2) {
+            assert_eq!(run.first.0, next);
+            next += run.blocks.len() as u32;
+        }
+        assert_eq!(next, 90);
+    }
+
+    #[test]
+    fn on_demand_nothing_is_sent_that_nobody_lacks_and_all_of_what_somebody_does() {
+        let geometry = Geometry::for_path(3 << 20, 1500, 20).expect("in range");
+        let mut blocks = Blocks::new(geometry, FirstPass::OnDemand);
+        for _ in 0..3 {
+            blocks.push(entry(Encoding::Stored), Some(Fingerprint([0; 16])), 0);
+        }
+        while blocks.next_manifest(at(1), 2).is_some() {}
+        assert!(blocks.all_sent() && blocks.is_idle() && blocks.next_source().is_none());
+        blocks.demand(deficit(1, K as u16 + 1), at(1), 0.0);
+        let job = blocks.next_whole().expect("asked for");
+        assert_eq!(job, Job::Source { block: BlockIndex(1), first: esi(K), repair: 0 });
+        // Another host asks for the same; what is on its way will do for both.
+        blocks.demand(deficit(1, K as u16 + 1), at(1), 0.0);
+        blocks.finish(job, at(800));
+        blocks.demand(deficit(1, 5), at(700), 0.0);
+        assert_eq!((blocks.next_whole(), blocks.next_repair()), (None, None));
+        assert_eq!(blocks.spared(), (2, 2 << 20));
+    }
+
+    #[test]
+    fn a_whole_block_takes_with_it_what_will_be_lost() {
+        let mut blocks = passed_up_to(100);
+        blocks.demand(deficit(0, K as u16 + 1), at(100), 0.1);
+        let repair = (f64::from(K + 1) * 0.1).round() as u32;
+        assert_eq!(blocks.next_whole(), Some(Job::Source { block: BlockIndex(0), first: esi(K), repair }));
+    }
+
+    fn blocks_of(blocks: u64) -> Blocks {
+        Blocks::new(Geometry::for_path(blocks << 20, 1500, 20).expect("in range"), FirstPass::Sent)
+    }
+
     fn passed_up_to(sequence: u64) -> Blocks {
-        let mut blocks = Blocks::new(Geometry::for_path(2 << 20, 1500, 20).expect("in range"));
-        blocks.push(entry(Encoding::Stored), 0);
+        let mut blocks = blocks_of(2);
+        blocks.push(entry(Encoding::Stored), None, 0);
         let job = blocks.next_source().expect("read");
         blocks.finish(job, at(sequence));
         assert_eq!(blocks.sent(), 1);

@@ -304,14 +304,20 @@ impl Hosts {
 
     /// Whether everybody who is to have the object has said that it holds this block already.
     pub(super) fn all_hold(&self, block: BlockIndex) -> bool {
-        let all_heard = match &self.expected {
-            _ if !self.resuming => false,
+        if !self.resuming || !self.are_all_heard() {
+            return false;
+        }
+        let mut counted = self.by_name.values().flatten().map(|id| &self.by_id[id]);
+        counted.all(|host| host.state.is_settled() || host.holds(block))
+    }
+
+    /// Whether everybody was heard who is to have the object; somebody, where nobody is named.
+    pub(super) fn are_all_heard(&self) -> bool {
+        match &self.expected {
             Expected::Named(names) => names.iter().all(|name| self.by_name.contains_key(name)),
             Expected::Count(count) => self.tally.heard >= *count,
             Expected::Anyone => self.tally.heard > 0,
-        };
-        let mut counted = self.by_name.values().flatten().map(|id| &self.by_id[id]);
-        all_heard && counted.all(|host| host.state.is_settled() || host.holds(block))
+        }
     }
 
     pub(super) fn is_resuming(&self) -> bool {

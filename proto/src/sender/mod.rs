@@ -25,13 +25,16 @@ pub use roster::{Expected, HostRow, HostState, Tally};
 
 use crate::geometry::Geometry;
 use crate::ids::{BlockIndex, HostName, ObjectName, Sequence, SessionId};
-use crate::integrity::Root;
+use crate::integrity::{Fingerprint, Root};
 use crate::limits::{EVENTS_MAX, HOSTS_MAX, REPORTS_PER_SECOND_MAX};
 use crate::seal::{Cipher, GroupKey};
 use crate::sign::SigningKey;
 use crate::time::{Moment, WallClock};
-use crate::wire::{Ack, Announce, Discard, DiscardCounts, DiskFormat, Down, Kind, ManifestEntry, Pin, Poll};
-use blocks::Blocks;
+use crate::wire::{
+    Ack, Announce, BaseName, Discard, DiscardCounts, DiskFormat, Down, Encoding, Kind, ManifestEntry, Pin,
+    Poll,
+};
+use blocks::{Blocks, FirstPass};
 use ending::Ending;
 use hosts::{Asked, Hosts};
 use polls::{Phase, Polls};
@@ -72,6 +75,9 @@ pub struct SenderConfig {
     pub header_bytes: u64,
     /// For hosts that cannot answer.
     pub one_way: Option<OneWay>,
+    /// An older object of which hosts may hold many blocks: its id in Glance, or the name of its file. Nothing is sent then
+    /// that no host has asked for; see [`Sender::handle_fingerprinted`].
+    pub base: Option<BaseName>,
 }
 
 /// A push that nobody answers: everything is sent with a surplus, so many times, and who has it is not known.
@@ -107,6 +113,8 @@ pub struct Sender {
     /// When the next datagram of the manifest may leave in one-way mode.
     manifest_at: Moment,
     skipped: u32,
+    /// Nothing is sent before everybody has been heard who is expected: with a base, which no host can do without.
+    gathering: bool,
     /// The only host that still receives.
     last_one: Option<SocketAddr>,
     acks: VecDeque<(SocketAddr, Ack)>,
@@ -186,11 +194,16 @@ pub enum SenderTimer {
 
 impl Sender {
     /// A push that begins now.
+    ///
+    /// # Panics
+    /// With a base in one-way mode, where nobody could ask for anything.
     pub fn new(now: Moment, config: SenderConfig) -> Self {
+        assert!(config.base.is_none() || config.one_way.is_none());
+        let first_pass = if config.base.is_some() { FirstPass::OnDemand } else { FirstPass::Sent };
         Self {
             cipher: Cipher::downward(&config.key, config.session),
             start: now,
-            blocks: Blocks::new(config.geometry),
+            blocks: Blocks::new(config.geometry, first_pass),
             hosts: Hosts::new(config.expected.clone(), config.only_listed),
             source: Source::Reading,
             ending: None,
@@ -205,6 +218,7 @@ impl Sender {
             manifests_left: config.one_way.map_or(0, |_| MANIFEST_REPEATS),
             manifest_at: now,
             skipped: 0,
+            gathering: config.base.is_some(),
             last_one: None,
             acks: VecDeque::new(),
             acks_queued: (now, 0),
@@ -217,8 +231,27 @@ impl Sender {
 
     /// The next block of the source was read, in the order of the object, and so many repair symbols were made with it:
     /// see [`Sender::repair_ahead`].
+    ///
+    /// # Panics
+    /// If the push has a base.
     pub fn handle_block(&mut self, entry: ManifestEntry, ahead: u32) -> BlockIndex {
-        self.blocks.push(entry, ahead)
+        assert!(self.config.base.is_none());
+        self.blocks.push(entry, None, ahead)
+    }
+
+    /// The same where the push has a base: the block is not sent before a host asks for it, and hosts look for it by its
+    /// fingerprint, which every block but a zero one has.
+    ///
+    /// # Panics
+    /// If a fingerprint is missing, or is there and the push has no base.
+    pub fn handle_fingerprinted(
+        &mut self,
+        entry: ManifestEntry,
+        fingerprint: Option<Fingerprint>,
+    ) -> BlockIndex {
+        assert!(self.config.base.is_some());
+        assert_eq!(fingerprint.is_some(), entry.encoding != Encoding::Zero);
+        self.blocks.push(entry, fingerprint, 0)
     }
 
     /// The source was read to its end, and its length and digest are right: hosts may publish.
@@ -272,6 +305,7 @@ impl Sender {
         if self.ending.is_some() {
             return;
         }
+        self.gather(now);
         if now >= self.silence_at {
             self.silence_at = now + SILENCE_CHECK;
             for name in self.hosts.mark_silent(now) {
@@ -357,17 +391,27 @@ impl Sender {
         self.skipped
     }
 
+    /// Blocks with data of which nothing was sent so far, and their bytes: in the end, what every host held already.
+    pub fn spared(&self) -> (u32, u64) {
+        self.blocks.spared()
+    }
+
     /// The next symbols to send. Repairs come before first passes, so that nobody falls far behind, up to two thirds of what
     /// is sent, so that nobody who asks for ever keeps the first pass from its end; blocks of which a host holds nothing
     /// come after them, so that one who comes late does not keep the others waiting. `repair` and `source` say for which
     /// the shell has room.
     #[must_use]
     pub fn poll_job(&mut self, repair: bool, source: bool) -> Option<Job> {
-        if self.ending.is_some() || self.is_leading() || self.is_queued() {
+        if self.ending.is_some() || self.is_leading() || self.is_queued() || self.gathering {
             return None;
         }
         let yields = self.repairs_in_a_row >= REPAIRS_IN_A_ROW * self.config.geometry.symbols_max();
-        let early = if source && yields { self.blocks.next_source() } else { None };
+        let early = match self.config.base {
+            None if source && yields => self.blocks.next_source(),
+            // There is no first pass that would have to come to its end, but hosts that lack all of a block.
+            Some(_) if repair && yields => self.blocks.next_whole(),
+            _ => None,
+        };
         let job = early.or_else(|| if repair { self.blocks.next_repair() } else { None });
         let job = job.or_else(|| if source { self.blocks.next_source() } else { None });
         match job {
@@ -634,9 +678,19 @@ impl Sender {
             spread: self.spread(),
             expected_hosts: self.hosts.expected_count(),
             one_way: self.config.one_way.is_some(),
+            base: self.config.base.clone(),
         };
         let sequence = self.take_sequences(1);
         announce.seal(&self.cipher, self.config.signer.as_ref(), sequence, out);
+    }
+
+    /// With a base, what one host asks for is sent when all are there that are expected: others will lack the same.
+    fn gather(&mut self, now: Moment) {
+        let waited = match self.source {
+            Source::Proven { pass_ended: Some(ended), .. } => now.since(ended) >= GATHERING_MAX,
+            Source::Proven { pass_ended: None, .. } | Source::Reading => false,
+        };
+        self.gathering &= !waited && !self.hosts.are_all_heard();
     }
 
     /// The pass may just have ended, or the last repair may just have left: ask at once what is still lacking.
@@ -729,6 +783,9 @@ const ANNOUNCE_GAP_MAX: Duration = Duration::from_millis(100);
 
 /// Hellos are spread over at least this.
 const HELLO_SPREAD_MIN: Duration = Duration::from_millis(5);
+
+/// How long, after the source was read, hosts that were never heard keep those waiting that were.
+const GATHERING_MAX: Duration = Duration::from_secs(10);
 
 /// How often silent hosts are looked for.
 const SILENCE_CHECK: Duration = Duration::from_secs(1);

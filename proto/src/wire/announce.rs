@@ -1,5 +1,6 @@
 //! The announcement: all that a host needs to take part, at any moment of the session.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use super::bytes::{Reader, Writer};
 use super::{Discard, DiskFormat, HEADER_BYTES, Header, Kind, Pin, open_body, seal_datagram, seal_signed};
 use crate::geometry::Geometry;
 use crate::ids::{ObjectName, Sequence, SessionId};
-use crate::limits::{CONTROL_MAX, CONTROL_SMALL, OBJECT_NAME_MAX};
+use crate::limits::{BASE_NAME_MAX, CONTROL_MAX, CONTROL_SMALL, OBJECT_NAME_MAX};
 use crate::seal::{Cipher, GroupKey};
 use crate::sign::{PublicKey, SIGNATURE_BYTES, SigningKey};
 use crate::time::WallClock;
@@ -37,6 +38,42 @@ pub struct Announce {
     pub expected_hosts: u32,
     /// Hosts are not to answer: nothing that they say would reach the sender.
     pub one_way: bool,
+    /// An older object of which hosts may hold many blocks. Nothing is sent then that nobody asks for, and each manifest
+    /// entry has a fingerprint.
+    pub base: Option<BaseName>,
+}
+
+/// How stores name an older object: its id in Glance, or the name of its file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BaseName(ObjectName);
+
+impl BaseName {
+    /// Checks that the name is one that an announcement has room for.
+    ///
+    /// # Errors
+    /// In words, what is wrong with it.
+    pub fn new(name: &str) -> Result<Self, String> {
+        if name.len() > BASE_NAME_MAX {
+            return Err(format!("a name of {} bytes; at most {BASE_NAME_MAX} can be announced", name.len()));
+        }
+        ObjectName::new(name).map(Self).map_err(|error| error.to_string())
+    }
+
+    /// As text.
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+
+    /// The name as an id in Glance, if it is one.
+    pub fn image_id(&self) -> Option<&str> {
+        Some(self.as_str()).filter(|name| is_image_id(name))
+    }
+}
+
+impl fmt::Display for BaseName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
 }
 
 /// An announcement as it came: opened under the group's key, and signed by whom it names, if by anybody. Nobody has
@@ -143,6 +180,7 @@ impl Announce {
         self.format.emit(out);
         self.pin.emit(out);
         out.u8(u8::from(self.one_way));
+        out.text(self.base.as_ref().map_or("", BaseName::as_str));
     }
 
     fn parse(session: SessionId, body: &mut Reader<'_>) -> Result<Self, Discard> {
@@ -156,6 +194,12 @@ impl Announce {
         let format = DiskFormat::parse(body)?;
         let pin = Pin::parse(body)?;
         let one_way = body.bool()?;
+        let base = match body.text(BASE_NAME_MAX)? {
+            "" => None,
+            // Who asks for nothing would get nothing.
+            _ if one_way => return Err(Discard::Malformed),
+            name => Some(BaseName::new(name).map_err(|_| Discard::Malformed)?),
+        };
         Ok(Self {
             session,
             time,
@@ -168,6 +212,7 @@ impl Announce {
             spread,
             expected_hosts,
             one_way,
+            base,
         })
     }
 }
@@ -209,6 +254,7 @@ const _: () = {
         + 1
         + 5
         + 1
+        + (1 + BASE_NAME_MAX)
         + (1 + PublicKey::BYTES + SIGNATURE_BYTES)
         + 16;
     assert!(longest <= CONTROL_SMALL);

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use super::bytes::{Reader, Writer, cut, printable};
+use super::manifest::ManifestRun;
 use super::{Discard, HEADER_BYTES, Header, Kind, open_body, seal_datagram, seal_signed};
 use crate::geometry::Geometry;
-use crate::ids::{BlockIndex, ReceiverId, Sequence, SessionId};
-use crate::integrity::{BlockHash, Root};
-use crate::limits::{CONTROL_MAX, MANIFEST_ENTRIES_MAX, REASON_MAX};
+use crate::ids::{ReceiverId, Sequence, SessionId};
+use crate::integrity::Root;
+use crate::limits::{CONTROL_MAX, REASON_MAX};
 use crate::seal::Cipher;
 use crate::sign::{PublicKey, SigningKey};
 
@@ -22,49 +23,6 @@ pub enum Down {
     End(End),
     /// A host was heard.
     Ack(Ack),
-}
-
-/// How a block's bytes travel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Encoding {
-    /// All zero: nothing travels, and the file has a hole.
-    Zero,
-    /// As they are.
-    Stored,
-    /// As a zstd frame of this length, shorter than the block.
-    Zstd {
-        /// Length of the frame in bytes.
-        encoded_len: u32,
-    },
-}
-
-/// What is known of a block before its symbols are looked at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ManifestEntry {
-    /// How it travels.
-    pub encoding: Encoding,
-    /// What its logical bytes hash to.
-    pub hash: BlockHash,
-}
-
-impl ManifestEntry {
-    /// Bytes that travel as symbols for this block, 0 for a zero block.
-    pub fn encoded_len(&self, geometry: Geometry, block: BlockIndex) -> u32 {
-        match self.encoding {
-            Encoding::Zero => 0,
-            Encoding::Stored => geometry.block_len(block),
-            Encoding::Zstd { encoded_len } => encoded_len,
-        }
-    }
-}
-
-/// Consecutive manifest entries, wherever they begin.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ManifestRun {
-    /// The block of the first entry.
-    pub first: BlockIndex,
-    /// One to [`MANIFEST_ENTRIES_MAX`] entries.
-    pub entries: Vec<ManifestEntry>,
 }
 
 /// Asks every host for a report and says how far things are.
@@ -163,7 +121,7 @@ impl Down {
     fn parse(header: Header, geometry: Geometry, body: &[u8]) -> Result<Self, Discard> {
         let mut body = Reader::new(body);
         let down = match header.kind {
-            Kind::Manifest => Self::Manifest(parse_manifest(geometry, &mut body)?),
+            Kind::Manifest => Self::Manifest(ManifestRun::parse(geometry, &mut body)?),
             Kind::Poll => Self::Poll(parse_poll(geometry, &mut body)?),
             Kind::End => Self::End(parse_end(&mut body)?),
             Kind::Ack => Self::Ack(parse_ack(&mut body)?),
@@ -186,12 +144,7 @@ impl Down {
 
     fn emit(&self, out: &mut Writer<'_>) {
         match self {
-            Self::Manifest(run) => {
-                assert!((1..=MANIFEST_ENTRIES_MAX).contains(&run.entries.len()));
-                out.u32(run.first.0);
-                out.u16(run.entries.len() as u16);
-                run.entries.iter().for_each(|entry| emit_entry(entry, out));
-            }
+            Self::Manifest(run) => run.emit(out),
             Self::Poll(poll) => {
                 out.u32(poll.round);
                 out.u32(poll.blocks_sent);
@@ -224,44 +177,6 @@ impl Down {
 /// its slot, or repetitions of its last word.
 fn is_signed(kind: Kind) -> bool {
     kind != Kind::Ack
-}
-
-fn emit_entry(entry: &ManifestEntry, out: &mut Writer<'_>) {
-    let (code, len) = match entry.encoding {
-        Encoding::Zero => (ZERO, 0),
-        Encoding::Stored => (STORED, 0),
-        Encoding::Zstd { encoded_len } => (ZSTD, encoded_len),
-    };
-    out.u8(code);
-    out.uint(u64::from(len), 3);
-    out.bytes(&entry.hash.0);
-}
-
-fn parse_manifest(geometry: Geometry, body: &mut Reader<'_>) -> Result<ManifestRun, Discard> {
-    let first = BlockIndex(body.u32()?);
-    let count = body.u16()?;
-    let end = first.0.checked_add(u32::from(count)).ok_or(Discard::Malformed)?;
-    if count == 0 || usize::from(count) > MANIFEST_ENTRIES_MAX || end > geometry.blocks() {
-        return Err(Discard::Malformed);
-    }
-    let entries = (first.0..end).map(|block| parse_entry(geometry, BlockIndex(block), body));
-    Ok(ManifestRun { first, entries: entries.collect::<Result<_, _>>()? })
-}
-
-fn parse_entry(
-    geometry: Geometry,
-    block: BlockIndex,
-    body: &mut Reader<'_>,
-) -> Result<ManifestEntry, Discard> {
-    let encoding = match (body.u8()?, body.u24()?) {
-        (ZERO, 0) => Encoding::Zero,
-        (STORED, 0) => Encoding::Stored,
-        (ZSTD, encoded_len) if encoded_len > 0 && encoded_len < geometry.block_len(block) => {
-            Encoding::Zstd { encoded_len }
-        }
-        _ => return Err(Discard::Malformed),
-    };
-    Ok(ManifestEntry { encoding, hash: BlockHash(body.array()?) })
 }
 
 fn parse_poll(geometry: Geometry, body: &mut Reader<'_>) -> Result<Poll, Discard> {
@@ -301,10 +216,6 @@ fn parse_acknowledged(body: &mut Reader<'_>) -> Result<Kind, Discard> {
         .filter(|kind| matches!(kind, Kind::Hello | Kind::Done | Kind::Failed))
         .ok_or(Discard::Malformed)
 }
-
-const ZERO: u8 = 0;
-const STORED: u8 = 1;
-const ZSTD: u8 = 2;
 
 /// The window of 10 000 hosts at 4 000 reports a second is 2.5 s.
 const WINDOW_MAX: Duration = Duration::from_secs(10);

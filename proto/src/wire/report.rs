@@ -6,7 +6,7 @@ use super::Discard;
 use super::bytes::{Reader, Writer};
 use crate::geometry::Geometry;
 use crate::ids::{BlockIndex, Sequence};
-use crate::limits::{HELD_RUNS_MAX, REPORT_GAPS_MAX, REPORT_RUNS_MAX};
+use crate::limits::{REPORT_GAPS_MAX, REPORT_RUNS_MAX};
 
 /// What a host holds and lacks. It is exhaustive for the blocks below `covered`: those in no run are held or being
 /// rebuilt.
@@ -74,8 +74,9 @@ impl KeptRun {
         self.first.0 + self.blocks
     }
 
-    pub(super) fn emit_all(runs: &[Self], out: &mut Writer<'_>) {
-        assert!(runs.len() <= HELD_RUNS_MAX);
+    /// In a hello or a report, of at most `max` runs.
+    pub(super) fn emit_all(runs: &[Self], max: usize, out: &mut Writer<'_>) {
+        assert!(runs.len() <= max);
         out.u8(runs.len() as u8);
         for run in runs {
             out.u32(run.first.0);
@@ -83,9 +84,13 @@ impl KeptRun {
         }
     }
 
-    pub(super) fn parse_all(geometry: Geometry, body: &mut Reader<'_>) -> Result<Vec<Self>, Discard> {
+    pub(super) fn parse_all(
+        geometry: Geometry,
+        max: usize,
+        body: &mut Reader<'_>,
+    ) -> Result<Vec<Self>, Discard> {
         let mut free = 0..geometry.blocks();
-        (0..bounded(body.u8()?, HELD_RUNS_MAX)?)
+        (0..bounded(body.u8()?, max)?)
             .map(|_| {
                 let run = Self { first: BlockIndex(body.u32()?), blocks: body.u32()? };
                 take_run(&mut free, run.first, run.blocks)?;
@@ -108,6 +113,8 @@ pub struct Totals {
     pub socket_drops: u64,
     /// Symbols that came while the store was behind, and were dropped as no buffer was free for their block.
     pub store_drops: u64,
+    /// Blocks that were made of what this host held: of a base, or of the object itself.
+    pub blocks_reused: u32,
 }
 
 impl Report {
@@ -129,7 +136,7 @@ impl Report {
             out.u32(run.first.0);
             out.u16(run.blocks);
         }
-        KeptRun::emit_all(&self.kept, out);
+        KeptRun::emit_all(&self.kept, REPORT_RUNS_MAX, out);
     }
 
     pub(super) fn parse(geometry: Geometry, body: &mut Reader<'_>) -> Result<Self, Discard> {
@@ -157,7 +164,7 @@ impl Report {
                 Ok(run)
             })
             .collect::<Result<_, _>>()?;
-        let kept = KeptRun::parse_all(geometry, body)?;
+        let kept = KeptRun::parse_all(geometry, REPORT_RUNS_MAX, body)?;
         Ok(Self { round, highest, blocks_held, covered, deficits, gaps, kept, totals })
     }
 }
@@ -169,6 +176,7 @@ impl Totals {
         out.u64(self.bytes_received);
         out.u64(self.socket_drops);
         out.u64(self.store_drops);
+        out.u32(self.blocks_reused);
     }
 
     pub(super) fn parse(body: &mut Reader<'_>) -> Result<Self, Discard> {
@@ -178,6 +186,7 @@ impl Totals {
             bytes_received: body.u64()?,
             socket_drops: body.u64()?,
             store_drops: body.u64()?,
+            blocks_reused: body.u32()?,
         })
     }
 }

@@ -6,7 +6,7 @@ use super::{Discard, HEADER_BYTES, Header, Kind, open_body, seal_datagram};
 use crate::geometry::Geometry;
 use crate::ids::{HostName, ReceiverId, Sequence, SessionTag};
 use crate::integrity::Root;
-use crate::limits::{CONTROL_MAX, HOST_NAME_MAX, REASON_MAX, SOFTWARE_MAX};
+use crate::limits::{CONTROL_MAX, HELD_RUNS_MAX, HOST_NAME_MAX, REASON_MAX, SOFTWARE_MAX};
 use crate::seal::Cipher;
 
 /// A control datagram of a host.
@@ -181,7 +181,7 @@ impl Up {
                 out.text(hello.name.as_str());
                 out.text(cut(&hello.software, SOFTWARE_MAX));
                 out.u8(u8::from(hello.busy));
-                KeptRun::emit_all(&hello.kept, out);
+                KeptRun::emit_all(&hello.kept, HELD_RUNS_MAX, out);
             }
             Self::Report(report) => report.emit(out),
             Self::Done(done) => {
@@ -203,7 +203,7 @@ fn parse_hello(geometry: Geometry, body: &mut Reader<'_>) -> Result<Hello, Disca
         name: HostName::new(body.text(HOST_NAME_MAX)?).map_err(|_| Discard::Malformed)?,
         software: printable(body.text(SOFTWARE_MAX)?),
         busy: body.bool()?,
-        kept: KeptRun::parse_all(geometry, body)?,
+        kept: KeptRun::parse_all(geometry, HELD_RUNS_MAX, body)?,
     })
 }
 

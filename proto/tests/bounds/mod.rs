@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use glancecast_fec::Esi;
 use glancecast_proto::limits::{
-    CONTROL_MAX, CONTROL_SMALL, FINDING_MAX, HELD_MAX, MANIFEST_ENTRIES_MAX, REASON_MAX, SOFTWARE_MAX,
+    CONTROL_MAX, CONTROL_SMALL, FINDING_MAX, HELD_MAX, MANIFEST_BLOCKS_MAX, REASON_MAX, SOFTWARE_MAX,
     STORE_TEXT_MAX,
 };
 use glancecast_proto::wire::{
-    Answer, AnswerState, Down, Encoding, End, Finding, Kind, ManifestRun, Page, Poll, Report, Up,
+    Answer, AnswerState, Down, Encoding, End, Finding, Kind, Listed, ManifestEntry, ManifestRun, Page, Poll,
+    Report, Up,
 };
 
 use crate::vectors::{self, Value};
@@ -76,11 +77,17 @@ fn assert_answer(answer: &Answer) {
 
 fn assert_manifest(run: &ManifestRun) {
     let geometry = vectors::geometry();
-    assert!((1..=MANIFEST_ENTRIES_MAX).contains(&run.entries.len()));
-    for (block, entry) in (run.first.0..).map(glancecast_proto::ids::BlockIndex).zip(&run.entries) {
+    assert!((1..=MANIFEST_BLOCKS_MAX).contains(&run.blocks.len()));
+    let has_fingerprints = !run.fingerprints.is_empty();
+    for (block, listed, fingerprint) in run.iter() {
         assert!(geometry.contains(block));
-        if let Encoding::Zstd { encoded_len } = entry.encoding {
-            assert!((1..geometry.block_len(block)).contains(&encoded_len));
+        assert_eq!(fingerprint.is_some(), has_fingerprints && listed != Listed::Zero);
+        match listed {
+            Listed::Data(ManifestEntry { encoding: Encoding::Zstd { encoded_len }, .. }) => {
+                assert!((1..geometry.block_len(block)).contains(&encoded_len));
+            }
+            Listed::Data(entry) => assert_eq!(entry.encoding, Encoding::Stored),
+            Listed::Zero => {}
         }
     }
 }

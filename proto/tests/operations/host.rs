@@ -7,9 +7,9 @@ use std::time::Duration;
 use glancecast_fec::Esi;
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::{BlockIndex, ReceiverId, Sequence};
-use glancecast_proto::integrity::{BlockHash, Root};
+use glancecast_proto::integrity::{BlockHash, Fingerprint, Root};
 use glancecast_proto::receiver::{
-    Admission, Attempt, BlockOutcome, Effect, Opened, Published, Receiver, ReceiverConfig, Work,
+    Admission, Attempt, BaseIndex, BlockOutcome, Effect, Opened, Published, Receiver, ReceiverConfig, Work,
     buffer_symbols,
 };
 use glancecast_proto::seal::GroupKey;
@@ -132,7 +132,8 @@ impl Host {
             2..24 => {
                 let count = 1 + self.dice.below(u64::from(6 - first)) as u32;
                 let entries = (first..first + count).map(|block| self.entry(BlockIndex(block)));
-                Down::Manifest(ManifestRun { first: BlockIndex(first), entries: entries.collect() })
+                let entries: Vec<_> = entries.collect();
+                Down::Manifest(ManifestRun::plain(BlockIndex(first), entries))
             }
             24..36 => {
                 let root = match self.dice.below(8) {
@@ -268,6 +269,8 @@ impl Host {
         let at = self.dice.below(self.pending.len() as u64) as usize;
         match self.pending.swap_remove(at) {
             Effect::Open(attempt, ..) => {
+                let pieces = (0..4).map(|piece| (Fingerprint([0x66 + piece; 16]), BlockIndex(piece.into())));
+                self.receiver.handle_base(attempt, BaseIndex::new(pieces.collect()));
                 let result = match self.dice.below(20) {
                     0 => Err((FailureKind::NoSpace, "full".to_owned())),
                     1 => Ok(Opened::Existing),
@@ -276,12 +279,20 @@ impl Host {
                 };
                 self.receiver.handle_opened(self.now, attempt, result);
             }
-            Effect::Block(attempt, Work::Zero { block, entry }) => {
-                let outcome = if entry == self.scene.entry(block) {
-                    self.outcome(false)
-                } else {
-                    BlockOutcome::Corrupt
+            Effect::Block(attempt, Work::Zero { block }) => {
+                let truth = self.scene.entry(block);
+                let outcome = match self.outcome(false) {
+                    BlockOutcome::Store(kind, reason) => BlockOutcome::Store(kind, reason),
+                    // What zeros at this place hash to, whether or not the block is meant to be zero.
+                    _ if truth.encoding == Encoding::Zero => BlockOutcome::Zeros(truth.hash),
+                    _ => BlockOutcome::Zeros(BlockHash([0xEE; 32])),
                 };
+                self.receiver.handle_block(self.now, attempt, block, None, outcome);
+            }
+            Effect::Block(attempt, Work::Reuse { block, entry, .. }) => {
+                let right = entry == self.scene.entry(block) && self.dice.below(3) > 0;
+                let outcome =
+                    if right { BlockOutcome::Written { repaired: 0 } } else { BlockOutcome::NotKept };
                 self.receiver.handle_block(self.now, attempt, block, None, outcome);
             }
             Effect::Block(attempt, Work::Recheck { block, entry }) => {

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use glancecast_proto::ids::{BlockIndex, ObjectName, ReceiverId, Sequence};
-use glancecast_proto::integrity::Root;
+use glancecast_proto::integrity::{Fingerprint, Root};
 use glancecast_proto::limits::HOSTS_MAX;
 use glancecast_proto::seal::{Cipher, GroupKey};
 use glancecast_proto::sender::{Expected, Job, OneWay, Pace, Sender, SenderConfig};
 use glancecast_proto::time::{Moment, WallClock};
 use glancecast_proto::wire::{
-    DeficitRun, DiskFormat, Done, Failed, FailureKind, GapRun, Hello, KeptRun, Pin, Report, Totals, Up,
+    BaseName, DeficitRun, DiskFormat, Done, Encoding, Failed, FailureKind, GapRun, Hello, KeptRun, Pin,
+    Report, Totals, Up,
 };
 
 use super::{INSIDERS, Scene, address, insider, name};
@@ -56,6 +57,7 @@ impl Push {
             pace: if seed & 8 == 0 { Pace::Fixed(1_000_000_000) } else { Pace::Auto { max: 1_000_000_000 } },
             header_bytes: 42,
             one_way: (seed % 32 == 31).then_some(OneWay { overhead: 0.1, passes: 2 }),
+            base: (seed % 32 == 30).then(|| BaseName::new("older").expect("plain")),
         };
         Self {
             scene,
@@ -78,7 +80,14 @@ impl Push {
     pub(crate) fn operate(&mut self) {
         match self.dice.below(100) {
             0..3 if self.read < 6 => {
-                self.sender.handle_block(self.scene.entry(BlockIndex(self.read)), 0);
+                let entry = self.scene.entry(BlockIndex(self.read));
+                if self.sender.config().base.is_some() {
+                    let fingerprint = Fingerprint([self.read as u8; 16]);
+                    let fingerprint = (entry.encoding != Encoding::Zero).then_some(fingerprint);
+                    self.sender.handle_fingerprinted(entry, fingerprint);
+                } else {
+                    self.sender.handle_block(entry, 0);
+                }
                 self.read += 1;
             }
             3 if self.read == 6 && self.sender.root().is_none() => {

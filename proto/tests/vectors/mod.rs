@@ -10,14 +10,14 @@ use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use glancecast_fec::Esi;
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::{BlockIndex, HostName, ObjectName, ReceiverId, Sequence, SessionId};
-use glancecast_proto::integrity::{BlockHash, Root};
+use glancecast_proto::integrity::{BlockHash, Fingerprint, Root};
 use glancecast_proto::seal::{Cipher, GroupKey};
 use glancecast_proto::sign::SigningKey;
 use glancecast_proto::time::WallClock;
 use glancecast_proto::wire::{
-    About, Ack, Announce, Answer, AnswerState, Ask, DeficitRun, Discard, DiskFormat, Done, Down, Encoding,
-    End, Failed, FailureKind, Finding, GapRun, Header, Heard, Held, Hello, Kept, KeptRun, Kind,
-    ManifestEntry, ManifestRun, Notice, Page, Pin, Poll, Question, Report, SYMBOL_OVERHEAD, Sought,
+    About, Ack, Announce, Answer, AnswerState, Ask, BaseName, DeficitRun, Discard, DiskFormat, Done, Down,
+    Encoding, End, Failed, FailureKind, Finding, GapRun, Header, Heard, Held, Hello, Kept, KeptRun, Kind,
+    Listed, ManifestEntry, ManifestRun, Notice, Page, Pin, Poll, Question, Report, SYMBOL_OVERHEAD, Sought,
     SymbolHeader, Totals, Up, UpHeader,
 };
 use zeroize::Zeroizing;
@@ -73,8 +73,10 @@ pub(crate) fn values() -> BTreeMap<&'static str, Value> {
         ("announce-ipv4", Value::Announce(announce_for_a_week(), Signed::No)),
         ("announce-ipv6", Value::Announce(announce_forever(), Signed::No)),
         ("announce-one-way", Value::Announce(announce_one_way(), Signed::No)),
+        ("announce-base", Value::Announce(announce_with_base(), Signed::No)),
         ("announce-signed", Value::Announce(announce_for_a_week(), Signed::Yes)),
         ("manifest", Value::Down(Down::Manifest(manifest()), Signed::No)),
+        ("manifest-fingerprints", Value::Down(Down::Manifest(manifest_with_fingerprints()), Signed::No)),
         ("manifest-signed", Value::Down(Down::Manifest(manifest()), Signed::Yes)),
         ("poll-reading", Value::Down(Down::Poll(poll(None)), Signed::No)),
         ("poll-vouched", Value::Down(Down::Poll(poll(Some(ROOT))), Signed::No)),
@@ -268,6 +270,11 @@ fn announce_one_way() -> Announce {
     Announce { one_way: true, ..announce }
 }
 
+fn announce_with_base() -> Announce {
+    let base = Some(BaseName::new("ubuntu-24.04 (Februar).raw").expect("plain"));
+    Announce { base, ..announce("192.0.2.7:7167", None, DiskFormat::Raw, Pin::None) }
+}
+
 fn announce(reply_to: &str, image_id: Option<&str>, format: DiskFormat, pin: Pin) -> Announce {
     Announce {
         session: SESSION,
@@ -281,19 +288,20 @@ fn announce(reply_to: &str, image_id: Option<&str>, format: DiskFormat, pin: Pin
         spread: Duration::from_millis(250),
         expected_hosts: 200,
         one_way: false,
+        base: None,
     }
 }
 
 fn manifest() -> ManifestRun {
     let entry = |encoding, hash| ManifestEntry { encoding, hash: BlockHash([hash; 32]) };
-    ManifestRun {
-        first: BlockIndex(3),
-        entries: vec![
-            entry(Encoding::Stored, 0x33),
-            entry(Encoding::Zstd { encoded_len: 345_678 }, 0x44),
-            entry(Encoding::Zero, 0x55),
-        ],
-    }
+    let (stored, framed) =
+        (entry(Encoding::Stored, 0x33), entry(Encoding::Zstd { encoded_len: 345_678 }, 0x44));
+    let blocks = vec![Listed::Data(stored), Listed::Data(framed), Listed::Zero];
+    ManifestRun { first: BlockIndex(3), blocks, fingerprints: Vec::new() }
+}
+
+fn manifest_with_fingerprints() -> ManifestRun {
+    ManifestRun { fingerprints: vec![Fingerprint([0x66; 16]), Fingerprint([0x77; 16])], ..manifest() }
 }
 
 fn poll(root: Option<Root>) -> Poll {
@@ -415,4 +423,5 @@ const TOTALS: Totals = Totals {
     bytes_received: 0x0607_0809_0A0B_0C0D,
     socket_drops: u64::MAX,
     store_drops: 0x0E0F,
+    blocks_reused: 0x1011,
 };

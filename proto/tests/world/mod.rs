@@ -6,14 +6,17 @@ use std::time::Duration;
 
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::{BlockIndex, HostName, ObjectName, SessionId};
-use glancecast_proto::integrity::BlockHash;
+use glancecast_proto::integrity::{BlockHash, Fingerprint};
 use glancecast_proto::receiver::{
-    Admission, BlockOutcome, Effect, Opened, Published, Receiver, ReceiverConfig, Work,
+    Admission, Attempt, BaseIndex, BlockOutcome, Effect, Opened, Origin, Published, Receiver, ReceiverConfig,
+    Work,
 };
 use glancecast_proto::seal::GroupKey;
 use glancecast_proto::sender::{Expected, Job, OneWay, Pace, Sender, SenderConfig, Verdict};
 use glancecast_proto::time::{Moment, WallClock};
-use glancecast_proto::wire::{DiskFormat, Encoding, ManifestEntry, Pin, SYMBOL_OVERHEAD, SymbolHeader};
+use glancecast_proto::wire::{
+    BaseName, DiskFormat, Encoding, ManifestEntry, Pin, SYMBOL_OVERHEAD, SymbolHeader,
+};
 
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -61,6 +64,13 @@ pub(crate) struct World {
     pub(crate) kept: BTreeMap<usize, BTreeSet<BlockIndex>>,
     /// What was kept of these is of another object.
     pub(crate) stale: BTreeSet<BlockIndex>,
+    /// The blocks of the object that lie in each host's base, at the places that they have in the object.
+    pub(crate) base: BTreeMap<usize, BTreeSet<BlockIndex>>,
+    /// How long a host needs to look its base through.
+    pub(crate) base_time: Duration,
+    /// Blocks that are the same as an earlier one.
+    pub(crate) alike: BTreeMap<BlockIndex, BlockIndex>,
+    looking: Vec<(Moment, usize, Attempt)>,
     later: Vec<(usize, u32, Fate)>,
     job: Option<(Job, u32)>,
     /// Deliveries by time, then in order of sending.
@@ -86,15 +96,26 @@ const SYMBOL_TIME: Duration = Duration::from_micros(12);
 
 impl World {
     pub(crate) fn new(seed: u64, bytes: u64, expected: Expected) -> Self {
-        Self::with(seed, bytes, expected, None)
+        Self::with(seed, bytes, expected, None, None)
+    }
+
+    /// A world in which the sender names a base, of which hosts have what is put into `World::base`.
+    pub(crate) fn with_base(seed: u64, bytes: u64, expected: Expected) -> Self {
+        Self::with(seed, bytes, expected, None, Some(BaseName::new("base").expect("plain")))
     }
 
     /// A world for hosts that cannot answer.
     pub(crate) fn one_way(seed: u64, bytes: u64, one_way: OneWay) -> Self {
-        Self::with(seed, bytes, Expected::Anyone, Some(one_way))
+        Self::with(seed, bytes, Expected::Anyone, Some(one_way), None)
     }
 
-    fn with(seed: u64, bytes: u64, expected: Expected, one_way: Option<OneWay>) -> Self {
+    fn with(
+        seed: u64,
+        bytes: u64,
+        expected: Expected,
+        one_way: Option<OneWay>,
+        base: Option<BaseName>,
+    ) -> Self {
         println!("world of seed {seed}, {bytes} bytes");
         let config = SenderConfig {
             session: SessionId([seed as u8; 16]),
@@ -113,6 +134,7 @@ impl World {
             pace: Pace::Fixed(1_000_000_000),
             header_bytes: 42,
             one_way,
+            base,
         };
         Self {
             now: Moment::default(),
@@ -128,6 +150,10 @@ impl World {
             hosts: BTreeMap::new(),
             kept: BTreeMap::new(),
             stale: BTreeSet::new(),
+            base: BTreeMap::new(),
+            base_time: Duration::ZERO,
+            alike: BTreeMap::new(),
+            looking: Vec::new(),
             later: Vec::new(),
             job: None,
             mail: BTreeMap::new(),
@@ -167,7 +193,14 @@ impl World {
         for block in geometry.indices() {
             // Nobody reads ahead of the line here: blocks are there when their turn comes.
             let ahead = self.sender.repair_ahead();
-            self.sender.handle_block(ManifestEntry { encoding: Encoding::Stored, hash: hash(block) }, ahead);
+            let entry = ManifestEntry { encoding: Encoding::Stored, hash: hash(block) };
+            match self.sender.config().base {
+                None => self.sender.handle_block(entry, ahead),
+                Some(_) => {
+                    let of = *self.alike.get(&block).unwrap_or(&block);
+                    self.sender.handle_fingerprinted(entry, Some(fingerprint(of)))
+                }
+            };
         }
         if self.abort_instead_of_proof {
             self.settle(Duration::from_millis(30));
@@ -287,6 +320,11 @@ impl World {
 
     fn drive_host(&mut self, id: usize) {
         let now = self.now;
+        for (_, id, attempt) in self.looking.extract_if(.., |&mut (at, ..)| at <= now) {
+            let pieces = self.base.get(&id).into_iter().flatten().map(|&block| (fingerprint(block), block));
+            let index = BaseIndex::new(pieces.collect());
+            self.hosts.get_mut(&id).expect("started").receiver.handle_base(attempt, index);
+        }
         self.hosts.get_mut(&id).expect("started").receiver.handle_timeout(now);
         while let Some(effect) = self.hosts.get_mut(&id).expect("started").receiver.poll_effect(true) {
             self.perform(id, effect);
@@ -302,7 +340,10 @@ impl World {
         let undecodable = self.rng.chance(1.0 / 256.0);
         let receiver = &mut self.hosts.get_mut(&id).expect("started").receiver;
         match effect {
-            Effect::Open(attempt, ..) => {
+            Effect::Open(attempt, announce, _) => {
+                if announce.base.is_some() {
+                    self.looking.push((self.now + self.base_time, id, attempt));
+                }
                 let kept = &self.kept[&id];
                 let opened = if kept.is_empty() {
                     Opened::New
@@ -319,8 +360,22 @@ impl World {
                     if right { BlockOutcome::Written { repaired: 0 } } else { BlockOutcome::NotKept };
                 receiver.handle_block(self.now, attempt, block, None, outcome);
             }
-            Effect::Block(attempt, Work::Zero { block, .. }) => {
-                receiver.handle_block(self.now, attempt, block, None, BlockOutcome::Written { repaired: 0 });
+            Effect::Block(attempt, Work::Reuse { block, entry, origin }) => {
+                assert_eq!(entry.hash, hash(block));
+                let right = match origin {
+                    Origin::Base(piece) => {
+                        self.base[&id].contains(&piece) && fingerprint(piece) == fingerprint(block)
+                    }
+                    Origin::Object(of) => self.alike.get(&block) == Some(&of),
+                };
+                let outcome = match right && !self.stale.contains(&block) {
+                    true => BlockOutcome::Written { repaired: 0 },
+                    false => BlockOutcome::NotKept,
+                };
+                receiver.handle_block(self.now, attempt, block, None, outcome);
+            }
+            Effect::Block(attempt, Work::Zero { block }) => {
+                receiver.handle_block(self.now, attempt, block, None, BlockOutcome::Zeros(hash(block)));
             }
             Effect::Block(attempt, Work::Rebuild { block, entry, buffer, collected }) => {
                 assert_eq!(entry.hash, hash(block));
@@ -376,6 +431,10 @@ fn address(host: usize) -> SocketAddr {
 
 fn hash(block: BlockIndex) -> BlockHash {
     BlockHash(*blake3::hash(&block.0.to_be_bytes()).as_bytes())
+}
+
+fn fingerprint(block: BlockIndex) -> Fingerprint {
+    Fingerprint(*hash(block).0.first_chunk().expect("half of 32 bytes"))
 }
 
 /// xorshift64*.

@@ -304,6 +304,7 @@ fn announce() -> Announce {
         spread: Duration::ZERO,
         expected_hosts: 0,
         one_way: false,
+        base: None,
     }
 }
 

@@ -166,6 +166,7 @@ fn announce() -> Announce {
         spread: std::time::Duration::ZERO,
         expected_hosts: 0,
         one_way: false,
+        base: None,
     }
 }
 

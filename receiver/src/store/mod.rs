@@ -6,6 +6,7 @@
 
 #[cfg(test)]
 mod bad_days;
+mod base;
 mod direct;
 mod directory;
 mod disk;
@@ -32,8 +33,9 @@ use std::thread;
 use glancecast_host::clock::wall;
 use glancecast_proto::integrity::Root;
 use glancecast_proto::receiver::Proof;
-use glancecast_proto::wire::{Announce, FailureKind};
+use glancecast_proto::wire::{Announce, BaseName, FailureKind};
 
+pub use base::BaseFile;
 use directory::DirectoryStore;
 use folder::Folder;
 pub use leftovers::KeepUnfinished;
@@ -224,6 +226,21 @@ impl Store {
         }
         records.note_proven(file, wall());
         Ok(Some(Verified::Proven(root)))
+    }
+
+    /// The older object that a push names as its base, if it is here: by Glance's id or the name of its last push, as far as
+    /// it was published here; else the file of this name in a directory, or of this id in Nova's cache, whoever put it there.
+    ///
+    /// # Errors
+    /// What opening it said.
+    pub fn base(&self, name: &BaseName) -> io::Result<Option<BaseFile>> {
+        let Some((folder, _)) = self.parts() else { return Ok(None) };
+        let newest = self.held(name.as_str()).into_iter().max_by_key(|held| held.proven);
+        let file = newest.map(|held| held.file).or_else(|| match &*self.0 {
+            Kind::Directory(_) => Some(name.to_string()),
+            Kind::Nova(_) => name.image_id().map(nova::cache_name),
+        });
+        file.map_or(Ok(None), |file| BaseFile::open(&folder.path().join(file)))
     }
 
     /// Bytes that can still be written here; `None` where the system does not say.
@@ -519,6 +536,7 @@ pub(crate) mod tests {
             spread: Duration::ZERO,
             expected_hosts: 0,
             one_way: false,
+            base: None,
         }
     }
 

@@ -191,6 +191,16 @@ impl PartialFile {
         }
     }
 
+    /// Reads what was written from `offset` on; gives how much it was.
+    ///
+    /// # Errors
+    /// What the system said.
+    pub fn read(&self, offset: u64, bytes: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read_at(bytes, offset);
+        self.file.forget_pages(offset..offset + bytes.len() as u64);
+        read
+    }
+
     /// Gives the file the mode of a published one and makes its data durable. From here on it is published or removed.
     pub(super) fn finish(&self, mode: u32) -> Result<(), StoreError> {
         self.discard();

@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 
 use glancecast_host::args::Rate;
 
+use super::pack::Purpose;
+
 /// What the operator wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Compression {
@@ -29,6 +31,7 @@ pub const LEVELS: std::ops::RangeInclusive<i32> = 1..=19;
 #[derive(Debug)]
 pub(crate) struct Policy {
     compression: Compression,
+    adapts: bool,
     workers: u32,
     /// Which of [`LADDER`].
     step: AtomicUsize,
@@ -57,9 +60,11 @@ impl Window {
 
 impl Policy {
     /// `cap` is what the line takes at most.
-    pub(crate) fn new(compression: Compression, workers: usize, cap: Rate) -> Self {
+    /// Where blocks are only offered nothing is learned from how fast they leave: the level stays as it is.
+    pub(crate) fn new(compression: Compression, workers: usize, cap: Rate, purpose: Purpose) -> Self {
         Self {
             compression,
+            adapts: purpose == Purpose::Send,
             workers: workers as u32,
             step: AtomicUsize::new(usize::from(cap.bits() <= SLOW_BITS)),
             window: Mutex::new(Window::new(false)),
@@ -77,6 +82,9 @@ impl Policy {
     /// A worker has packed a block in so much time.
     pub(crate) fn packed(&self, work: Duration) {
         self.waiting.fetch_add(1, Ordering::Relaxed);
+        if !self.adapts {
+            return;
+        }
         let mut window = self.window();
         window.blocks += 1;
         window.work += work;
@@ -305,7 +313,7 @@ mod tests {
 
     fn both(compression: Compression) -> (Policy, Compressor) {
         let cap = "1gbit".parse().expect("a rate");
-        (Policy::new(compression, 1, cap), Compressor::new().expect("memory"))
+        (Policy::new(compression, 1, cap, Purpose::Send), Compressor::new().expect("memory"))
     }
 
     fn text() -> Vec<u8> {

@@ -2,6 +2,7 @@
 
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::BlockIndex;
+use glancecast_proto::sender::Sender;
 use glancecast_proto::wire::{Encoding, ManifestEntry};
 use serde::Serialize;
 
@@ -18,6 +19,23 @@ pub struct ContentCounts {
     pub stored_blocks: u32,
     /// Blocks that travel as zstd frames.
     pub zstd_blocks: u32,
+}
+
+/// What was not sent at all although it is data: every host held it already, where all of them have the object in the end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Spared {
+    /// Blocks.
+    pub blocks: u32,
+    /// Bytes of the object in them.
+    pub bytes: u64,
+}
+
+impl Spared {
+    /// So far.
+    pub(crate) fn of(machine: &Sender) -> Self {
+        let (blocks, bytes) = machine.spared();
+        Self { blocks, bytes }
+    }
 }
 
 impl ContentCounts {

@@ -18,11 +18,11 @@ use glancecast_proto::ids::{BlockIndex, Sequence};
 use glancecast_proto::sender::{Job, Sender, SenderEvent};
 use glancecast_proto::time::Moment;
 
-use super::content::ContentCounts;
+use super::content::{ContentCounts, Spared};
 use super::encode::EncoderThread;
 use super::lanes::{Lanes, Load, Origin};
 use super::pace::{Pacer, SLEEP_MIN};
-use super::pack::Symbols;
+use super::pack::{Packed, Purpose, Symbols};
 use super::push::{Outcome, Progress, Setup};
 use super::read::{Read, Reader, Reading};
 use super::stages::{Clocks, Stage, clocks};
@@ -74,6 +74,7 @@ impl Drive {
             compression: setup.compression,
             cap,
             ahead: machine.repair_ahead(),
+            purpose: if machine.config().base.is_some() { Purpose::Offer } else { Purpose::Send },
         };
         let reader = Reader::start(reading, geometry, &waker, &clocks)?;
         let drive = Self {
@@ -121,6 +122,7 @@ impl Drive {
             rows: self.machine.rows(),
             counts: self.counts,
             content: self.content,
+            spared: Spared::of(&self.machine),
             discards: self.machine.discards().clone(),
             time: self.machine.time().expect("the loop ends with a verdict"),
             stages: self.clocks.times(),
@@ -190,18 +192,29 @@ impl Drive {
                         }
                     }
                 }
-                Some(Read::Block(entry, symbols)) => {
-                    let ahead = symbols.as_ref().map_or(0, |symbols| symbols.ahead);
-                    let block = self.machine.handle_block(entry, ahead);
-                    self.content.add(self.geometry, block, &entry);
-                    self.fresh.extend(symbols.map(|symbols| (block, symbols)));
-                }
+                Some(Read::Block(packed)) => self.take_block(packed),
                 Some(Read::Proven) => {
                     self.machine.handle_source_proven(now);
                 }
                 Some(Read::Failed(reason)) => self.machine.handle_abort(now, &reason),
             }
         }
+    }
+
+    fn take_block(&mut self, Packed { entry, fingerprint, symbols }: Packed) {
+        let block = match self.machine.config().base {
+            None => {
+                let ahead = symbols.as_ref().map_or(0, |symbols| symbols.ahead);
+                let block = self.machine.handle_block(entry, ahead);
+                self.fresh.extend(symbols.map(|symbols| (block, symbols)));
+                block
+            }
+            Some(_) => {
+                symbols.into_iter().for_each(|symbols| self.reader.recycle(symbols.bytes));
+                self.machine.handle_fingerprinted(entry, fingerprint)
+            }
+        };
+        self.content.add(self.geometry, block, &entry);
     }
 
     /// Control datagrams: few and small, so they do not wait for the pace, but count in it.

@@ -8,7 +8,7 @@ use std::time::Instant;
 use glancecast_fec::{Codec, Esi};
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::BlockIndex;
-use glancecast_proto::integrity::BlockHash;
+use glancecast_proto::integrity::{BlockHash, Fingerprint};
 use glancecast_proto::wire::{Encoding, ManifestEntry};
 
 use super::compress::{Compressor, Policy};
@@ -22,12 +22,30 @@ pub(crate) struct Symbols {
     pub(crate) ahead: u32,
 }
 
+/// A block that is ready.
+pub(crate) struct Packed {
+    pub(crate) entry: ManifestEntry,
+    /// Where hosts may hold it in a base; none for zeros.
+    pub(crate) fingerprint: Option<Fingerprint>,
+    /// None for zeros.
+    pub(crate) symbols: Option<Symbols>,
+}
+
 /// A block as it was read.
 pub(crate) enum Content {
     /// The source has a hole there.
     Hole,
     /// These bytes.
     Bytes(Vec<u8>),
+}
+
+/// What becomes of a block that was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// It is sent.
+    Send,
+    /// It is sent when a host asks for it, from the spool: hosts may have it in a base, and find it by its fingerprint.
+    Offer,
 }
 
 /// One worker's tools.
@@ -37,6 +55,7 @@ pub(crate) struct Packer {
     policy: Arc<Policy>,
     clocks: Clocks,
     ahead: Arc<AtomicU32>,
+    purpose: Purpose,
     codec: Codec,
     compressor: Compressor,
     /// Memory for the next frame.
@@ -52,6 +71,7 @@ impl Packer {
         policy: Arc<Policy>,
         clocks: Clocks,
         ahead: Arc<AtomicU32>,
+        purpose: Purpose,
     ) -> std::io::Result<Self> {
         let longest = geometry.block_bytes().min(geometry.object_bytes()) as usize;
         Ok(Self {
@@ -60,6 +80,7 @@ impl Packer {
             policy,
             clocks,
             ahead,
+            purpose,
             codec: Codec::new(),
             compressor: Compressor::new()?,
             frame: Vec::new(),
@@ -68,17 +89,13 @@ impl Packer {
     }
 
     /// Makes of a block what the drive sends; nothing travels for zeros.
-    pub(crate) fn pack(
-        &mut self,
-        block: BlockIndex,
-        content: Content,
-    ) -> Result<(ManifestEntry, Option<Symbols>), SpoolError> {
+    pub(crate) fn pack(&mut self, block: BlockIndex, content: Content) -> Result<Packed, SpoolError> {
         self.policy.begin();
         let start = Instant::now();
         let packed = match content {
             Content::Hole => {
                 let len = self.geometry.block_len(block) as usize;
-                Ok((self.zero(block, len), None))
+                Ok(self.zero(block, len))
             }
             Content::Bytes(bytes) => self.bytes(block, bytes),
         };
@@ -86,22 +103,25 @@ impl Packer {
         packed
     }
 
-    fn zero(&self, block: BlockIndex, len: usize) -> ManifestEntry {
+    fn zero(&self, block: BlockIndex, len: usize) -> Packed {
         let hash = || BlockHash::of(self.geometry, block, &self.zeros[..len]);
-        ManifestEntry { encoding: Encoding::Zero, hash: self.clocks.time(Stage::Hash as usize, len, hash) }
+        let hash = self.clocks.time(Stage::Hash as usize, len, hash);
+        let entry = ManifestEntry { encoding: Encoding::Zero, hash };
+        Packed { entry, fingerprint: None, symbols: None }
     }
 
-    fn bytes(
-        &mut self,
-        block: BlockIndex,
-        bytes: Vec<u8>,
-    ) -> Result<(ManifestEntry, Option<Symbols>), SpoolError> {
+    fn bytes(&mut self, block: BlockIndex, bytes: Vec<u8>) -> Result<Packed, SpoolError> {
         let len = bytes.len();
         if is_zero(&bytes) {
-            return Ok((self.zero(block, len), None));
+            return Ok(self.zero(block, len));
         }
         let hash = || BlockHash::of(self.geometry, block, &bytes);
         let hash = self.clocks.time(Stage::Hash as usize, len, hash);
+        let fingerprint = || Fingerprint::of(&bytes);
+        let fingerprint = match self.purpose {
+            Purpose::Send => None,
+            Purpose::Offer => Some(self.clocks.time(Stage::Hash as usize, 0, fingerprint)),
+        };
         let (encoding, symbols) = match self.frame_of(block, &bytes) {
             Some(frame) => {
                 let encoding = Encoding::Zstd { encoded_len: frame.len() as u32 };
@@ -114,7 +134,12 @@ impl Packer {
                 (Encoding::Stored, bytes)
             }
         };
-        Ok((ManifestEntry { encoding, hash }, Some(self.symbols(symbols))))
+        let entry = ManifestEntry { encoding, hash };
+        let symbols = match self.purpose {
+            Purpose::Send => self.symbols(symbols),
+            Purpose::Offer => Symbols { bytes: symbols, ahead: 0 },
+        };
+        Ok(Packed { entry, fingerprint, symbols: Some(symbols) })
     }
 
     /// The block as a frame of zstd that is in the spool; `None` if it is to travel as it is.

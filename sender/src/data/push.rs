@@ -16,7 +16,7 @@ use glancecast_proto::sender::{HostRow, SenderConfig, Tally, Verdict};
 use glancecast_proto::wire::DiscardCounts;
 
 use super::compress::Compression;
-use super::content::ContentCounts;
+use super::content::{ContentCounts, Spared};
 use super::drive::Drive;
 use super::source::Source;
 use super::wire_counts::WireCounts;
@@ -69,6 +69,8 @@ pub struct Outcome {
     pub counts: WireCounts,
     /// What there was in the blocks that were read.
     pub content: ContentCounts,
+    /// What of them was not sent at all.
+    pub spared: Spared,
     /// Datagrams from hosts that were dropped, by reason.
     pub discards: DiscardCounts,
     /// From the start to the end.

@@ -12,10 +12,9 @@ use glancecast_host::args::Rate;
 use glancecast_host::wake::Waker;
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::BlockIndex;
-use glancecast_proto::wire::ManifestEntry;
 
 use super::compress::{Compression, Policy};
-use super::pack::{Content, Packer, Symbols};
+use super::pack::{Content, Packed, Packer, Purpose};
 use super::source::{Source, SourceError};
 use super::spool::Spool;
 use super::stages::{Clocks, Stage};
@@ -24,8 +23,8 @@ use super::stages::{Clocks, Stage};
 pub(crate) enum Read {
     /// The spool, first of all: repairs can be made as soon as blocks are there.
     Spool(Spool),
-    /// A block with symbols, or zeros.
-    Block(ManifestEntry, Option<Symbols>),
+    /// A block.
+    Block(Packed),
     /// All blocks were handed over, and the source is what it should be.
     Proven,
     /// It is not, or it cannot be read.
@@ -55,6 +54,7 @@ pub(crate) struct Reading {
     pub(crate) cap: Rate,
     /// Repair symbols with each whole block, from the first one on.
     pub(crate) ahead: u32,
+    pub(crate) purpose: Purpose,
 }
 
 impl Reader {
@@ -69,7 +69,7 @@ impl Reader {
         let (to_drive, places) = sync_channel(PLACES_PER_WORKER * workers);
         let (empty, empties) = channel();
         let ahead = Arc::new(AtomicU32::new(reading.ahead));
-        let policy = Arc::new(Policy::new(reading.compression, workers, reading.cap));
+        let policy = Arc::new(Policy::new(reading.compression, workers, reading.cap, reading.purpose));
         let reader = Self { places, head: None, empty, ahead, policy };
         let again = reading.source.again().map(std::fs::File::try_clone).transpose()?;
         let input = Input {
@@ -94,7 +94,8 @@ impl Reader {
         let input = Arc::new(Mutex::new(input));
         for i in 0..workers {
             let (policy, ahead) = (Arc::clone(&reader.policy), Arc::clone(&reader.ahead));
-            let packer = Packer::new(geometry, spool.clone(), policy, Arc::clone(clocks), ahead)?;
+            let (clocks_too, purpose) = (Arc::clone(clocks), reading.purpose);
+            let packer = Packer::new(geometry, spool.clone(), policy, clocks_too, ahead, purpose)?;
             let worker = Worker {
                 input: Arc::clone(&input),
                 packer,
@@ -238,7 +239,7 @@ impl Worker {
     fn run(mut self) {
         while let Some(Taken { block, content, place }) = self.take() {
             let read = match self.packer.pack(block, content) {
-                Ok((entry, symbols)) => Read::Block(entry, symbols),
+                Ok(packed) => Read::Block(packed),
                 Err(error) => {
                     self.lock().ended = true;
                     Read::Failed(error.to_string())

@@ -190,6 +190,10 @@ pub(crate) struct Send {
     // Clap lets a requirement go that is in conflict with what is given: an image.
     #[arg(long, value_name = "FORMAT", requires = "file", conflicts_with = "image")]
     pub(crate) disk_format: Option<DiskFormat>,
+    /// An older image that hosts hold, of which this one has many blocks: only what they do not find in it is sent, and where
+    /// they find nothing, everything. Its name or id in Glance; with --file the name that it has on the hosts, or its id
+    #[arg(long, value_name = "IMAGE", conflicts_with = "one_way")]
+    pub(crate) base: Option<String>,
     /// Send the bytes of a qcow2, vmdk or other image as they are, for hosts whose nova.conf has force_raw_images = False
     /// [default: they are converted to raw here, once for all hosts, with qemu-img]
     #[arg(long)]

@@ -9,12 +9,12 @@ use glancecast_host::interface::Interface;
 use glancecast_host::socket::Marking;
 use glancecast_host::stages::StageTime;
 use glancecast_proto::sender::{Expected, HostRow, HostState, Pace, SenderConfig, Verdict};
-use glancecast_proto::wire::Pin;
+use glancecast_proto::wire::{BaseName, Pin};
 use serde::Serialize;
 
 use super::Failure;
 use super::confirm::Confirmation;
-use crate::data::content::ContentCounts;
+use crate::data::content::{ContentCounts, Spared};
 use crate::data::push::Outcome;
 use crate::data::wire_counts::WireCounts;
 
@@ -33,6 +33,8 @@ pub(super) struct Report<'a> {
     dscp: u8,
     object: Object<'a>,
     content: ContentCounts,
+    base: Option<&'a str>,
+    spared: Spared,
     root: Option<String>,
     seconds: f64,
     rate_bits_per_second: u64,
@@ -127,6 +129,7 @@ struct Host<'a> {
     bytes_received: u64,
     socket_drops: u64,
     store_drops: u64,
+    blocks_reused: u32,
 }
 
 /// A host that was chosen by its aggregate or zone, and left out for what Nova says of it.
@@ -192,6 +195,8 @@ impl<'a> Report<'a> {
                 datagram_bytes: geometry.datagram_bytes(),
             },
             content: outcome.content,
+            base: config.base.as_ref().map(BaseName::as_str),
+            spared: outcome.spared,
             root: outcome.root.map(|root| root.to_string()),
             seconds: seconds(outcome.time),
             rate_bits_per_second: terms.pace.cap(),
@@ -230,6 +235,7 @@ impl<'a> Host<'a> {
             bytes_received: row.totals.bytes_received,
             socket_drops: row.totals.socket_drops,
             store_drops: row.totals.store_drops,
+            blocks_reused: row.totals.blocks_reused,
         }
     }
 }

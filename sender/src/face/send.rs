@@ -13,6 +13,7 @@ use glancecast_proto::ids::SessionId;
 use glancecast_proto::limits::MTU_MAX;
 use glancecast_proto::seal::GroupKey;
 use glancecast_proto::sender::{OneWay, Pace, SenderConfig, Verdict};
+use glancecast_proto::wire::BaseName;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio::time::MissedTickBehavior;
@@ -56,7 +57,7 @@ async fn send(args: &Send) -> Result<u8, Failure> {
         return Err(Failure::usage(CONFIRM_WHAT));
     }
     let mut signals = Signals::listen().map_err(Failure::failed)?;
-    let (hosts, origin) = tokio::select! {
+    let (hosts, base, origin) = tokio::select! {
         found = find(args) => found?,
         () = signals.next() => return Err(Failure::failed("interrupted before anything was sent")),
     };
@@ -89,6 +90,7 @@ async fn send(args: &Send) -> Result<u8, Failure> {
         pace,
         header_bytes: args.network.group.frame_bytes(0),
         one_way: args.one_way.then_some(OneWay { overhead: args.overhead, passes: args.repeat }),
+        base,
     };
     if !args.json && !args.quiet {
         eprintln!("{}: to {} at {pace_text}", origin.name, args.network.group);
@@ -130,14 +132,30 @@ async fn send(args: &Send) -> Result<u8, Failure> {
 }
 
 /// Everything that has to be asked for before anything is sent.
-async fn find(args: &Send) -> Result<(Hosts, Origin), Failure> {
+async fn find(args: &Send) -> Result<(Hosts, Option<BaseName>, Origin), Failure> {
     let cloud = match args.image.is_some() || args.wanted().asks_nova() {
         true => Some(Cloud::connect(args.os_cloud.as_deref()).await.map_err(cloud_failure)?),
         false => None,
     };
     let hosts = Hosts::find(args.wanted(), cloud.as_ref()).await?;
+    let base = base(args, cloud.as_ref()).await?;
     let origin = Origin::find(args, cloud.as_ref()).await?;
-    Ok((hosts, origin))
+    Ok((hosts, base, origin))
+}
+
+/// How hosts name the older image: an image of Glance by its id, which all stores know it by.
+async fn base(args: &Send, cloud: Option<&Cloud>) -> Result<Option<BaseName>, Failure> {
+    let Some(base) = &args.base else { return Ok(None) };
+    let name = match (args.image.is_some(), cloud) {
+        (true, Some(cloud)) => cloud.find_image(base).await.map_err(cloud_failure)?.id,
+        _ => base.clone(),
+    };
+    let name = BaseName::new(&name).map_err(|error| {
+        Failure::usage(format!(
+            "--base {base:?}: {error}; give the name that it has on the hosts, not a path"
+        ))
+    })?;
+    Ok(Some(name))
 }
 
 /// Runs the push to its end, with the download beside it.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use glancecast_host::args::{Group, Rate};
-use glancecast_proto::sender::{HostRow, SenderConfig, Verdict};
+use glancecast_proto::sender::{HostRow, HostState, SenderConfig, Verdict};
 use indicatif::{BinaryBytes, HumanCount};
 
 use super::columns::{Side, columns};
@@ -59,6 +59,22 @@ fn cells(row: &HostRow) -> [String; 7] {
     ]
 }
 
+/// What hosts held already, where all of them have the object now.
+fn spared(outcome: &Outcome) -> String {
+    match outcome.spared.bytes {
+        bytes if bytes > 0 && outcome.verdict == Verdict::Complete => {
+            format!(" {} of that held by all hosts,", BinaryBytes(bytes))
+        }
+        _ => String::new(),
+    }
+}
+
+/// Whether hosts took the image in and found nothing of it in the base.
+fn is_base_useless(outcome: &Outcome) -> bool {
+    let mut new = outcome.rows.iter().filter(|row| row.state == HostState::Done).peekable();
+    new.peek().is_some() && new.all(|row| row.totals.blocks_reused == 0)
+}
+
 fn left_out(host: &str, reason: &str) -> [String; 7] {
     let dash = || "-".to_owned();
     [host.to_owned(), "skipped".to_owned(), dash(), dash(), dash(), dash(), reason.to_owned()]
@@ -92,11 +108,18 @@ fn summary(config: &SenderConfig, group: Group, outcome: &Outcome) -> String {
     if frames > 0 {
         let _ = writeln!(
             text,
-            "{} image, {} of data, {} on the wire, {:.1} x",
+            "{} image, {} of data,{} {} on the wire, {:.1} x",
             BinaryBytes(bytes),
             BinaryBytes(outcome.content.data_bytes),
+            spared(outcome),
             BinaryBytes(frames),
             bytes as f64 / frames as f64,
+        );
+    }
+    if let Some(base) = config.base.as_ref().filter(|_| is_base_useless(outcome)) {
+        let _ = writeln!(
+            text,
+            "no host has made a block of {base}: is it in their stores, under this name or id? Their logs say what they found"
         );
     }
     if let Some(root) = outcome.root {

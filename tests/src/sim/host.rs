@@ -16,7 +16,7 @@ use glancecast_proto::receiver::{
 };
 use glancecast_proto::seal::{Cipher, GroupKey};
 use glancecast_proto::time::{Moment, WallClock};
-use glancecast_proto::wire::{Announce, Kind, ManifestEntry, SymbolHeader, Up, UpHeader};
+use glancecast_proto::wire::{Announce, Encoding, Kind, ManifestEntry, SymbolHeader, Up, UpHeader};
 
 use super::dice::Dice;
 use super::disk::Disk;
@@ -218,13 +218,20 @@ impl Host {
                 return;
             }
             Task::Open(attempt) => self.opened(shared, attempt),
-            Task::Block(attempt, Work::Zero { block, entry }, _) => {
-                let outcome = self.write(shared, attempt, block, &entry, Rc::default(), 0);
+            Task::Block(attempt, Work::Zero { block }, _) => {
+                let zeros = ManifestEntry { encoding: Encoding::Zero, hash: hash(block, &[]) };
+                let outcome = match self.write(shared, attempt, block, &zeros, Rc::default(), 0) {
+                    BlockOutcome::Written { .. } => BlockOutcome::Zeros(zeros.hash),
+                    outcome => outcome,
+                };
                 self.machine().handle_block(now, attempt, block, None, outcome);
             }
             Task::Block(attempt, Work::Recheck { block, entry }, _) => {
                 let outcome = self.recheck(shared, attempt, block, &entry);
                 self.machine().handle_block(now, attempt, block, None, outcome);
+            }
+            Task::Block(attempt, Work::Reuse { block, .. }, _) => {
+                self.machine().handle_block(now, attempt, block, None, BlockOutcome::NotKept);
             }
             Task::Block(attempt, Work::Rebuild { block, entry, buffer, collected }, bytes) => {
                 let mut bytes = bytes.expect("lent with the work");
@@ -464,7 +471,7 @@ impl Host {
 
     fn lend(&mut self, work: &Work) -> Option<Vec<u8>> {
         match work {
-            Work::Zero { .. } | Work::Recheck { .. } => None,
+            Work::Zero { .. } | Work::Recheck { .. } | Work::Reuse { .. } => None,
             Work::Rebuild { buffer, .. } => {
                 let active = self.active.as_mut().expect("work is of a session");
                 active.pool[usize::from(buffer.0)].take()

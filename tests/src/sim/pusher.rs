@@ -265,6 +265,7 @@ pub(crate) fn config(
         pace: plan.pace,
         header_bytes: HEADER_BYTES,
         one_way: plan.one_way,
+        base: None,
     }
 }
 

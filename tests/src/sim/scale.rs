@@ -154,6 +154,7 @@ impl Crowd {
             pace: Pace::Fixed(LINE),
             header_bytes: HEADER_BYTES,
             one_way: None,
+            base: None,
             signer: None,
             only_listed: false,
         };
@@ -392,8 +393,8 @@ fn work(machine: &mut Receiver, now: Moment) -> bool {
 fn perform(machine: &mut Receiver, now: Moment, effect: Effect) {
     match effect {
         Effect::Open(attempt, ..) => machine.handle_opened(now, attempt, Ok(Opened::New)),
-        Effect::Block(attempt, Work::Zero { block, .. }) => {
-            machine.handle_block(now, attempt, block, None, BlockOutcome::Written { repaired: 0 });
+        Effect::Block(attempt, Work::Zero { block }) => {
+            machine.handle_block(now, attempt, block, None, BlockOutcome::Zeros(hash(block)));
         }
         Effect::Block(attempt, Work::Rebuild { block, buffer, collected, .. }) => {
             let repaired = collected.held().bound() - collected.held().count();
@@ -401,7 +402,9 @@ fn perform(machine: &mut Receiver, now: Moment, effect: Effect) {
             machine.handle_block(now, attempt, block, Some((buffer, collected)), outcome);
         }
         Effect::Publish(attempt, _) => machine.handle_published(now, attempt, Published::New),
-        Effect::Block(_, Work::Recheck { .. }) | Effect::Compare(..) => unreachable!("nothing exists here"),
+        Effect::Block(_, Work::Recheck { .. } | Work::Reuse { .. }) | Effect::Compare(..) => {
+            unreachable!("nothing exists here")
+        }
         Effect::Discard(_) | Effect::Suspend(_) => {}
     }
 }

@@ -1,10 +1,12 @@
 //! What is not sent: images with holes, zeros and redundancy, pushed by glancecast, by udpcast through `zstd -1`, and, as far
-//! as bytes go, compressed by `zstd -1` alone. Each image crosses one network of one receiver; copies are compared.
+//! as bytes go, compressed by `zstd -1` alone; and images of which hosts hold most already. Each image crosses one network of
+//! one receiver, the last ones of two; copies are compared.
 //!
 //! It needs root for network namespaces, and nothing of it leaves them.
 
 mod images;
 mod record;
+mod reuse;
 mod ways;
 
 use std::path::Path;
@@ -96,6 +98,25 @@ const PLANS: &[Plan] = &[
         line: Some(1_000_000_000),
         offload: false,
         ways: &[Way::Glancecast("auto"), Way::Udpcast, Way::Zstd],
+        qcow2: false,
+    },
+    Plan {
+        name: "changed",
+        work: "1 GiB of random bytes to two receivers that hold it but for 5 % of its blocks, in an older image; 1 Gbit/s",
+        image: Kind::Random { bytes: 1 << 30 },
+        line: Some(1_000_000_000),
+        offload: false,
+        ways: &[Way::Base],
+        qcow2: false,
+    },
+    Plan {
+        name: "missing",
+        work: "1 GiB of random bytes to two receivers, one of which has it, and the other all but 10 random blocks of an \
+               interrupted push; 1 Gbit/s",
+        image: Kind::Random { bytes: 1 << 30 },
+        line: Some(1_000_000_000),
+        offload: false,
+        ways: &[Way::Resumed],
         qcow2: false,
     },
 ];

@@ -17,6 +17,7 @@ use glancecast_tests::process::Process;
 
 use crate::Plan;
 use crate::record::Run;
+use crate::reuse;
 
 /// What a run works with.
 pub(crate) struct Ground<'a> {
@@ -31,6 +32,10 @@ pub(crate) struct Ground<'a> {
 pub(crate) enum Way {
     /// By glancecast, with this `--compress`.
     Glancecast(&'static str),
+    /// By glancecast, with a base in which 5 % of the blocks are others.
+    Base,
+    /// By glancecast, after a push that was interrupted with 10 blocks to go on one of two hosts.
+    Resumed,
     /// By udpcast through `zstd -1` and `zstd -d`.
     Udpcast,
     /// Not at all: what `zstd -1` alone makes of it, and how long that takes.
@@ -41,6 +46,8 @@ impl Way {
     pub(crate) fn name(self) -> String {
         match self {
             Self::Glancecast(compress) => format!("glancecast, {compress}"),
+            Self::Base => "glancecast, --base".to_owned(),
+            Self::Resumed => "glancecast, again".to_owned(),
             Self::Udpcast => "udpcast, zstd -1".to_owned(),
             Self::Zstd => "zstd -1 alone".to_owned(),
         }
@@ -50,6 +57,8 @@ impl Way {
     pub(crate) fn run(self, ground: &Ground<'_>) -> Run {
         let run = match self {
             Self::Glancecast(compress) => glancecast(ground, compress),
+            Self::Base => reuse::changed(ground),
+            Self::Resumed => reuse::missing(ground),
             Self::Udpcast => udpcast(ground),
             Self::Zstd => Ok(zstd(ground)),
         };
@@ -58,11 +67,9 @@ impl Way {
 }
 
 fn glancecast(ground: &Ground<'_>, compress: &str) -> Result<Run> {
-    let network = network(ground);
+    let network = network(ground, 1);
     let lab = Lab::build(&network.shape(network.tc_rate().as_deref()));
-    let rate = network
-        .paced(LINE_SHARE)
-        .map_or_else(|| UNSHAPED_RATE.to_owned(), |rate| format!("{}kbit", rate / 1000));
+    let rate = rate(&network);
     let pushed = Push {
         place: Place::In(&lab),
         receivers: 1,
@@ -70,6 +77,7 @@ fn glancecast(ground: &Ground<'_>, compress: &str) -> Result<Run> {
         directory: &ground.directory.join("push"),
         rate: &rate,
         options: &[],
+        stored: &[],
         // In memory as everything else, so that no disk decides.
         sender_options: &["--compress", compress, "--spool", &ground.directory.to_string_lossy()],
         warm: false,
@@ -105,7 +113,7 @@ fn glancecast(ground: &Ground<'_>, compress: &str) -> Result<Run> {
 
 fn udpcast(ground: &Ground<'_>) -> Result<Run> {
     let _raised = Raised::raise()?;
-    let network = network(ground);
+    let network = network(ground, 1);
     let lab = Lab::build(&network.shape(network.tc_rate().as_deref()));
     let copy = ground.directory.join("udpcast-copy");
     let _removed = Removed(copy.clone());
@@ -159,9 +167,14 @@ fn zstd(ground: &Ground<'_>) -> Run {
     }
 }
 
-fn network(ground: &Ground<'_>) -> Network {
+/// As `--rate` takes it.
+pub(crate) fn rate(network: &Network) -> String {
+    network.paced(LINE_SHARE).map_or_else(|| UNSHAPED_RATE.to_owned(), |rate| format!("{}kbit", rate / 1000))
+}
+
+pub(crate) fn network(ground: &Ground<'_>, receivers: usize) -> Network {
     Network {
-        receivers: 1,
+        receivers,
         line_bits_per_second: ground.plan.line,
         offload: ground.plan.offload,
         loss_per_mille: 0,

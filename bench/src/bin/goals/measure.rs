@@ -171,6 +171,7 @@ impl<'a> Bench<'a> {
             rate,
             options: &[],
             sender_options: &[],
+            stored: &[],
             warm: true,
             profile: false,
             limit: self.arguments.common.limit(),

@@ -71,6 +71,7 @@ fn run(arguments: &Arguments, image: &Image, directory: &Path) -> Result<Run> {
         rate: &arguments.rate,
         options: &[],
         sender_options: &[],
+        stored: &[],
         warm: true,
         profile: true,
         limit: arguments.common.limit(),

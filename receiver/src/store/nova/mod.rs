@@ -98,7 +98,7 @@ impl NovaStore {
     pub(super) fn begin(&self, announce: &Announce) -> Result<Option<PartialFile>, StoreError> {
         let place = self.place.as_ref().map_err(|why| StoreError::Refused(why.clone()))?;
         self.admit(announce).map_err(StoreError::Refused)?;
-        let (name, bytes) = (cache_name(announce), announce.geometry.object_bytes());
+        let (name, bytes) = (name_of(announce), announce.geometry.object_bytes());
         match place.folder.find(&name, bytes)? {
             Found::Nothing => place.folder.begin(&name, announce).map(Some),
             Found::OfThisLength => Ok(None),
@@ -134,7 +134,7 @@ impl NovaStore {
         file.with("inspect", |file| format::check(announce.format, file))?.map_err(StoreError::Refused)?;
         file.with("change the owner of", |file| place.owner.take(file))?;
         file.finish(MODE)?;
-        let name = cache_name(announce);
+        let name = name_of(announce);
         let lock = self.lock(place, &name)?;
         file.touch()?;
         if place.folder.link(&file, &name)? {
@@ -148,7 +148,7 @@ impl NovaStore {
     /// Whether Nova has this image already. If so it is as good as placed now, and as young.
     pub(super) fn compare(&self, announce: &Announce, root: Root) -> Result<(), StoreError> {
         let place = self.place()?;
-        let name = cache_name(announce);
+        let name = name_of(announce);
         let before = place.folder.identity(&name)?;
         if place.folder.hash(&name)? != root {
             return Err(place.taken(&name));
@@ -211,9 +211,13 @@ impl Place {
     }
 }
 
+/// The name of an announced image there.
+fn name_of(announce: &Announce) -> String {
+    cache_name(announce.image_id.as_deref().expect("an image without an id was refused"))
+}
+
 /// Nova's name for an image in its cache (`get_cache_fname` in nova/virt/libvirt/imagecache.py).
-fn cache_name(announce: &Announce) -> String {
-    let id = announce.image_id.as_deref().expect("an image without an id was refused");
+pub(super) fn cache_name(id: &str) -> String {
     let sum = digest(&SHA1_FOR_LEGACY_USE_ONLY, id.as_bytes());
     sum.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }

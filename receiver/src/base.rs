@@ -1,0 +1,128 @@
+//! The thread that looks a base through, away from the thread that receives, which goes on meanwhile. One at a time.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::thread::{self, JoinHandle};
+use std::time::Instant;
+
+use glancecast_host::wake::Waker;
+use glancecast_proto::geometry::Geometry;
+use glancecast_proto::receiver::{Attempt, BaseIndex};
+use glancecast_proto::wire::BaseName;
+
+use crate::store::{BaseFile, Store};
+
+/// The thread, and the way to it and back.
+pub(crate) struct BaseThread {
+    tasks: SyncSender<Task>,
+    found: Receiver<Found>,
+    /// For itself, where the thread has no place for a task.
+    at_once: Sender<Found>,
+    /// Number of the attempt that is waited for; 0 for none.
+    wanted: Arc<AtomicU64>,
+    thread: JoinHandle<()>,
+}
+
+/// A base to look through.
+pub(crate) struct Task {
+    pub(crate) attempt: Attempt,
+    pub(crate) geometry: Geometry,
+    pub(crate) name: BaseName,
+    pub(crate) store: Store,
+}
+
+/// What there is of it.
+pub(crate) struct Found {
+    pub(crate) attempt: Attempt,
+    /// `None` where it is not in the store, or cannot be read.
+    pub(crate) file: Option<Arc<BaseFile>>,
+    pub(crate) index: BaseIndex,
+}
+
+impl BaseThread {
+    /// Starts it; `waker` is used when a base was looked through.
+    pub(crate) fn start(waker: &Waker) -> io::Result<Self> {
+        let (tasks, queue) = sync_channel::<Task>(QUEUE_MAX);
+        let (to_drive, found) = channel();
+        let at_once = to_drive.clone();
+        let wanted = Arc::new(AtomicU64::new(0));
+        let (still_wanted, waker) = (Arc::clone(&wanted), waker.clone());
+        let work = move || {
+            for task in queue {
+                let attempt = task.attempt;
+                let is_wanted = || still_wanted.load(Ordering::Relaxed) == attempt.number();
+                let Some((file, index)) = look(&task, is_wanted) else { continue };
+                if to_drive.send(Found { attempt, file, index }).is_err() {
+                    return;
+                }
+                waker.wake();
+            }
+        };
+        let thread = thread::Builder::new().name("base".into()).spawn(work)?;
+        Ok(Self { tasks, found, at_once, wanted, thread })
+    }
+
+    /// Has a base looked through, and nothing else any more. Never waits: where it would have to, nothing is found.
+    pub(crate) fn begin(&self, task: Task) {
+        let attempt = task.attempt;
+        self.wanted.store(attempt.number(), Ordering::Relaxed);
+        if self.tasks.try_send(task).is_err() {
+            let _ = self.at_once.send(Found { attempt, file: None, index: BaseIndex::default() });
+        }
+    }
+
+    /// Nobody waits any more.
+    pub(crate) fn give_up(&self) {
+        self.wanted.store(0, Ordering::Relaxed);
+    }
+
+    /// What was found, if a base was looked through.
+    pub(crate) fn next(&self) -> Option<Found> {
+        self.found.try_recv().ok()
+    }
+
+    /// Ends the thread and waits for it.
+    pub(crate) fn join(self) {
+        self.give_up();
+        drop(self.tasks);
+        // A panic of it was told already, and changes nothing now.
+        drop(self.thread.join());
+    }
+}
+
+/// Finds a base and looks it through; `None` if nobody wants it any more.
+fn look(task: &Task, is_wanted: impl Fn() -> bool) -> Option<(Option<Arc<BaseFile>>, BaseIndex)> {
+    if !is_wanted() {
+        return None;
+    }
+    let start = Instant::now();
+    let base = match task.store.base(&task.name) {
+        Ok(Some(base)) => base,
+        Ok(None) => {
+            tracing::info!(base = %task.name, "this store has no such image: nothing is made of it");
+            return Some((None, BaseIndex::default()));
+        }
+        Err(error) => {
+            tracing::warn!(base = %task.name, %error, "cannot be opened: nothing is made of it");
+            return Some((None, BaseIndex::default()));
+        }
+    };
+    match base.look_through(task.geometry, is_wanted) {
+        Ok(None) => None,
+        Ok(Some(index)) => {
+            let (path, seconds) = (base.path().display(), start.elapsed().as_secs_f64());
+            tracing::info!(%path, pieces = index.len(), seconds, "looked through the base");
+            Some((Some(Arc::new(base)), index))
+        }
+        Err(error) => {
+            let path = base.path().display();
+            tracing::warn!(%path, %error, "cannot be read: nothing is made of it");
+            Some((None, BaseIndex::default()))
+        }
+    }
+}
+
+/// Sessions whose base waits while one of an earlier session is being given up.
+const QUEUE_MAX: usize = 4;
