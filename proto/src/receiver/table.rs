@@ -539,6 +539,10 @@ impl Table {
             | State::Rebuilding
             | State::Held => None,
             State::Collecting(buffer) => {
+                if self.reuse.is_some() {
+                    // What others asked for: its entry may say that it lies on this host.
+                    self.manifest[block.index()]?;
+                }
                 let collected = self.buffers.get(buffer);
                 (!collected.is_enough()).then(|| collected.deficit())
             }
@@ -771,6 +775,18 @@ mod tests {
             table.hold(BlockIndex(block));
         }
         assert_eq!((table.held(), table.buffers.free()), (2, 4), "what was collected of block 2 is dropped");
+    }
+
+    #[test]
+    fn a_block_that_others_asked_for_is_not_before_its_entry_says_whether_the_base_has_it() {
+        let mut table = table(2, 4);
+        table.wait_for_base();
+        table.take_base(base(&[(1, 9)]));
+        collect(&mut table, 0, 0..3);
+        assert_eq!(table.deficits(2), []);
+        table.learn(&fingerprinted(&[1, 2]));
+        assert_eq!(table.deficits(2), [deficit(1, 1, K + 1)]);
+        assert!(table.is_reused(BlockIndex(0)));
     }
 
     #[test]

@@ -10,12 +10,13 @@ use std::rc::Rc;
 
 use glancecast_proto::ids::BlockIndex;
 use glancecast_proto::integrity::BlockHash;
-use glancecast_proto::receiver::{BlockOutcome, Opened, Published};
+use glancecast_proto::receiver::{BlockOutcome, Opened, Origin, Published};
 use glancecast_proto::wire::FailureKind;
 
+use super::base::Base;
 use super::dice::Dice;
 use super::faults::{Counts, Fault};
-use super::object::{Object, hash};
+use super::object::{Object, hash, torn};
 use super::plan::{Before, DiskPlan, Leaving};
 
 /// Bytes of a block as the disk keeps them, `None` where nothing was written.
@@ -26,6 +27,8 @@ pub(crate) struct Disk {
     published: Option<Content>,
     /// Written and not published.
     unfinished: Option<Unfinished>,
+    /// Nothing is in it where there is none.
+    pub(crate) base: Base,
     /// Times that something was published here.
     pub(crate) publications: u32,
 }
@@ -58,7 +61,8 @@ impl Disk {
             Before::SameLength | Before::Other => counts.note(Fault::OtherFile),
         }
         let unfinished = plan.unfinished.map(|(share, wrong)| Unfinished::draw(object, share, wrong, dice));
-        Self { plan: plan.clone(), published, unfinished, publications: 0 }
+        let base = plan.base.as_ref().map(|base| Base::draw(base, object, dice)).unwrap_or_default();
+        Self { plan: plan.clone(), published, unfinished, base, publications: 0 }
     }
 
     /// Whether all of the object is there under its name.
@@ -149,6 +153,14 @@ impl Disk {
             unfinished.noted.push((block, wanted));
         }
         BlockOutcome::Written { repaired: 0 }
+    }
+
+    /// What lies where a block's bytes may be found.
+    pub(crate) fn read(&self, origin: Origin) -> Option<Rc<[u8]>> {
+        match origin {
+            Origin::Base(at) => Some(self.base.read(at)),
+            Origin::Object(of) => self.unfinished.as_ref()?.content[of.index()].clone(),
+        }
     }
 
     /// Whether something was written that is not durable.
@@ -303,15 +315,6 @@ impl Unfinished {
 
 fn is_data(content: &Option<Rc<[u8]>>) -> bool {
     content.as_ref().is_some_and(|bytes| !bytes.is_empty())
-}
-
-/// Other bytes of the same length.
-fn torn(bytes: &[u8]) -> Rc<[u8]> {
-    let mut other = bytes.to_vec();
-    if let Some(last) = other.last_mut() {
-        *last ^= 0xFF;
-    }
-    other.into()
 }
 
 fn is_object(content: &Content, object: &Object) -> bool {

@@ -1,22 +1,24 @@
 //! A simulated host: the real machine, and a shell around it as `glancecastd`'s, with a socket that may be slow, a memory
 //! that may be bad, and a disk that outlives it.
 
+mod work;
+
 use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use glancecast_fec::{Codec, RepairSymbol};
+use glancecast_fec::Codec;
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::{BlockIndex, HostName, SessionId};
 use glancecast_proto::integrity::Root;
 use glancecast_proto::receiver::{
-    Admission, Attempt, BlockOutcome, Collected, Effect, Opened, Published, Receiver, ReceiverConfig,
-    ReceiverEvent, Work, buffer_bytes,
+    Admission, Attempt, Effect, Opened, Published, Receiver, ReceiverConfig, ReceiverEvent, Work,
+    buffer_bytes,
 };
-use glancecast_proto::seal::{Cipher, GroupKey};
+use glancecast_proto::seal::GroupKey;
 use glancecast_proto::time::{Moment, WallClock};
-use glancecast_proto::wire::{Announce, Encoding, Kind, ManifestEntry, SymbolHeader, Up, UpHeader};
+use glancecast_proto::wire::{Announce, Kind, SymbolHeader};
 
 use super::dice::Dice;
 use super::disk::Disk;
@@ -24,6 +26,7 @@ use super::faults::{Counts, Fault};
 use super::mutant::Mutant;
 use super::network::Path;
 use super::object::{Object, hash};
+use super::overhear::asked_for;
 use super::plan::{HostPlan, Leaving, Lists};
 use super::pusher;
 
@@ -62,14 +65,15 @@ struct Active {
     geometry: Geometry,
     /// What the store said, once it has.
     opened: Option<Opened>,
-    /// Blocks that were kept of an earlier session and are right, as far as anybody has found out: nothing of them is to be
-    /// asked for, also before the store has said so.
+    /// Blocks that were kept of an earlier session, or lie in the base, and are right, as far as anybody has found out: nothing
+    /// of them is to be asked for, also before the store has said so.
     right: BTreeSet<BlockIndex>,
 }
 
 /// Something that takes a host a while.
 pub(crate) enum Task {
     Open(Attempt),
+    LookThroughBase(Attempt),
     Flush,
     Block(Attempt, Work, Option<Vec<u8>>),
     Publish(Attempt),
@@ -205,62 +209,6 @@ impl Host {
         }
     }
 
-    /// Work ended.
-    pub(crate) fn finish(&mut self, shared: &mut Shared<'_>, life: u32, task: Task) {
-        if life != self.life {
-            return;
-        }
-        let now = shared.now;
-        match task {
-            Task::Flush => {
-                self.flushing = false;
-                self.disk.flush();
-                return;
-            }
-            Task::Open(attempt) => self.opened(shared, attempt),
-            Task::Block(attempt, Work::Zero { block }, _) => {
-                let zeros = ManifestEntry { encoding: Encoding::Zero, hash: hash(block, &[]) };
-                let outcome = match self.write(shared, attempt, block, &zeros, Rc::default(), 0) {
-                    BlockOutcome::Written { .. } => BlockOutcome::Zeros(zeros.hash),
-                    outcome => outcome,
-                };
-                self.machine().handle_block(now, attempt, block, None, outcome);
-            }
-            Task::Block(attempt, Work::Recheck { block, entry }, _) => {
-                let outcome = self.recheck(shared, attempt, block, &entry);
-                self.machine().handle_block(now, attempt, block, None, outcome);
-            }
-            Task::Block(attempt, Work::Reuse { block, .. }, _) => {
-                self.machine().handle_block(now, attempt, block, None, BlockOutcome::NotKept);
-            }
-            Task::Block(attempt, Work::Rebuild { block, entry, buffer, collected }, bytes) => {
-                let mut bytes = bytes.expect("lent with the work");
-                let outcome = self.rebuild(shared, attempt, block, &entry, &collected, &mut bytes);
-                if let Some(active) = self.active.as_mut().filter(|active| active.attempt == attempt) {
-                    active.pool[usize::from(buffer.0)] = Some(bytes);
-                }
-                self.machine().handle_block(now, attempt, block, Some((buffer, collected)), outcome);
-            }
-            Task::Publish(attempt) => {
-                self.publishing = false;
-                let result = self.disk.publish(shared.counts);
-                self.note_failure(matches!(result, Published::Failed(..)));
-                if shared.mutant != Mutant::SaysDoneEarly {
-                    self.machine().handle_published(now, attempt, result);
-                }
-            }
-            Task::Compare(attempt, root) => {
-                let mut result = self.disk.compare(shared.object);
-                if root != shared.object.root {
-                    result = Published::Failed(glancecast_proto::wire::FailureKind::Exists, "another".into());
-                }
-                self.note_failure(matches!(result, Published::Failed(..)));
-                self.machine().handle_published(now, attempt, result);
-            }
-        }
-        self.working -= 1;
-    }
-
     /// Reads its socket, looks at the time, says and does what is due.
     pub(crate) fn turn(&mut self, shared: &mut Shared<'_>) -> Turn {
         let mut turn = Turn::default();
@@ -349,6 +297,10 @@ impl Host {
                     turn.broken = turn.broken.take().or(self.prepare(shared, attempt, &announce, buffers));
                     turn.tasks.push((self.plan.open_time, Task::Open(attempt)));
                     self.working += 1;
+                    if announce.base.is_some() {
+                        let time = self.plan.open_time + self.plan.base_time;
+                        turn.tasks.push((time, Task::LookThroughBase(attempt)));
+                    }
                 }
                 Effect::Block(attempt, work) => {
                     let bytes = self.lend(&work);
@@ -410,63 +362,16 @@ impl Host {
             .then(|| format!("{buffers} buffers of {bytes} bytes where {allowed} bytes are allowed"))
     }
 
-    /// The store has looked for the session's place, unless it was given up meanwhile.
-    fn opened(&mut self, shared: &mut Shared<'_>, attempt: Attempt) {
-        if self.active.as_ref().is_none_or(|active| active.attempt != attempt) {
-            return;
-        }
-        let mut result = self.disk.open(shared.object, shared.counts);
-        self.note_failure(result.is_err());
-        let active = self.active.as_mut().expect("just seen");
-        active.opened = result.as_ref().ok().cloned();
-        if shared.mutant == Mutant::ForgetsKept && matches!(result, Ok(Opened::Resumed(_))) {
-            result = Ok(Opened::New);
-        }
-        self.machine().handle_opened(shared.now, attempt, result);
-    }
-
-    /// Reads a block that was kept; bad memory finds fault with what is right.
-    fn recheck(
-        &mut self,
-        shared: &mut Shared<'_>,
-        attempt: Attempt,
-        block: BlockIndex,
-        entry: &ManifestEntry,
-    ) -> BlockOutcome {
-        let Some(active) = self.active.as_mut().filter(|active| active.attempt == attempt) else {
-            return BlockOutcome::NotKept; // given up meanwhile: the machine passes it over
-        };
-        if shared.mutant == Mutant::TrustsJournal {
-            return BlockOutcome::Written { repaired: 0 };
-        }
-        let is_misread = shared.dice.chance(self.plan.bad_memory);
-        let outcome = match self.disk.recheck(shared.counts, block, entry.hash) {
-            BlockOutcome::Written { .. } if is_misread => BlockOutcome::NotKept,
-            outcome => outcome,
-        };
-        if matches!(outcome, BlockOutcome::NotKept) {
-            active.right.remove(&block);
-        }
-        outcome
-    }
-
     /// What is wrong with a report: what a host has, and has had before it was asked, is not asked for.
     pub(crate) fn check_report(&self, datagram: &[u8]) -> Result<(), String> {
         let Some(active) = self.active.as_ref().filter(|active| !active.right.is_empty()) else {
             return Ok(());
         };
-        let up = UpHeader::parse(datagram).expect("just written");
-        let cipher = Cipher::upward(&GroupKey::new(KEY), active.session, up.receiver);
-        let Ok(Up::Report(report)) = Up::open(&cipher, active.geometry, up, datagram) else {
-            return Ok(()); // to another sender
-        };
-        for run in report.deficits {
-            let end = run.first.0 + u32::from(run.blocks);
-            if let Some(block) = active.right.range(run.first..BlockIndex(end)).next() {
-                return Err(format!("{} asks for block {block}, which it kept", self.name));
-            }
+        let mut asked = asked_for(active.session, active.geometry, datagram);
+        match asked.find(|block| active.right.contains(block)) {
+            Some(block) => Err(format!("{} asks for block {block}, which it has", self.name)),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     fn lend(&mut self, work: &Work) -> Option<Vec<u8>> {
@@ -476,77 +381,6 @@ impl Host {
                 let active = self.active.as_mut().expect("work is of a session");
                 active.pool[usize::from(buffer.0)].take()
             }
-        }
-    }
-
-    /// Decodes, verifies and writes, as a block worker does.
-    fn rebuild(
-        &mut self,
-        shared: &mut Shared<'_>,
-        attempt: Attempt,
-        block: BlockIndex,
-        entry: &ManifestEntry,
-        collected: &Collected,
-        buffer: &mut Vec<u8>,
-    ) -> BlockOutcome {
-        let shape = collected.shape();
-        if buffer.len() < shape.source_bytes() {
-            buffer.resize(shape.source_bytes(), 0);
-        }
-        let (source, repair) = buffer.split_at_mut(shape.source_bytes());
-        if shared.dice.chance(self.plan.bad_memory) {
-            shared.counts.note(Fault::BadMemory);
-            let at = shared.dice.below(source.len() as u64) as usize;
-            source[at] ^= 1 << shared.dice.below(8);
-        }
-        let symbols = repair.chunks_exact(shape.symbol_size());
-        let repair: Vec<RepairSymbol<'_>> =
-            collected.repair().iter().zip(symbols).map(|(&esi, bytes)| RepairSymbol { esi, bytes }).collect();
-        if shared.codec.decode(shape, source, collected.held(), &repair).is_err() {
-            shared.counts.note(Fault::Undecodable);
-            return BlockOutcome::Undecodable;
-        }
-        let repaired = shape.source_symbols() - collected.held().count();
-        let encoded = Rc::from(&source[..collected.encoded_len() as usize]);
-        self.write(shared, attempt, block, entry, encoded, repaired)
-    }
-
-    fn write(
-        &mut self,
-        shared: &mut Shared<'_>,
-        attempt: Attempt,
-        block: BlockIndex,
-        entry: &ManifestEntry,
-        encoded: Rc<[u8]>,
-        repaired: u32,
-    ) -> BlockOutcome {
-        let is_right = hash(block, &encoded) == entry.hash;
-        if !is_right {
-            shared.counts.note(Fault::Corrupt);
-            // All of it had come before the store said that it was kept, and was damaged in memory.
-            self.active.iter_mut().for_each(|active| {
-                active.right.remove(&block);
-            });
-            if shared.mutant != Mutant::PublishesUnverified {
-                return BlockOutcome::Corrupt;
-            }
-        }
-        let is_written = |active: &&Active| {
-            active.attempt == attempt && matches!(active.opened, Some(Opened::New | Opened::Resumed(_)))
-        };
-        if self.active.as_ref().filter(is_written).is_none() {
-            return BlockOutcome::Written { repaired }; // given up meanwhile: the machine passes it over
-        }
-        let outcome = self.disk.write(shared.dice, shared.counts, block, encoded, repaired);
-        self.note_failure(matches!(outcome, BlockOutcome::Store(..)));
-        outcome
-    }
-
-    fn note_failure(&mut self, failed: bool) {
-        if let Some(active) = &self.active
-            && failed
-        {
-            self.failed_in = Some(active.session);
         }
     }
 }

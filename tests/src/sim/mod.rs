@@ -5,6 +5,7 @@
 //! Real symbols of a small object flow in real datagrams, so that what a host publishes can be compared. A run that breaks
 //! a rule gives a [`Violation`], and its seed gives the same run again.
 
+mod base;
 mod dice;
 mod disk;
 mod faults;
@@ -13,6 +14,7 @@ mod mutant;
 mod network;
 mod object;
 mod oracle;
+mod overhear;
 mod plan;
 mod pusher;
 pub mod scale;

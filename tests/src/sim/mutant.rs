@@ -8,6 +8,8 @@ use glancecast_proto::ids::{BlockIndex, SessionId};
 use glancecast_proto::seal::{Cipher, GroupKey};
 use glancecast_proto::wire::{Kind, Up, UpHeader};
 
+use super::overhear;
+
 /// How the machines are broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mutant {
@@ -29,11 +31,15 @@ pub enum Mutant {
     TrustsJournal,
     /// A sender never sends what one host says it has kept.
     SkipsForGood,
+    /// A receiver asks for what its base has.
+    IgnoresBase,
+    /// A receiver takes for proven what lies in its base, unread.
+    TrustsBase,
 }
 
 impl Mutant {
     /// All that are broken.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::PublishesUnverified,
         Self::DropsDeficit,
         Self::ForgetsAcknowledgement,
@@ -42,23 +48,17 @@ impl Mutant {
         Self::ForgetsKept,
         Self::TrustsJournal,
         Self::SkipsForGood,
+        Self::IgnoresBase,
+        Self::TrustsBase,
     ];
 
     /// What a sender that skips for good will never send, from what a host says.
-    pub(crate) fn skips(
-        self,
-        key: &GroupKey,
-        session: SessionId,
-        geometry: Geometry,
-        datagram: &[u8],
-    ) -> Vec<BlockIndex> {
+    pub(crate) fn skips(self, session: SessionId, geometry: Geometry, datagram: &[u8]) -> Vec<BlockIndex> {
         if self != Self::SkipsForGood || datagram.get(1) != Some(&(Kind::Hello as u8)) {
             return Vec::new();
         }
-        let Ok(up) = UpHeader::parse(datagram) else { return Vec::new() };
-        let cipher = Cipher::upward(key, session, up.receiver);
-        match Up::open(&cipher, geometry, up, datagram) {
-            Ok(Up::Hello(hello)) => {
+        match overhear::said(session, geometry, datagram) {
+            Some(Up::Hello(hello)) => {
                 hello.kept.iter().flat_map(|run| (run.first.0..run.end()).map(BlockIndex)).collect()
             }
             _ => Vec::new(),

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use glancecast_fec::{BlockShape, Codec};
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::BlockIndex;
-use glancecast_proto::integrity::{BlockHash, Root};
+use glancecast_proto::integrity::{BlockHash, Fingerprint, Root};
 use glancecast_proto::sender::Job;
 use glancecast_proto::wire::{Encoding, ManifestEntry};
 
@@ -36,17 +36,23 @@ impl Object {
             _ => ((plan.blocks.len() as u64 - 1) << BLOCK_LOG2) + LAST_BLOCK_BYTES,
         };
         let geometry = Geometry::new(object_bytes, BLOCK_LOG2, plan.symbol_size).expect("in range");
-        let mut blocks = Vec::new();
+        let mut blocks: Vec<Block> = Vec::new();
         for (block, &len) in geometry.indices().zip(&plan.blocks) {
-            let mut encoded = vec![0; len as usize];
-            dice.fill(&mut encoded);
+            let encoded = match plan.equals.get(&block.0) {
+                Some(&earlier) => Rc::clone(&blocks[earlier as usize].encoded),
+                None => {
+                    let mut encoded = vec![0; len as usize];
+                    dice.fill(&mut encoded);
+                    encoded.into()
+                }
+            };
             let encoding = match (len, plan.blocks.len()) {
                 (0, _) => Encoding::Zero,
                 (_, 1) => Encoding::Stored,
                 _ => Encoding::Zstd { encoded_len: len },
             };
             let entry = ManifestEntry { encoding, hash: hash(block, &encoded) };
-            blocks.push(Block { entry, encoded: encoded.into() });
+            blocks.push(Block { entry, encoded });
         }
         let hashes: Vec<BlockHash> = blocks.iter().map(|block| block.entry.hash).collect();
         Self { geometry, root: Root::of(geometry, &hashes), blocks }
@@ -54,6 +60,12 @@ impl Object {
 
     pub(crate) fn entry(&self, block: BlockIndex) -> ManifestEntry {
         self.blocks[block.index()].entry
+    }
+
+    /// Zero blocks have none.
+    pub(crate) fn fingerprint(&self, block: BlockIndex) -> Option<Fingerprint> {
+        let encoded = &self.blocks[block.index()].encoded;
+        (!encoded.is_empty()).then(|| Fingerprint::of(encoded))
     }
 
     pub(crate) fn shape(&self, block: BlockIndex) -> BlockShape {
@@ -87,6 +99,15 @@ pub(crate) fn hash(block: BlockIndex, encoded: &[u8]) -> BlockHash {
     let mut hasher = blake3::Hasher::new();
     hasher.update(&block.0.to_be_bytes()).update(encoded);
     BlockHash(*hasher.finalize().as_bytes())
+}
+
+/// Other bytes of the same length.
+pub(crate) fn torn(bytes: &[u8]) -> Rc<[u8]> {
+    let mut other = bytes.to_vec();
+    if let Some(last) = other.last_mut() {
+        *last ^= 0xFF;
+    }
+    other.into()
 }
 
 /// 512 KiB, the smallest that is offered.

@@ -1,6 +1,7 @@
 //! What a seed draws: the object, the hosts, and everything that goes wrong, how much of it and when. Each kind of fault
 //! is absent in most runs, so that the others are also met alone.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use glancecast_proto::sender::{OneWay, Pace};
@@ -19,6 +20,8 @@ pub(crate) struct Plan {
     /// From the last block to the proof of the source.
     pub(crate) proof_after: Duration,
     pub(crate) one_way: Option<OneWay>,
+    /// An older object is named that hosts may have.
+    pub(crate) with_base: bool,
     /// The sender signs what it says.
     pub(crate) signed: bool,
     /// When the sender crashes, and for how long it is gone.
@@ -38,6 +41,8 @@ pub(crate) struct ObjectPlan {
     pub(crate) symbol_size: u16,
     /// Bytes of each block as it travels; 0 for a zero block. One entry: an object of a single block, as it is.
     pub(crate) blocks: Vec<u32>,
+    /// Blocks that are the same as an earlier one.
+    pub(crate) equals: BTreeMap<u32, u32>,
 }
 
 /// Who must hold it.
@@ -65,6 +70,8 @@ pub(crate) struct HostPlan {
     pub(crate) bad_memory: f64,
     /// Until the store has found a place.
     pub(crate) open_time: Duration,
+    /// From there until a base was looked through.
+    pub(crate) base_time: Duration,
     /// From a block that was written to its record.
     pub(crate) flush_after: Duration,
     /// Whose pushes it takes part in.
@@ -128,6 +135,17 @@ pub(crate) struct DiskPlan {
     pub(crate) full_at_open: bool,
     pub(crate) write_fails: f64,
     pub(crate) publish_fails: bool,
+    /// What it has of the older object that is named, if anything.
+    pub(crate) base: Option<BasePlan>,
+}
+
+/// A host's base.
+#[derive(Clone, Debug)]
+pub(crate) struct BasePlan {
+    /// Of the object's blocks, those that are in it.
+    pub(crate) share: f64,
+    /// Of these, those that have gone bad since it was looked through.
+    pub(crate) bad: f64,
 }
 
 /// What bears the object's name on the host before the push.
@@ -183,7 +201,8 @@ pub(crate) enum Way {
 
 impl Plan {
     pub(crate) fn draw(dice: &mut Dice) -> Self {
-        let object = ObjectPlan::draw(dice);
+        let with_base = dice.chance(0.12);
+        let object = ObjectPlan::draw(dice, with_base);
         let pass = Duration::from_secs_f64(dice.log_within(0.02, 4.0));
         let bits = object.symbols().max(1) as f64 * (f64::from(object.symbol_size) + 78.0) * 8.0;
         let rate = (bits / pass.as_secs_f64()).max(50_000.0) as u64;
@@ -191,15 +210,14 @@ impl Plan {
         // What is to go wrong should mostly do so during the pass, which is short before the calm.
         let span = if dice.chance(0.6) { (pass * 2).min(calm) } else { calm };
         let one_way = dice
-            .chance(0.04)
+            .chance(if with_base { 0.0 } else { 0.04 })
             .then(|| OneWay { overhead: dice.within(0.0, 1.0), passes: 1 + dice.below(3) as u32 });
         let rare = dice.chance(0.5);
         let signed = dice.chance(0.12);
         // Where an earlier push was broken off, all hosts have about as much of it.
         let left = dice.chance(0.1).then(|| dice.within(0.1, 1.2));
-        let times = Times { span, calm };
-        let hosts =
-            (0..1 + dice.below(8)).map(|_| HostPlan::draw(dice, &object, times, signed, left)).collect();
+        let push = PushPlan { span, calm, signed, with_base, left };
+        let hosts = (0..1 + dice.below(8)).map(|_| HostPlan::draw(dice, &object, push)).collect();
         let slow = dice.chance(0.2);
         Self {
             hosts,
@@ -216,6 +234,7 @@ impl Plan {
             },
             proof_after: if slow { dice.time(pass) } else { Duration::ZERO },
             one_way,
+            with_base,
             signed,
             sender_crash: (rare && dice.chance(0.15))
                 .then(|| (dice.time(span), Duration::from_secs_f64(dice.log_within(0.05, 60.0)))),
@@ -229,17 +248,25 @@ impl Plan {
 }
 
 impl ObjectPlan {
-    fn draw(dice: &mut Dice) -> Self {
+    fn draw(dice: &mut Dice, with_equals: bool) -> Self {
         let symbol_size = [488, 488, 488, 1024, 1432][dice.below(5) as usize];
         let symbols = |dice: &mut Dice, most: f64| dice.log_within(1.0, most) * f64::from(symbol_size);
-        let blocks = match dice.below(10) {
+        let mut blocks = match dice.below(10) {
             0 => Vec::new(),
             1..=3 => vec![symbols(dice, 300.0) as u32],
             _ => (0..2 + dice.log_within(1.0, 24.0) as u32)
                 .map(|_| if dice.chance(0.15) { 0 } else { symbols(dice, 60.0) as u32 })
                 .collect(),
         };
-        Self { symbol_size, blocks }
+        let mut equals = BTreeMap::new();
+        for block in 1..blocks.len() {
+            if with_equals && dice.chance(0.2) {
+                let earlier = dice.below(block as u64) as usize;
+                blocks[block] = blocks[earlier];
+                equals.insert(block as u32, earlier as u32);
+            }
+        }
+        Self { symbol_size, blocks, equals }
     }
 
     pub(crate) fn symbols(&self) -> u64 {
@@ -247,23 +274,22 @@ impl ObjectPlan {
     }
 }
 
-/// When things go wrong.
+/// What a host's plan has to know of the push.
 #[derive(Clone, Copy)]
-struct Times {
-    /// Mostly within this.
+struct PushPlan {
+    /// Things go wrong mostly within this.
     span: Duration,
     /// And never from here on.
     calm: Duration,
+    signed: bool,
+    with_base: bool,
+    /// What an earlier push has left, of the whole.
+    left: Option<f64>,
 }
 
 impl HostPlan {
-    fn draw(
-        dice: &mut Dice,
-        object: &ObjectPlan,
-        Times { span, calm }: Times,
-        signed: bool,
-        left: Option<f64>,
-    ) -> Self {
+    fn draw(dice: &mut Dice, object: &ObjectPlan, push: PushPlan) -> Self {
+        let PushPlan { span, calm, signed, .. } = push;
         let slow = dice.chance(0.15);
         let mut outages = Vec::new();
         let mut at = dice.time(span);
@@ -289,6 +315,7 @@ impl HostPlan {
             buffer_bytes: dice.log_within(1.0, 64e6) as usize,
             bad_memory: if dice.chance(0.1) { dice.log_within(0.001, 0.3) } else { 0.0 },
             open_time: if slow { dice.time(Duration::from_millis(200)) } else { Duration::ZERO },
+            base_time: Duration::from_secs_f64(dice.log_within(0.001, 3.0)),
             flush_after: Duration::from_secs_f64(dice.log_within(0.001, 0.5)),
             lists: match dice.below(120) {
                 0 => Lists::Another,
@@ -296,23 +323,24 @@ impl HostPlan {
                 _ if signed && dice.chance(0.5) => Lists::Ours,
                 _ => Lists::Nobody,
             },
-            disk: DiskPlan::draw(dice, object, left),
+            disk: DiskPlan::draw(dice, object, push),
         }
     }
 }
 
 impl DiskPlan {
-    fn draw(dice: &mut Dice, object: &ObjectPlan, left: Option<f64>) -> Self {
+    fn draw(dice: &mut Dice, object: &ObjectPlan, push: PushPlan) -> Self {
         let before = match dice.below(25) {
             0 => Before::Same,
             1 => Before::SameLength,
             2 => Before::Other,
             _ => Before::Nothing,
         };
-        let left = if dice.chance(0.05) { Some(dice.unit()) } else { left };
+        let left = if dice.chance(0.05) { Some(dice.unit()) } else { push.left };
         let wrong = if dice.chance(0.3) { dice.unit() } else { 0.0 };
         let unfinished = left.map(|share| (share.min(1.0), wrong));
-        let good = Self { before, unfinished, tells_holes: dice.chance(0.8), ..Self::default() };
+        let base = (push.with_base && dice.chance(0.8)).then(|| BasePlan::draw(dice));
+        let good = Self { before, unfinished, base, tells_holes: dice.chance(0.8), ..Self::default() };
         if !dice.chance(0.08) {
             return good;
         }
@@ -333,6 +361,15 @@ impl DiskPlan {
             && self.write_fails == 0.0
             && !self.publish_fails
             && matches!(self.before, Before::Nothing | Before::Same)
+    }
+}
+
+impl BasePlan {
+    fn draw(dice: &mut Dice) -> Self {
+        Self {
+            share: if dice.chance(0.3) { 1.0 } else { dice.unit() },
+            bad: if dice.chance(0.3) { dice.unit() } else { 0.0 },
+        }
     }
 }
 

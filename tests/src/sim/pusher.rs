@@ -12,7 +12,7 @@ use glancecast_proto::seal::GroupKey;
 use glancecast_proto::sender::{Job, Sender, SenderConfig, SenderEvent};
 use glancecast_proto::sign::SigningKey;
 use glancecast_proto::time::{Moment, WallClock};
-use glancecast_proto::wire::{DiskFormat, Kind, Pin, SYMBOL_OVERHEAD, SymbolHeader};
+use glancecast_proto::wire::{BaseName, DiskFormat, Encoding, Kind, Pin, SYMBOL_OVERHEAD, SymbolHeader};
 use zeroize::Zeroizing;
 
 use super::host::{KEY, SENDER, WALL};
@@ -38,6 +38,8 @@ pub(crate) struct Pusher {
     proof_after: Duration,
     source_wrong: bool,
     source_ended: bool,
+    /// Blocks that a host has asked for.
+    pub(crate) asked: BTreeSet<BlockIndex>,
     /// Read, and waiting for their first pass.
     fresh: VecDeque<BlockIndex>,
 }
@@ -84,6 +86,7 @@ impl Pusher {
             proof_after: plan.proof_after,
             source_wrong: plan.source_wrong,
             source_ended: false,
+            asked: BTreeSet::new(),
             fresh: VecDeque::new(),
         }
     }
@@ -100,7 +103,9 @@ impl Pusher {
             turn.events.push(event);
         }
         self.drop_skipped(now);
-        self.fill_lanes(object, codec);
+        if let Some(block) = self.fill_lanes(object, codec) {
+            turn.broken = Some(format!("block {block} is sent, and nobody has asked for it"));
+        }
         if self.machine.is_finished() || self.lanes.is_empty() || self.machine.is_queued() {
             self.send_at = self.send_at.max(now);
         } else if self.send_at <= now {
@@ -132,17 +137,8 @@ impl Pusher {
             && self.machine.verdict().is_none()
         {
             match object.blocks.get(self.read as usize) {
-                Some(block) => {
-                    let symbols = match block.encoded.len() {
-                        0 => 0,
-                        _ => object.shape(BlockIndex(self.read)).source_symbols(),
-                    };
-                    let most = object.geometry.symbols_max().max(1);
-                    let ahead = u64::from(self.machine.repair_ahead()) * u64::from(symbols) / u64::from(most);
-                    let index = self.machine.handle_block(block.entry, ahead as u32);
-                    if symbols > 0 {
-                        self.fresh.push_back(index);
-                    }
+                Some(_) => {
+                    self.take_block(object, BlockIndex(self.read));
                     self.read += 1;
                     let last = self.read as usize == object.blocks.len();
                     self.read_at = now + if last { self.proof_after } else { self.read_gap };
@@ -159,6 +155,24 @@ impl Pusher {
         }
         if self.machine.verdict().is_some() {
             self.source_ended = true;
+        }
+    }
+
+    fn take_block(&mut self, object: &Object, block: BlockIndex) {
+        let entry = object.entry(block);
+        if self.machine.config().base.is_some() {
+            self.machine.handle_fingerprinted(entry, object.fingerprint(block));
+            return;
+        }
+        let symbols = match entry.encoding {
+            Encoding::Zero => 0,
+            _ => object.shape(block).source_symbols(),
+        };
+        let most = object.geometry.symbols_max().max(1);
+        let ahead = u64::from(self.machine.repair_ahead()) * u64::from(symbols) / u64::from(most);
+        self.machine.handle_block(entry, ahead as u32);
+        if symbols > 0 {
+            self.fresh.push_back(block);
         }
     }
 
@@ -193,9 +207,13 @@ impl Pusher {
         }
     }
 
-    fn fill_lanes(&mut self, object: &Object, codec: &mut Codec) {
+    /// Takes up jobs; with a base, gives a block that it should not.
+    fn fill_lanes(&mut self, object: &Object, codec: &mut Codec) -> Option<BlockIndex> {
         while self.lanes.len() < LANES {
-            let Some(job) = self.machine.poll_job(true, !self.fresh.is_empty()) else { return };
+            let job = self.machine.poll_job(true, !self.fresh.is_empty())?;
+            if self.machine.config().base.is_some() && !self.asked.contains(&job.block()) {
+                return Some(job.block());
+            }
             if matches!(job, Job::Source { .. }) && self.fresh.front() == Some(&job.block()) {
                 self.fresh.pop_front();
             }
@@ -206,6 +224,7 @@ impl Pusher {
                 last: Sequence::default(),
             });
         }
+        None
     }
 
     fn send_symbol(&mut self, now: Moment, object: &Object) -> Option<Sent> {
@@ -265,7 +284,7 @@ pub(crate) fn config(
         pace: plan.pace,
         header_bytes: HEADER_BYTES,
         one_way: plan.one_way,
-        base: None,
+        base: plan.with_base.then(|| BaseName::new("older").expect("plain")),
     }
 }
 

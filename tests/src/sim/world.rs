@@ -22,6 +22,7 @@ use super::host::{self, Host, KEY, Shared, Task};
 use super::mutant::Mutant;
 use super::object::Object;
 use super::oracle::{Ended, Oracle, check_disk, check_end};
+use super::overhear::asked_for;
 use super::plan::{Expecting, Leaving, Plan, Way};
 use super::pusher::{self, Pusher, Sent};
 
@@ -148,6 +149,9 @@ impl World {
         }
         if plan.one_way.is_some() {
             self.counts.note(Fault::OneWay);
+        }
+        if plan.with_base {
+            self.counts.note(Fault::WithBase);
         }
         if plan.signed {
             self.counts.note(Fault::Signed);
@@ -314,9 +318,11 @@ impl World {
     /// A datagram reaches the sender. What it takes in and what is no report must be acknowledged at once.
     fn hear(&mut self, from: SocketAddr, datagram: &[u8]) -> Result<(), String> {
         let Some(sender) = &mut self.sender else { return Ok(()) };
-        let key = GroupKey::new(KEY);
-        sender.left_out.extend(self.mutant.skips(&key, self.session, self.object.geometry, datagram));
+        sender.left_out.extend(self.mutant.skips(self.session, self.object.geometry, datagram));
         let taken = sender.machine.handle_datagram(self.now, from, datagram).is_ok();
+        if self.plan.with_base && taken {
+            sender.asked.extend(asked_for(self.session, self.object.geometry, datagram));
+        }
         let word = [Kind::Hello, Kind::Done, Kind::Failed].iter().any(|&kind| datagram[1] == kind as u8);
         self.turn_sender((taken && word).then_some(from))
     }

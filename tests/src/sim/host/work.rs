@@ -1,0 +1,228 @@
+//! What a simulated host's other threads do: they find a place, look a base through, rebuild, verify and write blocks,
+//! and publish.
+
+use std::rc::Rc;
+
+use glancecast_fec::RepairSymbol;
+use glancecast_proto::ids::BlockIndex;
+use glancecast_proto::receiver::{
+    Attempt, BaseIndex, BlockOutcome, Collected, Opened, Origin, Published, Work,
+};
+use glancecast_proto::wire::{Encoding, FailureKind, ManifestEntry};
+
+use super::{Active, Fault, Host, Mutant, Shared, Task, hash};
+
+impl Host {
+    /// Work ended.
+    pub(crate) fn finish(&mut self, shared: &mut Shared<'_>, life: u32, task: Task) {
+        if life != self.life {
+            return;
+        }
+        let now = shared.now;
+        match task {
+            Task::Flush => {
+                self.flushing = false;
+                self.disk.flush();
+                return;
+            }
+            Task::LookThroughBase(attempt) => {
+                self.take_base(shared, attempt);
+                return;
+            }
+            Task::Open(attempt) => self.opened(shared, attempt),
+            Task::Block(attempt, Work::Zero { block }, _) => {
+                let zeros = ManifestEntry { encoding: Encoding::Zero, hash: hash(block, &[]) };
+                let outcome = match self.write(shared, attempt, block, &zeros, Rc::default(), 0) {
+                    BlockOutcome::Written { .. } => BlockOutcome::Zeros(zeros.hash),
+                    outcome => outcome,
+                };
+                self.machine().handle_block(now, attempt, block, None, outcome);
+            }
+            Task::Block(attempt, Work::Recheck { block, entry }, _) => {
+                let outcome = self.recheck(shared, attempt, block, &entry);
+                self.machine().handle_block(now, attempt, block, None, outcome);
+            }
+            Task::Block(attempt, Work::Reuse { block, entry, origin }, _) => {
+                let outcome = self.reuse(shared, attempt, block, &entry, origin);
+                self.machine().handle_block(now, attempt, block, None, outcome);
+            }
+            Task::Block(attempt, Work::Rebuild { block, entry, buffer, collected }, bytes) => {
+                let mut bytes = bytes.expect("lent with the work");
+                let outcome = self.rebuild(shared, attempt, block, &entry, &collected, &mut bytes);
+                if let Some(active) = self.active.as_mut().filter(|active| active.attempt == attempt) {
+                    active.pool[usize::from(buffer.0)] = Some(bytes);
+                }
+                self.machine().handle_block(now, attempt, block, Some((buffer, collected)), outcome);
+            }
+            Task::Publish(attempt) => {
+                self.publishing = false;
+                let result = self.disk.publish(shared.counts);
+                self.note_failure(matches!(result, Published::Failed(..)));
+                if shared.mutant != Mutant::SaysDoneEarly {
+                    self.machine().handle_published(now, attempt, result);
+                }
+            }
+            Task::Compare(attempt, root) => {
+                let mut result = self.disk.compare(shared.object);
+                if root != shared.object.root {
+                    result = Published::Failed(FailureKind::Exists, "another".into());
+                }
+                self.note_failure(matches!(result, Published::Failed(..)));
+                self.machine().handle_published(now, attempt, result);
+            }
+        }
+        self.working -= 1;
+    }
+
+    /// The store has looked for the session's place, unless it was given up meanwhile.
+    fn opened(&mut self, shared: &mut Shared<'_>, attempt: Attempt) {
+        if self.active.as_ref().is_none_or(|active| active.attempt != attempt) {
+            return;
+        }
+        let mut result = self.disk.open(shared.object, shared.counts);
+        self.note_failure(result.is_err());
+        let active = self.active.as_mut().expect("just seen");
+        active.opened = result.as_ref().ok().cloned();
+        if shared.mutant == Mutant::ForgetsKept && matches!(result, Ok(Opened::Resumed(_))) {
+            result = Ok(Opened::New);
+        }
+        self.machine().handle_opened(shared.now, attempt, result);
+    }
+
+    /// The base was looked through, unless the session was given up meanwhile or found no place.
+    fn take_base(&mut self, shared: &mut Shared<'_>, attempt: Attempt) {
+        let is_receiving =
+            |active: &&mut Active| matches!(active.opened, Some(Opened::New | Opened::Resumed(_)));
+        let active = self.active.as_mut().filter(|active| active.attempt == attempt);
+        let Some(active) = active.filter(is_receiving) else { return };
+        active.right.append(&mut self.disk.base.right(shared.object));
+        let index = match shared.mutant {
+            Mutant::IgnoresBase => BaseIndex::default(),
+            _ => self.disk.base.index(),
+        };
+        self.machine().handle_base(attempt, index);
+    }
+
+    /// Makes a block of what lies elsewhere on this host.
+    fn reuse(
+        &mut self,
+        shared: &mut Shared<'_>,
+        attempt: Attempt,
+        block: BlockIndex,
+        entry: &ManifestEntry,
+        origin: Origin,
+    ) -> BlockOutcome {
+        let Some(active) = self.active.as_mut().filter(|active| active.attempt == attempt) else {
+            return BlockOutcome::NotKept; // given up meanwhile: the machine passes it over
+        };
+        let is_misread = shared.dice.chance(self.plan.bad_memory);
+        let bytes = self.disk.read(origin).filter(|bytes| {
+            shared.mutant == Mutant::TrustsBase || (!is_misread && hash(block, bytes) == entry.hash)
+        });
+        let Some(bytes) = bytes else {
+            shared.counts.note(Fault::Misled);
+            active.right.remove(&block);
+            return BlockOutcome::NotKept;
+        };
+        shared.counts.note(Fault::Reused);
+        let outcome = self.disk.write(shared.dice, shared.counts, block, bytes, 0);
+        self.note_failure(matches!(outcome, BlockOutcome::Store(..)));
+        outcome
+    }
+
+    /// Reads a block that was kept; bad memory finds fault with what is right.
+    fn recheck(
+        &mut self,
+        shared: &mut Shared<'_>,
+        attempt: Attempt,
+        block: BlockIndex,
+        entry: &ManifestEntry,
+    ) -> BlockOutcome {
+        let Some(active) = self.active.as_mut().filter(|active| active.attempt == attempt) else {
+            return BlockOutcome::NotKept; // given up meanwhile: the machine passes it over
+        };
+        if shared.mutant == Mutant::TrustsJournal {
+            return BlockOutcome::Written { repaired: 0 };
+        }
+        let is_misread = shared.dice.chance(self.plan.bad_memory);
+        let outcome = match self.disk.recheck(shared.counts, block, entry.hash) {
+            BlockOutcome::Written { .. } if is_misread => BlockOutcome::NotKept,
+            outcome => outcome,
+        };
+        if matches!(outcome, BlockOutcome::NotKept) {
+            active.right.remove(&block);
+        }
+        outcome
+    }
+
+    /// Decodes, verifies and writes, as a block worker does.
+    fn rebuild(
+        &mut self,
+        shared: &mut Shared<'_>,
+        attempt: Attempt,
+        block: BlockIndex,
+        entry: &ManifestEntry,
+        collected: &Collected,
+        buffer: &mut Vec<u8>,
+    ) -> BlockOutcome {
+        let shape = collected.shape();
+        if buffer.len() < shape.source_bytes() {
+            buffer.resize(shape.source_bytes(), 0);
+        }
+        let (source, repair) = buffer.split_at_mut(shape.source_bytes());
+        if shared.dice.chance(self.plan.bad_memory) {
+            shared.counts.note(Fault::BadMemory);
+            let at = shared.dice.below(source.len() as u64) as usize;
+            source[at] ^= 1 << shared.dice.below(8);
+        }
+        let symbols = repair.chunks_exact(shape.symbol_size());
+        let repair: Vec<RepairSymbol<'_>> =
+            collected.repair().iter().zip(symbols).map(|(&esi, bytes)| RepairSymbol { esi, bytes }).collect();
+        if shared.codec.decode(shape, source, collected.held(), &repair).is_err() {
+            shared.counts.note(Fault::Undecodable);
+            return BlockOutcome::Undecodable;
+        }
+        let repaired = shape.source_symbols() - collected.held().count();
+        let encoded = Rc::from(&source[..collected.encoded_len() as usize]);
+        self.write(shared, attempt, block, entry, encoded, repaired)
+    }
+
+    fn write(
+        &mut self,
+        shared: &mut Shared<'_>,
+        attempt: Attempt,
+        block: BlockIndex,
+        entry: &ManifestEntry,
+        encoded: Rc<[u8]>,
+        repaired: u32,
+    ) -> BlockOutcome {
+        let is_right = hash(block, &encoded) == entry.hash;
+        if !is_right {
+            shared.counts.note(Fault::Corrupt);
+            // All of it had come before the store said that it was kept, and was damaged in memory.
+            self.active.iter_mut().for_each(|active| {
+                active.right.remove(&block);
+            });
+            if shared.mutant != Mutant::PublishesUnverified {
+                return BlockOutcome::Corrupt;
+            }
+        }
+        let is_written = |active: &&Active| {
+            active.attempt == attempt && matches!(active.opened, Some(Opened::New | Opened::Resumed(_)))
+        };
+        if self.active.as_ref().filter(is_written).is_none() {
+            return BlockOutcome::Written { repaired }; // given up meanwhile: the machine passes it over
+        }
+        let outcome = self.disk.write(shared.dice, shared.counts, block, encoded, repaired);
+        self.note_failure(matches!(outcome, BlockOutcome::Store(..)));
+        outcome
+    }
+
+    fn note_failure(&mut self, failed: bool) {
+        if let Some(active) = &self.active
+            && failed
+        {
+            self.failed_in = Some(active.session);
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! What hosts say to the sender, as those who look on read it.
+
+use glancecast_proto::geometry::Geometry;
+use glancecast_proto::ids::{BlockIndex, SessionId};
+use glancecast_proto::seal::{Cipher, GroupKey};
+use glancecast_proto::wire::{Up, UpHeader};
+
+use super::host::KEY;
+
+/// What a datagram says to the sender of this session; nothing if it is for another one.
+pub(crate) fn said(session: SessionId, geometry: Geometry, datagram: &[u8]) -> Option<Up> {
+    let up = UpHeader::parse(datagram).ok()?;
+    let cipher = Cipher::upward(&GroupKey::new(KEY), session, up.receiver);
+    Up::open(&cipher, geometry, up, datagram).ok()
+}
+
+/// The blocks of which a report says that its host lacks something.
+pub(crate) fn asked_for(
+    session: SessionId,
+    geometry: Geometry,
+    datagram: &[u8],
+) -> impl Iterator<Item = BlockIndex> {
+    let report = match said(session, geometry, datagram) {
+        Some(Up::Report(report)) => Some(report),
+        _ => None,
+    };
+    let runs = report.into_iter().flat_map(|report| report.deficits);
+    runs.flat_map(|run| (run.first.0..run.first.0 + u32::from(run.blocks)).map(BlockIndex))
+}
