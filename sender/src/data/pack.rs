@@ -90,8 +90,6 @@ impl Packer {
 
     /// Makes of a block what the drive sends; nothing travels for zeros.
     pub(crate) fn pack(&mut self, block: BlockIndex, content: Content) -> Result<Packed, SpoolError> {
-        self.policy.begin();
-        let start = Instant::now();
         let packed = match content {
             Content::Hole => {
                 let len = self.geometry.block_len(block) as usize;
@@ -99,7 +97,7 @@ impl Packer {
             }
             Content::Bytes(bytes) => self.bytes(block, bytes),
         };
-        self.policy.packed(start.elapsed());
+        self.policy.packed();
         packed
     }
 
