@@ -11,8 +11,9 @@ use glancecast_proto::ids::BlockIndex;
 use glancecast_proto::integrity::{BlockHash, Fingerprint};
 use glancecast_proto::wire::{Encoding, ManifestEntry};
 
-use super::compress::{Compressor, Policy};
+use super::compress::Compressor;
 use super::encode::append_repair;
+use super::policy::Policy;
 use super::spool::{Spool, SpoolError};
 use super::stages::{Clocks, Stage};
 

@@ -12,8 +12,9 @@ use glancecast_host::wake::Waker;
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::BlockIndex;
 
-use super::compress::{Compression, Policy};
+use super::compress::Compression;
 use super::pack::{Content, Packed, Packer, Purpose};
+use super::policy::Policy;
 use super::source::{Source, SourceError};
 use super::spool::Spool;
 use super::stages::{Clocks, Stage};
