@@ -124,7 +124,8 @@ impl Policy {
         };
         let (step, mut expected) = (self.step.load(Ordering::Relaxed), load(window.encoded));
         let mut next = step;
-        if expected * STEP_COST_MAX < LOAD_MAX {
+        let gains = window.encoded < window.plain;
+        if gains && expected * STEP_COST_MAX < LOAD_MAX {
             next = (step + 1).min(LADDER.len() - 1);
         }
         while expected > LOAD_MAX && next > 0 {
@@ -201,6 +202,13 @@ mod tests {
         assert_eq!(policy.effort(), Some(LADDER[0]));
         policy.tried(Duration::ZERO, BLOCK, BLOCK / 2);
         assert_eq!(policy.effort(), Some(LADDER[1]));
+    }
+
+    #[test]
+    fn tries_in_vain_say_nothing_for_a_higher_level() {
+        let policy = policy_at(10_000_000);
+        (0..9).for_each(|_| tries(&policy, Duration::from_micros(100), BLOCK));
+        assert_eq!(policy.effort(), Some(LADDER[0]));
     }
 
     #[test]
