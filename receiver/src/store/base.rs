@@ -6,7 +6,7 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::ops::Range;
 use std::os::fd::AsFd;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use glancecast_proto::geometry::Geometry;
@@ -18,6 +18,7 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, PosixFadviseAdvice, posix_fadvise};
 use nix::unistd::{Whence, lseek};
 
+use super::disk::read_full;
 use super::runs::data_runs;
 
 /// An open base. It stays readable whatever happens to its name.
@@ -82,16 +83,7 @@ impl BaseFile {
     /// # Errors
     /// What the system said.
     pub fn read(&self, offset: u64, bytes: &mut [u8]) -> io::Result<usize> {
-        let mut read = 0;
-        while read < bytes.len() {
-            match self.file.read_at(&mut bytes[read..], offset + read as u64) {
-                Ok(0) => break,
-                Ok(count) => read += count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(read)
+        read_full(&self.file, bytes, offset)
     }
 
     /// The next range from `offset` on that is not a hole; all of the rest, where the file system cannot tell.
@@ -121,6 +113,7 @@ const FORGET_BYTES: u64 = 64 << 20;
 mod tests {
     use super::*;
     use std::fs;
+    use std::os::unix::fs::FileExt;
 
     const BLOCK: u64 = 1 << 20;
 

@@ -166,16 +166,7 @@ impl DiskFile for SystemFile {
     }
 
     fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
-        let mut read = 0;
-        while read < bytes.len() {
-            match self.file.read_at(&mut bytes[read..], offset + read as u64) {
-                Ok(0) => break,
-                Ok(count) => read += count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(read)
+        read_full(&self.file, bytes, offset)
     }
 
     fn clear(&self, range: Range<u64>) -> io::Result<()> {
@@ -221,6 +212,20 @@ impl DiskFile for SystemFile {
         // It is advice: nothing depends on it.
         let _ = posix_fadvise(self.file.as_fd(), offset, len, advice);
     }
+}
+
+/// Reads until `bytes` is full or the file ends; gives how much it was.
+pub(super) fn read_full(file: &File, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
+    let mut read = 0;
+    while read < bytes.len() {
+        match file.read_at(&mut bytes[read..], offset + read as u64) {
+            Ok(0) => break,
+            Ok(count) => read += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(read)
 }
 
 /// Unit of `st_blocks` (stat(3type)).

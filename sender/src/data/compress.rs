@@ -1,17 +1,11 @@
-//! How each block travels: as it is, or as a zstd frame of a level that keeps up with the line.
-//!
-//! A small sample of a block decides whether it is worth a try, so that data without redundancy costs next to nothing. The
-//! level follows from two measurements: whether the line waits for blocks, and the share of their time that the workers are
-//! at work. While blocks wait for the line and the workers are mostly idle, spare cores buy a better level; where even the
-//! fastest one holds the line up, blocks go as they are.
+//! How each block travels: as it is, or as a zstd frame. A small sample of a block decides whether it is worth a try, so that
+//! data without redundancy costs next to nothing; how hard to try is the [policy](super::policy)'s.
 
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use glancecast_host::args::Rate;
+use zstd::zstd_safe::CParameter;
 
-use super::pack::Purpose;
+use super::policy::{LADDER, Policy};
 
 /// What the operator wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,113 +21,11 @@ pub enum Compression {
 /// The levels of zstd that can be asked for.
 pub const LEVELS: std::ops::RangeInclusive<i32> = 1..=19;
 
-/// What the workers share: the level in force, and how busy they are.
-#[derive(Debug)]
-pub(crate) struct Policy {
-    compression: Compression,
-    adapts: bool,
-    workers: u32,
-    /// Which of [`LADDER`].
-    step: AtomicUsize,
-    window: Mutex<Window>,
-    /// Blocks that are packed and wait for the line.
-    waiting: AtomicU32,
-}
-
-/// The last few blocks.
-#[derive(Debug)]
-struct Window {
-    since: Instant,
-    blocks: u32,
-    work: Duration,
-    /// Of these blocks, those that were begun while the line had none.
-    starved: u32,
-    /// In the window before, the line waited for the workers although they did the least that they can.
-    overloaded: bool,
-}
-
-impl Window {
-    fn new(overloaded: bool) -> Self {
-        Self { since: Instant::now(), blocks: 0, work: Duration::ZERO, starved: 0, overloaded }
-    }
-}
-
-impl Policy {
-    /// `cap` is what the line takes at most.
-    /// Where blocks are only offered nothing is learned from how fast they leave: the level stays as it is.
-    pub(crate) fn new(compression: Compression, workers: usize, cap: Rate, purpose: Purpose) -> Self {
-        Self {
-            compression,
-            adapts: purpose == Purpose::Send,
-            workers: workers as u32,
-            step: AtomicUsize::new(usize::from(cap.bits() <= SLOW_BITS)),
-            window: Mutex::new(Window::new(false)),
-            waiting: AtomicU32::new(0),
-        }
-    }
-
-    /// A worker begins with a block.
-    pub(crate) fn begin(&self) {
-        if self.waiting.load(Ordering::Relaxed) == 0 {
-            self.window().starved += 1;
-        }
-    }
-
-    /// A worker has packed a block in so much time.
-    pub(crate) fn packed(&self, work: Duration) {
-        self.waiting.fetch_add(1, Ordering::Relaxed);
-        if !self.adapts {
-            return;
-        }
-        let mut window = self.window();
-        window.blocks += 1;
-        window.work += work;
-        if window.blocks >= WINDOW_BLOCKS {
-            let busy = window.work.as_secs_f64()
-                / (window.since.elapsed().as_secs_f64() * f64::from(self.workers)).max(1e-9);
-            let starves = 2 * window.starved > window.blocks;
-            let step = self.step.load(Ordering::Relaxed);
-            let next = match starves {
-                true if busy > BUSY_MAX => step.saturating_sub(1),
-                false if busy < BUSY_MIN => (step + 1).min(LADDER.len() - 1),
-                true | false => step,
-            };
-            self.step.store(next, Ordering::Relaxed);
-            *window = Window::new(starves && busy > BUSY_MAX && step == 0);
-        }
-    }
-
-    /// A packed block has left.
-    pub(crate) fn taken(&self) {
-        let less = |waiting: u32| Some(waiting.saturating_sub(1));
-        let _ = self.waiting.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
-    }
-
-    /// The level for the next block; `None`: it goes as it is.
-    fn level(&self) -> Option<i32> {
-        match self.compression {
-            Compression::Off => None,
-            Compression::Level(level) => Some(level),
-            Compression::Auto => {
-                let starves = self.waiting.load(Ordering::Relaxed) == 0 && self.window().overloaded;
-                (!starves).then(|| LADDER[self.step.load(Ordering::Relaxed)])
-            }
-        }
-    }
-
-    fn samples(&self) -> bool {
-        self.compression == Compression::Auto
-    }
-
-    fn window(&self) -> std::sync::MutexGuard<'_, Window> {
-        self.window.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 /// A worker's compressor.
 pub(crate) struct Compressor {
     zstd: zstd::bulk::Compressor<'static>,
-    level: i32,
+    /// What `zstd` is set to.
+    effort: Effort,
     sampler: zstd::bulk::Compressor<'static>,
     sample: Vec<u8>,
     sampled: Vec<u8>,
@@ -146,9 +38,9 @@ pub(crate) struct Compressor {
 impl Compressor {
     pub(crate) fn new() -> std::io::Result<Self> {
         Ok(Self {
-            zstd: zstd::bulk::Compressor::new(LADDER[0])?,
-            level: LADDER[0],
-            sampler: zstd::bulk::Compressor::new(LADDER[0])?,
+            zstd: LADDER[0].compressor()?,
+            effort: LADDER[0],
+            sampler: Effort::Level(1).compressor()?,
             sample: Vec::with_capacity(SAMPLE_PIECES * SAMPLE_PIECE_BYTES),
             sampled: vec![0; SAMPLE_PIECES * SAMPLE_PIECE_BYTES],
             untried: 0,
@@ -158,7 +50,7 @@ impl Compressor {
 
     /// Puts a block's frame into `frame`; false if the block is to go as it is.
     pub(crate) fn compress(&mut self, policy: &Policy, block: &[u8], frame: &mut Vec<u8>) -> bool {
-        let Some(level) = policy.level() else { return false };
+        let Some(effort) = policy.effort() else { return false };
         let distrusts = self.distrust > 0;
         let promising = !policy.samples() || self.is_promising(block);
         if !promising && self.untried < TRY_EVERY {
@@ -166,27 +58,26 @@ impl Compressor {
             return false;
         }
         self.untried = 0;
-        let smaller = self.try_whole(level, block, frame);
+        let start = Instant::now();
+        let smaller = self.try_whole(effort, block, frame);
+        policy.tried(start.elapsed(), block.len(), if smaller { frame.len() } else { block.len() });
         if smaller && (distrusts || !promising) {
             self.distrust = TRY_EVERY;
         }
         smaller
     }
 
-    fn try_whole(&mut self, level: i32, block: &[u8], frame: &mut Vec<u8>) -> bool {
-        if level != self.level {
-            self.zstd.set_compression_level(level).expect("a level that zstd has");
-            self.level = level;
+    fn try_whole(&mut self, effort: Effort, block: &[u8], frame: &mut Vec<u8>) -> bool {
+        if effort != self.effort {
+            effort.set(&mut self.zstd).expect("what zstd has");
+            self.effort = effort;
         }
-        frame.resize(worth_it(block.len()), 0);
-        // Ends with an error as soon as the frame gets longer than is worth it.
-        match self.zstd.compress_to_buffer(block, &mut frame[..]) {
-            Ok(len) => {
-                frame.truncate(len);
-                len > 0
-            }
-            Err(_) => false,
-        }
+        let max = worth_it(block.len());
+        frame.clear();
+        // It is the capacity that bounds the frame; a recycled buffer has more.
+        frame.reserve(max);
+        let compressed = self.zstd.compress_to_buffer(block, frame);
+        compressed.is_ok_and(|len| (1..=max).contains(&len))
     }
 
     /// Whether pieces from all over the block have redundancy.
@@ -215,18 +106,36 @@ fn worth_it(len: usize) -> usize {
     len - len.div_ceil(20)
 }
 
-/// Levels of zstd, each one at most two and a half times as slow as the one before it; the first two matter most, as they
-/// are those of fast lines.
-const LADDER: [i32; 6] = [1, 2, 3, 6, 9, 12];
-/// Lines up to this begin with the second step.
-const SLOW_BITS: u64 = 2_500_000_000;
+/// What can be asked of zstd.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Effort {
+    /// One of its levels.
+    Level(i32),
+    /// Level 1, as it should be for blocks that stand alone: those of 1 MiB are 1 % larger by level 1 than a whole file is.
+    /// Twice the hash table, all of the block as the window and matches from 6 bytes on make them 3 % smaller again, and
+    /// take a tenth longer.
+    Fast,
+}
 
-const WINDOW_BLOCKS: u32 = 16;
-/// Below this share of their time the workers can take the next level.
-const BUSY_MIN: f64 = 0.35;
-/// Above this they are what the line waits for, if it waits: on a machine with more to do than it can, they are kept from
-/// their work for part of the time.
-const BUSY_MAX: f64 = 0.5;
+impl Effort {
+    fn compressor(self) -> std::io::Result<zstd::bulk::Compressor<'static>> {
+        let mut compressor = zstd::bulk::Compressor::new(1)?;
+        self.set(&mut compressor)?;
+        Ok(compressor)
+    }
+
+    fn set(self, compressor: &mut zstd::bulk::Compressor<'_>) -> std::io::Result<()> {
+        // Of the level's own, where it is none.
+        let (level, window_log, hash_log, min_match) = match self {
+            Self::Level(level) => (level, 0, 0, 0),
+            Self::Fast => (1, 20, 15, 6),
+        };
+        compressor.set_compression_level(level)?;
+        compressor.set_parameter(CParameter::WindowLog(window_log))?;
+        compressor.set_parameter(CParameter::HashLog(hash_log))?;
+        compressor.set_parameter(CParameter::MinMatch(min_match))
+    }
+}
 
 /// 8 KiB of a block, which take zstd some 15 us where there is nothing to find: 1 % of what else is done with a block.
 const SAMPLE_PIECES: usize = 8;
@@ -237,6 +146,7 @@ const TRY_EVERY: u32 = 64;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::pack::Purpose;
 
     const BLOCK: usize = 1 << 20;
 
@@ -284,25 +194,24 @@ mod tests {
     }
 
     #[test]
-    fn the_level_rises_while_workers_are_idle_and_falls_when_they_are_not() {
-        let (policy, _) = both(Compression::Auto);
-        assert_eq!(policy.level(), Some(LADDER[1]));
-        let pack = |work| {
-            policy.begin();
-            policy.packed(work);
+    fn the_first_step_finds_more_than_level_1_and_no_setting_outlives_its_block() {
+        let (block, mut frame) = (words(), Vec::new());
+        let (_, mut compressor) = both(Compression::Auto);
+        let mut len = |effort| {
+            assert!(compressor.try_whole(effort, &block, &mut frame));
+            frame.len()
         };
-        (0..20 * WINDOW_BLOCKS).for_each(|_| pack(Duration::ZERO));
-        assert_eq!(policy.level(), Some(LADDER[LADDER.len() - 1]));
-        (0..20 * WINDOW_BLOCKS).for_each(|_| pack(Duration::from_secs(1)));
-        assert_eq!(policy.level(), Some(LADDER[LADDER.len() - 1]), "blocks wait: the line is not held up");
-        (0..40 * WINDOW_BLOCKS).for_each(|_| policy.taken());
-        for _ in 0..20 * WINDOW_BLOCKS {
-            pack(Duration::from_secs(1));
-            policy.taken();
-        }
-        assert_eq!(policy.level(), None, "the line waits even for the fastest");
-        policy.packed(Duration::ZERO);
-        assert_eq!(policy.level(), Some(LADDER[0]), "not at the moment");
+        let efforts = [Effort::Level(1), Effort::Fast, Effort::Level(9)];
+        let (first, again) = (efforts.map(&mut len), efforts.map(&mut len));
+        assert_eq!(first, again);
+        assert!(first[2] < first[1] && first[1] < first[0], "{first:?}");
+    }
+
+    /// Words of three letters in no order: nothing but short repetitions, near and far.
+    fn words() -> Vec<u8> {
+        let letters = noise(2 * BLOCK);
+        let word = |pair: &[u8]| format!("{:03x}-{:02x};", u32::from(pair[0]) * 7, pair[1] & 0x3F);
+        letters.chunks_exact(2).flat_map(|pair| word(pair).into_bytes()).take(BLOCK).collect()
     }
 
     fn compressed(compression: Compression, block: &[u8]) -> Option<Vec<u8>> {
@@ -312,8 +221,7 @@ mod tests {
     }
 
     fn both(compression: Compression) -> (Policy, Compressor) {
-        let cap = "1gbit".parse().expect("a rate");
-        (Policy::new(compression, 1, cap, Purpose::Send), Compressor::new().expect("memory"))
+        (Policy::new(compression, 1, Purpose::Send, 1_000_000_000), Compressor::new().expect("memory"))
     }
 
     fn text() -> Vec<u8> {

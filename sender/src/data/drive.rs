@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use glancecast_host::args::{Group, Rate};
+use glancecast_host::args::Group;
 use glancecast_host::batch::Batch;
 use glancecast_host::clock::Clock;
 use glancecast_host::socket::GroupSender;
@@ -65,14 +65,13 @@ impl Drive {
         let (geometry, pace) = (setup.sender.geometry, setup.sender.pace);
         let (sleeper, waker) = Sleeper::new()?;
         let clocks = clocks();
-        let cap = Rate::from_bits(pace.cap()).expect("a pace is a rate");
         let clock = Clock::start();
         let machine = Sender::new(clock.now(), setup.sender);
         let reading = Reading {
             source: setup.source,
             spool: setup.spool,
             compression: setup.compression,
-            cap,
+            rate: machine.rate(),
             ahead: machine.repair_ahead(),
             purpose: if machine.config().base.is_some() { Purpose::Offer } else { Purpose::Send },
         };
@@ -181,6 +180,7 @@ impl Drive {
             }
             let now = self.clock.now();
             self.reader.make_ahead(self.machine.repair_ahead());
+            self.reader.set_rate(self.machine.rate());
             match self.reader.next() {
                 None => return,
                 Some(Read::Spool(spool)) => {

@@ -8,6 +8,7 @@ mod holes;
 mod lanes;
 mod pace;
 mod pack;
+mod policy;
 pub mod push;
 pub(crate) mod question;
 mod read;

@@ -11,8 +11,9 @@ use glancecast_proto::ids::BlockIndex;
 use glancecast_proto::integrity::{BlockHash, Fingerprint};
 use glancecast_proto::wire::{Encoding, ManifestEntry};
 
-use super::compress::{Compressor, Policy};
+use super::compress::Compressor;
 use super::encode::append_repair;
+use super::policy::Policy;
 use super::spool::{Spool, SpoolError};
 use super::stages::{Clocks, Stage};
 
@@ -90,8 +91,6 @@ impl Packer {
 
     /// Makes of a block what the drive sends; nothing travels for zeros.
     pub(crate) fn pack(&mut self, block: BlockIndex, content: Content) -> Result<Packed, SpoolError> {
-        self.policy.begin();
-        let start = Instant::now();
         let packed = match content {
             Content::Hole => {
                 let len = self.geometry.block_len(block) as usize;
@@ -99,7 +98,7 @@ impl Packer {
             }
             Content::Bytes(bytes) => self.bytes(block, bytes),
         };
-        self.policy.packed(start.elapsed());
+        self.policy.packed();
         packed
     }
 

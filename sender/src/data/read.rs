@@ -8,13 +8,13 @@ use std::sync::mpsc::{Receiver, Sender, SyncSender, TryRecvError, channel, sync_
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-use glancecast_host::args::Rate;
 use glancecast_host::wake::Waker;
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::BlockIndex;
 
-use super::compress::{Compression, Policy};
+use super::compress::Compression;
 use super::pack::{Content, Packed, Packer, Purpose};
+use super::policy::Policy;
 use super::source::{Source, SourceError};
 use super::spool::Spool;
 use super::stages::{Clocks, Stage};
@@ -50,8 +50,8 @@ pub(crate) struct Reading {
     /// The directory for what repairs are made from.
     pub(crate) spool: PathBuf,
     pub(crate) compression: Compression,
-    /// What the line takes at most.
-    pub(crate) cap: Rate,
+    /// What the line takes to begin with, in bits per second.
+    pub(crate) rate: u64,
     /// Repair symbols with each whole block, from the first one on.
     pub(crate) ahead: u32,
     pub(crate) purpose: Purpose,
@@ -69,7 +69,7 @@ impl Reader {
         let (to_drive, places) = sync_channel(PLACES_PER_WORKER * workers);
         let (empty, empties) = channel();
         let ahead = Arc::new(AtomicU32::new(reading.ahead));
-        let policy = Arc::new(Policy::new(reading.compression, workers, reading.cap, reading.purpose));
+        let policy = Arc::new(Policy::new(reading.compression, workers, reading.purpose, reading.rate));
         let reader = Self { places, head: None, empty, ahead, policy };
         let again = reading.source.again().map(std::fs::File::try_clone).transpose()?;
         let input = Input {
@@ -110,6 +110,11 @@ impl Reader {
     /// From the next block on, so many repair symbols are made with each whole block.
     pub(crate) fn make_ahead(&self, repair: u32) {
         self.ahead.store(repair, Ordering::Relaxed);
+    }
+
+    /// The line takes so many bits per second now.
+    pub(crate) fn set_rate(&self, bits_per_second: u64) {
+        self.policy.set_rate(bits_per_second);
     }
 
     /// What was read next, if it is there.

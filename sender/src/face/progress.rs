@@ -14,35 +14,39 @@ use crate::data::push::Progress;
 pub(super) struct Bar {
     bar: ProgressBar,
     geometry: Geometry,
+    /// Hosts may hold much of it in a base: the bar shows how much is read, and what is sent follows from what they ask for.
+    by_request: bool,
 }
 
 impl Bar {
     /// A bar on standard error, invisible where that is no terminal or `quiet` is set.
-    pub(super) fn new(name: &str, geometry: Geometry, quiet: bool) -> Self {
+    pub(super) fn new(name: &str, geometry: Geometry, by_request: bool, quiet: bool) -> Self {
         let target = if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
         let bar = ProgressBar::with_draw_target(Some(geometry.object_bytes()), target);
         let style = ProgressStyle::with_template("{prefix} [{bar:20}] {percent:>3} % {wide_msg}");
         bar.set_style(style.expect("the template is right").progress_chars("=> "));
         bar.set_prefix(name.to_owned());
         bar.enable_steady_tick(Duration::from_millis(250));
-        Self { bar, geometry }
+        Self { bar, geometry, by_request }
     }
 
     /// Shows where the push is now.
     pub(super) fn show(&self, progress: &Progress) {
-        let sent =
+        let done =
             (u64::from(progress.blocks_sent) * self.geometry.block_bytes()).min(self.geometry.object_bytes());
-        self.bar.set_position(sent);
-        let left = match (progress.proven, sent == self.geometry.object_bytes()) {
+        self.bar.set_position(done);
+        let left = match (progress.proven, done == self.geometry.object_bytes()) {
+            (true, true) if self.by_request => "hosts ask for what they lack".to_owned(),
             (true, true) => "finishing".to_owned(),
             (false, true) => "checking the source".to_owned(),
             (_, false) => format!("ETA {}", HumanDuration(self.bar.eta())),
         };
         self.bar.set_message(format!(
-            "{} | {left} | {} of {}, {} of data, {} sent at {}",
+            "{} | {left} | {} of {}{}, {} of data, {} sent at {}",
             hosts(progress.hosts),
-            BinaryBytes(sent),
+            BinaryBytes(done),
             BinaryBytes(self.geometry.object_bytes()),
+            if self.by_request { " read" } else { "" },
             BinaryBytes(progress.content.data_bytes),
             BinaryBytes(progress.wire_bytes),
             Rate::from_bits(progress.rate).map_or_else(String::new, |rate| rate.to_string()),

@@ -111,7 +111,8 @@ async fn send(args: &Send) -> Result<u8, Failure> {
         spool: args.spool.clone(),
         compression: args.compress,
     };
-    let bar = Bar::new(origin.name.as_str(), geometry, args.quiet || args.json);
+    let by_request = config.base.is_some();
+    let bar = Bar::new(origin.name.as_str(), geometry, by_request, args.quiet || args.json);
     let outcome = follow(setup, origin.download, &bar, &mut signals).await?;
     bar.clear();
     let confirmations = match &config.image_id {

@@ -29,6 +29,15 @@ impl Kind {
         }
     }
 
+    /// What of it is no hole.
+    pub(crate) fn data_bytes(self) -> Option<u64> {
+        match self {
+            Self::Random { bytes } => Some(bytes),
+            Self::Sparse { pieces, .. } => Some(pieces * PIECE_BYTES as u64),
+            Self::Ext4 { .. } => None,
+        }
+    }
+
     /// Writes it.
     pub(crate) fn make(self, directory: &Path, seed: u64) -> Result<Image> {
         let path = directory.join("image");

@@ -4,6 +4,7 @@
 //!
 //! It needs root for network namespaces, and nothing of it leaves them.
 
+mod goals;
 mod images;
 mod record;
 mod reuse;
@@ -11,11 +12,13 @@ mod ways;
 
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Instant;
 
 use anyhow::{Result, bail};
 use clap::Parser;
 use glancecast_bench::lab::arguments::Common;
 use glancecast_bench::lab::supervisor;
+use glancecast_bench::lab::turn::Turn;
 
 use crate::images::Kind;
 use crate::record::{Bytes, Row};
@@ -49,6 +52,8 @@ pub(crate) struct Plan {
     line: Option<u64>,
     offload: bool,
     ways: &'static [Way],
+    /// Repetitions for each that was asked for: where runs differ more than the ways do.
+    repeats: usize,
     /// Whether a qcow2 that qemu-img compresses is made of it, to compare its length.
     qcow2: bool,
 }
@@ -62,6 +67,7 @@ const PLANS: &[Plan] = &[
         line: Some(1_000_000_000),
         offload: false,
         ways: &[Way::Glancecast("auto"), Way::Udpcast, Way::Zstd],
+        repeats: 1,
         qcow2: false,
     },
     Plan {
@@ -71,6 +77,7 @@ const PLANS: &[Plan] = &[
         line: Some(1_000_000_000),
         offload: false,
         ways: &[Way::Glancecast("auto")],
+        repeats: 1,
         qcow2: false,
     },
     Plan {
@@ -80,6 +87,7 @@ const PLANS: &[Plan] = &[
         line: Some(1_000_000_000),
         offload: false,
         ways: &[Way::Glancecast("auto"), Way::Glancecast("off"), Way::Udpcast, Way::Zstd],
+        repeats: 1,
         qcow2: true,
     },
     Plan {
@@ -89,6 +97,7 @@ const PLANS: &[Plan] = &[
         line: None,
         offload: true,
         ways: &[Way::Glancecast("auto"), Way::Glancecast("off")],
+        repeats: 5,
         qcow2: false,
     },
     Plan {
@@ -98,6 +107,7 @@ const PLANS: &[Plan] = &[
         line: Some(1_000_000_000),
         offload: false,
         ways: &[Way::Glancecast("auto"), Way::Udpcast, Way::Zstd],
+        repeats: 1,
         qcow2: false,
     },
     Plan {
@@ -107,6 +117,7 @@ const PLANS: &[Plan] = &[
         line: Some(1_000_000_000),
         offload: false,
         ways: &[Way::Base],
+        repeats: 1,
         qcow2: false,
     },
     Plan {
@@ -117,6 +128,7 @@ const PLANS: &[Plan] = &[
         line: Some(1_000_000_000),
         offload: false,
         ways: &[Way::Resumed],
+        repeats: 1,
         qcow2: false,
     },
 ];
@@ -149,29 +161,58 @@ fn supervise(arguments: &Arguments) -> Result<ExitCode> {
 fn measure(arguments: &Arguments, directory: &Path) -> Result<ExitCode> {
     let mut bytes = Bytes::read(&arguments.common.output)?;
     let mut turn = arguments.common.turn();
+    let begin = Instant::now();
     let wanted =
         |plan: &&Plan| arguments.only.is_empty() || arguments.only.iter().any(|name| name == plan.name);
-    for plan in PLANS.iter().filter(wanted) {
-        println!("\n{}: {}", plan.name, plan.work);
-        let shrink = if arguments.quick { 8 } else { 1 };
-        let image = plan.image.smaller(shrink).make(directory, arguments.common.seed)?;
-        let mut row = Row::new(plan.name, plan.work, &image);
-        if plan.qcow2 {
-            row.qcow2_bytes = Some(images::qcow2_bytes(&image, directory)?);
-        }
-        for _ in 0..arguments.common.repetitions(arguments.quick) {
-            turn.take()?;
-            for way in plan.ways {
-                let ground = Ground { plan, image: &image, directory, limit: arguments.common.limit() };
-                let run = way.run(&ground);
-                println!("  {:<24} {}", way.name(), run.summary());
-                row.put(&way.name(), run);
-            }
-        }
-        std::fs::remove_file(&image.path)?;
-        bytes.put(row);
+    let plans: Vec<&Plan> = PLANS.iter().filter(wanted).collect();
+    for (number, plan) in plans.iter().enumerate() {
+        println!(
+            "\n{}: {} (row {} of {}, after {:.0} s)",
+            plan.name,
+            plan.work,
+            number + 1,
+            plans.len(),
+            begin.elapsed().as_secs_f64()
+        );
+        bytes.put(row(plan, arguments, directory, &mut turn)?);
         bytes.write(&arguments.common.output)?;
     }
-    println!("\n{}\nWritten: {}/bytes.{{json,md}}", bytes.page(), arguments.common.output.display());
+    let (output, seconds) = (arguments.common.output.display(), begin.elapsed().as_secs_f64());
+    println!("\n{}\nWritten after {seconds:.0} s: {output}/bytes.{{json,md}}", bytes.goals());
     Ok(ExitCode::SUCCESS)
+}
+
+/// Measures the ways of one image, by turns.
+fn row(plan: &Plan, arguments: &Arguments, directory: &Path, turn: &mut Turn) -> Result<Row> {
+    let shrink = if arguments.quick { 8 } else { 1 };
+    let kind = plan.image.smaller(shrink);
+    let image = kind.make(directory, arguments.common.seed)?;
+    let mut row = Row::new(plan.name, plan.work, &image);
+    row.data_bytes = kind.data_bytes();
+    if plan.qcow2 {
+        row.qcow2_bytes = Some(images::qcow2_bytes(&image, directory)?);
+    }
+    let repeat =
+        arguments.common.repetitions(arguments.quick) * if arguments.quick { 1 } else { plan.repeats };
+    for repetition in 0..repeat {
+        turn.take()?;
+        let mut ways: Vec<&Way> = plan.ways.iter().filter(|way| repetition == 0 || way.varies()).collect();
+        if repetition % 2 == 1 {
+            ways.reverse(); // whatever the one before leaves behind is not always the same one's
+        }
+        for way in ways {
+            let ground = Ground {
+                plan,
+                image: &image,
+                data_bytes: row.data_bytes,
+                directory,
+                limit: arguments.common.limit(),
+            };
+            let run = way.run(&ground);
+            println!("  {}/{repeat} {:<19} {}", repetition + 1, way.name(), run.summary());
+            row.put(&way.name(), run);
+        }
+    }
+    std::fs::remove_file(&image.path)?;
+    Ok(row)
 }

@@ -12,21 +12,28 @@ use glancecast_tests::image;
 use serde::{Deserialize, Serialize};
 
 use crate::PLANS;
+use crate::goals::{self, Goal};
 
 /// Everything that was measured.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Bytes {
     rows: Vec<Row>,
+    /// What is to be reached, by these rows.
+    #[serde(default)]
+    goals: Vec<Goal>,
 }
 
 /// One image.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Row {
-    name: String,
+    pub(crate) name: String,
     work: String,
     image_bytes: u64,
     /// What the image takes of its disk.
     allocated_bytes: u64,
+    /// What of it is no hole and not zero, where that is known.
+    #[serde(default)]
+    pub(crate) data_bytes: Option<u64>,
     /// The length of the compressed qcow2 of it.
     pub(crate) qcow2_bytes: Option<u64>,
     machine: Machine,
@@ -47,6 +54,9 @@ pub(crate) struct Run {
     pub(crate) seconds: Option<f64>,
     /// What was sent, or would be.
     pub(crate) wire_bytes: u64,
+    /// Full datagrams of what had to be sent, where that is known.
+    #[serde(default)]
+    pub(crate) least_bytes: Option<u64>,
     /// What the copy takes of its disk.
     pub(crate) allocated_bytes: Option<u64>,
     /// What else was measured, or why it failed.
@@ -55,7 +65,13 @@ pub(crate) struct Run {
 
 impl Run {
     pub(crate) fn failed(why: &str) -> Self {
-        Self { seconds: None, wire_bytes: 0, allocated_bytes: None, details: why.to_owned() }
+        Self {
+            seconds: None,
+            wire_bytes: 0,
+            least_bytes: None,
+            allocated_bytes: None,
+            details: why.to_owned(),
+        }
     }
 
     pub(crate) fn summary(&self) -> String {
@@ -73,10 +89,16 @@ impl Row {
             work: work.to_owned(),
             image_bytes: image.bytes,
             allocated_bytes: image::allocated_bytes(&image.path),
+            data_bytes: None,
             qcow2_bytes: None,
             machine: Machine::this(),
             ways: Vec::new(),
         }
+    }
+
+    /// The repetition of the middle time of a way.
+    pub(crate) fn median(&self, way: &str) -> Option<&Run> {
+        self.ways.iter().find(|measured| measured.way == way)?.median()
     }
 
     pub(crate) fn put(&mut self, way: &str, run: Run) {
@@ -107,6 +129,7 @@ impl Bytes {
         self.rows.retain(|earlier| earlier.name != row.name);
         self.rows.push(row);
         self.rows.sort_by_key(|row| PLANS.iter().position(|plan| plan.name == row.name));
+        self.goals = goals::judge(&self.rows);
     }
 
     /// Writes the JSON and the page.
@@ -114,9 +137,22 @@ impl Bytes {
         results::write(directory, NAME, self, &self.page())
     }
 
-    /// A table for each image.
+    /// What is to be reached and was.
+    pub(crate) fn goals(&self) -> String {
+        let mut text =
+            String::from("| goal | figure | measured | to be | reached |\n|---|---|--:|--:|---|\n");
+        for goal in &self.goals {
+            let measured = goal.measured.map_or_else(|| "-".to_owned(), |value| format!("{value:.4}"));
+            let reached = if goal.is_reached { "yes" } else { "NO" };
+            let limit = goal.limit.text();
+            let _ = writeln!(text, "| {} | {} | {measured} | {limit} | {reached} |", goal.name, goal.what);
+        }
+        text
+    }
+
+    /// The goals, and a table for each image.
     pub(crate) fn page(&self) -> String {
-        let mut text = HEAD.to_owned();
+        let mut text = format!("{HEAD}\n{}", self.goals());
         for row in &self.rows {
             let _ = writeln!(
                 text,
@@ -160,4 +196,4 @@ impl Bytes {
 /// Of the files.
 const NAME: &str = "bytes";
 const HEAD: &str = "# What need not be sent\n\nOne receiver; times are from the start of the sender to the whole copy, the \
-                    middle of the repetitions. Images, copies and spools are in memory. `make bench-bytes` measures it.\n";
+                    middle of the repetitions, and bytes are those of the same run. Images, copies and spools are in memory. `make bench-bytes` measures it.\n";

@@ -143,6 +143,7 @@ fn run(pushed: &Pushed, lacking: usize) -> Run {
     Run {
         seconds: Some(pushed.seconds),
         wire_bytes: report.wire.bytes,
+        least_bytes: Some(least),
         allocated_bytes: Some(pushed.allocated_bytes),
         details: format!(
             "{lacking} blocks are lacking, {least} bytes of datagrams: {:.4} x of them sent, symbols alone {:.4} x; {} blocks \

@@ -16,6 +16,7 @@ use glancecast_tests::places;
 use glancecast_tests::process::Process;
 
 use crate::Plan;
+use crate::goals;
 use crate::record::Run;
 use crate::reuse;
 
@@ -23,6 +24,8 @@ use crate::reuse;
 pub(crate) struct Ground<'a> {
     pub(crate) plan: &'a Plan,
     pub(crate) image: &'a Image,
+    /// What of it is no hole, where that is known.
+    pub(crate) data_bytes: Option<u64>,
     pub(crate) directory: &'a Path,
     pub(crate) limit: Duration,
 }
@@ -46,11 +49,16 @@ impl Way {
     pub(crate) fn name(self) -> String {
         match self {
             Self::Glancecast(compress) => format!("glancecast, {compress}"),
-            Self::Base => "glancecast, --base".to_owned(),
-            Self::Resumed => "glancecast, again".to_owned(),
+            Self::Base => goals::BASE.to_owned(),
+            Self::Resumed => goals::AGAIN.to_owned(),
             Self::Udpcast => "udpcast, zstd -1".to_owned(),
-            Self::Zstd => "zstd -1 alone".to_owned(),
+            Self::Zstd => goals::ZSTD.to_owned(),
         }
+    }
+
+    /// Whether another repetition may come to something else.
+    pub(crate) fn varies(self) -> bool {
+        !matches!(self, Self::Zstd)
     }
 
     /// Takes it once. What goes wrong is in the result.
@@ -88,22 +96,31 @@ fn glancecast(ground: &Ground<'_>, compress: &str) -> Result<Run> {
     let content = &pushed.report.content;
     let stages = pushed.report.stages.iter().filter(|stage| stage.seconds >= 0.01);
     let stages: Vec<_> = stages.map(|stage| format!("{} {:.2}", stage.stage, stage.seconds)).collect();
-    let least = content.encoded_bytes as f64 * pushed.report.object.datagram_bytes as f64
-        / pushed.report.object.symbol_bytes as f64;
+    let object = &pushed.report.object;
+    let in_datagrams = |bytes: u64| bytes as f64 * object.datagram_bytes as f64 / object.symbol_bytes as f64;
+    let overhead = match content.encoded_bytes {
+        0 => String::new(),
+        bytes => {
+            format!(", {:.4} x the least for these", pushed.report.wire.bytes as f64 / in_datagrams(bytes))
+        }
+    };
+    let bytes_of = |kind: &str| pushed.report.wire.kinds.get(kind).map_or(0, |kind| kind.bytes);
     Ok(Run {
         seconds: Some(pushed.seconds),
         wire_bytes: pushed.report.wire.bytes,
+        least_bytes: ground.data_bytes.map(|bytes| in_datagrams(bytes) as u64),
         allocated_bytes: Some(pushed.allocated_bytes),
         details: format!(
-            "{} data, {} encoded bytes, {:.4} x the least for these; {} zero, {} stored, {} zstd blocks; manifest {} bytes; \
-             CPU {:.2} and {:.2} s; seconds: {}",
+            "copy {:.1} MiB on its disk; {} data, {} encoded bytes{overhead}; {} zero, {} stored, {} zstd blocks; manifest {}, \
+             repair {} bytes; CPU {:.2} and {:.2} s; seconds: {}",
+            pushed.allocated_bytes as f64 / f64::from(1 << 20),
             content.data_bytes,
             content.encoded_bytes,
-            pushed.report.wire.bytes as f64 / least,
             content.zero_blocks,
             content.stored_blocks,
             content.zstd_blocks,
-            pushed.report.wire.kinds.get("manifest").map_or(0, |kind| kind.bytes),
+            bytes_of("manifest"),
+            bytes_of("repair"),
             pushed.sender.end.cpu.as_secs_f64(),
             pushed.receivers[0].end.cpu.as_secs_f64(),
             stages.join(", ")
@@ -150,6 +167,7 @@ fn udpcast(ground: &Ground<'_>) -> Result<Run> {
     Ok(Run {
         seconds: Some(seconds.unwrap_or_else(|| begin.elapsed().as_secs_f64())),
         wire_bytes: sent,
+        least_bytes: None,
         allocated_bytes: Some(image::allocated_bytes(&copy)),
         details: "bytes with Ethernet headers; neither encrypted nor verified".to_owned(),
     })
@@ -162,6 +180,7 @@ fn zstd(ground: &Ground<'_>) -> Run {
     Run {
         seconds,
         wire_bytes: bytes,
+        least_bytes: None,
         allocated_bytes: None,
         details: "one thread, nothing is sent".to_owned(),
     }
