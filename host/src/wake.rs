@@ -51,7 +51,9 @@ impl Sleeper {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(error) => return Err(error.into()),
         }
-        let _ = self.0.read(); // back to zero; EAGAIN where nobody called
+        if fds[0].any() != Some(false) {
+            let _ = self.0.read(); // back to zero
+        }
         Ok(())
     }
 }

@@ -235,7 +235,8 @@ impl Drive {
                 // Datagrams that come during a nap are taken in together: one call for many of them, where waking for each
                 // would cost more than all the rest.
                 Came::All if self.session.is_some() => {
-                    self.sleeper.sleep([], self.sleep_time().min(self.nap.take(group_batch.bytes())))?;
+                    let nap = self.nap.take(group_batch.bytes(), self.machine.window());
+                    self.sleeper.sleep([], self.sleep_time().min(nap))?;
                 }
                 Came::All | Came::Nothing => {
                     let sockets = [self.group.as_fd(), self.answerer.as_fd()];

@@ -24,10 +24,11 @@ impl Nap {
         Self { length: longest / 4, longest }
     }
 
-    /// The nap to take now, when the last batch had so many bytes.
-    pub(crate) fn take(&mut self, bytes: usize) -> Duration {
+    /// The nap to take now, when the last batch had so many bytes and all hosts together take so long to answer a poll.
+    pub(crate) fn take(&mut self, bytes: usize, window: Duration) -> Duration {
+        let longest = self.longest.max((window / WINDOW_PARTS).min(self.longest * 2));
         self.length = match bytes {
-            0..FEW_BYTES => (self.length * 2).min(self.longest),
+            0..FEW_BYTES => (self.length * 2).min(longest),
             MANY_BYTES.. => (self.length / 2).max(self.longest / SHORTEST_PART),
             _ => self.length,
         };
@@ -38,6 +39,10 @@ impl Nap {
 /// A fifth of the time in which 10 Gbit/s fill the receive buffer that we ask for; all that a report loses by it.
 const LONGEST: Duration = Duration::from_millis(4);
 const SHORTEST_PART: u32 = 8;
+
+/// Where a hundred hosts answer in turn nobody waits for one of them: the sender takes the fastest answer for the time that
+/// the network needs, and asks again 10 ms after the last turn. Their naps may be twice as long.
+const WINDOW_PARTS: u32 = 4;
 
 /// A nap that brought less than a short train was too short; one that brought more than fits a cache was too long.
 const FEW_BYTES: usize = 64 << 10;
@@ -50,17 +55,35 @@ mod tests {
     #[test]
     fn naps_grow_while_little_comes_and_shrink_while_much_does() {
         let mut nap = Nap::up_to(LONGEST);
-        assert!((0..10).map(|_| nap.take(1_500)).is_sorted());
-        assert_eq!(nap.take(1_500), LONGEST);
+        assert!((0..10).map(|_| nap.take(1_500, FEW_HOSTS)).is_sorted());
+        assert_eq!(nap.take(1_500, FEW_HOSTS), LONGEST);
         (0..10).for_each(|_| {
-            nap.take(1 << 20);
+            nap.take(1 << 20, FEW_HOSTS);
         });
-        assert_eq!(nap.take(1 << 20), LONGEST / SHORTEST_PART);
+        assert_eq!(nap.take(1 << 20, FEW_HOSTS), LONGEST / SHORTEST_PART);
+    }
+
+    #[test]
+    fn naps_are_longer_where_many_hosts_answer_in_turn_and_little_comes() {
+        let mut nap = Nap::up_to(LONGEST);
+        (0..10).for_each(|_| {
+            nap.take(1_500, 8 * LONGEST);
+        });
+        assert_eq!(nap.take(1_500, 8 * LONGEST), 2 * LONGEST);
+        assert_eq!(nap.take(1_500, Duration::from_secs(2)), 2 * LONGEST);
+        assert_eq!(nap.take(1_500, FEW_HOSTS), LONGEST, "from the next poll on");
+        (0..10).for_each(|_| {
+            nap.take(1 << 20, 8 * LONGEST);
+        });
+        assert_eq!(nap.take(1 << 20, 8 * LONGEST), LONGEST / SHORTEST_PART);
     }
 
     #[test]
     fn a_small_receive_buffer_has_short_naps() {
         let mut nap = Nap::up_to(Duration::from_micros(25));
-        assert!((0..10).all(|_| nap.take(0) <= Duration::from_micros(25)));
+        assert!((0..10).all(|_| nap.take(0, FEW_HOSTS) <= Duration::from_micros(25)));
     }
+
+    /// Eight of them have a window of 2 ms.
+    const FEW_HOSTS: Duration = Duration::from_millis(2);
 }

@@ -422,6 +422,11 @@ impl Receiver {
         self.session.as_ref().map(|active| (&active.announce, active.table.held()))
     }
 
+    /// How long all hosts together take to answer the last poll.
+    pub fn window(&self) -> Duration {
+        self.session.as_ref().map_or(Duration::ZERO, |active| active.window())
+    }
+
     /// Blocks of this session that were made of what this host held already: of a base, or of the object itself.
     pub fn reused(&self) -> u32 {
         self.session.as_ref().map_or(0, |active| active.totals.blocks_reused)

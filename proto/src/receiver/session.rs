@@ -242,6 +242,11 @@ impl Session {
         self.polled_at = now;
     }
 
+    /// The time in which all hosts answer the last poll in turn.
+    pub(super) fn window(&self) -> Duration {
+        self.poll.as_ref().map_or(Duration::ZERO, |poll| poll.window)
+    }
+
     /// This host's next turn in the windows of the polls: thousands of hosts that are done at once do not say so at once.
     fn next_turn(&self, now: Moment) -> Moment {
         let (Some(poll), Some(slot)) = (&self.poll, self.slot) else { return now };

@@ -59,8 +59,13 @@ impl Lanes {
         Self { lanes: Vec::with_capacity(LANES), turn: 0, symbol_size }
     }
 
+    /// Whether another load may begin. Blocks that began together would end together: every host would have all of them to
+    /// prove at once, with nothing to do before, and need the buffers for it. So a block begins when the one before it has
+    /// sent its part of a lane's time; nothing is late for it, as the lanes that are there take the whole rate.
     pub(crate) fn has_room(&self) -> bool {
-        self.lanes.len() < LANES
+        let is_young =
+            |lane: &Lane| matches!(lane.load.job, Job::Source { .. }) && lane.sent < lane.end / LANES as u32;
+        self.lanes.len() < LANES && !self.lanes.iter().any(is_young)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -69,7 +74,7 @@ impl Lanes {
 
     /// Takes a load that has at least one symbol.
     pub(crate) fn put(&mut self, load: Load) {
-        assert!(self.has_room());
+        assert!(self.lanes.len() < LANES);
         assert_eq!(load.symbols.len(), load.job.symbols(load.source_symbols) as usize * self.symbol_size);
         assert!(!load.symbols.is_empty());
         let end = load.job.symbols(load.source_symbols);
@@ -136,6 +141,38 @@ mod tests {
     use super::*;
 
     const T: usize = 8;
+
+    #[test]
+    fn blocks_that_are_sent_in_turn_end_one_after_the_other() {
+        let mut lanes = Lanes::new(T);
+        let (mut block, mut sent, mut ends) = (0, 0, Vec::new());
+        while ends.len() < 20 {
+            while lanes.has_room() {
+                lanes.put(source(block, 40, 0));
+                block += 1;
+            }
+            lanes.take(1, sequence(sent), |_, _| {});
+            sent += 1;
+            while let Some((load, last)) = lanes.next_finished() {
+                ends.push((load.job.block().0, last.value()));
+            }
+        }
+        assert!(ends.iter().map(|end| end.0).eq(0..20), "{ends:?}");
+        let gaps: Vec<u64> = ends.windows(2).map(|pair| pair[1].1 - pair[0].1).collect();
+        assert!(gaps[4..].iter().all(|gap| (35..=45).contains(gap)), "{gaps:?}");
+    }
+
+    #[test]
+    fn repairs_hold_no_block_up() {
+        let mut lanes = Lanes::new(T);
+        lanes.put(repair(7, 40, 2));
+        assert!(lanes.has_room());
+        lanes.put(source(0, 4, 0));
+        assert!(!lanes.has_room(), "the block has only begun");
+        lanes.take(1, sequence(0), |_, _| {});
+        lanes.take(1, sequence(1), |_, _| {});
+        assert!(lanes.has_room());
+    }
 
     #[test]
     fn blocks_take_turns_and_each_keeps_its_order() {
