@@ -168,6 +168,7 @@ impl RateControl {
         } else {
             if loss.share > CONGESTION_LOSS && self.falls >= FALLS_IN_VAIN && queued <= QUEUE_MIN {
                 self.phase = Phase::Start; // they cured nothing: it was not the rate
+                self.dip = None;
             }
             self.falls = 0;
             if sent.is_none_or(|sent| sent >= self.rate * USED_SHARE) {
@@ -322,7 +323,7 @@ impl RateControl {
             } else if !stands {
                 self.rate += (self.ceiling - self.rate) * RETURN_SHARE;
             }
-        } else if self.stood >= LOOK_ROUNDS {
+        } else if self.stood >= LOOK_ROUNDS && self.rate < self.pace.cap() as f64 {
             self.ceiling = self.rate;
             self.dip(now, FALL, queued);
             self.deaf_until = datagrams;
