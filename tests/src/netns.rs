@@ -105,6 +105,25 @@ impl Lab {
         );
     }
 
+    /// Puts a link of this rate, as `tc` writes it, with a queue of 50 ms, between the sender's switch and that of the
+    /// receivers. A queue on the sender itself is another matter: there the kernel lets no TCP flow have more than two
+    /// batches in it, and what does not fit is never lost.
+    pub fn narrow(&self, rate: &str) {
+        let switch = self.namespace(SWITCH);
+        let steps = [
+            "link add br1 type bridge mcast_snooping 0",
+            "link add near type veth peer name far",
+            "link set near master br1",
+            "link set far master br0",
+            "link set s master br1",
+            "link set br1 up",
+            "link set near up",
+            "link set far up",
+        ];
+        ip_batch(Some(&switch), steps.map(str::to_owned).into_iter());
+        self.run(SWITCH, &format!("tc qdisc add dev near root tbf rate {rate} burst 256kb latency 50ms"));
+    }
+
     /// From now on a host loses so many packets out of a thousand, whatever it lost before.
     pub fn lose(&self, host: &str, per_mille: u32) {
         assert!(per_mille <= 1000, "{per_mille} per mille");

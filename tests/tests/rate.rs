@@ -11,6 +11,7 @@ use glancecast_tests::netns::{self, Lab, Offload, Shape};
 use glancecast_tests::report::Report;
 use glancecast_tests::stage::{Push, Receiver, Stage};
 use glancecast_tests::{measured, needs};
+use nix::sys::socket::{setsockopt, sockopt};
 
 #[test]
 fn a_bottleneck_of_100_mbit_is_found_and_held() {
@@ -57,11 +58,27 @@ fn a_bottleneck_that_widens_is_made_use_of() {
 fn a_tcp_flow_and_a_push_leave_each_other_a_share() {
     needs!(netns::NEEDS);
     let shape = Shape { receivers: 2, offload: Offload::Off, loss_per_mille: 0, rate: Some("100mbit") };
+    share(&Scene::new(&shape, 48 << 20), None);
+}
+
+#[test]
+fn a_cubic_flow_and_a_push_leave_each_other_a_share_of_a_link_between_switches() {
+    needs!(netns::NEEDS);
+    let shape = Shape { receivers: 2, offload: Offload::Off, loss_per_mille: 0, rate: None };
     let scene = Scene::new(&shape, 48 << 20);
+    scene.stage.network().narrow("100mbit");
+    share(&scene, Some("cubic"));
+}
+
+/// A push beside a TCP flow that was there before, of this congestion control or the machine's.
+fn share(scene: &Scene, control: Option<&str>) {
     let lab = scene.stage.network();
     let (arrived, stop) = (AtomicU64::new(0), AtomicBool::new(false));
     let (alone, beside, report) = thread::scope(|scope| {
         let (from, to) = connection(lab);
+        if let Some(name) = control {
+            setsockopt(&from, sockopt::TcpCongestion, &name.into()).expect("the kernel has it");
+        }
         scope.spawn(|| count(to, &arrived));
         scope.spawn(|| flood(from, &stop));
         // What follows may panic, and the threads have to end all the same.
@@ -86,8 +103,8 @@ fn a_tcp_flow_and_a_push_leave_each_other_a_share() {
         100.0 * lost_share(&report)
     );
     assert!(alone >= 80e6, "the flow did not fill the link: {alone}");
-    assert!(beside >= 0.15 * alone, "the push starves TCP: {beside} of {alone}");
-    assert!(push >= 0.15 * 100e6, "TCP starves the push: {push}");
+    assert!(beside >= 0.25 * alone, "the push starves TCP: {beside} of {alone}");
+    assert!(push >= 0.25 * 100e6, "TCP starves the push: {push}");
 }
 
 #[test]

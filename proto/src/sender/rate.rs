@@ -2,16 +2,28 @@
 //!
 //! The signal is the share of datagrams that a *quantile* of the hosts lost between two of their reports, so that a few
 //! sick hosts change nothing. Loss that has been there in most rounds for a while, whatever the rate did, belongs to
-//! the path and is left to the repair; what comes on top of it is congestion. Then the rate falls below what still
-//! arrived, returns towards the rate at which this happened, lingers there, and grows faster and faster beyond it: as
-//! CUBIC does (RFC 9438 §4.1), so that it shares a queue with TCP, and finds out soon that a bottleneck has widened.
-//! While a queue builds up (polls take longer to be answered) it grows slowly, so that little is lost when the queue is
-//! full; it does not fall for that alone, or it would leave everything to flows that fill queues.
+//! the path and is left to the repair; what comes on top of it is congestion. Then the rate dips below what still arrived.
+//! If the queue goes (polls are answered at once again), it was ours: the rate goes back to where this happened, lingers
+//! there, and grows faster and faster beyond it, so that it finds out soon that a bottleneck has widened. If a queue stands
+//! although the rate is below what filled it, somebody else fills it: half of the rate is left to them, and it grows as that
+//! of one more TCP flow would ([`curve`]), until no queue has stood for a second.
+//!
+//! While a queue builds up the rate grows slowly, so that little is lost when it is full, and after a second there is a dip
+//! to see whose it is. It does not stay low for a queue alone, or it would leave everything to flows that fill queues.
+
+mod curve;
+#[cfg(test)]
+mod path;
+#[cfg(test)]
+mod tcp;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::time::Moment;
+use curve::Curve;
 
 /// How the rate is chosen. Bits per second of whole frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +66,11 @@ pub(super) struct RateControl {
     phase: Phase,
     /// Where congestion began last.
     ceiling: f64,
+    dip: Option<Dip>,
+    /// Rounds in a row in which a queue stood at a rate that had not filled it, or at one that was grown to.
+    stood: u32,
+    /// Rounds in a row without a queue.
+    empty: u32,
     /// Growth in the next round beyond the ceiling, as a share of the rate.
     growth: f64,
     /// What is said of datagrams before this one is about the time before the last change. Behind a full queue that is
@@ -68,11 +85,31 @@ pub(super) struct RateControl {
     sent_at: Option<(Moment, u64)>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 enum Phase {
     /// Doubling until the first congestion.
     Start,
     Steady,
+    /// Somebody else fills the queue.
+    Shared(Curve),
+}
+
+/// What a round without congestion says.
+#[derive(Clone, Copy)]
+struct Round {
+    queued: Duration,
+    delay: Duration,
+    /// Sent so far, each of `bits`.
+    datagrams: u64,
+    bits: u64,
+}
+
+/// The rate stays low after congestion until it is clear whose queue it is.
+#[derive(Clone, Copy, Debug)]
+struct Dip {
+    since: Moment,
+    /// Our own part of the queue is gone.
+    drained: Moment,
 }
 
 impl RateControl {
@@ -86,6 +123,9 @@ impl RateControl {
             rate,
             phase: Phase::Start,
             ceiling: pace.cap() as f64,
+            dip: None,
+            stood: 0,
+            empty: 0,
             growth: GROWTH_MIN,
             deaf_until: 0,
             history: VecDeque::with_capacity(HISTORY_ROUNDS),
@@ -111,6 +151,7 @@ impl RateControl {
         let sent = self.sending_rate(now, datagrams * bits);
         let Some(loss) = loss else { return };
         let (own, queued) = (self.path_loss(), self.queueing(loss.delay));
+        self.empty = if queued > QUEUE_MIN { 0 } else { self.empty + 1 };
         // With a queue on the way loss is what does not fit in it, however long it has been there: another flow fills it.
         if queued <= QUEUE_MIN {
             self.remember(loss);
@@ -119,17 +160,25 @@ impl RateControl {
             return;
         }
         if loss.share - own > self.noise(own, loss.datagrams) {
-            self.fall(sent, loss.share);
+            if self.fell_at().is_some_and(|at| now.since(at) < ONE_OVERFLOW) {
+                return; // both flows still fall
+            }
+            self.fall(now, sent, loss, queued, bits);
             self.deaf_until = datagrams;
         } else {
             if loss.share > CONGESTION_LOSS && self.falls >= FALLS_IN_VAIN && queued <= QUEUE_MIN {
                 self.phase = Phase::Start; // they cured nothing: it was not the rate
+                self.dip = None;
             }
             self.falls = 0;
             if sent.is_none_or(|sent| sent >= self.rate * USED_SHARE) {
                 // A queue that a doubling fills is seen in the answers to the poll after next.
                 let unseen = self.rate * SEARCH_ROUND.as_secs_f64() * 2.0 / bits as f64;
-                self.grow(queued, datagrams, unseen as u64);
+                self.grow(
+                    now,
+                    Round { queued, delay: loss.delay.unwrap_or_default(), datagrams, bits },
+                    unseen as u64,
+                );
             }
         }
         self.rate = self.rate.clamp(RATE_MIN.min(max as f64), max as f64);
@@ -173,7 +222,7 @@ impl RateControl {
         let Some(delay) = delay else { return Duration::ZERO };
         let base = self.base_delay.map_or(delay, |base| base.min(delay));
         self.base_delay = Some(base);
-        delay - base
+        if self.phase == Phase::Start { delay.saturating_sub(base.min(BASE_PRESUMED)) } else { delay - base }
     }
 
     fn remember(&mut self, loss: RoundLoss) {
@@ -183,48 +232,109 @@ impl RateControl {
         self.history.push_back(loss);
     }
 
-    fn fall(&mut self, sent: Option<f64>, lost: f64) {
-        let arrived = sent.unwrap_or(self.rate).min(self.rate) * (1.0 - lost);
+    fn fall(&mut self, now: Moment, sent: Option<f64>, loss: RoundLoss, queued: Duration, bits: u64) {
+        let arrived = sent.unwrap_or(self.rate).min(self.rate) * (1.0 - loss.share);
         self.ceiling = match self.phase {
-            Phase::Start => arrived,
             // Less than last time: another flow has come, and is given way to.
             Phase::Steady if self.rate < self.ceiling * 0.98 => arrived * (1.0 + FALL) / 2.0,
-            Phase::Steady => arrived,
+            Phase::Start | Phase::Steady | Phase::Shared(_) => arrived,
         };
-        self.rate = match self.phase {
-            Phase::Start => arrived * START_FALL,
-            Phase::Steady => arrived * FALL,
-        };
-        self.phase = Phase::Steady;
-        self.growth = GROWTH_MIN;
+        self.rate = arrived;
+        match self.phase {
+            Phase::Start => self.dip(now, START_FALL, queued),
+            Phase::Steady => self.dip(now, FALL, queued),
+            Phase::Shared(_) => {
+                self.rate = arrived * FALL;
+                let round_trip = loss.delay.unwrap_or_default();
+                self.phase = Phase::Shared(Curve::new(now, self.rate, self.ceiling, round_trip, bits));
+            }
+        }
         self.falls += 1;
     }
 
-    fn grow(&mut self, queued: Duration, datagrams: u64, unseen: u64) {
-        if self.phase == Phase::Start && queued > SEARCH_QUEUE {
-            // The bottleneck is found before its queue is full: below this rate, of which half was not too much.
-            self.phase = Phase::Steady;
-            self.rate /= 2.0;
-            self.ceiling = self.rate;
-            self.deaf_until = datagrams;
-        } else if self.phase == Phase::Start {
-            self.rate *= 2.0;
-            self.deaf_until = datagrams + unseen;
-            if self.rate >= self.pace.cap() as f64 {
+    /// When the rate fell last, while that is not over.
+    fn fell_at(&self) -> Option<Moment> {
+        match self.phase {
+            Phase::Shared(curve) => Some(curve.since),
+            Phase::Start | Phase::Steady => self.dip.map(|dip| dip.since),
+        }
+    }
+
+    /// Down to this share of the rate, until it is clear whose queue it is.
+    fn dip(&mut self, now: Moment, share: f64, queued: Duration) {
+        self.rate *= share;
+        self.phase = Phase::Steady;
+        self.growth = GROWTH_MIN;
+        self.stood = 0;
+        // The last poll before it is gone waited in it as long.
+        let drained = queued.mul_f64(1.0 / (1.0 - share) + 1.0);
+        self.dip = Some(Dip { since: now, drained: now + DIP_MIN.max(drained) });
+    }
+
+    /// The queue is not ours: half of the rate at which it overflowed is left to whoever fills it.
+    fn share(&mut self, now: Moment, round: Round) {
+        self.rate = self.rate.min(self.ceiling * SHARED_FROM);
+        self.ceiling *= SHARED_TO;
+        self.phase = Phase::Shared(Curve::new(now, self.rate, self.ceiling, round.delay, round.bits));
+        self.dip = None;
+    }
+
+    fn grow(&mut self, now: Moment, round: Round, unseen: u64) {
+        match self.phase {
+            Phase::Start if round.queued > SEARCH_QUEUE => {
+                // The bottleneck is found before its queue is full: below this rate, of which half was not too much.
                 self.phase = Phase::Steady;
+                self.rate /= 2.0;
+                self.ceiling = self.rate;
+                self.deaf_until = round.datagrams;
+            }
+            Phase::Start => {
+                self.rate *= 2.0;
+                self.deaf_until = round.datagrams + unseen;
+                if self.rate >= self.pace.cap() as f64 {
+                    self.phase = Phase::Steady;
+                }
+            }
+            Phase::Steady => self.grow_steadily(now, round),
+            Phase::Shared(curve) => {
+                self.rate = curve.at(now, self.ceiling).clamp(self.rate, self.rate * (1.0 + GROWTH_MAX));
+                if self.empty >= EMPTY_ROUNDS {
+                    self.phase = Phase::Steady; // they have gone
+                    self.growth = GROWTH_MIN;
+                }
+            }
+        }
+    }
+
+    fn grow_steadily(&mut self, now: Moment, round: Round) {
+        let Round { queued, datagrams, .. } = round;
+        let stands = queued > QUEUE_MIN;
+        self.stood = if stands { self.stood + 1 } else { 0 };
+        if let Some(dip) = self.dip {
+            if !stands && now.since(dip.since) >= DIP_MIN {
+                self.rate = self.ceiling * DIP_END;
+                self.dip = None;
+            } else if now >= dip.drained && self.stood >= STOOD_ROUNDS {
+                self.share(now, round);
             }
         } else if self.rate < self.ceiling * LINGER_SHARE {
-            self.rate += (self.ceiling - self.rate) * RETURN_SHARE;
+            if self.stood >= STOOD_ROUNDS {
+                self.share(now, round);
+            } else if !stands {
+                self.rate += (self.ceiling - self.rate) * RETURN_SHARE;
+            }
+        } else if self.stood >= LOOK_ROUNDS && self.rate < self.pace.cap() as f64 {
+            self.ceiling = self.rate;
+            self.dip(now, FALL, queued);
+            self.deaf_until = datagrams;
+        } else if stands && self.growth > GROWTH_CAREFUL {
+            // It grew fast, and what is said of the last steps is still under way.
+            self.rate = self.ceiling.max(self.rate / (1.0 + self.growth).powi(STEPS_UNDONE));
+            self.ceiling = self.rate;
+            self.deaf_until = datagrams;
+            self.growth = GROWTH_MIN;
         } else {
-            if queued > QUEUE_MIN {
-                if self.growth > GROWTH_CAREFUL {
-                    // It grew fast, and what is said of the last steps is still under way.
-                    self.rate = self.ceiling.max(self.rate / (1.0 + self.growth).powi(STEPS_UNDONE));
-                    self.ceiling = self.rate;
-                    self.deaf_until = datagrams;
-                    self.growth = GROWTH_MIN;
-                    return;
-                }
+            if stands {
                 self.growth = GROWTH_MIN;
             }
             self.rate *= 1.0 + self.growth;
@@ -238,7 +348,7 @@ const START_SHARE: f64 = 1.0 / 8.0;
 /// Never slower than this, unless the cap is.
 const RATE_MIN: f64 = 1e6;
 /// Of what arrived: after the search, and after congestion later on.
-const START_FALL: f64 = 0.9;
+const START_FALL: f64 = 0.5;
 const FALL: f64 = 0.75;
 /// Loss beyond the path's own from which on there is congestion; in the search it comes in tens of per cent.
 const CONGESTION_LOSS: f64 = 0.005;
@@ -248,13 +358,30 @@ const FALLS_IN_VAIN: u32 = 3;
 /// Longer than any scheduler keeps all hosts from answering, far shorter than what routers and switches queue.
 const QUEUE_MIN: Duration = Duration::from_millis(5);
 const SEARCH_QUEUE: Duration = Duration::from_millis(6);
+/// While it is searched for, there may not have been an empty queue yet: no way within a site takes longer than this.
+const BASE_PRESUMED: Duration = Duration::from_millis(5);
 /// More than this is never taken for the path's own.
 const PATH_LOSS_MAX: f64 = 0.5;
 /// Rounds that the path's own loss is taken from, the worst left out: falls and their effect fit in, and the moments in
 /// which a queue overflows are among those left out.
 const HISTORY_ROUNDS: usize = 8;
 const WORST_ROUNDS: usize = 3;
-/// Of the way back to the ceiling, in one round: most of a second in all, in which other flows take what was left to them.
+/// A dip lasts long enough for other flows to take what is left to them. What follows takes it back in one step, so that
+/// they are seen by the queue that this makes.
+const DIP_MIN: Duration = Duration::from_millis(150);
+const DIP_END: f64 = 0.9;
+/// Rounds in which a queue stands below the rate that filled it, and it is not ours.
+const STOOD_ROUNDS: u32 = 3;
+/// After so many rounds with a queue at a rate that was grown to, one second, it is looked into.
+const LOOK_ROUNDS: u32 = 20;
+/// Beside others: of the last ceiling, the rate to begin with, and the new ceiling.
+const SHARED_FROM: f64 = 0.5;
+const SHARED_TO: f64 = 0.85;
+/// What is lost in so short a time is one loss: others take a round-trip or two to fall, too.
+const ONE_OVERFLOW: Duration = Duration::from_millis(400);
+/// Rounds without a queue, one second, after which the others have gone.
+const EMPTY_ROUNDS: u32 = 20;
+/// Of the way back to the ceiling, in one round.
 const RETURN_SHARE: f64 = 0.15;
 /// From this share of the ceiling on the rate lingers, then grows: a tenth of a per cent in the first round.
 const LINGER_SHARE: f64 = 0.97;
@@ -269,137 +396,3 @@ const USED_SHARE: f64 = 0.8;
 
 /// Rounds while the rate is searched for.
 pub(super) const SEARCH_ROUND: Duration = Duration::from_millis(10);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::rng::Rng;
-
-    const MBIT: f64 = 1e6;
-    const DATAGRAM_BITS: u64 = 12_000;
-
-    #[test]
-    fn a_fixed_pace_is_kept_whatever_is_lost() {
-        let mut path = Path::new(Pace::Fixed(1_000_000_000), 100.0 * MBIT);
-        path.run(100);
-        assert_eq!(path.control.rate(), 1_000_000_000);
-    }
-
-    #[test]
-    fn a_bottleneck_is_found_within_two_seconds_and_held_without_persistent_loss() {
-        for bottleneck in [100.0 * MBIT, 1_000.0 * MBIT] {
-            let mut path = Path::new(Pace::Auto { max: 7_000_000_000 }, bottleneck);
-            path.run(40);
-            let (mean, lost) = path.run(400);
-            println!(
-                "{:.0} Mbit/s: {:.3} of it used, {:.4} lost",
-                bottleneck / MBIT,
-                mean / bottleneck,
-                lost
-            );
-            assert!(mean > 0.88 * bottleneck && lost < 0.01, "{mean} {lost}");
-        }
-    }
-
-    #[test]
-    fn a_bottleneck_that_widens_is_found_again() {
-        let mut path = Path::new(Pace::Auto { max: 7_000_000_000 }, 100.0 * MBIT);
-        path.run(100);
-        path.bottleneck = 1_000.0 * MBIT;
-        path.run(80);
-        assert!(path.control.rate > 800.0 * MBIT, "{}", path.control.rate);
-    }
-
-    #[test]
-    fn loss_of_the_path_is_no_congestion() {
-        for own_loss in [0.01, 0.05, 0.10] {
-            let mut path = Path::new(Pace::Auto { max: 1_000_000_000 }, 10_000.0 * MBIT);
-            path.own_loss = own_loss;
-            path.run(60);
-            let (mean, _) = path.run(200);
-            println!("{own_loss}: {:.3} of the cap", mean / 1e9);
-            assert!(mean > 0.9e9, "{own_loss}: {mean}");
-        }
-    }
-
-    #[test]
-    fn the_cap_is_never_exceeded() {
-        let mut path = Path::new(Pace::Auto { max: 50_000_000 }, 10_000.0 * MBIT);
-        for _ in 0..200 {
-            path.run(1);
-            assert!(path.control.rate() <= 50_000_000);
-        }
-        assert_eq!(path.control.rate(), 50_000_000);
-    }
-
-    #[test]
-    fn a_sender_that_has_nothing_to_send_learns_nothing() {
-        let mut control = RateControl::new(Pace::Auto { max: 1_000_000_000 });
-        let first = control.rate();
-        let quiet = Some(RoundLoss { share: 0.0, datagrams: 3, since: 0, delay: None });
-        (0..50).for_each(|round| control.note_round(Moment::from_micros(round * 50_000), round, 1000, quiet));
-        assert!(control.rate() <= 2 * first);
-    }
-
-    /// A bottleneck with a queue of 50 ms, and loss of its own.
-    struct Path {
-        control: RateControl,
-        bottleneck: f64,
-        own_loss: f64,
-        queue_bits: f64,
-        now: u64,
-        datagrams: u64,
-        /// Reports on their way, with the time at which they come.
-        reports: VecDeque<(u64, RoundLoss)>,
-        rng: Rng,
-    }
-
-    impl Path {
-        fn new(pace: Pace, bottleneck: f64) -> Self {
-            Self {
-                control: RateControl::new(pace),
-                bottleneck,
-                own_loss: 0.0,
-                queue_bits: 0.0,
-                now: 0,
-                datagrams: 0,
-                reports: VecDeque::new(),
-                rng: Rng::new(&[7; 32]),
-            }
-        }
-
-        /// So many rounds; the mean rate that arrived and the share that was lost.
-        fn run(&mut self, rounds: u32) -> (f64, f64) {
-            const SECONDS: f64 = 0.05;
-            let (mut arrived, mut sent) = (0.0, 0.0);
-            for _ in 0..rounds {
-                let bits = self.control.rate * SECONDS;
-                let waiting = self.queue_bits + bits - self.bottleneck * SECONDS;
-                let dropped = (waiting - self.bottleneck * 0.05).max(0.0);
-                self.queue_bits = (waiting - dropped).max(0.0);
-                let delay = Duration::from_secs_f64(0.001 + self.queue_bits / self.bottleneck);
-                let datagrams = (bits / DATAGRAM_BITS as f64) as u64;
-                let own: u64 = (0..datagrams.min(5_000))
-                    .filter(|_| (self.rng.below(Duration::from_secs(1)).as_secs_f64()) < self.own_loss)
-                    .count() as u64;
-                let own = own as f64 / datagrams.clamp(1, 5_000) as f64;
-                let share = (dropped / bits + own).min(1.0);
-                sent += bits;
-                arrived += bits * (1.0 - share);
-                self.now += 50_000;
-                // The poll at the end of the round waits in the queue behind all that was sent before.
-                let report = RoundLoss { share, datagrams, since: self.datagrams, delay: Some(delay) };
-                self.reports.push_back((self.now + delay.as_micros() as u64, report));
-                self.datagrams += datagrams;
-                let come = |report: &(u64, RoundLoss)| report.0 <= self.now;
-                let report = self.reports.front().copied().filter(come).map(|(_, report)| report);
-                if report.is_some() {
-                    self.reports.pop_front();
-                }
-                let now = Moment::from_micros(self.now);
-                self.control.note_round(now, self.datagrams, DATAGRAM_BITS, report);
-            }
-            (arrived / (SECONDS * f64::from(rounds)), 1.0 - arrived / sent)
-        }
-    }
-}
