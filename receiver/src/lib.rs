@@ -5,6 +5,8 @@
 //!              | proto::Receiver decides |            bounded queues between them
 //! ```
 
+#[cfg(any(test, fuzzing))]
+mod announcement;
 mod base;
 pub mod config;
 mod desk;
