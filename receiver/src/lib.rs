@@ -8,6 +8,7 @@
 #[cfg(any(test, fuzzing))]
 mod announcement;
 mod base;
+mod complaint;
 pub mod config;
 mod desk;
 pub mod drive;
