@@ -95,10 +95,10 @@ fuzz-codec: ## mutate what a decoder takes in for FUZZ_SECONDS (120), with an ad
 	$(TARGET)/fuzz/$(HOST)/release/intake $(TARGET)/fuzz/corpus fec/fuzz/seeds \
 	    -max_total_time=$(FUZZ_SECONDS) -max_len=600 -artifact_prefix=$(TARGET)/fuzz/
 
-# The fuzzers of everything that is read from strangers, and of both machines; see tests/fuzz/RECORD.md. Only what is under
+# The fuzzers of everything that is read from strangers, and of the machines; see tests/fuzz/RECORD.md. Only what is under
 # test is built with coverage. `make fuzz` runs each of them for FUZZ_SECONDS, one after the other; FUZZ=name runs one.
 # SANITIZE=address looks at memory too, which concerns what these crates rely on: none of what is fuzzed here is unsafe.
-FUZZERS      := down up questions journal config keys formats glance sender receiver
+FUZZERS      := down up questions inquiry journal config keys formats glance sender receiver
 FUZZ         ?= $(FUZZERS)
 FUZZED       := $(addprefix glancecast-,fec proto inspect host receiver sender fuzz) toml toml_parser
 # Comparing is what takes most of the time when it is watched, and only in texts is there much that has to be guessed.
