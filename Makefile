@@ -120,11 +120,11 @@ fuzz-build:
 	    $(CARGO) build --locked --release --target-dir $(FUZZ_TARGET) $(FUZZ_FLAGS) \
 	    $(addprefix --bin ,$(FUZZ)) $(if $(filter glance,$(FUZZ)),--features sender)
 
-# One input for each thing that was reached, in place of the committed ones.
+# One input for each thing that was reached, however often it was, in place of the committed ones.
 fuzz-merge: fuzz-build ## put what the fuzzers have found worth keeping, as few and small inputs as do, into tests/fuzz/corpus
 	@for name in $(FUZZ); do \
 	    rm -rf $(FUZZ_TARGET)/merged && mkdir -p $(FUZZ_TARGET)/merged $(FUZZ_TARGET)/corpora/$$name && \
-	    $(FUZZ_PROGRAM)/$$name -set_cover_merge=1 $(FUZZ_TARGET)/merged $(FUZZ_TARGET)/corpora/$$name \
+	    $(FUZZ_PROGRAM)/$$name -set_cover_merge=1 -use_counters=0 $(FUZZ_TARGET)/merged $(FUZZ_TARGET)/corpora/$$name \
 	        tests/fuzz/corpus/$$name && \
 	    rm -rf tests/fuzz/corpus/$$name && cp -r $(FUZZ_TARGET)/merged tests/fuzz/corpus/$$name || exit 1; \
 	done

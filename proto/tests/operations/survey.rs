@@ -36,7 +36,9 @@ pub(crate) struct Survey {
     answered: Vec<Vec<u8>>,
     /// The last number that an insider has used.
     sequence: u64,
-    /// Somebody has spoken for a host, or for the asker: what is said in their names is not theirs.
+    /// Insiders speak in others' names too.
+    forging: bool,
+    /// One has done so for a host, or for the asker: what is said in their names may not be theirs.
     forged: bool,
 }
 
@@ -78,7 +80,6 @@ impl Survey {
             wait: Duration::from_millis(if seed & 32 == 0 { 2_000 } else { 100 }),
             expected,
         };
-        let (old_key, late) = (seed & 64 != 0, seed & 128 != 0);
         Self {
             scene,
             dice,
@@ -86,10 +87,11 @@ impl Survey {
             question,
             answer_bytes_max,
             asker: Asker::new(Moment::default(), config),
-            hosts: (0..HOSTS).map(|host| Host::new(host, old_key, late)).collect(),
+            hosts: (0..HOSTS).map(|host| Host::new(host, seed & 64 != 0)).collect(),
             asked: Vec::new(),
             answered: Vec::new(),
             sequence: 0,
+            forging: seed & 128 != 0,
             forged: false,
         }
     }
@@ -108,7 +110,7 @@ impl Survey {
             68..76 => self.answer_as_insider(),
             76..82 => self.ask_as_insider(),
             82..84 => self.hear_as_insider(),
-            84..87 => self.say_sealed_nonsense(),
+            84..87 if self.forging => self.say_sealed_nonsense(),
             87 => {
                 let datagram = self.scene.notice(&host_name(self.dice.below(3) as usize));
                 let _ = self.asker.handle_datagram(self.now, address(9), &datagram);
@@ -230,11 +232,12 @@ impl Survey {
     /// Somebody asks something else; or this question, as if they were its asker.
     fn ask_as_insider(&mut self) {
         let number = self.dice.below(2 * QUESTIONS_OPEN_MAX as u64);
-        let (id, called) = match number {
-            0 => (SESSION, "image".to_owned()),
-            _ => (SessionId([number as u8; 16]), format!("other-{number}")),
+        let as_asker = self.forging && number == 0;
+        let (id, called) = match as_asker {
+            true => (SESSION, "image".to_owned()),
+            false => (SessionId([number as u8; 16]), format!("other-{number}")),
         };
-        self.forged |= number == 0;
+        self.forged |= as_asker;
         let about = sought(&called);
         let question = match self.dice.below(3) {
             0 => Question::Status(about),
@@ -245,7 +248,7 @@ impl Survey {
             id,
             time: WallClock(STARTED.0 + 100_000 * number),
             round: 1,
-            reply_to: address(if number == 0 { 1 } else { 4 }),
+            reply_to: address(if as_asker { 1 } else { 4 }),
             spread: Duration::from_millis(self.dice.below(100)),
             answer_bytes_max: self.answer_bytes_max as u16,
             question,
@@ -274,7 +277,7 @@ impl Survey {
     }
 
     fn somebody(&mut self) -> ReceiverId {
-        if self.dice.below(4) > 0 {
+        if !self.forging || self.dice.below(4) > 0 {
             return insider(self.dice.below(3) as u8);
         }
         self.forged = true;
@@ -318,9 +321,10 @@ impl Survey {
 }
 
 impl Host {
-    fn new(number: usize, old_key: bool, late: bool) -> Self {
+    /// If `restarted`, after the question was asked, with a key that is being replaced.
+    fn new(number: usize, restarted: bool) -> Self {
         let mut keys = vec![GroupKey::new(KEY)];
-        if old_key {
+        if restarted {
             keys.insert(0, GroupKey::insecure());
         }
         let config = RespondentConfig {
@@ -329,7 +333,7 @@ impl Host {
             keys,
             start: [number as u8; 16],
             seed: [number as u8; 32],
-            started: WallClock(if late { STARTED.0 + 1 } else { STARTED.0 }),
+            started: WallClock(if restarted { STARTED.0 + 1 } else { STARTED.0 }),
         };
         Self {
             respondent: Respondent::new(config),
