@@ -233,9 +233,10 @@ impl Survey {
     fn ask_as_insider(&mut self) {
         let number = self.dice.below(2 * QUESTIONS_OPEN_MAX as u64);
         let as_asker = self.forging && number == 0;
-        let (id, called) = match as_asker {
-            true => (SESSION, "image".to_owned()),
-            false => (SessionId([number as u8; 16]), format!("other-{number}")),
+        let (id, called) = if as_asker {
+            (SESSION, "image".to_owned())
+        } else {
+            (SessionId([number as u8; 16]), format!("other-{number}"))
         };
         self.forged |= as_asker;
         let about = sought(&called);
