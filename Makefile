@@ -95,10 +95,10 @@ fuzz-codec: ## mutate what a decoder takes in for FUZZ_SECONDS (120), with an ad
 	$(TARGET)/fuzz/$(HOST)/release/intake $(TARGET)/fuzz/corpus fec/fuzz/seeds \
 	    -max_total_time=$(FUZZ_SECONDS) -max_len=600 -artifact_prefix=$(TARGET)/fuzz/
 
-# The fuzzers of everything that is read from strangers, and of both machines; see tests/fuzz/RECORD.md. Only what is under
+# The fuzzers of everything that is read from strangers, and of the machines; see tests/fuzz/RECORD.md. Only what is under
 # test is built with coverage. `make fuzz` runs each of them for FUZZ_SECONDS, one after the other; FUZZ=name runs one.
 # SANITIZE=address looks at memory too, which concerns what these crates rely on: none of what is fuzzed here is unsafe.
-FUZZERS      := down up questions journal config keys formats glance sender receiver
+FUZZERS      := down up questions inquiry journal config keys formats glance sender receiver
 FUZZ         ?= $(FUZZERS)
 FUZZED       := $(addprefix glancecast-,fec proto inspect host receiver sender fuzz) toml toml_parser
 # Comparing is what takes most of the time when it is watched, and only in texts is there much that has to be guessed.
@@ -120,11 +120,11 @@ fuzz-build:
 	    $(CARGO) build --locked --release --target-dir $(FUZZ_TARGET) $(FUZZ_FLAGS) \
 	    $(addprefix --bin ,$(FUZZ)) $(if $(filter glance,$(FUZZ)),--features sender)
 
-# One input for each thing that was reached, in place of the committed ones.
+# One input for each thing that was reached, however often it was, in place of the committed ones.
 fuzz-merge: fuzz-build ## put what the fuzzers have found worth keeping, as few and small inputs as do, into tests/fuzz/corpus
 	@for name in $(FUZZ); do \
 	    rm -rf $(FUZZ_TARGET)/merged && mkdir -p $(FUZZ_TARGET)/merged $(FUZZ_TARGET)/corpora/$$name && \
-	    $(FUZZ_PROGRAM)/$$name -set_cover_merge=1 $(FUZZ_TARGET)/merged $(FUZZ_TARGET)/corpora/$$name \
+	    $(FUZZ_PROGRAM)/$$name -set_cover_merge=1 -use_counters=0 $(FUZZ_TARGET)/merged $(FUZZ_TARGET)/corpora/$$name \
 	        tests/fuzz/corpus/$$name && \
 	    rm -rf tests/fuzz/corpus/$$name && cp -r $(FUZZ_TARGET)/merged tests/fuzz/corpus/$$name || exit 1; \
 	done

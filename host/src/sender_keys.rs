@@ -2,6 +2,7 @@
 //! settings or in files, one a line.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use glancecast_proto::limits::SENDERS_MAX;
@@ -21,10 +22,14 @@ pub fn load(path: &Path) -> Result<SigningKey, SenderKeyError> {
         Err(KeyFileError::Length { path, .. }) => return Err(SenderKeyError::NoSenderKey { path }),
         Err(error) => return Err(error.into()),
     };
-    let digits = std::str::from_utf8(&text).ok().and_then(|text| text.trim_end().strip_prefix(SECRET_PREFIX));
-    let seed = digits.and_then(hex).map(Zeroizing::new);
-    let seed = seed.ok_or_else(|| SenderKeyError::NoSenderKey { path: path.to_owned() })?;
-    Ok(SigningKey::from_seed(&seed))
+    parse(&text).ok_or_else(|| SenderKeyError::NoSenderKey { path: path.to_owned() })
+}
+
+/// The secret key that a file says; `None` if it is no sender key.
+pub fn parse(file: &[u8]) -> Option<SigningKey> {
+    let text = std::str::from_utf8(file).ok().filter(|text| text.len() == FILE_BYTES)?;
+    let seed = text.trim_end().strip_prefix(SECRET_PREFIX).and_then(hex).map(Zeroizing::new)?;
+    Some(SigningKey::from_seed(&seed))
 }
 
 /// Makes a new sender key, mode 0600, and gives its public half. Never replaces a file.
@@ -49,13 +54,27 @@ pub fn create(path: &Path) -> Result<PublicKey, SenderKeyError> {
 /// # Errors
 /// [`SenderKeyError`]: a file that cannot be read or names none, a line that is no key, or too many of them.
 pub fn public_keys(settings: &[String]) -> Result<Vec<PublicKey>, SenderKeyError> {
+    public_keys_of(settings, |path| fs::read_to_string(path))
+}
+
+/// The same, from files that `read` reads.
+///
+/// # Errors
+/// Likewise.
+pub fn public_keys_of(
+    settings: &[String],
+    read: impl Fn(&Path) -> io::Result<String>,
+) -> Result<Vec<PublicKey>, SenderKeyError> {
     let mut keys = Vec::new();
     for setting in settings {
         if setting.starts_with(PublicKey::PREFIX) {
             let key = setting.parse().map_err(|_| SenderKeyError::NoPublicKey { at: setting.clone() })?;
             keys.push(key);
         } else {
-            keys.extend(read_public(Path::new(setting))?);
+            let path = Path::new(setting);
+            let text =
+                read(path).map_err(|error| SenderKeyError::Unreadable { path: path.to_owned(), error })?;
+            keys.extend(listed(&text, path)?);
         }
     }
     keys.sort_unstable();
@@ -63,9 +82,8 @@ pub fn public_keys(settings: &[String]) -> Result<Vec<PublicKey>, SenderKeyError
     if keys.len() > SENDERS_MAX { Err(SenderKeyError::TooMany { keys: keys.len() }) } else { Ok(keys) }
 }
 
-fn read_public(path: &Path) -> Result<Vec<PublicKey>, SenderKeyError> {
-    let text = fs::read_to_string(path)
-        .map_err(|error| SenderKeyError::Unreadable { path: path.to_owned(), error })?;
+/// The public keys in the text of a file.
+fn listed(text: &str, path: &Path) -> Result<Vec<PublicKey>, SenderKeyError> {
     let mut keys = Vec::new();
     for (i, line) in text.lines().enumerate() {
         let line = line.split('#').next().unwrap_or("").trim();
@@ -102,7 +120,7 @@ pub enum SenderKeyError {
         /// Its path.
         path: PathBuf,
         /// What the system said.
-        error: std::io::Error,
+        error: io::Error,
     },
     /// A file of public keys in which there is none.
     #[error("senders: {path}: there is no public key in it", path = path.display())]

@@ -4,7 +4,29 @@ mod key_files;
 #[path = "../../tests/fuzz/replay.rs"]
 mod replay;
 
+use std::fs;
+
+use glancecast_host::{keyfile, sender_keys};
+
 #[test]
 fn key_files_of_the_fuzzer_are_read_or_refused() {
     replay::replay("keys", key_files::read);
+}
+
+#[test]
+fn key_files_of_the_fuzzer_say_the_same_on_a_disk() {
+    replay::replay("keys", |input| {
+        let file = tempfile::NamedTempFile::new().expect("temporary file"); // nobody else may read it
+        fs::write(&file, input).expect("writable");
+        let name = file.path().display().to_string();
+        assert_eq!(keyfile::load(file.path()).is_ok(), input.len() == 32);
+        match (sender_keys::load(file.path()), sender_keys::parse(input)) {
+            (Ok(key), Some(same)) => assert_eq!(key.public(), same.public()),
+            (Err(error), None) => key_files::assert_shown(&error.to_string(), &name),
+            other => panic!("{other:?}"),
+        }
+        if let Err(error) = sender_keys::public_keys(std::slice::from_ref(&name)) {
+            key_files::assert_shown(&error.to_string(), &name);
+        }
+    });
 }

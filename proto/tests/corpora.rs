@@ -31,6 +31,11 @@ fn the_receiver_survives_the_lives_of_the_fuzzer() {
 }
 
 #[test]
+fn an_asker_and_those_who_answer_survive_the_lives_of_the_fuzzer() {
+    replay("inquiry", operations::inquiry);
+}
+
+#[test]
 fn the_sender_survives_the_lives_of_the_fuzzer() {
     replay("sender", operations::sender);
 }

@@ -9,7 +9,7 @@ use dice::Dice;
 use glancecast_proto::ids::ReceiverId;
 use glancecast_proto::limits::HOSTS_MAX;
 use glancecast_proto::wire::{Discard, Hello, Up};
-use operations::{Host, Push, Scene, address, name};
+use operations::{Host, Push, Scene, Survey, address, name};
 
 #[test]
 fn a_receiver_survives_whatever_comes() {
@@ -35,6 +35,18 @@ fn a_sender_survives_whatever_comes() {
     }
     println!("{ended} of {seeds} pushes came to an end");
     assert!(ended > 10);
+}
+
+#[test]
+fn an_asker_and_those_who_answer_survive_whatever_comes() {
+    let (seeds, mut answered) = (400, 0);
+    for seed in 0..seeds {
+        let mut survey = Survey::new(Scene::of_vectors(), Dice::of("survey", seed), seed as u8);
+        (0..1_500).for_each(|_| survey.operate());
+        answered += survey.look();
+    }
+    println!("{answered} answers in full to {seeds} questions");
+    assert!(answered as u64 > seeds / 2, "the operations reach the end of an answer");
 }
 
 #[test]

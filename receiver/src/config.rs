@@ -9,6 +9,7 @@ use glancecast_host::args::{ArgError, Group, Rate, parse_duration};
 use glancecast_proto::ids::HostName;
 use serde::{Deserialize, Deserializer};
 
+use crate::complaint;
 use crate::store::{KeepUnfinished, StoreSpec};
 
 /// Receives operating-system images that a glancecast sender multicasts, proves them and publishes them.
@@ -194,7 +195,7 @@ fn parse(text: &str, path: &Path) -> Result<Settings, String> {
     // The parser's own message shows the line over several lines; the first and the reason are enough.
     toml::from_str(text).map_err(|error| {
         let line = error.span().map_or(0, |span| text[..span.start].matches('\n').count() + 1);
-        format!("configuration {} line {line}: {}", path.display(), error.message().replace('\n', " "))
+        format!("configuration {} line {line}: {}", path.display(), complaint::of_toml(&error))
     })
 }
 
@@ -280,6 +281,14 @@ mod tests {
         ] {
             let error = resolve(file, args).expect_err(says);
             assert!(error.contains(says) && !error.contains('\n'), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_is_said_of_the_file_steers_no_terminal() {
+        for file in ["\"\t\" = 1", "\"a\\u001B[2J\" = 1", "name = \"\"\"\na\"\"\"\nname = 1"] {
+            let error = resolve(file, &["--insecure", "--store", "directory:/x"]).expect_err(file);
+            assert!(error.contains("line ") && !error.contains(char::is_control), "{error:?}");
         }
     }
 

@@ -5,7 +5,10 @@
 //!              | proto::Receiver decides |            bounded queues between them
 //! ```
 
+#[cfg(any(test, fuzzing))]
+mod announcement;
 mod base;
+mod complaint;
 pub mod config;
 mod desk;
 pub mod drive;

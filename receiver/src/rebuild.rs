@@ -173,20 +173,20 @@ fn outcome(written: Result<(), StoreError>, repaired: u32) -> BlockOutcome {
 mod tests {
     use super::*;
     use glancecast_fec::{Encoder, Esi};
-    use glancecast_proto::ids::{HostName, ObjectName, Sequence, SessionId};
+    use glancecast_proto::ids::{HostName, Sequence};
     use glancecast_proto::integrity::BlockHash;
     use glancecast_proto::receiver::{
         Admission, Attempt, Effect, Opened, Receiver, ReceiverConfig, Work, buffer_bytes,
     };
     use glancecast_proto::seal::{Cipher, GroupKey};
     use glancecast_proto::time::{Moment, WallClock};
-    use glancecast_proto::wire::{Announce, BaseName, DiskFormat, Down, ManifestRun, Pin, SymbolHeader};
+    use glancecast_proto::wire::{Announce, BaseName, Down, ManifestRun, SymbolHeader};
     use std::fs;
     use std::os::unix::fs::MetadataExt;
     use std::path::PathBuf;
-    use std::time::Duration;
     use tempfile::TempDir;
 
+    use crate::announcement::{SESSION, announcement};
     use crate::stages::clocks;
     use crate::store::{Begun, KeepUnfinished, Store as Place, StoreSpec, Unpublished};
 
@@ -503,20 +503,7 @@ mod tests {
     }
 
     fn announce() -> Announce {
-        Announce {
-            session: SESSION,
-            time: WallClock(0),
-            geometry: geometry(),
-            name: ObjectName::new("image").expect("plain"),
-            image_id: None,
-            format: DiskFormat::Raw,
-            pin: Pin::None,
-            reply_to: ([127, 0, 0, 1], 1).into(),
-            spread: Duration::ZERO,
-            expected_hosts: 0,
-            one_way: false,
-            base: None,
-        }
+        announcement("image", geometry())
     }
 
     fn geometry() -> Geometry {
@@ -526,6 +513,4 @@ mod tests {
     fn sequence(number: u64) -> Sequence {
         Sequence::new(number).expect("small")
     }
-
-    const SESSION: SessionId = SessionId([4; 16]);
 }

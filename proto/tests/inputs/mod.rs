@@ -3,7 +3,7 @@
 
 use aws_lc_rs::aead::Aad;
 use glancecast_proto::limits::CONTROL_MAX;
-use glancecast_proto::seal::{Cipher, GroupKey};
+use glancecast_proto::seal::Cipher;
 use glancecast_proto::wire::{
     Announce, Answer, Ask, Down, Header, Heard, Kind, Notice, SymbolHeader, Up, UpHeader, VERSION,
     foreign_version,
@@ -11,7 +11,8 @@ use glancecast_proto::wire::{
 
 use crate::bounds::assert_bounds;
 use crate::vectors::{
-    self, DOWNWARD, Derivation, KEY, NOTICE, RECEIVER, SALT, SEQUENCE, SESSION, Signed, UPWARD, Value,
+    self, DOWNWARD, Derivation, KEY, KEYS, Keys, NOTICE, RECEIVER, SALT, SEQUENCE, SESSION, Signed, UPWARD,
+    Value,
 };
 
 /// From the sender to the group.
@@ -70,18 +71,17 @@ fn assert_signed(value: Value) {
 
 /// All of them are asked, as who forges a datagram chooses its kind too.
 fn every_parser(datagram: &[u8]) {
-    let (key, geometry) = (GroupKey::new(KEY), vectors::geometry());
-    let cipher = Cipher::downward(&key, SESSION);
+    let (geometry, Keys { group: key, down: cipher, .. }) = (vectors::geometry(), &*KEYS);
     if let Ok(symbol) = SymbolHeader::parse(datagram) {
         let mut place = vec![0; usize::from(geometry.symbol_size())];
-        let opened = symbol.open(&cipher, datagram, &mut place);
+        let opened = symbol.open(cipher, datagram, &mut place);
         assert!(opened.is_ok() || place.iter().all(|&byte| byte == 0), "an error leaves no plaintext");
     }
-    let _ = (Announce::open(&key, datagram), Notice::open(&key, datagram), Ask::open(&key, datagram));
-    let _ = Down::open(&cipher, geometry, None, datagram, |_| true);
-    let _ = Heard::open(&cipher, datagram);
+    let _ = (Announce::open(key, datagram), Notice::open(key, datagram), Ask::open(key, datagram));
+    let _ = Down::open(cipher, geometry, None, datagram, |_| true);
+    let _ = Heard::open(cipher, datagram);
     if let Ok(up) = UpHeader::parse(datagram) {
-        let cipher = Cipher::upward(&key, SESSION, up.receiver);
+        let cipher = Cipher::upward(key, SESSION, up.receiver);
         let _ = (Up::open(&cipher, geometry, up, datagram), Answer::open(&cipher, up, datagram));
     }
     let foreign = foreign_version(datagram);

@@ -1,10 +1,11 @@
 //! The machines driven by operations that dice choose: [`Host`] is a receiver with its shell and all who speak to it,
-//! [`Push`] a sender. Datagrams are valid, changed, doubled, out of order or made by somebody who holds the group key;
+//! [`Push`] a sender, [`Survey`] an asker and those who answer. Datagrams are valid, changed, doubled, out of order or made by somebody who holds the group key;
 //! the shell answers in any order, time goes in jumps. Each operation ends with the rules that hold whatever came.
 #![allow(dead_code, reason = "each test uses some of it")]
 
 mod host;
 mod push;
+mod survey;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
@@ -15,12 +16,13 @@ use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::{BlockIndex, HostName, ReceiverId};
 use glancecast_proto::integrity::{BlockHash, Root};
 use glancecast_proto::seal::{Cipher, GroupKey};
-use glancecast_proto::wire::{Announce, Encoding, ManifestEntry};
+use glancecast_proto::wire::{Announce, Encoding, ManifestEntry, VERSION};
 
 use crate::dice::Dice;
 use crate::vectors::{self, KEY, SESSION, Value};
 pub(crate) use host::Host;
 pub(crate) use push::Push;
+pub(crate) use survey::Survey;
 
 /// What is pushed, and what everybody in the group knows: made once for many lives.
 pub(crate) struct Scene {
@@ -32,6 +34,9 @@ pub(crate) struct Scene {
     /// Of the hosts 1 to [`INSIDERS`].
     upward: Vec<Cipher>,
     bodies: Vec<Body>,
+    /// Those of questions, answers and notices.
+    about_questions: Vec<Body>,
+    notice: Body,
 }
 
 /// A datagram of the vectors, open.
@@ -72,6 +77,12 @@ impl Scene {
             downward: Cipher::downward(&key, SESSION),
             upward: (1..=INSIDERS).map(|id| Cipher::upward(&key, SESSION, insider(id))).collect(),
             bodies: vectors::values().values().map(Body::of).collect(),
+            about_questions: vectors::values()
+                .values()
+                .filter(|value| is_about_questions(value))
+                .map(Body::of)
+                .collect(),
+            notice: Body::of(&vectors::values()["notice"]),
         }
     }
 
@@ -97,10 +108,21 @@ impl Scene {
     /// A sealed body that says something else than it should.
     fn nonsense(&self, dice: &mut Dice) -> Vec<u8> {
         let body = dice.pick(&self.bodies);
-        let mut sealed = dice.mutated(&body.plain);
-        let nonce = vectors::nonce(body.sequence);
-        body.key.seal_in_place_append_tag(nonce, Aad::from(&body.clear), &mut sealed).expect("short");
-        [&body.clear[..], &sealed].concat()
+        body.sealed(&body.clear, dice.mutated(&body.plain))
+    }
+
+    /// The same, of a kind that askers and those who answer take.
+    fn nonsense_about_questions(&self, dice: &mut Dice) -> Vec<u8> {
+        let body = dice.pick(&self.about_questions);
+        body.sealed(&body.clear, dice.mutated(&body.plain))
+    }
+
+    /// A host of this name says that it speaks the next version.
+    fn notice(&self, name: &HostName) -> Vec<u8> {
+        let mut clear = self.notice.clear.clone();
+        clear[0] = VERSION + 1;
+        let name = name.as_str().as_bytes();
+        self.notice.sealed(&clear, [&[name.len() as u8], name, &[3], b"new"].concat())
     }
 }
 
@@ -111,6 +133,16 @@ impl Body {
         let (clear, plain) = (datagram[..derivation.clear].to_vec(), derivation.plain(&datagram));
         Self { key, sequence: derivation.sequence, clear, plain }
     }
+
+    fn sealed(&self, clear: &[u8], mut body: Vec<u8>) -> Vec<u8> {
+        let nonce = vectors::nonce(self.sequence);
+        self.key.seal_in_place_append_tag(nonce, Aad::from(clear), &mut body).expect("short");
+        [clear, &body].concat()
+    }
+}
+
+fn is_about_questions(value: &Value) -> bool {
+    matches!(value, Value::Ask(_) | Value::Heard(_) | Value::Answer(_) | Value::Notice(_))
 }
 
 fn insider(id: u8) -> ReceiverId {
@@ -149,4 +181,14 @@ pub(crate) fn sender(input: &[u8]) {
     while !push.is_at_end() {
         push.operate();
     }
+}
+
+/// A question's, likewise.
+pub(crate) fn inquiry(input: &[u8]) {
+    let Some((&seed, rest)) = input.split_first() else { return };
+    let mut survey = Survey::new(Scene::small(), Dice::from_bytes(rest), seed);
+    while !survey.is_at_end() {
+        survey.operate();
+    }
+    survey.look();
 }

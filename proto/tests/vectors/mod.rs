@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
@@ -109,51 +110,45 @@ impl Value {
     /// The whole datagram, as the machines write it.
     pub(crate) fn seal(&self) -> Vec<u8> {
         let mut out = Vec::new();
-        let (key, sequence) = (GroupKey::new(KEY), Sequence::new(SEQUENCE).expect("40 bits"));
-        let down = Cipher::downward(&key, SESSION);
+        let sequence = Sequence::new(SEQUENCE).expect("40 bits");
+        let Keys { group: key, down, up, .. } = &*KEYS;
         match self {
             Self::Symbol(header, symbol) => {
                 out.resize(symbol.len() + SYMBOL_OVERHEAD, 0);
-                header.seal(&down, symbol, &mut out);
+                header.seal(down, symbol, &mut out);
             }
             Self::Announce(announce, signed) => {
-                announce.seal(&down, signed.key().as_ref(), sequence, &mut out);
+                announce.seal(down, signed.key().as_ref(), sequence, &mut out);
             }
             Self::Down(message, signed) => {
-                message.seal(&down, signed.key().as_ref(), SESSION, sequence, &mut out);
+                message.seal(down, signed.key().as_ref(), SESSION, sequence, &mut out);
             }
-            Self::Up(message) => {
-                let up = Cipher::upward(&key, SESSION, RECEIVER);
-                message.seal(&up, SESSION.tag(), RECEIVER, sequence, &mut out);
-            }
+            Self::Up(message) => message.seal(up, SESSION.tag(), RECEIVER, sequence, &mut out),
             Self::Notice(notice) => {
-                Notice::seal(&notice.name, &notice.software, notice.tag, SALT, &key, &mut out);
+                Notice::seal(&notice.name, &notice.software, notice.tag, SALT, key, &mut out);
             }
-            Self::Ask(ask) => ask.seal(&down, sequence, &mut out),
-            Self::Heard(heard) => heard.seal(&down, SESSION.tag(), sequence, &mut out),
-            Self::Answer(answer) => {
-                let up = Cipher::upward(&key, SESSION, RECEIVER);
-                answer.seal(&up, SESSION.tag(), RECEIVER, sequence, &mut out);
-            }
+            Self::Ask(ask) => ask.seal(down, sequence, &mut out),
+            Self::Heard(heard) => heard.seal(down, SESSION.tag(), sequence, &mut out),
+            Self::Answer(answer) => answer.seal(up, SESSION.tag(), RECEIVER, sequence, &mut out),
         }
         out
     }
 
     /// What a datagram of this session says.
     pub(crate) fn open(datagram: &[u8]) -> Result<Self, Discard> {
-        let key = GroupKey::new(KEY);
+        let Keys { group: key, down, .. } = &*KEYS;
         if Notice::is(datagram) {
-            return Notice::open(&key, datagram).map(Self::Notice);
+            return Notice::open(key, datagram).map(Self::Notice);
         }
         match Header::parse(datagram)?.kind {
             Kind::Symbol => {
                 let header = SymbolHeader::parse(datagram)?;
                 let mut symbol = vec![0; usize::from(geometry().symbol_size())];
-                header.open(&Cipher::downward(&key, SESSION), datagram, &mut symbol)?;
+                header.open(down, datagram, &mut symbol)?;
                 Ok(Self::Symbol(header, symbol))
             }
             Kind::Announce => {
-                let announced = Announce::open(&key, datagram)?;
+                let announced = Announce::open(key, datagram)?;
                 announced.verify()?;
                 let signed = match announced.signer {
                     None => Signed::No,
@@ -164,9 +159,8 @@ impl Value {
             }
             // Whether it is signed does not stand in it, as it is known from the announcement.
             Kind::Manifest | Kind::Poll | Kind::End | Kind::Ack => {
-                let cipher = Cipher::downward(&key, SESSION);
                 let signer = (SESSION, signing_key().public());
-                let open = |signer| Down::open(&cipher, geometry(), signer, datagram, |_| true);
+                let open = |signer| Down::open(down, geometry(), signer, datagram, |_| true);
                 match open(None) {
                     Ok((_, down)) => Ok(Self::Down(down, Signed::No)),
                     Err(Discard::Malformed) => {
@@ -177,14 +171,13 @@ impl Value {
             }
             Kind::Hello | Kind::Report | Kind::Done | Kind::Failed => {
                 let up = UpHeader::parse(datagram)?;
-                let cipher = Cipher::upward(&key, SESSION, up.receiver);
-                Up::open(&cipher, geometry(), up, datagram).map(Self::Up)
+                Up::open(&upward(up), geometry(), up, datagram).map(Self::Up)
             }
-            Kind::Ask => Ask::open(&key, datagram).map(Self::Ask),
-            Kind::Heard => Heard::open(&Cipher::downward(&key, SESSION), datagram).map(Self::Heard),
+            Kind::Ask => Ask::open(key, datagram).map(Self::Ask),
+            Kind::Heard => Heard::open(down, datagram).map(Self::Heard),
             Kind::Answer => {
                 let up = UpHeader::parse(datagram)?;
-                Answer::open(&Cipher::upward(&key, SESSION, up.receiver), up, datagram).map(Self::Answer)
+                Answer::open(&upward(up), up, datagram).map(Self::Answer)
             }
             Kind::Notice => unreachable!("told by its kind above"),
         }
@@ -234,8 +227,28 @@ impl Signed {
 }
 
 pub(crate) fn signing_key() -> SigningKey {
-    SigningKey::from_seed(&Zeroizing::new(SIGNING_SEED))
+    KEYS.signing.clone()
 }
+
+/// What opens a datagram of this host.
+fn upward(up: UpHeader) -> Cipher {
+    Cipher::upward(&KEYS.group, SESSION, up.receiver)
+}
+
+/// Made once, as fuzzers ask for them for each input.
+pub(crate) struct Keys {
+    pub(crate) group: GroupKey,
+    pub(crate) down: Cipher,
+    /// Of [`RECEIVER`].
+    up: Cipher,
+    signing: SigningKey,
+}
+
+pub(crate) static KEYS: LazyLock<Keys> = LazyLock::new(|| {
+    let group = GroupKey::new(KEY);
+    let (down, up) = (Cipher::downward(&group, SESSION), Cipher::upward(&group, SESSION, RECEIVER));
+    Keys { down, up, group, signing: SigningKey::from_seed(&Zeroizing::new(SIGNING_SEED)) }
+});
 
 fn aborted() -> Down {
     Down::End(End::Aborted("the image is shorter than Glance says".into()))

@@ -7,16 +7,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use glancecast_proto::geometry::Geometry;
-use glancecast_proto::ids::{BlockIndex, ObjectName, SessionId};
+use glancecast_proto::ids::BlockIndex;
 use glancecast_proto::integrity::{BlockHash, VerifiedBlock};
-use glancecast_proto::time::WallClock;
-use glancecast_proto::wire::{Announce, DiskFormat, Pin};
+use glancecast_proto::wire::Announce;
 
 use super::StoreError;
 use super::folder::{Folder, Found};
 use super::leftovers::KeepUnfinished;
 use super::model::{Dice, Fault, Model};
 use super::partial::PartialFile;
+use crate::announcement::announcement;
 
 #[test]
 fn a_power_cut_at_any_step_leaves_the_whole_image_or_none_and_costs_nothing_that_was_durable() {
@@ -292,20 +292,7 @@ fn image() -> PathBuf {
 }
 
 fn announce() -> Announce {
-    Announce {
-        session: SessionId([3; 16]),
-        time: WallClock(0),
-        geometry: geometry(),
-        name: ObjectName::new("image").expect("plain"),
-        image_id: None,
-        format: DiskFormat::Raw,
-        pin: Pin::None,
-        reply_to: ([127, 0, 0, 1], 1).into(),
-        spread: Duration::ZERO,
-        expected_hosts: 0,
-        one_way: false,
-        base: None,
-    }
+    announcement("image", geometry())
 }
 
 const DIRECTORY: &str = "/images";

@@ -10,10 +10,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use glancecast_proto::geometry::Geometry;
-use glancecast_proto::ids::{BlockIndex, ObjectName, SessionId};
+use glancecast_proto::ids::BlockIndex;
 use glancecast_proto::integrity::BlockHash;
-use glancecast_proto::time::WallClock;
-use glancecast_proto::wire::{Announce, DiskFormat, Pin};
+use glancecast_proto::wire::Announce;
 
 use super::disk::{Disk, DiskFile, Entry};
 use super::journal::{Identity, Journal, Record};
@@ -21,6 +20,7 @@ use super::leftovers::{self, Leftover};
 pub(crate) use super::nova::fuzzed as nova_conf;
 use super::partial::{Names, PartialFile, Place};
 pub(crate) use super::records::fuzzed as record;
+use crate::announcement::announcement;
 
 /// Reads a journal, and goes on from it as a session would.
 ///
@@ -154,20 +154,7 @@ fn geometry() -> Geometry {
 }
 
 fn announce() -> Announce {
-    Announce {
-        session: SessionId([3; 16]),
-        time: WallClock(0),
-        geometry: geometry(),
-        name: ObjectName::new("image").expect("plain"),
-        image_id: None,
-        format: DiskFormat::Raw,
-        pin: Pin::None,
-        reply_to: ([127, 0, 0, 1], 1).into(),
-        spread: std::time::Duration::ZERO,
-        expected_hosts: 0,
-        one_way: false,
-        base: None,
-    }
+    announcement("image", geometry())
 }
 
 /// A file in memory; copies are the same file.

@@ -415,13 +415,12 @@ fn is_full(error: &io::Error) -> bool {
 pub(crate) mod tests {
     use super::*;
     use glancecast_proto::geometry::Geometry;
-    use glancecast_proto::ids::{BlockIndex, ObjectName, SessionId};
+    use glancecast_proto::ids::BlockIndex;
     use glancecast_proto::integrity::{BlockHash, VerifiedBlock};
-    use glancecast_proto::time::WallClock;
-    use glancecast_proto::wire::{DiskFormat, Pin};
     use std::fs;
     use std::path::Path;
-    use std::time::Duration;
+
+    use crate::announcement::announcement;
 
     pub(super) const OBJECT: &[u8] = b"what a node boots from";
 
@@ -524,20 +523,7 @@ pub(crate) mod tests {
     }
 
     pub(super) fn announce(name: &str) -> Announce {
-        Announce {
-            session: SessionId([3; 16]),
-            time: WallClock(0),
-            geometry: Geometry::for_path(OBJECT.len() as u64, 1500, 20).expect("in range"),
-            name: ObjectName::new(name).expect("plain"),
-            image_id: None,
-            format: DiskFormat::Raw,
-            pin: Pin::None,
-            reply_to: ([127, 0, 0, 1], 1).into(),
-            spread: Duration::ZERO,
-            expected_hosts: 0,
-            one_way: false,
-            base: None,
-        }
+        announcement(name, Geometry::for_path(OBJECT.len() as u64, 1500, 20).expect("in range"))
     }
 
     fn names(dir: &Path) -> Vec<String> {

@@ -8,6 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::complaint;
 use glancecast_proto::integrity::Root;
 use glancecast_proto::time::WallClock;
 use glancecast_proto::wire::{Announce, Pin};
@@ -265,7 +266,7 @@ fn read(path: &Path) -> Result<Record, String> {
 }
 
 fn parse(text: &str) -> Result<Record, String> {
-    let record: Record = toml::from_str(text).map_err(|error| error.message().replace('\n', " "))?;
+    let record: Record = toml::from_str(text).map_err(|error| complaint::of_toml(&error))?;
     match record.root() {
         Some(_) => Ok(record),
         None => Err("root is not a BLAKE3 hash".to_owned()),
@@ -293,11 +294,16 @@ const RECORD_BYTES_MAX: u64 = 64 << 10;
 /// What a fuzzer's bytes come to as a record.
 ///
 /// # Panics
-/// If a record cannot be written as it was read.
+/// If a record cannot be written as it was read, or a complaint is more than a line.
 #[cfg(any(test, fuzzing))]
 pub(crate) fn fuzzed(input: &[u8]) {
-    let Ok(record) = std::str::from_utf8(input).map_err(|error| error.to_string()).and_then(parse) else {
-        return;
+    let Ok(text) = std::str::from_utf8(input) else { return };
+    let record = match parse(text) {
+        Ok(record) => record,
+        Err(error) => {
+            assert!(!error.is_empty() && !error.contains(char::is_control), "{error:?}");
+            return;
+        }
     };
     let text = toml::to_string(&record).expect("what was read");
     assert_eq!(parse(&text), Ok(record.clone()));

@@ -1,0 +1,414 @@
+//! An asker, hosts with their shells, the network between them, and others who speak on it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use glancecast_proto::ids::{HostName, ObjectName, ReceiverId, Sequence, SessionId};
+use glancecast_proto::integrity::Root;
+use glancecast_proto::limits::{CONTROL_MAX, CONTROL_SMALL, QUESTIONS_OPEN_MAX};
+use glancecast_proto::questions::{
+    Asker, AskerConfig, HostAnswer, Inquiry, InquiryId, Reply, Respondent, RespondentConfig, Standing,
+};
+use glancecast_proto::seal::{Cipher, GroupKey};
+use glancecast_proto::sender::Expected;
+use glancecast_proto::time::{Moment, WallClock};
+use glancecast_proto::wire::{
+    About, Answer, AnswerState, Ask, Finding, Header, Heard, Held, Kept, Page, Question, Sought, UpHeader,
+};
+
+use super::{Scene, address, insider, name};
+use crate::dice::Dice;
+use crate::vectors::{KEY, KEYS, SESSION};
+
+/// A question, those whom it is for, and everybody else.
+pub(crate) struct Survey {
+    scene: Arc<Scene>,
+    dice: Dice,
+    now: Moment,
+    question: Question,
+    answer_bytes_max: usize,
+    asker: Asker,
+    hosts: Vec<Host>,
+    /// Datagrams of the asker, to be delivered in any order, more than once or never; those of the hosts likewise.
+    asked: Vec<Vec<u8>>,
+    answered: Vec<Vec<u8>>,
+    /// The last number that an insider has used.
+    sequence: u64,
+    /// Insiders speak in others' names too.
+    forging: bool,
+    /// One has done so for a host, or for the asker: what is said in their names may not be theirs.
+    forged: bool,
+}
+
+/// A host that answers, and its shell.
+struct Host {
+    respondent: Respondent,
+    /// Questions that are being looked into.
+    open: BTreeMap<InquiryId, Question>,
+    newest: Option<InquiryId>,
+    /// The objects that questions were about, each of one question.
+    sought: BTreeSet<Option<String>>,
+    replies: Vec<(Question, Reply)>,
+}
+
+impl Survey {
+    /// It begins; `seed` chooses what is asked of whom.
+    pub(crate) fn new(scene: Arc<Scene>, dice: Dice, seed: u8) -> Self {
+        let about = sought("image");
+        let question = match seed & 3 {
+            0 => Question::Hosts,
+            1 => Question::Status(about),
+            2 => Question::Verify(about),
+            _ => Question::Unpin(about),
+        };
+        let expected = match seed >> 2 & 3 {
+            0 => Expected::Named((0..3).map(host_name).collect()),
+            1 => Expected::Named((0..HOSTS).map(host_name).collect()),
+            2 => Expected::Count(HOSTS as u32),
+            _ => Expected::Anyone,
+        };
+        let answer_bytes_max = if seed & 16 == 0 { CONTROL_SMALL } else { CONTROL_MAX };
+        let config = AskerConfig {
+            id: SESSION,
+            key: GroupKey::new(KEY),
+            question: question.clone(),
+            reply_to: address(1),
+            answer_bytes_max: answer_bytes_max as u16,
+            started: STARTED,
+            wait: Duration::from_millis(if seed & 32 == 0 { 2_000 } else { 100 }),
+            expected,
+        };
+        Self {
+            scene,
+            dice,
+            now: Moment::default(),
+            question,
+            answer_bytes_max,
+            asker: Asker::new(Moment::default(), config),
+            hosts: (0..HOSTS).map(|host| Host::new(host, seed & 64 != 0)).collect(),
+            asked: Vec::new(),
+            answered: Vec::new(),
+            sequence: 0,
+            forging: seed & 128 != 0,
+            forged: false,
+        }
+    }
+
+    /// Whether the dice have come to their end.
+    pub(crate) fn is_at_end(&self) -> bool {
+        self.dice.is_at_end()
+    }
+
+    /// The next thing happens.
+    pub(crate) fn operate(&mut self) {
+        match self.dice.below(100) {
+            0..28 => self.deliver_question(),
+            28..56 => self.deliver_answer(),
+            56..68 => self.reply(),
+            68..76 => self.answer_as_insider(),
+            76..82 => self.ask_as_insider(),
+            82..84 => self.hear_as_insider(),
+            84..87 if self.forging => self.say_sealed_nonsense(),
+            87 => {
+                let datagram = self.scene.notice(&host_name(self.dice.below(3) as usize));
+                let _ = self.asker.handle_datagram(self.now, address(9), &datagram);
+            }
+            88..98 => {
+                let micros =
+                    *self.dice.pick(&[5_000, 60_000, 60_000, 400_000, 2_000_000, 16_000_000, 310_000_000]);
+                self.now = self.now + Duration::from_micros(self.dice.below(micros));
+            }
+            98 => {
+                self.look();
+            }
+            _ if self.dice.below(8) == 0 => self.asker.handle_stop(),
+            _ => {}
+        }
+        self.drain();
+    }
+
+    /// The table of hosts is looked at. Gives how many of them have answered in full.
+    ///
+    /// # Panics
+    /// If a host is said to have answered what it has not.
+    pub(crate) fn look(&mut self) -> usize {
+        let (rows, tally) = (self.asker.rows(), self.asker.tally());
+        assert!(rows.is_sorted_by(|a, b| a.name <= b.name));
+        assert_eq!(rows.iter().filter(|row| row.about.is_some()).count(), tally.heard as usize);
+        assert!(tally.verifying <= tally.heard && tally.settled <= tally.heard);
+        let whole = |row: &&HostAnswer| row.about.is_some() && row.standing != Standing::Partial;
+        if !self.forged {
+            rows.iter().filter(whole).for_each(|row| self.assert_answered(row));
+        }
+        rows.iter().filter(whole).count()
+    }
+
+    fn assert_answered(&self, row: &HostAnswer) {
+        let Some(host) = (0..HOSTS).find(|&host| row.name == host_name(host)) else { return };
+        let about = row.about.as_ref().expect("it has answered");
+        let said = |(question, reply): &&(Question, Reply)| {
+            *question == self.question && reply.state == about.state && reply.objects == row.objects
+        };
+        assert!(self.hosts[host].replies.iter().any(|reply| said(&reply)), "{row:?}");
+    }
+
+    fn deliver_question(&mut self) {
+        if self.asked.is_empty() {
+            return;
+        }
+        let datagram = recent(&mut self.dice, &self.asked);
+        let host = self.dice.below(HOSTS as u64) as usize;
+        self.ask(host, &datagram);
+    }
+
+    fn deliver_answer(&mut self) {
+        if self.answered.is_empty() {
+            return;
+        }
+        let datagram = recent(&mut self.dice, &self.answered);
+        let _ = self.asker.handle_datagram(self.now, address(2), &datagram);
+    }
+
+    fn ask(&mut self, host: usize, datagram: &[u8]) {
+        let wall = WallClock(STARTED.0 + self.now.micros() / 1_000);
+        let _ = self.hosts[host].respondent.handle_datagram(self.now, wall, datagram);
+    }
+
+    /// A host's shell answers what it looks into, or says how far it is.
+    fn reply(&mut self) {
+        let host = &mut self.hosts[self.dice.below(HOSTS as u64) as usize];
+        if host.open.is_empty() {
+            return;
+        }
+        let at = self.dice.below(host.open.len() as u64) as usize;
+        let (id, question) =
+            host.open.iter().nth(at).map(|(id, question)| (*id, question.clone())).expect("open");
+        let state = match self.dice.below(16) {
+            0..6 => AnswerState::Verifying { done: u64::MAX / 2, of: u64::MAX },
+            6 => AnswerState::Busy,
+            7 => AnswerState::Failed("no".into()),
+            _ => AnswerState::Final,
+        };
+        if !matches!(state, AnswerState::Verifying { .. }) {
+            host.open.remove(&id);
+        }
+        let objects = objects(self.dice.below(16), host.replies.len());
+        let held = objects.len() as u32;
+        let reply =
+            Reply { store: "directory:/srv".into(), free_bytes: Some(1), held, pinned: 0, objects, state };
+        host.replies.push((question, reply.clone()));
+        host.respondent.handle_reply(self.now, id, reply);
+    }
+
+    /// Somebody with the group key answers, for themselves or for a host.
+    fn answer_as_insider(&mut self) {
+        let receiver = self.somebody();
+        let pages = 1 + self.dice.below(4) as u16;
+        let page = match self.dice.below(u64::from(pages)) as u16 {
+            0 => Page::About(About {
+                name: name("insider"),
+                software: String::new(),
+                store: String::new(),
+                free_bytes: None,
+                held: 1,
+                pinned: 0,
+                state: match self.dice.below(3) {
+                    0 => AnswerState::Final,
+                    1 => AnswerState::Verifying { done: u64::MAX, of: u64::MAX },
+                    _ => AnswerState::Busy,
+                },
+            }),
+            number => Page::Objects { number, objects: objects(1 + self.dice.below(3), 0) },
+        };
+        let answer = Answer { edition: 1 + self.dice.below(3) as u32, pages, page };
+        let (sequence, mut datagram) = (self.next_sequence(), Vec::new());
+        let cipher = Cipher::upward(&KEYS.group, SESSION, receiver);
+        answer.seal(&cipher, SESSION.tag(), receiver, sequence, &mut datagram);
+        let _ = self.asker.handle_datagram(self.now, address(3), &datagram);
+    }
+
+    /// Somebody asks something else; or this question, as if they were its asker.
+    fn ask_as_insider(&mut self) {
+        let number = self.dice.below(2 * QUESTIONS_OPEN_MAX as u64);
+        let as_asker = self.forging && number == 0;
+        let (id, called) = if as_asker {
+            (SESSION, "image".to_owned())
+        } else {
+            (SessionId([number as u8; 16]), format!("other-{number}"))
+        };
+        self.forged |= as_asker;
+        let about = sought(&called);
+        let question = match self.dice.below(3) {
+            0 => Question::Status(about),
+            1 => Question::Verify(about),
+            _ => Question::Unpin(about),
+        };
+        let ask = Ask {
+            id,
+            time: WallClock(STARTED.0 + 100_000 * number),
+            round: 1,
+            reply_to: address(if as_asker { 1 } else { 4 }),
+            spread: Duration::from_millis(self.dice.below(100)),
+            answer_bytes_max: self.answer_bytes_max as u16,
+            question,
+        };
+        let (sequence, mut datagram) = (self.next_sequence(), Vec::new());
+        ask.seal(&Cipher::downward(&KEYS.group, id), sequence, &mut datagram);
+        let host = self.dice.below(HOSTS as u64) as usize;
+        self.ask(host, &datagram);
+    }
+
+    /// Somebody acknowledges what the asker may not have heard.
+    fn hear_as_insider(&mut self) {
+        let receiver = self.somebody_of_us();
+        let (edition, page) = (self.dice.below(4) as u32, self.dice.below(4) as u16);
+        let (sequence, mut datagram) = (self.next_sequence(), Vec::new());
+        Heard { receiver, edition, page }.seal(&KEYS.down, SESSION.tag(), sequence, &mut datagram);
+        let host = self.dice.below(HOSTS as u64) as usize;
+        self.ask(host, &datagram);
+    }
+
+    fn say_sealed_nonsense(&mut self) {
+        self.forged = true;
+        let datagram = self.scene.nonsense_about_questions(&mut self.dice);
+        let _ = self.asker.handle_datagram(self.now, address(5), &datagram);
+        (0..HOSTS).for_each(|host| self.ask(host, &datagram));
+    }
+
+    fn somebody(&mut self) -> ReceiverId {
+        if !self.forging || self.dice.below(4) > 0 {
+            return insider(self.dice.below(3) as u8);
+        }
+        self.forged = true;
+        self.somebody_of_us()
+    }
+
+    /// Whoever has answered, if anybody has.
+    fn somebody_of_us(&mut self) -> ReceiverId {
+        let newest = self.answered.last().and_then(|datagram| UpHeader::parse(datagram).ok());
+        newest.map_or(insider(0), |up| up.receiver)
+    }
+
+    fn next_sequence(&mut self) -> Sequence {
+        self.sequence += self.dice.below(3);
+        let number = if self.dice.below(200) == 0 { Sequence::MAX } else { self.sequence };
+        Sequence::new(number).expect("40 bits")
+    }
+
+    /// Lets everybody say what they have to say.
+    fn drain(&mut self) {
+        let mut out = Vec::new();
+        for said in 0.. {
+            let Some(transmit) = self.asker.poll_transmit(self.now, &mut out) else { break };
+            assert!(said < 16, "acknowledgements are paced");
+            assert!(out.len() <= CONTROL_SMALL && transmit.kind == Header::parse(&out).expect("ours").kind);
+            keep(&mut self.asked, &out);
+        }
+        let deadline = self.asker.poll_timeout(self.now);
+        assert!(deadline.is_none_or(|at| at > self.now), "a deadline in the past");
+        assert!(deadline.is_some() || self.asker.is_finished(self.now), "it would be waited for for ever");
+        for host in &mut self.hosts {
+            host.drain(self.now, self.forged, |to, datagram| {
+                let here = to == address(1);
+                assert!(!here || self.forged || datagram.len() <= self.answer_bytes_max);
+                if here {
+                    keep(&mut self.answered, datagram);
+                }
+            });
+        }
+    }
+}
+
+impl Host {
+    /// If `restarted`, after the question was asked, with a key that is being replaced.
+    fn new(number: usize, restarted: bool) -> Self {
+        let mut keys = vec![GroupKey::new(KEY)];
+        if restarted {
+            keys.insert(0, GroupKey::insecure());
+        }
+        let config = RespondentConfig {
+            name: host_name(number),
+            software: "test".into(),
+            keys,
+            start: [number as u8; 16],
+            seed: [number as u8; 32],
+            started: WallClock(if restarted { STARTED.0 + 1 } else { STARTED.0 }),
+        };
+        Self {
+            respondent: Respondent::new(config),
+            open: BTreeMap::new(),
+            newest: None,
+            sought: BTreeSet::new(),
+            replies: Vec::new(),
+        }
+    }
+
+    fn drain(&mut self, now: Moment, forged: bool, mut said: impl FnMut(SocketAddr, &[u8])) {
+        self.respondent.handle_timeout(now);
+        while let Some(inquiry) = self.respondent.poll_inquiry() {
+            match inquiry {
+                Inquiry::Open(id, question) => {
+                    assert!(self.newest.is_none_or(|newest| newest < id), "each has an id of its own");
+                    self.newest = Some(id);
+                    let about = question.sought().and_then(Sought::name).map(|name| name.as_str().to_owned());
+                    assert!(self.sought.insert(about) || forged, "a question is looked into once");
+                    self.open.insert(id, question);
+                }
+                Inquiry::Forget(id) => {
+                    assert!(self.newest.is_some_and(|newest| id <= newest), "it was asked");
+                    self.open.remove(&id);
+                }
+            }
+        }
+        let mut out = Vec::new();
+        for count in 0.. {
+            let Some(to) = self.respondent.poll_transmit(now, &mut out) else { break };
+            assert!(count < QUESTIONS_OPEN_MAX && out.len() <= CONTROL_MAX, "a page of each question");
+            said(to, &out);
+        }
+        assert!(self.respondent.poll_timeout().is_none_or(|at| at > now), "a deadline in the past");
+    }
+}
+
+/// One of the last datagrams, mostly as it was said.
+fn recent(dice: &mut Dice, said: &[Vec<u8>]) -> Vec<u8> {
+    let choice = dice.below(32) as usize;
+    let datagram = &said[said.len() - 1 - (choice % 8) % said.len()];
+    if choice < 28 { datagram.clone() } else { dice.mutated(datagram) }
+}
+
+fn keep(said: &mut Vec<Vec<u8>>, datagram: &[u8]) {
+    if said.len() == 16 {
+        said.remove(0);
+    }
+    said.push(datagram.to_vec());
+}
+
+/// What a host holds; which of its replies it is stands in the lengths.
+fn objects(count: u64, reply: usize) -> Vec<Held> {
+    let held = |i| Held {
+        name: ObjectName::new(if i % 2 == 0 { "image" } else { "an image with a rather longer name" })
+            .expect("plain"),
+        image_id: None,
+        bytes: reply as u64,
+        root: Root([i as u8; 32]),
+        proven: STARTED,
+        kept: Kept::ByRule,
+        finding: if i % 2 == 0 { Finding::Listed } else { Finding::Differs(Root([9; 32])) },
+    };
+    (0..count).map(held).collect()
+}
+
+fn sought(name: &str) -> Sought {
+    Sought::new(Some(ObjectName::new(name).expect("plain")), None).expect("a name")
+}
+
+fn host_name(host: usize) -> HostName {
+    name(&format!("host-{host}"))
+}
+
+const HOSTS: usize = 2;
+/// The time of the questions in the vectors.
+const STARTED: WallClock = WallClock(1_767_225_600_000);

@@ -1,0 +1,29 @@
+//! The announcement of tests and fuzzers.
+
+use std::time::Duration;
+
+use glancecast_proto::geometry::Geometry;
+use glancecast_proto::ids::{ObjectName, SessionId};
+use glancecast_proto::time::WallClock;
+use glancecast_proto::wire::{Announce, DiskFormat, Pin};
+
+/// Its session.
+pub(crate) const SESSION: SessionId = SessionId([3; 16]);
+
+/// An object of this name, with nothing said of it that need not be.
+pub(crate) fn announcement(name: &str, geometry: Geometry) -> Announce {
+    Announce {
+        session: SESSION,
+        time: WallClock(0),
+        geometry,
+        name: ObjectName::new(name).expect("plain"),
+        image_id: None,
+        format: DiskFormat::Raw,
+        pin: Pin::None,
+        reply_to: ([127, 0, 0, 1], 1).into(),
+        spread: Duration::ZERO,
+        expected_hosts: 0,
+        one_way: false,
+        base: None,
+    }
+}
