@@ -1,5 +1,5 @@
 //! How each block travels: as it is, or as a zstd frame. A small sample of a block decides whether it is worth a try, so that
-//! data without redundancy costs next to nothing; how hard to try is the [policy](super::policy)'s.
+//! data without redundancy costs next to nothing; how hard to try is the policy's.
 
 use std::time::Instant;
 
