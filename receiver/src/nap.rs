@@ -26,7 +26,8 @@ impl Nap {
 
     /// The nap to take now, when the last batch had so many bytes and all hosts together take so long to answer a poll.
     pub(crate) fn take(&mut self, bytes: usize, window: Duration) -> Duration {
-        let longest = self.longest.max((window / WINDOW_PARTS).min(self.longest * 2));
+        let many = window.as_secs_f64() / MANY_HOSTS.as_secs_f64();
+        let longest = self.longest.mul_f64((2.0 * many).clamp(1.0, 2.0));
         self.length = match bytes {
             0..FEW_BYTES => (self.length * 2).min(longest),
             MANY_BYTES.. => (self.length / 2).max(self.longest / SHORTEST_PART),
@@ -41,8 +42,8 @@ const LONGEST: Duration = Duration::from_millis(4);
 const SHORTEST_PART: u32 = 8;
 
 /// Where a hundred hosts answer in turn nobody waits for one of them: the sender takes the fastest answer for the time that
-/// the network needs, and asks again 10 ms after the last turn. Their naps may be twice as long.
-const WINDOW_PARTS: u32 = 4;
+/// the network needs, and asks again 10 ms after the last turn. Their naps may be twice as long: in the window of 128 hosts.
+const MANY_HOSTS: Duration = Duration::from_millis(32);
 
 /// A nap that brought less than a short train was too short; one that brought more than fits a cache was too long.
 const FEW_BYTES: usize = 64 << 10;

@@ -148,7 +148,7 @@ mod tests {
         let (mut block, mut sent, mut ends) = (0, 0, Vec::new());
         while ends.len() < 20 {
             while lanes.has_room() {
-                lanes.put(source(block, 40, 0));
+                lanes.put(source(block, 700, 0));
                 block += 1;
             }
             lanes.take(1, sequence(sent), |_, _| {});
@@ -159,7 +159,7 @@ mod tests {
         }
         assert!(ends.iter().map(|end| end.0).eq(0..20), "{ends:?}");
         let gaps: Vec<u64> = ends.windows(2).map(|pair| pair[1].1 - pair[0].1).collect();
-        assert!(gaps[4..].iter().all(|gap| (35..=45).contains(gap)), "{gaps:?}");
+        assert!(gaps[4..].iter().all(|gap| (680..=720).contains(gap)), "{gaps:?}");
     }
 
     #[test]
