@@ -466,17 +466,23 @@ impl Poison {
         let geometry = self.insider.announced.announce.geometry;
         for (_, datagram) in self.insider.attacker.hear() {
             let Ok(heard) = SymbolHeader::parse(&datagram) else { continue };
-            let last = geometry.shape(heard.encoded_len).source_symbols() - 1;
+            let k = geometry.shape(heard.encoded_len).source_symbols();
+            let esi = match heard.esi.value() {
+                // Near the front of the block: there is time until the true symbol is sent.
+                0..20 => k - 1,
+                // The host holds a part of the block, maybe this one: one that the sender does not send. It is heard here, too.
+                repair if (k..k + 5_000).contains(&repair) => repair + 5_000,
+                _ => continue,
+            };
             let tries = self.tries.entry(heard.block.0).or_default();
-            // Near the front of the block: there is time until the true symbol is sent.
-            if heard.esi.value() >= 20 || *tries >= self.tries_max * 20 {
+            if *tries >= self.tries_max.saturating_mul(20) {
                 continue;
             }
             *tries += 1;
             let number = heard.sequence.value() + 2_000;
             let bad = SymbolHeader {
                 sequence: Sequence::new(number).expect("40 bits"),
-                esi: Esi::new(last).expect("small"),
+                esi: Esi::new(esi).expect("small"),
                 ..heard
             };
             let symbol = vec![0xBD; datagram.len() - SYMBOL_OVERHEAD];

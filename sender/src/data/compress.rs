@@ -29,8 +29,11 @@ pub(crate) struct Compressor {
     sampler: zstd::bulk::Compressor<'static>,
     sample: Vec<u8>,
     sampled: Vec<u8>,
-    /// Blocks since one was tried whatever its sample said.
+    /// Blocks since one was tried whatever its sample said, and after how many the next one is.
     untried: u32,
+    try_after: u32,
+    /// Blocks in a row of which nobody thinks that they shrink.
+    dull: u32,
     /// So many blocks more are tried whatever their samples say, as samples have been wrong.
     distrust: u32,
 }
@@ -44,6 +47,8 @@ impl Compressor {
             sample: Vec::with_capacity(SAMPLE_PIECES * SAMPLE_PIECE_BYTES),
             sampled: vec![0; SAMPLE_PIECES * SAMPLE_PIECE_BYTES],
             untried: 0,
+            try_after: TRY_EVERY,
+            dull: 0,
             distrust: 0,
         })
     }
@@ -53,7 +58,7 @@ impl Compressor {
         let Some(effort) = policy.effort() else { return false };
         let distrusts = self.distrust > 0;
         let promising = !policy.samples() || self.is_promising(block);
-        if !promising && self.untried < TRY_EVERY {
+        if !promising && self.untried < self.try_after {
             self.untried += 1;
             return false;
         }
@@ -64,6 +69,8 @@ impl Compressor {
         if smaller && (distrusts || !promising) {
             self.distrust = TRY_EVERY;
         }
+        // The more often it was in vain, the less often it is tried.
+        self.try_after = if smaller { TRY_EVERY } else { (2 * self.try_after).min(TRY_AFTER_MAX) };
         smaller
     }
 
@@ -89,6 +96,10 @@ impl Compressor {
         if block.len() < 2 * SAMPLE_PIECES * SAMPLE_PIECE_BYTES {
             return true;
         }
+        if self.dull >= DULL_MIN && !self.dull.is_multiple_of(LOOK_EVERY) {
+            self.dull += 1;
+            return false;
+        }
         self.sample.clear();
         let stride = block.len() / SAMPLE_PIECES;
         for i in 0..SAMPLE_PIECES {
@@ -97,7 +108,9 @@ impl Compressor {
             self.sample.extend_from_slice(&block[at..at + SAMPLE_PIECE_BYTES]);
         }
         let max = worth_it(self.sample.len());
-        self.sampler.compress_to_buffer(&self.sample, &mut self.sampled[..max]).is_ok()
+        let promising = self.sampler.compress_to_buffer(&self.sample, &mut self.sampled[..max]).is_ok();
+        self.dull = if promising { 0 } else { self.dull + 1 };
+        promising
     }
 }
 
@@ -142,6 +155,10 @@ const SAMPLE_PIECES: usize = 8;
 const SAMPLE_PIECE_BYTES: usize = 1024;
 /// A sample does not see repetitions that are far apart: one block in so many is tried in spite of it.
 const TRY_EVERY: u32 = 64;
+const TRY_AFTER_MAX: u32 = 512;
+/// After so many blocks without redundancy in a row only one of a few is looked at: images have such data in long runs.
+const DULL_MIN: u32 = 16;
+const LOOK_EVERY: u32 = 4;
 
 #[cfg(test)]
 mod tests {
@@ -181,6 +198,16 @@ mod tests {
         };
         assert!(with_zeros(BLOCK / 25).is_none());
         assert!(with_zeros(BLOCK / 15).is_some());
+    }
+
+    #[test]
+    fn after_long_runs_without_redundancy_it_is_found_a_few_blocks_later() {
+        let (policy, mut compressor) = both(Compression::Auto);
+        let (dull, text, mut frame) = (noise(BLOCK), text(), Vec::new());
+        assert!((0..300).all(|_| !compressor.compress(&policy, &dull, &mut frame)));
+        let late = (0..100).take_while(|_| !compressor.compress(&policy, &text, &mut frame)).count();
+        assert!(late < LOOK_EVERY as usize, "{late} blocks were missed");
+        assert!((0..100).all(|_| compressor.compress(&policy, &text, &mut frame)));
     }
 
     #[test]

@@ -51,6 +51,8 @@ pub(crate) struct Drive {
     stop: Arc<AtomicBool>,
     progress: Arc<Mutex<Progress>>,
     told_at: Option<Moment>,
+    /// Hosts may be about to say hello.
+    awaits_hosts: bool,
     group: Group,
     geometry: Geometry,
     clocks: Clocks,
@@ -95,6 +97,7 @@ impl Drive {
             stop,
             progress,
             told_at: None,
+            awaits_hosts: true,
             group: setup.group,
             geometry,
             clocks,
@@ -143,9 +146,9 @@ impl Drive {
         self.say()?;
         self.drop_skipped();
         self.fill_lanes();
-        if self.lanes.is_empty() || self.machine.is_queued() {
+        if self.lanes.is_empty() || self.machine.is_queued() || self.awaits_hosts() {
             self.pacer.idle(self.clock.nanos());
-            return self.sleep(IDLE_SLEEP);
+            return self.sleep(if self.awaits_hosts { HELLO_TIME } else { IDLE_SLEEP });
         }
         self.pacer.set_rate(self.machine.rate());
         match self.pacer.wait(self.clock.nanos()) {
@@ -322,6 +325,18 @@ impl Drive {
         repair
     }
 
+    /// Whether the first symbols wait for the first words of those who are expected. A host says in them what it kept of an
+    /// earlier push: what goes out before may be blocks that nobody lacks.
+    fn awaits_hosts(&mut self) -> bool {
+        if self.awaits_hosts {
+            let tally = self.machine.tally();
+            self.awaits_hosts = tally.heard < tally.expected
+                && self.machine.config().one_way.is_none()
+                && self.clock.now() < Moment::default() + HELLO_TIME;
+        }
+        self.awaits_hosts
+    }
+
     fn sleep(&self, at_most: Duration) -> io::Result<()> {
         let due = self.machine.poll_timeout().map_or(at_most, |(at, _)| at.since(self.clock.now()));
         self.sleeper.sleep([self.socket.as_fd()], due.min(at_most))
@@ -378,6 +393,8 @@ const READS_IN_A_ROW: u32 = 64;
 const FEEDBACK_BATCHES_IN_A_ROW: u32 = 4;
 
 /// With nothing to send; a block, a repair, a datagram or a timer ends it.
+/// Round-trips on any local network, and a start of a receiver's thread.
+const HELLO_TIME: Duration = Duration::from_millis(50);
 const IDLE_SLEEP: Duration = Duration::from_millis(200);
 
 const PROGRESS_GAP: Duration = Duration::from_millis(100);
