@@ -7,7 +7,7 @@ TARGET    := $(or $(CARGO_TARGET_DIR),target)
 SCENARIOS := $(TARGET)/scenarios
 
 .DEFAULT_GOAL := help
-.PHONY: help build check test check-format lint docs scenarios sim sim-scale soak demo bench-stages bench-codec bench-crossovers bench-failures \
+.PHONY: help build test check-format lint docs scenarios sim sim-scale soak demo bench-stages bench-codec bench-crossovers bench-failures \
 	bench-versus bench-pipe bench-goals bench-bytes bench-journal fuzz fuzz-build fuzz-merge fuzz-codec sanitize-codec miri-codec check-neon \
 	fmt clean
 
@@ -21,6 +21,7 @@ build: ## build glancecast and glancecastd
 PURE := $(addprefix -p glancecast-,fec proto inspect)
 
 # The tests left out go through all 477 sizes of RFC 6330, which takes 50 s of CPU; `make test` runs them.
+.PHONY: check
 check: check-format ## the fast loop: format, lints and tests of the pure crates (fec, proto, inspect)
 	$(CARGO) clippy --locked --release $(PURE) --all-targets -- -D warnings
 	$(CARGO) test --locked --release $(PURE) --quiet -- --skip every_k_prime
