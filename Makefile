@@ -39,9 +39,9 @@ scenarios: build ## run every test, then print what was measured and what was sk
 
 SEEDS ?= 2000
 
-sim: ## simulate SEEDS (2000) pushes under every fault, from seed FROM (0) on, or tell the one of SEED=n
+sim: ## simulate SEEDS (2000) pushes under every fault, of seed FROM (0) and those after it, or tell the one of SEED=n
 	$(CARGO) run --locked --release -p glancecast-tests --bin sim -- \
-	    $(if $(SEED),--seed $(SEED),--seeds $(SEEDS) $(if $(FROM),--from $(FROM)))
+	    $(if $(SEED),--seed $(SEED),--seeds $(SEEDS)) $(if $(FROM),--from $(FROM))
 
 sim-scale: ## simulate pushes to up to 10 000 receivers; compares with tests/sim/scale.txt (long, 3 GB)
 	$(CARGO) run --locked --release -p glancecast-tests --bin sim_scale -- tests/sim/scale.txt
