@@ -132,6 +132,8 @@ pub enum KeyFileError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use glancecast_proto::ids::{Sequence, SessionId};
+    use glancecast_proto::seal::{Cipher, TAG_BYTES};
 
     #[test]
     fn a_new_key_is_private_and_never_replaced() {
@@ -160,6 +162,41 @@ mod tests {
         for mode in [0o640, 0o604, 0o620] {
             std::fs::set_permissions(&path, PermissionsExt::from_mode(mode)).expect("ours");
             assert!(matches!(load(&path), Err(KeyFileError::OpenToOthers { .. })), "{mode:o}");
+        }
+    }
+
+    #[test]
+    fn a_host_has_its_key_and_while_it_is_replaced_the_new_one_and_no_third() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let paths: Vec<PathBuf> =
+            (0..=GROUP_KEYS_MAX).map(|number| dir.path().join(format!("{number}.key"))).collect();
+        assert_eq!(load_all(&[]).expect("none").len(), 0);
+        paths.iter().for_each(|path| create(path).expect("new"));
+        for keys in 1..=GROUP_KEYS_MAX {
+            let loaded = load_all(&paths[..keys]).expect("so many are possible");
+            assert_eq!(loaded.len(), keys);
+        }
+        assert!(matches!(load_all(&paths), Err(KeyFileError::TooMany { keys }) if keys == paths.len()));
+        let missing = [paths[0].clone(), dir.path().join("no")];
+        assert!(matches!(load_all(&missing), Err(KeyFileError::Missing { .. })), "not one of two");
+    }
+
+    #[test]
+    fn each_key_file_gives_the_key_that_is_in_it() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let paths = [1, 2].map(|byte: u8| {
+            let path = dir.path().join(format!("{byte}.key"));
+            write_private(&path, &[byte; GroupKey::BYTES]).expect("new");
+            path
+        });
+        let read = load_all(&paths).expect("two keys");
+        for (key, byte) in read.iter().zip([1, 2]) {
+            let cipher = |key: &GroupKey| Cipher::downward(key, SessionId([0; 16]));
+            let (mut sealed, mut opened) = ([0; 3 + TAG_BYTES], [0; 3]);
+            cipher(key).seal(Sequence::default(), b"header", b"abc", &mut sealed);
+            let written = cipher(&GroupKey::new([byte; GroupKey::BYTES]));
+            let result = written.open(Sequence::default(), b"header", &sealed, &mut opened);
+            assert!(result.is_ok() && opened == *b"abc", "{byte}");
         }
     }
 }

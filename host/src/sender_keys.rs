@@ -200,6 +200,7 @@ mod tests {
         assert!(matches!(public_keys(&["/no/such".into()]), Err(SenderKeyError::Unreadable { .. })));
         let many: Vec<String> =
             (0..=SENDERS_MAX as u8).map(|byte| PublicKey([byte; 32]).to_string()).collect();
+        assert_eq!(public_keys(&many[1..]).expect("as many as there may be").len(), SENDERS_MAX);
         assert!(matches!(public_keys(&many), Err(SenderKeyError::TooMany { .. })));
     }
 }

@@ -1,6 +1,6 @@
 //! A sender, its shell and those who speak to it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ use glancecast_proto::seal::{Cipher, GroupKey};
 use glancecast_proto::sender::{Expected, Job, OneWay, Pace, Sender, SenderConfig};
 use glancecast_proto::time::{Moment, WallClock};
 use glancecast_proto::wire::{
-    BaseName, DeficitRun, DiskFormat, Done, Encoding, Failed, FailureKind, GapRun, Hello, KeptRun, Pin,
-    Report, Totals, Up,
+    BaseName, DeficitRun, DiskFormat, Done, Encoding, Failed, FailureKind, GapRun, Header, Hello, KeptRun,
+    Pin, Report, Totals, Up,
 };
 
 use super::{INSIDERS, Scene, address, insider, name};
@@ -29,6 +29,8 @@ pub(crate) struct Push {
     jobs: Vec<Job>,
     heard: Vec<Vec<u8>>,
     sequence: u64,
+    /// What the sender has said, by its number; of a symbol nothing. No number is used twice.
+    said: BTreeMap<u64, Vec<u8>>,
 }
 
 impl Push {
@@ -68,6 +70,7 @@ impl Push {
             jobs: Vec::new(),
             heard: Vec::new(),
             sequence: 0,
+            said: BTreeMap::new(),
         }
     }
 
@@ -103,8 +106,11 @@ impl Push {
             20..35 if !self.jobs.is_empty() => {
                 let at = self.dice.below(self.jobs.len() as u64) as usize;
                 let job = self.jobs.swap_remove(at);
-                let last = self.sender.take_sequences(5);
-                self.sender.handle_sent(self.now, job, last);
+                let first = self.sender.take_sequences(5);
+                for number in first.value()..first.value() + 5 {
+                    assert!(self.said.insert(number, Vec::new()).is_none(), "number {number} twice");
+                }
+                self.sender.handle_sent(self.now, job, first.plus(4));
             }
             35..75 => {
                 let id = 1 + self.dice.below(u64::from(INSIDERS)) as u8;
@@ -202,6 +208,8 @@ impl Push {
         let mut out = Vec::new();
         let mut said = 0;
         while self.sender.poll_transmit(self.now, &mut out).is_some() {
+            let number = Header::parse(&out).expect("ours").sequence.value();
+            assert_eq!(*self.said.entry(number).or_insert_with(|| out.clone()), out, "number {number} twice");
             said += 1;
             assert!(said < 64, "a machine that is asked once does not speak for ever");
         }

@@ -5,25 +5,36 @@
 use std::process::ExitCode;
 use std::thread::available_parallelism;
 
+use clap::Parser;
 use glancecast_tests::sim::{self, Mutant, Summary};
 
-fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    run(&arguments).unwrap_or_else(|| {
-        eprintln!("usage: sim --seeds COUNT [--from SEED] | --seed SEED");
-        ExitCode::from(2)
-    })
+/// Simulates pushes under every fault, each drawn by its seed
+#[derive(Debug, Parser)]
+#[command(
+    after_help = "A seed's run is that of its commit. A run that breaks a rule is told by: make sim SEED=N"
+)]
+struct Arguments {
+    /// Runs to make
+    #[arg(long, value_name = "COUNT", default_value_t = 2_000)]
+    seeds: u64,
+    /// The first of their seeds
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    from: u64,
+    /// Make the run of this seed alone, and tell what it drew and what happens
+    #[arg(long, value_name = "N", conflicts_with_all = ["seeds", "from"])]
+    seed: Option<u64>,
 }
 
-fn run(arguments: &[String]) -> Option<ExitCode> {
-    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let number = |text: &str| text.parse().ok();
-    Some(match arguments[..] {
-        ["--seeds", count] => many(0, number(count)?),
-        ["--seeds", count, "--from", from] => many(number(from)?, number(count)?),
-        ["--seed", seed] => one(number(seed)?),
-        _ => return None,
-    })
+fn main() -> ExitCode {
+    let Arguments { seeds, from, seed } = Arguments::parse();
+    match seed {
+        Some(seed) => one(seed),
+        None if from.checked_add(seeds).is_none() => {
+            eprintln!("there is no seed beyond {}: --from {from} leaves fewer than {seeds}", u64::MAX);
+            ExitCode::from(2)
+        }
+        None => many(from, seeds),
+    }
 }
 
 fn many(from: u64, count: u64) -> ExitCode {
@@ -32,7 +43,8 @@ fn many(from: u64, count: u64) -> ExitCode {
     while summary.runs < count {
         let next = (count - summary.runs).min(PROGRESS_EACH);
         summary.add(sim::run_all(from + summary.runs, next, threads, Mutant::None, usize::MAX));
-        eprintln!("{} runs, {} of them broke a rule", summary.runs, summary.broken.len());
+        let last = from + summary.runs - 1;
+        eprintln!("seeds {from} to {last}: {} of them broke a rule", summary.broken.len());
     }
     print!("{}", summary.counts);
     for missing in summary.counts.missing() {
@@ -42,7 +54,14 @@ fn many(from: u64, count: u64) -> ExitCode {
         println!("seed {seed} {violation}; again: make sim SEED={seed}");
     }
     let (runs, broken) = (summary.runs, summary.broken.len());
-    println!("{runs} runs in {:.1} s, {broken} of them broke a rule", summary.time.as_secs_f64());
+    let seconds = summary.time.as_secs_f64();
+    match runs {
+        0 => println!("no seed was asked for"),
+        _ => println!(
+            "seeds {from} to {}: {runs} runs in {seconds:.1} s, {broken} of them broke a rule",
+            from + runs - 1
+        ),
+    }
     if broken == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 

@@ -1,0 +1,422 @@
+//! No number is used twice under one key: over starts and links of hosts, sessions, questions, groups whose key is being
+//! replaced, and clocks that step. Two datagrams under one key and number would tell both of them, and the key that
+//! authenticates them. Seeded; the seed is printed.
+
+mod dice;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use dice::Dice;
+use glancecast_proto::geometry::Geometry;
+use glancecast_proto::ids::{HostName, ObjectName, ReceiverId, Sequence, SessionId};
+use glancecast_proto::questions::{Inquiry, Reply, Respondent, RespondentConfig};
+use glancecast_proto::receiver::{Attempt, Effect, Opened, Receiver, ReceiverConfig, ReceiverEvent};
+use glancecast_proto::seal::{Cipher, GroupKey};
+use glancecast_proto::sign::PublicKey;
+use glancecast_proto::time::{Moment, WallClock};
+use glancecast_proto::wire::{
+    Ack, Announce, Answer, AnswerState, Ask, DiskFormat, Down, End, FailureKind, Header, Heard, Kind, Notice,
+    Pin, Poll, Question, Up, UpHeader,
+};
+
+#[test]
+fn no_number_is_used_twice_under_one_key() {
+    let mut seen = Seen::default();
+    for seed in 0..60 {
+        let mut group = Group::new(Dice::of("nonces", seed));
+        (0..4_000).for_each(|_| group.operate());
+        seen.add(&group.ledger.seen);
+    }
+    println!("{seen:?}");
+    assert!(seen.starts > 1_000 && seen.under_each_key.iter().all(|&said| said > 1_000));
+    assert!(seen.notices > 100, "so many versions meet");
+    assert!(seen.again > 100, "a start that comes back to a session is what this is about");
+    assert!(seen.asked_again > 20, "as is a question that a step of the clock has made new");
+}
+
+#[test]
+fn a_thousand_links_of_one_start_have_a_thousand_keys() {
+    for seed in 0..3 {
+        let mut dice = Dice::of("links", seed);
+        let mut host = Host::start(0, &mut dice);
+        let mut ids = BTreeSet::new();
+        for _ in 0..1_000 {
+            let wall = WallClock(WALL.0 + host.now.micros() / 1_000);
+            host.hear(wall, &announcement(0, SESSIONS[0], wall, 1));
+            let hello = host.said().into_iter().find_map(|datagram| UpHeader::parse(&datagram).ok());
+            assert!(ids.insert(hello.expect("a hello").receiver), "link {} of seed {seed}", ids.len());
+            host.now = host.now + Duration::from_secs(31);
+            host.said();
+        }
+    }
+}
+
+/// Hosts that share keys, and whoever speaks to them.
+struct Group {
+    dice: Dice,
+    wall: WallClock,
+    hosts: Vec<Host>,
+    ledger: Ledger,
+    /// Of the others' datagrams.
+    sequence: u64,
+}
+
+/// One start of a host, with both of its machines.
+struct Host {
+    number: usize,
+    /// Its own clock, since this start.
+    now: Moment,
+    receiver: Receiver,
+    respondent: Respondent,
+    inquiries: Vec<Inquiry>,
+    opening: Vec<Attempt>,
+    /// Who it last was in a session or to a question, as it says in clear.
+    us: Option<(ReceiverId, SessionId)>,
+    joined: BTreeMap<SessionId, u32>,
+    asked: BTreeMap<SessionId, BTreeSet<ReceiverId>>,
+}
+
+/// What was said, by the key and the number under which it was.
+#[derive(Default)]
+struct Ledger {
+    said: BTreeMap<(Writer, u64), Vec<u8>>,
+    seen: Seen,
+}
+
+/// What a key follows from, beside the group's.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Writer {
+    Up(usize, SessionId, ReceiverId),
+    Notice(usize, [u8; 16]),
+}
+
+/// How often what happened that this is about.
+#[derive(Debug, Default)]
+struct Seen {
+    starts: u32,
+    /// Joined again by the same start.
+    again: u32,
+    /// Answered again by the same start.
+    asked_again: u32,
+    notices: u32,
+    under_each_key: [u32; KEYS.len()],
+}
+
+impl Seen {
+    fn add(&mut self, other: &Self) {
+        self.starts += other.starts;
+        self.again += other.again;
+        self.asked_again += other.asked_again;
+        self.notices += other.notices;
+        self.under_each_key.iter_mut().zip(other.under_each_key).for_each(|(sum, more)| *sum += more);
+    }
+}
+
+impl Ledger {
+    /// # Panics
+    /// If something else was said under this key and number before.
+    fn note(&mut self, datagram: &[u8]) {
+        let (writer, number) = self.writer(datagram);
+        let before = self.said.entry((writer, number)).or_insert_with(|| datagram.to_vec());
+        assert!(before == datagram, "two datagrams of number {number} under one key");
+    }
+
+    fn writer(&mut self, datagram: &[u8]) -> (Writer, u64) {
+        if Notice::is(datagram) {
+            let key = KEYS.iter().position(|&key| Notice::open(&GroupKey::new(key), datagram).is_ok());
+            self.seen.notices += 1;
+            let salt = *datagram[5..].first_chunk().expect("its salt");
+            return (Writer::Notice(key.expect("under a key of ours"), salt), 0);
+        }
+        let up = UpHeader::parse(datagram).expect("hosts say nothing else");
+        let mut sessions = SESSIONS.iter().chain(&QUESTIONS);
+        let session = *sessions.find(|id| id.tag() == up.header.tag).expect("of one that there is");
+        let opens = |key: &[u8; 32]| {
+            let cipher = Cipher::upward(&GroupKey::new(*key), session, up.receiver);
+            match up.header.kind {
+                Kind::Answer => Answer::open(&cipher, up, datagram).is_ok(),
+                _ => Up::open(&cipher, geometry(), up, datagram).is_ok(),
+            }
+        };
+        let key = KEYS.iter().position(opens).expect("under a key of ours");
+        self.seen.under_each_key[key] += 1;
+        (Writer::Up(key, session, up.receiver), up.header.sequence.value())
+    }
+}
+
+impl Group {
+    fn new(mut dice: Dice) -> Self {
+        let hosts: Vec<Host> = (0..3).map(|number| Host::start(number, &mut dice)).collect();
+        let ledger = Ledger::default();
+        Self { dice, wall: WALL, hosts, ledger, sequence: 0 }
+    }
+
+    /// The next thing happens.
+    fn operate(&mut self) {
+        let host = self.dice.below(self.hosts.len() as u64) as usize;
+        let (key, session) = (self.dice.below(2) as usize, *self.dice.pick(&SESSIONS));
+        match self.dice.below(1_000) {
+            0..400 => {
+                let datagram = announcement(key, session, self.wall, self.next());
+                self.hosts[host].hear(self.wall, &datagram);
+            }
+            400..500 => {
+                let down = self.down();
+                let mut datagram = Vec::new();
+                let cipher = Cipher::downward(&GroupKey::new(KEYS[key]), session);
+                down.seal(&cipher, None, session, number(self.next()), &mut datagram);
+                self.hosts[host].hear(self.wall, &datagram);
+            }
+            500..560 => self.acknowledge(host, key),
+            560..660 => self.ask(host, key),
+            660..700 => {
+                let stranger = [9, 200, self.dice.below(5) as u8, 2, 3];
+                self.hosts[host].hear(self.wall, &stranger);
+            }
+            700..760 => self.hosts[host].open(&mut self.dice),
+            760..860 => self.hosts[host].answer(&mut self.dice),
+            860..960 => {
+                let millis = *self.dice.pick(&[5, 150, 150, 1_200, 3_000, 16_000, 31_000]);
+                let time = Duration::from_millis(self.dice.below(2 * millis));
+                self.pass(time);
+            }
+            960..980 => {
+                let days = self.dice.below(5);
+                self.wall = WallClock(self.wall.0 + days * DAY_MS - 2 * DAY_MS);
+            }
+            980..984 => {
+                let now = self.hosts[host].now;
+                self.hosts[host].receiver.handle_stop(now);
+            }
+            _ => {
+                self.note_seen(host);
+                self.hosts[host] = Host::start(self.hosts[host].number, &mut self.dice);
+            }
+        }
+        for host in &mut self.hosts {
+            host.said().iter().for_each(|datagram| self.ledger.note(datagram));
+        }
+    }
+
+    fn next(&mut self) -> u64 {
+        self.sequence += 1;
+        self.sequence
+    }
+
+    fn pass(&mut self, time: Duration) {
+        self.wall = WallClock(self.wall.0 + time.as_millis() as u64);
+        self.hosts.iter_mut().for_each(|host| host.now = host.now + time);
+    }
+
+    fn down(&mut self) -> Down {
+        match self.dice.below(12) {
+            0 => Down::End(End::Over),
+            1 => Down::End(End::Aborted("no".into())),
+            _ => Down::Poll(Poll {
+                round: self.dice.below(1_000) as u32,
+                blocks_sent: 0,
+                manifest_sent: 0,
+                window: Duration::from_millis(self.dice.below(200)),
+                slots: 1 + self.dice.below(4) as u32,
+                root: None,
+            }),
+        }
+    }
+
+    /// Whatever the host last said is acknowledged.
+    fn acknowledge(&mut self, host: usize, key: usize) {
+        let Some((receiver, id)) = self.hosts[host].us else { return };
+        let (cipher, sequence) = (Cipher::downward(&GroupKey::new(KEYS[key]), id), number(self.next()));
+        let mut datagram = Vec::new();
+        if QUESTIONS.contains(&id) {
+            let page = self.dice.below(2) as u16;
+            Heard { receiver, edition: 1, page }.seal(&cipher, id.tag(), sequence, &mut datagram);
+        } else {
+            let kind = *self.dice.pick(&[Kind::Hello, Kind::Hello, Kind::Done, Kind::Failed]);
+            let ack = Down::Ack(Ack { receiver, kind, slot: self.dice.below(4) as u32 });
+            ack.seal(&cipher, None, id, sequence, &mut datagram);
+        }
+        self.hosts[host].hear(self.wall, &datagram);
+    }
+
+    fn ask(&mut self, host: usize, key: usize) {
+        let id = *self.dice.pick(&QUESTIONS);
+        let ask = Ask {
+            id,
+            time: self.wall,
+            round: 1,
+            reply_to: SENDER,
+            spread: Duration::from_millis(self.dice.below(50)),
+            answer_bytes_max: 1_400,
+            question: Question::Hosts,
+        };
+        let mut datagram = Vec::new();
+        ask.seal(&Cipher::downward(&GroupKey::new(KEYS[key]), id), number(self.next()), &mut datagram);
+        self.hosts[host].hear(self.wall, &datagram);
+    }
+
+    /// A start ends: what it came back to is counted.
+    fn note_seen(&mut self, host: usize) {
+        let (host, seen) = (&self.hosts[host], &mut self.ledger.seen);
+        seen.starts += 1;
+        seen.again += host.joined.values().map(|joined| joined - 1).sum::<u32>();
+        seen.asked_again += host.asked.values().map(|links| links.len() as u32 - 1).sum::<u32>();
+    }
+}
+
+impl Host {
+    fn start(number: usize, dice: &mut Dice) -> Self {
+        let start = |dice: &mut Dice| *dice.bytes(16).first_chunk().expect("16 bytes");
+        let seed = |dice: &mut Dice| *dice.bytes(32).first_chunk().expect("32 bytes");
+        let name = HostName::new(&format!("compute-{number}")).expect("plain");
+        let keys = || KEYS.map(GroupKey::new).to_vec();
+        // One of them accepts nobody: it refuses, which is another way to speak.
+        let senders = if number == 0 { vec![PublicKey([1; 32])] } else { Vec::new() };
+        let senders = if dice.below(4) == 0 { senders } else { Vec::new() };
+        Self {
+            number,
+            now: Moment::default(),
+            receiver: Receiver::new(ReceiverConfig {
+                name: name.clone(),
+                software: "test".into(),
+                keys: keys(),
+                senders,
+                start: start(dice),
+                seed: seed(dice),
+                buffer_bytes: 0,
+            }),
+            respondent: Respondent::new(RespondentConfig {
+                name,
+                software: "test".into(),
+                keys: keys(),
+                start: start(dice),
+                seed: seed(dice),
+                started: WALL,
+            }),
+            inquiries: Vec::new(),
+            opening: Vec::new(),
+            us: None,
+            joined: BTreeMap::new(),
+            asked: BTreeMap::new(),
+        }
+    }
+
+    fn hear(&mut self, wall: WallClock, datagram: &[u8]) {
+        match Header::parse(datagram).map(|header| header.kind) {
+            Ok(Kind::Ask | Kind::Heard) => {
+                let _ = self.respondent.handle_datagram(self.now, wall, datagram);
+            }
+            _ => {
+                let _ = self.receiver.handle_datagram(self.now, wall, SENDER, datagram);
+            }
+        }
+    }
+
+    /// The store finds a place, or does not.
+    fn open(&mut self, dice: &mut Dice) {
+        while let Some(effect) = self.receiver.poll_effect(true) {
+            if let Effect::Open(attempt, ..) = effect {
+                self.opening.push(attempt);
+            }
+        }
+        for attempt in self.opening.drain(..) {
+            let result = match dice.below(3) {
+                0 => Err((FailureKind::NoSpace, "full".to_owned())),
+                1 => Ok(Opened::Existing),
+                _ => Ok(Opened::New),
+            };
+            self.receiver.handle_opened(self.now, attempt, result);
+        }
+    }
+
+    /// A question is answered, or it is said how far that is.
+    fn answer(&mut self, dice: &mut Dice) {
+        while let Some(inquiry) = self.respondent.poll_inquiry() {
+            self.inquiries.push(inquiry);
+        }
+        if self.inquiries.is_empty() {
+            return;
+        }
+        let state = match dice.below(3) {
+            0 => AnswerState::Verifying { done: 1, of: 2 },
+            _ => AnswerState::Final,
+        };
+        if let Inquiry::Open(id, _) = *dice.pick(&self.inquiries) {
+            let reply = Reply {
+                store: "directory:/srv".into(),
+                free_bytes: None,
+                held: 0,
+                pinned: 0,
+                objects: Vec::new(),
+                state,
+            };
+            self.respondent.handle_reply(self.now, id, reply);
+        }
+    }
+
+    /// Everything that it has to say now.
+    fn said(&mut self) -> Vec<Vec<u8>> {
+        self.receiver.handle_timeout(self.now);
+        self.respondent.handle_timeout(self.now);
+        let (mut said, mut out) = (Vec::new(), Vec::new());
+        while self.receiver.poll_transmit(self.now, &mut out).is_some() {
+            said.push(out.clone());
+        }
+        while self.respondent.poll_transmit(self.now, &mut out).is_some() {
+            said.push(out.clone());
+        }
+        while let Some(event) = self.receiver.poll_event() {
+            if let ReceiverEvent::Joined(announce) = event {
+                *self.joined.entry(announce.session).or_default() += 1;
+            }
+        }
+        for up in said.iter().filter_map(|datagram| UpHeader::parse(datagram).ok()) {
+            let mut ids = SESSIONS.into_iter().chain(QUESTIONS);
+            let id = ids.find(|id| id.tag() == up.header.tag).expect("of one that there is");
+            self.us = Some((up.receiver, id));
+            if QUESTIONS.contains(&id) {
+                self.asked.entry(id).or_default().insert(up.receiver);
+            }
+        }
+        said
+    }
+}
+
+fn announcement(key: usize, session: SessionId, wall: WallClock, sequence: u64) -> Vec<u8> {
+    let announce = Announce {
+        session,
+        time: wall,
+        geometry: geometry(),
+        name: ObjectName::new("image").expect("plain"),
+        image_id: None,
+        format: DiskFormat::Raw,
+        pin: Pin::None,
+        reply_to: SENDER,
+        spread: Duration::ZERO,
+        expected_hosts: 0,
+        one_way: false,
+        base: None,
+    };
+    let mut datagram = Vec::new();
+    let cipher = Cipher::downward(&GroupKey::new(KEYS[key]), session);
+    announce.seal(&cipher, None, number(sequence), &mut datagram);
+    datagram
+}
+
+fn number(value: u64) -> Sequence {
+    Sequence::new(value).expect("40 bits")
+}
+
+fn geometry() -> Geometry {
+    Geometry::new(3 << 20, 20, 1432).expect("in range")
+}
+
+/// The key of the group, and the one that is to replace it.
+const KEYS: [[u8; 32]; 2] = [[7; 32], [8; 32]];
+const SESSIONS: [SessionId; 3] = [SessionId([1; 16]), SessionId([2; 16]), SessionId([3; 16])];
+const QUESTIONS: [SessionId; 2] = [SessionId([4; 16]), SessionId([5; 16])];
+const WALL: WallClock = WallClock(1_767_225_600_000);
+const DAY_MS: u64 = 86_400_000;
+const SENDER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1)), 7167);
