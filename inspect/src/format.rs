@@ -112,7 +112,7 @@ impl fmt::Display for DiskFormat {
 pub enum Format {
     /// Nothing that is known: the disk itself.
     Raw,
-    /// `QFI\xfb`
+    /// `QFI\xfb`, whatever follows; the first version of qcow has it too, and is refused.
     Qcow2,
     /// `KDMV`, `COWD`, or a text that describes a disk.
     Vmdk,
