@@ -37,7 +37,7 @@ fn the_beginning_of_a_disk_is_enough() {
         let is_table = matches!(image.rule, Some(Rule::PartitionTable));
         match verdict {
             Ok(Some(facts)) => {
-                assert!(facts.format.is_raw() && facts.virtual_bytes == 1 << 40, "{}", image.name)
+                assert!(facts.format.is_raw() && facts.virtual_bytes == 1 << 40, "{}", image.name);
             }
             Ok(None) => panic!("{} needs more than its beginning", image.name),
             Err(refusal) => {
