@@ -212,6 +212,8 @@ add("qcow2-extension-beyond-cluster", "qcow2", "malformed-header",
     qcow2(extensions=be((32, 0x12345678), (32, 4096))), oslo=IN_THE_IMAGE)
 add("qcow2-extension-beyond-head", "qcow2", "malformed-header",
     qcow2(bits=17, extensions=be((32, 0x12345678), (32, 65600))), oslo=IN_THE_IMAGE)
+add("qcow2-extension-to-the-heads-end", "qcow2", "malformed-header",
+    qcow2(bits=17, extensions=be((32, 0x12345678), (32, 65416))), oslo=IN_THE_IMAGE)
 add("qcow2-cut-in-header", "qcow2", "truncated-header", qcow2().cut(100))
 add("qcow2-absurd-size", "qcow2", "virtual-size", qcow2(size=1 << 62), oslo="Nova compares it with the flavor's disk")
 add("qcow2-as-raw", "raw", "format-mismatch", qcow2())
@@ -249,6 +251,9 @@ add("qed-as-raw", "raw", "format-mismatch", qed())
 add("qed-backing", "nothing", "backing-file", qed(features=1, backing=b"secret.bin"))
 add("qed-backing-feature-alone", "nothing", "backing-file", qed(features=1))
 add("qed-backing-name-alone", "nothing", "backing-file", qed(backing=b"secret.bin"))
+
+add("qed-backing-offset-alone", "nothing", "backing-file", qed().put(56, b"\x40"))
+add("qed-backing-length-alone", "nothing", "backing-file", qed().put(60, b"\x40"))
 
 # ---- VMDK: "Virtual Disk Format 5.0", VMware: "Hosted Sparse Extents", "The Descriptor File", "Stream-Optimized
 # Compressed Sparse Extents"; "ESX Server Sparse Extents" of 1.1. QEMU's block/vmdk.c for what is read of it.
@@ -309,6 +314,8 @@ add("vmdk-parent-in-small-letters", "vmdk", "backing-file", vmdk(descriptor(fiel
     qemu=ONE_CASE)
 add("vmdk-parent-behind-descriptor", "vmdk", "backing-file",
     vmdk(descriptor().ljust(SECTOR, b"\n") + HINT.encode(), sectors=1), oslo=BY_INFO)
+add("vmdk-parent-far-behind-descriptor", "vmdk", "backing-file",
+    vmdk(descriptor().ljust(20 * SECTOR - len(HINT), b"\n") + HINT.encode(), sectors=1), oslo=BY_INFO)
 add("vmdk-parent-at-the-end-of-20-sectors", "vmdk", "backing-file",
     vmdk(descriptor().ljust(20 * SECTOR - len(HINT), b"\n") + HINT.encode()), oslo=BY_INFO)
 add("vmdk-parent-behind-20-sectors", "vmdk", "backing-file",

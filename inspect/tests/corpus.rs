@@ -1,6 +1,9 @@
 //! The corpus of hostile images (`corpus/make.py`): each is refused by its rule, whole and by its beginning, and the sound
 //! ones among them pass.
 
+mod images;
+mod judge;
+
 use std::io::Cursor;
 use std::process::Command;
 
@@ -8,7 +11,7 @@ use glancecast_inspect::{CheckError, Claim, HEAD_BYTES, Limits, Rule, check, che
 
 #[test]
 fn each_image_is_refused_by_its_rule() {
-    let images = images();
+    let images = corpus();
     assert!(images.len() > 200, "{} images", images.len());
     let wrong: Vec<_> = images.iter().filter_map(|image| image.differs(image.judge())).collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
@@ -16,7 +19,7 @@ fn each_image_is_refused_by_its_rule() {
 
 #[test]
 fn the_beginning_of_each_image_is_judged_as_all_of_it_or_not_at_all() {
-    for image in images() {
+    for image in corpus() {
         let head = &image.data[..HEAD_BYTES.min(image.data.len())];
         let verdict = check_head(head, image.data.len() as u64, image.claim, &LIMITS);
         let verdict = verdict.map_err(|refusal| refusal.rule).transpose().map(|facts| facts.map(|_| ()));
@@ -30,7 +33,7 @@ fn the_beginning_of_each_image_is_judged_as_all_of_it_or_not_at_all() {
 /// A raw image is multicast while it arrives, so that its beginning has to be enough.
 #[test]
 fn the_beginning_of_a_disk_is_enough() {
-    for image in images() {
+    for image in corpus() {
         let mut head = image.data.clone();
         head.resize(HEAD_BYTES, 0);
         let verdict = check_head(&head, 1 << 40, Claim::Disk, &LIMITS);
@@ -46,6 +49,11 @@ fn the_beginning_of_a_disk_is_enough() {
             }
         }
     }
+}
+
+#[test]
+fn each_image_is_judged_in_every_way() {
+    corpus().iter().for_each(|image| judge::judge(&image.data));
 }
 
 #[test]
@@ -81,7 +89,7 @@ impl Image {
     }
 }
 
-fn images() -> Vec<Image> {
+fn corpus() -> Vec<Image> {
     include_str!("../corpus/images.txt").split("\nimage ").skip(1).map(image).collect()
 }
 

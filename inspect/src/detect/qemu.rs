@@ -5,7 +5,7 @@
 //! the end of a file once the format is named (`koly` of a dmg, the footer of a fixed VHD), is raw to all of them.
 
 use crate::format::Format;
-use crate::view::{le32, starts_with_any};
+use crate::view::{be32, le32, starts_with_any};
 
 /// The formats whose drivers claim a file that begins with these bytes. QEMU takes the one with the highest score; raw, with
 /// the lowest, is what is left where none claims it.
@@ -55,12 +55,12 @@ fn parallels_probe(buffer: &[u8; PROBE_BYTES]) -> bool {
 
 /// The first version of qcow, which has the magic of the later ones.
 fn qcow_probe(buffer: &[u8; PROBE_BYTES]) -> bool {
-    qcow2_probe(buffer)
+    buffer.starts_with(QCOW_MAGIC) && be32(buffer, QCOW_VERSION_OFFSET) == QCOW_VERSION
 }
 
-/// To QEMU version 0 is raw; Nova's inspector does not look at the version either.
+/// To QEMU version 0 is raw; Nova's inspector does not look at the version.
 fn qcow2_probe(buffer: &[u8; PROBE_BYTES]) -> bool {
-    buffer.starts_with(b"QFI\xfb")
+    buffer.starts_with(QCOW_MAGIC) && be32(buffer, QCOW_VERSION_OFFSET) != QCOW_VERSION
 }
 
 fn bdrv_qed_probe(buffer: &[u8; PROBE_BYTES]) -> bool {
@@ -104,6 +104,9 @@ fn vpc_probe(buffer: &[u8; PROBE_BYTES]) -> bool {
 /// QEMU probes 512 bytes (`BLOCK_PROBE_BUF_SIZE`), 2048 before it had that name, zeros behind the end of the file. Whatever
 /// is claimed by the shorter buffer is claimed by the longer one.
 const PROBE_BYTES: usize = 2048;
+const QCOW_MAGIC: &[u8] = b"QFI\xfb";
+const QCOW_VERSION_OFFSET: usize = 4;
+const QCOW_VERSION: u32 = 1;
 const VDI_SIGNATURE_OFFSET: usize = 0x40;
 const VDI_SIGNATURE: u32 = 0xBEDA_107F;
 const VERSION_LINES: &[&[u8]] =
