@@ -6,7 +6,7 @@ use crate::format::{DiskFormat, Format};
 use crate::refusal::{Refusal, Rule};
 use crate::view::{Stop, View};
 use crate::vmdk::VmdkType;
-use crate::{detect, mbr, qcow2, vhd, vhdx, vmdk};
+use crate::{detect, mbr, qcow2, qed, vdi, vhd, vhdx, vmdk};
 
 /// What is allowed.
 #[derive(Clone, Copy, Debug)]
@@ -73,7 +73,7 @@ pub fn check<R: Read + Seek>(image: &mut R, claim: Claim, limits: &Limits<'_>) -
 }
 
 /// Judges an image by its beginning: its first [`HEAD_BYTES`](crate::HEAD_BYTES), or all of it where it is shorter, of
-/// `bytes` in all. `None`: the whole of it has to be looked at with [`check`], which can be so of vmdk and vhdx only.
+/// `bytes` in all. `None`: the whole of it has to be looked at with [`check`], which can be so of vmdk, vhd and vhdx only.
 ///
 /// # Errors
 /// [`Refusal`] by the first rule that it breaks.
@@ -110,13 +110,14 @@ fn judge(view: &mut View<'_>, claim: Claim, limits: &Limits<'_>) -> Result<Facts
         Format::Qcow2 => qcow2::check(view)?,
         Format::Vmdk => vmdk::check(view, limits.vmdk_types)?,
         Format::Vhdx => vhdx::check(view)?,
-        Format::Vdi => vhd::check_vdi(view)?,
+        Format::Vdi => vdi::check(view)?,
         Format::Vhd if limits.vhd => vhd::check(view)?,
         Format::Luks => return Err(Refusal::new(Rule::Encrypted, "the image is encrypted (LUKS)").into()),
         Format::Vhd => {
             return Err(unsupported("Nova takes no vhd image: its tools disagree about the format").into());
         }
-        Format::Qed | Format::Parallels | Format::Bochs | Format::Cloop => {
+        Format::Qed => return Err(qed::refuse(view)),
+        Format::Parallels | Format::Bochs | Format::Cloop => {
             return Err(unsupported(format!(
                 "the image is in the format {format}, which Nova does not take"
             ))

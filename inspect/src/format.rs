@@ -112,7 +112,7 @@ impl fmt::Display for DiskFormat {
 pub enum Format {
     /// Nothing that is known: the disk itself.
     Raw,
-    /// `QFI\xfb`
+    /// `QFI\xfb`, whatever follows; the first version of qcow has it too, and is refused.
     Qcow2,
     /// `KDMV`, `COWD`, or a text that describes a disk.
     Vmdk,
@@ -196,5 +196,16 @@ mod tests {
         assert!(DiskFormat::Raw.allows(Format::Gpt) && !DiskFormat::Raw.allows(Format::Iso));
         assert!(DiskFormat::Ari.allows(Format::Iso) && !DiskFormat::Ami.allows(Format::Qcow2));
         assert!(!DiskFormat::Qcow2.allows(Format::Raw) && !DiskFormat::Iso.allows(Format::Gpt));
+    }
+
+    #[test]
+    fn qemu_has_names_of_its_own_for_vhd_and_for_what_is_raw() {
+        for format in [Format::Raw, Format::Iso, Format::Gpt] {
+            assert_eq!(format.qemu_name(), "raw");
+            assert!(format.is_raw());
+        }
+        assert_eq!(Format::Vhd.qemu_name(), "vpc");
+        assert_eq!(Format::Vmdk.qemu_name(), "vmdk");
+        assert_eq!((Format::Vhd.to_string(), DiskFormat::Vhd.to_string()), ("vhd".into(), "vhd".into()));
     }
 }

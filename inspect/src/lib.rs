@@ -1,9 +1,10 @@
 //! What a disk image is and whether it is safe to use, found out from its bytes, before any tool opens it.
 //!
 //! The rules are Nova's, which it applies to what it downloads itself (`nova/virt/images.py`: `do_image_deep_inspection`
-//! and what follows it in `fetch_to_raw`, Nova 33; the inspectors are oslo.utils 10, `imageutils/format_inspector.py`).
-//! Nova applies few of them to a file that already lies in its cache, so whoever puts one there has to. Where the two
-//! differ, this crate is the stricter one; each place says so.
+//! and what follows it in `fetch_to_raw`, Nova 34; the inspectors are oslo.utils 10.2, `imageutils/format_inspector.py`).
+//! Nova applies few of them to a file that already lies in its cache, so whoever puts one there has to. Part of Nova's
+//! judgement is what `qemu-img info` says: an image must be to QEMU what it is declared, and name nothing outside itself.
+//! This crate reads the same from the bytes. Where the two differ, this crate is the stricter one; each place says so.
 //!
 //! ```
 //! use glancecast_inspect::{CheckError, Claim, DiskFormat, Limits, Rule, check};
@@ -15,7 +16,7 @@
 //! ```
 //!
 //! - [`check()`] looks at a whole image; [`check_head`] at the first [`HEAD_BYTES`] of one that is still arriving, which is
-//!   enough for all but vmdk and vhdx. Both give [`Facts`] or a [`Refusal`], whose [`Rule`] has a stable word for scripts.
+//!   enough for all but vmdk, vhd and vhdx. Both give [`Facts`] or a [`Refusal`], whose [`Rule`] has a stable word for scripts.
 //! - [`detect()`] only says which formats the bytes look like.
 //!
 //! All input is hostile: nothing here panics, recurses, loops or allocates by what an image says. At most 1 MiB is held.
@@ -27,7 +28,9 @@ mod detect;
 mod format;
 mod mbr;
 mod qcow2;
+mod qed;
 mod refusal;
+mod vdi;
 mod vhd;
 mod vhdx;
 mod view;

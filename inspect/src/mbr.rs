@@ -79,6 +79,15 @@ mod tests {
     }
 
     #[test]
+    fn one_mark_of_fat_alone_does_not_make_it_one() {
+        for (place, mark) in [(FAT_COUNT, 2), (FAT_MEDIA, FAT_FIXED_DISK)] {
+            let mut code = sector(&[LINUX]);
+            code[place] = mark;
+            assert!(is_boot_sector(&code), "{place}");
+        }
+    }
+
+    #[test]
     fn tables_that_make_no_sense_are_refused() {
         let boot = {
             let mut entry = LINUX;
@@ -90,7 +99,13 @@ mod tests {
             entry[8] = 2;
             entry
         };
-        for table in [sector(&[]), sector(&[boot]), sector(&[late]), sector(&[PROTECTIVE, LINUX])] {
+        let elsewhere = {
+            let mut entry = PROTECTIVE;
+            entry[2] = 3;
+            entry
+        };
+        let last = [LINUX, LINUX, LINUX, boot];
+        for table in [&[][..], &[boot], &last, &[late], &[elsewhere], &[PROTECTIVE, LINUX]].map(sector) {
             assert_eq!(check(&table).unwrap_err().rule, Rule::PartitionTable);
         }
     }

@@ -1,32 +1,28 @@
-//! The header of qcow2 (QEMU's docs/interop/qcow2.rst), big-endian.
+//! The header of qcow2 and its extensions (QEMU's docs/interop/qcow2.rst), big-endian. The first version of qcow shares the
+//! magic and the fields of the backing file.
+//!
+//! Internal snapshots and bitmaps lie in the image itself; Nova takes images with either, and so does this.
 
 use crate::refusal::{Refusal, Rule};
-use crate::view::{Stop, View, be32, be64};
+use crate::view::{HEAD_BYTES, Stop, View, be32, be64};
 
-/// Checks the header and returns the disk's length.
+/// Checks header and extensions, and returns the disk's length in bytes.
 pub(crate) fn check(view: &mut View<'_>) -> Result<u64, Stop> {
     let header = view.exactly("qcow2 header", 0, HEADER_V2_BYTES)?;
-    let version = be32(&header, VERSION);
-    let refuse = |rule, text: String| Err(Refusal::new(rule, text).into());
-    if version != 2 && version != 3 {
-        return refuse(Rule::MalformedHeader, format!("qcow2 version {version} is not supported"));
-    }
-    if be64(&header, BACKING_OFFSET) != 0 {
+    // QEMU goes by the offset alone; nothing that it writes has a length without one.
+    if be64(&header, BACKING_OFFSET) != 0 || be32(&header, BACKING_SIZE) != 0 {
         return refuse(
             Rule::BackingFile,
             "the qcow2 has a backing file, which would be read from the host".into(),
         );
     }
+    let version = be32(&header, VERSION);
+    if version != 2 && version != 3 {
+        return refuse(Rule::MalformedHeader, format!("qcow2 version {version} is not supported"));
+    }
     // oslo.utils has nothing shorter than a sector for a qcow2, and reads the features whatever the version.
     let header = view.exactly("qcow2 header", 0, SECTOR_BYTES)?;
-    let features = be64(&header, INCOMPATIBLE_FEATURES);
-    if features & DATA_FILE_BIT != 0 {
-        return refuse(Rule::DataFile, "the qcow2 has its data in another file".into());
-    }
-    if version == 3 && features & !KNOWN_FEATURES != 0 {
-        let unknown = features & !KNOWN_FEATURES;
-        return refuse(Rule::UnknownFeature, format!("the qcow2 needs unknown features ({unknown:#x})"));
-    }
+    check_features(version, be64(&header, INCOMPATIBLE_FEATURES))?;
     let cluster_bits = be32(&header, CLUSTER_BITS);
     let header_bytes = if version == 3 { be32(&header, HEADER_LENGTH) } else { HEADER_V2_BYTES as u32 };
     if !CLUSTER_BITS_RANGE.contains(&cluster_bits)
@@ -41,7 +37,56 @@ pub(crate) fn check(view: &mut View<'_>) -> Result<u64, Stop> {
     if be32(&header, CRYPT_METHOD) != 0 {
         return refuse(Rule::Encrypted, "the qcow2 is encrypted".into());
     }
+    check_extensions(view, header_bytes as usize, 1 << cluster_bits)?;
     Ok(be64(&header, SIZE))
+}
+
+fn check_features(version: u32, features: u64) -> Result<(), Refusal> {
+    if features & DATA_FILE_BIT != 0 {
+        return Err(Refusal::new(Rule::DataFile, "the qcow2 has its data in another file"));
+    }
+    let unknown = features & !KNOWN_FEATURES;
+    if version == 3 && unknown != 0 {
+        let text = format!("the qcow2 needs unknown features ({unknown:#x})");
+        return Err(Refusal::new(Rule::UnknownFeature, text));
+    }
+    Ok(())
+}
+
+/// Goes through the extensions as `qcow2_read_extensions` does, from the end of the header to the end of the first cluster.
+/// QEMU's take some hundred bytes; what reaches beyond [`HEAD_BYTES`] is refused, so that an image's beginning is enough.
+fn check_extensions(view: &mut View<'_>, start: usize, cluster_bytes: usize) -> Result<(), Stop> {
+    let end = cluster_bytes.min(HEAD_BYTES);
+    let too_long =
+        || Refusal::new(Rule::MalformedHeader, format!("the qcow2's extensions reach beyond byte {end}"));
+    let mut header = view.upto(0, end)?;
+    header.resize(end, 0); // behind the end of a file QEMU reads zeros
+    let mut at = start;
+    while at < end {
+        let extension = header.get(at..at + EXTENSION_HEADER_BYTES).ok_or_else(too_long)?;
+        let (kind, len) = (be32(extension, 0), be32(extension, 4) as usize);
+        at += EXTENSION_HEADER_BYTES;
+        if len > end - at {
+            return Err(too_long().into());
+        }
+        match kind {
+            END_OF_EXTENSIONS => return Ok(()),
+            DATA_FILE_NAME => {
+                return refuse(Rule::DataFile, "the qcow2 names another file for its data".into());
+            }
+            // An empty one stays behind when a backing file is taken away (`qemu-img rebase -b ""`).
+            BACKING_FORMAT if len > 0 => {
+                return refuse(Rule::BackingFile, "the qcow2 names the format of a backing file".into());
+            }
+            CRYPTO_HEADER => return refuse(Rule::Encrypted, "the qcow2 has a header for encryption".into()),
+            _ => at += len.next_multiple_of(EXTENSION_ALIGNMENT),
+        }
+    }
+    if end < cluster_bytes { Err(too_long().into()) } else { Ok(()) }
+}
+
+fn refuse<T>(rule: Rule, text: String) -> Result<T, Stop> {
+    Err(Refusal::new(rule, text).into())
 }
 
 const SECTOR_BYTES: usize = 512;
@@ -49,6 +94,7 @@ const HEADER_V2_BYTES: usize = 72;
 const HEADER_V3_BYTES: u32 = 104;
 const VERSION: usize = 4;
 const BACKING_OFFSET: usize = 8;
+const BACKING_SIZE: usize = 16;
 const CLUSTER_BITS: usize = 20;
 const SIZE: usize = 24;
 const CRYPT_METHOD: usize = 32;
@@ -60,3 +106,11 @@ const CLUSTER_BITS_RANGE: std::ops::RangeInclusive<u32> = 9..=21;
 const DATA_FILE_BIT: u64 = 1 << 2;
 /// Dirty, corrupt, data file, compression type. Nova takes no image with extended L2 entries, which is the next bit.
 const KNOWN_FEATURES: u64 = 0xF;
+
+/// Kind and length of an extension, 4 bytes each; its data is padded.
+const EXTENSION_HEADER_BYTES: usize = 8;
+const EXTENSION_ALIGNMENT: usize = 8;
+const END_OF_EXTENSIONS: u32 = 0;
+const BACKING_FORMAT: u32 = 0xE279_2ACA;
+const DATA_FILE_NAME: u32 = 0x4441_5441;
+const CRYPTO_HEADER: u32 = 0x0537_BE77;

@@ -111,4 +111,10 @@ mod tests {
         let words: BTreeSet<_> = Rule::ALL.iter().map(|rule| rule.word()).collect();
         assert_eq!(words.len(), Rule::ALL.len());
     }
+
+    #[test]
+    fn a_rule_is_shown_as_its_word() {
+        let refusal = Refusal::new(Rule::BackingFile, "it has one");
+        assert_eq!(refusal.to_string(), "it has one (rule backing-file)");
+    }
 }

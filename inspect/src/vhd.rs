@@ -1,45 +1,51 @@
-//! The footer of a dynamic VHD, a copy of which is its first sector, big-endian; and VDI's header, little-endian.
+//! VHD, big-endian (Microsoft's Virtual Hard Disk Image Format Specification 1.0): a dynamic one begins with a copy of its
+//! footer, which says where its dynamic header is. QEMU calls the format vpc.
 
 use crate::refusal::{Refusal, Rule};
-use crate::view::{Stop, View, be32, be64, le32, le64};
+use crate::view::{Stop, View, be32, be64};
 
-/// Checks a VHD and returns the disk's length.
+/// Checks footer and dynamic header, and returns the disk's length in bytes.
 pub(crate) fn check(view: &mut View<'_>) -> Result<u64, Stop> {
-    let footer = view.exactly("VHD footer", 0, SECTOR_BYTES)?;
-    match be32(&footer, VHD_TYPE) {
+    let footer = view.exactly("VHD footer", 0, FOOTER_BYTES)?;
+    match be32(&footer, DISK_TYPE) {
         DYNAMIC => {}
         DIFFERENCING => return Err(Refusal::new(Rule::BackingFile, "the VHD is a differencing disk").into()),
         other => return Err(Refusal::new(Rule::MalformedHeader, format!("a VHD of type {other}")).into()),
     }
+    check_dynamic(&view.upto(be64(&footer, DATA_OFFSET), DYNAMIC_HEADER_BYTES)?)?;
     // Which of these counts depends on who made it.
-    Ok(be64(&footer, VHD_ORIGINAL_SIZE).max(be64(&footer, VHD_CURRENT_SIZE)).max(geometry(&footer)))
+    Ok(be64(&footer, ORIGINAL_SIZE).max(be64(&footer, CURRENT_SIZE)).max(geometry(&footer)))
 }
 
-/// Checks a VDI and returns the disk's length.
-pub(crate) fn check_vdi(view: &mut View<'_>) -> Result<u64, Stop> {
-    let header = view.exactly("VDI header", 0, SECTOR_BYTES)?;
-    match le32(&header, VDI_TYPE) {
-        1 | 2 => Ok(le64(&header, VDI_SIZE)),
-        other => {
-            let text =
-                format!("a VDI of type {other}, which is neither a dynamic nor a static disk of its own");
-            Err(Refusal::new(Rule::BackingFile, text).into())
-        }
+/// A dynamic disk has the fields of a parent, all zero. Without this header QEMU opens no dynamic VHD.
+fn check_dynamic(header: &[u8]) -> Result<(), Refusal> {
+    let parent = header.get(PARENT).unwrap_or_default();
+    let locators = header.get(PARENT_LOCATORS).unwrap_or_default();
+    if header.starts_with(b"cxsparse") && parent.iter().chain(locators).any(|&byte| byte != 0) {
+        return Err(Refusal::new(Rule::BackingFile, "the VHD names a parent in its dynamic header"));
     }
+    Ok(())
 }
 
+/// Bytes of the disk by its cylinders, heads and sectors.
 fn geometry(footer: &[u8]) -> u64 {
-    let geometry = be32(footer, VHD_GEOMETRY);
-    let (cylinders, heads, sectors) = (geometry >> 16, geometry >> 8 & 0xFF, geometry & 0xFF);
-    u64::from(cylinders) * u64::from(heads) * u64::from(sectors) * SECTOR_BYTES as u64
+    let [high, low, heads, sectors] = be32(footer, GEOMETRY).to_be_bytes();
+    let cylinders = u64::from(u16::from_be_bytes([high, low]));
+    cylinders * u64::from(heads) * u64::from(sectors) * SECTOR_BYTES
 }
 
-const SECTOR_BYTES: usize = 512;
-const VHD_ORIGINAL_SIZE: usize = 40;
-const VHD_CURRENT_SIZE: usize = 48;
-const VHD_GEOMETRY: usize = 56;
-const VHD_TYPE: usize = 60;
+const SECTOR_BYTES: u64 = 512;
+const FOOTER_BYTES: usize = 512;
+const DATA_OFFSET: usize = 16;
+const ORIGINAL_SIZE: usize = 40;
+const CURRENT_SIZE: usize = 48;
+const GEOMETRY: usize = 56;
+const DISK_TYPE: usize = 60;
 const DYNAMIC: u32 = 3;
 const DIFFERENCING: u32 = 4;
-const VDI_TYPE: usize = 0x4C;
-const VDI_SIZE: usize = 0x170;
+
+const DYNAMIC_HEADER_BYTES: usize = 1024;
+/// UUID, time stamp, a reserved field, and the name in UTF-16.
+const PARENT: std::ops::Range<usize> = 40..576;
+/// Eight of them, 24 bytes each.
+const PARENT_LOCATORS: std::ops::Range<usize> = 576..768;

@@ -3,54 +3,95 @@
 use crate::refusal::{Refusal, Rule};
 use crate::view::{Stop, View, le16, le32, le64};
 
-/// Checks what leads to the disk's length, and returns that.
+/// Checks what leads to the disk's length, and returns that in bytes.
 pub(crate) fn check(view: &mut View<'_>) -> Result<u64, Stop> {
-    let regions = view.exactly("VHDX region table", REGION_TABLE, TABLE_BYTES)?;
-    let count = le32(&regions, 8);
-    if !regions.starts_with(b"regi") || count > ENTRIES_MAX {
-        return Err(malformed("region table"));
-    }
-    let region = entry(&regions, 16, count, &METADATA_REGION).ok_or_else(|| malformed("region table"))?;
-    let base = le64(region, 16);
-    let metadata = view.exactly("VHDX metadata table", base, TABLE_BYTES)?;
-    let count = u32::from(le16(&metadata, 10));
-    if !metadata.starts_with(b"metadata") || count > ENTRIES_MAX {
-        return Err(malformed("metadata table"));
-    }
-    let mut item = |id, len| {
-        let entry = entry(&metadata, 32, count, id).ok_or_else(|| malformed("metadata table"))?;
-        let offset =
-            base.checked_add(u64::from(le32(entry, 16))).ok_or_else(|| malformed("metadata table"))?;
-        view.exactly("VHDX metadata", offset, len)
+    let regions = Table::read(view, &REGIONS, REGION_TABLE_OFFSET)?;
+    let base = le64(regions.required(&METADATA_REGION)?, 16);
+    let metadata = Table::read(view, &METADATA, base)?;
+    let mut item = |id| {
+        let offset = base.checked_add(u64::from(le32(metadata.required(id)?, 16)));
+        let offset = offset.ok_or_else(|| malformed(METADATA.what))?;
+        view.exactly("VHDX metadata", offset, ITEM_BYTES)
     };
     // Nova's inspector does not look at the parent; QEMU refuses to open such a disk.
-    if le32(&item(&FILE_PARAMETERS, 8)?, 4) & HAS_PARENT != 0 {
+    let is_child = le32(&item(&FILE_PARAMETERS)?, 4) & HAS_PARENT != 0;
+    if is_child || metadata.entry(&PARENT_LOCATOR)?.is_some() {
         return Err(Refusal::new(Rule::BackingFile, "the VHDX is a differencing disk").into());
     }
-    Ok(le64(&item(&VIRTUAL_DISK_SIZE, 8)?, 0))
+    Ok(le64(&item(&VIRTUAL_DISK_SIZE)?, 0))
 }
 
-/// The entry of an id in a table of entries of 32 bytes that begin with one.
-fn entry<'a>(table: &'a [u8], first: usize, count: u32, id: &[u8; 16]) -> Option<&'a [u8]> {
-    table.get(first..)?.chunks_exact(32).take(count as usize).find(|entry| entry.starts_with(id))
+/// How a table begins.
+struct Layout {
+    what: &'static str,
+    signature: &'static [u8],
+    count: fn(&[u8]) -> u32,
+    /// Where its first entry is.
+    first: usize,
 }
 
-fn malformed(what: &str) -> Stop {
-    Refusal::new(Rule::MalformedHeader, format!("the VHDX has no {what} that makes sense")).into()
+/// Entries that begin with an id each.
+struct Table {
+    what: &'static str,
+    entries: Vec<u8>,
 }
 
-const REGION_TABLE: u64 = 192 << 10;
+impl Table {
+    fn read(view: &mut View<'_>, layout: &Layout, offset: u64) -> Result<Self, Stop> {
+        let table = view.exactly(&format!("VHDX {}", layout.what), offset, TABLE_BYTES)?;
+        let count = (layout.count)(&table);
+        if !table.starts_with(layout.signature) || count > ENTRIES_MAX {
+            return Err(malformed(layout.what).into());
+        }
+        // As many as were counted, and as fit.
+        let entries = table.into_iter().skip(layout.first).take(count as usize * ENTRY_BYTES).collect();
+        Ok(Self { what: layout.what, entries })
+    }
+
+    /// The entry of an id. An id that is there twice is refused, as by QEMU: others may see the other one.
+    fn entry(&self, id: &Guid) -> Result<Option<&[u8]>, Refusal> {
+        let mut found = self.entries.chunks_exact(ENTRY_BYTES).filter(|entry| entry.starts_with(id));
+        let first = found.next();
+        if found.next().is_some() { Err(malformed(self.what)) } else { Ok(first) }
+    }
+
+    fn required(&self, id: &Guid) -> Result<&[u8], Refusal> {
+        self.entry(id)?.ok_or_else(|| malformed(self.what))
+    }
+}
+
+fn malformed(what: &str) -> Refusal {
+    Refusal::new(Rule::MalformedHeader, format!("the VHDX has no {what} that makes sense"))
+}
+
+const REGION_TABLE_OFFSET: u64 = 192 << 10;
+const REGIONS: Layout =
+    Layout { what: "region table", signature: b"regi", count: |table| le32(table, 8), first: 16 };
+const METADATA: Layout = Layout {
+    what: "metadata table",
+    signature: b"metadata",
+    count: |table| u32::from(le16(table, 10)),
+    first: 32,
+};
 /// Header and up to 2047 entries.
 const TABLE_BYTES: usize = 64 << 10;
 const ENTRIES_MAX: u32 = 2047;
+const ENTRY_BYTES: usize = 32;
+/// What is read of an item: the longest of those that are looked at.
+const ITEM_BYTES: usize = 8;
 const HAS_PARENT: u32 = 2;
 
+type Guid = [u8; 16];
+
 /// 8B7CA206-4790-4B9A-B8FE-575F050F886E
-const METADATA_REGION: [u8; 16] =
+const METADATA_REGION: Guid =
     [0x06, 0xA2, 0x7C, 0x8B, 0x90, 0x47, 0x9A, 0x4B, 0xB8, 0xFE, 0x57, 0x5F, 0x05, 0x0F, 0x88, 0x6E];
 /// CAA16737-FA36-4D43-B3B6-33F0AA44E76B
-const FILE_PARAMETERS: [u8; 16] =
+const FILE_PARAMETERS: Guid =
     [0x37, 0x67, 0xA1, 0xCA, 0x36, 0xFA, 0x43, 0x4D, 0xB3, 0xB6, 0x33, 0xF0, 0xAA, 0x44, 0xE7, 0x6B];
 /// 2FA54224-CD1B-4876-B211-5DBED83BF4B8
-const VIRTUAL_DISK_SIZE: [u8; 16] =
+const VIRTUAL_DISK_SIZE: Guid =
     [0x24, 0x42, 0xA5, 0x2F, 0x1B, 0xCD, 0x76, 0x48, 0xB2, 0x11, 0x5D, 0xBE, 0xD8, 0x3B, 0xF4, 0xB8];
+/// A8D35F2D-B30B-454D-ABF7-D3D84834AB0C
+const PARENT_LOCATOR: Guid =
+    [0x2D, 0x5F, 0xD3, 0xA8, 0x0B, 0xB3, 0x4D, 0x45, 0xAB, 0xF7, 0xD3, 0xD8, 0x48, 0x34, 0xAB, 0x0C];

@@ -84,6 +84,11 @@ impl<'a> View<'a> {
     }
 }
 
+/// Whether bytes begin with one of several magics.
+pub(crate) fn starts_with_any(bytes: &[u8], magics: &[&[u8]]) -> bool {
+    magics.iter().any(|magic| bytes.starts_with(magic))
+}
+
 /// A number in a header; zero where the header is too short, which a caller has excluded.
 pub(crate) fn be32(bytes: &[u8], at: usize) -> u32 {
     u32::from_be_bytes(array(bytes, at))

@@ -83,6 +83,18 @@ fn a_vhd_passes_where_it_is_allowed() {
 }
 
 #[test]
+fn a_vhd_makes_the_largest_disk_of_those_that_it_tells() {
+    let size = |image: Vec<u8>| {
+        let limits = Limits { vhd: true, ..Limits::default() };
+        check(&mut Cursor::new(image), Claim::Nothing, &limits).map(|facts| facts.virtual_bytes).unwrap()
+    };
+    let geometry = [0x10, 0x01, 16, 63];
+    assert_eq!(size(with(vhd(), 56, &geometry)), 4097 * 16 * 63 * 512);
+    assert_eq!(size(with(vhd(), 40, &(5u64 << 20).to_be_bytes())), 5 << 20);
+    assert_eq!(size(with(vhd(), 48, &(6u64 << 20).to_be_bytes())), 6 << 20);
+}
+
+#[test]
 fn a_header_within_another_one_is_refused() {
     let mut both = with(qcow2(), 510, &[0x55, 0xAA]);
     refused(&both, DiskFormat::Qcow2, Rule::SeveralFormats, "qcow2 and gpt");
@@ -129,6 +141,22 @@ fn a_qcow2_header_that_makes_no_sense_is_refused() {
 }
 
 #[test]
+fn a_qcow2_header_may_be_as_short_and_as_long_as_qemu_allows() {
+    let clusters = |bits: u32| with(qcow2(), 20, &bits.to_be_bytes());
+    let header = |image, bytes: u32| with(image, 100, &bytes.to_be_bytes());
+    for image in [clusters(9), clusters(21), header(qcow2(), 104), header(clusters(9), 512)] {
+        judge(&image, DiskFormat::Qcow2).unwrap();
+    }
+    // An extension that ends where its cluster does needs no end of extensions.
+    let last = |len: u32| {
+        let image = with(header(clusters(9), 104), 104, &0x1234_5678u32.to_be_bytes());
+        with(image, 108, &len.to_be_bytes())
+    };
+    judge(&last(400), DiskFormat::Qcow2).unwrap();
+    refused(&last(401), DiskFormat::Qcow2, Rule::MalformedHeader, "beyond byte 512");
+}
+
+#[test]
 fn a_truncated_header_is_refused() {
     for len in [4, 71, 72, 511] {
         refused(&qcow2()[..len], DiskFormat::Qcow2, Rule::TruncatedHeader, &format!("after {len} bytes"));
@@ -147,6 +175,7 @@ fn a_disk_larger_than_the_limit_is_refused() {
     let limits = Limits { virtual_bytes_max: 999, ..Limits::default() };
     let error = check(&mut Cursor::new(vec![0; 1000]), Claim::Format(DiskFormat::Raw), &limits).unwrap_err();
     assert_eq!(refusal(error).rule, Rule::VirtualSize);
+    check(&mut Cursor::new(vec![0; 999]), Claim::Format(DiskFormat::Raw), &limits).unwrap();
     refused(
         &with(vmdk(DESCRIPTOR), 12, &u64::MAX.to_le_bytes()),
         DiskFormat::Vmdk,
@@ -196,10 +225,25 @@ fn a_vmdk_descriptor_has_to_be_understood() {
 }
 
 #[test]
+fn a_vmdk_descriptor_ends_where_qemu_stops_reading() {
+    const READ_BYTES: usize = (1 << 20) - 1;
+    let mut image = vmdk(DESCRIPTOR);
+    image.resize(2 << 20, 0);
+    put(&mut image, 36, &u64::MAX.to_le_bytes());
+    judge(&image, DiskFormat::Vmdk).unwrap();
+    image[512 + DESCRIPTOR.len()..].fill(b'\n');
+    put(&mut image, 512 + READ_BYTES, b"\xE9");
+    judge(&image, DiskFormat::Vmdk).unwrap();
+    put(&mut image, 512 + READ_BYTES - 1, b"\xE9");
+    refused(&image, DiskFormat::Vmdk, Rule::VmdkDescriptor, "not a text");
+}
+
+#[test]
 fn a_vmdk_footer_says_what_the_header_says() {
     let footer = stream_vmdk().len() - 1536;
     for (at, value) in [
         (footer + 12, &[9][..]),                      // the marker
+        (footer + 8, &[1]),                           // its length
         (footer + 16, &[1]),                          // its padding
         (footer + 512, b"X"),                         // the magic
         (footer + 512 + 12, &[1]),                    // the capacity
@@ -236,6 +280,12 @@ fn a_vhdx_without_its_tables_is_refused() {
     ] {
         refused(&with(vhdx(), at, value), DiskFormat::Vhdx, Rule::MalformedHeader, "makes sense");
     }
+}
+
+#[test]
+fn a_vhdx_may_have_full_tables() {
+    let regions = with(vhdx(), (192 << 10) + 8, &2047u32.to_le_bytes());
+    judge(&with(regions, VHDX_METADATA + 10, &2047u16.to_le_bytes()), DiskFormat::Vhdx).unwrap();
 }
 
 #[test]

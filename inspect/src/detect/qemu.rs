@@ -1,0 +1,113 @@
+//! QEMU's probes: what its tools open a file as when nobody names the format. Each function has the name of the one in QEMU
+//! (`block/*.c`, the same in 7.2 and 10.0) and takes at least what that takes.
+//!
+//! A probe sees the file's beginning only. What QEMU tells by the file's name (`dmg_probe`: `*.dmg`), and what it finds at
+//! the end of a file once the format is named (`koly` of a dmg, the footer of a fixed VHD), is raw to all of them.
+
+use crate::format::Format;
+use crate::view::{be32, le32, starts_with_any};
+
+/// The formats whose drivers claim a file that begins with these bytes. QEMU takes the one with the highest score; raw, with
+/// the lowest, is what is left where none claims it.
+pub(super) fn bdrv_probe_all(start: &[u8]) -> impl Iterator<Item = Format> {
+    let mut buffer = [0; PROBE_BYTES];
+    let len = start.len().min(PROBE_BYTES);
+    buffer[..len].copy_from_slice(&start[..len]);
+    PROBES.iter().filter(move |(probe, _)| probe(&buffer)).map(|&(_, format)| format)
+}
+
+type Probe = fn(&[u8; PROBE_BYTES]) -> bool;
+
+/// Every driver of QEMU with a `bdrv_probe`, but for raw and dmg.
+const PROBES: [(Probe, Format); 11] = [
+    (bochs_probe, Format::Bochs),
+    (cloop_probe, Format::Cloop),
+    (block_crypto_probe_luks, Format::Luks),
+    (parallels_probe, Format::Parallels),
+    (qcow_probe, Format::Qcow2),
+    (qcow2_probe, Format::Qcow2),
+    (bdrv_qed_probe, Format::Qed),
+    (vdi_probe, Format::Vdi),
+    (vhdx_probe, Format::Vhdx),
+    (vmdk_probe, Format::Vmdk),
+    (vpc_probe, Format::Vhd),
+];
+
+/// QEMU also compares type, subtype and version.
+fn bochs_probe(buffer: &[u8; PROBE_BYTES]) -> bool {
+    buffer.starts_with(b"Bochs Virtual HD Image")
+}
+
+/// QEMU compares one more word of the shell script.
+fn cloop_probe(buffer: &[u8; PROBE_BYTES]) -> bool {
+    buffer.starts_with(b"#!/bin/sh\n#V2.0 Format\nmodprobe cloop file=$0")
+}
+
+/// QEMU also wants version 1; a LUKS volume of version 2 is raw to it, and to Nova neither.
+fn block_crypto_probe_luks(buffer: &[u8; PROBE_BYTES]) -> bool {
+    buffer.starts_with(b"LUKS\xba\xbe")
+}
+
+/// QEMU also compares the version.
+fn parallels_probe(buffer: &[u8; PROBE_BYTES]) -> bool {
+    starts_with_any(buffer, &[b"WithoutFreeSpace", b"WithouFreSpacExt"])
+}
+
+/// The first version of qcow, which has the magic of the later ones.
+fn qcow_probe(buffer: &[u8; PROBE_BYTES]) -> bool {
+    buffer.starts_with(QCOW_MAGIC) && be32(buffer, QCOW_VERSION_OFFSET) == QCOW_VERSION
+}
+
+/// To QEMU version 0 is raw; Nova's inspector does not look at the version.
+fn qcow2_probe(buffer: &[u8; PROBE_BYTES]) -> bool {
+    buffer.starts_with(QCOW_MAGIC) && be32(buffer, QCOW_VERSION_OFFSET) != QCOW_VERSION
+}
+
+fn bdrv_qed_probe(buffer: &[u8; PROBE_BYTES]) -> bool {
+    buffer.starts_with(b"QED\0")
+}
+
+fn vdi_probe(buffer: &[u8; PROBE_BYTES]) -> bool {
+    le32(buffer, VDI_SIGNATURE_OFFSET) == VDI_SIGNATURE
+}
+
+fn vhdx_probe(buffer: &[u8; PROBE_BYTES]) -> bool {
+    buffer.starts_with(b"vhdxfile")
+}
+
+/// Beside the two binary forms a text: after lines of comment, which may hold any bytes, and lines of spaces, the first line
+/// is a version, whole and alone. What follows it does not matter, nor does a line without its end.
+fn vmdk_probe(buffer: &[u8; PROBE_BYTES]) -> bool {
+    if starts_with_any(buffer, &[b"KDMV", b"COWD"]) {
+        return true;
+    }
+    let mut rest = &buffer[..];
+    loop {
+        let blank = match rest.first() {
+            Some(b'#') => rest.iter().position(|&byte| byte == b'\n'),
+            Some(b' ') => rest.iter().position(|&byte| byte != b' ').and_then(|end| match rest[end..] {
+                [b'\n', ..] => Some(end),
+                [b'\r', b'\n', ..] => Some(end + 1),
+                _ => None,
+            }),
+            _ => return starts_with_any(rest, VERSION_LINES),
+        };
+        let Some(line_end) = blank else { return false };
+        rest = &rest[line_end + 1..];
+    }
+}
+
+fn vpc_probe(buffer: &[u8; PROBE_BYTES]) -> bool {
+    buffer.starts_with(b"conectix")
+}
+
+/// QEMU probes 512 bytes (`BLOCK_PROBE_BUF_SIZE`), 2048 before it had that name, zeros behind the end of the file. Whatever
+/// is claimed by the shorter buffer is claimed by the longer one.
+const PROBE_BYTES: usize = 2048;
+const QCOW_MAGIC: &[u8] = b"QFI\xfb";
+const QCOW_VERSION_OFFSET: usize = 4;
+const QCOW_VERSION: u32 = 1;
+const VDI_SIGNATURE_OFFSET: usize = 0x40;
+const VDI_SIGNATURE: u32 = 0xBEDA_107F;
+const VERSION_LINES: &[&[u8]] =
+    &[b"version=1\n", b"version=2\n", b"version=3\n", b"version=1\r\n", b"version=2\r\n", b"version=3\r\n"];

@@ -1,0 +1,111 @@
+//! The text that describes a disk, up to its first NUL. Capitals make no difference, though to QEMU they do.
+
+use super::VmdkType;
+use crate::refusal::{Refusal, Rule};
+
+/// Refuses a parent, wherever in the text: QEMU takes the first `parentFileNameHint` for the backing file, also one in a
+/// comment or in a line of the disk database, and whatever the parent's content ID is. Nova learns of it from `qemu-img info`.
+pub(super) fn check_parent(region: &[u8]) -> Result<(), Refusal> {
+    let text = text(region).to_ascii_lowercase();
+    if text.contains(PARENT_HINT) {
+        return Err(Refusal::new(
+            Rule::BackingFile,
+            "the vmdk names a parent, which would be read from the host",
+        ));
+    }
+    let is_none = |after: &str| {
+        after
+            .strip_prefix(NO_PARENT)
+            .is_some_and(|rest| !rest.starts_with(|char: char| char.is_ascii_hexdigit()))
+    };
+    if !text.split(PARENT_CID).skip(1).all(is_none) {
+        return Err(Refusal::new(Rule::BackingFile, "the vmdk has the content ID of a parent"));
+    }
+    Ok(())
+}
+
+/// Checks every line: each has to be understood, as in oslo.utils.
+pub(super) fn check(region: &[u8], allowed: &[VmdkType]) -> Result<(), Refusal> {
+    let text = text(region);
+    if !text.is_ascii() {
+        return Err(refusal("is not a text"));
+    }
+    let text = text.to_ascii_lowercase();
+    check_types(&text, allowed)?;
+    let mut extents = 0;
+    for line in text.split('\n').map(str::trim) {
+        if line.is_empty() || line.starts_with('#') || line.starts_with("ddb") || is_field(line) {
+            continue;
+        }
+        if !ACCESS.contains(&line.split(' ').next().unwrap_or_default()) {
+            return Err(refusal("has a line that is not understood"));
+        }
+        check_extent(line)?;
+        extents += 1;
+    }
+    match extents {
+        1 => Ok(()),
+        0 => Err(Refusal::new(Rule::VmdkExtent, "the vmdk has no extents")),
+        _ => {
+            Err(Refusal::new(Rule::VmdkExtent, format!("the vmdk has {extents} extents, and is one of them")))
+        }
+    }
+}
+
+/// What is read of a region: bytes that are no text stay recognisable as such.
+fn text(region: &[u8]) -> String {
+    let text = region.split(|&byte| byte == 0).next().unwrap_or_default();
+    String::from_utf8_lossy(text).into_owned()
+}
+
+/// A name without spaces, and its value. To QEMU, tabs would part the words of an extent as well.
+fn is_field(line: &str) -> bool {
+    line.split_once('=').is_some_and(|(name, _)| !name.contains(char::is_whitespace))
+}
+
+/// Tools differ in which of several create types they find, so that each has to be allowed.
+fn check_types(text: &str, allowed: &[VmdkType]) -> Result<(), Refusal> {
+    let mut rest = text.split(CREATE_TYPE).skip(1).peekable();
+    if rest.peek().is_none() {
+        return Err(refusal("has no create type"));
+    }
+    rest.try_for_each(|after| check_type(after, allowed))
+}
+
+fn check_type(after: &str, allowed: &[VmdkType]) -> Result<(), Refusal> {
+    let name = after.split_once('"').map(|(name, _)| name);
+    let Some(name) = name.filter(|name| name.len() < TYPE_NAME_END) else {
+        return Err(refusal("has no create type"));
+    };
+    if allowed.iter().any(|allowed| allowed.name().eq_ignore_ascii_case(name)) {
+        return Ok(());
+    }
+    let known = allowed.iter().map(|allowed| allowed.name()).collect::<Vec<_>>().join(", ");
+    let text = format!("the vmdk's create type is {name:?}; allowed: {known}");
+    Err(Refusal::new(Rule::VmdkType, text))
+}
+
+/// `RW 20480 SPARSE "disk.vmdk"`: its name is its own, whatever the file is called now; one with a path is another file's.
+/// Nova's inspector takes other kinds than SPARSE too, of which the data would be in another file.
+fn check_extent(line: &str) -> Result<(), Refusal> {
+    if line.contains(['/', '\\']) {
+        return Err(Refusal::new(Rule::VmdkExtent, "the vmdk has an extent in a file of the host"));
+    }
+    if line.split(' ').filter(|word| !word.is_empty()).nth(2) != Some("sparse") {
+        return Err(Refusal::new(Rule::VmdkExtent, "the vmdk has an extent that is not in itself"));
+    }
+    Ok(())
+}
+
+fn refusal(what: &str) -> Refusal {
+    Refusal::new(Rule::VmdkDescriptor, format!("the vmdk's descriptor {what}"))
+}
+
+const PARENT_HINT: &str = "parentfilenamehint";
+const PARENT_CID: &str = "parentcid";
+const NO_PARENT: &str = "=ffffffff";
+const CREATE_TYPE: &str = "createtype=\"";
+/// oslo.utils takes no name of this length or more.
+const TYPE_NAME_END: usize = 64;
+/// How an extent may be accessed: the first word of its line.
+const ACCESS: [&str; 3] = ["rw", "rdonly", "noaccess"];

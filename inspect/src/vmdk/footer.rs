@@ -1,0 +1,44 @@
+//! The end of a vmdk whose header says that the grain directory is there: a marker, a second header, and a marker of the
+//! end; a sector each. To QEMU the second header counts, and the first one no more.
+
+use super::{AT_END, Header, MAGIC, SECTOR};
+use crate::refusal::{Refusal, Rule};
+use crate::view::{Stop, View, le32, le64};
+
+/// Checks that the footer is one, and that it says what the header says.
+pub(super) fn check(view: &mut View<'_>, header: Header) -> Result<(), Stop> {
+    // QEMU counts whole sectors and finds its footer there; oslo.utils counts bytes.
+    if !view.bytes().is_multiple_of(SECTOR as u64) {
+        return Err(refusal("has no place, as the image ends within a sector").into());
+    }
+    let offset = view.bytes().saturating_sub(FOOTER_BYTES as u64);
+    Ok(check_sectors(&view.exactly("vmdk footer", offset, FOOTER_BYTES)?, header)?)
+}
+
+fn check_sectors(footer: &[u8], header: Header) -> Result<(), Refusal> {
+    let (marker, rest) = footer.split_at(SECTOR);
+    let (second, end) = rest.split_at(SECTOR);
+    if !is_marker(marker, FOOTER_MARKER) || le64(end, 0) != 0 || !is_marker(end, END_MARKER) {
+        return Err(refusal("is not marked as one"));
+    }
+    let found = Header::read(second);
+    if !second.starts_with(MAGIC) || (Header { directory: header.directory, ..found }) != header {
+        return Err(refusal("is not what its header is"));
+    }
+    if found.directory == AT_END {
+        return Err(refusal("names another footer"));
+    }
+    Ok(())
+}
+
+fn is_marker(sector: &[u8], kind: u32) -> bool {
+    le32(sector, 8) == 0 && le32(sector, 12) == kind && sector[16..].iter().all(|&byte| byte == 0)
+}
+
+fn refusal(what: &str) -> Refusal {
+    Refusal::new(Rule::VmdkFooter, format!("the vmdk's footer {what}"))
+}
+
+const FOOTER_BYTES: usize = 3 * SECTOR;
+const FOOTER_MARKER: u32 = 3;
+const END_MARKER: u32 = 0;
