@@ -264,11 +264,6 @@ pub(super) fn one_line(text: &str) -> String {
     }
 }
 
-/// Names are other people's: none of their characters steers the terminal or ends the line.
-pub(crate) fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
-}
-
 /// A URL for people: without the user information some put in front of the host.
 pub(super) fn shown_url(url: &str) -> String {
     match Url::parse(url) {

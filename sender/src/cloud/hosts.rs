@@ -3,7 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::error::{CloudError, printable};
+use glancecast_proto::wire::printable;
+
+use super::error::CloudError;
 use super::nova::{Aggregate, ComputeService};
 
 /// Hosts chosen by what Nova says of them.

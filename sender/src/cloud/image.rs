@@ -1,9 +1,10 @@
 //! What Glance says about one image, checked once: an `ImageRecord` is active, has a length, and
 //! can be downloaded as far as its record tells.
 
+use glancecast_proto::wire::printable;
 use serde::Deserialize;
 
-use super::error::{CloudError, printable};
+use super::error::CloudError;
 use super::signature::SignatureProperties;
 
 /// An active image. Only `parse` makes one.

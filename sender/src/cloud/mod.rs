@@ -22,7 +22,7 @@ mod signature;
 
 pub(crate) use check::ContentCheck;
 pub(crate) use download::{Download, DownloadOptions};
-pub(crate) use error::{CloudError, CloudErrorKind, printable};
+pub(crate) use error::{CloudError, CloudErrorKind};
 pub(crate) use hosts::Choice;
 pub(crate) use image::ImageRecord;
 pub(crate) use list::{ImageFilter, ListedImage};

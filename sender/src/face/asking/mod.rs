@@ -23,6 +23,8 @@ use tokio::time::MissedTickBehavior;
 use super::Failure;
 use super::args::{About, Asking as Args, Hosts as HostsArgs};
 use super::expected::Hosts;
+use super::json;
+use super::notices::INSECURE;
 use super::origin::cloud_failure;
 use super::send::{Signals, group_key};
 use crate::cloud::{Cloud, CloudError};
@@ -83,12 +85,15 @@ async fn ask(
         wait: args.wait,
         expected: hosts.expected.clone(),
     };
+    if args.insecure {
+        tracing::warn!("{INSECURE}");
+    }
     let asked = follow(config.clone(), socket, &mut signals).await?;
     tracing::debug!("discarded datagrams from hosts by reason: {}", asked.discards);
     let outcome = Outcome::new(&config.question, &hosts, asked);
     if args.json {
         let report = report::Report::new(&config, args.network.group, &interface, &outcome);
-        println!("{}", serde_json::to_string(&report).expect("numbers and texts are JSON"));
+        println!("{}", json::to_string(&report));
     } else {
         print!("{}", table::table(&config.question, &outcome));
     }
