@@ -367,8 +367,15 @@ pub(crate) struct Keygen {
 }
 
 fn parse_image_id(text: &str) -> Result<String, String> {
-    let id = text.to_ascii_lowercase();
-    if is_image_id(&id) { Ok(id) } else { Err("an image id is a UUID, as Glance prints it".to_owned()) }
+    match (is_image_id(text), is_image_id(&text.to_ascii_lowercase())) {
+        (true, _) => Ok(text.to_owned()),
+        (false, true) => {
+            Err("Nova looks for its copy under the id letter by letter, and hosts take ids in lower-case \
+                              letters alone, as Glance makes them: is this how Glance prints it?"
+                .to_owned())
+        }
+        (false, false) => Err("an image id is a UUID, as Glance prints it".to_owned()),
+    }
 }
 
 fn parse_pin(text: &str) -> Result<Pin, String> {
@@ -504,6 +511,7 @@ mod tests {
             "glancecast send ubuntu --insecure --compress zstd",
             "glancecast send ubuntu --insecure --pin 20ms",
             "glancecast send --file /x --insecure --image-id ubuntu",
+            "glancecast send --file /x --insecure --image-id 4B2C93EE-4F24-4CFD-8FCA-E1CF11AC1A44",
             "glancecast send ubuntu --insecure --rate auto:",
             "glancecast send ubuntu --insecure --repeat 2",
             "glancecast send ubuntu --insecure --one-way --expect 2",
@@ -530,5 +538,5 @@ mod tests {
         assert!(["", "T", "-1", "1.5G", "1GB"].iter().all(|text| parse_size(text).is_err()));
     }
 
-    const IMAGE: &str = "4B2C93EE-4F24-4CFD-8FCA-E1CF11AC1A44";
+    const IMAGE: &str = "4b2c93ee-4f24-4cfd-8fca-e1cf11ac1a44";
 }

@@ -11,6 +11,16 @@ pub(super) enum Side {
     Right,
 }
 
+/// Each row is as wide as the widest cell of each column: one name of megabytes would make all of them so.
+const CELL_CHARS_MAX: usize = 1000;
+
+fn shown(cell: &str) -> String {
+    match cell.char_indices().nth(CELL_CHARS_MAX) {
+        Some((end, _)) => format!("{}..", printable(&cell[..end])),
+        None => printable(cell),
+    }
+}
+
 /// The head and the rows, a line each; nothing at all without rows. Cells are shown [`printable`]: much of what stands in
 /// them was written by others.
 pub(super) fn columns<const N: usize>(head: [&str; N], sides: [Side; N], rows: &[[String; N]]) -> String {
@@ -19,8 +29,7 @@ pub(super) fn columns<const N: usize>(head: [&str; N], sides: [Side; N], rows: &
         return text;
     }
     let head = head.map(str::to_owned);
-    let rows: Vec<[String; N]> =
-        rows.iter().map(|cells| cells.each_ref().map(|cell| printable(cell))).collect();
+    let rows: Vec<[String; N]> = rows.iter().map(|cells| cells.each_ref().map(|cell| shown(cell))).collect();
     let lines = || std::iter::once(&head).chain(&rows);
     let widths: [usize; N] =
         std::array::from_fn(|i| lines().map(|line| line[i].chars().count()).max().unwrap_or(0));

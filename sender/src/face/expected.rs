@@ -80,7 +80,7 @@ impl Hosts {
                 nova: None,
             });
         };
-        let nova = Nova::of(cloud).await.map_err(cloud_failure)?;
+        let nova = Nova::of(cloud).map_err(cloud_failure)?;
         let choice = nova.choose(args.aggregates, args.zones).await.map_err(cloud_failure)?;
         let (names, left_out) = nameable(&choice)?;
         Ok(Self { expected: named(names)?, choice, left_out, nova: Some(nova) })

@@ -72,6 +72,11 @@ impl Failure {
 
     /// Much of what is told is foreign text, of Glance for one.
     fn new(code: u8, message: impl ToString, rule: Option<&'static str>) -> Self {
-        Self { code, message: printable(&message.to_string()), rule }
+        let mut message = printable(&message.to_string());
+        message.truncate(message.floor_char_boundary(MESSAGE_BYTES_MAX));
+        Self { code, message, rule }
     }
 }
+
+/// Whatever stands in it: some lines of a terminal.
+const MESSAGE_BYTES_MAX: usize = 4000;

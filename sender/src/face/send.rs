@@ -58,7 +58,7 @@ async fn send(args: &Send) -> Result<u8, Failure> {
         return Err(Failure::usage(CONFIRM_WHAT));
     }
     let mut signals = Signals::listen().map_err(Failure::failed)?;
-    let (hosts, base, origin) = tokio::select! {
+    let Found { hosts, base, origin, credentials } = tokio::select! {
         found = find(args) => found?,
         () = signals.next() => return Err(Failure::failed("interrupted before anything was sent")),
     };
@@ -95,6 +95,9 @@ async fn send(args: &Send) -> Result<u8, Failure> {
     };
     if !args.json && !args.quiet {
         eprintln!("{}: to {} at {pace_text}", origin.name, args.network.group);
+        if let Some(credentials) = credentials {
+            eprintln!("with the credentials of {}", printable(&credentials));
+        }
         for (host, reason) in hosts.left_out.all() {
             eprintln!("left out: {}, {}", printable(host), printable(reason));
         }
@@ -137,8 +140,16 @@ async fn send(args: &Send) -> Result<u8, Failure> {
     Ok(code)
 }
 
-/// Everything that has to be asked for before anything is sent.
-async fn find(args: &Send) -> Result<(Hosts, Option<BaseName>, Origin), Failure> {
+/// What has been asked for before anything is sent.
+struct Found {
+    hosts: Hosts,
+    base: Option<BaseName>,
+    origin: Origin,
+    /// Which cloud was asked with whose.
+    credentials: Option<String>,
+}
+
+async fn find(args: &Send) -> Result<Found, Failure> {
     let cloud = match args.image.is_some() || args.wanted().asks_nova() {
         true => Some(Cloud::connect(args.os_cloud.as_deref()).await.map_err(cloud_failure)?),
         false => None,
@@ -146,7 +157,7 @@ async fn find(args: &Send) -> Result<(Hosts, Option<BaseName>, Origin), Failure>
     let hosts = Hosts::find(args.wanted(), cloud.as_ref()).await?;
     let base = base(args, cloud.as_ref()).await?;
     let origin = Origin::find(args, cloud.as_ref()).await?;
-    Ok((hosts, base, origin))
+    Ok(Found { hosts, base, origin, credentials: cloud.map(|cloud| cloud.origin()) })
 }
 
 /// How hosts name the older image: an image of Glance by its id, which all stores know it by.

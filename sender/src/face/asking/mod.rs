@@ -122,13 +122,14 @@ async fn find(args: &Args, image: Option<&str>) -> Result<(Hosts, Option<Sought>
 async fn in_glance(cloud: &Cloud, image: &str) -> Result<Sought, Failure> {
     let record = match cloud.find_image(image).await {
         Ok(record) => record,
-        Err(CloudError::UnknownImage { .. } | CloudError::NotActive { .. }) => return as_given(image),
+        Err(
+            CloudError::UnknownImage { .. } | CloudError::NotActive { .. } | CloudError::BadImageId { .. },
+        ) => return as_given(image),
         Err(error) => return Err(cloud_failure(error)),
     };
     let name = record.name.as_deref().and_then(|name| ObjectName::new(name).ok());
     let name = name.or_else(|| ObjectName::new(&record.id).ok());
-    Sought::new(name, Some(record.id.to_ascii_lowercase()))
-        .ok_or_else(|| Failure::failed(format!("Glance's id {:?} is no UUID", record.id)))
+    Ok(Sought::new(name, Some(record.id)).expect("it has an id that hosts know"))
 }
 
 fn as_given(image: &str) -> Result<Sought, Failure> {
