@@ -362,7 +362,8 @@ pub(crate) struct Keygen {
     #[arg(long, value_name = "DIR", conflicts_with_all = ["file", "sender"])]
     pub(crate) all: Option<PathBuf>,
     /// With --all: print one JSON object on standard output instead
-    #[arg(long, requires = "all")]
+    // Clap lets a requirement go that is in conflict with what is given: a file.
+    #[arg(long, requires = "all", conflicts_with = "file")]
     pub(crate) json: bool,
 }
 
