@@ -55,18 +55,18 @@ mib_on_disk() { # FILE
     say $((blocks * 512 / 1048576))
 }
 
-say "1. Make an image of $IMAGE_MIB MiB, random bytes and holes by turns, and a key for the group."
+say "1. Make an image of $IMAGE_MIB MiB, random bytes and holes by turns, and keys for the group and its sender."
 truncate -s "${IMAGE_MIB}M" "$image"
 for ((at = 0; at < IMAGE_MIB; at += 2 * PART_MIB)); do
     dd if=/dev/urandom of="$image" bs=1M count="$PART_MIB" seek="$at" conv=notrunc iflag=fullblock status=none
 done
-glancecast keygen "$dir/group.key" >/dev/null
+glancecast keygen --all "$dir/keys" >/dev/null
 
 say "2. Start ${#HOSTS[@]} receivers, ${HOSTS[*]}, each with a directory of its own, in group $group on loopback."
 for host in "${HOSTS[@]}"; do
     mkdir "$dir/$host"
-    glancecastd --name "$host" --group "$group" --interface lo --key "$dir/group.key" --store "directory:$dir/$host" \
-        --once </dev/null >"$dir/$host.log" 2>&1 &
+    glancecastd --name "$host" --group "$group" --interface lo --key "$dir/keys/group.key" \
+        --sender "$dir/keys/sender.pub" --store "directory:$dir/$host" --once </dev/null >"$dir/$host.log" 2>&1 &
     pids[$host]=$!
 done
 for host in "${HOSTS[@]}"; do
@@ -78,13 +78,13 @@ for host in "${HOSTS[@]}"; do
     done
 done
 
-say "3. Send the image once, to all of them."
+say "3. Send the image once, to all of them, signed with the sender's key."
 say
 hosts=$(IFS=,; say "${HOSTS[*]}")
 status=0
 # Its standard error is this script's: on a terminal it shows the progress bar.
-glancecast send --file "$image" --group "$group" --interface lo --key "$dir/group.key" --hosts "$hosts" \
-    --rate "$RATE" --timeout "$PUSH_TIMEOUT" </dev/null || status=$?
+glancecast send --file "$image" --group "$group" --interface lo --key "$dir/keys/group.key" \
+    --sender-key "$dir/keys/sender.key" --hosts "$hosts" --rate "$RATE" --timeout "$PUSH_TIMEOUT" </dev/null || status=$?
 [ "$status" -eq 0 ] || fail "glancecast send ended with exit code $status"
 say
 

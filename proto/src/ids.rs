@@ -136,7 +136,7 @@ impl ObjectName {
 
 /// Whether a character does something to a terminal besides showing: control characters, and the format characters
 /// that are invisible or turn the direction of writing (Unicode category Cf, as far as it matters).
-pub(crate) fn is_unprintable(c: char) -> bool {
+pub fn is_unprintable(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }

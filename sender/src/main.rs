@@ -21,4 +21,4 @@ fn main() -> ExitCode {
 }
 
 /// What goes wrong with the cloud is told in one line of our own; the SDK would tell it again, each attempt in a line.
-const FILTER: &str = "error,openstack_sdk=off,openstack_sdk_core=off,glancecast_sender=warn";
+const FILTER: &str = "error,openstack_sdk_core=off,openstack_sdk_auth_core=off,glancecast_sender=warn";

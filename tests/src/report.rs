@@ -12,6 +12,7 @@ pub struct Report {
     pub exit_code: i32,
     pub reason: Option<String>,
     pub session: String,
+    pub signed_by: Option<String>,
     pub interface: String,
     pub address: String,
     pub mtu: u16,

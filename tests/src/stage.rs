@@ -180,6 +180,9 @@ impl Stage {
 
     fn start_sender(&self, title: &str, mut command: Command, arguments: &[&str]) -> Process {
         command.arg("send").args(self.complete(&[], arguments)).arg("--json");
+        if !arguments.contains(&"--sender-key") {
+            command.arg("--unsigned");
+        }
         Process::start(title, command, self.directory.path())
     }
 

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use glancecast_tests::exclusive::Share;
 use glancecast_tests::process::Process;
-use glancecast_tests::stage::{SOON, Stage};
+use glancecast_tests::stage::{SOON, Stage, list};
 
 #[test]
 fn the_sender_names_an_unknown_interface() {
@@ -125,6 +125,27 @@ fn keygen_does_not_overwrite_a_key() {
     command.arg("keygen").arg(stage.key());
     refused(Process::start("keygen-again", command, &stage.path("")), &[&text(stage.key().to_path_buf())]);
     assert_eq!(fs::read(stage.key()).expect("still there"), before);
+}
+
+#[test]
+fn keygen_makes_no_key_where_one_of_all_exists() {
+    let (stage, _) = stage();
+    let keys = stage.store("keys");
+    fs::write(keys.join("sender.pub"), "ours\n").expect("the stage's directory takes a file");
+    let mut command = stage.command("s", "glancecast");
+    command.args(["keygen", "--all"]).arg(&keys);
+    refused(
+        Process::start("keygen-all", command, &stage.path("")),
+        &["sender.pub", "exists", "nothing was made"],
+    );
+    assert_eq!(list(&keys), ["sender.pub"]);
+}
+
+#[test]
+fn the_sender_names_an_image_id_in_upper_case() {
+    let (stage, file) = stage();
+    let id = "4B2C93EE-4F24-4CFD-8FCA-E1CF11AC1A44";
+    refused(stage.push(&["--file", &file, "--expect", "1", "--image-id", id]).process, &[id, "lower-case"]);
 }
 
 /// Asserts that a process ends with exit 2 and one line that contains each of `words`.

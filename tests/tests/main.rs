@@ -11,6 +11,7 @@ mod demo;
 mod disk;
 mod fewer_bytes;
 mod formats;
+mod foul_cloud;
 mod glance;
 mod glance_breaks;
 mod hostile;

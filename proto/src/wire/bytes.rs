@@ -156,6 +156,6 @@ pub(super) fn cut(text: &str, max: usize) -> &str {
 }
 
 /// A text that may be shown in a terminal: what could move its cursor becomes a question mark.
-pub(super) fn printable(text: &str) -> String {
+pub fn printable(text: &str) -> String {
     text.chars().map(|c| if crate::ids::is_unprintable(c) { '?' } else { c }).collect()
 }

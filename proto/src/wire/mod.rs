@@ -33,6 +33,7 @@ mod up;
 pub use announce::{Announce, Announced, BaseName, is_image_id};
 pub use answer::{About, Answer, AnswerState, Finding, Held, Kept, Page, page_breaks};
 pub use ask::{Ask, Heard, Question, Sought};
+pub use bytes::printable;
 pub use discard::{Discard, DiscardCounts};
 pub use down::{Ack, Down, End, Poll};
 pub use keeping::{DiskFormat, Pin};

@@ -2,9 +2,10 @@
 //! Glance itself never looks at it again: a file damaged in its store is served as if it were whole.
 
 use aws_lc_rs::digest;
+use glancecast_proto::wire::printable;
 use md5::{Digest as _, Md5};
 
-use super::error::{CloudError, printable};
+use super::error::{CloudError, shown};
 use super::image::ImageHash;
 
 /// Fed with every byte of the image in order, says at the end whether they are the image.
@@ -31,7 +32,7 @@ impl ContentCheck {
         };
         let algo = algo.to_ascii_lowercase();
         let state = State::new(&algo)
-            .ok_or_else(|| CloudError::UnsupportedHash { algo: printable(&algo), known: KNOWN })?;
+            .ok_or_else(|| CloudError::UnsupportedHash { algo: shown(&algo), known: KNOWN })?;
         Ok(Self { algo, expected_hex: hex.to_ascii_lowercase(), state })
     }
 

@@ -10,13 +10,14 @@ use std::collections::BTreeMap;
 use std::env;
 use std::path::{Path, PathBuf};
 
-use openstack_sdk::config::{
+use openstack_sdk_core::config::{
     Auth, CloudConfig, ConfigFile, ConfigFileBuilderError, find_clouds_file, find_secure_file,
     find_vendor_file,
 };
 use serde_json::Value;
 
 use super::error::{CloudError, one_line};
+use super::trusted;
 
 /// Everything needed to log in.
 #[derive(Debug)]
@@ -29,9 +30,26 @@ pub(super) struct Settings {
 
 impl Settings {
     /// # Errors
-    /// Those of kind `Usage` about configuration.
+    /// Those of kind `Usage` about configuration, `UntrustedFile` among them.
     pub(super) fn load(cloud_name: Option<&str>) -> Result<Self, CloudError> {
         Places::of_this_process()?.settings(cloud_name)
+    }
+
+    /// Whether certificates are not checked.
+    pub(super) fn is_unverified(&self) -> bool {
+        self.config.verify == Some(false)
+    }
+
+    /// What follows from that, for people.
+    pub(super) fn unverified(&self) -> Option<String> {
+        self.is_unverified().then(|| {
+            format!(
+                "the certificates of Keystone, Glance and Nova are not checked, as {} says (verify: false, insecure or \
+                 OS_INSECURE): whoever is in between reads the credentials, and gives another image and the hash that \
+                 proves it, as both come over the same connection; name the CA with cacert",
+                self.origin
+            )
+        })
     }
 
     /// Interface, region and origin, as messages about the catalog name them.
@@ -120,6 +138,7 @@ impl Places {
         let mut builder = ConfigFile::builder();
         let paths = [&self.vendor_file, &self.clouds_file, &self.secure_file];
         for path in paths.into_iter().flatten() {
+            trusted::check(path)?;
             builder = builder.add_source(path).map_err(|error| bad_file(&error, path))?;
         }
         let file = builder.build().map_err(|error| bad_file(&error, clouds_file))?;
@@ -209,6 +228,7 @@ const LOOKED_IN: &str =
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::os::unix::fs::PermissionsExt;
 
     use super::super::error::CloudErrorKind;
     use super::*;
@@ -227,11 +247,13 @@ mod tests {
         fn new(test: &str) -> Self {
             let dir = env::temp_dir().join(format!("cloud-config-{test}-{}", std::process::id()));
             fs::create_dir_all(&dir).unwrap();
+            fs::set_permissions(&dir, PermissionsExt::from_mode(0o755)).unwrap();
             Self(dir)
         }
 
         fn file(&self, name: &str, text: &str) -> Option<PathBuf> {
             fs::write(self.0.join(name), text).unwrap();
+            fs::set_permissions(self.0.join(name), PermissionsExt::from_mode(0o644)).unwrap();
             Some(self.0.join(name))
         }
     }
@@ -267,6 +289,37 @@ mod tests {
         assert_eq!(settings.config.interface.as_deref(), Some("internal"));
         let auth = settings.config.auth.unwrap();
         assert!(auth.password.is_some() && auth.username.as_deref() == Some("u"));
+    }
+
+    #[test]
+    fn each_file_that_others_could_have_written_is_refused() {
+        let scratch = Scratch::new("others");
+        let empty = "clouds: {}\n";
+        let places = Places {
+            clouds_file: scratch.file("clouds.yaml", CLOUDS),
+            secure_file: scratch.file("secure.yaml", empty),
+            vendor_file: scratch.file("clouds-public.yaml", "public-clouds: {}\n"),
+            ..Places::default()
+        };
+        places.settings(Some("Prod.One")).unwrap();
+        for file in ["clouds.yaml", "secure.yaml", "clouds-public.yaml"] {
+            fs::set_permissions(scratch.0.join(file), PermissionsExt::from_mode(0o666)).unwrap();
+            let error = places.settings(Some("Prod.One")).unwrap_err();
+            assert!(error.to_string().contains(file) && error.to_string().contains("0666"), "{error}");
+            assert_eq!(error.kind(), CloudErrorKind::Usage);
+            fs::set_permissions(scratch.0.join(file), PermissionsExt::from_mode(0o600)).unwrap();
+        }
+    }
+
+    #[test]
+    fn certificates_that_are_not_checked_are_said() {
+        let openrc = |insecure: &str| {
+            let pairs = [("OS_AUTH_URL", "https://ks/v3"), ("OS_INSECURE", insecure)];
+            variables(&pairs).settings(None).unwrap().unverified()
+        };
+        let warning = openrc("true").unwrap();
+        assert!(warning.contains("not checked") && warning.contains("the OS_* variables"), "{warning}");
+        assert_eq!(openrc("false"), None);
     }
 
     #[test]

@@ -1,9 +1,6 @@
 //! The bytes of one image, from Glance to the caller, exactly as many as its record says.
 //!
-//! Two things keep this from using the SDK's `download`: it hands out the body without the status,
-//! so that an HTML error page or a 204 would pass for an image, and its client has one deadline for
-//! a whole answer (30 s), body included. So the request is made here with the session's token and
-//! endpoint, and each read has a deadline of its own.
+//! The whole has no deadline, as an image may be of any length: each read has one of its own.
 //!
 //! A download that breaks goes on where it was: with `Range` if Glance's store can do that, else it
 //! begins anew, and what was given out already is read again and compared, as it may be on the wire.
@@ -11,9 +8,8 @@
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
-use reqwest::header::{CONTENT_RANGE, HeaderValue, RANGE};
+use reqwest::header::{CONTENT_RANGE, RANGE};
 use reqwest::{Response, StatusCode, Url};
-use secrecy::ExposeSecret;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::error::{CloudError, root_cause};
@@ -237,46 +233,23 @@ impl Download {
 
     /// The answer to one request, made again with a new token where the old one has expired.
     async fn authorized(&self) -> Result<Response, CloudError> {
-        let asked = async {
-            let response = self.request().await?;
-            if response.status() != StatusCode::UNAUTHORIZED {
-                return Ok(response);
-            }
-            self.cloud.renew().await?;
-            self.request().await
-        };
-        timeout_at(self.deadline, asked).await.unwrap_or_else(|_| Err(self.broken(Break::Stalled)))
-    }
-
-    async fn request(&self) -> Result<Response, CloudError> {
         let mut request = self.cloud.http().get(self.url.clone());
-        if let Some(token) = self.cloud.token() {
-            let mut value = HeaderValue::from_str(token.expose_secret()).map_err(|_| self.token_refused())?;
-            value.set_sensitive(true);
-            request = request.header("X-Auth-Token", value);
-        }
         if self.have > 0 && self.options.ranges {
             request = request.header(RANGE, format!("bytes={}-", self.have));
         }
-        request.send().await.map_err(|error| CloudError::Unreachable {
-            url: self.cloud.glance_text(),
-            reason: root_cause(&error),
-        })
+        let glance = self.cloud.glance_text();
+        let asked = self.cloud.authorized("Glance", &glance, request);
+        timeout_at(self.deadline, asked).await.unwrap_or_else(|_| Err(self.broken(Break::Stalled)))
     }
 
     fn refused(&self, status: StatusCode) -> CloudError {
         let id = self.id.clone();
         match status {
             StatusCode::NO_CONTENT => CloudError::NoData { id },
-            StatusCode::UNAUTHORIZED => self.token_refused(),
             StatusCode::FORBIDDEN => CloudError::Forbidden { id },
             StatusCode::NOT_FOUND => CloudError::Gone { id },
             other => CloudError::GlanceStatus { url: self.cloud.glance_text(), status: other.as_u16() },
         }
-    }
-
-    fn token_refused(&self) -> CloudError {
-        self.cloud.token_refused("Glance", &self.cloud.glance_text())
     }
 
     fn broken(&self, reason: Break) -> CloudError {

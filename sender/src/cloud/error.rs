@@ -6,10 +6,13 @@
 use std::error::Error as StdError;
 use std::time::Duration;
 
-use openstack_sdk::AuthError;
-use openstack_sdk::OpenStackError;
-use openstack_sdk::auth::authtoken::AuthTokenError;
+use glancecast_proto::wire::printable;
+use openstack_sdk_auth_core::AuthError;
+use openstack_sdk_auth_core::authtoken::AuthTokenError;
+use openstack_sdk_core::OpenStackError;
 use reqwest::{StatusCode, Url};
+
+use super::http::unanswered;
 
 /// Whose turn it is to act, for the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +37,10 @@ pub(crate) enum CloudError {
     UnknownCloud { cloud: String, files: String, known: String },
     #[error("{file} cannot be used: {reason}; correct the file")]
     BadConfigFile { file: String, reason: String },
+    #[error(
+        "{file} is not used: {reason}. It says to whom the password goes and whose images are sent, so nobody else may write it; correct that, or name another file in OS_CLIENT_CONFIG_FILE"
+    )]
+    UntrustedFile { file: String, reason: String },
     #[error("the settings of {origin} cannot be used: {reason}; correct them")]
     BadSettings { origin: String, reason: String },
 
@@ -49,6 +56,12 @@ pub(crate) enum CloudError {
     NotKeystone { url: String, status: u16, origin: String },
     #[error("cannot reach {url}: {reason}; check the address, the network and the CA certificate")]
     Unreachable { url: String, reason: String },
+    #[error(
+        "{url} redirects to {to}, another server, to which no password and no token is sent; if that is the right one, name it: Keystone in auth_url, Glance and Nova in the catalog or in image_endpoint_override and compute_endpoint_override"
+    )]
+    Redirected { url: String, to: String },
+    #[error("{url} answers more than {max} bytes, and goes on; ask its operator")]
+    AnswerTooLong { url: String, max: usize },
     #[error(
         "the catalog has no image service for interface `{interface}` in region `{region}`; check `interface` and `region_name` of {origin}"
     )]
@@ -66,6 +79,10 @@ pub(crate) enum CloudError {
         "image {id} is active but Glance gives no size for it; upload it again, its length cannot be proven"
     )]
     NoSize { id: String },
+    #[error(
+        "image {image} has an id {fault}, which hosts do not take: Nova looks for its copy under the id letter by letter, and hosts know ids as Glance makes them, UUIDs in lower-case letters; upload it again and let Glance choose the id"
+    )]
+    BadImageId { image: String, fault: &'static str },
     #[error("Glance at {url} gave something that is not an image record: {reason}")]
     BadAnswer { url: String, reason: String },
     #[error(
@@ -162,7 +179,10 @@ impl CloudError {
             | Self::UnknownCloud { .. }
             | Self::BadConfigFile { .. }
             | Self::BadSettings { .. }
+            | Self::UntrustedFile { .. }
+            | Self::BadImageId { .. }
             | Self::NotKeystone { .. }
+            | Self::Redirected { .. }
             | Self::SecondFactor { .. }
             | Self::NoImageService { .. }
             | Self::CredentialsRefused { .. }
@@ -176,6 +196,7 @@ impl CloudError {
             | Self::AmbiguousName { .. } => CloudErrorKind::Usage,
             Self::Keystone { .. }
             | Self::Unreachable { .. }
+            | Self::AnswerTooLong { .. }
             | Self::NotActive { .. }
             | Self::NoSize { .. }
             | Self::BadAnswer { .. }
@@ -211,7 +232,7 @@ pub(super) fn login_error(error: OpenStackError, url: &str, origin: &str) -> Clo
             AuthError::Identity(answer) => keystone_status(answer.code, url, origin),
             AuthError::UnknownAuth { code, .. } => keystone_status(code.into(), url, origin),
             AuthError::AuthReceipt(_) => CloudError::SecondFactor { url, origin },
-            AuthError::Reqwest { source } => CloudError::Unreachable { url, reason: root_cause(&source) },
+            AuthError::Reqwest { source } => unanswered(&url, &source),
             AuthError::AuthToken {
                 source:
                     source @ (AuthTokenError::IdentityMethod { .. }
@@ -229,9 +250,7 @@ pub(super) fn login_error(error: OpenStackError, url: &str, origin: &str) -> Clo
         OpenStackError::IOWithPath { source, path } => settings(format!("{path}: {source}"), origin),
         OpenStackError::UrlParse { source } => settings(format!("auth_url: {source}"), origin),
         OpenStackError::Catalog { source } => settings(one_line(&source.to_string()), origin),
-        OpenStackError::Communication { source } => {
-            CloudError::Unreachable { url, reason: root_cause(&source) }
-        }
+        OpenStackError::Communication { source } => unanswered(&url, &source),
         other => CloudError::Client { reason: one_line(&other.to_string()) },
     }
 }
@@ -255,18 +274,17 @@ pub(super) fn root_cause(error: &(dyn StdError + 'static)) -> String {
     one_line(&innermost.to_string())
 }
 
-/// Foreign text on one line and of bounded length.
+/// Foreign text of several lines, as [`shown`] on one.
 pub(super) fn one_line(text: &str) -> String {
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    match line.char_indices().nth(FOREIGN_TEXT_CHARS_MAX) {
-        Some((end, _)) => format!("{}..", &line[..end]),
-        None => line,
-    }
+    shown(&text.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
-/// Names are other people's: none of their characters steers the terminal or ends the line.
-pub(crate) fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+/// What other people wrote, as messages show it: a part of a line that steers no terminal, and not longer than it helps.
+pub(crate) fn shown(text: &str) -> String {
+    match text.char_indices().nth(FOREIGN_TEXT_CHARS_MAX) {
+        Some((end, _)) => format!("{}..", printable(&text[..end])),
+        None => printable(text),
+    }
 }
 
 /// A URL for people: without the user information some put in front of the host.

@@ -1,6 +1,5 @@
 //! From what the operator typed to one image.
 
-use openstack_sdk::api::image::v2::image::{get, list};
 use reqwest::StatusCode;
 
 use super::error::CloudError;
@@ -22,9 +21,7 @@ impl Cloud {
         {
             return Ok(image);
         }
-        let endpoint =
-            list::Request::builder().name(name_or_id).limit(NAMESAKES_MAX).build().map_err(unbuilt)?;
-        let (status, body) = self.ask(endpoint).await?;
+        let (status, body) = self.ask("images", &[("name", name_or_id), ("limit", NAMESAKES_MAX)]).await?;
         match status {
             StatusCode::OK => choose_by_name(&body, name_or_id, &self.glance_text()),
             other => Err(self.unexpected(other)),
@@ -32,8 +29,7 @@ impl Cloud {
     }
 
     async fn image_by_id(&self, id: &str) -> Result<Option<ImageRecord>, CloudError> {
-        let endpoint = get::Request::builder().id(id).build().map_err(unbuilt)?;
-        let (status, body) = self.ask(endpoint).await?;
+        let (status, body) = self.ask(&format!("images/{id}"), &[]).await?;
         match status {
             StatusCode::OK => ImageRecord::parse(&body, &self.glance_text()).map(Some),
             StatusCode::NOT_FOUND => Ok(None),
@@ -46,10 +42,6 @@ impl Cloud {
     }
 }
 
-fn unbuilt<E: std::fmt::Display>(error: E) -> CloudError {
-    CloudError::Client { reason: error.to_string() }
-}
-
 /// 8-4-4-4-12 hex digits. Glance's ids are always in this form.
 fn is_uuid(text: &str) -> bool {
     let groups = text.split('-').collect::<Vec<_>>();
@@ -58,7 +50,7 @@ fn is_uuid(text: &str) -> bool {
 }
 
 /// More namesakes than this are not told apart by reading a message.
-const NAMESAKES_MAX: i32 = 100;
+const NAMESAKES_MAX: &str = "100";
 
 #[cfg(test)]
 mod tests {

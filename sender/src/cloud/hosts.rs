@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::error::{CloudError, printable};
+use super::error::{CloudError, shown};
 use super::nova::{Aggregate, ComputeService};
 
 /// Hosts chosen by what Nova says of them.
@@ -51,7 +51,7 @@ pub(super) fn choose(
             None => Some("has no nova-compute service".to_owned()),
         };
         match reason {
-            Some(reason) => drop(choice.skipped.insert(host, printable(&reason))),
+            Some(reason) => drop(choice.skipped.insert(host, shown(&reason))),
             None => drop(choice.hosts.insert(host)),
         }
     }
@@ -65,14 +65,14 @@ fn listed(names: &BTreeSet<&str>) -> String {
     if names.is_empty() {
         return "none at all".to_owned();
     }
-    cut(names.iter().map(|name| format!("`{name}`")))
+    cut(names.iter().map(|name| format!("`{}`", shown(name))))
 }
 
 fn skipped(hosts: &BTreeMap<String, String>) -> String {
     if hosts.is_empty() {
         return "there is no host in it".to_owned();
     }
-    cut(hosts.iter().map(|(host, reason)| format!("{host} {reason}")))
+    cut(hosts.iter().map(|(host, reason)| format!("{} {reason}", shown(host))))
 }
 
 fn cut(items: impl Iterator<Item = String>) -> String {
@@ -81,7 +81,7 @@ fn cut(items: impl Iterator<Item = String>) -> String {
         items.truncate(LISTED_MAX);
         items.push("..".to_owned());
     }
-    printable(&items.join(", "))
+    items.join(", ")
 }
 
 /// What still fits a terminal's few lines.

@@ -1,15 +1,16 @@
 //! What Glance says about one image, checked once: an `ImageRecord` is active, has a length, and
 //! can be downloaded as far as its record tells.
 
+use glancecast_proto::wire::is_image_id;
 use serde::Deserialize;
 
-use super::error::{CloudError, printable};
+use super::error::{CloudError, shown};
 use super::signature::SignatureProperties;
 
 /// An active image. Only `parse` makes one.
 #[derive(Clone, Debug)]
 pub(crate) struct ImageRecord {
-    /// The UUID as Glance prints it; Nova names its cached file after this text.
+    /// A UUID in lower-case letters; Nova names its cached file after this text.
     pub(crate) id: String,
     pub(crate) name: Option<String>,
     /// Bytes that the download has.
@@ -47,7 +48,7 @@ impl ImageRecord {
     /// Takes Glance's JSON of one image; `url` is only named in errors.
     ///
     /// # Errors
-    /// `NotActive` with what to do about that status, `NoSize`, `BadAnswer`.
+    /// `NotActive` with what to do about that status, `BadImageId`, `NoSize`, `BadAnswer`.
     pub(super) fn parse(json: &[u8], url: &str) -> Result<Self, CloudError> {
         let wire = serde_json::from_slice::<Wire>(json).map_err(|error| bad_answer(&error, url))?;
         Self::from_wire(wire)
@@ -58,24 +59,37 @@ impl ImageRecord {
         if let Some(hint) = status_hint(&wire.status) {
             return Err(CloudError::NotActive {
                 image: label(&wire.id, wire.name.as_deref()),
-                status: printable(&wire.status),
+                status: shown(&wire.status),
                 hint,
             });
         }
+        if let Some(fault) = id_fault(&wire.id) {
+            return Err(CloudError::BadImageId { image: label(&wire.id, wire.name.as_deref()), fault });
+        }
         let hash = wire.hash();
         let Some(size) = wire.size else {
-            return Err(CloudError::NoSize { id: printable(&wire.id) });
+            return Err(CloudError::NoSize { id: wire.id });
         };
         let Wire { id, name, container_format, disk_format, signature, .. } = wire;
         Ok(Self { id, name, size, container_format, disk_format, hash, signature })
     }
 }
 
+/// What keeps an id from being one that hosts know. Glance takes any from who uploads an image, up to 36 characters and a
+/// UUID in form; what another service in its place takes, nobody knows.
+fn id_fault(id: &str) -> Option<&'static str> {
+    match (is_image_id(id), is_image_id(&id.to_ascii_lowercase())) {
+        (true, _) => None,
+        (false, true) => Some("with upper-case letters"),
+        (false, false) => Some("that is no UUID"),
+    }
+}
+
 /// An image as a message names it: by its name, where it has one, and by its id.
 fn label(id: &str, name: Option<&str>) -> String {
     match name {
-        Some(name) => printable(&format!("`{name}` ({id})")),
-        None => printable(id),
+        Some(name) => format!("`{}` ({})", shown(name), shown(id)),
+        None => shown(id),
     }
 }
 
@@ -103,7 +117,7 @@ fn candidates(images: &[Wire]) -> String {
     let mut names = images
         .iter()
         .take(CANDIDATES_SHOWN_MAX)
-        .map(|image| printable(&format!("{} ({})", image.id, image.status)))
+        .map(|image| format!("{} ({})", shown(&image.id), shown(&image.status)))
         .collect::<Vec<_>>();
     if images.len() > CANDIDATES_SHOWN_MAX {
         names.push("..".to_owned());
@@ -170,6 +184,7 @@ const CANDIDATES_SHOWN_MAX: usize = 10;
 
 #[cfg(test)]
 mod tests {
+    use glancecast_proto::ids::is_unprintable;
     use serde_json::{Value, json};
 
     use super::super::error::CloudErrorKind;
@@ -234,6 +249,35 @@ mod tests {
     }
 
     #[test]
+    fn an_id_that_hosts_do_not_know_is_refused_with_the_reason() {
+        let upper = ID.to_ascii_uppercase();
+        let mixed = ID.replacen('b', "B", 1);
+        for id in [&upper, &mixed] {
+            let error = parse(&with("id", json!(id))).unwrap_err();
+            assert!(
+                error.to_string().contains("upper-case") && error.to_string().contains(id.as_str()),
+                "{error}"
+            );
+            assert_eq!(error.kind(), CloudErrorKind::Usage);
+        }
+        let long = "x".repeat(100_000);
+        for id in ["", "debian", "../../v2/tasks", &ID[1..], &format!("{ID}0"), &ID.replace('-', ""), &long] {
+            let error = parse(&with("id", json!(id))).unwrap_err();
+            let text = error.to_string();
+            assert!(matches!(error, CloudError::BadImageId { .. }) && text.contains("no UUID"), "{text}");
+            assert!(text.len() < 1000, "{}", text.len());
+        }
+    }
+
+    #[test]
+    fn names_of_any_length_and_content_are_one_short_line() {
+        for name in ["n".repeat(1 << 20), "\u{1f600}".repeat(1 << 16), "\n\r\u{202e}\u{9b}".repeat(1 << 16)] {
+            let label = parse(&with("name", json!(name))).unwrap().label();
+            assert!(label.chars().count() < 500 && !label.chars().any(is_unprintable), "{label:?}");
+        }
+    }
+
+    #[test]
     fn a_page_of_html_or_a_negative_size_is_a_bad_answer() {
         let html = ImageRecord::parse(b"<html>secret</html>", "http://gl/").unwrap_err();
         assert!(!html.to_string().contains("secret"), "{html}");
@@ -243,19 +287,19 @@ mod tests {
 
     #[test]
     fn what_others_wrote_into_a_record_steers_no_terminal() {
-        let foul = "\u{1b}[2J\nroot# ";
+        let foul = "\u{1b}[2J\u{202e}\nroot# ";
         let mut image = with("name", json!(foul));
-        assert!(!parse(&image).unwrap().label().contains(char::is_control));
+        assert!(!parse(&image).unwrap().label().contains(is_unprintable));
         for (key, value) in [("status", json!(foul)), ("size", Value::Null), ("id", json!(foul))] {
             image[key] = value;
             let text = parse(&image).unwrap_err().to_string();
-            assert!(!text.contains(char::is_control), "{key}: {text:?}");
+            assert!(!text.contains(is_unprintable), "{key}: {text:?}");
             image["status"] = json!("active");
         }
         let mut namesake = with("status", json!(foul));
         namesake["id"] = json!(foul);
         let text = choose(&[active(), namesake], "debian").unwrap_err().to_string();
-        assert!(!text.contains(char::is_control), "{text:?}");
+        assert!(!text.contains(is_unprintable), "{text:?}");
     }
 
     fn choose(images: &[Value], wanted: &str) -> Result<ImageRecord, CloudError> {

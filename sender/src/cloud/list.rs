@@ -1,6 +1,5 @@
 //! Lists of images, page by page.
 
-use openstack_sdk::api::image::v2::image::list;
 use reqwest::StatusCode;
 use serde::{Deserialize, Serialize};
 
@@ -71,25 +70,14 @@ impl Cloud {
         marker: Option<&str>,
         limit: usize,
     ) -> Result<Page, CloudError> {
-        let mut endpoint = list::Request::builder();
-        endpoint.sort("name:asc").limit(i32::try_from(limit).unwrap_or(i32::MAX));
-        if let Some(name) = &filter.name {
-            endpoint.name(name);
-        }
-        if let Some(status) = &filter.status {
-            endpoint.status(status);
-        }
-        if let Some(visibility) = &filter.visibility {
-            endpoint.visibility(visibility);
-        }
-        if !filter.tags.is_empty() {
-            endpoint.tag(filter.tags.iter());
-        }
-        if let Some(marker) = marker {
-            endpoint.marker(marker);
-        }
-        let endpoint = endpoint.build().map_err(|error| CloudError::Client { reason: error.to_string() })?;
-        let (status, body) = self.ask(endpoint).await?;
+        let limit = limit.to_string();
+        let mut query = vec![("sort", "name:asc"), ("limit", &limit)];
+        let narrowing =
+            [("name", &filter.name), ("status", &filter.status), ("visibility", &filter.visibility)];
+        query.extend(narrowing.into_iter().filter_map(|(key, value)| Some((key, value.as_deref()?))));
+        query.extend(filter.tags.iter().map(|tag| ("tag", tag.as_str())));
+        query.extend(marker.map(|marker| ("marker", marker)));
+        let (status, body) = self.ask("images", &query).await?;
         match (status, marker) {
             (StatusCode::OK, _) => serde_json::from_slice(&body).map_err(|error| CloudError::BadAnswer {
                 url: self.glance_text(),

@@ -2,8 +2,8 @@
 //! or id, the byte stream of one image with the proof that it is what Glance keeps, and the hosts
 //! that Nova knows.
 //!
-//! `openstack_sdk` does Keystone, the catalog and the image metadata; `download` reads the bytes
-//! itself and says there why. What is sent to whom, and whether a private image may be multicast,
+//! Of the OpenStack SDK it takes the reading of clouds.yaml, the ways to log in and the catalog; every
+//! request goes through the client of `http`, which says why. What is sent to whom, and whether a private image may be multicast,
 //! is the caller's to decide.
 
 mod check;
@@ -14,15 +14,20 @@ mod find;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
 mod hosts;
+mod http;
 mod image;
+mod keystone;
 mod list;
 mod nova;
+#[cfg(test)]
+mod redirects;
 mod session;
 mod signature;
+mod trusted;
 
 pub(crate) use check::ContentCheck;
 pub(crate) use download::{Download, DownloadOptions};
-pub(crate) use error::{CloudError, CloudErrorKind, printable};
+pub(crate) use error::{CloudError, CloudErrorKind, shown};
 pub(crate) use hosts::Choice;
 pub(crate) use image::ImageRecord;
 pub(crate) use list::{ImageFilter, ListedImage};

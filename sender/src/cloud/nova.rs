@@ -1,22 +1,16 @@
 //! What Nova knows of the compute hosts: aggregates, availability zones, which services are enabled and up; and its call
 //! that caches an image on an aggregate.
-//!
-//! The requests are made here, with the session's token and the catalog's address: the SDK's part for Nova, of which
-//! three requests would be used, takes five times as long to build as its part for Glance (27 s of CPU and 5 s).
 
 use std::time::Duration;
 
-use openstack_sdk::api::AsyncClient;
-use openstack_sdk::types::ServiceType;
-use reqwest::header::HeaderValue;
 use reqwest::{Method, Response, StatusCode, Url};
-use secrecy::ExposeSecret;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::error::{CloudError, root_cause, shown_url};
+use super::error::{CloudError, shown_url};
 use super::hosts::{Choice, choose};
+use super::http;
 use super::session::Cloud;
 
 /// Nova, as the catalog of this project has it.
@@ -64,9 +58,8 @@ impl Nova {
     ///
     /// # Errors
     /// `NoComputeService`.
-    pub(crate) async fn of(cloud: &Cloud) -> Result<Self, CloudError> {
-        let endpoint = cloud.sdk().get_service_endpoint(&ServiceType::Compute, None).await;
-        let url = endpoint.map_err(|_| cloud.no_compute_service())?.url().clone();
+    pub(crate) fn of(cloud: &Cloud) -> Result<Self, CloudError> {
+        let url = cloud.nova().ok_or_else(|| cloud.no_compute_service())?.clone();
         Ok(Self { cloud: cloud.clone(), url: compute_api(url) })
     }
 
@@ -130,7 +123,7 @@ impl Nova {
         if answer.status() != StatusCode::OK {
             return Err(self.refused(answer.status(), what));
         }
-        let body = answer.bytes().await.map_err(|error| self.unreachable(&error))?;
+        let (_, body) = http::read(&self.shown(), answer).await?;
         serde_json::from_slice(&body).map_err(|error| CloudError::NovaBadAnswer {
             url: self.shown(),
             // The place, not the text around it: the answer may be a proxy's page.
@@ -151,29 +144,14 @@ impl Nova {
         body: Option<(&Value, &'static str)>,
     ) -> Result<Response, CloudError> {
         let url = self.url.join(path).expect("a relative path");
-        let mut renewed = false;
-        loop {
-            let mut request = self.cloud.http().request(method.clone(), url.clone()).timeout(ANSWER_TIMEOUT);
-            if let Some(token) = self.cloud.token() {
-                let mut value = HeaderValue::from_str(token.expose_secret())
-                    .map_err(|_| self.cloud.token_refused("Nova", &self.shown()))?;
-                value.set_sensitive(true);
-                request = request.header("X-Auth-Token", value);
-            }
-            if let Some((body, version)) = body {
-                request = request
-                    .header("OpenStack-API-Version", format!("compute {version}"))
-                    .header("Content-Type", "application/json")
-                    .body(body.to_string());
-            }
-            let answer = request.send().await.map_err(|error| self.unreachable(&error))?;
-            match answer.status() {
-                StatusCode::UNAUTHORIZED if !renewed => self.cloud.renew().await?,
-                StatusCode::UNAUTHORIZED => return Err(self.cloud.token_refused("Nova", &self.shown())),
-                _ => return Ok(answer),
-            }
-            renewed = true;
+        let mut request = self.cloud.http().request(method, url).timeout(ANSWER_TIMEOUT);
+        if let Some((body, version)) = body {
+            request = request
+                .header("OpenStack-API-Version", format!("compute {version}"))
+                .header("Content-Type", "application/json")
+                .body(body.to_string());
         }
+        self.cloud.authorized("Nova", &self.shown(), request).await
     }
 
     fn refused(&self, status: StatusCode, what: &'static str) -> CloudError {
@@ -181,10 +159,6 @@ impl Nova {
             StatusCode::FORBIDDEN => CloudError::NovaForbidden { what, origin: self.cloud.origin() },
             other => CloudError::NovaStatus { url: self.shown(), status: other.as_u16(), what },
         }
-    }
-
-    fn unreachable(&self, error: &reqwest::Error) -> CloudError {
-        CloudError::Unreachable { url: self.shown(), reason: root_cause(error) }
     }
 
     fn shown(&self) -> String {

@@ -1,28 +1,19 @@
-//! The authenticated session: logging in, renewing the token, and asking Glance for JSON. Owns the
-//! SDK's client; `find` and `download` build on it.
+//! The authenticated session: a token that is renewed, where Glance and Nova are, and asking Glance for JSON. `find`, `list`,
+//! `download` and `nova` build on it.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use async_trait::async_trait;
-use openstack_sdk::api::{ApiError, AsyncClient, QueryAsync, RestEndpoint, raw};
-use openstack_sdk::auth::auth_helper::{AuthHelper, AuthHelperError};
-use openstack_sdk::catalog::CatalogError;
-use openstack_sdk::types::{ApiVersion, ServiceType};
-use openstack_sdk::{AsyncOpenStack, OpenStackError, RestError};
-use reqwest::{Certificate, Client, StatusCode, Url, redirect};
-use secrecy::SecretString;
-
-// Named only to be linked: each registers itself when the program starts. The SDK's build script
-// means to do this, but looks for its dependencies in a form that its Cargo.toml has in its
-// repository and not as published; without these lines only passwords and tokens work.
-use openstack_sdk_auth_applicationcredential as _;
-use openstack_sdk_auth_oidcaccesstoken as _;
-use openstack_sdk_auth_oidcclientcredentials as _;
-use openstack_sdk_auth_totp as _;
+use openstack_sdk_core::catalog::{Catalog, CatalogError};
+use openstack_sdk_core::types::{ApiVersion, ServiceType};
+use reqwest::header::HeaderValue;
+use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};
+use secrecy::{ExposeSecret, SecretString};
 
 use super::config::Settings;
-use super::error::{CloudError, login_error, one_line, root_cause, shown_url};
+use super::error::{CloudError, one_line, shown_url};
+use super::http;
+use super::keystone::{Keystone, Login, Place, discover};
 
 /// An authenticated session. Clones share the token.
 #[derive(Clone, Debug)]
@@ -32,12 +23,14 @@ pub(crate) struct Cloud {
 
 #[derive(Debug)]
 struct Inner {
-    sdk: AsyncOpenStack,
-    /// For image bytes; see `download` for why it is not the SDK's.
     http: Client,
     settings: Settings,
+    keystone: Keystone,
+    token: RwLock<SecretString>,
     /// Of the image API, ends in "/v2/".
     glance: Url,
+    /// Of Nova as the catalog has it, if it has it.
+    nova: Option<Url>,
 }
 
 impl Cloud {
@@ -47,61 +40,77 @@ impl Cloud {
     /// Kind `Usage` when the configuration is missing or wrong, `Source` when Keystone refuses or
     /// cannot be reached, within `CONNECT_TIMEOUT` per address tried.
     pub(crate) async fn connect(cloud_name: Option<&str>) -> Result<Self, CloudError> {
-        let settings = Settings::load(cloud_name)?;
-        let http = http_client(&settings)?;
-        let login = AsyncOpenStack::builder(&settings.config)
-            // Otherwise tokens are written to the user's home.
-            .disable_auth_cache(true)
-            .auth_helper(NoPrompt)
-            // A 401 is answered by `renew`: the SDK's own retry forgets the versions it discovered.
-            .max_auth_retries(0)
-            .http_connect_timeout(CONNECT_TIMEOUT)
-            .connect()
-            .await;
-        let sdk = match login {
-            Ok(sdk) => sdk,
-            Err(
-                OpenStackError::Discovery { .. } | OpenStackError::Api { source: ApiError::Catalog { .. } },
-            ) => return Err(no_keystone(&http, &settings).await),
-            Err(error) => return Err(login_error(error, &settings.auth_url, &settings.origin)),
-        };
-        let glance = discover_glance(&sdk, &http, &settings).await?;
-        Ok(Self { inner: Arc::new(Inner { sdk, http, settings, glance }) })
+        Self::open(Settings::load(cloud_name)?).await
+    }
+
+    pub(super) async fn open(settings: Settings) -> Result<Self, CloudError> {
+        tracing::info!("credentials of {}", settings.origin);
+        if let Some(warning) = settings.unverified() {
+            tracing::warn!("{warning}");
+        }
+        let http = http::client(&settings)?;
+        let keystone = Keystone::find(&http, &settings).await?;
+        let Login { token, mut catalog } = keystone.log_in(&http, &settings).await?;
+        let place = place(&settings);
+        let glance = glance(&http, &settings, &mut catalog, &token).await?;
+        let nova = catalog.get_service_endpoint("compute", None, place.region, Some(place.interface));
+        let nova = nova.ok().map(|endpoint| endpoint.url().clone());
+        let token = RwLock::new(token);
+        Ok(Self { inner: Arc::new(Inner { http, settings, keystone, token, glance, nova }) })
     }
 
     /// A new token for the same credentials; every clone uses it from here on.
     pub(super) async fn renew(&self) -> Result<(), CloudError> {
-        let Inner { sdk, http, settings, .. } = &*self.inner;
-        sdk.authorize_with_auth_helper(None, &NoPrompt, true)
-            .await
-            .map_err(|error| login_error(error, &settings.auth_url, &settings.origin))?;
-        discover_glance(sdk, http, settings).await.map(|_| ())
+        let Inner { http, settings, keystone, token, .. } = &*self.inner;
+        let login = keystone.log_in(http, settings).await?;
+        *token.write().unwrap_or_else(PoisonError::into_inner) = login.token;
+        Ok(())
     }
 
-    /// The body of a Glance answer with its status, after one renewal of the token if that was
-    /// what was wrong.
-    pub(super) async fn ask<E>(&self, endpoint: E) -> Result<(StatusCode, Vec<u8>), CloudError>
-    where
-        E: RestEndpoint + Clone + Sync,
-    {
+    /// The body of Glance's answer to a GET of `path` below its address, with its status.
+    ///
+    /// # Errors
+    /// `Unreachable`, `Redirected`, `TokenRefused`, `AnswerTooLong`, and those of logging in again.
+    pub(super) async fn ask(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+    ) -> Result<(StatusCode, Vec<u8>), CloudError> {
+        let mut url = self.glance().join(path).map_err(|error| CloudError::BadAnswer {
+            url: self.glance_text(),
+            reason: format!("{error} in {path:?}"),
+        })?;
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        let request = self.http().get(url).timeout(ANSWER_TIMEOUT);
+        let answer = self.authorized("Glance", &self.glance_text(), request).await?;
+        http::read(&self.glance_text(), answer).await
+    }
+
+    /// The answer to a request with the token, made again with a new one where the old one has expired. `url` is for messages.
+    ///
+    /// # Errors
+    /// `Unreachable`, `Redirected`, `TokenRefused`, and those of logging in again.
+    pub(super) async fn authorized(
+        &self,
+        service: &'static str,
+        url: &str,
+        request: RequestBuilder,
+    ) -> Result<Response, CloudError> {
         let mut renewed = false;
         loop {
-            let answer = raw(endpoint.clone())
-                .skip_error_check(true)
-                .query_async(&self.inner.sdk)
-                .await
-                .map_err(|error| self.api_error(error))?;
+            let again = request.try_clone().expect("its body is not a stream");
+            let token = self.inner.token.read().unwrap_or_else(PoisonError::into_inner).clone();
+            let again = with_token(again, Some(&token)).ok_or_else(|| self.token_refused(service, url))?;
+            let answer = again.send().await.map_err(|error| http::unanswered(url, &error))?;
             match answer.status() {
                 StatusCode::UNAUTHORIZED if !renewed => self.renew().await?,
-                StatusCode::UNAUTHORIZED => return Err(self.token_refused("Glance", &self.glance_text())),
-                status => return Ok((status, answer.into_body().to_vec())),
+                StatusCode::UNAUTHORIZED => return Err(self.token_refused(service, url)),
+                _ => return Ok(answer),
             }
             renewed = true;
         }
-    }
-
-    pub(super) fn token(&self) -> Option<SecretString> {
-        self.inner.sdk.get_auth_token()
     }
 
     pub(super) fn http(&self) -> &Client {
@@ -117,16 +126,16 @@ impl Cloud {
         shown_url(self.inner.glance.as_str())
     }
 
-    pub(super) fn sdk(&self) -> &AsyncOpenStack {
-        &self.inner.sdk
+    pub(super) fn nova(&self) -> Option<&Url> {
+        self.inner.nova.as_ref()
     }
 
-    /// Where the settings came from, for messages.
-    pub(super) fn origin(&self) -> String {
+    /// Where the settings came from, for messages: "cloud `x` in /etc/openstack/clouds.yaml".
+    pub(crate) fn origin(&self) -> String {
         self.inner.settings.origin.clone()
     }
 
-    pub(super) fn token_refused(&self, service: &'static str, url: &str) -> CloudError {
+    fn token_refused(&self, service: &'static str, url: &str) -> CloudError {
         CloudError::TokenRefused { service, url: url.to_owned(), origin: self.origin() }
     }
 
@@ -134,60 +143,39 @@ impl Cloud {
         let (interface, region, origin) = self.inner.settings.catalog_terms();
         CloudError::NoComputeService { interface, region, origin }
     }
+}
 
-    fn api_error(&self, error: ApiError<RestError>) -> CloudError {
-        match error {
-            ApiError::Client { source: RestError::Communication { source } } => {
-                CloudError::Unreachable { url: self.glance_text(), reason: root_cause(&source) }
-            }
-            ApiError::Catalog { source } => catalog_error(&source, &self.inner.settings),
-            other => CloudError::Client { reason: one_line(&other.to_string()) },
-        }
+/// The request with the token in it; `None` for one that no header can hold.
+pub(super) fn with_token(request: RequestBuilder, token: Option<&SecretString>) -> Option<RequestBuilder> {
+    let Some(token) = token else { return Some(request) };
+    let mut value = HeaderValue::from_str(token.expose_secret()).ok()?;
+    value.set_sensitive(true);
+    Some(request.header("X-Auth-Token", value))
+}
+
+fn place(settings: &Settings) -> Place<'_> {
+    Place {
+        region: settings.config.region_name.as_deref(),
+        interface: settings.config.interface.as_deref().unwrap_or("public"),
     }
 }
 
-/// Answers the SDK's questions for values the configuration lacks: nobody is asked, the missing
-/// one is named.
-#[derive(Clone)]
-struct NoPrompt;
-
-#[async_trait]
-impl AuthHelper for NoPrompt {
-    fn clone_box(&self) -> Box<dyn AuthHelper> {
-        Box::new(self.clone())
-    }
-
-    async fn get(&self, key: String, _cloud: Option<String>) -> Result<String, AuthHelperError> {
-        Err(AuthHelperError::Other(format!("`{key}` is missing")))
-    }
-
-    async fn get_secret(&self, key: String, _cloud: Option<String>) -> Result<SecretString, AuthHelperError> {
-        Err(AuthHelperError::Other(format!("`{key}` is missing")))
-    }
-}
-
-async fn discover_glance(
-    sdk: &AsyncOpenStack,
+/// Where the image API is.
+async fn glance(
     http: &Client,
     settings: &Settings,
+    catalog: &mut Catalog,
+    token: &SecretString,
 ) -> Result<Url, CloudError> {
+    let place = place(settings);
+    let listed = catalog.get_service_endpoint("image", None, place.region, Some(place.interface));
+    let listed = listed.map_err(|error| catalog_error(&error, settings))?.url().clone();
+    if let Some(status) = discover(http, catalog, &ServiceType::Image, place, Some(token)).await? {
+        return Err(CloudError::GlanceStatus { url: shown_url(listed.as_str()), status: status.as_u16() });
+    }
     let version = ApiVersion::from((2, 0));
-    match sdk.discover_service_endpoint(&ServiceType::Image).await {
-        Ok(()) => {}
-        Err(OpenStackError::Discovery { url, .. }) => {
-            let status = ask_why(http, &url).await?;
-            let url = shown_url(&url);
-            return Err(CloudError::GlanceStatus { url, status });
-        }
-        Err(other) => {
-            return Err(CloudError::Client { reason: one_line(&other.to_string()) });
-        }
-    }
-    match sdk.get_service_endpoint(&ServiceType::Image, Some(&version)).await {
-        Ok(endpoint) => image_api(endpoint.url().clone(), settings),
-        Err(ApiError::Catalog { source }) => Err(catalog_error(&source, settings)),
-        Err(other) => Err(CloudError::Client { reason: one_line(&other.to_string()) }),
-    }
+    let found = catalog.get_service_endpoint("image", Some(&version), place.region, Some(place.interface));
+    image_api(found.map_err(|error| catalog_error(&error, settings))?.url().clone(), settings)
 }
 
 /// An `image_endpoint_override` is taken as it stands, without discovery: the operator may have
@@ -215,61 +203,7 @@ fn catalog_error(error: &CatalogError, settings: &Settings) -> CloudError {
     }
 }
 
-async fn no_keystone(http: &Client, settings: &Settings) -> CloudError {
-    let url = shown_url(&settings.auth_url);
-    let origin = settings.origin.clone();
-    match ask_why(http, &settings.auth_url).await {
-        Ok(status) if status >= 500 => CloudError::Keystone { url, status, origin },
-        Ok(status) => CloudError::NotKeystone { url, status, origin },
-        Err(error) => error,
-    }
-}
-
-/// The SDK says only that discovery failed; one plain request tells why: the status that is there
-/// instead of a version document, or what keeps the service from being reached.
-async fn ask_why(http: &Client, url: &str) -> Result<u16, CloudError> {
-    let answer = http.get(url).timeout(DIAGNOSIS_TIMEOUT).send().await;
-    match answer {
-        Ok(answer) => Ok(answer.status().as_u16()),
-        Err(error) => Err(CloudError::Unreachable { url: shown_url(url), reason: root_cause(&error) }),
-    }
-}
-
-fn http_client(settings: &Settings) -> Result<Client, CloudError> {
-    let bad = |reason| CloudError::BadSettings { origin: settings.origin.clone(), reason };
-    let mut builder = Client::builder()
-        .connect_timeout(CONNECT_TIMEOUT)
-        // One stream that fills the link: HTTP/2 would put its own window around TCP's.
-        .http1_only()
-        // X-Auth-Token is not among the headers that a redirect to another host drops.
-        .redirect(redirect::Policy::none())
-        // A transparently unpacked body has another length than Content-Length and Range say.
-        .no_gzip()
-        .no_deflate();
-    if let Some(path) = &settings.config.cacert {
-        let path = openstack_path(path);
-        let pem = std::fs::read(&path).map_err(|error| bad(format!("cacert {path}: {error}")))?;
-        let bundle = Certificate::from_pem_bundle(&pem)
-            .map_err(|error| bad(format!("cacert {path}: {}", root_cause(&error))))?;
-        for certificate in bundle {
-            builder = builder.add_root_certificate(certificate);
-        }
-    }
-    if settings.config.verify == Some(false) {
-        builder = builder.tls_danger_accept_invalid_certs(true);
-    }
-    builder.build().map_err(|error| bad(root_cause(&error)))
-}
-
-/// A leading `~/` is the home directory, as in the SDK's reading of the same setting.
-fn openstack_path(path: &str) -> String {
-    match (path.strip_prefix("~/"), std::env::home_dir()) {
-        (Some(rest), Some(home)) => home.join(rest).display().to_string(),
-        _ => path.to_owned(),
-    }
-}
-
 /// Per TCP address; a host that drops packets is noticed after this long.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// For the one request that explains a failed login.
-const DIAGNOSIS_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// For an answer that is not an image, from the request to its last byte.
+pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);

@@ -40,7 +40,7 @@ pub(crate) enum Command {
     /// Have the hosts keep an image no longer than their own rules say
     #[command(after_help = UNPIN_EXIT_CODES)]
     Unpin(Box<About>),
-    /// Make a new key: that of a group, or with --sender one that a sender signs with
+    /// Make new keys: with --all those of a group and of its sender, else one of them
     Keygen(Keygen),
 }
 
@@ -266,6 +266,9 @@ pub(crate) struct Send {
     /// Sign the push with this key, so that hosts which list it (--sender there) take it from nobody else
     #[arg(long, value_name = "FILE")]
     pub(crate) sender_key: Option<PathBuf>,
+    /// Do not warn that the push is not signed: for hosts that take pushes from anybody who has the group key
+    #[arg(long, conflicts_with = "sender_key")]
+    pub(crate) unsigned: bool,
     /// Use the key that everybody knows: for a lab only
     #[arg(long)]
     pub(crate) insecure: bool,
@@ -349,16 +352,31 @@ const IMAGE_STATUSES: [&str; 9] = [
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Keygen {
-    /// The new key file, mode 0600; an existing one is never replaced
-    pub(crate) file: PathBuf,
-    /// A sender's key pair: the file is the secret half, the public one is printed, for --sender on the hosts
-    #[arg(long)]
+    /// A new group key, mode 0600; an existing file is never replaced
+    #[arg(required_unless_present = "all")]
+    pub(crate) file: Option<PathBuf>,
+    /// A sender's key pair instead: the file is the secret half, the public one is printed, for --sender on the hosts
+    #[arg(long, requires = "file")]
     pub(crate) sender: bool,
+    /// All that a group needs, in this directory: group.key, sender.key and sender.pub; says which goes where
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["file", "sender"])]
+    pub(crate) all: Option<PathBuf>,
+    /// With --all: print one JSON object on standard output instead
+    // Clap lets a requirement go that is in conflict with what is given: a file.
+    #[arg(long, requires = "all", conflicts_with = "file")]
+    pub(crate) json: bool,
 }
 
 fn parse_image_id(text: &str) -> Result<String, String> {
-    let id = text.to_ascii_lowercase();
-    if is_image_id(&id) { Ok(id) } else { Err("an image id is a UUID, as Glance prints it".to_owned()) }
+    match (is_image_id(text), is_image_id(&text.to_ascii_lowercase())) {
+        (true, _) => Ok(text.to_owned()),
+        (false, true) => {
+            Err("Nova looks for its copy under the id letter by letter, and hosts take ids in lower-case \
+                              letters alone, as Glance makes them: is this how Glance prints it?"
+                .to_owned())
+        }
+        (false, false) => Err("an image id is a UUID, as Glance prints it".to_owned()),
+    }
 }
 
 fn parse_pin(text: &str) -> Result<Pin, String> {
@@ -464,7 +482,16 @@ mod tests {
         );
         assert!(parse(&format!("glancecast send ubuntu --insecure --image-id {IMAGE}")).is_err());
         assert!(parse("glancecast send ubuntu --insecure --one-way --overhead 5% --repeat 3").is_ok());
+        assert!(parse("glancecast keygen group.key").is_ok());
+        assert!(parse("glancecast keygen --sender sender.key").is_ok());
+        assert!(parse("glancecast keygen --all /etc/glancecast --json").is_ok());
         for bad in [
+            "glancecast keygen",
+            "glancecast keygen --sender",
+            "glancecast keygen --json group.key",
+            "glancecast keygen --all /d group.key",
+            "glancecast keygen --all /d --sender",
+            "glancecast send ubuntu --key /k --unsigned --sender-key /s",
             "glancecast send ubuntu --file /x --insecure",
             "glancecast send ubuntu --insecure --key /k",
             "glancecast send ubuntu --insecure --expect 3 --hosts a",
@@ -485,6 +512,7 @@ mod tests {
             "glancecast send ubuntu --insecure --compress zstd",
             "glancecast send ubuntu --insecure --pin 20ms",
             "glancecast send --file /x --insecure --image-id ubuntu",
+            "glancecast send --file /x --insecure --image-id 4B2C93EE-4F24-4CFD-8FCA-E1CF11AC1A44",
             "glancecast send ubuntu --insecure --rate auto:",
             "glancecast send ubuntu --insecure --repeat 2",
             "glancecast send ubuntu --insecure --one-way --expect 2",
@@ -511,5 +539,5 @@ mod tests {
         assert!(["", "T", "-1", "1.5G", "1GB"].iter().all(|text| parse_size(text).is_err()));
     }
 
-    const IMAGE: &str = "4B2C93EE-4F24-4CFD-8FCA-E1CF11AC1A44";
+    const IMAGE: &str = "4b2c93ee-4f24-4cfd-8fca-e1cf11ac1a44";
 }

@@ -1,5 +1,7 @@
 //! Tables for people: columns as wide as their longest cell, two blanks between them.
 
+use glancecast_proto::wire::printable;
+
 /// Where a column's cells stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Side {
@@ -9,14 +11,26 @@ pub(super) enum Side {
     Right,
 }
 
-/// The head and the rows, a line each; nothing at all without rows.
+/// Each row is as wide as the widest cell of each column: one name of megabytes would make all of them so.
+const CELL_CHARS_MAX: usize = 1000;
+
+fn shown(cell: &str) -> String {
+    match cell.char_indices().nth(CELL_CHARS_MAX) {
+        Some((end, _)) => format!("{}..", printable(&cell[..end])),
+        None => printable(cell),
+    }
+}
+
+/// The head and the rows, a line each; nothing at all without rows. Cells are shown [`printable`]: much of what stands in
+/// them was written by others.
 pub(super) fn columns<const N: usize>(head: [&str; N], sides: [Side; N], rows: &[[String; N]]) -> String {
     let mut text = String::new();
     if rows.is_empty() {
         return text;
     }
     let head = head.map(str::to_owned);
-    let lines = || std::iter::once(&head).chain(rows);
+    let rows: Vec<[String; N]> = rows.iter().map(|cells| cells.each_ref().map(|cell| shown(cell))).collect();
+    let lines = || std::iter::once(&head).chain(&rows);
     let widths: [usize; N] =
         std::array::from_fn(|i| lines().map(|line| line[i].chars().count()).max().unwrap_or(0));
     for cells in lines() {

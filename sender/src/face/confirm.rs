@@ -4,10 +4,10 @@
 use std::fmt::Write;
 
 use glancecast_proto::sender::Verdict;
+use glancecast_proto::wire::printable;
 use serde::Serialize;
 
-use super::expected::Hosts;
-use crate::cloud::Choice;
+use super::expected::{Hosts, LeftOut};
 
 /// What became of the call for one aggregate.
 #[derive(Debug, Serialize)]
@@ -42,15 +42,16 @@ pub(super) async fn confirm(hosts: &Hosts, image_id: &str, verdict: &Verdict) ->
 }
 
 /// For people: what was asked, and where the answers are.
-pub(super) fn text(confirmations: &[Confirmation], choice: &Choice, image_id: &str) -> String {
+pub(super) fn text(confirmations: &[Confirmation], left_out: &LeftOut, image_id: &str) -> String {
     let mut text = String::new();
     for Confirmation { aggregate, asked, reason, .. } in confirmations {
+        let aggregate = printable(aggregate);
         let _ = match (asked, reason) {
             (true, _) => writeln!(text, "aggregate {aggregate}: Nova was asked to cache the image"),
             (false, reason) => writeln!(
                 text,
                 "aggregate {aggregate}: not confirmed: {}",
-                reason.as_deref().unwrap_or("not asked")
+                printable(reason.as_deref().unwrap_or("not asked"))
             ),
         };
     }
@@ -60,8 +61,8 @@ pub(super) fn text(confirmations: &[Confirmation], choice: &Choice, image_id: &s
             "each host must answer `{EXISTING}`: nova-compute logs \"Image {image_id} already cached\", and nova-conductor \
              \"0 cached, N existing, 0 errors\"; `cached` means that Nova fetched the image from Glance"
         );
-        if !choice.skipped.is_empty() {
-            let names: Vec<&str> = choice.skipped.keys().map(String::as_str).collect();
+        let names: Vec<String> = left_out.all().map(|(host, _)| printable(host)).collect();
+        if !names.is_empty() {
             let _ = writeln!(
                 text,
                 "left out here, so Nova fetches it there unless the service is down: {}",

@@ -6,8 +6,9 @@ use serde::Serialize;
 use super::Failure;
 use super::args::Images;
 use super::columns::{Side, columns};
+use super::json;
 use super::origin::cloud_failure;
-use crate::cloud::{Cloud, ImageFilter, ListedImage, printable};
+use crate::cloud::{Cloud, ImageFilter, ListedImage};
 
 #[derive(Serialize)]
 struct Listing<'a> {
@@ -26,7 +27,7 @@ pub(super) fn run(args: &Images) -> Result<u8, Failure> {
         let ended = args.limit.is_some_and(|limit| images.len() >= limit);
         let next_marker = images.last().filter(|_| ended).map(|image| image.id.as_str());
         let listing = Listing { glancecast: env!("CARGO_PKG_VERSION"), images: &images, next_marker };
-        println!("{}", serde_json::to_string(&listing).expect("numbers and texts are JSON"));
+        println!("{}", json::to_string(&listing));
     } else {
         print!("{}", table(&images));
     }
@@ -61,14 +62,14 @@ fn table(images: &[ListedImage]) -> String {
 const HEAD: [&str; 6] = ["NAME", "ID", "STATUS", "SIZE", "FORMAT", "VISIBILITY"];
 
 fn cells(image: &ListedImage) -> [String; 6] {
-    let or_dash = |text: &Option<String>| text.as_deref().map_or("-".to_owned(), printable);
+    let or_dash = |text: &Option<String>| text.as_deref().unwrap_or("-").to_owned();
     [
         or_dash(&image.name),
-        printable(&image.id),
-        printable(&image.status),
+        image.id.clone(),
+        image.status.clone(),
         image.size.map_or("-".to_owned(), |size| BinaryBytes(size).to_string()),
         or_dash(&image.disk_format),
-        printable(&image.visibility),
+        image.visibility.clone(),
     ]
 }
 

@@ -7,6 +7,7 @@ mod confirm;
 mod expected;
 mod formats;
 mod images;
+mod json;
 mod keygen;
 mod notices;
 mod origin;
@@ -19,12 +20,11 @@ use std::process::ExitCode;
 
 use args::{Args, Command};
 use glancecast_host::cli;
-
-use crate::cloud::printable;
+use glancecast_proto::wire::printable;
 
 /// Runs a command to its exit code.
 pub fn run(args: Args) -> ExitCode {
-    let (result, json) = match args.command {
+    let (result, as_json) = match args.command {
         Command::Send(send) => (send::run(&send), send.json),
         Command::Images(images) => (images::run(&images), false),
         Command::Hosts(hosts) => (asking::hosts(&hosts), false),
@@ -36,8 +36,8 @@ pub fn run(args: Args) -> ExitCode {
     match result {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
-            if let (true, Some(refused)) = (json, report::Refused::new(&failure)) {
-                println!("{}", serde_json::to_string(&refused).expect("texts are JSON"));
+            if let (true, Some(refused)) = (as_json, report::Refused::new(&failure)) {
+                println!("{}", json::to_string(&refused));
             }
             eprintln!("glancecast: {}", failure.message);
             ExitCode::from(failure.code)
@@ -72,6 +72,11 @@ impl Failure {
 
     /// Much of what is told is foreign text, of Glance for one.
     fn new(code: u8, message: impl ToString, rule: Option<&'static str>) -> Self {
-        Self { code, message: printable(&message.to_string()), rule }
+        let mut message = printable(&message.to_string());
+        message.truncate(message.floor_char_boundary(MESSAGE_BYTES_MAX));
+        Self { code, message, rule }
     }
 }
+
+/// Whatever stands in it: some lines of a terminal.
+const MESSAGE_BYTES_MAX: usize = 4000;

@@ -23,7 +23,7 @@ pub(super) fn warnings(
     socket: &GroupSender,
     expected: &Expected,
     rate: Rate,
-) -> Vec<String> {
+) -> impl Iterator<Item = String> {
     let loopback = (interface.chosen == Chosen::ByRoute && interface.is_loopback()).then(|| LOOPBACK.into());
     let hosts = match expected {
         Expected::Count(count) => *count as usize,
@@ -33,8 +33,32 @@ pub(super) fn warnings(
     [loopback, short_of_answers(socket.receive_buffer(), hosts), short_of_sending(socket.send_buffer(), rate)]
         .into_iter()
         .flatten()
-        .collect()
 }
+
+/// What keeps strangers out of a push.
+#[derive(Clone, Copy)]
+pub(super) struct Sealing {
+    /// Under the key that everybody knows.
+    pub(super) insecure: bool,
+    /// Signed, or knowingly not.
+    pub(super) signed: bool,
+}
+
+impl Sealing {
+    /// What the operator should know of it, each in one line.
+    pub(super) fn warnings(self) -> impl Iterator<Item = String> {
+        let insecure = self.insecure.then_some(INSECURE);
+        let unsigned = (!self.signed).then_some(UNSIGNED);
+        [insecure, unsigned].into_iter().flatten().map(str::to_owned)
+    }
+}
+
+/// In a lab of one's own nobody minds; elsewhere a forgotten flag has to be seen.
+pub(super) const INSECURE: &str = "--insecure: sealed under a key that everybody knows; whoever reaches this network can read this and speak for hosts";
+
+const UNSIGNED: &str = "this push is not signed: hosts that list their senders refuse it, and hosts that do not take pushes \
+                        from any node that has the group's key; make keys with: glancecast keygen --all DIR, and give \
+                        --sender-key, or --unsigned if it is meant so";
 
 fn short_of_answers(buffer: Buffer, hosts: usize) -> Option<String> {
     let holds = buffer.bytes / ANSWER_BYTES;
@@ -73,6 +97,17 @@ const LASTS_MIN: Duration = Duration::from_micros(500);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_keeps_nobody_out_is_said() {
+        let said = |insecure, signed| {
+            Sealing { insecure, signed }.warnings().map(|text| text[..10].to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(said(false, true), [""; 0]);
+        assert_eq!(said(false, false), ["this push "]);
+        assert_eq!(said(true, true), ["--insecure"]);
+        assert_eq!(said(true, false), ["--insecure", "this push "]);
+    }
 
     #[test]
     fn a_short_buffer_is_told_of_where_it_matters() {

@@ -14,7 +14,7 @@ use super::formats::{announced, inspect, limits, ready, refused, stays, unconver
 use super::progress::Preparation;
 use crate::cloud::{
     self, Cloud, CloudError, CloudErrorKind, ContentCheck, DownloadOptions, ImageRecord, SignatureCheck,
-    SignatureError,
+    SignatureError, shown,
 };
 use crate::convert::check_space;
 use crate::data::source::{FileSource, Source, SourceError};
@@ -82,7 +82,8 @@ impl Origin {
         let label = format!("image {}", image.label());
         if let Some(container) = image.container_format.as_deref().filter(|&format| format != "bare") {
             return Err(Failure::usage(format!(
-                "{label} is packed as {container}: only container format bare holds a disk that a host can boot",
+                "{label} is packed as {}: only container format bare holds a disk that a host can boot",
+                shown(container)
             )));
         }
         let claim = claim(&image, &label)?;

@@ -1,6 +1,5 @@
 //! The JSON report: one object on standard output, for scripts. Its fields are described in docs/json.md.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use glancecast_host::args::Group;
@@ -14,6 +13,7 @@ use serde::Serialize;
 
 use super::Failure;
 use super::confirm::Confirmation;
+use super::expected::LeftOut;
 use crate::data::content::{ContentCounts, Spared};
 use crate::data::push::Outcome;
 use crate::data::wire_counts::WireCounts;
@@ -25,6 +25,7 @@ pub(super) struct Report<'a> {
     exit_code: u8,
     reason: Option<String>,
     session: String,
+    signed_by: Option<String>,
     group: String,
     interface: &'a str,
     address: String,
@@ -144,8 +145,8 @@ struct Skipped<'a> {
 pub(super) struct CloudPart<'a> {
     /// The hash of Glance's record that proved the image.
     pub(super) verified_by: Option<&'a str>,
-    /// Hosts that were left out, with the reason.
-    pub(super) skipped: &'a BTreeMap<String, String>,
+    /// Hosts of Nova that nobody waits for.
+    pub(super) left_out: &'a LeftOut,
     /// `None` when it was not asked for.
     pub(super) confirmations: Option<&'a [Confirmation]>,
 }
@@ -174,8 +175,9 @@ impl<'a> Report<'a> {
             glancecast: env!("CARGO_PKG_VERSION"),
             outcome: word(&outcome.verdict),
             exit_code: exit_code(&outcome.verdict),
-            reason: reason(config, outcome),
+            reason: reason(config, cloud.left_out, outcome),
             session: config.session.to_string(),
+            signed_by: config.signer.as_ref().map(|key| key.public().to_string()),
             group: terms.group.to_string(),
             interface: &terms.interface.name,
             address: terms.interface.addr.to_string(),
@@ -209,7 +211,7 @@ impl<'a> Report<'a> {
             },
             stages: outcome.stages.iter().map(Stage::new).collect(),
             hosts: outcome.rows.iter().map(Host::new).collect(),
-            skipped: cloud.skipped.iter().map(|(name, reason)| Skipped { name, reason }).collect(),
+            skipped: cloud.left_out.all().map(|(name, reason)| Skipped { name, reason }).collect(),
             confirm: cloud.confirmations,
         }
     }
@@ -255,7 +257,7 @@ pub(super) fn exit_code(verdict: &Verdict) -> u8 {
 }
 
 /// Why not every expected host holds a copy, in one sentence.
-pub(super) fn reason(config: &SenderConfig, outcome: &Outcome) -> Option<String> {
+pub(super) fn reason(config: &SenderConfig, left_out: &LeftOut, outcome: &Outcome) -> Option<String> {
     match &outcome.verdict {
         Verdict::Complete | Verdict::Unknown => None,
         Verdict::Aborted(reason) => Some(reason.clone()),
@@ -267,11 +269,12 @@ pub(super) fn reason(config: &SenderConfig, outcome: &Outcome) -> Option<String>
                 .to_owned(),
         ),
         Verdict::Incomplete => {
+            let impossible = left_out.missing().map_or_else(String::new, |missing| format!("; {missing}"));
             let holds = if done(outcome) == 1 { "holds" } else { "hold" };
             Some(format!(
-                "{} {holds} a proven copy, and {} should",
+                "{} {holds} a proven copy, and {} should{impossible}",
                 hosts(done(outcome)),
-                wanted(config, outcome)
+                wanted(config, left_out, outcome)
             ))
         }
     }
@@ -292,11 +295,12 @@ pub(super) fn done(outcome: &Outcome) -> usize {
 }
 
 /// Hosts that should.
-pub(super) fn wanted(config: &SenderConfig, outcome: &Outcome) -> usize {
-    match config.expected {
-        Expected::Count(count) => outcome.rows.len().max(count as usize),
-        Expected::Named(_) | Expected::Anyone => outcome.rows.len(),
-    }
+pub(super) fn wanted(config: &SenderConfig, left_out: &LeftOut, outcome: &Outcome) -> usize {
+    left_out.unnameable.len()
+        + match config.expected {
+            Expected::Count(count) => outcome.rows.len().max(count as usize),
+            Expected::Named(_) | Expected::Anyone => outcome.rows.len(),
+        }
 }
 
 fn word(verdict: &Verdict) -> &'static str {

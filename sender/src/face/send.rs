@@ -13,7 +13,7 @@ use glancecast_proto::ids::SessionId;
 use glancecast_proto::limits::MTU_MAX;
 use glancecast_proto::seal::GroupKey;
 use glancecast_proto::sender::{OneWay, Pace, SenderConfig, Verdict};
-use glancecast_proto::wire::BaseName;
+use glancecast_proto::wire::{BaseName, printable};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio::time::MissedTickBehavior;
@@ -22,7 +22,8 @@ use super::Failure;
 use super::args::Send;
 use super::confirm;
 use super::expected::Hosts;
-use super::notices;
+use super::json;
+use super::notices::{self, Sealing};
 use super::origin::{Download, Origin, cloud_failure};
 use super::progress::Bar;
 use super::report::{CloudPart, Report, Terms, exit_code, reason};
@@ -57,7 +58,7 @@ async fn send(args: &Send) -> Result<u8, Failure> {
         return Err(Failure::usage(CONFIRM_WHAT));
     }
     let mut signals = Signals::listen().map_err(Failure::failed)?;
-    let (hosts, base, origin) = tokio::select! {
+    let Found { hosts, base, origin, credentials } = tokio::select! {
         found = find(args) => found?,
         () = signals.next() => return Err(Failure::failed("interrupted before anything was sent")),
     };
@@ -94,13 +95,17 @@ async fn send(args: &Send) -> Result<u8, Failure> {
     };
     if !args.json && !args.quiet {
         eprintln!("{}: to {} at {pace_text}", origin.name, args.network.group);
-        for (host, reason) in &hosts.choice.skipped {
-            eprintln!("left out: {host}, {reason}");
+        if let Some(credentials) = credentials {
+            eprintln!("with the credentials of {}", printable(&credentials));
+        }
+        for (host, reason) in hosts.left_out.all() {
+            eprintln!("left out: {}, {}", printable(host), printable(reason));
         }
         eprintln!("{}", notices::network(args.network.group, &interface, mtu));
     }
     let cap = Rate::from_bits(pace.cap()).expect("a pace is a rate");
-    for text in notices::warnings(&interface, &socket, &config.expected, cap) {
+    let sealing = Sealing { insecure: args.insecure, signed: config.signer.is_some() || args.unsigned };
+    for text in notices::warnings(&interface, &socket, &config.expected, cap).chain(sealing.warnings()) {
         tracing::warn!("{text}");
     }
     let setup = Setup {
@@ -113,8 +118,11 @@ async fn send(args: &Send) -> Result<u8, Failure> {
     };
     let by_request = config.base.is_some();
     let bar = Bar::new(origin.name.as_str(), geometry, by_request, args.quiet || args.json);
-    let outcome = follow(setup, origin.download, &bar, &mut signals).await?;
+    let mut outcome = follow(setup, origin.download, &bar, &mut signals).await?;
     bar.clear();
+    if outcome.verdict == Verdict::Complete && hosts.left_out.missing().is_some() {
+        outcome.verdict = Verdict::Incomplete;
+    }
     let confirmations = match &config.image_id {
         Some(id) if args.confirm => Some(confirm::confirm(&hosts, id, &outcome.verdict).await),
         _ => None,
@@ -122,18 +130,26 @@ async fn send(args: &Send) -> Result<u8, Failure> {
     let terms = Terms { group: args.network.group, interface: &interface, mtu, marking, pace };
     let cloud = CloudPart {
         verified_by: origin.verified_by.as_deref(),
-        skipped: &hosts.choice.skipped,
+        left_out: &hosts.left_out,
         confirmations: confirmations.as_deref(),
     };
     let code = tell(args, &config, terms, cloud, &outcome);
     if let (Some(confirmations), Some(id), false) = (&confirmations, &config.image_id, args.json) {
-        print!("{}", confirm::text(confirmations, &hosts.choice, id));
+        print!("{}", confirm::text(confirmations, &hosts.left_out, id));
     }
     Ok(code)
 }
 
-/// Everything that has to be asked for before anything is sent.
-async fn find(args: &Send) -> Result<(Hosts, Option<BaseName>, Origin), Failure> {
+/// What has been asked for before anything is sent.
+struct Found {
+    hosts: Hosts,
+    base: Option<BaseName>,
+    origin: Origin,
+    /// Which cloud was asked with whose.
+    credentials: Option<String>,
+}
+
+async fn find(args: &Send) -> Result<Found, Failure> {
     let cloud = match args.image.is_some() || args.wanted().asks_nova() {
         true => Some(Cloud::connect(args.os_cloud.as_deref()).await.map_err(cloud_failure)?),
         false => None,
@@ -141,7 +157,7 @@ async fn find(args: &Send) -> Result<(Hosts, Option<BaseName>, Origin), Failure>
     let hosts = Hosts::find(args.wanted(), cloud.as_ref()).await?;
     let base = base(args, cloud.as_ref()).await?;
     let origin = Origin::find(args, cloud.as_ref()).await?;
-    Ok((hosts, base, origin))
+    Ok(Found { hosts, base, origin, credentials: cloud.map(|cloud| cloud.origin()) })
 }
 
 /// How hosts name the older image: an image of Glance by its id, which all stores know it by.
@@ -189,14 +205,14 @@ fn tell(args: &Send, config: &SenderConfig, terms: Terms<'_>, cloud: CloudPart<'
     let code = exit_code(&outcome.verdict);
     if args.json {
         let report = Report::new(config, terms, cloud, outcome);
-        println!("{}", serde_json::to_string(&report).expect("numbers and texts are JSON"));
+        println!("{}", json::to_string(&report));
     } else if !(args.quiet && outcome.verdict == Verdict::Complete) {
-        print!("{}", table(config, args.network.group, cloud.skipped, outcome));
+        print!("{}", table(config, args.network.group, cloud.left_out, outcome));
     }
     if let (Verdict::Aborted(_) | Verdict::GivenUp(_), Some(reason)) =
-        (&outcome.verdict, reason(config, outcome))
+        (&outcome.verdict, reason(config, cloud.left_out, outcome))
     {
-        eprintln!("glancecast: {reason}");
+        eprintln!("glancecast: {}", printable(&reason));
     }
     tracing::debug!("discarded datagrams from hosts by reason: {}", outcome.discards);
     code

@@ -1,32 +1,28 @@
 //! The table of hosts, for people.
 
-use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use glancecast_host::args::{Group, Rate};
 use glancecast_proto::sender::{HostRow, HostState, SenderConfig, Verdict};
+use glancecast_proto::wire::printable;
 use indicatif::{BinaryBytes, HumanCount};
 
 use super::columns::{Side, columns};
+use super::expected::LeftOut;
 use super::report::{done, reason, wanted};
 use crate::data::push::Outcome;
 
 /// All hosts with their results, those that were left out, and a summary.
-pub(super) fn table(
-    config: &SenderConfig,
-    group: Group,
-    skipped: &BTreeMap<String, String>,
-    outcome: &Outcome,
-) -> String {
+pub(super) fn table(config: &SenderConfig, group: Group, left_out: &LeftOut, outcome: &Outcome) -> String {
     let mut rows: Vec<[String; 7]> = outcome.rows.iter().map(cells).collect();
     // One that answered all the same has its row already.
-    let silent = |host: &&String| !outcome.rows.iter().any(|row| row.name.as_str() == host.as_str());
-    rows.extend(skipped.keys().filter(silent).map(|host| left_out(host, &skipped[host])));
+    let silent = |(host, _): &(&str, &str)| !outcome.rows.iter().any(|row| row.name.as_str() == *host);
+    rows.extend(left_out.all().filter(silent).map(|(host, reason)| skipped(host, reason)));
     let mut text = columns(HEAD, SIDES, &rows);
     if !rows.is_empty() {
         text.push('\n');
     }
-    text.push_str(&summary(config, group, outcome));
+    text.push_str(&summary(config, group, left_out, outcome));
     text
 }
 
@@ -75,12 +71,12 @@ fn is_base_useless(outcome: &Outcome) -> bool {
     new.peek().is_some() && new.all(|row| row.totals.blocks_reused == 0)
 }
 
-fn left_out(host: &str, reason: &str) -> [String; 7] {
+fn skipped(host: &str, reason: &str) -> [String; 7] {
     let dash = || "-".to_owned();
     [host.to_owned(), "skipped".to_owned(), dash(), dash(), dash(), dash(), reason.to_owned()]
 }
 
-fn summary(config: &SenderConfig, group: Group, outcome: &Outcome) -> String {
+fn summary(config: &SenderConfig, group: Group, left_out: &LeftOut, outcome: &Outcome) -> String {
     let bytes = config.geometry.object_bytes();
     let total = outcome.counts.total();
     let seconds = outcome.time.as_secs_f64().max(1e-6);
@@ -101,7 +97,7 @@ fn summary(config: &SenderConfig, group: Group, outcome: &Outcome) -> String {
             config.name,
             BinaryBytes(bytes),
             done(outcome),
-            wanted(config, outcome),
+            wanted(config, left_out, outcome),
             BinaryBytes(frames),
         ),
     };
@@ -125,8 +121,8 @@ fn summary(config: &SenderConfig, group: Group, outcome: &Outcome) -> String {
     if let Some(root) = outcome.root {
         let _ = writeln!(text, "blake3 {root}");
     }
-    if let (Some(reason), Verdict::Incomplete) = (reason(config, outcome), &outcome.verdict) {
-        let _ = writeln!(text, "incomplete: {reason}");
+    if let (Some(reason), Verdict::Incomplete) = (reason(config, left_out, outcome), &outcome.verdict) {
+        let _ = writeln!(text, "incomplete: {}", printable(&reason));
     }
     text
 }

@@ -23,6 +23,8 @@ use tokio::time::MissedTickBehavior;
 use super::Failure;
 use super::args::{About, Asking as Args, Hosts as HostsArgs};
 use super::expected::Hosts;
+use super::json;
+use super::notices::INSECURE;
 use super::origin::cloud_failure;
 use super::send::{Signals, group_key};
 use crate::cloud::{Cloud, CloudError};
@@ -83,12 +85,15 @@ async fn ask(
         wait: args.wait,
         expected: hosts.expected.clone(),
     };
+    if args.insecure {
+        tracing::warn!("{INSECURE}");
+    }
     let asked = follow(config.clone(), socket, &mut signals).await?;
     tracing::debug!("discarded datagrams from hosts by reason: {}", asked.discards);
     let outcome = Outcome::new(&config.question, &hosts, asked);
     if args.json {
         let report = report::Report::new(&config, args.network.group, &interface, &outcome);
-        println!("{}", serde_json::to_string(&report).expect("numbers and texts are JSON"));
+        println!("{}", json::to_string(&report));
     } else {
         print!("{}", table::table(&config.question, &outcome));
     }
@@ -117,13 +122,14 @@ async fn find(args: &Args, image: Option<&str>) -> Result<(Hosts, Option<Sought>
 async fn in_glance(cloud: &Cloud, image: &str) -> Result<Sought, Failure> {
     let record = match cloud.find_image(image).await {
         Ok(record) => record,
-        Err(CloudError::UnknownImage { .. } | CloudError::NotActive { .. }) => return as_given(image),
+        Err(
+            CloudError::UnknownImage { .. } | CloudError::NotActive { .. } | CloudError::BadImageId { .. },
+        ) => return as_given(image),
         Err(error) => return Err(cloud_failure(error)),
     };
     let name = record.name.as_deref().and_then(|name| ObjectName::new(name).ok());
     let name = name.or_else(|| ObjectName::new(&record.id).ok());
-    Sought::new(name, Some(record.id.to_ascii_lowercase()))
-        .ok_or_else(|| Failure::failed(format!("Glance's id {:?} is no UUID", record.id)))
+    Ok(Sought::new(name, Some(record.id)).expect("it has an id that hosts know"))
 }
 
 fn as_given(image: &str) -> Result<Sought, Failure> {

@@ -1,20 +1,18 @@
 //! What a question came to: a line for each object of each host, and whether that is what should be.
 
-use std::collections::BTreeMap;
-
 use glancecast_host::cli;
 use glancecast_proto::questions::{HostAnswer, Standing};
 use glancecast_proto::sender::Expected;
 use glancecast_proto::wire::{Finding, Held, Question};
 
 use crate::data::question::Asked;
-use crate::face::expected::Hosts;
+use crate::face::expected::{Hosts, LeftOut};
 
 /// All answers, judged.
 pub(super) struct Outcome {
     pub(super) rows: Vec<HostAnswer>,
-    /// Hosts that Nova has out of use, with the reason.
-    pub(super) skipped: BTreeMap<String, String>,
+    /// Hosts of Nova that nobody waits for.
+    pub(super) left_out: LeftOut,
     pub(super) seconds: f64,
     /// Why it is not what should be, for people.
     pub(super) reason: Option<String>,
@@ -79,9 +77,10 @@ impl Verdict {
 
 impl Outcome {
     pub(super) fn new(question: &Question, hosts: &Hosts, asked: Asked) -> Self {
-        let reason = reason(question, &hosts.expected, &asked.rows);
+        let reasons = [reason(question, &hosts.expected, &asked.rows), hosts.left_out.missing()];
+        let reason = joined(&reasons.into_iter().flatten().collect::<Vec<_>>());
         let seconds = (asked.time.as_secs_f64() * 1e3).round() / 1e3;
-        Self { rows: asked.rows, skipped: hosts.choice.skipped.clone(), seconds, reason }
+        Self { rows: asked.rows, left_out: hosts.left_out.clone(), seconds, reason }
     }
 
     pub(super) fn exit_code(&self) -> u8 {

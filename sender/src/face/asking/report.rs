@@ -64,7 +64,7 @@ struct Object<'a> {
     reason: Option<&'a str>,
 }
 
-/// A host that Nova has out of use.
+/// A host of Nova that nobody waits for.
 #[derive(Serialize)]
 struct Skipped<'a> {
     name: &'a str,
@@ -99,7 +99,7 @@ impl<'a> Report<'a> {
             image,
             seconds: outcome.seconds,
             hosts: outcome.rows.iter().map(Host::new).collect(),
-            skipped: outcome.skipped.iter().map(|(name, reason)| Skipped { name, reason }).collect(),
+            skipped: outcome.left_out.all().map(|(name, reason)| Skipped { name, reason }).collect(),
         }
     }
 }

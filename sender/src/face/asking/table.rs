@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use glancecast_proto::questions::{HostAnswer, Standing};
 use glancecast_proto::time::WallClock;
-use glancecast_proto::wire::{Finding, Held, Kept, Question};
+use glancecast_proto::wire::{Finding, Held, Kept, Question, printable};
 use indicatif::BinaryBytes;
 
 use super::outcome::{Outcome, Verdict};
@@ -21,7 +21,7 @@ pub(super) fn table(question: &Question, outcome: &Outcome) -> String {
     }
     text.push_str(&summary(question, outcome));
     if let Some(reason) = &outcome.reason {
-        let _ = writeln!(text, "incomplete: {reason}");
+        let _ = writeln!(text, "incomplete: {}", printable(reason));
     }
     text
 }
@@ -33,7 +33,7 @@ fn hosts(outcome: &Outcome) -> String {
     let mut rows = rows;
     rows.extend(left_out(outcome).map(|(name, why)| {
         let [a, b, c, d, e] = [const { String::new() }; 5].map(|_| dash());
-        [name.clone(), "skipped".to_owned(), a, b, c, d, e, why.clone()]
+        [name.to_owned(), "skipped".to_owned(), a, b, c, d, e, why.to_owned()]
     }));
     columns(head, [Left, Left, Left, Left, Right, Right, Right, Left], &rows)
 }
@@ -69,7 +69,7 @@ fn copies(question: &Question, outcome: &Outcome) -> String {
         }
     }
     rows.extend(
-        left_out(outcome).map(|(name, why)| without(name.clone(), "skipped".to_owned(), why.clone())),
+        left_out(outcome).map(|(name, why)| without(name.to_owned(), "skipped".to_owned(), why.to_owned())),
     );
     columns(head, [Left, Left, Left, Right, Left, Left, Left, Left], &rows)
 }
@@ -113,7 +113,7 @@ fn why(row: &HostAnswer, held: Option<&Held>, outcome: &Outcome) -> String {
         Standing::Partial => Some("a part of its answer did not come".to_owned()),
         _ => None,
     };
-    let nova = outcome.skipped.get(row.name.as_str()).cloned();
+    let nova = outcome.left_out.unused.get(row.name.as_str()).cloned();
     let left_out = (row.left_out > 0).then(|| format!("{} more objects are not shown", row.left_out));
     let all = [row.reason.clone(), finding, standing, nova, left_out];
     all.into_iter().flatten().collect::<Vec<_>>().join("; ")
@@ -123,12 +123,9 @@ fn standing(row: &HostAnswer) -> String {
     row.standing.name().replace('_', " ")
 }
 
-/// Hosts that Nova has out of use and that did not answer either.
-fn left_out(outcome: &Outcome) -> impl Iterator<Item = (&String, &String)> {
-    outcome
-        .skipped
-        .iter()
-        .filter(|(name, _)| !outcome.rows.iter().any(|row| row.name.as_str() == name.as_str()))
+/// Hosts of Nova that nobody waits for and that did not answer either.
+fn left_out(outcome: &Outcome) -> impl Iterator<Item = (&str, &str)> {
+    outcome.left_out.all().filter(|(name, _)| !outcome.rows.iter().any(|row| row.name.as_str() == *name))
 }
 
 fn summary(question: &Question, outcome: &Outcome) -> String {

@@ -1,0 +1,141 @@
+//! The one HTTP client that everything goes through: Keystone, Glance's records and bytes, Nova. It sends no password and no
+//! token where it was not told to, and takes no answer without an end.
+//!
+//! The SDK's own session has a client that nobody can configure, which follows redirects to wherever they lead, with
+//! X-Auth-Token and, for 307 and 308, with the body that holds the password. So the SDK's parts are used with this client.
+
+use reqwest::{Certificate, Client, Response, StatusCode, Url, redirect};
+
+use super::config::Settings;
+use super::error::{CloudError, root_cause, shown_url};
+
+/// A client with the certificates of the settings.
+///
+/// # Errors
+/// `BadSettings` for certificates that cannot be used.
+pub(super) fn client(settings: &Settings) -> Result<Client, CloudError> {
+    let bad = |reason| CloudError::BadSettings { origin: settings.origin.clone(), reason };
+    let mut builder = Client::builder()
+        .connect_timeout(super::session::CONNECT_TIMEOUT)
+        // One stream that fills the link: HTTP/2 would put its own window around TCP's.
+        .http1_only()
+        .redirect(policy())
+        // A transparently unpacked body has another length than Content-Length and Range say.
+        .no_gzip()
+        .no_deflate();
+    if let Some(path) = &settings.config.cacert {
+        let path = openstack_path(path);
+        let pem = std::fs::read(&path).map_err(|error| bad(format!("cacert {path}: {error}")))?;
+        let bundle = Certificate::from_pem_bundle(&pem)
+            .map_err(|error| bad(format!("cacert {path}: {}", root_cause(&error))))?;
+        for certificate in bundle {
+            builder = builder.add_root_certificate(certificate);
+        }
+    }
+    if settings.is_unverified() {
+        builder = builder.tls_danger_accept_invalid_certs(true);
+    }
+    builder.build().map_err(|error| bad(root_cause(&error)))
+}
+
+/// Follows a redirect within an origin, such as to the same path with a slash behind it, and no other.
+fn policy() -> redirect::Policy {
+    redirect::Policy::custom(|attempt| {
+        let stays = attempt.previous().last().is_some_and(|from| is_same_origin(from, attempt.url()));
+        match stays && attempt.previous().len() <= REDIRECTS_MAX {
+            true => attempt.follow(),
+            false => {
+                let to = attempt.url().origin().ascii_serialization();
+                attempt.error(Redirected { to })
+            }
+        }
+    })
+}
+
+/// Whether two addresses are of one server: scheme, host and port (RFC 6454).
+fn is_same_origin(from: &Url, to: &Url) -> bool {
+    matches!(to.scheme(), "http" | "https") && from.origin() == to.origin()
+}
+
+/// A redirect that was not followed.
+#[derive(Debug, thiserror::Error)]
+#[error("it redirects to {to}")]
+struct Redirected {
+    to: String,
+}
+
+/// Why a request has no answer; `url` is what was asked.
+pub(super) fn unanswered(url: &str, error: &reqwest::Error) -> CloudError {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if let Some(redirected) = error.downcast_ref::<Redirected>() {
+            return CloudError::Redirected { url: shown_url(url), to: redirected.to.clone() };
+        }
+        cause = error.source();
+    }
+    CloudError::Unreachable { url: shown_url(url), reason: root_cause(error) }
+}
+
+/// The status and the whole body of an answer.
+///
+/// # Errors
+/// `Unreachable` when it breaks off, `AnswerTooLong`.
+pub(super) async fn read(url: &str, mut answer: Response) -> Result<(StatusCode, Vec<u8>), CloudError> {
+    let mut body = Vec::new();
+    while let Some(piece) = answer.chunk().await.map_err(|error| unanswered(url, &error))? {
+        if body.len() + piece.len() > ANSWER_BYTES_MAX {
+            return Err(CloudError::AnswerTooLong { url: shown_url(url), max: ANSWER_BYTES_MAX });
+        }
+        body.extend_from_slice(&piece);
+    }
+    Ok((answer.status(), body))
+}
+
+/// A leading `~/` is the home directory, as in the SDK's reading of the same setting.
+fn openstack_path(path: &str) -> String {
+    match (path.strip_prefix("~/"), std::env::home_dir()) {
+        (Some(rest), Some(home)) => home.join(rest).display().to_string(),
+        _ => path.to_owned(),
+    }
+}
+
+/// A server that goes round in circles is broken.
+const REDIRECTS_MAX: usize = 3;
+
+/// The largest answer that is not an image: a page of 500 images or the services of a large cloud are a few MB.
+const ANSWER_BYTES_MAX: usize = 64 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_scheme_host_and_port_together_are_the_same_server() {
+        let url = |text: &str| Url::parse(text).expect("a URL");
+        let from = url("https://ks.example:5000/v3");
+        for same in
+            ["https://ks.example:5000/v3/", "https://KS.example:5000/", "https://u:p@ks.example:5000/x"]
+        {
+            assert!(is_same_origin(&from, &url(same)), "{same}");
+        }
+        for other in [
+            "http://ks.example:5000/v3",
+            "https://ks.example/v3",
+            "https://ks.example:5001/v3",
+            "https://ks.example.:5000/v3",
+            "https://ks.example.evil.net:5000/v3",
+            "https://ks.example:5000@evil.net/v3",
+            "https://127.0.0.1:5000/v3",
+            "ftp://ks.example:5000/v3",
+            "data:text/plain,x",
+            "file:///etc/passwd",
+        ] {
+            assert!(!is_same_origin(&from, &url(other)), "{other}");
+        }
+        assert!(is_same_origin(&url("http://ks/v3"), &url("http://ks:80/v3/")));
+        assert!(
+            !is_same_origin(&url("http://ks/v3"), &url("https://ks/v3")),
+            "whoever sent it in clear is told"
+        );
+    }
+}
