@@ -66,7 +66,7 @@ say "2. Start ${#HOSTS[@]} receivers, ${HOSTS[*]}, each with a directory of its 
 for host in "${HOSTS[@]}"; do
     mkdir "$dir/$host"
     glancecastd --name "$host" --group "$group" --interface lo --key "$dir/group.key" --store "directory:$dir/$host" \
-        --once </dev/null >"$dir/$host.log" 2>&1 &
+        --sender any --once </dev/null >"$dir/$host.log" 2>&1 &
     pids[$host]=$!
 done
 for host in "${HOSTS[@]}"; do
