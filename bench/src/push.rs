@@ -242,7 +242,9 @@ impl Push<'_> {
         }
         let host = format!("r{number}");
         let (mut command, interface) = self.command(&host, "glancecastd");
-        command.args(["--once", "--name", &host, "--interface", interface, "--group", GROUP]);
+        command
+            .args(["--once", "--name", &host, "--interface", interface, "--group", GROUP])
+            .args(ANY_SENDER);
         command.arg("--key").arg(self.key()).arg("--store").arg(format!("directory:{}", store.display()));
         let options = self.options.iter().filter(|(of, _)| *of == number);
         command.args(options.flat_map(|(_, options)| options.split_whitespace()));
@@ -356,6 +358,9 @@ fn empty(directory: &Path) -> Result<()> {
     }
     fs::create_dir_all(directory).with_context(|| format!("cannot create {}", directory.display()))
 }
+
+/// Pushes here are not signed.
+pub const ANY_SENDER: [&str; 2] = ["--sender", "any"];
 
 const GROUP: &str = "239.255.77.3:27079";
 /// Short against the shortest run, long against what a look costs.

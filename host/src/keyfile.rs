@@ -1,18 +1,20 @@
-//! Group key files: 32 raw bytes that nobody but their owner may read.
+//! Group key files: 32 raw bytes that nobody but their user may read, and nobody but that user or root may change.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{Metadata, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use glancecast_proto::limits::GROUP_KEYS_MAX;
 use glancecast_proto::seal::GroupKey;
+use nix::fcntl::OFlag;
+use nix::unistd::{Uid, geteuid};
 use zeroize::Zeroizing;
 
 /// Reads a key file.
 ///
 /// # Errors
-/// [`KeyFileError`]: not there, not a file, of another length, or open to others.
+/// [`KeyFileError`]: not there, not a file, of another length, somebody else's, or open to others.
 pub fn load(path: &Path) -> Result<GroupKey, KeyFileError> {
     let bytes = read_private(path, GroupKey::BYTES)?;
     let mut key = Zeroizing::new([0; GroupKey::BYTES]);
@@ -41,10 +43,12 @@ pub fn create(path: &Path) -> Result<(), KeyFileError> {
     write_private(path, &*key)
 }
 
-/// Reads a file of so many bytes that nobody but its owner may read.
+/// Reads a file of `len` bytes that is as [`Access::check`] wants it.
 pub(crate) fn read_private(path: &Path, len: usize) -> Result<Zeroizing<Vec<u8>>, KeyFileError> {
     let at = |error| KeyFileError::Io { path: path.to_owned(), error };
-    let mut file = File::open(path).map_err(|error| match error.kind() {
+    // Without waiting for a writer, where the name is that of a pipe.
+    let file = OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path);
+    let mut file = file.map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => KeyFileError::Missing { path: path.to_owned() },
         _ => at(error),
     })?;
@@ -52,16 +56,40 @@ pub(crate) fn read_private(path: &Path, len: usize) -> Result<Zeroizing<Vec<u8>>
     if !metadata.is_file() {
         return Err(KeyFileError::NotAFile { path: path.to_owned() });
     }
-    let mode = metadata.permissions().mode() & 0o777;
-    if mode & 0o077 != 0 {
-        return Err(KeyFileError::OpenToOthers { path: path.to_owned(), mode });
-    }
+    Access::of(&metadata).check(geteuid(), path)?;
     if metadata.size() != len as u64 {
         return Err(KeyFileError::Length { path: path.to_owned(), bytes: metadata.size() });
     }
     let mut bytes = Zeroizing::new(vec![0; len]);
     file.read_exact(&mut bytes).map_err(at)?;
     Ok(bytes)
+}
+
+/// Who may do what with a key file.
+struct Access {
+    owner: Uid,
+    mode: u32,
+}
+
+impl Access {
+    fn of(metadata: &Metadata) -> Self {
+        Self { owner: Uid::from_raw(metadata.uid()), mode: metadata.permissions().mode() & 0o777 }
+    }
+
+    /// The file belongs to the user of this process, who alone may read it, or to root, who may let a group read it: the
+    /// service's own, or as systemd does with `LoadCredential=`, whose files belong to root and have an access list for the
+    /// service's user, which shows as the rights of the group (acl(5)).
+    fn check(&self, user: Uid, path: &Path) -> Result<(), KeyFileError> {
+        let Self { owner, mode } = *self;
+        if owner != user && !owner.is_root() {
+            return Err(KeyFileError::OfSomebodyElse { path: path.to_owned(), owner, user });
+        }
+        let forbidden = if owner == user { 0o077 } else { 0o037 };
+        if mode & forbidden != 0 {
+            return Err(KeyFileError::OpenToOthers { path: path.to_owned(), mode, most: 0o640 & !forbidden });
+        }
+        Ok(())
+    }
 }
 
 /// Writes a new file that nobody but its owner may read.
@@ -99,13 +127,30 @@ pub enum KeyFileError {
         /// Its length.
         bytes: u64,
     },
+    /// Neither this user's nor root's: whose it is could change it.
+    #[error(
+        "key file {path}: it belongs to the user with the number {owner}, and this program runs as {user}; give it to that \
+         user or to root: chown {user} {path}",
+        path = path.display()
+    )]
+    OfSomebodyElse {
+        /// Its path.
+        path: PathBuf,
+        /// Whose it is.
+        owner: Uid,
+        /// Who reads it.
+        user: Uid,
+    },
     /// Group or others may read or write it.
-    #[error("key file {path}: others may read it (mode {mode:04o}); close it with: chmod 600 {path}", path = path.display())]
+    #[error("key file {path}: others may read or change it (mode {mode:04o}); close it with: chmod {most:o} {path}",
+        path = path.display())]
     OpenToOthers {
         /// Its path.
         path: PathBuf,
         /// Its permission bits.
         mode: u32,
+        /// Those that it may have.
+        most: u32,
     },
     /// More of them than a host accepts at a time.
     #[error("{keys} key files; at most {GROUP_KEYS_MAX} are accepted at a time, the old key and the new one")]
@@ -198,5 +243,58 @@ mod tests {
             let result = written.open(Sequence::default(), b"header", &sealed, &mut opened);
             assert!(result.is_ok() && opened == *b"abc", "{byte}");
         }
+    }
+
+    #[test]
+    fn a_key_is_its_users_alone_or_roots_who_may_show_it_to_a_group() {
+        let (root, service, other) = (Uid::from_raw(0), Uid::from_raw(990), Uid::from_raw(1000));
+        for (owner, mode, user, verdict) in [
+            (service, 0o600, service, ""),
+            (service, 0o400, service, ""),
+            (service, 0o640, service, "chmod 600 "),
+            (service, 0o440, service, "chmod 600 "),
+            (service, 0o604, service, "chmod 600 "),
+            (root, 0o600, root, ""),
+            (root, 0o640, root, "chmod 600 "),
+            // `LoadCredential=` with and without access lists, and `chown root:glancecast`.
+            (root, 0o400, service, ""),
+            (root, 0o440, service, ""),
+            (root, 0o640, service, ""),
+            (root, 0o660, service, "chmod 640 "),
+            (root, 0o444, service, "chmod 640 "),
+            (root, 0o602, service, "chmod 640 "),
+            (other, 0o600, service, "chown 990 "),
+            (other, 0o644, service, "chown 990 "),
+            (other, 0o600, root, "chown 0 "),
+            (service, 0o600, root, "chown 0 "),
+        ] {
+            let checked = Access { owner, mode }.check(user, Path::new("/k"));
+            let said = checked.err().map(|error| error.to_string()).unwrap_or_default();
+            assert!(
+                said.contains(verdict) && said.is_empty() == verdict.is_empty(),
+                "{owner} {mode:o} {user}: {said}"
+            );
+            assert!(!said.contains('\n'), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_key_of_somebody_else_is_refused_by_root_too() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let path = dir.path().join("group.key");
+        create(&path).expect("new");
+        if !geteuid().is_root() {
+            return; // nobody else can give a file away
+        }
+        std::os::unix::fs::chown(&path, Some(12_345), None).expect("root");
+        assert!(matches!(load(&path), Err(KeyFileError::OfSomebodyElse { .. })));
+    }
+
+    #[test]
+    fn a_pipe_is_no_key_and_is_not_waited_for() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let path = dir.path().join("pipe");
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).expect("writable");
+        assert!(matches!(load(&path), Err(KeyFileError::NotAFile { .. })));
     }
 }

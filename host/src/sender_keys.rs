@@ -2,11 +2,13 @@
 //! settings or in files, one a line.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use glancecast_proto::limits::SENDERS_MAX;
 use glancecast_proto::sign::{PublicKey, SigningKey, hex};
+use nix::unistd::{Uid, geteuid};
 use zeroize::Zeroizing;
 
 use crate::keyfile::{self, KeyFileError};
@@ -52,9 +54,10 @@ pub fn create(path: &Path) -> Result<PublicKey, SenderKeyError> {
 /// The public keys that settings name: each is one as text, or a file of them, one a line, `#` begins a comment.
 ///
 /// # Errors
-/// [`SenderKeyError`]: a file that cannot be read or names none, a line that is no key, or too many of them.
+/// [`SenderKeyError`]: a file that cannot be read, that others may change, or that names none; a line that is no key; or too
+/// many of them.
 pub fn public_keys(settings: &[String]) -> Result<Vec<PublicKey>, SenderKeyError> {
-    public_keys_of(settings, |path| fs::read_to_string(path))
+    collect(settings, read_list)
 }
 
 /// The same, from files that `read` reads.
@@ -65,6 +68,15 @@ pub fn public_keys_of(
     settings: &[String],
     read: impl Fn(&Path) -> io::Result<String>,
 ) -> Result<Vec<PublicKey>, SenderKeyError> {
+    collect(settings, |path| {
+        read(path).map_err(|error| SenderKeyError::Unreadable { path: path.to_owned(), error })
+    })
+}
+
+fn collect(
+    settings: &[String],
+    read: impl Fn(&Path) -> Result<String, SenderKeyError>,
+) -> Result<Vec<PublicKey>, SenderKeyError> {
     let mut keys = Vec::new();
     for setting in settings {
         if setting.starts_with(PublicKey::PREFIX) {
@@ -72,14 +84,26 @@ pub fn public_keys_of(
             keys.push(key);
         } else {
             let path = Path::new(setting);
-            let text =
-                read(path).map_err(|error| SenderKeyError::Unreadable { path: path.to_owned(), error })?;
-            keys.extend(listed(&text, path)?);
+            keys.extend(listed(&read(path)?, path)?);
         }
     }
     keys.sort_unstable();
     keys.dedup();
     if keys.len() > SENDERS_MAX { Err(SenderKeyError::TooMany { keys: keys.len() }) } else { Ok(keys) }
+}
+
+/// Reads a list of public keys. It is no secret, and whoever may change it decides who may push here.
+fn read_list(path: &Path) -> Result<String, SenderKeyError> {
+    let at = |error| SenderKeyError::Unreadable { path: path.to_owned(), error };
+    let mut file = fs::File::open(path).map_err(at)?;
+    let metadata = file.metadata().map_err(at)?;
+    let (owner, mode) = (Uid::from_raw(metadata.uid()), metadata.mode() & 0o777);
+    if owner != geteuid() && !owner.is_root() || mode & 0o022 != 0 {
+        return Err(SenderKeyError::ChangeableByOthers { path: path.to_owned(), owner, mode });
+    }
+    let mut text = String::new();
+    file.read_to_string(&mut text).map_err(at)?;
+    Ok(text)
 }
 
 /// The public keys in the text of a file.
@@ -121,6 +145,20 @@ pub enum SenderKeyError {
         path: PathBuf,
         /// What the system said.
         error: io::Error,
+    },
+    /// A file of public keys that somebody else could change.
+    #[error(
+        "senders: {path}: others may change it (user {owner}, mode {mode:04o}), and so decide who may push here; make it root's: \
+         chown root {path}; chmod go-w {path}",
+        path = path.display()
+    )]
+    ChangeableByOthers {
+        /// Its path.
+        path: PathBuf,
+        /// Whose it is.
+        owner: Uid,
+        /// Its permission bits.
+        mode: u32,
     },
     /// A file of public keys in which there is none.
     #[error("senders: {path}: there is no public key in it", path = path.display())]
@@ -185,6 +223,19 @@ mod tests {
         let settings = [file.display().to_string(), keys[2].to_string(), keys[2].to_string()];
         assert_eq!(public_keys(&settings).expect("keys"), keys);
         assert_eq!(public_keys(&[]).expect("none"), []);
+    }
+
+    #[test]
+    fn a_list_that_others_may_change_is_refused() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let file = dir.path().join("senders");
+        fs::write(&file, PublicKey([1; 32]).to_string()).expect("writable");
+        for (mode, taken) in [(0o644, true), (0o600, true), (0o664, false), (0o646, false)] {
+            fs::set_permissions(&file, PermissionsExt::from_mode(mode)).expect("ours");
+            let keys = public_keys(&[file.display().to_string()]);
+            assert_eq!(keys.is_ok(), taken, "{mode:o}");
+            assert!(taken || keys.is_err_and(|error| error.to_string().contains("chmod go-w")), "{mode:o}");
+        }
     }
 
     #[test]

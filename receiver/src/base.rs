@@ -12,6 +12,7 @@ use glancecast_proto::geometry::Geometry;
 use glancecast_proto::receiver::{Attempt, BaseIndex};
 use glancecast_proto::wire::BaseName;
 
+use crate::rate_limit::RateLimit;
 use crate::store::{BaseFile, Store};
 
 /// The thread, and the way to it and back.
@@ -42,8 +43,8 @@ pub(crate) struct Found {
 }
 
 impl BaseThread {
-    /// Starts it; `waker` is used when a base was looked through.
-    pub(crate) fn start(waker: &Waker) -> io::Result<Self> {
+    /// Starts it; `waker` is used when a base was looked through, which is done no faster than `limit` says.
+    pub(crate) fn start(waker: &Waker, limit: Arc<RateLimit>) -> io::Result<Self> {
         let (tasks, queue) = sync_channel::<Task>(QUEUE_MAX);
         let (to_drive, found) = channel();
         let at_once = to_drive.clone();
@@ -53,7 +54,7 @@ impl BaseThread {
             for task in queue {
                 let attempt = task.attempt;
                 let is_wanted = || still_wanted.load(Ordering::Relaxed) == attempt.number();
-                let Some((file, index)) = look(&task, is_wanted) else { continue };
+                let Some((file, index)) = look(&task, &limit, is_wanted) else { continue };
                 if to_drive.send(Found { attempt, file, index }).is_err() {
                     return;
                 }
@@ -93,7 +94,11 @@ impl BaseThread {
 }
 
 /// Finds a base and looks it through; `None` if nobody wants it any more.
-fn look(task: &Task, is_wanted: impl Fn() -> bool) -> Option<(Option<Arc<BaseFile>>, BaseIndex)> {
+fn look(
+    task: &Task,
+    limit: &RateLimit,
+    is_wanted: impl Fn() -> bool,
+) -> Option<(Option<Arc<BaseFile>>, BaseIndex)> {
     if !is_wanted() {
         return None;
     }
@@ -109,7 +114,8 @@ fn look(task: &Task, is_wanted: impl Fn() -> bool) -> Option<(Option<Arc<BaseFil
             return Some((None, BaseIndex::default()));
         }
     };
-    match base.look_through(task.geometry, is_wanted) {
+    let go_on = || limit.wait(task.geometry.block_bytes(), &is_wanted);
+    match base.look_through(task.geometry, go_on) {
         Ok(None) => None,
         Ok(Some(index)) => {
             let (path, seconds) = (base.path().display(), start.elapsed().as_secs_f64());

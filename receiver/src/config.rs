@@ -10,7 +10,8 @@ use glancecast_proto::ids::HostName;
 use serde::{Deserialize, Deserializer};
 
 use crate::complaint;
-use crate::store::{KeepUnfinished, StoreSpec};
+use crate::rate_limit::ReadRate;
+use crate::store::{KeepUnfinished, MinFree, StoreOptions, StoreSpec};
 
 /// Receives operating-system images that a glancecast sender multicasts, proves them and publishes them.
 #[derive(Debug, Default, Parser)]
@@ -49,12 +50,12 @@ struct Settings {
     #[arg(long, value_name = "FILE")]
     #[serde(default, deserialize_with = "one_or_more")]
     key: Vec<PathBuf>,
-    /// Accept pushes signed by this sender alone: its public key, or a file of public keys; may be given several times
-    /// [default: from everybody who has the group's key]
-    #[arg(long = "sender", value_name = "PUBKEY|FILE")]
-    #[serde(default)]
+    /// Accept pushes signed by this sender alone: its public key, or a file of public keys; may be given several times.
+    /// `any` accepts every push of everybody who has the group's key, which each node has
+    #[arg(long = "sender", value_name = "PUBKEY|FILE|any")]
+    #[serde(default, deserialize_with = "one_or_more")]
     senders: Vec<String>,
-    /// Use the key that everybody knows: for a lab only
+    /// Use the key that everybody knows, and accept pushes from anybody unless --sender says otherwise: for a lab only
     #[arg(long, num_args = 0, default_missing_value = "true")]
     insecure: Option<bool>,
     /// Where images go: directory:PATH, or nova:INSTANCES_PATH for the image cache of this host's Nova
@@ -71,6 +72,14 @@ struct Settings {
     /// Write no faster than this, so that guests keep their disk, in bits: 400mbit are 50 MB/s [default: as fast as data come]
     #[arg(long, value_name = "RATE")]
     write_rate: Option<String>,
+    /// Read no faster than this to hash copies again, in bits; `none` for no cap [default: 400mbit for `glancecast verify`, and
+    /// no cap on what a push has read]
+    #[arg(long, value_name = "RATE")]
+    read_rate: Option<String>,
+    /// Leave so much of the store's file system to others: a share, bytes, or both with the less strict one holding; 0 leaves
+    /// nothing [default: 5%,10GiB]
+    #[arg(long, value_name = "SHARE,BYTES")]
+    min_free: Option<String>,
     /// Keep what a broken-off push left, for the next push of the same image: so long after it was written last, or `none` [default: 1d]
     #[arg(long, value_name = "DUR")]
     keep_unfinished: Option<String>,
@@ -91,15 +100,47 @@ pub struct Config {
     pub dscp: u8,
     /// The key files; none for the key that everybody knows.
     pub keys: Vec<PathBuf>,
-    /// Public keys of senders, or files of them; none: everybody who has the group's key.
-    pub senders: Vec<String>,
+    /// Whose pushes to take part in.
+    pub senders: Senders,
     /// The store.
     pub store: StoreSpec,
     /// What is written to the store at most.
     pub write_rate: Option<Rate>,
-    /// How long the unfinished is kept.
-    pub keep_unfinished: KeepUnfinished,
+    /// What is read from the store to be hashed again, at most.
+    pub read_rate: ReadRate,
+    /// How long the unfinished is kept, and what stays free.
+    pub store_options: StoreOptions,
 }
+
+/// Whose pushes a host takes part in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Senders {
+    /// Everybody's who has the group's key.
+    Any,
+    /// Those that are signed by one of these public keys, or of those in these files. Never empty.
+    Listed(Vec<String>),
+}
+
+impl Senders {
+    /// What the settings come to; nothing said is an answer only for a lab.
+    fn new(settings: Vec<String>, insecure: bool) -> Result<Self, String> {
+        let any = settings.iter().filter(|setting| *setting == ANY).count();
+        if settings.is_empty() {
+            return if insecure { Ok(Self::Any) } else { Err(NO_SENDERS.to_owned()) };
+        }
+        match any {
+            0 => Ok(Self::Listed(settings)),
+            any if any == settings.len() => Ok(Self::Any),
+            _ => {
+                Err("senders: \"any\" and public keys exclude each other: list the keys, or accept everybody"
+                    .to_owned())
+            }
+        }
+    }
+}
+
+/// The setting that accepts everybody who has the group's key.
+const ANY: &str = "any";
 
 impl Args {
     /// Joins the command line with the file.
@@ -139,6 +180,10 @@ impl Args {
             return Err(format!("dscp {dscp}: a code point is between 0 and 63"));
         }
         let write_rate = given.write_rate.or(file.write_rate).map(|rate| rate.parse()).transpose();
+        let read_rate =
+            given.read_rate.or(file.read_rate).map_or(Ok(ReadRate::default()), |text| read_at(&text));
+        let min_free = given.min_free.or(file.min_free).map_or(Ok(MinFree::DEFAULT), |text| text.parse());
+        let senders = if given.senders.is_empty() { file.senders } else { given.senders };
         let keep = given.keep_unfinished.or(file.keep_unfinished);
         let keep = keep.map_or(Ok(KeepUnfinished::DEFAULT), |text| kept_for(&text));
         let nova_conf = if given.nova_conf.is_empty() { file.nova_conf } else { given.nova_conf };
@@ -151,16 +196,25 @@ impl Args {
             source,
             dscp,
             keys,
-            senders: if given.senders.is_empty() { file.senders } else { given.senders },
+            senders: Senders::new(senders, insecure)?,
             store,
             write_rate: write_rate.map_err(|error| format!("write_rate: {error}"))?,
-            keep_unfinished: keep.map_err(|error| format!("keep_unfinished: {error}"))?,
+            read_rate: read_rate.map_err(|error| format!("read_rate: {error}"))?,
+            store_options: StoreOptions {
+                keep: keep.map_err(|error| format!("keep_unfinished: {error}"))?,
+                min_free: min_free.map_err(|error| format!("min_free: {error}"))?,
+            },
         })
     }
 }
 
 const NO_KEY: &str =
-    "no key: give --key FILE (make one with: glancecast keygen FILE), or --insecure in a lab of your own";
+    "no key: give --key FILE (make it with: glancecast keygen --all DIR), or --insecure in a lab of your own";
+
+const NO_SENDERS: &str = "no senders: this host does not know whose pushes to accept. Give --sender FILE, or senders = [\"FILE\"], with \
+                          the public half of your sender's key (glancecast keygen --all DIR makes both keys; it is \
+                          DIR/sender.pub), or --sender any to accept every push of everybody who has the group's key, which \
+                          each node has";
 
 /// Not that of the data: a network that makes the data wait must not make the sender believe that its hosts are gone. All
 /// hosts together send a bounded number of answers.
@@ -171,17 +225,21 @@ fn kept_for(text: &str) -> Result<KeepUnfinished, ArgError> {
     Ok(KeepUnfinished { time })
 }
 
-/// A path or a list of them.
-fn one_or_more<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<PathBuf>, D::Error> {
+fn read_at(text: &str) -> Result<ReadRate, ArgError> {
+    if text == "none" { Ok(ReadRate::Unlimited) } else { text.parse().map(ReadRate::All) }
+}
+
+/// A text or a list of them.
+fn one_or_more<'de, D: Deserializer<'de>, T: From<String>>(deserializer: D) -> Result<Vec<T>, D::Error> {
     #[derive(Deserialize)]
-    #[serde(untagged, expecting = "a path or a list of paths")]
+    #[serde(untagged, expecting = "a text or a list of texts")]
     enum OneOrMore {
-        One(PathBuf),
-        More(Vec<PathBuf>),
+        One(String),
+        More(Vec<String>),
     }
     Ok(match OneOrMore::deserialize(deserializer)? {
-        OneOrMore::One(path) => vec![path],
-        OneOrMore::More(paths) => paths,
+        OneOrMore::One(text) => vec![text.into()],
+        OneOrMore::More(texts) => texts.into_iter().map(T::from).collect(),
     })
 }
 
@@ -215,7 +273,11 @@ pub(crate) fn fuzzed(input: &[u8]) {
         Ok(config) => {
             assert!(config.dscp < 64 && !config.name.as_str().is_empty());
             assert!(config.write_rate.is_none_or(|rate| (64_000..=1_000_000_000_000).contains(&rate.bits())));
-            assert!(config.keep_unfinished.time <= Duration::from_secs(366 * 86_400));
+            assert!(
+                config.senders == Senders::Any
+                    || matches!(&config.senders, Senders::Listed(keys) if !keys.is_empty())
+            );
+            assert!(config.store_options.keep.time <= Duration::from_secs(366 * 86_400));
             let group = config.group.to_string();
             assert!(group.parse::<Group>().is_ok_and(|again| again.to_string() == group));
         }
@@ -230,14 +292,14 @@ mod tests {
     #[test]
     fn the_command_line_wins_over_the_file() {
         let config = resolve(
-            "name = \"from-file\"\ngroup = \"239.1.1.1:7000\"\nkey = \"/file.key\"\nstore = \"directory:/tmp\"",
+            "name = \"from-file\"\ngroup = \"239.1.1.1:7000\"\nkey = \"/file.key\"\nsenders = \"/senders\"\nstore = \"directory:/tmp\"",
             &["--name", "from-line"],
         )
         .expect("complete");
         assert_eq!(config.name.as_str(), "from-line");
         assert_eq!(config.group.to_string(), "239.1.1.1:7000");
         assert_eq!(config.keys, [Path::new("/file.key")]);
-        assert!(config.senders.is_empty(), "from everybody");
+        assert_eq!(config.senders, Senders::Listed(vec!["/senders".into()]));
     }
 
     #[test]
@@ -245,11 +307,73 @@ mod tests {
         let file = "key = [\"/old.key\", \"/new.key\"]\nsenders = [\"/senders\"]\nstore = \"directory:/tmp\"";
         let config = resolve(file, &[]).expect("complete");
         assert_eq!(config.keys, [Path::new("/old.key"), Path::new("/new.key")]);
-        assert_eq!(config.senders, ["/senders"]);
+        assert_eq!(config.senders, Senders::Listed(vec!["/senders".into()]));
         let args = ["--key", "/a", "--key", "/b", "--sender", "ed25519:1", "--sender", "/more"];
         let config = resolve(file, &args).expect("complete");
         assert_eq!(config.keys, [Path::new("/a"), Path::new("/b")]);
-        assert_eq!(config.senders, ["ed25519:1", "/more"]);
+        assert_eq!(config.senders, Senders::Listed(vec!["ed25519:1".into(), "/more".into()]));
+    }
+
+    #[test]
+    fn whose_pushes_are_accepted_is_said_and_never_guessed() {
+        let store = "\nstore = \"directory:/tmp\"";
+        for (file, args, senders) in [
+            ("senders = \"any\"", &["--key", "/k"][..], Ok(Senders::Any)),
+            ("senders = [\"any\"]", &["--key", "/k"], Ok(Senders::Any)),
+            ("", &["--key", "/k", "--sender", "any"], Ok(Senders::Any)),
+            ("", &["--insecure"], Ok(Senders::Any)),
+            ("", &["--insecure", "--sender", "any"], Ok(Senders::Any)),
+            ("", &["--insecure", "--sender", "/s"], Ok(Senders::Listed(vec!["/s".into()]))),
+            ("senders = [\"/s\"]", &["--key", "/k", "--sender", "any"], Ok(Senders::Any)),
+            (
+                "senders = \"any\"",
+                &["--key", "/k", "--sender", "./any"],
+                Ok(Senders::Listed(vec!["./any".into()])),
+            ),
+            ("", &["--key", "/k"], Err("glancecast keygen --all")),
+            ("senders = []", &["--key", "/k"], Err("--sender any")),
+            ("senders = [\"any\", \"/s\"]", &["--key", "/k"], Err("exclude")),
+            ("", &["--key", "/k", "--sender", "/s", "--sender", "any"], Err("exclude")),
+        ] {
+            let config = resolve(&format!("{file}{store}"), args);
+            match senders {
+                Ok(senders) => assert_eq!(config.expect("complete").senders, senders, "{file} {args:?}"),
+                Err(says) => {
+                    let error = config.expect_err(says);
+                    assert!(error.contains(says) && !error.contains('\n'), "{error}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn room_and_rates_are_read_from_both_places() {
+        let file = "insecure = true\nstore = \"directory:/tmp\"\nread_rate = \"80mbit\"\nmin_free = \"0\"";
+        let config = resolve(file, &[]).expect("complete");
+        assert_eq!(config.read_rate, ReadRate::All("80mbit".parse().expect("a rate")));
+        assert_eq!(config.store_options.min_free, "0".parse().expect("a reserve"));
+        let config = resolve(file, &["--read-rate", "none", "--min-free", "1%,2GiB"]).expect("complete");
+        assert_eq!(config.read_rate, ReadRate::Unlimited);
+        assert_eq!(config.store_options.min_free, "1%,2GiB".parse().expect("a reserve"));
+        let config = resolve("insecure = true\nstore = \"directory:/tmp\"", &[]).expect("complete");
+        assert_eq!(config.read_rate, ReadRate::Verifications);
+        assert_eq!(config.store_options, StoreOptions::DEFAULT);
+    }
+
+    #[test]
+    fn the_sample_configuration_is_complete() {
+        let sample = include_str!("../../docs/glancecastd.toml");
+        let config = resolve(sample, &[]).expect("complete");
+        assert_eq!(config.senders, Senders::Listed(vec!["/etc/glancecast/sender.pub".into()]));
+        // Each setting that it mentions and leaves at its default is a setting.
+        let all: String = sample
+            .lines()
+            .map(|line| {
+                line.strip_prefix('#').filter(|rest| rest.starts_with(char::is_lowercase)).unwrap_or(line)
+            })
+            .filter(|line| !line.starts_with("nova_conf") && !line.starts_with("owner"))
+            .fold(String::new(), |all, line| all + line + "\n");
+        resolve(&all, &[]).expect("complete");
     }
 
     #[test]
@@ -274,6 +398,9 @@ mod tests {
             ("source = \"fd00::1\"", &["--insecure", "--store", "directory:/x"], "family"),
             ("write_rate = \"50MB\"", &["--insecure", "--store", "directory:/x"], "write_rate"),
             ("keep_unfinished = \"a day\"", &["--insecure", "--store", "directory:/x"], "keep_unfinished"),
+            ("read_rate = \"50MB\"", &["--insecure", "--store", "directory:/x"], "read_rate"),
+            ("min_free = \"5 pints\"", &["--insecure", "--store", "directory:/x"], "min_free"),
+            ("senders = 7", &["--insecure", "--store", "directory:/x"], "line 1"),
             ("write_rate = true", &["--insecure", "--store", "directory:/x"], "line 1"),
             ("insecure = \"yes\"", &["--store", "directory:/x"], "line 1"),
             ("[store]\npath = \"/x\"", &["--insecure", "--store", "directory:/x"], "line 1"),

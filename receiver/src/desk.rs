@@ -15,6 +15,7 @@ use glancecast_proto::ids::ObjectName;
 use glancecast_proto::questions::{InquiryId, Reply};
 use glancecast_proto::wire::{AnswerState, Finding, Held, Kept, Question, Sought};
 
+use crate::rate_limit::RateLimit;
 use crate::store::{self, Pinned, Store, StoreError, Verified};
 
 /// The threads, and the way to them and back.
@@ -52,15 +53,22 @@ struct Clerk {
     waker: Waker,
     /// A push is being received.
     at_work: Arc<AtomicBool>,
+    /// What is read at most.
+    limit: Arc<RateLimit>,
 }
 
 impl Desk {
-    /// Starts the threads; `waker` is used for each reply.
-    pub(crate) fn start(store: &Store, waker: &Waker) -> io::Result<Self> {
+    /// Starts the threads; `waker` is used for each reply, and copies are hashed no faster than `limit` says.
+    pub(crate) fn start(store: &Store, waker: &Waker, limit: Arc<RateLimit>) -> io::Result<Self> {
         let (replies, taken) = channel();
         let at_work = Arc::new(AtomicBool::new(false));
-        let clerk =
-            Clerk { store: store.clone(), replies, waker: waker.clone(), at_work: Arc::clone(&at_work) };
+        let clerk = Clerk {
+            store: store.clone(),
+            replies,
+            waker: waker.clone(),
+            at_work: Arc::clone(&at_work),
+            limit,
+        };
         let (listing, cases) = sync_channel(LISTINGS_MAX);
         let (hashing, hash_cases) = sync_channel(VERIFICATIONS_MAX);
         let hasher = clerk.clone();
@@ -208,17 +216,20 @@ impl Clerk {
         progress: impl Fn(u64) -> Reply,
     ) -> Result<Option<Verified>, StoreError> {
         let mut told = Instant::now();
-        let mut piece = Instant::now();
+        let (mut piece, mut before) = (Instant::now(), 0);
         self.store.verify_in_steps(file, |done| {
             if told.elapsed() >= PROGRESS_GAP {
                 told = Instant::now();
                 self.say(case.id, progress(done));
             }
-            if self.at_work.load(Ordering::Relaxed) {
+            let read = done.saturating_sub(std::mem::replace(&mut before, done));
+            let at_work = self.at_work.load(Ordering::Relaxed);
+            if at_work {
                 thread::sleep(piece.elapsed().min(PAUSE_MAX));
             }
+            let go_on = self.limit.wait(if at_work { 2 * read } else { read }, || !case.is_given_up());
             piece = Instant::now();
-            !case.is_given_up()
+            go_on
         })
     }
 
@@ -293,7 +304,7 @@ const PAUSE_MAX: Duration = Duration::from_millis(100);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{Begun, KeepUnfinished, StoreSpec};
+    use crate::store::{Begun, StoreOptions, StoreSpec};
     use glancecast_host::wake::Sleeper;
     use glancecast_proto::geometry::Geometry;
     use glancecast_proto::ids::{HostName, SessionId};
@@ -309,7 +320,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("temporary directory");
         let store = store(&dir);
         ["a", "b", "c"].iter().for_each(|name| hold(&store, &dir, name, Pin::None));
-        let mut desk = Desk::start(&store, &waker()).expect("threads");
+        let mut desk = Desk::start(&store, &waker(), unlimited()).expect("threads");
         desk.open(inquiry(), Question::Status(sought("b")));
         let reply = last_word(&mut desk);
         assert_eq!((reply.held, reply.pinned, reply.state), (3, 0, AnswerState::Final));
@@ -324,7 +335,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("temporary directory");
         let store = store(&dir);
         hold(&store, &dir, "image", Pin::None);
-        let mut desk = Desk::start(&store, &waker()).expect("threads");
+        let mut desk = Desk::start(&store, &waker(), unlimited()).expect("threads");
         desk.open(inquiry(), Question::Verify(sought("image")));
         assert_eq!(last_word(&mut desk).objects[0].finding, Finding::Intact);
         fs::write(dir.path().join("image"), FLIPPED).expect("writable");
@@ -342,7 +353,7 @@ mod tests {
         let store = store(&dir);
         hold(&store, &dir, "image", Pin::Forever);
         hold(&store, &dir, "other", Pin::Forever);
-        let mut desk = Desk::start(&store, &waker()).expect("threads");
+        let mut desk = Desk::start(&store, &waker(), unlimited()).expect("threads");
         for (was, pinned) in [(Kept::Forever, 1), (Kept::ByRule, 1)] {
             desk.open(inquiry(), Question::Unpin(sought("image")));
             let reply = last_word(&mut desk);
@@ -375,6 +386,27 @@ mod tests {
     }
 
     #[test]
+    fn copies_are_hashed_no_faster_than_the_read_rate_and_half_as_fast_during_a_push() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let store = store(&dir);
+        hold(&store, &dir, "image", Pin::None);
+        let (mut clerk, _replies) = clerk(&store);
+        let case = Case { id: inquiry(), question: Question::Hosts, given_up: Arc::default() };
+        // 23 bytes at 8000 bytes a second, a hundred times; 50 ms may be made good.
+        for (at_work, least) in [(false, 230), (true, 510)] {
+            clerk.limit = Arc::new(RateLimit::new(Some("64kbit".parse().expect("a rate"))));
+            clerk.at_work.store(at_work, Ordering::Relaxed);
+            let started = Instant::now();
+            for _ in 0..100 {
+                let verified = clerk.hash(&case, "image", |_| empty_reply("", AnswerState::Final));
+                assert_eq!(verified.expect("readable"), Some(Verified::Proven(root(BYTES))));
+            }
+            let took = started.elapsed();
+            assert!(took >= Duration::from_millis(least), "{took:?}, at work: {at_work}");
+        }
+    }
+
+    #[test]
     fn what_nobody_waits_for_any_more_is_not_hashed_to_its_end() {
         let dir = tempfile::tempdir().expect("temporary directory");
         let store = store(&dir);
@@ -389,7 +421,16 @@ mod tests {
 
     fn clerk(store: &Store) -> (Clerk, Receiver<(InquiryId, Reply)>) {
         let (replies, taken) = channel();
-        (Clerk { store: store.clone(), replies, waker: waker(), at_work: Arc::default() }, taken)
+        (
+            Clerk {
+                store: store.clone(),
+                replies,
+                waker: waker(),
+                at_work: Arc::default(),
+                limit: unlimited(),
+            },
+            taken,
+        )
     }
 
     /// Has the store know of a file.
@@ -421,8 +462,11 @@ mod tests {
     const FLIPPED: &[u8] = b"what a node bootz from";
 
     fn store(dir: &tempfile::TempDir) -> Store {
-        Store::open(&StoreSpec::Directory(dir.path().to_owned()), KeepUnfinished::DEFAULT)
-            .expect("a directory")
+        Store::open(&StoreSpec::Directory(dir.path().to_owned()), StoreOptions::DEFAULT).expect("a directory")
+    }
+
+    fn unlimited() -> Arc<RateLimit> {
+        Arc::new(RateLimit::new(None))
     }
 
     fn waker() -> Waker {

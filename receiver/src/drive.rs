@@ -29,25 +29,46 @@ use crate::base::{self, BaseThread};
 use crate::desk::Desk;
 use crate::nap::Nap;
 use crate::pool::Pool;
+use crate::rate_limit::{ReadLimits, ReadRate};
 use crate::stages::{Clocks, Stage, clocks};
 use crate::store::{BaseFile, Begun, Existing, Store, Unpublished};
 use crate::workers::{Answer, Task, Workers};
 use crate::write_limit::WriteLimit;
 
+/// The sockets of a receiver. Opening them is what a capability may be needed for, and is done before anything else.
+pub struct Sockets {
+    group: GroupReceiver,
+    answerer: Answerer,
+}
+
+impl Sockets {
+    /// Joins the group on the interface, for datagrams of one source where one is given; answers bear the code point
+    /// `dscp`, 0 to 63.
+    ///
+    /// # Errors
+    /// [`SocketError`] says which step failed.
+    pub fn open(
+        group: Group,
+        interface: &Interface,
+        source: Option<IpAddr>,
+        dscp: u8,
+    ) -> Result<Self, SocketError> {
+        let receiver = GroupReceiver::join(group, interface, source)?;
+        let answerer = Answerer::open(group, interface, dscp)?;
+        Ok(Self { group: receiver, answerer })
+    }
+}
+
 /// What the thread works with.
 pub struct Setup {
-    /// The group to hear.
-    pub group: Group,
-    /// Where.
-    pub interface: Interface,
-    /// From whom alone, if not from anybody.
-    pub source: Option<IpAddr>,
-    /// Differentiated services code point of the answers, 0 to 63.
-    pub dscp: u8,
+    /// Where datagrams come from and answers go.
+    pub sockets: Sockets,
     /// Where objects go.
     pub store: Store,
     /// What is written there at most.
     pub write_rate: Option<Rate>,
+    /// What is read there at most, to be hashed again.
+    pub read_rate: ReadRate,
     /// Who this host is.
     pub receiver: ReceiverConfig,
     /// Who answers questions.
@@ -161,19 +182,19 @@ enum Socket {
 }
 
 impl Drive {
-    /// Opens the sockets and starts the workers.
+    /// Starts the workers.
     ///
     /// # Errors
-    /// When a socket cannot be opened or a thread not be started.
+    /// When a thread cannot be started.
     pub fn new(setup: Setup) -> Result<(Self, Stopper), SocketError> {
         let step = |what| move |error| SocketError::Step { what, error };
-        let group = GroupReceiver::join(setup.group, &setup.interface, setup.source)?;
-        let answerer = Answerer::open(setup.group, &setup.interface, setup.dscp)?;
+        let Sockets { group, answerer } = setup.sockets;
         let (sleeper, waker) = Sleeper::new().map_err(step("make an event descriptor"))?;
         let clocks = clocks();
         let limit = WriteLimit::new(setup.write_rate);
         let workers = Workers::start(&waker, &clocks, limit).map_err(step("start a thread"))?;
-        let desk = Desk::start(&setup.store, &waker).map_err(step("start a thread"))?;
+        let reads = ReadLimits::new(setup.read_rate);
+        let desk = Desk::start(&setup.store, &waker, reads.verifications).map_err(step("start a thread"))?;
         let stop = Arc::new(AtomicBool::new(false));
         tell_of_buffer(&group);
         let nap = Nap::new(&group);
@@ -183,7 +204,7 @@ impl Drive {
             machine: Receiver::new(setup.receiver),
             respondent: Respondent::new(setup.respondent),
             desk,
-            bases: BaseThread::start(&waker).map_err(step("start a thread"))?,
+            bases: BaseThread::start(&waker, reads.pushes).map_err(step("start a thread"))?,
             store: setup.store,
             workers,
             session: None,

@@ -1,18 +1,39 @@
 //! Memory that is done with goes back to the system, for the guests of this host.
 
+use std::fs;
+
 use nix::libc;
 
-/// Has the allocator take large pieces from the system one by one and give each back when it is freed; to be called before
-/// any is. glibc begins so, but the first large piece that is freed makes it keep the next ones for itself (mallopt(3),
+/// Has the allocator take large pieces from the system one by one and give each back when it is freed. It is called first
+/// thing, while the process has one thread.
+///
+/// glibc begins so, but the first large piece that is freed makes it keep the next ones for itself (mallopt(3),
 /// `M_MMAP_THRESHOLD`): the buffers of a push would stay resident until the end of the process, and be cleared by writing
 /// to them instead of by the system.
+///
+/// # Panics
+/// If another thread runs already.
 pub fn give_back_large_pieces() {
     #[cfg(target_env = "gnu")]
     {
-        // SAFETY: mallopt takes two numbers, and any thread may call it at any time.
-        let understood = unsafe { libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE_BYTES) };
-        debug_assert_eq!(understood, 1, "it is a threshold that glibc takes");
+        assert_eq!(threads(), 1, "the allocator is set up before another thread is started");
+        set_threshold();
     }
+}
+
+#[cfg(target_env = "gnu")]
+fn set_threshold() {
+    // SAFETY: mallopt takes two numbers and no pointer. glibc's manual calls it "MT-Unsafe init": where nobody has allocated
+    // yet, it initialises the allocator without a lock. The program calls it while it has one thread, which the caller
+    // asserts; in a test the runner has allocated long before.
+    let understood = unsafe { libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE_BYTES) };
+    debug_assert_eq!(understood, 1, "it is a threshold that glibc takes");
+}
+
+/// The threads of this process; 1 where `/proc` is not mounted, as nothing else is known then.
+#[cfg(target_env = "gnu")]
+fn threads() -> usize {
+    fs::read_dir("/proc/self/task").map_or(1, Iterator::count)
 }
 
 /// What glibc begins with. A buffer for a block has 1 MiB and more.
@@ -22,11 +43,16 @@ const LARGE_BYTES: libc::c_int = 128 << 10;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs;
+
+    #[test]
+    #[should_panic(expected = "before another thread")]
+    fn it_is_too_late_when_other_threads_run() {
+        give_back_large_pieces(); // the test runner's main thread is another one
+    }
 
     #[test]
     fn buffers_are_not_resident_any_more_when_they_are_freed() {
-        give_back_large_pieces();
+        set_threshold();
         drop(touched()); // after this one glibc would have changed its mind
         let before = resident();
         let buffers: Vec<_> = (0..64).map(|_| touched()).collect();

@@ -10,11 +10,13 @@ use glancecast_host::{cli, keyfile, random, sender_keys};
 use glancecast_proto::questions::RespondentConfig;
 use glancecast_proto::receiver::ReceiverConfig;
 use glancecast_proto::seal::GroupKey;
-use glancecast_receiver::config::{Args, Config};
-use glancecast_receiver::drive::{Drive, Ended, Setup, Stopper};
-use glancecast_receiver::heap;
+use glancecast_proto::sign::PublicKey;
+use glancecast_receiver::config::{Args, Config, Senders};
+use glancecast_receiver::drive::{Drive, Ended, Setup, Sockets, Stopper};
 use glancecast_receiver::store::Store;
-use tokio::signal::unix::{SignalKind, signal};
+use glancecast_receiver::{heap, rights};
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use tracing_subscriber::EnvFilter;
 
@@ -31,15 +33,18 @@ fn main() -> ExitCode {
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
         .with_target(false)
         .init();
-    let prepared = args.resolve().map_err(anyhow::Error::msg).and_then(|config| prepare(config, args.once));
-    let (drive, stopper) = match prepared {
+    let prepared = Signals::take().and_then(|signals| {
+        let config = args.resolve().map_err(anyhow::Error::msg)?;
+        prepare(config, args.once).map(|(drive, stopper)| (signals, drive, stopper))
+    });
+    let (signals, drive, stopper) = match prepared {
         Ok(prepared) => prepared,
         Err(error) => {
             eprintln!("glancecastd: {error:#}");
             return ExitCode::from(cli::EXIT_USAGE);
         }
     };
-    match run(drive, stopper) {
+    match run(signals, drive, stopper) {
         Ok(Ended::Stopped | Ended::Published) => ExitCode::SUCCESS,
         Ok(Ended::Failed) => ExitCode::from(cli::EXIT_FAILED),
         Err(error) => {
@@ -49,21 +54,39 @@ fn main() -> ExitCode {
     }
 }
 
-/// Everything that can be wrong before the first datagram.
-fn prepare(config: Config, once: bool) -> anyhow::Result<(Drive, Stopper)> {
-    let mut keys = keyfile::load_all(&config.keys)?;
-    let senders = sender_keys::public_keys(&config.senders)?;
-    if keys.is_empty() {
-        tracing::warn!(
-            "--insecure: sealed under a key that everybody knows; whoever reaches this network can push here"
-        );
-        keys.push(GroupKey::insecure());
+/// The signals that end the program, and what waits for them. They are taken before the first line of the log, so that from
+/// then on none ends the process by itself.
+struct Signals {
+    runtime: Runtime,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn take() -> anyhow::Result<Self> {
+        let runtime = Builder::new_current_thread().enable_all().build().context("signals")?;
+        let entered = runtime.enter();
+        let terminate = signal(SignalKind::terminate()).context("signals")?;
+        let interrupt = signal(SignalKind::interrupt()).context("signals")?;
+        drop(entered);
+        Ok(Self { runtime, terminate, interrupt })
     }
+}
+
+/// Everything that can be wrong before the first datagram. The order is that of rights: nothing leaves this process from
+/// where keys are read on; the sockets are opened, then the capabilities are given up; then the store is opened and the first
+/// thread started.
+fn prepare(config: Config, once: bool) -> anyhow::Result<(Drive, Stopper)> {
+    rights::close_up().context("give up rights")?;
+    let keys = group_keys(&config)?;
+    let senders = senders(&config)?;
     let interface = Interface::choose(config.interface.as_deref(), config.group)?;
     if interface.chosen == Chosen::ByRoute && interface.is_loopback() {
         tracing::warn!("{}", LOOPBACK);
     }
-    let store = Store::open(&config.store, config.keep_unfinished).context("store")?;
+    let sockets = Sockets::open(config.group, &interface, config.source, config.dscp)?;
+    rights::drop_capabilities().context("give up capabilities")?;
+    let store = Store::open(&config.store, config.store_options).context("store")?;
     store.keep().context("store")?;
     let where_to = store.to_string();
     let receiver = ReceiverConfig {
@@ -83,18 +106,43 @@ fn prepare(config: Config, once: bool) -> anyhow::Result<(Drive, Stopper)> {
         seed: random::bytes().context("random numbers")?,
         started: wall(),
     };
-    let on = interface.to_string();
-    let Config { group, source, dscp, write_rate, .. } = config;
-    let setup = Setup { group, interface, source, dscp, store, write_rate, receiver, respondent, once };
+    let Config { name, group, source, write_rate, read_rate, .. } = config;
+    let setup = Setup { sockets, store, write_rate, read_rate, receiver, respondent, once };
     let (drive, stopper) = Drive::new(setup)?;
-    let from = source.map_or_else(|| "any".to_owned(), |source| source.to_string());
-    tracing::info!(name = %config.name, %group, interface = on, from, store = where_to, "listening");
+    let (on, from) =
+        (interface.to_string(), source.map_or_else(|| "any".to_owned(), |source| source.to_string()));
+    tracing::info!(%name, %group, interface = on, from, store = where_to, "listening");
     Ok((drive, stopper))
 }
 
+fn group_keys(config: &Config) -> anyhow::Result<Vec<GroupKey>> {
+    let mut keys = keyfile::load_all(&config.keys)?;
+    if keys.is_empty() {
+        match config.senders {
+            Senders::Any => tracing::warn!("{INSECURE}; {INSECURE_ANY}"),
+            Senders::Listed(_) => tracing::warn!("{INSECURE}"),
+        }
+        keys.push(GroupKey::insecure());
+    }
+    Ok(keys)
+}
+
+/// The public keys of the senders; none for everybody who has the group's key.
+fn senders(config: &Config) -> anyhow::Result<Vec<PublicKey>> {
+    match &config.senders {
+        Senders::Listed(settings) => Ok(sender_keys::public_keys(settings)?),
+        Senders::Any => {
+            if !config.keys.is_empty() {
+                tracing::warn!("{ANY_SENDER}");
+            }
+            Ok(Vec::new())
+        }
+    }
+}
+
 /// Runs the receiving thread until it ends or a signal asks it to.
-fn run(drive: Drive, stopper: Stopper) -> anyhow::Result<Ended> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+fn run(signals: Signals, drive: Drive, stopper: Stopper) -> anyhow::Result<Ended> {
+    let Signals { runtime, mut terminate, mut interrupt } = signals;
     let (ended, mut end) = oneshot::channel();
     let thread = thread::Builder::new().name("receive".into()).spawn(move || {
         let result = drive.run();
@@ -102,18 +150,24 @@ fn run(drive: Drive, stopper: Stopper) -> anyhow::Result<Ended> {
         result
     })?;
     runtime.block_on(async {
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
         loop {
             tokio::select! {
-                _ = &mut end => return anyhow::Ok(()),
+                _ = &mut end => return,
                 _ = terminate.recv() => stopper.stop(),
                 _ = interrupt.recv() => stopper.stop(),
             }
         }
-    })?;
+    });
     Ok(thread.join().map_err(|_| anyhow::anyhow!("the receiving thread panicked"))??)
 }
+
+const INSECURE: &str = "--insecure: sealed under a key that everybody knows";
+
+const INSECURE_ANY: &str =
+    "it implies --sender any: whoever reaches this network can push any image to this host";
+
+const ANY_SENDER: &str = "senders = \"any\": whoever has the group's key, as each node has, can push any image to this host; \
+                          list your sender's public key instead";
 
 const LOOPBACK: &str = "the routing table sends the group to the loopback interface, where no other machine is heard: \
                         name the interface with --interface";

@@ -1,73 +1,48 @@
-//! A cap on what the store writes, so that the guests of this host keep their disk. All workers share it.
+//! The cap on what the store writes, so that the guests of this host keep their disk. All workers share it.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use glancecast_host::args::Rate;
 
-/// A schedule of writes: each moves it on by the time that it takes at the rate.
+use crate::rate_limit::RateLimit;
+
+/// A schedule of writes. An attempt that is given up leaves it at once.
 #[derive(Debug)]
 pub(crate) struct WriteLimit {
-    rate: Option<Rate>,
-    schedule: Mutex<Schedule>,
-    given_up: Condvar,
-}
-
-#[derive(Debug)]
-struct Schedule {
-    /// When the next write may begin.
-    due: Instant,
-    /// Nothing is written any more for attempts up to this one.
-    given_up: Option<u64>,
+    limit: RateLimit,
+    /// Nothing is written any more for attempts up to this one; 0 for none.
+    given_up: AtomicU64,
 }
 
 impl WriteLimit {
     /// `None`: no limit.
     pub(crate) fn new(rate: Option<Rate>) -> Self {
-        let schedule = Mutex::new(Schedule { due: Instant::now(), given_up: None });
-        Self { rate, schedule, given_up: Condvar::new() }
+        Self { limit: RateLimit::new(rate), given_up: AtomicU64::new(0) }
     }
 
-    /// Waits until an attempt may write so many bytes. False if it was given up meanwhile, or before.
+    /// Waits until an attempt may write `bytes` bytes. False if it was given up meanwhile, or before.
     pub(crate) fn wait(&self, attempt: u64, bytes: u64) -> bool {
-        let mut schedule = self.lock();
-        let now = Instant::now();
-        let turn = schedule.due.max(now.checked_sub(LATE_MAX).unwrap_or(now));
-        if let Some(rate) = self.rate {
-            schedule.due = turn + rate.time_for(bytes);
-        }
-        loop {
-            let left = turn.saturating_duration_since(Instant::now());
-            if schedule.given_up >= Some(attempt) {
-                return false;
-            }
-            if left.is_zero() {
-                return true;
-            }
-            schedule = self.given_up.wait_timeout(schedule, left).unwrap_or_else(PoisonError::into_inner).0;
-        }
+        debug_assert!(attempt > 0, "attempts are counted from 1");
+        self.limit.wait(bytes, || !self.is_given_up(attempt))
+    }
+
+    /// Whether nobody waits for an attempt any more.
+    pub(crate) fn is_given_up(&self, attempt: u64) -> bool {
+        self.given_up.load(Ordering::Acquire) >= attempt
     }
 
     /// Nobody waits for this attempt, or an earlier one, from now on.
     pub(crate) fn give_up(&self, attempt: u64) {
-        let mut schedule = self.lock();
-        schedule.given_up = schedule.given_up.max(Some(attempt));
-        schedule.due = Instant::now(); // what was to be written for it is not written
-        self.given_up.notify_all();
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Schedule> {
-        self.schedule.lock().unwrap_or_else(PoisonError::into_inner)
+        self.given_up.fetch_max(attempt, Ordering::AcqRel);
+        self.limit.clear();
     }
 }
-
-/// A write that comes late is made good up to this, so that the rate is reached although sleeps are too long.
-const LATE_MAX: Duration = Duration::from_millis(50);
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::thread;
+    use std::time::{Duration, Instant};
 
     #[test]
     fn all_workers_together_keep_to_the_rate() {
@@ -102,7 +77,7 @@ mod tests {
             limit.give_up(1);
             assert!(!waiting.join().expect("no panic"));
         });
-        assert!(!limit.wait(1, 1));
-        assert!(limit.wait(2, 1));
+        assert!(!limit.wait(1, 1) && limit.is_given_up(1));
+        assert!(limit.wait(2, 1) && !limit.is_given_up(2));
     }
 }

@@ -22,4 +22,5 @@ pub mod report;
 pub mod sim;
 pub mod skip;
 pub mod stage;
+pub mod systemd;
 pub mod wait;

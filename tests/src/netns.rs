@@ -4,6 +4,7 @@
 //! a killed test left behind is removed by the next one.
 
 use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Once;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -175,6 +176,11 @@ impl Lab {
         self
     }
 
+    /// The file by which a host's network is entered (setns(2)).
+    pub fn path(&self, host: &str) -> PathBuf {
+        Path::new("/run/netns").join(self.namespace(host))
+    }
+
     /// What the names of its namespaces begin with.
     pub fn prefix(&self) -> &str {
         &self.prefix
@@ -198,8 +204,9 @@ impl Lab {
 
     /// Calls `action` on a thread that is on a host: a socket made there stays there.
     pub fn inside<T: Send>(&self, host: &str, action: impl FnOnce() -> T + Send) -> T {
-        let path = format!("/run/netns/{}", self.namespace(host));
-        let namespace = fs::File::open(&path).unwrap_or_else(|error| panic!("cannot open {path}: {error}"));
+        let path = self.path(host);
+        let namespace =
+            fs::File::open(&path).unwrap_or_else(|error| panic!("cannot open {}: {error}", path.display()));
         thread::scope(|scope| {
             let visitor = scope.spawn(move || {
                 setns(namespace, CloneFlags::CLONE_NEWNET).expect("who built the lab may enter it");

@@ -7,7 +7,7 @@ use std::thread;
 
 use nix::sched::{CloneFlags, unshare};
 
-use crate::{places, record};
+use crate::{places, record, systemd};
 
 /// Something that not every machine has.
 #[derive(Debug, Clone, Copy)]
@@ -16,6 +16,8 @@ pub enum Need {
     Namespaces,
     /// A program, and the Debian package that brings it.
     Program(&'static str, &'static str),
+    /// A systemd that can be started as the first process of a node, with control groups for it.
+    Systemd,
     /// Python 3 that can make a virtual environment.
     PythonVenv,
 }
@@ -32,6 +34,7 @@ impl Need {
             Self::Program(program, package) => {
                 Some(format!("needs {program}: sudo apt-get install {package}"))
             }
+            Self::Systemd => systemd::remedy(),
             Self::PythonVenv if python_makes_venvs() => None,
             Self::PythonVenv => Some("needs Python's venv: sudo apt-get install python3-venv".to_owned()),
         }

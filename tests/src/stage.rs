@@ -116,7 +116,9 @@ impl Stage {
     /// Starts a receiver without waiting for anything.
     pub fn start_receiver(&self, host: &str, arguments: &[&str]) -> Process {
         let store = format!("directory:{}", self.store(host).display());
-        let usual = [("--name", OsStr::new(host)), ("--store", OsStr::new(&store))];
+        // Most pushes here are not signed.
+        let usual = [("--name", host), ("--store", store.as_str()), ("--sender", "any")];
+        let usual = usual.map(|(flag, value)| (flag, OsStr::new(value)));
         let mut command = self.command(host, "glancecastd");
         command.args(self.complete(&usual, arguments));
         Process::start(host, command, self.directory.path())

@@ -213,7 +213,17 @@ impl Scene {
 
     fn nova(&mut self, host: &str, node: &Node) -> Process {
         let mut command = self.stage.command(host, "glancecastd");
-        command.args(["--name", host, "--nova-conf", node.conf(), "--interface", "lo", "--group"]);
+        command.args([
+            "--name",
+            host,
+            "--nova-conf",
+            node.conf(),
+            "--interface",
+            "lo",
+            "--sender",
+            "any",
+            "--group",
+        ]);
         command.arg(self.stage.group().to_string()).arg("--key").arg(self.stage.key());
         let mut daemon = Process::start(host, command, &self.stage.path(""));
         daemon.wait_for_log(" listening", SOON);

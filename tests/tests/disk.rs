@@ -114,7 +114,14 @@ impl Bad {
         let script = format!("{mount} && exec \"$@\"");
         command.args(["--mount", "--propagation", "private", "sh", "-c", &script, "sh"]);
         command.env("STORE", &store).env("BELOW", stage.path("below")).stdin(Stdio::null());
-        command.arg(places::program("glancecastd")).args(["--name", "r1", "--interface", "lo"]);
+        command.arg(places::program("glancecastd")).args([
+            "--name",
+            "r1",
+            "--interface",
+            "lo",
+            "--sender",
+            "any",
+        ]);
         command.args(["--group", &group, "--store", &format!("directory:{}", store.display())]);
         command.arg("--key").arg(key);
         prepare(&mut command);

@@ -103,7 +103,7 @@ fn the_routing_table_chooses_and_both_programs_say_so() {
     let stage = Stage::lab(lab(0).with_ipv6(Ipv6::Global));
     let (group, key) = (SITE, stage.key().to_str().expect("UTF-8"));
     let mut command = stage.command("r1", "glancecastd");
-    command.args(["--group", group, "--key", key, "--name", "r1", "--store"]);
+    command.args(["--group", group, "--key", key, "--sender", "any", "--name", "r1", "--store"]);
     command.arg(format!("directory:{}", stage.store("r1").display()));
     let mut receiver = Process::start("r1", command, &stage.path(""));
     let line = receiver.wait_for_log(" listening", SOON);

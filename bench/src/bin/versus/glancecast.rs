@@ -3,6 +3,7 @@
 use std::process::Stdio;
 
 use anyhow::{Result, ensure};
+use glancecast_bench::push::ANY_SENDER;
 use glancecast_tests::netns::Lab;
 use glancecast_tests::process::Process;
 
@@ -52,7 +53,9 @@ impl Tool for Glancecast {
     }
 
     fn receiver(&self, site: &Site, host: &Host) -> Line {
-        let usual = format!("--once --name {} --interface {} --group {GROUP}", host.name, Lab::INTERFACE);
+        let senders = ANY_SENDER.join(" ");
+        let usual =
+            format!("--once --name {} --interface {} --group {GROUP} {senders}", host.name, Lab::INTERFACE);
         let store = format!("directory:{}", host.directory.display());
         Line::new("glancecastd", &usual).path("--key", site.directory.join(KEY)).path("--store", store)
     }

@@ -1,0 +1,139 @@
+//! Caps on what is read from the store and written to it, so that the guests of this host keep their disk: the schedule of a
+//! rate, and who shares which for reading. `write_limit` has the one for writing.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use glancecast_host::args::Rate;
+
+/// A schedule of transfers: each moves it on by the time that it takes at the rate.
+#[derive(Debug)]
+pub(crate) struct RateLimit {
+    rate: Option<Rate>,
+    /// When the next transfer may begin.
+    due: Mutex<Instant>,
+}
+
+impl RateLimit {
+    /// `None`: no limit.
+    pub(crate) fn new(rate: Option<Rate>) -> Self {
+        Self { rate, due: Mutex::new(Instant::now()) }
+    }
+
+    /// Waits for the turn of a transfer of `bytes` bytes. False as soon as `is_wanted` says that nobody wants it any more,
+    /// which is asked at least every 20 ms.
+    pub(crate) fn wait(&self, bytes: u64, is_wanted: impl Fn() -> bool) -> bool {
+        let turn = self.take_turn(bytes);
+        loop {
+            if !is_wanted() {
+                return false;
+            }
+            let left = turn.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return true;
+            }
+            thread::sleep(left.min(LOOK_GAP));
+        }
+    }
+
+    fn take_turn(&self, bytes: u64) -> Instant {
+        let now = Instant::now();
+        let Some(rate) = self.rate else { return now };
+        let mut due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
+        let turn = (*due).max(now.checked_sub(LATE_MAX).unwrap_or(now));
+        *due = turn + rate.time_for(bytes);
+        turn
+    }
+
+    /// The next transfer may begin at once: those that had a turn do not happen.
+    pub(crate) fn clear(&self) {
+        *self.due.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+}
+
+/// The cap on what is read to be hashed again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ReadRate {
+    /// [`ReadRate::VERIFY`] for verifications, as anybody may ask for them at any time. No cap on what a push has read, a
+    /// file that is there already or a base, as its sender waits for that.
+    #[default]
+    Verifications,
+    /// This rate for everything that is hashed again.
+    All(Rate),
+    /// No cap.
+    Unlimited,
+}
+
+impl ReadRate {
+    /// 50 MB/s: a third of what a hard disk reads in a row, a tenth of what a SATA SSD does; 10 GiB take 215 s.
+    pub const VERIFY: &str = "400mbit";
+}
+
+/// The schedules of what is read.
+#[derive(Clone, Debug)]
+pub(crate) struct ReadLimits {
+    /// Of what somebody asks for with a question.
+    pub(crate) verifications: Arc<RateLimit>,
+    /// Of what a push needs.
+    pub(crate) pushes: Arc<RateLimit>,
+}
+
+impl ReadLimits {
+    pub(crate) fn new(rate: ReadRate) -> Self {
+        let limit = |rate| Arc::new(RateLimit::new(rate));
+        match rate {
+            ReadRate::Verifications => {
+                let verify = ReadRate::VERIFY.parse().expect("a rate");
+                Self { verifications: limit(Some(verify)), pushes: limit(None) }
+            }
+            ReadRate::All(rate) => {
+                let both = limit(Some(rate));
+                Self { verifications: Arc::clone(&both), pushes: both }
+            }
+            ReadRate::Unlimited => Self { verifications: limit(None), pushes: limit(None) },
+        }
+    }
+}
+
+/// A transfer that comes late is made good up to this, so that the rate is reached although sleeps are too long.
+const LATE_MAX: Duration = Duration::from_millis(50);
+
+/// How long something that nobody wants any more may wait.
+const LOOK_GAP: Duration = Duration::from_millis(20);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_that_was_set_is_shared_by_all_that_reads_and_the_default_one_is_for_verifications() {
+        let mbit = "80mbit".parse().expect("10 MB/s");
+        for (rate, verifications, pushes) in [
+            (ReadRate::Verifications, true, false),
+            (ReadRate::All(mbit), true, true),
+            (ReadRate::Unlimited, false, false),
+        ] {
+            let limits = ReadLimits::new(rate);
+            let caps = |limit: &RateLimit| {
+                limit.take_turn(1 << 30);
+                limit.take_turn(1) > Instant::now() + Duration::from_secs(10)
+            };
+            assert_eq!(
+                (caps(&limits.verifications), caps(&limits.pushes)),
+                (verifications, pushes),
+                "{rate:?}"
+            );
+            assert_eq!(Arc::ptr_eq(&limits.verifications, &limits.pushes), matches!(rate, ReadRate::All(_)));
+        }
+    }
+
+    #[test]
+    fn a_read_that_nobody_wants_any_more_ends_within_its_turn() {
+        let limit = RateLimit::new(Some("8mbit".parse().expect("1 MB/s")));
+        assert!(limit.wait(1_000_000_000, || true), "the first need not wait");
+        let started = Instant::now();
+        assert!(!limit.wait(1, || started.elapsed() < Duration::from_millis(30)));
+        assert!(started.elapsed() < Duration::from_secs(5));
+    }
+}
