@@ -293,7 +293,7 @@ const PAUSE_MAX: Duration = Duration::from_millis(100);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{Begun, KeepUnfinished, StoreSpec};
+    use crate::store::{Begun, StoreOptions, StoreSpec};
     use glancecast_host::wake::Sleeper;
     use glancecast_proto::geometry::Geometry;
     use glancecast_proto::ids::{HostName, SessionId};
@@ -421,8 +421,7 @@ mod tests {
     const FLIPPED: &[u8] = b"what a node bootz from";
 
     fn store(dir: &tempfile::TempDir) -> Store {
-        Store::open(&StoreSpec::Directory(dir.path().to_owned()), KeepUnfinished::DEFAULT)
-            .expect("a directory")
+        Store::open(&StoreSpec::Directory(dir.path().to_owned()), StoreOptions::DEFAULT).expect("a directory")
     }
 
     fn waker() -> Waker {

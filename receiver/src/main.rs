@@ -13,7 +13,7 @@ use glancecast_proto::seal::GroupKey;
 use glancecast_receiver::config::{Args, Config};
 use glancecast_receiver::drive::{Drive, Ended, Setup, Stopper};
 use glancecast_receiver::heap;
-use glancecast_receiver::store::Store;
+use glancecast_receiver::store::{MinFree, Store, StoreOptions};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 use tracing_subscriber::EnvFilter;
@@ -63,7 +63,8 @@ fn prepare(config: Config, once: bool) -> anyhow::Result<(Drive, Stopper)> {
     if interface.chosen == Chosen::ByRoute && interface.is_loopback() {
         tracing::warn!("{}", LOOPBACK);
     }
-    let store = Store::open(&config.store, config.keep_unfinished).context("store")?;
+    let options = StoreOptions { keep: config.keep_unfinished, min_free: MinFree::DEFAULT };
+    let store = Store::open(&config.store, options).context("store")?;
     store.keep().context("store")?;
     let where_to = store.to_string();
     let receiver = ReceiverConfig {

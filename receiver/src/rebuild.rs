@@ -188,7 +188,7 @@ mod tests {
 
     use crate::announcement::{SESSION, announcement};
     use crate::stages::clocks;
-    use crate::store::{Begun, KeepUnfinished, Store as Place, StoreSpec, Unpublished};
+    use crate::store::{Begun, Store as Place, StoreOptions, StoreSpec, Unpublished};
 
     const BLOCK: usize = 1 << 20;
 
@@ -375,7 +375,7 @@ mod tests {
         fn new() -> Self {
             let directory = tempfile::tempdir().expect("temporary directory");
             let spec = StoreSpec::Directory(directory.path().to_owned());
-            let store = Place::open(&spec, KeepUnfinished::DEFAULT).expect("a directory");
+            let store = Place::open(&spec, StoreOptions::DEFAULT).expect("a directory");
             let Ok(Begun::New(place)) = store.begin(&announce()) else { panic!("an empty directory") };
             Self { directory, store, place }
         }

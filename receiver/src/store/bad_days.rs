@@ -11,11 +11,11 @@ use glancecast_proto::ids::BlockIndex;
 use glancecast_proto::integrity::{BlockHash, VerifiedBlock};
 use glancecast_proto::wire::Announce;
 
-use super::StoreError;
 use super::folder::{Folder, Found};
 use super::leftovers::KeepUnfinished;
 use super::model::{Dice, Fault, Model};
 use super::partial::PartialFile;
+use super::{MinFree, StoreError, StoreOptions};
 use crate::announcement::announcement;
 
 #[test]
@@ -123,7 +123,7 @@ fn where_nothing_is_kept_there_is_no_journal_and_a_kill_leaves_nothing_for_the_n
     for seed in 0..KILLS {
         let mut dice = Dice::new(seed);
         let disk = Model::new(seed);
-        let none = KeepUnfinished { time: Duration::ZERO };
+        let none = options(Duration::ZERO);
         let keep_none = |disk: &Model| Folder::on(Arc::new(disk.clone()), Path::new(DIRECTORY), none, None);
         let folder = keep_none(&disk).expect("a good disk so far");
         disk.cut_power_at(3 + dice.below(16));
@@ -265,8 +265,11 @@ fn fill(
 }
 
 fn folder(disk: &Model) -> Result<Folder, StoreError> {
-    let keep = KeepUnfinished { time: Duration::from_secs(1) };
-    Folder::on(Arc::new(disk.clone()), Path::new(DIRECTORY), keep, None)
+    Folder::on(Arc::new(disk.clone()), Path::new(DIRECTORY), options(Duration::from_secs(1)), None)
+}
+
+fn options(keep: Duration) -> StoreOptions {
+    StoreOptions { keep: KeepUnfinished { time: keep }, min_free: MinFree::DEFAULT }
 }
 
 /// Four blocks, the last one short: each of its bytes is the seed's, and its place's.

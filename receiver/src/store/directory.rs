@@ -7,10 +7,9 @@ use glancecast_proto::integrity::Root;
 use glancecast_proto::wire::Announce;
 
 use super::folder::{Folder, Found};
-use super::leftovers::KeepUnfinished;
 use super::partial::PartialFile;
 use super::records::Records;
-use super::{Publication, StoreError};
+use super::{Publication, StoreError, StoreOptions};
 
 /// An existing directory that this process may write to.
 #[derive(Debug)]
@@ -20,8 +19,8 @@ pub(super) struct DirectoryStore {
 }
 
 impl DirectoryStore {
-    pub(super) fn open(path: &Path, keep: KeepUnfinished) -> Result<Self, StoreError> {
-        let (folder, records) = (Folder::open(path, keep)?, Records::open(path));
+    pub(super) fn open(path: &Path, options: StoreOptions) -> Result<Self, StoreError> {
+        let (folder, records) = (Folder::open(path, options)?, Records::open(path));
         records.forget_gone(path);
         Ok(Self { folder, records })
     }

@@ -19,18 +19,18 @@ use nix::fcntl::{AT_FDCWD, OFlag, PosixFadviseAdvice, posix_fadvise};
 use nix::sys::stat::{UtimensatFlags, utimensat};
 use nix::sys::time::TimeSpec;
 
-use super::StoreError;
 use super::disk::{Disk, System};
 use super::journal::Identity;
 use super::keeper::{self, Keeper};
-use super::leftovers::{self, KeepUnfinished};
+use super::leftovers;
 use super::partial::{Names, PREFIX, PartialFile, Place};
+use super::{StoreError, StoreOptions};
 
 /// An existing directory that this process may write to.
 #[derive(Debug)]
 pub(super) struct Folder {
     place: Place,
-    keep: KeepUnfinished,
+    options: StoreOptions,
     /// Held while leftovers are looked at, so that nobody finds them locked by another thread of ours.
     looking: Mutex<()>,
     /// Unfinished files made so far: a session that is joined again meets no file of its first attempt.
@@ -48,19 +48,19 @@ pub(super) enum Found {
 
 impl Folder {
     /// Opens a directory and clears away what earlier receivers left unfinished and nobody will go on with.
-    pub(super) fn open(path: &Path, keep: KeepUnfinished) -> Result<Self, StoreError> {
+    pub(super) fn open(path: &Path, options: StoreOptions) -> Result<Self, StoreError> {
         let at = |what| move |error| StoreError::Io { what, path: path.to_owned(), error };
         if !std::fs::metadata(path).map_err(at("open the directory"))?.is_dir() {
             return Err(at("use as a store")(io::ErrorKind::NotADirectory.into()));
         }
         let journals = keeper::start().map_err(at("start a thread for"))?;
-        Self::on(Arc::new(System), path, keep, Some(journals))
+        Self::on(Arc::new(System), path, options, Some(journals))
     }
 
     pub(super) fn on(
         disk: Arc<dyn Disk>,
         path: &Path,
-        keep: KeepUnfinished,
+        options: StoreOptions,
         journals: Option<Sender<Arc<Keeper>>>,
     ) -> Result<Self, StoreError> {
         let at = |what| move |error| StoreError::Io { what, path: path.to_owned(), error };
@@ -68,7 +68,7 @@ impl Folder {
         let _ = disk.remove(&probe); // of a process that had our pid and was killed right here
         disk.create(&probe).and_then(|_| disk.remove(&probe)).map_err(at("write to"))?;
         let place = Place { disk, directory: path.to_owned(), journals };
-        let folder = Self { place, keep, looking: Mutex::new(()), made: AtomicU64::new(0) };
+        let folder = Self { place, options, looking: Mutex::new(()), made: AtomicU64::new(0) };
         folder.clean()?;
         Ok(folder)
     }
@@ -80,7 +80,7 @@ impl Folder {
     /// Removes unfinished files that are too old or too many.
     pub(super) fn clean(&self) -> Result<(), StoreError> {
         let _looking = self.looking.lock().unwrap_or_else(PoisonError::into_inner);
-        leftovers::clean(self.disk(), self.path(), self.keep)
+        leftovers::clean(self.disk(), self.path(), self.options.keep)
     }
 
     /// What bears this name.
@@ -121,7 +121,7 @@ impl Folder {
         if let Some((leftover, old)) = old {
             return Ok(PartialFile::resume(&self.place, leftover.names, leftover.file, old, geometry));
         }
-        let journal_of = (!self.keep.time.is_zero()).then_some((&identity, session));
+        let journal_of = (!self.options.keep.time.is_zero()).then_some((&identity, session));
         loop {
             let serial = self.made.fetch_add(1, Ordering::Relaxed);
             let names = Names::new(self.path(), object, session, serial);
@@ -274,7 +274,7 @@ mod tests {
         let bytes = vec![5; 3 * PIECE_BYTES + 17];
         fs::write(dir.path().join("image"), &bytes).expect("writable");
         std::os::unix::fs::symlink("image", dir.path().join("link")).expect("writable");
-        let folder = Folder::open(dir.path(), KeepUnfinished::DEFAULT).expect("a directory");
+        let folder = Folder::open(dir.path(), StoreOptions::DEFAULT).expect("a directory");
         let mut steps = Vec::new();
         let count = |done| {
             steps.push(done);
@@ -290,12 +290,12 @@ mod tests {
     #[test]
     fn leftovers_of_a_dead_receiver_are_removed_and_those_of_a_live_one_are_not() {
         let dir = tempfile::tempdir().expect("temporary directory");
-        let folder = Folder::open(dir.path(), KeepUnfinished::DEFAULT).expect("a directory");
+        let folder = Folder::open(dir.path(), StoreOptions::DEFAULT).expect("a directory");
         let alive = folder.begin("alive", &announce("alive")).expect("room");
         fs::write(dir.path().join(".glancecast-dead.00.part"), b"half").expect("writable");
         fs::write(dir.path().join(".other"), b"not ours").expect("writable");
         fs::write(dir.path().join("image"), b"published").expect("writable");
-        Folder::open(dir.path(), KeepUnfinished::DEFAULT).expect("a directory");
+        Folder::open(dir.path(), StoreOptions::DEFAULT).expect("a directory");
         let mut names: Vec<String> = fs::read_dir(dir.path())
             .expect("there")
             .flatten()
@@ -312,7 +312,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("temporary directory");
         let file = dir.path().join("file");
         fs::write(&file, b"").expect("writable");
-        assert!(Folder::open(&file, KeepUnfinished::DEFAULT).is_err());
-        assert!(Folder::open(&dir.path().join("missing"), KeepUnfinished::DEFAULT).is_err());
+        assert!(Folder::open(&file, StoreOptions::DEFAULT).is_err());
+        assert!(Folder::open(&dir.path().join("missing"), StoreOptions::DEFAULT).is_err());
     }
 }

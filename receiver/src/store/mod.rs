@@ -17,6 +17,7 @@ pub(crate) mod fuzz;
 mod journal;
 mod keeper;
 mod leftovers;
+mod min_free;
 #[cfg(test)]
 mod model;
 mod nova;
@@ -39,6 +40,7 @@ pub use base::BaseFile;
 use directory::DirectoryStore;
 use folder::Folder;
 pub use leftovers::KeepUnfinished;
+pub use min_free::MinFree;
 use nova::NovaStore;
 pub use nova::{NovaSettings, Owner};
 pub use partial::PartialFile;
@@ -85,6 +87,20 @@ impl StoreSpec {
 
 const NO_STORE: &str = "no store: give --store directory:PATH, --store nova:INSTANCES_PATH, or Nova's own files with --nova-conf";
 
+/// How much room a store takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoreOptions {
+    /// How long the unfinished is kept.
+    pub keep: KeepUnfinished,
+    /// What stays free.
+    pub min_free: MinFree,
+}
+
+impl StoreOptions {
+    /// What holds where nothing is said.
+    pub const DEFAULT: Self = Self { keep: KeepUnfinished::DEFAULT, min_free: MinFree::DEFAULT };
+}
+
 /// A store that is open; copies are the same store.
 #[derive(Clone, Debug)]
 pub struct Store(Arc<Kind>);
@@ -118,10 +134,12 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Io`]: not there, not a directory, not writable.
-    pub fn open(spec: &StoreSpec, keep: KeepUnfinished) -> Result<Self, StoreError> {
+    pub fn open(spec: &StoreSpec, options: StoreOptions) -> Result<Self, StoreError> {
         let kind = match spec {
-            StoreSpec::Directory(path) => Kind::Directory(DirectoryStore::open(path, keep)?),
-            StoreSpec::Nova(settings, owner) => Kind::Nova(NovaStore::open(settings.clone(), *owner, keep)?),
+            StoreSpec::Directory(path) => Kind::Directory(DirectoryStore::open(path, options)?),
+            StoreSpec::Nova(settings, owner) => {
+                Kind::Nova(NovaStore::open(settings.clone(), *owner, options)?)
+            }
         };
         Ok(Self(Arc::new(kind)))
     }
@@ -512,7 +530,7 @@ pub(crate) mod tests {
     }
 
     fn open(path: &Path) -> Store {
-        Store::open(&StoreSpec::Directory(path.to_owned()), KeepUnfinished::DEFAULT).expect("a directory")
+        Store::open(&StoreSpec::Directory(path.to_owned()), StoreOptions::DEFAULT).expect("a directory")
     }
 
     fn begin(store: &Store, name: &str) -> Unpublished {

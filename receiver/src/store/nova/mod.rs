@@ -22,10 +22,9 @@ use glancecast_proto::wire::{Announce, DiskFormat};
 
 use super::folder::{Folder, Found};
 use super::format;
-use super::leftovers::KeepUnfinished;
 use super::partial::PartialFile;
 use super::records::{Pinned, Records};
-use super::{Publication, StoreError};
+use super::{Publication, StoreError, StoreOptions};
 use lock::{NovaLock, Patience};
 pub use owner::Owner;
 pub use settings::NovaSettings;
@@ -55,7 +54,7 @@ impl NovaStore {
     pub(super) fn open(
         settings: NovaSettings,
         owner: Option<Owner>,
-        keep: KeepUnfinished,
+        options: StoreOptions,
     ) -> Result<Self, StoreError> {
         let stop = AtomicBool::new(false);
         if let Some(refusal) = settings.refusal() {
@@ -72,7 +71,7 @@ impl NovaStore {
         let theirs = Owner::of(existing).map_err(at("look at", existing))?;
         let owner = owner.unwrap_or(theirs);
         owner.make_directory(&base).map_err(at("make", &base))?;
-        let folder = Folder::open(&base, keep)?;
+        let folder = Folder::open(&base, options)?;
         let probe = folder.probe(|file| owner.take(file));
         probe.map_err(|error| StoreError::Owner { path: base, uid: owner.uid, gid: owner.gid, error })?;
         if settings.removes_unused && settings.age_max < AGE_SHORT {
@@ -323,7 +322,7 @@ mod tests {
             assert!(error.to_string().len() <= glancecast_proto::limits::REASON_MAX);
         }
         let settings = NovaSettings { force_raw: false, ..NovaSettings::at(node.path()) };
-        let store = NovaStore::open(settings, None, KeepUnfinished::DEFAULT).expect("a cache");
+        let store = NovaStore::open(settings, None, StoreOptions::DEFAULT).expect("a cache");
         store.begin(&Announce { format: DiskFormat::Qcow2, ..image() }).expect("as it is");
     }
 
@@ -331,7 +330,7 @@ mod tests {
     fn a_file_that_is_not_what_was_announced_is_not_published() {
         let node = Node::new();
         let settings = NovaSettings { force_raw: false, ..NovaSettings::at(node.path()) };
-        let store = NovaStore::open(settings, None, KeepUnfinished::DEFAULT).expect("a cache");
+        let store = NovaStore::open(settings, None, StoreOptions::DEFAULT).expect("a cache");
         let announce = Announce { format: DiskFormat::Qcow2, ..image() };
         let Ok(Some(file)) = store.begin(&announce) else { panic!("nothing is there") };
         let error = store.publish(&announce, file, root()).expect_err("zeros are no qcow2");
@@ -343,7 +342,7 @@ mod tests {
     fn a_node_without_a_use_for_files_refuses_each_image_and_has_nothing_made() {
         let node = Node::new();
         let settings = NovaSettings { images_type: "rbd".into(), ..NovaSettings::at(node.path()) };
-        let store = NovaStore::open(settings, None, KeepUnfinished::DEFAULT).expect("it stays up, to say so");
+        let store = NovaStore::open(settings, None, StoreOptions::DEFAULT).expect("it stays up, to say so");
         let error = store.begin(&image()).expect_err("refused");
         assert_eq!(error.kind(), FailureKind::Refused);
         assert!(error.to_string().contains("rbd"), "{error}");
@@ -397,7 +396,7 @@ mod tests {
         for (age, interval) in [(86_400, 3_600), (4_000, 1_000), (8, 2), (0, 1)] {
             let settings =
                 NovaSettings { age_max: Duration::from_secs(age), ..NovaSettings::at(node.path()) };
-            let store = NovaStore::open(settings, None, KeepUnfinished::DEFAULT).expect("a cache");
+            let store = NovaStore::open(settings, None, StoreOptions::DEFAULT).expect("a cache");
             assert_eq!(store.refresh_interval(), Some(Duration::from_secs(interval)));
         }
     }
@@ -406,7 +405,7 @@ mod tests {
     fn files_locks_and_directories_belong_to_the_owner_or_the_store_does_not_open() {
         let node = Node::new();
         let owner = Owner { uid: 42_436, gid: 42_437 };
-        let opened = NovaStore::open(NovaSettings::at(node.path()), Some(owner), KeepUnfinished::DEFAULT);
+        let opened = NovaStore::open(NovaSettings::at(node.path()), Some(owner), StoreOptions::DEFAULT);
         if !nix::unistd::geteuid().is_root() {
             assert!(opened.is_err(), "files cannot be given away");
             return;
@@ -444,7 +443,7 @@ mod tests {
         let instances = fs::metadata(node.path()).expect("there");
         assert_eq!((made.uid(), made.gid()), (instances.uid(), instances.gid()));
         assert!(
-            NovaStore::open(NovaSettings::at(&node.path().join("missing")), None, KeepUnfinished::DEFAULT)
+            NovaStore::open(NovaSettings::at(&node.path().join("missing")), None, StoreOptions::DEFAULT)
                 .is_err()
         );
     }
@@ -465,7 +464,7 @@ mod tests {
         }
 
         fn open(&self) -> NovaStore {
-            NovaStore::open(NovaSettings::at(self.path()), None, KeepUnfinished::DEFAULT).expect("a cache")
+            NovaStore::open(NovaSettings::at(self.path()), None, StoreOptions::DEFAULT).expect("a cache")
         }
 
         fn place(&self, store: &NovaStore, pin: Pin) {
