@@ -48,6 +48,11 @@ impl WriteLimit {
         }
     }
 
+    /// Whether nobody waits for an attempt any more.
+    pub(crate) fn is_given_up(&self, attempt: u64) -> bool {
+        self.lock().given_up >= Some(attempt)
+    }
+
     /// Nobody waits for this attempt, or an earlier one, from now on.
     pub(crate) fn give_up(&self, attempt: u64) {
         let mut schedule = self.lock();
@@ -102,7 +107,7 @@ mod tests {
             limit.give_up(1);
             assert!(!waiting.join().expect("no panic"));
         });
-        assert!(!limit.wait(1, 1));
-        assert!(limit.wait(2, 1));
+        assert!(!limit.wait(1, 1) && limit.is_given_up(1));
+        assert!(limit.wait(2, 1) && !limit.is_given_up(2));
     }
 }
