@@ -2,7 +2,7 @@
 //! the whole image or none, and what was proven is not asked for again.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,11 +11,12 @@ use glancecast_proto::ids::BlockIndex;
 use glancecast_proto::integrity::{BlockHash, VerifiedBlock};
 use glancecast_proto::wire::Announce;
 
+use super::dir::Room;
 use super::folder::{Folder, Found};
 use super::leftovers::KeepUnfinished;
 use super::model::{Dice, Fault, Model};
 use super::partial::PartialFile;
-use super::{MinFree, StoreError, StoreOptions};
+use super::{FailureKind, MinFree, StoreError, StoreOptions};
 use crate::announcement::announcement;
 
 #[test]
@@ -78,7 +79,7 @@ fn a_disk_that_fails_at_any_step_publishes_nothing_wrong_leaves_nothing_and_take
         disk.break_with(None);
         match result {
             // Even when the power is cut right afterwards: it was said to be there.
-            Ok(_) => assert_eq!(disk.after_power_cut().content(&image()), Some(object(seed)), "seed {seed}"),
+            Ok(_) => assert_eq!(disk.after_power_cut().content(IMAGE), Some(object(seed)), "seed {seed}"),
             Err(error) => {
                 refused += 1;
                 assert!(matches!(error, StoreError::Io { .. }), "{error}");
@@ -91,7 +92,7 @@ fn a_disk_that_fails_at_any_step_publishes_nothing_wrong_leaves_nothing_and_take
                 if !linked {
                     push_to(&folder, &object(seed), &mut dice).expect("the disk is good again");
                 }
-                assert_eq!(disk.content(&image()), Some(object(seed)), "seed {seed}");
+                assert_eq!(disk.content(IMAGE), Some(object(seed)), "seed {seed}");
             }
         }
     }
@@ -105,7 +106,7 @@ fn what_is_kept_of_an_older_image_of_the_same_name_is_not_taken_for_the_new_one(
         let mut dice = Dice::new(seed);
         let (disk, _) = run_until_the_end(seed, &mut dice);
         let disk = disk.after_kill();
-        if disk.content(&image()).is_some() {
+        if disk.content(IMAGE).is_some() {
             continue;
         }
         // Half of its blocks are others, and one of them is zeros.
@@ -113,7 +114,7 @@ fn what_is_kept_of_an_older_image_of_the_same_name_is_not_taken_for_the_new_one(
         object[..BLOCK].fill(0);
         object[2 * BLOCK..3 * BLOCK].fill(seed as u8 ^ 0x55);
         push(&disk, &object, &mut dice).expect("a good disk");
-        assert_eq!(disk.content(&image()), Some(object), "seed {seed}");
+        assert_eq!(disk.content(IMAGE), Some(object), "seed {seed}");
     }
 }
 
@@ -141,6 +142,52 @@ fn where_nothing_is_kept_there_is_no_journal_and_a_kill_leaves_nothing_for_the_n
     assert!(published > 0 && broken_off > 0);
 }
 
+#[test]
+fn where_others_take_the_reserve_while_an_image_arrives_it_fails_with_the_reason_and_holds_no_room() {
+    let disk = Model::new(0);
+    let room = |free| Room { free, total: 1_000 << 20 };
+    disk.set_room(room(1_000 << 20));
+    let geometry = Geometry::new(48 << 20, 22, 1432).expect("in range");
+    let min_free = MinFree { percent: 10, bytes: u64::MAX };
+    let options = StoreOptions { min_free, ..options(Duration::from_secs(1)) };
+    let folder =
+        Folder::on(Arc::new(disk.clone()), Path::new(DIRECTORY), options, None).expect("a good disk");
+    let announce = announcement("image", geometry);
+    let bytes = vec![7; 4 << 20];
+    // 16 MiB, after which the room is looked at.
+    let write = |partial: &PartialFile, first: u32| {
+        (first..first + 4).map(BlockIndex).try_for_each(|block| {
+            let hash = BlockHash::of(geometry, block, &bytes);
+            partial.write(&VerifiedBlock::verify(geometry, block, &bytes, hash).expect("right"))
+        })
+    };
+
+    disk.set_room(room((148 << 20) - 1));
+    let error = folder.begin("image", &announce).expect_err("one byte of the reserve is missing");
+    assert!(matches!(error, StoreError::NoSpace { reserve: 104_857_600, needed: 50_331_648, .. }), "{error}");
+    disk.set_room(room(148 << 20));
+    let partial = folder.begin("image", &announce).expect("what is needed, and the reserve");
+    disk.set_room(room(100 << 20));
+    write(&partial, 0).expect("the reserve is there");
+    assert_eq!(partial.flush(), 4);
+    disk.set_room(room((100 << 20) - 1));
+    let error = write(&partial, 4).expect_err("others have taken a part of the reserve");
+    assert!(error.to_string().contains("min_free") && error.kind() == FailureKind::NoSpace, "{error}");
+    drop(partial);
+    assert!(disk.all_names().is_empty(), "{:?}", disk.all_names());
+
+    // What waits to be gone on with holds no room either.
+    disk.set_room(room(200 << 20));
+    let partial = folder.begin("image", &announce).expect("room");
+    write(&partial, 0).expect("room");
+    drop(partial);
+    folder.clean().expect("a good disk");
+    assert_eq!(disk.all_names().len(), 2, "kept while there is room");
+    disk.set_room(room((100 << 20) - 1));
+    folder.clean().expect("a good disk");
+    assert!(disk.all_names().is_empty(), "{:?}", disk.all_names());
+}
+
 /// What a restart found.
 #[derive(Debug)]
 struct After {
@@ -163,7 +210,7 @@ fn run_until_the_end(seed: u64, dice: &mut Dice) -> (Model, usize) {
 /// Starts again on a disk, looks at what is there, and pushes the same object to its end.
 fn restart(seed: u64, disk: &Model, dice: &mut Dice) -> After {
     let object = object(seed);
-    let published = disk.content(&image());
+    let published = disk.content(IMAGE);
     if let Some(published) = &published {
         assert!(*published == object, "seed {seed}: a torn image is visible");
     }
@@ -182,7 +229,7 @@ fn restart(seed: u64, disk: &Model, dice: &mut Dice) -> After {
         drop(partial);
         push_to(&folder, &object, dice).expect("the power is back");
     }
-    assert_eq!(disk.content(&image()).as_ref(), Some(&object), "seed {seed}");
+    assert_eq!(disk.content(IMAGE).as_ref(), Some(&object), "seed {seed}");
     assert_eq!(disk.all_names(), ["image"], "seed {seed}: leftovers");
     after
 }
@@ -194,11 +241,10 @@ fn written(disk: &Model, object: &[u8]) -> usize {
     if !disk.all_names().iter().any(|name| name.ends_with(".journal")) {
         return 0;
     }
-    let journal = Path::new(DIRECTORY).join(name.replace(".part", ".journal"));
-    if disk.content(&journal).is_none_or(|journal| journal.is_empty()) {
+    if disk.content(&name.replace(".part", ".journal")).is_none_or(|journal| journal.is_empty()) {
         return 0;
     }
-    let bytes = disk.content(&Path::new(DIRECTORY).join(name)).expect("just seen");
+    let bytes = disk.content(&name).expect("just seen");
     geometry().indices().filter(|&block| part(object, block) == part(&bytes, block)).count()
 }
 
@@ -225,15 +271,13 @@ fn push_counting(
         return Ok(());
     }
     let partial = folder.begin("image", &announce())?;
-    let result = fill(&partial, object, dice, durable).and_then(|()| {
-        partial.finish(0o644)?;
-        assert!(folder.link(&partial, "image")?, "the name was free");
-        Ok(())
-    });
-    if result.is_err() {
+    let filled = fill(&partial, object, dice, durable).and_then(|()| partial.finish(0o644));
+    if filled.is_err() {
         partial.discard();
+        return filled;
     }
-    result
+    assert!(folder.link(partial, "image")?.is_some(), "the name was free");
+    Ok(())
 }
 
 fn fill(
@@ -290,15 +334,12 @@ fn geometry() -> Geometry {
     Geometry::new(BYTES as u64, 19, 1432).expect("in range")
 }
 
-fn image() -> PathBuf {
-    Path::new(DIRECTORY).join("image")
-}
-
 fn announce() -> Announce {
     announcement("image", geometry())
 }
 
 const DIRECTORY: &str = "/images";
+const IMAGE: &str = "image";
 const BLOCK: usize = 1 << 19;
 const BYTES: usize = 3 * BLOCK + 5_000;
 const POWER_CUTS: u64 = 1_500;

@@ -6,6 +6,8 @@ use glancecast_host::clock::wall;
 use glancecast_proto::integrity::Root;
 use glancecast_proto::wire::Announce;
 
+use super::anchor::Anchor;
+use super::disk::Entry;
 use super::folder::{Folder, Found};
 use super::partial::PartialFile;
 use super::records::Records;
@@ -20,13 +22,18 @@ pub(super) struct DirectoryStore {
 
 impl DirectoryStore {
     pub(super) fn open(path: &Path, options: StoreOptions) -> Result<Self, StoreError> {
-        let (folder, records) = (Folder::open(path, options)?, Records::open(path));
-        records.forget_gone(path);
+        let anchor = || {
+            let at = |error| StoreError::Io { what: "open the directory", path: path.to_owned(), error };
+            Anchor::open(path, Vec::new()).map_err(at)
+        };
+        let records = Records::open(anchor()?)?;
+        let folder = Folder::open(anchor()?, path, options)?;
+        records.forget_gone(folder.disk());
         Ok(Self { folder, records })
     }
 
     pub(super) fn clean(&self) -> Result<(), StoreError> {
-        self.records.forget_gone(self.path());
+        self.records.forget_gone(self.folder.disk());
         self.folder.clean()
     }
 
@@ -51,16 +58,21 @@ impl DirectoryStore {
         root: Root,
     ) -> Result<Publication, StoreError> {
         file.finish(PUBLISHED_MODE)?;
-        if self.folder.link(&file, announce.name.as_str())? {
-            self.note(announce, root);
+        if let Some(entry) = self.folder.link(file, announce.name.as_str())? {
+            self.note(announce, entry, root);
             return Ok(Publication::New);
         }
-        self.compare(announce, root).map(|()| Publication::Existing)
+        self.compare(announce, root, &|| true).map(|()| Publication::Existing)
     }
 
-    pub(super) fn compare(&self, announce: &Announce, root: Root) -> Result<(), StoreError> {
-        self.folder.compare(announce.name.as_str(), root)?;
-        self.note(announce, root);
+    pub(super) fn compare(
+        &self,
+        announce: &Announce,
+        root: Root,
+        wanted: &dyn Fn() -> bool,
+    ) -> Result<(), StoreError> {
+        let compared = self.folder.compare(announce.name.as_str(), root, wanted)?;
+        self.note(announce, compared.entry, root);
         Ok(())
     }
 
@@ -68,9 +80,8 @@ impl DirectoryStore {
         (&self.folder, &self.records)
     }
 
-    fn note(&self, announce: &Announce, root: Root) {
-        let name = announce.name.as_str();
-        self.records.note(name, &self.path().join(name), announce, root, wall());
+    fn note(&self, announce: &Announce, entry: Entry, root: Root) {
+        self.records.note(announce.name.as_str(), entry.id, announce, root, wall());
     }
 }
 

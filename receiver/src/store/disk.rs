@@ -1,50 +1,61 @@
-//! What the store asks of a file system, in one place: so that tests put a model of a disk under the very code that runs
-//! on a host, and cut its power, fill it or break it at every step.
+//! What the store asks of a directory and of the files in it, in one place: so that tests put a model of a disk under the
+//! very code that runs on a host, and cut its power, fill it or break it at every step.
 
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::fs::{self, File, Metadata, Permissions};
 use std::io;
 use std::ops::Range;
 use std::os::fd::AsFd;
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use nix::errno::Errno;
 use nix::fcntl::{FallocateFlags, PosixFadviseAdvice, fallocate, posix_fadvise};
-use nix::sys::statvfs::statvfs;
+use nix::sys::stat::futimens;
+use nix::sys::time::TimeSpec;
 use nix::unistd::{Whence, lseek};
 
+use super::anchor::Anchor;
+use super::dir::{Access, Dir, Room};
 use super::direct::Direct;
+use super::file_id::FileId;
+use super::name::Name;
 
-/// A file system.
+/// A directory on a disk. Files in it go by plain names.
 pub(super) trait Disk: std::fmt::Debug + Send + Sync {
     /// Makes a file that is not there yet, for its owner alone.
-    fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
+    fn create(&self, name: &Name) -> io::Result<Box<dyn DiskFile>>;
 
-    /// Opens a file for reading and writing.
-    fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
+    /// Opens a regular file, which is not a link to one.
+    fn open(&self, name: &Name, access: Access) -> io::Result<Box<dyn DiskFile>>;
 
     /// What bears a name, itself and not what it points to.
-    fn look(&self, path: &Path) -> io::Result<Entry>;
-
-    /// Gives a file a second name that nothing has yet.
-    fn link(&self, from: &Path, to: &Path) -> io::Result<()>;
+    fn look(&self, name: &Name) -> io::Result<Entry>;
 
     /// Takes a name away.
-    fn remove(&self, path: &Path) -> io::Result<()>;
+    fn remove(&self, name: &Name) -> io::Result<()>;
 
-    /// Makes the names in a directory durable.
-    fn sync_directory(&self, path: &Path) -> io::Result<()>;
+    /// Makes the names durable.
+    fn sync(&self) -> io::Result<()>;
 
-    /// The names in a directory.
-    fn list(&self, path: &Path) -> io::Result<Vec<String>>;
+    /// The names.
+    fn list(&self) -> io::Result<Vec<Name>>;
 
-    /// Bytes that this process may still write below a directory.
-    fn free_bytes(&self, path: &Path) -> io::Result<u64>;
+    /// What its file system has room for.
+    fn room(&self) -> io::Result<Room>;
 }
 
 /// An open file.
 pub(super) trait DiskFile: std::fmt::Debug + Send + Sync {
+    /// What is known of it by now.
+    fn entry(&self) -> io::Result<Entry>;
+
+    /// Gives it a further name in its directory, which nothing has yet.
+    fn link(&self, name: &Name) -> io::Result<()>;
+
+    /// Its time of change is now.
+    fn touch(&self) -> io::Result<()>;
+
     /// Locks it against other processes; false if one of them has it.
     fn try_lock(&self) -> io::Result<bool>;
 
@@ -77,10 +88,11 @@ pub(super) trait DiskFile: std::fmt::Debug + Send + Sync {
     fn forget_pages(&self, range: Range<u64>);
 }
 
-/// What bears a name.
+/// What bears a name, or is open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Entry {
     pub(super) is_file: bool,
+    pub(super) id: FileId,
     pub(super) bytes: u64,
     /// Bytes of it that take space.
     pub(super) allocated: u64,
@@ -89,63 +101,82 @@ pub(super) struct Entry {
     pub(super) changed: SystemTime,
 }
 
-/// The disk of this host.
+/// A directory of this host.
 #[derive(Debug)]
-pub(super) struct System;
+pub(super) struct System(pub(super) Anchor);
 
 #[derive(Debug)]
 struct SystemFile {
     file: File,
     /// The same file, written past the page cache.
     direct: Direct,
+    dir: Arc<Dir>,
 }
 
 impl Disk for System {
-    fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)?;
-        Ok(Box::new(SystemFile { file, direct: Direct::open(path) }))
+    fn create(&self, name: &Name) -> io::Result<Box<dyn DiskFile>> {
+        let dir = self.0.dir()?;
+        let file = dir.create_file(name)?;
+        Ok(Box::new(SystemFile { direct: Direct::open(&dir, &file), file, dir }))
     }
 
-    fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        let file = OpenOptions::new().read(true).write(true).open(path)?;
-        Ok(Box::new(SystemFile { file, direct: Direct::open(path) }))
+    fn open(&self, name: &Name, access: Access) -> io::Result<Box<dyn DiskFile>> {
+        let dir = self.0.dir()?;
+        let file = dir.open_file(name, access)?;
+        let direct = match access {
+            Access::Write => Direct::open(&dir, &file),
+            Access::Read | Access::Lock => Direct::none(),
+        };
+        Ok(Box::new(SystemFile { file, direct, dir }))
     }
 
-    fn look(&self, path: &Path) -> io::Result<Entry> {
-        let metadata = fs::symlink_metadata(path)?;
-        Ok(Entry {
+    fn look(&self, name: &Name) -> io::Result<Entry> {
+        Entry::of(&self.0.dir()?.look(name)?)
+    }
+
+    fn remove(&self, name: &Name) -> io::Result<()> {
+        self.0.dir()?.remove(name)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.0.dir()?.sync()
+    }
+
+    fn list(&self) -> io::Result<Vec<Name>> {
+        self.0.dir()?.list()
+    }
+
+    fn room(&self) -> io::Result<Room> {
+        self.0.dir()?.room()
+    }
+}
+
+impl Entry {
+    fn of(metadata: &Metadata) -> io::Result<Self> {
+        Ok(Self {
             is_file: metadata.is_file(),
+            id: FileId::of(metadata),
             bytes: metadata.len(),
             allocated: metadata.blocks() * STAT_BLOCK,
             names: metadata.nlink(),
             changed: metadata.modified()?,
         })
     }
-
-    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
-        fs::hard_link(from, to)
-    }
-
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        fs::remove_file(path)
-    }
-
-    fn sync_directory(&self, path: &Path) -> io::Result<()> {
-        File::open(path)?.sync_all()
-    }
-
-    fn list(&self, path: &Path) -> io::Result<Vec<String>> {
-        let entries = fs::read_dir(path)?;
-        Ok(entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect())
-    }
-
-    fn free_bytes(&self, path: &Path) -> io::Result<u64> {
-        let stat = statvfs(path)?;
-        Ok(stat.blocks_available().saturating_mul(stat.fragment_size()))
-    }
 }
 
 impl DiskFile for SystemFile {
+    fn entry(&self) -> io::Result<Entry> {
+        Entry::of(&self.file.metadata()?)
+    }
+
+    fn link(&self, name: &Name) -> io::Result<()> {
+        self.dir.link(&self.file, name)
+    }
+
+    fn touch(&self) -> io::Result<()> {
+        Ok(futimens(&self.file, &TimeSpec::UTIME_OMIT, &TimeSpec::UTIME_NOW)?)
+    }
+
     fn try_lock(&self) -> io::Result<bool> {
         match self.file.try_lock() {
             Ok(()) => Ok(true),
@@ -232,14 +263,14 @@ pub(super) fn read_full(file: &File, bytes: &mut [u8], offset: u64) -> io::Resul
 const STAT_BLOCK: u64 = 512;
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
+    use tempfile::TempDir;
 
     #[test]
     fn what_was_cleared_is_zeros_and_a_hole() {
-        let dir = tempfile::tempdir().expect("temporary directory");
-        let path = dir.path().join("file");
-        let file = System.create(&path).expect("writable");
+        let (_dir, disk) = disk();
+        let file = disk.create(&name("file")).expect("writable");
         file.set_len(3 << 20).expect("room");
         file.write_at(&[7; 1 << 20], 1 << 20).expect("room");
         assert_eq!(file.next_data(0).expect("there"), Some(1 << 20..2 << 20));
@@ -252,8 +283,8 @@ mod tests {
 
     #[test]
     fn reading_ends_with_the_file() {
-        let dir = tempfile::tempdir().expect("temporary directory");
-        let file = System.create(&dir.path().join("file")).expect("writable");
+        let (_dir, disk) = disk();
+        let file = disk.create(&name("file")).expect("writable");
         file.write_at(b"abc", 0).expect("room");
         let mut bytes = [0; 8];
         assert_eq!(file.read_at(&mut bytes, 1).expect("there"), 2);
@@ -262,13 +293,45 @@ mod tests {
 
     #[test]
     fn a_file_that_is_locked_is_not_locked_again() {
-        let dir = tempfile::tempdir().expect("temporary directory");
-        let path = dir.path().join("file");
-        let first = System.create(&path).expect("writable");
+        let (_dir, disk) = disk();
+        let first = disk.create(&name("file")).expect("writable");
         assert!(first.try_lock().expect("no error"));
-        let second = System.open(&path).expect("there");
+        let second = disk.open(&name("file"), Access::Write).expect("there");
         assert!(!second.try_lock().expect("no error"));
         drop(first);
         assert!(second.try_lock().expect("no error"));
+    }
+
+    #[test]
+    fn an_entry_says_what_the_file_is_by_now() {
+        let (dir, disk) = disk();
+        let file = disk.create(&name("file")).expect("writable");
+        let set =
+            |times| fs::File::open(dir.path().join("file")).expect("there").set_times(times).expect("ours");
+        set(fs::FileTimes::new().set_modified(SystemTime::UNIX_EPOCH).set_accessed(SystemTime::UNIX_EPOCH));
+        assert_eq!(file.entry().expect("open").changed, SystemTime::UNIX_EPOCH);
+        file.touch().expect("ours");
+        let touched = file.entry().expect("open");
+        assert!(touched.changed > SystemTime::UNIX_EPOCH);
+        let accessed = fs::metadata(dir.path().join("file")).expect("there").accessed().expect("a time");
+        assert_eq!(accessed, SystemTime::UNIX_EPOCH, "the other time is left as it is");
+        file.set_len(1 << 20).expect("room");
+        file.write_at(&[1; 8192], 0).expect("room");
+        file.sync_all().expect("room");
+        file.link(&name("second")).expect("free");
+        let entry = file.entry().expect("open");
+        assert_eq!((entry.is_file, entry.bytes, entry.names), (true, 1 << 20, 2));
+        assert!((8192..1 << 20).contains(&entry.allocated), "{entry:?}");
+        assert_eq!(disk.look(&name("second")).expect("there"), entry);
+    }
+
+    pub(in super::super) fn disk() -> (TempDir, System) {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let anchor = Anchor::open(dir.path(), Vec::new()).expect("a directory");
+        (dir, System(anchor))
+    }
+
+    pub(in super::super) fn name(text: &str) -> Name {
+        Name::new(text).expect("a name")
     }
 }

@@ -3,26 +3,23 @@
 //! Publishing is fsync, a link that never replaces, and fsync of the directory: a crash leaves the whole object or no
 //! object.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read};
-use std::os::fd::AsFd;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::io;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
 
 use glancecast_proto::integrity::Root;
 use glancecast_proto::wire::Announce;
-use nix::fcntl::{AT_FDCWD, OFlag, PosixFadviseAdvice, posix_fadvise};
-use nix::sys::stat::{UtimensatFlags, utimensat};
-use nix::sys::time::TimeSpec;
 
-use super::disk::{Disk, System};
+use super::anchor::Anchor;
+use super::base::BaseFile;
+use super::dir::Access;
+use super::disk::{Disk, DiskFile, Entry, System};
 use super::journal::Identity;
 use super::keeper::{self, Keeper};
 use super::leftovers;
+use super::name::Name;
 use super::partial::{Names, PREFIX, PartialFile, Place};
 use super::{StoreError, StoreOptions};
 
@@ -35,6 +32,8 @@ pub(super) struct Folder {
     looking: Mutex<()>,
     /// Unfinished files made so far: a session that is joined again meets no file of its first attempt.
     made: AtomicU64,
+    /// Nothing that takes long is gone on with.
+    stop: AtomicBool,
 }
 
 /// What has a name in a folder.
@@ -47,14 +46,12 @@ pub(super) enum Found {
 }
 
 impl Folder {
-    /// Opens a directory and clears away what earlier receivers left unfinished and nobody will go on with.
-    pub(super) fn open(path: &Path, options: StoreOptions) -> Result<Self, StoreError> {
-        let at = |what| move |error| StoreError::Io { what, path: path.to_owned(), error };
-        if !std::fs::metadata(path).map_err(at("open the directory"))?.is_dir() {
-            return Err(at("use as a store")(io::ErrorKind::NotADirectory.into()));
-        }
-        let journals = keeper::start().map_err(at("start a thread for"))?;
-        Self::on(Arc::new(System), path, options, Some(journals))
+    /// Uses an open directory, and clears away what earlier receivers left unfinished and nobody will go on with. `path` is
+    /// for messages.
+    pub(super) fn open(anchor: Anchor, path: &Path, options: StoreOptions) -> Result<Self, StoreError> {
+        let at = |error| StoreError::Io { what: "start a thread for", path: path.to_owned(), error };
+        let journals = keeper::start().map_err(at)?;
+        Self::on(Arc::new(System(anchor)), path, options, Some(journals))
     }
 
     pub(super) fn on(
@@ -63,12 +60,10 @@ impl Folder {
         options: StoreOptions,
         journals: Option<Sender<Arc<Keeper>>>,
     ) -> Result<Self, StoreError> {
-        let at = |what| move |error| StoreError::Io { what, path: path.to_owned(), error };
-        let probe = path.join(format!("{PREFIX}probe.{}", std::process::id()));
-        let _ = disk.remove(&probe); // of a process that had our pid and was killed right here
-        disk.create(&probe).and_then(|_| disk.remove(&probe)).map_err(at("write to"))?;
-        let place = Place { disk, directory: path.to_owned(), journals };
-        let folder = Self { place, options, looking: Mutex::new(()), made: AtomicU64::new(0) };
+        let place = Place { disk, directory: path.to_owned(), min_free: options.min_free, journals };
+        let (looking, made) = (Mutex::new(()), AtomicU64::new(0));
+        let folder = Self { place, options, looking, made, stop: AtomicBool::new(false) };
+        folder.probe(|_| Ok(())).map_err(|error| folder.error("write to", error))?;
         folder.clean()?;
         Ok(folder)
     }
@@ -77,25 +72,38 @@ impl Folder {
         &self.place.directory
     }
 
+    pub(super) fn disk(&self) -> &dyn Disk {
+        &*self.place.disk
+    }
+
+    /// What takes long ends at once from now on, with [`StoreError::Stopped`].
+    pub(super) fn stop(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it was stopped.
+    pub(super) fn stopping(&self) -> &AtomicBool {
+        &self.stop
+    }
+
     /// Removes unfinished files that are too old or too many.
     pub(super) fn clean(&self) -> Result<(), StoreError> {
         let _looking = self.looking.lock().unwrap_or_else(PoisonError::into_inner);
-        leftovers::clean(self.disk(), self.path(), self.options.keep)
+        leftovers::clean(self.disk(), self.path(), self.options)
     }
 
     /// What bears this name.
     pub(super) fn find(&self, name: &str, bytes: u64) -> Result<Found, StoreError> {
-        let path = self.path().join(name);
-        match self.disk().look(&path) {
+        match Name::new(name).and_then(|name| self.disk().look(&name)) {
             Ok(entry) if entry.is_file && entry.bytes == bytes => Ok(Found::OfThisLength),
             Ok(_) => Ok(Found::SomethingElse),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Found::Nothing),
-            Err(error) => Err(StoreError::Io { what: "look for", path, error }),
+            Err(error) => Err(self.error_at(name, "look for", error)),
         }
     }
 
-    /// Goes on with the unfinished file of an object, or makes one if there is room for all of it. The unfinished of other
-    /// objects has to make room.
+    /// Goes on with the unfinished file of an object, or makes one if there is room for all of it and for what is to stay
+    /// free. The unfinished of other objects has to make room.
     pub(super) fn begin(&self, object: &str, announce: &Announce) -> Result<PartialFile, StoreError> {
         let (geometry, session) = (announce.geometry, announce.session);
         let bytes = geometry.object_bytes();
@@ -106,15 +114,17 @@ impl Folder {
         let there = old.as_ref().map_or(0, |(leftover, _)| leftover.entry.allocated);
         let needed = bytes.saturating_sub(there);
         loop {
-            let free = self.free_bytes()?;
+            let room = self.disk().room().map_err(|error| self.error(ASK_FOR_ROOM, error))?;
+            let reserve = self.options.min_free.of(room.total);
             match leftovers.pop() {
-                _ if free >= needed => break,
+                _ if room.free.saturating_sub(reserve) >= needed => break,
                 Some(oldest) => {
-                    tracing::info!(path = %oldest.names.file.display(), "removed an unfinished image to make room");
+                    tracing::info!(name = %oldest.names.file, "removed an unfinished image to make room");
                     oldest.names.remove(self.disk());
                 }
                 None => {
-                    return Err(StoreError::NoSpace { path: self.path().to_owned(), free, needed });
+                    let path = self.path().to_owned();
+                    return Err(StoreError::NoSpace { path, free: room.free, reserve, needed });
                 }
             }
         }
@@ -122,9 +132,10 @@ impl Folder {
             return Ok(PartialFile::resume(&self.place, leftover.names, leftover.file, old, geometry));
         }
         let journal_of = (!self.options.keep.time.is_zero()).then_some((&identity, session));
+        let object = Name::new(object).map_err(|error| self.error_at(object, "make", error))?;
         loop {
             let serial = self.made.fetch_add(1, Ordering::Relaxed);
-            let names = Names::new(self.path(), object, session, serial);
+            let names = Names::new(&object, session, serial);
             match PartialFile::create(&self.place, names, journal_of, bytes) {
                 // Somebody who still works on it has this name.
                 Err(StoreError::Io { error, .. })
@@ -134,129 +145,146 @@ impl Folder {
         }
     }
 
-    /// Gives a finished file its name, unless something has it; says whether it did.
-    pub(super) fn link(&self, file: &PartialFile, name: &str) -> Result<bool, StoreError> {
-        let target = self.path().join(name);
-        match self.disk().link(file.path(), &target) {
+    /// Gives a finished file its name, unless something has it; what it is then, with no other name.
+    pub(super) fn link(&self, file: PartialFile, name: &str) -> Result<Option<Entry>, StoreError> {
+        let at = |what| move |error| self.error_at(name, what, error);
+        let open = Arc::clone(file.file());
+        match Name::new(name).and_then(|name| open.link(&name)) {
             Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(false),
-            Err(error) => return Err(StoreError::Io { what: "publish", path: target, error }),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(None),
+            Err(error) => return Err(at("publish")(error)),
         }
-        self.disk()
-            .sync_directory(self.path())
-            .map_err(|error| self.error("sync the directory of", error))?;
-        Ok(true)
+        self.disk().sync().map_err(|error| self.error("sync the directory of", error))?;
+        drop(file);
+        // Not by its name: somebody may have replaced it by now.
+        open.entry().map(Some).map_err(at("look at"))
     }
 
-    /// Hashes a file and compares it with a root.
-    pub(super) fn compare(&self, name: &str, root: Root) -> Result<(), StoreError> {
-        if self.hash(name)? == root {
-            Ok(())
-        } else {
-            Err(StoreError::Exists { path: self.path().join(name) })
+    /// Hashes a file and compares it with a root; the file that it was, which is open. Ends when the store is stopped, or
+    /// when nobody wants it any more.
+    pub(super) fn compare(
+        &self,
+        name: &str,
+        root: Root,
+        wanted: &dyn Fn() -> bool,
+    ) -> Result<Compared, StoreError> {
+        let at = |what| move |error| self.error_at(name, what, error);
+        let file = self.open_to_read(name)?;
+        let entry = file.entry().map_err(at("look at"))?;
+        let going_on = |_| wanted() && !self.stop.load(Ordering::Relaxed);
+        match self.hash_file(&*file, name, going_on)? {
+            None => Err(StoreError::Stopped { path: self.path().join(name) }),
+            Some(hash) if hash != root => Err(StoreError::Exists { path: self.path().join(name) }),
+            Some(_) => Ok(Compared { file, entry }),
         }
     }
 
-    /// The BLAKE3 hash of a file.
-    pub(super) fn hash(&self, name: &str) -> Result<Root, StoreError> {
-        Ok(self.hash_in_steps(name, |_| true)?.expect("it goes on to the end"))
+    /// Whether a name leads to a file that is open.
+    pub(super) fn leads_to(&self, name: &str, compared: &Compared) -> Result<bool, StoreError> {
+        match Name::new(name).and_then(|name| self.disk().look(&name)) {
+            Ok(entry) => Ok(entry.id.is_open_as(compared.entry.id) && entry.bytes == compared.entry.bytes),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(self.error_at(name, "look at", error)),
+        }
     }
 
-    /// The same, from the disk: what the page cache has of a file may be right where the disk is not. `step` is called with
-    /// the bytes done so far after each piece, and ends it by saying false.
+    /// The BLAKE3 hash of a file, from the disk: what the page cache has of a file may be right where the disk is not.
+    /// `step` is called with the bytes done so far after each piece, and ends it by saying false.
     pub(super) fn hash_in_steps(
         &self,
         name: &str,
+        step: impl FnMut(u64) -> bool,
+    ) -> Result<Option<Root>, StoreError> {
+        self.hash_file(&*self.open_to_read(name)?, name, step)
+    }
+
+    fn hash_file(
+        &self,
+        file: &dyn DiskFile,
+        name: &str,
         mut step: impl FnMut(u64) -> bool,
     ) -> Result<Option<Root>, StoreError> {
-        let path = self.path().join(name);
-        let at = |error| StoreError::Io { what: "read", path: path.clone(), error };
-        // What was listed as a file is not followed to somewhere else, and does not block.
-        let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
-        let mut file = OpenOptions::new().read(true).custom_flags(flags.bits()).open(&path).map_err(at)?;
         // The guests of this host need the page cache more.
-        let forget = |file: &File| posix_fadvise(file.as_fd(), 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED);
-        let _ = forget(&file);
+        file.forget_pages(0..0);
         let mut hasher = blake3::Hasher::new();
         let mut piece = vec![0; PIECE_BYTES];
         let mut done = 0;
         loop {
-            let read = match file.read(&mut piece) {
-                Ok(0) => break,
-                Ok(read) => read,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(at(error)),
-            };
+            let read = file.read_at(&mut piece, done).map_err(|error| self.error_at(name, "read", error))?;
+            if read == 0 {
+                break;
+            }
             hasher.update(&piece[..read]);
             done += read as u64;
             if done % FORGET_BYTES < read as u64 {
-                let _ = forget(&file);
+                file.forget_pages(0..0);
             }
             if !step(done) {
                 return Ok(None);
             }
         }
-        let _ = forget(&file);
+        file.forget_pages(0..0);
         Ok(Some(Root(*hasher.finalize().as_bytes())))
     }
 
-    /// The file that bears a name, whatever happens to the name.
-    pub(super) fn identity(&self, name: &str) -> Result<(u64, u64), StoreError> {
-        let path = self.path().join(name);
-        match fs::symlink_metadata(&path) {
-            Ok(metadata) => Ok((metadata.dev(), metadata.ino())),
-            Err(error) => Err(StoreError::Io { what: "look at", path, error }),
+    /// Opens a file to read it.
+    pub(super) fn open_to_read(&self, name: &str) -> Result<Box<dyn DiskFile>, StoreError> {
+        Name::new(name)
+            .and_then(|name| self.disk().open(&name, Access::Read))
+            .map_err(|error| self.error_at(name, "read", error))
+    }
+
+    /// Opens an older object; `None` if nothing has this name.
+    pub(super) fn base(&self, name: &str) -> io::Result<Option<BaseFile>> {
+        match Name::new(name).and_then(|name| self.disk().open(&name, Access::Read)) {
+            Ok(file) => BaseFile::new(file, self.path().join(name)).map(Some),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
         }
     }
 
-    /// Sets a file's time of change to now.
-    pub(super) fn touch(&self, name: &str) -> Result<(), StoreError> {
-        let path = self.path().join(name);
-        utimensat(
-            AT_FDCWD,
-            &path,
-            &TimeSpec::UTIME_OMIT,
-            &TimeSpec::UTIME_NOW,
-            UtimensatFlags::NoFollowSymlink,
-        )
-        .map_err(|error| StoreError::Io { what: "set the time of", path, error: error.into() })
-    }
-
-    /// The same, unless somebody gave the file a time that is still to come.
-    pub(super) fn touch_if_older(&self, name: &str) -> Result<(), StoreError> {
-        let changed = fs::symlink_metadata(self.path().join(name)).and_then(|metadata| metadata.modified());
-        if changed.is_ok_and(|changed| changed > SystemTime::now()) { Ok(()) } else { self.touch(name) }
+    /// Sets the time of change of a compared file to now; what it is then.
+    pub(super) fn touch(&self, name: &str, file: &dyn DiskFile) -> Result<Entry, StoreError> {
+        file.touch()
+            .and_then(|()| file.entry())
+            .map_err(|error| self.error_at(name, "set the time of", error))
     }
 
     /// Tries something with a file that is there for nothing else.
-    pub(super) fn probe(&self, with: impl FnOnce(&File) -> io::Result<()>) -> io::Result<()> {
-        probe(self.path(), with)
+    pub(super) fn probe(&self, with: impl FnOnce(&dyn DiskFile) -> io::Result<()>) -> io::Result<()> {
+        let name = Name::new(format!("{PREFIX}probe.{}", std::process::id()))?;
+        let _ = self.disk().remove(&name); // of a process that had our pid and was killed right here
+        let tried = with(&*self.disk().create(&name)?);
+        self.disk().remove(&name)?;
+        tried
     }
 
     /// Bytes that this process may still write here.
     pub(super) fn free_bytes(&self) -> Result<u64, StoreError> {
-        let free = self.disk().free_bytes(self.path());
-        free.map_err(|error| self.error("ask for the free space of", error))
-    }
-
-    fn disk(&self) -> &dyn Disk {
-        &*self.place.disk
+        let room = self.disk().room();
+        room.map(|room| room.free).map_err(|error| self.error(ASK_FOR_ROOM, error))
     }
 
     fn error(&self, what: &'static str, error: io::Error) -> StoreError {
         StoreError::Io { what, path: self.path().to_owned(), error }
     }
+
+    fn error_at(&self, name: &str, what: &'static str, error: io::Error) -> StoreError {
+        StoreError::Io { what, path: self.path().join(name), error }
+    }
+}
+
+/// A file that is what it should be.
+#[derive(Debug)]
+pub(super) struct Compared {
+    pub(super) file: Box<dyn DiskFile>,
+    pub(super) entry: Entry,
 }
 
 /// Names that are tried.
 const SERIALS_MAX: u64 = 1_000_000;
 
-fn probe(directory: &Path, with: impl FnOnce(&File) -> io::Result<()>) -> io::Result<()> {
-    let path = directory.join(format!("{PREFIX}probe.{}", std::process::id()));
-    let tried = File::create(&path).and_then(|file| with(&file));
-    fs::remove_file(&path)?;
-    tried
-}
+const ASK_FOR_ROOM: &str = "ask for the free space of";
 
 const PIECE_BYTES: usize = 1 << 20;
 
@@ -265,8 +293,10 @@ const FORGET_BYTES: u64 = 64 << 20;
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::announce;
+    use super::super::MinFree;
+    use super::super::tests::{OBJECT, announce};
     use super::*;
+    use std::fs;
 
     #[test]
     fn hashing_reads_all_of_a_file_and_ends_when_told_to() {
@@ -274,7 +304,7 @@ mod tests {
         let bytes = vec![5; 3 * PIECE_BYTES + 17];
         fs::write(dir.path().join("image"), &bytes).expect("writable");
         std::os::unix::fs::symlink("image", dir.path().join("link")).expect("writable");
-        let folder = Folder::open(dir.path(), StoreOptions::DEFAULT).expect("a directory");
+        let folder = open(dir.path()).expect("a directory");
         let mut steps = Vec::new();
         let count = |done| {
             steps.push(done);
@@ -290,12 +320,12 @@ mod tests {
     #[test]
     fn leftovers_of_a_dead_receiver_are_removed_and_those_of_a_live_one_are_not() {
         let dir = tempfile::tempdir().expect("temporary directory");
-        let folder = Folder::open(dir.path(), StoreOptions::DEFAULT).expect("a directory");
+        let folder = open(dir.path()).expect("a directory");
         let alive = folder.begin("alive", &announce("alive")).expect("room");
         fs::write(dir.path().join(".glancecast-dead.00.part"), b"half").expect("writable");
         fs::write(dir.path().join(".other"), b"not ours").expect("writable");
         fs::write(dir.path().join("image"), b"published").expect("writable");
-        Folder::open(dir.path(), StoreOptions::DEFAULT).expect("a directory");
+        open(dir.path()).expect("a directory");
         let mut names: Vec<String> = fs::read_dir(dir.path())
             .expect("there")
             .flatten()
@@ -312,7 +342,139 @@ mod tests {
         let dir = tempfile::tempdir().expect("temporary directory");
         let file = dir.path().join("file");
         fs::write(&file, b"").expect("writable");
-        assert!(Folder::open(&file, StoreOptions::DEFAULT).is_err());
-        assert!(Folder::open(&dir.path().join("missing"), StoreOptions::DEFAULT).is_err());
+        assert!(open(&file).is_err());
+        assert!(open(&dir.path().join("missing")).is_err());
+    }
+
+    #[test]
+    fn a_file_that_is_compared_is_left_when_nobody_wants_it_or_the_store_stops() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        fs::File::create(dir.path().join("image")).and_then(|file| file.set_len(64 << 30)).expect("sparse");
+        let folder = open(dir.path()).expect("a directory");
+        let root = Root([0; 32]);
+        let stopped = |result| matches!(result, Err(StoreError::Stopped { .. }));
+        assert!(stopped(folder.compare("image", root, &|| false)));
+        let started = std::time::Instant::now();
+        std::thread::scope(|scope| {
+            let comparing = scope.spawn(|| folder.compare("image", root, &|| true));
+            std::thread::sleep(std::time::Duration::from_millis(100));
+            assert!(!comparing.is_finished(), "64 GiB take longer");
+            folder.stop();
+            assert!(stopped(comparing.join().expect("no panic")));
+        });
+        assert!(started.elapsed() < std::time::Duration::from_secs(1), "{:?}", started.elapsed());
+    }
+
+    #[test]
+    fn what_is_compared_is_the_open_file_and_its_name_may_lead_elsewhere() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let folder = open(dir.path()).expect("a directory");
+        fs::write(dir.path().join("image"), OBJECT).expect("writable");
+        let root = Root(*blake3::hash(OBJECT).as_bytes());
+        let compare = || folder.compare("image", root, &|| true).expect("the same");
+        let compared = compare();
+        assert!(folder.leads_to("image", &compared).expect("there"));
+        fs::rename(dir.path().join("image"), dir.path().join("moved")).expect("writable");
+        assert!(!folder.leads_to("image", &compared).expect("not there"));
+        fs::write(dir.path().join("image"), OBJECT).expect("writable");
+        assert!(!folder.leads_to("image", &compared).expect("another"));
+        let compared = compare();
+        let file = fs::File::options().append(true).open(dir.path().join("image")).expect("ours");
+        file.set_len(1).expect("ours");
+        assert!(!folder.leads_to("image", &compared).expect("shorter"));
+        assert!(matches!(folder.compare("image", root, &|| true), Err(StoreError::Exists { .. })));
+    }
+
+    #[test]
+    fn the_reserve_is_left_free_for_others() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let options = |min_free| StoreOptions { min_free, ..StoreOptions::DEFAULT };
+        let anchor = || Anchor::open(dir.path(), Vec::new()).expect("a directory");
+        let all = MinFree { percent: 100, bytes: u64::MAX };
+        let folder = Folder::open(anchor(), dir.path(), options(all)).expect("a directory");
+        let error = folder.begin("image", &announce("image")).expect_err("all of the disk is kept");
+        assert!(
+            matches!(error, StoreError::NoSpace { .. }) && error.to_string().contains("min_free"),
+            "{error}"
+        );
+        let folder = Folder::open(anchor(), dir.path(), options(MinFree::NONE)).expect("a directory");
+        folder.begin("image", &announce("image")).expect("room");
+    }
+
+    #[test]
+    fn the_longest_name_is_taken_at_any_serial_and_published() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let folder = open(dir.path()).expect("a directory");
+        let name = "n".repeat(glancecast_proto::limits::OBJECT_NAME_MAX);
+        for serial in [0, 999, 1_000, 100_000, SERIALS_MAX, u64::MAX - 1] {
+            folder.made.store(serial, Ordering::Relaxed);
+            let file = folder.begin(&name, &announce(&name)).expect("room");
+            file.finish(0o644).expect("writable");
+            assert!(folder.link(file, &name).expect("published").is_some());
+            assert_eq!(fs::read_dir(dir.path()).expect("there").count(), 1, "its hidden names are gone");
+            fs::remove_file(dir.path().join(&name)).expect("there");
+        }
+    }
+
+    #[test]
+    fn what_is_published_is_the_file_that_was_written_whatever_its_hidden_name_leads_to() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let folder = open(dir.path()).expect("a directory");
+        let file = folder.begin("image", &announce("image")).expect("room");
+        let victim = dir.path().join("victim");
+        fs::write(&victim, b"untouched").expect("writable");
+        fs::remove_file(file.path()).expect("there");
+        std::os::unix::fs::symlink(&victim, file.path()).expect("writable");
+        file.finish(0o644).expect("by its descriptor");
+        let published = folder.link(file, "image");
+        assert!(published.is_err(), "without a name left it cannot be linked: {published:?}");
+        assert_eq!(fs::read(&victim).expect("there"), b"untouched");
+
+        let file = folder.begin("image", &announce("image")).expect("room");
+        let moved = dir.path().join("moved");
+        fs::rename(file.path(), &moved).expect("writable");
+        fs::write(file.path(), b"another").expect("writable");
+        file.finish(0o644).expect("by its descriptor");
+        let entry = folder.link(file, "image").expect("published").expect("free");
+        assert_eq!((entry.bytes, entry.names), (OBJECT.len() as u64, 2));
+        assert_eq!(fs::read(dir.path().join("image")).expect("there"), fs::read(&moved).expect("there"));
+    }
+
+    #[test]
+    fn what_is_no_file_of_the_store_is_no_base() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let folder = open(dir.path()).expect("a directory");
+        fs::write(dir.path().join("file"), b"something").expect("writable");
+        std::os::unix::fs::symlink("file", dir.path().join("link")).expect("writable");
+        fs::create_dir(dir.path().join("directory")).expect("writable");
+        assert!(folder.base("file").expect("readable").is_some());
+        assert!(folder.base("missing").expect("no error").is_none());
+        for bad in ["link", "directory", "../x", "."] {
+            assert!(folder.base(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_directory_that_was_removed_and_made_again_is_used_again() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let path = dir.path().join("store");
+        fs::create_dir(&path).expect("writable");
+        let folder = open(&path).expect("a directory");
+        let file = folder.begin("image", &announce("image")).expect("room");
+        fs::remove_dir_all(&path).expect("writable");
+        fs::create_dir(&path).expect("writable");
+        file.finish(0o644).expect("it is open");
+        assert!(
+            folder.link(file, "image").expect_err("it has no directory").to_string().contains("No such file")
+        );
+        let file = folder.begin("image", &announce("image")).expect("room");
+        file.finish(0o644).expect("writable");
+        folder.link(file, "image").expect("published").expect("free");
+        assert!(path.join("image").exists());
+    }
+
+    fn open(path: &Path) -> Result<Folder, StoreError> {
+        let at = |error| StoreError::Io { what: "open", path: path.to_owned(), error };
+        Folder::open(Anchor::open(path, Vec::new()).map_err(at)?, path, StoreOptions::DEFAULT)
     }
 }

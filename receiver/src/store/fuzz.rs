@@ -4,7 +4,6 @@
 use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
@@ -14,9 +13,13 @@ use glancecast_proto::ids::BlockIndex;
 use glancecast_proto::integrity::BlockHash;
 use glancecast_proto::wire::Announce;
 
+use super::MinFree;
+use super::dir::{Access, Room};
 use super::disk::{Disk, DiskFile, Entry};
+use super::file_id::{FileId, Nanos, Since};
 use super::journal::{Identity, Journal, Record};
 use super::leftovers::{self, Leftover};
+use super::name::Name;
 pub(crate) use super::nova::fuzzed as nova_conf;
 use super::partial::{Names, PartialFile, Place};
 pub(crate) use super::records::fuzzed as record;
@@ -63,17 +66,11 @@ fn go_on(bytes: &[u8], bytes_of_image: u64, written: Range<u64>) {
     let (geometry, announce) = (geometry(), announce());
     let (identity, session) = (Identity::of(&announce, "image"), announce.session);
     let shelf = Arc::new(Shelf {
-        names: Names::new(Path::new("/"), "image", session, 0),
+        names: Names::new(&Name::new("image").expect("a name"), session, 0),
         journal: Memory::of(bytes),
         removed: AtomicUsize::new(0),
     });
-    let entry = Entry {
-        is_file: true,
-        bytes: bytes_of_image,
-        allocated: 0,
-        names: 1,
-        changed: SystemTime::UNIX_EPOCH,
-    };
+    let entry = Entry { bytes: bytes_of_image, ..entry() };
     let mut leftovers =
         vec![Leftover { names: shelf.names.clone(), file: Arc::new(Memory::image(written)), entry }];
     let taken = leftovers::take(&*shelf, &mut leftovers, &identity, geometry.object_bytes());
@@ -86,7 +83,7 @@ fn go_on(bytes: &[u8], bytes_of_image: u64, written: Range<u64>) {
     let recorded = old.records.iter().rev().find(|record| record.block == LAST).map(|record| record.hash);
     let in_journal: Vec<BlockIndex> = old.records.iter().map(|record| record.block).collect();
 
-    let place = Place { disk: shelf.clone(), directory: "/".into(), journals: None };
+    let place = Place { disk: shelf.clone(), directory: "/".into(), min_free: MinFree::NONE, journals: None };
     let partial = PartialFile::resume(&place, leftover.names, leftover.file, old, geometry);
     let kept = partial.kept().to_vec();
     assert!(kept.windows(2).all(|pair| pair[0] < pair[1]), "each once, in order");
@@ -184,6 +181,18 @@ impl Memory {
 }
 
 impl DiskFile for Memory {
+    fn entry(&self) -> io::Result<Entry> {
+        Ok(entry())
+    }
+
+    fn link(&self, _: &Name) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn touch(&self) -> io::Result<()> {
+        Ok(())
+    }
+
     fn try_lock(&self) -> io::Result<bool> {
         Ok(true)
     }
@@ -257,39 +266,46 @@ impl Shelf {
 }
 
 impl Disk for Shelf {
-    fn create(&self, _: &Path) -> io::Result<Box<dyn DiskFile>> {
+    fn create(&self, _: &Name) -> io::Result<Box<dyn DiskFile>> {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        assert_eq!(path, self.names.journal);
+    fn open(&self, name: &Name, _: Access) -> io::Result<Box<dyn DiskFile>> {
+        assert_eq!(*name, self.names.journal);
         Ok(self.journal.handle())
     }
 
-    fn look(&self, _: &Path) -> io::Result<Entry> {
+    fn look(&self, _: &Name) -> io::Result<Entry> {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    fn link(&self, _: &Path, _: &Path) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        assert!([&self.names.file, &self.names.journal].contains(&&path.to_owned()));
+    fn remove(&self, name: &Name) -> io::Result<()> {
+        assert!([&self.names.file, &self.names.journal].contains(&name));
         self.removed.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
 
-    fn sync_directory(&self, _: &Path) -> io::Result<()> {
+    fn sync(&self) -> io::Result<()> {
         Ok(())
     }
 
-    fn list(&self, _: &Path) -> io::Result<Vec<String>> {
+    fn list(&self) -> io::Result<Vec<Name>> {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    fn free_bytes(&self, _: &Path) -> io::Result<u64> {
-        Ok(u64::MAX)
+    fn room(&self) -> io::Result<Room> {
+        Ok(Room { free: u64::MAX, total: u64::MAX })
+    }
+}
+
+fn entry() -> Entry {
+    Entry {
+        is_file: true,
+        id: FileId { device: 0, inode: 0, since: Since::Birth(Nanos(0)) },
+        bytes: 0,
+        allocated: 0,
+        names: 1,
+        changed: SystemTime::UNIX_EPOCH,
     }
 }
 

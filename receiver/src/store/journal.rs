@@ -215,6 +215,9 @@ const READ_RECORDS: usize = 1_024;
 
 #[cfg(test)]
 mod tests {
+    use super::super::anchor::Anchor;
+    use super::super::dir::Access;
+    use super::super::disk::tests::name;
     use super::super::disk::{Disk, System};
     use super::*;
     use std::fs;
@@ -304,7 +307,7 @@ mod tests {
     }
 
     fn write(path: &Path, records: u32) -> Vec<u8> {
-        let file = System.create(path).expect("writable");
+        let file = disk(path).create(&name("journal")).expect("writable");
         let mut journal = Journal::begin(file, &identity(), SessionId([5; 16])).expect("room");
         let records: Vec<Record> = (0..records).map(record).collect();
         let (some, rest) = records.split_at(records.len() / 2);
@@ -314,7 +317,11 @@ mod tests {
     }
 
     fn read(path: &Path) -> io::Result<Old> {
-        Journal::read(System.open(path).expect("there"))
+        Journal::read(disk(path).open(&name("journal"), Access::Write).expect("there"))
+    }
+
+    fn disk(path: &Path) -> System {
+        System(Anchor::open(path.parent().expect("a directory"), Vec::new()).expect("a directory"))
     }
 
     fn record(block: u32) -> Record {

@@ -120,7 +120,7 @@ impl Open {
     fn append(&mut self, records: &[Record]) -> io::Result<()> {
         self.journal.append(records)?;
         if !self.named {
-            self.disk.sync_directory(&self.directory)?;
+            self.disk.sync()?;
             self.named = true;
         }
         self.records += records.len();

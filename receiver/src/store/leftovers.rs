@@ -5,10 +5,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::StoreError;
+use super::dir::Access;
 use super::disk::{Disk, DiskFile, Entry};
 use super::journal::{Identity, Journal, Old};
 use super::partial::Names;
+use super::{StoreError, StoreOptions};
 
 /// How much of the unfinished is kept for sessions to come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,31 +31,32 @@ pub(super) struct Leftover {
     pub(super) entry: Entry,
 }
 
-/// All of them, the newest first, without what is of no use to anybody: that is removed.
-pub(super) fn find(disk: &dyn Disk, directory: &Path) -> Result<Vec<Leftover>, StoreError> {
-    let at = |error| StoreError::Io { what: "list", path: directory.to_owned(), error };
+/// All of them, the newest first, without what is of no use to anybody: that is removed. `path` is for messages.
+pub(super) fn find(disk: &dyn Disk, path: &Path) -> Result<Vec<Leftover>, StoreError> {
+    let at = |error| StoreError::Io { what: "list", path: path.to_owned(), error };
     let mut found: Vec<Leftover> = Vec::new();
-    let mut names: Vec<Names> =
-        disk.list(directory).map_err(at)?.iter().filter_map(|name| Names::of(directory, name)).collect();
+    let mut names: Vec<Names> = disk.list().map_err(at)?.iter().filter_map(Names::of).collect();
     names.sort_by(|a, b| a.file.cmp(&b.file));
     names.dedup_by(|a, b| a.file == b.file);
     for names in names {
-        let Ok(file) = disk.open(&names.file) else {
-            if disk.look(&names.file).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
-                names.remove(disk); // a journal of nothing
+        // Opened first, then looked at: a name may lead to something else the next moment.
+        let file = match disk.open(&names.file, Access::Write) {
+            Ok(file) => file,
+            Err(error) => {
+                cannot_open(disk, &names, &error);
+                continue;
             }
-            continue;
         };
         if !file.try_lock().unwrap_or(false) {
             continue; // its receiver lives
         }
-        match disk.look(&names.file) {
+        match file.entry() {
             // With two names it is published: the crash came before the hidden one was taken away.
             Ok(entry) if entry.names == 1 && disk.look(&names.journal).is_ok() => {
                 found.push(Leftover { names, file: file.into(), entry });
             }
             Ok(_) => {
-                tracing::info!(path = %names.file.display(), "removed what an earlier receiver left");
+                tracing::info!(name = %names.file, "removed what an earlier receiver left");
                 names.remove(disk);
             }
             Err(_) => {}
@@ -64,19 +66,49 @@ pub(super) fn find(disk: &dyn Disk, directory: &Path) -> Result<Vec<Leftover>, S
     Ok(found)
 }
 
-/// Removes what is too old, or too much.
-pub(super) fn clean(disk: &dyn Disk, directory: &Path, keep: KeepUnfinished) -> Result<(), StoreError> {
-    let now = SystemTime::now();
-    for (at, leftover) in find(disk, directory)?.into_iter().enumerate() {
-        // Where a clock has jumped back it is not old.
-        let age = now.duration_since(leftover.entry.changed).unwrap_or_default();
-        if at >= KEPT_MAX || age >= keep.time {
-            tracing::info!(
-                path = %leftover.names.file.display(), hours = age.as_secs() / 3600,
-                "removed an unfinished image that nobody went on with"
-            );
-            leftover.names.remove(disk);
+/// A journal of nothing is removed, and in time what is there and is not ours: under such a name nobody else keeps
+/// anything.
+fn cannot_open(disk: &dyn Disk, names: &Names, error: &io::Error) {
+    match disk.look(&names.file) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => names.remove(disk),
+        Ok(entry) if age(&entry) >= FOREIGN_KEPT => {
+            tracing::warn!(name = %names.file, %error, "removed what cannot be gone on with");
+            names.remove(disk);
         }
+        Ok(_) | Err(_) => {}
+    }
+}
+
+/// Since it was written last. Where a clock has jumped back it is not old.
+fn age(entry: &Entry) -> Duration {
+    SystemTime::now().duration_since(entry.changed).unwrap_or_default()
+}
+
+/// Removes what is too old, or too much, or takes room that is to stay free.
+pub(super) fn clean(disk: &dyn Disk, path: &Path, options: StoreOptions) -> Result<(), StoreError> {
+    let mut leftovers = find(disk, path)?;
+    let mut at = 0;
+    leftovers.retain(|leftover| {
+        let age = age(&leftover.entry);
+        at += 1;
+        if at <= KEPT_MAX && age < options.keep.time {
+            return true;
+        }
+        tracing::info!(
+            name = %leftover.names.file, hours = age.as_secs() / 3600,
+            "removed an unfinished image that nobody went on with"
+        );
+        leftover.names.remove(disk);
+        false
+    });
+    while let Some(oldest) = leftovers.pop() {
+        let at = |error| StoreError::Io { what: "ask for the free space of", path: path.to_owned(), error };
+        let room = disk.room().map_err(at)?;
+        if room.free >= options.min_free.of(room.total) {
+            break;
+        }
+        tracing::info!(name = %oldest.names.file, "removed an unfinished image: too little room is free");
+        oldest.names.remove(disk);
     }
     Ok(())
 }
@@ -91,10 +123,10 @@ pub(super) fn take(
 ) -> Option<(Leftover, Old)> {
     let mut taken = None;
     for leftover in std::mem::take(leftovers) {
-        let path = leftover.names.journal.display();
+        let name = &leftover.names.journal;
         match read(disk, &leftover) {
             Err(error) => {
-                tracing::warn!(%path, "an unfinished image begins afresh, as its journal cannot be used: {error}");
+                tracing::warn!(%name, "an unfinished image begins afresh, as its journal cannot be used: {error}");
                 leftover.names.remove(disk);
             }
             Ok(old) if old.identity != *identity => leftovers.push(leftover),
@@ -104,7 +136,7 @@ pub(super) fn take(
                 if old.damaged {
                     let records = old.records.len();
                     tracing::warn!(
-                        %path, records,
+                        %name, records,
                         "a journal is cut off or damaged at its end; what was written is looked for in the image itself"
                     );
                 }
@@ -116,8 +148,11 @@ pub(super) fn take(
 }
 
 fn read(disk: &dyn Disk, leftover: &Leftover) -> io::Result<Old> {
-    Journal::read(disk.open(&leftover.names.journal)?)
+    Journal::read(disk.open(&leftover.names.journal, Access::Write)?)
 }
 
 /// Unfinished images of so many objects are kept; a host takes part in one push at a time.
 const KEPT_MAX: usize = 4;
+
+/// What another user, or another kind of thing, has under a name of ours is left alone for so long.
+const FOREIGN_KEPT: Duration = Duration::from_secs(24 * 60 * 60);

@@ -6,11 +6,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use super::dir::{Access, Room};
 use super::disk::{Disk, DiskFile, Entry};
+use super::file_id::{FileId, Nanos, Since};
+use super::name::Name;
 
 /// Copies are the same disk.
 #[derive(Clone, Debug)]
@@ -19,13 +21,14 @@ pub(super) struct Model(Arc<Mutex<State>>);
 #[derive(Debug)]
 struct State {
     files: Vec<Inode>,
-    names: BTreeMap<PathBuf, usize>,
-    durable_names: BTreeMap<PathBuf, usize>,
+    names: BTreeMap<Name, usize>,
+    durable_names: BTreeMap<Name, usize>,
     /// Operations so far that change or sync something.
     operations: u64,
     power_until: u64,
     fault: Option<Fault>,
     handles: u64,
+    room: Room,
     dice: Dice,
 }
 
@@ -92,6 +95,7 @@ impl Model {
             power_until: u64::MAX,
             fault: None,
             handles: 0,
+            room: Room { free: 1 << 40, total: 1 << 41 },
             dice: Dice::new(seed),
         })))
     }
@@ -105,17 +109,22 @@ impl Model {
         self.state().fault = fault;
     }
 
+    /// Others take room, or give it back.
+    pub(super) fn set_room(&self, room: Room) {
+        self.state().room = room;
+    }
+
     /// The disk after a power cut: of what was not synced there is as much as the dice say.
     pub(super) fn after_power_cut(&self) -> Self {
         let mut state = self.state();
         let State { files, names, durable_names, dice, .. } = &mut *state;
         let files = files.iter().map(|file| file.after_power_cut(dice)).collect();
-        let all: BTreeSet<&PathBuf> = names.keys().chain(durable_names.keys()).collect();
-        let survives = |path: &&PathBuf| {
+        let all: BTreeSet<&Name> = names.keys().chain(durable_names.keys()).collect();
+        let survives = |name: &&Name| {
             let from = if dice.below(2) == 0 { &*durable_names } else { &*names };
-            Some(((*path).clone(), *from.get(*path)?))
+            Some(((*name).clone(), *from.get(*name)?))
         };
-        let names: BTreeMap<PathBuf, usize> = all.iter().filter_map(survives).collect();
+        let names: BTreeMap<Name, usize> = all.iter().filter_map(survives).collect();
         Self::restarted(files, names, dice.clone())
     }
 
@@ -127,17 +136,16 @@ impl Model {
     }
 
     /// What a file holds, if it is there.
-    pub(super) fn content(&self, path: &Path) -> Option<Vec<u8>> {
+    pub(super) fn content(&self, name: &str) -> Option<Vec<u8>> {
         let state = self.state();
-        state.names.get(path).map(|&inode| state.files[inode].bytes.clone())
+        state.names.get(&Name::new(name).ok()?).map(|&inode| state.files[inode].bytes.clone())
     }
 
     pub(super) fn all_names(&self) -> Vec<String> {
-        let name = |path: &PathBuf| path.file_name().expect("a file").to_string_lossy().into_owned();
-        self.state().names.keys().map(name).collect()
+        self.state().names.keys().map(Name::to_string).collect()
     }
 
-    fn restarted(files: Vec<Inode>, names: BTreeMap<PathBuf, usize>, dice: Dice) -> Self {
+    fn restarted(files: Vec<Inode>, names: BTreeMap<Name, usize>, dice: Dice) -> Self {
         let model = Self::new(0);
         let mut state = model.state();
         (state.files, state.names, state.durable_names, state.dice) = (files, names.clone(), names, dice);
@@ -166,6 +174,17 @@ impl Model {
 }
 
 impl State {
+    fn entry(&self, inode: usize) -> Entry {
+        Entry {
+            is_file: true,
+            id: FileId { device: 1, inode: inode as u64, since: Since::Birth(Nanos(0)) },
+            bytes: self.files[inode].bytes.len() as u64,
+            allocated: self.files[inode].pages.len() as u64 * PAGE,
+            names: self.names.values().filter(|&&of| of == inode).count() as u64,
+            changed: SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 40),
+        }
+    }
+
     /// Whether the operation that goes on now is to fail.
     fn check(&mut self) -> io::Result<()> {
         match self.fault {
@@ -181,58 +200,39 @@ impl State {
 }
 
 impl Disk for Model {
-    fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+    fn create(&self, name: &Name) -> io::Result<Box<dyn DiskFile>> {
         self.operate(|state| {
             state.check()?;
-            if state.names.contains_key(path) {
+            if state.names.contains_key(name) {
                 return Err(io::ErrorKind::AlreadyExists.into());
             }
             let inode = state.files.len();
             state.files.push(Inode::default());
-            state.names.insert(path.to_owned(), inode);
+            state.names.insert(name.clone(), inode);
             Ok(self.handle(state, inode))
         })
     }
 
-    fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+    fn open(&self, name: &Name, _: Access) -> io::Result<Box<dyn DiskFile>> {
         let mut state = self.state();
-        let inode = *state.names.get(path).ok_or(io::ErrorKind::NotFound)?;
+        let inode = *state.names.get(name).ok_or(io::ErrorKind::NotFound)?;
         Ok(self.handle(&mut state, inode))
     }
 
-    fn look(&self, path: &Path) -> io::Result<Entry> {
+    fn look(&self, name: &Name) -> io::Result<Entry> {
         let state = self.state();
-        let inode = *state.names.get(path).ok_or(io::ErrorKind::NotFound)?;
-        Ok(Entry {
-            is_file: true,
-            bytes: state.files[inode].bytes.len() as u64,
-            allocated: state.files[inode].pages.len() as u64 * PAGE,
-            names: state.names.values().filter(|&&of| of == inode).count() as u64,
-            changed: SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 40),
-        })
-    }
-
-    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.operate(|state| {
-            state.check()?;
-            if state.names.contains_key(to) {
-                return Err(io::ErrorKind::AlreadyExists.into());
-            }
-            let inode = *state.names.get(from).ok_or(io::ErrorKind::NotFound)?;
-            state.names.insert(to.to_owned(), inode);
-            Ok(())
-        })
+        Ok(state.entry(*state.names.get(name).ok_or(io::ErrorKind::NotFound)?))
     }
 
     /// Never fails but for want of power: a full disk takes names away.
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        self.operate(|state| match state.names.remove(path) {
+    fn remove(&self, name: &Name) -> io::Result<()> {
+        self.operate(|state| match state.names.remove(name) {
             Some(_) => Ok(()),
             None => Err(io::ErrorKind::NotFound.into()),
         })
     }
 
-    fn sync_directory(&self, _: &Path) -> io::Result<()> {
+    fn sync(&self) -> io::Result<()> {
         self.operate(|state| {
             state.check()?;
             state.durable_names = state.names.clone();
@@ -240,12 +240,12 @@ impl Disk for Model {
         })
     }
 
-    fn list(&self, _: &Path) -> io::Result<Vec<String>> {
-        Ok(self.all_names())
+    fn list(&self) -> io::Result<Vec<Name>> {
+        Ok(self.state().names.keys().cloned().collect())
     }
 
-    fn free_bytes(&self, _: &Path) -> io::Result<u64> {
-        Ok(1 << 40)
+    fn room(&self) -> io::Result<Room> {
+        Ok(self.state().room)
     }
 }
 
@@ -266,6 +266,28 @@ impl Handle {
 }
 
 impl DiskFile for Handle {
+    fn entry(&self) -> io::Result<Entry> {
+        Ok(self.disk.state().entry(self.inode))
+    }
+
+    fn link(&self, name: &Name) -> io::Result<()> {
+        self.disk.operate(|state| {
+            state.check()?;
+            if state.names.contains_key(name) {
+                return Err(io::ErrorKind::AlreadyExists.into());
+            }
+            if state.entry(self.inode).names == 0 {
+                return Err(io::ErrorKind::NotFound.into());
+            }
+            state.names.insert(name.clone(), self.inode);
+            Ok(())
+        })
+    }
+
+    fn touch(&self) -> io::Result<()> {
+        Ok(())
+    }
+
     fn try_lock(&self) -> io::Result<bool> {
         Ok(self.with(|inode| *inode.locked_by.get_or_insert(self.id) == self.id))
     }

@@ -3,21 +3,22 @@
 
 use std::fs::File;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
-use std::time::SystemTime;
 
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::{BlockIndex, SessionId};
 use glancecast_proto::integrity::{BlockHash, VerifiedBlock};
+use glancecast_proto::limits::OBJECT_NAME_MAX;
 
-use super::StoreError;
 use super::disk::{Disk, DiskFile};
 use super::journal::{Identity, Journal, Old, Record};
 use super::keeper::Keeper;
+use super::name::{NAME_MAX, Name};
 use super::runs::data_runs;
+use super::{MinFree, StoreError};
 
 /// An object on its way. Dropping it puts it away for a later session if anything of it is worth that, and else removes
 /// it.
@@ -26,7 +27,12 @@ pub struct PartialFile {
     disk: Arc<dyn Disk>,
     file: Arc<dyn DiskFile>,
     names: Names,
+    /// For messages.
+    directory: PathBuf,
     keeper: Arc<Keeper>,
+    min_free: MinFree,
+    /// Bytes of blocks that this session has written.
+    written: AtomicU64,
     /// What an earlier session's journal says of it, by block.
     recorded: Vec<Record>,
     /// Blocks that an earlier session may have written.
@@ -40,15 +46,18 @@ pub struct PartialFile {
 /// The hidden names of an unfinished file and of its journal.
 #[derive(Clone, Debug)]
 pub(super) struct Names {
-    pub(super) file: PathBuf,
-    pub(super) journal: PathBuf,
+    pub(super) file: Name,
+    pub(super) journal: Name,
 }
 
 /// Where an unfinished file is made.
 #[derive(Debug)]
 pub(super) struct Place {
     pub(super) disk: Arc<dyn Disk>,
+    /// For messages.
     pub(super) directory: PathBuf,
+    /// What stays free.
+    pub(super) min_free: MinFree,
     /// The thread that writes journals.
     pub(super) journals: Option<Sender<Arc<Keeper>>>,
 }
@@ -63,7 +72,7 @@ impl PartialFile {
         bytes: u64,
     ) -> Result<Self, StoreError> {
         let at = |what| {
-            let path = names.file.clone();
+            let path = place.directory.join(names.file.as_str());
             move |error| StoreError::Io { what, path, error }
         };
         let disk = &place.disk;
@@ -114,7 +123,10 @@ impl PartialFile {
             disk,
             file,
             names,
+            directory: place.directory.clone(),
             keeper: Arc::new(keeper),
+            min_free: place.min_free,
+            written: AtomicU64::new(0),
             recorded: Vec::new(),
             kept: Vec::new(),
             resumed: false,
@@ -131,14 +143,32 @@ impl PartialFile {
     /// Writes a block at its place, but for pages of zeros: these are holes since the file was made.
     ///
     /// # Errors
-    /// What pwrite(2) says, or that earlier blocks could not be made durable.
+    /// What pwrite(2) says, that earlier blocks could not be made durable, or that the disk has too little room left for
+    /// others: then nothing of it is kept.
     pub fn write(&self, block: &VerifiedBlock<'_>) -> Result<(), StoreError> {
         if let Some(error) = self.keeper.failure() {
             return Err(self.error("sync", error));
         }
+        self.look_for_room(block.bytes().len() as u64)?;
         self.write_runs(block).map_err(|error| self.error("write to", error))?;
         self.keeper.note(Record { block: block.block(), hash: block.hash() });
         Ok(())
+    }
+
+    /// Looks once in a while whether others have taken so much room meanwhile that less than the reserve is left: they need
+    /// it more.
+    fn look_for_room(&self, bytes: u64) -> Result<(), StoreError> {
+        let before = self.written.fetch_add(bytes, Ordering::Relaxed);
+        if before / ROOM_CHECK_BYTES == (before + bytes) / ROOM_CHECK_BYTES {
+            return Ok(());
+        }
+        let Ok(room) = self.disk.room() else { return Ok(()) }; // a directory that is gone is told when it is used
+        let reserve = self.min_free.of(room.total);
+        if room.free >= reserve {
+            return Ok(());
+        }
+        self.discard();
+        Err(StoreError::Reserve { path: self.directory.clone(), free: room.free, reserve })
     }
 
     fn write_runs(&self, block: &VerifiedBlock<'_>) -> io::Result<()> {
@@ -184,7 +214,8 @@ impl PartialFile {
             }
             Ok(_) => false,
             Err(error) => {
-                let path = self.names.file.display();
+                let path = self.path();
+                let path = path.display();
                 tracing::warn!(%path, %block, %error, "cannot read what an earlier session wrote");
                 false
             }
@@ -238,14 +269,17 @@ impl PartialFile {
 
     /// Its time of change is now.
     pub(super) fn touch(&self) -> Result<(), StoreError> {
-        self.file
-            .with_file(&mut |file| file.set_modified(SystemTime::now()))
-            .map_err(|error| self.error("set the time of", error))
+        self.file.touch().map_err(|error| self.error("set the time of", error))
+    }
+
+    /// The open file, whatever its name leads to.
+    pub(super) fn file(&self) -> &Arc<dyn DiskFile> {
+        &self.file
     }
 
     /// Its hidden name.
-    pub(super) fn path(&self) -> &Path {
-        &self.names.file
+    pub(super) fn path(&self) -> PathBuf {
+        self.directory.join(self.names.file.as_str())
     }
 
     /// Makes what was written so far durable, then its records; gives how many this session has.
@@ -260,7 +294,7 @@ impl PartialFile {
     }
 
     fn error(&self, what: &'static str, error: io::Error) -> StoreError {
-        StoreError::Io { what, path: self.names.file.clone(), error }
+        StoreError::Io { what, path: self.path(), error }
     }
 }
 
@@ -276,29 +310,33 @@ impl Drop for PartialFile {
 }
 
 impl Names {
-    /// Of the `serial`th unfinished file of an object in this process.
-    pub(super) fn new(directory: &Path, object: &str, session: SessionId, serial: u64) -> Self {
-        let stem = format!("{PREFIX}{object}.{session}.{serial}");
-        Self {
-            file: directory.join(format!("{stem}{SUFFIX}")),
-            journal: directory.join(stem + JOURNAL_SUFFIX),
-        }
+    /// Of the `serial`th unfinished file of an object in this process. A name that is too long to stand in them is
+    /// replaced by its hash; of which object the file is says its journal.
+    pub(super) fn new(object: &Name, session: SessionId, serial: u64) -> Self {
+        let object = match object.as_str() {
+            short if short.len() <= OBJECT_PART_MAX => short.to_owned(),
+            long => blake3::hash(long.as_bytes()).to_hex()[..HASH_PART].to_owned(),
+        };
+        Self::of_stem(&format!("{object}.{session}.{serial}")).expect("as long as a name may be, see below")
     }
 
     /// Of the unfinished file or the journal of this name; `None` if it is neither.
-    pub(super) fn of(directory: &Path, name: &str) -> Option<Self> {
-        let stem = name.strip_prefix(PREFIX)?;
-        let stem = stem.strip_suffix(SUFFIX).or_else(|| stem.strip_suffix(JOURNAL_SUFFIX))?;
-        let path = |suffix| directory.join(format!("{PREFIX}{stem}{suffix}"));
-        Some(Self { file: path(SUFFIX), journal: path(JOURNAL_SUFFIX) })
+    pub(super) fn of(name: &Name) -> Option<Self> {
+        let stem = name.as_str().strip_prefix(PREFIX)?;
+        Self::of_stem(stem.strip_suffix(SUFFIX).or_else(|| stem.strip_suffix(JOURNAL_SUFFIX))?)
+    }
+
+    fn of_stem(stem: &str) -> Option<Self> {
+        let name = |suffix| Name::new(format!("{PREFIX}{stem}{suffix}")).ok();
+        Some(Self { file: name(SUFFIX)?, journal: name(JOURNAL_SUFFIX)? })
     }
 
     /// Removes both.
     pub(super) fn remove(&self, disk: &dyn Disk) {
-        for path in [&self.file, &self.journal] {
-            match disk.remove(path) {
+        for name in [&self.file, &self.journal] {
+            match disk.remove(name) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    tracing::warn!(path = %path.display(), %error, "cannot remove an unfinished file");
+                    tracing::warn!(%name, %error, "cannot remove an unfinished file");
                 }
                 Ok(()) | Err(_) => {}
             }
@@ -328,3 +366,55 @@ fn written_blocks(file: &dyn DiskFile, geometry: Geometry) -> Vec<BlockIndex> {
 pub(super) const PREFIX: &str = ".glancecast-";
 const SUFFIX: &str = ".part";
 const JOURNAL_SUFFIX: &str = ".journal";
+
+/// A session, and a serial number of any size, each with a dot before it.
+const NUMBERS_MAX: usize = 1 + 2 * size_of::<SessionId>() + 1 + 20;
+/// What is left for an object's name.
+const OBJECT_PART_MAX: usize = NAME_MAX - PREFIX.len() - NUMBERS_MAX - JOURNAL_SUFFIX.len();
+/// Of a hash of a longer one: nobody makes two names with the same 128 bits, and a session has one name.
+const HASH_PART: usize = 32;
+const _: () = assert!(HASH_PART <= OBJECT_PART_MAX && SUFFIX.len() <= JOURNAL_SUFFIX.len());
+const _: () = assert!(OBJECT_PART_MAX < OBJECT_NAME_MAX, "else nothing has to be replaced");
+
+/// The room on the disk is looked at after so many bytes, which takes a microsecond or two each time.
+const ROOM_CHECK_BYTES: u64 = 16 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_name_has_its_hidden_ones_at_any_serial() {
+        let session = SessionId([0xAB; 16]);
+        for bytes in 1..=OBJECT_NAME_MAX {
+            let object = Name::new("n".repeat(bytes)).expect("a name");
+            for serial in [0, 9, 10, 999_999, u64::MAX] {
+                let names = Names::new(&object, session, serial);
+                assert!(names.journal.as_str().len() <= NAME_MAX, "{names:?}");
+                assert_eq!(names.file.as_str().contains(object.as_str()), bytes <= OBJECT_PART_MAX);
+                for name in [&names.file, &names.journal] {
+                    let again = Names::of(name).expect("one of ours");
+                    assert_eq!((&again.file, &again.journal), (&names.file, &names.journal));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn long_names_with_the_same_beginning_have_other_hidden_ones() {
+        let of = |end: &str| {
+            let object = Name::new("n".repeat(OBJECT_NAME_MAX - 1) + end).expect("a name");
+            Names::new(&object, SessionId([0; 16]), 0).file
+        };
+        assert_ne!(of("a"), of("b"));
+    }
+
+    #[test]
+    fn other_names_are_none_of_ours() {
+        for name in [".glancecast-probe.7", "image", ".other.part", ".glancecast", "x.glancecast-a.part"] {
+            assert!(Names::of(&Name::new(name).expect("a name")).is_none(), "{name}");
+        }
+        let longest = format!("{PREFIX}{}{SUFFIX}", "n".repeat(NAME_MAX - PREFIX.len() - SUFFIX.len()));
+        assert!(Names::of(&Name::new(longest).expect("a name")).is_none(), "it can have no journal");
+    }
+}

@@ -3,22 +3,29 @@
 //!
 //! Nova removes the file after it has removed the image, so what was locked may not be what the next one locks: the lock
 //! counts only while its file is the one at the path. And a process loses its record locks on a file with the first
-//! descriptor of it that is closed, whichever that is: nothing but this file opens one, one at a time.
+//! descriptor of it that is closed, whichever that is: nothing but this file opens one, one at a time. (One that is opened
+//! with `O_PATH`, to look at the name, is none in this respect.)
+//!
+//! The directory of the locks is Nova's, and may be another one the next moment: it is opened below the instances without
+//! following a link, and the lock in it.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, Permissions};
 use std::io;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
 
 use super::super::StoreError;
+use super::super::anchor::Anchor;
+use super::super::dir::{Access, Dir};
+use super::super::name::Name;
+use super::DIRECTORY_MODE;
 use super::owner::Owner;
 
 /// Nova's lock of one file of its cache, held until it is dropped.
@@ -39,31 +46,39 @@ pub(super) struct Patience<'a> {
 }
 
 impl NovaLock {
-    /// Takes the lock of a file of the cache, waiting for whoever holds it. `locks` is made where it is missing, and
-    /// belongs to `owner` then, as the lock's file does: else Nova could not open it.
+    /// Takes the lock of a file of the cache, waiting for whoever holds it. The directory of the locks is made where it is
+    /// missing, and belongs to `owner` then, as the lock's file does: else Nova could not open it.
     pub(super) fn take(
-        locks: &Path,
+        instances: &Anchor,
         name: &str,
         owner: Owner,
         patience: Patience<'_>,
     ) -> Result<Self, StoreError> {
-        let path = locks.join(format!("nova-{name}"));
+        let locks = locks(instances, Some(owner)).map_err(|error| StoreError::Io {
+            what: "make the directory of the lock of",
+            path: name.into(),
+            error,
+        })?;
+        let path = locks.path().join(format!("nova-{name}"));
         let at = |what| {
             let path = path.clone();
             move |error| StoreError::Io { what, path, error }
         };
-        owner.make_directory(locks).map_err(at("make the directory of"))?;
+        let lock = Name::new(format!("nova-{name}")).map_err(at("lock"))?;
         let only = ONLY.lock().unwrap_or_else(PoisonError::into_inner);
         let start = Instant::now();
         let mut tell_at = TELL_AFTER;
         loop {
-            let file = open(&path, owner).map_err(at("open the lock"))?;
-            match try_lock(&file) {
-                Ok(()) if is_at(&file, &path) => return Ok(Self { _file: file, _only: only }),
-                // Nova has removed it meanwhile: whoever comes next locks another file.
-                Ok(()) => continue,
-                Err(Errno::EAGAIN | Errno::EACCES) => {}
-                Err(error) => return Err(at("lock")(error.into())),
+            let file = open(&locks, &lock, owner).map_err(at("open the lock"))?;
+            let mut holder = 0;
+            if let Some(file) = file {
+                match try_lock(&file) {
+                    Ok(()) if is_at(&file, &locks, &lock) => return Ok(Self { _file: file, _only: only }),
+                    // Nova has removed it meanwhile: whoever comes next locks another file.
+                    Ok(()) => {}
+                    Err(Errno::EAGAIN | Errno::EACCES) => holder = holder_of(&file),
+                    Err(error) => return Err(at("lock")(error.into())),
+                }
             }
             let waited = start.elapsed();
             if patience.stop.load(Ordering::Relaxed) || waited >= patience.time {
@@ -71,34 +86,41 @@ impl NovaLock {
             }
             if waited >= tell_at {
                 tell_at = waited + TELL_EVERY;
-                let holder = holder(&file);
                 tracing::warn!(path = %path.display(), holder, seconds = waited.as_secs(), "waiting for Nova's lock");
             }
-            drop(file);
             thread::sleep(RETRY);
         }
     }
 }
 
-fn open(path: &Path, owner: Owner) -> io::Result<File> {
-    loop {
-        let options =
-            OpenOptions::new().read(true).write(true).custom_flags(OFlag::O_NOFOLLOW.bits()).open(path);
-        match options {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => create(path, owner)?,
-            result => return result,
-        }
+/// Where the locks are.
+fn locks(instances: &Anchor, owner: Option<Owner>) -> io::Result<Dir> {
+    let (instances, name) = (instances.dir()?, Name::new("locks")?);
+    match owner {
+        Some(owner) => instances.make(&name, Some(owner), DIRECTORY_MODE),
+        None => instances.below(&name),
     }
 }
 
+/// Opens a lock's file, which is made where it is missing; `None` if it was removed again at once.
+fn open(locks: &Dir, name: &Name, owner: Owner) -> io::Result<Option<File>> {
+    for _ in 0..2 {
+        match locks.open_file(name, Access::Lock) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => create(locks, name, owner)?,
+            result => return result.map(Some),
+        }
+    }
+    Ok(None)
+}
+
 /// Makes a lock's file that is Nova's from its first moment: Nova would fail an instance over one that it may not open.
-fn create(path: &Path, owner: Owner) -> io::Result<()> {
-    let unfinished = unfinished(path);
-    let _ = fs::remove_file(&unfinished);
-    let file = OpenOptions::new().write(true).create_new(true).mode(LOCK_MODE).open(&unfinished)?;
-    file.set_permissions(fs::Permissions::from_mode(LOCK_MODE))?;
-    let linked = owner.take(&file).and_then(|()| fs::hard_link(&unfinished, path));
-    fs::remove_file(&unfinished)?;
+fn create(locks: &Dir, name: &Name, owner: Owner) -> io::Result<()> {
+    let unfinished = Name::new(format!("{}{}", leftover(), std::process::id()))?;
+    let _ = locks.remove(&unfinished);
+    let file = locks.create_file(&unfinished)?;
+    let made = file.set_permissions(Permissions::from_mode(LOCK_MODE)).and_then(|()| owner.take(&file));
+    let linked = made.and_then(|()| locks.link(&file, name));
+    locks.remove(&unfinished)?;
     match linked {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         result => result,
@@ -106,10 +128,11 @@ fn create(path: &Path, owner: Owner) -> io::Result<()> {
 }
 
 /// Removes what a crash between the making of a lock's file and its naming has left.
-pub(super) fn remove_leftovers(locks: &Path) {
-    for entry in fs::read_dir(locks).into_iter().flatten().flatten() {
-        if entry.file_name().to_str().is_some_and(|name| name.starts_with(&leftover())) {
-            let _ = fs::remove_file(entry.path());
+pub(super) fn remove_leftovers(instances: &Anchor) {
+    let Ok(locks) = locks(instances, None) else { return };
+    for name in locks.list().unwrap_or_default() {
+        if name.as_str().starts_with(&leftover()) {
+            let _ = locks.remove(&name); // it is tried again at the next start
         }
     }
 }
@@ -118,16 +141,12 @@ fn leftover() -> String {
     format!("{}lock.", super::super::partial::PREFIX)
 }
 
-fn unfinished(path: &Path) -> PathBuf {
-    path.with_file_name(format!("{}{}", leftover(), std::process::id()))
-}
-
 fn try_lock(file: &File) -> Result<(), Errno> {
     fcntl(file, FcntlArg::F_SETLK(&whole(libc::F_WRLCK))).map(drop)
 }
 
 /// The process that holds the lock, 0 where the kernel does not say.
-fn holder(file: &File) -> i32 {
+fn holder_of(file: &File) -> i32 {
     let mut lock = whole(libc::F_WRLCK);
     match fcntl(file, FcntlArg::F_GETLK(&mut lock)) {
         Ok(_) if i32::from(lock.l_type) != libc::F_UNLCK => lock.l_pid,
@@ -145,8 +164,8 @@ fn whole(kind: libc::c_int) -> libc::flock {
     }
 }
 
-fn is_at(file: &File, path: &Path) -> bool {
-    match (file.metadata(), fs::symlink_metadata(path)) {
+fn is_at(file: &File, locks: &Dir, name: &Name) -> bool {
+    match (file.metadata(), locks.look(name)) {
         (Ok(open), Ok(named)) => (open.dev(), open.ino()) == (named.dev(), named.ino()),
         _ => false,
     }
@@ -165,7 +184,9 @@ const TELL_EVERY: Duration = Duration::from_secs(30);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
     use std::io::{BufRead, BufReader, Read};
+    use std::path::{Path, PathBuf};
     use std::process::{Child, Command, Stdio};
     use tempfile::TempDir;
 
@@ -210,7 +231,7 @@ mod tests {
         thread::scope(|scope| {
             let waiting = scope.spawn(|| {
                 let lock = locks.take(SOON).expect("the new file is free");
-                is_at(&lock._file, &locks.path())
+                locks.is_at(&lock)
             });
             thread::sleep(Duration::from_millis(100));
             fs::remove_file(locks.path()).expect("as Nova does");
@@ -223,9 +244,9 @@ mod tests {
         let locks = Locks::new();
         let lock = locks.take(SOON).expect("free");
         fs::rename(locks.path(), locks.path().with_extension("old")).expect("ours");
-        assert!(!is_at(&lock._file, &locks.path()));
+        assert!(!locks.is_at(&lock));
         fs::write(locks.path(), b"").expect("writable");
-        assert!(!is_at(&lock._file, &locks.path()));
+        assert!(!locks.is_at(&lock));
     }
 
     #[test]
@@ -256,6 +277,58 @@ mod tests {
         fs::rename(locks.path(), &elsewhere).expect("ours");
         std::os::unix::fs::symlink(&elsewhere, locks.path()).expect("made");
         assert!(matches!(locks.take(SOON), Err(StoreError::Io { .. })));
+    }
+
+    #[test]
+    fn a_directory_of_locks_that_is_a_link_is_not_followed() {
+        let locks = Locks::new();
+        let elsewhere = locks.0.path().join("elsewhere");
+        fs::create_dir(&elsewhere).expect("writable");
+        fs::write(elsewhere.join(".glancecast-lock.1"), b"not ours").expect("writable");
+        std::os::unix::fs::symlink(&elsewhere, locks.directory()).expect("made");
+        assert!(matches!(locks.take(SOON), Err(StoreError::Io { .. })));
+        remove_leftovers(&locks.instances());
+        assert_eq!(fs::read_dir(&elsewhere).expect("there").count(), 1);
+    }
+
+    #[test]
+    fn who_keeps_replacing_the_file_is_not_waited_for_longer_than_patience_nor_at_full_speed() {
+        let locks = Locks::new();
+        drop(locks.take(SOON).expect("free"));
+        let (done, stop) = (AtomicBool::new(false), AtomicBool::new(false));
+        thread::scope(|scope| {
+            let replace = scope.spawn(|| {
+                let mut times = 0_u32;
+                while !done.load(Ordering::Relaxed) {
+                    times += u32::from(fs::remove_file(locks.path()).is_ok());
+                }
+                times
+            });
+            let patience = Duration::from_millis(300);
+            let (before, started) = (cpu_time(), Instant::now());
+            let (mut taken, mut given_up) = (0, 0);
+            for _ in 0..3 {
+                match locks.take_until(patience, &stop) {
+                    Ok(_) => taken += 1,
+                    Err(StoreError::Locked { .. }) => given_up += 1,
+                    Err(error) => panic!("{error}"),
+                }
+            }
+            let (cpu, took) = (cpu_time() - before, started.elapsed());
+            done.store(true, Ordering::Relaxed);
+            println!(
+                "{} times removed; {taken} taken, {given_up} given up",
+                replace.join().expect("no panic")
+            );
+            assert!(took < Duration::from_secs(3), "{took:?}");
+            assert!(cpu < Duration::from_millis(150), "it pauses: {cpu:?} of {took:?}");
+        });
+    }
+
+    /// Of this thread.
+    fn cpu_time() -> Duration {
+        let time = nix::time::clock_gettime(nix::time::ClockId::CLOCK_THREAD_CPUTIME_ID).expect("a clock");
+        Duration::new(time.tv_sec() as u64, time.tv_nsec() as u32)
     }
 
     /// The other process of these tests: locks the file that it is told, as Nova does, until its input ends.
@@ -313,8 +386,18 @@ mod tests {
         }
 
         fn take_until(&self, time: Duration, stop: &AtomicBool) -> Result<NovaLock, StoreError> {
-            let owner = Owner::of(self.0.path()).expect("there");
-            NovaLock::take(&self.directory(), "image", owner, Patience { time, stop })
+            let instances = self.instances();
+            let owner = instances.dir().expect("there").owner();
+            NovaLock::take(&instances, "image", owner, Patience { time, stop })
+        }
+
+        fn instances(&self) -> Anchor {
+            Anchor::open(self.0.path(), Vec::new()).expect("a directory")
+        }
+
+        fn is_at(&self, lock: &NovaLock) -> bool {
+            let locks = super::locks(&self.instances(), None).expect("there");
+            super::is_at(&lock._file, &locks, &Name::new("nova-image").expect("a name"))
         }
     }
 

@@ -11,17 +11,19 @@ mod owner;
 mod settings;
 
 use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::path::{Component, Path};
+use std::time::{Duration, SystemTime};
 
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use glancecast_host::clock::wall;
 use glancecast_proto::integrity::Root;
 use glancecast_proto::wire::{Announce, DiskFormat};
 
+use super::anchor::Anchor;
+use super::disk::Entry;
 use super::folder::{Folder, Found};
 use super::format;
+use super::name::Name;
 use super::partial::PartialFile;
 use super::records::{Pinned, Records};
 use super::{Publication, StoreError, StoreOptions};
@@ -36,7 +38,6 @@ pub(crate) use settings::fuzzed;
 pub(super) struct NovaStore {
     settings: NovaSettings,
     place: Result<Place, String>,
-    stop: AtomicBool,
 }
 
 /// Where images go, on a node whose Nova uses them.
@@ -44,7 +45,7 @@ pub(super) struct NovaStore {
 pub(super) struct Place {
     folder: Folder,
     records: Records,
-    locks: PathBuf,
+    instances: Anchor,
     owner: Owner,
 }
 
@@ -56,23 +57,24 @@ impl NovaStore {
         owner: Option<Owner>,
         options: StoreOptions,
     ) -> Result<Self, StoreError> {
-        let stop = AtomicBool::new(false);
         if let Some(refusal) = settings.refusal() {
             tracing::error!("every image is refused: {refusal}");
-            return Ok(Self { settings, place: Err(refusal), stop });
+            return Ok(Self { settings, place: Err(refusal) });
         }
-        let instances = settings.instances_path.clone();
-        let base = instances.join(&settings.subdirectory);
+        let path = settings.instances_path.clone();
+        let base = path.join(&settings.subdirectory);
         let at = |what, path: &Path| {
             let path = path.to_owned();
             move |error| StoreError::Io { what, path, error }
         };
-        let existing = if base.exists() { &base } else { &instances };
-        let theirs = Owner::of(existing).map_err(at("look at", existing))?;
-        let owner = owner.unwrap_or(theirs);
-        owner.make_directory(&base).map_err(at("make", &base))?;
-        let folder = Folder::open(&base, options)?;
-        let probe = folder.probe(|file| owner.take(file));
+        let anchor = || Anchor::open(&path, Vec::new()).map_err(at("open the directory", &path));
+        let below = names(&settings.subdirectory).map_err(at("use as a store", &base))?;
+        let instances = anchor()?;
+        let owner = make_base(&instances, &below, owner).map_err(at("make", &base))?;
+        let records = Records::open(anchor()?)?;
+        let in_base = Anchor::open(&path, below).map_err(at("open the directory", &base))?;
+        let folder = Folder::open(in_base, &base, options)?;
+        let probe = folder.probe(|file| file.with_file(&mut |file| owner.take(file)));
         probe.map_err(|error| StoreError::Owner { path: base, uid: owner.uid, gid: owner.gid, error })?;
         if settings.removes_unused && settings.age_max < AGE_SHORT {
             tracing::warn!(
@@ -80,9 +82,8 @@ impl NovaStore {
                 "remove_unused_original_minimum_age_seconds is so short that Nova may remove what is pinned"
             );
         }
-        let (records, locks) = (Records::open(&instances), instances.join("locks"));
-        lock::remove_leftovers(&locks);
-        Ok(Self { settings, place: Ok(Place { folder, records, locks, owner }), stop })
+        lock::remove_leftovers(&instances);
+        Ok(Self { settings, place: Ok(Place { folder, records, instances, owner }) })
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -136,30 +137,35 @@ impl NovaStore {
         let name = name_of(announce);
         let lock = self.lock(place, &name)?;
         file.touch()?;
-        if place.folder.link(&file, &name)? {
-            place.note(&name, announce, root);
+        if let Some(entry) = place.folder.link(file, &name)? {
+            place.note(&name, entry, announce, root);
             return Ok(Publication::New);
         }
         drop(lock);
-        self.compare(announce, root).map(|()| Publication::Existing)
+        self.compare(announce, root, &|| true).map(|()| Publication::Existing)
     }
 
     /// Whether Nova has this image already. If so it is as good as placed now, and as young.
-    pub(super) fn compare(&self, announce: &Announce, root: Root) -> Result<(), StoreError> {
+    pub(super) fn compare(
+        &self,
+        announce: &Announce,
+        root: Root,
+        wanted: &dyn Fn() -> bool,
+    ) -> Result<(), StoreError> {
         let place = self.place()?;
         let name = name_of(announce);
-        let before = place.folder.identity(&name)?;
-        if place.folder.hash(&name)? != root {
-            return Err(place.taken(&name));
-        }
+        let compared = match place.folder.compare(&name, root, wanted) {
+            Err(StoreError::Exists { .. }) => return Err(place.taken(&name)),
+            compared => compared?,
+        };
         let _lock = self.lock(place, &name)?;
-        if place.folder.identity(&name)? != before {
+        if !place.folder.leads_to(&name, &compared)? {
             let path = place.folder.path().join(&name);
             let error = io::Error::other("was replaced while it was compared: push again");
             return Err(StoreError::Io { what: "compare", path, error });
         }
-        place.folder.touch(&name)?;
-        place.note(&name, announce, root);
+        let entry = place.folder.touch(&name, &*compared.file)?;
+        place.note(&name, entry, announce, root);
         Ok(())
     }
 
@@ -167,10 +173,10 @@ impl NovaStore {
     pub(super) fn refresh(&self) {
         let Ok(place) = &self.place else { return };
         let now = wall();
-        for held in place.records.list(place.folder.path(), now) {
+        for held in place.records.list(place.folder.disk(), now) {
             if held.pinned == Pinned::No {
                 place.records.end_pin(&held.file, now);
-            } else if let Err(error) = place.folder.touch_if_older(&held.file) {
+            } else if let Err(error) = place.make_young(&held.file) {
                 tracing::warn!(image = held.name, "is pinned, and Nova may remove it: {error}");
             }
         }
@@ -182,9 +188,11 @@ impl NovaStore {
         Some((self.settings.age_max / REFRESHES_PER_AGE).clamp(REFRESH_MIN, REFRESH_MAX))
     }
 
-    /// Nobody waits for Nova's lock from now on.
+    /// Nobody waits for Nova's lock from now on, and comparing a file that is there ends.
     pub(super) fn stop(&self) {
-        self.stop.store(true, Ordering::Relaxed);
+        if let Ok(place) = &self.place {
+            place.folder.stop();
+        }
     }
 
     pub(super) fn parts(&self) -> Option<(&Folder, &Records)> {
@@ -196,7 +204,8 @@ impl NovaStore {
     }
 
     fn lock(&self, place: &Place, name: &str) -> Result<NovaLock, StoreError> {
-        NovaLock::take(&place.locks, name, place.owner, Patience { time: LOCK_TIME, stop: &self.stop })
+        let patience = Patience { time: LOCK_TIME, stop: place.folder.stopping() };
+        NovaLock::take(&place.instances, name, place.owner, patience)
     }
 }
 
@@ -205,8 +214,54 @@ impl Place {
         StoreError::Taken { path: self.folder.path().join(name) }
     }
 
-    fn note(&self, name: &str, announce: &Announce, root: Root) {
-        self.records.note(name, &self.folder.path().join(name), announce, root, wall());
+    fn note(&self, name: &str, entry: Entry, announce: &Announce, root: Root) {
+        self.records.note(name, entry.id, announce, root, wall());
+    }
+
+    /// Sets the time of change of a pinned file to now, unless somebody gave it one that is still to come, or it is another
+    /// file by now.
+    fn make_young(&self, name: &str) -> Result<(), StoreError> {
+        let file = self.folder.open_to_read(name)?;
+        let entry = file.entry().map_err(|error| {
+            let path = self.folder.path().join(name);
+            StoreError::Io { what: "look at", path, error }
+        })?;
+        if entry.changed > SystemTime::now() || !self.records.is_proven(name, &entry) {
+            return Ok(());
+        }
+        let entry = self.folder.touch(name, &*file)?;
+        self.records.note_touched(name, &entry);
+        Ok(())
+    }
+}
+
+/// The names that lead from the instances to the cache.
+fn names(subdirectory: &Path) -> io::Result<Vec<Name>> {
+    let not_below = || io::Error::new(io::ErrorKind::InvalidInput, "it is not below instances_path");
+    subdirectory
+        .components()
+        .map(|part| match part {
+            Component::Normal(name) => Name::new(name.to_str().ok_or_else(not_below)?),
+            _ => Err(not_below()),
+        })
+        .collect()
+}
+
+/// Makes the cache's directory where it is missing, and says whom files there belong to.
+fn make_base(instances: &Anchor, below: &[Name], owner: Option<Owner>) -> io::Result<Owner> {
+    let (last, before) = below.split_last().ok_or(io::ErrorKind::InvalidInput)?;
+    let mut parent = instances.dir()?;
+    for name in before {
+        parent = parent.below(name)?.into();
+    }
+    match parent.below(last) {
+        Ok(base) => Ok(owner.unwrap_or(base.owner())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let owner = owner.unwrap_or(instances.dir()?.owner());
+            parent.make(last, Some(owner), DIRECTORY_MODE)?;
+            Ok(owner)
+        }
+        Err(error) => Err(error),
     }
 }
 
@@ -227,6 +282,9 @@ const NO_ID: &str = "this host places images for Nova, by their id in Glance, an
 /// As Nova's own files: QEMU runs as another user than Nova.
 const MODE: u32 = 0o644;
 
+/// As Nova's own directories.
+const DIRECTORY_MODE: u32 = 0o755;
+
 /// Nova holds its lock while it fetches and converts an image itself.
 const LOCK_TIME: Duration = Duration::from_secs(900);
 
@@ -245,7 +303,7 @@ mod tests {
     use glancecast_proto::wire::Pin;
     use std::fs;
     use std::os::unix::fs::{MetadataExt, PermissionsExt};
-    use std::time::SystemTime;
+    use std::path::PathBuf;
     use tempfile::TempDir;
 
     #[test]
@@ -256,7 +314,7 @@ mod tests {
         let unfinished = node.names();
         let is_novas = |name: &String| name.contains('_') || name.len() == 40;
         assert!(unfinished.len() == 2 && !unfinished.iter().any(is_novas), "{unfinished:?}");
-        age(file.path(), DAY);
+        age(&file.path(), DAY);
         let before = SystemTime::now() - Duration::from_secs(1);
         assert_eq!(store.publish(&image(), file, root()).expect("published"), Publication::New);
         assert_eq!(node.names(), [SHA1]);
@@ -275,7 +333,7 @@ mod tests {
         age(&node.image(), DAY);
         let before = fs::metadata(node.image()).expect("there");
         assert!(matches!(store.begin(&image()), Ok(None)), "of this length");
-        let error = store.compare(&image(), root()).expect_err("another");
+        let error = store.compare(&image(), root(), &|| true).expect_err("another");
         assert_eq!(error.kind(), FailureKind::Exists);
         let after = fs::metadata(node.image()).expect("there");
         assert_eq!((before.ino(), before.mtime()), (after.ino(), after.mtime()));
@@ -283,7 +341,7 @@ mod tests {
 
         fs::write(node.image(), OBJECT).expect("writable");
         age(&node.image(), DAY);
-        store.compare(&image(), root()).expect("the same");
+        store.compare(&image(), root(), &|| true).expect("the same");
         assert!(node.age() < Duration::from_secs(60), "young again");
         assert_eq!(node.held(&store).len(), 1);
 
@@ -415,7 +473,8 @@ mod tests {
         store.publish(&image(), file, root()).expect("published");
         let locks = node.path().join("locks");
         for path in [node.image(), node.path().join("_base"), locks.join(format!("nova-{SHA1}")), locks] {
-            assert_eq!(Owner::of(&path).expect("there"), owner, "{}", path.display());
+            let made = fs::metadata(&path).expect("there");
+            assert_eq!((made.uid(), made.gid()), (owner.uid, owner.gid), "{}", path.display());
         }
     }
 
@@ -469,12 +528,12 @@ mod tests {
 
         fn place(&self, store: &NovaStore, pin: Pin) {
             fs::write(self.image(), OBJECT).expect("writable");
-            store.compare(&Announce { pin, ..image() }, root()).expect("the same");
+            store.compare(&Announce { pin, ..image() }, root(), &|| true).expect("the same");
         }
 
         fn held(&self, store: &NovaStore) -> Vec<Held> {
             let (folder, records) = store.parts().expect("open");
-            records.list(folder.path(), wall())
+            records.list(folder.disk(), wall())
         }
 
         fn names(&self) -> Vec<String> {

@@ -1,9 +1,8 @@
 //! To whom files are given: Nova runs as a user of its own, and has to remove what is placed for it.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown, fchown};
-use std::path::Path;
+use std::os::unix::fs::{MetadataExt, fchown};
 use std::str::FromStr;
 
 use nix::unistd::{Group, User};
@@ -18,35 +17,13 @@ pub struct Owner {
 }
 
 impl Owner {
-    /// Whom a file or directory belongs to.
-    pub(super) fn of(path: &Path) -> io::Result<Self> {
-        let metadata = fs::metadata(path)?;
-        Ok(Self { uid: metadata.uid(), gid: metadata.gid() })
-    }
-
     /// Gives it an open file.
-    pub(super) fn take(self, file: &File) -> io::Result<()> {
+    pub(in super::super) fn take(self, file: &File) -> io::Result<()> {
         let metadata = file.metadata()?;
         if (metadata.uid(), metadata.gid()) == (self.uid, self.gid) {
             return Ok(());
         }
         fchown(file, Some(self.uid), Some(self.gid))
-    }
-
-    /// Makes a directory of its own where there is none.
-    pub(super) fn make_directory(self, path: &Path) -> io::Result<()> {
-        match fs::DirBuilder::new().mode(DIRECTORY_MODE).create(path) {
-            Ok(()) => {
-                // Whatever the umask is.
-                fs::set_permissions(path, fs::Permissions::from_mode(DIRECTORY_MODE))?;
-                if Self::of(path)? == self {
-                    return Ok(());
-                }
-                chown(path, Some(self.uid), Some(self.gid))
-            }
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-            Err(error) => Err(error),
-        }
     }
 }
 
@@ -76,11 +53,9 @@ impl FromStr for Owner {
     }
 }
 
-/// As Nova's own directories.
-const DIRECTORY_MODE: u32 = 0o755;
-
 #[cfg(test)]
 mod tests {
+    use super::super::super::tests::is_root;
     use super::*;
 
     #[test]
@@ -96,14 +71,16 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_that_is_there_is_left_as_it_is() {
-        let dir = tempfile::tempdir().expect("temporary directory");
-        let path = dir.path().join("locks");
-        let owner = Owner::of(dir.path()).expect("there");
-        owner.make_directory(&path).expect("made");
-        assert_eq!(fs::metadata(&path).expect("there").mode() & 0o777, DIRECTORY_MODE);
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).expect("ours");
-        owner.make_directory(&path).expect("there");
-        assert_eq!(fs::metadata(&path).expect("there").mode() & 0o777, 0o700);
+    fn an_open_file_is_given_to_its_owner_once() {
+        if !is_root() {
+            return;
+        }
+        let file = tempfile::tempfile().expect("temporary file");
+        for owner in [(42_436, 42_437), (42_436, 42_436), (42_437, 42_436)] {
+            let owner = Owner { uid: owner.0, gid: owner.1 };
+            owner.take(&file).expect("root may");
+            let metadata = file.metadata().expect("open");
+            assert_eq!((metadata.uid(), metadata.gid()), (owner.uid, owner.gid));
+        }
     }
 }

@@ -1,0 +1,510 @@
+//! A directory that is held open. Everything in it goes by a plain [`Name`] relative to its descriptor, so that it is the
+//! same directory whatever its path leads to by now, and no link in it is followed (`openat2` with `RESOLVE_BENEATH` and
+//! `RESOLVE_NO_SYMLINKS`, openat2(2); `O_NOFOLLOW` where the kernel or a filter has no such call, which is as good for a
+//! name without a directory).
+//!
+//! A name may be exchanged for another at any moment by whoever may write to the directory. So what was opened is looked
+//! at by its descriptor (`fstat`), a file gets its name by its descriptor ([`Dir::link`]), and owners, modes and times are
+//! set by descriptor. What is left to names is to take one away, or to rename one to another in the same directory: that
+//! changes names here and no file elsewhere. All of it is done with the rights of the directory's owner ([`Acting`]).
+
+use std::fs::{File, Metadata};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, OpenHow, ResolveFlag, open, openat, openat2, renameat};
+use nix::sys::stat::{Mode, mkdirat};
+use nix::sys::statvfs::fstatvfs;
+use nix::unistd::{UnlinkatFlags, linkat, unlinkat};
+
+use super::acting::Acting;
+use super::name::Name;
+use super::nova::Owner;
+
+/// An open directory.
+#[derive(Debug)]
+pub(super) struct Dir {
+    file: File,
+    /// For messages.
+    path: PathBuf,
+    owner: Owner,
+    acting: Acting,
+}
+
+/// What a file is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Access {
+    /// Somebody's file.
+    Read,
+    /// A file of our own.
+    Write,
+    /// To be locked, which takes a way to write: somebody's file.
+    Lock,
+}
+
+/// Bytes of a file system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Room {
+    /// That this process may still write.
+    pub(super) free: u64,
+    /// In all.
+    pub(super) total: u64,
+}
+
+impl Dir {
+    /// Opens a directory at a path that the operator has named. It may not be a link: who may exchange that link would
+    /// choose the store.
+    pub(super) fn open(path: &Path) -> io::Result<Self> {
+        // With a slash at its end a link would be followed.
+        let path: PathBuf = path.components().collect();
+        let flags = DIRECTORY | OFlag::O_NOFOLLOW;
+        match open(&path, flags, Mode::empty()) {
+            Ok(fd) => Self::of(fd.into(), path),
+            Err(Errno::ENOTDIR | Errno::ELOOP) if path.is_symlink() => Err(io::Error::new(
+                io::ErrorKind::NotADirectory,
+                "it is a symbolic link, which is not followed: name the directory that it leads to",
+            )),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Opens a directory in this one.
+    pub(super) fn below(&self, name: &Name) -> io::Result<Self> {
+        let _acting = self.acting.begin();
+        let file = open_beneath(&self.file, name, DIRECTORY, Mode::empty())?;
+        Self::of(file, self.path.join(name.as_str()))
+    }
+
+    /// Opens a directory in this one, or makes it, for this owner and with this mode, whatever the umask is. One that is
+    /// there is left as it is.
+    pub(super) fn make(&self, name: &Name, owner: Option<Owner>, mode: u32) -> io::Result<Self> {
+        match self.below(name) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            result => return result,
+        }
+        {
+            let _acting = self.acting.begin();
+            match mkdirat(&self.file, name.as_str(), Mode::S_IRWXU) {
+                Err(Errno::EEXIST) => {} // made by somebody this moment
+                result => result?,
+            }
+        }
+        let made = self.below(name)?;
+        let metadata = made.file.metadata()?;
+        if metadata.uid() != self.acting.uid() || metadata.mode() & 0o7777 & !SET_GROUP != 0o700 {
+            return Ok(made);
+        }
+        made.file.set_permissions(PermissionsExt::from_mode(mode | metadata.mode() & SET_GROUP))?;
+        match owner {
+            Some(owner) if owner != made.owner => self.give(made, owner),
+            _ => Ok(made),
+        }
+    }
+
+    /// Gives away a directory that was just made here.
+    fn give(&self, made: Self, owner: Owner) -> io::Result<Self> {
+        let mode = self.file.metadata()?.mode();
+        if mode & OTHERS_WRITE != 0 && mode & STICKY == 0 {
+            return Err(io::Error::new(
+                io::ErrorKind::PermissionDenied,
+                "others may exchange it before it is given to its owner: make it by hand",
+            ));
+        }
+        owner.take(&made.file)?;
+        Self::of(made.file, made.path)
+    }
+
+    fn of(file: File, path: PathBuf) -> io::Result<Self> {
+        let metadata = file.metadata()?;
+        let owner = Owner { uid: metadata.uid(), gid: metadata.gid() };
+        Ok(Self { file, path, owner, acting: Acting::within(&metadata) })
+    }
+
+    /// Opens a regular file: no link, and nothing that blocks or does something because it is opened.
+    pub(super) fn open_file(&self, name: &Name, access: Access) -> io::Result<File> {
+        let way = match access {
+            Access::Read => OFlag::O_RDONLY,
+            Access::Write | Access::Lock => OFlag::O_RDWR,
+        };
+        let file = {
+            let _acting = self.acting.begin();
+            open_beneath(&self.file, name, way | ANY_FILE, Mode::empty())?
+        };
+        let metadata = file.metadata()?;
+        if !metadata.is_file() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
+        }
+        if access == Access::Write && !self.is_ours(&metadata) {
+            let why = format!("it belongs to user {}", metadata.uid());
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
+        }
+        Ok(file)
+    }
+
+    /// Makes a file that is not there yet, for its owner alone, whatever the umask is.
+    pub(super) fn create_file(&self, name: &Name) -> io::Result<File> {
+        let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL | ANY_FILE;
+        let file = {
+            let _acting = self.acting.begin();
+            open_beneath(&self.file, name, flags, Mode::S_IRUSR | Mode::S_IWUSR)?
+        };
+        file.set_permissions(PermissionsExt::from_mode(0o600))?;
+        Ok(file)
+    }
+
+    /// What bears a name, itself and not what it points to.
+    pub(super) fn look(&self, name: &Name) -> io::Result<Metadata> {
+        let _acting = self.acting.begin();
+        open_beneath(&self.file, name, OFlag::O_PATH, Mode::empty())?.metadata()
+    }
+
+    /// Gives an open file a name here that nothing has yet: that file, whatever its other names lead to by now.
+    pub(super) fn link(&self, file: &File, name: &Name) -> io::Result<()> {
+        let acting = self.acting.begin();
+        let result = self.link_now(file, name);
+        drop(acting);
+        match result {
+            // Of a file that belongs to somebody else than this directory (fs.protected_hardlinks, proc(5)). No name is
+            // followed here.
+            Err(Errno::EPERM | Errno::EACCES) if self.acting != Acting::AsWeAre => {
+                Ok(self.link_now(file, name)?)
+            }
+            result => Ok(result?),
+        }
+    }
+
+    fn link_now(&self, file: &File, name: &Name) -> Result<(), Errno> {
+        match linkat(file, "", &self.file, name.as_str(), AtFlags::AT_EMPTY_PATH) {
+            // It takes CAP_DAC_READ_SEARCH (linkat(2)); the other way takes /proc.
+            Err(Errno::ENOENT | Errno::EPERM) => {
+                let path = by_descriptor(file);
+                linkat(AT_FDCWD, &path, &self.file, name.as_str(), AtFlags::AT_SYMLINK_FOLLOW)
+            }
+            result => result,
+        }
+    }
+
+    /// Renames a file here.
+    pub(super) fn rename(&self, from: &Name, to: &Name) -> io::Result<()> {
+        let _acting = self.acting.begin();
+        Ok(renameat(&self.file, from.as_str(), &self.file, to.as_str())?)
+    }
+
+    /// Takes the name of a file away.
+    pub(super) fn remove(&self, name: &Name) -> io::Result<()> {
+        let _acting = self.acting.begin();
+        Ok(unlinkat(&self.file, name.as_str(), UnlinkatFlags::NoRemoveDir)?)
+    }
+
+    /// The names here, without those that are no text.
+    pub(super) fn list(&self) -> io::Result<Vec<Name>> {
+        let mut entries = {
+            let _acting = self.acting.begin();
+            // Of its own, as a descriptor has one place in the list.
+            nix::dir::Dir::openat(&self.file, ".", DIRECTORY, Mode::empty())?
+        };
+        let mut names = Vec::new();
+        for entry in entries.iter() {
+            let entry = entry?;
+            names.extend(entry.file_name().to_str().ok().and_then(|name| Name::new(name).ok()));
+        }
+        Ok(names)
+    }
+
+    /// Makes the names here durable.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        self.file.sync_all()
+    }
+
+    /// What its file system has room for.
+    pub(super) fn room(&self) -> io::Result<Room> {
+        let stat = fstatvfs(&self.file)?;
+        let unit = stat.fragment_size();
+        let bytes = |blocks: u64| blocks.saturating_mul(unit);
+        Ok(Room { free: bytes(stat.blocks_available()), total: bytes(stat.blocks()) })
+    }
+
+    /// Whether it was removed: nothing can be made in it any more.
+    pub(super) fn is_gone(&self) -> bool {
+        match self.file.metadata() {
+            Ok(metadata) => metadata.nlink() == 0,
+            // Removed on the server of a network file system.
+            Err(error) => error.raw_os_error() == Some(Errno::ESTALE as i32),
+        }
+    }
+
+    /// Whether a file or directory here is one that we made, or whoever the directory belongs to.
+    pub(super) fn is_ours(&self, metadata: &Metadata) -> bool {
+        metadata.uid() == self.owner.uid || metadata.uid() == nix::unistd::geteuid().as_raw()
+    }
+
+    /// Its own metadata.
+    pub(super) fn metadata(&self) -> io::Result<Metadata> {
+        self.file.metadata()
+    }
+
+    pub(super) fn owner(&self) -> Owner {
+        self.owner
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Opens a file that is open here once more, in another way.
+    pub(super) fn open_again(&self, file: &File, flags: OFlag) -> io::Result<File> {
+        let again: File = {
+            let _acting = self.acting.begin();
+            open(&by_descriptor(file), flags | OFlag::O_CLOEXEC, Mode::empty())?.into()
+        };
+        let (first, second) = (file.metadata()?, again.metadata()?);
+        if (first.dev(), first.ino()) == (second.dev(), second.ino()) {
+            Ok(again)
+        } else {
+            Err(io::Error::other("/proc/self/fd leads to another file"))
+        }
+    }
+}
+
+/// A path that leads to an open file, and to nothing else.
+fn by_descriptor(file: &File) -> PathBuf {
+    format!("/proc/self/fd/{}", file.as_fd().as_raw_fd()).into()
+}
+
+fn open_beneath(dir: &File, name: &Name, flags: OFlag, mode: Mode) -> io::Result<File> {
+    let flags = flags | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    static HAS_OPENAT2: AtomicBool = AtomicBool::new(true);
+    if HAS_OPENAT2.load(Ordering::Relaxed) {
+        let how = OpenHow::new().flags(flags).mode(mode).resolve(
+            ResolveFlag::RESOLVE_BENEATH
+                | ResolveFlag::RESOLVE_NO_SYMLINKS
+                | ResolveFlag::RESOLVE_NO_MAGICLINKS,
+        );
+        match openat2(dir, name.as_str(), how) {
+            // Linux before 5.6, or gVisor; filters of system calls that do not know it say EPERM (older Docker).
+            Err(Errno::ENOSYS) => HAS_OPENAT2.store(false, Ordering::Relaxed),
+            // Or the file does: then the other way says the same.
+            Err(Errno::EPERM) => {}
+            result => return Ok(result?.into()),
+        }
+    }
+    open_nofollow(dir, name, flags, mode)
+}
+
+fn open_nofollow(dir: &File, name: &Name, flags: OFlag, mode: Mode) -> io::Result<File> {
+    Ok(openat(dir, name.as_str(), flags | OFlag::O_NOFOLLOW, mode)?.into())
+}
+
+const DIRECTORY: OFlag = OFlag::O_RDONLY.union(OFlag::O_DIRECTORY).union(OFlag::O_CLOEXEC);
+/// A FIFO does not wait for its other end, and a terminal does not become ours.
+const ANY_FILE: OFlag = OFlag::O_NONBLOCK.union(OFlag::O_NOCTTY);
+
+const SET_GROUP: u32 = 0o2000;
+const STICKY: u32 = 0o1000;
+/// Group or others.
+pub(super) const OTHERS_WRITE: u32 = 0o022;
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::is_root;
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn a_link_is_no_store_with_a_slash_at_its_end_neither() {
+        let temporary = tempfile::tempdir().expect("temporary directory");
+        let (real, link) = (temporary.path().join("real"), temporary.path().join("link"));
+        fs::create_dir(&real).expect("writable");
+        symlink(&real, &link).expect("writable");
+        Dir::open(&real).expect("a directory");
+        Dir::open(&real.join("")).expect("a directory");
+        for path in [link.clone(), link.join(""), link.join(".")] {
+            let error = Dir::open(&path).expect_err("a link");
+            assert!(error.to_string().contains("symbolic link"), "{error}");
+        }
+        fs::write(temporary.path().join("file"), b"").expect("writable");
+        let error = Dir::open(&temporary.path().join("file")).expect_err("a file");
+        assert!(!error.to_string().contains("symbolic link"), "{error}");
+        assert_eq!(Dir::open(&temporary.path().join("no")).expect_err("no").kind(), io::ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn no_link_is_followed_whichever_call_the_kernel_has() {
+        let (temporary, dir) = directory();
+        fs::write(temporary.path().join("file"), b"secret").expect("writable");
+        symlink("file", temporary.path().join("link")).expect("writable");
+        for access in [Access::Read, Access::Write, Access::Lock] {
+            dir.open_file(&name("file"), access).expect("a file of ours");
+            assert!(dir.open_file(&name("link"), access).is_err());
+        }
+        open_nofollow(&dir.file, &name("file"), OFlag::O_RDONLY, Mode::empty()).expect("a file");
+        assert!(open_nofollow(&dir.file, &name("link"), OFlag::O_RDONLY, Mode::empty()).is_err());
+        assert!(dir.look(&name("link")).expect("there").is_symlink());
+        assert!(dir.create_file(&name("link")).is_err());
+        assert!(dir.below(&name("link")).is_err());
+        assert_eq!(fs::read(temporary.path().join("file")).expect("there"), b"secret");
+    }
+
+    #[test]
+    fn what_is_no_regular_file_is_not_opened_and_does_not_block() {
+        let (temporary, dir) = directory();
+        nix::unistd::mkfifo(&temporary.path().join("fifo"), Mode::S_IRWXU).expect("writable");
+        fs::create_dir(temporary.path().join("directory")).expect("writable");
+        let _listener =
+            std::os::unix::net::UnixListener::bind(temporary.path().join("socket")).expect("bound");
+        for what in ["fifo", "directory", "socket"] {
+            for access in [Access::Read, Access::Write, Access::Lock] {
+                assert!(dir.open_file(&name(what), access).is_err(), "{what}");
+            }
+        }
+        let error = dir.open_file(&name("fifo"), Access::Read).expect_err("a FIFO");
+        assert!(error.to_string().contains("regular"), "{error}");
+    }
+
+    #[test]
+    fn what_is_made_is_its_owners_alone_whatever_the_umask_and_replaces_nothing() {
+        let (temporary, dir) = directory();
+        dir.create_file(&name("file")).expect("writable");
+        let made = fs::metadata(temporary.path().join("file")).expect("there");
+        assert_eq!(made.mode() & 0o7777, 0o600);
+        let again = dir.create_file(&name("file")).expect_err("it is there");
+        assert_eq!(again.kind(), io::ErrorKind::AlreadyExists);
+        dir.make(&name("directory"), None, 0o751).expect("writable");
+        let path = temporary.path().join("directory");
+        assert_eq!(fs::metadata(&path).expect("there").mode() & 0o7777, 0o751);
+        fs::set_permissions(&path, PermissionsExt::from_mode(0o711)).expect("ours");
+        dir.make(&name("directory"), None, 0o751).expect("there");
+        assert_eq!(fs::metadata(&path).expect("there").mode() & 0o7777, 0o711, "left as it is");
+    }
+
+    #[test]
+    fn a_file_gets_its_name_by_its_descriptor_whatever_its_other_name_is_by_then() {
+        let (temporary, dir) = directory();
+        let file = dir.create_file(&name("hidden")).expect("writable");
+        fs::rename(temporary.path().join("hidden"), temporary.path().join("moved")).expect("writable");
+        fs::write(temporary.path().join("hidden"), b"another").expect("writable");
+        dir.link(&file, &name("published")).expect("free");
+        assert_eq!(fs::read(temporary.path().join("published")).expect("there"), b"");
+        assert_eq!(dir.look(&name("published")).expect("there").ino(), file.metadata().expect("open").ino());
+        let error = dir.link(&file, &name("hidden")).expect_err("taken");
+        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+        let path = by_descriptor(&file);
+        linkat(AT_FDCWD, &path, &dir.file, "by-proc", AtFlags::AT_SYMLINK_FOLLOW).expect("the other way");
+        assert_eq!(file.metadata().expect("open").nlink(), 3);
+    }
+
+    #[test]
+    fn names_are_listed_renamed_and_removed_here_and_nowhere_else() {
+        let (temporary, dir) = directory();
+        for file in ["a", "b"] {
+            dir.create_file(&name(file)).expect("writable");
+        }
+        symlink("/nowhere", temporary.path().join("c")).expect("writable");
+        dir.rename(&name("a"), &name("d")).expect("there");
+        dir.remove(&name("b")).expect("there");
+        for _ in 0..2 {
+            let mut names = dir.list().expect("readable");
+            names.sort();
+            assert_eq!(names, [name("c"), name("d")], "each time from its beginning");
+        }
+        dir.remove(&name("c")).expect("the link itself");
+        assert_eq!(dir.remove(&name("c")).expect_err("gone").kind(), io::ErrorKind::NotFound);
+        fs::create_dir(temporary.path().join("directory")).expect("writable");
+        assert!(dir.remove(&name("directory")).is_err());
+        dir.sync().expect("a disk");
+    }
+
+    #[test]
+    fn a_directory_that_was_removed_is_gone_and_one_that_was_moved_is_not() {
+        let (_temporary, parent) = directory();
+        let dir = parent.make(&name("a"), None, 0o755).expect("writable");
+        fs::rename(parent.path().join("a"), parent.path().join("b")).expect("writable");
+        assert!(!dir.is_gone());
+        dir.create_file(&name("file")).expect("the same directory");
+        fs::remove_dir_all(parent.path().join("b")).expect("writable");
+        assert!(dir.is_gone());
+        assert!(dir.create_file(&name("file")).is_err());
+    }
+
+    #[test]
+    fn the_same_file_is_opened_again_and_no_other() {
+        let (temporary, dir) = directory();
+        let file = dir.create_file(&name("file")).expect("writable");
+        fs::rename(temporary.path().join("file"), temporary.path().join("moved")).expect("writable");
+        let again = dir.open_again(&file, OFlag::O_RDONLY).expect("by its descriptor");
+        assert_eq!(again.metadata().expect("open").ino(), file.metadata().expect("open").ino());
+    }
+
+    #[test]
+    fn what_another_user_owns_is_read_and_locked_but_not_written() {
+        if !is_root() {
+            return;
+        }
+        let (temporary, dir) = directory();
+        let path = temporary.path().join("theirs");
+        fs::write(&path, b"theirs").expect("writable");
+        std::os::unix::fs::chown(&path, Some(42_436), None).expect("root");
+        dir.open_file(&name("theirs"), Access::Read).expect("readable");
+        dir.open_file(&name("theirs"), Access::Lock).expect("Nova's lock, say");
+        let error = dir.open_file(&name("theirs"), Access::Write).expect_err("not ours");
+        assert!(error.to_string().contains("42436"), "{error}");
+    }
+
+    #[test]
+    fn root_makes_what_is_the_owners_and_gives_away_only_where_nobody_can_exchange_it() {
+        if !is_root() {
+            return;
+        }
+        let (temporary, dir) = directory();
+        let nova = Owner { uid: 42_436, gid: 42_437 };
+        let made = dir.make(&name("given"), Some(nova), 0o755).expect("root's");
+        assert_eq!(made.owner(), nova);
+        let file = made.create_file(&name("file")).expect("as its owner");
+        let metadata = file.metadata().expect("open");
+        assert_eq!((metadata.uid(), metadata.gid()), (nova.uid, nova.gid));
+        assert!(made.is_ours(&metadata) && !dir.is_ours(&metadata));
+        let inner = made.make(&name("inner"), None, 0o700).expect("as its owner");
+        assert_eq!(inner.owner(), nova);
+
+        fs::set_permissions(temporary.path(), PermissionsExt::from_mode(0o775)).expect("ours");
+        let error = dir.make(&name("open"), Some(nova), 0o755).expect_err("a group may exchange it");
+        assert!(error.to_string().contains("by hand"), "{error}");
+        fs::set_permissions(temporary.path(), PermissionsExt::from_mode(0o1777)).expect("ours");
+        dir.make(&name("sticky"), Some(nova), 0o755).expect("nobody else may rename it");
+    }
+
+    #[test]
+    fn a_file_of_somebody_else_than_the_directory_still_gets_its_name() {
+        if !is_root() {
+            return;
+        }
+        let (_temporary, parent) = directory();
+        let nova = Owner { uid: 42_436, gid: 42_437 };
+        let dir = parent.make(&name("nova"), Some(nova), 0o755).expect("root's");
+        let file = dir.create_file(&name("hidden")).expect("writable");
+        Owner { uid: 42_438, gid: 42_438 }.take(&file).expect("root may");
+        dir.link(&file, &name("published")).expect("by root");
+    }
+
+    #[test]
+    fn the_room_of_a_file_system_is_less_than_all_of_it() {
+        let (_temporary, dir) = directory();
+        let room = dir.room().expect("a disk");
+        assert!(room.free > 0 && room.free <= room.total, "{room:?}");
+    }
+
+    fn directory() -> (tempfile::TempDir, Dir) {
+        let temporary = tempfile::tempdir().expect("temporary directory");
+        let dir = Dir::open(temporary.path()).expect("a directory");
+        (temporary, dir)
+    }
+
+    fn name(text: &str) -> Name {
+        Name::new(text).expect("a name")
+    }
+}
