@@ -13,12 +13,14 @@ use glancecast_proto::seal::GroupKey;
 use glancecast_receiver::config::{Args, Config};
 use glancecast_receiver::drive::{Drive, Ended, Setup, Stopper};
 use glancecast_receiver::heap;
-use glancecast_receiver::store::Store;
+use glancecast_receiver::store::{Store, find_tool};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
+    // Before there is anything to give away.
+    glancecast_sandbox::enter();
     heap::give_back_large_pieces();
     let args = match cli::parse::<Args>("glancecastd") {
         Ok(args) => args,
@@ -65,6 +67,7 @@ fn prepare(config: Config, once: bool) -> anyhow::Result<(Drive, Stopper)> {
     }
     let store = Store::open(&config.store, config.keep_unfinished).context("store")?;
     store.keep().context("store")?;
+    find_tool();
     let where_to = store.to_string();
     let receiver = ReceiverConfig {
         name: config.name.clone(),

@@ -1,5 +1,6 @@
 //! A directory of objects under their own names.
 
+use std::fs::File;
 use std::path::Path;
 
 use glancecast_host::clock::wall;
@@ -7,6 +8,7 @@ use glancecast_proto::integrity::Root;
 use glancecast_proto::wire::Announce;
 
 use super::folder::{Folder, Found};
+use super::format;
 use super::leftovers::KeepUnfinished;
 use super::partial::PartialFile;
 use super::records::Records;
@@ -51,6 +53,8 @@ impl DirectoryStore {
         file: PartialFile,
         root: Root,
     ) -> Result<Publication, StoreError> {
+        let check = |file: &File| format::check(announce.format, format::Use::Files, file);
+        file.with("inspect", check)?.map_err(StoreError::Refused)?;
         file.finish(PUBLISHED_MODE)?;
         if self.folder.link(&file, announce.name.as_str())? {
             self.note(announce, root);

@@ -38,6 +38,7 @@ use glancecast_proto::wire::{Announce, BaseName, FailureKind};
 pub use base::BaseFile;
 use directory::DirectoryStore;
 use folder::Folder;
+pub use format::find_tool;
 pub use leftovers::KeepUnfinished;
 use nova::NovaStore;
 pub use nova::{NovaSettings, Owner};
@@ -175,6 +176,7 @@ impl Store {
 
     /// Lets nobody wait in it any longer: what waits to be published fails.
     pub fn stop(&self) {
+        format::stop();
         match &*self.0 {
             Kind::Directory(_) => {}
             Kind::Nova(store) => store.stop(),
