@@ -61,6 +61,16 @@ impl Info {
     }
 }
 
+/// Why an image that `qemu-img info` does not open is refused, with the line that it says. A disk opens as raw always: where it does
+/// not, QEMU's probe has taken it for something else.
+pub fn not_opened(inspected: Format, line: &str) -> Refusal {
+    if inspected.is_raw() {
+        let text = format!("the image is {inspected}, and qemu-img takes it for another format: {line}");
+        return Refusal { rule: Rule::FormatMismatch, text };
+    }
+    Refusal { rule: Rule::MalformedHeader, text: format!("qemu-img does not open it: {line}") }
+}
+
 /// The first name of a file that is not the image's own.
 fn other_file(value: &Value) -> Option<(Rule, String)> {
     match value {

@@ -31,7 +31,7 @@ mod run;
 mod said;
 mod tool;
 
-pub use info::{Info, InfoError};
+pub use info::{Info, InfoError, not_opened};
 pub use inside::enter;
 pub use job::{Confinement, Limits};
 pub use run::{Patience, ToolError};

@@ -11,8 +11,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use glancecast_inspect::{Facts, Format, Refusal, Rule};
-use glancecast_sandbox::{Confinement, Info, Patience, QemuImg, ToolError, Unavailable, Unsandboxed};
+use glancecast_inspect::{Facts, Format, Refusal};
+use glancecast_sandbox::{
+    Confinement, Info, Patience, QemuImg, ToolError, Unavailable, Unsandboxed, not_opened,
+};
 use nix::sys::statvfs::fstatvfs;
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
@@ -156,7 +158,7 @@ impl Tool {
     async fn disk_bytes(&self, image: &File, facts: Facts) -> Result<u64, ConvertError> {
         let got = match self.opinion(image, facts.format).await? {
             Opinion::Agrees { virtual_bytes } => virtual_bytes,
-            Opinion::Unreadable(line) => return Err(unreadable(&line).into()),
+            Opinion::Unreadable(line) => return Err(not_opened(facts.format, &line).into()),
             Opinion::NotAsked(why) => return Err(ConvertError::NoSandbox(why)),
         };
         // Whole sectors; what a VHD says of its length in three places, QEMU reads as it sees fit.
@@ -172,11 +174,6 @@ impl Tool {
 fn agreed(info: &Info, inspected: Format) -> Result<Opinion, ConvertError> {
     info.agrees(inspected)?;
     Ok(Opinion::Agrees { virtual_bytes: info.virtual_bytes })
-}
-
-/// An image that `qemu-img` cannot open is of no use to a host.
-pub(crate) fn unreadable(line: &str) -> Refusal {
-    Refusal { rule: Rule::MalformedHeader, text: format!("qemu-img does not open it: {line}") }
 }
 
 /// All of the disk has to fit, even if most of it will be holes.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use glancecast_inspect::{CheckError, Claim, DiskFormat as Inspected, Format, Limits, check as inspect};
 use glancecast_proto::wire::DiskFormat;
-use glancecast_sandbox::{Patience, QemuImg, ToolError, Unsandboxed};
+use glancecast_sandbox::{Patience, QemuImg, ToolError, Unsandboxed, not_opened};
 
 /// What a store is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,7 +72,7 @@ pub(super) fn stop() {
 fn second_opinion(tool: &QemuImg, file: &File, inspected: Format) -> io::Result<Result<(), String>> {
     match tool.info(file, Patience { time: LOOK_TIME, stop: &STOP }) {
         Ok(info) => Ok(info.agrees(inspected).map_err(|refusal| refusal.to_string())),
-        Err(ToolError::Failed(line)) => Ok(Err(format!("qemu-img does not open it: {line}"))),
+        Err(ToolError::Failed(line)) => Ok(Err(not_opened(inspected, &line).to_string())),
         Err(error) => Err(io::Error::other(error)),
     }
 }

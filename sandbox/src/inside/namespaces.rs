@@ -78,9 +78,9 @@ fn bring(path: &Path) -> io::Result<()> {
         return symlink(fs::read_link(&old)?, path);
     }
     if metadata.is_dir() {
-        fs::create_dir_all(path)?
+        fs::create_dir_all(path)?;
     } else {
-        fs::write(path, "")?
+        fs::write(path, "")?;
     }
     // With what is mounted below, which a user namespace must not uncover; mount_namespaces(7).
     mount(Some(&old), path, NONE, MsFlags::MS_BIND | MsFlags::MS_REC, NONE)?;

@@ -8,7 +8,7 @@ use nix::sys::resource::{Resource, setrlimit};
 use nix::unistd::geteuid;
 use rustix::process::nice;
 use rustix::thread::{
-    CapabilitySet, CapabilitySets, capability_is_in_bounding_set, clear_ambient_capability_set,
+    CapabilitySet, CapabilitySets, capabilities, capability_is_in_bounding_set, clear_ambient_capability_set,
     remove_capability_from_bounding_set, set_capabilities,
 };
 
@@ -49,7 +49,12 @@ pub(super) fn drop_capabilities(given: &Given) -> io::Result<()> {
     }
     // Who executes a program as root gets what is in the inheritable and the bounding set; capabilities(7). Without new privileges it
     // gets no more than it has.
-    Ok(set_capabilities(None, CapabilitySets { effective: kept, permitted: kept, inheritable: kept })?)
+    let sets = CapabilitySets { effective: kept, permitted: kept, inheritable: kept };
+    // A service without any may not be allowed the system call, either.
+    if capabilities(None)? != sets {
+        set_capabilities(None, sets)?;
+    }
+    Ok(())
 }
 
 fn needs_to_read(given: &Given) -> io::Result<bool> {

@@ -5,12 +5,12 @@ use std::fs::File;
 
 use glancecast_inspect::{CheckError, Claim, Facts, Format, Limits, Refusal, check};
 use glancecast_proto::wire::DiskFormat;
-use glancecast_sandbox::Unsandboxed;
+use glancecast_sandbox::{Unsandboxed, not_opened};
 
 use super::Failure;
 use super::args::Send;
 use super::progress::Preparation;
-use crate::convert::{ConvertError, Opinion, Tool, unreadable};
+use crate::convert::{ConvertError, Opinion, Tool};
 use crate::data::source::FileSource;
 
 /// What the command line allows.
@@ -101,7 +101,7 @@ async fn second_opinion(tool: &Tool, image: &File, name: &str, facts: Facts) -> 
     let opinion = tool.opinion(image, facts.format).await.map_err(|error| unconverted(name, &error))?;
     match judged(&opinion) {
         Seen::Whole => Ok(()),
-        Seen::NotEnough(line) => Err(refused(name, &unreadable(&line))),
+        Seen::NotEnough(line) => Err(refused(name, &not_opened(facts.format, &line))),
     }
 }
 
