@@ -13,7 +13,7 @@ use glancecast_proto::seal::GroupKey;
 use glancecast_proto::sign::PublicKey;
 use glancecast_receiver::config::{Args, Config, Senders};
 use glancecast_receiver::drive::{Drive, Ended, Setup, Sockets, Stopper};
-use glancecast_receiver::store::Store;
+use glancecast_receiver::store::{Store, find_tool};
 use glancecast_receiver::{heap, rights};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -21,6 +21,8 @@ use tokio::sync::oneshot;
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
+    // Before there is anything to give away.
+    glancecast_sandbox::enter();
     heap::give_back_large_pieces();
     let args = match cli::parse::<Args>("glancecastd") {
         Ok(args) => args,
@@ -88,6 +90,7 @@ fn prepare(config: Config, once: bool) -> anyhow::Result<(Drive, Stopper)> {
     rights::drop_capabilities().context("give up capabilities")?;
     let store = Store::open(&config.store, config.store_options).context("store")?;
     store.keep().context("store")?;
+    find_tool();
     let where_to = store.to_string();
     let receiver = ReceiverConfig {
         name: config.name.clone(),

@@ -31,11 +31,6 @@ impl WriteLimit {
         self.given_up.load(Ordering::Acquire) >= attempt
     }
 
-    /// Whether nobody waits for an attempt any more.
-    pub(crate) fn is_given_up(&self, attempt: u64) -> bool {
-        self.lock().given_up >= Some(attempt)
-    }
-
     /// Nobody waits for this attempt, or an earlier one, from now on.
     pub(crate) fn give_up(&self, attempt: u64) {
         self.given_up.fetch_max(attempt, Ordering::AcqRel);

@@ -7,6 +7,8 @@ use glancecast_sender::face::{self, args::Args};
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
+    // Before there is anything to give away.
+    glancecast_sandbox::enter();
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(FILTER));
     tracing_subscriber::fmt()
         .with_env_filter(filter)

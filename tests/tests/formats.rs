@@ -3,7 +3,6 @@
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -14,7 +13,7 @@ use glancecast_tests::openstack::{self, NewImage, OpenStack};
 use glancecast_tests::process::{Process, exists};
 use glancecast_tests::skip::Need;
 use glancecast_tests::stage::{Push, Stage, list};
-use glancecast_tests::{measured, needs, wait};
+use glancecast_tests::{measured, needs, places, wait};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
@@ -109,27 +108,30 @@ fn an_interrupted_conversion_leaves_no_process() {
     fs::write(&path, qcow2_header()).expect("the stage's directory takes a file");
     // In the place of the real tool, one that never ends.
     let tool = stage.path("qemu-img");
-    let pid = stage.path("pid");
-    fs::write(
-        &tool,
-        format!("#!/bin/sh\necho $$ > '{0}.new'\nmv '{0}.new' '{0}'\nexec sleep 600\n", text(&pid)),
-    )
-    .expect("the stage's directory takes a file");
-    fs::set_permissions(&tool, fs::Permissions::from_mode(0o755)).expect("it is ours");
+    fs::copy(places::program("sandbox-probe"), &tool).expect("the stage's directory takes a file");
     let mut command = stage.command("s", "glancecast");
     let paths = std::env::var("PATH").unwrap_or_default();
     command.env("PATH", format!("{}:{paths}", text(&stage.path(""))));
     let spool = stage.store("spool");
     let arguments = ["--file", text(&path), "--expect", "1", "--spool", text(&spool)];
     let mut push = stage.push_with(command, &arguments);
-    let tool: u32 = wait::until("the conversion", PUSH_TIME, || {
-        fs::read_to_string(&pid).ok().and_then(|text| text.trim().parse().ok())
-    });
+    let tool: u32 = wait::until("the conversion", PUSH_TIME, || converting(&tool));
     push.process.signal(Signal::SIGTERM);
     let end = push.process.wait(PUSH_TIME);
     assert_eq!(end.code(), Some(1), "{:?}", push.process.log_lines());
     wait::until("the tool's end", PUSH_TIME, || (!exists(tool)).then_some(()));
     assert_eq!(list(&spool), [""; 0]);
+}
+
+/// The process that converts, by the program that it is.
+fn converting(tool: &Path) -> Option<u32> {
+    let processes = fs::read_dir("/proc").expect("it is there").flatten();
+    processes
+        .filter(|entry| fs::read_link(entry.path().join("exe")).is_ok_and(|exe| exe == tool))
+        .filter(|entry| {
+            fs::read(entry.path().join("cmdline")).is_ok_and(|line| line.windows(7).any(|w| w == b"convert"))
+        })
+        .find_map(|entry| entry.file_name().to_str()?.parse().ok())
 }
 
 #[test]
@@ -175,6 +177,10 @@ fn hostile_images_of_glance_are_refused_before_anything_is_sent() {
             decent[8..20].fill(0);
             decent[72..80].fill(0);
         }
+        if let Some(hint) = decent.windows(HINT.len()).position(|window| window == HINT) {
+            let end = hint + decent[hint..].iter().position(|&byte| byte == b'\n').expect("a line");
+            decent[hint..end].fill(b'\n');
+        }
         fs::write(&path, decent).expect("it is ours");
         let disk_format = hostile.declared.unwrap_or("qcow2");
         let image = NewImage { disk_format, ..NewImage::new("lab-demo", hostile.name) };
@@ -189,7 +195,11 @@ fn hostile_images_of_glance_are_refused_before_anything_is_sent() {
 }
 
 /// Those that can be told from a qcow2 that Glance takes, by their header alone; and one that it takes anyhow.
-const IN_GLANCE: &[&str] = &["backed", "split", "feature", "absurd", "declared-raw"];
+const IN_GLANCE: &[&str] =
+    &["backed", "split", "feature", "absurd", "declared-raw", "parent", "parent-nbd", "parent-json"];
+
+/// Makes QEMU read what is not allocated from another file, whatever the other lines of a vmdk say.
+const HINT: &[u8] = b"parentFileNameHint=";
 
 struct Hostile {
     /// Its file in the stage's directory.
@@ -214,6 +224,20 @@ fn hostile_images(stage: &Stage) -> Vec<Hostile> {
     let name = vmdk.windows(8).position(|window| window == b"SPARSE \"").expect("its extent has a name");
     vmdk[name + 8..][..4].copy_from_slice(b"/etc");
     fs::write(path("path"), vmdk).expect("it is ours");
+    let extent = format!(
+        "# Disk DescriptorFile\nversion=1\nCID=1\nparentCID=ffffffff\ncreateType=\"monolithicFlat\"\nRW 1 FLAT \"{}\" 0\n",
+        path("base")
+    );
+    fs::write(path("text"), extent).expect("the stage's directory takes a file");
+    let json = format!("json:{{'driver':'vmdk','file':{{'driver':'file','filename':'{}'}}}}", path("text"));
+    for (name, parent) in
+        [("parent", path("text")), ("parent-nbd", "nbd://127.0.0.1:1".into()), ("parent-json", json)]
+    {
+        qemu_img(&["create", "-f", "vmdk", &path(name), "1M"]);
+        add_parent(&stage.path(name), &parent, Hint::InDescriptor);
+    }
+    qemu_img(&["create", "-f", "vmdk", &path("parent-beyond"), "1M"]);
+    add_parent(&stage.path("parent-beyond"), &path("text"), Hint::Beyond);
     qemu_img(&["create", "-f", "qcow2", &path("declared-raw"), "1M"]);
     fs::write(path("declared-qcow2"), vec![7; 1 << 20]).expect("the stage's directory takes a file");
     fs::write(path("truncated"), &qcow2_header()[..100]).expect("the stage's directory takes a file");
@@ -224,12 +248,42 @@ fn hostile_images(stage: &Stage) -> Vec<Hostile> {
         ("absurd", None, "virtual-size"),
         ("flat", None, "vmdk-extent"),
         ("path", Some("vmdk"), "vmdk-extent"),
+        ("parent", Some("vmdk"), "backing-file"),
+        ("parent-nbd", Some("vmdk"), "backing-file"),
+        ("parent-json", Some("vmdk"), "backing-file"),
+        ("parent-beyond", Some("vmdk"), "backing-file"),
         ("declared-raw", Some("raw"), "format-mismatch"),
         ("declared-qcow2", Some("qcow2"), "format-mismatch"),
         ("truncated", Some("qcow2"), "truncated-header"),
     ]
     .map(|(name, declared, rule)| Hostile { name, declared, rule })
     .into()
+}
+
+/// Where a vmdk names its parent.
+#[derive(Clone, Copy)]
+enum Hint {
+    /// In the descriptor.
+    InDescriptor,
+    /// Behind the sector that the header says is all of it, which QEMU does not go by.
+    Beyond,
+}
+
+/// Gives a vmdk a parent.
+fn add_parent(path: &Path, parent: &str, hint: Hint) {
+    let mut vmdk = fs::read(path).expect("qemu-img made it");
+    let line = [HINT, b"\"", parent.as_bytes(), b"\"\n"].concat();
+    let end = 0x200 + vmdk[0x200..].iter().position(|&byte| byte == 0).expect("the descriptor ends");
+    let at = match hint {
+        Hint::InDescriptor => end,
+        Hint::Beyond => {
+            vmdk[end..0x400].fill(b'\n');
+            vmdk[36..44].copy_from_slice(&1u64.to_le_bytes());
+            0x400
+        }
+    };
+    vmdk[at..at + line.len()].copy_from_slice(&line);
+    fs::write(path, vmdk).expect("it is ours");
 }
 
 /// An empty qcow2 of 1 MiB, as far as its header goes.

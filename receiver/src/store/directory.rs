@@ -1,5 +1,6 @@
 //! A directory of objects under their own names.
 
+use std::fs::File;
 use std::path::Path;
 
 use glancecast_host::clock::wall;
@@ -9,6 +10,7 @@ use glancecast_proto::wire::Announce;
 use super::anchor::Anchor;
 use super::disk::Entry;
 use super::folder::{Folder, Found};
+use super::format;
 use super::partial::PartialFile;
 use super::records::Records;
 use super::{Publication, StoreError, StoreOptions};
@@ -57,6 +59,8 @@ impl DirectoryStore {
         file: PartialFile,
         root: Root,
     ) -> Result<Publication, StoreError> {
+        let check = |file: &File| format::check(announce.format, format::Use::Files, file);
+        file.with("inspect", check)?.map_err(StoreError::Refused)?;
         file.finish(PUBLISHED_MODE)?;
         if let Some(entry) = self.folder.link(file, announce.name.as_str())? {
             self.note(announce, entry, root);

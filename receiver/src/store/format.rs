@@ -1,30 +1,88 @@
-//! The last look at what is about to be published where its format matters: the same rules as at the sender, on the bytes
-//! that are here.
+//! The last look at what is about to be published: the same rules as at the sender, on the bytes that are here, and where it
+//! matters to somebody who opens the file, what `qemu-img` says of it in its sandbox.
 
 use std::fs::File;
 use std::io;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use glancecast_inspect::{CheckError, Claim, DiskFormat as Inspected, Limits, check as inspect};
+use glancecast_inspect::{CheckError, Claim, DiskFormat as Inspected, Format, Limits, check as inspect};
 use glancecast_proto::wire::DiskFormat;
+use glancecast_sandbox::{Patience, QemuImg, ToolError, Unsandboxed, not_opened};
 
-/// Whether a file is what was announced, and nothing that Nova would refuse. The inner error is for the sender's table.
-pub(super) fn check(announced: DiskFormat, mut file: &File) -> io::Result<Result<(), String>> {
+/// What a store is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Use {
+    /// Files of any kind, some of them images.
+    Files,
+    /// Disks of instances, which Nova opens without another look.
+    Disks,
+}
+
+/// Whether a file is what was announced, and nothing that a tool would open as something else, or that Nova would refuse. The inner
+/// error is for the sender's table.
+pub(super) fn check(announced: DiskFormat, of: Use, mut file: &File) -> io::Result<Result<(), String>> {
     let claim = match announced {
         DiskFormat::Raw => Claim::Disk,
         DiskFormat::Qcow2 => Claim::Format(Inspected::Qcow2),
         DiskFormat::Vmdk => Claim::Format(Inspected::Vmdk),
         DiskFormat::Vhd => Claim::Format(Inspected::Vhd),
         DiskFormat::Vhdx => Claim::Format(Inspected::Vhdx),
+        DiskFormat::Other if of == Use::Files => return Ok(Ok(())),
         DiskFormat::Other => return Ok(Err("its format is not known".to_owned())),
     };
-    // How large a disk may be is for the flavor of each instance to say.
-    let limits = Limits { virtual_bytes_max: u64::MAX, ..Limits::default() };
-    match inspect(&mut file, claim, &limits) {
-        Ok(_) => Ok(Ok(())),
-        Err(CheckError::Refused(refusal)) => Ok(Err(refusal.to_string())),
-        Err(CheckError::Read(error)) => Err(error),
+    // How large a disk may be is for the flavor of each instance to say. Nova takes no VHD.
+    let limits = Limits { virtual_bytes_max: u64::MAX, vhd: of == Use::Files, ..Limits::default() };
+    let facts = match inspect(&mut file, claim, &limits) {
+        Ok(facts) => facts,
+        Err(CheckError::Refused(refusal)) => return Ok(Err(refusal.to_string())),
+        Err(CheckError::Read(error)) => return Err(error),
+    };
+    // A raw file of a directory is opened by nobody whom this program knows.
+    match TOOL.get() {
+        Some(tool) if of == Use::Disks || announced != DiskFormat::Raw => {
+            second_opinion(tool, file, facts.format)
+        }
+        _ => Ok(Ok(())),
     }
 }
+
+/// Looks for `qemu-img` and a sandbox, once, at the start of the program. Without them inspection alone decides.
+pub fn find_tool() {
+    match QemuImg::find(Unsandboxed::Refused) {
+        Ok(tool) => {
+            tracing::debug!(
+                sandbox = tool.confinement().name(),
+                "images are seen by qemu-img, too, before they are published"
+            );
+            let _ = TOOL.set(tool);
+        }
+        Err(why) => tracing::warn!(
+            "images are inspected before they are published, and not seen by qemu-img as well: {why}"
+        ),
+    }
+}
+
+/// Nobody waits for the tool from now on: what waits to be published fails.
+pub(super) fn stop() {
+    STOP.store(true, Ordering::Relaxed);
+}
+
+fn second_opinion(tool: &QemuImg, file: &File, inspected: Format) -> io::Result<Result<(), String>> {
+    match tool.info(file, Patience { time: LOOK_TIME, stop: &STOP }) {
+        Ok(info) => Ok(info.agrees(inspected).map_err(|refusal| refusal.to_string())),
+        Err(ToolError::Failed(line)) => Ok(Err(not_opened(inspected, &line).to_string())),
+        Err(error) => Err(io::Error::other(error)),
+    }
+}
+
+/// The program's, not a store's: there is one `qemu-img`, and one stop.
+static TOOL: OnceLock<QemuImg> = OnceLock::new();
+static STOP: AtomicBool = AtomicBool::new(false);
+
+/// A look takes 50 ms; a busy disk more.
+const LOOK_TIME: Duration = Duration::from_secs(20);
 
 #[cfg(test)]
 mod tests {
@@ -53,9 +111,31 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_directory_takes_files_of_any_kind_but_no_image_that_is_something_else() {
+        for (announced, bytes) in [
+            (DiskFormat::Raw, &b"any file"[..]),
+            (DiskFormat::Raw, b""),
+            (DiskFormat::Other, b"QFI\xFB\0\0\0\x03"),
+        ] {
+            assert_eq!(checked_of(announced, Use::Files, bytes), Ok(()), "{announced} {bytes:?}");
+        }
+        for (announced, bytes) in [
+            (DiskFormat::Raw, &b"QFI\xFB\0\0\0\x03"[..]),
+            (DiskFormat::Qcow2, b"any file"),
+            (DiskFormat::Vhd, b"any file"),
+        ] {
+            assert!(checked_of(announced, Use::Files, bytes).is_err(), "{announced} {bytes:?}");
+        }
+    }
+
     fn checked(announced: DiskFormat, bytes: &[u8]) -> Result<(), String> {
+        checked_of(announced, Use::Disks, bytes)
+    }
+
+    fn checked_of(announced: DiskFormat, of: Use, bytes: &[u8]) -> Result<(), String> {
         let mut file = tempfile::tempfile().expect("temporary file");
         file.write_all(bytes).expect("room");
-        check(announced, &file).expect("readable")
+        check(announced, of, &file).expect("readable")
     }
 }

@@ -47,6 +47,7 @@ use glancecast_proto::wire::{Announce, BaseName, FailureKind};
 pub use base::BaseFile;
 use directory::DirectoryStore;
 use folder::Folder;
+pub use format::find_tool;
 pub use leftovers::KeepUnfinished;
 pub use min_free::MinFree;
 use nova::NovaStore;
@@ -201,6 +202,7 @@ impl Store {
 
     /// Lets nobody wait in it any longer: what waits to be published fails, and comparing a file that is there ends.
     pub fn stop(&self) {
+        format::stop();
         match &*self.0 {
             Kind::Directory(store) => store.parts().0.stop(),
             Kind::Nova(store) => store.stop(),

@@ -198,6 +198,10 @@ pub(crate) struct Send {
     /// [default: they are converted to raw here, once for all hosts, with qemu-img]
     #[arg(long)]
     pub(crate) as_is: bool,
+    /// Let qemu-img read the image with all rights of this process where the kernel gives no sandbox for it (Landlock, or user
+    /// namespaces): a hostile image may then read any file that this user can read [default: such images are refused there]
+    #[arg(long)]
+    pub(crate) allow_unsandboxed: bool,
     /// Refuse an image that makes a larger disk than this, as in 100G
     #[arg(long, value_name = "SIZE", default_value = "2T", value_parser = parse_size)]
     pub(crate) max_virtual_size: u64,

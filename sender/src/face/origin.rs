@@ -10,7 +10,7 @@ use tokio::task::spawn_blocking;
 
 use super::Failure;
 use super::args::Send;
-use super::formats::{announced, inspect, limits, ready, refused, stays, unconverted};
+use super::formats::{announced, inspect, limits, ready, refused, stays, streams, tool, unconverted};
 use super::progress::Preparation;
 use crate::cloud::{
     self, Cloud, CloudError, CloudErrorKind, ContentCheck, DownloadOptions, ImageRecord, SignatureCheck,
@@ -68,7 +68,8 @@ impl Origin {
         };
         let claim = args.disk_format.map_or(Claim::Nothing, Claim::Format);
         let facts = inspect(image.file(), image.name(), claim, &limits(args))?;
-        let (source, format) = ready(args, image, facts, preparation).await?;
+        let tool = tool(args).await;
+        let (source, format) = ready(args, &tool, image, facts, preparation).await?;
         Ok(Self::whole(name, args.image_id.clone(), source, format))
     }
 
@@ -108,10 +109,15 @@ impl Origin {
         let head = head(&mut rest).await.map_err(cloud_failure)?;
         let facts = check_head(&head[..head.len().min(HEAD_BYTES)], bytes, claim, &limits(args))
             .map_err(|refusal| refused(&label, &refusal))?;
+        let tool = tool(args).await;
+        let facts = match facts.filter(|&facts| stays(args, facts)) {
+            Some(facts) if streams(args, &tool, &head, bytes, &label, facts).await? => Some(facts),
+            _ => None,
+        };
         let (source, chunks) = StreamSource::new(label.clone(), head, bytes, check);
         let (source, download) = (source.signed(signature), Download { rest, chunks });
         match facts {
-            Some(facts) if stays(args, facts) => Ok(Self {
+            Some(facts) => Ok(Self {
                 name,
                 image_id: id,
                 format: announced(facts.format),
@@ -126,7 +132,7 @@ impl Origin {
                 let file = spooled(source, download, spool, bytes, preparation).await?;
                 let facts: Facts = inspect(&file, &label, claim, &limits(args))?;
                 let image = FileSource::over(file, label).map_err(Failure::failed)?;
-                let (source, format) = ready(args, image, facts, preparation).await?;
+                let (source, format) = ready(args, &tool, image, facts, preparation).await?;
                 Ok(Self { verified_by, ..Self::whole(name, id, source, format) })
             }
         }

@@ -131,7 +131,8 @@ impl NovaStore {
         root: Root,
     ) -> Result<Publication, StoreError> {
         let place = self.place()?;
-        file.with("inspect", |file| format::check(announce.format, file))?.map_err(StoreError::Refused)?;
+        file.with("inspect", |file| format::check(announce.format, format::Use::Disks, file))?
+            .map_err(StoreError::Refused)?;
         file.with("change the owner of", |file| place.owner.take(file))?;
         file.finish(MODE)?;
         let name = name_of(announce);

@@ -1,0 +1,124 @@
+//! In tests alone: the program that starts the sandbox, and in the place of `qemu-img` a hostile tool within it.
+//!
+//! As the tool it reads from the image what to try, tries all of it, and tells in its answer what came of it. An image that
+//! is a qcow2 it calls that, and never ends converting it. It is part of no installation.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::Write;
+use std::net::{TcpStream, UdpSocket};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixDatagram;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use nix::sys::signal::kill;
+use nix::unistd::Pid;
+use serde::{Deserialize, Serialize};
+
+fn main() {
+    glancecast_sandbox::enter();
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.first().map(String::as_str) {
+        Some("--version") => println!("qemu-img version of the tests"),
+        Some("info") => println!("{}", info(arguments.last().map_or("", String::as_str))),
+        Some("convert") => std::thread::sleep(Duration::from_secs(600)),
+        _ => std::process::exit(1),
+    }
+}
+
+fn info(image: &str) -> String {
+    match fs::read(image) {
+        Ok(bytes) if bytes.starts_with(b"QFI\xfb") => {
+            r#"{"format":"qcow2","virtual-size":1048576}"#.to_owned()
+        }
+        Ok(bytes) => match serde_json::from_slice(&bytes) {
+            Ok(task) => serde_json::to_string(&try_all(&task, image)).unwrap_or_default(),
+            Err(error) => format!("no task: {error}"),
+        },
+        Err(error) => format!("the image cannot be read: {error}"),
+    }
+}
+
+/// What to go for.
+#[derive(Deserialize)]
+struct Task {
+    /// A file to read, write, cut short and give away.
+    secret: String,
+    /// A directory to make a file in.
+    directory: String,
+    /// A port of the loopback interface on which somebody listens.
+    port: u16,
+    /// A process of the same user.
+    process: i32,
+}
+
+#[derive(Serialize)]
+struct Found {
+    /// Of each attempt, what was got from it, or "denied" with the reason.
+    attempts: BTreeMap<&'static str, String>,
+    environment: Vec<(String, String)>,
+    /// The permitted ones.
+    capabilities: u64,
+}
+
+fn try_all(task: &Task, image: &str) -> Found {
+    let secret = Path::new(&task.secret);
+    let process = format!("/proc/{}", task.process);
+    let nix = |result: nix::Result<()>| result.map(|()| String::new()).map_err(Into::into);
+    let attempts: [(&str, Result<String, Box<dyn Error>>); 16] = [
+        ("read the secret", read(secret)),
+        ("read it by the process's root", read(Path::new(&format!("{process}/root{}", task.secret)))),
+        ("read the process's environment", read(Path::new(&format!("{process}/environ")))),
+        ("write the secret", open(OpenOptions::new().append(true), secret)),
+        ("cut the secret short", nix(nix::unistd::truncate(secret, 0))),
+        ("give the secret's content away", permit(secret)),
+        (
+            "make a file",
+            open(OpenOptions::new().write(true).create(true), &Path::new(&task.directory).join("new")),
+        ),
+        ("make a file in the root", open(OpenOptions::new().write(true).create(true), Path::new("/new"))),
+        ("write the image", open(OpenOptions::new().write(true), Path::new(image))),
+        (
+            "write a library's directory",
+            open(OpenOptions::new().write(true).create(true), Path::new("/usr/lib/new")),
+        ),
+        ("connect", TcpStream::connect(("127.0.0.1", task.port)).map(|_| String::new()).map_err(Into::into)),
+        ("send a datagram", UdpSocket::bind(("127.0.0.1", 0)).map(|_| String::new()).map_err(Into::into)),
+        ("make a local socket", UnixDatagram::unbound().map(|_| String::new()).map_err(Into::into)),
+        ("end the process", nix(kill(Pid::from_raw(task.process), None))),
+        (
+            "start a process",
+            Command::new("/proc/self/exe")
+                .arg("--version")
+                .output()
+                .map(|_| String::new())
+                .map_err(Into::into),
+        ),
+        ("list the home directories", fs::read_dir("/root").map(|_| String::new()).map_err(Into::into)),
+    ];
+    let told =
+        |result: Result<String, Box<dyn Error>>| result.unwrap_or_else(|error| format!("denied: {error}"));
+    Found {
+        attempts: attempts.into_iter().map(|(what, result)| (what, told(result))).collect(),
+        environment: std::env::vars().collect(),
+        capabilities: rustix::thread::capabilities(None).map_or(u64::MAX, |sets| sets.permitted.bits()),
+    }
+}
+
+fn read(path: &Path) -> Result<String, Box<dyn Error>> {
+    Ok(String::from_utf8_lossy(&fs::read(path)?).into_owned())
+}
+
+fn open(how: &mut OpenOptions, path: &Path) -> Result<String, Box<dyn Error>> {
+    let mut file: File = how.open(path)?;
+    file.write_all(b"")?;
+    Ok(String::new())
+}
+
+fn permit(path: &Path) -> Result<String, Box<dyn Error>> {
+    fs::set_permissions(path, Permissions::from_mode(0o666))?;
+    Ok(String::new())
+}
