@@ -101,7 +101,7 @@ fn a_cloud_with_tls_is_trusted_by_its_ca_or_when_told_to_trust_anybody() {
     lists(&stage, &cloud, with("    insecure: true"));
     lists(&stage, &cloud, with("    verify: false"));
     let mut unverified = run(&stage, &cloud, with("    verify: false"));
-    unverified.wait_for_log("are not checked, as cloud `lab-demo`", SOON);
+    unverified.wait_for_log("are not checked, by the settings of cloud `lab-demo`", SOON);
     assert_eq!(unverified.wait(SOON).code(), Some(0));
     refused_with(run(&stage, &cloud, with("")), 1, &["UnknownIssuer", "CA certificate"]);
     refused(run(&stage, &cloud, with("    cacert: /nosuch/ca.pem")), &["/nosuch/ca.pem"]);

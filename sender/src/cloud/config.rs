@@ -44,9 +44,9 @@ impl Settings {
     pub(super) fn unverified(&self) -> Option<String> {
         self.is_unverified().then(|| {
             format!(
-                "the certificates of Keystone, Glance and Nova are not checked, as {} says (verify: false, insecure or \
-                 OS_INSECURE): whoever is in between reads the credentials, and gives another image and the hash that \
-                 proves it, as both come over the same connection; name the CA with cacert",
+                "the certificates of Keystone, Glance and Nova are not checked, by the settings of {} (verify: false, \
+                 insecure or OS_INSECURE): whoever is in between reads the credentials, and can give another image, as \
+                 the hash that proves it comes over the same connection; name the CA with cacert",
                 self.origin
             )
         })

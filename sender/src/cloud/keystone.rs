@@ -100,7 +100,7 @@ impl Keystone {
         }
         let values = HashMap::from([("token".to_owned(), token.token)]);
         let auth = openstack_sdk_auth_token::PLUGIN.auth(http, &self.url, &values, Some(&wanted), None);
-        token_of(auth.await?)
+        token_of(auth.await?).ok_or(OpenStackError::NoAuth)
     }
 
     async fn token(
@@ -136,7 +136,8 @@ impl Keystone {
         hints: Option<&serde_json::Value>,
     ) -> Result<AuthToken, OpenStackError> {
         let values = gather_auth_data(&method.requirements(hints)?, config, &NoPrompt).await?;
-        token_of(method.auth(http, &self.url, &values, Some(scope), hints).await?)
+        let auth = method.auth(http, &self.url, &values, Some(scope), hints).await?;
+        token_of(auth).ok_or(OpenStackError::NoAuth)
     }
 }
 
@@ -197,10 +198,10 @@ pub(super) async fn discover(
     Ok(first)
 }
 
-fn token_of(auth: Auth) -> Result<AuthToken, OpenStackError> {
+fn token_of(auth: Auth) -> Option<AuthToken> {
     match auth {
-        Auth::AuthToken(token) => Ok(*token),
-        _ => Err(OpenStackError::NoAuth),
+        Auth::AuthToken(token) => Some(*token),
+        _ => None,
     }
 }
 

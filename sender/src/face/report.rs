@@ -270,7 +270,7 @@ pub(super) fn reason(config: &SenderConfig, left_out: &LeftOut, outcome: &Outcom
         ),
         Verdict::Incomplete => {
             let impossible = left_out.missing().map_or_else(String::new, |missing| format!("; {missing}"));
-            let holds = if done(outcome) == 1 { "holds" } else { "hold" };
+            let holds = if done(outcome) <= 1 { "holds" } else { "hold" };
             Some(format!(
                 "{} {holds} a proven copy, and {} should{impossible}",
                 hosts(done(outcome)),

@@ -296,8 +296,7 @@ const CONFIRM_WHAT: &str =
 const CONFIRM_WHERE: &str = "--confirm needs --aggregate: Nova caches images by aggregate only, an availability zone has no such \
     call; name the aggregate that makes the zone (`openstack aggregate list --long`)";
 
-const NO_KEY: &str =
-    "no key: give --key FILE (make one with: glancecast keygen FILE), or --insecure in a lab of your own";
+const NO_KEY: &str = "no key: give --key FILE (make keys with: glancecast keygen --all DIR), or --insecure in a lab of your own";
 
 const ONLY_LISTED: &str = "--only-listed needs a list: name the hosts with --hosts, --hosts-file, --aggregate or --availability-zone";
 
