@@ -126,6 +126,7 @@ add("text-that-ends-in-its-version", "raw", "format-mismatch", b"# Disk Descript
     oslo="finds no create type", qemu="wants the line's end")
 add("disk-that-begins-with-a-comment", "raw", SOUND, disk(b"#!/bin/sh\necho version=1\n" + b"\xff" * 512))
 add("disk-with-late-version", "raw", SOUND, disk(b"\0version=1\n"))
+add("disk-with-the-version-of-a-qcow", "raw", SOUND, disk(bytes(4) + be((32, 1))))
 
 # ---- qcow2: QEMU's docs/interop/qcow2.rst, "Header" and "Header extensions".
 
