@@ -7,7 +7,7 @@ TARGET    := $(or $(CARGO_TARGET_DIR),target)
 SCENARIOS := $(TARGET)/scenarios
 
 .DEFAULT_GOAL := help
-.PHONY: help build test check-format lint docs scenarios sim sim-scale soak demo bench-stages bench-codec bench-crossovers bench-failures \
+.PHONY: help build test check-format lint docs scenarios sim races sim-scale soak demo bench-stages bench-codec bench-crossovers bench-failures \
 	bench-versus bench-pipe bench-goals bench-bytes bench-journal fuzz fuzz-build fuzz-merge fuzz-codec sanitize-codec miri-codec check-neon \
 	mutants fmt clean
 
@@ -51,6 +51,11 @@ SEEDS ?= 2000
 sim: ## simulate SEEDS (2000) pushes under every fault, of seed FROM (0) and those after it, or tell the one of SEED=n
 	$(CARGO) run --locked --release -p glancecast-tests --bin sim -- \
 	    $(if $(SEED),--seed $(SEED),--seeds $(SEEDS)) $(if $(FROM),--from $(FROM))
+
+RACES ?= 10000
+
+races: ## as root: run each race for a path of the store RACES (10000) times
+	GLANCECAST_RACES=$(RACES) $(CARGO) test --locked --release -p glancecast-receiver --lib store::races -- --nocapture --test-threads=1
 
 sim-scale: ## simulate pushes to up to 10 000 receivers; compares with tests/sim/scale.txt (long, 3 GB)
 	$(CARGO) run --locked --release -p glancecast-tests --bin sim_scale -- tests/sim/scale.txt
