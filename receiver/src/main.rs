@@ -109,9 +109,11 @@ fn prepare(config: Config, once: bool) -> anyhow::Result<(Drive, Stopper)> {
         seed: random::bytes().context("random numbers")?,
         started: wall(),
     };
-    let Config { name, group, source, write_rate, read_rate, .. } = config;
+    let (write_rate, read_rate) = (config.write_rate, config.read_rate);
     let setup = Setup { sockets, store, write_rate, read_rate, receiver, respondent, once };
     let (drive, stopper) = Drive::new(setup)?;
+    warn_of_settings(&config);
+    let Config { name, group, source, .. } = config;
     let (on, from) =
         (interface.to_string(), source.map_or_else(|| "any".to_owned(), |source| source.to_string()));
     tracing::info!(%name, %group, interface = on, from, store = where_to, "listening");
@@ -121,10 +123,6 @@ fn prepare(config: Config, once: bool) -> anyhow::Result<(Drive, Stopper)> {
 fn group_keys(config: &Config) -> anyhow::Result<Vec<GroupKey>> {
     let mut keys = keyfile::load_all(&config.keys)?;
     if keys.is_empty() {
-        match config.senders {
-            Senders::Any => tracing::warn!("{INSECURE}; {INSECURE_ANY}"),
-            Senders::Listed(_) => tracing::warn!("{INSECURE}"),
-        }
         keys.push(GroupKey::insecure());
     }
     Ok(keys)
@@ -134,12 +132,17 @@ fn group_keys(config: &Config) -> anyhow::Result<Vec<GroupKey>> {
 fn senders(config: &Config) -> anyhow::Result<Vec<PublicKey>> {
     match &config.senders {
         Senders::Listed(settings) => Ok(sender_keys::public_keys(settings)?),
-        Senders::Any => {
-            if !config.keys.is_empty() {
-                tracing::warn!("{ANY_SENDER}");
-            }
-            Ok(Vec::new())
-        }
+        Senders::Any => Ok(Vec::new()),
+    }
+}
+
+/// Says what whoever set it should know, once it is sure that the program starts: what is wrong is one line.
+fn warn_of_settings(config: &Config) {
+    match (config.keys.is_empty(), &config.senders) {
+        (true, Senders::Any) => tracing::warn!("{INSECURE}; {INSECURE_ANY}"),
+        (true, Senders::Listed(_)) => tracing::warn!("{INSECURE}"),
+        (false, Senders::Any) => tracing::warn!("{ANY_SENDER}"),
+        (false, Senders::Listed(_)) => {}
     }
 }
 

@@ -85,6 +85,32 @@ fn the_sender_wants_a_key_or_a_word_for_going_without() {
 }
 
 #[test]
+fn the_receiver_wants_to_know_whose_pushes_it_accepts() {
+    let (stage, _) = stage();
+    let receiver = |senders: &[&str]| {
+        let mut command = stage.command("r1", "glancecastd");
+        command.args(["--interface", "lo", "--store", &format!("directory:{}", stage.store("r1").display())]);
+        command.arg("--key").arg(stage.key()).args(senders);
+        Process::start("r1", command, &stage.path(""))
+    };
+    refused(
+        receiver(&[]),
+        &["--sender FILE", "glancecast keygen --all DIR", "DIR/sender.pub", "--sender any"],
+    );
+    let key = format!("ed25519:{}", "ab".repeat(32));
+    refused(receiver(&["--sender", "any", "--sender", &key]), &["any", "exclude"]);
+    for (accepts, warns) in [(&["--sender", &key][..], false), (&["--sender", "any"], true)] {
+        let mut running = receiver(accepts);
+        running.wait_for_log(" listening", SOON);
+        assert_eq!(
+            running.log_lines().iter().any(|line| line.contains("senders = \"any\"")),
+            warns,
+            "{accepts:?}"
+        );
+    }
+}
+
+#[test]
 fn the_receiver_names_an_unknown_interface() {
     let (stage, _) = stage();
     refused(stage.start_receiver("r1", &["--interface", "nosuch0"]), &["nosuch0"]);
