@@ -1,6 +1,7 @@
 //! Which sessions a host takes part in and which it leaves alone, and how it leaves: the machines from outside, with
 //! real datagrams between them.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -9,11 +10,16 @@ use glancecast_proto::ids::{BlockIndex, HostName, ObjectName, SessionId};
 use glancecast_proto::integrity::{BlockHash, Fingerprint};
 use glancecast_proto::receiver::{
     Attempt, BlockOutcome, Effect, Opened, Published, Receiver, ReceiverConfig, ReceiverEvent, Work,
+    buffer_symbols,
 };
 use glancecast_proto::seal::GroupKey;
-use glancecast_proto::sender::{Expected, HostState, Pace, Sender, SenderConfig, SenderEvent, Verdict};
+use glancecast_proto::sender::{
+    Expected, HostState, OneWay, Pace, Sender, SenderConfig, SenderEvent, Verdict,
+};
+use glancecast_proto::sign::SigningKey;
 use glancecast_proto::time::{Moment, WallClock};
 use glancecast_proto::wire::{BaseName, Discard, DiskFormat, Encoding, Kind, ManifestEntry, Notice, Pin};
+use zeroize::Zeroizing;
 
 #[test]
 fn a_sender_of_another_version_is_answered_with_a_notice_that_it_can_read() {
@@ -156,6 +162,79 @@ fn a_host_at_work_says_that_it_is_busy_and_joins_afterwards() {
     pass_on(&mut host, [&mut first, &mut second], at(300));
     assert_eq!(second.rows().len(), 1, "the same receiver");
     assert_eq!(second.rows()[0].state, HostState::Receiving);
+}
+
+#[test]
+fn a_host_at_work_says_nothing_to_a_push_that_nobody_can_answer() {
+    let mut host = receiver();
+    let _ = join(&mut host, &mut sender(1, 1), at(0));
+    let one_way = Some(OneWay { overhead: 0.1, passes: 1 });
+    let config = SenderConfig { one_way, expected: Expected::Anyone, ..sender_config(2, 1) };
+    let datagram = announcement(&mut Sender::new(at(0), config), at(0));
+    host.handle_datagram(at(0), WALL, SENDER, &datagram).expect("fresh");
+    let tags: Vec<u8> = (0..40).flat_map(|i| spoken_to(&mut host, at(i * 100))).collect();
+    assert!(tags.contains(&1) && !tags.contains(&2), "{tags:?}");
+}
+
+#[test]
+fn eight_pushes_are_told_that_a_host_is_busy_and_those_it_refuses_take_none_of_these_places() {
+    let key = |byte| SigningKey::from_seed(&Zeroizing::new([byte; 32]));
+    let announced = |session: u8, signer: u8| {
+        let config = SenderConfig { signer: Some(key(signer)), ..sender_config(session, 1) };
+        announcement(&mut Sender::new(at(0), config), at(0))
+    };
+    let mut host = Receiver::new(ReceiverConfig { senders: vec![key(1).public()], ..config() });
+    for session in 1..30 {
+        let signer = if session % 2 == 1 { 1 } else { 2 };
+        let _ = host.handle_datagram(at(0), WALL, SENDER, &announced(session, signer));
+    }
+    let told: BTreeSet<u8> = (0..40).flat_map(|i| spoken_to(&mut host, at(i * 100))).collect();
+    let busy = told.iter().filter(|&session| session % 2 == 1).count();
+    assert_eq!((busy, told.len() - busy), (1 + 8, 8), "the one that it is in, and eight of each: {told:?}");
+}
+
+#[test]
+fn a_host_has_as_many_buffers_as_its_memory_holds() {
+    let announced = |blocks: u64| {
+        let geometry = Geometry::for_path(blocks << 20, 1500, 20).expect("in range");
+        announcement(&mut Sender::new(at(0), SenderConfig { geometry, ..sender_config(1, 1) }), at(0))
+    };
+    let one = {
+        let geometry = Geometry::for_path(100 << 20, 1500, 20).expect("in range");
+        let symbols = buffer_symbols(geometry.symbols_max()) as usize;
+        symbols * usize::from(geometry.symbol_size())
+    };
+    for (buffer_bytes, blocks, expected) in [
+        (0, 100, 4),
+        (4 * one, 100, 4),
+        (5 * one - 1, 100, 4),
+        (5 * one, 100, 5),
+        (37 * one + 1, 100, 37),
+        (37 * one, 20, 20),
+        (2_000 * one, 3_000, 1_024),
+    ] {
+        let mut host = Receiver::new(ReceiverConfig { buffer_bytes, ..config() });
+        host.handle_datagram(at(0), WALL, SENDER, &announced(blocks)).expect("fresh");
+        let Some(Effect::Open(_, _, buffers)) = host.poll_effect(true) else { panic!("it joins") };
+        assert_eq!(buffers, expected, "{buffer_bytes} bytes, {blocks} blocks");
+    }
+}
+
+#[test]
+fn an_image_id_that_is_none_is_not_read() {
+    let announced = |image_id: &str| {
+        let config = SenderConfig { image_id: Some(image_id.to_owned()), ..sender_config(1, 1) };
+        announcement(&mut Sender::new(at(0), config), at(0))
+    };
+    let good = "0f5c2c1e-7d3a-4c58-9b4f-3a1d2e4f5a6b";
+    let mut host = receiver();
+    for bad in ["0f5c2c1e", &good.replace('-', "_"), &good.replace('0', "g")] {
+        let refused = host.handle_datagram(at(0), WALL, SENDER, &announced(bad));
+        assert_eq!(refused, Err(Discard::Malformed), "{bad}");
+        assert!(host.session().is_none());
+    }
+    host.handle_datagram(at(0), WALL, SENDER, &announced(good)).expect("an id");
+    assert_eq!(host.session().and_then(|(announce, _)| announce.image_id.clone()).as_deref(), Some(good));
 }
 
 #[test]
@@ -433,6 +512,11 @@ fn pass_on<const N: usize>(host: &mut Receiver, mut senders: [&mut Sender; N], n
 fn said(host: &mut Receiver, now: Moment) -> Option<(SocketAddr, Vec<u8>)> {
     let mut out = Vec::new();
     host.poll_transmit(now, &mut out).map(|to| (to, out))
+}
+
+/// The first byte of each session to whose sender the host speaks now.
+fn spoken_to(host: &mut Receiver, now: Moment) -> Vec<u8> {
+    std::iter::from_fn(|| said(host, now)).map(|(_, datagram)| datagram[2]).collect()
 }
 
 /// One block of zeros, vouched for.

@@ -132,6 +132,8 @@ const OVERTAKEN_MAX: u64 = 1_024;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rng::Rng;
+    use std::collections::BTreeSet;
 
     #[test]
     fn what_comes_twice_counts_once() {
@@ -199,5 +201,140 @@ mod tests {
         numbers.note_signed(61);
         numbers.note(63);
         assert_eq!(numbers.lost(), 1);
+    }
+
+    #[test]
+    fn a_number_older_than_the_window_leaves_no_trace_in_it() {
+        let mut numbers = Numbers::new(None);
+        numbers.note(0);
+        numbers.note(2 * REPLAY_WINDOW + 5);
+        numbers.note(7);
+        assert!(!numbers.came(7) && !numbers.came(REPLAY_WINDOW + 7), "they share a bit");
+        assert!(numbers.came(2 * REPLAY_WINDOW + 5));
+    }
+
+    #[test]
+    fn a_run_marks_its_own_numbers_and_no_others() {
+        for first in 1..200 {
+            for count in 1..140 {
+                let mut numbers = Numbers::new(None);
+                numbers.note(0);
+                numbers.note_run(first, count);
+                let run = first..first + u64::from(count);
+                let marked = (0..512).filter(|&number| numbers.bit(number));
+                assert!(marked.eq(std::iter::once(0).chain(run)), "{first}, {count}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_signed_number_puts_right_what_is_farther_ahead_than_a_datagram_may_be_overtaken() {
+        for (ahead, puts_right) in
+            [(OVERTAKEN_MAX - 1, false), (OVERTAKEN_MAX, false), (OVERTAKEN_MAX + 1, true)]
+        {
+            let mut numbers = Numbers::new(Some(0));
+            numbers.note(10);
+            numbers.note(500 + ahead);
+            numbers.note_signed(500);
+            assert_eq!(numbers.came(500 + ahead), !puts_right, "{ahead}");
+            assert!(numbers.came(500));
+        }
+        let mut numbers = Numbers::new(Some(0));
+        numbers.note_signed(5);
+        assert_eq!((numbers.highest(), numbers.lost(), numbers.came(5)), (5, 0, true), "the first of all");
+    }
+
+    #[test]
+    fn numbers_are_remembered_as_a_set_of_them_would_be() {
+        for seed in 0..40 {
+            println!("seed {seed}");
+            let mut rng = Rng::new(&[seed; 32]);
+            let mut below = |bound: u64| u64::from_be_bytes(rng.bytes()) % bound;
+            let mut numbers = Numbers::new(None);
+            let mut slow = Slow::default();
+            // A full window lies behind, so that each bit was used before.
+            for number in 0..REPLAY_WINDOW + 100 {
+                numbers.note(number);
+                slow.note(number);
+            }
+            for _ in 0..60 {
+                let edge = slow.highest.saturating_sub(REPLAY_WINDOW);
+                let ahead = match below(6) {
+                    0 => REPLAY_WINDOW - 70 + below(140),
+                    1 => 64,
+                    _ => 1 + below(300),
+                };
+                let number = match below(3) {
+                    0 => (edge + below(140)).saturating_sub(70),
+                    _ => slow.highest + ahead,
+                };
+                match below(3) {
+                    0 => assert_eq!(numbers.note(number), slow.note(number), "{number}"),
+                    1 => {
+                        let count = 1 + below(200);
+                        let new = (number..number + count).filter(|&number| slow.count(number)).count();
+                        assert_eq!(numbers.note_run(number, count as u32), new as u64, "{number}, {count}");
+                    }
+                    _ => {
+                        let number = slow.highest.saturating_sub(OVERTAKEN_MAX - 2 + below(5));
+                        numbers.note_signed(number);
+                        slow.note_signed(number);
+                    }
+                }
+                assert_eq!(numbers.lost(), slow.lost());
+                let edge = slow.highest.saturating_sub(REPLAY_WINDOW);
+                let looked_at = (edge.saturating_sub(130)..edge + 130)
+                    .chain(slow.highest.saturating_sub(200)..slow.highest + 130)
+                    .chain((0..50).map(|_| below(slow.highest + 1)));
+                for number in looked_at {
+                    assert_eq!(numbers.came(number), slow.came(number), "{number}");
+                }
+            }
+        }
+    }
+
+    /// The same, told by a set.
+    #[derive(Default)]
+    struct Slow {
+        first: Option<u64>,
+        highest: u64,
+        came: BTreeSet<u64>,
+        received: u64,
+    }
+
+    impl Slow {
+        fn came(&self, number: u64) -> bool {
+            number <= self.highest && self.highest - number < REPLAY_WINDOW && self.came.contains(&number)
+        }
+
+        /// Whether it was new.
+        fn count(&mut self, number: u64) -> bool {
+            if number < *self.first.get_or_insert(number) || self.came(number) {
+                return false;
+            }
+            self.received += 1;
+            self.highest = self.highest.max(number);
+            self.came.insert(number);
+            true
+        }
+
+        /// Whether it was higher than all.
+        fn note(&mut self, number: u64) -> bool {
+            let highest = self.highest;
+            let is_first = self.received == 0;
+            self.count(number) && (is_first || number > highest)
+        }
+
+        fn note_signed(&mut self, number: u64) {
+            if self.first.is_some() && self.highest > number + OVERTAKEN_MAX {
+                *self = Self::default();
+            }
+            self.count(number);
+        }
+
+        fn lost(&self) -> u64 {
+            let Some(first) = self.first else { return 0 };
+            (self.highest + 1 - first).saturating_sub(self.received)
+        }
     }
 }
