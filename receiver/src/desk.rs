@@ -451,7 +451,7 @@ mod tests {
             base: None,
         };
         let Ok(Begun::Existing(existing)) = store.begin(&announce) else { panic!("it is there") };
-        existing.compare(root(BYTES)).expect("the same");
+        existing.compare(root(BYTES), &|| true).expect("the same");
     }
 
     fn root(bytes: &[u8]) -> Root {

@@ -192,8 +192,9 @@ impl Drive {
         let (sleeper, waker) = Sleeper::new().map_err(step("make an event descriptor"))?;
         let clocks = clocks();
         let limit = WriteLimit::new(setup.write_rate);
-        let workers = Workers::start(&waker, &clocks, limit).map_err(step("start a thread"))?;
         let reads = ReadLimits::new(setup.read_rate);
+        let workers =
+            Workers::start(&waker, &clocks, limit, &reads.pushes).map_err(step("start a thread"))?;
         let desk = Desk::start(&setup.store, &waker, reads.verifications).map_err(step("start a thread"))?;
         let stop = Arc::new(AtomicBool::new(false));
         tell_of_buffer(&group);

@@ -16,6 +16,7 @@ use glancecast_proto::receiver::{Attempt, BlockOutcome, BufferId, Collected, Pro
 use glancecast_proto::wire::FailureKind;
 
 use crate::pool::Pages;
+use crate::rate_limit::RateLimit;
 use crate::rebuild::Rebuilder;
 use crate::stages::{Clocks, Stage};
 use crate::store::{BaseFile, Existing, PartialFile, Publication, Store, StoreError, Unpublished};
@@ -71,8 +72,14 @@ pub(crate) struct Workers {
 }
 
 impl Workers {
-    /// Starts the threads; `waker` is used for each answer, and no block is written faster than `limit` says.
-    pub(crate) fn start(waker: &Waker, clocks: &Clocks, limit: WriteLimit) -> std::io::Result<Self> {
+    /// Starts the threads; `waker` is used for each answer. Blocks are written no faster than `limit` says, and a file that
+    /// is there already is read no faster than `reads` says.
+    pub(crate) fn start(
+        waker: &Waker,
+        clocks: &Clocks,
+        limit: WriteLimit,
+        reads: &Arc<RateLimit>,
+    ) -> std::io::Result<Self> {
         let limit = Arc::new(limit);
         let mut threads = Vec::new();
         let (blocks, block_tasks) = sync_channel(QUEUE_MAX);
@@ -81,13 +88,13 @@ impl Workers {
         let block_tasks = Arc::new(Mutex::new(block_tasks));
         for i in 0..block_workers() {
             let (tasks, answer, waker) = (Arc::clone(&block_tasks), answer.clone(), waker.clone());
-            let (clocks, limit) = (Arc::clone(clocks), Arc::clone(&limit));
-            let work = move || work(&tasks, &answer, &waker, &clocks, &limit);
+            let (clocks, limit, reads) = (Arc::clone(clocks), Arc::clone(&limit), Arc::clone(reads));
+            let work = move || work(&tasks, &answer, &waker, &clocks, (&limit, &reads));
             threads.push(thread::Builder::new().name(format!("block-{i}")).spawn(work)?);
         }
         let (tasks, waker, clocks) = (Arc::new(Mutex::new(file_tasks)), waker.clone(), Arc::clone(clocks));
-        let unlimited = Arc::clone(&limit);
-        let work = move || work(&tasks, &answer, &waker, &clocks, &unlimited);
+        let (writes, reads) = (Arc::clone(&limit), Arc::clone(reads));
+        let work = move || work(&tasks, &answer, &waker, &clocks, (&writes, &reads));
         threads.push(thread::Builder::new().name("publish".into()).spawn(work)?);
         Ok(Self { blocks, files, answers, outstanding: 0, limit, threads })
     }
@@ -147,7 +154,7 @@ fn work(
     answers: &Sender<Answer>,
     waker: &Waker,
     clocks: &Clocks,
-    limit: &WriteLimit,
+    (limit, reads): (&WriteLimit, &RateLimit),
 ) {
     let mut rebuilder: Option<(Geometry, Rebuilder)> = None;
     loop {
@@ -182,7 +189,8 @@ fn work(
                 continue;
             }
             Task::Compare { attempt, file, root } => {
-                let wanted = || !limit.is_given_up(attempt.number());
+                let is_wanted = || !limit.is_given_up(attempt.number());
+                let wanted = || reads.wait(Existing::STEP_BYTES, is_wanted);
                 let compared = file.compare(root, &wanted);
                 let result = compared.map(|()| Published::Existing).unwrap_or_else(failed);
                 Answer::Published { attempt, result }

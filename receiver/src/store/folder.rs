@@ -286,7 +286,7 @@ const SERIALS_MAX: u64 = 1_000_000;
 
 const ASK_FOR_ROOM: &str = "ask for the free space of";
 
-const PIECE_BYTES: usize = 1 << 20;
+pub(super) const PIECE_BYTES: usize = 1 << 20;
 
 /// The page cache is given back this often.
 const FORGET_BYTES: u64 = 64 << 20;

@@ -346,7 +346,11 @@ pub struct Existing {
 }
 
 impl Existing {
-    /// Hashes the file, unless the store is stopped meanwhile, or `wanted` says that nobody waits for it any more.
+    /// The bytes that [`Existing::compare`] reads between two questions whether it is wanted.
+    pub const STEP_BYTES: u64 = folder::PIECE_BYTES as u64;
+
+    /// Hashes the file, unless the store is stopped meanwhile, or `wanted` says that nobody waits for it any more. It is asked
+    /// after each step and may take its time, which caps the rate.
     ///
     /// # Errors
     /// [`StoreError::Exists`] if it is another object, [`StoreError::Stopped`], or what reading it said.
