@@ -8,7 +8,7 @@ SCENARIOS := $(TARGET)/scenarios
 
 .DEFAULT_GOAL := help
 .PHONY: help build test check-format lint docs scenarios sim sim-scale soak demo bench-stages bench-codec bench-crossovers bench-failures \
-	bench-versus bench-pipe bench-goals bench-bytes bench-journal fuzz fuzz-build fuzz-merge fuzz-codec sanitize-codec miri-codec check-neon \
+	bench-versus bench-pipe bench-goals bench-bytes bench-journal bench-convert fuzz fuzz-build fuzz-merge fuzz-codec sanitize-codec miri-codec check-neon \
 	fmt clean
 
 help: ## list the commands
@@ -72,6 +72,9 @@ bench-bytes: build ## what is not sent of sparse, compressible and other images,
 
 bench-journal: build ## what the journal of unfinished images costs a receiver, in memory and on a disk; writes target/bench/journal.md
 	$(TARGET)/release/journal --output $(TARGET)/bench --disk $(TARGET)/bench $(JOURNAL)
+
+bench-convert: ## what the sandbox costs a conversion of a qcow2, beside plain qemu-img, in turns
+	$(CARGO) run --locked --release -p glancecast-bench --bin convert -- $(CONVERT)
 
 bench-crossovers: ## where the codec's ways are equally fast, for each instruction set of this machine
 	$(CARGO) run --locked --release -p glancecast-bench --bin codec_crossovers
