@@ -7,9 +7,15 @@ TARGET    := $(or $(CARGO_TARGET_DIR),target)
 SCENARIOS := $(TARGET)/scenarios
 
 .DEFAULT_GOAL := help
+<<<<<<< HEAD
 .PHONY: help build test check-format lint docs scenarios sim races sim-scale soak demo bench-stages bench-codec bench-crossovers bench-failures \
 	bench-versus bench-pipe bench-goals bench-bytes bench-journal fuzz fuzz-build fuzz-merge fuzz-codec sanitize-codec miri-codec check-neon \
 	mutants fmt clean
+=======
+.PHONY: help build test check-format lint docs scenarios sim sim-scale soak demo bench-stages bench-codec bench-crossovers bench-failures \
+	bench-versus bench-pipe bench-goals bench-bytes bench-journal bench-convert fuzz fuzz-build fuzz-merge fuzz-codec sanitize-codec miri-codec check-neon \
+	fmt clean
+>>>>>>> sandbox
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -87,6 +93,9 @@ bench-bytes: build ## what is not sent of sparse, compressible and other images,
 
 bench-journal: build ## what the journal of unfinished images costs a receiver, in memory and on a disk; writes target/bench/journal.md
 	$(TARGET)/release/journal --output $(TARGET)/bench --disk $(TARGET)/bench $(JOURNAL)
+
+bench-convert: ## what the sandbox costs a conversion of a qcow2, beside plain qemu-img, in turns
+	$(CARGO) run --locked --release -p glancecast-bench --bin convert -- $(CONVERT)
 
 bench-crossovers: ## where the codec's ways are equally fast, for each instruction set of this machine
 	$(CARGO) run --locked --release -p glancecast-bench --bin codec_crossovers

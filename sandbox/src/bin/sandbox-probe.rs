@@ -64,11 +64,14 @@ struct Found {
     capabilities: u64,
 }
 
+/// What was got by it.
+type Attempt = Result<String, Box<dyn Error>>;
+
 fn try_all(task: &Task, image: &str) -> Found {
     let secret = Path::new(&task.secret);
     let process = format!("/proc/{}", task.process);
     let nix = |result: nix::Result<()>| result.map(|()| String::new()).map_err(Into::into);
-    let attempts: [(&str, Result<String, Box<dyn Error>>); 16] = [
+    let attempts: [(&str, Attempt); 16] = [
         ("read the secret", read(secret)),
         ("read it by the process's root", read(Path::new(&format!("{process}/root{}", task.secret)))),
         ("read the process's environment", read(Path::new(&format!("{process}/environ")))),
@@ -99,8 +102,7 @@ fn try_all(task: &Task, image: &str) -> Found {
         ),
         ("list the home directories", fs::read_dir("/root").map(|_| String::new()).map_err(Into::into)),
     ];
-    let told =
-        |result: Result<String, Box<dyn Error>>| result.unwrap_or_else(|error| format!("denied: {error}"));
+    let told = |result: Attempt| result.unwrap_or_else(|error| format!("denied: {error}"));
     Found {
         attempts: attempts.into_iter().map(|(what, result)| (what, told(result))).collect(),
         environment: std::env::vars().collect(),
@@ -108,17 +110,17 @@ fn try_all(task: &Task, image: &str) -> Found {
     }
 }
 
-fn read(path: &Path) -> Result<String, Box<dyn Error>> {
+fn read(path: &Path) -> Attempt {
     Ok(String::from_utf8_lossy(&fs::read(path)?).into_owned())
 }
 
-fn open(how: &mut OpenOptions, path: &Path) -> Result<String, Box<dyn Error>> {
+fn open(how: &mut OpenOptions, path: &Path) -> Attempt {
     let mut file: File = how.open(path)?;
     file.write_all(b"")?;
     Ok(String::new())
 }
 
-fn permit(path: &Path) -> Result<String, Box<dyn Error>> {
+fn permit(path: &Path) -> Attempt {
     fs::set_permissions(path, Permissions::from_mode(0o666))?;
     Ok(String::new())
 }

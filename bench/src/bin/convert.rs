@@ -1,0 +1,118 @@
+//! What the sandbox costs: a qcow2 converted by plain `qemu-img convert` and by the sandbox, in turns, on the same files.
+//!
+//! Prints each run, both medians and their ratio, which is to be 1.05 at most.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use clap::Parser;
+use glancecast_inspect::Format;
+use glancecast_sandbox::{Patience, QemuImg, Unsandboxed};
+
+#[derive(Debug, Parser)]
+struct Args {
+    /// Turns; each is one conversion of either kind
+    #[arg(long, default_value_t = 11)]
+    turns: usize,
+    /// MiB of data in the disk, which is twice as long
+    #[arg(long, default_value_t = 512)]
+    data: usize,
+    /// Where the images are made
+    #[arg(long, default_value = "/var/tmp")]
+    spool: PathBuf,
+}
+
+fn main() -> anyhow::Result<ExitCode> {
+    glancecast_sandbox::enter();
+    let args = Args::parse();
+    let tool = QemuImg::find(Unsandboxed::Refused)?;
+    let directory = tempfile::tempdir_in(&args.spool)?;
+    let image = image(directory.path(), args.data)?;
+    println!("{} MiB of data as qcow2, sandbox: {}", args.data, tool.confinement().name());
+    let (mut plain, mut boxed) = (Vec::new(), Vec::new());
+    for turn in 0..args.turns {
+        // Who goes first changes, as the second finds a warmer cache.
+        for kind in if turn % 2 == 0 { [Kind::Plain, Kind::Sandbox] } else { [Kind::Sandbox, Kind::Plain] } {
+            match kind {
+                Kind::Plain => plain.push(convert_plainly(&image, directory.path())?),
+                Kind::Sandbox => boxed.push(convert_in_sandbox(&tool, &image, directory.path())?),
+            }
+        }
+        println!(
+            "turn {turn:>2}: plain {:.3} s, sandbox {:.3} s",
+            plain[turn].as_secs_f64(),
+            boxed[turn].as_secs_f64()
+        );
+    }
+    let ratio = median(&mut boxed).as_secs_f64() / median(&mut plain).as_secs_f64();
+    println!(
+        "median: plain {:.3} s, sandbox {:.3} s, ratio {ratio:.3} (at most {RATIO_MAX})",
+        median(&mut plain).as_secs_f64(),
+        median(&mut boxed).as_secs_f64()
+    );
+    Ok(if ratio <= RATIO_MAX { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Plain,
+    Sandbox,
+}
+
+/// A disk of which every other MiB is data that does not compress.
+fn image(directory: &Path, data: usize) -> anyhow::Result<PathBuf> {
+    let (disk, image) = (directory.join("disk"), directory.join("image"));
+    let mut file = File::create(&disk)?;
+    let (mut mib, mut state) = (vec![0; 1 << 20], 1u64);
+    for _ in 0..data {
+        for word in mib.chunks_exact_mut(8) {
+            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            word.copy_from_slice(&state.rotate_left(29).to_le_bytes());
+        }
+        file.write_all(&mib)?;
+        file.write_all(&vec![0; 1 << 20])?;
+    }
+    let made =
+        Command::new("qemu-img").args(["convert", "-f", "raw", "-O", "qcow2"]).args([&disk, &image]).status();
+    ensure!(made.context("qemu-img (package qemu-utils)")?.success(), "qemu-img made no image");
+    std::fs::remove_file(disk)?;
+    Ok(image)
+}
+
+/// As it was without a sandbox: the same arguments, limits aside.
+fn convert_plainly(image: &Path, directory: &Path) -> anyhow::Result<Duration> {
+    let result = directory.join("plain");
+    let begun = Instant::now();
+    let mut plain = Command::new("nice");
+    plain.args(["-n", "19", "qemu-img", "convert", "-p", "-t", "unsafe", "-f", "qcow2", "-O", "raw"]);
+    let ended = plain.args([image, &result]).stdout(Stdio::null()).status()?;
+    let took = begun.elapsed();
+    ensure!(ended.success(), "qemu-img: {ended}");
+    std::fs::remove_file(result)?;
+    Ok(took)
+}
+
+/// With all that it takes to get there, and the question what the image is.
+fn convert_in_sandbox(tool: &QemuImg, image: &Path, directory: &Path) -> anyhow::Result<Duration> {
+    let stop = AtomicBool::new(false);
+    let patience = Patience { time: Duration::from_secs(600), stop: &stop };
+    let begun = Instant::now();
+    let image = File::open(image)?;
+    let result = tempfile::tempfile_in(directory)?;
+    let info = tool.info(&image, patience)?;
+    result.set_len(info.virtual_bytes)?;
+    tool.convert(&image, Format::Qcow2, &result, patience, &mut |_| {})?;
+    Ok(begun.elapsed())
+}
+
+fn median(times: &mut [Duration]) -> Duration {
+    times.sort_unstable();
+    times[times.len() / 2]
+}
+
+const RATIO_MAX: f64 = 1.05;
