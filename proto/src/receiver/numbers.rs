@@ -214,6 +214,20 @@ mod tests {
     }
 
     #[test]
+    fn a_leap_costs_no_more_than_a_window() {
+        // Number by number, or word by word, this would take years.
+        let leap = 1 << 60;
+        let mut numbers = Numbers::new(None);
+        numbers.note(1);
+        numbers.note(leap);
+        assert_eq!(numbers.note_run(2 * leap, 3), 3);
+        assert_eq!(numbers.highest(), 2 * leap + 2);
+        let mut numbers = Numbers::new(None);
+        assert_eq!(numbers.note_run(leap, 3), 3);
+        assert_eq!(numbers.lost(), 0, "they are counted from the first");
+    }
+
+    #[test]
     fn a_run_marks_its_own_numbers_and_no_others() {
         for first in 1..200 {
             for count in 1..140 {
