@@ -7,15 +7,9 @@ TARGET    := $(or $(CARGO_TARGET_DIR),target)
 SCENARIOS := $(TARGET)/scenarios
 
 .DEFAULT_GOAL := help
-<<<<<<< HEAD
 .PHONY: help build test check-format lint docs scenarios sim races sim-scale soak demo bench-stages bench-codec bench-crossovers bench-failures \
-	bench-versus bench-pipe bench-goals bench-bytes bench-journal fuzz fuzz-build fuzz-merge fuzz-codec sanitize-codec miri-codec check-neon \
-	mutants fmt clean
-=======
-.PHONY: help build test check-format lint docs scenarios sim sim-scale soak demo bench-stages bench-codec bench-crossovers bench-failures \
 	bench-versus bench-pipe bench-goals bench-bytes bench-journal bench-convert fuzz fuzz-build fuzz-merge fuzz-codec sanitize-codec miri-codec check-neon \
-	fmt clean
->>>>>>> sandbox
+	mutants fmt clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
