@@ -45,7 +45,7 @@ impl Sender {
     fn open(&mut self, up: UpHeader, datagram: &[u8]) -> Result<Up, Discard> {
         let geometry = self.config.geometry;
         match self.hosts.get(up.receiver) {
-            Some(host) => Up::open(&host.cipher, geometry, up, datagram),
+            Some(host) => Up::open(host.cipher(), geometry, up, datagram),
             // What is told of the push stands: who comes now is not asked for anything any more.
             None if up.header.kind == Kind::Hello && self.ending.is_none() => {
                 let cipher = Cipher::upward(&self.config.key, self.config.session, up.receiver);
@@ -56,7 +56,7 @@ impl Sender {
     }
 
     fn take_message(&mut self, now: Moment, id: ReceiverId, message: Up) -> Result<(), Discard> {
-        let name = self.hosts.get(id).ok_or(Discard::UnknownHost)?.name.clone();
+        let name = self.hosts.name(id).ok_or(Discard::UnknownHost)?.clone();
         match message {
             Up::Hello(hello) => self.hosts.greet(id, &hello),
             // Nobody holds less than before.
@@ -99,7 +99,7 @@ impl Sender {
         self.polls.note_report(!report.deficits.is_empty() || !report.gaps.is_empty());
         report.gaps.iter().for_each(|&gap| self.blocks.demand_manifest(gap, report.highest));
         if turn {
-            let loss = self.hosts.loss_for(id, self.is_tail());
+            let loss = if self.is_tail() { self.hosts.loss_of(id) } else { self.hosts.usual_loss() };
             report.deficits.iter().for_each(|&run| self.blocks.demand(run, report.highest, loss));
         }
     }
@@ -141,7 +141,7 @@ impl Sender {
             && *queued < ACKS_PER_TENTH_MAX
         {
             *queued += 1;
-            self.acks.push_back((to, Ack { receiver: up.receiver, kind: up.header.kind, slot: host.slot }));
+            self.acks.push_back((to, Ack { receiver: up.receiver, kind: up.header.kind, slot: host.slot() }));
         }
     }
 }

@@ -7,21 +7,18 @@
 
 mod blocks;
 mod ending;
-mod health;
 mod hosts;
 mod inbox;
 mod polls;
 mod rate;
-mod roster;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 pub use blocks::Job;
-pub use health::{Cause, Sideline};
+pub use hosts::{Cause, Expected, HostRow, HostState, Sideline, Tally};
 pub use rate::Pace;
-pub use roster::{Expected, HostRow, HostState, Tally};
 
 use crate::geometry::Geometry;
 use crate::ids::{BlockIndex, HostName, ObjectName, Sequence, SessionId};
@@ -36,7 +33,7 @@ use crate::wire::{
 };
 use blocks::{Blocks, FirstPass};
 use ending::Ending;
-use hosts::{Asked, Hosts};
+use hosts::{Asked, Hosts, Round};
 use polls::{Phase, Polls};
 use rate::RateControl;
 
@@ -642,7 +639,7 @@ impl Sender {
 
     /// Draws the conclusions from the reports to the last poll.
     fn end_round(&mut self, now: Moment) {
-        let (loss, sidelined) = self.hosts.end_round(now);
+        let Round { loss, sidelined } = self.hosts.end_round(now);
         let frame_bytes = self.config.geometry.datagram_bytes() as u64 + self.config.header_bytes;
         self.rate.note_round(now, self.group_sequence, frame_bytes * 8, loss);
         if !sidelined.is_empty() && !self.is_tail() {
