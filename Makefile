@@ -9,7 +9,7 @@ SCENARIOS := $(TARGET)/scenarios
 .DEFAULT_GOAL := help
 .PHONY: help build test check-format lint docs scenarios sim sim-scale soak demo bench-stages bench-codec bench-crossovers bench-failures \
 	bench-versus bench-pipe bench-goals bench-bytes bench-journal fuzz fuzz-build fuzz-merge fuzz-codec sanitize-codec miri-codec check-neon \
-	fmt clean
+	mutants fmt clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,8 +39,9 @@ scenarios: build ## run every test, then print what was measured and what was sk
 
 SEEDS ?= 2000
 
-sim: ## simulate SEEDS (2000) pushes under every fault, or tell the one of SEED=n
-	$(CARGO) run --locked --release -p glancecast-tests --bin sim -- $(if $(SEED),--seed $(SEED),--seeds $(SEEDS))
+sim: ## simulate SEEDS (2000) pushes under every fault, from seed FROM (0) on, or tell the one of SEED=n
+	$(CARGO) run --locked --release -p glancecast-tests --bin sim -- \
+	    $(if $(SEED),--seed $(SEED),--seeds $(SEEDS) $(if $(FROM),--from $(FROM)))
 
 sim-scale: ## simulate pushes to up to 10 000 receivers; compares with tests/sim/scale.txt (long, 3 GB)
 	$(CARGO) run --locked --release -p glancecast-tests --bin sim_scale -- tests/sim/scale.txt
@@ -135,6 +136,9 @@ sanitize-codec: ## the kernels' tests of every instruction set of this machine, 
 
 miri-codec: ## blocks on the portable kernel under miri (needs a nightly toolchain with miri)
 	$(CARGO) +nightly miri test --locked -p glancecast-fec --target-dir $(TARGET)/miri --test blocks hostile_repair
+
+mutants: ## break CRATE (inspect, host, ...) in small ways and say which its tests do not notice; FILES=glob for some files
+	@CARGO="$(CARGO)" tests/mutants.sh $(abspath $(TARGET))/mutants "$(CRATE)" "$(FILES)"
 
 check-neon: ## type-check the NEON kernel (needs `rustup target add aarch64-unknown-linux-gnu`)
 	$(CARGO) check --locked -p glancecast-fec --target aarch64-unknown-linux-gnu

@@ -83,6 +83,11 @@ impl Reuse {
         self.fingerprints[block.index()] = Some(fingerprint);
     }
 
+    /// A block was not where its fingerprint had led to: it is not looked for again.
+    pub(super) fn forget(&mut self, block: BlockIndex) {
+        self.fingerprints[block.index()] = None;
+    }
+
     /// Where a block may lie that this host lacks. If it is the same as one that has to come first, it waits for that.
     pub(super) fn find(&mut self, block: BlockIndex, is_held: impl Fn(BlockIndex) -> bool) -> Option<Origin> {
         let (base, fingerprint) = (self.base.as_ref()?, self.fingerprints[block.index()]?);

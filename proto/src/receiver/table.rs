@@ -1,7 +1,7 @@
 //! What a host knows of each block of the object: its manifest entry, where its symbols are being collected, whether
 //! it is proven and written. Answers what is lacking.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::geometry::Geometry;
 use crate::ids::BlockIndex;
@@ -64,6 +64,8 @@ pub(super) struct Table {
     at_work: u32,
     /// Some blocks were kept of an earlier session.
     resumed: bool,
+    /// Of these, the ones of which all symbols had come before the store named them: read where the symbols do not do.
+    kept_besides: BTreeSet<BlockIndex>,
     /// How often a block was not what the manifest says.
     corrupt: BTreeMap<BlockIndex, u32>,
     /// Where the push has a base.
@@ -143,6 +145,7 @@ impl Table {
             rebuilding: 0,
             at_work: 0,
             resumed: false,
+            kept_besides: BTreeSet::new(),
             corrupt: BTreeMap::new(),
             reuse: None,
             held: 0,
@@ -175,13 +178,17 @@ impl Table {
         (0..self.geometry.blocks()).map(BlockIndex).for_each(|block| self.look_for(block));
     }
 
-    /// Has a block that is lacking made of what lies elsewhere on this host, if anything does.
+    /// Has a block that is lacking made of what lies on this host, if anything does: first of what was kept of it, then of what
+    /// lies elsewhere. Each is tried once.
     fn look_for(&mut self, block: BlockIndex) {
-        let states = &self.states;
-        let Some(reuse) = &mut self.reuse else { return };
-        if !matches!(states[block.index()], State::Unseen | State::Collecting(_)) {
+        if !matches!(self.states[block.index()], State::Unseen | State::Collecting(_)) {
             return;
         }
+        if self.kept_besides.remove(&block) {
+            return self.take_kept(block);
+        }
+        let states = &self.states;
+        let Some(reuse) = &mut self.reuse else { return };
         if let Some(origin) = reuse.find(block, |first| states[first.index()] == State::Held) {
             self.make_of(block, origin);
         }
@@ -216,18 +223,25 @@ impl Table {
     }
 
     /// An earlier session may have written these blocks. What has come of them before the store said so is let go, unless it
-    /// is all that is needed.
+    /// is all that is needed: then they are read only if it does not do.
     pub(super) fn keep(&mut self, blocks: &[BlockIndex]) {
         for &block in blocks {
-            if let Some(&State::Collecting(buffer)) = self.states.get(block.index()) {
-                self.forget(block, buffer);
+            match self.states.get(block.index()) {
+                Some(State::Unseen | State::Collecting(_)) => self.take_kept(block),
+                Some(State::Ready(_)) => drop(self.kept_besides.insert(block)),
+                _ => continue,
             }
-            if self.states.get(block.index()) == Some(&State::Unseen) {
-                self.states[block.index()] = State::Kept;
-                self.resumed = true;
-                self.queue_if_ready(block);
-            }
+            self.resumed = true;
         }
+    }
+
+    /// What was kept of a block is compared with its entry, once that is known; its symbols are let go.
+    fn take_kept(&mut self, block: BlockIndex) {
+        if let State::Collecting(buffer) = self.states[block.index()] {
+            self.forget(block, buffer);
+        }
+        self.states[block.index()] = State::Kept;
+        self.queue_if_ready(block);
     }
 
     /// Whether blocks were kept of an earlier session.
@@ -432,7 +446,7 @@ impl Table {
         self.buffers.release(buffer, collected);
     }
 
-    /// The symbols did not determine the block: it goes on collecting.
+    /// The symbols did not determine the block: it goes on collecting, unless it may lie on this host.
     pub(super) fn collect_more(
         &mut self,
         block: BlockIndex,
@@ -444,6 +458,7 @@ impl Table {
         self.at_work -= 1;
         self.buffers.give_back(buffer, collected);
         self.states[block.index()] = State::Collecting(buffer);
+        self.look_for(block);
         self.queue_if_ready(block);
     }
 
@@ -452,8 +467,8 @@ impl Table {
         self.manifest[block.index()].is_some_and(|known| known.is_zero())
     }
 
-    /// What was rebuilt is not what the manifest says: everything of it is dropped and asked for again. False when that
-    /// was so too often, and there is no hope.
+    /// What was rebuilt is not what the manifest says: everything of it is dropped and asked for again, unless it may lie on
+    /// this host. False when that was so too often, and there is no hope.
     ///
     /// # Panics
     /// For a zero block: there is nothing to ask for.
@@ -466,7 +481,7 @@ impl Table {
     }
 
     /// What was kept of an earlier session, or lay elsewhere, is not what the manifest says: all of it is asked for, unless
-    /// it lies elsewhere.
+    /// it lies where nobody has looked yet.
     ///
     /// # Panics
     /// For a zero block, likewise.
@@ -474,9 +489,10 @@ impl Table {
         assert!(!self.is_zero(block), "block {block} has no symbols");
         let was = std::mem::replace(&mut self.states[block.index()], State::Unseen);
         self.at_work -= 1;
-        if was == State::Rechecking {
-            self.look_for(block);
+        if let (State::Matched(_), Some(reuse)) = (was, &mut self.reuse) {
+            reuse.forget(block);
         }
+        self.look_for(block);
     }
 
     /// The root that the manifest amounts to, once all of it is known, and the hashes of zero blocks are worked out.
@@ -892,6 +908,69 @@ mod tests {
         assert_eq!(table.buffers.free(), 2, "the buffer of the first is free again");
         assert!(matches!(table.next_work(), Some(Work::Rebuild { block: BlockIndex(1), .. })));
         assert!(matches!(table.next_work(), Some(Work::Recheck { block: BlockIndex(0), .. })));
+    }
+
+    #[test]
+    fn a_kept_block_of_which_all_symbols_came_and_do_not_determine_it_is_read_and_not_asked_for() {
+        let mut table = table(2, 2);
+        table.learn(&stored(0, 1));
+        collect(&mut table, 0, 1..K + 1);
+        table.keep(&[BlockIndex(0)]);
+        assert!(table.is_resumed());
+        let (buffer, collected) = take_rebuild(&mut table);
+        table.collect_more(BlockIndex(0), buffer, collected);
+        assert_eq!(table.deficits(2), []);
+        assert_eq!(table.buffers.free(), 2);
+        assert!(matches!(table.next_work(), Some(Work::Recheck { block: BlockIndex(0), .. })));
+        table.ask_anew(BlockIndex(0));
+        assert_eq!(table.deficits(2), [deficit(0, 1, K + 1)], "nor was it what had been kept");
+        assert!(table.next_work().is_none(), "that is read once");
+    }
+
+    #[test]
+    fn a_kept_block_of_which_all_symbols_came_and_are_corrupt_is_read_and_not_asked_for() {
+        let mut table = table(2, 2);
+        table.learn(&stored(0, 1));
+        collect(&mut table, 0, 0..K);
+        table.keep(&[BlockIndex(0)]);
+        let (buffer, collected) = take_rebuild(&mut table);
+        table.release(buffer, collected);
+        assert!(table.start_over(BlockIndex(0)), "there is hope");
+        assert_eq!(table.deficits(2), []);
+        assert!(matches!(table.next_work(), Some(Work::Recheck { block: BlockIndex(0), .. })));
+        table.hold(BlockIndex(0));
+        assert_eq!(table.held(), 1);
+    }
+
+    #[test]
+    fn a_block_that_is_rebuilt_in_vain_is_looked_for_in_a_base_that_was_known_too_late() {
+        let mut table = with_base(&[1, 2]);
+        collect(&mut table, 0, 1..K + 1);
+        collect(&mut table, 1, 0..K);
+        table.take_base(base(&[(1, 9), (2, 8)]));
+        let (undecodable, undecodable_set) = take_rebuild(&mut table);
+        let (corrupt, corrupt_set) = take_rebuild(&mut table);
+        table.collect_more(BlockIndex(0), undecodable, undecodable_set);
+        table.release(corrupt, corrupt_set);
+        assert!(table.start_over(BlockIndex(1)), "there is hope");
+        assert_eq!(table.deficits(2), []);
+        for (block, piece) in [(0, 9), (1, 8)] {
+            let Some(Work::Reuse { block: of, origin, .. }) = table.next_work() else { panic!("reused") };
+            assert_eq!((of, origin), (BlockIndex(block), Origin::Base(BlockIndex(piece))));
+        }
+    }
+
+    #[test]
+    fn where_a_block_was_not_it_is_not_looked_for_again() {
+        let mut table = with_base(&[1, 2]);
+        table.take_base(base(&[(1, 9)]));
+        assert!(matches!(table.next_work(), Some(Work::Reuse { .. })));
+        table.ask_anew(BlockIndex(0));
+        collect(&mut table, 0, 1..K + 1);
+        let (buffer, collected) = take_rebuild(&mut table);
+        table.collect_more(BlockIndex(0), buffer, collected);
+        assert_eq!(table.deficits(1), [deficit(0, 1, 2)], "its symbols are kept");
+        assert!(table.next_work().is_none());
     }
 
     #[test]

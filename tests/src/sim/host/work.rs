@@ -199,10 +199,6 @@ impl Host {
         let is_right = hash(block, &encoded) == entry.hash;
         if !is_right {
             shared.counts.note(Fault::Corrupt);
-            // All of it had come before the store said that it was kept, and was damaged in memory.
-            self.active.iter_mut().for_each(|active| {
-                active.right.remove(&block);
-            });
             if shared.mutant != Mutant::PublishesUnverified {
                 return BlockOutcome::Corrupt;
             }

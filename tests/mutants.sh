@@ -1,0 +1,66 @@
+#!/usr/bin/env bash
+# Breaks a crate in small ways, one after the other, and runs that crate's own tests on each: what they do not notice is
+# not tested. `make mutants CRATE=inspect FILES='inspect/src/vh*.rs'` calls this as `mutants.sh DIRECTORY CRATE FILES`.
+#
+# A mutant that survives is either caught by a new test, or explained in CRATE/MUTANTS.md in a line of its own:
+#     - `inspect/src/mbr.rs: replace && with || in is_boot_sector`: the reason
+# Exit 0 when no other mutant has survived.
+set -euo pipefail
+
+directory=$1 crate=$2 files=$3
+cargo=${CARGO:-cargo}
+
+say() { printf '%s\n' "$*"; }
+
+usage() { # WORDS: what is missing
+    say "mutants: $*; crates: $crates" >&2
+    say "usage: make mutants CRATE=inspect [FILES='inspect/src/vh*.rs inspect/src/mbr.rs']" >&2
+    exit 2
+}
+
+crates=$(sed -n 's/^members = \[\(.*\)\]/\1/p' Cargo.toml | tr -d '",')
+[ -n "$crate" ] || usage "which crate?"
+[[ " $crates " == *" $crate "* ]] || usage "there is no crate $crate"
+if ! $cargo mutants --version >/dev/null 2>&1; then
+    say "mutants: cargo-mutants is not installed; install it with: cargo install cargo-mutants --locked" >&2
+    exit 2
+fi
+
+output=$directory/$crate
+build=$directory/build
+mkdir -p "$output"
+clean_up() { # The crates of other people stay built; ours were built from a copy of the tree that is gone.
+    rm -rf "$build"/release/incremental "$build"/release/{deps,.fingerprint,build,examples}/*glancecast*
+}
+trap clean_up EXIT
+
+# The release profile: it is the one that is tested and shipped, and for a small crate it builds as fast as another.
+arguments=(--package "glancecast-$crate" --profile release --cargo-arg=--locked --jobs 1 --colors never --output "$output")
+read -ra globs <<<"$files"
+for glob in "${globs[@]}"; do
+    arguments+=(--file "$glob")
+done
+status=0
+CARGO_TARGET_DIR=$build CARGO_INCREMENTAL=1 nice "$cargo" mutants "${arguments[@]}" || status=$?
+case $status in
+    0 | 2 | 3) ;; # some survived, or ran out of time: see below
+    *) exit "$status" ;;
+esac
+
+results=$output/mutants.out
+count() { wc -l <"$results/$1.txt"; }
+caught=$(($(count caught) + $(count timeout))) # an endless loop does not go unnoticed
+say "$crate: $((caught + $(count missed))) viable mutants, $caught caught," \
+    "$(count missed) survived; $(count unviable) do not compile; details in $results"
+
+# The same mutant may be in a function twice, so lines count as often as they occur.
+without_place() { sed -E 's/^([^:]+):[0-9]+:[0-9]+: /\1: /' | sort; }
+explained() {
+    [ ! -f "$crate/MUTANTS.md" ] || sed -nE 's/^- `([^`]+\.rs: [^`]+)`: .+/\1/p' "$crate/MUTANTS.md" | sort
+}
+unexplained=$(comm -23 <(without_place <"$results/missed.txt") <(explained))
+if [ -n "$unexplained" ]; then
+    say "survived, and $crate/MUTANTS.md does not say why:"
+    say "$unexplained"
+    exit 1
+fi
