@@ -1,12 +1,11 @@
 //! What hosts say: opened under their own key, refused if said before, taken into account, acknowledged.
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
+use super::Sender;
+use super::event::SenderEvent;
 use super::hosts::Serve;
-use super::{Sender, SenderEvent};
 use crate::ids::{ReceiverId, Sequence};
-use crate::limits::{ACKS_PER_TENTH_MAX, HOSTS_MAX};
 use crate::seal::Cipher;
 use crate::time::Moment;
 use crate::wire::{Ack, DeficitRun, Discard, Kind, Notice, Report, Up, UpHeader, VERSION};
@@ -132,21 +131,12 @@ impl Sender {
     }
 
     fn acknowledge(&mut self, now: Moment, to: SocketAddr, up: UpHeader) {
-        let (since, queued) = &mut self.acks_queued;
-        if now.since(*since) >= ACK_BUDGET_TIME {
-            (*since, *queued) = (now, 0);
-        }
-        if let Some(host) = self.hosts.get(up.receiver)
-            && self.acks.len() < HOSTS_MAX
-            && *queued < ACKS_PER_TENTH_MAX
-        {
-            *queued += 1;
-            self.acks.push_back((to, Ack { receiver: up.receiver, kind: up.header.kind, slot: host.slot() }));
+        if let Some(host) = self.hosts.get(up.receiver) {
+            let ack = Ack { receiver: up.receiver, kind: up.header.kind, slot: host.slot() };
+            self.acks.push(now, to, ack);
         }
     }
 }
 
-/// Over which [`ACKS_PER_TENTH_MAX`] counts.
-const ACK_BUDGET_TIME: Duration = Duration::from_millis(100);
-/// Symbols in answer to one poll: of several, one may get through where much is lost.
+/// Symbols that a host is probed with in answer to one poll: one of them may get through where much is lost.
 const PROBE_SYMBOLS: u16 = 2;
