@@ -6,11 +6,9 @@
 //! told that this host is busy, and joined afterwards.
 
 mod afterword;
-mod collect;
 mod effects;
 mod inbox;
 mod numbers;
-mod reuse;
 mod session;
 mod table;
 
@@ -18,13 +16,11 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-pub use collect::{BufferId, Collected, Place, buffer_symbols};
 pub use effects::{
     Admission, Attempt, BlockOutcome, Effect, Opened, Proof, Published, ReceiverEvent, Returned,
 };
-pub use reuse::{BaseIndex, Origin};
 pub use session::buffer_bytes;
-pub use table::Work;
+pub use table::{BaseIndex, BufferId, Collected, Origin, Place, Work, buffer_symbols};
 
 use crate::ids::{BlockIndex, HostName, SessionId, SessionTag};
 use crate::limits::{CORRUPT_TRIES_MAX, ENDED_SESSIONS_MAX, EVENTS_MAX};
