@@ -17,7 +17,7 @@ use super::table::{BaseIndex, BufferId, Collected, Place, Table, Work, buffer_sy
 use super::uplink::Uplink;
 use crate::ids::{BlockIndex, HostName, Sequence, SessionId};
 use crate::integrity::{BlockHash, Root};
-use crate::limits::{HELD_RUNS_MAX, report_runs_in};
+use crate::limits::HELD_RUNS_MAX;
 use crate::repeat::Repeat;
 use crate::rng::Rng;
 use crate::seal::{Cipher, GroupKey};
@@ -25,7 +25,7 @@ use crate::sign::PublicKey;
 use crate::time::Moment;
 use crate::wire::{
     Ack, Announce, Announced, Discard, Done, Down, Failed, FailureKind, Hello, KeptRun, Kind, ManifestRun,
-    Poll, Report, SymbolHeader, Totals, Up,
+    Poll, Report, SymbolHeader, Totals, Up, report_runs_in,
 };
 use turns::Turns;
 

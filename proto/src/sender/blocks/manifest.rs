@@ -8,8 +8,8 @@ use std::collections::VecDeque;
 use crate::geometry::Geometry;
 use crate::ids::{BlockIndex, Sequence};
 use crate::integrity::{BlockHash, Fingerprint};
-use crate::limits::{CONTROL_SMALL, MANIFEST_BLOCKS_MAX, MANIFEST_REPEATS_MAX, manifest_room};
-use crate::wire::{Encoding, GapRun, Listed, ManifestEntry, ManifestRun, manifest_bytes};
+use crate::limits::{CONTROL_SMALL, MANIFEST_BLOCKS_MAX, MANIFEST_REPEATS_MAX};
+use crate::wire::{Encoding, GapRun, Listed, ManifestEntry, ManifestRun, manifest_bytes, manifest_room};
 
 /// The entries of all blocks that were read, and which of them are due.
 pub(super) struct ManifestSchedule {

@@ -2,8 +2,8 @@ use super::manifest::ZERO_BATCH;
 use super::*;
 use glancecast_fec::Esi;
 
-use crate::limits::{CONTROL_SMALL, MANIFEST_BLOCKS_MAX, manifest_room};
-use crate::wire::manifest_bytes;
+use crate::limits::{CONTROL_SMALL, MANIFEST_BLOCKS_MAX};
+use crate::wire::{manifest_bytes, manifest_room};
 
 const K: u32 = 733; // 1 MiB in symbols of 1432 bytes
 
