@@ -7,27 +7,13 @@ use std::time::Duration;
 use super::afterword::Afterword;
 use super::session::{Session, Stage, buffer_bytes};
 use super::uplink::Uplink;
+use super::waiting::Waiting;
 use super::{Attempt, Effect, Receiver, ReceiverEvent, Rejoin};
 use crate::ids::{ReceiverId, SessionTag};
 use crate::limits::ANNOUNCE_SKEW_MAX;
-use crate::repeat::Repeat;
 use crate::sign::PublicKey;
 use crate::time::{Moment, WallClock};
-use crate::wire::{
-    Announce, Announced, Discard, Down, End, Failed, FailureKind, Header, Hello, Kind, Notice, Totals, Up,
-    foreign_version,
-};
-
-/// A session that is announced while another is at work, or whose sender is not accepted: the sender is told so.
-pub(super) struct Waiting {
-    pub(super) uplink: Uplink,
-    /// It is about the object that this host is at work on.
-    pub(super) same_object: bool,
-    pub(super) hello: Repeat,
-    pub(super) heard: Moment,
-    /// Why this host will never take part, and whether that is the next to be said, after a hello.
-    refusal: Option<(String, bool)>,
-}
+use crate::wire::{Announce, Announced, Discard, Down, End, Header, Kind, Notice, foreign_version};
 
 impl Receiver {
     pub(super) fn take_datagram(
@@ -152,11 +138,8 @@ impl Receiver {
 
     fn join(&mut self, now: Moment, key: usize, announced: Announced) {
         let announce = announced.announce.clone();
-        let waited = self.waiting.iter().position(|waiting| waiting.uplink.session() == announce.session);
-        let uplink = match waited {
-            Some(at) => self.waiting.swap_remove(at).uplink,
-            None => self.new_uplink(&announce, key),
-        };
+        let waited = self.waiting.take(announce.session);
+        let uplink = waited.unwrap_or_else(|| self.new_uplink(&announce, key));
         let buffers = (self.config.buffer_bytes / buffer_bytes(&announce).max(1))
             .clamp(BUFFERS_MIN, BUFFERS_MAX)
             .min((announce.geometry.blocks() as usize).max(1)) as u16;
@@ -169,44 +152,15 @@ impl Receiver {
         self.effects.push_back(Effect::Open(attempt, Box::new(announce), buffers));
     }
 
+    /// Has the sender of a session that is not joined told so: that this host is busy, or its `refusal`.
     fn wait(&mut self, now: Moment, key: usize, announce: &Announce, refusal: Option<String>) {
-        if let Some(waiting) = self.waiting.iter_mut().find(|w| w.uplink.session() == announce.session) {
-            waiting.heard = now;
+        if self.waiting.note_heard(now, announce.session) || !self.waiting.has_room(refusal.is_some()) {
             return;
         }
-        // Those who are refused cannot take the places of those who wait.
-        let alike = self.waiting.iter().filter(|w| w.refusal.is_some() == refusal.is_some()).count();
-        if alike < WAITING_MAX {
-            let gap_max = if refusal.is_some() { REFUSAL_GAP_MAX } else { BUSY_HELLO_GAP };
-            let hello = Repeat::new(now + self.rng.below(announce.spread), BUSY_HELLO_GAP, gap_max);
-            let uplink = self.new_uplink(announce, key);
-            let same_object = self.session.as_ref().is_some_and(|active| active.is_of(announce));
-            let refusal = refusal.map(|reason| (reason, false));
-            self.waiting.push(Waiting { uplink, same_object, hello, heard: now, refusal });
-        }
-    }
-
-    /// What is to be said to a sender whose session this host is not in: that it is busy, or why it never will be.
-    pub(super) fn next_of_waiting(&mut self, now: Moment, out: &mut Vec<u8>) -> Option<SocketAddr> {
-        for waiting in &mut self.waiting {
-            if let Some((reason, due)) = &mut waiting.refusal
-                && std::mem::take(due)
-            {
-                let (kind, reason, totals) = (FailureKind::Refused, reason.clone(), Totals::default());
-                return Some(waiting.uplink.seal(&Up::Failed(Failed { kind, reason, totals }), out));
-            }
-            if waiting.hello.take_due(now) {
-                waiting.refusal.iter_mut().for_each(|(_, due)| *due = true);
-                // Soon this session may be gone, and that one go on from here.
-                let here = self.session.as_ref().filter(|_| waiting.same_object);
-                let kept = here.map_or(Vec::new(), |active| active.held_runs());
-                let (name, software) = (self.config.name.clone(), self.config.software.clone());
-                return Some(
-                    waiting.uplink.seal(&Up::Hello(Hello { name, software, busy: true, kept }), out),
-                );
-            }
-        }
-        None
+        let hello_at = now + self.rng.below(announce.spread);
+        let uplink = self.new_uplink(announce, key);
+        let same_object = self.session.as_ref().is_some_and(|active| active.is_of(announce));
+        self.waiting.push(Waiting::new(now, uplink, hello_at, same_object, refusal));
     }
 
     fn new_uplink(&mut self, announce: &Announce, key: usize) -> Uplink {
@@ -295,11 +249,6 @@ impl Receiver {
 const BUFFERS_MIN: usize = 4;
 const BUFFERS_MAX: usize = 1_024;
 
-/// Sessions that are told that this host is busy. The others learn it when they are still announced afterwards.
-const WAITING_MAX: usize = 8;
-const BUSY_HELLO_GAP: Duration = Duration::from_secs(2);
-/// A refusal is said ever more rarely: it will not change while the push lasts.
-const REFUSAL_GAP_MAX: Duration = Duration::from_secs(32);
 /// Refused senders that are told of in the log.
 const REFUSED_TOLD_MAX: usize = 8;
 

@@ -12,6 +12,7 @@ mod numbers;
 mod session;
 mod table;
 mod uplink;
+mod waiting;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -31,8 +32,8 @@ use crate::sign::PublicKey;
 use crate::time::{Moment, WallClock};
 use crate::wire::{Announce, Discard, DiscardCounts, FailureKind, Notice, SymbolHeader};
 use afterword::{AFTERWORDS_MAX, Afterword};
-use inbox::Waiting;
 use session::{Expired, Session, Stage};
+use waiting::WaitingList;
 
 /// Who this host is.
 #[derive(Clone, Debug)]
@@ -59,7 +60,7 @@ pub struct Receiver {
     rng: Rng,
     session: Option<Box<Session>>,
     /// Sessions that are announced while another is at work.
-    waiting: Vec<Waiting>,
+    waiting: WaitingList,
     ended: VecDeque<SessionId>,
     /// Last words that nobody has acknowledged.
     afterwords: VecDeque<Afterword>,
@@ -89,7 +90,7 @@ impl Receiver {
             rng: Rng::new(&config.seed),
             config,
             session: None,
-            waiting: Vec::new(),
+            waiting: WaitingList::default(),
             ended: VecDeque::new(),
             afterwords: VecDeque::new(),
             links: 0,
@@ -283,7 +284,7 @@ impl Receiver {
 
     /// Time has passed.
     pub fn handle_timeout(&mut self, now: Moment) {
-        self.waiting.retain(|waiting| now.since(waiting.heard) < SENDER_GONE_AFTER);
+        self.waiting.forget_silent(now, SENDER_GONE_AFTER);
         let gone_after = self.gone_after();
         let Some(active) = &mut self.session else { return };
         active.expire_base(now);
@@ -325,7 +326,8 @@ impl Receiver {
         if let Some(to) = self.afterwords.iter_mut().find_map(|word| word.next(now, name, software, out)) {
             return Some(to);
         }
-        self.next_of_waiting(now, out)
+        let kept = || self.session.as_ref().map_or(Vec::new(), |active| active.held_runs());
+        self.waiting.send(now, name, software, kept, out)
     }
 
     /// The next work to do. Work on blocks comes out only when `room` says that there is a place for it.
@@ -341,12 +343,11 @@ impl Receiver {
     /// When to call [`Receiver::handle_timeout`] and drain again.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Moment> {
-        let waiting = self.waiting.iter().map(|waiting| waiting.hello.next_at);
         let afterwords = self.afterwords.iter().filter_map(Afterword::next_at);
         let gone_after = self.gone_after();
         let active = self.session.iter();
         let active = active.flat_map(|active| [active.expires_at(gone_after), active.next_at()]).flatten();
-        waiting.chain(afterwords).chain(active).min()
+        self.waiting.next_at().into_iter().chain(afterwords).chain(active).min()
     }
 
     /// Something worth telling.
