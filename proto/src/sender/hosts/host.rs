@@ -69,13 +69,13 @@ impl Host {
     }
 
     /// Whether nothing of what is sent reaches it.
-    pub(super) fn is_deaf(&self) -> bool {
-        self.reach.is_deaf
+    pub(super) fn is_unreachable(&self) -> bool {
+        self.reach.is_unreachable
     }
 
     /// Whether it lacks something, is reached, and is not side-lined.
     pub(super) fn is_served_and_lacking(&self) -> bool {
-        self.is_lacking && !self.reach.is_deaf && self.health.sidelined().is_none()
+        self.is_lacking && !self.reach.is_unreachable && self.health.sidelined().is_none()
     }
 
     /// Whether a report says less than one before it did: then it is not this host's own.
@@ -157,8 +157,8 @@ impl Host {
         if let Some(failure) = &self.failure {
             return Some(failure.clone());
         }
-        if self.reach.is_deaf {
-            return Some(DEAF.to_owned());
+        if self.reach.is_unreachable {
+            return Some(UNREACHABLE.to_owned());
         }
         match (standing.state(), self.health.was_sidelined) {
             (HostState::Receiving | HostState::Done, Some(sideline)) => {
@@ -186,7 +186,7 @@ struct Reach {
     lacking: u64,
     /// What had been sent when the host last got symbols that it needed, or said its first report.
     since: Option<Mark>,
-    is_deaf: bool,
+    is_unreachable: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -210,13 +210,14 @@ impl Reach {
         let now = Mark { sent: group_bytes, received: report.totals.bytes_received };
         let since = *self.since.get_or_insert(now);
         let sent = now.sent - since.sent;
-        self.is_deaf =
-            sent > DEAF_AFTER_BYTES && now.received.saturating_sub(since.received) < sent / DEAF_SHARE;
+        self.is_unreachable = sent > UNREACHABLE_AFTER_BYTES
+            && now.received.saturating_sub(since.received) < sent / REACHED_SHARE;
     }
 }
 
-const DEAF: &str = "it hears announcements and no data: is the MTU of the path smaller? try --mtu 1500";
+const UNREACHABLE: &str =
+    "it hears announcements and no data: is the MTU of the path smaller? try --mtu 1500";
 
-/// Bytes to the group, some 16 blocks, after which a host must have received 1 / [`DEAF_SHARE`] of them.
-pub(super) const DEAF_AFTER_BYTES: u64 = 16 << 20;
-const DEAF_SHARE: u64 = 50;
+/// Bytes to the group, some 16 blocks, after which a host must have received 1 / [`REACHED_SHARE`] of them.
+pub(super) const UNREACHABLE_AFTER_BYTES: u64 = 16 << 20;
+const REACHED_SHARE: u64 = 50;

@@ -175,11 +175,11 @@ impl Hosts {
     pub(super) fn progress(&mut self, id: ReceiverId, report: &Report, group_bytes: u64) -> Serve {
         let Some(host) = self.unsettled(id) else { return Serve::Never };
         host.note_report(report, group_bytes);
-        let (is_deaf, is_sidelined) = (host.is_deaf(), host.health.sidelined().is_some());
+        let (is_unreachable, is_sidelined) = (host.is_unreachable(), host.health.sidelined().is_some());
         self.settlement.set_state(id, HostState::Receiving);
         self.judge.note_report(&self.by_id);
         self.note_kept(id, &report.kept);
-        if is_deaf {
+        if is_unreachable {
             Serve::Probe
         } else if is_sidelined {
             Serve::Afterwards

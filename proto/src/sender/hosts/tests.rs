@@ -1,4 +1,4 @@
-use super::host::DEAF_AFTER_BYTES;
+use super::host::UNREACHABLE_AFTER_BYTES;
 use super::*;
 use crate::ids::{BlockIndex, SessionId};
 use crate::integrity::Root;
@@ -116,11 +116,11 @@ fn a_host_that_nothing_reached_is_served_again_once_symbols_get_through() {
     join(&mut hosts, 1, "a", at(0));
     let mut serve = |lacks, group_bytes| hosts.progress(id(1), &report(lacks), group_bytes);
     assert_eq!(serve(100, 0), Serve::Now);
-    assert_eq!(serve(100, DEAF_AFTER_BYTES), Serve::Now);
-    assert_eq!(serve(100, DEAF_AFTER_BYTES + 1), Serve::Probe);
-    assert_eq!(serve(100, DEAF_AFTER_BYTES + 2), Serve::Probe);
-    assert_eq!(serve(99, DEAF_AFTER_BYTES + 3), Serve::Now, "a probe was heard");
-    assert_eq!(serve(99, 2 * DEAF_AFTER_BYTES + 4), Serve::Probe, "and that was all");
+    assert_eq!(serve(100, UNREACHABLE_AFTER_BYTES), Serve::Now);
+    assert_eq!(serve(100, UNREACHABLE_AFTER_BYTES + 1), Serve::Probe);
+    assert_eq!(serve(100, UNREACHABLE_AFTER_BYTES + 2), Serve::Probe);
+    assert_eq!(serve(99, UNREACHABLE_AFTER_BYTES + 3), Serve::Now, "a probe was heard");
+    assert_eq!(serve(99, 2 * UNREACHABLE_AFTER_BYTES + 4), Serve::Probe, "and that was all");
 }
 
 #[test]
@@ -129,7 +129,7 @@ fn a_host_that_nothing_reaches_keeps_no_sidelined_one_waiting() {
     join(&mut hosts, 1, "a", at(0));
     hosts.progress(id(1), &report(100), 0);
     assert!(hosts.somebody_lacks());
-    hosts.progress(id(1), &report(100), DEAF_AFTER_BYTES + 1);
+    hosts.progress(id(1), &report(100), UNREACHABLE_AFTER_BYTES + 1);
     assert!(!hosts.somebody_lacks());
 }
 
