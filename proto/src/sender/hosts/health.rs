@@ -73,7 +73,7 @@ pub(super) struct Health {
     /// Of the round that is under way.
     pub(super) latest: Option<Interval>,
     /// Rounds in a row that spoke for a change of the verdict.
-    strikes: u32,
+    contrary_rounds: u32,
     sidelined: Option<Sideline>,
     /// The first verdict, which stays.
     pub(super) was_sidelined: Option<Sideline>,
@@ -134,30 +134,30 @@ impl Health {
     /// Judges the host beside the others: `usual` is the share that is of no use to the quantile of them. True if it was just side-lined.
     pub(super) fn judge(&mut self, usual: f64) -> bool {
         let Interval { lost, refused, dropped, .. } = self.smooth;
-        let sick_from = LOST_MIN + LOST_FACTOR * usual;
+        let degraded_from = LOST_MIN + LOST_FACTOR * usual;
         let share = (lost + refused).min(1.0);
         let wrong = match self.sidelined {
-            None => share >= sick_from,
-            Some(_) => share < sick_from / 2.0,
+            None => share >= degraded_from,
+            Some(_) => share < degraded_from / 2.0,
         };
-        self.strikes = if wrong { self.strikes + 1 } else { 0 };
+        self.contrary_rounds = if wrong { self.contrary_rounds + 1 } else { 0 };
         match self.sidelined {
-            None if self.strikes >= STRIKES_OUT => {
+            None if self.contrary_rounds >= CONTRARY_TO_SIDELINE => {
                 // Loss comes first: blocks that lose many symbols become whole in bursts, for which no store is fast enough.
                 let cause = match () {
-                    () if lost < sick_from && refused > lost => Cause::Store,
+                    () if lost < degraded_from && refused > lost => Cause::Store,
                     () if dropped > lost / 2.0 => Cause::Socket,
                     () => Cause::Network,
                 };
                 let sideline = Sideline { cause, percent: (share * 100.0).round() as u8 };
                 self.sidelined = Some(sideline);
                 self.was_sidelined.get_or_insert(sideline);
-                self.strikes = 0;
+                self.contrary_rounds = 0;
                 true
             }
-            Some(_) if self.strikes >= STRIKES_IN => {
+            Some(_) if self.contrary_rounds >= CONTRARY_TO_RESTORE => {
                 self.sidelined = None;
-                self.strikes = 0;
+                self.contrary_rounds = 0;
                 false
             }
             _ => false,
@@ -177,12 +177,12 @@ const DATAGRAM_BYTES_GUESSED: u64 = 1_468;
 const DATAGRAMS_MIN: u64 = 100;
 /// Of the newest interval in the smoothed shares.
 const SMOOTHING: f64 = 0.3;
-/// A host is sick from this loss on, and so many times that of the others.
+/// A host is degraded from a loss of [`LOST_MIN`] plus [`LOST_FACTOR`] times that of the others on.
 const LOST_MIN: f64 = 0.10;
 const LOST_FACTOR: f64 = 3.0;
 /// Rounds that speak against a host before it is side-lined, and for it before it is served with the others again.
-const STRIKES_OUT: u32 = 3;
-const STRIKES_IN: u32 = 20;
+const CONTRARY_TO_SIDELINE: u32 = 3;
+const CONTRARY_TO_RESTORE: u32 = 20;
 
 #[cfg(test)]
 mod tests {
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn where_all_lose_as_much_nobody_is_sick() {
+    fn where_all_lose_as_much_nobody_is_degraded() {
         let mut host = Host::new();
         assert!((0..20).all(|_| !host.round(300, 0, 0, 0.3)));
     }

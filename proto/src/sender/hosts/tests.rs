@@ -134,7 +134,7 @@ fn a_host_that_nothing_reaches_keeps_no_sidelined_one_waiting() {
 }
 
 #[test]
-fn few_sick_hosts_are_judged_beside_each_other_or_not_at_all() {
+fn few_degraded_hosts_are_judged_beside_each_other_or_not_at_all() {
     let mut hosts = Hosts::new(named(["lossy", "slow"]), false);
     join(&mut hosts, 1, "lossy", at(0));
     join(&mut hosts, 2, "slow", at(0));
