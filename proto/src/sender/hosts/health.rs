@@ -28,7 +28,7 @@ impl Cause {
     }
 }
 
-/// That a host was side-lined, and by what; said in the table after the push, too.
+/// Why a host was side-lined. It stays in the table after the push.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sideline {
     /// What keeps it back.
@@ -108,8 +108,8 @@ impl Health {
         self.latest = Some(interval);
     }
 
-    /// The share that was lost since the host joined, up to its last report, as far as can be told without knowing the
-    /// number of the first datagram: of datagrams of a mean length.
+    /// The share that was lost since the host joined, up to its last report. The number of datagrams is guessed from their bytes,
+    /// as the number of the first one is not known.
     pub(super) fn loss_since_joining(&self) -> Option<f64> {
         let (_, totals) = self.last?;
         let came = totals.bytes_received / DATAGRAM_BYTES_GUESSED;
@@ -122,7 +122,7 @@ impl Health {
         (self.smooth.datagrams > 0).then_some(self.smooth.lost)
     }
 
-    /// The same with what came and found no buffer.
+    /// The smoothed share that is of no use to this host: lost on the way, or without a buffer.
     pub(super) fn useless(&self) -> Option<f64> {
         (self.smooth.datagrams > 0).then_some((self.smooth.lost + self.smooth.refused).min(1.0))
     }
@@ -131,7 +131,8 @@ impl Health {
         self.sidelined
     }
 
-    /// Judges the host beside the others: `usual` is the share that is of no use to the quantile of them. True if it was just side-lined.
+    /// Judges the host beside the others, to the quantile of which the share `usual` is of no use. Returns whether it was just
+    /// side-lined.
     pub(super) fn judge(&mut self, usual: f64) -> bool {
         let Interval { lost, refused, dropped, .. } = self.smooth;
         let degraded_from = LOST_MIN + LOST_FACTOR * usual;
@@ -143,11 +144,14 @@ impl Health {
         self.contrary_rounds = if wrong { self.contrary_rounds + 1 } else { 0 };
         match self.sidelined {
             None if self.contrary_rounds >= CONTRARY_TO_SIDELINE => {
-                // Loss comes first: blocks that lose many symbols become whole in bursts, for which no store is fast enough.
-                let cause = match () {
-                    () if lost < degraded_from && refused > lost => Cause::Store,
-                    () if dropped > lost / 2.0 => Cause::Socket,
-                    () => Cause::Network,
+                // Loss comes first: a host that loses many symbols completes its blocks in bursts, for which no store is fast
+                // enough.
+                let cause = if lost < degraded_from && refused > lost {
+                    Cause::Store
+                } else if dropped > lost / 2.0 {
+                    Cause::Socket
+                } else {
+                    Cause::Network
                 };
                 let sideline = Sideline { cause, percent: (share * 100.0).round() as u8 };
                 self.sidelined = Some(sideline);
