@@ -13,6 +13,7 @@ mod ending;
 mod event;
 mod hosts;
 mod inbox;
+mod interleave;
 mod one_way;
 mod polls;
 mod rate;
@@ -25,6 +26,7 @@ pub use blocks::Job;
 pub use config::SenderConfig;
 pub use event::{SenderEvent, SenderTimer, Transmit, Verdict};
 pub use hosts::{Cause, Expected, HostRow, HostState, Sideline, Tally};
+pub use interleave::{FinishedJob, INTERLEAVED_BLOCKS, Interleaver, NextSymbol};
 pub use one_way::OneWay;
 pub use rate::Pace;
 
