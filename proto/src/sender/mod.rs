@@ -288,7 +288,7 @@ impl Sender {
 
     /// The next symbols to send. `repair` and `source` say for which of the two kinds of job the shell has room.
     ///
-    /// Repairs come first, so that no host falls far behind; after [`REPAIRS_IN_A_ROW`] blocks' worth of them a first pass, so
+    /// Repairs come first, so that no host falls far behind; after two blocks' worth of them a first pass, so
     /// that a host that asks for ever does not keep the first pass from its end; blocks of which a host holds nothing come
     /// last, so that a host that joins late does not keep the others waiting.
     #[must_use]
