@@ -8,7 +8,6 @@ use crate::limits::{
     BLOCK_LOG2_DEFAULT, BLOCK_LOG2_MAX, BLOCK_LOG2_MIN, BLOCKS_MAX, CONTROL_MAX, CONTROL_SMALL, DATAGRAM_MAX,
     MTU_MAX, MTU_MIN, OBJECT_BYTES_MAX, SOURCE_SYMBOLS_MAX,
 };
-use crate::wire::SYMBOL_OVERHEAD;
 
 /// Length of an object, size of its blocks, size of its symbols. All are in range, and every block of the object is a
 /// [`BlockShape`] that the codec takes.
@@ -152,6 +151,11 @@ impl Geometry {
 
 /// RFC 768.
 const UDP_HEADER: usize = 8;
+
+/// Bytes of a symbol's datagram that are not the symbol: header, block, ESI, encoded length, tag.
+pub const SYMBOL_OVERHEAD: usize = 36;
+
+const _: () = assert!(SOURCE_SYMBOLS_MAX <= glancecast_fec::K_MAX);
 
 /// Why numbers are no geometry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

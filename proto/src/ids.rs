@@ -134,6 +134,18 @@ impl ObjectName {
     }
 }
 
+/// Length of a UUID as text, 8-4-4-4-12 lower-case hex digits as Glance prints it.
+pub(crate) const IMAGE_ID_BYTES: usize = 36;
+
+/// Whether a text is an image id as Glance prints it.
+pub fn is_image_id(text: &str) -> bool {
+    text.len() == IMAGE_ID_BYTES
+        && text.bytes().enumerate().all(|(at, byte)| match at {
+            8 | 13 | 18 | 23 => byte == b'-',
+            _ => matches!(byte, b'0'..=b'9' | b'a'..=b'f'),
+        })
+}
+
 /// Whether a character does something to a terminal besides showing: control characters, and the format characters
 /// that are invisible or turn the direction of writing (Unicode category Cf, as far as it matters).
 pub fn is_unprintable(c: char) -> bool {

@@ -1,11 +1,9 @@
 //! Every maximum of the protocol in one place: where it comes from, and what happens there.
 //!
-//! Relations between them are proved at compile time at the end of the file.
+//! Relations between them are proved at compile time at the end of the file. What a datagram has room for under these limits is
+//! proved beside its format, in [`wire`](crate::wire).
 
 use std::time::Duration;
-
-use crate::sign::SIGNATURE_BYTES;
-use crate::wire::manifest_bytes;
 
 /// Bytes in an object (8 TiB). A longer image is refused before the push begins.
 pub const OBJECT_BYTES_MAX: u64 = 8 << 40;
@@ -68,28 +66,12 @@ pub const MANIFEST_BLOCKS_MAX: usize = 1 << 11;
 /// objects, blocks that are not among them are not made of each other.
 pub const FIRSTS_MAX: usize = 1 << 18;
 
-/// Runs of equal deficit in one report of the largest size; what does not fit comes with the next one.
-pub const REPORT_RUNS_MAX: usize = report_runs_in(CONTROL_MAX);
-/// Runs of unknown manifest entries in one report, likewise.
+/// Runs of unknown manifest entries in one report; what does not fit comes with the next one.
 pub const REPORT_GAPS_MAX: usize = 4;
 
 /// Runs of blocks that a host kept of an earlier session, in a hello; a report holds as many as it has room for. What does
 /// not fit is told as the pass goes on.
 pub const HELD_RUNS_MAX: usize = 16;
-
-/// Bytes that a manifest datagram of so many bytes has for what it says of its blocks, with a signature: the header, its
-/// first block, how many, and whether with fingerprints aside.
-pub const fn manifest_room(datagram: usize) -> usize {
-    datagram - (10 + 4 + 2 + 1 + SIGNATURE_BYTES + 16)
-}
-
-/// Deficit runs that a report of so many bytes holds, besides all its gaps.
-pub const fn report_runs_in(datagram: usize) -> usize {
-    (datagram - (18 + 4 + 5 + 4 + 4 + TOTALS_BYTES + 1 + 1 + 1 + 6 * REPORT_GAPS_MAX + 16)) / 8
-}
-
-/// A host's counters in its reports and last words.
-const TOTALS_BYTES: usize = 5 * 8 + 4;
 
 /// Reports and last words that all hosts together send in a second: half a per cent of 1 Gbit/s, and a round of ten
 /// thousand hosts in 2.5 s. The poll's window is as long as this needs.
@@ -144,23 +126,12 @@ pub const EVENTS_MAX: usize = 4 * HOSTS_MAX;
 const _: () = {
     assert!(OBJECT_BYTES_MAX >> BLOCK_LOG2_MAX <= BLOCKS_MAX as u64);
     assert!(BLOCK_LOG2_MIN <= BLOCK_LOG2_DEFAULT && BLOCK_LOG2_DEFAULT <= BLOCK_LOG2_MAX);
-    assert!(SOURCE_SYMBOLS_MAX <= glancecast_fec::K_MAX);
     assert!(
         (1 << BLOCK_LOG2_DEFAULT) / (MTU_MIN as u32 - 100) < SOURCE_SYMBOLS_MAX,
         "1 MiB travels at any MTU"
     );
     assert!(1 << BLOCK_LOG2_MAX < 1 << 24, "an encoded length fits 24 bits");
     assert!(CONTROL_SMALL <= CONTROL_MAX && CONTROL_MAX <= DATAGRAM_MAX);
-    assert!(
-        manifest_bytes(8, 8, true) <= manifest_room(CONTROL_SMALL),
-        "a run and what repeats the one before it"
-    );
-    assert!(manifest_bytes(MANIFEST_BLOCKS_MAX, 0, true) <= manifest_room(CONTROL_SMALL));
-    assert!(REPORT_RUNS_MAX <= u8::MAX as usize, "a count in one byte");
-    assert!(
-        18 + (1 + HOST_NAME_MAX) + (1 + SOFTWARE_MAX) + 1 + (1 + 8 * HELD_RUNS_MAX) + 16 <= CONTROL_SMALL,
-        "a hello fits every path"
-    );
     assert!(HELD_MAX < u16::MAX as usize, "a page's number fits 16 bits");
     assert!(2 * SOURCE_SYMBOLS_MAX <= u16::MAX as u32, "a deficit fits 16 bits");
 };

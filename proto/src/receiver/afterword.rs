@@ -5,7 +5,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::session::Link;
+use super::uplink::Uplink;
 use crate::geometry::Geometry;
 use crate::ids::{HostName, SessionId};
 use crate::seal::Cipher;
@@ -16,7 +16,7 @@ use crate::wire::{Ack, Discard, Down, Hello, Kind, Up};
 /// What is left of a session.
 pub(super) struct Afterword {
     pub(super) session: SessionId,
-    link: Link,
+    uplink: Uplink,
     cipher: Cipher,
     geometry: Geometry,
     /// Who signs what is said to the group, and in which session.
@@ -31,7 +31,7 @@ pub(super) struct Afterword {
 
 impl Afterword {
     pub(super) fn new(
-        link: Link,
+        uplink: Uplink,
         cipher: Cipher,
         geometry: Geometry,
         signer: Option<(SessionId, PublicKey)>,
@@ -39,8 +39,8 @@ impl Afterword {
         unknown: bool,
     ) -> Self {
         Self {
-            session: link.session,
-            link,
+            session: uplink.session(),
+            uplink,
             cipher,
             geometry,
             signer,
@@ -64,7 +64,7 @@ impl Afterword {
         self.due
     }
 
-    /// Writes what is due; gives where it goes.
+    /// Writes what is due into `out`; returns where it goes.
     pub(super) fn next(
         &mut self,
         now: Moment,
@@ -78,11 +78,11 @@ impl Afterword {
         if std::mem::take(&mut self.hello_due) {
             let hello =
                 Hello { name: name.clone(), software: software.to_owned(), busy: false, kept: Vec::new() };
-            return Some(self.link.seal(&Up::Hello(hello), out));
+            return Some(self.uplink.seal(&Up::Hello(hello), out));
         }
         self.due = None;
         self.quiet_until = now + AFTERWORD_GAP;
-        Some(self.link.seal(&self.word, out))
+        Some(self.uplink.seal(&self.word, out))
     }
 
     /// What the sender of this session says. True once nothing is left to be said.
@@ -96,7 +96,7 @@ impl Afterword {
     }
 
     fn take_ack(&mut self, ack: &Ack) -> bool {
-        let ours = self.link.is_answered_by(ack);
+        let ours = self.uplink.is_answered_by(ack);
         self.unknown &= !ours;
         ours && ack.kind != Kind::Hello
     }

@@ -2,8 +2,7 @@
 
 use crate::ids::{BlockIndex, SessionId};
 use crate::integrity::{BlockHash, Root};
-use crate::receiver::collect::{BufferId, Collected, Place};
-use crate::receiver::table::Work;
+use crate::receiver::table::{BufferId, Collected, Place, Work};
 use crate::sign::PublicKey;
 use crate::wire::{Announce, Discard, FailureKind};
 use std::net::SocketAddr;

@@ -5,28 +5,15 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::afterword::Afterword;
-use super::session::{Link, Session, Stage, buffer_bytes};
+use super::session::{Session, Stage, buffer_bytes};
+use super::uplink::Uplink;
+use super::waiting::Waiting;
 use super::{Attempt, Effect, Receiver, ReceiverEvent, Rejoin};
 use crate::ids::{ReceiverId, SessionTag};
-use crate::limits::{ANNOUNCE_SKEW_MAX, HELD_RUNS_MAX};
-use crate::repeat::Repeat;
+use crate::limits::ANNOUNCE_SKEW_MAX;
 use crate::sign::PublicKey;
 use crate::time::{Moment, WallClock};
-use crate::wire::{
-    Announce, Announced, Discard, Down, End, Failed, FailureKind, Header, Hello, Kind, Notice, Totals, Up,
-    foreign_version,
-};
-
-/// A session that is announced while another is at work, or whose sender is not accepted: the sender is told so.
-pub(super) struct Waiting {
-    pub(super) link: Link,
-    /// It is about the object that this host is at work on.
-    pub(super) same_object: bool,
-    pub(super) hello: Repeat,
-    pub(super) heard: Moment,
-    /// Why this host will never take part, and whether that is the next to be said, after a hello.
-    refusal: Option<(String, bool)>,
-}
+use crate::wire::{Announce, Announced, Discard, Down, End, Header, Kind, Notice, foreign_version};
 
 impl Receiver {
     pub(super) fn take_datagram(
@@ -69,7 +56,7 @@ impl Receiver {
                 self.events.push_back(ReceiverEvent::WrongKey(from));
             }
         })?;
-        if let Some(active) = self.session.as_deref_mut().filter(|active| active.announce.session == id) {
+        if let Some(active) = self.session.as_deref_mut().filter(|active| active.id() == id) {
             // Whatever else it says now, and whoever says it: the first one counts.
             if !active.is_plausible(announced.sequence) {
                 return Err(Discard::Implausible);
@@ -151,74 +138,44 @@ impl Receiver {
 
     fn join(&mut self, now: Moment, key: usize, announced: Announced) {
         let announce = announced.announce.clone();
-        let waited = self.waiting.iter().position(|waiting| waiting.link.session == announce.session);
-        let link = match waited {
-            Some(at) => self.waiting.swap_remove(at).link,
-            None => self.new_link(&announce, key),
-        };
+        let waited = self.waiting.take(announce.session);
+        let uplink = waited.unwrap_or_else(|| self.new_uplink(&announce, key));
         let buffers = (self.config.buffer_bytes / buffer_bytes(&announce).max(1))
             .clamp(BUFFERS_MIN, BUFFERS_MAX)
             .min((announce.geometry.blocks() as usize).max(1)) as u16;
         self.attempts += 1;
         let attempt = Attempt(self.attempts);
         let key = &self.config.keys[key];
-        let session = Session::new(now, attempt, announced, key, link, buffers, &mut self.rng);
+        let session = Session::new(now, attempt, announced, key, uplink, buffers, &mut self.rng);
         self.session = Some(Box::new(session));
         self.event(ReceiverEvent::Joined(Box::new(announce.clone())));
         self.effects.push_back(Effect::Open(attempt, Box::new(announce), buffers));
     }
 
+    /// Has the sender of a session that is not joined told so: that this host is busy, or its `refusal`.
     fn wait(&mut self, now: Moment, key: usize, announce: &Announce, refusal: Option<String>) {
-        if let Some(waiting) = self.waiting.iter_mut().find(|w| w.link.session == announce.session) {
-            waiting.heard = now;
+        if self.waiting.note_heard(now, announce.session) || !self.waiting.has_room(refusal.is_some()) {
             return;
         }
-        // Those who are refused cannot take the places of those who wait.
-        let alike = self.waiting.iter().filter(|w| w.refusal.is_some() == refusal.is_some()).count();
-        if alike < WAITING_MAX {
-            let gap_max = if refusal.is_some() { REFUSAL_GAP_MAX } else { BUSY_HELLO_GAP };
-            let hello = Repeat::new(now + self.rng.below(announce.spread), BUSY_HELLO_GAP, gap_max);
-            let link = self.new_link(announce, key);
-            let same_object = self.session.as_ref().is_some_and(|active| active.is_of(announce));
-            let refusal = refusal.map(|reason| (reason, false));
-            self.waiting.push(Waiting { link, same_object, hello, heard: now, refusal });
-        }
+        let hello_at = now + self.rng.below(announce.spread);
+        let uplink = self.new_uplink(announce, key);
+        let same_object = self.session.as_ref().is_some_and(|active| active.is_of(announce));
+        self.waiting.push(Waiting::new(now, uplink, hello_at, same_object, refusal));
     }
 
-    /// What is to be said to a sender whose session this host is not in: that it is busy, or why it never will be.
-    pub(super) fn next_of_waiting(&mut self, now: Moment, out: &mut Vec<u8>) -> Option<SocketAddr> {
-        for waiting in &mut self.waiting {
-            if let Some((reason, due)) = &mut waiting.refusal
-                && std::mem::take(due)
-            {
-                let (kind, reason, totals) = (FailureKind::Refused, reason.clone(), Totals::default());
-                return Some(waiting.link.seal(&Up::Failed(Failed { kind, reason, totals }), out));
-            }
-            if waiting.hello.take_due(now) {
-                waiting.refusal.iter_mut().for_each(|(_, due)| *due = true);
-                // Soon this session may be gone, and that one go on from here.
-                let here = self.session.as_ref().filter(|_| waiting.same_object);
-                let kept = here.map_or(Vec::new(), |active| active.table.held_runs(0, HELD_RUNS_MAX));
-                let (name, software) = (self.config.name.clone(), self.config.software.clone());
-                return Some(waiting.link.seal(&Up::Hello(Hello { name, software, busy: true, kept }), out));
-            }
-        }
-        None
-    }
-
-    fn new_link(&mut self, announce: &Announce, key: usize) -> Link {
-        // An id of its own for each link: its key's numbers begin at 1 again.
+    fn new_uplink(&mut self, announce: &Announce, key: usize) -> Uplink {
+        // An id of its own for each uplink: its key's numbers begin at 1 again.
         let mut start = self.config.start;
         start.iter_mut().zip(self.links.to_be_bytes()).for_each(|(byte, link)| *byte ^= link);
         self.links += 1;
-        Link::new(announce, ReceiverId::derive(&self.config.name, &start), &self.config.keys[key])
+        Uplink::new(announce, ReceiverId::derive(&self.config.name, &start), &self.config.keys[key])
     }
 
     fn take_down(&mut self, now: Moment, header: Header, datagram: &[u8]) -> Result<(), Discard> {
-        let Some(active) = self.session.as_mut().filter(|a| a.announce.session.tag() == header.tag) else {
+        let Some(active) = self.session.as_mut().filter(|a| a.id().tag() == header.tag) else {
             return self.take_afterwards(header, datagram);
         };
-        let (cipher, geometry) = (&active.cipher, active.announce.geometry);
+        let (cipher, geometry) = (active.cipher(), active.announce().geometry);
         let opened = Down::open(cipher, geometry, active.signer(), datagram, |down| active.is_news(down));
         let is_first = active.is_plausible(header.sequence) && !active.came(header.sequence);
         if opened == Err(Discard::Replayed) && is_first {
@@ -230,7 +187,7 @@ impl Receiver {
             active.note_proven(now, header.sequence, datagram.len());
         }
         match down {
-            Down::Manifest(run) => active.table.learn(&run),
+            Down::Manifest(run) => active.learn(&run),
             Down::Poll(poll) => active.take_poll(now, poll, &mut self.rng),
             Down::Ack(ack) => {
                 if active.take_ack(&ack) {
@@ -260,7 +217,7 @@ impl Receiver {
 
     fn take_end(&mut self, end: &End) {
         let Some(active) = &self.session else { return };
-        match (&active.stage, end) {
+        match (active.stage(), end) {
             // Whatever the sender says now: what is published is proven, and what is being published is vouched for.
             (Stage::Closing { .. }, _) => self.leave(Rejoin::Never),
             (Stage::Publishing | Stage::Comparing, _) => {}
@@ -268,7 +225,7 @@ impl Receiver {
             (Stage::Opening | Stage::Receiving | Stage::Existing, End::Over) => {
                 let reason = format!(
                     "the sender ended the push before this host was complete: it lacks {}",
-                    active.table.lacking()
+                    active.lacking()
                 );
                 self.abandon(&reason, Rejoin::Never);
             }
@@ -292,11 +249,6 @@ impl Receiver {
 const BUFFERS_MIN: usize = 4;
 const BUFFERS_MAX: usize = 1_024;
 
-/// Sessions that are told that this host is busy. The others learn it when they are still announced afterwards.
-const WAITING_MAX: usize = 8;
-const BUSY_HELLO_GAP: Duration = Duration::from_secs(2);
-/// A refusal is said ever more rarely: it will not change while the push lasts.
-const REFUSAL_GAP_MAX: Duration = Duration::from_secs(32);
 /// Refused senders that are told of in the log.
 const REFUSED_TOLD_MAX: usize = 8;
 

@@ -6,25 +6,23 @@
 //! told that this host is busy, and joined afterwards.
 
 mod afterword;
-mod collect;
 mod effects;
 mod inbox;
 mod numbers;
-mod reuse;
 mod session;
 mod table;
+mod uplink;
+mod waiting;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-pub use collect::{BufferId, Collected, Place, buffer_symbols};
 pub use effects::{
     Admission, Attempt, BlockOutcome, Effect, Opened, Proof, Published, ReceiverEvent, Returned,
 };
-pub use reuse::{BaseIndex, Origin};
 pub use session::buffer_bytes;
-pub use table::Work;
+pub use table::{BaseIndex, BufferId, Collected, Origin, Place, Work, buffer_symbols};
 
 use crate::ids::{BlockIndex, HostName, SessionId, SessionTag};
 use crate::limits::{CORRUPT_TRIES_MAX, ENDED_SESSIONS_MAX, EVENTS_MAX};
@@ -32,10 +30,10 @@ use crate::rng::Rng;
 use crate::seal::{Cipher, GroupKey};
 use crate::sign::PublicKey;
 use crate::time::{Moment, WallClock};
-use crate::wire::{Announce, Discard, DiscardCounts, Done, FailureKind, Notice, SymbolHeader, Up};
+use crate::wire::{Announce, Discard, DiscardCounts, FailureKind, Notice, SymbolHeader};
 use afterword::{AFTERWORDS_MAX, Afterword};
-use inbox::Waiting;
-use session::{Session, Stage};
+use session::{Expired, Session, Stage};
+use waiting::WaitingList;
 
 /// Who this host is.
 #[derive(Clone, Debug)]
@@ -62,7 +60,7 @@ pub struct Receiver {
     rng: Rng,
     session: Option<Box<Session>>,
     /// Sessions that are announced while another is at work.
-    waiting: Vec<Waiting>,
+    waiting: WaitingList,
     ended: VecDeque<SessionId>,
     /// Last words that nobody has acknowledged.
     afterwords: VecDeque<Afterword>,
@@ -92,7 +90,7 @@ impl Receiver {
             rng: Rng::new(&config.seed),
             config,
             session: None,
-            waiting: Vec::new(),
+            waiting: WaitingList::default(),
             ended: VecDeque::new(),
             afterwords: VecDeque::new(),
             links: 0,
@@ -117,14 +115,7 @@ impl Receiver {
     #[inline]
     pub fn admit(&mut self, header: &SymbolHeader) -> Result<Admission, Discard> {
         let verdict = match &self.session {
-            Some(session) if session.announce.session.tag() != header.tag => Err(Discard::OtherSession),
-            Some(session) if !session.is_plausible(header.sequence) => Err(Discard::Implausible),
-            Some(session) => match session.stage {
-                Stage::Opening | Stage::Receiving => session.table.place_for(header),
-                Stage::Existing | Stage::Comparing | Stage::Publishing | Stage::Closing { .. } => {
-                    Err(Discard::NotNeeded)
-                }
-            },
+            Some(session) => session.place_for(header),
             None => Err(Discard::OtherSession),
         };
         match verdict {
@@ -143,7 +134,7 @@ impl Receiver {
     /// What opens this session's symbols.
     #[inline]
     pub fn cipher(&self) -> Option<&Cipher> {
-        self.session.as_ref().map(|session| &session.cipher)
+        self.session.as_ref().map(|session| session.cipher())
     }
 
     /// The symbol was opened to the place that [`Receiver::admit`] gave just before.
@@ -153,8 +144,7 @@ impl Receiver {
     #[inline]
     pub fn accept(&mut self, now: Moment, header: &SymbolHeader, place: Place, datagram_bytes: usize) {
         let session = self.session.as_mut().expect("admitted to a session");
-        session.note(now, header.sequence, datagram_bytes);
-        session.table.insert(header, place);
+        session.accept(now, header, place, datagram_bytes);
     }
 
     /// `count` symbols of one block came one after the other, from `first` on, numbers and ids counting up: the same as
@@ -171,25 +161,12 @@ impl Receiver {
             Ok(admission) => admission,
             Err(reason) => return self.discards.count_times(reason, u64::from(count - 1)),
         };
+        if let Admission::Spare(reason @ (Discard::NotNeeded | Discard::NoBuffer)) = admission {
+            self.discards.count_times(reason, u64::from(count));
+        }
         let session = self.session.as_mut().expect("admitted to a session");
-        let taken = match admission {
-            Admission::Spare(reason @ Discard::NotNeeded) => {
-                self.discards.count_times(reason, u64::from(count));
-                count
-            }
-            Admission::Spare(reason @ Discard::NoBuffer) => {
-                self.discards.count_times(reason, u64::from(count));
-                if session.table.waits_for_store() {
-                    session.totals.store_drops += u64::from(count);
-                }
-                count
-            }
-            Admission::Spare(_) => 0,
-            Admission::To(_) if session.table.insert_first(first, count) => count,
-            Admission::To(_) => session.table.insert_repair(first, count),
-        };
+        let taken = session.accept_run(now, first, count, datagram_bytes, admission);
         if taken > 0 {
-            session.note_run(now, first.sequence, taken, datagram_bytes);
             if taken < count {
                 self.accept_run(now, &nth(taken), count - taken, datagram_bytes);
             }
@@ -208,10 +185,7 @@ impl Receiver {
     pub fn note_spare(&mut self, now: Moment, header: &SymbolHeader, datagram_bytes: usize, reason: Discard) {
         self.discards.count(reason);
         if let Some(session) = &mut self.session {
-            session.note(now, header.sequence, datagram_bytes);
-            if reason == Discard::NoBuffer && session.table.waits_for_store() {
-                session.totals.store_drops += 1;
-            }
+            session.note_spare(now, header, datagram_bytes, reason);
         }
     }
 
@@ -221,10 +195,10 @@ impl Receiver {
         reason
     }
 
-    /// The socket itself dropped so many datagrams since the session began.
+    /// The socket itself dropped `drops` datagrams since the session began.
     pub fn note_socket_drops(&mut self, drops: u64) {
         if let Some(session) = &mut self.session {
-            session.totals.socket_drops = drops;
+            session.note_socket_drops(drops);
         }
     }
 
@@ -249,17 +223,12 @@ impl Receiver {
         attempt: Attempt,
         result: Result<Opened, (FailureKind, String)>,
     ) {
-        let Some(active) = self.active(attempt).filter(|active| matches!(active.stage, Stage::Opening))
+        let Some(active) = self.active(attempt).filter(|active| matches!(active.stage(), Stage::Opening))
         else {
             return; // it was given up meanwhile
         };
         match result {
-            Ok(Opened::New) => active.stage = Stage::Receiving,
-            Ok(Opened::Resumed(blocks)) => {
-                active.table.keep(&blocks);
-                active.stage = Stage::Receiving;
-            }
-            Ok(Opened::Existing) => active.stage = Stage::Existing,
+            Ok(opened) => active.opened(opened),
             Err((kind, reason)) => self.fail(now, kind, &reason),
         }
         self.advance();
@@ -269,7 +238,7 @@ impl Receiver {
     /// is asked for, for ten minutes at most.
     pub fn handle_base(&mut self, attempt: Attempt, base: BaseIndex) {
         if let Some(active) = self.active(attempt) {
-            active.table.take_base(base);
+            active.take_base(base);
         }
     }
 
@@ -285,11 +254,11 @@ impl Receiver {
         let Some(active) = self.active(attempt) else { return };
         match (outcome, returned) {
             (BlockOutcome::Undecodable, Some((buffer, collected))) => {
-                active.table.collect_more(block, buffer, collected);
+                active.collect_more(block, buffer, collected);
             }
             (outcome, returned) => {
                 if let Some((buffer, collected)) = returned {
-                    active.table.release(buffer, collected);
+                    active.release(buffer, collected);
                 }
                 self.settle_block(now, attempt, block, outcome);
             }
@@ -299,7 +268,7 @@ impl Receiver {
 
     /// The store answered [`Effect::Publish`] or [`Effect::Compare`].
     pub fn handle_published(&mut self, now: Moment, attempt: Attempt, result: Published) {
-        let at_it = |active: &&mut Session| matches!(active.stage, Stage::Publishing | Stage::Comparing);
+        let at_it = |active: &&mut Session| matches!(active.stage(), Stage::Publishing | Stage::Comparing);
         let Some(active) = self.active(attempt).filter(at_it) else {
             return; // it was told to stop while it compared
         };
@@ -308,36 +277,23 @@ impl Receiver {
             Published::Existing => true,
             Published::Failed(kind, reason) => return self.fail(now, kind, &reason),
         };
-        let root = active.root.expect("published under a root");
-        let session = active.announce.session;
-        let done = Done { root, existing, totals: active.totals };
-        active.close(now, Up::Done(done));
+        let (session, root) = (active.id(), active.close_done(now, existing));
         self.event(ReceiverEvent::Published { session, root, existing });
         self.leave_if_one_way();
     }
 
     /// Time has passed.
     pub fn handle_timeout(&mut self, now: Moment) {
-        self.waiting.retain(|waiting| now.since(waiting.heard) < SENDER_GONE_AFTER);
-        if let Some(active) = &mut self.session
-            && active.table.is_preparing()
-            && now.since(active.joined) >= BASE_TIME_MAX
-        {
-            active.table.take_base(BaseIndex::default());
-        }
-        let Some(active) = &self.session else { return };
-        match active.stage {
-            Stage::Closing { until, .. } if now >= until.min(active.heard + self.gone_after()) => {
-                self.leave_unheard();
+        self.waiting.forget_silent(now, SENDER_GONE_AFTER);
+        let gone_after = self.gone_after();
+        let Some(active) = &mut self.session else { return };
+        active.expire_base(now);
+        match active.expired(now, gone_after) {
+            Some(Expired::LastWord) => self.leave_unheard(),
+            Some(Expired::Sender) => {
+                self.abandon("the sender was not heard any more", Rejoin::WhenAnnounced);
             }
-            // All that is needed is here: this ends with the store's answer, however long a disk takes.
-            Stage::Closing { .. } | Stage::Comparing | Stage::Publishing => {}
-            Stage::Opening | Stage::Receiving | Stage::Existing => {
-                // A one-way sender stays with nobody: what has all it needs goes on without it.
-                if now.since(active.heard) >= self.gone_after() && !active.has_all() {
-                    self.abandon("the sender was not heard any more", Rejoin::WhenAnnounced);
-                }
-            }
+            None => {}
         }
     }
 
@@ -347,12 +303,12 @@ impl Receiver {
         self.stopping = true;
         self.waiting.clear();
         self.afterwords.clear();
-        if self.session.as_ref().is_some_and(|active| !matches!(active.stage, Stage::Publishing)) {
+        if self.session.as_ref().is_some_and(|active| !matches!(active.stage(), Stage::Publishing)) {
             self.fail(now, FailureKind::Stopping, "the receiver was stopped");
         }
     }
 
-    /// The next datagram to a sender, written into `out`; gives its address.
+    /// The next datagram to a sender, written into `out`; returns its address.
     #[must_use]
     pub fn poll_transmit(&mut self, now: Moment, out: &mut Vec<u8>) -> Option<SocketAddr> {
         if let Some((to, tag, at)) = self.notice.take() {
@@ -362,15 +318,16 @@ impl Receiver {
             return Some(to);
         }
         if let Some(active) = &mut self.session
-            && let Some(up) = active.next_up(now, &self.config.name, &self.config.software)
+            && let Some(to) = active.send(now, &self.config.name, &self.config.software, out)
         {
-            return Some(active.link.seal(&up, out));
+            return Some(to);
         }
         let (name, software) = (&self.config.name, &self.config.software);
         if let Some(to) = self.afterwords.iter_mut().find_map(|word| word.next(now, name, software, out)) {
             return Some(to);
         }
-        self.next_of_waiting(now, out)
+        let kept = || self.session.as_ref().map_or(Vec::new(), |active| active.held_runs());
+        self.waiting.send(now, name, software, kept, out)
     }
 
     /// The next work to do. Work on blocks comes out only when `room` says that there is a place for it.
@@ -379,26 +336,18 @@ impl Receiver {
         if let Some(effect) = self.effects.pop_front() {
             return Some(effect);
         }
-        let active =
-            self.session.as_mut().filter(|active| room && matches!(active.stage, Stage::Receiving))?;
-        active.table.next_work().map(|work| Effect::Block(active.attempt, work))
+        let active = self.session.as_mut().filter(|_| room)?;
+        active.next_work().map(|work| Effect::Block(active.attempt(), work))
     }
 
     /// When to call [`Receiver::handle_timeout`] and drain again.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Moment> {
-        let waiting = self.waiting.iter().map(|waiting| waiting.hello.next_at);
         let afterwords = self.afterwords.iter().filter_map(Afterword::next_at);
-        let active = self.session.iter().flat_map(|active| {
-            let ends_at = match active.stage {
-                Stage::Closing { until, .. } => Some(until.min(active.heard + self.gone_after())),
-                Stage::Comparing | Stage::Publishing => None,
-                Stage::Opening | Stage::Receiving | Stage::Existing if active.has_all() => None,
-                Stage::Opening | Stage::Receiving | Stage::Existing => Some(active.heard + self.gone_after()),
-            };
-            [ends_at, active.next_at()].into_iter().flatten()
-        });
-        waiting.chain(afterwords).chain(active).min()
+        let gone_after = self.gone_after();
+        let active = self.session.iter();
+        let active = active.flat_map(|active| [active.expires_at(gone_after), active.next_at()]).flatten();
+        self.waiting.next_at().into_iter().chain(afterwords).chain(active).min()
     }
 
     /// Something worth telling.
@@ -419,7 +368,7 @@ impl Receiver {
 
     /// What this host takes part in, with the blocks held so far, until its last word is acknowledged.
     pub fn session(&self) -> Option<(&Announce, u32)> {
-        self.session.as_ref().map(|active| (&active.announce, active.table.held()))
+        self.session.as_ref().map(|active| (active.announce(), active.held()))
     }
 
     /// How long all hosts together take to answer the last poll.
@@ -429,24 +378,21 @@ impl Receiver {
 
     /// Blocks of this session that were made of what this host held already: of a base, or of the object itself.
     pub fn reused(&self) -> u32 {
-        self.session.as_ref().map_or(0, |active| active.totals.blocks_reused)
+        self.session.as_ref().map_or(0, |active| active.reused())
     }
 
     fn settle_block(&mut self, now: Moment, attempt: Attempt, block: BlockIndex, outcome: BlockOutcome) {
         let Some(active) = self.active(attempt) else { return };
         match outcome {
             BlockOutcome::Written { repaired } => {
-                active.totals.symbols_repaired += u64::from(repaired);
-                active.totals.blocks_reused += u32::from(active.table.is_reused(block));
-                active.table.hold(block);
+                active.hold(block, repaired);
             }
             BlockOutcome::Zeros(hash) => {
-                active.table.hold_zeros(block, hash);
+                active.hold_zeros(block, hash);
                 self.check_root(now);
             }
             BlockOutcome::Undecodable | BlockOutcome::Corrupt => {
-                let hope = active.table.start_over(block);
-                let session = active.announce.session;
+                let (session, hope) = (active.id(), active.start_over(block));
                 self.corrupt += 1;
                 self.event(ReceiverEvent::Corrupt(session, block));
                 if !hope {
@@ -457,7 +403,7 @@ impl Receiver {
                     self.fail(now, FailureKind::Corrupt, &reason);
                 }
             }
-            BlockOutcome::NotKept => active.table.ask_anew(block),
+            BlockOutcome::NotKept => active.ask_anew(block),
             BlockOutcome::Store(kind, reason) => self.fail(now, kind, &reason),
         }
     }
@@ -470,47 +416,28 @@ impl Receiver {
 
     /// The manifest and the vouched root must go together: checked as soon as both are here, before the last block.
     fn check_root(&mut self, now: Moment) {
-        let Some(active) = &mut self.session else { return };
-        if let (Stage::Opening | Stage::Receiving, Some(vouched), None) =
-            (&active.stage, active.root, active.proven)
-        {
-            active.proven = active.table.root();
-            if active.proven.is_some_and(|root| root != vouched) {
-                self.fail(
-                    now,
-                    FailureKind::Root,
-                    "the manifest does not amount to the root: nothing was published",
-                );
-            }
+        if self.session.as_mut().is_some_and(|active| active.belies_root()) {
+            self.fail(
+                now,
+                FailureKind::Root,
+                "the manifest does not amount to the root: nothing was published",
+            );
         }
     }
 
     /// Goes on to the next stage if all is there for it.
     fn advance(&mut self) {
-        let Some(active) = &mut self.session else { return };
-        let attempt = active.attempt;
-        match (&active.stage, active.root) {
-            (Stage::Receiving, Some(root)) if active.table.is_complete() && active.proven == Some(root) => {
-                active.stage = Stage::Publishing;
-                self.effects.push_back(Effect::Publish(attempt, Proof { root }));
-            }
-            (Stage::Existing, Some(root)) => {
-                active.stage = Stage::Comparing;
-                self.effects.push_back(Effect::Compare(attempt, root));
-            }
-            _ => {}
-        }
+        self.effects.extend(self.session.as_mut().and_then(|active| active.advance()));
     }
 
     /// Gives up on our side, unless the last word is said already: the sender hears why.
     fn fail(&mut self, now: Moment, kind: FailureKind, reason: &str) {
         let Some(active) = &mut self.session else { return };
-        if matches!(active.stage, Stage::Closing { .. }) {
+        if matches!(active.stage(), Stage::Closing { .. }) {
             return;
         }
-        let (session, attempt) = (active.announce.session, active.attempt);
-        let last_word = active.failed(kind, reason);
-        active.close(now, last_word);
+        let (session, attempt) = (active.id(), active.attempt());
+        active.close_failed(now, kind, reason);
         self.effects.push_back(match kind {
             // What was written is proven, whoever spoiled the rest.
             FailureKind::Stopping | FailureKind::Corrupt => Effect::Suspend(attempt),
@@ -526,7 +453,7 @@ impl Receiver {
 
     /// Where nobody hears the last word, it is not said.
     fn leave_if_one_way(&mut self) {
-        if self.session.as_ref().is_some_and(|active| active.announce.one_way) {
+        if self.session.as_ref().is_some_and(|active| active.announce().one_way) {
             self.leave(Rejoin::Never);
         }
     }
@@ -534,8 +461,8 @@ impl Receiver {
     /// The session is over for a reason that the sender knows, or nobody is there to tell.
     fn abandon(&mut self, reason: &str, rejoin: Rejoin) {
         if let Some(active) = &self.session {
-            let session = active.announce.session;
-            self.effects.push_back(Effect::Suspend(active.attempt));
+            let session = active.id();
+            self.effects.push_back(Effect::Suspend(active.attempt()));
             self.event(ReceiverEvent::Failed(session, reason.to_owned()));
             self.leave(rejoin);
         }
@@ -544,30 +471,18 @@ impl Receiver {
     /// Nobody has acknowledged the last word for long: the host is free for other sessions, and remembers it.
     fn leave_unheard(&mut self) {
         let Some(session) = self.session.take() else { return };
-        let signer = session.signer();
-        let Stage::Closing { last_word, .. } = session.stage else {
-            unreachable!("it has said its last word")
-        };
         if self.afterwords.len() == AFTERWORDS_MAX {
             self.afterwords.pop_front();
         }
-        let (geometry, unknown) = (session.announce.geometry, session.hello.is_some());
-        self.note_ended(session.announce.session);
-        self.afterwords.push_back(Afterword::new(
-            session.link,
-            session.cipher,
-            geometry,
-            signer,
-            last_word,
-            unknown,
-        ));
+        self.note_ended(session.id());
+        self.afterwords.push_back(session.into_afterword());
     }
 
     fn leave(&mut self, rejoin: Rejoin) {
         if let Some(active) = self.session.take()
             && rejoin == Rejoin::Never
         {
-            self.note_ended(active.announce.session);
+            self.note_ended(active.id());
         }
     }
 
@@ -579,7 +494,7 @@ impl Receiver {
     }
 
     fn active(&mut self, attempt: Attempt) -> Option<&mut Session> {
-        self.session.as_deref_mut().filter(|active| active.attempt == attempt)
+        self.session.as_deref_mut().filter(|active| active.attempt() == attempt)
     }
 
     fn event(&mut self, event: ReceiverEvent) {
@@ -598,10 +513,7 @@ enum Rejoin {
     WhenAnnounced,
 }
 
-/// A base that is not looked through after so long, some 60 GB from a slow disk, is done without.
-const BASE_TIME_MAX: Duration = Duration::from_secs(600);
-
-/// A sender that was not heard for so long is gone; what was received of it is put away.
+/// A sender that was not heard for this long is gone; what was received of it is put away.
 const SENDER_GONE_AFTER: Duration = Duration::from_secs(30);
 /// The same, while another sender waits for this host.
 const SENDER_SUPERSEDED_AFTER: Duration = Duration::from_secs(1);

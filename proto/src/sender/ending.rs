@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Verdict;
+use super::event::Verdict;
 use crate::time::Moment;
 use crate::wire::End;
 

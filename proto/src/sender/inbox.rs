@@ -1,12 +1,11 @@
 //! What hosts say: opened under their own key, refused if said before, taken into account, acknowledged.
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
+use super::Sender;
+use super::event::SenderEvent;
 use super::hosts::Serve;
-use super::{Sender, SenderEvent};
 use crate::ids::{ReceiverId, Sequence};
-use crate::limits::{ACKS_PER_TENTH_MAX, HOSTS_MAX};
 use crate::seal::Cipher;
 use crate::time::Moment;
 use crate::wire::{Ack, DeficitRun, Discard, Kind, Notice, Report, Up, UpHeader, VERSION};
@@ -45,7 +44,7 @@ impl Sender {
     fn open(&mut self, up: UpHeader, datagram: &[u8]) -> Result<Up, Discard> {
         let geometry = self.config.geometry;
         match self.hosts.get(up.receiver) {
-            Some(host) => Up::open(&host.cipher, geometry, up, datagram),
+            Some(host) => Up::open(host.cipher(), geometry, up, datagram),
             // What is told of the push stands: who comes now is not asked for anything any more.
             None if up.header.kind == Kind::Hello && self.ending.is_none() => {
                 let cipher = Cipher::upward(&self.config.key, self.config.session, up.receiver);
@@ -56,7 +55,7 @@ impl Sender {
     }
 
     fn take_message(&mut self, now: Moment, id: ReceiverId, message: Up) -> Result<(), Discard> {
-        let name = self.hosts.get(id).ok_or(Discard::UnknownHost)?.name.clone();
+        let name = self.hosts.name(id).ok_or(Discard::UnknownHost)?.clone();
         match message {
             Up::Hello(hello) => self.hosts.greet(id, &hello),
             // Nobody holds less than before.
@@ -99,7 +98,7 @@ impl Sender {
         self.polls.note_report(!report.deficits.is_empty() || !report.gaps.is_empty());
         report.gaps.iter().for_each(|&gap| self.blocks.demand_manifest(gap, report.highest));
         if turn {
-            let loss = self.hosts.loss_for(id, self.is_tail());
+            let loss = if self.is_tail() { self.hosts.loss_of(id) } else { self.hosts.usual_loss() };
             report.deficits.iter().for_each(|&run| self.blocks.demand(run, report.highest, loss));
         }
     }
@@ -132,21 +131,12 @@ impl Sender {
     }
 
     fn acknowledge(&mut self, now: Moment, to: SocketAddr, up: UpHeader) {
-        let (since, queued) = &mut self.acks_queued;
-        if now.since(*since) >= ACK_BUDGET_TIME {
-            (*since, *queued) = (now, 0);
-        }
-        if let Some(host) = self.hosts.get(up.receiver)
-            && self.acks.len() < HOSTS_MAX
-            && *queued < ACKS_PER_TENTH_MAX
-        {
-            *queued += 1;
-            self.acks.push_back((to, Ack { receiver: up.receiver, kind: up.header.kind, slot: host.slot }));
+        if let Some(host) = self.hosts.get(up.receiver) {
+            let ack = Ack { receiver: up.receiver, kind: up.header.kind, slot: host.slot() };
+            self.acks.push(now, to, ack);
         }
     }
 }
 
-/// Over which [`ACKS_PER_TENTH_MAX`] counts.
-const ACK_BUDGET_TIME: Duration = Duration::from_millis(100);
-/// Symbols in answer to one poll: of several, one may get through where much is lost.
+/// Symbols that a host is probed with in answer to one poll: one of them may get through where much is lost.
 const PROBE_SYMBOLS: u16 = 2;

@@ -5,89 +5,45 @@
 //! something happens. Every datagram to the group takes its number from this one counter, so the shell asks for the
 //! numbers of its symbols ([`Sender::take_sequences`]) right before it seals them.
 
+mod acks;
+mod ahead;
 mod blocks;
+mod config;
 mod ending;
-mod health;
+mod event;
 mod hosts;
 mod inbox;
+mod interleave;
+mod one_way;
 mod polls;
 mod rate;
-mod roster;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 pub use blocks::Job;
-pub use health::{Cause, Sideline};
+pub use config::SenderConfig;
+pub use event::{SenderEvent, SenderTimer, Transmit, Verdict};
+pub use hosts::{Cause, Expected, HostRow, HostState, Sideline, Tally};
+pub use interleave::{FinishedJob, INTERLEAVED_BLOCKS, Interleaver, NextSymbol};
+pub use one_way::OneWay;
 pub use rate::Pace;
-pub use roster::{Expected, HostRow, HostState, Tally};
 
-use crate::geometry::Geometry;
-use crate::ids::{BlockIndex, HostName, ObjectName, Sequence, SessionId};
+use crate::ids::{BlockIndex, Sequence};
 use crate::integrity::{Fingerprint, Root};
-use crate::limits::{EVENTS_MAX, HOSTS_MAX, REPORTS_PER_SECOND_MAX};
-use crate::seal::{Cipher, GroupKey};
-use crate::sign::SigningKey;
+use crate::limits::{EVENTS_MAX, REPORTS_PER_SECOND_MAX};
+use crate::seal::Cipher;
 use crate::time::{Moment, WallClock};
-use crate::wire::{
-    Ack, Announce, BaseName, Discard, DiscardCounts, DiskFormat, Down, Encoding, Kind, ManifestEntry, Pin,
-    Poll,
-};
+use crate::wire::{Announce, Discard, DiscardCounts, Down, Encoding, Kind, ManifestEntry, Poll};
+use acks::Acks;
+use ahead::repair_ahead;
 use blocks::{Blocks, FirstPass};
 use ending::Ending;
-use hosts::{Asked, Hosts};
+use hosts::{Asked, Hosts, Round};
+use one_way::{OneWayPush, Repeated};
 use polls::{Phase, Polls};
 use rate::RateControl;
-
-/// What a push is about.
-#[derive(Clone, Debug)]
-pub struct SenderConfig {
-    /// Drawn at random.
-    pub session: SessionId,
-    /// The group's secret.
-    pub key: GroupKey,
-    /// What signs the announcements, the manifest, the polls and the end; without, the group key alone vouches for them.
-    pub signer: Option<SigningKey>,
-    /// The object and how it is cut.
-    pub geometry: Geometry,
-    /// The file name of the object.
-    pub name: ObjectName,
-    /// Glance's id, where it comes from Glance.
-    pub image_id: Option<String>,
-    /// What the bytes are.
-    pub format: DiskFormat,
-    /// How long hosts keep it.
-    pub pin: Pin,
-    /// Where this sender hears its hosts.
-    pub reply_to: SocketAddr,
-    /// Who must hold it.
-    pub expected: Expected,
-    /// Hosts that are not expected by name are not answered, not repaired for, and not named.
-    pub only_listed: bool,
-    /// The push ends so long after its start, whatever is missing.
-    pub timeout: Duration,
-    /// The civil time at the start.
-    pub started: WallClock,
-    /// How the rate is chosen.
-    pub pace: Pace,
-    /// Bytes of headers that the pace counts with each datagram.
-    pub header_bytes: u64,
-    /// For hosts that cannot answer.
-    pub one_way: Option<OneWay>,
-    /// An older object of which hosts may hold many blocks: its id in Glance, or the name of its file. Nothing is sent then
-    /// that no host has asked for; see [`Sender::handle_fingerprinted`].
-    pub base: Option<BaseName>,
-}
-
-/// A push that nobody answers: everything is sent with a surplus, so many times, and who has it is not known.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct OneWay {
-    /// Repair symbols for each source symbol.
-    pub overhead: f64,
-    /// Times that everything is sent, each with other repair symbols.
-    pub passes: u32,
-}
 
 /// One push.
 pub struct Sender {
@@ -106,20 +62,13 @@ pub struct Sender {
     /// By the last poll.
     asked: Asked,
     rate: RateControl,
-    /// Further passes of one-way mode.
-    passes_left: u32,
-    /// Times that one-way mode still repeats the manifest after the last pass.
-    manifests_left: u32,
-    /// When the next datagram of the manifest may leave in one-way mode.
-    manifest_at: Moment,
+    one_way: Option<OneWayPush>,
     skipped: u32,
     /// Nothing is sent before everybody has been heard who is expected: with a base, which no host can do without.
     gathering: bool,
     /// The only host that still receives.
     last_one: Option<SocketAddr>,
-    acks: VecDeque<(SocketAddr, Ack)>,
-    /// Acks that were queued in this tenth of a second, and when it began.
-    acks_queued: (Moment, u32),
+    acks: Acks,
     /// Repair symbols handed out since the last first pass of a block.
     repairs_in_a_row: u32,
     events: VecDeque<SenderEvent>,
@@ -134,62 +83,6 @@ enum Source {
         root: Root,
         pass_ended: Option<Moment>,
     },
-}
-
-/// How a push ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// Every expected host holds a proven copy.
-    Complete,
-    /// Some do not.
-    Incomplete,
-    /// Everything was sent; as nobody can answer, nobody knows who holds it.
-    Unknown,
-    /// Ended early for this reason, when hosts were free to publish already: some may hold a proven copy.
-    GivenUp(String),
-    /// Nobody may publish anything, for this reason.
-    Aborted(String),
-}
-
-/// A datagram to send.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Transmit {
-    /// `None`: to the group.
-    pub to: Option<SocketAddr>,
-    /// What it is, for the counters.
-    pub kind: Kind,
-}
-
-/// Something worth telling a person.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SenderEvent {
-    /// A host takes part.
-    Joined(HostName),
-    /// A host holds a proven copy.
-    Done(HostName),
-    /// A host gave up.
-    Failed(HostName, String),
-    /// A host was not heard for a while.
-    Silent(HostName),
-    /// A host cannot keep up, and is served after the others.
-    Sidelined(HostName, Sideline),
-    /// A host speaks another version.
-    OtherVersion(HostName, String),
-}
-
-/// Why the machine wants to be called.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SenderTimer {
-    /// An announcement is due.
-    Announce,
-    /// A poll is due.
-    Poll,
-    /// More of the manifest is due, in one-way mode.
-    Manifest,
-    /// The end is to be said again.
-    End,
-    /// The push has lasted as long as it may.
-    Timeout,
 }
 
 impl Sender {
@@ -214,14 +107,11 @@ impl Sender {
             polls: Polls::new(now),
             asked: Asked { slots: 1, window: Duration::ZERO },
             rate: RateControl::new(config.pace),
-            passes_left: config.one_way.map_or(0, |one_way| one_way.passes.saturating_sub(1)),
-            manifests_left: config.one_way.map_or(0, |_| MANIFEST_REPEATS),
-            manifest_at: now,
+            one_way: config.one_way.map(|one_way| OneWayPush::new(now, one_way)),
             skipped: 0,
             gathering: config.base.is_some(),
             last_one: None,
-            acks: VecDeque::new(),
-            acks_queued: (now, 0),
+            acks: Acks::new(now),
             repairs_in_a_row: 0,
             events: VecDeque::new(),
             discards: DiscardCounts::default(),
@@ -229,7 +119,7 @@ impl Sender {
         }
     }
 
-    /// The next block of the source was read, in the order of the object, and so many repair symbols were made with it:
+    /// The next block of the source was read, in the order of the object, and `ahead` repair symbols were made with it:
     /// see [`Sender::repair_ahead`].
     ///
     /// # Panics
@@ -315,7 +205,7 @@ impl Sender {
         self.settle(now);
         if self.ending.is_none() && now >= self.start + self.config.timeout {
             match self.source {
-                Source::Proven { .. } if self.config.one_way.is_some() => {
+                Source::Proven { .. } if self.one_way.is_some() => {
                     self.end(now, Verdict::GivenUp("the time ran out before everything was sent".into()));
                 }
                 Source::Proven { .. } => self.end(now, self.verdict_now()),
@@ -332,7 +222,7 @@ impl Sender {
     /// The next control datagram, written into `out`.
     #[must_use]
     pub fn poll_transmit(&mut self, now: Moment, out: &mut Vec<u8>) -> Option<Transmit> {
-        if let Some((to, ack)) = self.acks.pop_front() {
+        if let Some((to, ack)) = self.acks.pop() {
             let sequence = Sequence::new(self.unicast_sequence).expect("2^39 acks take years");
             self.unicast_sequence += 1;
             Down::Ack(ack).seal(&self.cipher, None, self.config.session, sequence, out);
@@ -396,10 +286,11 @@ impl Sender {
         self.blocks.spared()
     }
 
-    /// The next symbols to send. Repairs come before first passes, so that nobody falls far behind, up to two thirds of what
-    /// is sent, so that nobody who asks for ever keeps the first pass from its end; blocks of which a host holds nothing
-    /// come after them, so that one who comes late does not keep the others waiting. `repair` and `source` say for which
-    /// the shell has room.
+    /// The next symbols to send. `repair` and `source` say for which of the two kinds of job the shell has room.
+    ///
+    /// Repairs come first, so that no host falls far behind; after two blocks' worth of them a first pass, so
+    /// that a host that asks for ever does not keep the first pass from its end; blocks of which a host holds nothing come
+    /// last, so that a host that joins late does not keep the others waiting.
     #[must_use]
     pub fn poll_job(&mut self, repair: bool, source: bool) -> Option<Job> {
         if self.ending.is_some() || self.is_leading() || self.is_queued() || self.gathering {
@@ -444,30 +335,14 @@ impl Sender {
     /// Repair symbols to make with a whole block as it is read, before anybody asks: what hosts will lack of it, as far as
     /// that is known. A shorter block needs its share of them.
     pub fn repair_ahead(&self) -> u32 {
-        let symbols = f64::from(self.config.geometry.symbols_max());
-        match self.config.one_way {
-            Some(one_way) => (symbols * one_way.overhead).ceil() as u32,
-            None => {
-                // What is lost to congestion will not be lost again at the rate that it led to.
-                let usual = self.hosts.usual_loss();
-                let loss = self.rate.lasting_loss().map_or(usual, |lasting| usual.min(lasting));
-                let lacking = symbols * loss.min(AHEAD_MAX);
-                let spread = lacking.sqrt() * self.ahead_deviations();
-                (lacking + spread).max(0.0) as u32
-            }
+        let symbols = self.config.geometry.symbols_max();
+        if let Some(one_way) = &self.one_way {
+            return one_way.repair_symbols(symbols);
         }
-    }
-
-    /// How far from the mean of what hosts lack, in standard deviations. Half of the hosts lack less than the mean: where
-    /// there are few, that much would often be too much. Of thousands one always lacks far more, of every block; and the
-    /// round of reports in which it says so takes seconds.
-    fn ahead_deviations(&self) -> f64 {
-        let hosts = self.hosts.tally().heard;
-        if hosts < FEW_HOSTS {
-            return -0.7;
-        }
-        let share = (f64::from(hosts) / MANY_HOSTS_FROM).ln() / (HOSTS_MAX as f64 / MANY_HOSTS_FROM).ln();
-        share.max(0.0) * AHEAD_DEVIATIONS_MAX
+        // What is lost to congestion will not be lost again at the rate that it led to.
+        let usual = self.hosts.usual_loss();
+        let loss = self.rate.lasting_loss().map_or(usual, |lasting| usual.min(lasting));
+        repair_ahead(symbols, loss, self.hosts.tally().heard)
     }
 
     /// When to call [`Sender::handle_timeout`] and drain again, and why.
@@ -476,25 +351,24 @@ impl Sender {
         if let Some(ending) = &self.ending {
             return ending.next_at().map(|at| (at, SenderTimer::End));
         }
-        let manifest = self.config.one_way.is_some()
-            && !self.is_leading()
-            && self.blocks.has_manifest(self.manifest_copies());
+        let has_manifest = !self.is_leading() && self.blocks.has_manifest(self.manifest_copies());
+        let one_way = self.one_way.as_ref().filter(|_| has_manifest);
+        let manifest = one_way.map(|one_way| (one_way.manifest_at(), SenderTimer::Manifest));
         let timers = [
             (self.announce_at, SenderTimer::Announce),
             (self.polls.next_at(), SenderTimer::Poll),
             (self.start + self.config.timeout, SenderTimer::Timeout),
         ];
-        let manifest = manifest.then_some((self.manifest_at, SenderTimer::Manifest));
         timers.into_iter().chain(manifest).min_by_key(|&(at, _)| at)
     }
 
-    /// Something worth telling.
+    /// Something that a person may want to know.
     #[must_use]
     pub fn poll_event(&mut self) -> Option<SenderEvent> {
         self.events.pop_front()
     }
 
-    /// Takes `count` consecutive numbers for datagrams to the group; the first is given.
+    /// Takes `count` consecutive numbers for datagrams to the group; returns the first.
     ///
     /// # Panics
     /// After 2^39 datagrams, some 700 TB: the object's limit is far below.
@@ -558,14 +432,14 @@ impl Sender {
         self.ending.as_ref().map(Ending::verdict)
     }
 
-    /// The end was said often enough.
+    /// Whether the end was said often enough.
     pub fn is_finished(&self) -> bool {
         self.ending.as_ref().is_some_and(Ending::is_said)
     }
 
     /// In one-way mode the group is told first what is coming, as nobody can ask for what it missed.
     fn is_leading(&self) -> bool {
-        self.config.one_way.is_some() && self.polls.rounds() < LEAD_POLLS
+        self.one_way.as_ref().is_some_and(|one_way| one_way.is_leading(self.polls.rounds()))
     }
 
     /// What is to be said to the group now, announcements aside.
@@ -574,9 +448,11 @@ impl Sender {
             return ending.next(now).map(Down::End);
         }
         let next_sequence = Sequence::new(self.group_sequence).expect("below 2^39");
-        let held_back = self.is_leading() || now < self.manifest_at;
-        if !held_back && let Some(run) = self.blocks.next_manifest(next_sequence, self.manifest_copies()) {
-            self.manifest_at = now + self.manifest_gap();
+        let is_early = self.one_way.as_ref().is_some_and(|one_way| now < one_way.manifest_at());
+        let is_held_back = self.is_leading() || is_early;
+        if !is_held_back && let Some(run) = self.blocks.next_manifest(next_sequence, self.manifest_copies()) {
+            let time = self.control_time();
+            self.one_way.iter_mut().for_each(|one_way| one_way.note_manifest(now, time));
             self.note_progress(now);
             return Some(Down::Manifest(run));
         }
@@ -586,11 +462,11 @@ impl Sender {
         Some(Down::Poll(self.next_poll(now)))
     }
 
-    /// A round of thousands of hosts takes seconds, and the one that asks what is lacking of everything cannot begin before it is
-    /// over: none is begun that the end of the pass would have to wait for.
+    /// Puts off a round that would still be running when the pass ends. A round of thousands of hosts takes seconds, and the one
+    /// that asks what is lacking of everything cannot begin before it is over.
     fn waits_for_end_of_pass(&mut self, now: Moment) -> bool {
         let blocks = self.config.geometry.blocks() - self.blocks.sent();
-        if self.is_tail() || self.config.one_way.is_some() {
+        if self.is_tail() || self.one_way.is_some() {
             return false;
         }
         let frame_bits = 8 * (self.config.geometry.datagram_bytes() as u64 + self.config.header_bytes);
@@ -624,25 +500,22 @@ impl Sender {
         self.polls.next_round(now, phase, self.asked.window)
     }
 
-    /// Times that each entry of the manifest is sent. A host that lacks one cannot finish its block; until it has said so, in its
-    /// turn, and been answered, its buffers fill up with blocks. Of thousands that each lose a hundredth, two datagrams in a row
-    /// are always lost by one.
+    /// Times that each entry of the manifest is sent. A host that lacks one cannot finish its block: until it has said so in its
+    /// turn and was answered, its buffers fill up. Of thousands of hosts that each lose 1 % of the datagrams, one always loses
+    /// two in a row.
     fn manifest_copies(&self) -> u32 {
         if self.hosts.answering() < MANIFEST_MANY_HOSTS { MANIFEST_COPIES } else { MANIFEST_COPIES_FOR_MANY }
     }
 
-    /// In one-way mode all of the manifest may be due at once, which no socket would take: it keeps to the pace.
-    fn manifest_gap(&self) -> Duration {
-        if self.config.one_way.is_none() {
-            return Duration::ZERO;
-        }
+    /// Time that the longest control datagram takes at the rate of the push.
+    fn control_time(&self) -> Duration {
         let bits = 8 * (self.config.geometry.control_bytes() as u64 + self.config.header_bytes);
         Duration::from_micros(bits * 1_000_000 / self.rate().max(1))
     }
 
     /// Draws the conclusions from the reports to the last poll.
     fn end_round(&mut self, now: Moment) {
-        let (loss, sidelined) = self.hosts.end_round(now);
+        let Round { loss, sidelined } = self.hosts.end_round(now);
         let frame_bytes = self.config.geometry.datagram_bytes() as u64 + self.config.header_bytes;
         self.rate.note_round(now, self.group_sequence, frame_bytes * 8, loss);
         if !sidelined.is_empty() && !self.is_tail() {
@@ -677,14 +550,14 @@ impl Sender {
             reply_to: self.config.reply_to,
             spread: self.spread(),
             expected_hosts: self.hosts.expected_count(),
-            one_way: self.config.one_way.is_some(),
+            one_way: self.one_way.is_some(),
             base: self.config.base.clone(),
         };
         let sequence = self.take_sequences(1);
         announce.seal(&self.cipher, self.config.signer.as_ref(), sequence, out);
     }
 
-    /// With a base, what one host asks for is sent when all are there that are expected: others will lack the same.
+    /// With a base, nothing is sent before all hosts that are expected were heard, as others will lack what the first one asks for.
     fn gather(&mut self, now: Moment) {
         let waited = match self.source {
             Source::Proven { pass_ended: Some(ended), .. } => now.since(ended) >= GATHERING_MAX,
@@ -698,17 +571,13 @@ impl Sender {
         let all_sent = self.blocks.all_sent() && self.blocks.is_idle();
         let is_empty = self.config.geometry.blocks() == 0;
         if all_sent && !is_empty && self.root().is_some() {
-            if self.passes_left > 0 {
-                self.passes_left -= 1;
-                return self.blocks.start_over();
-            }
-            if self.manifests_left > 0 {
-                self.manifests_left -= 1;
-                self.manifest_at = now + MANIFEST_REPEAT_GAP;
-                return self.blocks.repeat_manifest();
+            match self.one_way.as_mut().and_then(|one_way| one_way.repeat(now)) {
+                Some(Repeated::Everything) => return self.blocks.start_over(),
+                Some(Repeated::Manifest) => return self.blocks.repeat_manifest(),
+                None => {}
             }
         }
-        let all_sent = if self.config.one_way.is_some() { all_sent } else { self.blocks.all_sent() };
+        let all_sent = if self.one_way.is_some() { all_sent } else { self.blocks.all_sent() };
         if let Source::Proven { pass_ended, .. } = &mut self.source
             && all_sent
         {
@@ -721,8 +590,8 @@ impl Sender {
 
     fn settle(&mut self, now: Moment) {
         let Source::Proven { pass_ended: Some(pass_ended), .. } = self.source else { return };
-        if self.config.one_way.is_some() {
-            if now.since(pass_ended) >= ONE_WAY_LINGER {
+        if let Some(one_way) = &self.one_way {
+            if one_way.is_over(now, pass_ended) {
                 self.end(now, Verdict::Unknown);
             }
         } else if self.hosts.settled(now, pass_ended) {
@@ -749,32 +618,17 @@ impl Sender {
 /// host can count what it lost.
 const UNICAST_SEQUENCES: u64 = 1 << 39;
 
-/// Polls before the first symbol in one-way mode: half a second, in which every host hears an announcement.
-const LEAD_POLLS: u32 = 10;
-/// How long the root is repeated after everything was sent in one-way mode.
-const ONE_WAY_LINGER: Duration = Duration::from_millis(500);
-/// Nobody can ask for what it missed of the manifest, and one entry that is missing costs a host the object: after the
-/// last pass it goes so many times more, so far apart that no burst of losses hits two.
-const MANIFEST_REPEATS: u32 = 8;
-const MANIFEST_REPEAT_GAP: Duration = Duration::from_millis(100);
-
 /// A poll that would be put off for less is sent.
 const PUT_OFF_MIN: Duration = Duration::from_millis(1);
 
-/// Some 0.007 % of the object, and 0.03 %.
+/// Times that each entry of the manifest is sent: some 0.007 % of the object.
 const MANIFEST_COPIES: u32 = 2;
+/// The same from [`MANIFEST_MANY_HOSTS`] hosts on: 0.03 %.
 const MANIFEST_COPIES_FOR_MANY: u32 = 6;
 const MANIFEST_MANY_HOSTS: u32 = 256;
 
 /// Blocks' worth of repair symbols after which the first pass gets its turn.
 const REPAIRS_IN_A_ROW: u32 = 2;
-
-/// Repair symbols are made ahead of reports for at most this loss: where more is lost, hosts differ more.
-const AHEAD_MAX: f64 = 0.2;
-const FEW_HOSTS: u32 = 4;
-const MANY_HOSTS_FROM: f64 = 16.0;
-/// For ten thousand hosts: one of a million lacks more (and a block of 1 MiB carries 1.8 % more at 1 % loss).
-const AHEAD_DEVIATIONS_MAX: f64 = 4.8;
 
 /// Announcements come fast at first, as a host that misses one misses all symbols up to the next; then in gaps that
 /// grow with the age of the session. 0.2 kB each.

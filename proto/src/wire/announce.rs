@@ -5,9 +5,12 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::bytes::{Reader, Writer};
-use super::{Discard, DiskFormat, HEADER_BYTES, Header, Kind, Pin, open_body, seal_datagram, seal_signed};
+use super::discard::Discard;
+use super::envelope::{open_body, seal_datagram, seal_signed};
+use super::header::{HEADER_BYTES, Header, Kind};
+use super::keeping::{DiskFormat, Pin};
 use crate::geometry::Geometry;
-use crate::ids::{ObjectName, Sequence, SessionId};
+use crate::ids::{IMAGE_ID_BYTES, ObjectName, Sequence, SessionId, is_image_id};
 use crate::limits::{BASE_NAME_MAX, CONTROL_MAX, CONTROL_SMALL, OBJECT_NAME_MAX};
 use crate::seal::{Cipher, GroupKey};
 use crate::sign::{PublicKey, SIGNATURE_BYTES, SigningKey};
@@ -215,18 +218,6 @@ impl Announce {
             base,
         })
     }
-}
-
-/// Length of a UUID as text, 8-4-4-4-12 lower-case hex digits as Glance prints it.
-pub(super) const IMAGE_ID_BYTES: usize = 36;
-
-/// Whether a text is an image id as Glance prints it.
-pub fn is_image_id(text: &str) -> bool {
-    text.len() == IMAGE_ID_BYTES
-        && text.bytes().enumerate().all(|(at, byte)| match at {
-            8 | 13 | 18 | 23 => byte == b'-',
-            _ => matches!(byte, b'0'..=b'9' | b'a'..=b'f'),
-        })
 }
 
 /// Session id after the header.

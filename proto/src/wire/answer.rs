@@ -3,9 +3,12 @@
 //! An answer that changes, as while a copy is being hashed, is said anew as its next edition. Pages go one by one: each
 //! waits for the one before it to be acknowledged, so that the asker decides how fast they come.
 
+use super::ask::Heard;
 use super::bytes::{Reader, Writer, cut, printable};
-use super::up::UP_CLEAR_BYTES;
-use super::{Discard, Header, Heard, Kind, UpHeader, open_body, seal_datagram};
+use super::discard::Discard;
+use super::envelope::{open_body, seal_datagram};
+use super::header::{Header, Kind, UP_CLEAR_BYTES};
+use super::up::UpHeader;
 use crate::ids::{HostName, ObjectName, ReceiverId, Sequence, SessionTag};
 use crate::integrity::Root;
 use crate::limits::{

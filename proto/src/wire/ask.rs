@@ -6,10 +6,11 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::announce::is_image_id;
 use super::bytes::{Reader, Writer};
-use super::{Discard, HEADER_BYTES, Header, Kind, open_body, seal_datagram};
-use crate::ids::{ObjectName, ReceiverId, Sequence, SessionId, SessionTag};
+use super::discard::Discard;
+use super::envelope::{open_body, seal_datagram};
+use super::header::{HEADER_BYTES, Header, Kind};
+use crate::ids::{ObjectName, ReceiverId, Sequence, SessionId, SessionTag, is_image_id};
 use crate::limits::{CONTROL_MAX, CONTROL_SMALL, OBJECT_NAME_MAX};
 use crate::seal::{Cipher, GroupKey};
 use crate::time::WallClock;

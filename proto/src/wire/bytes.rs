@@ -2,8 +2,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::Discard;
-use super::announce::{IMAGE_ID_BYTES, is_image_id};
+use super::discard::Discard;
+use crate::ids::{IMAGE_ID_BYTES, is_image_id};
 
 /// Takes fields off the front of a plaintext; every read that goes past the end says [`Discard::Malformed`].
 pub(super) struct Reader<'a>(&'a [u8]);

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use super::bytes::{Reader, Writer, cut, printable};
+use super::discard::Discard;
+use super::envelope::{open_body, seal_datagram, seal_signed};
+use super::header::{HEADER_BYTES, Header, Kind};
 use super::manifest::ManifestRun;
-use super::{Discard, HEADER_BYTES, Header, Kind, open_body, seal_datagram, seal_signed};
 use crate::geometry::Geometry;
 use crate::ids::{ReceiverId, Sequence, SessionId};
 use crate::integrity::Root;

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::Discard;
 use super::bytes::{Reader, Writer};
+use super::discard::Discard;
 
 /// What the object's bytes are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -1,11 +1,20 @@
 //! Manifest entries: what each block hashes to and how it travels. A block of zeros is one bit.
+//!
+//! ```text
+//! body of a manifest   0..4 first block | 4..6 number of blocks n | 6 whether with fingerprints | ceil(n / 8) bytes of zero bits
+//!   each block of data 0 encoding | 1..4 encoded length | 4..36 hash | 36..52 fingerprint, where there are any
+//! where signed         64 bytes of signature
+//! ```
 
-use super::Discard;
 use super::bytes::{Reader, Writer};
+use super::discard::Discard;
+use super::header::HEADER_BYTES;
 use crate::geometry::Geometry;
 use crate::ids::BlockIndex;
 use crate::integrity::{BlockHash, FINGERPRINT_BYTES, Fingerprint};
-use crate::limits::{CONTROL_MAX, MANIFEST_BLOCKS_MAX, manifest_room};
+use crate::limits::{CONTROL_MAX, CONTROL_SMALL, MANIFEST_BLOCKS_MAX};
+use crate::seal::TAG_BYTES;
+use crate::sign::SIGNATURE_BYTES;
 
 /// How a block's bytes travel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,7 +146,12 @@ impl ManifestRun {
     }
 }
 
-/// Bytes of a manifest datagram's [room](manifest_room) that so many blocks take, of which `data` are not zero.
+/// Bytes that a signed manifest datagram of `datagram` bytes has for entries.
+pub const fn manifest_room(datagram: usize) -> usize {
+    datagram - (HEADER_BYTES + BODY_HEADER_BYTES + SIGNATURE_BYTES + TAG_BYTES)
+}
+
+/// Bytes of a manifest datagram's [room](manifest_room) that `blocks` blocks take, of which `data` are not zero.
 pub(crate) const fn manifest_bytes(blocks: usize, data: usize, fingerprints: bool) -> usize {
     let each = if fingerprints { ENTRY_BYTES + FINGERPRINT_BYTES } else { ENTRY_BYTES };
     blocks.div_ceil(8) + data * each
@@ -188,11 +202,22 @@ fn parse_entry(
     Ok(ManifestEntry { encoding, hash: BlockHash(body.array()?) })
 }
 
+/// First block, number of blocks, whether with fingerprints.
+const BODY_HEADER_BYTES: usize = 4 + 2 + 1;
+
 /// Encoding, encoded length, hash.
 const ENTRY_BYTES: usize = 1 + 3 + 32;
 
 const STORED: u8 = 1;
 const ZSTD: u8 = 2;
+
+const _: () = {
+    assert!(
+        manifest_bytes(8, 8, true) <= manifest_room(CONTROL_SMALL),
+        "a run and what repeats the one before it"
+    );
+    assert!(manifest_bytes(MANIFEST_BLOCKS_MAX, 0, true) <= manifest_room(CONTROL_SMALL));
+};
 
 #[cfg(test)]
 mod tests {

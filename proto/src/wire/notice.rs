@@ -8,7 +8,9 @@
 //! The key is derived from the group key and the salt; the sequence number is 0.
 
 use super::bytes::{Reader, Writer, cut};
-use super::{Discard, Kind, VERSION, open_body, seal_datagram};
+use super::discard::Discard;
+use super::envelope::{open_body, seal_datagram};
+use super::header::{Kind, VERSION};
 use crate::ids::{HostName, Sequence, SessionTag};
 use crate::limits::{CONTROL_MAX, HOST_NAME_MAX, SOFTWARE_MAX};
 use crate::seal::{Cipher, GroupKey};

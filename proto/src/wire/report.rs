@@ -1,12 +1,21 @@
 //! A host's report: how many symbols it lacks of which blocks, never which ones.
+//!
+//! ```text
+//! body of a report   0..4 round | 4..9 highest | 9..13 blocks held | 13..17 covered | 17..61 totals
+//!   deficits         0 number of runs | each: 0..4 first block | 4..6 blocks | 6..8 symbols
+//!   gaps             0 number of runs | each: 0..4 first block | 4..6 blocks
+//!   kept             0 number of runs | each: 0..4 first block | 4..8 blocks
+//! ```
 
 use std::ops::Range;
 
-use super::Discard;
 use super::bytes::{Reader, Writer};
+use super::discard::Discard;
+use super::header::UP_CLEAR_BYTES;
 use crate::geometry::Geometry;
 use crate::ids::{BlockIndex, Sequence};
-use crate::limits::{REPORT_GAPS_MAX, REPORT_RUNS_MAX};
+use crate::limits::{CONTROL_MAX, REPORT_GAPS_MAX};
+use crate::seal::TAG_BYTES;
 
 /// What a host holds and lacks. It is exhaustive for the blocks below `covered`: those in no run are held or being
 /// rebuilt.
@@ -191,6 +200,12 @@ impl Totals {
     }
 }
 
+/// Deficit runs that a report of `datagram` bytes holds, besides all its gaps.
+pub const fn report_runs_in(datagram: usize) -> usize {
+    let fixed = UP_CLEAR_BYTES + 4 + 5 + 4 + 4 + TOTALS_BYTES + 3 + GAP_BYTES * REPORT_GAPS_MAX + TAG_BYTES;
+    (datagram - fixed) / DEFICIT_BYTES
+}
+
 /// Takes a run off the front of the blocks that are still free: runs ascend and no block is in two of them, so that the
 /// work on a report is bounded by the blocks of the object.
 fn take_run(free: &mut Range<u32>, first: BlockIndex, blocks: u32) -> Result<(), Discard> {
@@ -205,3 +220,15 @@ fn take_run(free: &mut Range<u32>, first: BlockIndex, blocks: u32) -> Result<(),
 fn bounded(count: u8, max: usize) -> Result<u8, Discard> {
     if usize::from(count) <= max { Ok(count) } else { Err(Discard::Malformed) }
 }
+
+/// Runs of equal deficit in one report of the largest size; what does not fit comes with the next one.
+const REPORT_RUNS_MAX: usize = report_runs_in(CONTROL_MAX);
+
+/// A host's counters, in its reports and last words.
+const TOTALS_BYTES: usize = 5 * 8 + 4;
+/// First block, blocks, symbols.
+const DEFICIT_BYTES: usize = 4 + 2 + 2;
+/// First block, blocks.
+const GAP_BYTES: usize = 4 + 2;
+
+const _: () = assert!(REPORT_RUNS_MAX <= u8::MAX as usize, "a count in one byte");

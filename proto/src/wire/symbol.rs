@@ -3,15 +3,16 @@
 
 use glancecast_fec::Esi;
 
-use super::{Discard, HEADER_BYTES, Header, Kind};
+use super::discard::Discard;
+use super::header::{HEADER_BYTES, Header, Kind, VERSION};
+use crate::geometry::SYMBOL_OVERHEAD;
 use crate::ids::{BlockIndex, Sequence, SessionTag};
 use crate::seal::{Cipher, TAG_BYTES};
 
 /// Bytes before the sealed symbol.
 const SYMBOL_HEADER_BYTES: usize = HEADER_BYTES + 4 + 3 + 3;
 
-/// Bytes of a symbol datagram that are not the symbol: 36.
-pub const SYMBOL_OVERHEAD: usize = SYMBOL_HEADER_BYTES + TAG_BYTES;
+const _: () = assert!(SYMBOL_OVERHEAD == SYMBOL_HEADER_BYTES + TAG_BYTES);
 
 /// Which symbol of which block a datagram carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,7 +78,7 @@ impl SymbolHeader {
 
     fn to_bytes(self) -> [u8; SYMBOL_HEADER_BYTES] {
         let mut bytes = [0; SYMBOL_HEADER_BYTES];
-        bytes[..2].copy_from_slice(&[super::VERSION, Kind::Symbol as u8]);
+        bytes[..2].copy_from_slice(&[VERSION, Kind::Symbol as u8]);
         bytes[2..5].copy_from_slice(&self.tag.0);
         bytes[5..10].copy_from_slice(&self.sequence.value().to_be_bytes()[3..]);
         bytes[10..14].copy_from_slice(&self.block.0.to_be_bytes());

@@ -1,13 +1,15 @@
 //! What a host tells the sender.
 
 use super::bytes::{Reader, Writer, cut, printable};
+use super::discard::Discard;
+use super::envelope::{open_body, seal_datagram};
+use super::header::{HEADER_BYTES, Header, Kind, UP_CLEAR_BYTES};
 use super::report::{KeptRun, Report, Totals};
-use super::{Discard, HEADER_BYTES, Header, Kind, open_body, seal_datagram};
 use crate::geometry::Geometry;
 use crate::ids::{HostName, ReceiverId, Sequence, SessionTag};
 use crate::integrity::Root;
-use crate::limits::{CONTROL_MAX, HELD_RUNS_MAX, HOST_NAME_MAX, REASON_MAX, SOFTWARE_MAX};
-use crate::seal::Cipher;
+use crate::limits::{CONTROL_MAX, CONTROL_SMALL, HELD_RUNS_MAX, HOST_NAME_MAX, REASON_MAX, SOFTWARE_MAX};
+use crate::seal::{Cipher, TAG_BYTES};
 
 /// A control datagram of a host.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -219,5 +221,8 @@ fn parse_failed(body: &mut Reader<'_>) -> Result<Failed, Discard> {
     })
 }
 
-/// Receiver id after the header.
-pub(super) const UP_CLEAR_BYTES: usize = HEADER_BYTES + 8;
+const _: () = {
+    let kept = 1 + 8 * HELD_RUNS_MAX;
+    let hello = UP_CLEAR_BYTES + (1 + HOST_NAME_MAX) + (1 + SOFTWARE_MAX) + 1 + kept + TAG_BYTES;
+    assert!(hello <= CONTROL_SMALL, "a hello fits every path");
+};

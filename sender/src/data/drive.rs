@@ -15,12 +15,12 @@ use glancecast_host::socket::GroupSender;
 use glancecast_host::wake::{Sleeper, Waker};
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::{BlockIndex, Sequence};
-use glancecast_proto::sender::{Job, Sender, SenderEvent};
+use glancecast_proto::sender::{FinishedJob, Interleaver, Job, Sender, SenderEvent};
 use glancecast_proto::time::Moment;
 
 use super::content::{ContentCounts, Spared};
 use super::encode::EncoderThread;
-use super::lanes::{Lanes, Load, Origin};
+use super::load::{Load, Origin, Symbol};
 use super::pace::{Pacer, SLEEP_MIN};
 use super::pack::{Packed, Purpose, Symbols};
 use super::push::{Outcome, Progress, Setup};
@@ -40,7 +40,7 @@ pub(crate) struct Drive {
     pacer: Pacer,
     /// Blocks read and not yet sent, in order.
     fresh: VecDeque<(BlockIndex, Symbols)>,
-    lanes: Lanes,
+    interleaver: Interleaver<Load>,
     counts: WireCounts,
     content: ContentCounts,
     feedback: Batch,
@@ -86,7 +86,7 @@ impl Drive {
             train: Train::new(geometry),
             pacer: Pacer::new(pace.cap()),
             fresh: VecDeque::new(),
-            lanes: Lanes::new(usize::from(geometry.symbol_size())),
+            interleaver: Interleaver::default(),
             counts: WireCounts::default(),
             content: ContentCounts::default(),
             feedback: Batch::default(),
@@ -145,8 +145,8 @@ impl Drive {
         self.tell_progress_sometimes();
         self.say()?;
         self.drop_skipped();
-        self.fill_lanes();
-        if self.lanes.is_empty() || self.machine.is_queued() || self.awaits_hosts() {
+        self.begin_jobs();
+        if self.interleaver.is_empty() || self.machine.is_queued() || self.awaits_hosts() {
             self.pacer.idle(self.clock.nanos());
             return self.sleep(if self.awaits_hosts { HELLO_TIME } else { IDLE_SLEEP });
         }
@@ -235,8 +235,8 @@ impl Drive {
     }
 
     /// Takes the next blocks to send: those that were encoded, then those that were just read.
-    fn fill_lanes(&mut self) {
-        while self.lanes.has_room() {
+    fn begin_jobs(&mut self) {
+        while self.interleaver.has_room() {
             match self.encoder.as_mut().and_then(EncoderThread::next) {
                 Some(Ok(prepared)) => {
                     self.put(prepared.job, prepared.symbols, Origin::Encoder);
@@ -254,8 +254,8 @@ impl Drive {
     /// Blocks that every host holds already are read, hashed and not sent.
     fn drop_skipped(&mut self) {
         if self.machine.is_resuming() {
-            self.lanes.cut(|block| self.machine.needs_pass(block));
-            self.finish_lanes();
+            self.interleaver.cut(|block| self.machine.needs_pass(block));
+            self.finish_jobs();
         }
         while let Some(block) = self.machine.poll_skip(self.clock.now()) {
             let (fresh, symbols) = self.fresh.pop_front().expect("it was read, and waits for its turn");
@@ -282,12 +282,14 @@ impl Drive {
         let entry = self.machine.entry(block).expect("jobs are of blocks that were read");
         let encoded_len = entry.encoded_len(self.geometry, block);
         let source_symbols = self.geometry.shape(encoded_len).source_symbols();
-        self.lanes.put(Load { job, symbols, encoded_len, source_symbols, from });
+        let symbol_size = usize::from(self.geometry.symbol_size());
+        assert_eq!(symbols.len(), job.symbols(source_symbols) as usize * symbol_size);
+        self.interleaver.put(job, source_symbols, Load { symbols, encoded_len, from });
     }
 
     fn send_train(&mut self) -> io::Result<()> {
         let frame_bytes = self.group.frame_bytes(self.geometry.datagram_bytes());
-        let count = self.lanes.symbols().min(self.train.capacity()).min(self.pacer.train(frame_bytes));
+        let count = self.interleaver.symbols().min(self.train.capacity()).min(self.pacer.train(frame_bytes));
         let number = self.machine.take_sequences(count as u32);
         let start = Instant::now();
         let repair = self.seal(count, number);
@@ -299,13 +301,13 @@ impl Drive {
         let source = count as u64 - repair;
         self.counts.add(Traffic::Source, source, bytes(source));
         self.counts.add(Traffic::Repair, repair, bytes(repair));
-        self.finish_lanes();
+        self.finish_jobs();
         Ok(())
     }
 
-    fn finish_lanes(&mut self) {
-        while let Some((load, last)) = self.lanes.next_finished() {
-            self.machine.handle_sent(self.clock.now(), load.job, last);
+    fn finish_jobs(&mut self) {
+        while let Some(FinishedJob { job, load, last }) = self.interleaver.next_finished() {
+            self.machine.handle_sent(self.clock.now(), job, last);
             match (load.from, &self.encoder) {
                 (Origin::Encoder, Some(encoder)) => encoder.recycle(load.symbols),
                 (Origin::Encoder, None) | (Origin::Reader, _) => self.reader.recycle(load.symbols),
@@ -318,9 +320,10 @@ impl Drive {
         let (cipher, tag) = (self.machine.cipher(), self.machine.config().session.tag());
         let mut repair = 0;
         self.train.clear();
-        self.lanes.take(count, number, |sequence, symbol| {
-            repair += u64::from(symbol.is_repair);
-            self.train.push(cipher, tag, sequence, symbol);
+        let symbol_size = usize::from(self.geometry.symbol_size());
+        self.interleaver.take(count, number, |next| {
+            repair += u64::from(next.is_repair);
+            self.train.push(cipher, tag, next.sequence, Symbol::of(&next, symbol_size));
         });
         repair
     }

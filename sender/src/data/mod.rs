@@ -5,7 +5,7 @@ pub mod content;
 mod drive;
 mod encode;
 mod holes;
-mod lanes;
+mod load;
 mod pace;
 mod pack;
 mod policy;

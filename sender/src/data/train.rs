@@ -10,7 +10,7 @@ use glancecast_proto::ids::{Sequence, SessionTag};
 use glancecast_proto::seal::Cipher;
 use glancecast_proto::wire::SymbolHeader;
 
-use super::lanes::Symbol;
+use super::load::Symbol;
 
 /// Datagrams that the kernel takes in one call: `UDP_MAX_SEGMENTS` was 64 before Linux 6.9 (net/ipv4/udp.c), and all of
 /// them together fit one IP packet's length.

@@ -1,5 +1,5 @@
-//! The simulated sender: the real machine, and a shell around it as `glancecast`'s, which reads the object, sends four
-//! blocks in turn and keeps to the pace.
+//! The simulated sender: the real machine and the real interleaver, and a shell around them as `glancecast`'s, which reads the
+//! object and keeps to the pace.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
@@ -7,9 +7,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use glancecast_fec::Codec;
-use glancecast_proto::ids::{BlockIndex, ObjectName, Sequence, SessionId};
+use glancecast_proto::ids::{BlockIndex, ObjectName, SessionId};
 use glancecast_proto::seal::GroupKey;
-use glancecast_proto::sender::{Job, Sender, SenderConfig, SenderEvent};
+use glancecast_proto::sender::{FinishedJob, Interleaver, Job, Sender, SenderConfig, SenderEvent};
 use glancecast_proto::sign::SigningKey;
 use glancecast_proto::time::{Moment, WallClock};
 use glancecast_proto::wire::{BaseName, DiskFormat, Encoding, Kind, Pin, SYMBOL_OVERHEAD, SymbolHeader};
@@ -29,8 +29,8 @@ pub(crate) struct Pusher {
     pub(crate) cut: u64,
     /// What a mutant does not send.
     pub(crate) left_out: BTreeSet<BlockIndex>,
-    lanes: Vec<Lane>,
-    turn: usize,
+    /// With the symbols of each job.
+    interleaver: Interleaver<Vec<u8>>,
     send_at: Moment,
     read: u32,
     read_at: Moment,
@@ -42,14 +42,6 @@ pub(crate) struct Pusher {
     pub(crate) asked: BTreeSet<BlockIndex>,
     /// Read, and waiting for their first pass.
     fresh: VecDeque<BlockIndex>,
-}
-
-struct Lane {
-    job: Job,
-    symbols: Vec<u8>,
-    sent: u32,
-    /// Number of the last one that was sent.
-    last: Sequence,
 }
 
 /// A datagram that the sender put on the wire.
@@ -77,8 +69,7 @@ impl Pusher {
             unicast: 0,
             cut: 0,
             left_out: BTreeSet::new(),
-            lanes: Vec::new(),
-            turn: 0,
+            interleaver: Interleaver::default(),
             send_at: now,
             read: 0,
             read_at: now,
@@ -103,10 +94,10 @@ impl Pusher {
             turn.events.push(event);
         }
         self.drop_skipped(now);
-        if let Some(block) = self.fill_lanes(object, codec) {
+        if let Some(block) = self.begin_jobs(object, codec) {
             turn.broken = Some(format!("block {block} is sent, and nobody has asked for it"));
         }
-        if self.machine.is_finished() || self.lanes.is_empty() || self.machine.is_queued() {
+        if self.machine.is_finished() || self.interleaver.is_empty() || self.machine.is_queued() {
             self.send_at = self.send_at.max(now);
         } else if self.send_at <= now {
             turn.sent.extend(self.send_symbol(now, object));
@@ -125,7 +116,7 @@ impl Pusher {
         // Who ignores the time would be called again at once.
         let timer = if mutant == Mutant::IgnoresTime { timer.map(|at| at.max(now + TICK)) } else { timer };
         let reading = (!self.source_ended && self.fresh.len() < FRESH_BLOCKS).then_some(self.read_at);
-        let is_sending = !self.lanes.is_empty() && !self.machine.is_queued();
+        let is_sending = !self.interleaver.is_empty() && !self.machine.is_queued();
         let sending = is_sending.then_some(self.send_at);
         [timer, reading, sending].into_iter().flatten().min()
     }
@@ -193,23 +184,17 @@ impl Pusher {
     /// Blocks that every host has kept are read and not sent.
     fn drop_skipped(&mut self, now: Moment) {
         if self.machine.is_resuming() {
-            let needs = |lane: &Lane| match lane.job {
-                Job::Source { block, .. } => self.machine.needs_pass(block),
-                Job::Repair { .. } => true,
-            };
-            let (needed, cut): (Vec<Lane>, Vec<Lane>) = self.lanes.drain(..).partition(needs);
-            self.lanes = needed;
-            self.cut += cut.len() as u64;
-            cut.into_iter().for_each(|lane| self.machine.handle_sent(now, lane.job, lane.last));
+            self.interleaver.cut(|block| self.machine.needs_pass(block));
+            self.cut += self.finish_jobs(now);
         }
         while let Some(block) = self.machine.poll_skip(now) {
             assert_eq!(self.fresh.pop_front(), Some(block), "what is read waits for its turn");
         }
     }
 
-    /// Takes up jobs; with a base, gives a block that it should not.
-    fn fill_lanes(&mut self, object: &Object, codec: &mut Codec) -> Option<BlockIndex> {
-        while self.lanes.len() < LANES {
+    /// Takes up jobs; with a base, returns a block that nobody has asked for.
+    fn begin_jobs(&mut self, object: &Object, codec: &mut Codec) -> Option<BlockIndex> {
+        while self.interleaver.has_room() {
             let job = self.machine.poll_job(true, !self.fresh.is_empty())?;
             if self.machine.config().base.is_some() && !self.asked.contains(&job.block()) {
                 return Some(job.block());
@@ -217,45 +202,44 @@ impl Pusher {
             if matches!(job, Job::Source { .. }) && self.fresh.front() == Some(&job.block()) {
                 self.fresh.pop_front();
             }
-            self.lanes.push(Lane {
-                job,
-                symbols: object.symbols(codec, job),
-                sent: 0,
-                last: Sequence::default(),
-            });
+            let k = object.shape(job.block()).source_symbols();
+            self.interleaver.put(job, k, object.symbols(codec, job));
         }
         None
     }
 
     fn send_symbol(&mut self, now: Moment, object: &Object) -> Option<Sent> {
-        self.turn = (self.turn + 1) % self.lanes.len();
-        let lane = &mut self.lanes[self.turn];
-        let (block, at) = (lane.job.block(), lane.sent);
-        let k = object.shape(block).source_symbols();
         let t = usize::from(object.geometry.symbol_size());
         let to = self.machine.destination();
-        let sequence = self.machine.take_sequences(1);
-        let header = SymbolHeader {
-            tag: self.machine.config().session.tag(),
-            sequence,
-            block,
-            esi: lane.job.esi(k, at),
-            encoded_len: object.encoded_len(block),
-        };
+        let first = self.machine.take_sequences(1);
+        let (cipher, tag) = (self.machine.cipher(), self.machine.config().session.tag());
         let mut bytes = vec![0; t + SYMBOL_OVERHEAD];
-        header.seal(self.machine.cipher(), &lane.symbols[at as usize * t..][..t], &mut bytes);
-        lane.sent += 1;
-        lane.last = sequence;
-        if lane.sent == lane.job.symbols(k) {
-            let lane = self.lanes.remove(self.turn);
-            self.machine.handle_sent(now, lane.job, sequence);
-        }
+        let mut block = None;
+        self.interleaver.take(1, first, |next| {
+            let encoded_len = object.encoded_len(next.block);
+            let header =
+                SymbolHeader { tag, sequence: next.sequence, block: next.block, esi: next.esi, encoded_len };
+            header.seal(cipher, &next.load[next.position as usize * t..][..t], &mut bytes);
+            block = Some(next.block);
+        });
+        self.finish_jobs(now);
         self.symbols += 1;
         self.unicast += u64::from(to.is_some());
         let bits = 8 * (bytes.len() as u64 + HEADER_BYTES);
         self.send_at =
             self.send_at.max(now) + Duration::from_nanos(bits * 1_000_000_000 / self.machine.rate().max(1));
-        (!self.left_out.contains(&block)).then(|| Sent { to, kind: Kind::Symbol, bytes: bytes.into() })
+        let is_sent = block.is_some_and(|block| !self.left_out.contains(&block));
+        is_sent.then(|| Sent { to, kind: Kind::Symbol, bytes: bytes.into() })
+    }
+
+    /// Tells the machine which jobs are over; returns how many.
+    fn finish_jobs(&mut self, now: Moment) -> u64 {
+        let mut finished = 0;
+        while let Some(FinishedJob { job, last, .. }) = self.interleaver.next_finished() {
+            self.machine.handle_sent(now, job, last);
+            finished += 1;
+        }
+        finished
     }
 }
 
@@ -298,9 +282,7 @@ pub(crate) fn other_key() -> SigningKey {
     SigningKey::from_seed(&Zeroizing::new([2; SigningKey::SEED_BYTES]))
 }
 
-/// Blocks sent in turn, as `glancecast` does.
-const LANES: usize = 4;
-/// Blocks read before they are sent, likewise.
+/// Blocks read before they are sent, as `glancecast` does.
 const FRESH_BLOCKS: usize = 2;
 /// Ethernet, IPv4, UDP.
 const HEADER_BYTES: u64 = 42;

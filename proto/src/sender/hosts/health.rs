@@ -28,7 +28,7 @@ impl Cause {
     }
 }
 
-/// That a host was side-lined, and by what; said in the table after the push, too.
+/// Why a host was side-lined. It stays in the table after the push.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sideline {
     /// What keeps it back.
@@ -73,7 +73,7 @@ pub(super) struct Health {
     /// Of the round that is under way.
     pub(super) latest: Option<Interval>,
     /// Rounds in a row that spoke for a change of the verdict.
-    strikes: u32,
+    contrary_rounds: u32,
     sidelined: Option<Sideline>,
     /// The first verdict, which stays.
     pub(super) was_sidelined: Option<Sideline>,
@@ -108,8 +108,8 @@ impl Health {
         self.latest = Some(interval);
     }
 
-    /// The share that was lost since the host joined, up to its last report, as far as can be told without knowing the
-    /// number of the first datagram: of datagrams of a mean length.
+    /// The share that was lost since the host joined, up to its last report. The number of datagrams is guessed from their bytes,
+    /// as the number of the first one is not known.
     pub(super) fn loss_since_joining(&self) -> Option<f64> {
         let (_, totals) = self.last?;
         let came = totals.bytes_received / DATAGRAM_BYTES_GUESSED;
@@ -122,7 +122,7 @@ impl Health {
         (self.smooth.datagrams > 0).then_some(self.smooth.lost)
     }
 
-    /// The same with what came and found no buffer.
+    /// The smoothed share that is of no use to this host: lost on the way, or without a buffer.
     pub(super) fn useless(&self) -> Option<f64> {
         (self.smooth.datagrams > 0).then_some((self.smooth.lost + self.smooth.refused).min(1.0))
     }
@@ -131,33 +131,37 @@ impl Health {
         self.sidelined
     }
 
-    /// Judges the host beside the others: `usual` is the share that is of no use to the quantile of them. True if it was just side-lined.
+    /// Judges the host beside the others, to the quantile of which the share `usual` is of no use. Returns whether it was just
+    /// side-lined.
     pub(super) fn judge(&mut self, usual: f64) -> bool {
         let Interval { lost, refused, dropped, .. } = self.smooth;
-        let sick_from = LOST_MIN + LOST_FACTOR * usual;
+        let degraded_from = LOST_MIN + LOST_FACTOR * usual;
         let share = (lost + refused).min(1.0);
         let wrong = match self.sidelined {
-            None => share >= sick_from,
-            Some(_) => share < sick_from / 2.0,
+            None => share >= degraded_from,
+            Some(_) => share < degraded_from / 2.0,
         };
-        self.strikes = if wrong { self.strikes + 1 } else { 0 };
+        self.contrary_rounds = if wrong { self.contrary_rounds + 1 } else { 0 };
         match self.sidelined {
-            None if self.strikes >= STRIKES_OUT => {
-                // Loss comes first: blocks that lose many symbols become whole in bursts, for which no store is fast enough.
-                let cause = match () {
-                    () if lost < sick_from && refused > lost => Cause::Store,
-                    () if dropped > lost / 2.0 => Cause::Socket,
-                    () => Cause::Network,
+            None if self.contrary_rounds >= CONTRARY_TO_SIDELINE => {
+                // Loss comes first: a host that loses many symbols completes its blocks in bursts, for which no store is fast
+                // enough.
+                let cause = if lost < degraded_from && refused > lost {
+                    Cause::Store
+                } else if dropped > lost / 2.0 {
+                    Cause::Socket
+                } else {
+                    Cause::Network
                 };
                 let sideline = Sideline { cause, percent: (share * 100.0).round() as u8 };
                 self.sidelined = Some(sideline);
                 self.was_sidelined.get_or_insert(sideline);
-                self.strikes = 0;
+                self.contrary_rounds = 0;
                 true
             }
-            Some(_) if self.strikes >= STRIKES_IN => {
+            Some(_) if self.contrary_rounds >= CONTRARY_TO_RESTORE => {
                 self.sidelined = None;
-                self.strikes = 0;
+                self.contrary_rounds = 0;
                 false
             }
             _ => false,
@@ -177,12 +181,12 @@ const DATAGRAM_BYTES_GUESSED: u64 = 1_468;
 const DATAGRAMS_MIN: u64 = 100;
 /// Of the newest interval in the smoothed shares.
 const SMOOTHING: f64 = 0.3;
-/// A host is sick from this loss on, and so many times that of the others.
+/// A host is degraded from a loss of [`LOST_MIN`] plus [`LOST_FACTOR`] times that of the others on.
 const LOST_MIN: f64 = 0.10;
 const LOST_FACTOR: f64 = 3.0;
 /// Rounds that speak against a host before it is side-lined, and for it before it is served with the others again.
-const STRIKES_OUT: u32 = 3;
-const STRIKES_IN: u32 = 20;
+const CONTRARY_TO_SIDELINE: u32 = 3;
+const CONTRARY_TO_RESTORE: u32 = 20;
 
 #[cfg(test)]
 mod tests {
@@ -212,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn where_all_lose_as_much_nobody_is_sick() {
+    fn where_all_lose_as_much_nobody_is_degraded() {
         let mut host = Host::new();
         assert!((0..20).all(|_| !host.round(300, 0, 0, 0.3)));
     }

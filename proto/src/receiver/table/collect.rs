@@ -12,7 +12,7 @@ use crate::wire::Discard;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct BufferId(pub u16);
 
-/// Where a symbol goes: so many symbols into that buffer.
+/// Where a symbol goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
     /// The buffer.
@@ -109,8 +109,8 @@ impl Collected {
         self.is_enough()
     }
 
-    /// The first of `count` repair symbols from `first` on, as many as are lacking, if none of them nor a later one came before.
-    /// Gives how many were taken.
+    /// Takes up to `count` consecutive repair symbols from `first` on, as many as are lacking, if none of them nor a later one
+    /// came before. Returns how many.
     pub(super) fn insert_repair(&mut self, first: Esi, count: u32) -> u32 {
         let k = self.shape.source_symbols();
         if first.value() < k || self.held.is_full() || self.repair.iter().any(|&esi| esi >= first) {
@@ -152,6 +152,8 @@ pub(super) struct Buffers {
     /// `None` while the block is being rebuilt, or while nothing is in the buffer.
     used: Vec<Option<Box<Collected>>>,
     idle: Vec<(BufferId, Box<Collected>)>,
+    /// Buffers whose record is handed out.
+    lent: u32,
 }
 
 impl Buffers {
@@ -159,11 +161,12 @@ impl Buffers {
         Self {
             used: (0..count).map(|_| None).collect(),
             idle: (0..count).rev().map(|id| (BufferId(id), Box::new(Collected::new(largest)))).collect(),
+            lent: 0,
         }
     }
 
     pub(super) fn none() -> Self {
-        Self { used: Vec::new(), idle: Vec::new() }
+        Self { used: Vec::new(), idle: Vec::new(), lent: 0 }
     }
 
     pub(super) fn count(&self) -> u32 {
@@ -174,7 +177,12 @@ impl Buffers {
         self.idle.len() as u32
     }
 
-    /// The buffer that [`Buffers::take`] would give.
+    /// Buffers whose record is handed out with the work on it.
+    pub(super) fn lent(&self) -> u32 {
+        self.lent
+    }
+
+    /// The buffer that [`Buffers::take`] would return.
     pub(super) fn next(&self) -> Option<BufferId> {
         self.idle.last().map(|&(id, _)| id)
     }
@@ -196,6 +204,7 @@ impl Buffers {
 
     /// Hands the record of a buffer out with the work on it.
     pub(super) fn lend(&mut self, id: BufferId) -> Box<Collected> {
+        self.lent += 1;
         self.used[usize::from(id.0)].take().expect("lent once")
     }
 
@@ -204,12 +213,14 @@ impl Buffers {
         let place = &mut self.used[usize::from(id.0)];
         assert!(place.is_none(), "given back once");
         *place = Some(collected);
+        self.lent -= 1;
     }
 
     /// Takes it back for another block.
     pub(super) fn release(&mut self, id: BufferId, collected: Box<Collected>) {
         assert!(self.used[usize::from(id.0)].is_none(), "released once");
         self.idle.push((id, collected));
+        self.lent -= 1;
     }
 }
 

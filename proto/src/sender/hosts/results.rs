@@ -1,4 +1,4 @@
-//! Who must hold the object, and what became of each host: what is told of a push.
+//! Who must hold the object, and what became of each host: the results of a push.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::wire::{Hello, Totals};
 pub enum Expected {
     /// These hosts.
     Named(BTreeSet<HostName>),
-    /// So many hosts, whoever they are.
+    /// This number of hosts, whoever they are.
     Count(u32),
     /// Every host that answers, and at least one.
     Anyone,
@@ -58,8 +58,23 @@ pub enum HostState {
     OtherVersion,
 }
 
+impl HostRow {
+    /// A host of which no start is known.
+    pub(super) fn absent(name: &HostName, state: HostState, reason: &str) -> Self {
+        Self {
+            name: name.clone(),
+            state,
+            reason: Some(reason.to_owned()),
+            time: None,
+            blocks_held: 0,
+            sidelined: None,
+            totals: Totals::default(),
+        }
+    }
+}
+
 impl HostState {
-    /// What a host says of itself.
+    /// What a host says of itself in a hello.
     pub(super) fn of(hello: &Hello) -> Self {
         if hello.busy { Self::Busy } else { Self::Receiving }
     }

@@ -1,0 +1,579 @@
+//! One session on one host: what was announced, what has come, what is still to be said.
+//!
+//! `turns` knows when this host speaks. A [`Session`] knows what it says then, and in which stage it is; the
+//! [`Receiver`](super::Receiver) begins and leaves it.
+
+#[cfg(test)]
+mod tests;
+mod turns;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::afterword::Afterword;
+use super::effects::{Admission, Attempt, Effect, Opened, Proof};
+use super::numbers::Numbers;
+use super::table::{BaseIndex, BufferId, Collected, Place, Table, Work, buffer_symbols};
+use super::uplink::Uplink;
+use crate::ids::{BlockIndex, HostName, Sequence, SessionId};
+use crate::integrity::{BlockHash, Root};
+use crate::limits::HELD_RUNS_MAX;
+use crate::repeat::Repeat;
+use crate::rng::Rng;
+use crate::seal::{Cipher, GroupKey};
+use crate::sign::PublicKey;
+use crate::time::Moment;
+use crate::wire::{
+    Ack, Announce, Announced, Discard, Done, Down, Failed, FailureKind, Hello, KeptRun, Kind, ManifestRun,
+    Poll, Report, SymbolHeader, Totals, Up, report_runs_in,
+};
+use turns::Turns;
+
+/// What a host is doing in a session.
+#[derive(Clone, Debug)]
+pub(super) enum Stage {
+    /// The store prepares the file; symbols are taken in meanwhile.
+    Opening,
+    /// Symbols come, blocks are proven and written.
+    Receiving,
+    /// A file of this name is there: it waits for the root to be compared with.
+    Existing,
+    /// The store compares the file that is there.
+    Comparing,
+    /// All is proven; the store publishes.
+    Publishing,
+    /// It is over here; the last word is repeated until it is acknowledged.
+    Closing {
+        /// Done or failed.
+        last_word: Up,
+        /// When to say it again.
+        repeat: Repeat,
+        /// When to give up.
+        until: Moment,
+    },
+}
+
+/// Why a session is over without a word of its sender.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Expired {
+    /// Nobody has acknowledged the last word.
+    LastWord,
+    /// The sender was not heard.
+    Sender,
+}
+
+/// One session that this host takes part in.
+pub(super) struct Session {
+    attempt: Attempt,
+    announce: Announce,
+    cipher: Cipher,
+    uplink: Uplink,
+    stage: Stage,
+    table: Table,
+    /// What the sender vouches for.
+    root: Option<Root>,
+    /// What the manifest amounts to, once all of it is here and the sender has vouched.
+    proven: Option<Root>,
+    heard: Moment,
+    joined: Moment,
+    turns: Turns,
+    numbers: Numbers,
+    /// Who signs what is said to the group, if anybody does.
+    signer: Option<PublicKey>,
+    totals: Totals,
+}
+
+impl Session {
+    /// Joins what was announced under `key`. The blocks are collected in `buffers` buffers.
+    pub(super) fn new(
+        now: Moment,
+        attempt: Attempt,
+        announced: Announced,
+        key: &GroupKey,
+        uplink: Uplink,
+        buffers: u16,
+        rng: &mut Rng,
+    ) -> Self {
+        let Announced { announce, signer, sequence, .. } = announced;
+        let hello_at = now + rng.below(announce.spread);
+        let mut table = Table::new(announce.geometry, buffers);
+        if announce.one_way {
+            table.wait_for_surplus();
+        }
+        if announce.base.is_some() {
+            table.wait_for_base();
+        }
+        Self {
+            attempt,
+            cipher: Cipher::downward(key, announce.session),
+            uplink,
+            stage: Stage::Opening,
+            table,
+            root: None,
+            proven: None,
+            heard: now,
+            joined: now,
+            turns: Turns::new(now, (!announce.one_way).then_some(hello_at)),
+            numbers: Numbers::new(signer.map(|_| sequence.value())),
+            signer,
+            totals: Totals::default(),
+            announce,
+        }
+    }
+
+    pub(super) fn attempt(&self) -> Attempt {
+        self.attempt
+    }
+
+    pub(super) fn id(&self) -> SessionId {
+        self.announce.session
+    }
+
+    pub(super) fn announce(&self) -> &Announce {
+        &self.announce
+    }
+
+    /// What opens the datagrams to the group.
+    #[inline]
+    pub(super) fn cipher(&self) -> &Cipher {
+        &self.cipher
+    }
+
+    pub(super) fn stage(&self) -> &Stage {
+        &self.stage
+    }
+
+    /// Blocks that are proven and written.
+    pub(super) fn held(&self) -> u32 {
+        self.table.held()
+    }
+
+    /// Blocks that were made of what this host held already.
+    pub(super) fn reused(&self) -> u32 {
+        self.totals.blocks_reused
+    }
+
+    /// What is not proven and written yet, in words.
+    pub(super) fn lacking(&self) -> String {
+        self.table.lacking()
+    }
+
+    /// Blocks that need not be sent to this host, as many runs of them as a hello holds.
+    pub(super) fn held_runs(&self) -> Vec<KeptRun> {
+        self.table.held_runs(0, HELD_RUNS_MAX)
+    }
+
+    /// Where the symbol of a datagram belongs. Changes nothing: the datagram is not proven yet.
+    #[inline]
+    pub(super) fn place_for(&self, header: &SymbolHeader) -> Result<Place, Discard> {
+        if self.announce.session.tag() != header.tag {
+            return Err(Discard::OtherSession);
+        }
+        if !self.is_plausible(header.sequence) {
+            return Err(Discard::Implausible);
+        }
+        match self.stage {
+            Stage::Opening | Stage::Receiving => self.table.place_for(header),
+            Stage::Existing | Stage::Comparing | Stage::Publishing | Stage::Closing { .. } => {
+                Err(Discard::NotNeeded)
+            }
+        }
+    }
+
+    /// A symbol was opened to the place that [`Session::place_for`] returned just before.
+    #[inline]
+    pub(super) fn accept(&mut self, now: Moment, header: &SymbolHeader, place: Place, datagram_bytes: usize) {
+        self.note(now, header.sequence, datagram_bytes);
+        self.table.insert(header, place);
+    }
+
+    /// A symbol was opened that is of no use for this reason.
+    pub(super) fn note_spare(
+        &mut self,
+        now: Moment,
+        header: &SymbolHeader,
+        datagram_bytes: usize,
+        reason: Discard,
+    ) {
+        self.note(now, header.sequence, datagram_bytes);
+        if reason == Discard::NoBuffer {
+            self.note_no_buffer(1);
+        }
+    }
+
+    /// Takes the first of `count` consecutive symbols at once, of which `admission` is the first one's. Returns how many; 0 if
+    /// they cannot be taken at once.
+    pub(super) fn accept_run(
+        &mut self,
+        now: Moment,
+        first: &SymbolHeader,
+        count: u32,
+        datagram_bytes: usize,
+        admission: Admission,
+    ) -> u32 {
+        let taken = match admission {
+            Admission::Spare(Discard::NotNeeded) => count,
+            Admission::Spare(Discard::NoBuffer) => {
+                self.note_no_buffer(count);
+                count
+            }
+            Admission::Spare(_) => 0,
+            Admission::To(_) if self.table.insert_first(first, count) => count,
+            Admission::To(_) => self.table.insert_repair(first, count),
+        };
+        if taken > 0 {
+            self.note_run(now, first.sequence, taken, datagram_bytes);
+        }
+        taken
+    }
+
+    fn note_no_buffer(&mut self, symbols: u32) {
+        if self.table.waits_for_store() {
+            self.totals.store_drops += u64::from(symbols);
+        }
+    }
+
+    /// The socket dropped `drops` datagrams since the session began.
+    pub(super) fn note_socket_drops(&mut self, drops: u64) {
+        self.totals.socket_drops = drops;
+    }
+
+    /// A datagram to the group was opened that is only sealed.
+    pub(super) fn note(&mut self, now: Moment, sequence: Sequence, bytes: usize) {
+        // Only what was not said before is a sign of life: a recorded datagram keeps no session alive.
+        if self.numbers.note(sequence.value()) && self.signer.is_none() {
+            self.heard = now;
+        }
+        self.count(bytes);
+    }
+
+    /// A datagram to the group was opened, and its signature checked where the session has a signer.
+    pub(super) fn note_proven(&mut self, now: Moment, sequence: Sequence, bytes: usize) {
+        if self.signer.is_none() {
+            return self.note(now, sequence, bytes);
+        }
+        self.numbers.note_signed(sequence.value());
+        self.heard = now;
+        self.count(bytes);
+    }
+
+    fn count(&mut self, bytes: usize) {
+        self.totals.symbols_lost = self.numbers.lost();
+        self.totals.bytes_received += bytes as u64;
+    }
+
+    /// `count` datagrams to the group were opened, of consecutive numbers from `sequence` on, each of so many bytes.
+    pub(super) fn note_run(&mut self, now: Moment, sequence: Sequence, count: u32, bytes: usize) {
+        let new = self.numbers.note_run(sequence.value(), count);
+        if new > 0 && self.signer.is_none() {
+            self.heard = now;
+        }
+        self.totals.symbols_lost = self.numbers.lost();
+        self.totals.bytes_received += new * bytes as u64;
+    }
+
+    /// Whether a datagram of this number can be the sender's.
+    #[inline]
+    pub(super) fn is_plausible(&self, sequence: Sequence) -> bool {
+        self.numbers.is_plausible(sequence.value())
+    }
+
+    /// Whether a datagram of this number came before.
+    #[inline]
+    pub(super) fn came(&self, sequence: Sequence) -> bool {
+        self.numbers.came(sequence.value())
+    }
+
+    /// Who signs what is said to the group, and in which session.
+    pub(super) fn signer(&self) -> Option<(SessionId, PublicKey)> {
+        self.signer.map(|key| (self.announce.session, key))
+    }
+
+    /// Whether something says more than is known: what does not is not worth checking its signature.
+    pub(super) fn is_news(&self, down: &Down) -> bool {
+        match down {
+            Down::Manifest(run) => !self.table.knows(run),
+            Down::Poll(poll) => self.turns.is_next(poll),
+            Down::End(_) | Down::Ack(_) => true,
+        }
+    }
+
+    /// Takes manifest entries in.
+    pub(super) fn learn(&mut self, run: &ManifestRun) {
+        self.table.learn(run);
+    }
+
+    /// The sender asks; the answer is due in this host's slot of the window.
+    pub(super) fn take_poll(&mut self, now: Moment, poll: Poll, rng: &mut Rng) {
+        if !self.turns.is_next(&poll) {
+            return;
+        }
+        self.root = self.root.or(poll.root);
+        if self.announce.one_way {
+            if poll.blocks_sent == self.announce.geometry.blocks() {
+                self.table.stop_waiting();
+            }
+            return self.turns.note_poll(poll);
+        }
+        let turn = self.turns.take_poll(now, poll, rng);
+        // This turn may be earlier than the one that was found for the last word, as fewer hosts are asked now.
+        if let (Some(at), Stage::Closing { repeat, .. }) = (turn, &mut self.stage) {
+            repeat.begin_by(at);
+        }
+    }
+
+    /// The time in which all hosts answer the last poll in turn.
+    pub(super) fn window(&self) -> Duration {
+        self.turns.window()
+    }
+
+    /// Takes an acknowledgement in. Returns whether it ends the session here.
+    pub(super) fn take_ack(&mut self, ack: &Ack) -> bool {
+        if !self.uplink.is_answered_by(ack) {
+            return false;
+        }
+        self.turns.acknowledged(ack.slot);
+        ack.kind != Kind::Hello && matches!(self.stage, Stage::Closing { .. })
+    }
+
+    /// Whether another session is about this object, so that it can go on from what is held here.
+    pub(super) fn is_of(&self, other: &Announce) -> bool {
+        let of = |announce: &Announce| {
+            let geometry = announce.geometry;
+            (geometry.object_bytes(), geometry.block_log2(), announce.name.clone(), announce.image_id.clone())
+        };
+        of(&self.announce) == of(other)
+    }
+
+    /// Writes what is to be said now into `out`; returns where it goes.
+    pub(super) fn send(
+        &mut self,
+        now: Moment,
+        name: &HostName,
+        software: &str,
+        out: &mut Vec<u8>,
+    ) -> Option<SocketAddr> {
+        self.next_up(now, name, software).map(|up| self.uplink.seal(&up, out))
+    }
+
+    fn next_up(&mut self, now: Moment, name: &HostName, software: &str) -> Option<Up> {
+        if self.turns.take_hello_due(now) {
+            return Some(Up::Hello(Hello {
+                name: name.clone(),
+                software: software.to_owned(),
+                busy: false,
+                kept: self.kept(0, HELD_RUNS_MAX),
+            }));
+        }
+        if let Stage::Closing { last_word, repeat, .. } = &mut self.stage {
+            return repeat.take_due(now).then(|| last_word.clone());
+        }
+        if !self.turns.take_report_due(now) {
+            return None;
+        }
+        self.report().map(Up::Report)
+    }
+
+    /// Blocks from `from` on that need not be sent to this host: those that it kept of an earlier session; all of them where a
+    /// file of this name is there, as it takes no other.
+    fn kept(&self, from: u32, runs_max: usize) -> Vec<KeptRun> {
+        let blocks = self.announce.geometry.blocks().saturating_sub(from);
+        match self.stage {
+            Stage::Existing | Stage::Comparing if blocks > 0 && runs_max > 0 => {
+                vec![KeptRun { first: BlockIndex(from), blocks }]
+            }
+            Stage::Opening | Stage::Receiving if self.table.is_resumed() => {
+                self.table.held_runs(from, runs_max)
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// When [`Session::send`] has something to say next.
+    pub(super) fn next_at(&self) -> Option<Moment> {
+        let next = match &self.stage {
+            Stage::Closing { repeat, .. } => Some(repeat.next_at),
+            _ => self.turns.next_report_at(),
+        };
+        [next, self.turns.next_hello_at()].into_iter().flatten().min()
+    }
+
+    fn report(&self) -> Option<Report> {
+        let poll = self.turns.poll()?;
+        let collecting = matches!(self.stage, Stage::Opening | Stage::Receiving);
+        // Before the store has said what it kept, nothing of it is asked for.
+        let asks = matches!(self.stage, Stage::Receiving);
+        let deficits = if asks { self.table.deficits(poll.blocks_sent) } else { Vec::new() };
+        let room = report_runs_in(self.announce.geometry.control_bytes()) - deficits.len();
+        Some(Report {
+            round: poll.round,
+            highest: Sequence::new(self.numbers.highest()).expect("it came in 40 bits"),
+            blocks_held: self.table.held(),
+            covered: poll.blocks_sent,
+            deficits,
+            gaps: if collecting { self.table.gaps(poll.manifest_sent) } else { Vec::new() },
+            kept: self.kept(poll.blocks_sent, room),
+            totals: self.totals,
+        })
+    }
+
+    /// The store answered [`Effect::Open`].
+    pub(super) fn opened(&mut self, opened: Opened) {
+        self.stage = match opened {
+            Opened::New => Stage::Receiving,
+            Opened::Resumed(blocks) => {
+                self.table.keep(&blocks);
+                Stage::Receiving
+            }
+            Opened::Existing => Stage::Existing,
+        };
+    }
+
+    /// The base was looked through.
+    pub(super) fn take_base(&mut self, base: BaseIndex) {
+        self.table.take_base(base);
+    }
+
+    /// Does without the base if it was not looked through within [`BASE_TIME_MAX`].
+    pub(super) fn expire_base(&mut self, now: Moment) {
+        if self.table.is_preparing() && now.since(self.joined) >= BASE_TIME_MAX {
+            self.table.take_base(BaseIndex::default());
+        }
+    }
+
+    /// The next block to prove.
+    pub(super) fn next_work(&mut self) -> Option<Work> {
+        if matches!(self.stage, Stage::Receiving) { self.table.next_work() } else { None }
+    }
+
+    /// The symbols did not determine the block: it goes on collecting.
+    pub(super) fn collect_more(&mut self, block: BlockIndex, buffer: BufferId, collected: Box<Collected>) {
+        self.table.collect_more(block, buffer, collected);
+    }
+
+    /// The work on a block gives its buffer back.
+    pub(super) fn release(&mut self, buffer: BufferId, collected: Box<Collected>) {
+        self.table.release(buffer, collected);
+    }
+
+    /// A block was proven and written; `repaired` of its source symbols had not come themselves.
+    pub(super) fn hold(&mut self, block: BlockIndex, repaired: u32) {
+        self.totals.symbols_repaired += u64::from(repaired);
+        self.totals.blocks_reused += u32::from(self.table.is_reused(block));
+        self.table.hold(block);
+    }
+
+    /// A block of zeros is in its place, with this hash.
+    pub(super) fn hold_zeros(&mut self, block: BlockIndex, hash: BlockHash) {
+        self.table.hold_zeros(block, hash);
+    }
+
+    /// What was rebuilt is not what the manifest says; see [`Table::start_over`].
+    #[must_use]
+    pub(super) fn start_over(&mut self, block: BlockIndex) -> bool {
+        self.table.start_over(block)
+    }
+
+    /// What was kept of a block, or lay elsewhere, is not what the manifest says.
+    pub(super) fn ask_anew(&mut self, block: BlockIndex) {
+        self.table.ask_anew(block);
+    }
+
+    /// Works out what the manifest amounts to, once all of it is here and the sender has vouched. Returns whether it is
+    /// something else than what the sender vouches for.
+    pub(super) fn belies_root(&mut self) -> bool {
+        let (Stage::Opening | Stage::Receiving, Some(vouched), None) = (&self.stage, self.root, self.proven)
+        else {
+            return false;
+        };
+        self.proven = self.table.root();
+        self.proven.is_some_and(|root| root != vouched)
+    }
+
+    /// Goes on to the next stage if all is there for it; returns the work of that.
+    pub(super) fn advance(&mut self) -> Option<Effect> {
+        match (&self.stage, self.root) {
+            (Stage::Receiving, Some(root)) if self.table.is_complete() && self.proven == Some(root) => {
+                self.stage = Stage::Publishing;
+                Some(Effect::Publish(self.attempt, Proof { root }))
+            }
+            (Stage::Existing, Some(root)) => {
+                self.stage = Stage::Comparing;
+                Some(Effect::Compare(self.attempt, root))
+            }
+            _ => None,
+        }
+    }
+
+    /// The object is published, or was there before: only this is said from now on. Returns what it is.
+    ///
+    /// # Panics
+    /// If the sender has not vouched: then nothing was to be published.
+    pub(super) fn close_done(&mut self, now: Moment, existing: bool) -> Root {
+        let root = self.root.expect("published under a root");
+        self.close(now, Up::Done(Done { root, existing, totals: self.totals }));
+        root
+    }
+
+    /// This host gives up: only this is said from now on.
+    pub(super) fn close_failed(&mut self, now: Moment, kind: FailureKind, reason: &str) {
+        self.close(now, Up::Failed(Failed { kind, reason: reason.to_owned(), totals: self.totals }));
+    }
+
+    fn close(&mut self, now: Moment, last_word: Up) {
+        let repeat = Repeat::new(self.turns.next_turn(now), LAST_WORD_GAP, LAST_WORD_GAP_MAX);
+        self.stage = Stage::Closing { last_word, repeat, until: now + LAST_WORD_FOR };
+        self.turns.forget_report();
+    }
+
+    /// Whether nothing is lacking that only the sender could give: blocks may still be on their way to the store.
+    pub(super) fn has_all(&self) -> bool {
+        self.root.is_some() && self.table.has_all_symbols()
+    }
+
+    /// When [`Session::expired`] says something else, if nothing else happens. `gone_after` is the time after which a sender
+    /// that is not heard is gone.
+    pub(super) fn expires_at(&self, gone_after: Duration) -> Option<Moment> {
+        let gone_at = self.heard + gone_after;
+        match self.stage {
+            Stage::Closing { until, .. } => Some(until.min(gone_at)),
+            // All that is needed is here: this ends with the store's answer, however long a disk takes.
+            Stage::Comparing | Stage::Publishing => None,
+            // A one-way sender stays with nobody: what has all it needs goes on without it.
+            Stage::Opening | Stage::Receiving | Stage::Existing => (!self.has_all()).then_some(gone_at),
+        }
+    }
+
+    /// Whether the session is over without a word of its sender, and why.
+    pub(super) fn expired(&self, now: Moment, gone_after: Duration) -> Option<Expired> {
+        let is_closing = matches!(self.stage, Stage::Closing { .. });
+        let expired = if is_closing { Expired::LastWord } else { Expired::Sender };
+        self.expires_at(gone_after).is_some_and(|at| now >= at).then_some(expired)
+    }
+
+    /// What is left of a session of which nobody has acknowledged the last word.
+    ///
+    /// # Panics
+    /// If the last word was not said.
+    pub(super) fn into_afterword(self) -> Afterword {
+        let Stage::Closing { last_word, .. } = self.stage else { unreachable!("it has said its last word") };
+        let signer = self.signer.map(|key| (self.announce.session, key));
+        let (geometry, unknown) = (self.announce.geometry, !self.turns.is_acknowledged());
+        Afterword::new(self.uplink, self.cipher, geometry, signer, last_word, unknown)
+    }
+}
+
+/// Bytes of one buffer of a session: all blocks fit.
+pub fn buffer_bytes(announce: &Announce) -> usize {
+    let symbols = buffer_symbols(announce.geometry.symbols_max());
+    symbols as usize * usize::from(announce.geometry.symbol_size())
+}
+
+/// A base that is not looked through after this time, some 60 GB from a slow disk, is done without.
+const BASE_TIME_MAX: Duration = Duration::from_secs(600);
+
+/// Gaps in which the last word is said until it is acknowledged.
+const LAST_WORD_GAP: Duration = Duration::from_millis(20);
+const LAST_WORD_GAP_MAX: Duration = Duration::from_secs(1);
+/// A sender that does not acknowledge the last word for this long is gone.
+const LAST_WORD_FOR: Duration = Duration::from_secs(15);

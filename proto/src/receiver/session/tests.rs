@@ -1,0 +1,283 @@
+use super::*;
+use crate::geometry::Geometry;
+use crate::ids::{ObjectName, ReceiverId};
+use crate::integrity::BlockHash;
+use crate::sign::SigningKey;
+use crate::time::WallClock;
+use crate::wire::{DiskFormat, Encoding, ManifestEntry, ManifestRun, Pin};
+use zeroize::Zeroizing;
+
+#[test]
+fn datagrams_out_of_order_are_not_lost() {
+    let mut session = session();
+    hear(&mut session, [10, 12, 11, 14, 13]);
+    assert_eq!(session.totals.symbols_lost, 0);
+    hear(&mut session, [17]);
+    assert_eq!(session.totals.symbols_lost, 2);
+    hear(&mut session, [15]);
+    assert_eq!(session.totals.symbols_lost, 1, "it was only late");
+}
+
+#[test]
+fn a_host_that_comes_late_counts_from_the_first_datagram_that_it_hears() {
+    let mut session = session();
+    hear(&mut session, [1_000_000, 999_999, 1_000_002]);
+    assert_eq!(session.totals.symbols_lost, 1);
+}
+
+#[test]
+fn bytes_are_counted_by_datagram() {
+    let mut session = session();
+    hear(&mut session, [1, 2, 3]);
+    assert_eq!(session.totals.bytes_received, 3 * BYTES as u64);
+}
+
+#[test]
+fn a_datagram_that_is_heard_again_is_no_sign_of_life() {
+    let mut session = session();
+    session.note(at(5), sequence(7), BYTES);
+    session.note(at(900), sequence(7), BYTES);
+    session.note(at(901), sequence(6), BYTES);
+    assert_eq!(session.heard, at(5));
+    session.note(at(902), sequence(8), BYTES);
+    assert_eq!(session.heard, at(902));
+}
+
+#[test]
+fn in_a_signed_session_only_what_is_signed_is_a_sign_of_life() {
+    let key = SigningKey::from_seed(&Zeroizing::new([1; 32]));
+    let mut session = session_of(Some(&key));
+    session.note(at(5), sequence(7), BYTES);
+    assert_eq!(session.heard, at(0));
+    session.note_proven(at(6), sequence(8), BYTES);
+    assert_eq!(session.heard, at(6));
+    assert_eq!(session.totals.bytes_received, 2 * BYTES as u64);
+}
+
+#[test]
+fn a_report_is_due_in_the_hosts_slot() {
+    let mut session = session();
+    acknowledge(&mut session, Kind::Hello, 13);
+    session.take_poll(at(100), poll(1), &mut rng());
+    assert_eq!(session.next_at(), Some(at(130)), "slot 13 of 10 is slot 3");
+    assert_eq!(said(&mut session, 129), None);
+    assert!(matches!(said(&mut session, 130), Some(Up::Report(Report { round: 1, .. }))));
+    assert_eq!(said(&mut session, 131), None, "once");
+}
+
+#[test]
+fn a_host_without_a_slot_answers_somewhere_in_the_window() {
+    let mut rng = rng();
+    for _ in 0..100 {
+        let mut session = session();
+        assert!(matches!(said(&mut session, 0), Some(Up::Hello(_))));
+        session.take_poll(at(100), poll(1), &mut rng);
+        let due = session.turns.next_report_at().expect("it answers");
+        assert!(due >= at(100) && due < at(200), "{due}");
+    }
+}
+
+#[test]
+fn a_host_that_has_not_said_hello_answers_no_poll() {
+    let mut session = session();
+    session.turns = Turns::new(at(0), Some(at(500)));
+    session.take_poll(at(100), poll(1), &mut rng());
+    assert_eq!(said(&mut session, 400), None, "nobody would take it");
+    assert!(matches!(said(&mut session, 500), Some(Up::Hello(_))));
+    session.take_poll(at(600), poll(2), &mut rng());
+    assert!(matches!(said(&mut session, 700), Some(Up::Hello(_))));
+    assert!(matches!(said(&mut session, 700), Some(Up::Report(_))));
+}
+
+#[test]
+fn a_host_that_was_known_as_busy_answers_polls() {
+    let mut session = session();
+    acknowledge(&mut session, Kind::Hello, 0);
+    session.take_poll(at(100), poll(1), &mut rng());
+    assert!(matches!(said(&mut session, 100), Some(Up::Report(_))));
+}
+
+#[test]
+fn nothing_is_asked_for_before_the_store_has_said_what_it_kept() {
+    let mut session = session();
+    acknowledge(&mut session, Kind::Hello, 0);
+    let entries = vec![ManifestEntry { encoding: Encoding::Stored, hash: BlockHash([0; 32]) }; 4];
+    session.table.learn(&ManifestRun::plain(BlockIndex(0), entries));
+    let deficits = |session: &mut Session, round| {
+        session.take_poll(at(0), Poll { blocks_sent: 4, manifest_sent: 4, ..poll(round) }, &mut rng());
+        match said(session, 0) {
+            Some(Up::Report(report)) => report.deficits,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(deficits(&mut session, 1), []);
+    session.stage = Stage::Receiving;
+    session.table.keep(&[BlockIndex(1), BlockIndex(2)]);
+    let asked: Vec<u32> = deficits(&mut session, 2).iter().map(|run| run.first.0).collect();
+    assert_eq!(asked, [0, 3]);
+}
+
+#[test]
+fn a_round_is_answered_once_and_an_earlier_one_not_at_all() {
+    let mut session = session();
+    acknowledge(&mut session, Kind::Hello, 0);
+    session.take_poll(at(1), poll(5), &mut rng());
+    assert!(said(&mut session, 1).is_some());
+    session.take_poll(at(2), poll(5), &mut rng());
+    session.take_poll(at(3), poll(4), &mut rng());
+    assert_eq!(said(&mut session, 500), None);
+}
+
+#[test]
+fn a_report_that_is_due_is_not_put_off_by_the_next_poll() {
+    let mut session = session();
+    acknowledge(&mut session, Kind::Hello, 9);
+    session.take_poll(at(0), poll(1), &mut rng());
+    session.take_poll(at(50), poll(2), &mut rng());
+    assert!(matches!(said(&mut session, 90), Some(Up::Report(Report { round: 2, .. }))));
+}
+
+#[test]
+fn the_first_root_that_the_sender_vouches_for_counts() {
+    let mut session = session();
+    for (round, root) in [(1, None), (2, Some(Root([1; 32]))), (3, None), (4, Some(Root([2; 32])))] {
+        session.take_poll(at(round.into()), Poll { root, ..poll(round) }, &mut rng());
+    }
+    assert_eq!(session.root, Some(Root([1; 32])));
+}
+
+#[test]
+fn a_hello_is_said_in_growing_gaps_until_it_is_acknowledged() {
+    let mut session = session();
+    let mut times = Vec::new();
+    for ms in 0..10_000 {
+        if let Some(Up::Hello(_)) = said(&mut session, ms) {
+            times.push(ms);
+        }
+    }
+    assert_eq!(times, [0, 100, 300, 700, 1500, 3100, 5100, 7100, 9100]);
+    acknowledge(&mut session, Kind::Hello, 0);
+    assert_eq!(said(&mut session, 20_000), None);
+}
+
+#[test]
+fn the_last_word_is_said_until_it_is_acknowledged() {
+    let mut session = session();
+    acknowledge(&mut session, Kind::Hello, 0);
+    let last_word = close(&mut session, 0);
+    assert_eq!(said(&mut session, 0), Some(last_word.clone()));
+    assert_eq!(said(&mut session, 19), None);
+    assert_eq!(said(&mut session, 20), Some(last_word));
+    assert!(!acknowledge(&mut session, Kind::Hello, 0), "an ack of the hello may be late");
+    assert!(acknowledge(&mut session, Kind::Failed, 0));
+}
+
+#[test]
+fn the_last_word_waits_for_the_hosts_slot() {
+    for (closed, said_at) in [(100, 130), (130, 130), (131, 230), (570, 630)] {
+        let mut session = session();
+        acknowledge(&mut session, Kind::Hello, 3);
+        session.take_poll(at(100), poll(1), &mut rng());
+        close(&mut session, closed);
+        assert_eq!(session.next_at(), Some(at(said_at)), "closed at {closed}");
+    }
+}
+
+#[test]
+fn the_last_word_is_said_in_the_slot_of_a_shorter_round_that_comes_before_its_turn() {
+    let mut session = session();
+    acknowledge(&mut session, Kind::Hello, 3);
+    session.take_poll(at(100), Poll { window: Duration::from_secs(10), ..poll(1) }, &mut rng());
+    close(&mut session, 3_101);
+    assert_eq!(session.next_at(), Some(at(13_100)));
+    session.take_poll(at(10_110), Poll { slots: 2, ..poll(2) }, &mut rng());
+    assert_eq!(session.next_at(), Some(at(10_160)));
+    assert!(said(&mut session, 10_160).is_some());
+    session.take_poll(at(10_161), poll(3), &mut rng());
+    assert_eq!(session.next_at(), Some(at(10_180)), "from then on it keeps to its own gaps");
+}
+
+#[test]
+fn a_host_that_closes_says_hello_first_where_nobody_knows_it_yet() {
+    let mut session = session();
+    let last_word = close(&mut session, 0);
+    assert!(matches!(said(&mut session, 0), Some(Up::Hello(_))));
+    assert_eq!(said(&mut session, 0), Some(last_word));
+}
+
+#[test]
+fn an_ack_for_another_host_changes_nothing() {
+    let mut session = session();
+    close(&mut session, 0);
+    assert!(!session.take_ack(&Ack { receiver: ReceiverId([8; 8]), kind: Kind::Failed, slot: 0 }));
+    assert!(!session.turns.is_acknowledged());
+}
+
+fn session() -> Session {
+    session_of(None)
+}
+
+fn session_of(signer: Option<&SigningKey>) -> Session {
+    let announce = Announce {
+        session: SessionId([1; 16]),
+        time: WallClock(0),
+        geometry: Geometry::new(4 << 20, 20, 1432).expect("in range"),
+        name: ObjectName::new("image").expect("plain"),
+        image_id: None,
+        format: DiskFormat::Raw,
+        pin: Pin::None,
+        reply_to: ([10, 0, 0, 1], 7167).into(),
+        spread: Duration::ZERO,
+        expected_hosts: 0,
+        one_way: false,
+        base: None,
+    };
+    let key = GroupKey::new([1; 32]);
+    let uplink = Uplink::new(&announce, US, &key);
+    let mut datagram = Vec::new();
+    let cipher = Cipher::downward(&key, announce.session);
+    announce.seal(&cipher, signer, sequence(0), &mut datagram);
+    let announced = Announce::open(&key, &datagram).expect("ours");
+    Session::new(at(0), Attempt(1), announced, &key, uplink, 4, &mut rng())
+}
+
+fn hear<const N: usize>(session: &mut Session, numbers: [u64; N]) {
+    numbers.into_iter().for_each(|number| session.note(at(1), sequence(number), BYTES));
+}
+
+fn said(session: &mut Session, ms: u64) -> Option<Up> {
+    session.next_up(at(ms), &HostName::new("a").expect("plain"), "test")
+}
+
+/// Has the host give up, and returns its last word.
+fn close(session: &mut Session, ms: u64) -> Up {
+    session.close_failed(at(ms), FailureKind::Store, "no");
+    match session.stage() {
+        Stage::Closing { last_word, .. } => last_word.clone(),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn acknowledge(session: &mut Session, kind: Kind, slot: u32) -> bool {
+    session.take_ack(&Ack { receiver: US, kind, slot })
+}
+
+fn poll(round: u32) -> Poll {
+    let window = Duration::from_millis(100);
+    Poll { round, blocks_sent: 0, manifest_sent: 0, window, slots: 10, root: None }
+}
+
+fn at(ms: u64) -> Moment {
+    Moment::from_micros(ms * 1_000)
+}
+
+fn sequence(number: u64) -> Sequence {
+    Sequence::new(number).expect("small")
+}
+
+fn rng() -> Rng {
+    Rng::new(&[3; 32])
+}
+
+const US: ReceiverId = ReceiverId([7; 8]);
+const BYTES: usize = 1_468;

@@ -1,0 +1,135 @@
+//! What the manifest says of each block, as far as it has come.
+
+use crate::geometry::Geometry;
+use crate::ids::BlockIndex;
+use crate::integrity::{BlockHash, Root};
+use crate::limits::REPORT_GAPS_MAX;
+use crate::wire::{GapRun, Listed, ManifestEntry, ManifestRun};
+
+/// The entries of all blocks. An entry is learned once; what comes after it is passed over.
+pub(super) struct Manifest {
+    geometry: Geometry,
+    entries: Vec<Option<Known>>,
+    /// Blocks whose hash is known.
+    hashes: u32,
+    /// All entries below this block are known.
+    known_prefix: u32,
+}
+
+/// What is known of a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Known {
+    Data(ManifestEntry),
+    Zero,
+    /// It is zero, and its hash was worked out.
+    ZeroOf(BlockHash),
+}
+
+impl Known {
+    pub(super) fn is_zero(&self) -> bool {
+        matches!(self, Self::Zero | Self::ZeroOf(_))
+    }
+
+    /// Bytes that travel as symbols.
+    fn encoded_len(&self, geometry: Geometry, block: BlockIndex) -> u32 {
+        match self {
+            Self::Data(entry) => entry.encoded_len(geometry, block),
+            Self::Zero | Self::ZeroOf(_) => 0,
+        }
+    }
+
+    fn hash(&self) -> Option<BlockHash> {
+        match self {
+            Self::Data(entry) => Some(entry.hash),
+            Self::Zero => None,
+            Self::ZeroOf(hash) => Some(*hash),
+        }
+    }
+}
+
+impl Manifest {
+    /// Nothing is known.
+    pub(super) fn new(geometry: Geometry) -> Self {
+        Self { geometry, entries: vec![None; geometry.blocks() as usize], hashes: 0, known_prefix: 0 }
+    }
+
+    pub(super) fn get(&self, block: BlockIndex) -> Option<Known> {
+        self.entries[block.index()]
+    }
+
+    /// Whether all these entries are known.
+    pub(super) fn knows(&self, run: &ManifestRun) -> bool {
+        let first = run.first.index();
+        self.entries[first..first + run.blocks.len()].iter().all(Option::is_some)
+    }
+
+    /// Takes the entry of a block in. Returns whether it is news.
+    pub(super) fn learn(&mut self, block: BlockIndex, listed: Listed) -> bool {
+        if self.entries[block.index()].is_some() {
+            return false;
+        }
+        let known = match listed {
+            Listed::Zero => Known::Zero,
+            Listed::Data(entry) => Known::Data(entry),
+        };
+        self.entries[block.index()] = Some(known);
+        self.hashes += u32::from(known.hash().is_some());
+        while self.entries.get(self.known_prefix as usize).is_some_and(Option::is_some) {
+            self.known_prefix += 1;
+        }
+        true
+    }
+
+    /// The hash of a zero block was worked out.
+    ///
+    /// # Panics
+    /// If the block is not zero, or its hash was known.
+    pub(super) fn learn_zero_hash(&mut self, block: BlockIndex, hash: BlockHash) {
+        let known = self.entries[block.index()].replace(Known::ZeroOf(hash));
+        assert_eq!(known, Some(Known::Zero), "block {block}");
+        self.hashes += 1;
+    }
+
+    /// Whether nothing travels for a block.
+    pub(super) fn is_zero(&self, block: BlockIndex) -> bool {
+        self.get(block).is_some_and(|known| known.is_zero())
+    }
+
+    /// Bytes that travel for a block, once that is known.
+    pub(super) fn encoded_len(&self, block: BlockIndex) -> Option<u32> {
+        self.get(block).map(|known| known.encoded_len(self.geometry, block))
+    }
+
+    /// Whether a block can be `encoded_len` bytes long as it travels.
+    pub(super) fn fits(&self, block: BlockIndex, encoded_len: u32) -> bool {
+        match self.encoded_len(block) {
+            Some(known) => encoded_len > 0 && encoded_len == known,
+            None => (1..=self.geometry.block_len(block)).contains(&encoded_len),
+        }
+    }
+
+    /// Entries below `end` that are lacking, from the front, as many as one report holds.
+    pub(super) fn gaps(&self, end: u32) -> Vec<GapRun> {
+        let mut runs = Vec::new();
+        let mut block = self.known_prefix;
+        while block < end && runs.len() < REPORT_GAPS_MAX {
+            let is_unknown = |block: &u32| self.entries[*block as usize].is_none();
+            let blocks = (block..end.min(block + u32::from(u16::MAX))).take_while(is_unknown).count();
+            if blocks > 0 {
+                runs.push(GapRun { first: BlockIndex(block), blocks: blocks as u16 });
+            }
+            block += (blocks as u32).max(1);
+        }
+        runs
+    }
+
+    /// The root that the manifest amounts to, once all of it is known, and the hashes of zero blocks are worked out.
+    pub(super) fn root(&self) -> Option<Root> {
+        if self.hashes < self.geometry.blocks() {
+            return None;
+        }
+        let hashes: Option<Vec<BlockHash>> =
+            self.entries.iter().map(|known| known.and_then(|known| known.hash())).collect();
+        hashes.map(|hashes| Root::of(self.geometry, &hashes))
+    }
+}

@@ -1,0 +1,498 @@
+//! The state of each block of the object on this host: where its symbols are being collected, whether it is proven and
+//! written, what is lacking of it.
+//!
+//! `manifest` is what the sender says of the blocks, `collect` the buffers and the symbols in them, `reuse` where blocks may lie on
+//! this host already, `queue` what can be proven now. [`Table`] moves each block from one state to the next.
+
+mod collect;
+mod manifest;
+mod queue;
+mod reuse;
+mod runs;
+#[cfg(test)]
+mod tests;
+mod work;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+pub use collect::{BufferId, Collected, Place, buffer_symbols};
+pub use reuse::{BaseIndex, Origin};
+pub use work::Work;
+
+use crate::geometry::Geometry;
+use crate::ids::BlockIndex;
+use crate::integrity::{BlockHash, Root};
+use crate::limits::CORRUPT_TRIES_MAX;
+use crate::wire::{DeficitRun, Discard, GapRun, KeptRun, ManifestRun, SymbolHeader, report_runs_in};
+use collect::Buffers;
+use manifest::{Known, Manifest};
+use queue::ProofQueue;
+use reuse::Reuse;
+use runs::{deficit_runs, kept_runs};
+
+/// All blocks of the object.
+pub(super) struct Table {
+    geometry: Geometry,
+    manifest: Manifest,
+    states: Vec<State>,
+    buffers: Buffers,
+    /// Symbols beyond K that a block waits for before it is tried first.
+    surplus: u32,
+    queue: ProofQueue,
+    /// Some blocks were kept of an earlier session.
+    resumed: bool,
+    /// Of these, the ones of which all symbols had come before the store named them: read where the symbols do not do.
+    kept_besides: BTreeSet<BlockIndex>,
+    /// How often a block was not what the manifest says.
+    corrupt: BTreeMap<BlockIndex, u32>,
+    /// Where the push has a base.
+    reuse: Option<Box<Reuse>>,
+    held: u32,
+    /// Blocks below this one are held.
+    held_prefix: u32,
+}
+
+/// What became of a block so far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Unseen,
+    /// An earlier session has written it, and it waits for its entry to be compared with.
+    Kept,
+    /// It is compared with its entry, or queued for that.
+    Rechecking,
+    /// It may lie there on this host; queued, or being read.
+    Matched(Origin),
+    Collecting(BufferId),
+    /// Enough symbols and the entry are there; queued.
+    Ready(BufferId),
+    /// At another thread; or a zero block that is queued.
+    Rebuilding,
+    Held,
+}
+
+impl Table {
+    /// An object of which nothing has come, with `buffers` buffers.
+    pub(super) fn new(geometry: Geometry, buffers: u16) -> Self {
+        let blocks = geometry.blocks() as usize;
+        let buffers = match geometry.object_bytes().min(geometry.block_bytes()) {
+            0 => Buffers::none(),
+            longest => Buffers::new(buffers, geometry.shape(longest as u32)),
+        };
+        Self {
+            geometry,
+            manifest: Manifest::new(geometry),
+            states: vec![State::Unseen; blocks],
+            buffers,
+            surplus: 0,
+            queue: ProofQueue::default(),
+            resumed: false,
+            kept_besides: BTreeSet::new(),
+            corrupt: BTreeMap::new(),
+            reuse: None,
+            held: 0,
+            held_prefix: 0,
+        }
+    }
+
+    /// Blocks wait for some symbols more than they may need: what comes while a block is being rebuilt is dropped, and where
+    /// nobody can be asked, a set that turns out not to determine it could not be mended.
+    pub(super) fn wait_for_surplus(&mut self) {
+        self.surplus = SURPLUS;
+    }
+
+    /// The push has a base: nothing is asked for before it is known what is in it, see [`Table::take_base`].
+    pub(super) fn wait_for_base(&mut self) {
+        self.reuse = Some(Box::new(Reuse::new(self.geometry)));
+    }
+
+    /// Whether it is still being found out what there is in the base.
+    pub(super) fn is_preparing(&self) -> bool {
+        self.reuse.as_ref().is_some_and(|reuse| reuse.is_preparing())
+    }
+
+    /// What there is in the base, also nothing.
+    pub(super) fn take_base(&mut self, base: BaseIndex) {
+        let Some(reuse) = self.reuse.as_mut().filter(|reuse| reuse.is_preparing()) else { return };
+        reuse.take_base(base);
+        (0..self.geometry.blocks()).map(BlockIndex).for_each(|block| self.look_for(block));
+    }
+
+    /// Has a block that is lacking made of what lies on this host, if anything does: first of what was kept of it, then of what
+    /// lies elsewhere. Each is tried once.
+    fn look_for(&mut self, block: BlockIndex) {
+        if !matches!(self.states[block.index()], State::Unseen | State::Collecting(_)) {
+            return;
+        }
+        if self.kept_besides.remove(&block) {
+            return self.take_kept(block);
+        }
+        let states = &self.states;
+        let Some(reuse) = &mut self.reuse else { return };
+        if let Some(origin) = reuse.find(block, |first| states[first.index()] == State::Held) {
+            self.make_of(block, origin);
+        }
+    }
+
+    fn make_of(&mut self, block: BlockIndex, origin: Origin) {
+        match self.states[block.index()] {
+            State::Collecting(buffer) => self.forget(block, buffer),
+            State::Unseen => {}
+            _ => return,
+        }
+        self.states[block.index()] = State::Matched(origin);
+        self.queue.push(block);
+    }
+
+    /// Whether a block is being made of what lies elsewhere on this host.
+    pub(super) fn is_reused(&self, block: BlockIndex) -> bool {
+        matches!(self.states[block.index()], State::Matched(_))
+    }
+
+    /// Everything was sent: blocks are tried with what there is.
+    pub(super) fn stop_waiting(&mut self) {
+        if std::mem::take(&mut self.surplus) == 0 {
+            return;
+        }
+        for block in (self.held_prefix..self.geometry.blocks()).map(BlockIndex) {
+            if let State::Collecting(buffer) = self.states[block.index()] {
+                self.buffers.get_mut(buffer).stop_waiting();
+                self.queue_if_ready(block);
+            }
+        }
+    }
+
+    /// An earlier session may have written these blocks. What has come of them before the store said so is let go, unless it
+    /// is all that is needed: then they are read only if it does not do.
+    pub(super) fn keep(&mut self, blocks: &[BlockIndex]) {
+        for &block in blocks {
+            match self.states.get(block.index()) {
+                Some(State::Unseen | State::Collecting(_)) => self.take_kept(block),
+                Some(State::Ready(_)) => drop(self.kept_besides.insert(block)),
+                _ => continue,
+            }
+            self.resumed = true;
+        }
+    }
+
+    /// What was kept of a block is compared with its entry, once that is known; its symbols are let go.
+    fn take_kept(&mut self, block: BlockIndex) {
+        if let State::Collecting(buffer) = self.states[block.index()] {
+            self.forget(block, buffer);
+        }
+        self.states[block.index()] = State::Kept;
+        self.queue_if_ready(block);
+    }
+
+    /// Whether blocks were kept of an earlier session.
+    pub(super) fn is_resumed(&self) -> bool {
+        self.resumed
+    }
+
+    /// Blocks from `from` on that need not be sent to this host, in `runs_max` runs at most.
+    pub(super) fn held_runs(&self, from: u32, runs_max: usize) -> Vec<KeptRun> {
+        let is_here = |block: &BlockIndex| {
+            matches!(
+                self.states[block.index()],
+                State::Kept | State::Rechecking | State::Matched(_) | State::Held
+            )
+        };
+        kept_runs((from..self.geometry.blocks()).map(BlockIndex).filter(is_here), runs_max)
+    }
+
+    /// Whether most buffers are full and wait to be proven and written: then it is the store that is behind.
+    pub(super) fn waits_for_store(&self) -> bool {
+        2 * (self.buffers.lent() + self.queue.waiting()) >= self.buffers.count()
+    }
+
+    /// Whether every block is held, or has all symbols that it needs.
+    pub(super) fn has_all_symbols(&self) -> bool {
+        self.held + self.queue.open() >= self.geometry.blocks()
+    }
+
+    /// What is not proven and written yet, in words.
+    pub(super) fn lacking(&self) -> String {
+        let blocks = self.geometry.blocks();
+        format!("{} of {blocks} blocks, the first of them {}", blocks - self.held, self.held_prefix)
+    }
+
+    /// Whether every block is proven and written.
+    pub(super) fn is_complete(&self) -> bool {
+        self.held == self.geometry.blocks()
+    }
+
+    /// Blocks that are proven and written.
+    pub(super) fn held(&self) -> u32 {
+        self.held
+    }
+
+    /// Where a symbol would go. Changes nothing: the datagram is not proven yet.
+    pub(super) fn place_for(&self, header: &SymbolHeader) -> Result<Place, Discard> {
+        if !self.geometry.contains(header.block) || !self.manifest.fits(header.block, header.encoded_len) {
+            return Err(Discard::Malformed);
+        }
+        match self.states[header.block.index()] {
+            State::Kept
+            | State::Rechecking
+            | State::Matched(_)
+            | State::Ready(_)
+            | State::Rebuilding
+            | State::Held => Err(Discard::NotNeeded),
+            State::Collecting(buffer) => {
+                let collected = self.buffers.get(buffer);
+                if collected.encoded_len() != header.encoded_len {
+                    return Err(Discard::Malformed);
+                }
+                Ok(Place { buffer, symbol: collected.place_for(header.esi)? })
+            }
+            State::Unseen => {
+                let buffer = self.buffers.next().ok_or(Discard::NoBuffer)?;
+                let k = self.geometry.shape(header.encoded_len).source_symbols();
+                Ok(Place { buffer, symbol: header.esi.value().min(k) })
+            }
+        }
+    }
+
+    /// The symbol was opened into the place that [`Table::place_for`] gave just before.
+    pub(super) fn insert(&mut self, header: &SymbolHeader, place: Place) {
+        let state = &mut self.states[header.block.index()];
+        if *state == State::Unseen {
+            let shape = self.geometry.shape(header.encoded_len);
+            let taken = self.buffers.take(shape, header.encoded_len, self.surplus);
+            assert_eq!(taken, Some(place.buffer));
+            *state = State::Collecting(place.buffer);
+        }
+        if self.buffers.get_mut(place.buffer).insert(header.esi) {
+            self.queue_if_ready(header.block);
+        }
+    }
+
+    /// Inserts the first `count` source symbols of a block of which nothing has come, from the one of `header` on, as
+    /// [`Table::place_for`] and [`Table::insert`] would one by one. Returns whether they can be taken at once.
+    pub(super) fn insert_first(&mut self, header: &SymbolHeader, count: u32) -> bool {
+        if header.esi.value() != 0 || count == 0 || self.states[header.block.index()] != State::Unseen {
+            return false;
+        }
+        let shape = self.geometry.shape(header.encoded_len);
+        if count > shape.source_symbols() {
+            return false;
+        }
+        let Some(buffer) = self.buffers.take(shape, header.encoded_len, self.surplus) else { return false };
+        self.states[header.block.index()] = State::Collecting(buffer);
+        if self.buffers.get_mut(buffer).insert_first(count) {
+            self.queue_if_ready(header.block);
+        }
+        true
+    }
+
+    /// Inserts up to `count` consecutive repair symbols from the one of `header` on, as [`Table::place_for`] and [`Table::insert`]
+    /// would one by one. Returns how many of them were needed; 0 if they cannot be taken at once.
+    pub(super) fn insert_repair(&mut self, header: &SymbolHeader, count: u32) -> u32 {
+        let State::Collecting(buffer) = self.states[header.block.index()] else { return 0 };
+        let collected = self.buffers.get_mut(buffer);
+        let taken = collected.insert_repair(header.esi, count);
+        if collected.is_enough() {
+            self.queue_if_ready(header.block);
+        }
+        taken
+    }
+
+    /// Whether all these entries are known.
+    pub(super) fn knows(&self, run: &ManifestRun) -> bool {
+        self.manifest.knows(run)
+    }
+
+    /// Takes manifest entries in; those known already are passed over.
+    pub(super) fn learn(&mut self, run: &ManifestRun) {
+        for (block, listed, fingerprint) in run.iter() {
+            if !self.manifest.learn(block, listed) {
+                continue;
+            }
+            if let State::Collecting(buffer) = self.states[block.index()]
+                && !self.manifest.fits(block, self.buffers.get(buffer).encoded_len())
+            {
+                self.forget(block, buffer);
+            }
+            self.queue_if_ready(block);
+            if let (Some(reuse), Some(fingerprint)) = (&mut self.reuse, fingerprint) {
+                reuse.note(block, fingerprint);
+                self.look_for(block);
+            }
+        }
+    }
+
+    /// The next block to prove.
+    pub(super) fn next_work(&mut self) -> Option<Work> {
+        let block = self.queue.pop()?;
+        let known = self.manifest.get(block).expect("queued with its entry");
+        Some(match (self.states[block.index()], known) {
+            (State::Rebuilding, Known::Zero) => Work::Zero { block },
+            (State::Ready(buffer), Known::Data(entry)) => {
+                self.states[block.index()] = State::Rebuilding;
+                Work::Rebuild { block, entry, buffer, collected: self.buffers.lend(buffer) }
+            }
+            (State::Rechecking, Known::Data(entry)) => Work::Recheck { block, entry },
+            (State::Matched(origin), Known::Data(entry)) => Work::Reuse { block, entry, origin },
+            (state, known) => unreachable!("a block in state {state:?}, {known:?}, was queued"),
+        })
+    }
+
+    /// A block of zeros is in its place, with this hash.
+    pub(super) fn hold_zeros(&mut self, block: BlockIndex, hash: BlockHash) {
+        self.manifest.learn_zero_hash(block, hash);
+        self.hold(block);
+    }
+
+    /// A block was proven and written.
+    pub(super) fn hold(&mut self, block: BlockIndex) {
+        assert!(matches!(
+            self.states[block.index()],
+            State::Rebuilding | State::Rechecking | State::Matched(_)
+        ));
+        self.states[block.index()] = State::Held;
+        self.queue.finish();
+        self.held += 1;
+        while self.states.get(self.held_prefix as usize) == Some(&State::Held) {
+            self.held_prefix += 1;
+        }
+        let followers = self.reuse.as_mut().map_or(Vec::new(), |reuse| reuse.take_followers(block));
+        followers.into_iter().for_each(|follower| self.make_of(follower, Origin::Object(block)));
+    }
+
+    /// The work on a block gives its buffer back, for another block.
+    pub(super) fn release(&mut self, buffer: BufferId, collected: Box<Collected>) {
+        self.buffers.release(buffer, collected);
+    }
+
+    /// The symbols did not determine the block: it goes on collecting, unless it may lie on this host.
+    pub(super) fn collect_more(
+        &mut self,
+        block: BlockIndex,
+        buffer: BufferId,
+        mut collected: Box<Collected>,
+    ) {
+        collected.note_failure();
+        self.queue.finish();
+        self.buffers.give_back(buffer, collected);
+        self.states[block.index()] = State::Collecting(buffer);
+        self.look_for(block);
+        self.queue_if_ready(block);
+    }
+
+    /// Whether the manifest says that nothing travels for a block.
+    pub(super) fn is_zero(&self, block: BlockIndex) -> bool {
+        self.manifest.is_zero(block)
+    }
+
+    /// What was rebuilt is not what the manifest says: everything of it is dropped and asked for again, unless it may lie on
+    /// this host. False when that was so too often, and there is no hope.
+    ///
+    /// # Panics
+    /// For a zero block: there is nothing to ask for.
+    #[must_use]
+    pub(super) fn start_over(&mut self, block: BlockIndex) -> bool {
+        self.ask_anew(block);
+        let tries = self.corrupt.entry(block).or_insert(0);
+        *tries += 1;
+        *tries < CORRUPT_TRIES_MAX
+    }
+
+    /// What was kept of an earlier session, or lay elsewhere, is not what the manifest says: all of it is asked for, unless
+    /// it lies where nobody has looked yet.
+    ///
+    /// # Panics
+    /// For a zero block, likewise.
+    pub(super) fn ask_anew(&mut self, block: BlockIndex) {
+        assert!(!self.is_zero(block), "block {block} has no symbols");
+        let was = std::mem::replace(&mut self.states[block.index()], State::Unseen);
+        self.queue.finish();
+        if let (State::Matched(_), Some(reuse)) = (was, &mut self.reuse) {
+            reuse.forget(block);
+        }
+        self.look_for(block);
+    }
+
+    /// The root that the manifest amounts to, once all of it is known, and the hashes of zero blocks are worked out.
+    pub(super) fn root(&self) -> Option<Root> {
+        self.manifest.root()
+    }
+
+    /// What is lacking of the blocks below `end`, from the front of the object: as much as one report holds, and no
+    /// more new blocks than there are free buffers for, so that a host asks only for what it can take. Nothing while it is
+    /// not known what there is in the base.
+    pub(super) fn deficits(&self, end: u32) -> Vec<DeficitRun> {
+        if self.is_preparing() {
+            return Vec::new();
+        }
+        let mut free = self.buffers.free();
+        let blocks = (self.held_prefix..end).map(BlockIndex);
+        let lacking = blocks.filter_map(|block| Some((block, self.deficit(block, &mut free)?)));
+        deficit_runs(lacking, report_runs_in(self.geometry.control_bytes()))
+    }
+
+    /// Manifest entries below `end` that are lacking, from the front, as many as one report holds.
+    pub(super) fn gaps(&self, end: u32) -> Vec<GapRun> {
+        self.manifest.gaps(end)
+    }
+
+    fn deficit(&self, block: BlockIndex, free: &mut u32) -> Option<u16> {
+        if self.reuse.as_ref().is_some_and(|reuse| reuse.is_following(block)) {
+            return None;
+        }
+        match self.states[block.index()] {
+            State::Kept
+            | State::Rechecking
+            | State::Matched(_)
+            | State::Ready(_)
+            | State::Rebuilding
+            | State::Held => None,
+            State::Collecting(buffer) => {
+                if self.reuse.is_some() {
+                    // What others asked for: its entry may say that it lies on this host.
+                    self.manifest.get(block)?;
+                }
+                let collected = self.buffers.get(buffer);
+                (!collected.is_enough()).then(|| collected.deficit())
+            }
+            State::Unseen => {
+                // Without its entry the block may be zero: the gap is reported, and the deficit next time.
+                let encoded_len = self.manifest.encoded_len(block)?;
+                *free = free.checked_sub(1)?;
+                Some(self.geometry.shape(encoded_len).source_symbols() as u16 + 1)
+            }
+        }
+    }
+
+    fn queue_if_ready(&mut self, block: BlockIndex) {
+        let Some(known) = self.manifest.get(block) else { return };
+        match self.states[block.index()] {
+            State::Unseen | State::Kept if known.is_zero() => {
+                self.states[block.index()] = State::Rebuilding;
+                self.queue.push(block);
+            }
+            State::Kept => {
+                self.states[block.index()] = State::Rechecking;
+                self.queue.push(block);
+            }
+            State::Collecting(buffer) if self.buffers.get(buffer).is_enough() => {
+                self.states[block.index()] = State::Ready(buffer);
+                self.queue.push(block);
+            }
+            State::Unseen
+            | State::Rechecking
+            | State::Matched(_)
+            | State::Collecting(_)
+            | State::Ready(_)
+            | State::Rebuilding
+            | State::Held => {}
+        }
+    }
+
+    fn forget(&mut self, block: BlockIndex, buffer: BufferId) {
+        let collected = self.buffers.lend(buffer);
+        self.buffers.release(buffer, collected);
+        self.states[block.index()] = State::Unseen;
+    }
+}
+
+/// Each divides the chance that a set does not determine its block by 256.
+const SURPLUS: u32 = 2;

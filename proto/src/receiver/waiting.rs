@@ -1,0 +1,140 @@
+//! Sessions that this host is not in while they are announced: their senders are told that it is busy, or why it never takes
+//! part.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::uplink::Uplink;
+use crate::ids::{HostName, SessionId};
+use crate::repeat::Repeat;
+use crate::time::Moment;
+use crate::wire::{Failed, FailureKind, Hello, KeptRun, Totals, Up};
+
+/// One of these sessions.
+pub(super) struct Waiting {
+    uplink: Uplink,
+    /// It is about the object that this host is at work on.
+    same_object: bool,
+    hello: Repeat,
+    heard: Moment,
+    refusal: Option<Refusal>,
+}
+
+/// Why this host never takes part.
+struct Refusal {
+    reason: String,
+    /// It is the next to be said, after a hello.
+    is_due: bool,
+}
+
+impl Waiting {
+    /// A session of a sender that is told from `hello_at` on that this host is busy, or `refusal`: why it never takes part.
+    pub(super) fn new(
+        now: Moment,
+        uplink: Uplink,
+        hello_at: Moment,
+        same_object: bool,
+        refusal: Option<String>,
+    ) -> Self {
+        let gap_max = if refusal.is_some() { REFUSAL_GAP_MAX } else { BUSY_HELLO_GAP };
+        Self {
+            uplink,
+            same_object,
+            hello: Repeat::new(hello_at, BUSY_HELLO_GAP, gap_max),
+            heard: now,
+            refusal: refusal.map(|reason| Refusal { reason, is_due: false }),
+        }
+    }
+
+    /// What is to be said to the sender now. `kept` are the blocks of the object that this host is at work on.
+    fn next_up(
+        &mut self,
+        now: Moment,
+        name: &HostName,
+        software: &str,
+        kept: impl Fn() -> Vec<KeptRun>,
+    ) -> Option<Up> {
+        if let Some(refusal) = &mut self.refusal
+            && std::mem::take(&mut refusal.is_due)
+        {
+            let (kind, reason, totals) = (FailureKind::Refused, refusal.reason.clone(), Totals::default());
+            return Some(Up::Failed(Failed { kind, reason, totals }));
+        }
+        if !self.hello.take_due(now) {
+            return None;
+        }
+        self.refusal.iter_mut().for_each(|refusal| refusal.is_due = true);
+        // Soon the session that this host is in may be gone, and this one go on from what it kept.
+        let kept = if self.same_object { kept() } else { Vec::new() };
+        Some(Up::Hello(Hello { name: name.clone(), software: software.to_owned(), busy: true, kept }))
+    }
+}
+
+/// These sessions: [`WAITING_MAX`] whose senders are told that this host is busy, and as many that are refused. The others
+/// learn it when they are still announced afterwards.
+#[derive(Default)]
+pub(super) struct WaitingList(Vec<Waiting>);
+
+impl WaitingList {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    /// Notes that a session is still announced. Returns whether it is in the list.
+    pub(super) fn note_heard(&mut self, now: Moment, session: SessionId) -> bool {
+        let known = self.0.iter_mut().find(|waiting| waiting.uplink.session() == session);
+        known.map(|waiting| waiting.heard = now).is_some()
+    }
+
+    /// Whether there is room for another session. Those that are refused cannot take the places of those that wait.
+    pub(super) fn has_room(&self, is_refused: bool) -> bool {
+        self.0.iter().filter(|waiting| waiting.refusal.is_some() == is_refused).count() < WAITING_MAX
+    }
+
+    pub(super) fn push(&mut self, waiting: Waiting) {
+        self.0.push(waiting);
+    }
+
+    /// Takes a session out that is joined. Its numbers go on.
+    pub(super) fn take(&mut self, session: SessionId) -> Option<Uplink> {
+        let at = self.0.iter().position(|waiting| waiting.uplink.session() == session)?;
+        Some(self.0.swap_remove(at).uplink)
+    }
+
+    /// Drops sessions that were not announced for `gone_after`.
+    pub(super) fn forget_silent(&mut self, now: Moment, gone_after: Duration) {
+        self.0.retain(|waiting| now.since(waiting.heard) < gone_after);
+    }
+
+    /// When [`WaitingList::send`] has something to say next.
+    pub(super) fn next_at(&self) -> Option<Moment> {
+        self.0.iter().map(|waiting| waiting.hello.next_at).min()
+    }
+
+    /// Writes what is to be said to one of the senders now into `out`; returns where it goes. `kept` names the blocks of the
+    /// object that this host is at work on.
+    pub(super) fn send(
+        &mut self,
+        now: Moment,
+        name: &HostName,
+        software: &str,
+        kept: impl Fn() -> Vec<KeptRun>,
+        out: &mut Vec<u8>,
+    ) -> Option<SocketAddr> {
+        self.0.iter_mut().find_map(|waiting| {
+            let up = waiting.next_up(now, name, software, &kept)?;
+            Some(waiting.uplink.seal(&up, out))
+        })
+    }
+}
+
+/// Sessions of one kind in the list.
+const WAITING_MAX: usize = 8;
+/// Gap in which a sender is told that this host is busy.
+const BUSY_HELLO_GAP: Duration = Duration::from_secs(2);
+/// A refusal is said ever more rarely: it will not change while the push lasts.
+const REFUSAL_GAP_MAX: Duration = Duration::from_secs(32);

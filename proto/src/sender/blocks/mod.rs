@@ -1,0 +1,316 @@
+//! What the sender knows of each block: whether its first pass was sent, how many repair symbols are asked for, and in which
+//! order they are served.
+//!
+//! `state` counts the symbols of one block, `manifest` schedules the entries of all of them, `job` is what the shell is given to
+//! send. [`Blocks`] keeps the queues.
+
+mod job;
+mod manifest;
+mod state;
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+
+pub use job::Job;
+
+use crate::geometry::Geometry;
+use crate::ids::{BlockIndex, Sequence};
+use crate::integrity::{BlockHash, Fingerprint};
+use crate::wire::{DeficitRun, Encoding, GapRun, ManifestEntry, ManifestRun};
+use manifest::ManifestSchedule;
+use state::BlockState;
+
+/// Whether blocks are sent before anybody has asked for them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FirstPass {
+    /// Each block once, unless every host has said that it holds it.
+    Sent,
+    /// None: hosts hear the manifest, look at what they hold, and ask for the rest.
+    OnDemand,
+}
+
+/// All blocks of the object, as far as they were read.
+pub(super) struct Blocks {
+    geometry: Geometry,
+    first_pass: FirstPass,
+    states: Vec<BlockState>,
+    manifest: ManifestSchedule,
+    /// Blocks below this one have had their first pass.
+    sent: u32,
+    /// Read, and waiting for their first pass. As long as the shell's own queue of read blocks.
+    ready: VecDeque<BlockIndex>,
+    /// The block that a further pass of one-way mode sends next.
+    carousel: Option<u32>,
+    demands: Demands,
+    /// Jobs handed out and not yet sent.
+    outstanding: u32,
+}
+
+impl Blocks {
+    /// An object of which nothing was read.
+    pub(super) fn new(geometry: Geometry, first_pass: FirstPass) -> Self {
+        Self {
+            geometry,
+            first_pass,
+            states: Vec::new(),
+            manifest: ManifestSchedule::new(geometry, first_pass == FirstPass::OnDemand),
+            sent: 0,
+            ready: VecDeque::new(),
+            carousel: None,
+            demands: Demands::default(),
+            outstanding: 0,
+        }
+    }
+
+    /// Takes the next block's entry, in the order of the object, with the number of repair symbols that were made `ahead` with
+    /// it.
+    pub(super) fn push(
+        &mut self,
+        entry: ManifestEntry,
+        fingerprint: Option<Fingerprint>,
+        ahead: u32,
+    ) -> BlockIndex {
+        let block = self.manifest.push(entry, fingerprint);
+        let is_zero = entry.encoding == Encoding::Zero;
+        let encoded_len = entry.encoded_len(self.geometry, block);
+        let source_symbols = if is_zero { 0 } else { self.geometry.shape(encoded_len).source_symbols() };
+        let is_passed = is_zero || self.first_pass == FirstPass::OnDemand;
+        self.states.push(BlockState::new(source_symbols, ahead, is_passed));
+        self.demands.queues.push(Queue::None);
+        if is_passed {
+            self.advance_sent();
+        } else {
+            self.ready.push_back(block);
+        }
+        block
+    }
+
+    /// Whether all blocks of the object were read.
+    pub(super) fn all_read(&self) -> bool {
+        self.manifest.all_read()
+    }
+
+    /// Blocks whose first pass was sent, counted from the start of the object without a gap.
+    pub(super) fn sent(&self) -> u32 {
+        self.sent
+    }
+
+    /// Entries that were sent once, counted from the start of the object.
+    pub(super) fn manifest_sent(&self) -> u32 {
+        self.manifest.sent()
+    }
+
+    /// Whether each block had its first pass, and each entry was sent once.
+    pub(super) fn all_sent(&self) -> bool {
+        self.sent == self.geometry.blocks() && self.manifest.all_sent()
+    }
+
+    /// Nothing is asked for and nothing is being made.
+    pub(super) fn is_idle(&self) -> bool {
+        self.ready.is_empty()
+            && self.carousel.is_none()
+            && self.demands.is_empty()
+            && self.manifest.has_no_repeats()
+            && self.outstanding == 0
+    }
+
+    pub(super) fn hashes(&self) -> Vec<BlockHash> {
+        self.manifest.hashes()
+    }
+
+    /// Blocks with data of which nothing was sent, and their bytes.
+    pub(super) fn spared(&self) -> (u32, u64) {
+        let spared = self.geometry.indices().zip(&self.states);
+        let spared = spared.filter(|(_, state)| state.source_symbols() > 0 && !state.is_touched());
+        spared.fold((0, 0), |(blocks, bytes), (block, _)| {
+            (blocks + 1, bytes + u64::from(self.geometry.block_len(block)))
+        })
+    }
+
+    pub(super) fn entry(&self, block: BlockIndex) -> Option<&ManifestEntry> {
+        self.manifest.get(block)
+    }
+
+    /// The next first pass.
+    pub(super) fn next_source(&mut self) -> Option<Job> {
+        let block = self.ready.pop_front()?;
+        Some(self.begin(block, BlockState::begin_pass))
+    }
+
+    /// The block whose first pass is next.
+    pub(super) fn next_fresh(&self) -> Option<BlockIndex> {
+        self.ready.front().copied()
+    }
+
+    /// Whether the first pass of a block was sent.
+    pub(super) fn is_passed(&self, block: BlockIndex) -> bool {
+        self.states.get(block.index()).is_some_and(BlockState::is_passed)
+    }
+
+    /// The next first pass is not needed: every host held the block when datagram `last` was sent.
+    pub(super) fn skip(&mut self, last: Sequence) {
+        let Some(block) = self.ready.pop_front() else { return };
+        self.states[block.index()].skip(last);
+        self.advance_sent();
+    }
+
+    /// The next repair of a block of which every host holds something.
+    pub(super) fn next_repair(&mut self) -> Option<Job> {
+        let block = self.demands.take_idle(Queue::Partial, &self.states)?;
+        Some(self.begin(block, BlockState::begin_repair))
+    }
+
+    /// The next block of which a host holds nothing: its source symbols go again. They cost no encoding here, and no
+    /// decoding there.
+    pub(super) fn next_whole(&mut self) -> Option<Job> {
+        let block = self.demands.take_idle(Queue::Whole, &self.states)?;
+        Some(self.begin(block, BlockState::begin_whole))
+    }
+
+    /// Sends everything once more, manifest too, each block with `ahead` repair symbols that were not sent before.
+    pub(super) fn start_over(&mut self) {
+        self.carousel = self.next_with_symbols(0);
+        self.repeat_manifest();
+    }
+
+    /// Sends the manifest once more.
+    pub(super) fn repeat_manifest(&mut self) {
+        self.manifest.start_over();
+    }
+
+    /// Whether [`Blocks::next_manifest`] has something.
+    pub(super) fn has_manifest(&self, copies: u32) -> bool {
+        self.manifest.is_due(copies)
+    }
+
+    /// The next manifest datagram to send, with number `sequence`; see [`ManifestSchedule::next`].
+    pub(super) fn next_manifest(&mut self, sequence: Sequence, copies: u32) -> Option<ManifestRun> {
+        self.manifest.next(sequence, copies)
+    }
+
+    /// Queues manifest entries that a host lacks, unless they were repeated after what it has seen.
+    pub(super) fn demand_manifest(&mut self, gap: GapRun, highest: Sequence) {
+        self.manifest.demand(gap, highest);
+    }
+
+    /// The next block of a pass that [`Blocks::start_over`] began.
+    pub(super) fn next_again(&mut self) -> Option<Job> {
+        let block = self.carousel?;
+        if self.states[block as usize].is_busy() {
+            return None;
+        }
+        self.carousel = self.next_with_symbols(block + 1);
+        Some(self.begin(BlockIndex(block), BlockState::begin_pass))
+    }
+
+    /// A job's symbols have all left; `last` was the number of the last.
+    ///
+    /// # Panics
+    /// If no job of its block is handed out.
+    pub(super) fn finish(&mut self, job: Job, last: Sequence) {
+        let state = &mut self.states[job.block().index()];
+        assert!(state.is_busy(), "{job:?} was not handed out");
+        self.outstanding -= 1;
+        if state.finish(last) {
+            self.advance_sent();
+            self.manifest.repeat_last();
+        }
+    }
+
+    /// Takes a host's deficit into account: what it lacked of what was sent up to `highest`. `loss` is the share of what is
+    /// sent now that will be lost on its way.
+    pub(super) fn demand(&mut self, run: DeficitRun, highest: Sequence, loss: f64) {
+        let symbols = f64::from(run.symbols) * (1.0 + loss.clamp(0.0, LOSS_COVERED_MAX));
+        let symbols = symbols.round() as u32;
+        for block in run.first.0..run.first.0 + u32::from(run.blocks) {
+            let Some(state) = self.states.get_mut(block as usize) else { return };
+            let Some(lacking) = state.ask(symbols, highest) else { continue };
+            // A host that holds something of a block gets new repair symbols, and not the same source symbols in the same order:
+            // of those, one that takes in only the first few would learn nothing.
+            let k = state.source_symbols();
+            let is_whole = u32::from(run.symbols) > k && lacking >= k;
+            self.demands.put(BlockIndex(block), if is_whole { Queue::Whole } else { Queue::Partial });
+        }
+    }
+
+    /// Takes back what is asked for and not handed out yet. Whoever still lacks it says so in the next round.
+    pub(super) fn forget_demands(&mut self) {
+        for block in self.demands.drain() {
+            self.states[block.index()].forget_demand();
+        }
+    }
+
+    /// Hands out a job of a block.
+    fn begin(&mut self, block: BlockIndex, begin: impl FnOnce(&mut BlockState, BlockIndex) -> Job) -> Job {
+        self.outstanding += 1;
+        begin(&mut self.states[block.index()], block)
+    }
+
+    fn next_with_symbols(&self, from: u32) -> Option<u32> {
+        let mut rest = self.states.iter().zip(0..).skip(from as usize);
+        rest.find(|(state, _)| state.source_symbols() > 0).map(|(_, block)| block)
+    }
+
+    fn advance_sent(&mut self) {
+        while self.states.get(self.sent as usize).is_some_and(BlockState::is_passed) {
+            self.sent += 1;
+        }
+    }
+}
+
+/// The blocks that hosts lack something of, each in one queue at most.
+#[derive(Default)]
+struct Demands {
+    /// Blocks of which every host that lacks some holds something.
+    partial: VecDeque<BlockIndex>,
+    /// Blocks of which a host holds nothing.
+    whole: VecDeque<BlockIndex>,
+    /// In which queue each block of the object is.
+    queues: Vec<Queue>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Queue {
+    None,
+    Partial,
+    Whole,
+}
+
+impl Demands {
+    fn is_empty(&self) -> bool {
+        self.partial.is_empty() && self.whole.is_empty()
+    }
+
+    /// Queues a block. One that is queued as whole stays there.
+    fn put(&mut self, block: BlockIndex, queue: Queue) {
+        let was = self.queues[block.index()];
+        if queue == Queue::Whole && was != Queue::Whole {
+            self.queues[block.index()] = Queue::Whole;
+            self.partial.retain(|&queued| queued != block);
+            self.whole.push_back(block);
+        } else if was == Queue::None {
+            self.queues[block.index()] = Queue::Partial;
+            self.partial.push_back(block);
+        }
+    }
+
+    /// Takes the first block of a queue of which no job is handed out.
+    fn take_idle(&mut self, queue: Queue, states: &[BlockState]) -> Option<BlockIndex> {
+        let blocks = if queue == Queue::Whole { &mut self.whole } else { &mut self.partial };
+        let at = blocks.iter().position(|block| !states[block.index()].is_busy())?;
+        let block = blocks.remove(at)?;
+        self.queues[block.index()] = Queue::None;
+        Some(block)
+    }
+
+    /// Empties both queues.
+    fn drain(&mut self) -> Vec<BlockIndex> {
+        let blocks: Vec<BlockIndex> = self.partial.drain(..).chain(self.whole.drain(..)).collect();
+        blocks.iter().for_each(|block| self.queues[block.index()] = Queue::None);
+        blocks
+    }
+}
+
+/// Share of a deficit that is sent on top of it at most, however much is lost: the next report says what is still lacking.
+const LOSS_COVERED_MAX: f64 = 0.5;

@@ -1,0 +1,223 @@
+//! What one start of one receiver has said of itself.
+
+use std::net::SocketAddr;
+
+use super::health::Health;
+use super::results::{HostRow, HostState};
+use super::settlement::Start;
+use crate::ids::{BlockIndex, Sequence};
+use crate::seal::Cipher;
+use crate::time::Moment;
+use crate::wire::{Discard, Done, Failed, KeptRun, Report, Totals};
+
+/// One start of one receiver. Its name and its state are in the [`Settlement`](super::settlement::Settlement).
+pub(in crate::sender) struct Host {
+    cipher: Cipher,
+    slot: u32,
+    /// Where its hello came from. It stays, so that nobody who catches a report on its way can lead what is sent to this
+    /// host alone to somebody else.
+    addr: SocketAddr,
+    last_sequence: Sequence,
+    /// When it last said something new before it was settled, and when it was settled.
+    heard: Moment,
+    blocks_held: u32,
+    totals: Totals,
+    /// Blocks of an earlier session that it holds, by its last word on them.
+    kept: Vec<KeptRun>,
+    /// Its last report named something that it lacks; true before the first one.
+    is_lacking: bool,
+    reach: Reach,
+    pub(super) health: Health,
+    /// Why it gave up.
+    failure: Option<String>,
+}
+
+impl Host {
+    pub(super) fn new(now: Moment, addr: SocketAddr, slot: u32, cipher: Cipher) -> Self {
+        Self {
+            cipher,
+            slot,
+            addr,
+            last_sequence: Sequence::default(),
+            heard: now,
+            blocks_held: 0,
+            totals: Totals::default(),
+            kept: Vec::new(),
+            is_lacking: true,
+            reach: Reach::default(),
+            health: Health::default(),
+            failure: None,
+        }
+    }
+
+    /// What opens the datagrams of this start.
+    pub(in crate::sender) fn cipher(&self) -> &Cipher {
+        &self.cipher
+    }
+
+    /// Its turn in the windows of the polls.
+    pub(in crate::sender) fn slot(&self) -> u32 {
+        self.slot
+    }
+
+    pub(super) fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    pub(super) fn last_heard(&self) -> Moment {
+        self.heard
+    }
+
+    /// Whether nothing of what is sent reaches it.
+    pub(super) fn is_unreachable(&self) -> bool {
+        self.reach.is_unreachable
+    }
+
+    /// Whether it lacks something, is reached, and is not side-lined.
+    pub(super) fn is_served_and_lacking(&self) -> bool {
+        self.is_lacking && !self.reach.is_unreachable && self.health.sidelined().is_none()
+    }
+
+    /// Whether a report says less than one before it did: then it is not this host's own.
+    pub(super) fn falls_back(&self, report: &Report) -> bool {
+        let (new, old) = (report.totals, self.totals);
+        report.blocks_held < self.blocks_held
+            || new.bytes_received < old.bytes_received
+            || new.symbols_repaired < old.symbols_repaired
+            || new.store_drops < old.store_drops
+    }
+
+    /// Takes the number of a datagram; refuses one that is not above the last.
+    pub(super) fn note_sequence(&mut self, sequence: Sequence) -> Result<(), Discard> {
+        if sequence <= self.last_sequence {
+            return Err(Discard::Replayed);
+        }
+        self.last_sequence = sequence;
+        Ok(())
+    }
+
+    pub(super) fn note_heard(&mut self, now: Moment) {
+        self.heard = now;
+    }
+
+    /// Takes in a report that came when `group_bytes` had been sent to the group.
+    pub(super) fn note_report(&mut self, report: &Report, group_bytes: u64) {
+        self.reach.note(report, report.blocks_held > self.blocks_held, group_bytes);
+        self.blocks_held = report.blocks_held;
+        self.totals = report.totals;
+        self.is_lacking = !report.deficits.is_empty() || !report.gaps.is_empty();
+        self.health.note(report.highest, report.totals);
+    }
+
+    /// Takes in which blocks of an earlier session the host holds, as far as its last word names them.
+    pub(super) fn note_kept(&mut self, kept: &[KeptRun]) {
+        self.kept.clear();
+        self.kept.extend_from_slice(kept);
+    }
+
+    /// The host holds a proven copy of all `blocks`.
+    pub(super) fn note_done(&mut self, now: Moment, done: &Done, blocks: u32) {
+        self.heard = now;
+        self.blocks_held = blocks;
+        self.totals = done.totals;
+    }
+
+    /// The host gave up.
+    pub(super) fn note_failed(&mut self, now: Moment, failed: &Failed) {
+        self.heard = now;
+        self.failure = Some(failed.reason.clone());
+        self.totals = failed.totals;
+    }
+
+    /// Whether it holds a block of an earlier session, as far as it has said.
+    pub(super) fn holds(&self, block: BlockIndex) -> bool {
+        let after = self.kept.partition_point(|run| run.first <= block);
+        after > 0 && block.0 < self.kept[after - 1].end()
+    }
+
+    /// What became of it in a push that began at `start`.
+    pub(super) fn row(&self, standing: &Start, start: Moment) -> HostRow {
+        HostRow {
+            name: standing.name().clone(),
+            state: standing.state(),
+            reason: self.reason(standing),
+            time: Some(self.heard.since(start)),
+            blocks_held: self.blocks_held,
+            sidelined: self.health.was_sidelined,
+            totals: self.totals,
+        }
+    }
+
+    /// Why it is not done, or what was wrong with it.
+    fn reason(&self, standing: &Start) -> Option<String> {
+        if standing.is_twin() {
+            let name = standing.name();
+            return Some(format!("two receivers call themselves {name}: give each its own --name"));
+        }
+        if let Some(failure) = &self.failure {
+            return Some(failure.clone());
+        }
+        if self.reach.is_unreachable {
+            return Some(UNREACHABLE.to_owned());
+        }
+        match (standing.state(), self.health.was_sidelined) {
+            (HostState::Receiving | HostState::Done, Some(sideline)) => {
+                Some(format!("served after the others: {sideline}"))
+            }
+            (HostState::Silent, _) => Some("it stopped answering".to_owned()),
+            (HostState::Receiving, None) => Some("not complete when the push ended".to_owned()),
+            (HostState::Busy, _) => Some("it was at work on another push".to_owned()),
+            (
+                HostState::Done
+                | HostState::Existing
+                | HostState::Failed
+                | HostState::NeverAnswered
+                | HostState::OtherVersion,
+                _,
+            ) => None,
+        }
+    }
+}
+
+/// Whether what is sent to the group reaches a host at all.
+#[derive(Default)]
+struct Reach {
+    /// Symbols that the host lacked at its last report.
+    lacking: u64,
+    /// What had been sent when the host last got symbols that it needed, or said its first report.
+    since: Option<Mark>,
+    is_unreachable: bool,
+}
+
+#[derive(Clone, Copy)]
+struct Mark {
+    /// Bytes to the group.
+    sent: u64,
+    /// Of them to this host.
+    received: u64,
+}
+
+impl Reach {
+    /// Takes in a report that came when `group_bytes` had been sent to the group. `holds_more` says whether the host holds
+    /// more blocks than before.
+    fn note(&mut self, report: &Report, holds_more: bool, group_bytes: u64) {
+        let lacking = report.deficits.iter().map(|run| u64::from(run.blocks) * u64::from(run.symbols)).sum();
+        if holds_more || lacking < self.lacking {
+            // Symbols get through: whether enough of them do is counted from here on.
+            self.since = None;
+        }
+        self.lacking = lacking;
+        let now = Mark { sent: group_bytes, received: report.totals.bytes_received };
+        let since = *self.since.get_or_insert(now);
+        let sent = now.sent - since.sent;
+        self.is_unreachable = sent > UNREACHABLE_AFTER_BYTES
+            && now.received.saturating_sub(since.received) < sent / REACHED_SHARE;
+    }
+}
+
+const UNREACHABLE: &str =
+    "it hears announcements and no data: is the MTU of the path smaller? try --mtu 1500";
+
+/// Bytes to the group, some 16 blocks, after which a host must have received 1 / [`REACHED_SHARE`] of them.
+pub(super) const UNREACHABLE_AFTER_BYTES: u64 = 16 << 20;
+const REACHED_SHARE: u64 = 50;

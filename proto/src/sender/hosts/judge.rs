@@ -1,0 +1,131 @@
+//! Judges the hosts beside each other at the end of each round of reports: what the quantile of them loses, and who loses so
+//! much more that it is side-lined.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::health::{Sideline, quantile};
+use super::host::Host;
+use crate::ids::ReceiverId;
+use crate::sender::rate::RoundLoss;
+use crate::time::Moment;
+
+/// What is known of the losses of all hosts together.
+pub(super) struct Judge {
+    /// The share of datagrams that the quantile of the hosts loses on the way, smoothed.
+    usual_loss: f64,
+    /// No host's loss was known so far.
+    is_ignorant: bool,
+    /// Reports in this round.
+    reports: u32,
+    /// The shortest time from a poll to an answer in this round, without the time that the host waited for its turn.
+    fastest: Option<Duration>,
+    /// Hosts that were side-lined at the last judgement.
+    sidelined: u32,
+}
+
+/// What a round of reports showed.
+#[derive(Debug, Default)]
+pub(super) struct Judgement {
+    /// What the quantile of the hosts lost in this round.
+    pub(super) loss: Option<RoundLoss>,
+    /// Hosts that were just side-lined.
+    pub(super) sidelined: Vec<(ReceiverId, Sideline)>,
+}
+
+impl Judge {
+    pub(super) fn new() -> Self {
+        Self { usual_loss: 0.0, is_ignorant: true, reports: 0, fastest: None, sidelined: 0 }
+    }
+
+    /// The share of datagrams that the quantile of the hosts loses.
+    pub(super) fn usual_loss(&self) -> f64 {
+        self.usual_loss
+    }
+
+    /// Hosts that were side-lined at the last judgement.
+    pub(super) fn sidelined(&self) -> u32 {
+        self.sidelined
+    }
+
+    /// An answer to a poll came `delay` after it, without the time that the host waited for its turn.
+    pub(super) fn note_delay(&mut self, delay: Duration) {
+        self.fastest = Some(self.fastest.map_or(delay, |fastest| fastest.min(delay)));
+    }
+
+    /// A report was noted in one of `hosts`.
+    ///
+    /// The first round of thousands of hosts takes seconds. Until it is over, the usual loss is guessed from what the first
+    /// [`SAMPLE`] hosts lost since they joined.
+    pub(super) fn note_report(&mut self, hosts: &BTreeMap<ReceiverId, Host>) {
+        self.reports += 1;
+        if self.is_ignorant && self.reports == SAMPLE {
+            self.note_losses(hosts.values().filter_map(|host| host.health.loss_since_joining()).collect());
+        }
+    }
+
+    /// A round of reports is in: judges each host that `is_receiving` beside the others.
+    ///
+    /// Where little is sent, most reports come too soon after the one before to say anything. Then nothing is judged until
+    /// three quarters of the hosts can be compared. With fewer of them a single degraded host would be the quantile, and drag
+    /// the rate down.
+    pub(super) fn end_round(
+        &mut self,
+        now: Moment,
+        hosts: &mut BTreeMap<ReceiverId, Host>,
+        is_receiving: impl Fn(ReceiverId) -> bool,
+    ) -> Judgement {
+        let receiving: Vec<&Host> =
+            hosts.iter().filter(|(id, _)| is_receiving(**id)).map(|(_, host)| host).collect();
+        self.note_losses(receiving.iter().filter_map(|host| host.health.loss()).collect());
+        self.reports = 0;
+        let fresh = receiving.iter().filter(|host| host.health.latest.is_some()).count();
+        let is_unknown =
+            |host: &&&Host| host.health.latest.is_none() && now.since(host.last_heard()) < COMPARED_WITHIN;
+        if fresh < QUANTILE_OF * receiving.iter().filter(is_unknown).count() {
+            return Judgement::default();
+        }
+        let useless = receiving.iter().filter_map(|host| host.health.useless()).collect();
+        let usual = quantile(useless, |&share| share).unwrap_or(0.0);
+        let (mut losses, mut news) = (Vec::new(), Vec::new());
+        self.sidelined = 0;
+        for (&id, host) in hosts {
+            let interval = host.health.latest.take();
+            if !is_receiving(id) {
+                continue;
+            }
+            if let Some(interval) = interval {
+                losses.push(RoundLoss {
+                    share: (interval.lost + interval.refused.min(REFUSED_MAX)).min(1.0),
+                    datagrams: interval.datagrams,
+                    since: interval.since,
+                    delay: self.fastest,
+                });
+                if host.health.judge(usual) {
+                    news.extend(host.health.sidelined().map(|sideline| (id, sideline)));
+                }
+            }
+            self.sidelined += u32::from(host.health.sidelined().is_some());
+        }
+        self.fastest = None;
+        Judgement { loss: quantile(losses, |loss| loss.share), sidelined: news }
+    }
+
+    fn note_losses(&mut self, losses: Vec<f64>) {
+        self.is_ignorant &= losses.is_empty();
+        self.usual_loss = quantile(losses, |&loss| loss).unwrap_or(self.usual_loss);
+    }
+}
+
+/// Reports that the first guess of the losses is made from.
+const SAMPLE: u32 = 32;
+
+/// Hosts that can be compared, for each that cannot, below which nothing is judged.
+const QUANTILE_OF: usize = 3;
+/// A host that was not heard for longer does not count as one that cannot be compared: longer than most rounds, and soon
+/// enough to notice that a host answers no more.
+const COMPARED_WITHIN: Duration = Duration::from_secs(1);
+
+/// Largest share of datagrams without a buffer that counts for the rate: when the last buffer is full nearly everything is
+/// refused, and the store writes on.
+const REFUSED_MAX: f64 = 0.3;

@@ -1,0 +1,326 @@
+//! The hosts of a push: what each has said, which of them count, and what is to be done for them.
+//!
+//! `settlement` knows which starts of which names count and whether the push has to wait for them. `host` is what one start said of
+//! itself, `health` how well it takes what is sent, `judge` compares the hosts with each other, `results` is what a push
+//! comes to for a person. [`Hosts`] keeps them together: it has a [`Host`] for each start of the [`Settlement`].
+
+mod health;
+mod host;
+mod judge;
+mod results;
+mod settlement;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+pub use health::{Cause, Sideline};
+pub(super) use host::Host;
+pub use results::{Expected, HostRow, HostState, Tally};
+
+use super::rate::RoundLoss;
+use crate::ids::{BlockIndex, HostName, ReceiverId, Sequence};
+use crate::limits::{HOSTS_MAX, REPORTS_PER_SECOND_MAX};
+use crate::seal::Cipher;
+use crate::time::Moment;
+use crate::wire::{Discard, Done, Failed, Hello, KeptRun, Report};
+use judge::{Judge, Judgement};
+use settlement::Settlement;
+
+/// All hosts that were heard, and those that are expected.
+pub(super) struct Hosts {
+    by_id: BTreeMap<ReceiverId, Host>,
+    settlement: Settlement,
+    judge: Judge,
+    /// Some host has kept something of an earlier session.
+    is_resuming: bool,
+}
+
+/// Who is asked by a poll.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Asked {
+    /// Hosts that answer.
+    pub(super) slots: u32,
+    /// Time that they spread their answers over.
+    pub(super) window: Duration,
+}
+
+/// Whether what a host asks for is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Serve {
+    /// With everybody else.
+    Now,
+    /// When nobody else lacks anything: it is side-lined.
+    Afterwards,
+    /// Nothing reaches it: more would load the network and not help. When nobody else lacks anything it is probed, as
+    /// its path may be whole again.
+    Probe,
+    /// Never: it is settled.
+    Never,
+}
+
+/// What a round of reports showed.
+#[derive(Debug, PartialEq)]
+pub(super) struct Round {
+    /// What the quantile of the hosts lost, where enough of them can be compared.
+    pub(super) loss: Option<RoundLoss>,
+    /// Hosts that were just side-lined.
+    pub(super) sidelined: Vec<(HostName, Sideline)>,
+}
+
+impl Hosts {
+    /// Nobody was heard so far. Where `only_listed`, only hosts that are expected by name may answer.
+    pub(super) fn new(expected: Expected, only_listed: bool) -> Self {
+        Self {
+            by_id: BTreeMap::new(),
+            settlement: Settlement::new(expected, only_listed),
+            judge: Judge::new(),
+            is_resuming: false,
+        }
+    }
+
+    pub(super) fn get(&self, id: ReceiverId) -> Option<&Host> {
+        self.by_id.get(&id)
+    }
+
+    pub(super) fn name(&self, id: ReceiverId) -> Option<&HostName> {
+        self.settlement.get(id).map(|start| start.name())
+    }
+
+    /// Hosts that are expected, by name or by number; 0 where nobody in particular is.
+    pub(super) fn expected_count(&self) -> u32 {
+        self.settlement.expected_count()
+    }
+
+    /// Hosts that may say hello: the larger of those expected and those known.
+    pub(super) fn answering(&self) -> u32 {
+        self.settlement.answering()
+    }
+
+    /// How many hosts answer a poll, and the time that they spread their answers over, so that all hosts together keep
+    /// [`REPORTS_PER_SECOND_MAX`].
+    ///
+    /// Hosts that are settled and hosts that have not joined answer none. While hosts are still joining, their hellos use most of
+    /// what all together may say, so the window is longer.
+    pub(super) fn asked(&self) -> Asked {
+        let Tally { heard, done, failed, .. } = self.settlement.tally();
+        let slots = heard.saturating_sub(done + failed).max(1);
+        let missing = self.expected_count().saturating_sub(heard);
+        let turns = if missing == 0 { slots } else { (HELLO_SHARE * slots).min(slots + missing) };
+        Asked { slots, window: Duration::from_secs(1) * turns / REPORTS_PER_SECOND_MAX }
+    }
+
+    pub(super) fn tally(&self) -> Tally {
+        Tally { sidelined: self.judge.sidelined(), ..self.settlement.tally() }
+    }
+
+    /// Whether a report says less than one before it did: then it is not this host's own.
+    pub(super) fn falls_back(&self, id: ReceiverId, report: &Report) -> bool {
+        self.by_id.get(&id).is_some_and(|host| host.falls_back(report))
+    }
+
+    /// Takes in a hello that `cipher` opened, which came from `from`. Returns whether its host is new: of a known one nothing
+    /// changes, as the hello may be an old one that is repeated.
+    ///
+    /// # Errors
+    /// Why the host is refused.
+    pub(super) fn join(
+        &mut self,
+        now: Moment,
+        from: SocketAddr,
+        id: ReceiverId,
+        cipher: impl FnOnce() -> Cipher,
+        hello: &Hello,
+    ) -> Result<bool, Discard> {
+        if self.by_id.contains_key(&id) {
+            return Ok(false);
+        }
+        if !self.settlement.is_listed(&hello.name) {
+            return Err(Discard::Unlisted);
+        }
+        if self.by_id.len() >= HOSTS_MAX {
+            return Err(Discard::UnknownHost);
+        }
+        self.settlement.join(now, id, &hello.name, HostState::of(hello));
+        let slot = self.by_id.len() as u32;
+        self.by_id.insert(id, Host::new(now, from, slot, cipher()));
+        Ok(true)
+    }
+
+    /// Notes that a host spoke.
+    ///
+    /// # Errors
+    /// The host is unknown, or has said this or something newer before.
+    pub(super) fn heard(&mut self, now: Moment, id: ReceiverId, sequence: Sequence) -> Result<(), Discard> {
+        let host = self.by_id.get_mut(&id).ok_or(Discard::UnknownHost)?;
+        host.note_sequence(sequence)?;
+        if !is_settled(&self.settlement, id) {
+            host.note_heard(now);
+        }
+        self.settlement.heard(id);
+        Ok(())
+    }
+
+    /// Takes in a hello that is newer than the last word of its host.
+    pub(super) fn greet(&mut self, id: ReceiverId, hello: &Hello) {
+        if self.unsettled(id).is_some() {
+            self.settlement.set_state(id, HostState::of(hello));
+            self.note_kept(id, &hello.kept);
+        }
+    }
+
+    /// Takes in a report that came when `group_bytes` had been sent to the group.
+    pub(super) fn progress(&mut self, id: ReceiverId, report: &Report, group_bytes: u64) -> Serve {
+        let Some(host) = self.unsettled(id) else { return Serve::Never };
+        host.note_report(report, group_bytes);
+        let (is_unreachable, is_sidelined) = (host.is_unreachable(), host.health.sidelined().is_some());
+        self.settlement.set_state(id, HostState::Receiving);
+        self.judge.note_report(&self.by_id);
+        self.note_kept(id, &report.kept);
+        if is_unreachable {
+            Serve::Probe
+        } else if is_sidelined {
+            Serve::Afterwards
+        } else {
+            Serve::Now
+        }
+    }
+
+    /// An answer to a poll came `after` it. Part of this time the host waited for its turn, as `asked` says.
+    pub(super) fn answered(&mut self, id: ReceiverId, after: Duration, asked: Asked) {
+        let Asked { slots, window } = asked;
+        let Some(slot) = self.by_id.get(&id).map(|host| host.slot() % slots) else { return };
+        self.judge.note_delay(after.saturating_sub(window.mul_f64(f64::from(slot) / f64::from(slots))));
+    }
+
+    /// A host holds a proven copy of all `blocks`. False if that was known, or it gave up before.
+    pub(super) fn done(&mut self, now: Moment, id: ReceiverId, done: &Done, blocks: u32) -> bool {
+        let Some(host) = self.unsettled(id) else { return false };
+        host.note_done(now, done, blocks);
+        self.settlement.set_state(id, if done.existing { HostState::Existing } else { HostState::Done });
+        true
+    }
+
+    /// A host gave up. False if that was known, or it was done before.
+    pub(super) fn failed(&mut self, now: Moment, id: ReceiverId, failed: &Failed) -> bool {
+        let Some(host) = self.unsettled(id) else { return false };
+        host.note_failed(now, failed);
+        self.settlement.set_state(id, HostState::Failed);
+        true
+    }
+
+    /// Notes that a host speaks another version; true if that is news. A host that takes part is not one of them.
+    pub(super) fn speaks_other_version(&mut self, name: &HostName, what: &str) -> bool {
+        self.settlement.note_other_version(name, what)
+    }
+
+    /// Marks hosts that were not heard for [`SILENT_AFTER`]; returns their names.
+    pub(super) fn mark_silent(&mut self, now: Moment) -> Vec<HostName> {
+        let is_silent = |id: ReceiverId, host: &Host| {
+            now.since(host.last_heard()) >= SILENT_AFTER
+                && self.settlement.get(id).is_some_and(|start| start.is_awaited())
+        };
+        let silent =
+            self.by_id.iter().filter(|&(&id, host)| is_silent(id, host)).map(|(&id, _)| id).collect();
+        self.settlement.silence(silent)
+    }
+
+    /// A round of reports is in: judges each host beside the others.
+    pub(super) fn end_round(&mut self, now: Moment) -> Round {
+        let settlement = &self.settlement;
+        let is_receiving = |id| settlement.get(id).is_some_and(|start| start.is_receiving());
+        let Judgement { loss, sidelined } = self.judge.end_round(now, &mut self.by_id, is_receiving);
+        let named = |(id, sideline)| settlement.get(id).map(|start| (start.name().clone(), sideline));
+        Round { loss, sidelined: sidelined.into_iter().filter_map(named).collect() }
+    }
+
+    /// The share of datagrams that the quantile of the hosts loses.
+    pub(super) fn usual_loss(&self) -> f64 {
+        self.judge.usual_loss()
+    }
+
+    /// The share of datagrams that this host loses, if it is more than usual. Repair symbols are sent for it in the tail, where
+    /// each round costs time and few blocks are left.
+    pub(super) fn loss_of(&self, id: ReceiverId) -> f64 {
+        let (usual, own) = (self.usual_loss(), self.by_id.get(&id).and_then(|host| host.health.loss()));
+        own.unwrap_or(usual).max(usual)
+    }
+
+    /// Whether a host that is served with everybody else lacks something, as far as it has said.
+    pub(super) fn somebody_lacks(&self) -> bool {
+        self.settlement.receiving().any(|id| self.by_id[&id].is_served_and_lacking())
+    }
+
+    /// The address of the host that is the only one still receiving, of several.
+    pub(super) fn last_one(&self) -> Option<SocketAddr> {
+        let mut receiving = self.settlement.receiving();
+        let last = receiving.next().filter(|_| self.settlement.tally().heard > 1)?;
+        receiving.next().is_none().then(|| self.by_id[&last].addr())
+    }
+
+    /// Whether hosts answer, and each of them is at work on another push.
+    pub(super) fn are_all_busy(&self) -> bool {
+        self.settlement.tally().busy > 0 && self.settlement.receiving().next().is_none()
+    }
+
+    /// Whether some host has kept something of an earlier session.
+    pub(super) fn is_resuming(&self) -> bool {
+        self.is_resuming
+    }
+
+    /// Whether everybody who is to have the object has said that it holds this block already.
+    pub(super) fn all_hold(&self, block: BlockIndex) -> bool {
+        let holds = |id: ReceiverId| self.by_id[&id].holds(block);
+        self.is_resuming
+            && self.are_all_heard()
+            && self.settlement.counted().all(|(id, start)| start.state().is_settled() || holds(id))
+    }
+
+    /// Whether everybody was heard who is to have the object; somebody, where nobody is named.
+    pub(super) fn are_all_heard(&self) -> bool {
+        self.settlement.are_all_heard()
+    }
+
+    /// Whether all that the push waits for has come to its end; see [`Settlement::is_settled`].
+    pub(super) fn settled(&self, now: Moment, pass_ended: Moment) -> bool {
+        self.settlement.is_settled(now, pass_ended)
+    }
+
+    /// Whether every expected host holds a proven copy.
+    pub(super) fn complete(&self) -> bool {
+        self.settlement.is_complete()
+    }
+
+    /// One row for each host that was heard or is expected, by name.
+    pub(super) fn rows(&self, start: Moment) -> Vec<HostRow> {
+        let present = self.settlement.counted().map(|(id, standing)| self.by_id[&id].row(standing, start));
+        let mut rows: Vec<HostRow> = present.chain(self.settlement.absent_rows()).collect();
+        rows.sort_by(|a, b| a.name.cmp(&b.name));
+        rows
+    }
+
+    fn note_kept(&mut self, id: ReceiverId, kept: &[KeptRun]) {
+        self.is_resuming |= !kept.is_empty();
+        if let Some(host) = self.by_id.get_mut(&id) {
+            host.note_kept(kept);
+        }
+    }
+
+    /// A host that has not said its last word.
+    fn unsettled(&mut self, id: ReceiverId) -> Option<&mut Host> {
+        let settlement = &self.settlement;
+        self.by_id.get_mut(&id).filter(|_| !is_settled(settlement, id))
+    }
+}
+
+fn is_settled(settlement: &Settlement, id: ReceiverId) -> bool {
+    settlement.get(id).is_some_and(|start| start.state().is_settled())
+}
+
+/// Factor by which the window for reports grows while hosts are still joining.
+const HELLO_SHARE: u32 = 8;
+
+/// A host that was not heard for this long is called silent: many polls, and longer than any disk stalls.
+const SILENT_AFTER: Duration = Duration::from_secs(10);
