@@ -61,6 +61,13 @@ pub(crate) enum Answer {
     Published { attempt: Attempt, result: Published },
 }
 
+/// What the threads are held to, so that the guests of this host keep their disk.
+#[derive(Clone)]
+struct Rates {
+    writes: Arc<WriteLimit>,
+    reads: Arc<RateLimit>,
+}
+
 /// The threads, and the way to them and back.
 pub(crate) struct Workers {
     blocks: SyncSender<Task>,
@@ -80,7 +87,7 @@ impl Workers {
         limit: WriteLimit,
         reads: &Arc<RateLimit>,
     ) -> std::io::Result<Self> {
-        let limit = Arc::new(limit);
+        let rates = Rates { writes: Arc::new(limit), reads: Arc::clone(reads) };
         let mut threads = Vec::new();
         let (blocks, block_tasks) = sync_channel(QUEUE_MAX);
         let (files, file_tasks) = sync_channel(QUEUE_MAX);
@@ -88,13 +95,13 @@ impl Workers {
         let block_tasks = Arc::new(Mutex::new(block_tasks));
         for i in 0..block_workers() {
             let (tasks, answer, waker) = (Arc::clone(&block_tasks), answer.clone(), waker.clone());
-            let (clocks, limit, reads) = (Arc::clone(clocks), Arc::clone(&limit), Arc::clone(reads));
-            let work = move || work(&tasks, &answer, &waker, &clocks, (&limit, &reads));
+            let (clocks, rates) = (Arc::clone(clocks), rates.clone());
+            let work = move || work(&tasks, &answer, &waker, &clocks, &rates);
             threads.push(thread::Builder::new().name(format!("block-{i}")).spawn(work)?);
         }
         let (tasks, waker, clocks) = (Arc::new(Mutex::new(file_tasks)), waker.clone(), Arc::clone(clocks));
-        let (writes, reads) = (Arc::clone(&limit), Arc::clone(reads));
-        let work = move || work(&tasks, &answer, &waker, &clocks, (&writes, &reads));
+        let limit = Arc::clone(&rates.writes);
+        let work = move || work(&tasks, &answer, &waker, &clocks, &rates);
         threads.push(thread::Builder::new().name("publish".into()).spawn(work)?);
         Ok(Self { blocks, files, answers, outstanding: 0, limit, threads })
     }
@@ -154,7 +161,7 @@ fn work(
     answers: &Sender<Answer>,
     waker: &Waker,
     clocks: &Clocks,
-    (limit, reads): (&WriteLimit, &RateLimit),
+    rates: &Rates,
 ) {
     let mut rebuilder: Option<(Geometry, Rebuilder)> = None;
     loop {
@@ -162,7 +169,7 @@ fn work(
         let Ok(task) = task else { return };
         let answer = match task {
             Task::Block { attempt, geometry, work, buffer, file, base } => {
-                let answer = if limit.wait(attempt.number(), bytes_to_write(geometry, &work)) {
+                let answer = if rates.writes.wait(attempt.number(), bytes_to_write(geometry, &work)) {
                     let rebuilder = rebuilder_for(&mut rebuilder, geometry, clocks);
                     prove(rebuilder, attempt, geometry, work, buffer, (file.file(), base.as_deref()))
                 } else {
@@ -189,8 +196,8 @@ fn work(
                 continue;
             }
             Task::Compare { attempt, file, root } => {
-                let is_wanted = || !limit.is_given_up(attempt.number());
-                let wanted = || reads.wait(Existing::STEP_BYTES, is_wanted);
+                let is_wanted = || !rates.writes.is_given_up(attempt.number());
+                let wanted = || rates.reads.wait(Existing::STEP_BYTES, is_wanted);
                 let compared = file.compare(root, &wanted);
                 let result = compared.map(|()| Published::Existing).unwrap_or_else(failed);
                 Answer::Published { attempt, result }
