@@ -46,11 +46,11 @@ pub struct End {
 }
 
 impl Process {
-    /// Starts `command`, its standard output in `directory/TITLE.out`, its standard error in `directory/TITLE.log`.
+    /// Starts `command`, its standard output in `directory/TITLE.out`, its standard error in `directory/TITLE.log`; with a number
+    /// where another process of this title has these.
     #[expect(clippy::zombie_processes, reason = "`reap` waits, because only wait4 tells what was used")]
     pub fn start(title: &str, mut command: Command, directory: &Path) -> Self {
-        let output = directory.join(format!("{title}.out"));
-        let log = directory.join(format!("{title}.log"));
+        let (output, log) = free_names(title, directory);
         command.stdout(create(&output)).stderr(create(&log));
         // SAFETY: between fork and exec only prctl is called, which is async-signal-safe and touches no memory.
         unsafe { command.pre_exec(die_with_the_test) };
@@ -210,8 +210,15 @@ fn duration(time: libc::timeval) -> Duration {
     Duration::from_secs(seconds) + Duration::from_micros(u64::try_from(time.tv_usec).expect("a duration"))
 }
 
+/// Where the output and the log of another process of this title go: two that wrote to one file would overwrite each other.
+fn free_names(title: &str, directory: &Path) -> (PathBuf, PathBuf) {
+    let names = |stem: String| (directory.join(format!("{stem}.out")), directory.join(format!("{stem}.log")));
+    let stems = std::iter::once(title.to_owned()).chain((2..).map(|number| format!("{title}-{number}")));
+    stems.map(names).find(|(output, _)| !output.exists()).expect("numbers do not end")
+}
+
 fn create(path: &Path) -> File {
-    File::create(path).unwrap_or_else(|error| panic!("cannot create {}: {error}", path.display()))
+    File::create_new(path).unwrap_or_else(|error| panic!("cannot create {}: {error}", path.display()))
 }
 
 fn read(path: &Path) -> String {

@@ -58,7 +58,7 @@ impl Keystone {
         let found =
             catalog.get_service_endpoint("identity", Some(&IDENTITY_VERSION.into()), region, interface);
         match (found, status) {
-            (Ok(endpoint), None) => Ok(Self { url: endpoint.url().clone() }),
+            (Ok(endpoint), None) => Ok(Self { url: at_server(endpoint.url().clone(), &settings.auth_url) }),
             (_, status) => {
                 let (url, origin) = (shown_url(&settings.auth_url), settings.origin.clone());
                 Err(match status.unwrap_or(StatusCode::OK).as_u16() {
@@ -196,6 +196,18 @@ pub(super) async fn discover(
         url.path_segments_mut().expect("http has segments").pop();
     }
     Ok(first)
+}
+
+/// The path of an address that a version document has told, at the server that was asked: whatever server the document names
+/// gets no password and no token. Behind a proxy it often names the one that the proxy asks (keystoneauth1's
+/// `_combine_relative_url` does the same).
+pub(super) fn at_server(mut told: Url, asked: &str) -> Url {
+    let Ok(asked) = Url::parse(asked) else { return told };
+    let (path, query) = (told.path().to_owned(), told.query().map(str::to_owned));
+    told = asked;
+    told.set_path(&path);
+    told.set_query(query.as_deref());
+    told
 }
 
 fn token_of(auth: Auth) -> Option<AuthToken> {

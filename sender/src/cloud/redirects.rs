@@ -48,6 +48,22 @@ fn a_redirect_within_a_server_is_followed_and_one_in_a_circle_is_not() {
 }
 
 #[test]
+fn no_password_and_no_token_goes_where_a_version_document_leads() {
+    for other in [Ipv4Addr::new(127, 0, 0, 2), Ipv4Addr::LOCALHOST].map(Server::silent) {
+        let there = other.address;
+        let cloud = Server::new(Ipv4Addr::LOCALHOST, move |server, request| {
+            let here = format!("http://{}/v", server.address);
+            match request.path.as_str() {
+                "/v3/" | "/v2/" => serve(server, request).replace(&here, &format!("http://{there}/v")),
+                _ => serve(server, request),
+            }
+        });
+        use_all(&cloud).expect("the paths are right, and the server is the one that was asked");
+        assert_eq!(other.heard(), [""; 0]);
+    }
+}
+
+#[test]
 fn a_token_that_has_expired_is_renewed_once_and_the_request_made_again() {
     let cloud = Server::cloud(None);
     use_all(&cloud).expect("nothing is wrong");

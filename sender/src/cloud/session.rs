@@ -13,7 +13,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::config::Settings;
 use super::error::{CloudError, one_line, shown_url};
 use super::http;
-use super::keystone::{Keystone, Login, Place, discover};
+use super::keystone::{Keystone, Login, Place, at_server, discover};
 
 /// An authenticated session. Clones share the token.
 #[derive(Clone, Debug)]
@@ -175,7 +175,8 @@ async fn glance(
     }
     let version = ApiVersion::from((2, 0));
     let found = catalog.get_service_endpoint("image", Some(&version), place.region, Some(place.interface));
-    image_api(found.map_err(|error| catalog_error(&error, settings))?.url().clone(), settings)
+    let found = found.map_err(|error| catalog_error(&error, settings))?.url().clone();
+    image_api(at_server(found, listed.as_str()), settings)
 }
 
 /// An `image_endpoint_override` is taken as it stands, without discovery: the operator may have
