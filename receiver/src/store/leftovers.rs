@@ -156,3 +156,90 @@ const KEPT_MAX: usize = 4;
 
 /// What another user, or another kind of thing, has under a name of ours is left alone for so long.
 const FOREIGN_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
+
+#[cfg(test)]
+mod tests {
+    use super::super::disk::System;
+    use super::super::disk::tests::{disk, name};
+    use super::super::min_free::MinFree;
+    use super::*;
+    use nix::sys::stat::{UtimensatFlags, utimensat};
+    use nix::sys::time::{TimeSpec, TimeValLike};
+    use std::fs;
+    use std::os::unix::fs::symlink;
+    use tempfile::TempDir;
+
+    const DAY: Duration = Duration::from_secs(86_400);
+
+    #[test]
+    fn what_is_there_under_a_name_of_ours_and_is_not_ours_stays_for_a_day() {
+        let (dir, disk) = disk();
+        let secret = tempfile::NamedTempFile::new().expect("a file elsewhere");
+        symlink(secret.path(), dir.path().join(".glancecast-a.part")).expect("writable");
+        fs::write(dir.path().join(".glancecast-a.journal"), b"").expect("writable");
+        assert!(found(&disk, &dir).is_empty());
+        assert_eq!(names(&dir), [".glancecast-a.journal", ".glancecast-a.part"]);
+        make_old(&dir, ".glancecast-a.part");
+        assert!(found(&disk, &dir).is_empty());
+        assert_eq!(names(&dir), [""; 0]);
+        assert!(secret.path().exists(), "the link alone is gone");
+    }
+
+    #[test]
+    fn a_journal_of_nothing_is_removed() {
+        let (dir, disk) = disk();
+        fs::write(dir.path().join(".glancecast-a.journal"), b"").expect("writable");
+        assert!(found(&disk, &dir).is_empty());
+        assert_eq!(names(&dir), [""; 0]);
+    }
+
+    #[test]
+    fn a_file_with_a_journal_and_one_name_is_gone_on_with_and_others_are_removed() {
+        let (dir, disk) = disk();
+        for stem in ["a", "b", "c"] {
+            disk.create(&name(&format!(".glancecast-{stem}.part"))).expect("writable");
+        }
+        for stem in ["a", "b"] {
+            disk.create(&name(&format!(".glancecast-{stem}.journal"))).expect("writable");
+        }
+        fs::hard_link(dir.path().join(".glancecast-b.part"), dir.path().join("image")).expect("writable");
+        assert_eq!(found(&disk, &dir), [".glancecast-a.part"]);
+        assert_eq!(names(&dir), [".glancecast-a.journal", ".glancecast-a.part", "image"]);
+    }
+
+    #[test]
+    fn what_is_older_than_it_is_kept_is_removed() {
+        let (dir, disk) = disk();
+        for stem in ["new", "old"] {
+            disk.create(&name(&format!(".glancecast-{stem}.part"))).expect("writable");
+            disk.create(&name(&format!(".glancecast-{stem}.journal"))).expect("writable");
+        }
+        make_old(&dir, ".glancecast-old.part");
+        assert_eq!(found(&disk, &dir), [".glancecast-new.part", ".glancecast-old.part"], "the newest first");
+        let options = StoreOptions { keep: KeepUnfinished::DEFAULT, min_free: MinFree::NONE };
+        assert_eq!(options.keep.time, DAY);
+        clean(&disk, dir.path(), options).expect("a disk");
+        assert_eq!(found(&disk, &dir), [".glancecast-new.part"]);
+    }
+
+    fn found(disk: &System, dir: &TempDir) -> Vec<String> {
+        let found = find(disk, dir.path()).expect("a disk");
+        found.iter().map(|leftover| leftover.names.file.to_string()).collect()
+    }
+
+    fn names(dir: &TempDir) -> Vec<String> {
+        let entries = fs::read_dir(dir.path()).expect("there");
+        let mut names: Vec<String> =
+            entries.map(|entry| entry.expect("readable").file_name().into_string().expect("ASCII")).collect();
+        names.sort();
+        names
+    }
+
+    /// Written a little more than a day ago; a link itself, and not what it leads to.
+    fn make_old(dir: &TempDir, name: &str) {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970");
+        let then = TimeSpec::seconds((now - DAY).as_secs().cast_signed() - 5);
+        let here = fs::File::open(dir.path()).expect("there");
+        utimensat(&here, name, &then, &then, UtimensatFlags::NoFollowSymlink).expect("ours");
+    }
+}
