@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
-use glancecast_host::wake::Waker;
+use glancecast_platform::wake::Waker;
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::receiver::{Attempt, BaseIndex};
 use glancecast_proto::wire::BaseName;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Parser;
-use glancecast_host::args::{ArgError, Group, Rate, parse_duration};
+use glancecast_platform::args::{ArgError, Group, Rate, parse_duration};
 use glancecast_proto::ids::HostName;
 use serde::{Deserialize, Deserializer};
 

@@ -9,8 +9,8 @@ use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use glancecast_host::clock::wall;
-use glancecast_host::wake::Waker;
+use glancecast_platform::clock::wall;
+use glancecast_platform::wake::Waker;
 use glancecast_proto::ids::ObjectName;
 use glancecast_proto::questions::{InquiryId, Reply};
 use glancecast_proto::wire::{AnswerState, Finding, Held, Kept, Question, Sought};
@@ -305,7 +305,7 @@ const PAUSE_MAX: Duration = Duration::from_millis(100);
 mod tests {
     use super::*;
     use crate::store::{Begun, StoreOptions, StoreSpec};
-    use glancecast_host::wake::Sleeper;
+    use glancecast_platform::wake::Sleeper;
     use glancecast_proto::geometry::Geometry;
     use glancecast_proto::ids::{HostName, SessionId};
     use glancecast_proto::integrity::Root;

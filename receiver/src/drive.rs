@@ -9,12 +9,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use glancecast_host::args::{Group, Rate};
-use glancecast_host::batch::Batch;
-use glancecast_host::clock::{Clock, wall};
-use glancecast_host::interface::Interface;
-use glancecast_host::socket::{Answerer, GroupReceiver, SocketError};
-use glancecast_host::wake::{Sleeper, Waker};
+use glancecast_platform::args::{Group, Rate};
+use glancecast_platform::batch::Batch;
+use glancecast_platform::clock::{Clock, wall};
+use glancecast_platform::interface::Interface;
+use glancecast_platform::socket::{Answerer, GroupReceiver, SocketError};
+use glancecast_platform::wake::{Sleeper, Waker};
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::SessionId;
 use glancecast_proto::limits::DATAGRAM_MAX;

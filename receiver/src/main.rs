@@ -4,9 +4,9 @@ use std::process::ExitCode;
 use std::thread;
 
 use anyhow::Context;
-use glancecast_host::clock::wall;
-use glancecast_host::interface::{Chosen, Interface};
-use glancecast_host::{cli, keyfile, random, sender_keys};
+use glancecast_platform::clock::wall;
+use glancecast_platform::interface::{Chosen, Interface};
+use glancecast_platform::{cli, keyfile, random, sender_keys};
 use glancecast_proto::questions::RespondentConfig;
 use glancecast_proto::receiver::ReceiverConfig;
 use glancecast_proto::seal::GroupKey;

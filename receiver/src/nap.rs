@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use glancecast_host::socket::GroupReceiver;
+use glancecast_platform::socket::GroupReceiver;
 
 /// The next nap, by what the last one brought.
 #[derive(Debug)]

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use glancecast_host::args::Rate;
+use glancecast_platform::args::Rate;
 
 /// A schedule of transfers: each moves it on by the time that it takes at the rate.
 #[derive(Debug)]

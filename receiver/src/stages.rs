@@ -1,9 +1,9 @@
-//! The stages of the receiver's data path, for the clocks of [`glancecast_host::stages`].
+//! The stages of the receiver's data path, for the clocks of [`glancecast_platform::stages`].
 
 use std::sync::Arc;
 
 /// The clocks, shared by the threads.
-pub(crate) type Clocks = Arc<glancecast_host::stages::Stages<COUNT>>;
+pub(crate) type Clocks = Arc<glancecast_platform::stages::Stages<COUNT>>;
 
 /// From the socket to the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,5 +29,5 @@ const COUNT: usize = Stage::Publish as usize + 1;
 
 /// Clocks at zero.
 pub(crate) fn clocks() -> Clocks {
-    Arc::new(glancecast_host::stages::Stages::new(NAMES))
+    Arc::new(glancecast_platform::stages::Stages::new(NAMES))
 }

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use glancecast_host::cli;
+use glancecast_platform::cli;
 use glancecast_sender::face::{self, args::Args};
 use tracing_subscriber::EnvFilter;
 

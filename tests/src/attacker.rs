@@ -9,11 +9,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use glancecast_host::args::Group;
-use glancecast_host::batch::Batch;
-use glancecast_host::interface::Interface;
-use glancecast_host::keyfile;
-use glancecast_host::socket::GroupReceiver;
+use glancecast_platform::args::Group;
+use glancecast_platform::batch::Batch;
+use glancecast_platform::interface::Interface;
+use glancecast_platform::keyfile;
+use glancecast_platform::socket::GroupReceiver;
 use glancecast_proto::ids::{ReceiverId, Sequence, SessionId};
 use glancecast_proto::seal::{Cipher, GroupKey};
 use glancecast_proto::wire::{Announce, Announced, Down, Header, Kind, Up};

@@ -6,12 +6,12 @@ use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::Duration;
 
-use glancecast_host::args::Group;
-use glancecast_host::batch::Batch;
-use glancecast_host::clock::{Clock, wall};
-use glancecast_host::interface::Interface;
-use glancecast_host::socket::{GroupSender, Marking};
-use glancecast_host::{keyfile, random};
+use glancecast_platform::args::Group;
+use glancecast_platform::batch::Batch;
+use glancecast_platform::clock::{Clock, wall};
+use glancecast_platform::interface::Interface;
+use glancecast_platform::socket::{GroupSender, Marking};
+use glancecast_platform::{keyfile, random};
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::{BlockIndex, ObjectName, SessionId};
 use glancecast_proto::integrity::BlockHash;

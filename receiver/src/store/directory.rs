@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::path::Path;
 
-use glancecast_host::clock::wall;
+use glancecast_platform::clock::wall;
 use glancecast_proto::integrity::Root;
 use glancecast_proto::wire::Announce;
 

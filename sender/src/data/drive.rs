@@ -8,11 +8,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use glancecast_host::args::Group;
-use glancecast_host::batch::Batch;
-use glancecast_host::clock::Clock;
-use glancecast_host::socket::GroupSender;
-use glancecast_host::wake::{Sleeper, Waker};
+use glancecast_platform::args::Group;
+use glancecast_platform::batch::Batch;
+use glancecast_platform::clock::Clock;
+use glancecast_platform::socket::GroupSender;
+use glancecast_platform::wake::{Sleeper, Waker};
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::{BlockIndex, Sequence};
 use glancecast_proto::sender::{FinishedJob, Interleaver, Job, Sender, SenderEvent};

@@ -4,7 +4,7 @@ use std::sync::mpsc::{Receiver, Sender, SyncSender, TryRecvError, channel, sync_
 use std::thread;
 
 use glancecast_fec::{BlockShape, Codec, Esi};
-use glancecast_host::wake::Waker;
+use glancecast_platform::wake::Waker;
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::sender::Job;
 use glancecast_proto::wire::ManifestEntry;

@@ -7,10 +7,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use glancecast_host::args::Group;
-use glancecast_host::socket::GroupSender;
-use glancecast_host::stages::StageTime;
-use glancecast_host::wake::{Waker, sleep_precisely};
+use glancecast_platform::args::Group;
+use glancecast_platform::socket::GroupSender;
+use glancecast_platform::stages::StageTime;
+use glancecast_platform::wake::{Waker, sleep_precisely};
 use glancecast_proto::integrity::Root;
 use glancecast_proto::sender::{HostRow, SenderConfig, Tally, Verdict};
 use glancecast_proto::wire::DiscardCounts;

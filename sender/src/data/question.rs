@@ -8,10 +8,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use glancecast_host::batch::Batch;
-use glancecast_host::clock::Clock;
-use glancecast_host::socket::GroupSender;
-use glancecast_host::wake::{Sleeper, Waker};
+use glancecast_platform::batch::Batch;
+use glancecast_platform::clock::Clock;
+use glancecast_platform::socket::GroupSender;
+use glancecast_platform::wake::{Sleeper, Waker};
 use glancecast_proto::questions::{Asker, AskerConfig, HostAnswer, Tally};
 use glancecast_proto::wire::DiscardCounts;
 

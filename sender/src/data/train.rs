@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use glancecast_host::socket::GroupSender;
+use glancecast_platform::socket::GroupSender;
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::{Sequence, SessionTag};
 use glancecast_proto::seal::Cipher;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use glancecast_host::args::{Group, RateChoice, parse_duration};
+use glancecast_platform::args::{Group, RateChoice, parse_duration};
 use glancecast_inspect::DiskFormat;
 use glancecast_proto::ids::{HostName, ObjectName};
 use glancecast_proto::limits::{HOSTS_MAX, MTU_MAX, MTU_MIN};

@@ -175,7 +175,7 @@ mod tests {
     #[test]
     fn hosts_that_all_have_impossible_names_are_a_mistake() {
         let failure = nameable(&choice(&["c 1", "c 2"])).expect_err("nobody is left");
-        assert_eq!(failure.code, glancecast_host::cli::EXIT_USAGE);
+        assert_eq!(failure.code, glancecast_platform::cli::EXIT_USAGE);
         assert!(failure.message.contains("\"c 1\", \"c 2\""), "{failure:?}");
     }
 

@@ -31,7 +31,7 @@ pub(super) fn run(args: &Images) -> Result<u8, Failure> {
     } else {
         print!("{}", table(&images));
     }
-    Ok(glancecast_host::cli::EXIT_OK)
+    Ok(glancecast_platform::cli::EXIT_OK)
 }
 
 async fn list(args: &Images) -> Result<Vec<ListedImage>, Failure> {

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use glancecast_host::{cli, keyfile, sender_keys};
+use glancecast_platform::{cli, keyfile, sender_keys};
 use glancecast_proto::sign::PublicKey;
 use serde::Serialize;
 

@@ -19,7 +19,7 @@ mod table;
 use std::process::ExitCode;
 
 use args::{Args, Command};
-use glancecast_host::cli;
+use glancecast_platform::cli;
 use glancecast_proto::wire::printable;
 
 /// Runs a command to its exit code.

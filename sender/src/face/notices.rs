@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use glancecast_host::args::{Group, Rate};
-use glancecast_host::interface::{Chosen, Interface};
-use glancecast_host::socket::{Buffer, GroupSender};
+use glancecast_platform::args::{Group, Rate};
+use glancecast_platform::interface::{Chosen, Interface};
+use glancecast_platform::socket::{Buffer, GroupSender};
 use glancecast_proto::sender::Expected;
 
 /// Which interface, who chose it, and how long the packets are.

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use glancecast_host::args::Group;
-use glancecast_host::cli;
-use glancecast_host::interface::Interface;
-use glancecast_host::socket::Marking;
-use glancecast_host::stages::StageTime;
+use glancecast_platform::args::Group;
+use glancecast_platform::cli;
+use glancecast_platform::interface::Interface;
+use glancecast_platform::socket::Marking;
+use glancecast_platform::stages::StageTime;
 use glancecast_proto::sender::{Expected, HostRow, HostState, Pace, SenderConfig, Verdict};
 use glancecast_proto::wire::{BaseName, Pin};
 use serde::Serialize;

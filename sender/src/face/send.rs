@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use glancecast_host::args::{Rate, RateChoice};
-use glancecast_host::clock::wall;
-use glancecast_host::interface::Interface;
-use glancecast_host::socket::{GroupSender, Marking};
-use glancecast_host::{keyfile, random, sender_keys};
+use glancecast_platform::args::{Rate, RateChoice};
+use glancecast_platform::clock::wall;
+use glancecast_platform::interface::Interface;
+use glancecast_platform::socket::{GroupSender, Marking};
+use glancecast_platform::{keyfile, random, sender_keys};
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::SessionId;
 use glancecast_proto::limits::MTU_MAX;

@@ -2,7 +2,7 @@
 
 #![no_main]
 
-#[path = "../../../host/tests/key_files/mod.rs"]
+#[path = "../../../platform/tests/key_files/mod.rs"]
 mod key_files;
 
 libfuzzer_sys::fuzz_target!(|input: &[u8]| key_files::read(input));

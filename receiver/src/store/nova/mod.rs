@@ -15,7 +15,7 @@ use std::path::{Component, Path};
 use std::time::{Duration, SystemTime};
 
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
-use glancecast_host::clock::wall;
+use glancecast_platform::clock::wall;
 use glancecast_proto::integrity::Root;
 use glancecast_proto::wire::{Announce, DiskFormat};
 

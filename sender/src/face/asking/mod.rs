@@ -6,11 +6,11 @@ mod table;
 
 use std::time::Duration;
 
-use glancecast_host::args::Group;
-use glancecast_host::clock::wall;
-use glancecast_host::interface::Interface;
-use glancecast_host::random;
-use glancecast_host::socket::{GroupSender, Marking};
+use glancecast_platform::args::Group;
+use glancecast_platform::clock::wall;
+use glancecast_platform::interface::Interface;
+use glancecast_platform::random;
+use glancecast_platform::socket::{GroupSender, Marking};
 use glancecast_proto::ids::{ObjectName, SessionId};
 use glancecast_proto::limits::{CONTROL_MAX, CONTROL_SMALL};
 use glancecast_proto::questions::{AskerConfig, Tally};

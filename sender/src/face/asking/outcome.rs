@@ -1,6 +1,6 @@
 //! What a question came to: a line for each object of each host, and whether that is what should be.
 
-use glancecast_host::cli;
+use glancecast_platform::cli;
 use glancecast_proto::questions::{HostAnswer, Standing};
 use glancecast_proto::sender::Expected;
 use glancecast_proto::wire::{Finding, Held, Question};

@@ -1,8 +1,8 @@
 //! The JSON report of a question: one object on standard output, for scripts. Its fields are described in docs/json.md.
 
 use chrono::SecondsFormat;
-use glancecast_host::args::Group;
-use glancecast_host::interface::Interface;
+use glancecast_platform::args::Group;
+use glancecast_platform::interface::Interface;
 use glancecast_proto::questions::{AskerConfig, HostAnswer};
 use glancecast_proto::time::WallClock;
 use glancecast_proto::wire::{Finding, Held, Kept, Question};

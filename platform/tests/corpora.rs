@@ -6,7 +6,7 @@ mod replay;
 
 use std::fs;
 
-use glancecast_host::{keyfile, sender_keys};
+use glancecast_platform::{keyfile, sender_keys};
 
 #[test]
 fn key_files_of_the_fuzzer_are_read_or_refused() {

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use glancecast_host::sender_keys;
+use glancecast_platform::sender_keys;
 use glancecast_proto::limits::SENDERS_MAX;
 
 /// Reads them as each kind of key file, but for the group's, which is any 32 bytes.
