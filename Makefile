@@ -116,7 +116,7 @@ fuzz-codec: ## mutate what a decoder takes in for FUZZ_SECONDS (120), with an ad
 # The fuzzers of everything that is read from strangers, and of the machines; see tests/fuzz/RECORD.md. Only what is under
 # test is built with coverage. `make fuzz` runs each of them for FUZZ_SECONDS, one after the other; FUZZ=name runs one.
 # SANITIZE=address looks at memory too, which concerns what these crates rely on: none of what is fuzzed here is unsafe.
-FUZZERS      := down up questions inquiry journal config keys formats glance sender receiver
+FUZZERS      := down up queries survey journal config keys formats glance sender receiver
 FUZZ         ?= $(FUZZERS)
 FUZZED       := $(addprefix glancecast-,fec proto inspect host receiver sender fuzz) toml toml_parser
 # Comparing is what takes most of the time when it is watched, and only in texts is there much that has to be guessed.

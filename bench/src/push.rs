@@ -250,7 +250,7 @@ impl Push<'_> {
         command.args(options.flat_map(|(_, options)| options.split_whitespace()));
         if self.profile {
             // The stages are told at this level.
-            command.env("RUST_LOG", "info,glancecast_receiver::drive=debug");
+            command.env("RUST_LOG", "info,glancecast_receiver::receive_loop=debug");
         }
         Ok(Process::start(&host, command, self.directory))
     }

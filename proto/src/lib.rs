@@ -9,7 +9,7 @@ pub mod geometry;
 pub mod ids;
 pub mod integrity;
 pub mod limits;
-pub mod questions;
+pub mod query;
 pub mod receiver;
 mod repeat;
 mod rng;

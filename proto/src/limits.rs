@@ -77,7 +77,7 @@ pub const HELD_RUNS_MAX: usize = 16;
 /// thousand hosts in 2.5 s. The poll's window is as long as this needs.
 pub const REPORTS_PER_SECOND_MAX: u32 = 4_000;
 
-/// Answers to one question that come in at its asker in a second, about: hosts spread theirs, and pages are asked for one by
+/// Answers to one query that come in at its querier in a second, about: hosts spread theirs, and pages are asked for one by
 /// one. Beside a push they take half of what its reports may.
 pub const ANSWERS_PER_SECOND_MAX: u32 = 2_000;
 
@@ -85,12 +85,12 @@ pub const ANSWERS_PER_SECOND_MAX: u32 = 2_000;
 /// must not be played again later.
 pub const ANNOUNCE_SKEW_MAX: Duration = Duration::from_secs(300);
 
-/// Questions that a host is answering at one time; further ones are refused until one is done.
-pub const QUESTIONS_OPEN_MAX: usize = 8;
-/// Questions that a host remembers until their time alone would have it refuse them, so that none is answered twice. When
+/// Queries that a host is answering at one time; further ones are refused until one is done.
+pub const QUERIES_OPEN_MAX: usize = 8;
+/// Queries that a host remembers until their time alone would have it refuse them, so that none is answered twice. When
 /// it is full, further ones are refused.
-pub const QUESTIONS_REMEMBERED_MAX: usize = 4_096;
-/// Objects that an asker keeps of all answers, some 120 MB; further ones are counted.
+pub const QUERIES_REMEMBERED_MAX: usize = 4_096;
+/// Objects that a querier keeps of all answers, some 120 MB; further ones are counted.
 pub const OBJECTS_KEPT_MAX: usize = 400_000;
 
 /// Sessions that a host remembers as ended, so that they are not joined again while their announcements are fresh.

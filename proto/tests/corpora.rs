@@ -21,8 +21,8 @@ fn upward_datagrams_of_the_fuzzer_keep_their_bounds() {
 }
 
 #[test]
-fn questions_and_answers_of_the_fuzzer_keep_their_bounds() {
-    replay("questions", inputs::questions);
+fn queries_and_answers_of_the_fuzzer_keep_their_bounds() {
+    replay("queries", inputs::queries);
 }
 
 #[test]
@@ -31,8 +31,8 @@ fn the_receiver_survives_the_lives_of_the_fuzzer() {
 }
 
 #[test]
-fn an_asker_and_those_who_answer_survive_the_lives_of_the_fuzzer() {
-    replay("inquiry", operations::inquiry);
+fn a_querier_and_those_who_answer_survive_the_lives_of_the_fuzzer() {
+    replay("survey", operations::survey_lives);
 }
 
 #[test]

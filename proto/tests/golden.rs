@@ -237,7 +237,7 @@ fn ask_words(ask: &Ask, say: &mut Say<'_>) {
     say("reply to", &ask.reply_to);
     say("answer spread in ms", &ask.spread.as_millis());
     say("bytes of an answer at most", &ask.answer_bytes_max);
-    say("question", &format_args!("{:?}", ask.question));
+    say("query", &format_args!("{:?}", ask.query));
 }
 
 fn answer_words(answer: &Answer, say: &mut Say<'_>) {

@@ -38,14 +38,14 @@ fn a_sender_survives_whatever_comes() {
 }
 
 #[test]
-fn an_asker_and_those_who_answer_survive_whatever_comes() {
+fn a_querier_and_those_who_answer_survive_whatever_comes() {
     let (seeds, mut answered) = (400, 0);
     for seed in 0..seeds {
         let mut survey = Survey::new(Scene::of_vectors(), Dice::of("survey", seed), seed as u8);
         (0..1_500).for_each(|_| survey.operate());
         answered += survey.look();
     }
-    println!("{answered} answers in full to {seeds} questions");
+    println!("{answered} answers in full to {seeds} queries");
     assert!(answered as u64 > seeds / 2, "the operations reach the end of an answer");
 }
 

@@ -1,4 +1,4 @@
-//! No number is used twice under one key: over starts and links of hosts, sessions, questions, groups whose key is being
+//! No number is used twice under one key: over starts and links of hosts, sessions, queries, groups whose key is being
 //! replaced, and clocks that step. Two datagrams under one key and number would tell both of them, and the key that
 //! authenticates them. Seeded; the seed is printed.
 
@@ -11,14 +11,14 @@ use std::time::Duration;
 use dice::Dice;
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::{HostName, ObjectName, ReceiverId, Sequence, SessionId};
-use glancecast_proto::questions::{Inquiry, Reply, Respondent, RespondentConfig};
+use glancecast_proto::query::{Lookup, Reply, Responder, ResponderConfig};
 use glancecast_proto::receiver::{Attempt, Effect, Opened, Receiver, ReceiverConfig, ReceiverEvent};
 use glancecast_proto::seal::{Cipher, GroupKey};
 use glancecast_proto::sign::PublicKey;
 use glancecast_proto::time::{Moment, WallClock};
 use glancecast_proto::wire::{
     Ack, Announce, Answer, AnswerState, Ask, DiskFormat, Down, End, FailureKind, Header, Heard, Kind, Notice,
-    Pin, Poll, Question, Up, UpHeader,
+    Pin, Poll, Query, Up, UpHeader,
 };
 
 #[test]
@@ -33,7 +33,7 @@ fn no_number_is_used_twice_under_one_key() {
     assert!(seen.starts > 1_000 && seen.under_each_key.iter().all(|&said| said > 1_000));
     assert!(seen.notices > 100, "so many versions meet");
     assert!(seen.again > 100, "a start that comes back to a session is what this is about");
-    assert!(seen.asked_again > 20, "as is a question that a step of the clock has made new");
+    assert!(seen.asked_again > 20, "as is a query that a step of the clock has made new");
 }
 
 #[test]
@@ -69,10 +69,10 @@ struct Host {
     /// Its own clock, since this start.
     now: Moment,
     receiver: Receiver,
-    respondent: Respondent,
-    inquiries: Vec<Inquiry>,
+    responder: Responder,
+    lookups: Vec<Lookup>,
     opening: Vec<Attempt>,
-    /// Who it last was in a session or to a question, as it says in clear.
+    /// Who it last was in a session or to a query, as it says in clear.
     us: Option<(ReceiverId, SessionId)>,
     joined: BTreeMap<SessionId, u32>,
     asked: BTreeMap<SessionId, BTreeSet<ReceiverId>>,
@@ -131,7 +131,7 @@ impl Ledger {
             return (Writer::Notice(key.expect("under a key of ours"), salt), 0);
         }
         let up = UpHeader::parse(datagram).expect("hosts say nothing else");
-        let mut sessions = SESSIONS.iter().chain(&QUESTIONS);
+        let mut sessions = SESSIONS.iter().chain(&QUERIES);
         let session = *sessions.find(|id| id.tag() == up.header.tag).expect("of one that there is");
         let opens = |key: &[u8; 32]| {
             let cipher = Cipher::upward(&GroupKey::new(*key), session, up.receiver);
@@ -230,7 +230,7 @@ impl Group {
         let Some((receiver, id)) = self.hosts[host].us else { return };
         let (cipher, sequence) = (Cipher::downward(&GroupKey::new(KEYS[key]), id), number(self.next()));
         let mut datagram = Vec::new();
-        if QUESTIONS.contains(&id) {
+        if QUERIES.contains(&id) {
             let page = self.dice.below(2) as u16;
             Heard { receiver, edition: 1, page }.seal(&cipher, id.tag(), sequence, &mut datagram);
         } else {
@@ -242,7 +242,7 @@ impl Group {
     }
 
     fn ask(&mut self, host: usize, key: usize) {
-        let id = *self.dice.pick(&QUESTIONS);
+        let id = *self.dice.pick(&QUERIES);
         let ask = Ask {
             id,
             time: self.wall,
@@ -250,7 +250,7 @@ impl Group {
             reply_to: SENDER,
             spread: Duration::from_millis(self.dice.below(50)),
             answer_bytes_max: 1_400,
-            question: Question::Hosts,
+            query: Query::Hosts,
         };
         let mut datagram = Vec::new();
         ask.seal(&Cipher::downward(&GroupKey::new(KEYS[key]), id), number(self.next()), &mut datagram);
@@ -287,7 +287,7 @@ impl Host {
                 seed: seed(dice),
                 buffer_bytes: 0,
             }),
-            respondent: Respondent::new(RespondentConfig {
+            responder: Responder::new(ResponderConfig {
                 name,
                 software: "test".into(),
                 keys: keys(),
@@ -295,7 +295,7 @@ impl Host {
                 seed: seed(dice),
                 started: WALL,
             }),
-            inquiries: Vec::new(),
+            lookups: Vec::new(),
             opening: Vec::new(),
             us: None,
             joined: BTreeMap::new(),
@@ -306,7 +306,7 @@ impl Host {
     fn hear(&mut self, wall: WallClock, datagram: &[u8]) {
         match Header::parse(datagram).map(|header| header.kind) {
             Ok(Kind::Ask | Kind::Heard) => {
-                let _ = self.respondent.handle_datagram(self.now, wall, datagram);
+                let _ = self.responder.handle_datagram(self.now, wall, datagram);
             }
             _ => {
                 let _ = self.receiver.handle_datagram(self.now, wall, SENDER, datagram);
@@ -331,19 +331,19 @@ impl Host {
         }
     }
 
-    /// A question is answered, or it is said how far that is.
+    /// A query is answered, or it is said how far that is.
     fn answer(&mut self, dice: &mut Dice) {
-        while let Some(inquiry) = self.respondent.poll_inquiry() {
-            self.inquiries.push(inquiry);
+        while let Some(lookup) = self.responder.poll_lookup() {
+            self.lookups.push(lookup);
         }
-        if self.inquiries.is_empty() {
+        if self.lookups.is_empty() {
             return;
         }
         let state = match dice.below(3) {
             0 => AnswerState::Verifying { done: 1, of: 2 },
             _ => AnswerState::Final,
         };
-        if let Inquiry::Open(id, _) = *dice.pick(&self.inquiries) {
+        if let Lookup::Open(id, _) = *dice.pick(&self.lookups) {
             let reply = Reply {
                 store: "directory:/srv".into(),
                 free_bytes: None,
@@ -352,19 +352,19 @@ impl Host {
                 objects: Vec::new(),
                 state,
             };
-            self.respondent.handle_reply(self.now, id, reply);
+            self.responder.handle_reply(self.now, id, reply);
         }
     }
 
     /// Everything that it has to say now.
     fn said(&mut self) -> Vec<Vec<u8>> {
         self.receiver.handle_timeout(self.now);
-        self.respondent.handle_timeout(self.now);
+        self.responder.handle_timeout(self.now);
         let (mut said, mut out) = (Vec::new(), Vec::new());
         while self.receiver.poll_transmit(self.now, &mut out).is_some() {
             said.push(out.clone());
         }
-        while self.respondent.poll_transmit(self.now, &mut out).is_some() {
+        while self.responder.poll_transmit(self.now, &mut out).is_some() {
             said.push(out.clone());
         }
         while let Some(event) = self.receiver.poll_event() {
@@ -373,10 +373,10 @@ impl Host {
             }
         }
         for up in said.iter().filter_map(|datagram| UpHeader::parse(datagram).ok()) {
-            let mut ids = SESSIONS.into_iter().chain(QUESTIONS);
+            let mut ids = SESSIONS.into_iter().chain(QUERIES);
             let id = ids.find(|id| id.tag() == up.header.tag).expect("of one that there is");
             self.us = Some((up.receiver, id));
-            if QUESTIONS.contains(&id) {
+            if QUERIES.contains(&id) {
                 self.asked.entry(id).or_default().insert(up.receiver);
             }
         }
@@ -416,7 +416,7 @@ fn geometry() -> Geometry {
 /// The key of the group, and the one that is to replace it.
 const KEYS: [[u8; 32]; 2] = [[7; 32], [8; 32]];
 const SESSIONS: [SessionId; 3] = [SessionId([1; 16]), SessionId([2; 16]), SessionId([3; 16])];
-const QUESTIONS: [SessionId; 2] = [SessionId([4; 16]), SessionId([5; 16])];
+const QUERIES: [SessionId; 2] = [SessionId([4; 16]), SessionId([5; 16])];
 const WALL: WallClock = WallClock(1_767_225_600_000);
 const DAY_MS: u64 = 86_400_000;
 const SENDER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1)), 7167);

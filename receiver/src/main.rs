@@ -7,12 +7,12 @@ use anyhow::Context;
 use glancecast_platform::clock::wall;
 use glancecast_platform::interface::{Chosen, Interface};
 use glancecast_platform::{cli, keyfile, random, sender_keys};
-use glancecast_proto::questions::RespondentConfig;
+use glancecast_proto::query::ResponderConfig;
 use glancecast_proto::receiver::ReceiverConfig;
 use glancecast_proto::seal::GroupKey;
 use glancecast_proto::sign::PublicKey;
 use glancecast_receiver::config::{Args, Config, Senders};
-use glancecast_receiver::drive::{Drive, Ended, Setup, Sockets, Stopper};
+use glancecast_receiver::receive_loop::{Ended, ReceiveLoop, Setup, Sockets, Stopper};
 use glancecast_receiver::store::{Store, find_tool};
 use glancecast_receiver::{heap, rights};
 use tokio::runtime::{Builder, Runtime};
@@ -37,16 +37,16 @@ fn main() -> ExitCode {
         .init();
     let prepared = Signals::take().and_then(|signals| {
         let config = args.resolve().map_err(anyhow::Error::msg)?;
-        prepare(config, args.once).map(|(drive, stopper)| (signals, drive, stopper))
+        prepare(config, args.once).map(|(receive_loop, stopper)| (signals, receive_loop, stopper))
     });
-    let (signals, drive, stopper) = match prepared {
+    let (signals, receive_loop, stopper) = match prepared {
         Ok(prepared) => prepared,
         Err(error) => {
             eprintln!("glancecastd: {error:#}");
             return ExitCode::from(cli::EXIT_USAGE);
         }
     };
-    match run(signals, drive, stopper) {
+    match run(signals, receive_loop, stopper) {
         Ok(Ended::Stopped | Ended::Published) => ExitCode::SUCCESS,
         Ok(Ended::Failed) => ExitCode::from(cli::EXIT_FAILED),
         Err(error) => {
@@ -78,7 +78,7 @@ impl Signals {
 /// Everything that can be wrong before the first datagram. The order is that of rights: nothing leaves this process from
 /// where keys are read on; the sockets are opened, then the capabilities are given up; then the store is opened and the first
 /// thread started.
-fn prepare(config: Config, once: bool) -> anyhow::Result<(Drive, Stopper)> {
+fn prepare(config: Config, once: bool) -> anyhow::Result<(ReceiveLoop, Stopper)> {
     rights::close_up().context("give up rights")?;
     let keys = group_keys(&config)?;
     let senders = senders(&config)?;
@@ -101,7 +101,7 @@ fn prepare(config: Config, once: bool) -> anyhow::Result<(Drive, Stopper)> {
         seed: random::bytes().context("random numbers")?,
         buffer_bytes: BUFFER_BYTES,
     };
-    let respondent = RespondentConfig {
+    let responder = ResponderConfig {
         name: receiver.name.clone(),
         software: receiver.software.clone(),
         keys: receiver.keys.clone(),
@@ -110,14 +110,14 @@ fn prepare(config: Config, once: bool) -> anyhow::Result<(Drive, Stopper)> {
         started: wall(),
     };
     let (write_rate, read_rate) = (config.write_rate, config.read_rate);
-    let setup = Setup { sockets, store, write_rate, read_rate, receiver, respondent, once };
-    let (drive, stopper) = Drive::new(setup)?;
+    let setup = Setup { sockets, store, write_rate, read_rate, receiver, responder, once };
+    let (receive_loop, stopper) = ReceiveLoop::new(setup)?;
     warn_of_settings(&config);
     let Config { name, group, source, .. } = config;
     let (on, from) =
         (interface.to_string(), source.map_or_else(|| "any".to_owned(), |source| source.to_string()));
     tracing::info!(%name, %group, interface = on, from, store = where_to, "listening");
-    Ok((drive, stopper))
+    Ok((receive_loop, stopper))
 }
 
 fn group_keys(config: &Config) -> anyhow::Result<Vec<GroupKey>> {
@@ -147,11 +147,11 @@ fn warn_of_settings(config: &Config) {
 }
 
 /// Runs the receiving thread until it ends or a signal asks it to.
-fn run(signals: Signals, drive: Drive, stopper: Stopper) -> anyhow::Result<Ended> {
+fn run(signals: Signals, receive_loop: ReceiveLoop, stopper: Stopper) -> anyhow::Result<Ended> {
     let Signals { runtime, mut terminate, mut interrupt } = signals;
     let (ended, mut end) = oneshot::channel();
     let thread = thread::Builder::new().name("receive".into()).spawn(move || {
-        let result = drive.run();
+        let result = receive_loop.run();
         let _ = ended.send(());
         result
     })?;

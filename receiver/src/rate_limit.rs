@@ -73,7 +73,7 @@ impl ReadRate {
 /// The schedules of what is read.
 #[derive(Clone, Debug)]
 pub(crate) struct ReadLimits {
-    /// Of what somebody asks for with a question.
+    /// Of what somebody asks for with a query.
     pub(crate) verifications: Arc<RateLimit>,
     /// Of what a push needs.
     pub(crate) pushes: Arc<RateLimit>,

@@ -1,7 +1,7 @@
 //! The worker threads: what takes long or blocks, away from the thread that receives.
 //!
 //! Blocks go to several workers, what is about a whole file to one of its own, so that an fsync does not keep blocks
-//! of another object waiting. The queues are bounded by the drive: it hands out no more than [`QUEUE_MAX`] jobs.
+//! of another object waiting. The queues are bounded by the receive loop: it hands out no more than [`QUEUE_MAX`] jobs.
 
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -155,7 +155,7 @@ impl Workers {
     }
 }
 
-/// One worker's life: it ends when the drive drops its queue.
+/// One worker's life: it ends when the receive loop drops its queue.
 fn work(
     tasks: &Mutex<Receiver<Task>>,
     answers: &Sender<Answer>,

@@ -1,10 +1,10 @@
 //! What the fuzzers of `tests/fuzz` run of this crate. Part of no program.
 
-use crate::cloud;
+use crate::openstack;
 
 /// What Glance and Nova answer.
 pub fn answers(input: &[u8]) {
-    cloud::fuzz::answers(input);
+    openstack::fuzz::answers(input);
 }
 
 #[cfg(test)]

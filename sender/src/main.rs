@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-use glancecast_platform::cli;
-use glancecast_sender::face::{self, args::Args};
+use glancecast_platform::cli as program;
+use glancecast_sender::cli::{self, args::Args};
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
@@ -16,8 +16,8 @@ fn main() -> ExitCode {
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
         .with_target(false)
         .init();
-    match cli::parse::<Args>("glancecast") {
-        Ok(args) => face::run(args),
+    match program::parse::<Args>("glancecast") {
+        Ok(args) => cli::run(args),
         Err(code) => code,
     }
 }

@@ -148,7 +148,7 @@ impl Stage {
     /// The same from a prepared command, one with an environment for instance.
     #[track_caller]
     pub fn ask_with(&self, command: Command, arguments: &[&str]) -> (i32, serde_json::Value) {
-        let (code, output) = self.run_question(command, &[arguments, &["--json"]].concat());
+        let (code, output) = self.run_query(command, &[arguments, &["--json"]].concat());
         let report: serde_json::Value = serde_json::from_str(&output)
             .unwrap_or_else(|error| panic!("not one JSON object ({error}); exit {code}: {output:?}"));
         assert_eq!(report["exit_code"], code, "the report names the exit code: {report}");
@@ -158,15 +158,15 @@ impl Stage {
     /// The same with what is printed for people.
     #[track_caller]
     pub fn ask_for_table(&self, arguments: &[&str]) -> (i32, String) {
-        self.run_question(self.command(Lab::SENDER, "glancecast"), arguments)
+        self.run_query(self.command(Lab::SENDER, "glancecast"), arguments)
     }
 
     #[track_caller]
-    fn run_question(&self, mut command: Command, arguments: &[&str]) -> (i32, String) {
+    fn run_query(&self, mut command: Command, arguments: &[&str]) -> (i32, String) {
         command.args(self.complete(&[], arguments));
-        let mut asker = Process::start("asker", command, self.directory.path());
-        let end = asker.wait(SOON * 2);
-        (end.code().expect("no signal"), asker.output())
+        let mut querier = Process::start("querier", command, self.directory.path());
+        let end = querier.wait(SOON * 2);
+        (end.code().expect("no signal"), querier.output())
     }
 
     /// A command that runs one of our programs, on `host` if there is a lab.

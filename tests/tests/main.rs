@@ -27,7 +27,7 @@ mod mtu;
 mod network;
 mod nova;
 mod one_way;
-mod questions;
+mod queries;
 mod rate;
 mod rights;
 mod signed;

@@ -105,7 +105,7 @@ fn convert_plainly(image: &Path, directory: &Path) -> anyhow::Result<Duration> {
     Ok(took)
 }
 
-/// The question what the image is, and its conversion with all that it takes to get there.
+/// The query what the image is, and its conversion with all that it takes to get there.
 fn convert_in_sandbox(
     tool: &QemuImg,
     image: &Path,

@@ -34,7 +34,7 @@ impl Receiver {
         match header.kind {
             Kind::Announce => self.take_announce(now, wall, from, datagram),
             Kind::Manifest | Kind::Poll | Kind::End | Kind::Ack => self.take_down(now, header, datagram),
-            // Questions go to the respondent, which knows of no session.
+            // Queries go to the responder, which knows of no session.
             Kind::Ask | Kind::Heard | Kind::Answer => Err(Discard::UnknownKind),
             Kind::Symbol | Kind::Hello | Kind::Report | Kind::Done | Kind::Failed | Kind::Notice => {
                 Err(Discard::UnknownKind)

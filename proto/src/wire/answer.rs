@@ -1,7 +1,7 @@
 //! What a host answers: who it is on the first page, what it holds on those after it.
 //!
 //! An answer that changes, as while a copy is being hashed, is said anew as its next edition. Pages go one by one: each
-//! waits for the one before it to be acknowledged, so that the asker decides how fast they come.
+//! waits for the one before it to be acknowledged, so that the querier decides how fast they come.
 
 use super::ask::Heard;
 use super::bytes::{Reader, Writer, cut, printable};
@@ -21,7 +21,7 @@ use crate::time::WallClock;
 /// One page of a host's answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
-    /// Counted up with each answer of this host to this question, from 1.
+    /// Counted up with each answer of this host to this query, from 1.
     pub edition: u32,
     /// Pages of this edition, at least one.
     pub pages: u16,
@@ -74,7 +74,7 @@ pub enum AnswerState {
         /// Bytes to hash.
         of: u64,
     },
-    /// The host has too much to do for this question, and nothing more will come.
+    /// The host has too much to do for this query, and nothing more will come.
     Busy,
     /// The store could not say, and nothing more will come.
     Failed(String),

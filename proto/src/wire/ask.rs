@@ -1,6 +1,6 @@
-//! A question to the group, and the acknowledgement of what a host answered.
+//! A query to the group, and the acknowledgement of what a host answered.
 //!
-//! A question is a session of its own kind: 16 bytes drawn at random, from which its keys follow as those of a push do.
+//! A query is a session of its own kind: 16 bytes drawn at random, from which its keys follow as those of a push do.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -15,10 +15,10 @@ use crate::limits::{CONTROL_MAX, CONTROL_SMALL, OBJECT_NAME_MAX};
 use crate::seal::{Cipher, GroupKey};
 use crate::time::WallClock;
 
-/// A question, said in rounds until enough hosts have answered.
+/// A query, said in rounds until enough hosts have answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ask {
-    /// Which question; the keys follow from it.
+    /// Which query; the keys follow from it.
     pub id: SessionId,
     /// When it was first said, the same in every round. Refused when far from the host's own time.
     pub time: WallClock,
@@ -31,19 +31,19 @@ pub struct Ask {
     /// Bytes that an answer may have, of UDP payload: [`CONTROL_SMALL`] to [`CONTROL_MAX`].
     pub answer_bytes_max: u16,
     /// What is asked.
-    pub question: Question,
+    pub query: Query,
 }
 
 /// What is asked of a host.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Question {
+pub enum Query {
     /// Who it is and all that it holds.
     Hosts,
     /// What it holds of this.
     Status(Sought),
     /// To hash its copies of this again.
     Verify(Sought),
-    /// To keep this no longer than its rules say. The only question that changes something.
+    /// To keep this no longer than its rules say. The only query that changes something.
     Unpin(Sought),
 }
 
@@ -116,7 +116,7 @@ impl fmt::Display for Sought {
     }
 }
 
-impl Question {
+impl Query {
     /// The object that is asked for.
     pub fn sought(&self) -> Option<&Sought> {
         match self {
@@ -160,10 +160,10 @@ impl Ask {
         seal_datagram(cipher, sequence, out, clear, |out| self.emit(out));
     }
 
-    /// The question that a datagram of this kind asks; nothing is proven yet.
+    /// The query that a datagram of this kind asks; nothing is proven yet.
     ///
     /// # Errors
-    /// Not a question, or too short for one.
+    /// Not a query, or too short for one.
     pub fn id_of(datagram: &[u8]) -> Result<SessionId, Discard> {
         let header = Header::parse(datagram)?;
         if header.kind != Kind::Ask {
@@ -174,10 +174,10 @@ impl Ask {
         if id.tag() == header.tag { Ok(id) } else { Err(Discard::Malformed) }
     }
 
-    /// Opens and reads a question under the group's key.
+    /// Opens and reads a query under the group's key.
     ///
     /// # Errors
-    /// [`Discard::WrongKey`] when the group's key does not open it, or why it is no question.
+    /// [`Discard::WrongKey`] when the group's key does not open it, or why it is no query.
     pub fn open(key: &GroupKey, datagram: &[u8]) -> Result<Self, Discard> {
         let id = Self::id_of(datagram)?;
         let header = Header::parse(datagram)?;
@@ -194,7 +194,7 @@ impl Ask {
         out.address(self.reply_to);
         out.u32(u32::try_from(self.spread.as_millis()).unwrap_or(u32::MAX));
         out.u16(self.answer_bytes_max);
-        self.question.emit(out);
+        self.query.emit(out);
         out.u8(SCHEME_GROUP_KEY);
     }
 
@@ -208,12 +208,12 @@ impl Ask {
         if !(CONTROL_SMALL..=CONTROL_MAX).contains(&usize::from(answer_bytes_max)) {
             return Err(Discard::Malformed);
         }
-        let question = Question::parse(&mut body)?;
+        let query = Query::parse(&mut body)?;
         if body.u8()? != SCHEME_GROUP_KEY {
             return Err(Discard::Malformed);
         }
         body.end()?;
-        Ok(Self { id, time, round, reply_to, spread, answer_bytes_max, question })
+        Ok(Self { id, time, round, reply_to, spread, answer_bytes_max, query })
     }
 }
 
@@ -234,7 +234,7 @@ impl Heard {
         );
     }
 
-    /// Opens and reads a datagram of this question.
+    /// Opens and reads a datagram of this query.
     ///
     /// # Errors
     /// Why it is none.
@@ -256,13 +256,13 @@ const STATUS: u8 = 1;
 const VERIFY: u8 = 2;
 const UNPIN: u8 = 3;
 
-/// Question id after the header.
+/// Query id after the header.
 const CLEAR_BYTES: usize = HEADER_BYTES + 16;
 
 /// No host waits longer than this before it answers, whatever is said.
 const SPREAD_MAX: Duration = Duration::from_secs(30);
 
-/// How the question is vouched for: by the group key alone.
+/// How the query is vouched for: by the group key alone.
 const SCHEME_GROUP_KEY: u8 = 0;
 
 const _: () = {

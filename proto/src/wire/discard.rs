@@ -35,7 +35,7 @@ pub enum Discard {
     NoBuffer,
     /// Of a host above the number of hosts that a sender keeps track of, or of one that was never greeted.
     UnknownHost,
-    /// A question while as many are open or remembered as a host keeps.
+    /// A query while as many are open or remembered as a host keeps.
     TooMany,
     /// An announcement that is not signed, or by somebody whom this host does not list.
     UnknownSender,

@@ -29,9 +29,9 @@ pub enum Kind {
     End = 5,
     /// A hello, done or failed was heard. Sender to one host.
     Ack = 6,
-    /// What do the hosts hold? Asker to group, repeated.
+    /// What do the hosts hold? Querier to group, repeated.
     Ask = 8,
-    /// A page of an answer was heard. Asker to one host.
+    /// A page of an answer was heard. Querier to one host.
     Heard = 9,
     /// A host takes part. Host to sender.
     Hello = 16,
@@ -41,7 +41,7 @@ pub enum Kind {
     Done = 18,
     /// A host gives up. Host to sender.
     Failed = 19,
-    /// A page of what a host answers. Host to asker.
+    /// A page of what a host answers. Host to querier.
     Answer = 20,
     /// A host speaks another version. Host to sender, frozen across versions.
     Notice = 31,

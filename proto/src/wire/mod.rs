@@ -6,7 +6,7 @@
 //!   announce           10..26 session id                                        | the object, how to answer
 //!   manifest, poll, end, ack (no more in clear)                                 | see their files
 //!   hello, report, done, failed     10..18 receiver id                          | see their files
-//!   ask                10..26 question id                                       | what is asked, how to answer
+//!   ask                10..26 query id                                       | what is asked, how to answer
 //!   heard (no more in clear)                                                    | which page of which answer
 //!   answer             10..18 receiver id                                       | a page of it
 //!   notice             0 version | 1 kind | 2..5 session tag | 5..21 salt       | frozen across versions
@@ -34,7 +34,7 @@ mod up;
 
 pub use announce::{Announce, Announced, BaseName};
 pub use answer::{About, Answer, AnswerState, Finding, Held, Kept, Page, page_breaks};
-pub use ask::{Ask, Heard, Question, Sought};
+pub use ask::{Ask, Heard, Query, Sought};
 pub use bytes::printable;
 pub use discard::{Discard, DiscardCounts};
 pub use down::{Ack, Down, End, Poll};

@@ -25,8 +25,8 @@ pub(crate) fn up(input: &[u8]) {
     read(&[Kind::Hello, Kind::Report, Kind::Done, Kind::Failed], input);
 }
 
-/// Questions and answers, and notices.
-pub(crate) fn questions(input: &[u8]) {
+/// Queries and answers, and notices.
+pub(crate) fn queries(input: &[u8]) {
     read(&[Kind::Ask, Kind::Heard, Kind::Answer, Kind::Notice], input);
 }
 

@@ -1,5 +1,5 @@
 //! The machines driven by operations that dice choose: [`Host`] is a receiver with its shell and all who speak to it,
-//! [`Push`] a sender, [`Survey`] an asker and those who answer. Datagrams are valid, changed, doubled, out of order or made by somebody who holds the group key;
+//! [`Push`] a sender, [`Survey`] a querier and those who answer. Datagrams are valid, changed, doubled, out of order or made by somebody who holds the group key;
 //! the shell answers in any order, time goes in jumps. Each operation ends with the rules that hold whatever came.
 #![allow(dead_code, reason = "each test uses some of it")]
 
@@ -34,8 +34,8 @@ pub(crate) struct Scene {
     /// Of the hosts 1 to [`INSIDERS`].
     upward: Vec<Cipher>,
     bodies: Vec<Body>,
-    /// Those of questions, answers and notices.
-    about_questions: Vec<Body>,
+    /// Those of queries, answers and notices.
+    about_queries: Vec<Body>,
     notice: Body,
 }
 
@@ -77,9 +77,9 @@ impl Scene {
             downward: Cipher::downward(&key, SESSION),
             upward: (1..=INSIDERS).map(|id| Cipher::upward(&key, SESSION, insider(id))).collect(),
             bodies: vectors::values().values().map(Body::of).collect(),
-            about_questions: vectors::values()
+            about_queries: vectors::values()
                 .values()
-                .filter(|value| is_about_questions(value))
+                .filter(|value| is_about_queries(value))
                 .map(Body::of)
                 .collect(),
             notice: Body::of(&vectors::values()["notice"]),
@@ -111,9 +111,9 @@ impl Scene {
         body.sealed(&body.clear, dice.mutated(&body.plain))
     }
 
-    /// The same, of a kind that askers and those who answer take.
-    fn nonsense_about_questions(&self, dice: &mut Dice) -> Vec<u8> {
-        let body = dice.pick(&self.about_questions);
+    /// The same, of a kind that queriers and those who answer take.
+    fn nonsense_about_queries(&self, dice: &mut Dice) -> Vec<u8> {
+        let body = dice.pick(&self.about_queries);
         body.sealed(&body.clear, dice.mutated(&body.plain))
     }
 
@@ -141,7 +141,7 @@ impl Body {
     }
 }
 
-fn is_about_questions(value: &Value) -> bool {
+fn is_about_queries(value: &Value) -> bool {
     matches!(value, Value::Ask(_) | Value::Heard(_) | Value::Answer(_) | Value::Notice(_))
 }
 
@@ -183,8 +183,8 @@ pub(crate) fn sender(input: &[u8]) {
     }
 }
 
-/// A question's, likewise.
-pub(crate) fn inquiry(input: &[u8]) {
+/// A query's, likewise.
+pub(crate) fn survey_lives(input: &[u8]) {
     let Some((&seed, rest)) = input.split_first() else { return };
     let mut survey = Survey::new(Scene::small(), Dice::from_bytes(rest), seed);
     while !survey.is_at_end() {

@@ -1,4 +1,4 @@
-//! An asker, hosts with their shells, the network between them, and others who speak on it.
+//! A querier, hosts with their shells, the network between them, and others who speak on it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -7,61 +7,61 @@ use std::time::Duration;
 
 use glancecast_proto::ids::{HostName, ObjectName, ReceiverId, Sequence, SessionId};
 use glancecast_proto::integrity::Root;
-use glancecast_proto::limits::{CONTROL_MAX, CONTROL_SMALL, QUESTIONS_OPEN_MAX};
-use glancecast_proto::questions::{
-    Asker, AskerConfig, HostAnswer, Inquiry, InquiryId, Reply, Respondent, RespondentConfig, Standing,
+use glancecast_proto::limits::{CONTROL_MAX, CONTROL_SMALL, QUERIES_OPEN_MAX};
+use glancecast_proto::query::{
+    HostAnswer, Lookup, LookupId, Querier, QuerierConfig, Reply, Responder, ResponderConfig, Standing,
 };
 use glancecast_proto::seal::{Cipher, GroupKey};
 use glancecast_proto::sender::Expected;
 use glancecast_proto::time::{Moment, WallClock};
 use glancecast_proto::wire::{
-    About, Answer, AnswerState, Ask, Finding, Header, Heard, Held, Kept, Page, Question, Sought, UpHeader,
+    About, Answer, AnswerState, Ask, Finding, Header, Heard, Held, Kept, Page, Query, Sought, UpHeader,
 };
 
 use super::{Scene, address, insider, name};
 use crate::dice::Dice;
 use crate::vectors::{KEY, KEYS, SESSION};
 
-/// A question, those whom it is for, and everybody else.
+/// A query, those whom it is for, and everybody else.
 pub(crate) struct Survey {
     scene: Arc<Scene>,
     dice: Dice,
     now: Moment,
-    question: Question,
+    query: Query,
     answer_bytes_max: usize,
-    asker: Asker,
+    querier: Querier,
     hosts: Vec<Host>,
-    /// Datagrams of the asker, to be delivered in any order, more than once or never; those of the hosts likewise.
+    /// Datagrams of the querier, to be delivered in any order, more than once or never; those of the hosts likewise.
     asked: Vec<Vec<u8>>,
     answered: Vec<Vec<u8>>,
     /// The last number that an insider has used.
     sequence: u64,
     /// Insiders speak in others' names too.
     forging: bool,
-    /// One has done so for a host, or for the asker: what is said in their names may not be theirs.
+    /// One has done so for a host, or for the querier: what is said in their names may not be theirs.
     forged: bool,
 }
 
 /// A host that answers, and its shell.
 struct Host {
-    respondent: Respondent,
-    /// Questions that are being looked into.
-    open: BTreeMap<InquiryId, Question>,
-    newest: Option<InquiryId>,
-    /// The objects that questions were about, each of one question.
+    responder: Responder,
+    /// Queries that are being looked into.
+    open: BTreeMap<LookupId, Query>,
+    newest: Option<LookupId>,
+    /// The objects that queries were about, each of one query.
     sought: BTreeSet<Option<String>>,
-    replies: Vec<(Question, Reply)>,
+    replies: Vec<(Query, Reply)>,
 }
 
 impl Survey {
     /// It begins; `seed` chooses what is asked of whom.
     pub(crate) fn new(scene: Arc<Scene>, dice: Dice, seed: u8) -> Self {
         let about = sought("image");
-        let question = match seed & 3 {
-            0 => Question::Hosts,
-            1 => Question::Status(about),
-            2 => Question::Verify(about),
-            _ => Question::Unpin(about),
+        let query = match seed & 3 {
+            0 => Query::Hosts,
+            1 => Query::Status(about),
+            2 => Query::Verify(about),
+            _ => Query::Unpin(about),
         };
         let expected = match seed >> 2 & 3 {
             0 => Expected::Named((0..3).map(host_name).collect()),
@@ -70,10 +70,10 @@ impl Survey {
             _ => Expected::Anyone,
         };
         let answer_bytes_max = if seed & 16 == 0 { CONTROL_SMALL } else { CONTROL_MAX };
-        let config = AskerConfig {
+        let config = QuerierConfig {
             id: SESSION,
             key: GroupKey::new(KEY),
-            question: question.clone(),
+            query: query.clone(),
             reply_to: address(1),
             answer_bytes_max: answer_bytes_max as u16,
             started: STARTED,
@@ -84,9 +84,9 @@ impl Survey {
             scene,
             dice,
             now: Moment::default(),
-            question,
+            query,
             answer_bytes_max,
-            asker: Asker::new(Moment::default(), config),
+            querier: Querier::new(Moment::default(), config),
             hosts: (0..HOSTS).map(|host| Host::new(host, seed & 64 != 0)).collect(),
             asked: Vec::new(),
             answered: Vec::new(),
@@ -104,7 +104,7 @@ impl Survey {
     /// The next thing happens.
     pub(crate) fn operate(&mut self) {
         match self.dice.below(100) {
-            0..28 => self.deliver_question(),
+            0..28 => self.deliver_query(),
             28..56 => self.deliver_answer(),
             56..68 => self.reply(),
             68..76 => self.answer_as_insider(),
@@ -113,7 +113,7 @@ impl Survey {
             84..87 if self.forging => self.say_sealed_nonsense(),
             87 => {
                 let datagram = self.scene.notice(&host_name(self.dice.below(3) as usize));
-                let _ = self.asker.handle_datagram(self.now, address(9), &datagram);
+                let _ = self.querier.handle_datagram(self.now, address(9), &datagram);
             }
             88..98 => {
                 let micros =
@@ -123,7 +123,7 @@ impl Survey {
             98 => {
                 self.look();
             }
-            _ if self.dice.below(8) == 0 => self.asker.handle_stop(),
+            _ if self.dice.below(8) == 0 => self.querier.handle_stop(),
             _ => {}
         }
         self.drain();
@@ -134,7 +134,7 @@ impl Survey {
     /// # Panics
     /// If a host is said to have answered what it has not.
     pub(crate) fn look(&mut self) -> usize {
-        let (rows, tally) = (self.asker.rows(), self.asker.tally());
+        let (rows, tally) = (self.querier.rows(), self.querier.tally());
         assert!(rows.is_sorted_by(|a, b| a.name <= b.name));
         assert_eq!(rows.iter().filter(|row| row.about.is_some()).count(), tally.heard as usize);
         assert!(tally.verifying <= tally.heard && tally.settled <= tally.heard);
@@ -148,13 +148,13 @@ impl Survey {
     fn assert_answered(&self, row: &HostAnswer) {
         let Some(host) = (0..HOSTS).find(|&host| row.name == host_name(host)) else { return };
         let about = row.about.as_ref().expect("it has answered");
-        let said = |(question, reply): &&(Question, Reply)| {
-            *question == self.question && reply.state == about.state && reply.objects == row.objects
+        let said = |(query, reply): &&(Query, Reply)| {
+            *query == self.query && reply.state == about.state && reply.objects == row.objects
         };
         assert!(self.hosts[host].replies.iter().any(|reply| said(&reply)), "{row:?}");
     }
 
-    fn deliver_question(&mut self) {
+    fn deliver_query(&mut self) {
         if self.asked.is_empty() {
             return;
         }
@@ -168,12 +168,12 @@ impl Survey {
             return;
         }
         let datagram = recent(&mut self.dice, &self.answered);
-        let _ = self.asker.handle_datagram(self.now, address(2), &datagram);
+        let _ = self.querier.handle_datagram(self.now, address(2), &datagram);
     }
 
     fn ask(&mut self, host: usize, datagram: &[u8]) {
         let wall = WallClock(STARTED.0 + self.now.micros() / 1_000);
-        let _ = self.hosts[host].respondent.handle_datagram(self.now, wall, datagram);
+        let _ = self.hosts[host].responder.handle_datagram(self.now, wall, datagram);
     }
 
     /// A host's shell answers what it looks into, or says how far it is.
@@ -183,8 +183,7 @@ impl Survey {
             return;
         }
         let at = self.dice.below(host.open.len() as u64) as usize;
-        let (id, question) =
-            host.open.iter().nth(at).map(|(id, question)| (*id, question.clone())).expect("open");
+        let (id, query) = host.open.iter().nth(at).map(|(id, query)| (*id, query.clone())).expect("open");
         let state = match self.dice.below(16) {
             0..6 => AnswerState::Verifying { done: u64::MAX / 2, of: u64::MAX },
             6 => AnswerState::Busy,
@@ -198,8 +197,8 @@ impl Survey {
         let held = objects.len() as u32;
         let reply =
             Reply { store: "directory:/srv".into(), free_bytes: Some(1), held, pinned: 0, objects, state };
-        host.replies.push((question, reply.clone()));
-        host.respondent.handle_reply(self.now, id, reply);
+        host.replies.push((query, reply.clone()));
+        host.responder.handle_reply(self.now, id, reply);
     }
 
     /// Somebody with the group key answers, for themselves or for a host.
@@ -226,33 +225,33 @@ impl Survey {
         let (sequence, mut datagram) = (self.next_sequence(), Vec::new());
         let cipher = Cipher::upward(&KEYS.group, SESSION, receiver);
         answer.seal(&cipher, SESSION.tag(), receiver, sequence, &mut datagram);
-        let _ = self.asker.handle_datagram(self.now, address(3), &datagram);
+        let _ = self.querier.handle_datagram(self.now, address(3), &datagram);
     }
 
-    /// Somebody asks something else; or this question, as if they were its asker.
+    /// Somebody asks something else; or this query, as if they were its querier.
     fn ask_as_insider(&mut self) {
-        let number = self.dice.below(2 * QUESTIONS_OPEN_MAX as u64);
-        let as_asker = self.forging && number == 0;
-        let (id, called) = if as_asker {
+        let number = self.dice.below(2 * QUERIES_OPEN_MAX as u64);
+        let as_querier = self.forging && number == 0;
+        let (id, called) = if as_querier {
             (SESSION, "image".to_owned())
         } else {
             (SessionId([number as u8; 16]), format!("other-{number}"))
         };
-        self.forged |= as_asker;
+        self.forged |= as_querier;
         let about = sought(&called);
-        let question = match self.dice.below(3) {
-            0 => Question::Status(about),
-            1 => Question::Verify(about),
-            _ => Question::Unpin(about),
+        let query = match self.dice.below(3) {
+            0 => Query::Status(about),
+            1 => Query::Verify(about),
+            _ => Query::Unpin(about),
         };
         let ask = Ask {
             id,
             time: WallClock(STARTED.0 + 100_000 * number),
             round: 1,
-            reply_to: address(if as_asker { 1 } else { 4 }),
+            reply_to: address(if as_querier { 1 } else { 4 }),
             spread: Duration::from_millis(self.dice.below(100)),
             answer_bytes_max: self.answer_bytes_max as u16,
-            question,
+            query,
         };
         let (sequence, mut datagram) = (self.next_sequence(), Vec::new());
         ask.seal(&Cipher::downward(&KEYS.group, id), sequence, &mut datagram);
@@ -260,7 +259,7 @@ impl Survey {
         self.ask(host, &datagram);
     }
 
-    /// Somebody acknowledges what the asker may not have heard.
+    /// Somebody acknowledges what the querier may not have heard.
     fn hear_as_insider(&mut self) {
         let receiver = self.somebody_of_us();
         let (edition, page) = (self.dice.below(4) as u32, self.dice.below(4) as u16);
@@ -272,8 +271,8 @@ impl Survey {
 
     fn say_sealed_nonsense(&mut self) {
         self.forged = true;
-        let datagram = self.scene.nonsense_about_questions(&mut self.dice);
-        let _ = self.asker.handle_datagram(self.now, address(5), &datagram);
+        let datagram = self.scene.nonsense_about_queries(&mut self.dice);
+        let _ = self.querier.handle_datagram(self.now, address(5), &datagram);
         (0..HOSTS).for_each(|host| self.ask(host, &datagram));
     }
 
@@ -301,14 +300,14 @@ impl Survey {
     fn drain(&mut self) {
         let mut out = Vec::new();
         for said in 0.. {
-            let Some(transmit) = self.asker.poll_transmit(self.now, &mut out) else { break };
+            let Some(transmit) = self.querier.poll_transmit(self.now, &mut out) else { break };
             assert!(said < 16, "acknowledgements are paced");
             assert!(out.len() <= CONTROL_SMALL && transmit.kind == Header::parse(&out).expect("ours").kind);
             keep(&mut self.asked, &out);
         }
-        let deadline = self.asker.poll_timeout(self.now);
+        let deadline = self.querier.poll_timeout(self.now);
         assert!(deadline.is_none_or(|at| at > self.now), "a deadline in the past");
-        assert!(deadline.is_some() || self.asker.is_finished(self.now), "it would be waited for for ever");
+        assert!(deadline.is_some() || self.querier.is_finished(self.now), "it would be waited for for ever");
         for host in &mut self.hosts {
             host.drain(self.now, self.forged, |to, datagram| {
                 let here = to == address(1);
@@ -322,13 +321,13 @@ impl Survey {
 }
 
 impl Host {
-    /// If `restarted`, after the question was asked, with a key that is being replaced.
+    /// If `restarted`, after the query was asked, with a key that is being replaced.
     fn new(number: usize, restarted: bool) -> Self {
         let mut keys = vec![GroupKey::new(KEY)];
         if restarted {
             keys.insert(0, GroupKey::insecure());
         }
-        let config = RespondentConfig {
+        let config = ResponderConfig {
             name: host_name(number),
             software: "test".into(),
             keys,
@@ -337,7 +336,7 @@ impl Host {
             started: WallClock(if restarted { STARTED.0 + 1 } else { STARTED.0 }),
         };
         Self {
-            respondent: Respondent::new(config),
+            responder: Responder::new(config),
             open: BTreeMap::new(),
             newest: None,
             sought: BTreeSet::new(),
@@ -346,17 +345,17 @@ impl Host {
     }
 
     fn drain(&mut self, now: Moment, forged: bool, mut said: impl FnMut(SocketAddr, &[u8])) {
-        self.respondent.handle_timeout(now);
-        while let Some(inquiry) = self.respondent.poll_inquiry() {
-            match inquiry {
-                Inquiry::Open(id, question) => {
+        self.responder.handle_timeout(now);
+        while let Some(lookup) = self.responder.poll_lookup() {
+            match lookup {
+                Lookup::Open(id, query) => {
                     assert!(self.newest.is_none_or(|newest| newest < id), "each has an id of its own");
                     self.newest = Some(id);
-                    let about = question.sought().and_then(Sought::name).map(|name| name.as_str().to_owned());
-                    assert!(self.sought.insert(about) || forged, "a question is looked into once");
-                    self.open.insert(id, question);
+                    let about = query.sought().and_then(Sought::name).map(|name| name.as_str().to_owned());
+                    assert!(self.sought.insert(about) || forged, "a query is looked into once");
+                    self.open.insert(id, query);
                 }
-                Inquiry::Forget(id) => {
+                Lookup::Forget(id) => {
                     assert!(self.newest.is_some_and(|newest| id <= newest), "it was asked");
                     self.open.remove(&id);
                 }
@@ -364,11 +363,11 @@ impl Host {
         }
         let mut out = Vec::new();
         for count in 0.. {
-            let Some(to) = self.respondent.poll_transmit(now, &mut out) else { break };
-            assert!(count < QUESTIONS_OPEN_MAX && out.len() <= CONTROL_MAX, "a page of each question");
+            let Some(to) = self.responder.poll_transmit(now, &mut out) else { break };
+            assert!(count < QUERIES_OPEN_MAX && out.len() <= CONTROL_MAX, "a page of each query");
             said(to, &out);
         }
-        assert!(self.respondent.poll_timeout().is_none_or(|at| at > now), "a deadline in the past");
+        assert!(self.responder.poll_timeout().is_none_or(|at| at > now), "a deadline in the past");
     }
 }
 
@@ -410,5 +409,5 @@ fn host_name(host: usize) -> HostName {
 }
 
 const HOSTS: usize = 2;
-/// The time of the questions in the vectors.
+/// The time of the queries in the vectors.
 const STARTED: WallClock = WallClock(1_767_225_600_000);

@@ -18,7 +18,7 @@ use glancecast_proto::time::WallClock;
 use glancecast_proto::wire::{
     About, Ack, Announce, Answer, AnswerState, Ask, BaseName, DeficitRun, Discard, DiskFormat, Done, Down,
     Encoding, End, Failed, FailureKind, Finding, GapRun, Header, Heard, Held, Hello, Kept, KeptRun, Kind,
-    Listed, ManifestEntry, ManifestRun, Notice, Page, Pin, Poll, Question, Report, SYMBOL_OVERHEAD, Sought,
+    Listed, ManifestEntry, ManifestRun, Notice, Page, Pin, Poll, Query, Report, SYMBOL_OVERHEAD, Sought,
     SymbolHeader, Totals, Up, UpHeader,
 };
 use zeroize::Zeroizing;
@@ -93,8 +93,8 @@ pub(crate) fn values() -> BTreeMap<&'static str, Value> {
         ("done", Value::Up(Up::Done(Done { root: ROOT, existing: false, totals: TOTALS }))),
         ("failed", Value::Up(Up::Failed(failed()))),
         ("notice", Value::Notice(notice())),
-        ("ask-hosts", Value::Ask(ask("192.0.2.7:7168", Question::Hosts))),
-        ("ask-verify", Value::Ask(ask("[2001:db8::7]:65535", Question::Verify(sought())))),
+        ("ask-hosts", Value::Ask(ask("192.0.2.7:7168", Query::Hosts))),
+        ("ask-verify", Value::Ask(ask("[2001:db8::7]:65535", Query::Verify(sought())))),
         ("heard", Value::Heard(Heard { receiver: RECEIVER, edition: 2, page: 1 })),
         ("answer-about", Value::Answer(answer(about(AnswerState::Final)))),
         ("answer-about-verifying", Value::Answer(answer(about(VERIFYING)))),
@@ -366,7 +366,7 @@ fn notice() -> Notice {
     Notice { version: 1, tag: SESSION.tag(), name: host(), software: SOFTWARE.into() }
 }
 
-fn ask(reply_to: &str, question: Question) -> Ask {
+fn ask(reply_to: &str, query: Query) -> Ask {
     Ask {
         id: SESSION,
         time: WallClock(1_767_225_600_000),
@@ -374,7 +374,7 @@ fn ask(reply_to: &str, question: Question) -> Ask {
         reply_to: reply_to.parse::<SocketAddr>().expect("an address"),
         spread: Duration::from_millis(250),
         answer_bytes_max: 1_232,
-        question,
+        query,
     }
 }
 

@@ -346,7 +346,7 @@ pub struct Existing {
 }
 
 impl Existing {
-    /// The bytes that [`Existing::compare`] reads between two questions whether it is wanted.
+    /// The bytes that [`Existing::compare`] reads between two queries whether it is wanted.
     pub const STEP_BYTES: u64 = folder::PIECE_BYTES as u64;
 
     /// Hashes the file, unless the store is stopped meanwhile, or `wanted` says that nobody waits for it any more. It is asked

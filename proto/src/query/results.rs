@@ -1,0 +1,82 @@
+//! What came of a query, host by host.
+
+use crate::ids::HostName;
+use crate::wire::{About, AnswerState, Held};
+
+/// A host that answered or should have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostAnswer {
+    /// Its name.
+    pub name: HostName,
+    /// Whether it was expected by name.
+    pub expected: bool,
+    /// How far it came.
+    pub standing: Standing,
+    /// Who it is; `None` if it did not say.
+    pub about: Option<About>,
+    /// What it holds, of what was asked for, in its order.
+    pub objects: Vec<Held>,
+    /// Objects that came and were not kept for want of memory, or that it did not list.
+    pub left_out: u32,
+    /// What is wrong with it, where the standing alone does not say it.
+    pub reason: Option<String>,
+}
+
+/// How far a host's answer came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// All of it is here.
+    Answered,
+    /// It was still hashing its copies when it was last heard.
+    Verifying,
+    /// It had too much to do.
+    Busy,
+    /// Its store could not say.
+    Failed,
+    /// A part of its answer is missing.
+    Partial,
+    /// It did not answer.
+    NeverAnswered,
+    /// It speaks another version of the protocol.
+    OtherVersion,
+}
+
+impl Standing {
+    /// That of a whole answer.
+    pub(super) fn of(state: &AnswerState) -> Self {
+        match state {
+            AnswerState::Final => Self::Answered,
+            AnswerState::Verifying { .. } => Self::Verifying,
+            AnswerState::Busy => Self::Busy,
+            AnswerState::Failed(_) => Self::Failed,
+        }
+    }
+
+    /// The word in tables and JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Answered => "answered",
+            Self::Verifying => "verifying",
+            Self::Busy => "busy",
+            Self::Failed => "failed",
+            Self::Partial => "partial",
+            Self::NeverAnswered => "never_answered",
+            Self::OtherVersion => "other_version",
+        }
+    }
+}
+
+/// How far all answers are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Hosts that were heard.
+    pub heard: u32,
+    /// Of those, the ones whose last word is here.
+    pub settled: u32,
+    /// Of those heard, the ones that hash copies.
+    pub verifying: u32,
+    /// Bytes that these have hashed.
+    pub hashed: u64,
+    /// Bytes that they will have.
+    pub to_hash: u64,
+}

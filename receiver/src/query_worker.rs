@@ -1,0 +1,525 @@
+//! Where queries are looked into, away from the thread that receives: one thread lists and lets go, one hashes copies,
+//! one query at a time. Their queues are short, and a query that finds one full is told that this host is busy.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use glancecast_platform::clock::wall;
+use glancecast_platform::wake::Waker;
+use glancecast_proto::ids::ObjectName;
+use glancecast_proto::query::{LookupId, Reply};
+use glancecast_proto::wire::{AnswerState, Finding, Held, Kept, Query, Sought};
+
+use crate::rate_limit::RateLimit;
+use crate::store::{self, Pinned, Store, StoreError, Verified};
+
+/// The threads, and the way to them and back.
+pub(crate) struct Desk {
+    listing: SyncSender<Case>,
+    replies: Receiver<(LookupId, Reply)>,
+    /// Replies that nobody had to look for.
+    at_once: VecDeque<(LookupId, Reply)>,
+    /// How to end what is being looked into.
+    given_up: BTreeMap<LookupId, Arc<AtomicBool>>,
+    store: String,
+    at_work: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// A query.
+struct Case {
+    id: LookupId,
+    query: Query,
+    given_up: Arc<AtomicBool>,
+}
+
+/// Copies to hash: what is said of each, and its file.
+struct HashCase {
+    case: Case,
+    reply: Reply,
+    files: Vec<String>,
+}
+
+/// What both threads have.
+#[derive(Clone)]
+struct Clerk {
+    store: Store,
+    replies: Sender<(LookupId, Reply)>,
+    waker: Waker,
+    /// A push is being received.
+    at_work: Arc<AtomicBool>,
+    /// What is read at most.
+    limit: Arc<RateLimit>,
+}
+
+impl Desk {
+    /// Starts the threads; `waker` is used for each reply, and copies are hashed no faster than `limit` says.
+    pub(crate) fn start(store: &Store, waker: &Waker, limit: Arc<RateLimit>) -> io::Result<Self> {
+        let (replies, taken) = channel();
+        let at_work = Arc::new(AtomicBool::new(false));
+        let clerk = Clerk {
+            store: store.clone(),
+            replies,
+            waker: waker.clone(),
+            at_work: Arc::clone(&at_work),
+            limit,
+        };
+        let (listing, cases) = sync_channel(LISTINGS_MAX);
+        let (hashing, hash_cases) = sync_channel(VERIFICATIONS_MAX);
+        let hasher = clerk.clone();
+        let threads = vec![
+            thread::Builder::new().name("answer".into()).spawn(move || clerk.answer(&cases, &hashing))?,
+            thread::Builder::new().name("verify".into()).spawn(move || hasher.verify(&hash_cases))?,
+        ];
+        let (at_once, given_up) = (VecDeque::new(), BTreeMap::new());
+        Ok(Self { listing, replies: taken, at_once, given_up, store: store.to_string(), at_work, threads })
+    }
+
+    /// Has a query looked into. Never waits.
+    pub(crate) fn open(&mut self, id: LookupId, query: Query) {
+        let given_up = Arc::new(AtomicBool::new(false));
+        let case = Case { id, query, given_up: Arc::clone(&given_up) };
+        match self.listing.try_send(case) {
+            Ok(()) => drop(self.given_up.insert(id, given_up)),
+            Err(_) => self.at_once.push_back((id, empty_reply(&self.store, AnswerState::Busy))),
+        }
+    }
+
+    /// Nobody waits for it any more.
+    pub(crate) fn forget(&mut self, id: LookupId) {
+        if let Some(given_up) = self.given_up.remove(&id) {
+            given_up.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// A push is being received, or not: hashing leaves it half of the time.
+    pub(crate) fn set_at_work(&self, at_work: bool) {
+        self.at_work.store(at_work, Ordering::Relaxed);
+    }
+
+    /// The next reply, if there is one.
+    pub(crate) fn next_reply(&mut self) -> Option<(LookupId, Reply)> {
+        let (id, reply) = self.at_once.pop_front().or_else(|| self.replies.try_recv().ok())?;
+        if !matches!(reply.state, AnswerState::Verifying { .. }) {
+            self.given_up.remove(&id);
+        }
+        Some((id, reply))
+    }
+
+    /// Ends the threads and waits for them.
+    pub(crate) fn join(self) {
+        self.given_up.values().for_each(|given_up| given_up.store(true, Ordering::Relaxed));
+        drop(self.listing);
+        // A panic of one was told already, and changes nothing now.
+        self.threads.into_iter().for_each(|thread| drop(thread.join()));
+    }
+}
+
+impl Clerk {
+    /// The life of the thread that lists.
+    fn answer(&self, cases: &Receiver<Case>, hashing: &SyncSender<HashCase>) {
+        for case in cases {
+            if case.is_given_up() {
+                continue;
+            }
+            self.answer_one(case, hashing);
+        }
+    }
+
+    fn answer_one(&self, case: Case, hashing: &SyncSender<HashCase>) {
+        let inventory = self.store.inventory();
+        let pinned = inventory.iter().filter(|held| held.pinned != Pinned::No).count();
+        let mut reply = Reply {
+            free_bytes: self.store.free_bytes(),
+            held: count(inventory.len()),
+            pinned: count(pinned),
+            ..empty_reply(&self.store.to_string(), AnswerState::Final)
+        };
+        let is_meant = |held: &store::Held| {
+            case.query.sought().is_none_or(|sought| sought.matches(&held.name, held.image_id.as_deref()))
+        };
+        let meant: Vec<store::Held> = inventory.into_iter().filter(is_meant).collect();
+        match &case.query {
+            Query::Hosts | Query::Status(_) => {
+                reply.objects = meant.iter().filter_map(|held| say_of(held, Finding::Listed)).collect();
+            }
+            Query::Unpin(sought) => {
+                reply.objects = meant.iter().filter_map(|held| self.unpin(held, sought)).collect();
+                let let_go = meant.iter().filter(|held| held.pinned != Pinned::No).count();
+                reply.pinned = count(pinned - let_go);
+            }
+            Query::Verify(_) => {
+                let said = meant
+                    .iter()
+                    .filter_map(|held| Some((held.file.clone(), say_of(held, Finding::Pending)?)));
+                let files;
+                (files, reply.objects) = said.unzip();
+                if !reply.objects.is_empty() {
+                    return self.give_to_hash(HashCase { case, reply, files }, hashing);
+                }
+            }
+        }
+        self.say(case.id, reply);
+    }
+
+    fn unpin(&self, held: &store::Held, sought: &Sought) -> Option<Held> {
+        let was = kept(held.pinned);
+        self.store.unpin(&held.file);
+        tracing::info!(file = held.file, name = held.name, %sought, "let go of, as somebody asked for");
+        let said = say_of(held, Finding::LetGo(was))?;
+        Some(Held { kept: Kept::ByRule, ..said })
+    }
+
+    fn give_to_hash(&self, case: HashCase, hashing: &SyncSender<HashCase>) {
+        let (id, reply) = (case.case.id, case.reply.clone());
+        // Said before it is handed over, so that it does not overtake the last word.
+        self.say(id, Reply { state: AnswerState::Verifying { done: 0, of: total(&reply) }, ..reply.clone() });
+        if hashing.try_send(case).is_err() {
+            self.say(id, Reply { state: AnswerState::Busy, objects: Vec::new(), ..reply });
+        }
+    }
+
+    /// The life of the thread that hashes.
+    fn verify(&self, cases: &Receiver<HashCase>) {
+        for HashCase { case, mut reply, files } in cases {
+            let (mut before, of) = (0, total(&reply));
+            for (i, file) in files.iter().enumerate() {
+                let progress = |done| Reply {
+                    state: AnswerState::Verifying { done: before + done, of },
+                    ..reply.clone()
+                };
+                let Some(result) = self.hash(&case, file, progress).transpose() else { break };
+                let object = &mut reply.objects[i];
+                object.finding = finding(result);
+                if object.finding == Finding::Intact {
+                    object.proven = wall();
+                }
+                before += object.bytes;
+            }
+            if !case.is_given_up() {
+                reply.objects.retain(|object| object.finding != Finding::Pending);
+                self.say(case.id, Reply { state: AnswerState::Final, ..reply });
+            }
+        }
+    }
+
+    /// Hashes a copy; `None` if nobody wants to know any more.
+    fn hash(
+        &self,
+        case: &Case,
+        file: &str,
+        progress: impl Fn(u64) -> Reply,
+    ) -> Result<Option<Verified>, StoreError> {
+        let mut told = Instant::now();
+        let (mut piece, mut before) = (Instant::now(), 0);
+        self.store.verify_in_steps(file, |done| {
+            if told.elapsed() >= PROGRESS_GAP {
+                told = Instant::now();
+                self.say(case.id, progress(done));
+            }
+            let read = done.saturating_sub(std::mem::replace(&mut before, done));
+            let at_work = self.at_work.load(Ordering::Relaxed);
+            if at_work {
+                thread::sleep(piece.elapsed().min(PAUSE_MAX));
+            }
+            let go_on = self.limit.wait(if at_work { 2 * read } else { read }, || !case.is_given_up());
+            piece = Instant::now();
+            go_on
+        })
+    }
+
+    fn say(&self, id: LookupId, reply: Reply) {
+        // Nobody listens any more when the program ends.
+        let _ = self.replies.send((id, reply));
+        self.waker.wake();
+    }
+}
+
+impl Case {
+    fn is_given_up(&self) -> bool {
+        self.given_up.load(Ordering::Relaxed)
+    }
+}
+
+/// What is said of an object; `None` for a name that no object can have.
+fn say_of(held: &store::Held, finding: Finding) -> Option<Held> {
+    Some(Held {
+        name: ObjectName::new(&held.name).ok()?,
+        image_id: held.image_id.clone(),
+        bytes: held.bytes,
+        root: held.root,
+        proven: held.proven,
+        kept: kept(held.pinned),
+        finding,
+    })
+}
+
+fn kept(pinned: Pinned) -> Kept {
+    match pinned {
+        Pinned::No => Kept::ByRule,
+        Pinned::Until(until) => Kept::Until(until),
+        Pinned::Forever => Kept::Forever,
+    }
+}
+
+/// What hashing came to. A file that is gone meanwhile is not held, and not said.
+fn finding(result: Result<Verified, StoreError>) -> Finding {
+    match result {
+        Ok(Verified::Proven(_)) => Finding::Intact,
+        Ok(Verified::Differs(root)) => Finding::Differs(root),
+        Ok(Verified::NotHeld) => Finding::Pending,
+        Err(error) => Finding::Failed(error.to_string()),
+    }
+}
+
+fn empty_reply(store: &str, state: AnswerState) -> Reply {
+    Reply { store: store.to_owned(), free_bytes: None, held: 0, pinned: 0, objects: Vec::new(), state }
+}
+
+fn total(reply: &Reply) -> u64 {
+    reply.objects.iter().map(|object| object.bytes).sum()
+}
+
+fn count(objects: usize) -> u32 {
+    u32::try_from(objects).unwrap_or(u32::MAX)
+}
+
+/// Queries that wait to be looked into: as many as may be open.
+const LISTINGS_MAX: usize = glancecast_proto::limits::QUERIES_OPEN_MAX;
+
+/// Queries that wait for the one that is being hashed for.
+const VERIFICATIONS_MAX: usize = 2;
+
+/// How often a verification says how far it is.
+const PROGRESS_GAP: Duration = Duration::from_secs(1);
+
+/// Hashing waits as long as its last piece took while a push is received, and no longer than this.
+const PAUSE_MAX: Duration = Duration::from_millis(100);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{Begun, StoreOptions, StoreSpec};
+    use glancecast_platform::wake::Sleeper;
+    use glancecast_proto::geometry::Geometry;
+    use glancecast_proto::ids::{HostName, SessionId};
+    use glancecast_proto::integrity::Root;
+    use glancecast_proto::query::{Lookup, Responder, ResponderConfig};
+    use glancecast_proto::seal::{Cipher, GroupKey};
+    use glancecast_proto::time::{Moment, WallClock};
+    use glancecast_proto::wire::{Announce, Ask, DiskFormat, Pin};
+    use std::fs;
+
+    #[test]
+    fn a_listing_counts_all_and_names_what_is_sought() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let store = store(&dir);
+        ["a", "b", "c"].iter().for_each(|name| hold(&store, &dir, name, Pin::None));
+        let mut desk = Desk::start(&store, &waker(), unlimited()).expect("threads");
+        desk.open(lookup(), Query::Status(sought("b")));
+        let reply = last_word(&mut desk);
+        assert_eq!((reply.held, reply.pinned, reply.state), (3, 0, AnswerState::Final));
+        assert_eq!(reply.objects.len(), 1);
+        assert_eq!((reply.objects[0].name.as_str(), reply.objects[0].root), ("b", root(BYTES)));
+        assert!(reply.free_bytes.is_some() && reply.store.starts_with("directory:/"), "{}", reply.store);
+        desk.join();
+    }
+
+    #[test]
+    fn a_copy_is_intact_until_a_byte_of_it_flips() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let store = store(&dir);
+        hold(&store, &dir, "image", Pin::None);
+        let mut desk = Desk::start(&store, &waker(), unlimited()).expect("threads");
+        desk.open(lookup(), Query::Verify(sought("image")));
+        assert_eq!(last_word(&mut desk).objects[0].finding, Finding::Intact);
+        fs::write(dir.path().join("image"), FLIPPED).expect("writable");
+        desk.open(lookup(), Query::Verify(sought("image")));
+        assert_eq!(last_word(&mut desk).objects[0].finding, Finding::Differs(root(FLIPPED)));
+        desk.open(lookup(), Query::Verify(sought("another")));
+        let reply = last_word(&mut desk);
+        assert_eq!((reply.objects.len(), reply.state), (0, AnswerState::Final));
+        desk.join();
+    }
+
+    #[test]
+    fn letting_go_says_what_it_was_and_is_done() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let store = store(&dir);
+        hold(&store, &dir, "image", Pin::Forever);
+        hold(&store, &dir, "other", Pin::Forever);
+        let mut desk = Desk::start(&store, &waker(), unlimited()).expect("threads");
+        for (was, pinned) in [(Kept::Forever, 1), (Kept::ByRule, 1)] {
+            desk.open(lookup(), Query::Unpin(sought("image")));
+            let reply = last_word(&mut desk);
+            assert_eq!(
+                (&reply.objects[0].finding, reply.objects[0].kept),
+                (&Finding::LetGo(was), Kept::ByRule)
+            );
+            assert_eq!(reply.pinned, pinned);
+        }
+        desk.join();
+    }
+
+    #[test]
+    fn more_verifications_than_may_wait_are_told_that_this_host_is_busy() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let store = store(&dir);
+        hold(&store, &dir, "image", Pin::None);
+        // The thread that hashes is not there: what is handed over to it stays where it is.
+        let (clerk, replies) = clerk(&store);
+        let (hashing, _cases) = sync_channel(VERIFICATIONS_MAX);
+        for id in lookups(VERIFICATIONS_MAX as u8 + 1) {
+            let query = Query::Verify(sought("image"));
+            clerk.answer_one(Case { id, query, given_up: Arc::default() }, &hashing);
+        }
+        let states: Vec<_> = replies.try_iter().map(|(_, reply)| reply.state).collect();
+        let of = BYTES.len() as u64;
+        let mut expected = vec![AnswerState::Verifying { done: 0, of }; VERIFICATIONS_MAX + 1];
+        expected.push(AnswerState::Busy);
+        assert_eq!(states, expected);
+    }
+
+    #[test]
+    fn copies_are_hashed_no_faster_than_the_read_rate_and_half_as_fast_during_a_push() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let store = store(&dir);
+        hold(&store, &dir, "image", Pin::None);
+        let (mut clerk, _replies) = clerk(&store);
+        let case = Case { id: lookup(), query: Query::Hosts, given_up: Arc::default() };
+        // 23 bytes at 8000 bytes a second, a hundred times; 50 ms may be made good.
+        for (at_work, least) in [(false, 230), (true, 510)] {
+            clerk.limit = Arc::new(RateLimit::new(Some("64kbit".parse().expect("a rate"))));
+            clerk.at_work.store(at_work, Ordering::Relaxed);
+            let started = Instant::now();
+            for _ in 0..100 {
+                let verified = clerk.hash(&case, "image", |_| empty_reply("", AnswerState::Final));
+                assert_eq!(verified.expect("readable"), Some(Verified::Proven(root(BYTES))));
+            }
+            let took = started.elapsed();
+            assert!(took >= Duration::from_millis(least), "{took:?}, at work: {at_work}");
+        }
+    }
+
+    #[test]
+    fn what_nobody_waits_for_any_more_is_not_hashed_to_its_end() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let store = store(&dir);
+        hold(&store, &dir, "image", Pin::None);
+        let (clerk, replies) = clerk(&store);
+        let case = Case { id: lookup(), query: Query::Hosts, given_up: Arc::new(AtomicBool::new(true)) };
+        let nothing = |_| empty_reply("", AnswerState::Final);
+        assert_eq!(clerk.hash(&case, "image", nothing).expect("readable"), None);
+        assert!(replies.try_recv().is_err());
+    }
+
+    fn clerk(store: &Store) -> (Clerk, Receiver<(LookupId, Reply)>) {
+        let (replies, taken) = channel();
+        (
+            Clerk {
+                store: store.clone(),
+                replies,
+                waker: waker(),
+                at_work: Arc::default(),
+                limit: unlimited(),
+            },
+            taken,
+        )
+    }
+
+    /// Has the store know of a file.
+    fn hold(store: &Store, dir: &tempfile::TempDir, name: &str, pin: Pin) {
+        fs::write(dir.path().join(name), BYTES).expect("writable");
+        let announce = Announce {
+            session: SessionId([3; 16]),
+            time: WallClock(0),
+            geometry: Geometry::for_path(BYTES.len() as u64, 1500, 20).expect("in range"),
+            name: ObjectName::new(name).expect("plain"),
+            image_id: None,
+            format: DiskFormat::Raw,
+            pin,
+            reply_to: ([127, 0, 0, 1], 1).into(),
+            spread: Duration::ZERO,
+            expected_hosts: 0,
+            one_way: false,
+            base: None,
+        };
+        let Ok(Begun::Existing(existing)) = store.begin(&announce) else { panic!("it is there") };
+        existing.compare(root(BYTES), &|| true).expect("the same");
+    }
+
+    fn root(bytes: &[u8]) -> Root {
+        Root(*blake3::hash(bytes).as_bytes())
+    }
+
+    const BYTES: &[u8] = b"what a node boots from";
+    const FLIPPED: &[u8] = b"what a node bootz from";
+
+    fn store(dir: &tempfile::TempDir) -> Store {
+        Store::open(&StoreSpec::Directory(dir.path().to_owned()), StoreOptions::DEFAULT).expect("a directory")
+    }
+
+    fn unlimited() -> Arc<RateLimit> {
+        Arc::new(RateLimit::new(None))
+    }
+
+    fn waker() -> Waker {
+        Sleeper::new().expect("an event descriptor").1
+    }
+
+    fn sought(name: &str) -> Sought {
+        Sought::new(Some(ObjectName::new(name).expect("plain")), None).expect("a name")
+    }
+
+    fn last_word(desk: &mut Desk) -> Reply {
+        let start = Instant::now();
+        loop {
+            match desk.next_reply() {
+                Some((_, reply)) if !matches!(reply.state, AnswerState::Verifying { .. }) => return reply,
+                _ => thread::sleep(Duration::from_millis(1)),
+            }
+            assert!(start.elapsed() < Duration::from_secs(20), "no last word");
+        }
+    }
+
+    fn lookup() -> LookupId {
+        lookups(1)[0]
+    }
+
+    /// Only a machine makes them.
+    fn lookups(count: u8) -> Vec<LookupId> {
+        let key = GroupKey::new([7; 32]);
+        let mut machine = Responder::new(ResponderConfig {
+            name: HostName::new("host").expect("plain"),
+            software: String::new(),
+            keys: vec![key.clone()],
+            start: [0; 16],
+            seed: [0; 32],
+            started: WallClock(0),
+        });
+        (0..count).for_each(|id| {
+            let ask = Ask {
+                id: SessionId([id; 16]),
+                time: WallClock(0),
+                round: 1,
+                reply_to: ([127, 0, 0, 1], 1).into(),
+                spread: Duration::ZERO,
+                answer_bytes_max: 1_232,
+                query: Query::Hosts,
+            };
+            let mut out = Vec::new();
+            ask.seal(&Cipher::downward(&key, ask.id), glancecast_proto::ids::Sequence::default(), &mut out);
+            machine.handle_datagram(Moment::default(), WallClock(0), &out).expect("fresh");
+        });
+        std::iter::from_fn(|| machine.poll_lookup())
+            .map(|lookup| match lookup {
+                Lookup::Open(id, _) | Lookup::Forget(id) => id,
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,173 @@
+//! The JSON report of a query: one object on standard output, for scripts. Its fields are described in docs/json.md.
+
+use chrono::SecondsFormat;
+use glancecast_platform::args::Group;
+use glancecast_platform::interface::Interface;
+use glancecast_proto::query::{HostAnswer, QuerierConfig};
+use glancecast_proto::time::WallClock;
+use glancecast_proto::wire::{Finding, Held, Kept, Query};
+use serde::Serialize;
+
+use super::outcome::{Outcome, Verdict};
+use super::table::instant;
+
+#[derive(Serialize)]
+pub(super) struct Report<'a> {
+    glancecast: &'static str,
+    query: &'static str,
+    outcome: &'static str,
+    exit_code: u8,
+    reason: Option<&'a str>,
+    group: String,
+    interface: &'a str,
+    address: String,
+    image: Option<Image<'a>>,
+    seconds: f64,
+    hosts: Vec<Host<'a>>,
+    skipped: Vec<Skipped<'a>>,
+}
+
+#[derive(Serialize)]
+struct Image<'a> {
+    name: Option<&'a str>,
+    image_id: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Host<'a> {
+    name: &'a str,
+    expected: bool,
+    state: &'static str,
+    reason: Option<&'a str>,
+    software: Option<&'a str>,
+    store: Option<&'a str>,
+    free_bytes: Option<u64>,
+    held: Option<u32>,
+    pinned: Option<u32>,
+    objects: Vec<Object<'a>>,
+    objects_left_out: u32,
+}
+
+#[derive(Serialize)]
+struct Object<'a> {
+    name: &'a str,
+    image_id: Option<&'a str>,
+    bytes: u64,
+    root: String,
+    proven: Option<String>,
+    pinned: &'static str,
+    pinned_until: Option<String>,
+    verdict: &'static str,
+    found_root: Option<String>,
+    was_pinned: Option<&'static str>,
+    was_pinned_until: Option<String>,
+    reason: Option<&'a str>,
+}
+
+/// A host of Nova that nobody waits for.
+#[derive(Serialize)]
+struct Skipped<'a> {
+    name: &'a str,
+    reason: &'a str,
+}
+
+impl<'a> Report<'a> {
+    pub(super) fn new(
+        config: &'a QuerierConfig,
+        group: Group,
+        interface: &'a Interface,
+        outcome: &'a Outcome,
+    ) -> Self {
+        let image = config.query.sought().map(|sought| Image {
+            name: sought.name().map(|name| name.as_str()),
+            image_id: sought.image_id(),
+        });
+        Self {
+            glancecast: env!("CARGO_PKG_VERSION"),
+            query: match config.query {
+                Query::Hosts => "hosts",
+                Query::Status(_) => "status",
+                Query::Verify(_) => "verify",
+                Query::Unpin(_) => "unpin",
+            },
+            outcome: if outcome.reason.is_none() { "complete" } else { "incomplete" },
+            exit_code: outcome.exit_code(),
+            reason: outcome.reason.as_deref(),
+            group: group.to_string(),
+            interface: &interface.name,
+            address: interface.addr.to_string(),
+            image,
+            seconds: outcome.seconds,
+            hosts: outcome.rows.iter().map(Host::new).collect(),
+            skipped: outcome.left_out.all().map(|(name, reason)| Skipped { name, reason }).collect(),
+        }
+    }
+}
+
+impl<'a> Host<'a> {
+    fn new(row: &'a HostAnswer) -> Self {
+        let about = row.about.as_ref();
+        Self {
+            name: row.name.as_str(),
+            expected: row.expected,
+            state: row.standing.name(),
+            reason: row.reason.as_deref(),
+            software: about.map(|about| about.software.as_str()),
+            store: about.map(|about| about.store.as_str()),
+            free_bytes: about.and_then(|about| about.free_bytes),
+            held: about.map(|about| about.held),
+            pinned: about.map(|about| about.pinned),
+            objects: row.objects.iter().map(Object::new).collect(),
+            objects_left_out: row.left_out,
+        }
+    }
+}
+
+impl<'a> Object<'a> {
+    fn new(held: &'a Held) -> Self {
+        let was = match held.finding {
+            Finding::LetGo(was) => Some(was),
+            _ => None,
+        };
+        Self {
+            name: held.name.as_str(),
+            image_id: held.image_id.as_deref(),
+            bytes: held.bytes,
+            root: held.root.to_string(),
+            proven: time(held.proven),
+            pinned: word(held.kept),
+            pinned_until: until(held.kept),
+            verdict: Verdict::of(held).name(),
+            found_root: match held.finding {
+                Finding::Differs(root) => Some(root.to_string()),
+                _ => None,
+            },
+            was_pinned: was.map(word),
+            was_pinned_until: was.and_then(until),
+            reason: match &held.finding {
+                Finding::Failed(reason) => Some(reason),
+                _ => None,
+            },
+        }
+    }
+}
+
+fn word(kept: Kept) -> &'static str {
+    match kept {
+        Kept::ByRule => "no",
+        Kept::Until(_) => "until",
+        Kept::Forever => "forever",
+    }
+}
+
+fn until(kept: Kept) -> Option<String> {
+    match kept {
+        Kept::Until(until) => time(until),
+        Kept::ByRule | Kept::Forever => None,
+    }
+}
+
+/// RFC 3339, in UTC, with milliseconds.
+fn time(at: WallClock) -> Option<String> {
+    instant(at).map(|at| at.to_rfc3339_opts(SecondsFormat::Millis, true))
+}

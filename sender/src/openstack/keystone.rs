@@ -1,0 +1,256 @@
+//! Logging in: from settings to a token and the catalog that comes with it. The ways to log in, the catalog and the reading
+//! of version documents are the SDK's; the requests are made with our own client.
+
+use std::collections::HashMap;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use openstack_sdk_auth_core::authtoken::AuthTokenError;
+use openstack_sdk_auth_core::{Auth, AuthError, AuthToken, AuthTokenScope, OpenStackAuthType};
+use openstack_sdk_core::OpenStackError;
+use openstack_sdk_core::auth::auth_helper::{AuthHelper, AuthHelperError};
+use openstack_sdk_core::auth::gather_auth_data;
+use openstack_sdk_core::catalog::{Catalog, CatalogError};
+use openstack_sdk_core::config::CloudConfig;
+use openstack_sdk_core::types::ServiceType;
+use reqwest::{Client, StatusCode, Url};
+use secrecy::SecretString;
+use tokio::time::timeout;
+
+use super::config::Settings;
+use super::error::{CloudError, login_error, one_line, shown_url};
+use super::http;
+use super::session::{ANSWER_TIMEOUT, with_token};
+
+/// A Keystone v3 whose address is known.
+#[derive(Clone, Debug)]
+pub(super) struct Keystone {
+    /// Ends in "/v3/".
+    url: Url,
+}
+
+/// What a login gives.
+#[derive(Debug)]
+pub(super) struct Login {
+    pub(super) token: SecretString,
+    /// What the project may use.
+    pub(super) catalog: Catalog,
+}
+
+impl Keystone {
+    /// Asks the auth_url for its versions.
+    ///
+    /// # Errors
+    /// `NotKeystone`, `Keystone` for a server that is ill, `Unreachable`, `Redirected`, `BadSettings`.
+    pub(super) async fn find(http: &Client, settings: &Settings) -> Result<Self, CloudError> {
+        let failed = |error: CatalogError| {
+            login_error(OpenStackError::catalog(error), &settings.auth_url, &settings.origin)
+        };
+        let mut catalog = Catalog::default();
+        // Found by the one address that is configured, whatever interface and region the other services have.
+        let (region, interface) = (None::<&str>, Some("public"));
+        catalog
+            .register_catalog_endpoint("identity", &settings.auth_url, region, interface)
+            .map_err(failed)?;
+        catalog.configure(&settings.config).map_err(failed)?;
+        let place = Place { region: None, interface: "public" };
+        let status = discover(http, &mut catalog, &ServiceType::Identity, place, None).await?;
+        let found =
+            catalog.get_service_endpoint("identity", Some(&IDENTITY_VERSION.into()), region, interface);
+        match (found, status) {
+            (Ok(endpoint), None) => Ok(Self { url: at_server(endpoint.url().clone(), &settings.auth_url) }),
+            (_, status) => {
+                let (url, origin) = (shown_url(&settings.auth_url), settings.origin.clone());
+                Err(match status.unwrap_or(StatusCode::OK).as_u16() {
+                    status if status >= 500 => CloudError::Keystone { url, status, origin },
+                    status => CloudError::NotKeystone { url, status, origin },
+                })
+            }
+        }
+    }
+
+    /// Logs in anew with the credentials of the settings.
+    ///
+    /// # Errors
+    /// `CredentialsRefused`, `SecondFactor`, `Keystone`, `Unreachable`, `Redirected`, `BadSettings`.
+    pub(super) async fn log_in(&self, http: &Client, settings: &Settings) -> Result<Login, CloudError> {
+        let login = timeout(ANSWER_TIMEOUT, self.scoped(http, &settings.config)).await;
+        let token = login
+            .map_err(|_| CloudError::Unreachable {
+                url: shown_url(&settings.auth_url),
+                reason: format!("no answer within {} s", ANSWER_TIMEOUT.as_secs()),
+            })?
+            .map_err(|error| login_error(error, self.url.as_str(), &settings.origin))?;
+        let info = token.auth_info.map(|info| info.token).unwrap_or_default();
+        let mut catalog = Catalog::default();
+        catalog.set_project_id(info.project.and_then(|project| project.id));
+        let configured = catalog
+            .configure(&settings.config)
+            .and_then(|catalog| catalog.process_catalog_endpoints(&info.catalog.unwrap_or_default()));
+        configured.map_err(|error| CloudError::Client { reason: one_line(&error.to_string()) })?;
+        Ok(Login { token: token.token, catalog })
+    }
+
+    /// A token of the project that the settings name. Some ways to log in give one without a project first.
+    async fn scoped(&self, http: &Client, config: &CloudConfig) -> Result<AuthToken, OpenStackError> {
+        let wanted = AuthTokenScope::try_from(config)?;
+        let token = self.token(http, config, &wanted).await?;
+        if wanted == AuthTokenScope::Unscoped || wanted.matches(&token.get_scope()) {
+            return Ok(token);
+        }
+        let values = HashMap::from([("token".to_owned(), token.token)]);
+        let auth = openstack_sdk_auth_token::PLUGIN.auth(http, &self.url, &values, Some(&wanted), None);
+        token_of(auth.await?).ok_or(OpenStackError::NoAuth)
+    }
+
+    async fn token(
+        &self,
+        http: &Client,
+        config: &CloudConfig,
+        scope: &AuthTokenScope,
+    ) -> Result<AuthToken, OpenStackError> {
+        let name = config.auth_type.as_deref().unwrap_or("password");
+        let method = method(name).ok_or_else(|| AuthTokenError::IdentityMethod { auth_type: name.into() })?;
+        match self.try_method(method, http, config, scope, None).await {
+            Err(OpenStackError::AuthError { source: AuthError::AuthReceipt(receipt) }) => {
+                let hints = serde_json::to_value(&receipt)?;
+                let second = &openstack_sdk_auth_receipt::PLUGIN;
+                match self.try_method(second, http, config, scope, Some(&hints)).await {
+                    // What it wants is not configured.
+                    Err(OpenStackError::AuthHelperError { .. }) => {
+                        Err(AuthError::AuthReceipt(receipt).into())
+                    }
+                    other => other,
+                }
+            }
+            other => other,
+        }
+    }
+
+    async fn try_method(
+        &self,
+        method: &dyn OpenStackAuthType,
+        http: &Client,
+        config: &CloudConfig,
+        scope: &AuthTokenScope,
+        hints: Option<&serde_json::Value>,
+    ) -> Result<AuthToken, OpenStackError> {
+        let values = gather_auth_data(&method.requirements(hints)?, config, &NoPrompt).await?;
+        let auth = method.auth(http, &self.url, &values, Some(scope), hints).await?;
+        token_of(auth).ok_or(OpenStackError::NoAuth)
+    }
+}
+
+/// Where in a catalog a service is looked for.
+#[derive(Clone, Copy)]
+pub(super) struct Place<'a> {
+    pub(super) region: Option<&'a str>,
+    pub(super) interface: &'a str,
+}
+
+/// Asks a service of the catalog for its versions, at its address and the ones above it. Returns what its address answered
+/// where none of them has a version document.
+///
+/// # Errors
+/// `Unreachable`, `Redirected`, `AnswerTooLong`.
+pub(super) async fn discover(
+    http: &Client,
+    catalog: &mut Catalog,
+    service: &ServiceType,
+    place: Place<'_>,
+    token: Option<&SecretString>,
+) -> Result<Option<StatusCode>, CloudError> {
+    let name = service.to_string();
+    let endpoint = catalog.get_service_endpoint(&name, None, place.region, Some(place.interface));
+    let Some(mut url) = endpoint.ok().map(|endpoint| endpoint.url().clone()) else {
+        return Ok(None);
+    };
+    if !catalog.discovery_allowed(&name) {
+        return Ok(None);
+    }
+    if !url.path().ends_with('/') {
+        url.set_path(&format!("{}/", url.path()));
+    }
+    let mut first = None;
+    for _ in 0..DISCOVERY_STEPS_MAX {
+        let shown = shown_url(url.as_str());
+        let request = http.get(url.clone()).timeout(ANSWER_TIMEOUT);
+        let request = with_token(request, token).ok_or_else(|| CloudError::Client {
+            reason: "the token cannot be sent: it has characters that no header has".to_owned(),
+        })?;
+        let answer = request.send().await.map_err(|error| http::unanswered(&shown, &error))?;
+        let (status, body) = http::read(&shown, answer).await?;
+        first.get_or_insert(status);
+        let body = Bytes::from(body);
+        let found = status != StatusCode::NOT_FOUND
+            && catalog
+                .process_endpoint_discovery(service, &url, &body, place.region, Some(place.interface))
+                .is_ok();
+        if found {
+            return Ok(None);
+        }
+        if url.path() == "/" {
+            break;
+        }
+        // First the same without its last slash.
+        url.path_segments_mut().expect("http has segments").pop();
+    }
+    Ok(first)
+}
+
+/// The path of an address that a version document has told, at the server that was asked: whatever server the document names
+/// gets no password and no token. Behind a proxy it often names the one that the proxy asks (keystoneauth1's
+/// `_combine_relative_url` does the same).
+pub(super) fn at_server(mut told: Url, asked: &str) -> Url {
+    let Ok(asked) = Url::parse(asked) else { return told };
+    let (path, query) = (told.path().to_owned(), told.query().map(str::to_owned));
+    told = asked;
+    told.set_path(&path);
+    told.set_query(query.as_deref());
+    told
+}
+
+fn token_of(auth: Auth) -> Option<AuthToken> {
+    match auth {
+        Auth::AuthToken(token) => Some(*token),
+        _ => None,
+    }
+}
+
+/// The way to log in that is called so in clouds.yaml.
+fn method(name: &str) -> Option<&'static dyn OpenStackAuthType> {
+    METHODS.iter().copied().find(|method| method.get_supported_auth_methods().contains(&name))
+}
+
+static METHODS: [&dyn OpenStackAuthType; 6] = [
+    &openstack_sdk_auth_password::ANCHOR,
+    &openstack_sdk_auth_token::ANCHOR,
+    &openstack_sdk_auth_applicationcredential::ANCHOR,
+    &openstack_sdk_auth_totp::ANCHOR,
+    &openstack_sdk_auth_oidcaccesstoken::ANCHOR,
+    &openstack_sdk_auth_oidcclientcredentials::ANCHOR,
+];
+
+/// Answers the SDK's queries for values that the configuration lacks: nobody is asked, the missing one is named.
+#[derive(Clone)]
+struct NoPrompt;
+
+#[async_trait]
+impl AuthHelper for NoPrompt {
+    fn clone_box(&self) -> Box<dyn AuthHelper> {
+        Box::new(self.clone())
+    }
+
+    async fn get(&self, key: String, _cloud: Option<String>) -> Result<String, AuthHelperError> {
+        Err(AuthHelperError::Other(format!("`{key}` is missing")))
+    }
+
+    async fn get_secret(&self, key: String, _cloud: Option<String>) -> Result<SecretString, AuthHelperError> {
+        Err(AuthHelperError::Other(format!("`{key}` is missing")))
+    }
+}
+
+const IDENTITY_VERSION: (u8, u8) = (3, 0);
+
+/// Deeper than any service lies below its server's root.
+const DISCOVERY_STEPS_MAX: usize = 10;

@@ -1,0 +1,267 @@
+//! How each block travels: as it is, or as a zstd frame. A small sample of a block decides whether it is worth a try, so that
+//! data without redundancy costs next to nothing; how hard to try is the policy's.
+
+use std::time::Instant;
+
+use zstd::zstd_safe::CParameter;
+
+use super::policy::{LADDER, Policy};
+
+/// What the operator wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compression {
+    /// As hard as the cores can without holding up the line.
+    Auto,
+    /// Not at all.
+    Off,
+    /// At this level of zstd.
+    Level(i32),
+}
+
+/// The levels of zstd that can be asked for.
+pub const LEVELS: std::ops::RangeInclusive<i32> = 1..=19;
+
+/// A worker's compressor.
+pub(crate) struct Compressor {
+    zstd: zstd::bulk::Compressor<'static>,
+    /// What `zstd` is set to.
+    effort: Effort,
+    sampler: zstd::bulk::Compressor<'static>,
+    sample: Vec<u8>,
+    sampled: Vec<u8>,
+    /// Blocks since one was tried whatever its sample said, and after how many the next one is.
+    untried: u32,
+    try_after: u32,
+    /// Blocks in a row of which nobody thinks that they shrink.
+    dull: u32,
+    /// So many blocks more are tried whatever their samples say, as samples have been wrong.
+    distrust: u32,
+}
+
+impl Compressor {
+    pub(crate) fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            zstd: LADDER[0].compressor()?,
+            effort: LADDER[0],
+            sampler: Effort::Level(1).compressor()?,
+            sample: Vec::with_capacity(SAMPLE_PIECES * SAMPLE_PIECE_BYTES),
+            sampled: vec![0; SAMPLE_PIECES * SAMPLE_PIECE_BYTES],
+            untried: 0,
+            try_after: TRY_EVERY,
+            dull: 0,
+            distrust: 0,
+        })
+    }
+
+    /// Puts a block's frame into `frame`; false if the block is to go as it is.
+    pub(crate) fn compress(&mut self, policy: &Policy, block: &[u8], frame: &mut Vec<u8>) -> bool {
+        let Some(effort) = policy.effort() else { return false };
+        let distrusts = self.distrust > 0;
+        let promising = !policy.samples() || self.is_promising(block);
+        if !promising && self.untried < self.try_after {
+            self.untried += 1;
+            return false;
+        }
+        self.untried = 0;
+        let start = Instant::now();
+        let smaller = self.try_whole(effort, block, frame);
+        policy.tried(start.elapsed(), block.len(), if smaller { frame.len() } else { block.len() });
+        if smaller && (distrusts || !promising) {
+            self.distrust = TRY_EVERY;
+        }
+        // The more often it was in vain, the less often it is tried.
+        self.try_after = if smaller { TRY_EVERY } else { (2 * self.try_after).min(TRY_AFTER_MAX) };
+        smaller
+    }
+
+    fn try_whole(&mut self, effort: Effort, block: &[u8], frame: &mut Vec<u8>) -> bool {
+        if effort != self.effort {
+            effort.set(&mut self.zstd).expect("what zstd has");
+            self.effort = effort;
+        }
+        let max = worth_it(block.len());
+        frame.clear();
+        // It is the capacity that bounds the frame; a recycled buffer has more.
+        frame.reserve(max);
+        let compressed = self.zstd.compress_to_buffer(block, frame);
+        compressed.is_ok_and(|len| (1..=max).contains(&len))
+    }
+
+    /// Whether pieces from all over the block have redundancy.
+    fn is_promising(&mut self, block: &[u8]) -> bool {
+        if self.distrust > 0 {
+            self.distrust -= 1;
+            return true;
+        }
+        if block.len() < 2 * SAMPLE_PIECES * SAMPLE_PIECE_BYTES {
+            return true;
+        }
+        if self.dull >= DULL_MIN && !self.dull.is_multiple_of(LOOK_EVERY) {
+            self.dull += 1;
+            return false;
+        }
+        self.sample.clear();
+        let stride = block.len() / SAMPLE_PIECES;
+        for i in 0..SAMPLE_PIECES {
+            // Not always at the start of a sector or a page.
+            let at = i * stride + (stride - SAMPLE_PIECE_BYTES) * i / SAMPLE_PIECES;
+            self.sample.extend_from_slice(&block[at..at + SAMPLE_PIECE_BYTES]);
+        }
+        let max = worth_it(self.sample.len());
+        let promising = self.sampler.compress_to_buffer(&self.sample, &mut self.sampled[..max]).is_ok();
+        self.dull = if promising { 0 } else { self.dull + 1 };
+        promising
+    }
+}
+
+/// The longest frame that is worth its decompression: a block that does not lose a twentieth travels as it is.
+fn worth_it(len: usize) -> usize {
+    len - len.div_ceil(20)
+}
+
+/// What can be asked of zstd.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Effort {
+    /// One of its levels.
+    Level(i32),
+    /// Level 1, as it should be for blocks that stand alone: those of 1 MiB are 1 % larger by level 1 than a whole file is.
+    /// Twice the hash table, all of the block as the window and matches from 6 bytes on make them 3 % smaller again, and
+    /// take a tenth longer.
+    Fast,
+}
+
+impl Effort {
+    fn compressor(self) -> std::io::Result<zstd::bulk::Compressor<'static>> {
+        let mut compressor = zstd::bulk::Compressor::new(1)?;
+        self.set(&mut compressor)?;
+        Ok(compressor)
+    }
+
+    fn set(self, compressor: &mut zstd::bulk::Compressor<'_>) -> std::io::Result<()> {
+        // Of the level's own, where it is none.
+        let (level, window_log, hash_log, min_match) = match self {
+            Self::Level(level) => (level, 0, 0, 0),
+            Self::Fast => (1, 20, 15, 6),
+        };
+        compressor.set_compression_level(level)?;
+        compressor.set_parameter(CParameter::WindowLog(window_log))?;
+        compressor.set_parameter(CParameter::HashLog(hash_log))?;
+        compressor.set_parameter(CParameter::MinMatch(min_match))
+    }
+}
+
+/// 8 KiB of a block, which take zstd some 15 us where there is nothing to find: 1 % of what else is done with a block.
+const SAMPLE_PIECES: usize = 8;
+const SAMPLE_PIECE_BYTES: usize = 1024;
+/// A sample does not see repetitions that are far apart: one block in so many is tried in spite of it.
+const TRY_EVERY: u32 = 64;
+const TRY_AFTER_MAX: u32 = 512;
+/// After so many blocks without redundancy in a row only one of a few is looked at: images have such data in long runs.
+const DULL_MIN: u32 = 16;
+const LOOK_EVERY: u32 = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipeline::pack::Purpose;
+
+    const BLOCK: usize = 1 << 20;
+
+    #[test]
+    fn redundant_data_travels_compressed_and_comes_back() {
+        for compression in [Compression::Auto, Compression::Level(1), Compression::Level(19)] {
+            let block = text();
+            let frame = compressed(compression, &block).expect("it is text");
+            assert!(frame.len() < BLOCK / 2, "{}", frame.len());
+            assert!(zstd::bulk::decompress(&frame, BLOCK).expect("a frame") == block);
+        }
+    }
+
+    #[test]
+    fn data_without_redundancy_travels_as_it_is() {
+        for compression in [Compression::Auto, Compression::Level(3)] {
+            assert!(compressed(compression, &noise(BLOCK)).is_none());
+        }
+    }
+
+    #[test]
+    fn nothing_is_compressed_when_it_is_off() {
+        assert!(compressed(Compression::Off, &text()).is_none());
+    }
+
+    #[test]
+    fn a_block_that_loses_less_than_a_twentieth_travels_as_it_is() {
+        let with_zeros = |zeros: usize| {
+            let mut block = noise(BLOCK);
+            block[..zeros].fill(0);
+            compressed(Compression::Level(3), &block)
+        };
+        assert!(with_zeros(BLOCK / 25).is_none());
+        assert!(with_zeros(BLOCK / 15).is_some());
+    }
+
+    #[test]
+    fn after_long_runs_without_redundancy_it_is_found_a_few_blocks_later() {
+        let (policy, mut compressor) = both(Compression::Auto);
+        let (dull, text, mut frame) = (noise(BLOCK), text(), Vec::new());
+        assert!((0..300).all(|_| !compressor.compress(&policy, &dull, &mut frame)));
+        let late = (0..100).take_while(|_| !compressor.compress(&policy, &text, &mut frame)).count();
+        assert!(late < LOOK_EVERY as usize, "{late} blocks were missed");
+        assert!((0..100).all(|_| compressor.compress(&policy, &text, &mut frame)));
+    }
+
+    #[test]
+    fn repetitions_that_no_sample_sees_are_found_after_a_while() {
+        let piece = noise(BLOCK / 4);
+        let block = [&piece[..]; 4].concat();
+        let (policy, mut compressor) = both(Compression::Auto);
+        let mut frame = Vec::new();
+        let tries = (0..200).filter(|_| compressor.compress(&policy, &block, &mut frame)).count();
+        assert!(tries >= 100, "{tries} of 200 blocks were compressed");
+    }
+
+    #[test]
+    fn the_first_step_finds_more_than_level_1_and_no_setting_outlives_its_block() {
+        let (block, mut frame) = (words(), Vec::new());
+        let (_, mut compressor) = both(Compression::Auto);
+        let mut len = |effort| {
+            assert!(compressor.try_whole(effort, &block, &mut frame));
+            frame.len()
+        };
+        let efforts = [Effort::Level(1), Effort::Fast, Effort::Level(9)];
+        let (first, again) = (efforts.map(&mut len), efforts.map(&mut len));
+        assert_eq!(first, again);
+        assert!(first[2] < first[1] && first[1] < first[0], "{first:?}");
+    }
+
+    /// Words of three letters in no order: nothing but short repetitions, near and far.
+    fn words() -> Vec<u8> {
+        let letters = noise(2 * BLOCK);
+        let word = |pair: &[u8]| format!("{:03x}-{:02x};", u32::from(pair[0]) * 7, pair[1] & 0x3F);
+        letters.chunks_exact(2).flat_map(|pair| word(pair).into_bytes()).take(BLOCK).collect()
+    }
+
+    fn compressed(compression: Compression, block: &[u8]) -> Option<Vec<u8>> {
+        let (policy, mut compressor) = both(compression);
+        let mut frame = Vec::new();
+        compressor.compress(&policy, block, &mut frame).then_some(frame)
+    }
+
+    /// A policy that learns nothing from how long a try takes, which depends on what else this machine does.
+    fn both(compression: Compression) -> (Policy, Compressor) {
+        (Policy::new(compression, 1, Purpose::Offer, 1_000_000_000), Compressor::new().expect("memory"))
+    }
+
+    fn text() -> Vec<u8> {
+        (0u32..).flat_map(|i| format!("line {i} of many\n").into_bytes()).take(BLOCK).collect()
+    }
+
+    fn noise(len: usize) -> Vec<u8> {
+        let mut state = 7u64;
+        let mut next = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (state >> 56) as u8
+        };
+        (0..len).map(|_| next()).collect()
+    }
+}

@@ -1,0 +1,130 @@
+//! The encoding thread: symbols of blocks that have left the send loop's memory, made from the spool.
+
+use std::sync::mpsc::{Receiver, Sender, SyncSender, TryRecvError, channel, sync_channel};
+use std::thread;
+
+use glancecast_fec::{BlockShape, Codec, Esi};
+use glancecast_platform::wake::Waker;
+use glancecast_proto::geometry::Geometry;
+use glancecast_proto::sender::Job;
+use glancecast_proto::wire::ManifestEntry;
+
+use super::spool::{Spool, SpoolError};
+use super::stages::{Clocks, Stage};
+
+/// Jobs that are handed out and not answered, at most.
+pub(crate) const QUEUE_MAX: usize = 4;
+
+/// Symbols of one block in the order of their ESIs, ready to be sealed.
+pub(crate) struct Prepared {
+    pub(crate) job: Job,
+    /// Whole symbols.
+    pub(crate) symbols: Vec<u8>,
+}
+
+/// The send loop's end of the encoder.
+pub(crate) struct EncoderThread {
+    jobs: SyncSender<(Job, ManifestEntry)>,
+    prepared: Receiver<Result<Prepared, SpoolError>>,
+    empty: Sender<Vec<u8>>,
+    outstanding: usize,
+}
+
+impl EncoderThread {
+    pub(crate) fn start(
+        geometry: Geometry,
+        spool: Spool,
+        waker: Waker,
+        clocks: Clocks,
+    ) -> std::io::Result<Self> {
+        let (jobs, work) = sync_channel::<(Job, ManifestEntry)>(QUEUE_MAX);
+        let (to_drive, prepared) = channel();
+        let (empty, empties) = channel();
+        let mut worker = Worker { geometry, spool, empties, source: Vec::new(), codec: Codec::new() };
+        thread::Builder::new().name("encode".into()).spawn(move || {
+            for (job, entry) in work {
+                let bytes = entry.encoded_len(geometry, job.block()) as usize;
+                let prepared = clocks.time(Stage::Encode as usize, bytes, || worker.prepare(job, &entry));
+                if to_drive.send(prepared).is_err() {
+                    return;
+                }
+                waker.wake();
+            }
+        })?;
+        Ok(Self { jobs, prepared, empty, outstanding: 0 })
+    }
+
+    pub(crate) fn has_room(&self) -> bool {
+        self.outstanding < QUEUE_MAX
+    }
+
+    /// Hands a job out. Never waits: there is room, see [`EncoderThread::has_room`].
+    pub(crate) fn give(&mut self, job: Job, entry: ManifestEntry) {
+        self.outstanding += 1;
+        self.jobs.send((job, entry)).expect("the encoder lives as long as its queue");
+    }
+
+    pub(crate) fn next(&mut self) -> Option<Result<Prepared, SpoolError>> {
+        match self.prepared.try_recv() {
+            Ok(prepared) => {
+                self.outstanding -= 1;
+                Some(prepared)
+            }
+            Err(TryRecvError::Empty | TryRecvError::Disconnected) => None,
+        }
+    }
+
+    pub(crate) fn recycle(&self, buffer: Vec<u8>) {
+        let _ = self.empty.send(buffer);
+    }
+}
+
+/// Puts `count` repair symbols from `first` on behind a block's source symbols.
+pub(crate) fn append_repair(
+    codec: &mut Codec,
+    shape: BlockShape,
+    symbols: &mut Vec<u8>,
+    first: Esi,
+    count: u32,
+) {
+    if count > 0 {
+        symbols.resize(shape.source_bytes() + count as usize * shape.symbol_size(), 0);
+        let (source, repair) = symbols.split_at_mut(shape.source_bytes());
+        codec.encode(shape, source, first, repair);
+    }
+}
+
+struct Worker {
+    geometry: Geometry,
+    spool: Spool,
+    empties: Receiver<Vec<u8>>,
+    /// The block that repair symbols are made of.
+    source: Vec<u8>,
+    codec: Codec,
+}
+
+impl Worker {
+    fn prepare(&mut self, job: Job, entry: &ManifestEntry) -> Result<Prepared, SpoolError> {
+        let block = job.block();
+        let len = entry.encoded_len(self.geometry, block);
+        let shape = self.geometry.shape(len);
+        let mut symbols = self.empties.try_recv().unwrap_or_default();
+        let source = match job {
+            Job::Source { .. } => &mut symbols,
+            Job::Repair { .. } => &mut self.source,
+        };
+        source.resize(len as usize, 0);
+        self.spool.read(block, entry, source)?;
+        source.resize(shape.source_bytes(), 0);
+        match job {
+            Job::Source { first, repair, .. } => {
+                append_repair(&mut self.codec, shape, &mut symbols, first, repair);
+            }
+            Job::Repair { first, count, .. } => {
+                symbols.resize(count as usize * shape.symbol_size(), 0);
+                self.codec.encode(shape, &self.source, first, &mut symbols);
+            }
+        }
+        Ok(Prepared { job, symbols })
+    }
+}

@@ -1,0 +1,192 @@
+//! What a worker does with a block that was read, while it is in its cache: zero or not, hash, compression, the copy for
+//! repairs, and the repair symbols that will be needed.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Instant;
+
+use glancecast_fec::{Codec, Esi};
+use glancecast_proto::geometry::Geometry;
+use glancecast_proto::ids::BlockIndex;
+use glancecast_proto::integrity::{BlockHash, Fingerprint};
+use glancecast_proto::wire::{Encoding, ManifestEntry};
+
+use super::compress::Compressor;
+use super::encode::append_repair;
+use super::policy::Policy;
+use super::spool::{Spool, SpoolError};
+use super::stages::{Clocks, Stage};
+
+/// A block's K source symbols, the last one with zero padding, and the first repair symbols behind them.
+pub(crate) struct Symbols {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) ahead: u32,
+}
+
+/// A block that is ready.
+pub(crate) struct Packed {
+    pub(crate) entry: ManifestEntry,
+    /// Where hosts may hold it in a base; none for zeros.
+    pub(crate) fingerprint: Option<Fingerprint>,
+    /// None for zeros.
+    pub(crate) symbols: Option<Symbols>,
+}
+
+/// A block as it was read.
+pub(crate) enum Content {
+    /// The source has a hole there.
+    Hole,
+    /// These bytes.
+    Bytes(Vec<u8>),
+}
+
+/// What becomes of a block that was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// It is sent.
+    Send,
+    /// It is sent when a host asks for it, from the spool: hosts may have it in a base, and find it by its fingerprint.
+    Offer,
+}
+
+/// One worker's tools.
+pub(crate) struct Packer {
+    geometry: Geometry,
+    spool: Spool,
+    policy: Arc<Policy>,
+    clocks: Clocks,
+    ahead: Arc<AtomicU32>,
+    purpose: Purpose,
+    codec: Codec,
+    compressor: Compressor,
+    /// Memory for the next frame.
+    frame: Vec<u8>,
+    /// Zeros to hash holes by; never written, so never resident.
+    zeros: Vec<u8>,
+}
+
+impl Packer {
+    pub(crate) fn new(
+        geometry: Geometry,
+        spool: Spool,
+        policy: Arc<Policy>,
+        clocks: Clocks,
+        ahead: Arc<AtomicU32>,
+        purpose: Purpose,
+    ) -> std::io::Result<Self> {
+        let longest = geometry.block_bytes().min(geometry.object_bytes()) as usize;
+        Ok(Self {
+            geometry,
+            spool,
+            policy,
+            clocks,
+            ahead,
+            purpose,
+            codec: Codec::new(),
+            compressor: Compressor::new()?,
+            frame: Vec::new(),
+            zeros: vec![0; longest],
+        })
+    }
+
+    /// Makes of a block what the send loop sends; nothing travels for zeros.
+    pub(crate) fn pack(&mut self, block: BlockIndex, content: Content) -> Result<Packed, SpoolError> {
+        let packed = match content {
+            Content::Hole => {
+                let len = self.geometry.block_len(block) as usize;
+                Ok(self.zero(block, len))
+            }
+            Content::Bytes(bytes) => self.bytes(block, bytes),
+        };
+        self.policy.packed();
+        packed
+    }
+
+    fn zero(&self, block: BlockIndex, len: usize) -> Packed {
+        let hash = || BlockHash::of(self.geometry, block, &self.zeros[..len]);
+        let hash = self.clocks.time(Stage::Hash as usize, len, hash);
+        let entry = ManifestEntry { encoding: Encoding::Zero, hash };
+        Packed { entry, fingerprint: None, symbols: None }
+    }
+
+    fn bytes(&mut self, block: BlockIndex, bytes: Vec<u8>) -> Result<Packed, SpoolError> {
+        let len = bytes.len();
+        if is_zero(&bytes) {
+            return Ok(self.zero(block, len));
+        }
+        let hash = || BlockHash::of(self.geometry, block, &bytes);
+        let hash = self.clocks.time(Stage::Hash as usize, len, hash);
+        let fingerprint = || Fingerprint::of(&bytes);
+        let fingerprint = match self.purpose {
+            Purpose::Send => None,
+            Purpose::Offer => Some(self.clocks.time(Stage::Hash as usize, 0, fingerprint)),
+        };
+        let (encoding, symbols) = match self.frame_of(block, &bytes) {
+            Some(frame) => {
+                let encoding = Encoding::Zstd { encoded_len: frame.len() as u32 };
+                self.frame = bytes; // its memory takes the next one
+                (encoding, frame)
+            }
+            None => {
+                let keep = || self.spool.keep(block, &bytes);
+                self.clocks.time(Stage::Spool as usize, len, keep)?;
+                (Encoding::Stored, bytes)
+            }
+        };
+        let entry = ManifestEntry { encoding, hash };
+        let symbols = match self.purpose {
+            Purpose::Send => self.symbols(symbols),
+            Purpose::Offer => Symbols { bytes: symbols, ahead: 0 },
+        };
+        Ok(Packed { entry, fingerprint, symbols: Some(symbols) })
+    }
+
+    /// The block as a frame of zstd that is in the spool; `None` if it is to travel as it is.
+    fn frame_of(&mut self, block: BlockIndex, bytes: &[u8]) -> Option<Vec<u8>> {
+        let mut frame = std::mem::take(&mut self.frame);
+        let start = Instant::now();
+        let smaller = self.compressor.compress(&self.policy, bytes, &mut frame);
+        self.clocks.add(Stage::Compress as usize, start, if smaller { bytes.len() } else { 0 });
+        let keep = || self.spool.keep_frame(block, &frame);
+        // Where the frame cannot be kept the block itself may be: in the source.
+        if smaller && self.clocks.time(Stage::Spool as usize, frame.len(), keep).is_ok() {
+            return Some(frame);
+        }
+        self.frame = frame;
+        None
+    }
+
+    fn symbols(&mut self, mut bytes: Vec<u8>) -> Symbols {
+        let len = bytes.len();
+        let shape = self.geometry.shape(len as u32);
+        bytes.resize(shape.source_bytes(), 0);
+        let wanted = self.ahead.load(Ordering::Relaxed) * shape.source_symbols();
+        let ahead = wanted.div_ceil(self.geometry.symbols_max());
+        let start = Instant::now();
+        append_repair(&mut self.codec, shape, &mut bytes, Esi::first_repair(shape), ahead);
+        self.clocks.add(Stage::Encode as usize, start, if ahead > 0 { len } else { 0 });
+        Symbols { bytes, ahead }
+    }
+}
+
+/// Compared in pieces that `memcmp` runs through at memory speed; most blocks differ in the first one.
+fn is_zero(bytes: &[u8]) -> bool {
+    const ZEROS: [u8; 4096] = [0; 4096];
+    bytes.chunks(ZEROS.len()).all(|piece| piece == &ZEROS[..piece.len()])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_bit_anywhere_makes_a_block_not_zero() {
+        let mut bytes = vec![0; 10_000];
+        assert!(is_zero(&bytes) && is_zero(&[]));
+        for at in [0, 4095, 4096, 9_999] {
+            bytes[at] = 1;
+            assert!(!is_zero(&bytes), "{at}");
+            bytes[at] = 0;
+        }
+    }
+}

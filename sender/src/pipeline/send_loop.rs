@@ -1,0 +1,403 @@
+//! The thread that sends: it owns the machine, the socket and the pace. Everything it needs comes to it over bounded
+//! queues (blocks from the reader, symbols from the encoder, feedback from the socket), and it waits for nothing else.
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use glancecast_platform::args::Group;
+use glancecast_platform::batch::Batch;
+use glancecast_platform::clock::Clock;
+use glancecast_platform::socket::GroupSender;
+use glancecast_platform::wake::{Sleeper, Waker};
+use glancecast_proto::geometry::Geometry;
+use glancecast_proto::ids::{BlockIndex, Sequence};
+use glancecast_proto::sender::{FinishedJob, Interleaver, Job, Sender, SenderEvent};
+use glancecast_proto::time::Moment;
+
+use super::content::{ContentCounts, Spared};
+use super::encode::EncoderThread;
+use super::gso_batch::{GsoBatch, patiently};
+use super::load::{Load, Origin, Symbol};
+use super::pace::{Pacer, SLEEP_MIN};
+use super::pack::{Packed, Purpose, Symbols};
+use super::push::{Outcome, Progress, Setup};
+use super::read::{Read, Reader, Reading};
+use super::stages::{Clocks, Stage, clocks};
+use super::wire_counts::{Traffic, WireCounts};
+
+/// The sending thread.
+pub(crate) struct SendLoop {
+    machine: Sender,
+    socket: GroupSender,
+    reader: Reader,
+    /// From the moment there is a spool.
+    encoder: Option<EncoderThread>,
+    batch: GsoBatch,
+    pacer: Pacer,
+    /// Blocks read and not yet sent, in order.
+    fresh: VecDeque<(BlockIndex, Symbols)>,
+    interleaver: Interleaver<Load>,
+    counts: WireCounts,
+    content: ContentCounts,
+    feedback: Batch,
+    out: Vec<u8>,
+    sleeper: Sleeper,
+    waker: Waker,
+    clock: Clock,
+    stop: Arc<AtomicBool>,
+    progress: Arc<Mutex<Progress>>,
+    told_at: Option<Moment>,
+    /// Hosts may be about to say hello.
+    awaits_hosts: bool,
+    group: Group,
+    geometry: Geometry,
+    clocks: Clocks,
+}
+
+impl SendLoop {
+    pub(crate) fn new(
+        setup: Setup,
+        stop: Arc<AtomicBool>,
+        progress: Arc<Mutex<Progress>>,
+    ) -> io::Result<(Self, Waker)> {
+        let (geometry, pace) = (setup.sender.geometry, setup.sender.pace);
+        let (sleeper, waker) = Sleeper::new()?;
+        let clocks = clocks();
+        let clock = Clock::start();
+        let machine = Sender::new(clock.now(), setup.sender);
+        let reading = Reading {
+            source: setup.source,
+            spool: setup.spool,
+            compression: setup.compression,
+            rate: machine.rate(),
+            ahead: machine.repair_ahead(),
+            purpose: if machine.config().base.is_some() { Purpose::Offer } else { Purpose::Send },
+        };
+        let reader = Reader::start(reading, geometry, &waker, &clocks)?;
+        let send_loop = Self {
+            machine,
+            socket: setup.socket,
+            reader,
+            encoder: None,
+            batch: GsoBatch::new(geometry),
+            pacer: Pacer::new(pace.cap()),
+            fresh: VecDeque::new(),
+            interleaver: Interleaver::default(),
+            counts: WireCounts::default(),
+            content: ContentCounts::default(),
+            feedback: Batch::default(),
+            out: Vec::new(),
+            sleeper,
+            waker: waker.clone(),
+            clock,
+            stop,
+            progress,
+            told_at: None,
+            awaits_hosts: true,
+            group: setup.group,
+            geometry,
+            clocks,
+        };
+        Ok((send_loop, waker))
+    }
+
+    /// Pushes until it is over.
+    pub(crate) fn run(mut self) -> Outcome {
+        while !self.machine.is_finished() {
+            if let Err(error) = self.turn() {
+                if self.machine.verdict().is_some() {
+                    break; // the end could not be said; the hosts have a timer for that
+                }
+                let reason =
+                    format!("cannot send to {}: {error}; check the interface and its routes", self.group);
+                self.machine.handle_abort(self.clock.now(), &reason);
+            }
+        }
+        self.tell_progress();
+        Outcome {
+            verdict: self.machine.verdict().expect("the loop ends with one").clone(),
+            root: self.machine.root(),
+            rows: self.machine.rows(),
+            counts: self.counts,
+            content: self.content,
+            spared: Spared::of(&self.machine),
+            discards: self.machine.discards().clone(),
+            time: self.machine.time().expect("the loop ends with a verdict"),
+            stages: self.clocks.times(),
+        }
+    }
+
+    /// One round: hear, take in what is ready, say what is due, send one GSO batch, sleep if there is nothing to do.
+    fn turn(&mut self) -> io::Result<()> {
+        self.hear()?;
+        self.take_read();
+        if self.stop.load(Ordering::Relaxed) {
+            self.machine.handle_abort(self.clock.now(), "the push was interrupted");
+        }
+        self.machine.handle_timeout(self.clock.now());
+        while let Some(event) = self.machine.poll_event() {
+            tell_event(event);
+        }
+        self.tell_progress_sometimes();
+        self.say()?;
+        self.drop_skipped();
+        self.begin_jobs();
+        if self.interleaver.is_empty() || self.machine.is_queued() || self.awaits_hosts() {
+            self.pacer.idle(self.clock.nanos());
+            return self.sleep(if self.awaits_hosts { HELLO_TIME } else { IDLE_SLEEP });
+        }
+        self.pacer.set_rate(self.machine.rate());
+        match self.pacer.wait(self.clock.nanos()) {
+            Duration::ZERO => self.send_train(),
+            wait if wait <= SLEEP_MIN => {
+                std::thread::yield_now();
+                Ok(())
+            }
+            wait => self.sleep(wait),
+        }
+    }
+
+    fn hear(&mut self) -> io::Result<()> {
+        for _ in 0..FEEDBACK_BATCHES_IN_A_ROW {
+            if self.feedback.receive(self.socket.as_fd())? == 0 {
+                break;
+            }
+            let now = self.clock.now();
+            for (from, datagram) in self.feedback.datagrams() {
+                // The machine counts why it drops what it drops.
+                let _ = self.machine.handle_datagram(now, from, datagram);
+            }
+        }
+        Ok(())
+    }
+
+    /// Blocks are taken in only as fast as they leave, which holds the reader back; zero blocks never wait.
+    fn take_read(&mut self) {
+        for _ in 0..READS_IN_A_ROW {
+            if self.fresh.len() >= FRESH_BLOCKS || self.machine.verdict().is_some() {
+                return;
+            }
+            let now = self.clock.now();
+            self.reader.make_ahead(self.machine.repair_ahead());
+            self.reader.set_rate(self.machine.rate());
+            match self.reader.next() {
+                None => return,
+                Some(Read::Spool(spool)) => {
+                    let clocks = Arc::clone(&self.clocks);
+                    match EncoderThread::start(self.geometry, spool, self.waker.clone(), clocks) {
+                        Ok(encoder) => self.encoder = Some(encoder),
+                        Err(error) => {
+                            self.machine.handle_abort(now, &format!("cannot start a thread: {error}"));
+                        }
+                    }
+                }
+                Some(Read::Block(packed)) => self.take_block(packed),
+                Some(Read::Proven) => {
+                    self.machine.handle_source_proven(now);
+                }
+                Some(Read::Failed(reason)) => self.machine.handle_abort(now, &reason),
+            }
+        }
+    }
+
+    fn take_block(&mut self, Packed { entry, fingerprint, symbols }: Packed) {
+        let block = match self.machine.config().base {
+            None => {
+                let ahead = symbols.as_ref().map_or(0, |symbols| symbols.ahead);
+                let block = self.machine.handle_block(entry, ahead);
+                self.fresh.extend(symbols.map(|symbols| (block, symbols)));
+                block
+            }
+            Some(_) => {
+                symbols.into_iter().for_each(|symbols| self.reader.recycle(symbols.bytes));
+                self.machine.handle_fingerprinted(entry, fingerprint)
+            }
+        };
+        self.content.add(self.geometry, block, &entry);
+    }
+
+    /// Control datagrams: few and small, so they do not wait for the pace, but count in it.
+    fn say(&mut self) -> io::Result<()> {
+        while let Some(transmit) = self.machine.poll_transmit(self.clock.now(), &mut self.out) {
+            match transmit.to {
+                None => patiently(|| self.socket.send_to_group(&self.out))?,
+                // A host that is gone must not end the push; it will ask again if it is not.
+                Some(host) => drop(self.socket.send_to(&self.out, host)),
+            }
+            self.counts.add(transmit.kind.into(), 1, self.out.len() as u64);
+            self.pacer.sent(self.clock.nanos(), self.group.frame_bytes(self.out.len()));
+        }
+        Ok(())
+    }
+
+    /// Takes the next blocks to send: those that were encoded, then those that were just read.
+    fn begin_jobs(&mut self) {
+        while self.interleaver.has_room() {
+            match self.encoder.as_mut().and_then(EncoderThread::next) {
+                Some(Ok(prepared)) => {
+                    self.put(prepared.job, prepared.symbols, Origin::Encoder);
+                    continue;
+                }
+                Some(Err(error)) => self.machine.handle_abort(self.clock.now(), &error.to_string()),
+                None => {}
+            }
+            let room = self.encoder.as_ref().is_some_and(EncoderThread::has_room);
+            let Some(job) = self.machine.poll_job(room, !self.fresh.is_empty()) else { return };
+            self.begin(job);
+        }
+    }
+
+    /// Blocks that every host holds already are read, hashed and not sent.
+    fn drop_skipped(&mut self) {
+        if self.machine.is_resuming() {
+            self.interleaver.cut(|block| self.machine.needs_pass(block));
+            self.finish_jobs();
+        }
+        while let Some(block) = self.machine.poll_skip(self.clock.now()) {
+            let (fresh, symbols) = self.fresh.pop_front().expect("it was read, and waits for its turn");
+            assert_eq!(block, fresh);
+            self.reader.recycle(symbols.bytes);
+        }
+    }
+
+    fn begin(&mut self, job: Job) {
+        match (job, self.fresh.front()) {
+            (Job::Source { block, .. }, Some(&(fresh, _))) if block == fresh => {
+                let (_, symbols) = self.fresh.pop_front().expect("just seen");
+                self.put(job, symbols.bytes, Origin::Reader);
+            }
+            _ => {
+                let entry = *self.machine.entry(job.block()).expect("jobs are of blocks that were read");
+                self.encoder.as_mut().expect("blocks come after the spool").give(job, entry);
+            }
+        }
+    }
+
+    fn put(&mut self, job: Job, symbols: Vec<u8>, from: Origin) {
+        let block = job.block();
+        let entry = self.machine.entry(block).expect("jobs are of blocks that were read");
+        let encoded_len = entry.encoded_len(self.geometry, block);
+        let source_symbols = self.geometry.shape(encoded_len).source_symbols();
+        let symbol_size = usize::from(self.geometry.symbol_size());
+        assert_eq!(symbols.len(), job.symbols(source_symbols) as usize * symbol_size);
+        self.interleaver.put(job, source_symbols, Load { symbols, encoded_len, from });
+    }
+
+    fn send_train(&mut self) -> io::Result<()> {
+        let frame_bytes = self.group.frame_bytes(self.geometry.datagram_bytes());
+        let count = self.interleaver.symbols().min(self.batch.capacity()).min(self.pacer.batch(frame_bytes));
+        let number = self.machine.take_sequences(count as u32);
+        let start = Instant::now();
+        let repair = self.seal(count, number);
+        self.clocks.add(Stage::Seal as usize, start, self.batch.len());
+        let send = || self.batch.send(&mut self.socket, self.machine.destination());
+        self.clocks.time(Stage::Send as usize, self.batch.len(), send)?;
+        self.pacer.sent(self.clock.nanos(), count as u64 * frame_bytes);
+        let bytes = |count: u64| count * self.geometry.datagram_bytes() as u64;
+        let source = count as u64 - repair;
+        self.counts.add(Traffic::Source, source, bytes(source));
+        self.counts.add(Traffic::Repair, repair, bytes(repair));
+        self.finish_jobs();
+        Ok(())
+    }
+
+    fn finish_jobs(&mut self) {
+        while let Some(FinishedJob { job, load, last }) = self.interleaver.next_finished() {
+            self.machine.handle_sent(self.clock.now(), job, last);
+            match (load.from, &self.encoder) {
+                (Origin::Encoder, Some(encoder)) => encoder.recycle(load.symbols),
+                (Origin::Encoder, None) | (Origin::Reader, _) => self.reader.recycle(load.symbols),
+            }
+        }
+    }
+
+    /// Fills the GSO batch with the next symbols; how many of them are repair symbols.
+    fn seal(&mut self, count: usize, number: Sequence) -> u64 {
+        let (cipher, tag) = (self.machine.cipher(), self.machine.config().session.tag());
+        let mut repair = 0;
+        self.batch.clear();
+        let symbol_size = usize::from(self.geometry.symbol_size());
+        self.interleaver.take(count, number, |next| {
+            repair += u64::from(next.is_repair);
+            self.batch.push(cipher, tag, next.sequence, Symbol::of(&next, symbol_size));
+        });
+        repair
+    }
+
+    /// Whether the first symbols wait for the first words of those who are expected. A host says in them what it kept of an
+    /// earlier push: what goes out before may be blocks that nobody lacks.
+    fn awaits_hosts(&mut self) -> bool {
+        if self.awaits_hosts {
+            let tally = self.machine.tally();
+            self.awaits_hosts = tally.heard < tally.expected
+                && self.machine.config().one_way.is_none()
+                && self.clock.now() < Moment::default() + HELLO_TIME;
+        }
+        self.awaits_hosts
+    }
+
+    fn sleep(&self, at_most: Duration) -> io::Result<()> {
+        let due = self.machine.poll_timeout().map_or(at_most, |(at, _)| at.since(self.clock.now()));
+        self.sleeper.sleep([self.socket.as_fd()], due.min(at_most))
+    }
+
+    fn tell_progress_sometimes(&mut self) {
+        let now = self.clock.now();
+        if self.told_at.is_none_or(|at| now.since(at) >= PROGRESS_GAP) {
+            self.told_at = Some(now);
+            self.tell_progress();
+            tracing::debug!(
+                at = now.micros() / 1000,
+                mbit = self.machine.rate() / 1_000_000,
+                blocks = self.machine.blocks_sent(),
+                repair = self.counts.repair.datagrams,
+                loss = self.machine.usual_loss(),
+                "rate"
+            );
+        }
+    }
+
+    fn tell_progress(&self) {
+        let total = self.counts.total();
+        let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        progress.blocks_sent = self.machine.blocks_sent();
+        progress.content = self.content;
+        progress.wire_bytes = total.bytes;
+        progress.repairs = self.counts.repair.datagrams;
+        progress.rate = self.machine.rate();
+        progress.proven = self.machine.root().is_some();
+        progress.hosts = self.machine.tally();
+    }
+}
+
+fn tell_event(event: SenderEvent) {
+    match event {
+        SenderEvent::Joined(name) => tracing::debug!(host = %name, "joined"),
+        SenderEvent::Done(name) => tracing::debug!(host = %name, "done"),
+        SenderEvent::Failed(name, reason) => tracing::info!(host = %name, "gave up: {reason}"),
+        SenderEvent::Silent(name) => tracing::info!(host = %name, "is silent"),
+        SenderEvent::Sidelined(name, sideline) => {
+            tracing::warn!(host = %name, "is served after the others: {sideline}");
+        }
+        SenderEvent::OtherVersion(name, what) => tracing::info!(host = %name, "{what}"),
+    }
+}
+
+/// Read blocks that wait in the send loop besides the one being sent.
+const FRESH_BLOCKS: usize = 2;
+
+/// Zero blocks taken in before anything else gets its turn.
+const READS_IN_A_ROW: u32 = 64;
+
+const FEEDBACK_BATCHES_IN_A_ROW: u32 = 4;
+
+/// With nothing to send; a block, a repair, a datagram or a timer ends it.
+/// Round-trips on any local network, and a start of a receiver's thread.
+const HELLO_TIME: Duration = Duration::from_millis(50);
+const IDLE_SLEEP: Duration = Duration::from_millis(200);
+
+const PROGRESS_GAP: Duration = Duration::from_millis(100);

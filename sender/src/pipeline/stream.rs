@@ -1,0 +1,105 @@
+//! An image that arrives as chunks from somewhere asynchronous (Glance), checked against its record at the end.
+
+use std::fs::File;
+
+use bytes::{Buf, Bytes};
+use tokio::sync::mpsc;
+
+use super::source::{Source, SourceError};
+use crate::openstack::{ContentCheck, SignatureCheck};
+
+/// Chunks between the download and the reading thread: a few MiB at the sizes that HTTP brings.
+const CHUNKS: usize = 32;
+
+/// Where the download puts its chunks; waiting for room is its back-pressure. An error ends the push.
+pub(crate) type ChunkSender = mpsc::Sender<Result<Bytes, String>>;
+
+/// The reading thread's end of a download.
+pub(crate) struct StreamSource {
+    name: String,
+    chunks: mpsc::Receiver<Result<Bytes, String>>,
+    chunk: Bytes,
+    check: Option<ContentCheck>,
+    signature: Option<SignatureCheck>,
+    got: u64,
+    expected: u64,
+}
+
+impl StreamSource {
+    /// A source of `expected` bytes, and where to put those that come after `head`, which is there already. `check` is what
+    /// Glance's record says of all of them; without one only their number is checked.
+    pub(crate) fn new(
+        name: String,
+        head: Bytes,
+        expected: u64,
+        check: Option<ContentCheck>,
+    ) -> (Self, ChunkSender) {
+        let (sender, chunks) = mpsc::channel(CHUNKS);
+        (Self { name, chunks, chunk: head, check, signature: None, got: 0, expected }, sender)
+    }
+
+    /// The bytes have to be signed, too.
+    pub(crate) fn signed(mut self, check: Option<SignatureCheck>) -> Self {
+        self.signature = check;
+        self
+    }
+
+    /// The next chunk that is not empty; `None` at the end.
+    fn next_chunk(&mut self) -> Result<Option<Bytes>, SourceError> {
+        loop {
+            match self.chunks.blocking_recv() {
+                None => return Ok(None),
+                Some(Ok(chunk)) if chunk.is_empty() => {}
+                Some(Ok(chunk)) => return Ok(Some(chunk)),
+                Some(Err(reason)) => return Err(SourceError::Glance(reason)),
+            }
+        }
+    }
+}
+
+impl Source for StreamSource {
+    fn fill(&mut self, buffer: &mut [u8]) -> Result<usize, SourceError> {
+        let mut filled = 0;
+        while filled < buffer.len() {
+            if self.chunk.is_empty() {
+                match self.next_chunk()? {
+                    Some(chunk) => self.chunk = chunk,
+                    None => break,
+                }
+            }
+            let piece = self.chunk.len().min(buffer.len() - filled);
+            buffer[filled..filled + piece].copy_from_slice(&self.chunk[..piece]);
+            self.chunk.advance(piece);
+            filled += piece;
+        }
+        if let Some(check) = &mut self.check {
+            check.update(&buffer[..filled]);
+        }
+        if let Some(signature) = &mut self.signature {
+            signature.update(&buffer[..filled]);
+        }
+        self.got += filled as u64;
+        Ok(filled)
+    }
+
+    fn finish(&mut self) -> Result<(), SourceError> {
+        let further = self.chunk.len() as u64 + self.next_chunk()?.map_or(0, |chunk| chunk.len() as u64);
+        if further > 0 || self.got != self.expected {
+            let got = self.got + further;
+            return Err(SourceError::Length { name: self.name.clone(), got, expected: self.expected });
+        }
+        if let Some(check) = self.check.take() {
+            check.finish().map_err(|error| SourceError::Glance(format!("{}: {error}", self.name)))?;
+        }
+        if let Some(signature) = self.signature.take() {
+            signature.finish().map_err(|error| {
+                SourceError::Glance(format!("{} is refused: {error} (rule {})", self.name, error.rule()))
+            })?;
+        }
+        Ok(())
+    }
+
+    fn again(&self) -> Option<&File> {
+        None
+    }
+}
