@@ -48,7 +48,8 @@ pub fn unpack(file: &Path, directory: &Path) -> io::Result<()> {
 /// # Errors
 /// If a file cannot be read or written.
 pub fn pack(directory: &Path, file: &Path) -> io::Result<()> {
-    let read = |entry: io::Result<fs::DirEntry>| fs::read(entry?.path()).map(|bytes| hex::encode(&bytes) + "\n");
+    let read =
+        |entry: io::Result<fs::DirEntry>| fs::read(entry?.path()).map(|bytes| hex::encode(&bytes) + "\n");
     let lines: BTreeSet<String> = fs::read_dir(directory)?.map(read).collect::<io::Result<_>>()?;
     fs::write(file, lines.into_iter().collect::<String>())
 }

@@ -5,8 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// xorshift64* (Vigna, "An experimental exploration of Marsaglia's xorshift generators, scrambled"). Nothing secret may
 /// be drawn from it.
 ///
-/// Recorded seeds (`tests/sim/RECORD.md`, `tests/soak.md`) and figures depend on the sequence of [`Rng::new`]: a test
-/// below holds it.
+/// What `tests/sim/RECORD.md` and `tests/sim/scale.txt` record depends on the sequence: a test below holds it.
 #[derive(Clone, Debug)]
 pub struct Rng(u64);
 
@@ -49,6 +48,11 @@ impl Rng {
         (self.number() >> 11) % bound
     }
 
+    /// Evenly in `0..bound`.
+    pub fn below_u32(&mut self, bound: u32) -> u32 {
+        self.below(u64::from(bound)) as u32
+    }
+
     /// An index into something of this length.
     pub fn index(&mut self, len: usize) -> usize {
         self.below(len as u64) as usize
@@ -57,6 +61,11 @@ impl Rng {
     /// True with this probability. Zero draws no number, so that a fault that is switched off moves no other.
     pub fn chance(&mut self, probability: f64) -> bool {
         probability > 0.0 && self.unit() < probability
+    }
+
+    /// True once in this many times.
+    pub fn one_in(&mut self, times: u64) -> bool {
+        self.below(times) == 0
     }
 
     /// Evenly in `from` to `to`.
