@@ -238,7 +238,7 @@ fn ask_words(ask: &Ask, say: &mut Say<'_>) {
     say("reply to", &ask.reply_to);
     say("answer spread in ms", &ask.spread.as_millis());
     say("bytes of an answer at most", &ask.answer_bytes_max);
-    say("query", &format_args!("{:?}", ask.query));
+    say("question", &format_args!("{:?}", ask.query));
 }
 
 fn answer_words(answer: &Answer, say: &mut Say<'_>) {
