@@ -5,6 +5,7 @@ CARGO     ?= cargo
 FLAGS     := --locked --release --workspace
 TARGET    := $(or $(CARGO_TARGET_DIR),target)
 SCENARIOS := $(TARGET)/scenarios
+JUNIT     := target/nextest/default/junit.xml# nextest writes it there, whatever the target directory
 
 .DEFAULT_GOAL := help
 .PHONY: help build test check-format lint docs scenarios sim races sim-scale soak demo bench-stages bench-codec bench-crossovers bench-failures \
@@ -35,15 +36,18 @@ docs: ## build the documentation, warnings denied
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(FLAGS) --no-deps --document-private-items
 
 scenarios: build ## run every test, then print what was measured and what was skipped
-	@tests/summary.sh --clear $(SCENARIOS)
+	@tests/summary.sh --clear $(SCENARIOS) && mkdir -p $(SCENARIOS) && rm -f $(JUNIT) $(SCENARIOS)/results.txt $(SCENARIOS)/failed
 	@status=0; \
 	if $(CARGO) nextest --version >/dev/null 2>&1; then \
 	    $(CARGO) nextest run $(FLAGS) || status=$$?; \
+	    results=$(JUNIT); \
 	else \
 	    echo "cargo-nextest is not installed: cargo test, one crate after the other"; \
-	    $(CARGO) test $(FLAGS) --no-fail-fast || status=$$?; \
+	    results=$(SCENARIOS)/results.txt; \
+	    { $(CARGO) test $(FLAGS) --no-fail-fast || echo $$? >$(SCENARIOS)/failed; } | tee $$results; \
+	    if [ -f $(SCENARIOS)/failed ]; then status=$$(cat $(SCENARIOS)/failed); fi; \
 	fi; \
-	tests/summary.sh $(SCENARIOS); \
+	tests/summary.sh $(SCENARIOS) $$results; \
 	exit $$status
 
 SEEDS ?= 2000
@@ -99,18 +103,24 @@ bench-failures: ## how often random sets of K, K + 1 symbols do not determine a 
 	$(CARGO) run --locked --release -p glancecast-bench --bin codec_failures -- 20000 20000 1000
 
 # The flags are those of cargo-fuzz, which is not needed. They are for nightly compilers; the pinned one takes them with
-# RUSTC_BOOTSTRAP. The corpus is kept in $(TARGET)/fuzz/corpus.
+# RUSTC_BOOTSTRAP. Committed inputs are packed, an input a line: the fuzzers run on a directory in $(TARGET)/fuzz.
 FUZZ_SECONDS ?= 120
 HOST         := $(shell rustc -vV | sed -n 's/^host: //p')
 COVERAGE     := -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
     -Cllvm-args=-sanitizer-coverage-trace-compares --cfg=fuzzing -Ccodegen-units=1 -Cdebug-assertions
+CORPUS       := $(TARGET)/release/corpus
 
-fuzz-codec: ## mutate what a decoder takes in for FUZZ_SECONDS (120), with an address sanitizer
-	@mkdir -p $(TARGET)/fuzz/corpus
+.PHONY: corpus-tool
+corpus-tool:
+	$(CARGO) build --locked --release --quiet -p glancecast-testkit --bin corpus
+
+fuzz-codec: corpus-tool ## mutate what a decoder takes in for FUZZ_SECONDS (120), with an address sanitizer
+	@mkdir -p $(TARGET)/fuzz/corpus && rm -rf $(TARGET)/fuzz/seeds && \
+	    $(CORPUS) unpack fec/fuzz/seeds.hex $(TARGET)/fuzz/seeds
 	cd fec/fuzz && RUSTC_BOOTSTRAP=1 RUSTFLAGS="$(COVERAGE) -Zsanitizer=address" \
 	    $(CARGO) build --locked --release --target $(HOST) --target-dir $(abspath $(TARGET))/fuzz
-	$(TARGET)/fuzz/$(HOST)/release/intake $(TARGET)/fuzz/corpus fec/fuzz/seeds \
+	$(TARGET)/fuzz/$(HOST)/release/intake $(TARGET)/fuzz/corpus $(TARGET)/fuzz/seeds \
 	    -max_total_time=$(FUZZ_SECONDS) -max_len=600 -artifact_prefix=$(TARGET)/fuzz/
 
 # The fuzzers of everything that is read from strangers, and of the machines; see tests/fuzz/RECORD.md. Only what is under
@@ -118,7 +128,7 @@ fuzz-codec: ## mutate what a decoder takes in for FUZZ_SECONDS (120), with an ad
 # SANITIZE=address looks at memory too, which concerns what these crates rely on: none of what is fuzzed here is unsafe.
 FUZZERS      := down up queries survey journal config keys formats glance sender receiver
 FUZZ         ?= $(FUZZERS)
-FUZZED       := $(addprefix glancecast-,fec proto inspect host receiver sender fuzz) toml toml_parser
+FUZZED       := $(addprefix glancecast-,fec proto inspect platform receiver sender fuzz) toml toml_parser
 # Comparing is what takes most of the time when it is watched, and only in texts is there much that has to be guessed.
 COVERED       = $(if $(filter %-receiver %-sender toml%,$(crate)),$(COVERAGE),$(filter-out %trace-compares,$(COVERAGE)))
 FUZZ_TARGET  := $(abspath $(TARGET))/fuzz$(addprefix -,$(SANITIZE))
@@ -128,12 +138,13 @@ FUZZ_PROGRAM := $(FUZZ_TARGET)/$(if $(SANITIZE),$(HOST)/)release
 
 fuzz: fuzz-build ## run the fuzzers of parsers and machines for FUZZ_SECONDS (120) each, or the one of FUZZ=name
 	@for name in $(FUZZ); do \
-	    mkdir -p $(FUZZ_TARGET)/corpora/$$name && echo "== $$name" && \
-	    $(FUZZ_PROGRAM)/$$name $(FUZZ_TARGET)/corpora/$$name tests/fuzz/corpus/$$name \
+	    mkdir -p $(FUZZ_TARGET)/corpora/$$name && rm -rf $(FUZZ_TARGET)/committed && echo "== $$name" && \
+	    $(CORPUS) unpack tests/fuzz/corpus/$$name.hex $(FUZZ_TARGET)/committed && \
+	    $(FUZZ_PROGRAM)/$$name $(FUZZ_TARGET)/corpora/$$name $(FUZZ_TARGET)/committed \
 	        -max_total_time=$(FUZZ_SECONDS) -timeout=10 -artifact_prefix=$(FUZZ_TARGET)/$$name- || exit 1; \
 	done
 
-fuzz-build:
+fuzz-build: corpus-tool
 	cd tests/fuzz && RUSTC_BOOTSTRAP=1 $(if $(SANITIZE),RUSTFLAGS=-Zsanitizer=$(SANITIZE)) \
 	    $(CARGO) build --locked --release --target-dir $(FUZZ_TARGET) $(FUZZ_FLAGS) \
 	    $(addprefix --bin ,$(FUZZ)) $(if $(filter glance,$(FUZZ)),--features sender)
@@ -141,10 +152,12 @@ fuzz-build:
 # One input for each thing that was reached, however often it was, in place of the committed ones.
 fuzz-merge: fuzz-build ## put what the fuzzers have found worth keeping, as few and small inputs as do, into tests/fuzz/corpus
 	@for name in $(FUZZ); do \
-	    rm -rf $(FUZZ_TARGET)/merged && mkdir -p $(FUZZ_TARGET)/merged $(FUZZ_TARGET)/corpora/$$name && \
+	    rm -rf $(FUZZ_TARGET)/merged $(FUZZ_TARGET)/committed && \
+	    mkdir -p $(FUZZ_TARGET)/merged $(FUZZ_TARGET)/corpora/$$name && \
+	    $(CORPUS) unpack tests/fuzz/corpus/$$name.hex $(FUZZ_TARGET)/committed && \
 	    $(FUZZ_PROGRAM)/$$name -set_cover_merge=1 -use_counters=0 $(FUZZ_TARGET)/merged $(FUZZ_TARGET)/corpora/$$name \
-	        tests/fuzz/corpus/$$name && \
-	    rm -rf tests/fuzz/corpus/$$name && cp -r $(FUZZ_TARGET)/merged tests/fuzz/corpus/$$name || exit 1; \
+	        $(FUZZ_TARGET)/committed && \
+	    $(CORPUS) pack $(FUZZ_TARGET)/merged tests/fuzz/corpus/$$name.hex || exit 1; \
 	done
 
 sanitize-codec: ## the kernels' tests of every instruction set of this machine, with an address sanitizer

@@ -1,6 +1,8 @@
 #!/bin/sh
-# What a run of the tests leaves to be read: the figures they measured and the tests that were skipped, each with
-# the command that would enable it. `summary.sh DIRECTORY` prints, `summary.sh --clear DIRECTORY` starts anew.
+# What a run of the tests leaves to be read: the figures they measured, the tests that were skipped, each with the
+# command that would enable it, and the closing counts. Rust's harness counts a test that skips itself as passed.
+# `summary.sh DIRECTORY RESULTS` prints, `summary.sh --clear DIRECTORY` starts anew. RESULTS is the JUnit file of
+# cargo-nextest or the output of cargo test.
 set -eu
 
 if [ "$1" = --clear ]; then
@@ -15,13 +17,39 @@ print() { # KIND: every line of every file of that kind
     return 0
 }
 
+counts() { # RESULTS: how many passed, how many failed
+    awk '
+        match($0, /<testsuites[^>]* tests="[0-9]+"/) {
+            total = $0; sub(/.* tests="/, "", total); sub(/".*/, "", total)
+            failed = $0; sub(/.* failures="/, "", failed); sub(/".*/, "", failed)
+            broken = $0; sub(/.* errors="/, "", broken); sub(/".*/, "", broken)
+            lost += failed + broken; passed += total - failed - broken
+        }
+        /^test result: / {
+            for (i = 2; i <= NF; i++) {
+                if ($i == "passed;") passed += $(i - 1)
+                if ($i == "failed;") lost += $(i - 1)
+            }
+        }
+        END { print passed + 0, lost + 0 }' "$1"
+}
+
 measured=$(print "$1/measured")
 skipped=$(print "$1/skipped")
+number=$(find "$1/skipped" -type f 2>/dev/null | wc -l) # a file for each test
 if [ -n "$measured" ]; then
     printf '\nmeasured:\n%s\n' "$measured"
 fi
-if [ -n "$skipped" ]; then
-    printf '\nskipped:\n%s\n' "$skipped"
+if [ -f "${2-}" ]; then
+    # shellcheck disable=SC2046 # two numbers
+    set -- $(counts "$2")
+    failed=
+    [ "$2" -eq 0 ] || failed=", $2 FAILED"
+    if [ -n "$skipped" ]; then
+        printf '\n%d passed, of which %d were skipped%s:\n%s\n' "$1" "$number" "$failed" "$skipped"
+    else
+        printf '\n%d passed%s, nothing skipped\n' "$1" "$failed"
+    fi
 else
-    printf '\nnothing skipped\n'
+    printf '\nskipped:\n%s\n' "${skipped:-  nothing}"
 fi

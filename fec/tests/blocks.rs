@@ -1,6 +1,7 @@
 //! A block goes out as source and repair symbols and comes back, whatever else comes with them.
 
 use glancecast_fec::{BlockShape, DecodeError, Encoder, Esi, RepairSymbol, SymbolSet, decode};
+use glancecast_testkit::Rng;
 
 #[test]
 fn any_k_symbols_and_a_few_more_bring_the_block_back() {
@@ -77,13 +78,7 @@ struct Sample {
 impl Sample {
     fn new(k: u32, t: usize) -> Self {
         let shape = BlockShape::new(k, t as u16).expect("within bounds");
-        let mut state = u64::from(k) << 32 | t as u64;
-        let source = (0..shape.source_bytes())
-            .map(|_| {
-                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-                (state >> 56) as u8
-            })
-            .collect();
+        let source = Rng::new(u64::from(k) << 32 | t as u64).noise(shape.source_bytes());
         Self { shape, source }
     }
 

@@ -2,15 +2,16 @@
 
 mod common;
 
-use common::{Block, Numbers, their_symbols};
+use common::{Block, their_symbols};
 use glancecast_fec::Codec;
+use glancecast_testkit::Rng;
 
 /// Compares a few symbols at the start, at random and at the end of the ids, in numbers for which each of the two
 /// ways to compute them is taken.
-fn compare(codec: &mut Codec, k: u32, t: u16, numbers: &mut Numbers) {
+fn compare(codec: &mut Codec, k: u32, t: u16, numbers: &mut Rng) {
     let block = Block::new(k, t);
     let theirs = block.theirs();
-    for (place, count) in [(0, 5), (0, 27), (numbers.below(1 << 23), 2), (block.offset_max() - 25, 26)] {
+    for (place, count) in [(0, 5), (0, 27), (numbers.below_u32(1 << 23), 2), (block.offset_max() - 25, 26)] {
         let ours = block.ours(codec, place, count);
         assert!(
             ours == their_symbols(&theirs, place, count),
@@ -21,7 +22,7 @@ fn compare(codec: &mut Codec, k: u32, t: u16, numbers: &mut Numbers) {
 
 /// Every K' of RFC 6330 §5.6 up to 56 403, a part of them in each test so that they run side by side.
 fn every_k_prime(part: usize, parts: usize) {
-    let (mut codec, mut numbers) = (Codec::new(), Numbers(1));
+    let (mut codec, mut numbers) = (Codec::new(), Rng::new(1));
     let mut k_primes = Vec::new();
     let mut k = 1;
     while k <= glancecast_fec::K_MAX {
@@ -46,19 +47,19 @@ fn every_k_prime_second_part() {
 
 #[test]
 fn five_hundred_random_k() {
-    let (mut codec, mut numbers) = (Codec::new(), Numbers(2));
+    let (mut codec, mut numbers) = (Codec::new(), Rng::new(2));
     for _ in 0..500 {
         // As many small ones as large ones.
-        let bits = 1 + numbers.below(12);
-        let k = 1 + numbers.below(1 << bits);
-        compare(&mut codec, k, 1 + (numbers.next() % 40) as u16, &mut numbers);
+        let bits = 1 + numbers.below_u32(12);
+        let k = 1 + numbers.below_u32(1 << bits);
+        compare(&mut codec, k, 1 + (numbers.number() % 40) as u16, &mut numbers);
     }
 }
 
 #[test]
 fn symbols_of_every_size() {
-    let (mut codec, mut numbers) = (Codec::new(), Numbers(3));
+    let (mut codec, mut numbers) = (Codec::new(), Rng::new(3));
     for t in (1..=300).chain([1_280, 1_407, 1_408, 1_433, 8_832, 8_999, 9_000]) {
-        compare(&mut codec, 1 + numbers.below(40), t, &mut numbers);
+        compare(&mut codec, 1 + numbers.below_u32(40), t, &mut numbers);
     }
 }

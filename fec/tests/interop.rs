@@ -2,22 +2,23 @@
 
 mod common;
 
-use common::{Block, Numbers, named, their_decode, their_symbols};
+use common::{Block, named, their_decode, their_symbols};
 use glancecast_fec::{Codec, DecodeError, Esi, RepairSymbol, SymbolSet};
+use glancecast_testkit::Rng;
 
 /// Loses `lost` symbols, receives `lost + extra` repair symbols with random ids, and compares what both make of it.
 /// Returns whether the block came back.
-fn trial(codec: &mut Codec, block: &Block, lost: u32, extra: u32, numbers: &mut Numbers) -> bool {
+fn trial(codec: &mut Codec, block: &Block, lost: u32, extra: u32, numbers: &mut Rng) -> bool {
     let (shape, k) = (block.shape, block.shape.source_symbols());
     let mut held = SymbolSet::full(k);
     while k - held.count() < lost {
-        held.remove(numbers.below(k));
+        held.remove(numbers.below_u32(k));
     }
     // Ids may have gaps, and come in any order.
     let mut offsets: Vec<u32> = Vec::new();
-    let range = if numbers.below(2) == 0 { 2 * (lost + extra) } else { block.offset_max() };
+    let range = if numbers.below_u32(2) == 0 { 2 * (lost + extra) } else { block.offset_max() };
     while offsets.len() < (lost + extra) as usize {
-        let offset = numbers.below(range);
+        let offset = numbers.below_u32(range);
         if !offsets.contains(&offset) {
             offsets.push(offset);
         }
@@ -60,12 +61,12 @@ fn trial(codec: &mut Codec, block: &Block, lost: u32, extra: u32, numbers: &mut 
 
 #[test]
 fn verdicts_are_the_same_at_overheads_of_0_1_and_2() {
-    let (mut codec, mut numbers) = (Codec::new(), Numbers(4));
+    let (mut codec, mut numbers) = (Codec::new(), Rng::new(4));
     let mut failed = [0; 3];
     for round in 0..1_500 {
-        let k = 1 + numbers.below(60);
+        let k = 1 + numbers.below_u32(60);
         let block = Block::new(k, 5);
-        let lost = 1 + numbers.below(k);
+        let lost = 1 + numbers.below_u32(k);
         let extra = round % 3;
         failed[extra as usize] += u32::from(!trial(&mut codec, &block, lost, extra, &mut numbers));
     }
@@ -75,11 +76,11 @@ fn verdicts_are_the_same_at_overheads_of_0_1_and_2() {
 
 #[test]
 fn blocks_come_back_at_every_share_of_loss() {
-    let (mut codec, mut numbers) = (Codec::new(), Numbers(5));
+    let (mut codec, mut numbers) = (Codec::new(), Rng::new(5));
     for k in [1, 2, 9, 10, 11, 63, 100, 255, 700, 1_024, 1_032] {
         for percent in [0, 1, 5, 12, 20, 25, 40, 60, 100] {
             let block = Block::new(k, 1 + (k % 97) as u16);
-            trial(&mut codec, &block, (k * percent).div_ceil(100), numbers.below(4), &mut numbers);
+            trial(&mut codec, &block, (k * percent).div_ceil(100), numbers.below_u32(4), &mut numbers);
         }
     }
 }
@@ -87,28 +88,29 @@ fn blocks_come_back_at_every_share_of_loss() {
 /// Whatever comes in: a block comes back as it was, or is left as it was.
 #[test]
 fn hostile_intake_never_makes_a_wrong_block() {
-    let (mut codec, mut numbers) = (Codec::new(), Numbers(6));
+    let (mut codec, mut numbers) = (Codec::new(), Rng::new(6));
     let (mut back, mut refused) = (0, 0);
     for _ in 0..3_000 {
-        let block = Block::new(1 + numbers.below(70), 1 + numbers.below(90) as u16);
+        let block = Block::new(1 + numbers.below_u32(70), 1 + numbers.below_u32(90) as u16);
         let (shape, k, t) = (block.shape, block.shape.source_symbols(), block.shape.symbol_size());
         let mut held = SymbolSet::full(k);
-        let lost = 1 + numbers.below(k);
+        let lost = 1 + numbers.below_u32(k);
         (0..lost).for_each(|_| {
-            held.remove(numbers.below(k));
+            held.remove(numbers.below_u32(k));
         });
         let made = block.ours(&mut codec, 0, 2 * k as usize + 3);
         let mut repair = Vec::new();
-        for _ in 0..numbers.below(3 * lost + 4) {
-            let offset = numbers.below(2 * k + 3);
+        for _ in 0..numbers.below_u32(3 * lost + 4) {
+            let offset = numbers.below_u32(2 * k + 3);
             let bytes = &made[offset as usize * t..][..t];
             // Right ones, often twice and in any order; too short or long ones; source symbols' ids.
-            repair.push(match numbers.below(10) {
-                0 => {
-                    RepairSymbol { esi: block.esi(offset), bytes: &made[..numbers.below(t as u32) as usize] }
-                }
+            repair.push(match numbers.below_u32(10) {
+                0 => RepairSymbol {
+                    esi: block.esi(offset),
+                    bytes: &made[..numbers.below_u32(t as u32) as usize],
+                },
                 1 => RepairSymbol { esi: block.esi(offset), bytes: &made[..t + 1] },
-                2 => RepairSymbol { esi: Esi::new(numbers.below(k)).expect("small"), bytes },
+                2 => RepairSymbol { esi: Esi::new(numbers.below_u32(k)).expect("small"), bytes },
                 _ => RepairSymbol { esi: block.esi(offset), bytes },
             });
         }

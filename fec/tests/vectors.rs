@@ -1,6 +1,7 @@
 //! Repair symbols are those of the vectors in `vectors/`, which a slow program straight from the RFC's text made.
 
 use glancecast_fec::{BlockShape, Codec, Esi};
+use glancecast_testkit::hex;
 
 #[test]
 fn repair_symbols_are_those_of_a_second_independent_implementation() {
@@ -14,8 +15,7 @@ fn repair_symbols_are_those_of_a_second_independent_implementation() {
         let source: Vec<u8> = (0..shape.source_bytes()).map(octet).collect();
         let mut symbol = vec![0; shape.symbol_size()];
         codec.encode(shape, &source, Esi::new(number(2)).expect("24 bits"), &mut symbol);
-        let hexadecimal: String = symbol.iter().map(|octet| format!("{octet:02x}")).collect();
-        assert_eq!(hexadecimal, fields[3], "{line}");
+        assert_eq!(hex::encode(&symbol), fields[3], "{line}");
         count += 1;
     }
     assert_eq!(count, 126);

@@ -3,9 +3,9 @@
 
 mod images;
 mod judge;
-#[path = "../../tests/fuzz/replay.rs"]
-mod replay;
 
+use glancecast_testkit::Rng;
+use glancecast_testkit::corpus::replay;
 use judge::{bases, judge};
 
 #[test]
@@ -31,17 +31,17 @@ fn every_flipped_bit_of_a_header_is_judged() {
 #[test]
 fn random_damage_is_judged() {
     println!("seed {SEED:#x}");
-    let mut random = Random(SEED);
+    let mut random = Rng::new(SEED);
     let bases = bases();
     for round in 0..20_000 {
-        let mut image = bases[random.below(bases.len())].clone();
-        for _ in 0..1 + random.below(8) {
+        let mut image = bases[random.index(bases.len())].clone();
+        for _ in 0..1 + random.index(8) {
             // Where the tables are, as often as in the first sector.
             let places = [512, 4096, image.len()];
-            let at = random.below(places[round % 3].min(image.len()));
-            let value = random.next().to_le_bytes();
-            let len = (1 + random.below(8)).min(image.len() - at);
-            let extreme = [[0; 8], [0xFF; 8], value][random.below(3)];
+            let at = random.index(places[round % 3].min(image.len()));
+            let value = random.number().to_le_bytes();
+            let len = (1 + random.index(8)).min(image.len() - at);
+            let extreme = [[0; 8], [0xFF; 8], value][random.index(3)];
             image[at..at + len].copy_from_slice(&extreme[..len]);
         }
         judge(&image);
@@ -50,23 +50,7 @@ fn random_damage_is_judged() {
 
 #[test]
 fn images_of_the_fuzzer_are_judged() {
-    replay::replay("formats", judge::fuzzed);
-}
-
-/// SplitMix64.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, end: usize) -> usize {
-        (self.next() % end as u64) as usize
-    }
+    replay("formats", judge::fuzzed);
 }
 
 const SEED: u64 = 0x6C61_6E63_6563_6173;

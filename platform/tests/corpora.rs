@@ -1,21 +1,20 @@
 //! Key files that the fuzzer of `tests/fuzz` has found worth keeping.
 
 mod key_files;
-#[path = "../../tests/fuzz/replay.rs"]
-mod replay;
 
 use std::fs;
 
 use glancecast_platform::{keyfile, sender_keys};
+use glancecast_testkit::corpus::replay;
 
 #[test]
 fn key_files_of_the_fuzzer_are_read_or_refused() {
-    replay::replay("keys", key_files::read);
+    replay("keys", key_files::read);
 }
 
 #[test]
 fn key_files_of_the_fuzzer_say_the_same_on_a_disk() {
-    replay::replay("keys", |input| {
+    replay("keys", |input| {
         let file = tempfile::NamedTempFile::new().expect("temporary file"); // nobody else may read it
         fs::write(&file, input).expect("writable");
         let name = file.path().display().to_string();

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::hex::{debug_as_display, display_as_hex};
 use crate::limits::{HOST_NAME_MAX, OBJECT_NAME_MAX};
 
 /// One push. Drawn at random by the sender; every key of the session is derived from it.
@@ -178,26 +179,6 @@ pub enum NameError {
     },
 }
 
-macro_rules! hex_display {
-    ($($name:ident),*) => {$(
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-            }
-        }
-    )*};
-}
-
-macro_rules! debug_as_display {
-    ($($name:ident),*) => {$(
-        impl fmt::Debug for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "{}({self})", stringify!($name))
-            }
-        }
-    )*};
-}
-
 macro_rules! plain_display {
     ($($name:ident),*) => {$(
         impl fmt::Display for $name {
@@ -208,7 +189,7 @@ macro_rules! plain_display {
     )*};
 }
 
-hex_display!(SessionId, SessionTag, ReceiverId);
+display_as_hex!(SessionId, SessionTag, ReceiverId);
 debug_as_display!(SessionId, ReceiverId, HostName, ObjectName);
 plain_display!(BlockIndex, Sequence, HostName, ObjectName);
 

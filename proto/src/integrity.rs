@@ -4,11 +4,10 @@
 //! is there, in any order, and the root made of them equals `b3sum` of the whole file (`blake3::hazmat`). An object
 //! of a single block has no subtree below the root: there the block's hash is the root itself.
 
-use std::fmt;
-
 use blake3::hazmat::{HasherExt, Mode, merge_subtrees_non_root, merge_subtrees_root};
 
 use crate::geometry::Geometry;
+use crate::hex::{debug_as_display, display_as_hex};
 use crate::ids::BlockIndex;
 
 /// The hash of a whole object: what `b3sum` prints.
@@ -153,22 +152,8 @@ fn chaining_value(blocks: &[BlockHash]) -> [u8; 32] {
     }
 }
 
-macro_rules! hex {
-    ($($name:ident),*) => {$(
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-            }
-        }
-        impl fmt::Debug for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "{}({self})", stringify!($name))
-            }
-        }
-    )*};
-}
-
-hex!(Root, BlockHash, Fingerprint);
+display_as_hex!(Root, BlockHash, Fingerprint);
+debug_as_display!(Root, BlockHash, Fingerprint);
 
 /// Half of a BLAKE3: enough to find blocks by.
 pub const FINGERPRINT_BYTES: usize = 16;

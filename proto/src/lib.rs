@@ -6,6 +6,7 @@
 //! symbols flow past them: the machines see headers and counts, and ask for heavy work as effects.
 
 pub mod geometry;
+pub mod hex;
 pub mod ids;
 pub mod integrity;
 pub mod limits;

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 use zeroize::Zeroizing;
 
+use crate::hex::{self, Hex, debug_as_display};
 use crate::ids::SessionId;
 
 /// Bytes of a signature.
@@ -72,23 +73,18 @@ impl PublicKey {
 
 impl fmt::Display for PublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(Self::PREFIX)?;
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        write!(f, "{}{}", Self::PREFIX, Hex(&self.0))
     }
 }
 
-impl fmt::Debug for PublicKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "PublicKey({self})")
-    }
-}
+debug_as_display!(PublicKey);
 
 impl FromStr for PublicKey {
     type Err = PublicKeyError;
 
     fn from_str(text: &str) -> Result<Self, PublicKeyError> {
         let digits = text.strip_prefix(Self::PREFIX).ok_or(PublicKeyError)?;
-        hex(digits).map(Self).ok_or(PublicKeyError)
+        hex::parse(digits).map(Self).ok_or(PublicKeyError)
     }
 }
 
@@ -96,17 +92,6 @@ impl FromStr for PublicKey {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a sender's public key, which is `ed25519:` and 64 hex digits")]
 pub struct PublicKeyError;
-
-/// 32 bytes of 64 hex digits.
-pub fn hex(digits: &str) -> Option<[u8; 32]> {
-    let digits: &[u8; 64] = digits.as_bytes().try_into().ok()?;
-    let mut bytes = [0; 32];
-    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-        let [high, low] = [pair[0], pair[1]].map(|digit| char::from(digit).to_digit(16));
-        *byte = (high? * 16 + low?) as u8;
-    }
-    Some(bytes)
-}
 
 fn message(session: SessionId, header: &[u8], body: &[u8]) -> Vec<u8> {
     [CONTEXT, &session.0, header, body].concat()
@@ -141,7 +126,8 @@ mod tests {
     #[test]
     fn keys_are_those_of_rfc_8032() {
         // Section 7.1, test 1.
-        let seed = hex("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60").expect("hex");
+        let seed =
+            hex::parse("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60").expect("hex");
         let public = SigningKey::from_seed(&Zeroizing::new(seed)).public();
         assert_eq!(
             public.to_string(),

@@ -4,11 +4,9 @@ mod bounds;
 mod dice;
 mod inputs;
 mod operations;
-#[path = "../../tests/fuzz/replay.rs"]
-mod replay;
 mod vectors;
 
-use replay::replay;
+use glancecast_testkit::corpus::replay;
 
 #[test]
 fn downward_datagrams_of_the_fuzzer_keep_their_bounds() {

@@ -12,6 +12,7 @@ use glancecast_proto::wire::{
     About, Announce, Answer, AnswerState, Ask, Down, Encoding, End, Finding, Held, Hello, Kept, KeptRun,
     Kind, Listed, ManifestEntry, ManifestRun, Page, Poll, Report, SymbolHeader, Totals, Up,
 };
+use glancecast_testkit::hex;
 use vectors::{KEY, RECEIVER, SALT, SESSION, SIGNING_SEED, Signed, Value};
 
 #[test]
@@ -74,24 +75,24 @@ fn text_of(value: &Value) -> String {
     let mut text = HEAD.to_owned();
     words(value, &mut text);
     let mut line = |name: &str, value: String| writeln!(text, "{name}: {value}").expect("a string grows");
-    line("group key", hex(&KEY));
+    line("group key", hex::encode(&KEY));
     line("session", SESSION.to_string());
     match value {
         Value::Announce(_, Signed::Yes) | Value::Down(_, Signed::Yes) => {
-            line("signing seed", hex(&SIGNING_SEED));
-            line("public key", hex(&vectors::signing_key().public().0));
+            line("signing seed", hex::encode(&SIGNING_SEED));
+            line("public key", hex::encode(&vectors::signing_key().public().0));
         }
         Value::Symbol(..) | Value::Announce(..) | Value::Down(..) | Value::Ask(_) | Value::Heard(_) => {}
         Value::Up(_) | Value::Answer(_) => line("receiver", RECEIVER.to_string()),
-        Value::Notice(_) => line("salt", hex(&SALT)),
+        Value::Notice(_) => line("salt", hex::encode(&SALT)),
     }
     line("sequence", derivation.sequence.to_string());
     line("key context", derivation.context.to_owned());
-    line("key material", hex(&derivation.material));
-    line("clear", hex(clear));
-    line("plain", hex(&derivation.plain(&datagram)));
-    line("sealed", hex(sealed));
-    line("datagram", hex(&datagram));
+    line("key material", hex::encode(&derivation.material));
+    line("clear", hex::encode(clear));
+    line("plain", hex::encode(&derivation.plain(&datagram)));
+    line("sealed", hex::encode(sealed));
+    line("datagram", hex::encode(&datagram));
     text
 }
 
@@ -237,7 +238,7 @@ fn ask_words(ask: &Ask, say: &mut Say<'_>) {
     say("reply to", &ask.reply_to);
     say("answer spread in ms", &ask.spread.as_millis());
     say("bytes of an answer at most", &ask.answer_bytes_max);
-    say("query", &format_args!("{:?}", ask.query));
+    say("question", &format_args!("{:?}", ask.query));
 }
 
 fn answer_words(answer: &Answer, say: &mut Say<'_>) {
@@ -292,15 +293,7 @@ fn held_words(held: &Held, say: &mut Say<'_>) {
 
 fn bytes_of(file: &str, name: &str) -> Vec<u8> {
     let line = file.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).expect("such a line");
-    let digits = line.trim();
-    assert!(digits.len().is_multiple_of(2));
-    (0..digits.len() / 2)
-        .map(|i| u8::from_str_radix(&digits[2 * i..2 * i + 2], 16).expect("hex digits"))
-        .collect()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::decode(line.trim()).expect("hex digits")
 }
 
 fn path_of(name: &str) -> PathBuf {

@@ -18,12 +18,8 @@ pub fn journal(input: &[u8]) {
 }
 
 #[cfg(test)]
-#[path = "../../tests/fuzz/replay.rs"]
-mod replay;
-
-#[cfg(test)]
 mod tests {
-    use super::replay::replay;
+    use glancecast_testkit::corpus::replay;
 
     #[test]
     fn configuration_files_of_the_fuzzer_are_read_or_refused_in_a_line() {

@@ -181,6 +181,7 @@ mod tests {
     use glancecast_proto::seal::{Cipher, GroupKey};
     use glancecast_proto::time::{Moment, WallClock};
     use glancecast_proto::wire::{Announce, BaseName, Down, ManifestRun, SymbolHeader};
+    use glancecast_testkit::Rng;
     use std::fs;
     use std::os::unix::fs::MetadataExt;
     use std::path::PathBuf;
@@ -494,12 +495,8 @@ mod tests {
 
     /// A block that compresses to about a third.
     fn plain() -> Vec<u8> {
-        let mut state = 1u64;
-        let mut next = || {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            (state >> 60) as u8
-        };
-        (0..BLOCK).map(|i| if i % 2 == 0 { next() } else { 7 }).collect()
+        let mut rng = Rng::new(1);
+        (0..BLOCK).map(|i| if i % 2 == 0 { (rng.number() >> 60) as u8 } else { 7 }).collect()
     }
 
     fn announce() -> Announce {

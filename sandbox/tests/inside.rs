@@ -41,7 +41,7 @@ fn without_a_sandbox_the_same_tool_reaches_the_secret() {
 #[test]
 fn root_converts_an_image_that_only_its_owner_may_read_and_reaches_no_more() {
     if !nix::unistd::geteuid().is_root() {
-        println!("skipped: needs root");
+        glancecast_testkit::skip("needs root: sudo -E env \"PATH=$PATH\" make test");
         return;
     }
     for (confinement, tool) in holding() {
@@ -173,11 +173,11 @@ fn holding() -> Vec<(Confinement, QemuImg)> {
     for confinement in Confinement::HOLDING {
         match tool(confinement).version() {
             Ok(()) => holding.push((confinement, tool(confinement))),
-            Err(error) => println!("skipped: {}: {error}", confinement.name()),
+            Err(error) => println!("without {}: {error}", confinement.name()),
         }
     }
     assert!(!holding.is_empty(), "this kernel gives no sandbox");
-    if std::env::var("CI").is_ok_and(|value| value == "true") {
+    if glancecast_testkit::in_ci() {
         assert_eq!(holding.len(), Confinement::HOLDING.len(), "CI has all of them");
     }
     holding

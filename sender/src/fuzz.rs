@@ -8,12 +8,8 @@ pub fn answers(input: &[u8]) {
 }
 
 #[cfg(test)]
-#[path = "../../tests/fuzz/replay.rs"]
-mod replay;
-
-#[cfg(test)]
 mod tests {
-    use super::replay::replay;
+    use glancecast_testkit::corpus::replay;
 
     #[test]
     fn answers_of_the_fuzzer_are_read_or_refused_in_a_plain_line() {

@@ -17,7 +17,7 @@ use glancecast_proto::ids::{ReceiverId, Sequence, SessionId};
 use glancecast_proto::seal::{Cipher, GroupKey};
 use glancecast_proto::wire::{Announce, Announced, Down, Header, Kind, Up};
 
-use crate::stage::Stage;
+use crate::testbed::Testbed;
 use crate::wait;
 
 /// An ear and a mouth on the group.
@@ -42,9 +42,9 @@ pub struct Insider {
 }
 
 impl Attacker {
-    /// Joins the stage's group.
-    pub fn join(stage: &Stage) -> Self {
-        let group: Group = stage.group().to_string().parse().expect("a stage's group is one");
+    /// Joins the testbed's group.
+    pub fn join(testbed: &Testbed) -> Self {
+        let group: Group = testbed.group().to_string().parse().expect("a testbed's group is one");
         let interface = Interface::find("lo", group).expect("the loopback interface");
         let membership = Membership::new(group, None).expect("a stage's group is not source-specific");
         let ear = GroupReceiver::join(membership, &interface).expect("the group can be heard");
@@ -54,7 +54,7 @@ impl Attacker {
         nix::sys::socket::setsockopt(&mouth, nix::sys::socket::sockopt::SndBufForce, &(4 << 20))
             .or_else(|_| nix::sys::socket::setsockopt(&mouth, nix::sys::socket::sockopt::SndBuf, &(1 << 20)))
             .expect("a send buffer");
-        Self { ear, batch: Batch::default(), mouth, group: stage.group() }
+        Self { ear, batch: Batch::default(), mouth, group: testbed.group() }
     }
 
     /// What others have sent to the group since the last time.
@@ -84,7 +84,7 @@ impl Attacker {
     /// Waits for an announcement and becomes one who has the key in that session.
     #[track_caller]
     pub fn with_key(mut self, key: &Path) -> Insider {
-        let key = keyfile::load(key).expect("the stage's key");
+        let key = keyfile::load(key).expect("the testbed's key");
         let announced = wait::until("an announcement", Duration::from_secs(15), || {
             self.hear().iter().find_map(|(_, datagram)| Announce::open(&key, datagram).ok())
         });

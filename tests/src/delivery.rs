@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::image::{self, Seed};
 use crate::report::Report;
-use crate::stage::{Receiver, Stage};
+use crate::testbed::{Receiver, Testbed};
 
 /// Pushes a random image of `bytes` to every receiver host of the lab, with these arguments for all receivers and for
 /// the sender, and checks every copy.
@@ -13,10 +13,10 @@ use crate::stage::{Receiver, Stage};
 /// # Panics
 /// When a host does not hold it in the end.
 #[track_caller]
-pub fn deliver(stage: &Stage, bytes: u64, receivers: &[&str], sender: &[&str]) -> Report {
-    let hosts = stage.network().receivers();
-    let started: Vec<Receiver> = hosts.iter().map(|host| stage.receiver(host, receivers)).collect();
-    deliver_to(stage, bytes, &started, &hosts, sender)
+pub fn deliver(testbed: &Testbed, bytes: u64, receivers: &[&str], sender: &[&str]) -> Report {
+    let hosts = testbed.network().receivers();
+    let started: Vec<Receiver> = hosts.iter().map(|host| testbed.receiver(host, receivers)).collect();
+    deliver_to(testbed, bytes, &started, &hosts, sender)
 }
 
 /// The same to receivers that are there already.
@@ -25,17 +25,17 @@ pub fn deliver(stage: &Stage, bytes: u64, receivers: &[&str], sender: &[&str]) -
 /// When a host does not hold it in the end.
 #[track_caller]
 pub fn deliver_to(
-    stage: &Stage,
+    testbed: &Testbed,
     bytes: u64,
     receivers: &[Receiver],
     hosts: &[String],
     sender: &[&str],
 ) -> Report {
-    let source = stage.path("image.raw");
+    let source = testbed.path("image.raw");
     let sum = image::random(&source, bytes, Seed::draw());
     let (file, names) = (source.to_str().expect("UTF-8"), hosts.join(","));
     let usual = ["--file", file, "--hosts", &names, "--rate", "200mbit", "--timeout", "20s"];
-    let (_, report) = stage.push(&[&usual, sender].concat()).report(Duration::from_secs(40));
+    let (_, report) = testbed.push(&[&usual, sender].concat()).report(Duration::from_secs(40));
     let done: Vec<(&str, &str)> = hosts.iter().map(|host| (host.as_str(), "done")).collect();
     report.assert_hosts(&done);
     for receiver in receivers {

@@ -1,6 +1,6 @@
-//! Who may run beside whom. A scenario that measures, or that moves much data, has the machine to itself; the
-//! others share it. The lock is a file, so it holds between the threads of `cargo test` and between processes;
-//! nextest starts the large ones alone anyway (`.config/nextest.toml`), so that nobody's time limit runs out here.
+//! Who may run beside whom. A scenario that measures, or that moves much data, has the machine to itself; the others share
+//! it. The folder of a scenario says which (`tests/tests/main.rs`). The lock is a file, so it holds between the threads of
+//! `cargo test` and between processes; nextest starts the exclusive ones alone anyway, so that no time limit runs out here.
 
 use std::fs::{File, TryLockError};
 use std::path::PathBuf;
@@ -15,6 +15,15 @@ pub enum Share {
     Shared,
     /// With nothing of ours beside it.
     Alone,
+}
+
+impl Share {
+    /// The share of what this source file starts: alone what lies in a folder `exclusive`, and every program that is no
+    /// scenario.
+    pub fn of(file: &str) -> Self {
+        let shared = file.contains("tests/tests/") && !file.contains("/exclusive/");
+        if shared { Self::Shared } else { Self::Alone }
+    }
 }
 
 /// A hold on the machine; dropping it lets go.
@@ -52,3 +61,16 @@ pub fn path() -> PathBuf {
 
 /// All scenarios one after the other take less.
 const TIMEOUT: Duration = Duration::from_secs(30 * 60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_folder_decides() {
+        assert_eq!(Share::of("tests/tests/taken.rs"), Share::Shared);
+        assert_eq!(Share::of("tests/tests/timed/crash.rs"), Share::Shared);
+        assert_eq!(Share::of("tests/tests/exclusive/mtu.rs"), Share::Alone);
+        assert_eq!(Share::of("tests/src/bin/soak/main.rs"), Share::Alone);
+    }
+}

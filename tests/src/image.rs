@@ -7,7 +7,8 @@ use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::{SystemTime, UNIX_EPOCH};
+
+use glancecast_testkit::Rng;
 
 use crate::places;
 
@@ -28,7 +29,7 @@ impl Seed {
     pub fn draw() -> Self {
         let seed = match env::var("GLANCECAST_TEST_SEED") {
             Ok(text) => text.parse().expect("GLANCECAST_TEST_SEED is a number"),
-            Err(_) => now_as_number(),
+            Err(_) => Rng::seed_from_clock(),
         };
         println!("GLANCECAST_TEST_SEED={seed}");
         Self(seed)
@@ -37,6 +38,11 @@ impl Seed {
     /// Another seed, for another image of the same test.
     pub fn next(self) -> Self {
         Self(self.0.wrapping_add(1))
+    }
+
+    /// Random numbers for one case of a test that has this seed.
+    pub fn rng(self, case: usize) -> Rng {
+        Rng::new(self.0.wrapping_add(case as u64))
     }
 
     fn bytes(self) -> blake3::OutputReader {
@@ -185,11 +191,6 @@ pub fn allocated_bytes(path: &Path) -> u64 {
 
 fn create(path: &Path) -> File {
     File::create(path).unwrap_or_else(|error| panic!("cannot create {}: {error}", path.display()))
-}
-
-fn now_as_number() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is past 1970");
-    u64::from(since.subsec_nanos()) ^ since.as_secs().rotate_left(20)
 }
 
 /// Large enough that the system calls do not show.

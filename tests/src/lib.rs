@@ -1,7 +1,7 @@
 //! The harness of the scenarios in `tests/tests`: real `glancecast` and `glancecastd` processes on loopback or in
 //! network namespaces, images from a seed, and what a run leaves for the summary of `make test`.
 //!
-//! A scenario reads as a story because the mechanics are here: [`stage`] gives it a directory, a group and a key,
+//! A scenario reads as a story because the mechanics are here: [`testbed`] gives it a directory, a group and a key,
 //! [`process`] ends what it started, [`netns`] builds and removes its network. Everything waits with a deadline.
 
 pub mod attacker;
@@ -17,10 +17,11 @@ pub mod openstack;
 pub mod places;
 pub mod process;
 pub mod quota;
-pub mod record;
 pub mod report;
 pub mod sim;
 pub mod skip;
-pub mod stage;
 pub mod systemd;
+pub mod testbed;
 pub mod wait;
+
+pub use glancecast_testkit::{measured, test_name};

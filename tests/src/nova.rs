@@ -60,7 +60,7 @@ impl Node {
 
     /// The names in its image cache, sorted.
     pub fn cached(&self) -> Vec<String> {
-        crate::stage::list(&self.instances.join("_base"))
+        crate::testbed::list(&self.instances.join("_base"))
     }
 
     /// Where its cache has an image, by Nova's name.

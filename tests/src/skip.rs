@@ -1,13 +1,12 @@
-//! What a scenario needs of its machine, and what happens where that is missing: the test records its name and the
-//! command that would enable it, and passes; under `CI=true` it fails, because there nothing may be skipped.
+//! What a scenario needs of its machine. Where that is missing the test is skipped with the command that would enable it;
+//! under `CI=true` it fails, because there nothing may be skipped.
 
-use std::env;
 use std::process::{Command, Stdio};
 use std::thread;
 
 use nix::sched::{CloneFlags, unshare};
 
-use crate::{places, record, systemd};
+use crate::{places, systemd};
 
 /// Something that not every machine has.
 #[derive(Debug, Clone, Copy)]
@@ -45,29 +44,23 @@ impl Need {
 #[macro_export]
 macro_rules! needs {
     ($needs:expr) => {
-        if $crate::skip::skipped($crate::test_name!(), $needs) {
+        if $crate::skip::skipped($needs) {
             return;
         }
     };
 }
 
-/// Whether `test` has to be skipped; records why.
+/// Whether the running test has to be skipped; says why.
 ///
 /// # Panics
 /// Under `CI=true`, where every test has to run.
-pub fn skipped(test: &str, needs: &[Need]) -> bool {
+pub fn skipped(needs: &[Need]) -> bool {
     let remedies: Vec<String> = needs.iter().filter_map(|need| need.remedy()).collect();
     if remedies.is_empty() {
         return false;
     }
-    let reason = remedies.join("; ");
-    assert!(!in_ci(), "{test} must not be skipped in CI, but {reason}");
-    record::skip(test, &reason);
+    glancecast_testkit::skip(&remedies.join("; "));
     true
-}
-
-fn in_ci() -> bool {
-    env::var("CI").is_ok_and(|value| value == "true")
 }
 
 /// Tries it on a thread of its own, so that nothing else moves to the new namespace.

@@ -17,19 +17,18 @@ use glancecast_proto::ids::{BlockIndex, ObjectName, SessionId};
 use glancecast_proto::integrity::BlockHash;
 use glancecast_proto::sender::{Expected, Job, Pace, Sender, SenderConfig, To};
 use glancecast_proto::wire::{DiskFormat, Encoding, ManifestEntry, Pin, SymbolHeader};
-use glancecast_tests::exclusive::Share;
 use glancecast_tests::measured;
 use glancecast_tests::process::Process;
-use glancecast_tests::stage::Stage;
+use glancecast_tests::testbed::Testbed;
 use nix::sys::signal::Signal;
 
 #[test]
 fn frames_that_are_no_blocks_are_refused_and_nothing_is_published() {
-    let stage = Stage::loopback(Share::Shared);
-    let mut receiver = stage.receiver("r1", &[]);
+    let testbed = Testbed::loopback();
+    let mut receiver = testbed.receiver("r1", &[]);
     let plain = plain();
     let frames = [claims_a_tebibyte(&plain), cut_short(&plain), for_a_dictionary(&plain)];
-    let refused = push(&stage, &frames, &plain, &receiver.process);
+    let refused = push(&testbed, &frames, &plain, &receiver.process);
 
     receiver.process.signal(Signal::SIGTERM);
     let end = receiver.process.wait(SOON);
@@ -40,15 +39,15 @@ fn frames_that_are_no_blocks_are_refused_and_nothing_is_published() {
 }
 
 /// A push by hand, whose blocks travel as `frames` and are to be `plain`, until each was refused more than once.
-fn push(stage: &Stage, frames: &[Vec<u8>], plain: &[u8], receiver: &Process) -> usize {
-    let group: Group = stage.group().to_string().parse().expect("a group");
+fn push(testbed: &Testbed, frames: &[Vec<u8>], plain: &[u8], receiver: &Process) -> usize {
+    let group: Group = testbed.group().to_string().parse().expect("a group");
     let interface = Interface::choose(Some("lo"), group).expect("a loopback interface");
     let geometry = Geometry::new((frames.len() * BLOCK) as u64, 20, 1432).expect("in range");
     let marking = Marking { ttl: 1, dscp: 8 };
     let downlink =
         Downlink::open(group.into(), &interface, 0, marking, geometry.datagram_bytes()).expect("a downlink");
     let clock = Clock::start();
-    let mut machine = Sender::new(clock.now(), config(geometry, &downlink, stage.key()));
+    let mut machine = Sender::new(clock.now(), config(geometry, &downlink, testbed.key()));
     for (block, frame) in geometry.indices().zip(frames) {
         let encoding = Encoding::Zstd { encoded_len: frame.len() as u32 };
         let hash = BlockHash::of(geometry, block, plain);
@@ -108,7 +107,7 @@ fn send(machine: &mut Sender, downlink: &Downlink, job: Job, frame: &[u8], geome
 fn config(geometry: Geometry, downlink: &Downlink, key: &Path) -> SenderConfig {
     SenderConfig {
         session: SessionId(random::bytes().expect("randomness")),
-        key: keyfile::load(key).expect("the stage's key"),
+        key: keyfile::load(key).expect("the testbed's key"),
         geometry,
         name: ObjectName::new("image").expect("plain"),
         image_id: None,

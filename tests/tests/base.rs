@@ -6,14 +6,13 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use glancecast_tests::exclusive::Share;
 use glancecast_tests::image::{self, Seed};
 use glancecast_tests::measured;
 use glancecast_tests::nova::Node;
 use glancecast_tests::places;
 use glancecast_tests::process::Process;
 use glancecast_tests::report::Report;
-use glancecast_tests::stage::{RECORDS, Receiver, SOON, Stage};
+use glancecast_tests::testbed::{RECORDS, Receiver, SOON, Testbed};
 
 #[test]
 fn of_an_image_that_hosts_hold_nearly_all_of_the_rest_is_sent() {
@@ -111,7 +110,7 @@ fn what_a_base_cannot_be_is_said_before_anything_is_sent() {
         let file = scene.source();
         let mut arguments = arguments.to_vec();
         arguments.extend(["--file", file.to_str().expect("UTF-8")]);
-        let mut push = scene.stage.push(&arguments);
+        let mut push = scene.testbed.push(&arguments);
         assert_eq!(push.process.wait(SOON).code(), Some(2));
         let lines = push.process.log_lines();
         assert!(lines.iter().any(|line| line.contains(says)), "{says}: {lines:?}");
@@ -121,7 +120,7 @@ fn what_a_base_cannot_be_is_said_before_anything_is_sent() {
 #[test]
 fn in_novas_cache_the_base_is_found_by_its_id_whoever_put_it_there() {
     let mut scene = Scene::new(&[]);
-    let node = Node::new(&scene.stage.path("node"), Duration::from_secs(86_400), "");
+    let node = Node::new(&scene.testbed.path("node"), Duration::from_secs(86_400), "");
     let base = {
         let _daemon = scene.nova("n1", &node);
         let (base, _) = scene.random();
@@ -150,18 +149,18 @@ struct Scene {
     receivers: Vec<Receiver>,
     hosts: String,
     pushed: std::cell::Cell<usize>,
-    stage: Stage,
+    testbed: Testbed,
 }
 
 impl Scene {
     fn new(hosts: &[&str]) -> Self {
-        let stage = Stage::loopback(Share::Shared);
-        let receivers = hosts.iter().map(|host| stage.receiver(host, &[])).collect();
-        Self { receivers, hosts: hosts.join(","), pushed: std::cell::Cell::new(0), stage }
+        let testbed = Testbed::loopback();
+        let receivers = hosts.iter().map(|host| testbed.receiver(host, &[])).collect();
+        Self { receivers, hosts: hosts.join(","), pushed: std::cell::Cell::new(0), testbed }
     }
 
     fn source(&self) -> PathBuf {
-        self.stage.path("source.raw")
+        self.testbed.path("source.raw")
     }
 
     fn random(&self) -> (Vec<u8>, String) {
@@ -175,7 +174,7 @@ impl Scene {
         let file = self.source();
         let arguments =
             ["--file", file.to_str().expect("UTF-8"), "--name", BASE, "--hosts", &self.hosts, "--rate", RATE];
-        let (_, report) = self.stage.push(&arguments).report(PATIENCE);
+        let (_, report) = self.testbed.push(&arguments).report(PATIENCE);
         assert_eq!((report.outcome.as_str(), report.root), ("complete", Some(sum)));
         base
     }
@@ -197,7 +196,7 @@ impl Scene {
         let file = self.source();
         let usual =
             ["--file", file.to_str().expect("UTF-8"), "--hosts", hosts, "--rate", RATE, "--mtu", "1500"];
-        self.stage.push(&[&usual, arguments].concat()).report(PATIENCE).1
+        self.testbed.push(&[&usual, arguments].concat()).report(PATIENCE).1
     }
 
     /// What a push prints for people.
@@ -205,14 +204,14 @@ impl Scene {
         let mut command = Command::new(places::program("glancecast"));
         command.arg("send").arg("--file").arg(self.source()).args(arguments).stdin(Stdio::null());
         command.args(["--hosts", &self.hosts, "--rate", RATE, "--interface", "lo", "--group"]);
-        command.arg(self.stage.group().to_string()).arg("--key").arg(self.stage.key());
-        let mut sender = Process::start("table", command, &self.stage.path(""));
+        command.arg(self.testbed.group().to_string()).arg("--key").arg(self.testbed.key());
+        let mut sender = Process::start("table", command, &self.testbed.path(""));
         assert_eq!(sender.wait(PATIENCE).code(), Some(0), "{:?}", sender.log_lines());
         sender.output()
     }
 
     fn nova(&mut self, host: &str, node: &Node) -> Process {
-        let mut command = self.stage.command(host, "glancecastd");
+        let mut command = self.testbed.command(host, "glancecastd");
         command.args([
             "--name",
             host,
@@ -224,8 +223,8 @@ impl Scene {
             "any",
             "--group",
         ]);
-        command.arg(self.stage.group().to_string()).arg("--key").arg(self.stage.key());
-        let mut daemon = Process::start(host, command, &self.stage.path(""));
+        command.arg(self.testbed.group().to_string()).arg("--key").arg(self.testbed.key());
+        let mut daemon = Process::start(host, command, &self.testbed.path(""));
         daemon.wait_for_log(" listening", SOON);
         daemon
     }

@@ -2,11 +2,10 @@
 
 use std::fs;
 
-use glancecast_tests::exclusive::Share;
 use glancecast_tests::needs;
 use glancecast_tests::process::Process;
 use glancecast_tests::skip::Need;
-use glancecast_tests::stage::{SOON, Stage};
+use glancecast_tests::testbed::{SOON, Testbed};
 use nix::unistd::geteuid;
 
 #[test]
@@ -37,15 +36,15 @@ fn who_may_has_a_large_buffer_whatever_the_setting() {
 
 /// Starts a receiver with these rights less; gives its log when it is ready.
 fn start_receiver(less: &[&str]) -> Vec<String> {
-    let stage = Stage::loopback(Share::Shared);
-    let receiver = stage.command("r1", "glancecastd");
+    let testbed = Testbed::loopback();
+    let receiver = testbed.command("r1", "glancecastd");
     let mut command = std::process::Command::new("setpriv");
     if geteuid().is_root() {
         command.args(less);
     }
     command.arg("--").arg(receiver.get_program()).args(["--interface", "lo", "--insecure", "--store"]);
-    command.arg(format!("directory:{}", stage.store("r1").display()));
-    let mut process = Process::start("r1", command, &stage.path(""));
+    command.arg(format!("directory:{}", testbed.store("r1").display()));
+    let mut process = Process::start("r1", command, &testbed.path(""));
     process.wait_for_log(" listening", SOON);
     process.log_lines()
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use glancecast_tests::exclusive::{self, Share};
 use glancecast_tests::places;
 use glancecast_tests::process::Process;
-use glancecast_tests::stage::{SOON, list};
+use glancecast_tests::testbed::{SOON, list};
 use tempfile::TempDir;
 
 #[test]
@@ -61,12 +61,8 @@ fn a_receiver_that_does_not_start_is_named() {
 
 /// The script with the built programs on its `PATH`, after those in `first`.
 fn demo(work: &Path, first: &[&Path]) -> Command {
-    let built = places::program("glancecast").parent().expect("programs lie in a directory").to_path_buf();
-    let examples = built.join("examples");
-    assert!(
-        examples.join("b3sum").is_file(),
-        "b3sum is not built: run `cargo build --release --workspace --example b3sum`"
-    );
+    let directory_of = |program| places::program(program).parent().expect("a directory").to_path_buf();
+    let (built, examples) = (directory_of("glancecast"), directory_of("examples/b3sum"));
     let inherited = env::var_os("PATH").unwrap_or_default();
     let first = first.iter().map(|path| path.to_path_buf());
     let path: Vec<PathBuf> = first.chain([built, examples]).chain(env::split_paths(&inherited)).collect();

@@ -8,27 +8,26 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use glancecast_proto::ids::is_unprintable;
-use glancecast_tests::exclusive::Share;
 use glancecast_tests::needs;
 use glancecast_tests::process::Process;
 use glancecast_tests::skip::Need;
-use glancecast_tests::stage::Stage;
+use glancecast_tests::testbed::Testbed;
 use serde_json::{Value, json};
 
 #[test]
 fn a_password_does_not_go_from_https_to_http() {
     needs!(&[PYTHON, Need::Program("openssl", "openssl")]);
-    let stage = Stage::loopback(Share::Shared);
-    let certificate = certificate(&stage);
-    let mut plain = Cloud::start(&stage, "plain", json!({}));
+    let testbed = Testbed::loopback();
+    let certificate = certificate(&testbed);
+    let mut plain = Cloud::start(&testbed, "plain", json!({}));
     let redirect =
         json!({"tls": certificate, "redirect": {"/v3/auth/tokens": plain.url("http", "/v3/auth/tokens")}});
-    let secure = Cloud::start(&stage, "secure", redirect);
+    let secure = Cloud::start(&testbed, "secure", redirect);
     let images = |settings: &[(&str, &str)]| {
-        let mut command = stage.command("s", "glancecast");
+        let mut command = testbed.command("s", "glancecast");
         openrc(&mut command, &secure.url("https", "/v3"));
         command.envs(settings.iter().copied()).args(["images", "--json"]);
-        Process::start("images", command, &stage.path(""))
+        Process::start("images", command, &testbed.path(""))
     };
     refused(images(&[("OS_CACERT", &certificate)]), &["redirects to http://127.0.0.1:", "auth_url"]);
 
@@ -47,16 +46,16 @@ fn a_password_does_not_go_from_https_to_http() {
 #[test]
 fn an_id_that_no_host_knows_is_refused_and_aborts_nothing() {
     needs!(&[PYTHON]);
-    let stage = Stage::loopback(Share::Shared);
+    let testbed = Testbed::loopback();
     let long = "x".repeat(300);
     for (title, id, words) in [
         ("upper", "4B2C93EE-4F24-4CFD-8FCA-E1CF11AC1A44", "upper-case letters"),
         ("long", &long, "no UUID"),
         ("foul", "\u{1b}[2J\u{202e}", "no UUID"),
     ] {
-        let cloud = Cloud::start(&stage, title, json!({"id": id, "name": "\u{202e}debian\u{9b}2J"}));
-        let command = cloud.command(&stage);
-        let push = stage.push_with(command, &["\u{202e}debian\u{9b}2J", "--expect", "1"]);
+        let cloud = Cloud::start(&testbed, title, json!({"id": id, "name": "\u{202e}debian\u{9b}2J"}));
+        let command = cloud.command(&testbed);
+        let push = testbed.push_with(command, &["\u{202e}debian\u{9b}2J", "--expect", "1"]);
         refused(push.process, &[words, "upload it again"]);
     }
 }
@@ -64,13 +63,13 @@ fn an_id_that_no_host_knows_is_refused_and_aborts_nothing() {
 #[test]
 fn a_host_that_no_receiver_can_be_named_after_is_left_out_and_makes_the_push_incomplete() {
     needs!(&[PYTHON]);
-    let stage = Stage::loopback(Share::Shared);
-    let cloud = Cloud::start(&stage, "cloud", json!({"hosts": ["c1", "c 2", "\u{202e}c3\u{1b}[2J"]}));
-    let receiver = stage.receiver("c1", &[]);
-    let spool = stage.store("spool");
+    let testbed = Testbed::loopback();
+    let cloud = Cloud::start(&testbed, "cloud", json!({"hosts": ["c1", "c 2", "\u{202e}c3\u{1b}[2J"]}));
+    let receiver = testbed.receiver("c1", &[]);
+    let spool = testbed.store("spool");
     let spool = ["--spool", spool.to_str().expect("UTF-8"), "--rate", "390mbit"];
     let zone = ["debian", "--availability-zone", "nova"];
-    let mut push = stage.push_with(cloud.command(&stage), &[&zone[..], &spool].concat());
+    let mut push = testbed.push_with(cloud.command(&testbed), &[&zone[..], &spool].concat());
     let (end, report) = push.report(SOON);
     assert_eq!((end.code(), report.outcome.as_str()), (Some(3), "incomplete"), "{report:?}");
     report.assert_hosts(&[("c1", "done")]);
@@ -85,8 +84,8 @@ fn a_host_that_no_receiver_can_be_named_after_is_left_out_and_makes_the_push_inc
     assert!(!push.process.output().trim_end().chars().any(is_unprintable), "JSON steers no terminal");
     receiver.only_file("debian");
 
-    let mut command = cloud.command(&stage);
-    let group = stage.group().to_string();
+    let mut command = cloud.command(&testbed);
+    let group = testbed.group().to_string();
     command.args(["send"]).args(zone).args(spool).args([
         "--group",
         &group,
@@ -95,8 +94,8 @@ fn a_host_that_no_receiver_can_be_named_after_is_left_out_and_makes_the_push_inc
         "--unsigned",
         "--key",
     ]);
-    command.arg(stage.key());
-    let mut table = Process::start("table", command, &stage.path(""));
+    command.arg(testbed.key());
+    let mut table = Process::start("table", command, &testbed.path(""));
     assert_eq!(table.wait(SOON).code(), Some(3), "{:?}", table.log_lines());
     let text = format!("{}{}", table.output(), table.log_lines().join("\n"));
     assert!(!text.lines().any(|line| line.chars().any(is_unprintable)), "{text:?}");
@@ -106,17 +105,17 @@ fn a_host_that_no_receiver_can_be_named_after_is_left_out_and_makes_the_push_inc
 
 #[test]
 fn a_clouds_yaml_that_others_can_write_is_not_used() {
-    let stage = Stage::loopback(Share::Shared);
-    let directory = stage.store("elsewhere");
+    let testbed = Testbed::loopback();
+    let directory = testbed.store("elsewhere");
     let file = directory.join("clouds.yaml");
     fs::write(&file, "clouds:\n  x:\n    auth:\n      auth_url: http://127.0.0.1:9/v3\n").expect("writable");
     let images = |file_mode, directory_mode| {
         fs::set_permissions(&file, PermissionsExt::from_mode(file_mode)).expect("it is ours");
         fs::set_permissions(&directory, PermissionsExt::from_mode(directory_mode)).expect("it is ours");
-        let mut command = stage.command("s", "glancecast");
+        let mut command = testbed.command("s", "glancecast");
         openrc(&mut command, "");
         command.env_remove("OS_AUTH_URL").current_dir(&directory).args(["images", "--os-cloud", "x"]);
-        Process::start("images", command, &stage.path(""))
+        Process::start("images", command, &testbed.path(""))
     };
     refused(images(0o666, 0o755), &["clouds.yaml is not used", "mode 0666", "chmod go-w"]);
     refused(images(0o644, 0o777), &["clouds.yaml is not used", "directory", "mode 0777"]);
@@ -132,12 +131,12 @@ struct Cloud {
 }
 
 impl Cloud {
-    fn start(stage: &Stage, title: &str, what: Value) -> Self {
-        let script = stage.path("cloud.py");
-        fs::write(&script, CLOUD).expect("the stage's directory takes a file");
+    fn start(testbed: &Testbed, title: &str, what: Value) -> Self {
+        let script = testbed.path("cloud.py");
+        fs::write(&script, CLOUD).expect("the testbed's directory takes a file");
         let mut command = Command::new("python3");
         command.arg(&script).arg(what.to_string()).stdin(Stdio::null());
-        let mut process = Process::start(title, command, &stage.path(""));
+        let mut process = Process::start(title, command, &testbed.path(""));
         let line = process.wait_for_log("listening ", SOON);
         let port = line.rsplit(' ').next().expect("a port").to_owned();
         Self { process, port }
@@ -147,8 +146,8 @@ impl Cloud {
         format!("{scheme}://127.0.0.1:{}{path}", self.port)
     }
 
-    fn command(&self, stage: &Stage) -> Command {
-        let mut command = stage.command("s", "glancecast");
+    fn command(&self, testbed: &Testbed) -> Command {
+        let mut command = testbed.command("s", "glancecast");
         openrc(&mut command, &self.url("http", "/v3"));
         command
     }
@@ -167,15 +166,15 @@ fn openrc(command: &mut Command, auth_url: &str) {
 }
 
 /// One of 127.0.0.1 with its key, in one file.
-fn certificate(stage: &Stage) -> String {
-    let path = stage.path("server.pem");
+fn certificate(testbed: &Testbed) -> String {
+    let path = testbed.path("server.pem");
     let mut command = Command::new("openssl");
     command.args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"]);
     command.args(["-addext", "subjectAltName=IP:127.0.0.1"]);
     command.args(["-addext", "basicConstraints=critical,CA:FALSE", "-keyout"]).arg(&path).arg("-out");
-    let only = stage.path("certificate.pem");
+    let only = testbed.path("certificate.pem");
     command.arg(&only).stdin(Stdio::null());
-    assert_eq!(Process::start("openssl", command, &stage.path("")).wait(SOON).code(), Some(0));
+    assert_eq!(Process::start("openssl", command, &testbed.path("")).wait(SOON).code(), Some(0));
     append(&path, &fs::read_to_string(&only).expect("openssl wrote it"));
     text(&path)
 }

@@ -2,25 +2,24 @@
 
 use std::time::Duration;
 
-use glancecast_tests::exclusive::Share;
 use glancecast_tests::image::{self, Seed};
 use glancecast_tests::measured;
 use glancecast_tests::process::Process;
-use glancecast_tests::stage::{SOON, Stage};
+use glancecast_tests::testbed::{SOON, Testbed};
 
 #[test]
 fn a_receiver_with_another_key_receives_nothing_and_says_so_once() {
-    let stage = Stage::loopback(Share::Shared);
-    let source = stage.path("image.raw");
+    let testbed = Testbed::loopback();
+    let source = testbed.path("image.raw");
     let sum = image::random(&source, 8 << 20, Seed::draw());
-    let other_key = stage.path("other.key");
-    stage.keygen(&other_key);
-    let member = stage.receiver("member", &[]);
-    let mut stranger = stage.receiver("stranger", &["--key", other_key.to_str().expect("UTF-8")]);
+    let other_key = testbed.path("other.key");
+    testbed.keygen(&other_key);
+    let member = testbed.receiver("member", &[]);
+    let mut stranger = testbed.receiver("stranger", &["--key", other_key.to_str().expect("UTF-8")]);
 
     let file = source.to_str().expect("UTF-8");
     let mut push =
-        stage.push(&["--file", file, "--hosts", "member,stranger", "--rate", "200mbit", "--timeout", "5s"]);
+        testbed.push(&["--file", file, "--hosts", "member,stranger", "--rate", "200mbit", "--timeout", "5s"]);
     let (end, report) = push.report(Duration::from_secs(30));
     assert_eq!(end.code(), Some(3), "{report:?}");
     report.assert_hosts(&[("member", "done"), ("stranger", "never_answered")]);
@@ -40,31 +39,31 @@ fn a_receiver_with_another_key_receives_nothing_and_says_so_once() {
 
 #[test]
 fn keys_that_are_made_in_one_step_sign_a_push_and_one_without_them_is_warned_of() {
-    let stage = Stage::loopback(Share::Shared);
-    let source = stage.path("image.raw");
+    let testbed = Testbed::loopback();
+    let source = testbed.path("image.raw");
     let sum = image::random(&source, 1 << 20, Seed::draw());
-    let directory = stage.path("keys");
-    let mut command = stage.command("s", "glancecast");
+    let directory = testbed.path("keys");
+    let mut command = testbed.command("s", "glancecast");
     command.args(["keygen", "--json", "--all"]).arg(&directory);
-    let mut keygen = Process::start("keygen-all", command, &stage.path(""));
+    let mut keygen = Process::start("keygen-all", command, &testbed.path(""));
     assert_eq!(keygen.wait(SOON).code(), Some(0), "{:?}", keygen.log_lines());
     let made: serde_json::Value = serde_json::from_str(&keygen.output()).expect("one object");
     let key = |name: &str| made[name]["file"].as_str().expect("a path").to_owned();
     let (group, secret, public) = (key("group_key"), key("sender_key"), key("sender_public_key"));
     assert_eq!(made["sender_key"]["on_hosts"], serde_json::Value::Null);
 
-    let receiver = stage.receiver("r1", &["--key", &group, "--sender", &public]);
+    let receiver = testbed.receiver("r1", &["--key", &group, "--sender", &public]);
     let file = source.to_str().expect("UTF-8");
     let usual = ["--file", file, "--hosts", "r1", "--key", &group, "--rate", "200mbit", "--timeout", "10s"];
-    let mut push = stage.push(&[&usual[..], &["--sender-key", &secret]].concat());
+    let mut push = testbed.push(&[&usual[..], &["--sender-key", &secret]].concat());
     let (end, report) = push.report(Duration::from_secs(30));
     assert_eq!((end.code(), push.process.log_lines()), (Some(0), vec![]), "{report:?}");
     assert_eq!(report.signed_by.as_deref(), made["public_key"].as_str());
     assert_eq!(image::blake3_of(&receiver.only_file("image.raw")), sum);
 
-    let mut command = stage.command("s", "glancecast");
-    command.arg("send").args(usual).args(["--group", &stage.group().to_string(), "--interface", "lo"]);
-    let mut unsigned = Process::start("unsigned", command, &stage.path(""));
+    let mut command = testbed.command("s", "glancecast");
+    command.arg("send").args(usual).args(["--group", &testbed.group().to_string(), "--interface", "lo"]);
+    let mut unsigned = Process::start("unsigned", command, &testbed.path(""));
     assert_eq!(unsigned.wait(Duration::from_secs(30)).code(), Some(3));
     let lines = unsigned.log_lines();
     let warning =

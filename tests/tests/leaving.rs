@@ -2,16 +2,15 @@
 
 use std::time::Duration;
 
-use glancecast_tests::exclusive::Share;
 use glancecast_tests::image::{self, Seed};
-use glancecast_tests::stage::{Push, Receiver, SOON, Stage};
+use glancecast_tests::testbed::{Push, Receiver, SOON, Testbed};
 use glancecast_tests::{measured, wait};
 use nix::sys::signal::Signal;
 
 #[test]
 fn an_idle_receiver_ends_on_sigterm() {
-    let stage = Stage::loopback(Share::Shared);
-    let mut receiver = stage.receiver("r1", &[]);
+    let testbed = Testbed::loopback();
+    let mut receiver = testbed.receiver("r1", &[]);
     let end = receiver.process.terminate(SOON);
     assert_eq!(end.code(), Some(0));
     let lines = receiver.process.log_lines();
@@ -70,13 +69,14 @@ fn assert_unfinished(names: &[String]) {
 }
 
 /// A push to two receivers that would last ten seconds, caught while both write.
-fn mid_transfer() -> (Stage, Push, Vec<Receiver>) {
-    let stage = Stage::loopback(Share::Shared);
-    let source = stage.path("image.raw");
+fn mid_transfer() -> (Testbed, Push, Vec<Receiver>) {
+    let testbed = Testbed::loopback();
+    let source = testbed.path("image.raw");
     image::random(&source, 64 << 20, Seed::draw());
-    let receivers = vec![stage.receiver("r1", &[]), stage.receiver("r2", &[])];
+    let receivers = vec![testbed.receiver("r1", &[]), testbed.receiver("r2", &[])];
     let file = source.to_str().expect("UTF-8");
-    let mut push = stage.push(&["--file", file, "--hosts", "r1,r2", "--rate", "55mbit", "--timeout", "60s"]);
+    let mut push =
+        testbed.push(&["--file", file, "--hosts", "r1,r2", "--rate", "55mbit", "--timeout", "60s"]);
     for receiver in &receivers {
         wait::until("a temporary file with data", SOON, || {
             let names = receiver.stored();
@@ -90,7 +90,7 @@ fn mid_transfer() -> (Stage, Push, Vec<Receiver>) {
         );
     }
     assert!(push.process.runs());
-    (stage, push, receivers)
+    (testbed, push, receivers)
 }
 
 /// A sender that is told to leave says so to the hosts; one that says nothing is given up a little later.

@@ -5,54 +5,53 @@ use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use glancecast_tests::exclusive::Share;
 use glancecast_tests::image::{self, Seed};
 use glancecast_tests::measured;
-use glancecast_tests::stage::{Receiver, SOON, Stage};
+use glancecast_tests::testbed::{Receiver, SOON, Testbed};
 use serde_json::Value;
 
 #[test]
 fn hosts_say_who_they_are_and_a_dead_one_is_missed() {
-    let stage = Stage::loopback(Share::Shared);
-    let mut receivers = ["r1", "r2", "r3"].map(|host| stage.receiver(host, &[]));
-    push(&stage, "image", &["--hosts", "r1,r2,r3"]);
+    let testbed = Testbed::loopback();
+    let mut receivers = ["r1", "r2", "r3"].map(|host| testbed.receiver(host, &[]));
+    push(&testbed, "image", &["--hosts", "r1,r2,r3"]);
     receivers[2].process.terminate(SOON);
 
-    let (code, answer) = stage.ask(&["hosts", "--hosts", "r1,r2,r3"]);
+    let (code, answer) = testbed.ask(&["hosts", "--hosts", "r1,r2,r3"]);
     assert_eq!(code, 3, "{answer}");
     assert!(answer["reason"].as_str().expect("why").contains("r3"), "{answer}");
     for host in ["r1", "r2"] {
         let row = row(&answer, host);
         assert_eq!((&row["state"], &row["held"], &row["pinned"]), (&"answered".into(), &1.into(), &0.into()));
         assert!(row["software"].as_str().expect("text").starts_with("glancecastd "), "{row}");
-        assert_eq!(row["store"], format!("directory:{}", stage.store(host).display()));
+        assert_eq!(row["store"], format!("directory:{}", testbed.store(host).display()));
         assert!(row["free_bytes"].as_u64().expect("a number") > 0, "{row}");
     }
     assert_eq!(row(&answer, "r3")["state"], "never_answered");
 
-    let (code, answer) = stage.ask(&["hosts", "--expect", "2"]);
+    let (code, answer) = testbed.ask(&["hosts", "--expect", "2"]);
     assert_eq!(code, 0, "{answer}");
     measured!("2 of 2 expected hosts answered in {} s", answer["seconds"]);
 }
 
 #[test]
 fn nobody_answers_a_query_under_another_key() {
-    let stage = Stage::loopback(Share::Shared);
-    let _receiver = stage.receiver("r1", &[]);
-    let (code, answer) = stage.ask(&["hosts", "--insecure"]);
+    let testbed = Testbed::loopback();
+    let _receiver = testbed.receiver("r1", &[]);
+    let (code, answer) = testbed.ask(&["hosts", "--insecure"]);
     assert_eq!((code, answer["hosts"].as_array().expect("rows").len()), (3, 0), "{answer}");
     assert!(answer["reason"].as_str().expect("why").contains("this key"), "{answer}");
 }
 
 #[test]
 fn status_says_who_holds_an_image() {
-    let stage = Stage::loopback(Share::Shared);
-    let _holds = stage.receiver("r1", &[]);
-    let sum = push(&stage, "image", &["--hosts", "r1", "--image-id", IMAGE_ID]);
-    let _does_not = stage.receiver("r2", &[]);
+    let testbed = Testbed::loopback();
+    let _holds = testbed.receiver("r1", &[]);
+    let sum = push(&testbed, "image", &["--hosts", "r1", "--image-id", IMAGE_ID]);
+    let _does_not = testbed.receiver("r2", &[]);
 
     for name in ["image", IMAGE_ID] {
-        let (code, answer) = stage.ask(&["status", name, "--hosts", "r1"]);
+        let (code, answer) = testbed.ask(&["status", name, "--hosts", "r1"]);
         assert_eq!(code, 0, "{answer}");
         let object = &row(&answer, "r1")["objects"][0];
         assert_eq!(
@@ -63,10 +62,10 @@ fn status_says_who_holds_an_image() {
         assert_eq!((&object["image_id"], &object["pinned"]), (&IMAGE_ID.into(), &"no".into()), "{object}");
         assert!(object["proven"].as_str().expect("a time").ends_with('Z'), "{object}");
     }
-    let (code, answer) = stage.ask(&["status", "image", "--hosts", "r1,r2"]);
+    let (code, answer) = testbed.ask(&["status", "image", "--hosts", "r1,r2"]);
     assert_eq!(code, 3, "{answer}");
     assert!(answer["reason"].as_str().expect("why").contains("not held by r2"), "{answer}");
-    let (code, answer) = stage.ask(&["status", "another", "--expect", "2"]);
+    let (code, answer) = testbed.ask(&["status", "another", "--expect", "2"]);
     assert!(
         code == 3 && answer["reason"].as_str().expect("why").contains("nobody holds another"),
         "{answer}"
@@ -75,15 +74,15 @@ fn status_says_who_holds_an_image() {
 
 #[test]
 fn verify_finds_the_copy_whose_byte_flipped_and_the_one_that_is_gone() {
-    let stage = Stage::loopback(Share::Shared);
-    let receivers = ["r1", "r2", "r3"].map(|host| stage.receiver(host, &[]));
-    push(&stage, "image", &["--hosts", "r1,r2,r3"]);
-    let (code, answer) = stage.ask(&["verify", "image", "--hosts", "r1,r2,r3"]);
+    let testbed = Testbed::loopback();
+    let receivers = ["r1", "r2", "r3"].map(|host| testbed.receiver(host, &[]));
+    push(&testbed, "image", &["--hosts", "r1,r2,r3"]);
+    let (code, answer) = testbed.ask(&["verify", "image", "--hosts", "r1,r2,r3"]);
     assert_eq!(code, 0, "{answer}");
 
     flip(&receivers[1]);
     fs::remove_file(receivers[2].store.join("image")).expect("published");
-    let (code, answer) = stage.ask(&["verify", "image", "--hosts", "r1,r2,r3"]);
+    let (code, answer) = testbed.ask(&["verify", "image", "--hosts", "r1,r2,r3"]);
     assert_eq!(code, 3, "{answer}");
     assert_eq!(row(&answer, "r1")["objects"][0]["verdict"], "intact");
     let differs = &row(&answer, "r2")["objects"][0];
@@ -96,12 +95,12 @@ fn verify_finds_the_copy_whose_byte_flipped_and_the_one_that_is_gone() {
 
 #[test]
 fn a_host_that_holds_many_images_names_them_all() {
-    let stage = Stage::loopback(Share::Shared);
-    let receiver = stage.receiver("r1", &[]);
+    let testbed = Testbed::loopback();
+    let receiver = testbed.receiver("r1", &[]);
     for i in 0..IMAGES {
-        push_bytes(&stage, &format!("image-{i:02}"), 1_000, &["--hosts", "r1"]);
+        push_bytes(&testbed, &format!("image-{i:02}"), 1_000, &["--hosts", "r1"]);
     }
-    let (code, answer) = stage.ask(&["hosts", "--hosts", "r1"]);
+    let (code, answer) = testbed.ask(&["hosts", "--hosts", "r1"]);
     assert_eq!(code, 0, "{answer}");
     let named: Vec<&str> = row(&answer, "r1")["objects"]
         .as_array()
@@ -117,13 +116,13 @@ fn a_host_that_holds_many_images_names_them_all() {
 
 #[test]
 fn unpin_lets_go_of_what_was_kept_and_says_so() {
-    let stage = Stage::loopback(Share::Shared);
-    let _receivers = ["r1", "r2"].map(|host| stage.receiver(host, &[]));
-    push(&stage, "image", &["--hosts", "r1,r2", "--pin", "forever"]);
-    let (_, answer) = stage.ask(&["hosts", "--hosts", "r1,r2"]);
+    let testbed = Testbed::loopback();
+    let _receivers = ["r1", "r2"].map(|host| testbed.receiver(host, &[]));
+    push(&testbed, "image", &["--hosts", "r1,r2", "--pin", "forever"]);
+    let (_, answer) = testbed.ask(&["hosts", "--hosts", "r1,r2"]);
     assert_eq!(row(&answer, "r1")["pinned"], 1, "{answer}");
 
-    let (code, answer) = stage.ask(&["unpin", "image", "--hosts", "r1,r2"]);
+    let (code, answer) = testbed.ask(&["unpin", "image", "--hosts", "r1,r2"]);
     assert_eq!(code, 0, "{answer}");
     for host in ["r1", "r2"] {
         let object = &row(&answer, host)["objects"][0];
@@ -133,23 +132,23 @@ fn unpin_lets_go_of_what_was_kept_and_says_so() {
             "{object}"
         );
     }
-    let (_, answer) = stage.ask(&["unpin", "image", "--hosts", "r1,r2"]);
+    let (_, answer) = testbed.ask(&["unpin", "image", "--hosts", "r1,r2"]);
     assert_eq!(row(&answer, "r2")["objects"][0]["verdict"], "not_pinned", "{answer}");
-    let (_, answer) = stage.ask(&["status", "image", "--hosts", "r1,r2"]);
+    let (_, answer) = testbed.ask(&["status", "image", "--hosts", "r1,r2"]);
     assert_eq!(row(&answer, "r2")["objects"][0]["pinned"], "no", "{answer}");
 }
 
 #[test]
 fn a_host_in_the_middle_of_a_push_answers_and_the_push_goes_on() {
-    let stage = Stage::loopback(Share::Shared);
-    let mut receiver = stage.receiver("r1", &[]);
-    push(&stage, "before", &["--hosts", "r1"]);
-    let source = source(&stage, "image", 12 << 20);
+    let testbed = Testbed::loopback();
+    let mut receiver = testbed.receiver("r1", &[]);
+    push(&testbed, "before", &["--hosts", "r1"]);
+    let source = source(&testbed, "image", 12 << 20);
     let mut sender =
-        stage.push(&["--file", source.to_str().expect("UTF-8"), "--hosts", "r1", "--rate", "20mbit"]);
+        testbed.push(&["--file", source.to_str().expect("UTF-8"), "--hosts", "r1", "--rate", "20mbit"]);
     receiver.process.wait_for_log("name=image", SOON);
 
-    let (code, answer) = stage.ask(&["verify", "before", "--hosts", "r1"]);
+    let (code, answer) = testbed.ask(&["verify", "before", "--hosts", "r1"]);
     assert_eq!((code, &row(&answer, "r1")["objects"][0]["verdict"]), (0, &"intact".into()), "{answer}");
     assert!(sender.process.runs(), "it was asked during the push");
     let (_, report) = sender.report(Duration::from_secs(60));
@@ -158,11 +157,11 @@ fn a_host_in_the_middle_of_a_push_answers_and_the_push_goes_on() {
 
 #[test]
 fn the_table_names_hosts_and_verdicts() {
-    let stage = Stage::loopback(Share::Shared);
-    let receivers = ["r1", "r2"].map(|host| stage.receiver(host, &[]));
-    push(&stage, "image", &["--hosts", "r1,r2"]);
+    let testbed = Testbed::loopback();
+    let receivers = ["r1", "r2"].map(|host| testbed.receiver(host, &[]));
+    push(&testbed, "image", &["--hosts", "r1,r2"]);
     flip(&receivers[1]);
-    let (code, table) = stage.ask_for_table(&["verify", "image", "--hosts", "r1,r2,r9"]);
+    let (code, table) = testbed.ask_for_table(&["verify", "image", "--hosts", "r1,r2,r9"]);
     assert_eq!(code, 3, "{table}");
     let line = |host: &str| table.lines().find(|line| line.starts_with(host)).unwrap_or_default();
     assert!(line("r1").contains("intact") && line("r2").contains("differs"), "{table}");
@@ -171,20 +170,20 @@ fn the_table_names_hosts_and_verdicts() {
 }
 
 /// Pushes a random image of some MiB and gives its sum.
-fn push(stage: &Stage, name: &str, arguments: &[&str]) -> String {
-    push_bytes(stage, name, 3 << 20, arguments)
+fn push(testbed: &Testbed, name: &str, arguments: &[&str]) -> String {
+    push_bytes(testbed, name, 3 << 20, arguments)
 }
 
-fn push_bytes(stage: &Stage, name: &str, bytes: u64, arguments: &[&str]) -> String {
-    let source = source(stage, name, bytes);
+fn push_bytes(testbed: &Testbed, name: &str, bytes: u64, arguments: &[&str]) -> String {
+    let source = source(testbed, name, bytes);
     let usual = ["--file", source.to_str().expect("UTF-8"), "--rate", "400mbit"];
-    let (end, report) = stage.push(&[&usual, arguments].concat()).report(Duration::from_secs(30));
+    let (end, report) = testbed.push(&[&usual, arguments].concat()).report(Duration::from_secs(30));
     assert_eq!(end.code(), Some(0), "{report:?}");
     image::blake3_of(&source)
 }
 
-fn source(stage: &Stage, name: &str, bytes: u64) -> PathBuf {
-    let source = stage.path(name);
+fn source(testbed: &Testbed, name: &str, bytes: u64) -> PathBuf {
+    let source = testbed.path(name);
     image::random(&source, bytes, Seed::draw());
     source
 }

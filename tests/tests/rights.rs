@@ -4,12 +4,11 @@ use std::fs;
 use std::os::unix::fs::chown;
 use std::process::Command;
 
-use glancecast_tests::exclusive::Share;
 use glancecast_tests::image::{self, Seed};
 use glancecast_tests::needs;
 use glancecast_tests::process::Process;
 use glancecast_tests::skip::Need;
-use glancecast_tests::stage::{SOON, Stage};
+use glancecast_tests::testbed::{SOON, Testbed};
 use glancecast_tests::wait;
 use nix::sys::signal::Signal;
 
@@ -17,8 +16,8 @@ use nix::sys::signal::Signal;
 fn as_root_it_keeps_what_files_need_and_as_a_user_nothing_though_its_buffer_is_large() {
     needs!(NEEDS);
     for (start, kept) in [(Start::Root, OF_FILES), (Start::UserWith("+net_admin"), 0)] {
-        let stage = Stage::loopback(Share::Shared);
-        let receiver = start.receiver(&stage, &[]);
+        let testbed = Testbed::loopback();
+        let receiver = start.receiver(&testbed, &[]);
         let lines = receiver.log_lines();
         assert!(!lines.iter().any(|line| line.contains("receive buffer")), "{lines:?}");
         for thread in threads(&receiver) {
@@ -38,17 +37,17 @@ fn as_root_it_keeps_what_files_need_and_as_a_user_nothing_though_its_buffer_is_l
 #[test]
 fn a_user_whose_process_cannot_be_looked_into_writes_past_the_page_cache_all_the_same() {
     needs!(NEEDS);
-    let stage = Stage::loopback(Share::Shared);
-    let store = stage.store("r1");
+    let testbed = Testbed::loopback();
+    let store = testbed.store("r1");
     if !takes_direct_io(&store) {
         println!("{} has no O_DIRECT", store.display());
         return;
     }
-    let receiver = Start::UserWith("-all").receiver(&stage, &["--write-rate", "8mbit"]);
-    let file = stage.path("image");
+    let receiver = Start::UserWith("-all").receiver(&testbed, &["--write-rate", "8mbit"]);
+    let file = testbed.path("image");
     image::random(&file, 8 << 20, Seed::draw());
     let file = file.display().to_string();
-    let _push = stage.push(&["--file", &file, "--hosts", "r1", "--rate", "100mbit"]);
+    let _push = testbed.push(&["--file", &file, "--hosts", "r1", "--rate", "100mbit"]);
     // The file is open twice: as it was made, and a second time with O_DIRECT.
     wait::until("a file that is open with O_DIRECT", SOON, || {
         let open = fs::read_dir(format!("/proc/{}/fdinfo", receiver.pid())).ok()?;
@@ -63,10 +62,10 @@ fn a_user_whose_process_cannot_be_looked_into_writes_past_the_page_cache_all_the
 
 #[test]
 fn a_signal_in_the_first_moment_of_its_log_does_not_kill_it() {
-    let stage = Stage::loopback(Share::Shared);
+    let testbed = Testbed::loopback();
     for signal in [Signal::SIGTERM, Signal::SIGINT] {
         for _ in 0..20 {
-            let mut receiver = stage.start_receiver("r1", &[]);
+            let mut receiver = testbed.start_receiver("r1", &[]);
             // The first line is a warning, long before the store is open.
             wait::until("the first line", SOON, || (!receiver.log_lines().is_empty()).then_some(()));
             receiver.signal(signal);
@@ -85,25 +84,25 @@ enum Start {
 }
 
 impl Start {
-    fn receiver(self, stage: &Stage, more: &[&str]) -> Process {
-        let store = stage.store("r1");
+    fn receiver(self, testbed: &Testbed, more: &[&str]) -> Process {
+        let store = testbed.store("r1");
         let mut command = Command::new("setpriv");
         if let Self::UserWith(capabilities) = self {
-            let (user, key) = (USER.to_string(), stage.path("user.key"));
-            fs::copy(stage.key(), &key).and_then(|_| chown(&key, Some(USER), Some(USER))).expect("root");
+            let (user, key) = (USER.to_string(), testbed.path("user.key"));
+            fs::copy(testbed.key(), &key).and_then(|_| chown(&key, Some(USER), Some(USER))).expect("root");
             chown(&store, Some(USER), Some(USER)).expect("root");
-            let stage = stage.path("");
-            fs::set_permissions(&stage, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("ours");
+            let testbed = testbed.path("");
+            fs::set_permissions(&testbed, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("ours");
             command.args(["--reuid", &user, "--regid", &user, "--clear-groups"]);
             command.args(["--inh-caps", capabilities, "--ambient-caps", capabilities]);
         }
-        let key = if self == Self::Root { stage.key().to_owned() } else { stage.path("user.key") };
-        command.arg("--").arg(stage.command("r1", "glancecastd").get_program()).args(["--interface", "lo"]);
+        let key = if self == Self::Root { testbed.key().to_owned() } else { testbed.path("user.key") };
+        command.arg("--").arg(testbed.command("r1", "glancecastd").get_program()).args(["--interface", "lo"]);
         command
-            .args(["--name", "r1", "--sender", "any", "--group", &stage.group().to_string(), "--key"])
+            .args(["--name", "r1", "--sender", "any", "--group", &testbed.group().to_string(), "--key"])
             .arg(key);
         command.arg("--store").arg(format!("directory:{}", store.display())).args(more);
-        let mut receiver = Process::start("r1", command, &stage.path(""));
+        let mut receiver = Process::start("r1", command, &testbed.path(""));
         receiver.wait_for_log(" listening", SOON);
         receiver
     }

@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use glancecast_tests::exclusive::Share;
 use glancecast_tests::image::{self, Seed};
 use glancecast_tests::measured;
 use glancecast_tests::report::{Object, Report};
-use glancecast_tests::stage::{Receiver, Stage};
+use glancecast_tests::testbed::{Receiver, Testbed};
 
 #[test]
 fn an_empty_image() {
@@ -36,12 +35,12 @@ fn a_last_block_of_one_symbol() {
 /// Sends a first image to learn the geometry, then, to the same resident receiver, one of the size it decides.
 #[track_caller]
 fn arrives(bytes: impl Fn(&Object) -> u64, blocks: u64) -> String {
-    let stage = Stage::loopback(Share::Shared);
+    let testbed = Testbed::loopback();
     let seed = Seed::draw();
-    let receiver = stage.receiver("r1", &[]);
-    let geometry = sent(&stage, &receiver, "first.raw", 1000, seed).object;
+    let receiver = testbed.receiver("r1", &[]);
+    let geometry = sent(&testbed, &receiver, "first.raw", 1000, seed).object;
 
-    let second = sent(&stage, &receiver, "second.raw", bytes(&geometry), seed.next());
+    let second = sent(&testbed, &receiver, "second.raw", bytes(&geometry), seed.next());
     assert_eq!(second.object.blocks, blocks);
     assert_eq!(receiver.stored(), ["first.raw", "second.raw"]);
     format!("{} bytes in {} blocks: {:.2} s", second.object.bytes, second.object.blocks, second.seconds)
@@ -49,11 +48,11 @@ fn arrives(bytes: impl Fn(&Object) -> u64, blocks: u64) -> String {
 
 /// Sends an image of random bytes and checks the copy.
 #[track_caller]
-fn sent(stage: &Stage, receiver: &Receiver, name: &str, bytes: u64, seed: Seed) -> Report {
-    let source = stage.path(name);
+fn sent(testbed: &Testbed, receiver: &Receiver, name: &str, bytes: u64, seed: Seed) -> Report {
+    let source = testbed.path(name);
     let sum = image::random(&source, bytes, seed);
     let file = source.to_str().expect("UTF-8");
-    let mut push = stage.push(&["--file", file, "--hosts", "r1", "--rate", "390mbit", "--timeout", "15s"]);
+    let mut push = testbed.push(&["--file", file, "--hosts", "r1", "--rate", "390mbit", "--timeout", "15s"]);
     let (end, report) = push.report(Duration::from_secs(30));
     assert_eq!(end.code(), Some(0), "{report:?}");
     report.assert_hosts(&[("r1", "done")]);

@@ -4,22 +4,21 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
-use glancecast_tests::exclusive::Share;
 use glancecast_tests::image::{self, Seed};
-use glancecast_tests::stage::Stage;
+use glancecast_tests::testbed::Testbed;
 
 #[test]
 fn the_same_content_counts_as_a_copy() {
-    let stage = Stage::loopback(Share::Shared);
-    let source = stage.path("image.raw");
+    let testbed = Testbed::loopback();
+    let source = testbed.path("image.raw");
     let sum = image::random(&source, BYTES, Seed::draw());
-    let taken = stage.store("r1").join("image.raw");
+    let taken = testbed.store("r1").join("image.raw");
     fs::copy(&source, &taken).expect("a copy");
     let inode = taken.metadata().expect("there").ino();
-    let receiver = stage.receiver("r1", &[]);
+    let receiver = testbed.receiver("r1", &[]);
 
     let file = source.to_str().expect("UTF-8");
-    let mut push = stage.push(&["--file", file, "--hosts", "r1", "--rate", "200mbit", "--timeout", "15s"]);
+    let mut push = testbed.push(&["--file", file, "--hosts", "r1", "--rate", "200mbit", "--timeout", "15s"]);
     let (end, report) = push.report(Duration::from_secs(30));
     assert_eq!(end.code(), Some(0), "{report:?}");
     report.assert_hosts(&[("r1", "existing")]);
@@ -33,17 +32,17 @@ fn the_same_content_counts_as_a_copy() {
 
 #[test]
 fn other_content_is_left_alone_and_the_host_fails() {
-    let stage = Stage::loopback(Share::Shared);
-    let source = stage.path("image.raw");
+    let testbed = Testbed::loopback();
+    let source = testbed.path("image.raw");
     let seed = Seed::draw();
     image::random(&source, BYTES, seed);
-    let taken = stage.store("r1").join("image.raw");
+    let taken = testbed.store("r1").join("image.raw");
     let theirs = image::random(&taken, BYTES, seed.next());
     let inode = taken.metadata().expect("there").ino();
-    let receiver = stage.receiver("r1", &[]);
+    let receiver = testbed.receiver("r1", &[]);
 
     let file = source.to_str().expect("UTF-8");
-    let mut push = stage.push(&["--file", file, "--hosts", "r1", "--rate", "200mbit", "--timeout", "15s"]);
+    let mut push = testbed.push(&["--file", file, "--hosts", "r1", "--rate", "200mbit", "--timeout", "15s"]);
     let (end, report) = push.report(Duration::from_secs(30));
     assert_eq!(end.code(), Some(3), "{report:?}");
     report.assert_hosts(&[("r1", "failed")]);

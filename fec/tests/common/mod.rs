@@ -1,28 +1,12 @@
-//! Blocks, numbers from a seed, and the `raptorq` crate as the other implementation.
+//! Blocks, and the `raptorq` crate as the other implementation.
 
 #![allow(dead_code)] // each test uses its part
 
 use glancecast_fec::{BlockShape, Codec, Esi, RepairSymbol};
+use glancecast_testkit::Rng;
 use raptorq::{
     EncodingPacket, ObjectTransmissionInformation, PayloadId, SourceBlockDecoder, SourceBlockEncoder,
 };
-
-/// SplitMix64.
-pub(crate) struct Numbers(pub(crate) u64);
-
-impl Numbers {
-    pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    pub(crate) fn below(&mut self, bound: u32) -> u32 {
-        (self.next() % u64::from(bound)) as u32
-    }
-}
 
 /// A block of bytes that its shape decides.
 pub(crate) struct Block {
@@ -33,8 +17,7 @@ pub(crate) struct Block {
 impl Block {
     pub(crate) fn new(k: u32, t: u16) -> Self {
         let shape = BlockShape::new(k, t).expect("within bounds");
-        let mut numbers = Numbers(u64::from(k) << 16 | u64::from(t));
-        let source = (0..shape.source_bytes()).map(|_| numbers.next() as u8).collect();
+        let source = Rng::new(u64::from(k) << 16 | u64::from(t)).noise(shape.source_bytes());
         Self { shape, source }
     }
 

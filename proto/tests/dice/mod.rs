@@ -2,13 +2,17 @@
 //! fuzzer, which come to their end.
 #![allow(dead_code, reason = "each test uses some of it")]
 
+use glancecast_testkit::Rng;
+
 pub(crate) struct Dice(Source);
 
 enum Source {
-    /// xorshift64*.
-    Seed(u64),
+    Seed(Rng),
     /// Zeros follow the last byte.
-    Bytes { bytes: Vec<u8>, at: usize },
+    Bytes {
+        bytes: Vec<u8>,
+        at: usize,
+    },
 }
 
 impl Dice {
@@ -16,7 +20,7 @@ impl Dice {
     pub(crate) fn of(what: &str, seed: u64) -> Self {
         let seed = std::env::var("GLANCECAST_SEED").map_or(seed, |text| text.parse().expect("a number"));
         println!("{what}: seed {seed}");
-        Self(Source::Seed(seed.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1))
+        Self(Source::Seed(Rng::from_product(seed.wrapping_add(1))))
     }
 
     /// Each choice takes as many bytes as it needs.
@@ -31,19 +35,14 @@ impl Dice {
 
     pub(crate) fn number(&mut self) -> u64 {
         match &mut self.0 {
-            Source::Seed(state) => {
-                *state ^= *state >> 12;
-                *state ^= *state << 25;
-                *state ^= *state >> 27;
-                state.wrapping_mul(0x2545_F491_4F6C_DD1D)
-            }
+            Source::Seed(rng) => rng.number(),
             Source::Bytes { .. } => self.take(8),
         }
     }
 
     pub(crate) fn below(&mut self, bound: u64) -> u64 {
-        match self.0 {
-            Source::Seed(_) => (self.number() >> 11) % bound,
+        match &mut self.0 {
+            Source::Seed(rng) => rng.below(bound),
             Source::Bytes { .. } => {
                 let needed = 8 - (bound - 1).leading_zeros() / 8;
                 self.take(needed) % bound

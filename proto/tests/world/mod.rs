@@ -17,6 +17,7 @@ use glancecast_proto::time::{Moment, WallClock};
 use glancecast_proto::wire::{
     BaseName, DiskFormat, Encoding, ManifestEntry, Pin, SYMBOL_OVERHEAD, SymbolHeader,
 };
+use glancecast_testkit::Rng;
 
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -76,7 +77,7 @@ pub(crate) struct World {
     /// Deliveries by time, then in order of sending.
     mail: BTreeMap<(Moment, u64), Mail>,
     mailed: u64,
-    rng: Dice,
+    rng: Rng,
 }
 
 struct Host {
@@ -158,7 +159,7 @@ impl World {
             job: None,
             mail: BTreeMap::new(),
             mailed: 0,
-            rng: Dice(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1),
+            rng: Rng::from_product(seed),
         }
     }
 
@@ -336,8 +337,8 @@ impl World {
     }
 
     fn perform(&mut self, id: usize, effect: Effect) {
-        let corrupt = self.rng.chance(self.hosts[&id].fate.corrupt);
-        let undecodable = self.rng.chance(1.0 / 256.0);
+        let corrupt = self.rng.unit() < self.hosts[&id].fate.corrupt;
+        let undecodable = self.rng.unit() < 1.0 / 256.0;
         let receiver = &mut self.hosts.get_mut(&id).expect("started").receiver;
         match effect {
             Effect::Open(attempt, announce, _) => {
@@ -402,9 +403,9 @@ impl World {
 
     fn post(&mut self, id: usize, loss: f64, mail: Mail) {
         let fate = self.hosts[&id].fate;
-        let copies = 1 + u32::from(self.rng.chance(fate.doubled));
+        let copies = 1 + u32::from(self.rng.unit() < fate.doubled);
         for _ in 0..copies {
-            if !self.rng.chance(loss) {
+            if self.rng.unit() >= loss {
                 let at = self.now + fate.delay + fate.delay_max.mul_f64(self.rng.unit());
                 self.mailed += 1;
                 self.mail.insert((at, self.mailed), mail.clone());
@@ -435,20 +436,4 @@ fn hash(block: BlockIndex) -> BlockHash {
 
 fn fingerprint(block: BlockIndex) -> Fingerprint {
     Fingerprint(*hash(block).0.first_chunk().expect("half of 32 bytes"))
-}
-
-/// xorshift64*.
-struct Dice(u64);
-
-impl Dice {
-    fn unit(&mut self) -> f64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 11) as f64 / (1u64 << 53) as f64
-    }
-
-    fn chance(&mut self, probability: f64) -> bool {
-        self.unit() < probability
-    }
 }

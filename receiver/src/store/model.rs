@@ -9,6 +9,8 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
+pub(super) use glancecast_testkit::Rng as Dice;
+
 use super::dir::{Access, Room};
 use super::disk::{Disk, DiskFile, Entry};
 use super::file_id::{FileId, Nanos, Since};
@@ -66,23 +68,6 @@ struct Handle {
     disk: Model,
     inode: usize,
     id: u64,
-}
-
-/// xorshift64*.
-#[derive(Clone, Debug)]
-pub(super) struct Dice(u64);
-
-impl Dice {
-    pub(super) fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
-    }
-
-    pub(super) fn below(&mut self, bound: u64) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 16) % bound
-    }
 }
 
 impl Model {

@@ -164,6 +164,7 @@ const LOOK_EVERY: u32 = 4;
 mod tests {
     use super::*;
     use crate::pipeline::pack::Purpose;
+    use glancecast_testkit::Rng;
 
     const BLOCK: usize = 1 << 20;
 
@@ -257,11 +258,6 @@ mod tests {
     }
 
     fn noise(len: usize) -> Vec<u8> {
-        let mut state = 7u64;
-        let mut next = || {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            (state >> 56) as u8
-        };
-        (0..len).map(|_| next()).collect()
+        Rng::new(7).noise(len)
     }
 }

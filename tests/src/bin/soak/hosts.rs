@@ -3,18 +3,18 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
+use glancecast_testkit::Rng;
 use glancecast_tests::image;
 use glancecast_tests::process::Process;
-use glancecast_tests::stage::{RECORDS, SOON, Stage, list};
+use glancecast_tests::testbed::{RECORDS, SOON, Testbed, list};
 use nix::sys::signal::Signal;
 
-use crate::Dice;
 use crate::memory::Memory;
 use crate::push::is_image;
 
 /// All receivers.
 pub(crate) struct Hosts<'a> {
-    stage: &'a Stage,
+    testbed: &'a Testbed,
     hosts: Vec<Host>,
     /// Of the one that is never killed.
     memory: Memory,
@@ -29,15 +29,15 @@ struct Host {
 }
 
 impl<'a> Hosts<'a> {
-    pub(crate) fn start(stage: &'a Stage, count: usize) -> Self {
+    pub(crate) fn start(testbed: &'a Testbed, count: usize) -> Self {
         let hosts = (1..=count).map(|number| {
             let name = format!("r{number}");
-            let process = stage.receiver(&name, &[]).process;
+            let process = testbed.receiver(&name, &[]).process;
             Host { name, process, back_at: None, starts: 1 }
         });
         let hosts: Vec<Host> = hosts.collect();
         let memory = Memory::new(hosts[0].process.pid());
-        Self { stage, hosts, memory }
+        Self { testbed, hosts, memory }
     }
 
     pub(crate) fn names(&self) -> Vec<String> {
@@ -45,10 +45,10 @@ impl<'a> Hosts<'a> {
     }
 
     /// Ends one host but the first, mostly by SIGKILL.
-    pub(crate) fn kill_one(&mut self, dice: &mut Dice) {
-        let at = 1 + dice.below(self.hosts.len() as u64 - 1) as usize;
-        let signal = if dice.one_in(4) { Signal::SIGTERM } else { Signal::SIGKILL };
-        let pause = Duration::from_millis(dice.below(2_000));
+    pub(crate) fn kill_one(&mut self, rng: &mut Rng) {
+        let at = 1 + rng.below(self.hosts.len() as u64 - 1) as usize;
+        let signal = if rng.one_in(4) { Signal::SIGTERM } else { Signal::SIGKILL };
+        let pause = Duration::from_millis(rng.below(2_000));
         let host = &mut self.hosts[at];
         if host.back_at.is_none() {
             host.process.signal(signal);
@@ -61,7 +61,7 @@ impl<'a> Hosts<'a> {
         for host in &mut self.hosts {
             if host.back_at.is_some_and(|at| Instant::now() >= at) {
                 host.process.wait(SOON);
-                host.process = self.stage.receiver(&host.name, &[]).process;
+                host.process = self.testbed.receiver(&host.name, &[]).process;
                 host.back_at = None;
                 host.starts += 1;
             }
@@ -86,7 +86,7 @@ impl<'a> Hosts<'a> {
 
     /// Whether a host holds a file, which then is the image of this sum.
     pub(crate) fn holds(&self, host: &str, name: &str, blake3: &str) -> bool {
-        let path = self.stage.store(host).join(name);
+        let path = self.testbed.store(host).join(name);
         let visible = path.exists();
         assert!(!visible || image::blake3_of(&path) == blake3, "{} is not the image", path.display());
         visible
@@ -96,7 +96,7 @@ impl<'a> Hosts<'a> {
     pub(crate) fn remove(&self, name: &str) {
         for host in &self.hosts {
             // Not all have it.
-            let _ = fs::remove_file(self.stage.store(&host.name).join(name));
+            let _ = fs::remove_file(self.testbed.store(&host.name).join(name));
         }
     }
 
@@ -107,14 +107,14 @@ impl<'a> Hosts<'a> {
         let mut unfinished = 0;
         for host in &mut self.hosts {
             assert_eq!(host.process.terminate(SOON).code(), Some(0), "{}", host.name);
-            let hidden = others(self.stage, &host.name);
+            let hidden = others(self.testbed, &host.name);
             assert!(hidden.iter().all(|name| name.starts_with(".glancecast-")), "{}: {hidden:?}", host.name);
             assert!(hidden.len() <= UNFINISHED_MAX, "{}: {hidden:?}", host.name);
             unfinished += hidden.len();
-            let mut again = self.stage.receiver(&host.name, &["--keep-unfinished", "none"]);
+            let mut again = self.testbed.receiver(&host.name, &["--keep-unfinished", "none"]);
             assert_eq!(again.process.terminate(SOON).code(), Some(0), "{}", host.name);
-            assert_eq!(others(self.stage, &host.name), [""; 0], "{}", host.name);
-            let store = self.stage.store(&host.name);
+            assert_eq!(others(self.testbed, &host.name), [""; 0], "{}", host.name);
+            let store = self.testbed.store(&host.name);
             let gone = |record: &String| !store.join(record.trim_end_matches(".toml")).exists();
             let records: Vec<String> = list(&store.join(RECORDS)).into_iter().filter(gone).collect();
             assert_eq!(records, [""; 0], "{}: records of what is not there", host.name);
@@ -124,8 +124,8 @@ impl<'a> Hosts<'a> {
 }
 
 /// What is in a store, but for images and the receiver's records.
-fn others(stage: &Stage, host: &str) -> Vec<String> {
-    let names = list(&stage.store(host)).into_iter();
+fn others(testbed: &Testbed, host: &str) -> Vec<String> {
+    let names = list(&testbed.store(host)).into_iter();
     names.filter(|name| !is_image(name) && name != RECORDS).collect()
 }
 

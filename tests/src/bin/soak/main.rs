@@ -12,11 +12,11 @@ mod memory;
 mod push;
 
 use std::process::ExitCode;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use clap::Parser;
-use glancecast_tests::exclusive::Share;
-use glancecast_tests::stage::Stage;
+use glancecast_testkit::Rng;
+use glancecast_tests::testbed::Testbed;
 
 use hosts::Hosts;
 use push::{Running, Tally};
@@ -40,9 +40,11 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let mut dice = Dice::new(arguments.seed);
-    let stage = Stage::loopback(Share::Alone);
-    let mut hosts = Hosts::start(&stage, HOSTS);
+    let seed = arguments.seed.unwrap_or_else(Rng::seed_from_clock);
+    println!("--seed {seed}");
+    let mut rng = Rng::new(seed);
+    let testbed = Testbed::loopback();
+    let mut hosts = Hosts::start(&testbed, HOSTS);
     let mut tally = Tally::default();
     let mut running: Vec<Running<'_>> = Vec::new();
     let (mut begun, started) = (0, Instant::now());
@@ -51,13 +53,13 @@ fn main() -> ExitCode {
     while more(begun) || !running.is_empty() {
         if more(begun) && running.len() < AT_A_TIME {
             begun += 1;
-            running.push(Running::start(&stage, &hosts, begun, &mut dice));
+            running.push(Running::start(&testbed, &hosts, begun, &mut rng));
         }
-        if dice.one_in(KILL_HOST) {
-            hosts.kill_one(&mut dice);
+        if rng.one_in(KILL_HOST) {
+            hosts.kill_one(&mut rng);
         }
-        if dice.one_in(KILL_SENDER) && !running.is_empty() {
-            let at = dice.below(running.len() as u64) as usize;
+        if rng.one_in(KILL_SENDER) && !running.is_empty() {
+            let at = rng.below(running.len() as u64) as usize;
             running[at].kill();
         }
         hosts.revive();
@@ -70,39 +72,11 @@ fn main() -> ExitCode {
         std::thread::sleep(PAUSE);
     }
     hosts.revive_all();
-    push::last(&stage, &hosts, &mut dice);
+    push::last(&testbed, &hosts, &mut rng);
     println!("{:>5.0} s  {tally}", started.elapsed().as_secs_f64());
     hosts.finish();
     println!("no stuck session, no leftover file, every result was true");
     ExitCode::SUCCESS
-}
-
-/// Draws from a seed (splitmix64).
-struct Dice(u64);
-
-impl Dice {
-    /// From this seed, or from the time; it is printed.
-    fn new(seed: Option<u64>) -> Self {
-        let now = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as u64);
-        let seed = seed.unwrap_or_else(now);
-        println!("--seed {seed}");
-        Self(seed)
-    }
-
-    fn number(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, bound: u64) -> u64 {
-        self.number() % bound
-    }
-
-    fn one_in(&mut self, of: u64) -> bool {
-        self.below(of) == 0
-    }
 }
 
 const HOSTS: usize = 8;

@@ -4,15 +4,15 @@ use std::fmt;
 use std::fs;
 use std::time::Duration;
 
+use glancecast_testkit::Rng;
 use glancecast_tests::image::{self, Seed};
-use glancecast_tests::stage::{Push, Stage};
+use glancecast_tests::testbed::{Push, Testbed};
 
-use crate::Dice;
 use crate::hosts::Hosts;
 
 /// A push that was begun.
 pub(crate) struct Running<'a> {
-    stage: &'a Stage,
+    testbed: &'a Testbed,
     push: Push,
     name: String,
     blake3: String,
@@ -33,28 +33,28 @@ pub(crate) struct Tally {
 
 impl<'a> Running<'a> {
     /// To some hosts, mostly to all.
-    pub(crate) fn start(stage: &'a Stage, hosts: &Hosts<'_>, number: u32, dice: &mut Dice) -> Self {
+    pub(crate) fn start(testbed: &'a Testbed, hosts: &Hosts<'_>, number: u32, rng: &mut Rng) -> Self {
         let mut expected = hosts.names();
-        if dice.one_in(3) {
-            expected.retain(|_| dice.one_in(2));
+        if rng.one_in(3) {
+            expected.retain(|_| rng.one_in(2));
         }
         if expected.is_empty() {
             expected = hosts.names();
         }
-        Self::start_to(stage, expected, number, dice)
+        Self::start_to(testbed, expected, number, rng)
     }
 
-    fn start_to(stage: &'a Stage, expected: Vec<String>, number: u32, dice: &mut Dice) -> Self {
+    fn start_to(testbed: &'a Testbed, expected: Vec<String>, number: u32, rng: &mut Rng) -> Self {
         let name = format!("image-{number}");
-        let path = stage.path(&name);
-        let blake3 = image::random(&path, size(dice), Seed::new(dice.number()));
+        let path = testbed.path(&name);
+        let blake3 = image::random(&path, size(rng), Seed::new(rng.number()));
         let file = path.to_str().expect("UTF-8");
         let names = expected.join(",");
         let options =
             ["--file", file, "--name", &name, "--hosts", &names, "--rate", "200mbit", "--timeout", "60s"];
         Self {
-            stage,
-            push: stage.push_as(&format!("push-{number}"), &options),
+            testbed,
+            push: testbed.push_as(&format!("push-{number}"), &options),
             name,
             blake3,
             expected,
@@ -83,7 +83,7 @@ impl<'a> Running<'a> {
         }
         tally.ended += 1;
         hosts.remove(&self.name);
-        fs::remove_file(self.stage.path(&self.name)).expect("the image is there");
+        fs::remove_file(self.testbed.path(&self.name)).expect("the image is there");
         true
     }
 
@@ -107,8 +107,8 @@ impl<'a> Running<'a> {
 }
 
 /// With all hosts alive a push still succeeds.
-pub(crate) fn last(stage: &Stage, hosts: &Hosts<'_>, dice: &mut Dice) {
-    let mut push = Running::start_to(stage, hosts.names(), 0, dice);
+pub(crate) fn last(testbed: &Testbed, hosts: &Hosts<'_>, rng: &mut Rng) {
+    let mut push = Running::start_to(testbed, hosts.names(), 0, rng);
     let (_, report) = push.push.report(LONGEST);
     for host in &push.expected {
         assert_eq!(report.host(host).state, "done", "{:?}", report.host(host));
@@ -122,12 +122,12 @@ pub(crate) fn is_image(name: &str) -> bool {
 }
 
 /// From nothing to 64 MiB, the small ones more often than their share.
-fn size(dice: &mut Dice) -> u64 {
-    match dice.below(8) {
-        0 => dice.below(3),
-        1 => dice.below(4096),
-        2 => dice.below(2 << 20),
-        _ => dice.below((64 << 20) + 1),
+fn size(rng: &mut Rng) -> u64 {
+    match rng.below(8) {
+        0 => rng.below(3),
+        1 => rng.below(4096),
+        2 => rng.below(2 << 20),
+        _ => rng.below((64 << 20) + 1),
     }
 }
 

@@ -1,0 +1,76 @@
+//! The inputs that a fuzzer found worth keeping: one file a fuzzer, one input a line in [`hex`], sorted. An empty line is
+//! the empty input.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::{fs, io};
+
+use crate::hex;
+
+/// Runs every input of `tests/fuzz/corpus/TARGET.hex`; prints the line of each, so that a failure tells which.
+///
+/// # Panics
+/// If the file cannot be read, or holds fewer inputs than any fuzzer finds.
+pub fn replay(target: &str, run: fn(&[u8])) {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../tests/fuzz/corpus/{target}.hex"));
+    let inputs = read(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+    assert!(inputs.len() >= 10, "{} inputs in {}", inputs.len(), file.display());
+    for (line, input) in (1..).zip(inputs) {
+        println!("{target}.hex:{line}");
+        run(&input);
+    }
+}
+
+/// The inputs in a packed file.
+///
+/// # Errors
+/// If it cannot be read, or a line is not hex.
+pub fn read(file: &Path) -> io::Result<Vec<Vec<u8>>> {
+    let text = fs::read_to_string(file)?;
+    let bad = |line: &str| io::Error::new(io::ErrorKind::InvalidData, format!("not hex: {line:?}"));
+    text.lines().map(|line| hex::decode(line).ok_or_else(|| bad(line))).collect()
+}
+
+/// Writes each input to a file of its own in `directory`, which is made, as libFuzzer wants them.
+///
+/// # Errors
+/// If a file cannot be read or written.
+pub fn unpack(file: &Path, directory: &Path) -> io::Result<()> {
+    fs::create_dir_all(directory)?;
+    for (line, input) in (1..).zip(read(file)?) {
+        fs::write(directory.join(format!("{line:04}")), input)?;
+    }
+    Ok(())
+}
+
+/// Packs the files in `directory`, whatever their names; equal ones become one line.
+///
+/// # Errors
+/// If a file cannot be read or written.
+pub fn pack(directory: &Path, file: &Path) -> io::Result<()> {
+    let read =
+        |entry: io::Result<fs::DirEntry>| fs::read(entry?.path()).map(|bytes| hex::encode(&bytes) + "\n");
+    let lines: BTreeSet<String> = fs::read_dir(directory)?.map(read).collect::<io::Result<_>>()?;
+    fs::write(file, lines.into_iter().collect::<String>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_packed_is_what_was_there() {
+        let work = std::env::temp_dir().join(format!("glancecast-testkit-{}", std::process::id()));
+        let (loose, packed, again) = (work.join("loose"), work.join("packed.hex"), work.join("again"));
+        let inputs: [&[u8]; 5] = [b"", b"\n", b"abc", &[0, 0xFF], b"abc"];
+        fs::create_dir_all(&loose).expect("a directory");
+        for (at, input) in inputs.iter().enumerate() {
+            fs::write(loose.join(at.to_string()), input).expect("a file");
+        }
+        pack(&loose, &packed).expect("packed");
+        assert_eq!(read(&packed).expect("readable"), [&b""[..], &[0, 0xFF], b"\n", b"abc"]);
+        unpack(&packed, &again).expect("unpacked");
+        assert_eq!(fs::read_dir(&again).expect("a directory").count(), 4);
+        fs::remove_dir_all(&work).expect("ours");
+    }
+}
