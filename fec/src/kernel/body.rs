@@ -13,6 +13,10 @@ use std::hint::black_box;
 /// the most outputs that fit.
 macro_rules! kernel_operations {
     (attributes: [$(#[$attr:meta])*], tiles: [$($outputs:literal => $vectors:literal),+], most: $most:literal) => {
+        use $crate::kernel::body::{Block, DENSE_GROUP_BYTES, DENSE_GROUP_MIN, GATHER_AHEAD, touch};
+        use $crate::kernel::{Dense, Gather};
+        use $crate::program::{HDPC_PARTS, Hdpc, Program};
+
         pub(super) const TABLE: $crate::kernel::Operations = $crate::kernel::Operations {
             name: NAME,
             dense_max: DENSE_MAX,
