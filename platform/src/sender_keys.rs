@@ -6,8 +6,9 @@ use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use glancecast_proto::hex;
 use glancecast_proto::limits::SENDERS_MAX;
-use glancecast_proto::sign::{PublicKey, SigningKey, hex};
+use glancecast_proto::sign::{PublicKey, SigningKey};
 use nix::unistd::{Uid, geteuid};
 use zeroize::Zeroizing;
 
@@ -30,7 +31,7 @@ pub fn load(path: &Path) -> Result<SigningKey, SenderKeyError> {
 /// The secret key that a file says; `None` if it is no sender key.
 pub fn parse(file: &[u8]) -> Option<SigningKey> {
     let text = std::str::from_utf8(file).ok().filter(|text| text.len() == FILE_BYTES)?;
-    let seed = text.trim_end().strip_prefix(SECRET_PREFIX).and_then(hex).map(Zeroizing::new)?;
+    let seed = text.trim_end().strip_prefix(SECRET_PREFIX).and_then(hex::parse).map(Zeroizing::new)?;
     Some(SigningKey::from_seed(&seed))
 }
 
