@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::{env, fs};
 
+use glancecast_proto::hex::Hex;
 use glancecast_proto::wire::{
     About, Announce, Answer, AnswerState, Ask, Down, Encoding, End, Finding, Held, Hello, Kept, KeptRun,
     Kind, Listed, ManifestEntry, ManifestRun, Page, Poll, Report, SymbolHeader, Totals, Up,
@@ -39,23 +40,7 @@ fn the_bytes_in_every_file_open_to_their_value() {
 #[test]
 fn every_kind_has_a_file_and_every_file_a_datagram() {
     let values = vectors::values();
-    let kinds = [
-        Kind::Symbol,
-        Kind::Announce,
-        Kind::Manifest,
-        Kind::Poll,
-        Kind::End,
-        Kind::Ack,
-        Kind::Hello,
-        Kind::Report,
-        Kind::Done,
-        Kind::Failed,
-        Kind::Notice,
-        Kind::Ask,
-        Kind::Heard,
-        Kind::Answer,
-    ];
-    for kind in kinds {
+    for kind in Kind::ALL {
         assert!(values.values().any(|value| value.seal()[1] == kind as u8), "{kind:?}");
     }
     let files = fs::read_dir(directory()).expect("there").flatten();
@@ -237,7 +222,7 @@ fn ask_words(ask: &Ask, say: &mut Say<'_>) {
     say("reply to", &ask.reply_to);
     say("answer spread in ms", &ask.spread.as_millis());
     say("bytes of an answer at most", &ask.answer_bytes_max);
-    say("query", &format_args!("{:?}", ask.query));
+    say("question", &format_args!("{:?}", ask.query));
 }
 
 fn answer_words(answer: &Answer, say: &mut Say<'_>) {
@@ -300,7 +285,7 @@ fn bytes_of(file: &str, name: &str) -> Vec<u8> {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    Hex(bytes).to_string()
 }
 
 fn path_of(name: &str) -> PathBuf {
