@@ -103,9 +103,9 @@ async fn send(args: &Send) -> Result<u8, Failure> {
         }
         eprintln!("{}", notices::network(args.network.group, &interface, mtu));
     }
-    let cap = Rate::from_bits(pace.cap()).expect("a pace is a rate");
     let sealing = Sealing { insecure: args.insecure, signed: config.signer.is_some() || args.unsigned };
-    for text in notices::warnings(&interface, &socket, &config.expected, cap).chain(sealing.warnings()) {
+    for text in notices::warnings(&interface, &socket, &config.expected, pace.cap()).chain(sealing.warnings())
+    {
         tracing::warn!("{text}");
     }
     let setup = Setup {
@@ -235,7 +235,7 @@ fn pace(args: &Send, interface: &Interface) -> Result<(Pace, String), Failure> {
     let share =
         |link: u64| Rate::from_bits(link / 10 * 7).expect("a link is faster than some bits per second");
     let (cap, basis) = match (args.rate, interface.speed) {
-        (RateChoice::Fixed(rate), _) => return Ok((Pace::Fixed(rate.bits()), rate.to_string())),
+        (RateChoice::Fixed(rate), _) => return Ok((Pace::Fixed(rate), rate.to_string())),
         (RateChoice::AutoUpTo(rate), _) => (rate, ""),
         (RateChoice::Auto, Some(link)) => {
             (share(link.bits()), " (70 % of the interface's speed; see --rate)")
@@ -247,13 +247,13 @@ fn pace(args: &Send, interface: &Interface) -> Result<(Pace, String), Failure> {
     if args.one_way {
         return Err(Failure::usage(ONE_WAY_RATE));
     }
-    Ok((Pace::Auto { max: cap.bits() }, format!("up to {cap}{basis}")))
+    Ok((Pace::Auto { max: cap }, format!("up to {cap}{basis}")))
 }
 
 fn default_timeout(geometry: Geometry, args: &Send, pace: Pace) -> Duration {
     let datagrams = geometry.object_bytes().div_ceil(u64::from(geometry.symbol_size()));
     let bytes = datagrams * args.network.group.frame_bytes(geometry.datagram_bytes());
-    let line = Rate::from_bits(pace.cap()).map_or(Duration::ZERO, |rate| rate.time_for(bytes));
+    let line = pace.cap().time_for(bytes);
     // A rate that is found may be far below its cap.
     let slower = if matches!(pace, Pace::Auto { .. }) { 20 } else { 4 };
     TIMEOUT_MIN + line * slower * args.repeat
