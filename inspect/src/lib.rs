@@ -25,6 +25,7 @@
 
 mod check;
 mod detect;
+mod enums;
 mod format;
 mod mbr;
 mod qcow2;

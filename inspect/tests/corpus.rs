@@ -104,7 +104,7 @@ fn image(text: &str) -> Image {
     };
     let rule = match field("rule ") {
         "sound" => None,
-        word => Some(*Rule::ALL.iter().find(|rule| rule.word() == word).expect("a rule")),
+        word => Some(*Rule::ALL.iter().find(|rule| rule.name() == word).expect("a rule")),
     };
     let mut data = vec![0; field("length ").parse().expect("a length")];
     for line in lines.filter(|line| !line.is_empty()) {

@@ -7,28 +7,18 @@
 mod descriptor;
 mod footer;
 
+use crate::enums::named_enum;
 use crate::refusal::{Refusal, Rule};
 use crate::view::{Stop, View, le16, le32, le64};
 
-/// What a vmdk may be: the kinds that hold all of their data. Nova's `[compute] vmdk_allowed_types` has both by default.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum VmdkType {
-    /// Compressed, made to be streamed.
-    StreamOptimized,
-    /// One file that grows.
-    MonolithicSparse,
-}
-
-impl VmdkType {
-    /// Both.
-    pub const ALL: [Self; 2] = [Self::StreamOptimized, Self::MonolithicSparse];
-
-    /// Its `createType`, as Nova's configuration has it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::StreamOptimized => "streamOptimized",
-            Self::MonolithicSparse => "monolithicSparse",
-        }
+named_enum! {
+    /// What a vmdk may be: the kinds that hold all of their data, by their `createType`. Nova's
+    /// `[compute] vmdk_allowed_types` has both by default.
+    pub enum VmdkType {
+        /// Compressed, made to be streamed.
+        StreamOptimized => "streamOptimized",
+        /// One file that grows.
+        MonolithicSparse => "monolithicSparse",
     }
 }
 
