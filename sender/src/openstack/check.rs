@@ -2,6 +2,7 @@
 //! Glance itself never looks at it again: a file damaged in its store is served as if it were whole.
 
 use aws_lc_rs::digest;
+use glancecast_proto::hex::Hex;
 use glancecast_proto::wire::printable;
 use md5::{Digest as _, Md5};
 
@@ -52,8 +53,8 @@ impl ContentCheck {
     /// `WrongContent` when the bytes were not those that Glance hashed.
     pub(crate) fn finish(self) -> Result<(), CloudError> {
         let got_hex = match self.state {
-            State::Digest(context) => to_hex(context.finish().as_ref()),
-            State::Md5(context) => to_hex(&context.finalize()),
+            State::Digest(context) => Hex(context.finish().as_ref()).to_string(),
+            State::Md5(context) => Hex(&context.finalize()).to_string(),
         };
         if got_hex == self.expected_hex {
             return Ok(());
@@ -78,10 +79,6 @@ impl State {
         };
         Some(Self::Digest(Box::new(digest::Context::new(algorithm))))
     }
-}
-
-fn to_hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The first 16 hex digits: enough to compare by eye, and whatever Glance wrote stays one line.

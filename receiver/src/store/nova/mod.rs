@@ -16,6 +16,7 @@ use std::time::{Duration, SystemTime};
 
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use glancecast_platform::clock::wall;
+use glancecast_proto::hex::Hex;
 use glancecast_proto::integrity::Root;
 use glancecast_proto::wire::{Announce, DiskFormat};
 
@@ -274,7 +275,7 @@ fn name_of(announce: &Announce) -> String {
 /// Nova's name for an image in its cache (`get_cache_fname` in nova/virt/libvirt/imagecache.py).
 pub(super) fn cache_name(id: &str) -> String {
     let sum = digest(&SHA1_FOR_LEGACY_USE_ONLY, id.as_bytes());
-    sum.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    Hex(sum.as_ref()).to_string()
 }
 
 const NO_ID: &str = "this host places images for Nova, by their id in Glance, and this one has none: push it from Glance, \
