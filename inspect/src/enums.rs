@@ -1,7 +1,7 @@
 //! One macro for the enums that are a list and a table of names.
 
-/// Defines an enum of plain variants, each with the name by which people and scripts know it, and what follows from that
-/// list: `ALL`, `name()` and `Display`.
+/// Defines an enum of plain variants, each with the name by which people and scripts know it, and what follows from
+/// that list: `ALL`, `name()` and `Display`.
 macro_rules! named_enum {
     (
         $(#[$meta:meta])*

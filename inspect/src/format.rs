@@ -85,7 +85,7 @@ named_enum! {
         Vhdx => "vhdx",
         /// 0xbeda107f at byte 64
         Vdi => "vdi",
-        /// `QED\0`, which nobody supports any more.
+        /// `QED\0`, which is no longer supported.
         Qed => "qed",
         /// ISO 9660 or UDF.
         Iso => "iso",

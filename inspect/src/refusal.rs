@@ -23,7 +23,7 @@ named_enum! {
     pub enum Rule {
         /// Its format is one that Nova runs.
         UnsupportedFormat => "unsupported-format",
-        /// It is in the format that it is said to be in.
+        /// It is in the format that it is declared to be in.
         FormatMismatch => "format-mismatch",
         /// It looks like one format only: a header within another one hides something.
         SeveralFormats => "several-formats",
@@ -45,7 +45,7 @@ named_enum! {
         VmdkDescriptor => "vmdk-descriptor",
         /// The extents of a vmdk are in itself: none names another file.
         VmdkExtent => "vmdk-extent",
-        /// The footer of a vmdk, which counts more than its header, says the same.
+        /// The footer of a vmdk, which overrides its header, equals it.
         VmdkFooter => "vmdk-footer",
         /// The partition table in its first sector is a valid one.
         PartitionTable => "partition-table",

@@ -1,5 +1,5 @@
-//! The corpus of hostile images (`corpus/make.py`): each is refused by its rule, whole and by its beginning, and the sound
-//! ones among them pass.
+//! The corpus of hostile images (`corpus/make.py`): each is refused by its rule, whole and by its beginning, and the
+//! sound ones among them pass.
 
 mod images;
 mod judge;
