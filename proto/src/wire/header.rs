@@ -1,14 +1,11 @@
 //! The clear header that every datagram but a notice begins with.
 //!
 //! ```text
-//!  0        1        2                          5                                            10
-//! +--------+--------+--------------------------+--------------------------------------------+
-//! |version | kind   | session tag              | sequence                                   |  clear, authenticated
-//! +--------+--------+--------------------------+--------------------------------------------+
-//! 10                                                                18
-//! +------------------------------------------------------------------+
-//! | receiver id                         in what hosts send           |  clear, authenticated
-//! +------------------------------------------------------------------+
+//!   0   1   version                                           clear
+//!   1   1   kind
+//!   2   3   session tag: the first three bytes of the session id
+//!   5   5   sequence
+//!  10   8   receiver id, in what hosts send
 //! ```
 //!
 //! The first five bytes mean the same in every version, so that two versions can tell each other apart.
