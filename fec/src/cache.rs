@@ -1,4 +1,4 @@
-//! Plans that were made before: one for each K' of late, for all threads.
+//! Plans that were made before, shared by all threads: those of the K' that were used last.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -6,10 +6,10 @@ use crate::kernel::Kernel;
 use crate::plan::Plan;
 use crate::tables::Params;
 
-/// Plans kept at most.
+/// Largest number of plans that are kept.
 const PLANS_MAX: usize = 64;
 
-/// Bytes of all plans kept, at most; one plan is kept whatever its size.
+/// Largest size in bytes of all plans that are kept; one plan is kept even if it is larger.
 const BYTES_MAX: usize = 32 << 20;
 
 static PLANS: Mutex<Plans> = Mutex::new(Plans(Vec::new()));
@@ -36,7 +36,7 @@ impl Plans {
         Some(plan)
     }
 
-    /// Keeps a plan, unless one of its kind was kept meanwhile; gives the one that is kept.
+    /// Keeps a plan, unless one of its kind was kept meanwhile; returns the one that is kept.
     fn keep(&mut self, plan: Arc<Plan>) -> Arc<Plan> {
         if let Some(first) = self.recall(plan.params()) {
             return first;

@@ -1,4 +1,4 @@
-//! Which of the ways to compute the same is the fastest, by what was measured (`make bench-crossovers`).
+//! Which of the ways to compute the same result is the fastest, as measured by `make bench-crossovers`.
 
 use crate::BlockShape;
 use crate::kernel::Kernel;
@@ -6,14 +6,14 @@ use crate::kernel::Kernel;
 /// The bounds between the ways.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Choice {
-    /// Whatever the block: at most this many symbols dense, at most this many lost ones by syndromes.
+    /// Fixed bounds for every block: at most this many symbols dense, at most this many lost ones by syndromes.
     Fixed { dense: usize, syndromes: usize },
-    /// At most as many symbols dense as the kernel says, which hardly depends on K; lost ones by their part of the block.
+    /// The kernel's bound for dense symbols, which hardly depends on K; for lost ones a share of the block.
     Measured { dense: usize },
 }
 
 impl Choice {
-    /// What is the fastest with an instruction set.
+    /// The fastest bounds with an instruction set.
     pub(crate) fn of(kernel: Kernel) -> Self {
         Self::Measured { dense: kernel.dense_max() }
     }

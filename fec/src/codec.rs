@@ -12,7 +12,7 @@ use crate::{BlockShape, Esi, SymbolSet, cache};
 
 /// Encodes and decodes, and keeps the memory and the plan that it worked with for the next block: one for each thread.
 ///
-/// A new K costs making its plan (about 1 ms for K = 1024), if no codec of the process had it of late.
+/// A new K costs making its plan (about 1 ms for K = 1024), unless a codec of this process has used it recently.
 pub struct Codec {
     pub(crate) kernel: Kernel,
     plan: Option<(u32, Arc<Plan>)>,
@@ -59,8 +59,8 @@ impl Codec {
         Some(Self::with_kernel(kernel))
     }
 
-    /// For measurements: up to `dense` repair symbols are made from their coefficients and up to `syndromes` lost symbols
-    /// brought back by syndromes, whatever the size of the block. Results do not depend on it.
+    /// For measurements: makes up to `dense` repair symbols from their coefficients and recovers up to `syndromes` lost
+    /// symbols by syndromes, in blocks of any size. Results do not depend on it.
     pub fn choose(&mut self, dense: u32, syndromes: u32) {
         self.choice = Choice::fixed(dense, syndromes);
     }

@@ -1,5 +1,5 @@
-//! Decoding: the lost symbols from the difference between the repair symbols that came and those that the encoder
-//! makes of the symbols that are there; or, when most are lost, by solving for all.
+//! Decoding: the lost symbols from the difference between the repair symbols that arrived and those that the encoder
+//! makes from the symbols that are there; or, when most are lost, by solving for all.
 
 use std::error::Error;
 use std::fmt;
@@ -94,7 +94,7 @@ impl Codec {
         if done { Ok(()) } else { Err(DecodeError::Singular { have }) }
     }
 
-    /// How `lost` symbols of a block are brought back, for measurements: as [`Codec::encode_path`] says, or by "solve".
+    /// How `lost` symbols of a block are recovered, for measurements: a name of [`Codec::encode_path`], or "solve".
     pub fn decode_path(&self, shape: BlockShape, lost: u32) -> &'static str {
         let by_syndromes = self.choice.is_by_syndromes(shape, lost as usize);
         if by_syndromes { self.encode_path(lost) } else { "solve" }
@@ -176,7 +176,7 @@ impl Codec {
     }
 }
 
-/// What of a block came.
+/// The symbols of a block that arrived.
 struct Received<'a> {
     shape: BlockShape,
     held: &'a SymbolSet,

@@ -21,7 +21,8 @@ impl Fours {
         Self { rows, first }
     }
 
-    /// The sums of the tables, in an order in which they can be computed: (the row, the two rows that it is the sum of).
+    /// The sums of the tables, in an order in which they can be computed: (the row, the two rows that it is the sum
+    /// of).
     pub(crate) fn sums(&self) -> impl Iterator<Item = (usize, [usize; 2])> + '_ {
         let whole = |group: usize| (1u64 << (self.rows.len() - 4 * group).min(4)) - 1;
         (0..self.rows.len().div_ceil(4)).flat_map(move |group| {

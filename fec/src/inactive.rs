@@ -14,11 +14,13 @@ pub(crate) struct Inactive {
     pub(crate) chosen: Vec<usize>,
     /// The new number of each inactive symbol.
     pub(crate) places: Vec<u16>,
-    /// For each bound symbol, the bits of the binary residues and of the free symbols behind them that it is the sum of.
+    /// For each bound symbol, the bits of the binary residues and of the free symbols behind them that it is the sum
+    /// of.
     sums: Bits,
     /// The coefficient of residue `s` in free symbol `r` is octet `r` of row `s`.
     pub(crate) free: Matrix,
-    /// Both at once, the other way round: the coefficient of residue `r` in inactive symbol `s` is octet `r` of row `s`.
+    /// Both at once, the other way round: the coefficient of residue `r` in inactive symbol `s` is octet `r` of row
+    /// `s`.
     pub(crate) all: Matrix,
 }
 
@@ -41,7 +43,8 @@ impl Bits {
 }
 
 impl Inactive {
-    /// Solves for `count` inactive symbols: `binary` rows, then `hdpc` rows of octets. `None` if they are not determined.
+    /// Solves for `count` inactive symbols: `binary` rows, then `hdpc` rows of octets. `None` if they are not
+    /// determined.
     pub(crate) fn new(kernel: Kernel, count: usize, binary: &Bits, hdpc: &[Vec<u8>]) -> Option<Self> {
         let basis = Basis::new(count, binary);
         let bound = basis.rows.len();

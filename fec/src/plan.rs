@@ -283,7 +283,7 @@ fn unused_rows(rows: &BinaryRows, order: &Order) -> Vec<usize> {
     (0..rows.len()).filter(|&row| !used[row]).collect()
 }
 
-/// Which inactive symbols are in each intermediate symbol, beside its partial sum.
+/// Which inactive symbols are in each intermediate symbol, besides its partial sum.
 struct Shares {
     bits: Vec<u64>,
     words: usize,
@@ -318,7 +318,7 @@ impl Shares {
         }
     }
 
-    /// What the unused rows say of the inactive symbols.
+    /// The equations of the unused rows in the inactive symbols.
     fn binary(&self, rows: &BinaryRows, left: &[usize]) -> Bits {
         let mut words = vec![0; left.len() * self.words];
         for (share, &row) in words.chunks_exact_mut(self.words.max(1)).zip(left) {
@@ -327,7 +327,7 @@ impl Shares {
         Bits::new(words, self.words)
     }
 
-    /// What the HDPC rows say of the inactive symbols.
+    /// The equations of the HDPC rows in the inactive symbols.
     fn hdpc(&self, params: &Params, hdpc: &Hdpc) -> Vec<Vec<u8>> {
         let planes = self.hdpc_planes(hdpc);
         let row = |h: usize| {

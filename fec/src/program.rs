@@ -54,7 +54,7 @@ impl Program {
         &self.steps
     }
 
-    /// The dependencies of all steps, one step's after the other's: as many as the steps say together.
+    /// The dependencies of all steps, one step's after the other's; [`Step::deps`] counts each step's.
     pub(crate) fn deps(&self) -> &[u16] {
         &self.deps
     }
@@ -89,8 +89,8 @@ pub(crate) struct Hdpc {
     carry: u8,
 }
 
-/// Parts of the columns whose recursions run side by side, so that none waits for the one before. What the first columns
-/// are to the later ones is added afterwards, once for each pair.
+/// Parts of the columns whose recursions run side by side, so that none waits for the one before. What the first
+/// columns are to the later ones is added afterwards, once for each pair.
 pub(crate) const HDPC_PARTS: usize = 4;
 
 impl Hdpc {

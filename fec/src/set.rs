@@ -23,7 +23,7 @@ impl SymbolSet {
         set
     }
 
-    /// Empties the set and gives it a new bound; allocates only when the bound is larger than any before.
+    /// Empties the set and sets a new bound; allocates only when the bound is larger than any before.
     pub fn reset(&mut self, bound: u32) {
         self.words.clear();
         self.words.resize(words_for(bound), 0);

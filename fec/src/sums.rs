@@ -35,7 +35,7 @@ pub(crate) struct SourceRows<'a> {
 
 impl<'a> SourceRows<'a> {
     /// `tail` is memory to copy the last symbols to. What lies between a symbol's end and its row's belongs to the next
-    /// symbol and makes the same of the results; nobody reads that.
+    /// symbol and becomes the same part of the results, which is not read.
     pub(crate) fn new(shape: BlockShape, source: &'a [u8], tail: &'a mut Vec<u8>) -> Self {
         let (k, size, padded) = (shape.source_symbols() as usize, shape.symbol_size(), padded(shape));
         let whole = if source.len() < padded { 0 } else { ((source.len() - padded) / size + 1).min(k) };

@@ -1,4 +1,4 @@
-//! Blocks come back from what either implementation made, and both say of the same sets that they do not do.
+//! Each implementation decodes what the other one encoded, and both find the same sets of symbols insufficient.
 
 mod common;
 

@@ -1,4 +1,4 @@
-//! The judgement: what an image is, whether it is what it is said to be, and whether it is safe.
+//! The check: what an image is, whether that is what it is declared to be, and whether it is safe.
 
 use std::io::{self, Read, Seek};
 
@@ -8,33 +8,33 @@ use crate::view::{Stop, View};
 use crate::vmdk::VmdkType;
 use crate::{detect, mbr, qcow2, qed, vdi, vhd, vhdx, vmdk};
 
-/// What is allowed.
+/// What an image may be.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits<'a> {
-    /// Bytes of the disk that an image makes, at most.
+    /// Largest size in bytes of the disk that an image makes.
     pub virtual_bytes_max: u64,
     /// Nova's `[compute] vmdk_allowed_types`.
     pub vmdk_types: &'a [VmdkType],
-    /// Whether a VHD is taken. Nova's own way refuses all of them: its inspector calls the format vhd, qemu-img vpc, and
-    /// it wants them to agree.
+    /// Whether a VHD is accepted. Nova's own check refuses all of them: its inspector calls the format vhd, qemu-img
+    /// calls it vpc, and Nova wants the two to agree.
     pub vhd: bool,
 }
 
 impl Default for Limits<'_> {
-    /// 2 TiB, what Nova allows of vmdk by default, no VHD.
+    /// 2 TiB, the types of vmdk that Nova allows by default, no VHD.
     fn default() -> Self {
         Self { virtual_bytes_max: 2 << 40, vmdk_types: &VmdkType::ALL, vhd: false }
     }
 }
 
-/// What an image is said to be.
+/// What an image is declared to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Claim {
-    /// What its record says, judged as Nova does before it uses what it downloaded.
+    /// The format in its record in Glance, checked as Nova checks what it has downloaded.
     Format(DiskFormat),
-    /// A disk that a host uses as it is: raw, with partitions or without, or a disc.
+    /// A disk that a host uses as it is: raw, with partitions or without, or an optical disc.
     Disk,
-    /// Nobody said anything: whatever it looks like.
+    /// Nothing is declared: any format that the bytes look like.
     Nothing,
 }
 
@@ -43,7 +43,7 @@ pub enum Claim {
 pub struct Facts {
     /// The format of its bytes.
     pub format: Format,
-    /// Bytes of the disk that it makes; of a raw one its own.
+    /// Size in bytes of the disk that it makes: of a raw image its own.
     pub virtual_bytes: u64,
 }
 
@@ -58,10 +58,10 @@ pub enum CheckError {
     Read(#[from] io::Error),
 }
 
-/// Judges an image. Who is about to publish a disk asks with [`Claim::Disk`].
+/// Checks an image. Code that is about to publish a disk passes [`Claim::Disk`].
 ///
 /// # Errors
-/// [`Refusal`] by the first rule that it breaks; errors of reading.
+/// [`Refusal`] by the first rule that it breaks; read errors.
 pub fn check<R: Read + Seek>(image: &mut R, claim: Claim, limits: &Limits<'_>) -> Result<Facts, CheckError> {
     let mut view = View::whole(image)?;
     match judge(&mut view, claim, limits) {
@@ -72,8 +72,9 @@ pub fn check<R: Read + Seek>(image: &mut R, claim: Claim, limits: &Limits<'_>) -
     }
 }
 
-/// Judges an image by its beginning: its first [`HEAD_BYTES`](crate::HEAD_BYTES), or all of it where it is shorter, of
-/// `bytes` in all. `None`: the whole of it has to be looked at with [`check`], which can be so of vmdk, vhd and vhdx only.
+/// Checks an image of `bytes` by its beginning: its first [`HEAD_BYTES`](crate::HEAD_BYTES), or all of it where it is
+/// shorter. Returns `None` where only the whole image can be checked, with [`check`]; that is so of some vmdk, vhd and
+/// vhdx.
 ///
 /// # Errors
 /// [`Refusal`] by the first rule that it breaks.
@@ -132,7 +133,7 @@ fn judge(view: &mut View<'_>, claim: Claim, limits: &Limits<'_>) -> Result<Facts
     Ok(Facts { format, virtual_bytes })
 }
 
-/// The one format of an image. An ISO image that boots as a disk too has a partition table in front.
+/// The one format of an image. An ISO image that also boots as a disk has a partition table in front.
 fn one_of(formats: &[Format]) -> Result<Format, Refusal> {
     match formats {
         [format] => Ok(*format),

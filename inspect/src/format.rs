@@ -1,38 +1,40 @@
 //! The names of formats: those that a record of an image may bear, and those that bytes can have.
 
-use std::fmt;
 use std::str::FromStr;
 
-/// What an image is said to be: Glance's `disk_format`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DiskFormat {
-    /// A disk, sector by sector.
-    Raw,
-    /// QEMU's copy-on-write format, version 2 or 3.
-    Qcow2,
-    /// VMware's.
-    Vmdk,
-    /// Virtual PC's.
-    Vhd,
-    /// Hyper-V's.
-    Vhdx,
-    /// VirtualBox's.
-    Vdi,
-    /// An optical disc; for a host it is raw.
-    Iso,
-    /// A disk with a GUID partition table; for a host it is raw.
-    Gpt,
-    /// An encrypted disk.
-    Luks,
-    /// Amazon's machine image, for Nova a raw disk.
-    Ami,
-    /// A kernel.
-    Aki,
-    /// A ramdisk.
-    Ari,
+use crate::enums::named_enum;
+
+named_enum! {
+    /// What an image is declared to be: Glance's `disk_format`, by its name there.
+    pub enum DiskFormat {
+        /// A disk, sector by sector.
+        Raw => "raw",
+        /// QEMU's copy-on-write format, version 2 or 3.
+        Qcow2 => "qcow2",
+        /// VMware's.
+        Vmdk => "vmdk",
+        /// Virtual PC's.
+        Vhd => "vhd",
+        /// Hyper-V's.
+        Vhdx => "vhdx",
+        /// VirtualBox's.
+        Vdi => "vdi",
+        /// An optical disc; for a host it is raw.
+        Iso => "iso",
+        /// A disk with a GUID partition table; for a host it is raw.
+        Gpt => "gpt",
+        /// An encrypted disk.
+        Luks => "luks",
+        /// Amazon's machine image, for Nova a raw disk.
+        Ami => "ami",
+        /// A kernel.
+        Aki => "aki",
+        /// A ramdisk.
+        Ari => "ari",
+    }
 }
 
-/// A `disk_format` that nobody knows here.
+/// A `disk_format` that is not known here.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "unknown disk format {0:?}: known are raw, qcow2, vmdk, vhd, vhdx, vdi, iso, gpt, luks, ami, aki and ari"
@@ -40,41 +42,8 @@ pub enum DiskFormat {
 pub struct UnknownDiskFormat(pub String);
 
 impl DiskFormat {
-    const ALL: [Self; 12] = [
-        Self::Raw,
-        Self::Qcow2,
-        Self::Vmdk,
-        Self::Vhd,
-        Self::Vhdx,
-        Self::Vdi,
-        Self::Iso,
-        Self::Gpt,
-        Self::Luks,
-        Self::Ami,
-        Self::Aki,
-        Self::Ari,
-    ];
-
-    /// Its name in Glance.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Raw => "raw",
-            Self::Qcow2 => "qcow2",
-            Self::Vmdk => "vmdk",
-            Self::Vhd => "vhd",
-            Self::Vhdx => "vhdx",
-            Self::Vdi => "vdi",
-            Self::Iso => "iso",
-            Self::Gpt => "gpt",
-            Self::Luks => "luks",
-            Self::Ami => "ami",
-            Self::Aki => "aki",
-            Self::Ari => "ari",
-        }
-    }
-
-    /// Whether an image that is said to be this may look like `format`: as Nova has it, a raw image may have partitions,
-    /// and Amazon's formats may be anything that QEMU takes for raw.
+    /// Whether an image that is declared to be this may look like `format`. The rules are Nova's: a raw image may have
+    /// partitions, and Amazon's formats may be anything that QEMU takes for raw.
     pub const fn allows(self, format: Format) -> bool {
         match self {
             Self::Raw => matches!(format, Format::Raw | Format::Gpt),
@@ -96,69 +65,45 @@ impl FromStr for DiskFormat {
 
     fn from_str(name: &str) -> Result<Self, UnknownDiskFormat> {
         let known = Self::ALL.into_iter().find(|format| format.name() == name);
-        // A name may be anything that Glance's administrator allowed; it stays one short line.
+        // A name may be anything that Glance's administrator allowed; the message stays one short line.
         known.ok_or_else(|| UnknownDiskFormat(name.chars().take(40).collect()))
     }
 }
 
-impl fmt::Display for DiskFormat {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
+named_enum! {
+    /// The format of an image's bytes, by its name in oslo.utils.
+    pub enum Format {
+        /// Nothing that is known: the disk itself.
+        Raw => "raw",
+        /// `QFI\xfb`, whatever follows; the first version of qcow has it too, and is refused.
+        Qcow2 => "qcow2",
+        /// `KDMV`, `COWD`, or a text that describes a disk.
+        Vmdk => "vmdk",
+        /// `conectix` at its beginning: a dynamic one. Of a fixed one only the end differs from a raw disk.
+        Vhd => "vhd",
+        /// `vhdxfile`
+        Vhdx => "vhdx",
+        /// 0xbeda107f at byte 64
+        Vdi => "vdi",
+        /// `QED\0`, which is no longer supported.
+        Qed => "qed",
+        /// ISO 9660 or UDF.
+        Iso => "iso",
+        /// A boot sector with a partition table, MBR or GPT.
+        Gpt => "gpt",
+        /// `LUKS\xba\xbe`
+        Luks => "luks",
+        /// A Parallels disk. This and the next two are not in Nova's inspector, but QEMU takes them for what they are.
+        Parallels => "parallels",
+        /// A disk of Bochs.
+        Bochs => "bochs",
+        /// A compressed loop device.
+        Cloop => "cloop",
     }
-}
-
-/// What an image's bytes are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Format {
-    /// Nothing that is known: the disk itself.
-    Raw,
-    /// `QFI\xfb`, whatever follows; the first version of qcow has it too, and is refused.
-    Qcow2,
-    /// `KDMV`, `COWD`, or a text that describes a disk.
-    Vmdk,
-    /// `conectix` at its beginning: a dynamic one. Of a fixed one only the end differs from a raw disk.
-    Vhd,
-    /// `vhdxfile`
-    Vhdx,
-    /// 0xbeda107f at byte 64
-    Vdi,
-    /// `QED\0`, which nobody supports any more.
-    Qed,
-    /// ISO 9660 or UDF.
-    Iso,
-    /// A boot sector with a partition table, MBR or GPT.
-    Gpt,
-    /// `LUKS\xba\xbe`
-    Luks,
-    /// A Parallels disk. This and the next two are not in Nova's inspector, but QEMU takes them for what they are.
-    Parallels,
-    /// A disk of Bochs.
-    Bochs,
-    /// A compressed loop device.
-    Cloop,
 }
 
 impl Format {
-    /// Its name: what oslo.utils calls it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Raw => "raw",
-            Self::Qcow2 => "qcow2",
-            Self::Vmdk => "vmdk",
-            Self::Vhd => "vhd",
-            Self::Vhdx => "vhdx",
-            Self::Vdi => "vdi",
-            Self::Qed => "qed",
-            Self::Iso => "iso",
-            Self::Gpt => "gpt",
-            Self::Luks => "luks",
-            Self::Parallels => "parallels",
-            Self::Bochs => "bochs",
-            Self::Cloop => "cloop",
-        }
-    }
-
-    /// The bytes are the disk: nothing has to be converted.
+    /// Whether the bytes are the disk itself, so that nothing has to be converted.
     pub const fn is_raw(self) -> bool {
         matches!(self, Self::Raw | Self::Gpt | Self::Iso)
     }
@@ -170,12 +115,6 @@ impl Format {
             Self::Vhd => "vpc",
             other => other.name(),
         }
-    }
-}
-
-impl fmt::Display for Format {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
     }
 }
 

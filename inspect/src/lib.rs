@@ -1,10 +1,11 @@
-//! What a disk image is and whether it is safe to use, found out from its bytes, before any tool opens it.
+//! Finds out from the bytes of a disk image what it is and whether it is safe to use, before any tool opens it.
 //!
-//! The rules are Nova's, which it applies to what it downloads itself (`nova/virt/images.py`: `do_image_deep_inspection`
-//! and what follows it in `fetch_to_raw`, Nova 34; the inspectors are oslo.utils 10.2, `imageutils/format_inspector.py`).
-//! Nova applies few of them to a file that already lies in its cache, so whoever puts one there has to. Part of Nova's
-//! judgement is what `qemu-img info` says: an image must be to QEMU what it is declared, and name nothing outside itself.
-//! This crate reads the same from the bytes. Where the two differ, this crate is the stricter one; each place says so.
+//! The rules are Nova's, which it applies to what it downloads itself (`nova/virt/images.py`:
+//! `do_image_deep_inspection` and what follows it in `fetch_to_raw`, Nova 34; the inspectors are oslo.utils 10.2,
+//! `imageutils/format_inspector.py`). Nova applies few of them to a file that is already in its cache, so the program
+//! that puts it there has to. Part of Nova's check is the output of `qemu-img info`: QEMU must take an image for what
+//! it is declared to be, and the image must name nothing outside itself. This crate reads the same from the bytes.
+//! Where the two differ, this crate is stricter, and a comment says so.
 //!
 //! ```
 //! use glancecast_inspect::{CheckError, Claim, DiskFormat, Limits, Rule, check};
@@ -15,16 +16,18 @@
 //! assert!(matches!(error, CheckError::Refused(refusal) if refusal.rule == Rule::FormatMismatch));
 //! ```
 //!
-//! - [`check()`] looks at a whole image; [`check_head`] at the first [`HEAD_BYTES`] of one that is still arriving, which is
-//!   enough for all but vmdk, vhd and vhdx. Both give [`Facts`] or a [`Refusal`], whose [`Rule`] has a stable word for scripts.
-//! - [`detect()`] only says which formats the bytes look like.
+//! - [`check()`] checks a whole image; [`check_head`] checks the first [`HEAD_BYTES`] of one that is still arriving,
+//!   which is enough for all but vmdk, vhd and vhdx. Both return [`Facts`] or a [`Refusal`], whose [`Rule`] has a
+//!   stable name.
+//! - [`detect()`] only returns the formats that the bytes look like.
 //!
-//! All input is hostile: nothing here panics, recurses, loops or allocates by what an image says. At most 1 MiB is held.
+//! All input is hostile: no value in an image makes this code panic, recurse, loop or allocate. It holds at most 1 MiB.
 
 #![forbid(unsafe_code)]
 
 mod check;
 mod detect;
+mod enums;
 mod format;
 mod mbr;
 mod qcow2;

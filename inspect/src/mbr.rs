@@ -5,13 +5,13 @@ use crate::view::{le16, le32};
 
 pub(crate) const SECTOR_BYTES: usize = 512;
 
-/// Whether a sector is a boot sector with partitions, which that of a FAT file system is not.
+/// Whether a sector is a boot sector with partitions. That of a FAT file system is not.
 pub(crate) fn is_boot_sector(sector: &[u8]) -> bool {
     let fat = sector[FAT_COUNT] == 2 && sector[FAT_MEDIA] == FAT_FIXED_DISK;
     le16(sector, SIGNATURE) == 0xAA55 && !fat
 }
 
-/// Judges the table of four partitions as Nova does.
+/// Checks the table of four partitions as Nova does.
 pub(crate) fn check(sector: &[u8]) -> Result<(), Refusal> {
     let broken = |text: String| Err(Refusal::new(Rule::PartitionTable, text));
     let (mut partitions, mut protective) = (Vec::new(), false);

@@ -1,5 +1,5 @@
-//! The header of qcow2 and its extensions (QEMU's docs/interop/qcow2.rst), big-endian. The first version of qcow shares the
-//! magic and the fields of the backing file.
+//! The header of qcow2 and its extensions (QEMU's docs/interop/qcow2.rst), big-endian. The first version of qcow shares
+//! the magic and the fields of the backing file.
 //!
 //! Internal snapshots and bitmaps lie in the image itself; Nova takes images with either, and so does this.
 
@@ -9,7 +9,7 @@ use crate::view::{HEAD_BYTES, Stop, View, be32, be64};
 /// Checks header and extensions, and returns the disk's length in bytes.
 pub(crate) fn check(view: &mut View<'_>) -> Result<u64, Stop> {
     let header = view.exactly("qcow2 header", 0, HEADER_V2_BYTES)?;
-    // QEMU goes by the offset alone; nothing that it writes has a length without one.
+    // QEMU looks at the offset alone; it never writes a length without one.
     if be64(&header, BACKING_OFFSET) != 0 || be32(&header, BACKING_SIZE) != 0 {
         return refuse(
             Rule::BackingFile,
@@ -33,7 +33,7 @@ pub(crate) fn check(view: &mut View<'_>) -> Result<u64, Stop> {
             format!("the qcow2 has clusters of 2^{cluster_bits} bytes and a header of {header_bytes} bytes");
         return refuse(Rule::MalformedHeader, text);
     }
-    // Nova finds out when it converts.
+    // Nova finds this out when it converts the image.
     if be32(&header, CRYPT_METHOD) != 0 {
         return refuse(Rule::Encrypted, "the qcow2 is encrypted".into());
     }
@@ -53,8 +53,9 @@ fn check_features(version: u32, features: u64) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Goes through the extensions as `qcow2_read_extensions` does, from the end of the header to the end of the first cluster.
-/// QEMU's take some hundred bytes; what reaches beyond [`HEAD_BYTES`] is refused, so that an image's beginning is enough.
+/// Goes through the extensions as `qcow2_read_extensions` does, from the end of the header to the end of the first
+/// cluster. Those that QEMU writes have some hundred bytes. Extensions that reach beyond [`HEAD_BYTES`] are refused, so
+/// that an image's beginning is enough.
 fn check_extensions(view: &mut View<'_>, start: usize, cluster_bytes: usize) -> Result<(), Stop> {
     let end = cluster_bytes.min(HEAD_BYTES);
     let too_long =
@@ -74,7 +75,7 @@ fn check_extensions(view: &mut View<'_>, start: usize, cluster_bytes: usize) -> 
             DATA_FILE_NAME => {
                 return refuse(Rule::DataFile, "the qcow2 names another file for its data".into());
             }
-            // An empty one stays behind when a backing file is taken away (`qemu-img rebase -b ""`).
+            // `qemu-img rebase -b ""` removes the backing file and leaves an empty extension behind.
             BACKING_FORMAT if len > 0 => {
                 return refuse(Rule::BackingFile, "the qcow2 names the format of a backing file".into());
             }

@@ -1,9 +1,10 @@
-//! The header of QED (QEMU's docs/interop/qed_spec.rst), little-endian. No QED is taken; one with a backing file is told so.
+//! The header of QED (QEMU's docs/interop/qed_spec.rst), little-endian. Every QED is refused; the
+//! reason names the backing file where there is one.
 
 use crate::refusal::{Refusal, Rule};
 use crate::view::{Stop, View, le32, le64};
 
-/// Says why an image in this format is refused.
+/// Returns why an image in this format is refused.
 pub(crate) fn refuse(view: &mut View<'_>) -> Stop {
     let header = match view.upto(0, HEADER_BYTES) {
         Ok(header) => header,

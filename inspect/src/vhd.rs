@@ -1,5 +1,5 @@
-//! VHD, big-endian (Microsoft's Virtual Hard Disk Image Format Specification 1.0): a dynamic one begins with a copy of its
-//! footer, which says where its dynamic header is. QEMU calls the format vpc.
+//! VHD, big-endian (Microsoft's Virtual Hard Disk Image Format Specification 1.0): a dynamic one begins with a copy of
+//! its footer, which holds the offset of its dynamic header. QEMU calls the format vpc.
 
 use crate::refusal::{Refusal, Rule};
 use crate::view::{Stop, View, be32, be64};
@@ -13,11 +13,11 @@ pub(crate) fn check(view: &mut View<'_>) -> Result<u64, Stop> {
         other => return Err(Refusal::new(Rule::MalformedHeader, format!("a VHD of type {other}")).into()),
     }
     check_dynamic(&view.upto(be64(&footer, DATA_OFFSET), DYNAMIC_HEADER_BYTES)?)?;
-    // Which of these counts depends on who made it.
+    // Which of these counts depends on the program that made it.
     Ok(be64(&footer, ORIGINAL_SIZE).max(be64(&footer, CURRENT_SIZE)).max(geometry(&footer)))
 }
 
-/// A dynamic disk has the fields of a parent, all zero. Without this header QEMU opens no dynamic VHD.
+/// A dynamic disk has the fields of a parent, all zero. QEMU opens no dynamic VHD without this header.
 fn check_dynamic(header: &[u8]) -> Result<(), Refusal> {
     let parent = header.get(PARENT).unwrap_or_default();
     let locators = header.get(PARENT_LOCATORS).unwrap_or_default();

@@ -3,7 +3,7 @@
 use crate::refusal::{Refusal, Rule};
 use crate::view::{Stop, View, le16, le32, le64};
 
-/// Checks what leads to the disk's length, and returns that in bytes.
+/// Checks everything that leads to the disk's length, and returns that length in bytes.
 pub(crate) fn check(view: &mut View<'_>) -> Result<u64, Stop> {
     let regions = Table::read(view, &REGIONS, REGION_TABLE_OFFSET)?;
     let base = le64(regions.required(&METADATA_REGION)?, 16);
@@ -43,12 +43,12 @@ impl Table {
         if !table.starts_with(layout.signature) || count > ENTRIES_MAX {
             return Err(malformed(layout.what).into());
         }
-        // As many as were counted, and as fit.
+        // As many entries as the count says and the table has room for.
         let entries = table.into_iter().skip(layout.first).take(count as usize * ENTRY_BYTES).collect();
         Ok(Self { what: layout.what, entries })
     }
 
-    /// The entry of an id. An id that is there twice is refused, as by QEMU: others may see the other one.
+    /// The entry of an id. An id that is there twice is refused, as QEMU does: other programs may take the other entry.
     fn entry(&self, id: &Guid) -> Result<Option<&[u8]>, Refusal> {
         let mut found = self.entries.chunks_exact(ENTRY_BYTES).filter(|entry| entry.starts_with(id));
         let first = found.next();
@@ -77,7 +77,7 @@ const METADATA: Layout = Layout {
 const TABLE_BYTES: usize = 64 << 10;
 const ENTRIES_MAX: u32 = 2047;
 const ENTRY_BYTES: usize = 32;
-/// What is read of an item: the longest of those that are looked at.
+/// Bytes read of an item: the length of the longest one that is checked.
 const ITEM_BYTES: usize = 8;
 const HAS_PARENT: u32 = 2;
 

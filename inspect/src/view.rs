@@ -4,11 +4,11 @@ use std::io::{self, Read, Seek, SeekFrom};
 
 use crate::refusal::{Refusal, Rule};
 
-/// The first so many bytes decide what an image is: the last thing looked at is the volume descriptor of an ISO image, 2 KiB
-/// at 32 KiB.
+/// Length of the beginning that decides what an image is. The volume descriptor of an ISO image is farthest behind: 2
+/// KiB at 32 KiB.
 pub const HEAD_BYTES: usize = 64 << 10;
 
-/// Why an inspector went no further.
+/// Why an inspector stopped.
 pub(crate) enum Stop {
     Refused(Refusal),
     /// It needs bytes that have not arrived.
@@ -38,7 +38,7 @@ impl<'a> View<'a> {
         Ok(Self::Whole { image, bytes })
     }
 
-    /// `bytes` is what the image has in all.
+    /// The beginning of an image of `bytes`.
     pub(crate) fn head(head: &'a [u8], bytes: u64) -> Self {
         Self::Head { head, bytes }
     }
@@ -72,7 +72,7 @@ impl<'a> View<'a> {
         }
     }
 
-    /// The same, all of it.
+    /// Exactly `len` bytes from `offset` on; an image that ends within them is refused.
     pub(crate) fn exactly(&mut self, what: &str, offset: u64, len: usize) -> Result<Vec<u8>, Stop> {
         let piece = self.upto(offset, len)?;
         if piece.len() < len {
@@ -114,5 +114,5 @@ fn array<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
     bytes.get(at..).and_then(|bytes| bytes.first_chunk()).copied().unwrap_or([0; N])
 }
 
-/// The longest thing that is read at once: the descriptor of a vmdk.
+/// The longest piece that is read at once: the descriptor of a vmdk.
 const PIECE_MAX: usize = 1 << 20;

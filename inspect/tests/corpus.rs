@@ -1,5 +1,5 @@
-//! The corpus of hostile images (`corpus/make.py`): each is refused by its rule, whole and by its beginning, and the sound
-//! ones among them pass.
+//! The corpus of hostile images (`corpus/make.py`): each is refused by its rule, whole and by its beginning, and the
+//! sound ones among them pass.
 
 mod images;
 mod judge;
@@ -104,7 +104,7 @@ fn image(text: &str) -> Image {
     };
     let rule = match field("rule ") {
         "sound" => None,
-        word => Some(*Rule::ALL.iter().find(|rule| rule.word() == word).expect("a rule")),
+        word => Some(*Rule::ALL.iter().find(|rule| rule.name() == word).expect("a rule")),
     };
     let mut data = vec![0; field("length ").parse().expect("a length")];
     for line in lines.filter(|line| !line.is_empty()) {

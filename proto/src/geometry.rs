@@ -1,5 +1,5 @@
-//! How an object is cut into blocks and a block into symbols: one value that answers every question of offset and
-//! length, so that nobody else multiplies.
+//! How an object is divided into blocks and a block into symbols. One value answers every question of offset and
+//! length, so that no other code multiplies.
 
 use glancecast_fec::BlockShape;
 
@@ -9,8 +9,8 @@ use crate::limits::{
     MTU_MAX, MTU_MIN, OBJECT_BYTES_MAX, SOURCE_SYMBOLS_MAX,
 };
 
-/// Length of an object, size of its blocks, size of its symbols. All are in range, and every block of the object is a
-/// [`BlockShape`] that the codec takes.
+/// Length of an object, size of its blocks, size of its symbols. All are in range, and the codec takes the
+/// [`BlockShape`] of every block of the object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Geometry {
     object_bytes: u64,
@@ -19,7 +19,7 @@ pub struct Geometry {
 }
 
 impl Geometry {
-    /// Checks that the three numbers go together.
+    /// Checks that the three numbers are in range and possible together.
     ///
     /// # Errors
     /// [`GeometryError`] names the number that is out of range.
@@ -47,8 +47,8 @@ impl Geometry {
         Ok(geometry)
     }
 
-    /// The geometry for an object on a path of this MTU: symbols that fill a datagram, blocks of 1 MiB, or of more
-    /// where there would be too many.
+    /// The geometry for an object on a path of this MTU: symbols that fill a datagram; blocks of 1 MiB, or larger where
+    /// that would be too many blocks.
     ///
     /// # Errors
     /// [`GeometryError`] for an MTU or an object out of range.
@@ -152,12 +152,13 @@ impl Geometry {
 /// RFC 768.
 const UDP_HEADER: usize = 8;
 
-/// Bytes of a symbol's datagram that are not the symbol: header, block, ESI, encoded length, tag.
+/// Bytes of a symbol's datagram besides the symbol: header, block, ESI, encoded length, tag. The format in
+/// [`wire`](crate::wire) proves that they add up to this.
 pub const SYMBOL_OVERHEAD: usize = 36;
 
 const _: () = assert!(SOURCE_SYMBOLS_MAX <= glancecast_fec::K_MAX);
 
-/// Why numbers are no geometry.
+/// Why three numbers are no geometry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum GeometryError {
     /// Longer than [`OBJECT_BYTES_MAX`].

@@ -2,14 +2,18 @@
 
 use std::fmt;
 
-use crate::hex::{debug_as_display, display_as_hex};
-use crate::limits::{HOST_NAME_MAX, OBJECT_NAME_MAX};
+use crate::hex::shown_as_hex;
+use crate::limits::{BASE_NAME_MAX, HOST_NAME_MAX, OBJECT_NAME_MAX};
+pub use crate::text::is_unprintable;
 
-/// One push. Drawn at random by the sender; every key of the session is derived from it.
+/// One push or one query. Drawn at random by whoever starts it; every key of the session is derived from it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct SessionId(pub [u8; 16]);
+pub struct SessionId(pub [u8; Self::BYTES]);
 
 impl SessionId {
+    /// Length on the wire.
+    pub const BYTES: usize = 16;
+
     /// What each datagram shows of the session in clear: enough to choose the key to try.
     pub const fn tag(self) -> SessionTag {
         SessionTag([self.0[0], self.0[1], self.0[2]])
@@ -17,19 +21,27 @@ impl SessionId {
 }
 
 /// The first three bytes of a [`SessionId`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct SessionTag(pub [u8; 3]);
-
-/// One start of one receiver: its upward key is derived from this, so that two starts never share a nonce.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct ReceiverId(pub [u8; 8]);
+pub struct SessionTag(pub [u8; Self::BYTES]);
+
+impl SessionTag {
+    /// Length on the wire.
+    pub const BYTES: usize = 3;
+}
+
+/// One start of one receiver. Its upward key is derived from this, so that two starts never share a nonce.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ReceiverId(pub [u8; Self::BYTES]);
 
 impl ReceiverId {
-    /// From the host's name and 16 random bytes drawn at its start.
+    /// Length on the wire.
+    pub const BYTES: usize = 8;
+
+    /// Derives the id from the host's name and 16 random bytes drawn at its start.
     pub fn derive(name: &HostName, start: &[u8; 16]) -> Self {
         let mut hasher = blake3::Hasher::new_derive_key("glancecast v1 receiver id: start, host name");
         hasher.update(start).update(name.as_str().as_bytes());
-        let mut id = [0; 8];
+        let mut id = [0; Self::BYTES];
         hasher.finalize_xof().fill(&mut id);
         Self(id)
     }
@@ -40,6 +52,9 @@ impl ReceiverId {
 pub struct BlockIndex(pub u32);
 
 impl BlockIndex {
+    /// Length on the wire.
+    pub const BYTES: usize = 4;
+
     /// As an index into a table by block.
     pub const fn index(self) -> usize {
         self.0 as usize
@@ -51,15 +66,18 @@ impl BlockIndex {
 pub struct Sequence(u64);
 
 impl Sequence {
-    /// Largest number of the 40-bit field: 1.5 PB of datagrams at an MTU of 1500.
-    pub const MAX: u64 = (1 << 40) - 1;
+    /// Length on the wire.
+    pub const BYTES: usize = 5;
 
-    /// The number, or `None` past [`Sequence::MAX`].
+    /// Largest number of the 40-bit field: 1.5 PB of datagrams at an MTU of 1500.
+    pub const MAX: u64 = (1 << (8 * Self::BYTES)) - 1;
+
+    /// Returns the number, or `None` past [`Sequence::MAX`].
     pub const fn new(value: u64) -> Option<Self> {
         if value <= Self::MAX { Some(Self(value)) } else { None }
     }
 
-    /// The number `count` datagrams further on.
+    /// Returns the number `count` datagrams further on.
     ///
     /// # Panics
     /// Past [`Sequence::MAX`].
@@ -85,16 +103,8 @@ impl HostName {
     /// # Errors
     /// [`NameError`] says which rule is broken.
     pub fn new(name: &str) -> Result<Self, NameError> {
-        if name.is_empty() {
-            return Err(NameError::Empty);
-        }
-        if name.len() > HOST_NAME_MAX {
-            return Err(NameError::TooLong { bytes: name.len(), max: HOST_NAME_MAX });
-        }
-        match name.chars().find(|&c| !(c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'))) {
-            Some(character) => Err(NameError::Character { character }),
-            None => Ok(Self(name.into())),
-        }
+        check(name, HOST_NAME_MAX, |c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'))?;
+        Ok(Self(name.into()))
     }
 
     /// The name.
@@ -114,24 +124,43 @@ impl ObjectName {
     /// # Errors
     /// [`NameError`] says which rule is broken.
     pub fn new(name: &str) -> Result<Self, NameError> {
-        if name.is_empty() {
-            return Err(NameError::Empty);
-        }
-        if name.len() > OBJECT_NAME_MAX {
-            return Err(NameError::TooLong { bytes: name.len(), max: OBJECT_NAME_MAX });
-        }
-        if name.starts_with('.') {
+        if name.starts_with('.') && name.len() <= OBJECT_NAME_MAX {
             return Err(NameError::Hidden);
         }
-        match name.chars().find(|&c| c == '/' || is_unprintable(c)) {
-            Some(character) => Err(NameError::Character { character }),
-            None => Ok(Self(name.into())),
-        }
+        check(name, OBJECT_NAME_MAX, |c| c != '/' && !is_unprintable(c))?;
+        Ok(Self(name.into()))
     }
 
     /// The name.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+/// How stores name an older object: its id in Glance, or the name of its file, at most [`BASE_NAME_MAX`] bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BaseName(ObjectName);
+
+impl BaseName {
+    /// Checks that the name is an object's and that an announcement has room for it.
+    ///
+    /// # Errors
+    /// [`NameError`] says which rule is broken.
+    pub fn new(name: &str) -> Result<Self, NameError> {
+        if name.len() > BASE_NAME_MAX {
+            return Err(NameError::TooLong { bytes: name.len(), max: BASE_NAME_MAX });
+        }
+        ObjectName::new(name).map(Self)
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+
+    /// The name as an id in Glance, if it is one.
+    pub fn image_id(&self) -> Option<&str> {
+        Some(self.as_str()).filter(|name| is_image_id(name))
     }
 }
 
@@ -145,13 +174,6 @@ pub fn is_image_id(text: &str) -> bool {
             8 | 13 | 18 | 23 => byte == b'-',
             _ => matches!(byte, b'0'..=b'9' | b'a'..=b'f'),
         })
-}
-
-/// Whether a character does something to a terminal besides showing: control characters, and the format characters
-/// that are invisible or turn the direction of writing (Unicode category Cf, as far as it matters).
-pub fn is_unprintable(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 /// Why a text is no name.
@@ -179,7 +201,18 @@ pub enum NameError {
     },
 }
 
-macro_rules! plain_display {
+fn check(name: &str, max: usize, is_allowed: impl Fn(char) -> bool) -> Result<(), NameError> {
+    if name.is_empty() {
+        return Err(NameError::Empty);
+    }
+    if name.len() > max {
+        return Err(NameError::TooLong { bytes: name.len(), max });
+    }
+    name.chars().find(|&c| !is_allowed(c)).map_or(Ok(()), |character| Err(NameError::Character { character }))
+}
+
+/// `Display` of what is inside.
+macro_rules! shown_plainly {
     ($($name:ident),*) => {$(
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -189,9 +222,19 @@ macro_rules! plain_display {
     )*};
 }
 
-display_as_hex!(SessionId, SessionTag, ReceiverId);
-debug_as_display!(SessionId, ReceiverId, HostName, ObjectName);
-plain_display!(BlockIndex, Sequence, HostName, ObjectName);
+macro_rules! debug_as_display {
+    ($($name:ident),*) => {$(
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}({self})", stringify!($name))
+            }
+        }
+    )*};
+}
+
+shown_as_hex!(SessionId, SessionTag, ReceiverId);
+shown_plainly!(BlockIndex, Sequence, HostName, ObjectName, BaseName);
+debug_as_display!(HostName, ObjectName);
 
 #[cfg(test)]
 mod tests {

@@ -1,24 +1,27 @@
 //! What proves a block and an object: BLAKE3 subtrees.
 //!
-//! A block is a whole subtree of the object's BLAKE3 tree, so its chaining value can be computed as soon as the block
-//! is there, in any order, and the root made of them equals `b3sum` of the whole file (`blake3::hazmat`). An object
+//! A block is a whole subtree of the object's BLAKE3 tree (`blake3::hazmat`). Its chaining value can be computed as
+//! soon as the block is complete, in any order, and the root of all of them equals `b3sum` of the whole file. An object
 //! of a single block has no subtree below the root: there the block's hash is the root itself.
 
 use blake3::hazmat::{HasherExt, Mode, merge_subtrees_non_root, merge_subtrees_root};
 
 use crate::geometry::Geometry;
-use crate::hex::{debug_as_display, display_as_hex};
+use crate::hex::shown_as_hex;
 use crate::ids::BlockIndex;
 
 /// The hash of a whole object: what `b3sum` prints.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Root(pub [u8; 32]);
+pub struct Root(pub [u8; Self::BYTES]);
 
 /// The hash of one block at its place: its subtree's chaining value, or the root where it is the only block.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct BlockHash(pub [u8; 32]);
+pub struct BlockHash(pub [u8; Self::BYTES]);
 
 impl BlockHash {
+    /// Length of a hash.
+    pub const BYTES: usize = 32;
+
     /// Hashes a block's logical bytes.
     ///
     /// # Panics
@@ -34,13 +37,16 @@ impl BlockHash {
     }
 }
 
-/// A hash of a block's bytes wherever they lie: equal blocks have the same one at any place. It is a hint where to look for
-/// a block, and proves nothing.
+/// A hash of a block's bytes that does not depend on their place: equal blocks have equal fingerprints. It is a hint
+/// where to look for a block, and proves nothing.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Fingerprint(pub [u8; FINGERPRINT_BYTES]);
+pub struct Fingerprint(pub [u8; Self::BYTES]);
 
 impl Fingerprint {
-    /// Of a block's logical bytes.
+    /// Length of a fingerprint: half of a BLAKE3 hash, which is enough to find blocks by.
+    pub const BYTES: usize = 16;
+
+    /// Fingerprints a block's logical bytes.
     pub fn of(bytes: &[u8]) -> Self {
         let hash = blake3::Hasher::new_derive_key(FINGERPRINT_CONTEXT).update(bytes).finalize();
         Self(*hash.as_bytes().first_chunk().expect("half of 32 bytes"))
@@ -48,6 +54,9 @@ impl Fingerprint {
 }
 
 impl Root {
+    /// Length of a root.
+    pub const BYTES: usize = 32;
+
     /// The root of an object from the hashes of all its blocks, in order.
     ///
     /// # Panics
@@ -68,7 +77,7 @@ impl Root {
     }
 }
 
-/// Bytes that are what the manifest says they are: the only thing that a store writes.
+/// Bytes of a block that match its manifest entry: the only thing that a store writes.
 #[derive(Debug)]
 pub struct VerifiedBlock<'a> {
     block: BlockIndex,
@@ -95,8 +104,8 @@ impl<'a> VerifiedBlock<'a> {
         }
     }
 
-    /// A block that the manifest says is all zero. Its hash is not said, but worked out here; the root proves that it was
-    /// meant.
+    /// A block that the manifest lists as all zero. The manifest carries no hash for it; the hash is computed here, and
+    /// the root proves that the block was meant to be zero.
     ///
     /// # Panics
     /// If `zeros` is not as long as the block, or not all zero.
@@ -106,12 +115,12 @@ impl<'a> VerifiedBlock<'a> {
         Self { block, offset: geometry.offset(block), bytes: zeros, hash }
     }
 
-    /// Which block it is.
+    /// The block's index.
     pub fn block(&self) -> BlockIndex {
         self.block
     }
 
-    /// Where it belongs in the object, in bytes.
+    /// The block's offset in the object, in bytes.
     pub fn offset(&self) -> u64 {
         self.offset
     }
@@ -152,13 +161,9 @@ fn chaining_value(blocks: &[BlockHash]) -> [u8; 32] {
     }
 }
 
-display_as_hex!(Root, BlockHash, Fingerprint);
-debug_as_display!(Root, BlockHash, Fingerprint);
+shown_as_hex!(Root, BlockHash, Fingerprint);
 
-/// Half of a BLAKE3: enough to find blocks by.
-pub const FINGERPRINT_BYTES: usize = 16;
-
-/// What keeps fingerprints apart from all other hashes.
+/// Separates fingerprints from all other uses of BLAKE3.
 const FINGERPRINT_CONTEXT: &str = "glancecast v1 block fingerprint";
 
 #[cfg(test)]
@@ -206,7 +211,7 @@ mod tests {
         let bytes = vec![7; BLOCK];
         assert_eq!(Fingerprint::of(&bytes), Fingerprint::of(&bytes.clone()));
         assert_ne!(Fingerprint::of(&bytes), Fingerprint::of(&bytes[1..]));
-        assert_ne!(Fingerprint::of(&bytes).0, blake3::hash(&bytes).as_bytes()[..FINGERPRINT_BYTES]);
+        assert_ne!(Fingerprint::of(&bytes).0, blake3::hash(&bytes).as_bytes()[..Fingerprint::BYTES]);
     }
 
     #[test]

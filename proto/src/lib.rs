@@ -1,10 +1,11 @@
-//! The agreement between `glancecast` and `glancecastd`: how an object is cut, what proves it, what the datagrams say,
-//! and what each side does when.
+//! The protocol between `glancecast` and `glancecastd`: how an object is divided, what proves it, the datagrams byte by
+//! byte, and the behaviour of both sides.
 //!
 //! Everything here is pure. [`Sender`](sender::Sender) and [`Receiver`](receiver::Receiver) are plain structs:
-//! `handle_*` takes what happened, `poll_*` gives what to do next; time and randomness are arguments. The bytes of
-//! symbols flow past them: the machines see headers and counts, and ask for heavy work as effects.
+//! `handle_*` takes what happened, `poll_*` returns what to do next; time and randomness are arguments. The bytes of
+//! symbols do not pass through the machines, which see headers and counts and request heavy work as effects.
 
+mod enums;
 pub mod geometry;
 pub mod hex;
 pub mod ids;
@@ -17,5 +18,7 @@ mod rng;
 pub mod seal;
 pub mod sender;
 pub mod sign;
+mod text;
 pub mod time;
+pub mod units;
 pub mod wire;

@@ -1,36 +1,36 @@
-//! Saying something again until it is acknowledged.
+//! Repeating a message until it is acknowledged.
 
 use std::time::Duration;
 
 use crate::time::Moment;
 
-/// A datagram that is repeated in growing gaps until it is acknowledged.
+/// When to send a message that is repeated, in gaps that double up to a limit, until it is acknowledged.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Repeat {
     pub(crate) next_at: Moment,
     gap: Duration,
     gap_max: Duration,
-    is_said: bool,
+    was_sent: bool,
 }
 
 impl Repeat {
     pub(crate) fn new(next_at: Moment, gap: Duration, gap_max: Duration) -> Self {
-        Self { next_at, gap, gap_max, is_said: false }
+        Self { next_at, gap, gap_max, was_sent: false }
     }
 
-    /// If it was not said yet, it is at this time at the latest.
+    /// Brings the first time forward to `at` if nothing was sent yet.
     pub(crate) fn begin_by(&mut self, at: Moment) {
-        if !self.is_said {
+        if !self.was_sent {
             self.next_at = self.next_at.min(at);
         }
     }
 
-    /// Whether it is due; if so, it is put off.
+    /// Whether the message is due; if so, the next time follows after the gap.
     pub(crate) fn take_due(&mut self, now: Moment) -> bool {
         if now < self.next_at {
             return false;
         }
-        self.is_said = true;
+        self.was_sent = true;
         self.next_at = now + self.gap;
         self.gap = (self.gap * 2).min(self.gap_max);
         true

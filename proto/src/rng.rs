@@ -16,7 +16,7 @@ impl Rng {
         bytes
     }
 
-    /// Evenly in `0..bound`.
+    /// A duration from 0 to `bound`, evenly distributed.
     pub(crate) fn below(&mut self, bound: Duration) -> Duration {
         let share = f64::from(u32::from_be_bytes(self.bytes())) / (f64::from(u32::MAX) + 1.0);
         bound.mul_f64(share)

@@ -1,8 +1,8 @@
 //! Sealing: every datagram is encrypted and authenticated (AES-256-GCM) under a key of its session and its direction.
 //!
-//! All keys are derived with BLAKE3's key derivation from the group key and the session's id; a receiver's upward key
+//! All keys are derived with BLAKE3's key derivation from the group key and the session's id, a receiver's upward key
 //! also from its [`ReceiverId`], so that no two writers ever share a key. The nonce is the datagram's [`Sequence`],
-//! which its writer counts up and never repeats under one key. The clear header is authenticated with it.
+//! which its writer counts up and never repeats under one key. The clear header is authenticated with the body.
 
 use std::fmt;
 
@@ -29,12 +29,12 @@ impl GroupKey {
         key
     }
 
-    /// The key that everybody knows, for a lab: datagrams are sealed as ever, and keep nobody out.
+    /// The all-zero key for a lab: datagrams are sealed as always, but everybody knows the key.
     pub fn insecure() -> Self {
         Self(Zeroizing::new([0; Self::BYTES]))
     }
 
-    /// A key for one purpose, from this one and what makes it unique.
+    /// Derives the cipher for one purpose from this key and the parts that make it unique.
     fn derive(&self, context: &str, parts: &[&[u8]]) -> Cipher {
         let mut hasher = blake3::Hasher::new_derive_key(context);
         hasher.update(&*self.0);
@@ -54,16 +54,16 @@ impl fmt::Debug for GroupKey {
     }
 }
 
-/// Seals and opens the datagrams of one writer. Who seals owns the sequence numbers.
+/// Seals and opens the datagrams of one writer, which counts the sequence numbers.
 pub struct Cipher(LessSafeKey);
 
 impl Cipher {
-    /// Of the sender to its group, and to single hosts.
+    /// For what a sender or a querier sends to the group and to single hosts.
     pub fn downward(key: &GroupKey, session: SessionId) -> Self {
         key.derive("glancecast v1 sender to group: group key, session id", &[&session.0])
     }
 
-    /// Of one start of one receiver to the sender.
+    /// For what one start of one receiver sends.
     pub fn upward(key: &GroupKey, session: SessionId, receiver: ReceiverId) -> Self {
         key.derive(
             "glancecast v1 receiver to sender: group key, session id, receiver id",
@@ -71,7 +71,7 @@ impl Cipher {
         )
     }
 
-    /// Of a single version notice, whose salt is drawn for it. The derivation is the same in every version.
+    /// For a single version notice, whose salt is drawn for it. The derivation is the same in every version.
     pub(crate) fn notice(key: &GroupKey, salt: &[u8; 16]) -> Self {
         key.derive("glancecast version notice: group key, salt", &[salt])
     }
@@ -94,7 +94,7 @@ impl Cipher {
     /// Opens `sealed`, tag last, into `plain` in one pass (decrypt and copy). On an error `plain` holds no plaintext.
     ///
     /// # Errors
-    /// [`Forged`] if the key, the header, the sequence or a byte is another than when it was sealed.
+    /// [`Forged`] if the key, the header, the sequence or any byte differs from what was sealed.
     ///
     /// # Panics
     /// If `plain` is not [`TAG_BYTES`] shorter than `sealed`.
@@ -117,7 +117,7 @@ impl fmt::Debug for Cipher {
     }
 }
 
-/// A datagram that was not sealed under this key, or was changed on its way.
+/// A datagram that was not sealed under this key, or was changed since.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a datagram that this key does not open")]
 pub struct Forged;

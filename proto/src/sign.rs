@@ -1,8 +1,8 @@
-//! Signatures: what a sender says that could mislead a whole group is signed (Ed25519, RFC 8032), so that a host that
-//! shares the group key, and with it the key of every datagram, can still not speak for the sender.
+//! Signatures. Every host has the group key, and with it the key of every datagram. Datagrams of the sender that could
+//! mislead the whole group are therefore signed too (Ed25519, RFC 8032), so that no host can speak for the sender.
 //!
-//! A signature covers a context, the session's id, the clear header with the datagram's number, and the body: it is good
-//! for that one datagram. Symbols are not signed, as the signed root and manifest prove what they amount to.
+//! A signature covers a context, the session's id, the clear header with the datagram's number, and the body: it is
+//! valid for that one datagram. Symbols are not signed, as the signed root and manifest prove what they amount to.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,27 +11,27 @@ use std::sync::Arc;
 use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 use zeroize::Zeroizing;
 
-use crate::hex::{self, Hex, debug_as_display};
+use crate::hex::{self, Hex};
 use crate::ids::SessionId;
 
 /// Bytes of a signature.
 pub const SIGNATURE_BYTES: usize = 64;
 
-/// A sender's secret. Clones share one copy of it, which is zeroed when the last goes.
+/// A sender's secret key. Clones share one copy of it, which is zeroed when the last clone is dropped.
 #[derive(Clone)]
 pub struct SigningKey(Arc<Ed25519KeyPair>);
 
 impl SigningKey {
-    /// Length of the seed that a key is made of.
+    /// Length of the seed that a key is made from.
     pub const SEED_BYTES: usize = 32;
 
-    /// The key of a seed: 32 random bytes.
+    /// Makes the key from its seed: 32 random bytes.
     pub fn from_seed(seed: &Zeroizing<[u8; Self::SEED_BYTES]>) -> Self {
         let pair = Ed25519KeyPair::from_seed_unchecked(&**seed).expect("any 32 bytes are a seed");
         Self(Arc::new(pair))
     }
 
-    /// What hosts know this sender by.
+    /// The public half, by which hosts know this sender.
     pub fn public(&self) -> PublicKey {
         PublicKey(self.0.public_key().as_ref().try_into().expect("an Ed25519 public key has 32 bytes"))
     }
@@ -48,7 +48,7 @@ impl fmt::Debug for SigningKey {
     }
 }
 
-/// What a sender's signatures are checked with. As text: `ed25519:` and 64 hex digits.
+/// A sender's public key, with which its signatures are checked. As text: `ed25519:` and 64 hex digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PublicKey(pub [u8; PublicKey::BYTES]);
 
@@ -56,7 +56,7 @@ impl PublicKey {
     /// Length of a public key.
     pub const BYTES: usize = 32;
 
-    /// How its text begins.
+    /// The beginning of its text.
     pub const PREFIX: &str = "ed25519:";
 
     pub(crate) fn verify(
@@ -73,11 +73,16 @@ impl PublicKey {
 
 impl fmt::Display for PublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{}", Self::PREFIX, Hex(&self.0))
+        f.write_str(Self::PREFIX)?;
+        Hex(&self.0).fmt(f)
     }
 }
 
-debug_as_display!(PublicKey);
+impl fmt::Debug for PublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PublicKey({self})")
+    }
+}
 
 impl FromStr for PublicKey {
     type Err = PublicKeyError;

@@ -4,14 +4,14 @@ use std::fmt;
 use std::ops::{Add, Sub};
 use std::time::Duration;
 
-/// A point in time in microseconds since some start that the shell chose. Never read from a clock in here.
+/// A point in time in microseconds since a start that the shell chose. This crate never reads a clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Moment {
     micros: u64,
 }
 
 impl Moment {
-    /// So many microseconds after the start.
+    /// `micros` microseconds after the start.
     pub const fn from_micros(micros: u64) -> Self {
         Self { micros }
     }
@@ -21,7 +21,7 @@ impl Moment {
         self.micros
     }
 
-    /// Time passed since `earlier`, zero if that is later.
+    /// Time passed since `earlier`, zero if `earlier` is later.
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_micros(self.micros.saturating_sub(earlier.micros))
     }
@@ -50,11 +50,15 @@ impl fmt::Display for Moment {
     }
 }
 
-/// The civil time in milliseconds since 1970 (UTC): only announcements carry it, only their age is judged by it.
+/// The civil time in milliseconds since 1970 (UTC). Announcements and queries carry it, so that hosts can refuse old
+/// ones; nothing is timed by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct WallClock(pub u64);
 
 impl WallClock {
+    /// Length on the wire.
+    pub const BYTES: usize = 8;
+
     /// How far two times are apart, whichever is earlier.
     pub const fn distance(self, other: Self) -> Duration {
         Duration::from_millis(self.0.abs_diff(other.0))

@@ -40,23 +40,7 @@ fn the_bytes_in_every_file_open_to_their_value() {
 #[test]
 fn every_kind_has_a_file_and_every_file_a_datagram() {
     let values = vectors::values();
-    let kinds = [
-        Kind::Symbol,
-        Kind::Announce,
-        Kind::Manifest,
-        Kind::Poll,
-        Kind::End,
-        Kind::Ack,
-        Kind::Hello,
-        Kind::Report,
-        Kind::Done,
-        Kind::Failed,
-        Kind::Notice,
-        Kind::Ask,
-        Kind::Heard,
-        Kind::Answer,
-    ];
-    for kind in kinds {
+    for kind in Kind::ALL {
         assert!(values.values().any(|value| value.seal()[1] == kind as u8), "{kind:?}");
     }
     let files = fs::read_dir(directory()).expect("there").flatten();

@@ -5,7 +5,6 @@ mod bounds;
 mod dice;
 mod vectors;
 
-use aws_lc_rs::aead::Aad;
 use bounds::assert_bounds;
 use dice::Dice;
 use glancecast_fec::Esi;
@@ -167,10 +166,7 @@ fn assert_refused(datagram: &[u8]) {
 /// A datagram with any body, sealed as who has the group key can.
 fn sealed(derivation: &Derivation, clear: &[u8], body: &[u8]) -> Vec<u8> {
     let body = &body[..body.len().min(CONTROL_MAX - clear.len() - 16)];
-    let mut sealed = body.to_vec();
-    let (key, nonce) = derivation.key_and_nonce();
-    key.seal_in_place_append_tag(nonce, Aad::from(clear), &mut sealed).expect("short");
-    [clear, &sealed].concat()
+    derivation.seal(clear, body.to_vec())
 }
 
 fn overwritten(bytes: &[u8], front: &[u8]) -> Vec<u8> {

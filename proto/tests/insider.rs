@@ -17,6 +17,7 @@ use glancecast_proto::seal::{Cipher, GroupKey};
 use glancecast_proto::sender::{Expected, HostState, Job, Pace, Sender, SenderConfig, Verdict};
 use glancecast_proto::sign::SigningKey;
 use glancecast_proto::time::{Moment, WallClock};
+use glancecast_proto::units::Rate;
 use glancecast_proto::wire::{
     BaseName, DeficitRun, Discard, DiskFormat, Done, Down, Encoding, End, Failed, FailureKind, Hello, Kind,
     ManifestEntry, ManifestRun, Pin, Poll, Report, SymbolHeader, Totals, Up,
@@ -539,7 +540,7 @@ fn sender_config() -> SenderConfig {
         only_listed: false,
         timeout: Duration::from_secs(600),
         started: WALL,
-        pace: Pace::Fixed(1_000_000_000),
+        pace: Pace::Fixed(Rate::mbit(1_000)),
         header_bytes: 42,
         one_way: None,
         base: None,

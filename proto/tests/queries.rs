@@ -1,5 +1,6 @@
 //! One querier and many hosts, the real machines, under virtual time and a seeded network that loses, doubles and delays.
 
+mod aead;
 mod dice;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -194,9 +195,9 @@ fn queries_of_another_group_or_time_are_dropped() {
 #[test]
 fn a_host_of_another_version_is_named() {
     let mut world = World::new(10, 0.0, asking(Query::Hosts, named(1)));
-    let same = notice_of_version(VERSION, world.id);
+    let same = aead::notice([7; 32], VERSION, world.id.tag().0, "compute-0000");
     assert_eq!(world.querier.handle_datagram(world.now, address(0), &same), Err(Discard::OtherSession));
-    let other = notice_of_version(VERSION + 1, world.id);
+    let other = aead::notice([7; 32], VERSION + 1, world.id.tag().0, "compute-0000");
     assert_eq!(world.querier.handle_datagram(world.now, address(0), &other), Ok(()));
     let rows = world.run();
     assert_eq!((rows.len(), rows[0].standing), (1, Standing::OtherVersion));
@@ -450,20 +451,6 @@ impl Host {
             }
         }
     }
-}
-
-/// As `Notice::seal` writes it, but for the version.
-fn notice_of_version(version: u8, id: SessionId) -> Vec<u8> {
-    use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
-    let salt = [5; 16];
-    let clear = [&[version, Kind::Notice as u8], &id.tag().0[..], &salt].concat();
-    let mut sealed = [&[12][..], b"compute-0000", &[15], b"glancecastd 2.0"].concat();
-    let material = [[7; 32].as_slice(), &salt].concat();
-    let key = blake3::derive_key("glancecast version notice: group key, salt", &material);
-    let key = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &key).expect("32 bytes"));
-    let nonce = Nonce::assume_unique_for_key([0; 12]);
-    key.seal_in_place_append_tag(nonce, Aad::from(&clear), &mut sealed).expect("short");
-    [clear, sealed].concat()
 }
 
 fn about(state: u64) -> About {

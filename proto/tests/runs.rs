@@ -11,6 +11,7 @@ use glancecast_proto::receiver::{Admission, Effect, Opened, Receiver, ReceiverCo
 use glancecast_proto::seal::GroupKey;
 use glancecast_proto::sender::{Expected, Pace, Sender, SenderConfig};
 use glancecast_proto::time::{Moment, WallClock};
+use glancecast_proto::units::Rate;
 use glancecast_proto::wire::{DiskFormat, Encoding, ManifestEntry, Pin, SymbolHeader};
 
 #[test]
@@ -112,7 +113,7 @@ fn sender() -> Sender {
         expected: Expected::Count(1),
         timeout: Duration::from_secs(6_000),
         started: WALL,
-        pace: Pace::Fixed(1_000_000_000),
+        pace: Pace::Fixed(Rate::mbit(1_000)),
         header_bytes: 42,
         one_way: None,
         base: None,

@@ -1,6 +1,8 @@
 //! Which sessions a host takes part in and which it leaves alone, and how it leaves: the machines from outside, with
 //! real datagrams between them.
 
+mod aead;
+
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -18,6 +20,7 @@ use glancecast_proto::sender::{
 };
 use glancecast_proto::sign::SigningKey;
 use glancecast_proto::time::{Moment, WallClock};
+use glancecast_proto::units::Rate;
 use glancecast_proto::wire::{BaseName, Discard, DiskFormat, Encoding, Kind, ManifestEntry, Notice, Pin};
 use zeroize::Zeroizing;
 
@@ -53,7 +56,7 @@ fn a_sender_of_another_version_is_answered_with_a_notice_that_it_can_read() {
 #[test]
 fn a_senders_table_names_a_host_of_another_version_and_the_push_ends() {
     let mut sender = sender(1, 1);
-    let notice = notice_of_version(2, &sender);
+    let notice = notice_of(&sender);
     sender.handle_datagram(at(1), HOST, &notice).expect("a notice of version 2");
     let row = &sender.rows()[0];
     assert_eq!((row.name.as_str(), row.state), ("compute-1", HostState::OtherVersion));
@@ -83,7 +86,7 @@ fn version_notices_are_sent_once_a_second_at_most() {
 #[test]
 fn a_version_notice_is_not_answered() {
     let mut host = receiver();
-    let notice = notice_of_version(2, &sender(1, 1));
+    let notice = notice_of(&sender(1, 1));
     assert_eq!(host.handle_datagram(at(0), WALL, SENDER, &notice), Err(Discard::UnknownKind));
     assert_eq!(said(&mut host, at(0)), None);
 }
@@ -531,21 +534,9 @@ fn send_all(sender: &mut Sender, now: Moment) {
     while sender.poll_transmit(now, &mut out).is_some() {}
 }
 
-/// As `Notice::seal` writes it, but for the version.
-fn notice_of_version(version: u8, sender: &Sender) -> Vec<u8> {
-    let tag = sender.config().session.tag().0;
-    let salt = [5; 16];
-    let clear = [&[version, Kind::Notice as u8], &tag[..], &salt].concat();
-    let plain = [&[9][..], b"compute-1", &[15], b"glancecastd 2.0"].concat();
-    let material = [[7; 32].as_slice(), &salt].concat();
-    let key = blake3::derive_key("glancecast version notice: group key, salt", &material);
-    let key = aws_lc_rs::aead::UnboundKey::new(&aws_lc_rs::aead::AES_256_GCM, &key).expect("32 bytes");
-    let nonce = aws_lc_rs::aead::Nonce::assume_unique_for_key([0; 12]);
-    let mut sealed = plain;
-    aws_lc_rs::aead::LessSafeKey::new(key)
-        .seal_in_place_append_tag(nonce, aws_lc_rs::aead::Aad::from(&clear), &mut sealed)
-        .expect("short");
-    [clear, sealed].concat()
+/// The notice of a host of version 2 about this push.
+fn notice_of(sender: &Sender) -> Vec<u8> {
+    aead::notice([7; 32], 2, sender.config().session.tag().0, "compute-1")
 }
 
 /// What a sender of that session says first.
@@ -576,7 +567,7 @@ fn sender_config(session: u8, hosts: u32) -> SenderConfig {
         only_listed: false,
         timeout: Duration::from_secs(600),
         started: WALL,
-        pace: Pace::Fixed(1_000_000_000),
+        pace: Pace::Fixed(Rate::mbit(1_000)),
         header_bytes: 42,
         one_way: None,
         base: None,

@@ -1,11 +1,8 @@
-//! What a parser says of a file, for a log or a terminal.
+//! The reason that a parser gives for refusing a file, for a log or a terminal.
 
-/// Its reason in a line. It repeats what stands in the file, which may move the cursor of a terminal.
+use glancecast_proto::wire::printable;
+
+/// Returns the reason on one line. It quotes the file, which may hold what steers a terminal.
 pub(crate) fn of_toml(error: &toml::de::Error) -> String {
-    let shown = |c: char| match c {
-        '\n' => ' ',
-        c if c.is_control() => char::REPLACEMENT_CHARACTER,
-        c => c,
-    };
-    error.message().chars().map(shown).collect()
+    printable(&error.message().replace('\n', " "))
 }

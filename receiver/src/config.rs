@@ -224,7 +224,7 @@ fn kept_for(text: &str) -> Result<KeepUnfinished, ArgError> {
 }
 
 fn read_at(text: &str) -> Result<ReadRate, ArgError> {
-    if text == "none" { Ok(ReadRate::Unlimited) } else { text.parse().map(ReadRate::All) }
+    if text == "none" { Ok(ReadRate::Unlimited) } else { Ok(ReadRate::All(text.parse()?)) }
 }
 
 /// A text or a list of them.

@@ -281,7 +281,7 @@ impl ReceiveLoop {
         let start = Instant::now();
         let now = self.clock.now();
         for (from, datagram) in batch.datagrams() {
-            if datagram.get(1) == Some(&(Kind::Symbol as u8)) {
+            if Kind::peek(datagram) == Some(Kind::Symbol) {
                 self.take_symbol(now, datagram);
             } else if Responder::is_for(datagram) {
                 let _ = self.responder.handle_datagram(now, wall(), datagram);

@@ -16,6 +16,7 @@ use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::{BlockIndex, ObjectName, SessionId};
 use glancecast_proto::integrity::BlockHash;
 use glancecast_proto::sender::{Expected, Job, Pace, Sender, SenderConfig, To};
+use glancecast_proto::units::Rate;
 use glancecast_proto::wire::{DiskFormat, Encoding, ManifestEntry, Pin, SymbolHeader};
 use glancecast_tests::measured;
 use glancecast_tests::process::Process;
@@ -117,7 +118,7 @@ fn config(geometry: Geometry, downlink: &Downlink, key: &Path) -> SenderConfig {
         expected: Expected::Count(1),
         timeout: SOON,
         started: wall(),
-        pace: Pace::Fixed(100_000_000),
+        pace: Pace::Fixed(Rate::mbit(100)),
         header_bytes: 42,
         one_way: None,
         base: None,

@@ -13,6 +13,10 @@ use std::hint::black_box;
 /// the most outputs that fit.
 macro_rules! kernel_operations {
     (attributes: [$(#[$attr:meta])*], tiles: [$($outputs:literal => $vectors:literal),+], most: $most:literal) => {
+        use $crate::kernel::body::{Block, DENSE_GROUP_BYTES, DENSE_GROUP_MIN, GATHER_AHEAD, touch};
+        use $crate::kernel::{Dense, Gather};
+        use $crate::program::{HDPC_PARTS, Hdpc, Program};
+
         pub(super) const TABLE: $crate::kernel::Operations = $crate::kernel::Operations {
             name: NAME,
             dense_max: DENSE_MAX,
@@ -438,9 +442,9 @@ pub(super) const DENSE_GROUP_MIN: usize = 8;
 /// Steps between the request for a source row and its use.
 pub(super) const GATHER_AHEAD: usize = 24;
 
-/// Reads one octet of each line of the rows, in their order. Rows of a block lie one behind the other, and the processor
-/// fetches what is read in order far faster than what is asked for in columns, by prefetch instructions or not:
-/// measured, 38 instead of 26 Gbit/s by way of the intermediate symbols at K = 1024 and 5 % loss.
+/// Reads one octet of each line of the rows, in their order. Rows of a block lie one behind the other, and the
+/// processor fetches what is read in order far faster than what is asked for in columns, by prefetch instructions or
+/// not: measured, 38 instead of 26 Gbit/s by way of the intermediate symbols at K = 1024 and 5 % loss.
 pub(super) fn touch(rows: &[&[u8]], len: usize) {
     let line = |row: &&[u8]| row[..len].iter().step_by(64).fold(0, |sum, octet| sum ^ octet);
     black_box(rows.iter().fold(0, |sum, row| sum ^ line(row)));

@@ -20,6 +20,8 @@ mod neon;
 mod portable;
 #[cfg(test)]
 mod tests;
+#[cfg(target_arch = "x86_64")]
+mod x86;
 
 use std::sync::OnceLock;
 
@@ -135,8 +137,8 @@ impl Kernel {
         self.0.name
     }
 
-    /// Most symbols that are faster made from their coefficients than by way of the intermediate symbols, measured on an
-    /// Intel Xeon of the Sapphire Rapids class (NEON: as AVX2, not measured).
+    /// Most symbols that are faster made from their coefficients than by way of the intermediate symbols, measured on
+    /// an Intel Xeon of the Sapphire Rapids class (NEON: as AVX2, not measured).
     pub(crate) fn dense_max(self) -> usize {
         self.0.dense_max
     }

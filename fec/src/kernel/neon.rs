@@ -8,10 +8,8 @@ use std::arch::aarch64::{
     vshlq_n_u8, vshrq_n_u8, vst1q_u8,
 };
 
-use super::body::{Block, DENSE_GROUP_BYTES, DENSE_GROUP_MIN, GATHER_AHEAD, kernel_operations, touch};
-use super::{Dense, Gather};
+use super::body::kernel_operations;
 use crate::octet::HALVES;
-use crate::program::{HDPC_PARTS, Hdpc, Program};
 
 const NAME: &str = "neon";
 const WIDTH: usize = 16;

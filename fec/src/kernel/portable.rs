@@ -3,10 +3,8 @@
 #![allow(clippy::multiple_unsafe_ops_per_block)] // a load and its address are one step
 #![allow(clippy::needless_range_loop)] // registers are indexed, so that loops over them unroll
 
-use super::body::{Block, DENSE_GROUP_BYTES, DENSE_GROUP_MIN, GATHER_AHEAD, kernel_operations, touch};
-use super::{Dense, Gather};
+use super::body::kernel_operations;
 use crate::octet;
-use crate::program::{HDPC_PARTS, Hdpc, Program};
 
 const NAME: &str = "portable";
 const WIDTH: usize = 16;

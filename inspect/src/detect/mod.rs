@@ -1,5 +1,5 @@
-//! Which formats an image looks like: to QEMU, whose tools open what lies on the hosts, and to oslo.utils, which is Nova's
-//! view of what it downloads. Each of the two has a file of its own; an image has to be the same thing to both.
+//! Which formats an image looks like: to QEMU, whose tools open the files on the hosts, and to oslo.utils, with which
+//! Nova inspects what it downloads. Each of the two has a file of its own; an image has to be the same to both.
 
 mod oslo;
 mod qemu;
@@ -9,11 +9,11 @@ use std::io::{self, Read, Seek};
 use crate::format::Format;
 use crate::view::{Stop, View};
 
-/// The formats that an image looks like, in a fixed order; [`Format::Raw`] alone where it looks like none. Safe images look
-/// like one, or like an ISO image with partitions ([`Format::Iso`] and [`Format::Gpt`]), as bootable ones do.
+/// The formats that an image looks like, in a fixed order; [`Format::Raw`] alone where it looks like none. Safe images
+/// look like one, or like an ISO image with partitions ([`Format::Iso`] and [`Format::Gpt`]), as bootable ones do.
 ///
 /// # Errors
-/// Those of reading.
+/// Read errors.
 pub fn detect<R: Read + Seek>(image: &mut R) -> io::Result<Vec<Format>> {
     let mut view = View::whole(image)?;
     match formats(&mut view) {
@@ -38,5 +38,6 @@ pub(crate) fn formats(view: &mut View<'_>) -> Result<Vec<Format>, Stop> {
     Ok(formats)
 }
 
-/// Bytes of the beginning that both look at: oslo.utils reads 4096 at a time, and judges a text by the first of them.
+/// Bytes of the beginning that both look at: oslo.utils reads 4096 at a time, and recognises a text by the first of
+/// them.
 const START_BYTES: usize = 4096;

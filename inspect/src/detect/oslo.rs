@@ -1,4 +1,4 @@
-//! What oslo.utils (`imageutils/format_inspector.py`, 10.2) detects beside the magics that it shares with QEMU.
+//! What oslo.utils (`imageutils/format_inspector.py`, 10.2) detects besides the magics that it shares with QEMU.
 
 use crate::format::Format;
 use crate::mbr;
@@ -15,8 +15,9 @@ pub(super) fn is_iso(descriptor: &[u8]) -> bool {
     descriptor.len() == ISO_DESCRIPTOR_BYTES && ISO_IDS.contains(&&descriptor[1..6])
 }
 
-/// Whether an image begins as a text with a create type, wherever that is; or with a version, which QEMU goes by
-/// (`vmdk_probe`), here of any kind: neither tool takes a text that ends within its version, and no disk begins with one.
+/// Whether an image begins as a text with a create type, at any place, or with a version. QEMU looks for the version
+/// (`vmdk_probe`); here any version counts, as no disk begins with one. Neither tool accepts a text that ends within
+/// it.
 fn is_vmdk_text(start: &[u8]) -> bool {
     let printable = |byte: &u8| matches!(byte, b' '..=b'~' | b'\t'..=b'\r' | 0x1C..=0x1F);
     if !start.iter().take(TEXT_BYTES).all(printable) {
@@ -27,7 +28,7 @@ fn is_vmdk_text(start: &[u8]) -> bool {
     lines.next().is_some_and(|line| line.starts_with("version=")) || text.contains(CREATE_TYPE)
 }
 
-/// Bytes that are all printable in what may be a text.
+/// Bytes that are all printable in what is taken for a text.
 const TEXT_BYTES: usize = 512;
 const CREATE_TYPE: &str = "createtype=\"";
 

@@ -1,14 +1,14 @@
-//! QEMU's probes: what its tools open a file as when nobody names the format. Each function has the name of the one in QEMU
-//! (`block/*.c`, the same in 7.2 and 10.0) and takes at least what that takes.
+//! QEMU's probes: the format as which its tools open a file when none is given. Each function has the name of the one
+//! in QEMU (`block/*.c`, the same in 7.2 and 10.0) and accepts at least what that accepts.
 //!
-//! A probe sees the file's beginning only. What QEMU tells by the file's name (`dmg_probe`: `*.dmg`), and what it finds at
-//! the end of a file once the format is named (`koly` of a dmg, the footer of a fixed VHD), is raw to all of them.
+//! A probe sees only the file's beginning. A format that QEMU knows by the file's name (`dmg_probe`: `*.dmg`) or by the
+//! end of a file once the format is given (`koly` of a dmg, the footer of a fixed VHD) is raw to all of them.
 
 use crate::format::Format;
 use crate::view::{be32, le32, starts_with_any};
 
-/// The formats whose drivers claim a file that begins with these bytes. QEMU takes the one with the highest score; raw, with
-/// the lowest, is what is left where none claims it.
+/// The formats whose drivers claim a file that begins with these bytes. QEMU takes the one with the highest score; raw
+/// has the lowest, and is left where no other claims the file.
 pub(super) fn bdrv_probe_all(start: &[u8]) -> impl Iterator<Item = Format> {
     let mut buffer = [0; PROBE_BYTES];
     let len = start.len().min(PROBE_BYTES);
@@ -18,7 +18,7 @@ pub(super) fn bdrv_probe_all(start: &[u8]) -> impl Iterator<Item = Format> {
 
 type Probe = fn(&[u8; PROBE_BYTES]) -> bool;
 
-/// Every driver of QEMU with a `bdrv_probe`, but for raw and dmg.
+/// Every driver of QEMU with a `bdrv_probe`, except raw and dmg.
 const PROBES: [(Probe, Format); 11] = [
     (bochs_probe, Format::Bochs),
     (cloop_probe, Format::Cloop),
@@ -43,7 +43,7 @@ fn cloop_probe(buffer: &[u8; PROBE_BYTES]) -> bool {
     buffer.starts_with(b"#!/bin/sh\n#V2.0 Format\nmodprobe cloop file=$0")
 }
 
-/// QEMU also wants version 1; a LUKS volume of version 2 is raw to it, and to Nova neither.
+/// QEMU also wants version 1. A LUKS volume of version 2 is raw to QEMU; Nova accepts neither version.
 fn block_crypto_probe_luks(buffer: &[u8; PROBE_BYTES]) -> bool {
     buffer.starts_with(b"LUKS\xba\xbe")
 }
@@ -75,8 +75,8 @@ fn vhdx_probe(buffer: &[u8; PROBE_BYTES]) -> bool {
     buffer.starts_with(b"vhdxfile")
 }
 
-/// Beside the two binary forms a text: after lines of comment, which may hold any bytes, and lines of spaces, the first line
-/// is a version, whole and alone. What follows it does not matter, nor does a line without its end.
+/// Besides the two binary forms a text: comment lines, which may hold any bytes, and lines of spaces, then a line that
+/// is a version and nothing else. What follows it does not matter, nor whether the line has an end.
 fn vmdk_probe(buffer: &[u8; PROBE_BYTES]) -> bool {
     if starts_with_any(buffer, &[b"KDMV", b"COWD"]) {
         return true;
@@ -101,8 +101,8 @@ fn vpc_probe(buffer: &[u8; PROBE_BYTES]) -> bool {
     buffer.starts_with(b"conectix")
 }
 
-/// QEMU probes 512 bytes (`BLOCK_PROBE_BUF_SIZE`), 2048 before it had that name, zeros behind the end of the file. Whatever
-/// is claimed by the shorter buffer is claimed by the longer one.
+/// QEMU probes 512 bytes (`BLOCK_PROBE_BUF_SIZE`), 2048 before it had that name, zeros behind the end of the file. A
+/// file that is claimed by the shorter buffer is claimed by the longer one too.
 const PROBE_BYTES: usize = 2048;
 const QCOW_MAGIC: &[u8] = b"QFI\xfb";
 const QCOW_VERSION_OFFSET: usize = 4;

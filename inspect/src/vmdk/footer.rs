@@ -1,11 +1,11 @@
-//! The end of a vmdk whose header says that the grain directory is there: a marker, a second header, and a marker of the
-//! end; a sector each. To QEMU the second header counts, and the first one no more.
+//! The end of a vmdk whose header places the grain directory there: a marker, a second header, and a marker of the end,
+//! a sector each. QEMU then uses the second header and ignores the first.
 
 use super::{AT_END, Header, MAGIC, SECTOR};
 use crate::refusal::{Refusal, Rule};
 use crate::view::{Stop, View, le32, le64};
 
-/// Checks that the footer is one, and that it says what the header says.
+/// Checks that the footer is one, and that it equals the header.
 pub(super) fn check(view: &mut View<'_>, header: Header) -> Result<(), Stop> {
     // QEMU counts whole sectors and finds its footer there; oslo.utils counts bytes.
     if !view.bytes().is_multiple_of(SECTOR as u64) {

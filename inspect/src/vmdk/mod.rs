@@ -1,34 +1,24 @@
-//! VMDK (VMware's Virtual Disk Format 5.0, QEMU's `block/vmdk.c`), little-endian: a sparse header with a text in it that
-//! describes the disk; or that text alone, which names files.
+//! VMDK (VMware's Virtual Disk Format 5.0, QEMU's `block/vmdk.c`), little-endian: a sparse header with a text in it
+//! that describes the disk; or that text alone, which names files.
 //!
-//! Of an image in one file QEMU reads the header, or the footer where there is one, and looks for a parent in what follows
-//! the header. The text's other lines, extents among them, count where the header says that it has no sectors.
+//! Of an image in one file QEMU reads the header, or the footer where there is one, and looks for a parent in what
+//! follows the header. The text's other lines, extents among them, count where the header's capacity is 0.
 
 mod descriptor;
 mod footer;
 
+use crate::enums::named_enum;
 use crate::refusal::{Refusal, Rule};
 use crate::view::{Stop, View, le16, le32, le64};
 
-/// What a vmdk may be: the kinds that hold all of their data. Nova's `[compute] vmdk_allowed_types` has both by default.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum VmdkType {
-    /// Compressed, made to be streamed.
-    StreamOptimized,
-    /// One file that grows.
-    MonolithicSparse,
-}
-
-impl VmdkType {
-    /// Both.
-    pub const ALL: [Self; 2] = [Self::StreamOptimized, Self::MonolithicSparse];
-
-    /// Its `createType`, as Nova's configuration has it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::StreamOptimized => "streamOptimized",
-            Self::MonolithicSparse => "monolithicSparse",
-        }
+named_enum! {
+    /// What a vmdk may be: the kinds that hold all of their data, by their `createType`. Nova's
+    /// `[compute] vmdk_allowed_types` has both by default.
+    pub enum VmdkType {
+        /// Compressed, made to be streamed.
+        StreamOptimized => "streamOptimized",
+        /// One file that grows.
+        MonolithicSparse => "monolithicSparse",
     }
 }
 
@@ -38,7 +28,8 @@ pub(crate) fn check(view: &mut View<'_>, allowed: &[VmdkType]) -> Result<u64, St
     if magic == MAGIC {
         return check_sparse(view, allowed);
     }
-    // What a text describes begins with it; what an extent of ESX has in the place of a descriptor QEMU reads as one.
+    // A text that describes a disk is at the beginning; in an extent of ESX QEMU reads what is in the descriptor's
+    // place.
     let (offset, rule, text) = if magic == MAGIC_ESX {
         (DESCRIPTOR_OFFSET, Rule::VmdkType, "the vmdk is a sparse extent of ESX")
     } else {
@@ -61,7 +52,7 @@ fn check_sparse(view: &mut View<'_>, allowed: &[VmdkType]) -> Result<u64, Stop> 
     header.capacity.checked_mul(SECTOR as u64).ok_or_else(|| too_large().into())
 }
 
-/// What is judged of the sparse header.
+/// The fields of the sparse header that are checked.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Header {
     version: u32,
@@ -96,7 +87,7 @@ impl Header {
         if self.descriptor != DESCRIPTOR_OFFSET / SECTOR as u64 {
             return Err(Refusal::new(Rule::VmdkDescriptor, "the vmdk's descriptor is not behind its header"));
         }
-        // To QEMU, no capacity means that the descriptor's extents are the disk. Nova's inspector does not look.
+        // With a capacity of 0 QEMU takes the descriptor's extents for the disk. Nova's inspector does not look.
         if self.capacity == 0 {
             return Err(Refusal::new(Rule::VmdkExtent, "the vmdk has no data of its own"));
         }
@@ -111,10 +102,10 @@ fn too_large() -> Refusal {
 const MAGIC: &[u8] = b"KDMV";
 const MAGIC_ESX: &[u8] = b"COWD";
 const SECTOR: usize = 512;
-/// QEMU looks for a parent here, whatever the header says.
+/// QEMU looks for a parent here, even if the header names another place.
 const DESCRIPTOR_OFFSET: u64 = 0x200;
 /// As in QEMU.
 const DESCRIPTOR_MAX: usize = (1 << 20) - 1;
-/// What QEMU searches for a parent (`DESC_SIZE`), whatever length the header says.
+/// Bytes that QEMU searches for a parent (`DESC_SIZE`), whatever length the header has.
 const PARENT_BYTES: usize = 20 * SECTOR;
 const AT_END: u64 = u64::MAX;

@@ -24,8 +24,8 @@ pub(crate) fn bases() -> Vec<Vec<u8>> {
     vec![qcow2(), vmdk(DESCRIPTOR), stream_vmdk(), vhd(), vdi(), vhdx(), iso(), mbr(), text, vec![0; 4096]]
 }
 
-/// The image of a fuzzer's bytes: one of [`bases`] with changes, or what they are themselves; said to be of some format,
-/// and read in pieces of some length.
+/// The image of a fuzzer's bytes: one of [`bases`] with changes, or the bytes as they are; declared to be of some
+/// format, and read in pieces of some length.
 pub(crate) fn fuzzed(input: &[u8]) {
     static BASES: OnceLock<Vec<Vec<u8>>> = OnceLock::new();
     let Some((&[base, claim, piece], rest)) = input.split_first_chunk() else { return };

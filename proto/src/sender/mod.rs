@@ -43,7 +43,7 @@ use ending::Ending;
 use hosts::{Asked, Hosts, Round};
 use one_way::{OneWayPush, Repeated};
 use polls::{Phase, Polls};
-use rate::RateControl;
+use rate::{RateControl, Sent};
 
 /// One push.
 pub struct Sender {
@@ -324,7 +324,7 @@ impl Sender {
 
     /// How fast to send, in bits per second of whole frames.
     pub fn rate(&self) -> u64 {
-        self.rate.rate()
+        self.rate.rate().bits()
     }
 
     /// The share of datagrams that a quantile of the hosts loses at the moment, 0 to 1.
@@ -517,7 +517,7 @@ impl Sender {
     fn end_round(&mut self, now: Moment) {
         let Round { loss, sidelined } = self.hosts.end_round(now);
         let frame_bytes = self.config.geometry.datagram_bytes() as u64 + self.config.header_bytes;
-        self.rate.note_round(now, self.group_sequence, frame_bytes * 8, loss);
+        self.rate.note_round(now, Sent { datagrams: self.group_sequence, frame_bytes }, loss);
         if !sidelined.is_empty() && !self.is_tail() {
             self.blocks.forget_demands(); // most of it is theirs
         }

@@ -1,16 +1,38 @@
 //! The announcement: all that a host needs to take part, at any moment of the session.
+//!
+//! ```text
+//!   0  10       header, kind 2                                clear, signed
+//!  10  16       session id
+//!  26   8       time: ms since 1970 (UTC)                     sealed, signed
+//!  34   8       length of the object
+//!  42   1       log2 of the block size
+//!  43   2       symbol size T
+//!  45   7 | 19  reply to: family 4 | 6, address, port
+//!   +   4       spread in ms
+//!   +   4       expected hosts; 0: any number
+//!   +   1+n     name, n <= 200
+//!   +   1+n     image id, n = 0 | 36
+//!   +   1       disk format
+//!   +   5       pin: 0 none | 1 for a time | 2 for ever; seconds, 0 unless for a time
+//!   +   1       one way: 0 | 1
+//!   +   1+n     name of the base, n <= 96; 0: none
+//!   +   1       scheme: 0 group key | 1 Ed25519
+//!   +  32       the signer's public key                       scheme 1 only
+//!   +  64       signature                                     sealed, scheme 1 only
+//!   +  16       tag
+//! ```
 
-use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::bytes::{Reader, Writer};
+use super::bytes::{ADDRESS, IMAGE_ID, Reader, Writer, choice, fields, text};
 use super::discard::Discard;
-use super::envelope::{open_body, seal_datagram, seal_signed};
-use super::header::{HEADER_BYTES, Header, Kind};
+use super::envelope::{Envelope, open_for_group, sealed_signed};
+use super::header::{Header, SESSION_CLEAR_BYTES};
 use super::keeping::{DiskFormat, Pin};
+use super::kind::Kind;
 use crate::geometry::Geometry;
-use crate::ids::{IMAGE_ID_BYTES, ObjectName, Sequence, SessionId, is_image_id};
+use crate::ids::{BaseName, ObjectName, Sequence, SessionId};
 use crate::limits::{BASE_NAME_MAX, CONTROL_MAX, CONTROL_SMALL, OBJECT_NAME_MAX};
 use crate::seal::{Cipher, GroupKey};
 use crate::sign::{PublicKey, SIGNATURE_BYTES, SigningKey};
@@ -21,9 +43,9 @@ use crate::time::WallClock;
 pub struct Announce {
     /// The session; the keys follow from it.
     pub session: SessionId,
-    /// When it was said. Refused when far from the host's own time.
+    /// When the announcement was sent. A host refuses one that is far from its own time.
     pub time: WallClock,
-    /// The object's length and how it is cut.
+    /// The object's length and how it is divided.
     pub geometry: Geometry,
     /// The file name.
     pub name: ObjectName,
@@ -33,63 +55,30 @@ pub struct Announce {
     pub format: DiskFormat,
     /// How long hosts keep it.
     pub pin: Pin,
-    /// Where hosts send their hellos and reports: inside the seal, so that nobody else can draw them off.
+    /// Where hosts send their hellos and reports. It is sealed, so that nobody else can divert them.
     pub reply_to: SocketAddr,
     /// Hosts spread their hellos evenly over this time.
     pub spread: Duration,
-    /// Hosts that the push waits for; 0: whoever answers.
+    /// Hosts that the push waits for; 0: any number.
     pub expected_hosts: u32,
-    /// Hosts are not to answer: nothing that they say would reach the sender.
+    /// Hosts are not to answer: nothing that they send would reach the sender.
     pub one_way: bool,
-    /// An older object of which hosts may hold many blocks. Nothing is sent then that nobody asks for, and each manifest
+    /// An older object of which hosts may hold many blocks. Then only what hosts ask for is sent, and each manifest
     /// entry has a fingerprint.
     pub base: Option<BaseName>,
 }
 
-/// How stores name an older object: its id in Glance, or the name of its file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BaseName(ObjectName);
-
-impl BaseName {
-    /// Checks that the name is one that an announcement has room for.
-    ///
-    /// # Errors
-    /// In words, what is wrong with it.
-    pub fn new(name: &str) -> Result<Self, String> {
-        if name.len() > BASE_NAME_MAX {
-            return Err(format!("a name of {} bytes; at most {BASE_NAME_MAX} can be announced", name.len()));
-        }
-        ObjectName::new(name).map(Self).map_err(|error| error.to_string())
-    }
-
-    /// As text.
-    pub fn as_str(&self) -> &str {
-        self.0.as_str()
-    }
-
-    /// The name as an id in Glance, if it is one.
-    pub fn image_id(&self) -> Option<&str> {
-        Some(self.as_str()).filter(|name| is_image_id(name))
-    }
-}
-
-impl fmt::Display for BaseName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// An announcement as it came: opened under the group's key, and signed by whom it names, if by anybody. Nobody has
-/// looked at the signature yet, as that takes longer than to see that the signer is unknown.
+/// An announcement as it came: opened under the group's key, its signature not yet checked. Looking up the signer comes
+/// first, as it is far cheaper.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Announced {
     /// What it says.
     pub announce: Announce,
-    /// Who says to have signed it.
+    /// Who claims to have signed it; `None` where it is not signed.
     pub signer: Option<PublicKey>,
     /// Its number to the group.
     pub sequence: Sequence,
-    header: [u8; CLEAR_BYTES],
+    header: [u8; SESSION_CLEAR_BYTES],
     signed: Vec<u8>,
     signature: [u8; SIGNATURE_BYTES],
 }
@@ -110,25 +99,21 @@ impl Announce {
     /// Writes the sealed datagram, signed if there is a key for it.
     pub fn seal(&self, cipher: &Cipher, signer: Option<&SigningKey>, sequence: Sequence, out: &mut Vec<u8>) {
         let header = Header { kind: Kind::Announce, tag: self.session.tag(), sequence };
+        let envelope = Envelope { cipher, sequence, signer: signer.map(|key| (key, self.session)) };
         let clear = |out: &mut Writer<'_>| {
             header.emit(out);
             out.bytes(&self.session.0);
         };
-        let emit = |out: &mut Writer<'_>| match signer {
-            None => {
-                self.emit(out);
-                out.u8(SCHEME_GROUP_KEY);
+        envelope.seal(out, clear, |out| {
+            self.emit(out);
+            match signer {
+                None => out.u8(SCHEME_GROUP_KEY),
+                Some(key) => {
+                    out.u8(SCHEME_ED25519);
+                    out.bytes(&key.public().0);
+                }
             }
-            Some(key) => {
-                self.emit(out);
-                out.u8(SCHEME_ED25519);
-                out.bytes(&key.public().0);
-            }
-        };
-        match signer {
-            None => seal_datagram(cipher, sequence, out, clear, emit),
-            Some(key) => seal_signed(cipher, key, self.session, sequence, out, clear, emit),
-        }
+        });
     }
 
     /// The session that a datagram of this kind announces; nothing is proven yet.
@@ -136,13 +121,7 @@ impl Announce {
     /// # Errors
     /// Not an announcement, or too short for one.
     pub fn session_of(datagram: &[u8]) -> Result<SessionId, Discard> {
-        let header = Header::parse(datagram)?;
-        if header.kind != Kind::Announce {
-            return Err(Discard::UnknownKind);
-        }
-        let id = datagram.get(HEADER_BYTES..).and_then(|rest| rest.first_chunk()).ok_or(Discard::TooShort)?;
-        let session = SessionId(*id);
-        if session.tag() == header.tag { Ok(session) } else { Err(Discard::Malformed) }
+        Header::parse_with_session(Kind::Announce, datagram).map(|(_, session)| session)
     }
 
     /// Opens and reads an announcement under the group's key.
@@ -150,12 +129,9 @@ impl Announce {
     /// # Errors
     /// [`Discard::WrongKey`] when the group's key does not open it, or why it is no announcement.
     pub fn open(key: &GroupKey, datagram: &[u8]) -> Result<Announced, Discard> {
-        let session = Self::session_of(datagram)?;
-        let at = Header::parse(datagram)?;
-        let cipher = Cipher::downward(key, session);
+        let (Header { sequence, .. }, session) = Header::parse_with_session(Kind::Announce, datagram)?;
         let mut plain = [0; CONTROL_MAX];
-        let body = open_body(&cipher, at.sequence, datagram, CLEAR_BYTES, &mut plain)
-            .map_err(|reason| if reason == Discard::Forged { Discard::WrongKey } else { reason })?;
+        let body = open_for_group(key, session, sequence, datagram, &mut plain)?;
         let mut rest = Reader::new(body);
         let announce = Self::parse(session, &mut rest)?;
         let signer = match rest.u8()? {
@@ -167,7 +143,7 @@ impl Announce {
         rest.end()?;
         let signed = if signer.is_some() { &body[..body.len() - SIGNATURE_BYTES] } else { &[] };
         let header = *datagram.first_chunk().expect("its session id was read");
-        Ok(Announced { announce, signer, sequence: at.sequence, header, signed: signed.to_vec(), signature })
+        Ok(Announced { announce, signer, sequence, header, signed: signed.to_vec(), signature })
     }
 
     fn emit(&self, out: &mut Writer<'_>) {
@@ -182,7 +158,7 @@ impl Announce {
         out.text(self.image_id.as_deref().unwrap_or(""));
         self.format.emit(out);
         self.pin.emit(out);
-        out.u8(u8::from(self.one_way));
+        out.bool(self.one_way);
         out.text(self.base.as_ref().map_or("", BaseName::as_str));
     }
 
@@ -192,14 +168,14 @@ impl Announce {
         let reply_to = body.address()?;
         let spread = Duration::from_millis(u64::from(body.u32()?)).min(SPREAD_MAX);
         let expected_hosts = body.u32()?;
-        let name = ObjectName::new(body.text(OBJECT_NAME_MAX)?).map_err(|_| Discard::Malformed)?;
+        let name = body.object_name()?;
         let image_id = body.image_id()?;
         let format = DiskFormat::parse(body)?;
         let pin = Pin::parse(body)?;
         let one_way = body.bool()?;
         let base = match body.text(BASE_NAME_MAX)? {
             "" => None,
-            // Who asks for nothing would get nothing.
+            // With a base only what is asked for is sent, and one way nobody asks.
             _ if one_way => return Err(Discard::Malformed),
             name => Some(BaseName::new(name).map_err(|_| Discard::Malformed)?),
         };
@@ -220,33 +196,33 @@ impl Announce {
     }
 }
 
-/// Session id after the header.
-const CLEAR_BYTES: usize = HEADER_BYTES + 16;
+/// The longest time that a host waits before its hello, whatever is announced.
+pub(super) const SPREAD_MAX: Duration = Duration::from_secs(30);
 
-/// No host waits longer than this before its hello, whatever is announced.
-const SPREAD_MAX: Duration = Duration::from_secs(30);
-
-/// How the announcement is vouched for: by the group key alone, or by a public key and a signature that follow.
-const SCHEME_GROUP_KEY: u8 = 0;
+/// What vouches for the announcement: the group key alone, or a signature by the public key that follows.
+pub(super) const SCHEME_GROUP_KEY: u8 = 0;
 const SCHEME_ED25519: u8 = 1;
 
-const _: () = {
-    let longest = CLEAR_BYTES
-        + 8
-        + 8
-        + 1
-        + 2
-        + 17
-        + 2
-        + 4
-        + 4
-        + (1 + OBJECT_NAME_MAX)
-        + (1 + IMAGE_ID_BYTES)
-        + 1
-        + 5
-        + 1
-        + (1 + BASE_NAME_MAX)
-        + (1 + PublicKey::BYTES + SIGNATURE_BYTES)
-        + 16;
-    assert!(longest <= CONTROL_SMALL);
-};
+fields! {
+    Body {
+        TIME: WallClock::BYTES,
+        OBJECT_BYTES: 8,
+        BLOCK_LOG2: 1,
+        SYMBOL_SIZE: 2,
+        REPLY_TO: ADDRESS,
+        SPREAD: 4,
+        EXPECTED_HOSTS: 4,
+        NAME: text(OBJECT_NAME_MAX),
+        IMAGE: IMAGE_ID,
+        FORMAT: DiskFormat::BYTES,
+        PIN: Pin::BYTES,
+        ONE_WAY: 1,
+        BASE: text(BASE_NAME_MAX),
+        SCHEME: choice(PublicKey::BYTES),
+    }
+}
+
+/// The longest announcement.
+pub(super) const ROOM: usize = sealed_signed(SESSION_CLEAR_BYTES, Body::BYTES);
+
+const _: () = assert!(ROOM <= CONTROL_SMALL, "an announcement fits every path");

@@ -1,22 +1,42 @@
-//! What a host answers: who it is on the first page, what it holds on those after it.
+//! A page of a host's answer: who the host is on the first page, what it holds on those after it.
 //!
-//! An answer that changes, as while a copy is being hashed, is said anew as its next edition. Pages go one by one: each
-//! waits for the one before it to be acknowledged, so that the querier decides how fast they come.
+//! An answer that changes, as while a copy is being hashed, is sent anew as its next edition. Pages go one by one: each
+//! waits for the acknowledgement of the one before it, so that the querier decides how fast they come.
+//!
+//! ```text
+//!   0  10     header, kind 20                                 clear
+//!  10   8     receiver id
+//!  18   4     edition, from 1                                 sealed
+//!  22   2     page
+//!  24   2     number of pages, <= 1001
+//!             page 0:
+//!  26   1+n     host name, n <= 128
+//!   +   1+n     software, n <= 32
+//!   +   1+n     store, n <= 128
+//!   +   8       free bytes; all bits set: not known
+//!   +   4       objects held
+//!   +   4       objects pinned
+//!   +   1       state: 0 final | 2 busy
+//!   +   1+16      1 verifying, then bytes hashed so far, bytes to hash
+//!   +   1+1+n     3 failed, then the reason, n <= 128
+//!             any other page:
+//!  26   1       number of objects, > 0
+//!   +   ...     objects (held.rs)
+//!   +  16     tag
+//! ```
 
-use super::ask::Heard;
-use super::bytes::{Reader, Writer, cut, printable};
+use super::bytes::{Reader, Writer, choice, fields, list, text};
 use super::discard::Discard;
-use super::envelope::{open_body, seal_datagram};
-use super::header::{Header, Kind, UP_CLEAR_BYTES};
-use super::up::UpHeader;
-use crate::ids::{HostName, ObjectName, ReceiverId, Sequence, SessionTag};
-use crate::integrity::Root;
+use super::envelope::{Envelope, open, read_all, sealed};
+use super::header::{Header, UP_CLEAR_BYTES, UpHeader};
+use super::heard::Heard;
+use super::held::Held;
+use super::kind::Kind;
+use crate::ids::{HostName, ReceiverId, Sequence, SessionTag};
 use crate::limits::{
-    CONTROL_MAX, CONTROL_SMALL, FINDING_MAX, HELD_MAX, HOST_NAME_MAX, OBJECT_NAME_MAX, SOFTWARE_MAX,
-    STORE_TEXT_MAX,
+    CONTROL_MAX, CONTROL_SMALL, FINDING_MAX, HELD_MAX, HOST_NAME_MAX, SOFTWARE_MAX, STORE_TEXT_MAX,
 };
-use crate::seal::{Cipher, TAG_BYTES};
-use crate::time::WallClock;
+use crate::seal::Cipher;
 
 /// One page of a host's answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,16 +45,16 @@ pub struct Answer {
     pub edition: u32,
     /// Pages of this edition, at least one.
     pub pages: u16,
-    /// The page; its number follows from what is on it only for the first one.
+    /// What is on the page.
     pub page: Page,
 }
 
 /// What is on a page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Page {
-    /// The first one, number 0.
+    /// The first page, number 0.
     About(About),
-    /// One of those after it.
+    /// A page after it.
     Objects {
         /// Its number, 1 to `pages` - 1.
         number: u16,
@@ -43,89 +63,41 @@ pub enum Page {
     },
 }
 
-/// A host.
+/// What a host says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct About {
     /// Its name.
     pub name: HostName,
     /// Name and version of its program.
     pub software: String,
-    /// Its store as its operator writes it, cut to [`STORE_TEXT_MAX`] bytes.
+    /// Its store as its operator writes it, cut off after [`STORE_TEXT_MAX`] bytes.
     pub store: String,
-    /// Bytes that it can still take; `None` where it could not find out.
+    /// Free bytes in its store; `None` where the host could not find out.
     pub free_bytes: Option<u64>,
-    /// Objects that it holds, also those that the pages have no room for.
+    /// Number of objects that it holds, including those for which the pages have no room.
     pub held: u32,
-    /// Of those, the ones that it keeps longer than its rules say.
+    /// How many of them it keeps longer than its rules say.
     pub pinned: u32,
-    /// How far the answer is.
+    /// Whether the answer is final.
     pub state: AnswerState,
 }
 
 /// How far an answer is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AnswerState {
-    /// Nothing more will come.
+    /// No further edition will follow.
     Final,
-    /// The host hashes its copies; another edition will come.
+    /// The host hashes its copies; another edition will follow.
     Verifying {
         /// Bytes hashed so far.
         done: u64,
         /// Bytes to hash.
         of: u64,
     },
-    /// The host has too much to do for this query, and nothing more will come.
+    /// The host has too many other queries, and no further edition will follow.
     Busy,
-    /// The store could not say, and nothing more will come.
+    /// The store failed, and no further edition will follow.
     Failed(String),
-}
-
-/// An object that a host holds.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Held {
-    /// Its name.
-    pub name: ObjectName,
-    /// Glance's id, where the host knows it.
-    pub image_id: Option<String>,
-    /// Its length.
-    pub bytes: u64,
-    /// What it was proven to be.
-    pub root: Root,
-    /// When it last was.
-    pub proven: WallClock,
-    /// How long the host keeps it.
-    pub kept: Kept,
-    /// What became of what was asked.
-    pub finding: Finding,
-}
-
-/// How long a host keeps an object.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Kept {
-    /// By the rule of whoever owns the place; in a directory, until somebody removes it.
-    #[default]
-    ByRule,
-    /// At least until then.
-    Until(WallClock),
-    /// Until it is let go of.
-    Forever,
-}
-
-/// What a host did about an object, or found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Finding {
-    /// Nothing was asked but what it holds.
-    Listed,
-    /// It is being hashed, or waits for it.
-    Pending,
-    /// Its bytes hash to what was proven.
-    Intact,
-    /// Its bytes hash to something else.
-    Differs(Root),
-    /// It could not be done.
-    Failed(String),
-    /// It is not kept any more; so long it was.
-    LetGo(Kept),
 }
 
 impl Answer {
@@ -137,7 +109,7 @@ impl Answer {
         }
     }
 
-    /// What acknowledges it.
+    /// The acknowledgement of this page.
     pub fn heard(&self, receiver: ReceiverId) -> Heard {
         Heard { receiver, edition: self.edition, page: self.page_number() }
     }
@@ -151,12 +123,9 @@ impl Answer {
         sequence: Sequence,
         out: &mut Vec<u8>,
     ) {
-        let header = Header { kind: Kind::Answer, tag, sequence };
-        let clear = |out: &mut Writer<'_>| {
-            header.emit(out);
-            out.bytes(&receiver.0);
-        };
-        seal_datagram(cipher, sequence, out, clear, |out| self.emit(out));
+        let header = UpHeader { header: Header { kind: Kind::Answer, tag, sequence }, receiver };
+        let envelope = Envelope { cipher, sequence, signer: None };
+        envelope.seal(out, |out| header.emit(out), |out| self.emit(out));
     }
 
     /// Opens and reads a datagram whose header was read before.
@@ -168,23 +137,25 @@ impl Answer {
             return Err(Discard::UnknownKind);
         }
         let mut plain = [0; CONTROL_MAX];
-        let mut body =
-            Reader::new(open_body(cipher, up.header.sequence, datagram, UP_CLEAR_BYTES, &mut plain)?);
+        let body = open(cipher, up.header.sequence, datagram, UP_CLEAR_BYTES, &mut plain)?;
+        read_all(body, Self::parse)
+    }
+
+    fn parse(body: &mut Reader<'_>) -> Result<Self, Discard> {
         let (edition, number, pages) = (body.u32()?, body.u16()?, body.u16()?);
         if edition == 0 || number >= pages || usize::from(pages) > PAGES_MAX {
             return Err(Discard::Malformed);
         }
         let page = if number == 0 {
-            Page::About(About::parse(&mut body)?)
+            Page::About(About::parse(body)?)
         } else {
             let count = body.u8()?;
             if count == 0 {
                 return Err(Discard::Malformed);
             }
-            let objects = (0..count).map(|_| Held::parse(&mut body)).collect::<Result<_, _>>()?;
+            let objects = (0..count).map(|_| Held::parse(body)).collect::<Result<_, _>>()?;
             Page::Objects { number, objects }
         };
-        body.end()?;
         Ok(Self { edition, pages, page })
     }
 
@@ -202,9 +173,9 @@ impl Answer {
     }
 }
 
-/// Where the objects of each page begin and end, for datagrams of so many bytes: as many as fit.
+/// The range of objects on each page, as many as fit into a datagram of `answer_bytes_max` bytes.
 pub fn page_breaks(objects: &[Held], answer_bytes_max: usize) -> Vec<std::ops::Range<usize>> {
-    let room = answer_bytes_max - PAGE_BYTES;
+    let room = answer_bytes_max - PAGE_FIXED_BYTES;
     let mut pages = Vec::new();
     let (mut start, mut used) = (0, 0);
     for (at, held) in objects.iter().enumerate() {
@@ -224,8 +195,8 @@ pub fn page_breaks(objects: &[Held], answer_bytes_max: usize) -> Vec<std::ops::R
 impl About {
     fn emit(&self, out: &mut Writer<'_>) {
         out.text(self.name.as_str());
-        out.text(cut(&self.software, SOFTWARE_MAX));
-        out.text(cut(&self.store, STORE_TEXT_MAX));
+        out.cut_text(&self.software, SOFTWARE_MAX);
+        out.cut_text(&self.store, STORE_TEXT_MAX);
         out.u64(self.free_bytes.unwrap_or(UNKNOWN));
         out.u32(self.held);
         out.u32(self.pinned);
@@ -239,16 +210,16 @@ impl About {
             AnswerState::Busy => out.u8(2),
             AnswerState::Failed(reason) => {
                 out.u8(3);
-                out.text(cut(reason, FINDING_MAX));
+                out.cut_text(reason, FINDING_MAX);
             }
         }
     }
 
     fn parse(body: &mut Reader<'_>) -> Result<Self, Discard> {
         Ok(Self {
-            name: HostName::new(body.text(HOST_NAME_MAX)?).map_err(|_| Discard::Malformed)?,
-            software: printable(body.text(SOFTWARE_MAX)?),
-            store: printable(body.text(STORE_TEXT_MAX)?),
+            name: body.host_name()?,
+            software: body.printable(SOFTWARE_MAX)?,
+            store: body.printable(STORE_TEXT_MAX)?,
             free_bytes: Some(body.u64()?).filter(|&bytes| bytes != UNKNOWN),
             held: body.u32()?,
             pinned: body.u32()?,
@@ -256,123 +227,58 @@ impl About {
                 0 => AnswerState::Final,
                 1 => AnswerState::Verifying { done: body.u64()?, of: body.u64()? },
                 2 => AnswerState::Busy,
-                3 => AnswerState::Failed(printable(body.text(FINDING_MAX)?)),
+                3 => AnswerState::Failed(body.printable(FINDING_MAX)?),
                 _ => return Err(Discard::Malformed),
             },
         })
-    }
-}
-
-impl Held {
-    fn encoded_bytes(&self) -> usize {
-        let mut bytes = Vec::with_capacity(HELD_BYTES_MAX);
-        self.emit(&mut Writer::new(&mut bytes));
-        bytes.len()
-    }
-
-    fn emit(&self, out: &mut Writer<'_>) {
-        out.text(self.name.as_str());
-        out.text(self.image_id.as_deref().unwrap_or(""));
-        out.u64(self.bytes);
-        out.bytes(&self.root.0);
-        out.u64(self.proven.0);
-        self.kept.emit(out);
-        match &self.finding {
-            Finding::Listed => out.u8(0),
-            Finding::Pending => out.u8(1),
-            Finding::Intact => out.u8(2),
-            Finding::Differs(root) => {
-                out.u8(3);
-                out.bytes(&root.0);
-            }
-            Finding::Failed(reason) => {
-                out.u8(4);
-                out.text(cut(reason, FINDING_MAX));
-            }
-            Finding::LetGo(kept) => {
-                out.u8(5);
-                kept.emit(out);
-            }
-        }
-    }
-
-    fn parse(body: &mut Reader<'_>) -> Result<Self, Discard> {
-        Ok(Self {
-            name: ObjectName::new(body.text(OBJECT_NAME_MAX)?).map_err(|_| Discard::Malformed)?,
-            image_id: body.image_id()?,
-            bytes: body.u64()?,
-            root: Root(body.array()?),
-            proven: WallClock(body.u64()?),
-            kept: Kept::parse(body)?,
-            finding: match body.u8()? {
-                0 => Finding::Listed,
-                1 => Finding::Pending,
-                2 => Finding::Intact,
-                3 => Finding::Differs(Root(body.array()?)),
-                4 => Finding::Failed(printable(body.text(FINDING_MAX)?)),
-                5 => Finding::LetGo(Kept::parse(body)?),
-                _ => return Err(Discard::Malformed),
-            },
-        })
-    }
-}
-
-impl Kept {
-    /// Whether it is kept longer than the rule says.
-    pub fn is_pinned(self) -> bool {
-        self != Self::ByRule
-    }
-
-    fn emit(self, out: &mut Writer<'_>) {
-        let (code, until) = match self {
-            Self::ByRule => (0, 0),
-            Self::Until(until) => (1, until.0),
-            Self::Forever => (2, 0),
-        };
-        out.u8(code);
-        out.u64(until);
-    }
-
-    fn parse(body: &mut Reader<'_>) -> Result<Self, Discard> {
-        match (body.u8()?, body.u64()?) {
-            (0, 0) => Ok(Self::ByRule),
-            (1, until) => Ok(Self::Until(WallClock(until))),
-            (2, 0) => Ok(Self::Forever),
-            _ => Err(Discard::Malformed),
-        }
     }
 }
 
 /// Stands for a number that is not known.
 const UNKNOWN: u64 = u64::MAX;
 
-/// A page for each object and the first one.
+/// The first page and, at most, one for each object.
 const PAGES_MAX: usize = HELD_MAX + 1;
 
-/// What a page of objects has besides them.
-const PAGE_BYTES: usize = UP_CLEAR_BYTES + 4 + 2 + 2 + 1 + TAG_BYTES;
+fields! {
+    Fixed {
+        EDITION: 4,
+        PAGE: 2,
+        PAGES: 2,
+    }
+}
 
-/// The longest entry.
-const HELD_BYTES_MAX: usize = (1 + OBJECT_NAME_MAX) + (1 + 36) + 8 + 32 + 8 + 9 + 1 + (1 + FINDING_MAX);
+fields! {
+    AboutFields {
+        NAME: text(HOST_NAME_MAX),
+        SOFTWARE: text(SOFTWARE_MAX),
+        STORE: text(STORE_TEXT_MAX),
+        FREE_BYTES: 8,
+        HELD: 4,
+        PINNED: 4,
+        STATE: choice(text(FINDING_MAX)),
+    }
+}
+
+/// A page of objects without them.
+const PAGE_FIXED_BYTES: usize = sealed(UP_CLEAR_BYTES, Fixed::BYTES + list(0, 0));
+
+/// The longest first page.
+pub(super) const ROOM: usize = sealed(UP_CLEAR_BYTES, Fixed::BYTES + AboutFields::BYTES);
 
 const _: () = {
-    let about = UP_CLEAR_BYTES
-        + (4 + 2 + 2)
-        + (1 + HOST_NAME_MAX)
-        + (1 + SOFTWARE_MAX)
-        + (1 + STORE_TEXT_MAX)
-        + (8 + 4 + 4)
-        + (1 + 1 + FINDING_MAX)
-        + TAG_BYTES;
-    assert!(about <= CONTROL_SMALL);
-    assert!(PAGE_BYTES + HELD_BYTES_MAX <= CONTROL_SMALL, "a page holds any object");
+    assert!(ROOM <= CONTROL_SMALL, "a first page fits every path");
+    assert!(PAGE_FIXED_BYTES + Held::BYTES_MAX <= CONTROL_SMALL, "a page holds any object");
     assert!(PAGES_MAX <= u16::MAX as usize);
-    assert!(FINDING_MAX >= 32, "the longest finding is a text");
 };
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ids::ObjectName;
+    use crate::integrity::Root;
+    use crate::time::WallClock;
+    use crate::wire::{Finding, Kept};
 
     #[test]
     fn pages_hold_as_many_objects_as_fit_and_all_of_them() {
@@ -382,21 +288,13 @@ mod tests {
             assert_eq!(pages.iter().cloned().flatten().collect::<Vec<_>>(), (0..300).collect::<Vec<_>>());
             for (i, page) in pages.iter().enumerate() {
                 let bytes: usize = objects[page.clone()].iter().map(Held::encoded_bytes).sum();
-                assert!(PAGE_BYTES + bytes <= max, "page {i} of {max}");
+                assert!(PAGE_FIXED_BYTES + bytes <= max, "page {i} of {max}");
                 if let Some(next) = objects.get(page.end) {
-                    assert!(PAGE_BYTES + bytes + next.encoded_bytes() > max, "page {i} of {max}");
+                    assert!(PAGE_FIXED_BYTES + bytes + next.encoded_bytes() > max, "page {i} of {max}");
                 }
             }
         }
         assert!(page_breaks(&[], CONTROL_SMALL).is_empty());
-    }
-
-    #[test]
-    fn the_longest_object_fits_the_smallest_page() {
-        let mut longest = held(0);
-        longest.name = ObjectName::new(&"n".repeat(OBJECT_NAME_MAX)).expect("plain");
-        longest.finding = Finding::Failed("f".repeat(3 * FINDING_MAX));
-        assert_eq!(longest.encoded_bytes(), HELD_BYTES_MAX);
     }
 
     fn held(i: usize) -> Held {

@@ -1,30 +1,46 @@
-//! A query to the group, and the acknowledgement of what a host answered.
+//! The query to a group. It is a session of its own kind: 16 random bytes, from which its keys follow as those of a
+//! push do.
 //!
-//! A query is a session of its own kind: 16 bytes drawn at random, from which its keys follow as those of a push do.
+//! ```text
+//!   0  10       header, kind 8                                clear
+//!  10  16       query id
+//!  26   8       time: ms since 1970 (UTC)                     sealed
+//!  34   2       round, from 1
+//!  36   7 | 19  reply to: family 4 | 6, address, port
+//!   +   4       spread in ms
+//!   +   2       largest answer in bytes of UDP payload
+//!   +   1       query: 0 hosts | 1 status | 2 verify | 3 unpin
+//!   +   1+n     name of the object, n <= 200, 0: any          not for hosts
+//!   +   1+n     image id, n = 0 | 36                          not for hosts
+//!   +   1       scheme: 0 group key
+//!   +  16       tag
+//! ```
 
 use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::bytes::{Reader, Writer};
+use super::announce::{SCHEME_GROUP_KEY, SPREAD_MAX};
+use super::bytes::{ADDRESS, IMAGE_ID, Reader, Writer, fields, text};
 use super::discard::Discard;
-use super::envelope::{open_body, seal_datagram};
-use super::header::{HEADER_BYTES, Header, Kind};
-use crate::ids::{ObjectName, ReceiverId, Sequence, SessionId, SessionTag, is_image_id};
+use super::envelope::{Envelope, open_for_group, read_all, sealed};
+use super::header::{Header, SESSION_CLEAR_BYTES};
+use super::kind::Kind;
+use crate::ids::{ObjectName, Sequence, SessionId, is_image_id};
 use crate::limits::{CONTROL_MAX, CONTROL_SMALL, OBJECT_NAME_MAX};
 use crate::seal::{Cipher, GroupKey};
 use crate::time::WallClock;
 
-/// A query, said in rounds until enough hosts have answered.
+/// A query, repeated in rounds until enough hosts have answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ask {
     /// Which query; the keys follow from it.
     pub id: SessionId,
-    /// When it was first said, the same in every round. Refused when far from the host's own time.
+    /// When it was first sent, the same in every round. A host refuses one that is far from its own time.
     pub time: WallClock,
     /// Counted up from 1.
     pub round: u16,
-    /// Where hosts answer: inside the seal, so that nobody else can draw them off.
+    /// Where hosts answer. It is sealed, so that nobody else can divert the answers.
     pub reply_to: SocketAddr,
     /// Hosts spread their first answers evenly over this time.
     pub spread: Duration,
@@ -39,35 +55,24 @@ pub struct Ask {
 pub enum Query {
     /// Who it is and all that it holds.
     Hosts,
-    /// What it holds of this.
+    /// What it holds of this object.
     Status(Sought),
-    /// To hash its copies of this again.
+    /// To hash its copies of this object again.
     Verify(Sought),
-    /// To keep this no longer than its rules say. The only query that changes something.
+    /// To keep this object no longer than its rules say. The only query that changes something.
     Unpin(Sought),
 }
 
-/// An object as a person calls it: by its name on the hosts, by Glance's id, or by both.
+/// An object as a person names it: by its name on the hosts, by Glance's id, or by both.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sought {
     name: Option<ObjectName>,
     image_id: Option<String>,
 }
 
-/// Acknowledges a page of an answer, and asks for the next one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Heard {
-    /// Whose.
-    pub receiver: ReceiverId,
-    /// Which of its answers.
-    pub edition: u32,
-    /// Which page.
-    pub page: u16,
-}
-
 impl Sought {
-    /// What bears this name and, where a host knows the ids of what it holds, this id; `None` if neither is given or
-    /// the id is no UUID in Glance's form.
+    /// The object of this name and, on hosts that know the ids of what they hold, of this id. `None` if neither is
+    /// given or the id is no UUID in Glance's form.
     pub fn new(name: Option<ObjectName>, image_id: Option<String>) -> Option<Self> {
         let possible = (name.is_some() || image_id.is_some()) && image_id.as_deref().is_none_or(is_image_id);
         possible.then_some(Self { name, image_id })
@@ -83,7 +88,7 @@ impl Sought {
         self.image_id.as_deref()
     }
 
-    /// Whether an object is meant. Ids decide where both sides know one; else names do.
+    /// Whether an object is the one sought. Ids decide where both sides know one, else names do.
     pub fn matches(&self, name: &str, image_id: Option<&str>) -> bool {
         match (self.image_id(), image_id) {
             (Some(sought), Some(held)) => sought == held,
@@ -101,8 +106,7 @@ impl Sought {
             "" => None,
             name => Some(ObjectName::new(name).map_err(|_| Discard::Malformed)?),
         };
-        let image_id = body.image_id()?;
-        Self::new(name, image_id).ok_or(Discard::Malformed)
+        Self::new(name, body.image_id()?).ok_or(Discard::Malformed)
     }
 }
 
@@ -157,7 +161,7 @@ impl Ask {
             header.emit(out);
             out.bytes(&self.id.0);
         };
-        seal_datagram(cipher, sequence, out, clear, |out| self.emit(out));
+        Envelope { cipher, sequence, signer: None }.seal(out, clear, |out| self.emit(out));
     }
 
     /// The query that a datagram of this kind asks; nothing is proven yet.
@@ -165,13 +169,7 @@ impl Ask {
     /// # Errors
     /// Not a query, or too short for one.
     pub fn id_of(datagram: &[u8]) -> Result<SessionId, Discard> {
-        let header = Header::parse(datagram)?;
-        if header.kind != Kind::Ask {
-            return Err(Discard::UnknownKind);
-        }
-        let id = datagram.get(HEADER_BYTES..).and_then(|rest| rest.first_chunk()).ok_or(Discard::TooShort)?;
-        let id = SessionId(*id);
-        if id.tag() == header.tag { Ok(id) } else { Err(Discard::Malformed) }
+        Header::parse_with_session(Kind::Ask, datagram).map(|(_, id)| id)
     }
 
     /// Opens and reads a query under the group's key.
@@ -179,13 +177,10 @@ impl Ask {
     /// # Errors
     /// [`Discard::WrongKey`] when the group's key does not open it, or why it is no query.
     pub fn open(key: &GroupKey, datagram: &[u8]) -> Result<Self, Discard> {
-        let id = Self::id_of(datagram)?;
-        let header = Header::parse(datagram)?;
-        let cipher = Cipher::downward(key, id);
+        let (header, id) = Header::parse_with_session(Kind::Ask, datagram)?;
         let mut plain = [0; CONTROL_MAX];
-        let body = open_body(&cipher, header.sequence, datagram, CLEAR_BYTES, &mut plain)
-            .map_err(|reason| if reason == Discard::Forged { Discard::WrongKey } else { reason })?;
-        Self::parse(id, body)
+        let body = open_for_group(key, id, header.sequence, datagram, &mut plain)?;
+        read_all(body, |body| Self::parse(id, body))
     }
 
     fn emit(&self, out: &mut Writer<'_>) {
@@ -198,56 +193,18 @@ impl Ask {
         out.u8(SCHEME_GROUP_KEY);
     }
 
-    fn parse(id: SessionId, body: &[u8]) -> Result<Self, Discard> {
-        let mut body = Reader::new(body);
-        let time = WallClock(body.u64()?);
-        let round = body.u16()?;
-        let reply_to = body.address()?;
-        let spread = Duration::from_millis(u64::from(body.u32()?)).min(SPREAD_MAX);
-        let answer_bytes_max = body.u16()?;
-        if !(CONTROL_SMALL..=CONTROL_MAX).contains(&usize::from(answer_bytes_max)) {
-            return Err(Discard::Malformed);
-        }
-        let query = Query::parse(&mut body)?;
-        if body.u8()? != SCHEME_GROUP_KEY {
-            return Err(Discard::Malformed);
-        }
-        body.end()?;
-        Ok(Self { id, time, round, reply_to, spread, answer_bytes_max, query })
-    }
-}
-
-impl Heard {
-    /// Writes the sealed datagram.
-    pub fn seal(&self, cipher: &Cipher, tag: SessionTag, sequence: Sequence, out: &mut Vec<u8>) {
-        let header = Header { kind: Kind::Heard, tag, sequence };
-        seal_datagram(
-            cipher,
-            sequence,
-            out,
-            |out| header.emit(out),
-            |out| {
-                out.bytes(&self.receiver.0);
-                out.u32(self.edition);
-                out.u16(self.page);
-            },
-        );
-    }
-
-    /// Opens and reads a datagram of this query.
-    ///
-    /// # Errors
-    /// Why it is none.
-    pub fn open(cipher: &Cipher, datagram: &[u8]) -> Result<Self, Discard> {
-        let header = Header::parse(datagram)?;
-        if header.kind != Kind::Heard {
-            return Err(Discard::UnknownKind);
-        }
-        let mut plain = [0; CONTROL_MAX];
-        let mut body = Reader::new(open_body(cipher, header.sequence, datagram, HEADER_BYTES, &mut plain)?);
-        let heard = Self { receiver: ReceiverId(body.array()?), edition: body.u32()?, page: body.u16()? };
-        body.end()?;
-        Ok(heard)
+    fn parse(id: SessionId, body: &mut Reader<'_>) -> Result<Self, Discard> {
+        let ask = Self {
+            id,
+            time: WallClock(body.u64()?),
+            round: body.u16()?,
+            reply_to: body.address()?,
+            spread: Duration::from_millis(u64::from(body.u32()?)).min(SPREAD_MAX),
+            answer_bytes_max: body.u16()?,
+            query: Query::parse(body)?,
+        };
+        let fits = (CONTROL_SMALL..=CONTROL_MAX).contains(&usize::from(ask.answer_bytes_max));
+        if body.u8()? == SCHEME_GROUP_KEY && fits { Ok(ask) } else { Err(Discard::Malformed) }
     }
 }
 
@@ -256,19 +213,24 @@ const STATUS: u8 = 1;
 const VERIFY: u8 = 2;
 const UNPIN: u8 = 3;
 
-/// Query id after the header.
-const CLEAR_BYTES: usize = HEADER_BYTES + 16;
+fields! {
+    Body {
+        TIME: WallClock::BYTES,
+        ROUND: 2,
+        REPLY_TO: ADDRESS,
+        SPREAD: 4,
+        ANSWER_BYTES_MAX: 2,
+        QUERY: 1,
+        NAME: text(OBJECT_NAME_MAX),
+        IMAGE: IMAGE_ID,
+        SCHEME: 1,
+    }
+}
 
-/// No host waits longer than this before it answers, whatever is said.
-const SPREAD_MAX: Duration = Duration::from_secs(30);
+/// The longest query.
+pub(super) const ROOM: usize = sealed(SESSION_CLEAR_BYTES, Body::BYTES);
 
-/// How the query is vouched for: by the group key alone.
-const SCHEME_GROUP_KEY: u8 = 0;
-
-const _: () = {
-    let longest = CLEAR_BYTES + 8 + 2 + 19 + 4 + 2 + 1 + (1 + OBJECT_NAME_MAX) + (1 + 36) + 1 + 16;
-    assert!(longest <= CONTROL_SMALL);
-};
+const _: () = assert!(ROOM <= CONTROL_SMALL, "a query fits every path");
 
 #[cfg(test)]
 mod tests {

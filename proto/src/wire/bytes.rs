@@ -1,11 +1,50 @@
-//! Reading and writing fields: big-endian, bounds in one place.
+//! Reading and writing fields: big-endian, with their bounds and their sizes in one place.
 
 use std::net::{IpAddr, SocketAddr};
 
 use super::discard::Discard;
-use crate::ids::{IMAGE_ID_BYTES, is_image_id};
+use crate::ids::{HostName, IMAGE_ID_BYTES, ObjectName, is_image_id};
+use crate::limits::{HOST_NAME_MAX, OBJECT_NAME_MAX};
+use crate::text::{cut, printable};
 
-/// Takes fields off the front of a plaintext; every read that goes past the end says [`Discard::Malformed`].
+/// Names the largest size of each field of a part of a datagram in bytes, in the order in which they stand there, and
+/// the sum of all as `BYTES`.
+macro_rules! fields {
+    ($(#[$meta:meta])* $part:ident { $($(#[$field_meta:meta])* $FIELD:ident: $bytes:expr,)+ }) => {
+        $(#[$meta])*
+        enum $part {}
+
+        impl $part {
+            $($(#[$field_meta])* const $FIELD: usize = $bytes;)+
+            const BYTES: usize = 0 $(+ Self::$FIELD)+;
+        }
+    };
+}
+
+pub(super) use fields;
+
+/// Size of a text of at most `max` bytes: its length in one byte, then the text.
+pub(super) const fn text(max: usize) -> usize {
+    1 + max
+}
+
+/// Size of a list of at most `max` entries of `bytes` each: their number in one byte, then the entries.
+pub(super) const fn list(max: usize, bytes: usize) -> usize {
+    1 + max * bytes
+}
+
+/// Size of a byte that says which of several forms follows, the longest of which has `bytes`.
+pub(super) const fn choice(bytes: usize) -> usize {
+    1 + bytes
+}
+
+/// Largest size of an address: its family, an IPv6 address, the port.
+pub(super) const ADDRESS: usize = 1 + 16 + 2;
+
+/// Largest size of an image's id.
+pub(super) const IMAGE_ID: usize = text(IMAGE_ID_BYTES);
+
+/// Takes fields off the front of a plaintext; every read past the end returns [`Discard::Malformed`].
 pub(super) struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
@@ -45,6 +84,21 @@ impl<'a> Reader<'a> {
         Ok(u64::from_be_bytes(self.array()?))
     }
 
+    /// A byte that is 0 or 1.
+    pub(super) fn bool(&mut self) -> Result<bool, Discard> {
+        match self.u8()? {
+            0 => Ok(false),
+            1 => Ok(true),
+            _ => Err(Discard::Malformed),
+        }
+    }
+
+    /// The number of entries of a list, in one byte, at most `max`.
+    pub(super) fn count(&mut self, max: usize) -> Result<u8, Discard> {
+        let count = self.u8()?;
+        if usize::from(count) <= max { Ok(count) } else { Err(Discard::Malformed) }
+    }
+
     /// A text with its length in one byte before it, at most `max` bytes.
     pub(super) fn text(&mut self, max: usize) -> Result<&'a str, Discard> {
         let len = usize::from(self.u8()?);
@@ -56,7 +110,29 @@ impl<'a> Reader<'a> {
         std::str::from_utf8(text).map_err(|_| Discard::Malformed)
     }
 
-    /// An address that can be answered to: its family, the address, the port.
+    /// A text for people, as [`printable`].
+    pub(super) fn printable(&mut self, max: usize) -> Result<String, Discard> {
+        self.text(max).map(printable)
+    }
+
+    pub(super) fn host_name(&mut self) -> Result<HostName, Discard> {
+        HostName::new(self.text(HOST_NAME_MAX)?).map_err(|_| Discard::Malformed)
+    }
+
+    pub(super) fn object_name(&mut self) -> Result<ObjectName, Discard> {
+        ObjectName::new(self.text(OBJECT_NAME_MAX)?).map_err(|_| Discard::Malformed)
+    }
+
+    /// An image's id as text, empty for none.
+    pub(super) fn image_id(&mut self) -> Result<Option<String>, Discard> {
+        match self.text(IMAGE_ID_BYTES)? {
+            "" => Ok(None),
+            id if is_image_id(id) => Ok(Some(id.to_owned())),
+            _ => Err(Discard::Malformed),
+        }
+    }
+
+    /// An address that a datagram can be sent to: its family (4 or 6), the address, the port.
     pub(super) fn address(&mut self) -> Result<SocketAddr, Discard> {
         let ip = match self.u8()? {
             4 => IpAddr::from(self.array::<4>()?),
@@ -70,27 +146,9 @@ impl<'a> Reader<'a> {
         Ok(SocketAddr::new(ip, port))
     }
 
-    /// An image's id as text, empty for none.
-    pub(super) fn image_id(&mut self) -> Result<Option<String>, Discard> {
-        match self.text(IMAGE_ID_BYTES)? {
-            "" => Ok(None),
-            id if is_image_id(id) => Ok(Some(id.to_owned())),
-            _ => Err(Discard::Malformed),
-        }
-    }
-
-    /// Nothing may be left over: a field that we do not know is a format that we do not know.
+    /// Checks that nothing is left over: an unknown field is an unknown format.
     pub(super) fn end(self) -> Result<(), Discard> {
         if self.0.is_empty() { Ok(()) } else { Err(Discard::Malformed) }
-    }
-
-    /// A byte that is 0 or 1.
-    pub(super) fn bool(&mut self) -> Result<bool, Discard> {
-        match self.u8()? {
-            0 => Ok(false),
-            1 => Ok(true),
-            _ => Err(Discard::Malformed),
-        }
     }
 }
 
@@ -128,6 +186,21 @@ impl<'a> Writer<'a> {
         self.bytes(&value.to_be_bytes()[8 - width..]);
     }
 
+    pub(super) fn bool(&mut self, value: bool) {
+        self.u8(u8::from(value));
+    }
+
+    /// A text with its length in one byte before it.
+    pub(super) fn text(&mut self, text: &str) {
+        self.u8(u8::try_from(text.len()).expect("texts are limited to 255 bytes"));
+        self.bytes(text.as_bytes());
+    }
+
+    /// A text for people: what goes beyond `max` bytes is cut off.
+    pub(super) fn cut_text(&mut self, text: &str, max: usize) {
+        self.text(cut(text, max));
+    }
+
     /// See [`Reader::address`].
     pub(super) fn address(&mut self, address: SocketAddr) {
         match address.ip() {
@@ -142,20 +215,4 @@ impl<'a> Writer<'a> {
         }
         self.u16(address.port());
     }
-
-    /// A text with its length in one byte before it.
-    pub(super) fn text(&mut self, text: &str) {
-        self.u8(u8::try_from(text.len()).expect("texts are limited to 255 bytes"));
-        self.bytes(text.as_bytes());
-    }
-}
-
-/// Cuts a text to at most `max` bytes at a character's border.
-pub(super) fn cut(text: &str, max: usize) -> &str {
-    &text[..text.floor_char_boundary(max)]
-}
-
-/// A text that may be shown in a terminal: what could move its cursor becomes a question mark.
-pub fn printable(text: &str) -> String {
-    text.chars().map(|c| if crate::ids::is_unprintable(c) { '?' } else { c }).collect()
 }

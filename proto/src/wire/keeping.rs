@@ -1,74 +1,60 @@
-//! What an announcement says of the bytes and of how long hosts keep them: what a host's store goes by.
+//! The format of the object's bytes, and how long hosts keep them: fields of an announcement, for the hosts' stores.
 
 use std::fmt;
 use std::time::Duration;
 
-use super::bytes::{Reader, Writer};
+use super::bytes::{Reader, Writer, fields};
 use super::discard::Discard;
 
-/// What the object's bytes are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[repr(u8)]
-pub enum DiskFormat {
-    /// None of the others, or nobody looked.
-    #[default]
-    Other = 0,
-    /// A disk, sector by sector.
-    Raw = 1,
-    /// QEMU's copy-on-write format, version 2 or 3.
-    Qcow2 = 2,
-    /// VMware's.
-    Vmdk = 3,
-    /// Virtual PC's; QEMU calls it vpc.
-    Vhd = 4,
-    /// Hyper-V's.
-    Vhdx = 5,
+crate::named_enum! {
+    /// The format of the object's bytes, named as Glance's `disk_format` names it.
+    #[derive(Default)]
+    pub enum DiskFormat: u8 {
+        /// None of the others, or not known.
+        #[default]
+        Other = 0 => "other",
+        /// A disk, sector by sector.
+        Raw = 1 => "raw",
+        /// QEMU's copy-on-write format, version 2 or 3.
+        Qcow2 = 2 => "qcow2",
+        /// VMware's.
+        Vmdk = 3 => "vmdk",
+        /// Virtual PC's; QEMU calls it vpc.
+        Vhd = 4 => "vhd",
+        /// Hyper-V's.
+        Vhdx = 5 => "vhdx",
+    }
 }
 
 impl DiskFormat {
-    const ALL: [Self; 6] = [Self::Other, Self::Raw, Self::Qcow2, Self::Vmdk, Self::Vhd, Self::Vhdx];
-
-    /// Its name, as Glance's `disk_format` has it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Other => "other",
-            Self::Raw => "raw",
-            Self::Qcow2 => "qcow2",
-            Self::Vmdk => "vmdk",
-            Self::Vhd => "vhd",
-            Self::Vhdx => "vhdx",
-        }
-    }
+    /// Length on the wire.
+    pub(super) const BYTES: usize = 1;
 
     pub(super) fn emit(self, out: &mut Writer<'_>) {
         out.u8(self as u8);
     }
 
     pub(super) fn parse(body: &mut Reader<'_>) -> Result<Self, Discard> {
-        let byte = body.u8()?;
-        Self::ALL.into_iter().find(|&format| format as u8 == byte).ok_or(Discard::Malformed)
-    }
-}
-
-impl fmt::Display for DiskFormat {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
+        Self::from_byte(body.u8()?).ok_or(Discard::Malformed)
     }
 }
 
 /// How long hosts keep the object where something else would remove it, as Nova does with images that nobody uses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Pin {
-    /// Not at all: by the rule of whoever owns the place.
+    /// No longer than the owner of the place keeps it.
     #[default]
     None,
-    /// So long after its publication, in whole seconds, at least one.
+    /// This long after its publication, in whole seconds, at least one.
     For(Duration),
-    /// Until it is let go of.
+    /// Until it is unpinned.
     Forever,
 }
 
 impl Pin {
+    /// Length on the wire.
+    pub(super) const BYTES: usize = PinFields::BYTES;
+
     pub(super) fn emit(self, out: &mut Writer<'_>) {
         let (code, seconds) = match self {
             Self::None => (NONE, 0),
@@ -102,6 +88,13 @@ impl fmt::Display for Pin {
 const NONE: u8 = 0;
 const FOR: u8 = 1;
 const FOREVER: u8 = 2;
+
+fields! {
+    PinFields {
+        HOW_LONG: 1,
+        SECONDS: 4,
+    }
+}
 
 #[cfg(test)]
 mod tests {

@@ -1,25 +1,33 @@
-//! Manifest entries: what each block hashes to and how it travels. A block of zeros is one bit.
+//! The manifest: what each block hashes to and how it is encoded. A block of zeros is one bit.
 //!
 //! ```text
-//! body of a manifest   0..4 first block | 4..6 number of blocks n | 6 whether with fingerprints | ceil(n / 8) bytes of zero bits
-//!   each block of data 0 encoding | 1..4 encoded length | 4..36 hash | 36..52 fingerprint, where there are any
-//! where signed         64 bytes of signature
+//!   0  10        header, kind 3                               clear, signed
+//!  10   4        first block                                  sealed, signed
+//!  14   2        number of blocks n, 1 to 2048
+//!  16   1        with fingerprints: 0 | 1
+//!  17   ceil(n / 8)   a bit for each block, the highest of a byte first: 1 for zeros
+//!   +   36 | 52  for each block that is not zero:
+//!                  0   1  encoding: 1 stored | 2 zstd
+//!                  1   3  encoded length, 0 for stored
+//!                  4  32  hash
+//!                 36  16  fingerprint, where there are fingerprints
+//!   +  64        signature                                    sealed, where the session is signed
+//!   +  16        tag
 //! ```
 
-use super::bytes::{Reader, Writer};
+use super::bytes::{Reader, Writer, fields};
 use super::discard::Discard;
+use super::envelope::sealed_signed;
 use super::header::HEADER_BYTES;
 use crate::geometry::Geometry;
 use crate::ids::BlockIndex;
-use crate::integrity::{BlockHash, FINGERPRINT_BYTES, Fingerprint};
+use crate::integrity::{BlockHash, Fingerprint};
 use crate::limits::{CONTROL_MAX, CONTROL_SMALL, MANIFEST_BLOCKS_MAX};
-use crate::seal::TAG_BYTES;
-use crate::sign::SIGNATURE_BYTES;
 
-/// How a block's bytes travel.
+/// How a block's bytes are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encoding {
-    /// All zero: nothing travels, and the file has a hole.
+    /// The block is all zero: nothing is sent, and the file has a hole.
     Zero,
     /// As they are.
     Stored,
@@ -33,14 +41,14 @@ pub enum Encoding {
 /// What is known of a block before its symbols are looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ManifestEntry {
-    /// How it travels.
+    /// How its bytes are sent.
     pub encoding: Encoding,
     /// What its logical bytes hash to.
     pub hash: BlockHash,
 }
 
 impl ManifestEntry {
-    /// Bytes that travel as symbols for this block, 0 for a zero block.
+    /// Bytes that are sent as symbols for this block, 0 for a zero block.
     pub fn encoded_len(&self, geometry: Geometry, block: BlockIndex) -> u32 {
         match self.encoding {
             Encoding::Zero => 0,
@@ -53,9 +61,9 @@ impl ManifestEntry {
 /// What a manifest says of one block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Listed {
-    /// It is all zero. Whoever hears it can work out its hash, as that depends on its place and its length alone.
+    /// It is all zero. Its hash is not sent: it depends on the block's place and length alone.
     Zero,
-    /// It is this, never [`Encoding::Zero`].
+    /// It has data: never [`Encoding::Zero`].
     Data(ManifestEntry),
 }
 
@@ -65,24 +73,25 @@ impl From<ManifestEntry> for Listed {
     }
 }
 
-/// What is said of consecutive blocks, wherever they begin.
+/// The entries of consecutive blocks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ManifestRun {
     /// The first of them.
     pub first: BlockIndex,
-    /// One to [`MANIFEST_BLOCKS_MAX`] of them, as far as a datagram has [room](manifest_room) for them.
+    /// One to [`MANIFEST_BLOCKS_MAX`] blocks, as many as a datagram has [room](manifest_room) for.
     pub blocks: Vec<Listed>,
-    /// Of each block that is not zero, in their order, or none at all: where hosts may hold blocks of a base.
+    /// The fingerprints of all blocks that are not zero, in their order, where hosts may hold blocks of a base; else
+    /// empty.
     pub fingerprints: Vec<Fingerprint>,
 }
 
 impl ManifestRun {
-    /// What is said of some blocks without fingerprints.
+    /// A run without fingerprints.
     pub fn plain(first: BlockIndex, entries: impl IntoIterator<Item = ManifestEntry>) -> Self {
         Self { first, blocks: entries.into_iter().map(Listed::from).collect(), fingerprints: Vec::new() }
     }
 
-    /// Each block with what is said of it.
+    /// Each block with its entry and its fingerprint.
     pub fn iter(&self) -> impl Iterator<Item = (BlockIndex, Listed, Option<Fingerprint>)> {
         let mut fingerprints = self.fingerprints.iter();
         (self.first.0..).map(BlockIndex).zip(&self.blocks).map(move |(block, &listed)| match listed {
@@ -99,7 +108,7 @@ impl ManifestRun {
         assert!(!fingerprints || self.fingerprints.len() == data);
         out.u32(self.first.0);
         out.u16(self.blocks.len() as u16);
-        out.u8(u8::from(fingerprints));
+        out.bool(fingerprints);
         for eight in self.blocks.chunks(8) {
             let bit = |(at, listed): (usize, &Listed)| u8::from(*listed == Listed::Zero) << (7 - at);
             out.u8(eight.iter().enumerate().map(bit).sum());
@@ -131,7 +140,7 @@ impl ManifestRun {
                 fingerprints.push(Fingerprint(body.array()?));
             }
         }
-        // One way of saying it: no fingerprints are promised where there is nothing that could have one.
+        // There is one way to write a run: without blocks that have data it is one without fingerprints.
         if with_fingerprints == fingerprints.is_empty() {
             return Err(Discard::Malformed);
         }
@@ -146,18 +155,18 @@ impl ManifestRun {
     }
 }
 
-/// Bytes that a signed manifest datagram of `datagram` bytes has for entries.
+/// Bytes for entries in a signed manifest datagram of `datagram` bytes.
 pub const fn manifest_room(datagram: usize) -> usize {
-    datagram - (HEADER_BYTES + BODY_HEADER_BYTES + SIGNATURE_BYTES + TAG_BYTES)
+    datagram - sealed_signed(HEADER_BYTES, Fixed::BYTES)
 }
 
 /// Bytes of a manifest datagram's [room](manifest_room) that `blocks` blocks take, of which `data` are not zero.
 pub(crate) const fn manifest_bytes(blocks: usize, data: usize, fingerprints: bool) -> usize {
-    let each = if fingerprints { ENTRY_BYTES + FINGERPRINT_BYTES } else { ENTRY_BYTES };
+    let each = if fingerprints { Entry::BYTES + Fingerprint::BYTES } else { Entry::BYTES };
     blocks.div_ceil(8) + data * each
 }
 
-/// Which of the blocks of a run are zero: a bit each, the first one the highest of its byte.
+/// Which of the blocks of a run are zero: a bit each, the highest of a byte first.
 struct Zeros([u8; MANIFEST_BLOCKS_MAX / 8]);
 
 impl Zeros {
@@ -183,7 +192,7 @@ fn emit_entry(entry: &ManifestEntry, out: &mut Writer<'_>) {
         Encoding::Zstd { encoded_len } => (ZSTD, encoded_len),
     };
     out.u8(code);
-    out.uint(u64::from(len), 3);
+    out.uint(u64::from(len), Entry::ENCODED_LEN);
     out.bytes(&entry.hash.0);
 }
 
@@ -202,21 +211,29 @@ fn parse_entry(
     Ok(ManifestEntry { encoding, hash: BlockHash(body.array()?) })
 }
 
-/// First block, number of blocks, whether with fingerprints.
-const BODY_HEADER_BYTES: usize = 4 + 2 + 1;
+fields! {
+    Fixed {
+        FIRST: BlockIndex::BYTES,
+        BLOCKS: 2,
+        WITH_FINGERPRINTS: 1,
+    }
+}
 
-/// Encoding, encoded length, hash.
-const ENTRY_BYTES: usize = 1 + 3 + 32;
+fields! {
+    Entry {
+        ENCODING: 1,
+        ENCODED_LEN: 3,
+        HASH: BlockHash::BYTES,
+    }
+}
 
 const STORED: u8 = 1;
 const ZSTD: u8 = 2;
 
 const _: () = {
-    assert!(
-        manifest_bytes(8, 8, true) <= manifest_room(CONTROL_SMALL),
-        "a run and what repeats the one before it"
-    );
-    assert!(manifest_bytes(MANIFEST_BLOCKS_MAX, 0, true) <= manifest_room(CONTROL_SMALL));
+    let small = manifest_room(CONTROL_SMALL);
+    assert!(manifest_bytes(8, 8, true) <= small, "a run and the repetition of the one before it");
+    assert!(manifest_bytes(MANIFEST_BLOCKS_MAX, 0, true) <= small, "a run of zeros fits every path");
 };
 
 #[cfg(test)]
@@ -233,7 +250,7 @@ mod tests {
         for fingerprints in [false, true] {
             let mut mixed = run(30, |at| if at % 3 == 0 { data(at as u8) } else { Listed::Zero });
             if fingerprints {
-                mixed.fingerprints = (0..10).map(|at| Fingerprint([at; FINGERPRINT_BYTES])).collect();
+                mixed.fingerprints = (0..10).map(|at| Fingerprint([at; Fingerprint::BYTES])).collect();
             }
             let bytes = emitted(&mixed);
             assert_eq!(bytes.len(), 7 + manifest_bytes(30, 10, fingerprints));
@@ -244,7 +261,7 @@ mod tests {
     #[test]
     fn each_fingerprint_is_of_its_block() {
         let mut mixed = run(4, |at| if at % 2 == 0 { Listed::Zero } else { data(at as u8) });
-        mixed.fingerprints = vec![Fingerprint([1; FINGERPRINT_BYTES]), Fingerprint([3; FINGERPRINT_BYTES])];
+        mixed.fingerprints = vec![Fingerprint([1; Fingerprint::BYTES]), Fingerprint([3; Fingerprint::BYTES])];
         let told: Vec<_> =
             mixed.iter().map(|(block, _, fingerprint)| (block.0, fingerprint.map(|f| f.0[0]))).collect();
         assert_eq!(told, [(2, None), (3, Some(1)), (4, None), (5, Some(3))]);

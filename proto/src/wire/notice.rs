@@ -2,17 +2,24 @@
 //! version can name in its table what would otherwise be silence.
 //!
 //! ```text
-//! 0 the host's version | 1 kind = 31 | 2..5 session tag of what it heard | 5..21 salt | sealed: name, software | tag
+//!   0   1     the host's version                              clear
+//!   1   1     kind 31
+//!   2   3     session tag of what the host heard
+//!   5  16     salt
+//!  21   1+n   host name, n <= 128                             sealed
+//!   +   1+n   software, n <= 32
+//!   +  16     tag
 //! ```
 //!
 //! The key is derived from the group key and the salt; the sequence number is 0.
 
-use super::bytes::{Reader, Writer, cut};
+use super::bytes::{Writer, fields, text};
 use super::discard::Discard;
-use super::envelope::{open_body, seal_datagram};
-use super::header::{Kind, VERSION};
+use super::envelope::{Envelope, open, read_all, sealed};
+use super::header::{FROZEN_BYTES, VERSION};
+use super::kind::Kind;
 use crate::ids::{HostName, Sequence, SessionTag};
-use crate::limits::{CONTROL_MAX, HOST_NAME_MAX, SOFTWARE_MAX};
+use crate::limits::{CONTROL_MAX, CONTROL_SMALL, HOST_NAME_MAX, SOFTWARE_MAX};
 use crate::seal::{Cipher, GroupKey};
 
 /// A host that heard a datagram of a version that it does not speak.
@@ -29,7 +36,7 @@ pub struct Notice {
 }
 
 impl Notice {
-    /// Writes this program's notice about a datagram with that tag. The salt is 16 random bytes, used once.
+    /// Writes this program's notice about a datagram with this tag. The salt is 16 random bytes, used once.
     pub fn seal(
         name: &HostName,
         software: &str,
@@ -44,15 +51,17 @@ impl Notice {
             out.bytes(&tag.0);
             out.bytes(&salt);
         };
-        seal_datagram(&Cipher::notice(key, &salt), Sequence::default(), out, clear, |out| {
+        let cipher = Cipher::notice(key, &salt);
+        let envelope = Envelope { cipher: &cipher, sequence: Sequence::default(), signer: None };
+        envelope.seal(out, clear, |out| {
             out.text(name.as_str());
-            out.text(cut(software, SOFTWARE_MAX));
+            out.cut_text(software, SOFTWARE_MAX);
         });
     }
 
     /// Whether a datagram of any version is a notice.
     pub fn is(datagram: &[u8]) -> bool {
-        datagram.get(1) == Some(&(Kind::Notice as u8))
+        Kind::peek(datagram) == Some(Kind::Notice)
     }
 
     /// Opens and reads a notice of any version.
@@ -66,15 +75,29 @@ impl Notice {
         let Some(&[version, _, t0, t1, t2, ref salt @ ..]) = datagram.first_chunk::<CLEAR_BYTES>() else {
             return Err(Discard::TooShort);
         };
-        let mut plain = [0; CONTROL_MAX];
         let cipher = Cipher::notice(key, salt);
-        let mut body =
-            Reader::new(open_body(&cipher, Sequence::default(), datagram, CLEAR_BYTES, &mut plain)?);
-        let name = HostName::new(body.text(HOST_NAME_MAX)?).map_err(|_| Discard::Malformed)?;
-        let software = super::bytes::printable(body.text(SOFTWARE_MAX)?);
-        body.end()?;
-        Ok(Self { version, tag: SessionTag([t0, t1, t2]), name, software })
+        let mut plain = [0; CONTROL_MAX];
+        let body = open(&cipher, Sequence::default(), datagram, CLEAR_BYTES, &mut plain)?;
+        let tag = SessionTag([t0, t1, t2]);
+        read_all(body, |body| {
+            Ok(Self { version, tag, name: body.host_name()?, software: body.printable(SOFTWARE_MAX)? })
+        })
     }
 }
 
-const CLEAR_BYTES: usize = 5 + 16;
+/// What keys of notices are drawn from, besides the group key.
+const SALT_BYTES: usize = 16;
+
+const CLEAR_BYTES: usize = FROZEN_BYTES + SALT_BYTES;
+
+fields! {
+    Body {
+        NAME: text(HOST_NAME_MAX),
+        SOFTWARE: text(SOFTWARE_MAX),
+    }
+}
+
+/// The longest notice.
+pub(super) const ROOM: usize = sealed(CLEAR_BYTES, Body::BYTES);
+
+const _: () = assert!(ROOM <= CONTROL_SMALL, "a notice fits every path");

@@ -1,18 +1,25 @@
-//! The symbol datagram: the one that counts. Its place is in clear, so that a receiver can decrypt it straight to
-//! where it belongs.
+//! The symbol datagram, of which a push mostly consists. Its place is in clear, so that a receiver decrypts it straight
+//! to where it belongs.
+//!
+//! ```text
+//!   0  10   header, kind 1                                    clear
+//!  10   4   block
+//!  14   3   ESI, the symbol's number in the block
+//!  17   3   length of the block's encoded bytes
+//!  20   T   the symbol                                        sealed
+//!   +  16   tag
+//! ```
+
+use std::ops::Range;
 
 use glancecast_fec::Esi;
 
 use super::discard::Discard;
-use super::header::{HEADER_BYTES, Header, Kind, VERSION};
+use super::header::{HEADER_BYTES, Header, VERSION};
+use super::kind::Kind;
 use crate::geometry::SYMBOL_OVERHEAD;
 use crate::ids::{BlockIndex, Sequence, SessionTag};
 use crate::seal::{Cipher, TAG_BYTES};
-
-/// Bytes before the sealed symbol.
-const SYMBOL_HEADER_BYTES: usize = HEADER_BYTES + 4 + 3 + 3;
-
-const _: () = assert!(SYMBOL_OVERHEAD == SYMBOL_HEADER_BYTES + TAG_BYTES);
 
 /// Which symbol of which block a datagram carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,12 +42,8 @@ impl SymbolHeader {
     /// # Errors
     /// [`Discard`] for what is no symbol datagram.
     pub fn parse(datagram: &[u8]) -> Result<Self, Discard> {
-        let header = Header::parse(datagram)?;
-        if header.kind != Kind::Symbol {
-            return Err(Discard::UnknownKind);
-        }
-        let Some(&[.., b0, b1, b2, b3, e0, e1, e2, l0, l1, l2]) =
-            datagram.first_chunk::<SYMBOL_HEADER_BYTES>()
+        let header = Header::parse_of(Kind::Symbol, datagram)?;
+        let Some(&[.., b0, b1, b2, b3, e0, e1, e2, l0, l1, l2]) = datagram.first_chunk::<CLEAR_BYTES>()
         else {
             return Err(Discard::TooShort);
         };
@@ -59,7 +62,7 @@ impl SymbolHeader {
     /// If `out` is not [`SYMBOL_OVERHEAD`] longer than `symbol`.
     pub fn seal(&self, cipher: &Cipher, symbol: &[u8], out: &mut [u8]) {
         let header = self.to_bytes();
-        let (clear, sealed) = out.split_at_mut(SYMBOL_HEADER_BYTES);
+        let (clear, sealed) = out.split_at_mut(CLEAR_BYTES);
         clear.copy_from_slice(&header);
         cipher.seal(self.sequence, &header, symbol, sealed);
     }
@@ -72,18 +75,38 @@ impl SymbolHeader {
         if datagram.len() != place.len() + SYMBOL_OVERHEAD {
             return Err(Discard::Malformed);
         }
-        let (clear, sealed) = datagram.split_at(SYMBOL_HEADER_BYTES);
+        let (clear, sealed) = datagram.split_at(CLEAR_BYTES);
         cipher.open(self.sequence, clear, sealed, place).map_err(|_| Discard::Forged)
     }
 
-    fn to_bytes(self) -> [u8; SYMBOL_HEADER_BYTES] {
-        let mut bytes = [0; SYMBOL_HEADER_BYTES];
-        bytes[..2].copy_from_slice(&[VERSION, Kind::Symbol as u8]);
-        bytes[2..5].copy_from_slice(&self.tag.0);
-        bytes[5..10].copy_from_slice(&self.sequence.value().to_be_bytes()[3..]);
-        bytes[10..14].copy_from_slice(&self.block.0.to_be_bytes());
-        bytes[14..17].copy_from_slice(&self.esi.value().to_be_bytes()[1..]);
-        bytes[17..20].copy_from_slice(&self.encoded_len.to_be_bytes()[1..]);
+    fn to_bytes(self) -> [u8; CLEAR_BYTES] {
+        let mut bytes = [0; CLEAR_BYTES];
+        bytes[at::VERSION_AND_KIND].copy_from_slice(&[VERSION, Kind::Symbol as u8]);
+        bytes[at::TAG].copy_from_slice(&self.tag.0);
+        bytes[at::SEQUENCE].copy_from_slice(&self.sequence.value().to_be_bytes()[3..]);
+        bytes[at::BLOCK].copy_from_slice(&self.block.0.to_be_bytes());
+        bytes[at::ESI].copy_from_slice(&self.esi.value().to_be_bytes()[1..]);
+        bytes[at::ENCODED_LEN].copy_from_slice(&self.encoded_len.to_be_bytes()[1..]);
         bytes
     }
 }
+
+/// Where the fields of the clear header are.
+mod at {
+    use super::Range;
+
+    pub(super) const VERSION_AND_KIND: Range<usize> = 0..2;
+    pub(super) const TAG: Range<usize> = 2..5;
+    pub(super) const SEQUENCE: Range<usize> = 5..10;
+    pub(super) const BLOCK: Range<usize> = 10..14;
+    pub(super) const ESI: Range<usize> = 14..17;
+    pub(super) const ENCODED_LEN: Range<usize> = 17..20;
+}
+
+/// Bytes before the sealed symbol.
+const CLEAR_BYTES: usize = at::ENCODED_LEN.end;
+
+const _: () = {
+    assert!(at::SEQUENCE.end == HEADER_BYTES && at::SEQUENCE.end - at::SEQUENCE.start == Sequence::BYTES);
+    assert!(SYMBOL_OVERHEAD == CLEAR_BYTES + TAG_BYTES);
+};

@@ -1,7 +1,6 @@
 //! What a fuzzer's bytes become before they reach the parsers of datagrams. The first byte chooses a kind, and whether the
 //! rest is a datagram as it is, or a body that somebody with the group key has sealed, with a header of their own or not.
 
-use aws_lc_rs::aead::Aad;
 use glancecast_proto::limits::CONTROL_MAX;
 use glancecast_proto::seal::Cipher;
 use glancecast_proto::wire::{
@@ -127,11 +126,9 @@ fn sealed(kind: Kind, clear: &[u8], body: &[u8]) -> Vec<u8> {
         _ => clear[5..10].iter().fold(0, |number, &byte| number << 8 | u64::from(byte)),
     };
     let material = [&[KEY.as_slice()], parts].concat().concat();
-    let (key, nonce) = Derivation { context, material, clear: clear.len(), sequence }.key_and_nonce();
     let mut body = body[..body.len().min(CONTROL_MAX - clear.len() - 16)].to_vec();
     if kind == Kind::Symbol {
         body.resize(usize::from(vectors::geometry().symbol_size()), 0);
     }
-    key.seal_in_place_append_tag(nonce, Aad::from(clear), &mut body).expect("short");
-    [clear, &body].concat()
+    Derivation { context, material, clear: clear.len(), sequence }.seal(clear, body)
 }

@@ -10,7 +10,6 @@ mod survey;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 
-use aws_lc_rs::aead::{Aad, LessSafeKey};
 use glancecast_fec::Esi;
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::{BlockIndex, HostName, ReceiverId};
@@ -19,6 +18,7 @@ use glancecast_proto::seal::{Cipher, GroupKey};
 use glancecast_proto::wire::{Announce, Encoding, ManifestEntry, VERSION};
 
 use crate::dice::Dice;
+use crate::vectors::aead::Key;
 use crate::vectors::{self, KEY, SESSION, Value};
 pub(crate) use host::Host;
 pub(crate) use push::Push;
@@ -41,7 +41,7 @@ pub(crate) struct Scene {
 
 /// A datagram of the vectors, open.
 struct Body {
-    key: LessSafeKey,
+    key: Key,
     sequence: u64,
     clear: Vec<u8>,
     plain: Vec<u8>,
@@ -129,15 +129,12 @@ impl Scene {
 impl Body {
     fn of(value: &Value) -> Self {
         let (derivation, datagram) = (value.derivation(), value.seal());
-        let (key, _) = derivation.key_and_nonce();
         let (clear, plain) = (datagram[..derivation.clear].to_vec(), derivation.plain(&datagram));
-        Self { key, sequence: derivation.sequence, clear, plain }
+        Self { key: derivation.key(), sequence: derivation.sequence, clear, plain }
     }
 
-    fn sealed(&self, clear: &[u8], mut body: Vec<u8>) -> Vec<u8> {
-        let nonce = vectors::nonce(self.sequence);
-        self.key.seal_in_place_append_tag(nonce, Aad::from(clear), &mut body).expect("short");
-        [clear, &body].concat()
+    fn sealed(&self, clear: &[u8], body: Vec<u8>) -> Vec<u8> {
+        self.key.seal(self.sequence, clear, body)
     }
 }
 

@@ -10,6 +10,7 @@ use glancecast_proto::limits::HOSTS_MAX;
 use glancecast_proto::seal::{Cipher, GroupKey};
 use glancecast_proto::sender::{Expected, Job, OneWay, Pace, Sender, SenderConfig};
 use glancecast_proto::time::{Moment, WallClock};
+use glancecast_proto::units::Rate;
 use glancecast_proto::wire::{
     BaseName, DeficitRun, DiskFormat, Done, Encoding, Failed, FailureKind, GapRun, Header, Hello, KeptRun,
     Pin, Report, Totals, Up,
@@ -56,7 +57,11 @@ impl Push {
             only_listed: seed % 2 == 1,
             timeout: Duration::from_secs(60),
             started: WallClock(1_000),
-            pace: if seed & 8 == 0 { Pace::Fixed(1_000_000_000) } else { Pace::Auto { max: 1_000_000_000 } },
+            pace: if seed & 8 == 0 {
+                Pace::Fixed(Rate::mbit(1_000))
+            } else {
+                Pace::Auto { max: Rate::mbit(1_000) }
+            },
             header_bytes: 42,
             one_way: (seed % 32 == 31).then_some(OneWay { overhead: 0.1, passes: 2 }),
             base: (seed % 32 == 30).then(|| BaseName::new("older").expect("plain")),

@@ -7,7 +7,6 @@ use std::net::SocketAddr;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use glancecast_fec::Esi;
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::{BlockIndex, HostName, ObjectName, ReceiverId, Sequence, SessionId};
@@ -22,6 +21,10 @@ use glancecast_proto::wire::{
     SymbolHeader, Totals, Up, UpHeader,
 };
 use zeroize::Zeroizing;
+
+#[path = "../aead/mod.rs"]
+pub(crate) mod aead;
+use aead::Key;
 
 pub(crate) const KEY: [u8; 32] = *b"the group key of the test vector";
 pub(crate) const SIGNING_SEED: [u8; 32] = *b"the sender's seed of the vectors";
@@ -199,25 +202,17 @@ impl Value {
 impl Derivation {
     /// What the sealed part of a datagram says, opened without the crate under test.
     pub(crate) fn plain(&self, datagram: &[u8]) -> Vec<u8> {
-        let (clear, sealed) = datagram.split_at(self.clear);
-        let mut body = sealed.to_vec();
-        let (key, nonce) = self.key_and_nonce();
-        let len = key.open_in_place(nonce, Aad::from(clear), &mut body).expect("sealed like this").len();
-        body.truncate(len);
-        body
+        self.key().open(self.sequence, self.clear, datagram)
     }
 
-    pub(crate) fn key_and_nonce(&self) -> (LessSafeKey, Nonce) {
-        let key = blake3::derive_key(self.context, &self.material);
-        let key = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &key).expect("32 bytes"));
-        (key, nonce(self.sequence))
+    /// A datagram with any body, as somebody with the group key can seal it.
+    pub(crate) fn seal(&self, clear: &[u8], body: Vec<u8>) -> Vec<u8> {
+        self.key().seal(self.sequence, clear, body)
     }
-}
 
-pub(crate) fn nonce(sequence: u64) -> Nonce {
-    let mut nonce = [0; 12];
-    nonce[4..].copy_from_slice(&sequence.to_be_bytes());
-    Nonce::assume_unique_for_key(nonce)
+    pub(crate) fn key(&self) -> Key {
+        Key::derive(self.context, &self.material)
+    }
 }
 
 impl Signed {

@@ -14,6 +14,7 @@ use glancecast_proto::receiver::{
 use glancecast_proto::seal::GroupKey;
 use glancecast_proto::sender::{Expected, Job, OneWay, Pace, Sender, SenderConfig, Verdict};
 use glancecast_proto::time::{Moment, WallClock};
+use glancecast_proto::units::Rate;
 use glancecast_proto::wire::{
     BaseName, DiskFormat, Encoding, ManifestEntry, Pin, SYMBOL_OVERHEAD, SymbolHeader,
 };
@@ -132,7 +133,7 @@ impl World {
             only_listed: false,
             timeout: TIMEOUT,
             started: WallClock(1_000_000),
-            pace: Pace::Fixed(1_000_000_000),
+            pace: Pace::Fixed(Rate::mbit(1_000)),
             header_bytes: 42,
             one_way,
             base,

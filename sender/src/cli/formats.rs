@@ -50,7 +50,7 @@ pub(super) fn inspect(
 }
 
 pub(super) fn refused(name: &str, refusal: &Refusal) -> Failure {
-    Failure::refused(format!("{name} is refused: {refusal}"), refusal.rule.word())
+    Failure::refused(format!("{name} is refused: {refusal}"), refusal.rule.name())
 }
 
 /// The tool for this image, as far as the command line allows.

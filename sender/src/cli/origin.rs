@@ -188,7 +188,7 @@ fn claim(image: &ImageRecord, label: &str) -> Result<Claim, Failure> {
         return Err(Failure::usage(format!("{label} has no disk format: set it in Glance")));
     };
     let known = format.parse().map_err(|error| {
-        let rule = glancecast_inspect::Rule::UnsupportedFormat.word();
+        let rule = glancecast_inspect::Rule::UnsupportedFormat.name();
         Failure::refused(format!("{label} is refused: {error} (rule {rule})"), rule)
     })?;
     Ok(Claim::Format(known))

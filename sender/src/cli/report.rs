@@ -200,7 +200,7 @@ impl<'a> Report<'a> {
             spared: outcome.spared,
             root: outcome.root.map(|root| root.to_string()),
             seconds: seconds(outcome.time),
-            rate_bits_per_second: terms.pace.cap(),
+            rate_bits_per_second: terms.pace.cap().bits(),
             rate_adapts: matches!(terms.pace, Pace::Auto { .. }),
             wire: Wire {
                 datagrams: total.datagrams,

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use glancecast_proto::sender::{OneWay, Pace};
+use glancecast_proto::units::Rate;
 
 use super::dice::Dice;
 
@@ -206,6 +207,7 @@ impl Plan {
         let pass = Duration::from_secs_f64(dice.log_within(0.02, 4.0));
         let bits = object.symbols().max(1) as f64 * (f64::from(object.symbol_size) + 78.0) * 8.0;
         let rate = (bits / pass.as_secs_f64()).max(50_000.0) as u64;
+        let at = |bits| Rate::from_bits(bits).expect("above 50 kbit/s");
         let calm = pass + Duration::from_secs_f64(dice.log_within(0.05, 40.0));
         // What is to go wrong should mostly do so during the pass, which is short before the calm.
         let span = if dice.chance(0.6) { (pass * 2).min(calm) } else { calm };
@@ -226,7 +228,7 @@ impl Plan {
                 1 => Expecting::Number,
                 _ => Expecting::Names,
             },
-            pace: if dice.chance(0.3) { Pace::Auto { max: 4 * rate } } else { Pace::Fixed(rate) },
+            pace: if dice.chance(0.3) { Pace::Auto { max: at(4 * rate) } } else { Pace::Fixed(at(rate)) },
             read_gap: if slow {
                 dice.time(pass / object.blocks.len().max(1) as u32 * 3)
             } else {

@@ -15,6 +15,7 @@ use glancecast_proto::receiver::{BlockOutcome, Effect, Opened, Published, Receiv
 use glancecast_proto::seal::GroupKey;
 use glancecast_proto::sender::{Expected, Job, Pace, Sender, SenderConfig, Verdict};
 use glancecast_proto::time::{Moment, WallClock};
+use glancecast_proto::units::Rate;
 use glancecast_proto::wire::{DiskFormat, Encoding, ManifestEntry, Pin, SymbolHeader};
 
 use super::dice::{Binomial, Dice};
@@ -151,7 +152,7 @@ impl Crowd {
             expected: Expected::Count(scale.hosts),
             timeout: Duration::from_secs(3600),
             started: WALL,
-            pace: Pace::Fixed(LINE),
+            pace: Pace::Fixed(Rate::from_bits(LINE).expect("a rate")),
             header_bytes: HEADER_BYTES,
             one_way: None,
             base: None,

@@ -1,4 +1,4 @@
-//! How one more TCP flow would go on beside others.
+//! How the rate of one more TCP flow would grow beside others.
 
 use std::time::Duration;
 
@@ -9,21 +9,28 @@ use crate::time::Moment;
 pub(super) struct Curve {
     from: f64,
     pub(super) since: Moment,
-    /// Time to the ceiling.
+    /// Seconds until the ceiling is reached.
     takes: f64,
-    /// What Reno gains, in bits per second each second.
+    /// Growth of Reno, in bits per second each second.
     slope: f64,
 }
 
 impl Curve {
-    /// From a rate on, where a round-trip takes so long; with datagrams of `bits`.
-    pub(super) fn new(since: Moment, from: f64, ceiling: f64, round_trip: Duration, bits: u64) -> Self {
-        let (round_trip, bits) = (round_trip.max(ROUND_TRIP_MIN).as_secs_f64(), bits as f64);
-        let takes = ((ceiling - from) * round_trip / bits / CUBIC_SCALE).max(0.0).cbrt();
-        Self { from, since, takes: takes.max(CURVE_MIN), slope: RENO_GAIN * bits / round_trip.powi(2) }
+    /// The curve from the rate `from` towards `ceiling`, both in bits per second, with packets of `packet_bits`.
+    pub(super) fn new(
+        since: Moment,
+        from: f64,
+        ceiling: f64,
+        round_trip: Duration,
+        packet_bits: f64,
+    ) -> Self {
+        let round_trip = round_trip.max(ROUND_TRIP_MIN).as_secs_f64();
+        let takes = ((ceiling - from) * round_trip / packet_bits / CUBIC_SCALE).max(0.0).cbrt();
+        let slope = RENO_GAIN * packet_bits / round_trip.powi(2);
+        Self { from, since, takes: takes.max(CURVE_MIN), slope }
     }
 
-    /// The rate at this time, for a ceiling that may be passed.
+    /// The rate at this time in bits per second; it may exceed the ceiling.
     pub(super) fn at(&self, now: Moment, ceiling: f64) -> f64 {
         let after = now.since(self.since).as_secs_f64();
         let cubic = ceiling - (ceiling - self.from) * (1.0 - after / self.takes).powi(3);
@@ -31,9 +38,11 @@ impl Curve {
     }
 }
 
-/// C of RFC 9438, and what Reno with a fall like CUBIC's gains in a round-trip, in packets.
+/// C of RFC 9438 §5.1.
 const CUBIC_SCALE: f64 = 0.4;
+/// Packets that Reno with CUBIC's decrease gains in a round trip (RFC 9438 §4.3).
 const RENO_GAIN: f64 = 0.53;
-/// Answers take longer than acknowledgements, and rounds are no shorter.
+/// Shortest round trip to reckon with: answers take longer than acknowledgements, and rounds are no shorter.
 const ROUND_TRIP_MIN: Duration = Duration::from_millis(5);
+/// Shortest time to the ceiling, in seconds.
 const CURVE_MIN: f64 = 0.5;

@@ -1,23 +1,23 @@
-//! A TCP flow that always has something to send, for [`super::path`]: CUBIC as RFC 9438 has it, with its Reno-friendly region
-//! and fast convergence, without timeouts. In packets of the size of datagrams.
+//! A simulated TCP flow that always has something to send: CUBIC (RFC 9438) with its Reno-friendly region and fast
+//! convergence, without timeouts. Counts packets of the size of datagrams.
 
 use std::collections::VecDeque;
 
 pub(super) struct Tcp {
     window: f64,
-    /// The receiver's, or what its own host lets wait.
+    /// The receiver's window, or what the sending host allows to be queued.
     window_max: f64,
     in_flight: f64,
     threshold: f64,
-    /// Where it was reduced last, and when.
+    /// The window at its last reduction, and the time of that.
     w_max: f64,
     epoch: u64,
-    /// What Reno would have.
+    /// The window that Reno would have.
     reno: f64,
     rtt: f64,
-    /// Losses that are not known yet, with the time at which they will be.
+    /// Losses not yet known to the flow, with the time at which it learns of them.
     dropped: VecDeque<(u64, f64, bool)>,
-    /// What is lost before this belongs to the last reduction.
+    /// Losses before this time belong to the last reduction.
     recovers_until: u64,
 }
 
@@ -26,7 +26,7 @@ impl Tcp {
         Self::limited(f64::INFINITY)
     }
 
-    /// One that never has more than so many packets on the way.
+    /// A flow that never has more than `window_max` packets in flight.
     pub(super) fn limited(window_max: f64) -> Self {
         Self {
             window: 10.0,
@@ -42,7 +42,7 @@ impl Tcp {
         }
     }
 
-    /// Packets that leave in this millisecond, at most so many.
+    /// Returns the packets that leave in this millisecond, at most `most`.
     pub(super) fn send(&mut self, now: u64, most: f64) -> f64 {
         while let Some(&(_, packets, hit)) = self.dropped.front().filter(|(at, ..)| *at <= now) {
             self.dropped.pop_front();
@@ -56,7 +56,7 @@ impl Tcp {
         packets
     }
 
-    /// Of what was sent last, which would have waited so long, this did not fit.
+    /// Of the packets sent last, which would have waited `waits` seconds, `packets` did not fit into the queue.
     pub(super) fn drop(&mut self, now: u64, waits: f64, packets: f64, hit: bool) {
         if packets > 0.0 {
             self.dropped.push_back((now + 1 + (waits * 1000.0) as u64, packets, hit));
@@ -93,6 +93,7 @@ impl Tcp {
 }
 
 const BETA: f64 = 0.7;
-/// C of RFC 9438, and the growth of the Reno-friendly region in a round-trip.
+/// C of RFC 9438 §5.1.
 const SCALE: f64 = 0.4;
+/// Growth of the Reno-friendly region in a round trip (RFC 9438 §4.3).
 const RENO: f64 = 3.0 * (1.0 - BETA) / (1.0 + BETA);

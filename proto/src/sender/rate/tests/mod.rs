@@ -1,18 +1,23 @@
-use super::path::{MBIT, Path};
-use super::tcp::Tcp;
+//! The controller on a simulated path, alone and beside a simulated TCP flow.
+
+mod path;
+mod tcp;
+
 use super::*;
+use path::{MBIT, Path};
+use tcp::Tcp;
 
 #[test]
 fn a_fixed_pace_is_kept_whatever_is_lost() {
-    let mut path = Path::new(Pace::Fixed(1_000_000_000), 100.0 * MBIT);
+    let mut path = Path::new(Pace::Fixed(Rate::mbit(1_000)), 100.0 * MBIT);
     path.run(seconds(5));
-    assert_eq!(path.control.rate(), 1_000_000_000);
+    assert_eq!(path.control.rate(), Rate::mbit(1_000));
 }
 
 #[test]
 fn a_bottleneck_is_found_within_two_seconds_and_held_without_persistent_loss() {
     for bottleneck in [100.0 * MBIT, 1_000.0 * MBIT] {
-        let mut path = Path::new(Pace::Auto { max: 7_000_000_000 }, bottleneck);
+        let mut path = Path::new(Pace::Auto { max: Rate::mbit(7_000) }, bottleneck);
         path.run(seconds(2));
         let held = path.run(seconds(20));
         println!(
@@ -27,7 +32,7 @@ fn a_bottleneck_is_found_within_two_seconds_and_held_without_persistent_loss() {
 
 #[test]
 fn a_bottleneck_that_widens_is_found_again() {
-    let mut path = Path::new(Pace::Auto { max: 7_000_000_000 }, 100.0 * MBIT);
+    let mut path = Path::new(Pace::Auto { max: Rate::mbit(7_000) }, 100.0 * MBIT);
     path.run(seconds(5));
     path.bottleneck = 1_000.0 * MBIT;
     path.run(seconds(4));
@@ -37,7 +42,7 @@ fn a_bottleneck_that_widens_is_found_again() {
 #[test]
 fn loss_of_the_path_is_no_congestion() {
     for own_loss in [0.01, 0.05, 0.10] {
-        let mut path = Path::new(Pace::Auto { max: 1_000_000_000 }, 10_000.0 * MBIT);
+        let mut path = Path::new(Pace::Auto { max: Rate::mbit(1_000) }, 10_000.0 * MBIT);
         path.own_loss = own_loss;
         path.run(seconds(3));
         let sent = path.run(seconds(10)).push;
@@ -78,7 +83,7 @@ fn what_a_tcp_flow_leaves_behind_is_taken() {
 
 /// Two seconds after the start of a push on 100 Mbit/s beside this flow.
 fn beside(tcp: Tcp, queue_ms: u64, seed: u8) -> Path {
-    let path = Path::new(Pace::Auto { max: 1_000_000_000 }, 100.0 * MBIT);
+    let path = Path::new(Pace::Auto { max: Rate::mbit(1_000) }, 100.0 * MBIT);
     let mut path = path.beside(tcp, Duration::from_millis(queue_ms), seed);
     path.run(seconds(2));
     path
@@ -93,21 +98,24 @@ fn assert_shared(path: &mut Path, time: Duration, what: &str) {
 
 #[test]
 fn the_cap_is_never_exceeded() {
-    let mut path = Path::new(Pace::Auto { max: 50_000_000 }, 10_000.0 * MBIT);
+    let mut path = Path::new(Pace::Auto { max: Rate::mbit(50) }, 10_000.0 * MBIT);
     for _ in 0..200 {
         path.run(Duration::from_millis(50));
-        assert!(path.control.rate() <= 50_000_000);
+        assert!(path.control.rate() <= Rate::mbit(50));
     }
-    assert_eq!(path.control.rate(), 50_000_000);
+    assert_eq!(path.control.rate(), Rate::mbit(50));
 }
 
 #[test]
 fn a_sender_that_has_nothing_to_send_learns_nothing() {
-    let mut control = RateControl::new(Pace::Auto { max: 1_000_000_000 });
+    let mut control = RateControl::new(Pace::Auto { max: Rate::mbit(1_000) });
     let first = control.rate();
     let quiet = Some(RoundLoss { share: 0.0, datagrams: 3, since: 0, delay: None });
-    (0..50).for_each(|round| control.note_round(Moment::from_micros(round * 50_000), round, 1000, quiet));
-    assert!(control.rate() <= 2 * first);
+    for round in 0..50 {
+        let sent = Sent { datagrams: round, frame_bytes: 125 };
+        control.note_round(Moment::from_micros(round * 50_000), sent, quiet);
+    }
+    assert!(control.rate().bits() <= 2 * first.bits());
 }
 
 fn seconds(seconds: u64) -> Duration {

@@ -1,15 +1,18 @@
-//! A path for the controller, in steps of a millisecond: a bottleneck, before it a queue that drops what does not fit, a TCP
-//! flow through the same queue, and loss of its own behind it. Polls wait in the queue as all else does.
+//! A simulated path for the controller, in steps of a millisecond: a bottleneck, before it a queue that drops what does
+//! not fit, a TCP flow through the same queue, and the path's own loss behind it. Polls wait in the queue as everything
+//! does.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::tcp::Tcp;
-use super::*;
 use crate::rng::Rng;
+use crate::sender::rate::{Pace, RateControl, RoundLoss, SEARCH_ROUND, Sent};
+use crate::time::Moment;
 
 pub(super) const MBIT: f64 = 1e6;
-pub(super) const DATAGRAM_BITS: f64 = 12_000.0;
+pub(super) const DATAGRAM_BITS: f64 = 8.0 * FRAME_BYTES as f64;
+const FRAME_BYTES: u64 = 1_500;
 
 pub(super) struct Path {
     pub(super) control: RateControl,
@@ -17,13 +20,13 @@ pub(super) struct Path {
     /// Share that is lost behind the queue.
     pub(super) own_loss: f64,
     pub(super) tcp: Option<Tcp>,
-    /// The time that what fits in the queue takes.
+    /// Length of the queue: the time that the bottleneck takes for a full one.
     queue_seconds: f64,
     queue: VecDeque<Slice>,
     queued: f64,
     now: u64,
     poll_at: u64,
-    /// So far, in datagrams.
+    /// Datagrams sent so far.
     sent: f64,
     lost: f64,
     /// Answers on their way.
@@ -32,7 +35,7 @@ pub(super) struct Path {
     rng: Rng,
 }
 
-/// What came to the queue in one millisecond, in datagrams.
+/// What entered the queue in one millisecond, in datagrams.
 struct Slice {
     push: f64,
     tcp: f64,
@@ -78,7 +81,7 @@ impl Path {
         }
     }
 
-    /// With a TCP flow that has been alone for some seconds.
+    /// Adds a TCP flow that has had the path to itself for some seconds.
     pub(super) fn beside(mut self, tcp: Tcp, queue: Duration, seed: u8) -> Self {
         self.rng = Rng::new(&[seed; 32]);
         self.queue_seconds = queue.as_secs_f64();
@@ -102,7 +105,7 @@ impl Path {
         Outcome { push, tcp, lost: lost / sent }
     }
 
-    /// One millisecond, at this rate; the datagrams that left the queue.
+    /// Runs one millisecond at this rate; returns the datagrams of the push and of TCP that left the queue.
     fn step(&mut self, rate: f64) -> [f64; 2] {
         self.now += 1;
         let serves = self.bottleneck / DATAGRAM_BITS / 1000.0;
@@ -110,7 +113,7 @@ impl Path {
         let tcp = self.tcp.as_mut().map_or(0.0, |tcp| tcp.send(self.now, 2.0 * serves));
         let excess = self.queued + push + tcp - serves - self.queue_seconds * serves * 1000.0;
         let dropped = (excess / (push + tcp).max(1e-9)).clamp(0.0, 1.0);
-        // Which of both is hit is chance.
+        // Chance decides whose datagrams are dropped.
         let tcp_dropped = (tcp * dropped * 2.0 * self.chance()).min(tcp);
         let push_dropped = ((push + tcp) * dropped - tcp_dropped).clamp(0.0, push);
         let own = (0..(push - push_dropped).round() as u64).filter(|_| self.chance() < self.own_loss).count();
@@ -149,7 +152,7 @@ impl Path {
         came
     }
 
-    /// The answers to the last poll are in, and the next one leaves.
+    /// Gives the controller the answers that have arrived, and sends the next poll.
     fn poll(&mut self) -> Poll {
         let (mut report, mut delay) = (None, None::<u64>);
         while let Some(&(at, poll)) = self.answers.front().filter(|(at, _)| *at <= self.now) {
@@ -166,7 +169,8 @@ impl Path {
             self.reported = poll;
         }
         let now = Moment::from_micros(self.now * 1000);
-        self.control.note_round(now, self.sent as u64, DATAGRAM_BITS as u64, report);
+        let sent = Sent { datagrams: self.sent as u64, frame_bytes: FRAME_BYTES };
+        self.control.note_round(now, sent, report);
         let searching = self.control.is_searching();
         self.poll_at = self.now + if searching { SEARCH_ROUND.as_millis() as u64 } else { POLL_MS };
         Poll { at: self.now, sent: self.sent, lost: self.lost }
@@ -179,5 +183,5 @@ impl Path {
 }
 
 const POLL_MS: u64 = 50;
-/// There and back, the queue aside.
+/// Round trip without the queue.
 const BASE_MS: u64 = 1;

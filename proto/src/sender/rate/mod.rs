@@ -1,0 +1,440 @@
+//! How fast to send: at a fixed rate, or at one that follows what the network and the hosts can take.
+//!
+//! The signal is the share of datagrams that a *quantile* of the hosts lost between two of their reports, so that a few
+//! degraded hosts change nothing. Loss that has been there in most rounds for a while, at any rate, belongs to the path
+//! and is left to the repair. Loss on top of it is congestion, and the rate dips below what still arrived:
+//!
+//! - If the queue drains (polls are answered at once again), it was the push's own. The rate goes back to where
+//!   congestion began, lingers there, and grows faster and faster beyond it, so that it soon finds a bottleneck that
+//!   has widened.
+//! - If a queue stands although the rate is below what filled it, another flow fills it. Half of the rate is left to
+//!   that flow, and the rate grows as that of one more TCP flow would ([`curve`]) until no queue has stood for a
+//!   second.
+//!
+//! While a queue builds up the rate grows slowly, so that little is lost when it is full, and after a second a dip
+//! shows whose queue it is. The rate does not stay low for a queue alone, or it would leave everything to flows that
+//! fill queues.
+
+mod curve;
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::time::Moment;
+use crate::units::Rate;
+use curve::Curve;
+
+/// How the rate is chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// Always this rate.
+    Fixed(Rate),
+    /// What the network and the hosts can take, up to a cap.
+    Auto {
+        /// The cap.
+        max: Rate,
+    },
+}
+
+impl Pace {
+    /// The rate that is never exceeded.
+    pub const fn cap(self) -> Rate {
+        match self {
+            Self::Fixed(rate) | Self::Auto { max: rate } => rate,
+        }
+    }
+}
+
+/// What one round of reports says about the quantile host.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct RoundLoss {
+    /// Share of the datagrams that did not arrive, 0 to 1.
+    pub(super) share: f64,
+    /// Number of datagrams of which that is the share.
+    pub(super) datagrams: u64,
+    /// Number of the datagram before the first of them.
+    pub(super) since: u64,
+    /// The shortest time from a poll to an answer, without the answer's slot.
+    pub(super) delay: Option<Duration>,
+}
+
+/// What a push has sent to its group since it began.
+#[derive(Clone, Copy)]
+pub(super) struct Sent {
+    /// Datagrams to the group.
+    pub(super) datagrams: u64,
+    /// Bytes of each as a whole frame.
+    pub(super) frame_bytes: u64,
+}
+
+impl Sent {
+    fn frame_bits(self) -> f64 {
+        (8 * self.frame_bytes) as f64
+    }
+
+    fn bits(self) -> f64 {
+        (8 * self.datagrams * self.frame_bytes) as f64
+    }
+}
+
+/// The controller. Inside, rates are in bits per second of whole frames.
+pub(super) struct RateControl {
+    pace: Pace,
+    rate: f64,
+    phase: Phase,
+    /// The rate at which congestion began last.
+    ceiling: f64,
+    dip: Option<Dip>,
+    /// Consecutive rounds in which a queue stood at a rate that had not filled it, or at one above the ceiling.
+    stood: u32,
+    /// Consecutive rounds without a queue.
+    empty: u32,
+    /// Growth in the next round beyond the ceiling, as a share of the rate.
+    growth: f64,
+    /// Reports about datagrams before this one are ignored: they describe the time before the last change of the rate.
+    /// Behind a full queue they keep coming for several rounds after it.
+    deaf_until: u64,
+    /// The losses of the last rounds, the newest last.
+    history: VecDeque<RoundLoss>,
+    /// Decreases since the last round without much loss.
+    falls: u32,
+    /// The shortest delay so far: that of empty queues.
+    base_delay: Option<Duration>,
+    /// Time and bits sent at the last round.
+    sent_at: Option<(Moment, f64)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Phase {
+    /// The search: doubling until the first congestion.
+    Start,
+    Steady,
+    /// Another flow fills the queue.
+    Shared(Curve),
+}
+
+/// A round without congestion.
+#[derive(Clone, Copy)]
+struct Round {
+    queued: Duration,
+    delay: Duration,
+    sent: Sent,
+}
+
+/// The rate stays low after congestion until it is clear whose queue it was.
+#[derive(Clone, Copy, Debug)]
+struct Dip {
+    since: Moment,
+    /// When the push's own part of the queue has drained.
+    drained: Moment,
+}
+
+impl RateControl {
+    pub(super) fn new(pace: Pace) -> Self {
+        let rate = match pace {
+            Pace::Fixed(rate) => rate.bits() as f64,
+            Pace::Auto { max } => {
+                let max = max.bits() as f64;
+                (max * START_SHARE).max(RATE_MIN).min(max)
+            }
+        };
+        Self {
+            pace,
+            rate,
+            phase: Phase::Start,
+            ceiling: pace.cap().bits() as f64,
+            dip: None,
+            stood: 0,
+            empty: 0,
+            growth: GROWTH_MIN,
+            deaf_until: 0,
+            history: VecDeque::with_capacity(HISTORY_ROUNDS),
+            falls: 0,
+            base_delay: None,
+            sent_at: None,
+        }
+    }
+
+    /// The rate to send at.
+    pub(super) fn rate(&self) -> Rate {
+        Rate::from_bits(self.rate as u64).expect("no rate falls below that of its cap or RATE_MIN")
+    }
+
+    fn cap(&self) -> f64 {
+        self.pace.cap().bits() as f64
+    }
+
+    /// Whether the rate is still being searched for; rounds should be short then.
+    pub(super) fn is_searching(&self) -> bool {
+        matches!(self.pace, Pace::Auto { .. }) && self.phase == Phase::Start
+    }
+
+    /// Adapts the rate to a round of reports. `loss` is `None` where too few hosts answered.
+    pub(super) fn note_round(&mut self, now: Moment, sent: Sent, loss: Option<RoundLoss>) {
+        let Pace::Auto { .. } = self.pace else { return };
+        let sending = self.sending_rate(now, sent.bits());
+        let Some(loss) = loss else { return };
+        let (own, queued) = (self.path_loss(), self.queueing(loss.delay));
+        self.empty = if queued > QUEUE_MIN { 0 } else { self.empty + 1 };
+        // With a queue on the path loss is what does not fit into it, however long this lasts: another flow fills the
+        // queue.
+        if queued <= QUEUE_MIN {
+            self.remember(loss);
+        }
+        if loss.since < self.deaf_until {
+            return;
+        }
+        if loss.share - own > self.noise(own, loss.datagrams) {
+            if self.fell_at().is_some_and(|at| now.since(at) < ONE_OVERFLOW) {
+                return; // both flows are still slowing down
+            }
+            self.fall(now, sending, loss, queued, sent);
+            self.deaf_until = sent.datagrams;
+        } else {
+            if loss.share > CONGESTION_LOSS && self.falls >= FALLS_IN_VAIN && queued <= QUEUE_MIN {
+                self.phase = Phase::Start; // the decreases cured nothing: the rate is not the cause
+                self.dip = None;
+            }
+            self.falls = 0;
+            if sending.is_none_or(|sending| sending >= self.rate * USED_SHARE) {
+                self.grow(now, Round { queued, delay: loss.delay.unwrap_or_default(), sent });
+            }
+        }
+        self.rate = self.rate.clamp(RATE_MIN.min(self.cap()), self.cap());
+    }
+
+    /// The rate at which the push has sent since the last round; `None` where no time has passed since then.
+    fn sending_rate(&mut self, now: Moment, sent_bits: f64) -> Option<f64> {
+        let (before, bits) = self.sent_at.replace((now, sent_bits))?;
+        let elapsed = now.since(before).as_secs_f64();
+        (elapsed > 0.0).then(|| (sent_bits - bits) / elapsed)
+    }
+
+    /// Loss that does not depend on the rate, where the rate is adapted.
+    pub(super) fn lasting_loss(&self) -> Option<f64> {
+        matches!(self.pace, Pace::Auto { .. }).then(|| self.path_loss())
+    }
+
+    /// The path's own loss, which no lower rate has cured: that of all rounds but the worst, once there are enough of
+    /// them.
+    fn path_loss(&self) -> f64 {
+        if self.history.len() < HISTORY_ROUNDS {
+            return 0.0;
+        }
+        let mut rounds: Vec<RoundLoss> = self.history.iter().copied().collect();
+        rounds.sort_by(|a, b| a.share.total_cmp(&b.share));
+        let (lost, all) =
+            rounds[..HISTORY_ROUNDS - WORST_ROUNDS].iter().fold((0.0, 0), |(lost, all), round| {
+                (lost + round.share * round.datagrams as f64, all + round.datagrams)
+            });
+        (lost / all.max(1) as f64).min(PATH_LOSS_MAX)
+    }
+
+    /// By how much a round's loss may exceed the path's `own` loss without being congestion: four standard deviations.
+    fn noise(&self, own: f64, datagrams: u64) -> f64 {
+        let deviations = 4.0 * (own * (1.0 - own) / datagrams.max(1) as f64).sqrt();
+        let least = if self.phase == Phase::Start { SEARCH_LOSS } else { CONGESTION_LOSS };
+        deviations.max(least)
+    }
+
+    /// How much longer answers take than with empty queues.
+    fn queueing(&mut self, delay: Option<Duration>) -> Duration {
+        let Some(delay) = delay else { return Duration::ZERO };
+        let base = self.base_delay.map_or(delay, |base| base.min(delay));
+        self.base_delay = Some(base);
+        if self.phase == Phase::Start { delay.saturating_sub(base.min(BASE_PRESUMED)) } else { delay - base }
+    }
+
+    fn remember(&mut self, loss: RoundLoss) {
+        if self.history.len() == HISTORY_ROUNDS {
+            self.history.pop_front();
+        }
+        self.history.push_back(loss);
+    }
+
+    /// Decreases the rate after congestion.
+    fn fall(&mut self, now: Moment, sending: Option<f64>, loss: RoundLoss, queued: Duration, sent: Sent) {
+        let arrived = sending.unwrap_or(self.rate).min(self.rate) * (1.0 - loss.share);
+        self.ceiling = match self.phase {
+            // Congestion below the last ceiling: another flow has come, and gets room.
+            Phase::Steady if self.rate < self.ceiling * 0.98 => arrived * (1.0 + FALL) / 2.0,
+            Phase::Start | Phase::Steady | Phase::Shared(_) => arrived,
+        };
+        self.rate = arrived;
+        match self.phase {
+            Phase::Start => self.dip(now, START_FALL, queued),
+            Phase::Steady => self.dip(now, FALL, queued),
+            Phase::Shared(_) => {
+                self.rate = arrived * FALL;
+                let round_trip = loss.delay.unwrap_or_default();
+                self.phase = Phase::Shared(self.curve(now, round_trip, sent));
+            }
+        }
+        self.falls += 1;
+    }
+
+    /// When the rate was last decreased, as long as it has not recovered.
+    fn fell_at(&self) -> Option<Moment> {
+        match self.phase {
+            Phase::Shared(curve) => Some(curve.since),
+            Phase::Start | Phase::Steady => self.dip.map(|dip| dip.since),
+        }
+    }
+
+    /// Lowers the rate to this share of it until it is clear whose queue it is.
+    fn dip(&mut self, now: Moment, share: f64, queued: Duration) {
+        self.rate *= share;
+        self.phase = Phase::Steady;
+        self.growth = GROWTH_MIN;
+        self.stood = 0;
+        // The last poll that met the queue has waited in it for as long as it takes to drain.
+        let drained = queued.mul_f64(1.0 / (1.0 - share) + 1.0);
+        self.dip = Some(Dip { since: now, drained: now + DIP_MIN.max(drained) });
+    }
+
+    /// The queue is another flow's: leaves to it half of the rate at which the queue overflowed.
+    fn share(&mut self, now: Moment, round: Round) {
+        self.rate = self.rate.min(self.ceiling * SHARED_FROM);
+        self.ceiling *= SHARED_TO;
+        self.phase = Phase::Shared(self.curve(now, round.delay, round.sent));
+        self.dip = None;
+    }
+
+    fn curve(&self, now: Moment, round_trip: Duration, sent: Sent) -> Curve {
+        Curve::new(now, self.rate, self.ceiling, round_trip, sent.frame_bits())
+    }
+
+    /// Increases the rate after a round without congestion.
+    fn grow(&mut self, now: Moment, round: Round) {
+        match self.phase {
+            Phase::Start if round.queued > SEARCH_QUEUE => {
+                // The bottleneck is found before its queue is full. It is below this rate, and half of it was not too
+                // much.
+                self.phase = Phase::Steady;
+                self.rate /= 2.0;
+                self.ceiling = self.rate;
+                self.deaf_until = round.sent.datagrams;
+            }
+            Phase::Start => {
+                // A queue that the doubling fills shows in the answers to the poll after next.
+                let unseen = self.rate * SEARCH_ROUND.as_secs_f64() * 2.0 / round.sent.frame_bits();
+                self.deaf_until = round.sent.datagrams + unseen as u64;
+                self.rate *= 2.0;
+                if self.rate >= self.cap() {
+                    self.phase = Phase::Steady;
+                }
+            }
+            Phase::Steady => self.grow_steadily(now, round),
+            Phase::Shared(curve) => {
+                self.rate = curve.at(now, self.ceiling).clamp(self.rate, self.rate * (1.0 + GROWTH_MAX));
+                if self.empty >= EMPTY_ROUNDS {
+                    self.phase = Phase::Steady; // the other flow has gone
+                    self.growth = GROWTH_MIN;
+                }
+            }
+        }
+    }
+
+    fn grow_steadily(&mut self, now: Moment, round: Round) {
+        let Round { queued, sent, .. } = round;
+        let stands = queued > QUEUE_MIN;
+        self.stood = if stands { self.stood + 1 } else { 0 };
+        if let Some(dip) = self.dip {
+            if !stands && now.since(dip.since) >= DIP_MIN {
+                self.rate = self.ceiling * DIP_END;
+                self.dip = None;
+            } else if now >= dip.drained && self.stood >= STOOD_ROUNDS {
+                self.share(now, round);
+            }
+        } else if self.rate < self.ceiling * LINGER_SHARE {
+            if self.stood >= STOOD_ROUNDS {
+                self.share(now, round);
+            } else if !stands {
+                self.rate += (self.ceiling - self.rate) * RETURN_SHARE;
+            }
+        } else if self.stood >= LOOK_ROUNDS && self.rate < self.cap() {
+            self.ceiling = self.rate;
+            self.dip(now, FALL, queued);
+            self.deaf_until = sent.datagrams;
+        } else if stands && self.growth > GROWTH_CAREFUL {
+            // The rate has grown fast, and reports on its last steps are still on their way.
+            self.rate = self.ceiling.max(self.rate / (1.0 + self.growth).powi(STEPS_UNDONE));
+            self.ceiling = self.rate;
+            self.deaf_until = sent.datagrams;
+            self.growth = GROWTH_MIN;
+        } else {
+            if stands {
+                self.growth = GROWTH_MIN;
+            }
+            self.rate *= 1.0 + self.growth;
+            self.growth = (self.growth * GROWTH_FACTOR).min(GROWTH_MAX);
+        }
+    }
+}
+
+/// The first rate as a share of the cap. It doubles every other round of the search.
+const START_SHARE: f64 = 1.0 / 8.0;
+/// The lowest rate in bits per second, unless the cap is lower.
+const RATE_MIN: f64 = 1e6;
+/// Multiplicative decrease, applied to the rate that arrived, when the search ends.
+const START_FALL: f64 = 0.5;
+/// Multiplicative decrease, applied to the rate that arrived, on congestion after the search.
+const FALL: f64 = 0.75;
+/// Loss beyond the path's own that counts as congestion.
+const CONGESTION_LOSS: f64 = 0.005;
+/// The same during the search, in which congestion loses tens of per cent.
+const SEARCH_LOSS: f64 = 0.05;
+/// Consecutive decreases without effect after which loss is treated as not caused by the rate.
+const FALLS_IN_VAIN: u32 = 3;
+/// Delay above which a queue is taken to stand: longer than a scheduler keeps all hosts from answering, and far shorter
+/// than what routers and switches queue.
+const QUEUE_MIN: Duration = Duration::from_millis(5);
+/// Delay above which a queue ends the search.
+const SEARCH_QUEUE: Duration = Duration::from_millis(6);
+/// Longest delay that is taken for that of empty queues during the search, when there may not have been an empty queue
+/// yet: no path within a site is longer.
+const BASE_PRESUMED: Duration = Duration::from_millis(5);
+/// The most loss that is taken for the path's own.
+const PATH_LOSS_MAX: f64 = 0.5;
+/// Rounds from which the path's own loss is computed: decreases and their effect fit into them.
+const HISTORY_ROUNDS: usize = 8;
+/// The worst of these rounds are left out, so that moments in which a queue overflows do not count.
+const WORST_ROUNDS: usize = 3;
+/// Shortest dip: long enough for other flows to take what is left to them.
+const DIP_MIN: Duration = Duration::from_millis(150);
+/// Share of the ceiling to which the rate returns after a dip, in one step, so that other flows show by the queue that
+/// this makes.
+const DIP_END: f64 = 0.9;
+/// Consecutive rounds with a queue, at a rate below the one that filled it, after which the queue is another flow's.
+const STOOD_ROUNDS: u32 = 3;
+/// A dip probes whose queue it is after this many rounds (1 s) of a standing queue above the last ceiling.
+const LOOK_ROUNDS: u32 = 20;
+/// Share of the last ceiling at which the rate begins beside another flow.
+const SHARED_FROM: f64 = 0.5;
+/// Share of the last ceiling that is the new ceiling beside another flow.
+const SHARED_TO: f64 = 0.85;
+/// Losses within this time are one overflow: other flows take a round trip or two to slow down, too.
+const ONE_OVERFLOW: Duration = Duration::from_millis(400);
+/// Consecutive rounds (1 s) without a queue after which the other flows have gone.
+const EMPTY_ROUNDS: u32 = 20;
+/// Share of the distance to the ceiling by which the rate returns in one round.
+const RETURN_SHARE: f64 = 0.15;
+/// Share of the ceiling from which on the rate lingers, then grows beyond it.
+const LINGER_SHARE: f64 = 0.97;
+/// Growth beyond the ceiling in the first round, as a share of the rate.
+const GROWTH_MIN: f64 = 0.001;
+/// Factor by which that growth increases in each round.
+const GROWTH_FACTOR: f64 = 1.25;
+/// The largest growth in one round.
+const GROWTH_MAX: f64 = 0.15;
+/// Growth above which a queue that builds up undoes the last steps.
+const GROWTH_CAREFUL: f64 = 0.01;
+/// The number of steps that are undone then.
+const STEPS_UNDONE: i32 = 3;
+/// Share of its rate that a sender must use: otherwise a round shows nothing about a higher rate.
+const USED_SHARE: f64 = 0.8;
+
+/// Length of a round while the rate is searched for.
+pub(super) const SEARCH_ROUND: Duration = Duration::from_millis(10);
