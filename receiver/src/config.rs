@@ -188,7 +188,8 @@ impl Args {
         let keep = keep.map_or(Ok(KeepUnfinished::DEFAULT), |text| kept_for(&text));
         let nova_conf = if given.nova_conf.is_empty() { file.nova_conf } else { given.nova_conf };
         let (store, owner) = (given.store.or(file.store), given.owner.or(file.owner));
-        let store = StoreSpec::new(store.as_deref(), &nova_conf, owner.as_deref())?;
+        let store = StoreSpec::new(store.as_deref(), &nova_conf, owner.as_deref())
+            .map_err(|error| error.to_string())?;
         Ok(Config {
             name: HostName::new(&name).map_err(|error| format!("name {name:?}: {error}"))?,
             group,

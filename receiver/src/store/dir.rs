@@ -23,7 +23,7 @@ use nix::unistd::{UnlinkatFlags, linkat, unlinkat};
 
 use super::acting::Acting;
 use super::name::Name;
-use super::nova::Owner;
+use super::owner::Owner;
 
 /// An open directory.
 #[derive(Debug)]

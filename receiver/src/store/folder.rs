@@ -16,12 +16,13 @@ use super::anchor::Anchor;
 use super::base::BaseFile;
 use super::dir::Access;
 use super::disk::{Disk, DiskFile, Entry, System};
+use super::error::StoreError;
 use super::journal::Identity;
 use super::keeper::{self, Keeper};
 use super::leftovers;
 use super::name::Name;
 use super::partial::{Names, PREFIX, PartialFile, Place};
-use super::{StoreError, StoreOptions};
+use super::spec::StoreOptions;
 
 /// An existing directory that this process may write to.
 #[derive(Debug)]
@@ -293,7 +294,7 @@ const FORGET_BYTES: u64 = 64 << 20;
 
 #[cfg(test)]
 mod tests {
-    use super::super::MinFree;
+    use super::super::min_free::MinFree;
     use super::super::tests::{OBJECT, announce};
     use super::*;
     use std::fs;

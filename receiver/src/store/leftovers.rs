@@ -7,9 +7,10 @@ use std::time::{Duration, SystemTime};
 
 use super::dir::Access;
 use super::disk::{Disk, DiskFile, Entry};
+use super::error::StoreError;
 use super::journal::{Identity, Journal, Old};
 use super::partial::Names;
-use super::{StoreError, StoreOptions};
+use super::spec::StoreOptions;
 
 /// How much of the unfinished is kept for sessions to come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -14,11 +14,12 @@ use glancecast_proto::integrity::{BlockHash, VerifiedBlock};
 use glancecast_proto::limits::OBJECT_NAME_MAX;
 
 use super::disk::{Disk, DiskFile};
+use super::error::StoreError;
 use super::journal::{Identity, Journal, Old, Record};
 use super::keeper::Keeper;
+use super::min_free::MinFree;
 use super::name::{NAME_MAX, Name};
 use super::runs::data_runs;
-use super::{MinFree, StoreError};
 
 /// An object on its way. Dropping it puts it away for a later session if anything of it is worth that, and else removes
 /// it.

@@ -11,9 +11,9 @@ use glancecast_proto::time::WallClock;
 use glancecast_proto::wire::{Announce, Pin};
 use serde::{Deserialize, Serialize};
 
-use super::StoreError;
 use super::anchor::Anchor;
 use super::disk::{Disk, Entry};
+use super::error::StoreError;
 use super::file_id::{FileId, Since};
 use super::name::{NAME_MAX, Name};
 use super::records_dir::RecordsDir;

@@ -8,9 +8,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::StoreError;
 use super::anchor::Anchor;
 use super::dir::{Access, Dir, OTHERS_WRITE};
+use super::error::StoreError;
 use super::name::Name;
 
 /// The directory of the records, which is made with the first of them.

@@ -7,59 +7,73 @@
 
 mod ini;
 mod lock;
-mod owner;
 mod settings;
 
+use std::fmt;
+use std::fs::File;
 use std::io;
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use glancecast_platform::clock::wall;
-use glancecast_proto::integrity::Root;
-use glancecast_proto::wire::{Announce, DiskFormat};
+use glancecast_proto::wire::{Announce, BaseName, DiskFormat};
 
-use super::anchor::Anchor;
-use super::disk::Entry;
-use super::folder::{Folder, Found};
-use super::format;
-use super::name::Name;
-use super::partial::PartialFile;
-use super::records::{Pinned, Records};
-use super::{Publication, StoreError, StoreOptions};
+use super::{Backend, Folder, Given, Lock, Parts, Purpose, Records, SpecError, StoreError, StoreOptions};
+use crate::store::anchor::Anchor;
+use crate::store::name::Name;
+use crate::store::owner::{Owner, OwnerError};
+use crate::store::records::Pinned;
 use lock::{NovaLock, Patience};
-pub use owner::Owner;
-pub use settings::NovaSettings;
+use settings::NoFiles;
+pub(in crate::store) use settings::NovaSettings;
 #[cfg(any(test, fuzzing))]
 pub(crate) use settings::fuzzed;
 
+/// What Nova is configured to do on this host, and for whom the files are: for this owner, or for whom the cache belongs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spec {
+    settings: NovaSettings,
+    owner: Option<Owner>,
+}
+
 /// The image cache of this node's Nova.
 #[derive(Debug)]
-pub(super) struct NovaStore {
+pub(in crate::store) struct NovaStore {
     settings: NovaSettings,
-    place: Result<Place, String>,
+    cache: Result<Cache, NoFiles>,
 }
 
 /// Where images go, on a node whose Nova uses them.
 #[derive(Debug)]
-pub(super) struct Place {
-    folder: Folder,
-    records: Records,
+struct Cache {
+    parts: Parts,
     instances: Anchor,
     owner: Owner,
+}
+
+pub(super) fn parse(given: &Given<'_>) -> Result<Spec, SpecError> {
+    let owner =
+        given.owner.map(str::parse).transpose().map_err(|error: OwnerError| SpecError::of_kind(error))?;
+    let settings = NovaSettings::read(given.nova_conf, given.path).map_err(SpecError::of_kind)?;
+    Ok(Spec { settings, owner })
+}
+
+pub(super) fn open(spec: &Spec, options: StoreOptions) -> Result<NovaStore, StoreError> {
+    NovaStore::open(spec.settings.clone(), spec.owner, options)
 }
 
 impl NovaStore {
     /// Opens the cache, which is made where it is missing, and clears away what earlier receivers left unfinished. Files
     /// belong to `owner`, or else to whom the cache belongs to. A node whose Nova would not use them refuses every image.
-    pub(super) fn open(
+    pub(in crate::store) fn open(
         settings: NovaSettings,
         owner: Option<Owner>,
         options: StoreOptions,
     ) -> Result<Self, StoreError> {
-        if let Some(refusal) = settings.refusal() {
+        if let Err(refusal) = settings.uses_files() {
             tracing::error!("every image is refused: {refusal}");
-            return Ok(Self { settings, place: Err(refusal) });
+            return Ok(Self { settings, cache: Err(refusal) });
         }
         let path = settings.instances_path.clone();
         let base = path.join(&settings.subdirectory);
@@ -83,157 +97,109 @@ impl NovaStore {
             );
         }
         lock::remove_leftovers(&instances);
-        Ok(Self { settings, place: Ok(Place { folder, records, instances, owner }) })
+        let parts = Parts { folder, records };
+        Ok(Self { settings, cache: Ok(Cache { parts, instances, owner }) })
     }
 
-    pub(super) fn path(&self) -> &Path {
-        &self.settings.instances_path
+    fn cache(&self) -> Result<&Cache, StoreError> {
+        self.cache.as_ref().map_err(|why| StoreError::refused(why.clone()))
     }
+}
 
-    pub(super) fn clean(&self) -> Result<(), StoreError> {
-        self.place.as_ref().map_or(Ok(()), |place| place.folder.clean())
-    }
-
-    /// Makes a place for an image; `None` if a file of its id and length is there.
-    pub(super) fn begin(&self, announce: &Announce) -> Result<Option<PartialFile>, StoreError> {
-        let place = self.place.as_ref().map_err(|why| StoreError::Refused(why.clone()))?;
-        self.admit(announce).map_err(StoreError::Refused)?;
-        let (name, bytes) = (name_of(announce), announce.geometry.object_bytes());
-        match place.folder.find(&name, bytes)? {
-            Found::Nothing => place.folder.begin(&name, announce).map(Some),
-            Found::OfThisLength => Ok(None),
-            Found::SomethingElse => Err(place.taken(&name)),
-        }
+impl Backend for NovaStore {
+    fn parts(&self) -> Result<&Parts, StoreError> {
+        Ok(&self.cache()?.parts)
     }
 
     /// The rules of this node for what an announcement says.
-    fn admit(&self, announce: &Announce) -> Result<(), String> {
-        if announce.image_id.is_none() {
-            return Err(NO_ID.to_owned());
-        }
+    fn admit(&self, announce: &Announce) -> Result<String, StoreError> {
+        let id = announce.image_id.as_deref().ok_or_else(|| StoreError::refused(NotForNova::NoId))?;
         match announce.format {
-            DiskFormat::Raw => Ok(()),
-            DiskFormat::Other => {
-                Err("the format of this image is not known, and Nova would not take it".to_owned())
-            }
-            format if self.settings.force_raw => Err(format!(
-                "force_raw_images is on for this host, and this image comes as {format}: push it as raw, or turn that off"
-            )),
-            _ => Ok(()),
+            DiskFormat::Other => Err(StoreError::refused(NotForNova::UnknownFormat)),
+            DiskFormat::Raw => Ok(cache_name(id)),
+            format if self.settings.force_raw => Err(StoreError::refused(NotForNova::ForcesRaw(format))),
+            _ => Ok(cache_name(id)),
         }
     }
 
-    /// Gives a finished file to Nova, unless it has one by now.
-    pub(super) fn publish(
-        &self,
-        announce: &Announce,
-        file: PartialFile,
-        root: Root,
-    ) -> Result<Publication, StoreError> {
-        let place = self.place()?;
-        file.with("inspect", |file| format::check(announce.format, format::Use::Disks, file))?
-            .map_err(StoreError::Refused)?;
-        file.with("change the owner of", |file| place.owner.take(file))?;
-        file.finish(MODE)?;
-        let name = name_of(announce);
-        let lock = self.lock(place, &name)?;
-        file.touch()?;
-        if let Some(entry) = place.folder.link(file, &name)? {
-            place.note(&name, entry, announce, root);
-            return Ok(Publication::New);
-        }
-        drop(lock);
-        self.compare(announce, root, &|| true).map(|()| Publication::Existing)
+    fn base_file(&self, name: &BaseName) -> Option<String> {
+        name.image_id().map(cache_name)
     }
 
-    /// Whether Nova has this image already. If so it is as good as placed now, and as young.
-    pub(super) fn compare(
-        &self,
-        announce: &Announce,
-        root: Root,
-        wanted: &dyn Fn() -> bool,
-    ) -> Result<(), StoreError> {
-        let place = self.place()?;
-        let name = name_of(announce);
-        let compared = match place.folder.compare(&name, root, wanted) {
-            Err(StoreError::Exists { .. }) => return Err(place.taken(&name)),
-            compared => compared?,
-        };
-        let _lock = self.lock(place, &name)?;
-        if !place.folder.leads_to(&name, &compared)? {
-            let path = place.folder.path().join(&name);
-            let error = io::Error::other("was replaced while it was compared: push again");
-            return Err(StoreError::Io { what: "compare", path, error });
-        }
-        let entry = place.folder.touch(&name, &*compared.file)?;
-        place.note(&name, entry, announce, root);
-        Ok(())
+    fn purpose(&self) -> Purpose {
+        Purpose::Disks
+    }
+
+    fn taken(&self, path: PathBuf) -> StoreError {
+        StoreError::Taken { path }
+    }
+
+    fn give_away(&self, file: &File) -> io::Result<()> {
+        self.cache.as_ref().map_or(Ok(()), |cache| cache.owner.take(file))
+    }
+
+    fn lock(&self, name: &str) -> Result<Option<Lock>, StoreError> {
+        let cache = self.cache()?;
+        let patience = Patience { time: LOCK_TIME, stop: cache.parts.folder.stopping() };
+        Ok(Some(Box::new(NovaLock::take(&cache.instances, name, cache.owner, patience)?)))
+    }
+
+    /// Often enough that Nova's cleanup finds no pinned file old; `None` where there is nothing to do.
+    fn refresh_interval(&self) -> Option<Duration> {
+        self.cache.as_ref().ok()?;
+        Some((self.settings.age_max / REFRESHES_PER_AGE).clamp(REFRESH_MIN, REFRESH_MAX))
     }
 
     /// Makes everything that is pinned young again. What was removed is forgotten, and pins that are over are let go of.
-    pub(super) fn refresh(&self) {
-        let Ok(place) = &self.place else { return };
+    fn refresh(&self) {
+        let Ok(parts) = self.parts() else { return };
         let now = wall();
-        for held in place.records.list(place.folder.disk(), now) {
+        for held in parts.records.list(parts.folder.disk(), now) {
             if held.pinned == Pinned::No {
-                place.records.end_pin(&held.file, now);
-            } else if let Err(error) = place.make_young(&held.file) {
+                parts.records.end_pin(&held.file, now);
+            } else if let Err(error) = make_young(parts, &held.file) {
                 tracing::warn!(image = held.name, "is pinned, and Nova may remove it: {error}");
             }
         }
     }
+}
 
-    /// How often pinned images are made young again; `None` where there is nothing to do.
-    pub(super) fn refresh_interval(&self) -> Option<Duration> {
-        self.place.as_ref().ok()?;
-        Some((self.settings.age_max / REFRESHES_PER_AGE).clamp(REFRESH_MIN, REFRESH_MAX))
-    }
-
-    /// Nobody waits for Nova's lock from now on, and comparing a file that is there ends.
-    pub(super) fn stop(&self) {
-        if let Ok(place) = &self.place {
-            place.folder.stop();
-        }
-    }
-
-    pub(super) fn parts(&self) -> Option<(&Folder, &Records)> {
-        self.place.as_ref().ok().map(|place| (&place.folder, &place.records))
-    }
-
-    fn place(&self) -> Result<&Place, StoreError> {
-        self.place.as_ref().map_err(|why| StoreError::Refused(why.clone()))
-    }
-
-    fn lock(&self, place: &Place, name: &str) -> Result<NovaLock, StoreError> {
-        let patience = Patience { time: LOCK_TIME, stop: place.folder.stopping() };
-        NovaLock::take(&place.instances, name, place.owner, patience)
+impl fmt::Display for NovaStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "nova:{}", self.settings.instances_path.display())
     }
 }
 
-impl Place {
-    fn taken(&self, name: &str) -> StoreError {
-        StoreError::Taken { path: self.folder.path().join(name) }
-    }
+/// Why an image is none for Nova's cache on this host.
+#[derive(Debug, thiserror::Error)]
+enum NotForNova {
+    #[error(
+        "this host places images for Nova, by their id in Glance, and this one has none: push it from Glance, or say which \
+         it is with --image-id"
+    )]
+    NoId,
+    #[error("the format of this image is not known, and Nova would not take it")]
+    UnknownFormat,
+    #[error(
+        "force_raw_images is on for this host, and this image comes as {0}: push it as raw, or turn that off"
+    )]
+    ForcesRaw(DiskFormat),
+}
 
-    fn note(&self, name: &str, entry: Entry, announce: &Announce, root: Root) {
-        self.records.note(name, entry.id, announce, root, wall());
+/// Sets the time of change of a pinned file to now, unless somebody gave it one that is still to come, or it is another
+/// file by now.
+fn make_young(parts: &Parts, name: &str) -> Result<(), StoreError> {
+    let file = parts.folder.open_to_read(name)?;
+    let entry = file.entry().map_err(|error| {
+        let path = parts.folder.path().join(name);
+        StoreError::Io { what: "look at", path, error }
+    })?;
+    if entry.changed > SystemTime::now() || !parts.records.is_proven(name, &entry) {
+        return Ok(());
     }
-
-    /// Sets the time of change of a pinned file to now, unless somebody gave it one that is still to come, or it is another
-    /// file by now.
-    fn make_young(&self, name: &str) -> Result<(), StoreError> {
-        let file = self.folder.open_to_read(name)?;
-        let entry = file.entry().map_err(|error| {
-            let path = self.folder.path().join(name);
-            StoreError::Io { what: "look at", path, error }
-        })?;
-        if entry.changed > SystemTime::now() || !self.records.is_proven(name, &entry) {
-            return Ok(());
-        }
-        let entry = self.folder.touch(name, &*file)?;
-        self.records.note_touched(name, &entry);
-        Ok(())
-    }
+    let entry = parts.folder.touch(name, &*file)?;
+    parts.records.note_touched(name, &entry);
+    Ok(())
 }
 
 /// The names that lead from the instances to the cache.
@@ -266,22 +232,11 @@ fn make_base(instances: &Anchor, below: &[Name], owner: Option<Owner>) -> io::Re
     }
 }
 
-/// The name of an announced image there.
-fn name_of(announce: &Announce) -> String {
-    cache_name(announce.image_id.as_deref().expect("an image without an id was refused"))
-}
-
 /// Nova's name for an image in its cache (`get_cache_fname` in nova/virt/libvirt/imagecache.py).
-pub(super) fn cache_name(id: &str) -> String {
+pub(in crate::store) fn cache_name(id: &str) -> String {
     let sum = digest(&SHA1_FOR_LEGACY_USE_ONLY, id.as_bytes());
     sum.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
-
-const NO_ID: &str = "this host places images for Nova, by their id in Glance, and this one has none: push it from Glance, \
-                     or say which it is with --image-id";
-
-/// As Nova's own files: QEMU runs as another user than Nova.
-const MODE: u32 = 0o644;
 
 /// As Nova's own directories.
 const DIRECTORY_MODE: u32 = 0o755;
@@ -298,13 +253,14 @@ const AGE_SHORT: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{OBJECT, announce};
-    use super::super::{FailureKind, Held};
     use super::*;
+    use crate::store::tests::{OBJECT, announce};
+    use crate::store::{Held, Publication};
+    use glancecast_proto::integrity::Root;
+    use glancecast_proto::wire::FailureKind;
     use glancecast_proto::wire::Pin;
     use std::fs;
     use std::os::unix::fs::{MetadataExt, PermissionsExt};
-    use std::path::PathBuf;
     use tempfile::TempDir;
 
     #[test]
@@ -418,7 +374,7 @@ mod tests {
         store.refresh();
         assert!(node.age() < Duration::from_secs(60));
 
-        assert!(store.place().expect("open").records.unpin(SHA1, wall()));
+        assert!(store.parts().expect("open").records.unpin(SHA1, wall()));
         age(&node.image(), DAY);
         store.refresh();
         assert!(node.age() >= DAY, "Nova may have it");
@@ -533,8 +489,8 @@ mod tests {
         }
 
         fn held(&self, store: &NovaStore) -> Vec<Held> {
-            let (folder, records) = store.parts().expect("open");
-            records.list(folder.disk(), wall())
+            let parts = store.parts().expect("open");
+            parts.records.list(parts.folder.disk(), wall())
         }
 
         fn names(&self) -> Vec<String> {

@@ -13,17 +13,17 @@ use glancecast_proto::ids::BlockIndex;
 use glancecast_proto::integrity::BlockHash;
 use glancecast_proto::wire::Announce;
 
-use super::MinFree;
-use super::dir::{Access, Room};
-use super::disk::{Disk, DiskFile, Entry};
-use super::file_id::{FileId, Nanos, Since};
-use super::journal::{Identity, Journal, Record};
-use super::leftovers::{self, Leftover};
-use super::name::Name;
-pub(crate) use super::nova::fuzzed as nova_conf;
-use super::partial::{Names, PartialFile, Place};
-pub(crate) use super::records::fuzzed as record;
 use crate::announcement::announcement;
+use crate::store::MinFree;
+pub(crate) use crate::store::backends::nova::fuzzed as nova_conf;
+use crate::store::dir::{Access, Room};
+use crate::store::disk::{Disk, DiskFile, Entry};
+use crate::store::file_id::{FileId, Nanos, Since};
+use crate::store::journal::{Identity, Journal, Record};
+use crate::store::leftovers::{self, Leftover};
+use crate::store::name::Name;
+use crate::store::partial::{Names, PartialFile, Place};
+pub(crate) use crate::store::records::fuzzed as record;
 
 /// Reads a journal, and goes on from it as a session would.
 ///

@@ -21,12 +21,13 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
 
-use super::super::StoreError;
-use super::super::anchor::Anchor;
-use super::super::dir::{Access, Dir};
-use super::super::name::Name;
 use super::DIRECTORY_MODE;
-use super::owner::Owner;
+use crate::store::anchor::Anchor;
+use crate::store::dir::{Access, Dir};
+use crate::store::error::StoreError;
+use crate::store::name::Name;
+use crate::store::owner::Owner;
+use crate::store::partial::PREFIX;
 
 /// Nova's lock of one file of its cache, held until it is dropped.
 #[derive(Debug)]
@@ -138,7 +139,7 @@ pub(super) fn remove_leftovers(instances: &Anchor) {
 }
 
 fn leftover() -> String {
-    format!("{}lock.", super::super::partial::PREFIX)
+    format!("{PREFIX}lock.")
 }
 
 fn try_lock(file: &File) -> Result<(), Errno> {
@@ -347,7 +348,7 @@ mod tests {
     impl Holder {
         fn start(path: &Path) -> Self {
             let mut child = Command::new(std::env::current_exe().expect("this test"))
-                .args(["--exact", "store::nova::lock::tests::hold", "--ignored", "--nocapture"])
+                .args(["--exact", "store::backends::nova::lock::tests::hold", "--ignored", "--nocapture"])
                 .env(HOLD, path)
                 .stdin(Stdio::piped())
                 .stdout(Stdio::piped())
