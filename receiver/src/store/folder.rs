@@ -18,7 +18,7 @@ use super::dir::Access;
 use super::disk::{Disk, DiskFile, Entry, System};
 use super::error::StoreError;
 use super::journal::Identity;
-use super::keeper::{self, Keeper};
+use super::journal_writer::{self, JournalWriter};
 use super::leftovers;
 use super::name::Name;
 use super::partial::{Names, PREFIX, PartialFile, Place};
@@ -51,7 +51,7 @@ impl Folder {
     /// for messages.
     pub(super) fn open(anchor: Anchor, path: &Path, options: StoreOptions) -> Result<Self, StoreError> {
         let at = |error| StoreError::Io { what: "start a thread for", path: path.to_owned(), error };
-        let journals = keeper::start().map_err(at)?;
+        let journals = journal_writer::start().map_err(at)?;
         Self::on(Arc::new(System(anchor)), path, options, Some(journals))
     }
 
@@ -59,7 +59,7 @@ impl Folder {
         disk: Arc<dyn Disk>,
         path: &Path,
         options: StoreOptions,
-        journals: Option<Sender<Arc<Keeper>>>,
+        journals: Option<Sender<Arc<JournalWriter>>>,
     ) -> Result<Self, StoreError> {
         let place = Place { disk, directory: path.to_owned(), min_free: options.min_free, journals };
         let (looking, made) = (Mutex::new(()), AtomicU64::new(0));

@@ -16,7 +16,7 @@ mod file_id;
 mod folder;
 mod format;
 mod journal;
-mod keeper;
+mod journal_writer;
 mod leftovers;
 mod min_free;
 mod name;

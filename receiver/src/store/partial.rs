@@ -16,7 +16,7 @@ use glancecast_proto::limits::OBJECT_NAME_MAX;
 use super::disk::{Disk, DiskFile};
 use super::error::StoreError;
 use super::journal::{Identity, Journal, Old, Record};
-use super::keeper::Keeper;
+use super::journal_writer::JournalWriter;
 use super::min_free::MinFree;
 use super::name::{NAME_MAX, Name};
 use super::runs::data_runs;
@@ -30,7 +30,7 @@ pub struct PartialFile {
     names: Names,
     /// For messages.
     directory: PathBuf,
-    keeper: Arc<Keeper>,
+    journal: Arc<JournalWriter>,
     min_free: MinFree,
     /// Bytes of blocks that this session has written.
     written: AtomicU64,
@@ -60,7 +60,7 @@ pub(super) struct Place {
     /// What stays free.
     pub(super) min_free: MinFree,
     /// The thread that writes journals.
-    pub(super) journals: Option<Sender<Arc<Keeper>>>,
+    pub(super) journals: Option<Sender<Arc<JournalWriter>>>,
 }
 
 impl PartialFile {
@@ -117,15 +117,15 @@ impl PartialFile {
     fn assemble(place: &Place, names: Names, file: Arc<dyn DiskFile>, journal: Option<Journal>) -> Self {
         let (disk, directory) = (Arc::clone(&place.disk), place.directory.clone());
         let discarded = AtomicBool::new(journal.is_none());
-        let keeper = journal.map_or_else(Keeper::idle, |journal| {
-            Keeper::new(Arc::clone(&disk), directory, Arc::clone(&file), journal, place.journals.clone())
+        let journal = journal.map_or_else(JournalWriter::idle, |journal| {
+            JournalWriter::new(Arc::clone(&disk), directory, Arc::clone(&file), journal, place.journals.clone())
         });
         Self {
             disk,
             file,
             names,
             directory: place.directory.clone(),
-            keeper: Arc::new(keeper),
+            journal: Arc::new(journal),
             min_free: place.min_free,
             written: AtomicU64::new(0),
             recorded: Vec::new(),
@@ -147,12 +147,12 @@ impl PartialFile {
     /// What pwrite(2) says, that earlier blocks could not be made durable, or that the disk has too little room left for
     /// others: then nothing of it is kept.
     pub fn write(&self, block: &VerifiedBlock<'_>) -> Result<(), StoreError> {
-        if let Some(error) = self.keeper.failure() {
+        if let Some(error) = self.journal.failure() {
             return Err(self.error("sync", error));
         }
         self.look_for_room(block.bytes().len() as u64)?;
         self.write_runs(block).map_err(|error| self.error("write to", error))?;
-        self.keeper.note(Record { block: block.block(), hash: block.hash() });
+        self.journal.note(Record { block: block.block(), hash: block.hash() });
         Ok(())
     }
 
@@ -209,7 +209,7 @@ impl PartialFile {
         match read {
             Ok(read) if read == bytes.len() && BlockHash::of(geometry, block, bytes) == hash => {
                 if at.is_err() {
-                    self.keeper.note(Record { block, hash });
+                    self.journal.note(Record { block, hash });
                 }
                 true
             }
@@ -237,10 +237,10 @@ impl PartialFile {
     pub(super) fn finish(&self, mode: u32) -> Result<(), StoreError> {
         self.discard();
         // Not beside a flush: an error that it is told is told nobody else.
-        self.keeper.close();
+        self.journal.close();
         self.file.set_mode(mode).map_err(|error| self.error("set the mode of", error))?;
         self.file.sync_all().map_err(|error| self.error("sync", error))?;
-        if let Some(error) = self.keeper.failure() {
+        if let Some(error) = self.journal.failure() {
             return Err(self.error("sync", error));
         }
         // The guests of this host need the page cache more than a file that nobody reads now.
@@ -286,7 +286,7 @@ impl PartialFile {
     /// Makes what was written so far durable, then its records; gives how many this session has.
     #[cfg(test)]
     pub(super) fn flush(&self) -> usize {
-        self.keeper.flush()
+        self.journal.flush()
     }
 
     #[cfg(test)]
@@ -302,9 +302,9 @@ impl PartialFile {
 impl Drop for PartialFile {
     fn drop(&mut self) {
         let discarded = self.discarded.load(Ordering::Relaxed);
-        let worth_it = !discarded && (self.keeper.flush() > 0 || !self.kept.is_empty());
-        self.keeper.close();
-        if !worth_it || self.keeper.failure().is_some() {
+        let worth_it = !discarded && (self.journal.flush() > 0 || !self.kept.is_empty());
+        self.journal.close();
+        if !worth_it || self.journal.failure().is_some() {
             self.names.remove(&*self.disk);
         }
     }
