@@ -19,9 +19,9 @@ use super::disk::{Disk, DiskFile, Entry, System};
 use super::error::StoreError;
 use super::journal::Identity;
 use super::journal_writer::{self, JournalWriter};
-use super::leftovers;
 use super::name::Name;
 use super::partial::{Names, PREFIX, PartialFile, Place};
+use super::resume;
 use super::spec::StoreOptions;
 
 /// An existing directory that this process may write to.
@@ -29,7 +29,7 @@ use super::spec::StoreOptions;
 pub(super) struct Folder {
     place: Place,
     options: StoreOptions,
-    /// Held while leftovers are looked at, so that nobody finds them locked by another thread of ours.
+    /// Held while unfinished files are looked through, so that no thread finds them locked by another thread of this process.
     looking: Mutex<()>,
     /// Unfinished files made so far: a session that is joined again meets no file of its first attempt.
     made: AtomicU64,
@@ -90,7 +90,7 @@ impl Folder {
     /// Removes unfinished files that are too old or too many.
     pub(super) fn clean(&self) -> Result<(), StoreError> {
         let _looking = self.looking.lock().unwrap_or_else(PoisonError::into_inner);
-        leftovers::clean(self.disk(), self.path(), self.options)
+        resume::clean(self.disk(), self.path(), self.options)
     }
 
     /// What bears this name.
@@ -110,14 +110,14 @@ impl Folder {
         let bytes = geometry.object_bytes();
         let identity = Identity::of(announce, object);
         let _looking = self.looking.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut leftovers = leftovers::find(self.disk(), self.path())?;
-        let old = leftovers::take(self.disk(), &mut leftovers, &identity, bytes);
-        let there = old.as_ref().map_or(0, |(leftover, _)| leftover.entry.allocated);
+        let mut partials = resume::find(self.disk(), self.path())?;
+        let old = resume::take(self.disk(), &mut partials, &identity, bytes);
+        let there = old.as_ref().map_or(0, |(partial, _)| partial.entry.allocated);
         let needed = bytes.saturating_sub(there);
         loop {
             let room = self.disk().room().map_err(|error| self.error(ASK_FOR_ROOM, error))?;
             let reserve = self.options.min_free.of(room.total);
-            match leftovers.pop() {
+            match partials.pop() {
                 _ if room.free.saturating_sub(reserve) >= needed => break,
                 Some(oldest) => {
                     tracing::info!(name = %oldest.names.file, "removed an unfinished image to make room");
@@ -129,8 +129,8 @@ impl Folder {
                 }
             }
         }
-        if let Some((leftover, old)) = old {
-            return Ok(PartialFile::resume(&self.place, leftover.names, leftover.file, old, geometry));
+        if let Some((partial, old)) = old {
+            return Ok(PartialFile::resume(&self.place, partial.names, partial.file, old, geometry));
         }
         let journal_of = (!self.options.keep.time.is_zero()).then_some((&identity, session));
         let object = Name::new(object).map_err(|error| self.error_at(object, "make", error))?;
@@ -319,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn leftovers_of_a_dead_receiver_are_removed_and_those_of_a_live_one_are_not() {
+    fn unfinished_files_of_a_dead_receiver_are_removed_and_those_of_a_live_one_are_not() {
         let dir = tempfile::tempdir().expect("temporary directory");
         let folder = open(dir.path()).expect("a directory");
         let alive = folder.begin("alive", &announce("alive")).expect("room");

@@ -73,7 +73,8 @@ impl JournalWriter {
         }
         let mut noted = lock(&self.noted);
         noted.records.push(record);
-        if let Some(thread) = self.to_thread.as_ref().filter(|_| !std::mem::replace(&mut noted.queued, true)) {
+        if let Some(thread) = self.to_thread.as_ref().filter(|_| !std::mem::replace(&mut noted.queued, true))
+        {
             // A thread that is gone leaves it to the last flush.
             let _ = thread.send(Arc::clone(self));
         }

@@ -17,13 +17,13 @@ mod folder;
 mod format;
 mod journal;
 mod journal_writer;
-mod leftovers;
 mod min_free;
 mod name;
 mod owner;
 mod partial;
 mod records;
 mod records_dir;
+mod resume;
 mod runs;
 mod spec;
 #[cfg(any(test, fuzzing))]
@@ -44,10 +44,11 @@ pub use backends::{Publication, StoreSpec};
 pub use base::BaseFile;
 pub use error::StoreError;
 pub use format::find_tool;
-pub use leftovers::KeepUnfinished;
+
 pub use min_free::MinFree;
 pub use partial::PartialFile;
 pub use records::{Held, Pinned};
+pub use resume::KeepUnfinished;
 pub use spec::{SpecError, StoreOptions};
 
 /// A store that is open; copies are the same store.

@@ -118,7 +118,13 @@ impl PartialFile {
         let (disk, directory) = (Arc::clone(&place.disk), place.directory.clone());
         let discarded = AtomicBool::new(journal.is_none());
         let journal = journal.map_or_else(JournalWriter::idle, |journal| {
-            JournalWriter::new(Arc::clone(&disk), directory, Arc::clone(&file), journal, place.journals.clone())
+            JournalWriter::new(
+                Arc::clone(&disk),
+                directory,
+                Arc::clone(&file),
+                journal,
+                place.journals.clone(),
+            )
         });
         Self {
             disk,

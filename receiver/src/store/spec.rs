@@ -3,8 +3,8 @@
 use std::error::Error;
 use std::path::{Path, PathBuf};
 
-use super::leftovers::KeepUnfinished;
 use super::min_free::MinFree;
+use super::resume::KeepUnfinished;
 
 /// What the operator gave.
 #[derive(Debug)]

@@ -15,8 +15,8 @@ use super::disk_model::{Dice, Fault, Model};
 use crate::announcement::announcement;
 use crate::store::dir::Room;
 use crate::store::folder::{Folder, Found};
-use crate::store::leftovers::KeepUnfinished;
 use crate::store::partial::PartialFile;
+use crate::store::resume::KeepUnfinished;
 use crate::store::{MinFree, StoreError, StoreOptions};
 
 #[test]
@@ -230,7 +230,7 @@ fn restart(seed: u64, disk: &Model, dice: &mut Dice) -> After {
         push_to(&folder, &object, dice).expect("the power is back");
     }
     assert_eq!(disk.content(IMAGE).as_ref(), Some(&object), "seed {seed}");
-    assert_eq!(disk.all_names(), ["image"], "seed {seed}: leftovers");
+    assert_eq!(disk.all_names(), ["image"], "seed {seed}: something unfinished is left");
     after
 }
 

@@ -20,10 +20,10 @@ use crate::store::dir::{Access, Room};
 use crate::store::disk::{Disk, DiskFile, Entry};
 use crate::store::file_id::{FileId, Nanos, Since};
 use crate::store::journal::{Identity, Journal, Record};
-use crate::store::leftovers::{self, Leftover};
 use crate::store::name::Name;
 use crate::store::partial::{Names, PartialFile, Place};
 pub(crate) use crate::store::records::fuzzed as record;
+use crate::store::resume::{self, Resumable};
 
 /// Reads a journal, and goes on from it as a session would.
 ///
@@ -71,20 +71,20 @@ fn go_on(bytes: &[u8], bytes_of_image: u64, written: Range<u64>) {
         removed: AtomicUsize::new(0),
     });
     let entry = Entry { bytes: bytes_of_image, ..entry() };
-    let mut leftovers =
-        vec![Leftover { names: shelf.names.clone(), file: Arc::new(Memory::image(written)), entry }];
-    let taken = leftovers::take(&*shelf, &mut leftovers, &identity, geometry.object_bytes());
-    let Some((leftover, old)) = taken else {
-        assert_eq!(leftovers.len() + shelf.removed() / 2, 1, "it is of another object, or removed");
+    let mut partials =
+        vec![Resumable { names: shelf.names.clone(), file: Arc::new(Memory::image(written)), entry }];
+    let taken = resume::take(&*shelf, &mut partials, &identity, geometry.object_bytes());
+    let Some((partial, old)) = taken else {
+        assert_eq!(partials.len() + shelf.removed() / 2, 1, "it is of another object, or removed");
         return;
     };
-    assert!(leftovers.is_empty() && shelf.removed() == 0);
+    assert!(partials.is_empty() && shelf.removed() == 0);
     assert!(old.identity == identity && bytes_of_image == geometry.object_bytes());
     let recorded = old.records.iter().rev().find(|record| record.block == LAST).map(|record| record.hash);
     let in_journal: Vec<BlockIndex> = old.records.iter().map(|record| record.block).collect();
 
     let place = Place { disk: shelf.clone(), directory: "/".into(), min_free: MinFree::NONE, journals: None };
-    let partial = PartialFile::resume(&place, leftover.names, leftover.file, old, geometry);
+    let partial = PartialFile::resume(&place, partial.names, partial.file, old, geometry);
     let kept = partial.kept().to_vec();
     assert!(kept.windows(2).all(|pair| pair[0] < pair[1]), "each once, in order");
     assert!(kept.iter().all(|&block| geometry.contains(block)));

@@ -116,7 +116,7 @@ fn open(locks: &Dir, name: &Name, owner: Owner) -> io::Result<Option<File>> {
 
 /// Makes a lock's file that is Nova's from its first moment: Nova would fail an instance over one that it may not open.
 fn create(locks: &Dir, name: &Name, owner: Owner) -> io::Result<()> {
-    let unfinished = Name::new(format!("{}{}", leftover(), std::process::id()))?;
+    let unfinished = Name::new(format!("{}{}", unfinished_prefix(), std::process::id()))?;
     let _ = locks.remove(&unfinished);
     let file = locks.create_file(&unfinished)?;
     let made = file.set_permissions(Permissions::from_mode(LOCK_MODE)).and_then(|()| owner.take(&file));
@@ -129,16 +129,16 @@ fn create(locks: &Dir, name: &Name, owner: Owner) -> io::Result<()> {
 }
 
 /// Removes what a crash between the making of a lock's file and its naming has left.
-pub(super) fn remove_leftovers(instances: &Anchor) {
+pub(super) fn remove_unfinished(instances: &Anchor) {
     let Ok(locks) = locks(instances, None) else { return };
     for name in locks.list().unwrap_or_default() {
-        if name.as_str().starts_with(&leftover()) {
+        if name.as_str().starts_with(&unfinished_prefix()) {
             let _ = locks.remove(&name); // it is tried again at the next start
         }
     }
 }
 
-fn leftover() -> String {
+fn unfinished_prefix() -> String {
     format!("{PREFIX}lock.")
 }
 
@@ -288,7 +288,7 @@ mod tests {
         fs::write(elsewhere.join(".glancecast-lock.1"), b"not ours").expect("writable");
         std::os::unix::fs::symlink(&elsewhere, locks.directory()).expect("made");
         assert!(matches!(locks.take(SOON), Err(StoreError::Io { .. })));
-        remove_leftovers(&locks.instances());
+        remove_unfinished(&locks.instances());
         assert_eq!(fs::read_dir(&elsewhere).expect("there").count(), 1);
     }
 

@@ -96,7 +96,7 @@ impl NovaStore {
                 "remove_unused_original_minimum_age_seconds is so short that Nova may remove what is pinned"
             );
         }
-        lock::remove_leftovers(&instances);
+        lock::remove_unfinished(&instances);
         let parts = Parts { folder, records };
         Ok(Self { settings, cache: Ok(Cache { parts, instances, owner }) })
     }
@@ -436,7 +436,7 @@ mod tests {
     }
 
     #[test]
-    fn leftovers_of_a_crash_are_cleared_away_and_novas_own_files_are_not() {
+    fn unfinished_files_of_a_crash_are_cleared_away_and_novas_own_files_are_not() {
         let node = Node::new();
         node.open();
         let locks = node.path().join("locks");
