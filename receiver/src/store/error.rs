@@ -77,10 +77,10 @@ pub enum StoreError {
         /// The file.
         path: PathBuf,
     },
-    /// Where records lie is none of our own directories.
+    /// The directory of the publication log is not this store's own.
     #[error("{path}: {error}. The store's records are kept there: remove it, or give the store's owner a directory of this name that nobody else may write to",
         path = path.display())]
-    Records {
+    LogDir {
         /// The directory.
         path: PathBuf,
         /// What is wrong with it.
@@ -112,7 +112,7 @@ impl StoreError {
             Self::NoSpace { .. } | Self::Reserve { .. } => FailureKind::NoSpace,
             Self::Stopped { .. } => FailureKind::Stopping,
             Self::Io { error, .. } if is_full(error) => FailureKind::NoSpace,
-            Self::Io { .. } | Self::Locked { .. } | Self::Owner { .. } | Self::Records { .. } => {
+            Self::Io { .. } | Self::Locked { .. } | Self::Owner { .. } | Self::LogDir { .. } => {
                 FailureKind::Store
             }
         }

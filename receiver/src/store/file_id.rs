@@ -10,7 +10,7 @@
 //!
 //! Where a file system keeps no time of birth (older NFS), `ctime` has to do: a file that anybody touched is no longer known, its
 //! proof and its pin are forgotten, and the next push compares it again. That is the safe side. What the store itself
-//! changes is recorded again by descriptor ([`super::records`]).
+//! changes is recorded again by descriptor ([`super::publications`]).
 //!
 //! The device number is compared only within one process: file systems without a disk of their own (NFS, Btrfs,
 //! overlayfs) get another one with each mount, and a record outlives a reboot.

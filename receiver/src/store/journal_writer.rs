@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::disk::{Disk, DiskFile};
-use super::journal::{Journal, Record};
+use super::journal::{BlockRecord, Journal};
 
 /// The journal of one unfinished file, and what is still to be written to it.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ pub(super) struct JournalWriter {
 /// Written and not in the journal: at most the blocks that are written while one flush lasts.
 #[derive(Debug, Default)]
 struct Noted {
-    records: Vec<Record>,
+    records: Vec<BlockRecord>,
     /// The thread was asked for a flush.
     queued: bool,
 }
@@ -67,7 +67,7 @@ impl JournalWriter {
     }
 
     /// A block was written.
-    pub(super) fn note(self: &Arc<Self>, record: Record) {
+    pub(super) fn note(self: &Arc<Self>, record: BlockRecord) {
         if self.idle {
             return;
         }
@@ -118,7 +118,7 @@ impl JournalWriter {
 }
 
 impl Open {
-    fn append(&mut self, records: &[Record]) -> io::Result<()> {
+    fn append(&mut self, records: &[BlockRecord]) -> io::Result<()> {
         self.journal.append(records)?;
         if !self.named {
             self.disk.sync()?;

@@ -21,8 +21,7 @@ mod min_free;
 mod name;
 mod owner;
 mod partial;
-mod records;
-mod records_dir;
+mod publications;
 mod resume;
 mod runs;
 mod spec;
@@ -47,7 +46,7 @@ pub use format::find_tool;
 
 pub use min_free::MinFree;
 pub use partial::PartialFile;
-pub use records::{Held, Pinned};
+pub use publications::{Held, Pinned};
 pub use resume::KeepUnfinished;
 pub use spec::{SpecError, StoreOptions};
 
@@ -123,7 +122,7 @@ impl Store {
     /// Everything that was published here and is still there, in the order of its files.
     pub fn inventory(&self) -> Vec<Held> {
         let Some(parts) = self.parts() else { return Vec::new() };
-        parts.records.list(parts.folder.disk(), wall())
+        parts.log.list(parts.folder.disk(), wall())
     }
 
     /// What an image is here: by Glance's id, or by name where there is no such id. Names need not be unique.
@@ -160,7 +159,7 @@ impl Store {
         if root != held.root {
             return Ok(Some(Verified::Differs(root)));
         }
-        parts.records.note_proven(file, wall());
+        parts.log.note_proven(file, wall());
         Ok(Some(Verified::Proven(root)))
     }
 
@@ -184,7 +183,7 @@ impl Store {
     /// Ends the pin of an object's file ([`Held::file`]) and says whether it had one. The file stays as long as the rule of
     /// the place lets it.
     pub fn unpin(&self, file: &str) -> bool {
-        self.parts().is_some_and(|parts| parts.records.unpin(file, wall()))
+        self.parts().is_some_and(|parts| parts.log.unpin(file, wall()))
     }
 
     fn parts(&self) -> Option<&Parts> {

@@ -15,7 +15,7 @@ use glancecast_proto::limits::OBJECT_NAME_MAX;
 
 use super::disk::{Disk, DiskFile};
 use super::error::StoreError;
-use super::journal::{Identity, Journal, Old, Record};
+use super::journal::{BlockRecord, Identity, Journal, Old};
 use super::journal_writer::JournalWriter;
 use super::min_free::MinFree;
 use super::name::{NAME_MAX, Name};
@@ -35,7 +35,7 @@ pub struct PartialFile {
     /// Bytes of blocks that this session has written.
     written: AtomicU64,
     /// What an earlier session's journal says of it, by block.
-    recorded: Vec<Record>,
+    recorded: Vec<BlockRecord>,
     /// Blocks that an earlier session may have written.
     kept: Vec<BlockIndex>,
     /// It has bytes of an earlier session.
@@ -158,7 +158,7 @@ impl PartialFile {
         }
         self.look_for_room(block.bytes().len() as u64)?;
         self.write_runs(block).map_err(|error| self.error("write to", error))?;
-        self.journal.note(Record { block: block.block(), hash: block.hash() });
+        self.journal.note(BlockRecord { block: block.block(), hash: block.hash() });
         Ok(())
     }
 
@@ -215,7 +215,7 @@ impl PartialFile {
         match read {
             Ok(read) if read == bytes.len() && BlockHash::of(geometry, block, bytes) == hash => {
                 if at.is_err() {
-                    self.journal.note(Record { block, hash });
+                    self.journal.note(BlockRecord { block, hash });
                 }
                 true
             }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use glancecast_proto::wire::{Announce, BaseName};
 
-use super::{Backend, Folder, Given, Parts, Purpose, Records, SpecError, StoreError, StoreOptions};
+use super::{Backend, Folder, Given, Parts, PublicationLog, Purpose, SpecError, StoreError, StoreOptions};
 use crate::store::anchor::Anchor;
 
 /// The directory's path.
@@ -27,10 +27,10 @@ pub(in crate::store) fn open(path: &Path, options: StoreOptions) -> Result<Direc
         let at = |error| StoreError::Io { what: "open the directory", path: path.to_owned(), error };
         Anchor::open(path, Vec::new()).map_err(at)
     };
-    let records = Records::open(anchor()?)?;
+    let log = PublicationLog::open(anchor()?)?;
     let folder = Folder::open(anchor()?, path, options)?;
-    records.forget_gone(folder.disk());
-    Ok(DirectoryStore(Parts { folder, records }))
+    log.forget_gone(folder.disk());
+    Ok(DirectoryStore(Parts { folder, log }))
 }
 
 /// Options for Nova's cache were given with a directory.
@@ -56,7 +56,7 @@ impl Backend for DirectoryStore {
     }
 
     fn clean(&self) -> Result<(), StoreError> {
-        self.0.records.forget_gone(self.0.folder.disk());
+        self.0.log.forget_gone(self.0.folder.disk());
         self.0.folder.clean()
     }
 }

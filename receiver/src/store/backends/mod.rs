@@ -21,7 +21,7 @@ use super::error::StoreError;
 use super::folder::{Folder, Found};
 use super::format::{self, Purpose};
 use super::partial::PartialFile;
-use super::records::Records;
+use super::publications::PublicationLog;
 use super::spec::{Given, SpecError, StoreOptions};
 
 /// Makes [`StoreSpec`] from the list of kinds. The file of a kind has a type `Spec`, and functions `parse` and `open`.
@@ -210,12 +210,12 @@ pub(super) type Lock = Box<dyn fmt::Debug>;
 #[derive(Debug)]
 pub(super) struct Parts {
     pub(super) folder: Folder,
-    pub(super) records: Records,
+    pub(super) log: PublicationLog,
 }
 
 impl Parts {
     fn note(&self, name: &str, entry: Entry, announce: &Announce, root: Root) {
-        self.records.note(name, entry.id, announce, root, wall());
+        self.log.note(name, entry.id, announce, root, wall());
     }
 }
 

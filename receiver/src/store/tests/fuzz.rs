@@ -19,10 +19,10 @@ pub(crate) use crate::store::backends::nova::fuzzed as nova_conf;
 use crate::store::dir::{Access, Room};
 use crate::store::disk::{Disk, DiskFile, Entry};
 use crate::store::file_id::{FileId, Nanos, Since};
-use crate::store::journal::{Identity, Journal, Record};
+use crate::store::journal::{BlockRecord, Identity, Journal};
 use crate::store::name::Name;
 use crate::store::partial::{Names, PartialFile, Place};
-pub(crate) use crate::store::records::fuzzed as record;
+pub(crate) use crate::store::publications::fuzzed as record;
 use crate::store::resume::{self, Resumable};
 
 /// Reads a journal, and goes on from it as a session would.
@@ -54,7 +54,7 @@ fn read(bytes: &[u8]) {
     assert!(if old.damaged { end < bytes.len() } else { end == bytes.len() }, "what is no record is cut off");
     assert_eq!(file.content()[..], bytes[..end]);
 
-    let next = Record { block: BlockIndex(7), hash: BlockHash([7; 32]) };
+    let next = BlockRecord { block: BlockIndex(7), hash: BlockHash([7; 32]) };
     let (identity, mut journal) = (old.identity, old.journal);
     journal.append(&[next]).expect("room");
     let longer = Journal::read(file.handle()).expect("it was read before");
@@ -127,7 +127,7 @@ fn damaged_journal(choice: u8, mut bytes: &[u8]) -> Vec<u8> {
         if bit != 0 {
             damage.push(file.content().len() * 8 + usize::from(bit));
         }
-        journal.append(&[Record { block, hash }]).expect("room");
+        journal.append(&[BlockRecord { block, hash }]).expect("room");
     }
     let mut journal = file.content().clone();
     damage.iter().for_each(|bit| journal[bit / 8] ^= 1 << (bit % 8));

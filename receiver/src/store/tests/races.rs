@@ -110,7 +110,7 @@ fn a_directory_of_records_that_is_exchanged_with_a_link_is_never_read_or_written
         fs::write(arena.store.join(&name), OBJECT).expect("root may");
         let announce = Announce { pin: Pin::Forever, ..announce(&name) };
         store.compare(&announce, root(), &|| true).expect("the same");
-        store.parts().expect("open").records.unpin(&name, glancecast_platform::clock::wall());
+        store.parts().expect("open").log.unpin(&name, glancecast_platform::clock::wall());
         false
     });
     assert!(written > 0, "each start was refused");

@@ -19,11 +19,13 @@ use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use glancecast_platform::clock::wall;
 use glancecast_proto::wire::{Announce, BaseName, DiskFormat};
 
-use super::{Backend, Folder, Given, Lock, Parts, Purpose, Records, SpecError, StoreError, StoreOptions};
+use super::{
+    Backend, Folder, Given, Lock, Parts, PublicationLog, Purpose, SpecError, StoreError, StoreOptions,
+};
 use crate::store::anchor::Anchor;
 use crate::store::name::Name;
 use crate::store::owner::{Owner, OwnerError};
-use crate::store::records::Pinned;
+use crate::store::publications::Pinned;
 use lock::{NovaLock, Patience};
 use settings::NoFiles;
 pub(in crate::store) use settings::NovaSettings;
@@ -85,7 +87,7 @@ impl NovaStore {
         let below = names(&settings.subdirectory).map_err(at("use as a store", &base))?;
         let instances = anchor()?;
         let owner = make_base(&instances, &below, owner).map_err(at("make", &base))?;
-        let records = Records::open(anchor()?)?;
+        let log = PublicationLog::open(anchor()?)?;
         let in_base = Anchor::open(&path, below).map_err(at("open the directory", &base))?;
         let folder = Folder::open(in_base, &base, options)?;
         let probe = folder.probe(|file| file.with_file(&mut |file| owner.take(file)));
@@ -97,7 +99,7 @@ impl NovaStore {
             );
         }
         lock::remove_unfinished(&instances);
-        let parts = Parts { folder, records };
+        let parts = Parts { folder, log };
         Ok(Self { settings, cache: Ok(Cache { parts, instances, owner }) })
     }
 
@@ -154,9 +156,9 @@ impl Backend for NovaStore {
     fn refresh(&self) {
         let Ok(parts) = self.parts() else { return };
         let now = wall();
-        for held in parts.records.list(parts.folder.disk(), now) {
+        for held in parts.log.list(parts.folder.disk(), now) {
             if held.pinned == Pinned::No {
-                parts.records.end_pin(&held.file, now);
+                parts.log.end_pin(&held.file, now);
             } else if let Err(error) = make_young(parts, &held.file) {
                 tracing::warn!(image = held.name, "is pinned, and Nova may remove it: {error}");
             }
@@ -194,11 +196,11 @@ fn make_young(parts: &Parts, name: &str) -> Result<(), StoreError> {
         let path = parts.folder.path().join(name);
         StoreError::Io { what: "look at", path, error }
     })?;
-    if entry.changed > SystemTime::now() || !parts.records.is_proven(name, &entry) {
+    if entry.changed > SystemTime::now() || !parts.log.is_proven(name, &entry) {
         return Ok(());
     }
     let entry = parts.folder.touch(name, &*file)?;
-    parts.records.note_touched(name, &entry);
+    parts.log.note_touched(name, &entry);
     Ok(())
 }
 
@@ -374,7 +376,7 @@ mod tests {
         store.refresh();
         assert!(node.age() < Duration::from_secs(60));
 
-        assert!(store.parts().expect("open").records.unpin(SHA1, wall()));
+        assert!(store.parts().expect("open").log.unpin(SHA1, wall()));
         age(&node.image(), DAY);
         store.refresh();
         assert!(node.age() >= DAY, "Nova may have it");
@@ -490,7 +492,7 @@ mod tests {
 
         fn held(&self, store: &NovaStore) -> Vec<Held> {
             let parts = store.parts().expect("open");
-            parts.records.list(parts.folder.disk(), wall())
+            parts.log.list(parts.folder.disk(), wall())
         }
 
         fn names(&self) -> Vec<String> {
