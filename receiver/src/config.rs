@@ -202,7 +202,7 @@ impl Args {
             write_rate: write_rate.map_err(|error| format!("write_rate: {error}"))?,
             read_rate: read_rate.map_err(|error| format!("read_rate: {error}"))?,
             store_options: StoreOptions {
-                keep: keep.map_err(|error| format!("keep_unfinished: {error}"))?,
+                keep_unfinished: keep.map_err(|error| format!("keep_unfinished: {error}"))?,
                 min_free: min_free.map_err(|error| format!("min_free: {error}"))?,
             },
         })
@@ -278,7 +278,7 @@ pub(crate) fn fuzzed(input: &[u8]) {
                 config.senders == Senders::Any
                     || matches!(&config.senders, Senders::Listed(keys) if !keys.is_empty())
             );
-            assert!(config.store_options.keep.time <= Duration::from_secs(366 * 86_400));
+            assert!(config.store_options.keep_unfinished.time <= Duration::from_secs(366 * 86_400));
             let group = config.group.to_string();
             assert!(group.parse::<Group>().is_ok_and(|again| again.to_string() == group));
         }

@@ -132,7 +132,7 @@ impl Folder {
         if let Some((partial, old)) = old {
             return Ok(PartialFile::resume(&self.place, partial.names, partial.file, old, geometry));
         }
-        let journal_of = (!self.options.keep.time.is_zero()).then_some((&identity, session));
+        let journal_of = (!self.options.keep_unfinished.time.is_zero()).then_some((&identity, session));
         let object = Name::new(object).map_err(|error| self.error_at(object, "make", error))?;
         loop {
             let serial = self.made.fetch_add(1, Ordering::Relaxed);

@@ -93,21 +93,22 @@ impl Store {
         })
     }
 
-    /// Keeps what is pinned from being removed, in a thread that ends with the last copy of the store.
+    /// Starts the thread that keeps what is pinned from being removed, where a store needs one. It ends with the last copy
+    /// of the store.
     ///
     /// # Errors
     /// When no thread can be started.
-    pub fn keep(&self) -> io::Result<()> {
+    pub fn spawn_refresher(&self) -> io::Result<()> {
         let Some(interval) = self.0.refresh_interval() else { return Ok(()) };
         let store = Arc::downgrade(&self.0);
-        let keep = move || {
+        let refresh = move || {
             while let Some(store) = store.upgrade() {
                 store.refresh();
                 drop(store);
                 thread::sleep(interval);
             }
         };
-        thread::Builder::new().name("keep".into()).spawn(keep).map(drop)
+        thread::Builder::new().name("refresh".into()).spawn(refresh).map(drop)
     }
 
     /// Lets nobody wait in it any longer: what waits to be published fails, and comparing a file that is there ends.

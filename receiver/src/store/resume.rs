@@ -72,7 +72,7 @@ pub(super) fn find(disk: &dyn Disk, path: &Path) -> Result<Vec<Resumable>, Store
 fn cannot_open(disk: &dyn Disk, names: &Names, error: &io::Error) {
     match disk.look(&names.file) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => names.remove(disk),
-        Ok(entry) if age(&entry) >= FOREIGN_KEPT => {
+        Ok(entry) if age(&entry) >= FOREIGN_AGE_MAX => {
             tracing::warn!(name = %names.file, %error, "removed what cannot be gone on with");
             names.remove(disk);
         }
@@ -92,7 +92,7 @@ pub(super) fn clean(disk: &dyn Disk, path: &Path, options: StoreOptions) -> Resu
     partials.retain(|partial| {
         let age = age(&partial.entry);
         at += 1;
-        if at <= KEPT_MAX && age < options.keep.time {
+        if at <= PARTIALS_MAX && age < options.keep_unfinished.time {
             return true;
         }
         tracing::info!(
@@ -153,10 +153,10 @@ fn read(disk: &dyn Disk, partial: &Resumable) -> io::Result<Old> {
 }
 
 /// Unfinished images of so many objects are kept; a host takes part in one push at a time.
-const KEPT_MAX: usize = 4;
+const PARTIALS_MAX: usize = 4;
 
 /// What another user, or another kind of thing, has under a name of ours is left alone for so long.
-const FOREIGN_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
+const FOREIGN_AGE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 #[cfg(test)]
 mod tests {
@@ -217,8 +217,8 @@ mod tests {
         }
         make_old(&dir, ".glancecast-old.part");
         assert_eq!(found(&disk, &dir), [".glancecast-new.part", ".glancecast-old.part"], "the newest first");
-        let options = StoreOptions { keep: KeepUnfinished::DEFAULT, min_free: MinFree::NONE };
-        assert_eq!(options.keep.time, DAY);
+        let options = StoreOptions { keep_unfinished: KeepUnfinished::DEFAULT, min_free: MinFree::NONE };
+        assert_eq!(options.keep_unfinished.time, DAY);
         clean(&disk, dir.path(), options).expect("a disk");
         assert_eq!(found(&disk, &dir), [".glancecast-new.part"]);
     }

@@ -48,13 +48,13 @@ impl SpecError {
 /// How much room a store takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StoreOptions {
-    /// How long the unfinished is kept.
-    pub keep: KeepUnfinished,
+    /// How long unfinished files are kept.
+    pub keep_unfinished: KeepUnfinished,
     /// What stays free.
     pub min_free: MinFree,
 }
 
 impl StoreOptions {
     /// What holds where nothing is said.
-    pub const DEFAULT: Self = Self { keep: KeepUnfinished::DEFAULT, min_free: MinFree::DEFAULT };
+    pub const DEFAULT: Self = Self { keep_unfinished: KeepUnfinished::DEFAULT, min_free: MinFree::DEFAULT };
 }

@@ -313,7 +313,7 @@ fn folder(disk: &Model) -> Result<Folder, StoreError> {
 }
 
 fn options(keep: Duration) -> StoreOptions {
-    StoreOptions { keep: KeepUnfinished { time: keep }, min_free: MinFree::DEFAULT }
+    StoreOptions { keep_unfinished: KeepUnfinished { time: keep }, min_free: MinFree::DEFAULT }
 }
 
 /// Four blocks, the last one short: each of its bytes is the seed's, and its place's.
