@@ -244,7 +244,7 @@ impl Folder {
         }
     }
 
-    /// Sets the time of change of a compared file to now; what it is then.
+    /// Sets the modification time of a compared file to now; returns what is known of the file then.
     pub(super) fn touch(&self, name: &str, file: &dyn DiskFile) -> Result<Entry, StoreError> {
         file.touch()
             .and_then(|()| file.entry())

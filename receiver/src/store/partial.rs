@@ -274,7 +274,7 @@ impl PartialFile {
         Ok(result.expect("this store lies on a disk of the system"))
     }
 
-    /// Its time of change is now.
+    /// Sets its modification time to now.
     pub(super) fn touch(&self) -> Result<(), StoreError> {
         self.file.touch().map_err(|error| self.error("set the time of", error))
     }

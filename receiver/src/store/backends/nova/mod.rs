@@ -2,7 +2,7 @@
 //!
 //! Nova takes a file of this name for the image, whatever is in it, and lets it be the base of disks at once. So nothing
 //! gets there but what Nova itself would have made: of the format that this node's configuration asks for, looked at
-//! again, owned by Nova, under Nova's lock, in one step that never replaces anything, and with a time of change that is
+//! again, owned by Nova, under Nova's lock, in one step that never replaces anything, and with a modification time that is
 //! now, as Nova removes what has been old and unused for a day.
 
 mod ini;
@@ -152,14 +152,15 @@ impl Backend for NovaStore {
         Some((self.settings.age_max / REFRESHES_PER_AGE).clamp(REFRESH_MIN, REFRESH_MAX))
     }
 
-    /// Makes everything that is pinned young again. What was removed is forgotten, and pins that are over are let go of.
+    /// Sets the modification time of every pinned file to now. Forgets files that were removed, and ends pins whose time is
+    /// over.
     fn refresh(&self) {
         let Ok(parts) = self.parts() else { return };
         let now = wall();
         for held in parts.log.list(parts.folder.disk(), now) {
             if held.pinned == Pinned::No {
                 parts.log.end_pin(&held.file, now);
-            } else if let Err(error) = make_young(parts, &held.file) {
+            } else if let Err(error) = refresh_mtime(parts, &held.file) {
                 tracing::warn!(image = held.name, "is pinned, and Nova may remove it: {error}");
             }
         }
@@ -188,9 +189,8 @@ enum NotForNova {
     ForcesRaw(DiskFormat),
 }
 
-/// Sets the time of change of a pinned file to now, unless somebody gave it one that is still to come, or it is another
-/// file by now.
-fn make_young(parts: &Parts, name: &str) -> Result<(), StoreError> {
+/// Sets the modification time of a pinned file to now, unless that lies in the future, or another file has the name by now.
+fn refresh_mtime(parts: &Parts, name: &str) -> Result<(), StoreError> {
     let file = parts.folder.open_to_read(name)?;
     let entry = file.entry().map_err(|error| {
         let path = parts.folder.path().join(name);
@@ -266,7 +266,7 @@ mod tests {
     use tempfile::TempDir;
 
     #[test]
-    fn an_image_is_published_under_the_sha1_of_its_id_readable_by_all_and_young() {
+    fn an_image_is_published_under_the_sha1_of_its_id_readable_by_all_and_with_a_new_mtime() {
         let node = Node::new();
         let store = node.open();
         let Ok(Some(file)) = store.begin(&image()) else { panic!("nothing is there") };
@@ -279,7 +279,7 @@ mod tests {
         assert_eq!(node.names(), [SHA1]);
         let metadata = fs::metadata(node.image()).expect("there");
         assert_eq!(metadata.permissions().mode() & 0o7777, 0o644);
-        assert!(metadata.modified().expect("a time") >= before, "young");
+        assert!(metadata.modified().expect("a time") >= before, "a new mtime");
         assert_eq!(node.held(&store)[0].image_id.as_deref(), Some(ID));
         assert!(node.path().join("locks").join(format!("nova-{SHA1}")).exists(), "under Nova's lock");
     }
@@ -301,7 +301,7 @@ mod tests {
         fs::write(node.image(), OBJECT).expect("writable");
         age(&node.image(), DAY);
         store.compare(&image(), root(), &|| true).expect("the same");
-        assert!(node.age() < Duration::from_secs(60), "young again");
+        assert!(node.age() < Duration::from_secs(60), "a new mtime");
         assert_eq!(node.held(&store).len(), 1);
 
         fs::write(node.image(), b"shorter").expect("writable");
@@ -368,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_pinned_is_made_young_again_also_after_a_restart_until_it_is_let_go_of() {
+    fn the_mtime_of_a_pinned_file_is_refreshed_also_after_a_restart_until_it_is_unpinned() {
         let node = Node::new();
         node.place(&node.open(), Pin::Forever);
         age(&node.image(), DAY);
