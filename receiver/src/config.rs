@@ -9,9 +9,9 @@ use glancecast_platform::args::{ArgError, Group, Rate, parse_duration};
 use glancecast_proto::ids::HostName;
 use serde::{Deserialize, Deserializer};
 
-use crate::complaint;
 use crate::rate_limit::ReadRate;
 use crate::store::{KeepUnfinished, MinFree, StoreOptions, StoreSpec};
+use crate::toml_error;
 
 /// Receives operating-system images that a glancecast sender multicasts, proves them and publishes them.
 #[derive(Debug, Default, Parser)]
@@ -254,14 +254,14 @@ fn parse(text: &str, path: &Path) -> Result<Settings, String> {
     // The parser's own message shows the line over several lines; the first and the reason are enough.
     toml::from_str(text).map_err(|error| {
         let line = error.span().map_or(0, |span| text[..span.start].matches('\n').count() + 1);
-        format!("configuration {} line {line}: {}", path.display(), complaint::of_toml(&error))
+        format!("configuration {} line {line}: {}", path.display(), toml_error::one_line(&error))
     })
 }
 
 /// What a fuzzer's bytes come to as the configuration file.
 ///
 /// # Panics
-/// If settings are out of their bounds, or a complaint is more than a line.
+/// If settings are out of their bounds, or an error is more than a line.
 #[cfg(any(test, fuzzing))]
 pub(crate) fn fuzzed(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };

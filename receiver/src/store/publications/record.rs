@@ -7,10 +7,10 @@ use glancecast_proto::time::WallClock;
 use glancecast_proto::wire::{Announce, Pin};
 use serde::{Deserialize, Serialize};
 
-use crate::complaint;
 use crate::store::disk::{Disk, Entry};
 use crate::store::file_id::{FileId, Since};
 use crate::store::name::Name;
+use crate::toml_error;
 
 /// An object that is published here.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -146,7 +146,7 @@ impl Record {
 
     pub(super) fn parse(text: &str) -> Result<Self, RecordError> {
         let record: Self =
-            toml::from_str(text).map_err(|error| RecordError::Toml(complaint::of_toml(&error)))?;
+            toml::from_str(text).map_err(|error| RecordError::Toml(toml_error::one_line(&error)))?;
         record.root().map(|_| record).ok_or(RecordError::Root)
     }
 
@@ -206,7 +206,7 @@ pub(super) enum RecordError {
 /// What a fuzzer's bytes come to as a record.
 ///
 /// # Panics
-/// If a record cannot be written as it was read, or a complaint is more than a line.
+/// If a record cannot be written as it was read, or an error is more than a line.
 #[cfg(any(test, fuzzing))]
 pub(crate) fn fuzzed(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
