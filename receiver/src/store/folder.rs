@@ -20,14 +20,14 @@ use super::error::StoreError;
 use super::journal::Identity;
 use super::journal_writer::{self, JournalWriter};
 use super::name::Name;
-use super::partial::{Names, PREFIX, PartialFile, Place};
+use super::partial::{Names, PREFIX, PartialFile, StagingArea};
 use super::resume;
 use super::spec::StoreOptions;
 
 /// An existing directory that this process may write to.
 #[derive(Debug)]
 pub(super) struct Folder {
-    place: Place,
+    staging: StagingArea,
     options: StoreOptions,
     /// Held while unfinished files are looked through, so that no thread finds them locked by another thread of this process.
     looking: Mutex<()>,
@@ -61,20 +61,20 @@ impl Folder {
         options: StoreOptions,
         journals: Option<Sender<Arc<JournalWriter>>>,
     ) -> Result<Self, StoreError> {
-        let place = Place { disk, directory: path.to_owned(), min_free: options.min_free, journals };
+        let staging = StagingArea { disk, directory: path.to_owned(), min_free: options.min_free, journals };
         let (looking, made) = (Mutex::new(()), AtomicU64::new(0));
-        let folder = Self { place, options, looking, made, stop: AtomicBool::new(false) };
+        let folder = Self { staging, options, looking, made, stop: AtomicBool::new(false) };
         folder.probe(|_| Ok(())).map_err(|error| folder.error("write to", error))?;
         folder.clean()?;
         Ok(folder)
     }
 
     pub(super) fn path(&self) -> &Path {
-        &self.place.directory
+        &self.staging.directory
     }
 
     pub(super) fn disk(&self) -> &dyn Disk {
-        &*self.place.disk
+        &*self.staging.disk
     }
 
     /// What takes long ends at once from now on, with [`StoreError::Stopped`].
@@ -130,14 +130,14 @@ impl Folder {
             }
         }
         if let Some((partial, old)) = old {
-            return Ok(PartialFile::resume(&self.place, partial.names, partial.file, old, geometry));
+            return Ok(PartialFile::resume(&self.staging, partial.names, partial.file, old, geometry));
         }
         let journal_of = (!self.options.keep_unfinished.time.is_zero()).then_some((&identity, session));
         let object = Name::new(object).map_err(|error| self.error_at(object, "make", error))?;
         loop {
             let serial = self.made.fetch_add(1, Ordering::Relaxed);
             let names = Names::new(&object, session, serial);
-            match PartialFile::create(&self.place, names, journal_of, bytes) {
+            match PartialFile::create(&self.staging, names, journal_of, bytes) {
                 // Somebody who still works on it has this name.
                 Err(StoreError::Io { error, .. })
                     if error.kind() == io::ErrorKind::AlreadyExists && serial < SERIALS_MAX => {}

@@ -51,9 +51,9 @@ pub(super) struct Names {
     pub(super) journal: Name,
 }
 
-/// Where an unfinished file is made.
+/// The directory in which unfinished files are made.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct StagingArea {
     pub(super) disk: Arc<dyn Disk>,
     /// For messages.
     pub(super) directory: PathBuf,
@@ -67,16 +67,16 @@ impl PartialFile {
     /// Makes an empty place of so many bytes; with a journal of this identity and session, or, where nobody is to go on with
     /// it, without one, and then it is removed when it is dropped.
     pub(super) fn create(
-        place: &Place,
+        staging: &StagingArea,
         names: Names,
         journal_of: Option<(&Identity, SessionId)>,
         bytes: u64,
     ) -> Result<Self, StoreError> {
         let at = |what| {
-            let path = place.directory.join(names.file.as_str());
+            let path = staging.directory.join(names.file.as_str());
             move |error| StoreError::Io { what, path, error }
         };
-        let disk = &place.disk;
+        let disk = &staging.disk;
         let file: Arc<dyn DiskFile> = disk.create(&names.file).map_err(at("create"))?.into();
         let made = || {
             if !file.try_lock().map_err(at("lock"))? {
@@ -88,12 +88,12 @@ impl PartialFile {
             Journal::begin(journal, identity, session).map(Some).map_err(at("write the journal of"))
         };
         let journal = made().inspect_err(|_| names.remove(&**disk))?;
-        Ok(Self::assemble(place, names, file, journal))
+        Ok(Self::assemble(staging, names, file, journal))
     }
 
     /// Goes on with a file that is locked already, from what its journal says and what is in it.
     pub(super) fn resume(
-        place: &Place,
+        staging: &StagingArea,
         names: Names,
         file: Arc<dyn DiskFile>,
         old: Old,
@@ -109,13 +109,18 @@ impl PartialFile {
         kept.extend(written_blocks(&*file, geometry));
         kept.sort_unstable();
         kept.dedup();
-        let mut partial = Self::assemble(place, names, file, Some(journal));
+        let mut partial = Self::assemble(staging, names, file, Some(journal));
         (partial.recorded, partial.kept, partial.resumed) = (records, kept, true);
         partial
     }
 
-    fn assemble(place: &Place, names: Names, file: Arc<dyn DiskFile>, journal: Option<Journal>) -> Self {
-        let (disk, directory) = (Arc::clone(&place.disk), place.directory.clone());
+    fn assemble(
+        staging: &StagingArea,
+        names: Names,
+        file: Arc<dyn DiskFile>,
+        journal: Option<Journal>,
+    ) -> Self {
+        let (disk, directory) = (Arc::clone(&staging.disk), staging.directory.clone());
         let discarded = AtomicBool::new(journal.is_none());
         let journal = journal.map_or_else(JournalWriter::idle, |journal| {
             JournalWriter::new(
@@ -123,16 +128,16 @@ impl PartialFile {
                 directory,
                 Arc::clone(&file),
                 journal,
-                place.journals.clone(),
+                staging.journals.clone(),
             )
         });
         Self {
             disk,
             file,
             names,
-            directory: place.directory.clone(),
+            directory: staging.directory.clone(),
             journal: Arc::new(journal),
-            min_free: place.min_free,
+            min_free: staging.min_free,
             written: AtomicU64::new(0),
             recorded: Vec::new(),
             kept: Vec::new(),

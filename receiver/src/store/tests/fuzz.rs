@@ -21,7 +21,7 @@ use crate::store::disk::{Disk, DiskFile, Entry};
 use crate::store::file_id::{FileId, Nanos, Since};
 use crate::store::journal::{BlockRecord, Identity, Journal};
 use crate::store::name::Name;
-use crate::store::partial::{Names, PartialFile, Place};
+use crate::store::partial::{Names, PartialFile, StagingArea};
 pub(crate) use crate::store::publications::fuzzed as record;
 use crate::store::resume::{self, Resumable};
 
@@ -83,8 +83,9 @@ fn go_on(bytes: &[u8], bytes_of_image: u64, written: Range<u64>) {
     let recorded = old.records.iter().rev().find(|record| record.block == LAST).map(|record| record.hash);
     let in_journal: Vec<BlockIndex> = old.records.iter().map(|record| record.block).collect();
 
-    let place = Place { disk: shelf.clone(), directory: "/".into(), min_free: MinFree::NONE, journals: None };
-    let partial = PartialFile::resume(&place, partial.names, partial.file, old, geometry);
+    let staging =
+        StagingArea { disk: shelf.clone(), directory: "/".into(), min_free: MinFree::NONE, journals: None };
+    let partial = PartialFile::resume(&staging, partial.names, partial.file, old, geometry);
     let kept = partial.kept().to_vec();
     assert!(kept.windows(2).all(|pair| pair[0] < pair[1]), "each once, in order");
     assert!(kept.iter().all(|&block| geometry.contains(block)));
