@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_whosefile_was_replaced_is_not_waited_for() {
+    fn a_lock_whose_file_was_replaced_is_not_waited_for() {
         let locks = Locks::new();
         drop(locks.take(SOON).expect("free"));
         let _holder = Holder::start(&locks.path());
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn afile_that_is_gone_or_another_is_not_the_locked_one() {
+    fn a_file_that_is_gone_or_another_is_not_the_locked_one() {
         let locks = Locks::new();
         let lock = locks.take(SOON).expect("free");
         fs::rename(locks.path(), locks.path().with_extension("old")).expect("ours");
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn thefile_is_readable_by_all_and_nothing_else_is_left() {
+    fn the_lock_file_is_readable_by_all_and_nothing_else_is_left() {
         let locks = Locks::new();
         drop(locks.take(SOON).expect("free"));
         assert_eq!(fs::metadata(locks.path()).expect("there").mode() & 0o7777, LOCK_MODE);
