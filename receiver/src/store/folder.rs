@@ -362,6 +362,7 @@ mod tests {
             assert!(!comparing.is_finished(), "64 GiB take longer");
             folder.stop();
             assert!(stopped(comparing.join().expect("no panic")));
+            assert!(folder.stopping().load(Ordering::Relaxed), "nobody waits for a lock either");
         });
         assert!(started.elapsed() < std::time::Duration::from_secs(1), "{:?}", started.elapsed());
     }
@@ -384,6 +385,31 @@ mod tests {
         file.set_len(1).expect("ours");
         assert!(!folder.leads_to("image", &compared).expect("shorter"));
         assert!(matches!(folder.compare("image", root, &|| true), Err(StoreError::Exists { .. })));
+        assert!(folder.leads_to("../image", &compared).is_err() && folder.find("../image", 1).is_err());
+    }
+
+    #[test]
+    fn a_hidden_name_that_another_receiver_works_on_is_passed_over_as_often_as_names_are_tried() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let begin = |serial| {
+            let folder = open(dir.path()).expect("a directory");
+            folder.made.store(serial, Ordering::Relaxed);
+            folder.begin("image", &announce("image"))
+        };
+        let _first = begin(SERIALS_MAX - 1).expect("room");
+        let _second = begin(SERIALS_MAX - 1).expect("the next name");
+        let Err(StoreError::Io { error, .. }) = begin(SERIALS_MAX) else { panic!("the last name is taken") };
+        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+    }
+
+    #[test]
+    fn a_store_that_cannot_be_used_as_it_has_to_be_is_told_by_its_probe() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let folder = open(dir.path()).expect("a directory");
+        let error = folder.probe(|_| Err(io::ErrorKind::PermissionDenied.into())).expect_err("it failed");
+        assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
+        assert_eq!(fs::read_dir(dir.path()).expect("there").count(), 0);
+        assert!(folder.free_bytes().expect("a disk") > 4096);
     }
 
     #[test]

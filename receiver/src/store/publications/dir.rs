@@ -53,10 +53,7 @@ impl LogDir {
     /// Replaces a file as a whole: `unfinished` is its name until it is durable.
     pub(super) fn replace(&self, name: &Name, unfinished: &Name, bytes: &[u8]) -> io::Result<()> {
         let dir = self.held_or_made()?;
-        match dir.remove(unfinished) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            Ok(()) | Err(_) => {} // of a process that had our pid and was killed right here
-        }
+        let _ = dir.remove(unfinished); // of a process that had our pid and was killed right here
         let mut out = dir.create_file(unfinished)?;
         out.write_all(bytes)?;
         out.sync_all()?;

@@ -73,12 +73,10 @@ impl NovaLock {
             let file = open(&locks, &lock, owner).map_err(at("open the lock"))?;
             let mut holder = 0;
             if let Some(file) = file {
-                match try_lock(&file) {
-                    Ok(()) if is_at(&file, &locks, &lock) => return Ok(Self { _file: file, _only: only }),
-                    // Nova has removed it meanwhile: whoever comes next locks another file.
-                    Ok(()) => {}
-                    Err(Errno::EAGAIN | Errno::EACCES) => holder = holder_of(&file),
-                    Err(error) => return Err(at("lock")(error.into())),
+                match attempt(&file, &locks, &lock).map_err(at("lock"))? {
+                    Attempt::Locked => return Ok(Self { _file: file, _only: only }),
+                    Attempt::Replaced => {}
+                    Attempt::HeldBy(process) => holder = process,
                 }
             }
             let waited = start.elapsed();
@@ -142,17 +140,33 @@ fn unfinished_prefix() -> String {
     format!("{PREFIX}lock.")
 }
 
+/// What came of one try to lock an open file.
+#[derive(Debug, PartialEq, Eq)]
+enum Attempt {
+    Locked,
+    /// Nova has removed the file meanwhile: whoever comes next locks another one.
+    Replaced,
+    /// By this process; 0 where the kernel does not say.
+    HeldBy(i32),
+}
+
+fn attempt(file: &File, locks: &Dir, name: &Name) -> io::Result<Attempt> {
+    match try_lock(file) {
+        Ok(()) if is_at(file, locks, name) => Ok(Attempt::Locked),
+        Ok(()) => Ok(Attempt::Replaced),
+        Err(Errno::EAGAIN | Errno::EACCES) => Ok(Attempt::HeldBy(holder_of(file))),
+        Err(error) => Err(error.into()),
+    }
+}
+
 fn try_lock(file: &File) -> Result<(), Errno> {
     fcntl(file, FcntlArg::F_SETLK(&whole(libc::F_WRLCK))).map(drop)
 }
 
-/// The process that holds the lock, 0 where the kernel does not say.
+/// Returns the process that holds the lock. The kernel leaves the 0 that is there if it was just let go of (fcntl(2)).
 fn holder_of(file: &File) -> i32 {
     let mut lock = whole(libc::F_WRLCK);
-    match fcntl(file, FcntlArg::F_GETLK(&mut lock)) {
-        Ok(_) if i32::from(lock.l_type) != libc::F_UNLCK => lock.l_pid,
-        _ => 0,
-    }
+    fcntl(file, FcntlArg::F_GETLK(&mut lock)).map_or(0, |_| lock.l_pid)
 }
 
 fn whole(kind: libc::c_int) -> libc::flock {
@@ -248,6 +262,39 @@ mod tests {
         assert!(!locks.is_at(&lock));
         fs::write(locks.path(), b"").expect("writable");
         assert!(!locks.is_at(&lock));
+    }
+
+    #[test]
+    fn an_attempt_says_who_holds_the_lock_and_whether_what_was_locked_is_still_the_file_of_that_name() {
+        let store = Locks::new();
+        drop(store.take(SOON).expect("free"));
+        let (locks, name) =
+            (locks(&store.instances(), None).expect("there"), Name::new("nova-image").expect("a name"));
+        let open = || locks.open_file(&name, Access::Lock).expect("there");
+        let holder = Holder::start(&store.path());
+        let expected = Attempt::HeldBy(holder.0.id().cast_signed());
+        assert_eq!(attempt(&open(), &locks, &name).expect("a disk"), expected);
+        drop(holder);
+        let file = open();
+        assert_eq!(attempt(&file, &locks, &name).expect("a disk"), Attempt::Locked);
+        fs::remove_file(store.path()).expect("as Nova does");
+        assert_eq!(attempt(&file, &locks, &name).expect("a disk"), Attempt::Replaced);
+        drop(file);
+        let read_only = File::open(store.0.path()).expect("a directory");
+        assert!(attempt(&read_only, &locks, &name).is_err(), "it cannot be locked at all");
+    }
+
+    #[test]
+    fn a_lock_file_that_another_process_makes_in_the_same_moment_is_used() {
+        let store = Locks::new();
+        drop(store.take(SOON).expect("free"));
+        let (instances, name) = (store.instances(), Name::new("nova-image").expect("a name"));
+        let (locks, owner) =
+            (locks(&instances, None).expect("there"), instances.dir().expect("there").owner());
+        let before = fs::metadata(store.path()).expect("there").ino();
+        create(&locks, &name, owner).expect("it is there already");
+        assert_eq!(fs::metadata(store.path()).expect("there").ino(), before);
+        assert_eq!(fs::read_dir(store.directory()).expect("there").count(), 1);
     }
 
     #[test]

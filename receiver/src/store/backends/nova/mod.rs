@@ -92,7 +92,7 @@ impl NovaStore {
         let folder = Folder::open(in_base, &base, options)?;
         let probe = folder.probe(|file| file.with_file(&mut |file| owner.take(file)));
         probe.map_err(|error| StoreError::Owner { path: base, uid: owner.uid, gid: owner.gid, error })?;
-        if settings.removes_unused && settings.age_max < AGE_SHORT {
+        if settings.may_remove_pinned() {
             tracing::warn!(
                 seconds = settings.age_max.as_secs(),
                 "remove_unused_original_minimum_age_seconds is so short that Nova may remove what is pinned"
@@ -223,15 +223,12 @@ fn make_base(instances: &Anchor, below: &[Name], owner: Option<Owner>) -> io::Re
     for name in before {
         parent = parent.below(name)?.into();
     }
-    match parent.below(last) {
-        Ok(base) => Ok(owner.unwrap_or(base.owner())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let owner = owner.unwrap_or(instances.dir()?.owner());
-            parent.make(last, Some(owner), DIRECTORY_MODE)?;
-            Ok(owner)
-        }
-        Err(error) => Err(error),
+    if let Ok(base) = parent.below(last) {
+        return Ok(owner.unwrap_or(base.owner()));
     }
+    let owner = owner.unwrap_or(instances.dir()?.owner());
+    parent.make(last, Some(owner), DIRECTORY_MODE)?;
+    Ok(owner)
 }
 
 /// Nova's name for an image in its cache (`get_cache_fname` in nova/virt/libvirt/imagecache.py).
@@ -250,8 +247,6 @@ const LOCK_TIME: Duration = Duration::from_secs(900);
 const REFRESHES_PER_AGE: u32 = 4;
 const REFRESH_MIN: Duration = Duration::from_secs(1);
 const REFRESH_MAX: Duration = Duration::from_secs(3600);
-/// Below this, a host that is busy may be late.
-const AGE_SHORT: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests {
@@ -451,6 +446,19 @@ mod tests {
         node.open();
         assert!(kept.iter().all(|path| path.exists()));
         assert!(!gone.iter().any(|path| path.exists()));
+    }
+
+    #[test]
+    fn a_store_that_is_open_is_cleaned_and_one_that_is_stopped_compares_nothing_any_more() {
+        let node = Node::new();
+        let store = node.open();
+        fs::write(node.path().join("_base/.glancecast-x.journal"), b"of nothing").expect("writable");
+        store.clean().expect("a disk");
+        assert_eq!(node.names(), [""; 0]);
+        fs::write(node.image(), OBJECT).expect("writable");
+        store.stop();
+        let stopped = store.compare(&image(), root(), &|| true);
+        assert!(matches!(stopped, Err(StoreError::Stopped { .. })), "{stopped:?}");
     }
 
     #[test]

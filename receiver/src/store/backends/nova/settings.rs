@@ -115,6 +115,11 @@ impl NovaSettings {
             other => Err(NoFiles::Unknown(other.to_owned())),
         }
     }
+
+    /// Whether Nova may remove a pinned file before a host that is busy refreshes it.
+    pub(super) fn may_remove_pinned(&self) -> bool {
+        self.removes_unused && self.age_max < AGE_SHORT
+    }
 }
 
 /// Why a file in the cache of this host is of no use, or harmful.
@@ -147,6 +152,8 @@ fn named(files: &[PathBuf]) -> String {
     let files: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
     if files.is_empty() { String::new() } else { files.join(", ") + ": " }
 }
+
+const AGE_SHORT: Duration = Duration::from_secs(60);
 
 const INSTANCES_PATH: Names<'_> = &[("DEFAULT", "instances_path")];
 const STATE_PATH: Names<'_> = &[("DEFAULT", "state_path")];
@@ -209,6 +216,16 @@ mod tests {
         assert_eq!(settings.subdirectory, Path::new("_base_10.0.0.7"));
         assert_eq!((settings.force_raw, settings.removes_unused), (false, false));
         assert_eq!((settings.age_max, settings.uses_files()), (Duration::from_secs(600), Ok(())));
+    }
+
+    #[test]
+    fn an_age_below_a_minute_is_short_where_nova_removes_images_at_all() {
+        let of = |seconds, removes_unused| {
+            let age_max = Duration::from_secs(seconds);
+            NovaSettings { removes_unused, age_max, ..NovaSettings::at(Path::new("/x")) }.may_remove_pinned()
+        };
+        assert!(of(59, true));
+        assert!(!of(60, true) && !of(61, true) && !of(59, false) && !of(60, false));
     }
 
     #[test]
