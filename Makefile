@@ -59,7 +59,7 @@ sim: ## simulate SEEDS (2000) pushes under every fault, of seed FROM (0) and tho
 RACES ?= 10000
 
 races: ## as root: run each race for a path of the store RACES (10000) times
-	GLANCECAST_RACES=$(RACES) $(CARGO) test --locked --release -p glancecast-receiver --lib store::races -- --nocapture --test-threads=1
+	GLANCECAST_RACES=$(RACES) $(CARGO) test --locked --release -p glancecast-receiver --lib store::tests::races -- --nocapture --test-threads=1
 
 sim-scale: ## simulate pushes to up to 10 000 receivers; compares with tests/sim/scale.txt (long, 3 GB)
 	$(CARGO) run --locked --release -p glancecast-tests --bin sim_scale -- tests/sim/scale.txt

@@ -10,9 +10,9 @@ use glancecast_platform::multicast::{Group, Membership};
 use glancecast_proto::ids::HostName;
 use serde::{Deserialize, Deserializer};
 
-use crate::complaint;
 use crate::rate_limit::ReadRate;
 use crate::store::{KeepUnfinished, MinFree, StoreOptions, StoreSpec};
+use crate::toml_error;
 
 /// Receives operating-system images that a glancecast sender multicasts, proves them and publishes them.
 #[derive(Debug, Default, Parser)]
@@ -187,7 +187,8 @@ impl Args {
         let keep = keep.map_or(Ok(KeepUnfinished::DEFAULT), |text| kept_for(&text));
         let nova_conf = if given.nova_conf.is_empty() { file.nova_conf } else { given.nova_conf };
         let (store, owner) = (given.store.or(file.store), given.owner.or(file.owner));
-        let store = StoreSpec::new(store.as_deref(), &nova_conf, owner.as_deref())?;
+        let store = StoreSpec::new(store.as_deref(), &nova_conf, owner.as_deref())
+            .map_err(|error| error.to_string())?;
         Ok(Config {
             name: HostName::new(&name).map_err(|error| format!("name {name:?}: {error}"))?,
             membership,
@@ -199,7 +200,7 @@ impl Args {
             write_rate: write_rate.map_err(|error| format!("write_rate: {error}"))?,
             read_rate: read_rate.map_err(|error| format!("read_rate: {error}"))?,
             store_options: StoreOptions {
-                keep: keep.map_err(|error| format!("keep_unfinished: {error}"))?,
+                keep_unfinished: keep.map_err(|error| format!("keep_unfinished: {error}"))?,
                 min_free: min_free.map_err(|error| format!("min_free: {error}"))?,
             },
         })
@@ -251,14 +252,14 @@ fn parse(text: &str, path: &Path) -> Result<Settings, String> {
     // The parser's own message shows the line over several lines; the first and the reason are enough.
     toml::from_str(text).map_err(|error| {
         let line = error.span().map_or(0, |span| text[..span.start].matches('\n').count() + 1);
-        format!("configuration {} line {line}: {}", path.display(), complaint::of_toml(&error))
+        format!("configuration {} line {line}: {}", path.display(), toml_error::one_line(&error))
     })
 }
 
 /// What a fuzzer's bytes come to as the configuration file.
 ///
 /// # Panics
-/// If settings are out of their bounds, or a complaint is more than a line.
+/// If settings are out of their bounds, or an error is more than a line.
 #[cfg(any(test, fuzzing))]
 pub(crate) fn fuzzed(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
@@ -275,7 +276,7 @@ pub(crate) fn fuzzed(input: &[u8]) {
                 config.senders == Senders::Any
                     || matches!(&config.senders, Senders::Listed(keys) if !keys.is_empty())
             );
-            assert!(config.store_options.keep.time <= Duration::from_secs(366 * 86_400));
+            assert!(config.store_options.keep_unfinished.time <= Duration::from_secs(366 * 86_400));
             let group = config.membership.group().to_string();
             assert!(group.parse::<Group>().is_ok_and(|again| again.to_string() == group));
         }

@@ -7,14 +7,14 @@ pub fn config(input: &[u8]) {
     let Some((which, text)) = input.split_first() else { return };
     match which % 3 {
         0 => config::fuzzed(text),
-        1 => store::fuzz::nova_conf(text),
-        _ => store::fuzz::record(text),
+        1 => store::tests::fuzz::nova_conf(text),
+        _ => store::tests::fuzz::record(text),
     }
 }
 
 /// The journal of an unfinished file, and what a session goes on from.
 pub fn journal(input: &[u8]) {
-    store::fuzz::journal(input);
+    store::tests::fuzz::journal(input);
 }
 
 #[cfg(test)]

@@ -9,7 +9,6 @@
 mod announcement;
 mod base;
 mod coalesce;
-mod complaint;
 pub mod config;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
@@ -22,5 +21,6 @@ pub mod receive_loop;
 pub mod rights;
 mod stages;
 pub mod store;
+mod toml_error;
 mod workers;
 mod write_limit;

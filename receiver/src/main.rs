@@ -90,7 +90,7 @@ fn prepare(config: Config, once: bool) -> anyhow::Result<(ReceiveLoop, Stopper)>
     let uplink = Uplink::open(config.membership, &interface, config.dscp)?;
     rights::drop_capabilities().context("give up capabilities")?;
     let store = Store::open(&config.store, config.store_options).context("store")?;
-    store.keep().context("store")?;
+    store.spawn_refresher().context("store")?;
     find_tool();
     let where_to = store.to_string();
     let receiver = ReceiverConfig {

@@ -23,7 +23,7 @@ use std::sync::Once;
 
 use nix::unistd::{Gid, Uid, geteuid, setfsgid, setfsuid, setgroups};
 
-use super::nova::Owner;
+use super::owner::Owner;
 
 /// Whose rights are used in a directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

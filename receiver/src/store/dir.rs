@@ -23,7 +23,7 @@ use nix::unistd::{UnlinkatFlags, linkat, unlinkat};
 
 use super::acting::Acting;
 use super::name::Name;
-use super::nova::Owner;
+use super::owner::Owner;
 
 /// An open directory.
 #[derive(Debug)]
@@ -61,8 +61,7 @@ impl Dir {
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         // With a slash at its end a link would be followed.
         let path: PathBuf = path.components().collect();
-        let flags = DIRECTORY | OFlag::O_NOFOLLOW;
-        match open(&path, flags, Mode::empty()) {
+        match open(&path, DIRECTORY, Mode::empty()) {
             Ok(fd) => Self::of(fd.into(), path),
             Err(Errno::ENOTDIR | Errno::ELOOP) if path.is_symlink() => Err(io::Error::new(
                 io::ErrorKind::NotADirectory,
@@ -82,20 +81,19 @@ impl Dir {
     /// Opens a directory in this one, or makes it, for this owner and with this mode, whatever the umask is. One that is
     /// there is left as it is.
     pub(super) fn make(&self, name: &Name, owner: Option<Owner>, mode: u32) -> io::Result<Self> {
-        match self.below(name) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            result => return result,
+        if let Ok(there) = self.below(name) {
+            return Ok(there);
         }
         {
             let _acting = self.acting.begin();
             match mkdirat(&self.file, name.as_str(), Mode::S_IRWXU) {
-                Err(Errno::EEXIST) => {} // made by somebody this moment
+                Err(Errno::EEXIST) => {} // made by somebody this moment, or no directory: opening it says so
                 result => result?,
             }
         }
         let made = self.below(name)?;
         let metadata = made.file.metadata()?;
-        if metadata.uid() != self.acting.uid() || metadata.mode() & 0o7777 & !SET_GROUP != 0o700 {
+        if !self.may_have_made(&metadata) {
             return Ok(made);
         }
         made.file.set_permissions(PermissionsExt::from_mode(mode | metadata.mode() & SET_GROUP))?;
@@ -103,6 +101,11 @@ impl Dir {
             Some(owner) if owner != made.owner => self.give(made, owner),
             _ => Ok(made),
         }
+    }
+
+    /// Whether a directory here can be the one that was made a moment ago. Another one is somebody else's.
+    fn may_have_made(&self, directory: &Metadata) -> bool {
+        directory.uid() == self.acting.uid() && directory.mode() & 0o7777 & !SET_GROUP == 0o700
     }
 
     /// Gives away a directory that was just made here.
@@ -132,7 +135,7 @@ impl Dir {
         };
         let file = {
             let _acting = self.acting.begin();
-            open_beneath(&self.file, name, way | ANY_FILE, Mode::empty())?
+            open_beneath(&self.file, name, way.union(ANY_FILE), Mode::empty())?
         };
         let metadata = file.metadata()?;
         if !metadata.is_file() {
@@ -147,12 +150,11 @@ impl Dir {
 
     /// Makes a file that is not there yet, for its owner alone, whatever the umask is.
     pub(super) fn create_file(&self, name: &Name) -> io::Result<File> {
-        let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL | ANY_FILE;
         let file = {
             let _acting = self.acting.begin();
-            open_beneath(&self.file, name, flags, Mode::S_IRUSR | Mode::S_IWUSR)?
+            open_beneath(&self.file, name, NEW_FILE, Mode::from_bits_retain(OWNER_ALONE))?
         };
-        file.set_permissions(PermissionsExt::from_mode(0o600))?;
+        file.set_permissions(PermissionsExt::from_mode(OWNER_ALONE))?;
         Ok(file)
     }
 
@@ -168,11 +170,9 @@ impl Dir {
         let result = self.link_now(file, name);
         drop(acting);
         match result {
-            // Of a file that belongs to somebody else than this directory (fs.protected_hardlinks, proc(5)). No name is
-            // followed here.
-            Err(Errno::EPERM | Errno::EACCES) if self.acting != Acting::AsWeAre => {
-                Ok(self.link_now(file, name)?)
-            }
+            // The owner may not, as of a file that belongs to somebody else (fs.protected_hardlinks, proc(5)); root may. No name
+            // is followed here.
+            Err(Errno::EPERM | Errno::EACCES) => Ok(self.link_now(file, name)?),
             result => Ok(result?),
         }
     }
@@ -230,11 +230,7 @@ impl Dir {
 
     /// Whether it was removed: nothing can be made in it any more.
     pub(super) fn is_gone(&self) -> bool {
-        match self.file.metadata() {
-            Ok(metadata) => metadata.nlink() == 0,
-            // Removed on the server of a network file system.
-            Err(error) => error.raw_os_error() == Some(Errno::ESTALE as i32),
-        }
+        is_removed(self.file.metadata().map(|metadata| metadata.nlink()))
     }
 
     /// Whether a file or directory here is one that we made, or whoever the directory belongs to.
@@ -259,7 +255,7 @@ impl Dir {
     pub(super) fn open_again(&self, file: &File, flags: OFlag) -> io::Result<File> {
         let again: File = {
             let _acting = self.acting.begin();
-            open(&by_descriptor(file), flags | OFlag::O_CLOEXEC, Mode::empty())?.into()
+            open(&by_descriptor(file), flags.union(OFlag::O_CLOEXEC), Mode::empty())?.into()
         };
         let (first, second) = (file.metadata()?, again.metadata()?);
         if (first.dev(), first.ino()) == (second.dev(), second.ino()) {
@@ -270,20 +266,25 @@ impl Dir {
     }
 }
 
+/// Whether an open directory with so many links was removed.
+fn is_removed(links: io::Result<u64>) -> bool {
+    match links {
+        Ok(links) => links == 0,
+        // On the server of a network file system.
+        Err(error) => error.raw_os_error() == Some(Errno::ESTALE as i32),
+    }
+}
+
 /// A path that leads to an open file, and to nothing else.
 fn by_descriptor(file: &File) -> PathBuf {
     format!("/proc/self/fd/{}", file.as_fd().as_raw_fd()).into()
 }
 
 fn open_beneath(dir: &File, name: &Name, flags: OFlag, mode: Mode) -> io::Result<File> {
-    let flags = flags | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let flags = flags.union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC);
     static HAS_OPENAT2: AtomicBool = AtomicBool::new(true);
     if HAS_OPENAT2.load(Ordering::Relaxed) {
-        let how = OpenHow::new().flags(flags).mode(mode).resolve(
-            ResolveFlag::RESOLVE_BENEATH
-                | ResolveFlag::RESOLVE_NO_SYMLINKS
-                | ResolveFlag::RESOLVE_NO_MAGICLINKS,
-        );
+        let how = OpenHow::new().flags(flags).mode(mode).resolve(HERE);
         match openat2(dir, name.as_str(), how) {
             // Linux before 5.6, or gVisor; filters of system calls that do not know it say EPERM (older Docker).
             Err(Errno::ENOSYS) => HAS_OPENAT2.store(false, Ordering::Relaxed),
@@ -296,13 +297,21 @@ fn open_beneath(dir: &File, name: &Name, flags: OFlag, mode: Mode) -> io::Result
 }
 
 fn open_nofollow(dir: &File, name: &Name, flags: OFlag, mode: Mode) -> io::Result<File> {
-    Ok(openat(dir, name.as_str(), flags | OFlag::O_NOFOLLOW, mode)?.into())
+    Ok(openat(dir, name.as_str(), flags.union(OFlag::O_NOFOLLOW), mode)?.into())
 }
 
-const DIRECTORY: OFlag = OFlag::O_RDONLY.union(OFlag::O_DIRECTORY).union(OFlag::O_CLOEXEC);
+const DIRECTORY: OFlag =
+    OFlag::O_RDONLY.union(OFlag::O_DIRECTORY).union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC);
 /// A FIFO does not wait for its other end, and a terminal does not become ours.
 const ANY_FILE: OFlag = OFlag::O_NONBLOCK.union(OFlag::O_NOCTTY);
 
+const NEW_FILE: OFlag = OFlag::O_RDWR.union(OFlag::O_CREAT).union(OFlag::O_EXCL).union(ANY_FILE);
+/// Nothing but what has a name in the directory itself.
+const HERE: ResolveFlag = ResolveFlag::RESOLVE_BENEATH
+    .union(ResolveFlag::RESOLVE_NO_SYMLINKS)
+    .union(ResolveFlag::RESOLVE_NO_MAGICLINKS);
+
+const OWNER_ALONE: u32 = 0o600;
 const SET_GROUP: u32 = 0o2000;
 const STICKY: u32 = 0o1000;
 /// Group or others.
@@ -380,6 +389,34 @@ mod tests {
         fs::set_permissions(&path, PermissionsExt::from_mode(0o711)).expect("ours");
         dir.make(&name("directory"), None, 0o751).expect("there");
         assert_eq!(fs::metadata(&path).expect("there").mode() & 0o7777, 0o711, "left as it is");
+        fs::set_permissions(temporary.path(), PermissionsExt::from_mode(0o2755)).expect("ours");
+        let inner = dir.make(&name("inherits"), None, 0o751).expect("writable");
+        assert_eq!(inner.metadata().expect("open").mode() & 0o7777, 0o2751, "the group of the directory");
+    }
+
+    #[test]
+    fn a_directory_that_somebody_else_makes_in_the_same_moment_is_left_as_it_is() {
+        let (temporary, dir) = directory();
+        let path = temporary.path().join("theirs");
+        fs::create_dir(&path).expect("writable");
+        let seen = |mode| {
+            fs::set_permissions(&path, PermissionsExt::from_mode(mode)).expect("ours");
+            dir.may_have_made(&fs::metadata(&path).expect("there"))
+        };
+        assert!(seen(0o700) && seen(0o2700));
+        assert!(!seen(0o755) && !seen(0o770) && !seen(0o1700));
+        if is_root() {
+            std::os::unix::fs::chown(&path, Some(42_436), None).expect("root");
+            assert!(!seen(0o700));
+        }
+    }
+
+    #[test]
+    fn what_is_there_and_is_no_directory_is_not_made_one() {
+        let (temporary, dir) = directory();
+        fs::write(temporary.path().join("file"), b"").expect("writable");
+        let error = dir.make(&name("file"), None, 0o755).expect_err("a file");
+        assert_eq!(error.kind(), io::ErrorKind::NotADirectory);
     }
 
     #[test]
@@ -429,6 +466,7 @@ mod tests {
         fs::remove_dir_all(parent.path().join("b")).expect("writable");
         assert!(dir.is_gone());
         assert!(dir.create_file(&name("file")).is_err());
+        assert!(is_removed(Err(Errno::ESTALE.into())) && !is_removed(Err(Errno::EIO.into())));
     }
 
     #[test]
@@ -474,6 +512,7 @@ mod tests {
         fs::set_permissions(temporary.path(), PermissionsExt::from_mode(0o775)).expect("ours");
         let error = dir.make(&name("open"), Some(nova), 0o755).expect_err("a group may exchange it");
         assert!(error.to_string().contains("by hand"), "{error}");
+        dir.make(&name("ours"), Some(dir.owner()), 0o755).expect("it need not be given away");
         fs::set_permissions(temporary.path(), PermissionsExt::from_mode(0o1777)).expect("ours");
         dir.make(&name("sticky"), Some(nova), 0o755).expect("nobody else may rename it");
     }
@@ -489,6 +528,9 @@ mod tests {
         let file = dir.create_file(&name("hidden")).expect("writable");
         Owner { uid: 42_438, gid: 42_438 }.take(&file).expect("root may");
         dir.link(&file, &name("published")).expect("by root");
+        // The same where fs.protected_hardlinks is 0: the owner may not write to its own directory.
+        fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o555)).expect("root");
+        dir.link(&file, &name("second")).expect("by root");
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub(super) struct Direct {
 impl Direct {
     /// Looks for the way to a file that is open: by its descriptor, as its name may lead to another one by now.
     pub(super) fn open(dir: &Dir, file: &File) -> Self {
-        let file = dir.open_again(file, OFlag::O_WRONLY | OFlag::O_DIRECT);
+        let file = dir.open_again(file, OFlag::O_WRONLY.union(OFlag::O_DIRECT));
         Self { file: file.ok(), refused: AtomicBool::new(false) }
     }
 
@@ -69,7 +69,54 @@ mod tests {
             let ino = |file: &File| file.metadata().expect("open").ino();
             assert_eq!(ino(second), ino(&file));
         }
-        assert!(direct.write(&[1; 100], 0).is_none());
         assert!(Direct::none().write(&[1; PAGE], 0).is_none());
+    }
+
+    #[test]
+    fn whole_pages_at_pages_go_this_way_and_nothing_else_does() {
+        let (file, buffer) = (tempfile::tempfile().expect("temporary file"), Buffer::new());
+        let direct = of(file);
+        for (bytes, offset) in [
+            (&buffer.pages()[..100], 0),
+            (&buffer.pages()[..PAGE - 1], PAGE as u64),
+            (buffer.pages(), 100),
+            (&buffer.0[buffer.start() + 1..][..PAGE], 0),
+        ] {
+            assert!(direct.write(bytes, offset).is_none(), "{} bytes at {offset}", bytes.len());
+        }
+        assert!(matches!(direct.write(buffer.pages(), PAGE as u64), Some(Ok(()))));
+        let bytes = direct.file.as_ref().expect("open").metadata().expect("open").len();
+        assert_eq!(bytes, 3 * PAGE as u64, "two pages after the first");
+    }
+
+    #[test]
+    fn a_way_that_the_file_system_refuses_is_not_tried_again_and_other_errors_are_told() {
+        let (file, buffer) = (tempfile::NamedTempFile::new().expect("temporary file"), Buffer::new());
+        let closed = of(File::open(file.path()).expect("readable"));
+        assert!(matches!(closed.write(buffer.pages(), 0), Some(Err(_))), "it is open to read");
+        let refusing = of(file.reopen().expect("writable"));
+        assert!(refusing.write(buffer.pages(), 1 << 63).is_none(), "EINVAL: no file is so long");
+        assert!(refusing.write(buffer.pages(), 0).is_none());
+    }
+
+    fn of(file: File) -> Direct {
+        Direct { file: Some(file), refused: AtomicBool::new(false) }
+    }
+
+    /// Two pages somewhere in it.
+    struct Buffer(Vec<u8>);
+
+    impl Buffer {
+        fn new() -> Self {
+            Self(vec![1; 4 * PAGE])
+        }
+
+        fn start(&self) -> usize {
+            self.0.as_ptr().align_offset(PAGE)
+        }
+
+        fn pages(&self) -> &[u8] {
+            &self.0[self.start()..][..2 * PAGE]
+        }
     }
 }

@@ -53,7 +53,7 @@ pub(super) trait DiskFile: std::fmt::Debug + Send + Sync {
     /// Gives it a further name in its directory, which nothing has yet.
     fn link(&self, name: &Name) -> io::Result<()>;
 
-    /// Its time of change is now.
+    /// Sets its modification time to now.
     fn touch(&self) -> io::Result<()>;
 
     /// Locks it against other processes; false if one of them has it.

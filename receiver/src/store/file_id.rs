@@ -10,7 +10,7 @@
 //!
 //! Where a file system keeps no time of birth (older NFS), `ctime` has to do: a file that anybody touched is no longer known, its
 //! proof and its pin are forgotten, and the next push compares it again. That is the safe side. What the store itself
-//! changes is recorded again by descriptor ([`super::records`]).
+//! changes is recorded again by descriptor ([`super::publications`]).
 //!
 //! The device number is compared only within one process: file systems without a disk of their own (NFS, Btrfs,
 //! overlayfs) get another one with each mount, and a record outlives a reboot.
@@ -44,9 +44,7 @@ impl FileId {
     pub(super) fn of(metadata: &Metadata) -> Self {
         let since = match metadata.created() {
             Ok(birth) => Since::Birth(Nanos::of(birth)),
-            Err(_) => Since::Change(Nanos(
-                i128::from(metadata.ctime()) * NANOS_PER_SECOND + i128::from(metadata.ctime_nsec()),
-            )),
+            Err(_) => Since::Change(Nanos::new(metadata.ctime(), metadata.ctime_nsec())),
         };
         Self { device: metadata.dev(), inode: metadata.ino(), since }
     }
@@ -58,6 +56,10 @@ impl FileId {
 }
 
 impl Nanos {
+    fn new(seconds: i64, nanos: i64) -> Self {
+        Self(i128::from(seconds) * NANOS_PER_SECOND + i128::from(nanos))
+    }
+
     fn of(time: SystemTime) -> Self {
         let nanos = |duration: Duration| duration.as_nanos() as i128; // u64 seconds at most
         match time.duration_since(SystemTime::UNIX_EPOCH) {
@@ -106,5 +108,6 @@ mod tests {
         let second = Duration::new(1, 5);
         assert_eq!(Nanos::of(SystemTime::UNIX_EPOCH + second), Nanos(1_000_000_005));
         assert_eq!(Nanos::of(SystemTime::UNIX_EPOCH - second), Nanos(-1_000_000_005));
+        assert_eq!(Nanos::new(3, 5), Nanos(3_000_000_005), "of a stat");
     }
 }

@@ -16,19 +16,20 @@ use super::anchor::Anchor;
 use super::base::BaseFile;
 use super::dir::Access;
 use super::disk::{Disk, DiskFile, Entry, System};
+use super::error::StoreError;
 use super::journal::Identity;
-use super::keeper::{self, Keeper};
-use super::leftovers;
+use super::journal_writer::{self, JournalWriter};
 use super::name::Name;
-use super::partial::{Names, PREFIX, PartialFile, Place};
-use super::{StoreError, StoreOptions};
+use super::partial::{Names, PREFIX, PartialFile, StagingArea};
+use super::resume;
+use super::spec::StoreOptions;
 
 /// An existing directory that this process may write to.
 #[derive(Debug)]
 pub(super) struct Folder {
-    place: Place,
+    staging: StagingArea,
     options: StoreOptions,
-    /// Held while leftovers are looked at, so that nobody finds them locked by another thread of ours.
+    /// Held while unfinished files are looked through, so that no thread finds them locked by another thread of this process.
     looking: Mutex<()>,
     /// Unfinished files made so far: a session that is joined again meets no file of its first attempt.
     made: AtomicU64,
@@ -50,7 +51,7 @@ impl Folder {
     /// for messages.
     pub(super) fn open(anchor: Anchor, path: &Path, options: StoreOptions) -> Result<Self, StoreError> {
         let at = |error| StoreError::Io { what: "start a thread for", path: path.to_owned(), error };
-        let journals = keeper::start().map_err(at)?;
+        let journals = journal_writer::start().map_err(at)?;
         Self::on(Arc::new(System(anchor)), path, options, Some(journals))
     }
 
@@ -58,22 +59,22 @@ impl Folder {
         disk: Arc<dyn Disk>,
         path: &Path,
         options: StoreOptions,
-        journals: Option<Sender<Arc<Keeper>>>,
+        journals: Option<Sender<Arc<JournalWriter>>>,
     ) -> Result<Self, StoreError> {
-        let place = Place { disk, directory: path.to_owned(), min_free: options.min_free, journals };
+        let staging = StagingArea { disk, directory: path.to_owned(), min_free: options.min_free, journals };
         let (looking, made) = (Mutex::new(()), AtomicU64::new(0));
-        let folder = Self { place, options, looking, made, stop: AtomicBool::new(false) };
+        let folder = Self { staging, options, looking, made, stop: AtomicBool::new(false) };
         folder.probe(|_| Ok(())).map_err(|error| folder.error("write to", error))?;
         folder.clean()?;
         Ok(folder)
     }
 
     pub(super) fn path(&self) -> &Path {
-        &self.place.directory
+        &self.staging.directory
     }
 
     pub(super) fn disk(&self) -> &dyn Disk {
-        &*self.place.disk
+        &*self.staging.disk
     }
 
     /// What takes long ends at once from now on, with [`StoreError::Stopped`].
@@ -89,7 +90,7 @@ impl Folder {
     /// Removes unfinished files that are too old or too many.
     pub(super) fn clean(&self) -> Result<(), StoreError> {
         let _looking = self.looking.lock().unwrap_or_else(PoisonError::into_inner);
-        leftovers::clean(self.disk(), self.path(), self.options)
+        resume::clean(self.disk(), self.path(), self.options)
     }
 
     /// What bears this name.
@@ -109,14 +110,14 @@ impl Folder {
         let bytes = geometry.object_bytes();
         let identity = Identity::of(announce, object);
         let _looking = self.looking.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut leftovers = leftovers::find(self.disk(), self.path())?;
-        let old = leftovers::take(self.disk(), &mut leftovers, &identity, bytes);
-        let there = old.as_ref().map_or(0, |(leftover, _)| leftover.entry.allocated);
+        let mut partials = resume::find(self.disk(), self.path())?;
+        let old = resume::take(self.disk(), &mut partials, &identity, bytes);
+        let there = old.as_ref().map_or(0, |(partial, _)| partial.entry.allocated);
         let needed = bytes.saturating_sub(there);
         loop {
             let room = self.disk().room().map_err(|error| self.error(ASK_FOR_ROOM, error))?;
             let reserve = self.options.min_free.of(room.total);
-            match leftovers.pop() {
+            match partials.pop() {
                 _ if room.free.saturating_sub(reserve) >= needed => break,
                 Some(oldest) => {
                     tracing::info!(name = %oldest.names.file, "removed an unfinished image to make room");
@@ -128,15 +129,15 @@ impl Folder {
                 }
             }
         }
-        if let Some((leftover, old)) = old {
-            return Ok(PartialFile::resume(&self.place, leftover.names, leftover.file, old, geometry));
+        if let Some((partial, old)) = old {
+            return Ok(PartialFile::resume(&self.staging, partial.names, partial.file, old, geometry));
         }
-        let journal_of = (!self.options.keep.time.is_zero()).then_some((&identity, session));
+        let journal_of = (!self.options.keep_unfinished.time.is_zero()).then_some((&identity, session));
         let object = Name::new(object).map_err(|error| self.error_at(object, "make", error))?;
         loop {
             let serial = self.made.fetch_add(1, Ordering::Relaxed);
             let names = Names::new(&object, session, serial);
-            match PartialFile::create(&self.place, names, journal_of, bytes) {
+            match PartialFile::create(&self.staging, names, journal_of, bytes) {
                 // Somebody who still works on it has this name.
                 Err(StoreError::Io { error, .. })
                     if error.kind() == io::ErrorKind::AlreadyExists && serial < SERIALS_MAX => {}
@@ -243,7 +244,7 @@ impl Folder {
         }
     }
 
-    /// Sets the time of change of a compared file to now; what it is then.
+    /// Sets the modification time of a compared file to now; returns what is known of the file then.
     pub(super) fn touch(&self, name: &str, file: &dyn DiskFile) -> Result<Entry, StoreError> {
         file.touch()
             .and_then(|()| file.entry())
@@ -293,7 +294,7 @@ const FORGET_BYTES: u64 = 64 << 20;
 
 #[cfg(test)]
 mod tests {
-    use super::super::MinFree;
+    use super::super::min_free::MinFree;
     use super::super::tests::{OBJECT, announce};
     use super::*;
     use std::fs;
@@ -318,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn leftovers_of_a_dead_receiver_are_removed_and_those_of_a_live_one_are_not() {
+    fn unfinished_files_of_a_dead_receiver_are_removed_and_those_of_a_live_one_are_not() {
         let dir = tempfile::tempdir().expect("temporary directory");
         let folder = open(dir.path()).expect("a directory");
         let alive = folder.begin("alive", &announce("alive")).expect("room");
@@ -361,6 +362,7 @@ mod tests {
             assert!(!comparing.is_finished(), "64 GiB take longer");
             folder.stop();
             assert!(stopped(comparing.join().expect("no panic")));
+            assert!(folder.stopping().load(Ordering::Relaxed), "nobody waits for a lock either");
         });
         assert!(started.elapsed() < std::time::Duration::from_secs(1), "{:?}", started.elapsed());
     }
@@ -383,6 +385,31 @@ mod tests {
         file.set_len(1).expect("ours");
         assert!(!folder.leads_to("image", &compared).expect("shorter"));
         assert!(matches!(folder.compare("image", root, &|| true), Err(StoreError::Exists { .. })));
+        assert!(folder.leads_to("../image", &compared).is_err() && folder.find("../image", 1).is_err());
+    }
+
+    #[test]
+    fn a_hidden_name_that_another_receiver_works_on_is_passed_over_as_often_as_names_are_tried() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let begin = |serial| {
+            let folder = open(dir.path()).expect("a directory");
+            folder.made.store(serial, Ordering::Relaxed);
+            folder.begin("image", &announce("image"))
+        };
+        let _first = begin(SERIALS_MAX - 1).expect("room");
+        let _second = begin(SERIALS_MAX - 1).expect("the next name");
+        let Err(StoreError::Io { error, .. }) = begin(SERIALS_MAX) else { panic!("the last name is taken") };
+        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+    }
+
+    #[test]
+    fn a_store_that_cannot_be_used_as_it_has_to_be_is_told_by_its_probe() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let folder = open(dir.path()).expect("a directory");
+        let error = folder.probe(|_| Err(io::ErrorKind::PermissionDenied.into())).expect_err("it failed");
+        assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
+        assert_eq!(fs::read_dir(dir.path()).expect("there").count(), 0);
+        assert!(folder.free_bytes().expect("a disk") > 4096);
     }
 
     #[test]

@@ -7,41 +7,56 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use glancecast_inspect::{CheckError, Claim, DiskFormat as Inspected, Format, Limits, check as inspect};
+use glancecast_inspect::{
+    CheckError, Claim, DiskFormat as Inspected, Format, Limits, Refusal, check as inspect,
+};
 use glancecast_proto::wire::DiskFormat;
 use glancecast_sandbox::{Patience, QemuImg, ToolError, Unsandboxed, not_opened};
 
 /// What a store is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Use {
+pub(super) enum Purpose {
     /// Files of any kind, some of them images.
     Files,
     /// Disks of instances, which Nova opens without another look.
     Disks,
 }
 
+/// Why a file is not published.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum FormatError {
+    #[error("its format is not known")]
+    Unknown,
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+}
+
 /// Whether a file is what was announced, and nothing that a tool would open as something else, or that Nova would refuse. The inner
-/// error is for the sender's table.
-pub(super) fn check(announced: DiskFormat, of: Use, mut file: &File) -> io::Result<Result<(), String>> {
+/// error says why it is not, for the sender's table.
+pub(super) fn check(
+    announced: DiskFormat,
+    of: Purpose,
+    mut file: &File,
+) -> io::Result<Result<(), FormatError>> {
     let claim = match announced {
         DiskFormat::Raw => Claim::Disk,
         DiskFormat::Qcow2 => Claim::Format(Inspected::Qcow2),
         DiskFormat::Vmdk => Claim::Format(Inspected::Vmdk),
         DiskFormat::Vhd => Claim::Format(Inspected::Vhd),
         DiskFormat::Vhdx => Claim::Format(Inspected::Vhdx),
-        DiskFormat::Other if of == Use::Files => return Ok(Ok(())),
-        DiskFormat::Other => return Ok(Err("its format is not known".to_owned())),
+        DiskFormat::Other if of == Purpose::Files => return Ok(Ok(())),
+        DiskFormat::Other => return Ok(Err(FormatError::Unknown)),
     };
     // How large a disk may be is for the flavor of each instance to say. Nova takes no VHD.
-    let limits = Limits { virtual_bytes_max: u64::MAX, vhd: of == Use::Files, ..Limits::default() };
+    let limits = Limits { virtual_bytes_max: u64::MAX, vhd: of == Purpose::Files, ..Limits::default() };
     let facts = match inspect(&mut file, claim, &limits) {
         Ok(facts) => facts,
-        Err(CheckError::Refused(refusal)) => return Ok(Err(refusal.to_string())),
+        Err(CheckError::Refused(refusal)) => return Ok(Err(refusal.into())),
         Err(CheckError::Read(error)) => return Err(error),
     };
     // A raw file of a directory is opened by nobody whom this program knows.
     match TOOL.get() {
-        Some(tool) if of == Use::Disks || announced != DiskFormat::Raw => {
+        Some(tool) if of == Purpose::Disks || announced != DiskFormat::Raw => {
             second_opinion(tool, file, facts.format)
         }
         _ => Ok(Ok(())),
@@ -69,10 +84,10 @@ pub(super) fn stop() {
     STOP.store(true, Ordering::Relaxed);
 }
 
-fn second_opinion(tool: &QemuImg, file: &File, inspected: Format) -> io::Result<Result<(), String>> {
+fn second_opinion(tool: &QemuImg, file: &File, inspected: Format) -> io::Result<Result<(), FormatError>> {
     match tool.info(file, Patience { time: LOOK_TIME, stop: &STOP }) {
-        Ok(info) => Ok(info.agrees(inspected).map_err(|refusal| refusal.to_string())),
-        Err(ToolError::Failed(line)) => Ok(Err(not_opened(inspected, &line).to_string())),
+        Ok(info) => Ok(info.agrees(inspected).map_err(FormatError::from)),
+        Err(ToolError::Failed(line)) => Ok(Err(not_opened(inspected, &line).into())),
         Err(error) => Err(io::Error::other(error)),
     }
 }
@@ -118,22 +133,22 @@ mod tests {
             (DiskFormat::Raw, b""),
             (DiskFormat::Other, b"QFI\xFB\0\0\0\x03"),
         ] {
-            assert_eq!(checked_of(announced, Use::Files, bytes), Ok(()), "{announced} {bytes:?}");
+            assert_eq!(checked_of(announced, Purpose::Files, bytes), Ok(()), "{announced} {bytes:?}");
         }
         for (announced, bytes) in [
             (DiskFormat::Raw, &b"QFI\xFB\0\0\0\x03"[..]),
             (DiskFormat::Qcow2, b"any file"),
             (DiskFormat::Vhd, b"any file"),
         ] {
-            assert!(checked_of(announced, Use::Files, bytes).is_err(), "{announced} {bytes:?}");
+            assert!(checked_of(announced, Purpose::Files, bytes).is_err(), "{announced} {bytes:?}");
         }
     }
 
-    fn checked(announced: DiskFormat, bytes: &[u8]) -> Result<(), String> {
-        checked_of(announced, Use::Disks, bytes)
+    fn checked(announced: DiskFormat, bytes: &[u8]) -> Result<(), FormatError> {
+        checked_of(announced, Purpose::Disks, bytes)
     }
 
-    fn checked_of(announced: DiskFormat, of: Use, bytes: &[u8]) -> Result<(), String> {
+    fn checked_of(announced: DiskFormat, of: Purpose, bytes: &[u8]) -> Result<(), FormatError> {
         let mut file = tempfile::tempfile().expect("temporary file");
         file.write_all(bytes).expect("room");
         check(announced, of, &file).expect("readable")

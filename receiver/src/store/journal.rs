@@ -42,7 +42,7 @@ impl Identity {
 
 /// A block that was proven and made durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Record {
+pub(super) struct BlockRecord {
     pub(super) block: BlockIndex,
     pub(super) hash: BlockHash,
 }
@@ -60,7 +60,7 @@ pub(super) struct Journal {
 pub(super) struct Old {
     pub(super) identity: Identity,
     /// In the order of writing.
-    pub(super) records: Vec<Record>,
+    pub(super) records: Vec<BlockRecord>,
     /// The rest of it is cut off or damaged, and was left away.
     pub(super) damaged: bool,
     pub(super) journal: Journal,
@@ -95,7 +95,7 @@ impl Journal {
     }
 
     /// Appends records and makes them durable. Their blocks must be durable already.
-    pub(super) fn append(&mut self, records: &[Record]) -> io::Result<()> {
+    pub(super) fn append(&mut self, records: &[BlockRecord]) -> io::Result<()> {
         let mut bytes = Vec::with_capacity(records.len() * RECORD);
         records.iter().for_each(|record| bytes.extend_from_slice(&self.emit(record)));
         self.file.write_at(&bytes, self.end)?;
@@ -104,7 +104,7 @@ impl Journal {
         Ok(())
     }
 
-    fn emit(&self, record: &Record) -> [u8; RECORD] {
+    fn emit(&self, record: &BlockRecord) -> [u8; RECORD] {
         let mut bytes = [0; RECORD];
         bytes[..4].copy_from_slice(&record.block.0.to_be_bytes());
         bytes[4..36].copy_from_slice(&record.hash.0);
@@ -113,17 +113,17 @@ impl Journal {
         bytes
     }
 
-    fn parse(&self, bytes: &[u8; RECORD]) -> Option<Record> {
+    fn parse(&self, bytes: &[u8; RECORD]) -> Option<BlockRecord> {
         let (body, sum) = bytes.split_at(RECORD - CHECK);
         if check(&[&self.seal, body]) != sum {
             return None;
         }
         let block = BlockIndex(u32::from_be_bytes(*body.first_chunk()?));
-        Some(Record { block, hash: BlockHash(*body.last_chunk()?) })
+        Some(BlockRecord { block, hash: BlockHash(*body.last_chunk()?) })
     }
 
     /// All records up to the end or to the first that is none; appending goes on there.
-    fn read_records(&mut self) -> io::Result<(Vec<Record>, bool)> {
+    fn read_records(&mut self) -> io::Result<(Vec<BlockRecord>, bool)> {
         let mut records = Vec::new();
         let mut buffer = vec![0; RECORD * READ_RECORDS];
         loop {
@@ -309,7 +309,7 @@ mod tests {
     fn write(path: &Path, records: u32) -> Vec<u8> {
         let file = disk(path).create(&name("journal")).expect("writable");
         let mut journal = Journal::begin(file, &identity(), SessionId([5; 16])).expect("room");
-        let records: Vec<Record> = (0..records).map(record).collect();
+        let records: Vec<BlockRecord> = (0..records).map(record).collect();
         let (some, rest) = records.split_at(records.len() / 2);
         journal.append(some).expect("room");
         journal.append(rest).expect("room");
@@ -324,8 +324,11 @@ mod tests {
         System(Anchor::open(path.parent().expect("a directory"), Vec::new()).expect("a directory"))
     }
 
-    fn record(block: u32) -> Record {
-        Record { block: BlockIndex(block), hash: BlockHash(*blake3::hash(&block.to_be_bytes()).as_bytes()) }
+    fn record(block: u32) -> BlockRecord {
+        BlockRecord {
+            block: BlockIndex(block),
+            hash: BlockHash(*blake3::hash(&block.to_be_bytes()).as_bytes()),
+        }
     }
 
     fn identity() -> Identity {

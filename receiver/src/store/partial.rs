@@ -14,11 +14,12 @@ use glancecast_proto::integrity::{BlockHash, VerifiedBlock};
 use glancecast_proto::limits::OBJECT_NAME_MAX;
 
 use super::disk::{Disk, DiskFile};
-use super::journal::{Identity, Journal, Old, Record};
-use super::keeper::Keeper;
+use super::error::StoreError;
+use super::journal::{BlockRecord, Identity, Journal, Old};
+use super::journal_writer::JournalWriter;
+use super::min_free::MinFree;
 use super::name::{NAME_MAX, Name};
 use super::runs::data_runs;
-use super::{MinFree, StoreError};
 
 /// An object on its way. Dropping it puts it away for a later session if anything of it is worth that, and else removes
 /// it.
@@ -29,12 +30,12 @@ pub struct PartialFile {
     names: Names,
     /// For messages.
     directory: PathBuf,
-    keeper: Arc<Keeper>,
+    journal: Arc<JournalWriter>,
     min_free: MinFree,
     /// Bytes of blocks that this session has written.
     written: AtomicU64,
     /// What an earlier session's journal says of it, by block.
-    recorded: Vec<Record>,
+    recorded: Vec<BlockRecord>,
     /// Blocks that an earlier session may have written.
     kept: Vec<BlockIndex>,
     /// It has bytes of an earlier session.
@@ -50,32 +51,32 @@ pub(super) struct Names {
     pub(super) journal: Name,
 }
 
-/// Where an unfinished file is made.
+/// The directory in which unfinished files are made.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct StagingArea {
     pub(super) disk: Arc<dyn Disk>,
     /// For messages.
     pub(super) directory: PathBuf,
     /// What stays free.
     pub(super) min_free: MinFree,
     /// The thread that writes journals.
-    pub(super) journals: Option<Sender<Arc<Keeper>>>,
+    pub(super) journals: Option<Sender<Arc<JournalWriter>>>,
 }
 
 impl PartialFile {
     /// Makes an empty place of so many bytes; with a journal of this identity and session, or, where nobody is to go on with
     /// it, without one, and then it is removed when it is dropped.
     pub(super) fn create(
-        place: &Place,
+        staging: &StagingArea,
         names: Names,
         journal_of: Option<(&Identity, SessionId)>,
         bytes: u64,
     ) -> Result<Self, StoreError> {
         let at = |what| {
-            let path = place.directory.join(names.file.as_str());
+            let path = staging.directory.join(names.file.as_str());
             move |error| StoreError::Io { what, path, error }
         };
-        let disk = &place.disk;
+        let disk = &staging.disk;
         let file: Arc<dyn DiskFile> = disk.create(&names.file).map_err(at("create"))?.into();
         let made = || {
             if !file.try_lock().map_err(at("lock"))? {
@@ -87,12 +88,12 @@ impl PartialFile {
             Journal::begin(journal, identity, session).map(Some).map_err(at("write the journal of"))
         };
         let journal = made().inspect_err(|_| names.remove(&**disk))?;
-        Ok(Self::assemble(place, names, file, journal))
+        Ok(Self::assemble(staging, names, file, journal))
     }
 
     /// Goes on with a file that is locked already, from what its journal says and what is in it.
     pub(super) fn resume(
-        place: &Place,
+        staging: &StagingArea,
         names: Names,
         file: Arc<dyn DiskFile>,
         old: Old,
@@ -108,24 +109,35 @@ impl PartialFile {
         kept.extend(written_blocks(&*file, geometry));
         kept.sort_unstable();
         kept.dedup();
-        let mut partial = Self::assemble(place, names, file, Some(journal));
+        let mut partial = Self::assemble(staging, names, file, Some(journal));
         (partial.recorded, partial.kept, partial.resumed) = (records, kept, true);
         partial
     }
 
-    fn assemble(place: &Place, names: Names, file: Arc<dyn DiskFile>, journal: Option<Journal>) -> Self {
-        let (disk, directory) = (Arc::clone(&place.disk), place.directory.clone());
+    fn assemble(
+        staging: &StagingArea,
+        names: Names,
+        file: Arc<dyn DiskFile>,
+        journal: Option<Journal>,
+    ) -> Self {
+        let (disk, directory) = (Arc::clone(&staging.disk), staging.directory.clone());
         let discarded = AtomicBool::new(journal.is_none());
-        let keeper = journal.map_or_else(Keeper::idle, |journal| {
-            Keeper::new(Arc::clone(&disk), directory, Arc::clone(&file), journal, place.journals.clone())
+        let journal = journal.map_or_else(JournalWriter::idle, |journal| {
+            JournalWriter::new(
+                Arc::clone(&disk),
+                directory,
+                Arc::clone(&file),
+                journal,
+                staging.journals.clone(),
+            )
         });
         Self {
             disk,
             file,
             names,
-            directory: place.directory.clone(),
-            keeper: Arc::new(keeper),
-            min_free: place.min_free,
+            directory: staging.directory.clone(),
+            journal: Arc::new(journal),
+            min_free: staging.min_free,
             written: AtomicU64::new(0),
             recorded: Vec::new(),
             kept: Vec::new(),
@@ -146,12 +158,12 @@ impl PartialFile {
     /// What pwrite(2) says, that earlier blocks could not be made durable, or that the disk has too little room left for
     /// others: then nothing of it is kept.
     pub fn write(&self, block: &VerifiedBlock<'_>) -> Result<(), StoreError> {
-        if let Some(error) = self.keeper.failure() {
+        if let Some(error) = self.journal.failure() {
             return Err(self.error("sync", error));
         }
         self.look_for_room(block.bytes().len() as u64)?;
         self.write_runs(block).map_err(|error| self.error("write to", error))?;
-        self.keeper.note(Record { block: block.block(), hash: block.hash() });
+        self.journal.note(BlockRecord { block: block.block(), hash: block.hash() });
         Ok(())
     }
 
@@ -208,7 +220,7 @@ impl PartialFile {
         match read {
             Ok(read) if read == bytes.len() && BlockHash::of(geometry, block, bytes) == hash => {
                 if at.is_err() {
-                    self.keeper.note(Record { block, hash });
+                    self.journal.note(BlockRecord { block, hash });
                 }
                 true
             }
@@ -236,10 +248,10 @@ impl PartialFile {
     pub(super) fn finish(&self, mode: u32) -> Result<(), StoreError> {
         self.discard();
         // Not beside a flush: an error that it is told is told nobody else.
-        self.keeper.close();
+        self.journal.close();
         self.file.set_mode(mode).map_err(|error| self.error("set the mode of", error))?;
         self.file.sync_all().map_err(|error| self.error("sync", error))?;
-        if let Some(error) = self.keeper.failure() {
+        if let Some(error) = self.journal.failure() {
             return Err(self.error("sync", error));
         }
         // The guests of this host need the page cache more than a file that nobody reads now.
@@ -267,7 +279,7 @@ impl PartialFile {
         Ok(result.expect("this store lies on a disk of the system"))
     }
 
-    /// Its time of change is now.
+    /// Sets its modification time to now.
     pub(super) fn touch(&self) -> Result<(), StoreError> {
         self.file.touch().map_err(|error| self.error("set the time of", error))
     }
@@ -285,7 +297,7 @@ impl PartialFile {
     /// Makes what was written so far durable, then its records; gives how many this session has.
     #[cfg(test)]
     pub(super) fn flush(&self) -> usize {
-        self.keeper.flush()
+        self.journal.flush()
     }
 
     #[cfg(test)]
@@ -301,9 +313,9 @@ impl PartialFile {
 impl Drop for PartialFile {
     fn drop(&mut self) {
         let discarded = self.discarded.load(Ordering::Relaxed);
-        let worth_it = !discarded && (self.keeper.flush() > 0 || !self.kept.is_empty());
-        self.keeper.close();
-        if !worth_it || self.keeper.failure().is_some() {
+        let worth_it = !discarded && (self.journal.flush() > 0 || !self.kept.is_empty());
+        self.journal.close();
+        if !worth_it || self.journal.failure().is_some() {
             self.names.remove(&*self.disk);
         }
     }

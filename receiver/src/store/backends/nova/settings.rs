@@ -3,29 +3,59 @@
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
-use super::ini::{Ini, Names};
+use super::ini::{Ini, IniError, Names, ValueError};
 
 /// The settings of one node's Nova; the defaults are Nova's.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NovaSettings {
+pub(in crate::store) struct NovaSettings {
     /// `instances_path`.
-    pub instances_path: PathBuf,
+    pub(in crate::store) instances_path: PathBuf,
     /// `[image_cache] subdirectory_name`: where base images are, below the instances.
-    pub subdirectory: PathBuf,
+    pub(in crate::store) subdirectory: PathBuf,
     /// `force_raw_images`: base images are raw, whatever Glance has.
-    pub force_raw: bool,
+    pub(in crate::store) force_raw: bool,
     /// `[libvirt] images_type`.
-    pub images_type: String,
+    pub(in crate::store) images_type: String,
     /// `[image_cache] remove_unused_base_images`.
-    pub removes_unused: bool,
+    pub(in crate::store) removes_unused: bool,
     /// `[image_cache] remove_unused_original_minimum_age_seconds`: unused images are removed when nobody touched them for
     /// so long.
-    pub age_max: Duration,
+    pub(in crate::store) age_max: Duration,
+}
+
+/// Nova's files do not say where its cache is.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SettingsError {
+    /// One of them cannot be used.
+    #[error(transparent)]
+    File(#[from] IniError),
+    /// A setting in them, or on the command line, cannot be.
+    #[error("{}{why}", named(files))]
+    Setting {
+        /// The files.
+        files: Vec<PathBuf>,
+        /// Which one, and why.
+        why: BadSetting,
+    },
+}
+
+/// A setting that cannot be.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum BadSetting {
+    /// It has no value that can be used.
+    #[error(transparent)]
+    Value(#[from] ValueError),
+    /// `instances_path`.
+    #[error("instances_path {0:?} is not absolute")]
+    NotAbsolute(PathBuf),
+    /// `subdirectory_name`.
+    #[error("subdirectory_name {0:?} does not stay below instances_path")]
+    NotBelow(String),
 }
 
 impl NovaSettings {
     /// Nova's defaults, at this place.
-    pub fn at(instances_path: &Path) -> Self {
+    pub(in crate::store) fn at(instances_path: &Path) -> Self {
         Self {
             instances_path: instances_path.to_owned(),
             subdirectory: "_base".into(),
@@ -41,13 +71,13 @@ impl NovaSettings {
     ///
     /// # Errors
     /// One line with the file and what is wrong in it.
-    pub fn read(files: &[PathBuf], instances_path: Option<&Path>) -> Result<Self, String> {
+    pub(super) fn read(files: &[PathBuf], instances_path: Option<&Path>) -> Result<Self, SettingsError> {
         let ini = Ini::read(files)?;
-        Self::of(&ini, instances_path)
-            .map_err(|why| if files.is_empty() { why } else { format!("{}: {why}", named(files)) })
+        let in_files = |why| SettingsError::Setting { files: files.to_vec(), why };
+        Self::of(&ini, instances_path).map_err(in_files)
     }
 
-    fn of(ini: &Ini, instances_path: Option<&Path>) -> Result<Self, String> {
+    fn of(ini: &Ini, instances_path: Option<&Path>) -> Result<Self, BadSetting> {
         let path = match (instances_path, ini.text(INSTANCES_PATH)?, ini.text(STATE_PATH)?) {
             (Some(path), ..) => path.to_owned(),
             (None, Some(path), _) => path.into(),
@@ -56,7 +86,7 @@ impl NovaSettings {
             }
         };
         if !path.is_absolute() {
-            return Err(format!("instances_path {path:?} is not absolute"));
+            return Err(BadSetting::NotAbsolute(path));
         }
         let mut settings = Self::at(&path);
         if let Some(name) = ini.text(SUBDIRECTORY)? {
@@ -73,37 +103,57 @@ impl NovaSettings {
         Ok(settings)
     }
 
+    /// Whether Nova uses the files of its cache here.
+    ///
+    /// # Errors
     /// Why nothing may be placed here, whatever it is.
-    pub(super) fn refusal(&self) -> Option<String> {
+    pub(super) fn uses_files(&self) -> Result<(), NoFiles> {
         match self.images_type.as_str() {
-            "default" | "raw" | "flat" | "qcow2" => None,
-            "rbd" => Some(RBD.to_owned()),
-            "lvm" => Some(LVM.to_owned()),
-            other => Some(format!(
-                "images_type = {other} on this host is not one that is known to use files in its cache"
-            )),
+            "default" | "raw" | "flat" | "qcow2" => Ok(()),
+            "rbd" => Err(NoFiles::Rbd),
+            "lvm" => Err(NoFiles::Lvm),
+            other => Err(NoFiles::Unknown(other.to_owned())),
         }
     }
-}
 
-fn subdirectory(name: &str) -> Result<PathBuf, String> {
-    let path = PathBuf::from(name);
-    let plain = !name.is_empty() && path.components().all(|part| matches!(part, Component::Normal(_)));
-    if plain {
-        Ok(path)
-    } else {
-        Err(format!("subdirectory_name {name:?} does not stay below instances_path"))
+    /// Whether Nova may remove a pinned file before a host that is busy refreshes it.
+    pub(super) fn may_remove_pinned(&self) -> bool {
+        self.removes_unused && self.age_max < AGE_SHORT
     }
 }
 
-fn named(files: &[PathBuf]) -> String {
-    files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(", ")
+/// Why a file in the cache of this host is of no use, or harmful.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum NoFiles {
+    /// A file in the cache makes Nova skip the clone inside Ceph, and upload the file for each instance instead.
+    #[error(
+        "images_type = rbd on this host: Nova clones images inside Ceph, and a file in its cache would make every boot upload \
+         it. Keep the image raw in Glance's rbd store instead"
+    )]
+    Rbd,
+    /// Nova converts what it finds with the format that qemu-img guesses, and relies on having inspected it itself.
+    #[error(
+        "images_type = lvm on this host: Nova converts cached files without inspecting them. Let Nova fetch the image itself: \
+         openstack aggregate cache image"
+    )]
+    Lvm,
+    #[error("images_type = {0} on this host is not one that is known to use files in its cache")]
+    Unknown(String),
 }
 
-// A file in the cache makes Nova skip the clone inside Ceph, and upload the file for each instance instead.
-const RBD: &str = "images_type = rbd on this host: Nova clones images inside Ceph, and a file in its cache would make every boot upload it. Keep the image raw in Glance's rbd store instead";
-// It converts what it finds with the format that qemu-img guesses, and relies on having inspected it itself.
-const LVM: &str = "images_type = lvm on this host: Nova converts cached files without inspecting them. Let Nova fetch the image itself: openstack aggregate cache image";
+fn subdirectory(name: &str) -> Result<PathBuf, BadSetting> {
+    let path = PathBuf::from(name);
+    let plain = !name.is_empty() && path.components().all(|part| matches!(part, Component::Normal(_)));
+    if plain { Ok(path) } else { Err(BadSetting::NotBelow(name.to_owned())) }
+}
+
+/// The files that a setting is in, before what is said of it; nothing where it is on the command line.
+fn named(files: &[PathBuf]) -> String {
+    let files: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
+    if files.is_empty() { String::new() } else { files.join(", ") + ": " }
+}
+
+const AGE_SHORT: Duration = Duration::from_secs(60);
 
 const INSTANCES_PATH: Names<'_> = &[("DEFAULT", "instances_path")];
 const STATE_PATH: Names<'_> = &[("DEFAULT", "state_path")];
@@ -125,7 +175,9 @@ const AGE_MAX: Names<'_> = &[
 #[cfg(any(test, fuzzing))]
 pub(crate) fn fuzzed(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
-    let settings = match Ini::of_text(text).and_then(|ini| NovaSettings::of(&ini, None)) {
+    let read = Ini::of_text(text).map_err(|error| error.to_string());
+    let settings = match read.and_then(|ini| NovaSettings::of(&ini, None).map_err(|error| error.to_string()))
+    {
         Ok(settings) => settings,
         Err(error) => {
             assert!(!error.is_empty() && !error.contains(char::is_control), "{error:?}");
@@ -135,7 +187,7 @@ pub(crate) fn fuzzed(input: &[u8]) {
     assert!(settings.instances_path.is_absolute());
     let base = settings.instances_path.join(&settings.subdirectory);
     assert!(base.starts_with(&settings.instances_path), "below the instances");
-    assert!(settings.refusal().is_none_or(|text| !text.is_empty()));
+    assert!(settings.uses_files().err().is_none_or(|why| !why.to_string().is_empty()));
 }
 
 #[cfg(test)]
@@ -146,7 +198,8 @@ mod tests {
 
     #[test]
     fn what_is_not_set_is_novas_default() {
-        assert_eq!(read("[DEFAULT]\n"), Ok(NovaSettings::at(Path::new("/var/lib/nova/instances"))));
+        let settings = read("[DEFAULT]\n").expect("correct");
+        assert_eq!(settings, NovaSettings::at(Path::new("/var/lib/nova/instances")));
         let defaults = NovaSettings::at(Path::new("/x"));
         assert_eq!((defaults.force_raw, defaults.age_max), (true, Duration::from_secs(86_400)));
     }
@@ -162,7 +215,17 @@ mod tests {
         assert_eq!(settings.instances_path, Path::new("/srv/nova/inst"));
         assert_eq!(settings.subdirectory, Path::new("_base_10.0.0.7"));
         assert_eq!((settings.force_raw, settings.removes_unused), (false, false));
-        assert_eq!((settings.age_max, settings.refusal()), (Duration::from_secs(600), None));
+        assert_eq!((settings.age_max, settings.uses_files()), (Duration::from_secs(600), Ok(())));
+    }
+
+    #[test]
+    fn an_age_below_a_minute_is_short_where_nova_removes_images_at_all() {
+        let of = |seconds, removes_unused| {
+            let age_max = Duration::from_secs(seconds);
+            NovaSettings { removes_unused, age_max, ..NovaSettings::at(Path::new("/x")) }.may_remove_pinned()
+        };
+        assert!(of(59, true));
+        assert!(!of(60, true) && !of(61, true) && !of(59, false) && !of(60, false));
     }
 
     #[test]
@@ -188,7 +251,7 @@ mod tests {
             ("[DEFAULT]\ninstances_path = here\n", "instances_path"),
             ("[DEFAULT]\nnothing\n", "line 2"),
         ] {
-            let error = read(text).expect_err(says);
+            let error = read(text).expect_err(says).to_string();
             assert!(error.contains(says) && error.contains("nova.conf"), "{error}");
         }
     }
@@ -199,12 +262,12 @@ mod tests {
             [("rbd", "Glance's rbd store"), ("lvm", "aggregate cache image"), ("new", "known")]
         {
             let settings = read(&format!("[libvirt]\nimages_type = {kind}\n")).expect("correct");
-            let refusal = settings.refusal().expect("refused");
+            let refusal = settings.uses_files().expect_err("refused").to_string();
             assert!(refusal.contains(says) && refusal.len() <= REASON_MAX, "{} {refusal}", refusal.len());
         }
     }
 
-    fn read(text: &str) -> Result<NovaSettings, String> {
+    fn read(text: &str) -> Result<NovaSettings, SettingsError> {
         let dir = tempfile::tempdir().expect("temporary directory");
         let path = dir.path().join("nova.conf");
         fs::write(&path, text).expect("written");

@@ -22,11 +22,12 @@ use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use tempfile::TempDir;
 
-use super::acting::Acting;
-use super::directory::DirectoryStore;
-use super::nova::{NovaSettings, NovaStore, Owner, cache_name};
-use super::tests::{OBJECT, announce, is_root};
-use super::{Publication, StoreOptions};
+use super::{OBJECT, announce, is_root};
+use crate::store::acting::Acting;
+use crate::store::backends::nova::{NovaSettings, NovaStore, cache_name};
+use crate::store::backends::{Backend, directory};
+use crate::store::owner::Owner;
+use crate::store::{Publication, StoreOptions};
 
 #[test]
 fn a_link_in_the_place_of_the_probe_is_never_followed() {
@@ -60,7 +61,7 @@ fn an_unfinished_file_that_is_exchanged_with_a_link_is_never_opened_or_written_b
     }
     let arena = Arena::new();
     let attack = exchange_unfinished(arena.store.clone(), arena.victim());
-    let store = DirectoryStore::open(&arena.store, StoreOptions::DEFAULT).expect("a directory");
+    let store = directory::open(&arena.store, StoreOptions::DEFAULT).expect("a directory");
     let (mut published, mut resumed) = (0, 0);
     Attacker::start(attack.clone()).against("unfinished files", |round| {
         // The first of two is left for the second to go on with.
@@ -103,13 +104,13 @@ fn a_directory_of_records_that_is_exchanged_with_a_link_is_never_read_or_written
     let attack = arena.exchange_with_link(".glancecast");
     let mut written = 0;
     Attacker::start(attack.clone()).against("records", |round| {
-        let Ok(store) = DirectoryStore::open(&arena.store, StoreOptions::DEFAULT) else { return true };
+        let Ok(store) = directory::open(&arena.store, StoreOptions::DEFAULT) else { return true };
         written += 1;
         let name = format!("image-{}", round % 8);
         fs::write(arena.store.join(&name), OBJECT).expect("root may");
         let announce = Announce { pin: Pin::Forever, ..announce(&name) };
         store.compare(&announce, root(), &|| true).expect("the same");
-        store.parts().1.unpin(&name, glancecast_platform::clock::wall());
+        store.parts().expect("open").log.unpin(&name, glancecast_platform::clock::wall());
         false
     });
     assert!(written > 0, "each start was refused");
@@ -176,7 +177,7 @@ fn exchange(one: &Path, other: &Path) -> bool {
     renameat2(AT_FDCWD, one, AT_FDCWD, other, RenameFlags::RENAME_EXCHANGE).is_ok()
 }
 
-fn write(file: &super::PartialFile, name: &str) {
+fn write(file: &crate::store::PartialFile, name: &str) {
     let geometry = announce(name).geometry;
     let hash = BlockHash::of(geometry, BlockIndex(0), OBJECT);
     let block = VerifiedBlock::verify(geometry, BlockIndex(0), OBJECT, hash).expect("its hash");

@@ -9,15 +9,15 @@ use std::time::Duration;
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::BlockIndex;
 use glancecast_proto::integrity::{BlockHash, VerifiedBlock};
-use glancecast_proto::wire::Announce;
+use glancecast_proto::wire::{Announce, FailureKind};
 
-use super::dir::Room;
-use super::folder::{Folder, Found};
-use super::leftovers::KeepUnfinished;
-use super::model::{Dice, Fault, Model};
-use super::partial::PartialFile;
-use super::{FailureKind, MinFree, StoreError, StoreOptions};
+use super::disk_model::{Dice, Fault, Model};
 use crate::announcement::announcement;
+use crate::store::dir::Room;
+use crate::store::folder::{Folder, Found};
+use crate::store::partial::PartialFile;
+use crate::store::resume::KeepUnfinished;
+use crate::store::{MinFree, StoreError, StoreOptions};
 
 #[test]
 fn a_power_cut_at_any_step_leaves_the_whole_image_or_none_and_costs_nothing_that_was_durable() {
@@ -230,7 +230,7 @@ fn restart(seed: u64, disk: &Model, dice: &mut Dice) -> After {
         push_to(&folder, &object, dice).expect("the power is back");
     }
     assert_eq!(disk.content(IMAGE).as_ref(), Some(&object), "seed {seed}");
-    assert_eq!(disk.all_names(), ["image"], "seed {seed}: leftovers");
+    assert_eq!(disk.all_names(), ["image"], "seed {seed}: something unfinished is left");
     after
 }
 
@@ -313,7 +313,7 @@ fn folder(disk: &Model) -> Result<Folder, StoreError> {
 }
 
 fn options(keep: Duration) -> StoreOptions {
-    StoreOptions { keep: KeepUnfinished { time: keep }, min_free: MinFree::DEFAULT }
+    StoreOptions { keep_unfinished: KeepUnfinished { time: keep }, min_free: MinFree::DEFAULT }
 }
 
 /// Four blocks, the last one short: each of its bytes is the seed's, and its place's.

@@ -13,17 +13,17 @@ use glancecast_proto::ids::BlockIndex;
 use glancecast_proto::integrity::BlockHash;
 use glancecast_proto::wire::Announce;
 
-use super::MinFree;
-use super::dir::{Access, Room};
-use super::disk::{Disk, DiskFile, Entry};
-use super::file_id::{FileId, Nanos, Since};
-use super::journal::{Identity, Journal, Record};
-use super::leftovers::{self, Leftover};
-use super::name::Name;
-pub(crate) use super::nova::fuzzed as nova_conf;
-use super::partial::{Names, PartialFile, Place};
-pub(crate) use super::records::fuzzed as record;
 use crate::announcement::announcement;
+use crate::store::MinFree;
+pub(crate) use crate::store::backends::nova::fuzzed as nova_conf;
+use crate::store::dir::{Access, Room};
+use crate::store::disk::{Disk, DiskFile, Entry};
+use crate::store::file_id::{FileId, Nanos, Since};
+use crate::store::journal::{BlockRecord, Identity, Journal};
+use crate::store::name::Name;
+use crate::store::partial::{Names, PartialFile, StagingArea};
+pub(crate) use crate::store::publications::fuzzed as record;
+use crate::store::resume::{self, Resumable};
 
 /// Reads a journal, and goes on from it as a session would.
 ///
@@ -54,7 +54,7 @@ fn read(bytes: &[u8]) {
     assert!(if old.damaged { end < bytes.len() } else { end == bytes.len() }, "what is no record is cut off");
     assert_eq!(file.content()[..], bytes[..end]);
 
-    let next = Record { block: BlockIndex(7), hash: BlockHash([7; 32]) };
+    let next = BlockRecord { block: BlockIndex(7), hash: BlockHash([7; 32]) };
     let (identity, mut journal) = (old.identity, old.journal);
     journal.append(&[next]).expect("room");
     let longer = Journal::read(file.handle()).expect("it was read before");
@@ -71,20 +71,21 @@ fn go_on(bytes: &[u8], bytes_of_image: u64, written: Range<u64>) {
         removed: AtomicUsize::new(0),
     });
     let entry = Entry { bytes: bytes_of_image, ..entry() };
-    let mut leftovers =
-        vec![Leftover { names: shelf.names.clone(), file: Arc::new(Memory::image(written)), entry }];
-    let taken = leftovers::take(&*shelf, &mut leftovers, &identity, geometry.object_bytes());
-    let Some((leftover, old)) = taken else {
-        assert_eq!(leftovers.len() + shelf.removed() / 2, 1, "it is of another object, or removed");
+    let mut partials =
+        vec![Resumable { names: shelf.names.clone(), file: Arc::new(Memory::image(written)), entry }];
+    let taken = resume::take(&*shelf, &mut partials, &identity, geometry.object_bytes());
+    let Some((partial, old)) = taken else {
+        assert_eq!(partials.len() + shelf.removed() / 2, 1, "it is of another object, or removed");
         return;
     };
-    assert!(leftovers.is_empty() && shelf.removed() == 0);
+    assert!(partials.is_empty() && shelf.removed() == 0);
     assert!(old.identity == identity && bytes_of_image == geometry.object_bytes());
     let recorded = old.records.iter().rev().find(|record| record.block == LAST).map(|record| record.hash);
     let in_journal: Vec<BlockIndex> = old.records.iter().map(|record| record.block).collect();
 
-    let place = Place { disk: shelf.clone(), directory: "/".into(), min_free: MinFree::NONE, journals: None };
-    let partial = PartialFile::resume(&place, leftover.names, leftover.file, old, geometry);
+    let staging =
+        StagingArea { disk: shelf.clone(), directory: "/".into(), min_free: MinFree::NONE, journals: None };
+    let partial = PartialFile::resume(&staging, partial.names, partial.file, old, geometry);
     let kept = partial.kept().to_vec();
     assert!(kept.windows(2).all(|pair| pair[0] < pair[1]), "each once, in order");
     assert!(kept.iter().all(|&block| geometry.contains(block)));
@@ -127,7 +128,7 @@ fn damaged_journal(choice: u8, mut bytes: &[u8]) -> Vec<u8> {
         if bit != 0 {
             damage.push(file.content().len() * 8 + usize::from(bit));
         }
-        journal.append(&[Record { block, hash }]).expect("room");
+        journal.append(&[BlockRecord { block, hash }]).expect("room");
     }
     let mut journal = file.content().clone();
     damage.iter().for_each(|bit| journal[bit / 8] ^= 1 << (bit % 8));

@@ -7,9 +7,10 @@ use std::time::{Duration, SystemTime};
 
 use super::dir::Access;
 use super::disk::{Disk, DiskFile, Entry};
+use super::error::StoreError;
 use super::journal::{Identity, Journal, Old};
 use super::partial::Names;
-use super::{StoreError, StoreOptions};
+use super::spec::StoreOptions;
 
 /// How much of the unfinished is kept for sessions to come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,16 +26,16 @@ impl KeepUnfinished {
 
 /// An unfinished file that nobody works on. It is locked as long as this lives.
 #[derive(Debug)]
-pub(super) struct Leftover {
+pub(super) struct Resumable {
     pub(super) names: Names,
     pub(super) file: Arc<dyn DiskFile>,
     pub(super) entry: Entry,
 }
 
 /// All of them, the newest first, without what is of no use to anybody: that is removed. `path` is for messages.
-pub(super) fn find(disk: &dyn Disk, path: &Path) -> Result<Vec<Leftover>, StoreError> {
+pub(super) fn find(disk: &dyn Disk, path: &Path) -> Result<Vec<Resumable>, StoreError> {
     let at = |error| StoreError::Io { what: "list", path: path.to_owned(), error };
-    let mut found: Vec<Leftover> = Vec::new();
+    let mut found: Vec<Resumable> = Vec::new();
     let mut names: Vec<Names> = disk.list().map_err(at)?.iter().filter_map(Names::of).collect();
     names.sort_by(|a, b| a.file.cmp(&b.file));
     names.dedup_by(|a, b| a.file == b.file);
@@ -53,7 +54,7 @@ pub(super) fn find(disk: &dyn Disk, path: &Path) -> Result<Vec<Leftover>, StoreE
         match file.entry() {
             // With two names it is published: the crash came before the hidden one was taken away.
             Ok(entry) if entry.names == 1 && disk.look(&names.journal).is_ok() => {
-                found.push(Leftover { names, file: file.into(), entry });
+                found.push(Resumable { names, file: file.into(), entry });
             }
             Ok(_) => {
                 tracing::info!(name = %names.file, "removed what an earlier receiver left");
@@ -62,7 +63,7 @@ pub(super) fn find(disk: &dyn Disk, path: &Path) -> Result<Vec<Leftover>, StoreE
             Err(_) => {}
         }
     }
-    found.sort_by_key(|leftover| std::cmp::Reverse(leftover.entry.changed));
+    found.sort_by_key(|partial| std::cmp::Reverse(partial.entry.changed));
     Ok(found)
 }
 
@@ -71,7 +72,7 @@ pub(super) fn find(disk: &dyn Disk, path: &Path) -> Result<Vec<Leftover>, StoreE
 fn cannot_open(disk: &dyn Disk, names: &Names, error: &io::Error) {
     match disk.look(&names.file) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => names.remove(disk),
-        Ok(entry) if age(&entry) >= FOREIGN_KEPT => {
+        Ok(entry) if age(&entry) >= FOREIGN_AGE_MAX => {
             tracing::warn!(name = %names.file, %error, "removed what cannot be gone on with");
             names.remove(disk);
         }
@@ -86,22 +87,22 @@ fn age(entry: &Entry) -> Duration {
 
 /// Removes what is too old, or too much, or takes room that is to stay free.
 pub(super) fn clean(disk: &dyn Disk, path: &Path, options: StoreOptions) -> Result<(), StoreError> {
-    let mut leftovers = find(disk, path)?;
+    let mut partials = find(disk, path)?;
     let mut at = 0;
-    leftovers.retain(|leftover| {
-        let age = age(&leftover.entry);
+    partials.retain(|partial| {
+        let age = age(&partial.entry);
         at += 1;
-        if at <= KEPT_MAX && age < options.keep.time {
+        if at <= PARTIALS_MAX && age < options.keep_unfinished.time {
             return true;
         }
         tracing::info!(
-            name = %leftover.names.file, hours = age.as_secs() / 3600,
+            name = %partial.names.file, hours = age.as_secs() / 3600,
             "removed an unfinished image that nobody went on with"
         );
-        leftover.names.remove(disk);
+        partial.names.remove(disk);
         false
     });
-    while let Some(oldest) = leftovers.pop() {
+    while let Some(oldest) = partials.pop() {
         let at = |error| StoreError::Io { what: "ask for the free space of", path: path.to_owned(), error };
         let room = disk.room().map_err(at)?;
         if room.free >= options.min_free.of(room.total) {
@@ -113,25 +114,25 @@ pub(super) fn clean(disk: &dyn Disk, path: &Path, options: StoreOptions) -> Resu
     Ok(())
 }
 
-/// Takes out of `leftovers` what a session of this object goes on from: the newest, if it has several. Others of this
+/// Takes out of `partials` what a session of this object goes on from: the newest, if it has several. Others of this
 /// object, and those whose journal cannot be used, are removed.
 pub(super) fn take(
     disk: &dyn Disk,
-    leftovers: &mut Vec<Leftover>,
+    partials: &mut Vec<Resumable>,
     identity: &Identity,
     bytes: u64,
-) -> Option<(Leftover, Old)> {
+) -> Option<(Resumable, Old)> {
     let mut taken = None;
-    for leftover in std::mem::take(leftovers) {
-        let name = &leftover.names.journal;
-        match read(disk, &leftover) {
+    for partial in std::mem::take(partials) {
+        let name = &partial.names.journal;
+        match read(disk, &partial) {
             Err(error) => {
                 tracing::warn!(%name, "an unfinished image begins afresh, as its journal cannot be used: {error}");
-                leftover.names.remove(disk);
+                partial.names.remove(disk);
             }
-            Ok(old) if old.identity != *identity => leftovers.push(leftover),
+            Ok(old) if old.identity != *identity => partials.push(partial),
             // A crash came before it had its length, or there is a better one.
-            Ok(_) if leftover.entry.bytes != bytes || taken.is_some() => leftover.names.remove(disk),
+            Ok(_) if partial.entry.bytes != bytes || taken.is_some() => partial.names.remove(disk),
             Ok(old) => {
                 if old.damaged {
                     let records = old.records.len();
@@ -140,22 +141,22 @@ pub(super) fn take(
                         "a journal is cut off or damaged at its end; what was written is looked for in the image itself"
                     );
                 }
-                taken = Some((leftover, old));
+                taken = Some((partial, old));
             }
         }
     }
     taken
 }
 
-fn read(disk: &dyn Disk, leftover: &Leftover) -> io::Result<Old> {
-    Journal::read(disk.open(&leftover.names.journal, Access::Write)?)
+fn read(disk: &dyn Disk, partial: &Resumable) -> io::Result<Old> {
+    Journal::read(disk.open(&partial.names.journal, Access::Write)?)
 }
 
 /// Unfinished images of so many objects are kept; a host takes part in one push at a time.
-const KEPT_MAX: usize = 4;
+const PARTIALS_MAX: usize = 4;
 
 /// What another user, or another kind of thing, has under a name of ours is left alone for so long.
-const FOREIGN_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
+const FOREIGN_AGE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 #[cfg(test)]
 mod tests {
@@ -216,15 +217,15 @@ mod tests {
         }
         make_old(&dir, ".glancecast-old.part");
         assert_eq!(found(&disk, &dir), [".glancecast-new.part", ".glancecast-old.part"], "the newest first");
-        let options = StoreOptions { keep: KeepUnfinished::DEFAULT, min_free: MinFree::NONE };
-        assert_eq!(options.keep.time, DAY);
+        let options = StoreOptions { keep_unfinished: KeepUnfinished::DEFAULT, min_free: MinFree::NONE };
+        assert_eq!(options.keep_unfinished.time, DAY);
         clean(&disk, dir.path(), options).expect("a disk");
         assert_eq!(found(&disk, &dir), [".glancecast-new.part"]);
     }
 
     fn found(disk: &System, dir: &TempDir) -> Vec<String> {
         let found = find(disk, dir.path()).expect("a disk");
-        found.iter().map(|leftover| leftover.names.file.to_string()).collect()
+        found.iter().map(|partial| partial.names.file.to_string()).collect()
     }
 
     fn names(dir: &TempDir) -> Vec<String> {

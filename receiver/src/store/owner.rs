@@ -9,16 +9,16 @@ use nix::unistd::{Group, User};
 
 /// A user and a group, by number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Owner {
+pub(super) struct Owner {
     /// The user.
-    pub uid: u32,
+    pub(super) uid: u32,
     /// The group.
-    pub gid: u32,
+    pub(super) gid: u32,
 }
 
 impl Owner {
     /// Gives it an open file.
-    pub(in super::super) fn take(self, file: &File) -> io::Result<()> {
+    pub(super) fn take(self, file: &File) -> io::Result<()> {
         let metadata = file.metadata()?;
         if (metadata.uid(), metadata.gid()) == (self.uid, self.gid) {
             return Ok(());
@@ -27,26 +27,40 @@ impl Owner {
     }
 }
 
+/// What was given is no owner.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("owner {owner:?}: {why}")]
+pub(super) struct OwnerError {
+    owner: String,
+    why: NoOwner,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+enum NoOwner {
+    #[error("there is no user {0:?} here")]
+    User(String),
+    #[error("a number needs a group too, as in 42436:42436")]
+    NeedsGroup,
+    #[error("there is no group {0:?} here")]
+    Group(String),
+}
+
 /// `USER`, `USER:GROUP`, or numbers instead of names; a user alone stands for its own group.
 impl FromStr for Owner {
-    type Err = String;
+    type Err = OwnerError;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, OwnerError> {
+        let no_owner = |why| OwnerError { owner: text.to_owned(), why };
         let (user, group) = text.split_once(':').map_or((text, None), |(user, group)| (user, Some(group)));
-        let known = || User::from_name(user).ok().flatten();
-        let (uid, own) = match (user.parse::<u32>(), known()) {
-            (_, Some(user)) => (user.uid.as_raw(), Some(user.gid.as_raw())),
-            (Ok(uid), None) => (uid, None),
-            (Err(_), None) => return Err(format!("owner {text:?}: there is no user {user:?} here")),
+        let (uid, own_group) = match User::from_name(user).ok().flatten() {
+            Some(user) => (user.uid.as_raw(), Some(user.gid.as_raw())),
+            None => (user.parse().map_err(|_| no_owner(NoOwner::User(user.to_owned())))?, None),
         };
-        let gid = match group {
-            None => {
-                own.ok_or_else(|| format!("owner {text:?}: a number needs a group too, as in 42436:42436"))?
-            }
-            Some(group) => match (group.parse(), Group::from_name(group).ok().flatten()) {
-                (_, Some(group)) => group.gid.as_raw(),
-                (Ok(gid), None) => gid,
-                (Err(_), None) => return Err(format!("owner {text:?}: there is no group {group:?} here")),
+        let gid = match (group, own_group) {
+            (None, own_group) => own_group.ok_or_else(|| no_owner(NoOwner::NeedsGroup))?,
+            (Some(name), _) => match Group::from_name(name).ok().flatten() {
+                Some(group) => group.gid.as_raw(),
+                None => name.parse().map_err(|_| no_owner(NoOwner::Group(name.to_owned())))?,
             },
         };
         Ok(Self { uid, gid })
@@ -55,7 +69,7 @@ impl FromStr for Owner {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::tests::is_root;
+    use super::super::tests::is_root;
     use super::*;
 
     #[test]

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 /// The options of some files, the later ones over the earlier.
@@ -14,19 +14,104 @@ pub(super) struct Ini {
 }
 
 /// An option that has an older name, in another section, is looked for under both.
-pub(super) type Names<'a> = &'a [(&'a str, &'a str)];
+pub(super) type Names<'a> = &'a [(&'static str, &'static str)];
+
+/// A file of options cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum IniError {
+    /// It cannot be read.
+    #[error("{}: {error}", path.display())]
+    Read {
+        /// Its path.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// oslo.config would not read it either.
+    #[error("{} {error}", path.display())]
+    Syntax {
+        /// Its path.
+        path: PathBuf,
+        /// Where and why.
+        error: SyntaxError,
+    },
+}
+
+/// A line that is none of such a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}: {why}")]
+pub(super) struct SyntaxError {
+    line: usize,
+    why: BadLine,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+enum BadLine {
+    #[error("an indented line that goes on with nothing")]
+    Indented,
+    #[error("not a section")]
+    Section,
+    #[error("neither a section nor an option")]
+    Neither,
+    #[error("an option without a name, or outside of any section")]
+    Option,
+}
+
+/// The value of an option cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum ValueError {
+    /// What it names cannot be put in.
+    #[error("[{section}] {name} = {}: {why}", value.escape_debug())]
+    Substitution {
+        /// Where the option is.
+        section: &'static str,
+        /// The option.
+        name: &'static str,
+        /// What it is set to.
+        value: String,
+        /// What is wrong with it.
+        why: SubstitutionError,
+    },
+    /// It is of another type.
+    #[error("{name} = {}: {not}", value.escape_debug())]
+    Type {
+        /// The option.
+        name: &'static str,
+        /// What it is set to.
+        value: String,
+        /// What it should be.
+        not: &'static str,
+    },
+}
+
+/// A value names another option that cannot be put in.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum SubstitutionError {
+    /// It is too long by then.
+    #[error("with what it names it is longer than {VALUE_BYTES_MAX} bytes")]
+    TooLong,
+    /// A circle, or as good as one.
+    #[error("${} leads to itself, or to too many others", .0.escape_debug())]
+    TooMany(String),
+    /// There is no such option.
+    #[error("${} is set in none of these files", .0.escape_debug())]
+    NotSet(String),
+}
 
 impl Ini {
     /// Reads files in their order. A directory stands for its `*.conf`, in the order of their names.
-    pub(super) fn read(paths: &[PathBuf]) -> Result<Self, String> {
+    pub(super) fn read(paths: &[PathBuf]) -> Result<Self, IniError> {
         let mut ini = Self::default();
         for path in paths {
-            for file in files(path)? {
+            for path in files(path)? {
                 let mut text = String::new();
-                File::open(&file)
-                    .and_then(|open| open.take(FILE_BYTES_MAX).read_to_string(&mut text))
-                    .map_err(|error| format!("{}: {error}", file.display()))?;
-                ini.add(&text).map_err(|(line, why)| format!("{} line {line}: {why}", file.display()))?;
+                let read =
+                    File::open(&path).and_then(|file| file.take(FILE_BYTES_MAX).read_to_string(&mut text));
+                match read.map(|_| ini.add(&text)) {
+                    Err(error) => return Err(IniError::Read { path, error }),
+                    Ok(Err(error)) => return Err(IniError::Syntax { path, error }),
+                    Ok(Ok(())) => {}
+                }
             }
         }
         Ok(ini)
@@ -34,39 +119,39 @@ impl Ini {
 
     /// Of a single file's text.
     #[cfg(any(test, fuzzing))]
-    pub(super) fn of_text(text: &str) -> Result<Self, String> {
+    pub(super) fn of_text(text: &str) -> Result<Self, SyntaxError> {
         let mut ini = Self::default();
-        ini.add(text).map_err(|(line, why)| format!("line {line}: {why}"))?;
+        ini.add(text)?;
         Ok(ini)
     }
 
     /// Takes in a file's text.
-    fn add(&mut self, text: &str) -> Result<(), (usize, String)> {
+    fn add(&mut self, text: &str) -> Result<(), SyntaxError> {
         let mut section = String::new();
         let mut open: Option<(String, String)> = None;
-        for (number, line) in (1..).zip(text.lines()) {
-            let bad = |why: &str| Err((number, why.to_owned()));
-            let line = line.trim_end();
+        for (line, text) in (1..).zip(text.lines()) {
+            let bad = |why| Err(SyntaxError { line, why });
+            let line = text.trim_end();
             if line.is_empty() {
                 open = None;
             } else if line.starts_with([' ', '\t']) {
                 let value = open.as_ref().and_then(|key| self.values.get_mut(key));
-                let Some(value) = value else { return bad("an indented line that goes on with nothing") };
+                let Some(value) = value else { return bad(BadLine::Indented) };
                 value.push('\n');
                 value.push_str(line.trim_start());
             } else if let Some(name) = line.strip_prefix('[') {
                 open = None;
                 match name.strip_suffix(']') {
                     Some(name) if !name.is_empty() => section = normal(name),
-                    _ => return bad("not a section"),
+                    _ => return bad(BadLine::Section),
                 }
             } else if line.starts_with(['#', ';']) {
                 open = None;
             } else {
-                let Some(at) = line.find([':', '=']) else { return bad("neither a section nor an option") };
+                let Some(at) = line.find([':', '=']) else { return bad(BadLine::Neither) };
                 let key = line[..at].trim();
                 if key.is_empty() || section.is_empty() {
-                    return bad("an option without a name, or outside of any section");
+                    return bad(BadLine::Option);
                 }
                 let key = (section.clone(), key.to_owned());
                 self.values.insert(key.clone(), unquoted(line[at + 1..].trim()).to_owned());
@@ -77,7 +162,7 @@ impl Ini {
     }
 
     /// The value of an option, with what it names put in; `None` where it is not set.
-    pub(super) fn text(&self, names: Names<'_>) -> Result<Option<String>, String> {
+    pub(super) fn text(&self, names: Names<'_>) -> Result<Option<String>, ValueError> {
         let found = names.iter().find_map(|&(section, name)| {
             self.values.get(&(normal(section), name.to_owned())).map(|value| (section, name, value))
         });
@@ -86,12 +171,12 @@ impl Ini {
             Some((section, name, value)) => self
                 .substitute(section, value, &mut { NAMED_MAX })
                 .map(Some)
-                .map_err(|why| format!("[{section}] {name} = {}: {why}", value.escape_debug())),
+                .map_err(|why| ValueError::Substitution { section, name, value: value.clone(), why }),
         }
     }
 
     /// A truth value, as oslo.config takes them.
-    pub(super) fn truth(&self, names: Names<'_>) -> Result<Option<bool>, String> {
+    pub(super) fn truth(&self, names: Names<'_>) -> Result<Option<bool>, ValueError> {
         self.parsed(names, "neither true nor false", |text| match text.to_ascii_lowercase().as_str() {
             "true" | "1" | "on" | "yes" => Some(true),
             "false" | "0" | "off" | "no" => Some(false),
@@ -100,25 +185,25 @@ impl Ini {
     }
 
     /// A number of seconds.
-    pub(super) fn seconds(&self, names: Names<'_>) -> Result<Option<u64>, String> {
+    pub(super) fn seconds(&self, names: Names<'_>) -> Result<Option<u64>, ValueError> {
         self.parsed(names, "not a number of seconds", |text| text.parse().ok())
     }
 
     fn parsed<T>(
         &self,
         names: Names<'_>,
-        not: &str,
+        not: &'static str,
         parse: impl FnOnce(&str) -> Option<T>,
-    ) -> Result<Option<T>, String> {
-        let Some(text) = self.text(names)? else { return Ok(None) };
-        match parse(text.trim()) {
-            Some(value) => Ok(Some(value)),
-            None => Err(format!("{} = {}: {not}", names[0].1, text.escape_debug())),
+    ) -> Result<Option<T>, ValueError> {
+        let Some(value) = self.text(names)? else { return Ok(None) };
+        match parse(value.trim()) {
+            Some(parsed) => Ok(Some(parsed)),
+            None => Err(ValueError::Type { name: names[0].1, value, not }),
         }
     }
 
     /// Puts values in for `$name`, `${name}` and `${section.name}`, `left` of them; `$$` and `\$` are a dollar sign.
-    fn substitute(&self, section: &str, value: &str, left: &mut u32) -> Result<String, String> {
+    fn substitute(&self, section: &str, value: &str, left: &mut u32) -> Result<String, SubstitutionError> {
         let value = value.replace("\\$", "$$");
         let mut out = String::new();
         let mut rest = value.as_str();
@@ -140,7 +225,7 @@ impl Ini {
             }
             out.push_str(&self.named(section, name, left)?);
             if out.len() > VALUE_BYTES_MAX {
-                return Err(format!("with what it names it is longer than {VALUE_BYTES_MAX} bytes"));
+                return Err(SubstitutionError::TooLong);
             }
             rest = after;
         }
@@ -148,10 +233,8 @@ impl Ini {
         Ok(out)
     }
 
-    fn named(&self, section: &str, name: &str, left: &mut u32) -> Result<String, String> {
-        *left = left
-            .checked_sub(1)
-            .ok_or_else(|| format!("${} leads to itself, or to too many others", name.escape_debug()))?;
+    fn named(&self, section: &str, name: &str, left: &mut u32) -> Result<String, SubstitutionError> {
+        *left = left.checked_sub(1).ok_or_else(|| SubstitutionError::TooMany(name.to_owned()))?;
         let (of, option) = name.split_once('.').unwrap_or((section, name));
         let found = [of, "DEFAULT"].into_iter().find_map(|of| {
             self.values.get(&(normal(of), option.to_owned())).map(|value| (of.to_owned(), value))
@@ -159,16 +242,16 @@ impl Ini {
         match found {
             Some((of, value)) => self.substitute(&of, value, left),
             None if option == "state_path" => Ok(STATE_PATH.to_owned()),
-            None => Err(format!("${} is set in none of these files", name.escape_debug())),
+            None => Err(SubstitutionError::NotSet(name.to_owned())),
         }
     }
 }
 
-fn files(path: &Path) -> Result<Vec<PathBuf>, String> {
+fn files(path: &Path) -> Result<Vec<PathBuf>, IniError> {
     if !path.is_dir() {
         return Ok(vec![path.to_owned()]);
     }
-    let entries = fs::read_dir(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let entries = fs::read_dir(path).map_err(|error| IniError::Read { path: path.to_owned(), error })?;
     let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
     files.retain(|file| file.extension().is_some_and(|kind| kind == "conf"));
     files.sort();
@@ -233,7 +316,7 @@ mod tests {
             ("[DEFAULT]\nnothing\n", 2),
             ("[DEFAULT]\n= x\n", 2),
         ] {
-            assert_eq!(Ini::default().add(text).map_err(|(line, _)| line), Err(line), "{text:?}");
+            assert_eq!(Ini::default().add(text).map_err(|error| error.line), Err(line), "{text:?}");
         }
     }
 
@@ -247,8 +330,8 @@ mod tests {
         assert_eq!(text("DEFAULT", "escaped"), Ok(Some("$state_path $x $5 a$".into())));
         assert_eq!(text("image_cache", "name"), Ok(Some("_base_10.0.0.1".into())));
         assert_eq!(text("image_cache", "other"), Ok(Some("_base_10.0.0.1.x".into())));
-        assert!(text("DEFAULT", "circle").expect_err("endless").contains("itself"));
-        assert!(text("DEFAULT", "unknown").expect_err("not set").contains("$nothing"));
+        assert!(text("DEFAULT", "circle").expect_err("endless").to_string().contains("itself"));
+        assert!(text("DEFAULT", "unknown").expect_err("not set").to_string().contains("$nothing"));
     }
 
     #[test]
@@ -256,21 +339,22 @@ mod tests {
         for last in ["x", ""] {
             let mut text = format!("[DEFAULT]\nb0 = {last}\n");
             (1..12).for_each(|n| text += &format!("b{n} = {}\n", format!("$b{}", n - 1).repeat(1_000)));
-            let error = ini(&text).text(&[("DEFAULT", "b11")]).expect_err("a thousand times a thousand");
+            let error =
+                ini(&text).text(&[("DEFAULT", "b11")]).expect_err("a thousand times a thousand").to_string();
             assert!(error.contains("too many"), "{error}");
         }
         let long = format!("[DEFAULT]\nlong = {}\ntwice = $long$long\n", "x".repeat(40_000));
-        assert!(ini(&long).text(&[("DEFAULT", "twice")]).expect_err("80 000").contains("longer"));
+        assert!(ini(&long).text(&[("DEFAULT", "twice")]).expect_err("80 000").to_string().contains("longer"));
     }
 
     #[test]
     fn what_is_quoted_of_a_file_stays_one_line() {
         let ini = ini("[DEFAULT]\nname = ${b\u{10}}\nlines = $c\n  more\nnumber = 1\n  2\n");
         for name in ["name", "lines"] {
-            let error = ini.text(&[("DEFAULT", name)]).expect_err("not set");
+            let error = ini.text(&[("DEFAULT", name)]).expect_err("not set").to_string();
             assert!(!error.contains(char::is_control), "{error:?}");
         }
-        let error = ini.seconds(&[("DEFAULT", "number")]).expect_err("no number");
+        let error = ini.seconds(&[("DEFAULT", "number")]).expect_err("no number").to_string();
         assert!(!error.contains(char::is_control), "{error:?}");
     }
 
@@ -301,7 +385,7 @@ mod tests {
         for (name, value) in [("a", "1"), ("b", "3"), ("c", "2")] {
             assert_eq!(ini.text(&[("DEFAULT", name)]), Ok(Some(value.to_owned())));
         }
-        let error = Ini::read(&[dir.path().join("missing.conf")]).expect_err("not there");
+        let error = Ini::read(&[dir.path().join("missing.conf")]).expect_err("not there").to_string();
         assert!(error.contains("missing.conf"), "{error}");
     }
 

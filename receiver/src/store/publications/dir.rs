@@ -1,4 +1,4 @@
-//! Where the records of a store lie: a hidden directory in it, which must be our own. A link in its place, or a directory
+//! The directory of the log: a hidden one in the store, which must be the store's own. A link in its place, or a directory
 //! in which others may write, would lead to files that are none of ours; so it is opened without following a link, looked
 //! at, and held. What is in it is read, replaced and removed by that descriptor.
 
@@ -8,23 +8,23 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::StoreError;
-use super::anchor::Anchor;
-use super::dir::{Access, Dir, OTHERS_WRITE};
-use super::name::Name;
+use crate::store::anchor::Anchor;
+use crate::store::dir::{Access, Dir, OTHERS_WRITE};
+use crate::store::error::StoreError;
+use crate::store::name::Name;
 
 /// The directory of the records, which is made with the first of them.
 #[derive(Debug)]
-pub(super) struct RecordsDir {
+pub(super) struct LogDir {
     store: Anchor,
     held: Mutex<Option<Arc<Dir>>>,
 }
 
-impl RecordsDir {
+impl LogDir {
     /// Opens it, if it is there.
     ///
     /// # Errors
-    /// [`StoreError::Records`] if it is not ours.
+    /// [`StoreError::LogDir`] if it is not ours.
     pub(super) fn open(store: Anchor) -> Result<Self, StoreError> {
         let path = |dir: &Dir| dir.path().join(DIRECTORY);
         let dir = store.dir().map_err(|error| StoreError::Io {
@@ -35,7 +35,7 @@ impl RecordsDir {
         let held = match find(&dir) {
             Ok(found) => Some(Arc::new(found)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => return Err(StoreError::Records { path: path(&dir), error }),
+            Err(error) => return Err(StoreError::LogDir { path: path(&dir), error }),
         };
         Ok(Self { store, held: Mutex::new(held) })
     }
@@ -53,10 +53,7 @@ impl RecordsDir {
     /// Replaces a file as a whole: `unfinished` is its name until it is durable.
     pub(super) fn replace(&self, name: &Name, unfinished: &Name, bytes: &[u8]) -> io::Result<()> {
         let dir = self.held_or_made()?;
-        match dir.remove(unfinished) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            Ok(()) | Err(_) => {} // of a process that had our pid and was killed right here
-        }
+        let _ = dir.remove(unfinished); // of a process that had our pid and was killed right here
         let mut out = dir.create_file(unfinished)?;
         out.write_all(bytes)?;
         out.sync_all()?;
@@ -123,9 +120,9 @@ const MODE: u32 = 0o700;
 
 #[cfg(test)]
 mod tests {
-    use super::super::disk::tests::name;
-    use super::super::tests::is_root;
     use super::*;
+    use crate::store::disk::tests::name;
+    use crate::store::tests::is_root;
     use std::fs;
     use std::os::unix::fs::{PermissionsExt, chown, symlink};
     use tempfile::TempDir;
@@ -222,13 +219,13 @@ mod tests {
         assert_eq!(fs::read_dir(&other).expect("there").count(), 0);
     }
 
-    fn store() -> (TempDir, RecordsDir) {
+    fn store() -> (TempDir, LogDir) {
         let store = tempfile::tempdir().expect("temporary directory");
         let records = open(&store).expect("nothing there yet");
         (store, records)
     }
 
-    fn open(store: &TempDir) -> Result<RecordsDir, StoreError> {
-        RecordsDir::open(Anchor::open(store.path(), Vec::new()).expect("a directory"))
+    fn open(store: &TempDir) -> Result<LogDir, StoreError> {
+        LogDir::open(Anchor::open(store.path(), Vec::new()).expect("a directory"))
     }
 }

@@ -1,5 +1,8 @@
-//! What is known of each published object: its root, when it was proven, and how long it is kept. A small file each, in a
-//! hidden directory of the store, replaced as a whole, so that one that is damaged harms no other.
+//! The log of publications: what is known of each published object. A small file each, in a hidden directory of the store,
+//! replaced as a whole, so that one that is damaged harms no other.
+
+mod dir;
+mod record;
 
 use std::collections::BTreeMap;
 use std::io::{self, Read};
@@ -8,103 +11,33 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use glancecast_proto::integrity::Root;
 use glancecast_proto::limits::OBJECT_NAME_MAX;
 use glancecast_proto::time::WallClock;
-use glancecast_proto::wire::{Announce, Pin};
-use serde::{Deserialize, Serialize};
+use glancecast_proto::wire::Announce;
 
-use super::StoreError;
 use super::anchor::Anchor;
 use super::disk::{Disk, Entry};
+use super::error::StoreError;
 use super::file_id::{FileId, Since};
 use super::name::{NAME_MAX, Name};
-use super::records_dir::RecordsDir;
-use crate::complaint;
+use dir::LogDir;
+#[cfg(any(test, fuzzing))]
+pub(crate) use record::fuzzed;
+pub use record::{Held, Pinned};
+use record::{Identity, Record, RecordError};
 
-/// An object that is published here.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Held {
-    /// Its file in the store; no two objects have the same.
-    pub file: String,
-    /// Its name on its last push.
-    pub name: String,
-    /// Glance's id, where it was known.
-    pub image_id: Option<String>,
-    /// Its length.
-    pub bytes: u64,
-    /// What was proven.
-    pub root: Root,
-    /// When the whole file was last compared with the root.
-    pub proven: WallClock,
-    /// How long it is kept.
-    pub pinned: Pinned,
-}
-
-/// How long an object is kept where something else would remove it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Pinned {
-    /// Not at all, or not any more.
-    #[default]
-    No,
-    /// Until then.
-    Until(WallClock),
-    /// Until it is let go of.
-    Forever,
-}
-
-impl Pinned {
-    /// What a pin of a push that is published now comes to.
-    fn from(pin: Pin, now: WallClock) -> Self {
-        match pin {
-            Pin::None => Self::No,
-            Pin::For(time) => {
-                let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-                Self::Until(WallClock(now.0.saturating_add(millis)))
-            }
-            Pin::Forever => Self::Forever,
-        }
-    }
-
-    /// What is left of it now.
-    #[must_use]
-    pub fn at(self, now: WallClock) -> Self {
-        match self {
-            Self::Until(end) if end <= now => Self::No,
-            pinned => pinned,
-        }
-    }
-}
-
-/// The records of a store.
+/// The log of a store.
 #[derive(Debug)]
-pub(super) struct Records {
-    directory: RecordsDir,
+pub(super) struct PublicationLog {
+    directory: LogDir,
     records: Mutex<BTreeMap<String, Record>>,
 }
 
-/// What a record's file holds; times are in milliseconds since 1970.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Record {
-    name: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    image_id: Option<String>,
-    bytes: u64,
-    root: String,
-    /// Of the file that was proven: another one of its name is none of ours.
-    #[serde(flatten)]
-    identity: Identity,
-    proven: u64,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pinned_until: Option<u64>,
-    #[serde(default)]
-    pinned_forever: bool,
-}
-
-impl Records {
+impl PublicationLog {
     /// Reads the records of a store. A file that cannot be read is told, set aside, and harms no other.
     ///
     /// # Errors
     /// When where they lie is not ours.
     pub(super) fn open(store: Anchor) -> Result<Self, StoreError> {
-        let directory = RecordsDir::open(store)?;
+        let directory = LogDir::open(store)?;
         let mut records = BTreeMap::new();
         for name in directory.list() {
             match name.as_str().rsplit_once('.') {
@@ -121,22 +54,11 @@ impl Records {
 
     /// Notes that a file of the store was just proven to be what was announced. Pins only extend.
     pub(super) fn note(&self, file: &str, id: FileId, announce: &Announce, root: Root, now: WallClock) {
-        let identity = Identity::of(id);
-        let mut record = Record {
-            name: announce.name.to_string(),
-            image_id: announce.image_id.clone(),
-            bytes: announce.geometry.object_bytes(),
-            root: root.to_string(),
-            identity,
-            proven: now.0,
-            pinned_until: None,
-            pinned_forever: false,
-        };
         let mut records = self.lock();
         let same = records.get(file).filter(|old| old.identity.may_be(id));
         let before = same.map_or(Pinned::No, Record::pinned);
-        record.pin(before.at(now).max(Pinned::from(announce.pin, now)));
-        self.put(&mut records, file, record);
+        let pinned = before.at(now).max(Pinned::from(announce.pin, now));
+        self.put(&mut records, file, Record::new(id, announce, root, now, pinned));
     }
 
     /// Whether an open file is the one that was proven under this name.
@@ -231,112 +153,17 @@ impl Records {
     }
 }
 
-/// The file that was proven ([`super::file_id`]). A record of before there was a time in it is of no file that is known.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Identity {
-    /// In hexadecimal: TOML's numbers end at 2^63, and some network file systems count beyond.
-    inode: Inode,
-    /// Nanoseconds since 1970, as are those of the change.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    born: Option<String>,
-    /// Where the file system keeps no time of birth.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    changed: Option<String>,
-}
-
-/// As it is written, and as it was.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
-enum Inode {
-    Hex(String),
-    Number(u64),
-}
-
-impl Identity {
-    fn of(id: FileId) -> Self {
-        let (born, changed) = match id.since {
-            Since::Birth(nanos) => (Some(nanos.0.to_string()), None),
-            Since::Change(nanos) => (None, Some(nanos.0.to_string())),
-        };
-        Self { inode: Inode::Hex(format!("{:x}", id.inode)), born, changed }
-    }
-
-    /// Whether it is of this file.
-    fn is(&self, id: FileId) -> bool {
-        *self == Self::of(id)
-    }
-
-    /// Whether it may be of this file: without a time of birth nobody knows, once it was touched. For how long a file is
-    /// kept that is enough; what it holds was proven just now.
-    fn may_be(&self, id: FileId) -> bool {
-        let same_inode = self.inode == Self::of(id).inode;
-        self.is(id) || same_inode && self.changed.is_some() && matches!(id.since, Since::Change(_))
-    }
-}
-
-impl Record {
-    fn pinned(&self) -> Pinned {
-        match (self.pinned_forever, self.pinned_until) {
-            (true, _) => Pinned::Forever,
-            (false, Some(end)) => Pinned::Until(WallClock(end)),
-            (false, None) => Pinned::No,
-        }
-    }
-
-    fn pin(&mut self, pinned: Pinned) {
-        self.pinned_forever = pinned == Pinned::Forever;
-        self.pinned_until = match pinned {
-            // What TOML's numbers hold; some hundred million years.
-            Pinned::Until(end) => Some(end.0.min(i64::MAX as u64)),
-            Pinned::No | Pinned::Forever => None,
-        };
-    }
-
-    fn is_at(&self, store: &dyn Disk, file: &str) -> bool {
-        Name::new(file).and_then(|name| store.look(&name)).is_ok_and(|entry| self.is_of(&entry))
-    }
-
-    fn is_of(&self, entry: &Entry) -> bool {
-        entry.is_file && entry.bytes == self.bytes && self.identity.is(entry.id)
-    }
-
-    fn held(&self, file: &str, now: WallClock) -> Option<Held> {
-        Some(Held {
-            file: file.to_owned(),
-            name: self.name.clone(),
-            image_id: self.image_id.clone(),
-            bytes: self.bytes,
-            root: self.root()?,
-            proven: WallClock(self.proven),
-            pinned: self.pinned().at(now),
-        })
-    }
-
-    fn root(&self) -> Option<Root> {
-        Some(Root(*blake3::Hash::from_hex(&self.root).ok()?.as_bytes()))
-    }
-}
-
 fn name_of(file: &str) -> io::Result<Name> {
     Name::new(format!("{file}.{KIND}"))
 }
 
-fn read(directory: &RecordsDir, name: &Name) -> Result<Record, String> {
+fn read(directory: &LogDir, name: &Name) -> Result<Record, RecordError> {
     let mut text = String::new();
-    let file = directory.open_file(name).map_err(|error| error.to_string())?;
-    file.take(RECORD_BYTES_MAX).read_to_string(&mut text).map_err(|error| error.to_string())?;
-    parse(&text)
+    directory.open_file(name)?.take(RECORD_BYTES_MAX).read_to_string(&mut text)?;
+    Record::parse(&text)
 }
 
-fn parse(text: &str) -> Result<Record, String> {
-    let record: Record = toml::from_str(text).map_err(|error| complaint::of_toml(&error))?;
-    match record.root() {
-        Some(_) => Ok(record),
-        None => Err("root is not a BLAKE3 hash".to_owned()),
-    }
-}
-
-fn set_aside(directory: &RecordsDir, name: &Name, error: &str) {
+fn set_aside(directory: &LogDir, name: &Name, error: &RecordError) {
     tracing::warn!(
         %name,
         "a record is damaged ({error}): the image stays, its pin is not known; push it again to pin it"
@@ -356,32 +183,13 @@ const _: () = assert!(OBJECT_NAME_MAX + 1 + KIND.len() + DAMAGED.len() <= NAME_M
 /// A record is a few hundred bytes; what is longer is none.
 const RECORD_BYTES_MAX: u64 = 64 << 10;
 
-/// What a fuzzer's bytes come to as a record.
-///
-/// # Panics
-/// If a record cannot be written as it was read, or a complaint is more than a line.
-#[cfg(any(test, fuzzing))]
-pub(crate) fn fuzzed(input: &[u8]) {
-    let Ok(text) = std::str::from_utf8(input) else { return };
-    let record = match parse(text) {
-        Ok(record) => record,
-        Err(error) => {
-            assert!(!error.is_empty() && !error.contains(char::is_control), "{error:?}");
-            return;
-        }
-    };
-    let text = toml::to_string(&record).expect("what was read");
-    assert_eq!(parse(&text), Ok(record.clone()));
-    let held = record.held("image", WallClock(1_000)).expect("it has a root");
-    assert!(held.pinned.at(WallClock(1_000)) == held.pinned);
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::disk::System;
     use super::super::file_id::Nanos;
-    use super::super::tests::announce;
     use super::*;
+    use crate::store::tests::{OBJECT, announce};
+    use glancecast_proto::wire::Pin;
     use std::fs;
     use std::path::{Path, PathBuf};
     use std::time::Duration;
@@ -410,9 +218,9 @@ mod tests {
         store.note(Pin::Forever, 1_000);
         store.note(Pin::For(Duration::from_secs(5)), 1_000);
         assert_eq!(pinned(), Pinned::Forever);
-        assert!(store.records.unpin("image", WallClock(2_000)));
+        assert!(store.log.unpin("image", WallClock(2_000)));
         assert_eq!(pinned(), Pinned::No);
-        assert!(!store.records.unpin("image", WallClock(2_000)));
+        assert!(!store.log.unpin("image", WallClock(2_000)));
         assert_eq!(store.again().list(2_000)[0].pinned, Pinned::No);
     }
 
@@ -445,7 +253,7 @@ mod tests {
             store.note(Pin::Forever, 1_000);
             let before = store.id();
             fs::remove_file(store.image()).expect("removed");
-            fs::write(store.image(), [0; super::super::tests::OBJECT.len()]).expect("written");
+            fs::write(store.image(), [0; OBJECT.len()]).expect("written");
             same_inode += u32::from(store.id().inode == before.inode);
             assert_eq!(store.list(2_000), []);
         }
@@ -463,40 +271,13 @@ mod tests {
     }
 
     #[test]
-    fn a_record_knows_its_file_by_inode_time_and_length() {
-        let id = FileId { device: 1, inode: u64::MAX, since: Since::Birth(Nanos(5)) };
-        let entry = Entry {
-            is_file: true,
-            id,
-            bytes: 7,
-            allocated: 0,
-            names: 1,
-            changed: std::time::SystemTime::UNIX_EPOCH,
-        };
-        let record = Record { identity: Identity::of(id), bytes: 7, ..parse(OLDER).expect("a record") };
-        assert!(record.is_of(&entry));
-        for other in [
-            Entry { is_file: false, ..entry },
-            Entry { bytes: 8, ..entry },
-            Entry { id: FileId { inode: 1, ..id }, ..entry },
-            Entry { id: FileId { since: Since::Birth(Nanos(6)), ..id }, ..entry },
-            Entry { id: FileId { since: Since::Change(Nanos(5)), ..id }, ..entry },
-        ] {
-            assert!(!record.is_of(&other), "{other:?}");
-        }
-        let text = toml::to_string(&record).expect("also beyond 2^63");
-        assert!(text.contains("ffffffffffffffff"), "{text}");
-        assert_eq!(parse(&text), Ok(record));
-    }
-
-    #[test]
     fn a_record_of_before_there_was_a_time_in_it_is_read_and_proves_nothing() {
         let store = Store::new();
         let inode = store.id().inode;
         let directory = store.path().join(DIRECTORY);
         fs::create_dir(&directory).expect("writable");
-        let bytes = super::super::tests::OBJECT.len();
-        let older = OLDER.replace("inode = 1", &format!("inode = {inode}"));
+        let bytes = OBJECT.len();
+        let older = record::tests::OLDER.replace("inode = 1", &format!("inode = {inode}"));
         fs::write(directory.join("image.toml"), older.replace("bytes = 1", &format!("bytes = {bytes}")))
             .expect("writable");
         let store = store.again();
@@ -511,25 +292,25 @@ mod tests {
         let entry = |change| Entry {
             is_file: true,
             id: at(change),
-            bytes: super::super::tests::OBJECT.len() as u64,
+            bytes: OBJECT.len() as u64,
             allocated: 0,
             names: 1,
             changed: std::time::SystemTime::UNIX_EPOCH,
         };
         let announced = Announce { pin: Pin::Forever, ..announce("image") };
-        store.records.note("image", at(1), &announced, ROOT, WallClock(1_000));
-        assert!(store.records.is_proven("image", &entry(1)));
-        assert!(!store.records.is_proven("image", &entry(2)), "somebody else has touched it");
-        store.records.note_touched("image", &entry(2));
-        assert!(store.records.is_proven("image", &entry(2)));
-        store.records.note("image", at(3), &announce("image"), ROOT, WallClock(1_000));
-        let pinned = |store: &Store| store.records.lock().get("image").map(Record::pinned);
+        store.log.note("image", at(1), &announced, ROOT, WallClock(1_000));
+        assert!(store.log.is_proven("image", &entry(1)));
+        assert!(!store.log.is_proven("image", &entry(2)), "somebody else has touched it");
+        store.log.note_touched("image", &entry(2));
+        assert!(store.log.is_proven("image", &entry(2)));
+        store.log.note("image", at(3), &announce("image"), ROOT, WallClock(1_000));
+        let pinned = |store: &Store| store.log.lock().get("image").map(Record::pinned);
         assert_eq!(pinned(&store), Some(Pinned::Forever));
         store.note(Pin::None, 1_000);
         assert_eq!(pinned(&store), Some(Pinned::No), "another file");
-        let born = store.records.lock().get("image").cloned();
-        store.records.note_touched("image", &Entry { bytes: 0, id: store.id(), ..entry(9) });
-        assert_eq!(store.records.lock().get("image").cloned(), born, "a birth does not change");
+        let born = store.log.lock().get("image").cloned();
+        store.log.note_touched("image", &Entry { bytes: 0, id: store.id(), ..entry(9) });
+        assert_eq!(store.log.lock().get("image").cloned(), born, "a birth does not change");
     }
 
     #[test]
@@ -558,13 +339,13 @@ mod tests {
     struct Store {
         directory: std::sync::Arc<TempDir>,
         disk: System,
-        records: Records,
+        log: PublicationLog,
     }
 
     impl Store {
         fn new() -> Self {
             let directory = tempfile::tempdir().expect("temporary directory");
-            fs::write(directory.path().join("image"), super::super::tests::OBJECT).expect("writable");
+            fs::write(directory.path().join("image"), OBJECT).expect("writable");
             Self::at(directory.into())
         }
 
@@ -575,8 +356,8 @@ mod tests {
 
         fn at(directory: std::sync::Arc<TempDir>) -> Self {
             let anchor = || Anchor::open(directory.path(), Vec::new()).expect("a directory");
-            let records = Records::open(anchor()).expect("ours");
-            Self { disk: System(anchor()), records, directory }
+            let log = PublicationLog::open(anchor()).expect("ours");
+            Self { disk: System(anchor()), log, directory }
         }
 
         fn path(&self) -> &Path {
@@ -593,17 +374,14 @@ mod tests {
 
         fn note(&self, pin: Pin, now: u64) {
             let announce = Announce { pin, ..announce("image") };
-            self.records.note("image", self.id(), &announce, ROOT, WallClock(now));
+            self.log.note("image", self.id(), &announce, ROOT, WallClock(now));
         }
 
         fn list(&self, now: u64) -> Vec<Held> {
-            self.records.list(&self.disk, WallClock(now))
+            self.log.list(&self.disk, WallClock(now))
         }
     }
 
     const DIRECTORY: &str = ".glancecast";
     const ROOT: Root = Root([7; 32]);
-    /// As it was written without a time.
-    const OLDER: &str = "name = \"x\"\nbytes = 1\nroot = \"0707070707070707070707070707070707070707070707070707070707070707\"\n\
-                         inode = 1\nproven = 1\npinned_forever = true\n";
 }

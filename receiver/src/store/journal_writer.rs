@@ -1,5 +1,5 @@
-//! Keeps the journal of an unfinished file behind its data: blocks that were written are noted at once and without
-//! waiting; a thread of its own makes their data durable, then their records, all that have come in the meantime together.
+//! Writes the journals of unfinished files, each behind its data. A block that was written is noted at once and without
+//! waiting; a thread makes the data of all noted blocks durable, then their records.
 
 use std::io;
 use std::path::PathBuf;
@@ -9,16 +9,16 @@ use std::thread;
 use std::time::Duration;
 
 use super::disk::{Disk, DiskFile};
-use super::journal::{Journal, Record};
+use super::journal::{BlockRecord, Journal};
 
 /// The journal of one unfinished file, and what is still to be written to it.
 #[derive(Debug)]
-pub(super) struct Keeper {
+pub(super) struct JournalWriter {
     noted: Mutex<Noted>,
     open: Mutex<Option<Open>>,
-    /// Why the data could not be made durable. The system says so once, whoever asks, so it is kept for whoever publishes.
+    /// Why the data could not be made durable. fsync(2) reports it once, to whoever asks first; publication needs it too.
     failed: Mutex<Option<io::ErrorKind>>,
-    to_thread: Option<Sender<Arc<Keeper>>>,
+    to_thread: Option<Sender<Arc<JournalWriter>>>,
     /// There is no journal: nobody will go on with the file.
     idle: bool,
 }
@@ -26,9 +26,9 @@ pub(super) struct Keeper {
 /// Written and not in the journal: at most the blocks that are written while one flush lasts.
 #[derive(Debug, Default)]
 struct Noted {
-    records: Vec<Record>,
-    /// The thread knows.
-    told: bool,
+    records: Vec<BlockRecord>,
+    /// The thread was asked for a flush.
+    queued: bool,
 }
 
 #[derive(Debug)]
@@ -42,7 +42,7 @@ struct Open {
     records: usize,
 }
 
-impl Keeper {
+impl JournalWriter {
     /// Of a file that nobody will go on with: nothing is noted, and nothing made durable before the file is published.
     pub(super) fn idle() -> Self {
         Self {
@@ -59,7 +59,7 @@ impl Keeper {
         directory: PathBuf,
         file: Arc<dyn DiskFile>,
         journal: Journal,
-        to_thread: Option<Sender<Arc<Keeper>>>,
+        to_thread: Option<Sender<Arc<JournalWriter>>>,
     ) -> Self {
         let open = Open { disk, directory, file, journal, named: false, records: 0 };
         let open = Mutex::new(Some(open));
@@ -67,24 +67,25 @@ impl Keeper {
     }
 
     /// A block was written.
-    pub(super) fn note(self: &Arc<Self>, record: Record) {
+    pub(super) fn note(self: &Arc<Self>, record: BlockRecord) {
         if self.idle {
             return;
         }
         let mut noted = lock(&self.noted);
         noted.records.push(record);
-        if let Some(thread) = self.to_thread.as_ref().filter(|_| !std::mem::replace(&mut noted.told, true)) {
+        if let Some(thread) = self.to_thread.as_ref().filter(|_| !std::mem::replace(&mut noted.queued, true))
+        {
             // A thread that is gone leaves it to the last flush.
             let _ = thread.send(Arc::clone(self));
         }
     }
 
-    /// Makes what was noted durable: the data, then the records. Gives how many there are now.
+    /// Makes what was noted durable: the data, then the records. Returns how many records there are.
     pub(super) fn flush(&self) -> usize {
         let mut open = lock(&self.open);
         let records = {
             let mut noted = lock(&self.noted);
-            noted.told = false;
+            noted.queued = false;
             std::mem::take(&mut noted.records)
         };
         let Some(here) = open.as_mut() else { return 0 };
@@ -110,14 +111,14 @@ impl Keeper {
         lock(&self.failed).map(|kind| io::Error::new(kind, "earlier data could not be made durable"))
     }
 
-    /// Lets go of both files; nothing is written any more.
+    /// Closes both files; nothing is written any more.
     pub(super) fn close(&self) {
         *lock(&self.open) = None;
     }
 }
 
 impl Open {
-    fn append(&mut self, records: &[Record]) -> io::Result<()> {
+    fn append(&mut self, records: &[BlockRecord]) -> io::Result<()> {
         self.journal.append(records)?;
         if !self.named {
             self.disk.sync()?;
@@ -128,22 +129,22 @@ impl Open {
     }
 }
 
-/// Starts the thread; it ends when nobody holds the way to it any more.
-pub(super) fn start() -> io::Result<Sender<Arc<Keeper>>> {
-    let (to_thread, keepers) = channel();
-    thread::Builder::new().name("journal".into()).spawn(move || keep(&keepers))?;
+/// Starts the thread; it ends with the last sender to it.
+pub(super) fn start() -> io::Result<Sender<Arc<JournalWriter>>> {
+    let (to_thread, due) = channel();
+    thread::Builder::new().name("journal".into()).spawn(move || flush_all(&due))?;
     Ok(to_thread)
 }
 
-fn keep(keepers: &Receiver<Arc<Keeper>>) {
-    while let Ok(first) = keepers.recv() {
+fn flush_all(due: &Receiver<Arc<JournalWriter>>) {
+    while let Ok(first) = due.recv() {
         // Those of another object come in between and wait no longer for it.
-        let mut due = vec![first];
-        while let Ok(another) = keepers.recv_timeout(FLUSH_AFTER) {
-            due.push(another);
+        let mut writers = vec![first];
+        while let Ok(another) = due.recv_timeout(FLUSH_AFTER) {
+            writers.push(another);
         }
-        due.iter().for_each(|keeper| {
-            keeper.flush();
+        writers.iter().for_each(|writer| {
+            writer.flush();
         });
     }
 }

@@ -2,65 +2,81 @@
 //!
 //! Nova takes a file of this name for the image, whatever is in it, and lets it be the base of disks at once. So nothing
 //! gets there but what Nova itself would have made: of the format that this node's configuration asks for, looked at
-//! again, owned by Nova, under Nova's lock, in one step that never replaces anything, and with a time of change that is
+//! again, owned by Nova, under Nova's lock, in one step that never replaces anything, and with a modification time that is
 //! now, as Nova removes what has been old and unused for a day.
 
 mod ini;
 mod lock;
-mod owner;
 mod settings;
 
+use std::fmt;
+use std::fs::File;
 use std::io;
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use glancecast_platform::clock::wall;
 use glancecast_proto::hex::Hex;
-use glancecast_proto::integrity::Root;
-use glancecast_proto::wire::{Announce, DiskFormat};
+use glancecast_proto::wire::{Announce, BaseName, DiskFormat};
 
-use super::anchor::Anchor;
-use super::disk::Entry;
-use super::folder::{Folder, Found};
-use super::format;
-use super::name::Name;
-use super::partial::PartialFile;
-use super::records::{Pinned, Records};
-use super::{Publication, StoreError, StoreOptions};
+use super::{
+    Backend, Folder, Given, Lock, Parts, PublicationLog, Purpose, SpecError, StoreError, StoreOptions,
+};
+use crate::store::anchor::Anchor;
+use crate::store::name::Name;
+use crate::store::owner::{Owner, OwnerError};
+use crate::store::publications::Pinned;
 use lock::{NovaLock, Patience};
-pub use owner::Owner;
-pub use settings::NovaSettings;
+use settings::NoFiles;
+pub(in crate::store) use settings::NovaSettings;
 #[cfg(any(test, fuzzing))]
 pub(crate) use settings::fuzzed;
 
+/// What Nova is configured to do on this host, and for whom the files are: for this owner, or for whom the cache belongs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spec {
+    settings: NovaSettings,
+    owner: Option<Owner>,
+}
+
 /// The image cache of this node's Nova.
 #[derive(Debug)]
-pub(super) struct NovaStore {
+pub(in crate::store) struct NovaStore {
     settings: NovaSettings,
-    place: Result<Place, String>,
+    cache: Result<Cache, NoFiles>,
 }
 
 /// Where images go, on a node whose Nova uses them.
 #[derive(Debug)]
-pub(super) struct Place {
-    folder: Folder,
-    records: Records,
+struct Cache {
+    parts: Parts,
     instances: Anchor,
     owner: Owner,
+}
+
+pub(super) fn parse(given: &Given<'_>) -> Result<Spec, SpecError> {
+    let owner =
+        given.owner.map(str::parse).transpose().map_err(|error: OwnerError| SpecError::of_kind(error))?;
+    let settings = NovaSettings::read(given.nova_conf, given.path).map_err(SpecError::of_kind)?;
+    Ok(Spec { settings, owner })
+}
+
+pub(super) fn open(spec: &Spec, options: StoreOptions) -> Result<NovaStore, StoreError> {
+    NovaStore::open(spec.settings.clone(), spec.owner, options)
 }
 
 impl NovaStore {
     /// Opens the cache, which is made where it is missing, and clears away what earlier receivers left unfinished. Files
     /// belong to `owner`, or else to whom the cache belongs to. A node whose Nova would not use them refuses every image.
-    pub(super) fn open(
+    pub(in crate::store) fn open(
         settings: NovaSettings,
         owner: Option<Owner>,
         options: StoreOptions,
     ) -> Result<Self, StoreError> {
-        if let Some(refusal) = settings.refusal() {
+        if let Err(refusal) = settings.uses_files() {
             tracing::error!("every image is refused: {refusal}");
-            return Ok(Self { settings, place: Err(refusal) });
+            return Ok(Self { settings, cache: Err(refusal) });
         }
         let path = settings.instances_path.clone();
         let base = path.join(&settings.subdirectory);
@@ -72,169 +88,121 @@ impl NovaStore {
         let below = names(&settings.subdirectory).map_err(at("use as a store", &base))?;
         let instances = anchor()?;
         let owner = make_base(&instances, &below, owner).map_err(at("make", &base))?;
-        let records = Records::open(anchor()?)?;
+        let log = PublicationLog::open(anchor()?)?;
         let in_base = Anchor::open(&path, below).map_err(at("open the directory", &base))?;
         let folder = Folder::open(in_base, &base, options)?;
         let probe = folder.probe(|file| file.with_file(&mut |file| owner.take(file)));
         probe.map_err(|error| StoreError::Owner { path: base, uid: owner.uid, gid: owner.gid, error })?;
-        if settings.removes_unused && settings.age_max < AGE_SHORT {
+        if settings.may_remove_pinned() {
             tracing::warn!(
                 seconds = settings.age_max.as_secs(),
                 "remove_unused_original_minimum_age_seconds is so short that Nova may remove what is pinned"
             );
         }
-        lock::remove_leftovers(&instances);
-        Ok(Self { settings, place: Ok(Place { folder, records, instances, owner }) })
+        lock::remove_unfinished(&instances);
+        let parts = Parts { folder, log };
+        Ok(Self { settings, cache: Ok(Cache { parts, instances, owner }) })
     }
 
-    pub(super) fn path(&self) -> &Path {
-        &self.settings.instances_path
+    fn cache(&self) -> Result<&Cache, StoreError> {
+        self.cache.as_ref().map_err(|why| StoreError::refused(why.clone()))
     }
+}
 
-    pub(super) fn clean(&self) -> Result<(), StoreError> {
-        self.place.as_ref().map_or(Ok(()), |place| place.folder.clean())
-    }
-
-    /// Makes a place for an image; `None` if a file of its id and length is there.
-    pub(super) fn begin(&self, announce: &Announce) -> Result<Option<PartialFile>, StoreError> {
-        let place = self.place.as_ref().map_err(|why| StoreError::Refused(why.clone()))?;
-        self.admit(announce).map_err(StoreError::Refused)?;
-        let (name, bytes) = (name_of(announce), announce.geometry.object_bytes());
-        match place.folder.find(&name, bytes)? {
-            Found::Nothing => place.folder.begin(&name, announce).map(Some),
-            Found::OfThisLength => Ok(None),
-            Found::SomethingElse => Err(place.taken(&name)),
-        }
+impl Backend for NovaStore {
+    fn parts(&self) -> Result<&Parts, StoreError> {
+        Ok(&self.cache()?.parts)
     }
 
     /// The rules of this node for what an announcement says.
-    fn admit(&self, announce: &Announce) -> Result<(), String> {
-        if announce.image_id.is_none() {
-            return Err(NO_ID.to_owned());
-        }
+    fn admit(&self, announce: &Announce) -> Result<String, StoreError> {
+        let id = announce.image_id.as_deref().ok_or_else(|| StoreError::refused(NotForNova::NoId))?;
         match announce.format {
-            DiskFormat::Raw => Ok(()),
-            DiskFormat::Other => {
-                Err("the format of this image is not known, and Nova would not take it".to_owned())
-            }
-            format if self.settings.force_raw => Err(format!(
-                "force_raw_images is on for this host, and this image comes as {format}: push it as raw, or turn that off"
-            )),
-            _ => Ok(()),
+            DiskFormat::Other => Err(StoreError::refused(NotForNova::UnknownFormat)),
+            DiskFormat::Raw => Ok(cache_name(id)),
+            format if self.settings.force_raw => Err(StoreError::refused(NotForNova::ForcesRaw(format))),
+            _ => Ok(cache_name(id)),
         }
     }
 
-    /// Gives a finished file to Nova, unless it has one by now.
-    pub(super) fn publish(
-        &self,
-        announce: &Announce,
-        file: PartialFile,
-        root: Root,
-    ) -> Result<Publication, StoreError> {
-        let place = self.place()?;
-        file.with("inspect", |file| format::check(announce.format, format::Use::Disks, file))?
-            .map_err(StoreError::Refused)?;
-        file.with("change the owner of", |file| place.owner.take(file))?;
-        file.finish(MODE)?;
-        let name = name_of(announce);
-        let lock = self.lock(place, &name)?;
-        file.touch()?;
-        if let Some(entry) = place.folder.link(file, &name)? {
-            place.note(&name, entry, announce, root);
-            return Ok(Publication::New);
-        }
-        drop(lock);
-        self.compare(announce, root, &|| true).map(|()| Publication::Existing)
+    fn base_file(&self, name: &BaseName) -> Option<String> {
+        name.image_id().map(cache_name)
     }
 
-    /// Whether Nova has this image already. If so it is as good as placed now, and as young.
-    pub(super) fn compare(
-        &self,
-        announce: &Announce,
-        root: Root,
-        wanted: &dyn Fn() -> bool,
-    ) -> Result<(), StoreError> {
-        let place = self.place()?;
-        let name = name_of(announce);
-        let compared = match place.folder.compare(&name, root, wanted) {
-            Err(StoreError::Exists { .. }) => return Err(place.taken(&name)),
-            compared => compared?,
-        };
-        let _lock = self.lock(place, &name)?;
-        if !place.folder.leads_to(&name, &compared)? {
-            let path = place.folder.path().join(&name);
-            let error = io::Error::other("was replaced while it was compared: push again");
-            return Err(StoreError::Io { what: "compare", path, error });
-        }
-        let entry = place.folder.touch(&name, &*compared.file)?;
-        place.note(&name, entry, announce, root);
-        Ok(())
+    fn purpose(&self) -> Purpose {
+        Purpose::Disks
     }
 
-    /// Makes everything that is pinned young again. What was removed is forgotten, and pins that are over are let go of.
-    pub(super) fn refresh(&self) {
-        let Ok(place) = &self.place else { return };
+    fn taken(&self, path: PathBuf) -> StoreError {
+        StoreError::Taken { path }
+    }
+
+    fn give_away(&self, file: &File) -> io::Result<()> {
+        self.cache.as_ref().map_or(Ok(()), |cache| cache.owner.take(file))
+    }
+
+    fn lock(&self, name: &str) -> Result<Option<Lock>, StoreError> {
+        let cache = self.cache()?;
+        let patience = Patience { time: LOCK_TIME, stop: cache.parts.folder.stopping() };
+        Ok(Some(Box::new(NovaLock::take(&cache.instances, name, cache.owner, patience)?)))
+    }
+
+    /// Often enough that Nova's cleanup finds no pinned file old; `None` where there is nothing to do.
+    fn refresh_interval(&self) -> Option<Duration> {
+        self.cache.as_ref().ok()?;
+        Some((self.settings.age_max / REFRESHES_PER_AGE).clamp(REFRESH_MIN, REFRESH_MAX))
+    }
+
+    /// Sets the modification time of every pinned file to now. Forgets files that were removed, and ends pins whose time is
+    /// over.
+    fn refresh(&self) {
+        let Ok(parts) = self.parts() else { return };
         let now = wall();
-        for held in place.records.list(place.folder.disk(), now) {
+        for held in parts.log.list(parts.folder.disk(), now) {
             if held.pinned == Pinned::No {
-                place.records.end_pin(&held.file, now);
-            } else if let Err(error) = place.make_young(&held.file) {
+                parts.log.end_pin(&held.file, now);
+            } else if let Err(error) = refresh_mtime(parts, &held.file) {
                 tracing::warn!(image = held.name, "is pinned, and Nova may remove it: {error}");
             }
         }
     }
+}
 
-    /// How often pinned images are made young again; `None` where there is nothing to do.
-    pub(super) fn refresh_interval(&self) -> Option<Duration> {
-        self.place.as_ref().ok()?;
-        Some((self.settings.age_max / REFRESHES_PER_AGE).clamp(REFRESH_MIN, REFRESH_MAX))
-    }
-
-    /// Nobody waits for Nova's lock from now on, and comparing a file that is there ends.
-    pub(super) fn stop(&self) {
-        if let Ok(place) = &self.place {
-            place.folder.stop();
-        }
-    }
-
-    pub(super) fn parts(&self) -> Option<(&Folder, &Records)> {
-        self.place.as_ref().ok().map(|place| (&place.folder, &place.records))
-    }
-
-    fn place(&self) -> Result<&Place, StoreError> {
-        self.place.as_ref().map_err(|why| StoreError::Refused(why.clone()))
-    }
-
-    fn lock(&self, place: &Place, name: &str) -> Result<NovaLock, StoreError> {
-        let patience = Patience { time: LOCK_TIME, stop: place.folder.stopping() };
-        NovaLock::take(&place.instances, name, place.owner, patience)
+impl fmt::Display for NovaStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "nova:{}", self.settings.instances_path.display())
     }
 }
 
-impl Place {
-    fn taken(&self, name: &str) -> StoreError {
-        StoreError::Taken { path: self.folder.path().join(name) }
-    }
+/// Why an image is none for Nova's cache on this host.
+#[derive(Debug, thiserror::Error)]
+enum NotForNova {
+    #[error(
+        "this host places images for Nova, by their id in Glance, and this one has none: push it from Glance, or say which \
+         it is with --image-id"
+    )]
+    NoId,
+    #[error("the format of this image is not known, and Nova would not take it")]
+    UnknownFormat,
+    #[error(
+        "force_raw_images is on for this host, and this image comes as {0}: push it as raw, or turn that off"
+    )]
+    ForcesRaw(DiskFormat),
+}
 
-    fn note(&self, name: &str, entry: Entry, announce: &Announce, root: Root) {
-        self.records.note(name, entry.id, announce, root, wall());
+/// Sets the modification time of a pinned file to now, unless that lies in the future, or another file has the name by now.
+fn refresh_mtime(parts: &Parts, name: &str) -> Result<(), StoreError> {
+    let file = parts.folder.open_to_read(name)?;
+    let entry = file.entry().map_err(|error| {
+        let path = parts.folder.path().join(name);
+        StoreError::Io { what: "look at", path, error }
+    })?;
+    if entry.changed > SystemTime::now() || !parts.log.is_proven(name, &entry) {
+        return Ok(());
     }
-
-    /// Sets the time of change of a pinned file to now, unless somebody gave it one that is still to come, or it is another
-    /// file by now.
-    fn make_young(&self, name: &str) -> Result<(), StoreError> {
-        let file = self.folder.open_to_read(name)?;
-        let entry = file.entry().map_err(|error| {
-            let path = self.folder.path().join(name);
-            StoreError::Io { what: "look at", path, error }
-        })?;
-        if entry.changed > SystemTime::now() || !self.records.is_proven(name, &entry) {
-            return Ok(());
-        }
-        let entry = self.folder.touch(name, &*file)?;
-        self.records.note_touched(name, &entry);
-        Ok(())
-    }
+    let entry = parts.folder.touch(name, &*file)?;
+    parts.log.note_touched(name, &entry);
+    Ok(())
 }
 
 /// The names that lead from the instances to the cache.
@@ -256,33 +224,19 @@ fn make_base(instances: &Anchor, below: &[Name], owner: Option<Owner>) -> io::Re
     for name in before {
         parent = parent.below(name)?.into();
     }
-    match parent.below(last) {
-        Ok(base) => Ok(owner.unwrap_or(base.owner())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let owner = owner.unwrap_or(instances.dir()?.owner());
-            parent.make(last, Some(owner), DIRECTORY_MODE)?;
-            Ok(owner)
-        }
-        Err(error) => Err(error),
+    if let Ok(base) = parent.below(last) {
+        return Ok(owner.unwrap_or(base.owner()));
     }
-}
-
-/// The name of an announced image there.
-fn name_of(announce: &Announce) -> String {
-    cache_name(announce.image_id.as_deref().expect("an image without an id was refused"))
+    let owner = owner.unwrap_or(instances.dir()?.owner());
+    parent.make(last, Some(owner), DIRECTORY_MODE)?;
+    Ok(owner)
 }
 
 /// Nova's name for an image in its cache (`get_cache_fname` in nova/virt/libvirt/imagecache.py).
-pub(super) fn cache_name(id: &str) -> String {
+pub(in crate::store) fn cache_name(id: &str) -> String {
     let sum = digest(&SHA1_FOR_LEGACY_USE_ONLY, id.as_bytes());
     Hex(sum.as_ref()).to_string()
 }
-
-const NO_ID: &str = "this host places images for Nova, by their id in Glance, and this one has none: push it from Glance, \
-                     or say which it is with --image-id";
-
-/// As Nova's own files: QEMU runs as another user than Nova.
-const MODE: u32 = 0o644;
 
 /// As Nova's own directories.
 const DIRECTORY_MODE: u32 = 0o755;
@@ -294,22 +248,21 @@ const LOCK_TIME: Duration = Duration::from_secs(900);
 const REFRESHES_PER_AGE: u32 = 4;
 const REFRESH_MIN: Duration = Duration::from_secs(1);
 const REFRESH_MAX: Duration = Duration::from_secs(3600);
-/// Below this, a host that is busy may be late.
-const AGE_SHORT: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{OBJECT, announce};
-    use super::super::{FailureKind, Held};
     use super::*;
+    use crate::store::tests::{OBJECT, announce};
+    use crate::store::{Held, Publication};
+    use glancecast_proto::integrity::Root;
+    use glancecast_proto::wire::FailureKind;
     use glancecast_proto::wire::Pin;
     use std::fs;
     use std::os::unix::fs::{MetadataExt, PermissionsExt};
-    use std::path::PathBuf;
     use tempfile::TempDir;
 
     #[test]
-    fn an_image_is_published_under_the_sha1_of_its_id_readable_by_all_and_young() {
+    fn an_image_is_published_under_the_sha1_of_its_id_readable_by_all_and_with_a_new_mtime() {
         let node = Node::new();
         let store = node.open();
         let Ok(Some(file)) = store.begin(&image()) else { panic!("nothing is there") };
@@ -322,7 +275,7 @@ mod tests {
         assert_eq!(node.names(), [SHA1]);
         let metadata = fs::metadata(node.image()).expect("there");
         assert_eq!(metadata.permissions().mode() & 0o7777, 0o644);
-        assert!(metadata.modified().expect("a time") >= before, "young");
+        assert!(metadata.modified().expect("a time") >= before, "a new mtime");
         assert_eq!(node.held(&store)[0].image_id.as_deref(), Some(ID));
         assert!(node.path().join("locks").join(format!("nova-{SHA1}")).exists(), "under Nova's lock");
     }
@@ -344,7 +297,7 @@ mod tests {
         fs::write(node.image(), OBJECT).expect("writable");
         age(&node.image(), DAY);
         store.compare(&image(), root(), &|| true).expect("the same");
-        assert!(node.age() < Duration::from_secs(60), "young again");
+        assert!(node.age() < Duration::from_secs(60), "a new mtime");
         assert_eq!(node.held(&store).len(), 1);
 
         fs::write(node.image(), b"shorter").expect("writable");
@@ -411,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_pinned_is_made_young_again_also_after_a_restart_until_it_is_let_go_of() {
+    fn the_mtime_of_a_pinned_file_is_refreshed_also_after_a_restart_until_it_is_unpinned() {
         let node = Node::new();
         node.place(&node.open(), Pin::Forever);
         age(&node.image(), DAY);
@@ -419,7 +372,7 @@ mod tests {
         store.refresh();
         assert!(node.age() < Duration::from_secs(60));
 
-        assert!(store.place().expect("open").records.unpin(SHA1, wall()));
+        assert!(store.parts().expect("open").log.unpin(SHA1, wall()));
         age(&node.image(), DAY);
         store.refresh();
         assert!(node.age() >= DAY, "Nova may have it");
@@ -481,7 +434,7 @@ mod tests {
     }
 
     #[test]
-    fn leftovers_of_a_crash_are_cleared_away_and_novas_own_files_are_not() {
+    fn unfinished_files_of_a_crash_are_cleared_away_and_novas_own_files_are_not() {
         let node = Node::new();
         node.open();
         let locks = node.path().join("locks");
@@ -494,6 +447,19 @@ mod tests {
         node.open();
         assert!(kept.iter().all(|path| path.exists()));
         assert!(!gone.iter().any(|path| path.exists()));
+    }
+
+    #[test]
+    fn a_store_that_is_open_is_cleaned_and_one_that_is_stopped_compares_nothing_any_more() {
+        let node = Node::new();
+        let store = node.open();
+        fs::write(node.path().join("_base/.glancecast-x.journal"), b"of nothing").expect("writable");
+        store.clean().expect("a disk");
+        assert_eq!(node.names(), [""; 0]);
+        fs::write(node.image(), OBJECT).expect("writable");
+        store.stop();
+        let stopped = store.compare(&image(), root(), &|| true);
+        assert!(matches!(stopped, Err(StoreError::Stopped { .. })), "{stopped:?}");
     }
 
     #[test]
@@ -534,8 +500,8 @@ mod tests {
         }
 
         fn held(&self, store: &NovaStore) -> Vec<Held> {
-            let (folder, records) = store.parts().expect("open");
-            records.list(folder.disk(), wall())
+            let parts = store.parts().expect("open");
+            parts.log.list(parts.folder.disk(), wall())
         }
 
         fn names(&self) -> Vec<String> {

@@ -11,10 +11,10 @@ use std::time::{Duration, SystemTime};
 
 pub(super) use glancecast_testkit::Rng as Dice;
 
-use super::dir::{Access, Room};
-use super::disk::{Disk, DiskFile, Entry};
-use super::file_id::{FileId, Nanos, Since};
-use super::name::Name;
+use crate::store::dir::{Access, Room};
+use crate::store::disk::{Disk, DiskFile, Entry};
+use crate::store::file_id::{FileId, Nanos, Since};
+use crate::store::name::Name;
 
 /// Copies are the same disk.
 #[derive(Clone, Debug)]

@@ -21,12 +21,13 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
 
-use super::super::StoreError;
-use super::super::anchor::Anchor;
-use super::super::dir::{Access, Dir};
-use super::super::name::Name;
 use super::DIRECTORY_MODE;
-use super::owner::Owner;
+use crate::store::anchor::Anchor;
+use crate::store::dir::{Access, Dir};
+use crate::store::error::StoreError;
+use crate::store::name::Name;
+use crate::store::owner::Owner;
+use crate::store::partial::PREFIX;
 
 /// Nova's lock of one file of its cache, held until it is dropped.
 #[derive(Debug)]
@@ -72,12 +73,10 @@ impl NovaLock {
             let file = open(&locks, &lock, owner).map_err(at("open the lock"))?;
             let mut holder = 0;
             if let Some(file) = file {
-                match try_lock(&file) {
-                    Ok(()) if is_at(&file, &locks, &lock) => return Ok(Self { _file: file, _only: only }),
-                    // Nova has removed it meanwhile: whoever comes next locks another file.
-                    Ok(()) => {}
-                    Err(Errno::EAGAIN | Errno::EACCES) => holder = holder_of(&file),
-                    Err(error) => return Err(at("lock")(error.into())),
+                match attempt(&file, &locks, &lock).map_err(at("lock"))? {
+                    Attempt::Locked => return Ok(Self { _file: file, _only: only }),
+                    Attempt::Replaced => {}
+                    Attempt::HeldBy(process) => holder = process,
                 }
             }
             let waited = start.elapsed();
@@ -115,7 +114,7 @@ fn open(locks: &Dir, name: &Name, owner: Owner) -> io::Result<Option<File>> {
 
 /// Makes a lock's file that is Nova's from its first moment: Nova would fail an instance over one that it may not open.
 fn create(locks: &Dir, name: &Name, owner: Owner) -> io::Result<()> {
-    let unfinished = Name::new(format!("{}{}", leftover(), std::process::id()))?;
+    let unfinished = Name::new(format!("{}{}", unfinished_prefix(), std::process::id()))?;
     let _ = locks.remove(&unfinished);
     let file = locks.create_file(&unfinished)?;
     let made = file.set_permissions(Permissions::from_mode(LOCK_MODE)).and_then(|()| owner.take(&file));
@@ -128,30 +127,46 @@ fn create(locks: &Dir, name: &Name, owner: Owner) -> io::Result<()> {
 }
 
 /// Removes what a crash between the making of a lock's file and its naming has left.
-pub(super) fn remove_leftovers(instances: &Anchor) {
+pub(super) fn remove_unfinished(instances: &Anchor) {
     let Ok(locks) = locks(instances, None) else { return };
     for name in locks.list().unwrap_or_default() {
-        if name.as_str().starts_with(&leftover()) {
+        if name.as_str().starts_with(&unfinished_prefix()) {
             let _ = locks.remove(&name); // it is tried again at the next start
         }
     }
 }
 
-fn leftover() -> String {
-    format!("{}lock.", super::super::partial::PREFIX)
+fn unfinished_prefix() -> String {
+    format!("{PREFIX}lock.")
+}
+
+/// What came of one try to lock an open file.
+#[derive(Debug, PartialEq, Eq)]
+enum Attempt {
+    Locked,
+    /// Nova has removed the file meanwhile: whoever comes next locks another one.
+    Replaced,
+    /// By this process; 0 where the kernel does not say.
+    HeldBy(i32),
+}
+
+fn attempt(file: &File, locks: &Dir, name: &Name) -> io::Result<Attempt> {
+    match try_lock(file) {
+        Ok(()) if is_at(file, locks, name) => Ok(Attempt::Locked),
+        Ok(()) => Ok(Attempt::Replaced),
+        Err(Errno::EAGAIN | Errno::EACCES) => Ok(Attempt::HeldBy(holder_of(file))),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn try_lock(file: &File) -> Result<(), Errno> {
     fcntl(file, FcntlArg::F_SETLK(&whole(libc::F_WRLCK))).map(drop)
 }
 
-/// The process that holds the lock, 0 where the kernel does not say.
+/// Returns the process that holds the lock. The kernel leaves the 0 that is there if it was just let go of (fcntl(2)).
 fn holder_of(file: &File) -> i32 {
     let mut lock = whole(libc::F_WRLCK);
-    match fcntl(file, FcntlArg::F_GETLK(&mut lock)) {
-        Ok(_) if i32::from(lock.l_type) != libc::F_UNLCK => lock.l_pid,
-        _ => 0,
-    }
+    fcntl(file, FcntlArg::F_GETLK(&mut lock)).map_or(0, |_| lock.l_pid)
 }
 
 fn whole(kind: libc::c_int) -> libc::flock {
@@ -224,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_whosefile_was_replaced_is_not_waited_for() {
+    fn a_lock_whose_file_was_replaced_is_not_waited_for() {
         let locks = Locks::new();
         drop(locks.take(SOON).expect("free"));
         let _holder = Holder::start(&locks.path());
@@ -240,13 +255,46 @@ mod tests {
     }
 
     #[test]
-    fn afile_that_is_gone_or_another_is_not_the_locked_one() {
+    fn a_file_that_is_gone_or_another_is_not_the_locked_one() {
         let locks = Locks::new();
         let lock = locks.take(SOON).expect("free");
         fs::rename(locks.path(), locks.path().with_extension("old")).expect("ours");
         assert!(!locks.is_at(&lock));
         fs::write(locks.path(), b"").expect("writable");
         assert!(!locks.is_at(&lock));
+    }
+
+    #[test]
+    fn an_attempt_says_who_holds_the_lock_and_whether_what_was_locked_is_still_the_file_of_that_name() {
+        let store = Locks::new();
+        drop(store.take(SOON).expect("free"));
+        let (locks, name) =
+            (locks(&store.instances(), None).expect("there"), Name::new("nova-image").expect("a name"));
+        let open = || locks.open_file(&name, Access::Lock).expect("there");
+        let holder = Holder::start(&store.path());
+        let expected = Attempt::HeldBy(holder.0.id().cast_signed());
+        assert_eq!(attempt(&open(), &locks, &name).expect("a disk"), expected);
+        drop(holder);
+        let file = open();
+        assert_eq!(attempt(&file, &locks, &name).expect("a disk"), Attempt::Locked);
+        fs::remove_file(store.path()).expect("as Nova does");
+        assert_eq!(attempt(&file, &locks, &name).expect("a disk"), Attempt::Replaced);
+        drop(file);
+        let read_only = File::open(store.0.path()).expect("a directory");
+        assert!(attempt(&read_only, &locks, &name).is_err(), "it cannot be locked at all");
+    }
+
+    #[test]
+    fn a_lock_file_that_another_process_makes_in_the_same_moment_is_used() {
+        let store = Locks::new();
+        drop(store.take(SOON).expect("free"));
+        let (instances, name) = (store.instances(), Name::new("nova-image").expect("a name"));
+        let (locks, owner) =
+            (locks(&instances, None).expect("there"), instances.dir().expect("there").owner());
+        let before = fs::metadata(store.path()).expect("there").ino();
+        create(&locks, &name, owner).expect("it is there already");
+        assert_eq!(fs::metadata(store.path()).expect("there").ino(), before);
+        assert_eq!(fs::read_dir(store.directory()).expect("there").count(), 1);
     }
 
     #[test]
@@ -262,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn thefile_is_readable_by_all_and_nothing_else_is_left() {
+    fn the_lock_file_is_readable_by_all_and_nothing_else_is_left() {
         let locks = Locks::new();
         drop(locks.take(SOON).expect("free"));
         assert_eq!(fs::metadata(locks.path()).expect("there").mode() & 0o7777, LOCK_MODE);
@@ -287,7 +335,7 @@ mod tests {
         fs::write(elsewhere.join(".glancecast-lock.1"), b"not ours").expect("writable");
         std::os::unix::fs::symlink(&elsewhere, locks.directory()).expect("made");
         assert!(matches!(locks.take(SOON), Err(StoreError::Io { .. })));
-        remove_leftovers(&locks.instances());
+        remove_unfinished(&locks.instances());
         assert_eq!(fs::read_dir(&elsewhere).expect("there").count(), 1);
     }
 
@@ -347,7 +395,7 @@ mod tests {
     impl Holder {
         fn start(path: &Path) -> Self {
             let mut child = Command::new(std::env::current_exe().expect("this test"))
-                .args(["--exact", "store::nova::lock::tests::hold", "--ignored", "--nocapture"])
+                .args(["--exact", "store::backends::nova::lock::tests::hold", "--ignored", "--nocapture"])
                 .env(HOLD, path)
                 .stdin(Stdio::piped())
                 .stdout(Stdio::piped())

@@ -1,0 +1,142 @@
+//! Why a store could not do what it was asked for.
+
+use std::error::Error;
+use std::io;
+use std::path::PathBuf;
+
+use glancecast_proto::wire::FailureKind;
+
+/// Why a store could not do it, with the path and what the system said.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// A file of the object's name is there and is something else.
+    #[error("{path} exists with other content, and a published file is never replaced: remove it, or push under another --name",
+        path = path.display())]
+    Exists {
+        /// Its path.
+        path: PathBuf,
+    },
+    /// Nova has another file of this image.
+    #[error("{path} exists with other content, and a base file is never replaced: if no instance uses it, remove it and push again",
+        path = path.display())]
+    Taken {
+        /// Its path.
+        path: PathBuf,
+    },
+    /// The rules of this host do not let it in.
+    #[error(transparent)]
+    Refused(Box<dyn Error + Send + Sync>),
+    /// Nova did not let go of an image's lock.
+    #[error("{path} is locked by Nova, for {seconds} s by now: push again when it has finished", path = path.display())]
+    Locked {
+        /// The lock's file.
+        path: PathBuf,
+        /// How long it was waited for.
+        seconds: u64,
+    },
+    /// Files could not be given to whom the store belongs.
+    #[error("files in {path} cannot be given to user {uid}, group {gid}: run as that user or as root, or see --owner ({error})",
+        path = path.display())]
+    Owner {
+        /// The directory.
+        path: PathBuf,
+        /// The user.
+        uid: u32,
+        /// The group.
+        gid: u32,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The object does not fit.
+    #[error("{path} has {free} bytes free, of which {reserve} stay free (min_free), and the object needs {needed}",
+        path = path.display())]
+    NoSpace {
+        /// The store's directory.
+        path: PathBuf,
+        /// Bytes that are free.
+        free: u64,
+        /// Bytes that stay free.
+        reserve: u64,
+        /// Bytes of the object.
+        needed: u64,
+    },
+    /// Others have taken so much room while an object arrived that too little is left.
+    #[error("{path} has {free} bytes free by now, and {reserve} stay free (min_free): what had arrived is removed",
+        path = path.display())]
+    Reserve {
+        /// The store's directory.
+        path: PathBuf,
+        /// Bytes that are free.
+        free: u64,
+        /// Bytes that stay free.
+        reserve: u64,
+    },
+    /// The receiver ends.
+    #[error("{path} was not compared to its end: the receiver stops", path = path.display())]
+    Stopped {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The directory of the publication log is not this store's own.
+    #[error("{path}: {error}. The store's records are kept there: remove it, or give the store's owner a directory of this name that nobody else may write to",
+        path = path.display())]
+    LogDir {
+        /// The directory.
+        path: PathBuf,
+        /// What is wrong with it.
+        error: io::Error,
+    },
+    /// The system said no.
+    #[error("{what} {path}: {error}", path = path.display())]
+    Io {
+        /// What was tried.
+        what: &'static str,
+        /// With which file.
+        path: PathBuf,
+        /// What it said.
+        error: io::Error,
+    },
+}
+
+impl StoreError {
+    /// The rules of this host do not let it in, for this reason.
+    pub(super) fn refused(why: impl Error + Send + Sync + 'static) -> Self {
+        Self::Refused(Box::new(why))
+    }
+
+    /// The kind of failure that the sender is told.
+    pub fn kind(&self) -> FailureKind {
+        match self {
+            Self::Exists { .. } | Self::Taken { .. } => FailureKind::Exists,
+            Self::Refused(_) => FailureKind::Refused,
+            Self::NoSpace { .. } | Self::Reserve { .. } => FailureKind::NoSpace,
+            Self::Stopped { .. } => FailureKind::Stopping,
+            Self::Io { error, .. } if is_full(error) => FailureKind::NoSpace,
+            Self::Io { .. } | Self::Locked { .. } | Self::Owner { .. } | Self::LogDir { .. } => {
+                FailureKind::Store
+            }
+        }
+    }
+}
+
+/// There is no room: of the disk, or of this user's part of it.
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_and_a_used_up_quota_are_no_space() {
+        for (number, kind) in [
+            (nix::errno::Errno::ENOSPC, FailureKind::NoSpace),
+            (nix::errno::Errno::EDQUOT, FailureKind::NoSpace),
+            (nix::errno::Errno::EIO, FailureKind::Store),
+        ] {
+            let error = StoreError::Io { what: "write to", path: PathBuf::new(), error: number.into() };
+            assert_eq!(error.kind(), kind, "{number}");
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! Tests of the store as a whole, and what the tests of its parts share. None of this is in a program.
+
+#[cfg(test)]
+mod crash;
+#[cfg(test)]
+mod disk_model;
+#[cfg(test)]
+mod facade;
+pub(crate) mod fuzz;
+#[cfg(test)]
+mod races;
+#[cfg(test)]
+mod shared;
+
+#[cfg(test)]
+pub(super) use shared::{OBJECT, announce, is_root};

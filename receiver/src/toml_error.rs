@@ -1,0 +1,8 @@
+//! What is wrong in a TOML file, for a log or a terminal.
+
+use glancecast_proto::wire::printable;
+
+/// Returns the parser's reason as one line. It quotes the file, whose text must not move the cursor of a terminal.
+pub(crate) fn one_line(error: &toml::de::Error) -> String {
+    printable(&error.message().replace('\n', " "))
+}
