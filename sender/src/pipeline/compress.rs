@@ -1,5 +1,5 @@
-//! How each block travels: as it is, or as a zstd frame. A small sample of a block decides whether it is worth a try, so that
-//! data without redundancy costs next to nothing; how hard to try is the policy's.
+//! How each block travels: as it is, or as a zstd frame. A small sample of a block decides whether it is worth a try,
+//! so that data without redundancy costs next to nothing; how hard to try is the policy's.
 
 use std::time::Instant;
 
@@ -124,9 +124,9 @@ fn worth_it(len: usize) -> usize {
 pub(super) enum Effort {
     /// One of its levels.
     Level(i32),
-    /// Level 1, as it should be for blocks that stand alone: those of 1 MiB are 1 % larger by level 1 than a whole file is.
-    /// Twice the hash table, all of the block as the window and matches from 6 bytes on make them 3 % smaller again, and
-    /// take a tenth longer.
+    /// Level 1, as it should be for blocks that stand alone: those of 1 MiB are 1 % larger by level 1 than a whole
+    /// file is. Twice the hash table, all of the block as the window and matches from 6 bytes on make them 3 % smaller
+    /// again, and take a tenth longer.
     Fast,
 }
 

@@ -21,7 +21,8 @@ pub struct ContentCounts {
     pub zstd_blocks: u32,
 }
 
-/// What was not sent at all although it is data: every host held it already, where all of them have the object in the end.
+/// What was not sent at all although it is data: every host held it already, where all of them have the object in the
+/// end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Spared {
     /// Blocks.

@@ -1,10 +1,10 @@
 //! How hard to compress: as hard as the workers can without holding up the line.
 //!
-//! The level follows from what a few tries took: all workers together must make frames in less time than the line needs for
-//! them. Where they need far less, spare cores buy a better level. Where the fastest way takes them longer than half of what
-//! the line needs for the blocks as they are, these go as they are, unless so many wait that the line is busy meanwhile.
-//! Blocks that nobody tried to compress, such as those of zeros, count for nothing: they would look like idle workers, and
-//! the level would be too high for those that follow.
+//! The level follows from what a few tries took: all workers together must make frames in less time than the line
+//! needs for them. Where they need far less, spare cores buy a better level. Where the fastest way takes them longer
+//! than half of what the line needs for the blocks as they are, these go as they are, unless so many wait that the
+//! line is busy meanwhile. Blocks that nobody tried to compress, such as those of zeros, count for nothing: they would
+//! look like idle workers, and the level would be too high for those that follow.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -83,8 +83,8 @@ impl Policy {
         }
     }
 
-    /// Whether the next block goes as it is because the line waits. Now and then what is known of that is forgotten: it may
-    /// have been something else that kept the workers from their work.
+    /// Whether the next block goes as it is because the line waits. Now and then what is known of that is forgotten:
+    /// it may have been something else that kept the workers from their work.
     fn gives_up(&self) -> bool {
         if self.waiting.load(Ordering::Relaxed) >= self.reserve.load(Ordering::Relaxed) {
             return false;
@@ -150,7 +150,8 @@ impl Policy {
     }
 }
 
-/// Each at most two and a half times as slow as the one before it; the first one matters most, as it is that of fast lines.
+/// Each at most two and a half times as slow as the one before it; the first one matters most, as it is that of fast
+/// lines.
 pub(super) const LADDER: [Effort; 6] =
     [Effort::Fast, Effort::Level(3), Effort::Level(5), Effort::Level(7), Effort::Level(9), Effort::Level(12)];
 
@@ -175,7 +176,8 @@ mod tests {
     #[test]
     fn the_level_rises_as_far_as_the_workers_keep_up_with_the_line() {
         let policy = policy_at(1_000_000_000);
-        // The line takes 4.2 ms for half a block. Each step takes twice as long as the one before it: 0.25, 0.5, 1, 2 ms.
+        // The line takes 4.2 ms for half a block. Each step takes twice as long as the one before it: 0.25, 0.5, 1, 2
+        // ms.
         let mut last = 0;
         for _ in 0..10 {
             last = policy.step.load(Ordering::Relaxed);

@@ -1,22 +1,20 @@
-//! A push from the outside: start it, look at its progress, stop it, take its end.
+//! A push from the outside: what it needs, how far it is, how it ended.
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use glancecast_platform::args::Group;
 use glancecast_platform::socket::GroupSender;
 use glancecast_platform::stages::StageTime;
-use glancecast_platform::wake::{Waker, sleep_precisely};
+use glancecast_platform::wake::sleep_precisely;
 use glancecast_proto::integrity::Root;
 use glancecast_proto::sender::{HostRow, SenderConfig, Tally, Verdict};
 use glancecast_proto::wire::DiscardCounts;
 
 use super::compress::Compression;
 use super::content::{ContentCounts, Spared};
+use super::running::{Control, Running};
 use super::send_loop::SendLoop;
 use super::source::Source;
 use super::wire_counts::WireCounts;
@@ -80,47 +78,17 @@ pub struct Outcome {
 }
 
 /// A push that is under way in its own threads.
-pub struct Push {
-    thread: JoinHandle<Outcome>,
-    progress: Arc<Mutex<Progress>>,
-    stop: Arc<AtomicBool>,
-    waker: Waker,
-}
+pub type RunningPush = Running<Progress, Outcome>;
 
-impl Push {
-    /// Starts the threads. `ended` is called from them when the push is over.
-    ///
-    /// # Errors
-    /// When a thread cannot be started.
-    pub fn start(setup: Setup, ended: impl FnOnce() + Send + 'static) -> io::Result<Self> {
-        let stop = Arc::new(AtomicBool::new(false));
-        let progress = Arc::new(Mutex::new(Progress::default()));
-        let (send_loop, waker) = SendLoop::new(setup, Arc::clone(&stop), Arc::clone(&progress))?;
-        let thread = thread::Builder::new().name("send".into()).spawn(move || {
-            sleep_precisely();
-            let outcome = send_loop.run();
-            ended();
-            outcome
-        })?;
-        Ok(Self { thread, progress, stop, waker })
-    }
-
-    /// How far it is; a tenth of a second old at most.
-    pub fn progress(&self) -> Progress {
-        self.progress.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Gives up: tells the hosts, then ends.
-    pub fn stop(&self) {
-        self.stop.store(true, Ordering::Relaxed);
-        self.waker.wake();
-    }
-
-    /// Waits for the end.
-    ///
-    /// # Panics
-    /// If the sending thread did, which is a defect.
-    pub fn join(self) -> Outcome {
-        self.thread.join().expect("the sending thread does not panic")
-    }
+/// Starts the threads of a push.
+///
+/// # Errors
+/// When a thread cannot be started.
+pub fn start(setup: Setup) -> io::Result<RunningPush> {
+    let control = Control::default();
+    let (send_loop, waker) = SendLoop::new(setup, control.clone())?;
+    Running::start("send", control, waker, move || {
+        sleep_precisely();
+        send_loop.run()
+    })
 }
