@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use glancecast_platform::args::{Rate, RateChoice};
 use glancecast_platform::interface::Chosen;
-use glancecast_platform::socket::Buffer;
+use glancecast_platform::transport::Buffer;
 use glancecast_proto::sender::Expected;
 use glancecast_proto::wire::printable;
 
@@ -14,7 +14,7 @@ use crate::request::{KeySource, PreparedPush, PushOptions, PushPlan, Signing};
 /// Where the push goes, how fast, with whose credentials, and who is not waited for; a line each.
 pub(crate) fn intro(options: &PushOptions, plan: &PushPlan) -> String {
     let mut text =
-        format!("{}: to {} at {}\n", plan.config.name, plan.network.group, pace(options.rate, plan));
+        format!("{}: to {} at {}\n", plan.config.name, plan.network.destinations, pace(options.rate, plan));
     if let Some(credentials) = &plan.credentials {
         let _ = writeln!(text, "with the credentials of {}", printable(credentials));
     }
@@ -22,7 +22,7 @@ pub(crate) fn intro(options: &PushOptions, plan: &PushPlan) -> String {
         let _ = writeln!(text, "left out: {}, {}", printable(host), printable(reason));
     }
     let _ = writeln!(text, "on interface {}, in packets of {} bytes", plan.interface, plan.mtu);
-    if plan.network.group.is_source_specific() {
+    if plan.network.destinations.need_source() {
         let _ =
             writeln!(text, "the group is source-specific: receivers need --source {}", plan.interface.addr);
     }
@@ -45,7 +45,7 @@ fn cap(plan: &PushPlan) -> Rate {
 
 /// What the operator should know before the push begins, each in one line.
 pub(crate) fn warnings(options: &PushOptions, push: &PreparedPush) -> impl Iterator<Item = String> {
-    let (plan, socket) = (&push.plan, push.socket());
+    let (plan, downlink) = (&push.plan, push.downlink());
     let interface = &plan.interface;
     let loopback = (interface.chosen == Chosen::ByRoute && interface.is_loopback()).then(|| LOOPBACK.into());
     let hosts = match &plan.config.expected {
@@ -53,8 +53,10 @@ pub(crate) fn warnings(options: &PushOptions, push: &PreparedPush) -> impl Itera
         Expected::Named(names) => names.len(),
         Expected::Anyone => 0,
     };
-    let short =
-        [short_of_answers(socket.receive_buffer(), hosts), short_of_sending(socket.send_buffer(), cap(plan))];
+    let short = [
+        short_of_answers(downlink.receive_buffer(), hosts),
+        short_of_sending(downlink.send_buffer(), cap(plan)),
+    ];
     let sealing = sealing(&options.key, &options.signing).map(str::to_owned);
     [loopback].into_iter().chain(short).flatten().chain(sealing)
 }

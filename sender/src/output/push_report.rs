@@ -132,7 +132,7 @@ impl<'a> Report<'a> {
             reason: result.reason(),
             session: config.session.to_string(),
             signed_by: config.signer.as_ref().map(|key| key.public().to_string()),
-            group: network.group.to_string(),
+            group: network.destinations.to_string(),
             interface: &interface.name,
             address: interface.addr.to_string(),
             mtu: plan.mtu,

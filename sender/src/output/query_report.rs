@@ -81,7 +81,7 @@ impl<'a> Report<'a> {
             outcome: if result.reason.is_none() { "complete" } else { "incomplete" },
             exit_code: result.exit_code(),
             reason: result.reason.as_deref(),
-            group: network.group.to_string(),
+            group: network.destinations.to_string(),
             interface: &interface.name,
             address: interface.addr.to_string(),
             image,

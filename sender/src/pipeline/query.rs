@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use glancecast_platform::batch::Batch;
 use glancecast_platform::clock::Clock;
-use glancecast_platform::socket::GroupSender;
+use glancecast_platform::transport::Downlink;
 use glancecast_platform::wake::Sleeper;
 use glancecast_proto::query::{HostAnswer, Querier, QuerierConfig, Tally};
 use glancecast_proto::time::Moment;
@@ -15,7 +15,7 @@ use glancecast_proto::wire::DiscardCounts;
 
 use super::running::{Control, Running};
 
-/// A query that is under way in its own thread. It fails when the socket cannot send to the group.
+/// A query that is under way in its own thread. It fails when it cannot send to everyone.
 pub type RunningQuery = Running<Tally, io::Result<Answers>>;
 
 /// What the hosts answered.
@@ -33,16 +33,16 @@ pub struct Answers {
 ///
 /// # Errors
 /// When it cannot be started.
-pub fn start(config: QuerierConfig, socket: GroupSender) -> io::Result<RunningQuery> {
+pub fn start(config: QuerierConfig, downlink: Downlink) -> io::Result<RunningQuery> {
     let (sleeper, waker) = Sleeper::new()?;
     let control = Control::default();
     let shared = control.clone();
-    Running::start("query", control, waker, move || run(config, &socket, &sleeper, &shared))
+    Running::start("query", control, waker, move || run(config, &downlink, &sleeper, &shared))
 }
 
 fn run(
     config: QuerierConfig,
-    socket: &GroupSender,
+    downlink: &Downlink,
     sleeper: &Sleeper,
     control: &Control<Tally>,
 ) -> io::Result<Answers> {
@@ -51,7 +51,7 @@ fn run(
     let (mut batch, mut out) = (Batch::default(), Vec::new());
     loop {
         for _ in 0..BATCHES_IN_A_ROW {
-            if batch.receive(socket.as_fd())? == 0 {
+            if batch.receive(downlink.as_fd())? == 0 {
                 break;
             }
             let now = clock.now();
@@ -64,11 +64,7 @@ fn run(
             machine.handle_stop();
         }
         while let Some(transmit) = machine.poll_transmit(clock.now(), &mut out) {
-            match transmit.to {
-                None => socket.send_to_group(&out)?,
-                // A datagram that is lost is sent again.
-                Some(host) => drop(socket.send_to(&out, host)),
-            }
+            downlink.send(&out, transmit.to)?;
         }
         control.update(|tally| *tally = machine.tally());
         let now = clock.now();
@@ -77,7 +73,7 @@ fn run(
             return Ok(Answers { rows: machine.rows(), time, discards: machine.discards().clone() });
         }
         let due = machine.poll_timeout(now).map_or(SLEEP_MAX, |at| at.since(now));
-        sleeper.sleep([socket.as_fd()], due.min(SLEEP_MAX))?;
+        sleeper.sleep([downlink.as_fd()], due.min(SLEEP_MAX))?;
     }
 }
 

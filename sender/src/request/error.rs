@@ -7,7 +7,7 @@ use glancecast_inspect::{Refusal, Rule, UnknownDiskFormat};
 use glancecast_platform::interface::InterfaceError;
 use glancecast_platform::keyfile::KeyFileError;
 use glancecast_platform::sender_keys::SenderKeyError;
-use glancecast_platform::socket::SocketError;
+use glancecast_platform::transport::SocketError;
 use glancecast_proto::geometry::GeometryError;
 use glancecast_proto::ids::NameError;
 use glancecast_proto::limits::HOSTS_MAX;

@@ -19,10 +19,9 @@ mod targets;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use glancecast_platform::args::Group;
 use glancecast_platform::interface::Interface;
 use glancecast_platform::keyfile;
-use glancecast_platform::socket::{GroupSender, Marking};
+use glancecast_platform::transport::{Destinations, Downlink, Marking};
 use glancecast_proto::seal::GroupKey;
 
 pub use confirm::Confirmation;
@@ -41,9 +40,10 @@ pub use targets::{LeftOut, ResolvedTargets, Targets};
 /// The network that a push or a query goes out to.
 #[derive(Clone, Debug)]
 pub struct Network {
-    /// The multicast group.
-    pub group: Group,
-    /// Name or address of the interface; `None`: the one that the routing table has for the group.
+    /// Where the datagrams go.
+    pub destinations: Destinations,
+    /// Name or address of the interface; `None`: the one that the routing table has for the
+    /// destinations.
     pub interface: Option<String>,
     /// UDP port that hosts answer to; 0: any free one.
     pub reply_port: u16,
@@ -53,12 +53,12 @@ pub struct Network {
 
 impl Network {
     fn interface(&self) -> Result<Interface, RequestError> {
-        Ok(Interface::choose(self.interface.as_deref(), self.group)?)
+        Ok(Interface::choose(self.interface.as_deref(), self.destinations.first())?)
     }
 
-    /// A socket for datagrams of at most `segment` bytes.
-    fn open(&self, interface: &Interface, segment: usize) -> Result<GroupSender, RequestError> {
-        GroupSender::open(self.group, interface, self.reply_port, self.marking, segment)
+    /// The way there, for datagrams of at most `segment` bytes.
+    fn open(&self, interface: &Interface, segment: usize) -> Result<Downlink, RequestError> {
+        Downlink::open(self.destinations.clone(), interface, self.reply_port, self.marking, segment)
             .map_err(|error| RequestError::Socket { interface: interface.name.clone(), error })
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use glancecast_platform::args::{Rate, RateChoice};
 use glancecast_platform::clock::wall;
 use glancecast_platform::interface::Interface;
-use glancecast_platform::socket::GroupSender;
+use glancecast_platform::transport::Downlink;
 use glancecast_platform::{random, sender_keys};
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::SessionId;
@@ -26,7 +26,7 @@ use crate::pipeline::push::{self, RunningPush, Setup};
 pub struct PushPlan {
     /// Its session.
     pub config: SenderConfig,
-    /// The group, and how datagrams are marked.
+    /// Where it goes, and how datagrams are marked.
     pub network: Network,
     /// Where it goes out.
     pub interface: Interface,
@@ -74,9 +74,9 @@ impl PushRequest {
         let targets = options.targets.resolve(cloud.as_ref()).await?;
         let base = base(options, cloud.as_ref()).await?;
         let image = OpenImage::open(options, cloud.as_ref(), observer).await?;
-        let group = options.network.group;
-        let geometry = Geometry::for_path(image.bytes, mtu, group.ip_header())?;
-        let socket = options.network.open(&interface, geometry.datagram_bytes())?;
+        let destinations = &options.network.destinations;
+        let geometry = Geometry::for_path(image.bytes, mtu, destinations.ip_header())?;
+        let downlink = options.network.open(&interface, geometry.datagram_bytes())?;
         let config = SenderConfig {
             session: SessionId(random::bytes().map_err(RequestError::Random)?),
             key,
@@ -86,13 +86,13 @@ impl PushRequest {
             image_id: image.image_id,
             format: image.format,
             pin: options.pin,
-            reply_to: socket.local_addr(),
+            reply_to: downlink.local_addr(),
             expected: targets.expected.clone(),
             only_listed: options.only_listed,
             timeout: options.timeout.unwrap_or_else(|| default_timeout(geometry, options, pace)),
             started: wall(),
             pace,
-            header_bytes: group.frame_bytes(0),
+            header_bytes: destinations.frame_bytes(0),
             one_way: options.one_way,
             base,
         };
@@ -107,15 +107,15 @@ impl PushRequest {
             confirm: options.confirm,
         };
         let (spool, compression) = (options.spool.clone(), options.compression);
-        let setup = Setup { sender: config, socket, group, source: image.source, spool, compression };
+        let setup = Setup { sender: config, downlink, source: image.source, spool, compression };
         Ok(PreparedPush { plan, setup, feed: image.feed })
     }
 }
 
 impl PreparedPush {
-    /// Where it goes out.
-    pub(crate) fn socket(&self) -> &GroupSender {
-        &self.setup.socket
+    /// The way that it goes.
+    pub(crate) fn downlink(&self) -> &Downlink {
+        &self.setup.downlink
     }
 
     /// Starts the threads, and the download from Glance beside them: in a tokio runtime, which has to run until the
@@ -198,7 +198,7 @@ fn pace(asked: RateChoice, interface: &Interface) -> Pace {
 
 fn default_timeout(geometry: Geometry, options: &PushOptions, pace: Pace) -> Duration {
     let datagrams = geometry.object_bytes().div_ceil(u64::from(geometry.symbol_size()));
-    let bytes = datagrams * options.network.group.frame_bytes(geometry.datagram_bytes());
+    let bytes = datagrams * options.network.destinations.frame_bytes(geometry.datagram_bytes());
     let line = Rate::from_bits(pace.cap()).map_or(Duration::ZERO, |rate| rate.time_for(bytes));
     // A rate that is found may be far below its cap.
     let slower = if matches!(pace, Pace::Auto { .. }) { 20 } else { 4 };

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use glancecast_inspect::DiskFormat;
-use glancecast_platform::args::{Group, RateChoice};
-use glancecast_platform::socket::Marking;
+use glancecast_platform::args::RateChoice;
+use glancecast_platform::multicast::Group;
+use glancecast_platform::transport::Marking;
 use glancecast_proto::ids::ObjectName;
 use glancecast_proto::limits::{MTU_MAX, MTU_MIN};
 use glancecast_proto::sender::OneWay;
@@ -114,7 +115,7 @@ pub enum Signing {
 impl PushOptions {
     /// A push of an image to every host that answers, with the defaults of the command line.
     pub fn new(image: Image, key: KeySource) -> Self {
-        let group = Group::DEFAULT.parse().expect("the default group is a group");
+        let group: Group = Group::DEFAULT.parse().expect("the default group is a group");
         Self {
             image,
             name: None,
@@ -126,7 +127,12 @@ impl PushOptions {
                 virtual_bytes_max: 2 << 40,
             },
             os_cloud: None,
-            network: Network { group, interface: None, reply_port: 0, marking: Marking { ttl: 1, dscp: 8 } },
+            network: Network {
+                destinations: group.into(),
+                interface: None,
+                reply_port: 0,
+                marking: Marking { ttl: 1, dscp: 8 },
+            },
             rate: RateChoice::Auto,
             mtu: None,
             targets: Targets::Anyone,

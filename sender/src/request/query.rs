@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use glancecast_platform::args::Group;
 use glancecast_platform::clock::wall;
 use glancecast_platform::interface::Interface;
 use glancecast_platform::random;
@@ -49,7 +48,7 @@ pub enum QueryKind {
 pub struct QueryPlan {
     /// The query.
     pub config: QuerierConfig,
-    /// The group, and how datagrams are marked.
+    /// Where it goes, and how datagrams are marked.
     pub network: Network,
     /// Where it goes out.
     pub interface: Interface,
@@ -79,19 +78,19 @@ impl QueryRequest {
         };
         let targets = self.targets.resolve(cloud.as_ref()).await?;
         let query = self.kind.query(cloud.as_ref()).await?;
-        let answer_bytes_max = answer_bytes_max(self.network.group, interface.mtu);
-        let socket = self.network.open(&interface, usize::from(answer_bytes_max))?;
+        let answer_bytes_max = answer_bytes_max(self.network.destinations.ip_header(), interface.mtu);
+        let downlink = self.network.open(&interface, usize::from(answer_bytes_max))?;
         let config = QuerierConfig {
             id: SessionId(random::bytes().map_err(RequestError::Random)?),
             key,
             query,
-            reply_to: socket.local_addr(),
+            reply_to: downlink.local_addr(),
             answer_bytes_max,
             started: wall(),
             wait: self.wait,
             expected: targets.expected,
         };
-        let running = query::start(config.clone(), socket).map_err(RequestError::Start)?;
+        let running = query::start(config.clone(), downlink).map_err(RequestError::Start)?;
         let (network, left_out) = (self.network.clone(), targets.left_out);
         Ok(QueryRun { plan: QueryPlan { config, network, interface, left_out }, running })
     }
@@ -147,14 +146,15 @@ fn as_given(image: &str) -> Result<Sought, RequestError> {
 
 /// Bytes that fit the smallest MTU that IPv6 has (RFC 8200 §5), which every path lets through; less where the
 /// interface's own is smaller.
-fn answer_bytes_max(group: Group, mtu: u32) -> u16 {
-    let bytes = (mtu.min(1_280) as usize).saturating_sub(usize::from(group.ip_header()) + 8);
+fn answer_bytes_max(ip_header: u16, mtu: u32) -> u16 {
+    let bytes = (mtu.min(1_280) as usize).saturating_sub(usize::from(ip_header) + 8);
     bytes.clamp(CONTROL_SMALL, CONTROL_MAX) as u16
 }
 
 #[cfg(test)]
 mod tests {
-    use glancecast_platform::socket::Marking;
+    use glancecast_platform::multicast::Group;
+    use glancecast_platform::transport::Marking;
 
     use super::*;
 
@@ -170,17 +170,15 @@ mod tests {
 
     #[test]
     fn answers_fit_every_path() {
-        for (group, mtu, bytes) in
-            [("239.1.1.1:7000", 9000, 1_252), ("[ff15::1]:7000", 1500, 1_232), ("239.1.1.1:7000", 576, 548)]
-        {
-            assert_eq!(answer_bytes_max(group.parse().expect("a group"), mtu), bytes);
+        for (ip_header, mtu, bytes) in [(20, 9000, 1_252), (40, 1500, 1_232), (20, 576, 548)] {
+            assert_eq!(answer_bytes_max(ip_header, mtu), bytes);
         }
     }
 
     #[test]
     fn a_query_that_nobody_answers_runs_to_its_end_and_says_so() {
         let network = Network {
-            group: "239.255.71.67:7299".parse().expect("a group"),
+            destinations: "239.255.71.67:7299".parse::<Group>().expect("a group").into(),
             interface: Some("lo".into()),
             reply_port: 0,
             marking: Marking { ttl: 1, dscp: 0 },

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use glancecast_platform::args::Group;
-use glancecast_platform::socket::Marking;
+use glancecast_platform::multicast::Group;
+use glancecast_platform::transport::Marking;
 use glancecast_proto::ids::HostName;
 use glancecast_proto::limits::HOSTS_MAX;
 
@@ -68,7 +68,8 @@ pub(crate) struct Network {
 impl Network {
     pub(super) fn marked(self, dscp: u8) -> request::Network {
         let Self { group, interface, reply_port, ttl } = self;
-        request::Network { group, interface, reply_port, marking: Marking { ttl, dscp } }
+        let (destinations, marking) = (group.into(), Marking { ttl, dscp });
+        request::Network { destinations, interface, reply_port, marking }
     }
 }
 
