@@ -16,7 +16,7 @@ pub(crate) struct ImageFilter {
     pub(crate) tags: Vec<String>,
     /// Begin behind the image of this id.
     pub(crate) marker: Option<String>,
-    /// So many at most.
+    /// Largest number of images.
     pub(crate) limit: Option<usize>,
 }
 

@@ -34,7 +34,7 @@ pub(crate) struct Compressor {
     try_after: u32,
     /// Blocks in a row of which nobody thinks that they shrink.
     dull: u32,
-    /// So many blocks more are tried whatever their samples say, as samples have been wrong.
+    /// Number of blocks that are still tried whatever their samples say, as samples have been wrong.
     distrust: u32,
 }
 
@@ -153,10 +153,10 @@ impl Effort {
 /// 8 KiB of a block, which take zstd some 15 us where there is nothing to find: 1 % of what else is done with a block.
 const SAMPLE_PIECES: usize = 8;
 const SAMPLE_PIECE_BYTES: usize = 1024;
-/// A sample does not see repetitions that are far apart: one block in so many is tried in spite of it.
+/// A sample does not see repetitions that are far apart: one block in this many is tried in spite of it.
 const TRY_EVERY: u32 = 64;
 const TRY_AFTER_MAX: u32 = 512;
-/// After so many blocks without redundancy in a row only one of a few is looked at: images have such data in long runs.
+/// After this many blocks without redundancy in a row only a few are sampled: images have such data in long runs.
 const DULL_MIN: u32 = 16;
 const LOOK_EVERY: u32 = 4;
 

@@ -1,4 +1,4 @@
-//! What there was in the object, as far as it was read: how much of it is data, and how much travels of that.
+//! What the object consists of, as far as it was read: how much of it is data, and how much of that is sent.
 
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::BlockIndex;

@@ -1,4 +1,4 @@
-//! What is there of the symbols of a job.
+//! The symbols of a job that are ready to be sent.
 
 use glancecast_fec::Esi;
 use glancecast_proto::ids::BlockIndex;

@@ -51,14 +51,14 @@ impl Pacer {
         self.due_ns = self.due_ns.max(now_ns);
     }
 
-    /// So many bytes of frames were sent.
+    /// Counts frames of `frame_bytes` bytes that were sent.
     pub(crate) fn sent(&mut self, now_ns: u64, frame_bytes: u64) {
         let takes = self.time_for(frame_bytes);
         self.due_ns = self.due_ns.max(now_ns.saturating_sub(LATE_MAX.as_nanos() as u64)) + takes;
         self.gap_ends_ns = self.gap_ends_ns.max(now_ns) + takes / GAP_PART;
     }
 
-    /// Datagrams of so many frame bytes that one GSO batch may hold, at least one.
+    /// Number of datagrams of `frame_bytes` bytes that one GSO batch may hold, at least one.
     pub(crate) fn batch(&self, frame_bytes: u64) -> usize {
         (BATCH.as_nanos() as u64 / self.time_for(frame_bytes).max(1)).max(1) as usize
     }

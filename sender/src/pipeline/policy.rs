@@ -24,7 +24,7 @@ pub(crate) struct Policy {
     /// Which of [`LADDER`].
     step: AtomicUsize,
     window: Mutex<Window>,
-    /// Compressed is only while at least so many blocks wait, where even the lowest step takes too long for more.
+    /// Blocks are compressed only while at least this many wait, where even the lowest step takes too long for more.
     reserve: AtomicU32,
     /// Blocks that are packed and wait for the line.
     waiting: AtomicU32,
@@ -58,7 +58,7 @@ impl Policy {
         }
     }
 
-    /// The line takes so many bits per second now.
+    /// Sets the bits per second that the line takes now.
     pub(crate) fn set_rate(&self, bits_per_second: u64) {
         self.rate.store(bits_per_second.max(1), Ordering::Relaxed);
     }
@@ -117,7 +117,7 @@ impl Policy {
 
     fn learn(&self, window: &Window) {
         let rate = self.rate.load(Ordering::Relaxed) as f64;
-        // The part of the line's time for so many bytes that the workers were at work.
+        // The share of the line's time for these bytes in which the workers were at work.
         let load = |bytes: u64| {
             let line_seconds = bytes as f64 * 8.0 / rate;
             window.work.as_secs_f64() / (line_seconds * f64::from(self.workers)).max(f64::MIN_POSITIVE)
@@ -135,7 +135,7 @@ impl Policy {
         self.step.store(next, Ordering::Relaxed);
         let as_they_are = load(window.plain);
         let overloaded = step == 0 && as_they_are > OVERLOAD;
-        // While one is compressed, so many leave as they are.
+        // The number of blocks that leave as they are while one is compressed.
         let leave = (as_they_are * f64::from(self.workers)).ceil();
         self.reserve.store(if overloaded { leave as u32 } else { 0 }, Ordering::Relaxed);
     }

@@ -37,7 +37,7 @@ pub struct Setup {
 pub struct Progress {
     /// Blocks whose first pass was sent.
     pub blocks_sent: u32,
-    /// What there was in the blocks that were read.
+    /// What the blocks that were read consist of.
     pub content: ContentCounts,
     /// Bytes of datagrams sent.
     pub wire_bytes: u64,
@@ -54,7 +54,7 @@ pub struct Progress {
 /// How a push ended.
 #[derive(Clone, Debug)]
 pub struct Outcome {
-    /// In one word.
+    /// The verdict.
     pub verdict: Verdict,
     /// The object's root, if its source was proven.
     pub root: Option<Root>,
@@ -62,9 +62,9 @@ pub struct Outcome {
     pub rows: Vec<HostRow>,
     /// What was put on the wire.
     pub counts: WireCounts,
-    /// What there was in the blocks that were read.
+    /// What the blocks that were read consist of.
     pub content: ContentCounts,
-    /// What of them was not sent at all.
+    /// What of it was not sent, as all hosts held it.
     pub spared: Spared,
     /// Datagrams from hosts that were dropped, by reason.
     pub discards: DiscardCounts,

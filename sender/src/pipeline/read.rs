@@ -107,12 +107,12 @@ impl Reader {
         Ok(reader)
     }
 
-    /// From the next block on, so many repair symbols are made with each whole block.
+    /// Sets the number of repair symbols that are made with each whole block, from the next block on.
     pub(crate) fn make_ahead(&self, repair: u32) {
         self.ahead.store(repair, Ordering::Relaxed);
     }
 
-    /// The line takes so many bits per second now.
+    /// Sets the bits per second that the line takes now.
     pub(crate) fn set_rate(&self, bits_per_second: u64) {
         self.policy.set_rate(bits_per_second);
     }
@@ -138,7 +138,7 @@ impl Reader {
         }
     }
 
-    /// Gives a block's buffer back for another block.
+    /// Takes a block's buffer back for another block.
     pub(crate) fn recycle(&self, buffer: Vec<u8>) {
         let _ = self.empty.send(buffer); // at the end nobody wants it any more
     }

@@ -96,9 +96,9 @@ impl Tool {
         };
         let image = image.try_clone()?;
         let stop = StopOnDrop::default();
-        let told = stop.0.clone();
+        let stopped = stop.0.clone();
         let answer =
-            spawn_blocking(move || tool.info(&image, Patience { time: LOOK_TIME, stop: &told })).await;
+            spawn_blocking(move || tool.info(&image, Patience { time: LOOK_TIME, stop: &stopped })).await;
         match answer.map_err(io::Error::other)? {
             Ok(info) => agreed(&info, inspected),
             Err(ToolError::Failed(line)) => Ok(Opinion::Unreadable(line)),
@@ -142,12 +142,12 @@ impl Tool {
         raw.set_len(self.disk_bytes(image, facts).await?)?;
         let (image, result) = (image.try_clone()?, raw.try_clone()?);
         let stop = StopOnDrop::default();
-        let told = stop.0.clone();
+        let stopped = stop.0.clone();
         let (percent, mut percents) = mpsc::unbounded_channel();
         let time =
             CONVERSION_TIME_MIN + Duration::from_secs(facts.virtual_bytes / CONVERSION_BYTES_PER_SECOND);
         let mut conversion = spawn_blocking(move || {
-            let patience = Patience { time, stop: &told };
+            let patience = Patience { time, stop: &stopped };
             tool.convert(&image, facts.format, &result, patience, &mut |text| {
                 let _ = percent.send(text.to_owned());
             })
