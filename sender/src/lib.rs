@@ -1,13 +1,16 @@
 //! `glancecast`: reads an image once, multicasts it with forward error correction, and says the truth about every host.
 //!
 //! ```text
+//! cli -> request: a push or a query, validated, prepared, run -> output
+//!
 //! source -> read (blocks, hashed, spooled) -> send loop (sealed, paced, sent) -> socket
 //!                     spool -> encode (repair symbols) -^   ^- feedback: proto::Sender decides
 //! ```
 
 pub mod cli;
-pub(crate) mod convert;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 pub(crate) mod openstack;
+pub(crate) mod output;
 pub mod pipeline;
+pub mod request;

@@ -22,5 +22,5 @@ fn main() -> ExitCode {
     }
 }
 
-/// What goes wrong with the cloud is told in one line of our own; the SDK would tell it again, each attempt in a line.
+/// Failures of the cloud are one line of our own; the SDK would log each attempt in another one.
 const FILTER: &str = "error,openstack_sdk_core=off,openstack_sdk_auth_core=off,glancecast_sender=warn";

@@ -3,12 +3,12 @@
 use indicatif::BinaryBytes;
 use serde::Serialize;
 
-use super::Failure;
-use super::args::Images;
-use super::columns::{Side, columns};
-use super::json;
-use super::origin::cloud_failure;
+use super::args::ImagesArgs;
+use super::{Failure, block_on};
 use crate::openstack::{Cloud, ImageFilter, ListedImage};
+use crate::output::columns::{Side, columns};
+use crate::output::json;
+use crate::request::RequestError;
 
 #[derive(Serialize)]
 struct Listing<'a> {
@@ -19,12 +19,10 @@ struct Listing<'a> {
 }
 
 /// Lists images of Glance.
-pub(super) fn run(args: &Images) -> Result<u8, Failure> {
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::failed)?;
-    let images = runtime.block_on(list(args))?;
-    if args.json {
-        let ended = args.limit.is_some_and(|limit| images.len() >= limit);
+pub(super) fn run(args: &ImagesArgs) -> Result<u8, Failure> {
+    let images = block_on(list(args))??;
+    if args.output.json {
+        let ended = args.limit.is_some_and(|limit| images.len() >= limit as usize);
         let next_marker = images.last().filter(|_| ended).map(|image| image.id.as_str());
         let listing = Listing { glancecast: env!("CARGO_PKG_VERSION"), images: &images, next_marker };
         println!("{}", json::to_string(&listing));
@@ -34,17 +32,17 @@ pub(super) fn run(args: &Images) -> Result<u8, Failure> {
     Ok(glancecast_platform::cli::EXIT_OK)
 }
 
-async fn list(args: &Images) -> Result<Vec<ListedImage>, Failure> {
-    let cloud = Cloud::connect(args.os_cloud.as_deref()).await.map_err(cloud_failure)?;
+async fn list(args: &ImagesArgs) -> Result<Vec<ListedImage>, RequestError> {
+    let cloud = Cloud::connect(args.cloud.os_cloud.as_deref()).await?;
     let filter = ImageFilter {
         name: args.name.clone(),
         status: args.status.clone(),
         visibility: args.visibility.clone(),
         tags: args.tag.clone(),
         marker: args.marker.clone(),
-        limit: args.limit,
+        limit: args.limit.map(|limit| limit as usize),
     };
-    cloud.images(&filter).await.map_err(cloud_failure)
+    Ok(cloud.images(&filter).await?)
 }
 
 fn table(images: &[ListedImage]) -> String {

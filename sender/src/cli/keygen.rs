@@ -5,36 +5,41 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use glancecast_platform::sender_keys::SenderKeyError;
 use glancecast_platform::{cli, keyfile, sender_keys};
 use glancecast_proto::sign::PublicKey;
 use serde::Serialize;
 
-use super::args::Keygen;
-use super::{Failure, json};
+use super::Failure;
+use super::args::KeygenArgs;
+use crate::output::json;
 
 /// Makes new keys and says what to do with them.
-pub(super) fn run(args: &Keygen) -> Result<u8, Failure> {
+pub(super) fn run(args: &KeygenArgs) -> Result<u8, Failure> {
     match (&args.all, &args.file) {
         (Some(directory), _) => {
-            let keys = Keys::create(directory).map_err(Failure::usage)?;
+            let keys = Keys::create(directory)?;
             match args.json {
                 true => println!("{}", json::to_string(&keys.report())),
                 false => print!("{}", keys.text()),
             }
         }
         (None, Some(file)) if args.sender => sender_key(file)?,
-        (None, Some(file)) => {
-            keyfile::create(file).map_err(Failure::usage)?;
-            println!("{}: a new group key; copy it to every host of the group, mode 0600", file.display());
-        }
+        (None, Some(file)) => group_key(file)?,
         (None, None) => unreachable!("clap wants a file or a directory"),
     }
     Ok(cli::EXIT_OK)
 }
 
-/// Of a sender's key only the public half is on standard output, so that it can be written to a file for the hosts.
-fn sender_key(file: &Path) -> Result<(), Failure> {
-    let public = sender_keys::create(file).map_err(Failure::usage)?;
+fn group_key(file: &Path) -> Result<(), KeysError> {
+    keyfile::create(file).map_err(SenderKeyError::from)?;
+    println!("{}: a new group key; copy it to every host of the group, mode 0600", file.display());
+    Ok(())
+}
+
+/// Only the public half of a sender's key is on standard output, so that it can be written to a file for the hosts.
+fn sender_key(file: &Path) -> Result<(), KeysError> {
+    let public = sender_keys::create(file)?;
     println!("{public}");
     eprintln!(
         "{}: a new sender key, for --sender-key here alone; hosts list the public half above: --sender, or senders = [..]",
@@ -50,8 +55,8 @@ struct Keys {
 }
 
 impl Keys {
-    /// Makes all three files, or none: they are written under other names first, and linked to their own when all are on
-    /// the disk. A link never replaces a file.
+    /// Makes all three files, or none: they are written under other names first, and linked to their own when all are
+    /// on the disk. A link never replaces a file.
     fn create(directory: &Path) -> Result<Self, KeysError> {
         let at = |error| KeysError::Io { path: directory.to_owned(), error };
         let is_new = match DirBuilder::new().mode(0o700).create(directory) {
@@ -76,7 +81,7 @@ impl Keys {
         // Mode 0700, and removed with all that is left in it.
         let fresh = tempfile::Builder::new().prefix(".keygen-").tempdir_in(directory).map_err(at)?;
         let [group, sender, public_half] = FILES.map(|name| fresh.path().join(name));
-        keyfile::create(&group).map_err(sender_keys::SenderKeyError::from)?;
+        keyfile::create(&group).map_err(SenderKeyError::from)?;
         let public = sender_keys::create(&sender)?;
         write_public(&public_half, &public).map_err(at)?;
         let mut linked: Vec<PathBuf> = Vec::new();
@@ -152,15 +157,16 @@ struct KeyFile {
 
 /// Why there are no new keys.
 #[derive(Debug, thiserror::Error)]
-enum KeysError {
+pub(super) enum KeysError {
     #[error(
-        "{path}: exists already, and a key is never replaced; nothing was made: choose another directory", path = path.display()
+        "{path}: exists already, and a key is never replaced; nothing was made: choose another directory",
+        path = path.display()
     )]
     Exists { path: PathBuf },
     #[error("{path}: {error}; nothing was made", path = path.display())]
     Io { path: PathBuf, error: io::Error },
     #[error(transparent)]
-    Key(#[from] sender_keys::SenderKeyError),
+    Key(#[from] SenderKeyError),
 }
 
 /// Whether something has this name, a link that leads nowhere included.

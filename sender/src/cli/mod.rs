@@ -1,82 +1,76 @@
-//! What a person or a script meets: the command line, progress, the table, the JSON report, exit codes.
+//! The command line: options, signals, standard output, exit codes.
 
 pub mod args;
-mod columns;
-mod confirm;
-mod expected;
-mod formats;
+mod follow;
 mod images;
-mod json;
 mod keygen;
-mod notices;
-mod origin;
-mod progress;
 mod query;
-mod report;
 mod send;
-mod table;
 
+use std::io;
 use std::process::ExitCode;
 
 use args::{Args, Command};
 use glancecast_platform::cli;
 use glancecast_proto::wire::printable;
 
+use crate::request::{ErrorKind, QueryKind, RequestError};
+
 /// Runs a command to its exit code.
 pub fn run(args: Args) -> ExitCode {
-    let (result, as_json) = match args.command {
-        Command::Send(send) => (send::run(&send), send.json),
-        Command::Images(images) => (images::run(&images), false),
-        Command::Hosts(hosts) => (query::hosts(&hosts), false),
-        Command::Status(about) => (query::status(&about), false),
-        Command::Verify(about) => (query::verify(&about), false),
-        Command::Unpin(about) => (query::unpin(&about), false),
-        Command::Keygen(keygen) => (keygen::run(&keygen), false),
+    let result = match args.command {
+        Command::Send(args) => send::run(*args),
+        Command::Images(args) => images::run(&args),
+        Command::Hosts(args) => query::run(*args, QueryKind::Hosts),
+        Command::Status(args) => query::run(args.query, QueryKind::Status(args.image)),
+        Command::Verify(args) => query::run(args.query, QueryKind::Verify(args.image)),
+        Command::Unpin(args) => query::run(args.query, QueryKind::Unpin(args.image)),
+        Command::Keygen(args) => keygen::run(&args),
     };
-    match result {
-        Ok(code) => ExitCode::from(code),
-        Err(failure) => {
-            if let (true, Some(refused)) = (as_json, report::Refused::new(&failure)) {
-                println!("{}", json::to_string(&refused));
-            }
-            eprintln!("glancecast: {}", failure.message);
-            ExitCode::from(failure.code)
-        }
-    }
+    ExitCode::from(result.unwrap_or_else(|failure| {
+        eprintln!("glancecast: {}", failure.message());
+        failure.code()
+    }))
 }
 
-/// A command that ended early, in one line.
-#[derive(Debug)]
-pub(crate) struct Failure {
-    code: u8,
-    message: String,
-    /// The rule by which an image was refused, in its word.
-    rule: Option<&'static str>,
+/// A command that ended early.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Request(#[from] RequestError),
+    #[error(transparent)]
+    Keys(#[from] keygen::KeysError),
+    #[error("interrupted before anything was sent")]
+    Interrupted,
+    /// The system has no runtime or no signal handlers for it.
+    #[error(transparent)]
+    System(#[from] io::Error),
 }
 
 impl Failure {
-    /// A mistake in what was asked for.
-    pub(crate) fn usage(message: impl ToString) -> Self {
-        Self::new(cli::EXIT_USAGE, message, None)
+    fn code(&self) -> u8 {
+        match self {
+            Self::Keys(_) => cli::EXIT_USAGE,
+            Self::Request(error) if error.kind() == ErrorKind::Usage => cli::EXIT_USAGE,
+            Self::Request(_) | Self::Interrupted | Self::System(_) => cli::EXIT_FAILED,
+        }
     }
 
-    /// The image itself must not be sent.
-    pub(crate) fn refused(message: impl ToString, rule: &'static str) -> Self {
-        Self::new(cli::EXIT_USAGE, message, Some(rule))
-    }
-
-    /// It was tried and did not work.
-    pub(crate) fn failed(message: impl ToString) -> Self {
-        Self::new(cli::EXIT_FAILED, message, None)
-    }
-
-    /// Much of what is told is foreign text, of Glance for one.
-    fn new(code: u8, message: impl ToString, rule: Option<&'static str>) -> Self {
-        let mut message = printable(&message.to_string());
+    /// One line that steers no terminal: much of it is text of others, of Glance for one.
+    fn message(&self) -> String {
+        let mut message = printable(&self.to_string());
         message.truncate(message.floor_char_boundary(MESSAGE_BYTES_MAX));
-        Self { code, message, rule }
+        message
     }
 }
 
-/// Whatever stands in it: some lines of a terminal.
+/// Runs `future` in a runtime of its own. Tasks that are left at its end, as a download is, are dropped.
+fn block_on<F: Future>(future: F) -> io::Result<F::Output> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let output = runtime.block_on(future);
+    runtime.shutdown_background();
+    Ok(output)
+}
+
+/// Some lines of a terminal.
 const MESSAGE_BYTES_MAX: usize = 4000;

@@ -32,7 +32,7 @@ impl Settings {
     /// # Errors
     /// Those of kind `Usage` about configuration, `UntrustedFile` among them.
     pub(super) fn load(cloud_name: Option<&str>) -> Result<Self, CloudError> {
-        Places::of_this_process()?.settings(cloud_name)
+        ConfigInputs::of_this_process()?.settings(cloud_name)
     }
 
     /// Whether certificates are not checked.
@@ -61,7 +61,7 @@ impl Settings {
 
 /// The inputs, so that tests need no environment of their own.
 #[derive(Debug, Default)]
-struct Places {
+struct ConfigInputs {
     /// The OS_* variables that are set and not empty.
     variables: BTreeMap<String, String>,
     clouds_file: Option<PathBuf>,
@@ -69,7 +69,7 @@ struct Places {
     vendor_file: Option<PathBuf>,
 }
 
-impl Places {
+impl ConfigInputs {
     fn of_this_process() -> Result<Self, CloudError> {
         // `vars_os`: `vars` panics when any variable of the process is not UTF-8.
         let variables = env::vars_os()
@@ -233,10 +233,10 @@ mod tests {
     use super::super::error::CloudErrorKind;
     use super::*;
 
-    fn variables(pairs: &[(&str, &str)]) -> Places {
-        Places {
+    fn variables(pairs: &[(&str, &str)]) -> ConfigInputs {
+        ConfigInputs {
             variables: pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
-            ..Places::default()
+            ..ConfigInputs::default()
         }
     }
 
@@ -268,23 +268,23 @@ mod tests {
 
     #[test]
     fn nothing_configured_says_what_was_looked_for() {
-        let error = Places::default().settings(None).unwrap_err();
+        let error = ConfigInputs::default().settings(None).unwrap_err();
         let text = error.to_string();
         assert!(["--os-cloud", "OS_CLOUD", "OS_AUTH_URL"].iter().all(|word| text.contains(word)));
         assert_eq!(error.kind(), CloudErrorKind::Usage);
-        let error = Places::default().settings(Some("x")).unwrap_err();
+        let error = ConfigInputs::default().settings(Some("x")).unwrap_err();
         assert!(error.to_string().contains("/etc/openstack/clouds.yaml"));
     }
 
     #[test]
     fn a_cloud_is_found_by_its_exact_name_and_secure_yaml_is_merged() {
         let scratch = Scratch::new("merge");
-        let places = Places {
+        let inputs = ConfigInputs {
             clouds_file: scratch.file("clouds.yaml", CLOUDS),
             secure_file: scratch.file("secure.yaml", "clouds:\n  Prod.One:\n    auth:\n      password: pw\n"),
-            ..Places::default()
+            ..ConfigInputs::default()
         };
-        let settings = places.settings(Some("Prod.One")).unwrap();
+        let settings = inputs.settings(Some("Prod.One")).unwrap();
         assert_eq!(settings.auth_url, "http://ks/v3");
         assert_eq!(settings.config.interface.as_deref(), Some("internal"));
         let auth = settings.config.auth.unwrap();
@@ -295,16 +295,16 @@ mod tests {
     fn each_file_that_others_could_have_written_is_refused() {
         let scratch = Scratch::new("others");
         let empty = "clouds: {}\n";
-        let places = Places {
+        let inputs = ConfigInputs {
             clouds_file: scratch.file("clouds.yaml", CLOUDS),
             secure_file: scratch.file("secure.yaml", empty),
             vendor_file: scratch.file("clouds-public.yaml", "public-clouds: {}\n"),
-            ..Places::default()
+            ..ConfigInputs::default()
         };
-        places.settings(Some("Prod.One")).unwrap();
+        inputs.settings(Some("Prod.One")).unwrap();
         for file in ["clouds.yaml", "secure.yaml", "clouds-public.yaml"] {
             fs::set_permissions(scratch.0.join(file), PermissionsExt::from_mode(0o666)).unwrap();
-            let error = places.settings(Some("Prod.One")).unwrap_err();
+            let error = inputs.settings(Some("Prod.One")).unwrap_err();
             assert!(error.to_string().contains(file) && error.to_string().contains("0666"), "{error}");
             assert_eq!(error.kind(), CloudErrorKind::Usage);
             fs::set_permissions(scratch.0.join(file), PermissionsExt::from_mode(0o600)).unwrap();
@@ -325,11 +325,13 @@ mod tests {
     #[test]
     fn an_unknown_cloud_lists_the_known_ones() {
         let scratch = Scratch::new("unknown");
-        let places =
-            Places { clouds_file: scratch.file("clouds.yaml", CLOUDS), ..variables(&[("OS_CLOUD", "prod")]) };
-        let text = places.settings(None).unwrap_err().to_string();
+        let inputs = ConfigInputs {
+            clouds_file: scratch.file("clouds.yaml", CLOUDS),
+            ..variables(&[("OS_CLOUD", "prod")])
+        };
+        let text = inputs.settings(None).unwrap_err().to_string();
         assert!(text.contains("`prod`") && text.contains("Prod.One, bare"), "{text}");
-        let text = places.settings(Some("bare")).unwrap_err().to_string();
+        let text = inputs.settings(Some("bare")).unwrap_err().to_string();
         assert!(text.contains("auth_url is missing"), "{text}");
     }
 
@@ -337,8 +339,9 @@ mod tests {
     fn a_broken_file_is_named_without_its_values() {
         let scratch = Scratch::new("broken");
         for text in ["clouds:\n  x:\n    auth: hunter2\n", "clouds: hunter2\n", "clouds: [hunter2\n"] {
-            let places = Places { clouds_file: scratch.file("clouds.yaml", text), ..Places::default() };
-            let error = places.settings(Some("x")).unwrap_err();
+            let inputs =
+                ConfigInputs { clouds_file: scratch.file("clouds.yaml", text), ..ConfigInputs::default() };
+            let error = inputs.settings(Some("x")).unwrap_err();
             let text = error.to_string();
             assert!(text.contains("clouds.yaml cannot be used") && !text.contains("hunter2"), "{text}");
             assert_eq!(error.kind(), CloudErrorKind::Usage);
@@ -347,7 +350,7 @@ mod tests {
 
     #[test]
     fn openrc_variables_are_read_with_their_older_names() {
-        let places = variables(&[
+        let inputs = variables(&[
             ("OS_AUTH_URL", "http://ks/v3"),
             ("OS_USERNAME", "u"),
             ("OS_PASSWORD", "pw"),
@@ -355,7 +358,7 @@ mod tests {
             ("OS_ENDPOINT_TYPE", "internalURL"),
             ("OS_REGION_NAME", "RegionOne"),
         ]);
-        let settings = places.settings(None).unwrap();
+        let settings = inputs.settings(None).unwrap();
         assert_eq!(settings.config.interface.as_deref(), Some("internal"));
         assert_eq!(settings.config.region_name.as_deref(), Some("RegionOne"));
         let auth = settings.config.auth.unwrap();
@@ -368,11 +371,11 @@ mod tests {
         let scratch = Scratch::new("insecure");
         let clouds = "clouds:\n  x:\n    auth:\n      auth_url: https://ks/v3\n    cacert: /ca.pem\n";
         let verify = |more: &str| {
-            let places = Places {
+            let inputs = ConfigInputs {
                 clouds_file: scratch.file("clouds.yaml", &format!("{clouds}{more}")),
-                ..Places::default()
+                ..ConfigInputs::default()
             };
-            places.settings(Some("x")).unwrap().config.verify
+            inputs.settings(Some("x")).unwrap().config.verify
         };
         assert_ne!(verify(""), Some(false));
         assert_eq!(verify("    insecure: true\n"), Some(false));
@@ -384,8 +387,8 @@ mod tests {
 
     #[test]
     fn the_interface_is_public_unless_said() {
-        let places = variables(&[("OS_AUTH_URL", "http://ks/v3")]);
-        let interface = places.settings(None).unwrap().config.interface;
+        let inputs = variables(&[("OS_AUTH_URL", "http://ks/v3")]);
+        let interface = inputs.settings(None).unwrap().config.interface;
         assert_eq!(interface.as_deref(), Some("public"));
     }
 }

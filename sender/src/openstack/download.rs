@@ -28,7 +28,7 @@ pub(crate) struct DownloadOptions {
     pub(crate) ranges: bool,
 }
 
-/// A running download. Gives exactly the image's `size` bytes, or an error.
+/// A running download. It returns exactly the image's `size` bytes, or an error.
 #[derive(Debug)]
 pub(crate) struct Download {
     cloud: Cloud,
@@ -280,7 +280,7 @@ pub(super) struct ContentRange {
 }
 
 impl ContentRange {
-    /// `None` also for a size that is not told (`*`): it could be of another image.
+    /// `None` also for an unknown size (`*`): it could be of another image.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let (range, size) = text.trim().strip_prefix("bytes ")?.trim_start().split_once('/')?;
         let (first, last) = range.split_once('-')?;

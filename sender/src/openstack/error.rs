@@ -24,7 +24,7 @@ pub(crate) enum CloudErrorKind {
 }
 
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum CloudError {
+pub enum CloudError {
     #[error(
         "no cloud is configured: no --os-cloud, no OS_CLOUD and no OS_AUTH_URL; name a cloud of {looked_in}, or load an openrc file"
     )]
@@ -274,12 +274,18 @@ pub(super) fn root_cause(error: &(dyn StdError + 'static)) -> String {
     one_line(&innermost.to_string())
 }
 
+/// Where JSON is not what it should be: the place, not the text around it, as the answer may be a proxy's HTML page.
+pub(super) fn json_fault(error: &serde_json::Error) -> String {
+    format!("{:?} error at line {} column {}", error.classify(), error.line(), error.column())
+}
+
 /// Foreign text of several lines, as [`shown`] on one.
 pub(super) fn one_line(text: &str) -> String {
     shown(&text.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
-/// What other people wrote, as messages show it: a part of a line that steers no terminal, and not longer than it helps.
+/// What other people wrote, as messages show it: a part of a line that steers no terminal, and not longer than it
+/// helps.
 pub(crate) fn shown(text: &str) -> String {
     match text.char_indices().nth(FOREIGN_TEXT_CHARS_MAX) {
         Some((end, _)) => format!("{}..", printable(&text[..end])),
@@ -339,10 +345,11 @@ mod tests {
     }
 
     #[test]
-    fn foreign_text_is_one_bounded_line() {
+    fn foreign_text_is_one_bounded_line_that_steers_no_terminal() {
         assert_eq!(one_line("a\n\tb  c"), "a b c");
         let long = one_line(&"ä".repeat(1000));
         assert_eq!(long.chars().count(), FOREIGN_TEXT_CHARS_MAX + 2);
+        assert_eq!(one_line("a\u{202e}b\u{2066}c\u{200f}d\u{1b}[2Je\u{9b}"), "a?b?c?d?[2Je?");
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! From names of aggregates and availability zones to the hosts that should hold an image. Pure: what Nova answered goes
-//! in.
+//! From names of aggregates and availability zones to the hosts that should hold an image. Pure: what Nova answered
+//! goes in.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,8 +1,9 @@
-//! The one HTTP client that everything goes through: Keystone, Glance's records and bytes, Nova. It sends no password and no
-//! token where it was not told to, and takes no answer without an end.
+//! The one HTTP client that everything goes through: Keystone, Glance's records and bytes, Nova. It sends no password
+//! and no token where it was not told to, and takes no answer without an end.
 //!
 //! The SDK's own session has a client that nobody can configure, which follows redirects to wherever they lead, with
-//! X-Auth-Token and, for 307 and 308, with the body that holds the password. So the SDK's parts are used with this client.
+//! X-Auth-Token and, for 307 and 308, with the body that holds the password. So the SDK's parts are used with this
+//! client.
 
 use reqwest::{Certificate, Client, Response, StatusCode, Url, redirect};
 

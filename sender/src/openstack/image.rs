@@ -4,7 +4,7 @@
 use glancecast_proto::wire::is_image_id;
 use serde::Deserialize;
 
-use super::error::{CloudError, shown};
+use super::error::{CloudError, json_fault, shown};
 use super::signature::SignatureProperties;
 
 /// An active image. Only `parse` makes one.
@@ -75,8 +75,8 @@ impl ImageRecord {
     }
 }
 
-/// What keeps an id from being one that hosts know. Glance takes any from who uploads an image, up to 36 characters and a
-/// UUID in form; what another service in its place takes, nobody knows.
+/// What keeps an id from being one that hosts know. Glance takes any from who uploads an image, up to 36 characters
+/// and a UUID in form; what another service in its place takes, nobody knows.
 fn id_fault(id: &str) -> Option<&'static str> {
     match (is_image_id(id), is_image_id(&id.to_ascii_lowercase())) {
         (true, _) => None,
@@ -141,11 +141,7 @@ fn status_hint(status: &str) -> Option<&'static str> {
 }
 
 fn bad_answer(error: &serde_json::Error, url: &str) -> CloudError {
-    CloudError::BadAnswer {
-        url: url.to_owned(),
-        // The place, not the text around it: the answer may be a proxy's HTML page.
-        reason: format!("{:?} error at line {} column {}", error.classify(), error.line(), error.column()),
-    }
+    CloudError::BadAnswer { url: url.to_owned(), reason: json_fault(error) }
 }
 
 /// The members of Glance's image schema that are used, as they come.

@@ -1,5 +1,5 @@
-//! Logging in: from settings to a token and the catalog that comes with it. The ways to log in, the catalog and the reading
-//! of version documents are the SDK's; the requests are made with our own client.
+//! Logging in: from settings to a token and the catalog that comes with it. The ways to log in, the catalog and the
+//! reading of version documents are the SDK's; the requests are made with our own client.
 
 use std::collections::HashMap;
 
@@ -53,8 +53,8 @@ impl Keystone {
             .register_catalog_endpoint("identity", &settings.auth_url, region, interface)
             .map_err(failed)?;
         catalog.configure(&settings.config).map_err(failed)?;
-        let place = Place { region: None, interface: "public" };
-        let status = discover(http, &mut catalog, &ServiceType::Identity, place, None).await?;
+        let scope = EndpointScope { region: None, interface: "public" };
+        let status = discover(http, &mut catalog, &ServiceType::Identity, scope, None).await?;
         let found =
             catalog.get_service_endpoint("identity", Some(&IDENTITY_VERSION.into()), region, interface);
         match (found, status) {
@@ -143,13 +143,13 @@ impl Keystone {
 
 /// Where in a catalog a service is looked for.
 #[derive(Clone, Copy)]
-pub(super) struct Place<'a> {
+pub(super) struct EndpointScope<'a> {
     pub(super) region: Option<&'a str>,
     pub(super) interface: &'a str,
 }
 
-/// Asks a service of the catalog for its versions, at its address and the ones above it. Returns what its address answered
-/// where none of them has a version document.
+/// Asks a service of the catalog for its versions, at its address and the ones above it. Returns what its address
+/// answered where none of them has a version document.
 ///
 /// # Errors
 /// `Unreachable`, `Redirected`, `AnswerTooLong`.
@@ -157,11 +157,11 @@ pub(super) async fn discover(
     http: &Client,
     catalog: &mut Catalog,
     service: &ServiceType,
-    place: Place<'_>,
+    scope: EndpointScope<'_>,
     token: Option<&SecretString>,
 ) -> Result<Option<StatusCode>, CloudError> {
     let name = service.to_string();
-    let endpoint = catalog.get_service_endpoint(&name, None, place.region, Some(place.interface));
+    let endpoint = catalog.get_service_endpoint(&name, None, scope.region, Some(scope.interface));
     let Some(mut url) = endpoint.ok().map(|endpoint| endpoint.url().clone()) else {
         return Ok(None);
     };
@@ -184,7 +184,7 @@ pub(super) async fn discover(
         let body = Bytes::from(body);
         let found = status != StatusCode::NOT_FOUND
             && catalog
-                .process_endpoint_discovery(service, &url, &body, place.region, Some(place.interface))
+                .process_endpoint_discovery(service, &url, &body, scope.region, Some(scope.interface))
                 .is_ok();
         if found {
             return Ok(None);
@@ -198,8 +198,8 @@ pub(super) async fn discover(
     Ok(first)
 }
 
-/// The path of an address that a version document has told, at the server that was asked: whatever server the document names
-/// gets no password and no token. Behind a proxy it often names the one that the proxy asks (keystoneauth1's
+/// The path of an address that a version document has told, at the server that was asked: whatever server the document
+/// names gets no password and no token. Behind a proxy it often names the one that the proxy asks (keystoneauth1's
 /// `_combine_relative_url` does the same).
 pub(super) fn at_server(mut told: Url, asked: &str) -> Url {
     let Ok(asked) = Url::parse(asked) else { return told };

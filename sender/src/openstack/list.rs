@@ -3,7 +3,7 @@
 use reqwest::StatusCode;
 use serde::{Deserialize, Serialize};
 
-use super::error::CloudError;
+use super::error::{CloudError, json_fault};
 use super::session::Cloud;
 
 /// Which images to list; what is `None` or empty does not narrow it.
@@ -16,7 +16,7 @@ pub(crate) struct ImageFilter {
     pub(crate) tags: Vec<String>,
     /// Begin behind the image of this id.
     pub(crate) marker: Option<String>,
-    /// So many at most.
+    /// Largest number of images.
     pub(crate) limit: Option<usize>,
 }
 
@@ -81,12 +81,7 @@ impl Cloud {
         match (status, marker) {
             (StatusCode::OK, _) => serde_json::from_slice(&body).map_err(|error| CloudError::BadAnswer {
                 url: self.glance_text(),
-                reason: format!(
-                    "{:?} error at line {} column {}",
-                    error.classify(),
-                    error.line(),
-                    error.column()
-                ),
+                reason: json_fault(&error),
             }),
             (StatusCode::BAD_REQUEST, Some(marker)) => {
                 Err(CloudError::UnknownMarker { marker: marker.to_owned() })

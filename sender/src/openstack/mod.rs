@@ -2,8 +2,8 @@
 //! or id, the byte stream of one image with the proof that it is what Glance keeps, and the hosts
 //! that Nova knows.
 //!
-//! Of the OpenStack SDK it takes the reading of clouds.yaml, the ways to log in and the catalog; every
-//! request goes through the client of `http`, which says why. What is sent to whom, and whether a private image may be multicast,
+//! Of the OpenStack SDK it takes the reading of clouds.yaml, the ways to log in and the catalog; every request goes
+//! through the client of `http`, which says why. What is sent to whom, and whether a private image may be multicast,
 //! is the caller's to decide.
 
 mod check;

@@ -1,5 +1,5 @@
-//! What Nova knows of the compute hosts: aggregates, availability zones, which services are enabled and up; and its call
-//! that caches an image on an aggregate.
+//! What Nova knows of the compute hosts: aggregates, availability zones, which services are enabled and up; and its
+//! call that caches an image on an aggregate.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::error::{CloudError, shown_url};
+use super::error::{CloudError, json_fault, shown_url};
 use super::hosts::{Choice, choose};
 use super::http;
 use super::session::Cloud;
@@ -99,8 +99,8 @@ impl Nova {
         choose(aggregates, zones, all, &self.compute_services().await?)
     }
 
-    /// Asks that the hosts of an aggregate hold an image in their cache. Nova only takes the order; what each host did is
-    /// in its logs.
+    /// Asks that the hosts of an aggregate hold an image in their cache. Nova only takes the order; what each host did
+    /// is in its logs.
     ///
     /// # Errors
     /// `NovaTooOld`, `NovaRefusedImage`, and those of `aggregates`.
@@ -124,16 +124,8 @@ impl Nova {
             return Err(self.refused(answer.status(), what));
         }
         let (_, body) = http::read(&self.shown(), answer).await?;
-        serde_json::from_slice(&body).map_err(|error| CloudError::NovaBadAnswer {
-            url: self.shown(),
-            // The place, not the text around it: the answer may be a proxy's page.
-            reason: format!(
-                "{:?} error at line {} column {}",
-                error.classify(),
-                error.line(),
-                error.column()
-            ),
-        })
+        serde_json::from_slice(&body)
+            .map_err(|error| CloudError::NovaBadAnswer { url: self.shown(), reason: json_fault(&error) })
     }
 
     /// One request, repeated with a new token if that was what was wrong. With a body it names a microversion.

@@ -1,5 +1,5 @@
-//! Tests: a cloud whose services redirect to somebody else's server, who must not learn of a password or a token, nor hear of
-//! the request at all.
+//! Tests: a cloud whose services redirect to somebody else's server, who must not learn of a password or a token, nor
+//! hear of the request at all.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};

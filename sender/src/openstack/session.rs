@@ -1,5 +1,5 @@
-//! The authenticated session: a token that is renewed, where Glance and Nova are, and asking Glance for JSON. `find`, `list`,
-//! `download` and `nova` build on it.
+//! The authenticated session: a token that is renewed, where Glance and Nova are, and asking Glance for JSON. `find`,
+//! `list`, `download` and `nova` build on it.
 
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -13,7 +13,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::config::Settings;
 use super::error::{CloudError, one_line, shown_url};
 use super::http;
-use super::keystone::{Keystone, Login, Place, at_server, discover};
+use super::keystone::{EndpointScope, Keystone, Login, at_server, discover};
 
 /// An authenticated session. Clones share the token.
 #[derive(Clone, Debug)]
@@ -51,9 +51,9 @@ impl Cloud {
         let http = http::client(&settings)?;
         let keystone = Keystone::find(&http, &settings).await?;
         let Login { token, mut catalog } = keystone.log_in(&http, &settings).await?;
-        let place = place(&settings);
+        let scope = scope(&settings);
         let glance = glance(&http, &settings, &mut catalog, &token).await?;
-        let nova = catalog.get_service_endpoint("compute", None, place.region, Some(place.interface));
+        let nova = catalog.get_service_endpoint("compute", None, scope.region, Some(scope.interface));
         let nova = nova.ok().map(|endpoint| endpoint.url().clone());
         let token = RwLock::new(token);
         Ok(Self { inner: Arc::new(Inner { http, settings, keystone, token, glance, nova }) })
@@ -88,7 +88,8 @@ impl Cloud {
         http::read(&self.glance_text(), answer).await
     }
 
-    /// The answer to a request with the token, made again with a new one where the old one has expired. `url` is for messages.
+    /// The answer to a request with the token, made again with a new one where the old one has expired. `url` is for
+    /// messages.
     ///
     /// # Errors
     /// `Unreachable`, `Redirected`, `TokenRefused`, and those of logging in again.
@@ -153,8 +154,8 @@ pub(super) fn with_token(request: RequestBuilder, token: Option<&SecretString>) 
     Some(request.header("X-Auth-Token", value))
 }
 
-fn place(settings: &Settings) -> Place<'_> {
-    Place {
+fn scope(settings: &Settings) -> EndpointScope<'_> {
+    EndpointScope {
         region: settings.config.region_name.as_deref(),
         interface: settings.config.interface.as_deref().unwrap_or("public"),
     }
@@ -167,14 +168,14 @@ async fn glance(
     catalog: &mut Catalog,
     token: &SecretString,
 ) -> Result<Url, CloudError> {
-    let place = place(settings);
-    let listed = catalog.get_service_endpoint("image", None, place.region, Some(place.interface));
+    let scope = scope(settings);
+    let listed = catalog.get_service_endpoint("image", None, scope.region, Some(scope.interface));
     let listed = listed.map_err(|error| catalog_error(&error, settings))?.url().clone();
-    if let Some(status) = discover(http, catalog, &ServiceType::Image, place, Some(token)).await? {
+    if let Some(status) = discover(http, catalog, &ServiceType::Image, scope, Some(token)).await? {
         return Err(CloudError::GlanceStatus { url: shown_url(listed.as_str()), status: status.as_u16() });
     }
     let version = ApiVersion::from((2, 0));
-    let found = catalog.get_service_endpoint("image", Some(&version), place.region, Some(place.interface));
+    let found = catalog.get_service_endpoint("image", Some(&version), scope.region, Some(scope.interface));
     let found = found.map_err(|error| catalog_error(&error, settings))?.url().clone();
     image_api(at_server(found, listed.as_str()), settings)
 }

@@ -1,10 +1,10 @@
-//! Signed images: the signature in an image's properties, over the bytes that Glance keeps, as OpenStack's `cursive` makes
-//! and Nova verifies it; against certificates in a directory instead of a key manager.
+//! Signed images: the signature in an image's properties, over the bytes that Glance keeps, as OpenStack's `cursive`
+//! makes and Nova verifies it; against certificates in a directory instead of a key manager.
 //!
-//! RSA-PSS (MGF1, the longest salt) with SHA-256, 384 and 512; ECDSA on secp384r1 with SHA-256, 384 and 512, on secp521r1
-//! with SHA-224 too. What cursive knows besides (DSA, binary curves, RSA with SHA-224) no kept library verifies. As with
-//! Nova's `verify_glance_signatures`, being in the directory is what makes a certificate trusted: neither its dates nor
-//! who issued it are looked at.
+//! RSA-PSS (MGF1, the longest salt) with SHA-256, 384 and 512; ECDSA on secp384r1 with SHA-256, 384 and 512, on
+//! secp521r1 with SHA-224 too. What cursive knows besides (DSA, binary curves, RSA with SHA-224) no kept library
+//! verifies. As with Nova's `verify_glance_signatures`, being in the directory is what makes a certificate trusted:
+//! neither its dates nor who issued it are looked at.
 
 use std::fs;
 use std::io;
@@ -35,7 +35,7 @@ pub(crate) struct SignatureProperties {
 
 /// Why an image's signature proves nothing.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum SignatureError {
+pub enum SignatureError {
     /// There is none.
     #[error("it is not signed: it has no property {0}")]
     Missing(&'static str),
@@ -166,7 +166,8 @@ fn algorithm(
     })
 }
 
-/// The certificates in the file that is named by `uuid`, with an extension or without; all in the directory, if none is.
+/// The certificates in the file that is named by `uuid`, with an extension or without; all in the directory, if none
+/// is.
 fn certificates(directory: &Path, uuid: &str) -> Result<Vec<CertificateDer<'static>>, SignatureError> {
     let failed = |error| SignatureError::Directory { directory: directory.display().to_string(), error };
     let (mut named, mut others) = (Vec::new(), Vec::new());

@@ -1,6 +1,6 @@
-//! Whether a file of settings can be believed: nobody but this user and root can change it or put another one in its place.
-//! It says to whom the password goes and whose images are sent to every host, and the first place where it is looked for is
-//! the working directory, which may be somebody else's.
+//! Whether a file of settings can be believed: nobody but this user and root can change it or put another one in its
+//! place. It says to whom the password goes and whose images are sent to every host, and the first place where it is
+//! looked for is the working directory, which may be somebody else's.
 
 use std::io;
 use std::os::unix::fs::MetadataExt;

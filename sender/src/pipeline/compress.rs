@@ -1,5 +1,5 @@
-//! How each block travels: as it is, or as a zstd frame. A small sample of a block decides whether it is worth a try, so that
-//! data without redundancy costs next to nothing; how hard to try is the policy's.
+//! How each block travels: as it is, or as a zstd frame. A small sample of a block decides whether it is worth a try,
+//! so that data without redundancy costs next to nothing; how hard to try is the policy's.
 
 use std::time::Instant;
 
@@ -34,7 +34,7 @@ pub(crate) struct Compressor {
     try_after: u32,
     /// Blocks in a row of which nobody thinks that they shrink.
     dull: u32,
-    /// So many blocks more are tried whatever their samples say, as samples have been wrong.
+    /// Number of blocks that are still tried whatever their samples say, as samples have been wrong.
     distrust: u32,
 }
 
@@ -124,9 +124,9 @@ fn worth_it(len: usize) -> usize {
 pub(super) enum Effort {
     /// One of its levels.
     Level(i32),
-    /// Level 1, as it should be for blocks that stand alone: those of 1 MiB are 1 % larger by level 1 than a whole file is.
-    /// Twice the hash table, all of the block as the window and matches from 6 bytes on make them 3 % smaller again, and
-    /// take a tenth longer.
+    /// Level 1, as it should be for blocks that stand alone: those of 1 MiB are 1 % larger by level 1 than a whole
+    /// file is. Twice the hash table, all of the block as the window and matches from 6 bytes on make them 3 % smaller
+    /// again, and take a tenth longer.
     Fast,
 }
 
@@ -153,10 +153,10 @@ impl Effort {
 /// 8 KiB of a block, which take zstd some 15 us where there is nothing to find: 1 % of what else is done with a block.
 const SAMPLE_PIECES: usize = 8;
 const SAMPLE_PIECE_BYTES: usize = 1024;
-/// A sample does not see repetitions that are far apart: one block in so many is tried in spite of it.
+/// A sample does not see repetitions that are far apart: one block in this many is tried in spite of it.
 const TRY_EVERY: u32 = 64;
 const TRY_AFTER_MAX: u32 = 512;
-/// After so many blocks without redundancy in a row only one of a few is looked at: images have such data in long runs.
+/// After this many blocks without redundancy in a row only a few are sampled: images have such data in long runs.
 const DULL_MIN: u32 = 16;
 const LOOK_EVERY: u32 = 4;
 

@@ -1,4 +1,4 @@
-//! What there was in the object, as far as it was read: how much of it is data, and how much travels of that.
+//! What the object consists of, as far as it was read: how much of it is data, and how much of that is sent.
 
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::BlockIndex;
@@ -21,7 +21,8 @@ pub struct ContentCounts {
     pub zstd_blocks: u32,
 }
 
-/// What was not sent at all although it is data: every host held it already, where all of them have the object in the end.
+/// What was not sent at all although it is data: every host held it already, where all of them have the object in the
+/// end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Spared {
     /// Blocks.

@@ -1,4 +1,4 @@
-//! What is there of the symbols of a job.
+//! The symbols of a job that are ready to be sent.
 
 use glancecast_fec::Esi;
 use glancecast_proto::ids::BlockIndex;
@@ -10,11 +10,11 @@ pub(crate) struct Load {
     pub(crate) symbols: Vec<u8>,
     pub(crate) encoded_len: u32,
     /// Who made the symbols, and gets their memory back.
-    pub(crate) from: Origin,
+    pub(crate) from: MadeBy,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Origin {
+pub(crate) enum MadeBy {
     Reader,
     Encoder,
 }

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-/// A schedule in nanoseconds of the send loop's clock. Each GSO batch moves it on by its time on the wire. A GSO batch that left late
-/// does not delay the schedule, so that the rate does not drift; those after it follow each other closer than the rate
-/// until they are back on it, and never without a gap.
+/// A schedule in nanoseconds of the send loop's clock. Each GSO batch moves it on by its time on the wire. A GSO batch
+/// that left late does not delay the schedule, so that the rate does not drift; those after it follow each other
+/// closer than the rate until they are back on it, and never without a gap.
 #[derive(Debug)]
 pub(crate) struct Pacer {
     bits_per_second: u64,
@@ -20,13 +20,15 @@ pub(crate) const SLEEP_MIN: Duration = Duration::from_micros(40);
 /// Being late is made good up to this: as long as a thread may be kept from its CPU. More is given up.
 const LATE_MAX: Duration = Duration::from_millis(20);
 
-/// The one after a GSO batch keeps this part of its time on the wire clear when it is late. A longer gap would have to be
-/// slept, and on a busy machine each sleep is some tenths of a millisecond too long: the rate would never be reached.
+/// The one after a GSO batch keeps this part of its time on the wire clear when it is late. A longer gap would have to
+/// be slept, and on a busy machine each sleep is some tenths of a millisecond too long: the rate would never be
+/// reached.
 const GAP_PART: u64 = 16;
 
-/// What one GSO batch may take of the line: at slow rates fewer datagrams than a system call takes, so that the pace stays
-/// even; above 260 Mbit/s or so it is the system call that ends a GSO batch, at 64 KiB. Twice as long, a GSO batch for 64 hosts
-/// on one machine overflows the kernel's queue between virtual links (`net.core.netdev_max_backlog`, 1000 packets).
+/// What one GSO batch may take of the line: at slow rates fewer datagrams than a system call takes, so that the pace
+/// stays even; above 260 Mbit/s or so it is the system call that ends a GSO batch, at 64 KiB. Twice as long, a GSO
+/// batch for 64 hosts on one machine overflows the kernel's queue between virtual links
+/// (`net.core.netdev_max_backlog`, 1000 packets).
 const BATCH: Duration = Duration::from_millis(2);
 
 impl Pacer {
@@ -49,14 +51,14 @@ impl Pacer {
         self.due_ns = self.due_ns.max(now_ns);
     }
 
-    /// So many bytes of frames were sent.
+    /// Counts frames of `frame_bytes` bytes that were sent.
     pub(crate) fn sent(&mut self, now_ns: u64, frame_bytes: u64) {
         let takes = self.time_for(frame_bytes);
         self.due_ns = self.due_ns.max(now_ns.saturating_sub(LATE_MAX.as_nanos() as u64)) + takes;
         self.gap_ends_ns = self.gap_ends_ns.max(now_ns) + takes / GAP_PART;
     }
 
-    /// Datagrams of so many frame bytes that one GSO batch may hold, at least one.
+    /// Number of datagrams of `frame_bytes` bytes that one GSO batch may hold, at least one.
     pub(crate) fn batch(&self, frame_bytes: u64) -> usize {
         (BATCH.as_nanos() as u64 / self.time_for(frame_bytes).max(1)).max(1) as usize
     }

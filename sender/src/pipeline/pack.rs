@@ -1,5 +1,5 @@
-//! What a worker does with a block that was read, while it is in its cache: zero or not, hash, compression, the copy for
-//! repairs, and the repair symbols that will be needed.
+//! What a worker does with a block that was read, while it is in its cache: zero or not, hash, compression, the copy
+//! for repairs, and the repair symbols that will be needed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};

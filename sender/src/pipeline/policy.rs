@@ -1,10 +1,10 @@
 //! How hard to compress: as hard as the workers can without holding up the line.
 //!
-//! The level follows from what a few tries took: all workers together must make frames in less time than the line needs for
-//! them. Where they need far less, spare cores buy a better level. Where the fastest way takes them longer than half of what
-//! the line needs for the blocks as they are, these go as they are, unless so many wait that the line is busy meanwhile.
-//! Blocks that nobody tried to compress, such as those of zeros, count for nothing: they would look like idle workers, and
-//! the level would be too high for those that follow.
+//! The level follows from what a few tries took: all workers together must make frames in less time than the line
+//! needs for them. Where they need far less, spare cores buy a better level. Where the fastest way takes them longer
+//! than half of what the line needs for the blocks as they are, these go as they are, unless so many wait that the
+//! line is busy meanwhile. Blocks that nobody tried to compress, such as those of zeros, count for nothing: they would
+//! look like idle workers, and the level would be too high for those that follow.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -24,7 +24,7 @@ pub(crate) struct Policy {
     /// Which of [`LADDER`].
     step: AtomicUsize,
     window: Mutex<Window>,
-    /// Compressed is only while at least so many blocks wait, where even the lowest step takes too long for more.
+    /// Blocks are compressed only while at least this many wait, where even the lowest step takes too long for more.
     reserve: AtomicU32,
     /// Blocks that are packed and wait for the line.
     waiting: AtomicU32,
@@ -58,7 +58,7 @@ impl Policy {
         }
     }
 
-    /// The line takes so many bits per second now.
+    /// Sets the bits per second that the line takes now.
     pub(crate) fn set_rate(&self, bits_per_second: u64) {
         self.rate.store(bits_per_second.max(1), Ordering::Relaxed);
     }
@@ -83,8 +83,8 @@ impl Policy {
         }
     }
 
-    /// Whether the next block goes as it is because the line waits. Now and then what is known of that is forgotten: it may
-    /// have been something else that kept the workers from their work.
+    /// Whether the next block goes as it is because the line waits. Now and then what is known of that is forgotten:
+    /// it may have been something else that kept the workers from their work.
     fn gives_up(&self) -> bool {
         if self.waiting.load(Ordering::Relaxed) >= self.reserve.load(Ordering::Relaxed) {
             return false;
@@ -117,7 +117,7 @@ impl Policy {
 
     fn learn(&self, window: &Window) {
         let rate = self.rate.load(Ordering::Relaxed) as f64;
-        // The part of the line's time for so many bytes that the workers were at work.
+        // The share of the line's time for these bytes in which the workers were at work.
         let load = |bytes: u64| {
             let line_seconds = bytes as f64 * 8.0 / rate;
             window.work.as_secs_f64() / (line_seconds * f64::from(self.workers)).max(f64::MIN_POSITIVE)
@@ -135,7 +135,7 @@ impl Policy {
         self.step.store(next, Ordering::Relaxed);
         let as_they_are = load(window.plain);
         let overloaded = step == 0 && as_they_are > OVERLOAD;
-        // While one is compressed, so many leave as they are.
+        // The number of blocks that leave as they are while one is compressed.
         let leave = (as_they_are * f64::from(self.workers)).ceil();
         self.reserve.store(if overloaded { leave as u32 } else { 0 }, Ordering::Relaxed);
     }
@@ -150,7 +150,8 @@ impl Policy {
     }
 }
 
-/// Each at most two and a half times as slow as the one before it; the first one matters most, as it is that of fast lines.
+/// Each at most two and a half times as slow as the one before it; the first one matters most, as it is that of fast
+/// lines.
 pub(super) const LADDER: [Effort; 6] =
     [Effort::Fast, Effort::Level(3), Effort::Level(5), Effort::Level(7), Effort::Level(9), Effort::Level(12)];
 
@@ -175,7 +176,8 @@ mod tests {
     #[test]
     fn the_level_rises_as_far_as_the_workers_keep_up_with_the_line() {
         let policy = policy_at(1_000_000_000);
-        // The line takes 4.2 ms for half a block. Each step takes twice as long as the one before it: 0.25, 0.5, 1, 2 ms.
+        // The line takes 4.2 ms for half a block. Each step takes twice as long as the one before it: 0.25, 0.5, 1, 2
+        // ms.
         let mut last = 0;
         for _ in 0..10 {
             last = policy.step.load(Ordering::Relaxed);

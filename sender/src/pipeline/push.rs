@@ -1,21 +1,19 @@
-//! A push from the outside: start it, look at its progress, stop it, take its end.
+//! A push from the outside: what it needs, how far it is, how it ended.
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use glancecast_platform::stages::StageTime;
 use glancecast_platform::transport::Downlink;
-use glancecast_platform::wake::{Waker, sleep_precisely};
+use glancecast_platform::wake::sleep_precisely;
 use glancecast_proto::integrity::Root;
 use glancecast_proto::sender::{HostRow, SenderConfig, Tally, Verdict};
 use glancecast_proto::wire::DiscardCounts;
 
 use super::compress::Compression;
 use super::content::{ContentCounts, Spared};
+use super::running::{Control, Running};
 use super::send_loop::SendLoop;
 use super::source::Source;
 use super::wire_counts::WireCounts;
@@ -39,7 +37,7 @@ pub struct Setup {
 pub struct Progress {
     /// Blocks whose first pass was sent.
     pub blocks_sent: u32,
-    /// What there was in the blocks that were read.
+    /// What the blocks that were read consist of.
     pub content: ContentCounts,
     /// Bytes of datagrams sent.
     pub wire_bytes: u64,
@@ -56,7 +54,7 @@ pub struct Progress {
 /// How a push ended.
 #[derive(Clone, Debug)]
 pub struct Outcome {
-    /// In one word.
+    /// The verdict.
     pub verdict: Verdict,
     /// The object's root, if its source was proven.
     pub root: Option<Root>,
@@ -64,9 +62,9 @@ pub struct Outcome {
     pub rows: Vec<HostRow>,
     /// What was put on the wire.
     pub counts: WireCounts,
-    /// What there was in the blocks that were read.
+    /// What the blocks that were read consist of.
     pub content: ContentCounts,
-    /// What of them was not sent at all.
+    /// What of it was not sent, as all hosts held it.
     pub spared: Spared,
     /// Datagrams from hosts that were dropped, by reason.
     pub discards: DiscardCounts,
@@ -77,47 +75,17 @@ pub struct Outcome {
 }
 
 /// A push that is under way in its own threads.
-pub struct Push {
-    thread: JoinHandle<Outcome>,
-    progress: Arc<Mutex<Progress>>,
-    stop: Arc<AtomicBool>,
-    waker: Waker,
-}
+pub type RunningPush = Running<Progress, Outcome>;
 
-impl Push {
-    /// Starts the threads. `ended` is called from them when the push is over.
-    ///
-    /// # Errors
-    /// When a thread cannot be started.
-    pub fn start(setup: Setup, ended: impl FnOnce() + Send + 'static) -> io::Result<Self> {
-        let stop = Arc::new(AtomicBool::new(false));
-        let progress = Arc::new(Mutex::new(Progress::default()));
-        let (send_loop, waker) = SendLoop::new(setup, Arc::clone(&stop), Arc::clone(&progress))?;
-        let thread = thread::Builder::new().name("send".into()).spawn(move || {
-            sleep_precisely();
-            let outcome = send_loop.run();
-            ended();
-            outcome
-        })?;
-        Ok(Self { thread, progress, stop, waker })
-    }
-
-    /// How far it is; a tenth of a second old at most.
-    pub fn progress(&self) -> Progress {
-        self.progress.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Gives up: tells the hosts, then ends.
-    pub fn stop(&self) {
-        self.stop.store(true, Ordering::Relaxed);
-        self.waker.wake();
-    }
-
-    /// Waits for the end.
-    ///
-    /// # Panics
-    /// If the sending thread did, which is a defect.
-    pub fn join(self) -> Outcome {
-        self.thread.join().expect("the sending thread does not panic")
-    }
+/// Starts the threads of a push.
+///
+/// # Errors
+/// When a thread cannot be started.
+pub fn start(setup: Setup) -> io::Result<RunningPush> {
+    let control = Control::default();
+    let (send_loop, waker) = SendLoop::new(setup, control.clone())?;
+    Running::start("send", control, waker, move || {
+        sleep_precisely();
+        send_loop.run()
+    })
 }

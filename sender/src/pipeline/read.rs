@@ -1,6 +1,6 @@
-//! The reading threads: source to blocks. They take turns at the source, and each packs what it has read, so that a block
-//! is looked at while it is in one core's cache and all cores can be at work. What they give the send loop is in the order of
-//! the object: a place in its queue is taken with the turn, and filled when the block is packed.
+//! The reading threads: source to blocks. They take turns at the source, and each packs what it has read, so that a
+//! block is looked at while it is in one core's cache and all cores can be at work. What they give the send loop is in
+//! the order of the object: a slot in its queue is taken with the turn, and filled when the block is packed.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -31,14 +31,14 @@ pub(crate) enum Read {
     Failed(String),
 }
 
-/// A place in the send loop's queue, to be filled once.
-type Place = Receiver<Read>;
+/// A slot in the send loop's queue, to be filled once.
+type Slot = Receiver<Read>;
 
 /// The send loop's end of the reader.
 pub(crate) struct Reader {
-    places: Receiver<Place>,
+    slots: Receiver<Slot>,
     /// The next one, where it is not filled yet.
-    head: Option<Place>,
+    head: Option<Slot>,
     empty: Sender<Vec<u8>>,
     ahead: Arc<AtomicU32>,
     policy: Arc<Policy>,
@@ -66,18 +66,18 @@ impl Reader {
         clocks: &Clocks,
     ) -> std::io::Result<Self> {
         let workers = workers();
-        let (to_drive, places) = sync_channel(PLACES_PER_WORKER * workers);
+        let (to_send_loop, slots) = sync_channel(SLOTS_PER_WORKER * workers);
         let (empty, empties) = channel();
         let ahead = Arc::new(AtomicU32::new(reading.ahead));
         let policy = Arc::new(Policy::new(reading.compression, workers, reading.purpose, reading.rate));
-        let reader = Self { places, head: None, empty, ahead, policy };
+        let reader = Self { slots, head: None, empty, ahead, policy };
         let again = reading.source.again().map(std::fs::File::try_clone).transpose()?;
         let input = Input {
             source: reading.source,
             geometry,
             next: 0,
             ended: false,
-            to_drive,
+            to_send_loop,
             empties,
             waker: waker.clone(),
         };
@@ -107,12 +107,12 @@ impl Reader {
         Ok(reader)
     }
 
-    /// From the next block on, so many repair symbols are made with each whole block.
+    /// Sets the number of repair symbols that are made with each whole block, from the next block on.
     pub(crate) fn make_ahead(&self, repair: u32) {
         self.ahead.store(repair, Ordering::Relaxed);
     }
 
-    /// The line takes so many bits per second now.
+    /// Sets the bits per second that the line takes now.
     pub(crate) fn set_rate(&self, bits_per_second: u64) {
         self.policy.set_rate(bits_per_second);
     }
@@ -121,7 +121,7 @@ impl Reader {
     pub(crate) fn next(&mut self) -> Option<Read> {
         let head = match self.head.take() {
             Some(head) => head,
-            None => self.places.try_recv().ok()?,
+            None => self.slots.try_recv().ok()?,
         };
         match head.try_recv() {
             Ok(read) => {
@@ -134,11 +134,11 @@ impl Reader {
                 self.head = Some(head);
                 None
             }
-            Err(TryRecvError::Disconnected) => unreachable!("who takes a place fills it"),
+            Err(TryRecvError::Disconnected) => unreachable!("who takes a slot fills it"),
         }
     }
 
-    /// Gives a block's buffer back for another block.
+    /// Takes a block's buffer back for another block.
     pub(crate) fn recycle(&self, buffer: Vec<u8>) {
         let _ = self.empty.send(buffer); // at the end nobody wants it any more
     }
@@ -152,7 +152,7 @@ struct Input {
     next: u32,
     /// There is nothing more to read, or nobody wants it.
     ended: bool,
-    to_drive: SyncSender<Place>,
+    to_send_loop: SyncSender<Slot>,
     empties: Receiver<Vec<u8>>,
     waker: Waker,
 }
@@ -164,11 +164,11 @@ struct Unwanted;
 struct Taken {
     block: BlockIndex,
     content: Content,
-    place: SyncSender<Read>,
+    slot: SyncSender<Read>,
 }
 
 impl Input {
-    /// Reads the next block and takes its place in the send loop's queue, waiting while that is full.
+    /// Reads the next block and takes its slot in the send loop's queue, waiting while that is full.
     fn take(&mut self, clocks: &Clocks) -> Option<Taken> {
         if self.ended {
             return None;
@@ -185,7 +185,7 @@ impl Input {
         self.next += 1;
         match self.read(block, clocks) {
             Ok(content) => match self.reserve() {
-                Ok(place) => Some(Taken { block, content, place }),
+                Ok(slot) => Some(Taken { block, content, slot }),
                 Err(Unwanted) => {
                     self.ended = true;
                     None
@@ -220,14 +220,14 @@ impl Input {
     }
 
     fn reserve(&self) -> Result<SyncSender<Read>, Unwanted> {
-        let (fill, place) = sync_channel(1);
-        self.to_drive.send(place).map_err(|_| Unwanted)?;
+        let (fill, slot) = sync_channel(1);
+        self.to_send_loop.send(slot).map_err(|_| Unwanted)?;
         Ok(fill)
     }
 
     fn put(&self, read: Read) -> Result<(), Unwanted> {
-        let place = self.reserve()?;
-        let _ = place.send(read); // it has room for one
+        let slot = self.reserve()?;
+        let _ = slot.send(read); // it has room for one
         self.waker.wake();
         Ok(())
     }
@@ -242,7 +242,7 @@ struct Worker {
 
 impl Worker {
     fn run(mut self) {
-        while let Some(Taken { block, content, place }) = self.take() {
+        while let Some(Taken { block, content, slot }) = self.take() {
             let read = match self.packer.pack(block, content) {
                 Ok(packed) => Read::Block(packed),
                 Err(error) => {
@@ -250,7 +250,7 @@ impl Worker {
                     Read::Failed(error.to_string())
                 }
             };
-            if place.send(read).is_err() {
+            if slot.send(read).is_err() {
                 return; // the send loop has ended
             }
             self.waker.wake();
@@ -271,6 +271,6 @@ fn workers() -> usize {
     thread::available_parallelism().map_or(1, std::num::NonZero::get).clamp(2, 8)
 }
 
-/// Blocks that are read and have not left the send loop's queue. With those being sent they bound the sender's memory: some
-/// 4 MiB for each worker.
-const PLACES_PER_WORKER: usize = 3;
+/// Blocks that are read and have not left the send loop's queue. With those being sent they bound the sender's memory:
+/// some 4 MiB for each worker.
+const SLOTS_PER_WORKER: usize = 3;

@@ -4,8 +4,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::AsFd;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use glancecast_platform::batch::Batch;
@@ -20,13 +19,14 @@ use glancecast_proto::time::Moment;
 use super::content::{ContentCounts, Spared};
 use super::encode::EncoderThread;
 use super::gso_batch::GsoBatch;
-use super::load::{Load, Origin, Symbol};
+use super::load::{Load, MadeBy, Symbol};
 use super::pace::{Pacer, SLEEP_MIN};
 use super::pack::{Packed, Purpose, Symbols};
 use super::push::{Outcome, Progress, Setup};
 use super::read::{Read, Reader, Reading};
+use super::running::Control;
 use super::stages::{Clocks, Stage, clocks};
-use super::wire_counts::{Traffic, WireCounts};
+use super::wire_counts::WireCounts;
 
 /// The sending thread.
 pub(crate) struct SendLoop {
@@ -47,8 +47,7 @@ pub(crate) struct SendLoop {
     sleeper: Sleeper,
     waker: Waker,
     clock: Clock,
-    stop: Arc<AtomicBool>,
-    progress: Arc<Mutex<Progress>>,
+    control: Control<Progress>,
     told_at: Option<Moment>,
     /// Hosts may be about to say hello.
     awaits_hosts: bool,
@@ -57,11 +56,7 @@ pub(crate) struct SendLoop {
 }
 
 impl SendLoop {
-    pub(crate) fn new(
-        setup: Setup,
-        stop: Arc<AtomicBool>,
-        progress: Arc<Mutex<Progress>>,
-    ) -> io::Result<(Self, Waker)> {
+    pub(crate) fn new(setup: Setup, control: Control<Progress>) -> io::Result<(Self, Waker)> {
         let (geometry, pace) = (setup.sender.geometry, setup.sender.pace);
         let (sleeper, waker) = Sleeper::new()?;
         let clocks = clocks();
@@ -92,8 +87,7 @@ impl SendLoop {
             sleeper,
             waker: waker.clone(),
             clock,
-            stop,
-            progress,
+            control,
             told_at: None,
             awaits_hosts: true,
             geometry,
@@ -133,7 +127,7 @@ impl SendLoop {
     fn turn(&mut self) -> io::Result<()> {
         self.hear()?;
         self.take_read();
-        if self.stop.load(Ordering::Relaxed) {
+        if self.control.is_stopped() {
             self.machine.handle_abort(self.clock.now(), "the push was interrupted");
         }
         self.machine.handle_timeout(self.clock.now());
@@ -222,7 +216,7 @@ impl SendLoop {
     fn say(&mut self) -> io::Result<()> {
         while let Some(transmit) = self.machine.poll_transmit(self.clock.now(), &mut self.out) {
             self.downlink.send(&self.out, transmit.to)?;
-            self.counts.add(transmit.kind.into(), 1, self.out.len() as u64);
+            self.counts.of(transmit.kind).add(1, self.out.len() as u64);
             let frame_bytes = self.downlink.frame_bytes(transmit.to, self.out.len());
             self.pacer.sent(self.clock.nanos(), frame_bytes);
         }
@@ -234,7 +228,7 @@ impl SendLoop {
         while self.interleaver.has_room() {
             match self.encoder.as_mut().and_then(EncoderThread::next) {
                 Some(Ok(prepared)) => {
-                    self.put(prepared.job, prepared.symbols, Origin::Encoder);
+                    self.put(prepared.job, prepared.symbols, MadeBy::Encoder);
                     continue;
                 }
                 Some(Err(error)) => self.machine.handle_abort(self.clock.now(), &error.to_string()),
@@ -263,7 +257,7 @@ impl SendLoop {
         match (job, self.fresh.front()) {
             (Job::Source { block, .. }, Some(&(fresh, _))) if block == fresh => {
                 let (_, symbols) = self.fresh.pop_front().expect("just seen");
-                self.put(job, symbols.bytes, Origin::Reader);
+                self.put(job, symbols.bytes, MadeBy::Reader);
             }
             _ => {
                 let entry = *self.machine.entry(job.block()).expect("jobs are of blocks that were read");
@@ -272,7 +266,7 @@ impl SendLoop {
         }
     }
 
-    fn put(&mut self, job: Job, symbols: Vec<u8>, from: Origin) {
+    fn put(&mut self, job: Job, symbols: Vec<u8>, from: MadeBy) {
         let block = job.block();
         let entry = self.machine.entry(block).expect("jobs are of blocks that were read");
         let encoded_len = entry.encoded_len(self.geometry, block);
@@ -295,8 +289,8 @@ impl SendLoop {
         self.pacer.sent(self.clock.nanos(), count as u64 * frame_bytes);
         let bytes = |count: u64| count * self.geometry.datagram_bytes() as u64;
         let source = count as u64 - repair;
-        self.counts.add(Traffic::Source, source, bytes(source));
-        self.counts.add(Traffic::Repair, repair, bytes(repair));
+        self.counts.source.add(source, bytes(source));
+        self.counts.repair.add(repair, bytes(repair));
         self.finish_jobs();
         Ok(())
     }
@@ -305,8 +299,8 @@ impl SendLoop {
         while let Some(FinishedJob { job, load, last }) = self.interleaver.next_finished() {
             self.machine.handle_sent(self.clock.now(), job, last);
             match (load.from, &self.encoder) {
-                (Origin::Encoder, Some(encoder)) => encoder.recycle(load.symbols),
-                (Origin::Encoder, None) | (Origin::Reader, _) => self.reader.recycle(load.symbols),
+                (MadeBy::Encoder, Some(encoder)) => encoder.recycle(load.symbols),
+                (MadeBy::Encoder, None) | (MadeBy::Reader, _) => self.reader.recycle(load.symbols),
             }
         }
     }
@@ -358,15 +352,15 @@ impl SendLoop {
     }
 
     fn tell_progress(&self) {
-        let total = self.counts.total();
-        let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
-        progress.blocks_sent = self.machine.blocks_sent();
-        progress.content = self.content;
-        progress.wire_bytes = total.bytes;
-        progress.repairs = self.counts.repair.datagrams;
-        progress.rate = self.machine.rate();
-        progress.proven = self.machine.root().is_some();
-        progress.hosts = self.machine.tally();
+        self.control.update(|progress| {
+            progress.blocks_sent = self.machine.blocks_sent();
+            progress.content = self.content;
+            progress.wire_bytes = self.counts.total().bytes;
+            progress.repairs = self.counts.repair.datagrams;
+            progress.rate = self.machine.rate();
+            progress.proven = self.machine.root().is_some();
+            progress.hosts = self.machine.tally();
+        });
     }
 }
 

@@ -53,8 +53,8 @@ pub(crate) enum SpoolError {
 }
 
 impl Spool {
-    /// A spool whose own file is made in `directory`: at once where the source cannot be read `again`, so that what is wrong
-    /// with the directory is known before anything is sent.
+    /// A spool whose own file is made in `directory`: at once where the source cannot be read `again`, so that what is
+    /// wrong with the directory is known before anything is sent.
     pub(crate) fn new(geometry: Geometry, again: Option<File>, directory: PathBuf) -> io::Result<Self> {
         let at_once = again.is_none();
         let own = Own { directory, file: None, digests: HashMap::new() };

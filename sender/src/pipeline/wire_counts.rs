@@ -12,45 +12,11 @@ pub struct Count {
     pub bytes: u64,
 }
 
-/// What a datagram is for, in the words of the report.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Traffic {
-    /// Announcements.
-    Announce,
-    /// Manifest entries.
-    Manifest,
-    /// Source symbols, also when sent again.
-    Source,
-    /// Repair symbols.
-    Repair,
-    /// Polls.
-    Poll,
-    /// Ends.
-    End,
-    /// Acknowledgements to single hosts.
-    Ack,
-}
-
-impl From<Kind> for Traffic {
-    fn from(kind: Kind) -> Self {
-        match kind {
-            Kind::Announce => Self::Announce,
-            Kind::Manifest => Self::Manifest,
-            Kind::Poll => Self::Poll,
-            Kind::End => Self::End,
-            Kind::Ack => Self::Ack,
-            Kind::Symbol => Self::Source,
-            Kind::Hello
-            | Kind::Report
-            | Kind::Done
-            | Kind::Failed
-            | Kind::Notice
-            | Kind::Ask
-            | Kind::Heard
-            | Kind::Answer => {
-                unreachable!("a sender sends no {kind:?}")
-            }
-        }
+impl Count {
+    /// Counts datagrams that were sent, and their bytes.
+    pub(crate) fn add(&mut self, datagrams: u64, bytes: u64) {
+        self.datagrams += datagrams;
+        self.bytes += bytes;
     }
 }
 
@@ -74,19 +40,24 @@ pub struct WireCounts {
 }
 
 impl WireCounts {
-    /// Counts datagrams that were sent.
-    pub fn add(&mut self, traffic: Traffic, datagrams: u64, bytes: u64) {
-        let count = match traffic {
-            Traffic::Announce => &mut self.announce,
-            Traffic::Manifest => &mut self.manifest,
-            Traffic::Source => &mut self.source,
-            Traffic::Repair => &mut self.repair,
-            Traffic::Poll => &mut self.poll,
-            Traffic::End => &mut self.end,
-            Traffic::Ack => &mut self.ack,
-        };
-        count.datagrams += datagrams;
-        count.bytes += bytes;
+    /// The count of a kind of datagram, but for repair symbols, which are symbols too.
+    pub(crate) fn of(&mut self, kind: Kind) -> &mut Count {
+        match kind {
+            Kind::Announce => &mut self.announce,
+            Kind::Manifest => &mut self.manifest,
+            Kind::Symbol => &mut self.source,
+            Kind::Poll => &mut self.poll,
+            Kind::End => &mut self.end,
+            Kind::Ack => &mut self.ack,
+            Kind::Hello
+            | Kind::Report
+            | Kind::Done
+            | Kind::Failed
+            | Kind::Notice
+            | Kind::Ask
+            | Kind::Heard
+            | Kind::Answer => unreachable!("a sender sends no {kind:?}"),
+        }
     }
 
     /// The sum of all kinds.

@@ -5,19 +5,19 @@ use std::fs::File;
 use bytes::{Buf, Bytes};
 use tokio::sync::mpsc;
 
-use super::source::{Source, SourceError};
-use crate::openstack::{ContentCheck, SignatureCheck};
+use super::{Source, SourceError};
+use crate::openstack::{CloudError, ContentCheck, SignatureCheck};
 
 /// Chunks between the download and the reading thread: a few MiB at the sizes that HTTP brings.
 const CHUNKS: usize = 32;
 
 /// Where the download puts its chunks; waiting for room is its back-pressure. An error ends the push.
-pub(crate) type ChunkSender = mpsc::Sender<Result<Bytes, String>>;
+pub(crate) type ChunkSender = mpsc::Sender<Result<Bytes, CloudError>>;
 
 /// The reading thread's end of a download.
 pub(crate) struct StreamSource {
     name: String,
-    chunks: mpsc::Receiver<Result<Bytes, String>>,
+    chunks: mpsc::Receiver<Result<Bytes, CloudError>>,
     chunk: Bytes,
     check: Option<ContentCheck>,
     signature: Option<SignatureCheck>,
@@ -26,8 +26,8 @@ pub(crate) struct StreamSource {
 }
 
 impl StreamSource {
-    /// A source of `expected` bytes, and where to put those that come after `head`, which is there already. `check` is what
-    /// Glance's record says of all of them; without one only their number is checked.
+    /// A source of `expected` bytes, and where to put those that come after `head`, which is there already. `check` is
+    /// what Glance's record says of all of them; without one only their number is checked.
     pub(crate) fn new(
         name: String,
         head: Bytes,
@@ -51,7 +51,7 @@ impl StreamSource {
                 None => return Ok(None),
                 Some(Ok(chunk)) if chunk.is_empty() => {}
                 Some(Ok(chunk)) => return Ok(Some(chunk)),
-                Some(Err(reason)) => return Err(SourceError::Glance(reason)),
+                Some(Err(error)) => return Err(error.into()),
             }
         }
     }
@@ -89,12 +89,10 @@ impl Source for StreamSource {
             return Err(SourceError::Length { name: self.name.clone(), got, expected: self.expected });
         }
         if let Some(check) = self.check.take() {
-            check.finish().map_err(|error| SourceError::Glance(format!("{}: {error}", self.name)))?;
+            check.finish().map_err(|error| SourceError::Content { name: self.name.clone(), error })?;
         }
         if let Some(signature) = self.signature.take() {
-            signature.finish().map_err(|error| {
-                SourceError::Glance(format!("{} is refused: {error} (rule {})", self.name, error.rule()))
-            })?;
+            signature.finish().map_err(|error| SourceError::Signature { name: self.name.clone(), error })?;
         }
         Ok(())
     }

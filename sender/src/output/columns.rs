@@ -2,16 +2,16 @@
 
 use glancecast_proto::wire::printable;
 
-/// Where a column's cells stand.
+/// How a column is aligned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Side {
+pub(crate) enum Side {
     /// Words.
     Left,
     /// Numbers.
     Right,
 }
 
-/// Each row is as wide as the widest cell of each column: one name of megabytes would make all of them so.
+/// A longer cell is cut: its column makes every row as wide.
 const CELL_CHARS_MAX: usize = 1000;
 
 fn shown(cell: &str) -> String {
@@ -21,9 +21,9 @@ fn shown(cell: &str) -> String {
     }
 }
 
-/// The head and the rows, a line each; nothing at all without rows. Cells are shown [`printable`]: much of what stands in
-/// them was written by others.
-pub(super) fn columns<const N: usize>(head: [&str; N], sides: [Side; N], rows: &[[String; N]]) -> String {
+/// The head and the rows, a line each; nothing at all without rows. Cells are made [`printable`], as much of what
+/// stands in them was written by others.
+pub(crate) fn columns<const N: usize>(head: [&str; N], sides: [Side; N], rows: &[[String; N]]) -> String {
     let mut text = String::new();
     if rows.is_empty() {
         return text;

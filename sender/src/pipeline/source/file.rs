@@ -1,69 +1,13 @@
-//! Where the image's bytes come from, as the reading thread sees it.
+//! A regular file on this machine as a source. Its holes are not read.
 
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::holes::Holes;
-
-/// An image that is read once, from front to back.
-pub trait Source: Send {
-    /// Fills `buffer` as far as there is anything left; less than all of it only at the end.
-    ///
-    /// # Errors
-    /// [`SourceError`]: the push is aborted with it.
-    fn fill(&mut self, buffer: &mut [u8]) -> Result<usize, SourceError>;
-
-    /// Passes over so many bytes if they are known to be zero without being read: a hole of a sparse file.
-    fn skip_hole(&mut self, _bytes: usize) -> bool {
-        false
-    }
-
-    /// Called once, after the last byte: checks what can be checked only then (length, digest, that nobody changed it).
-    ///
-    /// # Errors
-    /// [`SourceError`]: nothing may be published.
-    fn finish(&mut self) -> Result<(), SourceError>;
-
-    /// A file that holds the same bytes and can be read again for repairs; `None`: the reader keeps a spool.
-    fn again(&self) -> Option<&File>;
-}
-
-/// Why the source is of no use, in a sentence that names it.
-#[derive(Debug, thiserror::Error)]
-pub enum SourceError {
-    /// Reading it failed.
-    #[error("{name}: {error}")]
-    Read {
-        /// Which source.
-        name: String,
-        /// What the system said.
-        error: io::Error,
-    },
-    /// It changed while it was read.
-    #[error(
-        "{name} was changed while it was being sent: nothing is published; push it again when it is at rest"
-    )]
-    Changed {
-        /// Which source.
-        name: String,
-    },
-    /// It is not as long as it was said to be.
-    #[error("{name} ended after {got} bytes instead of {expected}")]
-    Length {
-        /// Which source.
-        name: String,
-        /// Bytes that came.
-        got: u64,
-        /// Bytes that were announced.
-        expected: u64,
-    },
-    /// Glance failed, or its bytes are not those of its record.
-    #[error("{0}")]
-    Glance(String),
-}
+use super::{Source, SourceError};
 
 /// A regular file on this machine.
 #[derive(Debug)]
@@ -87,21 +31,17 @@ impl FileSource {
     /// Opens a file.
     ///
     /// # Errors
-    /// One line that says what is wrong with the path.
-    pub fn open(path: &Path) -> Result<Self, String> {
-        let at = |error: io::Error| format!("{}: {error}", path.display());
-        let file = File::open(path).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => format!("{}: there is no such file", path.display()),
-            _ => at(error),
-        })?;
+    /// [`OpenError`] says what is wrong with the path.
+    pub fn open(path: &Path) -> Result<Self, OpenError> {
+        let at = |error: io::Error| OpenError { path: path.to_owned(), fault: error.into() };
+        let not = |fault| Err(OpenError { path: path.to_owned(), fault });
+        let file = File::open(path).map_err(at)?;
         let metadata = file.metadata().map_err(at)?;
-        if metadata.is_dir() {
-            return Err(format!("{}: is a directory, not an image", path.display()));
+        match metadata.file_type() {
+            kind if kind.is_dir() => not(OpenFault::Directory),
+            kind if !kind.is_file() => not(OpenFault::NotRegular),
+            _ => Self::over(file, path.display().to_string()).map_err(at),
         }
-        if !metadata.is_file() {
-            return Err(format!("{}: is not a regular file", path.display()));
-        }
-        Self::over(file, path.display().to_string()).map_err(at)
     }
 
     /// Takes a regular file, a nameless one for instance. `name` is what messages call it.
@@ -210,6 +150,32 @@ fn read_full(from: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
     Ok(filled)
 }
 
+/// Why a path is no image.
+#[derive(Debug, thiserror::Error)]
+#[error("{path}: {fault}", path = path.display())]
+pub struct OpenError {
+    path: PathBuf,
+    fault: OpenFault,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum OpenFault {
+    #[error("there is no such file")]
+    Missing,
+    #[error("is a directory, not an image")]
+    Directory,
+    #[error("is not a regular file")]
+    NotRegular,
+    #[error(transparent)]
+    Io(io::Error),
+}
+
+impl From<io::Error> for OpenFault {
+    fn from(error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::NotFound { Self::Missing } else { Self::Io(error) }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -236,5 +202,19 @@ mod tests {
         // A file system may not know of holes.
         assert!(holes == [0, 1, 3, 4, 5] || holes.is_empty(), "{holes:?}");
         source.finish().expect("all of it was read or passed over");
+    }
+
+    #[test]
+    fn a_path_that_is_no_image_is_named_with_the_reason() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        for (path, reason) in
+            [(directory.path().join("x"), "no such file"), (directory.path().to_owned(), "is a directory")]
+        {
+            let error = FileSource::open(&path).expect_err("no image").to_string();
+            assert!(error.starts_with(&path.display().to_string()) && error.contains(reason), "{error}");
+        }
+        assert!(
+            FileSource::open(Path::new("/dev/null")).expect_err("a device").to_string().contains("regular")
+        );
     }
 }

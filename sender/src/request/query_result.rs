@@ -1,26 +1,27 @@
-//! What a query came to: a line for each object of each host, and whether that is what should be.
+//! What a query came to: what every host said, and whether that is what should be.
 
 use glancecast_platform::cli;
 use glancecast_proto::query::{HostAnswer, Standing};
 use glancecast_proto::sender::Expected;
 use glancecast_proto::wire::{Finding, Held, Query};
 
-use crate::cli::expected::{Hosts, LeftOut};
-use crate::pipeline::query::Asked;
+use super::QueryPlan;
+use super::push_result::NOBODY;
+use crate::pipeline::query::Answers;
 
-/// All answers, judged.
-pub(super) struct Outcome {
-    pub(super) rows: Vec<HostAnswer>,
-    /// Hosts of Nova that nobody waits for.
-    pub(super) left_out: LeftOut,
-    pub(super) seconds: f64,
+/// A query that is over, judged.
+pub struct QueryResult {
+    /// What it was to do.
+    pub plan: QueryPlan,
+    /// What came of it.
+    pub answers: Answers,
     /// Why it is not what should be, for people.
-    pub(super) reason: Option<String>,
+    pub reason: Option<String>,
 }
 
-/// What is to be said of one object of a host, or of a host without one.
+/// The verdict on one copy of an image, or on a host without one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub enum CopyVerdict {
     /// It is there.
     Held,
     /// Its bytes are what was proven.
@@ -39,9 +40,9 @@ pub(super) enum Verdict {
     NotPinned,
 }
 
-impl Verdict {
+impl CopyVerdict {
     /// The word in tables and JSON.
-    pub(super) const fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Held => "held",
             Self::Intact => "intact",
@@ -55,7 +56,7 @@ impl Verdict {
     }
 
     /// Of an object that a host named.
-    pub(super) fn of(held: &Held) -> Self {
+    pub fn of(held: &Held) -> Self {
         match &held.finding {
             Finding::Listed => Self::Held,
             Finding::Pending => Self::Verifying,
@@ -75,15 +76,16 @@ impl Verdict {
     }
 }
 
-impl Outcome {
-    pub(super) fn new(query: &Query, hosts: &Hosts, asked: Asked) -> Self {
-        let reasons = [reason(query, &hosts.expected, &asked.rows), hosts.left_out.missing()];
+impl QueryResult {
+    pub(super) fn new(plan: QueryPlan, answers: Answers) -> Self {
+        let reasons =
+            [reason(&plan.config.query, &plan.config.expected, &answers.rows), plan.left_out.missing()];
         let reason = joined(&reasons.into_iter().flatten().collect::<Vec<_>>());
-        let seconds = (asked.time.as_secs_f64() * 1e3).round() / 1e3;
-        Self { rows: asked.rows, left_out: hosts.left_out.clone(), seconds, reason }
+        Self { plan, answers, reason }
     }
 
-    pub(super) fn exit_code(&self) -> u8 {
+    /// The code to exit with.
+    pub fn exit_code(&self) -> u8 {
         if self.reason.is_none() { cli::EXIT_OK } else { cli::EXIT_INCOMPLETE }
     }
 }
@@ -107,7 +109,7 @@ fn reason(query: &Query, expected: &Expected, rows: &[HostAnswer]) -> Option<Str
     let Some(sought) = query.sought() else { return joined(&reasons) };
     let whole = || rows.iter().filter(|row| is_whole(row));
     let bad: Vec<&HostAnswer> =
-        whole().filter(|row| !row.objects.iter().all(|held| Verdict::of(held).is_well())).collect();
+        whole().filter(|row| !row.objects.iter().all(|held| CopyVerdict::of(held).is_well())).collect();
     if !bad.is_empty() {
         reasons.push(format!("not as it should be on {}", names(&bad)));
     }
@@ -130,7 +132,7 @@ fn reason(query: &Query, expected: &Expected, rows: &[HostAnswer]) -> Option<Str
     joined(&reasons)
 }
 
-/// Whether all that a host has to say is here.
+/// Whether the whole answer of a host is here.
 fn is_whole(row: &HostAnswer) -> bool {
     row.standing == Standing::Answered
 }
@@ -139,7 +141,7 @@ fn joined(reasons: &[String]) -> Option<String> {
     (!reasons.is_empty()).then(|| reasons.join("; "))
 }
 
-/// Some of them by name.
+/// The first few hosts by name.
 fn names(rows: &[&HostAnswer]) -> String {
     let named: Vec<&str> = rows.iter().take(NAMED_MAX).map(|row| row.name.as_str()).collect();
     match rows.len() - named.len() {
@@ -149,6 +151,3 @@ fn names(rows: &[&HostAnswer]) -> String {
 }
 
 const NAMED_MAX: usize = 5;
-
-const NOBODY: &str =
-    "no host answered: is glancecastd running on this network, with this group and this key?";

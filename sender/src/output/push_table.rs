@@ -1,28 +1,28 @@
-//! The table of hosts, for people.
+//! The table of a push, for people.
 
 use std::fmt::Write;
 
 use glancecast_platform::args::Rate;
-use glancecast_proto::sender::{HostRow, HostState, SenderConfig, Verdict};
+use glancecast_proto::sender::{HostRow, HostState, Verdict};
 use glancecast_proto::wire::printable;
 use indicatif::{BinaryBytes, HumanCount};
 
 use super::columns::{Side, columns};
-use super::expected::LeftOut;
-use super::report::{done, reason, wanted};
+use super::{dash, skipped_rows};
 use crate::pipeline::push::Outcome;
+use crate::request::{Confirmation, EXISTING, PushResult};
 
 /// All hosts with their results, those that were left out, and a summary.
-pub(super) fn table(config: &SenderConfig, left_out: &LeftOut, outcome: &Outcome) -> String {
-    let mut rows: Vec<[String; 7]> = outcome.rows.iter().map(cells).collect();
-    // One that answered all the same has its row already.
-    let silent = |(host, _): &(&str, &str)| !outcome.rows.iter().any(|row| row.name.as_str() == *host);
-    rows.extend(left_out.all().filter(silent).map(|(host, reason)| skipped(host, reason)));
+pub(crate) fn table(result: &PushResult) -> String {
+    let hosts = &result.outcome.rows;
+    let mut rows: Vec<[String; 7]> = hosts.iter().map(cells).collect();
+    let has_row = |host: &str| hosts.iter().any(|row| row.name.as_str() == host);
+    rows.extend(skipped_rows(&result.plan.targets.left_out, has_row));
     let mut text = columns(HEAD, SIDES, &rows);
     if !rows.is_empty() {
         text.push('\n');
     }
-    text.push_str(&summary(config, left_out, outcome));
+    text.push_str(&summary(result));
     text
 }
 
@@ -33,8 +33,8 @@ const SIDES: [Side; 7] =
 fn cells(row: &HostRow) -> [String; 7] {
     let totals = &row.totals;
     let heard = row.time.is_some();
-    let count = |value: u64| if heard { HumanCount(value).to_string() } else { "-".into() };
-    let received = if heard { BinaryBytes(totals.bytes_received).to_string() } else { "-".into() };
+    let count = |value: u64| if heard { HumanCount(value).to_string() } else { dash() };
+    let received = if heard { BinaryBytes(totals.bytes_received).to_string() } else { dash() };
     let mut why = row.reason.clone().unwrap_or_default();
     if totals.socket_drops > 0 {
         let separator = if why.is_empty() { "" } else { "; " };
@@ -47,7 +47,7 @@ fn cells(row: &HostRow) -> [String; 7] {
     [
         row.name.to_string(),
         row.state.name().replace('_', " "),
-        row.time.map_or("-".into(), |time| format!("{:.2} s", time.as_secs_f64())),
+        row.time.map_or_else(dash, |time| format!("{:.2} s", time.as_secs_f64())),
         count(totals.symbols_lost),
         count(totals.symbols_repaired),
         received,
@@ -55,7 +55,7 @@ fn cells(row: &HostRow) -> [String; 7] {
     ]
 }
 
-/// What hosts held already, where all of them have the object now.
+/// The part of the data that was not sent, as all hosts held it.
 fn spared(outcome: &Outcome) -> String {
     match outcome.spared.bytes {
         bytes if bytes > 0 && outcome.verdict == Verdict::Complete => {
@@ -65,18 +65,14 @@ fn spared(outcome: &Outcome) -> String {
     }
 }
 
-/// Whether hosts took the image in and found nothing of it in the base.
+/// Whether hosts received the image and found nothing of it in the base.
 fn is_base_useless(outcome: &Outcome) -> bool {
     let mut new = outcome.rows.iter().filter(|row| row.state == HostState::Done).peekable();
     new.peek().is_some() && new.all(|row| row.totals.blocks_reused == 0)
 }
 
-fn skipped(host: &str, reason: &str) -> [String; 7] {
-    let dash = || "-".to_owned();
-    [host.to_owned(), "skipped".to_owned(), dash(), dash(), dash(), dash(), reason.to_owned()]
-}
-
-fn summary(config: &SenderConfig, left_out: &LeftOut, outcome: &Outcome) -> String {
+fn summary(result: &PushResult) -> String {
+    let (config, outcome) = (&result.plan.config, &result.outcome);
     let bytes = config.geometry.object_bytes();
     let total = outcome.counts.total();
     let seconds = outcome.time.as_secs_f64().max(1e-6);
@@ -96,8 +92,8 @@ fn summary(config: &SenderConfig, left_out: &LeftOut, outcome: &Outcome) -> Stri
             "{}: {} on {} of {} hosts in {seconds:.2} s; {} of frames on the wire, {rate} on average\n",
             config.name,
             BinaryBytes(bytes),
-            done(outcome),
-            wanted(config, left_out, outcome),
+            result.done(),
+            result.wanted(),
             BinaryBytes(frames),
         ),
     };
@@ -115,14 +111,51 @@ fn summary(config: &SenderConfig, left_out: &LeftOut, outcome: &Outcome) -> Stri
     if let Some(base) = config.base.as_ref().filter(|_| is_base_useless(outcome)) {
         let _ = writeln!(
             text,
-            "no host has made a block of {base}: is it in their stores, under this name or id? Their logs say what they found"
+            "no host has made a block of {base}: is it in their stores, under this name or id? Their logs say what they \
+             found"
         );
     }
     if let Some(root) = outcome.root {
         let _ = writeln!(text, "blake3 {root}");
     }
-    if let (Some(reason), Verdict::Incomplete) = (reason(config, left_out, outcome), &outcome.verdict) {
+    if let (Some(reason), Verdict::Incomplete) = (result.reason(), &outcome.verdict) {
         let _ = writeln!(text, "incomplete: {}", printable(&reason));
+    }
+    text
+}
+
+/// What Nova was asked to confirm, and where its answers are; nothing if it was not to be asked.
+pub(crate) fn confirmations(result: &PushResult) -> String {
+    let mut text = String::new();
+    let (Some(confirmations), Some(image_id)) = (&result.confirmations, &result.plan.config.image_id) else {
+        return text;
+    };
+    for Confirmation { aggregate, asked, reason, .. } in confirmations {
+        let aggregate = printable(aggregate);
+        let _ = match (asked, reason) {
+            (true, _) => writeln!(text, "aggregate {aggregate}: Nova was asked to cache the image"),
+            (false, reason) => writeln!(
+                text,
+                "aggregate {aggregate}: not confirmed: {}",
+                printable(reason.as_deref().unwrap_or("not asked"))
+            ),
+        };
+    }
+    if confirmations.iter().any(|confirmation| confirmation.asked) {
+        let _ = writeln!(
+            text,
+            "each host must answer `{EXISTING}`: nova-compute logs \"Image {image_id} already cached\", and nova-conductor \
+             \"0 cached, N existing, 0 errors\"; `cached` means that Nova fetched the image from Glance"
+        );
+        let names: Vec<String> =
+            result.plan.targets.left_out.all().map(|(host, _)| printable(host)).collect();
+        if !names.is_empty() {
+            let _ = writeln!(
+                text,
+                "left out here, so Nova fetches it there unless the service is down: {}",
+                names.join(", ")
+            );
+        }
     }
     text
 }

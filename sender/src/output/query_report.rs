@@ -1,18 +1,17 @@
-//! The JSON report of a query: one object on standard output, for scripts. Its fields are described in docs/json.md.
+//! The JSON report of a query: one object, for scripts. Its fields are described in docs/json.md.
 
 use chrono::SecondsFormat;
-use glancecast_platform::interface::Interface;
-use glancecast_platform::transport::Destinations;
-use glancecast_proto::query::{HostAnswer, QuerierConfig};
+use glancecast_proto::query::HostAnswer;
 use glancecast_proto::time::WallClock;
 use glancecast_proto::wire::{Finding, Held, Kept, Query};
 use serde::Serialize;
 
-use super::outcome::{Outcome, Verdict};
-use super::table::instant;
+use super::query_table::instant;
+use super::{Skipped, seconds};
+use crate::request::{CopyVerdict, QueryPlan, QueryResult};
 
 #[derive(Serialize)]
-pub(super) struct Report<'a> {
+pub(crate) struct Report<'a> {
     glancecast: &'static str,
     query: &'static str,
     outcome: &'static str,
@@ -64,20 +63,9 @@ struct Object<'a> {
     reason: Option<&'a str>,
 }
 
-/// A host of Nova that nobody waits for.
-#[derive(Serialize)]
-struct Skipped<'a> {
-    name: &'a str,
-    reason: &'a str,
-}
-
 impl<'a> Report<'a> {
-    pub(super) fn new(
-        config: &'a QuerierConfig,
-        destinations: &Destinations,
-        interface: &'a Interface,
-        outcome: &'a Outcome,
-    ) -> Self {
+    pub(crate) fn new(result: &'a QueryResult) -> Self {
+        let QueryPlan { config, network, interface, left_out } = &result.plan;
         let image = config.query.sought().map(|sought| Image {
             name: sought.name().map(|name| name.as_str()),
             image_id: sought.image_id(),
@@ -90,16 +78,16 @@ impl<'a> Report<'a> {
                 Query::Verify(_) => "verify",
                 Query::Unpin(_) => "unpin",
             },
-            outcome: if outcome.reason.is_none() { "complete" } else { "incomplete" },
-            exit_code: outcome.exit_code(),
-            reason: outcome.reason.as_deref(),
-            group: destinations.to_string(),
+            outcome: if result.reason.is_none() { "complete" } else { "incomplete" },
+            exit_code: result.exit_code(),
+            reason: result.reason.as_deref(),
+            group: network.destinations.to_string(),
             interface: &interface.name,
             address: interface.addr.to_string(),
             image,
-            seconds: outcome.seconds,
-            hosts: outcome.rows.iter().map(Host::new).collect(),
-            skipped: outcome.left_out.all().map(|(name, reason)| Skipped { name, reason }).collect(),
+            seconds: seconds(result.answers.time),
+            hosts: result.answers.rows.iter().map(Host::new).collect(),
+            skipped: Skipped::of(left_out),
         }
     }
 }
@@ -137,7 +125,7 @@ impl<'a> Object<'a> {
             proven: time(held.proven),
             pinned: word(held.kept),
             pinned_until: until(held.kept),
-            verdict: Verdict::of(held).name(),
+            verdict: CopyVerdict::of(held).name(),
             found_root: match held.finding {
                 Finding::Differs(root) => Some(root.to_string()),
                 _ => None,

@@ -1,7 +1,8 @@
-//! What `qemu-img` is asked and told on this machine, in its sandbox: what an image is, and to make it raw, once for all hosts.
+//! `qemu-img` in its sandbox: it says what an image is, and makes it raw, once for all hosts.
 //!
-//! The image has been inspected before. `qemu-img` is the second opinion: it must see the same format, and no file but the image
-//! itself. Both files are handed over open; the result needs no name and is gone with the process, however that ends.
+//! The image has been inspected before. `qemu-img` is the second opinion: it must see the same format, and no file but
+//! the image itself. Both files are handed over open; the result needs no name and is gone with the process, however
+//! that ends.
 
 use std::fs::File;
 use std::io;
@@ -21,7 +22,7 @@ use tokio::task::spawn_blocking;
 
 /// Why there is no raw image.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum ConvertError {
+pub enum ConvertError {
     /// The tool is not there.
     #[error(
         "qemu-img is needed to convert it to raw: install it (Debian: qemu-utils, RHEL: qemu-img), or send it --as-is"
@@ -51,6 +52,13 @@ pub(crate) enum ConvertError {
     /// Files or processes.
     #[error("converting it in --spool: {0}")]
     Io(#[from] io::Error),
+}
+
+impl ConvertError {
+    /// Whether the operator has to change something: trying again cannot help.
+    pub(crate) fn is_usage(&self) -> bool {
+        matches!(self, Self::NoTool | Self::NoSandbox(_) | Self::NoSpace { .. } | Self::Refused(_))
+    }
 }
 
 /// The tool of this machine, or why there is none.
@@ -88,9 +96,9 @@ impl Tool {
         };
         let image = image.try_clone()?;
         let stop = StopOnDrop::default();
-        let told = stop.0.clone();
+        let stopped = stop.0.clone();
         let answer =
-            spawn_blocking(move || tool.info(&image, Patience { time: LOOK_TIME, stop: &told })).await;
+            spawn_blocking(move || tool.info(&image, Patience { time: LOOK_TIME, stop: &stopped })).await;
         match answer.map_err(io::Error::other)? {
             Ok(info) => agreed(&info, inspected),
             Err(ToolError::Failed(line)) => Ok(Opinion::Unreadable(line)),
@@ -115,7 +123,8 @@ impl Tool {
         self.opinion(&beginning, inspected).await
     }
 
-    /// Converts an image to a nameless file in `spool`. `progress` is told how many percent are done. Dropped, it ends the tool.
+    /// Converts an image to a nameless file in `spool`. `progress` is called with the percentage that is done.
+    /// Dropped, it ends the tool.
     pub(crate) async fn to_raw(
         &self,
         image: &File,
@@ -133,12 +142,12 @@ impl Tool {
         raw.set_len(self.disk_bytes(image, facts).await?)?;
         let (image, result) = (image.try_clone()?, raw.try_clone()?);
         let stop = StopOnDrop::default();
-        let told = stop.0.clone();
+        let stopped = stop.0.clone();
         let (percent, mut percents) = mpsc::unbounded_channel();
         let time =
             CONVERSION_TIME_MIN + Duration::from_secs(facts.virtual_bytes / CONVERSION_BYTES_PER_SECOND);
         let mut conversion = spawn_blocking(move || {
-            let patience = Patience { time, stop: &told };
+            let patience = Patience { time, stop: &stopped };
             tool.convert(&image, facts.format, &result, patience, &mut |text| {
                 let _ = percent.send(text.to_owned());
             })

@@ -1,4 +1,4 @@
-//! Reports as JSON that is safe to look at: what other people wrote steers no terminal, and loses nothing.
+//! JSON that is safe to look at: text of others steers no terminal, and nothing of it is lost.
 
 use std::io;
 
@@ -8,7 +8,7 @@ use serde_json::ser::Formatter;
 
 /// One object on one line. Characters that would steer a terminal are written as `\uXXXX`, which every reader of JSON
 /// takes for the same text.
-pub(super) fn to_string(value: &impl Serialize) -> String {
+pub(crate) fn to_string(value: &impl Serialize) -> String {
     let mut text = Vec::new();
     let mut serializer = serde_json::Serializer::with_formatter(&mut text, Escaping);
     value.serialize(&mut serializer).expect("numbers and texts are JSON");

@@ -1,0 +1,277 @@
+//! The command line's options, and the requests that they make.
+
+mod common;
+mod query;
+mod send;
+mod units;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use common::{Cloud, Output};
+pub(crate) use query::{ImageQueryArgs, QueryArgs};
+pub(crate) use send::SendArgs;
+
+/// Copies an operating-system image to many hosts at once, over multicast, and proves every copy.
+#[derive(Debug, Parser)]
+#[command(name = "glancecast", version, arg_required_else_help = true)]
+pub struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Push an image to every host that listens on the group
+    #[command(after_help = SEND_EXIT_CODES)]
+    Send(Box<SendArgs>),
+    /// List the images in Glance
+    Images(Box<ImagesArgs>),
+    /// List the hosts that listen on the group, and what they hold
+    #[command(after_help = HOSTS_EXIT_CODES)]
+    Hosts(Box<QueryArgs>),
+    /// Show which hosts hold an image, when it was proven and how long it is kept
+    #[command(after_help = STATUS_EXIT_CODES)]
+    Status(Box<ImageQueryArgs>),
+    /// Have the hosts hash their copies of an image again
+    #[command(after_help = VERIFY_EXIT_CODES)]
+    Verify(Box<ImageQueryArgs>),
+    /// End the pin of an image: hosts keep it no longer than their own rules say
+    #[command(after_help = UNPIN_EXIT_CODES)]
+    Unpin(Box<ImageQueryArgs>),
+    /// Create a key, or with --all the keys of a group and its sender
+    Keygen(KeygenArgs),
+}
+
+const SEND_EXIT_CODES: &str = "\
+Exit codes:
+  0  every expected host holds a proven copy
+  1  the push failed (source, network): nothing was published
+  2  a mistake in the command line, the configuration or the credentials, or an image that no host should use: the
+     message ends with the rule that it breaks
+  3  some expected host does not hold a proven copy: the table says which and why";
+
+const HOSTS_EXIT_CODES: &str = "\
+Exit codes:
+  0  every expected host answered; where none is expected, at least one did
+  1  the query could not be sent
+  2  a mistake in the command line, the configuration or the credentials
+  3  some expected host did not answer: the table says which";
+
+const STATUS_EXIT_CODES: &str = "\
+Exit codes:
+  0  every expected host holds the image; where none is expected, at least one does
+  1  the query could not be sent
+  2  a mistake in the command line, the configuration or the credentials
+  3  some expected host does not hold it or did not answer: the table says which";
+
+const VERIFY_EXIT_CODES: &str = "\
+Exit codes:
+  0  every copy is intact, and every expected host has one
+  1  the query could not be sent
+  2  a mistake in the command line, the configuration or the credentials
+  3  some copy differs or could not be read, or some expected host has none or did not answer: the table says which";
+
+const UNPIN_EXIT_CODES: &str = "\
+Exit codes:
+  0  every host that answered has ended its pin, and every expected host has answered
+  1  the query could not be sent
+  2  a mistake in the command line, the configuration or the credentials
+  3  some expected host did not answer, or no host holds the image";
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ImagesArgs {
+    #[command(flatten)]
+    pub(crate) cloud: Cloud,
+    /// Only images with exactly this name
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// Only images in this status; active ones can be pushed
+    #[arg(long, value_parser = IMAGE_STATUSES)]
+    pub(crate) status: Option<String>,
+    /// Only images with this visibility; all: community images too [default: own, public, and accepted shared images]
+    #[arg(long, value_parser = ["public", "private", "shared", "community", "all"])]
+    pub(crate) visibility: Option<String>,
+    /// Only images with this tag; if repeated, with all of them
+    #[arg(long)]
+    pub(crate) tag: Vec<String>,
+    /// Largest number of images to list [default: all]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) limit: Option<u32>,
+    /// Start after the image with this id
+    #[arg(long, value_name = "ID")]
+    pub(crate) marker: Option<String>,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+/// Glance lists nothing for a status that it does not know, so a misspelt one has to be found here.
+const IMAGE_STATUSES: [&str; 9] = [
+    "active",
+    "queued",
+    "saving",
+    "uploading",
+    "importing",
+    "deactivated",
+    "killed",
+    "deleted",
+    "pending_delete",
+];
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct KeygenArgs {
+    /// File for a new group key, mode 0600; an existing file is never replaced
+    #[arg(required_unless_present = "all")]
+    pub(crate) file: Option<PathBuf>,
+    /// Create a sender's key pair instead: the file holds the secret half; the public half is printed, for --sender on
+    /// the hosts
+    #[arg(long, requires = "file")]
+    pub(crate) sender: bool,
+    /// Create all keys of a group in this directory: group.key, sender.key and sender.pub; says which goes where
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["file", "sender"])]
+    pub(crate) all: Option<PathBuf>,
+    /// With --all: print one JSON object on standard output instead of text
+    // Clap lets a requirement go that is in conflict with what is given: a file.
+    #[arg(long, requires = "all", conflicts_with = "file")]
+    pub(crate) json: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use clap::CommandFactory;
+
+    use super::*;
+    use crate::request::{GlanceImage, Image, KeySource, PushOptions, QueryKind, SignatureRule};
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn an_image_or_a_file_and_one_way_to_say_which_hosts_must_have_it() {
+        for good in [
+            "send ubuntu",
+            "send --file /x --hosts a,b",
+            "send ubuntu --rate auto:5gbit",
+            "send ubuntu --aggregate a --aggregate b --availability-zone z",
+            "send --file /x --aggregate gpu",
+            "hosts --aggregate gpu --json",
+            "verify ubuntu --hosts a,b --wait 500ms",
+            "send ubuntu --pin 7d",
+            "send ubuntu --compress auto",
+            "send ubuntu --compress off",
+            "send ubuntu --compress 1",
+            "send ubuntu --compress 19",
+            "send --file /x --disk-format qcow2 --as-is",
+            "send --file /x --pin forever --image-id 4b2c93ee-4f24-4cfd-8fca-e1cf11ac1a44",
+            "send ubuntu --one-way --overhead 5% --repeat 3",
+        ] {
+            assert!(parse(&format!("glancecast {good} --insecure")).is_ok(), "{good}");
+        }
+        for good in [
+            "images --tag a --tag b --limit 3 --status active",
+            "keygen group.key",
+            "keygen --sender sender.key",
+            "keygen --all /etc/glancecast --json",
+        ] {
+            assert!(parse(&format!("glancecast {good}")).is_ok(), "{good}");
+        }
+    }
+
+    #[test]
+    fn mistakes_are_found_where_they_are_made() {
+        for bad in [
+            "glancecast keygen",
+            "glancecast keygen --sender",
+            "glancecast keygen --json group.key",
+            "glancecast keygen --all /d group.key",
+            "glancecast keygen --all /d --sender",
+            "glancecast send ubuntu --key /k --unsigned --sender-key /s",
+            "glancecast send ubuntu --file /x --insecure",
+            "glancecast send ubuntu --insecure --key /k",
+            "glancecast send ubuntu --insecure --expect 3 --hosts a",
+            "glancecast send ubuntu --insecure --expect 0",
+            "glancecast send ubuntu --insecure --hosts a,,b",
+            "glancecast send ubuntu --insecure --mtu 300",
+            "glancecast send ubuntu --insecure --ttl 0",
+            "glancecast send ubuntu --insecure --rate fast",
+            "glancecast send ubuntu --insecure --disk-format raw",
+            "glancecast send --file /x --insecure --disk-format ploop",
+            "glancecast send ubuntu --insecure --max-virtual-size 5gb",
+            "glancecast send ubuntu --insecure --max-virtual-size 99999999999T",
+            "glancecast send ubuntu --insecure --verify-signatures",
+            "glancecast send --file /x --insecure --trusted-certs /d --verify-signatures",
+            "glancecast send ubuntu --insecure --pin ever",
+            "glancecast send ubuntu --insecure --compress 0",
+            "glancecast send ubuntu --insecure --compress 20",
+            "glancecast send ubuntu --insecure --compress zstd",
+            "glancecast send ubuntu --insecure --pin 20ms",
+            "glancecast send --file /x --insecure --image-id ubuntu",
+            "glancecast send ubuntu --insecure --image-id 4b2c93ee-4f24-4cfd-8fca-e1cf11ac1a44",
+            "glancecast send --file /x --insecure --image-id 4B2C93EE-4F24-4CFD-8FCA-E1CF11AC1A44",
+            "glancecast send ubuntu --insecure --rate auto:",
+            "glancecast send ubuntu --insecure --repeat 2",
+            "glancecast send ubuntu --insecure --one-way --expect 2",
+            "glancecast send ubuntu --insecure --one-way --overhead 101%",
+            "glancecast send ubuntu --insecure --aggregate gpu --hosts a",
+            "glancecast send ubuntu --insecure --aggregate gpu --one-way --rate 1gbit",
+            "glancecast send ubuntu --insecure --stall-timeout 10ms",
+            "glancecast images --limit 0",
+            "glancecast status --insecure",
+            "glancecast hosts --insecure --expect 2 --hosts a",
+            "glancecast hosts --insecure --expect 2 --aggregate gpu",
+            "glancecast unpin ubuntu --insecure --key /k",
+            "glancecast hosts --insecure --wait 2",
+            "glancecast images --status activ",
+        ] {
+            assert!(parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_push_without_options_is_the_default_one() {
+        let Command::Send(args) = parse("glancecast send ubuntu --insecure").expect("a push").command else {
+            panic!("not a push")
+        };
+        let image = GlanceImage {
+            name_or_id: "ubuntu".into(),
+            signatures: SignatureRule::Ignore,
+            allow_unverified: false,
+            stall_timeout: Duration::from_secs(30),
+        };
+        let defaults = PushOptions::new(Image::Glance(image), KeySource::Insecure);
+        let request = args.request().expect("a request");
+        assert_eq!(format!("{:?}", request.options()), format!("{defaults:?}"));
+    }
+
+    #[test]
+    fn options_of_which_something_is_missing_are_refused_with_what_to_give() {
+        let refused = |line: &str| match parse(line).expect("clap sees no mistake").command {
+            Command::Send(args) => args.request().map(drop).map_err(|error| error.to_string()),
+            Command::Hosts(args) => {
+                args.request(QueryKind::Hosts).map(drop).map_err(|error| error.to_string())
+            }
+            _ => panic!("neither a push nor a query"),
+        };
+        for (line, hint) in [
+            ("glancecast send ubuntu", "no key: give --key FILE"),
+            ("glancecast hosts", "no key: give --key FILE"),
+            ("glancecast send --insecure", "give --file PATH"),
+            ("glancecast send ubuntu --insecure --one-way", "--rate 500mbit"),
+            ("glancecast send ubuntu --insecure --only-listed", "--hosts-file"),
+            ("glancecast send ubuntu --insecure --confirm --hosts a", "needs --aggregate"),
+            ("glancecast hosts --insecure --hosts-file /nowhere", "hosts file /nowhere: "),
+        ] {
+            let error = refused(line).expect_err(line);
+            assert!(error.contains(hint), "{line}: {error}");
+        }
+    }
+
+    fn parse(line: &str) -> Result<Args, clap::Error> {
+        Args::try_parse_from(line.split(' '))
+    }
+}

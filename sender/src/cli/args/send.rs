@@ -1,0 +1,232 @@
+//! The options of `glancecast send`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use glancecast_inspect::DiskFormat;
+use glancecast_platform::args::{RateChoice, parse_duration};
+use glancecast_proto::ids::ObjectName;
+use glancecast_proto::limits::{MTU_MAX, MTU_MIN};
+use glancecast_proto::sender::OneWay;
+use glancecast_proto::wire::Pin;
+use glancecast_sandbox::Unsandboxed;
+
+use super::common::{Cloud, GroupKey, Hosts, Network, Output};
+use super::units;
+use crate::pipeline::compress::Compression;
+use crate::request::{
+    Conversion, FileImage, FormatRules, GlanceImage, Image, ImageId, PASSES_MAX, PushOptions, PushRequest,
+    RequestError, SignatureRule, Signing,
+};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct SendArgs {
+    /// The image in Glance: its name or id
+    #[arg(conflicts_with = "file")]
+    image: Option<String>,
+    /// Push this file instead of an image in Glance
+    #[arg(long, value_name = "PATH")]
+    file: Option<PathBuf>,
+    /// Name of the image on the hosts [default: the file's or the image's name]
+    #[arg(long, value_parser = ObjectName::new)]
+    name: Option<ObjectName>,
+    /// With --file: id of the image in Glance that the file is a copy of; hosts with a nova store need it
+    #[arg(long, value_name = "UUID", requires = "file", conflicts_with = "image")]
+    image_id: Option<ImageId>,
+    /// How long hosts with a nova store keep the image after its publication, used or not: 7d, or forever [default:
+    /// Nova's own rule, a day after its last use]
+    #[arg(long, value_name = "DUR|forever", value_parser = units::pin)]
+    pin: Option<Pin>,
+    /// With --file: disk format that the file must have, as Glance names it: raw, qcow2, vmdk, vhd, vhdx, vdi, iso,
+    /// ami, aki, ari [default: the format that it looks like]
+    // Clap lets a requirement go that is in conflict with what is given: an image.
+    #[arg(long, value_name = "FORMAT", requires = "file", conflicts_with = "image")]
+    disk_format: Option<DiskFormat>,
+    /// An older image on the hosts that shares many blocks with this one: only blocks that hosts do not find in it are
+    /// sent. Its name or id in Glance; with --file its name on the hosts or its id
+    #[arg(long, value_name = "IMAGE", conflicts_with = "one_way")]
+    base: Option<String>,
+    /// Send a qcow2, vmdk or other image as it is, for hosts whose nova.conf has force_raw_images = False [default: it
+    /// is converted to raw here, once for all hosts, with qemu-img]
+    #[arg(long)]
+    as_is: bool,
+    /// Convert images also where the kernel has no sandbox for qemu-img (Landlock or user namespaces): a hostile image
+    /// can then read every file that this user can read [default: refuse them]
+    #[arg(long)]
+    allow_unsandboxed: bool,
+    /// Refuse an image whose virtual disk is larger, as in 100G
+    #[arg(long, value_name = "SIZE", default_value = "2T", value_parser = units::size)]
+    max_virtual_size: u64,
+    /// How to compress blocks: auto: as hard as the sender's cores can without slowing the push down, and only data
+    /// that shrinks; off; or a zstd level from 1 to 19
+    #[arg(long, value_name = "auto|off|LEVEL", default_value = "auto", value_parser = units::compression)]
+    compress: Compression,
+    /// Directory for temporary files: compressed blocks, the local copy of a Glance image, converted images
+    #[arg(long, value_name = "DIR", default_value = "/var/tmp")]
+    spool: PathBuf,
+
+    #[command(flatten)]
+    glance: Glance,
+    #[command(flatten)]
+    hosts: Hosts,
+    #[command(flatten)]
+    delivery: Delivery,
+    #[command(flatten)]
+    network: Network,
+    #[command(flatten)]
+    speed: Speed,
+    #[command(flatten)]
+    key: GroupKey,
+    #[command(flatten)]
+    signing: SigningArgs,
+    #[command(flatten)]
+    pub(crate) output: Output,
+    /// Print no progress, and no table when the push is complete
+    #[arg(long, help_heading = "Output")]
+    pub(crate) quiet: bool,
+}
+
+/// An image in Glance, and what proves it.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "OpenStack")]
+struct Glance {
+    #[command(flatten)]
+    cloud: Cloud,
+    /// Directory of trusted certificates, PEM or DER files with any name: signed images (img_signature and the like)
+    /// are verified against them
+    #[arg(long, value_name = "DIR", conflicts_with = "file")]
+    trusted_certs: Option<PathBuf>,
+    /// Refuse an image that is not signed
+    #[arg(long, requires = "trusted_certs")]
+    verify_signatures: bool,
+    /// Push an image also if Glance has no hash of it, or one that cannot be computed here: nothing proves then that
+    /// it is what was uploaded
+    #[arg(long)]
+    allow_unverified: bool,
+    /// Fail when Glance has sent nothing of the image for this long
+    #[arg(long, value_name = "DUR", default_value = "30s", value_parser = units::stall_timeout)]
+    stall_timeout: Duration,
+    /// When all hosts hold the image, have Nova run its own call that caches it on each --aggregate: each host must
+    /// answer `existing`
+    #[arg(long)]
+    confirm: bool,
+}
+
+/// What is expected of the hosts besides their names.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Delivery")]
+struct Delivery {
+    /// Answer and repair only for the named hosts; others may receive the push, but cannot delay it
+    #[arg(long)]
+    only_listed: bool,
+    /// End the push after this time, even if hosts are missing [default: 2m plus four times what the rate needs]
+    #[arg(long, value_name = "DUR", value_parser = parse_duration)]
+    timeout: Option<Duration>,
+    /// For hosts that cannot answer: send everything with redundancy and wait for nobody; which hosts hold the image
+    /// is not known then
+    #[arg(long, conflicts_with_all = ["expected", "aggregate", "availability_zone"])]
+    one_way: bool,
+    /// With --one-way: repair symbols in addition to the image; they make good about as much loss
+    #[arg(long, value_name = "PERCENT", default_value = "10%", value_parser = units::overhead, requires = "one_way")]
+    overhead: f64,
+    /// With --one-way: number of times that everything is sent
+    #[arg(
+        long, value_name = "N", default_value_t = 1, requires = "one_way",
+        value_parser = clap::value_parser!(u32).range(1..=i64::from(PASSES_MAX))
+    )]
+    repeat: u32,
+}
+
+/// How fast datagrams go out, and how large they are.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Network")]
+struct Speed {
+    /// Bits per second on the wire: a fixed rate, as in 390mbit or 1gbit; auto: what the network and the hosts can
+    /// take, up to 70 % of the interface's speed; auto:5gbit: up to that rate
+    #[arg(long, value_name = "RATE|auto[:MAX]", default_value = "auto")]
+    rate: RateChoice,
+    /// Differentiated services code point (DSCP) of the datagrams; 8 (CS1) yields to other traffic
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u8).range(0..64))]
+    dscp: u8,
+    /// Largest IP packet that reaches every host [default: the interface's MTU, at most 9000]
+    #[arg(
+        long, value_name = "N",
+        value_parser = clap::value_parser!(u16).range(i64::from(MTU_MIN)..=i64::from(MTU_MAX))
+    )]
+    mtu: Option<u16>,
+}
+
+/// The key that signs.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Keys")]
+struct SigningArgs {
+    /// File with the sender key that signs the push; hosts that list it (--sender there) accept no other pushes
+    #[arg(long, value_name = "FILE")]
+    sender_key: Option<PathBuf>,
+    /// Do not warn that the push is not signed: for hosts that accept pushes from every holder of the group key
+    #[arg(long, conflicts_with = "sender_key")]
+    unsigned: bool,
+}
+
+impl SendArgs {
+    /// Reads the hosts file, if there is one.
+    pub(crate) fn request(self) -> Result<PushRequest, RequestError> {
+        let Self { glance, delivery, speed, .. } = self;
+        let Delivery { only_listed, timeout, one_way, overhead, repeat: passes } = delivery;
+        let (confirm, os_cloud) = (glance.confirm, glance.cloud.os_cloud.clone());
+        let image = match (self.file, self.image) {
+            (Some(path), _) => {
+                Image::File(FileImage { path, image_id: self.image_id, format: self.disk_format })
+            }
+            (None, Some(name_or_id)) => Image::Glance(glance.image(name_or_id)),
+            (None, None) => return Err(RequestError::NoImage),
+        };
+        let formats = FormatRules {
+            conversion: if self.as_is { Conversion::AsIs } else { Conversion::ToRaw },
+            unsandboxed: if self.allow_unsandboxed { Unsandboxed::Allowed } else { Unsandboxed::Refused },
+            virtual_bytes_max: self.max_virtual_size,
+        };
+        PushRequest::new(PushOptions {
+            image,
+            name: self.name,
+            pin: self.pin.unwrap_or_default(),
+            base: self.base,
+            formats,
+            os_cloud,
+            network: self.network.marked(speed.dscp),
+            rate: speed.rate,
+            mtu: speed.mtu,
+            targets: self.hosts.targets()?,
+            only_listed,
+            confirm,
+            one_way: one_way.then_some(OneWay { overhead, passes }),
+            timeout,
+            key: self.key.source()?,
+            signing: self.signing.signing(),
+            compression: self.compress,
+            spool: self.spool,
+        })
+    }
+}
+
+impl Glance {
+    fn image(self, name_or_id: String) -> GlanceImage {
+        let signatures = match (self.trusted_certs, self.verify_signatures) {
+            (None, _) => SignatureRule::Ignore,
+            (Some(trusted), false) => SignatureRule::VerifySigned(trusted),
+            (Some(trusted), true) => SignatureRule::Require(trusted),
+        };
+        let Self { allow_unverified, stall_timeout, .. } = self;
+        GlanceImage { name_or_id, signatures, allow_unverified, stall_timeout }
+    }
+}
+
+impl SigningArgs {
+    fn signing(self) -> Signing {
+        match (self.sender_key, self.unsigned) {
+            (Some(path), _) => Signing::Key(path),
+            (None, true) => Signing::Unsigned,
+            (None, false) => Signing::Unset,
+        }
+    }
+}

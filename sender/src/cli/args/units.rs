@@ -1,0 +1,93 @@
+//! Values on the command line that have a unit or a form of their own.
+
+use std::time::Duration;
+
+use glancecast_platform::args::{ArgError, parse_duration};
+use glancecast_proto::wire::Pin;
+
+use crate::pipeline::compress::{Compression, LEVELS};
+use crate::request::{PIN_MIN, STALL_TIMEOUT_MIN};
+
+/// Why a value is none.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum UnitError {
+    #[error("{0}; or write forever")]
+    Pin(ArgError),
+    #[error("a pin lasts a second at least")]
+    PinTooShort,
+    #[error("write auto, off, or a level of zstd from {} to {}", LEVELS.start(), LEVELS.end())]
+    Compression,
+    #[error("a size is a number of bytes, or one with K, M, G or T behind it")]
+    Size,
+    #[error("an overhead is between 0% and 100%")]
+    Overhead,
+    #[error(transparent)]
+    StallTimeout(#[from] ArgError),
+    #[error("a stall timeout is a second at least")]
+    StallTimeoutTooShort,
+}
+
+/// A duration, or `forever`.
+pub(super) fn pin(text: &str) -> Result<Pin, UnitError> {
+    match text {
+        "forever" => Ok(Pin::Forever),
+        _ => match parse_duration(text).map_err(UnitError::Pin)? {
+            time if time >= PIN_MIN => Ok(Pin::For(time)),
+            _ => Err(UnitError::PinTooShort),
+        },
+    }
+}
+
+/// `auto`, `off`, or a level of zstd.
+pub(super) fn compression(text: &str) -> Result<Compression, UnitError> {
+    match (text, text.parse()) {
+        ("auto", _) => Ok(Compression::Auto),
+        ("off", _) => Ok(Compression::Off),
+        (_, Ok(level)) if LEVELS.contains(&level) => Ok(Compression::Level(level)),
+        _ => Err(UnitError::Compression),
+    }
+}
+
+/// Bytes, with a unit of powers of 1024 as qemu-img has them.
+pub(super) fn size(text: &str) -> Result<u64, UnitError> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let shift = match unit {
+        "" => 0,
+        "K" | "k" => 10,
+        "M" => 20,
+        "G" => 30,
+        "T" => 40,
+        _ => return Err(UnitError::Size),
+    };
+    let size = number.parse::<u64>().ok().and_then(|number| number.checked_mul(1 << shift));
+    size.ok_or(UnitError::Size)
+}
+
+/// A percentage, as a fraction.
+pub(super) fn overhead(text: &str) -> Result<f64, UnitError> {
+    match text.strip_suffix('%').unwrap_or(text).trim().parse::<f64>() {
+        Ok(percent) if (0.0..=100.0).contains(&percent) => Ok(percent / 100.0),
+        _ => Err(UnitError::Overhead),
+    }
+}
+
+/// A duration of a second at least.
+pub(super) fn stall_timeout(text: &str) -> Result<Duration, UnitError> {
+    match parse_duration(text)? {
+        time if time >= STALL_TIMEOUT_MIN => Ok(time),
+        _ => Err(UnitError::StallTimeoutTooShort),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_as_qemu_img_has_them() {
+        let sizes = ["512", "1K", "20M", "100G", "2T"].map(|text| size(text).ok());
+        assert_eq!(sizes, [512, 1 << 10, 20 << 20, 100 << 30, 2 << 40].map(Some));
+        assert!(["", "T", "-1", "1.5G", "1GB"].iter().all(|text| size(text).is_err()));
+    }
+}

@@ -1,0 +1,43 @@
+//! `glancecast hosts`, `status`, `verify`, `unpin`: a query to the group, and what its hosts answer.
+
+use std::time::Duration;
+
+use super::args::QueryArgs;
+use super::follow::Signals;
+use super::{Failure, block_on};
+use crate::output::progress::verifying;
+use crate::output::query_report::Report;
+use crate::output::query_table::table;
+use crate::output::{json, notices};
+use crate::request::QueryKind;
+
+/// Asks the hosts and reports.
+pub(super) fn run(args: QueryArgs, kind: QueryKind) -> Result<u8, Failure> {
+    block_on(ask(args, kind))?
+}
+
+async fn ask(args: QueryArgs, kind: QueryKind) -> Result<u8, Failure> {
+    let json = args.output.json;
+    let request = args.request(kind)?;
+    let mut signals = Signals::listen()?;
+    let mut query = signals.or(request.start()).await?;
+    if let Some(text) = notices::insecure(&request.key) {
+        tracing::warn!("{text}");
+    }
+    let expected = query.plan.config.expected.clone();
+    let show = |tally| {
+        if let Some(text) = verifying(tally, &expected) {
+            eprintln!("{text}");
+        }
+    };
+    signals.follow(&mut query.running, PROGRESS_GAP, show).await;
+    let result = query.finish()?;
+    tracing::debug!("discarded datagrams from hosts by reason: {}", result.answers.discards);
+    match json {
+        true => println!("{}", json::to_string(&Report::new(&result))),
+        false => print!("{}", table(&result)),
+    }
+    Ok(result.exit_code())
+}
+
+const PROGRESS_GAP: Duration = Duration::from_secs(5);

@@ -1,0 +1,55 @@
+//! What a person or a script reads: progress, tables, JSON reports, for pushes and queries alike.
+
+pub(crate) mod columns;
+pub(crate) mod json;
+pub(crate) mod notices;
+pub(crate) mod progress;
+pub(crate) mod push_report;
+pub(crate) mod push_table;
+pub(crate) mod query_report;
+pub(crate) mod query_table;
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::request::LeftOut;
+
+/// A host that was chosen by its aggregate or zone, and is not waited for.
+#[derive(Serialize)]
+struct Skipped<'a> {
+    name: &'a str,
+    reason: &'a str,
+}
+
+impl<'a> Skipped<'a> {
+    fn of(left_out: &'a LeftOut) -> Vec<Self> {
+        left_out.all().map(|(name, reason)| Self { name, reason }).collect()
+    }
+}
+
+/// Rows for the hosts that are not waited for and have no row of their own, as they did not answer either.
+fn skipped_rows<const N: usize>(left_out: &LeftOut, has_row: impl Fn(&str) -> bool) -> Vec<[String; N]> {
+    let silent = left_out.all().filter(|(name, _)| !has_row(name));
+    silent.map(|(name, why)| bare_row(name, "skipped", why)).collect()
+}
+
+/// A row of a host of which nothing but its state is known: dashes between the state and the reason.
+fn bare_row<const N: usize>(name: &str, state: &str, why: &str) -> [String; N] {
+    std::array::from_fn(|i| match i {
+        0 => name.to_owned(),
+        1 => state.to_owned(),
+        i if i == N - 1 => why.to_owned(),
+        _ => dash(),
+    })
+}
+
+/// The cell of a value that is not known.
+fn dash() -> String {
+    "-".to_owned()
+}
+
+/// In seconds, to the millisecond.
+fn seconds(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1e3).round() / 1e3
+}

@@ -1,0 +1,206 @@
+//! The JSON report of a push: one object, for scripts. Its fields are described in docs/json.md.
+
+use glancecast_platform::stages::StageTime;
+use glancecast_proto::sender::{HostRow, Pace, Verdict};
+use glancecast_proto::wire::{BaseName, Pin};
+use serde::Serialize;
+
+use super::{Skipped, seconds};
+use crate::pipeline::content::{ContentCounts, Spared};
+use crate::pipeline::wire_counts::WireCounts;
+use crate::request::{Confirmation, PushPlan, PushResult};
+
+#[derive(Serialize)]
+pub(crate) struct Report<'a> {
+    glancecast: &'static str,
+    outcome: &'static str,
+    exit_code: u8,
+    reason: Option<String>,
+    session: String,
+    signed_by: Option<String>,
+    group: String,
+    interface: &'a str,
+    address: String,
+    mtu: u16,
+    ttl: u8,
+    dscp: u8,
+    object: Object<'a>,
+    content: ContentCounts,
+    base: Option<&'a str>,
+    spared: Spared,
+    root: Option<String>,
+    seconds: f64,
+    rate_bits_per_second: u64,
+    rate_adapts: bool,
+    wire: Wire,
+    stages: Vec<Stage>,
+    hosts: Vec<Host<'a>>,
+    skipped: Vec<Skipped<'a>>,
+    confirm: Option<&'a [Confirmation]>,
+}
+
+/// An image that was refused before anything was sent.
+#[derive(Serialize)]
+pub(crate) struct Refused<'a> {
+    glancecast: &'static str,
+    outcome: &'static str,
+    exit_code: u8,
+    reason: &'a str,
+    rule: &'static str,
+}
+
+impl<'a> Refused<'a> {
+    /// The report of an image that breaks `rule`, and the message that says why.
+    pub(crate) fn new(rule: &'static str, exit_code: u8, reason: &'a str) -> Self {
+        Self { glancecast: env!("CARGO_PKG_VERSION"), outcome: "refused", exit_code, reason, rule }
+    }
+}
+
+#[derive(Serialize)]
+struct Stage {
+    stage: &'static str,
+    seconds: f64,
+    bytes: u64,
+}
+
+#[derive(Serialize)]
+struct Object<'a> {
+    name: &'a str,
+    image_id: Option<&'a str>,
+    format: &'static str,
+    pin: Option<Keep>,
+    bytes: u64,
+    verified_by: Option<&'a str>,
+    blocks: u32,
+    block_bytes: u64,
+    symbol_bytes: u16,
+    datagram_bytes: usize,
+}
+
+/// A pin: its seconds, or a word.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Keep {
+    Seconds(u64),
+    Forever(&'static str),
+}
+
+impl Keep {
+    fn of(pin: Pin) -> Option<Self> {
+        match pin {
+            Pin::None => None,
+            Pin::For(time) => Some(Self::Seconds(time.as_secs())),
+            Pin::Forever => Some(Self::Forever("forever")),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Wire {
+    datagrams: u64,
+    bytes: u64,
+    frame_bytes: u64,
+    kinds: WireCounts,
+}
+
+#[derive(Serialize)]
+struct Host<'a> {
+    name: &'a str,
+    state: &'static str,
+    reason: Option<&'a str>,
+    sidelined: Option<&'static str>,
+    seconds: Option<f64>,
+    blocks_held: u32,
+    symbols_lost: u64,
+    symbols_repaired: u64,
+    bytes_received: u64,
+    socket_drops: u64,
+    store_drops: u64,
+    blocks_reused: u32,
+}
+
+impl<'a> Report<'a> {
+    pub(crate) fn new(result: &'a PushResult) -> Self {
+        let PushResult { plan, outcome, confirmations } = result;
+        let PushPlan { config, network, interface, .. } = plan;
+        let geometry = config.geometry;
+        let total = outcome.counts.total();
+        Self {
+            glancecast: env!("CARGO_PKG_VERSION"),
+            outcome: word(&outcome.verdict),
+            exit_code: result.exit_code(),
+            reason: result.reason(),
+            session: config.session.to_string(),
+            signed_by: config.signer.as_ref().map(|key| key.public().to_string()),
+            group: network.destinations.to_string(),
+            interface: &interface.name,
+            address: interface.addr.to_string(),
+            mtu: plan.mtu,
+            ttl: network.marking.ttl,
+            dscp: network.marking.dscp,
+            object: Object {
+                name: config.name.as_str(),
+                image_id: config.image_id.as_deref(),
+                format: config.format.name(),
+                pin: Keep::of(config.pin),
+                bytes: geometry.object_bytes(),
+                verified_by: plan.verified_by.as_deref(),
+                blocks: geometry.blocks(),
+                block_bytes: geometry.block_bytes(),
+                symbol_bytes: geometry.symbol_size(),
+                datagram_bytes: geometry.datagram_bytes(),
+            },
+            content: outcome.content,
+            base: config.base.as_ref().map(BaseName::as_str),
+            spared: outcome.spared,
+            root: outcome.root.map(|root| root.to_string()),
+            seconds: seconds(outcome.time),
+            rate_bits_per_second: config.pace.cap(),
+            rate_adapts: matches!(config.pace, Pace::Auto { .. }),
+            wire: Wire {
+                datagrams: total.datagrams,
+                bytes: total.bytes,
+                frame_bytes: total.bytes + total.datagrams * config.header_bytes,
+                kinds: outcome.counts,
+            },
+            stages: outcome.stages.iter().map(Stage::new).collect(),
+            hosts: outcome.rows.iter().map(Host::new).collect(),
+            skipped: Skipped::of(&plan.targets.left_out),
+            confirm: confirmations.as_deref(),
+        }
+    }
+}
+
+impl Stage {
+    fn new(time: &StageTime) -> Self {
+        Self { stage: time.name, seconds: time.nanos as f64 / 1e9, bytes: time.bytes }
+    }
+}
+
+impl<'a> Host<'a> {
+    fn new(row: &'a HostRow) -> Self {
+        Self {
+            name: row.name.as_str(),
+            state: row.state.name(),
+            reason: row.reason.as_deref(),
+            sidelined: row.sidelined.map(|sideline| sideline.cause.name()),
+            seconds: row.time.map(seconds),
+            blocks_held: row.blocks_held,
+            symbols_lost: row.totals.symbols_lost,
+            symbols_repaired: row.totals.symbols_repaired,
+            bytes_received: row.totals.bytes_received,
+            socket_drops: row.totals.socket_drops,
+            store_drops: row.totals.store_drops,
+            blocks_reused: row.totals.blocks_reused,
+        }
+    }
+}
+
+fn word(verdict: &Verdict) -> &'static str {
+    match verdict {
+        Verdict::Complete => "complete",
+        Verdict::Unknown => "unknown",
+        Verdict::Incomplete | Verdict::GivenUp(_) => "incomplete",
+        Verdict::Aborted(_) => "failed",
+    }
+}

@@ -1,0 +1,175 @@
+//! Why a push or a query cannot be run. Each message is one line that ends with what to do.
+
+use std::io;
+use std::path::PathBuf;
+
+use glancecast_inspect::{Refusal, Rule, UnknownDiskFormat};
+use glancecast_platform::interface::InterfaceError;
+use glancecast_platform::keyfile::KeyFileError;
+use glancecast_platform::sender_keys::SenderKeyError;
+use glancecast_platform::transport::SocketError;
+use glancecast_proto::geometry::GeometryError;
+use glancecast_proto::ids::NameError;
+use glancecast_proto::limits::HOSTS_MAX;
+
+use crate::openstack::{CloudError, CloudErrorKind, SignatureError};
+use crate::pipeline::source::convert::ConvertError;
+use crate::pipeline::source::{OpenError, SourceError};
+
+/// Whose turn it is to act.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// The request, the configuration or the image is wrong: repeating it cannot help.
+    Usage,
+    /// It was tried and did not work.
+    Failed,
+}
+
+/// Why a push or a query ended before it began, or could not be run to its end.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say it")]
+pub enum RequestError {
+    #[error(
+        "no key: give --key FILE (make keys with: glancecast keygen --all DIR), or --insecure in a lab of your own"
+    )]
+    NoKey,
+    #[error("nothing to push: name an image in Glance, or give --file PATH")]
+    NoImage,
+    #[error(
+        "--only-listed needs a list: name the hosts with --hosts, --hosts-file, --aggregate or --availability-zone"
+    )]
+    OnlyListedWhom,
+    #[error(
+        "--confirm needs --aggregate: Nova caches images by aggregate only, an availability zone has no such call; name the \
+         aggregate that makes the zone (`openstack aggregate list --long`)"
+    )]
+    ConfirmWhere,
+    #[error("--confirm needs an image of Glance, as Nova asks for it by its id: give --image-id with --file")]
+    ConfirmWhat,
+    #[error(
+        "--one-way needs a rate, as in --rate 500mbit: no host tells this sender that the rate is too high"
+    )]
+    OneWayRate,
+    #[error("--one-way expects no hosts and uses no --base: nobody answers")]
+    OneWayHosts,
+    #[error("{0}")]
+    OutOfRange(&'static str),
+
+    #[error(transparent)]
+    Key(#[from] KeyFileError),
+    #[error(transparent)]
+    SenderKey(#[from] SenderKeyError),
+    #[error(transparent)]
+    Interface(#[from] InterfaceError),
+    #[error("--mtu {mtu} is more than the MTU of interface {interface}, which is {max}")]
+    Mtu { mtu: u16, interface: String, max: u32 },
+    #[error(transparent)]
+    Geometry(#[from] GeometryError),
+    #[error("interface {interface}: {error}")]
+    Socket { interface: String, error: SocketError },
+
+    #[error("hosts file {path}: {error}", path = path.display())]
+    HostsFile { path: PathBuf, error: io::Error },
+    #[error("hosts file {path} line {line}: {error}", path = path.display())]
+    HostsFileLine { path: PathBuf, line: usize, error: NameError },
+    #[error("hosts file {path}: there is no host in it", path = .0.display())]
+    HostsFileEmpty(PathBuf),
+    #[error("{0} hosts; at most {HOSTS_MAX} are possible in one push")]
+    TooManyHosts(usize),
+    #[error("{missing}, and Nova has no other host there: set another `host` in their nova.conf")]
+    NoHostWithAName { missing: String },
+
+    #[error("{name:?} cannot be the name of the image on the hosts: {error}; give --name")]
+    ObjectName { name: String, error: NameError },
+    #[error("{name:?} cannot be the name of an image on the hosts: {error}")]
+    SoughtName { name: String, error: NameError },
+    #[error("--base {base:?}: {error}; give the name that it has on the hosts, not a path")]
+    Base { base: String, error: String },
+
+    #[error(transparent)]
+    Cloud(#[from] CloudError),
+    #[error("{image} is packed as {container}: only container format bare holds a disk that a host can boot")]
+    Container { image: String, container: String },
+    #[error("{image} has no disk format: set it in Glance")]
+    NoDiskFormat { image: String },
+    #[error("{image} is refused: {error} (rule {rule})", rule = Rule::UnsupportedFormat.name())]
+    UnknownFormat { image: String, error: UnknownDiskFormat },
+    #[error("{image} is refused: {error} (rule {rule})", rule = error.rule())]
+    Signature { image: String, error: SignatureError },
+    #[error("{image} is refused: {refusal}")]
+    Refused { image: String, refusal: Refusal },
+    #[error("{image}: {error}")]
+    Unproven { image: String, error: CloudError },
+    #[error("{image}: {error}")]
+    Convert { image: String, error: ConvertError },
+    #[error("{image}: {error}")]
+    Read { image: String, error: io::Error },
+    #[error("--spool {path}: no file can be made there: {error}", path = path.display())]
+    Spool { path: PathBuf, error: io::Error },
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    #[error(transparent)]
+    Source(#[from] SourceError),
+
+    #[error("no random numbers: {0}")]
+    Random(io::Error),
+    #[error("cannot start a thread: {0}")]
+    Start(io::Error),
+    #[error("cannot send to the group: {0}; check the interface and its routes")]
+    Send(io::Error),
+}
+
+impl RequestError {
+    /// Whether the request is wrong, or failed.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Cloud(error) => match error.kind() {
+                CloudErrorKind::Usage => ErrorKind::Usage,
+                CloudErrorKind::Source => ErrorKind::Failed,
+            },
+            Self::Convert { error, .. } if error.is_usage() => ErrorKind::Usage,
+            Self::Socket { .. }
+            | Self::Unproven { .. }
+            | Self::Convert { .. }
+            | Self::Read { .. }
+            | Self::Source(_)
+            | Self::Random(_)
+            | Self::Start(_)
+            | Self::Send(_) => ErrorKind::Failed,
+            _ => ErrorKind::Usage,
+        }
+    }
+
+    /// The rule by which the image was refused, in its word; `None` if it was not.
+    pub fn rule(&self) -> Option<&'static str> {
+        match self {
+            Self::Refused { refusal, .. } => Some(refusal.rule.name()),
+            Self::UnknownFormat { .. } => Some(Rule::UnsupportedFormat.name()),
+            Self::Signature { error, .. } => Some(error.rule()),
+            _ => None,
+        }
+    }
+
+    /// A refused image is an error of its own, whoever found it.
+    pub(super) fn convert(image: &str, error: ConvertError) -> Self {
+        let image = image.to_owned();
+        match error {
+            ConvertError::Refused(refusal) => Self::Refused { image, refusal },
+            error => Self::Convert { image, error },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_can_help_another_time_is_a_failure() {
+        assert_eq!(RequestError::Cloud(CloudError::NoHash).kind(), ErrorKind::Failed);
+        assert_eq!(RequestError::ConfirmWhat.kind(), ErrorKind::Usage);
+        let convert = |error| RequestError::convert("x", error).kind();
+        assert_eq!(convert(ConvertError::NoTool), ErrorKind::Usage);
+        assert_eq!(convert(ConvertError::Length { got: 1, expected: 2 }), ErrorKind::Failed);
+    }
+}

@@ -1,0 +1,185 @@
+//! What an image is, and what of it is sent: inspected before anything opens it, seen by `qemu-img` in its sandbox as
+//! inspection has seen it, made raw where hosts want raw.
+
+use std::fs::File;
+
+use bytes::Bytes;
+use glancecast_inspect::{CheckError, Claim, Facts, Format, Limits, check, check_head};
+use glancecast_proto::wire::DiskFormat;
+use glancecast_sandbox::{Unsandboxed, not_opened};
+
+use super::{Image, Observer, Preparing, PushOptions, RequestError};
+use crate::pipeline::source::FileSource;
+use crate::pipeline::source::convert::{Opinion, Tool};
+
+/// Which images are sent, and in which form.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FormatRules {
+    /// What is sent of an image that is not raw.
+    pub conversion: Conversion,
+    /// Whether `qemu-img` may read it where the kernel gives no sandbox.
+    pub unsandboxed: Unsandboxed,
+    /// Images of a larger disk are refused.
+    pub virtual_bytes_max: u64,
+}
+
+/// What is sent of an image that is not raw.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Conversion {
+    /// A raw image that is made of it.
+    ToRaw,
+    /// Its own bytes.
+    AsIs,
+}
+
+impl FormatRules {
+    /// Whether an image is sent as its bytes are.
+    pub(super) fn keeps(&self, facts: Facts) -> bool {
+        self.conversion == Conversion::AsIs || facts.format.is_raw()
+    }
+}
+
+/// Inspects and converts the image of a push.
+pub(super) struct Inspector<'a> {
+    pub(super) options: &'a PushOptions,
+    pub(super) observer: &'a Observer,
+}
+
+impl Inspector<'_> {
+    fn limits(&self) -> Limits<'static> {
+        Limits {
+            virtual_bytes_max: self.options.formats.virtual_bytes_max,
+            // A file here is nothing that Nova would fetch, and so need not be what it takes.
+            vhd: matches!(self.options.image, Image::File(_)),
+            ..Limits::default()
+        }
+    }
+
+    /// The tool for this image, as far as the request allows.
+    pub(super) async fn tool(&self) -> Tool {
+        let tool = Tool::find(self.options.formats.unsandboxed).await;
+        if tool.is_unsandboxed() {
+            tracing::warn!(
+                "this kernel gives no sandbox: qemu-img reads the image with all rights of this process, as told"
+            );
+        }
+        tool
+    }
+
+    /// Looks at a whole image.
+    pub(super) fn inspect(&self, mut file: &File, name: &str, claim: Claim) -> Result<Facts, RequestError> {
+        let image = || name.to_owned();
+        check(&mut file, claim, &self.limits()).map_err(|error| match error {
+            CheckError::Refused(refusal) => RequestError::Refused { image: image(), refusal },
+            CheckError::Read(error) => RequestError::Read { image: image(), error },
+        })
+    }
+
+    /// Looks at the beginning of an image of `bytes` bytes that is still arriving. Returns what it is if it may be
+    /// sent as it arrives; `None` if its end has to be seen, or all of it is needed for a raw one.
+    pub(super) async fn inspect_head(
+        &self,
+        head: &Bytes,
+        bytes: u64,
+        name: &str,
+        claim: Claim,
+    ) -> Result<(Tool, Option<Facts>), RequestError> {
+        let facts =
+            check_head(&head[..head.len().min(glancecast_inspect::HEAD_BYTES)], bytes, claim, &self.limits())
+                .map_err(|refusal| RequestError::Refused { image: name.to_owned(), refusal })?;
+        let tool = self.tool().await;
+        let Some(facts) = facts.filter(|&facts| self.options.formats.keeps(facts)) else {
+            return Ok((tool, None));
+        };
+        let opinion = tool
+            .opinion_of_head(head, bytes, facts.format, &self.options.spool)
+            .await
+            .map_err(|error| RequestError::convert(name, error))?;
+        let streams = unreadable(&opinion).is_none();
+        Ok((tool, streams.then_some(facts)))
+    }
+
+    /// What is sent of an inspected image in a file: itself, or a raw one made of it.
+    pub(super) async fn ready(
+        &self,
+        tool: &Tool,
+        image: FileSource,
+        facts: Facts,
+    ) -> Result<(FileSource, DiskFormat), RequestError> {
+        let name = image.name().to_owned();
+        if self.options.formats.keeps(facts) {
+            second_opinion(tool, image.file(), &name, facts).await?;
+            return Ok((image, announced(facts.format)));
+        }
+        let from = facts.format.name();
+        let show = |percent: &str| (self.observer)(Preparing::Converting { from, percent });
+        show("0.00");
+        let raw = tool
+            .to_raw(image.file(), facts, &self.options.spool, show)
+            .await
+            .map_err(|error| RequestError::convert(&name, error))?;
+        // It was looked at before it was converted, and is of no use if the two did not see the same. Who can write
+        // the file can write it twice within one tick of ctime's clock (4 ms before Linux 6.13), which this does not
+        // see: the sandbox, and what follows, do not rely on it.
+        image.check_unchanged()?;
+        // Within a disk there may be what looks like an image of another format again.
+        let converted = format!("{name}, converted,");
+        let facts = self.inspect(&raw, &converted, Claim::Disk)?;
+        second_opinion(tool, &raw, &converted, facts).await?;
+        let source = FileSource::over(raw, name.clone());
+        let source = source.map_err(|error| RequestError::Read { image: name, error })?;
+        Ok((source, DiskFormat::Raw))
+    }
+}
+
+/// What the announcement says of bytes in this format.
+pub(super) fn announced(format: Format) -> DiskFormat {
+    match format {
+        Format::Raw | Format::Gpt | Format::Iso => DiskFormat::Raw,
+        Format::Qcow2 => DiskFormat::Qcow2,
+        Format::Vmdk => DiskFormat::Vmdk,
+        Format::Vhd => DiskFormat::Vhd,
+        Format::Vhdx => DiskFormat::Vhdx,
+        _ => DiskFormat::Other,
+    }
+}
+
+/// Refuses what `qemu-img` takes for something else than inspection does.
+async fn second_opinion(tool: &Tool, image: &File, name: &str, facts: Facts) -> Result<(), RequestError> {
+    let opinion =
+        tool.opinion(image, facts.format).await.map_err(|error| RequestError::convert(name, error))?;
+    match unreadable(&opinion) {
+        None => Ok(()),
+        Some(line) => {
+            Err(RequestError::Refused { image: name.to_owned(), refusal: not_opened(facts.format, line) })
+        }
+    }
+}
+
+/// Why `qemu-img` cannot read what it was given, if it cannot. Where it cannot be asked, a warning says so.
+fn unreadable(opinion: &Opinion) -> Option<&str> {
+    match opinion {
+        Opinion::Agrees { .. } => None,
+        Opinion::NotAsked(why) => {
+            tracing::warn!("the image is inspected here, and not seen by qemu-img as well: {why}");
+            None
+        }
+        Opinion::Unreadable(line) => Some(line),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_is_a_disk_is_announced_as_raw() {
+        for format in [Format::Raw, Format::Gpt, Format::Iso] {
+            assert_eq!(announced(format), DiskFormat::Raw);
+        }
+        for format in [Format::Qcow2, Format::Vmdk, Format::Vhd, Format::Vhdx] {
+            assert_eq!(announced(format).name(), format.name());
+        }
+        assert_eq!(announced(Format::Vdi), DiskFormat::Other);
+    }
+}

@@ -1,0 +1,260 @@
+//! From a request to a push that runs: everything that can be wrong is found out first, then the threads start.
+
+use std::time::Duration;
+
+use glancecast_platform::args::{Rate, RateChoice};
+use glancecast_platform::clock::wall;
+use glancecast_platform::interface::Interface;
+use glancecast_platform::transport::Downlink;
+use glancecast_platform::{random, sender_keys};
+use glancecast_proto::geometry::Geometry;
+use glancecast_proto::ids::SessionId;
+use glancecast_proto::limits::MTU_MAX;
+use glancecast_proto::sender::{Pace, SenderConfig, Verdict};
+use glancecast_proto::sign::SigningKey;
+use glancecast_proto::wire::BaseName;
+
+use super::confirm::confirm;
+use super::image::{Feed, OpenImage};
+use super::{
+    Image, Network, Observer, PushOptions, PushRequest, PushResult, RequestError, ResolvedTargets, Signing,
+};
+use crate::openstack::Cloud;
+use crate::pipeline::push::{self, RunningPush, Setup};
+
+/// What a push will do, found out before it starts.
+pub struct PushPlan {
+    /// Its session.
+    pub config: SenderConfig,
+    /// Where it goes, and how datagrams are marked.
+    pub network: Network,
+    /// Where it goes out.
+    pub interface: Interface,
+    /// Bytes of its longest IP packet.
+    pub mtu: u16,
+    /// The hash of Glance's record that proves the image at its end.
+    pub verified_by: Option<String>,
+    /// The hosts that must hold it.
+    pub targets: ResolvedTargets,
+    /// Which cloud was asked with whose credentials, if one was.
+    pub credentials: Option<String>,
+    confirm: bool,
+}
+
+/// A push of which everything is found and open.
+pub struct PreparedPush {
+    /// What it will do.
+    pub plan: PushPlan,
+    setup: Setup,
+    feed: Option<Feed>,
+}
+
+/// A push that runs.
+pub struct PushRun {
+    /// What it does.
+    pub plan: PushPlan,
+    /// Its threads: progress, and a way to stop it.
+    pub running: RunningPush,
+}
+
+impl PushRequest {
+    /// Finds keys, interface, hosts and image, and opens them. `observer` is called with what takes long. Nothing is
+    /// sent.
+    ///
+    /// # Errors
+    /// [`RequestError`] says what is wrong or failed.
+    pub async fn prepare(&self, observer: &Observer) -> Result<PreparedPush, RequestError> {
+        let options = self.options();
+        let key = options.key.load()?;
+        let signer = options.signing.load()?;
+        let interface = options.network.interface()?;
+        let mtu = mtu(options.mtu, &interface)?;
+        let pace = pace(options.rate, &interface);
+        let cloud = options.cloud().await?;
+        let targets = options.targets.resolve(cloud.as_ref()).await?;
+        let base = base(options, cloud.as_ref()).await?;
+        let image = OpenImage::open(options, cloud.as_ref(), observer).await?;
+        let destinations = &options.network.destinations;
+        let geometry = Geometry::for_path(image.bytes, mtu, destinations.ip_header())?;
+        let downlink = options.network.open(&interface, geometry.datagram_bytes())?;
+        let config = SenderConfig {
+            session: SessionId(random::bytes().map_err(RequestError::Random)?),
+            key,
+            signer,
+            geometry,
+            name: image.name,
+            image_id: image.image_id,
+            format: image.format,
+            pin: options.pin,
+            reply_to: downlink.local_addr(),
+            expected: targets.expected.clone(),
+            only_listed: options.only_listed,
+            timeout: options.timeout.unwrap_or_else(|| default_timeout(geometry, options, pace)),
+            started: wall(),
+            pace,
+            header_bytes: destinations.frame_bytes(0),
+            one_way: options.one_way,
+            base,
+        };
+        let plan = PushPlan {
+            config: config.clone(),
+            network: options.network.clone(),
+            interface,
+            mtu,
+            verified_by: image.verified_by,
+            targets,
+            credentials: cloud.map(|cloud| cloud.origin()),
+            confirm: options.confirm,
+        };
+        let (spool, compression) = (options.spool.clone(), options.compression);
+        let setup = Setup { sender: config, downlink, source: image.source, spool, compression };
+        Ok(PreparedPush { plan, setup, feed: image.feed })
+    }
+}
+
+impl PreparedPush {
+    /// The way that it goes.
+    pub(crate) fn downlink(&self) -> &Downlink {
+        &self.setup.downlink
+    }
+
+    /// Starts the threads, and the download from Glance beside them: in a tokio runtime, which has to run until the
+    /// end.
+    ///
+    /// # Errors
+    /// When a thread cannot be started.
+    pub fn start(self) -> Result<PushRun, RequestError> {
+        let running = push::start(self.setup).map_err(RequestError::Start)?;
+        if let Some(feed) = self.feed {
+            tokio::spawn(feed.run());
+        }
+        Ok(PushRun { plan: self.plan, running })
+    }
+}
+
+impl PushRun {
+    /// Takes the result of a push that has ended, and has Nova cache the image where the request says so.
+    pub async fn finish(self) -> PushResult {
+        let Self { plan, running } = self;
+        let mut outcome = running.join();
+        if outcome.verdict == Verdict::Complete && plan.targets.left_out.missing().is_some() {
+            outcome.verdict = Verdict::Incomplete;
+        }
+        let confirmations = match &plan.config.image_id {
+            Some(id) if plan.confirm => Some(confirm(&plan.targets, id, &outcome.verdict).await),
+            _ => None,
+        };
+        PushResult { plan, outcome, confirmations }
+    }
+}
+
+impl PushOptions {
+    async fn cloud(&self) -> Result<Option<Cloud>, RequestError> {
+        if matches!(self.image, Image::File(_)) && !self.targets.asks_nova() {
+            return Ok(None);
+        }
+        Ok(Some(Cloud::connect(self.os_cloud.as_deref()).await?))
+    }
+}
+
+impl Signing {
+    fn load(&self) -> Result<Option<SigningKey>, RequestError> {
+        match self {
+            Self::Key(path) => Ok(Some(sender_keys::load(path)?)),
+            Self::Unsigned | Self::Unset => Ok(None),
+        }
+    }
+}
+
+/// How hosts name the older image: an image of Glance by its id, which all stores know it by.
+async fn base(options: &PushOptions, cloud: Option<&Cloud>) -> Result<Option<BaseName>, RequestError> {
+    let Some(base) = &options.base else { return Ok(None) };
+    let name = match (&options.image, cloud) {
+        (Image::Glance(_), Some(cloud)) => cloud.find_image(base).await?.id,
+        _ => base.clone(),
+    };
+    let fault = |error: &dyn ToString| RequestError::Base { base: base.clone(), error: error.to_string() };
+    BaseName::new(&name).map(Some).map_err(|error| fault(&error))
+}
+
+fn mtu(asked: Option<u16>, interface: &Interface) -> Result<u16, RequestError> {
+    let largest = interface.mtu.min(u32::from(MTU_MAX)) as u16;
+    match asked {
+        Some(mtu) if mtu > largest => {
+            Err(RequestError::Mtu { mtu, interface: interface.name.clone(), max: interface.mtu })
+        }
+        asked => Ok(asked.unwrap_or(largest)),
+    }
+}
+
+/// How the rate is chosen. Where none is given the cap is a share of the link that leaves room for everybody else.
+fn pace(asked: RateChoice, interface: &Interface) -> Pace {
+    match asked {
+        RateChoice::Fixed(rate) => Pace::Fixed(rate.bits()),
+        RateChoice::AutoUpTo(rate) => Pace::Auto { max: rate.bits() },
+        RateChoice::Auto => Pace::Auto { max: interface.speed.map_or(UNKNOWN_SPEED, Rate::bits) / 10 * 7 },
+    }
+}
+
+fn default_timeout(geometry: Geometry, options: &PushOptions, pace: Pace) -> Duration {
+    let datagrams = geometry.object_bytes().div_ceil(u64::from(geometry.symbol_size()));
+    let bytes = datagrams * options.network.destinations.frame_bytes(geometry.datagram_bytes());
+    let line = Rate::from_bits(pace.cap()).map_or(Duration::ZERO, |rate| rate.time_for(bytes));
+    // A rate that is found may be far below its cap.
+    let slower = if matches!(pace, Pace::Auto { .. }) { 20 } else { 4 };
+    TIMEOUT_MIN + line * slower * options.one_way.map_or(1, |one_way| one_way.passes)
+}
+
+/// Bits per second of an interface that does not say its speed.
+const UNKNOWN_SPEED: u64 = 1_000_000_000;
+const TIMEOUT_MIN: Duration = Duration::from_secs(120);
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use glancecast_platform::interface::Chosen;
+
+    use super::super::{ErrorKind, FileImage, KeySource};
+    use super::*;
+
+    fn interface(speed: Option<&str>) -> Interface {
+        Interface {
+            name: "eth0".into(),
+            index: 2,
+            addr: "10.0.0.1".parse().expect("an address"),
+            mtu: 1_500,
+            speed: speed.map(|text| text.parse().expect("a rate")),
+            chosen: Chosen::ByRoute,
+        }
+    }
+
+    #[test]
+    fn a_rate_that_nobody_gave_leaves_three_tenths_of_the_link() {
+        let ten = interface(Some("10gbit"));
+        assert_eq!(pace(RateChoice::Auto, &ten), Pace::Auto { max: 7_000_000_000 });
+        assert_eq!(pace(RateChoice::Auto, &interface(None)), Pace::Auto { max: 700_000_000 });
+        assert_eq!(pace("390mbit".parse().expect("a rate"), &ten), Pace::Fixed(390_000_000));
+    }
+
+    #[test]
+    fn packets_are_as_long_as_the_interface_lets_them_be() {
+        let eth0 = interface(None);
+        assert_eq!((mtu(None, &eth0).ok(), mtu(Some(1_400), &eth0).ok()), (Some(1_500), Some(1_400)));
+        let error = mtu(Some(9_000), &eth0).expect_err("too long").to_string();
+        assert_eq!(error, "--mtu 9000 is more than the MTU of interface eth0, which is 1500");
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_is_found_out_before_anything_is_sent() {
+        let image = FileImage { path: "/nowhere/x.raw".into(), image_id: None, format: None };
+        let mut options = PushOptions::new(Image::File(image), KeySource::Insecure);
+        options.network.interface = Some("lo".into());
+        let request = PushRequest::new(options).expect("it breaks no rule");
+        let observer: Observer = Arc::new(|_| {});
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        let error = runtime.block_on(request.prepare(&observer)).err().expect("no such file");
+        assert_eq!(error.to_string(), "/nowhere/x.raw: there is no such file");
+        assert_eq!((error.kind(), error.rule()), (ErrorKind::Usage, None));
+    }
+}

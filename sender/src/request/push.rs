@@ -1,0 +1,295 @@
+//! What a push is asked to do, and the rules that its parts keep among each other.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use glancecast_inspect::DiskFormat;
+use glancecast_platform::args::RateChoice;
+use glancecast_platform::multicast::Group;
+use glancecast_platform::transport::Marking;
+use glancecast_proto::ids::ObjectName;
+use glancecast_proto::limits::{MTU_MAX, MTU_MIN};
+use glancecast_proto::sender::OneWay;
+use glancecast_proto::wire::Pin;
+use glancecast_sandbox::Unsandboxed;
+
+use super::{Conversion, FormatRules, ImageId, KeySource, Network, RequestError, Targets};
+use crate::pipeline::compress::Compression;
+
+/// The parts of a push. [`PushRequest::new`] checks them.
+#[derive(Clone, Debug)]
+pub struct PushOptions {
+    /// What is pushed.
+    pub image: Image,
+    /// What the hosts call it; `None`: the image's or the file's own name.
+    pub name: Option<ObjectName>,
+    /// How long hosts keep it.
+    pub pin: Pin,
+    /// An older image that hosts hold, of which this one has many blocks.
+    pub base: Option<String>,
+    /// Which images are sent, and in which form.
+    pub formats: FormatRules,
+    /// A cloud of clouds.yaml; `None`: what the environment names.
+    pub os_cloud: Option<String>,
+    /// Where it goes.
+    pub network: Network,
+    /// How fast it goes.
+    pub rate: RateChoice,
+    /// Largest IP packet on the way to every host; `None`: the interface's MTU.
+    pub mtu: Option<u16>,
+    /// The hosts that must hold it.
+    pub targets: Targets,
+    /// Hosts that are not expected by name are neither answered nor repaired for.
+    pub only_listed: bool,
+    /// Nova caches the image on the aggregates when all hosts hold it.
+    pub confirm: bool,
+    /// How much is sent where nobody answers.
+    pub one_way: Option<OneWay>,
+    /// The push ends after this time; `None`: a time that follows from the rate.
+    pub timeout: Option<Duration>,
+    /// What seals it.
+    pub key: KeySource,
+    /// What signs it.
+    pub signing: Signing,
+    /// Whether and how hard blocks are compressed.
+    pub compression: Compression,
+    /// Directory for what repairs are made from, and for images that are converted.
+    pub spool: PathBuf,
+}
+
+/// What is pushed.
+#[derive(Clone, Debug)]
+pub enum Image {
+    /// An image in Glance.
+    Glance(GlanceImage),
+    /// A file on this machine.
+    File(FileImage),
+}
+
+/// An image in Glance, and what has to prove it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GlanceImage {
+    /// Its name or id.
+    pub name_or_id: String,
+    /// What becomes of its signature.
+    pub signatures: SignatureRule,
+    /// It is sent also if Glance keeps no hash of it that can be computed here.
+    pub allow_unverified: bool,
+    /// The push fails when Glance sends nothing for this long.
+    pub stall_timeout: Duration,
+}
+
+/// What becomes of an image's signature (`img_signature` and the like).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SignatureRule {
+    /// Nobody looks at it.
+    Ignore,
+    /// Verified where there is one, against the certificates in this directory.
+    VerifySigned(PathBuf),
+    /// An image without one is refused.
+    Require(PathBuf),
+}
+
+/// A file on this machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileImage {
+    /// Where it is.
+    pub path: PathBuf,
+    /// The id of the image in Glance that it is.
+    pub image_id: Option<ImageId>,
+    /// The format that it has to be in; `None`: the one that it looks like.
+    pub format: Option<DiskFormat>,
+}
+
+/// What signs a push.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Signing {
+    /// The sender key in this file.
+    Key(PathBuf),
+    /// Nothing, as the operator wants it.
+    Unsigned,
+    /// Nothing, and the operator may not know: there is a warning.
+    Unset,
+}
+
+impl PushOptions {
+    /// A push of an image to every host that answers, with the defaults of the command line.
+    pub fn new(image: Image, key: KeySource) -> Self {
+        let group: Group = Group::DEFAULT.parse().expect("the default group is a group");
+        Self {
+            image,
+            name: None,
+            pin: Pin::None,
+            base: None,
+            formats: FormatRules {
+                conversion: Conversion::ToRaw,
+                unsandboxed: Unsandboxed::Refused,
+                virtual_bytes_max: 2 << 40,
+            },
+            os_cloud: None,
+            network: Network {
+                destinations: group.into(),
+                interface: None,
+                reply_port: 0,
+                marking: Marking { ttl: 1, dscp: 8 },
+            },
+            rate: RateChoice::Auto,
+            mtu: None,
+            targets: Targets::Anyone,
+            only_listed: false,
+            confirm: false,
+            one_way: None,
+            timeout: None,
+            key,
+            signing: Signing::Unset,
+            compression: Compression::Auto,
+            spool: "/var/tmp".into(),
+        }
+    }
+}
+
+/// A push whose parts fit each other.
+#[derive(Clone, Debug)]
+pub struct PushRequest(PushOptions);
+
+impl PushRequest {
+    /// Checks what can be checked without looking at the network, the image or the cloud.
+    ///
+    /// # Errors
+    /// The first rule that the options break.
+    pub fn new(options: PushOptions) -> Result<Self, RequestError> {
+        use RequestError as Error;
+        let broken = [
+            (options.only_listed && !options.targets.is_list()).then_some(Error::OnlyListedWhom),
+            (options.confirm && !options.has_aggregates()).then_some(Error::ConfirmWhere),
+            (options.confirm && !options.is_in_glance()).then_some(Error::ConfirmWhat),
+            options.one_way.and_then(|one_way| options.one_way_fault(one_way)),
+            options.out_of_range().map(Error::OutOfRange),
+        ];
+        broken.into_iter().flatten().next().map_or(Ok(Self(options)), Err)
+    }
+
+    /// Its parts.
+    pub fn options(&self) -> &PushOptions {
+        &self.0
+    }
+}
+
+impl PushOptions {
+    fn has_aggregates(&self) -> bool {
+        matches!(&self.targets, Targets::Nova { aggregates, .. } if !aggregates.is_empty())
+    }
+
+    /// Whether Nova can be asked for the image by an id.
+    fn is_in_glance(&self) -> bool {
+        !matches!(&self.image, Image::File(FileImage { image_id: None, .. }))
+    }
+
+    fn one_way_fault(&self, one_way: OneWay) -> Option<RequestError> {
+        if !matches!(self.rate, RateChoice::Fixed(_)) {
+            return Some(RequestError::OneWayRate);
+        }
+        if self.targets != Targets::Anyone || self.base.is_some() {
+            return Some(RequestError::OneWayHosts);
+        }
+        let is_possible =
+            (0.0..=1.0).contains(&one_way.overhead) && (1..=PASSES_MAX).contains(&one_way.passes);
+        (!is_possible)
+            .then_some(RequestError::OutOfRange("--overhead is at most 100 %, and --repeat 1 to 1000"))
+    }
+
+    fn out_of_range(&self) -> Option<&'static str> {
+        let Marking { ttl, dscp } = self.network.marking;
+        let stall = match &self.image {
+            Image::Glance(image) => image.stall_timeout,
+            Image::File(_) => STALL_TIMEOUT_MIN,
+        };
+        [
+            (ttl == 0, "a TTL is at least 1"),
+            (dscp > 63, "a DSCP is at most 63"),
+            (self.mtu.is_some_and(|mtu| !(MTU_MIN..=MTU_MAX).contains(&mtu)), "no such MTU is possible"),
+            (self.targets == Targets::Count(0), "at least one host has to be expected"),
+            (stall < STALL_TIMEOUT_MIN, "a stall timeout is a second at least"),
+            (matches!(self.pin, Pin::For(time) if time < PIN_MIN), "a pin lasts a second at least"),
+        ]
+        .into_iter()
+        .find_map(|(is_out, text)| is_out.then_some(text))
+    }
+}
+
+/// Most times that a push which nobody answers is sent.
+pub(crate) const PASSES_MAX: u32 = 1000;
+/// A shorter silence is nothing unusual for a store.
+pub(crate) const STALL_TIMEOUT_MIN: Duration = Duration::from_secs(1);
+/// What the announcement can say: whole seconds.
+pub(crate) const PIN_MIN: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(image_id: Option<&str>) -> PushOptions {
+        let image_id = image_id.map(|id| id.parse().expect("an id"));
+        let image = FileImage { path: "/x.raw".into(), image_id, format: None };
+        PushOptions::new(Image::File(image), KeySource::Insecure)
+    }
+
+    fn nova(aggregates: &[&str], zones: &[&str]) -> Targets {
+        let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        Targets::Nova { aggregates: owned(aggregates), zones: owned(zones) }
+    }
+
+    fn fault(options: PushOptions) -> Option<String> {
+        PushRequest::new(options).err().map(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_push_with_the_defaults_breaks_no_rule() {
+        assert_eq!(fault(file(None)), None);
+    }
+
+    #[test]
+    fn only_listed_hosts_take_a_list() {
+        let with = |targets| fault(PushOptions { only_listed: true, targets, ..file(None) });
+        assert!(with(Targets::Count(3)).is_some_and(|text| text.starts_with("--only-listed needs a list")));
+        assert_eq!(with(nova(&[], &["z"])), None);
+    }
+
+    #[test]
+    fn nova_confirms_by_aggregate_and_image_id() {
+        let with = |id, targets| fault(PushOptions { confirm: true, targets, ..file(id) });
+        let id = Some("4b2c93ee-4f24-4cfd-8fca-e1cf11ac1a44");
+        assert_eq!(with(id, nova(&["gpu"], &[])), None);
+        assert!(with(id, nova(&[], &["z"])).is_some_and(|text| text.contains("needs --aggregate")));
+        assert!(with(None, nova(&["gpu"], &[])).is_some_and(|text| text.contains("give --image-id")));
+    }
+
+    #[test]
+    fn a_push_that_nobody_answers_has_a_rate_and_expects_nobody() {
+        let rate = RateChoice::Fixed("1gbit".parse().expect("a rate"));
+        let with = |rate, overhead, passes, targets| {
+            let one_way = Some(OneWay { overhead, passes });
+            fault(PushOptions { rate, one_way, targets, ..file(None) })
+        };
+        assert_eq!(with(rate, 0.1, 1, Targets::Anyone), None);
+        assert!(with(RateChoice::Auto, 0.1, 1, Targets::Anyone).is_some_and(|text| text.contains("500mbit")));
+        assert!(with(rate, 0.1, 1, Targets::Count(2)).is_some());
+        assert!(with(rate, 1.1, 1, Targets::Anyone).is_some());
+        assert!(with(rate, 0.1, 0, Targets::Anyone).is_some());
+    }
+
+    #[test]
+    fn values_out_of_their_range_are_refused_whoever_made_them() {
+        let good = file(None);
+        let marked = |ttl, dscp| Network { marking: Marking { ttl, dscp }, ..good.network.clone() };
+        for options in [
+            PushOptions { network: marked(0, 8), ..good.clone() },
+            PushOptions { network: marked(1, 64), ..good.clone() },
+            PushOptions { mtu: Some(MTU_MIN - 1), ..good.clone() },
+            PushOptions { targets: Targets::Count(0), ..good.clone() },
+            PushOptions { pin: Pin::For(Duration::from_millis(20)), ..good.clone() },
+        ] {
+            assert!(fault(options.clone()).is_some(), "{options:?}");
+        }
+    }
+}

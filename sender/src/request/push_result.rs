@@ -1,0 +1,81 @@
+//! What a push came to: who holds a proven copy, and why not everybody does.
+
+use glancecast_platform::cli;
+use glancecast_proto::sender::{Expected, HostState, Verdict};
+
+use super::{Confirmation, PushPlan};
+use crate::pipeline::push::Outcome;
+
+/// A push that is over.
+pub struct PushResult {
+    /// What it was to do.
+    pub plan: PushPlan,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// What became of Nova's call for each aggregate; `None` if it was not asked for.
+    pub confirmations: Option<Vec<Confirmation>>,
+}
+
+impl PushResult {
+    /// The code to exit with.
+    pub fn exit_code(&self) -> u8 {
+        match self.outcome.verdict {
+            Verdict::Complete | Verdict::Unknown => cli::EXIT_OK,
+            Verdict::Incomplete | Verdict::GivenUp(_) => cli::EXIT_INCOMPLETE,
+            Verdict::Aborted(_) => cli::EXIT_FAILED,
+        }
+    }
+
+    /// Why not every expected host holds a copy, in one sentence.
+    pub fn reason(&self) -> Option<String> {
+        match &self.outcome.verdict {
+            Verdict::Complete | Verdict::Unknown => None,
+            Verdict::Aborted(reason) => Some(reason.clone()),
+            Verdict::GivenUp(reason) => {
+                Some(format!("{reason}, when {} held a proven copy already", hosts(self.done())))
+            }
+            Verdict::Incomplete
+                if self.outcome.rows.iter().all(|row| row.state == HostState::NeverAnswered) =>
+            {
+                Some(NOBODY.to_owned())
+            }
+            Verdict::Incomplete => {
+                let missing = self.plan.targets.left_out.missing();
+                let impossible = missing.map_or_else(String::new, |missing| format!("; {missing}"));
+                let holds = if self.done() <= 1 { "holds" } else { "hold" };
+                Some(format!(
+                    "{} {holds} a proven copy, and {} should{impossible}",
+                    hosts(self.done()),
+                    self.wanted()
+                ))
+            }
+        }
+    }
+
+    /// Number of hosts that hold a proven copy.
+    pub fn done(&self) -> usize {
+        self.outcome.rows.iter().filter(|row| row.state.is_done()).count()
+    }
+
+    /// Number of hosts that should.
+    pub fn wanted(&self) -> usize {
+        self.plan.targets.left_out.unnameable.len()
+            + match self.plan.config.expected {
+                Expected::Count(count) => self.outcome.rows.len().max(count as usize),
+                Expected::Named(_) | Expected::Anyone => self.outcome.rows.len(),
+            }
+    }
+}
+
+/// A number of hosts, in words.
+fn hosts(count: usize) -> String {
+    match count {
+        0 => "no host".to_owned(),
+        1 => "1 host".to_owned(),
+        count => format!("{count} hosts"),
+    }
+}
+
+/// The reason when no host was heard.
+pub(super) const NOBODY: &str =
+    "no host answered: is glancecastd running on this network, with this group and this key?";

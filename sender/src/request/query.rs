@@ -1,0 +1,203 @@
+//! What a query is asked to do, and how it runs.
+
+use std::time::Duration;
+
+use glancecast_platform::clock::wall;
+use glancecast_platform::interface::Interface;
+use glancecast_platform::random;
+use glancecast_proto::ids::{ObjectName, SessionId};
+use glancecast_proto::limits::{CONTROL_MAX, CONTROL_SMALL};
+use glancecast_proto::query::QuerierConfig;
+use glancecast_proto::wire::{Query, Sought, is_image_id};
+
+use super::{KeySource, LeftOut, Network, QueryResult, RequestError, Targets};
+use crate::openstack::{Cloud, CloudError};
+use crate::pipeline::query::{self, RunningQuery};
+
+/// A query. All its values are possible ones, so nothing has to be checked.
+#[derive(Clone, Debug)]
+pub struct QueryRequest {
+    /// What the hosts are asked.
+    pub kind: QueryKind,
+    /// The hosts that should answer.
+    pub targets: Targets,
+    /// A cloud of clouds.yaml, where the image is looked up by its name; `None`: it is asked for as it is given.
+    pub os_cloud: Option<String>,
+    /// Where it goes.
+    pub network: Network,
+    /// How long hosts are asked. Those that have begun to answer or to verify are waited for longer.
+    pub wait: Duration,
+    /// What seals it.
+    pub key: KeySource,
+}
+
+/// What the hosts are asked. An image is named by its name on the hosts or in Glance, or by Glance's id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum QueryKind {
+    /// Which hosts listen, and what they hold.
+    Hosts,
+    /// Which hosts hold an image.
+    Status(String),
+    /// Whether their copies of an image are what they were.
+    Verify(String),
+    /// To keep an image no longer than their own rules say.
+    Unpin(String),
+}
+
+/// What a query will do, found out before it starts.
+pub struct QueryPlan {
+    /// The query.
+    pub config: QuerierConfig,
+    /// Where it goes, and how datagrams are marked.
+    pub network: Network,
+    /// Where it goes out.
+    pub interface: Interface,
+    /// Hosts of Nova that are not waited for.
+    pub left_out: LeftOut,
+}
+
+/// A query that runs.
+pub struct QueryRun {
+    /// What it does.
+    pub plan: QueryPlan,
+    /// Its thread: progress, and a way to stop it.
+    pub running: RunningQuery,
+}
+
+impl QueryRequest {
+    /// Finds key, interface, hosts and image, and starts the thread that asks.
+    ///
+    /// # Errors
+    /// [`RequestError`] says what is wrong or failed. Nothing was sent then.
+    pub async fn start(&self) -> Result<QueryRun, RequestError> {
+        let key = self.key.load()?;
+        let interface = self.network.interface()?;
+        let cloud = match self.targets.asks_nova() || self.os_cloud.is_some() {
+            true => Some(Cloud::connect(self.os_cloud.as_deref()).await?),
+            false => None,
+        };
+        let targets = self.targets.resolve(cloud.as_ref()).await?;
+        let query = self.kind.query(cloud.as_ref()).await?;
+        let answer_bytes_max = answer_bytes_max(self.network.destinations.ip_header(), interface.mtu);
+        let downlink = self.network.open(&interface, usize::from(answer_bytes_max))?;
+        let config = QuerierConfig {
+            id: SessionId(random::bytes().map_err(RequestError::Random)?),
+            key,
+            query,
+            reply_to: downlink.local_addr(),
+            answer_bytes_max,
+            started: wall(),
+            wait: self.wait,
+            expected: targets.expected,
+        };
+        let running = query::start(config.clone(), downlink).map_err(RequestError::Start)?;
+        let (network, left_out) = (self.network.clone(), targets.left_out);
+        Ok(QueryRun { plan: QueryPlan { config, network, interface, left_out }, running })
+    }
+}
+
+impl QueryRun {
+    /// Takes the answers of a query that has ended, and judges them.
+    ///
+    /// # Errors
+    /// When the query could not be sent.
+    pub fn finish(self) -> Result<QueryResult, RequestError> {
+        let answers = self.running.join().map_err(RequestError::Send)?;
+        Ok(QueryResult::new(self.plan, answers))
+    }
+}
+
+impl QueryKind {
+    async fn query(&self, cloud: Option<&Cloud>) -> Result<Query, RequestError> {
+        Ok(match self {
+            Self::Hosts => Query::Hosts,
+            Self::Status(image) => Query::Status(sought(image, cloud).await?),
+            Self::Verify(image) => Query::Verify(sought(image, cloud).await?),
+            Self::Unpin(image) => Query::Unpin(sought(image, cloud).await?),
+        })
+    }
+}
+
+/// The image that is meant. One that is named, and that Glance has, is asked for by its id too, so that an older image
+/// of the same name is not meant. What Glance does not have, or not any more, may be on the hosts all the same.
+async fn sought(image: &str, cloud: Option<&Cloud>) -> Result<Sought, RequestError> {
+    let Some(cloud) = cloud.filter(|_| !is_image_id(&image.to_ascii_lowercase())) else {
+        return as_given(image);
+    };
+    let record = match cloud.find_image(image).await {
+        Ok(record) => record,
+        Err(
+            CloudError::UnknownImage { .. } | CloudError::NotActive { .. } | CloudError::BadImageId { .. },
+        ) => return as_given(image),
+        Err(error) => return Err(error.into()),
+    };
+    let name = record.name.as_deref().and_then(|name| ObjectName::new(name).ok());
+    let name = name.or_else(|| ObjectName::new(&record.id).ok());
+    Ok(Sought::new(name, Some(record.id)).expect("it has an id that hosts know"))
+}
+
+fn as_given(image: &str) -> Result<Sought, RequestError> {
+    let name =
+        ObjectName::new(image).map_err(|error| RequestError::SoughtName { name: image.to_owned(), error })?;
+    let id = image.to_ascii_lowercase();
+    let id = is_image_id(&id).then_some(id);
+    Ok(Sought::new(Some(name), id).expect("there is a name"))
+}
+
+/// Bytes that fit the smallest MTU that IPv6 has (RFC 8200 §5), which every path lets through; less where the
+/// interface's own is smaller.
+fn answer_bytes_max(ip_header: u16, mtu: u32) -> u16 {
+    let bytes = (mtu.min(1_280) as usize).saturating_sub(usize::from(ip_header) + 8);
+    bytes.clamp(CONTROL_SMALL, CONTROL_MAX) as u16
+}
+
+#[cfg(test)]
+mod tests {
+    use glancecast_platform::multicast::Group;
+    use glancecast_platform::transport::Marking;
+
+    use super::*;
+
+    #[test]
+    fn an_id_is_known_by_its_form_and_may_also_be_a_name() {
+        let id = "4B2C93EE-4F24-4CFD-8FCA-E1CF11AC1A44";
+        let sought = as_given(id).expect("possible");
+        assert_eq!(sought.image_id(), Some("4b2c93ee-4f24-4cfd-8fca-e1cf11ac1a44"));
+        assert!(sought.matches(id, None));
+        assert_eq!(as_given("ubuntu-24.04").expect("possible").image_id(), None);
+        assert!(as_given("../etc/passwd").is_err());
+    }
+
+    #[test]
+    fn answers_fit_every_path() {
+        for (ip_header, mtu, bytes) in [(20, 9000, 1_252), (40, 1500, 1_232), (20, 576, 548)] {
+            assert_eq!(answer_bytes_max(ip_header, mtu), bytes);
+        }
+    }
+
+    #[test]
+    fn a_query_that_nobody_answers_runs_to_its_end_and_says_so() {
+        let network = Network {
+            destinations: "239.255.71.67:7299".parse::<Group>().expect("a group").into(),
+            interface: Some("lo".into()),
+            reply_port: 0,
+            marking: Marking { ttl: 1, dscp: 0 },
+        };
+        let request = QueryRequest {
+            kind: QueryKind::Hosts,
+            targets: Targets::Count(1),
+            os_cloud: None,
+            network,
+            wait: Duration::from_millis(50),
+            key: KeySource::Insecure,
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        let result = runtime.block_on(async {
+            let mut query = request.start().await.expect("loopback");
+            query.running.ended().await;
+            query.finish().expect("loopback takes datagrams")
+        });
+        assert!(result.reason.as_ref().is_some_and(|text| text.contains("no host answered")));
+        assert_eq!((result.exit_code(), result.answers.rows.len()), (3, 0));
+    }
+}
