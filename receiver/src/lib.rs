@@ -11,6 +11,7 @@ mod base;
 mod coalesce;
 mod complaint;
 pub mod config;
+mod events;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 pub mod heap;

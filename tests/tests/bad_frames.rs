@@ -15,7 +15,7 @@ use glancecast_platform::{keyfile, random};
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::{BlockIndex, ObjectName, SessionId};
 use glancecast_proto::integrity::BlockHash;
-use glancecast_proto::sender::{Expected, Job, Pace, Sender, SenderConfig};
+use glancecast_proto::sender::{Expected, Job, JobRoom, Pace, Sender, SenderConfig};
 use glancecast_proto::wire::{DiskFormat, Encoding, ManifestEntry, Pin, SymbolHeader};
 use glancecast_tests::exclusive::Share;
 use glancecast_tests::measured;
@@ -70,7 +70,7 @@ fn push(stage: &Stage, frames: &[Vec<u8>], plain: &[u8], receiver: &Process) -> 
                 Some(host) => socket.send_to(&out, host).expect("room"),
             }
         }
-        if let Some(job @ Job::Source { block, .. }) = machine.poll_job(true, true) {
+        if let Some(job @ Job::Source { block, .. }) = machine.poll_job(JobRoom::ANY) {
             send(&mut machine, &socket, job, &frames[block.index()], geometry);
         }
         let refusals = |block: usize| {

@@ -15,7 +15,7 @@ use crate::sign::PublicKey;
 use crate::time::{Moment, WallClock};
 use crate::wire::{Announce, Announced, Discard, Down, End, Header, Kind, Notice, foreign_version};
 
-impl Receiver {
+impl<U: Clone, E> Receiver<U, E> {
     pub(super) fn take_datagram(
         &mut self,
         now: Moment,
@@ -149,7 +149,8 @@ impl Receiver {
         let session = Session::new(now, attempt, announced, key, uplink, buffers, &mut self.rng);
         self.session = Some(Box::new(session));
         self.event(ReceiverEvent::Joined(Box::new(announce.clone())));
-        self.effects.push_back(Effect::Open(attempt, Box::new(announce), buffers));
+        self.effects.push_back(Effect::Prepare(attempt, Box::new(announce.clone()), buffers));
+        self.placement.join(attempt, announce);
     }
 
     /// Has the sender of a session that is not joined told so: that this host is busy, or its `refusal`.

@@ -24,7 +24,7 @@ use std::time::Duration;
 
 pub use blocks::Job;
 pub use config::SenderConfig;
-pub use event::{SenderEvent, SenderTimer, Transmit, Verdict};
+pub use event::{JobRoom, SenderEvent, SenderTimer, Transmit, Verdict};
 pub use hosts::{Cause, Expected, HostRow, HostState, Sideline, Tally};
 pub use interleave::{FinishedJob, INTERLEAVED_BLOCKS, Interleaver, NextSymbol};
 pub use one_way::OneWay;
@@ -66,6 +66,8 @@ pub struct Sender {
     skipped: u32,
     /// Nothing is sent before everybody has been heard who is expected: with a base, which no host can do without.
     gathering: bool,
+    /// Until when the first symbols wait for the hellos of expected hosts.
+    first_wait: Option<Moment>,
     /// The only host that still receives.
     last_one: Option<SocketAddr>,
     acks: Acks,
@@ -110,6 +112,7 @@ impl Sender {
             one_way: config.one_way.map(|one_way| OneWayPush::new(now, one_way)),
             skipped: 0,
             gathering: config.base.is_some(),
+            first_wait: config.one_way.is_none().then_some(now + FIRST_WAIT),
             last_one: None,
             acks: Acks::new(now),
             repairs_in_a_row: 0,
@@ -184,6 +187,7 @@ impl Sender {
         if let Err(reason) = result {
             self.discards.count(reason);
         }
+        self.end_first_wait(now);
         if self.ending.is_none() {
             self.settle(now);
         }
@@ -196,6 +200,7 @@ impl Sender {
             return;
         }
         self.gather(now);
+        self.end_first_wait(now);
         if now >= self.silence_at {
             self.silence_at = now + SILENCE_CHECK;
             for name in self.hosts.mark_silent(now) {
@@ -260,10 +265,10 @@ impl Sender {
         Some(block)
     }
 
-    /// Whether all hosts that answer are at work on another push. Nobody would hear a symbol: none is to be sent, also of jobs
-    /// that were begun.
-    pub fn is_queued(&self) -> bool {
-        self.hosts.are_all_busy()
+    /// Whether no symbol may leave now, also none of a job that was begun: expected hosts may be about to say what they kept of
+    /// an earlier push, or all hosts that answer are busy with another push and would hear none.
+    pub fn holds_symbols_back(&self) -> bool {
+        self.first_wait.is_some() || self.hosts.are_all_busy()
     }
 
     /// Whether some host has kept something of an earlier session.
@@ -286,16 +291,17 @@ impl Sender {
         self.blocks.spared()
     }
 
-    /// The next symbols to send. `repair` and `source` say for which of the two kinds of job the shell has room.
+    /// The next symbols to send, of a kind that the shell has room for.
     ///
     /// Repairs come first, so that no host falls far behind; after two blocks' worth of them a first pass, so
     /// that a host that asks for ever does not keep the first pass from its end; blocks of which a host holds nothing come
     /// last, so that a host that joins late does not keep the others waiting.
     #[must_use]
-    pub fn poll_job(&mut self, repair: bool, source: bool) -> Option<Job> {
-        if self.ending.is_some() || self.is_leading() || self.is_queued() || self.gathering {
+    pub fn poll_job(&mut self, room: JobRoom) -> Option<Job> {
+        if self.ending.is_some() || self.is_leading() || self.holds_symbols_back() || self.gathering {
             return None;
         }
+        let JobRoom { repair, source } = room;
         let yields = self.repairs_in_a_row >= REPAIRS_IN_A_ROW * self.config.geometry.symbols_max();
         let early = match self.config.base {
             None if source && yields => self.blocks.next_source(),
@@ -359,7 +365,8 @@ impl Sender {
             (self.polls.next_at(), SenderTimer::Poll),
             (self.start + self.config.timeout, SenderTimer::Timeout),
         ];
-        timers.into_iter().chain(manifest).min_by_key(|&(at, _)| at)
+        let first_wait = self.first_wait.map(|until| (until, SenderTimer::FirstWait));
+        timers.into_iter().chain(manifest).chain(first_wait).min_by_key(|&(at, _)| at)
     }
 
     /// Something that a person may want to know.
@@ -557,6 +564,16 @@ impl Sender {
         announce.seal(&self.cipher, self.config.signer.as_ref(), sequence, out);
     }
 
+    /// The first symbols wait until all expected hosts were heard, [`FIRST_WAIT`] at most. A host says in its hello what it kept
+    /// of an earlier push: what is sent before that may be blocks that nobody lacks.
+    fn end_first_wait(&mut self, now: Moment) {
+        let hosts = &self.hosts;
+        self.first_wait.take_if(|until| {
+            let tally = hosts.tally();
+            now >= *until || tally.heard >= tally.expected
+        });
+    }
+
     /// With a base, nothing is sent before all hosts that are expected were heard, as others will lack what the first one asks for.
     fn gather(&mut self, now: Moment) {
         let waited = match self.source {
@@ -637,6 +654,9 @@ const ANNOUNCE_GAP_MAX: Duration = Duration::from_millis(100);
 
 /// Hellos are spread over at least this.
 const HELLO_SPREAD_MIN: Duration = Duration::from_millis(5);
+
+/// How long the first symbols wait for hellos: round-trips on any local network, and the start of a receiver's thread.
+const FIRST_WAIT: Duration = Duration::from_millis(50);
 
 /// How long, after the source was read, hosts that were never heard keep those waiting that were.
 const GATHERING_MAX: Duration = Duration::from_secs(10);

@@ -15,7 +15,7 @@ use glancecast_platform::socket::GroupSender;
 use glancecast_platform::wake::{Sleeper, Waker};
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::{BlockIndex, Sequence};
-use glancecast_proto::sender::{FinishedJob, Interleaver, Job, Sender, SenderEvent};
+use glancecast_proto::sender::{FinishedJob, Interleaver, Job, JobRoom, Sender, SenderEvent};
 use glancecast_proto::time::Moment;
 
 use super::content::{ContentCounts, Spared};
@@ -51,8 +51,6 @@ pub(crate) struct SendLoop {
     stop: Arc<AtomicBool>,
     progress: Arc<Mutex<Progress>>,
     told_at: Option<Moment>,
-    /// Hosts may be about to say hello.
-    awaits_hosts: bool,
     group: Group,
     geometry: Geometry,
     clocks: Clocks,
@@ -97,7 +95,6 @@ impl SendLoop {
             stop,
             progress,
             told_at: None,
-            awaits_hosts: true,
             group: setup.group,
             geometry,
             clocks,
@@ -146,9 +143,9 @@ impl SendLoop {
         self.say()?;
         self.drop_skipped();
         self.begin_jobs();
-        if self.interleaver.is_empty() || self.machine.is_queued() || self.awaits_hosts() {
+        if self.interleaver.is_empty() || self.machine.holds_symbols_back() {
             self.pacer.idle(self.clock.nanos());
-            return self.sleep(if self.awaits_hosts { HELLO_TIME } else { IDLE_SLEEP });
+            return self.sleep(IDLE_SLEEP);
         }
         self.pacer.set_rate(self.machine.rate());
         match self.pacer.wait(self.clock.nanos()) {
@@ -245,8 +242,9 @@ impl SendLoop {
                 Some(Err(error)) => self.machine.handle_abort(self.clock.now(), &error.to_string()),
                 None => {}
             }
-            let room = self.encoder.as_ref().is_some_and(EncoderThread::has_room);
-            let Some(job) = self.machine.poll_job(room, !self.fresh.is_empty()) else { return };
+            let repair = self.encoder.as_ref().is_some_and(EncoderThread::has_room);
+            let room = JobRoom { repair, source: !self.fresh.is_empty() };
+            let Some(job) = self.machine.poll_job(room) else { return };
             self.begin(job);
         }
     }
@@ -328,18 +326,6 @@ impl SendLoop {
         repair
     }
 
-    /// Whether the first symbols wait for the first words of those who are expected. A host says in them what it kept of an
-    /// earlier push: what goes out before may be blocks that nobody lacks.
-    fn awaits_hosts(&mut self) -> bool {
-        if self.awaits_hosts {
-            let tally = self.machine.tally();
-            self.awaits_hosts = tally.heard < tally.expected
-                && self.machine.config().one_way.is_none()
-                && self.clock.now() < Moment::default() + HELLO_TIME;
-        }
-        self.awaits_hosts
-    }
-
     fn sleep(&self, at_most: Duration) -> io::Result<()> {
         let due = self.machine.poll_timeout().map_or(at_most, |(at, _)| at.since(self.clock.now()));
         self.sleeper.sleep([self.socket.as_fd()], due.min(at_most))
@@ -396,8 +382,6 @@ const READS_IN_A_ROW: u32 = 64;
 const FEEDBACK_BATCHES_IN_A_ROW: u32 = 4;
 
 /// With nothing to send; a block, a repair, a datagram or a timer ends it.
-/// Round-trips on any local network, and a start of a receiver's thread.
-const HELLO_TIME: Duration = Duration::from_millis(50);
 const IDLE_SLEEP: Duration = Duration::from_millis(200);
 
 const PROGRESS_GAP: Duration = Duration::from_millis(100);

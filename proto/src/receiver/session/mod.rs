@@ -11,7 +11,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::afterword::Afterword;
-use super::effects::{Admission, Attempt, Effect, Opened, Proof};
+#[cfg(feature = "simulation")]
+use super::effects::Admission;
+use super::effects::{Attempt, Proof};
 use super::numbers::Numbers;
 use super::table::{BaseIndex, BufferId, Collected, Place, Table, Work, buffer_symbols};
 use super::uplink::Uplink;
@@ -51,6 +53,15 @@ pub(super) enum Stage {
         /// When to give up.
         until: Moment,
     },
+}
+
+/// What is to be done with the file when all is there for it.
+#[derive(Debug)]
+pub(super) enum Conclusion {
+    /// It is published.
+    Publish(Proof),
+    /// It was there before, and is compared with this root.
+    Compare(Root),
 }
 
 /// Why a session is over without a word of its sender.
@@ -201,32 +212,6 @@ impl Session {
         }
     }
 
-    /// Takes the first of `count` consecutive symbols at once, of which `admission` is the first one's. Returns how many; 0 if
-    /// they cannot be taken at once.
-    pub(super) fn accept_run(
-        &mut self,
-        now: Moment,
-        first: &SymbolHeader,
-        count: u32,
-        datagram_bytes: usize,
-        admission: Admission,
-    ) -> u32 {
-        let taken = match admission {
-            Admission::Spare(Discard::NotNeeded) => count,
-            Admission::Spare(Discard::NoBuffer) => {
-                self.note_no_buffer(count);
-                count
-            }
-            Admission::Spare(_) => 0,
-            Admission::To(_) if self.table.insert_first(first, count) => count,
-            Admission::To(_) => self.table.insert_repair(first, count),
-        };
-        if taken > 0 {
-            self.note_run(now, first.sequence, taken, datagram_bytes);
-        }
-        taken
-    }
-
     fn note_no_buffer(&mut self, symbols: u32) {
         if self.table.waits_for_store() {
             self.totals.store_drops += u64::from(symbols);
@@ -260,16 +245,6 @@ impl Session {
     fn count(&mut self, bytes: usize) {
         self.totals.symbols_lost = self.numbers.lost();
         self.totals.bytes_received += bytes as u64;
-    }
-
-    /// `count` datagrams to the group were opened, of consecutive numbers from `sequence` on, each of so many bytes.
-    pub(super) fn note_run(&mut self, now: Moment, sequence: Sequence, count: u32, bytes: usize) {
-        let new = self.numbers.note_run(sequence.value(), count);
-        if new > 0 && self.signer.is_none() {
-            self.heard = now;
-        }
-        self.totals.symbols_lost = self.numbers.lost();
-        self.totals.bytes_received += new * bytes as u64;
     }
 
     /// Whether a datagram of this number can be the sender's.
@@ -417,16 +392,15 @@ impl Session {
         })
     }
 
-    /// The store answered [`Effect::Open`].
-    pub(super) fn opened(&mut self, opened: Opened) {
-        self.stage = match opened {
-            Opened::New => Stage::Receiving,
-            Opened::Resumed(blocks) => {
-                self.table.keep(&blocks);
-                Stage::Receiving
-            }
-            Opened::Existing => Stage::Existing,
-        };
+    /// There is a place for the object, in which an earlier session may have written these blocks.
+    pub(super) fn receive(&mut self, kept: &[BlockIndex]) {
+        self.table.keep(kept);
+        self.stage = Stage::Receiving;
+    }
+
+    /// A file of this name is there.
+    pub(super) fn wait_for_root(&mut self) {
+        self.stage = Stage::Existing;
     }
 
     /// The base was looked through.
@@ -490,16 +464,16 @@ impl Session {
         self.proven.is_some_and(|root| root != vouched)
     }
 
-    /// Goes on to the next stage if all is there for it; returns the work of that.
-    pub(super) fn advance(&mut self) -> Option<Effect> {
+    /// Goes on to the next stage if all is there for it.
+    pub(super) fn advance(&mut self) -> Option<Conclusion> {
         match (&self.stage, self.root) {
             (Stage::Receiving, Some(root)) if self.table.is_complete() && self.proven == Some(root) => {
                 self.stage = Stage::Publishing;
-                Some(Effect::Publish(self.attempt, Proof { root }))
+                Some(Conclusion::Publish(Proof { root }))
             }
             (Stage::Existing, Some(root)) => {
                 self.stage = Stage::Comparing;
-                Some(Effect::Compare(self.attempt, root))
+                Some(Conclusion::Compare(root))
             }
             _ => None,
         }
@@ -560,6 +534,45 @@ impl Session {
         let signer = self.signer.map(|key| (self.announce.session, key));
         let (geometry, unknown) = (self.announce.geometry, !self.turns.is_acknowledged());
         Afterword::new(self.uplink, self.cipher, geometry, signer, last_word, unknown)
+    }
+}
+
+#[cfg(feature = "simulation")]
+impl Session {
+    /// Takes the first of `count` consecutive symbols at once, of which `admission` is the first one's. Returns how many; 0 if
+    /// they cannot be taken at once.
+    pub(super) fn accept_run(
+        &mut self,
+        now: Moment,
+        first: &SymbolHeader,
+        count: u32,
+        datagram_bytes: usize,
+        admission: Admission,
+    ) -> u32 {
+        let taken = match admission {
+            Admission::Spare(Discard::NotNeeded) => count,
+            Admission::Spare(Discard::NoBuffer) => {
+                self.note_no_buffer(count);
+                count
+            }
+            Admission::Spare(_) => 0,
+            Admission::To(_) if self.table.insert_first(first, count) => count,
+            Admission::To(_) => self.table.insert_repair(first, count),
+        };
+        if taken > 0 {
+            self.note_run(now, first.sequence, taken, datagram_bytes);
+        }
+        taken
+    }
+
+    /// `count` datagrams to the group were opened, of consecutive numbers from `sequence` on, each of so many bytes.
+    fn note_run(&mut self, now: Moment, sequence: Sequence, count: u32, bytes: usize) {
+        let new = self.numbers.note_run(sequence.value(), count);
+        if new > 0 && self.signer.is_none() {
+            self.heard = now;
+        }
+        self.totals.symbols_lost = self.numbers.lost();
+        self.totals.bytes_received += new * bytes as u64;
     }
 }
 

@@ -1,10 +1,9 @@
 use super::*;
-use crate::geometry::Geometry;
-use crate::ids::{ObjectName, ReceiverId};
+use crate::ids::ReceiverId;
 use crate::integrity::BlockHash;
+use crate::receiver::testing::announce;
 use crate::sign::SigningKey;
-use crate::time::WallClock;
-use crate::wire::{DiskFormat, Encoding, ManifestEntry, ManifestRun, Pin};
+use crate::wire::{Encoding, ManifestEntry, ManifestRun};
 use zeroize::Zeroizing;
 
 #[test]
@@ -218,20 +217,7 @@ fn session() -> Session {
 }
 
 fn session_of(signer: Option<&SigningKey>) -> Session {
-    let announce = Announce {
-        session: SessionId([1; 16]),
-        time: WallClock(0),
-        geometry: Geometry::new(4 << 20, 20, 1432).expect("in range"),
-        name: ObjectName::new("image").expect("plain"),
-        image_id: None,
-        format: DiskFormat::Raw,
-        pin: Pin::None,
-        reply_to: ([10, 0, 0, 1], 7167).into(),
-        spread: Duration::ZERO,
-        expected_hosts: 0,
-        one_way: false,
-        base: None,
-    };
+    let announce = announce();
     let key = GroupKey::new([1; 32]);
     let uplink = Uplink::new(&announce, US, &key);
     let mut datagram = Vec::new();

@@ -102,26 +102,6 @@ impl Collected {
         self.is_enough()
     }
 
-    /// The first `count` source symbols come at once, to an empty block. True once there are enough to try.
-    pub(super) fn insert_first(&mut self, count: u32) -> bool {
-        assert!(self.count() == 0);
-        self.held.fill_to(count);
-        self.is_enough()
-    }
-
-    /// Takes up to `count` consecutive repair symbols from `first` on, as many as are lacking, if none of them nor a later one
-    /// came before. Returns how many.
-    pub(super) fn insert_repair(&mut self, first: Esi, count: u32) -> u32 {
-        let k = self.shape.source_symbols();
-        if first.value() < k || self.held.is_full() || self.repair.iter().any(|&esi| esi >= first) {
-            return 0;
-        }
-        let room = buffer_symbols(k) - k - self.repair.len() as u32;
-        let taken = count.min((k + self.failures).saturating_sub(self.count())).min(room);
-        self.repair.extend((0..taken).map(|n| first.plus(n).expect("ids are handed out in range")));
-        taken
-    }
-
     pub(super) fn note_failure(&mut self) {
         self.failures += 1;
     }
@@ -144,6 +124,29 @@ impl Collected {
 
     fn count(&self) -> u32 {
         self.held.count() + self.repair.len() as u32
+    }
+}
+
+#[cfg(feature = "simulation")]
+impl Collected {
+    /// The first `count` source symbols come at once, to an empty block. True once there are enough to try.
+    pub(super) fn insert_first(&mut self, count: u32) -> bool {
+        assert!(self.count() == 0);
+        self.held.fill_to(count);
+        self.is_enough()
+    }
+
+    /// Takes up to `count` consecutive repair symbols from `first` on, as many as are lacking, if none of them nor a later one
+    /// came before. Returns how many.
+    pub(super) fn insert_repair(&mut self, first: Esi, count: u32) -> u32 {
+        let k = self.shape.source_symbols();
+        if first.value() < k || self.held.is_full() || self.repair.iter().any(|&esi| esi >= first) {
+            return 0;
+        }
+        let room = buffer_symbols(k) - k - self.repair.len() as u32;
+        let taken = count.min((k + self.failures).saturating_sub(self.count())).min(room);
+        self.repair.extend((0..taken).map(|n| first.plus(n).expect("ids are handed out in range")));
+        taken
     }
 }
 

@@ -266,36 +266,6 @@ impl Table {
         }
     }
 
-    /// Inserts the first `count` source symbols of a block of which nothing has come, from the one of `header` on, as
-    /// [`Table::place_for`] and [`Table::insert`] would one by one. Returns whether they can be taken at once.
-    pub(super) fn insert_first(&mut self, header: &SymbolHeader, count: u32) -> bool {
-        if header.esi.value() != 0 || count == 0 || self.states[header.block.index()] != State::Unseen {
-            return false;
-        }
-        let shape = self.geometry.shape(header.encoded_len);
-        if count > shape.source_symbols() {
-            return false;
-        }
-        let Some(buffer) = self.buffers.take(shape, header.encoded_len, self.surplus) else { return false };
-        self.states[header.block.index()] = State::Collecting(buffer);
-        if self.buffers.get_mut(buffer).insert_first(count) {
-            self.queue_if_ready(header.block);
-        }
-        true
-    }
-
-    /// Inserts up to `count` consecutive repair symbols from the one of `header` on, as [`Table::place_for`] and [`Table::insert`]
-    /// would one by one. Returns how many of them were needed; 0 if they cannot be taken at once.
-    pub(super) fn insert_repair(&mut self, header: &SymbolHeader, count: u32) -> u32 {
-        let State::Collecting(buffer) = self.states[header.block.index()] else { return 0 };
-        let collected = self.buffers.get_mut(buffer);
-        let taken = collected.insert_repair(header.esi, count);
-        if collected.is_enough() {
-            self.queue_if_ready(header.block);
-        }
-        taken
-    }
-
     /// Whether all these entries are known.
     pub(super) fn knows(&self, run: &ManifestRun) -> bool {
         self.manifest.knows(run)
@@ -491,6 +461,39 @@ impl Table {
         let collected = self.buffers.lend(buffer);
         self.buffers.release(buffer, collected);
         self.states[block.index()] = State::Unseen;
+    }
+}
+
+#[cfg(feature = "simulation")]
+impl Table {
+    /// Inserts the first `count` source symbols of a block of which nothing has come, from the one of `header` on, as
+    /// [`Table::place_for`] and [`Table::insert`] would one by one. Returns whether they can be taken at once.
+    pub(super) fn insert_first(&mut self, header: &SymbolHeader, count: u32) -> bool {
+        if header.esi.value() != 0 || count == 0 || self.states[header.block.index()] != State::Unseen {
+            return false;
+        }
+        let shape = self.geometry.shape(header.encoded_len);
+        if count > shape.source_symbols() {
+            return false;
+        }
+        let Some(buffer) = self.buffers.take(shape, header.encoded_len, self.surplus) else { return false };
+        self.states[header.block.index()] = State::Collecting(buffer);
+        if self.buffers.get_mut(buffer).insert_first(count) {
+            self.queue_if_ready(header.block);
+        }
+        true
+    }
+
+    /// Inserts up to `count` consecutive repair symbols from the one of `header` on, as [`Table::place_for`] and [`Table::insert`]
+    /// would one by one. Returns how many of them were needed; 0 if they cannot be taken at once.
+    pub(super) fn insert_repair(&mut self, header: &SymbolHeader, count: u32) -> u32 {
+        let State::Collecting(buffer) = self.states[header.block.index()] else { return 0 };
+        let collected = self.buffers.get_mut(buffer);
+        let taken = collected.insert_repair(header.esi, count);
+        if collected.is_enough() {
+            self.queue_if_ready(header.block);
+        }
+        taken
     }
 }
 
