@@ -17,7 +17,7 @@ use glancecast_platform::socket::{Answerer, GroupReceiver, SocketError};
 use glancecast_platform::wake::{Sleeper, Waker};
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::limits::DATAGRAM_MAX;
-use glancecast_proto::query::{Lookup, Responder, ResponderConfig};
+use glancecast_proto::query::{Responder, ResponderConfig};
 use glancecast_proto::receiver::{
     Admission, Attempt, Effect, Leftover, Opened, Receiver, ReceiverConfig, ReceiverEvent, Work, buffer_bytes,
 };

@@ -16,6 +16,8 @@ mod simulation;
 mod table;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 mod uplink;
 mod waiting;
 

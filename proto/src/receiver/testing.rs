@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::geometry::Geometry;
 use crate::ids::{ObjectName, SessionId};
-use crate::time::WallClock;
+use crate::time::{Moment, WallClock};
 use crate::wire::{Announce, DiskFormat, Pin};
 
 /// A session about an object of four blocks.
@@ -23,4 +23,9 @@ pub(super) fn announce() -> Announce {
         one_way: false,
         base: None,
     }
+}
+
+/// So many milliseconds after the start.
+pub(super) fn at(ms: u64) -> Moment {
+    Moment::from_micros(ms * 1_000)
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use super::Sender;
 use super::event::SenderEvent;
 use super::hosts::Serve;
-use crate::ids::{ReceiverId, Sequence};
+use crate::ids::ReceiverId;
 use crate::seal::Cipher;
 use crate::time::Moment;
 use crate::wire::{Ack, DeficitRun, Discard, Kind, Notice, Report, Up, UpHeader, VERSION};
@@ -62,7 +62,7 @@ impl Sender {
             Up::Report(report) if self.hosts.falls_back(id, &report) => return Err(Discard::Implausible),
             Up::Report(mut report) => {
                 // Nor has anybody seen what was not sent: a host that says so was told forged numbers, and is served.
-                let last = Sequence::new(self.group_sequence.saturating_sub(1)).expect("below 2^39");
+                let last = self.sequences.last();
                 report.highest = report.highest.min(last);
                 self.take_report(now, id, &report);
             }
@@ -83,7 +83,7 @@ impl Sender {
     }
 
     fn take_report(&mut self, now: Moment, id: ReceiverId, report: &Report) {
-        let group_bytes = self.group_sequence * self.config.geometry.datagram_bytes() as u64;
+        let group_bytes = self.sequences.next().value() * self.config.geometry.datagram_bytes() as u64;
         let serve = self.hosts.progress(id, report, group_bytes);
         if let Some(after) = self.polls.answered(now, report.round) {
             self.hosts.answered(id, after, self.asked);

@@ -1,7 +1,7 @@
 use super::*;
 use crate::ids::ReceiverId;
 use crate::integrity::BlockHash;
-use crate::receiver::testing::announce;
+use crate::receiver::testing::{announce, at};
 use crate::sign::SigningKey;
 use crate::wire::{Encoding, ManifestEntry, ManifestRun};
 use zeroize::Zeroizing;
@@ -251,10 +251,6 @@ fn acknowledge(session: &mut Session, kind: Kind, slot: u32) -> bool {
 fn poll(round: u32) -> Poll {
     let window = Duration::from_millis(100);
     Poll { round, blocks_sent: 0, manifest_sent: 0, window, slots: 10, root: None }
-}
-
-fn at(ms: u64) -> Moment {
-    Moment::from_micros(ms * 1_000)
 }
 
 fn sequence(number: u64) -> Sequence {
