@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use glancecast_platform::socket::GroupReceiver;
+use glancecast_platform::transport::Buffer;
 
 /// Chooses the next delay by what came during the last one.
 #[derive(Debug)]
@@ -14,9 +14,8 @@ pub(crate) struct Coalescer {
 }
 
 impl Coalescer {
-    /// Delays that fit this socket's receive buffer.
-    pub(crate) fn new(group: &GroupReceiver) -> Self {
-        let buffer = group.buffer();
+    /// Delays that fit this receive buffer.
+    pub(crate) fn new(buffer: Buffer) -> Self {
         Self::up_to(LONGEST.mul_f64((buffer.bytes as f64 / buffer.wanted as f64).min(1.0)))
     }
 

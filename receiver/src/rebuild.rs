@@ -181,7 +181,7 @@ mod tests {
     use glancecast_proto::ids::{HostName, Sequence};
     use glancecast_proto::integrity::BlockHash;
     use glancecast_proto::receiver::{
-        Admission, Attempt, Effect, Opened, Receiver, ReceiverConfig, Work, buffer_bytes,
+        Admission, Attempt, BlockRoom, Effect, Opened, Receiver, ReceiverConfig, Work, buffer_bytes,
     };
     use glancecast_proto::seal::{Cipher, GroupKey};
     use glancecast_proto::time::{Moment, WallClock};

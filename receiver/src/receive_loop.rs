@@ -3,17 +3,14 @@
 //! takes long is handed to the workers.
 
 use std::io;
-use std::net::IpAddr;
-use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use glancecast_platform::args::{Group, Rate};
+use glancecast_platform::args::Rate;
 use glancecast_platform::batch::Batch;
 use glancecast_platform::clock::{Clock, wall};
-use glancecast_platform::interface::Interface;
-use glancecast_platform::socket::{Answerer, GroupReceiver, SocketError};
+use glancecast_platform::transport::{Buffer, Inlet, SocketError, Uplink};
 use glancecast_platform::wake::{Sleeper, Waker};
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::limits::DATAGRAM_MAX;
@@ -36,34 +33,10 @@ use crate::store::{BaseFile, Begun, Existing, Store, Unpublished};
 use crate::workers::{Answer, Task, Workers};
 use crate::write_limit::WriteLimit;
 
-/// The sockets of a receiver. Opening them is what a capability may be needed for, and is done before anything else.
-pub struct Sockets {
-    group: GroupReceiver,
-    answerer: Answerer,
-}
-
-impl Sockets {
-    /// Joins the group on the interface, for datagrams of one source where one is given; answers bear the code point
-    /// `dscp`, 0 to 63.
-    ///
-    /// # Errors
-    /// [`SocketError`] says which step failed.
-    pub fn open(
-        group: Group,
-        interface: &Interface,
-        source: Option<IpAddr>,
-        dscp: u8,
-    ) -> Result<Self, SocketError> {
-        let receiver = GroupReceiver::join(group, interface, source)?;
-        let answerer = Answerer::open(group, interface, dscp)?;
-        Ok(Self { group: receiver, answerer })
-    }
-}
-
 /// What the thread works with.
 pub struct Setup {
     /// Where datagrams come from and answers go.
-    pub sockets: Sockets,
+    pub uplink: Uplink,
     /// Where objects go.
     pub store: Store,
     /// What is written there at most.
@@ -106,8 +79,7 @@ impl Stopper {
 
 /// The receiving thread before it runs.
 pub struct ReceiveLoop {
-    group: GroupReceiver,
-    answerer: Answerer,
+    uplink: Uplink,
     machine: Machine,
     responder: Responder,
     queries: QueryWorkers,
@@ -159,20 +131,13 @@ impl Came {
     }
 }
 
-#[derive(Clone, Copy)]
-enum Socket {
-    Group,
-    Answerer,
-}
-
 impl ReceiveLoop {
     /// Starts the workers.
     ///
     /// # Errors
     /// When a thread cannot be started.
     pub fn new(setup: Setup) -> Result<(Self, Stopper), SocketError> {
-        let step = |what| move |error| SocketError::Step { what, error };
-        let Sockets { group, answerer } = setup.sockets;
+        let step = SocketError::at;
         let (sleeper, waker) = Sleeper::new().map_err(step("make an event descriptor"))?;
         let clocks = clocks();
         let limit = WriteLimit::new(setup.write_rate);
@@ -182,11 +147,10 @@ impl ReceiveLoop {
         let queries =
             QueryWorkers::start(&setup.store, &waker, reads.verifications).map_err(step("start a thread"))?;
         let stop = Arc::new(AtomicBool::new(false));
-        tell_of_buffer(&group);
-        let coalescer = Coalescer::new(&group);
+        let buffer = setup.uplink.buffer();
+        tell_of_buffer(buffer);
         let receive_loop = Self {
-            group,
-            answerer,
+            uplink: setup.uplink,
             machine: Receiver::new(setup.receiver),
             responder: Responder::new(setup.responder),
             queries,
@@ -197,7 +161,7 @@ impl ReceiveLoop {
             pool: Pool::none(),
             base: None,
             clocks,
-            coalescer,
+            coalescer: Coalescer::new(buffer),
             scratch: vec![0; DATAGRAM_MAX],
             out: Vec::new(),
             sleeper,
@@ -245,8 +209,7 @@ impl ReceiveLoop {
                     self.sleeper.sleep([], self.sleep_time().min(delay))?;
                 }
                 Came::All | Came::Nothing => {
-                    let sockets = [self.group.as_fd(), self.answerer.as_fd()];
-                    self.sleeper.sleep(sockets, self.sleep_time())?;
+                    self.sleeper.sleep(self.uplink.sockets(), self.sleep_time())?;
                 }
             }
         };
@@ -260,7 +223,7 @@ impl ReceiveLoop {
     fn receive_from_group(&mut self, batch: &mut Batch) -> io::Result<Came> {
         let mut came = Came::Nothing;
         for _ in 0..BATCHES_IN_A_ROW {
-            if self.receive_batch(batch, Socket::Group)? == 0 {
+            if self.receive_batch(batch, Inlet::Everyone)? == 0 {
                 break;
             }
             self.drops.total = batch.drops().unwrap_or(0);
@@ -278,7 +241,7 @@ impl ReceiveLoop {
     fn receive_from_sender(&mut self, batch: &mut Batch) -> io::Result<Came> {
         let mut came = Came::Nothing;
         for _ in 0..ANSWER_BATCHES_IN_A_ROW {
-            if self.receive_batch(batch, Socket::Answerer)? == 0 {
+            if self.receive_batch(batch, Inlet::Host)? == 0 {
                 break;
             }
             self.take_batch(batch);
@@ -290,13 +253,9 @@ impl ReceiveLoop {
         Ok(came)
     }
 
-    fn receive_batch(&self, batch: &mut Batch, socket: Socket) -> io::Result<usize> {
-        let socket = match socket {
-            Socket::Group => self.group.as_fd(),
-            Socket::Answerer => self.answerer.as_fd(),
-        };
+    fn receive_batch(&self, batch: &mut Batch, inlet: Inlet) -> io::Result<usize> {
         let start = Instant::now();
-        let received = batch.receive(socket)?;
+        let received = self.uplink.receive(inlet, batch)?;
         self.clocks.add(Stage::Receive as usize, start, batch.bytes());
         Ok(received)
     }
@@ -443,7 +402,7 @@ impl ReceiveLoop {
         self.queries.set_at_work(self.attempt.is_some());
         self.queries.serve(now, &mut self.responder);
         while let Some(to) = self.responder.poll_transmit(now, &mut self.out) {
-            if let Err(error) = self.answerer.send_to(&self.out, to) {
+            if let Err(error) = self.uplink.send(&self.out, to) {
                 tracing::debug!(%to, %error, "an answer could not be sent");
             }
         }
@@ -453,7 +412,7 @@ impl ReceiveLoop {
         let now = self.clock.now();
         while let Some(to) = self.machine.poll_transmit(now, &mut self.out) {
             // Whatever happens to it on the way: it is said again if it matters.
-            if let Err(error) = self.answerer.send_to(&self.out, to) {
+            if let Err(error) = self.uplink.send(&self.out, to) {
                 tracing::debug!(%to, %error, "a datagram to the sender could not be sent");
             }
         }
@@ -559,8 +518,7 @@ fn opened(file: Unpublished, geometry: Geometry) -> Opened<Arc<Unpublished>, Exi
     Opened::Unfinished { file: Arc::new(file), kept }
 }
 
-fn tell_of_buffer(group: &GroupReceiver) {
-    let buffer = group.buffer();
+fn tell_of_buffer(buffer: Buffer) {
     if buffer.is_short() {
         tracing::warn!(
             "the socket's receive buffer is {} KiB instead of {} KiB: while this host is busy for longer than that holds, \

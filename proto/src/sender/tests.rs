@@ -64,7 +64,7 @@ fn an_acknowledgement_goes_to_its_host_and_leaves_no_gap_in_the_groups_numbers()
     hear(&mut sender, 1, hello(1, Vec::new()));
     let mut out = Vec::new();
     let transmit = sender.poll_transmit(at(0), &mut out).expect("an acknowledgement");
-    assert_eq!((transmit.to, transmit.kind), (Some(HOST), Kind::Ack));
+    assert_eq!((transmit.to, transmit.kind), (To::Host(HOST), Kind::Ack));
     let number = Header::parse(&out).expect("ours").sequence;
     assert!(number.value() > 1 << 38, "{number:?}");
     assert_eq!(sender.sequences.next(), next);

@@ -289,7 +289,7 @@ impl World {
             let (sequence, block, esi) = (next.sequence, next.block, next.esi);
             sent = Some(SymbolHeader { tag, sequence, block, esi, encoded_len });
         });
-        let (header, to) = (sent.expect("one was taken"), self.sender.destination());
+        let (header, to) = (sent.expect("one was taken"), self.sender.destination().host());
         self.symbols_sent += 1;
         self.unicast_symbols += u64::from(to.is_some());
         let hears = |id: &usize| to.is_none_or(|to| to == address(*id));

@@ -163,7 +163,7 @@ impl Host {
         }
         // One that stops puts away what it has.
         if let Some(leftover) = self.leftover.take().filter(|_| how == Leaving::Stop) {
-            self.disk.put_away(leftover);
+            self.put_away(shared, leftover);
         }
         self.disk.crash(how, shared.dice, shared.counts);
         self.machine = None;
@@ -175,6 +175,13 @@ impl Host {
         self.drops = 0;
         self.wake = None;
         self.life += 1;
+    }
+
+    fn put_away(&mut self, shared: &mut Shared<'_>, leftover: Leftover) {
+        if leftover == Leftover::Kept {
+            shared.counts.note(Fault::PutAway);
+        }
+        self.disk.put_away(leftover);
     }
 
     pub(crate) fn stop(&mut self, now: Moment) {

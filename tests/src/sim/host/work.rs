@@ -6,7 +6,7 @@ use std::rc::Rc;
 use glancecast_fec::RepairSymbol;
 use glancecast_proto::ids::BlockIndex;
 use glancecast_proto::receiver::{
-    Attempt, BaseIndex, BlockOutcome, Collected, Failure, Leftover, Opened, Origin, Returned, Work,
+    Attempt, BaseIndex, BlockOutcome, Collected, Failure, Opened, Origin, Returned, Work,
 };
 use glancecast_proto::wire::{Encoding, FailureKind, ManifestEntry};
 
@@ -32,10 +32,7 @@ impl Host {
             Task::Open(attempt) => self.opened(shared, attempt),
             Task::PutAway => {
                 let leftover = self.leftover.take().expect("it is being put away");
-                if leftover == Leftover::Kept {
-                    shared.counts.note(Fault::PutAway);
-                }
-                self.disk.put_away(leftover);
+                self.put_away(shared, leftover);
                 self.machine().handle_put_away();
             }
             Task::Block(attempt, Work::Zero { block }, _) => {
