@@ -32,7 +32,7 @@ impl Sender {
                 self.event(SenderEvent::Joined(hello.name.clone()));
             }
         }
-        self.hosts.heard(now, up.receiver, up.header.sequence)?;
+        self.hosts.note_heard(now, up.receiver, up.header.sequence)?;
         self.take_message(now, up.receiver, message)?;
         if up.header.kind != Kind::Report {
             self.acknowledge(now, from, up);
@@ -57,7 +57,7 @@ impl Sender {
     fn take_message(&mut self, now: Moment, id: ReceiverId, message: Up) -> Result<(), Discard> {
         let name = self.hosts.name(id).ok_or(Discard::UnknownHost)?.clone();
         match message {
-            Up::Hello(hello) => self.hosts.greet(id, &hello),
+            Up::Hello(hello) => self.hosts.note_hello(id, &hello),
             // Nobody holds less than before.
             Up::Report(report) if self.hosts.falls_back(id, &report) => return Err(Discard::Implausible),
             Up::Report(mut report) => {
@@ -69,12 +69,12 @@ impl Sender {
             // A host cannot have proven what we have not vouched for, nor something else.
             Up::Done(done) if Some(done.root) != self.root() => return Err(Discard::Malformed),
             Up::Done(done) => {
-                if self.hosts.done(now, id, &done, self.config.geometry.blocks()) {
+                if self.hosts.note_done(now, id, &done, self.config.geometry.blocks()) {
                     self.event(SenderEvent::Done(name));
                 }
             }
             Up::Failed(failed) => {
-                if self.hosts.failed(now, id, &failed) {
+                if self.hosts.note_failed(now, id, &failed) {
                     self.event(SenderEvent::Failed(name, failed.reason));
                 }
             }
@@ -84,9 +84,9 @@ impl Sender {
 
     fn take_report(&mut self, now: Moment, id: ReceiverId, report: &Report) {
         let group_bytes = self.sequences.next().value() * self.config.geometry.datagram_bytes() as u64;
-        let serve = self.hosts.progress(id, report, group_bytes);
+        let serve = self.hosts.note_report(id, report, group_bytes);
         if let Some(after) = self.polls.answered(now, report.round) {
-            self.hosts.answered(id, after, self.asked);
+            self.hosts.note_answer(id, after, self.asked);
         }
         // What a side-lined host lacks waits until it delays nobody.
         let turn = match serve {
