@@ -1,7 +1,7 @@
 //! How fast to send: a fixed pace, or one that follows what the network and the hosts can take.
 //!
 //! The signal is the share of datagrams that a *quantile* of the hosts lost between two of their reports, so that a few
-//! sick hosts change nothing. Loss that has been there in most rounds for a while, whatever the rate did, belongs to
+//! degraded hosts change nothing. Loss that has been there in most rounds for a while, whatever the rate did, belongs to
 //! the path and is left to the repair; what comes on top of it is congestion. Then the rate dips below what still arrived.
 //! If the queue goes (polls are answered at once again), it was ours: the rate goes back to where this happened, lingers
 //! there, and grows faster and faster beyond it, so that it finds out soon that a bottleneck has widened. If a queue stands
@@ -75,7 +75,7 @@ pub(super) struct RateControl {
     growth: f64,
     /// What is said of datagrams before this one is about the time before the last change. Behind a full queue that is
     /// said for several rounds after it.
-    deaf_until: u64,
+    ignores_loss_until: u64,
     /// What the last rounds lost, the newest last.
     history: VecDeque<RoundLoss>,
     /// Falls since the last round without much loss.
@@ -127,7 +127,7 @@ impl RateControl {
             stood: 0,
             empty: 0,
             growth: GROWTH_MIN,
-            deaf_until: 0,
+            ignores_loss_until: 0,
             history: VecDeque::with_capacity(HISTORY_ROUNDS),
             falls: 0,
             base_delay: None,
@@ -156,7 +156,7 @@ impl RateControl {
         if queued <= QUEUE_MIN {
             self.remember(loss);
         }
-        if loss.since < self.deaf_until {
+        if loss.since < self.ignores_loss_until {
             return;
         }
         if loss.share - own > self.noise(own, loss.datagrams) {
@@ -164,7 +164,7 @@ impl RateControl {
                 return; // both flows still fall
             }
             self.fall(now, sent, loss, queued, bits);
-            self.deaf_until = datagrams;
+            self.ignores_loss_until = datagrams;
         } else {
             if loss.share > CONGESTION_LOSS && self.falls >= FALLS_IN_VAIN && queued <= QUEUE_MIN {
                 self.phase = Phase::Start; // they cured nothing: it was not the rate
@@ -286,11 +286,11 @@ impl RateControl {
                 self.phase = Phase::Steady;
                 self.rate /= 2.0;
                 self.ceiling = self.rate;
-                self.deaf_until = round.datagrams;
+                self.ignores_loss_until = round.datagrams;
             }
             Phase::Start => {
                 self.rate *= 2.0;
-                self.deaf_until = round.datagrams + unseen;
+                self.ignores_loss_until = round.datagrams + unseen;
                 if self.rate >= self.pace.cap() as f64 {
                     self.phase = Phase::Steady;
                 }
@@ -326,12 +326,12 @@ impl RateControl {
         } else if self.stood >= LOOK_ROUNDS && self.rate < self.pace.cap() as f64 {
             self.ceiling = self.rate;
             self.dip(now, FALL, queued);
-            self.deaf_until = datagrams;
+            self.ignores_loss_until = datagrams;
         } else if stands && self.growth > GROWTH_CAREFUL {
             // It grew fast, and what is said of the last steps is still under way.
             self.rate = self.ceiling.max(self.rate / (1.0 + self.growth).powi(STEPS_UNDONE));
             self.ceiling = self.rate;
-            self.deaf_until = datagrams;
+            self.ignores_loss_until = datagrams;
             self.growth = GROWTH_MIN;
         } else {
             if stands {
