@@ -159,11 +159,11 @@ pub enum Admission {
 pub enum ReceiverTimer {
     /// Something is to be said in the session.
     Session,
-    /// The sender was not heard for too long, or has not acknowledged the last word.
+    /// The sender was not heard for too long, or has not acknowledged the final report.
     Expiry,
     /// A sender is to be told that this host is busy, or why it takes no part.
     Waiting,
-    /// A last word that was never acknowledged is to be said again.
+    /// A final report that was never acknowledged is to be said again.
     FinalReport,
 }
 

@@ -5,8 +5,8 @@
 //! [`Receiver::poll_effect`], and its end goes into the `handle_*` of that effect. One session at a time: others are
 //! told that this host is busy, and joined afterwards.
 
-mod afterword;
 mod effects;
+mod final_report;
 mod inbox;
 mod numbers;
 mod placement;
@@ -39,9 +39,10 @@ use crate::seal::{Cipher, GroupKey};
 use crate::sign::PublicKey;
 use crate::time::{Moment, WallClock};
 use crate::wire::{Announce, Discard, DiscardCounts, FailureKind, Notice, SymbolHeader};
-use afterword::{AFTERWORDS_MAX, Afterword};
+use final_report::{FINAL_REPORTS_MAX, FinalReport};
 use placement::{Found, Placement};
 use session::{Conclusion, Expired, Session, Stage};
+use table::Tries;
 use waiting::WaitingList;
 
 /// Who this host is.
@@ -73,8 +74,8 @@ pub struct Receiver<U = (), E = ()> {
     /// Sessions that are announced while another is at work.
     waiting: WaitingList,
     ended: VecDeque<SessionId>,
-    /// Last words that nobody has acknowledged.
-    afterwords: VecDeque<Afterword>,
+    /// Final reports that nobody has acknowledged.
+    final_reports: VecDeque<FinalReport>,
     /// Ids that were derived: one for each session, whether joined or waited for.
     links: u64,
     attempts: u64,
@@ -104,7 +105,7 @@ impl<U: Clone, E> Receiver<U, E> {
             placement: Placement::new(),
             waiting: WaitingList::default(),
             ended: VecDeque::new(),
-            afterwords: VecDeque::new(),
+            final_reports: VecDeque::new(),
             links: 0,
             attempts: 0,
             effects: VecDeque::new(),
@@ -284,7 +285,7 @@ impl<U: Clone, E> Receiver<U, E> {
         let Some(active) = &mut self.session else { return };
         active.expire_base(now);
         match active.expired(now, gone_after) {
-            Some(Expired::LastWord) => self.leave_unheard(),
+            Some(Expired::FinalReport) => self.leave_unheard(),
             Some(Expired::Sender) => {
                 self.abandon("the sender was not heard any more", Rejoin::WhenAnnounced);
             }
@@ -293,11 +294,11 @@ impl<U: Clone, E> Receiver<U, E> {
     }
 
     /// The program is told to stop: says so to the sender, and puts away what was received. What is being published
-    /// already cannot be taken back: it ends with its own last word.
+    /// already cannot be taken back: it ends with its own final report.
     pub fn handle_stop(&mut self, now: Moment) {
         self.stopping = true;
         self.waiting.clear();
-        self.afterwords.clear();
+        self.final_reports.clear();
         if self.session.as_ref().is_some_and(|active| !matches!(active.stage(), Stage::Publishing)) {
             self.fail(now, FailureKind::Stopping, "the receiver was stopped");
         }
@@ -318,7 +319,9 @@ impl<U: Clone, E> Receiver<U, E> {
             return Some(to);
         }
         let (name, software) = (&self.config.name, &self.config.software);
-        if let Some(to) = self.afterwords.iter_mut().find_map(|word| word.next(now, name, software, out)) {
+        if let Some(to) =
+            self.final_reports.iter_mut().find_map(|report| report.next(now, name, software, out))
+        {
             return Some(to);
         }
         let kept = || self.session.as_ref().map_or(Vec::new(), |active| active.held_runs());
@@ -343,12 +346,12 @@ impl<U: Clone, E> Receiver<U, E> {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<(Moment, ReceiverTimer)> {
         let (session, gone_after) = (self.session.as_ref(), self.gone_after());
-        let words = self.afterwords.iter().filter_map(Afterword::next_at).min();
+        let reports = self.final_reports.iter().filter_map(FinalReport::next_at).min();
         let timers = [
             (session.and_then(|active| active.next_at()), ReceiverTimer::Session),
             (session.and_then(|active| active.expires_at(gone_after)), ReceiverTimer::Expiry),
             (self.waiting.next_at(), ReceiverTimer::Waiting),
-            (words, ReceiverTimer::FinalReport),
+            (reports, ReceiverTimer::FinalReport),
         ];
         timers.into_iter().filter_map(|(at, timer)| Some((at?, timer))).min_by_key(|&(at, _)| at)
     }
@@ -369,7 +372,7 @@ impl<U: Clone, E> Receiver<U, E> {
         self.corrupt
     }
 
-    /// What this host takes part in, until its last word is acknowledged.
+    /// What this host takes part in, until its final report is acknowledged.
     pub fn session(&self) -> Option<&Announce> {
         self.session.as_ref().map(|active| active.announce())
     }
@@ -405,10 +408,10 @@ impl<U: Clone, E> Receiver<U, E> {
                 self.check_root(now);
             }
             BlockOutcome::Undecodable | BlockOutcome::Corrupt => {
-                let (session, hope) = (active.id(), active.start_over(block));
+                let (session, tries) = (active.id(), active.start_over(block));
                 self.corrupt += 1;
                 self.event(ReceiverEvent::Corrupt(session, block));
-                if !hope {
+                if tries == Tries::Exhausted {
                     let reason = format!(
                         "block {block} was not what the sender says {CORRUPT_TRIES_MAX} times: \
                          somebody with the group key sends bad symbols, or this host's memory is failing"
@@ -454,7 +457,7 @@ impl<U: Clone, E> Receiver<U, E> {
         self.effects.extend(self.placement.leave().map(|file| Effect::PutAway(file, leftover)));
     }
 
-    /// Gives up on our side, unless the last word is said already: the sender hears why.
+    /// Gives up on our side, unless the final report is said already: the sender hears why.
     fn fail(&mut self, now: Moment, kind: FailureKind, reason: &str) {
         let Some(active) = &mut self.session else { return };
         if matches!(active.stage(), Stage::Closing { .. }) {
@@ -476,7 +479,7 @@ impl<U: Clone, E> Receiver<U, E> {
         self.leave_if_one_way();
     }
 
-    /// Where nobody hears the last word, it is not said.
+    /// Where nobody hears the final report, it is not said.
     fn leave_if_one_way(&mut self) {
         if self.session.as_ref().is_some_and(|active| active.announce().one_way) {
             self.leave(Rejoin::Never);
@@ -493,14 +496,14 @@ impl<U: Clone, E> Receiver<U, E> {
         }
     }
 
-    /// Nobody has acknowledged the last word for long: the host is free for other sessions, and remembers it.
+    /// Nobody has acknowledged the final report for long: the host is free for other sessions, and remembers it.
     fn leave_unheard(&mut self) {
         let Some(session) = self.session.take() else { return };
-        if self.afterwords.len() == AFTERWORDS_MAX {
-            self.afterwords.pop_front();
+        if self.final_reports.len() == FINAL_REPORTS_MAX {
+            self.final_reports.pop_front();
         }
         self.note_ended(session.id());
-        self.afterwords.push_back(session.into_afterword());
+        self.final_reports.push_back(session.into_final_report());
     }
 
     fn leave(&mut self, rejoin: Rejoin) {
@@ -532,7 +535,7 @@ impl<U: Clone, E> Receiver<U, E> {
 /// Whether a session that is announced again is joined again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Rejoin {
-    /// It ended, or this host has said its last word in it.
+    /// It ended, or this host has said its final report in it.
     Never,
     /// The network was cut; whoever was cut off begins anew.
     WhenAnnounced,

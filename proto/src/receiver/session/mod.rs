@@ -10,12 +10,12 @@ mod turns;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::afterword::Afterword;
 #[cfg(feature = "simulation")]
 use super::effects::Admission;
 use super::effects::{Attempt, Proof};
+use super::final_report::FinalReport;
 use super::numbers::Numbers;
-use super::table::{BaseIndex, BufferId, Collected, Place, Table, Work, buffer_symbols};
+use super::table::{BaseIndex, BufferId, Collected, Place, Table, Tries, Work, buffer_symbols};
 use super::uplink::Uplink;
 use crate::ids::{BlockIndex, HostName, Sequence, SessionId};
 use crate::integrity::{BlockHash, Root};
@@ -44,10 +44,10 @@ pub(super) enum Stage {
     Comparing,
     /// All is proven; the store publishes.
     Publishing,
-    /// It is over here; the last word is repeated until it is acknowledged.
+    /// It is over here; the final report is repeated until it is acknowledged.
     Closing {
         /// Done or failed.
-        last_word: Up,
+        final_report: Up,
         /// When to say it again.
         repeat: Repeat,
         /// When to give up.
@@ -67,8 +67,8 @@ pub(super) enum Conclusion {
 /// Why a session is over without a word of its sender.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Expired {
-    /// Nobody has acknowledged the last word.
-    LastWord,
+    /// Nobody has acknowledged the final report.
+    FinalReport,
     /// The sender was not heard.
     Sender,
 }
@@ -109,7 +109,7 @@ impl Session {
         let hello_at = now + rng.below(announce.spread);
         let mut table = Table::new(announce.geometry, buffers);
         if announce.one_way {
-            table.wait_for_surplus();
+            table.wait_for_overhead();
         }
         if announce.base.is_some() {
             table.wait_for_base();
@@ -291,7 +291,7 @@ impl Session {
             return self.turns.note_poll(poll);
         }
         let turn = self.turns.take_poll(now, poll, rng);
-        // This turn may be earlier than the one that was found for the last word, as fewer hosts are asked now.
+        // This turn may be earlier than the one that was found for the final report, as fewer hosts are asked now.
         if let (Some(at), Stage::Closing { repeat, .. }) = (turn, &mut self.stage) {
             repeat.begin_by(at);
         }
@@ -340,8 +340,8 @@ impl Session {
                 kept: self.kept(0, HELD_RUNS_MAX),
             }));
         }
-        if let Stage::Closing { last_word, repeat, .. } = &mut self.stage {
-            return repeat.take_due(now).then(|| last_word.clone());
+        if let Stage::Closing { final_report, repeat, .. } = &mut self.stage {
+            return repeat.take_due(now).then(|| final_report.clone());
         }
         if !self.turns.take_report_due(now) {
             return None;
@@ -444,7 +444,7 @@ impl Session {
 
     /// What was rebuilt is not what the manifest says; see [`Table::start_over`].
     #[must_use]
-    pub(super) fn start_over(&mut self, block: BlockIndex) -> bool {
+    pub(super) fn start_over(&mut self, block: BlockIndex) -> Tries {
         self.table.start_over(block)
     }
 
@@ -494,9 +494,9 @@ impl Session {
         self.close(now, Up::Failed(Failed { kind, reason: reason.to_owned(), totals: self.totals }));
     }
 
-    fn close(&mut self, now: Moment, last_word: Up) {
-        let repeat = Repeat::new(self.turns.next_turn(now), LAST_WORD_GAP, LAST_WORD_GAP_MAX);
-        self.stage = Stage::Closing { last_word, repeat, until: now + LAST_WORD_FOR };
+    fn close(&mut self, now: Moment, final_report: Up) {
+        let repeat = Repeat::new(self.turns.next_turn(now), FINAL_REPORT_GAP, FINAL_REPORT_GAP_MAX);
+        self.stage = Stage::Closing { final_report, repeat, until: now + FINAL_REPORT_FOR };
         self.turns.forget_report();
     }
 
@@ -521,19 +521,21 @@ impl Session {
     /// Whether the session is over without a word of its sender, and why.
     pub(super) fn expired(&self, now: Moment, gone_after: Duration) -> Option<Expired> {
         let is_closing = matches!(self.stage, Stage::Closing { .. });
-        let expired = if is_closing { Expired::LastWord } else { Expired::Sender };
+        let expired = if is_closing { Expired::FinalReport } else { Expired::Sender };
         self.expires_at(gone_after).is_some_and(|at| now >= at).then_some(expired)
     }
 
-    /// What is left of a session of which nobody has acknowledged the last word.
+    /// What is left of a session of which nobody has acknowledged the final report.
     ///
     /// # Panics
-    /// If the last word was not said.
-    pub(super) fn into_afterword(self) -> Afterword {
-        let Stage::Closing { last_word, .. } = self.stage else { unreachable!("it has said its last word") };
+    /// If the final report was not said.
+    pub(super) fn into_final_report(self) -> FinalReport {
+        let Stage::Closing { final_report, .. } = self.stage else {
+            unreachable!("it has said its final report")
+        };
         let signer = self.signer.map(|key| (self.announce.session, key));
         let (geometry, unknown) = (self.announce.geometry, !self.turns.is_acknowledged());
-        Afterword::new(self.uplink, self.cipher, geometry, signer, last_word, unknown)
+        FinalReport::new(self.uplink, self.cipher, geometry, signer, final_report, unknown)
     }
 }
 
@@ -585,8 +587,8 @@ pub fn buffer_bytes(announce: &Announce) -> usize {
 /// A base that is not looked through after this time, some 60 GB from a slow disk, is done without.
 const BASE_TIME_MAX: Duration = Duration::from_secs(600);
 
-/// Gaps in which the last word is said until it is acknowledged.
-const LAST_WORD_GAP: Duration = Duration::from_millis(20);
-const LAST_WORD_GAP_MAX: Duration = Duration::from_secs(1);
-/// A sender that does not acknowledge the last word for this long is gone.
-const LAST_WORD_FOR: Duration = Duration::from_secs(15);
+/// Gaps in which the final report is said until it is acknowledged.
+const FINAL_REPORT_GAP: Duration = Duration::from_millis(20);
+const FINAL_REPORT_GAP_MAX: Duration = Duration::from_secs(1);
+/// A sender that does not acknowledge the final report for this long is gone.
+const FINAL_REPORT_FOR: Duration = Duration::from_secs(15);

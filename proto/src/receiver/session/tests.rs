@@ -163,10 +163,10 @@ fn a_hello_is_said_in_growing_gaps_until_it_is_acknowledged() {
 fn the_last_word_is_said_until_it_is_acknowledged() {
     let mut session = session();
     acknowledge(&mut session, Kind::Hello, 0);
-    let last_word = close(&mut session, 0);
-    assert_eq!(said(&mut session, 0), Some(last_word.clone()));
+    let final_report = close(&mut session, 0);
+    assert_eq!(said(&mut session, 0), Some(final_report.clone()));
     assert_eq!(said(&mut session, 19), None);
-    assert_eq!(said(&mut session, 20), Some(last_word));
+    assert_eq!(said(&mut session, 20), Some(final_report));
     assert!(!acknowledge(&mut session, Kind::Hello, 0), "an ack of the hello may be late");
     assert!(acknowledge(&mut session, Kind::Failed, 0));
 }
@@ -199,9 +199,9 @@ fn the_last_word_is_said_in_the_slot_of_a_shorter_round_that_comes_before_its_tu
 #[test]
 fn a_host_that_closes_says_hello_first_where_nobody_knows_it_yet() {
     let mut session = session();
-    let last_word = close(&mut session, 0);
+    let final_report = close(&mut session, 0);
     assert!(matches!(said(&mut session, 0), Some(Up::Hello(_))));
-    assert_eq!(said(&mut session, 0), Some(last_word));
+    assert_eq!(said(&mut session, 0), Some(final_report));
 }
 
 #[test]
@@ -235,11 +235,11 @@ fn said(session: &mut Session, ms: u64) -> Option<Up> {
     session.next_up(at(ms), &HostName::new("a").expect("plain"), "test")
 }
 
-/// Has the host give up, and returns its last word.
+/// Has the host give up, and returns its final report.
 fn close(session: &mut Session, ms: u64) -> Up {
     session.close_failed(at(ms), FailureKind::Store, "no");
     match session.stage() {
-        Stage::Closing { last_word, .. } => last_word.clone(),
+        Stage::Closing { final_report, .. } => final_report.clone(),
         other => panic!("{other:?}"),
     }
 }

@@ -22,7 +22,7 @@ pub struct Place {
 }
 
 /// Symbols that a buffer of a block of K source symbols has room for: all of them, as many repair symbols again for
-/// a host that lost every source symbol, and the surplus for an undecodable set.
+/// a host that lost every source symbol, and the overhead for an undecodable set.
 pub const fn buffer_symbols(source_symbols: u32) -> u32 {
     2 * source_symbols + REPAIR_SURPLUS_MAX
 }
@@ -50,13 +50,13 @@ impl Collected {
         }
     }
 
-    /// Begins another block, of which the first try waits for `surplus` symbols more than K.
-    pub(super) fn begin(&mut self, shape: BlockShape, encoded_len: u32, surplus: u32) {
+    /// Begins another block, of which the first try waits for `overhead` symbols more than K.
+    pub(super) fn begin(&mut self, shape: BlockShape, encoded_len: u32, overhead: u32) {
         self.shape = shape;
         self.encoded_len = encoded_len;
         self.held.reset(shape.source_symbols());
         self.repair.clear();
-        self.failures = surplus;
+        self.failures = overhead;
     }
 
     /// K and T.
@@ -190,9 +190,9 @@ impl Buffers {
         self.idle.last().map(|&(id, _)| id)
     }
 
-    pub(super) fn take(&mut self, shape: BlockShape, encoded_len: u32, surplus: u32) -> Option<BufferId> {
+    pub(super) fn take(&mut self, shape: BlockShape, encoded_len: u32, overhead: u32) -> Option<BufferId> {
         let (id, mut collected) = self.idle.pop()?;
-        collected.begin(shape, encoded_len, surplus);
+        collected.begin(shape, encoded_len, overhead);
         self.used[usize::from(id.0)] = Some(collected);
         Some(id)
     }
