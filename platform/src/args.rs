@@ -1,6 +1,5 @@
 //! Values on the command line and in configuration files: rates, durations.
 
-use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 

@@ -1,26 +1,30 @@
 //! Who shares the group key can seal any datagram. What that is good for against hosts that list their senders, and
 //! against a sender: the machines from outside, with real datagrams between them.
 
+mod pair;
+
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use glancecast_fec::Esi;
 use glancecast_proto::geometry::Geometry;
-use glancecast_proto::ids::{BlockIndex, HostName, ObjectName, ReceiverId, Sequence, SessionId};
+use glancecast_proto::ids::{BlockIndex, HostName, ReceiverId, Sequence, SessionId};
 use glancecast_proto::integrity::{BlockHash, Fingerprint, Root};
 use glancecast_proto::limits::{ACKS_PER_TENTH_MAX, CORRUPT_TRIES_MAX, SEQUENCES_AHEAD_MAX};
 use glancecast_proto::receiver::{
-    Admission, BlockOutcome, Effect, Opened, Receiver, ReceiverConfig, ReceiverEvent, Work,
+    Admission, BlockOutcome, Effect, Leftover, Receiver, ReceiverConfig, ReceiverEvent, Returned, Work,
 };
 use glancecast_proto::seal::{Cipher, GroupKey};
-use glancecast_proto::sender::{Expected, HostState, Job, Pace, Sender, SenderConfig, Verdict};
+use glancecast_proto::sender::{Expected, HostState, Job, JobRoom, Sender, SenderConfig, Verdict};
 use glancecast_proto::sign::SigningKey;
 use glancecast_proto::time::{Moment, WallClock};
-use glancecast_proto::units::Rate;
 use glancecast_proto::wire::{
-    BaseName, DeficitRun, Discard, DiskFormat, Done, Down, Encoding, End, Failed, FailureKind, Hello, Kind,
-    ManifestEntry, ManifestRun, Pin, Poll, Report, SymbolHeader, Totals, Up,
+    BaseName, DeficitRun, Discard, Done, Down, Encoding, End, Failed, FailureKind, Hello, Kind,
+    ManifestEntry, ManifestRun, Poll, Report, SymbolHeader, Totals, Up,
+};
+use pair::{
+    HOST, SENDER, WALL, announcement, at, deliver, effect, group_key, host_config, left, open, push_of, said,
+    wall,
 };
 use zeroize::Zeroizing;
 
@@ -85,7 +89,7 @@ fn a_signed_announcement_is_refused_when_it_is_old() {
 
 #[test]
 fn a_host_without_a_list_holds_a_signed_session_to_its_signer() {
-    let (mut sender, mut host) = (sender(Some(1)), receiver(config()));
+    let (mut sender, mut host) = (sender(Some(1)), Receiver::new(host_config()));
     deliver(&mut sender, &mut host, at(0));
     assert_eq!(hear(&mut host, 50, &Down::End(End::Over), None), Err(Discard::BadSignature));
     assert!(host.session().is_some());
@@ -171,7 +175,7 @@ fn forged_numbers_neither_end_a_session_nor_blind_it_for_long() {
 #[test]
 fn while_a_group_key_is_replaced_both_are_accepted() {
     let keys = vec![GroupKey::new([9; 32]), group_key()];
-    let (mut sender, mut host) = (sender(None), receiver(ReceiverConfig { keys, ..config() }));
+    let (mut sender, mut host) = (sender(None), Receiver::new(ReceiverConfig { keys, ..host_config() }));
     deliver(&mut sender, &mut host, at(0));
     answer(&mut host, &mut sender, at(50));
     assert_eq!(sender.tally().heard, 1, "it answers under the same key");
@@ -180,7 +184,7 @@ fn while_a_group_key_is_replaced_both_are_accepted() {
     future[0] = 2;
     assert_eq!(host.handle_datagram(at(1_000), WALL, SENDER, &future), Err(Discard::OtherVersion));
     let said =
-        [said(&mut host, at(1_000)), said(&mut host, at(1_000))].map(|said| said.expect("a notice")[1]);
+        [said(&mut host, at(1_000)), said(&mut host, at(1_000))].map(|said| said.expect("a notice").1[1]);
     assert_eq!(said, [Kind::Notice as u8; 2]);
 }
 
@@ -188,8 +192,7 @@ fn while_a_group_key_is_replaced_both_are_accepted() {
 fn a_block_that_is_wrong_again_and_again_ends_with_a_reason() {
     let (mut sender, mut host) = (sender(Some(1)), listing(&[1]));
     deliver(&mut sender, &mut host, at(0));
-    let Some(Effect::Open(attempt, ..)) = host.poll_effect(true) else { panic!("it joins") };
-    host.handle_opened(at(1), attempt, Ok(Opened::New));
+    let attempt = open(&mut host, at(1));
     let run = ManifestRun::plain(BlockIndex(0), vec![entry(1), entry(2)]);
     assert_eq!(hear(&mut host, 10, &Down::Manifest(run), Some(1)), Ok(()));
     let mut number = 100;
@@ -201,13 +204,14 @@ fn a_block_that_is_wrong_again_and_again_ends_with_a_reason() {
             let Ok(Admission::To(place)) = host.admit(&header) else { panic!("a place") };
             host.accept(at(2), &header, place, 1_468);
         }
-        let Some(Effect::Block(_, Work::Rebuild { block, buffer, collected, .. })) = host.poll_effect(true)
+        let Some(Effect::Block(_, Work::Rebuild { block, buffer, collected, .. }, ())) = effect(&mut host)
         else {
             panic!("work")
         };
-        host.handle_block(at(3), attempt, block, Some((buffer, collected)), BlockOutcome::Corrupt);
-        if matches!(host.poll_effect(true), Some(Effect::Suspend(_))) {
-            assert_eq!(tries, CORRUPT_TRIES_MAX);
+        let returned = Some(Returned { buffer, collected });
+        host.handle_block(at(3), attempt, block, returned, BlockOutcome::Corrupt);
+        if let Some(left) = left(&mut host) {
+            assert_eq!((left, tries), ((attempt, Some(Leftover::Kept)), CORRUPT_TRIES_MAX));
             break;
         }
     }
@@ -257,14 +261,14 @@ fn a_host_that_was_told_forged_numbers_is_served() {
         sender.handle_block(entry(block), 0);
     });
     for _ in 0..2 {
-        let job = sender.poll_job(true, true).expect("the first pass");
+        let job = sender.poll_job(JobRoom::ANY).expect("the first pass");
         let last = sender.take_sequences(job.symbols(700));
         sender.handle_sent(at(1), job, last);
     }
     let deficits = vec![DeficitRun { first: BlockIndex(0), blocks: 1, symbols: 3 }];
     let report = Report { covered: 2, deficits, highest: sequence(1 << 30), ..report(2_000) };
     assert_eq!(speak(&mut sender, 1, 7, &Up::Report(report)), Ok(()));
-    assert!(matches!(sender.poll_job(true, true), Some(Job::Repair { block: BlockIndex(0), .. })));
+    assert!(matches!(sender.poll_job(JobRoom::ANY), Some(Job::Repair { block: BlockIndex(0), .. })));
 }
 
 #[test]
@@ -306,7 +310,7 @@ fn nobody_who_asks_for_ever_keeps_the_first_pass_from_its_end() {
         let highest = sequence(sender.take_sequences(1).value());
         let report = Report { covered, deficits, highest, ..report(10 * number) };
         speak(&mut sender, 1, number, &Up::Report(report)).expect("possible");
-        let job = sender.poll_job(true, true).expect("something is to be sent");
+        let job = sender.poll_job(JobRoom::ANY).expect("something is to be sent");
         source += u32::from(matches!(job, Job::Source { .. }));
         repair += u32::from(matches!(job, Job::Repair { .. }));
         let last = sender.take_sequences(job.symbols(700));
@@ -344,7 +348,7 @@ fn with_a_base_nobody_who_asks_for_ever_keeps_others_from_what_they_lack() {
         let greedy =
             Report { covered: blocks, deficits: lacks(0, 1, symbols - 1), highest, ..report(10 * number) };
         speak(&mut sender, 1, number, &Up::Report(greedy)).expect("possible");
-        let Some(job) = sender.poll_job(true, false) else { break };
+        let Some(job) = sender.poll_job(JobRoom { repair: true, source: false }) else { break };
         whole += u32::from(matches!(job, Job::Source { .. }));
         let last = sender.take_sequences(job.symbols(700));
         sender.handle_sent(at(1), job, last);
@@ -363,33 +367,11 @@ fn acknowledgements_are_bounded_whoever_asks_for_them() {
     assert_eq!(said.filter(|said| said.kind == Kind::Ack).count(), ACKS_PER_TENTH_MAX as usize);
 }
 
-fn deliver(sender: &mut Sender, host: &mut Receiver, now: Moment) {
-    let mut out = Vec::new();
-    while sender.poll_transmit(now, &mut out).is_some() {
-        let _ = host.handle_datagram(now, wall(now), SENDER, &out);
-    }
-}
-
-fn announcement(sender: &mut Sender, now: Moment) -> Vec<u8> {
-    let mut out = Vec::new();
-    while let Some(transmit) = sender.poll_transmit(now, &mut out) {
-        if transmit.kind == Kind::Announce {
-            return out;
-        }
-    }
-    panic!("no announcement is due at {now}")
-}
-
 /// What the host has to say, to the sender.
 fn answer(host: &mut Receiver, sender: &mut Sender, now: Moment) {
-    while let Some(datagram) = said(host, now) {
+    while let Some((_, datagram)) = said(host, now) {
         sender.handle_datagram(now, HOST, &datagram).expect("under its own key");
     }
-}
-
-fn said(host: &mut Receiver, now: Moment) -> Option<Vec<u8>> {
-    let mut out = Vec::new();
-    host.poll_transmit(now, &mut out).map(|_| out)
 }
 
 /// The host's answer to a poll, opened.
@@ -400,7 +382,7 @@ fn said_report(host: &mut Receiver, now: Moment) -> Report {
     }
     assert_eq!(hear_at(host, now, 60, &poll, Some(1)), Ok(()));
     let mut reports = Vec::new();
-    while let Some(datagram) = said(host, now + Duration::from_millis(100)) {
+    while let Some((_, datagram)) = said(host, now + Duration::from_millis(100)) {
         let up = glancecast_proto::wire::UpHeader::parse(&datagram).expect("ours");
         let cipher = Cipher::upward(&group_key(), SESSION, up.receiver);
         if let Ok(Up::Report(report)) = Up::open(&cipher, geometry(), up, &datagram) {
@@ -526,51 +508,17 @@ fn sender_to(expected: Expected, only_listed: bool) -> Sender {
 }
 
 fn sender_config() -> SenderConfig {
-    SenderConfig {
-        session: SESSION,
-        key: group_key(),
-        signer: None,
-        geometry: geometry(),
-        name: ObjectName::new("image").expect("plain"),
-        image_id: None,
-        format: DiskFormat::Raw,
-        pin: Pin::None,
-        reply_to: SENDER,
-        expected: Expected::Anyone,
-        only_listed: false,
-        timeout: Duration::from_secs(600),
-        started: WALL,
-        pace: Pace::Fixed(Rate::mbit(1_000)),
-        header_bytes: 42,
-        one_way: None,
-        base: None,
-    }
+    push_of(6, 2 << 20)
 }
 
 /// A host that lists these senders.
 fn listing(senders: &[u8]) -> Receiver {
     let senders = senders.iter().map(|&seed| signing_key(seed).public()).collect();
-    receiver(ReceiverConfig { senders, ..config() })
-}
-
-fn receiver(config: ReceiverConfig) -> Receiver {
-    Receiver::new(config)
-}
-
-fn config() -> ReceiverConfig {
-    ReceiverConfig {
-        name: name("compute-1"),
-        software: "test".into(),
-        keys: vec![group_key()],
-        senders: Vec::new(),
-        start: [1; 16],
-        seed: [2; 32],
-        buffer_bytes: 16 << 20,
-    }
+    Receiver::new(ReceiverConfig { senders, ..host_config() })
 }
 
 fn geometry() -> Geometry {
-    Geometry::for_path(2 << 20, 1500, 20).expect("in range")
+    sender_config().geometry
 }
 
 fn named<const N: usize>(names: [&str; N]) -> Expected {
@@ -581,10 +529,6 @@ fn name(text: &str) -> HostName {
     HostName::new(text).expect("plain")
 }
 
-fn group_key() -> GroupKey {
-    GroupKey::new([7; 32])
-}
-
 fn signing_key(seed: u8) -> SigningKey {
     SigningKey::from_seed(&Zeroizing::new([seed; 32]))
 }
@@ -593,15 +537,4 @@ fn sequence(number: u64) -> Sequence {
     Sequence::new(number).expect("40 bits")
 }
 
-fn at(ms: u64) -> Moment {
-    Moment::from_micros(ms * 1_000)
-}
-
-fn wall(now: Moment) -> WallClock {
-    WallClock(WALL.0 + now.micros() / 1_000)
-}
-
 const SESSION: SessionId = SessionId([6; 16]);
-const WALL: WallClock = WallClock(1_700_000_000_000);
-const SENDER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1)), 7167);
-const HOST: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 2)), 40_000);

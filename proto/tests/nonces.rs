@@ -12,7 +12,9 @@ use dice::Dice;
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::{HostName, ObjectName, ReceiverId, Sequence, SessionId};
 use glancecast_proto::query::{Lookup, Reply, Responder, ResponderConfig};
-use glancecast_proto::receiver::{Attempt, Effect, Opened, Receiver, ReceiverConfig, ReceiverEvent};
+use glancecast_proto::receiver::{
+    Attempt, BlockRoom, Effect, Failure, Opened, Receiver, ReceiverConfig, ReceiverEvent,
+};
 use glancecast_proto::seal::{Cipher, GroupKey};
 use glancecast_proto::sign::PublicKey;
 use glancecast_proto::time::{Moment, WallClock};
@@ -316,16 +318,18 @@ impl Host {
 
     /// The store finds a place, or does not.
     fn open(&mut self, dice: &mut Dice) {
-        while let Some(effect) = self.receiver.poll_effect(true) {
-            if let Effect::Open(attempt, ..) = effect {
-                self.opening.push(attempt);
+        while let Some(effect) = self.receiver.poll_effect(BlockRoom::Free) {
+            match effect {
+                Effect::Open(attempt, _) => self.opening.push(attempt),
+                Effect::PutAway(..) => self.receiver.handle_put_away(),
+                _ => {}
             }
         }
         for attempt in self.opening.drain(..) {
             let result = match dice.below(3) {
-                0 => Err((FailureKind::NoSpace, "full".to_owned())),
-                1 => Ok(Opened::Existing),
-                _ => Ok(Opened::New),
+                0 => Err(Failure::new(FailureKind::NoSpace, "full")),
+                1 => Ok(Opened::Existing(())),
+                _ => Ok(Opened::Unfinished { file: (), kept: Vec::new() }),
             };
             self.receiver.handle_opened(self.now, attempt, result);
         }

@@ -2,26 +2,29 @@
 //! real datagrams between them.
 
 mod aead;
+mod pair;
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use glancecast_proto::geometry::Geometry;
-use glancecast_proto::ids::{BlockIndex, HostName, ObjectName, SessionId};
+use glancecast_proto::ids::BlockIndex;
 use glancecast_proto::integrity::{BlockHash, Fingerprint};
 use glancecast_proto::receiver::{
-    Attempt, BlockOutcome, Effect, Opened, Published, Receiver, ReceiverConfig, ReceiverEvent, Work,
+    BlockOutcome, Effect, Leftover, Opened, Published, Receiver, ReceiverConfig, ReceiverEvent, Work,
     buffer_symbols,
 };
 use glancecast_proto::seal::GroupKey;
 use glancecast_proto::sender::{
-    Expected, HostState, OneWay, Pace, Sender, SenderConfig, SenderEvent, Verdict,
+    Expected, HostState, JobRoom, OneWay, Sender, SenderConfig, SenderEvent, Verdict,
 };
 use glancecast_proto::sign::SigningKey;
 use glancecast_proto::time::{Moment, WallClock};
-use glancecast_proto::units::Rate;
-use glancecast_proto::wire::{BaseName, Discard, DiskFormat, Encoding, Kind, ManifestEntry, Notice, Pin};
+use glancecast_proto::wire::{BaseName, Discard, Encoding, Kind, ManifestEntry, Notice};
+use pair::{
+    HOST, SENDER, WALL, announcement, at, deliver, effect, host_config, join, left, pass_on, push_of, said,
+    search, wall,
+};
 use zeroize::Zeroizing;
 
 #[test]
@@ -106,7 +109,8 @@ fn announcements_of_another_time_are_refused() {
 
 #[test]
 fn announcements_of_another_group_are_told_once() {
-    let mut host = Receiver::new(ReceiverConfig { keys: vec![GroupKey::new([9; 32])], ..config() });
+    let mut host: Receiver =
+        Receiver::new(ReceiverConfig { keys: vec![GroupKey::new([9; 32])], ..host_config() });
     let mut sender = sender(1, 1);
     for ms in [0, 100] {
         let datagram = announcement(&mut sender, at(ms));
@@ -124,11 +128,11 @@ fn an_ended_session_is_not_joined_again() {
     let announcement = announcement(&mut sender, at(100));
     sender.handle_abort(at(200), "no");
     deliver(&mut sender, &mut host, at(200));
-    assert!(matches!(host.poll_effect(true), Some(Effect::Suspend(of)) if of == attempt));
+    assert_eq!(left(&mut host), Some((attempt, Some(Leftover::Kept))));
     assert!(host.session().is_none());
 
     assert_eq!(host.handle_datagram(at(300), WALL, SENDER, &announcement), Ok(()));
-    assert!(host.session().is_none() && host.poll_effect(true).is_none());
+    assert!(host.session().is_none() && effect(&mut host).is_none());
 }
 
 #[test]
@@ -138,7 +142,7 @@ fn a_session_that_was_cut_off_is_joined_again_as_another_receiver() {
     let first = join(&mut host, &mut sender, at(0));
     let (_, hello) = said(&mut host, at(10)).expect("a hello");
     host.handle_timeout(at(31_000));
-    assert!(matches!(host.poll_effect(true), Some(Effect::Suspend(of)) if of == first));
+    assert_eq!(left(&mut host), Some((first, Some(Leftover::Kept))));
     let second = join(&mut host, &mut sender, at(31_000));
     assert_ne!(first, second);
     let (_, again) = said(&mut host, at(31_010)).expect("a hello");
@@ -158,10 +162,10 @@ fn a_host_at_work_says_that_it_is_busy_and_joins_afterwards() {
 
     first.handle_abort(at(20), "no");
     deliver(&mut first, &mut host, at(20));
-    assert!(matches!(host.poll_effect(true), Some(Effect::Suspend(_))));
+    assert!(left(&mut host).is_some());
     let datagram = announcement(&mut second, at(200));
     host.handle_datagram(at(200), WALL, SENDER, &datagram).expect("fresh");
-    assert!(matches!(host.poll_effect(true), Some(Effect::Open(..))));
+    assert!(matches!(effect(&mut host), Some(Effect::Prepare(..))));
     pass_on(&mut host, [&mut first, &mut second], at(300));
     assert_eq!(second.rows().len(), 1, "the same receiver");
     assert_eq!(second.rows()[0].state, HostState::Receiving);
@@ -186,7 +190,7 @@ fn eight_pushes_are_told_that_a_host_is_busy_and_those_it_refuses_take_none_of_t
         let config = SenderConfig { signer: Some(key(signer)), ..sender_config(session, 1) };
         announcement(&mut Sender::new(at(0), config), at(0))
     };
-    let mut host = Receiver::new(ReceiverConfig { senders: vec![key(1).public()], ..config() });
+    let mut host = Receiver::new(ReceiverConfig { senders: vec![key(1).public()], ..host_config() });
     for session in 1..30 {
         let signer = if session % 2 == 1 { 1 } else { 2 };
         let _ = host.handle_datagram(at(0), WALL, SENDER, &announced(session, signer));
@@ -216,9 +220,9 @@ fn a_host_has_as_many_buffers_as_its_memory_holds() {
         (37 * one, 20, 20),
         (2_000 * one, 3_000, 1_024),
     ] {
-        let mut host = Receiver::new(ReceiverConfig { buffer_bytes, ..config() });
+        let mut host = Receiver::new(ReceiverConfig { buffer_bytes, ..host_config() });
         host.handle_datagram(at(0), WALL, SENDER, &announced(blocks)).expect("fresh");
-        let Some(Effect::Open(_, _, buffers)) = host.poll_effect(true) else { panic!("it joins") };
+        let Some(Effect::Prepare(_, _, buffers)) = effect(&mut host) else { panic!("it joins") };
         assert_eq!(buffers, expected, "{buffer_bytes} bytes, {blocks} blocks");
     }
 }
@@ -237,7 +241,7 @@ fn an_image_id_that_is_none_is_not_read() {
         assert!(host.session().is_none());
     }
     host.handle_datagram(at(0), WALL, SENDER, &announced(good)).expect("an id");
-    assert_eq!(host.session().and_then(|(announce, _)| announce.image_id.clone()).as_deref(), Some(good));
+    assert_eq!(host.session().and_then(|announce| announce.image_id.clone()).as_deref(), Some(good));
 }
 
 #[test]
@@ -248,9 +252,9 @@ fn a_sender_that_is_silent_while_another_waits_is_given_up_sooner() {
     let datagram = announcement(&mut second, at(500));
     host.handle_datagram(at(500), WALL, SENDER, &datagram).expect("fresh");
     host.handle_timeout(at(990));
-    assert!(host.poll_effect(true).is_none());
+    assert!(effect(&mut host).is_none());
     host.handle_timeout(at(1_010));
-    assert!(matches!(host.poll_effect(true), Some(Effect::Suspend(of)) if of == attempt));
+    assert_eq!(left(&mut host), Some((attempt, Some(Leftover::Kept))));
     let _ = join(&mut host, &mut second, at(1_200));
 }
 
@@ -265,13 +269,13 @@ fn nothing_is_sent_while_every_host_is_at_work_on_another_push() {
     second.handle_block(stored, 0);
     pass_on(&mut host, [&mut first, &mut second], at(10));
     assert_eq!(second.tally().busy, 1);
-    assert!(second.poll_job(true, true).is_none());
+    assert!(second.poll_job(JobRoom::ANY).is_none());
     first.handle_abort(at(20), "no");
     deliver(&mut first, &mut host, at(20));
-    assert!(matches!(host.poll_effect(true), Some(Effect::Suspend(_))));
+    assert!(left(&mut host).is_some());
     let _ = join(&mut host, &mut second, at(200));
     pass_on(&mut host, [&mut first, &mut second], at(300));
-    assert!(second.poll_job(true, true).is_some());
+    assert!(second.poll_job(JobRoom::ANY).is_some());
 }
 
 #[test]
@@ -330,13 +334,14 @@ fn a_place_that_is_ready_too_late_is_not_written_to() {
     let mut host = receiver();
     let datagram = announcement(&mut sender, at(0));
     host.handle_datagram(at(0), WALL, SENDER, &datagram).expect("fresh");
+    let attempt = search(&mut host);
     host.handle_stop(at(1));
-    let Some(Effect::Open(attempt, ..)) = host.poll_effect(true) else { panic!("a place first") };
-    host.handle_opened(at(2), attempt, Ok(Opened::New));
-    assert!(matches!(host.poll_effect(true), Some(Effect::Suspend(of)) if of == attempt));
+    assert_eq!(left(&mut host), Some((attempt, None)));
+    host.handle_opened(at(2), attempt, Ok(Opened::Unfinished { file: (), kept: Vec::new() }));
+    assert!(matches!(effect(&mut host), Some(Effect::PutAway((), Leftover::Kept))));
     read_all(&mut sender, at(3));
     deliver(&mut sender, &mut host, at(3));
-    assert!(host.poll_effect(true).is_none(), "the zero block is not asked for");
+    assert!(effect(&mut host).is_none(), "the zero block is not asked for");
 }
 
 #[test]
@@ -347,7 +352,7 @@ fn a_zero_block_that_the_root_does_not_mean_ends_the_session_with_its_reason() {
     read_all(&mut sender, at(1));
     deliver(&mut sender, &mut host, at(50));
     take_zero_block(&mut host, at(51), BlockHash([9; 32]));
-    assert!(matches!(host.poll_effect(true), Some(Effect::Discard(of)) if of == attempt));
+    assert_eq!(left(&mut host), Some((attempt, Some(Leftover::Discarded))));
     pass_on(&mut host, [&mut sender], at(100));
     let row = &sender.rows()[0];
     assert_eq!(row.state, HostState::Failed);
@@ -371,7 +376,7 @@ fn a_base_that_takes_for_ever_is_done_without() {
         host.handle_timeout(at(ms));
         pass_on(&mut host, [&mut sender], at(ms + 50));
         sender.handle_timeout(at(ms + 50));
-        assert_eq!(sender.poll_job(true, false).is_some(), asks, "after {ms} ms");
+        assert_eq!(sender.poll_job(JobRoom { repair: true, source: false }).is_some(), asks, "after {ms} ms");
     }
 }
 
@@ -384,13 +389,13 @@ fn what_is_being_published_is_waited_for_however_long_it_takes() {
     deliver(&mut sender, &mut host, at(50));
     take_zero_block(&mut host, at(51), zeros(&sender));
     deliver(&mut sender, &mut host, at(120));
-    let Some(Effect::Publish(_, proof)) = host.poll_effect(true) else { panic!("all is proven") };
+    let Some(Effect::Publish(_, (), proof)) = effect(&mut host) else { panic!("all is proven") };
     assert_eq!(Some(proof.root()), sender.root());
     host.handle_timeout(at(100_000));
     host.handle_stop(at(100_001));
     pass_on(&mut host, [&mut sender], at(100_001));
-    assert!(host.poll_effect(true).is_none(), "it is not taken back");
-    host.handle_published(at(100_002), attempt, Published::New);
+    assert!(effect(&mut host).is_none(), "it is not taken back");
+    host.handle_published(at(100_002), attempt, Ok(Published::New));
     pass_on(&mut host, [&mut sender], at(100_002));
     assert_eq!(sender.rows()[0].state, HostState::Done);
 }
@@ -402,8 +407,8 @@ fn a_last_word_that_nobody_acknowledged_is_said_again_while_the_session_is_annou
     read_all(&mut sender, at(1));
     deliver(&mut sender, &mut host, at(200));
     take_zero_block(&mut host, at(200), zeros(&sender));
-    assert!(matches!(host.poll_effect(true), Some(Effect::Publish(..))));
-    host.handle_published(at(200), attempt, Published::New);
+    assert!(matches!(effect(&mut host), Some(Effect::Publish(..))));
+    host.handle_published(at(200), attempt, Ok(Published::New));
     // The way up is cut: not even the hello comes through, and the host goes on with other things.
     for ms in (200..20_000).step_by(10) {
         host.handle_timeout(at(ms));
@@ -429,13 +434,13 @@ fn who_comes_after_the_verdict_changes_nothing_in_the_table() {
     read_all(&mut sender, at(1));
     deliver(&mut sender, &mut host, at(200));
     take_zero_block(&mut host, at(200), zeros(&sender));
-    let _ = host.poll_effect(true);
-    host.handle_published(at(200), attempt, Published::New);
+    let _ = effect(&mut host);
+    host.handle_published(at(200), attempt, Ok(Published::New));
     pass_on(&mut host, [&mut sender], at(201));
     assert_eq!(sender.verdict(), Some(&Verdict::Complete));
 
     // The host's next start hears an announcement that was under way.
-    let mut again = Receiver::new(ReceiverConfig { start: [9; 16], ..config() });
+    let mut again = Receiver::new(ReceiverConfig { start: [9; 16], ..host_config() });
     let announced = announcement_of(1, at(0));
     again.handle_datagram(at(202), wall(at(202)), SENDER, &announced).expect("fresh");
     let (_, hello) = said(&mut again, at(400)).expect("a hello");
@@ -457,24 +462,8 @@ fn a_push_times_out_at_the_moment_that_its_timer_names() {
     assert_eq!(sender.verdict(), Some(&Verdict::Incomplete), "it is called until {now}, and not for ever");
 }
 
-fn join(host: &mut Receiver, sender: &mut Sender, now: Moment) -> Attempt {
-    let datagram = announcement(sender, now);
-    host.handle_datagram(now, wall(now), SENDER, &datagram).expect("fresh");
-    let attempt = loop {
-        match host.poll_effect(true) {
-            Some(Effect::Open(attempt, ..)) => break attempt,
-            Some(_) => {}
-            None => panic!("it does not join"),
-        }
-    };
-    host.handle_opened(now, attempt, Ok(Opened::New));
-    attempt
-}
-
 fn take_zero_block(host: &mut Receiver, now: Moment, hash: BlockHash) {
-    let Some(Effect::Block(attempt, Work::Zero { block })) = host.poll_effect(true) else {
-        panic!("a zero block")
-    };
+    let Some(Effect::Block(attempt, Work::Zero { block }, ())) = effect(host) else { panic!("a zero block") };
     host.handle_block(now, attempt, block, None, BlockOutcome::Zeros(hash));
 }
 
@@ -482,39 +471,6 @@ fn take_zero_block(host: &mut Receiver, now: Moment, hash: BlockHash) {
 fn zeros(sender: &Sender) -> BlockHash {
     let geometry = sender.config().geometry;
     BlockHash::of(geometry, BlockIndex(0), &vec![0; geometry.object_bytes() as usize])
-}
-
-/// The next announcement; what comes before it is lost.
-fn announcement(sender: &mut Sender, now: Moment) -> Vec<u8> {
-    let mut out = Vec::new();
-    while let Some(transmit) = sender.poll_transmit(now, &mut out) {
-        if transmit.kind == Kind::Announce {
-            return out;
-        }
-    }
-    panic!("no announcement is due at {now}")
-}
-
-/// All that the sender has to say now.
-fn deliver(sender: &mut Sender, host: &mut Receiver, now: Moment) {
-    let mut out = Vec::new();
-    while sender.poll_transmit(now, &mut out).is_some() {
-        let _ = host.handle_datagram(now, wall(now), SENDER, &out);
-    }
-}
-
-/// All that the host has to say now, to all: each takes what is for it.
-fn pass_on<const N: usize>(host: &mut Receiver, mut senders: [&mut Sender; N], now: Moment) {
-    while let Some((_, datagram)) = said(host, now) {
-        for sender in &mut senders {
-            let _ = sender.handle_datagram(now, HOST, &datagram);
-        }
-    }
-}
-
-fn said(host: &mut Receiver, now: Moment) -> Option<(SocketAddr, Vec<u8>)> {
-    let mut out = Vec::new();
-    host.poll_transmit(now, &mut out).map(|to| (to, out))
 }
 
 /// The first byte of each session to whose sender the host speaks now.
@@ -553,51 +509,9 @@ fn sender_for(session: u8, hosts: u32, timeout: Duration) -> Sender {
 }
 
 fn sender_config(session: u8, hosts: u32) -> SenderConfig {
-    SenderConfig {
-        session: SessionId([session; 16]),
-        key: GroupKey::new([7; 32]),
-        signer: None,
-        geometry: Geometry::for_path(4_096, 1500, 20).expect("in range"),
-        name: ObjectName::new("image").expect("plain"),
-        image_id: None,
-        format: DiskFormat::Raw,
-        pin: Pin::None,
-        reply_to: SENDER,
-        expected: Expected::Count(hosts),
-        only_listed: false,
-        timeout: Duration::from_secs(600),
-        started: WALL,
-        pace: Pace::Fixed(Rate::mbit(1_000)),
-        header_bytes: 42,
-        one_way: None,
-        base: None,
-    }
+    SenderConfig { expected: Expected::Count(hosts), ..push_of(session, 4_096) }
 }
 
 fn receiver() -> Receiver {
-    Receiver::new(config())
+    Receiver::new(host_config())
 }
-
-fn config() -> ReceiverConfig {
-    ReceiverConfig {
-        name: HostName::new("compute-1").expect("plain"),
-        software: "glancecastd 1.0".into(),
-        keys: vec![GroupKey::new([7; 32])],
-        senders: Vec::new(),
-        start: [1; 16],
-        seed: [2; 32],
-        buffer_bytes: 1 << 20,
-    }
-}
-
-fn at(ms: u64) -> Moment {
-    Moment::from_micros(ms * 1_000)
-}
-
-fn wall(now: Moment) -> WallClock {
-    WallClock(WALL.0 + now.micros() / 1_000)
-}
-
-const WALL: WallClock = WallClock(1_700_000_000_000);
-const SENDER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1)), 7167);
-const HOST: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 2)), 40_000);

@@ -46,8 +46,8 @@ impl BaseThread {
     /// Starts it; `waker` is used when a base was looked through, which is done no faster than `limit` says.
     pub(crate) fn start(waker: &Waker, limit: Arc<RateLimit>) -> io::Result<Self> {
         let (tasks, queue) = sync_channel::<Task>(QUEUE_MAX);
-        let (to_drive, found) = channel();
-        let at_once = to_drive.clone();
+        let (to_loop, found) = channel();
+        let at_once = to_loop.clone();
         let wanted = Arc::new(AtomicU64::new(0));
         let (still_wanted, waker) = (Arc::clone(&wanted), waker.clone());
         let work = move || {
@@ -55,7 +55,7 @@ impl BaseThread {
                 let attempt = task.attempt;
                 let is_wanted = || still_wanted.load(Ordering::Relaxed) == attempt.number();
                 let Some((file, index)) = look(&task, &limit, is_wanted) else { continue };
-                if to_drive.send(Found { attempt, file, index }).is_err() {
+                if to_loop.send(Found { attempt, file, index }).is_err() {
                     return;
                 }
                 waker.wake();
@@ -88,8 +88,7 @@ impl BaseThread {
     pub(crate) fn join(self) {
         self.give_up();
         drop(self.tasks);
-        // A panic of it was told already, and changes nothing now.
-        drop(self.thread.join());
+        self.thread.join().expect("a panic ends the program");
     }
 }
 

@@ -10,6 +10,7 @@ mod announcement;
 mod base;
 mod coalesce;
 pub mod config;
+mod events;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 pub mod heap;

@@ -12,15 +12,16 @@ use std::time::{Duration, Instant};
 use glancecast_platform::clock::wall;
 use glancecast_platform::wake::Waker;
 use glancecast_proto::ids::ObjectName;
-use glancecast_proto::query::{LookupId, Reply};
+use glancecast_proto::query::{Lookup, LookupId, Reply, Responder};
+use glancecast_proto::time::Moment;
 use glancecast_proto::wire::{AnswerState, Finding, Held, Kept, Query, Sought};
 
 use crate::rate_limit::RateLimit;
 use crate::store::{self, Pinned, Store, StoreError, Verified};
 
 /// The threads, and the way to them and back.
-pub(crate) struct Desk {
-    listing: SyncSender<Case>,
+pub(crate) struct QueryWorkers {
+    listing: SyncSender<Task>,
     replies: Receiver<(LookupId, Reply)>,
     /// Replies that nobody had to look for.
     at_once: VecDeque<(LookupId, Reply)>,
@@ -32,22 +33,22 @@ pub(crate) struct Desk {
 }
 
 /// A query.
-struct Case {
+struct Task {
     id: LookupId,
     query: Query,
     given_up: Arc<AtomicBool>,
 }
 
 /// Copies to hash: what is said of each, and its file.
-struct HashCase {
-    case: Case,
+struct HashTask {
+    task: Task,
     reply: Reply,
     files: Vec<String>,
 }
 
 /// What both threads have.
 #[derive(Clone)]
-struct Clerk {
+struct QueryWorker {
     store: Store,
     replies: Sender<(LookupId, Reply)>,
     waker: Waker,
@@ -57,43 +58,57 @@ struct Clerk {
     limit: Arc<RateLimit>,
 }
 
-impl Desk {
+impl QueryWorkers {
     /// Starts the threads; `waker` is used for each reply, and copies are hashed no faster than `limit` says.
     pub(crate) fn start(store: &Store, waker: &Waker, limit: Arc<RateLimit>) -> io::Result<Self> {
         let (replies, taken) = channel();
         let at_work = Arc::new(AtomicBool::new(false));
-        let clerk = Clerk {
+        let worker = QueryWorker {
             store: store.clone(),
             replies,
             waker: waker.clone(),
             at_work: Arc::clone(&at_work),
             limit,
         };
-        let (listing, cases) = sync_channel(LISTINGS_MAX);
-        let (hashing, hash_cases) = sync_channel(VERIFICATIONS_MAX);
-        let hasher = clerk.clone();
+        let (listing, tasks) = sync_channel(LISTINGS_MAX);
+        let (hashing, hash_tasks) = sync_channel(VERIFICATIONS_MAX);
+        let hasher = worker.clone();
         let threads = vec![
-            thread::Builder::new().name("answer".into()).spawn(move || clerk.answer(&cases, &hashing))?,
-            thread::Builder::new().name("verify".into()).spawn(move || hasher.verify(&hash_cases))?,
+            thread::Builder::new().name("answer".into()).spawn(move || worker.answer(&tasks, &hashing))?,
+            thread::Builder::new().name("verify".into()).spawn(move || hasher.verify(&hash_tasks))?,
         ];
         let (at_once, given_up) = (VecDeque::new(), BTreeMap::new());
         Ok(Self { listing, replies: taken, at_once, given_up, store: store.to_string(), at_work, threads })
     }
 
     /// Has a query looked into. Never waits.
-    pub(crate) fn open(&mut self, id: LookupId, query: Query) {
+    fn open(&mut self, id: LookupId, query: Query) {
         let given_up = Arc::new(AtomicBool::new(false));
-        let case = Case { id, query, given_up: Arc::clone(&given_up) };
-        match self.listing.try_send(case) {
+        let task = Task { id, query, given_up: Arc::clone(&given_up) };
+        match self.listing.try_send(task) {
             Ok(()) => drop(self.given_up.insert(id, given_up)),
             Err(_) => self.at_once.push_back((id, empty_reply(&self.store, AnswerState::Busy))),
         }
     }
 
     /// Nobody waits for it any more.
-    pub(crate) fn forget(&mut self, id: LookupId) {
+    fn forget(&mut self, id: LookupId) {
         if let Some(given_up) = self.given_up.remove(&id) {
             given_up.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Hands what the responder wants looked up to the threads, and their replies to it.
+    pub(crate) fn serve(&mut self, now: Moment, responder: &mut Responder) {
+        responder.handle_timeout(now);
+        while let Some(lookup) = responder.poll_lookup() {
+            match lookup {
+                Lookup::Open(id, query) => self.open(id, query),
+                Lookup::Forget(id) => self.forget(id),
+            }
+        }
+        while let Some((id, reply)) = self.next_reply() {
+            responder.handle_reply(now, id, reply);
         }
     }
 
@@ -103,7 +118,7 @@ impl Desk {
     }
 
     /// The next reply, if there is one.
-    pub(crate) fn next_reply(&mut self) -> Option<(LookupId, Reply)> {
+    fn next_reply(&mut self) -> Option<(LookupId, Reply)> {
         let (id, reply) = self.at_once.pop_front().or_else(|| self.replies.try_recv().ok())?;
         if !matches!(reply.state, AnswerState::Verifying { .. }) {
             self.given_up.remove(&id);
@@ -115,23 +130,22 @@ impl Desk {
     pub(crate) fn join(self) {
         self.given_up.values().for_each(|given_up| given_up.store(true, Ordering::Relaxed));
         drop(self.listing);
-        // A panic of one was told already, and changes nothing now.
-        self.threads.into_iter().for_each(|thread| drop(thread.join()));
+        self.threads.into_iter().for_each(|thread| thread.join().expect("a panic ends the program"));
     }
 }
 
-impl Clerk {
+impl QueryWorker {
     /// The life of the thread that lists.
-    fn answer(&self, cases: &Receiver<Case>, hashing: &SyncSender<HashCase>) {
-        for case in cases {
-            if case.is_given_up() {
+    fn answer(&self, tasks: &Receiver<Task>, hashing: &SyncSender<HashTask>) {
+        for task in tasks {
+            if task.is_given_up() {
                 continue;
             }
-            self.answer_one(case, hashing);
+            self.answer_one(task, hashing);
         }
     }
 
-    fn answer_one(&self, case: Case, hashing: &SyncSender<HashCase>) {
+    fn answer_one(&self, task: Task, hashing: &SyncSender<HashTask>) {
         let inventory = self.store.inventory();
         let pinned = inventory.iter().filter(|held| held.pinned != Pinned::No).count();
         let mut reply = Reply {
@@ -141,10 +155,10 @@ impl Clerk {
             ..empty_reply(&self.store.to_string(), AnswerState::Final)
         };
         let is_meant = |held: &store::Held| {
-            case.query.sought().is_none_or(|sought| sought.matches(&held.name, held.image_id.as_deref()))
+            task.query.sought().is_none_or(|sought| sought.matches(&held.name, held.image_id.as_deref()))
         };
         let meant: Vec<store::Held> = inventory.into_iter().filter(is_meant).collect();
-        match &case.query {
+        match &task.query {
             Query::Hosts | Query::Status(_) => {
                 reply.objects = meant.iter().filter_map(|held| say_of(held, Finding::Listed)).collect();
             }
@@ -160,11 +174,11 @@ impl Clerk {
                 let files;
                 (files, reply.objects) = said.unzip();
                 if !reply.objects.is_empty() {
-                    return self.give_to_hash(HashCase { case, reply, files }, hashing);
+                    return self.give_to_hash(HashTask { task, reply, files }, hashing);
                 }
             }
         }
-        self.say(case.id, reply);
+        self.say(task.id, reply);
     }
 
     fn unpin(&self, held: &store::Held, sought: &Sought) -> Option<Held> {
@@ -175,25 +189,25 @@ impl Clerk {
         Some(Held { kept: Kept::ByRule, ..said })
     }
 
-    fn give_to_hash(&self, case: HashCase, hashing: &SyncSender<HashCase>) {
-        let (id, reply) = (case.case.id, case.reply.clone());
+    fn give_to_hash(&self, task: HashTask, hashing: &SyncSender<HashTask>) {
+        let (id, reply) = (task.task.id, task.reply.clone());
         // Said before it is handed over, so that it does not overtake the last word.
         self.say(id, Reply { state: AnswerState::Verifying { done: 0, of: total(&reply) }, ..reply.clone() });
-        if hashing.try_send(case).is_err() {
+        if hashing.try_send(task).is_err() {
             self.say(id, Reply { state: AnswerState::Busy, objects: Vec::new(), ..reply });
         }
     }
 
     /// The life of the thread that hashes.
-    fn verify(&self, cases: &Receiver<HashCase>) {
-        for HashCase { case, mut reply, files } in cases {
+    fn verify(&self, tasks: &Receiver<HashTask>) {
+        for HashTask { task, mut reply, files } in tasks {
             let (mut before, of) = (0, total(&reply));
             for (i, file) in files.iter().enumerate() {
                 let progress = |done| Reply {
                     state: AnswerState::Verifying { done: before + done, of },
                     ..reply.clone()
                 };
-                let Some(result) = self.hash(&case, file, progress).transpose() else { break };
+                let Some(result) = self.hash(&task, file, progress).transpose() else { break };
                 let object = &mut reply.objects[i];
                 object.finding = finding(result);
                 if object.finding == Finding::Intact {
@@ -201,9 +215,9 @@ impl Clerk {
                 }
                 before += object.bytes;
             }
-            if !case.is_given_up() {
+            if !task.is_given_up() {
                 reply.objects.retain(|object| object.finding != Finding::Pending);
-                self.say(case.id, Reply { state: AnswerState::Final, ..reply });
+                self.say(task.id, Reply { state: AnswerState::Final, ..reply });
             }
         }
     }
@@ -211,7 +225,7 @@ impl Clerk {
     /// Hashes a copy; `None` if nobody wants to know any more.
     fn hash(
         &self,
-        case: &Case,
+        task: &Task,
         file: &str,
         progress: impl Fn(u64) -> Reply,
     ) -> Result<Option<Verified>, StoreError> {
@@ -220,14 +234,14 @@ impl Clerk {
         self.store.verify_in_steps(file, |done| {
             if told.elapsed() >= PROGRESS_GAP {
                 told = Instant::now();
-                self.say(case.id, progress(done));
+                self.say(task.id, progress(done));
             }
             let read = done.saturating_sub(std::mem::replace(&mut before, done));
             let at_work = self.at_work.load(Ordering::Relaxed);
             if at_work {
                 thread::sleep(piece.elapsed().min(PAUSE_MAX));
             }
-            let go_on = self.limit.wait(if at_work { 2 * read } else { read }, || !case.is_given_up());
+            let go_on = self.limit.wait(if at_work { 2 * read } else { read }, || !task.is_given_up());
             piece = Instant::now();
             go_on
         })
@@ -240,7 +254,7 @@ impl Clerk {
     }
 }
 
-impl Case {
+impl Task {
     fn is_given_up(&self) -> bool {
         self.given_up.load(Ordering::Relaxed)
     }
@@ -309,9 +323,9 @@ mod tests {
     use glancecast_proto::geometry::Geometry;
     use glancecast_proto::ids::{HostName, SessionId};
     use glancecast_proto::integrity::Root;
-    use glancecast_proto::query::{Lookup, Responder, ResponderConfig};
+    use glancecast_proto::query::ResponderConfig;
     use glancecast_proto::seal::{Cipher, GroupKey};
-    use glancecast_proto::time::{Moment, WallClock};
+    use glancecast_proto::time::WallClock;
     use glancecast_proto::wire::{Announce, Ask, DiskFormat, Pin};
     use std::fs;
 
@@ -320,14 +334,14 @@ mod tests {
         let dir = tempfile::tempdir().expect("temporary directory");
         let store = store(&dir);
         ["a", "b", "c"].iter().for_each(|name| hold(&store, &dir, name, Pin::None));
-        let mut desk = Desk::start(&store, &waker(), unlimited()).expect("threads");
-        desk.open(lookup(), Query::Status(sought("b")));
-        let reply = last_word(&mut desk);
+        let mut workers = QueryWorkers::start(&store, &waker(), unlimited()).expect("threads");
+        workers.open(lookup(), Query::Status(sought("b")));
+        let reply = last_word(&mut workers);
         assert_eq!((reply.held, reply.pinned, reply.state), (3, 0, AnswerState::Final));
         assert_eq!(reply.objects.len(), 1);
         assert_eq!((reply.objects[0].name.as_str(), reply.objects[0].root), ("b", root(BYTES)));
         assert!(reply.free_bytes.is_some() && reply.store.starts_with("directory:/"), "{}", reply.store);
-        desk.join();
+        workers.join();
     }
 
     #[test]
@@ -335,16 +349,16 @@ mod tests {
         let dir = tempfile::tempdir().expect("temporary directory");
         let store = store(&dir);
         hold(&store, &dir, "image", Pin::None);
-        let mut desk = Desk::start(&store, &waker(), unlimited()).expect("threads");
-        desk.open(lookup(), Query::Verify(sought("image")));
-        assert_eq!(last_word(&mut desk).objects[0].finding, Finding::Intact);
+        let mut workers = QueryWorkers::start(&store, &waker(), unlimited()).expect("threads");
+        workers.open(lookup(), Query::Verify(sought("image")));
+        assert_eq!(last_word(&mut workers).objects[0].finding, Finding::Intact);
         fs::write(dir.path().join("image"), FLIPPED).expect("writable");
-        desk.open(lookup(), Query::Verify(sought("image")));
-        assert_eq!(last_word(&mut desk).objects[0].finding, Finding::Differs(root(FLIPPED)));
-        desk.open(lookup(), Query::Verify(sought("another")));
-        let reply = last_word(&mut desk);
+        workers.open(lookup(), Query::Verify(sought("image")));
+        assert_eq!(last_word(&mut workers).objects[0].finding, Finding::Differs(root(FLIPPED)));
+        workers.open(lookup(), Query::Verify(sought("another")));
+        let reply = last_word(&mut workers);
         assert_eq!((reply.objects.len(), reply.state), (0, AnswerState::Final));
-        desk.join();
+        workers.join();
     }
 
     #[test]
@@ -353,17 +367,17 @@ mod tests {
         let store = store(&dir);
         hold(&store, &dir, "image", Pin::Forever);
         hold(&store, &dir, "other", Pin::Forever);
-        let mut desk = Desk::start(&store, &waker(), unlimited()).expect("threads");
+        let mut workers = QueryWorkers::start(&store, &waker(), unlimited()).expect("threads");
         for (was, pinned) in [(Kept::Forever, 1), (Kept::ByRule, 1)] {
-            desk.open(lookup(), Query::Unpin(sought("image")));
-            let reply = last_word(&mut desk);
+            workers.open(lookup(), Query::Unpin(sought("image")));
+            let reply = last_word(&mut workers);
             assert_eq!(
                 (&reply.objects[0].finding, reply.objects[0].kept),
                 (&Finding::LetGo(was), Kept::ByRule)
             );
             assert_eq!(reply.pinned, pinned);
         }
-        desk.join();
+        workers.join();
     }
 
     #[test]
@@ -372,11 +386,11 @@ mod tests {
         let store = store(&dir);
         hold(&store, &dir, "image", Pin::None);
         // The thread that hashes is not there: what is handed over to it stays where it is.
-        let (clerk, replies) = clerk(&store);
-        let (hashing, _cases) = sync_channel(VERIFICATIONS_MAX);
+        let (worker, replies) = worker(&store);
+        let (hashing, _tasks) = sync_channel(VERIFICATIONS_MAX);
         for id in lookups(VERIFICATIONS_MAX as u8 + 1) {
             let query = Query::Verify(sought("image"));
-            clerk.answer_one(Case { id, query, given_up: Arc::default() }, &hashing);
+            worker.answer_one(Task { id, query, given_up: Arc::default() }, &hashing);
         }
         let states: Vec<_> = replies.try_iter().map(|(_, reply)| reply.state).collect();
         let of = BYTES.len() as u64;
@@ -390,15 +404,15 @@ mod tests {
         let dir = tempfile::tempdir().expect("temporary directory");
         let store = store(&dir);
         hold(&store, &dir, "image", Pin::None);
-        let (mut clerk, _replies) = clerk(&store);
-        let case = Case { id: lookup(), query: Query::Hosts, given_up: Arc::default() };
+        let (mut worker, _replies) = worker(&store);
+        let task = Task { id: lookup(), query: Query::Hosts, given_up: Arc::default() };
         // 23 bytes at 8000 bytes a second, a hundred times; 50 ms may be made good.
         for (at_work, least) in [(false, 230), (true, 510)] {
-            clerk.limit = Arc::new(RateLimit::new(Some("64kbit".parse().expect("a rate"))));
-            clerk.at_work.store(at_work, Ordering::Relaxed);
+            worker.limit = Arc::new(RateLimit::new(Some("64kbit".parse().expect("a rate"))));
+            worker.at_work.store(at_work, Ordering::Relaxed);
             let started = Instant::now();
             for _ in 0..100 {
-                let verified = clerk.hash(&case, "image", |_| empty_reply("", AnswerState::Final));
+                let verified = worker.hash(&task, "image", |_| empty_reply("", AnswerState::Final));
                 assert_eq!(verified.expect("readable"), Some(Verified::Proven(root(BYTES))));
             }
             let took = started.elapsed();
@@ -411,17 +425,17 @@ mod tests {
         let dir = tempfile::tempdir().expect("temporary directory");
         let store = store(&dir);
         hold(&store, &dir, "image", Pin::None);
-        let (clerk, replies) = clerk(&store);
-        let case = Case { id: lookup(), query: Query::Hosts, given_up: Arc::new(AtomicBool::new(true)) };
+        let (worker, replies) = worker(&store);
+        let task = Task { id: lookup(), query: Query::Hosts, given_up: Arc::new(AtomicBool::new(true)) };
         let nothing = |_| empty_reply("", AnswerState::Final);
-        assert_eq!(clerk.hash(&case, "image", nothing).expect("readable"), None);
+        assert_eq!(worker.hash(&task, "image", nothing).expect("readable"), None);
         assert!(replies.try_recv().is_err());
     }
 
-    fn clerk(store: &Store) -> (Clerk, Receiver<(LookupId, Reply)>) {
+    fn worker(store: &Store) -> (QueryWorker, Receiver<(LookupId, Reply)>) {
         let (replies, taken) = channel();
         (
-            Clerk {
+            QueryWorker {
                 store: store.clone(),
                 replies,
                 waker: waker(),
@@ -476,10 +490,10 @@ mod tests {
         Sought::new(Some(ObjectName::new(name).expect("plain")), None).expect("a name")
     }
 
-    fn last_word(desk: &mut Desk) -> Reply {
+    fn last_word(workers: &mut QueryWorkers) -> Reply {
         let start = Instant::now();
         loop {
-            match desk.next_reply() {
+            match workers.next_reply() {
                 Some((_, reply)) if !matches!(reply.state, AnswerState::Verifying { .. }) => return reply,
                 _ => thread::sleep(Duration::from_millis(1)),
             }

@@ -7,7 +7,7 @@ use glancecast_fec::{Codec, RepairSymbol};
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::BlockIndex;
 use glancecast_proto::integrity::VerifiedBlock;
-use glancecast_proto::receiver::{BlockOutcome, Collected, Origin};
+use glancecast_proto::receiver::{BlockOutcome, Collected, Failure, Origin};
 use glancecast_proto::wire::{Encoding, ManifestEntry};
 
 use crate::pool::Pages;
@@ -136,7 +136,7 @@ impl Rebuilder {
         let hash = verified.hash();
         match file.leave_hole(verified) {
             Ok(()) => BlockOutcome::Zeros(hash),
-            Err(error) => BlockOutcome::Store(error.kind(), error.to_string()),
+            Err(error) => BlockOutcome::Failed(failure(error)),
         }
     }
 
@@ -162,10 +162,15 @@ impl Rebuilder {
     }
 }
 
+/// What the machine hears of a store's error.
+pub(crate) fn failure(error: StoreError) -> Failure {
+    Failure::new(error.kind(), error.to_string())
+}
+
 fn outcome(written: Result<(), StoreError>, repaired: u32) -> BlockOutcome {
     match written {
         Ok(()) => BlockOutcome::Written { repaired },
-        Err(error) => BlockOutcome::Store(error.kind(), error.to_string()),
+        Err(error) => BlockOutcome::Failed(failure(error)),
     }
 }
 
@@ -176,7 +181,7 @@ mod tests {
     use glancecast_proto::ids::{HostName, Sequence};
     use glancecast_proto::integrity::BlockHash;
     use glancecast_proto::receiver::{
-        Admission, Attempt, Effect, Opened, Receiver, ReceiverConfig, Work, buffer_bytes,
+        Admission, Attempt, BlockRoom, Effect, Opened, Receiver, ReceiverConfig, Work, buffer_bytes,
     };
     use glancecast_proto::seal::{Cipher, GroupKey};
     use glancecast_proto::time::{Moment, WallClock};
@@ -405,8 +410,8 @@ mod tests {
         hear(&mut machine, |cipher, out| {
             Down::Manifest(run).seal(cipher, None, SESSION, sequence(0), out);
         });
-        let Some(Effect::Block(of, Work::Rebuild { block, entry, collected, .. })) =
-            machine.poll_effect(true)
+        let Some(Effect::Block(of, Work::Rebuild { block, entry, collected, .. }, ())) =
+            machine.poll_effect(BlockRoom::Free)
         else {
             panic!("enough symbols")
         };
@@ -428,8 +433,12 @@ mod tests {
             buffer_bytes: 0,
         });
         hear(&mut machine, |cipher, out| announce().seal(cipher, None, sequence(0), out));
-        let Some(Effect::Open(attempt, ..)) = machine.poll_effect(true) else { panic!("it joins") };
-        machine.handle_opened(Moment::default(), attempt, Ok(Opened::New));
+        let Some(Effect::Prepare(attempt, ..)) = machine.poll_effect(BlockRoom::Free) else {
+            panic!("it joins")
+        };
+        assert!(matches!(machine.poll_effect(BlockRoom::Free), Some(Effect::Open(..))));
+        let place = Opened::Unfinished { file: (), kept: Vec::new() };
+        machine.handle_opened(Moment::default(), attempt, Ok(place));
         (machine, attempt)
     }
 

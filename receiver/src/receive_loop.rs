@@ -13,20 +13,21 @@ use glancecast_platform::clock::{Clock, wall};
 use glancecast_platform::transport::{Buffer, Inlet, SocketError, Uplink};
 use glancecast_platform::wake::{Sleeper, Waker};
 use glancecast_proto::geometry::Geometry;
-use glancecast_proto::ids::SessionId;
 use glancecast_proto::limits::DATAGRAM_MAX;
-use glancecast_proto::query::{Lookup, Responder, ResponderConfig};
+use glancecast_proto::query::{Responder, ResponderConfig};
 use glancecast_proto::receiver::{
-    Admission, Attempt, Effect, Opened, Receiver, ReceiverConfig, ReceiverEvent, Work, buffer_bytes,
+    Admission, Attempt, Effect, Leftover, Opened, Receiver, ReceiverConfig, ReceiverEvent, Work, buffer_bytes,
 };
 use glancecast_proto::time::Moment;
 use glancecast_proto::wire::{Announce, Kind, SymbolHeader};
 
 use crate::base::{self, BaseThread};
-use crate::coalesce::Nap;
+use crate::coalesce::Coalescer;
+use crate::events::{self, Context};
 use crate::pool::Pool;
-use crate::query_worker::Desk;
+use crate::query_worker::QueryWorkers;
 use crate::rate_limit::{ReadLimits, ReadRate};
+use crate::rebuild::failure;
 use crate::stages::{Clocks, Stage, clocks};
 use crate::store::{BaseFile, Begun, Existing, Store, Unpublished};
 use crate::workers::{Answer, Task, Workers};
@@ -79,16 +80,19 @@ impl Stopper {
 /// The receiving thread before it runs.
 pub struct ReceiveLoop {
     uplink: Uplink,
-    machine: Receiver,
+    machine: Machine,
     responder: Responder,
-    desk: Desk,
+    queries: QueryWorkers,
     bases: BaseThread,
     store: Store,
     workers: Workers,
-    session: Option<Active>,
+    /// The attempt whose symbols go to the pool.
+    attempt: Option<Attempt>,
     pool: Pool,
+    /// The older object that the sender names, if it is here and was looked through.
+    base: Option<Arc<BaseFile>>,
     clocks: Clocks,
-    nap: Nap,
+    coalescer: Coalescer,
     scratch: Vec<u8>,
     out: Vec<u8>,
     sleeper: Sleeper,
@@ -99,30 +103,10 @@ pub struct ReceiveLoop {
     stopping: Option<Moment>,
     drops: Drops,
     cleaned: Moment,
-    /// Unfinished files on their way to be put away.
-    putting_away: u32,
-    /// The session waits for that, and has no place yet.
-    to_open: Option<Box<Announce>>,
 }
 
-/// What the store holds of the session.
-struct Active {
-    session: SessionId,
-    attempt: Attempt,
-    geometry: Geometry,
-    place: Place,
-    /// The older object that the sender names, if it is here and was looked through.
-    base: Option<Arc<BaseFile>>,
-}
-
-enum Place {
-    Partial(Arc<Unpublished>),
-    Existing(Existing),
-    /// With the worker that publishes or compares.
-    GivenAway,
-    /// The store had none.
-    Nowhere,
-}
+/// The machine, which keeps the session's file.
+type Machine = Receiver<Arc<Unpublished>, Existing>;
 
 /// Drops of the socket: the kernel counts since the socket was opened, we since the session began.
 #[derive(Default)]
@@ -160,7 +144,8 @@ impl ReceiveLoop {
         let reads = ReadLimits::new(setup.read_rate);
         let workers =
             Workers::start(&waker, &clocks, limit, &reads.pushes).map_err(step("start a thread"))?;
-        let desk = Desk::start(&setup.store, &waker, reads.verifications).map_err(step("start a thread"))?;
+        let queries =
+            QueryWorkers::start(&setup.store, &waker, reads.verifications).map_err(step("start a thread"))?;
         let stop = Arc::new(AtomicBool::new(false));
         let buffer = setup.uplink.buffer();
         tell_of_buffer(buffer);
@@ -168,14 +153,15 @@ impl ReceiveLoop {
             uplink: setup.uplink,
             machine: Receiver::new(setup.receiver),
             responder: Responder::new(setup.responder),
-            desk,
+            queries,
             bases: BaseThread::start(&waker, reads.pushes).map_err(step("start a thread"))?,
             store: setup.store,
             workers,
-            session: None,
+            attempt: None,
             pool: Pool::none(),
+            base: None,
             clocks,
-            nap: Nap::new(buffer),
+            coalescer: Coalescer::new(buffer),
             scratch: vec![0; DATAGRAM_MAX],
             out: Vec::new(),
             sleeper,
@@ -186,8 +172,6 @@ impl ReceiveLoop {
             stopping: None,
             drops: Drops::default(),
             cleaned: Moment::default(),
-            putting_away: 0,
-            to_open: None,
         };
         Ok((receive_loop, Stopper { stop, waker }))
     }
@@ -211,27 +195,26 @@ impl ReceiveLoop {
             self.perform_effects();
             self.answer_queries();
             self.transmit();
-            self.tell_events();
+            self.log_events();
             self.clean_sometimes();
             if let Some(ended) = self.ended() {
                 break ended;
             }
             match from_group.max(from_sender) {
                 Came::More => {}
-                // Datagrams that come during a nap are taken in together: one call for many of them, where waking for each
-                // would cost more than all the rest.
-                Came::All if self.session.is_some() => {
-                    let nap = self.nap.take(group_batch.bytes(), self.machine.window());
-                    self.sleeper.sleep([], self.sleep_time().min(nap))?;
+                // Datagrams that come during the delay are taken in together: one call for many of them, where waking for
+                // each would cost more than all the rest.
+                Came::All if self.attempt.is_some() => {
+                    let delay = self.coalescer.next_delay(group_batch.bytes(), self.machine.window());
+                    self.sleeper.sleep([], self.sleep_time().min(delay))?;
                 }
                 Came::All | Came::Nothing => {
                     self.sleeper.sleep(self.uplink.sockets(), self.sleep_time())?;
                 }
             }
         };
-        self.tell_discards();
-        self.forget_session();
-        self.desk.join();
+        self.log_discards();
+        self.queries.join();
         self.bases.join();
         self.workers.join();
         Ok(ended)
@@ -300,7 +283,7 @@ impl ReceiveLoop {
         let header = match SymbolHeader::parse(datagram) {
             Ok(header) => header,
             Err(reason) => {
-                self.machine.drop(reason);
+                self.machine.count_discard(reason);
                 return;
             }
         };
@@ -309,7 +292,7 @@ impl ReceiveLoop {
         let opened = match admission {
             Admission::To(place) => header.open(cipher, datagram, self.pool.place(place)),
             Admission::Spare(_) => {
-                let len = self.machine.session().map_or(0, |(announce, _)| announce.geometry.symbol_size());
+                let len = self.machine.session().map_or(0, |announce| announce.geometry.symbol_size());
                 header.open(cipher, datagram, &mut self.scratch[..usize::from(len)])
             }
         };
@@ -319,7 +302,7 @@ impl ReceiveLoop {
                 self.machine.note_spare(now, &header, datagram.len(), reason);
             }
             (Err(reason), _) => {
-                self.machine.drop(reason);
+                self.machine.count_discard(reason);
             }
         }
     }
@@ -328,19 +311,15 @@ impl ReceiveLoop {
         let now = self.clock.now();
         match answer {
             Answer::Block { attempt, block, buffer, outcome } => {
-                let mine = self.session.as_ref().is_some_and(|active| active.attempt == attempt);
-                let returned = buffer.map(|(id, collected, bytes)| {
-                    if mine {
-                        self.pool.take_back(id, bytes);
+                let returned = buffer.map(|(returned, bytes)| {
+                    if self.attempt == Some(attempt) {
+                        self.pool.take_back(returned.buffer, bytes);
                     }
-                    (id, collected)
+                    returned
                 });
                 self.machine.handle_block(now, attempt, block, returned, outcome);
             }
-            Answer::PutAway => {
-                self.putting_away -= 1;
-                self.open_place();
-            }
+            Answer::PutAway => self.machine.handle_put_away(),
             Answer::Published { attempt, result } => self.machine.handle_published(now, attempt, result),
         }
     }
@@ -348,127 +327,80 @@ impl ReceiveLoop {
     /// A base was looked through: what of the object is in it need not be asked for.
     fn take_base(&mut self) {
         while let Some(found) = self.bases.next() {
-            if let Some(active) = self.session.as_mut().filter(|active| active.attempt == found.attempt) {
-                active.base = found.file;
+            if self.attempt == Some(found.attempt) {
+                self.base = found.file;
                 self.machine.handle_base(found.attempt, found.index);
             }
         }
     }
 
     fn perform_effects(&mut self) {
-        while let Some(effect) = self.machine.poll_effect(self.workers.has_room()) {
+        while let Some(effect) = self.machine.poll_effect(self.workers.room()) {
             match effect {
-                Effect::Open(attempt, announce, buffers) => self.open(attempt, &announce, buffers),
-                Effect::Block(attempt, work) => self.give_block(attempt, work),
-                Effect::Publish(attempt, proof) => {
-                    let active = self.active(attempt);
-                    let Place::Partial(file) = std::mem::replace(&mut active.place, Place::GivenAway) else {
-                        unreachable!("only a new file is published")
-                    };
-                    self.workers.give(Task::Publish { attempt, file, proof });
-                }
-                Effect::Compare(attempt, root) => {
-                    let active = self.active(attempt);
-                    let Place::Existing(file) = std::mem::replace(&mut active.place, Place::GivenAway) else {
-                        unreachable!("only an existing file is compared")
-                    };
-                    self.workers.give(Task::Compare { attempt, file, root });
-                }
-                Effect::Discard(attempt) => {
-                    if let Some(active) = self.session.as_ref().filter(|active| active.attempt == attempt) {
-                        if let Place::Partial(file) = &active.place {
-                            file.file().discard();
-                        }
-                        self.forget_session();
-                    }
-                }
-                Effect::Suspend(attempt) => {
-                    if self.session.as_ref().is_some_and(|active| active.attempt == attempt) {
-                        self.forget_session();
-                    }
-                }
-            }
-        }
-    }
-
-    fn open(&mut self, attempt: Attempt, announce: &Announce, buffers: u16) {
-        let geometry = announce.geometry;
-        self.drops.at_join = self.drops.total;
-        self.pool = Pool::new(buffers, buffer_bytes(announce), usize::from(geometry.symbol_size()));
-        let (session, place) = (announce.session, Place::Nowhere);
-        self.session = Some(Active { session, attempt, geometry, place, base: None });
-        self.to_open = Some(Box::new(announce.clone()));
-        self.open_place();
-    }
-
-    /// Asks the store for the place of a session that has none yet, once what was put away before is: it may be the same.
-    fn open_place(&mut self) {
-        if self.putting_away > 0 {
-            return;
-        }
-        let (Some(announce), Some(active)) = (self.to_open.take(), &mut self.session) else { return };
-        let (place, result) = match self.store.begin(&announce) {
-            Ok(Begun::New(file)) => {
-                let opened = opened(&file, active.geometry);
-                if let Some(name) = announce.base.clone() {
-                    let (attempt, geometry, store) = (active.attempt, active.geometry, self.store.clone());
+                Effect::Prepare(attempt, announce, buffers) => self.prepare(attempt, &announce, buffers),
+                Effect::Open(attempt, announce) => self.open(attempt, &announce),
+                Effect::LookThrough(attempt, name) => {
+                    let (geometry, store) = (self.geometry(), self.store.clone());
                     self.bases.begin(base::Task { attempt, geometry, name, store });
                 }
-                (Place::Partial(Arc::new(file)), Ok(opened))
+                Effect::Block(attempt, work, file) => self.give_block(attempt, work, file),
+                Effect::Publish(attempt, file, proof) => {
+                    self.workers.give(Task::Publish { attempt, file, proof });
+                }
+                Effect::Compare(attempt, file, root) => {
+                    self.workers.give(Task::Compare { attempt, file, root });
+                }
+                Effect::Leave(attempt) => self.leave(attempt),
+                Effect::PutAway(file, leftover) => {
+                    if leftover == Leftover::Discarded {
+                        file.file().discard();
+                    }
+                    self.workers.give(Task::PutAway { file, store: self.store.clone() });
+                }
             }
-            Ok(Begun::Existing(file)) => (Place::Existing(file), Ok(Opened::Existing)),
-            Err(error) => (Place::Nowhere, Err((error.kind(), error.to_string()))),
-        };
-        active.place = place;
-        let attempt = active.attempt;
-        self.machine.handle_opened(self.clock.now(), attempt, result);
+        }
     }
 
-    fn give_block(&mut self, attempt: Attempt, work: Work) {
+    fn prepare(&mut self, attempt: Attempt, announce: &Announce, buffers: u16) {
+        let symbol_size = usize::from(announce.geometry.symbol_size());
+        self.drops.at_join = self.drops.total;
+        self.pool = Pool::new(buffers, buffer_bytes(announce), symbol_size);
+        self.attempt = Some(attempt);
+    }
+
+    fn open(&mut self, attempt: Attempt, announce: &Announce) {
+        let opened = self.store.begin(announce).map(|begun| match begun {
+            Begun::New(file) => opened(file, announce.geometry),
+            Begun::Existing(file) => Opened::Existing(file),
+        });
+        self.machine.handle_opened(self.clock.now(), attempt, opened.map_err(failure));
+    }
+
+    fn give_block(&mut self, attempt: Attempt, work: Work, file: Arc<Unpublished>) {
         let buffer = match &work {
             Work::Rebuild { buffer, .. } => Some(self.pool.lend(*buffer)),
             Work::Zero { .. } | Work::Recheck { .. } | Work::Reuse { .. } => None,
         };
-        let active = self.active(attempt);
-        let Place::Partial(file) = &active.place else { unreachable!("blocks are of new files") };
-        let (geometry, file, base) = (active.geometry, Arc::clone(file), active.base.clone());
-        let task = Task::Block { attempt, geometry, work, buffer, file, base };
-        self.workers.give(task);
+        let (geometry, base) = (self.geometry(), self.base.clone());
+        self.workers.give(Task::Block { attempt, geometry, work, buffer, file, base });
     }
 
-    fn active(&mut self, attempt: Attempt) -> &mut Active {
-        let active = self.session.as_mut().expect("the machine asks for work in its session only");
-        assert_eq!(active.attempt, attempt);
-        active
+    /// How the object of the session is cut.
+    fn geometry(&self) -> Geometry {
+        self.machine.session().expect("the machine asks for work in its session only").geometry
     }
 
-    fn forget_session(&mut self) {
-        if let Some(active) = self.session.take() {
-            self.workers.give_up(active.attempt);
-            self.bases.give_up();
-            self.to_open = None;
-            if let Place::Partial(file) = active.place {
-                self.putting_away += 1;
-                self.workers.give(Task::PutAway { file, store: self.store.clone() });
-            }
-        }
+    fn leave(&mut self, attempt: Attempt) {
+        self.workers.give_up(attempt);
+        self.bases.give_up();
         self.pool = Pool::none();
+        (self.attempt, self.base) = (None, None);
     }
 
-    /// Hands queries to the desk and its replies to the machine.
     fn answer_queries(&mut self) {
         let now = self.clock.now();
-        self.responder.handle_timeout(now);
-        while let Some(lookup) = self.responder.poll_lookup() {
-            match lookup {
-                Lookup::Open(id, query) => self.desk.open(id, query),
-                Lookup::Forget(id) => self.desk.forget(id),
-            }
-        }
-        self.desk.set_at_work(self.session.is_some());
-        while let Some((id, reply)) = self.desk.next_reply() {
-            self.responder.handle_reply(now, id, reply);
-        }
+        self.queries.set_at_work(self.attempt.is_some());
+        self.queries.serve(now, &mut self.responder);
         while let Some(to) = self.responder.poll_transmit(now, &mut self.out) {
             if let Err(error) = self.uplink.send(&self.out, to) {
                 tracing::debug!(%to, %error, "an answer could not be sent");
@@ -507,9 +439,8 @@ impl ReceiveLoop {
     fn ended(&self) -> Option<Ended> {
         let idle = self.machine.session().is_none();
         // What is being published is not left half done: its worker answers when the disk has.
-        let publishing = self.session.as_ref().is_some_and(|active| matches!(active.place, Place::GivenAway));
         if let Some(since) = self.stopping
-            && !publishing
+            && !self.machine.is_publishing()
             && (idle || self.clock.now().since(since) >= LAST_WORDS)
         {
             return Some(Ended::Stopped);
@@ -518,89 +449,49 @@ impl ReceiveLoop {
     }
 
     fn sleep_time(&self) -> Duration {
-        let next = [self.machine.poll_timeout(), self.responder.poll_timeout()].into_iter().flatten().min();
+        let machine = self.machine.poll_timeout().map(|(at, _)| at);
+        let next = [machine, self.responder.poll_timeout()].into_iter().flatten().min();
         let until = next.map_or(IDLE_SLEEP, |at| at.since(self.clock.now()));
         let stopping = if self.stopping.is_some() { STOPPING_SLEEP } else { IDLE_SLEEP };
         until.min(stopping)
     }
 
-    fn tell_events(&mut self) {
+    fn log_events(&mut self) {
         while let Some(event) = self.machine.poll_event() {
+            events::log(&event, &self.context(&event));
             match event {
-                ReceiverEvent::Joined(announce) => {
-                    tracing::info!(
-                        session = %announce.session, name = %announce.name, bytes = announce.geometry.object_bytes(),
-                        sender = %announce.reply_to, "receiving"
-                    );
-                }
-                ReceiverEvent::Corrupt(session, block) => {
-                    if self.machine.corrupt_blocks() <= CORRUPT_TOLD_MAX {
-                        tracing::warn!(%session, %block, "a block does not match its hash and is asked for again");
-                    }
-                }
-                ReceiverEvent::Published { session, root, existing } => {
-                    let mine = self.machine.session().filter(|(announce, _)| announce.session == session);
-                    let (name, reused) = mine
-                        .map(|(announce, _)| (announce.name.to_string(), self.machine.reused()))
-                        .unwrap_or_default();
-                    match reused {
-                        0 => tracing::info!(%session, name, %root, existing, "published"),
-                        _ => tracing::info!(%session, name, %root, existing, reused, "published"),
-                    }
-                    self.finish(session, Ended::Published);
-                }
-                ReceiverEvent::Failed(session, reason) => {
-                    tracing::error!(%session, "nothing is published: {reason}");
-                    self.finish(session, Ended::Failed);
-                }
-                ReceiverEvent::WrongKey(from) => {
-                    tracing::warn!(
-                        sender = %from,
-                        "this group carries datagrams sealed under another key, which are dropped: check --key and --group"
-                    );
-                }
-                ReceiverEvent::UnknownSender(from, Some(key)) => {
-                    tracing::warn!(
-                        sender = %from,
-                        "pushes signed by {key} are refused, as this host does not list it: if it is a sender of yours, add it with \
-                         --sender or to senders"
-                    );
-                }
-                ReceiverEvent::UnknownSender(from, None) => {
-                    tracing::warn!(
-                        sender = %from,
-                        "pushes that are not signed are refused, as this host lists its senders: send with --sender-key, and list \
-                         that key here"
-                    );
-                }
-                ReceiverEvent::Stale(from, skew) => {
-                    tracing::warn!(
-                        sender = %from,
-                        "the sender's clock and this host's are {} s apart, so its announcements are refused: set the clocks",
-                        skew.as_secs()
-                    );
-                }
-                ReceiverEvent::OtherVersion(from, version) => {
-                    tracing::warn!(sender = %from, "a sender speaks version {version} of the protocol, this program does not");
-                }
+                ReceiverEvent::Published { .. } => self.finish(Ended::Published),
+                ReceiverEvent::Failed(..) => self.finish(Ended::Failed),
+                _ => {}
             }
         }
     }
 
-    fn tell_discards(&self) {
+    /// What the log says beside an event. That comes out when the batch that led to it is taken in, and by then the next session
+    /// may have begun.
+    fn context(&self, event: &ReceiverEvent) -> Context {
+        let corrupt = self.machine.corrupt_blocks();
+        match (event, self.machine.session()) {
+            (ReceiverEvent::Published { session, .. }, Some(announce)) if announce.session == *session => {
+                Context { name: announce.name.to_string(), reused: self.machine.reused(), corrupt }
+            }
+            _ => Context { corrupt, ..Context::default() },
+        }
+    }
+
+    fn log_discards(&self) {
         tracing::info!("discarded datagrams by reason: {}", self.machine.discards());
         if self.responder.discards().seen().next().is_some() {
             tracing::info!("discarded queries by reason: {}", self.responder.discards());
         }
     }
 
-    /// An event is told when the batch that it came with is taken in, and by then the next session may be open.
-    fn finish(&mut self, session: SessionId, outcome: Ended) {
+    fn finish(&mut self, outcome: Ended) {
         for time in self.clocks.times() {
             let seconds = time.nanos as f64 / 1e9;
             tracing::debug!(stage = time.name, seconds, bytes = time.bytes, "time since the start");
         }
-        self.tell_discards();
+        self.log_discards();
         if self.machine.corrupt_blocks() > 0 {
             tracing::warn!(
                 "{} blocks since the start did not match their hash: somebody with the group key sends bad symbols, or \
@@ -608,27 +499,23 @@ impl ReceiveLoop {
                 self.machine.corrupt_blocks()
             );
         }
-        if self.session.as_ref().is_some_and(|active| active.session == session) {
-            self.forget_session();
-        }
         if self.once {
             self.outcome = Some(outcome);
         }
     }
 }
 
-/// What a place holds already.
-fn opened(file: &Unpublished, geometry: Geometry) -> Opened {
-    let kept = file.file().kept();
-    if kept.is_empty() {
-        return Opened::New;
+/// A new place, and what it holds already.
+fn opened(file: Unpublished, geometry: Geometry) -> Opened<Arc<Unpublished>, Existing> {
+    let kept = file.file().kept().to_vec();
+    if !kept.is_empty() {
+        tracing::info!(
+            kept = kept.len(),
+            blocks = geometry.blocks(),
+            "goes on from what an earlier session kept"
+        );
     }
-    tracing::info!(
-        kept = kept.len(),
-        blocks = geometry.blocks(),
-        "goes on from what an earlier session kept"
-    );
-    Opened::Resumed(kept.to_vec())
+    Opened::Unfinished { file: Arc::new(file), kept }
 }
 
 fn tell_of_buffer(buffer: Buffer) {
@@ -642,9 +529,6 @@ fn tell_of_buffer(buffer: Buffer) {
         );
     }
 }
-
-/// Blocks that do not match their hash which are told of one by one.
-const CORRUPT_TOLD_MAX: u64 = 10;
 
 /// Batches from the group before anything else gets its turn.
 const BATCHES_IN_A_ROW: u32 = 8;

@@ -12,14 +12,16 @@ use glancecast_platform::wake::Waker;
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::BlockIndex;
 use glancecast_proto::integrity::Root;
-use glancecast_proto::receiver::{Attempt, BlockOutcome, BufferId, Collected, Proof, Published, Work};
+use glancecast_proto::receiver::{
+    Attempt, BlockOutcome, BlockRoom, Failure, Proof, Published, Returned, Work,
+};
 use glancecast_proto::wire::FailureKind;
 
 use crate::pool::Pages;
 use crate::rate_limit::RateLimit;
-use crate::rebuild::Rebuilder;
+use crate::rebuild::{Rebuilder, failure};
 use crate::stages::{Clocks, Stage};
-use crate::store::{BaseFile, Existing, PartialFile, Publication, Store, StoreError, Unpublished};
+use crate::store::{BaseFile, Existing, PartialFile, Publication, Store, Unpublished};
 use crate::write_limit::WriteLimit;
 
 /// Jobs that are handed out and not answered, at most. More would only hold buffers.
@@ -49,16 +51,11 @@ pub(crate) enum Task {
 /// What came of it.
 pub(crate) enum Answer {
     /// Of a block.
-    Block {
-        attempt: Attempt,
-        block: BlockIndex,
-        buffer: Option<(BufferId, Box<Collected>, Pages)>,
-        outcome: BlockOutcome,
-    },
+    Block { attempt: Attempt, block: BlockIndex, buffer: Option<(Returned, Pages)>, outcome: BlockOutcome },
     /// An unfinished file is put away, and nobody holds it.
     PutAway,
     /// Of a file.
-    Published { attempt: Attempt, result: Published },
+    Published { attempt: Attempt, result: Result<Published, Failure> },
 }
 
 /// What the threads are held to, so that the guests of this host keep their disk.
@@ -107,11 +104,11 @@ impl Workers {
     }
 
     /// Whether another block may be handed out.
-    pub(crate) fn has_room(&self) -> bool {
-        self.outstanding < QUEUE_MAX
+    pub(crate) fn room(&self) -> BlockRoom {
+        if self.outstanding < QUEUE_MAX { BlockRoom::Free } else { BlockRoom::Full }
     }
 
-    /// Hands a task out. Never waits: there is room, see [`Workers::has_room`], and files come one at a time.
+    /// Hands a task out. Never waits: there is room, see [`Workers::room`], and files come one at a time.
     pub(crate) fn give(&mut self, task: Task) {
         let queue = match task {
             Task::Block { .. } => {
@@ -141,8 +138,7 @@ impl Workers {
     pub(crate) fn join(self) {
         let Self { blocks, files, answers, threads, .. } = self;
         drop((blocks, files, answers));
-        // A panic of one was told already, and changes nothing now.
-        threads.into_iter().for_each(|thread| drop(thread.join()));
+        threads.into_iter().for_each(|thread| thread.join().expect("a panic ends the program"));
     }
 
     /// The next answer, if there is one.
@@ -199,7 +195,7 @@ fn work(
                 let is_wanted = || !rates.writes.is_given_up(attempt.number());
                 let wanted = || rates.reads.wait(Existing::STEP_BYTES, is_wanted);
                 let compared = file.compare(root, &wanted);
-                let result = compared.map(|()| Published::Existing).unwrap_or_else(failed);
+                let result = compared.map(|()| Published::Existing).map_err(failure);
                 Answer::Published { attempt, result }
             }
         };
@@ -254,20 +250,21 @@ fn prove(
         Work::Rebuild { block, entry, buffer: id, collected } => {
             let mut bytes = buffer.expect("a block with symbols has its buffer");
             let outcome = rebuilder.block(geometry, block, &entry, &collected, &mut bytes, file);
-            Answer::Block { attempt, block, buffer: Some((id, collected, bytes)), outcome }
+            let returned = Returned { buffer: id, collected };
+            Answer::Block { attempt, block, buffer: Some((returned, bytes)), outcome }
         }
     }
 }
 
 /// What is answered of a block that nobody wants any more.
 fn given_up(attempt: Attempt, work: Work, buffer: Option<Pages>) -> Answer {
-    let outcome = BlockOutcome::Store(FailureKind::Stopping, "given up".to_owned());
+    let outcome = BlockOutcome::Failed(Failure::new(FailureKind::Stopping, "given up"));
     match work {
         Work::Zero { block } | Work::Recheck { block, .. } | Work::Reuse { block, .. } => {
             Answer::Block { attempt, block, buffer: None, outcome }
         }
         Work::Rebuild { block, buffer: id, collected, .. } => {
-            let buffer = buffer.map(|bytes| (id, collected, bytes));
+            let buffer = buffer.map(|bytes| (Returned { buffer: id, collected }, bytes));
             Answer::Block { attempt, block, buffer, outcome }
         }
     }
@@ -275,23 +272,19 @@ fn given_up(attempt: Attempt, work: Work, buffer: Option<Pages>) -> Answer {
 
 /// A worker lets go of the file before it answers, and all blocks were answered before the machine asked to publish: so
 /// this is the last one who holds it.
-fn publish(file: Arc<Unpublished>, proof: &Proof) -> Published {
+fn publish(file: Arc<Unpublished>, proof: &Proof) -> Result<Published, Failure> {
     let file = Arc::try_unwrap(file).expect("no block of this file is being written");
-    match file.publish(proof) {
-        Ok(Publication::New) => Published::New,
-        Ok(Publication::Existing) => Published::Existing,
-        Err(error) => failed(error),
-    }
+    let publication = file.publish(proof).map_err(failure)?;
+    Ok(match publication {
+        Publication::New => Published::New,
+        Publication::Existing => Published::Existing,
+    })
 }
 
 fn clean(store: &Store) {
     if let Err(error) = store.clean() {
         tracing::warn!("cannot clear away what is unfinished: {error}");
     }
-}
-
-fn failed(error: StoreError) -> Published {
-    Published::Failed(error.kind(), error.to_string())
 }
 
 const LET_GO_POLL: Duration = Duration::from_millis(1);

@@ -15,7 +15,7 @@ use glancecast_platform::{keyfile, random};
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::{BlockIndex, ObjectName, SessionId};
 use glancecast_proto::integrity::BlockHash;
-use glancecast_proto::sender::{Expected, Job, Pace, Sender, SenderConfig, To};
+use glancecast_proto::sender::{Expected, Job, JobRoom, Pace, Sender, SenderConfig, To};
 use glancecast_proto::units::Rate;
 use glancecast_proto::wire::{DiskFormat, Encoding, ManifestEntry, Pin, SymbolHeader};
 use glancecast_tests::measured;
@@ -67,7 +67,7 @@ fn push(testbed: &Testbed, frames: &[Vec<u8>], plain: &[u8], receiver: &Process)
         while let Some(transmit) = machine.poll_transmit(now, &mut out) {
             downlink.send(&out, transmit.to).expect("a way");
         }
-        if let Some(job @ Job::Source { block, .. }) = machine.poll_job(true, true) {
+        if let Some(job @ Job::Source { block, .. }) = machine.poll_job(JobRoom::ANY) {
             send(&mut machine, &downlink, job, &frames[block.index()], geometry);
         }
         let refusals = |block: usize| {

@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::afterword::Afterword;
+use super::final_report::FinalReport;
 use super::session::{Session, Stage, buffer_bytes};
 use super::uplink::Uplink;
 use super::waiting::Waiting;
@@ -15,7 +15,7 @@ use crate::sign::PublicKey;
 use crate::time::{Moment, WallClock};
 use crate::wire::{Announce, Announced, Discard, Down, End, Header, Kind, Notice, foreign_version};
 
-impl Receiver {
+impl<U: Clone, E> Receiver<U, E> {
     pub(super) fn take_datagram(
         &mut self,
         now: Moment,
@@ -69,11 +69,11 @@ impl Receiver {
         }
         let skew = announced.announce.time.distance(wall);
         if self.ended.contains(&id) {
-            // It goes on without us; but perhaps it waits for our last word.
-            if let Some(word) = self.afterwords.iter_mut().find(|word| word.session == id)
+            // It goes on without us; but perhaps it waits for our final report.
+            if let Some(report) = self.final_reports.iter_mut().find(|report| report.session == id)
                 && skew <= ANNOUNCE_SKEW_MAX
             {
-                word.announced(now, self.rng.below(announced.announce.spread));
+                report.announced(now, self.rng.below(announced.announce.spread));
             }
             return Ok(());
         }
@@ -149,7 +149,8 @@ impl Receiver {
         let session = Session::new(now, attempt, announced, key, uplink, buffers, &mut self.rng);
         self.session = Some(Box::new(session));
         self.event(ReceiverEvent::Joined(Box::new(announce.clone())));
-        self.effects.push_back(Effect::Open(attempt, Box::new(announce), buffers));
+        self.effects.push_back(Effect::Prepare(attempt, Box::new(announce.clone()), buffers));
+        self.placement.join(attempt, announce);
     }
 
     /// Has the sender of a session that is not joined told so: that this host is busy, or its `refusal`.
@@ -205,12 +206,12 @@ impl Receiver {
         Ok(())
     }
 
-    /// Something of a session that was left, which may be what its last word has waited for.
+    /// Something of a session that was left, which may be what its final report has waited for.
     fn take_afterwards(&mut self, header: Header, datagram: &[u8]) -> Result<(), Discard> {
-        let of_it = |word: &Afterword| word.session.tag() == header.tag;
-        let at = self.afterwords.iter().position(of_it).ok_or(Discard::OtherSession)?;
-        if self.afterwords[at].take(datagram)? {
-            self.afterwords.remove(at);
+        let of_it = |report: &FinalReport| report.session.tag() == header.tag;
+        let at = self.final_reports.iter().position(of_it).ok_or(Discard::OtherSession)?;
+        if self.final_reports[at].take(datagram)? {
+            self.final_reports.remove(at);
         }
         Ok(())
     }

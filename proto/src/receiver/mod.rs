@@ -5,12 +5,19 @@
 //! [`Receiver::poll_effect`], and its end goes into the `handle_*` of that effect. One session at a time: others are
 //! told that this host is busy, and joined afterwards.
 
-mod afterword;
 mod effects;
+mod final_report;
 mod inbox;
 mod numbers;
+mod placement;
 mod session;
+#[cfg(feature = "simulation")]
+mod simulation;
 mod table;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
 mod uplink;
 mod waiting;
 
@@ -19,7 +26,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 pub use effects::{
-    Admission, Attempt, BlockOutcome, Effect, Opened, Proof, Published, ReceiverEvent, Returned,
+    Admission, Attempt, BlockOutcome, BlockRoom, Effect, Failure, Leftover, Opened, Proof, Published,
+    ReceiverEvent, ReceiverTimer, Returned,
 };
 pub use session::buffer_bytes;
 pub use table::{BaseIndex, BufferId, Collected, Origin, Place, Work, buffer_symbols};
@@ -31,8 +39,10 @@ use crate::seal::{Cipher, GroupKey};
 use crate::sign::PublicKey;
 use crate::time::{Moment, WallClock};
 use crate::wire::{Announce, Discard, DiscardCounts, FailureKind, Notice, SymbolHeader};
-use afterword::{AFTERWORDS_MAX, Afterword};
-use session::{Expired, Session, Stage};
+use final_report::{FINAL_REPORTS_MAX, FinalReport};
+use placement::{Found, Placement};
+use session::{Conclusion, Expired, Session, Stage};
+use table::Tries;
 use waiting::WaitingList;
 
 /// Who this host is.
@@ -54,20 +64,22 @@ pub struct ReceiverConfig {
     pub buffer_bytes: usize,
 }
 
-/// One host.
-pub struct Receiver {
+/// One host. `U` is what its shell has of an unfinished file, `E` of one that was there before.
+pub struct Receiver<U = (), E = ()> {
     config: ReceiverConfig,
     rng: Rng,
     session: Option<Box<Session>>,
+    /// The session's file.
+    placement: Placement<U, E>,
     /// Sessions that are announced while another is at work.
     waiting: WaitingList,
     ended: VecDeque<SessionId>,
-    /// Last words that nobody has acknowledged.
-    afterwords: VecDeque<Afterword>,
+    /// Final reports that nobody has acknowledged.
+    final_reports: VecDeque<FinalReport>,
     /// Ids that were derived: one for each session, whether joined or waited for.
     links: u64,
     attempts: u64,
-    effects: VecDeque<Effect>,
+    effects: VecDeque<Effect<U, E>>,
     /// A notice to be sent under each of the keys from this one on: it is not known which one the sender has.
     notice: Option<(SocketAddr, SessionTag, usize)>,
     notice_after: Moment,
@@ -83,16 +95,17 @@ pub struct Receiver {
     discards: DiscardCounts,
 }
 
-impl Receiver {
+impl<U: Clone, E> Receiver<U, E> {
     /// A host that takes part in nothing yet.
     pub fn new(config: ReceiverConfig) -> Self {
         Self {
             rng: Rng::new(&config.seed),
             config,
             session: None,
+            placement: Placement::new(),
             waiting: WaitingList::default(),
             ended: VecDeque::new(),
-            afterwords: VecDeque::new(),
+            final_reports: VecDeque::new(),
             links: 0,
             attempts: 0,
             effects: VecDeque::new(),
@@ -125,9 +138,9 @@ impl Receiver {
             ) => {
                 // What came before and is of no use is not even opened: a flood of recorded datagrams costs little.
                 let came = self.session.as_ref().is_some_and(|session| session.came(header.sequence));
-                if came { Err(self.drop(Discard::Replayed)) } else { Ok(Admission::Spare(reason)) }
+                if came { Err(self.count_discard(Discard::Replayed)) } else { Ok(Admission::Spare(reason)) }
             }
-            Err(reason) => Err(self.drop(reason)),
+            Err(reason) => Err(self.count_discard(reason)),
         }
     }
 
@@ -147,40 +160,6 @@ impl Receiver {
         session.accept(now, header, place, datagram_bytes);
     }
 
-    /// `count` symbols of one block came one after the other, from `first` on, numbers and ids counting up: the same as
-    /// admitting each and accepting it or noting that it is spare. For simulations of thousands of hosts, where symbols have no bytes.
-    pub fn accept_run(&mut self, now: Moment, first: &SymbolHeader, count: u32, datagram_bytes: usize) {
-        let nth = |n: u32| {
-            let esi = first.esi.plus(n).expect("ids are handed out in range");
-            SymbolHeader { sequence: first.sequence.plus(n), esi, ..*first }
-        };
-        if count == 0 {
-            return;
-        }
-        let admission = match self.admit(first) {
-            Ok(admission) => admission,
-            Err(reason) => return self.discards.count_times(reason, u64::from(count - 1)),
-        };
-        if let Admission::Spare(reason @ (Discard::NotNeeded | Discard::NoBuffer)) = admission {
-            self.discards.count_times(reason, u64::from(count));
-        }
-        let session = self.session.as_mut().expect("admitted to a session");
-        let taken = session.accept_run(now, first, count, datagram_bytes, admission);
-        if taken > 0 {
-            if taken < count {
-                self.accept_run(now, &nth(taken), count - taken, datagram_bytes);
-            }
-            return;
-        }
-        for header in (0..count).map(nth) {
-            match self.admit(&header) {
-                Ok(Admission::To(place)) => self.accept(now, &header, place, datagram_bytes),
-                Ok(Admission::Spare(reason)) => self.note_spare(now, &header, datagram_bytes, reason),
-                Err(_) => {}
-            }
-        }
-    }
-
     /// A symbol of no use was opened: it came, so it is not lost.
     pub fn note_spare(&mut self, now: Moment, header: &SymbolHeader, datagram_bytes: usize, reason: Discard) {
         self.discards.count(reason);
@@ -189,8 +168,8 @@ impl Receiver {
         }
     }
 
-    /// The shell dropped a datagram for this reason.
-    pub fn drop(&mut self, reason: Discard) -> Discard {
+    /// Counts a datagram that is dropped for this reason, which is returned.
+    pub fn count_discard(&mut self, reason: Discard) -> Discard {
         self.discards.count(reason);
         reason
     }
@@ -213,29 +192,46 @@ impl Receiver {
         from: SocketAddr,
         datagram: &[u8],
     ) -> Result<(), Discard> {
-        self.take_datagram(now, wall, from, datagram).map_err(|reason| self.drop(reason))
+        self.take_datagram(now, wall, from, datagram).map_err(|reason| self.count_discard(reason))
     }
 
     /// The store answered [`Effect::Open`].
-    pub fn handle_opened(
-        &mut self,
-        now: Moment,
-        attempt: Attempt,
-        result: Result<Opened, (FailureKind, String)>,
-    ) {
-        let Some(active) = self.active(attempt).filter(|active| matches!(active.stage(), Stage::Opening))
-        else {
-            return; // it was given up meanwhile
-        };
+    pub fn handle_opened(&mut self, now: Moment, attempt: Attempt, result: Result<Opened<U, E>, Failure>) {
+        if !self.placement.is_sought_by(attempt) {
+            let late = self.placement.put_late(result);
+            self.effects.extend(late.map(|file| Effect::PutAway(file, Leftover::Kept)));
+            return;
+        }
+        let active = self.session.as_mut().expect("a place is sought for a session");
         match result {
-            Ok(opened) => active.opened(opened),
-            Err((kind, reason)) => self.fail(now, kind, &reason),
+            Ok(Opened::Unfinished { file, kept }) => {
+                self.placement.put(Found::Unfinished(file));
+                let base = active.announce().base.clone();
+                self.effects.extend(base.map(|base| Effect::LookThrough(attempt, base)));
+                active.receive(&kept);
+            }
+            Ok(Opened::Existing(file)) => {
+                self.placement.put(Found::Existing(file));
+                active.wait_for_root();
+            }
+            Err(Failure { kind, reason }) => {
+                self.placement.put(Found::Nothing);
+                self.fail(now, kind, &reason);
+            }
         }
         self.advance();
     }
 
-    /// The base that the announcement names was looked through; where there is none here, nothing is in it. Before that nothing
-    /// is asked for, for ten minutes at most.
+    /// The store answered [`Effect::PutAway`]: nobody holds that file any more.
+    ///
+    /// # Panics
+    /// If it was not asked for.
+    pub fn handle_put_away(&mut self) {
+        self.placement.settle();
+    }
+
+    /// The base was looked through; where there is none here, nothing is in it. Before that nothing is asked for, for ten
+    /// minutes at most.
     pub fn handle_base(&mut self, attempt: Attempt, base: BaseIndex) {
         if let Some(active) = self.active(attempt) {
             active.take_base(base);
@@ -248,16 +244,16 @@ impl Receiver {
         now: Moment,
         attempt: Attempt,
         block: BlockIndex,
-        returned: Returned,
+        returned: Option<Returned>,
         outcome: BlockOutcome,
     ) {
         let Some(active) = self.active(attempt) else { return };
         match (outcome, returned) {
-            (BlockOutcome::Undecodable, Some((buffer, collected))) => {
+            (BlockOutcome::Undecodable, Some(Returned { buffer, collected })) => {
                 active.collect_more(block, buffer, collected);
             }
             (outcome, returned) => {
-                if let Some((buffer, collected)) = returned {
+                if let Some(Returned { buffer, collected }) = returned {
                     active.release(buffer, collected);
                 }
                 self.settle_block(now, attempt, block, outcome);
@@ -267,17 +263,17 @@ impl Receiver {
     }
 
     /// The store answered [`Effect::Publish`] or [`Effect::Compare`].
-    pub fn handle_published(&mut self, now: Moment, attempt: Attempt, result: Published) {
+    pub fn handle_published(&mut self, now: Moment, attempt: Attempt, result: Result<Published, Failure>) {
         let at_it = |active: &&mut Session| matches!(active.stage(), Stage::Publishing | Stage::Comparing);
         let Some(active) = self.active(attempt).filter(at_it) else {
             return; // it was told to stop while it compared
         };
         let existing = match result {
-            Published::New => false,
-            Published::Existing => true,
-            Published::Failed(kind, reason) => return self.fail(now, kind, &reason),
+            Ok(published) => published == Published::Existing,
+            Err(Failure { kind, reason }) => return self.fail(now, kind, &reason),
         };
         let (session, root) = (active.id(), active.close_done(now, existing));
+        self.leave_place(attempt, Leftover::Discarded);
         self.event(ReceiverEvent::Published { session, root, existing });
         self.leave_if_one_way();
     }
@@ -289,7 +285,7 @@ impl Receiver {
         let Some(active) = &mut self.session else { return };
         active.expire_base(now);
         match active.expired(now, gone_after) {
-            Some(Expired::LastWord) => self.leave_unheard(),
+            Some(Expired::FinalReport) => self.leave_unheard(),
             Some(Expired::Sender) => {
                 self.abandon("the sender was not heard any more", Rejoin::WhenAnnounced);
             }
@@ -298,11 +294,11 @@ impl Receiver {
     }
 
     /// The program is told to stop: says so to the sender, and puts away what was received. What is being published
-    /// already cannot be taken back: it ends with its own last word.
+    /// already cannot be taken back: it ends with its own final report.
     pub fn handle_stop(&mut self, now: Moment) {
         self.stopping = true;
         self.waiting.clear();
-        self.afterwords.clear();
+        self.final_reports.clear();
         if self.session.as_ref().is_some_and(|active| !matches!(active.stage(), Stage::Publishing)) {
             self.fail(now, FailureKind::Stopping, "the receiver was stopped");
         }
@@ -323,31 +319,41 @@ impl Receiver {
             return Some(to);
         }
         let (name, software) = (&self.config.name, &self.config.software);
-        if let Some(to) = self.afterwords.iter_mut().find_map(|word| word.next(now, name, software, out)) {
+        if let Some(to) =
+            self.final_reports.iter_mut().find_map(|report| report.next(now, name, software, out))
+        {
             return Some(to);
         }
         let kept = || self.session.as_ref().map_or(Vec::new(), |active| active.held_runs());
         self.waiting.send(now, name, software, kept, out)
     }
 
-    /// The next work to do. Work on blocks comes out only when `room` says that there is a place for it.
+    /// The next work to do. Work on blocks comes out only where there is room for it.
     #[must_use]
-    pub fn poll_effect(&mut self, room: bool) -> Option<Effect> {
+    pub fn poll_effect(&mut self, room: BlockRoom) -> Option<Effect<U, E>> {
         if let Some(effect) = self.effects.pop_front() {
             return Some(effect);
         }
-        let active = self.session.as_mut().filter(|_| room)?;
-        active.next_work().map(|work| Effect::Block(active.attempt(), work))
+        if let Some((attempt, announce)) = self.placement.next_search() {
+            return Some(Effect::Open(attempt, announce));
+        }
+        let active = self.session.as_mut().filter(|_| room == BlockRoom::Free)?;
+        let work = active.next_work()?;
+        Some(Effect::Block(active.attempt(), work, self.placement.unfinished()))
     }
 
-    /// When to call [`Receiver::handle_timeout`] and drain again.
+    /// When to call [`Receiver::handle_timeout`] and drain again, and why.
     #[must_use]
-    pub fn poll_timeout(&self) -> Option<Moment> {
-        let afterwords = self.afterwords.iter().filter_map(Afterword::next_at);
-        let gone_after = self.gone_after();
-        let active = self.session.iter();
-        let active = active.flat_map(|active| [active.expires_at(gone_after), active.next_at()]).flatten();
-        self.waiting.next_at().into_iter().chain(afterwords).chain(active).min()
+    pub fn poll_timeout(&self) -> Option<(Moment, ReceiverTimer)> {
+        let (session, gone_after) = (self.session.as_ref(), self.gone_after());
+        let reports = self.final_reports.iter().filter_map(FinalReport::next_at).min();
+        let timers = [
+            (session.and_then(|active| active.next_at()), ReceiverTimer::Session),
+            (session.and_then(|active| active.expires_at(gone_after)), ReceiverTimer::Expiry),
+            (self.waiting.next_at(), ReceiverTimer::Waiting),
+            (reports, ReceiverTimer::FinalReport),
+        ];
+        timers.into_iter().filter_map(|(at, timer)| Some((at?, timer))).min_by_key(|&(at, _)| at)
     }
 
     /// Something worth telling.
@@ -366,9 +372,19 @@ impl Receiver {
         self.corrupt
     }
 
-    /// What this host takes part in, with the blocks held so far, until its last word is acknowledged.
-    pub fn session(&self) -> Option<(&Announce, u32)> {
-        self.session.as_ref().map(|active| (active.announce(), active.held()))
+    /// What this host takes part in, until its final report is acknowledged.
+    pub fn session(&self) -> Option<&Announce> {
+        self.session.as_ref().map(|active| active.announce())
+    }
+
+    /// Blocks of this session that are proven and written.
+    pub fn blocks_held(&self) -> u32 {
+        self.session.as_ref().map_or(0, |active| active.held())
+    }
+
+    /// Whether the store publishes the file of this session: it is not to be left half done.
+    pub fn is_publishing(&self) -> bool {
+        self.session.as_ref().is_some_and(|active| matches!(active.stage(), Stage::Publishing))
     }
 
     /// How long all hosts together take to answer the last poll.
@@ -392,10 +408,10 @@ impl Receiver {
                 self.check_root(now);
             }
             BlockOutcome::Undecodable | BlockOutcome::Corrupt => {
-                let (session, hope) = (active.id(), active.start_over(block));
+                let (session, tries) = (active.id(), active.start_over(block));
                 self.corrupt += 1;
                 self.event(ReceiverEvent::Corrupt(session, block));
-                if !hope {
+                if tries == Tries::Exhausted {
                     let reason = format!(
                         "block {block} was not what the sender says {CORRUPT_TRIES_MAX} times: \
                          somebody with the group key sends bad symbols, or this host's memory is failing"
@@ -404,7 +420,7 @@ impl Receiver {
                 }
             }
             BlockOutcome::NotKept => active.ask_anew(block),
-            BlockOutcome::Store(kind, reason) => self.fail(now, kind, &reason),
+            BlockOutcome::Failed(Failure { kind, reason }) => self.fail(now, kind, &reason),
         }
     }
 
@@ -427,10 +443,21 @@ impl Receiver {
 
     /// Goes on to the next stage if all is there for it.
     fn advance(&mut self) {
-        self.effects.extend(self.session.as_mut().and_then(|active| active.advance()));
+        let Some(active) = &mut self.session else { return };
+        let (attempt, conclusion) = (active.attempt(), active.advance());
+        self.effects.extend(conclusion.map(|conclusion| match conclusion {
+            Conclusion::Publish(proof) => Effect::Publish(attempt, self.placement.give_unfinished(), proof),
+            Conclusion::Compare(root) => Effect::Compare(attempt, self.placement.give_existing(), root),
+        }));
     }
 
-    /// Gives up on our side, unless the last word is said already: the sender hears why.
+    /// The file of an attempt is not written to any more.
+    fn leave_place(&mut self, attempt: Attempt, leftover: Leftover) {
+        self.effects.push_back(Effect::Leave(attempt));
+        self.effects.extend(self.placement.leave().map(|file| Effect::PutAway(file, leftover)));
+    }
+
+    /// Gives up on our side, unless the final report is said already: the sender hears why.
     fn fail(&mut self, now: Moment, kind: FailureKind, reason: &str) {
         let Some(active) = &mut self.session else { return };
         if matches!(active.stage(), Stage::Closing { .. }) {
@@ -438,20 +465,21 @@ impl Receiver {
         }
         let (session, attempt) = (active.id(), active.attempt());
         active.close_failed(now, kind, reason);
-        self.effects.push_back(match kind {
+        let leftover = match kind {
             // What was written is proven, whoever spoiled the rest.
-            FailureKind::Stopping | FailureKind::Corrupt => Effect::Suspend(attempt),
+            FailureKind::Stopping | FailureKind::Corrupt => Leftover::Kept,
             FailureKind::Exists
             | FailureKind::NoSpace
             | FailureKind::Store
             | FailureKind::Root
-            | FailureKind::Refused => Effect::Discard(attempt),
-        });
+            | FailureKind::Refused => Leftover::Discarded,
+        };
+        self.leave_place(attempt, leftover);
         self.event(ReceiverEvent::Failed(session, reason.to_owned()));
         self.leave_if_one_way();
     }
 
-    /// Where nobody hears the last word, it is not said.
+    /// Where nobody hears the final report, it is not said.
     fn leave_if_one_way(&mut self) {
         if self.session.as_ref().is_some_and(|active| active.announce().one_way) {
             self.leave(Rejoin::Never);
@@ -461,21 +489,21 @@ impl Receiver {
     /// The session is over for a reason that the sender knows, or nobody is there to tell.
     fn abandon(&mut self, reason: &str, rejoin: Rejoin) {
         if let Some(active) = &self.session {
-            let session = active.id();
-            self.effects.push_back(Effect::Suspend(active.attempt()));
+            let (session, attempt) = (active.id(), active.attempt());
+            self.leave_place(attempt, Leftover::Kept);
             self.event(ReceiverEvent::Failed(session, reason.to_owned()));
             self.leave(rejoin);
         }
     }
 
-    /// Nobody has acknowledged the last word for long: the host is free for other sessions, and remembers it.
+    /// Nobody has acknowledged the final report for long: the host is free for other sessions, and remembers it.
     fn leave_unheard(&mut self) {
         let Some(session) = self.session.take() else { return };
-        if self.afterwords.len() == AFTERWORDS_MAX {
-            self.afterwords.pop_front();
+        if self.final_reports.len() == FINAL_REPORTS_MAX {
+            self.final_reports.pop_front();
         }
         self.note_ended(session.id());
-        self.afterwords.push_back(session.into_afterword());
+        self.final_reports.push_back(session.into_final_report());
     }
 
     fn leave(&mut self, rejoin: Rejoin) {
@@ -507,7 +535,7 @@ impl Receiver {
 /// Whether a session that is announced again is joined again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Rejoin {
-    /// It ended, or this host has said its last word in it.
+    /// It ended, or this host has said its final report in it.
     Never,
     /// The network was cut; whoever was cut off begins anew.
     WhenAnnounced,

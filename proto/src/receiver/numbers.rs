@@ -57,21 +57,6 @@ impl Numbers {
         newer
     }
 
-    /// Counts `count` datagrams of consecutive numbers, and says how many of them had not come before.
-    pub(super) fn note_run(&mut self, first: u64, count: u32) -> u64 {
-        let (before, end) = (self.received, first + u64::from(count));
-        if before == 0 || first <= self.highest || end - self.highest >= REPLAY_WINDOW {
-            (first..end).for_each(|number| {
-                self.note(number);
-            });
-            return self.received - before;
-        }
-        self.mark(self.highest + 1..first, false);
-        self.mark(first..end, true);
-        (self.highest, self.received) = (end - 1, before + u64::from(count));
-        u64::from(count)
-    }
-
     /// A signed datagram of this number came: the sender has sent nothing with a number much above it.
     pub(super) fn note_signed(&mut self, number: u64) {
         if self.first.is_some() && self.highest > number + OVERTAKEN_MAX {
@@ -101,17 +86,20 @@ impl Numbers {
             self.seen.fill(0);
             return;
         }
-        self.mark(self.highest + 1..number + 1, false);
+        self.clear(self.highest + 1..number + 1);
     }
 
-    /// Sets or clears the bits of less than a window of numbers.
-    fn mark(&mut self, numbers: Range<u64>, seen: bool) {
+    /// Clears the bits of less than a window of numbers.
+    fn clear(&mut self, numbers: Range<u64>) {
+        self.change(numbers, |word, bits| *word &= !bits);
+    }
+
+    /// Changes the bits of less than a window of numbers, which are given word by word.
+    fn change(&mut self, numbers: Range<u64>, change: impl Fn(&mut u64, u64)) {
         let mut number = numbers.start;
         while number < numbers.end {
             let bits = (64 - number % 64).min(numbers.end - number);
-            let mask = (u64::MAX >> (64 - bits)) << (number % 64);
-            let word = &mut self.seen[Self::word(number)];
-            *word = if seen { *word | mask } else { *word & !mask };
+            change(&mut self.seen[Self::word(number)], (u64::MAX >> (64 - bits)) << (number % 64));
             number += bits;
         }
     }
@@ -122,6 +110,24 @@ impl Numbers {
 
     fn word(number: u64) -> usize {
         (number % REPLAY_WINDOW / 64) as usize
+    }
+}
+
+#[cfg(any(test, feature = "simulation"))]
+impl Numbers {
+    /// Counts `count` datagrams of consecutive numbers, and says how many of them had not come before.
+    pub(super) fn note_run(&mut self, first: u64, count: u32) -> u64 {
+        let (before, end) = (self.received, first + u64::from(count));
+        if before == 0 || first <= self.highest || end - self.highest >= REPLAY_WINDOW {
+            (first..end).for_each(|number| {
+                self.note(number);
+            });
+            return self.received - before;
+        }
+        self.clear(self.highest + 1..first);
+        self.change(first..end, |word, bits| *word |= bits);
+        (self.highest, self.received) = (end - 1, before + u64::from(count));
+        u64::from(count)
     }
 }
 

@@ -1,4 +1,4 @@
-//! What comes out of the machine besides bytes.
+//! What comes out of the machine besides bytes, and what it is asked for.
 
 use std::net::SocketAddr;
 
@@ -19,6 +19,20 @@ pub enum Verdict {
     GivenUp(String),
     /// Nobody may publish anything, for this reason.
     Aborted(String),
+}
+
+/// The kinds of job that the shell has room for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JobRoom {
+    /// Blocks that have to be encoded again.
+    pub repair: bool,
+    /// The next block of the first pass, whose symbols were made as it was read.
+    pub source: bool,
+}
+
+impl JobRoom {
+    /// Room for jobs of each kind.
+    pub const ANY: Self = Self { repair: true, source: true };
 }
 
 /// A datagram to send.
@@ -73,6 +87,8 @@ pub enum SenderTimer {
     Announce,
     /// A poll is due.
     Poll,
+    /// The first symbols do not wait for hellos any longer.
+    FirstWait,
     /// More of the manifest is due, in one-way mode.
     Manifest,
     /// The end is to be said again.

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use super::Sender;
 use super::event::SenderEvent;
 use super::hosts::Serve;
-use crate::ids::{ReceiverId, Sequence};
+use crate::ids::ReceiverId;
 use crate::seal::Cipher;
 use crate::time::Moment;
 use crate::wire::{Ack, DeficitRun, Discard, Kind, Notice, Report, Up, UpHeader, VERSION};
@@ -32,7 +32,7 @@ impl Sender {
                 self.event(SenderEvent::Joined(hello.name.clone()));
             }
         }
-        self.hosts.heard(now, up.receiver, up.header.sequence)?;
+        self.hosts.note_heard(now, up.receiver, up.header.sequence)?;
         self.take_message(now, up.receiver, message)?;
         if up.header.kind != Kind::Report {
             self.acknowledge(now, from, up);
@@ -57,24 +57,24 @@ impl Sender {
     fn take_message(&mut self, now: Moment, id: ReceiverId, message: Up) -> Result<(), Discard> {
         let name = self.hosts.name(id).ok_or(Discard::UnknownHost)?.clone();
         match message {
-            Up::Hello(hello) => self.hosts.greet(id, &hello),
+            Up::Hello(hello) => self.hosts.note_hello(id, &hello),
             // Nobody holds less than before.
             Up::Report(report) if self.hosts.falls_back(id, &report) => return Err(Discard::Implausible),
             Up::Report(mut report) => {
                 // Nor has anybody seen what was not sent: a host that says so was told forged numbers, and is served.
-                let last = Sequence::new(self.group_sequence.saturating_sub(1)).expect("below 2^39");
+                let last = self.sequences.last();
                 report.highest = report.highest.min(last);
                 self.take_report(now, id, &report);
             }
             // A host cannot have proven what we have not vouched for, nor something else.
             Up::Done(done) if Some(done.root) != self.root() => return Err(Discard::Malformed),
             Up::Done(done) => {
-                if self.hosts.done(now, id, &done, self.config.geometry.blocks()) {
+                if self.hosts.note_done(now, id, &done, self.config.geometry.blocks()) {
                     self.event(SenderEvent::Done(name));
                 }
             }
             Up::Failed(failed) => {
-                if self.hosts.failed(now, id, &failed) {
+                if self.hosts.note_failed(now, id, &failed) {
                     self.event(SenderEvent::Failed(name, failed.reason));
                 }
             }
@@ -83,10 +83,10 @@ impl Sender {
     }
 
     fn take_report(&mut self, now: Moment, id: ReceiverId, report: &Report) {
-        let group_bytes = self.group_sequence * self.config.geometry.datagram_bytes() as u64;
-        let serve = self.hosts.progress(id, report, group_bytes);
+        let group_bytes = self.sequences.next().value() * self.config.geometry.datagram_bytes() as u64;
+        let serve = self.hosts.note_report(id, report, group_bytes);
         if let Some(after) = self.polls.answered(now, report.round) {
-            self.hosts.answered(id, after, self.asked);
+            self.hosts.note_answer(id, after, self.asked);
         }
         // What a side-lined host lacks waits until it delays nobody.
         let turn = match serve {

@@ -11,20 +11,25 @@ mod blocks;
 mod config;
 mod ending;
 mod event;
+mod gate;
 mod hosts;
 mod inbox;
 mod interleave;
 mod one_way;
+mod order;
 mod polls;
 mod rate;
+mod sequences;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-pub use blocks::Job;
+pub use blocks::{Job, Unsent};
 pub use config::SenderConfig;
-pub use event::{SenderEvent, SenderTimer, To, Transmit, Verdict};
+pub use event::{JobRoom, SenderEvent, SenderTimer, To, Transmit, Verdict};
 pub use hosts::{Cause, Expected, HostRow, HostState, Sideline, Tally};
 pub use interleave::{FinishedJob, INTERLEAVED_BLOCKS, Interleaver, NextSymbol};
 pub use one_way::OneWay;
@@ -40,10 +45,13 @@ use acks::Acks;
 use ahead::repair_ahead;
 use blocks::{Blocks, FirstPass};
 use ending::Ending;
+use gate::{Gate, Sends};
 use hosts::{Asked, Hosts, Round};
 use one_way::{OneWayPush, Repeated};
+use order::JobOrder;
 use polls::{Phase, Polls};
 use rate::{RateControl, Sent};
+use sequences::Sequences;
 
 /// One push.
 pub struct Sender {
@@ -54,8 +62,7 @@ pub struct Sender {
     hosts: Hosts,
     source: Source,
     ending: Option<Ending>,
-    group_sequence: u64,
-    unicast_sequence: u64,
+    sequences: Sequences,
     announce_at: Moment,
     silence_at: Moment,
     polls: Polls,
@@ -64,13 +71,12 @@ pub struct Sender {
     rate: RateControl,
     one_way: Option<OneWayPush>,
     skipped: u32,
-    /// Nothing is sent before everybody has been heard who is expected: with a base, which no host can do without.
-    gathering: bool,
+    /// What the first symbols wait for.
+    gate: Gate,
     /// The only host that still receives.
     last_one: Option<SocketAddr>,
     acks: Acks,
-    /// Repair symbols handed out since the last first pass of a block.
-    repairs_in_a_row: u32,
+    order: JobOrder,
     events: VecDeque<SenderEvent>,
     discards: DiscardCounts,
 }
@@ -92,7 +98,11 @@ impl Sender {
     /// With a base in one-way mode, where nobody could ask for anything.
     pub fn new(now: Moment, config: SenderConfig) -> Self {
         assert!(config.base.is_none() || config.one_way.is_none());
-        let first_pass = if config.base.is_some() { FirstPass::OnDemand } else { FirstPass::Sent };
+        let (first_pass, sends) = match (&config.base, config.one_way) {
+            (Some(_), _) => (FirstPass::OnDemand, Sends::WhatIsAskedFor),
+            (None, None) => (FirstPass::Sent, Sends::Everything),
+            (None, Some(_)) => (FirstPass::Sent, Sends::Unheard),
+        };
         Self {
             cipher: Cipher::downward(&config.key, config.session),
             start: now,
@@ -100,8 +110,7 @@ impl Sender {
             hosts: Hosts::new(config.expected.clone(), config.only_listed),
             source: Source::Reading,
             ending: None,
-            group_sequence: 0,
-            unicast_sequence: UNICAST_SEQUENCES,
+            sequences: Sequences::new(),
             announce_at: now,
             silence_at: now,
             polls: Polls::new(now),
@@ -109,10 +118,10 @@ impl Sender {
             rate: RateControl::new(config.pace),
             one_way: config.one_way.map(|one_way| OneWayPush::new(now, one_way)),
             skipped: 0,
-            gathering: config.base.is_some(),
+            gate: Gate::new(now, sends),
             last_one: None,
             acks: Acks::new(now),
-            repairs_in_a_row: 0,
+            order: JobOrder::new(config.geometry.symbols_max()),
             events: VecDeque::new(),
             discards: DiscardCounts::default(),
             config,
@@ -184,6 +193,7 @@ impl Sender {
         if let Err(reason) = result {
             self.discards.count(reason);
         }
+        self.open_gate();
         if self.ending.is_none() {
             self.settle(now);
         }
@@ -195,7 +205,8 @@ impl Sender {
         if self.ending.is_some() {
             return;
         }
-        self.gather(now);
+        self.open_gate();
+        self.gate.handle_timeout(now, self.pass_ended());
         if now >= self.silence_at {
             self.silence_at = now + SILENCE_CHECK;
             for name in self.hosts.mark_silent(now) {
@@ -223,8 +234,7 @@ impl Sender {
     #[must_use]
     pub fn poll_transmit(&mut self, now: Moment, out: &mut Vec<u8>) -> Option<Transmit> {
         if let Some((to, ack)) = self.acks.pop() {
-            let sequence = Sequence::new(self.unicast_sequence).expect("2^39 acks take years");
-            self.unicast_sequence += 1;
+            let sequence = self.sequences.take_unicast();
             Down::Ack(ack).seal(&self.cipher, None, self.config.session, sequence, out);
             return Some(Transmit { to: To::Host(to), kind: Kind::Ack });
         }
@@ -254,16 +264,16 @@ impl Sender {
             return None;
         }
         // A host that finds out that it does not hold it says so in a report that has seen this number.
-        self.blocks.skip(Sequence::new(self.group_sequence.saturating_sub(1)).expect("below 2^39"));
+        self.blocks.skip(self.sequences.last());
         self.skipped += 1;
         self.note_progress(now);
         Some(block)
     }
 
-    /// Whether all hosts that answer are at work on another push. Nobody would hear a symbol: none is to be sent, also of jobs
-    /// that were begun.
-    pub fn is_queued(&self) -> bool {
-        self.hosts.are_all_busy()
+    /// Whether no symbol may leave now, also none of a job that was begun: expected hosts may be about to say what they kept or
+    /// lack, or all hosts that answer are busy with another push and would hear none.
+    pub fn holds_symbols_back(&self) -> bool {
+        self.gate.is_shut() || self.hosts.are_all_busy()
     }
 
     /// Whether some host has kept something of an earlier session.
@@ -281,39 +291,18 @@ impl Sender {
         self.skipped
     }
 
-    /// Blocks with data of which nothing was sent so far, and their bytes: in the end, what every host held already.
-    pub fn spared(&self) -> (u32, u64) {
-        self.blocks.spared()
+    /// Blocks with data of which nothing was sent so far: in the end, what every host held already.
+    pub fn unsent(&self) -> Unsent {
+        self.blocks.unsent()
     }
 
-    /// The next symbols to send. `repair` and `source` say for which of the two kinds of job the shell has room.
-    ///
-    /// Repairs come first, so that no host falls far behind; after two blocks' worth of them a first pass, so
-    /// that a host that asks for ever does not keep the first pass from its end; blocks of which a host holds nothing come
-    /// last, so that a host that joins late does not keep the others waiting.
+    /// The next symbols to send, of a kind that the shell has room for.
     #[must_use]
-    pub fn poll_job(&mut self, repair: bool, source: bool) -> Option<Job> {
-        if self.ending.is_some() || self.is_leading() || self.is_queued() || self.gathering {
+    pub fn poll_job(&mut self, room: JobRoom) -> Option<Job> {
+        if self.ending.is_some() || self.is_leading() || self.holds_symbols_back() {
             return None;
         }
-        let yields = self.repairs_in_a_row >= REPAIRS_IN_A_ROW * self.config.geometry.symbols_max();
-        let early = match self.config.base {
-            None if source && yields => self.blocks.next_source(),
-            // There is no first pass that would have to come to its end, but hosts that lack all of a block.
-            Some(_) if repair && yields => self.blocks.next_whole(),
-            _ => None,
-        };
-        let job = early.or_else(|| if repair { self.blocks.next_repair() } else { None });
-        let job = job.or_else(|| if source { self.blocks.next_source() } else { None });
-        match job {
-            Some(Job::Repair { count, .. }) => {
-                self.repairs_in_a_row = self.repairs_in_a_row.saturating_add(count);
-            }
-            Some(Job::Source { .. }) => self.repairs_in_a_row = 0,
-            None => {}
-        }
-        job.or_else(|| if repair { self.blocks.next_whole() } else { None })
-            .or_else(|| if repair { self.blocks.next_again() } else { None })
+        self.order.next(&mut self.blocks, room)
     }
 
     /// Who symbols are for: everyone, or the only host of several that still receives. Their numbers are the group's in any
@@ -359,7 +348,8 @@ impl Sender {
             (self.polls.next_at(), SenderTimer::Poll),
             (self.start + self.config.timeout, SenderTimer::Timeout),
         ];
-        timers.into_iter().chain(manifest).min_by_key(|&(at, _)| at)
+        let first_wait = self.gate.next_at().map(|until| (until, SenderTimer::FirstWait));
+        timers.into_iter().chain(manifest).chain(first_wait).min_by_key(|&(at, _)| at)
     }
 
     /// Something that a person may want to know.
@@ -373,10 +363,7 @@ impl Sender {
     /// # Panics
     /// After 2^39 datagrams, some 700 TB: the object's limit is far below.
     pub fn take_sequences(&mut self, count: u32) -> Sequence {
-        let first = self.group_sequence;
-        self.group_sequence += u64::from(count);
-        assert!(self.group_sequence < UNICAST_SEQUENCES);
-        Sequence::new(first).expect("below 2^39")
+        self.sequences.take(count)
     }
 
     /// What seals the datagrams to the group.
@@ -447,7 +434,7 @@ impl Sender {
         if let Some(ending) = &mut self.ending {
             return ending.next(now).map(Down::End);
         }
-        let next_sequence = Sequence::new(self.group_sequence).expect("below 2^39");
+        let next_sequence = self.sequences.next();
         let is_early = self.one_way.as_ref().is_some_and(|one_way| now < one_way.manifest_at());
         let is_held_back = self.is_leading() || is_early;
         if !is_held_back && let Some(run) = self.blocks.next_manifest(next_sequence, self.manifest_copies()) {
@@ -517,7 +504,8 @@ impl Sender {
     fn end_round(&mut self, now: Moment) {
         let Round { loss, sidelined } = self.hosts.end_round(now);
         let frame_bytes = self.config.geometry.datagram_bytes() as u64 + self.config.header_bytes;
-        self.rate.note_round(now, Sent { datagrams: self.group_sequence, frame_bytes }, loss);
+        let datagrams = self.sequences.next().value();
+        self.rate.note_round(now, Sent { datagrams, frame_bytes }, loss);
         if !sidelined.is_empty() && !self.is_tail() {
             self.blocks.forget_demands(); // most of it is theirs
         }
@@ -528,7 +516,7 @@ impl Sender {
     }
 
     fn is_tail(&self) -> bool {
-        matches!(self.source, Source::Proven { pass_ended: Some(_), .. })
+        self.pass_ended().is_some()
     }
 
     /// Time that the hosts' hellos are spread over so that they stay below [`REPORTS_PER_SECOND_MAX`].
@@ -557,13 +545,23 @@ impl Sender {
         announce.seal(&self.cipher, self.config.signer.as_ref(), sequence, out);
     }
 
-    /// With a base, nothing is sent before all hosts that are expected were heard, as others will lack what the first one asks for.
-    fn gather(&mut self, now: Moment) {
-        let waited = match self.source {
-            Source::Proven { pass_ended: Some(ended), .. } => now.since(ended) >= GATHERING_MAX,
-            Source::Proven { pass_ended: None, .. } | Source::Reading => false,
-        };
-        self.gathering &= !waited && !self.hosts.are_all_heard();
+    /// The first symbols wait for nobody who was heard.
+    fn open_gate(&mut self) {
+        let tally = self.hosts.tally();
+        if tally.heard >= tally.expected {
+            self.gate.end_first_wait();
+        }
+        if self.hosts.are_all_heard() {
+            self.gate.end_gathering();
+        }
+    }
+
+    /// When the source was read and all first passes were sent.
+    fn pass_ended(&self) -> Option<Moment> {
+        match self.source {
+            Source::Proven { pass_ended, .. } => pass_ended,
+            Source::Reading => None,
+        }
     }
 
     /// The pass may just have ended, or the last repair may just have left: ask at once what is still lacking.
@@ -589,7 +587,7 @@ impl Sender {
     }
 
     fn settle(&mut self, now: Moment) {
-        let Source::Proven { pass_ended: Some(pass_ended), .. } = self.source else { return };
+        let Some(pass_ended) = self.pass_ended() else { return };
         if let Some(one_way) = &self.one_way {
             if one_way.is_over(now, pass_ended) {
                 self.end(now, Verdict::Unknown);
@@ -614,10 +612,6 @@ impl Sender {
     }
 }
 
-/// Numbers of datagrams to single hosts begin here, so that the numbers to the group have no gaps of their own and a
-/// host can count what it lost.
-const UNICAST_SEQUENCES: u64 = 1 << 39;
-
 /// A poll that would be put off for less is sent.
 const PUT_OFF_MIN: Duration = Duration::from_millis(1);
 
@@ -627,9 +621,6 @@ const MANIFEST_COPIES: u32 = 2;
 const MANIFEST_COPIES_FOR_MANY: u32 = 6;
 const MANIFEST_MANY_HOSTS: u32 = 256;
 
-/// Blocks' worth of repair symbols after which the first pass gets its turn.
-const REPAIRS_IN_A_ROW: u32 = 2;
-
 /// Announcements come fast at first, as a host that misses one misses all symbols up to the next; then in gaps that
 /// grow with the age of the session. 0.2 kB each.
 const ANNOUNCE_GAP_MIN: Duration = Duration::from_millis(1);
@@ -637,9 +628,6 @@ const ANNOUNCE_GAP_MAX: Duration = Duration::from_millis(100);
 
 /// Hellos are spread over at least this.
 const HELLO_SPREAD_MIN: Duration = Duration::from_millis(5);
-
-/// How long, after the source was read, hosts that were never heard keep those waiting that were.
-const GATHERING_MAX: Duration = Duration::from_secs(10);
 
 /// How often silent hosts are looked for.
 const SILENCE_CHECK: Duration = Duration::from_secs(1);

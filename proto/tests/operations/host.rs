@@ -9,8 +9,8 @@ use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::{BlockIndex, ReceiverId, Sequence};
 use glancecast_proto::integrity::{BlockHash, Fingerprint, Root};
 use glancecast_proto::receiver::{
-    Admission, Attempt, BaseIndex, BlockOutcome, Effect, Opened, Published, Receiver, ReceiverConfig, Work,
-    buffer_symbols,
+    Admission, Attempt, BaseIndex, BlockOutcome, BlockRoom, Effect, Failure, Opened, Published, Receiver,
+    ReceiverConfig, Returned, Work, buffer_symbols,
 };
 use glancecast_proto::seal::GroupKey;
 use glancecast_proto::time::{Moment, WallClock};
@@ -27,13 +27,15 @@ pub(crate) struct Host {
     scene: Arc<Scene>,
     dice: Dice,
     now: Moment,
-    receiver: Receiver,
+    /// Its files are marks, which are handed out once.
+    receiver: Receiver<Attempt, ()>,
     /// Datagrams to be heard again.
     heard: Vec<Vec<u8>>,
-    pending: Vec<Effect>,
-    /// The attempt whose place the store holds.
-    open: Option<(Attempt, u16)>,
-    publishing: Option<Attempt>,
+    pending: Vec<Effect<Attempt, ()>>,
+    /// The attempt that has its buffers.
+    prepared: Option<(Attempt, u16)>,
+    /// Attempts whose file was given to be published.
+    publishing: BTreeSet<Attempt>,
     vouched: BTreeSet<[u8; 32]>,
     us: Option<ReceiverId>,
     sequence: u64,
@@ -59,8 +61,8 @@ impl Host {
             receiver: Receiver::new(config),
             heard: Vec::new(),
             pending: Vec::new(),
-            open: None,
-            publishing: None,
+            prepared: None,
+            publishing: BTreeSet::new(),
             vouched: BTreeSet::new(),
             us: None,
             sequence: 0,
@@ -104,8 +106,8 @@ impl Host {
         let wall = WallClock(1_767_225_600_000 + self.now.micros() / 1_000_000);
         let _ = self.receiver.handle_datagram(self.now, wall, address(1), &datagram);
         // As the shell does: a session has its memory before its first symbol.
-        while let Some(effect) = self.receiver.poll_effect(false) {
-            self.note_effect(effect, false);
+        while let Some(effect) = self.receiver.poll_effect(BlockRoom::Full) {
+            self.note_effect(effect, BlockRoom::Full);
         }
         if self.heard.len() < 100 {
             self.heard.push(datagram);
@@ -200,7 +202,7 @@ impl Host {
                 Ok(Admission::To(place)) => {
                     let shape = self.session_geometry().shape(encoded_len);
                     assert!(place.symbol < buffer_symbols(shape.source_symbols()));
-                    let (_, buffers) = self.open.expect("memory before the first symbol");
+                    let (_, buffers) = self.prepared.expect("memory before the first symbol");
                     assert!(place.buffer.0 < buffers);
                     self.receiver.accept(self.now, &header, place, datagram_bytes);
                 }
@@ -214,52 +216,63 @@ impl Host {
 
     /// The shell makes a place at once, and answers all else when it likes.
     fn take_effect(&mut self) {
-        let room = self.pending.len() < 8;
+        let room = if self.pending.len() < 8 { BlockRoom::Free } else { BlockRoom::Full };
         if let Some(effect) = self.receiver.poll_effect(room) {
             self.note_effect(effect, room);
         }
     }
 
-    fn note_effect(&mut self, effect: Effect, room: bool) {
-        match effect {
-            Effect::Open(attempt, _, buffers) => {
-                self.open = Some((attempt, buffers));
-                self.pending.push(effect);
+    fn note_effect(&mut self, effect: Effect<Attempt, ()>, room: BlockRoom) {
+        match &effect {
+            Effect::Prepare(attempt, _, buffers) => {
+                self.prepared = Some((*attempt, *buffers));
+                return;
             }
-            Effect::Block(attempt, ref work) => {
-                assert!(room);
-                self.assert_open(attempt);
+            Effect::LookThrough(attempt, _) => {
+                let pieces = (0..4).map(|piece| (Fingerprint([0x66 + piece; 16]), BlockIndex(piece.into())));
+                return self.receiver.handle_base(*attempt, BaseIndex::new(pieces.collect()));
+            }
+            Effect::Open(attempt, _) | Effect::Compare(attempt, ..) => self.assert_prepared(*attempt),
+            Effect::Block(attempt, work, file) => {
+                assert_eq!((room, file), (BlockRoom::Free, attempt));
+                self.assert_prepared(*attempt);
                 if let Work::Rebuild { block, entry, collected, .. } = work {
                     assert_eq!(collected.encoded_len(), entry.encoded_len(self.session_geometry(), *block));
                 }
-                assert_eq!(self.publishing, None, "no block after the last");
-                self.pending.push(effect);
             }
-            Effect::Publish(attempt, ref proof) => {
-                self.assert_open(attempt);
+            Effect::Publish(attempt, file, proof) => {
+                assert_eq!(file, attempt);
+                self.assert_prepared(*attempt);
                 assert!(self.vouched.contains(&proof.root().0), "the sender vouched for it");
                 assert_eq!(proof.root(), self.scene.root, "the manifest amounts to it");
-                assert_ne!(self.publishing.replace(attempt), Some(attempt), "published once");
-                self.pending.push(effect);
+                assert!(self.publishing.insert(*attempt), "published once");
             }
-            Effect::Compare(attempt, _) => {
-                self.assert_open(attempt);
-                self.pending.push(effect);
+            Effect::Leave(attempt) => {
+                assert!(
+                    !self
+                        .pending
+                        .iter()
+                        .any(|pending| matches!(pending, Effect::Publish(of, ..) if of == attempt))
+                );
+                self.assert_prepared(*attempt);
+                self.prepared = None;
+                return;
             }
-            Effect::Discard(attempt) | Effect::Suspend(attempt) => {
-                assert_ne!(self.publishing, Some(attempt), "what is being published cannot be taken back");
-                self.open = self.open.filter(|&(open, _)| open != attempt);
+            Effect::PutAway(file, _) => {
+                assert!(!self.publishing.contains(file), "what is being published cannot be taken back");
+                return self.receiver.handle_put_away();
             }
         }
+        self.pending.push(effect);
     }
 
     /// That of the session that it is in: what was announced may be nonsense, and geometry all the same.
     fn session_geometry(&self) -> Geometry {
-        self.receiver.session().expect("in a session").0.geometry
+        self.receiver.session().expect("in a session").geometry
     }
 
-    fn assert_open(&self, attempt: Attempt) {
-        assert_eq!(self.open.map(|(attempt, _)| attempt), Some(attempt), "work in a place that is there");
+    fn assert_prepared(&self, attempt: Attempt) {
+        assert_eq!(self.prepared.map(|(of, _)| of), Some(attempt), "work of an attempt that has its buffers");
     }
 
     fn answer(&mut self) {
@@ -269,67 +282,70 @@ impl Host {
         let at = self.dice.below(self.pending.len() as u64) as usize;
         match self.pending.swap_remove(at) {
             Effect::Open(attempt, ..) => {
-                let pieces = (0..4).map(|piece| (Fingerprint([0x66 + piece; 16]), BlockIndex(piece.into())));
-                self.receiver.handle_base(attempt, BaseIndex::new(pieces.collect()));
+                let file = attempt;
                 let result = match self.dice.below(20) {
-                    0 => Err((FailureKind::NoSpace, "full".to_owned())),
-                    1 => Ok(Opened::Existing),
-                    2..8 => Ok(Opened::Resumed((0..self.dice.below(9) as u32).map(BlockIndex).collect())),
-                    _ => Ok(Opened::New),
+                    0 => Err(Failure::new(FailureKind::NoSpace, "full")),
+                    1 => Ok(Opened::Existing(())),
+                    2..8 => {
+                        let kept = (0..self.dice.below(9) as u32).map(BlockIndex).collect();
+                        Ok(Opened::Unfinished { file, kept })
+                    }
+                    _ => Ok(Opened::Unfinished { file, kept: Vec::new() }),
                 };
                 self.receiver.handle_opened(self.now, attempt, result);
             }
-            Effect::Block(attempt, Work::Zero { block }) => {
+            Effect::Block(attempt, work, _) => {
+                let (block, returned, outcome) = self.prove(work);
+                self.receiver.handle_block(self.now, attempt, block, returned, outcome);
+            }
+            Effect::Publish(attempt, ..) | Effect::Compare(attempt, ..) => {
+                let result = match self.dice.below(4) {
+                    0 => Err(Failure::new(FailureKind::Store, "no")),
+                    1 => Ok(Published::Existing),
+                    _ => Ok(Published::New),
+                };
+                self.published += u64::from(result.is_ok());
+                self.receiver.handle_published(self.now, attempt, result);
+            }
+            Effect::Prepare(..) | Effect::LookThrough(..) | Effect::Leave(_) | Effect::PutAway(..) => {
+                unreachable!("done at once")
+            }
+        }
+    }
+
+    fn prove(&mut self, work: Work) -> (BlockIndex, Option<Returned>, BlockOutcome) {
+        match work {
+            Work::Zero { block } => {
                 let truth = self.scene.entry(block);
                 let outcome = match self.outcome(false) {
-                    BlockOutcome::Store(kind, reason) => BlockOutcome::Store(kind, reason),
+                    BlockOutcome::Failed(failure) => BlockOutcome::Failed(failure),
                     // What zeros at this place hash to, whether or not the block is meant to be zero.
                     _ if truth.encoding == Encoding::Zero => BlockOutcome::Zeros(truth.hash),
                     _ => BlockOutcome::Zeros(BlockHash([0xEE; 32])),
                 };
-                self.receiver.handle_block(self.now, attempt, block, None, outcome);
+                (block, None, outcome)
             }
-            Effect::Block(attempt, Work::Reuse { block, entry, .. }) => {
+            Work::Reuse { block, entry, .. } | Work::Recheck { block, entry } => {
                 let right = entry == self.scene.entry(block) && self.dice.below(3) > 0;
                 let outcome =
                     if right { BlockOutcome::Written { repaired: 0 } } else { BlockOutcome::NotKept };
-                self.receiver.handle_block(self.now, attempt, block, None, outcome);
+                (block, None, outcome)
             }
-            Effect::Block(attempt, Work::Recheck { block, entry }) => {
-                let right = entry == self.scene.entry(block) && self.dice.below(3) > 0;
-                let outcome =
-                    if right { BlockOutcome::Written { repaired: 0 } } else { BlockOutcome::NotKept };
-                self.receiver.handle_block(self.now, attempt, block, None, outcome);
-            }
-            Effect::Block(attempt, Work::Rebuild { block, entry, buffer, collected }) => {
+            Work::Rebuild { block, entry, buffer, collected } => {
                 let k = collected.shape().source_symbols();
                 assert!(collected.held().count() + collected.repair().len() as u32 >= k);
                 let undecodable = !collected.held().is_full();
-                let outcome = if entry == self.scene.entry(block) {
-                    self.outcome(undecodable)
-                } else {
-                    BlockOutcome::Corrupt
-                };
-                self.receiver.handle_block(self.now, attempt, block, Some((buffer, collected)), outcome);
+                let is_true = entry == self.scene.entry(block);
+                let outcome = if is_true { self.outcome(undecodable) } else { BlockOutcome::Corrupt };
+                (block, Some(Returned { buffer, collected }), outcome)
             }
-            Effect::Publish(attempt, _) | Effect::Compare(attempt, _) => {
-                let result = match self.dice.below(4) {
-                    0 => Published::Failed(FailureKind::Store, "no".into()),
-                    1 => Published::Existing,
-                    _ => Published::New,
-                };
-                self.published += u64::from(!matches!(result, Published::Failed(..)));
-                self.publishing = None;
-                self.receiver.handle_published(self.now, attempt, result);
-            }
-            Effect::Discard(_) | Effect::Suspend(_) => unreachable!("not answered"),
         }
     }
 
     fn outcome(&mut self, undecodable: bool) -> BlockOutcome {
         match self.dice.below(30) {
             0 => BlockOutcome::Corrupt,
-            1 if self.dice.below(10) == 0 => BlockOutcome::Store(FailureKind::Store, "no".into()),
+            1 if self.dice.below(10) == 0 => BlockOutcome::Failed(Failure::new(FailureKind::Store, "no")),
             2..8 if undecodable => BlockOutcome::Undecodable,
             _ => BlockOutcome::Written { repaired: 1 },
         }
@@ -344,10 +360,10 @@ impl Host {
             said += 1;
             assert!(said < 32, "a machine that is asked once does not speak for ever");
         }
-        assert!(self.receiver.poll_timeout().is_none_or(|at| at > self.now), "a deadline in the past");
+        assert!(self.receiver.poll_timeout().is_none_or(|(at, _)| at > self.now), "a deadline in the past");
         let events = (0..100).take_while(|_| self.receiver.poll_event().is_some()).count();
         assert!(events < 100, "an operation does not have so much to tell");
-        let session = self.receiver.session();
-        assert!(session.is_none_or(|(announce, held)| held <= announce.geometry.blocks()));
+        let (session, held) = (self.receiver.session(), self.receiver.blocks_held());
+        assert!(session.is_none_or(|announce| held <= announce.geometry.blocks()));
     }
 }

@@ -8,7 +8,7 @@ use glancecast_proto::ids::{BlockIndex, ObjectName, ReceiverId, Sequence};
 use glancecast_proto::integrity::{Fingerprint, Root};
 use glancecast_proto::limits::HOSTS_MAX;
 use glancecast_proto::seal::{Cipher, GroupKey};
-use glancecast_proto::sender::{Expected, Job, OneWay, Pace, Sender, SenderConfig};
+use glancecast_proto::sender::{Expected, Job, JobRoom, OneWay, Pace, Sender, SenderConfig};
 use glancecast_proto::time::{Moment, WallClock};
 use glancecast_proto::units::Rate;
 use glancecast_proto::wire::{
@@ -104,7 +104,7 @@ impl Push {
             4..20 => {
                 let (repair, source) = (self.dice.below(2) == 0, self.dice.below(2) == 0);
                 let _ = self.sender.poll_skip(self.now);
-                self.jobs.extend(self.sender.poll_job(repair, source));
+                self.jobs.extend(self.sender.poll_job(JobRoom { repair, source }));
                 let blocks: BTreeSet<BlockIndex> = self.jobs.iter().map(|job| job.block()).collect();
                 assert_eq!(blocks.len(), self.jobs.len(), "one job of a block at a time");
             }

@@ -8,11 +8,13 @@ use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::{BlockIndex, HostName, ObjectName, SessionId};
 use glancecast_proto::integrity::{BlockHash, Fingerprint};
 use glancecast_proto::receiver::{
-    Admission, Attempt, BaseIndex, BlockOutcome, Effect, Opened, Origin, Published, Receiver, ReceiverConfig,
-    Work,
+    Admission, Attempt, BaseIndex, BlockOutcome, BlockRoom, Effect, Opened, Origin, Published, Receiver,
+    ReceiverConfig, Returned, Work,
 };
 use glancecast_proto::seal::GroupKey;
-use glancecast_proto::sender::{Expected, Job, OneWay, Pace, Sender, SenderConfig, Verdict};
+use glancecast_proto::sender::{
+    Expected, FinishedJob, Interleaver, JobRoom, OneWay, Pace, Sender, SenderConfig, Verdict,
+};
 use glancecast_proto::time::{Moment, WallClock};
 use glancecast_proto::units::Rate;
 use glancecast_proto::wire::{
@@ -74,7 +76,7 @@ pub(crate) struct World {
     pub(crate) alike: BTreeMap<BlockIndex, BlockIndex>,
     looking: Vec<(Moment, usize, Attempt)>,
     later: Vec<(usize, u32, Fate)>,
-    job: Option<(Job, u32)>,
+    interleaver: Interleaver<()>,
     /// Deliveries by time, then in order of sending.
     mail: BTreeMap<(Moment, u64), Mail>,
     mailed: u64,
@@ -157,7 +159,7 @@ impl World {
             alike: BTreeMap::new(),
             looking: Vec::new(),
             later: Vec::new(),
-            job: None,
+            interleaver: Interleaver::default(),
             mail: BTreeMap::new(),
             mailed: 0,
             rng: Rng::from_product(seed),
@@ -185,8 +187,11 @@ impl World {
     }
 
     pub(crate) fn source_symbols(&self) -> u64 {
-        let geometry = self.geometry();
-        geometry.indices().map(|b| u64::from(geometry.shape(geometry.block_len(b)).source_symbols())).sum()
+        self.geometry().indices().map(|block| u64::from(self.source_symbols_of(block))).sum()
+    }
+
+    fn source_symbols_of(&self, block: BlockIndex) -> u32 {
+        self.geometry().shape(self.geometry().block_len(block)).source_symbols()
     }
 
     /// Lets the session go to its end.
@@ -235,7 +240,7 @@ impl World {
         }
         let due: Vec<_> = self.later.extract_if(.., |(_, blocks, _)| sent >= *blocks).collect();
         due.into_iter().for_each(|(host, _, fate)| self.start(host, fate));
-        self.now = self.now + if self.job.is_some() { SYMBOL_TIME } else { self.idle_time() };
+        self.now = self.now + if self.interleaver.is_empty() { self.idle_time() } else { SYMBOL_TIME };
     }
 
     /// To the next thing that happens, in steps that are no longer than a millisecond.
@@ -247,47 +252,51 @@ impl World {
     fn drive_sender(&mut self) {
         self.sender.handle_timeout(self.now);
         let mut out = Vec::new();
-        while let Some(transmit) = self.sender.poll_transmit(self.now, &mut out) {
+        while self.sender.poll_transmit(self.now, &mut out).is_some() {
+            // Acks go to one host; here all hear them, and all but one have to pass them over.
             let ids: Vec<usize> = self.hosts.keys().copied().collect();
-            for id in ids {
-                // Acks go to one host; here all hear them, and all but one have to pass them over.
-                let _ = transmit;
-                self.post(id, self.hosts[&id].fate.loss, Mail::Down(id, out.clone()));
-            }
+            ids.into_iter()
+                .for_each(|id| self.post(id, self.hosts[&id].fate.loss, Mail::Down(id, out.clone())));
         }
-        if self.job.is_none() {
-            while self.sender.poll_skip(self.now).is_some() {}
-            self.job = self.sender.poll_job(true, true).map(|job| (job, 0));
-        }
-        if let Some((job, done)) = self.job.take() {
-            self.send_symbol(job, done);
+        self.begin_jobs();
+        if !self.interleaver.is_empty() && !self.sender.holds_symbols_back() {
+            self.send_symbol();
+            self.finish_jobs();
         }
     }
 
-    fn send_symbol(&mut self, job: Job, done: u32) {
-        let geometry = self.geometry();
-        let block = job.block();
-        let encoded_len = geometry.block_len(block);
-        let source_symbols = geometry.shape(encoded_len).source_symbols();
-        let sequence = self.sender.take_sequences(1);
-        let header = SymbolHeader {
-            tag: self.sender.config().session.tag(),
-            sequence,
-            block,
-            esi: job.esi(source_symbols, done),
-            encoded_len,
-        };
+    fn begin_jobs(&mut self) {
+        self.interleaver.cut(|block| self.sender.needs_pass(block));
+        self.finish_jobs();
+        while self.sender.poll_skip(self.now).is_some() {}
+        while self.interleaver.has_room()
+            && let Some(job) = self.sender.poll_job(JobRoom::ANY)
+        {
+            self.interleaver.put(job, self.source_symbols_of(job.block()), ());
+        }
+    }
+
+    fn finish_jobs(&mut self) {
+        while let Some(FinishedJob { job, last, .. }) = self.interleaver.next_finished() {
+            self.sender.handle_sent(self.now, job, last);
+        }
+    }
+
+    fn send_symbol(&mut self) {
+        let (tag, geometry) = (self.sender.config().session.tag(), self.geometry());
+        let first = self.sender.take_sequences(1);
+        let mut sent = None;
+        self.interleaver.take(1, first, |next| {
+            let encoded_len = geometry.block_len(next.block);
+            let (sequence, block, esi) = (next.sequence, next.block, next.esi);
+            sent = Some(SymbolHeader { tag, sequence, block, esi, encoded_len });
+        });
+        let (header, to) = (sent.expect("one was taken"), self.sender.destination().host());
         self.symbols_sent += 1;
-        let to = self.sender.destination().host();
         self.unicast_symbols += u64::from(to.is_some());
         let hears = |id: &usize| to.is_none_or(|to| to == address(*id));
         let ids: Vec<usize> = self.hosts.keys().copied().filter(hears).collect();
         ids.into_iter().for_each(|id| self.post(id, self.hosts[&id].fate.loss, Mail::Symbol(id, header)));
-        if done + 1 == job.symbols(source_symbols) {
-            self.sender.handle_sent(self.now, job, sequence);
-        } else {
-            self.job = Some((job, done + 1));
-        }
     }
 
     fn deliver(&mut self) {
@@ -311,11 +320,12 @@ impl World {
     }
 
     fn take_symbol(&mut self, id: usize, header: &SymbolHeader) {
-        let receiver = &mut self.hosts.get_mut(&id).expect("started").receiver;
+        let now = self.now;
+        let receiver = self.receiver(id);
         let bytes = 1432 + SYMBOL_OVERHEAD;
         match receiver.admit(header) {
-            Ok(Admission::To(place)) => receiver.accept(self.now, header, place, bytes),
-            Ok(Admission::Spare(reason)) => receiver.note_spare(self.now, header, bytes, reason),
+            Ok(Admission::To(place)) => receiver.accept(now, header, place, bytes),
+            Ok(Admission::Spare(reason)) => receiver.note_spare(now, header, bytes, reason),
             Err(_) => {}
         }
     }
@@ -327,79 +337,83 @@ impl World {
             let index = BaseIndex::new(pieces.collect());
             self.hosts.get_mut(&id).expect("started").receiver.handle_base(attempt, index);
         }
-        self.hosts.get_mut(&id).expect("started").receiver.handle_timeout(now);
-        while let Some(effect) = self.hosts.get_mut(&id).expect("started").receiver.poll_effect(true) {
+        self.receiver(id).handle_timeout(now);
+        while let Some(effect) = self.receiver(id).poll_effect(BlockRoom::Free) {
             self.perform(id, effect);
         }
         let mut out = Vec::new();
-        while self.hosts.get_mut(&id).expect("started").receiver.poll_transmit(now, &mut out).is_some() {
+        while self.receiver(id).poll_transmit(now, &mut out).is_some() {
             self.post(id, self.hosts[&id].fate.up_loss, Mail::Up(id, out.clone()));
         }
     }
 
-    fn perform(&mut self, id: usize, effect: Effect) {
-        let corrupt = self.rng.unit() < self.hosts[&id].fate.corrupt;
-        let undecodable = self.rng.unit() < 1.0 / 256.0;
-        let receiver = &mut self.hosts.get_mut(&id).expect("started").receiver;
+    fn perform(&mut self, id: usize, effect: Effect<(), ()>) {
+        let now = self.now;
         match effect {
-            Effect::Open(attempt, announce, _) => {
-                if announce.base.is_some() {
-                    self.looking.push((self.now + self.base_time, id, attempt));
-                }
-                let kept = &self.kept[&id];
-                let opened = if kept.is_empty() {
-                    Opened::New
-                } else {
-                    Opened::Resumed(kept.iter().copied().collect())
-                };
-                receiver.handle_opened(self.now, attempt, Ok(opened));
+            Effect::Open(attempt, _) => {
+                let place = Opened::Unfinished { file: (), kept: self.kept[&id].iter().copied().collect() };
+                self.receiver(id).handle_opened(now, attempt, Ok(place));
             }
-            Effect::Block(attempt, Work::Recheck { block, entry }) => {
+            Effect::LookThrough(attempt, _) => self.looking.push((now + self.base_time, id, attempt)),
+            Effect::Block(attempt, work, ()) => self.prove(id, attempt, work),
+            Effect::Publish(attempt, (), proof) => {
+                assert_eq!(Some(proof.root()), self.sender.root(), "published under the sender's root");
+                self.published[id] += 1;
+                self.published_at = now;
+                self.receiver(id).handle_published(now, attempt, Ok(Published::New));
+            }
+            Effect::Compare(..) => unreachable!("nothing exists here"),
+            Effect::PutAway((), _) => {
+                self.discarded[id] += 1;
+                self.receiver(id).handle_put_away();
+            }
+            Effect::Prepare(..) | Effect::Leave(_) => {}
+        }
+    }
+
+    fn prove(&mut self, id: usize, attempt: Attempt, work: Work) {
+        let found = |right: bool| match right {
+            true => BlockOutcome::Written { repaired: 0 },
+            false => BlockOutcome::NotKept,
+        };
+        let (block, returned, outcome) = match work {
+            Work::Recheck { block, entry } => {
                 assert_eq!(entry.hash, hash(block));
                 assert!(self.kept[&id].contains(&block));
-                let right = !self.stale.contains(&block);
-                let outcome =
-                    if right { BlockOutcome::Written { repaired: 0 } } else { BlockOutcome::NotKept };
-                receiver.handle_block(self.now, attempt, block, None, outcome);
+                (block, None, found(!self.stale.contains(&block)))
             }
-            Effect::Block(attempt, Work::Reuse { block, entry, origin }) => {
+            Work::Reuse { block, entry, origin } => {
                 assert_eq!(entry.hash, hash(block));
-                let right = match origin {
+                let is_there = match origin {
                     Origin::Base(piece) => {
                         self.base[&id].contains(&piece) && fingerprint(piece) == fingerprint(block)
                     }
                     Origin::Object(of) => self.alike.get(&block) == Some(&of),
                 };
-                let outcome = match right && !self.stale.contains(&block) {
-                    true => BlockOutcome::Written { repaired: 0 },
-                    false => BlockOutcome::NotKept,
-                };
-                receiver.handle_block(self.now, attempt, block, None, outcome);
+                (block, None, found(is_there && !self.stale.contains(&block)))
             }
-            Effect::Block(attempt, Work::Zero { block }) => {
-                receiver.handle_block(self.now, attempt, block, None, BlockOutcome::Zeros(hash(block)));
-            }
-            Effect::Block(attempt, Work::Rebuild { block, entry, buffer, collected }) => {
+            Work::Zero { block } => (block, None, BlockOutcome::Zeros(hash(block))),
+            Work::Rebuild { block, entry, buffer, collected } => {
                 assert_eq!(entry.hash, hash(block));
                 let missing = collected.held().bound() - collected.held().count();
                 assert!(missing as usize <= collected.repair().len(), "not enough symbols to decode");
-                let outcome = match (undecodable && missing > 0, corrupt) {
+                let corrupt = self.rng.unit() < self.hosts[&id].fate.corrupt;
+                let undecodable = (self.rng.unit() < 1.0 / 256.0) && missing > 0;
+                self.corrupted += u32::from(corrupt && !undecodable);
+                let outcome = match (undecodable, corrupt) {
                     (true, _) => BlockOutcome::Undecodable,
                     (_, true) => BlockOutcome::Corrupt,
                     _ => BlockOutcome::Written { repaired: missing },
                 };
-                self.corrupted += u32::from(matches!(outcome, BlockOutcome::Corrupt));
-                receiver.handle_block(self.now, attempt, block, Some((buffer, collected)), outcome);
+                (block, Some(Returned { buffer, collected }), outcome)
             }
-            Effect::Publish(attempt, proof) => {
-                assert_eq!(Some(proof.root()), self.sender.root(), "published under the sender's root");
-                self.published[id] += 1;
-                self.published_at = self.now;
-                receiver.handle_published(self.now, attempt, Published::New);
-            }
-            Effect::Compare(..) => unreachable!("nothing exists here"),
-            Effect::Discard(_) | Effect::Suspend(_) => self.discarded[id] += 1,
-        }
+        };
+        let now = self.now;
+        self.receiver(id).handle_block(now, attempt, block, returned, outcome);
+    }
+
+    fn receiver(&mut self, id: usize) -> &mut Receiver {
+        &mut self.hosts.get_mut(&id).expect("started").receiver
     }
 
     fn post(&mut self, id: usize, loss: f64, mail: Mail) {

@@ -155,7 +155,7 @@ impl<'a> Report<'a> {
             spared: outcome.spared,
             root: outcome.root.map(|root| root.to_string()),
             seconds: seconds(outcome.time),
-            rate_bits_per_second: config.pace.cap(),
+            rate_bits_per_second: config.pace.cap().bits(),
             rate_adapts: matches!(config.pace, Pace::Auto { .. }),
             wire: Wire {
                 datagrams: total.datagrams,

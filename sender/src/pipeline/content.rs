@@ -2,7 +2,7 @@
 
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::BlockIndex;
-use glancecast_proto::sender::Sender;
+use glancecast_proto::sender::{Sender, Unsent};
 use glancecast_proto::wire::{Encoding, ManifestEntry};
 use serde::Serialize;
 
@@ -34,7 +34,7 @@ pub struct Spared {
 impl Spared {
     /// So far.
     pub(crate) fn of(machine: &Sender) -> Self {
-        let (blocks, bytes) = machine.spared();
+        let Unsent { blocks, bytes } = machine.unsent();
         Self { blocks, bytes }
     }
 }

@@ -13,7 +13,7 @@ use glancecast_platform::transport::Downlink;
 use glancecast_platform::wake::{Sleeper, Waker};
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::{BlockIndex, Sequence};
-use glancecast_proto::sender::{FinishedJob, Interleaver, Job, Sender, SenderEvent};
+use glancecast_proto::sender::{FinishedJob, Interleaver, Job, JobRoom, Sender, SenderEvent};
 use glancecast_proto::time::Moment;
 
 use super::content::{ContentCounts, Spared};
@@ -49,8 +49,6 @@ pub(crate) struct SendLoop {
     clock: Clock,
     control: Control<Progress>,
     told_at: Option<Moment>,
-    /// Hosts may be about to say hello.
-    awaits_hosts: bool,
     geometry: Geometry,
     clocks: Clocks,
 }
@@ -77,7 +75,7 @@ impl SendLoop {
             reader,
             encoder: None,
             batch: GsoBatch::new(geometry),
-            pacer: Pacer::new(pace.cap()),
+            pacer: Pacer::new(pace.cap().bits()),
             fresh: VecDeque::new(),
             interleaver: Interleaver::default(),
             counts: WireCounts::default(),
@@ -89,7 +87,6 @@ impl SendLoop {
             clock,
             control,
             told_at: None,
-            awaits_hosts: true,
             geometry,
             clocks,
         };
@@ -138,9 +135,9 @@ impl SendLoop {
         self.say()?;
         self.drop_skipped();
         self.begin_jobs();
-        if self.interleaver.is_empty() || self.machine.is_queued() || self.awaits_hosts() {
+        if self.interleaver.is_empty() || self.machine.holds_symbols_back() {
             self.pacer.idle(self.clock.nanos());
-            return self.sleep(if self.awaits_hosts { HELLO_TIME } else { IDLE_SLEEP });
+            return self.sleep(IDLE_SLEEP);
         }
         self.pacer.set_rate(self.machine.rate());
         match self.pacer.wait(self.clock.nanos()) {
@@ -234,8 +231,9 @@ impl SendLoop {
                 Some(Err(error)) => self.machine.handle_abort(self.clock.now(), &error.to_string()),
                 None => {}
             }
-            let room = self.encoder.as_ref().is_some_and(EncoderThread::has_room);
-            let Some(job) = self.machine.poll_job(room, !self.fresh.is_empty()) else { return };
+            let repair = self.encoder.as_ref().is_some_and(EncoderThread::has_room);
+            let room = JobRoom { repair, source: !self.fresh.is_empty() };
+            let Some(job) = self.machine.poll_job(room) else { return };
             self.begin(job);
         }
     }
@@ -318,18 +316,6 @@ impl SendLoop {
         repair
     }
 
-    /// Whether the first symbols wait for the first words of those who are expected. A host says in them what it kept of an
-    /// earlier push: what goes out before may be blocks that nobody lacks.
-    fn awaits_hosts(&mut self) -> bool {
-        if self.awaits_hosts {
-            let tally = self.machine.tally();
-            self.awaits_hosts = tally.heard < tally.expected
-                && self.machine.config().one_way.is_none()
-                && self.clock.now() < Moment::default() + HELLO_TIME;
-        }
-        self.awaits_hosts
-    }
-
     fn sleep(&self, at_most: Duration) -> io::Result<()> {
         let due = self.machine.poll_timeout().map_or(at_most, |(at, _)| at.since(self.clock.now()));
         self.sleeper.sleep([self.downlink.as_fd()], due.min(at_most))
@@ -386,8 +372,6 @@ const READS_IN_A_ROW: u32 = 64;
 const FEEDBACK_BATCHES_IN_A_ROW: u32 = 4;
 
 /// With nothing to send; a block, a repair, a datagram or a timer ends it.
-/// Round-trips on any local network, and a start of a receiver's thread.
-const HELLO_TIME: Duration = Duration::from_millis(50);
 const IDLE_SLEEP: Duration = Duration::from_millis(200);
 
 const PROGRESS_GAP: Duration = Duration::from_millis(100);

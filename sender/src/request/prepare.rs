@@ -190,23 +190,27 @@ fn mtu(asked: Option<u16>, interface: &Interface) -> Result<u16, RequestError> {
 /// How the rate is chosen. Where none is given the cap is a share of the link that leaves room for everybody else.
 fn pace(asked: RateChoice, interface: &Interface) -> Pace {
     match asked {
-        RateChoice::Fixed(rate) => Pace::Fixed(rate.bits()),
-        RateChoice::AutoUpTo(rate) => Pace::Auto { max: rate.bits() },
-        RateChoice::Auto => Pace::Auto { max: interface.speed.map_or(UNKNOWN_SPEED, Rate::bits) / 10 * 7 },
+        RateChoice::Fixed(rate) => Pace::Fixed(rate),
+        RateChoice::AutoUpTo(rate) => Pace::Auto { max: rate },
+        RateChoice::Auto => Pace::Auto { max: share(interface.speed.unwrap_or(UNKNOWN_SPEED)) },
     }
+}
+
+fn share(link: Rate) -> Rate {
+    Rate::from_bits(link.bits() / 10 * 7).expect("a link is faster than some bits per second")
 }
 
 fn default_timeout(geometry: Geometry, options: &PushOptions, pace: Pace) -> Duration {
     let datagrams = geometry.object_bytes().div_ceil(u64::from(geometry.symbol_size()));
     let bytes = datagrams * options.network.destinations.frame_bytes(geometry.datagram_bytes());
-    let line = Rate::from_bits(pace.cap()).map_or(Duration::ZERO, |rate| rate.time_for(bytes));
+    let line = pace.cap().time_for(bytes);
     // A rate that is found may be far below its cap.
     let slower = if matches!(pace, Pace::Auto { .. }) { 20 } else { 4 };
     TIMEOUT_MIN + line * slower * options.one_way.map_or(1, |one_way| one_way.passes)
 }
 
-/// Bits per second of an interface that does not say its speed.
-const UNKNOWN_SPEED: u64 = 1_000_000_000;
+/// The speed of an interface that does not say it.
+const UNKNOWN_SPEED: Rate = Rate::mbit(1_000);
 const TIMEOUT_MIN: Duration = Duration::from_secs(120);
 
 #[cfg(test)]
@@ -232,9 +236,9 @@ mod tests {
     #[test]
     fn a_rate_that_nobody_gave_leaves_three_tenths_of_the_link() {
         let ten = interface(Some("10gbit"));
-        assert_eq!(pace(RateChoice::Auto, &ten), Pace::Auto { max: 7_000_000_000 });
-        assert_eq!(pace(RateChoice::Auto, &interface(None)), Pace::Auto { max: 700_000_000 });
-        assert_eq!(pace("390mbit".parse().expect("a rate"), &ten), Pace::Fixed(390_000_000));
+        assert_eq!(pace(RateChoice::Auto, &ten), Pace::Auto { max: Rate::mbit(7_000) });
+        assert_eq!(pace(RateChoice::Auto, &interface(None)), Pace::Auto { max: Rate::mbit(700) });
+        assert_eq!(pace("390mbit".parse().expect("a rate"), &ten), Pace::Fixed(Rate::mbit(390)));
     }
 
     #[test]

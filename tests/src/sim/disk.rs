@@ -10,7 +10,7 @@ use std::rc::Rc;
 
 use glancecast_proto::ids::BlockIndex;
 use glancecast_proto::integrity::BlockHash;
-use glancecast_proto::receiver::{BlockOutcome, Opened, Origin, Published};
+use glancecast_proto::receiver::{BlockOutcome, Failure, Leftover, Opened, Origin, Published};
 use glancecast_proto::wire::FailureKind;
 
 use super::base::Base;
@@ -76,30 +76,25 @@ impl Disk {
     }
 
     /// A place for the object.
-    pub(crate) fn open(
-        &mut self,
-        object: &Object,
-        counts: &mut Counts,
-    ) -> Result<Opened, (FailureKind, String)> {
+    pub(crate) fn open(&mut self, object: &Object, counts: &mut Counts) -> Result<Opened<(), ()>, Failure> {
         if let Some(content) = &self.published {
             return if content.len() == object.blocks.len() {
-                Ok(Opened::Existing)
+                Ok(Opened::Existing(()))
             } else {
-                Err((FailureKind::Exists, "a file of another length is there".into()))
+                Err(Failure::new(FailureKind::Exists, "a file of another length is there"))
             };
         }
         if self.plan.full_at_open {
             counts.note(Fault::DiskFull);
-            return Err((FailureKind::NoSpace, "there is not enough space".into()));
+            return Err(Failure::new(FailureKind::NoSpace, "there is not enough space"));
         }
         let unfinished = self.unfinished.get_or_insert_with(|| Unfinished::new(object.blocks.len()));
         let kept = unfinished.kept(self.plan.tells_holes);
-        if kept.is_empty() {
-            return Ok(Opened::New);
+        if !kept.is_empty() {
+            counts.note(Fault::Resumed);
+            counts.note_times(Fault::Kept, kept.len() as u64);
         }
-        counts.note(Fault::Resumed);
-        counts.note_times(Fault::Kept, kept.len() as u64);
-        Ok(Opened::Resumed(kept))
+        Ok(Opened::Unfinished { file: (), kept })
     }
 
     /// Blocks that are kept and right.
@@ -122,11 +117,11 @@ impl Disk {
         let is_new = !is_data(&unfinished.content[block.index()]);
         if self.plan.full_after.is_some_and(|full| is_new && unfinished.written() >= full) {
             counts.note(Fault::DiskFull);
-            return BlockOutcome::Store(FailureKind::NoSpace, "no space is left".into());
+            return BlockOutcome::Failed(Failure::new(FailureKind::NoSpace, "no space is left"));
         }
         if dice.chance(self.plan.write_fails) {
             counts.note(Fault::WriteFailed);
-            return BlockOutcome::Store(FailureKind::Store, "the disk does not write".into());
+            return BlockOutcome::Failed(Failure::new(FailureKind::Store, "the disk does not write"));
         }
         // Of a hole there is no record.
         if !bytes.is_empty() {
@@ -176,34 +171,31 @@ impl Disk {
         }
     }
 
-    pub(crate) fn publish(&mut self, counts: &mut Counts) -> Published {
+    pub(crate) fn publish(&mut self, counts: &mut Counts) -> Result<Published, Failure> {
         let unfinished = self.unfinished.take().expect("a place was made");
         if self.plan.publish_fails {
             counts.note(Fault::PublishFailed);
-            return Published::Failed(FailureKind::Store, "the disk does not sync".into());
+            return Err(Failure::new(FailureKind::Store, "the disk does not sync"));
         }
         self.published = Some(unfinished.content);
         self.publications += 1;
-        Published::New
+        Ok(Published::New)
     }
 
-    pub(crate) fn compare(&self, object: &Object) -> Published {
-        if self.holds(object) {
-            Published::Existing
-        } else {
-            Published::Failed(FailureKind::Exists, "a file of other content is there".into())
+    pub(crate) fn compare(&self, object: &Object) -> Result<Published, Failure> {
+        let other = || Failure::new(FailureKind::Exists, "a file of other content is there");
+        self.holds(object).then_some(Published::Existing).ok_or_else(other)
+    }
+
+    /// Keeps what was written and not published for a later session, if anything was, or throws it away.
+    pub(crate) fn put_away(&mut self, leftover: Leftover) {
+        match leftover {
+            Leftover::Kept => {
+                self.flush();
+                self.unfinished.take_if(|unfinished| unfinished.kept(true).is_empty());
+            }
+            Leftover::Discarded => self.unfinished = None,
         }
-    }
-
-    /// Keeps what was written for a later session, if anything was.
-    pub(crate) fn put_away(&mut self) {
-        self.flush();
-        self.unfinished.take_if(|unfinished| unfinished.kept(true).is_empty());
-    }
-
-    /// Throws away what was written and not published.
-    pub(crate) fn discard(&mut self) {
-        self.unfinished = None;
     }
 
     /// The host is gone without a word.

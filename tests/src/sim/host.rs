@@ -13,8 +13,8 @@ use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::{BlockIndex, HostName, SessionId};
 use glancecast_proto::integrity::Root;
 use glancecast_proto::receiver::{
-    Admission, Attempt, Effect, Opened, Published, Receiver, ReceiverConfig, ReceiverEvent, Work,
-    buffer_bytes,
+    Admission, Attempt, BlockRoom, Effect, Leftover, Published, Receiver, ReceiverConfig, ReceiverEvent,
+    Work, buffer_bytes,
 };
 use glancecast_proto::seal::GroupKey;
 use glancecast_proto::time::{Moment, WallClock};
@@ -43,6 +43,8 @@ pub(crate) struct Host {
     active: Option<Active>,
     working: u32,
     publishing: bool,
+    /// What becomes of an unfinished file that is being put away.
+    leftover: Option<Leftover>,
     /// A flush of the journal is due.
     flushing: bool,
     socket: VecDeque<Rc<[u8]>>,
@@ -63,10 +65,8 @@ struct Active {
     buffer_bytes: usize,
     symbol_size: usize,
     geometry: Geometry,
-    /// What the store said, once it has.
-    opened: Option<Opened>,
     /// Blocks that were kept of an earlier session, or lie in the base, and are right, as far as anybody has found out: nothing
-    /// of them is to be asked for, also before the store has said so.
+    /// of them is to be asked for, also before the store has said so. What is still being put away is not among them.
     right: BTreeSet<BlockIndex>,
 }
 
@@ -74,6 +74,7 @@ struct Active {
 pub(crate) enum Task {
     Open(Attempt),
     LookThroughBase(Attempt),
+    PutAway,
     Flush,
     Block(Attempt, Work, Option<Vec<u8>>),
     Publish(Attempt),
@@ -121,6 +122,7 @@ impl Host {
             active: None,
             working: 0,
             publishing: false,
+            leftover: None,
             flushing: false,
             socket: VecDeque::new(),
             read_at: Moment::default(),
@@ -159,6 +161,10 @@ impl Host {
                 let _ = self.disk.publish(shared.counts);
             }
         }
+        // One that stops puts away what it has.
+        if let Some(leftover) = self.leftover.take().filter(|_| how == Leaving::Stop) {
+            self.put_away(shared, leftover);
+        }
         self.disk.crash(how, shared.dice, shared.counts);
         self.machine = None;
         self.active = None;
@@ -169,6 +175,13 @@ impl Host {
         self.drops = 0;
         self.wake = None;
         self.life += 1;
+    }
+
+    fn put_away(&mut self, shared: &mut Shared<'_>, leftover: Leftover) {
+        if leftover == Leftover::Kept {
+            shared.counts.note(Fault::PutAway);
+        }
+        self.disk.put_away(leftover);
     }
 
     pub(crate) fn stop(&mut self, now: Moment) {
@@ -239,7 +252,7 @@ impl Host {
             turn.events.push(event);
         }
         let reading = (!self.socket.is_empty()).then_some(self.read_at);
-        self.wake = machine.poll_timeout().into_iter().chain(reading).min();
+        self.wake = machine.poll_timeout().map(|(at, _)| at).into_iter().chain(reading).min();
         turn
     }
 
@@ -282,60 +295,57 @@ impl Host {
                 machine.note_spare(now, &header, datagram.len(), reason);
             }
             (Err(reason), _) => {
-                machine.drop(reason);
+                machine.count_discard(reason);
             }
         }
     }
 
     fn perform_effects(&mut self, shared: &mut Shared<'_>, turn: &mut Turn) {
         while let Some(effect) = {
-            let room = self.working < WORK_MAX;
+            let room = if self.working < WORK_MAX { BlockRoom::Free } else { BlockRoom::Full };
             self.machine().poll_effect(room)
         } {
             match effect {
-                Effect::Open(attempt, announce, buffers) => {
+                Effect::Prepare(attempt, announce, buffers) => {
                     turn.broken = turn.broken.take().or(self.prepare(shared, attempt, &announce, buffers));
-                    turn.tasks.push((self.plan.open_time, Task::Open(attempt)));
-                    self.working += 1;
-                    if announce.base.is_some() {
-                        let time = self.plan.open_time + self.plan.base_time;
-                        turn.tasks.push((time, Task::LookThroughBase(attempt)));
-                    }
                 }
-                Effect::Block(attempt, work) => {
+                Effect::Open(attempt, _) => self.begin(turn, self.plan.open_time, Task::Open(attempt)),
+                Effect::LookThrough(attempt, _) => {
+                    turn.tasks.push((self.plan.base_time, Task::LookThroughBase(attempt)));
+                }
+                Effect::Block(attempt, work, ()) => {
                     let bytes = self.lend(&work);
-                    turn.tasks.push((self.plan.block_time, Task::Block(attempt, work, bytes)));
-                    self.working += 1;
+                    self.begin(turn, self.plan.block_time, Task::Block(attempt, work, bytes));
                 }
-                Effect::Publish(attempt, proof) => {
+                Effect::Publish(attempt, (), proof) => {
                     if proof.root() != shared.object.root {
                         turn.broken = Some("a proof of another root".into());
                     }
                     if shared.mutant == Mutant::SaysDoneEarly {
-                        self.machine().handle_published(shared.now, attempt, Published::New);
+                        self.machine().handle_published(shared.now, attempt, Ok(Published::New));
                     }
                     let time = self.plan.block_time + shared.dice.time(Duration::from_millis(20));
-                    turn.tasks.push((time, Task::Publish(attempt)));
-                    self.working += 1;
+                    self.begin(turn, time, Task::Publish(attempt));
                     self.publishing = true;
                 }
-                Effect::Compare(attempt, root) => {
-                    turn.tasks.push((self.plan.block_time * 3, Task::Compare(attempt, root)));
-                    self.working += 1;
+                Effect::Compare(attempt, (), root) => {
+                    self.begin(turn, self.plan.block_time * 3, Task::Compare(attempt, root));
                 }
-                Effect::Discard(attempt) => {
-                    if self.active.take_if(|active| active.attempt == attempt).is_some() {
-                        self.disk.discard();
-                    }
+                Effect::Leave(attempt) => {
+                    let left = self.active.take();
+                    assert_eq!(left.map(|active| active.attempt), Some(attempt), "it was prepared");
                 }
-                Effect::Suspend(attempt) => {
-                    if self.active.take_if(|active| active.attempt == attempt).is_some() {
-                        shared.counts.note(Fault::PutAway);
-                        self.disk.put_away();
-                    }
+                Effect::PutAway((), leftover) => {
+                    assert_eq!(self.leftover.replace(leftover), None, "one at a time");
+                    self.begin(turn, self.plan.block_time, Task::PutAway);
                 }
             }
         }
+    }
+
+    fn begin(&mut self, turn: &mut Turn, time: Duration, task: Task) {
+        turn.tasks.push((time, task));
+        self.working += 1;
     }
 
     /// Prepares the memory of a session; says what is wrong with what it was asked for.
@@ -354,8 +364,7 @@ impl Host {
             buffer_bytes: bytes,
             symbol_size: usize::from(announce.geometry.symbol_size()),
             geometry: announce.geometry,
-            opened: None,
-            right: self.disk.right(shared.object),
+            right: if self.leftover.is_some() { BTreeSet::new() } else { self.disk.right(shared.object) },
         });
         let allowed = self.plan.buffer_bytes.max(BUFFERS_MIN * bytes);
         (usize::from(buffers) * bytes > allowed)

@@ -9,7 +9,7 @@ use std::time::Duration;
 use glancecast_fec::Codec;
 use glancecast_proto::ids::{BlockIndex, ObjectName, SessionId};
 use glancecast_proto::seal::GroupKey;
-use glancecast_proto::sender::{FinishedJob, Interleaver, Job, Sender, SenderConfig, SenderEvent};
+use glancecast_proto::sender::{FinishedJob, Interleaver, Job, JobRoom, Sender, SenderConfig, SenderEvent};
 use glancecast_proto::sign::SigningKey;
 use glancecast_proto::time::{Moment, WallClock};
 use glancecast_proto::wire::{BaseName, DiskFormat, Encoding, Kind, Pin, SYMBOL_OVERHEAD, SymbolHeader};
@@ -97,7 +97,7 @@ impl Pusher {
         if let Some(block) = self.begin_jobs(object, codec) {
             turn.broken = Some(format!("block {block} is sent, and nobody has asked for it"));
         }
-        if self.machine.is_finished() || self.interleaver.is_empty() || self.machine.is_queued() {
+        if self.machine.is_finished() || self.interleaver.is_empty() || self.machine.holds_symbols_back() {
             self.send_at = self.send_at.max(now);
         } else if self.send_at <= now {
             turn.sent.extend(self.send_symbol(now, object));
@@ -116,7 +116,7 @@ impl Pusher {
         // Who ignores the time would be called again at once.
         let timer = if mutant == Mutant::IgnoresTime { timer.map(|at| at.max(now + TICK)) } else { timer };
         let reading = (!self.source_ended && self.fresh.len() < FRESH_BLOCKS).then_some(self.read_at);
-        let is_sending = !self.interleaver.is_empty() && !self.machine.is_queued();
+        let is_sending = !self.interleaver.is_empty() && !self.machine.holds_symbols_back();
         let sending = is_sending.then_some(self.send_at);
         [timer, reading, sending].into_iter().flatten().min()
     }
@@ -199,7 +199,7 @@ impl Pusher {
     /// Takes up jobs; with a base, returns a block that nobody has asked for.
     fn begin_jobs(&mut self, object: &Object, codec: &mut Codec) -> Option<BlockIndex> {
         while self.interleaver.has_room() {
-            let job = self.machine.poll_job(true, !self.fresh.is_empty())?;
+            let job = self.machine.poll_job(JobRoom { repair: true, source: !self.fresh.is_empty() })?;
             if self.machine.config().base.is_some() && !self.asked.contains(&job.block()) {
                 return Some(job.block());
             }

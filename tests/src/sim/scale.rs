@@ -11,9 +11,11 @@ use std::time::Duration;
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::{BlockIndex, HostName, ObjectName, SessionId};
 use glancecast_proto::integrity::BlockHash;
-use glancecast_proto::receiver::{BlockOutcome, Effect, Opened, Published, Receiver, ReceiverConfig, Work};
+use glancecast_proto::receiver::{
+    BlockOutcome, BlockRoom, Effect, Opened, Published, Receiver, ReceiverConfig, Returned, Work,
+};
 use glancecast_proto::seal::GroupKey;
-use glancecast_proto::sender::{Expected, Job, Pace, Sender, SenderConfig, Verdict};
+use glancecast_proto::sender::{Expected, Job, JobRoom, Pace, Sender, SenderConfig, Verdict};
 use glancecast_proto::time::{Moment, WallClock};
 use glancecast_proto::units::Rate;
 use glancecast_proto::wire::{DiskFormat, Encoding, ManifestEntry, Pin, SymbolHeader};
@@ -273,7 +275,9 @@ impl Crowd {
     }
 
     fn begin_job(&mut self) {
-        let Some(job) = self.sender.poll_job(true, !self.fresh.is_empty()) else { return };
+        let Some(job) = self.sender.poll_job(JobRoom { repair: true, source: !self.fresh.is_empty() }) else {
+            return;
+        };
         let block = job.block();
         if matches!(job, Job::Source { .. }) && self.fresh.front() == Some(&block) {
             self.fresh.pop_front();
@@ -355,7 +359,7 @@ impl Crowd {
             said.push(std::mem::take(&mut out));
         }
         while member.machine.poll_event().is_some() {}
-        let wake = member.machine.poll_timeout().unwrap_or(NEVER);
+        let wake = member.machine.poll_timeout().map_or(NEVER, |(at, _)| at);
         member.over = self.proven && member.machine.session().is_none();
         if wake < member.wake {
             member.wake = wake;
@@ -383,7 +387,7 @@ impl Crowd {
 /// Does all the work that there is; true if that was more than blocks.
 fn work(machine: &mut Receiver, now: Moment) -> bool {
     let mut more = false;
-    while let Some(effect) = machine.poll_effect(true) {
+    while let Some(effect) = machine.poll_effect(BlockRoom::Free) {
         more |= !matches!(effect, Effect::Block(..));
         perform(machine, now, effect);
     }
@@ -391,22 +395,25 @@ fn work(machine: &mut Receiver, now: Moment) -> bool {
 }
 
 /// Stores are as fast as the line here: work ends when it begins.
-fn perform(machine: &mut Receiver, now: Moment, effect: Effect) {
+fn perform(machine: &mut Receiver, now: Moment, effect: Effect<(), ()>) {
     match effect {
-        Effect::Open(attempt, ..) => machine.handle_opened(now, attempt, Ok(Opened::New)),
-        Effect::Block(attempt, Work::Zero { block }) => {
+        Effect::Open(attempt, _) => {
+            machine.handle_opened(now, attempt, Ok(Opened::Unfinished { file: (), kept: Vec::new() }));
+        }
+        Effect::Block(attempt, Work::Zero { block }, ()) => {
             machine.handle_block(now, attempt, block, None, BlockOutcome::Zeros(hash(block)));
         }
-        Effect::Block(attempt, Work::Rebuild { block, buffer, collected, .. }) => {
+        Effect::Block(attempt, Work::Rebuild { block, buffer, collected, .. }, ()) => {
             let repaired = collected.held().bound() - collected.held().count();
             let outcome = BlockOutcome::Written { repaired };
-            machine.handle_block(now, attempt, block, Some((buffer, collected)), outcome);
+            machine.handle_block(now, attempt, block, Some(Returned { buffer, collected }), outcome);
         }
-        Effect::Publish(attempt, _) => machine.handle_published(now, attempt, Published::New),
-        Effect::Block(_, Work::Recheck { .. } | Work::Reuse { .. }) | Effect::Compare(..) => {
-            unreachable!("nothing exists here")
-        }
-        Effect::Discard(_) | Effect::Suspend(_) => {}
+        Effect::Publish(attempt, ..) => machine.handle_published(now, attempt, Ok(Published::New)),
+        Effect::Block(_, Work::Recheck { .. } | Work::Reuse { .. }, ())
+        | Effect::Compare(..)
+        | Effect::LookThrough(..) => unreachable!("nothing exists here"),
+        Effect::PutAway(..) => machine.handle_put_away(),
+        Effect::Prepare(..) | Effect::Leave(_) => {}
     }
 }
 

@@ -10,10 +10,12 @@ mod turns;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::afterword::Afterword;
-use super::effects::{Admission, Attempt, Effect, Opened, Proof};
+#[cfg(feature = "simulation")]
+use super::effects::Admission;
+use super::effects::{Attempt, Proof};
+use super::final_report::FinalReport;
 use super::numbers::Numbers;
-use super::table::{BaseIndex, BufferId, Collected, Place, Table, Work, buffer_symbols};
+use super::table::{BaseIndex, BufferId, Collected, Place, Table, Tries, Work, buffer_symbols};
 use super::uplink::Uplink;
 use crate::ids::{BlockIndex, HostName, Sequence, SessionId};
 use crate::integrity::{BlockHash, Root};
@@ -42,10 +44,10 @@ pub(super) enum Stage {
     Comparing,
     /// All is proven; the store publishes.
     Publishing,
-    /// It is over here; the last word is repeated until it is acknowledged.
+    /// It is over here; the final report is repeated until it is acknowledged.
     Closing {
         /// Done or failed.
-        last_word: Up,
+        final_report: Up,
         /// When to say it again.
         repeat: Repeat,
         /// When to give up.
@@ -53,11 +55,20 @@ pub(super) enum Stage {
     },
 }
 
+/// What is to be done with the file when all is there for it.
+#[derive(Debug)]
+pub(super) enum Conclusion {
+    /// It is published.
+    Publish(Proof),
+    /// It was there before, and is compared with this root.
+    Compare(Root),
+}
+
 /// Why a session is over without a word of its sender.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Expired {
-    /// Nobody has acknowledged the last word.
-    LastWord,
+    /// Nobody has acknowledged the final report.
+    FinalReport,
     /// The sender was not heard.
     Sender,
 }
@@ -98,7 +109,7 @@ impl Session {
         let hello_at = now + rng.below(announce.spread);
         let mut table = Table::new(announce.geometry, buffers);
         if announce.one_way {
-            table.wait_for_surplus();
+            table.wait_for_overhead();
         }
         if announce.base.is_some() {
             table.wait_for_base();
@@ -201,32 +212,6 @@ impl Session {
         }
     }
 
-    /// Takes the first of `count` consecutive symbols at once, of which `admission` is the first one's. Returns how many; 0 if
-    /// they cannot be taken at once.
-    pub(super) fn accept_run(
-        &mut self,
-        now: Moment,
-        first: &SymbolHeader,
-        count: u32,
-        datagram_bytes: usize,
-        admission: Admission,
-    ) -> u32 {
-        let taken = match admission {
-            Admission::Spare(Discard::NotNeeded) => count,
-            Admission::Spare(Discard::NoBuffer) => {
-                self.note_no_buffer(count);
-                count
-            }
-            Admission::Spare(_) => 0,
-            Admission::To(_) if self.table.insert_first(first, count) => count,
-            Admission::To(_) => self.table.insert_repair(first, count),
-        };
-        if taken > 0 {
-            self.note_run(now, first.sequence, taken, datagram_bytes);
-        }
-        taken
-    }
-
     fn note_no_buffer(&mut self, symbols: u32) {
         if self.table.waits_for_store() {
             self.totals.store_drops += u64::from(symbols);
@@ -260,16 +245,6 @@ impl Session {
     fn count(&mut self, bytes: usize) {
         self.totals.symbols_lost = self.numbers.lost();
         self.totals.bytes_received += bytes as u64;
-    }
-
-    /// `count` datagrams to the group were opened, of consecutive numbers from `sequence` on, each of so many bytes.
-    pub(super) fn note_run(&mut self, now: Moment, sequence: Sequence, count: u32, bytes: usize) {
-        let new = self.numbers.note_run(sequence.value(), count);
-        if new > 0 && self.signer.is_none() {
-            self.heard = now;
-        }
-        self.totals.symbols_lost = self.numbers.lost();
-        self.totals.bytes_received += new * bytes as u64;
     }
 
     /// Whether a datagram of this number can be the sender's.
@@ -316,7 +291,7 @@ impl Session {
             return self.turns.note_poll(poll);
         }
         let turn = self.turns.take_poll(now, poll, rng);
-        // This turn may be earlier than the one that was found for the last word, as fewer hosts are asked now.
+        // This turn may be earlier than the one that was found for the final report, as fewer hosts are asked now.
         if let (Some(at), Stage::Closing { repeat, .. }) = (turn, &mut self.stage) {
             repeat.begin_by(at);
         }
@@ -365,8 +340,8 @@ impl Session {
                 kept: self.kept(0, HELD_RUNS_MAX),
             }));
         }
-        if let Stage::Closing { last_word, repeat, .. } = &mut self.stage {
-            return repeat.take_due(now).then(|| last_word.clone());
+        if let Stage::Closing { final_report, repeat, .. } = &mut self.stage {
+            return repeat.take_due(now).then(|| final_report.clone());
         }
         if !self.turns.take_report_due(now) {
             return None;
@@ -417,16 +392,15 @@ impl Session {
         })
     }
 
-    /// The store answered [`Effect::Open`].
-    pub(super) fn opened(&mut self, opened: Opened) {
-        self.stage = match opened {
-            Opened::New => Stage::Receiving,
-            Opened::Resumed(blocks) => {
-                self.table.keep(&blocks);
-                Stage::Receiving
-            }
-            Opened::Existing => Stage::Existing,
-        };
+    /// There is a place for the object, in which an earlier session may have written these blocks.
+    pub(super) fn receive(&mut self, kept: &[BlockIndex]) {
+        self.table.keep(kept);
+        self.stage = Stage::Receiving;
+    }
+
+    /// A file of this name is there.
+    pub(super) fn wait_for_root(&mut self) {
+        self.stage = Stage::Existing;
     }
 
     /// The base was looked through.
@@ -470,7 +444,7 @@ impl Session {
 
     /// What was rebuilt is not what the manifest says; see [`Table::start_over`].
     #[must_use]
-    pub(super) fn start_over(&mut self, block: BlockIndex) -> bool {
+    pub(super) fn start_over(&mut self, block: BlockIndex) -> Tries {
         self.table.start_over(block)
     }
 
@@ -490,16 +464,16 @@ impl Session {
         self.proven.is_some_and(|root| root != vouched)
     }
 
-    /// Goes on to the next stage if all is there for it; returns the work of that.
-    pub(super) fn advance(&mut self) -> Option<Effect> {
+    /// Goes on to the next stage if all is there for it.
+    pub(super) fn advance(&mut self) -> Option<Conclusion> {
         match (&self.stage, self.root) {
             (Stage::Receiving, Some(root)) if self.table.is_complete() && self.proven == Some(root) => {
                 self.stage = Stage::Publishing;
-                Some(Effect::Publish(self.attempt, Proof { root }))
+                Some(Conclusion::Publish(Proof { root }))
             }
             (Stage::Existing, Some(root)) => {
                 self.stage = Stage::Comparing;
-                Some(Effect::Compare(self.attempt, root))
+                Some(Conclusion::Compare(root))
             }
             _ => None,
         }
@@ -520,9 +494,9 @@ impl Session {
         self.close(now, Up::Failed(Failed { kind, reason: reason.to_owned(), totals: self.totals }));
     }
 
-    fn close(&mut self, now: Moment, last_word: Up) {
-        let repeat = Repeat::new(self.turns.next_turn(now), LAST_WORD_GAP, LAST_WORD_GAP_MAX);
-        self.stage = Stage::Closing { last_word, repeat, until: now + LAST_WORD_FOR };
+    fn close(&mut self, now: Moment, final_report: Up) {
+        let repeat = Repeat::new(self.turns.next_turn(now), FINAL_REPORT_GAP, FINAL_REPORT_GAP_MAX);
+        self.stage = Stage::Closing { final_report, repeat, until: now + FINAL_REPORT_FOR };
         self.turns.forget_report();
     }
 
@@ -547,19 +521,60 @@ impl Session {
     /// Whether the session is over without a word of its sender, and why.
     pub(super) fn expired(&self, now: Moment, gone_after: Duration) -> Option<Expired> {
         let is_closing = matches!(self.stage, Stage::Closing { .. });
-        let expired = if is_closing { Expired::LastWord } else { Expired::Sender };
+        let expired = if is_closing { Expired::FinalReport } else { Expired::Sender };
         self.expires_at(gone_after).is_some_and(|at| now >= at).then_some(expired)
     }
 
-    /// What is left of a session of which nobody has acknowledged the last word.
+    /// What is left of a session of which nobody has acknowledged the final report.
     ///
     /// # Panics
-    /// If the last word was not said.
-    pub(super) fn into_afterword(self) -> Afterword {
-        let Stage::Closing { last_word, .. } = self.stage else { unreachable!("it has said its last word") };
+    /// If the final report was not said.
+    pub(super) fn into_final_report(self) -> FinalReport {
+        let Stage::Closing { final_report, .. } = self.stage else {
+            unreachable!("it has said its final report")
+        };
         let signer = self.signer.map(|key| (self.announce.session, key));
         let (geometry, unknown) = (self.announce.geometry, !self.turns.is_acknowledged());
-        Afterword::new(self.uplink, self.cipher, geometry, signer, last_word, unknown)
+        FinalReport::new(self.uplink, self.cipher, geometry, signer, final_report, unknown)
+    }
+}
+
+#[cfg(feature = "simulation")]
+impl Session {
+    /// Takes the first of `count` consecutive symbols at once, of which `admission` is the first one's. Returns how many; 0 if
+    /// they cannot be taken at once.
+    pub(super) fn accept_run(
+        &mut self,
+        now: Moment,
+        first: &SymbolHeader,
+        count: u32,
+        datagram_bytes: usize,
+        admission: Admission,
+    ) -> u32 {
+        let taken = match admission {
+            Admission::Spare(Discard::NotNeeded) => count,
+            Admission::Spare(Discard::NoBuffer) => {
+                self.note_no_buffer(count);
+                count
+            }
+            Admission::Spare(_) => 0,
+            Admission::To(_) if self.table.insert_first(first, count) => count,
+            Admission::To(_) => self.table.insert_repair(first, count),
+        };
+        if taken > 0 {
+            self.note_run(now, first.sequence, taken, datagram_bytes);
+        }
+        taken
+    }
+
+    /// `count` datagrams to the group were opened, of consecutive numbers from `sequence` on, each of so many bytes.
+    fn note_run(&mut self, now: Moment, sequence: Sequence, count: u32, bytes: usize) {
+        let new = self.numbers.note_run(sequence.value(), count);
+        if new > 0 && self.signer.is_none() {
+            self.heard = now;
+        }
+        self.totals.symbols_lost = self.numbers.lost();
+        self.totals.bytes_received += new * bytes as u64;
     }
 }
 
@@ -572,8 +587,8 @@ pub fn buffer_bytes(announce: &Announce) -> usize {
 /// A base that is not looked through after this time, some 60 GB from a slow disk, is done without.
 const BASE_TIME_MAX: Duration = Duration::from_secs(600);
 
-/// Gaps in which the last word is said until it is acknowledged.
-const LAST_WORD_GAP: Duration = Duration::from_millis(20);
-const LAST_WORD_GAP_MAX: Duration = Duration::from_secs(1);
-/// A sender that does not acknowledge the last word for this long is gone.
-const LAST_WORD_FOR: Duration = Duration::from_secs(15);
+/// Gaps in which the final report is said until it is acknowledged.
+const FINAL_REPORT_GAP: Duration = Duration::from_millis(20);
+const FINAL_REPORT_GAP_MAX: Duration = Duration::from_secs(1);
+/// A sender that does not acknowledge the final report for this long is gone.
+const FINAL_REPORT_FOR: Duration = Duration::from_secs(15);

@@ -1,10 +1,9 @@
 use super::*;
-use crate::geometry::Geometry;
-use crate::ids::{ObjectName, ReceiverId};
+use crate::ids::ReceiverId;
 use crate::integrity::BlockHash;
+use crate::receiver::testing::{announce, at};
 use crate::sign::SigningKey;
-use crate::time::WallClock;
-use crate::wire::{DiskFormat, Encoding, ManifestEntry, ManifestRun, Pin};
+use crate::wire::{Encoding, ManifestEntry, ManifestRun};
 use zeroize::Zeroizing;
 
 #[test]
@@ -164,10 +163,10 @@ fn a_hello_is_said_in_growing_gaps_until_it_is_acknowledged() {
 fn the_last_word_is_said_until_it_is_acknowledged() {
     let mut session = session();
     acknowledge(&mut session, Kind::Hello, 0);
-    let last_word = close(&mut session, 0);
-    assert_eq!(said(&mut session, 0), Some(last_word.clone()));
+    let final_report = close(&mut session, 0);
+    assert_eq!(said(&mut session, 0), Some(final_report.clone()));
     assert_eq!(said(&mut session, 19), None);
-    assert_eq!(said(&mut session, 20), Some(last_word));
+    assert_eq!(said(&mut session, 20), Some(final_report));
     assert!(!acknowledge(&mut session, Kind::Hello, 0), "an ack of the hello may be late");
     assert!(acknowledge(&mut session, Kind::Failed, 0));
 }
@@ -200,9 +199,9 @@ fn the_last_word_is_said_in_the_slot_of_a_shorter_round_that_comes_before_its_tu
 #[test]
 fn a_host_that_closes_says_hello_first_where_nobody_knows_it_yet() {
     let mut session = session();
-    let last_word = close(&mut session, 0);
+    let final_report = close(&mut session, 0);
     assert!(matches!(said(&mut session, 0), Some(Up::Hello(_))));
-    assert_eq!(said(&mut session, 0), Some(last_word));
+    assert_eq!(said(&mut session, 0), Some(final_report));
 }
 
 #[test]
@@ -218,20 +217,7 @@ fn session() -> Session {
 }
 
 fn session_of(signer: Option<&SigningKey>) -> Session {
-    let announce = Announce {
-        session: SessionId([1; 16]),
-        time: WallClock(0),
-        geometry: Geometry::new(4 << 20, 20, 1432).expect("in range"),
-        name: ObjectName::new("image").expect("plain"),
-        image_id: None,
-        format: DiskFormat::Raw,
-        pin: Pin::None,
-        reply_to: ([10, 0, 0, 1], 7167).into(),
-        spread: Duration::ZERO,
-        expected_hosts: 0,
-        one_way: false,
-        base: None,
-    };
+    let announce = announce();
     let key = GroupKey::new([1; 32]);
     let uplink = Uplink::new(&announce, US, &key);
     let mut datagram = Vec::new();
@@ -249,11 +235,11 @@ fn said(session: &mut Session, ms: u64) -> Option<Up> {
     session.next_up(at(ms), &HostName::new("a").expect("plain"), "test")
 }
 
-/// Has the host give up, and returns its last word.
+/// Has the host give up, and returns its final report.
 fn close(session: &mut Session, ms: u64) -> Up {
     session.close_failed(at(ms), FailureKind::Store, "no");
     match session.stage() {
-        Stage::Closing { last_word, .. } => last_word.clone(),
+        Stage::Closing { final_report, .. } => final_report.clone(),
         other => panic!("{other:?}"),
     }
 }
@@ -265,10 +251,6 @@ fn acknowledge(session: &mut Session, kind: Kind, slot: u32) -> bool {
 fn poll(round: u32) -> Poll {
     let window = Duration::from_millis(100);
     Poll { round, blocks_sent: 0, manifest_sent: 0, window, slots: 10, root: None }
-}
-
-fn at(ms: u64) -> Moment {
-    Moment::from_micros(ms * 1_000)
 }
 
 fn sequence(number: u64) -> Sequence {

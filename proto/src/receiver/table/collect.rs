@@ -22,7 +22,7 @@ pub struct Place {
 }
 
 /// Symbols that a buffer of a block of K source symbols has room for: all of them, as many repair symbols again for
-/// a host that lost every source symbol, and the surplus for an undecodable set.
+/// a host that lost every source symbol, and the overhead for an undecodable set.
 pub const fn buffer_symbols(source_symbols: u32) -> u32 {
     2 * source_symbols + REPAIR_SURPLUS_MAX
 }
@@ -50,13 +50,13 @@ impl Collected {
         }
     }
 
-    /// Begins another block, of which the first try waits for `surplus` symbols more than K.
-    pub(super) fn begin(&mut self, shape: BlockShape, encoded_len: u32, surplus: u32) {
+    /// Begins another block, of which the first try waits for `overhead` symbols more than K.
+    pub(super) fn begin(&mut self, shape: BlockShape, encoded_len: u32, overhead: u32) {
         self.shape = shape;
         self.encoded_len = encoded_len;
         self.held.reset(shape.source_symbols());
         self.repair.clear();
-        self.failures = surplus;
+        self.failures = overhead;
     }
 
     /// K and T.
@@ -102,26 +102,6 @@ impl Collected {
         self.is_enough()
     }
 
-    /// The first `count` source symbols come at once, to an empty block. True once there are enough to try.
-    pub(super) fn insert_first(&mut self, count: u32) -> bool {
-        assert!(self.count() == 0);
-        self.held.fill_to(count);
-        self.is_enough()
-    }
-
-    /// Takes up to `count` consecutive repair symbols from `first` on, as many as are lacking, if none of them nor a later one
-    /// came before. Returns how many.
-    pub(super) fn insert_repair(&mut self, first: Esi, count: u32) -> u32 {
-        let k = self.shape.source_symbols();
-        if first.value() < k || self.held.is_full() || self.repair.iter().any(|&esi| esi >= first) {
-            return 0;
-        }
-        let room = buffer_symbols(k) - k - self.repair.len() as u32;
-        let taken = count.min((k + self.failures).saturating_sub(self.count())).min(room);
-        self.repair.extend((0..taken).map(|n| first.plus(n).expect("ids are handed out in range")));
-        taken
-    }
-
     pub(super) fn note_failure(&mut self) {
         self.failures += 1;
     }
@@ -144,6 +124,29 @@ impl Collected {
 
     fn count(&self) -> u32 {
         self.held.count() + self.repair.len() as u32
+    }
+}
+
+#[cfg(feature = "simulation")]
+impl Collected {
+    /// The first `count` source symbols come at once, to an empty block. True once there are enough to try.
+    pub(super) fn insert_first(&mut self, count: u32) -> bool {
+        assert!(self.count() == 0);
+        self.held.fill_to(count);
+        self.is_enough()
+    }
+
+    /// Takes up to `count` consecutive repair symbols from `first` on, as many as are lacking, if none of them nor a later one
+    /// came before. Returns how many.
+    pub(super) fn insert_repair(&mut self, first: Esi, count: u32) -> u32 {
+        let k = self.shape.source_symbols();
+        if first.value() < k || self.held.is_full() || self.repair.iter().any(|&esi| esi >= first) {
+            return 0;
+        }
+        let room = buffer_symbols(k) - k - self.repair.len() as u32;
+        let taken = count.min((k + self.failures).saturating_sub(self.count())).min(room);
+        self.repair.extend((0..taken).map(|n| first.plus(n).expect("ids are handed out in range")));
+        taken
     }
 }
 
@@ -187,9 +190,9 @@ impl Buffers {
         self.idle.last().map(|&(id, _)| id)
     }
 
-    pub(super) fn take(&mut self, shape: BlockShape, encoded_len: u32, surplus: u32) -> Option<BufferId> {
+    pub(super) fn take(&mut self, shape: BlockShape, encoded_len: u32, overhead: u32) -> Option<BufferId> {
         let (id, mut collected) = self.idle.pop()?;
-        collected.begin(shape, encoded_len, surplus);
+        collected.begin(shape, encoded_len, overhead);
         self.used[usize::from(id.0)] = Some(collected);
         Some(id)
     }

@@ -37,7 +37,7 @@ pub(super) struct Table {
     states: Vec<State>,
     buffers: Buffers,
     /// Symbols beyond K that a block waits for before it is tried first.
-    surplus: u32,
+    overhead: u32,
     queue: ProofQueue,
     /// Some blocks were kept of an earlier session.
     resumed: bool,
@@ -50,6 +50,15 @@ pub(super) struct Table {
     held: u32,
     /// Blocks below this one are held.
     held_prefix: u32,
+}
+
+/// Whether a block that was not what the manifest says is asked for again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tries {
+    /// It may turn out right.
+    Left,
+    /// It was wrong [`CORRUPT_TRIES_MAX`] times.
+    Exhausted,
 }
 
 /// What became of a block so far.
@@ -83,7 +92,7 @@ impl Table {
             manifest: Manifest::new(geometry),
             states: vec![State::Unseen; blocks],
             buffers,
-            surplus: 0,
+            overhead: 0,
             queue: ProofQueue::default(),
             resumed: false,
             kept_besides: BTreeSet::new(),
@@ -96,8 +105,8 @@ impl Table {
 
     /// Blocks wait for some symbols more than they may need: what comes while a block is being rebuilt is dropped, and where
     /// nobody can be asked, a set that turns out not to determine it could not be mended.
-    pub(super) fn wait_for_surplus(&mut self) {
-        self.surplus = SURPLUS;
+    pub(super) fn wait_for_overhead(&mut self) {
+        self.overhead = OVERHEAD;
     }
 
     /// The push has a base: nothing is asked for before it is known what is in it, see [`Table::take_base`].
@@ -150,7 +159,7 @@ impl Table {
 
     /// Everything was sent: blocks are tried with what there is.
     pub(super) fn stop_waiting(&mut self) {
-        if std::mem::take(&mut self.surplus) == 0 {
+        if std::mem::take(&mut self.overhead) == 0 {
             return;
         }
         for block in (self.held_prefix..self.geometry.blocks()).map(BlockIndex) {
@@ -257,43 +266,13 @@ impl Table {
         let state = &mut self.states[header.block.index()];
         if *state == State::Unseen {
             let shape = self.geometry.shape(header.encoded_len);
-            let taken = self.buffers.take(shape, header.encoded_len, self.surplus);
+            let taken = self.buffers.take(shape, header.encoded_len, self.overhead);
             assert_eq!(taken, Some(place.buffer));
             *state = State::Collecting(place.buffer);
         }
         if self.buffers.get_mut(place.buffer).insert(header.esi) {
             self.queue_if_ready(header.block);
         }
-    }
-
-    /// Inserts the first `count` source symbols of a block of which nothing has come, from the one of `header` on, as
-    /// [`Table::place_for`] and [`Table::insert`] would one by one. Returns whether they can be taken at once.
-    pub(super) fn insert_first(&mut self, header: &SymbolHeader, count: u32) -> bool {
-        if header.esi.value() != 0 || count == 0 || self.states[header.block.index()] != State::Unseen {
-            return false;
-        }
-        let shape = self.geometry.shape(header.encoded_len);
-        if count > shape.source_symbols() {
-            return false;
-        }
-        let Some(buffer) = self.buffers.take(shape, header.encoded_len, self.surplus) else { return false };
-        self.states[header.block.index()] = State::Collecting(buffer);
-        if self.buffers.get_mut(buffer).insert_first(count) {
-            self.queue_if_ready(header.block);
-        }
-        true
-    }
-
-    /// Inserts up to `count` consecutive repair symbols from the one of `header` on, as [`Table::place_for`] and [`Table::insert`]
-    /// would one by one. Returns how many of them were needed; 0 if they cannot be taken at once.
-    pub(super) fn insert_repair(&mut self, header: &SymbolHeader, count: u32) -> u32 {
-        let State::Collecting(buffer) = self.states[header.block.index()] else { return 0 };
-        let collected = self.buffers.get_mut(buffer);
-        let taken = collected.insert_repair(header.esi, count);
-        if collected.is_enough() {
-            self.queue_if_ready(header.block);
-        }
-        taken
     }
 
     /// Whether all these entries are known.
@@ -384,16 +363,16 @@ impl Table {
     }
 
     /// What was rebuilt is not what the manifest says: everything of it is dropped and asked for again, unless it may lie on
-    /// this host. False when that was so too often, and there is no hope.
+    /// this host. Returns whether it is worth another try.
     ///
     /// # Panics
     /// For a zero block: there is nothing to ask for.
     #[must_use]
-    pub(super) fn start_over(&mut self, block: BlockIndex) -> bool {
+    pub(super) fn start_over(&mut self, block: BlockIndex) -> Tries {
         self.ask_anew(block);
         let tries = self.corrupt.entry(block).or_insert(0);
         *tries += 1;
-        *tries < CORRUPT_TRIES_MAX
+        if *tries < CORRUPT_TRIES_MAX { Tries::Left } else { Tries::Exhausted }
     }
 
     /// What was kept of an earlier session, or lay elsewhere, is not what the manifest says: all of it is asked for, unless
@@ -494,5 +473,38 @@ impl Table {
     }
 }
 
+#[cfg(feature = "simulation")]
+impl Table {
+    /// Inserts the first `count` source symbols of a block of which nothing has come, from the one of `header` on, as
+    /// [`Table::place_for`] and [`Table::insert`] would one by one. Returns whether they can be taken at once.
+    pub(super) fn insert_first(&mut self, header: &SymbolHeader, count: u32) -> bool {
+        if header.esi.value() != 0 || count == 0 || self.states[header.block.index()] != State::Unseen {
+            return false;
+        }
+        let shape = self.geometry.shape(header.encoded_len);
+        if count > shape.source_symbols() {
+            return false;
+        }
+        let Some(buffer) = self.buffers.take(shape, header.encoded_len, self.overhead) else { return false };
+        self.states[header.block.index()] = State::Collecting(buffer);
+        if self.buffers.get_mut(buffer).insert_first(count) {
+            self.queue_if_ready(header.block);
+        }
+        true
+    }
+
+    /// Inserts up to `count` consecutive repair symbols from the one of `header` on, as [`Table::place_for`] and [`Table::insert`]
+    /// would one by one. Returns how many of them were needed; 0 if they cannot be taken at once.
+    pub(super) fn insert_repair(&mut self, header: &SymbolHeader, count: u32) -> u32 {
+        let State::Collecting(buffer) = self.states[header.block.index()] else { return 0 };
+        let collected = self.buffers.get_mut(buffer);
+        let taken = collected.insert_repair(header.esi, count);
+        if collected.is_enough() {
+            self.queue_if_ready(header.block);
+        }
+        taken
+    }
+}
+
 /// Each divides the chance that a set does not determine its block by 256.
-const SURPLUS: u32 = 2;
+const OVERHEAD: u32 = 2;

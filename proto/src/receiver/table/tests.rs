@@ -63,7 +63,7 @@ fn a_report_names_no_more_gaps_than_it_holds() {
 #[test]
 fn where_nobody_can_be_asked_a_block_waits_for_two_symbols_more_until_all_was_sent() {
     let mut table = table(2, 2);
-    table.wait_for_surplus();
+    table.wait_for_overhead();
     table.learn(&stored(0, 2));
     collect(&mut table, 0, 1..K + 2);
     assert!(table.next_work().is_none(), "one more than K");
@@ -94,7 +94,7 @@ fn a_corrupt_block_starts_over_with_nothing() {
     collect(&mut table, 0, 0..K);
     let (buffer, collected) = take_rebuild(&mut table);
     table.release(buffer, collected);
-    assert!(table.start_over(BlockIndex(0)));
+    assert_eq!(table.start_over(BlockIndex(0)), Tries::Left);
     assert_eq!(table.deficits(1), [deficit(0, 1, K + 1)]);
     collect(&mut table, 0, 0..K);
     let (buffer, collected) = take_rebuild(&mut table);
@@ -318,7 +318,7 @@ fn a_kept_block_of_which_all_symbols_came_and_are_corrupt_is_read_and_not_asked_
     table.keep(&[BlockIndex(0)]);
     let (buffer, collected) = take_rebuild(&mut table);
     table.release(buffer, collected);
-    assert!(table.start_over(BlockIndex(0)), "there is hope");
+    assert_eq!(table.start_over(BlockIndex(0)), Tries::Left);
     assert_eq!(table.deficits(2), []);
     assert!(matches!(table.next_work(), Some(Work::Recheck { block: BlockIndex(0), .. })));
     table.hold(BlockIndex(0));
@@ -335,7 +335,7 @@ fn a_block_that_is_rebuilt_in_vain_is_looked_for_in_a_base_that_was_known_too_la
     let (corrupt, corrupt_set) = take_rebuild(&mut table);
     table.collect_more(BlockIndex(0), undecodable, undecodable_set);
     table.release(corrupt, corrupt_set);
-    assert!(table.start_over(BlockIndex(1)), "there is hope");
+    assert_eq!(table.start_over(BlockIndex(1)), Tries::Left);
     assert_eq!(table.deficits(2), []);
     for (block, piece) in [(0, 9), (1, 8)] {
         let Some(Work::Reuse { block: of, origin, .. }) = table.next_work() else { panic!("reused") };
@@ -362,7 +362,7 @@ fn a_kept_block_that_is_not_what_the_manifest_says_is_asked_for() {
     table.keep(&[BlockIndex(0)]);
     table.learn(&stored(0, 2));
     let _ = table.next_work();
-    assert!(table.start_over(BlockIndex(0)), "there is hope");
+    assert_eq!(table.start_over(BlockIndex(0)), Tries::Left);
     assert_eq!(table.deficits(1), [deficit(0, 1, K + 1)]);
     assert_eq!(table.held_runs(0, 4), []);
     collect(&mut table, 0, 0..K);

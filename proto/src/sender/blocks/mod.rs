@@ -30,6 +30,15 @@ pub(super) enum FirstPass {
     OnDemand,
 }
 
+/// Blocks of which nothing was sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Unsent {
+    /// How many.
+    pub blocks: u32,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
 /// All blocks of the object, as far as they were read.
 pub(super) struct Blocks {
     geometry: Geometry,
@@ -119,13 +128,18 @@ impl Blocks {
         self.manifest.hashes()
     }
 
-    /// Blocks with data of which nothing was sent, and their bytes.
-    pub(super) fn spared(&self) -> (u32, u64) {
-        let spared = self.geometry.indices().zip(&self.states);
-        let spared = spared.filter(|(_, state)| state.source_symbols() > 0 && !state.is_touched());
-        spared.fold((0, 0), |(blocks, bytes), (block, _)| {
-            (blocks + 1, bytes + u64::from(self.geometry.block_len(block)))
+    /// Blocks with data of which nothing was sent.
+    pub(super) fn unsent(&self) -> Unsent {
+        let unsent = self.geometry.indices().zip(&self.states);
+        let unsent = unsent.filter(|(_, state)| state.source_symbols() > 0 && !state.is_touched());
+        unsent.fold(Unsent::default(), |sum, (block, _)| Unsent {
+            blocks: sum.blocks + 1,
+            bytes: sum.bytes + u64::from(self.geometry.block_len(block)),
         })
+    }
+
+    pub(super) fn first_pass(&self) -> FirstPass {
+        self.first_pass
     }
 
     pub(super) fn entry(&self, block: BlockIndex) -> Option<&ManifestEntry> {

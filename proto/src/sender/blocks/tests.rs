@@ -238,7 +238,7 @@ fn on_demand_nothing_is_sent_that_nobody_lacks_and_all_of_what_somebody_does() {
     blocks.finish(job, at(800));
     blocks.demand(deficit(1, 5), at(700), 0.0);
     assert_eq!((blocks.next_whole(), blocks.next_repair()), (None, None));
-    assert_eq!(blocks.spared(), (2, 2 << 20));
+    assert_eq!(blocks.unsent(), Unsent { blocks: 2, bytes: 2 << 20 });
 }
 
 #[test]

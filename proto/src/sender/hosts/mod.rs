@@ -153,18 +153,23 @@ impl Hosts {
     ///
     /// # Errors
     /// The host is unknown, or has said this or something newer before.
-    pub(super) fn heard(&mut self, now: Moment, id: ReceiverId, sequence: Sequence) -> Result<(), Discard> {
+    pub(super) fn note_heard(
+        &mut self,
+        now: Moment,
+        id: ReceiverId,
+        sequence: Sequence,
+    ) -> Result<(), Discard> {
         let host = self.by_id.get_mut(&id).ok_or(Discard::UnknownHost)?;
         host.note_sequence(sequence)?;
         if !is_settled(&self.settlement, id) {
             host.note_heard(now);
         }
-        self.settlement.heard(id);
+        self.settlement.note_heard(id);
         Ok(())
     }
 
     /// Takes in a hello that is newer than the last word of its host.
-    pub(super) fn greet(&mut self, id: ReceiverId, hello: &Hello) {
+    pub(super) fn note_hello(&mut self, id: ReceiverId, hello: &Hello) {
         if self.unsettled(id).is_some() {
             self.settlement.set_state(id, HostState::of(hello));
             self.note_kept(id, &hello.kept);
@@ -172,7 +177,7 @@ impl Hosts {
     }
 
     /// Takes in a report that came when `group_bytes` had been sent to the group.
-    pub(super) fn progress(&mut self, id: ReceiverId, report: &Report, group_bytes: u64) -> Serve {
+    pub(super) fn note_report(&mut self, id: ReceiverId, report: &Report, group_bytes: u64) -> Serve {
         let Some(host) = self.unsettled(id) else { return Serve::Never };
         host.note_report(report, group_bytes);
         let (is_unreachable, is_sidelined) = (host.is_unreachable(), host.health.sidelined().is_some());
@@ -189,14 +194,14 @@ impl Hosts {
     }
 
     /// An answer to a poll came `after` it. Part of this time the host waited for its turn, as `asked` says.
-    pub(super) fn answered(&mut self, id: ReceiverId, after: Duration, asked: Asked) {
+    pub(super) fn note_answer(&mut self, id: ReceiverId, after: Duration, asked: Asked) {
         let Asked { slots, window } = asked;
         let Some(slot) = self.by_id.get(&id).map(|host| host.slot() % slots) else { return };
         self.judge.note_delay(after.saturating_sub(window.mul_f64(f64::from(slot) / f64::from(slots))));
     }
 
     /// A host holds a proven copy of all `blocks`. False if that was known, or it gave up before.
-    pub(super) fn done(&mut self, now: Moment, id: ReceiverId, done: &Done, blocks: u32) -> bool {
+    pub(super) fn note_done(&mut self, now: Moment, id: ReceiverId, done: &Done, blocks: u32) -> bool {
         let Some(host) = self.unsettled(id) else { return false };
         host.note_done(now, done, blocks);
         self.settlement.set_state(id, if done.existing { HostState::Existing } else { HostState::Done });
@@ -204,7 +209,7 @@ impl Hosts {
     }
 
     /// A host gave up. False if that was known, or it was done before.
-    pub(super) fn failed(&mut self, now: Moment, id: ReceiverId, failed: &Failed) -> bool {
+    pub(super) fn note_failed(&mut self, now: Moment, id: ReceiverId, failed: &Failed) -> bool {
         let Some(host) = self.unsettled(id) else { return false };
         host.note_failed(now, failed);
         self.settlement.set_state(id, HostState::Failed);

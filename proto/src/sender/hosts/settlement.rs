@@ -170,7 +170,7 @@ impl Settlement {
     }
 
     /// A start said something new: it is not silent, and it counts.
-    pub(super) fn heard(&mut self, id: ReceiverId) {
+    pub(super) fn note_heard(&mut self, id: ReceiverId) {
         if self.starts[&id].state == HostState::Silent {
             self.set_state(id, HostState::Receiving);
         }
@@ -453,7 +453,7 @@ mod tests {
                         settlement.silence(awaited.into_iter().collect());
                     }
                     (kind, Some(state)) => {
-                        settlement.heard(id);
+                        settlement.note_heard(id);
                         let states =
                             [HostState::Busy, HostState::Done, HostState::Failed, HostState::Existing];
                         if !state.is_settled() {

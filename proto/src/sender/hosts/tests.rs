@@ -21,7 +21,7 @@ fn two_living_receivers_of_one_name_are_both_named() {
     let mut hosts = Hosts::new(named(["a"]), false);
     join(&mut hosts, 1, "a", at(0));
     join(&mut hosts, 2, "a", at(0));
-    hosts.heard(at(1), id(1), sequence(2)).expect("newer");
+    hosts.note_heard(at(1), id(1), sequence(2)).expect("newer");
     let rows = hosts.rows(at(0));
     assert_eq!(rows.len(), 2);
     for row in rows {
@@ -40,7 +40,7 @@ fn a_late_word_of_a_start_that_was_replaced_keeps_nobody_waiting() {
     join(&mut hosts, 1, "a", at(0));
     join(&mut hosts, 2, "a", at(10));
     failed(&mut hosts, 2);
-    hosts.heard(at(11), id(1), sequence(2)).expect("it was overtaken by the second start's hello");
+    hosts.note_heard(at(11), id(1), sequence(2)).expect("it was overtaken by the second start's hello");
     assert!(!hosts.settled(at(12), at(0)), "they may both be alive");
     assert_eq!(hosts.mark_silent(at(10_011)), [], "the second one is not silent");
     assert!(hosts.settled(at(10_012), at(0)));
@@ -59,7 +59,7 @@ fn a_late_hello_of_an_earlier_start_takes_nothing_from_a_host_that_is_done() {
         assert_eq!(hosts.mark_silent(at(10_100)), [], "nothing was heard of it");
         assert!(hosts.settled(at(10_100), at(0)) && hosts.complete());
         assert_eq!(states(&hosts), [("a".into(), HostState::Done)]);
-        hosts.heard(at(10_200), id(1), sequence(2)).expect("newer");
+        hosts.note_heard(at(10_200), id(1), sequence(2)).expect("newer");
         assert!(!hosts.settled(at(10_200), at(0)), "it lives after all");
     }
 }
@@ -90,11 +90,11 @@ fn failed_is_not_taken_back() {
 fn a_number_that_was_heard_is_refused() {
     let mut hosts = Hosts::new(Expected::Anyone, false);
     join(&mut hosts, 1, "a", at(0));
-    assert_eq!(hosts.heard(at(1), id(1), sequence(5)), Ok(()));
-    assert_eq!(hosts.heard(at(2), id(1), sequence(5)), Err(Discard::Replayed));
-    assert_eq!(hosts.heard(at(3), id(1), sequence(4)), Err(Discard::Replayed));
-    assert_eq!(hosts.heard(at(4), id(1), sequence(6)), Ok(()));
-    assert_eq!(hosts.heard(at(5), id(2), sequence(6)), Err(Discard::UnknownHost));
+    assert_eq!(hosts.note_heard(at(1), id(1), sequence(5)), Ok(()));
+    assert_eq!(hosts.note_heard(at(2), id(1), sequence(5)), Err(Discard::Replayed));
+    assert_eq!(hosts.note_heard(at(3), id(1), sequence(4)), Err(Discard::Replayed));
+    assert_eq!(hosts.note_heard(at(4), id(1), sequence(6)), Ok(()));
+    assert_eq!(hosts.note_heard(at(5), id(2), sequence(6)), Err(Discard::UnknownHost));
 }
 
 #[test]
@@ -105,7 +105,7 @@ fn a_silent_host_comes_back() {
     assert_eq!(hosts.mark_silent(at(10_000)), [name("a")]);
     assert_eq!(hosts.mark_silent(at(10_001)), [], "told once");
     assert_eq!(states(&hosts), [("a".into(), HostState::Silent)]);
-    hosts.heard(at(20_000), id(1), sequence(9)).expect("newer");
+    hosts.note_heard(at(20_000), id(1), sequence(9)).expect("newer");
     assert_eq!(states(&hosts), [("a".into(), HostState::Receiving)]);
     assert_eq!(hosts.mark_silent(at(29_999)), []);
 }
@@ -114,7 +114,7 @@ fn a_silent_host_comes_back() {
 fn a_host_that_nothing_reached_is_served_again_once_symbols_get_through() {
     let mut hosts = Hosts::new(named(["a"]), false);
     join(&mut hosts, 1, "a", at(0));
-    let mut serve = |lacks, group_bytes| hosts.progress(id(1), &report(lacks), group_bytes);
+    let mut serve = |lacks, group_bytes| hosts.note_report(id(1), &report(lacks), group_bytes);
     assert_eq!(serve(100, 0), Serve::Now);
     assert_eq!(serve(100, UNREACHABLE_AFTER_BYTES), Serve::Now);
     assert_eq!(serve(100, UNREACHABLE_AFTER_BYTES + 1), Serve::Probe);
@@ -127,9 +127,9 @@ fn a_host_that_nothing_reached_is_served_again_once_symbols_get_through() {
 fn a_host_that_nothing_reaches_keeps_no_sidelined_one_waiting() {
     let mut hosts = Hosts::new(named(["a"]), false);
     join(&mut hosts, 1, "a", at(0));
-    hosts.progress(id(1), &report(100), 0);
+    hosts.note_report(id(1), &report(100), 0);
     assert!(hosts.somebody_lacks());
-    hosts.progress(id(1), &report(100), UNREACHABLE_AFTER_BYTES + 1);
+    hosts.note_report(id(1), &report(100), UNREACHABLE_AFTER_BYTES + 1);
     assert!(!hosts.somebody_lacks());
 }
 
@@ -140,8 +140,8 @@ fn few_degraded_hosts_are_judged_beside_each_other_or_not_at_all() {
     join(&mut hosts, 2, "slow", at(0));
     let hear = |hosts: &mut Hosts, host, highest, lost| {
         let totals = Totals { symbols_lost: lost, ..Totals::default() };
-        hosts.heard(at(highest), id(host), sequence(highest)).expect("newer");
-        hosts.progress(id(host), &Report { highest: sequence(highest), totals, ..report(1) }, 0);
+        hosts.note_heard(at(highest), id(host), sequence(highest)).expect("newer");
+        hosts.note_report(id(host), &Report { highest: sequence(highest), totals, ..report(1) }, 0);
     };
     hear(&mut hosts, 1, 1, 0);
     hear(&mut hosts, 2, 1, 0);
@@ -225,7 +225,7 @@ fn a_failed_start_and_its_replacement_count_as_one_host() {
     join(&mut hosts, 2, "b", at(0));
     join(&mut hosts, 3, "a", at(10));
     hosts
-        .heard(at(11), id(1), sequence(2))
+        .note_heard(at(11), id(1), sequence(2))
         .expect("its last word was overtaken by the hello of the next start");
     failed(&mut hosts, 1);
     done(&mut hosts, 3);
@@ -239,7 +239,7 @@ fn two_starts_that_are_done_are_one_host() {
     let mut hosts = Hosts::new(Expected::Count(2), false);
     join(&mut hosts, 1, "a", at(0));
     join(&mut hosts, 2, "a", at(10));
-    hosts.heard(at(11), id(1), sequence(2)).expect("its last word came late");
+    hosts.note_heard(at(11), id(1), sequence(2)).expect("its last word came late");
     done(&mut hosts, 1);
     existing(&mut hosts, 2);
     assert!(!hosts.settled(at(5_000), at(0)) && !hosts.complete());
@@ -354,18 +354,18 @@ fn report(symbols: u16) -> Report {
 
 fn done(hosts: &mut Hosts, host: u8) {
     let done = Done { root: Root([0; 32]), existing: false, totals: Totals::default() };
-    hosts.done(at(1), id(host), &done, 1);
+    hosts.note_done(at(1), id(host), &done, 1);
 }
 
 fn existing(hosts: &mut Hosts, host: u8) {
     let done = Done { root: Root([0; 32]), existing: true, totals: Totals::default() };
-    hosts.done(at(1), id(host), &done, 1);
+    hosts.note_done(at(1), id(host), &done, 1);
 }
 
 fn failed(hosts: &mut Hosts, host: u8) {
     let reason = "no space".to_owned();
     let failed = Failed { kind: FailureKind::NoSpace, reason, totals: Totals::default() };
-    hosts.failed(at(1), id(host), &failed);
+    hosts.note_failed(at(1), id(host), &failed);
 }
 
 fn states(hosts: &Hosts) -> Vec<(String, HostState)> {

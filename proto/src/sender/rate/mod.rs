@@ -95,7 +95,7 @@ pub(super) struct RateControl {
     growth: f64,
     /// Reports about datagrams before this one are ignored: they describe the time before the last change of the rate.
     /// Behind a full queue they keep coming for several rounds after it.
-    deaf_until: u64,
+    ignores_loss_until: u64,
     /// The losses of the last rounds, the newest last.
     history: VecDeque<RoundLoss>,
     /// Decreases since the last round without much loss.
@@ -149,7 +149,7 @@ impl RateControl {
             stood: 0,
             empty: 0,
             growth: GROWTH_MIN,
-            deaf_until: 0,
+            ignores_loss_until: 0,
             history: VecDeque::with_capacity(HISTORY_ROUNDS),
             falls: 0,
             base_delay: None,
@@ -183,7 +183,7 @@ impl RateControl {
         if queued <= QUEUE_MIN {
             self.remember(loss);
         }
-        if loss.since < self.deaf_until {
+        if loss.since < self.ignores_loss_until {
             return;
         }
         if loss.share - own > self.noise(own, loss.datagrams) {
@@ -191,7 +191,7 @@ impl RateControl {
                 return; // both flows are still slowing down
             }
             self.fall(now, sending, loss, queued, sent);
-            self.deaf_until = sent.datagrams;
+            self.ignores_loss_until = sent.datagrams;
         } else {
             if loss.share > CONGESTION_LOSS && self.falls >= FALLS_IN_VAIN && queued <= QUEUE_MIN {
                 self.phase = Phase::Start; // the decreases cured nothing: the rate is not the cause
@@ -315,12 +315,12 @@ impl RateControl {
                 self.phase = Phase::Steady;
                 self.rate /= 2.0;
                 self.ceiling = self.rate;
-                self.deaf_until = round.sent.datagrams;
+                self.ignores_loss_until = round.sent.datagrams;
             }
             Phase::Start => {
                 // A queue that the doubling fills shows in the answers to the poll after next.
                 let unseen = self.rate * SEARCH_ROUND.as_secs_f64() * 2.0 / round.sent.frame_bits();
-                self.deaf_until = round.sent.datagrams + unseen as u64;
+                self.ignores_loss_until = round.sent.datagrams + unseen as u64;
                 self.rate *= 2.0;
                 if self.rate >= self.cap() {
                     self.phase = Phase::Steady;
@@ -357,12 +357,12 @@ impl RateControl {
         } else if self.stood >= LOOK_ROUNDS && self.rate < self.cap() {
             self.ceiling = self.rate;
             self.dip(now, FALL, queued);
-            self.deaf_until = sent.datagrams;
+            self.ignores_loss_until = sent.datagrams;
         } else if stands && self.growth > GROWTH_CAREFUL {
             // The rate has grown fast, and reports on its last steps are still on their way.
             self.rate = self.ceiling.max(self.rate / (1.0 + self.growth).powi(STEPS_UNDONE));
             self.ceiling = self.rate;
-            self.deaf_until = sent.datagrams;
+            self.ignores_loss_until = sent.datagrams;
             self.growth = GROWTH_MIN;
         } else {
             if stands {

@@ -6,11 +6,11 @@ use std::rc::Rc;
 use glancecast_fec::RepairSymbol;
 use glancecast_proto::ids::BlockIndex;
 use glancecast_proto::receiver::{
-    Attempt, BaseIndex, BlockOutcome, Collected, Opened, Origin, Published, Work,
+    Attempt, BaseIndex, BlockOutcome, Collected, Failure, Opened, Origin, Returned, Work,
 };
 use glancecast_proto::wire::{Encoding, FailureKind, ManifestEntry};
 
-use super::{Active, Fault, Host, Mutant, Shared, Task, hash};
+use super::{Fault, Host, Mutant, Shared, Task, hash};
 
 impl Host {
     /// Work ended.
@@ -30,6 +30,11 @@ impl Host {
                 return;
             }
             Task::Open(attempt) => self.opened(shared, attempt),
+            Task::PutAway => {
+                let leftover = self.leftover.take().expect("it is being put away");
+                self.put_away(shared, leftover);
+                self.machine().handle_put_away();
+            }
             Task::Block(attempt, Work::Zero { block }, _) => {
                 let zeros = ManifestEntry { encoding: Encoding::Zero, hash: hash(block, &[]) };
                 let outcome = match self.write(shared, attempt, block, &zeros, Rc::default(), 0) {
@@ -52,12 +57,13 @@ impl Host {
                 if let Some(active) = self.active.as_mut().filter(|active| active.attempt == attempt) {
                     active.pool[usize::from(buffer.0)] = Some(bytes);
                 }
-                self.machine().handle_block(now, attempt, block, Some((buffer, collected)), outcome);
+                let returned = Some(Returned { buffer, collected });
+                self.machine().handle_block(now, attempt, block, returned, outcome);
             }
             Task::Publish(attempt) => {
                 self.publishing = false;
                 let result = self.disk.publish(shared.counts);
-                self.note_failure(matches!(result, Published::Failed(..)));
+                self.note_failure(result.is_err());
                 if shared.mutant != Mutant::SaysDoneEarly {
                     self.machine().handle_published(now, attempt, result);
                 }
@@ -65,36 +71,32 @@ impl Host {
             Task::Compare(attempt, root) => {
                 let mut result = self.disk.compare(shared.object);
                 if root != shared.object.root {
-                    result = Published::Failed(FailureKind::Exists, "another".into());
+                    result = Err(Failure::new(FailureKind::Exists, "another"));
                 }
-                self.note_failure(matches!(result, Published::Failed(..)));
+                self.note_failure(result.is_err());
                 self.machine().handle_published(now, attempt, result);
             }
         }
         self.working -= 1;
     }
 
-    /// The store has looked for the session's place, unless it was given up meanwhile.
+    /// The store has found a place; where the session was given up meanwhile, the machine has it put away.
     fn opened(&mut self, shared: &mut Shared<'_>, attempt: Attempt) {
-        if self.active.as_ref().is_none_or(|active| active.attempt != attempt) {
-            return;
-        }
         let mut result = self.disk.open(shared.object, shared.counts);
-        self.note_failure(result.is_err());
-        let active = self.active.as_mut().expect("just seen");
-        active.opened = result.as_ref().ok().cloned();
-        if shared.mutant == Mutant::ForgetsKept && matches!(result, Ok(Opened::Resumed(_))) {
-            result = Ok(Opened::New);
+        if let Some(active) = self.active.as_mut().filter(|active| active.attempt == attempt) {
+            active.right.append(&mut self.disk.right(shared.object));
+            self.note_failure(result.is_err());
+        }
+        if let (Mutant::ForgetsKept, Ok(Opened::Unfinished { kept, .. })) = (shared.mutant, &mut result) {
+            kept.clear();
         }
         self.machine().handle_opened(shared.now, attempt, result);
     }
 
-    /// The base was looked through, unless the session was given up meanwhile or found no place.
+    /// The base was looked through, unless the session was given up meanwhile.
     fn take_base(&mut self, shared: &mut Shared<'_>, attempt: Attempt) {
-        let is_receiving =
-            |active: &&mut Active| matches!(active.opened, Some(Opened::New | Opened::Resumed(_)));
         let active = self.active.as_mut().filter(|active| active.attempt == attempt);
-        let Some(active) = active.filter(is_receiving) else { return };
+        let Some(active) = active else { return };
         active.right.append(&mut self.disk.base.right(shared.object));
         let index = match shared.mutant {
             Mutant::IgnoresBase => BaseIndex::default(),
@@ -126,7 +128,7 @@ impl Host {
         };
         shared.counts.note(Fault::Reused);
         let outcome = self.disk.write(shared.dice, shared.counts, block, bytes, 0);
-        self.note_failure(matches!(outcome, BlockOutcome::Store(..)));
+        self.note_failure(matches!(outcome, BlockOutcome::Failed(_)));
         outcome
     }
 
@@ -203,14 +205,11 @@ impl Host {
                 return BlockOutcome::Corrupt;
             }
         }
-        let is_written = |active: &&Active| {
-            active.attempt == attempt && matches!(active.opened, Some(Opened::New | Opened::Resumed(_)))
-        };
-        if self.active.as_ref().filter(is_written).is_none() {
+        if self.active.as_ref().is_none_or(|active| active.attempt != attempt) {
             return BlockOutcome::Written { repaired }; // given up meanwhile: the machine passes it over
         }
         let outcome = self.disk.write(shared.dice, shared.counts, block, encoded, repaired);
-        self.note_failure(matches!(outcome, BlockOutcome::Store(..)));
+        self.note_failure(matches!(outcome, BlockOutcome::Failed(_)));
         outcome
     }
 

@@ -1,5 +1,5 @@
-//! The last word in a session that this host has left without an acknowledgement: it was said for a while and nobody
-//! answered. Should the session still be announced after that, the way up may be open again, and the sender be waiting
+//! The final report (done or failed) of a session that this host has left without an acknowledgement: it was sent for a while and
+//! nobody answered. Should the session still be announced after that, the way up may be open again, and the sender be waiting
 //! for just this.
 
 use std::net::SocketAddr;
@@ -14,28 +14,28 @@ use crate::time::Moment;
 use crate::wire::{Ack, Discard, Down, Hello, Kind, Up};
 
 /// What is left of a session.
-pub(super) struct Afterword {
+pub(super) struct FinalReport {
     pub(super) session: SessionId,
     uplink: Uplink,
     cipher: Cipher,
     geometry: Geometry,
     /// Who signs what is said to the group, and in which session.
     signer: Option<(SessionId, PublicKey)>,
-    word: Up,
-    /// The sender has not acknowledged the hello either: it takes no other word from a host that it does not know.
+    report: Up,
+    /// The sender has not acknowledged the hello either: it takes nothing else from a host that it does not know.
     unknown: bool,
     due: Option<Moment>,
     hello_due: bool,
     quiet_until: Moment,
 }
 
-impl Afterword {
+impl FinalReport {
     pub(super) fn new(
         uplink: Uplink,
         cipher: Cipher,
         geometry: Geometry,
         signer: Option<(SessionId, PublicKey)>,
-        word: Up,
+        report: Up,
         unknown: bool,
     ) -> Self {
         Self {
@@ -44,7 +44,7 @@ impl Afterword {
             cipher,
             geometry,
             signer,
-            word,
+            report,
             unknown,
             due: None,
             hello_due: false,
@@ -52,7 +52,7 @@ impl Afterword {
         }
     }
 
-    /// The session is still announced: the word is said once more, `delay` from now.
+    /// The session is still announced: the report is sent once more, `delay` from now.
     pub(super) fn announced(&mut self, now: Moment, delay: Duration) {
         if self.due.is_none() && now >= self.quiet_until {
             self.due = Some(now + delay);
@@ -81,8 +81,8 @@ impl Afterword {
             return Some(self.uplink.seal(&Up::Hello(hello), out));
         }
         self.due = None;
-        self.quiet_until = now + AFTERWORD_GAP;
-        Some(self.uplink.seal(&self.word, out))
+        self.quiet_until = now + FINAL_REPORT_GAP;
+        Some(self.uplink.seal(&self.report, out))
     }
 
     /// What the sender of this session says. True once nothing is left to be said.
@@ -103,7 +103,7 @@ impl Afterword {
 }
 
 /// At most so often, however often the session is announced.
-const AFTERWORD_GAP: Duration = Duration::from_secs(1);
+const FINAL_REPORT_GAP: Duration = Duration::from_secs(1);
 
-/// Sessions of which the last word is kept; the oldest is forgotten first.
-pub(super) const AFTERWORDS_MAX: usize = 8;
+/// Sessions of which the final report is kept; the oldest is forgotten first.
+pub(super) const FINAL_REPORTS_MAX: usize = 8;

@@ -1,0 +1,223 @@
+use super::testing::{announce, at};
+use super::*;
+use crate::geometry::Geometry;
+use crate::ids::{ReceiverId, Sequence};
+use crate::integrity::Root;
+use crate::wire::{BaseName, Down, End, Poll, UpHeader};
+
+type Host = Receiver<&'static str, &'static str>;
+type Asked = Effect<&'static str, &'static str>;
+
+#[test]
+fn a_session_has_its_buffers_before_its_place_is_looked_for() {
+    let mut host = host();
+    hear_announcement(&mut host, &announce());
+    assert!(matches!(effect(&mut host), Some(Effect::Prepare(Attempt(1), _, 4))));
+    assert!(matches!(effect(&mut host), Some(Effect::Open(Attempt(1), _))));
+    assert!(effect(&mut host).is_none());
+}
+
+#[test]
+fn the_next_place_is_looked_for_when_the_file_before_it_is_put_away() {
+    let mut host = opened(&announce(), "first");
+    hear(&mut host, 5, &Down::End(End::Aborted("no".into())));
+    hear_announcement(&mut host, &Announce { session: SessionId([2; 16]), ..announce() });
+    assert!(matches!(effect(&mut host), Some(Effect::Leave(Attempt(1)))));
+    assert!(matches!(effect(&mut host), Some(Effect::PutAway("first", Leftover::Kept))));
+    assert!(matches!(effect(&mut host), Some(Effect::Prepare(Attempt(2), ..))));
+    assert!(effect(&mut host).is_none());
+    host.handle_put_away();
+    assert!(matches!(effect(&mut host), Some(Effect::Open(Attempt(2), _))));
+}
+
+#[test]
+fn a_base_is_looked_through_where_a_file_is_written_and_not_where_one_is_there() {
+    let base = BaseName::new("older").expect("plain");
+    let announce = Announce { base: Some(base.clone()), ..announce() };
+    let mut host = opened(&announce, "file");
+    assert!(matches!(effect(&mut host), Some(Effect::LookThrough(Attempt(1), name)) if name == base));
+    let mut host = sought(&announce);
+    host.handle_opened(at(0), Attempt(1), Ok(Opened::Existing("old")));
+    assert!(effect(&mut host).is_none());
+}
+
+#[test]
+fn what_was_proven_is_kept_where_the_file_is_not_to_blame() {
+    for (kind, leftover) in [
+        (FailureKind::Stopping, Leftover::Kept),
+        (FailureKind::Corrupt, Leftover::Kept),
+        (FailureKind::NoSpace, Leftover::Discarded),
+        (FailureKind::Store, Leftover::Discarded),
+    ] {
+        let mut host = opened(&announce(), "file");
+        let outcome = BlockOutcome::Failed(Failure::new(kind, "no"));
+        host.handle_block(at(1), Attempt(1), BlockIndex(0), None, outcome);
+        assert!(matches!(effect(&mut host), Some(Effect::Leave(Attempt(1)))));
+        assert!(matches!(effect(&mut host), Some(Effect::PutAway("file", of)) if of == leftover), "{kind:?}");
+    }
+}
+
+#[test]
+fn a_store_that_finds_no_place_leaves_nothing_to_put_away() {
+    let mut host = sought(&announce());
+    host.handle_opened(at(0), Attempt(1), Err(Failure::new(FailureKind::NoSpace, "full")));
+    assert!(matches!(effect(&mut host), Some(Effect::Leave(Attempt(1)))));
+    assert!(effect(&mut host).is_none());
+    assert!(matches!(host.poll_event(), Some(ReceiverEvent::Joined(_))));
+    assert_eq!(host.poll_event(), Some(ReceiverEvent::Failed(announce().session, "full".into())));
+}
+
+#[test]
+fn what_is_being_published_is_not_left_before_the_store_has_answered() {
+    for result in [Ok(Published::New), Err(Failure::new(FailureKind::Store, "no"))] {
+        let mut host = opened(&empty(), "file");
+        hear(&mut host, 5, &vouching());
+        let Some(Effect::Publish(attempt, "file", proof)) = effect(&mut host) else { panic!("all is there") };
+        assert_eq!(proof.root(), root());
+        host.handle_stop(at(2));
+        hear(&mut host, 6, &Down::End(End::Over));
+        assert!(host.is_publishing() && effect(&mut host).is_none());
+        host.handle_published(at(3), attempt, result.clone());
+        assert!(!host.is_publishing());
+        assert!(matches!(effect(&mut host), Some(Effect::Leave(Attempt(1)))));
+        assert!(effect(&mut host).is_none(), "the store has the file");
+        let events: Vec<_> = std::iter::from_fn(|| host.poll_event()).collect();
+        assert_eq!(matches!(events[1], ReceiverEvent::Published { existing: false, .. }), result.is_ok());
+    }
+}
+
+#[test]
+fn a_file_that_is_there_is_compared_once_the_sender_vouches() {
+    let mut host = sought(&empty());
+    host.handle_opened(at(0), Attempt(1), Ok(Opened::Existing("old")));
+    assert!(effect(&mut host).is_none(), "with what?");
+    hear(&mut host, 5, &vouching());
+    assert!(matches!(effect(&mut host), Some(Effect::Compare(Attempt(1), "old", of)) if of == root()));
+    host.handle_stop(at(1));
+    assert!(matches!(effect(&mut host), Some(Effect::Leave(Attempt(1)))), "that need not be waited for");
+    host.handle_published(at(2), Attempt(1), Ok(Published::Existing));
+    let events: Vec<_> = std::iter::from_fn(|| host.poll_event()).collect();
+    assert!(!events.iter().any(|event| matches!(event, ReceiverEvent::Published { .. })), "it has stopped");
+}
+
+#[test]
+fn a_deadline_says_what_it_is_for() {
+    let mut host = host();
+    assert_eq!(host.poll_timeout(), None);
+    hear_announcement(&mut host, &announce());
+    assert_eq!(host.poll_timeout(), Some((at(0), ReceiverTimer::Session)), "a hello");
+    // The sender is silent, and does not acknowledge it.
+    let mut timers = Vec::new();
+    while let Some((now, timer)) = host.poll_timeout() {
+        timers.push(timer);
+        host.handle_timeout(now);
+        say(&mut host, now);
+    }
+    assert_eq!(timers.last(), Some(&ReceiverTimer::Expiry));
+    assert!(host.session().is_none());
+}
+
+#[test]
+fn a_final_report_that_nobody_acknowledged_is_due_again_when_the_session_is_announced() {
+    let mut host = opened(&announce(), "file");
+    host.handle_block(at(1), Attempt(1), BlockIndex(0), None, BlockOutcome::Failed(failure()));
+    while let Some((now, _)) = host.poll_timeout() {
+        host.handle_timeout(now);
+        say(&mut host, now);
+    }
+    assert!(host.session().is_none());
+    hear_announcement(&mut host, &announce());
+    assert!(matches!(host.poll_timeout(), Some((_, ReceiverTimer::FinalReport))));
+    assert!(!say(&mut host, at(0)).is_empty());
+    assert!(host.session().is_none() && host.poll_timeout().is_none());
+}
+
+#[test]
+fn a_sender_that_waits_is_told_by_its_own_timer() {
+    let mut host = opened(&announce(), "file");
+    let us = say(&mut host, at(0));
+    hear_announcement(&mut host, &Announce { session: SessionId([2; 16]), ..announce() });
+    assert_eq!(host.poll_timeout(), Some((at(0), ReceiverTimer::Waiting)));
+    let them = say(&mut host, at(0));
+    assert_ne!(us, them, "another id in another session");
+}
+
+fn host() -> Host {
+    Receiver::new(ReceiverConfig {
+        name: HostName::new("compute-1").expect("plain"),
+        software: "test".into(),
+        keys: vec![key()],
+        senders: Vec::new(),
+        start: [1; 16],
+        seed: [2; 32],
+        buffer_bytes: 0,
+    })
+}
+
+/// A host that has joined, whose store looks for a place.
+fn sought(announce: &Announce) -> Host {
+    let mut host = host();
+    hear_announcement(&mut host, announce);
+    assert!(matches!(effect(&mut host), Some(Effect::Prepare(..))));
+    assert!(matches!(effect(&mut host), Some(Effect::Open(..))));
+    host
+}
+
+/// A host that has a new place.
+fn opened(announce: &Announce, file: &'static str) -> Host {
+    let mut host = sought(announce);
+    host.handle_opened(at(0), Attempt(1), Ok(Opened::Unfinished { file, kept: Vec::new() }));
+    host
+}
+
+fn effect(host: &mut Host) -> Option<Asked> {
+    host.poll_effect(BlockRoom::Free)
+}
+
+fn hear_announcement(host: &mut Host, announce: &Announce) {
+    let mut datagram = Vec::new();
+    announce.seal(&Cipher::downward(&key(), announce.session), None, sequence(0), &mut datagram);
+    host.handle_datagram(at(0), WallClock(0), announce.reply_to, &datagram).expect("fresh");
+}
+
+/// The sender of the first session says this to the group.
+fn hear(host: &mut Host, number: u64, down: &Down) {
+    let (session, mut datagram) = (announce().session, Vec::new());
+    down.seal(&Cipher::downward(&key(), session), None, session, sequence(number), &mut datagram);
+    host.handle_datagram(at(1), WallClock(0), announce().reply_to, &datagram).expect("it makes sense");
+}
+
+/// Who this host is in what it says now.
+fn say(host: &mut Host, now: Moment) -> Vec<ReceiverId> {
+    let (mut said, mut out) = (Vec::new(), Vec::new());
+    while host.poll_transmit(now, &mut out).is_some() {
+        said.push(UpHeader::parse(&out).expect("ours").receiver);
+    }
+    said
+}
+
+/// An object without blocks: all of it is here at once.
+fn empty() -> Announce {
+    Announce { geometry: Geometry::new(0, 20, 1432).expect("in range"), ..announce() }
+}
+
+fn root() -> Root {
+    Root::of(empty().geometry, &[])
+}
+
+fn vouching() -> Down {
+    let window = Duration::from_millis(1);
+    Down::Poll(Poll { round: 1, blocks_sent: 0, manifest_sent: 0, window, slots: 1, root: Some(root()) })
+}
+
+fn failure() -> Failure {
+    Failure::new(FailureKind::Store, "no")
+}
+
+fn sequence(number: u64) -> Sequence {
+    Sequence::new(number).expect("small")
+}
+
+fn key() -> GroupKey {
+    GroupKey::new([7; 32])
+}

@@ -1,0 +1,117 @@
+//! What the first symbols of a push wait for: hosts that are expected and were not heard yet.
+
+use std::time::Duration;
+
+use crate::time::Moment;
+
+/// Shut until the hosts that the first symbols wait for were heard, or were waited for long enough.
+pub(super) struct Gate {
+    /// Until when hellos are waited for.
+    first_wait: Option<Moment>,
+    /// With a base: everybody who is expected is waited for, as others will lack what the first host asks for.
+    gathering: bool,
+}
+
+/// Whether a push sends anything that no host has asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sends {
+    /// All of it: a host that is not heard yet takes it in as well.
+    Everything,
+    /// Nothing: hosts have a base, and ask for what they lack.
+    WhatIsAskedFor,
+    /// All of it, to hosts that cannot answer.
+    Unheard,
+}
+
+impl Gate {
+    pub(super) fn new(now: Moment, sends: Sends) -> Self {
+        Self {
+            first_wait: (sends != Sends::Unheard).then_some(now + FIRST_WAIT),
+            gathering: sends == Sends::WhatIsAskedFor,
+        }
+    }
+
+    /// All expected hosts were heard; where nobody in particular is expected, there are none.
+    pub(super) fn end_first_wait(&mut self) {
+        self.first_wait = None;
+    }
+
+    /// Everybody was heard who is to ask for something.
+    pub(super) fn end_gathering(&mut self) {
+        self.gathering = false;
+    }
+
+    /// Time has passed; `read` is when the source was read and all was sent that was asked for.
+    pub(super) fn handle_timeout(&mut self, now: Moment, read: Option<Moment>) {
+        self.first_wait.take_if(|until| now >= *until);
+        self.gathering &= read.is_none_or(|read| now.since(read) < GATHERING_MAX);
+    }
+
+    /// When the first wait ends, if it has not.
+    pub(super) fn next_at(&self) -> Option<Moment> {
+        self.first_wait
+    }
+
+    /// Whether hosts are waited for.
+    pub(super) fn is_shut(&self) -> bool {
+        self.first_wait.is_some() || self.gathering
+    }
+}
+
+/// How long the first symbols wait for hellos: round-trips on any local network, and the start of a receiver's thread.
+///
+/// A host says in its hello what it kept of an earlier push: what is sent before that may be blocks that nobody lacks.
+const FIRST_WAIT: Duration = Duration::from_millis(50);
+
+/// How long, after the source was read, hosts that were never heard keep those waiting that were.
+const GATHERING_MAX: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hellos_are_waited_for_until_the_time_that_the_timer_names() {
+        let mut gate = Gate::new(at(100), Sends::Everything);
+        let until = gate.next_at().expect("it waits");
+        assert_eq!(until, at(150));
+        gate.handle_timeout(at(149), None);
+        assert!(gate.is_shut());
+        gate.handle_timeout(until, None);
+        assert!(!gate.is_shut() && gate.next_at().is_none());
+    }
+
+    #[test]
+    fn a_gate_opens_when_all_were_heard() {
+        let mut gate = Gate::new(at(0), Sends::Everything);
+        gate.end_first_wait();
+        assert!(!gate.is_shut());
+    }
+
+    #[test]
+    fn hosts_that_cannot_answer_are_not_waited_for() {
+        assert!(!Gate::new(at(0), Sends::Unheard).is_shut());
+    }
+
+    #[test]
+    fn with_a_base_hosts_are_waited_for_until_all_are_heard() {
+        let mut gate = Gate::new(at(0), Sends::WhatIsAskedFor);
+        gate.handle_timeout(at(60_000), None);
+        assert!(gate.is_shut(), "the source is still being read");
+        gate.end_gathering();
+        assert!(!gate.is_shut());
+    }
+
+    #[test]
+    fn with_a_base_hosts_that_are_never_heard_are_waited_for_ten_seconds_after_the_source_was_read() {
+        let mut gate = Gate::new(at(0), Sends::WhatIsAskedFor);
+        gate.handle_timeout(at(69_999), Some(at(60_000)));
+        assert!(gate.is_shut());
+        gate.handle_timeout(at(70_000), Some(at(60_000)));
+        assert!(!gate.is_shut());
+    }
+
+    fn at(ms: u64) -> Moment {
+        Moment::from_micros(ms * 1_000)
+    }
+}

@@ -1,0 +1,74 @@
+//! The numbers of the sender's datagrams. No number is used twice under one key.
+
+use crate::ids::Sequence;
+
+/// The next numbers.
+pub(super) struct Sequences {
+    /// To the group: they have no gaps, so that a host can count what it lost.
+    group: u64,
+    /// To single hosts.
+    unicast: u64,
+}
+
+impl Sequences {
+    pub(super) fn new() -> Self {
+        Self { group: 0, unicast: UNICAST }
+    }
+
+    /// Takes `count` consecutive numbers for datagrams to the group; returns the first.
+    ///
+    /// # Panics
+    /// After 2^39 datagrams, some 700 TB: the object's limit is far below.
+    pub(super) fn take(&mut self, count: u32) -> Sequence {
+        let first = self.next();
+        self.group += u64::from(count);
+        assert!(self.group < UNICAST);
+        first
+    }
+
+    /// Takes a number for a datagram to a single host.
+    ///
+    /// # Panics
+    /// After 2^39 datagrams.
+    pub(super) fn take_unicast(&mut self) -> Sequence {
+        let number = Sequence::new(self.unicast).expect("2^39 acks take years");
+        self.unicast += 1;
+        number
+    }
+
+    /// The number of the next datagram to the group.
+    pub(super) fn next(&self) -> Sequence {
+        Sequence::new(self.group).expect("below 2^39")
+    }
+
+    /// The number of the last datagram to the group, or the first number where there is none.
+    pub(super) fn last(&self) -> Sequence {
+        Sequence::new(self.group.saturating_sub(1)).expect("below 2^39")
+    }
+}
+
+/// Numbers of datagrams to single hosts begin here.
+const UNICAST: u64 = 1 << 39;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_to_the_group_have_no_gaps_whoever_else_is_spoken_to() {
+        let mut sequences = Sequences::new();
+        assert_eq!((sequences.last().value(), sequences.next().value()), (0, 0));
+        assert_eq!(sequences.take(5).value(), 0);
+        let unicast = sequences.take_unicast();
+        assert_eq!(sequences.take(1).value(), 5);
+        assert_eq!((sequences.last().value(), sequences.next().value()), (5, 6));
+        assert!(unicast.value() > sequences.take_unicast().value() - 2 && unicast.value() >= UNICAST);
+    }
+
+    #[test]
+    #[should_panic(expected = "UNICAST")]
+    fn numbers_to_the_group_never_reach_those_to_single_hosts() {
+        let mut sequences = Sequences { group: UNICAST - 3, unicast: UNICAST };
+        sequences.take(3);
+    }
+}

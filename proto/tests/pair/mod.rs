@@ -1,0 +1,147 @@
+//! A sender and a host, and the verbs that tests have for what goes between them.
+#![allow(dead_code, reason = "each test uses some of it")]
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use glancecast_proto::geometry::Geometry;
+use glancecast_proto::ids::{HostName, ObjectName, SessionId};
+use glancecast_proto::receiver::{Attempt, BlockRoom, Effect, Leftover, Opened, Receiver, ReceiverConfig};
+use glancecast_proto::seal::GroupKey;
+use glancecast_proto::sender::{Expected, Pace, Sender, SenderConfig};
+use glancecast_proto::time::{Moment, WallClock};
+use glancecast_proto::units::Rate;
+use glancecast_proto::wire::{DiskFormat, Kind, Pin};
+
+/// When the push began.
+pub(crate) const WALL: WallClock = WallClock(1_700_000_000_000);
+pub(crate) const SENDER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)), 7167);
+pub(crate) const HOST: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2)), 40_000);
+
+/// A push of `bytes` bytes to anyone, in the session whose id is `session` 16 times.
+pub(crate) fn push_of(session: u8, bytes: u64) -> SenderConfig {
+    SenderConfig {
+        session: SessionId([session; 16]),
+        key: group_key(),
+        signer: None,
+        geometry: Geometry::for_path(bytes, 1500, 20).expect("in range"),
+        name: ObjectName::new("image").expect("plain"),
+        image_id: None,
+        format: DiskFormat::Raw,
+        pin: Pin::None,
+        reply_to: SENDER,
+        expected: Expected::Anyone,
+        only_listed: false,
+        timeout: Duration::from_secs(600),
+        started: WALL,
+        pace: Pace::Fixed(Rate::mbit(1_000)),
+        header_bytes: 42,
+        one_way: None,
+        base: None,
+    }
+}
+
+/// The host compute-1.
+pub(crate) fn host_config() -> ReceiverConfig {
+    ReceiverConfig {
+        name: HostName::new("compute-1").expect("plain"),
+        software: "glancecastd 1.0".into(),
+        keys: vec![group_key()],
+        senders: Vec::new(),
+        start: [1; 16],
+        seed: [2; 32],
+        buffer_bytes: 16 << 20,
+    }
+}
+
+pub(crate) fn group_key() -> GroupKey {
+    GroupKey::new([7; 32])
+}
+
+/// The next announcement; what comes before it is lost.
+pub(crate) fn announcement(sender: &mut Sender, now: Moment) -> Vec<u8> {
+    let mut out = Vec::new();
+    while let Some(transmit) = sender.poll_transmit(now, &mut out) {
+        if transmit.kind == Kind::Announce {
+            return out;
+        }
+    }
+    panic!("no announcement is due at {now}")
+}
+
+/// All that the sender has to say now reaches the host.
+pub(crate) fn deliver(sender: &mut Sender, host: &mut Receiver, now: Moment) {
+    let mut out = Vec::new();
+    while sender.poll_transmit(now, &mut out).is_some() {
+        let _ = host.handle_datagram(now, wall(now), SENDER, &out);
+    }
+}
+
+/// All that the host has to say now reaches all senders: each takes what is for it.
+pub(crate) fn pass_on<const N: usize>(host: &mut Receiver, mut senders: [&mut Sender; N], now: Moment) {
+    while let Some((_, datagram)) = said(host, now) {
+        for sender in &mut senders {
+            let _ = sender.handle_datagram(now, HOST, &datagram);
+        }
+    }
+}
+
+/// The next datagram of the host, and where it goes.
+pub(crate) fn said(host: &mut Receiver, now: Moment) -> Option<(SocketAddr, Vec<u8>)> {
+    let mut out = Vec::new();
+    host.poll_transmit(now, &mut out).map(|to| (to, out))
+}
+
+/// The next work that the host asks for.
+pub(crate) fn effect(host: &mut Receiver) -> Option<Effect<(), ()>> {
+    host.poll_effect(BlockRoom::Free)
+}
+
+/// The host hears an announcement, and its store makes a new place.
+pub(crate) fn join(host: &mut Receiver, sender: &mut Sender, now: Moment) -> Attempt {
+    let datagram = announcement(sender, now);
+    host.handle_datagram(now, wall(now), SENDER, &datagram).expect("fresh");
+    open(host, now)
+}
+
+/// The store makes a new place for the session that the host has joined.
+pub(crate) fn open(host: &mut Receiver, now: Moment) -> Attempt {
+    let attempt = search(host);
+    host.handle_opened(now, attempt, Ok(Opened::Unfinished { file: (), kept: Vec::new() }));
+    attempt
+}
+
+/// The store begins to look for a place.
+pub(crate) fn search(host: &mut Receiver) -> Attempt {
+    loop {
+        match effect(host).expect("it joins") {
+            Effect::Open(attempt, _) => return attempt,
+            Effect::PutAway(..) => host.handle_put_away(),
+            Effect::Prepare(..) | Effect::Leave(_) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// The attempt that the host leaves, and what becomes of its file, which is put away at once.
+pub(crate) fn left(host: &mut Receiver) -> Option<(Attempt, Option<Leftover>)> {
+    let Some(Effect::Leave(attempt)) = effect(host) else { return None };
+    let leftover = match effect(host) {
+        Some(Effect::PutAway((), leftover)) => {
+            host.handle_put_away();
+            Some(leftover)
+        }
+        None => None,
+        other => panic!("{other:?}"),
+    };
+    Some((attempt, leftover))
+}
+
+/// So many milliseconds after the start of the push.
+pub(crate) fn at(ms: u64) -> Moment {
+    Moment::from_micros(ms * 1_000)
+}
+
+pub(crate) fn wall(now: Moment) -> WallClock {
+    WallClock(WALL.0 + now.micros() / 1_000)
+}

@@ -1,0 +1,59 @@
+//! What the log says of the machine's events.
+
+use glancecast_proto::receiver::ReceiverEvent;
+
+/// What the log names beside an event.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Context {
+    /// Name of the object that is being received.
+    pub(crate) name: String,
+    /// Blocks of it that were made of what this host held already.
+    pub(crate) reused: u32,
+    /// Blocks since the start that did not match their hash.
+    pub(crate) corrupt: u64,
+}
+
+/// Logs an event.
+pub(crate) fn log(event: &ReceiverEvent, context: &Context) {
+    match event {
+        ReceiverEvent::Joined(announce) => tracing::info!(
+            session = %announce.session, name = %announce.name, bytes = announce.geometry.object_bytes(),
+            sender = %announce.reply_to, "receiving"
+        ),
+        ReceiverEvent::Corrupt(session, block) if context.corrupt <= CORRUPT_LOGGED_MAX => {
+            tracing::warn!(%session, %block, "a block does not match its hash and is asked for again");
+        }
+        ReceiverEvent::Corrupt(..) => {}
+        ReceiverEvent::Published { session, root, existing } => match (&context.name, context.reused) {
+            (name, 0) => tracing::info!(%session, name, %root, existing, "published"),
+            (name, reused) => tracing::info!(%session, name, %root, existing, reused, "published"),
+        },
+        ReceiverEvent::Failed(session, reason) => {
+            tracing::error!(%session, "nothing is published: {reason}");
+        }
+        ReceiverEvent::WrongKey(from) => tracing::warn!(
+            sender = %from,
+            "this group carries datagrams sealed under another key, which are dropped: check --key and --group"
+        ),
+        ReceiverEvent::UnknownSender(from, Some(key)) => tracing::warn!(
+            sender = %from,
+            "pushes signed by {key} are refused, as this host does not list it: if it is a sender of yours, add it with --sender or \
+             to senders"
+        ),
+        ReceiverEvent::UnknownSender(from, None) => tracing::warn!(
+            sender = %from,
+            "pushes that are not signed are refused, as this host lists its senders: send with --sender-key, and list that key here"
+        ),
+        ReceiverEvent::Stale(from, skew) => tracing::warn!(
+            sender = %from,
+            "the sender's clock and this host's are {} s apart, so its announcements are refused: set the clocks",
+            skew.as_secs()
+        ),
+        ReceiverEvent::OtherVersion(from, version) => {
+            tracing::warn!(sender = %from, "a sender speaks version {version} of the protocol, this program does not");
+        }
+    }
+}
+
+/// Blocks that do not match their hash which are logged one by one.
+const CORRUPT_LOGGED_MAX: u64 = 10;
