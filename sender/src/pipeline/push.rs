@@ -26,7 +26,8 @@ pub struct Setup {
     pub downlink: Downlink,
     /// The image.
     pub source: Box<dyn Source>,
-    /// Directory for what repairs are made from: compressed blocks, and all others where the source cannot be read again.
+    /// Directory for what repairs are made from: compressed blocks, and all others where the source cannot be read
+    /// again.
     pub spool: PathBuf,
     /// Whether and how hard blocks are compressed.
     pub compression: Compression,

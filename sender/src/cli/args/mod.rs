@@ -48,8 +48,8 @@ const SEND_EXIT_CODES: &str = "\
 Exit codes:
   0  every expected host holds a proven copy
   1  the push failed (source, network): nothing was published
-  2  a mistake in the command line, the configuration or the credentials, or an image that no host should use: the
-     message ends with the rule that it breaks
+  2  a mistake in the command line, the configuration or the credentials,
+     or an image that no host should use: the message ends with the rule that it breaks
   3  some expected host does not hold a proven copy: the table says which and why";
 
 const HOSTS_EXIT_CODES: &str = "\

@@ -6,7 +6,6 @@ use std::time::Duration;
 use glancecast_inspect::DiskFormat;
 use glancecast_platform::args::{RateChoice, parse_duration};
 use glancecast_proto::ids::ObjectName;
-use glancecast_proto::limits::{MTU_MAX, MTU_MIN};
 use glancecast_proto::sender::OneWay;
 use glancecast_proto::wire::Pin;
 use glancecast_sandbox::Unsandboxed;
@@ -149,10 +148,7 @@ struct Speed {
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u8).range(0..64))]
     dscp: u8,
     /// Largest IP packet that reaches every host [default: the interface's MTU, at most 9000]
-    #[arg(
-        long, value_name = "N",
-        value_parser = clap::value_parser!(u16).range(i64::from(MTU_MIN)..=i64::from(MTU_MAX))
-    )]
+    #[arg(long, value_name = "N", value_parser = units::mtu)]
     mtu: Option<u16>,
 }
 

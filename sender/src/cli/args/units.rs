@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use glancecast_platform::args::{ArgError, parse_duration};
+use glancecast_proto::limits::{MTU_MAX, MTU_MIN};
 use glancecast_proto::wire::Pin;
 
 use crate::pipeline::compress::{Compression, LEVELS};
@@ -17,6 +18,8 @@ pub(super) enum UnitError {
     PinTooShort,
     #[error("write auto, off, or a level of zstd from {} to {}", LEVELS.start(), LEVELS.end())]
     Compression,
+    #[error("an MTU is between {MTU_MIN} and {MTU_MAX} bytes")]
+    Mtu,
     #[error("a size is a number of bytes, or one with K, M, G or T behind it")]
     Size,
     #[error("an overhead is between 0% and 100%")]
@@ -62,6 +65,12 @@ pub(super) fn size(text: &str) -> Result<u64, UnitError> {
     };
     let size = number.parse::<u64>().ok().and_then(|number| number.checked_mul(1 << shift));
     size.ok_or(UnitError::Size)
+}
+
+/// Bytes of an IP packet.
+pub(super) fn mtu(text: &str) -> Result<u16, UnitError> {
+    let mtu = text.parse().ok().filter(|mtu| (MTU_MIN..=MTU_MAX).contains(mtu));
+    mtu.ok_or(UnitError::Mtu)
 }
 
 /// A percentage, as a fraction.

@@ -1,5 +1,5 @@
-//! Where the image's bytes come from, as the reading thread sees it: a [`file`] on this machine, or a [`stream`] from
-//! Glance. [`convert`] makes a raw image of what is in another format first.
+//! Where the image's bytes come from, as the reading thread sees it: a `file` on this machine, or a `stream` from
+//! Glance. `convert` makes a raw image of what is in another format first.
 
 pub(crate) mod convert;
 mod file;
