@@ -87,10 +87,9 @@ macro_rules! products_of_halves {
         #[inline]
         #[$attr]
         fn factor(octet: u8) -> Factor {
-            let halves = $crate::octet::HALVES[usize::from(octet)].as_ptr();
+            let row = $crate::octet::HALVES[usize::from(octet)].as_ptr();
             // SAFETY: a row of the table is 32 bytes.
-            let (low, high) =
-                unsafe { (_mm_loadu_si128(halves.cast()), _mm_loadu_si128(halves.add(16).cast())) };
+            let (low, high) = unsafe { (_mm_loadu_si128(row.cast()), _mm_loadu_si128(row.add(16).cast())) };
             ($repeat(low), $repeat(high))
         }
 
