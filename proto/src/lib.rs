@@ -4,6 +4,40 @@
 //! Everything here is pure. [`Sender`](sender::Sender) and [`Receiver`](receiver::Receiver) are plain structs:
 //! `handle_*` takes what happened, `poll_*` returns what to do next; time and randomness are arguments. The bytes of
 //! symbols do not pass through the machines, which see headers and counts and request heavy work as effects.
+//!
+//! A machine begins with nothing but its configuration and the time; its first answers are those to
+//! [`poll_event`](receiver::Receiver::poll_event), [`poll_transmit`](receiver::Receiver::poll_transmit),
+//! [`poll_effect`](receiver::Receiver::poll_effect) and [`poll_timeout`](receiver::Receiver::poll_timeout):
+//!
+//! ```
+//! use glancecast_proto::ids::HostName;
+//! use glancecast_proto::receiver::{Receiver, ReceiverConfig};
+//! use glancecast_proto::seal::GroupKey;
+//! use glancecast_proto::time::{Moment, WallClock};
+//!
+//! let mut machine: Receiver<(), ()> = Receiver::new(ReceiverConfig {
+//!     name: HostName::new("compute-1")?,
+//!     software: "example".into(),
+//!     keys: vec![GroupKey::new([7; 32])],
+//!     senders: Vec::new(),
+//!     start: [1; 16], // random in earnest, as the seed
+//!     seed: [2; 32],
+//!     buffer_bytes: 64 << 20,
+//! });
+//! let (now, wall, sender) = (Moment::default(), WallClock(1_767_225_600_000), ([10, 0, 0, 1], 7167).into());
+//!
+//! // What comes from the network is taken in or discarded for a reason, which is counted.
+//! assert!(machine.handle_datagram(now, wall, sender, b"\x01 something else").is_err());
+//! machine.handle_timeout(now);
+//!
+//! // What the machine wants to send and to have done. Nothing yet: no push was announced.
+//! let mut datagram = Vec::new();
+//! assert!(machine.poll_transmit(now, &mut datagram).is_none());
+//! assert!(machine.poll_timeout().is_none());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! `examples/in_memory_push.rs` is a whole push between a sender and two receivers.
 
 mod enums;
 pub mod geometry;

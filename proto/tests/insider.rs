@@ -29,7 +29,7 @@ use pair::{
 use zeroize::Zeroizing;
 
 #[test]
-fn a_push_of_a_listed_sender_is_taken_part_in() {
+fn a_receiver_joins_a_push_of_a_listed_sender() {
     let (mut sender, mut host) = (sender(Some(1)), listing(&[1]));
     deliver(&mut sender, &mut host, at(0));
     assert!(matches!(host.poll_event(), Some(ReceiverEvent::Joined(_))));
@@ -294,7 +294,7 @@ fn nobody_ends_a_push_in_the_name_of_a_host_that_is_alive() {
 }
 
 #[test]
-fn nobody_who_asks_for_ever_keeps_the_first_pass_from_its_end() {
+fn a_host_that_asks_for_ever_does_not_keep_the_first_pass_from_its_end() {
     let mut sender = sender_to(Expected::Anyone, false);
     join(&mut sender, 1, "a");
     let blocks = geometry().blocks();
@@ -325,7 +325,7 @@ fn nobody_who_asks_for_ever_keeps_the_first_pass_from_its_end() {
 }
 
 #[test]
-fn with_a_base_nobody_who_asks_for_ever_keeps_others_from_what_they_lack() {
+fn with_a_base_a_host_that_asks_for_ever_does_not_keep_others_from_what_they_lack() {
     let base = Some(BaseName::new("older").expect("plain"));
     let mut sender = Sender::new(at(0), SenderConfig { base, ..sender_config() });
     announcement(&mut sender, at(0));

@@ -47,7 +47,7 @@ fn asking_ends_as_soon_as_all_who_should_have_answered() {
 }
 
 #[test]
-fn nobody_in_particular_is_waited_for_as_long_as_was_said() {
+fn without_expected_hosts_a_query_lasts_as_long_as_its_timeout() {
     let mut world = World::new(2, 0.0, asking(Query::Hosts, Expected::Anyone));
     (0..5).for_each(|host| world.start(host, Answering::Holds(0)));
     assert_eq!(world.run().len(), 5);

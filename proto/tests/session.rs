@@ -104,7 +104,7 @@ fn kept_blocks_that_are_of_another_object_are_sent_after_all() {
 }
 
 #[test]
-fn of_what_all_hosts_have_in_a_base_nothing_is_sent() {
+fn blocks_that_all_hosts_have_in_their_base_are_not_sent() {
     for (loss, base_time) in [(0.0, 0), (0.01, 0), (0.01, 700)] {
         let mut world = World::with_base(15, 60 << 20, Expected::Named(names(3)));
         world.base_time = Duration::from_millis(base_time);
@@ -287,7 +287,7 @@ fn a_sick_host_is_sidelined_delays_nobody_and_completes() {
 }
 
 #[test]
-fn who_joins_while_another_is_served_alone_is_not_left_out() {
+fn a_host_that_joins_while_another_is_served_alone_is_not_left_out() {
     for seed in 0..4 {
         let mut world = World::new(seed, 40 << 20, Expected::Named(names(3)));
         world.start(0, Fate::lossy(0.0));

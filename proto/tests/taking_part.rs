@@ -428,7 +428,7 @@ fn a_last_word_that_nobody_acknowledged_is_said_again_while_the_session_is_annou
 }
 
 #[test]
-fn who_comes_after_the_verdict_changes_nothing_in_the_table() {
+fn a_host_that_comes_after_the_verdict_changes_nothing_in_the_table() {
     let (mut sender, mut host) = (sender(1, 1), receiver());
     let attempt = join(&mut host, &mut sender, at(0));
     read_all(&mut sender, at(1));

@@ -1,5 +1,5 @@
 //! What the tests and benchmarks of all crates share: random numbers from a seed ([`Rng`]), [`hex`], the inputs that the
-//! fuzzers found worth keeping ([`corpus`]), and what a run tells of itself: tests that it skipped ([`skip`]) and figures
+//! fuzzers found worth keeping ([`corpus`]), and what a run tells of itself: tests that it skipped ([`skip()`]) and figures
 //! that it measured ([`measured!`]).
 //!
 //! A helper belongs here when a second crate needs it and it depends on nothing of glancecast. Scenarios with real

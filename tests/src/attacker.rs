@@ -31,7 +31,7 @@ pub struct Attacker {
 /// A datagram to the group, and who sent it.
 pub type Heard = (SocketAddr, Vec<u8>);
 
-/// Who has the group's key, in one session.
+/// An attacker that has the group's key, in one session.
 pub struct Insider {
     /// What it hears and says.
     pub attacker: Attacker,

@@ -15,7 +15,7 @@ pub struct Fault {
     pub range: RangeFault,
     /// The bits of the body's byte at this offset are turned over.
     pub changed_byte: Option<u64>,
-    /// After so many bytes of the body it ends.
+    /// The body ends after this many bytes.
     pub ends: Option<(u64, End)>,
 }
 

@@ -10,7 +10,6 @@ pub mod capture;
 pub mod delivery;
 pub mod exclusive;
 pub mod image;
-pub mod licence;
 pub mod netns;
 pub mod nova;
 pub mod openstack;

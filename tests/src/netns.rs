@@ -125,7 +125,7 @@ impl Lab {
         self.run(SWITCH, &format!("tc qdisc add dev near root tbf rate {rate} burst 256kb latency 50ms"));
     }
 
-    /// From now on a host loses so many packets out of a thousand, whatever it lost before.
+    /// Sets how many packets out of a thousand a host loses from now on.
     pub fn lose(&self, host: &str, per_mille: u32) {
         assert!(per_mille <= 1000, "{per_mille} per mille");
         self.run(

@@ -69,7 +69,7 @@ impl Node {
     }
 }
 
-/// Lets a file seem unchanged for so long.
+/// Sets a file's times back by this long.
 pub fn make_old(path: &Path, age: Duration) {
     let file = fs::File::options().write(true).open(path);
     file.and_then(|file| file.set_modified(SystemTime::now() - age))

@@ -224,7 +224,7 @@ impl OpenStack {
         self.image("create", NewImage::new(cloud, name), None)
     }
 
-    /// Makes so many images without data, `NAME-0000` and so on.
+    /// Makes images without data: `NAME-0000` to the count.
     pub fn create_many(&self, cloud: &str, name: &str, count: usize) {
         let mut arguments = NewImage::new(cloud, name).arguments();
         arguments.push(format!("--count={count}"));

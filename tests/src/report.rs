@@ -157,7 +157,7 @@ impl Report {
         assert_eq!(rows, expected, "{:?}", self.hosts);
     }
 
-    /// Seconds that the object's symbols, each datagram full, take on an IPv4 line of so many bits a second: the least
+    /// Seconds that the object's symbols, each datagram full, take on an IPv4 line of this rate in bits a second: the least
     /// time for which there is no loss.
     pub fn line_seconds(&self, bits_per_second: f64) -> f64 {
         const HEADERS: u64 = 14 + 20 + 8;

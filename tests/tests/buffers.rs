@@ -9,7 +9,7 @@ use glancecast_tests::testbed::{SOON, Testbed};
 use nix::unistd::geteuid;
 
 #[test]
-fn who_may_not_have_a_large_buffer_is_told_the_setting() {
+fn a_receiver_without_the_right_to_a_large_buffer_names_the_setting() {
     needs!(&[Need::Program("setpriv", "util-linux")]);
     let lines = start_receiver(&["--bounding-set", "-net_admin", "--inh-caps", "-net_admin"]);
     let warning = lines.iter().find(|line| line.contains("receive buffer"));
@@ -28,7 +28,7 @@ fn who_may_not_have_a_large_buffer_is_told_the_setting() {
 }
 
 #[test]
-fn who_may_has_a_large_buffer_whatever_the_setting() {
+fn a_receiver_with_the_right_has_a_large_buffer_whatever_the_setting() {
     needs!(&[Need::Namespaces, Need::Program("setpriv", "util-linux")]);
     let lines = start_receiver(&[]);
     assert!(!lines.iter().any(|line| line.contains("receive buffer")), "{lines:?}");

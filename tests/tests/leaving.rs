@@ -1,4 +1,4 @@
-//! Signals in mid-transfer: whoever is told to leave leaves cleanly, and nobody keeps half an image.
+//! Signals during a transfer: a program that gets one leaves cleanly, and no host keeps half an image.
 
 use std::time::Duration;
 

@@ -75,7 +75,7 @@ fn a_signal_in_the_first_moment_of_its_log_does_not_kill_it() {
     }
 }
 
-/// Who starts a receiver.
+/// The user that starts a receiver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Start {
     Root,

@@ -11,7 +11,7 @@ use glancecast_tests::testbed::Testbed;
 use glancecast_tests::{measured, needs};
 
 #[test]
-fn of_a_sparse_image_its_data_is_sent() {
+fn only_the_data_of_a_sparse_image_is_sent() {
     let testbed = Testbed::loopback();
     let (bytes, piece, pieces) = (1 << 30, 1 << 20, 32);
     // Wherever they lie: at no block's, page's or sector's beginning.
@@ -32,7 +32,7 @@ fn of_a_sparse_image_its_data_is_sent() {
 }
 
 #[test]
-fn of_four_gibibytes_of_zeros_next_to_nothing_is_sent() {
+fn four_gibibytes_of_zeros_send_next_to_nothing() {
     let testbed = Testbed::loopback();
     image::sparse(&testbed.path("image.raw"), 4 << 30, &[], 0, Seed::draw());
     let (report, taken) = sent(&testbed, &[]);

@@ -1,4 +1,4 @@
-//! Packets fill the MTU of the path, the interface's or the one that was said, and none is ever cut on the way.
+//! Packets fill the MTU of the path, the interface's or that of `--mtu`, and none is fragmented on the way.
 
 use glancecast_tests::capture::Capture;
 use glancecast_tests::delivery::deliver;

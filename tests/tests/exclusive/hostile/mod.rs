@@ -130,7 +130,7 @@ fn forged_reports_neither_stop_a_push_nor_make_it_exceed_its_rate() {
 }
 
 #[test]
-fn of_a_listed_push_nobody_else_has_a_say() {
+fn hosts_that_are_not_listed_cannot_influence_a_listed_push() {
     let testbed = Testbed::loopback();
     let receiver = testbed.receiver("r1", &[]);
     let options = ["--hosts", "r1", "--rate", "120mbit", "--only-listed"];
@@ -144,7 +144,7 @@ fn of_a_listed_push_nobody_else_has_a_say() {
 }
 
 #[test]
-fn who_fails_in_the_name_of_a_host_does_not_stop_it() {
+fn a_forged_failure_in_the_name_of_a_host_does_not_stop_it() {
     let testbed = Testbed::loopback();
     let receiver = testbed.receiver("r1", &[]);
     let mut push =

@@ -59,7 +59,7 @@ fn images_are_listed_from_all_pages_and_narrowed_by_every_filter() {
 }
 
 #[test]
-fn a_cloud_without_nova_is_said() {
+fn a_cloud_without_nova_is_reported() {
     needs!(openstack::NEEDS);
     let testbed = Testbed::loopback();
     let cloud = OpenStack::shared(&testbed.path("openstack"));
@@ -70,31 +70,10 @@ fn a_cloud_without_nova_is_said() {
 #[test]
 fn an_aggregate_is_pushed_to_without_its_disabled_and_down_hosts_and_confirmed() {
     needs!(openstack::NEEDS);
-    let testbed = Testbed::loopback();
-    let cloud = OpenStack::start_with_nova(&testbed.path("openstack"), &["c1", "c2", "c3", "c4"]);
-    cloud.aggregate("gpu", Some("az-a"), &["c1", "c2", "c3"]);
-    cloud.aggregate("idle", None, &[]);
-    cloud.disable("c2", "new memory");
-    cloud.take_down("c3");
-    let file = testbed.path("upload.raw");
-    let sum = image::random(&file, 2 << 20, Seed::draw());
-    let id = cloud.upload("lab-demo", "image", &file);
-
-    let asks =
-        |user: &str, arguments: &[&str]| push(&testbed, &cloud, user, &[&[id.as_str()], arguments].concat());
-    refused(asks("lab-admin", &["--aggregate", "gpus"]).process, &["`gpus`", "`gpu`, `idle`"]);
-    refused(asks("lab-admin", &["--availability-zone", "az-b"]).process, &["`az-b`", "`az-a`", "`nova`"]);
-    refused(asks("lab-admin", &["--aggregate", "idle"]).process, &["no host in it"]);
-    refused(asks("lab-demo", &["--aggregate", "gpu"]).process, &["403", "--os-cloud", "--hosts"]);
-    refused(asks("lab-demo", &["--availability-zone", "az-a"]).process, &["403", "compute services"]);
-    refused(
-        asks("lab-admin", &["--availability-zone", "az-a", "--confirm"]).process,
-        &["--aggregate", "zone"],
-    );
-
-    let receivers = ["c1", "c4"].map(|host| testbed.receiver(host, &[]));
-    let (end, report) =
-        asks("lab-admin", &["--aggregate", "gpu", "--confirm"]).report(Duration::from_secs(60));
+    let site = Site::start();
+    site.refuses_choices_that_give_no_host();
+    let receivers = ["c1", "c4"].map(|host| site.testbed.receiver(host, &[]));
+    let (end, report) = site.push(&["--aggregate", "gpu", "--confirm"]).report(PATIENCE);
     assert_eq!(end.code(), Some(0), "{report:?}");
     assert_eq!(report.host("c1").state, "done");
     let skipped: Vec<_> =
@@ -103,49 +82,103 @@ fn an_aggregate_is_pushed_to_without_its_disabled_and_down_hosts_and_confirmed()
     let confirmed = &report.confirm.as_ref().expect("it was asked for")[0];
     assert_eq!((confirmed.aggregate.as_str(), confirmed.asked), ("gpu", true), "{confirmed:?}");
     assert_eq!(confirmed.answer_must_be, "existing");
-    let asked = |line: &&str| line.contains("\"POST") && line.contains("/os-aggregates/1/images");
-    let log = cloud.nova_log();
-    let line = log.lines().find(asked).unwrap_or_else(|| panic!("no call to cache in {log}"));
-    assert!(line.contains("status: 202") && line.contains("microversion: 2.81"), "{line}");
+    let calls = site.calls_to_cache();
+    let call = calls.first().expect("Nova was asked to cache the image");
+    assert!(call.contains("status: 202") && call.contains("microversion: 2.81"), "{call}");
 
     // Zone nova is c4 alone; both together are everybody in use.
     let both = ["--aggregate", "gpu", "--availability-zone", "nova", "--name", "again"];
-    let (end, report) = asks("lab-admin", &both).report(Duration::from_secs(60));
+    let (end, report) = site.push(&both).report(PATIENCE);
     assert_eq!(end.code(), Some(0), "{report:?}");
     report.assert_hosts(&[("c1", "done"), ("c4", "done")]);
-    assert_eq!(report.root.as_deref(), Some(sum.as_str()));
+    assert_eq!(report.root.as_deref(), Some(site.sum.as_str()));
     assert!(report.confirm.is_none());
-
-    // The hosts beside what Nova says should be there, and the image by the name that Glance has for it.
-    let ask = |arguments: &[&str]| {
-        let mut command = testbed.command("s", "glancecast");
-        cloud.configure(&mut command, "lab-admin");
-        testbed.ask_with(command, arguments)
-    };
-    let (code, answer) = ask(&["hosts", "--aggregate", "gpu"]);
-    assert_eq!(code, 0, "{answer}");
-    let c1 = answer["hosts"].as_array().expect("rows").iter().find(|row| row["name"] == "c1").expect("a row");
-    assert_eq!((&c1["expected"], &c1["state"]), (&true.into(), &"answered".into()), "{answer}");
-    let skipped = serde_json::json!([
-        {"name": "c2", "reason": "disabled in Nova: new memory"},
-        {"name": "c3", "reason": "its nova-compute is down"}]);
-    assert_eq!(answer["skipped"], skipped);
-    let (code, answer) = ask(&["status", "image", "--aggregate", "gpu", "--availability-zone", "nova"]);
-    assert_eq!((code, &answer["image"]["image_id"]), (0, &id.as_str().into()), "{answer}");
-    let (code, answer) = ask(&["verify", "again", "--aggregate", "gpu"]);
-    assert_eq!((code, &answer["image"]["image_id"]), (0, &Value::Null), "Glance has no such name: {answer}");
+    site.answers_queries();
     drop(receivers);
 
     // Nobody answers: Nova is not asked, as it would fetch the image from Glance.
-    let absent = ["--aggregate", "gpu", "--confirm", "--timeout", "2s"];
-    let (end, report) = asks("lab-admin", &absent).report(Duration::from_secs(60));
+    let (end, report) = site.push(&["--aggregate", "gpu", "--confirm", "--timeout", "2s"]).report(PATIENCE);
     assert_eq!(end.code(), Some(3), "{report:?}");
     let confirmed = &report.confirm.as_ref().expect("it was asked for")[0];
     assert!(
         !confirmed.asked && confirmed.reason.as_ref().is_some_and(|why| why.contains("Glance")),
         "{confirmed:?}"
     );
-    assert_eq!(cloud.nova_log().lines().filter(asked).count(), 1);
+    assert_eq!(site.calls_to_cache().len(), 1);
+}
+
+/// A cloud of four hosts with an image: aggregate `gpu` has a disabled host, one that is down, and `c1`.
+struct Site {
+    cloud: OpenStack,
+    image: String,
+    sum: String,
+    testbed: Testbed,
+}
+
+impl Site {
+    fn start() -> Self {
+        let testbed = Testbed::loopback();
+        let cloud = OpenStack::start_with_nova(&testbed.path("openstack"), &["c1", "c2", "c3", "c4"]);
+        cloud.aggregate("gpu", Some("az-a"), &["c1", "c2", "c3"]);
+        cloud.aggregate("idle", None, &[]);
+        cloud.disable("c2", "new memory");
+        cloud.take_down("c3");
+        let file = testbed.path("upload.raw");
+        let sum = image::random(&file, 2 << 20, Seed::draw());
+        let image = cloud.upload("lab-demo", "image", &file);
+        Self { cloud, image, sum, testbed }
+    }
+
+    fn push(&self, arguments: &[&str]) -> Push {
+        self.push_by("lab-admin", arguments)
+    }
+
+    fn push_by(&self, user: &str, arguments: &[&str]) -> Push {
+        push(&self.testbed, &self.cloud, user, &[&[self.image.as_str()], arguments].concat())
+    }
+
+    fn refuses_choices_that_give_no_host(&self) {
+        refused(self.push(&["--aggregate", "gpus"]).process, &["`gpus`", "`gpu`, `idle`"]);
+        refused(self.push(&["--availability-zone", "az-b"]).process, &["`az-b`", "`az-a`", "`nova`"]);
+        refused(self.push(&["--aggregate", "idle"]).process, &["no host in it"]);
+        let demo = |arguments: &[&str]| self.push_by("lab-demo", arguments).process;
+        refused(demo(&["--aggregate", "gpu"]), &["403", "--os-cloud", "--hosts"]);
+        refused(demo(&["--availability-zone", "az-a"]), &["403", "compute services"]);
+        let zone = ["--availability-zone", "az-a", "--confirm"];
+        refused(self.push(&zone).process, &["--aggregate", "zone"]);
+    }
+
+    /// With the hosts beside those that Nova says should be there, and the image by the name that Glance has for it.
+    fn answers_queries(&self) {
+        let ask = |arguments: &[&str]| {
+            let mut command = self.testbed.command("s", "glancecast");
+            self.cloud.configure(&mut command, "lab-admin");
+            self.testbed.ask_with(command, arguments)
+        };
+        let (code, answer) = ask(&["hosts", "--aggregate", "gpu"]);
+        assert_eq!(code, 0, "{answer}");
+        let rows = answer["hosts"].as_array().expect("rows");
+        let c1 = rows.iter().find(|row| row["name"] == "c1").expect("a row");
+        assert_eq!((&c1["expected"], &c1["state"]), (&true.into(), &"answered".into()), "{answer}");
+        let skipped = serde_json::json!([
+            {"name": "c2", "reason": "disabled in Nova: new memory"},
+            {"name": "c3", "reason": "its nova-compute is down"}]);
+        assert_eq!(answer["skipped"], skipped);
+        let (code, answer) = ask(&["status", "image", "--aggregate", "gpu", "--availability-zone", "nova"]);
+        assert_eq!((code, &answer["image"]["image_id"]), (0, &self.image.as_str().into()), "{answer}");
+        let (code, answer) = ask(&["verify", "again", "--aggregate", "gpu"]);
+        assert_eq!(
+            (code, &answer["image"]["image_id"]),
+            (0, &Value::Null),
+            "Glance has no such name: {answer}"
+        );
+    }
+
+    /// The lines of Nova's log that tell of images it was asked to cache.
+    fn calls_to_cache(&self) -> Vec<String> {
+        let is_call = |line: &&str| line.contains("\"POST") && line.contains("/os-aggregates/1/images");
+        self.cloud.nova_log().lines().filter(is_call).map(str::to_owned).collect()
+    }
 }
 
 /// `glancecast images --json`, read.
@@ -208,3 +241,4 @@ fn refused(mut process: Process, words: &[&str]) {
 }
 
 const SOON: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);

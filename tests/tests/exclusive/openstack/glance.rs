@@ -40,7 +40,7 @@ fn an_image_is_found_by_its_id() {
 }
 
 #[test]
-fn a_wrong_password_is_said() {
+fn a_wrong_password_is_reported() {
     needs!(openstack::NEEDS);
     let cloud = Cloud::start();
     let (name, ..) = cloud.uploaded("lab-demo", 1 << 20);
@@ -52,7 +52,7 @@ fn a_wrong_password_is_said() {
 }
 
 #[test]
-fn an_unknown_image_is_said() {
+fn an_unknown_image_is_reported() {
     needs!(openstack::NEEDS);
     let cloud = Cloud::start();
     let receivers = cloud.receivers();
@@ -60,7 +60,7 @@ fn an_unknown_image_is_said() {
 }
 
 #[test]
-fn a_base_is_looked_up_in_glance_and_one_that_is_not_there_is_said() {
+fn a_base_is_looked_up_in_glance_and_a_missing_one_is_reported() {
     needs!(openstack::NEEDS);
     let cloud = Cloud::start();
     let (name, id, _) = cloud.uploaded("lab-demo", 1 << 20);
@@ -72,7 +72,7 @@ fn a_base_is_looked_up_in_glance_and_one_that_is_not_there_is_said() {
 }
 
 #[test]
-fn a_queued_image_is_said() {
+fn a_queued_image_is_reported() {
     needs!(openstack::NEEDS);
     let cloud = Cloud::start();
     let name = OpenStack::own_name("empty-shell");
@@ -82,7 +82,7 @@ fn a_queued_image_is_said() {
 }
 
 #[test]
-fn a_private_image_of_another_project_is_said() {
+fn a_private_image_of_another_project_is_reported() {
     needs!(openstack::NEEDS);
     let cloud = Cloud::start();
     let (_, id, _) = cloud.uploaded("lab-other", 1 << 20);

@@ -61,14 +61,14 @@ fn a_token_that_expires_on_the_way_is_renewed() {
 fn a_lost_or_shortened_file_ends_the_push_with_uwsgi() {
     needs!(openstack::NEEDS);
     // uWSGI closes the connection where the file ends.
-    damaged_files_are_said(&Broken::start(&[]), &["broke at", "cut short"]);
+    damaged_files_are_reported(&Broken::start(&[]), &["broke at", "cut short"]);
 }
 
 #[test]
 fn a_lost_or_shortened_file_ends_the_push_with_eventlet() {
     needs!(openstack::NEEDS);
     // The eventlet server keeps it open and sends nothing more.
-    damaged_files_are_said(
+    damaged_files_are_reported(
         &Broken::start(&["--glance-server", "eventlet"]),
         &["no byte", "3 s", "--stall-timeout"],
     );
@@ -105,7 +105,7 @@ fn an_image_in_a_second_store_is_sent_like_any_other() {
 }
 
 /// The bytes of the image are lost, then it is cut short; what is left of it is in the middle of the download.
-fn damaged_files_are_said(cloud: &Broken, shortened: &[&str]) {
+fn damaged_files_are_reported(cloud: &Broken, shortened: &[&str]) {
     let stored = cloud.openstack.stored(&cloud.id);
     let file = OpenOptions::new().write(true).open(&stored).expect("the store is a directory here");
     file.set_len(3_000_000).expect("it is longer");

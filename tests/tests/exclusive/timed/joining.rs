@@ -1,4 +1,4 @@
-//! Who comes late still ends complete in the same session, and who never comes is named.
+//! A receiver that comes late still completes in the same session, and one that never comes is named.
 
 use std::thread;
 use std::time::Duration;
