@@ -202,7 +202,7 @@ impl DiskFile for SystemFile {
 
     fn clear(&self, range: Range<u64>) -> io::Result<()> {
         let (offset, len) = (range.start as i64, (range.end - range.start) as i64);
-        let flags = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
+        let flags = FallocateFlags::FALLOC_FL_PUNCH_HOLE.union(FallocateFlags::FALLOC_FL_KEEP_SIZE);
         match fallocate(self.file.as_fd(), flags, offset, len) {
             Err(Errno::EOPNOTSUPP) => {
                 let zeros = vec![0; (range.end - range.start) as usize];
@@ -279,6 +279,14 @@ pub(super) mod tests {
         assert_eq!(file.read_at(&mut bytes, 1 << 20).expect("there"), 1 << 20);
         assert!(bytes.iter().all(|&byte| byte == 0));
         assert_eq!(file.next_data(0).expect("there"), None);
+        file.write_at(&[7; 3 << 20], 0).expect("room");
+        file.clear(1 << 20..2 << 20).expect("room");
+        assert_eq!(file.next_data(0).expect("there"), Some(0..1 << 20));
+        assert_eq!(
+            file.next_data(1 << 20).expect("there"),
+            Some(2 << 20..3 << 20),
+            "what is beside it stays"
+        );
     }
 
     #[test]

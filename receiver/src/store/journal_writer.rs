@@ -155,3 +155,66 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// What a power failure may cost, besides the time of a flush. Each flush costs the file system a commit.
 const FLUSH_AFTER: Duration = Duration::from_millis(500);
+
+#[cfg(test)]
+mod tests {
+    use super::super::disk::tests::name;
+    use super::super::journal::Identity;
+    use super::super::tests::announce;
+    use super::super::tests::disk_model::{Fault, Model};
+    use super::*;
+    use glancecast_proto::ids::{BlockIndex, SessionId};
+    use glancecast_proto::integrity::BlockHash;
+    use std::time::Instant;
+
+    #[test]
+    fn blocks_that_are_noted_are_in_the_journal_soon_and_the_names_of_both_files_are_durable() {
+        for seed in 0..8 {
+            let (disk, to_thread) = (Model::new(seed), start().expect("a thread"));
+            let writer = Arc::new(writer(&disk, Some(to_thread)));
+            (0..3).for_each(|block| writer.note(record(block)));
+            let start = Instant::now();
+            while recorded(&disk).len() < 3 {
+                assert!(start.elapsed() < Duration::from_secs(60), "{:?}", recorded(&disk));
+                thread::sleep(Duration::from_millis(5));
+            }
+            assert_eq!(writer.flush(), 3, "nothing is left to be written");
+            writer.note(record(3));
+            assert_eq!((writer.flush(), writer.flush()), (4, 4));
+            assert_eq!(recorded(&disk.after_power_cut()), (0..4).map(record).collect::<Vec<_>>());
+            writer.close();
+            writer.note(record(4));
+            assert_eq!((writer.flush(), recorded(&disk).len()), (0, 4));
+        }
+    }
+
+    #[test]
+    fn data_that_cannot_be_made_durable_are_not_recorded_and_whoever_publishes_hears_of_it() {
+        let disk = Model::new(0);
+        let writer = Arc::new(writer(&disk, None));
+        assert!(writer.failure().is_none());
+        writer.note(record(0));
+        disk.break_with(Some(Fault { from: 0, once: true, error: io::ErrorKind::StorageFull }));
+        assert_eq!(writer.flush(), 0);
+        assert_eq!(writer.failure().map(|error| error.kind()), Some(io::ErrorKind::StorageFull));
+        assert_eq!(recorded(&disk), []);
+    }
+
+    fn writer(disk: &Model, to_thread: Option<Sender<Arc<JournalWriter>>>) -> JournalWriter {
+        let create = |text| disk.create(&name(text)).expect("a good disk");
+        let (file, journal) = (create("file").into(), create("journal"));
+        let identity = Identity::of(&announce("image"), "image");
+        let journal = Journal::begin(journal, &identity, SessionId([1; 16])).expect("a good disk");
+        JournalWriter::new(Arc::new(disk.clone()), "/".into(), file, journal, to_thread)
+    }
+
+    fn recorded(disk: &Model) -> Vec<BlockRecord> {
+        let journal =
+            disk.open(&name("journal"), super::super::dir::Access::Write).expect("its name is durable");
+        Journal::read(journal).map_or_else(|_| Vec::new(), |old| old.records)
+    }
+
+    fn record(block: u32) -> BlockRecord {
+        BlockRecord { block: BlockIndex(block), hash: BlockHash([block as u8; 32]) }
+    }
+}

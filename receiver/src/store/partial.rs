@@ -393,7 +393,136 @@ const ROOM_CHECK_BYTES: u64 = 16 << 20;
 
 #[cfg(test)]
 mod tests {
+    use super::super::anchor::Anchor;
+    use super::super::disk::System;
+    use super::super::disk::tests::{disk, name};
     use super::*;
+    use crate::announcement::{SESSION, announcement};
+    use crate::store::dir::Access;
+    use std::path::Path;
+
+    const BLOCK: usize = 1 << 19;
+
+    #[test]
+    fn a_session_goes_on_from_an_earlier_one_and_leaves_nothing_of_it_where_it_has_zeros() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let object = vec![7; 3 * BLOCK];
+        let partial = PartialFile::create(
+            &staging(dir.path()),
+            names(),
+            Some((&identity(), SESSION)),
+            3 * BLOCK as u64,
+        );
+        let partial = partial.expect("room");
+        for block in 0..3 {
+            write(&partial, block, &object[..BLOCK]);
+        }
+        drop(partial);
+
+        let partial = resumed(dir.path());
+        assert_eq!(partial.kept(), [0, 1, 2].map(BlockIndex));
+        let (block, mut bytes) = (BlockIndex(1), vec![0; BLOCK]);
+        let mut holds = |hash| partial.holds(geometry(), block, hash, &mut bytes);
+        assert!(holds(BlockHash::of(geometry(), block, &object[..BLOCK])));
+        assert!(!holds(BlockHash([9; 32])));
+        assert_eq!(partial.read(BLOCK as u64, &mut bytes).expect("readable"), BLOCK);
+        assert_eq!(bytes, object[..BLOCK]);
+
+        // Pages of zeros before and after data, and then a block of zeros.
+        let mut other = vec![0; BLOCK];
+        other[4096..8192].fill(8);
+        write(&partial, 1, &other);
+        assert_eq!(content(&partial), [&object[..BLOCK], &other, &object[..BLOCK]].concat());
+        let zeros = vec![0; BLOCK];
+        let hash = BlockHash::of(geometry(), block, &zeros);
+        let hole = VerifiedBlock::verify(geometry(), block, &zeros, hash).expect("its hash");
+        partial.leave_hole(hole).expect("room");
+        assert_eq!(content(&partial), [&object[..BLOCK], &zeros, &object[..BLOCK]].concat());
+        drop(partial);
+        assert_eq!(
+            resumed(dir.path()).kept().len(),
+            3,
+            "an earlier session's is kept though nothing was written"
+        );
+    }
+
+    #[test]
+    fn a_block_that_the_journal_does_not_have_counts_when_it_is_right_and_is_recorded_then() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let partial = PartialFile::create(
+            &staging(dir.path()),
+            names(),
+            Some((&identity(), SESSION)),
+            3 * BLOCK as u64,
+        );
+        let partial = partial.expect("room");
+        write(&partial, 0, &[7; BLOCK]);
+        assert_eq!(partial.flush(), 1);
+        partial.file.write_at(&[8; BLOCK], BLOCK as u64).expect("room");
+        drop(partial);
+        let partial = resumed(dir.path());
+        assert_eq!(partial.kept(), [0, 1].map(BlockIndex));
+        assert!(partial.is_recorded(BlockIndex(0)) && !partial.is_recorded(BlockIndex(1)));
+        let hash = BlockHash::of(geometry(), BlockIndex(1), &[8; BLOCK]);
+        assert!(partial.holds(geometry(), BlockIndex(1), hash, &mut vec![0; BLOCK]));
+        assert_eq!(partial.flush(), 1);
+        drop(partial);
+        assert!(resumed(dir.path()).is_recorded(BlockIndex(1)));
+    }
+
+    #[test]
+    fn written_blocks_are_those_without_a_hole() {
+        let (_dir, disk) = disk();
+        let file = disk.create(&name("file")).expect("writable");
+        file.set_len(3 * BLOCK as u64).expect("room");
+        assert_eq!(written_blocks(&*file, geometry()), []);
+        file.write_at(&[1; BLOCK], BLOCK as u64).expect("room");
+        file.write_at(&[1; BLOCK / 2], 2 * BLOCK as u64).expect("room");
+        assert_eq!(written_blocks(&*file, geometry()), [BlockIndex(1)]);
+        file.write_at(&[1; BLOCK / 2], 0).expect("room");
+        file.write_at(&[1; BLOCK / 2], 5 * BLOCK as u64 / 2).expect("room");
+        assert_eq!(written_blocks(&*file, geometry()), [1, 2].map(BlockIndex));
+    }
+
+    fn resumed(path: &Path) -> PartialFile {
+        let staging = staging(path);
+        let file: Arc<dyn DiskFile> = staging.disk.open(&names().file, Access::Write).expect("there").into();
+        let old = Journal::read(staging.disk.open(&names().journal, Access::Write).expect("there"));
+        let (old, names) = (old.expect("a journal"), names());
+        assert!(file.try_lock().expect("a disk"));
+        PartialFile::resume(&staging, names, file, old, geometry())
+    }
+
+    fn staging(path: &Path) -> StagingArea {
+        let disk = Arc::new(System(Anchor::open(path, Vec::new()).expect("a directory")));
+        StagingArea { disk, directory: path.to_owned(), min_free: MinFree::NONE, journals: None }
+    }
+
+    fn names() -> Names {
+        Names::new(&name("image"), SESSION, 0)
+    }
+
+    fn identity() -> Identity {
+        Identity::of(&announcement("image", geometry()), "image")
+    }
+
+    fn geometry() -> Geometry {
+        Geometry::new(3 * BLOCK as u64, 19, 1432).expect("in range")
+    }
+
+    fn write(partial: &PartialFile, block: u32, bytes: &[u8]) {
+        let block = BlockIndex(block);
+        let hash = BlockHash::of(geometry(), block, bytes);
+        partial
+            .write(&VerifiedBlock::verify(geometry(), block, bytes, hash).expect("its hash"))
+            .expect("room");
+    }
+
+    fn content(partial: &PartialFile) -> Vec<u8> {
+        let mut bytes = vec![1; 3 * BLOCK];
+        assert_eq!(partial.file.read_at(&mut bytes, 0).expect("readable"), bytes.len());
+        bytes
+    }
 
     #[test]
     fn the_longest_name_has_its_hidden_ones_at_any_serial() {

@@ -164,6 +164,8 @@ mod tests {
     use super::super::disk::tests::{disk, name};
     use super::super::min_free::MinFree;
     use super::*;
+    use crate::store::tests::announce;
+    use glancecast_proto::ids::SessionId;
     use nix::sys::stat::{UtimensatFlags, utimensat};
     use nix::sys::time::{TimeSpec, TimeValLike};
     use std::fs;
@@ -178,6 +180,9 @@ mod tests {
         let secret = tempfile::NamedTempFile::new().expect("a file elsewhere");
         symlink(secret.path(), dir.path().join(".glancecast-a.part")).expect("writable");
         fs::write(dir.path().join(".glancecast-a.journal"), b"").expect("writable");
+        assert!(found(&disk, &dir).is_empty());
+        assert_eq!(names(&dir), [".glancecast-a.journal", ".glancecast-a.part"]);
+        make_older(&dir, ".glancecast-a.part", DAY - Duration::from_secs(60));
         assert!(found(&disk, &dir).is_empty());
         assert_eq!(names(&dir), [".glancecast-a.journal", ".glancecast-a.part"]);
         make_old(&dir, ".glancecast-a.part");
@@ -223,6 +228,52 @@ mod tests {
         assert_eq!(found(&disk, &dir), [".glancecast-new.part"]);
     }
 
+    #[test]
+    fn the_newest_few_are_kept_and_the_others_removed() {
+        let (dir, disk) = disk();
+        for age in 1..=6 {
+            unfinished(&disk, &age.to_string(), &identity("image"), 5);
+            make_older(&dir, &format!(".glancecast-{age}.part"), Duration::from_secs(100 * age));
+        }
+        let options = StoreOptions { keep_unfinished: KeepUnfinished::DEFAULT, min_free: MinFree::NONE };
+        clean(&disk, dir.path(), options).expect("a disk");
+        let newest = ["1", "2", "3", "4"].map(|age| format!(".glancecast-{age}.part"));
+        assert_eq!(found(&disk, &dir), newest);
+    }
+
+    #[test]
+    fn a_session_takes_the_newest_partial_of_its_object_and_removes_the_others_of_it() {
+        let (dir, disk) = disk();
+        for (stem, object, bytes) in
+            [("a", "image", 4), ("b", "image", 5), ("c", "image", 5), ("d", "other", 5)]
+        {
+            unfinished(&disk, stem, &identity(object), bytes);
+            let age = u64::from(stem.as_bytes()[0] - b'a');
+            make_older(&dir, &format!(".glancecast-{stem}.part"), Duration::from_secs(100 * age));
+        }
+        let mut partials = find(&disk, dir.path()).expect("a disk");
+        let (taken, old) = take(&disk, &mut partials, &identity("image"), 5).expect("it is there");
+        assert_eq!(taken.names.file.as_str(), ".glancecast-b.part", "the newest of this length");
+        assert!(old.identity == identity("image") && old.records.is_empty());
+        assert_eq!(partials.len(), 1);
+        assert_eq!(partials[0].names.file.as_str(), ".glancecast-d.part", "of another object");
+        assert!(take(&disk, &mut partials, &identity("image"), 5).is_none());
+        assert_eq!(
+            names(&dir),
+            ["b.journal", "b.part", "d.journal", "d.part"].map(|end| format!(".glancecast-{end}"))
+        );
+    }
+
+    fn identity(object: &str) -> Identity {
+        Identity::of(&announce(object), object)
+    }
+
+    fn unfinished(disk: &System, stem: &str, identity: &Identity, bytes: u64) {
+        let create = |end: &str| disk.create(&name(&format!(".glancecast-{stem}.{end}"))).expect("writable");
+        create("part").set_len(bytes).expect("room");
+        Journal::begin(create("journal"), identity, SessionId([1; 16])).expect("room");
+    }
+
     fn found(disk: &System, dir: &TempDir) -> Vec<String> {
         let found = find(disk, dir.path()).expect("a disk");
         found.iter().map(|partial| partial.names.file.to_string()).collect()
@@ -236,10 +287,14 @@ mod tests {
         names
     }
 
-    /// Written a little more than a day ago; a link itself, and not what it leads to.
     fn make_old(dir: &TempDir, name: &str) {
+        make_older(dir, name, DAY + Duration::from_secs(5));
+    }
+
+    /// As if it had been written so long ago; a link itself, and not what it leads to.
+    fn make_older(dir: &TempDir, name: &str, age: Duration) {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970");
-        let then = TimeSpec::seconds((now - DAY).as_secs().cast_signed() - 5);
+        let then = TimeSpec::seconds((now - age).as_secs().cast_signed());
         let here = fs::File::open(dir.path()).expect("there");
         utimensat(&here, name, &then, &then, UtimensatFlags::NoFollowSymlink).expect("ours");
     }

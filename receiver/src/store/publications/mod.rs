@@ -314,6 +314,48 @@ mod tests {
     }
 
     #[test]
+    fn a_pin_of_another_file_is_not_inherited() {
+        let store = Store::new();
+        let note = |inode, since, pin| {
+            let announce = Announce { pin, ..announce("image") };
+            store.log.note("image", FileId { device: 1, inode, since }, &announce, ROOT, WallClock(1_000));
+            store.log.lock().get("image").map(Record::pinned)
+        };
+        let (birth, change) = (|at| Since::Birth(Nanos(at)), |at| Since::Change(Nanos(at)));
+        for (before, after) in [
+            ((1, birth(5)), (1, birth(6))),
+            ((1, birth(5)), (2, birth(5))),
+            ((1, birth(5)), (1, change(5))),
+            ((1, change(5)), (1, birth(5))),
+            ((1, change(5)), (2, change(5))),
+            ((1, change(5)), (2, change(6))),
+        ] {
+            assert_eq!(note(before.0, before.1, Pin::Forever), Some(Pinned::Forever));
+            assert_eq!(note(after.0, after.1, Pin::None), Some(Pinned::No), "{before:?} {after:?}");
+        }
+    }
+
+    #[test]
+    fn a_pin_ends_in_its_record_when_its_time_is_over_and_no_other_record_is_written_for_it() {
+        let store = Store::new();
+        let ends_as = |pin, now| {
+            let announce = Announce { pin, ..announce("image") };
+            store.log.unpin("image", WallClock(1_000));
+            store.log.note("image", store.id(), &announce, ROOT, WallClock(1_000));
+            let path = store.path().join(DIRECTORY).join("image.toml");
+            let inode = || std::os::unix::fs::MetadataExt::ino(&fs::metadata(&path).expect("there"));
+            let before = inode();
+            store.log.end_pin("image", WallClock(now));
+            (store.log.lock().get("image").map(Record::pinned), inode() != before)
+        };
+        let ten_seconds = Pin::For(Duration::from_secs(10));
+        assert_eq!(ends_as(ten_seconds, 10_999), (Some(Pinned::Until(WallClock(11_000))), false));
+        assert_eq!(ends_as(ten_seconds, 11_000), (Some(Pinned::No), true));
+        assert_eq!(ends_as(Pin::Forever, 11_000), (Some(Pinned::Forever), false));
+        assert_eq!(ends_as(Pin::None, 11_000), (Some(Pinned::No), false));
+    }
+
+    #[test]
     fn a_damaged_record_is_set_aside_and_harms_no_other() {
         let store = Store::new();
         store.note(Pin::Forever, 1_000);

@@ -9,7 +9,7 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-pub(super) use glancecast_testkit::Rng as Dice;
+pub(in crate::store) use glancecast_testkit::Rng as Dice;
 
 use crate::store::dir::{Access, Room};
 use crate::store::disk::{Disk, DiskFile, Entry};
@@ -18,7 +18,7 @@ use crate::store::name::Name;
 
 /// Copies are the same disk.
 #[derive(Clone, Debug)]
-pub(super) struct Model(Arc<Mutex<State>>);
+pub(in crate::store) struct Model(Arc<Mutex<State>>);
 
 #[derive(Debug)]
 struct State {
@@ -36,12 +36,12 @@ struct State {
 
 /// What goes wrong.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Fault {
+pub(in crate::store) struct Fault {
     /// From this operation on.
-    pub(super) from: u64,
+    pub(in crate::store) from: u64,
     /// With no other one after it.
-    pub(super) once: bool,
-    pub(super) error: io::ErrorKind,
+    pub(in crate::store) once: bool,
+    pub(in crate::store) error: io::ErrorKind,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -71,7 +71,7 @@ struct Handle {
 }
 
 impl Model {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(in crate::store) fn new(seed: u64) -> Self {
         Self(Arc::new(Mutex::new(State {
             files: Vec::new(),
             names: BTreeMap::new(),
@@ -86,21 +86,21 @@ impl Model {
     }
 
     /// From that operation on nothing happens any more.
-    pub(super) fn cut_power_at(&self, operation: u64) {
+    pub(in crate::store) fn cut_power_at(&self, operation: u64) {
         self.state().power_until = operation;
     }
 
-    pub(super) fn break_with(&self, fault: Option<Fault>) {
+    pub(in crate::store) fn break_with(&self, fault: Option<Fault>) {
         self.state().fault = fault;
     }
 
     /// Others take room, or give it back.
-    pub(super) fn set_room(&self, room: Room) {
+    pub(in crate::store) fn set_room(&self, room: Room) {
         self.state().room = room;
     }
 
     /// The disk after a power cut: of what was not synced there is as much as the dice say.
-    pub(super) fn after_power_cut(&self) -> Self {
+    pub(in crate::store) fn after_power_cut(&self) -> Self {
         let mut state = self.state();
         let State { files, names, durable_names, dice, .. } = &mut *state;
         let files = files.iter().map(|file| file.after_power_cut(dice)).collect();
@@ -114,19 +114,19 @@ impl Model {
     }
 
     /// The disk after the process was killed: all that it has done is there.
-    pub(super) fn after_kill(&self) -> Self {
+    pub(in crate::store) fn after_kill(&self) -> Self {
         let state = self.state();
         let files = state.files.iter().map(|file| Inode { locked_by: None, ..file.clone() }).collect();
         Self::restarted(files, state.names.clone(), state.dice.clone())
     }
 
     /// What a file holds, if it is there.
-    pub(super) fn content(&self, name: &str) -> Option<Vec<u8>> {
+    pub(in crate::store) fn content(&self, name: &str) -> Option<Vec<u8>> {
         let state = self.state();
         state.names.get(&Name::new(name).ok()?).map(|&inode| state.files[inode].bytes.clone())
     }
 
-    pub(super) fn all_names(&self) -> Vec<String> {
+    pub(in crate::store) fn all_names(&self) -> Vec<String> {
         self.state().names.keys().map(Name::to_string).collect()
     }
 

@@ -5,10 +5,10 @@ use std::path::Path;
 
 use glancecast_proto::ids::BlockIndex;
 use glancecast_proto::integrity::{BlockHash, Root, VerifiedBlock};
-use glancecast_proto::wire::FailureKind;
+use glancecast_proto::wire::{Announce, BaseName, FailureKind, Pin};
 
 use super::{OBJECT, announce};
-use crate::store::{Begun, Store, StoreOptions, StoreSpec, Unpublished, Verified};
+use crate::store::{Begun, Store, StoreError, StoreOptions, StoreSpec, Unpublished, Verified};
 
 #[test]
 fn an_unfinished_file_is_hidden_and_gone_when_dropped() {
@@ -56,10 +56,7 @@ fn a_file_of_this_name_is_never_replaced() {
 fn blocks_are_written_in_their_places() {
     let dir = tempfile::tempdir().expect("temporary directory");
     let partial = begin(&open(dir.path()), "image");
-    let geometry = announce("image").geometry;
-    let hash = BlockHash::of(geometry, BlockIndex(0), OBJECT);
-    let block = VerifiedBlock::verify(geometry, BlockIndex(0), OBJECT, hash).expect("its hash");
-    partial.file().write(&block).expect("room");
+    write(&partial);
     let name = names(dir.path()).into_iter().find(|name| name.ends_with(".part")).expect("unfinished");
     assert_eq!(fs::read(dir.path().join(name)).expect("there"), OBJECT);
 }
@@ -85,6 +82,128 @@ fn a_file_that_was_proven_is_listed_and_proven_again() {
     assert_eq!(store.verify("image").expect("readable"), Verified::Differs(other));
 }
 
+#[test]
+fn an_image_is_meant_by_its_id_in_glance_or_else_by_its_name() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let store = open(dir.path());
+    place(&store, dir.path(), &Announce { image_id: Some(ID.to_owned()), ..announce("one") });
+    place(&store, dir.path(), &announce("two"));
+    place(&store, dir.path(), &announce(ID));
+    let files = |image| store.held(image).into_iter().map(|held| held.file).collect::<Vec<_>>();
+    assert_eq!(files(ID), ["one"], "an id before a name");
+    assert_eq!(files("one"), ["one"]);
+    assert_eq!(files("two"), ["two"]);
+    assert_eq!(files("three"), [""; 0]);
+    assert_eq!(store.inventory().len(), 3);
+    assert_eq!(store.to_string(), format!("directory:{}", dir.path().display()));
+}
+
+#[test]
+fn a_file_is_proven_again_to_its_end_or_not_at_all_and_its_record_says_when() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let store = open(dir.path());
+    place(&store, dir.path(), &announce("one"));
+    place(&store, dir.path(), &announce("two"));
+    let proven = || store.held("two")[0].proven;
+    let before = proven();
+    std::thread::sleep(std::time::Duration::from_millis(5));
+    assert_eq!(store.verify_in_steps("two", |_| false).expect("readable"), None);
+    assert_eq!(proven(), before);
+    fs::write(dir.path().join("one"), [1; OBJECT.len()]).expect("writable");
+    let root = Root(*blake3::hash(OBJECT).as_bytes());
+    assert_eq!(store.verify("two").expect("readable"), Verified::Proven(root), "and not the other one");
+    assert!(proven() > before);
+}
+
+#[test]
+fn the_base_of_a_push_is_what_was_published_or_else_a_file_of_its_name() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let store = open(dir.path());
+    let base = |name: &str| {
+        let found = store.base(&BaseName::new(name).expect("a name")).expect("readable");
+        found.map(|base| base.path().to_owned())
+    };
+    assert_eq!(base("foreign"), None);
+    fs::write(dir.path().join("foreign"), b"put here by somebody").expect("writable");
+    assert_eq!(base("foreign"), Some(dir.path().join("foreign")));
+    place(&store, dir.path(), &Announce { image_id: Some(ID.to_owned()), ..announce("one") });
+    assert_eq!(base(ID), Some(dir.path().join("one")));
+}
+
+#[test]
+fn a_pin_is_let_go_of_once_and_the_free_space_is_that_of_the_disk() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let store = open(dir.path());
+    place(&store, dir.path(), &Announce { pin: Pin::Forever, ..announce("one") });
+    assert!(store.unpin("one"));
+    assert!(!store.unpin("one") && !store.unpin("two"));
+    assert!(store.free_bytes().expect("a disk") > 4096);
+}
+
+#[test]
+fn a_store_that_is_stopped_compares_nothing_any_more() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let store = open(dir.path());
+    fs::write(dir.path().join("image"), OBJECT).expect("writable");
+    let Ok(Begun::Existing(existing)) = store.begin(&announce("image")) else { panic!("it is there") };
+    store.stop();
+    let compared = existing.compare(Root([0; 32]), &|| true);
+    assert!(matches!(compared, Err(StoreError::Stopped { .. })), "{compared:?}");
+}
+
+#[test]
+fn an_unfinished_file_that_is_given_up_is_removed_whatever_was_written() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let partial = begin(&open(dir.path()), "image");
+    write(&partial);
+    assert_eq!(partial.file().flush(), 1);
+    partial.file().discard();
+    drop(partial);
+    assert_eq!(names(dir.path()), [""; 0]);
+}
+
+#[test]
+fn what_is_no_store_is_refused_with_the_kinds_that_there_are() {
+    let new = |store, nova_conf: &[&str], owner| {
+        let nova_conf: Vec<_> = nova_conf.iter().map(Into::into).collect();
+        StoreSpec::new(store, &nova_conf, owner).map_err(|error| error.to_string())
+    };
+    assert_eq!(new(Some("directory:/x"), &[], None), Ok(StoreSpec::Directory("/x".into())));
+    assert!(matches!(new(Some("nova:/x"), &[], None), Ok(StoreSpec::Nova(_))));
+    for (store, nova_conf, owner, says) in [
+        (
+            None,
+            &[][..],
+            None,
+            "give --store directory:PATH, --store nova:INSTANCES_PATH, or Nova's own files",
+        ),
+        (Some("directory:"), &[], None, "write directory:PATH or nova:INSTANCES_PATH"),
+        (Some("/x"), &[], None, "\"/x\" is not a store"),
+        (Some("ceph:/x"), &[], None, "\"ceph:/x\" is not a store"),
+        (Some("directory:/x"), &["nova.conf"], None, "for nova stores"),
+        (Some("directory:/x"), &[], Some("nova"), "for nova stores"),
+        (Some("nova:/x"), &[], Some("no such user"), "there is no user"),
+        (None, &["/missing"], None, "/missing: No such file"),
+    ] {
+        let error = new(store, nova_conf, owner).expect_err(says);
+        assert!(error.contains(says), "{error}");
+    }
+}
+
+/// A file that somebody has put there, compared.
+fn place(store: &Store, dir: &Path, announce: &Announce) {
+    fs::write(dir.join(announce.name.as_str()), OBJECT).expect("writable");
+    let Ok(Begun::Existing(existing)) = store.begin(announce) else { panic!("it is there") };
+    existing.compare(Root(*blake3::hash(OBJECT).as_bytes()), &|| true).expect("the same");
+}
+
+fn write(partial: &Unpublished) {
+    let geometry = announce("image").geometry;
+    let hash = BlockHash::of(geometry, BlockIndex(0), OBJECT);
+    let block = VerifiedBlock::verify(geometry, BlockIndex(0), OBJECT, hash).expect("its hash");
+    partial.file().write(&block).expect("room");
+}
+
 fn open(path: &Path) -> Store {
     Store::open(&StoreSpec::Directory(path.to_owned()), StoreOptions::DEFAULT).expect("a directory")
 }
@@ -102,3 +221,5 @@ fn names(dir: &Path) -> Vec<String> {
     names.sort();
     names
 }
+
+const ID: &str = "0b7c2b9e-6a0f-4c0f-9d52-3f7d8f1f6a11";

@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod crash;
 #[cfg(test)]
-mod disk_model;
+pub(super) mod disk_model;
 #[cfg(test)]
 mod facade;
 pub(crate) mod fuzz;

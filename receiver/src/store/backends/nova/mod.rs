@@ -463,6 +463,36 @@ mod tests {
     }
 
     #[test]
+    fn a_thread_refreshes_what_is_pinned_as_long_as_the_store_is_open() {
+        let node = Node::new();
+        let settings = NovaSettings { age_max: Duration::ZERO, ..NovaSettings::at(node.path()) };
+        let nova = NovaStore::open(settings, None, StoreOptions::DEFAULT).expect("a cache");
+        node.place(&nova, Pin::Forever);
+        let store = crate::store::Store(std::sync::Arc::new(nova));
+        assert_eq!(store.to_string(), format!("nova:{}", node.path().display()));
+        age(&node.image(), DAY);
+        store.spawn_refresher().expect("a thread");
+        for _ in 0..2 {
+            let start = std::time::Instant::now();
+            while node.age() >= DAY {
+                assert!(start.elapsed() < Duration::from_secs(30), "nothing has refreshed it");
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            age(&node.image(), DAY);
+        }
+        let base = store.base(&BaseName::new(ID).expect("a name")).expect("readable").expect("published");
+        assert_eq!(base.path(), node.image());
+    }
+
+    #[test]
+    fn a_base_that_somebody_else_has_put_into_the_cache_is_found_by_its_id_alone() {
+        let node = Node::new();
+        let store = node.open();
+        assert_eq!(store.base_file(&BaseName::new(ID).expect("a name")).as_deref(), Some(SHA1));
+        assert_eq!(store.base_file(&BaseName::new("image").expect("a name")), None);
+    }
+
+    #[test]
     fn a_cache_is_made_where_the_instances_are_and_nowhere_else() {
         let node = Node::new();
         node.open();
