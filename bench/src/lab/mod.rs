@@ -1,4 +1,4 @@
-//! The network, the machine and the processes of measurements that run whole programs: what they share.
+//! The network, the machine and the processes of measurements that run whole programs.
 
 pub mod arguments;
 pub mod buffers;
@@ -6,7 +6,6 @@ pub mod count;
 pub mod kernel_path;
 pub mod machine;
 pub mod network;
-pub mod results;
 pub mod supervisor;
 pub mod threads;
 pub mod turn;

@@ -17,14 +17,14 @@ use nix::unistd::{Pid, Uid};
 
 use super::buffers::Buffers;
 
-/// Refuses to go on as anybody but root; `target` is the one of `make`.
+/// Refuses to go on as anybody but root; `name` is that of the measurement.
 ///
 /// # Errors
 /// If this is somebody else.
-pub fn need_root(target: &str) -> Result<()> {
+pub fn need_root(name: &str) -> Result<()> {
     ensure!(
         Uid::effective().is_root(),
-        "needs root for network namespaces: sudo -E env \"PATH=$PATH\" make {target}"
+        "needs root for network namespaces: sudo -E env \"PATH=$PATH\" make bench-{name}"
     );
     Ok(())
 }

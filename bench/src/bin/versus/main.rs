@@ -1,120 +1,154 @@
 //! glancecast beside what people use today, over the same image, network, shaping and loss: udpcast, UFTP, HTTP
 //! (nginx and curl) and BitTorrent (aria2 and opentracker), and beside what the kernel's path alone carries.
 //!
-//! It needs root for network namespaces, and nothing of it leaves them. `docs/comparison.md` tells what is
-//! measured, how, and why each tool runs with the options it runs with.
+//! It needs root for network namespaces, and nothing of it leaves them. `docs/comparison.md` tells what is measured, how,
+//! and why each tool has the options that it has.
 
-mod arguments;
-mod glancecast;
-mod http;
-mod install;
 mod plot;
-mod record;
-mod run;
-mod scenario;
-mod table;
-mod tool;
-mod torrent;
-mod udpcast;
-mod uftp;
 
-use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::{Result, bail, ensure};
 use clap::Parser;
-use glancecast_bench::lab::turn::Turn;
-use glancecast_bench::lab::{kernel_path, supervisor, warm};
-use glancecast_tests::image::{self, Seed};
+use glancecast_bench::case::Case;
+use glancecast_bench::content::Content;
+use glancecast_bench::harness::{self, Bench};
+use glancecast_bench::lab::arguments::Common;
+use glancecast_bench::lab::network::{GBIT, MBIT, Network};
+use glancecast_bench::lab::supervisor;
+use glancecast_bench::record::{Record, Row, Runs};
+use glancecast_bench::render::{Column, decimals};
+use glancecast_bench::tools::{Extra, install};
+use glancecast_bench::ways::{self, KERNEL_PATH, LINE};
 
-use crate::arguments::Arguments;
-use crate::record::{Measured, Versus};
-use crate::run::Ground;
-use crate::scenario::Scenario;
-use crate::tool::Tool;
+/// Runs udpcast, UFTP, HTTP and BitTorrent beside glancecast in network namespaces. Needs root.
+#[derive(Debug, Parser)]
+#[command(name = "versus")]
+struct Versus {
+    #[command(flatten)]
+    common: Common,
+
+    /// The tools to run; all of them when not given
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    tools: Vec<String>,
+
+    /// More options for a tool's last process on the sender, to try whether it can do better: `uftp=-R 500000`
+    #[arg(long, value_name = "TOOL=OPTIONS")]
+    sender_options: Vec<String>,
+
+    /// More options for a tool's receivers
+    #[arg(long, value_name = "TOOL=OPTIONS")]
+    receiver_options: Vec<String>,
+
+    /// Name the packages that are missing instead of installing them
+    #[arg(long)]
+    no_install: bool,
+}
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    if arguments.list {
-        println!("{}", scenario::list());
-        return ExitCode::SUCCESS;
+    harness::main::<Versus>()
+}
+
+impl Bench for Versus {
+    const NAME: &'static str = "versus";
+    const HEAD: &'static str = "\
+# glancecast and what people use today
+
+Written by `make bench-versus`; `docs/comparison.md` explains the columns and the options. Seconds until the last receiver
+had a file equal to the image. Only glancecast encrypts and authenticates what it sends.";
+    const COLUMNS: &'static [Column] = &[
+        Column { title: "seconds", cell: |_, runs| decimals(runs.median("seconds"), 2) },
+        Column { title: "x line", cell: |row, runs| times(row, runs, LINE) },
+        Column { title: "x kernel path", cell: |row, runs| times(row, runs, KERNEL_PATH) },
+        Column {
+            title: "sent, MiB",
+            cell: |_, runs| decimals(runs.median("sent_bytes").map(|bytes| bytes / f64::from(1 << 20)), 0),
+        },
+        Column { title: "CPU s, sender", cell: |_, runs| decimals(runs.median("sender_cpu_seconds"), 2) },
+        Column {
+            title: "CPU s, all receivers",
+            cell: |_, runs| decimals(runs.median("receivers_cpu_seconds"), 2),
+        },
+        Column {
+            title: "failed",
+            cell: |_, runs| Some(format!("{} of {}", runs.failures(), runs.runs.len())),
+        },
+    ];
+    /// All tools run once, then all of them run again.
+    const ALTERNATES: bool = false;
+
+    fn common(&self) -> &Common {
+        &self.common
     }
-    let result = match arguments.common.work_in() {
-        None => supervise(&arguments),
-        Some(directory) => supervisor::become_worker().and_then(|()| compare(&arguments, directory)),
-    };
-    match result {
-        Ok(code) => code,
-        Err(error) => {
-            eprintln!("versus: {error:#}");
-            ExitCode::FAILURE
-        }
+
+    fn cases(&self) -> Result<Vec<Case>> {
+        self.check_names()?;
+        let case = |(name, network, mib): (&'static str, Network, u64)| {
+            let mut ways = ways::references(&network);
+            for tool in TOOLS.into_iter().filter(|tool| self.runs(tool)) {
+                ways.push(ways::tool(tool, self.extra(tool)));
+            }
+            let (work, content) = (network.title(mib << 20), Content::Random { bytes: mib << 20 });
+            Case { name, work, network, content, ways, rounds: 1, qcow2: false }
+        };
+        Ok([
+            ("8x1g", Network::shaped(8, GBIT, false, 0), 256),
+            ("8x1g-loss", Network::shaped(8, GBIT, false, 10), 256),
+            ("8x1g-offload", Network::shaped(8, GBIT, true, 0), 256),
+            ("8x1g-offload-loss", Network::shaped(8, GBIT, true, 10), 256),
+            ("4x400m", Network::shaped(4, 400 * MBIT, false, 0), 256),
+            ("4x400m-loss", Network::shaped(4, 400 * MBIT, false, 10), 256),
+            ("16x200m", Network::shaped(16, 200 * MBIT, false, 0), 64),
+            ("16x200m-loss", Network::shaped(16, 200 * MBIT, false, 10), 64),
+            ("1-unshaped", Network::unshaped(1), 1024),
+            ("4-unshaped", Network::unshaped(4), 1024),
+        ]
+        .map(case)
+        .into())
+    }
+
+    fn check(&self) -> Result<()> {
+        supervisor::need_root(Self::NAME)?;
+        install::install(self.no_install)
+    }
+
+    fn plot(record: &Record) -> Option<String> {
+        Some(plot::plot(record))
     }
 }
 
-/// Says what is wrong before anything is begun, and has a worker do the rest.
-fn supervise(arguments: &Arguments) -> Result<ExitCode> {
-    supervisor::need_root("bench-versus")?;
-    arguments.scenarios()?;
-    arguments.tools()?;
-    arguments.extra()?;
-    install::install(arguments.no_install)?;
-    supervisor::supervise("versus", &arguments.common.memory)
+impl Versus {
+    fn check_names(&self) -> Result<()> {
+        let known = |name: &str| {
+            ensure!(TOOLS.contains(&name), "there is no tool {name}; there are {}", TOOLS.join(", "));
+            Ok(())
+        };
+        self.tools.iter().try_for_each(|name| known(name))?;
+        for text in self.sender_options.iter().chain(&self.receiver_options) {
+            let Some((name, _)) = text.split_once('=') else { bail!("{text}: give it as TOOL=OPTIONS") };
+            known(name)?;
+        }
+        Ok(())
+    }
+
+    fn runs(&self, tool: &str) -> bool {
+        self.tools.is_empty() || self.tools.iter().any(|wanted| wanted == tool)
+    }
+
+    fn extra(&self, tool: &str) -> Extra {
+        let of_tool = |options: &[String]| {
+            let options =
+                options.iter().filter_map(|text| text.split_once('=')).filter(|(name, _)| *name == tool);
+            options.flat_map(|(_, options)| options.split_whitespace().map(str::to_owned)).collect()
+        };
+        Extra { sender: of_tool(&self.sender_options), receiver: of_tool(&self.receiver_options) }
+    }
 }
 
-/// Measures every scenario that was asked for, and writes the results after each of them.
-fn compare(arguments: &Arguments, directory: &Path) -> Result<ExitCode> {
-    let tools = arguments.tools()?;
-    let mut versus = Versus::read(&arguments.common.output)?;
-    let mut turn = arguments.common.turn();
-    let mut failures = 0;
-    for scenario in arguments.scenarios()? {
-        let measured = measure(arguments, &scenario, &tools, directory, &mut turn)?;
-        failures += measured.failures();
-        versus.put(measured);
-        versus.write(&arguments.common.output)?;
-        print!("\n{}", table::section(versus.scenario(scenario.name).expect("put above")));
-    }
-    println!("\nWritten: {}/versus.{{json,md,svg}}", arguments.common.output.display());
-    if failures > 0 {
-        println!("{failures} runs failed; versus.json says why.");
-    }
-    Ok(ExitCode::SUCCESS)
+/// The seconds of a way by those of a reference.
+fn times(row: &Row, runs: &Runs, reference: &str) -> Option<String> {
+    decimals(Some(runs.median("seconds")? / row.way(reference)?.median("seconds")?), 2)
 }
 
-/// Runs the tools side by side: all of them once, then all of them again.
-fn measure(
-    arguments: &Arguments,
-    scenario: &Scenario,
-    tools: &[Box<dyn Tool>],
-    directory: &Path,
-    turn: &mut Turn,
-) -> Result<Measured> {
-    let image = directory.join("image");
-    let extra = arguments.extra()?;
-    let seed = Seed::new(arguments.common.seed);
-    let blake3 = image::random(&image, scenario.image_bytes, seed);
-    println!("\n{}: {}", scenario.name, scenario.title());
-    let mut measured = Measured::new(scenario, arguments.common.seed, &extra, tools);
-    for tool in &measured.tools {
-        println!("  {} {}", tool.name, tool.version);
-        for command in &tool.commands {
-            println!("      {command}");
-        }
-    }
-    for _ in 0..arguments.repetitions() {
-        turn.take()?;
-        let path =
-            kernel_path::measure(&scenario.network, scenario.image_bytes).context("the bare kernel path")?;
-        println!("  {:<11} {:>7.2} s  {:.2} Gbit/s", "kernel path", path.seconds, path.gbit_s);
-        measured.kernel_path.push(path);
-        for (tool, results) in tools.iter().zip(&mut measured.tools) {
-            warm::warm(directory, scenario.image_bytes * scenario.network.receivers as u64)?;
-            let ground = Ground::new(scenario, directory, &image, &blake3, &extra, arguments.common.limit())?;
-            let run = run::run(tool.as_ref(), &ground);
-            println!("  {:<11} {}", tool.name(), run.summary());
-            results.runs.push(run);
-        }
-    }
-    Ok(measured)
-}
+/// glancecast first.
+const TOOLS: [&str; 5] = ["glancecast", "udpcast", "uftp", "http", "bittorrent"];

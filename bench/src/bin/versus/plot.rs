@@ -1,14 +1,15 @@
-//! The results as a plot: for each scenario a bar for each tool, as long as the logarithm of its seconds, and marks for
+//! The results as a plot: for each row a bar for each tool, as long as the logarithm of its seconds, and marks for
 //! what the line and the kernel's path alone need. Readable on light and on dark.
 
 use std::fmt::Write;
 
-use crate::record::{Measured, Results, Versus};
+use glancecast_bench::record::{Record, Row, Runs};
+use glancecast_bench::ways::{KERNEL_PATH, LINE};
 
-/// All scenarios, one below the other, on one scale.
-pub(crate) fn plot(versus: &Versus) -> String {
-    let scale = Scale::over(versus);
-    let height = TOP + versus.scenarios.iter().map(panel_height).sum::<f64>() + BOTTOM;
+/// All rows, one below the other, on one scale.
+pub(crate) fn plot(record: &Record) -> String {
+    let scale = Scale::over(record);
+    let height = TOP + record.rows.iter().map(panel_height).sum::<f64>() + BOTTOM;
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" width=\"{WIDTH}\" height=\"{height}\" \
          role=\"img\">\n<title>Seconds until the last host has the image</title>\n{STYLE}\n"
@@ -18,9 +19,9 @@ pub(crate) fn plot(versus: &Versus) -> String {
         "<text class=\"head\" x=\"{MARGIN}\" y=\"22\">Seconds until the last host has the image (logarithmic; shorter is better)</text>"
     );
     let mut y = TOP;
-    for measured in &versus.scenarios {
-        panel(&mut svg, measured, &scale, y);
-        y += panel_height(measured);
+    for row in &record.rows {
+        panel(&mut svg, row, &scale, y);
+        y += panel_height(row);
     }
     legend(&mut svg, y + 20.0);
     svg + "</svg>\n"
@@ -33,11 +34,8 @@ struct Scale {
 }
 
 impl Scale {
-    fn over(versus: &Versus) -> Self {
-        let all = versus.scenarios.iter().flat_map(|measured| {
-            let tools = measured.tools.iter().filter_map(Results::medians).map(|medians| medians.seconds);
-            tools.chain(measured.line_seconds).chain(measured.kernel_path_seconds())
-        });
+    fn over(record: &Record) -> Self {
+        let all = record.rows.iter().flat_map(|row| row.ways.iter().filter_map(|way| way.median("seconds")));
         let (low, high) =
             all.fold((f64::INFINITY, 0.0_f64), |(low, high), seconds| (low.min(seconds), high.max(seconds)));
         if high == 0.0 {
@@ -57,51 +55,56 @@ impl Scale {
     }
 }
 
-fn panel_height(measured: &Measured) -> f64 {
-    TITLE + measured.tools.len() as f64 * ROW + GAP
+/// The ways that are tools.
+fn tools(row: &Row) -> impl Iterator<Item = &Runs> {
+    row.ways.iter().filter(|way| ![LINE, KERNEL_PATH].contains(&way.way.as_str()))
 }
 
-fn panel(svg: &mut String, measured: &Measured, scale: &Scale, top: f64) {
-    let (first, last) = (top + TITLE, top + TITLE + measured.tools.len() as f64 * ROW);
-    let title = escape(&format!("{}: {}", measured.name, measured.network.title(measured.image_bytes)));
+fn panel_height(row: &Row) -> f64 {
+    TITLE + tools(row).count() as f64 * BAR + GAP
+}
+
+fn panel(svg: &mut String, row: &Row, scale: &Scale, top: f64) {
+    let (first, last) = (top + TITLE, top + TITLE + tools(row).count() as f64 * BAR);
+    let title = escape(&format!("{}: {}", row.name, row.work));
     let _ = writeln!(svg, "<text class=\"title\" x=\"{MARGIN}\" y=\"{:.1}\">{title}</text>", top + 14.0);
     for tick in scale.ticks() {
         let x = scale.x(tick);
         let _ = writeln!(svg, "<path class=\"grid\" d=\"M{x:.1} {first:.1}V{last:.1}\"/>");
         let _ = writeln!(svg, "<text class=\"tick\" x=\"{x:.1}\" y=\"{:.1}\">{tick}</text>", last + 12.0);
     }
-    for (index, tool) in measured.tools.iter().enumerate() {
-        bar(svg, tool, scale, first + index as f64 * ROW);
+    for (index, tool) in tools(row).enumerate() {
+        bar(svg, tool, scale, first + index as f64 * BAR);
     }
-    for (class, seconds) in [("line", measured.line_seconds), ("kernel", measured.kernel_path_seconds())] {
-        if let Some(seconds) = seconds {
+    for (class, way) in [("line", LINE), ("kernel", KERNEL_PATH)] {
+        if let Some(seconds) = row.way(way).and_then(|way| way.median("seconds")) {
             let x = scale.x(seconds);
             let _ = writeln!(svg, "<path class=\"{class}\" d=\"M{x:.1} {first:.1}V{last:.1}\"/>");
         }
     }
 }
 
-fn bar(svg: &mut String, tool: &Results, scale: &Scale, y: f64) {
-    let text_y = y + ROW - 6.0;
+fn bar(svg: &mut String, tool: &Runs, scale: &Scale, y: f64) {
+    let text_y = y + BAR - 6.0;
     let _ = writeln!(
         svg,
         "<text class=\"name\" x=\"{:.1}\" y=\"{text_y:.1}\">{}</text>",
         LEFT - 8.0,
-        escape(&tool.name)
+        escape(&tool.way)
     );
-    let Some(medians) = tool.medians() else {
+    let Some(seconds) = tool.median("seconds") else {
         let _ =
             writeln!(svg, "<text class=\"value\" x=\"{:.1}\" y=\"{text_y:.1}\">failed</text>", LEFT + 6.0);
         return;
     };
-    let class = if tool.name == "glancecast" { "ours" } else { "theirs" };
-    let end = scale.x(medians.seconds);
+    let class = if tool.way == "glancecast" { "ours" } else { "theirs" };
+    let end = scale.x(seconds);
     let _ = writeln!(
         svg,
         "<rect class=\"{class}\" x=\"{LEFT}\" y=\"{:.1}\" width=\"{:.1}\" height=\"{:.1}\" rx=\"2\"/>",
         y + 2.0,
         end - LEFT,
-        ROW - 4.0
+        BAR - 4.0
     );
     let failed = match tool.failures() {
         0 => String::new(),
@@ -111,8 +114,8 @@ fn bar(svg: &mut String, tool: &Results, scale: &Scale, y: f64) {
         svg,
         "<text class=\"value\" x=\"{:.1}\" y=\"{text_y:.1}\">{:.2} s, {:.0} MiB sent{failed}</text>",
         end + 6.0,
-        medians.seconds,
-        medians.sent_bytes / f64::from(1 << 20)
+        seconds,
+        tool.median("sent_bytes").unwrap_or(0.0) / f64::from(1 << 20)
     );
 }
 
@@ -137,7 +140,7 @@ const RIGHT: f64 = 740.0;
 const TOP: f64 = 40.0;
 const BOTTOM: f64 = 40.0;
 const TITLE: f64 = 22.0;
-const ROW: f64 = 20.0;
+const BAR: f64 = 20.0;
 const GAP: f64 = 30.0;
 const STYLE: &str = "\
 <style>
@@ -155,14 +158,15 @@ path { fill: none; } .grid { stroke: #8b949e; stroke-opacity: 0.25; }
 
 #[cfg(test)]
 mod tests {
+    use glancecast_bench::lab::machine::Machine;
+    use glancecast_bench::lab::network::Network;
+    use serde_json::json;
+
     use super::*;
-    use crate::record::tests::measured;
 
     #[test]
     fn a_slower_tool_has_a_longer_bar() {
-        let mut versus = Versus::default();
-        versus.put(measured("8x1g", &[("glancecast", &[Some(3.0)]), ("udpcast", &[Some(30.0)])]));
-        let svg = plot(&versus);
+        let svg = plot(&record(&[("glancecast", Some(3.0)), ("udpcast", Some(30.0)), (LINE, Some(2.0))]));
         let width = |class: &str| -> f64 {
             let bar =
                 svg.lines().find(|line| line.contains(&format!("<rect class=\"{class}\""))).expect("a bar");
@@ -170,14 +174,25 @@ mod tests {
             rest.split('"').next().and_then(|width| width.parse().ok()).expect("a number")
         };
         assert!(width("ours") > 0.0 && width("theirs") > 2.0 * width("ours"), "{svg}");
-        assert!(width("theirs") <= RIGHT - LEFT, "{svg}");
+        assert!(width("theirs") <= RIGHT - LEFT && svg.matches("<rect").count() == 2, "{svg}");
     }
 
     #[test]
     fn nothing_measured_and_nothing_completed_are_plots_too() {
-        let mut versus = Versus::default();
-        assert!(plot(&versus).ends_with("</svg>\n"));
-        versus.put(measured("1-unshaped", &[("uftp", &[None])]));
-        assert!(plot(&versus).contains(">failed<"));
+        assert!(plot(&Record::default()).ends_with("</svg>\n"));
+        assert!(plot(&record(&[("uftp", None)])).contains(">failed<"));
+    }
+
+    fn record(ways: &[(&str, Option<f64>)]) -> Record {
+        let run = |seconds: &Option<f64>| match seconds {
+            Some(seconds) => json!({ "figures": { "seconds": seconds }, "details": "", "failure": null }),
+            None => json!({ "figures": {}, "details": "", "failure": "gone" }),
+        };
+        let way = |(way, seconds): &(&str, _)| json!({ "way": way, "about": "", "commands": [], "runs": [run(seconds)] });
+        let row = json!({
+            "name": "8x1g", "work": "some", "network": Network::unshaped(8), "image_bytes": 1, "allocated_bytes": 1,
+            "seed": 4, "machine": Machine::this(), "ways": ways.iter().map(way).collect::<Vec<_>>(),
+        });
+        serde_json::from_value(json!({ "format": 2, "rows": [row], "goals": [] })).expect("a record")
     }
 }
