@@ -8,7 +8,7 @@ SCENARIOS := $(TARGET)/scenarios
 
 .DEFAULT_GOAL := help
 .PHONY: help build test check-format lint docs scenarios sim races sim-scale soak demo bench-stages bench-codec bench-crossovers bench-failures \
-	bench-versus bench-pipe bench-goals bench-bytes bench-journal bench-convert fuzz fuzz-build fuzz-merge fuzz-codec sanitize-codec miri-codec check-neon \
+	bench-versus bench-push picture bench-pipe bench-goals bench-bytes bench-journal bench-convert fuzz fuzz-build fuzz-merge fuzz-codec sanitize-codec miri-codec check-neon \
 	mutants fmt clean
 
 help: ## list the commands
@@ -75,6 +75,12 @@ bench-codec: ## measure the codec beside raptorq; writes target/bench/codec.json
 
 bench-versus: build ## glancecast beside udpcast, UFTP, HTTP and BitTorrent; root; writes target/bench/versus.*
 	$(TARGET)/release/versus --output $(TARGET)/bench $(VERSUS)
+
+bench-push: build ## one push beside as many downloads, for 1 to 16 hosts; root; writes docs/push.*, README's picture among them
+	$(TARGET)/release/push --output docs $(PUSH)
+
+picture: ## draw README's picture, docs/push.svg, again from what bench-push measured
+	$(CARGO) run --locked --release -p glancecast-bench --bin push -- --output docs --draw
 
 bench-pipe: build ## where the time goes from file to file, unshaped; root, or PIPE=--loopback; writes target/bench/pipe.json
 	$(TARGET)/release/pipe --output $(TARGET)/bench $(PIPE)

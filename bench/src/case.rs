@@ -59,6 +59,14 @@ pub struct Ground<'a> {
     pub limit: Duration,
 }
 
+impl Case {
+    /// A case whose work is described by its network and the length of its random bytes.
+    pub fn random(name: &'static str, network: Network, bytes: u64, ways: Vec<Way>) -> Self {
+        let (work, content) = (network.title(bytes), Content::Random { bytes });
+        Self { name, work, network, content, ways, rounds: 1, qcow2: false }
+    }
+}
+
 impl Way {
     /// A way that is run in every repetition.
     pub fn new(name: impl Into<String>, run: impl Fn(&Ground<'_>) -> Result<Run> + 'static) -> Self {
@@ -85,27 +93,18 @@ impl std::fmt::Debug for Way {
 
 impl Ground<'_> {
     /// The case's network, built, with empty directories.
-    ///
-    /// # Errors
-    /// If a directory cannot be made.
     pub fn site(&self) -> Result<Site> {
-        self.site_of(self.network)
+        Site::build(self)
     }
 
-    /// Another network, built, with empty directories.
-    ///
-    /// # Errors
-    /// If a directory cannot be made.
+    /// The same on another network.
     pub fn site_of(&self, network: &Network) -> Result<Site> {
-        Site::build(network, self.image, self.directory, self.limit)
+        Site::build(&Ground { network, ..*self })
     }
 }
 
 /// The cases with these names or with names that begin with them, all if `only` is empty. A name that is a whole one
 /// means that case alone.
-///
-/// # Errors
-/// If a name is unknown.
 pub fn choose(mut cases: Vec<Case>, only: &[String]) -> Result<Vec<Case>> {
     let known: Vec<&str> = cases.iter().map(|case| case.name).collect();
     let matches = |case: &str, name: &str| {
@@ -147,15 +146,7 @@ mod tests {
 
     fn cases() -> Vec<Case> {
         ["8x1g", "8x1g-loss", "4x400m", "4x400m-loss", "bytes-1", "bytes-8"]
-            .map(|name| Case {
-                name,
-                work: String::new(),
-                network: Network::unshaped(1),
-                content: Content::Random { bytes: 1 },
-                ways: Vec::new(),
-                rounds: 1,
-                qcow2: false,
-            })
+            .map(|name| Case::random(name, Network::unshaped(1), 1, Vec::new()))
             .into()
     }
 }

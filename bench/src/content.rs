@@ -62,9 +62,6 @@ impl Content {
 
     /// Writes `directory/image`.
     ///
-    /// # Errors
-    /// If the file is gone afterwards.
-    ///
     /// # Panics
     /// If it cannot be written.
     pub fn make(self, directory: &Path, seed: u64) -> Result<Image> {
@@ -90,9 +87,6 @@ impl Content {
 }
 
 /// The length of the qcow2 that `qemu-img convert -c` makes of an image.
-///
-/// # Errors
-/// If qemu-img is missing or fails.
 pub fn qcow2_bytes(image: &Image, directory: &Path) -> Result<u64> {
     let path = directory.join("image.qcow2");
     let mut command = Command::new("qemu-img");

@@ -7,10 +7,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use glancecast_tests::netns::Lab;
-use glancecast_tests::places;
 use glancecast_tests::process::Process;
-use glancecast_tests::report::Report;
-use serde::{Deserialize, Serialize};
+use glancecast_tests::report::{Report, Stage};
 
 use crate::lab::network::Network;
 use crate::record::Run;
@@ -76,30 +74,17 @@ pub struct Pushed {
     pub ran: Ran,
 }
 
-/// What a stage did.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct StageTime {
-    /// Its name.
-    pub stage: String,
-    /// The time of all threads together.
-    pub seconds: f64,
-    /// The bytes that went through it.
-    pub bytes: u64,
-}
-
 impl Programs {
-    /// The programs of this build.
+    /// The programs of this build, which lie beside this executable.
     ///
     /// # Panics
-    /// If one of them is not built.
+    /// If the kernel does not know this executable.
     pub fn ours() -> Self {
-        Self::new("glancecast", places::program("glancecast"), places::program("glancecastd"))
+        let this = std::env::current_exe().expect("a running program knows its executable");
+        Self::new("glancecast", this.with_file_name("glancecast"), this.with_file_name("glancecastd"))
     }
 
     /// Parses `NAME=DIRECTORY`: the programs of another build.
-    ///
-    /// # Errors
-    /// A message for the command line.
     pub fn parse(text: &str) -> Result<Self, String> {
         let (name, directory) = text.split_once('=').ok_or("give it as NAME=DIRECTORY")?;
         let program = |name: &str| {
@@ -151,9 +136,6 @@ impl Glancecast {
     }
 
     /// Does it.
-    ///
-    /// # Errors
-    /// If it takes too long, a receiver ends without the file, a copy is not the image, or the sender reports a failure.
     pub fn push(&self, site: &Site) -> Result<Pushed> {
         let ran = run(self, &Extra::default(), site)?;
         let sender = ran.sender.first().context("there is a sender")?;
@@ -172,12 +154,11 @@ impl Tool for Glancecast {
         "glancecast"
     }
 
-    fn version(&self) -> String {
-        env!("CARGO_PKG_VERSION").to_owned()
-    }
-
-    fn note(&self) -> &'static str {
-        "encrypted and authenticated (AES-GCM under a group key), every copy proven with BLAKE3 before it gets its name"
+    fn about(&self) -> String {
+        format!(
+            "{}; encrypted and authenticated (AES-GCM under a group key), every copy proven with BLAKE3 before it gets its name",
+            env!("CARGO_PKG_VERSION")
+        )
     }
 
     fn prepare(&self, site: &Site) -> Result<()> {
@@ -287,19 +268,19 @@ impl Pushed {
 
 impl Ended {
     /// The stages that a receiver logged when its object was done.
-    pub fn stages(&self) -> Vec<StageTime> {
+    pub fn stages(&self) -> Vec<Stage> {
         self.log.iter().filter_map(|line| parse_stage(line)).collect()
     }
 }
 
 /// Parses what a receiver logs of a stage: `... stage="open" seconds=0.5 bytes=1024`.
-fn parse_stage(line: &str) -> Option<StageTime> {
+fn parse_stage(line: &str) -> Option<Stage> {
     let field = |name: &str| {
         let word = line.split_whitespace().find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
         Some(word?.trim_matches('"').to_owned())
     };
     let (seconds, bytes) = (field("seconds")?.parse().ok()?, field("bytes")?.parse().ok()?);
-    Some(StageTime { stage: field("stage")?, seconds, bytes })
+    Some(Stage { stage: field("stage")?, seconds, bytes })
 }
 
 /// `--rate` for a network whose line carries nothing else: nearly all of the line, or where there is none, more than two
@@ -325,9 +306,9 @@ mod tests {
     #[test]
     fn a_stage_is_read_from_the_log() {
         let line = "2026-01-01T00:00:00Z DEBUG time since the start stage=\"open\" seconds=0.25 bytes=1024";
-        let stage = StageTime { stage: "open".to_owned(), seconds: 0.25, bytes: 1024 };
-        assert_eq!(parse_stage(line), Some(stage));
-        assert_eq!(parse_stage("2026-01-01T00:00:00Z  INFO listening name=r1"), None);
+        let stage = parse_stage(line).expect("a stage");
+        assert_eq!((stage.stage.as_str(), stage.seconds, stage.bytes), ("open", 0.25, 1024));
+        assert!(parse_stage("2026-01-01T00:00:00Z  INFO listening name=r1").is_none());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
 
 use crate::case::{Case, Ground, choose};
@@ -35,15 +35,9 @@ pub trait Bench: Parser {
     fn common(&self) -> &Common;
 
     /// All cases, in the order of the page.
-    ///
-    /// # Errors
-    /// If an option makes no sense.
     fn cases(&self) -> Result<Vec<Case>>;
 
     /// Checks what the machine has to offer, before anything begins.
-    ///
-    /// # Errors
-    /// If something is missing.
     fn check(&self) -> Result<()> {
         supervisor::need_root(Self::NAME)
     }
@@ -69,6 +63,7 @@ pub fn main<B: Bench>() -> ExitCode {
     let bench = B::parse();
     let result = match &bench.common().work_in {
         _ if bench.common().list => list(&bench),
+        _ if bench.common().draw => draw::<B>(&bench.common().output),
         None => supervise(&bench),
         Some(directory) => supervisor::become_worker().and_then(|()| measure(&bench, directory)),
     };
@@ -80,6 +75,14 @@ pub fn main<B: Bench>() -> ExitCode {
 
 fn list(bench: &impl Bench) -> Result<ExitCode> {
     bench.cases()?.iter().for_each(|case| println!("  {:<18} {}", case.name, case.work));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Writes the pages of results that were measured before.
+fn draw<B: Bench>(directory: &Path) -> Result<ExitCode> {
+    let record = Record::read(directory, B::NAME)?;
+    ensure!(!record.rows.is_empty(), "there are no results in {}", directory.display());
+    write::<B>(&record, directory)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -153,10 +156,7 @@ fn measure_case<B: Bench>(
 }
 
 /// Writes all files of the results.
-///
-/// # Errors
-/// If one cannot be written.
-pub fn write<B: Bench>(record: &Record, directory: &Path) -> Result<()> {
+fn write<B: Bench>(record: &Record, directory: &Path) -> Result<()> {
     record.write(directory, B::NAME)?;
     record::write(directory, &format!("{}.md", B::NAME), &render::page(B::HEAD, record, B::section))?;
     B::plot(record).map_or(Ok(()), |svg| record::write(directory, &format!("{}.svg", B::NAME), &svg))

@@ -11,6 +11,7 @@ pub mod goal;
 pub mod harness;
 pub mod lab;
 pub mod micro;
+pub mod plot;
 pub mod record;
 pub mod render;
 pub mod run;

@@ -13,9 +13,6 @@ use nix::unistd::Pid;
 pub const COLD_BYTES: usize = 256 << 20;
 
 /// Pins the calling thread to a core.
-///
-/// # Errors
-/// If there is no such core for this process.
 pub fn pin(core: usize) -> nix::Result<()> {
     let mut cores = CpuSet::new();
     cores.set(core)?;
@@ -32,9 +29,6 @@ pub enum Pages {
 }
 
 /// Memory with something written to every byte, kept until the process ends.
-///
-/// # Errors
-/// If there is not that much.
 pub fn memory(len: usize, pages: Pages) -> anyhow::Result<&'static mut [u8]> {
     let len_mapped = len.max(1).next_multiple_of(2 << 20).try_into()?;
     let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;

@@ -159,9 +159,6 @@ impl Row {
 
 impl Record {
     /// Reads the results of earlier runs, if there are any of this format.
-    ///
-    /// # Errors
-    /// If there is a file that cannot be read.
     pub fn read(directory: &Path, name: &str) -> Result<Self> {
         let path = directory.join(format!("{name}.json"));
         let empty = Self { format: FORMAT, ..Self::default() };
@@ -190,9 +187,6 @@ impl Record {
     }
 
     /// Writes `directory/NAME.json`.
-    ///
-    /// # Errors
-    /// If it cannot be written.
     pub fn write(&self, directory: &Path, name: &str) -> Result<()> {
         let json = serde_json::to_string_pretty(self).context("results are plain data")? + "\n";
         write(directory, &format!("{name}.json"), &json)
@@ -200,9 +194,6 @@ impl Record {
 }
 
 /// Writes a file with results.
-///
-/// # Errors
-/// If it cannot be written.
 pub fn write(directory: &Path, name: &str, text: &str) -> Result<()> {
     let path = directory.join(name);
     fs::create_dir_all(directory)

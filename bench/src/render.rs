@@ -10,14 +10,45 @@ use crate::record::{Record, Row, Runs};
 pub struct Column {
     /// Its heading.
     pub title: &'static str,
-    /// What it has for a way; `-` for none.
-    pub cell: fn(&Row, &Runs) -> Option<String>,
+    /// What it has for a way.
+    pub cell: Cell,
+}
+
+/// The content of a column for a way; `-` where there is none.
+#[derive(Clone, Copy, Debug)]
+pub enum Cell {
+    /// The median of a figure, by a unit, with this many decimals.
+    Median(&'static str, f64, usize),
+    /// A figure of the run in the middle, with this many decimals.
+    Middle(&'static str, usize),
+    /// Something else.
+    Text(fn(&Row, &Runs) -> Option<String>),
+}
+
+impl Column {
+    /// A column.
+    pub const fn new(title: &'static str, cell: Cell) -> Self {
+        Self { title, cell }
+    }
+
+    fn shown(&self, row: &Row, runs: &Runs) -> Option<String> {
+        match self.cell {
+            Cell::Median(figure, unit, digits) => {
+                decimals(runs.median(figure).map(|value| value / unit), digits)
+            }
+            Cell::Middle(figure, digits) => decimals(runs.middle()?.figure(figure), digits),
+            Cell::Text(text) => text(row, runs),
+        }
+    }
 }
 
 /// A value with this many decimals.
 pub fn decimals(value: Option<f64>, decimals: usize) -> Option<String> {
     value.map(|value| format!("{value:.decimals$}"))
 }
+
+/// Bytes.
+pub const MIB: f64 = 1_048_576.0;
 
 /// A table with aligned columns; headings that begin with `>` stand above figures.
 pub fn table(head: &[&str], rows: &[Vec<String>]) -> String {
@@ -57,7 +88,7 @@ pub fn ways(row: &Row, columns: &[Column]) -> String {
     let titles: Vec<String> = columns.iter().map(|column| format!(">{}", column.title)).collect();
     let head: Vec<&str> = ["way"].into_iter().chain(titles.iter().map(String::as_str)).collect();
     let cells = |runs: &Runs| {
-        let cell = |column: &Column| (column.cell)(row, runs).unwrap_or_else(|| "-".to_owned());
+        let cell = |column: &Column| column.shown(row, runs).unwrap_or_else(|| "-".to_owned());
         [runs.way.clone()].into_iter().chain(columns.iter().map(cell)).collect()
     };
     table(&head, &row.ways.iter().map(cells).collect::<Vec<_>>())
@@ -109,8 +140,8 @@ mod tests {
     #[test]
     fn a_way_has_the_medians_of_its_runs() {
         let columns = [
-            Column { title: "seconds", cell: |_, runs| decimals(runs.median("seconds"), 2) },
-            Column { title: "failed", cell: |_, runs| Some(runs.failures().to_string()) },
+            Column::new("seconds", Cell::Median("seconds", 1.0, 2)),
+            Column::new("failed", Cell::Text(|_, runs| Some(runs.failures().to_string()))),
         ];
         let text =
             ways(&row("8x1g", &[("udpcast", &[Some(4.5), Some(5.0), None]), ("uftp", &[None])]), &columns);

@@ -13,6 +13,7 @@ use glancecast_tests::netns::Lab;
 use glancecast_tests::process::{End, Process};
 use nix::sys::signal::Signal;
 
+use crate::case::Ground;
 use crate::content::Image;
 use crate::lab::network::Network;
 use crate::lab::threads::{Sampler, ThreadTime};
@@ -85,37 +86,26 @@ pub struct Ended {
 impl Site {
     /// Builds a network.
     ///
-    /// # Errors
-    /// If a directory cannot be made.
-    ///
     /// # Panics
-    /// If the network cannot be built.
-    pub fn build(network: &Network, image: &Image, directory: &Path, limit: Duration) -> Result<Self> {
-        let lab = Lab::build(&network.shape(network.tc_rate().as_deref()));
-        Self::new(Some(lab), network, image, directory, limit)
+    /// If a step fails.
+    pub fn build(ground: &Ground<'_>) -> Result<Self> {
+        let lab = Lab::build(&ground.network.shape(ground.network.tc_rate().as_deref()));
+        Self::new(Some(lab), ground, ground.directory)
     }
 
     /// The loopback interface, on which no rate and no loss of the network applies.
-    ///
-    /// # Errors
-    /// If a directory cannot be made.
-    pub fn loopback(network: &Network, image: &Image, directory: &Path, limit: Duration) -> Result<Self> {
-        Self::new(None, network, image, directory, limit)
+    pub fn loopback(ground: &Ground<'_>, directory: &Path) -> Result<Self> {
+        Self::new(None, ground, directory)
     }
 
-    fn new(
-        lab: Option<Lab>,
-        network: &Network,
-        image: &Image,
-        directory: &Path,
-        limit: Duration,
-    ) -> Result<Self> {
+    fn new(lab: Option<Lab>, ground: &Ground<'_>, directory: &Path) -> Result<Self> {
         let host = |number: usize| {
             let fourth = u8::try_from(number).expect("a lab has at most 250 receivers");
             let name = format!("r{number}");
             Host { number, directory: directory.join(&name), name, address: [10, 77, 1, fourth] }
         };
-        let (network, image, directory) = (network.clone(), image.clone(), directory.join("sender"));
+        let (network, image, limit) = (ground.network.clone(), ground.image.clone(), ground.limit);
+        let directory = directory.join("sender");
         let hosts: Vec<Host> = (1..=network.receivers).map(host).collect();
         let logs = directory.join("logs");
         for directory in hosts.iter().map(|host| &host.directory).chain([&directory, &logs]) {
@@ -143,9 +133,6 @@ impl Site {
     }
 
     /// A command that starts a line's program on a host.
-    ///
-    /// # Errors
-    /// If the program is not installed.
     pub fn command(&self, host: &str, line: &Line) -> Result<Command> {
         let program = line.program()?;
         let mut command =
@@ -197,9 +184,6 @@ impl Ran {
 }
 
 /// Runs a tool once.
-///
-/// # Errors
-/// If it takes too long, a receiver ends without the file, or a copy is not the image.
 pub fn run(tool: &dyn Tool, extra: &Extra, site: &Site) -> Result<Ran> {
     if site.warm {
         let each = site.image.bytes + PROCESS_BYTES;
@@ -243,8 +227,8 @@ pub fn run(tool: &dyn Tool, extra: &Extra, site: &Site) -> Result<Ran> {
     // Even after a failure: what a process leaves behind is not for the next run.
     finish(patience, &mut receivers);
     finish(patience, &mut sender);
-    let seconds = done?.as_secs_f64();
     let mut threads = sampler.map(Sampler::finish).unwrap_or_default().into_iter();
+    let seconds = done?.as_secs_f64();
     let mut ended = |process: &mut Process| {
         let end = process.poll().context("a process does not end")?;
         let threads = threads.next().unwrap_or_default();

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 
-use crate::case::Way;
+use crate::case::{Ground, Way};
 use crate::glancecast::{Glancecast, LINE_SHARE, Programs};
 use crate::lab::kernel_path;
 use crate::lab::network::Network;
@@ -40,12 +40,16 @@ pub fn references(network: &Network) -> Vec<Way> {
 /// If there is no such tool.
 pub fn tool(name: &str, extra: Extra) -> Way {
     if name == "glancecast" {
-        let about = about(&Glancecast::new(&Programs::ours(), ""));
-        return Way::new(name, move |ground| compare(&glancecast(ground.network), &extra, &ground.site()?))
-            .about(about);
+        let programs = Programs::ours();
+        let about = Glancecast::new(&programs, "").about();
+        let push = move |ground: &Ground<'_>| {
+            let push = Glancecast::new(&programs, as_fast_as_it_goes(ground.network));
+            compare(&push, &extra, &ground.site()?)
+        };
+        return Way::new(name, push).about(about);
     }
     let tool = tools::others().into_iter().find(|tool| tool.name() == name).expect("a tool of this name");
-    let about = about(tool.as_ref());
+    let about = tool.about();
     Way::new(name, move |ground| compare(tool.as_ref(), &extra, &ground.site()?)).about(about)
 }
 
@@ -53,16 +57,11 @@ fn compare(tool: &dyn Tool, extra: &Extra, site: &Site) -> Result<Run> {
     Ok(tools::compare(tool, extra, site)?.figures())
 }
 
-/// As fast as the line, or as the processors that several receivers share with the sender: above that they drop, and ask
-/// again.
-fn glancecast(network: &Network) -> Glancecast {
+/// glancecast's `--rate`: that of the line, or what several receivers can take that share the processors with the sender;
+/// above that they drop, and ask again.
+fn as_fast_as_it_goes(network: &Network) -> String {
     let unshaped = if network.receivers == 1 { 20_000_000 } else { 18_000_000 / network.receivers as u64 };
-    let kbit = network.paced(LINE_SHARE).map_or(unshaped, |rate| rate / 1000);
-    Glancecast::new(&Programs::ours(), format!("{kbit}kbit"))
-}
-
-fn about(tool: &dyn Tool) -> String {
-    format!("{}; {}", tool.version(), tool.note())
+    format!("{}kbit", network.paced(LINE_SHARE).map_or(unshaped, |rate| rate / 1000))
 }
 
 /// The name of the way that the line alone is.

@@ -9,13 +9,13 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::Parser;
 use glancecast_bench::case::{Case, Ground, Way};
-use glancecast_bench::content::Content;
 use glancecast_bench::glancecast::{Glancecast, Programs};
 use glancecast_bench::harness::{self, Bench};
 use glancecast_bench::lab::arguments::{Common, bytes};
 use glancecast_bench::lab::network::Network;
 use glancecast_bench::record::Run;
-use glancecast_bench::render::{Column, decimals};
+use glancecast_bench::render::Cell::Median;
+use glancecast_bench::render::{Column, MIB};
 use glancecast_bench::run::Site;
 use nix::sys::stat::{major, minor};
 use nix::unistd::sync;
@@ -59,15 +59,12 @@ impl Bench for Journal {
 
 Written by `make bench-journal`; `docs/performance.md` explains it. Figures are those of the receiver and of its disk.";
     const COLUMNS: &'static [Column] = &[
-        Column { title: "seconds", cell: |_, runs| decimals(runs.median("seconds"), 2) },
-        Column {
-            title: "receiver's CPU s",
-            cell: |_, runs| decimals(runs.median("receivers_cpu_seconds"), 2),
-        },
-        Column { title: "in the kernel", cell: |_, runs| decimals(runs.median("kernel_seconds"), 2) },
-        Column { title: "disk: writes", cell: |_, runs| decimals(runs.median("disk_writes"), 0) },
-        Column { title: "MiB", cell: |_, runs| decimals(runs.median("disk_mib"), 1) },
-        Column { title: "flushes", cell: |_, runs| decimals(runs.median("disk_flushes"), 0) },
+        Column::new("seconds", Median("seconds", 1.0, 2)),
+        Column::new("receiver's CPU s", Median("receivers_cpu_seconds", 1.0, 2)),
+        Column::new("in the kernel", Median("kernel_seconds", 1.0, 2)),
+        Column::new("disk: writes", Median("disk_writes", 1.0, 0)),
+        Column::new("MiB", Median("disk_mib", 1.0, 1)),
+        Column::new("flushes", Median("disk_flushes", 1.0, 0)),
     ];
     const ALTERNATES: bool = false;
     const STOPS: bool = true;
@@ -84,19 +81,10 @@ Written by `make bench-journal`; `docs/performance.md` explains it. Figures are 
                 let disk = disk.map(Path::to_path_buf);
                 Way::new(name, move |ground| measure(&push, ground, disk.as_deref()))
             };
-            Case {
-                name,
-                work: format!(
-                    "{} MiB at {} to one receiver over loopback, to {name}",
-                    self.size >> 20,
-                    self.rate
-                ),
-                network: Network::unshaped(1),
-                content: Content::Random { bytes: self.size },
-                ways: vec![way("with", ""), way("without", "--keep-unfinished none")],
-                rounds: 1,
-                qcow2: false,
-            }
+            let work =
+                format!("{} MiB at {} to one receiver over loopback, to {name}", self.size >> 20, self.rate);
+            let ways = vec![way("with", ""), way("without", "--keep-unfinished none")];
+            Case { work, ..Case::random(name, Network::unshaped(1), self.size, ways) }
         };
         Ok(vec![case("memory", None), case("disk", Some(&self.disk))])
     }
@@ -111,7 +99,7 @@ fn measure(push: &Glancecast, ground: &Ground<'_>, disk: Option<&Path>) -> Resul
     let above = disk.unwrap_or(ground.directory);
     fs::create_dir_all(above).with_context(|| format!("cannot create {}", above.display()))?;
     let directory = tempfile::Builder::new().prefix("journal-").tempdir_in(above)?;
-    let mut site = Site::loopback(ground.network, ground.image, directory.path(), ground.limit)?;
+    let mut site = Site::loopback(ground, directory.path())?;
     site.warm = disk.is_none();
     sync();
     let before = Writes::of_disk_below(directory.path())?;
@@ -161,8 +149,6 @@ impl Writes {
         }
     }
 }
-
-const MIB: f64 = 1_048_576.0;
 
 #[cfg(test)]
 mod tests {

@@ -23,6 +23,10 @@ pub struct Common {
     #[arg(long)]
     pub list: bool,
 
+    /// Measure nothing, and write the pages of the results that are there
+    #[arg(long)]
+    pub draw: bool,
+
     /// Where results are written; rows that are not measured this time keep their results
     #[arg(long, value_name = "DIRECTORY", default_value = "target/bench", overrides_with = "output")]
     pub output: PathBuf,
@@ -70,9 +74,6 @@ impl Common {
 }
 
 /// Parses a number of bytes, with `k`, `m` or `g` for a power of 1024.
-///
-/// # Errors
-/// A message for the command line.
 pub fn bytes(text: &str) -> Result<u64, String> {
     let units = [('k', 10), ('m', 20), ('g', 30)];
     let unit = units.iter().find(|(letter, _)| text.ends_with(*letter));

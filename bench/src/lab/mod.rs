@@ -2,7 +2,6 @@
 
 pub mod arguments;
 pub mod buffers;
-pub mod count;
 pub mod kernel_path;
 pub mod machine;
 pub mod network;

@@ -19,12 +19,12 @@ impl Tool for Http {
         "http"
     }
 
-    fn version(&self) -> String {
-        format!("{}, {}", package_version("nginx"), package_version("curl"))
-    }
-
-    fn note(&self) -> &'static str {
-        "nginx and one curl on each receiver, without TLS: neither encrypted nor authenticated, copies not verified"
+    fn about(&self) -> String {
+        format!(
+            "{}, {}; nginx and one curl on each receiver, without TLS: neither encrypted nor authenticated, copies not verified",
+            package_version("nginx"),
+            package_version("curl")
+        )
     }
 
     fn direction(&self) -> Direction {

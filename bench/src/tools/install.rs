@@ -9,9 +9,6 @@ use anyhow::{Context, Result, bail, ensure};
 use glancecast_tests::places;
 
 /// Installs what is missing, or names it.
-///
-/// # Errors
-/// If something is missing and is not to be installed or cannot be.
 pub fn install(only_name: bool) -> Result<()> {
     let missing = missing();
     if missing.is_empty() {

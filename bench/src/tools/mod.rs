@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use glancecast_tests::places;
 use glancecast_tests::process::Process;
 
@@ -32,11 +32,8 @@ pub trait Tool: Sync {
     /// Its name on the command line and in the results.
     fn name(&self) -> &'static str;
 
-    /// Its version, from the program or the package.
-    fn version(&self) -> String;
-
-    /// What a reader of its row has to know.
-    fn note(&self) -> &'static str;
+    /// Its version, and what a reader of its row has to know.
+    fn about(&self) -> String;
 
     /// The side that waits.
     fn direction(&self) -> Direction {
@@ -44,17 +41,11 @@ pub trait Tool: Sync {
     }
 
     /// Writes the files that its processes read; not timed.
-    ///
-    /// # Errors
-    /// If that fails.
     fn prepare(&self, _site: &Site) -> Result<()> {
         Ok(())
     }
 
     /// The command lines of the sender's processes, in the order in which they start.
-    ///
-    /// # Errors
-    /// If a path makes no sense.
     fn sender(&self, site: &Site) -> Result<Vec<Line>>;
 
     /// The command line of a receiver.
@@ -64,9 +55,6 @@ pub trait Tool: Sync {
     fn is_ready(&self, site: &Site, host: Option<&Host>, process: &Process) -> bool;
 
     /// Whether a receiver has the whole file.
-    ///
-    /// # Errors
-    /// If it will never have it.
     fn is_done(&self, site: &Site, host: &Host, process: &mut Process) -> Result<bool>;
 
     /// The copy on a receiver.
@@ -120,9 +108,6 @@ pub fn others() -> Vec<Box<dyn Tool>> {
 }
 
 /// Runs a tool once, with the limits for socket buffers that the manuals of udpcast and UFTP ask for.
-///
-/// # Errors
-/// See [`run()`].
 pub fn compare(tool: &dyn Tool, extra: &Extra, site: &Site) -> Result<Ran> {
     let _raised = Raised::raise()?;
     run(tool, extra, site)
@@ -156,11 +141,9 @@ impl Line {
     }
 
     /// The program's path, which the system has where it was given by name.
-    ///
-    /// # Errors
-    /// If it is not installed.
     pub fn program(&self) -> Result<PathBuf> {
         if self.program.is_absolute() {
+            ensure!(self.program.is_file(), "{} is not there: make build", self.program.display());
             return Ok(self.program.clone());
         }
         places::tool(&self.name()).with_context(|| format!("{} is not installed", self.name()))

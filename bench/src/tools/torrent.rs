@@ -25,12 +25,12 @@ impl Tool for Torrent {
         "bittorrent"
     }
 
-    fn version(&self) -> String {
-        format!("{}, {}", package_version("aria2"), package_version("opentracker"))
-    }
-
-    fn note(&self) -> &'static str {
-        "aria2 everywhere, receivers serve each other; not encrypted, pieces verified with SHA-1"
+    fn about(&self) -> String {
+        format!(
+            "{}, {}; aria2 everywhere, receivers serve each other; not encrypted, pieces verified with SHA-1",
+            package_version("aria2"),
+            package_version("opentracker")
+        )
     }
 
     fn direction(&self) -> Direction {

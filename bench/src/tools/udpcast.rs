@@ -19,12 +19,8 @@ impl Tool for Udpcast {
         "udpcast"
     }
 
-    fn version(&self) -> String {
-        package_version("udpcast")
-    }
-
-    fn note(&self) -> &'static str {
-        "neither encrypted nor authenticated, copies not verified"
+    fn about(&self) -> String {
+        format!("{}; neither encrypted nor authenticated, copies not verified", package_version("udpcast"))
     }
 
     fn sender(&self, site: &Site) -> Result<Vec<Line>> {

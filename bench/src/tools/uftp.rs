@@ -18,12 +18,11 @@ impl Tool for Uftp {
         "uftp"
     }
 
-    fn version(&self) -> String {
-        package_version("uftp")
-    }
-
-    fn note(&self) -> &'static str {
-        "its encryption off, which is its faster way: neither authenticated nor verified"
+    fn about(&self) -> String {
+        format!(
+            "{}; its encryption off, which is its faster way: neither authenticated nor verified",
+            package_version("uftp")
+        )
     }
 
     fn sender(&self, site: &Site) -> Result<Vec<Line>> {

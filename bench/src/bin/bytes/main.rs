@@ -18,7 +18,8 @@ use glancecast_bench::goal::Goal;
 use glancecast_bench::harness::{self, Bench};
 use glancecast_bench::lab::arguments::Common;
 use glancecast_bench::lab::network::{GBIT, Network};
-use glancecast_bench::record::{Row, Run};
+use glancecast_bench::record::{Row, Run, Runs};
+use glancecast_bench::render::Cell::{Middle, Text};
 use glancecast_bench::render::{Column, decimals};
 
 /// Measures what need not be sent. Needs root.
@@ -41,19 +42,10 @@ impl Bench for Bytes {
 Times are from the start of the sender to the whole copy, the middle of the repetitions, and bytes are those of the same
 run. Images, copies and spools are in memory. `make bench-bytes` measures it.";
     const COLUMNS: &'static [Column] = &[
-        Column { title: "s", cell: |_, runs| decimals(runs.middle()?.figure("seconds"), 2) },
-        Column { title: "bytes sent", cell: |_, runs| decimals(runs.middle()?.figure("wire_bytes"), 0) },
-        Column {
-            title: "image / sent",
-            cell: |row, runs| {
-                let sent = runs.middle()?.figure("wire_bytes")?.max(1.0);
-                decimals(Some(row.image_bytes as f64 / sent), 1)
-            },
-        },
-        Column {
-            title: "copy on the disk",
-            cell: |_, runs| decimals(runs.middle()?.figure("allocated_bytes"), 0),
-        },
+        Column::new("s", Middle("seconds", 2)),
+        Column::new("bytes sent", Middle("wire_bytes", 0)),
+        Column::new("image / sent", Text(|row, runs| decimals(image_by_sent(row, runs), 1))),
+        Column::new("copy on the disk", Middle("allocated_bytes", 0)),
     ];
 
     fn common(&self) -> &Common {
@@ -63,79 +55,41 @@ run. Images, copies and spools are in memory. `make bench-bytes` measures it.";
     fn cases(&self) -> Result<Vec<Case>> {
         let auto = || ways::glancecast(goals::AUTO, "auto");
         let off = || ways::glancecast(goals::OFF, "off");
-        let on_line = |name, work: &str, content, receivers, ways: Vec<Way>| Case {
-            name,
+        let on_line = |name, receivers, work: &str, content, ways: Vec<Way>| Case {
             work: format!("{work}; 1 Gbit/s"),
-            network: Network::shaped(receivers, GBIT, false, 0),
             content,
-            ways,
-            rounds: 1,
-            qcow2: false,
+            ..Case::random(name, Network::shaped(receivers, GBIT, false, 0), 0, ways)
         };
-        let random = Content::Random { bytes: 1 << 30 };
+        let random = |mib: u64| Content::Random { bytes: mib << 20 };
+        let sparse = |gib: u64, pieces| Content::Sparse { bytes: gib << 30, pieces };
+        let all = || vec![auto(), ways::udpcast(), ways::zstd()];
+        let pieces = "8 GiB, 256 MiB of random bytes in it in pieces of 1 MiB";
+        let dense = "256 MiB of random bytes, for comparison with `sparse`";
+        let older = "1 GiB of random bytes to two receivers that hold it but for 5 % of its blocks, in an older image";
+        let rest = "1 GiB of random bytes to two receivers, one of which has it, and the other all but 10 random blocks of an \
+                    interrupted push";
+        let mut ext4 = all();
+        ext4.insert(1, off());
+        let ext4 =
+            on_line("ext4", 1, "a file system filled from /usr", Content::Ext4 { data: 2 << 30 }, ext4);
         Ok(vec![
-            on_line(
-                "sparse",
-                "8 GiB, 256 MiB of random bytes in it in pieces of 1 MiB",
-                Content::Sparse { bytes: 8 << 30, pieces: 256 },
-                1,
-                vec![auto(), ways::udpcast(), ways::zstd()],
-            ),
-            on_line(
-                "dense",
-                "256 MiB of random bytes, for comparison with `sparse`",
-                Content::Random { bytes: 256 << 20 },
-                1,
-                vec![auto()],
-            ),
-            Case {
-                qcow2: true,
-                ..on_line(
-                    "ext4",
-                    "an ext4 file system filled from /usr",
-                    Content::Ext4 { data: 2 << 30 },
-                    1,
-                    vec![auto(), off(), ways::udpcast(), ways::zstd()],
-                )
-            },
-            Case {
-                name: "random",
-                work: "1 GiB of random bytes, which nothing makes smaller; unshaped, batches cross whole"
-                    .to_owned(),
-                network: Network::unshaped(1),
-                content: random,
-                ways: vec![auto(), off()],
-                rounds: 5,
-                qcow2: false,
-            },
-            on_line(
-                "zeros",
-                "4 GiB of zeros",
-                Content::Sparse { bytes: 4 << 30, pieces: 0 },
-                1,
-                vec![auto(), ways::udpcast(), ways::zstd()],
-            ),
-            on_line(
-                "changed",
-                "1 GiB of random bytes to two receivers that hold it but for 5 % of its blocks, in an older image",
-                random,
-                2,
-                vec![Way::new(goals::BASE, reuse::changed)],
-            ),
-            on_line(
-                "missing",
-                "1 GiB of random bytes to two receivers, one of which has it, and the other all but 10 random blocks of an \
-                 interrupted push",
-                random,
-                2,
-                vec![Way::new(goals::AGAIN, reuse::missing)],
-            ),
+            on_line("sparse", 1, pieces, sparse(8, 256), all()),
+            on_line("dense", 1, dense, random(256), vec![auto()]),
+            Case { qcow2: true, ..ext4 },
+            Case { rounds: 5, ..Case::random("random", Network::unshaped(1), 1 << 30, vec![auto(), off()]) },
+            on_line("zeros", 1, "4 GiB of zeros", sparse(4, 0), all()),
+            on_line("changed", 2, older, random(1024), vec![Way::new(goals::BASE, reuse::changed)]),
+            on_line("missing", 2, rest, random(1024), vec![Way::new(goals::AGAIN, reuse::missing)]),
         ])
     }
 
     fn goals(rows: &[Row]) -> Vec<Goal> {
         goals::judge(rows)
     }
+}
+
+fn image_by_sent(row: &Row, runs: &Runs) -> Option<f64> {
+    Some(row.image_bytes as f64 / runs.middle()?.figure("wire_bytes")?.max(1.0))
 }
 
 /// A run with its time, its bytes and what the copy takes of its disk.

@@ -15,6 +15,7 @@ use glancecast_bench::goal::Goal;
 use glancecast_bench::harness::{self, Bench};
 use glancecast_bench::lab::arguments::Common;
 use glancecast_bench::record::{Row, Runs, median};
+use glancecast_bench::render::Cell::{Median, Text};
 use glancecast_bench::render::{Column, decimals};
 
 use crate::cases::Aim;
@@ -48,10 +49,10 @@ impl Bench for Goals {
 
 Written by `make bench-goals`; `docs/performance.md` explains the rows. Medians of the repetitions below.";
     const COLUMNS: &'static [Column] = &[
-        Column { title: "figure", cell: |_, runs| decimals(runs.median_of_all("value"), 3) },
-        Column { title: "seconds", cell: |_, runs| decimals(runs.median("seconds"), 2) },
-        Column { title: "glancecast by it", cell: |row, runs| decimals(ratio(row, runs), 3) },
-        Column { title: "turn by turn", cell: ratios_of_turns },
+        Column::new("figure", Text(|_, runs| decimals(runs.median_of_all("value"), 3))),
+        Column::new("seconds", Median("seconds", 1.0, 2)),
+        Column::new("glancecast by it", Text(|row, runs| decimals(ratio(row.way(OURS)?, runs), 3))),
+        Column::new("turn by turn", Text(|row, runs| ratios_of_turns(row.way(OURS)?, runs))),
     ];
 
     fn common(&self) -> &Common {
@@ -68,14 +69,10 @@ Written by `make bench-goals`; `docs/performance.md` explains the rows. Medians 
             let (build, figure) = (Rc::clone(build), aim.figure);
             Way::new(build.programs.name.clone(), move |ground| build.measure(figure, ground))
         };
-        let case = |aim: Aim| Case {
-            name: aim.name,
-            work: format!("{}, {}", aim.work, aim.limit.text(aim.figure.unit())),
-            content: aim.content(),
-            ways: builds.iter().map(|build| way(build, &aim)).collect(),
-            network: aim.network,
-            rounds: 1,
-            qcow2: false,
+        let case = |aim: Aim| {
+            let work = format!("{}, {}", aim.work(), aim.limit.text(aim.figure.unit()));
+            let ways = builds.iter().map(|build| way(build, &aim)).collect();
+            Case { work, ..Case::random(aim.name, aim.network, aim.image_bytes, ways) }
         };
         Ok(cases::all().into_iter().map(case).collect())
     }
@@ -84,22 +81,22 @@ Written by `make bench-goals`; `docs/performance.md` explains the rows. Medians 
         let goal = |row: &Row| {
             let aim = cases::all().into_iter().find(|aim| aim.name == row.name)?;
             let measured = row.way(OURS)?.median_of_all("value");
-            Some(Goal::new(aim.name, aim.work, aim.limit, aim.figure.unit(), measured))
+            Some(Goal::new(aim.name, &aim.work(), aim.limit, aim.figure.unit(), measured))
         };
         rows.iter().filter_map(goal).collect()
     }
 }
 
 /// This build's figure by that of another one, medians of both.
-fn ratio(row: &Row, other: &Runs) -> Option<f64> {
-    Some(row.way(OURS)?.median_of_all("value")? / other.median_of_all("value")?)
+fn ratio(ours: &Runs, other: &Runs) -> Option<f64> {
+    Some(ours.median_of_all("value")? / other.median_of_all("value")?)
 }
 
-/// The same in each repetition, and the median of these.
-fn ratios_of_turns(row: &Row, other: &Runs) -> Option<String> {
-    let turns = row.way(OURS)?.runs.iter().zip(&other.runs);
+/// The median of the ratios of each repetition, and these.
+fn ratios_of_turns(ours: &Runs, other: &Runs) -> Option<String> {
+    let turns = ours.runs.iter().zip(&other.runs);
     let ratios: Vec<f64> =
-        turns.filter_map(|(ours, theirs)| Some(ours.figure("value")? / theirs.figure("value")?)).collect();
+        turns.filter_map(|(ours, other)| Some(ours.figure("value")? / other.figure("value")?)).collect();
     let each: Vec<String> = ratios.iter().map(|ratio| format!("{ratio:.3}")).collect();
     Some(format!("{:.3} of {}", median(ratios)?, each.join(" "))).filter(|_| other.way != OURS)
 }
@@ -109,42 +106,28 @@ const OURS: &str = "glancecast";
 
 #[cfg(test)]
 mod tests {
+    use glancecast_bench::record::Run;
+
     use super::*;
 
     #[test]
-    fn the_median_decides() {
-        let mut row = row(&[1.2, 1.01, 1.03]);
-        assert!(goal_of(&row).is_reached, "the median is 1.03");
-        row.ways[0].runs.push(glancecast_bench::record::Run::failed("gone"));
-        assert_eq!((goal_of(&row).is_reached, goal_of(&row).measured), (false, None));
+    fn names_are_unique() {
+        let mut names: Vec<_> = cases::all().iter().map(|aim| aim.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), cases::all().len());
     }
 
     #[test]
-    fn another_build_has_the_ratio_of_both() {
-        let mut row = row(&[1.1, 1.2, 1.3]);
-        let mut other = row.ways[0].clone();
-        other.way = "old".to_owned();
-        other.runs.iter_mut().for_each(|run| *run.figures.get_mut("value").expect("set") *= 2.0);
-        row.ways.push(other);
-        assert_eq!(ratio(&row, &row.ways[1]), Some(0.5));
-        let turns = ratios_of_turns(&row, &row.ways[1]).expect("three");
-        assert_eq!(turns, "0.500 of 0.500 0.500 0.500");
-        assert_eq!(ratios_of_turns(&row, &row.ways[0]), None);
+    fn another_build_has_the_ratio_to_it() {
+        let (ours, old) = (runs(OURS, &[1.1, 1.2, 1.3]), runs("old", &[2.2, 2.2, 2.6]));
+        assert_eq!(ratio(&ours, &old), Some(1.2 / 2.2));
+        assert_eq!(ratios_of_turns(&ours, &old).expect("three"), "0.500 of 0.500 0.545 0.500");
+        assert_eq!(ratios_of_turns(&ours, &ours), None);
     }
 
-    fn goal_of(row: &Row) -> Goal {
-        Goals::goals(std::slice::from_ref(row)).pop().expect("a goal of this name")
-    }
-
-    fn row(values: &[f64]) -> Row {
-        let run = |value: &f64| serde_json::json!({ "figures": { "value": value }, "details": "", "failure": null });
-        let runs: Vec<_> = values.iter().map(run).collect();
-        serde_json::from_value(serde_json::json!({
-            "name": "4x400m", "work": "", "network": glancecast_bench::lab::network::Network::unshaped(1),
-            "image_bytes": 1, "allocated_bytes": 1, "seed": 4,
-            "machine": glancecast_bench::lab::machine::Machine::this(),
-            "ways": [{ "way": OURS, "about": "", "commands": [], "runs": runs }],
-        }))
-        .expect("a row")
+    fn runs(way: &str, values: &[f64]) -> Runs {
+        let runs = values.iter().map(|value| Run::new([("value", *value)], ""));
+        Runs { way: way.to_owned(), about: String::new(), commands: Vec::new(), runs: runs.collect() }
     }
 }

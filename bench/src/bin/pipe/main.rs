@@ -8,7 +8,6 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use clap::Parser;
 use glancecast_bench::case::{Case, Way};
-use glancecast_bench::content::Content;
 use glancecast_bench::glancecast::{Glancecast, Programs};
 use glancecast_bench::harness::{self, Bench};
 use glancecast_bench::lab::arguments::{Common, bytes};
@@ -87,16 +86,10 @@ Written by `make bench-pipe`; `docs/performance.md` explains stages and threads.
         let push = Glancecast { profile: true, ..Glancecast::new(&Programs::ours(), rate) };
         let loopback = self.loopback;
         let way = Way::new("glancecast", move |ground| {
-            let (network, directory) = (ground.network, ground.directory);
-            let site = if loopback {
-                Site::loopback(network, ground.image, directory, ground.limit)?
-            } else {
-                ground.site()?
-            };
+            let site = if loopback { Site::loopback(ground, ground.directory)? } else { ground.site()? };
             profile::run(&push.push(&site)?)
         });
-        let (content, ways) = (Content::Random { bytes: self.size }, vec![way]);
-        Ok(vec![Case { name: "pipe", work, network, content, ways, rounds: 1, qcow2: false }])
+        Ok(vec![Case { work, ..Case::random("pipe", network, self.size, vec![way]) }])
     }
 
     fn check(&self) -> Result<()> {

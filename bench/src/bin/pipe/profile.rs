@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use anyhow::{Context, Result};
-use glancecast_bench::glancecast::{Pushed, StageTime};
+use glancecast_bench::glancecast::Pushed;
 use glancecast_bench::lab::threads::ThreadTime;
 use glancecast_bench::record::{Row, Run};
 use glancecast_bench::render::table;
 use glancecast_bench::run::Ended;
+use glancecast_tests::report;
 use serde::{Deserialize, Serialize};
 
 /// Both programs.
@@ -55,18 +56,12 @@ pub(crate) fn run(pushed: &Pushed) -> Result<Run> {
     let hosts = report.hosts.len().max(1) as u64;
     let received: u64 = report.hosts.iter().map(|host| host.bytes_received).sum();
     let received = received as f64 / (report.object.datagram_bytes * hosts) as f64;
-    let stage = |stage: &glancecast_tests::report::Stage| StageTime {
-        stage: stage.stage.clone(),
-        seconds: stage.seconds,
-        bytes: stage.bytes,
-    };
-    let sender_stages: Vec<StageTime> = report.stages.iter().map(stage).collect();
-    let receiver_stages: Vec<StageTime> = ran.receivers.iter().flat_map(Ended::stages).collect();
+    let receiver_stages: Vec<report::Stage> = ran.receivers.iter().flat_map(Ended::stages).collect();
     let profiles = Profiles {
-        sender: Profile::new("sender", &ran.sender, &sender_stages, pushed.symbols_sent() as f64, gib),
+        sender: Profile::new("sender", &ran.sender, &report.stages, pushed.symbols_sent() as f64, gib),
         receiver: Profile::new("receiver", &ran.receivers, &receiver_stages, received, gib),
     };
-    let sum = |value: fn(&glancecast_tests::report::Host) -> u64| report.hosts.iter().map(value).sum::<u64>();
+    let sum = |value: fn(&report::Host) -> u64| report.hosts.iter().map(value).sum::<u64>();
     let figures = [
         ("push_seconds", report.seconds),
         ("gbit_s", pushed.gbit_s()),
@@ -164,7 +159,7 @@ impl Profiles {
 
 impl Profile {
     /// The mean of some processes of one program; `datagrams` and `gib` are those of each of them.
-    fn new(program: &str, ended: &[Ended], stages: &[StageTime], datagrams: f64, gib: f64) -> Self {
+    fn new(program: &str, ended: &[Ended], stages: &[report::Stage], datagrams: f64, gib: f64) -> Self {
         let count = ended.len() as f64;
         let mean = |value: fn(&Ended) -> f64| ended.iter().map(value).sum::<f64>() / count;
         let cpu_seconds = mean(|ended| ended.end.cpu.as_secs_f64());
@@ -206,7 +201,7 @@ impl Profile {
 
 impl Stage {
     /// The stages of a program, the mean of its processes.
-    fn all(program: &str, times: &[StageTime], count: f64, datagrams: f64) -> Vec<Self> {
+    fn all(program: &str, times: &[report::Stage], count: f64, datagrams: f64) -> Vec<Self> {
         let stage = |(thread, name): &(&str, &str)| {
             let of_it = || times.iter().filter(|time| time.stage == *name);
             let seconds = of_it().map(|time| time.seconds).sum::<f64>() / count;
@@ -307,19 +302,19 @@ mod tests {
     #[test]
     fn a_stage_has_its_rate() {
         let text = profiles().sender.tables();
-        assert!(text.contains("| seal     | send         |   0.800 |  1.34 |           800 |"), "{text}");
+        assert!(text.contains("| seal     | send         |   0.800 | 1.34 |           800 |"), "{text}");
     }
 
     /// A million datagrams in two seconds.
     fn profiles() -> Profiles {
-        let stage = |stage: &str, seconds| StageTime { stage: stage.to_owned(), seconds, bytes: 1 << 30 };
+        let stage = |stage: &str, seconds| report::Stage { stage: stage.to_owned(), seconds, bytes: 1 << 30 };
         Profiles {
             sender: profile("sender", ("send", 1.0), &[stage("seal", 0.8), stage("send", 0.6)]),
             receiver: profile("receiver", ("receive", 0.5), &[stage("open", 0.7)]),
         }
     }
 
-    fn profile(program: &str, (thread, user_seconds): (&str, f64), stages: &[StageTime]) -> Profile {
+    fn profile(program: &str, (thread, user_seconds): (&str, f64), stages: &[report::Stage]) -> Profile {
         Profile {
             program: program.to_owned(),
             cpu_seconds: 1.5,

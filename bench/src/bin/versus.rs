@@ -4,20 +4,19 @@
 //! It needs root for network namespaces, and nothing of it leaves them. `docs/comparison.md` tells what is measured, how,
 //! and why each tool has the options that it has.
 
-mod plot;
-
 use std::process::ExitCode;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::Result;
 use clap::Parser;
 use glancecast_bench::case::Case;
-use glancecast_bench::content::Content;
 use glancecast_bench::harness::{self, Bench};
 use glancecast_bench::lab::arguments::Common;
 use glancecast_bench::lab::network::{GBIT, MBIT, Network};
 use glancecast_bench::lab::supervisor;
+use glancecast_bench::plot::{Scale, plot};
 use glancecast_bench::record::{Record, Row, Runs};
-use glancecast_bench::render::{Column, decimals};
+use glancecast_bench::render::Cell::{Median, Text};
+use glancecast_bench::render::{Column, MIB, decimals};
 use glancecast_bench::tools::{Extra, install};
 use glancecast_bench::ways::{self, KERNEL_PATH, LINE};
 
@@ -29,16 +28,16 @@ struct Versus {
     common: Common,
 
     /// The tools to run; all of them when not given
-    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = TOOLS)]
     tools: Vec<String>,
 
     /// More options for a tool's last process on the sender, to try whether it can do better: `uftp=-R 500000`
-    #[arg(long, value_name = "TOOL=OPTIONS")]
-    sender_options: Vec<String>,
+    #[arg(long, value_name = "TOOL=OPTIONS", value_parser = options)]
+    sender_options: Vec<(String, String)>,
 
     /// More options for a tool's receivers
-    #[arg(long, value_name = "TOOL=OPTIONS")]
-    receiver_options: Vec<String>,
+    #[arg(long, value_name = "TOOL=OPTIONS", value_parser = options)]
+    receiver_options: Vec<(String, String)>,
 
     /// Name the packages that are missing instead of installing them
     #[arg(long)]
@@ -57,22 +56,13 @@ impl Bench for Versus {
 Written by `make bench-versus`; `docs/comparison.md` explains the columns and the options. Seconds until the last receiver
 had a file equal to the image. Only glancecast encrypts and authenticates what it sends.";
     const COLUMNS: &'static [Column] = &[
-        Column { title: "seconds", cell: |_, runs| decimals(runs.median("seconds"), 2) },
-        Column { title: "x line", cell: |row, runs| times(row, runs, LINE) },
-        Column { title: "x kernel path", cell: |row, runs| times(row, runs, KERNEL_PATH) },
-        Column {
-            title: "sent, MiB",
-            cell: |_, runs| decimals(runs.median("sent_bytes").map(|bytes| bytes / f64::from(1 << 20)), 0),
-        },
-        Column { title: "CPU s, sender", cell: |_, runs| decimals(runs.median("sender_cpu_seconds"), 2) },
-        Column {
-            title: "CPU s, all receivers",
-            cell: |_, runs| decimals(runs.median("receivers_cpu_seconds"), 2),
-        },
-        Column {
-            title: "failed",
-            cell: |_, runs| Some(format!("{} of {}", runs.failures(), runs.runs.len())),
-        },
+        Column::new("seconds", Median("seconds", 1.0, 2)),
+        Column::new("x line", Text(|row, runs| times(row, runs, LINE))),
+        Column::new("x kernel path", Text(|row, runs| times(row, runs, KERNEL_PATH))),
+        Column::new("sent, MiB", Median("sent_bytes", MIB, 0)),
+        Column::new("CPU s, sender", Median("sender_cpu_seconds", 1.0, 2)),
+        Column::new("CPU s, all receivers", Median("receivers_cpu_seconds", 1.0, 2)),
+        Column::new("failed", Text(|_, runs| Some(format!("{} of {}", runs.failures(), runs.runs.len())))),
     ];
     /// All tools run once, then all of them run again.
     const ALTERNATES: bool = false;
@@ -82,14 +72,12 @@ had a file equal to the image. Only glancecast encrypts and authenticates what i
     }
 
     fn cases(&self) -> Result<Vec<Case>> {
-        self.check_names()?;
         let case = |(name, network, mib): (&'static str, Network, u64)| {
             let mut ways = ways::references(&network);
             for tool in TOOLS.into_iter().filter(|tool| self.runs(tool)) {
                 ways.push(ways::tool(tool, self.extra(tool)));
             }
-            let (work, content) = (network.title(mib << 20), Content::Random { bytes: mib << 20 });
-            Case { name, work, network, content, ways, rounds: 1, qcow2: false }
+            Case::random(name, network, mib << 20, ways)
         };
         Ok([
             ("8x1g", Network::shaped(8, GBIT, false, 0), 256),
@@ -113,36 +101,32 @@ had a file equal to the image. Only glancecast encrypts and authenticates what i
     }
 
     fn plot(record: &Record) -> Option<String> {
-        Some(plot::plot(record))
+        let title = "Seconds until the last host has the image (each row on a scale of its own)";
+        Some(plot(title, record, Scale::Row))
     }
 }
 
 impl Versus {
-    fn check_names(&self) -> Result<()> {
-        let known = |name: &str| {
-            ensure!(TOOLS.contains(&name), "there is no tool {name}; there are {}", TOOLS.join(", "));
-            Ok(())
-        };
-        self.tools.iter().try_for_each(|name| known(name))?;
-        for text in self.sender_options.iter().chain(&self.receiver_options) {
-            let Some((name, _)) = text.split_once('=') else { bail!("{text}: give it as TOOL=OPTIONS") };
-            known(name)?;
-        }
-        Ok(())
-    }
-
     fn runs(&self, tool: &str) -> bool {
         self.tools.is_empty() || self.tools.iter().any(|wanted| wanted == tool)
     }
 
     fn extra(&self, tool: &str) -> Extra {
-        let of_tool = |options: &[String]| {
-            let options =
-                options.iter().filter_map(|text| text.split_once('=')).filter(|(name, _)| *name == tool);
+        let of_tool = |options: &[(String, String)]| {
+            let options = options.iter().filter(|(name, _)| name == tool);
             options.flat_map(|(_, options)| options.split_whitespace().map(str::to_owned)).collect()
         };
         Extra { sender: of_tool(&self.sender_options), receiver: of_tool(&self.receiver_options) }
     }
+}
+
+/// Parses `TOOL=OPTIONS`.
+fn options(text: &str) -> Result<(String, String), String> {
+    let (name, options) = text.split_once('=').ok_or("give it as TOOL=OPTIONS")?;
+    let known = TOOLS.contains(&name);
+    known
+        .then(|| (name.into(), options.into()))
+        .ok_or(format!("there is no tool {name}; there are {}", TOOLS.join(", ")))
 }
 
 /// The seconds of a way by those of a reference.
@@ -152,3 +136,24 @@ fn times(row: &Row, runs: &Runs, reference: &str) -> Option<String> {
 
 /// glancecast first.
 const TOOLS: [&str; 5] = ["glancecast", "udpcast", "uftp", "http", "bittorrent"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_are_added_to_the_tool_they_name() {
+        let versus = Versus::parse_from([
+            "versus",
+            "--tools",
+            "uftp,http",
+            "--sender-options",
+            "uftp=-R 500000 -b 1300",
+        ]);
+        assert_eq!(versus.extra("uftp").sender, ["-R", "500000", "-b", "1300"]);
+        assert!(versus.extra("http").sender.is_empty() && versus.runs("http") && !versus.runs("glancecast"));
+        for wrong in [["--receiver-options", "scp=-C"], ["--receiver-options", "uftp"], ["--tools", "scp"]] {
+            assert!(Versus::try_parse_from([&["versus"][..], &wrong].concat()).is_err(), "{wrong:?}");
+        }
+    }
+}
