@@ -295,8 +295,8 @@ pub const LINE_SHARE: f64 = 0.985;
 pub const UNSHAPED_RATE: &str = "20gbit";
 const GROUP: &str = "239.255.77.3:27079";
 const KEY: &str = "group.key";
-/// The stages are logged at this level, by the module that holds the receive loop.
-const LOG_OF_STAGES: &str = "info,glancecast_receiver::receive_loop=debug";
+/// The receiver logs its stages at this level.
+const LOG_OF_STAGES: &str = "info,glancecast_receiver=debug";
 const ETHERNET_IPV4_UDP_BYTES: u64 = 14 + 20 + 8;
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use glancecast_bench::glancecast::Pushed;
 use glancecast_bench::lab::threads::ThreadTime;
 use glancecast_bench::record::{Row, Run};
@@ -57,6 +57,7 @@ pub(crate) fn run(pushed: &Pushed) -> Result<Run> {
     let received: u64 = report.hosts.iter().map(|host| host.bytes_received).sum();
     let received = received as f64 / (report.object.datagram_bytes * hosts) as f64;
     let receiver_stages: Vec<report::Stage> = ran.receivers.iter().flat_map(Ended::stages).collect();
+    ensure!(!receiver_stages.is_empty(), "the receivers logged no stages");
     let profiles = Profiles {
         sender: Profile::new("sender", &ran.sender, &report.stages, pushed.symbols_sent() as f64, gib),
         receiver: Profile::new("receiver", &ran.receivers, &receiver_stages, received, gib),
