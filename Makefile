@@ -82,7 +82,7 @@ bench-push: build ## one push beside as many downloads, for 1 to 16 hosts; root;
 picture: ## draw README's picture, docs/push.svg, again from what bench-push measured
 	$(CARGO) run --locked --release -p glancecast-bench --bin push -- --output docs --draw
 
-bench-pipe: build ## where the time goes from file to file, unshaped; root, or PIPE=--loopback; writes target/bench/pipe.json
+bench-pipe: build ## where the time goes from file to file, unshaped; root, or PIPE=--loopback; writes target/bench/pipe.*
 	$(TARGET)/release/pipe --output $(TARGET)/bench $(PIPE)
 
 bench-goals: build ## every figure that glancecast is to reach, as measured here; root; writes target/bench/goals.*
@@ -91,7 +91,7 @@ bench-goals: build ## every figure that glancecast is to reach, as measured here
 bench-bytes: build ## what is not sent of sparse, compressible and other images, beside udpcast and zstd; root; writes target/bench/bytes.*
 	$(TARGET)/release/bytes --output $(TARGET)/bench $(BYTES)
 
-bench-journal: build ## what the journal of unfinished images costs a receiver, in memory and on a disk; writes target/bench/journal.md
+bench-journal: build ## what the journal of unfinished images costs a receiver, in memory and on a disk; writes target/bench/journal.*
 	$(TARGET)/release/journal --output $(TARGET)/bench --disk $(TARGET)/bench $(JOURNAL)
 
 bench-convert: ## what the sandbox costs a conversion of a qcow2, beside plain qemu-img, in turns

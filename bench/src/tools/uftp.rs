@@ -59,7 +59,7 @@ impl Tool for Uftp {
     }
 }
 
-/// Its address as its identity, which is also what uftpd takes when it is not told.
+/// Its address as its identity, which is also the default of uftpd.
 fn identity(host: &Host) -> String {
     format!("0x{:08X}", u32::from_be_bytes(host.address))
 }

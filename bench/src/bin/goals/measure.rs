@@ -9,7 +9,7 @@ use glancecast_bench::record::Run;
 
 use crate::cases::{FEW, Figure};
 
-/// The programs, and what they are told.
+/// The programs of a build, and the options that they get.
 pub(crate) struct Build {
     pub(crate) programs: Programs,
     /// The part of a shaped line that the sender may use.
