@@ -62,3 +62,20 @@ to the image; HTTP is nginx on the sender and one curl on each host.";
 }
 
 const IMAGE_BYTES: u64 = 64 << 20;
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use glancecast_tests::places;
+
+    use super::*;
+
+    #[test]
+    fn the_committed_picture_is_the_one_of_the_committed_record() {
+        let docs = places::workspace().join("docs");
+        let record = Record::read(&docs, Push::NAME).expect("docs/push.json");
+        let drawn = fs::read_to_string(docs.join("push.svg")).expect("docs/push.svg");
+        assert_eq!(Push::plot(&record), Some(drawn), "make picture");
+    }
+}
