@@ -9,7 +9,7 @@ JUNIT     := target/nextest/default/junit.xml# nextest writes it there, whatever
 
 .DEFAULT_GOAL := help
 .PHONY: help build test check-format lint docs scenarios sim races sim-scale soak demo bench-stages bench-codec bench-crossovers bench-failures \
-	bench-versus bench-pipe bench-goals bench-bytes bench-journal bench-convert fuzz fuzz-build fuzz-merge fuzz-codec sanitize-codec miri-codec check-neon \
+	bench-versus bench-push picture bench-pipe bench-goals bench-bytes bench-journal bench-convert fuzz fuzz-build fuzz-merge fuzz-codec sanitize-codec miri-codec check-neon \
 	mutants fmt clean
 
 help: ## list the commands
@@ -80,7 +80,13 @@ bench-codec: ## measure the codec beside raptorq; writes target/bench/codec.json
 bench-versus: build ## glancecast beside udpcast, UFTP, HTTP and BitTorrent; root; writes target/bench/versus.*
 	$(TARGET)/release/versus --output $(TARGET)/bench $(VERSUS)
 
-bench-pipe: build ## where the time goes from file to file, unshaped; root, or PIPE=--loopback; writes target/bench/pipe.json
+bench-push: build ## one push beside as many downloads, for 1 to 16 hosts; root; writes docs/push.*, README's picture among them
+	$(TARGET)/release/push --output docs $(PUSH)
+
+picture: ## draw README's picture, docs/push.svg, again from what bench-push measured
+	$(CARGO) run --locked --release -p glancecast-bench --bin push -- --output docs --draw
+
+bench-pipe: build ## where the time goes from file to file, unshaped; root, or PIPE=--loopback; writes target/bench/pipe.*
 	$(TARGET)/release/pipe --output $(TARGET)/bench $(PIPE)
 
 bench-goals: build ## every figure that glancecast is to reach, as measured here; root; writes target/bench/goals.*
@@ -89,7 +95,7 @@ bench-goals: build ## every figure that glancecast is to reach, as measured here
 bench-bytes: build ## what is not sent of sparse, compressible and other images, beside udpcast and zstd; root; writes target/bench/bytes.*
 	$(TARGET)/release/bytes --output $(TARGET)/bench $(BYTES)
 
-bench-journal: build ## what the journal of unfinished images costs a receiver, in memory and on a disk; writes target/bench/journal.md
+bench-journal: build ## what the journal of unfinished images costs a receiver, in memory and on a disk; writes target/bench/journal.*
 	$(TARGET)/release/journal --output $(TARGET)/bench --disk $(TARGET)/bench $(JOURNAL)
 
 bench-convert: ## what the sandbox costs a conversion of a qcow2, beside plain qemu-img, in turns

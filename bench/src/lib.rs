@@ -1,21 +1,19 @@
 //! Measurements. They print, compare and record; they never gate a test.
+//!
+//! A measurement of whole programs is a list of cases: [`case`] says what is measured, [`run`] runs a tool once, [`record`]
+//! keeps the figures, [`render`] writes them for people, and [`harness`] is the `main` of all. Measurements of single
+//! functions share [`micro`].
 
+pub mod case;
+pub mod content;
+pub mod glancecast;
+pub mod goal;
+pub mod harness;
 pub mod lab;
-pub mod measure;
-pub mod push;
-
-use std::time::{Duration, Instant};
-
-/// The median time of one call, of at least five and of about `budget` in all.
-pub fn median(budget: Duration, mut call: impl FnMut()) -> Duration {
-    call(); // warms caches and lazy memory
-    let start = Instant::now();
-    let mut times = Vec::new();
-    while times.len() < 5 || start.elapsed() < budget {
-        let begin = Instant::now();
-        call();
-        times.push(begin.elapsed());
-    }
-    times.sort_unstable();
-    times[times.len() / 2]
-}
+pub mod micro;
+pub mod plot;
+pub mod record;
+pub mod render;
+pub mod run;
+pub mod tools;
+pub mod ways;

@@ -8,8 +8,10 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
-use glancecast_bench::measure::{COLD_BYTES, Pages, gbit_s, median, memory, pin, read_bandwidth, time};
-use glancecast_fec::{BlockShape, Codec, Esi, RepairSymbol, SymbolSet};
+use glancecast_bench::micro::{
+    COLD_BYTES, Numbers, Pages, Turns, all_but, median, memory, pin, read_bandwidth, repair_symbols, time,
+};
+use glancecast_fec::{BlockShape, Codec, Esi};
 use raptorq::{
     EncodingPacket, ObjectTransmissionInformation, PayloadId, SourceBlockDecoder, SourceBlockEncoder,
 };
@@ -57,7 +59,7 @@ fn main() -> anyhow::Result<()> {
         eprintln!("not pinned: there is no core {core}");
     }
     let pool = memory(COLD_BYTES + (16 << 20), pages)?;
-    fill(pool);
+    Numbers(1).fill(pool);
     let mut codec = Codec::new();
     println!("{}, {pages:?} pages, {}", codec.instruction_set(), if cold == 1 { "hot" } else { "cold" });
     println!(
@@ -105,20 +107,10 @@ fn plan_ms(k: u32) -> anyhow::Result<f64> {
     Ok(median(samples))
 }
 
-/// Numbers that no compressor would shorten.
-fn fill(memory: &mut [u8]) {
-    let mut state = 1u64;
-    for word in memory.chunks_exact_mut(8) {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        word.copy_from_slice(&(state ^ (state >> 29)).to_le_bytes());
-    }
-}
-
 struct Case {
     shape: BlockShape,
     lost: u32,
-    /// Blocks that the measurement goes through in turn.
-    blocks: usize,
+    turns: Turns,
     our_sample: usize,
     their_sample: usize,
 }
@@ -130,14 +122,14 @@ impl Case {
         Ok(Self {
             shape,
             lost: (f64::from(k) * loss).round().max(1.0) as u32,
-            blocks: cold.div_ceil(bytes),
+            turns: Turns::new(shape, cold),
             our_sample: OUR_SAMPLE_BYTES.div_ceil(bytes),
             their_sample: THEIR_SAMPLE_BYTES.div_ceil(bytes),
         })
     }
 
-    fn block<'a>(&self, pool: &'a [u8], turn: usize) -> &'a [u8] {
-        &pool[turn % self.blocks * self.shape.source_bytes()..][..self.shape.source_bytes()]
+    fn block<'a>(&self, pool: &'a [u8], number: usize) -> &'a [u8] {
+        &pool[number * self.shape.source_bytes()..][..self.shape.source_bytes()]
     }
 
     fn transmission(&self) -> ObjectTransmissionInformation {
@@ -149,26 +141,19 @@ impl Case {
     fn encode(&self, codec: &mut Codec, pool: &[u8]) -> anyhow::Result<(f64, f64)> {
         let first = Esi::first_repair(self.shape);
         let mut out = vec![0; self.lost as usize * self.shape.symbol_size()];
-        let (mut turn, mut ours, mut theirs) = (0, Vec::new(), Vec::new());
+        let (mut turns, mut ours, mut theirs) = (self.turns, Vec::new(), Vec::new());
         codec.encode(self.shape, self.block(pool, 0), first, &mut out);
         for _ in 0..SAMPLES {
-            let took = time(|| {
-                for _ in 0..self.our_sample {
-                    codec.encode(self.shape, self.block(pool, turn), first, &mut out);
-                    turn += 1;
-                }
-            });
-            ours.push(gbit_s(self.our_sample * self.shape.source_bytes(), took));
-            let mut packets = Vec::new();
-            let took = time(|| {
-                for _ in 0..self.their_sample {
-                    let encoder = SourceBlockEncoder::new(0, &self.transmission(), self.block(pool, turn));
-                    packets = encoder.repair_packets(0, self.lost);
-                    turn += 1;
-                }
-            });
-            theirs.push(gbit_s(self.their_sample * self.shape.source_bytes(), took));
-            codec.encode(self.shape, self.block(pool, turn - 1), first, &mut out);
+            ours.push(turns.gbit_s(self.our_sample, |number| {
+                codec.encode(self.shape, self.block(pool, number), first, &mut out);
+            }));
+            let (mut packets, mut last) = (Vec::new(), 0);
+            theirs.push(turns.gbit_s(self.their_sample, |number| {
+                let encoder = SourceBlockEncoder::new(0, &self.transmission(), self.block(pool, number));
+                packets = encoder.repair_packets(0, self.lost);
+                last = number;
+            }));
+            codec.encode(self.shape, self.block(pool, last), first, &mut out);
             let symbols = out.chunks_exact(self.shape.symbol_size());
             anyhow::ensure!(symbols.eq(packets.iter().map(EncodingPacket::data)), "different repair symbols");
         }
@@ -178,58 +163,42 @@ impl Case {
     /// As many symbols brought back as are lost, Gbit/s of ours and of theirs. The pool is as before in the end.
     fn decode(&self, codec: &mut Codec, pool: &mut [u8]) -> anyhow::Result<(f64, f64)> {
         let (shape, t) = (self.shape, self.shape.symbol_size());
-        let (k, first) = (shape.source_symbols(), Esi::first_repair(shape));
-        let count = (self.lost + EXTRA) as usize;
-        let mut held = SymbolSet::full(k);
-        (0..self.lost).for_each(|i| {
-            held.remove((u64::from(i) * u64::from(k) / u64::from(self.lost)) as u32);
-        });
-        let mut repair = vec![0u8; self.blocks * count * t];
-        for (block, repair) in repair.chunks_exact_mut(count * t).enumerate() {
-            codec.encode(shape, self.block(pool, block), first, repair);
+        let (k, length) = (shape.source_symbols(), shape.source_bytes());
+        let repair_bytes = (self.lost + EXTRA) as usize * t;
+        let held = all_but(k, self.lost);
+        let mut repair = vec![0u8; self.turns.blocks * repair_bytes];
+        for (number, repair) in repair.chunks_exact_mut(repair_bytes).enumerate() {
+            codec.encode(shape, self.block(pool, number), Esi::first_repair(shape), repair);
         }
-        let (mut turn, mut ours, mut theirs) = (0, Vec::new(), Vec::new());
+        let repair_of = |number: usize| &repair[number * repair_bytes..][..repair_bytes];
+        let (mut turns, mut ours, mut theirs) = (self.turns, Vec::new(), Vec::new());
         for _ in 0..SAMPLES {
-            for block in turn..turn + self.our_sample {
-                let at = block % self.blocks * shape.source_bytes();
-                held.missing().for_each(|index| pool[at + index as usize * t..][..t].fill(0xEE));
+            for number in turns.coming(self.our_sample) {
+                let source = &mut pool[number * length..][..length];
+                held.missing().for_each(|index| source[index as usize * t..][..t].fill(0xEE));
             }
-            let took = time(|| {
-                for _ in 0..self.our_sample {
-                    let block = turn % self.blocks;
-                    let symbols = repair[block * count * t..][..count * t].chunks_exact(t);
-                    let symbols: Vec<RepairSymbol<'_>> = symbols
-                        .zip(0..)
-                        .map(|(bytes, i)| RepairSymbol { esi: first.plus(i).expect("few"), bytes })
-                        .collect();
-                    let source = &mut pool[block * shape.source_bytes()..][..shape.source_bytes()];
-                    codec.decode(shape, source, &held, &symbols).expect("two to spare");
-                    turn += 1;
-                }
-            });
-            ours.push(gbit_s(self.our_sample * shape.source_bytes(), took));
-            let mut packets: Vec<Vec<EncodingPacket>> = Vec::new();
-            for block in turn..turn + self.their_sample {
-                let source = self.block(pool, block).chunks_exact(t).zip(0..);
+            ours.push(turns.gbit_s(self.our_sample, |number| {
+                let source = &mut pool[number * length..][..length];
+                codec
+                    .decode(shape, source, &held, &repair_symbols(shape, repair_of(number)))
+                    .expect("two to spare");
+            }));
+            let packets_of = |number: usize| -> Vec<EncodingPacket> {
+                let source = self.block(pool, number).chunks_exact(t).zip(0..);
                 let sources = source.filter(|&(_, index)| held.contains(index));
-                let own = &repair[block % self.blocks * count * t..][..count * t];
-                let all = sources.chain(own.chunks_exact(t).zip(k..));
-                packets.push(
-                    all.map(|(bytes, esi)| EncodingPacket::new(PayloadId::new(0, esi), bytes.to_vec()))
-                        .collect(),
-                );
-            }
-            let mut decoded = None;
-            let took = time(|| {
-                for packets in packets {
-                    let length = shape.source_bytes() as u64;
-                    decoded = SourceBlockDecoder::new(0, &self.transmission(), length).decode(packets);
-                    turn += 1;
-                }
-            });
-            theirs.push(gbit_s(self.their_sample * shape.source_bytes(), took));
+                let all = sources.chain(repair_of(number).chunks_exact(t).zip(k..));
+                all.map(|(bytes, esi)| EncodingPacket::new(PayloadId::new(0, esi), bytes.to_vec())).collect()
+            };
+            let packets: Vec<Vec<EncodingPacket>> = turns.coming(self.their_sample).map(packets_of).collect();
+            let (mut packets, mut decoded) = (packets.into_iter(), None);
+            theirs.push(turns.gbit_s(self.their_sample, |number| {
+                let packets = packets.next().expect("made above");
+                let mut decoder = SourceBlockDecoder::new(0, &self.transmission(), length as u64);
+                decoded = Some((number, decoder.decode(packets)));
+            }));
+            let (number, decoded) = decoded.context("raptorq decoded nothing")?;
             let decoded = decoded.context("raptorq could not decode")?;
-            anyhow::ensure!(decoded == self.block(pool, turn - 1), "different source symbols");
+            anyhow::ensure!(decoded == self.block(pool, number), "different source symbols");
         }
         Ok((median(ours), median(theirs)))
     }

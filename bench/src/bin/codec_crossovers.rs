@@ -2,8 +2,8 @@
 //! source data for numbers of repair symbols made dense and sparse, and of lost symbols brought back by syndromes and by
 //! solving. Blocks of T = 1408 bytes that are in no cache, one core, medians. Nothing is judged.
 
-use glancecast_bench::measure::{COLD_BYTES, Pages, gbit_s, median, memory, pin, time};
-use glancecast_fec::{BlockShape, Codec, Esi, RepairSymbol, SymbolSet};
+use glancecast_bench::micro::{COLD_BYTES, Pages, Turns, all_but, median, memory, pin, repair_symbols};
+use glancecast_fec::{BlockShape, Codec, Esi};
 
 const T: u16 = 1_408;
 
@@ -61,17 +61,9 @@ fn decode(name: &str, shape: BlockShape, lost: u32, syndromes: u32, pool: &mut [
     let mut codec = Codec::with_instruction_set(name).expect("one of this machine's");
     let dense = if codec.encode_path(lost) == "dense" { ALL } else { 0 };
     codec.choose(dense, syndromes);
-    let (k, t) = (shape.source_symbols(), shape.symbol_size());
-    let mut held = SymbolSet::full(k);
-    (0..lost).for_each(|i| {
-        held.remove(i * k / lost);
-    });
-    let bytes = vec![7; (lost as usize + 2) * t];
-    let first = Esi::first_repair(shape);
-    let repair: Vec<RepairSymbol<'_>> = (0..)
-        .zip(bytes.chunks_exact(t))
-        .map(|(i, bytes)| RepairSymbol { esi: first.plus(i).expect("few"), bytes })
-        .collect();
+    let held = all_but(shape.source_symbols(), lost);
+    let bytes = vec![7; (lost as usize + 2) * shape.symbol_size()];
+    let repair = repair_symbols(shape, &bytes);
     samples(shape, |at| {
         let source = &mut pool[at..][..shape.source_bytes()];
         codec.decode(shape, source, &held, &repair).expect("two to spare");
@@ -80,17 +72,7 @@ fn decode(name: &str, shape: BlockShape, lost: u32, syndromes: u32, pool: &mut [
 
 /// The median speed of `work` on blocks that begin at the bytes it is given.
 fn samples(shape: BlockShape, mut work: impl FnMut(usize)) -> f64 {
-    let blocks = COLD_BYTES / shape.source_bytes();
-    let count = (SAMPLE_BYTES / shape.source_bytes()).max(1);
-    let mut turn = 0;
-    let samples = (0..5).map(|_| {
-        let took = time(|| {
-            for _ in 0..count {
-                work(turn % blocks * shape.source_bytes());
-                turn += 1;
-            }
-        });
-        gbit_s(count * shape.source_bytes(), took)
-    });
-    median(samples.collect())
+    let (bytes, mut turns) = (shape.source_bytes(), Turns::new(shape, COLD_BYTES));
+    let count = (SAMPLE_BYTES / bytes).max(1);
+    median((0..5).map(|_| turns.gbit_s(count, |number| work(number * bytes))).collect())
 }

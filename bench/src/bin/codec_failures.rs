@@ -4,6 +4,7 @@
 //! Which symbols came decides, not what is in them, so all are zero.
 
 use anyhow::Context;
+use glancecast_bench::micro::Numbers;
 use glancecast_fec::{BlockShape, Codec, DecodeError, Esi, RepairSymbol, SymbolSet};
 
 fn main() -> anyhow::Result<()> {
@@ -30,16 +31,17 @@ fn main() -> anyhow::Result<()> {
 
 /// Loses some symbols of a small block and receives as many repair symbols with random ids, and `extra` more.
 fn fails(codec: &mut Codec, k_min: u32, extra: u32, numbers: &mut Numbers) -> anyhow::Result<bool> {
-    let k = k_min + numbers.below(90);
+    let mut below = |bound: u32| numbers.below(bound.into()) as u32;
+    let k = k_min + below(90);
     let shape = BlockShape::new(k, 1)?;
-    let lost = 1 + numbers.below(k / 2);
+    let lost = 1 + below(k / 2);
     let mut held = SymbolSet::full(k);
     while k - held.count() < lost {
-        held.remove(numbers.below(k));
+        held.remove(below(k));
     }
     let mut esis = Vec::new();
     while esis.len() < (lost + extra) as usize {
-        let esi = Esi::new(k + numbers.below(1 << 20)).context("24 bits")?;
+        let esi = Esi::new(k + below(1 << 20)).context("24 bits")?;
         if !esis.contains(&esi) {
             esis.push(esi);
         }
@@ -50,18 +52,5 @@ fn fails(codec: &mut Codec, k_min: u32, extra: u32, numbers: &mut Numbers) -> an
         Ok(()) => Ok(false),
         Err(DecodeError::Singular { .. }) => Ok(true),
         Err(error) => Err(error.into()),
-    }
-}
-
-/// SplitMix64.
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, bound: u32) -> u32 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        ((z ^ (z >> 31)) % u64::from(bound)) as u32
     }
 }

@@ -1,8 +1,8 @@
 //! What the sandbox costs: a qcow2 converted by plain `qemu-img convert` and by the sandbox, in turns, on the same files.
 //!
-//! Prints each run, the medians, and the ratio of the conversions, which is to be 1.05 at most. A push also asks `qemu-img info`
-//! before it converts: that look is timed apart. It and the start of a sandbox
-//! take some 10 ms each, whatever the image: of a small one that is more than a twentieth.
+//! Prints each run, the medians, and the ratio of the conversions, which is to be 1.05 at most. A push also runs `qemu-img info`
+//! before it converts: that look is timed apart. It and the start of a sandbox take some 10 ms each, whatever the image: for a
+//! small one that is more than a twentieth.
 
 use std::fs::File;
 use std::io::Write;
@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use clap::Parser;
+use glancecast_bench::micro::{Numbers, median};
 use glancecast_inspect::Format;
 use glancecast_sandbox::{Patience, QemuImg, Unsandboxed};
 
@@ -38,30 +39,26 @@ fn main() -> anyhow::Result<ExitCode> {
     println!("{} MiB of data as qcow2, sandbox: {}", args.data, tool.confinement().name());
     let (mut plain, mut boxed, mut looks) = (Vec::new(), Vec::new(), Vec::new());
     for turn in 0..args.turns {
-        // Who goes first changes, as the second finds a warmer cache.
-        for kind in if turn % 2 == 0 { [Kind::Plain, Kind::Sandbox] } else { [Kind::Sandbox, Kind::Plain] } {
+        // The first one changes, as the second finds a warmer cache.
+        let mut order = [Kind::Plain, Kind::Sandbox];
+        order.rotate_left(turn % 2);
+        for kind in order {
             match kind {
-                Kind::Plain => plain.push(convert_plainly(&image, directory.path())?),
+                Kind::Plain => plain.push(convert_plainly(&image, directory.path())?.as_secs_f64()),
                 Kind::Sandbox => {
                     let (look, conversion) = convert_in_sandbox(&tool, &image, directory.path())?;
-                    looks.push(look);
-                    boxed.push(conversion);
+                    looks.push(look.as_secs_f64());
+                    boxed.push(conversion.as_secs_f64());
                 }
             }
         }
-        println!(
-            "turn {turn:>2}: plain {:.3} s, sandbox {:.3} s, and a look of {:.3} s",
-            plain[turn].as_secs_f64(),
-            boxed[turn].as_secs_f64(),
-            looks[turn].as_secs_f64()
-        );
+        let (plain, boxed, look) = (plain[turn], boxed[turn], looks[turn]);
+        println!("turn {turn:>2}: plain {plain:.3} s, sandbox {boxed:.3} s, and a look of {look:.3} s");
     }
-    let ratio = median(&mut boxed).as_secs_f64() / median(&mut plain).as_secs_f64();
+    let [plain, boxed, look] = [plain, boxed, looks].map(median);
+    let ratio = boxed / plain;
     println!(
-        "median: plain {:.3} s, sandbox {:.3} s, ratio {ratio:.3} (at most {RATIO_MAX}), and a look of {:.3} s",
-        median(&mut plain).as_secs_f64(),
-        median(&mut boxed).as_secs_f64(),
-        median(&mut looks).as_secs_f64()
+        "median: plain {plain:.3} s, sandbox {boxed:.3} s, ratio {ratio:.3} (at most {RATIO_MAX}), and a look of {look:.3} s"
     );
     Ok(if ratio <= RATIO_MAX { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -76,12 +73,9 @@ enum Kind {
 fn image(directory: &Path, data: usize) -> anyhow::Result<PathBuf> {
     let (disk, image) = (directory.join("disk"), directory.join("image"));
     let mut file = File::create(&disk)?;
-    let (mut mib, mut state) = (vec![0; 1 << 20], 1u64);
+    let (mut mib, mut numbers) = (vec![0; 1 << 20], Numbers(1));
     for _ in 0..data {
-        for word in mib.chunks_exact_mut(8) {
-            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-            word.copy_from_slice(&state.rotate_left(29).to_le_bytes());
-        }
+        numbers.fill(&mut mib);
         file.write_all(&mib)?;
         file.write_all(&vec![0; 1 << 20])?;
     }
@@ -92,7 +86,7 @@ fn image(directory: &Path, data: usize) -> anyhow::Result<PathBuf> {
     Ok(image)
 }
 
-/// As it was without a sandbox: the same arguments, limits aside.
+/// The same conversion without a sandbox and its limits.
 fn convert_plainly(image: &Path, directory: &Path) -> anyhow::Result<Duration> {
     let result = directory.join("plain");
     let begun = Instant::now();
@@ -105,7 +99,7 @@ fn convert_plainly(image: &Path, directory: &Path) -> anyhow::Result<Duration> {
     Ok(took)
 }
 
-/// The query what the image is, and its conversion with all that it takes to get there.
+/// The time of `qemu-img info`, and that of the conversion with all that a sandbox takes.
 fn convert_in_sandbox(
     tool: &QemuImg,
     image: &Path,
@@ -121,11 +115,6 @@ fn convert_in_sandbox(
     result.set_len(info.virtual_bytes)?;
     tool.convert(&image, Format::Qcow2, &result, patience, &mut |_| {})?;
     Ok((look, begun.elapsed() - look))
-}
-
-fn median(times: &mut [Duration]) -> Duration {
-    times.sort_unstable();
-    times[times.len() / 2]
 }
 
 const RATIO_MAX: f64 = 1.05;

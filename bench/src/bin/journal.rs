@@ -8,18 +8,22 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::Parser;
+use glancecast_bench::case::{Case, Ground, Way};
+use glancecast_bench::glancecast::{Glancecast, Programs};
+use glancecast_bench::harness::{self, Bench};
 use glancecast_bench::lab::arguments::{Common, bytes};
-use glancecast_bench::lab::machine::Machine;
-use glancecast_bench::lab::supervisor;
-use glancecast_bench::measure::median;
-use glancecast_bench::push::{Image, Place, Push};
+use glancecast_bench::lab::network::Network;
+use glancecast_bench::record::Run;
+use glancecast_bench::render::Cell::Median;
+use glancecast_bench::render::{Column, MIB};
+use glancecast_bench::run::Site;
 use nix::sys::stat::{major, minor};
 use nix::unistd::sync;
 
 /// Sends an image to one receiver over the loopback interface, with its journal and without, to memory and to a disk.
 #[derive(Debug, Parser)]
 #[command(name = "journal")]
-struct Arguments {
+struct Journal {
     #[command(flatten)]
     common: Common,
 
@@ -36,15 +40,6 @@ struct Arguments {
     rate: String,
 }
 
-/// What a receiver, and its disk meanwhile, did for one push.
-#[derive(Clone, Copy, Debug, Default)]
-struct Sample {
-    seconds: f64,
-    cpu_seconds: f64,
-    kernel_seconds: f64,
-    disk: Writes,
-}
-
 /// What a block device has done; all zero for what lies on none.
 #[derive(Clone, Copy, Debug, Default)]
 struct Writes {
@@ -54,71 +49,83 @@ struct Writes {
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    let result = match arguments.common.work_in() {
-        None => supervisor::supervise("journal", &arguments.common.memory),
-        Some(directory) => supervisor::become_worker().and_then(|()| measure(&arguments, directory)),
-    };
-    result.unwrap_or_else(|error| {
-        eprintln!("journal: {error:#}");
-        ExitCode::FAILURE
-    })
+    harness::main::<Journal>()
 }
 
-fn measure(arguments: &Arguments, memory: &Path) -> Result<ExitCode> {
-    let image = Image::random(memory.join("image"), arguments.size, arguments.common.seed);
-    fs::create_dir_all(&arguments.disk)
-        .with_context(|| format!("cannot create {}", arguments.disk.display()))?;
-    let on_disk = tempfile::Builder::new().prefix("journal-").tempdir_in(&arguments.disk)?;
-    let mut turn = arguments.common.turn();
-    let mut rows = Vec::new();
-    for (place, directory) in [("memory", memory.join("push")), ("disk", on_disk.path().join("push"))] {
-        let mut samples = [Vec::new(), Vec::new()];
-        for _ in 0..arguments.common.repetitions(false).max(1) {
-            for (samples, options) in samples.iter_mut().zip(["", "--keep-unfinished none"]) {
-                turn.take()?;
-                samples.push(push(arguments, &image, &directory, place == "memory", options)?);
-            }
-        }
-        for (samples, journal) in samples.iter().zip(["with", "without"]) {
-            rows.push(row(place, journal, samples));
-            println!("{}", rows.last().expect("just put"));
-        }
+impl Bench for Journal {
+    const NAME: &'static str = "journal";
+    const HEAD: &'static str = "\
+# What the journal of an unfinished image costs
+
+Written by `make bench-journal`; `docs/performance.md` explains it. Figures are those of the receiver and of its disk.";
+    const COLUMNS: &'static [Column] = &[
+        Column::new("seconds", Median("seconds", 1.0, 2)),
+        Column::new("receiver's CPU s", Median("receivers_cpu_seconds", 1.0, 2)),
+        Column::new("in the kernel", Median("kernel_seconds", 1.0, 2)),
+        Column::new("disk: writes", Median("disk_writes", 1.0, 0)),
+        Column::new("MiB", Median("disk_mib", 1.0, 1)),
+        Column::new("flushes", Median("disk_flushes", 1.0, 0)),
+    ];
+    const ALTERNATES: bool = false;
+    const STOPS: bool = true;
+
+    fn common(&self) -> &Common {
+        &self.common
     }
-    let page = page(arguments, &rows);
-    fs::create_dir_all(&arguments.common.output)?;
-    let path = arguments.common.output.join("journal.md");
-    fs::write(&path, &page).with_context(|| format!("cannot write {}", path.display()))?;
-    print!("\n{page}\nWritten: {}\n", path.display());
-    Ok(ExitCode::SUCCESS)
+
+    fn cases(&self) -> Result<Vec<Case>> {
+        let case = |name: &'static str, disk: Option<&Path>| {
+            let way = |name: &str, options: &'static str| {
+                let mut push = Glancecast::new(&Programs::ours(), &self.rate);
+                push.receiver_options = vec![(1, options)];
+                let disk = disk.map(Path::to_path_buf);
+                Way::new(name, move |ground| measure(&push, ground, disk.as_deref()))
+            };
+            let work =
+                format!("{} MiB at {} to one receiver over loopback, to {name}", self.size >> 20, self.rate);
+            let ways = vec![way("with", ""), way("without", "--keep-unfinished none")];
+            Case { work, ..Case::random(name, Network::unshaped(1), self.size, ways) }
+        };
+        Ok(vec![case("memory", None), case("disk", Some(&self.disk))])
+    }
+
+    fn check(&self) -> Result<()> {
+        Ok(())
+    }
 }
 
-fn push(arguments: &Arguments, image: &Image, directory: &Path, warm: bool, options: &str) -> Result<Sample> {
-    fs::create_dir_all(directory).with_context(|| format!("cannot create {}", directory.display()))?;
-    let push = Push {
-        place: Place::Loopback,
-        receivers: 1,
-        image,
-        directory,
-        rate: &arguments.rate,
-        options: &[(1, options)],
-        sender_options: &[],
-        stored: &[],
-        warm,
-        profile: false,
-        limit: arguments.common.limit(),
-    };
+/// A push, to memory where there is no directory on a disk.
+fn measure(push: &Glancecast, ground: &Ground<'_>, disk: Option<&Path>) -> Result<Run> {
+    let above = disk.unwrap_or(ground.directory);
+    fs::create_dir_all(above).with_context(|| format!("cannot create {}", above.display()))?;
+    let directory = tempfile::Builder::new().prefix("journal-").tempdir_in(above)?;
+    let mut site = Site::loopback(ground, directory.path())?;
+    site.warm = disk.is_none();
     sync();
-    let before = Writes::of_disk_below(directory)?;
-    let pushed = push.run()?;
-    let disk = Writes::of_disk_below(directory)?.since(before);
-    let end = pushed.receivers[0].end;
-    let (cpu_seconds, kernel_seconds) = (end.cpu.as_secs_f64(), end.system.as_secs_f64());
-    Ok(Sample { seconds: pushed.seconds, cpu_seconds, kernel_seconds, disk })
+    let before = Writes::of_disk_below(directory.path())?;
+    let pushed = push.push(&site)?;
+    let disk = Writes::of_disk_below(directory.path())?.since(before);
+    let end = pushed.receiver().end;
+    let figures = [
+        ("kernel_seconds", end.system.as_secs_f64()),
+        ("disk_writes", disk.requests),
+        ("disk_mib", disk.mib),
+        ("disk_flushes", disk.flushes),
+    ];
+    let details = format!(
+        "{:.2} s, receiver's CPU {:.2} s, {:.2} s of it in the kernel; the disk: {:.0} writes, {:.1} MiB, {:.0} flushes",
+        pushed.ran.seconds,
+        end.cpu.as_secs_f64(),
+        end.system.as_secs_f64(),
+        disk.requests,
+        disk.mib,
+        disk.flushes
+    );
+    Ok(pushed.figures(&figures, details))
 }
 
 impl Writes {
-    /// Since the machine was started, whoever it was.
+    /// Since the machine was started, by all processes.
     fn of_disk_below(directory: &Path) -> Result<Self> {
         let device = fs::metadata(directory)?.dev();
         let path = format!("/sys/dev/block/{}:{}/stat", major(device), minor(device));
@@ -142,37 +149,6 @@ impl Writes {
         }
     }
 }
-
-/// Medians, each by itself.
-fn row(place: &str, journal: &str, samples: &[Sample]) -> String {
-    let middle = |value: fn(&Sample) -> f64| median(samples.iter().map(value).collect());
-    format!(
-        "| {place} | {journal} | {:.2} | {:.2} | {:.2} | {:.0} | {:.1} | {:.0} |",
-        middle(|sample| sample.seconds),
-        middle(|sample| sample.cpu_seconds),
-        middle(|sample| sample.kernel_seconds),
-        middle(|sample| sample.disk.requests),
-        middle(|sample| sample.disk.mib),
-        middle(|sample| sample.disk.flushes),
-    )
-}
-
-fn page(arguments: &Arguments, rows: &[String]) -> String {
-    format!(
-        "{} MiB at {} to one receiver over loopback, medians of {}; {}.\n\n{HEAD}{}\n",
-        arguments.size >> 20,
-        arguments.rate,
-        arguments.common.repetitions(false).max(1),
-        Machine::this().summary(),
-        rows.join("\n"),
-    )
-}
-
-const HEAD: &str = "\
-| store | journal | seconds | receiver's CPU s | in the kernel | disk: writes | MiB | flushes |
-|---|---|--:|--:|--:|--:|--:|--:|
-";
-const MIB: f64 = 1_048_576.0;
 
 #[cfg(test)]
 mod tests {

@@ -1,11 +1,11 @@
-//! What each stage of the street costs for one block of 1 MiB on one core, so that the next bottleneck has a name.
+//! What each stage of the data path costs for one block of 1 MiB on one core, so that the next bottleneck is known.
 //! Prints a table and writes `target/bench/stages.json`.
 
 use std::hint::black_box;
 use std::time::Duration;
 
-use glancecast_bench::median;
-use glancecast_fec::{Encoder, Esi, RepairSymbol, SymbolSet, decode};
+use glancecast_bench::micro::{all_but, median_time, repair_symbols};
+use glancecast_fec::{BlockShape, Encoder, Esi, decode};
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::{BlockIndex, Sequence, SessionId};
 use glancecast_proto::integrity::BlockHash;
@@ -22,17 +22,17 @@ struct Row {
 }
 
 fn main() -> std::io::Result<()> {
-    let street = Street::new();
+    let pipeline = Pipeline::new();
     let rows: Vec<Row> = [
-        ("hash (BLAKE3)", street.hash()),
-        ("seal (AES-256-GCM, with the copy)", street.seal()),
-        ("open (AES-256-GCM, with the copy)", street.open()),
-        ("encode, 8 repair symbols", street.encode(8)),
-        ("decode, 1 symbol lost", street.decode(1)),
-        ("decode, 1 % lost", street.decode(8)),
-        ("decode, 10 % lost", street.decode(73)),
+        ("hash (BLAKE3)", pipeline.hash()),
+        ("seal (AES-256-GCM, with the copy)", pipeline.seal()),
+        ("open (AES-256-GCM, with the copy)", pipeline.open()),
+        ("encode, 8 repair symbols", pipeline.encode(8)),
+        ("decode, 1 symbol lost", pipeline.decode(1)),
+        ("decode, 1 % lost", pipeline.decode(8)),
+        ("decode, 10 % lost", pipeline.decode(73)),
     ]
-    .map(|(stage, time)| street.row(stage, time))
+    .map(|(stage, time)| pipeline.row(stage, time))
     .into();
     println!("{:36} {:>12} {:>12} {:>10}", "stage", "us / block", "ns / symbol", "Gbit/s");
     for row in &rows {
@@ -48,7 +48,7 @@ fn main() -> std::io::Result<()> {
 }
 
 /// One block on its way.
-struct Street {
+struct Pipeline {
     geometry: Geometry,
     block: Vec<u8>,
     cipher: Cipher,
@@ -57,7 +57,7 @@ struct Street {
 const BLOCK: BlockIndex = BlockIndex(1);
 const BUDGET: Duration = Duration::from_millis(400);
 
-impl Street {
+impl Pipeline {
     fn new() -> Self {
         let geometry = Geometry::for_path(4 << 20, 1500, 20).expect("in range");
         let shape = geometry.shape(1 << 20);
@@ -78,21 +78,21 @@ impl Street {
     }
 
     fn hash(&self) -> Duration {
-        median(BUDGET, || {
+        median_time(BUDGET, || {
             black_box(BlockHash::of(self.geometry, BLOCK, &self.block[..1 << 20]));
         })
     }
 
     fn seal(&self) -> Duration {
         let mut datagrams = self.datagrams();
-        median(BUDGET, || self.seal_all(black_box(&mut datagrams)))
+        median_time(BUDGET, || self.seal_all(black_box(&mut datagrams)))
     }
 
     fn open(&self) -> Duration {
         let mut datagrams = self.datagrams();
         self.seal_all(&mut datagrams);
         let mut opened = vec![0; self.block.len()];
-        let time = median(BUDGET, || {
+        let time = median_time(BUDGET, || {
             for (datagram, place) in self.cut(&datagrams).zip(opened.chunks_exact_mut(self.t())) {
                 let header = SymbolHeader::parse(datagram).expect("ours");
                 header.open(&self.cipher, datagram, place).expect("ours");
@@ -103,28 +103,21 @@ impl Street {
     }
 
     fn encode(&self, count: usize) -> Duration {
-        let shape = self.geometry.shape(1 << 20);
+        let shape = self.shape();
         let mut repair = vec![0; count * self.t()];
-        median(BUDGET, || {
+        median_time(BUDGET, || {
             Encoder::new(shape, &self.block).repair(Esi::first_repair(shape), black_box(&mut repair));
         })
     }
 
     fn decode(&self, lost: u32) -> Duration {
-        let shape = self.geometry.shape(1 << 20);
-        let first = Esi::first_repair(shape);
+        let shape = self.shape();
         let mut repair = vec![0; (lost as usize + 2) * self.t()];
-        Encoder::new(shape, &self.block).repair(first, &mut repair);
-        let symbols = repair.chunks_exact(self.t()).enumerate();
-        let repair: Vec<RepairSymbol<'_>> = symbols
-            .map(|(i, bytes)| RepairSymbol { esi: first.plus(i as u32).expect("in range"), bytes })
-            .collect();
-        let mut held = SymbolSet::full(shape.source_symbols());
-        (0..lost).for_each(|i| {
-            held.remove(i * (shape.source_symbols() / lost));
-        });
+        Encoder::new(shape, &self.block).repair(Esi::first_repair(shape), &mut repair);
+        let repair = repair_symbols(shape, &repair);
+        let held = all_but(shape.source_symbols(), lost);
         let mut received = self.block.clone();
-        let time = median(BUDGET, || {
+        let time = median_time(BUDGET, || {
             held.missing().for_each(|i| received[i as usize * self.t()..][..self.t()].fill(0));
             decode(shape, &mut received, &held, &repair).expect("two to spare");
         });
@@ -153,6 +146,10 @@ impl Street {
 
     fn datagrams(&self) -> Vec<u8> {
         vec![0; self.block.len() / self.t() * self.geometry.datagram_bytes()]
+    }
+
+    fn shape(&self) -> BlockShape {
+        self.geometry.shape(1 << 20)
     }
 
     fn t(&self) -> usize {

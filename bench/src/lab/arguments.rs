@@ -1,6 +1,6 @@
-//! What the command lines of the measurements have in common.
+//! The options that all measurements have.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
@@ -9,63 +9,71 @@ use glancecast_tests::exclusive;
 use super::turn::Turn;
 
 /// Options of every measurement.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub struct Common {
-    /// Where results are written; what is not measured this time keeps its results
+    /// The rows to measure, by name or by what their names begin with; all of them when not given
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub only: Vec<String>,
+
+    /// Once, with an eighth of each image: to see that everything works
+    #[arg(long)]
+    pub quick: bool,
+
+    /// List the rows
+    #[arg(long)]
+    pub list: bool,
+
+    /// Measure nothing, and write the pages of the results that are there
+    #[arg(long)]
+    pub draw: bool,
+
+    /// Where results are written; rows that are not measured this time keep their results
     #[arg(long, value_name = "DIRECTORY", default_value = "target/bench", overrides_with = "output")]
     pub output: PathBuf,
 
-    /// How often each is measured, three times when not given, as medians need; the figure is that of the middle
-    #[arg(long, value_name = "N")]
-    pub repeat: Option<usize>,
+    /// Repetitions of each row [default: 3]; the figures are medians
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    repeat: Option<u32>,
 
     /// Seconds after which a run has failed
     #[arg(long, value_name = "SECONDS", default_value_t = 150)]
     limit: u64,
 
-    /// Where images and copies are kept while it runs: memory, so that no disk decides
+    /// Directory in memory for images and copies, so that no disk decides
     #[arg(long, value_name = "DIRECTORY", default_value = "/dev/shm")]
     pub memory: PathBuf,
 
-    /// A lock file to hold during each repetition, if the machine is shared with somebody who holds it too
+    /// A lock file to hold during each repetition, if the machine is shared with another process that holds it
     #[arg(long, value_name = "FILE")]
     lock: Option<PathBuf>,
 
-    /// The number that the images' bytes come from
+    /// The seed of the images' bytes
     #[arg(long, value_name = "N", default_value_t = 4)]
     pub seed: u64,
 
     /// Set by the supervisor for the process that measures
     #[arg(long, hide = true)]
-    work_in: Option<PathBuf>,
+    pub work_in: Option<PathBuf>,
 }
 
 impl Common {
-    /// How often each is measured.
-    pub fn repetitions(&self, quick: bool) -> usize {
-        self.repeat.unwrap_or(if quick { 1 } else { 3 })
+    /// How often each row is measured.
+    pub fn repetitions(&self) -> usize {
+        self.repeat.unwrap_or(if self.quick { 1 } else { 3 }) as usize
     }
 
-    /// When a run has failed.
+    /// The time after which a run has failed.
     pub fn limit(&self) -> Duration {
         Duration::from_secs(self.limit)
     }
 
-    /// The right to measure on this machine, not taken yet.
+    /// The lock for measuring on this machine, not taken yet.
     pub fn turn(&self) -> Turn {
         Turn::new(&self.lock.clone().unwrap_or_else(exclusive::path))
     }
-
-    /// Where this process measures; `None` in the one that was called, which only supervises.
-    pub fn work_in(&self) -> Option<&Path> {
-        self.work_in.as_deref()
-    }
 }
 
-/// A number of bytes, with `k`, `m` or `g` for a power of 1024.
-///
-/// # Errors
-/// What is wrong with it.
+/// Parses a number of bytes, with `k`, `m` or `g` for a power of 1024.
 pub fn bytes(text: &str) -> Result<u64, String> {
     let units = [('k', 10), ('m', 20), ('g', 30)];
     let unit = units.iter().find(|(letter, _)| text.ends_with(*letter));

@@ -15,9 +15,6 @@ pub struct Raised(Buffers);
 
 impl Buffers {
     /// Reads the limits.
-    ///
-    /// # Errors
-    /// If the kernel has none of these names.
     pub fn read() -> Result<Self> {
         let limits = LIMITS.iter().map(|(name, _)| {
             let value =
@@ -42,9 +39,6 @@ impl Buffers {
 
 impl Raised {
     /// Raises limits that are lower than ours.
-    ///
-    /// # Errors
-    /// If this process may not.
     pub fn raise() -> Result<Self> {
         let before = Buffers::read()?;
         for ((name, wanted), (_, value)) in LIMITS.iter().zip(&before.0) {

@@ -1,12 +1,10 @@
-//! The network, the machine and the processes of measurements that run whole programs: what they share.
+//! The network, the machine and the processes of measurements that run whole programs.
 
 pub mod arguments;
 pub mod buffers;
-pub mod count;
 pub mod kernel_path;
 pub mod machine;
 pub mod network;
-pub mod results;
 pub mod supervisor;
 pub mod threads;
 pub mod turn;

@@ -1,4 +1,4 @@
-//! A network to measure in: how many receivers, over which line, with which loss; and what the line alone needs.
+//! A network to measure in: number of receivers, rate of the line, loss; and the time that the line alone needs.
 
 use glancecast_tests::netns::{Offload, Shape};
 use serde::{Deserialize, Serialize};
@@ -17,7 +17,17 @@ pub struct Network {
 }
 
 impl Network {
-    /// In words.
+    /// A network without a line rate in which batches cross whole.
+    pub fn unshaped(receivers: usize) -> Self {
+        Self { receivers, line_bits_per_second: None, offload: true, loss_per_mille: 0 }
+    }
+
+    /// A network whose line has a rate, in bits per second.
+    pub fn shaped(receivers: usize, line: u64, offload: bool, loss_per_mille: u32) -> Self {
+        Self { receivers, line_bits_per_second: Some(line), offload, loss_per_mille }
+    }
+
+    /// Its description.
     pub fn title(&self, image_bytes: u64) -> String {
         let receivers = if self.receivers == 1 { "receiver" } else { "receivers" };
         let line = self.line_bits_per_second.map_or_else(|| "unshaped".to_owned(), rate_in_words);
@@ -33,13 +43,13 @@ impl Network {
         )
     }
 
-    /// Seconds that the line alone needs for an image in full frames; none when it is not shaped.
+    /// Seconds that the line alone needs for an image in full frames; none if it has no rate.
     pub fn line_seconds(&self, image_bytes: u64) -> Option<f64> {
         let rate = self.line_bits_per_second?;
         Some(image_bytes as f64 * FRAME_BYTES / SYMBOL_BYTES * 8.0 / rate as f64)
     }
 
-    /// A rate that leaves the line room for headers that a tool does not count and for its answers, in bits per second.
+    /// A share of the line's rate, in bits per second: the rest is for headers that a tool does not count, and for answers.
     pub fn paced(&self, share: f64) -> Option<u64> {
         self.line_bits_per_second.map(|rate| (rate as f64 * share) as u64)
     }
@@ -77,10 +87,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_title_has_network_and_image() {
+        let lossy = Network::shaped(4, 400 * MBIT, false, 10).title(256 << 20);
+        let words =
+            "4 receivers, 400 Mbit/s, one packet a call, 1 % loss at each receiver, 256 MiB of random bytes";
+        assert_eq!(lossy, words);
+        let words = "1 receiver, unshaped, batches cross whole, no loss, 1024 MiB of random bytes";
+        assert_eq!(Network::unshaped(1).title(1 << 30), words);
+    }
+
+    #[test]
     fn the_line_alone_needs_what_the_frames_need() {
-        let network =
-            Network { receivers: 8, line_bits_per_second: Some(GBIT), offload: false, loss_per_mille: 0 };
-        let seconds = network.line_seconds(256 << 20).expect("shaped");
+        let seconds = Network::shaped(8, GBIT, false, 0).line_seconds(256 << 20).expect("shaped");
         assert!((seconds - 2.27).abs() < 0.005, "{seconds}");
     }
 }

@@ -17,23 +17,17 @@ use nix::unistd::{Pid, Uid};
 
 use super::buffers::Buffers;
 
-/// Refuses to go on as anybody but root; `target` is the one of `make`.
-///
-/// # Errors
-/// If this is somebody else.
-pub fn need_root(target: &str) -> Result<()> {
+/// Refuses to go on as anybody but root; `name` is that of the measurement.
+pub fn need_root(name: &str) -> Result<()> {
     ensure!(
         Uid::effective().is_root(),
-        "needs root for network namespaces: sudo -E env \"PATH=$PATH\" make {target}"
+        "needs root for network namespaces: sudo -E env \"PATH=$PATH\" make bench-{name}"
     );
     Ok(())
 }
 
 /// Runs this program again with `--work-in DIRECTORY`, a new directory in `memory`, and removes everything that it made.
 /// `program` is what messages begin with.
-///
-/// # Errors
-/// If the worker cannot be started or its directory not be made or removed.
 pub fn supervise(program: &str, memory: &Path) -> Result<ExitCode> {
     let signals: SigSet =
         [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGCHLD].into_iter().collect();
@@ -71,9 +65,6 @@ pub fn supervise(program: &str, memory: &Path) -> Result<ExitCode> {
 }
 
 /// What the worker does first: it hears signals again, and it does not outlive its supervisor.
-///
-/// # Errors
-/// If the kernel refuses, which it does not.
 pub fn become_worker() -> Result<()> {
     SigSet::all().thread_unblock().context("cannot unblock signals")?;
     prctl::set_pdeathsig(Signal::SIGKILL).context("cannot bind to the supervisor")

@@ -22,9 +22,6 @@ impl Turn {
     }
 
     /// Waits for the lock, unless it is held and has not been for long; drops it to let others in, otherwise.
-    ///
-    /// # Errors
-    /// If there can be no such file.
     pub fn take(&mut self) -> Result<()> {
         if self.held.as_ref().is_some_and(|(_, since)| since.elapsed() < LONG) {
             return Ok(());

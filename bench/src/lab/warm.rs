@@ -9,9 +9,6 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 /// Has the kernel find so many bytes for files in `directory`, which is in memory, and frees them again.
-///
-/// # Errors
-/// If there are not so many.
 pub fn warm(directory: &Path, bytes: u64) -> Result<()> {
     let path = directory.join(NAME);
     let written = fill(&path, bytes).with_context(|| format!("cannot fill {bytes} bytes of memory"));

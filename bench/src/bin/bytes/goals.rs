@@ -1,119 +1,42 @@
-//! What is to be reached, by the medians of what was measured.
+//! What is to be reached, by the middle runs of what was measured.
 
-use serde::{Deserialize, Serialize};
-
-use crate::record::Row;
-
-/// One goal, and what came of it.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Goal {
-    pub(crate) name: String,
-    pub(crate) what: String,
-    pub(crate) limit: Limit,
-    /// None where something that it needs was not measured, or failed.
-    pub(crate) measured: Option<f64>,
-    pub(crate) is_reached: bool,
-}
-
-/// The side from which a figure must keep to a bound.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub(crate) enum Limit {
-    AtMost(f64),
-    AtLeast(f64),
-}
-
-impl Limit {
-    fn is_kept_by(self, value: f64) -> bool {
-        match self {
-            Self::AtMost(bound) => value <= bound,
-            Self::AtLeast(bound) => value >= bound,
-        }
-    }
-
-    pub(crate) fn text(self) -> String {
-        match self {
-            Self::AtMost(bound) => format!("<= {bound}"),
-            Self::AtLeast(bound) => format!(">= {bound}"),
-        }
-    }
-}
+use glancecast_bench::goal::Goal;
+use glancecast_bench::goal::Limit::{AtLeast, AtMost};
+use glancecast_bench::record::{Row, Run};
 
 /// All goals, in the order of the page.
 pub(crate) fn judge(rows: &[Row]) -> Vec<Goal> {
-    let way = |row: &str, way: &str| rows.iter().find(|each| each.name == row)?.median(way);
-    let seconds = |row, of| way(row, of)?.seconds;
-    let sent = |row, of| Some(way(row, of)?.wire_bytes as f64);
-    let of_least = |row, of| Some(sent(row, of)? / way(row, of)?.least_bytes? as f64);
+    let row = |name: &str| rows.iter().find(|row| row.name == name);
+    let way = |name, way| -> Option<&Run> { row(name)?.way(way)?.middle() };
+    let seconds = |name, of| way(name, of)?.figure("seconds");
+    let sent = |name, of| way(name, of)?.figure("wire_bytes");
+    let of_least = |name, of| Some(sent(name, of)? / way(name, of)?.figure("least_bytes")?);
     let ratio = |one: Option<f64>, other: Option<f64>| Some(one? / other?);
-    let sparse = rows.iter().find(|row| row.name == "sparse");
-    let ext4 = rows.iter().find(|row| row.name == "ext4");
-    let copy = || Some(way("sparse", AUTO)?.allocated_bytes? as f64 / sparse?.data_bytes? as f64);
-    [
-        (
-            "sparse bytes",
-            "bytes sent, by those of full datagrams of the data",
-            Limit::AtMost(1.02),
-            of_least("sparse", AUTO),
-        ),
-        ("sparse copy", "what the copy takes of its disk, by the data", Limit::AtMost(260.0 / 256.0), copy()),
-        (
-            "sparse time",
-            "seconds, by those of the data alone (`dense`)",
-            Limit::AtMost(1.1),
-            ratio(seconds("sparse", AUTO), seconds("dense", AUTO)),
-        ),
-        (
-            "ext4 bytes",
-            "bytes sent, by what `zstd -1` makes of the image",
-            Limit::AtMost(1.03),
-            ratio(sent("ext4", AUTO), sent("ext4", ZSTD)),
-        ),
-        (
-            "ext4 time",
-            "seconds with `--compress off`, by those with `auto`",
-            Limit::AtLeast(2.5),
-            ratio(seconds("ext4", OFF), seconds("ext4", AUTO)),
-        ),
-        (
-            "ext4 qcow2",
-            "bytes sent, by the length of the compressed qcow2",
-            Limit::AtMost(1.0),
-            ratio(sent("ext4", AUTO), ext4.and_then(|row| Some(row.qcow2_bytes? as f64))),
-        ),
-        (
-            "random time",
-            "seconds with `--compress auto`, by those with `off`",
-            Limit::AtMost(1.03),
-            ratio(seconds("random", AUTO), seconds("random", OFF)),
-        ),
-        (
-            "zeros bytes",
-            "MiB sent",
-            Limit::AtMost(1.0),
-            sent("zeros", AUTO).map(|bytes| bytes / f64::from(1 << 20)),
-        ),
-        ("zeros time", "seconds", Limit::AtMost(5.0), seconds("zeros", AUTO)),
-        (
-            "changed bytes",
-            "bytes sent, by those of full datagrams of the changed blocks",
-            Limit::AtMost(1.06),
-            of_least("changed", BASE),
-        ),
-        (
-            "missing bytes",
-            "bytes sent, by those of full datagrams of the missing blocks",
-            Limit::AtMost(1.1),
-            of_least("missing", AGAIN),
-        ),
+    let data = row("sparse").and_then(|row| Some(row.data_bytes? as f64));
+    let copy = ratio(way("sparse", AUTO).and_then(|run| run.figure("allocated_bytes")), data);
+    let qcow2 = row("ext4").and_then(|row| Some(row.qcow2_bytes? as f64));
+    let by_dense = ratio(seconds("sparse", AUTO), seconds("dense", AUTO));
+    let (by_zstd, by_qcow2) =
+        (ratio(sent("ext4", AUTO), sent("ext4", ZSTD)), ratio(sent("ext4", AUTO), qcow2));
+    let off_by_auto = ratio(seconds("ext4", OFF), seconds("ext4", AUTO));
+    let auto_by_off = ratio(seconds("random", AUTO), seconds("random", OFF));
+    let mib = sent("zeros", AUTO).map(|bytes| bytes / f64::from(1 << 20));
+    let [data, changed, missing] = ["data", "changed blocks", "missing blocks"]
+        .map(|what| format!("bytes sent, by those of full datagrams of the {what}"));
+    let goal = |name, what: &str, limit, measured| Goal::new(name, what, limit, "", measured);
+    vec![
+        goal("sparse bytes", &data, AtMost(1.02), of_least("sparse", AUTO)),
+        goal("sparse copy", "what the copy takes of its disk, by the data", AtMost(260.0 / 256.0), copy),
+        goal("sparse time", "seconds, by those of the data alone (`dense`)", AtMost(1.1), by_dense),
+        goal("ext4 bytes", "bytes sent, by what `zstd -1` makes of the image", AtMost(1.03), by_zstd),
+        goal("ext4 time", "seconds with `--compress off`, by those with `auto`", AtLeast(2.5), off_by_auto),
+        goal("ext4 qcow2", "bytes sent, by the length of the compressed qcow2", AtMost(1.0), by_qcow2),
+        goal("random time", "seconds with `--compress auto`, by those with `off`", AtMost(1.03), auto_by_off),
+        Goal::new("zeros bytes", "bytes sent", AtMost(1.0), "MiB", mib),
+        Goal::new("zeros time", "seconds", AtMost(5.0), "s", seconds("zeros", AUTO)),
+        goal("changed bytes", &changed, AtMost(1.06), of_least("changed", BASE)),
+        goal("missing bytes", &missing, AtMost(1.1), of_least("missing", AGAIN)),
     ]
-    .map(|(name, what, limit, measured)| Goal {
-        name: name.to_owned(),
-        what: what.to_owned(),
-        limit,
-        measured,
-        is_reached: measured.is_some_and(|value| limit.is_kept_by(value)),
-    })
-    .into()
 }
 
 /// Names of ways.
@@ -126,12 +49,6 @@ pub(crate) const ZSTD: &str = "zstd -1 alone";
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_limit_is_kept_from_its_side() {
-        assert!(Limit::AtMost(1.05).is_kept_by(1.05) && !Limit::AtMost(1.05).is_kept_by(1.06));
-        assert!(Limit::AtLeast(2.5).is_kept_by(2.5) && !Limit::AtLeast(2.5).is_kept_by(2.4));
-    }
 
     #[test]
     fn a_goal_of_which_something_was_not_measured_is_not_reached() {

@@ -5,214 +5,97 @@
 //! It needs root for network namespaces, and nothing of it leaves them.
 
 mod goals;
-mod images;
-mod record;
 mod reuse;
 mod ways;
 
-use std::path::Path;
 use std::process::ExitCode;
-use std::time::Instant;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::Parser;
+use glancecast_bench::case::{Case, Way};
+use glancecast_bench::content::Content;
+use glancecast_bench::goal::Goal;
+use glancecast_bench::harness::{self, Bench};
 use glancecast_bench::lab::arguments::Common;
-use glancecast_bench::lab::supervisor;
-use glancecast_bench::lab::turn::Turn;
-
-use crate::images::Kind;
-use crate::record::{Bytes, Row};
-use crate::ways::{Ground, Way};
+use glancecast_bench::lab::network::{GBIT, Network};
+use glancecast_bench::record::{Row, Run, Runs};
+use glancecast_bench::render::Cell::{Middle, Text};
+use glancecast_bench::render::{Column, decimals};
 
 /// Measures what need not be sent. Needs root.
 #[derive(Debug, Parser)]
 #[command(name = "bytes")]
-struct Arguments {
+struct Bytes {
     #[command(flatten)]
     common: Common,
-
-    /// The rows to measure, by name; all of them when not given
-    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
-    only: Vec<String>,
-
-    /// Once, of an eighth of each image: to see that everything works
-    #[arg(long)]
-    quick: bool,
-
-    /// List the rows
-    #[arg(long)]
-    list: bool,
 }
-
-/// What is measured of one image.
-pub(crate) struct Plan {
-    name: &'static str,
-    work: &'static str,
-    image: Kind,
-    line: Option<u64>,
-    offload: bool,
-    ways: &'static [Way],
-    /// Repetitions for each that was asked for: where runs differ more than the ways do.
-    repeats: usize,
-    /// Whether a qcow2 that qemu-img compresses is made of it, to compare its length.
-    qcow2: bool,
-}
-
-/// In the order of the page.
-const PLANS: &[Plan] = &[
-    Plan {
-        name: "sparse",
-        work: "8 GiB, 256 MiB of random bytes in it in pieces of 1 MiB; 1 Gbit/s",
-        image: Kind::Sparse { bytes: 8 << 30, pieces: 256 },
-        line: Some(1_000_000_000),
-        offload: false,
-        ways: &[Way::Glancecast("auto"), Way::Udpcast, Way::Zstd],
-        repeats: 1,
-        qcow2: false,
-    },
-    Plan {
-        name: "dense",
-        work: "256 MiB of random bytes, for comparison with `sparse`; 1 Gbit/s",
-        image: Kind::Random { bytes: 256 << 20 },
-        line: Some(1_000_000_000),
-        offload: false,
-        ways: &[Way::Glancecast("auto")],
-        repeats: 1,
-        qcow2: false,
-    },
-    Plan {
-        name: "ext4",
-        work: "an ext4 file system filled from /usr; 1 Gbit/s",
-        image: Kind::Ext4 { data: 2 << 30 },
-        line: Some(1_000_000_000),
-        offload: false,
-        ways: &[Way::Glancecast("auto"), Way::Glancecast("off"), Way::Udpcast, Way::Zstd],
-        repeats: 1,
-        qcow2: true,
-    },
-    Plan {
-        name: "random",
-        work: "1 GiB of random bytes, which nothing makes smaller; unshaped, batches cross whole",
-        image: Kind::Random { bytes: 1 << 30 },
-        line: None,
-        offload: true,
-        ways: &[Way::Glancecast("auto"), Way::Glancecast("off")],
-        repeats: 5,
-        qcow2: false,
-    },
-    Plan {
-        name: "zeros",
-        work: "4 GiB of zeros; 1 Gbit/s",
-        image: Kind::Sparse { bytes: 4 << 30, pieces: 0 },
-        line: Some(1_000_000_000),
-        offload: false,
-        ways: &[Way::Glancecast("auto"), Way::Udpcast, Way::Zstd],
-        repeats: 1,
-        qcow2: false,
-    },
-    Plan {
-        name: "changed",
-        work: "1 GiB of random bytes to two receivers that hold it but for 5 % of its blocks, in an older image; 1 Gbit/s",
-        image: Kind::Random { bytes: 1 << 30 },
-        line: Some(1_000_000_000),
-        offload: false,
-        ways: &[Way::Base],
-        repeats: 1,
-        qcow2: false,
-    },
-    Plan {
-        name: "missing",
-        work: "1 GiB of random bytes to two receivers, one of which has it, and the other all but 10 random blocks of an \
-               interrupted push; 1 Gbit/s",
-        image: Kind::Random { bytes: 1 << 30 },
-        line: Some(1_000_000_000),
-        offload: false,
-        ways: &[Way::Resumed],
-        repeats: 1,
-        qcow2: false,
-    },
-];
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    if arguments.list {
-        PLANS.iter().for_each(|plan| println!("{:<8} {}", plan.name, plan.work));
-        return ExitCode::SUCCESS;
-    }
-    let result = match arguments.common.work_in() {
-        None => supervise(&arguments),
-        Some(directory) => supervisor::become_worker().and_then(|()| measure(&arguments, directory)),
-    };
-    result.unwrap_or_else(|error| {
-        eprintln!("bytes: {error:#}");
-        ExitCode::FAILURE
-    })
+    harness::main::<Bytes>()
 }
 
-fn supervise(arguments: &Arguments) -> Result<ExitCode> {
-    supervisor::need_root("bench-bytes")?;
-    if let Some(name) = arguments.only.iter().find(|name| PLANS.iter().all(|plan| plan.name != **name)) {
-        bail!("there is no row {name}; --list names them");
+impl Bench for Bytes {
+    const NAME: &'static str = "bytes";
+    const HEAD: &'static str = "\
+# What need not be sent
+
+Times are from the start of the sender to the whole copy, the middle of the repetitions, and bytes are those of the same
+run. Images, copies and spools are in memory. `make bench-bytes` measures it.";
+    const COLUMNS: &'static [Column] = &[
+        Column::new("s", Middle("seconds", 2)),
+        Column::new("bytes sent", Middle("wire_bytes", 0)),
+        Column::new("image / sent", Text(|row, runs| decimals(image_by_sent(row, runs), 1))),
+        Column::new("copy on the disk", Middle("allocated_bytes", 0)),
+    ];
+
+    fn common(&self) -> &Common {
+        &self.common
     }
-    supervisor::supervise("bytes", &arguments.common.memory)
+
+    fn cases(&self) -> Result<Vec<Case>> {
+        let auto = || ways::glancecast(goals::AUTO, "auto");
+        let off = || ways::glancecast(goals::OFF, "off");
+        let on_line = |name, receivers, work: &str, content, ways: Vec<Way>| Case {
+            work: format!("{work}; 1 Gbit/s"),
+            content,
+            ..Case::random(name, Network::shaped(receivers, GBIT, false, 0), 0, ways)
+        };
+        let random = |mib: u64| Content::Random { bytes: mib << 20 };
+        let sparse = |gib: u64, pieces| Content::Sparse { bytes: gib << 30, pieces };
+        let all = || vec![auto(), ways::udpcast(), ways::zstd()];
+        let pieces = "8 GiB, 256 MiB of random bytes in it in pieces of 1 MiB";
+        let dense = "256 MiB of random bytes, for comparison with `sparse`";
+        let older = "1 GiB of random bytes to two receivers that hold it but for 5 % of its blocks, in an older image";
+        let rest = "1 GiB of random bytes to two receivers, one of which has it, and the other all but 10 random blocks of an \
+                    interrupted push";
+        let mut ext4 = all();
+        ext4.insert(1, off());
+        let ext4 =
+            on_line("ext4", 1, "a file system filled from /usr", Content::Ext4 { data: 2 << 30 }, ext4);
+        Ok(vec![
+            on_line("sparse", 1, pieces, sparse(8, 256), all()),
+            on_line("dense", 1, dense, random(256), vec![auto()]),
+            Case { qcow2: true, ..ext4 },
+            Case { rounds: 5, ..Case::random("random", Network::unshaped(1), 1 << 30, vec![auto(), off()]) },
+            on_line("zeros", 1, "4 GiB of zeros", sparse(4, 0), all()),
+            on_line("changed", 2, older, random(1024), vec![Way::new(goals::BASE, reuse::changed)]),
+            on_line("missing", 2, rest, random(1024), vec![Way::new(goals::AGAIN, reuse::missing)]),
+        ])
+    }
+
+    fn goals(rows: &[Row]) -> Vec<Goal> {
+        goals::judge(rows)
+    }
 }
 
-/// Measures every row that was asked for, and writes the results after each of them.
-fn measure(arguments: &Arguments, directory: &Path) -> Result<ExitCode> {
-    let mut bytes = Bytes::read(&arguments.common.output)?;
-    let mut turn = arguments.common.turn();
-    let begin = Instant::now();
-    let wanted =
-        |plan: &&Plan| arguments.only.is_empty() || arguments.only.iter().any(|name| name == plan.name);
-    let plans: Vec<&Plan> = PLANS.iter().filter(wanted).collect();
-    for (number, plan) in plans.iter().enumerate() {
-        println!(
-            "\n{}: {} (row {} of {}, after {:.0} s)",
-            plan.name,
-            plan.work,
-            number + 1,
-            plans.len(),
-            begin.elapsed().as_secs_f64()
-        );
-        bytes.put(row(plan, arguments, directory, &mut turn)?);
-        bytes.write(&arguments.common.output)?;
-    }
-    let (output, seconds) = (arguments.common.output.display(), begin.elapsed().as_secs_f64());
-    println!("\n{}\nWritten after {seconds:.0} s: {output}/bytes.{{json,md}}", bytes.goals());
-    Ok(ExitCode::SUCCESS)
+fn image_by_sent(row: &Row, runs: &Runs) -> Option<f64> {
+    Some(row.image_bytes as f64 / runs.middle()?.figure("wire_bytes")?.max(1.0))
 }
 
-/// Measures the ways of one image, by turns.
-fn row(plan: &Plan, arguments: &Arguments, directory: &Path, turn: &mut Turn) -> Result<Row> {
-    let shrink = if arguments.quick { 8 } else { 1 };
-    let kind = plan.image.smaller(shrink);
-    let image = kind.make(directory, arguments.common.seed)?;
-    let mut row = Row::new(plan.name, plan.work, &image);
-    row.data_bytes = kind.data_bytes();
-    if plan.qcow2 {
-        row.qcow2_bytes = Some(images::qcow2_bytes(&image, directory)?);
-    }
-    let repeat =
-        arguments.common.repetitions(arguments.quick) * if arguments.quick { 1 } else { plan.repeats };
-    for repetition in 0..repeat {
-        turn.take()?;
-        let mut ways: Vec<&Way> = plan.ways.iter().filter(|way| repetition == 0 || way.varies()).collect();
-        if repetition % 2 == 1 {
-            ways.reverse(); // whatever the one before leaves behind is not always the same one's
-        }
-        for way in ways {
-            let ground = Ground {
-                plan,
-                image: &image,
-                data_bytes: row.data_bytes,
-                directory,
-                limit: arguments.common.limit(),
-            };
-            let run = way.run(&ground);
-            println!("  {}/{repeat} {:<19} {}", repetition + 1, way.name(), run.summary());
-            row.put(&way.name(), run);
-        }
-    }
-    std::fs::remove_file(&image.path)?;
-    Ok(row)
+/// A run with its time, its bytes and what the copy takes of its disk.
+fn run(seconds: f64, wire_bytes: u64, allocated_bytes: Option<u64>, details: &str) -> Run {
+    let details = format!("{seconds:>7.2} s {wire_bytes:>13} bytes; {details}");
+    let mut run = Run::new([("seconds", seconds), ("wire_bytes", wire_bytes as f64)], details);
+    run.figures.extend(allocated_bytes.map(|bytes| ("allocated_bytes".to_owned(), bytes as f64)));
+    run
 }

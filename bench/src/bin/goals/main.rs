@@ -1,66 +1,133 @@
-//! The figures that glancecast is to reach by itself, each as measured on this machine, beside its goal. What it is to
-//! reach beside other tools is the business of `versus`. `docs/performance.md` explains the lines.
+//! The figures that glancecast is to reach by itself, each as measured on this machine, beside its goal, and beside the
+//! same figure of another build. `docs/performance.md` explains the rows.
 
-mod arguments;
-mod goal;
+mod cases;
 mod measure;
-mod record;
 
-use std::path::Path;
 use std::process::ExitCode;
+use std::rc::Rc;
 
 use anyhow::Result;
 use clap::Parser;
-use glancecast_bench::lab::supervisor;
+use glancecast_bench::case::{Case, Way};
+use glancecast_bench::glancecast::{LINE_SHARE, Programs};
+use glancecast_bench::goal::Goal;
+use glancecast_bench::harness::{self, Bench};
+use glancecast_bench::lab::arguments::Common;
+use glancecast_bench::record::{Row, Runs, median};
+use glancecast_bench::render::Cell::{Median, Text};
+use glancecast_bench::render::{Column, decimals};
 
-use crate::arguments::Arguments;
-use crate::measure::Bench;
-use crate::record::{Goals, Line};
+use crate::cases::Aim;
+use crate::measure::Build;
+
+/// Measures what glancecast is to reach, each figure in network namespaces. Needs root.
+#[derive(Debug, Parser)]
+#[command(name = "goals")]
+struct Goals {
+    #[command(flatten)]
+    common: Common,
+
+    /// The part of a shaped line that the sender may use
+    #[arg(long, value_name = "SHARE", default_value_t = LINE_SHARE)]
+    share: f64,
+
+    /// Measure another build as well, in turns with this one: a name for it, and the directory with its glancecast and
+    /// glancecastd; may be given several times
+    #[arg(long, value_name = "NAME=DIR", value_parser = Programs::parse)]
+    beside: Vec<Programs>,
+}
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    if arguments.list {
-        goal::all()
-            .iter()
-            .for_each(|goal| println!("{:<20} {}, {}", goal.name, goal.work, goal.limit.shown(goal.unit)));
-        return ExitCode::SUCCESS;
-    }
-    let result = match arguments.common.work_in() {
-        None => supervise(&arguments),
-        Some(directory) => supervisor::become_worker().and_then(|()| measure(&arguments, directory)),
-    };
-    result.unwrap_or_else(|error| {
-        eprintln!("goals: {error:#}");
-        ExitCode::FAILURE
-    })
+    harness::main::<Goals>()
 }
 
-fn supervise(arguments: &Arguments) -> Result<ExitCode> {
-    supervisor::need_root("bench-goals")?;
-    arguments.goals()?;
-    supervisor::supervise("goals", &arguments.common.memory)
+impl Bench for Goals {
+    const NAME: &'static str = "goals";
+    const HEAD: &'static str = "\
+# What glancecast is to reach, and what it reached
+
+Written by `make bench-goals`; `docs/performance.md` explains the rows. Medians of the repetitions below.";
+    const COLUMNS: &'static [Column] = &[
+        Column::new("figure", Text(|_, runs| decimals(runs.median_of_all("value"), 3))),
+        Column::new("seconds", Median("seconds", 1.0, 2)),
+        Column::new("glancecast by it", Text(|row, runs| decimals(ratio(row.way(OURS)?, runs), 3))),
+        Column::new("turn by turn", Text(|row, runs| ratios_of_turns(row.way(OURS)?, runs))),
+    ];
+
+    fn common(&self) -> &Common {
+        &self.common
+    }
+
+    fn cases(&self) -> Result<Vec<Case>> {
+        let builds: Vec<Rc<Build>> = [Programs::ours()]
+            .into_iter()
+            .chain(self.beside.clone())
+            .map(|programs| Rc::new(Build { programs, share: self.share }))
+            .collect();
+        let way = |build: &Rc<Build>, aim: &Aim| {
+            let (build, figure) = (Rc::clone(build), aim.figure);
+            Way::new(build.programs.name.clone(), move |ground| build.measure(figure, ground))
+        };
+        let case = |aim: Aim| {
+            let work = format!("{}, {}", aim.work(), aim.limit.text(aim.figure.unit()));
+            let ways = builds.iter().map(|build| way(build, &aim)).collect();
+            Case { work, ..Case::random(aim.name, aim.network, aim.image_bytes, ways) }
+        };
+        Ok(cases::all().into_iter().map(case).collect())
+    }
+
+    fn goals(rows: &[Row]) -> Vec<Goal> {
+        let goal = |row: &Row| {
+            let aim = cases::all().into_iter().find(|aim| aim.name == row.name)?;
+            let measured = row.way(OURS)?.median_of_all("value");
+            Some(Goal::new(aim.name, &aim.work(), aim.limit, aim.figure.unit(), measured))
+        };
+        rows.iter().filter_map(goal).collect()
+    }
 }
 
-/// Measures every line that was asked for, and writes the results after each of them.
-fn measure(arguments: &Arguments, directory: &Path) -> Result<ExitCode> {
-    let mut goals = Goals::read(&arguments.common.output)?;
-    let mut turn = arguments.common.turn();
-    let mut bench = Bench::new(arguments, directory);
-    for goal in arguments.goals()? {
-        println!("\n{}: {}", goal.name, goal.work);
-        let mut line = Line::new(&goal);
-        bench.prepare(&goal)?;
-        for _ in 0..arguments.repetitions() {
-            turn.take()?;
-            let sample = bench.measure(&goal);
-            println!("  {}", sample.summary(goal.unit));
-            line.samples.push(sample);
-        }
-        println!("  {}", line.summary());
-        goals.put(line);
-        goals.write(&arguments.common.output)?;
+/// This build's figure by that of another one, medians of both.
+fn ratio(ours: &Runs, other: &Runs) -> Option<f64> {
+    Some(ours.median_of_all("value")? / other.median_of_all("value")?)
+}
+
+/// The median of the ratios of each repetition, and these.
+fn ratios_of_turns(ours: &Runs, other: &Runs) -> Option<String> {
+    let turns = ours.runs.iter().zip(&other.runs);
+    let ratios: Vec<f64> =
+        turns.filter_map(|(ours, other)| Some(ours.figure("value")? / other.figure("value")?)).collect();
+    let each: Vec<String> = ratios.iter().map(|ratio| format!("{ratio:.3}")).collect();
+    Some(format!("{:.3} of {}", median(ratios)?, each.join(" "))).filter(|_| other.way != OURS)
+}
+
+/// The name of this build.
+const OURS: &str = "glancecast";
+
+#[cfg(test)]
+mod tests {
+    use glancecast_bench::record::Run;
+
+    use super::*;
+
+    #[test]
+    fn names_are_unique() {
+        let mut names: Vec<_> = cases::all().iter().map(|aim| aim.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), cases::all().len());
     }
-    print!("\n{}", goals.table());
-    println!("\nWritten: {}/goals.{{json,md}}", arguments.common.output.display());
-    Ok(ExitCode::SUCCESS)
+
+    #[test]
+    fn another_build_has_the_ratio_to_it() {
+        let (ours, old) = (runs(OURS, &[1.1, 1.2, 1.3]), runs("old", &[2.2, 2.2, 2.6]));
+        assert_eq!(ratio(&ours, &old), Some(1.2 / 2.2));
+        assert_eq!(ratios_of_turns(&ours, &old).expect("three"), "0.500 of 0.500 0.545 0.500");
+        assert_eq!(ratios_of_turns(&ours, &ours), None);
+    }
+
+    fn runs(way: &str, values: &[f64]) -> Runs {
+        let runs = values.iter().map(|value| Run::new([("value", *value)], ""));
+        Runs { way: way.to_owned(), about: String::new(), commands: Vec::new(), runs: runs.collect() }
+    }
 }

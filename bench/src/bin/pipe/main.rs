@@ -1,80 +1,106 @@
-//! glancecast's data path from file to file, unshaped, with a profile of where the time goes: a sender and a receiver
-//! (or some) in network namespaces, or on the loopback interface without root. `docs/performance.md` explains the result.
+//! glancecast's data path from file to file, unshaped, with a profile of where the time goes: a sender and receivers in
+//! network namespaces, or on the loopback interface without root. `docs/performance.md` explains the result.
 
-mod arguments;
 mod profile;
-mod table;
 
-use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::Parser;
+use glancecast_bench::case::{Case, Way};
+use glancecast_bench::glancecast::{Glancecast, Programs};
+use glancecast_bench::harness::{self, Bench};
+use glancecast_bench::lab::arguments::{Common, bytes};
 use glancecast_bench::lab::network::Network;
 use glancecast_bench::lab::supervisor;
-use glancecast_bench::push::{Image, Place, Push};
-use glancecast_tests::netns::Lab;
+use glancecast_bench::record::Row;
+use glancecast_bench::render::Column;
+use glancecast_bench::run::Site;
 
-use crate::arguments::Arguments;
-use crate::profile::{Pipe, Run};
+/// Sends an image unshaped, and shows where the time goes. Needs root, but for --loopback.
+#[derive(Debug, Parser)]
+#[command(name = "pipe")]
+struct Pipe {
+    #[command(flatten)]
+    common: Common,
+
+    /// Use the loopback interface instead of network namespaces
+    #[arg(long, conflicts_with_all = ["loss", "one_packet_a_call"])]
+    loopback: bool,
+
+    /// The number of receivers
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    receivers: usize,
+
+    /// Packets of a thousand that each receiver loses; a packet is a whole batch
+    #[arg(long, value_name = "PERMILLE", default_value_t = 0)]
+    loss: u32,
+
+    /// Each datagram crosses as a packet of its own
+    #[arg(long)]
+    one_packet_a_call: bool,
+
+    /// Bytes of the image, with k, m or g for a power of 1024
+    #[arg(long, value_name = "BYTES", default_value = "1g", value_parser = bytes)]
+    size: u64,
+
+    /// The sender's --rate
+    #[arg(long, value_name = "RATE", default_value = "auto:20gbit")]
+    rate: String,
+}
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    let result = match arguments.common.work_in() {
-        None => supervise(&arguments),
-        Some(directory) => supervisor::become_worker().and_then(|()| measure(&arguments, directory)),
-    };
-    result.unwrap_or_else(|error| {
-        eprintln!("pipe: {error:#}");
-        ExitCode::FAILURE
-    })
+    harness::main::<Pipe>()
 }
 
-fn supervise(arguments: &Arguments) -> Result<ExitCode> {
-    if !arguments.loopback {
-        supervisor::need_root("bench-pipe")
-            .context("--loopback does without, where a datagram is as long as 9000 bytes")?;
+impl Bench for Pipe {
+    const NAME: &'static str = "pipe";
+    const HEAD: &'static str = "\
+# From file to file
+
+Written by `make bench-pipe`; `docs/performance.md` explains stages and threads. They are those of the run in the middle.";
+    const COLUMNS: &'static [Column] = &[];
+    const STOPS: bool = true;
+
+    fn common(&self) -> &Common {
+        &self.common
     }
-    supervisor::supervise("pipe", &arguments.common.memory)
-}
 
-fn measure(arguments: &Arguments, directory: &Path) -> Result<ExitCode> {
-    let image = Image::random(directory.join("image"), arguments.size, arguments.common.seed);
-    let mut turn = arguments.common.turn();
-    let mut runs = Vec::new();
-    for _ in 0..arguments.common.repetitions(false).max(1) {
-        turn.take()?;
-        let run = run(arguments, &image, directory)?;
-        println!("{:.2} s, {:.2} Gbit/s to each receiver", run.seconds, run.gbit_s);
-        runs.push(run);
+    fn cases(&self) -> Result<Vec<Case>> {
+        if self.receivers == 0 {
+            bail!("a push needs a receiver");
+        }
+        let network = Network {
+            receivers: self.receivers,
+            line_bits_per_second: None,
+            offload: !self.one_packet_a_call,
+            loss_per_mille: self.loss,
+        };
+        let crossing = match (self.loopback, self.one_packet_a_call) {
+            (true, _) => "loopback",
+            (false, false) => "namespaces, batches cross whole",
+            (false, true) => "namespaces, one packet a call",
+        };
+        let (size, receivers, loss, rate) = (self.size >> 20, self.receivers, self.loss, &self.rate);
+        let work = format!("{size} MiB to {receivers}, {crossing}, {loss} per mille lost, rate {rate}");
+        let push = Glancecast { profile: true, ..Glancecast::new(&Programs::ours(), rate) };
+        let loopback = self.loopback;
+        let way = Way::new("glancecast", move |ground| {
+            let site = if loopback { Site::loopback(ground, ground.directory)? } else { ground.site()? };
+            profile::run(&push.push(&site)?)
+        });
+        Ok(vec![Case { work, ..Case::random("pipe", network, self.size, vec![way]) }])
     }
-    let pipe = Pipe::new(arguments, runs);
-    print!("\n{}", table::page(&pipe));
-    let path = pipe.write(&arguments.common.output)?;
-    println!("\nWritten: {}", path.display());
-    Ok(ExitCode::SUCCESS)
-}
 
-fn run(arguments: &Arguments, image: &Image, directory: &Path) -> Result<Run> {
-    let network = Network {
-        receivers: arguments.receivers,
-        line_bits_per_second: None,
-        offload: !arguments.one_packet_a_call,
-        loss_per_mille: arguments.loss,
-    };
-    let lab = (!arguments.loopback).then(|| Lab::build(&network.shape(None)));
-    let push = Push {
-        place: lab.as_ref().map_or(Place::Loopback, Place::In),
-        receivers: arguments.receivers,
-        image,
-        directory: &directory.join("push"),
-        rate: &arguments.rate,
-        options: &[],
-        sender_options: &[],
-        stored: &[],
-        warm: true,
-        profile: true,
-        limit: arguments.common.limit(),
-    };
-    Ok(Run::new(&push.run()?))
+    fn check(&self) -> Result<()> {
+        if self.loopback {
+            return Ok(());
+        }
+        supervisor::need_root(Self::NAME)
+            .context("--loopback does without, where a datagram is as long as 9000 bytes")
+    }
+
+    fn section(row: &Row) -> String {
+        profile::section(row).unwrap_or_else(|error| format!("{error:#}\n"))
+    }
 }

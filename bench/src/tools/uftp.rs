@@ -6,26 +6,23 @@ use anyhow::{Result, ensure};
 use glancecast_tests::netns::Lab;
 use glancecast_tests::process::Process;
 
-use crate::run::Ground;
-use crate::tool::{Direction, Host, Line, Site, Tool, package_version};
+use super::{Line, Tool, package_version};
+use crate::run::{Host, Site};
 
-pub(crate) struct Uftp;
+/// See the module.
+#[derive(Debug, Clone, Copy)]
+pub struct Uftp;
 
 impl Tool for Uftp {
     fn name(&self) -> &'static str {
         "uftp"
     }
 
-    fn version(&self) -> String {
-        package_version("uftp")
-    }
-
-    fn note(&self) -> &'static str {
-        "its encryption off, which is its faster way: neither authenticated nor verified"
-    }
-
-    fn direction(&self) -> Direction {
-        Direction::Push
+    fn about(&self) -> String {
+        format!(
+            "{}; its encryption off, which is its faster way: neither authenticated nor verified",
+            package_version("uftp")
+        )
     }
 
     fn sender(&self, site: &Site) -> Result<Vec<Line>> {
@@ -39,7 +36,7 @@ impl Tool for Uftp {
             Lab::INTERFACE,
             hosts.join(",")
         );
-        Ok(vec![Line::new("uftp", &usual).path("", &site.image)])
+        Ok(vec![Line::new("uftp", &usual).path("", &site.image.path)])
     }
 
     fn receiver(&self, _site: &Site, host: &Host) -> Line {
@@ -47,13 +44,13 @@ impl Tool for Uftp {
         Line::new("uftpd", &usual).path("-D", &host.directory).path("-F", host.directory.join(STATUS))
     }
 
-    fn is_ready(&self, ground: &Ground<'_>, host: Option<&Host>, _process: &Process) -> bool {
+    fn is_ready(&self, site: &Site, host: Option<&Host>, _process: &Process) -> bool {
         let name = host.map_or(Lab::SENDER, |host| host.name.as_str());
-        let sockets = ground.lab.inside(name, || fs::read_to_string("/proc/thread-self/net/udp"));
+        let sockets = site.lab().inside(name, || fs::read_to_string("/proc/thread-self/net/udp"));
         sockets.is_ok_and(|sockets| sockets.contains(PORT_IN_HEX))
     }
 
-    fn is_done(&self, _ground: &Ground<'_>, host: &Host, _process: &mut Process) -> Result<bool> {
+    fn is_done(&self, _site: &Site, host: &Host, _process: &mut Process) -> Result<bool> {
         let Ok(status) = fs::read_to_string(host.directory.join(STATUS)) else { return Ok(false) };
         let Some(result) = status.lines().find(|line| line.starts_with("RESULT;")) else { return Ok(false) };
         // The manual says `copy`, version 4.10.2 `copied`.
@@ -62,7 +59,7 @@ impl Tool for Uftp {
     }
 }
 
-/// Its address as its identity, which is also what uftpd takes when it is not told.
+/// Its address as its identity, which is also the default of uftpd.
 fn identity(host: &Host) -> String {
     format!("0x{:08X}", u32::from_be_bytes(host.address))
 }

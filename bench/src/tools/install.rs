@@ -8,14 +8,14 @@ use std::process::Command;
 use anyhow::{Context, Result, bail, ensure};
 use glancecast_tests::places;
 
-/// Installs what is missing, or says what is.
-pub(crate) fn install(only_say: bool) -> Result<()> {
+/// Installs what is missing, or names it.
+pub fn install(only_name: bool) -> Result<()> {
     let missing = missing();
     if missing.is_empty() {
         return Ok(());
     }
     let packages = missing.join(" ");
-    if only_say || places::tool("apt-get").is_none() {
+    if only_name || places::tool("apt-get").is_none() {
         bail!("not installed: {packages} (names of Debian's packages)");
     }
     println!("installing {packages}");

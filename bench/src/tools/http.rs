@@ -7,33 +7,35 @@ use anyhow::{Context, Result};
 use glancecast_tests::netns::Lab;
 use glancecast_tests::process::Process;
 
-use crate::run::Ground;
-use crate::tool::{Direction, Host, Line, SENDER, Site, Tool, package_version};
+use super::{Direction, Line, SENDER, Tool, package_version};
+use crate::run::{Host, Site};
 
-pub(crate) struct Http;
+/// See the module.
+#[derive(Debug, Clone, Copy)]
+pub struct Http;
 
 impl Tool for Http {
     fn name(&self) -> &'static str {
         "http"
     }
 
-    fn version(&self) -> String {
-        format!("{}, {}", package_version("nginx"), package_version("curl"))
-    }
-
-    fn note(&self) -> &'static str {
-        "nginx and one curl on each receiver, without TLS: neither encrypted nor authenticated, copies not verified"
+    fn about(&self) -> String {
+        format!(
+            "{}, {}; nginx and one curl on each receiver, without TLS: neither encrypted nor authenticated, copies not verified",
+            package_version("nginx"),
+            package_version("curl")
+        )
     }
 
     fn direction(&self) -> Direction {
         Direction::Pull
     }
 
-    fn prepare(&self, ground: &Ground<'_>) -> Result<()> {
-        let Site { directory, image, .. } = &ground.site;
+    fn prepare(&self, site: &Site) -> Result<()> {
+        let Site { directory, image, .. } = site;
         let text = CONFIGURATION
             .replace("DIRECTORY", &directory.display().to_string())
-            .replace("IMAGE", &image.display().to_string());
+            .replace("IMAGE", &image.path.display().to_string());
         fs::write(directory.join(FILE), text).context("cannot write nginx's configuration")
     }
 
@@ -50,11 +52,11 @@ impl Tool for Http {
             .path("", url)
     }
 
-    fn is_ready(&self, ground: &Ground<'_>, _host: Option<&Host>, _process: &Process) -> bool {
-        ground.lab.inside(Lab::SENDER, || TcpStream::connect((SENDER, 80)).is_ok())
+    fn is_ready(&self, site: &Site, _host: Option<&Host>, _process: &Process) -> bool {
+        site.lab().inside(Lab::SENDER, || TcpStream::connect((SENDER, 80)).is_ok())
     }
 
-    fn is_done(&self, _ground: &Ground<'_>, _host: &Host, process: &mut Process) -> Result<bool> {
+    fn is_done(&self, _site: &Site, _host: &Host, process: &mut Process) -> Result<bool> {
         Ok(process.poll().is_some_and(|end| end.code() == Some(0)))
     }
 }

@@ -4,26 +4,23 @@ use anyhow::Result;
 use glancecast_tests::netns::Lab;
 use glancecast_tests::process::Process;
 
-use crate::run::Ground;
-use crate::tool::{Direction, Host, Line, Site, Tool, package_version};
+use super::{Line, Tool, package_version};
+use crate::run::{Host, Site};
 
-pub(crate) struct Udpcast;
+/// udpcast, through zstd or not.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Udpcast {
+    /// Whether the sender compresses with `zstd -1`, and the receivers decompress.
+    pub through_zstd: bool,
+}
 
 impl Tool for Udpcast {
     fn name(&self) -> &'static str {
         "udpcast"
     }
 
-    fn version(&self) -> String {
-        package_version("udpcast")
-    }
-
-    fn note(&self) -> &'static str {
-        "neither encrypted nor authenticated, copies not verified"
-    }
-
-    fn direction(&self) -> Direction {
-        Direction::Push
+    fn about(&self) -> String {
+        format!("{}; neither encrypted nor authenticated, copies not verified", package_version("udpcast"))
     }
 
     fn sender(&self, site: &Site) -> Result<Vec<Line>> {
@@ -36,23 +33,25 @@ impl Tool for Udpcast {
             Lab::INTERFACE,
             site.hosts.len()
         );
-        Ok(vec![Line::new("udp-sender", &usual).path("--file", &site.image)])
+        let line = Line::new("udp-sender", &usual).path("--file", &site.image.path);
+        Ok(vec![if self.through_zstd { line.path("--pipe", "zstd -1 -q -c") } else { line }])
     }
 
     fn receiver(&self, _site: &Site, host: &Host) -> Line {
         let usual =
             format!("--interface {} --nokbd --no-progress --rcvbuf {RECEIVE_BUFFER_BYTES}", Lab::INTERFACE);
-        Line::new("udp-receiver", &usual).path("--file", host.directory.join("image"))
+        let line = Line::new("udp-receiver", &usual).path("--file", host.directory.join("image"));
+        if self.through_zstd { line.path("--pipe", "zstd -d -q") } else { line }
     }
 
-    fn is_ready(&self, _ground: &Ground<'_>, _host: Option<&Host>, process: &Process) -> bool {
+    fn is_ready(&self, _site: &Site, _host: Option<&Host>, process: &Process) -> bool {
         // Said when its sockets are open.
         process.log_lines().iter().any(|line| line.contains("UDP receiver for"))
     }
 
-    fn is_done(&self, ground: &Ground<'_>, host: &Host, _process: &mut Process) -> Result<bool> {
+    fn is_done(&self, site: &Site, host: &Host, _process: &mut Process) -> Result<bool> {
         // It writes in order, and stays for half a second after the last byte to repeat its last answer.
-        Ok(self.copy(ground, host).metadata().is_ok_and(|file| file.len() == ground.image_bytes()))
+        Ok(self.copy(host).metadata().is_ok_and(|file| file.len() == site.image.bytes))
     }
 }
 

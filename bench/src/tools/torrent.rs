@@ -1,4 +1,4 @@
-//! A swarm: opentracker and a seeding aria2 on the sender, an aria2 on each receiver, which goes on to serve the
+//! BitTorrent: opentracker and a seeding aria2 on the sender, an aria2 on each receiver, which goes on to serve the
 //! others when it is done.
 
 use std::fs;
@@ -11,37 +11,38 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use glancecast_tests::netns::Lab;
-use glancecast_tests::places;
 use glancecast_tests::process::Process;
 
-use crate::run::Ground;
-use crate::tool::{Direction, Host, Line, SENDER, Site, Tool, package_version};
+use super::{Direction, Line, SENDER, Tool, package_version};
+use crate::run::{Host, Site};
 
-pub(crate) struct Torrent;
+/// See the module.
+#[derive(Debug, Clone, Copy)]
+pub struct Torrent;
 
 impl Tool for Torrent {
     fn name(&self) -> &'static str {
         "bittorrent"
     }
 
-    fn version(&self) -> String {
-        format!("{}, {}", package_version("aria2"), package_version("opentracker"))
-    }
-
-    fn note(&self) -> &'static str {
-        "aria2 everywhere, receivers serve each other; not encrypted, pieces verified with SHA-1"
+    fn about(&self) -> String {
+        format!(
+            "{}, {}; aria2 everywhere, receivers serve each other; not encrypted, pieces verified with SHA-1",
+            package_version("aria2"),
+            package_version("opentracker")
+        )
     }
 
     fn direction(&self) -> Direction {
         Direction::Pull
     }
 
-    fn prepare(&self, ground: &Ground<'_>) -> Result<()> {
-        let Site { directory, image, hosts, .. } = &ground.site;
+    fn prepare(&self, site: &Site) -> Result<()> {
+        let Site { directory, image, hosts, .. } = site;
         let torrent = directory.join(TORRENT);
         let announce = format!("http://{SENDER}:{PORT}/announce");
         let create = format!("-l {PIECE_LOG2} -d -n image -a {announce}");
-        output(&Line::new("mktorrent", &create).path("-o", &torrent).path("", image))?;
+        output(&Line::new("mktorrent", &create).path("-o", &torrent).path("", &image.path))?;
         // Debian's opentracker serves only what its list names.
         let description = output(&Line::new("aria2c", "--no-conf -S").path("", &torrent))?;
         let hash = info_hash(&description)?;
@@ -56,7 +57,7 @@ impl Tool for Torrent {
     fn sender(&self, site: &Site) -> Result<Vec<Line>> {
         let tracker = format!("-i {SENDER} -p {PORT} -P {PORT} -w {WHITELIST}");
         let seeder = format!("{USUAL} --bt-seed-unverified=true");
-        let above = site.image.parent().context("the image lies in a directory")?;
+        let above = site.image.path.parent().context("the image lies in a directory")?;
         Ok(vec![
             Line::new("opentracker", &tracker).path("-d", &site.directory),
             Line::new("aria2c", &seeder).path("--dir", above).path("", site.directory.join(TORRENT)),
@@ -70,12 +71,12 @@ impl Tool for Torrent {
             .path("", site.directory.join(TORRENT))
     }
 
-    fn is_ready(&self, ground: &Ground<'_>, _host: Option<&Host>, _process: &Process) -> bool {
-        let seeds = ground.lab.inside(Lab::SENDER, scrape);
+    fn is_ready(&self, site: &Site, _host: Option<&Host>, _process: &Process) -> bool {
+        let seeds = site.lab().inside(Lab::SENDER, scrape);
         seeds.is_ok_and(|answer| answer.contains("8:completei1e"))
     }
 
-    fn is_done(&self, _ground: &Ground<'_>, host: &Host, _process: &mut Process) -> Result<bool> {
+    fn is_done(&self, _site: &Site, host: &Host, _process: &mut Process) -> Result<bool> {
         Ok(host.directory.join(MARK).exists())
     }
 }
@@ -106,12 +107,12 @@ fn info_hash(description: &str) -> Result<&str> {
 }
 
 fn output(line: &Line) -> Result<String> {
-    let program = places::tool(line.program).with_context(|| format!("{} is not installed", line.program))?;
-    let output = Command::new(program).args(&line.arguments).output().context("cannot run a program")?;
+    let output =
+        Command::new(line.program()?).args(&line.arguments).output().context("cannot run a program")?;
     ensure!(
         output.status.success(),
         "{} ended with {}: {}",
-        line.shown(),
+        line.name(),
         output.status,
         String::from_utf8_lossy(&output.stderr)
     );

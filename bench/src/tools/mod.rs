@@ -1,0 +1,164 @@
+//! The tools that are compared. Each says which processes it has on the sender and on the receivers, when they are ready,
+//! and when a receiver has the file.
+
+pub mod http;
+pub mod install;
+pub mod torrent;
+pub mod udpcast;
+pub mod uftp;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use glancecast_tests::places;
+use glancecast_tests::process::Process;
+
+use crate::lab::buffers::Raised;
+use crate::run::{Host, Ran, Site, run};
+
+/// The side that has to be there first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// Receivers wait for the sender: the clock starts with the sender.
+    Push,
+    /// The sender waits for receivers: the clock starts with them.
+    Pull,
+}
+
+/// One tool, with its best options.
+pub trait Tool: Sync {
+    /// Its name on the command line and in the results.
+    fn name(&self) -> &'static str;
+
+    /// Its version, and what a reader of its row has to know.
+    fn about(&self) -> String;
+
+    /// The side that waits.
+    fn direction(&self) -> Direction {
+        Direction::Push
+    }
+
+    /// Writes the files that its processes read; not timed.
+    fn prepare(&self, _site: &Site) -> Result<()> {
+        Ok(())
+    }
+
+    /// The command lines of the sender's processes, in the order in which they start.
+    fn sender(&self, site: &Site) -> Result<Vec<Line>>;
+
+    /// The command line of a receiver.
+    fn receiver(&self, site: &Site, host: &Host) -> Line;
+
+    /// Whether the side that waits can be waited for: a receiver if `host` is given, otherwise all of the sender.
+    fn is_ready(&self, site: &Site, host: Option<&Host>, process: &Process) -> bool;
+
+    /// Whether a receiver has the whole file.
+    fn is_done(&self, site: &Site, host: &Host, process: &mut Process) -> Result<bool>;
+
+    /// The copy on a receiver.
+    fn copy(&self, host: &Host) -> PathBuf {
+        host.directory.join("image")
+    }
+
+    /// The time that processes get to end by themselves. udp-receiver, for instance, repeats its last answer for half a
+    /// second.
+    fn patience(&self, _site: &Site) -> Duration {
+        match self.direction() {
+            Direction::Push => Duration::from_secs(3),
+            Direction::Pull => Duration::ZERO,
+        }
+    }
+
+    /// Whether its threads are looked at.
+    fn is_profiled(&self) -> bool {
+        false
+    }
+}
+
+/// A program and its arguments.
+#[derive(Debug, Clone)]
+pub struct Line {
+    /// Its path, or its name if the system has it.
+    pub program: PathBuf,
+    /// Its arguments.
+    pub arguments: Vec<String>,
+    /// `RUST_LOG`.
+    pub log_level: Option<&'static str>,
+}
+
+/// Options for a tool beyond its own.
+#[derive(Debug, Clone, Default)]
+pub struct Extra {
+    /// For the last process on the sender.
+    pub sender: Vec<String>,
+    /// For the receivers.
+    pub receiver: Vec<String>,
+}
+
+/// The tools beside glancecast.
+pub fn others() -> Vec<Box<dyn Tool>> {
+    vec![
+        Box::new(udpcast::Udpcast::default()),
+        Box::new(uftp::Uftp),
+        Box::new(http::Http),
+        Box::new(torrent::Torrent),
+    ]
+}
+
+/// Runs a tool once, with the limits for socket buffers that the manuals of udpcast and UFTP ask for.
+pub fn compare(tool: &dyn Tool, extra: &Extra, site: &Site) -> Result<Ran> {
+    let _raised = Raised::raise()?;
+    run(tool, extra, site)
+}
+
+impl Line {
+    /// A program with arguments written as in a shell, separated by blanks and not quoted.
+    pub fn new(program: impl Into<PathBuf>, arguments: &str) -> Self {
+        let arguments = arguments.split_whitespace().map(str::to_owned).collect();
+        Self { program: program.into(), arguments, log_level: None }
+    }
+
+    /// The same with `flag value`, or the value alone if the flag is empty. The value may hold blanks.
+    #[must_use]
+    pub fn path(mut self, flag: &str, value: impl Into<PathBuf>) -> Self {
+        let flag = Some(flag.to_owned()).filter(|flag| !flag.is_empty());
+        self.arguments.extend(flag.into_iter().chain([value.into().to_string_lossy().into_owned()]));
+        self
+    }
+
+    /// The name of the program.
+    pub fn name(&self) -> String {
+        self.program.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
+    /// As one would type it, where the directory above the sender's is `/tmp`.
+    pub(crate) fn shown(&self, sender_directory: &Path) -> String {
+        let line = [self.name()].into_iter().chain(self.arguments.iter().cloned()).collect::<Vec<_>>();
+        let above = sender_directory.parent().unwrap_or(sender_directory);
+        line.join(" ").replace(&*above.to_string_lossy(), "/tmp")
+    }
+
+    /// The program's path, which the system has where it was given by name.
+    pub fn program(&self) -> Result<PathBuf> {
+        if self.program.is_absolute() {
+            ensure!(self.program.is_file(), "{} is not there: make build", self.program.display());
+            return Ok(self.program.clone());
+        }
+        places::tool(&self.name()).with_context(|| format!("{} is not installed", self.name()))
+    }
+}
+
+/// The version of an installed Debian package.
+fn package_version(package: &str) -> String {
+    let query = Command::new("dpkg-query").args(["-W", "-f", "${Version}", package]).output();
+    let version = query.ok().filter(|output| output.status.success());
+    version.map_or_else(
+        || "unknown".to_owned(),
+        |output| format!("{package} {}", String::from_utf8_lossy(&output.stdout)),
+    )
+}
+
+/// The sender's address in the lab.
+const SENDER: &str = "10.77.0.1";

@@ -1,0 +1,70 @@
+//! Ways that several measurements have: the tools, and what the line and the kernel's path alone need.
+
+use anyhow::{Context, Result};
+
+use crate::case::{Ground, Way};
+use crate::glancecast::{Glancecast, LINE_SHARE, Programs};
+use crate::lab::kernel_path;
+use crate::lab::network::Network;
+use crate::record::Run;
+use crate::run::Site;
+use crate::tools::{self, Extra, Tool};
+
+/// What the line alone, where it has a rate, and the kernel's path alone need for the image.
+pub fn references(network: &Network) -> Vec<Way> {
+    let line = Way::new(LINE, |ground| {
+        let seconds = ground.network.line_seconds(ground.image.bytes).context("the line has a rate")?;
+        Ok(Run::new([("seconds", seconds)], format!("{seconds:>7.2} s")))
+    });
+    let path = Way::new(KERNEL_PATH, |ground| {
+        let path = kernel_path::measure(ground.network, ground.image.bytes)?;
+        let figures = [
+            ("seconds", path.seconds),
+            ("gbit_s", path.gbit_s),
+            ("datagrams_per_second", path.datagrams_per_second),
+            ("lost_share", path.lost_share),
+        ];
+        let (seconds, datagrams, gbit_s) = (path.seconds, path.datagrams_per_second, path.gbit_s);
+        Ok(Run::new(
+            figures,
+            format!("{seconds:>7.2} s, {datagrams:.0} datagrams/s, {gbit_s:.2} Gbit/s to each receiver"),
+        ))
+    });
+    let line = network.line_bits_per_second.map(|_| Way { once: true, ..line });
+    line.into_iter().chain([path]).collect()
+}
+
+/// A tool by its name, with more options than its own.
+///
+/// # Panics
+/// If there is no such tool.
+pub fn tool(name: &str, extra: Extra) -> Way {
+    if name == "glancecast" {
+        let programs = Programs::ours();
+        let about = Glancecast::new(&programs, "").about();
+        let push = move |ground: &Ground<'_>| {
+            let push = Glancecast::new(&programs, as_fast_as_it_goes(ground.network));
+            compare(&push, &extra, &ground.site()?)
+        };
+        return Way::new(name, push).about(about);
+    }
+    let tool = tools::others().into_iter().find(|tool| tool.name() == name).expect("a tool of this name");
+    let about = tool.about();
+    Way::new(name, move |ground| compare(tool.as_ref(), &extra, &ground.site()?)).about(about)
+}
+
+fn compare(tool: &dyn Tool, extra: &Extra, site: &Site) -> Result<Run> {
+    Ok(tools::compare(tool, extra, site)?.figures())
+}
+
+/// glancecast's `--rate`: that of the line, or what several receivers can take that share the processors with the sender;
+/// above that they drop, and ask again.
+fn as_fast_as_it_goes(network: &Network) -> String {
+    let unshaped = if network.receivers == 1 { 20_000_000 } else { 18_000_000 / network.receivers as u64 };
+    format!("{}kbit", network.paced(LINE_SHARE).map_or(unshaped, |rate| rate / 1000))
+}
+
+/// The name of the way that the line alone is.
+pub const LINE: &str = "the line alone";
+/// The name of the way that the kernel's path alone is.
+pub const KERNEL_PATH: &str = "the kernel's path alone";
