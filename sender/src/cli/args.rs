@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use glancecast_inspect::DiskFormat;
-use glancecast_platform::args::{RateChoice, parse_duration};
 use glancecast_platform::multicast::Group;
 use glancecast_platform::transport::Destinations;
+use glancecast_platform::units::{RateChoice, parse_duration};
 use glancecast_proto::ids::{HostName, ObjectName};
 use glancecast_proto::limits::{HOSTS_MAX, MTU_MAX, MTU_MIN};
 use glancecast_proto::wire::{Pin, is_image_id};

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use glancecast_platform::args::Rate;
 use glancecast_platform::interface::{Chosen, Interface};
 use glancecast_platform::transport::{Buffer, Destinations, Downlink};
+use glancecast_platform::units::Rate;
 use glancecast_proto::sender::Expected;
 
 /// Which interface, who chose it, and how long the packets are.

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use glancecast_platform::args::Rate;
+use glancecast_platform::units::Rate;
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::sender::Tally;
 use indicatif::{BinaryBytes, HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};

@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use glancecast_platform::args::{Rate, RateChoice};
 use glancecast_platform::clock::wall;
 use glancecast_platform::interface::Interface;
 use glancecast_platform::transport::{Downlink, Marking};
+use glancecast_platform::units::{Rate, RateChoice};
 use glancecast_platform::{keyfile, random, sender_keys};
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::SessionId;

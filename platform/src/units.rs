@@ -1,4 +1,4 @@
-//! Values on the command line and in configuration files: rates, durations.
+//! Rates and durations as they are written on the command line and in configuration files.
 
 use std::fmt;
 use std::num::NonZeroU64;
@@ -23,7 +23,7 @@ impl Rate {
         self.0.get()
     }
 
-    /// The time that so many bytes take on the wire.
+    /// The time that `bytes` take on the wire.
     pub fn time_for(self, bytes: u64) -> Duration {
         let nanos = u128::from(bytes) * 8 * 1_000_000_000 / u128::from(self.bits());
         Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
@@ -31,12 +31,12 @@ impl Rate {
 }
 
 impl FromStr for Rate {
-    type Err = ArgError;
+    type Err = UnitError;
 
     /// As in tc(8): a number and `bit`, `kbit`, `mbit`, `gbit`, decimal multiples; a number alone is bits per second.
     /// tc's `bps` for bytes per second is refused: nine of ten who write it mean bits.
-    fn from_str(text: &str) -> Result<Self, ArgError> {
-        let bad = || ArgError::Rate(text.to_owned());
+    fn from_str(text: &str) -> Result<Self, UnitError> {
+        let bad = || UnitError::Rate(text.to_owned());
         let split = text.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(text.len());
         let (number, unit) = text.split_at(split);
         let number: f64 = number.parse().map_err(|_| bad())?;
@@ -45,7 +45,7 @@ impl FromStr for Rate {
             "kbit" => 1e3,
             "mbit" => 1e6,
             "gbit" => 1e9,
-            unit if unit.ends_with("bps") => return Err(ArgError::RateUnit(text.to_owned())),
+            unit if unit.ends_with("bps") => return Err(UnitError::RateUnit(text.to_owned())),
             _ => return Err(bad()),
         };
         let bits = number * factor;
@@ -56,25 +56,25 @@ impl FromStr for Rate {
     }
 }
 
-/// How a rate is chosen, as given on the command line.
+/// How the sending rate is chosen, as written on the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RateChoice {
-    /// Always this: `390mbit`.
+    /// A fixed rate: `390mbit`.
     Fixed(Rate),
-    /// What is found, up to a share of the interface's speed: `auto`.
+    /// The rate that network and hosts take, up to a share of the interface's speed: `auto`.
     Auto,
-    /// What is found, up to this: `auto:5gbit`.
+    /// The same, up to this rate: `auto:5gbit`.
     AutoUpTo(Rate),
 }
 
 impl FromStr for RateChoice {
-    type Err = ArgError;
+    type Err = UnitError;
 
-    fn from_str(text: &str) -> Result<Self, ArgError> {
+    fn from_str(text: &str) -> Result<Self, UnitError> {
         match text.strip_prefix("auto") {
             Some("") => Ok(Self::Auto),
             Some(rest) => {
-                let max = rest.strip_prefix(':').ok_or_else(|| ArgError::Rate(text.to_owned()))?;
+                let max = rest.strip_prefix(':').ok_or_else(|| UnitError::Rate(text.to_owned()))?;
                 max.parse().map(Self::AutoUpTo)
             }
             None => text.parse().map(Self::Fixed),
@@ -95,9 +95,9 @@ impl fmt::Display for Rate {
 /// A duration as `500ms`, `15s`, `5m`, `2h`, `7d`; more than one part as in `1m30s`.
 ///
 /// # Errors
-/// [`ArgError::Duration`] for anything else, and for zero.
-pub fn parse_duration(text: &str) -> Result<Duration, ArgError> {
-    let bad = || ArgError::Duration(text.to_owned());
+/// [`UnitError::Duration`] for anything else, and for zero.
+pub fn parse_duration(text: &str) -> Result<Duration, UnitError> {
+    let bad = || UnitError::Duration(text.to_owned());
     let mut rest = text;
     let mut total = Duration::ZERO;
     while !rest.is_empty() {
@@ -120,19 +120,19 @@ pub fn parse_duration(text: &str) -> Result<Duration, ArgError> {
     if total.is_zero() || total > DURATION_MAX { Err(bad()) } else { Ok(total) }
 }
 
-/// 64 kbit/s and 1 Tbit/s: outside of that it is a slip of the finger.
+/// 64 kbit/s and 1 Tbit/s: a rate outside of these is a slip of the finger.
 const RATE_MIN: f64 = 64e3;
 const RATE_MAX: f64 = 1e12;
 
 const DURATION_MAX: Duration = Duration::from_secs(366 * 86_400);
 
-/// A value that cannot be.
+/// A text that is no rate or duration.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ArgError {
+pub enum UnitError {
     /// Not a rate.
     #[error("{0:?} is not a rate: write 390mbit or 1gbit (64kbit to 1000gbit)")]
     Rate(String),
-    /// bps means bytes to tc and bits to people.
+    /// A rate in `bps`, which means bytes to tc and bits to people.
     #[error("{0:?} can be read in two ways: write bits per second, as in 390mbit or 1gbit")]
     RateUnit(String),
     /// Not a duration.
