@@ -173,7 +173,7 @@ sanitize-codec: ## the kernels' tests of every instruction set of this machine, 
 miri-codec: ## blocks on the portable kernel under miri (needs a nightly toolchain with miri)
 	$(CARGO) +nightly miri test --locked -p glancecast-fec --target-dir $(TARGET)/miri --test blocks hostile_repair
 
-mutants: ## break CRATE (inspect, host, ...) in small ways and say which its tests do not notice; FILES=glob for some files
+mutants: ## break CRATE (inspect, platform, ...) in small ways and say which its tests do not notice; FILES=glob for some files
 	@CARGO="$(CARGO)" tests/mutants.sh $(abspath $(TARGET))/mutants "$(CRATE)" "$(FILES)"
 
 check-neon: ## type-check the NEON kernel (needs `rustup target add aarch64-unknown-linux-gnu`)

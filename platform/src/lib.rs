@@ -1,13 +1,11 @@
-//! What both programs need of the machine they run on: interfaces, multicast sockets, key files, a clock, a way to be
-//! woken. Only `net` opens a socket; the `unsafe` is in `net::batch`.
+//! What both programs need of the machine they run on: the network, key files, and what a process needs to run. The folders
+//! sort the modules by subject; users name them without it.
 
-pub mod args;
-pub mod cli;
-pub mod clock;
-pub mod keyfile;
+mod keys;
 mod net;
-pub mod random;
-pub mod sender_keys;
-pub mod stages;
+mod runtime;
+pub mod units;
 
+pub use keys::{keyfile, sender_keys};
 pub use net::{batch, interface, multicast, transport, wake};
+pub use runtime::{cli, clock, files, locks, random, stages};

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Parser;
-use glancecast_platform::args::{ArgError, Rate, parse_duration};
 use glancecast_platform::multicast::{Group, Membership};
+use glancecast_platform::units::{Rate, UnitError, parse_duration};
 use glancecast_proto::ids::HostName;
 use serde::{Deserialize, Deserializer};
 
@@ -219,12 +219,12 @@ const NO_SENDERS: &str = "no senders: this host does not know whose pushes to ac
 /// hosts together send a bounded number of answers.
 const ANSWER_DSCP: u8 = 0;
 
-fn kept_for(text: &str) -> Result<KeepUnfinished, ArgError> {
+fn kept_for(text: &str) -> Result<KeepUnfinished, UnitError> {
     let time = if text == "none" { Duration::ZERO } else { parse_duration(text)? };
     Ok(KeepUnfinished { time })
 }
 
-fn read_at(text: &str) -> Result<ReadRate, ArgError> {
+fn read_at(text: &str) -> Result<ReadRate, UnitError> {
     if text == "none" { Ok(ReadRate::Unlimited) } else { Ok(ReadRate::All(text.parse()?)) }
 }
 

@@ -1,11 +1,12 @@
 //! Caps on what is read from the store and written to it, so that the guests of this host keep their disk: the schedule of a
 //! rate, and who shares which for reading. `write_limit` has the one for writing.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use glancecast_platform::args::Rate;
+use glancecast_platform::locks::lock;
+use glancecast_platform::units::Rate;
 
 /// A schedule of transfers: each moves it on by the time that it takes at the rate.
 #[derive(Debug)]
@@ -40,7 +41,7 @@ impl RateLimit {
     fn take_turn(&self, bytes: u64) -> Instant {
         let now = Instant::now();
         let Some(rate) = self.rate else { return now };
-        let mut due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut due = lock(&self.due);
         let turn = (*due).max(now.checked_sub(LATE_MAX).unwrap_or(now));
         *due = turn + rate.time_for(bytes);
         turn
@@ -48,7 +49,7 @@ impl RateLimit {
 
     /// The next transfer may begin at once: those that had a turn do not happen.
     pub(crate) fn clear(&self) {
-        *self.due.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        *lock(&self.due) = Instant::now();
     }
 }
 

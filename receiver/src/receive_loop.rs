@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use glancecast_platform::args::Rate;
 use glancecast_platform::batch::Batch;
 use glancecast_platform::clock::{Clock, wall};
 use glancecast_platform::transport::{Buffer, Inlet, SocketError, Uplink};
+use glancecast_platform::units::Rate;
 use glancecast_platform::wake::{Sleeper, Waker};
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::limits::DATAGRAM_MAX;

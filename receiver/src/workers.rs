@@ -4,10 +4,11 @@
 //! of another object waiting. The queues are bounded by the receive loop: it hands out no more than [`QUEUE_MAX`] jobs.
 
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use glancecast_platform::locks::lock;
 use glancecast_platform::wake::Waker;
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::BlockIndex;
@@ -161,7 +162,7 @@ fn work(
 ) {
     let mut rebuilder: Option<(Geometry, Rebuilder)> = None;
     loop {
-        let task = tasks.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let task = lock(tasks).recv();
         let Ok(task) = task else { return };
         let answer = match task {
             Task::Block { attempt, geometry, work, buffer, file, base } => {

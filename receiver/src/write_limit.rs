@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use glancecast_platform::args::Rate;
+use glancecast_platform::units::Rate;
 
 use crate::rate_limit::RateLimit;
 

@@ -9,7 +9,7 @@ use nix::ifaddrs::getifaddrs;
 use nix::net::if_::if_nametoindex;
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::args::Rate;
+use crate::units::Rate;
 
 /// An interface with an address of the destinations' family. As text it is what an operator wants to know of it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -17,7 +17,7 @@ pub struct Waker(Arc<EventFd>);
 impl Waker {
     /// The sleeper returns at once, now or when it goes to sleep next.
     pub fn wake(&self) {
-        // The counter is full only after 2^64 - 1 calls that nobody looked at; the sleeper is awake then anyhow.
+        // The counter is full only after 2^64 - 1 calls, and the sleeper is awake then.
         let _ = self.0.write(1);
     }
 }
@@ -58,8 +58,8 @@ impl Sleeper {
     }
 }
 
-/// The calling thread's sleeps end when they should: the kernel lets them be 50 us too long where nobody asks (timer slack,
-/// prctl(2)), which is a tenth of a train at 1 Gbit/s.
+/// Makes the calling thread's sleeps end on time. By default the kernel prolongs them by up to 50 us (timer slack, prctl(2)),
+/// which is a tenth of a GSO batch at 1 Gbit/s.
 pub fn sleep_precisely() {
     let _ = nix::sys::prctl::set_timerslack(1);
 }

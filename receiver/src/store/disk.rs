@@ -9,6 +9,7 @@ use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use glancecast_platform::files::read_full;
 use nix::errno::Errno;
 use nix::fcntl::{FallocateFlags, PosixFadviseAdvice, fallocate, posix_fadvise};
 use nix::sys::stat::futimens;
@@ -243,20 +244,6 @@ impl DiskFile for SystemFile {
         // It is advice: nothing depends on it.
         let _ = posix_fadvise(self.file.as_fd(), offset, len, advice);
     }
-}
-
-/// Reads until `bytes` is full or the file ends; gives how much it was.
-pub(super) fn read_full(file: &File, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
-    let mut read = 0;
-    while read < bytes.len() {
-        match file.read_at(&mut bytes[read..], offset + read as u64) {
-            Ok(0) => break,
-            Ok(count) => read += count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(read)
 }
 
 /// Unit of `st_blocks` (stat(3type)).

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
-use glancecast_platform::args::Rate;
+use glancecast_platform::units::Rate;
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::query;
 use glancecast_proto::sender::{Expected, Tally};

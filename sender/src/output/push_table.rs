@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use glancecast_platform::args::Rate;
+use glancecast_platform::units::Rate;
 use glancecast_proto::sender::{HostRow, HostState, Verdict};
 use glancecast_proto::wire::printable;
 use indicatif::{BinaryBytes, HumanCount};

@@ -6,9 +6,11 @@
 //! line is busy meanwhile. Blocks that nobody tried to compress, such as those of zeros, count for nothing: they would
 //! look like idle workers, and the level would be too high for those that follow.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
+
+use glancecast_platform::locks::lock;
 
 use super::compress::{Compression, Effort};
 use super::pack::Purpose;
@@ -146,7 +148,7 @@ impl Policy {
     }
 
     fn window(&self) -> std::sync::MutexGuard<'_, Window> {
-        self.window.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.window)
     }
 }
 

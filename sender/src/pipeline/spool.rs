@@ -6,8 +6,9 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
+use glancecast_platform::locks::lock;
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::BlockIndex;
 use glancecast_proto::integrity::VerifiedBlock;
@@ -116,7 +117,7 @@ impl Spool {
     }
 
     fn own(&self) -> MutexGuard<'_, Own> {
-        self.0.own.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0.own)
     }
 }
 

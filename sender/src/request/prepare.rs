@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use glancecast_platform::args::{Rate, RateChoice};
+use glancecast_platform::units::{Rate, RateChoice};
 use glancecast_platform::clock::wall;
 use glancecast_platform::interface::Interface;
 use glancecast_platform::transport::Downlink;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use glancecast_inspect::DiskFormat;
-use glancecast_platform::args::RateChoice;
+use glancecast_platform::units::RateChoice;
 use glancecast_platform::multicast::Group;
 use glancecast_platform::transport::Marking;
 use glancecast_proto::ids::ObjectName;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use glancecast_platform::args::parse_duration;
+use glancecast_platform::units::parse_duration;
 
 use super::common::{Cloud, GroupKey, Hosts, Network, Output};
 use crate::request::{QueryKind, QueryRequest, RequestError};

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use glancecast_inspect::DiskFormat;
-use glancecast_platform::args::{RateChoice, parse_duration};
+use glancecast_platform::units::{RateChoice, parse_duration};
 use glancecast_proto::ids::ObjectName;
 use glancecast_proto::sender::OneWay;
 use glancecast_proto::wire::Pin;

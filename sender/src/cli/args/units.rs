@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use glancecast_platform::args::{ArgError, parse_duration};
+use glancecast_platform::units::{UnitError, parse_duration};
 use glancecast_proto::limits::{MTU_MAX, MTU_MIN};
 use glancecast_proto::wire::Pin;
 
@@ -13,7 +13,7 @@ use crate::request::{PIN_MIN, STALL_TIMEOUT_MIN};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum UnitError {
     #[error("{0}; or write forever")]
-    Pin(ArgError),
+    Pin(UnitError),
     #[error("a pin lasts a second at least")]
     PinTooShort,
     #[error("write auto, off, or a level of zstd from {} to {}", LEVELS.start(), LEVELS.end())]
@@ -25,7 +25,7 @@ pub(super) enum UnitError {
     #[error("an overhead is between 0% and 100%")]
     Overhead,
     #[error(transparent)]
-    StallTimeout(#[from] ArgError),
+    StallTimeout(#[from] UnitError),
     #[error("a stall timeout is a second at least")]
     StallTimeoutTooShort,
 }

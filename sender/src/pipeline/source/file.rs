@@ -2,9 +2,11 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
+
+use glancecast_platform::files::read_full;
 
 use super::holes::Holes;
 use super::{Source, SourceError};
@@ -136,20 +138,6 @@ impl Source for FileSource {
     }
 }
 
-/// Reads until the buffer is full or the end is there.
-fn read_full(from: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-    let mut filled = 0;
-    while filled < buffer.len() {
-        match from.read_at(&mut buffer[filled..], offset + filled as u64) {
-            Ok(0) => break,
-            Ok(got) => filled += got,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(filled)
-}
-
 /// Why a path is no image.
 #[derive(Debug, thiserror::Error)]
 #[error("{path}: {fault}", path = path.display())]
@@ -179,6 +167,7 @@ impl From<io::Error> for OpenFault {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::FileExt;
 
     const PIECE: usize = 1 << 20;
 

@@ -1,17 +1,17 @@
-//! The command line's manners, the same in both programs: a mistake is one line on standard error and exit code 2.
+//! What both command lines have in common: the exit codes, and a mistake is one line on standard error.
 
 use std::process::ExitCode;
 
 use clap::Parser;
 use clap::error::ErrorKind;
 
-/// Everything is as it should be.
+/// Success.
 pub const EXIT_OK: u8 = 0;
-/// It was tried and failed: source, network, internal.
+/// The attempt failed: source, network, internal.
 pub const EXIT_FAILED: u8 = 1;
 /// A usage or configuration mistake: nothing was tried.
 pub const EXIT_USAGE: u8 = 2;
-/// The push went to its end, and some expected host does not hold a proven copy.
+/// The push ended, and some expected host does not hold a proven copy.
 pub const EXIT_INCOMPLETE: u8 = 3;
 
 /// Parses the command line; help and version are printed as usual.
@@ -38,7 +38,7 @@ pub fn parse<T: Parser>(program: &str) -> Result<T, ExitCode> {
     })
 }
 
-/// What stands before the first blank line, without clap's prefix: the rest repeats the usage.
+/// The message up to the first blank line, without clap's prefix; the rest repeats the usage.
 fn one_line(rendered: &str) -> String {
     let message = rendered.split("\n\n").next().unwrap_or(rendered);
     let words: Vec<&str> = message.split_whitespace().collect();

@@ -1,10 +1,10 @@
-//! The clocks: monotonic time as the machines count it, and civil time for announcements.
+//! The clocks: monotonic time as the machines count it, and wall-clock time for announcements.
 
 use std::time::{Duration, Instant, SystemTime};
 
 use glancecast_proto::time::{Moment, WallClock};
 
-/// Counts from the moment it was made.
+/// A monotonic clock that starts at zero when it is made.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock(Instant);
 
@@ -14,18 +14,18 @@ impl Clock {
         Self(Instant::now())
     }
 
-    /// Now.
+    /// The time since the start.
     pub fn now(self) -> Moment {
         Moment::from_micros(self.0.elapsed().as_micros() as u64)
     }
 
-    /// Now, in nanoseconds: for pacing.
+    /// Nanoseconds since the start, for pacing.
     pub fn nanos(self) -> u64 {
         self.0.elapsed().as_nanos() as u64
     }
 }
 
-/// The civil time; 1970 if the clock stands before that.
+/// The wall-clock time; 1970 where the clock stands before that.
 pub fn wall() -> WallClock {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
     WallClock(since.as_millis() as u64)

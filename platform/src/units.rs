@@ -1,4 +1,4 @@
-//! Values on the command line and in configuration files: rates, durations.
+//! Rates and durations as they are written on the command line and in configuration files.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -6,21 +6,21 @@ use std::time::Duration;
 pub use glancecast_proto::units::Rate;
 use glancecast_proto::units::RateError;
 
-/// How a rate is chosen, as given on the command line.
+/// How the sending rate is chosen, as written on the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RateChoice {
-    /// Always this: `390mbit`.
+    /// A fixed rate: `390mbit`.
     Fixed(Rate),
-    /// What is found, up to a share of the interface's speed: `auto`.
+    /// The rate that network and hosts take, up to a share of the interface's speed: `auto`.
     Auto,
-    /// What is found, up to this: `auto:5gbit`.
+    /// The same, up to this rate: `auto:5gbit`.
     AutoUpTo(Rate),
 }
 
 impl FromStr for RateChoice {
-    type Err = ArgError;
+    type Err = UnitError;
 
-    fn from_str(text: &str) -> Result<Self, ArgError> {
+    fn from_str(text: &str) -> Result<Self, UnitError> {
         match text.strip_prefix("auto") {
             Some("") => Ok(Self::Auto),
             Some(rest) => {
@@ -35,9 +35,9 @@ impl FromStr for RateChoice {
 /// A duration as `500ms`, `15s`, `5m`, `2h`, `7d`; more than one part as in `1m30s`.
 ///
 /// # Errors
-/// [`ArgError::Duration`] for anything else, and for zero.
-pub fn parse_duration(text: &str) -> Result<Duration, ArgError> {
-    let bad = || ArgError::Duration(text.to_owned());
+/// [`UnitError::Duration`] for anything else, and for zero.
+pub fn parse_duration(text: &str) -> Result<Duration, UnitError> {
+    let bad = || UnitError::Duration(text.to_owned());
     let mut rest = text;
     let mut total = Duration::ZERO;
     while !rest.is_empty() {
@@ -62,9 +62,9 @@ pub fn parse_duration(text: &str) -> Result<Duration, ArgError> {
 
 const DURATION_MAX: Duration = Duration::from_secs(366 * 86_400);
 
-/// A value that cannot be.
+/// A text that is no rate or duration.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ArgError {
+pub enum UnitError {
     /// Not a rate.
     #[error(transparent)]
     Rate(#[from] RateError),

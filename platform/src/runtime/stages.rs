@@ -1,5 +1,5 @@
-//! Where the time of a data path goes: each stage adds what it did, a train, a batch or a block at a time, so that
-//! counting costs next to nothing. It is on always, as an operator who asks what limits a push asks afterwards.
+//! Where the time of a data path goes. Each stage adds its time and bytes once a batch or a block, so that counting costs
+//! next to nothing. It is always on: an operator asks what limited a push after the push.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -34,7 +34,7 @@ impl<const N: usize> Stages<N> {
         Self { names, counts: std::array::from_fn(|_| Counts::default()) }
     }
 
-    /// Does a piece of `stage`'s work on so many bytes.
+    /// Does a piece of work of `stage` on `bytes` bytes, and counts it.
     ///
     /// # Panics
     /// If there is no such stage.

@@ -4,11 +4,11 @@ use std::io;
 
 use rustix::rand::{GetRandomFlags, getrandom};
 
-/// `N` random bytes, of the system call and never of a file: early in the boot it waits until the kernel has enough to be
-/// random (getrandom(2)), and a file of the name `/dev/urandom` may be any file.
+/// Returns `N` random bytes from the system call, never from a file. Early in the boot the call waits until the kernel has
+/// gathered enough randomness (getrandom(2)), and a file named `/dev/urandom` may be any file.
 ///
 /// # Errors
-/// When the kernel has none to give, which on Linux means that `getrandom` is forbidden here.
+/// When the kernel gives none, which on Linux means that `getrandom` is forbidden to this process.
 pub fn bytes<const N: usize>() -> io::Result<[u8; N]> {
     let mut bytes = [0; N];
     let mut filled = 0;
