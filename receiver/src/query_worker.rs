@@ -39,7 +39,7 @@ struct Task {
     given_up: Arc<AtomicBool>,
 }
 
-/// Copies to hash: what is said of each, and its file.
+/// Copies to hash: the entry of each, and its file.
 struct HashTask {
     task: Task,
     reply: Reply,
@@ -160,7 +160,7 @@ impl QueryWorker {
         let meant: Vec<store::Held> = inventory.into_iter().filter(is_meant).collect();
         match &task.query {
             Query::Hosts | Query::Status(_) => {
-                reply.objects = meant.iter().filter_map(|held| say_of(held, Finding::Listed)).collect();
+                reply.objects = meant.iter().filter_map(|held| entry(held, Finding::Listed)).collect();
             }
             Query::Unpin(sought) => {
                 reply.objects = meant.iter().filter_map(|held| self.unpin(held, sought)).collect();
@@ -168,33 +168,35 @@ impl QueryWorker {
                 reply.pinned = count(pinned - let_go);
             }
             Query::Verify(_) => {
-                let said = meant
-                    .iter()
-                    .filter_map(|held| Some((held.file.clone(), say_of(held, Finding::Pending)?)));
+                let listed =
+                    meant.iter().filter_map(|held| Some((held.file.clone(), entry(held, Finding::Pending)?)));
                 let files;
-                (files, reply.objects) = said.unzip();
+                (files, reply.objects) = listed.unzip();
                 if !reply.objects.is_empty() {
                     return self.give_to_hash(HashTask { task, reply, files }, hashing);
                 }
             }
         }
-        self.say(task.id, reply);
+        self.reply(task.id, reply);
     }
 
     fn unpin(&self, held: &store::Held, sought: &Sought) -> Option<Held> {
         let was = kept(held.pinned);
         self.store.unpin(&held.file);
         tracing::info!(file = held.file, name = held.name, %sought, "let go of, as somebody asked for");
-        let said = say_of(held, Finding::LetGo(was))?;
-        Some(Held { kept: Kept::ByRule, ..said })
+        let listed = entry(held, Finding::LetGo(was))?;
+        Some(Held { kept: Kept::ByRule, ..listed })
     }
 
     fn give_to_hash(&self, task: HashTask, hashing: &SyncSender<HashTask>) {
         let (id, reply) = (task.task.id, task.reply.clone());
-        // Said before it is handed over, so that it does not overtake the last word.
-        self.say(id, Reply { state: AnswerState::Verifying { done: 0, of: total(&reply) }, ..reply.clone() });
+        // Sent before it is handed over, so that it does not overtake the final reply.
+        self.reply(
+            id,
+            Reply { state: AnswerState::Verifying { done: 0, of: total(&reply) }, ..reply.clone() },
+        );
         if hashing.try_send(task).is_err() {
-            self.say(id, Reply { state: AnswerState::Busy, objects: Vec::new(), ..reply });
+            self.reply(id, Reply { state: AnswerState::Busy, objects: Vec::new(), ..reply });
         }
     }
 
@@ -217,7 +219,7 @@ impl QueryWorker {
             }
             if !task.is_given_up() {
                 reply.objects.retain(|object| object.finding != Finding::Pending);
-                self.say(task.id, Reply { state: AnswerState::Final, ..reply });
+                self.reply(task.id, Reply { state: AnswerState::Final, ..reply });
             }
         }
     }
@@ -229,12 +231,12 @@ impl QueryWorker {
         file: &str,
         progress: impl Fn(u64) -> Reply,
     ) -> Result<Option<Verified>, StoreError> {
-        let mut told = Instant::now();
+        let mut reported = Instant::now();
         let (mut piece, mut before) = (Instant::now(), 0);
         self.store.verify_in_steps(file, |done| {
-            if told.elapsed() >= PROGRESS_GAP {
-                told = Instant::now();
-                self.say(task.id, progress(done));
+            if reported.elapsed() >= PROGRESS_GAP {
+                reported = Instant::now();
+                self.reply(task.id, progress(done));
             }
             let read = done.saturating_sub(std::mem::replace(&mut before, done));
             let at_work = self.at_work.load(Ordering::Relaxed);
@@ -247,7 +249,7 @@ impl QueryWorker {
         })
     }
 
-    fn say(&self, id: LookupId, reply: Reply) {
+    fn reply(&self, id: LookupId, reply: Reply) {
         // Nobody listens any more when the program ends.
         let _ = self.replies.send((id, reply));
         self.waker.wake();
@@ -260,8 +262,8 @@ impl Task {
     }
 }
 
-/// What is said of an object; `None` for a name that no object can have.
-fn say_of(held: &store::Held, finding: Finding) -> Option<Held> {
+/// An object's entry in a reply; `None` for a name that no object can have.
+fn entry(held: &store::Held, finding: Finding) -> Option<Held> {
     Some(Held {
         name: ObjectName::new(&held.name).ok()?,
         image_id: held.image_id.clone(),
@@ -281,7 +283,7 @@ fn kept(pinned: Pinned) -> Kept {
     }
 }
 
-/// What hashing came to. A file that is gone meanwhile is not held, and not said.
+/// What hashing came to. A file that is gone meanwhile is not held, and gets no entry.
 fn finding(result: Result<Verified, StoreError>) -> Finding {
     match result {
         Ok(Verified::Proven(_)) => Finding::Intact,
@@ -336,7 +338,7 @@ mod tests {
         ["a", "b", "c"].iter().for_each(|name| hold(&store, &dir, name, Pin::None));
         let mut workers = QueryWorkers::start(&store, &waker(), unlimited()).expect("threads");
         workers.open(lookup(), Query::Status(sought("b")));
-        let reply = last_word(&mut workers);
+        let reply = final_reply(&mut workers);
         assert_eq!((reply.held, reply.pinned, reply.state), (3, 0, AnswerState::Final));
         assert_eq!(reply.objects.len(), 1);
         assert_eq!((reply.objects[0].name.as_str(), reply.objects[0].root), ("b", root(BYTES)));
@@ -351,12 +353,12 @@ mod tests {
         hold(&store, &dir, "image", Pin::None);
         let mut workers = QueryWorkers::start(&store, &waker(), unlimited()).expect("threads");
         workers.open(lookup(), Query::Verify(sought("image")));
-        assert_eq!(last_word(&mut workers).objects[0].finding, Finding::Intact);
+        assert_eq!(final_reply(&mut workers).objects[0].finding, Finding::Intact);
         fs::write(dir.path().join("image"), FLIPPED).expect("writable");
         workers.open(lookup(), Query::Verify(sought("image")));
-        assert_eq!(last_word(&mut workers).objects[0].finding, Finding::Differs(root(FLIPPED)));
+        assert_eq!(final_reply(&mut workers).objects[0].finding, Finding::Differs(root(FLIPPED)));
         workers.open(lookup(), Query::Verify(sought("another")));
-        let reply = last_word(&mut workers);
+        let reply = final_reply(&mut workers);
         assert_eq!((reply.objects.len(), reply.state), (0, AnswerState::Final));
         workers.join();
     }
@@ -370,7 +372,7 @@ mod tests {
         let mut workers = QueryWorkers::start(&store, &waker(), unlimited()).expect("threads");
         for (was, pinned) in [(Kept::Forever, 1), (Kept::ByRule, 1)] {
             workers.open(lookup(), Query::Unpin(sought("image")));
-            let reply = last_word(&mut workers);
+            let reply = final_reply(&mut workers);
             assert_eq!(
                 (&reply.objects[0].finding, reply.objects[0].kept),
                 (&Finding::LetGo(was), Kept::ByRule)
@@ -490,14 +492,14 @@ mod tests {
         Sought::new(Some(ObjectName::new(name).expect("plain")), None).expect("a name")
     }
 
-    fn last_word(workers: &mut QueryWorkers) -> Reply {
+    fn final_reply(workers: &mut QueryWorkers) -> Reply {
         let start = Instant::now();
         loop {
             match workers.next_reply() {
                 Some((_, reply)) if !matches!(reply.state, AnswerState::Verifying { .. }) => return reply,
                 _ => thread::sleep(Duration::from_millis(1)),
             }
-            assert!(start.elapsed() < Duration::from_secs(20), "no last word");
+            assert!(start.elapsed() < Duration::from_secs(20), "no final reply");
         }
     }
 

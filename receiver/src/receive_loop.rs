@@ -148,7 +148,7 @@ impl ReceiveLoop {
             QueryWorkers::start(&setup.store, &waker, reads.verifications).map_err(step("start a thread"))?;
         let stop = Arc::new(AtomicBool::new(false));
         let buffer = setup.uplink.buffer();
-        tell_of_buffer(buffer);
+        log_short_buffer(buffer);
         let receive_loop = Self {
             uplink: setup.uplink,
             machine: Receiver::new(setup.receiver),
@@ -411,7 +411,7 @@ impl ReceiveLoop {
     fn transmit(&mut self) {
         let now = self.clock.now();
         while let Some(to) = self.machine.poll_transmit(now, &mut self.out) {
-            // Whatever happens to it on the way: it is said again if it matters.
+            // Whatever happens to it on the way: it is sent again if it matters.
             if let Err(error) = self.uplink.send(&self.out, to) {
                 tracing::debug!(%to, %error, "a datagram to the sender could not be sent");
             }
@@ -441,7 +441,7 @@ impl ReceiveLoop {
         // What is being published is not left half done: its worker answers when the disk has.
         if let Some(since) = self.stopping
             && !self.machine.is_publishing()
-            && (idle || self.clock.now().since(since) >= LAST_WORDS)
+            && (idle || self.clock.now().since(since) >= STOP_WAIT_MAX)
         {
             return Some(Ended::Stopped);
         }
@@ -518,7 +518,7 @@ fn opened(file: Unpublished, geometry: Geometry) -> Opened<Arc<Unpublished>, Exi
     Opened::Unfinished { file: Arc::new(file), kept }
 }
 
-fn tell_of_buffer(buffer: Buffer) {
+fn log_short_buffer(buffer: Buffer) {
     if buffer.is_short() {
         tracing::warn!(
             "the socket's receive buffer is {} KiB instead of {} KiB: while this host is busy for longer than that holds, \
@@ -533,7 +533,7 @@ fn tell_of_buffer(buffer: Buffer) {
 /// Batches from the group before anything else gets its turn.
 const BATCHES_IN_A_ROW: u32 = 8;
 
-/// Batches of what is said to this host alone, likewise: nobody can keep it busy with them.
+/// Batches of what is sent to this host alone, likewise: nobody can keep it busy with them.
 const ANSWER_BATCHES_IN_A_ROW: u32 = 2;
 
 /// How often the store is looked over.
@@ -542,6 +542,6 @@ const CLEAN_GAP: Duration = Duration::from_secs(60);
 /// With nothing to wait for; a wake ends it.
 const IDLE_SLEEP: Duration = Duration::from_secs(1);
 
-/// A stopped receiver tells its sender, and waits so long for the answer.
-const LAST_WORDS: Duration = Duration::from_millis(500);
+/// How long a stopped receiver waits for its sender to acknowledge that.
+const STOP_WAIT_MAX: Duration = Duration::from_millis(500);
 const STOPPING_SLEEP: Duration = Duration::from_millis(20);

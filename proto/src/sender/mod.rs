@@ -349,7 +349,7 @@ impl Sender {
             (self.start + self.config.timeout, SenderTimer::Timeout),
         ];
         let first_wait = self.gate.next_at().map(|until| (until, SenderTimer::FirstWait));
-        timers.into_iter().chain(manifest).chain(first_wait).min_by_key(|&(at, _)| at)
+        first_wait.into_iter().chain(timers).chain(manifest).min_by_key(|&(at, _)| at)
     }
 
     /// Something that a person may want to know.

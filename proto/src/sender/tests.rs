@@ -103,6 +103,7 @@ fn a_push_is_complete_when_the_expected_host_is_done_and_over_when_that_was_said
         let last = sender.take_sequences(job.symbols(K));
         sender.handle_sent(at(1), job, last);
     }
+    drain(&mut sender, at(1));
     let root = sender.root().expect("proven");
     hear(&mut sender, 1, Up::Done(Done { root, existing: false, totals: Totals::default() }));
     assert_eq!(sender.verdict(), Some(&Verdict::Complete));

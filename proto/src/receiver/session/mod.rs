@@ -3,6 +3,7 @@
 //! `turns` knows when this host speaks. A [`Session`] knows what it says then, and in which stage it is; the
 //! [`Receiver`](super::Receiver) begins and leaves it.
 
+mod arrivals;
 #[cfg(test)]
 mod tests;
 mod turns;
@@ -14,7 +15,6 @@ use std::time::Duration;
 use super::effects::Admission;
 use super::effects::{Attempt, Proof};
 use super::final_report::FinalReport;
-use super::numbers::Numbers;
 use super::table::{BaseIndex, BufferId, Collected, Place, Table, Tries, Work, buffer_symbols};
 use super::uplink::Uplink;
 use crate::ids::{BlockIndex, HostName, Sequence, SessionId};
@@ -29,6 +29,7 @@ use crate::wire::{
     Ack, Announce, Announced, Discard, Done, Down, Failed, FailureKind, Hello, KeptRun, Kind, ManifestRun,
     Poll, Report, SymbolHeader, Totals, Up, report_runs_in,
 };
+use arrivals::Arrivals;
 use turns::Turns;
 
 /// What a host is doing in a session.
@@ -85,12 +86,10 @@ pub(super) struct Session {
     root: Option<Root>,
     /// What the manifest amounts to, once all of it is here and the sender has vouched.
     proven: Option<Root>,
-    heard: Moment,
     joined: Moment,
     turns: Turns,
-    numbers: Numbers,
-    /// Who signs what is said to the group, if anybody does.
-    signer: Option<PublicKey>,
+    arrivals: Arrivals,
+    /// What is counted besides.
     totals: Totals,
 }
 
@@ -122,11 +121,9 @@ impl Session {
             table,
             root: None,
             proven: None,
-            heard: now,
             joined: now,
             turns: Turns::new(now, (!announce.one_way).then_some(hello_at)),
-            numbers: Numbers::new(signer.map(|_| sequence.value())),
-            signer,
+            arrivals: Arrivals::new(now, signer, sequence),
             totals: Totals::default(),
             announce,
         }
@@ -224,44 +221,31 @@ impl Session {
     }
 
     /// A datagram to the group was opened that is only sealed.
+    #[inline]
     pub(super) fn note(&mut self, now: Moment, sequence: Sequence, bytes: usize) {
-        // Only what was not said before is a sign of life: a recorded datagram keeps no session alive.
-        if self.numbers.note(sequence.value()) && self.signer.is_none() {
-            self.heard = now;
-        }
-        self.count(bytes);
+        self.arrivals.note(now, sequence, bytes);
     }
 
     /// A datagram to the group was opened, and its signature checked where the session has a signer.
     pub(super) fn note_proven(&mut self, now: Moment, sequence: Sequence, bytes: usize) {
-        if self.signer.is_none() {
-            return self.note(now, sequence, bytes);
-        }
-        self.numbers.note_signed(sequence.value());
-        self.heard = now;
-        self.count(bytes);
-    }
-
-    fn count(&mut self, bytes: usize) {
-        self.totals.symbols_lost = self.numbers.lost();
-        self.totals.bytes_received += bytes as u64;
+        self.arrivals.note_proven(now, sequence, bytes);
     }
 
     /// Whether a datagram of this number can be the sender's.
     #[inline]
     pub(super) fn is_plausible(&self, sequence: Sequence) -> bool {
-        self.numbers.is_plausible(sequence.value())
+        self.arrivals.is_plausible(sequence)
     }
 
     /// Whether a datagram of this number came before.
     #[inline]
     pub(super) fn came(&self, sequence: Sequence) -> bool {
-        self.numbers.came(sequence.value())
+        self.arrivals.came(sequence)
     }
 
     /// Who signs what is said to the group, and in which session.
     pub(super) fn signer(&self) -> Option<(SessionId, PublicKey)> {
-        self.signer.map(|key| (self.announce.session, key))
+        self.arrivals.signer().map(|key| (self.announce.session, key))
     }
 
     /// Whether something says more than is known: what does not is not worth checking its signature.
@@ -373,6 +357,11 @@ impl Session {
         [next, self.turns.next_hello_at()].into_iter().flatten().min()
     }
 
+    fn totals(&self) -> Totals {
+        let (symbols_lost, bytes_received) = (self.arrivals.lost(), self.arrivals.bytes());
+        Totals { symbols_lost, bytes_received, ..self.totals }
+    }
+
     fn report(&self) -> Option<Report> {
         let poll = self.turns.poll()?;
         let collecting = matches!(self.stage, Stage::Opening | Stage::Receiving);
@@ -382,13 +371,13 @@ impl Session {
         let room = report_runs_in(self.announce.geometry.control_bytes()) - deficits.len();
         Some(Report {
             round: poll.round,
-            highest: Sequence::new(self.numbers.highest()).expect("it came in 40 bits"),
+            highest: self.arrivals.highest(),
             blocks_held: self.table.held(),
             covered: poll.blocks_sent,
             deficits,
             gaps: if collecting { self.table.gaps(poll.manifest_sent) } else { Vec::new() },
             kept: self.kept(poll.blocks_sent, room),
-            totals: self.totals,
+            totals: self.totals(),
         })
     }
 
@@ -485,13 +474,13 @@ impl Session {
     /// If the sender has not vouched: then nothing was to be published.
     pub(super) fn close_done(&mut self, now: Moment, existing: bool) -> Root {
         let root = self.root.expect("published under a root");
-        self.close(now, Up::Done(Done { root, existing, totals: self.totals }));
+        self.close(now, Up::Done(Done { root, existing, totals: self.totals() }));
         root
     }
 
     /// This host gives up: only this is said from now on.
     pub(super) fn close_failed(&mut self, now: Moment, kind: FailureKind, reason: &str) {
-        self.close(now, Up::Failed(Failed { kind, reason: reason.to_owned(), totals: self.totals }));
+        self.close(now, Up::Failed(Failed { kind, reason: reason.to_owned(), totals: self.totals() }));
     }
 
     fn close(&mut self, now: Moment, final_report: Up) {
@@ -508,7 +497,7 @@ impl Session {
     /// When [`Session::expired`] says something else, if nothing else happens. `gone_after` is the time after which a sender
     /// that is not heard is gone.
     pub(super) fn expires_at(&self, gone_after: Duration) -> Option<Moment> {
-        let gone_at = self.heard + gone_after;
+        let gone_at = self.arrivals.heard() + gone_after;
         match self.stage {
             Stage::Closing { until, .. } => Some(until.min(gone_at)),
             // All that is needed is here: this ends with the store's answer, however long a disk takes.
@@ -530,10 +519,10 @@ impl Session {
     /// # Panics
     /// If the final report was not said.
     pub(super) fn into_final_report(self) -> FinalReport {
+        let signer = self.signer();
         let Stage::Closing { final_report, .. } = self.stage else {
             unreachable!("it has said its final report")
         };
-        let signer = self.signer.map(|key| (self.announce.session, key));
         let (geometry, unknown) = (self.announce.geometry, !self.turns.is_acknowledged());
         FinalReport::new(self.uplink, self.cipher, geometry, signer, final_report, unknown)
     }
@@ -562,19 +551,9 @@ impl Session {
             Admission::To(_) => self.table.insert_repair(first, count),
         };
         if taken > 0 {
-            self.note_run(now, first.sequence, taken, datagram_bytes);
+            self.arrivals.note_run(now, first.sequence, taken, datagram_bytes);
         }
         taken
-    }
-
-    /// `count` datagrams to the group were opened, of consecutive numbers from `sequence` on, each of so many bytes.
-    fn note_run(&mut self, now: Moment, sequence: Sequence, count: u32, bytes: usize) {
-        let new = self.numbers.note_run(sequence.value(), count);
-        if new > 0 && self.signer.is_none() {
-            self.heard = now;
-        }
-        self.totals.symbols_lost = self.numbers.lost();
-        self.totals.bytes_received += new * bytes as u64;
     }
 }
 

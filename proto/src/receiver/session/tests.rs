@@ -2,56 +2,7 @@ use super::*;
 use crate::ids::ReceiverId;
 use crate::integrity::BlockHash;
 use crate::receiver::testing::{announce, at};
-use crate::sign::SigningKey;
 use crate::wire::{Encoding, ManifestEntry, ManifestRun};
-use zeroize::Zeroizing;
-
-#[test]
-fn datagrams_out_of_order_are_not_lost() {
-    let mut session = session();
-    hear(&mut session, [10, 12, 11, 14, 13]);
-    assert_eq!(session.totals.symbols_lost, 0);
-    hear(&mut session, [17]);
-    assert_eq!(session.totals.symbols_lost, 2);
-    hear(&mut session, [15]);
-    assert_eq!(session.totals.symbols_lost, 1, "it was only late");
-}
-
-#[test]
-fn a_host_that_comes_late_counts_from_the_first_datagram_that_it_hears() {
-    let mut session = session();
-    hear(&mut session, [1_000_000, 999_999, 1_000_002]);
-    assert_eq!(session.totals.symbols_lost, 1);
-}
-
-#[test]
-fn bytes_are_counted_by_datagram() {
-    let mut session = session();
-    hear(&mut session, [1, 2, 3]);
-    assert_eq!(session.totals.bytes_received, 3 * BYTES as u64);
-}
-
-#[test]
-fn a_datagram_that_is_heard_again_is_no_sign_of_life() {
-    let mut session = session();
-    session.note(at(5), sequence(7), BYTES);
-    session.note(at(900), sequence(7), BYTES);
-    session.note(at(901), sequence(6), BYTES);
-    assert_eq!(session.heard, at(5));
-    session.note(at(902), sequence(8), BYTES);
-    assert_eq!(session.heard, at(902));
-}
-
-#[test]
-fn in_a_signed_session_only_what_is_signed_is_a_sign_of_life() {
-    let key = SigningKey::from_seed(&Zeroizing::new([1; 32]));
-    let mut session = session_of(Some(&key));
-    session.note(at(5), sequence(7), BYTES);
-    assert_eq!(session.heard, at(0));
-    session.note_proven(at(6), sequence(8), BYTES);
-    assert_eq!(session.heard, at(6));
-    assert_eq!(session.totals.bytes_received, 2 * BYTES as u64);
-}
 
 #[test]
 fn a_report_is_due_in_the_hosts_slot() {
@@ -213,22 +164,14 @@ fn an_ack_for_another_host_changes_nothing() {
 }
 
 fn session() -> Session {
-    session_of(None)
-}
-
-fn session_of(signer: Option<&SigningKey>) -> Session {
     let announce = announce();
     let key = GroupKey::new([1; 32]);
     let uplink = Uplink::new(&announce, US, &key);
     let mut datagram = Vec::new();
     let cipher = Cipher::downward(&key, announce.session);
-    announce.seal(&cipher, signer, sequence(0), &mut datagram);
+    announce.seal(&cipher, None, sequence(0), &mut datagram);
     let announced = Announce::open(&key, &datagram).expect("ours");
     Session::new(at(0), Attempt(1), announced, &key, uplink, 4, &mut rng())
-}
-
-fn hear<const N: usize>(session: &mut Session, numbers: [u64; N]) {
-    numbers.into_iter().for_each(|number| session.note(at(1), sequence(number), BYTES));
 }
 
 fn said(session: &mut Session, ms: u64) -> Option<Up> {
@@ -262,4 +205,3 @@ fn rng() -> Rng {
 }
 
 const US: ReceiverId = ReceiverId([7; 8]);
-const BYTES: usize = 1_468;

@@ -1,0 +1,158 @@
+//! What came of a session's datagrams: which numbers, how many bytes, and when the sender last gave a sign of life.
+
+use crate::ids::Sequence;
+use crate::receiver::numbers::Numbers;
+use crate::sign::PublicKey;
+use crate::time::Moment;
+
+/// The datagrams to the group that were opened.
+pub(super) struct Arrivals {
+    numbers: Numbers,
+    /// Who signs what is said to the group, if anybody does.
+    signer: Option<PublicKey>,
+    heard: Moment,
+    bytes: u64,
+}
+
+impl Arrivals {
+    /// `first` is the number of the announcement, which has come.
+    pub(super) fn new(now: Moment, signer: Option<PublicKey>, first: Sequence) -> Self {
+        Self { numbers: Numbers::new(signer.map(|_| first.value())), signer, heard: now, bytes: 0 }
+    }
+
+    /// A datagram was opened that is only sealed.
+    #[inline]
+    pub(super) fn note(&mut self, now: Moment, sequence: Sequence, bytes: usize) {
+        // Only what was not said before is a sign of life: a recorded datagram keeps no session alive.
+        if self.numbers.note(sequence.value()) && self.signer.is_none() {
+            self.heard = now;
+        }
+        self.bytes += bytes as u64;
+    }
+
+    /// A datagram was opened, and its signature checked where the session has a signer.
+    pub(super) fn note_proven(&mut self, now: Moment, sequence: Sequence, bytes: usize) {
+        if self.signer.is_none() {
+            return self.note(now, sequence, bytes);
+        }
+        self.numbers.note_signed(sequence.value());
+        self.heard = now;
+        self.bytes += bytes as u64;
+    }
+
+    /// `count` datagrams were opened, of consecutive numbers from `first` on, each of `bytes` bytes.
+    #[cfg(feature = "simulation")]
+    pub(super) fn note_run(&mut self, now: Moment, first: Sequence, count: u32, bytes: usize) {
+        let new = self.numbers.note_run(first.value(), count);
+        if new > 0 && self.signer.is_none() {
+            self.heard = now;
+        }
+        self.bytes += new * bytes as u64;
+    }
+
+    /// Whether a datagram of this number can be the sender's.
+    #[inline]
+    pub(super) fn is_plausible(&self, sequence: Sequence) -> bool {
+        self.numbers.is_plausible(sequence.value())
+    }
+
+    /// Whether a datagram of this number came before.
+    #[inline]
+    pub(super) fn came(&self, sequence: Sequence) -> bool {
+        self.numbers.came(sequence.value())
+    }
+
+    /// Who signs what is said to the group.
+    pub(super) fn signer(&self) -> Option<PublicKey> {
+        self.signer
+    }
+
+    /// When the sender last gave a sign of life.
+    pub(super) fn heard(&self) -> Moment {
+        self.heard
+    }
+
+    /// The highest number that is the sender's beyond doubt.
+    pub(super) fn highest(&self) -> Sequence {
+        Sequence::new(self.numbers.highest()).expect("it came in 40 bits")
+    }
+
+    /// Datagrams that never came.
+    pub(super) fn lost(&self) -> u64 {
+        self.numbers.lost()
+    }
+
+    /// Bytes of all that came.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::receiver::testing::at;
+    use crate::sign::SigningKey;
+    use zeroize::Zeroizing;
+
+    #[test]
+    fn datagrams_out_of_order_are_not_lost() {
+        let mut arrivals = arrivals(None);
+        note(&mut arrivals, [10, 12, 11, 14, 13]);
+        assert_eq!(arrivals.lost(), 0);
+        note(&mut arrivals, [17]);
+        assert_eq!(arrivals.lost(), 2);
+        note(&mut arrivals, [15]);
+        assert_eq!(arrivals.lost(), 1, "it was only late");
+    }
+
+    #[test]
+    fn a_host_that_comes_late_counts_from_the_first_datagram_that_it_hears() {
+        let mut arrivals = arrivals(None);
+        note(&mut arrivals, [1_000_000, 999_999, 1_000_002]);
+        assert_eq!(arrivals.lost(), 1);
+    }
+
+    #[test]
+    fn bytes_are_counted_by_datagram() {
+        let mut arrivals = arrivals(None);
+        note(&mut arrivals, [1, 2, 3]);
+        assert_eq!(arrivals.bytes(), 3 * BYTES as u64);
+    }
+
+    #[test]
+    fn a_datagram_that_is_heard_again_is_no_sign_of_life() {
+        let mut arrivals = arrivals(None);
+        arrivals.note(at(5), sequence(7), BYTES);
+        arrivals.note(at(900), sequence(7), BYTES);
+        arrivals.note(at(901), sequence(6), BYTES);
+        assert_eq!(arrivals.heard(), at(5));
+        arrivals.note(at(902), sequence(8), BYTES);
+        assert_eq!(arrivals.heard(), at(902));
+    }
+
+    #[test]
+    fn in_a_signed_session_only_what_is_signed_is_a_sign_of_life() {
+        let key = SigningKey::from_seed(&Zeroizing::new([1; 32])).public();
+        let mut arrivals = arrivals(Some(key));
+        arrivals.note(at(5), sequence(7), BYTES);
+        assert_eq!(arrivals.heard(), at(0));
+        arrivals.note_proven(at(6), sequence(8), BYTES);
+        assert_eq!(arrivals.heard(), at(6));
+        assert_eq!(arrivals.bytes(), 2 * BYTES as u64);
+    }
+
+    fn arrivals(signer: Option<PublicKey>) -> Arrivals {
+        Arrivals::new(at(0), signer, sequence(0))
+    }
+
+    fn note<const N: usize>(arrivals: &mut Arrivals, numbers: [u64; N]) {
+        numbers.into_iter().for_each(|number| arrivals.note(at(1), sequence(number), BYTES));
+    }
+
+    fn sequence(number: u64) -> Sequence {
+        Sequence::new(number).expect("small")
+    }
+
+    const BYTES: usize = 1_468;
+}
