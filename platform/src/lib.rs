@@ -1,15 +1,13 @@
 //! What both programs need of the machine they run on: interfaces, multicast sockets, key files, a clock, a way to be
-//! woken. The only place that opens a socket; its `unsafe` is in `batch`.
+//! woken. Only `net` opens a socket; the `unsafe` is in `net::batch`.
 
 pub mod args;
-pub mod batch;
 pub mod cli;
 pub mod clock;
-pub mod interface;
 pub mod keyfile;
-mod options;
+mod net;
 pub mod random;
 pub mod sender_keys;
-pub mod socket;
 pub mod stages;
-pub mod wake;
+
+pub use net::{batch, interface, multicast, transport, wake};

@@ -362,7 +362,7 @@ impl World {
                 .hosts
                 .keys()
                 .copied()
-                .filter(|&id| transmit.to.is_none_or(|to| to == address(id)))
+                .filter(|&id| transmit.to.host().is_none_or(|to| to == address(id)))
                 .collect();
             to.into_iter()
                 .filter(|_| !self.mute)

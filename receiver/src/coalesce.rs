@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use glancecast_platform::socket::GroupReceiver;
+use glancecast_platform::transport::Buffer;
 
 /// The next nap, by what the last one brought.
 #[derive(Debug)]
@@ -14,9 +14,8 @@ pub(crate) struct Nap {
 }
 
 impl Nap {
-    /// Naps that fit this socket's receive buffer.
-    pub(crate) fn new(group: &GroupReceiver) -> Self {
-        let buffer = group.buffer();
+    /// Naps that fit this receive buffer.
+    pub(crate) fn new(buffer: Buffer) -> Self {
         Self::up_to(LONGEST.mul_f64((buffer.bytes as f64 / buffer.wanted as f64).min(1.0)))
     }
 

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Parser;
-use glancecast_platform::args::{ArgError, Group, Rate, parse_duration};
+use glancecast_platform::args::{ArgError, Rate, parse_duration};
+use glancecast_platform::multicast::{Group, Membership};
 use glancecast_proto::ids::HostName;
 use serde::{Deserialize, Deserializer};
 
@@ -90,12 +91,10 @@ struct Settings {
 pub struct Config {
     /// The host's name.
     pub name: HostName,
-    /// The group.
-    pub group: Group,
+    /// The group, and the one address that it is heard from.
+    pub membership: Membership,
     /// The interface, if one was chosen.
     pub interface: Option<String>,
-    /// The one address that the group is heard from.
-    pub source: Option<IpAddr>,
     /// Differentiated services code point of the answers, 0 to 63.
     pub dscp: u8,
     /// The key files; none for the key that everybody knows.
@@ -173,8 +172,8 @@ impl Args {
         };
         let group = given.group.or(file.group).unwrap_or_else(|| Group::DEFAULT.into());
         let group: Group = group.parse().map_err(|error| format!("group: {error}"))?;
-        let source = given.source.or(file.source);
-        group.check_source(source).map_err(|error| error.to_string())?;
+        let membership =
+            Membership::new(group, given.source.or(file.source)).map_err(|error| error.to_string())?;
         let dscp = given.dscp.or(file.dscp).unwrap_or(ANSWER_DSCP);
         if dscp >= 64 {
             return Err(format!("dscp {dscp}: a code point is between 0 and 63"));
@@ -191,9 +190,8 @@ impl Args {
         let store = StoreSpec::new(store.as_deref(), &nova_conf, owner.as_deref())?;
         Ok(Config {
             name: HostName::new(&name).map_err(|error| format!("name {name:?}: {error}"))?,
-            group,
+            membership,
             interface: given.interface.or(file.interface),
-            source,
             dscp,
             keys,
             senders: Senders::new(senders, insecure)?,
@@ -278,7 +276,7 @@ pub(crate) fn fuzzed(input: &[u8]) {
                     || matches!(&config.senders, Senders::Listed(keys) if !keys.is_empty())
             );
             assert!(config.store_options.keep.time <= Duration::from_secs(366 * 86_400));
-            let group = config.group.to_string();
+            let group = config.membership.group().to_string();
             assert!(group.parse::<Group>().is_ok_and(|again| again.to_string() == group));
         }
         Err(error) => assert!(!error.is_empty() && !error.contains(char::is_control), "{error:?}"),
@@ -297,7 +295,7 @@ mod tests {
         )
         .expect("complete");
         assert_eq!(config.name.as_str(), "from-line");
-        assert_eq!(config.group.to_string(), "239.1.1.1:7000");
+        assert_eq!(config.membership.group().to_string(), "239.1.1.1:7000");
         assert_eq!(config.keys, [Path::new("/file.key")]);
         assert_eq!(config.senders, Senders::Listed(vec!["/senders".into()]));
     }

@@ -6,13 +6,14 @@ use std::thread;
 use anyhow::Context;
 use glancecast_platform::clock::wall;
 use glancecast_platform::interface::{Chosen, Interface};
+use glancecast_platform::transport::Uplink;
 use glancecast_platform::{cli, keyfile, random, sender_keys};
 use glancecast_proto::query::ResponderConfig;
 use glancecast_proto::receiver::ReceiverConfig;
 use glancecast_proto::seal::GroupKey;
 use glancecast_proto::sign::PublicKey;
 use glancecast_receiver::config::{Args, Config, Senders};
-use glancecast_receiver::receive_loop::{Ended, ReceiveLoop, Setup, Sockets, Stopper};
+use glancecast_receiver::receive_loop::{Ended, ReceiveLoop, Setup, Stopper};
 use glancecast_receiver::store::{Store, find_tool};
 use glancecast_receiver::{heap, rights};
 use tokio::runtime::{Builder, Runtime};
@@ -82,11 +83,11 @@ fn prepare(config: Config, once: bool) -> anyhow::Result<(ReceiveLoop, Stopper)>
     rights::close_up().context("give up rights")?;
     let keys = group_keys(&config)?;
     let senders = senders(&config)?;
-    let interface = Interface::choose(config.interface.as_deref(), config.group)?;
+    let interface = Interface::choose(config.interface.as_deref(), config.membership.group())?;
     if interface.chosen == Chosen::ByRoute && interface.is_loopback() {
         tracing::warn!("{}", LOOPBACK);
     }
-    let sockets = Sockets::open(config.group, &interface, config.source, config.dscp)?;
+    let uplink = Uplink::open(config.membership, &interface, config.dscp)?;
     rights::drop_capabilities().context("give up capabilities")?;
     let store = Store::open(&config.store, config.store_options).context("store")?;
     store.keep().context("store")?;
@@ -110,10 +111,11 @@ fn prepare(config: Config, once: bool) -> anyhow::Result<(ReceiveLoop, Stopper)>
         started: wall(),
     };
     let (write_rate, read_rate) = (config.write_rate, config.read_rate);
-    let setup = Setup { sockets, store, write_rate, read_rate, receiver, responder, once };
+    let setup = Setup { uplink, store, write_rate, read_rate, receiver, responder, once };
     let (receive_loop, stopper) = ReceiveLoop::new(setup)?;
     warn_of_settings(&config);
-    let Config { name, group, source, .. } = config;
+    let Config { name, membership, .. } = config;
+    let (group, source) = (membership.group(), membership.source());
     let (on, from) =
         (interface.to_string(), source.map_or_else(|| "any".to_owned(), |source| source.to_string()));
     tracing::info!(%name, %group, interface = on, from, store = where_to, "listening");

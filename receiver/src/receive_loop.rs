@@ -3,17 +3,14 @@
 //! takes long is handed to the workers.
 
 use std::io;
-use std::net::IpAddr;
-use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use glancecast_platform::args::{Group, Rate};
+use glancecast_platform::args::Rate;
 use glancecast_platform::batch::Batch;
 use glancecast_platform::clock::{Clock, wall};
-use glancecast_platform::interface::Interface;
-use glancecast_platform::socket::{Answerer, GroupReceiver, SocketError};
+use glancecast_platform::transport::{Buffer, Inlet, SocketError, Uplink};
 use glancecast_platform::wake::{Sleeper, Waker};
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::SessionId;
@@ -35,34 +32,10 @@ use crate::store::{BaseFile, Begun, Existing, Store, Unpublished};
 use crate::workers::{Answer, Task, Workers};
 use crate::write_limit::WriteLimit;
 
-/// The sockets of a receiver. Opening them is what a capability may be needed for, and is done before anything else.
-pub struct Sockets {
-    group: GroupReceiver,
-    answerer: Answerer,
-}
-
-impl Sockets {
-    /// Joins the group on the interface, for datagrams of one source where one is given; answers bear the code point
-    /// `dscp`, 0 to 63.
-    ///
-    /// # Errors
-    /// [`SocketError`] says which step failed.
-    pub fn open(
-        group: Group,
-        interface: &Interface,
-        source: Option<IpAddr>,
-        dscp: u8,
-    ) -> Result<Self, SocketError> {
-        let receiver = GroupReceiver::join(group, interface, source)?;
-        let answerer = Answerer::open(group, interface, dscp)?;
-        Ok(Self { group: receiver, answerer })
-    }
-}
-
 /// What the thread works with.
 pub struct Setup {
     /// Where datagrams come from and answers go.
-    pub sockets: Sockets,
+    pub uplink: Uplink,
     /// Where objects go.
     pub store: Store,
     /// What is written there at most.
@@ -105,8 +78,7 @@ impl Stopper {
 
 /// The receiving thread before it runs.
 pub struct ReceiveLoop {
-    group: GroupReceiver,
-    answerer: Answerer,
+    uplink: Uplink,
     machine: Receiver,
     responder: Responder,
     desk: Desk,
@@ -175,20 +147,13 @@ impl Came {
     }
 }
 
-#[derive(Clone, Copy)]
-enum Socket {
-    Group,
-    Answerer,
-}
-
 impl ReceiveLoop {
     /// Starts the workers.
     ///
     /// # Errors
     /// When a thread cannot be started.
     pub fn new(setup: Setup) -> Result<(Self, Stopper), SocketError> {
-        let step = |what| move |error| SocketError::Step { what, error };
-        let Sockets { group, answerer } = setup.sockets;
+        let step = SocketError::at;
         let (sleeper, waker) = Sleeper::new().map_err(step("make an event descriptor"))?;
         let clocks = clocks();
         let limit = WriteLimit::new(setup.write_rate);
@@ -197,11 +162,10 @@ impl ReceiveLoop {
             Workers::start(&waker, &clocks, limit, &reads.pushes).map_err(step("start a thread"))?;
         let desk = Desk::start(&setup.store, &waker, reads.verifications).map_err(step("start a thread"))?;
         let stop = Arc::new(AtomicBool::new(false));
-        tell_of_buffer(&group);
-        let nap = Nap::new(&group);
+        let buffer = setup.uplink.buffer();
+        tell_of_buffer(buffer);
         let receive_loop = Self {
-            group,
-            answerer,
+            uplink: setup.uplink,
             machine: Receiver::new(setup.receiver),
             responder: Responder::new(setup.responder),
             desk,
@@ -211,7 +175,7 @@ impl ReceiveLoop {
             session: None,
             pool: Pool::none(),
             clocks,
-            nap,
+            nap: Nap::new(buffer),
             scratch: vec![0; DATAGRAM_MAX],
             out: Vec::new(),
             sleeper,
@@ -261,8 +225,7 @@ impl ReceiveLoop {
                     self.sleeper.sleep([], self.sleep_time().min(nap))?;
                 }
                 Came::All | Came::Nothing => {
-                    let sockets = [self.group.as_fd(), self.answerer.as_fd()];
-                    self.sleeper.sleep(sockets, self.sleep_time())?;
+                    self.sleeper.sleep(self.uplink.sockets(), self.sleep_time())?;
                 }
             }
         };
@@ -277,7 +240,7 @@ impl ReceiveLoop {
     fn receive_from_group(&mut self, batch: &mut Batch) -> io::Result<Came> {
         let mut came = Came::Nothing;
         for _ in 0..BATCHES_IN_A_ROW {
-            if self.receive_batch(batch, Socket::Group)? == 0 {
+            if self.receive_batch(batch, Inlet::Everyone)? == 0 {
                 break;
             }
             self.drops.total = batch.drops().unwrap_or(0);
@@ -295,7 +258,7 @@ impl ReceiveLoop {
     fn receive_from_sender(&mut self, batch: &mut Batch) -> io::Result<Came> {
         let mut came = Came::Nothing;
         for _ in 0..ANSWER_BATCHES_IN_A_ROW {
-            if self.receive_batch(batch, Socket::Answerer)? == 0 {
+            if self.receive_batch(batch, Inlet::Host)? == 0 {
                 break;
             }
             self.take_batch(batch);
@@ -307,13 +270,9 @@ impl ReceiveLoop {
         Ok(came)
     }
 
-    fn receive_batch(&self, batch: &mut Batch, socket: Socket) -> io::Result<usize> {
-        let socket = match socket {
-            Socket::Group => self.group.as_fd(),
-            Socket::Answerer => self.answerer.as_fd(),
-        };
+    fn receive_batch(&self, batch: &mut Batch, inlet: Inlet) -> io::Result<usize> {
         let start = Instant::now();
-        let received = batch.receive(socket)?;
+        let received = self.uplink.receive(inlet, batch)?;
         self.clocks.add(Stage::Receive as usize, start, batch.bytes());
         Ok(received)
     }
@@ -511,7 +470,7 @@ impl ReceiveLoop {
             self.responder.handle_reply(now, id, reply);
         }
         while let Some(to) = self.responder.poll_transmit(now, &mut self.out) {
-            if let Err(error) = self.answerer.send_to(&self.out, to) {
+            if let Err(error) = self.uplink.send(&self.out, to) {
                 tracing::debug!(%to, %error, "an answer could not be sent");
             }
         }
@@ -521,7 +480,7 @@ impl ReceiveLoop {
         let now = self.clock.now();
         while let Some(to) = self.machine.poll_transmit(now, &mut self.out) {
             // Whatever happens to it on the way: it is said again if it matters.
-            if let Err(error) = self.answerer.send_to(&self.out, to) {
+            if let Err(error) = self.uplink.send(&self.out, to) {
                 tracing::debug!(%to, %error, "a datagram to the sender could not be sent");
             }
         }
@@ -672,8 +631,7 @@ fn opened(file: &Unpublished, geometry: Geometry) -> Opened {
     Opened::Resumed(kept.to_vec())
 }
 
-fn tell_of_buffer(group: &GroupReceiver) {
-    let buffer = group.buffer();
+fn tell_of_buffer(buffer: Buffer) {
     if buffer.is_short() {
         tracing::warn!(
             "the socket's receive buffer is {} KiB instead of {} KiB: while this host is busy for longer than that holds, \

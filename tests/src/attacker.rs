@@ -9,11 +9,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use glancecast_platform::args::Group;
 use glancecast_platform::batch::Batch;
 use glancecast_platform::interface::Interface;
 use glancecast_platform::keyfile;
-use glancecast_platform::socket::GroupReceiver;
+use glancecast_platform::multicast::{Group, GroupReceiver, Membership};
 use glancecast_proto::ids::{ReceiverId, Sequence, SessionId};
 use glancecast_proto::seal::{Cipher, GroupKey};
 use glancecast_proto::wire::{Announce, Announced, Down, Header, Kind, Up};
@@ -47,7 +46,8 @@ impl Attacker {
     pub fn join(stage: &Stage) -> Self {
         let group: Group = stage.group().to_string().parse().expect("a stage's group is one");
         let interface = Interface::find("lo", group).expect("the loopback interface");
-        let ear = GroupReceiver::join(group, &interface, None).expect("the group can be heard");
+        let membership = Membership::new(group, None).expect("a stage's group is not source-specific");
+        let ear = GroupReceiver::join(membership, &interface).expect("the group can be heard");
         // The interface of its multicast is that of its address.
         let mouth = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         mouth.set_multicast_loop_v4(true).expect("on loopback that is all there is");

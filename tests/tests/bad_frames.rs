@@ -6,16 +6,16 @@ use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::Duration;
 
-use glancecast_platform::args::Group;
 use glancecast_platform::batch::Batch;
 use glancecast_platform::clock::{Clock, wall};
 use glancecast_platform::interface::Interface;
-use glancecast_platform::socket::{GroupSender, Marking};
+use glancecast_platform::multicast::Group;
+use glancecast_platform::transport::{Downlink, Marking};
 use glancecast_platform::{keyfile, random};
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::{BlockIndex, ObjectName, SessionId};
 use glancecast_proto::integrity::BlockHash;
-use glancecast_proto::sender::{Expected, Job, Pace, Sender, SenderConfig};
+use glancecast_proto::sender::{Expected, Job, Pace, Sender, SenderConfig, To};
 use glancecast_proto::wire::{DiskFormat, Encoding, ManifestEntry, Pin, SymbolHeader};
 use glancecast_tests::exclusive::Share;
 use glancecast_tests::measured;
@@ -45,10 +45,10 @@ fn push(stage: &Stage, frames: &[Vec<u8>], plain: &[u8], receiver: &Process) -> 
     let interface = Interface::choose(Some("lo"), group).expect("a loopback interface");
     let geometry = Geometry::new((frames.len() * BLOCK) as u64, 20, 1432).expect("in range");
     let marking = Marking { ttl: 1, dscp: 8 };
-    let socket =
-        GroupSender::open(group, &interface, 0, marking, geometry.datagram_bytes()).expect("a socket");
+    let downlink =
+        Downlink::open(group.into(), &interface, 0, marking, geometry.datagram_bytes()).expect("a downlink");
     let clock = Clock::start();
-    let mut machine = Sender::new(clock.now(), config(geometry, &socket, stage.key()));
+    let mut machine = Sender::new(clock.now(), config(geometry, &downlink, stage.key()));
     for (block, frame) in geometry.indices().zip(frames) {
         let encoding = Encoding::Zstd { encoded_len: frame.len() as u32 };
         let hash = BlockHash::of(geometry, block, plain);
@@ -59,19 +59,16 @@ fn push(stage: &Stage, frames: &[Vec<u8>], plain: &[u8], receiver: &Process) -> 
     loop {
         let now = clock.now();
         assert!(now.micros() < SOON.as_micros() as u64, "each block was not refused in time");
-        batch.receive(socket.as_fd()).expect("a socket");
+        batch.receive(downlink.as_fd()).expect("a downlink");
         for (from, datagram) in batch.datagrams() {
             let _ = machine.handle_datagram(now, from, datagram);
         }
         machine.handle_timeout(now);
         while let Some(transmit) = machine.poll_transmit(now, &mut out) {
-            match transmit.to {
-                None => socket.send_to_group(&out).expect("room"),
-                Some(host) => socket.send_to(&out, host).expect("room"),
-            }
+            downlink.send(&out, transmit.to).expect("a way");
         }
         if let Some(job @ Job::Source { block, .. }) = machine.poll_job(true, true) {
-            send(&mut machine, &socket, job, &frames[block.index()], geometry);
+            send(&mut machine, &downlink, job, &frames[block.index()], geometry);
         }
         let refusals = |block: usize| {
             let words = format!("block={block}");
@@ -87,7 +84,7 @@ fn push(stage: &Stage, frames: &[Vec<u8>], plain: &[u8], receiver: &Process) -> 
     }
 }
 
-fn send(machine: &mut Sender, socket: &GroupSender, job: Job, frame: &[u8], geometry: Geometry) {
+fn send(machine: &mut Sender, downlink: &Downlink, job: Job, frame: &[u8], geometry: Geometry) {
     let shape = geometry.shape(frame.len() as u32);
     let mut symbols = frame.to_vec();
     symbols.resize(shape.source_bytes(), 0);
@@ -103,12 +100,12 @@ fn send(machine: &mut Sender, socket: &GroupSender, job: Job, frame: &[u8], geom
             encoded_len: frame.len() as u32,
         };
         header.seal(machine.cipher(), symbol, &mut datagram);
-        socket.send_to_group(&datagram).expect("room");
+        downlink.send(&datagram, To::Everyone).expect("a way");
     }
     machine.handle_sent(Clock::start().now(), job, last);
 }
 
-fn config(geometry: Geometry, socket: &GroupSender, key: &Path) -> SenderConfig {
+fn config(geometry: Geometry, downlink: &Downlink, key: &Path) -> SenderConfig {
     SenderConfig {
         session: SessionId(random::bytes().expect("randomness")),
         key: keyfile::load(key).expect("the stage's key"),
@@ -117,7 +114,7 @@ fn config(geometry: Geometry, socket: &GroupSender, key: &Path) -> SenderConfig 
         image_id: None,
         format: DiskFormat::Raw,
         pin: Pin::None,
-        reply_to: socket.local_addr(),
+        reply_to: downlink.local_addr(),
         expected: Expected::Count(1),
         timeout: SOON,
         started: wall(),

@@ -9,7 +9,7 @@ use crate::ids::{HostName, ReceiverId, Sequence, SessionId};
 use crate::limits::{ANSWERS_PER_SECOND_MAX, HOSTS_MAX, OBJECTS_KEPT_MAX};
 use crate::repeat::Repeat;
 use crate::seal::{Cipher, GroupKey};
-use crate::sender::{Expected, Transmit};
+use crate::sender::{Expected, To, Transmit};
 use crate::time::{Moment, WallClock};
 use crate::wire::{
     About, Answer, AnswerState, Ask, Discard, DiscardCounts, Heard, Held, Kind, Notice, Page, Query,
@@ -127,7 +127,7 @@ impl Querier {
                 self.ack_at.max(Moment::from_micros(now.micros().saturating_sub(ACK_BURST))) + ACK_GAP;
             let sequence = self.next_sequence();
             heard.seal(&self.cipher, self.config.id.tag(), sequence, out);
-            return Some(Transmit { to: Some(to), kind: Kind::Heard });
+            return Some(Transmit { to: To::Host(to), kind: Kind::Heard });
         }
         // A host's turn has to come before the end.
         let in_time = self.round == 0 || now + self.spread <= self.until;
@@ -146,7 +146,7 @@ impl Querier {
         };
         let sequence = self.next_sequence();
         ask.seal(&self.cipher, sequence, out);
-        Some(Transmit { to: None, kind: Kind::Ask })
+        Some(Transmit { to: To::Everyone, kind: Kind::Ask })
     }
 
     /// When to drain again, and to look whether it is over.

@@ -24,10 +24,29 @@ pub enum Verdict {
 /// A datagram to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Transmit {
-    /// `None`: to the group.
-    pub to: Option<SocketAddr>,
+    /// Who it is for.
+    pub to: To,
     /// What it is, for the counters.
     pub kind: Kind,
+}
+
+/// Who a datagram is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum To {
+    /// Every host: it goes to all that the downlink leads to.
+    Everyone,
+    /// The host with this address alone.
+    Host(SocketAddr),
+}
+
+impl To {
+    /// The address, if it is for one host alone.
+    pub fn host(self) -> Option<SocketAddr> {
+        match self {
+            Self::Everyone => None,
+            Self::Host(addr) => Some(addr),
+        }
+    }
 }
 
 /// Something that a person may want to know.

@@ -24,7 +24,7 @@ use std::time::Duration;
 
 pub use blocks::Job;
 pub use config::SenderConfig;
-pub use event::{SenderEvent, SenderTimer, Transmit, Verdict};
+pub use event::{SenderEvent, SenderTimer, To, Transmit, Verdict};
 pub use hosts::{Cause, Expected, HostRow, HostState, Sideline, Tally};
 pub use interleave::{FinishedJob, INTERLEAVED_BLOCKS, Interleaver, NextSymbol};
 pub use one_way::OneWay;
@@ -226,7 +226,7 @@ impl Sender {
             let sequence = Sequence::new(self.unicast_sequence).expect("2^39 acks take years");
             self.unicast_sequence += 1;
             Down::Ack(ack).seal(&self.cipher, None, self.config.session, sequence, out);
-            return Some(Transmit { to: Some(to), kind: Kind::Ack });
+            return Some(Transmit { to: To::Host(to), kind: Kind::Ack });
         }
         let down = self.next_down(now);
         match down {
@@ -235,11 +235,11 @@ impl Sender {
                 let sequence = self.take_sequences(1);
                 let (signer, session) = (self.config.signer.as_ref(), self.config.session);
                 down.seal(&self.cipher, signer, session, sequence, out);
-                Some(Transmit { to: None, kind })
+                Some(Transmit { to: To::Everyone, kind })
             }
             None if self.ending.is_none() && now >= self.announce_at => {
                 self.announce(now, out);
-                Some(Transmit { to: None, kind: Kind::Announce })
+                Some(Transmit { to: To::Everyone, kind: Kind::Announce })
             }
             None => None,
         }
@@ -316,10 +316,10 @@ impl Sender {
             .or_else(|| if repair { self.blocks.next_again() } else { None })
     }
 
-    /// Where symbols go: `None` to the group, or to the only host of several that still receives. Their numbers are the
-    /// group's in any case, as nobody else counts them any more.
-    pub fn destination(&self) -> Option<SocketAddr> {
-        self.last_one
+    /// Who symbols are for: everyone, or the only host of several that still receives. Their numbers are the group's in any
+    /// case, as nobody else counts them any more.
+    pub fn destination(&self) -> To {
+        self.last_one.map_or(To::Everyone, To::Host)
     }
 
     /// How fast to send, in bits per second of whole frames.

@@ -276,7 +276,7 @@ impl World {
             encoded_len,
         };
         self.symbols_sent += 1;
-        let to = self.sender.destination();
+        let to = self.sender.destination().host();
         self.unicast_symbols += u64::from(to.is_some());
         let hears = |id: &usize| to.is_none_or(|to| to == address(*id));
         let ids: Vec<usize> = self.hosts.keys().copied().filter(hears).collect();

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use glancecast_inspect::DiskFormat;
-use glancecast_platform::args::{Group, RateChoice, parse_duration};
+use glancecast_platform::args::{RateChoice, parse_duration};
+use glancecast_platform::multicast::Group;
+use glancecast_platform::transport::Destinations;
 use glancecast_proto::ids::{HostName, ObjectName};
 use glancecast_proto::limits::{HOSTS_MAX, MTU_MAX, MTU_MIN};
 use glancecast_proto::wire::{Pin, is_image_id};
@@ -165,6 +167,13 @@ pub(crate) struct Network {
     /// Routers that a datagram may pass, plus one
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..))]
     pub(crate) ttl: u8,
+}
+
+impl Network {
+    /// Where the datagrams go.
+    pub(super) fn destinations(&self) -> Destinations {
+        self.group.into()
+    }
 }
 
 #[derive(Debug, clap::Args)]

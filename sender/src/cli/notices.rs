@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use glancecast_platform::args::{Group, Rate};
+use glancecast_platform::args::Rate;
 use glancecast_platform::interface::{Chosen, Interface};
-use glancecast_platform::socket::{Buffer, GroupSender};
+use glancecast_platform::transport::{Buffer, Destinations, Downlink};
 use glancecast_proto::sender::Expected;
 
 /// Which interface, who chose it, and how long the packets are.
-pub(super) fn network(group: Group, interface: &Interface, mtu: u16) -> String {
+pub(super) fn network(destinations: &Destinations, interface: &Interface, mtu: u16) -> String {
     let mut text = format!("on interface {interface}, in packets of {mtu} bytes");
-    if group.is_source_specific() {
+    if destinations.need_source() {
         text.push_str("\nthe group is source-specific: receivers need --source ");
         text.push_str(&interface.addr.to_string());
     }
@@ -20,7 +20,7 @@ pub(super) fn network(group: Group, interface: &Interface, mtu: u16) -> String {
 /// What the operator should know, each in one line.
 pub(super) fn warnings(
     interface: &Interface,
-    socket: &GroupSender,
+    downlink: &Downlink,
     expected: &Expected,
     rate: Rate,
 ) -> impl Iterator<Item = String> {
@@ -30,9 +30,9 @@ pub(super) fn warnings(
         Expected::Named(names) => names.len(),
         Expected::Anyone => 0,
     };
-    [loopback, short_of_answers(socket.receive_buffer(), hosts), short_of_sending(socket.send_buffer(), rate)]
-        .into_iter()
-        .flatten()
+    let answers = short_of_answers(downlink.receive_buffer(), hosts);
+    let sending = short_of_sending(downlink.send_buffer(), rate);
+    [loopback, answers, sending].into_iter().flatten()
 }
 
 /// What keeps strangers out of a push.

@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use glancecast_platform::args::Group;
 use glancecast_platform::cli;
 use glancecast_platform::interface::Interface;
-use glancecast_platform::socket::Marking;
 use glancecast_platform::stages::StageTime;
+use glancecast_platform::transport::{Destinations, Marking};
 use glancecast_proto::sender::{Expected, HostRow, HostState, Pace, SenderConfig, Verdict};
 use glancecast_proto::wire::{BaseName, Pin};
 use serde::Serialize;
@@ -154,7 +153,7 @@ pub(super) struct CloudPart<'a> {
 /// What a push was asked to do, besides its session.
 #[derive(Clone, Copy)]
 pub(super) struct Terms<'a> {
-    pub(super) group: Group,
+    pub(super) destinations: &'a Destinations,
     pub(super) interface: &'a Interface,
     pub(super) mtu: u16,
     pub(super) marking: Marking,
@@ -170,7 +169,7 @@ impl<'a> Report<'a> {
     ) -> Self {
         let geometry = config.geometry;
         let total = outcome.counts.total();
-        let headers = terms.group.frame_bytes(0);
+        let headers = config.header_bytes;
         Self {
             glancecast: env!("CARGO_PKG_VERSION"),
             outcome: word(&outcome.verdict),
@@ -178,7 +177,7 @@ impl<'a> Report<'a> {
             reason: reason(config, cloud.left_out, outcome),
             session: config.session.to_string(),
             signed_by: config.signer.as_ref().map(|key| key.public().to_string()),
-            group: terms.group.to_string(),
+            group: terms.destinations.to_string(),
             interface: &terms.interface.name,
             address: terms.interface.addr.to_string(),
             mtu: terms.mtu,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use glancecast_platform::args::{Rate, RateChoice};
 use glancecast_platform::clock::wall;
 use glancecast_platform::interface::Interface;
-use glancecast_platform::socket::{GroupSender, Marking};
+use glancecast_platform::transport::{Downlink, Marking};
 use glancecast_platform::{keyfile, random, sender_keys};
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::SessionId;
@@ -44,8 +44,9 @@ pub(super) fn run(args: &Send) -> Result<u8, Failure> {
 async fn send(args: &Send) -> Result<u8, Failure> {
     let key = group_key(args.key.first().map(PathBuf::as_path), args.insecure)?;
     let signer = args.sender_key.as_deref().map(sender_keys::load).transpose().map_err(Failure::usage)?;
+    let destinations = args.network.destinations();
     let interface =
-        Interface::choose(args.network.interface.as_deref(), args.network.group).map_err(Failure::usage)?;
+        Interface::choose(args.network.interface.as_deref(), destinations.first()).map_err(Failure::usage)?;
     let mtu = mtu(args, &interface)?;
     let (pace, pace_text) = pace(args, &interface)?;
     if args.only_listed && !args.wanted().names_hosts() {
@@ -63,11 +64,10 @@ async fn send(args: &Send) -> Result<u8, Failure> {
         () = signals.next() => return Err(Failure::failed("interrupted before anything was sent")),
     };
 
-    let geometry =
-        Geometry::for_path(origin.bytes, mtu, args.network.group.ip_header()).map_err(Failure::usage)?;
+    let geometry = Geometry::for_path(origin.bytes, mtu, destinations.ip_header()).map_err(Failure::usage)?;
     let marking = Marking { ttl: args.network.ttl, dscp: args.dscp };
-    let socket = GroupSender::open(
-        args.network.group,
+    let downlink = Downlink::open(
+        destinations.clone(),
         &interface,
         args.network.reply_port,
         marking,
@@ -83,35 +83,34 @@ async fn send(args: &Send) -> Result<u8, Failure> {
         image_id: origin.image_id.clone(),
         format: origin.format,
         pin: args.pin.unwrap_or_default(),
-        reply_to: socket.local_addr(),
+        reply_to: downlink.local_addr(),
         expected: hosts.expected.clone(),
         only_listed: args.only_listed,
         timeout: args.timeout.unwrap_or_else(|| default_timeout(geometry, args, pace)),
         started: wall(),
         pace,
-        header_bytes: args.network.group.frame_bytes(0),
+        header_bytes: destinations.frame_bytes(0),
         one_way: args.one_way.then_some(OneWay { overhead: args.overhead, passes: args.repeat }),
         base,
     };
     if !args.json && !args.quiet {
-        eprintln!("{}: to {} at {pace_text}", origin.name, args.network.group);
+        eprintln!("{}: to {destinations} at {pace_text}", origin.name);
         if let Some(credentials) = credentials {
             eprintln!("with the credentials of {}", printable(&credentials));
         }
         for (host, reason) in hosts.left_out.all() {
             eprintln!("left out: {}, {}", printable(host), printable(reason));
         }
-        eprintln!("{}", notices::network(args.network.group, &interface, mtu));
+        eprintln!("{}", notices::network(&destinations, &interface, mtu));
     }
     let cap = Rate::from_bits(pace.cap()).expect("a pace is a rate");
     let sealing = Sealing { insecure: args.insecure, signed: config.signer.is_some() || args.unsigned };
-    for text in notices::warnings(&interface, &socket, &config.expected, cap).chain(sealing.warnings()) {
+    for text in notices::warnings(&interface, &downlink, &config.expected, cap).chain(sealing.warnings()) {
         tracing::warn!("{text}");
     }
     let setup = Setup {
         sender: config.clone(),
-        socket,
-        group: args.network.group,
+        downlink,
         source: origin.source,
         spool: args.spool.clone(),
         compression: args.compress,
@@ -127,7 +126,7 @@ async fn send(args: &Send) -> Result<u8, Failure> {
         Some(id) if args.confirm => Some(confirm::confirm(&hosts, id, &outcome.verdict).await),
         _ => None,
     };
-    let terms = Terms { group: args.network.group, interface: &interface, mtu, marking, pace };
+    let terms = Terms { destinations: &destinations, interface: &interface, mtu, marking, pace };
     let cloud = CloudPart {
         verified_by: origin.verified_by.as_deref(),
         left_out: &hosts.left_out,
@@ -207,7 +206,7 @@ fn tell(args: &Send, config: &SenderConfig, terms: Terms<'_>, cloud: CloudPart<'
         let report = Report::new(config, terms, cloud, outcome);
         println!("{}", json::to_string(&report));
     } else if !(args.quiet && outcome.verdict == Verdict::Complete) {
-        print!("{}", table(config, args.network.group, cloud.left_out, outcome));
+        print!("{}", table(config, cloud.left_out, outcome));
     }
     if let (Verdict::Aborted(_) | Verdict::GivenUp(_), Some(reason)) =
         (&outcome.verdict, reason(config, cloud.left_out, outcome))
@@ -252,7 +251,7 @@ fn pace(args: &Send, interface: &Interface) -> Result<(Pace, String), Failure> {
 
 fn default_timeout(geometry: Geometry, args: &Send, pace: Pace) -> Duration {
     let datagrams = geometry.object_bytes().div_ceil(u64::from(geometry.symbol_size()));
-    let bytes = datagrams * args.network.group.frame_bytes(geometry.datagram_bytes());
+    let bytes = datagrams * args.network.destinations().frame_bytes(geometry.datagram_bytes());
     let line = Rate::from_bits(pace.cap()).map_or(Duration::ZERO, |rate| rate.time_for(bytes));
     // A rate that is found may be far below its cap.
     let slower = if matches!(pace, Pace::Auto { .. }) { 20 } else { 4 };

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use glancecast_platform::args::{Group, Rate};
+use glancecast_platform::args::Rate;
 use glancecast_proto::sender::{HostRow, HostState, SenderConfig, Verdict};
 use glancecast_proto::wire::printable;
 use indicatif::{BinaryBytes, HumanCount};
@@ -13,7 +13,7 @@ use super::report::{done, reason, wanted};
 use crate::pipeline::push::Outcome;
 
 /// All hosts with their results, those that were left out, and a summary.
-pub(super) fn table(config: &SenderConfig, group: Group, left_out: &LeftOut, outcome: &Outcome) -> String {
+pub(super) fn table(config: &SenderConfig, left_out: &LeftOut, outcome: &Outcome) -> String {
     let mut rows: Vec<[String; 7]> = outcome.rows.iter().map(cells).collect();
     // One that answered all the same has its row already.
     let silent = |(host, _): &(&str, &str)| !outcome.rows.iter().any(|row| row.name.as_str() == *host);
@@ -22,7 +22,7 @@ pub(super) fn table(config: &SenderConfig, group: Group, left_out: &LeftOut, out
     if !rows.is_empty() {
         text.push('\n');
     }
-    text.push_str(&summary(config, group, left_out, outcome));
+    text.push_str(&summary(config, left_out, outcome));
     text
 }
 
@@ -76,11 +76,11 @@ fn skipped(host: &str, reason: &str) -> [String; 7] {
     [host.to_owned(), "skipped".to_owned(), dash(), dash(), dash(), dash(), reason.to_owned()]
 }
 
-fn summary(config: &SenderConfig, group: Group, left_out: &LeftOut, outcome: &Outcome) -> String {
+fn summary(config: &SenderConfig, left_out: &LeftOut, outcome: &Outcome) -> String {
     let bytes = config.geometry.object_bytes();
     let total = outcome.counts.total();
     let seconds = outcome.time.as_secs_f64().max(1e-6);
-    let frames = total.bytes + total.datagrams * group.frame_bytes(0);
+    let frames = total.bytes + total.datagrams * config.header_bytes;
     let rate = Rate::from_bits((frames as f64 * 8.0 / seconds) as u64)
         .map_or_else(String::new, |rate| rate.to_string());
     let mut text = match &outcome.verdict {

@@ -1,10 +1,5 @@
 //! A GSO batch: datagrams of one length in one buffer, sealed in place and sent with one system call.
 
-use std::io;
-use std::net::SocketAddr;
-use std::time::Duration;
-
-use glancecast_platform::socket::GroupSender;
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::{Sequence, SessionTag};
 use glancecast_proto::seal::Cipher;
@@ -56,64 +51,8 @@ impl GsoBatch {
         header.seal(cipher, symbol.bytes, &mut self.bytes[at..]);
     }
 
-    /// Bytes of its datagrams.
-    pub(crate) fn len(&self) -> usize {
-        self.bytes.len()
-    }
-
-    /// Sends what was loaded to the group, or to one host, waiting as long as the socket's buffer or the queue below it is full.
-    ///
-    /// # Errors
-    /// What the system says for good.
-    pub(crate) fn send(&self, socket: &mut GroupSender, to: Option<SocketAddr>) -> io::Result<()> {
-        let send = |socket: &GroupSender, bytes: &[u8]| match to {
-            None => socket.send_to_group(bytes),
-            // Where the system does not let it through to one host, the group's way is still there.
-            Some(host) => socket
-                .send_to(bytes, host)
-                .or_else(|error| if is_passing(&error) { Err(error) } else { socket.send_to_group(bytes) }),
-        };
-        if socket.has_segmentation() {
-            match patiently(|| send(socket, &self.bytes)) {
-                // Devices without checksum offload and some tunnels refuse GSO batches only when they come: one by one then.
-                Err(error) if is_no_segmentation(&error) => socket.disable_segmentation(),
-                result => return result,
-            }
-        }
-        self.bytes.chunks(self.datagram_bytes).try_for_each(|datagram| patiently(|| send(socket, datagram)))
+    /// Its datagrams, one after the other.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
     }
 }
-
-/// A full socket buffer (EAGAIN) or device queue (ENOBUFS) empties itself; nothing is lost by waiting.
-pub(crate) fn patiently(mut send: impl FnMut() -> io::Result<()>) -> io::Result<()> {
-    loop {
-        match send() {
-            Err(error) if is_full(&error) => std::thread::sleep(FULL_WAIT),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            result => return result,
-        }
-    }
-}
-
-fn is_full(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::WouldBlock || error.raw_os_error() == Some(ENOBUFS)
-}
-
-/// Whether it is about this call, and not about where to.
-fn is_passing(error: &io::Error) -> bool {
-    is_full(error) || is_no_segmentation(error) || error.kind() == io::ErrorKind::Interrupted
-}
-
-fn is_no_segmentation(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(EIO | EINVAL | EMSGSIZE | EOPNOTSUPP))
-}
-
-/// Some frames at 1 Gbit/s.
-const FULL_WAIT: Duration = Duration::from_micros(50);
-
-/// errno(3) on Linux.
-const EIO: i32 = 5;
-const EINVAL: i32 = 22;
-const EMSGSIZE: i32 = 90;
-const EOPNOTSUPP: i32 = 95;
-const ENOBUFS: i32 = 105;

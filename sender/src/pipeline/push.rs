@@ -7,9 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use glancecast_platform::args::Group;
-use glancecast_platform::socket::GroupSender;
 use glancecast_platform::stages::StageTime;
+use glancecast_platform::transport::Downlink;
 use glancecast_platform::wake::{Waker, sleep_precisely};
 use glancecast_proto::integrity::Root;
 use glancecast_proto::sender::{HostRow, SenderConfig, Tally, Verdict};
@@ -25,10 +24,8 @@ use super::wire_counts::WireCounts;
 pub struct Setup {
     /// The session.
     pub sender: SenderConfig,
-    /// The open socket.
-    pub socket: GroupSender,
-    /// The group that it sends to.
-    pub group: Group,
+    /// The way to its hosts.
+    pub downlink: Downlink,
     /// The image.
     pub source: Box<dyn Source>,
     /// Directory for what repairs are made from: compressed blocks, and all others where the source cannot be read again.

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use glancecast_platform::batch::Batch;
 use glancecast_platform::clock::Clock;
-use glancecast_platform::socket::GroupSender;
+use glancecast_platform::transport::Downlink;
 use glancecast_platform::wake::{Sleeper, Waker};
 use glancecast_proto::query::{HostAnswer, Querier, QuerierConfig, Tally};
 use glancecast_proto::wire::DiscardCounts;
@@ -40,14 +40,14 @@ impl Asking {
     /// When a thread cannot be started.
     pub(crate) fn start(
         config: QuerierConfig,
-        socket: GroupSender,
+        downlink: Downlink,
         ended: impl FnOnce() + Send + 'static,
     ) -> io::Result<Self> {
         let (sleeper, waker) = Sleeper::new()?;
         let (stop, tally) = (Arc::<AtomicBool>::default(), Arc::<Mutex<Tally>>::default());
         let told = (Arc::clone(&stop), Arc::clone(&tally));
         let thread = thread::Builder::new().name("ask".into()).spawn(move || {
-            let asked = ask(config, &socket, &sleeper, &told.0, &told.1);
+            let asked = ask(config, &downlink, &sleeper, &told.0, &told.1);
             ended();
             asked
         })?;
@@ -68,7 +68,7 @@ impl Asking {
     /// Waits for the end.
     ///
     /// # Errors
-    /// What the socket said when it could not send to the group.
+    /// What the socket said when it could not send to everyone.
     ///
     /// # Panics
     /// If the thread did, which is a defect.
@@ -79,7 +79,7 @@ impl Asking {
 
 fn ask(
     config: QuerierConfig,
-    socket: &GroupSender,
+    downlink: &Downlink,
     sleeper: &Sleeper,
     stop: &AtomicBool,
     tally: &Mutex<Tally>,
@@ -89,7 +89,7 @@ fn ask(
     let (mut batch, mut out) = (Batch::default(), Vec::new());
     loop {
         for _ in 0..BATCHES_IN_A_ROW {
-            if batch.receive(socket.as_fd())? == 0 {
+            if batch.receive(downlink.as_fd())? == 0 {
                 break;
             }
             let now = clock.now();
@@ -102,11 +102,7 @@ fn ask(
             machine.handle_stop();
         }
         while let Some(transmit) = machine.poll_transmit(clock.now(), &mut out) {
-            match transmit.to {
-                None => socket.send_to_group(&out)?,
-                // What is lost is said again.
-                Some(host) => drop(socket.send_to(&out, host)),
-            }
+            downlink.send(&out, transmit.to)?;
         }
         *tally.lock().unwrap_or_else(PoisonError::into_inner) = machine.tally();
         let now = clock.now();
@@ -115,7 +111,7 @@ fn ask(
             return Ok(Asked { rows: machine.rows(), time, discards: machine.discards().clone() });
         }
         let due = machine.poll_timeout(now).map_or(SLEEP_MAX, |at| at.since(now));
-        sleeper.sleep([socket.as_fd()], due.min(SLEEP_MAX))?;
+        sleeper.sleep([downlink.as_fd()], due.min(SLEEP_MAX))?;
     }
 }
 

@@ -8,10 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use glancecast_platform::args::Group;
 use glancecast_platform::batch::Batch;
 use glancecast_platform::clock::Clock;
-use glancecast_platform::socket::GroupSender;
+use glancecast_platform::transport::Downlink;
 use glancecast_platform::wake::{Sleeper, Waker};
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::{BlockIndex, Sequence};
@@ -20,7 +19,7 @@ use glancecast_proto::time::Moment;
 
 use super::content::{ContentCounts, Spared};
 use super::encode::EncoderThread;
-use super::gso_batch::{GsoBatch, patiently};
+use super::gso_batch::GsoBatch;
 use super::load::{Load, Origin, Symbol};
 use super::pace::{Pacer, SLEEP_MIN};
 use super::pack::{Packed, Purpose, Symbols};
@@ -32,7 +31,7 @@ use super::wire_counts::{Traffic, WireCounts};
 /// The sending thread.
 pub(crate) struct SendLoop {
     machine: Sender,
-    socket: GroupSender,
+    downlink: Downlink,
     reader: Reader,
     /// From the moment there is a spool.
     encoder: Option<EncoderThread>,
@@ -53,7 +52,6 @@ pub(crate) struct SendLoop {
     told_at: Option<Moment>,
     /// Hosts may be about to say hello.
     awaits_hosts: bool,
-    group: Group,
     geometry: Geometry,
     clocks: Clocks,
 }
@@ -80,7 +78,7 @@ impl SendLoop {
         let reader = Reader::start(reading, geometry, &waker, &clocks)?;
         let send_loop = Self {
             machine,
-            socket: setup.socket,
+            downlink: setup.downlink,
             reader,
             encoder: None,
             batch: GsoBatch::new(geometry),
@@ -98,7 +96,6 @@ impl SendLoop {
             progress,
             told_at: None,
             awaits_hosts: true,
-            group: setup.group,
             geometry,
             clocks,
         };
@@ -112,8 +109,9 @@ impl SendLoop {
                 if self.machine.verdict().is_some() {
                     break; // the end could not be said; the hosts have a timer for that
                 }
+                let destinations = self.downlink.destinations();
                 let reason =
-                    format!("cannot send to {}: {error}; check the interface and its routes", self.group);
+                    format!("cannot send to {destinations}: {error}; check the interface and its routes");
                 self.machine.handle_abort(self.clock.now(), &reason);
             }
         }
@@ -163,7 +161,7 @@ impl SendLoop {
 
     fn hear(&mut self) -> io::Result<()> {
         for _ in 0..FEEDBACK_BATCHES_IN_A_ROW {
-            if self.feedback.receive(self.socket.as_fd())? == 0 {
+            if self.feedback.receive(self.downlink.as_fd())? == 0 {
                 break;
             }
             let now = self.clock.now();
@@ -223,13 +221,10 @@ impl SendLoop {
     /// Control datagrams: few and small, so they do not wait for the pace, but count in it.
     fn say(&mut self) -> io::Result<()> {
         while let Some(transmit) = self.machine.poll_transmit(self.clock.now(), &mut self.out) {
-            match transmit.to {
-                None => patiently(|| self.socket.send_to_group(&self.out))?,
-                // A host that is gone must not end the push; it will ask again if it is not.
-                Some(host) => drop(self.socket.send_to(&self.out, host)),
-            }
+            self.downlink.send(&self.out, transmit.to)?;
             self.counts.add(transmit.kind.into(), 1, self.out.len() as u64);
-            self.pacer.sent(self.clock.nanos(), self.group.frame_bytes(self.out.len()));
+            let frame_bytes = self.downlink.frame_bytes(transmit.to, self.out.len());
+            self.pacer.sent(self.clock.nanos(), frame_bytes);
         }
         Ok(())
     }
@@ -288,14 +283,15 @@ impl SendLoop {
     }
 
     fn send_train(&mut self) -> io::Result<()> {
-        let frame_bytes = self.group.frame_bytes(self.geometry.datagram_bytes());
+        let to = self.machine.destination();
+        let frame_bytes = self.downlink.frame_bytes(to, self.geometry.datagram_bytes());
         let count = self.interleaver.symbols().min(self.batch.capacity()).min(self.pacer.batch(frame_bytes));
         let number = self.machine.take_sequences(count as u32);
         let start = Instant::now();
         let repair = self.seal(count, number);
-        self.clocks.add(Stage::Seal as usize, start, self.batch.len());
-        let send = || self.batch.send(&mut self.socket, self.machine.destination());
-        self.clocks.time(Stage::Send as usize, self.batch.len(), send)?;
+        let batch = self.batch.bytes();
+        self.clocks.add(Stage::Seal as usize, start, batch.len());
+        self.clocks.time(Stage::Send as usize, batch.len(), || self.downlink.send_batch(batch, to))?;
         self.pacer.sent(self.clock.nanos(), count as u64 * frame_bytes);
         let bytes = |count: u64| count * self.geometry.datagram_bytes() as u64;
         let source = count as u64 - repair;
@@ -342,7 +338,7 @@ impl SendLoop {
 
     fn sleep(&self, at_most: Duration) -> io::Result<()> {
         let due = self.machine.poll_timeout().map_or(at_most, |(at, _)| at.since(self.clock.now()));
-        self.sleeper.sleep([self.socket.as_fd()], due.min(at_most))
+        self.sleeper.sleep([self.downlink.as_fd()], due.min(at_most))
     }
 
     fn tell_progress_sometimes(&mut self) {

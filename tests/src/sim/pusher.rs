@@ -173,7 +173,11 @@ impl Pusher {
             if mutant == Mutant::ForgetsAcknowledgement && transmit.kind == Kind::Ack {
                 continue;
             }
-            turn.sent.push(Sent { to: transmit.to, kind: transmit.kind, bytes: out.as_slice().into() });
+            turn.sent.push(Sent {
+                to: transmit.to.host(),
+                kind: transmit.kind,
+                bytes: out.as_slice().into(),
+            });
             if turn.sent.len() > SAID_MAX {
                 turn.broken = Some("the sender does not stop talking".into());
                 return;
@@ -210,7 +214,7 @@ impl Pusher {
 
     fn send_symbol(&mut self, now: Moment, object: &Object) -> Option<Sent> {
         let t = usize::from(object.geometry.symbol_size());
-        let to = self.machine.destination();
+        let to = self.machine.destination().host();
         let first = self.machine.take_sequences(1);
         let (cipher, tag) = (self.machine.cipher(), self.machine.config().session.tag());
         let mut bytes = vec![0; t + SYMBOL_OVERHEAD];

@@ -261,7 +261,7 @@ impl Crowd {
         let mut out = Vec::new();
         while let Some(transmit) = self.sender.poll_transmit(self.now, &mut out) {
             self.occupy(1, out.len());
-            let to = transmit.to.map(|to| self.by_address[&to]);
+            let to = transmit.to.host().map(|to| self.by_address[&to]);
             // What goes to the group keeps the order of its numbers; a job that is under way is one piece here.
             let at = if to.is_none() { self.free_at } else { self.now };
             self.post(at + DELAY, Letter::Down(to, out.clone()));
@@ -287,7 +287,7 @@ impl Crowd {
             encoded_len: self.geometry.block_len(block),
         };
         self.occupy(count, self.geometry.datagram_bytes());
-        let to = self.sender.destination().map(|to| self.by_address[&to]);
+        let to = self.sender.destination().host().map(|to| self.by_address[&to]);
         // Source symbols, then the repair symbols that follow them under ids of their own.
         let source = if matches!(job, Job::Source { .. }) { k } else { 0 };
         if source > 0 {

@@ -6,11 +6,10 @@ mod table;
 
 use std::time::Duration;
 
-use glancecast_platform::args::Group;
 use glancecast_platform::clock::wall;
 use glancecast_platform::interface::Interface;
 use glancecast_platform::random;
-use glancecast_platform::socket::{GroupSender, Marking};
+use glancecast_platform::transport::{Downlink, Marking};
 use glancecast_proto::ids::{ObjectName, SessionId};
 use glancecast_proto::limits::{CONTROL_MAX, CONTROL_SMALL};
 use glancecast_proto::query::{QuerierConfig, Tally};
@@ -59,23 +58,25 @@ fn run(args: &Args, image: Option<&str>, query: fn(Option<Sought>) -> Query) -> 
 
 async fn ask(args: &Args, image: Option<&str>, query: fn(Option<Sought>) -> Query) -> Result<u8, Failure> {
     let key = group_key(args.key.as_deref(), args.insecure)?;
+    let destinations = args.network.destinations();
     let interface =
-        Interface::choose(args.network.interface.as_deref(), args.network.group).map_err(Failure::usage)?;
+        Interface::choose(args.network.interface.as_deref(), destinations.first()).map_err(Failure::usage)?;
     let mut signals = Signals::listen().map_err(Failure::failed)?;
     let (hosts, sought) = tokio::select! {
         found = find(args, image) => found?,
         () = signals.next() => return Err(Failure::failed("interrupted before anything was asked")),
     };
-    let answer_bytes_max = answer_bytes_max(args.network.group, interface.mtu);
+    let answer_bytes_max = answer_bytes_max(destinations.ip_header(), interface.mtu);
     let marking = Marking { ttl: args.network.ttl, dscp: args.dscp };
     let segment = usize::from(answer_bytes_max);
-    let socket = GroupSender::open(args.network.group, &interface, args.network.reply_port, marking, segment)
+    let reply_port = args.network.reply_port;
+    let downlink = Downlink::open(destinations.clone(), &interface, reply_port, marking, segment)
         .map_err(|error| Failure::failed(format!("interface {}: {error}", interface.name)))?;
     let config = QuerierConfig {
         id: SessionId(random::bytes().map_err(Failure::failed)?),
         key,
         query: query(sought),
-        reply_to: socket.local_addr(),
+        reply_to: downlink.local_addr(),
         answer_bytes_max,
         started: wall(),
         wait: args.wait,
@@ -84,11 +85,11 @@ async fn ask(args: &Args, image: Option<&str>, query: fn(Option<Sought>) -> Quer
     if args.insecure {
         tracing::warn!("{INSECURE}");
     }
-    let asked = follow(config.clone(), socket, &mut signals).await?;
+    let asked = follow(config.clone(), downlink, &mut signals).await?;
     tracing::debug!("discarded datagrams from hosts by reason: {}", asked.discards);
     let outcome = Outcome::new(&config.query, &hosts, asked);
     if args.json {
-        let report = report::Report::new(&config, args.network.group, &interface, &outcome);
+        let report = report::Report::new(&config, &destinations, &interface, &outcome);
         println!("{}", json::to_string(&report));
     } else {
         print!("{}", table::table(&config.query, &outcome));
@@ -138,10 +139,10 @@ fn as_given(image: &str) -> Result<Sought, Failure> {
 }
 
 /// Runs the query to its end, and says meanwhile what it waits for.
-async fn follow(config: QuerierConfig, socket: GroupSender, signals: &mut Signals) -> Result<Asked, Failure> {
+async fn follow(config: QuerierConfig, downlink: Downlink, signals: &mut Signals) -> Result<Asked, Failure> {
     let (ended, mut end) = oneshot::channel();
     let expected = config.expected.clone();
-    let asking = Asking::start(config, socket, move || {
+    let asking = Asking::start(config, downlink, move || {
         let _ = ended.send(());
     })
     .map_err(|error| Failure::failed(format!("cannot ask: {error}")))?;
@@ -181,8 +182,8 @@ fn tell(tally: Tally, expected: &Expected) {
 
 /// What fits the smallest MTU that IPv6 has (RFC 8200 §5), which every path lets through; less where the interface's own
 /// is smaller.
-fn answer_bytes_max(group: Group, mtu: u32) -> u16 {
-    let bytes = (mtu.min(1_280) as usize).saturating_sub(usize::from(group.ip_header()) + 8);
+fn answer_bytes_max(ip_header: u16, mtu: u32) -> u16 {
+    let bytes = (mtu.min(1_280) as usize).saturating_sub(usize::from(ip_header) + 8);
     bytes.clamp(CONTROL_SMALL, CONTROL_MAX) as u16
 }
 
@@ -204,10 +205,8 @@ mod tests {
 
     #[test]
     fn answers_fit_every_path() {
-        for (group, mtu, bytes) in
-            [("239.1.1.1:7000", 9000, 1_252), ("[ff15::1]:7000", 1500, 1_232), ("239.1.1.1:7000", 576, 548)]
-        {
-            assert_eq!(answer_bytes_max(group.parse().expect("a group"), mtu), bytes);
+        for (ip_header, mtu, bytes) in [(20, 9000, 1_252), (40, 1500, 1_232), (20, 576, 548)] {
+            assert_eq!(answer_bytes_max(ip_header, mtu), bytes);
         }
     }
 }

@@ -1,8 +1,8 @@
 //! The JSON report of a query: one object on standard output, for scripts. Its fields are described in docs/json.md.
 
 use chrono::SecondsFormat;
-use glancecast_platform::args::Group;
 use glancecast_platform::interface::Interface;
+use glancecast_platform::transport::Destinations;
 use glancecast_proto::query::{HostAnswer, QuerierConfig};
 use glancecast_proto::time::WallClock;
 use glancecast_proto::wire::{Finding, Held, Kept, Query};
@@ -74,7 +74,7 @@ struct Skipped<'a> {
 impl<'a> Report<'a> {
     pub(super) fn new(
         config: &'a QuerierConfig,
-        group: Group,
+        destinations: &Destinations,
         interface: &'a Interface,
         outcome: &'a Outcome,
     ) -> Self {
@@ -93,7 +93,7 @@ impl<'a> Report<'a> {
             outcome: if outcome.reason.is_none() { "complete" } else { "incomplete" },
             exit_code: outcome.exit_code(),
             reason: outcome.reason.as_deref(),
-            group: group.to_string(),
+            group: destinations.to_string(),
             interface: &interface.name,
             address: interface.addr.to_string(),
             image,

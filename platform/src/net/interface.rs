@@ -1,4 +1,4 @@
-//! Network interfaces: found by name, by address, or by the route to the group; never guessed silently.
+//! Network interfaces: found by name, by address, or by the route to the destinations; never guessed silently.
 
 use std::fmt;
 use std::fs;
@@ -9,18 +9,18 @@ use nix::ifaddrs::getifaddrs;
 use nix::net::if_::if_nametoindex;
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::args::{Group, Rate};
+use crate::args::Rate;
 
-/// An interface with an address of the group's family. As text it is what an operator wants to know of it.
+/// An interface with an address of the destinations' family. As text it is what an operator wants to know of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Interface {
     /// As in `ip link`.
     pub name: String,
     /// The kernel's number of it.
     pub index: u32,
-    /// Its address of the group's family: that which was asked for, else the one that the kernel would send from.
+    /// Its address: that which was asked for, else the one that the kernel would send from.
     pub addr: IpAddr,
-    /// In bytes of IP packet, for the group's family.
+    /// In bytes of IP packet, for that family.
     pub mtu: u32,
     /// What the driver says, where it says anything.
     pub speed: Option<Rate>,
@@ -42,18 +42,19 @@ impl Interface {
     ///
     /// # Errors
     /// As [`Interface::find`] and [`Interface::by_route`].
-    pub fn choose(name: Option<&str>, group: Group) -> Result<Self, InterfaceError> {
+    pub fn choose(name: Option<&str>, to: impl Into<SocketAddr>) -> Result<Self, InterfaceError> {
         match name {
-            Some(name) => Self::find(name, group),
-            None => Self::by_route(group),
+            Some(name) => Self::find(name, to),
+            None => Self::by_route(to),
         }
     }
 
-    /// The interface with that name or address.
+    /// The interface with that name or address, for datagrams to or from the family of `to`.
     ///
     /// # Errors
     /// [`InterfaceError`] with the names that there are.
-    pub fn find(text: &str, group: Group) -> Result<Self, InterfaceError> {
+    pub fn find(text: &str, to: impl Into<SocketAddr>) -> Result<Self, InterfaceError> {
+        let to = to.into();
         let all = addresses().map_err(InterfaceError::List)?;
         let wanted: Option<IpAddr> = text.parse().ok();
         let known = all.iter().any(|(name, addr)| name == text || Some(*addr) == wanted);
@@ -62,39 +63,40 @@ impl Interface {
             names.dedup();
             return Err(InterfaceError::Unknown { name: text.to_owned(), known: names.join(", ") });
         }
-        let same_family = |addr: &IpAddr| addr.is_ipv4() == group.addr().is_ipv4();
+        let same_family = |addr: &IpAddr| addr.is_ipv4() == to.is_ipv4();
         let (name, addr) = all
             .into_iter()
             .find(|(name, addr)| same_family(addr) && (name == text || Some(*addr) == wanted))
-            .ok_or_else(|| InterfaceError::NoAddress { name: text.to_owned(), family: family(group) })?;
+            .ok_or_else(|| InterfaceError::NoAddress { name: text.to_owned(), family: family(to) })?;
         let mut interface = Self::describe(name, addr, Chosen::Named)?;
         if wanted.is_none() && !addr.is_ipv4() {
-            // Of several IPv6 addresses the kernel takes one that goes with the group's scope (RFC 6724 §5).
-            interface.addr = own_address(group, interface.index).unwrap_or(addr);
+            // Of several IPv6 addresses the kernel takes one that goes with the destination's scope (RFC 6724 §5).
+            interface.addr = own_address(to, interface.index).unwrap_or(addr);
         }
         Ok(interface)
     }
 
-    /// The interface that the routing table sends the group's datagrams to.
+    /// The interface through which the routing table sends datagrams to `to`.
     ///
     /// # Errors
     /// [`InterfaceError::NoRoute`] where there is none, [`InterfaceError::LinkLocal`] where no route can say it.
-    pub fn by_route(group: Group) -> Result<Self, InterfaceError> {
-        if group.is_link_local() {
-            return Err(InterfaceError::LinkLocal { group });
+    pub fn by_route(to: impl Into<SocketAddr>) -> Result<Self, InterfaceError> {
+        let to = to.into();
+        if matches!(to, SocketAddr::V6(v6) if needs_link(v6.ip())) {
+            return Err(InterfaceError::LinkLocal { to });
         }
-        let any: SocketAddr = if group.addr().is_ipv4() { ([0; 4], 0).into() } else { ([0u16; 8], 0).into() };
+        let any: SocketAddr = if to.is_ipv4() { ([0; 4], 0).into() } else { ([0u16; 8], 0).into() };
         // Connecting a UDP socket sends nothing: it looks up the route and the source address.
         let local = UdpSocket::bind(any)
-            .and_then(|socket| socket.connect(group.addr()).and_then(|()| socket.local_addr()))
-            .map_err(|_| InterfaceError::NoRoute { group })?;
+            .and_then(|socket| socket.connect(to).and_then(|()| socket.local_addr()))
+            .map_err(|_| InterfaceError::NoRoute { to })?;
         let scope = if let SocketAddr::V6(local) = local { local.scope_id() } else { 0 };
         let all = addresses().map_err(InterfaceError::List)?;
         let is_it = |(name, addr): &(String, IpAddr)| {
             // A link-local address may be on several interfaces.
             *addr == local.ip() && (scope == 0 || if_nametoindex(name.as_str()) == Ok(scope))
         };
-        let (name, addr) = all.into_iter().find(is_it).ok_or(InterfaceError::NoRoute { group })?;
+        let (name, addr) = all.into_iter().find(is_it).ok_or(InterfaceError::NoRoute { to })?;
         Self::describe(name, addr, Chosen::ByRoute)
     }
 
@@ -160,11 +162,11 @@ fn needs_link(ip: &Ipv6Addr) -> bool {
     ip.is_unicast_link_local() || ip.is_multicast() && matches!(ip.segments()[0] & 0xf, 1 | 2)
 }
 
-/// The address that the kernel sends from to an IPv6 group on this interface.
-fn own_address(group: Group, index: u32) -> io::Result<IpAddr> {
+/// The address that the kernel sends from to an IPv6 address on this interface.
+fn own_address(to: SocketAddr, index: u32) -> io::Result<IpAddr> {
     let socket = Socket::new(Domain::IPV6, Type::DGRAM, Some(Protocol::UDP))?;
     socket.set_multicast_if_v6(index)?;
-    socket.connect(&on_link(group.addr(), index).into())?;
+    socket.connect(&on_link(to, index).into())?;
     let local = UdpSocket::from(socket).local_addr()?.ip();
     if local.is_unspecified() { Err(io::ErrorKind::AddrNotAvailable.into()) } else { Ok(local) }
 }
@@ -185,8 +187,8 @@ fn addresses() -> io::Result<Vec<(String, IpAddr)>> {
     Ok(all)
 }
 
-fn family(group: Group) -> &'static str {
-    if group.addr().is_ipv4() { "IPv4" } else { "IPv6" }
+fn family(addr: SocketAddr) -> &'static str {
+    if addr.is_ipv4() { "IPv4" } else { "IPv6" }
 }
 
 /// Where the kernel does not say.
@@ -203,7 +205,7 @@ pub enum InterfaceError {
         /// What there is.
         known: String,
     },
-    /// It has no address of the group's family.
+    /// It has no address of the destinations' family.
     #[error("interface {name:?} has no {family} address")]
     NoAddress {
         /// The interface.
@@ -211,17 +213,17 @@ pub enum InterfaceError {
         /// IPv4 or IPv6.
         family: &'static str,
     },
-    /// The routing table has nothing for the group.
-    #[error("no route leads to {group}: say which interface with --interface")]
+    /// The routing table has nothing for the destination.
+    #[error("no route leads to {to}: say which interface with --interface")]
     NoRoute {
-        /// The group.
-        group: Group,
+        /// The destination.
+        to: SocketAddr,
     },
-    /// A group that is on every link at once.
-    #[error("{group} is a link-local group: say on which network with --interface")]
+    /// An address that is on every link at once.
+    #[error("{to} is link-local: say on which network with --interface")]
     LinkLocal {
-        /// The group.
-        group: Group,
+        /// The address.
+        to: SocketAddr,
     },
     /// The kernel did not list them.
     #[error("the interfaces cannot be listed: {0}")]
@@ -231,12 +233,13 @@ pub enum InterfaceError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::net::multicast::Group;
 
     #[test]
     fn loopback_is_found_by_name_and_by_address() {
-        let group: Group = Group::DEFAULT.parse().expect("group");
-        let by_name = Interface::find("lo", group).expect("every machine has it");
-        let by_addr = Interface::find("127.0.0.1", group).expect("every machine has it");
+        let to = group(Group::DEFAULT);
+        let by_name = Interface::find("lo", to).expect("every machine has it");
+        let by_addr = Interface::find("127.0.0.1", to).expect("every machine has it");
         assert_eq!(by_name, by_addr);
         assert!(by_name.index > 0 && by_name.mtu >= 1500 && by_name.is_loopback());
         assert!(by_name.to_string().starts_with("lo (127.0.0.1, MTU "), "{by_name}");
@@ -244,9 +247,10 @@ mod tests {
 
     #[test]
     fn no_route_decides_for_a_link_local_group() {
-        let group: Group = "[ff12::1]:7167".parse().expect("group");
-        let message = Interface::by_route(group).expect_err("on every link").to_string();
-        assert!(message.contains("--interface"), "{message}");
+        for group in ["[ff02::1]:7167", "[ff12::1]:7167", "[ff32::1]:7167", "[ff01::1]:7167"] {
+            let message = Interface::by_route(self::group(group)).expect_err("on every link").to_string();
+            assert!(message.contains("link-local") && message.contains("--interface"), "{message}");
+        }
     }
 
     #[test]
@@ -256,7 +260,9 @@ mod tests {
             ("[ff02::1]:7", 3),
             ("[ff12::1]:7", 3),
             ("[ff01::1]:7", 3),
+            ("[ff32::1]:7", 3),
             ("[ff05::1]:7", 0),
+            ("[ff15::2]:7", 0),
             ("[fd00::1]:7", 0),
         ] {
             let SocketAddr::V6(got) = on_link(addr.parse().expect("an address"), 3) else { unreachable!() };
@@ -267,8 +273,11 @@ mod tests {
 
     #[test]
     fn an_unknown_interface_is_answered_with_those_there_are() {
-        let group: Group = Group::DEFAULT.parse().expect("group");
-        let message = Interface::find("eth77", group).expect_err("no such").to_string();
+        let message = Interface::find("eth77", group(Group::DEFAULT)).expect_err("no such").to_string();
         assert!(message.contains("eth77") && message.contains("lo"), "{message}");
+    }
+
+    fn group(text: &str) -> SocketAddr {
+        text.parse().expect("an address and a port")
     }
 }

@@ -1,0 +1,249 @@
+//! Multicast: the group, who joins it from which source, and the sockets' options for it.
+
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU32;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::str::FromStr;
+
+use nix::sys::socket::{setsockopt, sockopt};
+use socket2::{InterfaceIndexOrAddress, Socket};
+
+use super::interface::{Interface, on_link};
+use super::options;
+use super::socket::{self, Buffer, SocketError};
+
+/// A multicast group: address and UDP port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Group(SocketAddr);
+
+impl Group {
+    /// 239.255.71.67:7167, in the range for local use (RFC 2365 §6.1).
+    pub const DEFAULT: &'static str = "239.255.71.67:7167";
+
+    /// Address and port.
+    pub fn addr(self) -> SocketAddr {
+        self.0
+    }
+
+    /// Whether it is in a range for source-specific multicast, 232.0.0.0/8 or ff3x::/32 (RFC 4607 §1). Networks carry such
+    /// a group only to hosts that name the source, and only from that source.
+    pub fn is_source_specific(self) -> bool {
+        match self.0.ip() {
+            IpAddr::V4(ip) => ip.octets()[0] == 232,
+            IpAddr::V6(ip) => ip.segments()[0] & 0xfff0 == 0xff30 && ip.segments()[1] == 0,
+        }
+    }
+}
+
+impl FromStr for Group {
+    type Err = GroupError;
+
+    fn from_str(text: &str) -> Result<Self, GroupError> {
+        let addr: SocketAddr = text.parse().map_err(|_| GroupError::Form(text.to_owned()))?;
+        if !addr.ip().is_multicast() {
+            return Err(GroupError::NotMulticast(addr.ip()));
+        }
+        if addr.port() == 0 {
+            return Err(GroupError::Form(text.to_owned()));
+        }
+        match addr {
+            SocketAddr::V6(v6) if v6.scope_id() != 0 => Err(GroupError::Scope(text.to_owned())),
+            _ => Ok(Self(addr)),
+        }
+    }
+}
+
+impl fmt::Display for Group {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl From<Group> for SocketAddr {
+    fn from(group: Group) -> Self {
+        group.0
+    }
+}
+
+/// Membership of a host in a group: for datagrams of one source, or of all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Membership {
+    group: Group,
+    source: Option<IpAddr>,
+}
+
+impl Membership {
+    /// Membership for the datagrams of `source`, or of every sender where there is none.
+    ///
+    /// # Errors
+    /// A source that no sender of the group can have, or a source-specific group without one.
+    pub fn new(group: Group, source: Option<IpAddr>) -> Result<Self, GroupError> {
+        match source {
+            None if group.is_source_specific() => Err(GroupError::NoSource(group.0.ip())),
+            Some(source) if source.is_multicast() || source.is_unspecified() => {
+                Err(GroupError::NotASource(source))
+            }
+            Some(source) if source.is_ipv4() != group.0.is_ipv4() => {
+                Err(GroupError::SourceFamily { group: group.0.ip(), from: source })
+            }
+            _ => Ok(Self { group, source }),
+        }
+    }
+
+    /// The group.
+    pub fn group(self) -> Group {
+        self.group
+    }
+
+    /// The only source whose datagrams are received; `None` for any.
+    pub fn source(self) -> Option<IpAddr> {
+        self.source
+    }
+}
+
+/// A group or a source that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum GroupError {
+    /// Not address and port.
+    #[error("{0:?} is not ADDRESS:PORT, as in {default}", default = Group::DEFAULT)]
+    Form(String),
+    /// A unicast address.
+    #[error("{0} is not a multicast address: use one of 239.0.0.0/8 or ff00::/8, as in {default}", default = Group::DEFAULT)]
+    NotMulticast(IpAddr),
+    /// An interface as part of the group.
+    #[error("{0:?} names an interface: write the group without it, and give --interface")]
+    Scope(String),
+    /// A source-specific group, and no source.
+    #[error(
+        "group {0} is source-specific (232.0.0.0/8 or ff3x::/32): give the sender's address with --source"
+    )]
+    NoSource(IpAddr),
+    /// A source that cannot send.
+    #[error("source {0} is no address that a sender can have")]
+    NotASource(IpAddr),
+    /// IPv4 and IPv6 mixed.
+    #[error("source {from} and group {group} are not of one family: one is IPv4, one IPv6")]
+    SourceFamily {
+        /// The group.
+        group: IpAddr,
+        /// The source.
+        from: IpAddr,
+    },
+}
+
+/// Makes `socket` send to groups of its family through `interface`, with a time to live of `ttl` hops.
+pub(super) fn send_through(socket: &Socket, interface: &Interface, ttl: u8) -> Result<(), SocketError> {
+    let choose = SocketError::at("choose the interface");
+    match interface.addr {
+        IpAddr::V4(addr) => {
+            socket.set_multicast_if_v4(&addr).map_err(choose)?;
+            socket.set_multicast_ttl_v4(ttl.into()).map_err(SocketError::at("set the TTL"))
+        }
+        IpAddr::V6(_) => {
+            socket.set_multicast_if_v6(interface.index).map_err(choose)?;
+            socket.set_multicast_hops_v6(ttl.into()).map_err(SocketError::at("set the hop limit"))
+        }
+    }
+}
+
+/// A socket that receives what is sent to a group on one interface. Several on one machine receive everything each.
+#[derive(Debug)]
+pub struct GroupReceiver {
+    socket: Socket,
+    buffer: Buffer,
+}
+
+impl GroupReceiver {
+    /// Joins the group on the interface.
+    ///
+    /// # Errors
+    /// [`SocketError`] says which step failed.
+    pub fn join(membership: Membership, interface: &Interface) -> Result<Self, SocketError> {
+        // Bound to the group's address, not to all: datagrams to others on this port never reach us.
+        let addr = on_link(membership.group.0, interface.index);
+        let socket = socket::open(addr)?;
+        socket.set_reuse_address(true).map_err(SocketError::at("share the port"))?;
+        socket.bind(&addr.into()).map_err(SocketError::at("bind to the group's address"))?;
+        match addr.ip() {
+            IpAddr::V4(_) => {
+                socket.set_multicast_all_v4(false).map_err(SocketError::at("hear only this group"))?;
+            }
+            IpAddr::V6(_) => {
+                socket.set_multicast_all_v6(false).map_err(SocketError::at("hear only this group"))?;
+                // Unlike IPv4, the kernel does not ask on which interface this socket has joined (inet6_mc_check).
+                socket
+                    .bind_device_by_index_v6(NonZeroU32::new(interface.index))
+                    .map_err(SocketError::at("hear only this interface"))?;
+            }
+        }
+        join(&socket, addr, membership.source, interface.index).map_err(SocketError::at("join the group"))?;
+        let buffer = socket::enlarge_receive_buffer(&socket, GROUP_BUFFER);
+        let _ = setsockopt(&socket, sockopt::UdpGroSegment, &true);
+        let _ = setsockopt(&socket, sockopt::RxqOvfl, &1);
+        socket.set_nonblocking(true).map_err(SocketError::at("set non-blocking"))?;
+        Ok(Self { socket, buffer })
+    }
+
+    /// Its receive buffer.
+    pub fn buffer(&self) -> Buffer {
+        self.buffer
+    }
+}
+
+impl AsFd for GroupReceiver {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+fn join(socket: &Socket, group: SocketAddr, source: Option<IpAddr>, interface: u32) -> io::Result<()> {
+    match (group.ip(), source) {
+        (_, Some(source)) => options::join_source(socket, group, source, interface),
+        (IpAddr::V4(ip), None) => socket.join_multicast_v4_n(&ip, &InterfaceIndexOrAddress::Index(interface)),
+        (IpAddr::V6(ip), None) => socket.join_multicast_v6(&ip, interface),
+    }
+}
+
+/// 20 ms at 10 Gbit/s with the kernel's overhead: longer than any thread is kept from the CPU on a busy host.
+const GROUP_BUFFER: usize = 32 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_is_a_multicast_address_with_a_port() {
+        assert!(Group::DEFAULT.parse::<Group>().is_ok());
+        assert!("[ff15::1]:7167".parse::<Group>().is_ok());
+        for text in
+            ["", "239.1.1.1", "10.0.0.1:7167", "239.1.1.1:0", "239.1.1.1:99999", "host:1", "[ff02::1%2]:7167"]
+        {
+            assert!(text.parse::<Group>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_source_specific_group_wants_a_source_of_its_family() {
+        for (group, specific) in [
+            ("232.1.1.1:7167", true),
+            ("239.1.1.1:7167", false),
+            ("[ff35::1]:7167", true),
+            ("[ff3e::8000:1]:7167", true),
+            ("[ff35:40::1]:7167", false), // RFC 3306: of a prefix, not of a source
+            ("[ff15::1]:7167", false),
+        ] {
+            let parsed: Group = group.parse().expect("a group");
+            assert_eq!(parsed.is_source_specific(), specific, "{group}");
+            assert_eq!(Membership::new(parsed, None).is_err(), specific, "{group}");
+            let (v4, v6) = ("10.0.0.1", "fd00::1");
+            let (own, other) = if parsed.addr().is_ipv4() { (v4, v6) } else { (v6, v4) };
+            let check = |source: &str| Membership::new(parsed, Some(source.parse().expect("an address")));
+            assert!(check(own).is_ok(), "{group}");
+            for bad in [other, "239.1.1.1", "ff02::1", "0.0.0.0", "::"] {
+                assert!(check(bad).is_err(), "{group} {bad}");
+            }
+        }
+    }
+}
