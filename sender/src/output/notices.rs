@@ -3,9 +3,9 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use glancecast_platform::units::{Rate, RateChoice};
 use glancecast_platform::interface::Chosen;
 use glancecast_platform::transport::Buffer;
+use glancecast_platform::units::{Rate, RateChoice};
 use glancecast_proto::sender::Expected;
 use glancecast_proto::wire::printable;
 

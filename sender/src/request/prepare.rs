@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use glancecast_platform::units::{Rate, RateChoice};
 use glancecast_platform::clock::wall;
 use glancecast_platform::interface::Interface;
 use glancecast_platform::transport::Downlink;
+use glancecast_platform::units::{Rate, RateChoice};
 use glancecast_platform::{random, sender_keys};
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::SessionId;

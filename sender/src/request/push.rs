@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use glancecast_inspect::DiskFormat;
-use glancecast_platform::units::RateChoice;
 use glancecast_platform::multicast::Group;
 use glancecast_platform::transport::Marking;
+use glancecast_platform::units::RateChoice;
 use glancecast_proto::ids::ObjectName;
 use glancecast_proto::limits::{MTU_MAX, MTU_MIN};
 use glancecast_proto::sender::OneWay;

@@ -11,7 +11,7 @@ use crate::request::{PIN_MIN, STALL_TIMEOUT_MIN};
 
 /// Why a value is none.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum UnitError {
+pub(super) enum OptionError {
     #[error("{0}; or write forever")]
     Pin(UnitError),
     #[error("a pin lasts a second at least")]
@@ -31,28 +31,28 @@ pub(super) enum UnitError {
 }
 
 /// A duration, or `forever`.
-pub(super) fn pin(text: &str) -> Result<Pin, UnitError> {
+pub(super) fn pin(text: &str) -> Result<Pin, OptionError> {
     match text {
         "forever" => Ok(Pin::Forever),
-        _ => match parse_duration(text).map_err(UnitError::Pin)? {
+        _ => match parse_duration(text).map_err(OptionError::Pin)? {
             time if time >= PIN_MIN => Ok(Pin::For(time)),
-            _ => Err(UnitError::PinTooShort),
+            _ => Err(OptionError::PinTooShort),
         },
     }
 }
 
 /// `auto`, `off`, or a level of zstd.
-pub(super) fn compression(text: &str) -> Result<Compression, UnitError> {
+pub(super) fn compression(text: &str) -> Result<Compression, OptionError> {
     match (text, text.parse()) {
         ("auto", _) => Ok(Compression::Auto),
         ("off", _) => Ok(Compression::Off),
         (_, Ok(level)) if LEVELS.contains(&level) => Ok(Compression::Level(level)),
-        _ => Err(UnitError::Compression),
+        _ => Err(OptionError::Compression),
     }
 }
 
 /// Bytes, with a unit of powers of 1024 as qemu-img has them.
-pub(super) fn size(text: &str) -> Result<u64, UnitError> {
+pub(super) fn size(text: &str) -> Result<u64, OptionError> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let shift = match unit {
@@ -61,31 +61,31 @@ pub(super) fn size(text: &str) -> Result<u64, UnitError> {
         "M" => 20,
         "G" => 30,
         "T" => 40,
-        _ => return Err(UnitError::Size),
+        _ => return Err(OptionError::Size),
     };
     let size = number.parse::<u64>().ok().and_then(|number| number.checked_mul(1 << shift));
-    size.ok_or(UnitError::Size)
+    size.ok_or(OptionError::Size)
 }
 
 /// Bytes of an IP packet.
-pub(super) fn mtu(text: &str) -> Result<u16, UnitError> {
+pub(super) fn mtu(text: &str) -> Result<u16, OptionError> {
     let mtu = text.parse().ok().filter(|mtu| (MTU_MIN..=MTU_MAX).contains(mtu));
-    mtu.ok_or(UnitError::Mtu)
+    mtu.ok_or(OptionError::Mtu)
 }
 
 /// A percentage, as a fraction.
-pub(super) fn overhead(text: &str) -> Result<f64, UnitError> {
+pub(super) fn overhead(text: &str) -> Result<f64, OptionError> {
     match text.strip_suffix('%').unwrap_or(text).trim().parse::<f64>() {
         Ok(percent) if (0.0..=100.0).contains(&percent) => Ok(percent / 100.0),
-        _ => Err(UnitError::Overhead),
+        _ => Err(OptionError::Overhead),
     }
 }
 
 /// A duration of a second at least.
-pub(super) fn stall_timeout(text: &str) -> Result<Duration, UnitError> {
+pub(super) fn stall_timeout(text: &str) -> Result<Duration, OptionError> {
     match parse_duration(text)? {
         time if time >= STALL_TIMEOUT_MIN => Ok(time),
-        _ => Err(UnitError::StallTimeoutTooShort),
+        _ => Err(OptionError::StallTimeoutTooShort),
     }
 }
 
