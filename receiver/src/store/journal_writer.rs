@@ -19,7 +19,7 @@ pub(super) struct JournalWriter {
     /// Why the data could not be made durable. fsync(2) reports it once, to whoever asks first; publication needs it too.
     failed: Mutex<Option<io::ErrorKind>>,
     to_thread: Option<Sender<Arc<JournalWriter>>>,
-    /// There is no journal: nobody will go on with the file.
+    /// There is no journal: the file will not be resumed.
     idle: bool,
 }
 
@@ -43,7 +43,7 @@ struct Open {
 }
 
 impl JournalWriter {
-    /// Of a file that nobody will go on with: nothing is noted, and nothing made durable before the file is published.
+    /// Of a file that will not be resumed: nothing is noted, and nothing is made durable before the file is published.
     pub(super) fn idle() -> Self {
         Self {
             noted: Mutex::default(),
@@ -153,7 +153,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What a power failure may cost, besides the time of a flush. Each flush costs the file system a commit.
+/// The thread waits for this long without a new file before it flushes: what a power failure may cost, besides the time of a
+/// flush. Each flush costs the file system a commit.
 const FLUSH_AFTER: Duration = Duration::from_millis(500);
 
 #[cfg(test)]

@@ -275,7 +275,7 @@ pub(super) const STATE_PATH: &str = "/var/lib/nova";
 
 /// Options that one option names, and that these name: more is a circle, or a value that doubles with each.
 const NAMED_MAX: u32 = 64;
-/// No path and no word is so long.
+/// Longer than any path.
 const VALUE_BYTES_MAX: usize = 64 << 10;
 
 /// The sample of Nova's configuration, all comments, has 300 kB.

@@ -32,7 +32,7 @@ pub(in crate::store) use settings::NovaSettings;
 #[cfg(any(test, fuzzing))]
 pub(crate) use settings::fuzzed;
 
-/// What Nova is configured to do on this host, and for whom the files are: for this owner, or for whom the cache belongs to.
+/// What Nova is configured to do on this host, and the owner of the files; `None`: the cache's owner.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spec {
     settings: NovaSettings,
@@ -67,7 +67,7 @@ pub(super) fn open(spec: &Spec, options: StoreOptions) -> Result<NovaStore, Stor
 
 impl NovaStore {
     /// Opens the cache, which is made where it is missing, and clears away what earlier receivers left unfinished. Files
-    /// belong to `owner`, or else to whom the cache belongs to. A node whose Nova would not use them refuses every image.
+    /// belong to `owner`, or else to the cache's owner. A node whose Nova would not use them refuses every image.
     pub(in crate::store) fn open(
         settings: NovaSettings,
         owner: Option<Owner>,
@@ -216,7 +216,7 @@ fn names(subdirectory: &Path) -> io::Result<Vec<Name>> {
         .collect()
 }
 
-/// Makes the cache's directory where it is missing, and says whom files there belong to.
+/// Makes the cache's directory where it is missing; returns the owner of files there.
 fn make_base(instances: &Anchor, below: &[Name], owner: Option<Owner>) -> io::Result<Owner> {
     let (last, before) = below.split_last().ok_or(io::ErrorKind::InvalidInput)?;
     let mut parent = instances.dir()?;

@@ -18,8 +18,8 @@ pub(in crate::store) struct NovaSettings {
     pub(in crate::store) images_type: String,
     /// `[image_cache] remove_unused_base_images`.
     pub(in crate::store) removes_unused: bool,
-    /// `[image_cache] remove_unused_original_minimum_age_seconds`: unused images are removed when nobody touched them for
-    /// so long.
+    /// `[image_cache] remove_unused_original_minimum_age_seconds`: age of the modification time at which an
+    /// unused image is removed.
     pub(in crate::store) age_max: Duration,
 }
 
@@ -147,7 +147,7 @@ fn subdirectory(name: &str) -> Result<PathBuf, BadSetting> {
     if plain { Ok(path) } else { Err(BadSetting::NotBelow(name.to_owned())) }
 }
 
-/// The files that a setting is in, before what is said of it; nothing where it is on the command line.
+/// Returns the prefix of a message about a setting: its files, or nothing for one of the command line.
 fn named(files: &[PathBuf]) -> String {
     let files: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
     if files.is_empty() { String::new() } else { files.join(", ") + ": " }
