@@ -251,7 +251,7 @@ const REFRESH_MAX: Duration = Duration::from_secs(3600);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::tests::{OBJECT, announce};
+    use crate::store::tests::{OBJECT, announce, is_root};
     use crate::store::{Held, Publication};
     use glancecast_proto::integrity::Root;
     use glancecast_proto::wire::FailureKind;
@@ -430,6 +430,21 @@ mod tests {
             let made = fs::metadata(&path).expect("there");
             assert_eq!((made.uid(), made.gid()), (owner.uid, owner.gid), "{}", path.display());
         }
+    }
+
+    #[test]
+    fn a_file_in_a_cache_of_somebody_else_is_given_to_the_owner() {
+        if !is_root() {
+            return;
+        }
+        let (node, owner) = (Node::new(), Owner { uid: 42_436, gid: 42_437 });
+        fs::create_dir(node.path().join("_base")).expect("writable");
+        let store = NovaStore::open(NovaSettings::at(node.path()), Some(owner), StoreOptions::DEFAULT);
+        let store = store.expect("root may give files away");
+        let Ok(Some(file)) = store.begin(&image()) else { panic!("nothing is there") };
+        store.publish(&image(), file, root()).expect("published");
+        let made = fs::metadata(node.image()).expect("there");
+        assert_eq!((made.uid(), made.gid()), (owner.uid, owner.gid));
     }
 
     #[test]

@@ -26,29 +26,19 @@ pub(in crate::store) struct NovaSettings {
 /// Nova's files do not say where its cache is.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SettingsError {
-    /// One of them cannot be used.
     #[error(transparent)]
     File(#[from] IniError),
-    /// A setting in them, or on the command line, cannot be.
+    /// In these files, or on the command line.
     #[error("{}{why}", named(files))]
-    Setting {
-        /// The files.
-        files: Vec<PathBuf>,
-        /// Which one, and why.
-        why: BadSetting,
-    },
+    Setting { files: Vec<PathBuf>, why: BadSetting },
 }
 
-/// A setting that cannot be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum BadSetting {
-    /// It has no value that can be used.
     #[error(transparent)]
     Value(#[from] ValueError),
-    /// `instances_path`.
     #[error("instances_path {0:?} is not absolute")]
     NotAbsolute(PathBuf),
-    /// `subdirectory_name`.
     #[error("subdirectory_name {0:?} does not stay below instances_path")]
     NotBelow(String),
 }
