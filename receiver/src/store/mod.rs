@@ -6,6 +6,7 @@
 
 mod acting;
 mod anchor;
+mod backend;
 mod backends;
 mod base;
 mod dir;
@@ -38,8 +39,9 @@ use glancecast_proto::integrity::Root;
 use glancecast_proto::receiver::Proof;
 use glancecast_proto::wire::{Announce, BaseName};
 
-use backends::{Backend, Parts};
-pub use backends::{Publication, StoreSpec};
+pub use backend::Publication;
+use backend::{Backend, Parts};
+pub use backends::StoreSpec;
 pub use base::BaseFile;
 pub use error::StoreError;
 pub use format::find_tool;

@@ -19,14 +19,16 @@ use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use glancecast_platform::clock::wall;
 use glancecast_proto::wire::{Announce, BaseName, DiskFormat};
 
-use super::{
-    Backend, Folder, Given, Lock, Parts, PublicationLog, Purpose, SpecError, StoreError, StoreOptions,
-};
 use crate::store::anchor::Anchor;
+use crate::store::backend::{Backend, Lock, Parts};
+use crate::store::error::StoreError;
+use crate::store::folder::Folder;
+use crate::store::format::Purpose;
 use crate::store::name::Name;
 use crate::store::owner::{Owner, OwnerError};
-use crate::store::publications::Pinned;
-use lock::{NovaLock, Patience};
+use crate::store::publications::{Pinned, PublicationLog};
+use crate::store::spec::{Given, SpecError, StoreOptions};
+use lock::{DIRECTORY_MODE, NovaLock, Patience};
 use settings::NoFiles;
 pub(in crate::store) use settings::NovaSettings;
 #[cfg(any(test, fuzzing))]
@@ -236,9 +238,6 @@ pub(in crate::store) fn cache_name(id: &str) -> String {
     let sum = digest(&SHA1_FOR_LEGACY_USE_ONLY, id.as_bytes());
     sum.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
-
-/// As Nova's own directories.
-const DIRECTORY_MODE: u32 = 0o755;
 
 /// Nova holds its lock while it fetches and converts an image itself.
 const LOCK_TIME: Duration = Duration::from_secs(900);
