@@ -12,11 +12,13 @@ use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::{HostName, ObjectName, SessionId};
 use glancecast_proto::integrity::{BlockHash, VerifiedBlock};
 use glancecast_proto::receiver::{
-    Admission, BlockOutcome, Effect, Opened, Published, Receiver, ReceiverConfig, Work, buffer_bytes,
+    Admission, BlockOutcome, BlockRoom, Effect, Opened, Published, Receiver, ReceiverConfig, Returned, Work,
+    buffer_bytes,
 };
 use glancecast_proto::seal::GroupKey;
-use glancecast_proto::sender::{Expected, Job, Pace, Sender, SenderConfig, Verdict};
+use glancecast_proto::sender::{Expected, Job, JobRoom, Pace, Sender, SenderConfig, Verdict};
 use glancecast_proto::time::{Moment, WallClock};
+use glancecast_proto::units::Rate;
 use glancecast_proto::wire::{DiskFormat, Encoding, ManifestEntry, Pin, SYMBOL_OVERHEAD, SymbolHeader};
 
 fn main() {
@@ -40,11 +42,11 @@ fn main() {
         // The machine says what to send: announcements, polls, the manifest, the end ...
         sender.handle_timeout(now);
         while let Some(transmit) = sender.poll_transmit(now, &mut out) {
-            let hears = |host: &&mut Host| transmit.to.is_none_or(|to| to == host.address);
+            let hears = |host: &&mut Host| transmit.to.host().is_none_or(|to| to == host.address);
             hosts.iter_mut().filter(hears).for_each(|host| host.hear(now, &out));
         }
         // ... and which symbols of which block. A job is one block's turn.
-        job = job.or_else(|| sender.poll_job(true, true).map(|job| (job, 0)));
+        job = job.or_else(|| sender.poll_job(JobRoom::ANY).map(|job| (job, 0)));
         if let Some((next, done)) = job.take() {
             let (header, symbol) = symbol(&mut sender, next, done, blocks[next.block().index()]);
             let mut datagram = vec![0; symbol.len() + SYMBOL_OVERHEAD];
@@ -93,7 +95,7 @@ fn symbol(sender: &mut Sender, job: Job, done: u32, bytes: &[u8]) -> (SymbolHead
 
 /// What surrounds a receiver's machine: buffers for symbols, and a place for the object.
 struct Host {
-    machine: Receiver,
+    machine: Receiver<(), ()>,
     address: SocketAddr,
     geometry: Geometry,
     buffers: Vec<Vec<u8>>,
@@ -139,14 +141,16 @@ impl Host {
     /// Does what the machine asks for.
     fn work(&mut self, now: Moment) {
         self.machine.handle_timeout(now);
-        while let Some(effect) = self.machine.poll_effect(true) {
+        while let Some(effect) = self.machine.poll_effect(BlockRoom::Free) {
             match effect {
-                Effect::Open(attempt, announce, buffers) => {
-                    let bytes = buffer_bytes(&announce);
-                    self.buffers = vec![vec![0; bytes]; usize::from(buffers)];
-                    self.machine.handle_opened(now, attempt, Ok(Opened::New));
+                Effect::Prepare(_, announce, buffers) => {
+                    self.buffers = vec![vec![0; buffer_bytes(&announce)]; usize::from(buffers)];
                 }
-                Effect::Block(attempt, Work::Rebuild { block, entry, buffer, collected }) => {
+                Effect::Open(attempt, _) => {
+                    let place = Opened::Unfinished { file: (), kept: Vec::new() };
+                    self.machine.handle_opened(now, attempt, Ok(place));
+                }
+                Effect::Block(attempt, Work::Rebuild { block, entry, buffer, collected }, ()) => {
                     let shape = collected.shape();
                     let (source, repair) =
                         self.buffers[usize::from(buffer.0)].split_at_mut(shape.source_bytes());
@@ -170,12 +174,13 @@ impl Host {
                             }
                         }
                     };
-                    self.machine.handle_block(now, attempt, block, Some((buffer, collected)), outcome);
+                    self.machine.handle_block(now, attempt, block, Some(Returned { buffer, collected }), outcome);
                 }
-                Effect::Publish(attempt, _proof) => {
+                Effect::Publish(attempt, (), _proof) => {
                     self.published = true;
-                    self.machine.handle_published(now, attempt, Published::New);
+                    self.machine.handle_published(now, attempt, Ok(Published::New));
                 }
+                Effect::Leave(_) => {}
                 other => unreachable!("nothing is resumed, zero or given up: {other:?}"),
             }
         }
@@ -198,7 +203,7 @@ fn config(geometry: Geometry) -> SenderConfig {
         only_listed: false,
         timeout: Duration::from_secs(60),
         started: STARTED,
-        pace: Pace::Fixed(1_000_000_000),
+        pace: Pace::Fixed(Rate::mbit(1_000)),
         header_bytes: 42,
         one_way: None,
         base: None,

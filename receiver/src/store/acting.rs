@@ -13,8 +13,8 @@
 //!   them. They are dropped for the whole process before the first use; root needs none.
 //! - A directory of root's is used as root: nobody else may exchange names there. A receiver that is not root has one
 //!   identity, and this does nothing.
-//! - Where root may not change its identity (no CAP_SETUID), that is said once, and the store goes on: no link is
-//!   followed anyhow.
+//! - Where root may not change its identity (no CAP_SETUID), a warning is logged once, and the store goes on: no
+//!   link is followed in any case.
 
 use std::fs::Metadata;
 use std::marker::PhantomData;

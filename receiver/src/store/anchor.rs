@@ -17,7 +17,7 @@ pub(super) struct Anchor {
 }
 
 impl Anchor {
-    /// Opens the directory that is so many names below a path.
+    /// Opens the directory that `below` leads to from a path.
     pub(super) fn open(path: &Path, below: Vec<Name>) -> io::Result<Self> {
         let held = Mutex::new(Arc::new(find(path, &below)?));
         Ok(Self { path: path.to_owned(), below, held })

@@ -65,7 +65,7 @@ impl BaseFile {
         Ok(Some(BaseIndex::new(pieces)))
     }
 
-    /// Reads from `offset` on until `bytes` is full or the file ends; gives how much it was.
+    /// Reads from `offset` on until `bytes` is full or the file ends; returns the number of bytes read.
     ///
     /// # Errors
     /// What the system said.

@@ -56,8 +56,8 @@ pub(super) struct Room {
 }
 
 impl Dir {
-    /// Opens a directory at a path that the operator has named. It may not be a link: who may exchange that link would
-    /// choose the store.
+    /// Opens a directory at a path that the operator has named. It may not be a link: a user who may exchange
+    /// that link would choose the store.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         // With a slash at its end a link would be followed.
         let path: PathBuf = path.components().collect();

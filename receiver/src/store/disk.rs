@@ -65,7 +65,7 @@ pub(super) trait DiskFile: std::fmt::Debug + Send + Sync {
     /// Writes all of it; nothing of it is durable before a sync.
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
 
-    /// Reads until `bytes` is full or the file ends; gives how much it was.
+    /// Reads until `bytes` is full or the file ends; returns the number of bytes read.
     fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize>;
 
     /// Makes a range zeros, without space where the file system can.

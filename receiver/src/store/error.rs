@@ -34,7 +34,7 @@ pub enum StoreError {
         /// How long it was waited for.
         seconds: u64,
     },
-    /// Files could not be given to whom the store belongs.
+    /// Files could not be given to the store's owner.
     #[error("files in {path} cannot be given to user {uid}, group {gid}: run as that user or as root, or see --owner ({error})",
         path = path.display())]
     Owner {
@@ -104,7 +104,7 @@ impl StoreError {
         Self::Refused(Box::new(why))
     }
 
-    /// The kind of failure that the sender is told.
+    /// Returns the kind of failure that is reported to the sender.
     pub fn kind(&self) -> FailureKind {
         match self {
             Self::Exists { .. } | Self::Taken { .. } => FailureKind::Exists,

@@ -31,7 +31,7 @@ pub(super) struct Folder {
     options: StoreOptions,
     /// Held while unfinished files are looked through, so that no thread finds them locked by another thread of this process.
     looking: Mutex<()>,
-    /// Unfinished files made so far: a session that is joined again meets no file of its first attempt.
+    /// Unfinished files made so far, a part of their names: a session that is joined again needs another name.
     made: AtomicU64,
     /// Nothing that takes long is gone on with.
     stop: AtomicBool,
@@ -47,8 +47,8 @@ pub(super) enum Found {
 }
 
 impl Folder {
-    /// Uses an open directory, and clears away what earlier receivers left unfinished and nobody will go on with. `path` is
-    /// for messages.
+    /// Uses an open directory, and removes unfinished files of earlier receivers that no session will resume. `path` is for
+    /// messages.
     pub(super) fn open(anchor: Anchor, path: &Path, options: StoreOptions) -> Result<Self, StoreError> {
         let at = |error| StoreError::Io { what: "start a thread for", path: path.to_owned(), error };
         let journals = journal_writer::start().map_err(at)?;
@@ -103,8 +103,8 @@ impl Folder {
         }
     }
 
-    /// Goes on with the unfinished file of an object, or makes one if there is room for all of it and for what is to stay
-    /// free. The unfinished of other objects has to make room.
+    /// Resumes the unfinished file of an object, or makes one if the disk has room for all of it and for the reserve.
+    /// Unfinished files of other objects are removed, the oldest first, where they take that room.
     pub(super) fn begin(&self, object: &str, announce: &Announce) -> Result<PartialFile, StoreError> {
         let (geometry, session) = (announce.geometry, announce.session);
         let bytes = geometry.object_bytes();
@@ -146,7 +146,8 @@ impl Folder {
         }
     }
 
-    /// Gives a finished file its name, unless something has it; what it is then, with no other name.
+    /// Gives a finished file its name and takes its hidden one away. Returns what is known of the file then; `None` if
+    /// something has the name already.
     pub(super) fn link(&self, file: PartialFile, name: &str) -> Result<Option<Entry>, StoreError> {
         let at = |what| move |error| self.error_at(name, what, error);
         let open = Arc::clone(file.file());
@@ -161,8 +162,8 @@ impl Folder {
         open.entry().map(Some).map_err(at("look at"))
     }
 
-    /// Hashes a file and compares it with a root; the file that it was, which is open. Ends when the store is stopped, or
-    /// when nobody wants it any more.
+    /// Hashes a file and compares it with a root. Returns the file, open. Ends early when the store is stopped, or when
+    /// `wanted` says no.
     pub(super) fn compare(
         &self,
         name: &str,
@@ -180,7 +181,7 @@ impl Folder {
         }
     }
 
-    /// Whether a name leads to a file that is open.
+    /// Returns whether a name still leads to the open file that was compared.
     pub(super) fn leads_to(&self, name: &str, compared: &Compared) -> Result<bool, StoreError> {
         match Name::new(name).and_then(|name| self.disk().look(&name)) {
             Ok(entry) => Ok(entry.id.is_open_as(compared.entry.id) && entry.bytes == compared.entry.bytes),
@@ -189,8 +190,8 @@ impl Folder {
         }
     }
 
-    /// The BLAKE3 hash of a file, from the disk: what the page cache has of a file may be right where the disk is not.
-    /// `step` is called with the bytes done so far after each piece, and ends it by saying false.
+    /// Returns the BLAKE3 hash of a file, read from the disk: the page cache may be right where the disk is not. `step` is
+    /// called after each piece with the bytes done so far; if it returns false, hashing ends with `None`.
     pub(super) fn hash_in_steps(
         &self,
         name: &str,

@@ -6,6 +6,7 @@
 
 mod acting;
 mod anchor;
+mod backend;
 mod backends;
 mod base;
 mod dir;
@@ -38,8 +39,9 @@ use glancecast_proto::integrity::Root;
 use glancecast_proto::receiver::Proof;
 use glancecast_proto::wire::{Announce, BaseName};
 
-use backends::{Backend, Parts};
-pub use backends::{Publication, StoreSpec};
+pub use backend::Publication;
+use backend::{Backend, Parts};
+pub use backends::StoreSpec;
 pub use base::BaseFile;
 pub use error::StoreError;
 pub use format::find_tool;
@@ -111,7 +113,7 @@ impl Store {
         thread::Builder::new().name("refresh".into()).spawn(refresh).map(drop)
     }
 
-    /// Lets nobody wait in it any longer: what waits to be published fails, and comparing a file that is there ends.
+    /// Ends what takes long: a publication that waits for a lock fails, and a comparison ends.
     pub fn stop(&self) {
         format::stop();
         self.0.stop();
@@ -126,7 +128,7 @@ impl Store {
         parts.log.list(parts.folder.disk(), wall())
     }
 
-    /// What an image is here: by Glance's id, or by name where there is no such id. Names need not be unique.
+    /// Returns the objects that are an image: by Glance's id, or by name if none has this id. Names need not be unique.
     pub fn held(&self, image: &str) -> Vec<Held> {
         let held = self.inventory();
         let by_id = held.iter().any(|held| held.image_id.as_deref() == Some(image));
@@ -143,7 +145,7 @@ impl Store {
         Ok(self.verify_in_steps(file, |_| true)?.expect("it goes on to the end"))
     }
 
-    /// The same; `step` is called with the bytes done so far now and then, and ends it by saying false.
+    /// The same in steps: `step` is called with the bytes done so far; if it returns false, this ends with `None`.
     ///
     /// # Errors
     /// What reading it said.
@@ -164,8 +166,8 @@ impl Store {
         Ok(Some(Verified::Proven(root)))
     }
 
-    /// The older object that a push names as its base, if it is here: by Glance's id or the name of its last push, as far as
-    /// it was published here; else the file of this name in a directory, or of this id in Nova's cache, whoever put it there.
+    /// Returns the older object that a push names as its base, if it is here: one that was published here, by Glance's id or
+    /// the name of its last push; else the file that this kind of store has under that name.
     ///
     /// # Errors
     /// What opening it said.
@@ -181,8 +183,8 @@ impl Store {
         self.parts()?.folder.free_bytes().ok()
     }
 
-    /// Ends the pin of an object's file ([`Held::file`]) and says whether it had one. The file stays as long as the rule of
-    /// the place lets it.
+    /// Ends the pin of an object's file ([`Held::file`]); returns whether it had one. From then on the program that shares the
+    /// directory may remove the file.
     pub fn unpin(&self, file: &str) -> bool {
         self.parts().is_some_and(|parts| parts.log.unpin(file, wall()))
     }
@@ -242,11 +244,11 @@ pub struct Existing {
 }
 
 impl Existing {
-    /// The bytes that [`Existing::compare`] reads between two queries whether it is wanted.
+    /// Bytes that [`Existing::compare`] reads between two calls of `wanted`.
     pub const STEP_BYTES: u64 = folder::PIECE_BYTES as u64;
 
-    /// Hashes the file, unless the store is stopped meanwhile, or `wanted` says that nobody waits for it any more. It is asked
-    /// after each step and may take its time, which caps the rate.
+    /// Hashes the file and compares it with `root`, until the store is stopped or `wanted` returns false. `wanted` is called
+    /// after each step; the time that it takes caps the rate.
     ///
     /// # Errors
     /// [`StoreError::Exists`] if it is another object, [`StoreError::Stopped`], or what reading it said.

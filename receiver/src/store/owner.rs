@@ -1,4 +1,4 @@
-//! To whom files are given: Nova runs as a user of its own, and has to remove what is placed for it.
+//! The owner of files: Nova runs as a user of its own, and has to remove what is placed for it.
 
 use std::fs::File;
 use std::io;
@@ -17,7 +17,7 @@ pub(super) struct Owner {
 }
 
 impl Owner {
-    /// Gives it an open file.
+    /// Makes it the owner of an open file.
     pub(super) fn take(self, file: &File) -> io::Result<()> {
         let metadata = file.metadata()?;
         if (metadata.uid(), metadata.gid()) == (self.uid, self.gid) {

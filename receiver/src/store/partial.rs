@@ -21,8 +21,7 @@ use super::min_free::MinFree;
 use super::name::{NAME_MAX, Name};
 use super::runs::data_runs;
 
-/// An object on its way. Dropping it puts it away for a later session if anything of it is worth that, and else removes
-/// it.
+/// An object on its way. When dropped, it stays for a later session if it holds proven blocks, and is removed otherwise.
 #[derive(Debug)]
 pub struct PartialFile {
     disk: Arc<dyn Disk>,
@@ -64,8 +63,8 @@ pub(super) struct StagingArea {
 }
 
 impl PartialFile {
-    /// Makes an empty place of so many bytes; with a journal of this identity and session, or, where nobody is to go on with
-    /// it, without one, and then it is removed when it is dropped.
+    /// Makes an empty file of `bytes` bytes. Without `journal_of` it has no journal, cannot be resumed, and is removed when it
+    /// is dropped.
     pub(super) fn create(
         staging: &StagingArea,
         names: Names,
@@ -91,7 +90,7 @@ impl PartialFile {
         Ok(Self::assemble(staging, names, file, journal))
     }
 
-    /// Goes on with a file that is locked already, from what its journal says and what is in it.
+    /// Resumes a file that is locked already, from what its journal says and what is in it.
     pub(super) fn resume(
         staging: &StagingArea,
         names: Names,
@@ -167,8 +166,8 @@ impl PartialFile {
         Ok(())
     }
 
-    /// Looks once in a while whether others have taken so much room meanwhile that less than the reserve is left: they need
-    /// it more.
+    /// Gives the file up if other programs have taken so much room that less than the reserve is left. Looks once for each
+    /// [`ROOM_CHECK_BYTES`].
     fn look_for_room(&self, bytes: u64) -> Result<(), StoreError> {
         let before = self.written.fetch_add(bytes, Ordering::Relaxed);
         if before / ROOM_CHECK_BYTES == (before + bytes) / ROOM_CHECK_BYTES {
@@ -234,7 +233,7 @@ impl PartialFile {
         }
     }
 
-    /// Reads what was written from `offset` on; gives how much it was.
+    /// Reads what was written from `offset` on; returns the number of bytes read.
     ///
     /// # Errors
     /// What the system said.
@@ -294,7 +293,7 @@ impl PartialFile {
         self.directory.join(self.names.file.as_str())
     }
 
-    /// Makes what was written so far durable, then its records; gives how many this session has.
+    /// Makes what was written so far durable, then its records; returns the number of records of this session.
     #[cfg(test)]
     pub(super) fn flush(&self) -> usize {
         self.journal.flush()
@@ -383,12 +382,12 @@ const JOURNAL_SUFFIX: &str = ".journal";
 const NUMBERS_MAX: usize = 1 + 2 * size_of::<SessionId>() + 1 + 20;
 /// What is left for an object's name.
 const OBJECT_PART_MAX: usize = NAME_MAX - PREFIX.len() - NUMBERS_MAX - JOURNAL_SUFFIX.len();
-/// Of a hash of a longer one: nobody makes two names with the same 128 bits, and a session has one name.
+/// Hexadecimal digits of the hash that stands for a longer name. Two names with the same 128 bits cannot be found.
 const HASH_PART: usize = 32;
 const _: () = assert!(HASH_PART <= OBJECT_PART_MAX && SUFFIX.len() <= JOURNAL_SUFFIX.len());
 const _: () = assert!(OBJECT_PART_MAX < OBJECT_NAME_MAX, "else nothing has to be replaced");
 
-/// The room on the disk is looked at after so many bytes, which takes a microsecond or two each time.
+/// The room on the disk is looked at each time this number of bytes were written; a look takes a microsecond or two.
 const ROOM_CHECK_BYTES: u64 = 16 << 20;
 
 #[cfg(test)]

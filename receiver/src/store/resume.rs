@@ -15,7 +15,7 @@ use super::spec::StoreOptions;
 /// How much of the unfinished is kept for sessions to come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeepUnfinished {
-    /// For so long after it was written last; zero: nothing is kept.
+    /// Time since the last write after which it is removed; zero: nothing is kept.
     pub time: Duration,
 }
 
@@ -24,7 +24,7 @@ impl KeepUnfinished {
     pub const DEFAULT: Self = Self { time: Duration::from_secs(24 * 60 * 60) };
 }
 
-/// An unfinished file that nobody works on. It is locked as long as this lives.
+/// An unfinished file that no receiver works on. This value holds its lock.
 #[derive(Debug)]
 pub(super) struct Resumable {
     pub(super) names: Names,
@@ -32,7 +32,7 @@ pub(super) struct Resumable {
     pub(super) entry: Entry,
 }
 
-/// All of them, the newest first, without what is of no use to anybody: that is removed. `path` is for messages.
+/// Returns all of them, the newest first. Removes what cannot be resumed. `path` is for messages.
 pub(super) fn find(disk: &dyn Disk, path: &Path) -> Result<Vec<Resumable>, StoreError> {
     let at = |error| StoreError::Io { what: "list", path: path.to_owned(), error };
     let mut found: Vec<Resumable> = Vec::new();
@@ -67,8 +67,8 @@ pub(super) fn find(disk: &dyn Disk, path: &Path) -> Result<Vec<Resumable>, Store
     Ok(found)
 }
 
-/// A journal of nothing is removed, and in time what is there and is not ours: under such a name nobody else keeps
-/// anything.
+/// Removes a journal without its file, and after [`FOREIGN_AGE_MAX`] what has a name of ours and is not ours: no other program
+/// uses such names.
 fn cannot_open(disk: &dyn Disk, names: &Names, error: &io::Error) {
     match disk.look(&names.file) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => names.remove(disk),
@@ -80,7 +80,7 @@ fn cannot_open(disk: &dyn Disk, names: &Names, error: &io::Error) {
     }
 }
 
-/// Since it was written last. Where a clock has jumped back it is not old.
+/// Time since the last write; zero if the clock has jumped back.
 fn age(entry: &Entry) -> Duration {
     SystemTime::now().duration_since(entry.changed).unwrap_or_default()
 }
@@ -114,8 +114,8 @@ pub(super) fn clean(disk: &dyn Disk, path: &Path, options: StoreOptions) -> Resu
     Ok(())
 }
 
-/// Takes out of `partials` what a session of this object goes on from: the newest, if it has several. Others of this
-/// object, and those whose journal cannot be used, are removed.
+/// Takes out of `partials` the one that a session of this object resumes: the newest. Removes the others of this object, and
+/// those whose journal cannot be used.
 pub(super) fn take(
     disk: &dyn Disk,
     partials: &mut Vec<Resumable>,
@@ -152,10 +152,10 @@ fn read(disk: &dyn Disk, partial: &Resumable) -> io::Result<Old> {
     Journal::read(disk.open(&partial.names.journal, Access::Write)?)
 }
 
-/// Unfinished images of so many objects are kept; a host takes part in one push at a time.
+/// Number of unfinished files that are kept; a host takes part in one push at a time.
 const PARTIALS_MAX: usize = 4;
 
-/// What another user, or another kind of thing, has under a name of ours is left alone for so long.
+/// Age at which something under a name of ours that is not our file is removed.
 const FOREIGN_AGE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 #[cfg(test)]

@@ -55,6 +55,6 @@ pub struct StoreOptions {
 }
 
 impl StoreOptions {
-    /// What holds where nothing is said.
+    /// What holds where nothing is set.
     pub const DEFAULT: Self = Self { keep_unfinished: KeepUnfinished::DEFAULT, min_free: MinFree::DEFAULT };
 }

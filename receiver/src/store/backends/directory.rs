@@ -5,8 +5,13 @@ use std::path::{Path, PathBuf};
 
 use glancecast_proto::wire::{Announce, BaseName};
 
-use super::{Backend, Folder, Given, Parts, PublicationLog, Purpose, SpecError, StoreError, StoreOptions};
 use crate::store::anchor::Anchor;
+use crate::store::backend::{Backend, Parts};
+use crate::store::error::StoreError;
+use crate::store::folder::Folder;
+use crate::store::format::Purpose;
+use crate::store::publications::PublicationLog;
+use crate::store::spec::{Given, SpecError, StoreOptions};
 
 /// The directory's path.
 pub(super) type Spec = PathBuf;

@@ -32,7 +32,7 @@ pub(super) struct PublicationLog {
 }
 
 impl PublicationLog {
-    /// Reads the records of a store. A file that cannot be read is told, set aside, and harms no other.
+    /// Reads the log of a store. A record that cannot be read is logged and set aside.
     ///
     /// # Errors
     /// When where they lie is not ours.
@@ -88,7 +88,7 @@ impl PublicationLog {
         }
     }
 
-    /// Lets go of a file; says whether it was pinned.
+    /// Ends the pin of a file; returns whether there was one.
     pub(super) fn unpin(&self, file: &str, now: WallClock) -> bool {
         let mut records = self.lock();
         let Some(mut record) = records.get(file).cloned() else { return false };

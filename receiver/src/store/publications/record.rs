@@ -39,7 +39,7 @@ pub enum Pinned {
     No,
     /// Until then.
     Until(WallClock),
-    /// Until it is let go of.
+    /// Until it is unpinned.
     Forever,
 }
 
@@ -119,8 +119,8 @@ impl Identity {
         *self == Self::of(id)
     }
 
-    /// Whether it may be of this file: without a time of birth nobody knows, once it was touched. For how long a file is
-    /// kept that is enough; what it holds was proven just now.
+    /// Whether it may be of this file: without a time of birth that cannot be known once the file was touched. To extend a
+    /// pin it suffices; the content was proven just now.
     pub(super) fn may_be(&self, id: FileId) -> bool {
         let same_inode = self.inode == Self::of(id).inode;
         self.is(id) || same_inode && self.changed.is_some() && matches!(id.since, Since::Change(_))

@@ -24,8 +24,9 @@ use tempfile::TempDir;
 
 use super::{OBJECT, announce, is_root};
 use crate::store::acting::Acting;
+use crate::store::backend::Backend;
+use crate::store::backends::directory;
 use crate::store::backends::nova::{NovaSettings, NovaStore, cache_name};
-use crate::store::backends::{Backend, directory};
 use crate::store::owner::Owner;
 use crate::store::{Publication, StoreOptions};
 

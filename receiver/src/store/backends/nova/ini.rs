@@ -19,25 +19,13 @@ pub(super) type Names<'a> = &'a [(&'static str, &'static str)];
 /// A file of options cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum IniError {
-    /// It cannot be read.
     #[error("{}: {error}", path.display())]
-    Read {
-        /// Its path.
-        path: PathBuf,
-        /// What the system said.
-        error: io::Error,
-    },
-    /// oslo.config would not read it either.
+    Read { path: PathBuf, error: io::Error },
     #[error("{} {error}", path.display())]
-    Syntax {
-        /// Its path.
-        path: PathBuf,
-        /// Where and why.
-        error: SyntaxError,
-    },
+    Syntax { path: PathBuf, error: SyntaxError },
 }
 
-/// A line that is none of such a file.
+/// A line that oslo.config would not read either.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {why}")]
 pub(super) struct SyntaxError {
@@ -60,40 +48,20 @@ enum BadLine {
 /// The value of an option cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum ValueError {
-    /// What it names cannot be put in.
     #[error("[{section}] {name} = {}: {why}", value.escape_debug())]
-    Substitution {
-        /// Where the option is.
-        section: &'static str,
-        /// The option.
-        name: &'static str,
-        /// What it is set to.
-        value: String,
-        /// What is wrong with it.
-        why: SubstitutionError,
-    },
-    /// It is of another type.
+    Substitution { section: &'static str, name: &'static str, value: String, why: SubstitutionError },
     #[error("{name} = {}: {not}", value.escape_debug())]
-    Type {
-        /// The option.
-        name: &'static str,
-        /// What it is set to.
-        value: String,
-        /// What it should be.
-        not: &'static str,
-    },
+    Type { name: &'static str, value: String, not: &'static str },
 }
 
 /// A value names another option that cannot be put in.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum SubstitutionError {
-    /// It is too long by then.
     #[error("with what it names it is longer than {VALUE_BYTES_MAX} bytes")]
     TooLong,
     /// A circle, or as good as one.
     #[error("${} leads to itself, or to too many others", .0.escape_debug())]
     TooMany(String),
-    /// There is no such option.
     #[error("${} is set in none of these files", .0.escape_debug())]
     NotSet(String),
 }
@@ -275,7 +243,7 @@ pub(super) const STATE_PATH: &str = "/var/lib/nova";
 
 /// Options that one option names, and that these name: more is a circle, or a value that doubles with each.
 const NAMED_MAX: u32 = 64;
-/// No path and no word is so long.
+/// Longer than any path.
 const VALUE_BYTES_MAX: usize = 64 << 10;
 
 /// The sample of Nova's configuration, all comments, has 300 kB.

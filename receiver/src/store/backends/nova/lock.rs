@@ -21,7 +21,6 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
 
-use super::DIRECTORY_MODE;
 use crate::store::anchor::Anchor;
 use crate::store::dir::{Access, Dir};
 use crate::store::error::StoreError;
@@ -188,6 +187,9 @@ fn is_at(file: &File, locks: &Dir, name: &Name) -> bool {
 
 /// A process has one record lock on a file, whichever of its threads took it.
 static ONLY: Mutex<()> = Mutex::new(());
+
+/// As Nova's own directories.
+pub(super) const DIRECTORY_MODE: u32 = 0o755;
 
 /// As Nova makes them.
 const LOCK_MODE: u32 = 0o644;

@@ -20,20 +20,22 @@ use glancecast_platform::clock::wall;
 use glancecast_proto::hex::Hex;
 use glancecast_proto::wire::{Announce, BaseName, DiskFormat};
 
-use super::{
-    Backend, Folder, Given, Lock, Parts, PublicationLog, Purpose, SpecError, StoreError, StoreOptions,
-};
 use crate::store::anchor::Anchor;
+use crate::store::backend::{Backend, Lock, Parts};
+use crate::store::error::StoreError;
+use crate::store::folder::Folder;
+use crate::store::format::Purpose;
 use crate::store::name::Name;
 use crate::store::owner::{Owner, OwnerError};
-use crate::store::publications::Pinned;
-use lock::{NovaLock, Patience};
+use crate::store::publications::{Pinned, PublicationLog};
+use crate::store::spec::{Given, SpecError, StoreOptions};
+use lock::{DIRECTORY_MODE, NovaLock, Patience};
 use settings::NoFiles;
 pub(in crate::store) use settings::NovaSettings;
 #[cfg(any(test, fuzzing))]
 pub(crate) use settings::fuzzed;
 
-/// What Nova is configured to do on this host, and for whom the files are: for this owner, or for whom the cache belongs to.
+/// What Nova is configured to do on this host, and the owner of the files; `None`: the cache's owner.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spec {
     settings: NovaSettings,
@@ -68,7 +70,7 @@ pub(super) fn open(spec: &Spec, options: StoreOptions) -> Result<NovaStore, Stor
 
 impl NovaStore {
     /// Opens the cache, which is made where it is missing, and clears away what earlier receivers left unfinished. Files
-    /// belong to `owner`, or else to whom the cache belongs to. A node whose Nova would not use them refuses every image.
+    /// belong to `owner`, or else to the cache's owner. A node whose Nova would not use them refuses every image.
     pub(in crate::store) fn open(
         settings: NovaSettings,
         owner: Option<Owner>,
@@ -217,7 +219,7 @@ fn names(subdirectory: &Path) -> io::Result<Vec<Name>> {
         .collect()
 }
 
-/// Makes the cache's directory where it is missing, and says whom files there belong to.
+/// Makes the cache's directory where it is missing; returns the owner of files there.
 fn make_base(instances: &Anchor, below: &[Name], owner: Option<Owner>) -> io::Result<Owner> {
     let (last, before) = below.split_last().ok_or(io::ErrorKind::InvalidInput)?;
     let mut parent = instances.dir()?;
@@ -238,9 +240,6 @@ pub(in crate::store) fn cache_name(id: &str) -> String {
     Hex(sum.as_ref()).to_string()
 }
 
-/// As Nova's own directories.
-const DIRECTORY_MODE: u32 = 0o755;
-
 /// Nova holds its lock while it fetches and converts an image itself.
 const LOCK_TIME: Duration = Duration::from_secs(900);
 
@@ -252,7 +251,7 @@ const REFRESH_MAX: Duration = Duration::from_secs(3600);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::tests::{OBJECT, announce};
+    use crate::store::tests::{OBJECT, announce, is_root};
     use crate::store::{Held, Publication};
     use glancecast_proto::integrity::Root;
     use glancecast_proto::wire::FailureKind;
@@ -431,6 +430,21 @@ mod tests {
             let made = fs::metadata(&path).expect("there");
             assert_eq!((made.uid(), made.gid()), (owner.uid, owner.gid), "{}", path.display());
         }
+    }
+
+    #[test]
+    fn a_file_in_a_cache_of_somebody_else_is_given_to_the_owner() {
+        if !is_root() {
+            return;
+        }
+        let (node, owner) = (Node::new(), Owner { uid: 42_436, gid: 42_437 });
+        fs::create_dir(node.path().join("_base")).expect("writable");
+        let store = NovaStore::open(NovaSettings::at(node.path()), Some(owner), StoreOptions::DEFAULT);
+        let store = store.expect("root may give files away");
+        let Ok(Some(file)) = store.begin(&image()) else { panic!("nothing is there") };
+        store.publish(&image(), file, root()).expect("published");
+        let made = fs::metadata(node.image()).expect("there");
+        assert_eq!((made.uid(), made.gid()), (owner.uid, owner.gid));
     }
 
     #[test]

@@ -18,37 +18,27 @@ pub(in crate::store) struct NovaSettings {
     pub(in crate::store) images_type: String,
     /// `[image_cache] remove_unused_base_images`.
     pub(in crate::store) removes_unused: bool,
-    /// `[image_cache] remove_unused_original_minimum_age_seconds`: unused images are removed when nobody touched them for
-    /// so long.
+    /// `[image_cache] remove_unused_original_minimum_age_seconds`: age of the modification time at which an
+    /// unused image is removed.
     pub(in crate::store) age_max: Duration,
 }
 
 /// Nova's files do not say where its cache is.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SettingsError {
-    /// One of them cannot be used.
     #[error(transparent)]
     File(#[from] IniError),
-    /// A setting in them, or on the command line, cannot be.
+    /// In these files, or on the command line.
     #[error("{}{why}", named(files))]
-    Setting {
-        /// The files.
-        files: Vec<PathBuf>,
-        /// Which one, and why.
-        why: BadSetting,
-    },
+    Setting { files: Vec<PathBuf>, why: BadSetting },
 }
 
-/// A setting that cannot be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum BadSetting {
-    /// It has no value that can be used.
     #[error(transparent)]
     Value(#[from] ValueError),
-    /// `instances_path`.
     #[error("instances_path {0:?} is not absolute")]
     NotAbsolute(PathBuf),
-    /// `subdirectory_name`.
     #[error("subdirectory_name {0:?} does not stay below instances_path")]
     NotBelow(String),
 }
@@ -147,7 +137,7 @@ fn subdirectory(name: &str) -> Result<PathBuf, BadSetting> {
     if plain { Ok(path) } else { Err(BadSetting::NotBelow(name.to_owned())) }
 }
 
-/// The files that a setting is in, before what is said of it; nothing where it is on the command line.
+/// Returns the prefix of a message about a setting: its files, or nothing for one of the command line.
 fn named(files: &[PathBuf]) -> String {
     let files: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
     if files.is_empty() { String::new() } else { files.join(", ") + ": " }
