@@ -4,6 +4,9 @@
 //! datagram's symbol belongs, the shell opens it to there, [`Receiver::accept`] counts it. Heavy work comes out of
 //! [`Receiver::poll_effect`], and its end goes into the `handle_*` of that effect. One session at a time: others are
 //! told that this host is busy, and joined afterwards.
+//!
+//! The store's files are the shell's, and the machine keeps them for it: a session's file comes in with [`Opened`] and leaves with
+//! the work on it. So each is written, published, compared or put away by whoever has it, and by nobody else.
 
 mod effects;
 mod final_report;

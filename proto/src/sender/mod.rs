@@ -1,8 +1,8 @@
 //! The sender's side of a session: what to send next, to whom, and when it is over.
 //!
 //! Drive it like this: pass in what happened (`handle_*`), then drain [`Sender::poll_transmit`], then take
-//! [`Sender::poll_job`] as far as there is room for symbols, then sleep until [`Sender::poll_timeout`] or until
-//! something happens. Every datagram to the group takes its number from this one counter, so the shell asks for the
+//! [`Sender::poll_job`] as far as there is room for symbols, send symbols unless [`Sender::holds_symbols_back`], then sleep until
+//! [`Sender::poll_timeout`] or until something happens. An [`Interleaver`] says whose symbol is next. Every datagram to the group takes its number from this one counter, so the shell asks for the
 //! numbers of its symbols ([`Sender::take_sequences`]) right before it seals them.
 
 mod acks;

@@ -1,5 +1,6 @@
 //! Many hosts: the same machines, thousands of receivers, and symbols without bytes. A job of the sender is one event, and
-//! how many of its symbols each host loses is drawn at once; everything else is a datagram of its own.
+//! how many of its symbols each host loses is drawn at once; everything else is a datagram of its own. So blocks are not sent in
+//! turn here, as the sender's interleaver would have it.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
