@@ -9,7 +9,7 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-pub(in crate::store) use glancecast_testkit::Rng as Dice;
+use glancecast_testkit::Rng;
 
 use crate::store::dir::{Access, Room};
 use crate::store::disk::{Disk, DiskFile, Entry};
@@ -68,6 +68,20 @@ struct Handle {
     disk: Model,
     inode: usize,
     id: u64,
+}
+
+/// The draws that the number of cuts and their bounds in the tests were chosen with.
+#[derive(Clone, Debug)]
+pub(in crate::store) struct Dice(Rng);
+
+impl Dice {
+    pub(in crate::store) fn new(seed: u64) -> Self {
+        Self(Rng::from_product(seed))
+    }
+
+    pub(in crate::store) fn below(&mut self, bound: u64) -> u64 {
+        (self.0.number() >> 16) % bound
+    }
 }
 
 impl Model {
