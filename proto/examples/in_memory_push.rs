@@ -174,7 +174,13 @@ impl Host {
                             }
                         }
                     };
-                    self.machine.handle_block(now, attempt, block, Some(Returned { buffer, collected }), outcome);
+                    self.machine.handle_block(
+                        now,
+                        attempt,
+                        block,
+                        Some(Returned { buffer, collected }),
+                        outcome,
+                    );
                 }
                 Effect::Publish(attempt, (), _proof) => {
                     self.published = true;
