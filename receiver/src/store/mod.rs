@@ -1,7 +1,7 @@
 //! Where objects go: a file is made, filled block by block, proven, and only then given its name.
 //!
 //! The order is in the types: only a `VerifiedBlock` can be written, only a `Proof` publishes, and publishing takes the
-//! unfinished file away for good. [`PartialFile`] knows how an object is written, each kind of store ([`backends`]) which
+//! unfinished file away for good. [`PartialFile`] knows how an object is written, each kind of store (`backends`) which
 //! files it takes and under which names.
 
 mod acting;

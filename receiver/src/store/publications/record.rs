@@ -84,7 +84,7 @@ pub(super) struct Record {
     pub(super) pinned_forever: bool,
 }
 
-/// The file that was proven ([`super::file_id`]). A record of before there was a time in it is of no file that is known.
+/// The file that was proven ([`crate::store::file_id`]). A record of before there was a time in it is of no file that is known.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Identity {
     /// In hexadecimal: TOML's numbers end at 2^63, and some network file systems count beyond.
