@@ -118,7 +118,8 @@ struct Delivery {
     /// Answer and repair only for the named hosts; others may receive the push, but cannot delay it
     #[arg(long)]
     only_listed: bool,
-    /// End the push after this time, even if hosts are missing [default: 2m plus four times what the rate needs]
+    /// End the push after this time, even if hosts are missing [default: 2m plus four times what a fixed --rate needs,
+    /// or twenty times what the maximum of --rate auto needs]
     #[arg(long, value_name = "DUR", value_parser = parse_duration)]
     timeout: Option<Duration>,
     /// For hosts that cannot answer: send everything with redundancy and wait for nobody; which hosts hold the image
