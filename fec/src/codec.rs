@@ -3,12 +3,11 @@
 use std::sync::Arc;
 
 use crate::choice::Choice;
-use crate::decode::{DecodeError, RepairSymbol};
 use crate::kernel::Kernel;
 use crate::memory::Lines;
 use crate::plan::Plan;
 use crate::sums::{Coefficients, Scratch, SourceRows, add_dense, compute_sparse, padded};
-use crate::{BlockShape, Esi, SymbolSet, cache};
+use crate::{BlockShape, Esi, cache};
 
 /// Encodes and decodes, and keeps the memory and the plan that it worked with for the next block: one for each thread.
 ///
@@ -175,20 +174,4 @@ impl<'a> Encoder<'a> {
     pub fn repair(&self, first: Esi, out: &mut [u8]) {
         Codec::new().encode(self.shape, self.source, first, out);
     }
-}
-
-/// [`Codec::decode`] with a codec of its own: for a stream of blocks, keep one.
-///
-/// # Errors
-/// [`DecodeError`]: `source` is then unchanged, and further symbols may help.
-///
-/// # Panics
-/// If `source` or `held` are not of `shape`.
-pub fn decode(
-    shape: BlockShape,
-    source: &mut [u8],
-    held: &SymbolSet,
-    repair: &[RepairSymbol<'_>],
-) -> Result<(), DecodeError> {
-    Codec::new().decode(shape, source, held, repair)
 }

@@ -187,6 +187,22 @@ struct Received<'a> {
 /// Encoding symbols that a plan can be made for: sources are numbered by 16 bits.
 const SOURCES_MAX: usize = 65_000;
 
+/// [`Codec::decode`] with a codec of its own: for a stream of blocks, keep one.
+///
+/// # Errors
+/// [`DecodeError`]: `source` is then unchanged, and further symbols may help.
+///
+/// # Panics
+/// If `source` or `held` are not of `shape`.
+pub fn decode(
+    shape: BlockShape,
+    source: &mut [u8],
+    held: &SymbolSet,
+    repair: &[RepairSymbol<'_>],
+) -> Result<(), DecodeError> {
+    Codec::new().decode(shape, source, held, repair)
+}
+
 /// Copies rows of `len` bytes to the places of the lost symbols.
 fn fill(source: &mut [u8], t: usize, lost: &[usize], symbols: &[u8], len: usize) {
     for (&index, symbol) in lost.iter().zip(symbols.chunks_exact(len)) {

@@ -51,7 +51,7 @@ mod sums;
 mod tables;
 mod tuple;
 
-pub use codec::{Codec, Encoder, decode};
-pub use decode::{DecodeError, RepairSymbol};
+pub use codec::{Codec, Encoder};
+pub use decode::{DecodeError, RepairSymbol, decode};
 pub use set::SymbolSet;
 pub use shape::{BlockShape, Esi, K_MAX, SYMBOL_SIZE_MAX, ShapeError};

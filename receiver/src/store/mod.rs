@@ -49,8 +49,7 @@ pub use format::find_tool;
 pub use min_free::MinFree;
 pub use partial::PartialFile;
 pub use publications::{Held, Pinned};
-pub use resume::KeepUnfinished;
-pub use spec::{SpecError, StoreOptions};
+pub use spec::{KeepUnfinished, SpecError, StoreOptions};
 
 /// A store that is open; copies are the same store.
 #[derive(Clone, Debug)]

@@ -12,18 +12,6 @@ use super::journal::{Identity, Journal, Old};
 use super::partial::Names;
 use super::spec::StoreOptions;
 
-/// How much of the unfinished is kept for sessions to come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct KeepUnfinished {
-    /// Time since the last write after which it is removed; zero: nothing is kept.
-    pub time: Duration,
-}
-
-impl KeepUnfinished {
-    /// For a day.
-    pub const DEFAULT: Self = Self { time: Duration::from_secs(24 * 60 * 60) };
-}
-
 /// An unfinished file that no receiver works on. This value holds its lock.
 #[derive(Debug)]
 pub(super) struct Resumable {
@@ -164,6 +152,7 @@ mod tests {
     use super::super::disk::tests::{disk, name};
     use super::super::min_free::MinFree;
     use super::*;
+    use crate::store::KeepUnfinished;
     use crate::store::tests::announce;
     use glancecast_proto::ids::SessionId;
     use nix::sys::stat::{UtimensatFlags, utimensat};

@@ -2,9 +2,9 @@
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::min_free::MinFree;
-use super::resume::KeepUnfinished;
 
 /// What the operator gave.
 #[derive(Debug)]
@@ -57,4 +57,16 @@ pub struct StoreOptions {
 impl StoreOptions {
     /// What holds where nothing is set.
     pub const DEFAULT: Self = Self { keep_unfinished: KeepUnfinished::DEFAULT, min_free: MinFree::DEFAULT };
+}
+
+/// How much of the unfinished is kept for sessions to come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeepUnfinished {
+    /// Time since the last write after which it is removed; zero: nothing is kept.
+    pub time: Duration,
+}
+
+impl KeepUnfinished {
+    /// For a day.
+    pub const DEFAULT: Self = Self { time: Duration::from_secs(24 * 60 * 60) };
 }

@@ -9,10 +9,10 @@ use serde::Deserialize;
 use super::check::ContentCheck;
 use super::download::ContentRange;
 use super::error::{CloudError, shown_url};
-use super::hosts::choose;
+use super::hosts::{Aggregate, ComputeService, choose};
 use super::image::{ImageRecord, choose_by_name};
 use super::list::Page;
-use super::nova::{Aggregate, ComputeService, compute_api};
+use super::nova::compute_api;
 
 /// Reads an answer to the query that the first byte chooses.
 ///

@@ -5,7 +5,11 @@
 //! X-Auth-Token and, for 307 and 308, with the body that holds the password. So the SDK's parts are used with this
 //! client.
 
-use reqwest::{Certificate, Client, Response, StatusCode, Url, redirect};
+use std::time::Duration;
+
+use reqwest::header::HeaderValue;
+use reqwest::{Certificate, Client, RequestBuilder, Response, StatusCode, Url, redirect};
+use secrecy::{ExposeSecret, SecretString};
 
 use super::config::Settings;
 use super::error::{CloudError, root_cause, shown_url};
@@ -17,7 +21,7 @@ use super::error::{CloudError, root_cause, shown_url};
 pub(super) fn client(settings: &Settings) -> Result<Client, CloudError> {
     let bad = |reason| CloudError::BadSettings { origin: settings.origin.clone(), reason };
     let mut builder = Client::builder()
-        .connect_timeout(super::session::CONNECT_TIMEOUT)
+        .connect_timeout(CONNECT_TIMEOUT)
         // One stream that fills the link: HTTP/2 would put its own window around TCP's.
         .http1_only()
         .redirect(policy())
@@ -65,6 +69,14 @@ struct Redirected {
     to: String,
 }
 
+/// The request with the token in it; `None` for one that no header can hold.
+pub(super) fn with_token(request: RequestBuilder, token: Option<&SecretString>) -> Option<RequestBuilder> {
+    let Some(token) = token else { return Some(request) };
+    let mut value = HeaderValue::from_str(token.expose_secret()).ok()?;
+    value.set_sensitive(true);
+    Some(request.header("X-Auth-Token", value))
+}
+
 /// Why a request has no answer; `url` is what was asked.
 pub(super) fn unanswered(url: &str, error: &reqwest::Error) -> CloudError {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
@@ -99,6 +111,11 @@ fn openstack_path(path: &str) -> String {
         _ => path.to_owned(),
     }
 }
+
+/// Per TCP address; a host that drops packets is noticed after this long.
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// For an answer that is not an image, from the request to its last byte.
+pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A server that goes round in circles is broken.
 const REDIRECTS_MAX: usize = 3;

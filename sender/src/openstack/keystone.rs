@@ -18,9 +18,9 @@ use secrecy::SecretString;
 use tokio::time::timeout;
 
 use super::config::Settings;
-use super::error::{CloudError, login_error, one_line, shown_url};
-use super::http;
-use super::session::{ANSWER_TIMEOUT, with_token};
+use super::error::{CloudError, one_line, shown_url};
+use super::http::{self, ANSWER_TIMEOUT, with_token};
+use super::login_error::login_error;
 
 /// A Keystone v3 whose address is known.
 #[derive(Clone, Debug)]

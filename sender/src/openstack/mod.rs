@@ -18,6 +18,7 @@ mod http;
 mod image;
 mod keystone;
 mod list;
+mod login_error;
 mod nova;
 #[cfg(test)]
 mod redirects;

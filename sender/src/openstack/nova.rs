@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::error::{CloudError, json_fault, shown_url};
-use super::hosts::{Choice, choose};
+use super::hosts::{Aggregate, Choice, ComputeService, choose};
 use super::http;
 use super::session::Cloud;
 
@@ -19,38 +19,6 @@ pub(crate) struct Nova {
     cloud: Cloud,
     /// Ends in "/".
     url: Url,
-}
-
-/// A set of compute hosts that an administrator has made.
-#[derive(Clone, Debug, Deserialize)]
-pub(crate) struct Aggregate {
-    pub(crate) id: u64,
-    pub(crate) name: String,
-    pub(crate) hosts: Vec<String>,
-}
-
-/// The nova-compute service of one host.
-#[derive(Clone, Debug, Deserialize)]
-pub(crate) struct ComputeService {
-    pub(crate) host: String,
-    pub(crate) zone: String,
-    /// `enabled` or `disabled`: what an administrator wants.
-    status: String,
-    /// `up` or `down`: what Nova sees.
-    state: String,
-    disabled_reason: Option<String>,
-}
-
-impl ComputeService {
-    /// Why Nova would start nothing on this host now; `None` if it would.
-    pub(crate) fn out_of_use(&self) -> Option<String> {
-        match (self.status.as_str(), self.state.as_str(), self.disabled_reason.as_deref()) {
-            ("enabled", "up", _) => None,
-            ("enabled", state, _) => Some(format!("its nova-compute is {state}")),
-            (status, _, Some(reason)) if !reason.is_empty() => Some(format!("{status} in Nova: {reason}")),
-            (status, ..) => Some(format!("{status} in Nova")),
-        }
-    }
 }
 
 impl Nova {

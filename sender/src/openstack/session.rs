@@ -2,17 +2,15 @@
 //! `list`, `download` and `nova` build on it.
 
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
 
 use openstack_sdk_core::catalog::{Catalog, CatalogError};
 use openstack_sdk_core::types::{ApiVersion, ServiceType};
-use reqwest::header::HeaderValue;
 use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 
 use super::config::Settings;
 use super::error::{CloudError, one_line, shown_url};
-use super::http;
+use super::http::{self, ANSWER_TIMEOUT, with_token};
 use super::keystone::{EndpointScope, Keystone, Login, at_server, discover};
 
 /// An authenticated session. Clones share the token.
@@ -146,14 +144,6 @@ impl Cloud {
     }
 }
 
-/// The request with the token in it; `None` for one that no header can hold.
-pub(super) fn with_token(request: RequestBuilder, token: Option<&SecretString>) -> Option<RequestBuilder> {
-    let Some(token) = token else { return Some(request) };
-    let mut value = HeaderValue::from_str(token.expose_secret()).ok()?;
-    value.set_sensitive(true);
-    Some(request.header("X-Auth-Token", value))
-}
-
 fn scope(settings: &Settings) -> EndpointScope<'_> {
     EndpointScope {
         region: settings.config.region_name.as_deref(),
@@ -204,8 +194,3 @@ fn catalog_error(error: &CatalogError, settings: &Settings) -> CloudError {
         other => CloudError::Client { reason: one_line(&other.to_string()) },
     }
 }
-
-/// Per TCP address; a host that drops packets is noticed after this long.
-pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// For an answer that is not an image, from the request to its last byte.
-pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);

@@ -3,23 +3,9 @@
 
 use std::time::Instant;
 
-use zstd::zstd_safe::CParameter;
-
+use super::effort::Effort;
+pub use super::effort::{Compression, LEVELS};
 use super::policy::{LADDER, Policy};
-
-/// What the operator wants.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Compression {
-    /// As hard as the cores can without holding up the line.
-    Auto,
-    /// Not at all.
-    Off,
-    /// At this level of zstd.
-    Level(i32),
-}
-
-/// The levels of zstd that can be asked for.
-pub const LEVELS: std::ops::RangeInclusive<i32> = 1..=19;
 
 /// A worker's compressor.
 pub(crate) struct Compressor {
@@ -119,37 +105,6 @@ fn worth_it(len: usize) -> usize {
     len - len.div_ceil(20)
 }
 
-/// What can be asked of zstd.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Effort {
-    /// One of its levels.
-    Level(i32),
-    /// Level 1, as it should be for blocks that stand alone: those of 1 MiB are 1 % larger by level 1 than a whole
-    /// file is. Twice the hash table, all of the block as the window and matches from 6 bytes on make them 3 % smaller
-    /// again, and take a tenth longer.
-    Fast,
-}
-
-impl Effort {
-    fn compressor(self) -> std::io::Result<zstd::bulk::Compressor<'static>> {
-        let mut compressor = zstd::bulk::Compressor::new(1)?;
-        self.set(&mut compressor)?;
-        Ok(compressor)
-    }
-
-    fn set(self, compressor: &mut zstd::bulk::Compressor<'_>) -> std::io::Result<()> {
-        // Of the level's own, where it is none.
-        let (level, window_log, hash_log, min_match) = match self {
-            Self::Level(level) => (level, 0, 0, 0),
-            Self::Fast => (1, 20, 15, 6),
-        };
-        compressor.set_compression_level(level)?;
-        compressor.set_parameter(CParameter::WindowLog(window_log))?;
-        compressor.set_parameter(CParameter::HashLog(hash_log))?;
-        compressor.set_parameter(CParameter::MinMatch(min_match))
-    }
-}
-
 /// 8 KiB of a block, which take zstd some 15 us where there is nothing to find: 1 % of what else is done with a block.
 const SAMPLE_PIECES: usize = 8;
 const SAMPLE_PIECE_BYTES: usize = 1024;
@@ -163,7 +118,7 @@ const LOOK_EVERY: u32 = 4;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pipeline::pack::Purpose;
+    use crate::pipeline::policy::Purpose;
     use glancecast_testkit::Rng;
 
     const BLOCK: usize = 1 << 20;

@@ -2,6 +2,7 @@
 
 pub mod compress;
 pub mod content;
+mod effort;
 mod encode;
 mod gso_batch;
 mod load;
@@ -12,7 +13,7 @@ pub mod push;
 pub mod query;
 mod read;
 pub mod running;
-mod send_loop;
+pub mod send_loop;
 pub mod source;
 mod spool;
 pub mod stages;

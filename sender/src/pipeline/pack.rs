@@ -13,7 +13,7 @@ use glancecast_proto::wire::{Encoding, ManifestEntry};
 
 use super::compress::Compressor;
 use super::encode::append_repair;
-use super::policy::Policy;
+use super::policy::{Policy, Purpose};
 use super::spool::{Spool, SpoolError};
 use super::stages::{Clocks, Stage};
 
@@ -38,15 +38,6 @@ pub(crate) enum Content {
     Hole,
     /// These bytes.
     Bytes(Vec<u8>),
-}
-
-/// What becomes of a block that was read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Purpose {
-    /// It is sent.
-    Send,
-    /// It is sent when a host asks for it, from the spool: hosts may have it in a base, and find it by its fingerprint.
-    Offer,
 }
 
 /// One worker's tools.

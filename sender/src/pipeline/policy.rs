@@ -12,8 +12,16 @@ use std::time::Duration;
 
 use glancecast_platform::locks::lock;
 
-use super::compress::{Compression, Effort};
-use super::pack::Purpose;
+use super::effort::{Compression, Effort};
+
+/// What becomes of a block that was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// It is sent.
+    Send,
+    /// It is sent when a host asks for it, from the spool: hosts may have it in a base, and find it by its fingerprint.
+    Offer,
+}
 
 /// What the workers share: the level in force, and what the last tries took.
 #[derive(Debug)]

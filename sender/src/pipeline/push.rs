@@ -1,20 +1,17 @@
 //! A push from the outside: what it needs, how far it is, how it ended.
 
-use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use glancecast_platform::stages::StageTime;
 use glancecast_platform::transport::Downlink;
-use glancecast_platform::wake::sleep_precisely;
 use glancecast_proto::integrity::Root;
 use glancecast_proto::sender::{HostRow, SenderConfig, Tally, Verdict};
 use glancecast_proto::wire::DiscardCounts;
 
 use super::compress::Compression;
 use super::content::{ContentCounts, Spared};
-use super::running::{Control, Running};
-use super::send_loop::SendLoop;
+use super::running::Running;
 use super::source::Source;
 use super::wire_counts::WireCounts;
 
@@ -77,16 +74,3 @@ pub struct Outcome {
 
 /// A push that is under way in its own threads.
 pub type RunningPush = Running<Progress, Outcome>;
-
-/// Starts the threads of a push.
-///
-/// # Errors
-/// When a thread cannot be started.
-pub fn start(setup: Setup) -> io::Result<RunningPush> {
-    let control = Control::default();
-    let (send_loop, waker) = SendLoop::new(setup, control.clone())?;
-    Running::start("send", control, waker, move || {
-        sleep_precisely();
-        send_loop.run()
-    })
-}

@@ -14,8 +14,9 @@ use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::BlockIndex;
 
 use super::compress::Compression;
-use super::pack::{Content, Packed, Packer, Purpose};
+use super::pack::{Content, Packed, Packer};
 use super::policy::Policy;
+use super::policy::Purpose;
 use super::source::{Source, SourceError};
 use super::spool::Spool;
 use super::stages::{Clocks, Stage};

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use glancecast_platform::batch::Batch;
 use glancecast_platform::clock::Clock;
 use glancecast_platform::transport::Downlink;
-use glancecast_platform::wake::{Sleeper, Waker};
+use glancecast_platform::wake::{Sleeper, Waker, sleep_precisely};
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::{BlockIndex, Sequence};
 use glancecast_proto::sender::{FinishedJob, Interleaver, Job, JobRoom, Sender, SenderEvent};
@@ -21,12 +21,26 @@ use super::encode::EncoderThread;
 use super::gso_batch::GsoBatch;
 use super::load::{Load, MadeBy, Symbol};
 use super::pace::{Pacer, SLEEP_MIN};
-use super::pack::{Packed, Purpose, Symbols};
-use super::push::{Outcome, Progress, Setup};
+use super::pack::{Packed, Symbols};
+use super::policy::Purpose;
+use super::push::{Outcome, Progress, RunningPush, Setup};
 use super::read::{Read, Reader, Reading};
-use super::running::Control;
+use super::running::{Control, Running};
 use super::stages::{Clocks, Stage, clocks};
 use super::wire_counts::WireCounts;
+
+/// Starts the threads of a push.
+///
+/// # Errors
+/// When a thread cannot be started.
+pub fn start(setup: Setup) -> io::Result<RunningPush> {
+    let control = Control::default();
+    let (send_loop, waker) = SendLoop::new(setup, control.clone())?;
+    Running::start("send", control, waker, move || {
+        sleep_precisely();
+        send_loop.run()
+    })
+}
 
 /// The sending thread.
 pub(crate) struct SendLoop {

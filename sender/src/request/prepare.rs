@@ -20,7 +20,8 @@ use super::{
     Image, Network, Observer, PushOptions, PushRequest, PushResult, RequestError, ResolvedTargets, Signing,
 };
 use crate::openstack::Cloud;
-use crate::pipeline::push::{self, RunningPush, Setup};
+use crate::pipeline::push::{RunningPush, Setup};
+use crate::pipeline::send_loop;
 
 /// What a push will do, found out before it starts.
 pub struct PushPlan {
@@ -124,7 +125,7 @@ impl PreparedPush {
     /// # Errors
     /// When a thread cannot be started.
     pub fn start(self) -> Result<PushRun, RequestError> {
-        let running = push::start(self.setup).map_err(RequestError::Start)?;
+        let running = send_loop::start(self.setup).map_err(RequestError::Start)?;
         if let Some(feed) = self.feed {
             tokio::spawn(feed.run());
         }

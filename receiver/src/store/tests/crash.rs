@@ -16,7 +16,7 @@ use crate::announcement::announcement;
 use crate::store::dir::Room;
 use crate::store::folder::{Folder, Found};
 use crate::store::partial::PartialFile;
-use crate::store::resume::KeepUnfinished;
+use crate::store::spec::KeepUnfinished;
 use crate::store::{MinFree, StoreError, StoreOptions};
 
 #[test]
