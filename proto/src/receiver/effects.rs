@@ -40,7 +40,8 @@ pub enum Effect<U, E> {
     /// Hash the existing file and report whether this is its root. Answer:
     /// [`Receiver::handle_published`](super::Receiver::handle_published).
     Compare(Attempt, E, Root),
-    /// Free the buffers of this attempt, and answer work on it that has not begun at once. There is no answer.
+    /// Free the buffers of this attempt, and answer at once any work on it that has not begun. There is no answer
+    /// to this effect itself.
     Leave(Attempt),
     /// Put this file away once nothing writes to it. Answer:
     /// [`Receiver::handle_put_away`](super::Receiver::handle_put_away).
@@ -59,9 +60,9 @@ pub enum Leftover {
 /// Whether the shell accepts work on another block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BlockRoom {
-    /// It does.
+    /// It accepts a block.
     Free,
-    /// It does not.
+    /// It accepts none.
     Full,
 }
 

@@ -1,5 +1,5 @@
-//! Incoming datagrams: announcements, control datagrams to the group, and other protocol versions. Each is proven
-//! before it changes any state.
+//! Incoming datagrams: announcements, control datagrams to the group, and other protocol versions. All but the last
+//! are proven before they change any state.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -219,8 +219,8 @@ impl<U: Clone, E> Receiver<U, E> {
     fn take_end(&mut self, end: &End) {
         let Some(active) = &self.session else { return };
         match (active.stage(), end) {
-            // The end changes nothing here: what is published is proven, and what is being published is vouched
-            // for.
+            // The end cannot fail the session here: what is published is proven, and what is being published is
+            // vouched for.
             (Stage::Closing { .. }, _) => self.leave(Rejoin::Never),
             (Stage::Publishing | Stage::Comparing, _) => {}
             (Stage::Opening | Stage::Receiving | Stage::Existing, End::Over) if active.has_all() => {}

@@ -110,7 +110,7 @@ impl WaitingList {
         self.0.retain(|waiting| now.since(waiting.heard) < gone_after);
     }
 
-    /// When [`WaitingList::send`] has the next datagram.
+    /// Returns when [`WaitingList::send`] has the next datagram.
     pub(super) fn next_at(&self) -> Option<Moment> {
         self.0.iter().map(|waiting| waiting.hello.next_at).min()
     }

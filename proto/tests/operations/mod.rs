@@ -1,7 +1,9 @@
-//! The machines driven by operations that dice choose: [`Host`] is a receiver with its shell and everyone that
-//! sends to it, [`Push`] a sender, [`Survey`] a querier and the hosts that answer. Datagrams are valid, changed,
-//! doubled, out of order or made by a holder of the group key; the shell answers in any order, and time advances in
-//! jumps. Each operation ends with a check of the rules that always hold.
+//! The machines driven by operations that dice choose.
+//!
+//! [`Host`] is a receiver with its shell and everyone that sends to it, [`Push`] a sender, [`Survey`] a querier and
+//! the hosts that answer. Datagrams are valid, changed, doubled, out of order or made by a holder of the group key;
+//! the shell answers in any order, and time advances in jumps. Each operation ends with a check of the rules that
+//! always hold.
 #![allow(dead_code, reason = "each test uses some of it")]
 
 mod host;

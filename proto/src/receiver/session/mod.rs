@@ -257,7 +257,7 @@ impl Session {
         }
     }
 
-    /// Takes manifest entries in.
+    /// Takes in manifest entries.
     pub(super) fn learn(&mut self, run: &ManifestRun) {
         self.table.learn(run);
     }
@@ -348,7 +348,7 @@ impl Session {
         }
     }
 
-    /// When [`Session::send`] has the next datagram.
+    /// Returns when [`Session::send`] has the next datagram.
     pub(super) fn next_at(&self) -> Option<Moment> {
         let next = match &self.stage {
             Stage::Closing { repeat, .. } => Some(repeat.next_at),
@@ -494,7 +494,8 @@ impl Session {
         self.root.is_some() && self.table.has_all_symbols()
     }
 
-    /// When [`Session::expired`] changes if nothing arrives. A sender that is silent for `gone_after` is gone.
+    /// Returns when [`Session::expired`] changes if nothing arrives. A sender that is silent for `gone_after` is
+    /// gone.
     pub(super) fn expires_at(&self, gone_after: Duration) -> Option<Moment> {
         let gone_at = self.arrivals.heard() + gone_after;
         match self.stage {

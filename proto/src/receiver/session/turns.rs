@@ -13,7 +13,7 @@ pub(super) struct Turns {
     /// The hello, until it is acknowledged: the sender accepts nothing else from an unknown host.
     hello: Option<Repeat>,
     /// Whether the hello was sent, or the sender knows this host. Before that the host sends no reports: the sender
-    /// would drop them, and hellos are as many as reports.
+    /// would drop them, and the hellos alone are as many datagrams as a round of reports.
     is_introduced: bool,
     report_at: Option<Moment>,
     /// The last poll.

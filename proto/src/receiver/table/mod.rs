@@ -59,7 +59,7 @@ pub(super) struct Table {
 pub(super) enum Tries {
     /// It is asked for again.
     Left,
-    /// It was wrong [`CORRUPT_TRIES_MAX`] times.
+    /// It is not: it was wrong [`CORRUPT_TRIES_MAX`] times.
     Exhausted,
 }
 

@@ -50,7 +50,7 @@ impl BaseIndex {
 
 /// The fingerprints of the object's blocks and of the base.
 pub(super) struct Reuse {
-    /// `None` while the base is being looked through.
+    /// `None` while the base is being indexed.
     base: Option<BaseIndex>,
     /// The fingerprint of each block, if it is known and the block is not zero.
     fingerprints: Vec<Option<Fingerprint>>,
