@@ -1,5 +1,5 @@
-//! A push through memory: a sender, two receivers, no network, no disk, and a clock that is a number. The second receiver
-//! loses one symbol of thirty, and gets repair symbols for them.
+//! A push through memory: a sender and two receivers, without network or disk, and with a number as the clock. The
+//! second receiver loses one symbol in thirty, and gets repair symbols for them.
 //!
 //!     cargo run --release -p glancecast-proto --example in_memory_push
 
@@ -29,7 +29,7 @@ fn main() {
     let mut now = Moment::default();
     let mut sender = Sender::new(now, config(geometry));
 
-    // The source is read and hashed; its proof lets the hosts publish.
+    // The source is read and hashed; the root that the sender then vouches for lets the hosts publish.
     let blocks: Vec<&[u8]> = object.chunks(geometry.block_bytes() as usize).collect();
     for (block, bytes) in geometry.indices().zip(&blocks) {
         let hash = BlockHash::of(geometry, block, bytes);
@@ -39,13 +39,13 @@ fn main() {
 
     let (mut job, mut symbols, mut out) = (None, 0, Vec::new());
     while !sender.is_finished() {
-        // The machine says what to send: announcements, polls, the manifest, the end ...
+        // The machine returns control datagrams to send: announcements, polls, the manifest, the end ...
         sender.handle_timeout(now);
         while let Some(transmit) = sender.poll_transmit(now, &mut out) {
             let hears = |host: &&mut Host| transmit.to.host().is_none_or(|to| to == host.address);
             hosts.iter_mut().filter(hears).for_each(|host| host.hear(now, &out));
         }
-        // ... and which symbols of which block. A job is one block's turn.
+        // ... and the symbols to send. A job is one block's turn.
         job = job.or_else(|| sender.poll_job(JobRoom::ANY).map(|job| (job, 0)));
         if let Some((next, done)) = job.take() {
             let (header, symbol) = symbol(&mut sender, next, done, blocks[next.block().index()]);
@@ -77,7 +77,7 @@ fn main() {
     println!("{root} on 2 hosts after {now}, with {symbols} symbols");
 }
 
-/// Header and bytes of a job's next symbol.
+/// Returns the header and the bytes of a job's next symbol.
 fn symbol(sender: &mut Sender, job: Job, done: u32, bytes: &[u8]) -> (SymbolHeader, Vec<u8>) {
     let geometry = sender.config().geometry;
     let shape = geometry.shape(bytes.len() as u32);
@@ -93,7 +93,7 @@ fn symbol(sender: &mut Sender, job: Job, done: u32, bytes: &[u8]) -> (SymbolHead
     (SymbolHeader { tag, sequence, block: job.block(), esi, encoded_len: bytes.len() as u32 }, symbol)
 }
 
-/// What surrounds a receiver's machine: buffers for symbols, and a place for the object.
+/// The shell of a receiver's machine: buffers for symbols, and a place for the object.
 struct Host {
     machine: Receiver<(), ()>,
     address: SocketAddr,
@@ -121,12 +121,12 @@ impl Host {
     }
 
     fn hear(&mut self, now: Moment, datagram: &[u8]) {
-        // Discarded for a reason, such as what is said twice: the machine counts them.
+        // An error is the reason of a discard, such as a repeated datagram: the machine counts them.
         let _ = self.machine.handle_datagram(now, STARTED, SENDER.into(), datagram);
         self.work(now);
     }
 
-    /// The machine says where a symbol belongs; it is opened to there, and counted once it proved to be authentic.
+    /// Opens a symbol into the place that the machine returns, and counts it once it is authenticated.
     fn hear_symbol(&mut self, now: Moment, datagram: &[u8]) {
         let header = SymbolHeader::parse(datagram).expect("a symbol");
         let Ok(Admission::To(place)) = self.machine.admit(&header) else { return };
@@ -196,7 +196,7 @@ impl Host {
 fn config(geometry: Geometry) -> SenderConfig {
     let names = ["compute-1", "compute-2"].map(|name| HostName::new(name).expect("a plain name"));
     SenderConfig {
-        session: SessionId([1; 16]), // random in earnest
+        session: SessionId([1; 16]), // random in a real push
         key: GroupKey::new(KEY),
         signer: None,
         geometry,

@@ -1,4 +1,4 @@
-//! What the fuzzers of `tests/fuzz` have found worth keeping, read and lived through again.
+//! Replays the corpora that the fuzzers of `tests/fuzz` have found.
 
 mod bounds;
 mod dice;

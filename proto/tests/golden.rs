@@ -1,5 +1,5 @@
-//! The bytes of every kind of datagram are those in `tests/vectors`, and mean what stands there: a change of the format
-//! is a change of these files, and of the version. `GLANCECAST_BLESS=1` writes them anew.
+//! The bytes and the meaning of every kind of datagram are those in `tests/vectors`: a change of the format changes
+//! these files, and the version. `GLANCECAST_BLESS=1` rewrites them.
 
 mod vectors;
 
@@ -51,7 +51,7 @@ fn every_kind_has_a_file_and_every_file_a_datagram() {
     }
 }
 
-/// A file's text: what the datagram says in words, what seals it, and its bytes.
+/// Returns the text of a file: the datagram in words, what seals it, and its bytes.
 fn text_of(value: &Value) -> String {
     let datagram = value.seal();
     let derivation = value.derivation();

@@ -1,4 +1,4 @@
-//! Parsing is total: whatever comes, each parser gives a reason or a value within its documented bounds, and never
+//! Parsing is total: for any input, each parser returns a reason or a value within its documented bounds, and never
 //! panics. Seeded; the seed is printed.
 
 mod bounds;
@@ -24,7 +24,7 @@ fn random_bytes_of_every_length_are_refused() {
         for _ in 0..4 {
             let bytes = dice.bytes(len);
             assert_refused(&bytes);
-            // Past the first checks: our version, a kind that exists, our session.
+            // The front passes the first checks: our version, a kind that exists, our session.
             let kind = *dice.pick(&KINDS);
             let front = [&[VERSION, kind as u8], &SESSION.tag().0[..]].concat();
             assert_refused(&overwritten(&bytes, &front));
@@ -134,7 +134,7 @@ fn a_datagram_of_another_group_is_told_from_a_forged_one() {
     }
 }
 
-/// Every parser, whatever the kind says; then the one that is meant.
+/// Asserts that every parser refuses a datagram, whatever its kind, and then the parser of its kind.
 fn assert_refused(datagram: &[u8]) {
     let key = GroupKey::new(KEY);
     let header = Header::parse(datagram);
@@ -163,7 +163,7 @@ fn assert_refused(datagram: &[u8]) {
     assert!(Value::open(datagram).is_err());
 }
 
-/// A datagram with any body, sealed as who has the group key can.
+/// Returns a datagram with any body, sealed as a holder of the group key can.
 fn sealed(derivation: &Derivation, clear: &[u8], body: &[u8]) -> Vec<u8> {
     let body = &body[..body.len().min(CONTROL_MAX - clear.len() - 16)];
     derivation.seal(clear, body.to_vec())

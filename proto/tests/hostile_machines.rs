@@ -1,5 +1,5 @@
-//! The machines under random operations never panic, keep within their bounds, never ask to be woken in the past, and keep
-//! their order with the shell. Seeded; the seed is printed.
+//! Under random operations the machines never panic, stay within their bounds, never ask to be woken in the past,
+//! and keep their order with the shell. Seeded; the seed is printed.
 
 mod dice;
 mod operations;

@@ -1,5 +1,5 @@
-//! Who shares the group key can seal any datagram. What that is good for against hosts that list their senders, and
-//! against a sender: the machines from outside, with real datagrams between them.
+//! A holder of the group key can seal any datagram. These tests show how far that gets against hosts that list
+//! their senders, and against a sender: the machines from outside, with real datagrams between them.
 
 mod pair;
 
@@ -71,7 +71,7 @@ fn an_announcement_that_names_a_listed_sender_and_is_not_signed_by_it_is_refused
     let mut host = listing(&[1]);
     let listed = announcement(&mut sender(Some(1)), at(0));
     let mut plain = opened(&listed);
-    // The name of the image: what was signed says another.
+    // The name of the image is changed, so the signature does not match.
     let at_name = plain.windows(5).position(|window| window == b"image").expect("its name");
     plain[at_name] = b'I';
     let forged = resealed(&listed, &plain);
@@ -143,7 +143,7 @@ fn recorded_polls_are_not_checked_again() {
     let down = Down::Poll(poll(1, None));
     assert_eq!(hear(&mut host, 50, &down, Some(1)), Ok(()));
     assert_eq!(hear(&mut host, 50, &down, Some(1)), Err(Discard::Replayed));
-    // With a broken signature it is the same: nobody looks at it.
+    // The same holds with a broken signature, which is not even checked.
     assert_eq!(hear(&mut host, 50, &down, Some(2)), Err(Discard::Replayed));
 }
 
@@ -179,7 +179,7 @@ fn while_a_group_key_is_replaced_both_are_accepted() {
     deliver(&mut sender, &mut host, at(0));
     answer(&mut host, &mut sender, at(50));
     assert_eq!(sender.tally().heard, 1, "it answers under the same key");
-    // A sender of another version hears of it under each key, as nobody knows which one it has.
+    // A sender of another version gets a notice under each key, as it is unknown which one it has.
     let mut future = announcement(&mut sender, at(1_000));
     future[0] = 2;
     assert_eq!(host.handle_datagram(at(1_000), WALL, SENDER, &future), Err(Discard::OtherVersion));
@@ -367,14 +367,14 @@ fn acknowledgements_are_bounded_whoever_asks_for_them() {
     assert_eq!(said.filter(|said| said.kind == Kind::Ack).count(), ACKS_PER_TENTH_MAX as usize);
 }
 
-/// What the host has to say, to the sender.
+/// Delivers the host's due datagrams to the sender.
 fn answer(host: &mut Receiver, sender: &mut Sender, now: Moment) {
     while let Some((_, datagram)) = said(host, now) {
         sender.handle_datagram(now, HOST, &datagram).expect("under its own key");
     }
 }
 
-/// The host's answer to a poll, opened.
+/// Returns the host's answer to a poll, opened.
 fn said_report(host: &mut Receiver, now: Moment) -> Report {
     let (poll, forged) = (Down::Poll(poll(2, None)), 1_000_001);
     if let Ok(Admission::To(place)) = admit(host, forged) {
@@ -413,7 +413,7 @@ fn admit(host: &mut Receiver, number: u64) -> Result<Admission, Discard> {
     host.admit(&symbol(number))
 }
 
-/// A symbol of block 0 whose id goes with its number.
+/// Returns the header of a symbol of block 0 whose id follows from its number.
 fn symbol(number: u64) -> SymbolHeader {
     SymbolHeader {
         tag: SESSION.tag(),
@@ -462,7 +462,7 @@ fn entry(hash: u8) -> ManifestEntry {
     ManifestEntry { encoding: Encoding::Stored, hash: BlockHash([hash; 32]) }
 }
 
-/// The whole source, all of it zeros.
+/// Reads the whole source, which is all zeros, and sends what is due.
 fn read_all(sender: &mut Sender) {
     let blocks = geometry().blocks();
     (0..blocks).for_each(|block| {
@@ -474,7 +474,7 @@ fn read_all(sender: &mut Sender) {
     while sender.poll_transmit(at(0), &mut out).is_some() {}
 }
 
-/// An announcement's plaintext.
+/// Returns the plaintext of an announcement.
 fn opened(announcement: &[u8]) -> Vec<u8> {
     let number = number_of(announcement);
     let mut plain = vec![0; announcement.len() - 26 - 16];
@@ -483,7 +483,7 @@ fn opened(announcement: &[u8]) -> Vec<u8> {
     plain
 }
 
-/// A datagram's clear header before another body, as who has the group key seals it.
+/// Returns a datagram's clear header with another body, sealed as a holder of the group key can.
 fn resealed(datagram: &[u8], plain: &[u8]) -> Vec<u8> {
     let clear = if datagram[1] == Kind::Announce as u8 { 26 } else { 10 };
     let mut out = datagram[..clear].to_vec();
@@ -511,7 +511,7 @@ fn sender_config() -> SenderConfig {
     push_of(6, 2 << 20)
 }
 
-/// A host that lists these senders.
+/// Returns a host that lists these senders.
 fn listing(senders: &[u8]) -> Receiver {
     let senders = senders.iter().map(|&seed| signing_key(seed).public()).collect();
     Receiver::new(ReceiverConfig { senders, ..host_config() })

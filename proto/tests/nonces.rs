@@ -1,6 +1,6 @@
-//! No number is used twice under one key: over starts and links of hosts, sessions, queries, groups whose key is being
-//! replaced, and clocks that step. Two datagrams under one key and number would tell both of them, and the key that
-//! authenticates them. Seeded; the seed is printed.
+//! No number is used twice under one key: across starts and uplinks of hosts, sessions, queries, groups whose key
+//! is being replaced, and clocks that step. Two datagrams under one key and number would reveal both of them, and
+//! the key that authenticates them. Seeded; the seed is printed.
 
 mod dice;
 
@@ -55,13 +55,13 @@ fn a_thousand_links_of_one_start_have_a_thousand_keys() {
     }
 }
 
-/// Hosts that share keys, and whoever speaks to them.
+/// Hosts that share keys, and the senders and queriers that they hear.
 struct Group {
     dice: Dice,
     wall: WallClock,
     hosts: Vec<Host>,
     ledger: Ledger,
-    /// Of the others' datagrams.
+    /// The last number used in datagrams to the hosts.
     sequence: u64,
 }
 
@@ -74,33 +74,33 @@ struct Host {
     responder: Responder,
     lookups: Vec<Lookup>,
     opening: Vec<Attempt>,
-    /// Who it last was in a session or to a query, as it says in clear.
+    /// Its id and the session or query of its last datagram, which are in clear.
     us: Option<(ReceiverId, SessionId)>,
     joined: BTreeMap<SessionId, u32>,
     asked: BTreeMap<SessionId, BTreeSet<ReceiverId>>,
 }
 
-/// What was said, by the key and the number under which it was.
+/// All datagrams sent, by their key and number.
 #[derive(Default)]
 struct Ledger {
     said: BTreeMap<(Writer, u64), Vec<u8>>,
     seen: Seen,
 }
 
-/// What a key follows from, beside the group's.
+/// What a key is derived from, in addition to the group key.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Writer {
     Up(usize, SessionId, ReceiverId),
     Notice(usize, [u8; 16]),
 }
 
-/// How often what happened that this is about.
+/// How often the cases under test occurred.
 #[derive(Debug, Default)]
 struct Seen {
     starts: u32,
-    /// Joined again by the same start.
+    /// Sessions joined again by the same start.
     again: u32,
-    /// Answered again by the same start.
+    /// Queries answered again by the same start.
     asked_again: u32,
     notices: u32,
     under_each_key: [u32; KEYS.len()],
@@ -118,7 +118,7 @@ impl Seen {
 
 impl Ledger {
     /// # Panics
-    /// If something else was said under this key and number before.
+    /// If another datagram was sent under this key and number before.
     fn note(&mut self, datagram: &[u8]) {
         let (writer, number) = self.writer(datagram);
         let before = self.said.entry((writer, number)).or_insert_with(|| datagram.to_vec());
@@ -155,7 +155,7 @@ impl Group {
         Self { dice, wall: WALL, hosts, ledger, sequence: 0 }
     }
 
-    /// The next thing happens.
+    /// Performs the next random operation.
     fn operate(&mut self) {
         let host = self.dice.below(self.hosts.len() as u64) as usize;
         let (key, session) = (self.dice.below(2) as usize, *self.dice.pick(&SESSIONS));
@@ -227,7 +227,7 @@ impl Group {
         }
     }
 
-    /// Whatever the host last said is acknowledged.
+    /// Acknowledges the host's last datagram.
     fn acknowledge(&mut self, host: usize, key: usize) {
         let Some((receiver, id)) = self.hosts[host].us else { return };
         let (cipher, sequence) = (Cipher::downward(&GroupKey::new(KEYS[key]), id), number(self.next()));
@@ -259,7 +259,7 @@ impl Group {
         self.hosts[host].hear(self.wall, &datagram);
     }
 
-    /// A start ends: what it came back to is counted.
+    /// Counts the cases of a start that ends.
     fn note_seen(&mut self, host: usize) {
         let (host, seen) = (&self.hosts[host], &mut self.ledger.seen);
         seen.starts += 1;
@@ -274,7 +274,7 @@ impl Host {
         let seed = |dice: &mut Dice| *dice.bytes(32).first_chunk().expect("32 bytes");
         let name = HostName::new(&format!("compute-{number}")).expect("plain");
         let keys = || KEYS.map(GroupKey::new).to_vec();
-        // One of them accepts nobody: it refuses, which is another way to speak.
+        // One host accepts no sender, so that it refuses: refusals are datagrams too.
         let senders = if number == 0 { vec![PublicKey([1; 32])] } else { Vec::new() };
         let senders = if dice.below(4) == 0 { senders } else { Vec::new() };
         Self {
@@ -316,7 +316,7 @@ impl Host {
         }
     }
 
-    /// The store finds a place, or does not.
+    /// Has the store find a place, or not.
     fn open(&mut self, dice: &mut Dice) {
         while let Some(effect) = self.receiver.poll_effect(BlockRoom::Free) {
             match effect {
@@ -335,7 +335,7 @@ impl Host {
         }
     }
 
-    /// A query is answered, or it is said how far that is.
+    /// Answers a query, or reports its progress.
     fn answer(&mut self, dice: &mut Dice) {
         while let Some(lookup) = self.responder.poll_lookup() {
             self.lookups.push(lookup);
@@ -360,7 +360,7 @@ impl Host {
         }
     }
 
-    /// Everything that it has to say now.
+    /// Returns all datagrams that are due now.
     fn said(&mut self) -> Vec<Vec<u8>> {
         self.receiver.handle_timeout(self.now);
         self.responder.handle_timeout(self.now);
@@ -417,7 +417,7 @@ fn geometry() -> Geometry {
     Geometry::new(3 << 20, 20, 1432).expect("in range")
 }
 
-/// The key of the group, and the one that is to replace it.
+/// The group key, and the one that is to replace it.
 const KEYS: [[u8; 32]; 2] = [[7; 32], [8; 32]];
 const SESSIONS: [SessionId; 3] = [SessionId([1; 16]), SessionId([2; 16]), SessionId([3; 16])];
 const QUERIES: [SessionId; 2] = [SessionId([4; 16]), SessionId([5; 16])];

@@ -1,4 +1,5 @@
-//! One querier and many hosts, the real machines, under virtual time and a seeded network that loses, doubles and delays.
+//! One querier and many hosts: the real machines, in virtual time, on a seeded network that loses, doubles and
+//! delays.
 
 mod aead;
 mod dice;
@@ -286,7 +287,7 @@ struct World {
     querier: Querier,
     hosts: BTreeMap<usize, Host>,
     loss: f64,
-    /// Nothing of the querier comes through any more.
+    /// Whether all datagrams of the querier are lost.
     mute: bool,
     mail: BTreeMap<(Moment, u64), Mail>,
     mailed: u64,
@@ -301,7 +302,7 @@ struct Host {
     answering: Answering,
     looked_into: u32,
     forgotten: u32,
-    /// The verification that is under way.
+    /// The verification that is in progress.
     pending: Option<(LookupId, Moment)>,
 }
 

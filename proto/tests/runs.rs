@@ -1,4 +1,4 @@
-//! Runs of symbols, by which simulations feed thousands of hosts, are what their symbols are one by one.
+//! Runs of symbols, which simulations feed to thousands of hosts, have the effect of their symbols one by one.
 
 mod pair;
 
@@ -17,7 +17,7 @@ use pair::{at, deliver, effect, host_config, open, push_of};
 fn a_run_of_symbols_is_taken_in_as_its_symbols_one_by_one() {
     let (mut at_once, mut one_by_one) = (Side::new(), Side::new());
     let mut sequence = 10;
-    // K is 72: source symbols; the same again; some that are new; repair symbols until there are more than enough.
+    // K is 72: source symbols; the same again; some new ones; repair symbols until there are more than enough.
     let runs = [
         (0, 0),
         (0, 50),
@@ -53,7 +53,7 @@ struct Side {
 }
 
 impl Side {
-    /// A host that has joined and knows the manifest.
+    /// Returns a host that has joined and knows the manifest.
     fn new() -> Self {
         let config = SenderConfig { timeout: Duration::from_secs(6_000), ..push_of(1, BYTES) };
         let mut side = Self { sender: Sender::new(at(0), config), host: Receiver::new(host_config()) };
@@ -62,7 +62,7 @@ impl Side {
         let entry = ManifestEntry { encoding: Encoding::Stored, hash: BlockHash([1; 32]) };
         side.sender.handle_block(entry, 0);
         deliver(&mut side.sender, &mut side.host, at(0));
-        // Who has not said hello answers no poll.
+        // A host that has not sent its hello answers no poll.
         let mut out = Vec::new();
         while side.host.poll_transmit(NOW + Duration::from_secs(1), &mut out).is_some() {}
         side
@@ -78,7 +78,7 @@ impl Side {
         }
     }
 
-    /// What it has dropped, and all that it says: both sides have drawn the same random numbers.
+    /// Returns what the host dropped and all that it sends: both sides have drawn the same random numbers.
     fn state(&mut self, round: u64) -> (String, Vec<Vec<u8>>) {
         let now = at(1_000 * round);
         deliver(&mut self.sender, &mut self.host, now);

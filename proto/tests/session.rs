@@ -1,5 +1,5 @@
-//! One sender and several receivers, the real machines, under virtual time and a seeded lossy network. Symbols carry
-//! no bytes here: what is shown is that every session ends, with everybody complete, without waste.
+//! One sender and several receivers: the real machines, in virtual time, on a seeded lossy network. Symbols carry
+//! no bytes here: the tests show that every session ends with every host complete, without waste.
 
 mod world;
 
@@ -63,7 +63,7 @@ fn what_all_hosts_kept_is_not_sent_again() {
         world.start(host, Fate::lossy(0.01));
     }
     assert_eq!(world.run(), Verdict::Complete);
-    // Ten blocks are lacking, and some are sent before the first hello.
+    // Ten blocks are missing, and some are sent before the first hello.
     let share = world.symbols_sent as f64 / world.source_symbols() as f64;
     println!("{} blocks skipped, {share:.3} of the symbols sent", world.sender.blocks_skipped());
     assert!(world.sender.blocks_skipped() >= 45 && share < 0.26, "{share}");
@@ -127,12 +127,12 @@ fn hosts_with_and_without_the_base_get_what_each_of_them_lacks() {
     world.base_time = Duration::from_millis(100);
     world.base.insert(0, (0..30).map(BlockIndex).collect());
     world.base.insert(1, (0..20).map(BlockIndex).collect());
-    // In the base of host 1 something else lies under a fingerprint that is right.
+    // In the base of host 1 other bytes lie under a matching fingerprint.
     world.stale = [4, 5].map(BlockIndex).into();
     (0..3).for_each(|host| world.start(host, Fate::lossy(0.02)));
     assert_eq!(world.run(), Verdict::Complete);
     let reused: Vec<u32> = world.sender.rows().iter().map(|row| row.totals.blocks_reused).collect();
-    // What one host lacks comes to the others too, while they still look.
+    // Blocks that one host lacks also reach the others, while they still index their base.
     println!("reused {reused:?}");
     assert!(reused[0] <= 28 && reused[1] <= 18 && reused[2] == 0, "{reused:?}");
     let share = world.symbols_sent as f64 / world.source_symbols() as f64;

@@ -1,5 +1,5 @@
-//! Which sessions a host takes part in and which it leaves alone, and how it leaves: the machines from outside, with
-//! real datagrams between them.
+//! Which sessions a host takes part in, which it ignores, and how it leaves: the machines from outside, with real
+//! datagrams between them.
 
 mod aead;
 mod pair;
@@ -31,7 +31,7 @@ use zeroize::Zeroizing;
 fn a_sender_of_another_version_is_answered_with_a_notice_that_it_can_read() {
     let mut sender = sender(1, 1);
     let mut host = receiver();
-    // A sender of version 2: the same first five bytes, and whatever comes behind them.
+    // A sender of version 2: only the first five bytes are the same.
     let mut future = announcement(&mut sender, at(0));
     future[0] = 2;
     future.truncate(40);
@@ -40,7 +40,7 @@ fn a_sender_of_another_version_is_answered_with_a_notice_that_it_can_read() {
     let (to, mut notice) = said(&mut host, at(0)).expect("a notice");
     assert_eq!((to, notice[1]), (SENDER, Kind::Notice as u8));
 
-    // That sender reads it, as the notice is the same in every version, and nobody can bend it.
+    // That sender can read the notice, whose format is the same in every version, and nobody can alter it.
     let read = Notice::open(&GroupKey::new([7; 32]), &notice).expect("a notice");
     assert_eq!(
         (read.version, read.name.as_str(), read.software.as_str()),
@@ -370,7 +370,7 @@ fn a_base_that_takes_for_ever_is_done_without() {
     let entry = ManifestEntry { encoding: Encoding::Stored, hash: BlockHash([1; 32]) };
     sender.handle_fingerprinted(entry, Some(Fingerprint([1; 16])));
     for (ms, asks) in [(200, false), (599_000, false), (600_500, true)] {
-        // It lives, and asks what is lacking.
+        // The sender is alive, and polls for deficits.
         sender.handle_timeout(at(ms));
         deliver(&mut sender, &mut host, at(ms));
         host.handle_timeout(at(ms));
@@ -409,14 +409,14 @@ fn a_last_word_that_nobody_acknowledged_is_said_again_while_the_session_is_annou
     take_zero_block(&mut host, at(200), zeros(&sender));
     assert!(matches!(effect(&mut host), Some(Effect::Publish(..))));
     host.handle_published(at(200), attempt, Ok(Published::New));
-    // The way up is cut: not even the hello comes through, and the host goes on with other things.
+    // The path to the sender is cut: not even the hello arrives, and the host leaves the session.
     for ms in (200..20_000).step_by(10) {
         host.handle_timeout(at(ms));
         while said(&mut host, at(ms)).is_some() {}
     }
     assert!(host.session().is_none());
 
-    // Announcements go on, and the way is open again.
+    // Announcements continue, and the path works again.
     let announced = announcement(&mut sender, at(20_000));
     host.handle_datagram(at(20_000), wall(at(20_000)), SENDER, &announced).expect("fresh");
     pass_on(&mut host, [&mut sender], at(20_100));
@@ -439,7 +439,7 @@ fn a_host_that_comes_after_the_verdict_changes_nothing_in_the_table() {
     pass_on(&mut host, [&mut sender], at(201));
     assert_eq!(sender.verdict(), Some(&Verdict::Complete));
 
-    // The host's next start hears an announcement that was under way.
+    // The host's next start hears an announcement that was in flight.
     let mut again = Receiver::new(ReceiverConfig { start: [9; 16], ..host_config() });
     let announced = announcement_of(1, at(0));
     again.handle_datagram(at(202), wall(at(202)), SENDER, &announced).expect("fresh");
@@ -467,18 +467,18 @@ fn take_zero_block(host: &mut Receiver, now: Moment, hash: BlockHash) {
     host.handle_block(now, attempt, block, None, BlockOutcome::Zeros(hash));
 }
 
-/// What the only block of a push hashes to if it is all zero.
+/// Returns the hash of a push's only block, which is all zero.
 fn zeros(sender: &Sender) -> BlockHash {
     let geometry = sender.config().geometry;
     BlockHash::of(geometry, BlockIndex(0), &vec![0; geometry.object_bytes() as usize])
 }
 
-/// The first byte of each session to whose sender the host speaks now.
+/// Returns the first byte of each session to whose sender the host sends now.
 fn spoken_to(host: &mut Receiver, now: Moment) -> Vec<u8> {
     std::iter::from_fn(|| said(host, now)).map(|(_, datagram)| datagram[2]).collect()
 }
 
-/// One block of zeros, vouched for.
+/// Reads one block of zeros, and vouches for it.
 fn read_all(sender: &mut Sender, now: Moment) {
     let hash = zeros(sender);
     sender.handle_block(ManifestEntry { encoding: Encoding::Zero, hash }, 0);
@@ -490,12 +490,12 @@ fn send_all(sender: &mut Sender, now: Moment) {
     while sender.poll_transmit(now, &mut out).is_some() {}
 }
 
-/// The notice of a host of version 2 about this push.
+/// Returns the notice of a host of version 2 about this push.
 fn notice_of(sender: &Sender) -> Vec<u8> {
     aead::notice([7; 32], 2, sender.config().session.tag().0, "compute-1")
 }
 
-/// What a sender of that session says first.
+/// Returns the first announcement of a sender of this session.
 fn announcement_of(session: u8, now: Moment) -> Vec<u8> {
     announcement(&mut sender(session, 1), now)
 }

@@ -1,4 +1,4 @@
-//! What the machine asks of its shell and what it is answered: the words between the two.
+//! The vocabulary between the machine and its shell: effects, their outcomes, timers and events.
 
 use crate::ids::{BlockIndex, SessionId};
 use crate::integrity::{BlockHash, Root};
@@ -8,100 +8,104 @@ use crate::wire::{Announce, BaseName, Discard, FailureKind};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// One attempt of this host at a session. Effects and their answers bear its number, as a session that is lost and
-/// joined again must not take answers from before.
+/// One attempt of this host at a session. Effects and their outcomes have its number, so that a session that is
+/// lost and joined again does not take outcomes of the earlier attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Attempt(pub(super) u64);
 
 impl Attempt {
-    /// Its number: each attempt of a receiver has a higher one than those before.
+    /// Returns the number, which is higher than that of any earlier attempt of the same receiver.
     pub const fn number(self) -> u64 {
         self.0
     }
 }
 
-/// Work that the machine asks for. `U` is an unfinished file and `E` one that was there before: the shell's own, which the machine
-/// keeps for it and hands out with the work on them.
+/// Work that the machine asks its shell for. `U` is the shell's handle of an unfinished file, `E` that of a file
+/// that existed before. The machine keeps both for the shell, and hands them out with the work on them.
 #[derive(Debug)]
 pub enum Effect<U, E> {
-    /// Make so many buffers of [`buffer_bytes`](super::buffer_bytes): symbols may come from now on. No answer.
+    /// Allocate this number of buffers of [`buffer_bytes`](super::buffer_bytes): symbols may arrive from now on.
+    /// There is no answer.
     Prepare(Attempt, Box<Announce>, u16),
-    /// Find a place for this object. Comes when no unfinished file of an earlier attempt is on its way any more. Answer:
+    /// Find a place for this object. Comes only when no unfinished file of an earlier attempt is in use. Answer:
     /// [`Receiver::handle_opened`](super::Receiver::handle_opened).
     Open(Attempt, Box<Announce>),
-    /// Look this base through. Answer: [`Receiver::handle_base`](super::Receiver::handle_base).
+    /// Index this base. Answer: [`Receiver::handle_base`](super::Receiver::handle_base).
     LookThrough(Attempt, BaseName),
     /// Prove a block and write it to this file. Answer: [`Receiver::handle_block`](super::Receiver::handle_block).
     Block(Attempt, Work, U),
-    /// Publish this file: every block is written and the root is what the sender vouches for. Answer:
+    /// Publish this file: every block is written, and the root is the one that the sender vouches for. Answer:
     /// [`Receiver::handle_published`](super::Receiver::handle_published).
     Publish(Attempt, U, Proof),
-    /// Hash the file that is there and say whether this is its root. Answer: [`Receiver::handle_published`](super::Receiver::handle_published).
+    /// Hash the existing file and report whether this is its root. Answer:
+    /// [`Receiver::handle_published`](super::Receiver::handle_published).
     Compare(Attempt, E, Root),
-    /// Nothing more is wanted of this attempt: its buffers go, and work on it that has not begun is answered at once. No answer.
+    /// Free the buffers of this attempt, and answer at once any work on it that has not begun. There is no answer
+    /// to this effect itself.
     Leave(Attempt),
-    /// Put this file away, once nobody writes to it any more. Answer: [`Receiver::handle_put_away`](super::Receiver::handle_put_away).
+    /// Put this file away once nothing writes to it. Answer:
+    /// [`Receiver::handle_put_away`](super::Receiver::handle_put_away).
     PutAway(U, Leftover),
 }
 
 /// What becomes of an unfinished file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Leftover {
-    /// It is kept: a later session of the same object goes on from it.
+    /// It is kept, and a later session of the same object resumes from it.
     Kept,
-    /// It is thrown away.
+    /// It is deleted.
     Discarded,
 }
 
-/// Whether work on another block may come out.
+/// Whether the shell accepts work on another block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BlockRoom {
-    /// The shell has a place for it.
+    /// It accepts a block.
     Free,
-    /// The shell has none.
+    /// It accepts none.
     Full,
 }
 
-/// Every block of an object is proven and written, and their root is the one that the sender vouches for. Only the
-/// machine makes one, and a store publishes nothing without it.
+/// Evidence that every block of an object is proven and written, and that their root is the one that the sender
+/// vouches for. Only the machine makes one, and a store publishes nothing without it.
 #[derive(Debug)]
 pub struct Proof {
     pub(super) root: Root,
 }
 
 impl Proof {
-    /// What is proven.
+    /// Returns the root that is proven.
     pub fn root(&self) -> Root {
         self.root
     }
 }
 
-/// What the store found when it was asked for a place.
+/// What the store found when it was asked for a place for an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Opened<U, E> {
-    /// A place was made, or that of an earlier session was found.
+    /// A new place, or that of an earlier session.
     Unfinished {
         /// The file.
         file: U,
-        /// Blocks that an earlier session may have written, ascending. They are asked for when they turn out not to be what
-        /// the manifest says.
+        /// Blocks that an earlier session may have written, in ascending order. The host asks for those that do not
+        /// match the manifest.
         kept: Vec<BlockIndex>,
     },
-    /// A file of this name and length is there.
+    /// A file of this name and length exists.
     Existing(E),
 }
 
 /// Why this host cannot go on with a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// What kind of reason.
+    /// The kind of the reason.
     pub kind: FailureKind,
-    /// The reason, for people.
+    /// The reason as text, for people.
     pub reason: String,
 }
 
 impl Failure {
-    /// A failure with its reason.
+    /// Returns a failure with its reason.
     pub fn new(kind: FailureKind, reason: impl Into<String>) -> Self {
         Self { kind, reason: reason.into() }
     }
@@ -110,88 +114,89 @@ impl Failure {
 /// How the work on a block ended.
 #[derive(Debug)]
 pub enum BlockOutcome {
-    /// Proven and written; so many source symbols were rebuilt.
+    /// The block is proven and written.
     Written {
-        /// Source symbols that did not come themselves.
+        /// The number of source symbols that did not arrive and were computed.
         repaired: u32,
     },
     /// A block of zeros is in its place, and this is its hash.
     Zeros(BlockHash),
-    /// The symbols do not determine it yet.
+    /// The symbols do not determine the block yet.
     Undecodable,
-    /// It is not what the manifest says.
+    /// The block does not match the manifest.
     Corrupt,
-    /// What was kept of it, or lies elsewhere, is not what the manifest says, or cannot be read.
+    /// The bytes that were kept of the block, or found elsewhere, do not match the manifest or cannot be read.
     NotKept,
     /// The store failed.
     Failed(Failure),
 }
 
-/// A buffer that the work on a block gives back, and what is in it.
+/// A buffer that the work on a block returns, and its contents.
 #[derive(Debug)]
 pub struct Returned {
     /// The buffer.
     pub buffer: BufferId,
-    /// The symbols that are in it.
+    /// The symbols in the buffer.
     pub collected: Box<Collected>,
 }
 
 /// How publishing ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Published {
-    /// The file is there, under its name.
+    /// The file was published under its name.
     New,
-    /// The same bytes were there before.
+    /// The same bytes existed before.
     Existing,
 }
 
-/// Where a datagram's symbol goes.
+/// Where the symbol of a datagram goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admission {
-    /// Open it to here, then [`Receiver::accept`](super::Receiver::accept).
+    /// Open it into this place, then call [`Receiver::accept`](super::Receiver::accept).
     To(Place),
-    /// It is of no use. Open it to a scratch place, then [`Receiver::note_spare`](super::Receiver::note_spare): only what opens counts as received.
+    /// It is of no use. Open it into a scratch place, then call
+    /// [`Receiver::note_spare`](super::Receiver::note_spare): only datagrams that open count as received.
     Spare(Discard),
 }
 
-/// Why the machine wants to be called.
+/// The reason for the next timeout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReceiverTimer {
-    /// Something is to be said in the session.
+    /// A datagram of the session is due.
     Session,
-    /// The sender was not heard for too long, or has not acknowledged the final report.
+    /// The sender was silent for too long, or has not acknowledged the final report.
     Expiry,
-    /// A sender is to be told that this host is busy, or why it takes no part.
+    /// A sender must learn that this host is busy, or why it refuses the session.
     Waiting,
-    /// A final report that was never acknowledged is to be said again.
+    /// An unacknowledged final report is to be sent again.
     FinalReport,
 }
 
-/// Something worth telling a person.
+/// An event for the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ReceiverEvent {
     /// This host takes part in a session.
     Joined(Box<Announce>),
-    /// A block was not what the manifest says and is asked for again.
+    /// A block did not match the manifest, and is asked for again.
     Corrupt(SessionId, BlockIndex),
     /// The object is published.
     Published {
-        /// Of which session.
+        /// The session.
         session: SessionId,
-        /// What it is.
+        /// The root of the object.
         root: Root,
-        /// It was there before.
+        /// Whether the same bytes existed before.
         existing: bool,
     },
-    /// This host gave up or was told to; nothing is left.
+    /// This host gave up or left the session, which published nothing.
     Failed(SessionId, String),
-    /// Announcements of another group key come in here. Told once.
+    /// Announcements under another group key arrive from this address. Reported once.
     WrongKey(SocketAddr),
-    /// Somebody with the group key announces a push whom this host does not list, or who does not sign. Told once for each
-    /// of the first few.
+    /// A sender with the group key that this host does not list, or that does not sign, announces a push. Reported
+    /// once for each of the first few senders.
     UnknownSender(SocketAddr, Option<PublicKey>),
-    /// A sender's clock and ours are that far apart, so that its announcements are refused. Told once.
+    /// The sender's clock and the host's differ by this much, so its announcements are refused. Reported once.
     Stale(SocketAddr, Duration),
-    /// A sender speaks another version.
+    /// The sender uses another protocol version.
     OtherVersion(SocketAddr, u8),
 }

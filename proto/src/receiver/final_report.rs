@@ -1,6 +1,5 @@
-//! The final report (done or failed) of a session that this host has left without an acknowledgement: it was sent for a while and
-//! nobody answered. Should the session still be announced after that, the way up may be open again, and the sender be waiting
-//! for just this.
+//! The final report (done or failed) of a session that this host left without an acknowledgement. If the session is
+//! announced again later, the path to the sender may work again, and the sender may be waiting for this report.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -13,16 +12,16 @@ use crate::sign::PublicKey;
 use crate::time::Moment;
 use crate::wire::{Ack, Discard, Down, Hello, Kind, Up};
 
-/// What is left of a session.
+/// An unacknowledged final report, with what is needed to send it.
 pub(super) struct FinalReport {
     pub(super) session: SessionId,
     uplink: Uplink,
     cipher: Cipher,
     geometry: Geometry,
-    /// Who signs what is said to the group, and in which session.
+    /// The key that signs datagrams to the group, and its session.
     signer: Option<(SessionId, PublicKey)>,
     report: Up,
-    /// The sender has not acknowledged the hello either: it takes nothing else from a host that it does not know.
+    /// Whether the hello is unacknowledged too: the sender accepts nothing else from an unknown host.
     unknown: bool,
     due: Option<Moment>,
     hello_due: bool,
@@ -52,7 +51,7 @@ impl FinalReport {
         }
     }
 
-    /// The session is still announced: the report is sent once more, `delay` from now.
+    /// Notes that the session is still announced: the report is sent once more, `delay` from now.
     pub(super) fn announced(&mut self, now: Moment, delay: Duration) {
         if self.due.is_none() && now >= self.quiet_until {
             self.due = Some(now + delay);
@@ -64,7 +63,7 @@ impl FinalReport {
         self.due
     }
 
-    /// Writes what is due into `out`; returns where it goes.
+    /// Writes the datagram that is due into `out`, and returns its address.
     pub(super) fn next(
         &mut self,
         now: Moment,
@@ -85,7 +84,7 @@ impl FinalReport {
         Some(self.uplink.seal(&self.report, out))
     }
 
-    /// What the sender of this session says. True once nothing is left to be said.
+    /// Handles a datagram of this session's sender. Returns whether nothing is left to be sent.
     pub(super) fn take(&mut self, datagram: &[u8]) -> Result<bool, Discard> {
         let ends = |down: &Down| matches!(down, Down::End(_));
         match Down::open(&self.cipher, self.geometry, self.signer, datagram, ends)?.1 {
@@ -102,8 +101,8 @@ impl FinalReport {
     }
 }
 
-/// At most so often, however often the session is announced.
+/// The shortest time between two sendings, however often the session is announced.
 const FINAL_REPORT_GAP: Duration = Duration::from_secs(1);
 
-/// Sessions of which the final report is kept; the oldest is forgotten first.
+/// The number of final reports that are kept; the oldest is forgotten first.
 pub(super) const FINAL_REPORTS_MAX: usize = 8;

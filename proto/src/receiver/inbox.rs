@@ -1,5 +1,5 @@
-//! What comes in: announcements, what the sender says to the group, other versions. Each is proven before it changes
-//! anything.
+//! Incoming datagrams: announcements, control datagrams to the group, and other protocol versions. All but the last
+//! are proven before they change any state.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -24,7 +24,7 @@ impl<U: Clone, E> Receiver<U, E> {
         datagram: &[u8],
     ) -> Result<(), Discard> {
         if Notice::is(datagram) {
-            return Err(Discard::UnknownKind); // of whatever version: two hosts would answer each other for ever
+            return Err(Discard::UnknownKind); // of any version: two hosts would answer each other forever
         }
         if let Some((version, tag)) = foreign_version(datagram) {
             self.take_foreign(now, from, version, tag);
@@ -34,7 +34,7 @@ impl<U: Clone, E> Receiver<U, E> {
         match header.kind {
             Kind::Announce => self.take_announce(now, wall, from, datagram),
             Kind::Manifest | Kind::Poll | Kind::End | Kind::Ack => self.take_down(now, header, datagram),
-            // Queries go to the responder, which knows of no session.
+            // Queries go to the responder, which is independent of sessions.
             Kind::Ask | Kind::Heard | Kind::Answer => Err(Discard::UnknownKind),
             Kind::Symbol | Kind::Hello | Kind::Report | Kind::Done | Kind::Failed | Kind::Notice => {
                 Err(Discard::UnknownKind)
@@ -57,7 +57,7 @@ impl<U: Clone, E> Receiver<U, E> {
             }
         })?;
         if let Some(active) = self.session.as_deref_mut().filter(|active| active.id() == id) {
-            // Whatever else it says now, and whoever says it: the first one counts.
+            // The first announcement counts, whatever a later one contains and whoever sends it.
             if !active.is_plausible(announced.sequence) {
                 return Err(Discard::Implausible);
             }
@@ -69,7 +69,7 @@ impl<U: Clone, E> Receiver<U, E> {
         }
         let skew = announced.announce.time.distance(wall);
         if self.ended.contains(&id) {
-            // It goes on without us; but perhaps it waits for our final report.
+            // The session goes on without this host, but its sender may wait for the final report.
             if let Some(report) = self.final_reports.iter_mut().find(|report| report.session == id)
                 && skew <= ANNOUNCE_SKEW_MAX
             {
@@ -90,7 +90,7 @@ impl<U: Clone, E> Receiver<U, E> {
         }
         announced.verify()?;
         match &self.session {
-            // Nobody would hear that we are busy: it is joined if it is still announced afterwards.
+            // A one-way sender does not listen: its session is joined if it is still announced afterwards.
             Some(_) if announced.announce.one_way => {}
             None => self.join(now, key, announced),
             Some(_) => self.wait(now, key, &announced.announce, None),
@@ -98,7 +98,7 @@ impl<U: Clone, E> Receiver<U, E> {
         Ok(())
     }
 
-    /// Opens an announcement under whichever of our keys it is for, and gives its place in the configuration.
+    /// Opens an announcement under any of the host's keys, and returns that key's index in the configuration.
     fn open_announce(&self, datagram: &[u8]) -> Result<(usize, Announced), Discard> {
         let mut reason = Discard::WrongKey;
         for (at, key) in self.config.keys.iter().enumerate() {
@@ -111,13 +111,13 @@ impl<U: Clone, E> Receiver<U, E> {
         Err(reason)
     }
 
-    /// Whether this host takes part in what such a sender announces.
+    /// Whether this host takes part in sessions with this signer.
     fn accepts(&self, signer: Option<PublicKey>) -> bool {
         let senders = &self.config.senders;
         senders.is_empty() || signer.is_some_and(|signer| senders.contains(&signer))
     }
 
-    /// Somebody announces a push whom this host does not accept: a person is told here, and at the sender.
+    /// Refuses the push of a sender that this host does not accept: reports it here, and to the sender.
     fn refuse(&mut self, now: Moment, from: SocketAddr, key: usize, announced: &Announced) {
         let told = &mut self.refused_told;
         if told.len() < REFUSED_TOLD_MAX && !told.contains(&announced.signer) {
@@ -153,7 +153,7 @@ impl<U: Clone, E> Receiver<U, E> {
         self.placement.join(attempt, announce);
     }
 
-    /// Has the sender of a session that is not joined told so: that this host is busy, or its `refusal`.
+    /// Puts a session on the waiting list, so that its sender learns that this host is busy, or its `refusal`.
     fn wait(&mut self, now: Moment, key: usize, announce: &Announce, refusal: Option<String>) {
         if self.waiting.note_heard(now, announce.session) || !self.waiting.has_room(refusal.is_some()) {
             return;
@@ -165,7 +165,7 @@ impl<U: Clone, E> Receiver<U, E> {
     }
 
     fn new_uplink(&mut self, announce: &Announce, key: usize) -> Uplink {
-        // An id of its own for each uplink: its key's numbers begin at 1 again.
+        // Each uplink has its own id, as the numbers under its key begin at 1 again.
         let mut start = self.config.start;
         start.iter_mut().zip(self.links.to_be_bytes()).for_each(|(byte, link)| *byte ^= link);
         self.links += 1;
@@ -180,7 +180,7 @@ impl<U: Clone, E> Receiver<U, E> {
         let opened = Down::open(cipher, geometry, active.signer(), datagram, |down| active.is_news(down));
         let is_first = active.is_plausible(header.sequence) && !active.came(header.sequence);
         if opened == Err(Discard::Replayed) && is_first {
-            active.note(now, header.sequence, datagram.len()); // said for others
+            active.note(now, header.sequence, datagram.len()); // repeated for other hosts
             return Ok(());
         }
         let (_, down) = opened?;
@@ -206,7 +206,7 @@ impl<U: Clone, E> Receiver<U, E> {
         Ok(())
     }
 
-    /// Something of a session that was left, which may be what its final report has waited for.
+    /// Handles a datagram of a session that this host has left: it may acknowledge the final report.
     fn take_afterwards(&mut self, header: Header, datagram: &[u8]) -> Result<(), Discard> {
         let of_it = |report: &FinalReport| report.session.tag() == header.tag;
         let at = self.final_reports.iter().position(of_it).ok_or(Discard::OtherSession)?;
@@ -219,7 +219,8 @@ impl<U: Clone, E> Receiver<U, E> {
     fn take_end(&mut self, end: &End) {
         let Some(active) = &self.session else { return };
         match (active.stage(), end) {
-            // Whatever the sender says now: what is published is proven, and what is being published is vouched for.
+            // The end cannot fail the session here: what is published is proven, and what is being published is
+            // vouched for.
             (Stage::Closing { .. }, _) => self.leave(Rejoin::Never),
             (Stage::Publishing | Stage::Comparing, _) => {}
             (Stage::Opening | Stage::Receiving | Stage::Existing, End::Over) if active.has_all() => {}
@@ -246,12 +247,12 @@ impl<U: Clone, E> Receiver<U, E> {
     }
 }
 
-/// Fewer would stop the pipeline; more would be no help.
+/// Bounds of the number of buffers: fewer would stall the pipeline, more would not help.
 const BUFFERS_MIN: usize = 4;
 const BUFFERS_MAX: usize = 1_024;
 
-/// Refused senders that are told of in the log.
+/// The number of refused senders that are logged.
 const REFUSED_TOLD_MAX: usize = 8;
 
-/// A sender of another version is answered so often at most.
+/// The shortest time between two notices to senders of other versions.
 const NOTICE_GAP: Duration = Duration::from_secs(1);

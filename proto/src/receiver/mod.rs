@@ -1,12 +1,14 @@
-//! A host's side: joins what is announced, says what it lacks, has blocks proven and the whole published.
+//! The state machine of a host: joins announced sessions, reports what it lacks, and has blocks proven and the
+//! object published.
 //!
-//! Control datagrams go to [`Receiver::handle_datagram`]. Symbols take the short way: [`Receiver::admit`] says where a
-//! datagram's symbol belongs, the shell opens it to there, [`Receiver::accept`] counts it. Heavy work comes out of
-//! [`Receiver::poll_effect`], and its end goes into the `handle_*` of that effect. One session at a time: others are
-//! told that this host is busy, and joined afterwards.
+//! Control datagrams go to [`Receiver::handle_datagram`]. Symbols take a shorter path: [`Receiver::admit`] returns
+//! the place of a datagram's symbol, the shell opens the datagram into it, and [`Receiver::accept`] counts it.
+//! Heavy work comes out of [`Receiver::poll_effect`], and its outcome goes into the `handle_*` function of that
+//! effect. A host takes part in one session at a time: other senders learn that it is busy, and their sessions are
+//! joined afterwards.
 //!
-//! The store's files are the shell's, and the machine keeps them for it: a session's file comes in with [`Opened`] and leaves with
-//! the work on it. So each is written, published, compared or put away by whoever has it, and by nobody else.
+//! Files belong to the shell; the machine only keeps them for it. A session's file arrives with [`Opened`] and
+//! leaves with the work on it, so only the current holder writes, publishes, compares or puts it away.
 
 mod effects;
 mod final_report;
@@ -48,58 +50,59 @@ use session::{Conclusion, Expired, Session, Stage};
 use table::Tries;
 use waiting::WaitingList;
 
-/// Who this host is.
+/// The identity and the limits of this host.
 #[derive(Clone, Debug)]
 pub struct ReceiverConfig {
-    /// Its name in the sender's table.
+    /// The name of this host in the sender's table.
     pub name: HostName,
-    /// Name and version of the program.
+    /// The name and version of the program.
     pub software: String,
-    /// The group's secret; more than one while it is being replaced. One at least.
+    /// The group keys: at least one, and more than one while a key is being replaced.
     pub keys: Vec<GroupKey>,
-    /// Whose pushes this host takes part in; if empty, everybody's who has a group key.
+    /// The senders whose pushes this host takes part in; if empty, any sender with a group key.
     pub senders: Vec<PublicKey>,
     /// 16 random bytes, drawn at this start of the program.
     pub start: [u8; 16],
-    /// Seed of all randomness in the machine.
+    /// The seed of all randomness in the machine.
     pub seed: [u8; 32],
-    /// Memory for blocks that are being collected, in bytes; at least four blocks are.
+    /// Memory in bytes for blocks that are being collected. It holds at least four blocks, whatever the value.
     pub buffer_bytes: usize,
 }
 
-/// One host. `U` is what its shell has of an unfinished file, `E` of one that was there before.
+/// The machine of one host. `U` is the shell's handle of an unfinished file, `E` that of a file that existed
+/// before.
 pub struct Receiver<U = (), E = ()> {
     config: ReceiverConfig,
     rng: Rng,
     session: Option<Box<Session>>,
-    /// The session's file.
     placement: Placement<U, E>,
-    /// Sessions that are announced while another is at work.
+    /// Sessions that are announced while this host takes part in another, or that it refuses.
     waiting: WaitingList,
     ended: VecDeque<SessionId>,
-    /// Final reports that nobody has acknowledged.
+    /// Unacknowledged final reports.
     final_reports: VecDeque<FinalReport>,
-    /// Ids that were derived: one for each session, whether joined or waited for.
+    /// The number of receiver ids derived so far: one for each session, whether joined or waiting.
     links: u64,
     attempts: u64,
     effects: VecDeque<Effect<U, E>>,
-    /// A notice to be sent under each of the keys from this one on: it is not known which one the sender has.
+    /// The notice that is due: its address, its session and the index of the next key to seal it under. It is sent
+    /// under each key from that one on, as it is unknown which one the sender has.
     notice: Option<(SocketAddr, SessionTag, usize)>,
     notice_after: Moment,
     wrong_key_told: bool,
     stale_told: bool,
-    /// Senders that were refused, as far as that was told.
+    /// Refused senders that were already reported as events.
     refused_told: Vec<Option<PublicKey>>,
-    /// Blocks that were not what the manifest says.
+    /// The number of blocks that did not match the manifest.
     corrupt: u64,
-    /// The program is about to end: nothing is joined any more.
+    /// The program is about to end: no session is joined.
     stopping: bool,
     events: VecDeque<ReceiverEvent>,
     discards: DiscardCounts,
 }
 
 impl<U: Clone, E> Receiver<U, E> {
-    /// A host that takes part in nothing yet.
+    /// Returns a host that takes part in no session yet.
     pub fn new(config: ReceiverConfig) -> Self {
         Self {
             rng: Rng::new(&config.seed),
@@ -124,10 +127,11 @@ impl<U: Clone, E> Receiver<U, E> {
         }
     }
 
-    /// Where the symbol of a datagram belongs. Changes nothing: the datagram is not proven yet.
+    /// Returns where the symbol of a datagram belongs. Changes no state except counters: the datagram is not proven
+    /// yet.
     ///
     /// # Errors
-    /// Why it is dropped unread; it is counted already.
+    /// The reason why the datagram is dropped unopened; it is counted already.
     #[inline]
     pub fn admit(&mut self, header: &SymbolHeader) -> Result<Admission, Discard> {
         let verdict = match &self.session {
@@ -139,7 +143,7 @@ impl<U: Clone, E> Receiver<U, E> {
             Err(
                 reason @ (Discard::Duplicate | Discard::NotNeeded | Discard::Surplus | Discard::NoBuffer),
             ) => {
-                // What came before and is of no use is not even opened: a flood of recorded datagrams costs little.
+                // A replayed datagram of no use is not even opened: a flood of recorded datagrams costs little.
                 let came = self.session.as_ref().is_some_and(|session| session.came(header.sequence));
                 if came { Err(self.count_discard(Discard::Replayed)) } else { Ok(Admission::Spare(reason)) }
             }
@@ -147,23 +151,23 @@ impl<U: Clone, E> Receiver<U, E> {
         }
     }
 
-    /// What opens this session's symbols.
+    /// Returns the cipher that opens this session's symbols.
     #[inline]
     pub fn cipher(&self) -> Option<&Cipher> {
         self.session.as_ref().map(|session| session.cipher())
     }
 
-    /// The symbol was opened to the place that [`Receiver::admit`] gave just before.
+    /// Counts a symbol that was opened into the place that [`Receiver::admit`] returned just before.
     ///
     /// # Panics
-    /// If there is no session: then nothing was admitted.
+    /// If there is no session, as nothing was admitted then.
     #[inline]
     pub fn accept(&mut self, now: Moment, header: &SymbolHeader, place: Place, datagram_bytes: usize) {
         let session = self.session.as_mut().expect("admitted to a session");
         session.accept(now, header, place, datagram_bytes);
     }
 
-    /// A symbol of no use was opened: it came, so it is not lost.
+    /// Notes that a symbol of no use was opened: it arrived, so it is not lost.
     pub fn note_spare(&mut self, now: Moment, header: &SymbolHeader, datagram_bytes: usize, reason: Discard) {
         self.discards.count(reason);
         if let Some(session) = &mut self.session {
@@ -171,23 +175,23 @@ impl<U: Clone, E> Receiver<U, E> {
         }
     }
 
-    /// Counts a datagram that is dropped for this reason, which is returned.
+    /// Counts a datagram that is dropped for `reason`, and returns `reason`.
     pub fn count_discard(&mut self, reason: Discard) -> Discard {
         self.discards.count(reason);
         reason
     }
 
-    /// The socket itself dropped `drops` datagrams since the session began.
+    /// Notes that the socket itself has dropped `drops` datagrams since the session began.
     pub fn note_socket_drops(&mut self, drops: u64) {
         if let Some(session) = &mut self.session {
             session.note_socket_drops(drops);
         }
     }
 
-    /// A datagram that is no symbol came in.
+    /// Handles a datagram that is not a symbol.
     ///
     /// # Errors
-    /// Why it was dropped; it is counted already.
+    /// The reason why it was dropped; it is counted already.
     pub fn handle_datagram(
         &mut self,
         now: Moment,
@@ -198,7 +202,7 @@ impl<U: Clone, E> Receiver<U, E> {
         self.take_datagram(now, wall, from, datagram).map_err(|reason| self.count_discard(reason))
     }
 
-    /// The store answered [`Effect::Open`].
+    /// Handles the store's answer to [`Effect::Open`].
     pub fn handle_opened(&mut self, now: Moment, attempt: Attempt, result: Result<Opened<U, E>, Failure>) {
         if !self.placement.is_sought_by(attempt) {
             let late = self.placement.put_late(result);
@@ -225,23 +229,23 @@ impl<U: Clone, E> Receiver<U, E> {
         self.advance();
     }
 
-    /// The store answered [`Effect::PutAway`]: nobody holds that file any more.
+    /// Handles the store's answer to [`Effect::PutAway`]: the file has no holder now.
     ///
     /// # Panics
-    /// If it was not asked for.
+    /// If no file was being put away.
     pub fn handle_put_away(&mut self) {
         self.placement.settle();
     }
 
-    /// The base was looked through; where there is none here, nothing is in it. Before that nothing is asked for, for ten
-    /// minutes at most.
+    /// Handles the index of the base; it is empty if this host has no such base. Until it arrives, the host asks
+    /// for no blocks, for ten minutes at most.
     pub fn handle_base(&mut self, attempt: Attempt, base: BaseIndex) {
         if let Some(active) = self.active(attempt) {
             active.take_base(base);
         }
     }
 
-    /// The work on a block ended.
+    /// Handles the end of the work on a block.
     pub fn handle_block(
         &mut self,
         now: Moment,
@@ -265,11 +269,11 @@ impl<U: Clone, E> Receiver<U, E> {
         self.advance();
     }
 
-    /// The store answered [`Effect::Publish`] or [`Effect::Compare`].
+    /// Handles the store's answer to [`Effect::Publish`] or [`Effect::Compare`].
     pub fn handle_published(&mut self, now: Moment, attempt: Attempt, result: Result<Published, Failure>) {
         let at_it = |active: &&mut Session| matches!(active.stage(), Stage::Publishing | Stage::Comparing);
         let Some(active) = self.active(attempt).filter(at_it) else {
-            return; // it was told to stop while it compared
+            return; // it was stopped while it compared
         };
         let existing = match result {
             Ok(published) => published == Published::Existing,
@@ -281,7 +285,7 @@ impl<U: Clone, E> Receiver<U, E> {
         self.leave_if_one_way();
     }
 
-    /// Time has passed.
+    /// Handles the timers that are due at `now`.
     pub fn handle_timeout(&mut self, now: Moment) {
         self.waiting.forget_silent(now, SENDER_GONE_AFTER);
         let gone_after = self.gone_after();
@@ -296,8 +300,8 @@ impl<U: Clone, E> Receiver<U, E> {
         }
     }
 
-    /// The program is told to stop: says so to the sender, and puts away what was received. What is being published
-    /// already cannot be taken back: it ends with its own final report.
+    /// Gives up the session because the program stops: reports that to the sender, and puts away what was received.
+    /// A file that is being published cannot be taken back: that session ends with its own final report.
     pub fn handle_stop(&mut self, now: Moment) {
         self.stopping = true;
         self.waiting.clear();
@@ -307,7 +311,7 @@ impl<U: Clone, E> Receiver<U, E> {
         }
     }
 
-    /// The next datagram to a sender, written into `out`; returns its address.
+    /// Writes the next datagram to a sender into `out`, and returns its address.
     #[must_use]
     pub fn poll_transmit(&mut self, now: Moment, out: &mut Vec<u8>) -> Option<SocketAddr> {
         if let Some((to, tag, at)) = self.notice.take() {
@@ -331,7 +335,7 @@ impl<U: Clone, E> Receiver<U, E> {
         self.waiting.send(now, name, software, kept, out)
     }
 
-    /// The next work to do. Work on blocks comes out only where there is room for it.
+    /// Returns the next work for the shell. Work on blocks comes out only if `room` is [`BlockRoom::Free`].
     #[must_use]
     pub fn poll_effect(&mut self, room: BlockRoom) -> Option<Effect<U, E>> {
         if let Some(effect) = self.effects.pop_front() {
@@ -345,7 +349,7 @@ impl<U: Clone, E> Receiver<U, E> {
         Some(Effect::Block(active.attempt(), work, self.placement.unfinished()))
     }
 
-    /// When to call [`Receiver::handle_timeout`] and drain again, and why.
+    /// Returns when to call [`Receiver::handle_timeout`] and drain the outputs again, and why.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<(Moment, ReceiverTimer)> {
         let (session, gone_after) = (self.session.as_ref(), self.gone_after());
@@ -359,43 +363,44 @@ impl<U: Clone, E> Receiver<U, E> {
         timers.into_iter().filter_map(|(at, timer)| Some((at?, timer))).min_by_key(|&(at, _)| at)
     }
 
-    /// Something worth telling.
+    /// Returns the next event to log.
     #[must_use]
     pub fn poll_event(&mut self) -> Option<ReceiverEvent> {
         self.events.pop_front()
     }
 
-    /// Datagrams dropped since the start, by reason.
+    /// Returns the numbers of datagrams dropped since the start, by reason.
     pub fn discards(&self) -> &DiscardCounts {
         &self.discards
     }
 
-    /// Blocks since the start that were not what the manifest says.
+    /// The number of blocks since the start that did not match the manifest.
     pub fn corrupt_blocks(&self) -> u64 {
         self.corrupt
     }
 
-    /// What this host takes part in, until its final report is acknowledged.
+    /// Returns the session that this host takes part in, until its final report is acknowledged.
     pub fn session(&self) -> Option<&Announce> {
         self.session.as_ref().map(|active| active.announce())
     }
 
-    /// Blocks of this session that are proven and written.
+    /// The number of blocks of this session that are proven and written.
     pub fn blocks_held(&self) -> u32 {
         self.session.as_ref().map_or(0, |active| active.held())
     }
 
-    /// Whether the store publishes the file of this session: it is not to be left half done.
+    /// Whether the store is publishing this session's file, which must not be interrupted.
     pub fn is_publishing(&self) -> bool {
         self.session.as_ref().is_some_and(|active| matches!(active.stage(), Stage::Publishing))
     }
 
-    /// How long all hosts together take to answer the last poll.
+    /// The time in which all hosts answer the last poll in turn.
     pub fn window(&self) -> Duration {
         self.session.as_ref().map_or(Duration::ZERO, |active| active.window())
     }
 
-    /// Blocks of this session that were made of what this host held already: of a base, or of the object itself.
+    /// The number of blocks of this session that were made from bytes this host already held, in a base or in the
+    /// object itself.
     pub fn reused(&self) -> u32 {
         self.session.as_ref().map_or(0, |active| active.reused())
     }
@@ -427,13 +432,14 @@ impl<U: Clone, E> Receiver<U, E> {
         }
     }
 
-    /// How long a sender may be silent. Where another one waits, less: a sender that lives announces ten times a second,
-    /// and nothing is lost if this one comes back.
+    /// How long a sender may be silent: shorter while another sender waits, as a live sender announces ten times a
+    /// second, and nothing is lost if this one comes back.
     fn gone_after(&self) -> Duration {
         if self.waiting.is_empty() { SENDER_GONE_AFTER } else { SENDER_SUPERSEDED_AFTER }
     }
 
-    /// The manifest and the vouched root must go together: checked as soon as both are here, before the last block.
+    /// Fails the session if the manifest does not amount to the vouched root. This is checked as soon as both are
+    /// known, before the last block arrives.
     fn check_root(&mut self, now: Moment) {
         if self.session.as_mut().is_some_and(|active| active.belies_root()) {
             self.fail(
@@ -444,7 +450,7 @@ impl<U: Clone, E> Receiver<U, E> {
         }
     }
 
-    /// Goes on to the next stage if all is there for it.
+    /// Enters the next stage if everything for it is there.
     fn advance(&mut self) {
         let Some(active) = &mut self.session else { return };
         let (attempt, conclusion) = (active.attempt(), active.advance());
@@ -454,13 +460,13 @@ impl<U: Clone, E> Receiver<U, E> {
         }));
     }
 
-    /// The file of an attempt is not written to any more.
+    /// Ends all work on the file of an attempt, and has it put away.
     fn leave_place(&mut self, attempt: Attempt, leftover: Leftover) {
         self.effects.push_back(Effect::Leave(attempt));
         self.effects.extend(self.placement.leave().map(|file| Effect::PutAway(file, leftover)));
     }
 
-    /// Gives up on our side, unless the final report is said already: the sender hears why.
+    /// Gives up the session and sends the reason in the final report, unless a final report is being sent already.
     fn fail(&mut self, now: Moment, kind: FailureKind, reason: &str) {
         let Some(active) = &mut self.session else { return };
         if matches!(active.stage(), Stage::Closing { .. }) {
@@ -469,7 +475,7 @@ impl<U: Clone, E> Receiver<U, E> {
         let (session, attempt) = (active.id(), active.attempt());
         active.close_failed(now, kind, reason);
         let leftover = match kind {
-            // What was written is proven, whoever spoiled the rest.
+            // What was written is proven, whatever spoiled the rest.
             FailureKind::Stopping | FailureKind::Corrupt => Leftover::Kept,
             FailureKind::Exists
             | FailureKind::NoSpace
@@ -482,14 +488,14 @@ impl<U: Clone, E> Receiver<U, E> {
         self.leave_if_one_way();
     }
 
-    /// Where nobody hears the final report, it is not said.
+    /// Leaves a one-way session at once: nobody would receive the final report.
     fn leave_if_one_way(&mut self) {
         if self.session.as_ref().is_some_and(|active| active.announce().one_way) {
             self.leave(Rejoin::Never);
         }
     }
 
-    /// The session is over for a reason that the sender knows, or nobody is there to tell.
+    /// Leaves the session without a final report: the sender knows the reason, or is gone.
     fn abandon(&mut self, reason: &str, rejoin: Rejoin) {
         if let Some(active) = &self.session {
             let (session, attempt) = (active.id(), active.attempt());
@@ -499,7 +505,8 @@ impl<U: Clone, E> Receiver<U, E> {
         }
     }
 
-    /// Nobody has acknowledged the final report for long: the host is free for other sessions, and remembers it.
+    /// Leaves a session whose final report was not acknowledged in time. The host keeps the report, and is free for
+    /// other sessions.
     fn leave_unheard(&mut self) {
         let Some(session) = self.session.take() else { return };
         if self.final_reports.len() == FINAL_REPORTS_MAX {
@@ -538,13 +545,13 @@ impl<U: Clone, E> Receiver<U, E> {
 /// Whether a session that is announced again is joined again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Rejoin {
-    /// It ended, or this host has said its final report in it.
+    /// It ended, or this host has sent its final report in it.
     Never,
-    /// The network was cut; whoever was cut off begins anew.
+    /// The network was cut: the host joins again from the beginning.
     WhenAnnounced,
 }
 
-/// A sender that was not heard for this long is gone; what was received of it is put away.
+/// The silence after which a sender is gone; what was received of its object is put away.
 const SENDER_GONE_AFTER: Duration = Duration::from_secs(30);
 /// The same, while another sender waits for this host.
 const SENDER_SUPERSEDED_AFTER: Duration = Duration::from_secs(1);

@@ -1,8 +1,9 @@
-//! Which datagrams to the group came, by their numbers: how many were lost, which came before, and which cannot be the
-//! sender's.
+//! The sequences of datagrams to the group: which arrived, how many were lost, which are replays, and which cannot
+//! be the sender's.
 //!
-//! Where the session is signed, a number that is only sealed is not believed far beyond the last signed one, and the next
-//! signed one puts right what a wrong one has done: who shares the group key can forge any sealed number.
+//! In a signed session, a number that is only sealed is not believed if it is far beyond the last signed one: any
+//! host that has the group key can forge sealed numbers. The next signed number corrects what a forged one has
+//! done.
 
 use std::ops::Range;
 
@@ -20,7 +21,7 @@ pub(super) struct Numbers {
 }
 
 impl Numbers {
-    /// `signed` is the announcement's number, where that is signed.
+    /// Returns an empty record. `signed` is the announcement's number if the announcement is signed.
     pub(super) fn new(signed: Option<u64>) -> Self {
         let seen = Box::new([0; (REPLAY_WINDOW / 64) as usize]);
         Self { first: None, highest: 0, received: 0, signed, seen }
@@ -32,18 +33,18 @@ impl Numbers {
         self.signed.is_none_or(|signed| number <= signed + SEQUENCES_AHEAD_MAX)
     }
 
-    /// Whether a datagram of this number came before. What is older than the window is taken for new.
+    /// Whether a datagram of this number came before. A number older than the window counts as new.
     #[inline]
     pub(super) fn came(&self, number: u64) -> bool {
         let known = self.first.is_some() && number <= self.highest && self.highest - number < REPLAY_WINDOW;
         known && self.bit(number)
     }
 
-    /// Counts a datagram that was opened. True if its number is higher than all before.
+    /// Counts an opened datagram. Returns whether its number is higher than all before.
     pub(super) fn note(&mut self, number: u64) -> bool {
         let first = *self.first.get_or_insert(number);
         if number < first || self.came(number) {
-            return false; // overtaken by the one that we counted from, or here already
+            return false; // overtaken by the first one counted, or a replay
         }
         let newer = self.received == 0 || number > self.highest;
         if newer {
@@ -57,10 +58,10 @@ impl Numbers {
         newer
     }
 
-    /// A signed datagram of this number came: the sender has sent nothing with a number much above it.
+    /// Counts a signed datagram: the sender has sent nothing with a number much above it.
     pub(super) fn note_signed(&mut self, number: u64) {
         if self.first.is_some() && self.highest > number + OVERTAKEN_MAX {
-            // What was counted as lost up to here was so by forged numbers.
+            // The losses counted so far come from forged numbers.
             (self.first, self.highest, self.received) = (None, 0, 0);
             self.seen.fill(0);
         }
@@ -68,19 +69,19 @@ impl Numbers {
         self.signed = self.signed.max(Some(number));
     }
 
-    /// The highest number that is the sender's beyond doubt: reports say it. In a signed session it is a signed one, which is
-    /// nearly as high, as reports answer polls.
+    /// Returns the highest number that is the sender's beyond doubt, for reports. In a signed session it is a
+    /// signed one, which is nearly as high, as reports answer polls.
     pub(super) fn highest(&self) -> u64 {
         self.signed.unwrap_or(self.highest)
     }
 
-    /// Datagrams that never came.
+    /// The number of datagrams that never arrived.
     pub(super) fn lost(&self) -> u64 {
         let Some(first) = self.first else { return 0 };
         (self.highest - first + 1).saturating_sub(self.received)
     }
 
-    /// The bits of the numbers between the highest and this one are of earlier numbers.
+    /// Clears the bits of the numbers above the highest up to this one: they belong to earlier numbers.
     fn forget_up_to(&mut self, number: u64) {
         if self.received == 0 || number - self.highest >= REPLAY_WINDOW {
             self.seen.fill(0);
@@ -89,12 +90,12 @@ impl Numbers {
         self.clear(self.highest + 1..number + 1);
     }
 
-    /// Clears the bits of less than a window of numbers.
+    /// Clears the bits of `numbers`, which are fewer than a window.
     fn clear(&mut self, numbers: Range<u64>) {
         self.change(numbers, |word, bits| *word &= !bits);
     }
 
-    /// Changes the bits of less than a window of numbers, which are given word by word.
+    /// Applies `change` word by word to the bits of `numbers`, which are fewer than a window.
     fn change(&mut self, numbers: Range<u64>, change: impl Fn(&mut u64, u64)) {
         let mut number = numbers.start;
         while number < numbers.end {
@@ -115,7 +116,7 @@ impl Numbers {
 
 #[cfg(any(test, feature = "simulation"))]
 impl Numbers {
-    /// Counts `count` datagrams of consecutive numbers, and says how many of them had not come before.
+    /// Counts `count` datagrams of consecutive numbers, and returns how many of them are new.
     pub(super) fn note_run(&mut self, first: u64, count: u32) -> u64 {
         let (before, end) = (self.received, first + u64::from(count));
         if before == 0 || first <= self.highest || end - self.highest >= REPLAY_WINDOW {
@@ -131,8 +132,8 @@ impl Numbers {
     }
 }
 
-/// By how many others a datagram may be overtaken on its way. Where it is by more, losses are counted anew, which costs nothing
-/// but their count.
+/// The number of later datagrams that may overtake one on its way. If more do, the count of losses starts anew,
+/// with no other effect.
 const OVERTAKEN_MAX: u64 = 1_024;
 
 #[cfg(test)]
@@ -272,7 +273,7 @@ mod tests {
             let mut below = |bound: u64| u64::from_be_bytes(rng.bytes()) % bound;
             let mut numbers = Numbers::new(None);
             let mut slow = Slow::default();
-            // A full window lies behind, so that each bit was used before.
+            // A full window comes first, so that each bit was used before.
             for number in 0..REPLAY_WINDOW + 100 {
                 numbers.note(number);
                 slow.note(number);
@@ -313,7 +314,7 @@ mod tests {
         }
     }
 
-    /// The same, told by a set.
+    /// A slow model of `Numbers` that keeps a set.
     #[derive(Default)]
     struct Slow {
         first: Option<u64>,
@@ -327,7 +328,7 @@ mod tests {
             number <= self.highest && self.highest - number < REPLAY_WINDOW && self.came.contains(&number)
         }
 
-        /// Whether it was new.
+        /// Counts a number. Returns whether it was new.
         fn count(&mut self, number: u64) -> bool {
             if number < *self.first.get_or_insert(number) || self.came(number) {
                 return false;
@@ -338,7 +339,7 @@ mod tests {
             true
         }
 
-        /// Whether it was higher than all.
+        /// Counts a number. Returns whether it was higher than all before.
         fn note(&mut self, number: u64) -> bool {
             let highest = self.highest;
             let is_first = self.received == 0;

@@ -1,28 +1,29 @@
-//! The file of a session on this host: what the store holds of it, and who has it at the moment.
+//! The file of a session on this host: its state in the store, and its current holder.
 //!
-//! An object has one unfinished file. A place for a session is looked for only when no earlier attempt has one any more: neither an
-//! unfinished file that is still being put away, nor a search whose answer is still to come.
+//! An object has one unfinished file. The search for a place begins only when no earlier attempt is open: no
+//! unfinished file is still being put away, and no search still unanswered.
 
 use super::effects::{Attempt, Opened};
 use crate::wire::Announce;
 
-/// The file of the session at work, and what is still to come of earlier attempts. `U` is an unfinished file, `E` one that was
-/// there before; both are the shell's.
+/// The file of the current session, and what is outstanding of earlier attempts. `U` is the shell's handle of an
+/// unfinished file, `E` that of a file that existed before.
 pub(super) struct Placement<U, E> {
     current: Option<(Attempt, Place<U, E>)>,
-    /// Unfinished files of earlier attempts that are being put away, and searches of theirs that go on.
+    /// The number of unfinished files of earlier attempts that are being put away, and of their unanswered
+    /// searches.
     outstanding: u32,
 }
 
-/// What a session has of its file.
+/// The state of a session's file.
 enum Place<U, E> {
-    /// Nobody has looked for a place yet.
+    /// The search has not begun.
     Wanted(Box<Announce>),
-    /// The store looks for a place.
+    /// The store is searching.
     Sought,
     Unfinished(U),
     Existing(E),
-    /// The store found no place, or it has the file: it publishes it, or compares it.
+    /// The store found no place, or it has the file to publish or compare it.
     Gone,
 }
 
@@ -31,16 +32,16 @@ impl<U: Clone, E> Placement<U, E> {
         Self { current: None, outstanding: 0 }
     }
 
-    /// A session begins, which needs a place.
+    /// Begins a session, which needs a place.
     ///
     /// # Panics
-    /// If the one before it was not left.
+    /// If the session before it was not left.
     pub(super) fn join(&mut self, attempt: Attempt, announce: Announce) {
         assert!(self.current.is_none(), "one session at a time");
         self.current = Some((attempt, Place::Wanted(Box::new(announce))));
     }
 
-    /// The search for a place that is to begin now, if one is.
+    /// Returns the search that is to begin now, if any.
     pub(super) fn next_search(&mut self) -> Option<(Attempt, Box<Announce>)> {
         if self.outstanding > 0 {
             return None;
@@ -55,12 +56,12 @@ impl<U: Clone, E> Placement<U, E> {
         }
     }
 
-    /// Whether a search is the one of the session at work.
+    /// Whether the current session waits for the search of `attempt`.
     pub(super) fn is_sought_by(&self, attempt: Attempt) -> bool {
         matches!(self.current, Some((of, Place::Sought)) if of == attempt)
     }
 
-    /// The search of the session at work found something, or nothing.
+    /// Records what the search of the current session found.
     pub(super) fn put(&mut self, found: Found<U, E>) {
         let (_, place) = self.current.as_mut().expect("a session is at work");
         assert!(matches!(place, Place::Sought), "a search is answered once");
@@ -71,7 +72,8 @@ impl<U: Clone, E> Placement<U, E> {
         };
     }
 
-    /// The search of an attempt that was left found something, or nothing. Returns an unfinished file that is to be put away.
+    /// Records what the search of an attempt that was left found. Returns an unfinished file that is to be put
+    /// away.
     pub(super) fn put_late<F>(&mut self, opened: Result<Opened<U, E>, F>) -> Option<U> {
         match opened {
             Ok(Opened::Unfinished { file, .. }) => Some(file),
@@ -82,10 +84,10 @@ impl<U: Clone, E> Placement<U, E> {
         }
     }
 
-    /// The unfinished file, to write a block into it.
+    /// Returns the unfinished file, to write a block into it.
     ///
     /// # Panics
-    /// If the session has none: blocks come out only where it has.
+    /// If the session has none; blocks come out only if it has.
     pub(super) fn unfinished(&self) -> U {
         match &self.current {
             Some((_, Place::Unfinished(file))) => file.clone(),
@@ -93,10 +95,10 @@ impl<U: Clone, E> Placement<U, E> {
         }
     }
 
-    /// The unfinished file leaves for the store, which publishes it.
+    /// Hands the unfinished file to the store, which publishes it.
     ///
     /// # Panics
-    /// If the session has none: only an unfinished file is published.
+    /// If the session has none; only an unfinished file is published.
     pub(super) fn give_unfinished(&mut self) -> U {
         match self.give() {
             Some(Place::Unfinished(file)) => file,
@@ -104,10 +106,10 @@ impl<U: Clone, E> Placement<U, E> {
         }
     }
 
-    /// The file that was there before leaves for the store, which compares it.
+    /// Hands the existing file to the store, which compares it.
     ///
     /// # Panics
-    /// If the session has none: only such a file is compared.
+    /// If the session has none; only an existing file is compared.
     pub(super) fn give_existing(&mut self) -> E {
         match self.give() {
             Some(Place::Existing(file)) => file,
@@ -115,7 +117,7 @@ impl<U: Clone, E> Placement<U, E> {
         }
     }
 
-    /// The session is left. Returns its unfinished file, which is to be put away.
+    /// Leaves the session. Returns its unfinished file, which is to be put away.
     pub(super) fn leave(&mut self) -> Option<U> {
         match self.current.take()?.1 {
             Place::Unfinished(file) => {
@@ -130,10 +132,10 @@ impl<U: Clone, E> Placement<U, E> {
         }
     }
 
-    /// Nothing is to come any more of one of the earlier attempts: its unfinished file is put away, or its search found none.
+    /// Closes one of the earlier attempts: its unfinished file is put away, or its search found none.
     ///
     /// # Panics
-    /// If nothing was to come.
+    /// If nothing was outstanding.
     pub(super) fn settle(&mut self) {
         self.outstanding = self.outstanding.checked_sub(1).expect("each file is put away once");
     }
@@ -143,7 +145,7 @@ impl<U: Clone, E> Placement<U, E> {
     }
 }
 
-/// What the search for a place came to.
+/// The result of the search for a place.
 pub(super) enum Found<U, E> {
     Unfinished(U),
     Existing(E),
@@ -257,7 +259,7 @@ mod tests {
         placement
     }
 
-    /// The next session's place is looked for at once.
+    /// Asserts that the search for the next session's place begins at once.
     fn assert_searches(placement: &mut Files, attempt: u64) {
         placement.join(Attempt(attempt), announce());
         assert_eq!(placement.next_search().map(|(attempt, _)| attempt), Some(Attempt(attempt)));

@@ -1,13 +1,13 @@
-//! Runs of symbols at once, for simulations of thousands of hosts in which symbols have no bytes. Nothing of it is in the programs:
-//! it and the few functions that it calls are behind the feature `simulation`.
+//! Runs of symbols at once, for simulations of thousands of hosts in which symbols have no bytes. The programs do
+//! not contain this: it and the few functions that it calls are behind the feature `simulation`.
 
 use super::{Admission, Receiver};
 use crate::time::Moment;
 use crate::wire::{Discard, SymbolHeader};
 
 impl<U: Clone, E> Receiver<U, E> {
-    /// `count` symbols of one block came one after the other, from `first` on, numbers and ids counting up: the same as
-    /// admitting each and accepting it or noting that it is spare.
+    /// Handles `count` symbols of one block in a row from `first` on, with consecutive sequences and ids: the same
+    /// as admitting each, and then accepting it or noting it as spare.
     pub fn accept_run(&mut self, now: Moment, first: &SymbolHeader, count: u32, datagram_bytes: usize) {
         let nth = |n: u32| {
             let esi = first.esi.plus(n).expect("ids are handed out in range");

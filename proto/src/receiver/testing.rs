@@ -1,4 +1,4 @@
-//! What the tests of several files here begin with.
+//! Helpers that the tests of several modules share.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use crate::ids::{ObjectName, SessionId};
 use crate::time::{Moment, WallClock};
 use crate::wire::{Announce, DiskFormat, Pin};
 
-/// A session about an object of four blocks.
+/// Returns the announcement of an object of four blocks.
 pub(super) fn announce() -> Announce {
     Announce {
         session: SessionId([1; 16]),
@@ -25,7 +25,7 @@ pub(super) fn announce() -> Announce {
     }
 }
 
-/// So many milliseconds after the start.
+/// Returns the moment `ms` milliseconds after the start.
 pub(super) fn at(ms: u64) -> Moment {
     Moment::from_micros(ms * 1_000)
 }

@@ -154,7 +154,7 @@ fn host() -> Host {
     })
 }
 
-/// A host that has joined, whose store looks for a place.
+/// Returns a host that has joined and whose store searches for a place.
 fn sought(announce: &Announce) -> Host {
     let mut host = host();
     hear_announcement(&mut host, announce);
@@ -163,7 +163,7 @@ fn sought(announce: &Announce) -> Host {
     host
 }
 
-/// A host that has a new place.
+/// Returns a host that has a new place.
 fn opened(announce: &Announce, file: &'static str) -> Host {
     let mut host = sought(announce);
     host.handle_opened(at(0), Attempt(1), Ok(Opened::Unfinished { file, kept: Vec::new() }));
@@ -180,14 +180,14 @@ fn hear_announcement(host: &mut Host, announce: &Announce) {
     host.handle_datagram(at(0), WallClock(0), announce.reply_to, &datagram).expect("fresh");
 }
 
-/// The sender of the first session says this to the group.
+/// Delivers `down` from the sender of the first session to the group.
 fn hear(host: &mut Host, number: u64, down: &Down) {
     let (session, mut datagram) = (announce().session, Vec::new());
     down.seal(&Cipher::downward(&key(), session), None, session, sequence(number), &mut datagram);
     host.handle_datagram(at(1), WallClock(0), announce().reply_to, &datagram).expect("it makes sense");
 }
 
-/// Who this host is in what it says now.
+/// Returns the ids in all datagrams that this host sends now.
 fn say(host: &mut Host, now: Moment) -> Vec<ReceiverId> {
     let (mut said, mut out) = (Vec::new(), Vec::new());
     while host.poll_transmit(now, &mut out).is_some() {
@@ -196,7 +196,7 @@ fn say(host: &mut Host, now: Moment) -> Vec<ReceiverId> {
     said
 }
 
-/// An object without blocks: all of it is here at once.
+/// Returns the announcement of an object without blocks, which is complete at once.
 fn empty() -> Announce {
     Announce { geometry: Geometry::new(0, 20, 1432).expect("in range"), ..announce() }
 }

@@ -1,4 +1,4 @@
-//! The way up from this host to a sender.
+//! The channel from this host to a sender.
 
 use std::net::SocketAddr;
 
@@ -6,8 +6,8 @@ use crate::ids::{ReceiverId, Sequence, SessionId};
 use crate::seal::{Cipher, GroupKey};
 use crate::wire::{Ack, Announce, Up};
 
-/// The way up to a sender: who this host is in its session, and its key. Kept for as long as the session may go on, as no
-/// number may be used twice under one key.
+/// The channel to a sender: the id of this host in its session, and the key. It is kept for as long as the session
+/// may go on, as no number may be used twice under one key.
 pub(super) struct Uplink {
     session: SessionId,
     receiver: ReceiverId,
@@ -27,12 +27,11 @@ impl Uplink {
         }
     }
 
-    /// The session that it is about.
     pub(super) fn session(&self) -> SessionId {
         self.session
     }
 
-    /// Writes the sealed datagram into `out`; returns where it goes.
+    /// Seals `up` into `out`, and returns the address that it goes to.
     pub(super) fn seal(&mut self, up: &Up, out: &mut Vec<u8>) -> SocketAddr {
         self.sequence += 1;
         let sequence = Sequence::new(self.sequence).expect("2^40 reports take years");

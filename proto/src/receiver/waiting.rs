@@ -1,5 +1,4 @@
-//! Sessions that this host is not in while they are announced: their senders are told that it is busy, or why it never takes
-//! part.
+//! Announced sessions that this host is not in: their senders learn that it is busy, or why it refuses.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -13,22 +12,23 @@ use crate::wire::{Failed, FailureKind, Hello, KeptRun, Totals, Up};
 /// One of these sessions.
 pub(super) struct Waiting {
     uplink: Uplink,
-    /// It is about the object that this host is at work on.
+    /// Whether it is about the object of the session that this host is in.
     same_object: bool,
     hello: Repeat,
     heard: Moment,
     refusal: Option<Refusal>,
 }
 
-/// Why this host never takes part.
+/// Why this host never takes part in a session.
 struct Refusal {
     reason: String,
-    /// It is the next to be said, after a hello.
+    /// It is the next to be sent, after a hello.
     is_due: bool,
 }
 
 impl Waiting {
-    /// A session of a sender that is told from `hello_at` on that this host is busy, or `refusal`: why it never takes part.
+    /// Returns a session whose sender learns from `hello_at` on that this host is busy, or, with `refusal`, why it
+    /// never takes part.
     pub(super) fn new(
         now: Moment,
         uplink: Uplink,
@@ -46,7 +46,7 @@ impl Waiting {
         }
     }
 
-    /// What is to be said to the sender now. `kept` are the blocks of the object that this host is at work on.
+    /// Returns what is due to the sender now. `kept` returns the blocks held of the object of the current session.
     fn next_up(
         &mut self,
         now: Moment,
@@ -64,14 +64,14 @@ impl Waiting {
             return None;
         }
         self.refusal.iter_mut().for_each(|refusal| refusal.is_due = true);
-        // Soon the session that this host is in may be gone, and this one go on from what it kept.
+        // The current session may end soon, and this one resume from what it kept.
         let kept = if self.same_object { kept() } else { Vec::new() };
         Some(Up::Hello(Hello { name: name.clone(), software: software.to_owned(), busy: true, kept }))
     }
 }
 
-/// These sessions: [`WAITING_MAX`] whose senders are told that this host is busy, and as many that are refused. The others
-/// learn it when they are still announced afterwards.
+/// The waiting sessions: at most [`WAITING_MAX`] whose senders learn that this host is busy, and as many that are
+/// refused. Further ones are considered if they are still announced later.
 #[derive(Default)]
 pub(super) struct WaitingList(Vec<Waiting>);
 
@@ -90,7 +90,7 @@ impl WaitingList {
         known.map(|waiting| waiting.heard = now).is_some()
     }
 
-    /// Whether there is room for another session. Those that are refused cannot take the places of those that wait.
+    /// Whether there is room for another session. Refused sessions do not use the places of those that wait.
     pub(super) fn has_room(&self, is_refused: bool) -> bool {
         self.0.iter().filter(|waiting| waiting.refusal.is_some() == is_refused).count() < WAITING_MAX
     }
@@ -99,7 +99,7 @@ impl WaitingList {
         self.0.push(waiting);
     }
 
-    /// Takes a session out that is joined. Its numbers go on.
+    /// Removes a session that is joined, and returns its uplink, whose numbers continue.
     pub(super) fn take(&mut self, session: SessionId) -> Option<Uplink> {
         let at = self.0.iter().position(|waiting| waiting.uplink.session() == session)?;
         Some(self.0.swap_remove(at).uplink)
@@ -110,13 +110,13 @@ impl WaitingList {
         self.0.retain(|waiting| now.since(waiting.heard) < gone_after);
     }
 
-    /// When [`WaitingList::send`] has something to say next.
+    /// Returns when [`WaitingList::send`] has the next datagram.
     pub(super) fn next_at(&self) -> Option<Moment> {
         self.0.iter().map(|waiting| waiting.hello.next_at).min()
     }
 
-    /// Writes what is to be said to one of the senders now into `out`; returns where it goes. `kept` names the blocks of the
-    /// object that this host is at work on.
+    /// Writes the datagram that is due to one of the senders into `out`, and returns its address. `kept` returns
+    /// the blocks held of the object of the current session.
     pub(super) fn send(
         &mut self,
         now: Moment,
@@ -132,9 +132,9 @@ impl WaitingList {
     }
 }
 
-/// Sessions of one kind in the list.
+/// The number of sessions of each kind in the list.
 const WAITING_MAX: usize = 8;
-/// Gap in which a sender is told that this host is busy.
+/// The time between two hellos with which a sender learns that this host is busy.
 const BUSY_HELLO_GAP: Duration = Duration::from_secs(2);
-/// A refusal is said ever more rarely: it will not change while the push lasts.
+/// The longest time between two refusals, which grows up to it: a refusal does not change during a push.
 const REFUSAL_GAP_MAX: Duration = Duration::from_secs(32);

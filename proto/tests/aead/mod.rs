@@ -1,5 +1,5 @@
-//! Sealing and opening by hand, with nothing of the crate under test: what golden files are checked with, and what
-//! somebody who has the group key can send.
+//! Sealing and opening by hand, without the crate under test: golden files are checked with it, and it writes what
+//! any holder of the group key can send.
 #![allow(dead_code, reason = "each test uses some of it")]
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
@@ -8,19 +8,19 @@ use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 pub(crate) struct Key(LessSafeKey);
 
 impl Key {
-    /// The key that BLAKE3 derives from this material.
+    /// Derives the key from this material with BLAKE3.
     pub(crate) fn derive(context: &str, material: &[u8]) -> Self {
         let key = blake3::derive_key(context, material);
         Self(LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &key).expect("32 bytes")))
     }
 
-    /// A whole datagram: the clear header, the sealed body, the tag.
+    /// Returns a whole datagram: the clear header, the sealed body, the tag.
     pub(crate) fn seal(&self, sequence: u64, clear: &[u8], mut body: Vec<u8>) -> Vec<u8> {
         self.0.seal_in_place_append_tag(nonce(sequence), Aad::from(clear), &mut body).expect("short");
         [clear, &body].concat()
     }
 
-    /// The body of a datagram with `clear` bytes in clear.
+    /// Returns the body of a datagram whose first `clear` bytes are in clear.
     pub(crate) fn open(&self, sequence: u64, clear: usize, datagram: &[u8]) -> Vec<u8> {
         let (clear, sealed) = datagram.split_at(clear);
         let mut body = sealed.to_vec();
@@ -31,7 +31,8 @@ impl Key {
     }
 }
 
-/// A notice of this version about a datagram with this session tag, as `Notice::seal` writes those of its own version.
+/// Returns a notice of this version about a datagram with this session tag, as `Notice::seal` writes those of its
+/// own version.
 pub(crate) fn notice(group_key: [u8; 32], version: u8, tag: [u8; 3], host: &str) -> Vec<u8> {
     let salt = [5; 16];
     let software = "glancecastd 2.0";

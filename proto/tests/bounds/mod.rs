@@ -1,4 +1,4 @@
-//! What every value that a parser gives is held to, whoever has sealed it.
+//! The bounds of every value that a parser returns, whatever sealed the datagram.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use glancecast_proto::wire::{
 use crate::vectors::{self, Value};
 
 /// # Panics
-/// If a value is outside of what its documentation says.
+/// If a value is outside of its documented bounds.
 pub(crate) fn assert_bounds(value: &Value) {
     match value {
         Value::Symbol(header, symbol) => {
@@ -115,7 +115,7 @@ fn assert_report(report: &Report) {
     assert!(end <= blocks);
 }
 
-/// What is shown to a person cannot move the cursor of their terminal.
+/// Asserts that a text for people cannot move the cursor of their terminal.
 fn assert_text(text: &str, bytes_max: usize) {
     assert!(text.len() <= bytes_max && !text.contains(char::is_control), "{text:?}");
 }

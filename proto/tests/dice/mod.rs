@@ -1,5 +1,5 @@
-//! Choices of a test: random numbers from a seed that is printed, so that what fails once fails again; or the bytes of a
-//! fuzzer, which come to their end.
+//! The choices of a test: random numbers from a printed seed, so that a failure can be repeated, or the bytes of a
+//! fuzzer, which are finite.
 #![allow(dead_code, reason = "each test uses some of it")]
 
 use glancecast_testkit::Rng;
@@ -16,19 +16,19 @@ enum Source {
 }
 
 impl Dice {
-    /// Prints the seed. `GLANCECAST_SEED` is another one.
+    /// Returns dice with this seed, which is printed. `GLANCECAST_SEED` overrides it.
     pub(crate) fn of(what: &str, seed: u64) -> Self {
         let seed = std::env::var("GLANCECAST_SEED").map_or(seed, |text| text.parse().expect("a number"));
         println!("{what}: seed {seed}");
         Self(Source::Seed(Rng::from_product(seed.wrapping_add(1))))
     }
 
-    /// Each choice takes as many bytes as it needs.
+    /// Returns dice from a fuzzer's bytes. Each choice consumes as many bytes as it needs.
     pub(crate) fn from_bytes(bytes: &[u8]) -> Self {
         Self(Source::Bytes { bytes: bytes.to_vec(), at: 0 })
     }
 
-    /// Whether all bytes are used up; a seed never is.
+    /// Whether all bytes are consumed; a seed never is.
     pub(crate) fn is_at_end(&self) -> bool {
         matches!(&self.0, Source::Bytes { bytes, at } if *at >= bytes.len())
     }
@@ -58,7 +58,7 @@ impl Dice {
         (0..len).map(|_| self.byte()).collect()
     }
 
-    /// The same bytes with a few changes: bits, whole fields of ones or zeros, the length.
+    /// Returns the bytes with a few changes: bits, whole fields of ones or zeros, the length.
     pub(crate) fn mutated(&mut self, bytes: &[u8]) -> Vec<u8> {
         let mut bytes = bytes.to_vec();
         for _ in 0..=self.below(3) {

@@ -1,5 +1,5 @@
-//! What a fuzzer's bytes become before they reach the parsers of datagrams. The first byte chooses a kind, and whether the
-//! rest is a datagram as it is, or a body that somebody with the group key has sealed, with a header of their own or not.
+//! Turns a fuzzer's bytes into input for the parsers of datagrams. The first byte chooses a kind, and what the rest
+//! is: a datagram as it is, or a body that a holder of the group key has sealed, with or without its own header.
 
 use glancecast_proto::limits::CONTROL_MAX;
 use glancecast_proto::seal::Cipher;
@@ -14,17 +14,17 @@ use crate::vectors::{
     Value,
 };
 
-/// From the sender to the group.
+/// Parses the input as datagrams from the sender to the group.
 pub(crate) fn down(input: &[u8]) {
     read(&[Kind::Symbol, Kind::Announce, Kind::Manifest, Kind::Poll, Kind::End, Kind::Ack], input);
 }
 
-/// From hosts to the sender.
+/// Parses the input as datagrams from hosts to the sender.
 pub(crate) fn up(input: &[u8]) {
     read(&[Kind::Hello, Kind::Report, Kind::Done, Kind::Failed], input);
 }
 
-/// Queries and answers, and notices.
+/// Parses the input as queries, answers and notices.
 pub(crate) fn queries(input: &[u8]) {
     read(&[Kind::Ask, Kind::Heard, Kind::Answer, Kind::Notice], input);
 }
@@ -56,7 +56,7 @@ fn read(kinds: &[Kind], input: &[u8]) {
     }
 }
 
-/// What can be said is what a sender can sign, if signatures are for its kind.
+/// Asserts that a sender can also sign this value, if its kind is signed.
 fn assert_signed(value: Value) {
     let signed = match value {
         Value::Down(down @ (Down::Manifest(_) | Down::Poll(_) | Down::End(_)), _) => {
@@ -68,7 +68,7 @@ fn assert_signed(value: Value) {
     assert_eq!(Value::open(&signed.seal()), Ok(signed));
 }
 
-/// All of them are asked, as who forges a datagram chooses its kind too.
+/// Tries all parsers, as the forger of a datagram chooses its kind too.
 fn every_parser(datagram: &[u8]) {
     let (geometry, Keys { group: key, down: cipher, .. }) = (vectors::geometry(), &*KEYS);
     if let Ok(symbol) = SymbolHeader::parse(datagram) {
@@ -91,7 +91,7 @@ fn every_parser(datagram: &[u8]) {
     }
 }
 
-/// What stands in clear of a datagram of this kind in the session of the vectors.
+/// Returns the clear header of a datagram of this kind in the session of the vectors.
 fn clear_header(kind: Kind) -> Vec<u8> {
     let mut clear = vec![VERSION, kind as u8];
     clear.extend(SESSION.tag().0);
@@ -109,7 +109,7 @@ fn clear_header(kind: Kind) -> Vec<u8> {
     clear
 }
 
-/// The datagram that who has the group key makes of this.
+/// Returns the datagram that a holder of the group key makes of this header and body.
 fn sealed(kind: Kind, clear: &[u8], body: &[u8]) -> Vec<u8> {
     let (context, parts): (_, &[&[u8]]) = match kind {
         Kind::Symbol | Kind::Manifest | Kind::Poll | Kind::End | Kind::Ack | Kind::Heard => {

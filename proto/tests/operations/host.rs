@@ -1,4 +1,4 @@
-//! A receiver, its shell and everybody who speaks to it.
+//! A receiver, its shell and everyone that sends to it.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -22,19 +22,19 @@ use super::{Scene, address, esi, name};
 use crate::dice::Dice;
 use crate::vectors::{KEY, SESSION};
 
-/// A host, its store and everybody else.
+/// A host, its store and everyone that sends to it.
 pub(crate) struct Host {
     scene: Arc<Scene>,
     dice: Dice,
     now: Moment,
-    /// Its files are marks, which are handed out once.
+    /// Its files are marks, each handed out once.
     receiver: Receiver<Attempt, ()>,
-    /// Datagrams to be heard again.
+    /// Datagrams that may be delivered again.
     heard: Vec<Vec<u8>>,
     pending: Vec<Effect<Attempt, ()>>,
-    /// The attempt that has its buffers.
+    /// The attempt that has its buffers, and their number.
     prepared: Option<(Attempt, u16)>,
-    /// Attempts whose file was given to be published.
+    /// Attempts whose file was handed out to be published.
     publishing: BTreeSet<Attempt>,
     vouched: BTreeSet<[u8; 32]>,
     us: Option<ReceiverId>,
@@ -43,7 +43,7 @@ pub(crate) struct Host {
 }
 
 impl Host {
-    /// It has heard the announcement.
+    /// Returns a host that has heard the announcement.
     pub(crate) fn new(scene: Arc<Scene>, dice: Dice, seed: u8) -> Self {
         let config = ReceiverConfig {
             name: name("compute-1"),
@@ -52,7 +52,7 @@ impl Host {
             senders: Vec::new(),
             start: [seed; 16],
             seed: [seed; 32],
-            buffer_bytes: 0, // as few buffers as there can be
+            buffer_bytes: 0, // the fewest buffers possible
         };
         let mut host = Self {
             scene: Arc::clone(&scene),
@@ -72,12 +72,12 @@ impl Host {
         host
     }
 
-    /// Whether the dice have come to their end.
+    /// Whether the dice are used up.
     pub(crate) fn is_at_end(&self) -> bool {
         self.dice.is_at_end()
     }
 
-    /// The next thing happens.
+    /// Performs the next random operation.
     pub(crate) fn operate(&mut self) {
         match self.dice.below(1_000) {
             0..300 => self.hear_symbol(),
@@ -105,7 +105,7 @@ impl Host {
     fn hear(&mut self, datagram: Vec<u8>) {
         let wall = WallClock(1_767_225_600_000 + self.now.micros() / 1_000_000);
         let _ = self.receiver.handle_datagram(self.now, wall, address(1), &datagram);
-        // As the shell does: a session has its memory before its first symbol.
+        // As in the shell, a session gets its memory before its first symbol.
         while let Some(effect) = self.receiver.poll_effect(BlockRoom::Full) {
             self.note_effect(effect, BlockRoom::Full);
         }
@@ -125,7 +125,7 @@ impl Host {
         self.hear(datagram);
     }
 
-    /// A datagram that makes sense by itself, whatever was said before.
+    /// Returns a datagram that is valid by itself, whatever was sent before.
     fn insider(&mut self) -> Vec<u8> {
         self.sequence += self.dice.below(3);
         let first = self.dice.below(6) as u32;
@@ -170,7 +170,7 @@ impl Host {
         out
     }
 
-    /// Mostly the truth, so that sessions come to their end.
+    /// Returns a manifest entry that is mostly true, so that sessions can complete.
     fn entry(&mut self, block: BlockIndex) -> ManifestEntry {
         let encoding = match self.dice.below(60) {
             0 => Encoding::Zero,
@@ -190,7 +190,7 @@ impl Host {
             (_, false) => 1_000,
         };
         let first = if self.dice.below(10) == 0 { u64::from(Esi::MAX) } else { self.dice.below(4) };
-        // A run of symbols, so that blocks are filled.
+        // A run of symbols, so that blocks fill up.
         let symbols = u64::from(self.scene.symbols(encoded_len));
         let count = if self.dice.below(3) == 0 { symbols + symbols / 40 + 4 } else { 3 };
         let datagram_bytes = geometry.datagram_bytes();
@@ -214,7 +214,7 @@ impl Host {
         }
     }
 
-    /// The shell makes a place at once, and answers all else when it likes.
+    /// Polls the next effect. The shell performs some at once, and answers the others later in any order.
     fn take_effect(&mut self) {
         let room = if self.pending.len() < 8 { BlockRoom::Free } else { BlockRoom::Full };
         if let Some(effect) = self.receiver.poll_effect(room) {
@@ -266,7 +266,7 @@ impl Host {
         self.pending.push(effect);
     }
 
-    /// That of the session that it is in: what was announced may be nonsense, and geometry all the same.
+    /// Returns the geometry of the current session: the announced values may be mutated, but form a valid geometry.
     fn session_geometry(&self) -> Geometry {
         self.receiver.session().expect("in a session").geometry
     }
@@ -319,7 +319,7 @@ impl Host {
                 let truth = self.scene.entry(block);
                 let outcome = match self.outcome(false) {
                     BlockOutcome::Failed(failure) => BlockOutcome::Failed(failure),
-                    // What zeros at this place hash to, whether or not the block is meant to be zero.
+                    // The hash of zeros at this position, even if the block is not meant to be zero.
                     _ if truth.encoding == Encoding::Zero => BlockOutcome::Zeros(truth.hash),
                     _ => BlockOutcome::Zeros(BlockHash([0xEE; 32])),
                 };

@@ -1,6 +1,9 @@
-//! The machines driven by operations that dice choose: [`Host`] is a receiver with its shell and all who speak to it,
-//! [`Push`] a sender, [`Survey`] a querier and those who answer. Datagrams are valid, changed, doubled, out of order or made by somebody who holds the group key;
-//! the shell answers in any order, time goes in jumps. Each operation ends with the rules that hold whatever came.
+//! The machines driven by operations that dice choose.
+//!
+//! [`Host`] is a receiver with its shell and everyone that sends to it, [`Push`] a sender, [`Survey`] a querier and
+//! the hosts that answer. Datagrams are valid, changed, doubled, out of order or made by a holder of the group key;
+//! the shell answers in any order, and time advances in jumps. Each operation ends with a check of the rules that
+//! always hold.
 #![allow(dead_code, reason = "each test uses some of it")]
 
 mod host;
@@ -24,22 +27,22 @@ pub(crate) use host::Host;
 pub(crate) use push::Push;
 pub(crate) use survey::Survey;
 
-/// What is pushed, and what everybody in the group knows: made once for many lives.
+/// The object that is pushed, and what everyone in the group knows: made once for many runs.
 pub(crate) struct Scene {
     geometry: Geometry,
     root: Root,
-    /// The datagram.
+    /// The sealed datagram.
     announcement: Vec<u8>,
     downward: Cipher,
-    /// Of the hosts 1 to [`INSIDERS`].
+    /// The ciphers of the hosts 1 to [`INSIDERS`].
     upward: Vec<Cipher>,
     bodies: Vec<Body>,
-    /// Those of queries, answers and notices.
+    /// The bodies of queries, answers and notices.
     about_queries: Vec<Body>,
     notice: Body,
 }
 
-/// A datagram of the vectors, open.
+/// A datagram of the vectors, opened.
 struct Body {
     key: Key,
     sequence: u64,
@@ -47,17 +50,17 @@ struct Body {
     plain: Vec<u8>,
 }
 
-/// Hosts that know the group key, and use it badly.
+/// The number of hosts that misuse the group key.
 const INSIDERS: u8 = 6;
 
 impl Scene {
-    /// The object of the vectors: six blocks of up to 2 149 symbols.
+    /// Returns the object of the vectors: six blocks of up to 2 149 symbols.
     pub(crate) fn of_vectors() -> Arc<Self> {
         static SCENE: OnceLock<Arc<Scene>> = OnceLock::new();
         Arc::clone(SCENE.get_or_init(|| Arc::new(Self::of(vectors::geometry()))))
     }
 
-    /// Six blocks of 1 to 64 symbols, which a few operations fill.
+    /// Returns an object of six blocks of 1 to 64 symbols, which a few operations fill.
     pub(crate) fn small() -> Arc<Self> {
         static SCENE: OnceLock<Arc<Scene>> = OnceLock::new();
         let geometry = Geometry::new((5 << 19) + 1000, 19, 8192).expect("in range");
@@ -97,7 +100,7 @@ impl Scene {
         ManifestEntry { encoding, hash: hash(block) }
     }
 
-    /// Symbols that a block of such a length has, as far as one can be.
+    /// Returns the number of symbols of a block of this length; 1 if no block can have it.
     fn symbols(&self, encoded_len: u32) -> u32 {
         if encoded_len == 0 || u64::from(encoded_len) > self.geometry.block_bytes() {
             return 1;
@@ -105,19 +108,19 @@ impl Scene {
         self.geometry.shape(encoded_len).source_symbols()
     }
 
-    /// A sealed body that says something else than it should.
+    /// Returns a sealed datagram with a mutated body.
     fn nonsense(&self, dice: &mut Dice) -> Vec<u8> {
         let body = dice.pick(&self.bodies);
         body.sealed(&body.clear, dice.mutated(&body.plain))
     }
 
-    /// The same, of a kind that queriers and those who answer take.
+    /// The same, of a kind that queriers and responders handle.
     fn nonsense_about_queries(&self, dice: &mut Dice) -> Vec<u8> {
         let body = dice.pick(&self.about_queries);
         body.sealed(&body.clear, dice.mutated(&body.plain))
     }
 
-    /// A host of this name says that it speaks the next version.
+    /// Returns the notice of a host of this name that uses the next version.
     fn notice(&self, name: &HostName) -> Vec<u8> {
         let mut clear = self.notice.clear.clone();
         clear[0] = VERSION + 1;
@@ -162,7 +165,7 @@ pub(crate) fn address(host: u8) -> SocketAddr {
     SocketAddr::from(([10, 0, 0, host], 7167))
 }
 
-/// A receiver's life by a fuzzer's bytes.
+/// Drives a receiver with a fuzzer's bytes.
 pub(crate) fn receiver(input: &[u8]) {
     let Some((&seed, rest)) = input.split_first() else { return };
     let mut host = Host::new(Scene::small(), Dice::from_bytes(rest), seed);
@@ -171,7 +174,7 @@ pub(crate) fn receiver(input: &[u8]) {
     }
 }
 
-/// A sender's, likewise.
+/// Drives a sender with a fuzzer's bytes.
 pub(crate) fn sender(input: &[u8]) {
     let Some((&seed, rest)) = input.split_first() else { return };
     let mut push = Push::new(Scene::small(), Dice::from_bytes(rest), seed);
@@ -180,7 +183,7 @@ pub(crate) fn sender(input: &[u8]) {
     }
 }
 
-/// A query's, likewise.
+/// Drives a query with a fuzzer's bytes.
 pub(crate) fn survey_lives(input: &[u8]) {
     let Some((&seed, rest)) = input.split_first() else { return };
     let mut survey = Survey::new(Scene::small(), Dice::from_bytes(rest), seed);

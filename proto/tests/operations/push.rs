@@ -1,4 +1,4 @@
-//! A sender, its shell and those who speak to it.
+//! A sender, its shell and the hosts that send to it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use super::{INSIDERS, Scene, address, insider, name};
 use crate::dice::Dice;
 use crate::vectors::{KEY, SESSION};
 
-/// A sender, its shell and those who speak to it.
+/// A sender, its shell and the hosts that send to it.
 pub(crate) struct Push {
     scene: Arc<Scene>,
     dice: Dice,
@@ -30,12 +30,12 @@ pub(crate) struct Push {
     jobs: Vec<Job>,
     heard: Vec<Vec<u8>>,
     sequence: u64,
-    /// What the sender has said, by its number; of a symbol nothing. No number is used twice.
+    /// The sender's datagrams by number; those of symbols are empty. No number is used twice.
     said: BTreeMap<u64, Vec<u8>>,
 }
 
 impl Push {
-    /// It begins; `seed` chooses whom it is for.
+    /// Begins a push; `seed` chooses its configuration.
     pub(crate) fn new(scene: Arc<Scene>, dice: Dice, seed: u8) -> Self {
         let named = (0..3).map(|host| name(&format!("host-{host}"))).collect();
         let expected = match seed % 3 {
@@ -79,12 +79,12 @@ impl Push {
         }
     }
 
-    /// Whether the dice have come to their end.
+    /// Whether the dice are used up.
     pub(crate) fn is_at_end(&self) -> bool {
         self.dice.is_at_end()
     }
 
-    /// The next thing happens.
+    /// Performs the next random operation.
     pub(crate) fn operate(&mut self) {
         match self.dice.below(100) {
             0..3 if self.read < 6 => {
@@ -202,12 +202,12 @@ impl Push {
         }
     }
 
-    /// A datagram of any host.
+    /// Seals a datagram of any host.
     pub(crate) fn sealed(&self, up: &Up, id: ReceiverId, sequence: u64) -> Vec<u8> {
         seal(up, &Cipher::upward(&GroupKey::new(KEY), SESSION, id), id, sequence)
     }
 
-    /// Lets the sender say what it has to say.
+    /// Drains all datagrams and events that are due at the sender, and checks them.
     pub(crate) fn drain(&mut self) {
         self.sender.handle_timeout(self.now);
         let mut out = Vec::new();

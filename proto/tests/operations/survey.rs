@@ -1,4 +1,4 @@
-//! A querier, hosts with their shells, the network between them, and others who speak on it.
+//! A querier, hosts with their shells, the network between them, and insiders that send on it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -22,7 +22,7 @@ use super::{Scene, address, insider, name};
 use crate::dice::Dice;
 use crate::vectors::{KEY, KEYS, SESSION};
 
-/// A query, those whom it is for, and everybody else.
+/// A query, the hosts that it is for, and insiders.
 pub(crate) struct Survey {
     scene: Arc<Scene>,
     dice: Dice,
@@ -31,21 +31,22 @@ pub(crate) struct Survey {
     answer_bytes_max: usize,
     querier: Querier,
     hosts: Vec<Host>,
-    /// Datagrams of the querier, to be delivered in any order, more than once or never; those of the hosts likewise.
+    /// Datagrams of the querier, to be delivered in any order, repeatedly or never; `answered` has those of the
+    /// hosts.
     asked: Vec<Vec<u8>>,
     answered: Vec<Vec<u8>>,
     /// The last number that an insider has used.
     sequence: u64,
-    /// Insiders speak in others' names too.
+    /// Whether insiders also send in the names of others.
     forging: bool,
-    /// One has done so for a host, or for the querier: what is said in their names may not be theirs.
+    /// Whether one has done so for a host or the querier: datagrams in their names may not be theirs.
     forged: bool,
 }
 
 /// A host that answers, and its shell.
 struct Host {
     responder: Responder,
-    /// Queries that are being looked into.
+    /// Queries that are being answered.
     open: BTreeMap<LookupId, Query>,
     newest: Option<LookupId>,
     /// The objects that queries were about, each of one query.
@@ -54,7 +55,7 @@ struct Host {
 }
 
 impl Survey {
-    /// It begins; `seed` chooses what is asked of whom.
+    /// Begins a query; `seed` chooses its configuration.
     pub(crate) fn new(scene: Arc<Scene>, dice: Dice, seed: u8) -> Self {
         let about = sought("image");
         let query = match seed & 3 {
@@ -96,12 +97,12 @@ impl Survey {
         }
     }
 
-    /// Whether the dice have come to their end.
+    /// Whether the dice are used up.
     pub(crate) fn is_at_end(&self) -> bool {
         self.dice.is_at_end()
     }
 
-    /// The next thing happens.
+    /// Performs the next random operation.
     pub(crate) fn operate(&mut self) {
         match self.dice.below(100) {
             0..28 => self.deliver_query(),
@@ -129,10 +130,10 @@ impl Survey {
         self.drain();
     }
 
-    /// The table of hosts is looked at. Gives how many of them have answered in full.
+    /// Checks the table of hosts. Returns how many of them have answered in full.
     ///
     /// # Panics
-    /// If a host is said to have answered what it has not.
+    /// If the table has an answer that a host did not send.
     pub(crate) fn look(&mut self) -> usize {
         let (rows, tally) = (self.querier.rows(), self.querier.tally());
         assert!(rows.is_sorted_by(|a, b| a.name <= b.name));
@@ -176,7 +177,7 @@ impl Survey {
         let _ = self.hosts[host].responder.handle_datagram(self.now, wall, datagram);
     }
 
-    /// A host's shell answers what it looks into, or says how far it is.
+    /// Has a host's shell answer a query, or report its progress.
     fn reply(&mut self) {
         let host = &mut self.hosts[self.dice.below(HOSTS as u64) as usize];
         if host.open.is_empty() {
@@ -201,7 +202,7 @@ impl Survey {
         host.responder.handle_reply(self.now, id, reply);
     }
 
-    /// Somebody with the group key answers, for themselves or for a host.
+    /// Has an insider answer, in its own name or that of a host.
     fn answer_as_insider(&mut self) {
         let receiver = self.somebody();
         let pages = 1 + self.dice.below(4) as u16;
@@ -228,7 +229,7 @@ impl Survey {
         let _ = self.querier.handle_datagram(self.now, address(3), &datagram);
     }
 
-    /// Somebody asks something else; or this query, as if they were its querier.
+    /// Has an insider send another query, or this one in the name of its querier.
     fn ask_as_insider(&mut self) {
         let number = self.dice.below(2 * QUERIES_OPEN_MAX as u64);
         let as_querier = self.forging && number == 0;
@@ -259,7 +260,7 @@ impl Survey {
         self.ask(host, &datagram);
     }
 
-    /// Somebody acknowledges what the querier may not have heard.
+    /// Has an insider acknowledge an answer that the querier may not have heard.
     fn hear_as_insider(&mut self) {
         let receiver = self.somebody_of_us();
         let (edition, page) = (self.dice.below(4) as u32, self.dice.below(4) as u16);
@@ -284,7 +285,7 @@ impl Survey {
         self.somebody_of_us()
     }
 
-    /// Whoever has answered, if anybody has.
+    /// Returns the host of the newest answer, if there is one, or else an insider.
     fn somebody_of_us(&mut self) -> ReceiverId {
         let newest = self.answered.last().and_then(|datagram| UpHeader::parse(datagram).ok());
         newest.map_or(insider(0), |up| up.receiver)
@@ -296,7 +297,7 @@ impl Survey {
         Sequence::new(number).expect("40 bits")
     }
 
-    /// Lets everybody say what they have to say.
+    /// Collects all datagrams that are due.
     fn drain(&mut self) {
         let mut out = Vec::new();
         for said in 0.. {
@@ -321,7 +322,7 @@ impl Survey {
 }
 
 impl Host {
-    /// If `restarted`, after the query was asked, with a key that is being replaced.
+    /// Returns a host. If `restarted`, it started after the query was asked, and its group key is being replaced.
     fn new(number: usize, restarted: bool) -> Self {
         let mut keys = vec![GroupKey::new(KEY)];
         if restarted {
@@ -371,7 +372,7 @@ impl Host {
     }
 }
 
-/// One of the last datagrams, mostly as it was said.
+/// Returns one of the last datagrams, mostly unchanged.
 fn recent(dice: &mut Dice, said: &[Vec<u8>]) -> Vec<u8> {
     let choice = dice.below(32) as usize;
     let datagram = &said[said.len() - 1 - (choice % 8) % said.len()];
@@ -385,7 +386,7 @@ fn keep(said: &mut Vec<Vec<u8>>, datagram: &[u8]) {
     said.push(datagram.to_vec());
 }
 
-/// What a host holds; which of its replies it is stands in the lengths.
+/// Returns what a host holds; the lengths encode the number of its reply.
 fn objects(count: u64, reply: usize) -> Vec<Held> {
     let held = |i| Held {
         name: ObjectName::new(if i % 2 == 0 { "image" } else { "an image with a rather longer name" })

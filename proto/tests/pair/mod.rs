@@ -1,4 +1,4 @@
-//! A sender and a host, and the verbs that tests have for what goes between them.
+//! A sender and a host, and helpers for the datagrams between them.
 #![allow(dead_code, reason = "each test uses some of it")]
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -13,12 +13,12 @@ use glancecast_proto::time::{Moment, WallClock};
 use glancecast_proto::units::Rate;
 use glancecast_proto::wire::{DiskFormat, Kind, Pin};
 
-/// When the push began.
+/// The time at which the push began.
 pub(crate) const WALL: WallClock = WallClock(1_700_000_000_000);
 pub(crate) const SENDER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)), 7167);
 pub(crate) const HOST: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2)), 40_000);
 
-/// A push of `bytes` bytes to anyone, in the session whose id is `session` 16 times.
+/// Returns the configuration of a push of `bytes` bytes to anyone, in the session whose id is `session` 16 times.
 pub(crate) fn push_of(session: u8, bytes: u64) -> SenderConfig {
     SenderConfig {
         session: SessionId([session; 16]),
@@ -41,7 +41,7 @@ pub(crate) fn push_of(session: u8, bytes: u64) -> SenderConfig {
     }
 }
 
-/// The host compute-1.
+/// Returns the configuration of the host compute-1.
 pub(crate) fn host_config() -> ReceiverConfig {
     ReceiverConfig {
         name: HostName::new("compute-1").expect("plain"),
@@ -58,7 +58,7 @@ pub(crate) fn group_key() -> GroupKey {
     GroupKey::new([7; 32])
 }
 
-/// The next announcement; what comes before it is lost.
+/// Returns the next announcement; the datagrams before it are lost.
 pub(crate) fn announcement(sender: &mut Sender, now: Moment) -> Vec<u8> {
     let mut out = Vec::new();
     while let Some(transmit) = sender.poll_transmit(now, &mut out) {
@@ -69,7 +69,7 @@ pub(crate) fn announcement(sender: &mut Sender, now: Moment) -> Vec<u8> {
     panic!("no announcement is due at {now}")
 }
 
-/// All that the sender has to say now reaches the host.
+/// Delivers all datagrams that are due at the sender to the host.
 pub(crate) fn deliver(sender: &mut Sender, host: &mut Receiver, now: Moment) {
     let mut out = Vec::new();
     while sender.poll_transmit(now, &mut out).is_some() {
@@ -77,7 +77,7 @@ pub(crate) fn deliver(sender: &mut Sender, host: &mut Receiver, now: Moment) {
     }
 }
 
-/// All that the host has to say now reaches all senders: each takes what is for it.
+/// Delivers all datagrams that are due at the host to all senders: each handles its own.
 pub(crate) fn pass_on<const N: usize>(host: &mut Receiver, mut senders: [&mut Sender; N], now: Moment) {
     while let Some((_, datagram)) = said(host, now) {
         for sender in &mut senders {
@@ -86,32 +86,32 @@ pub(crate) fn pass_on<const N: usize>(host: &mut Receiver, mut senders: [&mut Se
     }
 }
 
-/// The next datagram of the host, and where it goes.
+/// Returns the next datagram of the host, and its address.
 pub(crate) fn said(host: &mut Receiver, now: Moment) -> Option<(SocketAddr, Vec<u8>)> {
     let mut out = Vec::new();
     host.poll_transmit(now, &mut out).map(|to| (to, out))
 }
 
-/// The next work that the host asks for.
+/// Returns the next work that the host asks for.
 pub(crate) fn effect(host: &mut Receiver) -> Option<Effect<(), ()>> {
     host.poll_effect(BlockRoom::Free)
 }
 
-/// The host hears an announcement, and its store makes a new place.
+/// Has the host hear an announcement, and its store make a new place.
 pub(crate) fn join(host: &mut Receiver, sender: &mut Sender, now: Moment) -> Attempt {
     let datagram = announcement(sender, now);
     host.handle_datagram(now, wall(now), SENDER, &datagram).expect("fresh");
     open(host, now)
 }
 
-/// The store makes a new place for the session that the host has joined.
+/// Has the store make a new place for the session that the host has joined.
 pub(crate) fn open(host: &mut Receiver, now: Moment) -> Attempt {
     let attempt = search(host);
     host.handle_opened(now, attempt, Ok(Opened::Unfinished { file: (), kept: Vec::new() }));
     attempt
 }
 
-/// The store begins to look for a place.
+/// Has the store begin to search for a place.
 pub(crate) fn search(host: &mut Receiver) -> Attempt {
     loop {
         match effect(host).expect("it joins") {
@@ -123,7 +123,7 @@ pub(crate) fn search(host: &mut Receiver) -> Attempt {
     }
 }
 
-/// The attempt that the host leaves, and what becomes of its file, which is put away at once.
+/// Returns the attempt that the host leaves, and what becomes of its file, which is put away at once.
 pub(crate) fn left(host: &mut Receiver) -> Option<(Attempt, Option<Leftover>)> {
     let Some(Effect::Leave(attempt)) = effect(host) else { return None };
     let leftover = match effect(host) {
@@ -137,7 +137,7 @@ pub(crate) fn left(host: &mut Receiver) -> Option<(Attempt, Option<Leftover>)> {
     Some((attempt, leftover))
 }
 
-/// So many milliseconds after the start of the push.
+/// Returns the moment `ms` milliseconds after the start of the push.
 pub(crate) fn at(ms: u64) -> Moment {
     Moment::from_micros(ms * 1_000)
 }

@@ -37,14 +37,14 @@ pub(crate) const DOWNWARD: &str = "glancecast v1 sender to group: group key, ses
 pub(crate) const UPWARD: &str = "glancecast v1 receiver to sender: group key, session id, receiver id";
 pub(crate) const NOTICE: &str = "glancecast version notice: group key, salt";
 
-/// Whether the sender has signed it.
+/// Whether the sender has signed a datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Signed {
     No,
     Yes,
 }
 
-/// What a datagram says.
+/// The content of a datagram.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Value {
     Symbol(SymbolHeader, Vec<u8>),
@@ -57,16 +57,16 @@ pub(crate) enum Value {
     Answer(Answer),
 }
 
-/// The key that seals a datagram: BLAKE3's derivation of it.
+/// The BLAKE3 derivation of the key that seals a datagram.
 pub(crate) struct Derivation {
     pub(crate) context: &'static str,
     pub(crate) material: Vec<u8>,
-    /// Bytes in clear, from the front of the datagram.
+    /// The number of bytes in clear, at the front of the datagram.
     pub(crate) clear: usize,
     pub(crate) sequence: u64,
 }
 
-/// Six blocks, the last of 1000 bytes, in the smallest symbols.
+/// Returns a geometry of six blocks, the last of 1000 bytes, in the smallest symbols.
 pub(crate) fn geometry() -> Geometry {
     Geometry::new((5 << 20) + 1000, 20, 488).expect("in range")
 }
@@ -110,7 +110,7 @@ pub(crate) fn values() -> BTreeMap<&'static str, Value> {
 }
 
 impl Value {
-    /// The whole datagram, as the machines write it.
+    /// Returns the whole datagram, as the machines write it.
     pub(crate) fn seal(&self) -> Vec<u8> {
         let mut out = Vec::new();
         let sequence = Sequence::new(SEQUENCE).expect("40 bits");
@@ -137,7 +137,7 @@ impl Value {
         out
     }
 
-    /// What a datagram of this session says.
+    /// Returns the content of a datagram of this session.
     pub(crate) fn open(datagram: &[u8]) -> Result<Self, Discard> {
         let Keys { group: key, down, .. } = &*KEYS;
         if Notice::is(datagram) {
@@ -160,7 +160,7 @@ impl Value {
                 };
                 Ok(Self::Announce(announced.announce, signed))
             }
-            // Whether it is signed does not stand in it, as it is known from the announcement.
+            // The datagram does not contain whether it is signed: hosts know that from the announcement.
             Kind::Manifest | Kind::Poll | Kind::End | Kind::Ack => {
                 let signer = (SESSION, signing_key().public());
                 let open = |signer| Down::open(down, geometry(), signer, datagram, |_| true);
@@ -200,12 +200,12 @@ impl Value {
 }
 
 impl Derivation {
-    /// What the sealed part of a datagram says, opened without the crate under test.
+    /// Returns the content of the sealed part of a datagram, opened without the crate under test.
     pub(crate) fn plain(&self, datagram: &[u8]) -> Vec<u8> {
         self.key().open(self.sequence, self.clear, datagram)
     }
 
-    /// A datagram with any body, as somebody with the group key can seal it.
+    /// Returns a datagram with any body, as a holder of the group key can seal it.
     pub(crate) fn seal(&self, clear: &[u8], body: Vec<u8>) -> Vec<u8> {
         self.key().seal(self.sequence, clear, body)
     }
@@ -225,16 +225,16 @@ pub(crate) fn signing_key() -> SigningKey {
     KEYS.signing.clone()
 }
 
-/// What opens a datagram of this host.
+/// Returns the cipher that opens a datagram of this host.
 fn upward(up: UpHeader) -> Cipher {
     Cipher::upward(&KEYS.group, SESSION, up.receiver)
 }
 
-/// Made once, as fuzzers ask for them for each input.
+/// The keys of the vectors, made once, as fuzzers need them for each input.
 pub(crate) struct Keys {
     pub(crate) group: GroupKey,
     pub(crate) down: Cipher,
-    /// Of [`RECEIVER`].
+    /// The cipher of [`RECEIVER`].
     up: Cipher,
     signing: SigningKey,
 }

@@ -24,14 +24,14 @@ use glancecast_testkit::Rng;
 
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// What a host's network and disk do to it.
+/// The faults of a host's network and disk.
 #[derive(Clone, Copy)]
 pub(crate) struct Fate {
     pub(crate) loss: f64,
     pub(crate) up_loss: f64,
     pub(crate) doubled: f64,
     pub(crate) corrupt: f64,
-    /// One way; up to `delay_max` comes on top.
+    /// The delay of one way, to which up to `delay_max` is added.
     pub(crate) delay: Duration,
     pub(crate) delay_max: Duration,
 }
@@ -53,7 +53,7 @@ pub(crate) struct World {
     pub(crate) now: Moment,
     pub(crate) sender: Sender,
     pub(crate) symbols_sent: u64,
-    /// Of those, what went to one host alone.
+    /// The symbols among those that went to one host alone.
     pub(crate) unicast_symbols: u64,
     pub(crate) published: Vec<u32>,
     pub(crate) discarded: Vec<u32>,
@@ -64,15 +64,15 @@ pub(crate) struct World {
     pub(crate) published_at: Moment,
     pub(crate) abort_instead_of_proof: bool,
     hosts: BTreeMap<usize, Host>,
-    /// What each host kept of an earlier session.
+    /// The blocks that each host kept of an earlier session.
     pub(crate) kept: BTreeMap<usize, BTreeSet<BlockIndex>>,
-    /// What was kept of these is of another object.
+    /// Blocks whose kept bytes are of another object.
     pub(crate) stale: BTreeSet<BlockIndex>,
-    /// The blocks of the object that lie in each host's base, at the places that they have in the object.
+    /// The blocks of the object that lie in each host's base, at the same positions as in the object.
     pub(crate) base: BTreeMap<usize, BTreeSet<BlockIndex>>,
-    /// How long a host needs to look its base through.
+    /// How long a host needs to index its base.
     pub(crate) base_time: Duration,
-    /// Blocks that are the same as an earlier one.
+    /// Blocks that equal an earlier one.
     pub(crate) alike: BTreeMap<BlockIndex, BlockIndex>,
     looking: Vec<(Moment, usize, Attempt)>,
     later: Vec<(usize, u32, Fate)>,
@@ -95,7 +95,7 @@ enum Mail {
     Up(usize, Vec<u8>),
 }
 
-/// One symbol's time on the line: about 1 Gbit/s.
+/// The time of one symbol on the line: about 1 Gbit/s.
 const SYMBOL_TIME: Duration = Duration::from_micros(12);
 
 impl World {
@@ -103,12 +103,12 @@ impl World {
         Self::with(seed, bytes, expected, None, None)
     }
 
-    /// A world in which the sender names a base, of which hosts have what is put into `World::base`.
+    /// Returns a world in which the sender names a base. Hosts have the blocks that are in `World::base`.
     pub(crate) fn with_base(seed: u64, bytes: u64, expected: Expected) -> Self {
         Self::with(seed, bytes, expected, None, Some(BaseName::new("base").expect("plain")))
     }
 
-    /// A world for hosts that cannot answer.
+    /// Returns a world for hosts that cannot answer.
     pub(crate) fn one_way(seed: u64, bytes: u64, one_way: OneWay) -> Self {
         Self::with(seed, bytes, Expected::Anyone, Some(one_way), None)
     }
@@ -194,11 +194,11 @@ impl World {
         self.geometry().shape(self.geometry().block_len(block)).source_symbols()
     }
 
-    /// Lets the session go to its end.
+    /// Runs the session to its end.
     pub(crate) fn run(&mut self) -> Verdict {
         let geometry = self.geometry();
         for block in geometry.indices() {
-            // Nobody reads ahead of the line here: blocks are there when their turn comes.
+            // All blocks are read before the first is sent, so that each is ready when its turn comes.
             let ahead = self.sender.repair_ahead();
             let entry = ManifestEntry { encoding: Encoding::Stored, hash: hash(block) };
             match self.sender.config().base {
@@ -243,7 +243,7 @@ impl World {
         self.now = self.now + if self.interleaver.is_empty() { self.idle_time() } else { SYMBOL_TIME };
     }
 
-    /// To the next thing that happens, in steps that are no longer than a millisecond.
+    /// Returns the time to the next event, at most a millisecond.
     fn idle_time(&self) -> Duration {
         let next = self.mail.keys().next().map_or(Duration::from_millis(1), |&(at, _)| at.since(self.now));
         next.clamp(Duration::from_micros(10), Duration::from_millis(1))
@@ -253,7 +253,7 @@ impl World {
         self.sender.handle_timeout(self.now);
         let mut out = Vec::new();
         while self.sender.poll_transmit(self.now, &mut out).is_some() {
-            // Acks go to one host; here all hear them, and all but one have to pass them over.
+            // Acks go to one host; here all hosts hear them, and all but one must ignore them.
             let ids: Vec<usize> = self.hosts.keys().copied().collect();
             ids.into_iter()
                 .for_each(|id| self.post(id, self.hosts[&id].fate.loss, Mail::Down(id, out.clone())));

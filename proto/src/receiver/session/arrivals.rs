@@ -1,4 +1,4 @@
-//! What came of a session's datagrams: which numbers, how many bytes, and when the sender last gave a sign of life.
+//! What arrived of a session: which sequences, how many bytes, and when the sender last gave a sign of life.
 
 use crate::ids::Sequence;
 use crate::receiver::numbers::Numbers;
@@ -8,29 +8,29 @@ use crate::time::Moment;
 /// The datagrams to the group that were opened.
 pub(super) struct Arrivals {
     numbers: Numbers,
-    /// Who signs what is said to the group, if anybody does.
+    /// The key that signs datagrams to the group, if one does.
     signer: Option<PublicKey>,
     heard: Moment,
     bytes: u64,
 }
 
 impl Arrivals {
-    /// `first` is the number of the announcement, which has come.
+    /// Returns the record of a session whose announcement had the number `first`.
     pub(super) fn new(now: Moment, signer: Option<PublicKey>, first: Sequence) -> Self {
         Self { numbers: Numbers::new(signer.map(|_| first.value())), signer, heard: now, bytes: 0 }
     }
 
-    /// A datagram was opened that is only sealed.
+    /// Notes an opened datagram that is only sealed.
     #[inline]
     pub(super) fn note(&mut self, now: Moment, sequence: Sequence, bytes: usize) {
-        // Only what was not said before is a sign of life: a recorded datagram keeps no session alive.
+        // Only a new number is a sign of life: a recorded datagram keeps no session alive.
         if self.numbers.note(sequence.value()) && self.signer.is_none() {
             self.heard = now;
         }
         self.bytes += bytes as u64;
     }
 
-    /// A datagram was opened, and its signature checked where the session has a signer.
+    /// Notes an opened datagram; if the session has a signer, its signature was checked.
     pub(super) fn note_proven(&mut self, now: Moment, sequence: Sequence, bytes: usize) {
         if self.signer.is_none() {
             return self.note(now, sequence, bytes);
@@ -40,7 +40,7 @@ impl Arrivals {
         self.bytes += bytes as u64;
     }
 
-    /// `count` datagrams were opened, of consecutive numbers from `first` on, each of `bytes` bytes.
+    /// Notes `count` opened datagrams of consecutive numbers from `first` on, each of `bytes` bytes.
     #[cfg(feature = "simulation")]
     pub(super) fn note_run(&mut self, now: Moment, first: Sequence, count: u32, bytes: usize) {
         let new = self.numbers.note_run(first.value(), count);
@@ -62,7 +62,7 @@ impl Arrivals {
         self.numbers.came(sequence.value())
     }
 
-    /// Who signs what is said to the group.
+    /// Returns the key that signs datagrams to the group.
     pub(super) fn signer(&self) -> Option<PublicKey> {
         self.signer
     }
@@ -72,17 +72,17 @@ impl Arrivals {
         self.heard
     }
 
-    /// The highest number that is the sender's beyond doubt.
+    /// Returns the highest number that is the sender's beyond doubt.
     pub(super) fn highest(&self) -> Sequence {
         Sequence::new(self.numbers.highest()).expect("it came in 40 bits")
     }
 
-    /// Datagrams that never came.
+    /// The number of datagrams that never arrived.
     pub(super) fn lost(&self) -> u64 {
         self.numbers.lost()
     }
 
-    /// Bytes of all that came.
+    /// The number of bytes that arrived.
     pub(super) fn bytes(&self) -> u64 {
         self.bytes
     }

@@ -1,6 +1,6 @@
-//! One session on one host: what was announced, what has come, what is still to be said.
+//! One session on one host: what was announced, what arrived, and what is to be sent.
 //!
-//! `turns` knows when this host speaks. A [`Session`] knows what it says then, and in which stage it is; the
+//! `turns` decides when this host sends. A [`Session`] decides what it sends, and which stage it is in; the
 //! [`Receiver`](super::Receiver) begins and leaves it.
 
 mod arrivals;
@@ -32,45 +32,45 @@ use crate::wire::{
 use arrivals::Arrivals;
 use turns::Turns;
 
-/// What a host is doing in a session.
+/// The stage of a session on a host.
 #[derive(Clone, Debug)]
 pub(super) enum Stage {
-    /// The store prepares the file; symbols are taken in meanwhile.
+    /// The store prepares the file; symbols are collected meanwhile.
     Opening,
-    /// Symbols come, blocks are proven and written.
+    /// Symbols arrive; blocks are proven and written.
     Receiving,
-    /// A file of this name is there: it waits for the root to be compared with.
+    /// A file of this name exists, and is compared once the root is known.
     Existing,
-    /// The store compares the file that is there.
+    /// The store compares the existing file.
     Comparing,
-    /// All is proven; the store publishes.
+    /// Every block is proven; the store publishes.
     Publishing,
-    /// It is over here; the final report is repeated until it is acknowledged.
+    /// The session is over on this host; the final report is repeated until it is acknowledged.
     Closing {
         /// Done or failed.
         final_report: Up,
-        /// When to say it again.
+        /// When to send it again.
         repeat: Repeat,
         /// When to give up.
         until: Moment,
     },
 }
 
-/// What is to be done with the file when all is there for it.
+/// The last step with the file.
 #[derive(Debug)]
 pub(super) enum Conclusion {
-    /// It is published.
+    /// The file is published.
     Publish(Proof),
-    /// It was there before, and is compared with this root.
+    /// The file existed before, and is compared with this root.
     Compare(Root),
 }
 
-/// Why a session is over without a word of its sender.
+/// Why a session ends without a message from its sender.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Expired {
-    /// Nobody has acknowledged the final report.
+    /// The final report was not acknowledged.
     FinalReport,
-    /// The sender was not heard.
+    /// The sender was silent.
     Sender,
 }
 
@@ -82,19 +82,19 @@ pub(super) struct Session {
     uplink: Uplink,
     stage: Stage,
     table: Table,
-    /// What the sender vouches for.
+    /// The root that the sender vouches for.
     root: Option<Root>,
-    /// What the manifest amounts to, once all of it is here and the sender has vouched.
+    /// The root computed from the manifest, once all of it is here and the sender has vouched.
     proven: Option<Root>,
     joined: Moment,
     turns: Turns,
     arrivals: Arrivals,
-    /// What is counted besides.
+    /// Counters that `arrivals` does not have.
     totals: Totals,
 }
 
 impl Session {
-    /// Joins what was announced under `key`. The blocks are collected in `buffers` buffers.
+    /// Joins the session that was announced under `key`. Blocks are collected in `buffers` buffers.
     pub(super) fn new(
         now: Moment,
         attempt: Attempt,
@@ -141,7 +141,7 @@ impl Session {
         &self.announce
     }
 
-    /// What opens the datagrams to the group.
+    /// Returns the cipher that opens the datagrams to the group.
     #[inline]
     pub(super) fn cipher(&self) -> &Cipher {
         &self.cipher
@@ -151,27 +151,27 @@ impl Session {
         &self.stage
     }
 
-    /// Blocks that are proven and written.
+    /// The number of blocks that are proven and written.
     pub(super) fn held(&self) -> u32 {
         self.table.held()
     }
 
-    /// Blocks that were made of what this host held already.
+    /// The number of blocks that were made from bytes this host already held.
     pub(super) fn reused(&self) -> u32 {
         self.totals.blocks_reused
     }
 
-    /// What is not proven and written yet, in words.
+    /// Describes in words what is not proven and written yet.
     pub(super) fn lacking(&self) -> String {
         self.table.lacking()
     }
 
-    /// Blocks that need not be sent to this host, as many runs of them as a hello holds.
+    /// Returns the blocks that need not be sent to this host, in at most as many runs as a hello holds.
     pub(super) fn held_runs(&self) -> Vec<KeptRun> {
         self.table.held_runs(0, HELD_RUNS_MAX)
     }
 
-    /// Where the symbol of a datagram belongs. Changes nothing: the datagram is not proven yet.
+    /// Returns where the symbol of a datagram belongs. Changes nothing: the datagram is not proven yet.
     #[inline]
     pub(super) fn place_for(&self, header: &SymbolHeader) -> Result<Place, Discard> {
         if self.announce.session.tag() != header.tag {
@@ -188,14 +188,14 @@ impl Session {
         }
     }
 
-    /// A symbol was opened to the place that [`Session::place_for`] returned just before.
+    /// Takes in a symbol that was opened into the place that [`Session::place_for`] returned just before.
     #[inline]
     pub(super) fn accept(&mut self, now: Moment, header: &SymbolHeader, place: Place, datagram_bytes: usize) {
         self.note(now, header.sequence, datagram_bytes);
         self.table.insert(header, place);
     }
 
-    /// A symbol was opened that is of no use for this reason.
+    /// Notes an opened symbol that is of no use for this reason.
     pub(super) fn note_spare(
         &mut self,
         now: Moment,
@@ -215,18 +215,18 @@ impl Session {
         }
     }
 
-    /// The socket dropped `drops` datagrams since the session began.
+    /// Notes that the socket has dropped `drops` datagrams since the session began.
     pub(super) fn note_socket_drops(&mut self, drops: u64) {
         self.totals.socket_drops = drops;
     }
 
-    /// A datagram to the group was opened that is only sealed.
+    /// Notes an opened datagram to the group that is only sealed.
     #[inline]
     pub(super) fn note(&mut self, now: Moment, sequence: Sequence, bytes: usize) {
         self.arrivals.note(now, sequence, bytes);
     }
 
-    /// A datagram to the group was opened, and its signature checked where the session has a signer.
+    /// Notes an opened datagram to the group; if the session has a signer, its signature was checked.
     pub(super) fn note_proven(&mut self, now: Moment, sequence: Sequence, bytes: usize) {
         self.arrivals.note_proven(now, sequence, bytes);
     }
@@ -243,12 +243,12 @@ impl Session {
         self.arrivals.came(sequence)
     }
 
-    /// Who signs what is said to the group, and in which session.
+    /// Returns the key that signs datagrams to the group, and its session.
     pub(super) fn signer(&self) -> Option<(SessionId, PublicKey)> {
         self.arrivals.signer().map(|key| (self.announce.session, key))
     }
 
-    /// Whether something says more than is known: what does not is not worth checking its signature.
+    /// Whether a datagram adds to what is known. If it does not, its signature is not worth a check.
     pub(super) fn is_news(&self, down: &Down) -> bool {
         match down {
             Down::Manifest(run) => !self.table.knows(run),
@@ -257,12 +257,12 @@ impl Session {
         }
     }
 
-    /// Takes manifest entries in.
+    /// Takes in manifest entries.
     pub(super) fn learn(&mut self, run: &ManifestRun) {
         self.table.learn(run);
     }
 
-    /// The sender asks; the answer is due in this host's slot of the window.
+    /// Handles a poll; the answer is due in this host's slot of the window.
     pub(super) fn take_poll(&mut self, now: Moment, poll: Poll, rng: &mut Rng) {
         if !self.turns.is_next(&poll) {
             return;
@@ -275,7 +275,7 @@ impl Session {
             return self.turns.note_poll(poll);
         }
         let turn = self.turns.take_poll(now, poll, rng);
-        // This turn may be earlier than the one that was found for the final report, as fewer hosts are asked now.
+        // If fewer hosts are polled now, this turn is earlier than the one found for the final report.
         if let (Some(at), Stage::Closing { repeat, .. }) = (turn, &mut self.stage) {
             repeat.begin_by(at);
         }
@@ -286,7 +286,7 @@ impl Session {
         self.turns.window()
     }
 
-    /// Takes an acknowledgement in. Returns whether it ends the session here.
+    /// Handles an acknowledgement. Returns whether it ends the session on this host.
     pub(super) fn take_ack(&mut self, ack: &Ack) -> bool {
         if !self.uplink.is_answered_by(ack) {
             return false;
@@ -295,7 +295,7 @@ impl Session {
         ack.kind != Kind::Hello && matches!(self.stage, Stage::Closing { .. })
     }
 
-    /// Whether another session is about this object, so that it can go on from what is held here.
+    /// Whether another session is about this object, so that it can resume from what is held here.
     pub(super) fn is_of(&self, other: &Announce) -> bool {
         let of = |announce: &Announce| {
             let geometry = announce.geometry;
@@ -304,7 +304,7 @@ impl Session {
         of(&self.announce) == of(other)
     }
 
-    /// Writes what is to be said now into `out`; returns where it goes.
+    /// Writes the datagram that is due into `out`, and returns its address.
     pub(super) fn send(
         &mut self,
         now: Moment,
@@ -333,8 +333,8 @@ impl Session {
         self.report().map(Up::Report)
     }
 
-    /// Blocks from `from` on that need not be sent to this host: those that it kept of an earlier session; all of them where a
-    /// file of this name is there, as it takes no other.
+    /// Returns the blocks from `from` on that need not be sent to this host, in at most `runs_max` runs: those kept
+    /// of an earlier session, or all of them if a file of this name exists, as it is not replaced.
     fn kept(&self, from: u32, runs_max: usize) -> Vec<KeptRun> {
         let blocks = self.announce.geometry.blocks().saturating_sub(from);
         match self.stage {
@@ -348,7 +348,7 @@ impl Session {
         }
     }
 
-    /// When [`Session::send`] has something to say next.
+    /// Returns when [`Session::send`] has the next datagram.
     pub(super) fn next_at(&self) -> Option<Moment> {
         let next = match &self.stage {
             Stage::Closing { repeat, .. } => Some(repeat.next_at),
@@ -365,7 +365,7 @@ impl Session {
     fn report(&self) -> Option<Report> {
         let poll = self.turns.poll()?;
         let collecting = matches!(self.stage, Stage::Opening | Stage::Receiving);
-        // Before the store has said what it kept, nothing of it is asked for.
+        // Until the store has answered what it kept, no block is asked for.
         let asks = matches!(self.stage, Stage::Receiving);
         let deficits = if asks { self.table.deficits(poll.blocks_sent) } else { Vec::new() };
         let room = report_runs_in(self.announce.geometry.control_bytes()) - deficits.len();
@@ -381,69 +381,69 @@ impl Session {
         })
     }
 
-    /// There is a place for the object, in which an earlier session may have written these blocks.
+    /// Begins to write: the store has a place for the object, in which an earlier session may have written `kept`.
     pub(super) fn receive(&mut self, kept: &[BlockIndex]) {
         self.table.keep(kept);
         self.stage = Stage::Receiving;
     }
 
-    /// A file of this name is there.
+    /// Notes that a file of this name exists.
     pub(super) fn wait_for_root(&mut self) {
         self.stage = Stage::Existing;
     }
 
-    /// The base was looked through.
+    /// Takes in the index of the base.
     pub(super) fn take_base(&mut self, base: BaseIndex) {
         self.table.take_base(base);
     }
 
-    /// Does without the base if it was not looked through within [`BASE_TIME_MAX`].
+    /// Goes on without the base if it was not indexed within [`BASE_TIME_MAX`].
     pub(super) fn expire_base(&mut self, now: Moment) {
         if self.table.is_preparing() && now.since(self.joined) >= BASE_TIME_MAX {
             self.table.take_base(BaseIndex::default());
         }
     }
 
-    /// The next block to prove.
+    /// Returns the next block to prove.
     pub(super) fn next_work(&mut self) -> Option<Work> {
         if matches!(self.stage, Stage::Receiving) { self.table.next_work() } else { None }
     }
 
-    /// The symbols did not determine the block: it goes on collecting.
+    /// Goes on collecting a block that its symbols did not determine.
     pub(super) fn collect_more(&mut self, block: BlockIndex, buffer: BufferId, collected: Box<Collected>) {
         self.table.collect_more(block, buffer, collected);
     }
 
-    /// The work on a block gives its buffer back.
+    /// Takes a buffer back from the work on a block.
     pub(super) fn release(&mut self, buffer: BufferId, collected: Box<Collected>) {
         self.table.release(buffer, collected);
     }
 
-    /// A block was proven and written; `repaired` of its source symbols had not come themselves.
+    /// Notes that a block is proven and written; `repaired` of its source symbols were computed.
     pub(super) fn hold(&mut self, block: BlockIndex, repaired: u32) {
         self.totals.symbols_repaired += u64::from(repaired);
         self.totals.blocks_reused += u32::from(self.table.is_reused(block));
         self.table.hold(block);
     }
 
-    /// A block of zeros is in its place, with this hash.
+    /// Notes that a block of zeros is in its place, with this hash.
     pub(super) fn hold_zeros(&mut self, block: BlockIndex, hash: BlockHash) {
         self.table.hold_zeros(block, hash);
     }
 
-    /// What was rebuilt is not what the manifest says; see [`Table::start_over`].
+    /// Discards a rebuilt block that does not match the manifest; see [`Table::start_over`].
     #[must_use]
     pub(super) fn start_over(&mut self, block: BlockIndex) -> Tries {
         self.table.start_over(block)
     }
 
-    /// What was kept of a block, or lay elsewhere, is not what the manifest says.
+    /// Asks for a block whose kept or reused bytes do not match the manifest.
     pub(super) fn ask_anew(&mut self, block: BlockIndex) {
         self.table.ask_anew(block);
     }
 
-    /// Works out what the manifest amounts to, once all of it is here and the sender has vouched. Returns whether it is
-    /// something else than what the sender vouches for.
+    /// Computes the root of the manifest, once all of it is here and the sender has vouched. Returns whether it
+    /// differs from the root that the sender vouches for.
     pub(super) fn belies_root(&mut self) -> bool {
         let (Stage::Opening | Stage::Receiving, Some(vouched), None) = (&self.stage, self.root, self.proven)
         else {
@@ -453,7 +453,7 @@ impl Session {
         self.proven.is_some_and(|root| root != vouched)
     }
 
-    /// Goes on to the next stage if all is there for it.
+    /// Enters the next stage if everything for it is there.
     pub(super) fn advance(&mut self) -> Option<Conclusion> {
         match (&self.stage, self.root) {
             (Stage::Receiving, Some(root)) if self.table.is_complete() && self.proven == Some(root) => {
@@ -468,17 +468,17 @@ impl Session {
         }
     }
 
-    /// The object is published, or was there before: only this is said from now on. Returns what it is.
+    /// Closes the session with success: only the final report is sent from now on. Returns the object's root.
     ///
     /// # Panics
-    /// If the sender has not vouched: then nothing was to be published.
+    /// If the sender has not vouched, as nothing is published before.
     pub(super) fn close_done(&mut self, now: Moment, existing: bool) -> Root {
         let root = self.root.expect("published under a root");
         self.close(now, Up::Done(Done { root, existing, totals: self.totals() }));
         root
     }
 
-    /// This host gives up: only this is said from now on.
+    /// Closes the session with a failure: only the final report is sent from now on.
     pub(super) fn close_failed(&mut self, now: Moment, kind: FailureKind, reason: &str) {
         self.close(now, Up::Failed(Failed { kind, reason: reason.to_owned(), totals: self.totals() }));
     }
@@ -489,35 +489,35 @@ impl Session {
         self.turns.forget_report();
     }
 
-    /// Whether nothing is lacking that only the sender could give: blocks may still be on their way to the store.
+    /// Whether this host needs nothing more of the sender; blocks may still be on their way to the store.
     pub(super) fn has_all(&self) -> bool {
         self.root.is_some() && self.table.has_all_symbols()
     }
 
-    /// When [`Session::expired`] says something else, if nothing else happens. `gone_after` is the time after which a sender
-    /// that is not heard is gone.
+    /// Returns when [`Session::expired`] changes if nothing arrives. A sender that is silent for `gone_after` is
+    /// gone.
     pub(super) fn expires_at(&self, gone_after: Duration) -> Option<Moment> {
         let gone_at = self.arrivals.heard() + gone_after;
         match self.stage {
             Stage::Closing { until, .. } => Some(until.min(gone_at)),
-            // All that is needed is here: this ends with the store's answer, however long a disk takes.
+            // Everything is here: the stage ends with the store's answer, however long a disk takes.
             Stage::Comparing | Stage::Publishing => None,
-            // A one-way sender stays with nobody: what has all it needs goes on without it.
+            // A one-way sender does not wait for hosts: a host that has everything goes on without it.
             Stage::Opening | Stage::Receiving | Stage::Existing => (!self.has_all()).then_some(gone_at),
         }
     }
 
-    /// Whether the session is over without a word of its sender, and why.
+    /// Whether the session ends without a message from its sender, and why.
     pub(super) fn expired(&self, now: Moment, gone_after: Duration) -> Option<Expired> {
         let is_closing = matches!(self.stage, Stage::Closing { .. });
         let expired = if is_closing { Expired::FinalReport } else { Expired::Sender };
         self.expires_at(gone_after).is_some_and(|at| now >= at).then_some(expired)
     }
 
-    /// What is left of a session of which nobody has acknowledged the final report.
+    /// Turns the session into its unacknowledged final report.
     ///
     /// # Panics
-    /// If the final report was not said.
+    /// If the session is not closing.
     pub(super) fn into_final_report(self) -> FinalReport {
         let signer = self.signer();
         let Stage::Closing { final_report, .. } = self.stage else {
@@ -530,8 +530,8 @@ impl Session {
 
 #[cfg(feature = "simulation")]
 impl Session {
-    /// Takes the first of `count` consecutive symbols at once, of which `admission` is the first one's. Returns how many; 0 if
-    /// they cannot be taken at once.
+    /// Takes in the first of `count` consecutive symbols at once; `admission` is that of the first. Returns how
+    /// many; 0 if they cannot be taken at once.
     pub(super) fn accept_run(
         &mut self,
         now: Moment,
@@ -557,17 +557,17 @@ impl Session {
     }
 }
 
-/// Bytes of one buffer of a session: all blocks fit.
+/// Returns the size in bytes of one buffer of a session, which holds any of its blocks.
 pub fn buffer_bytes(announce: &Announce) -> usize {
     let symbols = buffer_symbols(announce.geometry.symbols_max());
     symbols as usize * usize::from(announce.geometry.symbol_size())
 }
 
-/// A base that is not looked through after this time, some 60 GB from a slow disk, is done without.
+/// The time to index a base, after which the session goes on without it: some 60 GB on a slow disk.
 const BASE_TIME_MAX: Duration = Duration::from_secs(600);
 
-/// Gaps in which the final report is said until it is acknowledged.
+/// The time between two sendings of the final report, which grows up to the maximum.
 const FINAL_REPORT_GAP: Duration = Duration::from_millis(20);
 const FINAL_REPORT_GAP_MAX: Duration = Duration::from_secs(1);
-/// A sender that does not acknowledge the final report for this long is gone.
+/// How long the final report is repeated; a sender that has not acknowledged it by then is gone.
 const FINAL_REPORT_FOR: Duration = Duration::from_secs(15);

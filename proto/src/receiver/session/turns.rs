@@ -1,4 +1,5 @@
-//! When this host says what in a session: its hello until it is acknowledged, then an answer to each poll in its slot.
+//! When this host sends in a session: its hello until that is acknowledged, then an answer to each poll in its
+//! slot.
 
 use std::time::Duration;
 
@@ -7,12 +8,12 @@ use crate::rng::Rng;
 use crate::time::Moment;
 use crate::wire::Poll;
 
-/// When this host speaks.
+/// The times at which this host sends.
 pub(super) struct Turns {
-    /// The hello, until it is acknowledged: the sender takes no other word from a host that it does not know.
+    /// The hello, until it is acknowledged: the sender accepts nothing else from an unknown host.
     hello: Option<Repeat>,
-    /// The hello was said, or the sender knows this host. Before that nobody would take a report, and hellos are as many as
-    /// reports.
+    /// Whether the hello was sent, or the sender knows this host. Before that the host sends no reports: the sender
+    /// would drop them, and the hellos alone are as many datagrams as a round of reports.
     is_introduced: bool,
     report_at: Option<Moment>,
     /// The last poll.
@@ -24,7 +25,7 @@ pub(super) struct Turns {
 }
 
 impl Turns {
-    /// Nobody was heard. The hello is due at `hello_at`; where that is `None`, nothing is ever said.
+    /// Returns the state before any poll. The hello is due at `hello_at`; if that is `None`, nothing is ever sent.
     pub(super) fn new(now: Moment, hello_at: Option<Moment>) -> Self {
         Self {
             hello: hello_at.map(|at| Repeat::new(at, HELLO_GAP, HELLO_GAP_MAX)),
@@ -41,7 +42,7 @@ impl Turns {
         self.poll.as_ref()
     }
 
-    /// Whether the hello was acknowledged, or nothing is ever said.
+    /// Whether the hello was acknowledged, or nothing is ever sent.
     pub(super) fn is_acknowledged(&self) -> bool {
         self.hello.is_none()
     }
@@ -51,12 +52,12 @@ impl Turns {
         self.poll.as_ref().is_none_or(|last| poll.round > last.round)
     }
 
-    /// Takes a poll in that is not answered.
+    /// Records a poll that is not answered.
     pub(super) fn note_poll(&mut self, poll: Poll) {
         self.poll = Some(poll);
     }
 
-    /// Takes a poll in. Returns when this host's turn is to answer it, in its slot of the window; `None` before it was
+    /// Records a poll. Returns when this host answers it, in its slot of the window; `None` before it is
     /// introduced.
     pub(super) fn take_poll(&mut self, now: Moment, poll: Poll, rng: &mut Rng) -> Option<Moment> {
         let turn = self.is_introduced.then(|| {
@@ -79,7 +80,8 @@ impl Turns {
         self.poll.as_ref().map_or(Duration::ZERO, |poll| poll.window)
     }
 
-    /// This host's next turn in the windows of the polls: thousands of hosts that are done at once do not say so at once.
+    /// Returns this host's next turn in the windows of the polls, so that thousands of hosts that finish at once do
+    /// not report at once.
     pub(super) fn next_turn(&self, now: Moment) -> Moment {
         let (Some(poll), Some(slot)) = (&self.poll, self.slot) else { return now };
         let mut turn = self.polled_at + slot_offset(poll, slot);
@@ -90,26 +92,26 @@ impl Turns {
         turn.max(now)
     }
 
-    /// The sender has acknowledged something, and said which slot this host has.
+    /// Handles an acknowledgement, which names this host's slot.
     pub(super) fn acknowledged(&mut self, slot: u32) {
         self.slot = Some(slot);
         self.hello = None;
-        self.is_introduced = true; // also where this host was known as one that is busy
+        self.is_introduced = true; // also if the sender knew this host as busy
     }
 
-    /// Whether the hello is due; if so, it is put off.
+    /// Whether the hello is due; if so, it is postponed.
     pub(super) fn take_hello_due(&mut self, now: Moment) -> bool {
         let is_due = self.hello.as_mut().is_some_and(|hello| hello.take_due(now));
         self.is_introduced |= is_due;
         is_due
     }
 
-    /// Whether a report is due; if so, none is until the next poll.
+    /// Whether a report is due; if so, the next one is due after the next poll.
     pub(super) fn take_report_due(&mut self, now: Moment) -> bool {
         self.report_at.take_if(|at| now >= *at).is_some()
     }
 
-    /// No report is due any more.
+    /// Cancels a report that is due.
     pub(super) fn forget_report(&mut self) {
         self.report_at = None;
     }
@@ -123,11 +125,11 @@ impl Turns {
     }
 }
 
-/// When the turn of a host with this slot comes in the window of a poll.
+/// Returns when the turn of a host with this slot comes in the window of a poll.
 fn slot_offset(poll: &Poll, slot: u32) -> Duration {
     poll.window.mul_f64(f64::from(slot % poll.slots) / f64::from(poll.slots))
 }
 
-/// Gaps in which a hello is said until it is acknowledged.
+/// The time between two hellos until one is acknowledged, which grows up to the maximum.
 pub(super) const HELLO_GAP: Duration = Duration::from_millis(100);
 pub(super) const HELLO_GAP_MAX: Duration = Duration::from_secs(2);

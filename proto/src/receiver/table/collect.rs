@@ -1,14 +1,14 @@
-//! Symbols on their way to being a block: which are there, and where each further one goes.
+//! The symbols collected of each block: which are here, and where further ones go.
 //!
-//! A buffer holds K source symbols at their places, then repair symbols in the order they came. Its bytes are the
-//! shell's; here is what they mean.
+//! A buffer holds K source symbols at their places, then repair symbols in order of arrival. The bytes belong to
+//! the shell; this module keeps their meaning.
 
 use glancecast_fec::{BlockShape, Esi, SymbolSet};
 
 use crate::limits::{REPAIR_SURPLUS_MAX, SOURCE_SYMBOLS_MAX};
 use crate::wire::Discard;
 
-/// One of the session's buffers.
+/// The number of one of the session's buffers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct BufferId(pub u16);
 
@@ -17,29 +17,29 @@ pub struct BufferId(pub u16);
 pub struct Place {
     /// The buffer.
     pub buffer: BufferId,
-    /// Position in symbols; the offset in bytes is this times T.
+    /// The position in symbols; the offset in bytes is this times T.
     pub symbol: u32,
 }
 
-/// Symbols that a buffer of a block of K source symbols has room for: all of them, as many repair symbols again for
-/// a host that lost every source symbol, and the overhead for an undecodable set.
+/// Returns the number of symbols that a buffer for a block of K source symbols holds: all K, as many repair symbols
+/// for a host that lost every source symbol, and the overhead for an undecodable set.
 pub const fn buffer_symbols(source_symbols: u32) -> u32 {
     2 * source_symbols + REPAIR_SURPLUS_MAX
 }
 
-/// What of a block has come.
+/// The symbols of a block that have arrived.
 #[derive(Debug)]
 pub struct Collected {
     shape: BlockShape,
     encoded_len: u32,
     held: SymbolSet,
     repair: Vec<Esi>,
-    /// Sets that could not be decoded so far: one more symbol each before the next try.
+    /// Symbols beyond K that the next try waits for: one for each set that could not be decoded, and the overhead.
     failures: u32,
 }
 
 impl Collected {
-    /// An empty one, with room for every block: nothing is allocated later.
+    /// Returns an empty record with room for every block, so that nothing is allocated later.
     pub(super) fn new(shape: BlockShape) -> Self {
         Self {
             shape,
@@ -50,7 +50,7 @@ impl Collected {
         }
     }
 
-    /// Begins another block, of which the first try waits for `overhead` symbols more than K.
+    /// Begins another block, whose first try waits for `overhead` symbols beyond K.
     pub(super) fn begin(&mut self, shape: BlockShape, encoded_len: u32, overhead: u32) {
         self.shape = shape;
         self.encoded_len = encoded_len;
@@ -59,27 +59,27 @@ impl Collected {
         self.failures = overhead;
     }
 
-    /// K and T.
+    /// Returns K and T.
     pub fn shape(&self) -> BlockShape {
         self.shape
     }
 
-    /// Bytes of the block as it travels; the rest of its last symbol is padding.
+    /// The number of bytes of the block as it travels; the rest of its last symbol is padding.
     pub fn encoded_len(&self) -> u32 {
         self.encoded_len
     }
 
-    /// The source symbols that are there.
+    /// Returns the source symbols that are here.
     pub fn held(&self) -> &SymbolSet {
         &self.held
     }
 
-    /// The repair symbols that are there: the first stands at position K.
+    /// Returns the repair symbols that are here; the first is at position K.
     pub fn repair(&self) -> &[Esi] {
         &self.repair
     }
 
-    /// Position for a symbol that is not there yet.
+    /// Returns the position for a symbol that is not here yet.
     pub(super) fn place_for(&self, esi: Esi) -> Result<u32, Discard> {
         let k = self.shape.source_symbols();
         if esi.value() < k {
@@ -92,7 +92,7 @@ impl Collected {
         if position < buffer_symbols(k) { Ok(position) } else { Err(Discard::Surplus) }
     }
 
-    /// A symbol was written to its place. True once there are enough to try.
+    /// Records a symbol that was written to its place. Returns whether there are enough to try.
     pub(super) fn insert(&mut self, esi: Esi) -> bool {
         if esi.value() < self.shape.source_symbols() {
             self.held.insert(esi.value());
@@ -106,17 +106,18 @@ impl Collected {
         self.failures += 1;
     }
 
-    /// No more symbols will come: what is there is tried.
+    /// Waits for no further symbols: no more will arrive.
     pub(super) fn stop_waiting(&mut self) {
         self.failures = 0;
     }
 
-    /// All source symbols, or as many symbols as last time were not enough and one more.
+    /// Whether all source symbols are here, or at least K + `failures` symbols.
     pub(super) fn is_enough(&self) -> bool {
         self.held.is_full() || self.count() >= self.shape.source_symbols() + self.failures
     }
 
-    /// Symbols to ask for: one more than is likely to be enough, as that saves a round-trip in one of 256 blocks.
+    /// The number of symbols to ask for: one more than is likely to be enough, which saves a round trip in one of
+    /// 256 blocks.
     pub(super) fn deficit(&self) -> u16 {
         let wanted = self.shape.source_symbols() + self.failures + 1;
         (wanted.saturating_sub(self.count())).max(1) as u16
@@ -129,15 +130,15 @@ impl Collected {
 
 #[cfg(feature = "simulation")]
 impl Collected {
-    /// The first `count` source symbols come at once, to an empty block. True once there are enough to try.
+    /// Inserts the first `count` source symbols of an empty block. Returns whether there are enough to try.
     pub(super) fn insert_first(&mut self, count: u32) -> bool {
         assert!(self.count() == 0);
         self.held.fill_to(count);
         self.is_enough()
     }
 
-    /// Takes up to `count` consecutive repair symbols from `first` on, as many as are lacking, if none of them nor a later one
-    /// came before. Returns how many.
+    /// Inserts up to `count` consecutive repair symbols from `first` on, as many as are missing, if neither they
+    /// nor any later one came before. Returns how many.
     pub(super) fn insert_repair(&mut self, first: Esi, count: u32) -> u32 {
         let k = self.shape.source_symbols();
         if first.value() < k || self.held.is_full() || self.repair.iter().any(|&esi| esi >= first) {
@@ -150,12 +151,12 @@ impl Collected {
     }
 }
 
-/// All buffers of a session, free or in use. Their number is the bound on its memory.
+/// All buffers of a session, free or in use. Their number bounds its memory.
 pub(super) struct Buffers {
-    /// `None` while the block is being rebuilt, or while nothing is in the buffer.
+    /// `None` while the block is being rebuilt, or while the buffer is empty.
     used: Vec<Option<Box<Collected>>>,
     idle: Vec<(BufferId, Box<Collected>)>,
-    /// Buffers whose record is handed out.
+    /// The number of buffers whose record is lent to the work on a block.
     lent: u32,
 }
 
@@ -180,7 +181,7 @@ impl Buffers {
         self.idle.len() as u32
     }
 
-    /// Buffers whose record is handed out with the work on it.
+    /// The number of buffers whose record is lent to the work on a block.
     pub(super) fn lent(&self) -> u32 {
         self.lent
     }
@@ -205,13 +206,13 @@ impl Buffers {
         self.used[usize::from(id.0)].as_deref_mut().expect("a collecting block has its buffer")
     }
 
-    /// Hands the record of a buffer out with the work on it.
+    /// Lends the record of a buffer to the work on its block.
     pub(super) fn lend(&mut self, id: BufferId) -> Box<Collected> {
         self.lent += 1;
         self.used[usize::from(id.0)].take().expect("lent once")
     }
 
-    /// Takes it back for further symbols.
+    /// Takes a record back for further symbols.
     pub(super) fn give_back(&mut self, id: BufferId, collected: Box<Collected>) {
         let place = &mut self.used[usize::from(id.0)];
         assert!(place.is_none(), "given back once");
@@ -219,7 +220,7 @@ impl Buffers {
         self.lent -= 1;
     }
 
-    /// Takes it back for another block.
+    /// Takes a record back, and frees its buffer for another block.
     pub(super) fn release(&mut self, id: BufferId, collected: Box<Collected>) {
         assert!(self.used[usize::from(id.0)].is_none(), "released once");
         self.idle.push((id, collected));

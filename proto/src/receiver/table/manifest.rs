@@ -1,4 +1,4 @@
-//! What the manifest says of each block, as far as it has come.
+//! The manifest entries that have arrived.
 
 use crate::geometry::Geometry;
 use crate::ids::BlockIndex;
@@ -6,11 +6,11 @@ use crate::integrity::{BlockHash, Root};
 use crate::limits::REPORT_GAPS_MAX;
 use crate::wire::{GapRun, Listed, ManifestEntry, ManifestRun};
 
-/// The entries of all blocks. An entry is learned once; what comes after it is passed over.
+/// The entries of all blocks. The first entry of a block counts; later ones are ignored.
 pub(super) struct Manifest {
     geometry: Geometry,
     entries: Vec<Option<Known>>,
-    /// Blocks whose hash is known.
+    /// The number of blocks whose hash is known.
     hashes: u32,
     /// All entries below this block are known.
     known_prefix: u32,
@@ -21,7 +21,7 @@ pub(super) struct Manifest {
 pub(super) enum Known {
     Data(ManifestEntry),
     Zero,
-    /// It is zero, and its hash was worked out.
+    /// It is zero, and this is its computed hash.
     ZeroOf(BlockHash),
 }
 
@@ -30,7 +30,7 @@ impl Known {
         matches!(self, Self::Zero | Self::ZeroOf(_))
     }
 
-    /// Bytes that travel as symbols.
+    /// The number of bytes that travel as symbols.
     fn encoded_len(&self, geometry: Geometry, block: BlockIndex) -> u32 {
         match self {
             Self::Data(entry) => entry.encoded_len(geometry, block),
@@ -48,7 +48,7 @@ impl Known {
 }
 
 impl Manifest {
-    /// Nothing is known.
+    /// Returns a manifest without entries.
     pub(super) fn new(geometry: Geometry) -> Self {
         Self { geometry, entries: vec![None; geometry.blocks() as usize], hashes: 0, known_prefix: 0 }
     }
@@ -63,7 +63,7 @@ impl Manifest {
         self.entries[first..first + run.blocks.len()].iter().all(Option::is_some)
     }
 
-    /// Takes the entry of a block in. Returns whether it is news.
+    /// Takes in the entry of a block. Returns whether it is new.
     pub(super) fn learn(&mut self, block: BlockIndex, listed: Listed) -> bool {
         if self.entries[block.index()].is_some() {
             return false;
@@ -80,10 +80,10 @@ impl Manifest {
         true
     }
 
-    /// The hash of a zero block was worked out.
+    /// Records the computed hash of a zero block.
     ///
     /// # Panics
-    /// If the block is not zero, or its hash was known.
+    /// If the block is not zero, or its hash is known.
     pub(super) fn learn_zero_hash(&mut self, block: BlockIndex, hash: BlockHash) {
         let known = self.entries[block.index()].replace(Known::ZeroOf(hash));
         assert_eq!(known, Some(Known::Zero), "block {block}");
@@ -95,12 +95,12 @@ impl Manifest {
         self.get(block).is_some_and(|known| known.is_zero())
     }
 
-    /// Bytes that travel for a block, once that is known.
+    /// The number of bytes that travel for a block, if known.
     pub(super) fn encoded_len(&self, block: BlockIndex) -> Option<u32> {
         self.get(block).map(|known| known.encoded_len(self.geometry, block))
     }
 
-    /// Whether a block can be `encoded_len` bytes long as it travels.
+    /// Whether a block may travel as `encoded_len` bytes.
     pub(super) fn fits(&self, block: BlockIndex, encoded_len: u32) -> bool {
         match self.encoded_len(block) {
             Some(known) => encoded_len > 0 && encoded_len == known,
@@ -108,7 +108,7 @@ impl Manifest {
         }
     }
 
-    /// Entries below `end` that are lacking, from the front, as many as one report holds.
+    /// Returns the missing entries below `end`, from the front, at most what one report holds.
     pub(super) fn gaps(&self, end: u32) -> Vec<GapRun> {
         let mut runs = Vec::new();
         let mut block = self.known_prefix;
@@ -123,7 +123,7 @@ impl Manifest {
         runs
     }
 
-    /// The root that the manifest amounts to, once all of it is known, and the hashes of zero blocks are worked out.
+    /// Computes the root of the manifest, once all of it and the hashes of zero blocks are known.
     pub(super) fn root(&self) -> Option<Root> {
         if self.hashes < self.geometry.blocks() {
             return None;

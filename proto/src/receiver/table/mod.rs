@@ -1,8 +1,9 @@
-//! The state of each block of the object on this host: where its symbols are being collected, whether it is proven and
-//! written, what is lacking of it.
+//! The state of each block on this host: where its symbols are collected, what it lacks, and whether it is proven
+//! and written.
 //!
-//! `manifest` is what the sender says of the blocks, `collect` the buffers and the symbols in them, `reuse` where blocks may lie on
-//! this host already, `queue` what can be proven now. [`Table`] moves each block from one state to the next.
+//! `manifest` has the sender's entries, `collect` the buffers and their symbols, `reuse` the places on this host
+//! where blocks may lie already, `queue` the blocks that can be proven now. [`Table`] moves each block from one
+//! state to the next.
 
 mod collect;
 mod manifest;
@@ -36,51 +37,52 @@ pub(super) struct Table {
     manifest: Manifest,
     states: Vec<State>,
     buffers: Buffers,
-    /// Symbols beyond K that a block waits for before it is tried first.
+    /// The number of symbols beyond K that a block waits for before its first try.
     overhead: u32,
     queue: ProofQueue,
-    /// Some blocks were kept of an earlier session.
+    /// Whether blocks were kept of an earlier session.
     resumed: bool,
-    /// Of these, the ones of which all symbols had come before the store named them: read where the symbols do not do.
+    /// Kept blocks whose symbols had all arrived before the store named them: they are read only if the symbols do
+    /// not restore the block.
     kept_besides: BTreeSet<BlockIndex>,
-    /// How often a block was not what the manifest says.
+    /// How often each block did not match the manifest.
     corrupt: BTreeMap<BlockIndex, u32>,
-    /// Where the push has a base.
+    /// Present if the push has a base.
     reuse: Option<Box<Reuse>>,
     held: u32,
     /// Blocks below this one are held.
     held_prefix: u32,
 }
 
-/// Whether a block that was not what the manifest says is asked for again.
+/// Whether a block that did not match the manifest is asked for again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Tries {
-    /// It may turn out right.
+    /// It is asked for again.
     Left,
-    /// It was wrong [`CORRUPT_TRIES_MAX`] times.
+    /// It is not: it was wrong [`CORRUPT_TRIES_MAX`] times.
     Exhausted,
 }
 
-/// What became of a block so far.
+/// The state of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Unseen,
-    /// An earlier session has written it, and it waits for its entry to be compared with.
+    /// An earlier session has written it; the manifest entry to verify it with is missing.
     Kept,
-    /// It is compared with its entry, or queued for that.
+    /// It is being verified, or queued for that.
     Rechecking,
-    /// It may lie there on this host; queued, or being read.
+    /// It may lie in this place on this host; queued, or being read.
     Matched(Origin),
     Collecting(BufferId),
-    /// Enough symbols and the entry are there; queued.
+    /// Enough symbols and the entry are here; queued.
     Ready(BufferId),
-    /// At another thread; or a zero block that is queued.
+    /// Another thread works on it; or it is a queued zero block.
     Rebuilding,
     Held,
 }
 
 impl Table {
-    /// An object of which nothing has come, with `buffers` buffers.
+    /// Returns the table of an object of which nothing has arrived, with `buffers` buffers.
     pub(super) fn new(geometry: Geometry, buffers: u16) -> Self {
         let blocks = geometry.blocks() as usize;
         let buffers = match geometry.object_bytes().min(geometry.block_bytes()) {
@@ -103,31 +105,31 @@ impl Table {
         }
     }
 
-    /// Blocks wait for some symbols more than they may need: what comes while a block is being rebuilt is dropped, and where
-    /// nobody can be asked, a set that turns out not to determine it could not be mended.
+    /// Makes blocks wait for [`OVERHEAD`] symbols beyond K. Symbols that arrive while a block is being rebuilt are
+    /// dropped, and in one-way mode no more can be asked for if the set does not determine the block.
     pub(super) fn wait_for_overhead(&mut self) {
         self.overhead = OVERHEAD;
     }
 
-    /// The push has a base: nothing is asked for before it is known what is in it, see [`Table::take_base`].
+    /// Notes that the push has a base: no block is asked for before its index is known, see [`Table::take_base`].
     pub(super) fn wait_for_base(&mut self) {
         self.reuse = Some(Box::new(Reuse::new(self.geometry)));
     }
 
-    /// Whether it is still being found out what there is in the base.
+    /// Whether the index of the base is not known yet.
     pub(super) fn is_preparing(&self) -> bool {
         self.reuse.as_ref().is_some_and(|reuse| reuse.is_preparing())
     }
 
-    /// What there is in the base, also nothing.
+    /// Takes in the index of the base, which may be empty.
     pub(super) fn take_base(&mut self, base: BaseIndex) {
         let Some(reuse) = self.reuse.as_mut().filter(|reuse| reuse.is_preparing()) else { return };
         reuse.take_base(base);
         (0..self.geometry.blocks()).map(BlockIndex).for_each(|block| self.look_for(block));
     }
 
-    /// Has a block that is lacking made of what lies on this host, if anything does: first of what was kept of it, then of what
-    /// lies elsewhere. Each is tried once.
+    /// Has a missing block made from bytes on this host, if possible: first from what was kept of it, then from
+    /// another place. Each is tried once.
     fn look_for(&mut self, block: BlockIndex) {
         if !matches!(self.states[block.index()], State::Unseen | State::Collecting(_)) {
             return;
@@ -152,12 +154,12 @@ impl Table {
         self.queue.push(block);
     }
 
-    /// Whether a block is being made of what lies elsewhere on this host.
+    /// Whether a block is being made from bytes in another place on this host.
     pub(super) fn is_reused(&self, block: BlockIndex) -> bool {
         matches!(self.states[block.index()], State::Matched(_))
     }
 
-    /// Everything was sent: blocks are tried with what there is.
+    /// Tries the blocks with the symbols that are here, as everything was sent.
     pub(super) fn stop_waiting(&mut self) {
         if std::mem::take(&mut self.overhead) == 0 {
             return;
@@ -170,8 +172,8 @@ impl Table {
         }
     }
 
-    /// An earlier session may have written these blocks. What has come of them before the store said so is let go, unless it
-    /// is all that is needed: then they are read only if it does not do.
+    /// Notes the blocks that an earlier session may have written. The symbols that arrived of them are dropped,
+    /// unless they are enough: then the kept bytes are read only if the symbols do not restore the block.
     pub(super) fn keep(&mut self, blocks: &[BlockIndex]) {
         for &block in blocks {
             match self.states.get(block.index()) {
@@ -183,7 +185,7 @@ impl Table {
         }
     }
 
-    /// What was kept of a block is compared with its entry, once that is known; its symbols are let go.
+    /// Has the kept bytes of a block verified once its entry is known, and drops its symbols.
     fn take_kept(&mut self, block: BlockIndex) {
         if let State::Collecting(buffer) = self.states[block.index()] {
             self.forget(block, buffer);
@@ -197,7 +199,7 @@ impl Table {
         self.resumed
     }
 
-    /// Blocks from `from` on that need not be sent to this host, in `runs_max` runs at most.
+    /// Returns the blocks from `from` on that need not be sent to this host, in at most `runs_max` runs.
     pub(super) fn held_runs(&self, from: u32, runs_max: usize) -> Vec<KeptRun> {
         let is_here = |block: &BlockIndex| {
             matches!(
@@ -208,17 +210,18 @@ impl Table {
         kept_runs((from..self.geometry.blocks()).map(BlockIndex).filter(is_here), runs_max)
     }
 
-    /// Whether most buffers are full and wait to be proven and written: then it is the store that is behind.
+    /// Whether at least half of the buffers are full and wait to be proven and written, so that the store is the
+    /// bottleneck.
     pub(super) fn waits_for_store(&self) -> bool {
         2 * (self.buffers.lent() + self.queue.waiting()) >= self.buffers.count()
     }
 
-    /// Whether every block is held, or has all symbols that it needs.
+    /// Whether every block is held or has all the symbols that it needs.
     pub(super) fn has_all_symbols(&self) -> bool {
         self.held + self.queue.open() >= self.geometry.blocks()
     }
 
-    /// What is not proven and written yet, in words.
+    /// Describes in words what is not proven and written yet.
     pub(super) fn lacking(&self) -> String {
         let blocks = self.geometry.blocks();
         format!("{} of {blocks} blocks, the first of them {}", blocks - self.held, self.held_prefix)
@@ -229,12 +232,12 @@ impl Table {
         self.held == self.geometry.blocks()
     }
 
-    /// Blocks that are proven and written.
+    /// The number of blocks that are proven and written.
     pub(super) fn held(&self) -> u32 {
         self.held
     }
 
-    /// Where a symbol would go. Changes nothing: the datagram is not proven yet.
+    /// Returns where a symbol would go. Changes nothing: the datagram is not proven yet.
     pub(super) fn place_for(&self, header: &SymbolHeader) -> Result<Place, Discard> {
         if !self.geometry.contains(header.block) || !self.manifest.fits(header.block, header.encoded_len) {
             return Err(Discard::Malformed);
@@ -261,7 +264,7 @@ impl Table {
         }
     }
 
-    /// The symbol was opened into the place that [`Table::place_for`] gave just before.
+    /// Inserts a symbol that was opened into the place that [`Table::place_for`] returned just before.
     pub(super) fn insert(&mut self, header: &SymbolHeader, place: Place) {
         let state = &mut self.states[header.block.index()];
         if *state == State::Unseen {
@@ -280,7 +283,7 @@ impl Table {
         self.manifest.knows(run)
     }
 
-    /// Takes manifest entries in; those known already are passed over.
+    /// Takes in manifest entries; known ones are skipped.
     pub(super) fn learn(&mut self, run: &ManifestRun) {
         for (block, listed, fingerprint) in run.iter() {
             if !self.manifest.learn(block, listed) {
@@ -299,7 +302,7 @@ impl Table {
         }
     }
 
-    /// The next block to prove.
+    /// Returns the next block to prove.
     pub(super) fn next_work(&mut self) -> Option<Work> {
         let block = self.queue.pop()?;
         let known = self.manifest.get(block).expect("queued with its entry");
@@ -315,13 +318,13 @@ impl Table {
         })
     }
 
-    /// A block of zeros is in its place, with this hash.
+    /// Notes that a block of zeros is in its place, with this hash.
     pub(super) fn hold_zeros(&mut self, block: BlockIndex, hash: BlockHash) {
         self.manifest.learn_zero_hash(block, hash);
         self.hold(block);
     }
 
-    /// A block was proven and written.
+    /// Notes that a block is proven and written.
     pub(super) fn hold(&mut self, block: BlockIndex) {
         assert!(matches!(
             self.states[block.index()],
@@ -337,12 +340,12 @@ impl Table {
         followers.into_iter().for_each(|follower| self.make_of(follower, Origin::Object(block)));
     }
 
-    /// The work on a block gives its buffer back, for another block.
+    /// Takes a buffer back, for another block.
     pub(super) fn release(&mut self, buffer: BufferId, collected: Box<Collected>) {
         self.buffers.release(buffer, collected);
     }
 
-    /// The symbols did not determine the block: it goes on collecting, unless it may lie on this host.
+    /// Goes on collecting a block that its symbols did not determine, unless it may lie on this host.
     pub(super) fn collect_more(
         &mut self,
         block: BlockIndex,
@@ -357,16 +360,16 @@ impl Table {
         self.queue_if_ready(block);
     }
 
-    /// Whether the manifest says that nothing travels for a block.
+    /// Whether the block is zero by the manifest, so that nothing travels for it.
     pub(super) fn is_zero(&self, block: BlockIndex) -> bool {
         self.manifest.is_zero(block)
     }
 
-    /// What was rebuilt is not what the manifest says: everything of it is dropped and asked for again, unless it may lie on
-    /// this host. Returns whether it is worth another try.
+    /// Discards a rebuilt block that does not match the manifest, and asks for it again unless it may lie on this
+    /// host. Returns whether another try is left.
     ///
     /// # Panics
-    /// For a zero block: there is nothing to ask for.
+    /// For a zero block, which has no symbols to ask for.
     #[must_use]
     pub(super) fn start_over(&mut self, block: BlockIndex) -> Tries {
         self.ask_anew(block);
@@ -375,11 +378,11 @@ impl Table {
         if *tries < CORRUPT_TRIES_MAX { Tries::Left } else { Tries::Exhausted }
     }
 
-    /// What was kept of an earlier session, or lay elsewhere, is not what the manifest says: all of it is asked for, unless
-    /// it lies where nobody has looked yet.
+    /// Discards kept or reused bytes that do not match the manifest, and asks for the whole block unless it may lie
+    /// in a place that was not tried yet.
     ///
     /// # Panics
-    /// For a zero block, likewise.
+    /// For a zero block, which has no symbols to ask for.
     pub(super) fn ask_anew(&mut self, block: BlockIndex) {
         assert!(!self.is_zero(block), "block {block} has no symbols");
         let was = std::mem::replace(&mut self.states[block.index()], State::Unseen);
@@ -390,14 +393,14 @@ impl Table {
         self.look_for(block);
     }
 
-    /// The root that the manifest amounts to, once all of it is known, and the hashes of zero blocks are worked out.
+    /// Computes the root of the manifest, once all of it and the hashes of zero blocks are known.
     pub(super) fn root(&self) -> Option<Root> {
         self.manifest.root()
     }
 
-    /// What is lacking of the blocks below `end`, from the front of the object: as much as one report holds, and no
-    /// more new blocks than there are free buffers for, so that a host asks only for what it can take. Nothing while it is
-    /// not known what there is in the base.
+    /// Returns the deficits of the blocks below `end`, from the front of the object: at most what one report holds,
+    /// and no more new blocks than there are free buffers, so that a host asks only for what it can take. Empty
+    /// until the index of the base is known.
     pub(super) fn deficits(&self, end: u32) -> Vec<DeficitRun> {
         if self.is_preparing() {
             return Vec::new();
@@ -408,7 +411,7 @@ impl Table {
         deficit_runs(lacking, report_runs_in(self.geometry.control_bytes()))
     }
 
-    /// Manifest entries below `end` that are lacking, from the front, as many as one report holds.
+    /// Returns the missing manifest entries below `end`, from the front, at most what one report holds.
     pub(super) fn gaps(&self, end: u32) -> Vec<GapRun> {
         self.manifest.gaps(end)
     }
@@ -426,14 +429,14 @@ impl Table {
             | State::Held => None,
             State::Collecting(buffer) => {
                 if self.reuse.is_some() {
-                    // What others asked for: its entry may say that it lies on this host.
+                    // Other hosts asked for it. Its entry may show that it lies on this host.
                     self.manifest.get(block)?;
                 }
                 let collected = self.buffers.get(buffer);
                 (!collected.is_enough()).then(|| collected.deficit())
             }
             State::Unseen => {
-                // Without its entry the block may be zero: the gap is reported, and the deficit next time.
+                // Without its entry the block may be zero: the gap is reported now, and the deficit next time.
                 let encoded_len = self.manifest.encoded_len(block)?;
                 *free = free.checked_sub(1)?;
                 Some(self.geometry.shape(encoded_len).source_symbols() as u16 + 1)
@@ -475,8 +478,8 @@ impl Table {
 
 #[cfg(feature = "simulation")]
 impl Table {
-    /// Inserts the first `count` source symbols of a block of which nothing has come, from the one of `header` on, as
-    /// [`Table::place_for`] and [`Table::insert`] would one by one. Returns whether they can be taken at once.
+    /// Inserts the first `count` source symbols of a block of which nothing has arrived, from that of `header` on,
+    /// as [`Table::place_for`] and [`Table::insert`] would one by one. Returns whether they can be taken at once.
     pub(super) fn insert_first(&mut self, header: &SymbolHeader, count: u32) -> bool {
         if header.esi.value() != 0 || count == 0 || self.states[header.block.index()] != State::Unseen {
             return false;
@@ -493,8 +496,8 @@ impl Table {
         true
     }
 
-    /// Inserts up to `count` consecutive repair symbols from the one of `header` on, as [`Table::place_for`] and [`Table::insert`]
-    /// would one by one. Returns how many of them were needed; 0 if they cannot be taken at once.
+    /// Inserts up to `count` consecutive repair symbols from that of `header` on, as [`Table::place_for`] and
+    /// [`Table::insert`] would one by one. Returns how many were needed; 0 if they cannot be taken at once.
     pub(super) fn insert_repair(&mut self, header: &SymbolHeader, count: u32) -> u32 {
         let State::Collecting(buffer) = self.states[header.block.index()] else { return 0 };
         let collected = self.buffers.get_mut(buffer);
@@ -506,5 +509,5 @@ impl Table {
     }
 }
 
-/// Each divides the chance that a set does not determine its block by 256.
+/// Symbols beyond K in one-way mode. Each divides the chance that a set does not determine its block by 256.
 const OVERHEAD: u32 = 2;

@@ -1,4 +1,4 @@
-//! Blocks that can be proven, and how many of them other threads have.
+//! The blocks that can be proven, and the number that other threads work on.
 
 use std::collections::VecDeque;
 
@@ -9,7 +9,7 @@ use crate::ids::BlockIndex;
 pub(super) struct ProofQueue {
     /// Blocks that can be proven now, each once.
     ready: VecDeque<BlockIndex>,
-    /// Blocks that are at another thread.
+    /// The number of blocks that other threads work on.
     at_work: u32,
 }
 
@@ -18,24 +18,24 @@ impl ProofQueue {
         self.ready.push_back(block);
     }
 
-    /// Hands the next block out.
+    /// Hands out the next block.
     pub(super) fn pop(&mut self) -> Option<BlockIndex> {
         let block = self.ready.pop_front()?;
         self.at_work += 1;
         Some(block)
     }
 
-    /// The work on a block that was handed out ended.
+    /// Notes that the work on a block ended.
     pub(super) fn finish(&mut self) {
         self.at_work -= 1;
     }
 
-    /// Blocks that wait.
+    /// The number of blocks that wait.
     pub(super) fn waiting(&self) -> u32 {
         self.ready.len() as u32
     }
 
-    /// Blocks that wait or are at another thread.
+    /// The number of blocks that wait or that other threads work on.
     pub(super) fn open(&self) -> u32 {
         self.at_work + self.waiting()
     }

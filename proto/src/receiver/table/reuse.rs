@@ -1,5 +1,5 @@
-//! Where a block's bytes may lie on this host already: in a base, or elsewhere in the object itself. All of it are hints by
-//! fingerprint; whoever follows one reads the bytes and verifies them as any other block.
+//! Where a block's bytes may lie on this host already: in a base, or elsewhere in the object. Fingerprints are only
+//! hints: bytes found by them are verified like those of any other block.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,12 +9,12 @@ use crate::ids::BlockIndex;
 use crate::integrity::Fingerprint;
 use crate::limits::{BLOCKS_MAX, FIRSTS_MAX};
 
-/// Where bytes lie that may be a block's.
+/// A place whose bytes may be those of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
     /// In the base, at the offset that this block would have there.
     Base(BlockIndex),
-    /// In the object: this block is held, and may be the same.
+    /// In the object: this block is held, and may be equal.
     Object(BlockIndex),
 }
 
@@ -23,7 +23,8 @@ pub enum Origin {
 pub struct BaseIndex(Vec<(Fingerprint, BlockIndex)>);
 
 impl BaseIndex {
-    /// Of pieces in any order. Those beyond the largest object are left out.
+    /// Returns the index of `pieces`, which may be in any order. Pieces beyond the largest number of blocks are
+    /// left out.
     pub fn new(mut pieces: Vec<(Fingerprint, BlockIndex)>) -> Self {
         pieces.truncate(BLOCKS_MAX as usize);
         pieces.sort_unstable();
@@ -31,12 +32,12 @@ impl BaseIndex {
         Self(pieces)
     }
 
-    /// How many different pieces there are.
+    /// The number of different pieces.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there is nothing in it.
+    /// Whether the index is empty.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -47,15 +48,15 @@ impl BaseIndex {
     }
 }
 
-/// What is known of the object's blocks and of the base.
+/// The fingerprints of the object's blocks and of the base.
 pub(super) struct Reuse {
-    /// `None` while the base is being looked through.
+    /// `None` while the base is being indexed.
     base: Option<BaseIndex>,
-    /// Of each block, as far as it is known and the block is not zero.
+    /// The fingerprint of each block, if it is known and the block is not zero.
     fingerprints: Vec<Option<Fingerprint>>,
-    /// The first block of each fingerprint that this host has to get, from wherever.
+    /// The first missing block of each fingerprint that the base does not have.
     firsts: BTreeMap<Fingerprint, BlockIndex>,
-    /// Who waits for such a block, to be made of it.
+    /// The blocks that wait for such a block, to be made from it.
     followers: BTreeMap<BlockIndex, Vec<BlockIndex>>,
     following: BTreeSet<BlockIndex>,
 }
@@ -83,12 +84,12 @@ impl Reuse {
         self.fingerprints[block.index()] = Some(fingerprint);
     }
 
-    /// A block was not where its fingerprint had led to: it is not looked for again.
+    /// Forgets the fingerprint of a block that did not lie where it led: the block is not looked for again.
     pub(super) fn forget(&mut self, block: BlockIndex) {
         self.fingerprints[block.index()] = None;
     }
 
-    /// Where a block may lie that this host lacks. If it is the same as one that has to come first, it waits for that.
+    /// Returns where a missing block may lie. If it equals a block that must arrive first, it waits for that one.
     pub(super) fn find(&mut self, block: BlockIndex, is_held: impl Fn(BlockIndex) -> bool) -> Option<Origin> {
         let (base, fingerprint) = (self.base.as_ref()?, self.fingerprints[block.index()]?);
         if let Some(piece) = base.find(fingerprint) {
@@ -112,12 +113,12 @@ impl Reuse {
         }
     }
 
-    /// Whether a block waits for another one that it is most likely the same as: it is not to be asked for.
+    /// Whether a block waits for another one that is most likely equal, and so is not asked for.
     pub(super) fn is_following(&self, block: BlockIndex) -> bool {
         self.following.contains(&block)
     }
 
-    /// Who has waited for a block that is held now.
+    /// Returns the blocks that waited for a block that is held now.
     pub(super) fn take_followers(&mut self, first: BlockIndex) -> Vec<BlockIndex> {
         let followers = self.followers.remove(&first).unwrap_or_default();
         for block in &followers {

@@ -1,9 +1,9 @@
-//! Blocks as runs of neighbours, as reports and hellos name them.
+//! Runs of neighbouring blocks, as reports and hellos contain them.
 
 use crate::ids::BlockIndex;
 use crate::wire::{DeficitRun, KeptRun};
 
-/// What is lacking of ascending blocks, in `runs_max` runs at most. Blocks beyond those are not looked at.
+/// Returns the deficits of ascending blocks in at most `runs_max` runs. Blocks beyond those are not visited.
 pub(super) fn deficit_runs(
     lacking: impl Iterator<Item = (BlockIndex, u16)>,
     runs_max: usize,
@@ -20,7 +20,7 @@ pub(super) fn deficit_runs(
     runs
 }
 
-/// Ascending blocks in `runs_max` runs at most.
+/// Returns ascending blocks in at most `runs_max` runs.
 pub(super) fn kept_runs(blocks: impl Iterator<Item = BlockIndex>, runs_max: usize) -> Vec<KeptRun> {
     let mut runs: Vec<KeptRun> = Vec::new();
     for block in blocks {

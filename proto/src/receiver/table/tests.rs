@@ -6,7 +6,7 @@ use crate::integrity::Fingerprint;
 use crate::limits::REPORT_GAPS_MAX;
 use crate::wire::{Encoding, Listed, ManifestEntry};
 
-/// Symbols of a block: 1 MiB in 1432 bytes each.
+/// The number of symbols of a block: 1 MiB in 1432 bytes each.
 const K: u32 = 733;
 
 #[test]
@@ -33,7 +33,7 @@ fn a_report_holds_as_many_deficits_as_its_datagram() {
     let geometry = Geometry::new(300 << 20, 20, 488).expect("in range");
     let mut table = Table::new(geometry, 300);
     table.learn(&stored(0, 300));
-    // Every other block has one symbol more: no two are one run.
+    // Every other block lacks one symbol more, so that no two share a run.
     (0..300).for_each(|block| collect(&mut table, block, 0..1 + block % 2));
     let runs = table.deficits(300);
     assert_eq!(runs.len(), report_runs_in(geometry.control_bytes()));
@@ -417,7 +417,7 @@ fn fingerprinted(fingerprints: &[u8]) -> ManifestRun {
     ManifestRun { fingerprints: fingerprints.clone(), ..stored(0, fingerprints.len()) }
 }
 
-/// A table of blocks with these fingerprints, in a push with a base that is still being looked through.
+/// Returns a table of blocks with these fingerprints, in a push whose base is not indexed yet.
 fn with_base(fingerprints: &[u8]) -> Table {
     let mut table = table(fingerprints.len() as u64, 4);
     table.wait_for_base();

@@ -1,18 +1,18 @@
-//! What other threads are asked to do with a block.
+//! The work on blocks for other threads.
 
 use super::collect::{BufferId, Collected};
 use super::reuse::Origin;
 use crate::ids::BlockIndex;
 use crate::wire::ManifestEntry;
 
-/// A block that can be proven now: work for another thread.
+/// A block that another thread can prove now.
 #[derive(Debug)]
 pub enum Work {
     /// Decode, decompress, verify and write.
     Rebuild {
         /// The block.
         block: BlockIndex,
-        /// What the manifest says of it.
+        /// Its manifest entry.
         entry: ManifestEntry,
         /// Where its symbols are.
         buffer: BufferId,
@@ -23,19 +23,19 @@ pub enum Work {
     Recheck {
         /// The block.
         block: BlockIndex,
-        /// What the manifest says of it.
+        /// Its manifest entry.
         entry: ManifestEntry,
     },
-    /// Read what lies elsewhere on this host, verify it, and write it.
+    /// Read the bytes from another place on this host, verify them, and write them.
     Reuse {
         /// The block.
         block: BlockIndex,
-        /// What the manifest says of it.
+        /// Its manifest entry.
         entry: ManifestEntry,
-        /// Where it may lie.
+        /// The place where it may lie.
         origin: Origin,
     },
-    /// Work out the hash of a block of zeros, which the manifest does not say, and leave a hole.
+    /// Compute the hash of a block of zeros, which the manifest does not contain, and leave a hole.
     Zero {
         /// The block.
         block: BlockIndex,
