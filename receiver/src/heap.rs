@@ -67,7 +67,7 @@ mod tests {
         drop(touched()); // this would have raised glibc's own threshold
         let before = resident();
         let buffers: Vec<_> = (0..64).map(|_| touched()).collect();
-        let behind_them = vec![1u8; 1000]; // without it they would be the end of the heap, which is returned anyway
+        let behind_them = vec![1u8; 1000]; // else they would end the heap, which is returned anyway
         assert!(resident() >= before + (48 << 20), "they were resident");
         drop(buffers);
         let after = resident();

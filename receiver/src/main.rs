@@ -138,7 +138,7 @@ fn senders(config: &Config) -> anyhow::Result<Vec<PublicKey>> {
     }
 }
 
-/// Warns of doubtful settings, in one place, once the program is sure to start: an error stays a single line.
+/// Warns of risky settings once the program is sure to start, so that an error stays a single line.
 fn warn_of_settings(config: &Config) {
     match (config.keys.is_empty(), &config.senders) {
         (true, Senders::Any) => tracing::warn!("{INSECURE}; {INSECURE_ANY}"),

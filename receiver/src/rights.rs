@@ -38,7 +38,7 @@ pub fn drop_capabilities() -> io::Result<()> {
         return Ok(());
     }
     let kept = if geteuid().is_root() { had.permitted & OF_THE_STORE } else { CapabilitySet::empty() };
-    clear_ambient_capability_set()?; // as an ambient capability must be permitted
+    clear_ambient_capability_set()?; // only permitted capabilities can be ambient
     if had.effective.contains(CapabilitySet::SETPCAP) {
         bound(kept)?;
     }
