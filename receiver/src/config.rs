@@ -116,12 +116,12 @@ pub struct Config {
 pub enum Senders {
     /// Every holder of the group key.
     Any,
-    /// The holders of one of these public keys, given directly or in files. Never empty.
+    /// Senders whose signature one of these public keys verifies; a key is given directly or in a file. Never empty.
     Listed(Vec<String>),
 }
 
 impl Senders {
-    /// Returns what the settings amount to; only a lab may leave them out.
+    /// Returns the senders for these settings; only with `insecure`, in a lab, may none be set.
     fn new(settings: Vec<String>, insecure: bool) -> Result<Self, String> {
         let any = settings.iter().filter(|setting| *setting == ANY).count();
         if settings.is_empty() {

@@ -91,7 +91,7 @@ impl NovaLock {
     }
 }
 
-/// Opens the directory of the locks; creates it if an owner is given.
+/// Opens the directory of the locks. If an owner is given, creates a missing one.
 fn locks(instances: &Anchor, owner: Option<Owner>) -> io::Result<Dir> {
     let (instances, name) = (instances.dir()?, Name::new("locks")?);
     match owner {

@@ -244,7 +244,7 @@ pub(in crate::store) fn cache_name(id: &str) -> String {
 /// Longest wait for Nova's lock, which Nova holds while it fetches and converts an image itself.
 const LOCK_TIME: Duration = Duration::from_secs(900);
 
-/// Refreshes in the age at which Nova removes files. Nova checks every 40 minutes; the age is a day by default.
+/// Refreshes within the age at which Nova removes files. Nova checks every 40 minutes; the age is a day by default.
 const REFRESHES_PER_AGE: u32 = 4;
 const REFRESH_MIN: Duration = Duration::from_secs(1);
 const REFRESH_MAX: Duration = Duration::from_secs(3600);
