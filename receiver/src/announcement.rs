@@ -1,4 +1,4 @@
-//! The announcement of tests and fuzzers.
+//! An announcement for tests and fuzzers.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use glancecast_proto::ids::{ObjectName, SessionId};
 use glancecast_proto::time::WallClock;
 use glancecast_proto::wire::{Announce, DiskFormat, Pin};
 
-/// Its session.
+/// The session of [`announcement`].
 pub(crate) const SESSION: SessionId = SessionId([3; 16]);
 
-/// An object of this name, with nothing said of it that need not be.
+/// Returns an announcement of `name` without optional fields.
 pub(crate) fn announcement(name: &str, geometry: Geometry) -> Announce {
     Announce {
         session: SESSION,

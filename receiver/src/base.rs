@@ -1,4 +1,4 @@
-//! The thread that looks a base through, away from the thread that receives, which goes on meanwhile. One at a time.
+//! The thread that searches a base, one at a time, while the receive loop goes on.
 
 use std::io;
 use std::sync::Arc;
@@ -15,18 +15,18 @@ use glancecast_proto::wire::BaseName;
 use crate::rate_limit::RateLimit;
 use crate::store::{BaseFile, Store};
 
-/// The thread, and the way to it and back.
+/// The thread and the channels to and from it.
 pub(crate) struct BaseThread {
     tasks: SyncSender<Task>,
     found: Receiver<Found>,
-    /// For itself, where the thread has no place for a task.
+    /// For the empty result that [`BaseThread::begin`] sends itself if the thread's queue is full.
     at_once: Sender<Found>,
-    /// Number of the attempt that is waited for; 0 for none.
+    /// Number of the wanted attempt; 0 for none.
     wanted: Arc<AtomicU64>,
     thread: JoinHandle<()>,
 }
 
-/// A base to look through.
+/// A base to index.
 pub(crate) struct Task {
     pub(crate) attempt: Attempt,
     pub(crate) geometry: Geometry,
@@ -34,16 +34,16 @@ pub(crate) struct Task {
     pub(crate) store: Store,
 }
 
-/// What there is of it.
+/// The result of a task.
 pub(crate) struct Found {
     pub(crate) attempt: Attempt,
-    /// `None` where it is not in the store, or cannot be read.
+    /// `None` if the store does not hold the base, or cannot read it.
     pub(crate) file: Option<Arc<BaseFile>>,
     pub(crate) index: BaseIndex,
 }
 
 impl BaseThread {
-    /// Starts it; `waker` is used when a base was looked through, which is done no faster than `limit` says.
+    /// Starts the thread. Each result triggers `waker`; `limit` caps how fast bases are read.
     pub(crate) fn start(waker: &Waker, limit: Arc<RateLimit>) -> io::Result<Self> {
         let (tasks, queue) = sync_channel::<Task>(QUEUE_MAX);
         let (to_loop, found) = channel();
@@ -65,7 +65,8 @@ impl BaseThread {
         Ok(Self { tasks, found, at_once, wanted, thread })
     }
 
-    /// Has a base looked through, and nothing else any more. Never waits: where it would have to, nothing is found.
+    /// Queues a base and cancels all earlier ones. Never blocks: if the queue is full, the result is that nothing was
+    /// found.
     pub(crate) fn begin(&self, task: Task) {
         let attempt = task.attempt;
         self.wanted.store(attempt.number(), Ordering::Relaxed);
@@ -74,12 +75,12 @@ impl BaseThread {
         }
     }
 
-    /// Nobody waits any more.
+    /// Cancels the base in progress and all that wait.
     pub(crate) fn give_up(&self) {
         self.wanted.store(0, Ordering::Relaxed);
     }
 
-    /// What was found, if a base was looked through.
+    /// Returns the next result, if there is one.
     pub(crate) fn next(&self) -> Option<Found> {
         self.found.try_recv().ok()
     }
@@ -92,7 +93,7 @@ impl BaseThread {
     }
 }
 
-/// Finds a base and looks it through; `None` if nobody wants it any more.
+/// Finds and indexes a base; returns `None` if its attempt was given up.
 fn look(
     task: &Task,
     limit: &RateLimit,
@@ -129,5 +130,5 @@ fn look(
     }
 }
 
-/// Sessions whose base waits while one of an earlier session is being given up.
+/// Bases that wait while one of an earlier session is being cancelled.
 const QUEUE_MAX: usize = 4;

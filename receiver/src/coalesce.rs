@@ -1,12 +1,12 @@
-//! Receive coalescing: how long the receiving thread leaves its sockets alone when they are empty. Waking for each GSO batch costs
-//! more than all that is done with it; what comes during a delay is taken in together. Delays grow while little comes, and are
+//! Receive coalescing: how long the receive loop leaves empty sockets alone. Waking for each GSO batch costs more than
+//! processing it, so datagrams that arrive during a delay are read together. Delays grow while little arrives. They are
 //! never so long that the receive buffer could overflow or a sender would wait for a report.
 
 use std::time::Duration;
 
 use glancecast_platform::transport::Buffer;
 
-/// Chooses the next delay by what came during the last one.
+/// Chooses the next delay by what arrived during the last one.
 #[derive(Debug)]
 pub(crate) struct Coalescer {
     delay: Duration,
@@ -14,7 +14,7 @@ pub(crate) struct Coalescer {
 }
 
 impl Coalescer {
-    /// Delays that fit this receive buffer.
+    /// Returns a coalescer with delays that fit `buffer`.
     pub(crate) fn new(buffer: Buffer) -> Self {
         Self::up_to(LONGEST.mul_f64((buffer.bytes as f64 / buffer.wanted as f64).min(1.0)))
     }
@@ -23,7 +23,8 @@ impl Coalescer {
         Self { delay: longest / 4, longest }
     }
 
-    /// The next delay, where the last batch had `bytes` bytes and all hosts together take `window` to answer a poll.
+    /// Returns the next delay, if the last batch had `bytes` bytes and all hosts together take `window` to answer a
+    /// poll.
     pub(crate) fn next_delay(&mut self, bytes: usize, window: Duration) -> Duration {
         let many = window.as_secs_f64() / MANY_HOSTS.as_secs_f64();
         let longest = self.longest.mul_f64((2.0 * many).clamp(1.0, 2.0));
@@ -36,14 +37,16 @@ impl Coalescer {
     }
 }
 
-/// A fifth of the time in which 10 Gbit/s fill the receive buffer that we ask for. A report is late by no more than this.
+/// A fifth of the time in which 10 Gbit/s fill the receive buffer that is asked for; it also bounds a report's delay.
 const LONGEST: Duration = Duration::from_millis(4);
 const SHORTEST_PART: u32 = 8;
 
-/// The window of 128 hosts. Where so many answer in turn, the round does not wait for one of them: delays may be twice as long.
+/// The poll window of 128 hosts. With that many, a round does not wait for a single host, so delays may be twice as
+/// long.
 const MANY_HOSTS: Duration = Duration::from_millis(32);
 
-/// A delay that brought less than a short batch was too short; one that brought more than fits a cache was too long.
+/// A delay that brought less than this, a short batch, was too short. One that brought more than `MANY_BYTES`, which no
+/// longer fit a cache, was too long.
 const FEW_BYTES: usize = 64 << 10;
 const MANY_BYTES: usize = 256 << 10;
 
@@ -83,6 +86,6 @@ mod tests {
         assert!((0..10).all(|_| coalescer.next_delay(0, FEW_HOSTS) <= Duration::from_micros(25)));
     }
 
-    /// Eight of them have a window of 2 ms.
+    /// The poll window of eight hosts.
     const FEW_HOSTS: Duration = Duration::from_millis(2);
 }

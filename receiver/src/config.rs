@@ -1,4 +1,4 @@
-//! The command line and the configuration file: the same names, the command line wins.
+//! The command line and the configuration file. Both have the same settings; the command line wins.
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -86,42 +86,42 @@ struct Settings {
     keep_unfinished: Option<String>,
 }
 
-/// Settings that are complete and possible.
+/// Validated settings.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The host's name.
     pub name: HostName,
-    /// The group, and the one address that it is heard from.
+    /// The group, and the only source address that it is received from, if there is one.
     pub membership: Membership,
     /// The interface, if one was chosen.
     pub interface: Option<String>,
     /// Differentiated services code point of the answers, 0 to 63.
     pub dscp: u8,
-    /// The key files; none for the key that everybody knows.
+    /// The key files; none for the well-known key.
     pub keys: Vec<PathBuf>,
-    /// Whose pushes to take part in.
+    /// The senders whose pushes are accepted.
     pub senders: Senders,
     /// The store.
     pub store: StoreSpec,
-    /// What is written to the store at most.
+    /// Cap on writes to the store.
     pub write_rate: Option<Rate>,
-    /// What is read from the store to be hashed again, at most.
+    /// Cap on reads from the store that hash data again.
     pub read_rate: ReadRate,
-    /// How long the unfinished is kept, and what stays free.
+    /// How long unfinished images are kept, and what stays free.
     pub store_options: StoreOptions,
 }
 
-/// Whose pushes a host takes part in.
+/// The senders whose pushes a host accepts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Senders {
-    /// Everybody's who has the group's key.
+    /// Every holder of the group key.
     Any,
-    /// Those that are signed by one of these public keys, or of those in these files. Never empty.
+    /// Senders whose signature one of these public keys verifies; a key is given directly or in a file. Never empty.
     Listed(Vec<String>),
 }
 
 impl Senders {
-    /// What the settings come to; nothing said is an answer only for a lab.
+    /// Returns the senders for these settings; only with `insecure`, in a lab, may none be set.
     fn new(settings: Vec<String>, insecure: bool) -> Result<Self, String> {
         let any = settings.iter().filter(|setting| *setting == ANY).count();
         if settings.is_empty() {
@@ -138,14 +138,14 @@ impl Senders {
     }
 }
 
-/// The setting that accepts everybody who has the group's key.
+/// The setting that accepts every holder of the group key.
 const ANY: &str = "any";
 
 impl Args {
-    /// Joins the command line with the file.
+    /// Merges the command line with the file.
     ///
     /// # Errors
-    /// One line that says which setting is missing or wrong.
+    /// One line that names the missing or wrong setting.
     pub fn resolve(&self) -> Result<Config, String> {
         let file = match &self.config {
             Some(path) => read(path)?,
@@ -215,8 +215,8 @@ const NO_SENDERS: &str = "no senders: this host does not know whose pushes to ac
                           DIR/sender.pub), or --sender any to accept every push of everybody who has the group's key, which \
                           each node has";
 
-/// Not that of the data: a network that makes the data wait must not make the sender believe that its hosts are gone. All
-/// hosts together send a bounded number of answers.
+/// Default code point of the answers. It is not the data's: a network that delays the data must not make the sender
+/// believe that its hosts are gone. All hosts together send a bounded number of answers.
 const ANSWER_DSCP: u8 = 0;
 
 fn kept_for(text: &str) -> Result<KeepUnfinished, UnitError> {
@@ -228,7 +228,7 @@ fn read_at(text: &str) -> Result<ReadRate, UnitError> {
     if text == "none" { Ok(ReadRate::Unlimited) } else { Ok(ReadRate::All(text.parse()?)) }
 }
 
-/// A text or a list of them.
+/// One text or a list of texts.
 fn one_or_more<'de, D: Deserializer<'de>, T: From<String>>(deserializer: D) -> Result<Vec<T>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged, expecting = "a text or a list of texts")]
@@ -249,22 +249,22 @@ fn read(path: &Path) -> Result<Settings, String> {
 }
 
 fn parse(text: &str, path: &Path) -> Result<Settings, String> {
-    // The parser's own message shows the line over several lines; the first and the reason are enough.
+    // The parser's own message spans several lines; its first line and the reason are enough.
     toml::from_str(text).map_err(|error| {
         let line = error.span().map_or(0, |span| text[..span.start].matches('\n').count() + 1);
         format!("configuration {} line {line}: {}", path.display(), toml_error::one_line(&error))
     })
 }
 
-/// What a fuzzer's bytes come to as the configuration file.
+/// Parses a fuzzer's bytes as the configuration file.
 ///
 /// # Panics
-/// If settings are out of their bounds, or an error is more than a line.
+/// If settings are out of their bounds, or an error is more than one line.
 #[cfg(any(test, fuzzing))]
 pub(crate) fn fuzzed(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
     let settings = parse(text, Path::new("glancecastd.toml"));
-    // Nova's files and the users of this machine are not the fuzzer's to read.
+    // A fuzzer must not read Nova's files and this machine's users.
     if settings.as_ref().is_ok_and(|settings| !settings.nova_conf.is_empty() || settings.owner.is_some()) {
         return;
     }
@@ -364,7 +364,7 @@ mod tests {
         let sample = include_str!("../../docs/glancecastd.toml");
         let config = resolve(sample, &[]).expect("complete");
         assert_eq!(config.senders, Senders::Listed(vec!["/etc/glancecast/sender.pub".into()]));
-        // Each setting that it mentions and leaves at its default is a setting.
+        // Every setting that the sample comments out must exist, too.
         let all: String = sample
             .lines()
             .map(|line| {

@@ -1,15 +1,15 @@
-//! What the log says of the machine's events.
+//! Logs the machine's events.
 
 use glancecast_proto::receiver::ReceiverEvent;
 
-/// What the log names beside an event.
+/// What the log adds to an event.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Context {
     /// Name of the object that is being received.
     pub(crate) name: String,
-    /// Blocks of it that were made of what this host held already.
+    /// Number of its blocks that were copied from what this host held already.
     pub(crate) reused: u32,
-    /// Blocks since the start that did not match their hash.
+    /// Number of blocks since the start that did not match their hash.
     pub(crate) corrupt: u64,
 }
 
@@ -55,5 +55,5 @@ pub(crate) fn log(event: &ReceiverEvent, context: &Context) {
     }
 }
 
-/// Blocks that do not match their hash which are logged one by one.
+/// Number of blocks with a wrong hash that are logged one by one.
 const CORRUPT_LOGGED_MAX: u64 = 10;

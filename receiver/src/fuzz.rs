@@ -1,8 +1,8 @@
-//! What the fuzzers of `tests/fuzz` run of this crate: reading what lies in files. Part of no program.
+//! What the fuzzers in `tests/fuzz` run of this crate: parsers of file contents. No program uses it.
 
 use crate::{config, store};
 
-/// A configuration file: `glancecastd`'s own, Nova's, or the record of a published object.
+/// Parses a configuration file: `glancecastd`'s own, Nova's, or the record of a published object.
 pub fn config(input: &[u8]) {
     let Some((which, text)) = input.split_first() else { return };
     match which % 3 {
@@ -12,7 +12,7 @@ pub fn config(input: &[u8]) {
     }
 }
 
-/// The journal of an unfinished file, and what a session goes on from.
+/// Reads the journal of an unfinished file, and what a session resumes from.
 pub fn journal(input: &[u8]) {
     store::tests::fuzz::journal(input);
 }

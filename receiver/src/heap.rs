@@ -1,15 +1,15 @@
-//! Memory that is done with goes back to the system, for the guests of this host.
+//! Returns freed memory to the system, for the guests of this host.
 
 use std::fs;
 
 use nix::libc;
 
-/// Has the allocator take large pieces from the system one by one and give each back when it is freed. It is called first
-/// thing, while the process has one thread.
+/// Makes the allocator map large allocations one by one and unmap each when it is freed. Call it first, while the
+/// process has one thread.
 ///
-/// glibc begins so, but the first large piece that is freed makes it keep the next ones for itself (mallopt(3),
-/// `M_MMAP_THRESHOLD`): the buffers of a push would stay resident until the end of the process, and be cleared by writing
-/// to them instead of by the system.
+/// glibc starts that way, but the first large allocation that is freed raises its threshold (mallopt(3),
+/// `M_MMAP_THRESHOLD`): the buffers of a push would stay resident until the process ends, and would be cleared by
+/// writing to them instead of by the system.
 ///
 /// # Panics
 /// If another thread runs already.
@@ -23,20 +23,20 @@ pub fn give_back_large_pieces() {
 
 #[cfg(target_env = "gnu")]
 fn set_threshold() {
-    // SAFETY: mallopt takes two numbers and no pointer. glibc's manual calls it "MT-Unsafe init": where nobody has allocated
-    // yet, it initialises the allocator without a lock. The program calls it while it has one thread, which the caller
-    // asserts; in a test the runner has allocated long before.
+    // SAFETY: mallopt takes two numbers and no pointer. glibc's manual calls it "MT-Unsafe init": if nothing was
+    // allocated yet, it initialises the allocator without a lock. The program calls it while it has one thread, which
+    // the caller asserts; in a test the runner has allocated long before.
     let understood = unsafe { libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE_BYTES) };
     debug_assert_eq!(understood, 1, "it is a threshold that glibc takes");
 }
 
-/// The threads of this process; 1 where `/proc` is not mounted, as nothing else is known then.
+/// Returns the number of this process's threads; 1 if `/proc` is not mounted, as it is unknown then.
 #[cfg(target_env = "gnu")]
 fn threads() -> usize {
     fs::read_dir("/proc/self/task").map_or(1, Iterator::count)
 }
 
-/// What glibc begins with. A buffer for a block has 1 MiB and more.
+/// glibc's initial threshold. A block's buffer has 1 MiB or more.
 #[cfg(target_env = "gnu")]
 const LARGE_BYTES: libc::c_int = 128 << 10;
 
@@ -52,7 +52,7 @@ mod tests {
 
     #[test]
     fn buffers_are_not_resident_any_more_when_they_are_freed() {
-        // In a process of its own: other tests of this one make and free memory meanwhile.
+        // Run it in a process of its own: other tests of this process allocate and free memory meanwhile.
         let alone = ["--exact", "heap::tests::freed_buffers_alone_in_a_process", "--ignored"];
         let child =
             std::process::Command::new(std::env::current_exe().expect("this test")).args(alone).output();
@@ -64,10 +64,10 @@ mod tests {
     #[ignore = "a process that the test before starts"]
     fn freed_buffers_alone_in_a_process() {
         set_threshold();
-        drop(touched()); // after this one glibc would have changed its mind
+        drop(touched()); // this would have raised glibc's own threshold
         let before = resident();
         let buffers: Vec<_> = (0..64).map(|_| touched()).collect();
-        let behind_them = vec![1u8; 1000]; // or they would be the end of the heap, which is given back anyway
+        let behind_them = vec![1u8; 1000]; // else they would end the heap, which is returned anyway
         assert!(resident() >= before + (48 << 20), "they were resident");
         drop(buffers);
         let after = resident();

@@ -1,4 +1,4 @@
-//! `glancecastd`: hears a group, rebuilds what is pushed, proves it and publishes it.
+//! `glancecastd`: listens to a group, rebuilds what is pushed, proves it and publishes it.
 //!
 //! ```text
 //! socket -> receive loop (opens symbols into buffers) -> workers (decode, verify, write) -> store (publish)

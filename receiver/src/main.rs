@@ -22,7 +22,7 @@ use tokio::sync::oneshot;
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
-    // Before there is anything to give away.
+    // Enter the sandbox before there is anything to leak.
     glancecast_sandbox::enter();
     heap::give_back_large_pieces();
     let args = match cli::parse::<Args>("glancecastd") {
@@ -57,8 +57,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// The signals that end the program, and what waits for them. They are taken before the first line of the log, so that from
-/// then on none ends the process by itself.
+/// The signals that end the program, and the runtime that waits for them. They are handled from before the first log
+/// line, so that from then on neither kills the process.
 struct Signals {
     runtime: Runtime,
     terminate: Signal,
@@ -76,9 +76,9 @@ impl Signals {
     }
 }
 
-/// Everything that can be wrong before the first datagram. The order is that of rights: nothing leaves this process from
-/// where keys are read on; the sockets are opened, then the capabilities are given up; then the store is opened and the first
-/// thread started.
+/// Does everything that can fail before the first datagram, in the order of rights. First the process closes itself up,
+/// before keys are read. Then it opens the sockets and drops capabilities. Then it opens the store and starts the first
+/// thread.
 fn prepare(config: Config, once: bool) -> anyhow::Result<(ReceiveLoop, Stopper)> {
     rights::close_up().context("give up rights")?;
     let keys = group_keys(&config)?;
@@ -130,7 +130,7 @@ fn group_keys(config: &Config) -> anyhow::Result<Vec<GroupKey>> {
     Ok(keys)
 }
 
-/// The public keys of the senders; none for everybody who has the group's key.
+/// Returns the public keys of the senders; none if every holder of the group key may push.
 fn senders(config: &Config) -> anyhow::Result<Vec<PublicKey>> {
     match &config.senders {
         Senders::Listed(settings) => Ok(sender_keys::public_keys(settings)?),
@@ -138,7 +138,7 @@ fn senders(config: &Config) -> anyhow::Result<Vec<PublicKey>> {
     }
 }
 
-/// Says what whoever set it should know, once it is sure that the program starts: what is wrong is one line.
+/// Warns of risky settings once the program is sure to start, so that an error stays a single line.
 fn warn_of_settings(config: &Config) {
     match (config.keys.is_empty(), &config.senders) {
         (true, Senders::Any) => tracing::warn!("{INSECURE}; {INSECURE_ANY}"),
@@ -148,7 +148,7 @@ fn warn_of_settings(config: &Config) {
     }
 }
 
-/// Runs the receiving thread until it ends or a signal asks it to.
+/// Runs the receive loop until it ends or a signal stops it.
 fn run(signals: Signals, receive_loop: ReceiveLoop, stopper: Stopper) -> anyhow::Result<Ended> {
     let Signals { runtime, mut terminate, mut interrupt } = signals;
     let (ended, mut end) = oneshot::channel();
@@ -180,5 +180,5 @@ const ANY_SENDER: &str = "senders = \"any\": whoever has the group's key, as eac
 const LOOPBACK: &str = "the routing table sends the group to the loopback interface, where no other machine is heard: \
                         name the interface with --interface";
 
-/// Memory for blocks on their way, of the 256 MiB that a receiver may use in all.
+/// Memory for blocks in transit, out of the 256 MiB that a receiver may use in all.
 const BUFFER_BYTES: usize = 96 << 20;

@@ -1,10 +1,10 @@
-//! The session's buffers: memory for symbols on their way to being blocks, allocated once and lent out by number.
+//! The session's buffers: memory for symbols until their block is decoded, allocated once and lent by number.
 
 use std::ops::{Deref, DerefMut};
 
 use glancecast_proto::receiver::{BufferId, Place};
 
-/// Memory that begins at a page, as direct writes (open(2), `O_DIRECT`) want it.
+/// Page-aligned memory, which direct writes need (open(2), `O_DIRECT`).
 #[derive(Debug, Default)]
 pub(crate) struct Pages {
     memory: Vec<u8>,
@@ -13,7 +13,7 @@ pub(crate) struct Pages {
 }
 
 impl Pages {
-    /// Zeros. They take no memory until something is written to them.
+    /// Returns `len` zero bytes. They take no memory until something is written to them.
     pub(crate) fn new(len: usize) -> Self {
         let memory = vec![0; len + PAGE];
         let start = memory.as_ptr().align_offset(PAGE);
@@ -36,17 +36,17 @@ impl DerefMut for Pages {
     }
 }
 
-/// The largest logical block of the usual disks, and a page of the usual machines.
+/// The page size of common machines, and the largest logical block size of common disks.
 pub(crate) const PAGE: usize = 4096;
 
-/// The bytes behind the machine's buffer numbers.
+/// The memory behind the machine's buffer numbers.
 pub(crate) struct Pool {
     buffers: Vec<Option<Pages>>,
     symbol_size: usize,
 }
 
 impl Pool {
-    /// Memory is taken from the system only as symbols are written: zeroed pages are not resident.
+    /// Allocates the buffers. Zeroed pages become resident only as symbols are written to them.
     pub(crate) fn new(buffers: u16, buffer_bytes: usize, symbol_size: usize) -> Self {
         let buffers = (0..buffers).map(|_| Some(Pages::new(buffer_bytes))).collect();
         Self { buffers, symbol_size }
@@ -56,7 +56,7 @@ impl Pool {
         Self { buffers: Vec::new(), symbol_size: 0 }
     }
 
-    /// The place of a symbol.
+    /// Returns the memory of a symbol.
     #[inline]
     pub(crate) fn place(&mut self, place: Place) -> &mut [u8] {
         let buffer =

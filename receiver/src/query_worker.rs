@@ -1,5 +1,5 @@
-//! Where queries are looked into, away from the thread that receives: one thread lists and lets go, one hashes copies,
-//! one query at a time. Their queues are short, and a query that finds one full is told that this host is busy.
+//! The query workers, threads apart from the receive loop: one lists copies and ends pins, one hashes copies, one query
+//! at a time. Their queues are short; a query that finds one full is answered with "busy".
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -19,47 +19,47 @@ use glancecast_proto::wire::{AnswerState, Finding, Held, Kept, Query, Sought};
 use crate::rate_limit::RateLimit;
 use crate::store::{self, Pinned, Store, StoreError, Verified};
 
-/// The threads, and the way to them and back.
+/// The two threads and the channels to and from them.
 pub(crate) struct QueryWorkers {
     listing: SyncSender<Task>,
     replies: Receiver<(LookupId, Reply)>,
-    /// Replies that nobody had to look for.
+    /// Replies that need no thread.
     at_once: VecDeque<(LookupId, Reply)>,
-    /// How to end what is being looked into.
+    /// Flags that cancel the queries in progress.
     given_up: BTreeMap<LookupId, Arc<AtomicBool>>,
     store: String,
     at_work: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
 }
 
-/// A query.
+/// A query to work on.
 struct Task {
     id: LookupId,
     query: Query,
     given_up: Arc<AtomicBool>,
 }
 
-/// Copies to hash: the entry of each, and its file.
+/// Copies to hash: `reply` has an entry for each, `files` the file of each.
 struct HashTask {
     task: Task,
     reply: Reply,
     files: Vec<String>,
 }
 
-/// What both threads have.
+/// What both threads share.
 #[derive(Clone)]
 struct QueryWorker {
     store: Store,
     replies: Sender<(LookupId, Reply)>,
     waker: Waker,
-    /// A push is being received.
+    /// Whether a push is being received.
     at_work: Arc<AtomicBool>,
-    /// What is read at most.
+    /// Cap on what is hashed.
     limit: Arc<RateLimit>,
 }
 
 impl QueryWorkers {
-    /// Starts the threads; `waker` is used for each reply, and copies are hashed no faster than `limit` says.
+    /// Starts the threads. Each reply triggers `waker`; `limit` caps how fast copies are hashed.
     pub(crate) fn start(store: &Store, waker: &Waker, limit: Arc<RateLimit>) -> io::Result<Self> {
         let (replies, taken) = channel();
         let at_work = Arc::new(AtomicBool::new(false));
@@ -81,7 +81,7 @@ impl QueryWorkers {
         Ok(Self { listing, replies: taken, at_once, given_up, store: store.to_string(), at_work, threads })
     }
 
-    /// Has a query looked into. Never waits.
+    /// Queues a query, or replies "busy" if the queue is full. Never blocks.
     fn open(&mut self, id: LookupId, query: Query) {
         let given_up = Arc::new(AtomicBool::new(false));
         let task = Task { id, query, given_up: Arc::clone(&given_up) };
@@ -91,14 +91,14 @@ impl QueryWorkers {
         }
     }
 
-    /// Nobody waits for it any more.
+    /// Cancels a query whose querier has gone.
     fn forget(&mut self, id: LookupId) {
         if let Some(given_up) = self.given_up.remove(&id) {
             given_up.store(true, Ordering::Relaxed);
         }
     }
 
-    /// Hands what the responder wants looked up to the threads, and their replies to it.
+    /// Passes the responder's lookups to the threads, and their replies to the responder.
     pub(crate) fn serve(&mut self, now: Moment, responder: &mut Responder) {
         responder.handle_timeout(now);
         while let Some(lookup) = responder.poll_lookup() {
@@ -112,12 +112,12 @@ impl QueryWorkers {
         }
     }
 
-    /// A push is being received, or not: hashing leaves it half of the time.
+    /// Sets whether a push is being received. While one is, hashing works about half of the time.
     pub(crate) fn set_at_work(&self, at_work: bool) {
         self.at_work.store(at_work, Ordering::Relaxed);
     }
 
-    /// The next reply, if there is one.
+    /// Returns the next reply, if there is one.
     fn next_reply(&mut self) -> Option<(LookupId, Reply)> {
         let (id, reply) = self.at_once.pop_front().or_else(|| self.replies.try_recv().ok())?;
         if !matches!(reply.state, AnswerState::Verifying { .. }) {
@@ -135,7 +135,7 @@ impl QueryWorkers {
 }
 
 impl QueryWorker {
-    /// The life of the thread that lists.
+    /// Runs the thread that lists.
     fn answer(&self, tasks: &Receiver<Task>, hashing: &SyncSender<HashTask>) {
         for task in tasks {
             if task.is_given_up() {
@@ -190,7 +190,7 @@ impl QueryWorker {
 
     fn give_to_hash(&self, task: HashTask, hashing: &SyncSender<HashTask>) {
         let (id, reply) = (task.task.id, task.reply.clone());
-        // Sent before it is handed over, so that it does not overtake the final reply.
+        // Send this before the task is handed over, so that it does not overtake the final reply.
         self.reply(
             id,
             Reply { state: AnswerState::Verifying { done: 0, of: total(&reply) }, ..reply.clone() },
@@ -200,7 +200,7 @@ impl QueryWorker {
         }
     }
 
-    /// The life of the thread that hashes.
+    /// Runs the thread that hashes.
     fn verify(&self, tasks: &Receiver<HashTask>) {
         for HashTask { task, mut reply, files } in tasks {
             let (mut before, of) = (0, total(&reply));
@@ -224,7 +224,7 @@ impl QueryWorker {
         }
     }
 
-    /// Hashes a copy; `None` if nobody wants to know any more.
+    /// Hashes a copy; returns `None` if the query was cancelled.
     fn hash(
         &self,
         task: &Task,
@@ -250,7 +250,7 @@ impl QueryWorker {
     }
 
     fn reply(&self, id: LookupId, reply: Reply) {
-        // Nobody listens any more when the program ends.
+        // The receive loop has dropped the channel if the program is ending.
         let _ = self.replies.send((id, reply));
         self.waker.wake();
     }
@@ -262,7 +262,7 @@ impl Task {
     }
 }
 
-/// An object's entry in a reply; `None` for a name that no object can have.
+/// Returns an object's entry in a reply, or `None` if no object can have its name.
 fn entry(held: &store::Held, finding: Finding) -> Option<Held> {
     Some(Held {
         name: ObjectName::new(&held.name).ok()?,
@@ -283,7 +283,7 @@ fn kept(pinned: Pinned) -> Kept {
     }
 }
 
-/// What hashing came to. A file that is gone meanwhile is not held, and gets no entry.
+/// Returns the finding for a result of hashing. A file that has gone meanwhile stays pending and gets no entry.
 fn finding(result: Result<Verified, StoreError>) -> Finding {
     match result {
         Ok(Verified::Proven(_)) => Finding::Intact,
@@ -305,16 +305,16 @@ fn count(objects: usize) -> u32 {
     u32::try_from(objects).unwrap_or(u32::MAX)
 }
 
-/// Queries that wait to be looked into: as many as may be open.
+/// Queries that wait for the listing thread: as many as may be open.
 const LISTINGS_MAX: usize = glancecast_proto::limits::QUERIES_OPEN_MAX;
 
-/// Queries that wait for the one that is being hashed for.
+/// Queries that wait for the hashing thread.
 const VERIFICATIONS_MAX: usize = 2;
 
-/// How often a verification says how far it is.
+/// Time between two progress replies of a verification.
 const PROGRESS_GAP: Duration = Duration::from_secs(1);
 
-/// Hashing waits as long as its last piece took while a push is received, and no longer than this.
+/// Longest pause of hashing while a push is received; otherwise a pause is as long as the last step took.
 const PAUSE_MAX: Duration = Duration::from_millis(100);
 
 #[cfg(test)]
@@ -387,7 +387,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("temporary directory");
         let store = store(&dir);
         hold(&store, &dir, "image", Pin::None);
-        // The thread that hashes is not there: what is handed over to it stays where it is.
+        // No hashing thread runs: a task that is handed over to it stays in the queue.
         let (worker, replies) = worker(&store);
         let (hashing, _tasks) = sync_channel(VERIFICATIONS_MAX);
         for id in lookups(VERIFICATIONS_MAX as u8 + 1) {
@@ -408,7 +408,7 @@ mod tests {
         hold(&store, &dir, "image", Pin::None);
         let (mut worker, _replies) = worker(&store);
         let task = Task { id: lookup(), query: Query::Hosts, given_up: Arc::default() };
-        // 23 bytes at 8000 bytes a second, a hundred times; 50 ms may be made good.
+        // 23 bytes at 8000 bytes a second, a hundred times; a delay of 50 ms may be caught up.
         for (at_work, least) in [(false, 230), (true, 510)] {
             worker.limit = Arc::new(RateLimit::new(Some("64kbit".parse().expect("a rate"))));
             worker.at_work.store(at_work, Ordering::Relaxed);
@@ -448,7 +448,7 @@ mod tests {
         )
     }
 
-    /// Has the store know of a file.
+    /// Adds a file to the store and its publication log.
     fn hold(store: &Store, dir: &tempfile::TempDir, name: &str, pin: Pin) {
         fs::write(dir.path().join(name), BYTES).expect("writable");
         let announce = Announce {
@@ -507,7 +507,7 @@ mod tests {
         lookups(1)[0]
     }
 
-    /// Only a machine makes them.
+    /// Lookup ids, which only a machine can make.
     fn lookups(count: u8) -> Vec<LookupId> {
         let key = GroupKey::new([7; 32]);
         let mut machine = Responder::new(ResponderConfig {

@@ -1,5 +1,5 @@
-//! Caps on what is read from the store and written to it, so that the guests of this host keep their disk: the schedule of a
-//! rate, and who shares which for reading. `write_limit` has the one for writing.
+//! Rate caps on the store's reads and writes, so that the guests of this host keep their disk: the schedule of a rate,
+//! and which readers share one. `write_limit` has the one for writing.
 
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use glancecast_platform::locks::lock;
 use glancecast_platform::units::Rate;
 
-/// A schedule of transfers: each moves it on by the time that it takes at the rate.
+/// A schedule of transfers; each transfer moves it on by the time that it takes at the rate.
 #[derive(Debug)]
 pub(crate) struct RateLimit {
     rate: Option<Rate>,
@@ -17,13 +17,13 @@ pub(crate) struct RateLimit {
 }
 
 impl RateLimit {
-    /// `None`: no limit.
+    /// Returns a schedule for `rate`; `None` means no limit.
     pub(crate) fn new(rate: Option<Rate>) -> Self {
         Self { rate, due: Mutex::new(Instant::now()) }
     }
 
-    /// Waits for the turn of a transfer of `bytes` bytes. False as soon as `is_wanted` says that nobody wants it any more,
-    /// which is asked at least every 20 ms.
+    /// Waits for the turn of a transfer of `bytes` bytes. Returns false as soon as `is_wanted` does, which is called at
+    /// least every 20 ms.
     pub(crate) fn wait(&self, bytes: u64, is_wanted: impl Fn() -> bool) -> bool {
         let turn = self.take_turn(bytes);
         loop {
@@ -47,17 +47,17 @@ impl RateLimit {
         turn
     }
 
-    /// The next transfer may begin at once: those that had a turn do not happen.
+    /// Lets the next transfer begin at once, as those that had a turn will not happen.
     pub(crate) fn clear(&self) {
         *lock(&self.due) = Instant::now();
     }
 }
 
-/// The cap on what is read to be hashed again.
+/// The cap on reads that hash data again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ReadRate {
-    /// [`ReadRate::VERIFY`] for verifications, as anybody may ask for them at any time. No cap on what a push has read, a
-    /// file that is there already or a base, as its sender waits for that.
+    /// [`ReadRate::VERIFY`] for verifications, which anyone may request at any time. No cap for what a push reads, an
+    /// existing file or a base, as its sender waits for that.
     #[default]
     Verifications,
     /// This rate for everything that is hashed again.
@@ -67,16 +67,16 @@ pub enum ReadRate {
 }
 
 impl ReadRate {
-    /// 50 MB/s: a third of what a hard disk reads in a row, a tenth of what a SATA SSD does; 10 GiB take 215 s.
+    /// 50 MB/s: a third of a hard disk's sequential reads, a tenth of a SATA SSD's; 10 GiB take 215 s.
     pub const VERIFY: &str = "400mbit";
 }
 
-/// The schedules of what is read.
+/// The schedules of reads.
 #[derive(Clone, Debug)]
 pub(crate) struct ReadLimits {
-    /// Of what somebody asks for with a query.
+    /// For reads that a query asks for.
     pub(crate) verifications: Arc<RateLimit>,
-    /// Of what a push needs.
+    /// For reads that a push needs.
     pub(crate) pushes: Arc<RateLimit>,
 }
 
@@ -97,10 +97,10 @@ impl ReadLimits {
     }
 }
 
-/// A transfer that comes late is made good up to this, so that the rate is reached although sleeps are too long.
+/// How far late transfers may catch up, so that the rate is reached although sleeps overrun.
 const LATE_MAX: Duration = Duration::from_millis(50);
 
-/// How long something that nobody wants any more may wait.
+/// How often a waiting transfer checks whether it is still wanted.
 const LOOK_GAP: Duration = Duration::from_millis(20);
 
 #[cfg(test)]

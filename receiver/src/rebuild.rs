@@ -1,4 +1,4 @@
-//! From collected symbols to a verified, written block: decode, decompress, verify, write.
+//! Turns collected symbols into a written block: decode, decompress, verify, write.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -14,11 +14,11 @@ use crate::pool::Pages;
 use crate::stages::{Clocks, Stage};
 use crate::store::{BaseFile, PartialFile, StoreError};
 
-/// What a worker keeps between blocks.
+/// State that a worker keeps between blocks.
 pub(crate) struct Rebuilder {
-    /// The logical bytes of a compressed block; as long as a block, so that a frame that claims more is refused.
+    /// The logical bytes of a compressed block. As long as one block, so that a frame that claims more is refused.
     plain: Pages,
-    /// Zeros to verify zero blocks by; never written, so never resident.
+    /// Zeros for the hash of zero blocks; never written to, so never resident.
     zeros: Vec<u8>,
     zstd: zstd::bulk::Decompressor<'static>,
     codec: Codec,
@@ -38,7 +38,7 @@ impl Rebuilder {
         })
     }
 
-    /// Makes a block of its symbols and writes it. `buffer` holds what `collected` says.
+    /// Decodes, verifies and writes a block. `collected` describes the symbols in `buffer`.
     pub(crate) fn block(
         &mut self,
         geometry: Geometry,
@@ -77,7 +77,7 @@ impl Rebuilder {
         }
     }
 
-    /// Reads a block that an earlier session wrote, and verifies it.
+    /// Reads and verifies a block that an earlier session wrote.
     pub(crate) fn recheck(
         &mut self,
         geometry: Geometry,
@@ -94,7 +94,7 @@ impl Rebuilder {
         }
     }
 
-    /// Makes a block of what lies elsewhere on this host.
+    /// Copies a block from the base or from another block of the object, and verifies it.
     pub(crate) fn reuse(
         &mut self,
         geometry: Geometry,
@@ -128,7 +128,7 @@ impl Rebuilder {
         }
     }
 
-    /// Leaves the hole of a block of zeros, and works out its hash.
+    /// Leaves a hole for a block of zeros, and computes its hash.
     pub(crate) fn zero(&self, geometry: Geometry, block: BlockIndex, file: &PartialFile) -> BlockOutcome {
         let zeros = &self.zeros[..geometry.block_len(block) as usize];
         let zeros = || VerifiedBlock::zeros(geometry, block, zeros);
@@ -140,7 +140,7 @@ impl Rebuilder {
         }
     }
 
-    /// The block's logical bytes, or `None` if the encoded ones do not make any.
+    /// Returns the block's logical bytes, or `None` if `encoded` does not decompress to exactly one block.
     fn decompress<'a>(
         &'a mut self,
         geometry: Geometry,
@@ -162,7 +162,7 @@ impl Rebuilder {
     }
 }
 
-/// What the machine hears of a store's error.
+/// Converts a store's error for the machine.
 pub(crate) fn failure(error: StoreError) -> Failure {
     Failure::new(error.kind(), error.to_string())
 }
@@ -220,7 +220,7 @@ mod tests {
     #[test]
     fn a_frame_that_makes_more_than_a_block_is_corrupt() {
         let plain = plain();
-        // A thousand times a block, in a frame of a few kilobytes; then one byte too many.
+        // A thousand blocks in a frame of a few kilobytes; then one byte too many.
         for len in [BLOCK << 10, BLOCK + 1] {
             let encoded = frame(&vec![0; len]);
             assert!(encoded.len() < BLOCK);
@@ -243,7 +243,7 @@ mod tests {
     fn a_frame_that_claims_a_tebibyte_is_corrupt() {
         let plain = plain();
         let mut encoded = frame(&plain);
-        // RFC 8878 §3.1.1.1.1: the two highest bits of the descriptor say how long the content size is, 3: 8 bytes.
+        // RFC 8878 §3.1.1.1.1: the descriptor's two highest bits give the length of the content size; 3 means 8 bytes.
         encoded[4] |= 0xC0;
         encoded.splice(6..10, (1u64 << 40).to_le_bytes());
         assert_refused(&run(&plain, zstd_entry(&plain, &encoded), &encoded, 0));
@@ -364,7 +364,7 @@ mod tests {
         assert!(store.content() == [&plain[..], &plain].concat());
     }
 
-    /// What came of a block, and what the file holds then.
+    /// The outcome of a block, and what the file holds then.
     struct Rebuilt {
         outcome: BlockOutcome,
         content: Vec<u8>,
@@ -401,7 +401,7 @@ mod tests {
         run_with(&mut Rebuilder::new(geometry(), clocks()).expect("memory"), entry, encoded, lost)
     }
 
-    /// Sends `encoded` as the first block's symbols, the first `lost` of them as repair symbols, and rebuilds it.
+    /// Sends `encoded` as the symbols of the first block, the first `lost` of them as repair symbols, and rebuilds it.
     fn run_with(rebuilder: &mut Rebuilder, entry: ManifestEntry, encoded: &[u8], lost: u32) -> Rebuilt {
         let (mut machine, attempt) = receiving();
         let mut buffer = vec![0; buffer_bytes(&announce())];
@@ -447,7 +447,7 @@ mod tests {
         let t = shape.symbol_size();
         let mut symbols = encoded.to_vec();
         symbols.resize(shape.source_bytes(), 0);
-        let spare = 2; // all but certain to decode
+        let spare = 2; // decoding succeeds almost certainly
         let mut repair = vec![0; if lost == 0 { 0 } else { (lost + spare) as usize * t }];
         if lost > 0 {
             Encoder::new(shape, &symbols).repair(Esi::first_repair(shape), &mut repair);

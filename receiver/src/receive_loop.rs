@@ -1,6 +1,6 @@
-//! The thread that receives: it owns the sockets, the machine and the session's memory, and waits for nothing but
-//! datagrams, answers of the workers and the clock. A datagram's symbol is opened straight to its place; everything that
-//! takes long is handed to the workers.
+//! The receive loop: the thread that owns the sockets, the machine and the session's memory. It waits only for
+//! datagrams, workers' answers and the clock. It decrypts each symbol straight to its place and leaves everything slow
+//! to the workers.
 
 use std::io;
 use std::sync::Arc;
@@ -33,36 +33,36 @@ use crate::store::{BaseFile, Begun, Existing, Store, Unpublished};
 use crate::workers::{Answer, Task, Workers};
 use crate::write_limit::WriteLimit;
 
-/// What the thread works with.
+/// What the receive loop is made of.
 pub struct Setup {
-    /// Where datagrams come from and answers go.
+    /// The sockets: datagrams come in and answers go out here.
     pub uplink: Uplink,
-    /// Where objects go.
+    /// Where objects are published.
     pub store: Store,
-    /// What is written there at most.
+    /// Cap on writes to the store.
     pub write_rate: Option<Rate>,
-    /// What is read there at most, to be hashed again.
+    /// Cap on reads from the store that hash data again.
     pub read_rate: ReadRate,
-    /// Who this host is.
+    /// The receiver's identity and limits.
     pub receiver: ReceiverConfig,
-    /// Who answers queries.
+    /// The responder's identity and limits.
     pub responder: ResponderConfig,
-    /// Ends after one object.
+    /// Whether the loop ends after one object.
     pub once: bool,
 }
 
-/// How the thread ended.
+/// How the receive loop ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
-    /// It was told to stop.
+    /// A [`Stopper`] stopped it.
     Stopped,
-    /// One object was published, as was asked for.
+    /// With `once`: the object was published.
     Published,
-    /// The one object that was asked for could not be published.
+    /// With `once`: the object could not be published.
     Failed,
 }
 
-/// Tells the thread to stop; it says so to the sender first.
+/// Stops the receive loop, which notifies the sender first.
 #[derive(Clone)]
 pub struct Stopper {
     stop: Arc<AtomicBool>,
@@ -70,14 +70,14 @@ pub struct Stopper {
 }
 
 impl Stopper {
-    /// Stops it soon.
+    /// Requests the stop and returns at once.
     pub fn stop(&self) {
         self.stop.store(true, Ordering::Relaxed);
         self.waker.wake();
     }
 }
 
-/// The receiving thread before it runs.
+/// The receive loop before it runs.
 pub struct ReceiveLoop {
     uplink: Uplink,
     machine: Machine,
@@ -89,7 +89,7 @@ pub struct ReceiveLoop {
     /// The attempt whose symbols go to the pool.
     attempt: Option<Attempt>,
     pool: Pool,
-    /// The older object that the sender names, if it is here and was looked through.
+    /// The base that the sender names, once it is found and indexed.
     base: Option<Arc<BaseFile>>,
     clocks: Clocks,
     coalescer: Coalescer,
@@ -105,23 +105,23 @@ pub struct ReceiveLoop {
     cleaned: Moment,
 }
 
-/// The machine, which keeps the session's file.
+/// The machine; it holds the session's file.
 type Machine = Receiver<Arc<Unpublished>, Existing>;
 
-/// Drops of the socket: the kernel counts since the socket was opened, we since the session began.
+/// Socket drops: the kernel counts from the opening of the socket, the machine from the start of the session.
 #[derive(Default)]
 struct Drops {
     total: u32,
     at_join: u32,
 }
 
-/// What a socket had.
+/// What a receive call found in a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Came {
     Nothing,
-    /// It is empty now.
+    /// The socket is empty now.
     All,
-    /// It may have more.
+    /// The socket may hold more.
     More,
 }
 
@@ -132,10 +132,10 @@ impl Came {
 }
 
 impl ReceiveLoop {
-    /// Starts the workers.
+    /// Starts the workers and returns the loop with its [`Stopper`].
     ///
     /// # Errors
-    /// When a thread cannot be started.
+    /// If a thread cannot be started.
     pub fn new(setup: Setup) -> Result<(Self, Stopper), SocketError> {
         let step = SocketError::at;
         let (sleeper, waker) = Sleeper::new().map_err(step("make an event descriptor"))?;
@@ -176,10 +176,10 @@ impl ReceiveLoop {
         Ok((receive_loop, Stopper { stop, waker }))
     }
 
-    /// Receives until told to stop, or until one object is done where that was asked for.
+    /// Receives until stopped, or until one object is done if `once` is set.
     ///
     /// # Errors
-    /// When a socket fails for good.
+    /// If a socket fails for good.
     pub fn run(mut self) -> io::Result<Ended> {
         let mut group_batch = Batch::default();
         let mut answer_batch = Batch::default();
@@ -202,8 +202,8 @@ impl ReceiveLoop {
             }
             match from_group.max(from_sender) {
                 Came::More => {}
-                // Datagrams that come during the delay are taken in together: one call for many of them, where waking for
-                // each would cost more than all the rest.
+                // Datagrams that arrive during the delay are read with one call; a wake-up for each would cost more
+                // than all the other work.
                 Came::All if self.attempt.is_some() => {
                     let delay = self.coalescer.next_delay(group_batch.bytes(), self.machine.window());
                     self.sleeper.sleep([], self.sleep_time().min(delay))?;
@@ -237,7 +237,7 @@ impl ReceiveLoop {
         Ok(came)
     }
 
-    /// What is sent to this host alone: acknowledgements, and symbols where it is the last one.
+    /// Receives what is sent to this host alone: acknowledgements, and symbols if it is the last host.
     fn receive_from_sender(&mut self, batch: &mut Batch) -> io::Result<Came> {
         let mut came = Came::Nothing;
         for _ in 0..ANSWER_BATCHES_IN_A_ROW {
@@ -269,16 +269,17 @@ impl ReceiveLoop {
             } else if Responder::is_for(datagram) {
                 let _ = self.responder.handle_datagram(now, wall(), datagram);
             } else {
-                // The reason is counted where it is found.
+                // The machine counts the reason of a discard.
                 let _ = self.machine.handle_datagram(now, wall(), from, datagram);
-                // A session that was just joined has its memory before its first symbol, which may be the next datagram.
+                // A session that was just joined needs its memory before its first symbol, which may be the next
+                // datagram.
                 self.perform_effects();
             }
         }
         self.clocks.add(Stage::Open as usize, start, batch.bytes());
     }
 
-    /// The way of nearly every datagram: header, place, open to the place, count.
+    /// Handles a symbol, the kind of nearly every datagram: parse, admit, decrypt to its place, count.
     fn take_symbol(&mut self, now: Moment, datagram: &[u8]) {
         let header = match SymbolHeader::parse(datagram) {
             Ok(header) => header,
@@ -324,7 +325,7 @@ impl ReceiveLoop {
         }
     }
 
-    /// A base was looked through: what of the object is in it need not be asked for.
+    /// Passes the index of a base to the machine, so that blocks found there are not requested.
     fn take_base(&mut self) {
         while let Some(found) = self.bases.next() {
             if self.attempt == Some(found.attempt) {
@@ -385,7 +386,7 @@ impl ReceiveLoop {
         self.workers.give(Task::Block { attempt, geometry, work, buffer, file, base });
     }
 
-    /// How the object of the session is cut.
+    /// Returns the geometry of the session's object.
     fn geometry(&self) -> Geometry {
         self.machine.session().expect("the machine asks for work in its session only").geometry
     }
@@ -411,7 +412,7 @@ impl ReceiveLoop {
     fn transmit(&mut self) {
         let now = self.clock.now();
         while let Some(to) = self.machine.poll_transmit(now, &mut self.out) {
-            // Whatever happens to it on the way: it is sent again if it matters.
+            // A lost datagram needs no handling here: the machine repeats what matters.
             if let Err(error) = self.uplink.send(&self.out, to) {
                 tracing::debug!(%to, %error, "a datagram to the sender could not be sent");
             }
@@ -427,7 +428,7 @@ impl ReceiveLoop {
         }
     }
 
-    /// Unfinished images grow old while nothing happens.
+    /// Cleans the store every [`CLEAN_GAP`]: unfinished images also expire while nothing happens.
     fn clean_sometimes(&mut self) {
         let now = self.clock.now();
         if now.since(self.cleaned) >= CLEAN_GAP {
@@ -438,7 +439,7 @@ impl ReceiveLoop {
 
     fn ended(&self) -> Option<Ended> {
         let idle = self.machine.session().is_none();
-        // What is being published is not left half done: its worker answers when the disk has.
+        // Do not leave a publication half done: its worker answers when the disk has.
         if let Some(since) = self.stopping
             && !self.machine.is_publishing()
             && (idle || self.clock.now().since(since) >= STOP_WAIT_MAX)
@@ -467,8 +468,8 @@ impl ReceiveLoop {
         }
     }
 
-    /// What the log says beside an event. That comes out when the batch that led to it is taken in, and by then the next session
-    /// may have begun.
+    /// Returns what the log adds to an event. Events are polled after the whole batch was handled, and by then the next
+    /// session may have begun.
     fn context(&self, event: &ReceiverEvent) -> Context {
         let corrupt = self.machine.corrupt_blocks();
         match (event, self.machine.session()) {
@@ -505,7 +506,7 @@ impl ReceiveLoop {
     }
 }
 
-/// A new place, and what it holds already.
+/// Returns a new file and the blocks that it holds already.
 fn opened(file: Unpublished, geometry: Geometry) -> Opened<Arc<Unpublished>, Existing> {
     let kept = file.file().kept().to_vec();
     if !kept.is_empty() {
@@ -530,18 +531,18 @@ fn log_short_buffer(buffer: Buffer) {
     }
 }
 
-/// Batches from the group before anything else gets its turn.
+/// Batches read from the group before anything else gets its turn.
 const BATCHES_IN_A_ROW: u32 = 8;
 
-/// Batches of what is sent to this host alone, likewise: nobody can keep it busy with them.
+/// The same for datagrams to this host alone. It is small, so that a flood of them cannot keep the host busy.
 const ANSWER_BATCHES_IN_A_ROW: u32 = 2;
 
-/// How often the store is looked over.
+/// Time between two cleanings of the store.
 const CLEAN_GAP: Duration = Duration::from_secs(60);
 
-/// With nothing to wait for; a wake ends it.
+/// Longest sleep with nothing to wait for; a wake-up ends it.
 const IDLE_SLEEP: Duration = Duration::from_secs(1);
 
-/// How long a stopped receiver waits for its sender to acknowledge that.
+/// How long a stopping receiver waits for the sender's acknowledgement.
 const STOP_WAIT_MAX: Duration = Duration::from_millis(500);
 const STOPPING_SLEEP: Duration = Duration::from_millis(20);

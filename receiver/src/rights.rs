@@ -1,4 +1,4 @@
-//! What this process gives up for good: rights that it has used, and ways in which its keys could leave it.
+//! Drops, for good, rights that are no longer needed and ways in which keys could leave this process.
 
 use std::io;
 
@@ -10,14 +10,14 @@ use rustix::thread::{
     remove_capability_from_bounding_set, set_capabilities,
 };
 
-/// Lets no key into a core file, no process of the same user look into this one (ptrace(2), "Ptrace access mode
-/// checking"), and no program that this one starts gain rights. It is called before keys are read.
+/// Keeps keys out of core files, other processes of the same user out of this one (ptrace(2), "Ptrace access mode
+/// checking"), and programs that this one starts from gaining rights. Call it before keys are read.
 ///
-/// `/proc/self/fd/N` can still be opened: a process may always look into itself (`ptrace_may_access` and
+/// `/proc/self/fd/N` can still be opened: a process may always access itself (`ptrace_may_access` and
 /// `proc_fd_permission` of the kernel).
 ///
 /// # Errors
-/// What the system said.
+/// The error of the system call.
 pub fn close_up() -> io::Result<()> {
     setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
     prctl::set_dumpable(false)?;
@@ -25,20 +25,20 @@ pub fn close_up() -> io::Result<()> {
     Ok(())
 }
 
-/// Gives up every capability but those that the store needs where this process is root, which gives files to their owner.
-/// A capability is a thread's: this is called after the sockets are open, and before another thread is started.
+/// Drops every capability except those that the store needs, as root, to give files to their owner. Capabilities belong
+/// to a thread: call this after the sockets are open and before another thread is started.
 ///
-/// Joining a group anew takes no capability; only a receive buffer above `net.core.rmem_max` does.
+/// Joining a group again takes no capability; only a receive buffer above `net.core.rmem_max` does.
 ///
 /// # Errors
-/// What the system said.
+/// The error of the system call.
 pub fn drop_capabilities() -> io::Result<()> {
     let had = capabilities(None)?;
     if had == NONE {
         return Ok(());
     }
     let kept = if geteuid().is_root() { had.permitted & OF_THE_STORE } else { CapabilitySet::empty() };
-    clear_ambient_capability_set()?; // of what is not permitted none is ambient
+    clear_ambient_capability_set()?; // only permitted capabilities can be ambient
     if had.effective.contains(CapabilitySet::SETPCAP) {
         bound(kept)?;
     }
@@ -46,8 +46,8 @@ pub fn drop_capabilities() -> io::Result<()> {
     Ok(())
 }
 
-/// Takes what is not kept out of the bounding set: the limit of what a program that is started could gain. Without
-/// CAP_SETPCAP it cannot be changed, and `no_new_privs` has the same effect.
+/// Removes what is not kept from the bounding set, the limit of what a started program could gain. Without CAP_SETPCAP
+/// it cannot be changed, and `no_new_privs` has the same effect.
 fn bound(kept: CapabilitySet) -> io::Result<()> {
     for number in 0..u64::BITS {
         let capability = CapabilitySet::from_bits_retain(1 << number);
@@ -56,7 +56,7 @@ fn bound(kept: CapabilitySet) -> io::Result<()> {
         }
         match remove_capability_from_bounding_set(capability) {
             Ok(()) => {}
-            // One that this kernel does not know, and so none after it.
+            // This kernel does not know this capability, hence none after it.
             Err(rustix::io::Errno::INVAL) => break,
             Err(error) => return Err(error.into()),
         }
@@ -70,7 +70,7 @@ const NONE: CapabilitySets = CapabilitySets {
     inheritable: CapabilitySet::empty(),
 };
 
-/// As root the store is used with the file system identity of its owner, and makes the directories that are missing.
+/// As root the store takes on its owner's file system identity, and creates missing directories.
 const OF_THE_STORE: CapabilitySet = CapabilitySet::CHOWN
     .union(CapabilitySet::DAC_OVERRIDE)
     .union(CapabilitySet::FOWNER)

@@ -5,14 +5,14 @@ use std::sync::Arc;
 /// The clocks, shared by the threads.
 pub(crate) type Clocks = Arc<glancecast_platform::stages::Stages<COUNT>>;
 
-/// From the socket to the file.
+/// A stage between the socket and the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stage {
     /// The system call that receives.
     Receive,
-    /// Finding a symbol's place, and decrypting it to there.
+    /// Finding a symbol's place and decrypting to it.
     Open,
-    /// Bringing lost symbols back.
+    /// Restoring lost symbols.
     Decode,
     /// Decompressing.
     Decompress,
@@ -20,14 +20,14 @@ pub(crate) enum Stage {
     Verify,
     /// Writing to the store.
     Write,
-    /// Making the whole durable, and giving it its name.
+    /// Making the file durable and giving it its name.
     Publish,
 }
 
 const NAMES: [&str; COUNT] = ["receive", "open", "decode", "decompress", "verify", "write", "publish"];
 const COUNT: usize = Stage::Publish as usize + 1;
 
-/// Clocks at zero.
+/// Returns clocks at zero.
 pub(crate) fn clocks() -> Clocks {
     Arc::new(glancecast_platform::stages::Stages::new(NAMES))
 }

@@ -1,4 +1,4 @@
-//! What is wrong in a TOML file, for a log or a terminal.
+//! Errors in TOML files, printable in a log or on a terminal.
 
 use glancecast_proto::wire::printable;
 

@@ -1,7 +1,7 @@
-//! The worker threads: what takes long or blocks, away from the thread that receives.
+//! The worker threads, which do everything slow or blocking for the receive loop.
 //!
-//! Blocks go to several workers, what is about a whole file to one of its own, so that an fsync does not keep blocks
-//! of another object waiting. The queues are bounded by the receive loop: it hands out no more than [`QUEUE_MAX`] jobs.
+//! Several workers handle blocks; one more handles whole files, so that an fsync does not delay blocks of another
+//! object. The receive loop bounds the queues: it hands out at most [`QUEUE_MAX`] jobs.
 
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex};
@@ -25,10 +25,10 @@ use crate::stages::{Clocks, Stage};
 use crate::store::{BaseFile, Existing, PartialFile, Publication, Store, Unpublished};
 use crate::write_limit::WriteLimit;
 
-/// Jobs that are handed out and not answered, at most. More would only hold buffers.
+/// Most jobs handed out and not answered yet. More would only tie up buffers.
 pub(crate) const QUEUE_MAX: usize = 32;
 
-/// Something for a worker.
+/// A job for a worker.
 pub(crate) enum Task {
     /// Prove and write a block.
     Block {
@@ -41,32 +41,32 @@ pub(crate) enum Task {
     },
     /// Publish a file.
     Publish { attempt: Attempt, file: Arc<Unpublished>, proof: Proof },
-    /// Compare a file that is there.
+    /// Compare a file that exists already.
     Compare { attempt: Attempt, file: Existing, root: Root },
-    /// Put an unfinished file away: whoever holds it last makes it durable.
+    /// Put an unfinished file away: dropping its last reference makes it durable.
     PutAway { file: Arc<Unpublished>, store: Store },
     /// Remove unfinished files that are too old.
     Clean { store: Store },
 }
 
-/// What came of it.
+/// The result of a task.
 pub(crate) enum Answer {
-    /// Of a block.
+    /// The outcome of a block.
     Block { attempt: Attempt, block: BlockIndex, buffer: Option<(Returned, Pages)>, outcome: BlockOutcome },
-    /// An unfinished file is put away, and nobody holds it.
+    /// An unfinished file is put away, and nothing refers to it any more.
     PutAway,
-    /// Of a file.
+    /// The outcome of [`Task::Publish`] or [`Task::Compare`].
     Published { attempt: Attempt, result: Result<Published, Failure> },
 }
 
-/// What the threads are held to, so that the guests of this host keep their disk.
+/// Caps on the threads' reads and writes, so that the guests of this host keep their disk.
 #[derive(Clone)]
 struct Rates {
     writes: Arc<WriteLimit>,
     reads: Arc<RateLimit>,
 }
 
-/// The threads, and the way to them and back.
+/// The threads and the channels to and from them.
 pub(crate) struct Workers {
     blocks: SyncSender<Task>,
     files: SyncSender<Task>,
@@ -77,8 +77,8 @@ pub(crate) struct Workers {
 }
 
 impl Workers {
-    /// Starts the threads; `waker` is used for each answer. Blocks are written no faster than `limit` says, and a file that
-    /// is there already is read no faster than `reads` says.
+    /// Starts the threads. Each answer triggers `waker`. `limit` caps how fast blocks are written, `reads` how fast
+    /// existing files are read.
     pub(crate) fn start(
         waker: &Waker,
         clocks: &Clocks,
@@ -109,7 +109,7 @@ impl Workers {
         if self.outstanding < QUEUE_MAX { BlockRoom::Free } else { BlockRoom::Full }
     }
 
-    /// Hands a task out. Never waits: there is room, see [`Workers::room`], and files come one at a time.
+    /// Queues a task. Never blocks: the caller checks [`Workers::room`], and files come one at a time.
     pub(crate) fn give(&mut self, task: Task) {
         let queue = match task {
             Task::Block { .. } => {
@@ -123,26 +123,26 @@ impl Workers {
         queue.send(task).expect("workers live as long as their queue");
     }
 
-    /// Has unfinished files that are too old removed, unless that waits already.
+    /// Queues the removal of unfinished files that are too old, unless the queue for files is full.
     pub(crate) fn clean(&self, store: &Store) {
         if self.files.try_send(Task::Clean { store: store.clone() }).is_err() {
             tracing::debug!("the store is not looked over: its worker is busy");
         }
     }
 
-    /// Nothing more is written for this attempt: blocks of it that still wait are answered at once.
+    /// Ends all writes for an attempt: its blocks that still wait are answered at once.
     pub(crate) fn give_up(&self, attempt: Attempt) {
         self.limit.give_up(attempt.number());
     }
 
-    /// Ends the threads and waits for them, so that nobody holds a file any more.
+    /// Ends the threads and waits for them, so that none holds a file any more.
     pub(crate) fn join(self) {
         let Self { blocks, files, answers, threads, .. } = self;
         drop((blocks, files, answers));
         threads.into_iter().for_each(|thread| thread.join().expect("a panic ends the program"));
     }
 
-    /// The next answer, if there is one.
+    /// Returns the next answer, if there is one.
     pub(crate) fn next_answer(&mut self) -> Option<Answer> {
         let answer = self.answers.try_recv().ok()?;
         if matches!(answer, Answer::Block { .. }) {
@@ -152,7 +152,7 @@ impl Workers {
     }
 }
 
-/// One worker's life: it ends when the receive loop drops its queue.
+/// Runs a worker until the receive loop drops its queue.
 fn work(
     tasks: &Mutex<Receiver<Task>>,
     answers: &Sender<Answer>,
@@ -180,7 +180,7 @@ fn work(
                 Answer::Published { attempt, result }
             }
             Task::PutAway { mut file, store } => {
-                // Blocks of it that are being written end soon: it is given up.
+                // The attempt is given up, so its blocks that are being written end soon.
                 while let Err(shared) = Arc::try_unwrap(file) {
                     file = shared;
                     thread::sleep(LET_GO_POLL);
@@ -257,7 +257,7 @@ fn prove(
     }
 }
 
-/// What is answered of a block that nobody wants any more.
+/// Returns the answer for a block whose attempt was given up.
 fn given_up(attempt: Attempt, work: Work, buffer: Option<Pages>) -> Answer {
     let outcome = BlockOutcome::Failed(Failure::new(FailureKind::Stopping, "given up"));
     match work {
@@ -271,8 +271,8 @@ fn given_up(attempt: Attempt, work: Work, buffer: Option<Pages>) -> Answer {
     }
 }
 
-/// A worker lets go of the file before it answers, and all blocks were answered before the machine asked to publish: so
-/// this is the last one who holds it.
+/// Publishes a file. This is its last reference: workers drop theirs before they answer, and the machine asks to
+/// publish only when all blocks were answered.
 fn publish(file: Arc<Unpublished>, proof: &Proof) -> Result<Published, Failure> {
     let file = Arc::try_unwrap(file).expect("no block of this file is being written");
     let publication = file.publish(proof).map_err(failure)?;
@@ -290,8 +290,9 @@ fn clean(store: &Store) {
 
 const LET_GO_POLL: Duration = Duration::from_millis(1);
 
-/// One for each core but the one that receives, and no more than keep a disk busy; two at least, as one waits for the disk.
-/// With two, a receiver on two cores took 9.2 Gbit/s where it had refused a fifth of 8 with one.
+/// Returns the number of block workers: one for each core but the receive loop's, at most four, which keep a disk busy,
+/// and at least two, as one waits for the disk. On two cores, a receiver with two workers took 9.2 Gbit/s; with one it
+/// refused a fifth of 8 Gbit/s.
 fn block_workers() -> usize {
     let cores = thread::available_parallelism().map_or(1, std::num::NonZero::get);
     cores.saturating_sub(1).clamp(2, 4)

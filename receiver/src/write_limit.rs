@@ -6,32 +6,32 @@ use glancecast_platform::units::Rate;
 
 use crate::rate_limit::RateLimit;
 
-/// A schedule of writes. An attempt that is given up leaves it at once.
+/// A schedule of writes. The writes of an attempt that is given up leave it at once.
 #[derive(Debug)]
 pub(crate) struct WriteLimit {
     limit: RateLimit,
-    /// Nothing is written any more for attempts up to this one; 0 for none.
+    /// Writes for attempts up to this number are refused; 0 for none.
     given_up: AtomicU64,
 }
 
 impl WriteLimit {
-    /// `None`: no limit.
+    /// Returns a schedule for `rate`; `None` means no limit.
     pub(crate) fn new(rate: Option<Rate>) -> Self {
         Self { limit: RateLimit::new(rate), given_up: AtomicU64::new(0) }
     }
 
-    /// Waits until an attempt may write `bytes` bytes. False if it was given up meanwhile, or before.
+    /// Waits until an attempt may write `bytes` bytes. Returns false if it is given up, before or meanwhile.
     pub(crate) fn wait(&self, attempt: u64, bytes: u64) -> bool {
         debug_assert!(attempt > 0, "attempts are counted from 1");
         self.limit.wait(bytes, || !self.is_given_up(attempt))
     }
 
-    /// Whether nobody waits for an attempt any more.
+    /// Whether an attempt was given up.
     pub(crate) fn is_given_up(&self, attempt: u64) -> bool {
         self.given_up.load(Ordering::Acquire) >= attempt
     }
 
-    /// Nobody waits for this attempt, or an earlier one, from now on.
+    /// Gives up this attempt and all earlier ones.
     pub(crate) fn give_up(&self, attempt: u64) {
         self.given_up.fetch_max(attempt, Ordering::AcqRel);
         self.limit.clear();
@@ -53,7 +53,7 @@ mod tests {
                 scope.spawn(|| (0..10).for_each(|_| assert!(limit.wait(1, 100_000))));
             }
         });
-        // Forty writes of 10 ms each; the first need not wait, and 50 ms may be made good.
+        // Forty writes of 10 ms each; the first need not wait, and a delay of 50 ms may be caught up.
         let took = started.elapsed();
         assert!(took >= Duration::from_millis(330), "{took:?}");
         assert!(took < Duration::from_secs(4), "{took:?}");

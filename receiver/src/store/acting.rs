@@ -1,20 +1,20 @@
-//! Whose rights are used in a directory. A receiver that runs as root uses a store that belongs to somebody else with the
-//! rights of that owner (`setfsuid`, setfsuid(2)): whatever a name there is exchanged for, nothing is opened, made,
-//! renamed or removed that the owner could not have opened, made, renamed or removed itself; and what is made belongs to
-//! the owner from its first moment.
+//! The rights with which a directory is used. A receiver that runs as root uses a store of another owner with that
+//! owner's rights (`setfsuid`, setfsuid(2)). Whatever a name there is exchanged for, nothing is opened, created,
+//! renamed or removed that the owner could not have handled itself; and new files belong to the owner from their first
+//! moment.
 //!
-//! - The identity is that of the thread, for as long as a guard lives: around each use of a name, and not longer. What
-//!   goes by a descriptor that is open already needs no name and no right: reads and writes, `fsync`, `fchmod`, locks of
-//!   files (flock(2), fcntl(2)). So the thread that writes journals and the path of a block know nothing of this.
+//! - The identity belongs to the thread, as long as a guard lives: around each use of a name, and no longer. Operations
+//!   on an open descriptor need no name and no right: reads and writes, `fsync`, `fchmod`, file locks (flock(2),
+//!   fcntl(2)). So the journal writer and the path of a block are not concerned.
 //! - Opening the same file again for `O_DIRECT` goes by `/proc/self/fd`, and is done as the owner too.
-//! - A file that is to belong to somebody else than the directory's owner (`--owner`) is given away by its descriptor
-//!   right after it was made, by root.
-//! - Supplementary groups are the process's, and setfsuid(2) leaves them alone: root's own would open what belongs to
-//!   them. They are dropped for the whole process before the first use; root needs none.
-//! - A directory of root's is used as root: nobody else may exchange names there. A receiver that is not root has one
-//!   identity, and this does nothing.
-//! - Where root may not change its identity (no CAP_SETUID), a warning is logged once, and the store goes on: no
-//!   link is followed in any case.
+//! - A file that is to belong to somebody other than the directory's owner (`--owner`) is given away by its descriptor
+//!   right after it was created, by root.
+//! - Supplementary groups belong to the process, and setfsuid(2) does not change them: root's own would open what
+//!   belongs to them. They are dropped for the whole process before the first use; root needs none.
+//! - A directory that root owns is used as root: nobody else may exchange names there. A receiver that is not root has
+//!   one identity, and this does nothing.
+//! - If root may not change its identity (no CAP_SETUID), a warning is logged once, and the store goes on: no link is
+//!   followed in any case.
 
 use std::fs::Metadata;
 use std::marker::PhantomData;
@@ -25,7 +25,7 @@ use nix::unistd::{Gid, Uid, geteuid, setfsgid, setfsuid, setgroups};
 
 use super::owner::Owner;
 
-/// Whose rights are used in a directory.
+/// The rights with which a directory is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Acting {
     /// Those of this process.
@@ -34,7 +34,7 @@ pub(super) enum Acting {
     As(Owner),
 }
 
-/// The thread has that identity as long as this lives; it is not sent to another one.
+/// Keeps the thread's identity as long as it lives; it cannot be sent to another thread.
 #[must_use]
 pub(super) struct Guard {
     before: Option<(Uid, Gid)>,
@@ -42,7 +42,7 @@ pub(super) struct Guard {
 }
 
 impl Acting {
-    /// For what happens in a directory.
+    /// Returns the rights for operations in a directory.
     pub(super) fn within(directory: &Metadata) -> Self {
         Self::of(geteuid(), Owner { uid: directory.uid(), gid: directory.gid() })
     }
@@ -51,7 +51,7 @@ impl Acting {
         if us.is_root() && owner.uid != 0 { Self::As(owner) } else { Self::AsWeAre }
     }
 
-    /// The user that new files belong to.
+    /// Returns the user that new files belong to.
     pub(super) fn uid(self) -> u32 {
         match self {
             Self::AsWeAre => geteuid().as_raw(),
@@ -59,14 +59,14 @@ impl Acting {
         }
     }
 
-    /// Begins to act.
+    /// Switches this thread to these rights.
     pub(super) fn begin(self) -> Guard {
         let before = match self {
             Self::AsWeAre => None,
             Self::As(owner) => {
                 drop_groups();
                 let (uid, gid) = (Uid::from_raw(owner.uid), Gid::from_raw(owner.gid));
-                // The group first: it takes a right that the other user has not.
+                // The group first: changing it takes a right that the other user does not have.
                 let gid_before = setfsgid(gid);
                 let uid_before = setfsuid(uid);
                 if (current_uid(), current_gid()) != (uid, gid) {
@@ -89,7 +89,7 @@ impl Drop for Guard {
     }
 }
 
-/// An id that is none changes nothing, and the current one is returned (setfsuid(2)).
+/// Returns the current id: an invalid id changes nothing (setfsuid(2)).
 fn current_uid() -> Uid {
     setfsuid(Uid::from_raw(u32::MAX))
 }

@@ -1,5 +1,5 @@
-//! Where a store's directory is: held open from the beginning on, and looked for again by its path only when it was
-//! removed, as nothing can be made in it then. What has been made there since counts if it belongs to the same user.
+//! The directory of a store: held open from the start, and looked up again by its path only after it was removed, as
+//! nothing can be created in it then. A directory created there since is accepted if it belongs to the same user.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,13 +17,13 @@ pub(super) struct Anchor {
 }
 
 impl Anchor {
-    /// Opens the directory that `below` leads to from a path.
+    /// Opens the directory that `below` leads to from `path`.
     pub(super) fn open(path: &Path, below: Vec<Name>) -> io::Result<Self> {
         let held = Mutex::new(Arc::new(find(path, &below)?));
         Ok(Self { path: path.to_owned(), below, held })
     }
 
-    /// The open directory.
+    /// Returns the open directory.
     pub(super) fn dir(&self) -> io::Result<Arc<Dir>> {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         if held.is_gone() {

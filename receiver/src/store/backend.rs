@@ -17,58 +17,58 @@ use super::format::{self, Purpose};
 use super::partial::PartialFile;
 use super::publications::PublicationLog;
 
-/// What is different from kind to kind, and what all of them do with it. `Display` is how the store is written on the
+/// A kind of store: what differs between kinds, and what all of them do with it. `Display` writes the store as on the
 /// command line.
 pub(super) trait Backend: fmt::Debug + fmt::Display + Send + Sync {
-    /// Returns what the store consists of.
+    /// Returns the parts of the store.
     ///
     /// # Errors
-    /// [`StoreError::Refused`] where this host takes nothing at all.
+    /// [`StoreError::Refused`] if this host accepts no object at all.
     fn parts(&self) -> Result<&Parts, StoreError>;
 
-    /// Returns the name that the file of an announced object gets.
+    /// Returns the file name for an announced object.
     ///
     /// # Errors
-    /// [`StoreError::Refused`] if the object is none for this store.
+    /// [`StoreError::Refused`] if the object is not for this store.
     fn admit(&self, announce: &Announce) -> Result<String, StoreError>;
 
-    /// Returns the name of the file that a push means by the name of its base, though it was not published here.
+    /// Returns the file that a push's base name stands for if no published object has that name.
     fn base_file(&self, name: &BaseName) -> Option<String>;
 
-    /// What the files are for, which decides how they are inspected.
+    /// Returns what the files are used for, which decides how they are inspected.
     fn purpose(&self) -> Purpose;
 
-    /// The failure of a push whose name another file has.
+    /// Returns the error for a push whose name another file has.
     fn taken(&self, path: PathBuf) -> StoreError {
         StoreError::Exists { path }
     }
 
-    /// Gives a complete file to the user to whom the files of this store belong.
+    /// Gives a complete file to the owner of this store's files.
     fn give_away(&self, _file: &File) -> io::Result<()> {
         Ok(())
     }
 
-    /// Excludes the program that shares the directory from a name, until the value is dropped; `None` where there is no such
-    /// program. A file that is published under this lock gets the time of its publication, as such a program removes what is
-    /// old.
+    /// Locks a name against the program that shares the directory, until the value is dropped; `None` if there is no
+    /// such program. A file that is published under this lock gets the time of its publication, as such a program
+    /// removes old files.
     fn lock(&self, _name: &str) -> Result<Option<Lock>, StoreError> {
         Ok(None)
     }
 
-    /// How often [`Backend::refresh`] is to be called.
+    /// Returns the time between two calls of [`Backend::refresh`].
     fn refresh_interval(&self) -> Option<Duration> {
         None
     }
 
-    /// Keeps what is pinned from being removed.
+    /// Protects pinned files from removal.
     fn refresh(&self) {}
 
-    /// Removes unfinished files that are too old or too many.
+    /// Does what [`crate::store::Store::clean`] does.
     fn clean(&self) -> Result<(), StoreError> {
         self.parts().map_or(Ok(()), |parts| parts.folder.clean())
     }
 
-    /// Makes a place for an object; `None` if a file of its name and length is there.
+    /// Creates or resumes an object's file; `None` if a file of its name and length exists.
     fn begin(&self, announce: &Announce) -> Result<Option<PartialFile>, StoreError> {
         let folder = &self.parts()?.folder;
         let name = self.admit(announce)?;
@@ -79,7 +79,8 @@ pub(super) trait Backend: fmt::Debug + fmt::Display + Send + Sync {
         }
     }
 
-    /// Gives a complete file its name, unless something has it: then that is compared.
+    /// Inspects a complete file, makes it durable and gives it its name. If the name is taken, compares the file that
+    /// has it.
     fn publish(&self, announce: &Announce, file: PartialFile, root: Root) -> Result<Publication, StoreError> {
         let parts = self.parts()?;
         let name = self.admit(announce)?;
@@ -99,8 +100,8 @@ pub(super) trait Backend: fmt::Debug + fmt::Display + Send + Sync {
         self.compare(announce, root, &|| true).map(|()| Publication::Existing)
     }
 
-    /// Compares the file of an object's name with its root, unless `wanted` says that nobody waits for it any more. One that
-    /// is the same is as good as published now.
+    /// Compares the file of an object's name with the object's root, until `wanted` returns false. If it is the same,
+    /// it counts as published now.
     fn compare(&self, announce: &Announce, root: Root, wanted: &dyn Fn() -> bool) -> Result<(), StoreError> {
         let parts = self.parts()?;
         let name = self.admit(announce)?;
@@ -122,7 +123,7 @@ pub(super) trait Backend: fmt::Debug + fmt::Display + Send + Sync {
         Ok(())
     }
 
-    /// Ends what takes long: waiting for a lock, and comparing.
+    /// Ends long operations: waiting for a lock, and comparing.
     fn stop(&self) {
         if let Ok(parts) = self.parts() {
             parts.folder.stop();
@@ -130,19 +131,19 @@ pub(super) trait Backend: fmt::Debug + fmt::Display + Send + Sync {
     }
 }
 
-/// What publishing came to.
+/// The outcome of publishing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Publication {
-    /// The file is there now.
+    /// The file was published.
     New,
-    /// Somebody else had put the same bytes there.
+    /// Somebody else had published the same bytes.
     Existing,
 }
 
-/// Whatever it is, dropping it unlocks.
+/// A lock of any kind; dropping it unlocks.
 pub(super) type Lock = Box<dyn fmt::Debug>;
 
-/// The directory that a store fills, and what is known of the objects in it.
+/// The directory that a store fills, and the log of the objects in it.
 #[derive(Debug)]
 pub(super) struct Parts {
     pub(super) folder: Folder,
@@ -155,5 +156,6 @@ impl Parts {
     }
 }
 
-/// Readable by all, written by nobody but the owner, as Nova's own files are: QEMU runs as another user than Nova.
+/// Mode of published files. Like Nova's own files they are readable by all and writable only by the owner: QEMU runs as
+/// another user than Nova.
 const PUBLISHED_MODE: u32 = 0o644;

@@ -1,6 +1,6 @@
-//! An older object that the sender of a push names, as hosts may hold many blocks of the new one in it: found in the store,
-//! looked through once, and read block by block. Nothing of it is trusted: what is made of it is verified as what comes from
-//! the network is.
+//! An older object that the sender of a push names because hosts may hold many blocks of the new one in it. It is found
+//! in the store, indexed once, and read block by block. Nothing in it is trusted: blocks copied from it are verified
+//! like blocks from the network.
 
 use std::io;
 use std::ops::Range;
@@ -24,22 +24,23 @@ pub struct BaseFile {
 }
 
 impl BaseFile {
-    /// Of a regular file of the store, which was opened without following a link. `path` is for messages.
+    /// Returns the base in a regular file of the store that was opened without following a link. `path` is for
+    /// messages.
     pub(super) fn new(file: Box<dyn DiskFile>, path: PathBuf) -> io::Result<Self> {
         let bytes = file.entry()?.bytes;
         Ok(Self { file, path, bytes })
     }
 
-    /// Where it was found.
+    /// Returns the path that it was found at.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Fingerprints of its pieces, each as long as a block of the new object, without those of zeros. `step` is called after
-    /// each and ends it by saying false; then there is nothing.
+    /// Returns an index of the fingerprints of its pieces, without those of zeros. A piece is as long as a block of the
+    /// new object. `step` is called after each piece; if it returns false, the result is `None`.
     ///
     /// # Errors
-    /// What reading it said.
+    /// The error of reading it.
     pub fn look_through(&self, geometry: Geometry, step: impl Fn() -> bool) -> io::Result<Option<BaseIndex>> {
         let mut bytes = vec![0; geometry.block_bytes() as usize];
         let (mut pieces, mut offset, mut forgotten) = (Vec::new(), 0, 0);
@@ -68,12 +69,13 @@ impl BaseFile {
     /// Reads from `offset` on until `bytes` is full or the file ends; returns the number of bytes read.
     ///
     /// # Errors
-    /// What the system said.
+    /// The error of the system call.
     pub fn read(&self, offset: u64, bytes: &mut [u8]) -> io::Result<usize> {
         self.file.read_at(bytes, offset)
     }
 
-    /// The next range from `offset` on that is not a hole; all of the rest, where the file system cannot tell.
+    /// Returns the range from the next data at or after `offset` to the end; from `offset` on if the file system cannot
+    /// tell.
     fn next_data(&self, offset: u64) -> io::Result<Option<Range<u64>>> {
         if offset >= self.bytes {
             return Ok(None);
@@ -86,7 +88,7 @@ impl BaseFile {
     }
 }
 
-/// The page cache is given back this often.
+/// Bytes read between two releases of the page cache.
 const FORGET_BYTES: u64 = 64 << 20;
 
 #[cfg(test)]

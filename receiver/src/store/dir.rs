@@ -1,12 +1,12 @@
-//! A directory that is held open. Everything in it goes by a plain [`Name`] relative to its descriptor, so that it is the
-//! same directory whatever its path leads to by now, and no link in it is followed (`openat2` with `RESOLVE_BENEATH` and
-//! `RESOLVE_NO_SYMLINKS`, openat2(2); `O_NOFOLLOW` where the kernel or a filter has no such call, which is as good for a
-//! name without a directory).
+//! A directory that is held open. Everything in it is addressed by a plain [`Name`] relative to its descriptor. So it
+//! stays the same directory wherever its path leads by now, and no link in it is followed: `openat2` has
+//! `RESOLVE_BENEATH` and `RESOLVE_NO_SYMLINKS` (openat2(2)). If the kernel or a filter lacks that call, `O_NOFOLLOW` is
+//! as good for a name without a directory.
 //!
-//! A name may be exchanged for another at any moment by whoever may write to the directory. So what was opened is looked
-//! at by its descriptor (`fstat`), a file gets its name by its descriptor ([`Dir::link`]), and owners, modes and times are
-//! set by descriptor. What is left to names is to take one away, or to rename one to another in the same directory: that
-//! changes names here and no file elsewhere. All of it is done with the rights of the directory's owner ([`Acting`]).
+//! Whoever may write to the directory can exchange a name for another at any moment. So an open file is inspected by
+//! its descriptor (`fstat`), gets its name by its descriptor ([`Dir::link`]), and has its owner, mode and times set by
+//! descriptor. Only two operations use names: removing one, and renaming one to another in the same directory. They
+//! change names here and no file elsewhere. All of it is done with the rights of the directory's owner ([`Acting`]).
 
 use std::fs::{File, Metadata};
 use std::io;
@@ -35,31 +35,31 @@ pub(super) struct Dir {
     acting: Acting,
 }
 
-/// What a file is opened for.
+/// The access that a file is opened for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Access {
-    /// Somebody's file.
+    /// To read a file of any owner.
     Read,
-    /// A file of our own.
+    /// To write a file of our own.
     Write,
-    /// To be locked, which takes a way to write: somebody's file.
+    /// To lock a file of any owner, which needs write access.
     Lock,
 }
 
-/// Bytes of a file system.
+/// Sizes of a file system, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Room {
-    /// That this process may still write.
+    /// Bytes that this process may still write.
     pub(super) free: u64,
-    /// In all.
+    /// Bytes in all.
     pub(super) total: u64,
 }
 
 impl Dir {
-    /// Opens a directory at a path that the operator has named. It may not be a link: a user who may exchange
-    /// that link would choose the store.
+    /// Opens a directory at a path that the operator has named. It must not be a link: a user who may exchange that
+    /// link would choose the store.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
-        // With a slash at its end a link would be followed.
+        // With a trailing slash a link would be followed.
         let path: PathBuf = path.components().collect();
         match open(&path, DIRECTORY, Mode::empty()) {
             Ok(fd) => Self::of(fd.into(), path),
@@ -78,8 +78,8 @@ impl Dir {
         Self::of(file, self.path.join(name.as_str()))
     }
 
-    /// Opens a directory in this one, or makes it, for this owner and with this mode, whatever the umask is. One that is
-    /// there is left as it is.
+    /// Opens a directory in this one, or creates it with this owner and mode, whatever the umask is. An existing
+    /// directory is left as it is.
     pub(super) fn make(&self, name: &Name, owner: Option<Owner>, mode: u32) -> io::Result<Self> {
         if let Ok(there) = self.below(name) {
             return Ok(there);
@@ -87,7 +87,7 @@ impl Dir {
         {
             let _acting = self.acting.begin();
             match mkdirat(&self.file, name.as_str(), Mode::S_IRWXU) {
-                Err(Errno::EEXIST) => {} // made by somebody this moment, or no directory: opening it says so
+                Err(Errno::EEXIST) => {} // just made by somebody else, or no directory: opening it decides
                 result => result?,
             }
         }
@@ -103,12 +103,12 @@ impl Dir {
         }
     }
 
-    /// Whether a directory here can be the one that was made a moment ago. Another one is somebody else's.
+    /// Whether a directory here can be the one that was just created. Otherwise somebody else created it.
     fn may_have_made(&self, directory: &Metadata) -> bool {
         directory.uid() == self.acting.uid() && directory.mode() & 0o7777 & !SET_GROUP == 0o700
     }
 
-    /// Gives away a directory that was just made here.
+    /// Gives away a directory that was just created here.
     fn give(&self, made: Self, owner: Owner) -> io::Result<Self> {
         let mode = self.file.metadata()?.mode();
         if mode & OTHERS_WRITE != 0 && mode & STICKY == 0 {
@@ -127,7 +127,7 @@ impl Dir {
         Ok(Self { file, path, owner, acting: Acting::within(&metadata) })
     }
 
-    /// Opens a regular file: no link, and nothing that blocks or does something because it is opened.
+    /// Opens a regular file: no link, and nothing that blocks or acts when it is opened.
     pub(super) fn open_file(&self, name: &Name, access: Access) -> io::Result<File> {
         let way = match access {
             Access::Read => OFlag::O_RDONLY,
@@ -148,7 +148,7 @@ impl Dir {
         Ok(file)
     }
 
-    /// Makes a file that is not there yet, for its owner alone, whatever the umask is.
+    /// Creates a new file that only its owner may access, whatever the umask is.
     pub(super) fn create_file(&self, name: &Name) -> io::Result<File> {
         let file = {
             let _acting = self.acting.begin();
@@ -158,20 +158,21 @@ impl Dir {
         Ok(file)
     }
 
-    /// What bears a name, itself and not what it points to.
+    /// Returns the metadata of a name; a link itself is meant, not its target.
     pub(super) fn look(&self, name: &Name) -> io::Result<Metadata> {
         let _acting = self.acting.begin();
         open_beneath(&self.file, name, OFlag::O_PATH, Mode::empty())?.metadata()
     }
 
-    /// Gives an open file a name here that nothing has yet: that file, whatever its other names lead to by now.
+    /// Gives an open file a new name here. It is that file, wherever its other names lead by now; no existing name is
+    /// replaced.
     pub(super) fn link(&self, file: &File, name: &Name) -> io::Result<()> {
         let acting = self.acting.begin();
         let result = self.link_now(file, name);
         drop(acting);
         match result {
-            // The owner may not, as of a file that belongs to somebody else (fs.protected_hardlinks, proc(5)); root may. No name
-            // is followed here.
+            // The owner may not link a file that belongs to somebody else (fs.protected_hardlinks, proc(5)); root may.
+            // No name is followed here.
             Err(Errno::EPERM | Errno::EACCES) => Ok(self.link_now(file, name)?),
             result => Ok(result?),
         }
@@ -179,7 +180,7 @@ impl Dir {
 
     fn link_now(&self, file: &File, name: &Name) -> Result<(), Errno> {
         match linkat(file, "", &self.file, name.as_str(), AtFlags::AT_EMPTY_PATH) {
-            // It takes CAP_DAC_READ_SEARCH (linkat(2)); the other way takes /proc.
+            // This needs CAP_DAC_READ_SEARCH (linkat(2)); the other way needs /proc.
             Err(Errno::ENOENT | Errno::EPERM) => {
                 let path = by_descriptor(file);
                 linkat(AT_FDCWD, &path, &self.file, name.as_str(), AtFlags::AT_SYMLINK_FOLLOW)
@@ -194,17 +195,17 @@ impl Dir {
         Ok(renameat(&self.file, from.as_str(), &self.file, to.as_str())?)
     }
 
-    /// Takes the name of a file away.
+    /// Removes the name of a file.
     pub(super) fn remove(&self, name: &Name) -> io::Result<()> {
         let _acting = self.acting.begin();
         Ok(unlinkat(&self.file, name.as_str(), UnlinkatFlags::NoRemoveDir)?)
     }
 
-    /// The names here, without those that are no text.
+    /// Returns the names here, except those that are not text.
     pub(super) fn list(&self) -> io::Result<Vec<Name>> {
         let mut entries = {
             let _acting = self.acting.begin();
-            // Of its own, as a descriptor has one place in the list.
+            // Open it again, as a descriptor has one position in the list.
             nix::dir::Dir::openat(&self.file, ".", DIRECTORY, Mode::empty())?
         };
         let mut names = Vec::new();
@@ -220,7 +221,7 @@ impl Dir {
         self.file.sync_all()
     }
 
-    /// What its file system has room for.
+    /// Returns the room of its file system.
     pub(super) fn room(&self) -> io::Result<Room> {
         let stat = fstatvfs(&self.file)?;
         let unit = stat.fragment_size();
@@ -228,17 +229,17 @@ impl Dir {
         Ok(Room { free: bytes(stat.blocks_available()), total: bytes(stat.blocks()) })
     }
 
-    /// Whether it was removed: nothing can be made in it any more.
+    /// Whether it was removed: nothing can be created in it any more.
     pub(super) fn is_gone(&self) -> bool {
         is_removed(self.file.metadata().map(|metadata| metadata.nlink()))
     }
 
-    /// Whether a file or directory here is one that we made, or whoever the directory belongs to.
+    /// Whether a file or directory here belongs to us or to the directory's owner.
     pub(super) fn is_ours(&self, metadata: &Metadata) -> bool {
         metadata.uid() == self.owner.uid || metadata.uid() == nix::unistd::geteuid().as_raw()
     }
 
-    /// Its own metadata.
+    /// Returns its own metadata.
     pub(super) fn metadata(&self) -> io::Result<Metadata> {
         self.file.metadata()
     }
@@ -251,7 +252,7 @@ impl Dir {
         &self.path
     }
 
-    /// Opens a file that is open here once more, in another way.
+    /// Opens an open file once more, with other flags.
     pub(super) fn open_again(&self, file: &File, flags: OFlag) -> io::Result<File> {
         let again: File = {
             let _acting = self.acting.begin();
@@ -266,16 +267,16 @@ impl Dir {
     }
 }
 
-/// Whether an open directory with so many links was removed.
+/// Whether an open directory with this number of links was removed.
 fn is_removed(links: io::Result<u64>) -> bool {
     match links {
         Ok(links) => links == 0,
-        // On the server of a network file system.
+        // Removed on the server of a network file system.
         Err(error) => error.raw_os_error() == Some(Errno::ESTALE as i32),
     }
 }
 
-/// A path that leads to an open file, and to nothing else.
+/// Returns a path that leads to an open file, and to nothing else.
 fn by_descriptor(file: &File) -> PathBuf {
     format!("/proc/self/fd/{}", file.as_fd().as_raw_fd()).into()
 }
@@ -286,9 +287,9 @@ fn open_beneath(dir: &File, name: &Name, flags: OFlag, mode: Mode) -> io::Result
     if HAS_OPENAT2.load(Ordering::Relaxed) {
         let how = OpenHow::new().flags(flags).mode(mode).resolve(HERE);
         match openat2(dir, name.as_str(), how) {
-            // Linux before 5.6, or gVisor; filters of system calls that do not know it say EPERM (older Docker).
+            // Linux before 5.6, or gVisor. Filters that do not know the call return EPERM (older Docker).
             Err(Errno::ENOSYS) => HAS_OPENAT2.store(false, Ordering::Relaxed),
-            // Or the file does: then the other way says the same.
+            // If the file itself causes this, the other way fails the same.
             Err(Errno::EPERM) => {}
             result => return Ok(result?.into()),
         }
@@ -302,11 +303,11 @@ fn open_nofollow(dir: &File, name: &Name, flags: OFlag, mode: Mode) -> io::Resul
 
 const DIRECTORY: OFlag =
     OFlag::O_RDONLY.union(OFlag::O_DIRECTORY).union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC);
-/// A FIFO does not wait for its other end, and a terminal does not become ours.
+/// Flags with which a FIFO does not wait for its other end, and a terminal does not become ours.
 const ANY_FILE: OFlag = OFlag::O_NONBLOCK.union(OFlag::O_NOCTTY);
 
 const NEW_FILE: OFlag = OFlag::O_RDWR.union(OFlag::O_CREAT).union(OFlag::O_EXCL).union(ANY_FILE);
-/// Nothing but what has a name in the directory itself.
+/// Restricts a lookup to names in the directory itself.
 const HERE: ResolveFlag = ResolveFlag::RESOLVE_BENEATH
     .union(ResolveFlag::RESOLVE_NO_SYMLINKS)
     .union(ResolveFlag::RESOLVE_NO_MAGICLINKS);
@@ -314,7 +315,7 @@ const HERE: ResolveFlag = ResolveFlag::RESOLVE_BENEATH
 const OWNER_ALONE: u32 = 0o600;
 const SET_GROUP: u32 = 0o2000;
 const STICKY: u32 = 0o1000;
-/// Group or others.
+/// Write permission of group or others.
 pub(super) const OTHERS_WRITE: u32 = 0o022;
 
 #[cfg(test)]
@@ -528,7 +529,7 @@ mod tests {
         let file = dir.create_file(&name("hidden")).expect("writable");
         Owner { uid: 42_438, gid: 42_438 }.take(&file).expect("root may");
         dir.link(&file, &name("published")).expect("by root");
-        // The same where fs.protected_hardlinks is 0: the owner may not write to its own directory.
+        // The same if fs.protected_hardlinks is 0: the owner may not write to its own directory.
         fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o555)).expect("root");
         dir.link(&file, &name("second")).expect("by root");
     }

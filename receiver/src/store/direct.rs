@@ -1,6 +1,6 @@
-//! Writing past the page cache (`O_DIRECT`, open(2)): no copy, no pages taken from the guests of this host, and the disk
-//! is as far as the writer is, so that nothing is left to be flushed at the end. Where a file system or a block does not
-//! allow it, the page cache does.
+//! Writing past the page cache (`O_DIRECT`, open(2)): no copy, and no pages taken from the guests of this host. The
+//! disk keeps up with the writer, so that nothing is left to be flushed at the end. If a file system or a block does
+//! not allow it, the page cache is used.
 
 use std::fs::File;
 use std::io;
@@ -12,28 +12,28 @@ use nix::fcntl::OFlag;
 use super::dir::Dir;
 use crate::pool::PAGE;
 
-/// A second way to a file.
+/// A second descriptor of a file, for direct writes.
 #[derive(Debug)]
 pub(super) struct Direct {
-    /// `None` where the file system has no such way.
+    /// `None` if the file system refuses direct writes on opening.
     file: Option<File>,
-    /// It said so only when it was used.
+    /// Whether the file system refused a direct write later.
     refused: AtomicBool,
 }
 
 impl Direct {
-    /// Looks for the way to a file that is open: by its descriptor, as its name may lead to another one by now.
+    /// Opens a file again for direct writes, by its descriptor, as its name may lead to another file by now.
     pub(super) fn open(dir: &Dir, file: &File) -> Self {
         let file = dir.open_again(file, OFlag::O_WRONLY.union(OFlag::O_DIRECT));
         Self { file: file.ok(), refused: AtomicBool::new(false) }
     }
 
-    /// Of a file that is not written.
+    /// Returns the value for a file that is not written.
     pub(super) fn none() -> Self {
         Self { file: None, refused: AtomicBool::new(true) }
     }
 
-    /// Writes bytes that begin at a page and are whole pages; `None` if this way is not for them.
+    /// Writes whole pages, aligned in memory and in the file; `None` if these are not, or if direct writes are refused.
     pub(super) fn write(&self, bytes: &[u8], offset: u64) -> Option<io::Result<()>> {
         let whole = bytes.len().is_multiple_of(PAGE) && offset.is_multiple_of(PAGE as u64);
         let file = self.file.as_ref().filter(|_| whole && bytes.as_ptr().align_offset(PAGE) == 0)?;
@@ -41,7 +41,7 @@ impl Direct {
             return None;
         }
         match file.write_all_at(bytes, offset) {
-            // What alignment is wanted, if any helps, is the file system's secret.
+            // Which alignment the file system wants, if any helps, is unknown.
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
                 self.refused.store(true, Ordering::Relaxed);
                 None
@@ -103,7 +103,7 @@ mod tests {
         Direct { file: Some(file), refused: AtomicBool::new(false) }
     }
 
-    /// Two pages somewhere in it.
+    /// Memory that contains two aligned pages.
     struct Buffer(Vec<u8>);
 
     impl Buffer {

@@ -1,5 +1,5 @@
-//! What the store asks of a directory and of the files in it, in one place: so that tests put a model of a disk under the
-//! very code that runs on a host, and cut its power, fill it or break it at every step.
+//! Everything the store asks of a directory and its files, in one place: tests put a model of a disk under the very
+//! code that runs on a host, and cut its power, fill it or break it at every step.
 
 use std::fs::{self, File, Metadata, Permissions};
 use std::io;
@@ -22,82 +22,83 @@ use super::direct::Direct;
 use super::file_id::FileId;
 use super::name::Name;
 
-/// A directory on a disk. Files in it go by plain names.
+/// A directory on a disk. Its files have plain names.
 pub(super) trait Disk: std::fmt::Debug + Send + Sync {
-    /// Makes a file that is not there yet, for its owner alone.
+    /// Creates a new file that only its owner may access.
     fn create(&self, name: &Name) -> io::Result<Box<dyn DiskFile>>;
 
-    /// Opens a regular file, which is not a link to one.
+    /// Opens a regular file; a link to one is refused.
     fn open(&self, name: &Name, access: Access) -> io::Result<Box<dyn DiskFile>>;
 
-    /// What bears a name, itself and not what it points to.
+    /// Returns the entry of a name; a link itself is meant, not its target.
     fn look(&self, name: &Name) -> io::Result<Entry>;
 
-    /// Takes a name away.
+    /// Removes a name.
     fn remove(&self, name: &Name) -> io::Result<()>;
 
     /// Makes the names durable.
     fn sync(&self) -> io::Result<()>;
 
-    /// The names.
+    /// Returns the names.
     fn list(&self) -> io::Result<Vec<Name>>;
 
-    /// What its file system has room for.
+    /// Returns the room of its file system.
     fn room(&self) -> io::Result<Room>;
 }
 
 /// An open file.
 pub(super) trait DiskFile: std::fmt::Debug + Send + Sync {
-    /// What is known of it by now.
+    /// Returns its current entry.
     fn entry(&self) -> io::Result<Entry>;
 
-    /// Gives it a further name in its directory, which nothing has yet.
+    /// Gives it a further name in its directory; no existing name is replaced.
     fn link(&self, name: &Name) -> io::Result<()>;
 
     /// Sets its modification time to now.
     fn touch(&self) -> io::Result<()>;
 
-    /// Locks it against other processes; false if one of them has it.
+    /// Locks it against other processes; returns false if one of them holds the lock.
     fn try_lock(&self) -> io::Result<bool>;
 
     fn set_len(&self, bytes: u64) -> io::Result<()>;
 
-    /// Writes all of it; nothing of it is durable before a sync.
+    /// Writes all of `bytes`; nothing is durable before a sync.
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
 
     /// Reads until `bytes` is full or the file ends; returns the number of bytes read.
     fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize>;
 
-    /// Makes a range zeros, without space where the file system can.
+    /// Turns a range into zeros, without space if the file system can do that.
     fn clear(&self, range: Range<u64>) -> io::Result<()>;
 
-    /// The next range from `offset` on that is not a hole.
+    /// Returns the next range from `offset` on that is not a hole.
     fn next_data(&self, offset: u64) -> io::Result<Option<Range<u64>>>;
 
     /// Makes the bytes durable.
     fn sync_data(&self) -> io::Result<()>;
 
-    /// Makes the bytes and all that is known of the file durable.
+    /// Makes the bytes and the metadata durable.
     fn sync_all(&self) -> io::Result<()>;
 
     fn set_mode(&self, mode: u32) -> io::Result<()>;
 
-    /// Does something with the file of the system, if it is one.
+    /// Calls `act` with the file of the system, if it is one.
     fn with_file(&self, act: &mut dyn FnMut(&File) -> io::Result<()>) -> io::Result<()>;
 
-    /// Hands the pages of a range (an empty one: of all) back: the guests of this host need them more.
+    /// Releases the page cache of a range, or of the whole file if the range is empty: the guests of this host need it
+    /// more.
     fn forget_pages(&self, range: Range<u64>);
 }
 
-/// What bears a name, or is open.
+/// Metadata of a name or of an open file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Entry {
     pub(super) is_file: bool,
     pub(super) id: FileId,
     pub(super) bytes: u64,
-    /// Bytes of it that take space.
+    /// Allocated bytes.
     pub(super) allocated: u64,
-    /// Names that it has.
+    /// Number of its names.
     pub(super) names: u64,
     pub(super) changed: SystemTime,
 }
@@ -109,7 +110,7 @@ pub(super) struct System(pub(super) Anchor);
 #[derive(Debug)]
 struct SystemFile {
     file: File,
-    /// The same file, written past the page cache.
+    /// The same file, for writes past the page cache.
     direct: Direct,
     dir: Arc<Dir>,
 }
@@ -241,7 +242,7 @@ impl DiskFile for SystemFile {
     fn forget_pages(&self, range: Range<u64>) {
         let (offset, len) = (range.start as i64, (range.end - range.start) as i64);
         let advice = PosixFadviseAdvice::POSIX_FADV_DONTNEED;
-        // It is advice: nothing depends on it.
+        // This is advice: nothing depends on it.
         let _ = posix_fadvise(self.file.as_fd(), offset, len, advice);
     }
 }

@@ -1,4 +1,4 @@
-//! Why a store could not do what it was asked for.
+//! Errors of a store.
 
 use std::error::Error;
 use std::io;
@@ -6,35 +6,35 @@ use std::path::PathBuf;
 
 use glancecast_proto::wire::FailureKind;
 
-/// Why a store could not do it, with the path and what the system said.
+/// Why a store could not do something, with the path and the system's error.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// A file of the object's name is there and is something else.
+    /// A file of the object's name exists and is something else.
     #[error("{path} exists with other content, and a published file is never replaced: remove it, or push under another --name",
         path = path.display())]
     Exists {
         /// Its path.
         path: PathBuf,
     },
-    /// Nova has another file of this image.
+    /// Nova has another file for this image.
     #[error("{path} exists with other content, and a base file is never replaced: if no instance uses it, remove it and push again",
         path = path.display())]
     Taken {
         /// Its path.
         path: PathBuf,
     },
-    /// The rules of this host do not let it in.
+    /// The rules of this host do not admit the object.
     #[error(transparent)]
     Refused(Box<dyn Error + Send + Sync>),
-    /// Nova did not let go of an image's lock.
+    /// Nova did not release an image's lock.
     #[error("{path} is locked by Nova, for {seconds} s by now: push again when it has finished", path = path.display())]
     Locked {
-        /// The lock's file.
+        /// The lock file.
         path: PathBuf,
-        /// How long it was waited for.
+        /// How long the store waited for it.
         seconds: u64,
     },
-    /// Files could not be given to the store's owner.
+    /// Files cannot be given to the store's owner.
     #[error("files in {path} cannot be given to user {uid}, group {gid}: run as that user or as root, or see --owner ({error})",
         path = path.display())]
     Owner {
@@ -44,7 +44,7 @@ pub enum StoreError {
         uid: u32,
         /// The group.
         gid: u32,
-        /// What the system said.
+        /// The error of the system call.
         error: io::Error,
     },
     /// The object does not fit.
@@ -55,12 +55,12 @@ pub enum StoreError {
         path: PathBuf,
         /// Bytes that are free.
         free: u64,
-        /// Bytes that stay free.
+        /// Bytes that must stay free.
         reserve: u64,
         /// Bytes of the object.
         needed: u64,
     },
-    /// Others have taken so much room while an object arrived that too little is left.
+    /// While an object arrived, others have taken so much room that too little is left.
     #[error("{path} has {free} bytes free by now, and {reserve} stay free (min_free): what had arrived is removed",
         path = path.display())]
     Reserve {
@@ -68,10 +68,10 @@ pub enum StoreError {
         path: PathBuf,
         /// Bytes that are free.
         free: u64,
-        /// Bytes that stay free.
+        /// Bytes that must stay free.
         reserve: u64,
     },
-    /// The receiver ends.
+    /// The receiver is stopping.
     #[error("{path} was not compared to its end: the receiver stops", path = path.display())]
     Stopped {
         /// The file.
@@ -83,23 +83,23 @@ pub enum StoreError {
     LogDir {
         /// The directory.
         path: PathBuf,
-        /// What is wrong with it.
+        /// What is wrong with the directory.
         error: io::Error,
     },
-    /// The system said no.
+    /// A system call failed.
     #[error("{what} {path}: {error}", path = path.display())]
     Io {
         /// What was tried.
         what: &'static str,
-        /// With which file.
+        /// The file or directory it was tried with.
         path: PathBuf,
-        /// What it said.
+        /// The error of the system call.
         error: io::Error,
     },
 }
 
 impl StoreError {
-    /// The rules of this host do not let it in, for this reason.
+    /// Returns [`StoreError::Refused`] for this reason.
     pub(super) fn refused(why: impl Error + Send + Sync + 'static) -> Self {
         Self::Refused(Box::new(why))
     }
@@ -119,7 +119,7 @@ impl StoreError {
     }
 }
 
-/// There is no room: of the disk, or of this user's part of it.
+/// Whether there is no room, on the disk or in this user's quota.
 fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }

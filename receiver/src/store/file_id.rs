@@ -1,16 +1,16 @@
-//! Which file it is, beyond its name: so that a foreign file of the same name and length is never taken for the one that
-//! was proven.
+//! Identity of a file beyond its name, so that a foreign file of the same name and length is never taken for the proven
+//! one.
 //!
-//! A file system gives an inode number out again as soon as it is free: a file that is removed and written again under the
-//! same name often has the same one. So a file is known by its inode number **and the time of its birth** (statx(2),
+//! A file system reuses an inode number as soon as it is free: a file that is removed and written again under the same
+//! name often has the same one. So a file is identified by its inode number **and the time of its birth** (statx(2),
 //! `stx_btime`), which ext4, XFS, Btrfs and tmpfs keep in nanoseconds and nobody can set. The time of the last change
 //! (`ctime`) would be too strict there: Nova sets the modification time of a base file that is in use, libvirt changes
-//! owners and labels, a refresh of a pin sets the modification time, and all of these change `ctime` of a file whose
+//! owners and labels, and a refresh of a pin sets the modification time. Each of these changes `ctime` although the
 //! content is the same.
 //!
-//! Where a file system keeps no time of birth (older NFS), `ctime` has to do: a file that anybody touched is no longer known, its
-//! proof and its pin are forgotten, and the next push compares it again. That is the safe side. What the store itself
-//! changes is recorded again by descriptor ([`super::publications`]).
+//! If a file system keeps no time of birth (older NFS), `ctime` has to do: a file that anybody touched is no longer
+//! recognised, its proof and its pin are forgotten, and the next push compares it again. That is the safe side. Changes
+//! by the store itself are recorded again by descriptor ([`super::publications`]).
 //!
 //! The device number is compared only within one process: file systems without a disk of their own (NFS, Btrfs,
 //! overlayfs) get another one with each mount, and a record outlives a reboot.
@@ -19,7 +19,7 @@ use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, SystemTime};
 
-/// A file, on this host.
+/// Identifies a file on this host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct FileId {
     pub(super) device: u64,
@@ -30,9 +30,9 @@ pub(super) struct FileId {
 /// Since when the inode has been this file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Since {
-    /// Since its birth, which was then.
+    /// Since its birth, at this time.
     Birth(Nanos),
-    /// At least since its last change, which was then.
+    /// At least since its last change, at this time.
     Change(Nanos),
 }
 
@@ -49,7 +49,7 @@ impl FileId {
         Self { device: metadata.dev(), inode: metadata.ino(), since }
     }
 
-    /// Whether both are the same file, one of which is open, so that its inode number is not given to another.
+    /// Whether both are the same file. One of them must be open, so that its inode number is not reused.
     pub(super) fn is_open_as(self, other: Self) -> bool {
         (self.device, self.inode) == (other.device, other.inode)
     }
@@ -61,7 +61,7 @@ impl Nanos {
     }
 
     fn of(time: SystemTime) -> Self {
-        let nanos = |duration: Duration| duration.as_nanos() as i128; // u64 seconds at most
+        let nanos = |duration: Duration| duration.as_nanos() as i128; // at most u64 seconds
         match time.duration_since(SystemTime::UNIX_EPOCH) {
             Ok(after) => Self(nanos(after)),
             Err(before) => Self(-nanos(before.duration())),

@@ -1,7 +1,7 @@
-//! A directory that holds unfinished files beside published ones, and the step from the one to the other.
+//! A directory that holds unfinished files next to published ones, and the step from one to the other.
 //!
-//! Publishing is fsync, a link that never replaces, and fsync of the directory: a crash leaves the whole object or no
-//! object.
+//! Publishing is fsync, a link that never replaces, and fsync of the directory: after a crash the whole object is
+//! there, or nothing.
 
 use std::io;
 use std::path::Path;
@@ -29,26 +29,27 @@ use super::spec::StoreOptions;
 pub(super) struct Folder {
     staging: StagingArea,
     options: StoreOptions,
-    /// Held while unfinished files are looked through, so that no thread finds them locked by another thread of this process.
+    /// Held while unfinished files are searched, so that no thread finds them locked by another thread of this process.
     looking: Mutex<()>,
-    /// Unfinished files made so far, a part of their names: a session that is joined again needs another name.
+    /// Number of unfinished files created so far. It is part of their names, as a session that is joined again needs
+    /// another name.
     made: AtomicU64,
-    /// Nothing that takes long is gone on with.
+    /// Set once long operations are to end.
     stop: AtomicBool,
 }
 
-/// What has a name in a folder.
+/// What a name in a folder leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Found {
     Nothing,
-    /// A file of the length that was asked for.
+    /// A file of the expected length.
     OfThisLength,
     SomethingElse,
 }
 
 impl Folder {
-    /// Uses an open directory, and removes unfinished files of earlier receivers that no session will resume. `path` is for
-    /// messages.
+    /// Uses an open directory, and removes unfinished files of earlier receivers that no session will resume. `path` is
+    /// for messages.
     pub(super) fn open(anchor: Anchor, path: &Path, options: StoreOptions) -> Result<Self, StoreError> {
         let at = |error| StoreError::Io { what: "start a thread for", path: path.to_owned(), error };
         let journals = journal_writer::start().map_err(at)?;
@@ -77,23 +78,23 @@ impl Folder {
         &*self.staging.disk
     }
 
-    /// What takes long ends at once from now on, with [`StoreError::Stopped`].
+    /// Ends long operations at once, now and later, with [`StoreError::Stopped`].
     pub(super) fn stop(&self) {
         self.stop.store(true, Ordering::Relaxed);
     }
 
-    /// Whether it was stopped.
+    /// Returns the flag that [`Folder::stop`] sets.
     pub(super) fn stopping(&self) -> &AtomicBool {
         &self.stop
     }
 
-    /// Removes unfinished files that are too old or too many.
+    /// Removes unfinished files that are too old or too many, or that take room that stays free.
     pub(super) fn clean(&self) -> Result<(), StoreError> {
         let _looking = self.looking.lock().unwrap_or_else(PoisonError::into_inner);
         resume::clean(self.disk(), self.path(), self.options)
     }
 
-    /// What bears this name.
+    /// Returns what a name leads to.
     pub(super) fn find(&self, name: &str, bytes: u64) -> Result<Found, StoreError> {
         match Name::new(name).and_then(|name| self.disk().look(&name)) {
             Ok(entry) if entry.is_file && entry.bytes == bytes => Ok(Found::OfThisLength),
@@ -103,8 +104,8 @@ impl Folder {
         }
     }
 
-    /// Resumes the unfinished file of an object, or makes one if the disk has room for all of it and for the reserve.
-    /// Unfinished files of other objects are removed, the oldest first, where they take that room.
+    /// Resumes the unfinished file of an object, or creates one if the disk has room for all of it and for the reserve.
+    /// Unfinished files of other objects are removed, the oldest first, if they take that room.
     pub(super) fn begin(&self, object: &str, announce: &Announce) -> Result<PartialFile, StoreError> {
         let (geometry, session) = (announce.geometry, announce.session);
         let bytes = geometry.object_bytes();
@@ -138,7 +139,7 @@ impl Folder {
             let serial = self.made.fetch_add(1, Ordering::Relaxed);
             let names = Names::new(&object, session, serial);
             match PartialFile::create(&self.staging, names, journal_of, bytes) {
-                // Somebody who still works on it has this name.
+                // Another receiver still works on the file of this name.
                 Err(StoreError::Io { error, .. })
                     if error.kind() == io::ErrorKind::AlreadyExists && serial < SERIALS_MAX => {}
                 result => return result,
@@ -146,8 +147,7 @@ impl Folder {
         }
     }
 
-    /// Gives a finished file its name and takes its hidden one away. Returns what is known of the file then; `None` if
-    /// something has the name already.
+    /// Gives a finished file its name and removes its hidden one. Returns its entry then; `None` if the name is taken.
     pub(super) fn link(&self, file: PartialFile, name: &str) -> Result<Option<Entry>, StoreError> {
         let at = |what| move |error| self.error_at(name, what, error);
         let open = Arc::clone(file.file());
@@ -158,12 +158,12 @@ impl Folder {
         }
         self.disk().sync().map_err(|error| self.error("sync the directory of", error))?;
         drop(file);
-        // Not by its name: somebody may have replaced it by now.
+        // Not by its name, which somebody may have replaced by now.
         open.entry().map(Some).map_err(at("look at"))
     }
 
-    /// Hashes a file and compares it with a root. Returns the file, open. Ends early when the store is stopped, or when
-    /// `wanted` says no.
+    /// Hashes a file and compares it with a root. Returns the open file. Ends early if the store is stopped or `wanted`
+    /// returns false.
     pub(super) fn compare(
         &self,
         name: &str,
@@ -190,8 +190,8 @@ impl Folder {
         }
     }
 
-    /// Returns the BLAKE3 hash of a file, read from the disk: the page cache may be right where the disk is not. `step` is
-    /// called after each piece with the bytes done so far; if it returns false, hashing ends with `None`.
+    /// Returns the BLAKE3 hash of a file, read from the disk: the page cache may be right where the disk is not. `step`
+    /// is called after each piece with the bytes done so far; if it returns false, the result is `None`.
     pub(super) fn hash_in_steps(
         &self,
         name: &str,
@@ -206,7 +206,7 @@ impl Folder {
         name: &str,
         mut step: impl FnMut(u64) -> bool,
     ) -> Result<Option<Root>, StoreError> {
-        // The guests of this host need the page cache more.
+        // Read from the disk; afterwards the guests of this host need the page cache more.
         file.forget_pages(0..0);
         let mut hasher = blake3::Hasher::new();
         let mut piece = vec![0; PIECE_BYTES];
@@ -245,23 +245,23 @@ impl Folder {
         }
     }
 
-    /// Sets the modification time of a compared file to now; returns what is known of the file then.
+    /// Sets the modification time of a compared file to now; returns its entry then.
     pub(super) fn touch(&self, name: &str, file: &dyn DiskFile) -> Result<Entry, StoreError> {
         file.touch()
             .and_then(|()| file.entry())
             .map_err(|error| self.error_at(name, "set the time of", error))
     }
 
-    /// Tries something with a file that is there for nothing else.
+    /// Calls `with` with a file that exists only for this test.
     pub(super) fn probe(&self, with: impl FnOnce(&dyn DiskFile) -> io::Result<()>) -> io::Result<()> {
         let name = Name::new(format!("{PREFIX}probe.{}", std::process::id()))?;
-        let _ = self.disk().remove(&name); // of a process that had our pid and was killed right here
+        let _ = self.disk().remove(&name); // left by a process with our pid that was killed right here
         let tried = with(&*self.disk().create(&name)?);
         self.disk().remove(&name)?;
         tried
     }
 
-    /// Bytes that this process may still write here.
+    /// Returns the bytes that this process may still write here.
     pub(super) fn free_bytes(&self) -> Result<u64, StoreError> {
         let room = self.disk().room();
         room.map(|room| room.free).map_err(|error| self.error(ASK_FOR_ROOM, error))
@@ -276,21 +276,21 @@ impl Folder {
     }
 }
 
-/// A file that is what it should be.
+/// A file that has the expected root.
 #[derive(Debug)]
 pub(super) struct Compared {
     pub(super) file: Box<dyn DiskFile>,
     pub(super) entry: Entry,
 }
 
-/// Names that are tried.
+/// Most names that are tried for an unfinished file.
 const SERIALS_MAX: u64 = 1_000_000;
 
 const ASK_FOR_ROOM: &str = "ask for the free space of";
 
 pub(super) const PIECE_BYTES: usize = 1 << 20;
 
-/// The page cache is given back this often.
+/// Bytes read between two releases of the page cache.
 const FORGET_BYTES: u64 = 64 << 20;
 
 #[cfg(test)]

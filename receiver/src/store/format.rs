@@ -1,5 +1,5 @@
-//! The last look at what is about to be published: the same rules as at the sender, on the bytes that are here, and where it
-//! matters to somebody who opens the file, what `qemu-img` says of it in its sandbox.
+//! The last inspection before publication: the same rules as at the sender, on the bytes that are here, and, for files
+//! that somebody opens as a disk, the opinion of `qemu-img` in its sandbox.
 
 use std::fs::File;
 use std::io;
@@ -13,12 +13,12 @@ use glancecast_inspect::{
 use glancecast_proto::wire::DiskFormat;
 use glancecast_sandbox::{Patience, QemuImg, ToolError, Unsandboxed, not_opened};
 
-/// What a store is for.
+/// What the files of a store are used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
     /// Files of any kind, some of them images.
     Files,
-    /// Disks of instances, which Nova opens without another look.
+    /// Disks of instances, which Nova opens without inspecting them again.
     Disks,
 }
 
@@ -31,8 +31,8 @@ pub(super) enum FormatError {
     Refused(#[from] Refusal),
 }
 
-/// Whether a file is what was announced, and nothing that a tool would open as something else, or that Nova would refuse. The inner
-/// error says why it is not, for the sender's table.
+/// Checks that a file is what was announced, and nothing that a tool would open as something else or that Nova would
+/// refuse. The inner error gives the reason, for the sender's table.
 pub(super) fn check(
     announced: DiskFormat,
     of: Purpose,
@@ -47,14 +47,14 @@ pub(super) fn check(
         DiskFormat::Other if of == Purpose::Files => return Ok(Ok(())),
         DiskFormat::Other => return Ok(Err(FormatError::Unknown)),
     };
-    // How large a disk may be is for the flavor of each instance to say. Nova takes no VHD.
+    // The virtual size of a disk is limited by each instance's flavor. Nova accepts no VHD.
     let limits = Limits { virtual_bytes_max: u64::MAX, vhd: of == Purpose::Files, ..Limits::default() };
     let facts = match inspect(&mut file, claim, &limits) {
         Ok(facts) => facts,
         Err(CheckError::Refused(refusal)) => return Ok(Err(refusal.into())),
         Err(CheckError::Read(error)) => return Err(error),
     };
-    // A raw file of a directory is opened by nobody whom this program knows.
+    // A raw file in a directory is not opened by any program known here.
     match TOOL.get() {
         Some(tool) if of == Purpose::Disks || announced != DiskFormat::Raw => {
             second_opinion(tool, file, facts.format)
@@ -63,7 +63,7 @@ pub(super) fn check(
     }
 }
 
-/// Looks for `qemu-img` and a sandbox, once, at the start of the program. Without them inspection alone decides.
+/// Finds `qemu-img` and a sandbox, once, at the start of the program. Without them inspection alone decides.
 pub fn find_tool() {
     match QemuImg::find(Unsandboxed::Refused) {
         Ok(tool) => {
@@ -79,7 +79,7 @@ pub fn find_tool() {
     }
 }
 
-/// Nobody waits for the tool from now on: what waits to be published fails.
+/// Stops waiting for the tool, now and later: pending publications fail.
 pub(super) fn stop() {
     STOP.store(true, Ordering::Relaxed);
 }
@@ -92,11 +92,11 @@ fn second_opinion(tool: &QemuImg, file: &File, inspected: Format) -> io::Result<
     }
 }
 
-/// The program's, not a store's: there is one `qemu-img`, and one stop.
+/// One for the program, not for each store: there is one `qemu-img`, and one stop.
 static TOOL: OnceLock<QemuImg> = OnceLock::new();
 static STOP: AtomicBool = AtomicBool::new(false);
 
-/// A look takes 50 ms; a busy disk more.
+/// Longest wait for the tool, which takes 50 ms, or more on a busy disk.
 const LOOK_TIME: Duration = Duration::from_secs(20);
 
 #[cfg(test)]

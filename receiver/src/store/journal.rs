@@ -1,14 +1,15 @@
-//! The journal of an unfinished file: of which object it is, and which blocks are proven and durable in it.
+//! The journal of an unfinished file: its object, and which of its blocks are proven and durable.
 //!
 //! ```text
-//! magic "glncjrnl" 8 | version 1 | log2 of the block size 1 | object bytes 8 | session 16 | name 1+n | image id 1+n | check 8
-//! block 4 | block hash 32 | check 8                                                             once for each block, in any order
+//! magic "glncjrnl" 8 | version 1 | log2 of the block size 1 | object bytes 8 | session 16 | name 1+n | image id 1+n
+//! | check 8
+//! block 4 | block hash 32 | check 8                                          once for each block, in any order
 //! ```
 //!
-//! Numbers are big-endian. A check is the first 8 bytes of BLAKE3 of what stands before it; of a record, of the header's
-//! check and the record. A record is appended after the block's data were made durable, never before: the journal follows
-//! the data. Of a file that is cut off or damaged, the records before the damage count. What they say is a claim all the
-//! same: a block counts when it was read and has the hash that the manifest of the new session names.
+//! Numbers are big-endian. A check is the first 8 bytes of BLAKE3 of what precedes it; for a record, of the header's
+//! check and the record. A record is appended after the block's data are durable, never before: the journal follows the
+//! data. If the file is cut off or damaged, the records before the damage count. Even so they are only claims: a block
+//! counts once it was read and has the hash that the manifest of the new session names.
 
 use std::io;
 
@@ -19,7 +20,7 @@ use glancecast_proto::wire::Announce;
 
 use super::disk::DiskFile;
 
-/// What an unfinished file is of. Two sessions with equal ones may go on from each other's blocks.
+/// Identifies the object of an unfinished file. Sessions with equal identities may resume each other's files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Identity {
     object_bytes: u64,
@@ -29,7 +30,7 @@ pub(super) struct Identity {
 }
 
 impl Identity {
-    /// Of the object of a session, under the name that the store has for it.
+    /// Returns the identity of a session's object, whose name in the store is `object`.
     pub(super) fn of(announce: &Announce, object: &str) -> Self {
         Self {
             object_bytes: announce.geometry.object_bytes(),
@@ -55,19 +56,19 @@ pub(super) struct Journal {
     end: u64,
 }
 
-/// What was read of a journal.
+/// The contents of a journal.
 #[derive(Debug)]
 pub(super) struct Old {
     pub(super) identity: Identity,
-    /// In the order of writing.
+    /// Records in the order of writing.
     pub(super) records: Vec<BlockRecord>,
-    /// The rest of it is cut off or damaged, and was left away.
+    /// Whether the rest of the file was cut off or damaged; it is dropped.
     pub(super) damaged: bool,
     pub(super) journal: Journal,
 }
 
 impl Journal {
-    /// Begins a journal in an empty file. It is durable with the first records.
+    /// Starts a journal in an empty file. It is durable with the first records.
     pub(super) fn begin(
         file: Box<dyn DiskFile>,
         identity: &Identity,
@@ -82,7 +83,7 @@ impl Journal {
     /// Reads a journal.
     ///
     /// # Errors
-    /// [`io::ErrorKind::InvalidData`] if it is none, or of another version; or what reading it said.
+    /// [`io::ErrorKind::InvalidData`] if it is not a journal or has another version; or the error of reading it.
     pub(super) fn read(file: Box<dyn DiskFile>) -> io::Result<Old> {
         let mut head = vec![0; HEADER_MAX];
         let got = file.read_at(&mut head, 0)?;
@@ -122,7 +123,7 @@ impl Journal {
         Some(BlockRecord { block, hash: BlockHash(*body.last_chunk()?) })
     }
 
-    /// All records up to the end or to the first that is none; appending goes on there.
+    /// Reads records up to the end or the first invalid one, where appending resumes.
     fn read_records(&mut self) -> io::Result<(Vec<BlockRecord>, bool)> {
         let mut records = Vec::new();
         let mut buffer = vec![0; RECORD * READ_RECORDS];
@@ -158,7 +159,7 @@ fn header(identity: &Identity, session: SessionId) -> Vec<u8> {
     bytes
 }
 
-/// The identity, and the length of the header.
+/// Returns the identity and the length of the header.
 fn parse_header(bytes: &[u8]) -> Result<(Identity, usize), &'static str> {
     const SHORT: &str = "it is cut off in its header";
     let mut rest = bytes;
@@ -207,9 +208,9 @@ const MAGIC: &[u8; 8] = b"glncjrnl";
 const VERSION: u8 = 1;
 const CHECK: usize = 8;
 const RECORD: usize = 4 + 32 + CHECK;
-/// Both texts at their longest.
+/// Longest header, with both texts at their longest.
 const HEADER_MAX: usize = 8 + 2 + 8 + 16 + 2 * 256 + CHECK;
-/// Each block once, and once more where it had to be written again.
+/// Each block once, and once more if it had to be written again.
 const RECORDS_MAX: usize = 2 * BLOCKS_MAX as usize;
 const READ_RECORDS: usize = 1_024;
 

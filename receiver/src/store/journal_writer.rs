@@ -1,5 +1,5 @@
-//! Writes the journals of unfinished files, each behind its data. A block that was written is noted at once and without
-//! waiting; a thread makes the data of all noted blocks durable, then their records.
+//! The journal writer, which writes the journals of unfinished files after their data. A written block is noted at once
+//! and without waiting; a thread makes the data of all noted blocks durable, then their records.
 
 use std::io;
 use std::path::PathBuf;
@@ -11,23 +11,23 @@ use std::time::Duration;
 use super::disk::{Disk, DiskFile};
 use super::journal::{BlockRecord, Journal};
 
-/// The journal of one unfinished file, and what is still to be written to it.
+/// The journal of one unfinished file, and the records still to be written to it.
 #[derive(Debug)]
 pub(super) struct JournalWriter {
     noted: Mutex<Noted>,
     open: Mutex<Option<Open>>,
-    /// Why the data could not be made durable. fsync(2) reports it once, to whoever asks first; publication needs it too.
+    /// The error if data could not be made durable. fsync(2) reports it only once; publication needs it too.
     failed: Mutex<Option<io::ErrorKind>>,
     to_thread: Option<Sender<Arc<JournalWriter>>>,
-    /// There is no journal: the file will not be resumed.
+    /// Whether there is no journal: the file will not be resumed.
     idle: bool,
 }
 
-/// Written and not in the journal: at most the blocks that are written while one flush lasts.
+/// Records not in the journal yet: at most those of the blocks that are written during one flush.
 #[derive(Debug, Default)]
 struct Noted {
     records: Vec<BlockRecord>,
-    /// The thread was asked for a flush.
+    /// Whether the thread was asked for a flush.
     queued: bool,
 }
 
@@ -37,13 +37,14 @@ struct Open {
     directory: PathBuf,
     file: Arc<dyn DiskFile>,
     journal: Journal,
-    /// The names of both files are durable.
+    /// Whether the names of both files are durable.
     named: bool,
     records: usize,
 }
 
 impl JournalWriter {
-    /// Of a file that will not be resumed: nothing is noted, and nothing is made durable before the file is published.
+    /// Returns the writer of a file that will not be resumed: it notes nothing and makes nothing durable before
+    /// publication.
     pub(super) fn idle() -> Self {
         Self {
             noted: Mutex::default(),
@@ -66,7 +67,7 @@ impl JournalWriter {
         Self { noted: Mutex::default(), open, failed: Mutex::new(None), to_thread, idle: false }
     }
 
-    /// A block was written.
+    /// Notes that a block was written.
     pub(super) fn note(self: &Arc<Self>, record: BlockRecord) {
         if self.idle {
             return;
@@ -75,12 +76,13 @@ impl JournalWriter {
         noted.records.push(record);
         if let Some(thread) = self.to_thread.as_ref().filter(|_| !std::mem::replace(&mut noted.queued, true))
         {
-            // A thread that is gone leaves it to the last flush.
+            // If the thread has ended, the last flush writes the record.
             let _ = thread.send(Arc::clone(self));
         }
     }
 
-    /// Makes what was noted durable: the data, then the records. Returns how many records there are.
+    /// Makes noted blocks durable: the data, then the records. Returns the number of this session's records in the
+    /// journal.
     pub(super) fn flush(&self) -> usize {
         let mut open = lock(&self.open);
         let records = {
@@ -106,7 +108,7 @@ impl JournalWriter {
         here.records
     }
 
-    /// Why received data may be lost, if they may.
+    /// Returns the error if received data may be lost.
     pub(super) fn failure(&self) -> Option<io::Error> {
         lock(&self.failed).map(|kind| io::Error::new(kind, "earlier data could not be made durable"))
     }
@@ -129,7 +131,7 @@ impl Open {
     }
 }
 
-/// Starts the thread; it ends with the last sender to it.
+/// Starts the thread; it ends when the last sender is dropped.
 pub(super) fn start() -> io::Result<Sender<Arc<JournalWriter>>> {
     let (to_thread, due) = channel();
     thread::Builder::new().name("journal".into()).spawn(move || flush_all(&due))?;
@@ -138,7 +140,7 @@ pub(super) fn start() -> io::Result<Sender<Arc<JournalWriter>>> {
 
 fn flush_all(due: &Receiver<Arc<JournalWriter>>) {
     while let Ok(first) = due.recv() {
-        // Those of another object come in between and wait no longer for it.
+        // Journals of other objects join this flush meanwhile.
         let mut writers = vec![first];
         while let Ok(another) = due.recv_timeout(FLUSH_AFTER) {
             writers.push(another);
@@ -153,8 +155,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The thread waits for this long without a new file before it flushes: what a power failure may cost, besides the time of a
-/// flush. Each flush costs the file system a commit.
+/// Pause without a new file after which the thread flushes. A power failure costs this and the time of a flush; each
+/// flush costs the file system a commit.
 const FLUSH_AFTER: Duration = Duration::from_millis(500);
 
 #[cfg(test)]

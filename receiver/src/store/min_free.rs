@@ -1,4 +1,4 @@
-//! The room that stays free for the guests of this host: what a file system keeps of itself, whatever is pushed.
+//! The room that stays free for the guests of this host, whatever is pushed.
 //!
 //! It is a share of the file system or a number of bytes, whichever is less: a small disk keeps its share, a large one
 //! the bytes.
@@ -9,9 +9,9 @@ use std::str::FromStr;
 /// How much of its file system a store leaves free.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MinFree {
-    /// Of the whole file system, 0 to 100.
+    /// Share of the whole file system, 0 to 100.
     pub percent: u8,
-    /// And no more than these bytes.
+    /// The most that stays free, in bytes.
     pub bytes: u64,
 }
 
@@ -19,10 +19,10 @@ impl MinFree {
     /// 5 % and at most 10 GiB.
     pub const DEFAULT: Self = Self { percent: 5, bytes: 10 << 30 };
 
-    /// Nothing.
+    /// Nothing stays free.
     pub const NONE: Self = Self { percent: 0, bytes: 0 };
 
-    /// Bytes that stay free on a file system of `total` bytes.
+    /// Returns the bytes that stay free on a file system of `total` bytes.
     #[must_use]
     pub fn of(self, total: u64) -> u64 {
         let share = u128::from(total) * u128::from(self.percent.min(100)) / 100;
@@ -36,7 +36,7 @@ impl Default for MinFree {
     }
 }
 
-/// `5%`, `10GiB`, both with a comma between them, whichever is less; `0` for nothing.
+/// Parses `5%`, `10GiB`, or both with a comma between them, whichever is less; `0` for nothing.
 impl FromStr for MinFree {
     type Err = String;
 
@@ -65,8 +65,8 @@ impl FromStr for MinFree {
     }
 }
 
-/// A number of bytes with a binary unit, `B` to `TiB`; `0` needs none. A unit of decimal multiples is refused: half of
-/// those who write `GB` mean the other one.
+/// Parses a number of bytes with a binary unit, `B` to `TiB`; `0` needs none. Decimal units are refused: half of those
+/// who write `GB` mean the binary one.
 fn bytes_of(text: &str) -> Option<u64> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);

@@ -1,8 +1,8 @@
-//! Where objects go: a file is made, filled block by block, proven, and only then given its name.
+//! The store: a file is created, filled block by block, proven, and only then given its name.
 //!
-//! The order is in the types: only a `VerifiedBlock` can be written, only a `Proof` publishes, and publishing takes the
-//! unfinished file away for good. [`PartialFile`] knows how an object is written, each kind of store (`backends`) which
-//! files it takes and under which names.
+//! The types enforce this order: only a `VerifiedBlock` can be written, only a `Proof` publishes, and publishing
+//! consumes the unfinished file. [`PartialFile`] knows how an object is written; each kind of store (`backends`) knows
+//! which files it accepts and under which names.
 
 mod acting;
 mod anchor;
@@ -51,40 +51,41 @@ pub use partial::PartialFile;
 pub use publications::{Held, Pinned};
 pub use spec::{KeepUnfinished, SpecError, StoreOptions};
 
-/// A store that is open; copies are the same store.
+/// An open store; clones share it.
 #[derive(Clone, Debug)]
 pub struct Store(Arc<dyn Backend>);
 
-/// What there is of an object when its session begins.
+/// What a store holds of an object when its session begins.
 #[derive(Debug)]
 pub enum Begun {
-    /// A place of the object's length: empty, or with what an earlier session kept.
+    /// An unfinished file of the object's length: empty, or with blocks that an earlier session kept.
     New(Unpublished),
-    /// A file of its name and length, to be compared with the root when that is known.
+    /// A file of the object's name and length, to be compared with the root once that is known.
     Existing(Existing),
 }
 
 impl Store {
-    /// Opens a store and clears away what earlier receivers left unfinished, as far as it is not kept.
+    /// Opens a store and removes the unfinished files of earlier receivers that are not to be kept.
     ///
     /// # Errors
-    /// [`StoreError::Io`]: not there, not a directory, not writable.
+    /// [`StoreError::Io`] if it does not exist, is not a directory, or is not writable.
     pub fn open(spec: &StoreSpec, options: StoreOptions) -> Result<Self, StoreError> {
         Ok(Self(spec.open(options)?.into()))
     }
 
-    /// Removes unfinished files that are too old or too many, and forgets what was published and is not there any more.
+    /// Removes unfinished files that are too old, too many, or in the room that stays free. A directory store also
+    /// drops the records of published files that are gone.
     ///
     /// # Errors
-    /// What the system said.
+    /// The error of the file system.
     pub fn clean(&self) -> Result<(), StoreError> {
         self.0.clean()
     }
 
-    /// Makes a place for an object, or finds the one of an earlier session, or the file that is there.
+    /// Creates an object's file, resumes the one of an earlier session, or finds the published one.
     ///
     /// # Errors
-    /// A file of this name and another length is there, there is no room, or the system said no.
+    /// A file of this name and another length exists, there is no room, or a system call failed.
     pub fn begin(&self, announce: &Announce) -> Result<Begun, StoreError> {
         let file = self.0.begin(announce)?;
         let (store, announce) = (self.clone(), announce.clone());
@@ -94,11 +95,11 @@ impl Store {
         })
     }
 
-    /// Starts the thread that keeps what is pinned from being removed, where a store needs one. It ends with the last copy
-    /// of the store.
+    /// Starts the thread that protects pinned files from removal, if the kind of store needs one. It ends after the
+    /// last clone of the store is dropped.
     ///
     /// # Errors
-    /// When no thread can be started.
+    /// If no thread can be started.
     pub fn spawn_refresher(&self) -> io::Result<()> {
         let Some(interval) = self.0.refresh_interval() else { return Ok(()) };
         let store = Arc::downgrade(&self.0);
@@ -112,22 +113,22 @@ impl Store {
         thread::Builder::new().name("refresh".into()).spawn(refresh).map(drop)
     }
 
-    /// Ends what takes long: a publication that waits for a lock fails, and a comparison ends.
+    /// Ends long operations: a publication that waits for a lock fails, and a comparison ends.
     pub fn stop(&self) {
         format::stop();
         self.0.stop();
     }
 }
 
-/// Of what is published.
+/// Published objects.
 impl Store {
-    /// Everything that was published here and is still there, in the order of its files.
+    /// Returns every object that was published here and is still here, sorted by file name.
     pub fn inventory(&self) -> Vec<Held> {
         let Some(parts) = self.parts() else { return Vec::new() };
         parts.log.list(parts.folder.disk(), wall())
     }
 
-    /// Returns the objects that are an image: by Glance's id, or by name if none has this id. Names need not be unique.
+    /// Returns the objects that hold `image`: by Glance's id, or by name if none has this id. Names need not be unique.
     pub fn held(&self, image: &str) -> Vec<Held> {
         let held = self.inventory();
         let by_id = held.iter().any(|held| held.image_id.as_deref() == Some(image));
@@ -136,18 +137,20 @@ impl Store {
         held.into_iter().filter(is_meant).collect()
     }
 
-    /// Hashes an object's file ([`Held::file`]) again, which takes as long as reading it, and compares it with its record.
+    /// Hashes an object's file ([`Held::file`]) again, which takes as long as reading it, and compares it with its
+    /// record.
     ///
     /// # Errors
-    /// What reading it said.
+    /// The error of reading it.
     pub fn verify(&self, file: &str) -> Result<Verified, StoreError> {
         Ok(self.verify_in_steps(file, |_| true)?.expect("it goes on to the end"))
     }
 
-    /// The same in steps: `step` is called with the bytes done so far; if it returns false, this ends with `None`.
+    /// Does what [`Store::verify`] does, in steps. `step` is called with the bytes done so far; if it returns false,
+    /// the result is `None`.
     ///
     /// # Errors
-    /// What reading it said.
+    /// The error of reading it.
     pub fn verify_in_steps(
         &self,
         file: &str,
@@ -165,11 +168,11 @@ impl Store {
         Ok(Some(Verified::Proven(root)))
     }
 
-    /// Returns the older object that a push names as its base, if it is here: one that was published here, by Glance's id or
-    /// the name of its last push; else the file that this kind of store has under that name.
+    /// Returns the older object that a push names as its base, if this store holds it. An object that was published
+    /// here is found by Glance's id or by the name of its last push; otherwise the kind of store names the file to use.
     ///
     /// # Errors
-    /// What opening it said.
+    /// The error of opening it.
     pub fn base(&self, name: &BaseName) -> io::Result<Option<BaseFile>> {
         let Some(parts) = self.parts() else { return Ok(None) };
         let newest = self.held(name.as_str()).into_iter().max_by_key(|held| held.proven);
@@ -177,13 +180,13 @@ impl Store {
         file.map_or(Ok(None), |file| parts.folder.base(&file))
     }
 
-    /// Bytes that can still be written here; `None` where the system does not say.
+    /// Returns the bytes that can still be written here; `None` if the system does not report them.
     pub fn free_bytes(&self) -> Option<u64> {
         self.parts()?.folder.free_bytes().ok()
     }
 
-    /// Ends the pin of an object's file ([`Held::file`]); returns whether it had one. From then on the program that shares the
-    /// directory may remove the file.
+    /// Ends the pin of an object's file ([`Held::file`]); returns whether it had one. From then on the program that
+    /// shares the directory may remove the file.
     pub fn unpin(&self, file: &str) -> bool {
         self.parts().is_some_and(|parts| parts.log.unpin(file, wall()))
     }
@@ -193,14 +196,14 @@ impl Store {
     }
 }
 
-/// What hashing a file again came to.
+/// The result of hashing a file again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verified {
-    /// It is what it was when it was published.
+    /// It is what was published.
     Proven(Root),
     /// It is something else now, with this hash.
     Differs(Root),
-    /// No such file was published here, or it was removed.
+    /// It was not published here, or was removed.
     NotHeld,
 }
 
@@ -210,7 +213,7 @@ impl fmt::Display for Store {
     }
 }
 
-/// An object on its way to its place. Dropping it leaves what a later session of the same object can go on from.
+/// An unpublished object. Dropping it leaves what a later session of the same object can resume.
 #[derive(Debug)]
 pub struct Unpublished {
     store: Store,
@@ -219,23 +222,23 @@ pub struct Unpublished {
 }
 
 impl Unpublished {
-    /// Where its blocks are written.
+    /// Returns the file that its blocks are written to.
     pub fn file(&self) -> &PartialFile {
         &self.file
     }
 
-    /// Makes the data durable, then visible under the object's name: the name exists only with all of the object.
+    /// Makes the data durable, then visible under the object's name. The name exists only with the complete object.
     ///
     /// # Errors
-    /// [`StoreError::Exists`] if a file of this name has appeared meanwhile and has other content; or what the system
-    /// said. Nothing is left then.
+    /// [`StoreError::Exists`] if a file of this name has appeared meanwhile and has other content; or the error of a
+    /// system call. Nothing is left then.
     pub fn publish(self, proof: &Proof) -> Result<Publication, StoreError> {
         let Self { store, announce, file } = self;
         store.0.publish(&announce, file, proof.root())
     }
 }
 
-/// A file of the object's name that was there before.
+/// A file of the object's name that existed before the session.
 #[derive(Debug)]
 pub struct Existing {
     store: Store,
@@ -246,11 +249,11 @@ impl Existing {
     /// Bytes that [`Existing::compare`] reads between two calls of `wanted`.
     pub const STEP_BYTES: u64 = folder::PIECE_BYTES as u64;
 
-    /// Hashes the file and compares it with `root`, until the store is stopped or `wanted` returns false. `wanted` is called
-    /// after each step; the time that it takes caps the rate.
+    /// Hashes the file and compares it with `root`, until the store is stopped or `wanted` returns false. `wanted` is
+    /// called after each step and may sleep to cap the rate.
     ///
     /// # Errors
-    /// [`StoreError::Exists`] if it is another object, [`StoreError::Stopped`], or what reading it said.
+    /// [`StoreError::Exists`] if it is another object, [`StoreError::Stopped`], or the error of reading it.
     pub fn compare(&self, root: Root, wanted: &dyn Fn() -> bool) -> Result<(), StoreError> {
         self.store.0.compare(&self.announce, root, wanted)
     }

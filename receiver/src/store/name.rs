@@ -1,10 +1,10 @@
-//! Names in a directory. The store has one open directory, and everything else in it goes by a plain name: a path that
-//! leads somewhere else cannot be written down.
+//! Names in a directory. The store has one open directory, and everything else in it has a plain name: a path that
+//! leads elsewhere cannot be expressed.
 
 use std::fmt;
 use std::io;
 
-/// A file name without a directory: no `/`, no NUL, not `.` or `..`, and no longer than Linux takes.
+/// A file name without a directory: no `/`, no NUL, not `.` or `..`, and no longer than Linux allows.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Name(String);
 

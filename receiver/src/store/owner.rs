@@ -1,4 +1,4 @@
-//! The owner of files: Nova runs as a user of its own, and has to remove what is placed for it.
+//! The owner of files: Nova runs as its own user, and must be able to remove what is placed in its cache.
 
 use std::fs::File;
 use std::io;
@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use nix::unistd::{Group, User};
 
-/// A user and a group, by number.
+/// A user and a group, as numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Owner {
     /// The user.
@@ -17,7 +17,7 @@ pub(super) struct Owner {
 }
 
 impl Owner {
-    /// Makes it the owner of an open file.
+    /// Makes this the owner of an open file.
     pub(super) fn take(self, file: &File) -> io::Result<()> {
         let metadata = file.metadata()?;
         if (metadata.uid(), metadata.gid()) == (self.uid, self.gid) {
@@ -27,7 +27,7 @@ impl Owner {
     }
 }
 
-/// What was given is no owner.
+/// The setting names no owner.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("owner {owner:?}: {why}")]
 pub(super) struct OwnerError {
@@ -45,7 +45,7 @@ enum NoOwner {
     Group(String),
 }
 
-/// `USER`, `USER:GROUP`, or numbers instead of names; a user alone stands for its own group.
+/// Parses `USER`, `USER:GROUP`, or numbers instead of names; a user alone stands for its own group too.
 impl FromStr for Owner {
     type Err = OwnerError;
 

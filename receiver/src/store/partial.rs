@@ -1,5 +1,5 @@
-//! A file on its way: written block by block under a hidden name, locked (flock(2)) as long as its receiver lives. Beside
-//! it lies its journal, so that a later session of the same object goes on from what was proven.
+//! An unfinished file: written block by block under a hidden name, and locked (flock(2)) as long as its receiver lives.
+//! Its journal lies next to it, so that a later session of the same object resumes from the proven blocks.
 
 use std::fs::File;
 use std::io;
@@ -21,7 +21,8 @@ use super::min_free::MinFree;
 use super::name::{NAME_MAX, Name};
 use super::runs::data_runs;
 
-/// An object on its way. When dropped, it stays for a later session if it holds proven blocks, and is removed otherwise.
+/// An unfinished object. Dropping it keeps the file for a later session if it holds proven blocks, and removes it
+/// otherwise.
 #[derive(Debug)]
 pub struct PartialFile {
     disk: Arc<dyn Disk>,
@@ -31,15 +32,15 @@ pub struct PartialFile {
     directory: PathBuf,
     journal: Arc<JournalWriter>,
     min_free: MinFree,
-    /// Bytes of blocks that this session has written.
+    /// Bytes of blocks written by this session.
     written: AtomicU64,
-    /// What an earlier session's journal says of it, by block.
+    /// The records of an earlier session's journal, sorted by block.
     recorded: Vec<BlockRecord>,
     /// Blocks that an earlier session may have written.
     kept: Vec<BlockIndex>,
-    /// It has bytes of an earlier session.
+    /// Whether the file may hold bytes of an earlier session.
     resumed: bool,
-    /// Nothing is put away.
+    /// Whether the file is removed when dropped.
     discarded: AtomicBool,
 }
 
@@ -56,15 +57,15 @@ pub(super) struct StagingArea {
     pub(super) disk: Arc<dyn Disk>,
     /// For messages.
     pub(super) directory: PathBuf,
-    /// What stays free.
+    /// The room that stays free.
     pub(super) min_free: MinFree,
-    /// The thread that writes journals.
+    /// Channel to the thread that writes journals.
     pub(super) journals: Option<Sender<Arc<JournalWriter>>>,
 }
 
 impl PartialFile {
-    /// Makes an empty file of `bytes` bytes. Without `journal_of` it has no journal, cannot be resumed, and is removed when it
-    /// is dropped.
+    /// Creates an empty file of `bytes` bytes. Without `journal_of` it has no journal, cannot be resumed, and is
+    /// removed when dropped.
     pub(super) fn create(
         staging: &StagingArea,
         names: Names,
@@ -90,7 +91,7 @@ impl PartialFile {
         Ok(Self::assemble(staging, names, file, journal))
     }
 
-    /// Resumes a file that is locked already, from what its journal says and what is in it.
+    /// Resumes a locked file from its journal and its contents.
     pub(super) fn resume(
         staging: &StagingArea,
         names: Names,
@@ -99,7 +100,7 @@ impl PartialFile {
         geometry: Geometry,
     ) -> Self {
         let Old { mut records, journal, .. } = old;
-        // The last record of a block counts.
+        // A block's last record counts.
         records.reverse();
         records.sort_by_key(|record| record.block);
         records.dedup_by_key(|record| record.block);
@@ -145,17 +146,17 @@ impl PartialFile {
         }
     }
 
-    /// Blocks that an earlier session may have written, in order: those in its journal, and those that are no holes, as
-    /// the journal is a little behind.
+    /// Returns the blocks that an earlier session may have written, in order: those in its journal, and those that are
+    /// not holes, as the journal lags a little.
     pub fn kept(&self) -> &[BlockIndex] {
         &self.kept
     }
 
-    /// Writes a block at its place, but for pages of zeros: these are holes since the file was made.
+    /// Writes a block, except its pages of zeros, which have been holes since the file was created.
     ///
     /// # Errors
-    /// What pwrite(2) says, that earlier blocks could not be made durable, or that the disk has too little room left for
-    /// others: then nothing of it is kept.
+    /// The error of pwrite(2); earlier blocks could not be made durable; or other programs need the room that is left,
+    /// and then the whole file is discarded.
     pub fn write(&self, block: &VerifiedBlock<'_>) -> Result<(), StoreError> {
         if let Some(error) = self.journal.failure() {
             return Err(self.error("sync", error));
@@ -166,14 +167,14 @@ impl PartialFile {
         Ok(())
     }
 
-    /// Gives the file up if other programs have taken so much room that less than the reserve is left. Looks once for each
-    /// [`ROOM_CHECK_BYTES`].
+    /// Discards the file if other programs have taken so much room that less than the reserve is left. Checks once
+    /// every [`ROOM_CHECK_BYTES`].
     fn look_for_room(&self, bytes: u64) -> Result<(), StoreError> {
         let before = self.written.fetch_add(bytes, Ordering::Relaxed);
         if before / ROOM_CHECK_BYTES == (before + bytes) / ROOM_CHECK_BYTES {
             return Ok(());
         }
-        let Ok(room) = self.disk.room() else { return Ok(()) }; // a directory that is gone is told when it is used
+        let Ok(room) = self.disk.room() else { return Ok(()) }; // a directory that is gone fails when it is used
         let reserve = self.min_free.of(room.total);
         if room.free >= reserve {
             return Ok(());
@@ -186,18 +187,17 @@ impl PartialFile {
         let (bytes, offset) = (block.bytes(), block.offset());
         let has_holes = data_runs(bytes).next() != Some(0..bytes.len());
         if self.resumed && has_holes {
-            // An earlier session may have written something else there.
+            // An earlier session may have written something else here.
             self.file.clear(offset..offset + bytes.len() as u64)?;
         }
         data_runs(bytes)
             .try_for_each(|run| self.file.write_at(&bytes[run.clone()], offset + run.start as u64))
     }
 
-    /// Leaves a block of zeros as the hole that it is since the file was made; makes it one where an earlier session has
-    /// written something else.
+    /// Leaves a block of zeros as a hole. Punches one if an earlier session may have written something else there.
     ///
     /// # Errors
-    /// What fallocate(2) says.
+    /// The error of fallocate(2).
     pub fn leave_hole(&self, block: VerifiedBlock<'_>) -> Result<(), StoreError> {
         debug_assert!(block.bytes().iter().all(|&byte| byte == 0));
         if self.resumed {
@@ -207,11 +207,12 @@ impl PartialFile {
         Ok(())
     }
 
-    /// Reads a block of an earlier session into `bytes`, as long as the block, and says whether it is what `hash` names.
+    /// Reads a block of an earlier session into `bytes`, which is as long as the block; returns whether it has the hash
+    /// `hash`.
     pub fn holds(&self, geometry: Geometry, block: BlockIndex, hash: BlockHash, bytes: &mut [u8]) -> bool {
         let at = self.recorded.binary_search_by_key(&block, |record| record.block);
         if at.is_ok_and(|at| self.recorded[at].hash != hash) {
-            return false; // of another object: not worth reading
+            return false; // another object's: not worth reading
         }
         let offset = geometry.offset(block);
         let read = self.file.read_at(bytes, offset);
@@ -233,37 +234,37 @@ impl PartialFile {
         }
     }
 
-    /// Reads what was written from `offset` on; returns the number of bytes read.
+    /// Reads written data from `offset` on; returns the number of bytes read.
     ///
     /// # Errors
-    /// What the system said.
+    /// The error of the system call.
     pub fn read(&self, offset: u64, bytes: &mut [u8]) -> io::Result<usize> {
         let read = self.file.read_at(bytes, offset);
         self.file.forget_pages(offset..offset + bytes.len() as u64);
         read
     }
 
-    /// Gives the file the mode of a published one and makes its data durable. From here on it is published or removed.
+    /// Sets the mode of a published file and makes the data durable. From here on the file is published or removed.
     pub(super) fn finish(&self, mode: u32) -> Result<(), StoreError> {
         self.discard();
-        // Not beside a flush: an error that it is told is told nobody else.
+        // A concurrent flush could consume the error: fsync(2) reports it only once.
         self.journal.close();
         self.file.set_mode(mode).map_err(|error| self.error("set the mode of", error))?;
         self.file.sync_all().map_err(|error| self.error("sync", error))?;
         if let Some(error) = self.journal.failure() {
             return Err(self.error("sync", error));
         }
-        // The guests of this host need the page cache more than a file that nobody reads now.
+        // The guests of this host need the page cache more than a file that is not read now.
         self.file.forget_pages(0..0);
         Ok(())
     }
 
-    /// It is removed when it is dropped, whatever there is of it.
+    /// Marks the file for removal when it is dropped, whatever it holds.
     pub fn discard(&self) {
         self.discarded.store(true, Ordering::Relaxed);
     }
 
-    /// Has the file of the system looked at, or changed.
+    /// Calls `act` with the file of the system, to inspect or change it.
     pub(super) fn with<T>(
         &self,
         what: &'static str,
@@ -283,12 +284,12 @@ impl PartialFile {
         self.file.touch().map_err(|error| self.error("set the time of", error))
     }
 
-    /// The open file, whatever its name leads to.
+    /// Returns the open file, whatever its name leads to.
     pub(super) fn file(&self) -> &Arc<dyn DiskFile> {
         &self.file
     }
 
-    /// Its hidden name.
+    /// Returns its hidden path.
     pub(super) fn path(&self) -> PathBuf {
         self.directory.join(self.names.file.as_str())
     }
@@ -321,8 +322,8 @@ impl Drop for PartialFile {
 }
 
 impl Names {
-    /// Of the `serial`th unfinished file of an object in this process. A name that is too long to stand in them is
-    /// replaced by its hash; of which object the file is says its journal.
+    /// Returns the names of the `serial`th unfinished file of an object in this process. An object's name that is too
+    /// long for them is replaced by its hash; the journal has the full name.
     pub(super) fn new(object: &Name, session: SessionId, serial: u64) -> Self {
         let object = match object.as_str() {
             short if short.len() <= OBJECT_PART_MAX => short.to_owned(),
@@ -331,7 +332,7 @@ impl Names {
         Self::of_stem(&format!("{object}.{session}.{serial}")).expect("as long as a name may be, see below")
     }
 
-    /// Of the unfinished file or the journal of this name; `None` if it is neither.
+    /// Returns the names that belong to an unfinished file or journal called `name`; `None` if it is neither.
     pub(super) fn of(name: &Name) -> Option<Self> {
         let stem = name.as_str().strip_prefix(PREFIX)?;
         Self::of_stem(stem.strip_suffix(SUFFIX).or_else(|| stem.strip_suffix(JOURNAL_SUFFIX))?)
@@ -342,7 +343,7 @@ impl Names {
         Some(Self { file: name(SUFFIX)?, journal: name(JOURNAL_SUFFIX)? })
     }
 
-    /// Removes both.
+    /// Removes both files.
     pub(super) fn remove(&self, disk: &dyn Disk) {
         for name in [&self.file, &self.journal] {
             match disk.remove(name) {
@@ -355,7 +356,7 @@ impl Names {
     }
 }
 
-/// Blocks without a hole. Where the file system cannot tell, none, and the journal has to do.
+/// Returns the blocks without a hole. Returns none if the file system cannot tell; then only the journal counts.
 fn written_blocks(file: &dyn DiskFile, geometry: Geometry) -> Vec<BlockIndex> {
     let (mut blocks, mut offset) = (Vec::new(), 0);
     while offset < geometry.object_bytes() {
@@ -372,22 +373,22 @@ fn written_blocks(file: &dyn DiskFile, geometry: Geometry) -> Vec<BlockIndex> {
     blocks
 }
 
-/// Hidden from people; `ObjectName` allows no leading dot, so no object can have such a name. No underscore and never 40
-/// characters, by which Nova's cache manager knows its own files.
+/// Prefix of hidden names. `ObjectName` allows no leading dot, so no object can have such a name. It has no underscore,
+/// and the names never have 40 characters, by which Nova's cache manager recognises its own files.
 pub(super) const PREFIX: &str = ".glancecast-";
 const SUFFIX: &str = ".part";
 const JOURNAL_SUFFIX: &str = ".journal";
 
-/// A session, and a serial number of any size, each with a dot before it.
+/// Longest session and serial number, each with a dot before it.
 const NUMBERS_MAX: usize = 1 + 2 * size_of::<SessionId>() + 1 + 20;
 /// What is left for an object's name.
 const OBJECT_PART_MAX: usize = NAME_MAX - PREFIX.len() - NUMBERS_MAX - JOURNAL_SUFFIX.len();
-/// Hexadecimal digits of the hash that stands for a longer name. Two names with the same 128 bits cannot be found.
+/// Hexadecimal digits of the hash that replaces a longer name. Finding two names with the same 128 bits is infeasible.
 const HASH_PART: usize = 32;
 const _: () = assert!(HASH_PART <= OBJECT_PART_MAX && SUFFIX.len() <= JOURNAL_SUFFIX.len());
 const _: () = assert!(OBJECT_PART_MAX < OBJECT_NAME_MAX, "else nothing has to be replaced");
 
-/// The room on the disk is looked at each time this number of bytes were written; a look takes a microsecond or two.
+/// Bytes written between two checks of the room on the disk; a check takes a microsecond or two.
 const ROOM_CHECK_BYTES: u64 = 16 << 20;
 
 #[cfg(test)]
@@ -427,7 +428,7 @@ mod tests {
         assert_eq!(partial.read(BLOCK as u64, &mut bytes).expect("readable"), BLOCK);
         assert_eq!(bytes, object[..BLOCK]);
 
-        // Pages of zeros before and after data, and then a block of zeros.
+        // Pages of zeros before and after data, then a block of zeros.
         let mut other = vec![0; BLOCK];
         other[4096..8192].fill(8);
         write(&partial, 1, &other);

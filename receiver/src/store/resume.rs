@@ -1,4 +1,4 @@
-//! What earlier receivers left unfinished in a directory: which of it a session goes on from, and what is removed.
+//! Unfinished files of earlier receivers: which one a session resumes, and which are removed.
 
 use std::io;
 use std::path::Path;
@@ -20,7 +20,8 @@ pub(super) struct Resumable {
     pub(super) entry: Entry,
 }
 
-/// Returns all of them, the newest first. Removes what cannot be resumed. `path` is for messages.
+/// Returns all resumable files, the newest first. Removes unfinished files that cannot be resumed. `path` is for
+/// messages.
 pub(super) fn find(disk: &dyn Disk, path: &Path) -> Result<Vec<Resumable>, StoreError> {
     let at = |error| StoreError::Io { what: "list", path: path.to_owned(), error };
     let mut found: Vec<Resumable> = Vec::new();
@@ -28,7 +29,7 @@ pub(super) fn find(disk: &dyn Disk, path: &Path) -> Result<Vec<Resumable>, Store
     names.sort_by(|a, b| a.file.cmp(&b.file));
     names.dedup_by(|a, b| a.file == b.file);
     for names in names {
-        // Opened first, then looked at: a name may lead to something else the next moment.
+        // Open first, then inspect: the name may lead to something else the next moment.
         let file = match disk.open(&names.file, Access::Write) {
             Ok(file) => file,
             Err(error) => {
@@ -37,10 +38,10 @@ pub(super) fn find(disk: &dyn Disk, path: &Path) -> Result<Vec<Resumable>, Store
             }
         };
         if !file.try_lock().unwrap_or(false) {
-            continue; // its receiver lives
+            continue; // its receiver is running
         }
         match file.entry() {
-            // With two names it is published: the crash came before the hidden one was taken away.
+            // A file with two names is published: a crash kept the hidden one from being removed.
             Ok(entry) if entry.names == 1 && disk.look(&names.journal).is_ok() => {
                 found.push(Resumable { names, file: file.into(), entry });
             }
@@ -55,8 +56,8 @@ pub(super) fn find(disk: &dyn Disk, path: &Path) -> Result<Vec<Resumable>, Store
     Ok(found)
 }
 
-/// Removes a journal without its file, and after [`FOREIGN_AGE_MAX`] what has a name of ours and is not ours: no other program
-/// uses such names.
+/// Removes a journal without its file. Removes a foreign entry under one of our names after [`FOREIGN_AGE_MAX`]: no
+/// other program uses such names.
 fn cannot_open(disk: &dyn Disk, names: &Names, error: &io::Error) {
     match disk.look(&names.file) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => names.remove(disk),
@@ -68,12 +69,12 @@ fn cannot_open(disk: &dyn Disk, names: &Names, error: &io::Error) {
     }
 }
 
-/// Time since the last write; zero if the clock has jumped back.
+/// Returns the time since the last write; zero if the clock has jumped back.
 fn age(entry: &Entry) -> Duration {
     SystemTime::now().duration_since(entry.changed).unwrap_or_default()
 }
 
-/// Removes what is too old, or too much, or takes room that is to stay free.
+/// Removes unfinished files that are too old, too many, or in the room that stays free.
 pub(super) fn clean(disk: &dyn Disk, path: &Path, options: StoreOptions) -> Result<(), StoreError> {
     let mut partials = find(disk, path)?;
     let mut at = 0;
@@ -102,8 +103,8 @@ pub(super) fn clean(disk: &dyn Disk, path: &Path, options: StoreOptions) -> Resu
     Ok(())
 }
 
-/// Takes out of `partials` the one that a session of this object resumes: the newest. Removes the others of this object, and
-/// those whose journal cannot be used.
+/// Takes out of `partials` the one that a session of this object resumes: the newest. Removes the others of this
+/// object, and those whose journal cannot be used.
 pub(super) fn take(
     disk: &dyn Disk,
     partials: &mut Vec<Resumable>,
@@ -119,7 +120,7 @@ pub(super) fn take(
                 partial.names.remove(disk);
             }
             Ok(old) if old.identity != *identity => partials.push(partial),
-            // A crash came before it had its length, or there is a better one.
+            // A crash came before the file had its length, or a newer file was taken.
             Ok(_) if partial.entry.bytes != bytes || taken.is_some() => partial.names.remove(disk),
             Ok(old) => {
                 if old.damaged {
@@ -140,10 +141,10 @@ fn read(disk: &dyn Disk, partial: &Resumable) -> io::Result<Old> {
     Journal::read(disk.open(&partial.names.journal, Access::Write)?)
 }
 
-/// Number of unfinished files that are kept; a host takes part in one push at a time.
+/// Most unfinished files that are kept; a host takes part in one push at a time.
 const PARTIALS_MAX: usize = 4;
 
-/// Age at which something under a name of ours that is not our file is removed.
+/// Age at which a foreign entry under one of our names is removed.
 const FOREIGN_AGE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 #[cfg(test)]
@@ -280,7 +281,7 @@ mod tests {
         make_older(dir, name, DAY + Duration::from_secs(5));
     }
 
-    /// As if it had been written so long ago; a link itself, and not what it leads to.
+    /// Sets the modification time back by `age`; of a link itself, not of its target.
     fn make_older(dir: &TempDir, name: &str, age: Duration) {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970");
         let then = TimeSpec::seconds((now - age).as_secs().cast_signed());

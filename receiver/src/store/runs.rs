@@ -1,11 +1,11 @@
-//! The pages of a block that are worth writing: those of zeros stay the holes that they are.
+//! The pages of a block that are worth writing: pages of zeros stay holes.
 
 use std::ops::Range;
 
 use crate::pool::PAGE;
 
-/// The stretches of a block's bytes that hold something else than whole pages of zeros, in order. The block begins at a
-/// page of its file.
+/// Returns the ranges of a block's bytes that are not whole pages of zeros, in order. The block begins at a page of its
+/// file.
 pub(super) fn data_runs(bytes: &[u8]) -> impl Iterator<Item = Range<usize>> {
     let mut at = 0;
     std::iter::from_fn(move || {

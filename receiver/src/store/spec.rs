@@ -1,4 +1,4 @@
-//! What the operator says of a store: which, and how much room it takes.
+//! The operator's settings of a store: which one, and how much room it may take.
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -6,35 +6,35 @@ use std::time::Duration;
 
 use super::min_free::MinFree;
 
-/// What the operator gave.
+/// The operator's settings, unparsed.
 #[derive(Debug)]
 pub(super) struct Given<'a> {
-    /// After the kind and a colon.
+    /// The part after the kind and a colon.
     pub(super) path: Option<&'a Path>,
-    /// Nova's configuration files, which name the store too.
+    /// Nova's configuration files, which name the store as well.
     pub(super) nova_conf: &'a [PathBuf],
-    /// To whom files are given.
+    /// The owner of the files.
     pub(super) owner: Option<&'a str>,
 }
 
-/// What was given is no store.
+/// The settings name no store.
 #[derive(Debug, thiserror::Error)]
 pub enum SpecError {
-    /// Nothing was.
+    /// Nothing was given.
     #[error("no store: give --store {}, or Nova's own files with --nova-conf", forms.join(", --store "))]
     Missing {
-        /// How stores are written.
+        /// The notation for each kind of store.
         forms: &'static [&'static str],
     },
-    /// No kind of store is written so.
+    /// No kind of store has this notation.
     #[error("{given:?} is not a store: write {}", forms.join(" or "))]
     NotAStore {
-        /// The text.
+        /// The given text.
         given: String,
-        /// How stores are written.
+        /// The notation for each kind of store.
         forms: &'static [&'static str],
     },
-    /// The kind has said why.
+    /// The error of the kind of store.
     #[error(transparent)]
     OfKind(Box<dyn Error + Send + Sync>),
 }
@@ -45,28 +45,28 @@ impl SpecError {
     }
 }
 
-/// How much room a store takes.
+/// How much room a store may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StoreOptions {
     /// How long unfinished files are kept.
     pub keep_unfinished: KeepUnfinished,
-    /// What stays free.
+    /// The room that stays free.
     pub min_free: MinFree,
 }
 
 impl StoreOptions {
-    /// What holds where nothing is set.
+    /// The options if nothing is set.
     pub const DEFAULT: Self = Self { keep_unfinished: KeepUnfinished::DEFAULT, min_free: MinFree::DEFAULT };
 }
 
-/// How much of the unfinished is kept for sessions to come.
+/// How long unfinished files are kept for later sessions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeepUnfinished {
-    /// Time since the last write after which it is removed; zero: nothing is kept.
+    /// Time since the last write after which a file is removed; zero: nothing is kept.
     pub time: Duration,
 }
 
 impl KeepUnfinished {
-    /// For a day.
+    /// One day.
     pub const DEFAULT: Self = Self { time: Duration::from_secs(24 * 60 * 60) };
 }

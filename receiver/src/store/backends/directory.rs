@@ -38,7 +38,7 @@ pub(in crate::store) fn open(path: &Path, options: StoreOptions) -> Result<Direc
     Ok(DirectoryStore(Parts { folder, log }))
 }
 
-/// Options for Nova's cache were given with a directory.
+/// The error for Nova's options given with a directory.
 #[derive(Debug, thiserror::Error)]
 #[error("--nova-conf and --owner are for nova stores, and this one is a directory")]
 struct ForNovaAlone;

@@ -1,4 +1,4 @@
-//! The kinds of store. To add one takes a file here, its `mod` line, and its line in the list below.
+//! The kinds of store. A new one takes a file here, its `mod` line, and its line in the list below.
 
 pub(super) mod directory;
 pub(super) mod nova;
@@ -9,20 +9,21 @@ use super::backend::Backend;
 use super::error::StoreError;
 use super::spec::{Given, SpecError, StoreOptions};
 
-/// Makes [`StoreSpec`] from the list of kinds. The file of a kind has a type `Spec`, and functions `parse` and `open`.
+/// Generates [`StoreSpec`] from the list of kinds. The file of a kind has a type `Spec`, and functions `parse` and
+/// `open`.
 macro_rules! kinds {
     ($($(#[$doc:meta])* $word:literal $argument:literal => $kind:ident in $file:ident,)+) => {
-        /// Which store to open.
+        /// The store to open.
         #[derive(Clone, Debug, PartialEq, Eq)]
         pub enum StoreSpec {
             $($(#[$doc])* $kind($file::Spec),)+
         }
 
         impl StoreSpec {
-            /// How a store of each kind is written.
+            /// The notation for a store of each kind.
             const FORMS: &[&str] = &[$(concat!($word, $argument)),+];
 
-            /// Reads what was given for a store of this kind; `None` if there is no such kind.
+            /// Parses the operator's settings for a store of this kind; `None` if there is no such kind.
             fn parse(kind: &str, given: &Given<'_>) -> Option<Result<Self, SpecError>> {
                 match kind {
                     $($word => Some($file::parse(given).map(Self::$kind)),)+
@@ -46,8 +47,8 @@ kinds! {
 }
 
 impl StoreSpec {
-    /// Reads what the operator wrote: a store (`directory:PATH`, `nova:INSTANCES_PATH`), Nova's configuration files, which
-    /// name it too, and the owner of the files there.
+    /// Parses the operator's settings: a store (`directory:PATH`, `nova:INSTANCES_PATH`), Nova's configuration files,
+    /// which can name the store as well, and the owner of the files there.
     ///
     /// # Errors
     /// What is missing or wrong.

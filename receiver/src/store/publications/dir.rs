@@ -1,6 +1,6 @@
-//! The directory of the log: a hidden one in the store, which must be the store's own. A link in its place, or a directory
-//! in which others may write, would lead to files that are none of ours; so it is opened without following a link, looked
-//! at, and held. What is in it is read, replaced and removed by that descriptor.
+//! The directory of the log: a hidden one in the store, which must be the store's own. A link in its place, or a
+//! directory in which others may write, would lead to files that are not ours; so it is opened without following a
+//! link, checked, and held open. Its files are read, replaced and removed by that descriptor.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -13,7 +13,7 @@ use crate::store::dir::{Access, Dir, OTHERS_WRITE};
 use crate::store::error::StoreError;
 use crate::store::name::Name;
 
-/// The directory of the records, which is made with the first of them.
+/// The directory of the records, created with the first of them.
 #[derive(Debug)]
 pub(super) struct LogDir {
     store: Anchor,
@@ -21,7 +21,7 @@ pub(super) struct LogDir {
 }
 
 impl LogDir {
-    /// Opens it, if it is there.
+    /// Opens the directory, if it exists.
     ///
     /// # Errors
     /// [`StoreError::LogDir`] if it is not ours.
@@ -40,20 +40,20 @@ impl LogDir {
         Ok(Self { store, held: Mutex::new(held) })
     }
 
-    /// The names in it.
+    /// Returns the names in it.
     pub(super) fn list(&self) -> Vec<Name> {
         self.held().and_then(|dir| dir.list().ok()).unwrap_or_default()
     }
 
-    /// Opens a file of it to read.
+    /// Opens a file in it to read.
     pub(super) fn open_file(&self, name: &Name) -> io::Result<File> {
         self.held().ok_or(io::ErrorKind::NotFound)?.open_file(name, Access::Read)
     }
 
-    /// Replaces a file as a whole: `unfinished` is its name until it is durable.
+    /// Replaces a file as a whole; it has the name `unfinished` until it is durable.
     pub(super) fn replace(&self, name: &Name, unfinished: &Name, bytes: &[u8]) -> io::Result<()> {
         let dir = self.held_or_made()?;
-        let _ = dir.remove(unfinished); // of a process that had our pid and was killed right here
+        let _ = dir.remove(unfinished); // left by a process with our pid that was killed right here
         let mut out = dir.create_file(unfinished)?;
         out.write_all(bytes)?;
         out.sync_all()?;
@@ -61,17 +61,17 @@ impl LogDir {
         dir.sync()
     }
 
-    /// Removes a file of it, if it is there.
+    /// Removes a file in it, if it exists.
     pub(super) fn remove(&self, name: &Name) {
         if let Some(dir) = self.held() {
-            let _ = dir.remove(name); // it is tried again at the next start
+            let _ = dir.remove(name); // tried again at the next start
         }
     }
 
-    /// Renames a file of it.
+    /// Renames a file in it.
     pub(super) fn rename(&self, from: &Name, to: &Name) {
         if let Some(dir) = self.held() {
-            let _ = dir.rename(from, to); // it is told again at the next start
+            let _ = dir.rename(from, to); // logged again at the next start
         }
     }
 
@@ -112,10 +112,10 @@ fn name() -> io::Result<Name> {
     Name::new(DIRECTORY)
 }
 
-/// In the store. `ObjectName` allows no leading dot, and Nova takes no such name for anything of its own.
+/// Name of the directory in the store. `ObjectName` allows no leading dot, and Nova treats no such name as its own.
 const DIRECTORY: &str = ".glancecast";
 
-/// Nobody else has to read records.
+/// Nobody else needs to read records.
 const MODE: u32 = 0o700;
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! The log of publications: what is known of each published object. A small file each, in a hidden directory of the store,
-//! replaced as a whole, so that one that is damaged harms no other.
+//! The publication log: a record for each published object. Each is a small file in a hidden directory of the store and
+//! is replaced as a whole, so that a damaged one harms no other.
 
 mod dir;
 mod record;
@@ -24,7 +24,7 @@ pub(crate) use record::fuzzed;
 pub use record::{Held, Pinned};
 use record::{Identity, Record, RecordError};
 
-/// The log of a store.
+/// The publication log of a store.
 #[derive(Debug)]
 pub(super) struct PublicationLog {
     directory: LogDir,
@@ -35,7 +35,7 @@ impl PublicationLog {
     /// Reads the log of a store. A record that cannot be read is logged and set aside.
     ///
     /// # Errors
-    /// When where they lie is not ours.
+    /// If the directory of the log is not ours.
     pub(super) fn open(store: Anchor) -> Result<Self, StoreError> {
         let directory = LogDir::open(store)?;
         let mut records = BTreeMap::new();
@@ -52,7 +52,7 @@ impl PublicationLog {
         Ok(Self { directory, records: Mutex::new(records) })
     }
 
-    /// Notes that a file of the store was just proven to be what was announced. Pins only extend.
+    /// Records that a file of the store was just proven to be what was announced. Pins only extend.
     pub(super) fn note(&self, file: &str, id: FileId, announce: &Announce, root: Root, now: WallClock) {
         let mut records = self.lock();
         let same = records.get(file).filter(|old| old.identity.may_be(id));
@@ -66,8 +66,8 @@ impl PublicationLog {
         self.lock().get(file).is_some_and(|record| record.is_of(entry))
     }
 
-    /// Notes that the store itself has touched a file, which was the proven one before: without a time of birth it would
-    /// not be known again.
+    /// Records that the store itself has touched the proven file, which without a time of birth would not be recognised
+    /// again.
     pub(super) fn note_touched(&self, file: &str, entry: &Entry) {
         if let Since::Birth(_) = entry.id.since {
             return;
@@ -79,7 +79,7 @@ impl PublicationLog {
         }
     }
 
-    /// Notes that a file was compared with its root again.
+    /// Records that a file was compared with its root again.
     pub(super) fn note_proven(&self, file: &str, now: WallClock) {
         let mut records = self.lock();
         if let Some(record) = records.get(file) {
@@ -98,7 +98,7 @@ impl PublicationLog {
         was != Pinned::No
     }
 
-    /// Notes that a pin is over, if there was one.
+    /// Records that a pin has expired, if there was one.
     pub(super) fn end_pin(&self, file: &str, now: WallClock) {
         let mut records = self.lock();
         if let Some(mut record) = records.get(file).cloned()
@@ -111,13 +111,13 @@ impl PublicationLog {
         }
     }
 
-    /// Everything whose file is still in the store.
+    /// Returns all objects whose file is still in the store.
     pub(super) fn list(&self, store: &dyn Disk, now: WallClock) -> Vec<Held> {
         self.forget_gone(store);
         self.lock().iter().filter_map(|(file, record)| record.held(file, now)).collect()
     }
 
-    /// Forgets what was removed or replaced by somebody, so that records do not grow with the years.
+    /// Drops the records of files that somebody removed or replaced, so that the log does not grow over the years.
     pub(super) fn forget_gone(&self, store: &dyn Disk) {
         let mut records = self.lock();
         let gone: Vec<String> = records
@@ -134,7 +134,7 @@ impl PublicationLog {
         }
     }
 
-    /// Replaces a record, here and on the disk. The object is there whether or not that can be written.
+    /// Replaces a record, in memory and on the disk. If it cannot be written, the object is published all the same.
     fn put(&self, records: &mut BTreeMap<String, Record>, file: &str, record: Record) {
         if let Err(error) = self.write(file, &record) {
             tracing::warn!(file, %error, "its record cannot be written: after a restart nobody knows of this image's pin");
@@ -176,11 +176,11 @@ fn set_aside(directory: &LogDir, name: &Name, error: &RecordError) {
 const KIND: &str = "toml";
 const UNFINISHED: &str = "new";
 const DAMAGED: &str = ".damaged";
-/// The longest name of an object has each of these names: with a process id of ten digits, and set aside.
+/// The longest object name fits both file names: with a process id of ten digits, and set aside.
 const _: () = assert!(OBJECT_NAME_MAX + 1 + 10 + 1 + UNFINISHED.len() <= NAME_MAX);
 const _: () = assert!(OBJECT_NAME_MAX + 1 + KIND.len() + DAMAGED.len() <= NAME_MAX);
 
-/// A record is a few hundred bytes; what is longer is none.
+/// A record has a few hundred bytes; a longer file is not one.
 const RECORD_BYTES_MAX: u64 = 64 << 10;
 
 #[cfg(test)]
@@ -391,7 +391,7 @@ mod tests {
             Self::at(directory.into())
         }
 
-        /// After a restart.
+        /// Returns the same log after a restart.
         fn again(&self) -> Self {
             Self::at(self.directory.clone())
         }

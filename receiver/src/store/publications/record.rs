@@ -1,4 +1,4 @@
-//! What is known of one published object, in memory and in its file of the log.
+//! The record of one published object, in memory and in its file of the log.
 
 use std::io;
 
@@ -12,18 +12,18 @@ use crate::store::file_id::{FileId, Since};
 use crate::store::name::Name;
 use crate::toml_error;
 
-/// An object that is published here.
+/// A published object that the store holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Held {
-    /// Its file in the store; no two objects have the same.
+    /// Its file in the store, unique to it.
     pub file: String,
-    /// Its name on its last push.
+    /// Its name in its last push.
     pub name: String,
-    /// Glance's id, where it was known.
+    /// Glance's id, if the push gave one.
     pub image_id: Option<String>,
     /// Its length.
     pub bytes: u64,
-    /// What was proven.
+    /// The root that was proven.
     pub root: Root,
     /// When the whole file was last compared with the root.
     pub proven: WallClock,
@@ -31,20 +31,20 @@ pub struct Held {
     pub pinned: Pinned,
 }
 
-/// How long an object is pinned: kept from being removed by the program that shares the store's directory.
+/// How long an object is pinned: protected from removal by the program that shares the store's directory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Pinned {
-    /// Not at all, or not any more.
+    /// It is not pinned.
     #[default]
     No,
-    /// Until then.
+    /// Pinned until this time.
     Until(WallClock),
-    /// Until it is unpinned.
+    /// Pinned until it is unpinned.
     Forever,
 }
 
 impl Pinned {
-    /// What a pin of a push that is published now comes to.
+    /// Returns the pin of an object that a push with `pin` publishes now.
     pub(super) fn from(pin: Pin, now: WallClock) -> Self {
         match pin {
             Pin::None => Self::No,
@@ -56,7 +56,7 @@ impl Pinned {
         }
     }
 
-    /// What is left of it now.
+    /// Returns what is left of the pin at `now`.
     #[must_use]
     pub fn at(self, now: WallClock) -> Self {
         match self {
@@ -66,7 +66,7 @@ impl Pinned {
     }
 }
 
-/// What a record's file holds; times are in milliseconds since 1970.
+/// The contents of a record's file; times are in milliseconds since 1970.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Record {
     pub(super) name: String,
@@ -74,7 +74,7 @@ pub(super) struct Record {
     pub(super) image_id: Option<String>,
     pub(super) bytes: u64,
     pub(super) root: String,
-    /// Of the file that was proven: another one of its name is none of ours.
+    /// The file that was proven: another file of its name is not ours.
     #[serde(flatten)]
     pub(super) identity: Identity,
     pub(super) proven: u64,
@@ -84,20 +84,20 @@ pub(super) struct Record {
     pub(super) pinned_forever: bool,
 }
 
-/// The file that was proven ([`crate::store::file_id`]). A record of before there was a time in it is of no file that is known.
+/// Identifies the proven file ([`crate::store::file_id`]). A record from before it had a time matches no file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Identity {
     /// In hexadecimal: TOML's numbers end at 2^63, and some network file systems count beyond.
     inode: Inode,
-    /// Nanoseconds since 1970, as are those of the change.
+    /// Time of birth, in nanoseconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     born: Option<String>,
-    /// Where the file system keeps no time of birth.
+    /// Time of the last change in the same unit, if the file system keeps no time of birth.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     changed: Option<String>,
 }
 
-/// As it is written, and as it was.
+/// An inode number: `Hex` as it is written, `Number` as older records have it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 enum Inode {
@@ -114,13 +114,13 @@ impl Identity {
         Self { inode: Inode::Hex(format!("{:x}", id.inode)), born, changed }
     }
 
-    /// Whether it is of this file.
+    /// Whether it identifies this file.
     fn is(&self, id: FileId) -> bool {
         *self == Self::of(id)
     }
 
-    /// Whether it may be of this file: without a time of birth that cannot be known once the file was touched. To extend a
-    /// pin it suffices; the content was proven just now.
+    /// Whether it may identify this file: without a time of birth that is unknown once the file was touched. It
+    /// suffices to extend a pin, as the content was proven just now.
     pub(super) fn may_be(&self, id: FileId) -> bool {
         let same_inode = self.inode == Self::of(id).inode;
         self.is(id) || same_inode && self.changed.is_some() && matches!(id.since, Since::Change(_))
@@ -128,7 +128,7 @@ impl Identity {
 }
 
 impl Record {
-    /// A file of the store that was just proven to be what was announced.
+    /// Returns the record of a file that was just proven to be what was announced.
     pub(super) fn new(id: FileId, announce: &Announce, root: Root, now: WallClock, pinned: Pinned) -> Self {
         let mut record = Self {
             name: announce.name.to_string(),
@@ -161,7 +161,7 @@ impl Record {
     pub(super) fn pin(&mut self, pinned: Pinned) {
         self.pinned_forever = pinned == Pinned::Forever;
         self.pinned_until = match pinned {
-            // What TOML's numbers hold; some hundred million years.
+            // TOML's numbers hold no more; some hundred million years.
             Pinned::Until(end) => Some(end.0.min(i64::MAX as u64)),
             Pinned::No | Pinned::Forever => None,
         };
@@ -192,7 +192,7 @@ impl Record {
     }
 }
 
-/// A file of the log is no record.
+/// A file of the log is not a record.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum RecordError {
     #[error(transparent)]
@@ -203,10 +203,10 @@ pub(super) enum RecordError {
     Root,
 }
 
-/// What a fuzzer's bytes come to as a record.
+/// Parses a fuzzer's bytes as a record.
 ///
 /// # Panics
-/// If a record cannot be written as it was read, or an error is more than a line.
+/// If a record cannot be written as it was read, or an error is more than one line.
 #[cfg(any(test, fuzzing))]
 pub(crate) fn fuzzed(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
@@ -257,7 +257,7 @@ pub(super) mod tests {
         assert_eq!(Record::parse(&text).expect("what was written"), record);
     }
 
-    /// As it was written without a time.
+    /// A record from before it had a time.
     pub(in super::super) const OLDER: &str = "name = \"x\"\nbytes = 1\nroot = \"0707070707070707070707070707070707070707070707070707070707070707\"\n\
                          inode = 1\nproven = 1\npinned_forever = true\n";
 }

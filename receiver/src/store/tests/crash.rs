@@ -1,5 +1,5 @@
-//! The store on a disk that loses power, dies with its process, fills up or breaks, at every step: afterwards there is
-//! the whole image or none, and what was proven is not asked for again.
+//! The store on a disk that loses power, dies with its process, fills up or breaks, at every step: afterwards the whole
+//! image is there or none, and proven blocks are not requested again.
 
 use std::io;
 use std::path::Path;
@@ -78,7 +78,7 @@ fn a_disk_that_fails_at_any_step_publishes_nothing_wrong_leaves_nothing_and_take
         let result = push_to(&folder, &object(seed), &mut dice);
         disk.break_with(None);
         match result {
-            // Even when the power is cut right afterwards: it was said to be there.
+            // Even if the power is cut right afterwards: it was reported as published.
             Ok(_) => assert_eq!(disk.after_power_cut().content(IMAGE), Some(object(seed)), "seed {seed}"),
             Err(error) => {
                 refused += 1;
@@ -109,7 +109,7 @@ fn what_is_kept_of_an_older_image_of_the_same_name_is_not_taken_for_the_new_one(
         if disk.content(IMAGE).is_some() {
             continue;
         }
-        // Half of its blocks are others, and one of them is zeros.
+        // Half of its blocks differ, and one of them is zeros.
         let mut object = object(seed);
         object[..BLOCK].fill(0);
         object[2 * BLOCK..3 * BLOCK].fill(seed as u8 ^ 0x55);
@@ -154,7 +154,7 @@ fn where_others_take_the_reserve_while_an_image_arrives_it_fails_with_the_reason
         Folder::on(Arc::new(disk.clone()), Path::new(DIRECTORY), options, None).expect("a good disk");
     let announce = announcement("image", geometry);
     let bytes = vec![7; 4 << 20];
-    // 16 MiB, after which the room is looked at.
+    // 16 MiB, after which the room is checked.
     let write = |partial: &PartialFile, first: u32| {
         (first..first + 4).map(BlockIndex).try_for_each(|block| {
             let hash = BlockHash::of(geometry, block, &bytes);
@@ -176,7 +176,7 @@ fn where_others_take_the_reserve_while_an_image_arrives_it_fails_with_the_reason
     drop(partial);
     assert!(disk.all_names().is_empty(), "{:?}", disk.all_names());
 
-    // What waits to be gone on with holds no room either.
+    // Unfinished files that wait to be resumed do not occupy the reserve either.
     disk.set_room(room(200 << 20));
     let partial = folder.begin("image", &announce).expect("room");
     write(&partial, 0).expect("room");
@@ -188,16 +188,16 @@ fn where_others_take_the_reserve_while_an_image_arrives_it_fails_with_the_reason
     assert!(disk.all_names().is_empty(), "{:?}", disk.all_names());
 }
 
-/// What a restart found.
+/// What a restart finds.
 #[derive(Debug)]
 struct After {
     was_whole: bool,
-    /// Blocks that are right.
+    /// Number of blocks that are right.
     held: usize,
     recorded_and_wrong: usize,
 }
 
-/// A push whose disk stops at a random step; how many blocks were said to be durable.
+/// Pushes to a disk that stops at a random step; returns the disk and the number of blocks reported as durable.
 fn run_until_the_end(seed: u64, dice: &mut Dice) -> (Model, usize) {
     let disk = Model::new(seed);
     disk.cut_power_at(dice.below(32));
@@ -207,7 +207,7 @@ fn run_until_the_end(seed: u64, dice: &mut Dice) -> (Model, usize) {
     (disk, durable)
 }
 
-/// Starts again on a disk, looks at what is there, and pushes the same object to its end.
+/// Restarts on a disk, checks what is there, and pushes the same object to its end.
 fn restart(seed: u64, disk: &Model, dice: &mut Dice) -> After {
     let object = object(seed);
     let published = disk.content(IMAGE);
@@ -234,10 +234,10 @@ fn restart(seed: u64, disk: &Model, dice: &mut Dice) -> After {
     after
 }
 
-/// Blocks that are right in the unfinished file.
+/// Returns the number of right blocks in the unfinished file.
 fn written(disk: &Model, object: &[u8]) -> usize {
     let Some(name) = disk.all_names().into_iter().find(|name| name.ends_with(".part")) else { return 0 };
-    // Without a journal nobody knows of which object it is.
+    // Without a journal the object of a file is unknown.
     if !disk.all_names().iter().any(|name| name.ends_with(".journal")) {
         return 0;
     }
@@ -259,8 +259,8 @@ fn push_to(folder: &Folder, object: &[u8], dice: &mut Dice) -> Result<(), StoreE
     push_counting(folder, object, dice, &mut 0)
 }
 
-/// What a receiver does with an object: takes over what is right, writes the rest in any order, publishes; and where
-/// something fails, leaves nothing.
+/// Does what a receiver does with an object: keeps right blocks, writes the rest in any order, publishes. If something
+/// fails, it leaves nothing.
 fn push_counting(
     folder: &Folder,
     object: &[u8],
@@ -316,7 +316,7 @@ fn options(keep: Duration) -> StoreOptions {
     StoreOptions { keep_unfinished: KeepUnfinished { time: keep }, min_free: MinFree::DEFAULT }
 }
 
-/// Four blocks, the last one short: each of its bytes is the seed's, and its place's.
+/// Four blocks, the last one short. Each byte depends on the seed and on its block.
 fn object(seed: u64) -> Vec<u8> {
     let block = |at: usize| (seed as u8).wrapping_mul(7).wrapping_add(1 + at as u8).max(1);
     (0..BYTES).step_by(512).flat_map(|at| [block(at / BLOCK); 512]).take(BYTES).collect()

@@ -1,6 +1,6 @@
 //! A disk that forgets: what was not synced is lost, torn or kept at the next power cut, name by name and sector by
-//! sector, as the dice say; any operation may be the last one, or the one that fails. The store runs on it as on a real
-//! one, thousands of times.
+//! sector, as the dice decide. Any operation may be the last one, or the one that fails. The store runs on it as on a
+//! real disk, thousands of times.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -16,7 +16,7 @@ use crate::store::disk::{Disk, DiskFile, Entry};
 use crate::store::file_id::{FileId, Nanos, Since};
 use crate::store::name::Name;
 
-/// Copies are the same disk.
+/// A disk; clones are the same disk.
 #[derive(Clone, Debug)]
 pub(in crate::store) struct Model(Arc<Mutex<State>>);
 
@@ -25,7 +25,7 @@ struct State {
     files: Vec<Inode>,
     names: BTreeMap<Name, usize>,
     durable_names: BTreeMap<Name, usize>,
-    /// Operations so far that change or sync something.
+    /// Number of operations so far that change or sync something.
     operations: u64,
     power_until: u64,
     fault: Option<Fault>,
@@ -34,12 +34,12 @@ struct State {
     dice: Dice,
 }
 
-/// What goes wrong.
+/// A fault of the disk.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::store) struct Fault {
-    /// From this operation on.
+    /// The first operation that may fail.
     pub(in crate::store) from: u64,
-    /// With no other one after it.
+    /// Whether only one operation fails.
     pub(in crate::store) once: bool,
     pub(in crate::store) error: io::ErrorKind,
 }
@@ -47,7 +47,7 @@ pub(in crate::store) struct Fault {
 #[derive(Clone, Debug, Default)]
 struct Inode {
     bytes: Vec<u8>,
-    /// Which pages are no holes.
+    /// The pages that are not holes.
     pages: BTreeSet<u64>,
     durable: Vec<u8>,
     durable_pages: BTreeSet<u64>,
@@ -70,7 +70,7 @@ struct Handle {
     id: u64,
 }
 
-/// The draws that the number of cuts and their bounds in the tests were chosen with.
+/// Dice with the draws for which the tests' number of cuts and their bounds were chosen.
 #[derive(Clone, Debug)]
 pub(in crate::store) struct Dice(Rng);
 
@@ -99,7 +99,7 @@ impl Model {
         })))
     }
 
-    /// From that operation on nothing happens any more.
+    /// Makes every operation from this one on fail, as without power.
     pub(in crate::store) fn cut_power_at(&self, operation: u64) {
         self.state().power_until = operation;
     }
@@ -108,12 +108,12 @@ impl Model {
         self.state().fault = fault;
     }
 
-    /// Others take room, or give it back.
+    /// Sets the room, as if others took or freed it.
     pub(in crate::store) fn set_room(&self, room: Room) {
         self.state().room = room;
     }
 
-    /// The disk after a power cut: of what was not synced there is as much as the dice say.
+    /// Returns the disk after a power cut: how much of the unsynced data is there depends on the dice.
     pub(in crate::store) fn after_power_cut(&self) -> Self {
         let mut state = self.state();
         let State { files, names, durable_names, dice, .. } = &mut *state;
@@ -127,14 +127,14 @@ impl Model {
         Self::restarted(files, names, dice.clone())
     }
 
-    /// The disk after the process was killed: all that it has done is there.
+    /// Returns the disk after the process was killed: all that it has done is there.
     pub(in crate::store) fn after_kill(&self) -> Self {
         let state = self.state();
         let files = state.files.iter().map(|file| Inode { locked_by: None, ..file.clone() }).collect();
         Self::restarted(files, state.names.clone(), state.dice.clone())
     }
 
-    /// What a file holds, if it is there.
+    /// Returns the contents of a file, if it exists.
     pub(in crate::store) fn content(&self, name: &str) -> Option<Vec<u8>> {
         let state = self.state();
         state.names.get(&Name::new(name).ok()?).map(|&inode| state.files[inode].bytes.clone())
@@ -156,7 +156,7 @@ impl Model {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// One operation, unless the power is off or it fails.
+    /// Performs one operation, unless the power is off or it fails.
     fn operate<T>(&self, act: impl FnOnce(&mut State) -> io::Result<T>) -> io::Result<T> {
         let mut state = self.state();
         if state.operations >= state.power_until {
@@ -184,7 +184,7 @@ impl State {
         }
     }
 
-    /// Whether the operation that goes on now is to fail.
+    /// Whether the current operation is to fail.
     fn check(&mut self) -> io::Result<()> {
         match self.fault {
             Some(fault) if self.operations > fault.from => {
@@ -223,7 +223,7 @@ impl Disk for Model {
         Ok(state.entry(*state.names.get(name).ok_or(io::ErrorKind::NotFound)?))
     }
 
-    /// Never fails but for want of power: a full disk takes names away.
+    /// Fails only without power: a full disk removes names.
     fn remove(&self, name: &Name) -> io::Result<()> {
         self.operate(|state| match state.names.remove(name) {
             Some(_) => Ok(()),
@@ -325,7 +325,7 @@ impl DiskFile for Handle {
         self.sync_all()
     }
 
-    /// A sync that fails says so once, and what it was for is lost all the same (fsync(2)).
+    /// A failing sync reports it only once, and its data are lost all the same (fsync(2)).
     fn sync_all(&self) -> io::Result<()> {
         self.disk.operate(|state| {
             let result = state.check();

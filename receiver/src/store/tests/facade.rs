@@ -190,7 +190,7 @@ fn what_is_no_store_is_refused_with_the_kinds_that_there_are() {
     }
 }
 
-/// A file that somebody has put there, compared.
+/// Creates a file that somebody else could have made, and compares it.
 fn place(store: &Store, dir: &Path, announce: &Announce) {
     fs::write(dir.join(announce.name.as_str()), OBJECT).expect("writable");
     let Ok(Begun::Existing(existing)) = store.begin(announce) else { panic!("it is there") };

@@ -1,5 +1,5 @@
-//! Files of a store from the bytes of a fuzzer. A journal is what they are, or is written by the journal itself and then
-//! damaged, as no fuzzer finds a checksum.
+//! Files of a store from a fuzzer's bytes. A journal consists of those bytes, or is written by the journal itself and
+//! then damaged, as no fuzzer finds a checksum.
 
 use std::fs::File;
 use std::io;
@@ -25,10 +25,10 @@ use crate::store::partial::{Names, PartialFile, StagingArea};
 pub(crate) use crate::store::publications::fuzzed as record;
 use crate::store::resume::{self, Resumable};
 
-/// Reads a journal, and goes on from it as a session would.
+/// Reads a journal, and resumes from it as a session would.
 ///
 /// # Panics
-/// If what was read is not what the bytes hold, or a session goes on from what is not its own.
+/// If the result is not what the bytes hold, or a session resumes a file that is not its own.
 pub(crate) fn journal(input: &[u8]) {
     let Some((&[choice, start, len], rest)) = input.split_first_chunk() else { return };
     let bytes = match choice {
@@ -91,7 +91,7 @@ fn go_on(bytes: &[u8], bytes_of_image: u64, written: Range<u64>) {
     assert!(kept.iter().all(|&block| geometry.contains(block)));
     assert!(geometry.indices().filter(|block| in_journal.contains(block)).all(|block| kept.contains(&block)));
 
-    // Of a short block of zeros, as hashing takes time.
+    // The hash of a short block of zeros, as hashing takes time.
     let zeros = BlockHash::of(geometry, LAST, &[0; SHORT]);
     let mut buffer = vec![0; SHORT];
     assert!(!partial.holds(geometry, LAST, BlockHash([9; 32]), &mut buffer), "these are not its bytes");
@@ -102,7 +102,8 @@ fn go_on(bytes: &[u8], bytes_of_image: u64, written: Range<u64>) {
     assert_eq!(shelf.removed(), if worth_it { 0 } else { 2 }, "what is worth keeping is kept");
 }
 
-/// A journal of some object with records as the bytes say, three each: block, hash, damage. What is left follows as it is.
+/// Returns a journal of some object, with records from three bytes each: block, hash, damage. The remaining bytes
+/// follow unchanged.
 fn damaged_journal(choice: u8, mut bytes: &[u8]) -> Vec<u8> {
     let mut announce = announce();
     if choice & 2 != 0 {
@@ -140,7 +141,7 @@ fn damaged_journal(choice: u8, mut bytes: &[u8]) -> Vec<u8> {
     journal
 }
 
-/// Which part of the image was written, in units of 8 KiB.
+/// Returns the written part of the image, in units of 8 KiB.
 fn written(start: u8, len: u8) -> Range<u64> {
     let start = u64::from(start) << 13;
     start..(start + (u64::from(len) << 13)).min(geometry().object_bytes())
@@ -155,11 +156,11 @@ fn announce() -> Announce {
     announcement("image", geometry())
 }
 
-/// A file in memory; copies are the same file.
+/// A file in memory; clones are the same file.
 #[derive(Clone, Debug)]
 struct Memory {
     bytes: Arc<Mutex<Vec<u8>>>,
-    /// Of an image of zeros: which part of it is no hole.
+    /// If it is an image of zeros: the part that is not a hole.
     zeros: Option<Range<u64>>,
 }
 
@@ -260,7 +261,7 @@ struct Shelf {
 }
 
 impl Shelf {
-    /// Names that were taken away.
+    /// Returns the number of removed names.
     fn removed(&self) -> usize {
         self.removed.load(Ordering::Relaxed)
     }

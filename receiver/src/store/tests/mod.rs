@@ -1,4 +1,4 @@
-//! Tests of the store as a whole, and what the tests of its parts share. None of this is in a program.
+//! Tests of the store as a whole, and what the tests of its parts share. No program contains any of this.
 
 #[cfg(test)]
 mod crash;

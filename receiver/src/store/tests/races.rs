@@ -1,9 +1,9 @@
 //! The owner of a store against a receiver that uses it as root: while the store opens, resumes, publishes, locks and
-//! reads its records, somebody with the owner's rights exchanges names there with links to files of root's, in a loop.
-//! Nothing outside the store may be opened, written, renamed, removed or given away; inotify(7) tells of each opening.
+//! reads its records, somebody with the owner's rights exchanges names there with links to root's files, in a loop.
+//! Nothing outside the store may be opened, written, renamed, removed or given away; inotify(7) reports each opening.
 //!
-//! Each race is also run against what a path-based store would do at that place, where the attacker wins: so that the
-//! attacker is known to be one. `GLANCECAST_RACES=10000` says how often each is run (`make races`).
+//! Each race is also run against what a path-based store would do at that place. There the attacker wins, which shows
+//! that it is a real one. `GLANCECAST_RACES=10000` sets how often each is run (`make races`).
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -39,7 +39,7 @@ fn a_link_in_the_place_of_the_probe_is_never_followed() {
     let base = arena.directory("_base");
     let probe = base.join(format!(".glancecast-probe.{}", std::process::id()));
     let victim = arena.victim();
-    // The store takes it away itself, before it makes its own and after it.
+    // The store itself removes the probe, before it creates its own and after it.
     let attack = move || symlink(&victim, &probe).is_ok();
     let settings = NovaSettings::at(&arena.store);
     Attacker::start(attack.clone())
@@ -65,7 +65,7 @@ fn an_unfinished_file_that_is_exchanged_with_a_link_is_never_opened_or_written_b
     let store = directory::open(&arena.store, StoreOptions::DEFAULT).expect("a directory");
     let (mut published, mut resumed) = (0, 0);
     Attacker::start(attack.clone()).against("unfinished files", |round| {
-        // The first of two is left for the second to go on with.
+        // The first of two rounds leaves its file for the second to resume.
         let name = format!("image-{}", round / 2);
         let Ok(Some(file)) = store.begin(&announce(&name)) else { return false };
         resumed += u64::from(!file.kept().is_empty());
@@ -158,7 +158,7 @@ fn a_directory_of_locks_that_is_exchanged_with_a_link_is_never_used_behind_it() 
     });
 }
 
-/// Exchanges each unfinished file with a link, and back.
+/// Returns an attack that exchanges each unfinished file with a link, and back.
 fn exchange_unfinished(store: PathBuf, victim: PathBuf) -> impl FnMut() -> bool + Clone + Send + 'static {
     let evil = store.join("evil");
     move || {
@@ -185,13 +185,13 @@ fn write(file: &crate::store::PartialFile, name: &str) {
     file.write(&block).expect("room");
 }
 
-/// A store of another user's, and files of root's beside it.
+/// A store that another user owns, and root's files next to it.
 struct Arena {
     store: PathBuf,
     victims: PathBuf,
     before: Vec<State>,
     watch: Inotify,
-    // The last: the others are in it.
+    // Dropped last, as it contains the others.
     _dir: TempDir,
 }
 
@@ -210,7 +210,7 @@ impl Arena {
         arena
     }
 
-    /// A directory in the store.
+    /// Creates a directory in the store.
     fn directory(&self, name: &str) -> PathBuf {
         let path = self.store.join(name);
         self.make_owned(&path);
@@ -222,7 +222,7 @@ impl Arena {
         chown(path, Some(OTHER.uid), Some(OTHER.gid)).expect("root");
     }
 
-    /// What the attacker has left under hidden names, which a store would leave alone for a day.
+    /// Removes what the attacker has left under hidden names, which a store would leave alone for a day.
     fn remove_hidden(&self) {
         for entry in fs::read_dir(&self.store).expect("there").flatten() {
             if entry.file_name().as_encoded_bytes().starts_with(b".glancecast-") {
@@ -238,7 +238,7 @@ impl Arena {
     fn set_up(&mut self) {
         let _ = fs::remove_dir_all(&self.victims);
         fs::create_dir(&self.victims).expect("writable");
-        // Open to all, so that modes do not protect what the store has to.
+        // Open to all, so that modes do not protect what the store must protect.
         for (name, mode) in [("victim", 0o666), ("a.toml", 0o600), ("b.new", 0o600)] {
             let path = self.victims.join(name);
             fs::write(&path, b"root's").expect("writable");
@@ -252,7 +252,7 @@ impl Arena {
         }
     }
 
-    /// Exchanges a directory of the store, which is made, with a link to that of the victims.
+    /// Creates a directory in the store; returns an attack that exchanges it with a link to that of the victims.
     fn exchange_with_link(&self, name: &str) -> impl FnMut() -> bool + Clone + Send + 'static {
         let (one, other) = (self.directory(name), self.store.join("evil"));
         fs::set_permissions(&one, PermissionsExt::from_mode(0o700)).expect("root");
@@ -281,13 +281,13 @@ impl Arena {
         }
     }
 
-    /// Neither opened, written, renamed, removed nor given away.
+    /// Asserts that no victim was opened, written, renamed, removed or given away.
     fn assert_untouched(&self) {
         assert_eq!(self.events(), 0, "something was opened outside the store");
         assert_eq!(self.states(), self.before);
     }
 
-    /// The same attack on who goes by paths: in time something outside is touched.
+    /// Asserts that the same attack succeeds against code that uses paths: in time something outside is touched.
     fn assert_lost_by(mut self, attack: impl FnMut() -> bool + Send + 'static, mut by_path: impl FnMut()) {
         self.set_up();
         let attacker = Attacker::start(attack);
@@ -328,7 +328,7 @@ impl Attacker {
         Self { stop, moves, thread }
     }
 
-    /// Plays the rounds, and more until the store has met the attacker: `round` says whether it did.
+    /// Plays the rounds, and more until the store has met the attacker; `round` returns whether it did.
     fn against(self, what: &str, mut round: impl FnMut(u64) -> bool) {
         let (start, mut played, mut met) = (Instant::now(), 0, 0_u64);
         while played < rounds() || (met == 0 && start.elapsed() < MEETING_MAX) {

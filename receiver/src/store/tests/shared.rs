@@ -3,7 +3,7 @@ use glancecast_proto::wire::Announce;
 
 use crate::announcement::announcement;
 
-/// Whether a test that gives files away can run; says that it is skipped when it cannot.
+/// Whether a test that gives files away can run; logs that it is skipped if it cannot.
 pub(in crate::store) fn is_root() -> bool {
     let is_root = nix::unistd::geteuid().is_root();
     if !is_root {

@@ -1,22 +1,22 @@
-//! The files that OpenStack services are configured by, as oslo.config reads them: sections, `key = value` or `key: value`,
-//! indented lines that go on with a value, `$name` for the value of another option. What comes later wins.
+//! Configuration files of OpenStack services, as oslo.config reads them: sections, `key = value` or `key: value`,
+//! indented continuation lines, `$name` for the value of another option. Later values win.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-/// The options of some files, the later ones over the earlier.
+/// The options of several files; later files win.
 #[derive(Debug, Default)]
 pub(super) struct Ini {
-    /// By section and option. Sections other than DEFAULT are the same in either case.
+    /// Values by section and option. Section names other than DEFAULT are case-insensitive.
     values: BTreeMap<(String, String), String>,
 }
 
-/// An option that has an older name, in another section, is looked for under both.
+/// The names of an option, as (section, name); an option with an older name has several.
 pub(super) type Names<'a> = &'a [(&'static str, &'static str)];
 
-/// A file of options cannot be used.
+/// A configuration file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum IniError {
     #[error("{}: {error}", path.display())]
@@ -25,7 +25,7 @@ pub(super) enum IniError {
     Syntax { path: PathBuf, error: SyntaxError },
 }
 
-/// A line that oslo.config would not read either.
+/// A line that oslo.config would reject as well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {why}")]
 pub(super) struct SyntaxError {
@@ -54,12 +54,12 @@ pub(super) enum ValueError {
     Type { name: &'static str, value: String, not: &'static str },
 }
 
-/// A value names another option that cannot be put in.
+/// A value refers to an option that cannot be substituted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum SubstitutionError {
     #[error("with what it names it is longer than {VALUE_BYTES_MAX} bytes")]
     TooLong,
-    /// A circle, or as good as one.
+    /// A cycle, or too many references.
     #[error("${} leads to itself, or to too many others", .0.escape_debug())]
     TooMany(String),
     #[error("${} is set in none of these files", .0.escape_debug())]
@@ -67,7 +67,7 @@ pub(super) enum SubstitutionError {
 }
 
 impl Ini {
-    /// Reads files in their order. A directory stands for its `*.conf`, in the order of their names.
+    /// Reads files in their order. A directory stands for its `*.conf` files, sorted by name.
     pub(super) fn read(paths: &[PathBuf]) -> Result<Self, IniError> {
         let mut ini = Self::default();
         for path in paths {
@@ -85,7 +85,7 @@ impl Ini {
         Ok(ini)
     }
 
-    /// Of a single file's text.
+    /// Parses a single file's text.
     #[cfg(any(test, fuzzing))]
     pub(super) fn of_text(text: &str) -> Result<Self, SyntaxError> {
         let mut ini = Self::default();
@@ -93,7 +93,7 @@ impl Ini {
         Ok(ini)
     }
 
-    /// Takes in a file's text.
+    /// Adds a file's text.
     fn add(&mut self, text: &str) -> Result<(), SyntaxError> {
         let mut section = String::new();
         let mut open: Option<(String, String)> = None;
@@ -129,7 +129,7 @@ impl Ini {
         Ok(())
     }
 
-    /// The value of an option, with what it names put in; `None` where it is not set.
+    /// Returns the value of an option after substitution; `None` if it is not set.
     pub(super) fn text(&self, names: Names<'_>) -> Result<Option<String>, ValueError> {
         let found = names.iter().find_map(|&(section, name)| {
             self.values.get(&(normal(section), name.to_owned())).map(|value| (section, name, value))
@@ -143,7 +143,7 @@ impl Ini {
         }
     }
 
-    /// A truth value, as oslo.config takes them.
+    /// Returns a boolean, in oslo.config's notation.
     pub(super) fn truth(&self, names: Names<'_>) -> Result<Option<bool>, ValueError> {
         self.parsed(names, "neither true nor false", |text| match text.to_ascii_lowercase().as_str() {
             "true" | "1" | "on" | "yes" => Some(true),
@@ -152,7 +152,7 @@ impl Ini {
         })
     }
 
-    /// A number of seconds.
+    /// Returns a number of seconds.
     pub(super) fn seconds(&self, names: Names<'_>) -> Result<Option<u64>, ValueError> {
         self.parsed(names, "not a number of seconds", |text| text.parse().ok())
     }
@@ -170,7 +170,7 @@ impl Ini {
         }
     }
 
-    /// Puts values in for `$name`, `${name}` and `${section.name}`, `left` of them; `$$` and `\$` are a dollar sign.
+    /// Substitutes `$name`, `${name}` and `${section.name}`, `left` of them at most; `$$` and `\$` are a dollar sign.
     fn substitute(&self, section: &str, value: &str, left: &mut u32) -> Result<String, SubstitutionError> {
         let value = value.replace("\\$", "$$");
         let mut out = String::new();
@@ -238,15 +238,15 @@ fn is_name(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '_' | '.')
 }
 
-/// Where distributions let Nova keep its state. Its own default is the directory of its Python package.
+/// Nova's state directory in distributions. Nova's own default is the directory of its Python package.
 pub(super) const STATE_PATH: &str = "/var/lib/nova";
 
-/// Options that one option names, and that these name: more is a circle, or a value that doubles with each.
+/// Most references followed for one option, including nested ones: more is a cycle, or a value that doubles with each.
 const NAMED_MAX: u32 = 64;
-/// Longer than any path.
+/// More bytes than any path has.
 const VALUE_BYTES_MAX: usize = 64 << 10;
 
-/// The sample of Nova's configuration, all comments, has 300 kB.
+/// Largest configuration file. Nova's sample, all comments, has 300 kB.
 const FILE_BYTES_MAX: u64 = 4 << 20;
 
 #[cfg(test)]

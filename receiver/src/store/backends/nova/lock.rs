@@ -1,13 +1,13 @@
-//! The lock that Nova takes around an image: a POSIX record lock (fcntl(2), F_SETLK) on `locks/nova-NAME`, which neither
-//! flock(2) nor an open-file-description lock excludes.
+//! Nova's lock of an image: a POSIX record lock (fcntl(2), F_SETLK) on `locks/nova-NAME`, which neither flock(2) nor an
+//! open-file-description lock excludes.
 //!
-//! Nova removes the file after it has removed the image, so what was locked may not be what the next one locks: the lock
-//! counts only while its file is the one at the path. And a process loses its record locks on a file with the first
-//! descriptor of it that is closed, whichever that is: nothing but this file opens one, one at a time. (One that is opened
-//! with `O_PATH`, to look at the name, is none in this respect.)
+//! Nova removes the lock file after it has removed the image, so the next process may lock another file: a lock counts
+//! only while its file is the one at the path. And a process loses its record locks on a file when it closes any
+//! descriptor of that file: only this module opens lock files, one at a time. (A descriptor opened with `O_PATH`, to
+//! look at the name, does not count.)
 //!
-//! The directory of the locks is Nova's, and may be another one the next moment: it is opened below the instances without
-//! following a link, and the lock in it.
+//! The directory of the locks is Nova's, and may be replaced at any moment: it is opened below the instances without
+//! following a link, and the lock is opened in it.
 
 use std::fs::{File, Permissions};
 use std::io;
@@ -28,26 +28,26 @@ use crate::store::name::Name;
 use crate::store::owner::Owner;
 use crate::store::partial::PREFIX;
 
-/// Nova's lock of one file of its cache, held until it is dropped.
+/// Nova's lock of one file in its cache, held until dropped.
 #[derive(Debug)]
 pub(super) struct NovaLock {
-    // Closed, which unlocks, before the next one may open it: fields are dropped in order.
+    // Fields are dropped in order: closing the file, which unlocks it, comes before another thread may open it.
     _file: File,
     _only: MutexGuard<'static, ()>,
 }
 
-/// How long a lock is waited for.
+/// How long to wait for a lock.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Patience<'a> {
-    /// So long.
+    /// The longest wait.
     pub(super) time: Duration,
-    /// Or until this is set.
+    /// Ends the wait when set.
     pub(super) stop: &'a AtomicBool,
 }
 
 impl NovaLock {
-    /// Takes the lock of a file of the cache, waiting for whoever holds it. The directory of the locks is made where it is
-    /// missing, and belongs to `owner` then, as the lock's file does: else Nova could not open it.
+    /// Takes the lock of a file in the cache, waiting for its holder. Creates the directory of the locks and the lock
+    /// file if they are missing; both belong to `owner` then, else Nova could not open them.
     pub(super) fn take(
         instances: &Anchor,
         name: &str,
@@ -91,7 +91,7 @@ impl NovaLock {
     }
 }
 
-/// Where the locks are.
+/// Opens the directory of the locks. If an owner is given, creates a missing one.
 fn locks(instances: &Anchor, owner: Option<Owner>) -> io::Result<Dir> {
     let (instances, name) = (instances.dir()?, Name::new("locks")?);
     match owner {
@@ -100,7 +100,7 @@ fn locks(instances: &Anchor, owner: Option<Owner>) -> io::Result<Dir> {
     }
 }
 
-/// Opens a lock's file, which is made where it is missing; `None` if it was removed again at once.
+/// Opens a lock file, creating it if it is missing; `None` if it was removed again at once.
 fn open(locks: &Dir, name: &Name, owner: Owner) -> io::Result<Option<File>> {
     for _ in 0..2 {
         match locks.open_file(name, Access::Lock) {
@@ -111,7 +111,7 @@ fn open(locks: &Dir, name: &Name, owner: Owner) -> io::Result<Option<File>> {
     Ok(None)
 }
 
-/// Makes a lock's file that is Nova's from its first moment: Nova would fail an instance over one that it may not open.
+/// Creates a lock file that is Nova's from its first moment: Nova would fail an instance over one that it may not open.
 fn create(locks: &Dir, name: &Name, owner: Owner) -> io::Result<()> {
     let unfinished = Name::new(format!("{}{}", unfinished_prefix(), std::process::id()))?;
     let _ = locks.remove(&unfinished);
@@ -125,12 +125,12 @@ fn create(locks: &Dir, name: &Name, owner: Owner) -> io::Result<()> {
     }
 }
 
-/// Removes what a crash between the making of a lock's file and its naming has left.
+/// Removes what a crash between the creation of a lock file and its naming has left.
 pub(super) fn remove_unfinished(instances: &Anchor) {
     let Ok(locks) = locks(instances, None) else { return };
     for name in locks.list().unwrap_or_default() {
         if name.as_str().starts_with(&unfinished_prefix()) {
-            let _ = locks.remove(&name); // it is tried again at the next start
+            let _ = locks.remove(&name); // tried again at the next start
         }
     }
 }
@@ -139,13 +139,13 @@ fn unfinished_prefix() -> String {
     format!("{PREFIX}lock.")
 }
 
-/// What came of one try to lock an open file.
+/// The result of one try to lock an open file.
 #[derive(Debug, PartialEq, Eq)]
 enum Attempt {
     Locked,
-    /// Nova has removed the file meanwhile: whoever comes next locks another one.
+    /// Nova has removed the file meanwhile: the next process locks another one.
     Replaced,
-    /// By this process; 0 where the kernel does not say.
+    /// Held by this process; 0 if the kernel does not report it.
     HeldBy(i32),
 }
 
@@ -162,7 +162,8 @@ fn try_lock(file: &File) -> Result<(), Errno> {
     fcntl(file, FcntlArg::F_SETLK(&whole(libc::F_WRLCK))).map(drop)
 }
 
-/// Returns the process that holds the lock. The kernel leaves the 0 that is there if it was just let go of (fcntl(2)).
+/// Returns the process that holds the lock; 0 if it was just released, as the kernel leaves the field unchanged
+/// (fcntl(2)).
 fn holder_of(file: &File) -> i32 {
     let mut lock = whole(libc::F_WRLCK);
     fcntl(file, FcntlArg::F_GETLK(&mut lock)).map_or(0, |_| lock.l_pid)
@@ -185,13 +186,13 @@ fn is_at(file: &File, locks: &Dir, name: &Name) -> bool {
     }
 }
 
-/// A process has one record lock on a file, whichever of its threads took it.
+/// A process has one record lock on a file, whichever thread took it.
 static ONLY: Mutex<()> = Mutex::new(());
 
-/// As Nova's own directories.
+/// Mode of Nova's own directories.
 pub(super) const DIRECTORY_MODE: u32 = 0o755;
 
-/// As Nova makes them.
+/// Mode of Nova's own lock files.
 const LOCK_MODE: u32 = 0o644;
 
 const RETRY: Duration = Duration::from_millis(50);
@@ -375,13 +376,13 @@ mod tests {
         });
     }
 
-    /// Of this thread.
+    /// Returns the CPU time of this thread.
     fn cpu_time() -> Duration {
         let time = nix::time::clock_gettime(nix::time::ClockId::CLOCK_THREAD_CPUTIME_ID).expect("a clock");
         Duration::new(time.tv_sec() as u64, time.tv_nsec() as u32)
     }
 
-    /// The other process of these tests: locks the file that it is told, as Nova does, until its input ends.
+    /// The other process of these tests: locks the given file, as Nova does, until its input ends.
     #[test]
     #[ignore = "a process that the others start"]
     fn hold() {

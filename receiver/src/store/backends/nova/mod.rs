@@ -1,9 +1,9 @@
 //! Nova's image cache: `INSTANCES/_base/SHA1`, where SHA1 is of the image's id as text.
 //!
-//! Nova takes a file of this name for the image, whatever is in it, and lets it be the base of disks at once. So nothing
-//! gets there but what Nova itself would have made: of the format that this node's configuration asks for, looked at
-//! again, owned by Nova, under Nova's lock, in one step that never replaces anything, and with a modification time that is
-//! now, as Nova removes what has been old and unused for a day.
+//! Nova uses a file of this name for the image, whatever it contains, and makes it the base of disks at once. So only
+//! what Nova itself would have created is published there: in the format that this node's configuration asks for,
+//! inspected again, owned by Nova, under Nova's lock, and in one step that never replaces anything. Its modification
+//! time is now, as Nova removes what has been old and unused for a day.
 
 mod ini;
 mod lock;
@@ -35,7 +35,7 @@ pub(in crate::store) use settings::NovaSettings;
 #[cfg(any(test, fuzzing))]
 pub(crate) use settings::fuzzed;
 
-/// What Nova is configured to do on this host, and the owner of the files; `None`: the cache's owner.
+/// Nova's configuration on this host, and the owner of the files; `None` means the cache's owner.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spec {
     settings: NovaSettings,
@@ -49,7 +49,7 @@ pub(in crate::store) struct NovaStore {
     cache: Result<Cache, NoFiles>,
 }
 
-/// Where images go, on a node whose Nova uses them.
+/// The cache of a node whose Nova uses it.
 #[derive(Debug)]
 struct Cache {
     parts: Parts,
@@ -69,8 +69,8 @@ pub(super) fn open(spec: &Spec, options: StoreOptions) -> Result<NovaStore, Stor
 }
 
 impl NovaStore {
-    /// Opens the cache, which is made where it is missing, and clears away what earlier receivers left unfinished. Files
-    /// belong to `owner`, or else to the cache's owner. A node whose Nova would not use them refuses every image.
+    /// Opens the cache, creating it if it is missing, and removes unfinished files of earlier receivers. Files belong
+    /// to `owner`, or else to the cache's owner. A node whose Nova would not use them refuses every image.
     pub(in crate::store) fn open(
         settings: NovaSettings,
         owner: Option<Owner>,
@@ -116,7 +116,7 @@ impl Backend for NovaStore {
         Ok(&self.cache()?.parts)
     }
 
-    /// The rules of this node for what an announcement says.
+    /// Checks an announcement against the rules of this node.
     fn admit(&self, announce: &Announce) -> Result<String, StoreError> {
         let id = announce.image_id.as_deref().ok_or_else(|| StoreError::refused(NotForNova::NoId))?;
         match announce.format {
@@ -149,14 +149,14 @@ impl Backend for NovaStore {
         Ok(Some(Box::new(NovaLock::take(&cache.instances, name, cache.owner, patience)?)))
     }
 
-    /// Often enough that Nova's cleanup finds no pinned file old; `None` where there is nothing to do.
+    /// Often enough that Nova's cleanup finds no pinned file old; `None` if there is nothing to refresh.
     fn refresh_interval(&self) -> Option<Duration> {
         self.cache.as_ref().ok()?;
         Some((self.settings.age_max / REFRESHES_PER_AGE).clamp(REFRESH_MIN, REFRESH_MAX))
     }
 
-    /// Sets the modification time of every pinned file to now. Forgets files that were removed, and ends pins whose time is
-    /// over.
+    /// Sets the modification time of every pinned file to now. Drops the records of removed files, and ends pins that
+    /// have expired.
     fn refresh(&self) {
         let Ok(parts) = self.parts() else { return };
         let now = wall();
@@ -176,7 +176,7 @@ impl fmt::Display for NovaStore {
     }
 }
 
-/// Why an image is none for Nova's cache on this host.
+/// Why an image is not for Nova's cache on this host.
 #[derive(Debug, thiserror::Error)]
 enum NotForNova {
     #[error(
@@ -192,7 +192,8 @@ enum NotForNova {
     ForcesRaw(DiskFormat),
 }
 
-/// Sets the modification time of a pinned file to now, unless that lies in the future, or another file has the name by now.
+/// Sets the modification time of a pinned file to now, unless it lies in the future or another file has the name by
+/// now.
 fn refresh_mtime(parts: &Parts, name: &str) -> Result<(), StoreError> {
     let file = parts.folder.open_to_read(name)?;
     let entry = file.entry().map_err(|error| {
@@ -207,7 +208,7 @@ fn refresh_mtime(parts: &Parts, name: &str) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// The names that lead from the instances to the cache.
+/// Returns the names that lead from the instances to the cache.
 fn names(subdirectory: &Path) -> io::Result<Vec<Name>> {
     let not_below = || io::Error::new(io::ErrorKind::InvalidInput, "it is not below instances_path");
     subdirectory
@@ -219,7 +220,7 @@ fn names(subdirectory: &Path) -> io::Result<Vec<Name>> {
         .collect()
 }
 
-/// Makes the cache's directory where it is missing; returns the owner of files there.
+/// Creates the cache's directory if it is missing; returns the owner of files there.
 fn make_base(instances: &Anchor, below: &[Name], owner: Option<Owner>) -> io::Result<Owner> {
     let (last, before) = below.split_last().ok_or(io::ErrorKind::InvalidInput)?;
     let mut parent = instances.dir()?;
@@ -234,16 +235,16 @@ fn make_base(instances: &Anchor, below: &[Name], owner: Option<Owner>) -> io::Re
     Ok(owner)
 }
 
-/// Nova's name for an image in its cache (`get_cache_fname` in nova/virt/libvirt/imagecache.py).
+/// Returns Nova's name for an image in its cache (`get_cache_fname` in nova/virt/libvirt/imagecache.py).
 pub(in crate::store) fn cache_name(id: &str) -> String {
     let sum = digest(&SHA1_FOR_LEGACY_USE_ONLY, id.as_bytes());
     Hex(sum.as_ref()).to_string()
 }
 
-/// Nova holds its lock while it fetches and converts an image itself.
+/// Longest wait for Nova's lock, which Nova holds while it fetches and converts an image itself.
 const LOCK_TIME: Duration = Duration::from_secs(900);
 
-/// Nova looks every 40 minutes, and the age is a day where nothing else is set.
+/// Refreshes within the age at which Nova removes files. Nova checks every 40 minutes; the age is a day by default.
 const REFRESHES_PER_AGE: u32 = 4;
 const REFRESH_MIN: Duration = Duration::from_secs(1);
 const REFRESH_MAX: Duration = Duration::from_secs(3600);
@@ -564,7 +565,7 @@ mod tests {
         file.set_modified(SystemTime::now() - age).expect("set");
     }
 
-    /// Its bytes are never written: the files of these tests are as long, and zeros.
+    /// The announcement of these tests. Its bytes are never written: the tests use files of its length, all zeros.
     fn image() -> Announce {
         Announce { image_id: Some(ID.to_owned()), ..announce("image") }
     }
@@ -574,7 +575,7 @@ mod tests {
     }
 
     const ID: &str = "0b7c2b9e-6a0f-4c0f-9d52-3f7d8f1f6a11";
-    /// What `printf ID | sha1sum` prints.
+    /// The output of `printf ID | sha1sum`.
     const SHA1: &str = "590638ffde49d7a7a1903830bafbdab93378518e";
     const DAY: Duration = Duration::from_secs(86_400);
 }

@@ -1,4 +1,4 @@
-//! What a node's Nova is configured to do with images, as far as it matters to what is placed beside it.
+//! The settings of a node's Nova that matter to images placed in its cache.
 
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
@@ -10,25 +10,25 @@ use super::ini::{Ini, IniError, Names, ValueError};
 pub(in crate::store) struct NovaSettings {
     /// `instances_path`.
     pub(in crate::store) instances_path: PathBuf,
-    /// `[image_cache] subdirectory_name`: where base images are, below the instances.
+    /// `[image_cache] subdirectory_name`: the directory of base images, below the instances.
     pub(in crate::store) subdirectory: PathBuf,
-    /// `force_raw_images`: base images are raw, whatever Glance has.
+    /// `force_raw_images`: base images are raw, whatever their format in Glance.
     pub(in crate::store) force_raw: bool,
     /// `[libvirt] images_type`.
     pub(in crate::store) images_type: String,
     /// `[image_cache] remove_unused_base_images`.
     pub(in crate::store) removes_unused: bool,
-    /// `[image_cache] remove_unused_original_minimum_age_seconds`: age of the modification time at which an
-    /// unused image is removed.
+    /// `[image_cache] remove_unused_original_minimum_age_seconds`: age of the modification time at which an unused
+    /// image is removed.
     pub(in crate::store) age_max: Duration,
 }
 
-/// Nova's files do not say where its cache is.
+/// Nova's configuration cannot be used, or does not name the cache.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SettingsError {
     #[error(transparent)]
     File(#[from] IniError),
-    /// In these files, or on the command line.
+    /// In these files, or on the command line if there are none.
     #[error("{}{why}", named(files))]
     Setting { files: Vec<PathBuf>, why: BadSetting },
 }
@@ -44,7 +44,7 @@ pub(super) enum BadSetting {
 }
 
 impl NovaSettings {
-    /// Nova's defaults, at this place.
+    /// Returns Nova's defaults, with this `instances_path`.
     pub(in crate::store) fn at(instances_path: &Path) -> Self {
         Self {
             instances_path: instances_path.to_owned(),
@@ -56,7 +56,7 @@ impl NovaSettings {
         }
     }
 
-    /// Reads Nova's files, the later over the earlier; a directory stands for its `*.conf`. `instances_path` wins over
+    /// Reads Nova's files, of which later ones win; a directory stands for its `*.conf`. `instances_path` overrides
     /// theirs.
     ///
     /// # Errors
@@ -93,10 +93,10 @@ impl NovaSettings {
         Ok(settings)
     }
 
-    /// Whether Nova uses the files of its cache here.
+    /// Checks that Nova uses the files of its cache here.
     ///
     /// # Errors
-    /// Why nothing may be placed here, whatever it is.
+    /// Why no image may be placed here.
     pub(super) fn uses_files(&self) -> Result<(), NoFiles> {
         match self.images_type.as_str() {
             "default" | "raw" | "flat" | "qcow2" => Ok(()),
@@ -106,13 +106,13 @@ impl NovaSettings {
         }
     }
 
-    /// Whether Nova may remove a pinned file before a host that is busy refreshes it.
+    /// Whether Nova may remove a pinned file before a busy host refreshes it.
     pub(super) fn may_remove_pinned(&self) -> bool {
         self.removes_unused && self.age_max < AGE_SHORT
     }
 }
 
-/// Why a file in the cache of this host is of no use, or harmful.
+/// Why a file in this host's cache is useless or harmful.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum NoFiles {
     /// A file in the cache makes Nova skip the clone inside Ceph, and upload the file for each instance instead.
@@ -121,7 +121,7 @@ pub(super) enum NoFiles {
          it. Keep the image raw in Glance's rbd store instead"
     )]
     Rbd,
-    /// Nova converts what it finds with the format that qemu-img guesses, and relies on having inspected it itself.
+    /// Nova converts the file with the format that qemu-img guesses, and relies on having inspected it itself.
     #[error(
         "images_type = lvm on this host: Nova converts cached files without inspecting them. Let Nova fetch the image itself: \
          openstack aggregate cache image"
@@ -137,7 +137,7 @@ fn subdirectory(name: &str) -> Result<PathBuf, BadSetting> {
     if plain { Ok(path) } else { Err(BadSetting::NotBelow(name.to_owned())) }
 }
 
-/// Returns the prefix of a message about a setting: its files, or nothing for one of the command line.
+/// Returns the prefix of a message about a setting: its files, or nothing if it is from the command line.
 fn named(files: &[PathBuf]) -> String {
     let files: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
     if files.is_empty() { String::new() } else { files.join(", ") + ": " }
@@ -158,7 +158,7 @@ const AGE_MAX: Names<'_> = &[
     ("DEFAULT", "remove_unused_original_minimum_age_seconds"),
 ];
 
-/// What a fuzzer's bytes come to as Nova's configuration file.
+/// Parses a fuzzer's bytes as Nova's configuration file.
 ///
 /// # Panics
 /// If settings are out of their bounds.
