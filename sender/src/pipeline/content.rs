@@ -21,8 +21,7 @@ pub struct ContentCounts {
     pub zstd_blocks: u32,
 }
 
-/// Data blocks that were not sent at all, as every host held them already. Known only where all hosts have the object
-/// in the end.
+/// Data blocks of which nothing was sent. If all hosts have the object in the end, every host held them already.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Spared {
     /// Blocks.
