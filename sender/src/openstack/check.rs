@@ -9,7 +9,7 @@ use md5::{Digest as _, Md5};
 use super::error::{CloudError, shown};
 use super::image::ImageHash;
 
-/// A check that is fed every byte of the image in order. At the end it tells whether they are the image.
+/// A check that is fed every byte of the image in order. At the end it reports whether they are the image.
 pub(crate) struct ContentCheck {
     algo: String,
     expected_hex: String,

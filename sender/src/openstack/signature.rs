@@ -69,7 +69,7 @@ impl SignatureError {
     }
 }
 
-/// A check that is fed every byte of the image in order. At the end it tells whether a trusted key signed them.
+/// A check that is fed every byte of the image in order. At the end it reports whether a trusted key signed them.
 pub(crate) struct SignatureCheck {
     digest: digest::Context,
     signature: Vec<u8>,

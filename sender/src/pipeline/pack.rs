@@ -148,7 +148,7 @@ impl Packer {
         let smaller = self.compressor.compress(&self.policy, bytes, &mut frame);
         self.clocks.add(Stage::Compress as usize, start, if smaller { bytes.len() } else { 0 });
         let keep = || self.spool.keep_frame(block, &frame);
-        // Where the frame cannot be kept, the block itself may be: the source can hold it.
+        // If the frame cannot be kept, the block travels as it is: the source may still have it for repairs.
         if smaller && self.clocks.time(Stage::Spool as usize, frame.len(), keep).is_ok() {
             return Some(frame);
         }

@@ -2,7 +2,7 @@
 //!
 //! The level follows from how long a few tries took: all workers together must compress faster than the line sends the
 //! frames. If they need far less time, spare cores buy a better level. If even the fastest level takes longer than half
-//! of the line's time for the uncompressed blocks, blocks are not compressed, unless so many wait that the line stays
+//! of the line's time for the uncompressed blocks, blocks are not compressed, unless enough wait to keep the line
 //! busy meanwhile. Blocks that are not tried, such as those of zeros, are not counted: they would look like idle
 //! workers, and the level would be too high for the blocks after them.
 

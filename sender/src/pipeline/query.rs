@@ -15,7 +15,7 @@ use glancecast_proto::wire::DiscardCounts;
 
 use super::running::{Control, Running};
 
-/// A query that is under way in its own thread. It fails when a datagram cannot be sent to the group.
+/// A query that is under way in its own thread. It fails when its socket does.
 pub type RunningQuery = Running<Tally, io::Result<Answers>>;
 
 /// The answers of the hosts.
