@@ -33,7 +33,7 @@ pub(crate) struct SignatureProperties {
     img_signature_certificate_uuid: Option<String>,
 }
 
-/// Why an image's signature proves nothing.
+/// Why an image's signature is not accepted.
 #[derive(Debug, thiserror::Error)]
 pub enum SignatureError {
     /// A property of the signature is missing.

@@ -18,7 +18,7 @@ use crate::request::{Observer, Preparing, PushPlan};
 pub(crate) enum Bars {
     /// On standard error, if that is a terminal.
     OnTerminal,
-    /// Nowhere.
+    /// Not drawn.
     Off,
 }
 

@@ -15,7 +15,7 @@ pub struct ContentCounts {
     pub encoded_bytes: u64,
     /// Blocks of zeros, of which nothing travels.
     pub zero_blocks: u32,
-    /// Blocks that travel as they are.
+    /// Blocks that travel unchanged.
     pub stored_blocks: u32,
     /// Blocks that travel as zstd frames.
     pub zstd_blocks: u32,

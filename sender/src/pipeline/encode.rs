@@ -18,7 +18,7 @@ pub(crate) const QUEUE_MAX: usize = 4;
 /// Symbols of one block in the order of their ESIs, ready to be sealed.
 pub(crate) struct Prepared {
     pub(crate) job: Job,
-    /// Whole symbols.
+    /// Only whole symbols.
     pub(crate) symbols: Vec<u8>,
 }
 

@@ -25,7 +25,7 @@ pub struct Answers {
     pub rows: Vec<HostAnswer>,
     /// The time from the start to the end.
     pub time: Duration,
-    /// Datagrams that were dropped, by reason.
+    /// Discarded datagrams, by reason.
     pub discards: DiscardCounts,
 }
 

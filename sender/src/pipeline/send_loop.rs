@@ -28,7 +28,7 @@ use super::running::Control;
 use super::stages::{Clocks, Stage, clocks};
 use super::wire_counts::WireCounts;
 
-/// The sending thread.
+/// The state of the send loop.
 pub(crate) struct SendLoop {
     machine: Sender,
     downlink: Downlink,

@@ -1,4 +1,4 @@
-//! The stages of the sender's data path, for the clocks of [`glancecast_platform::stages`].
+//! The stages of the pipeline, for the clocks of [`glancecast_platform::stages`].
 
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ pub(crate) enum Stage {
 const NAMES: [&str; COUNT] = ["read", "hash", "compress", "spool", "encode", "seal", "send"];
 const COUNT: usize = Stage::Send as usize + 1;
 
-/// Clocks at zero.
+/// Returns clocks at zero.
 pub(crate) fn clocks() -> Clocks {
     Arc::new(glancecast_platform::stages::Stages::new(NAMES))
 }

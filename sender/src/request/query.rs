@@ -100,7 +100,7 @@ impl QueryRun {
     /// Joins a query that has ended, and judges its answers.
     ///
     /// # Errors
-    /// When the query could not be sent.
+    /// When the query's socket failed, so that it could not be sent.
     pub fn finish(self) -> Result<QueryResult, RequestError> {
         let answers = self.running.join().map_err(RequestError::Send)?;
         Ok(QueryResult::new(self.plan, answers))

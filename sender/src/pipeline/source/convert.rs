@@ -20,7 +20,7 @@ use nix::sys::statvfs::fstatvfs;
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
-/// Why there is no raw image.
+/// Why an image could not be converted to raw.
 #[derive(Debug, thiserror::Error)]
 pub enum ConvertError {
     /// `qemu-img` is not installed.
@@ -61,7 +61,7 @@ impl ConvertError {
     }
 }
 
-/// The tool of this machine, or why there is none.
+/// This machine's `qemu-img`, or why there is none.
 #[derive(Clone, Debug)]
 pub(crate) struct Tool(Result<QemuImg, Unavailable>);
 

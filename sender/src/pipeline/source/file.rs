@@ -188,7 +188,7 @@ mod tests {
                 assert_eq!(sevens, if piece == 2 { 100 } else { 0 });
             }
         }
-        // A file system may not know of holes.
+        // A file system may not report holes.
         assert!(holes == [0, 1, 3, 4, 5] || holes.is_empty(), "{holes:?}");
         source.finish().expect("all of it was read or passed over");
     }

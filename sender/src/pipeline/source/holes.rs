@@ -56,7 +56,7 @@ mod tests {
         let mut holes = Holes::default();
         let found: Vec<bool> =
             (0..6).map(|block| holes.cover(&file, block * BLOCK, (block + 1) * BLOCK)).collect();
-        // A file system may not know of holes; it must not see one where there is data.
+        // A file system may not report holes; but it must not report one where there is data.
         assert!(!found[1] && !found[4], "{found:?}");
         if found[0] {
             assert_eq!(found, [true, false, true, true, false, true]);

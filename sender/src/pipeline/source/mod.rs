@@ -62,12 +62,12 @@ pub enum SourceError {
     Length {
         /// The source.
         name: String,
-        /// Bytes that came.
+        /// Bytes that arrived.
         got: u64,
         /// Bytes that were announced.
         expected: u64,
     },
-    /// Glance failed.
+    /// Glance, or the way to it, failed.
     #[error(transparent)]
     Glance(#[from] CloudError),
     /// The bytes are not those of Glance's record.
@@ -83,7 +83,7 @@ pub enum SourceError {
     Signature {
         /// The source.
         name: String,
-        /// Why the signature proves nothing.
+        /// Why the signature is not accepted.
         error: SignatureError,
     },
 }
