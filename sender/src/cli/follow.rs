@@ -1,4 +1,4 @@
-//! A push or a query under the eyes of a person: shown while it runs, and ended by a signal.
+//! Follows a push or a query: shows its progress while it runs, and stops it on a signal.
 
 use std::io;
 use std::time::Duration;
@@ -27,7 +27,7 @@ impl Signals {
         }
     }
 
-    /// Prepares a push or a query, unless there is a signal first.
+    /// Awaits the preparation of a push or a query, unless a signal comes first.
     pub(super) async fn or<T, E>(
         &mut self,
         preparation: impl Future<Output = Result<T, E>>,
@@ -41,7 +41,7 @@ impl Signals {
         }
     }
 
-    /// Waits until it has ended. `show` is called with the progress after each `gap`; a signal stops it.
+    /// Waits for the end of `running`. Calls `show` with the progress after each `gap`; stops it on a signal.
     pub(super) async fn follow<P: Clone, R>(
         &mut self,
         running: &mut Running<P, R>,

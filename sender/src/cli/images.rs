@@ -1,4 +1,4 @@
-//! `glancecast images`: what could be pushed.
+//! `glancecast images`: lists the images that could be pushed.
 
 use indicatif::BinaryBytes;
 use serde::Serialize;
@@ -14,11 +14,11 @@ use crate::request::RequestError;
 struct Listing<'a> {
     glancecast: &'static str,
     images: &'a [ListedImage],
-    /// What `--marker` takes to go on, where `--limit` ended the list.
+    /// The value of `--marker` for the next images, if `--limit` ended the list.
     next_marker: Option<&'a str>,
 }
 
-/// Lists images of Glance.
+/// Lists the images in Glance.
 pub(super) fn run(args: &ImagesArgs) -> Result<u8, Failure> {
     let images = block_on(list(args))??;
     if args.output.json {

@@ -1,4 +1,4 @@
-//! `glancecast keygen`: one key, or with `--all` those of a group and of its sender, and what to do with them.
+//! `glancecast keygen`: creates one key, or with `--all` those of a group and its sender, and prints how to use them.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Write};
@@ -14,7 +14,7 @@ use super::Failure;
 use super::args::KeygenArgs;
 use crate::output::json;
 
-/// Makes new keys and says what to do with them.
+/// Creates new keys and prints how to use them.
 pub(super) fn run(args: &KeygenArgs) -> Result<u8, Failure> {
     match (&args.all, &args.file) {
         (Some(directory), _) => {
@@ -37,7 +37,8 @@ fn group_key(file: &Path) -> Result<(), KeysError> {
     Ok(())
 }
 
-/// Only the public half of a sender's key is on standard output, so that it can be written to a file for the hosts.
+/// Creates a sender key. Standard output has only the public half, so that it can be redirected to a file for the
+/// hosts.
 fn sender_key(file: &Path) -> Result<(), KeysError> {
     let public = sender_keys::create(file)?;
     println!("{public}");
@@ -55,8 +56,8 @@ struct Keys {
 }
 
 impl Keys {
-    /// Makes all three files, or none: they are written under other names first, and linked to their own when all are
-    /// on the disk. A link never replaces a file.
+    /// Creates all three files, or none: they are written under temporary names, and hard-linked to their final names
+    /// when all are on the disk. A link never replaces a file.
     fn create(directory: &Path) -> Result<Self, KeysError> {
         let at = |error| KeysError::Io { path: directory.to_owned(), error };
         let is_new = match DirBuilder::new().mode(0o700).create(directory) {
@@ -78,7 +79,7 @@ impl Keys {
 
     fn make(directory: &Path) -> Result<Self, KeysError> {
         let at = |error| KeysError::Io { path: directory.to_owned(), error };
-        // Mode 0700, and removed with all that is left in it.
+        // Its mode is 0700, and it is removed with all that it still contains.
         let fresh = tempfile::Builder::new().prefix(".keygen-").tempdir_in(directory).map_err(at)?;
         let [group, sender, public_half] = FILES.map(|name| fresh.path().join(name));
         keyfile::create(&group).map_err(SenderKeyError::from)?;
@@ -136,7 +137,7 @@ impl Keys {
     }
 }
 
-/// What `--json` prints; docs/json.md describes it.
+/// The output of `--json`; docs/json.md describes it.
 #[derive(Serialize)]
 struct Report {
     glancecast: &'static str,
@@ -151,11 +152,11 @@ struct Report {
 struct KeyFile {
     file: String,
     mode: &'static str,
-    /// Where it goes on every host; `None` for what no host may have.
+    /// Its path on every host; `None` if no host may have it.
     on_hosts: Option<&'static str>,
 }
 
-/// Why there are no new keys.
+/// Why no keys were created.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum KeysError {
     #[error(
@@ -169,7 +170,7 @@ pub(super) enum KeysError {
     Key(#[from] SenderKeyError),
 }
 
-/// Whether something has this name, a link that leads nowhere included.
+/// Whether the name exists, also as a dangling link.
 fn is_there(path: &Path) -> bool {
     path.symlink_metadata().is_ok()
 }
@@ -177,7 +178,7 @@ fn is_there(path: &Path) -> bool {
 fn write_public(path: &Path, public: &PublicKey) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
     writeln!(file, "{public}")?;
-    // Whatever the umask is: hosts' users have to read it.
+    // Regardless of the umask, as users on the hosts have to read it.
     file.set_permissions(Permissions::from_mode(0o644))?;
     file.sync_all()
 }

@@ -16,7 +16,7 @@ use glancecast_proto::wire::printable;
 
 use crate::request::{ErrorKind, QueryKind, RequestError};
 
-/// Runs a command to its exit code.
+/// Runs a command and returns its exit code.
 pub fn run(args: Args) -> ExitCode {
     let result = match args.command {
         Command::Send(args) => send::run(*args),
@@ -42,7 +42,7 @@ enum Failure {
     Keys(#[from] keygen::KeysError),
     #[error("interrupted before anything was sent")]
     Interrupted,
-    /// The system has no runtime or no signal handlers for it.
+    /// The system cannot provide a runtime or signal handlers.
     #[error(transparent)]
     System(#[from] io::Error),
 }
@@ -56,7 +56,7 @@ impl Failure {
         }
     }
 
-    /// One line that steers no terminal: much of it is text of others, of Glance for one.
+    /// Returns the error as one printable line: parts of it are untrusted text, such as Glance's.
     fn message(&self) -> String {
         let mut message = printable(&self.to_string());
         message.truncate(message.floor_char_boundary(MESSAGE_BYTES_MAX));
@@ -64,7 +64,7 @@ impl Failure {
     }
 }
 
-/// Runs `future` in a runtime of its own. Tasks that are left at its end, as a download is, are dropped.
+/// Runs `future` in its own runtime. Tasks that are left at the end, such as a download, are dropped.
 fn block_on<F: Future>(future: F) -> io::Result<F::Output> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let output = runtime.block_on(future);
@@ -72,5 +72,5 @@ fn block_on<F: Future>(future: F) -> io::Result<F::Output> {
     Ok(output)
 }
 
-/// Some lines of a terminal.
+/// A few lines of a terminal.
 const MESSAGE_BYTES_MAX: usize = 4000;

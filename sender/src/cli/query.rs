@@ -1,4 +1,4 @@
-//! `glancecast hosts`, `status`, `verify`, `unpin`: a query to the group, and what its hosts answer.
+//! `glancecast hosts`, `status`, `verify`, `unpin`: sends a query to the group, and prints the hosts' answers.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::output::query_table::table;
 use crate::output::{json, notices};
 use crate::request::QueryKind;
 
-/// Asks the hosts and reports.
+/// Asks the hosts and prints the result.
 pub(super) fn run(args: QueryArgs, kind: QueryKind) -> Result<u8, Failure> {
     block_on(ask(args, kind))?
 }

@@ -1,4 +1,4 @@
-//! `glancecast send`: makes the request, runs it, and prints what came of it.
+//! `glancecast send`: builds the request, runs it, and prints the result.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::output::push_report::{Refused, Report};
 use crate::output::push_table::{confirmations, table};
 use crate::output::{json, notices};
 
-/// Pushes an image and reports.
+/// Pushes an image and prints the result.
 pub(super) fn run(args: SendArgs) -> Result<u8, Failure> {
     let json = args.output.json;
     let result = block_on(send(args))?;

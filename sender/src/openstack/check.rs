@@ -1,5 +1,5 @@
-//! The streaming check of an image's bytes against the hash Glance took when it was uploaded.
-//! Glance itself never looks at it again: a file damaged in its store is served as if it were whole.
+//! The streaming check of an image's bytes against the hash that Glance computed at the upload. Glance itself never
+//! checks it again: it serves a file damaged in its store as if it were intact.
 
 use aws_lc_rs::digest;
 use glancecast_proto::hex::Hex;
@@ -9,7 +9,7 @@ use md5::{Digest as _, Md5};
 use super::error::{CloudError, shown};
 use super::image::ImageHash;
 
-/// Fed with every byte of the image in order, says at the end whether they are the image.
+/// A check that is fed every byte of the image in order. At the end it reports whether they are the image.
 pub(crate) struct ContentCheck {
     algo: String,
     expected_hex: String,
@@ -23,8 +23,8 @@ enum State {
 
 impl ContentCheck {
     /// # Errors
-    /// `UnsupportedHash` for an algorithm not in `KNOWN`; `NoHash` when Glance keeps none (an
-    /// image registered by location): whether to go on without proof is the caller's decision.
+    /// `UnsupportedHash` for an algorithm not in `KNOWN`; `NoHash` if Glance keeps none (an image registered by
+    /// location). The caller decides whether to go on without proof.
     pub(crate) fn new(hash: &ImageHash) -> Result<Self, CloudError> {
         let (algo, hex) = match hash {
             ImageHash::Multihash { algo, hex } => (algo.as_str(), hex),
@@ -37,7 +37,7 @@ impl ContentCheck {
         Ok(Self { algo, expected_hex: hex.to_ascii_lowercase(), state })
     }
 
-    /// The hash's name, as hashlib has it.
+    /// Returns hashlib's name of the hash.
     pub(crate) fn algo(&self) -> &str {
         &self.algo
     }
@@ -50,7 +50,7 @@ impl ContentCheck {
     }
 
     /// # Errors
-    /// `WrongContent` when the bytes were not those that Glance hashed.
+    /// `WrongContent` if the bytes are not those that Glance hashed.
     pub(crate) fn finish(self) -> Result<(), CloudError> {
         let got_hex = match self.state {
             State::Digest(context) => Hex(context.finish().as_ref()).to_string(),
@@ -68,7 +68,7 @@ impl ContentCheck {
 }
 
 impl State {
-    /// `algo` is a name of Python's hashlib, which is what Glance's `hashing_algorithm` takes.
+    /// Starts the hash `algo`, a name of Python's hashlib, as in Glance's `hashing_algorithm`; `None` if unsupported.
     fn new(algo: &str) -> Option<Self> {
         let algorithm = match algo {
             "sha512" => &digest::SHA512,
@@ -81,7 +81,7 @@ impl State {
     }
 }
 
-/// The first 16 hex digits: enough to compare by eye, and whatever Glance wrote stays one line.
+/// Returns the first 16 hex digits in printable form: enough to compare by eye.
 fn shortened(hex: &str) -> String {
     printable(&hex.chars().take(16).collect::<String>())
 }

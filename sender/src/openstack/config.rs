@@ -1,10 +1,9 @@
-//! Which cloud, and with what settings: clouds.yaml or OS_* variables, found where the OpenStack
-//! command line finds them. Reads files and the environment, talks to nobody.
+//! The settings of a cloud: from clouds.yaml or OS_* variables, found where the OpenStack command line finds them.
+//! Reads files and the environment; uses no network.
 //!
-//! Order: `--os-cloud`, then OS_CLOUD, each a name in clouds.yaml; else the OS_* variables of an
-//! openrc file. clouds.yaml is OS_CLIENT_CONFIG_FILE, or the first of ./, ~/.config/openstack/ and
-//! /etc/openstack/; secure.yaml (OS_CLIENT_SECURE_FILE) and clouds-public.yaml
-//! (OS_CLIENT_VENDOR_FILE) are merged as there.
+//! Order: `--os-cloud`, then OS_CLOUD, each a name in clouds.yaml; else the OS_* variables of an openrc file.
+//! clouds.yaml is OS_CLIENT_CONFIG_FILE, or the first in ./, ~/.config/openstack/ and /etc/openstack/. secure.yaml
+//! (OS_CLIENT_SECURE_FILE) and clouds-public.yaml (OS_CLIENT_VENDOR_FILE) are merged as there.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -19,28 +18,28 @@ use serde_json::Value;
 use super::error::{CloudError, one_line};
 use super::trusted;
 
-/// Everything needed to log in.
+/// All that is needed to log in.
 #[derive(Debug)]
 pub(super) struct Settings {
     pub(super) config: CloudConfig,
     pub(super) auth_url: String,
-    /// Where they came from, for messages: "cloud `x` in /etc/openstack/clouds.yaml".
+    /// The source of the settings, for messages: "cloud `x` in /etc/openstack/clouds.yaml".
     pub(super) origin: String,
 }
 
 impl Settings {
     /// # Errors
-    /// Those of kind `Usage` about configuration, `UntrustedFile` among them.
+    /// `UntrustedFile`, and others of kind `Usage` about the configuration.
     pub(super) fn load(cloud_name: Option<&str>) -> Result<Self, CloudError> {
         ConfigInputs::of_this_process()?.settings(cloud_name)
     }
 
-    /// Whether certificates are not checked.
+    /// Whether certificates are not verified.
     pub(super) fn is_unverified(&self) -> bool {
         self.config.verify == Some(false)
     }
 
-    /// What follows from that, for people.
+    /// Returns a warning if certificates are not verified.
     pub(super) fn unverified(&self) -> Option<String> {
         self.is_unverified().then(|| {
             format!(
@@ -52,14 +51,14 @@ impl Settings {
         })
     }
 
-    /// Interface, region and origin, as messages about the catalog name them.
+    /// Returns interface, region and origin for messages about the catalog.
     pub(super) fn catalog_terms(&self) -> (String, String, String) {
         let or_any = |text: &Option<String>| text.clone().unwrap_or_else(|| "any".to_owned());
         (or_any(&self.config.interface), or_any(&self.config.region_name), self.origin.clone())
     }
 }
 
-/// The inputs, so that tests need no environment of their own.
+/// The inputs of the search, so that tests do not depend on their environment.
 #[derive(Debug, Default)]
 struct ConfigInputs {
     /// The OS_* variables that are set and not empty.
@@ -109,7 +108,7 @@ impl ConfigInputs {
                 });
             }
         };
-        // The older word; like in Python's client it wins over `verify` and `cacert`.
+        // The older option. As in Python's client, it takes precedence over `verify` and `cacert`.
         if config.options.get("insecure").is_some_and(|value| value.clone().into_bool().unwrap_or(false)) {
             config.verify = Some(false);
         }
@@ -160,8 +159,8 @@ impl ConfigInputs {
         }
     }
 
-    /// The SDK's own reading of the environment takes an empty variable, which openrc files leave
-    /// behind, for a value, and does not know the older names.
+    /// Reads the OS_* variables. The SDK's own reader treats an empty variable, which openrc files leave behind, as a
+    /// value, and does not know the older names.
     fn openrc_cloud(&self) -> Result<(CloudConfig, String), CloudError> {
         let origin = "the OS_* variables".to_owned();
         let mut members = serde_json::Map::new();
@@ -177,7 +176,7 @@ impl ConfigInputs {
         let config = CloudConfig {
             auth_type: text("auth_type"),
             region_name: text("region_name"),
-            // keystoneclient's old words: publicURL, internalURL, adminURL.
+            // keystoneclient's older words: publicURL, internalURL, adminURL.
             interface: interface.map(|word| word.trim_end_matches("URL").to_owned()),
             cacert: text("cacert"),
             verify: text("insecure")
@@ -194,7 +193,7 @@ impl ConfigInputs {
                 },
                 origin,
             )),
-            // Not the error's text: it quotes values.
+            // The error's text is dropped, as it quotes values.
             Err(_) => Err(CloudError::BadSettings { origin, reason: "they are not text".to_owned() }),
         }
     }
@@ -203,8 +202,7 @@ impl ConfigInputs {
 fn bad_file(error: &ConfigFileBuilderError, path: &Path) -> CloudError {
     match error {
         ConfigFileBuilderError::FileParse { source, .. } => unreadable(path, one_line(&source.to_string())),
-        // The text of a deserialisation error quotes the value, which may be a password; of it only
-        // the place is kept.
+        // A deserialisation error quotes the value, which may be a password; only its position is kept.
         ConfigFileBuilderError::ConfigDeserialize { source, .. }
         | ConfigFileBuilderError::ConfigBuild { source } => unreadable(path, misplaced(&source.to_string())),
         _ => unreadable(path, "not a clouds.yaml".to_owned()),
@@ -240,7 +238,7 @@ mod tests {
         }
     }
 
-    /// A directory of its own under the system's, removed when dropped.
+    /// A new directory in the system's temporary directory, removed on drop.
     struct Scratch(PathBuf);
 
     impl Scratch {

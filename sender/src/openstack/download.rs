@@ -1,9 +1,9 @@
-//! The bytes of one image, from Glance to the caller, exactly as many as its record says.
+//! The download of one image from Glance: exactly as many bytes as its record states.
 //!
-//! The whole has no deadline, as an image may be of any length: each read has one of its own.
+//! The download as a whole has no deadline, as an image may be of any length: each read has its own.
 //!
-//! A download that breaks goes on where it was: with `Range` if Glance's store can do that, else it
-//! begins anew, and what was given out already is read again and compared, as it may be on the wire.
+//! A download that breaks is resumed: with `Range` if Glance's store supports it, else from the beginning. Bytes that
+//! were returned already are then read again and compared, as they may have been sent to the hosts.
 
 use std::time::Duration;
 
@@ -18,13 +18,13 @@ use super::session::Cloud;
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct DownloadOptions {
-    /// How long Glance may send nothing, whatever is tried in that time. Counts only while
-    /// `next_chunk` waits: a caller that is slow to ask does not use it up.
+    /// The maximum time without bytes from Glance, including all attempts to resume. It runs only while `next_chunk`
+    /// waits: a slow caller does not use it up.
     pub(crate) stall_timeout: Duration,
-    /// Attempts to go on where a download was cut, over its whole length.
+    /// The maximum number of resumes over the whole download.
     pub(crate) resumes_max: u32,
-    /// Whether to go on with `Range`. Not where nothing proves the whole at the end: reading all of
-    /// it again shows at least that its beginning is still the same.
+    /// Whether to resume with `Range`. Off where nothing proves the whole at the end: reading everything again shows at
+    /// least that the beginning is unchanged.
     pub(crate) ranges: bool,
 }
 
@@ -38,19 +38,19 @@ pub(crate) struct Download {
     have: u64,
     options: DownloadOptions,
     resumes: u32,
-    /// When Glance will have sent nothing for too long.
+    /// When the stall timeout ends.
     deadline: Instant,
-    /// Of the `have` bytes that were given out.
+    /// The hash of the `have` bytes that were returned.
     given: Box<blake3::Hasher>,
     body: Option<Response>,
-    /// What of `body` was given out from an earlier one.
+    /// The part of `body` that an earlier body has already brought.
     again: Option<Again>,
-    /// Whether `body` has brought new bytes. One that brought none is not worth a resume: the file
-    /// in the store ends there.
+    /// Whether `body` has brought new bytes. After one without new bytes there is no resume: the file in the store ends
+    /// there.
     fresh: bool,
 }
 
-/// The part of a repeated download that the caller has already.
+/// The part of a repeated download that the caller already has.
 #[derive(Debug)]
 struct Again {
     left: u64,
@@ -58,12 +58,11 @@ struct Again {
 }
 
 impl Cloud {
-    /// Asks for the image's data and returns when Glance begins to answer. An expired token is
-    /// renewed first.
+    /// Requests the image's data, and returns when Glance begins to answer. Renews an expired token.
     ///
     /// # Errors
-    /// `NoData` (204), `Forbidden` (403), `Gone` (404), `WrongLength`, `Stalled`, `Unreachable`,
-    /// those of logging in again.
+    /// `NoData` (204), `Forbidden` (403), `Gone` (404), `WrongLength`, `Stalled`, `Unreachable`, and those of a new
+    /// login.
     pub(crate) async fn download(
         &self,
         image: &ImageRecord,
@@ -94,7 +93,7 @@ impl Cloud {
 }
 
 impl Download {
-    /// The next piece, `None` after the last. Pieces are as the network brings them.
+    /// Returns the next piece, in the sizes that the network delivers, or `None` after the last.
     ///
     /// A cut or stalled download is resumed. After an error the download is over.
     ///
@@ -125,14 +124,13 @@ impl Download {
         }
     }
 
-    /// Until when a silent body is waited for: while it could still be resumed, half of the time is
-    /// left for that.
+    /// Returns until when to wait for a silent body. While a resume is possible, half of the time is reserved for it.
     fn patience(&self) -> Instant {
         let left = self.deadline.saturating_duration_since(Instant::now());
         if self.fresh { self.deadline - left / 2 } else { self.deadline }
     }
 
-    /// What is new in a piece of the body.
+    /// Returns the bytes of a piece that are new.
     fn take(&mut self, mut bytes: Bytes) -> Result<Bytes, CloudError> {
         self.deadline = Instant::now() + self.options.stall_timeout;
         if let Some(again) = &mut self.again {
@@ -158,7 +156,7 @@ impl Download {
         Ok(bytes)
     }
 
-    /// Opens a body that goes on at `have`, before the deadline.
+    /// Opens a body that continues at `have`, before the deadline.
     async fn resume(&mut self, mut reason: Break) -> Result<(), CloudError> {
         if !self.fresh {
             return Err(self.broken(reason));
@@ -173,7 +171,7 @@ impl Download {
             }
             match self.open().await {
                 Ok(()) => return Ok(()),
-                // A Glance or a balancer that is being restarted.
+                // Glance or a load balancer may be restarting.
                 Err(CloudError::Unreachable { reason: text, .. }) => reason = Break::Closed(text),
                 Err(CloudError::GlanceStatus { status, .. }) if status >= 500 => {
                     reason = Break::Closed(format!("Glance answered {status}"));
@@ -187,7 +185,7 @@ impl Download {
         Err(self.broken(reason))
     }
 
-    /// Asks for the bytes from `have` on; for all of them where Glance does not give a part.
+    /// Requests the bytes from `have` on; all of them if Glance does not serve ranges.
     async fn open(&mut self) -> Result<(), CloudError> {
         let mut response = self.authorized().await?;
         if self.have > 0 && self.options.ranges && !self.goes_on(&response) {
@@ -199,8 +197,8 @@ impl Download {
                     self.options.ranges = false;
                     response = self.authorized().await?;
                 }
-                StatusCode::OK => self.options.ranges = false, // ignored: this is the whole
-                _ => {}                                        // a refusal that has nothing to do with it
+                StatusCode::OK => self.options.ranges = false, // `Range` was ignored
+                _ => {}                                        // an error that does not come from `Range`
             }
         }
         self.again = None;
@@ -208,7 +206,7 @@ impl Download {
             StatusCode::PARTIAL_CONTENT if self.have > 0 && self.options.ranges => {}
             StatusCode::OK => {
                 if let Some(got) = response.content_length().filter(|&got| got != self.size) {
-                    return Err(self.wrong_length(got)); // without a length they are counted as they come
+                    return Err(self.wrong_length(got)); // without it the bytes are counted as they arrive
                 }
                 if self.have > 0 {
                     self.again = Some(Again { left: self.have, hash: Box::default() });
@@ -221,7 +219,7 @@ impl Download {
         Ok(())
     }
 
-    /// Whether this is what `Range` asked for: from `have` to the end of an image of this size.
+    /// Whether the response is the range requested: from `have` to the end of an image of this size.
     fn goes_on(&self, response: &Response) -> bool {
         let text = response.headers().get(CONTENT_RANGE).and_then(|value| value.to_str().ok());
         let wanted = ContentRange { first: self.have, last: self.size - 1, size: self.size };
@@ -231,7 +229,7 @@ impl Download {
             && length.is_none_or(|length| length == self.size - self.have)
     }
 
-    /// The answer to one request, made again with a new token where the old one has expired.
+    /// Sends one request, and sends it again with a new token if the old one has expired.
     async fn authorized(&self) -> Result<Response, CloudError> {
         let mut request = self.cloud.http().get(self.url.clone());
         if self.have > 0 && self.options.ranges {
@@ -265,13 +263,13 @@ impl Download {
     }
 }
 
-/// How a body ended before its time.
+/// How a body ended too early.
 enum Break {
     Stalled,
     Closed(String),
 }
 
-/// `bytes 100-199/200`: the first and the last byte of it, and how many there are in all.
+/// `bytes 100-199/200`: the first byte, the last byte, and the size of the whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ContentRange {
     pub(super) first: u64,
@@ -280,7 +278,7 @@ pub(super) struct ContentRange {
 }
 
 impl ContentRange {
-    /// `None` also for an unknown size (`*`): it could be of another image.
+    /// Parses the header's value. `None` also for an unknown size (`*`), as it could be that of another image.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let (range, size) = text.trim().strip_prefix("bytes ")?.trim_start().split_once('/')?;
         let (first, last) = range.split_once('-')?;
@@ -288,10 +286,9 @@ impl ContentRange {
     }
 }
 
-/// Before the first attempt to go on after a cut; doubled with each that fails, and never more than
-/// half of the time that is left.
+/// The pause before the first resume after a cut. It doubles with each attempt, up to half of the time left.
 const RESUME_PAUSE_FIRST: Duration = Duration::from_secs(1);
-/// An attempt needs so much of the stall timeout to be worth it.
+/// The time left of the stall timeout below which there is no further attempt.
 const RESUME_TIME_MIN: Duration = Duration::from_millis(100);
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
-//! What can go wrong between the operator's configuration and the last byte of an image, one
-//! variant per thing the operator would do about it. Each message is one line: what happened,
-//! where, what to do next. None carries a secret: bodies of answers are never quoted, and user
-//! information is cut out of URLs.
+//! What can go wrong between the operator's configuration and the last byte of an image: one variant for each remedy.
+//! Each message is one line: what happened, where, what to do next. None contains a secret: bodies of answers are never
+//! quoted, and user information is removed from URLs.
 
 use std::error::Error as StdError;
 use std::time::Duration;
@@ -9,12 +8,12 @@ use std::time::Duration;
 use glancecast_proto::wire::printable;
 use reqwest::Url;
 
-/// Whose turn it is to act, for the exit code.
+/// Who has to act; it determines the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CloudErrorKind {
     /// The command line, the configuration or the credentials are wrong: repeating cannot help. Exit code 2.
     Usage,
-    /// The cloud, the image or the network is not as needed, and may be later. Exit code 1.
+    /// The cloud, the image or the network is not as required now, but may be later. Exit code 1.
     Source,
 }
 
@@ -217,8 +216,8 @@ impl CloudError {
     }
 }
 
-/// The innermost error's text: "Connection refused (os error 111)" instead of three layers of
-/// "error sending request".
+/// Returns the innermost error's text: "Connection refused (os error 111)" instead of three layers of "error sending
+/// request".
 pub(super) fn root_cause(error: &(dyn StdError + 'static)) -> String {
     let mut innermost = error;
     while let Some(source) = innermost.source() {
@@ -227,18 +226,17 @@ pub(super) fn root_cause(error: &(dyn StdError + 'static)) -> String {
     one_line(&innermost.to_string())
 }
 
-/// Where JSON is not what it should be: the place, not the text around it, as the answer may be a proxy's HTML page.
+/// Returns the position of an error in JSON, without the text around it: the answer may be a proxy's HTML page.
 pub(super) fn json_fault(error: &serde_json::Error) -> String {
     format!("{:?} error at line {} column {}", error.classify(), error.line(), error.column())
 }
 
-/// Foreign text of several lines, as [`shown`] on one.
+/// Returns foreign text of several lines on one line, as [`shown`] does.
 pub(super) fn one_line(text: &str) -> String {
     shown(&text.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
-/// What other people wrote, as messages show it: a part of a line that steers no terminal, and not longer than it
-/// helps.
+/// Returns untrusted text for messages: printable, and shortened to a useful length.
 pub(crate) fn shown(text: &str) -> String {
     match text.char_indices().nth(FOREIGN_TEXT_CHARS_MAX) {
         Some((end, _)) => format!("{}..", printable(&text[..end])),
@@ -246,21 +244,21 @@ pub(crate) fn shown(text: &str) -> String {
     }
 }
 
-/// A URL for people: without the user information some put in front of the host.
+/// Returns a URL for messages, without the user information that may precede its host.
 pub(super) fn shown_url(url: &str) -> String {
     match Url::parse(url) {
         Ok(mut parsed) if parsed.has_host() => {
-            // Both fail only for URLs that cannot carry user information, and so have none.
+            // Both fail only for URLs that cannot have user information.
             let _ = parsed.set_username("");
             let _ = parsed.set_password(None);
             parsed.to_string()
         }
-        // `user:secret@host`, a forgotten scheme, parses as a URL of the scheme `user`.
+        // `user:secret@host`, where the scheme was forgotten, parses as a URL of the scheme `user`.
         _ => "the auth_url given".to_owned(),
     }
 }
 
-/// Longer texts are documents, not messages.
+/// The maximum length of foreign text in a message; longer texts are documents.
 const FOREIGN_TEXT_CHARS_MAX: usize = 200;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! From what the operator typed to one image.
+//! Finds the image that the operator named.
 
 use reqwest::StatusCode;
 
@@ -7,14 +7,14 @@ use super::image::{ImageRecord, choose_by_name};
 use super::session::Cloud;
 
 impl Cloud {
-    /// By id when `name_or_id` has the form of one, else, or when no image has it, by exact name
-    /// among the images that Glance lists for this project: its own, public ones, and those shared
-    /// with it and accepted. Hidden and community images are found by id only: anybody can name a
-    /// community image like somebody else's.
+    /// Finds an image by id if `name_or_id` has the form of one. If it has not, or no image has this id, finds it by
+    /// exact name among the images that Glance lists for this project: its own, public ones, and those shared with it
+    /// and accepted. Hidden and community images are found by id only: any project can name a community image like
+    /// another project's image.
     ///
     /// # Errors
-    /// `AmbiguousName` lists the ids; `NotActive` says what to do about the status; `UnknownImage`
-    /// also stands for a private image of another project, which Glance does not admit to have.
+    /// `AmbiguousName` lists the ids; `NotActive` explains what to do about the status; `UnknownImage` also stands for
+    /// a private image of another project, whose existence Glance does not reveal.
     pub(crate) async fn find_image(&self, name_or_id: &str) -> Result<ImageRecord, CloudError> {
         if is_uuid(name_or_id)
             && let Some(image) = self.image_by_id(name_or_id).await?
@@ -42,14 +42,14 @@ impl Cloud {
     }
 }
 
-/// 8-4-4-4-12 hex digits. Glance's ids are always in this form.
+/// Whether a text has the form of Glance's ids: 8-4-4-4-12 hex digits.
 fn is_uuid(text: &str) -> bool {
     let groups = text.split('-').collect::<Vec<_>>();
     groups.iter().map(|group| group.len()).eq([8, 4, 4, 4, 12])
         && groups.iter().all(|group| group.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
-/// More namesakes than this are not told apart by reading a message.
+/// The maximum number of images of one name in a message; more cannot be told apart by reading it.
 const NAMESAKES_MAX: &str = "100";
 
 #[cfg(test)]

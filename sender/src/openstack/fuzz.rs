@@ -1,4 +1,4 @@
-//! What Glance and Nova answer, from the bytes of a fuzzer.
+//! Fuzzing of answers from Glance and Nova.
 
 use std::path::Path;
 
@@ -14,10 +14,10 @@ use super::image::{ImageRecord, choose_by_name};
 use super::list::Page;
 use super::nova::compute_api;
 
-/// Reads an answer to the query that the first byte chooses.
+/// Parses the input as the answer to the query that the first byte selects.
 ///
 /// # Panics
-/// If what it comes to is not what it says, or is shown in more than a plain line.
+/// If a result contradicts itself, or would be shown as more than one plain line.
 pub(crate) fn answers(input: &[u8]) {
     let Some((query, answer)) = input.split_first() else { return };
     match query % 6 {
@@ -96,7 +96,7 @@ fn assert_shown(error: &CloudError) {
     assert_plain(&error.to_string());
 }
 
-/// One line that steers no terminal: names are other people's.
+/// Checks that a text is one line without control characters, as names are untrusted input.
 fn assert_plain(text: &str) {
     assert!(!text.is_empty() && !text.contains(is_unprintable), "{text:?}");
 }

@@ -1,5 +1,4 @@
-//! From names of aggregates and availability zones to the hosts that should hold an image. Pure: what Nova answered
-//! goes in.
+//! Selects the hosts that should hold an image by aggregates and availability zones. Pure: the input is Nova's answers.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +6,7 @@ use serde::Deserialize;
 
 use super::error::{CloudError, shown};
 
-/// A set of compute hosts that an administrator has made.
+/// A set of compute hosts that an administrator has defined.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Aggregate {
     pub(crate) id: u64,
@@ -20,15 +19,15 @@ pub(crate) struct Aggregate {
 pub(crate) struct ComputeService {
     pub(crate) host: String,
     pub(crate) zone: String,
-    /// `enabled` or `disabled`: what an administrator wants.
+    /// `enabled` or `disabled`, set by an administrator.
     status: String,
-    /// `up` or `down`: what Nova sees.
+    /// `up` or `down`, as Nova observes it.
     state: String,
     disabled_reason: Option<String>,
 }
 
 impl ComputeService {
-    /// Why Nova would start nothing on this host now; `None` if it would.
+    /// Returns why Nova would not start instances on this host now; `None` if it would.
     pub(crate) fn out_of_use(&self) -> Option<String> {
         match (self.status.as_str(), self.state.as_str(), self.disabled_reason.as_deref()) {
             ("enabled", "up", _) => None,
@@ -39,21 +38,21 @@ impl ComputeService {
     }
 }
 
-/// Hosts chosen by what Nova says of them.
+/// The hosts that were chosen in Nova.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Choice {
-    /// Enabled and up, by the name that Nova has for them.
+    /// Hosts that are enabled and up, by Nova's names.
     pub(crate) hosts: BTreeSet<String>,
-    /// Chosen too, and left out, each with the reason.
+    /// Chosen hosts that are left out, each with the reason.
     pub(crate) skipped: BTreeMap<String, String>,
-    /// The aggregates, for the call that caches an image.
+    /// The chosen aggregates, for the call that caches an image.
     pub(crate) aggregates: Vec<Aggregate>,
 }
 
-/// The union of the named aggregates and zones.
+/// Returns the hosts in any of the named aggregates and zones.
 ///
 /// # Errors
-/// `UnknownAggregate` and `UnknownZone` list those that exist; `NoHostChosen` when nobody is left.
+/// `UnknownAggregate` and `UnknownZone` list those that exist; `NoHostChosen` if no host is left.
 pub(super) fn choose(
     aggregates: &[String],
     zones: &[String],
@@ -117,7 +116,7 @@ fn cut(items: impl Iterator<Item = String>) -> String {
     items.join(", ")
 }
 
-/// What still fits a terminal's few lines.
+/// The maximum number of items in a message, so that it stays within a few lines of a terminal.
 const LISTED_MAX: usize = 20;
 
 #[cfg(test)]
@@ -127,7 +126,7 @@ mod tests {
     use super::super::error::CloudErrorKind;
     use super::*;
 
-    /// c1 and c2 in zone az-a, c3 and c4 in zone nova; c2 disabled, c4 down.
+    /// Returns c1 and c2 in zone az-a, c3 and c4 in zone nova; c2 is disabled, c4 down.
     fn cloud() -> (Vec<Aggregate>, Vec<ComputeService>) {
         let aggregates = json!([
             {"id": 1, "name": "gpu", "hosts": ["c1", "c2"], "availability_zone": "az-a"},

@@ -1,9 +1,8 @@
-//! The one HTTP client that everything goes through: Keystone, Glance's records and bytes, Nova. It sends no password
-//! and no token where it was not told to, and takes no answer without an end.
+//! The only HTTP client: for Keystone, Glance's records and image data, and Nova. It sends passwords and tokens only to
+//! the configured server, and limits the length of every answer.
 //!
-//! The SDK's own session has a client that nobody can configure, which follows redirects to wherever they lead, with
-//! X-Auth-Token and, for 307 and 308, with the body that holds the password. So the SDK's parts are used with this
-//! client.
+//! The SDK's own session uses a client that cannot be configured. It follows redirects to any server, with X-Auth-Token
+//! and, for 307 and 308, with the body that holds the password. So only parts of the SDK are used, with this client.
 
 use std::time::Duration;
 
@@ -14,18 +13,18 @@ use secrecy::{ExposeSecret, SecretString};
 use super::config::Settings;
 use super::error::{CloudError, root_cause, shown_url};
 
-/// A client with the certificates of the settings.
+/// Returns a client with the certificates of the settings.
 ///
 /// # Errors
-/// `BadSettings` for certificates that cannot be used.
+/// `BadSettings` if the certificates cannot be used.
 pub(super) fn client(settings: &Settings) -> Result<Client, CloudError> {
     let bad = |reason| CloudError::BadSettings { origin: settings.origin.clone(), reason };
     let mut builder = Client::builder()
         .connect_timeout(CONNECT_TIMEOUT)
-        // One stream that fills the link: HTTP/2 would put its own window around TCP's.
+        // One stream fills the link: HTTP/2 would add its own window to TCP's.
         .http1_only()
         .redirect(policy())
-        // A transparently unpacked body has another length than Content-Length and Range say.
+        // A transparently decompressed body does not have the length in Content-Length and Range.
         .no_gzip()
         .no_deflate();
     if let Some(path) = &settings.config.cacert {
@@ -43,7 +42,7 @@ pub(super) fn client(settings: &Settings) -> Result<Client, CloudError> {
     builder.build().map_err(|error| bad(root_cause(&error)))
 }
 
-/// Follows a redirect within an origin, such as to the same path with a slash behind it, and no other.
+/// Follows redirects only within an origin, such as to the same path with a trailing slash.
 fn policy() -> redirect::Policy {
     redirect::Policy::custom(|attempt| {
         let stays = attempt.previous().last().is_some_and(|from| is_same_origin(from, attempt.url()));
@@ -57,7 +56,7 @@ fn policy() -> redirect::Policy {
     })
 }
 
-/// Whether two addresses are of one server: scheme, host and port (RFC 6454).
+/// Whether two addresses have the same origin: scheme, host and port (RFC 6454).
 fn is_same_origin(from: &Url, to: &Url) -> bool {
     matches!(to.scheme(), "http" | "https") && from.origin() == to.origin()
 }
@@ -69,7 +68,7 @@ struct Redirected {
     to: String,
 }
 
-/// The request with the token in it; `None` for one that no header can hold.
+/// Adds the token to a request; `None` if the token cannot be in a header.
 pub(super) fn with_token(request: RequestBuilder, token: Option<&SecretString>) -> Option<RequestBuilder> {
     let Some(token) = token else { return Some(request) };
     let mut value = HeaderValue::from_str(token.expose_secret()).ok()?;
@@ -77,7 +76,7 @@ pub(super) fn with_token(request: RequestBuilder, token: Option<&SecretString>) 
     Some(request.header("X-Auth-Token", value))
 }
 
-/// Why a request has no answer; `url` is what was asked.
+/// Returns the error of a request to `url` that got no answer.
 pub(super) fn unanswered(url: &str, error: &reqwest::Error) -> CloudError {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = cause {
@@ -89,10 +88,10 @@ pub(super) fn unanswered(url: &str, error: &reqwest::Error) -> CloudError {
     CloudError::Unreachable { url: shown_url(url), reason: root_cause(error) }
 }
 
-/// The status and the whole body of an answer.
+/// Reads an answer, and returns its status and its whole body.
 ///
 /// # Errors
-/// `Unreachable` when it breaks off, `AnswerTooLong`.
+/// `Unreachable` if the connection breaks, `AnswerTooLong`.
 pub(super) async fn read(url: &str, mut answer: Response) -> Result<(StatusCode, Vec<u8>), CloudError> {
     let mut body = Vec::new();
     while let Some(piece) = answer.chunk().await.map_err(|error| unanswered(url, &error))? {
@@ -104,7 +103,7 @@ pub(super) async fn read(url: &str, mut answer: Response) -> Result<(StatusCode,
     Ok((answer.status(), body))
 }
 
-/// A leading `~/` is the home directory, as in the SDK's reading of the same setting.
+/// Expands a leading `~/` to the home directory, as the SDK does for the same setting.
 fn openstack_path(path: &str) -> String {
     match (path.strip_prefix("~/"), std::env::home_dir()) {
         (Some(rest), Some(home)) => home.join(rest).display().to_string(),
@@ -112,15 +111,16 @@ fn openstack_path(path: &str) -> String {
     }
 }
 
-/// Per TCP address; a host that drops packets is noticed after this long.
+/// The time per TCP address after which a host that drops packets is given up.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// For an answer that is not an image, from the request to its last byte.
+/// The maximum time of an answer that is not image data, from the request to its last byte.
 pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A server that goes round in circles is broken.
+/// More redirects in a row are taken for a loop.
 const REDIRECTS_MAX: usize = 3;
 
-/// The largest answer that is not an image: a page of 500 images or the services of a large cloud are a few MB.
+/// The maximum length of an answer that is not image data: a page of 500 images or the services of a large cloud are a
+/// few MB.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
 
 #[cfg(test)]

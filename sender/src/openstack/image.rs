@@ -1,5 +1,5 @@
-//! What Glance says about one image, checked once: an `ImageRecord` is active, has a length, and
-//! can be downloaded as far as its record tells.
+//! Glance's record of one image, checked once: an `ImageRecord` is active, has a length, and can be downloaded as far
+//! as the record shows.
 
 use glancecast_proto::wire::is_image_id;
 use serde::Deserialize;
@@ -7,24 +7,24 @@ use serde::Deserialize;
 use super::error::{CloudError, json_fault, shown};
 use super::signature::SignatureProperties;
 
-/// An active image. Only `parse` makes one.
+/// An active image. Only `parse` creates one.
 #[derive(Clone, Debug)]
 pub(crate) struct ImageRecord {
     /// A UUID in lower-case letters; Nova names its cached file after this text.
     pub(crate) id: String,
     pub(crate) name: Option<String>,
-    /// Bytes that the download has.
+    /// The length of the download in bytes.
     pub(crate) size: u64,
-    /// Anything but "bare" is not a disk that Nova could boot.
+    /// With anything but "bare" it is not a disk that Nova could boot.
     pub(crate) container_format: Option<String>,
-    /// What its owner said that its bytes are.
+    /// The format that its owner stated.
     pub(crate) disk_format: Option<String>,
     pub(crate) hash: ImageHash,
-    /// Its signature, as far as it has one.
+    /// The properties of its signature, if it has any.
     pub(crate) signature: SignatureProperties,
 }
 
-/// What Glance keeps to prove the bytes, the strongest it has.
+/// The strongest hash of the bytes that Glance keeps.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ImageHash {
     /// `os_hash_algo` (a hashlib name, sha512 unless configured) and `os_hash_value`.
@@ -32,7 +32,7 @@ pub(crate) enum ImageHash {
         algo: String,
         hex: String,
     },
-    /// The old `checksum`, still all that images of before 2018 have.
+    /// The old `checksum`; images from before 2018 have no other.
     Md5 {
         hex: String,
     },
@@ -40,22 +40,22 @@ pub(crate) enum ImageHash {
 }
 
 impl ImageRecord {
-    /// As messages name it.
+    /// Returns the image's name and id for messages.
     pub(crate) fn label(&self) -> String {
         label(&self.id, self.name.as_deref())
     }
 
-    /// Takes Glance's JSON of one image; `url` is only named in errors.
+    /// Parses Glance's JSON of one image; `url` is only for errors.
     ///
     /// # Errors
-    /// `NotActive` with what to do about that status, `BadImageId`, `NoSize`, `BadAnswer`.
+    /// `NotActive` with what to do about the status, `BadImageId`, `NoSize`, `BadAnswer`.
     pub(super) fn parse(json: &[u8], url: &str) -> Result<Self, CloudError> {
         let wire = serde_json::from_slice::<Wire>(json).map_err(|error| bad_answer(&error, url))?;
         Self::from_wire(wire)
     }
 
     fn from_wire(wire: Wire) -> Result<Self, CloudError> {
-        // Status first: an upload refused half-way leaves a queued image with a hash and no size.
+        // Status first: an upload that was refused half-way leaves a queued image with a hash and no size.
         if let Some(hint) = status_hint(&wire.status) {
             return Err(CloudError::NotActive {
                 image: label(&wire.id, wire.name.as_deref()),
@@ -75,8 +75,8 @@ impl ImageRecord {
     }
 }
 
-/// What keeps an id from being one that hosts know. Glance takes any from who uploads an image, up to 36 characters
-/// and a UUID in form; what another service in its place takes, nobody knows.
+/// Returns why an id is not one that hosts accept. Glance accepts any id from the uploader that has up to 36 characters
+/// and the form of a UUID. What another service in its place accepts is unknown.
 fn id_fault(id: &str) -> Option<&'static str> {
     match (is_image_id(id), is_image_id(&id.to_ascii_lowercase())) {
         (true, _) => None,
@@ -85,7 +85,7 @@ fn id_fault(id: &str) -> Option<&'static str> {
     }
 }
 
-/// An image as a message names it: by its name, where it has one, and by its id.
+/// Returns how messages name an image: by its name, if it has one, and its id.
 fn label(id: &str, name: Option<&str>) -> String {
     match name {
         Some(name) => format!("`{}` ({})", shown(name), shown(id)),
@@ -93,13 +93,13 @@ fn label(id: &str, name: Option<&str>) -> String {
     }
 }
 
-/// Chooses from the answer to `GET /v2/images?name=wanted`.
+/// Selects the image from the answer to `GET /v2/images?name=wanted`.
 ///
 /// # Errors
 /// `UnknownImage`, `AmbiguousName` with the ids, and those of `ImageRecord::parse`.
 pub(super) fn choose_by_name(json: &[u8], wanted: &str, url: &str) -> Result<ImageRecord, CloudError> {
     let list = serde_json::from_slice::<WireList>(json).map_err(|error| bad_answer(&error, url))?;
-    // Glance reads `in:a,b` in a name as a list of names; only the exact name counts here.
+    // Glance reads `in:a,b` in a name as a list of names; only an exact match counts here.
     let mut same_name =
         list.images.into_iter().filter(|image| image.name.as_deref() == Some(wanted)).collect::<Vec<_>>();
     match same_name.len() {
@@ -125,7 +125,7 @@ fn candidates(images: &[Wire]) -> String {
     names.join(", ")
 }
 
-/// What to do about an image in this status; `None` for the one that can be sent.
+/// Returns what to do about an image in this status; `None` if it can be sent.
 fn status_hint(status: &str) -> Option<&'static str> {
     Some(match status {
         "active" => return None,
@@ -144,7 +144,7 @@ fn bad_answer(error: &serde_json::Error, url: &str) -> CloudError {
     CloudError::BadAnswer { url: url.to_owned(), reason: json_fault(error) }
 }
 
-/// The members of Glance's image schema that are used, as they come.
+/// The members of Glance's image schema that are used, unchecked.
 #[derive(Debug, Deserialize)]
 struct Wire {
     id: String,
@@ -175,7 +175,7 @@ impl Wire {
     }
 }
 
-/// A line of ids that still fits a terminal's few lines.
+/// The maximum number of ids in a message, so that it stays within a few lines of a terminal.
 const CANDIDATES_SHOWN_MAX: usize = 10;
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! Logging in: from settings to a token and the catalog that comes with it. The ways to log in, the catalog and the
-//! reading of version documents are the SDK's; the requests are made with our own client.
+//! Login: from settings to a token and its catalog. The authentication methods, the catalog and the parsing of version
+//! documents are the SDK's; requests go through this crate's own client.
 
 use std::collections::HashMap;
 
@@ -22,32 +22,32 @@ use super::error::{CloudError, one_line, shown_url};
 use super::http::{self, ANSWER_TIMEOUT, with_token};
 use super::login_error::login_error;
 
-/// A Keystone v3 whose address is known.
+/// A Keystone v3 with a known address.
 #[derive(Clone, Debug)]
 pub(super) struct Keystone {
     /// Ends in "/v3/".
     url: Url,
 }
 
-/// What a login gives.
+/// The result of a login.
 #[derive(Debug)]
 pub(super) struct Login {
     pub(super) token: SecretString,
-    /// What the project may use.
+    /// The services that the project may use.
     pub(super) catalog: Catalog,
 }
 
 impl Keystone {
-    /// Asks the auth_url for its versions.
+    /// Finds Keystone by the versions that its `auth_url` lists.
     ///
     /// # Errors
-    /// `NotKeystone`, `Keystone` for a server that is ill, `Unreachable`, `Redirected`, `BadSettings`.
+    /// `NotKeystone`, `Keystone` for status 500 and above, `Unreachable`, `Redirected`, `BadSettings`.
     pub(super) async fn find(http: &Client, settings: &Settings) -> Result<Self, CloudError> {
         let failed = |error: CatalogError| {
             login_error(OpenStackError::catalog(error), &settings.auth_url, &settings.origin)
         };
         let mut catalog = Catalog::default();
-        // Found by the one address that is configured, whatever interface and region the other services have.
+        // Only the configured address counts, whatever interface and region the other services have.
         let (region, interface) = (None::<&str>, Some("public"));
         catalog
             .register_catalog_endpoint("identity", &settings.auth_url, region, interface)
@@ -69,7 +69,7 @@ impl Keystone {
         }
     }
 
-    /// Logs in anew with the credentials of the settings.
+    /// Logs in with the credentials of the settings.
     ///
     /// # Errors
     /// `CredentialsRefused`, `SecondFactor`, `Keystone`, `Unreachable`, `Redirected`, `BadSettings`.
@@ -91,7 +91,7 @@ impl Keystone {
         Ok(Login { token: token.token, catalog })
     }
 
-    /// A token of the project that the settings name. Some ways to log in give one without a project first.
+    /// Returns a token for the project in the settings. Some authentication methods first return one without a project.
     async fn scoped(&self, http: &Client, config: &CloudConfig) -> Result<AuthToken, OpenStackError> {
         let wanted = AuthTokenScope::try_from(config)?;
         let token = self.token(http, config, &wanted).await?;
@@ -116,7 +116,7 @@ impl Keystone {
                 let hints = serde_json::to_value(&receipt)?;
                 let second = &openstack_sdk_auth_receipt::PLUGIN;
                 match self.try_method(second, http, config, scope, Some(&hints)).await {
-                    // What it wants is not configured.
+                    // The second factor that it requires is not configured.
                     Err(OpenStackError::AuthHelperError { .. }) => {
                         Err(AuthError::AuthReceipt(receipt).into())
                     }
@@ -141,15 +141,15 @@ impl Keystone {
     }
 }
 
-/// Where in a catalog a service is looked for.
+/// The region and interface in which a service is looked up.
 #[derive(Clone, Copy)]
 pub(super) struct EndpointScope<'a> {
     pub(super) region: Option<&'a str>,
     pub(super) interface: &'a str,
 }
 
-/// Asks a service of the catalog for its versions, at its address and the ones above it. Returns what its address
-/// answered where none of them has a version document.
+/// Asks a service of the catalog for its versions, at its address and those above it. If no version document is found,
+/// returns the status of the first answer.
 ///
 /// # Errors
 /// `Unreachable`, `Redirected`, `AnswerTooLong`.
@@ -192,15 +192,15 @@ pub(super) async fn discover(
         if url.path() == "/" {
             break;
         }
-        // First the same without its last slash.
+        // The first step only removes the trailing slash.
         url.path_segments_mut().expect("http has segments").pop();
     }
     Ok(first)
 }
 
-/// The path of an address that a version document has told, at the server that was asked: whatever server the document
-/// names gets no password and no token. Behind a proxy it often names the one that the proxy asks (keystoneauth1's
-/// `_combine_relative_url` does the same).
+/// Moves the address from a version document to the server that was asked, so that no other server gets the password or
+/// a token. Behind a proxy the document often names the server behind it (keystoneauth1's `_combine_relative_url` does
+/// the same).
 pub(super) fn at_server(mut told: Url, asked: &str) -> Url {
     let Ok(asked) = Url::parse(asked) else { return told };
     let (path, query) = (told.path().to_owned(), told.query().map(str::to_owned));
@@ -217,7 +217,7 @@ fn token_of(auth: Auth) -> Option<AuthToken> {
     }
 }
 
-/// The way to log in that is called so in clouds.yaml.
+/// Returns the authentication method of this name in clouds.yaml.
 fn method(name: &str) -> Option<&'static dyn OpenStackAuthType> {
     METHODS.iter().copied().find(|method| method.get_supported_auth_methods().contains(&name))
 }
@@ -231,7 +231,7 @@ static METHODS: [&dyn OpenStackAuthType; 6] = [
     &openstack_sdk_auth_oidcclientcredentials::ANCHOR,
 ];
 
-/// Answers the SDK's queries for values that the configuration lacks: nobody is asked, the missing one is named.
+/// Answers the SDK's prompts for values that the configuration lacks with an error that names the value.
 #[derive(Clone)]
 struct NoPrompt;
 
@@ -252,5 +252,5 @@ impl AuthHelper for NoPrompt {
 
 const IDENTITY_VERSION: (u8, u8) = (3, 0);
 
-/// Deeper than any service lies below its server's root.
+/// More steps than any service's path has below its server's root.
 const DISCOVERY_STEPS_MAX: usize = 10;

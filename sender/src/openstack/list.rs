@@ -6,27 +6,27 @@ use serde::{Deserialize, Serialize};
 use super::error::{CloudError, json_fault};
 use super::session::Cloud;
 
-/// Which images to list; what is `None` or empty does not narrow it.
+/// A filter of images; a member that is `None` or empty does not restrict the list.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ImageFilter {
     pub(crate) name: Option<String>,
     pub(crate) status: Option<String>,
     pub(crate) visibility: Option<String>,
-    /// All of these.
+    /// All of these tags.
     pub(crate) tags: Vec<String>,
-    /// Begin behind the image of this id.
+    /// Start after the image with this id.
     pub(crate) marker: Option<String>,
-    /// Largest number of images.
+    /// The maximum number of images.
     pub(crate) limit: Option<usize>,
 }
 
-/// A row of the list, as Glance has it.
+/// A row of the list, as Glance returns it.
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
 pub(crate) struct ListedImage {
     pub(crate) id: String,
     pub(crate) name: Option<String>,
     pub(crate) status: String,
-    /// Unknown until the image has data.
+    /// `None` until the image has data.
     pub(crate) size: Option<u64>,
     #[serde(rename(serialize = "format"))]
     pub(crate) disk_format: Option<String>,
@@ -36,12 +36,12 @@ pub(crate) struct ListedImage {
 #[derive(Deserialize)]
 pub(super) struct Page {
     pub(super) images: Vec<ListedImage>,
-    /// Whether there is another page; where it begins is known from the last image of this one.
+    /// Present if there is another page, which starts after the last image of this one.
     next: Option<String>,
 }
 
 impl Cloud {
-    /// The images that this project sees, sorted by name, from as many pages as Glance makes of them.
+    /// Returns the images that this project can see, sorted by name, from as many pages as Glance returns.
     ///
     /// # Errors
     /// `UnknownMarker`, `TooManyImages`, `BadAnswer`, `GlanceStatus`, `Unreachable`.
@@ -57,7 +57,7 @@ impl Cloud {
                 return Ok(images);
             }
         }
-        images.truncate(wanted); // a Glance that gives more than it was asked for
+        images.truncate(wanted); // in case Glance returns more than requested
         match filter.limit {
             Some(_) => Ok(images),
             None => Err(CloudError::TooManyImages { max: IMAGES_MAX }),
@@ -91,7 +91,7 @@ impl Cloud {
     }
 }
 
-/// Asked for in one request; Glance gives less where its `api_limit_max` is smaller.
+/// The size of a requested page; Glance returns fewer images if its `api_limit_max` is smaller.
 const PAGE_IMAGES: usize = 500;
-/// More images than any cloud has: a list without an end is a broken one.
+/// More images than any cloud has: a longer list is taken for an endless one.
 const IMAGES_MAX: usize = 1_000_000;

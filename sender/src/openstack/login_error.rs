@@ -1,4 +1,4 @@
-//! Why nobody is logged in: from the SDK's errors to ours.
+//! Failed logins: converts the SDK's errors.
 
 use openstack_sdk_auth_core::AuthError;
 use openstack_sdk_auth_core::authtoken::AuthTokenError;
@@ -8,8 +8,8 @@ use reqwest::StatusCode;
 use super::error::{CloudError, one_line, root_cause, shown_url};
 use super::http::unanswered;
 
-/// Turns a failure to log in into ours; `url` is the auth_url, `origin` where the settings came
-/// from ("cloud `x` in /etc/openstack/clouds.yaml").
+/// Converts a failed login; `url` is the auth_url, `origin` the source of the settings ("cloud `x` in
+/// /etc/openstack/clouds.yaml").
 pub(super) fn login_error(error: OpenStackError, url: &str, origin: &str) -> CloudError {
     let (url, origin) = (shown_url(url), origin.to_owned());
     let settings = |reason: String, origin| CloudError::BadSettings { origin, reason };
@@ -43,7 +43,7 @@ pub(super) fn login_error(error: OpenStackError, url: &str, origin: &str) -> Clo
 
 fn keystone_status(status: u32, url: String, origin: String) -> CloudError {
     let status = u16::try_from(status).unwrap_or(0);
-    // 404 is the answer to a token that is none, or has expired.
+    // Keystone answers 404 for an invalid or expired token.
     if status == StatusCode::UNAUTHORIZED || status == StatusCode::NOT_FOUND {
         return CloudError::CredentialsRefused { url, status, origin };
     }

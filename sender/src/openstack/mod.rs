@@ -1,10 +1,9 @@
-//! The sender's side of OpenStack: an authenticated session, lists of images, image look-up by name
-//! or id, the byte stream of one image with the proof that it is what Glance keeps, and the hosts
-//! that Nova knows.
+//! The sender's side of OpenStack: an authenticated session, lists of images, image look-up by name or id, the byte
+//! stream of one image with the proof that it is what Glance keeps, and the hosts that Nova knows.
 //!
-//! Of the OpenStack SDK it takes the reading of clouds.yaml, the ways to log in and the catalog; every request goes
-//! through the client of `http`, which says why. What is sent to whom, and whether a private image may be multicast,
-//! is the caller's to decide.
+//! The OpenStack SDK provides the parsing of clouds.yaml, the authentication methods and the catalog. Every request
+//! goes through the client in `http`, which gives the reason. The caller decides what is sent to whom, and whether a
+//! private image may be multicast.
 
 mod check;
 mod config;

@@ -1,5 +1,5 @@
-//! What Nova knows of the compute hosts: aggregates, availability zones, which services are enabled and up; and its
-//! call that caches an image on an aggregate.
+//! Nova: aggregates, availability zones and the state of compute services; and the call that caches an image on an
+//! aggregate.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use super::hosts::{Aggregate, Choice, ComputeService, choose};
 use super::http;
 use super::session::Cloud;
 
-/// Nova, as the catalog of this project has it.
+/// A client for Nova at the address in this project's catalog.
 #[derive(Clone, Debug)]
 pub(crate) struct Nova {
     cloud: Cloud,
@@ -31,10 +31,10 @@ impl Nova {
         Ok(Self { cloud: cloud.clone(), url: compute_api(url) })
     }
 
-    /// All aggregates.
+    /// Returns all aggregates.
     ///
     /// # Errors
-    /// `NovaForbidden` for a user who may not list them, `NovaStatus`, `Unreachable`, `BadAnswer`.
+    /// `NovaForbidden` if the user may not list them, `NovaStatus`, `Unreachable`, `BadAnswer`.
     pub(crate) async fn aggregates(&self) -> Result<Vec<Aggregate>, CloudError> {
         #[derive(Deserialize)]
         struct List {
@@ -44,7 +44,7 @@ impl Nova {
         Ok(list.aggregates)
     }
 
-    /// The nova-compute services of all hosts.
+    /// Returns the nova-compute services of all hosts.
     ///
     /// # Errors
     /// Those of `aggregates`.
@@ -57,18 +57,18 @@ impl Nova {
         Ok(list.services)
     }
 
-    /// The hosts of the named aggregates and zones that are in use, and those that are not.
+    /// Returns the hosts of the named aggregates and zones, both those in use and those that are not.
     ///
     /// # Errors
     /// `UnknownAggregate`, `UnknownZone`, `NoHostChosen`, and those of `aggregates`.
     pub(crate) async fn choose(&self, aggregates: &[String], zones: &[String]) -> Result<Choice, CloudError> {
-        // Not everybody who may list services may list aggregates.
+        // Aggregates are not listed without need: not every user who may list services may list aggregates.
         let all = if aggregates.is_empty() { Vec::new() } else { self.aggregates().await? };
         choose(aggregates, zones, all, &self.compute_services().await?)
     }
 
-    /// Asks that the hosts of an aggregate hold an image in their cache. Nova only takes the order; what each host did
-    /// is in its logs.
+    /// Makes Nova cache an image on the hosts of an aggregate. Nova only accepts the request; each host's result is in
+    /// its logs.
     ///
     /// # Errors
     /// `NovaTooOld`, `NovaRefusedImage`, and those of `aggregates`.
@@ -96,7 +96,7 @@ impl Nova {
             .map_err(|error| CloudError::NovaBadAnswer { url: self.shown(), reason: json_fault(&error) })
     }
 
-    /// One request, repeated with a new token if that was what was wrong. With a body it names a microversion.
+    /// Sends one request, and repeats it with a new token if the old one was refused. A body comes with a microversion.
     async fn ask(
         &self,
         method: Method,
@@ -126,7 +126,8 @@ impl Nova {
     }
 }
 
-/// The catalog has `.../v2.1`, with the project's id behind it in old clouds, or no version at all in very few.
+/// Returns the API's address for that of the catalog, which is `.../v2.1`, in old clouds with the project's id
+/// appended, or in very few without a version.
 pub(super) fn compute_api(mut url: Url) -> Url {
     let path = url.path().trim_end_matches('/').to_owned();
     let versioned = path.split('/').any(|part| part.starts_with("v2"));
@@ -134,9 +135,9 @@ pub(super) fn compute_api(mut url: Url) -> Url {
     url
 }
 
-/// The first microversion that has the call: Ussuri, 2020.
+/// The first microversion with this call: Ussuri, 2020.
 const CACHE_VERSION: &str = "2.81";
-/// Nova asks each cell, and gives up on one that does not answer after a minute.
+/// Nova queries each cell, and gives up on a cell that does not answer within a minute.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(70);
 
 #[cfg(test)]

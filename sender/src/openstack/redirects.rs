@@ -1,5 +1,5 @@
-//! Tests: a cloud whose services redirect to somebody else's server, who must not learn of a password or a token, nor
-//! hear of the request at all.
+//! Tests with a cloud whose services redirect to another server. That server must get no password, no token, and not
+//! even a request.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -95,7 +95,7 @@ fn an_answer_without_an_end_is_not_taken_in() {
     assert!(matches!(error, CloudError::AnswerTooLong { .. }), "{error}");
 }
 
-/// Logs in and asks for everything that a push asks for.
+/// Logs in and sends every request that a push sends.
 fn use_all(server: &Server) -> Result<(), CloudError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
@@ -113,7 +113,7 @@ fn use_all(server: &Server) -> Result<(), CloudError> {
     })
 }
 
-/// Method and path of all that carries a secret, and of what comes before it.
+/// Method and path of every request with a secret, and of those before it.
 const STEPS: [(&str, &str); 8] = [
     ("GET", "/v3/"),
     ("POST", "/v3/auth/tokens"),
@@ -141,7 +141,7 @@ fn settings(auth_url: &str) -> Settings {
     Settings { config, auth_url: auth_url.to_owned(), origin: "a test".to_owned() }
 }
 
-/// One that answers each connection once and keeps what it heard.
+/// A server that answers each connection once and records what it received.
 struct Server {
     address: SocketAddr,
     heard: Arc<Mutex<Vec<String>>>,
@@ -152,7 +152,7 @@ struct Request {
     path: String,
 }
 
-/// Instead of an answer.
+/// A redirect in place of an answer.
 struct Redirect {
     method: &'static str,
     path: &'static str,
@@ -166,7 +166,7 @@ impl Server {
         let address = listener.local_addr().expect("it is bound");
         let server = Self { address, heard: Arc::default() };
         let shared = Self { address, heard: server.heard.clone() };
-        // Ends with the test's process.
+        // The thread ends with the test's process.
         thread::spawn(move || {
             for stream in listener.incoming() {
                 let _ = shared.talk(stream.expect("a connection"), &answer);
@@ -175,12 +175,12 @@ impl Server {
         server
     }
 
-    /// Somebody else's, who only listens.
+    /// Returns the other server, which only listens.
     fn silent(ip: Ipv4Addr) -> Self {
         Self::new(ip, |_, _| answer(404, &[], ""))
     }
 
-    /// Keystone, Glance and Nova in one.
+    /// Returns Keystone, Glance and Nova in one server.
     fn cloud(redirect: Option<Redirect>) -> Self {
         Self::new(Ipv4Addr::LOCALHOST, move |server, request| match &redirect {
             Some(redirect) if redirect.is_of(request) => {
@@ -238,7 +238,7 @@ fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> String {
     format!("HTTP/1.1 {status} It\r\nContent-Length: {length}\r\nConnection: close\r\n{headers}\r\n{body}")
 }
 
-/// What Keystone, Glance and Nova answer, under /moved too.
+/// Returns the answer of Keystone, Glance or Nova, also for paths under /moved.
 fn serve(server: &Server, request: &Request) -> String {
     let path = request.path.strip_prefix("/moved").unwrap_or(&request.path);
     let json = |value: Value| answer(200, &[], &value.to_string());

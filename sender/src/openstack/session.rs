@@ -1,5 +1,5 @@
-//! The authenticated session: a token that is renewed, where Glance and Nova are, and asking Glance for JSON. `find`,
-//! `list`, `download` and `nova` build on it.
+//! The authenticated session: a renewable token, the addresses of Glance and Nova, and requests to Glance for JSON.
+//! `find`, `list`, `download` and `nova` build on it.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -25,9 +25,9 @@ struct Inner {
     settings: Settings,
     keystone: Keystone,
     token: RwLock<SecretString>,
-    /// Of the image API, ends in "/v2/".
+    /// The image API's address; ends in "/v2/".
     glance: Url,
-    /// Of Nova as the catalog has it, if it has it.
+    /// Nova's address, if the catalog has one.
     nova: Option<Url>,
 }
 
@@ -35,8 +35,8 @@ impl Cloud {
     /// Logs in with the settings of `cloud_name`, else of OS_CLOUD, else of the OS_* variables.
     ///
     /// # Errors
-    /// Kind `Usage` when the configuration is missing or wrong, `Source` when Keystone refuses or
-    /// cannot be reached, within `CONNECT_TIMEOUT` per address tried.
+    /// Kind `Usage` if the configuration is missing or wrong; `Source` if Keystone refuses, or cannot be reached within
+    /// `CONNECT_TIMEOUT` per address tried.
     pub(crate) async fn connect(cloud_name: Option<&str>) -> Result<Self, CloudError> {
         Self::open(Settings::load(cloud_name)?).await
     }
@@ -57,7 +57,7 @@ impl Cloud {
         Ok(Self { inner: Arc::new(Inner { http, settings, keystone, token, glance, nova }) })
     }
 
-    /// A new token for the same credentials; every clone uses it from here on.
+    /// Gets a new token for the same credentials, which all clones use from then on.
     pub(super) async fn renew(&self) -> Result<(), CloudError> {
         let Inner { http, settings, keystone, token, .. } = &*self.inner;
         let login = keystone.log_in(http, settings).await?;
@@ -65,10 +65,10 @@ impl Cloud {
         Ok(())
     }
 
-    /// The body of Glance's answer to a GET of `path` below its address, with its status.
+    /// Sends a GET for `path` below Glance's address. Returns the answer's status and body.
     ///
     /// # Errors
-    /// `Unreachable`, `Redirected`, `TokenRefused`, `AnswerTooLong`, and those of logging in again.
+    /// `Unreachable`, `Redirected`, `TokenRefused`, `AnswerTooLong`, and those of a new login.
     pub(super) async fn ask(
         &self,
         path: &str,
@@ -86,11 +86,11 @@ impl Cloud {
         http::read(&self.glance_text(), answer).await
     }
 
-    /// The answer to a request with the token, made again with a new one where the old one has expired. `url` is for
-    /// messages.
+    /// Sends a request with the token, and again with a new one if the old one has expired. Returns the answer. `url`
+    /// is for messages.
     ///
     /// # Errors
-    /// `Unreachable`, `Redirected`, `TokenRefused`, and those of logging in again.
+    /// `Unreachable`, `Redirected`, `TokenRefused`, and those of a new login.
     pub(super) async fn authorized(
         &self,
         service: &'static str,
@@ -120,7 +120,7 @@ impl Cloud {
         &self.inner.glance
     }
 
-    /// Glance's address for messages.
+    /// Returns Glance's address for messages.
     pub(super) fn glance_text(&self) -> String {
         shown_url(self.inner.glance.as_str())
     }
@@ -129,7 +129,7 @@ impl Cloud {
         self.inner.nova.as_ref()
     }
 
-    /// Where the settings came from, for messages: "cloud `x` in /etc/openstack/clouds.yaml".
+    /// Returns the source of the settings for messages: "cloud `x` in /etc/openstack/clouds.yaml".
     pub(crate) fn origin(&self) -> String {
         self.inner.settings.origin.clone()
     }
@@ -151,7 +151,7 @@ fn scope(settings: &Settings) -> EndpointScope<'_> {
     }
 }
 
-/// Where the image API is.
+/// Returns the image API's address.
 async fn glance(
     http: &Client,
     settings: &Settings,
@@ -170,8 +170,8 @@ async fn glance(
     image_api(at_server(found, listed.as_str()), settings)
 }
 
-/// An `image_endpoint_override` is taken as it stands, without discovery: the operator may have
-/// left out the slash, which is added, or the version, which is an error.
+/// Checks the image API's address. An `image_endpoint_override` is used without discovery, and may lack the final
+/// slash, which is added, or the version, which is an error.
 fn image_api(mut url: Url, settings: &Settings) -> Result<Url, CloudError> {
     if !url.path().ends_with('/') {
         url.set_path(&format!("{}/", url.path()));

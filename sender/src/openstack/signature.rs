@@ -1,10 +1,10 @@
-//! Signed images: the signature in an image's properties, over the bytes that Glance keeps, as OpenStack's `cursive`
-//! makes and Nova verifies it; against certificates in a directory instead of a key manager.
+//! Signed images: verifies the signature in an image's properties over the bytes that Glance keeps, as OpenStack's
+//! `cursive` creates it and Nova verifies it, but with certificates from a directory instead of a key manager.
 //!
-//! RSA-PSS (MGF1, the longest salt) with SHA-256, 384 and 512; ECDSA on secp384r1 with SHA-256, 384 and 512, on
-//! secp521r1 with SHA-224 too. What cursive knows besides (DSA, binary curves, RSA with SHA-224) no kept library
-//! verifies. As with Nova's `verify_glance_signatures`, being in the directory is what makes a certificate trusted:
-//! neither its dates nor who issued it are looked at.
+//! Supported are RSA-PSS (MGF1, the longest salt) with SHA-256, 384 and 512, and ECDSA on secp384r1 with SHA-256, 384
+//! and 512, on secp521r1 with SHA-224 too. No maintained library verifies the others of cursive (DSA, binary curves,
+//! RSA with SHA-224). As with Nova's `verify_glance_signatures`, a certificate is trusted because it is in the
+//! directory: neither its dates nor its issuer are checked.
 
 use std::fs;
 use std::io;
@@ -33,16 +33,16 @@ pub(crate) struct SignatureProperties {
     img_signature_certificate_uuid: Option<String>,
 }
 
-/// Why an image's signature proves nothing.
+/// Why an image's signature is not accepted.
 #[derive(Debug, thiserror::Error)]
 pub enum SignatureError {
-    /// There is none.
+    /// A property of the signature is missing.
     #[error("it is not signed: it has no property {0}")]
     Missing(&'static str),
-    /// It cannot be read, or not be verified here.
+    /// It cannot be parsed, or its algorithm is not supported.
     #[error("its signature cannot be verified: {0}")]
     Unsupported(String),
-    /// Nobody that is trusted has made it.
+    /// No trusted certificate has a key for it.
     #[error(
         "its signature cannot be verified: no trusted certificate {uuid} with a key for {key_type} is in {directory}"
     )]
@@ -58,7 +58,7 @@ pub enum SignatureError {
 }
 
 impl SignatureError {
-    /// Its word for scripts, beside those of the inspection.
+    /// Returns the rule for scripts, in addition to those of the inspection.
     pub(crate) fn rule(&self) -> &'static str {
         match self {
             Self::Missing(_) => "signature-missing",
@@ -69,16 +69,16 @@ impl SignatureError {
     }
 }
 
-/// Fed with every byte of the image in order, says at the end whether a trusted key signed them.
+/// A check that is fed every byte of the image in order. At the end it reports whether a trusted key signed them.
 pub(crate) struct SignatureCheck {
     digest: digest::Context,
     signature: Vec<u8>,
-    /// Mostly one.
+    /// Usually one.
     keys: Vec<ParsedPublicKey>,
 }
 
 impl SignatureProperties {
-    /// Whether the image claims to be signed.
+    /// Whether the image has any property of a signature.
     pub(crate) fn any(&self) -> bool {
         [
             &self.img_signature,
@@ -90,10 +90,10 @@ impl SignatureProperties {
         .any(Option::is_some)
     }
 
-    /// Finds all that is needed to verify the image.
+    /// Prepares the verification of the image.
     ///
     /// # Errors
-    /// All of [`SignatureError`] but `Wrong`.
+    /// All of [`SignatureError`] except `Wrong`.
     pub(crate) fn check(&self, trusted: &Path) -> Result<SignatureCheck, SignatureError> {
         let signature = required(&self.img_signature, "img_signature")?;
         let hash = required(&self.img_signature_hash_method, "img_signature_hash_method")?;
@@ -140,7 +140,7 @@ fn required<'a>(property: &'a Option<String>, name: &'static str) -> Result<&'a 
     property.as_deref().ok_or(SignatureError::Missing(name))
 }
 
-/// By cursive's names.
+/// Returns the algorithms for cursive's names.
 fn algorithm(
     key_type: &str,
     hash: &str,
@@ -166,8 +166,8 @@ fn algorithm(
     })
 }
 
-/// The certificates in the file that is named by `uuid`, with an extension or without; all in the directory, if none
-/// is.
+/// Returns the certificates in the files named `uuid`, with or without an extension; if there are none, all in the
+/// directory.
 fn certificates(directory: &Path, uuid: &str) -> Result<Vec<CertificateDer<'static>>, SignatureError> {
     let failed = |error| SignatureError::Directory { directory: directory.display().to_string(), error };
     let (mut named, mut others) = (Vec::new(), Vec::new());
@@ -188,7 +188,7 @@ fn certificates(directory: &Path, uuid: &str) -> Result<Vec<CertificateDer<'stat
     Ok(if named.is_empty() { others } else { named })
 }
 
-/// PEM, or DER.
+/// Parses PEM, or DER.
 fn parse(bytes: &[u8]) -> Vec<CertificateDer<'static>> {
     let pem: Vec<_> = CertificateDer::pem_slice_iter(bytes).filter_map(Result::ok).collect();
     if pem.is_empty() { vec![CertificateDer::from(bytes.to_vec())] } else { pem }
@@ -202,13 +202,13 @@ fn key(
     ParsedPublicKey::new(algorithm, certificate.subject_public_key_info().as_ref()).ok()
 }
 
-/// Whatever a property says stays short.
+/// Shortens a property's value for messages.
 fn shortened(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(40).collect()
 }
 
 const KNOWN: &str =
     "supported are RSA-PSS with SHA-256, SHA-384 or SHA-512, and ECC_SECP384R1 and ECC_SECP521R1";
-/// A directory of certificates, not anything.
+/// Limits for a directory and its files; a directory of certificates stays below them.
 const FILES_MAX: usize = 1000;
 const FILE_BYTES_MAX: u64 = 64 << 10;

@@ -1,6 +1,6 @@
-//! Whether a file of settings can be believed: nobody but this user and root can change it or put another one in its
-//! place. It says to whom the password goes and whose images are sent to every host, and the first place where it is
-//! looked for is the working directory, which may be somebody else's.
+//! Whether a settings file can be trusted: only this user and root can change or replace it. It determines where the
+//! password is sent and whose images are sent to every host. The first place where it is searched is the working
+//! directory, which may belong to another user.
 
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -10,7 +10,7 @@ use nix::unistd::geteuid;
 
 use super::error::CloudError;
 
-/// Checks a file that is about to be read.
+/// Checks a file that is to be read.
 ///
 /// # Errors
 /// `UntrustedFile` with the reason.
@@ -23,7 +23,7 @@ pub(super) fn check(file: &Path) -> Result<(), CloudError> {
     Err(CloudError::UntrustedFile { file: file.display().to_string(), reason })
 }
 
-/// Why somebody else than `user` and root could have written the file, or could replace it now.
+/// Returns why a user other than `user` and root could have written the file, or could replace it now.
 fn doubt(file: &Path, user: u32) -> io::Result<Option<String>> {
     let link = file.symlink_metadata()?;
     let real = file.canonicalize()?;
@@ -46,7 +46,7 @@ fn doubt(file: &Path, user: u32) -> io::Result<Option<String>> {
     doubt_directory(&parent(&real), user)
 }
 
-/// In a directory with the sticky bit others cannot touch what is not theirs.
+/// Returns why others can replace files in a directory. With the sticky bit they cannot touch files of other owners.
 fn doubt_directory(directory: &Path, user: u32) -> io::Result<Option<String>> {
     let metadata = directory.metadata()?;
     let name = format!("its directory {}", directory.display());
@@ -94,7 +94,7 @@ mod tests {
         geteuid().as_raw()
     }
 
-    /// A directory with mode 0755 and a file of 0644 in it.
+    /// Returns a directory of mode 0755 with a file of mode 0644.
     fn settings() -> (tempfile::TempDir, PathBuf) {
         let directory = tempfile::tempdir().expect("temporary directory");
         chmod(directory.path(), 0o755);

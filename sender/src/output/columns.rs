@@ -1,17 +1,17 @@
-//! Tables for people: columns as wide as their longest cell, two blanks between them.
+//! Tables for people: each column is as wide as its longest cell, with two spaces between columns.
 
 use glancecast_proto::wire::printable;
 
 /// How a column is aligned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Side {
-    /// Words.
+    /// For words.
     Left,
-    /// Numbers.
+    /// For numbers.
     Right,
 }
 
-/// A longer cell is cut: its column makes every row as wide.
+/// The length at which a cell is cut: the widest cell of a column widens all rows.
 const CELL_CHARS_MAX: usize = 1000;
 
 fn shown(cell: &str) -> String {
@@ -21,8 +21,8 @@ fn shown(cell: &str) -> String {
     }
 }
 
-/// The head and the rows, a line each; nothing at all without rows. Cells are made [`printable`], as much of what
-/// stands in them was written by others.
+/// Returns the head and the rows, one per line; an empty text without rows. Cells are made [`printable`], as much of
+/// their content is untrusted input.
 pub(crate) fn columns<const N: usize>(head: [&str; N], sides: [Side; N], rows: &[[String; N]]) -> String {
     let mut text = String::new();
     if rows.is_empty() {

@@ -1,4 +1,4 @@
-//! JSON that is safe to look at: text of others steers no terminal, and nothing of it is lost.
+//! JSON that is safe to print on a terminal: untrusted text is escaped, and nothing of it is lost.
 
 use std::io;
 
@@ -6,8 +6,8 @@ use glancecast_proto::ids::is_unprintable;
 use serde::Serialize;
 use serde_json::ser::Formatter;
 
-/// One object on one line. Characters that would steer a terminal are written as `\uXXXX`, which every reader of JSON
-/// takes for the same text.
+/// Returns one object on one line. Characters that could control a terminal are written as `\uXXXX`, which every JSON
+/// parser decodes to the same text.
 pub(crate) fn to_string(value: &impl Serialize) -> String {
     let mut text = Vec::new();
     let mut serializer = serde_json::Serializer::with_formatter(&mut text, Escaping);

@@ -1,4 +1,4 @@
-//! What a person or a script reads: progress, tables, JSON reports, for pushes and queries alike.
+//! Output for people and scripts: progress, tables and JSON reports of pushes and queries.
 
 pub(crate) mod columns;
 pub(crate) mod json;
@@ -28,13 +28,13 @@ impl<'a> Skipped<'a> {
     }
 }
 
-/// Rows for the hosts that are not waited for and have no row of their own, as they did not answer either.
+/// Returns rows for the hosts that are not waited for, and have no row of their own as they did not answer.
 fn skipped_rows<const N: usize>(left_out: &LeftOut, has_row: impl Fn(&str) -> bool) -> Vec<[String; N]> {
     let silent = left_out.all().filter(|(name, _)| !has_row(name));
     silent.map(|(name, why)| bare_row(name, "skipped", why)).collect()
 }
 
-/// A row of a host of which nothing but its state is known: dashes between the state and the reason.
+/// Returns the row of a host of which only the state is known: dashes between the state and the reason.
 fn bare_row<const N: usize>(name: &str, state: &str, why: &str) -> [String; N] {
     std::array::from_fn(|i| match i {
         0 => name.to_owned(),
@@ -44,12 +44,12 @@ fn bare_row<const N: usize>(name: &str, state: &str, why: &str) -> [String; N] {
     })
 }
 
-/// The cell of a value that is not known.
+/// Returns the cell of an unknown value.
 fn dash() -> String {
     "-".to_owned()
 }
 
-/// In seconds, to the millisecond.
+/// Returns the time in seconds, rounded to milliseconds.
 fn seconds(time: Duration) -> f64 {
     (time.as_secs_f64() * 1e3).round() / 1e3
 }

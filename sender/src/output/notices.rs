@@ -1,4 +1,4 @@
-//! What a push says before it begins: where it goes, who is left out, and what may surprise later.
+//! Notices before a push: its destinations, the hosts that are left out, and what may cause trouble later.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use glancecast_proto::wire::printable;
 
 use crate::request::{KeySource, PreparedPush, PushOptions, PushPlan, Signing};
 
-/// Where the push goes, how fast, with whose credentials, and who is not waited for; a line each.
+/// Returns destinations, rate, credentials, hosts that are not waited for and the interface, on a line each.
 pub(crate) fn intro(options: &PushOptions, plan: &PushPlan) -> String {
     let mut text =
         format!("{}: to {} at {}\n", plan.config.name, plan.network.destinations, pace(options.rate, plan));
@@ -43,7 +43,7 @@ fn cap(plan: &PushPlan) -> Rate {
     plan.config.pace.cap()
 }
 
-/// What the operator should know before the push begins, each in one line.
+/// Returns warnings about the push that is to begin, each on one line.
 pub(crate) fn warnings(options: &PushOptions, push: &PreparedPush) -> impl Iterator<Item = String> {
     let (plan, downlink) = (&push.plan, push.downlink());
     let interface = &plan.interface;
@@ -61,13 +61,13 @@ pub(crate) fn warnings(options: &PushOptions, push: &PreparedPush) -> impl Itera
     [loopback].into_iter().chain(short).flatten().chain(sealing)
 }
 
-/// What keeps no stranger out of a push.
+/// Returns warnings about keys and signatures that do not keep strangers out of the push.
 fn sealing(key: &KeySource, signing: &Signing) -> impl Iterator<Item = &'static str> + use<> {
     let unsigned = (*signing == Signing::Unset).then_some(UNSIGNED);
     insecure(key).into_iter().chain(unsigned)
 }
 
-/// In a lab of one's own nobody minds; elsewhere a forgotten flag has to be seen.
+/// Returns a warning about `--insecure`: harmless in a lab, but a forgotten flag must be visible elsewhere.
 pub(crate) fn insecure(key: &KeySource) -> Option<&'static str> {
     (*key == KeySource::Insecure).then_some(INSECURE)
 }
@@ -92,7 +92,7 @@ fn short_of_answers(buffer: Buffer, hosts: usize) -> Option<String> {
 }
 
 fn short_of_sending(buffer: Buffer, rate: Rate) -> Option<String> {
-    // The kernel counts its own overhead too, which is about as much as the data where packets are small.
+    // The kernel's own overhead counts too; with small packets it is about as much as the data.
     let lasts = rate.time_for(buffer.bytes as u64 / 2);
     (buffer.is_short() && lasts < LASTS_MIN).then(|| {
         format!(
@@ -107,10 +107,10 @@ fn short_of_sending(buffer: Buffer, rate: Rate) -> Option<String> {
 const LOOPBACK: &str = "the routing table sends the group to the loopback interface, where no other machine hears it: \
                         name the interface with --interface";
 
-/// Bytes that an answer takes in the buffer, with the kernel's own overhead.
+/// The bytes of one answer in the buffer, with the kernel's overhead.
 const ANSWER_BYTES: usize = 1280;
 
-/// A full buffer is looked at again after 50 us, and some times that on a busy machine.
+/// A full buffer is checked again after 50 us, on a busy machine after several times as long.
 const LASTS_MIN: Duration = Duration::from_micros(500);
 
 #[cfg(test)]

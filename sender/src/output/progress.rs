@@ -1,4 +1,4 @@
-//! Progress while something runs: a bar on a terminal, and a line now and then for a query that hashes.
+//! Progress: a bar on a terminal, and an occasional line for a query that hashes.
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::request::{Observer, Preparing, PushPlan};
 pub(crate) enum Bars {
     /// On standard error, if that is a terminal.
     OnTerminal,
-    /// Nowhere.
+    /// Not drawn.
     Off,
 }
 
@@ -31,16 +31,17 @@ impl Bars {
     }
 }
 
-/// Draws how far a push is.
+/// The progress bar of a push.
 pub(crate) struct Bar {
     bar: ProgressBar,
     geometry: Geometry,
-    /// Hosts may hold much of it in a base: the bar shows how much is read, and they ask for what they lack.
+    /// Whether hosts may hold much of the object in a base: then the bar shows how much is read, and hosts request the
+    /// rest.
     by_request: bool,
 }
 
 impl Bar {
-    /// A bar for this push.
+    /// Returns a bar for this push.
     pub(crate) fn new(plan: &PushPlan, bars: Bars) -> Self {
         let (geometry, by_request) = (plan.config.geometry, plan.config.base.is_some());
         let bar = ProgressBar::with_draw_target(Some(geometry.object_bytes()), bars.target());
@@ -51,7 +52,7 @@ impl Bar {
         Self { bar, geometry, by_request }
     }
 
-    /// Shows where the push is now.
+    /// Shows the push's progress.
     pub(crate) fn show(&self, progress: &Progress) {
         let done =
             (u64::from(progress.blocks_sent) * self.geometry.block_bytes()).min(self.geometry.object_bytes());
@@ -74,24 +75,24 @@ impl Bar {
         ));
     }
 
-    /// Leaves the line to what comes next.
+    /// Clears the bar's line for other output.
     pub(crate) fn clear(&self) {
         self.bar.finish_and_clear();
     }
 }
 
-/// Shows what is done before a push: an image that comes as a whole first, and its conversion.
+/// The display of the steps before a push: the download of a whole image, and its conversion.
 pub(crate) struct Preparation(ProgressBar);
 
 impl Preparation {
-    /// Nothing yet.
+    /// Returns a display without a step.
     pub(crate) fn new(bars: Bars) -> Self {
         let bar = ProgressBar::with_draw_target(None, bars.target());
         bar.set_style(ProgressStyle::with_template("{spinner} {wide_msg}").expect("the template is right"));
         Self(bar)
     }
 
-    /// Draws each step that it is called with.
+    /// Returns an observer that shows each step.
     pub(crate) fn observer(&self) -> Observer {
         let bar = self.0.clone();
         Arc::new(move |step| {
@@ -107,13 +108,13 @@ impl Preparation {
         })
     }
 
-    /// Leaves the line to what comes next.
+    /// Clears the line for other output.
     pub(crate) fn clear(&self) {
         self.0.finish_and_clear();
     }
 }
 
-/// How far the hosts are with hashing their copies, which takes as long as reading does; `None` if none is at it.
+/// Returns the hosts' progress in hashing, which takes as long as reading; `None` if no host is hashing.
 pub(crate) fn verifying(tally: query::Tally, expected: &Expected) -> Option<String> {
     let of = match expected {
         Expected::Named(names) => names.len(),

@@ -1,4 +1,4 @@
-//! The JSON report of a push: one object, for scripts. Its fields are described in docs/json.md.
+//! The JSON report of a push: one object, for scripts. docs/json.md describes its fields.
 
 use glancecast_platform::stages::StageTime;
 use glancecast_proto::sender::{HostRow, Pace, Verdict};
@@ -39,7 +39,7 @@ pub(crate) struct Report<'a> {
     confirm: Option<&'a [Confirmation]>,
 }
 
-/// An image that was refused before anything was sent.
+/// The report of an image that was refused before anything was sent.
 #[derive(Serialize)]
 pub(crate) struct Refused<'a> {
     glancecast: &'static str,
@@ -50,7 +50,7 @@ pub(crate) struct Refused<'a> {
 }
 
 impl<'a> Refused<'a> {
-    /// The report of an image that breaks `rule`, and the message that says why.
+    /// Returns the report of an image that breaks `rule`, with the message.
     pub(crate) fn new(rule: &'static str, exit_code: u8, reason: &'a str) -> Self {
         Self { glancecast: env!("CARGO_PKG_VERSION"), outcome: "refused", exit_code, reason, rule }
     }
@@ -77,7 +77,7 @@ struct Object<'a> {
     datagram_bytes: usize,
 }
 
-/// A pin: its seconds, or a word.
+/// A pin in JSON: seconds, or a word.
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Keep {

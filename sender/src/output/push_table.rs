@@ -12,7 +12,7 @@ use super::{dash, skipped_rows};
 use crate::pipeline::push::Outcome;
 use crate::request::{Confirmation, EXISTING, PushResult};
 
-/// All hosts with their results, those that were left out, and a summary.
+/// Returns all hosts with their results, those that were left out, and a summary.
 pub(crate) fn table(result: &PushResult) -> String {
     let hosts = &result.outcome.rows;
     let mut rows: Vec<[String; 7]> = hosts.iter().map(cells).collect();
@@ -55,7 +55,7 @@ fn cells(row: &HostRow) -> [String; 7] {
     ]
 }
 
-/// The part of the data that was not sent, as all hosts held it.
+/// Returns the part of the data that was not sent because all hosts held it.
 fn spared(outcome: &Outcome) -> String {
     match outcome.spared.bytes {
         bytes if bytes > 0 && outcome.verdict == Verdict::Complete => {
@@ -124,7 +124,7 @@ fn summary(result: &PushResult) -> String {
     text
 }
 
-/// What Nova was asked to confirm, and where its answers are; nothing if it was not to be asked.
+/// Returns what Nova was asked to confirm, and where its answers are; an empty text if no confirmation was requested.
 pub(crate) fn confirmations(result: &PushResult) -> String {
     let mut text = String::new();
     let (Some(confirmations), Some(image_id)) = (&result.confirmations, &result.plan.config.image_id) else {

@@ -1,4 +1,4 @@
-//! The JSON report of a query: one object, for scripts. Its fields are described in docs/json.md.
+//! The JSON report of a query: one object, for scripts. docs/json.md describes its fields.
 
 use chrono::SecondsFormat;
 use glancecast_proto::query::HostAnswer;
@@ -155,7 +155,7 @@ fn until(kept: Kept) -> Option<String> {
     }
 }
 
-/// RFC 3339, in UTC, with milliseconds.
+/// Returns a time as in RFC 3339, in UTC with milliseconds.
 fn time(at: WallClock) -> Option<String> {
     instant(at).map(|at| at.to_rfc3339_opts(SecondsFormat::Millis, true))
 }

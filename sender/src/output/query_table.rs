@@ -11,7 +11,7 @@ use super::columns::{Side, columns};
 use super::{bare_row, dash, seconds, skipped_rows};
 use crate::request::{CopyVerdict, QueryResult};
 
-/// A row for each host, or for each copy where an image is asked for; then a summary.
+/// Returns a row for each host, or for each copy if an image is sought, and a summary.
 pub(crate) fn table(result: &QueryResult) -> String {
     let mut rows = match result.plan.config.query {
         Query::Hosts => hosts(result),
@@ -143,7 +143,7 @@ fn summary(result: &QueryResult) -> String {
     text
 }
 
-/// In UTC, to the second: 2026-11-24 20:15:00.
+/// Returns a time in UTC, to the second: 2026-11-24 20:15:00.
 fn time(at: WallClock) -> String {
     instant(at).map_or_else(dash, |at| at.format("%Y-%m-%d %H:%M:%S").to_string())
 }
@@ -156,10 +156,10 @@ fn kept(kept: Kept) -> String {
     }
 }
 
-/// As a civil time; `None` beyond the year 262 000.
+/// Returns a time as date and time of day; `None` beyond the year 262 000.
 pub(super) fn instant(at: WallClock) -> Option<chrono::DateTime<chrono::Utc>> {
     chrono::DateTime::from_timestamp_millis(i64::try_from(at.0).ok()?)
 }
 
-/// Enough to tell copies apart; all of it is in the JSON report.
+/// Enough digits to distinguish copies; the JSON report has all of them.
 const ROOT_DIGITS: usize = 16;

@@ -1,5 +1,5 @@
-//! How each block travels: as it is, or as a zstd frame. A small sample of a block decides whether it is worth a try,
-//! so that data without redundancy costs next to nothing; how hard to try is the policy's.
+//! Compression of blocks: each block travels as it is or as a zstd frame. A small sample of a block decides whether
+//! compression is tried, so that data without redundancy costs next to nothing. The policy decides how hard to try.
 
 use std::time::Instant;
 
@@ -7,20 +7,20 @@ use super::effort::Effort;
 pub use super::effort::{Compression, LEVELS};
 use super::policy::{LADDER, Policy};
 
-/// A worker's compressor.
+/// The compressor of one worker.
 pub(crate) struct Compressor {
     zstd: zstd::bulk::Compressor<'static>,
-    /// What `zstd` is set to.
+    /// The current setting of `zstd`.
     effort: Effort,
     sampler: zstd::bulk::Compressor<'static>,
     sample: Vec<u8>,
     sampled: Vec<u8>,
-    /// Blocks since one was tried whatever its sample said, and after how many the next one is.
+    /// Unpromising blocks since the last try, and the number of them after which one is tried in spite of its sample.
     untried: u32,
     try_after: u32,
-    /// Blocks in a row of which nobody thinks that they shrink.
+    /// Consecutive blocks that look incompressible.
     dull: u32,
-    /// Number of blocks that are still tried whatever their samples say, as samples have been wrong.
+    /// Number of blocks that are still tried without a sample, because a sample was wrong.
     distrust: u32,
 }
 
@@ -39,7 +39,7 @@ impl Compressor {
         })
     }
 
-    /// Puts a block's frame into `frame`; false if the block is to go as it is.
+    /// Writes the zstd frame of `block` into `frame`. Returns false if the block is to travel as it is.
     pub(crate) fn compress(&mut self, policy: &Policy, block: &[u8], frame: &mut Vec<u8>) -> bool {
         let Some(effort) = policy.effort() else { return false };
         let distrusts = self.distrust > 0;
@@ -55,7 +55,7 @@ impl Compressor {
         if smaller && (distrusts || !promising) {
             self.distrust = TRY_EVERY;
         }
-        // The more often it was in vain, the less often it is tried.
+        // Tries become rarer with each one that gains nothing.
         self.try_after = if smaller { TRY_EVERY } else { (2 * self.try_after).min(TRY_AFTER_MAX) };
         smaller
     }
@@ -67,13 +67,13 @@ impl Compressor {
         }
         let max = worth_it(block.len());
         frame.clear();
-        // It is the capacity that bounds the frame; a recycled buffer has more.
+        // The capacity bounds the frame, and a recycled buffer has more: `max` is checked again below.
         frame.reserve(max);
         let compressed = self.zstd.compress_to_buffer(block, frame);
         compressed.is_ok_and(|len| (1..=max).contains(&len))
     }
 
-    /// Whether pieces from all over the block have redundancy.
+    /// Whether a sample from all parts of the block has redundancy.
     fn is_promising(&mut self, block: &[u8]) -> bool {
         if self.distrust > 0 {
             self.distrust -= 1;
@@ -89,7 +89,7 @@ impl Compressor {
         self.sample.clear();
         let stride = block.len() / SAMPLE_PIECES;
         for i in 0..SAMPLE_PIECES {
-            // Not always at the start of a sector or a page.
+            // The offset within the stride varies, so that not every piece starts at a sector or a page.
             let at = i * stride + (stride - SAMPLE_PIECE_BYTES) * i / SAMPLE_PIECES;
             self.sample.extend_from_slice(&block[at..at + SAMPLE_PIECE_BYTES]);
         }
@@ -100,18 +100,19 @@ impl Compressor {
     }
 }
 
-/// The longest frame that is worth its decompression: a block that does not lose a twentieth travels as it is.
+/// Returns the longest frame that is worth its decompression: a block that shrinks by less than 5 % travels as it is.
 fn worth_it(len: usize) -> usize {
     len - len.div_ceil(20)
 }
 
-/// 8 KiB of a block, which take zstd some 15 us where there is nothing to find: 1 % of what else is done with a block.
+/// The sample: 8 KiB of a block. Without redundancy zstd takes some 15 us for it, 1 % of the other work on a block.
 const SAMPLE_PIECES: usize = 8;
 const SAMPLE_PIECE_BYTES: usize = 1024;
-/// A sample does not see repetitions that are far apart: one block in this many is tried in spite of it.
+/// One unpromising block in this many is tried: a sample does not show repetitions that are far apart.
 const TRY_EVERY: u32 = 64;
 const TRY_AFTER_MAX: u32 = 512;
-/// After this many blocks without redundancy in a row only a few are sampled: images have such data in long runs.
+/// After this many incompressible blocks in a row only one in `LOOK_EVERY` is sampled: images have such data in long
+/// runs.
 const DULL_MIN: u32 = 16;
 const LOOK_EVERY: u32 = 4;
 
@@ -190,7 +191,7 @@ mod tests {
         assert!(first[2] < first[1] && first[1] < first[0], "{first:?}");
     }
 
-    /// Words of three letters in no order: nothing but short repetitions, near and far.
+    /// Returns short words in random order: nothing but short repetitions, near and far.
     fn words() -> Vec<u8> {
         let letters = noise(2 * BLOCK);
         let word = |pair: &[u8]| format!("{:03x}-{:02x};", u32::from(pair[0]) * 7, pair[1] & 0x3F);
@@ -203,7 +204,7 @@ mod tests {
         compressor.compress(&policy, block, &mut frame).then_some(frame)
     }
 
-    /// A policy that learns nothing from how long a try takes, which depends on what else this machine does.
+    /// Returns a policy that ignores how long a try takes, which depends on the load of this machine, and a compressor.
     fn both(compression: Compression) -> (Policy, Compressor) {
         (Policy::new(compression, 1, Purpose::Offer, 1_000_000_000), Compressor::new().expect("memory"))
     }

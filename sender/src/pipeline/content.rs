@@ -1,4 +1,4 @@
-//! What the object consists of, as far as it was read: how much of it is data, and how much of that is sent.
+//! What the blocks read so far consist of: how much is data, and how much of that travels.
 
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::BlockIndex;
@@ -6,23 +6,22 @@ use glancecast_proto::sender::{Sender, Unsent};
 use glancecast_proto::wire::{Encoding, ManifestEntry};
 use serde::Serialize;
 
-/// Bytes and blocks of the object by how they travel.
+/// Bytes and blocks of the object by encoding.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ContentCounts {
     /// Bytes of the blocks that are not all zero.
     pub data_bytes: u64,
-    /// What these have to travel: the bytes of stored blocks and of zstd frames, each once.
+    /// Bytes that travel for these: those of stored blocks and of zstd frames, each once.
     pub encoded_bytes: u64,
     /// Blocks of zeros, of which nothing travels.
     pub zero_blocks: u32,
-    /// Blocks that travel as they are.
+    /// Blocks that travel unchanged.
     pub stored_blocks: u32,
     /// Blocks that travel as zstd frames.
     pub zstd_blocks: u32,
 }
 
-/// What was not sent at all although it is data: every host held it already, where all of them have the object in the
-/// end.
+/// Data blocks of which nothing was sent. If all hosts have the object in the end, every host held them already.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Spared {
     /// Blocks.
@@ -32,7 +31,7 @@ pub struct Spared {
 }
 
 impl Spared {
-    /// So far.
+    /// Returns the blocks not sent so far.
     pub(crate) fn of(machine: &Sender) -> Self {
         let Unsent { blocks, bytes } = machine.unsent();
         Self { blocks, bytes }

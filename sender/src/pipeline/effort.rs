@@ -1,34 +1,34 @@
-//! What can be asked of compression: by the operator, and of zstd.
+//! The settings of compression: those of the operator, and those of zstd.
 
 use zstd::zstd_safe::CParameter;
 
-/// What the operator wants.
+/// The compression that the operator asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Compression {
-    /// As hard as the cores can without holding up the line.
+    /// As hard as the cores can without slowing the line down.
     Auto,
-    /// Not at all.
+    /// None.
     Off,
-    /// At this level of zstd.
+    /// This level of zstd.
     Level(i32),
 }
 
-/// The levels of zstd that can be asked for.
+/// The zstd levels that can be chosen.
 pub const LEVELS: std::ops::RangeInclusive<i32> = 1..=19;
 
-/// What can be asked of zstd.
+/// A setting of zstd.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Effort {
-    /// One of its levels.
+    /// A level of zstd.
     Level(i32),
-    /// Level 1, as it should be for blocks that stand alone: those of 1 MiB are 1 % larger by level 1 than a whole
-    /// file is. Twice the hash table, all of the block as the window and matches from 6 bytes on make them 3 % smaller
-    /// again, and take a tenth longer.
+    /// Level 1, tuned for blocks that stand alone: with plain level 1, blocks of 1 MiB are 1 % larger than one frame of
+    /// the whole file. Twice the hash table, the whole block as window and matches from 6 bytes on make them 3 %
+    /// smaller than that, and take a tenth longer.
     Fast,
 }
 
 impl Effort {
-    /// A compressor that is set to it.
+    /// Returns a compressor with this setting.
     pub(super) fn compressor(self) -> std::io::Result<zstd::bulk::Compressor<'static>> {
         let mut compressor = zstd::bulk::Compressor::new(1)?;
         self.set(&mut compressor)?;
@@ -37,7 +37,7 @@ impl Effort {
 
     /// Sets a compressor to it.
     pub(super) fn set(self, compressor: &mut zstd::bulk::Compressor<'_>) -> std::io::Result<()> {
-        // Of the level's own, where it is none.
+        // 0 selects the level's own value.
         let (level, window_log, hash_log, min_match) = match self {
             Self::Level(level) => (level, 0, 0, 0),
             Self::Fast => (1, 20, 15, 6),

@@ -1,4 +1,4 @@
-//! The encoding thread: symbols of blocks that have left the send loop's memory, made from the spool.
+//! The encoding thread: makes symbols from the spool, of blocks that have left the send loop's memory.
 
 use std::sync::mpsc::{Receiver, Sender, SyncSender, TryRecvError, channel, sync_channel};
 use std::thread;
@@ -12,13 +12,13 @@ use glancecast_proto::wire::ManifestEntry;
 use super::spool::{Spool, SpoolError};
 use super::stages::{Clocks, Stage};
 
-/// Jobs that are handed out and not answered, at most.
+/// The maximum number of jobs in the encoder's queue and at work.
 pub(crate) const QUEUE_MAX: usize = 4;
 
 /// Symbols of one block in the order of their ESIs, ready to be sealed.
 pub(crate) struct Prepared {
     pub(crate) job: Job,
-    /// Whole symbols.
+    /// Only whole symbols.
     pub(crate) symbols: Vec<u8>,
 }
 
@@ -58,7 +58,7 @@ impl EncoderThread {
         self.outstanding < QUEUE_MAX
     }
 
-    /// Hands a job out. Never waits: there is room, see [`EncoderThread::has_room`].
+    /// Hands a job out. Never blocks if there is room, see [`EncoderThread::has_room`].
     pub(crate) fn give(&mut self, job: Job, entry: ManifestEntry) {
         self.outstanding += 1;
         self.jobs.send((job, entry)).expect("the encoder lives as long as its queue");
@@ -79,7 +79,7 @@ impl EncoderThread {
     }
 }
 
-/// Puts `count` repair symbols from `first` on behind a block's source symbols.
+/// Appends `count` repair symbols to a block's source symbols, from ESI `first` on.
 pub(crate) fn append_repair(
     codec: &mut Codec,
     shape: BlockShape,
@@ -98,7 +98,7 @@ struct Worker {
     geometry: Geometry,
     spool: Spool,
     empties: Receiver<Vec<u8>>,
-    /// The block that repair symbols are made of.
+    /// The source symbols from which repair symbols are made.
     source: Vec<u8>,
     codec: Codec,
 }

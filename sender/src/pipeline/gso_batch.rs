@@ -7,12 +7,12 @@ use glancecast_proto::wire::SymbolHeader;
 
 use super::load::Symbol;
 
-/// Datagrams that the kernel takes in one call: `UDP_MAX_SEGMENTS` was 64 before Linux 6.9 (net/ipv4/udp.c), and all of
-/// them together fit one IP packet's length.
+/// Limits of one call: `UDP_MAX_SEGMENTS` was 64 before Linux 6.9 (net/ipv4/udp.c), and all datagrams together must fit
+/// the length of one IP packet.
 const SEGMENTS_MAX: usize = 64;
 const TRAIN_BYTES_MAX: usize = 65_535 - 48;
 
-/// The buffer, built and sent again and again.
+/// The buffer of a batch, reused for each.
 pub(crate) struct GsoBatch {
     bytes: Vec<u8>,
     datagram_bytes: usize,
@@ -23,20 +23,20 @@ impl GsoBatch {
         Self { bytes: Vec::with_capacity(TRAIN_BYTES_MAX), datagram_bytes: geometry.datagram_bytes() }
     }
 
-    /// Datagrams that fit.
+    /// Returns the maximum number of datagrams in a batch.
     pub(crate) fn capacity(&self) -> usize {
         SEGMENTS_MAX.min(TRAIN_BYTES_MAX / self.datagram_bytes)
     }
 
-    /// Empties it.
+    /// Removes all datagrams.
     pub(crate) fn clear(&mut self) {
         self.bytes.clear();
     }
 
-    /// Seals one more symbol into it.
+    /// Seals one more symbol into the batch.
     ///
     /// # Panics
-    /// If it is full.
+    /// If the batch is full.
     pub(crate) fn push(&mut self, cipher: &Cipher, tag: SessionTag, sequence: Sequence, symbol: Symbol<'_>) {
         let header = SymbolHeader {
             tag,
@@ -51,7 +51,7 @@ impl GsoBatch {
         header.seal(cipher, symbol.bytes, &mut self.bytes[at..]);
     }
 
-    /// Its datagrams, one after the other.
+    /// Returns the datagrams, one after the other.
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
     }

@@ -1,4 +1,4 @@
-//! The symbols of a job that are ready to be sent.
+//! The symbols of a job, ready to be sent.
 
 use glancecast_fec::Esi;
 use glancecast_proto::ids::BlockIndex;
@@ -9,7 +9,7 @@ pub(crate) struct Load {
     /// The job's symbols, in its order.
     pub(crate) symbols: Vec<u8>,
     pub(crate) encoded_len: u32,
-    /// Who made the symbols, and gets their memory back.
+    /// The thread that made the symbols, and gets their memory back.
     pub(crate) from: MadeBy,
 }
 
@@ -29,7 +29,7 @@ pub(crate) struct Symbol<'a> {
 }
 
 impl<'a> Symbol<'a> {
-    /// The symbol that is next, of `symbol_size` bytes.
+    /// Returns the symbol that `next` describes, of `symbol_size` bytes.
     pub(crate) fn of(next: &NextSymbol<'a, Load>, symbol_size: usize) -> Self {
         Self {
             block: next.block,

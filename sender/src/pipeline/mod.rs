@@ -1,4 +1,4 @@
-//! The data plane: plain threads with bounded queues between them, from the source's bytes to the socket.
+//! The pipeline: plain threads with bounded queues between them, from the source's bytes to the socket.
 
 pub mod compress;
 pub mod content;

@@ -1,33 +1,32 @@
-//! Pacing: when the next datagrams may leave so that the rate is held, however late the thread is called.
+//! Pacing: decides when the next datagrams may leave. The rate is held even if the thread is called late.
 
 use std::time::Duration;
 
-/// A schedule in nanoseconds of the send loop's clock. Each GSO batch moves it on by its time on the wire. A GSO batch
-/// that left late does not delay the schedule, so that the rate does not drift; those after it follow each other
-/// closer than the rate until they are back on it, and never without a gap.
+/// A schedule in nanoseconds of the send loop's clock. Each GSO batch advances it by its time on the wire. A batch that
+/// leaves late does not delay the schedule, so that the rate does not drift. The batches after it follow each other
+/// closer than the rate until they have caught up, but never without a gap.
 #[derive(Debug)]
 pub(crate) struct Pacer {
     bits_per_second: u64,
     /// When the next GSO batch is due.
     due_ns: u64,
-    /// It leaves no earlier, however late it is.
+    /// The earliest time of the next GSO batch, however late it is.
     gap_ends_ns: u64,
 }
 
-/// A shorter wait is not slept: the way into the kernel, a timer and the way back would take longer.
+/// Shorter waits do not sleep: entering the kernel, the timer and the return would take longer.
 pub(crate) const SLEEP_MIN: Duration = Duration::from_micros(40);
 
-/// Being late is made good up to this: as long as a thread may be kept from its CPU. More is given up.
+/// The longest delay that is made up, about as long as a thread may be kept from its CPU. The rest is dropped.
 const LATE_MAX: Duration = Duration::from_millis(20);
 
-/// The one after a GSO batch keeps this part of its time on the wire clear when it is late. A longer gap would have to
-/// be slept, and on a busy machine each sleep is some tenths of a millisecond too long: the rate would never be
-/// reached.
+/// The gap after a GSO batch that left late, as a fraction of its time on the wire. A longer gap would have to be
+/// slept. On a busy machine each sleep is some tenths of a millisecond too long, and the rate would never be reached.
 const GAP_PART: u64 = 16;
 
-/// What one GSO batch may take of the line: at slow rates fewer datagrams than a system call takes, so that the pace
-/// stays even; above 260 Mbit/s or so it is the system call that ends a GSO batch, at 64 KiB. Twice as long, a GSO
-/// batch for 64 hosts on one machine overflows the kernel's queue between virtual links
+/// The maximum time of one GSO batch on the line. At slow rates it limits a batch to fewer datagrams than a system call
+/// takes, so that the pace stays even; above some 260 Mbit/s the system call's 64 KiB are the limit. Twice the time
+/// would be too much: a batch for 64 hosts on one machine would then overflow the kernel's queue between virtual links
 /// (`net.core.netdev_max_backlog`, 1000 packets).
 const BATCH: Duration = Duration::from_millis(2);
 
@@ -36,29 +35,29 @@ impl Pacer {
         Self { bits_per_second: bits_per_second.max(1), due_ns: 0, gap_ends_ns: 0 }
     }
 
-    /// From now on at this rate.
+    /// Sets the rate from now on.
     pub(crate) fn set_rate(&mut self, bits_per_second: u64) {
         self.bits_per_second = bits_per_second.max(1);
     }
 
-    /// How long to wait before the next GSO batch; zero: now.
+    /// Returns the time to wait before the next GSO batch; zero means now.
     pub(crate) fn wait(&self, now_ns: u64) -> Duration {
         Duration::from_nanos(self.due_ns.max(self.gap_ends_ns).saturating_sub(now_ns))
     }
 
-    /// There is nothing to send: this is nothing to be made good.
+    /// Records that there is nothing to send, so that this time is not made up later.
     pub(crate) fn idle(&mut self, now_ns: u64) {
         self.due_ns = self.due_ns.max(now_ns);
     }
 
-    /// Counts frames of `frame_bytes` bytes that were sent.
+    /// Advances the schedule by frames of `frame_bytes` bytes in all that were sent.
     pub(crate) fn sent(&mut self, now_ns: u64, frame_bytes: u64) {
         let takes = self.time_for(frame_bytes);
         self.due_ns = self.due_ns.max(now_ns.saturating_sub(LATE_MAX.as_nanos() as u64)) + takes;
         self.gap_ends_ns = self.gap_ends_ns.max(now_ns) + takes / GAP_PART;
     }
 
-    /// Number of datagrams of `frame_bytes` bytes that one GSO batch may hold, at least one.
+    /// Returns the number of datagrams of `frame_bytes` bytes that one GSO batch may hold, at least one.
     pub(crate) fn batch(&self, frame_bytes: u64) -> usize {
         (BATCH.as_nanos() as u64 / self.time_for(frame_bytes).max(1)).max(1) as usize
     }
@@ -115,7 +114,7 @@ mod tests {
         assert_eq!(pacer.wait(5_000_000_000), Duration::from_nanos(FRAME * 8));
     }
 
-    /// Two seconds of GSO batches, each wait as much longer as `late` says; bits per second.
+    /// Sends two seconds of GSO batches, each wait longer by `late`. Returns the bits per second.
     fn run(rate: u64, late: impl Fn(u64) -> u64) -> f64 {
         let mut pacer = Pacer::new(rate);
         let (mut now, mut sent) = (0u64, 0u64);

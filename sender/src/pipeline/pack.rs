@@ -1,5 +1,5 @@
-//! What a worker does with a block that was read, while it is in its cache: zero or not, hash, compression, the copy
-//! for repairs, and the repair symbols that will be needed.
+//! A worker's steps for a block that was read, while it is in the core's cache: zero test, hash, compression, the copy
+//! for repairs, and the repair symbols that are expected to be needed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -17,30 +17,30 @@ use super::policy::{Policy, Purpose};
 use super::spool::{Spool, SpoolError};
 use super::stages::{Clocks, Stage};
 
-/// A block's K source symbols, the last one with zero padding, and the first repair symbols behind them.
+/// A block's K source symbols, the last one zero-padded, followed by the first repair symbols.
 pub(crate) struct Symbols {
     pub(crate) bytes: Vec<u8>,
     pub(crate) ahead: u32,
 }
 
-/// A block that is ready.
+/// A block that is ready for the send loop.
 pub(crate) struct Packed {
     pub(crate) entry: ManifestEntry,
-    /// Where hosts may hold it in a base; none for zeros.
+    /// The hash by which hosts find the block in a base; `None` for zeros.
     pub(crate) fingerprint: Option<Fingerprint>,
-    /// None for zeros.
+    /// `None` for zeros.
     pub(crate) symbols: Option<Symbols>,
 }
 
 /// A block as it was read.
 pub(crate) enum Content {
-    /// The source has a hole there.
+    /// A hole in the source.
     Hole,
-    /// These bytes.
+    /// Bytes from the source.
     Bytes(Vec<u8>),
 }
 
-/// One worker's tools.
+/// The tools of one worker.
 pub(crate) struct Packer {
     geometry: Geometry,
     spool: Spool,
@@ -52,7 +52,7 @@ pub(crate) struct Packer {
     compressor: Compressor,
     /// Memory for the next frame.
     frame: Vec<u8>,
-    /// Zeros to hash holes by; never written, so never resident.
+    /// Zeros from which holes are hashed; never written, so never resident.
     zeros: Vec<u8>,
 }
 
@@ -80,7 +80,7 @@ impl Packer {
         })
     }
 
-    /// Makes of a block what the send loop sends; nothing travels for zeros.
+    /// Packs a block for the send loop. A block of zeros has no symbols.
     pub(crate) fn pack(&mut self, block: BlockIndex, content: Content) -> Result<Packed, SpoolError> {
         let packed = match content {
             Content::Hole => {
@@ -115,7 +115,7 @@ impl Packer {
         let (encoding, symbols) = match self.frame_of(block, &bytes) {
             Some(frame) => {
                 let encoding = Encoding::Zstd { encoded_len: frame.len() as u32 };
-                self.frame = bytes; // its memory takes the next one
+                self.frame = bytes; // its memory is reused for the next frame
                 (encoding, frame)
             }
             None => {
@@ -132,14 +132,14 @@ impl Packer {
         Ok(Packed { entry, fingerprint, symbols: Some(symbols) })
     }
 
-    /// The block as a frame of zstd that is in the spool; `None` if it is to travel as it is.
+    /// Returns the block's zstd frame, which is then in the spool, or `None` if the block is to travel as it is.
     fn frame_of(&mut self, block: BlockIndex, bytes: &[u8]) -> Option<Vec<u8>> {
         let mut frame = std::mem::take(&mut self.frame);
         let start = Instant::now();
         let smaller = self.compressor.compress(&self.policy, bytes, &mut frame);
         self.clocks.add(Stage::Compress as usize, start, if smaller { bytes.len() } else { 0 });
         let keep = || self.spool.keep_frame(block, &frame);
-        // Where the frame cannot be kept the block itself may be: in the source.
+        // If the frame cannot be kept, the block travels as it is: the source may still have it for repairs.
         if smaller && self.clocks.time(Stage::Spool as usize, frame.len(), keep).is_ok() {
             return Some(frame);
         }
@@ -160,7 +160,7 @@ impl Packer {
     }
 }
 
-/// Compared in pieces that `memcmp` runs through at memory speed; most blocks differ in the first one.
+/// Whether all bytes are zero. `memcmp` compares pieces at memory speed; most blocks differ in the first one.
 fn is_zero(bytes: &[u8]) -> bool {
     const ZEROS: [u8; 4096] = [0; 4096];
     bytes.chunks(ZEROS.len()).all(|piece| piece == &ZEROS[..piece.len()])

@@ -1,10 +1,10 @@
-//! How hard to compress: as hard as the workers can without holding up the line.
+//! The effort of compression: as hard as the workers can without slowing the line down.
 //!
-//! The level follows from what a few tries took: all workers together must make frames in less time than the line
-//! needs for them. Where they need far less, spare cores buy a better level. Where the fastest way takes them longer
-//! than half of what the line needs for the blocks as they are, these go as they are, unless so many wait that the
-//! line is busy meanwhile. Blocks that nobody tried to compress, such as those of zeros, count for nothing: they would
-//! look like idle workers, and the level would be too high for those that follow.
+//! The level follows from how long a few tries took: all workers together must compress faster than the line sends the
+//! frames. If they need far less time, spare cores buy a better level. If even the fastest level takes longer than half
+//! of the line's time for the uncompressed blocks, blocks are not compressed, unless enough wait to keep the line
+//! busy meanwhile. Blocks that are not tried, such as those of zeros, are not counted: they would look like idle
+//! workers, and the level would be too high for the blocks after them.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
@@ -14,29 +14,30 @@ use glancecast_platform::locks::lock;
 
 use super::effort::{Compression, Effort};
 
-/// What becomes of a block that was read.
+/// What a block is packed for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// It is sent.
+    /// To be sent.
     Send,
-    /// It is sent when a host asks for it, from the spool: hosts may have it in a base, and find it by its fingerprint.
+    /// To be sent from the spool when a host asks for it: hosts may have it in a base, and find it by its fingerprint.
     Offer,
 }
 
-/// What the workers share: the level in force, and what the last tries took.
+/// What the workers share: the current level, and the time of the last tries.
 #[derive(Debug)]
 pub(crate) struct Policy {
     compression: Compression,
     adapts: bool,
     workers: u32,
-    /// What the line takes, in bits per second.
+    /// The line's rate, in bits per second.
     rate: AtomicU64,
-    /// Which of [`LADDER`].
+    /// The index in [`LADDER`].
     step: AtomicUsize,
     window: Mutex<Window>,
-    /// Blocks are compressed only while at least this many wait, where even the lowest step takes too long for more.
+    /// The number of waiting blocks below which blocks are not compressed; zero unless even the lowest step is too
+    /// slow.
     reserve: AtomicU32,
-    /// Blocks that are packed and wait for the line.
+    /// Blocks that are packed and not yet taken by the send loop.
     waiting: AtomicU32,
 }
 
@@ -45,16 +46,16 @@ pub(crate) struct Policy {
 struct Window {
     tries: u32,
     work: Duration,
-    /// What was tried, and what travels of it.
+    /// Bytes that were tried, and the bytes that travel for them.
     plain: u64,
     encoded: u64,
-    /// Blocks since the last one of them that went as they are because the line waited.
+    /// Blocks since the last try that were not compressed because the line waited.
     given_up: u32,
 }
 
 impl Policy {
-    /// The line takes `rate` bits per second to begin with.
-    /// Where blocks are only offered nothing is to be learned from how fast they leave: the first step stays.
+    /// Returns the policy for a line of `rate` bits per second to begin with. Where blocks are only offered, the first
+    /// step stays: how fast they leave is no measure then.
     pub(crate) fn new(compression: Compression, workers: usize, purpose: Purpose, rate: u64) -> Self {
         Self {
             compression,
@@ -68,23 +69,23 @@ impl Policy {
         }
     }
 
-    /// Sets the bits per second that the line takes now.
+    /// Sets the line's current rate, in bits per second.
     pub(crate) fn set_rate(&self, bits_per_second: u64) {
         self.rate.store(bits_per_second.max(1), Ordering::Relaxed);
     }
 
-    /// A block is packed.
+    /// Counts a block that is packed.
     pub(crate) fn packed(&self) {
         self.waiting.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// A packed block has left.
+    /// Counts a packed block that was taken by the send loop.
     pub(crate) fn taken(&self) {
         let less = |waiting: u32| Some(waiting.saturating_sub(1));
         let _ = self.waiting.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
     }
 
-    /// How hard to try with the next block; `None`: it goes as it is.
+    /// Returns the effort for the next block; `None` if it is not to be compressed.
     pub(super) fn effort(&self) -> Option<Effort> {
         match self.compression {
             Compression::Off => None,
@@ -93,8 +94,8 @@ impl Policy {
         }
     }
 
-    /// Whether the next block goes as it is because the line waits. Now and then what is known of that is forgotten:
-    /// it may have been something else that kept the workers from their work.
+    /// Whether the next block is not compressed because the line waits. After `GIVEN_UP_MAX` such blocks the
+    /// measurements are dropped, as the workers may have been slowed down by something else.
     fn gives_up(&self) -> bool {
         if self.waiting.load(Ordering::Relaxed) >= self.reserve.load(Ordering::Relaxed) {
             return false;
@@ -108,7 +109,7 @@ impl Policy {
         true
     }
 
-    /// A try has taken a worker so much time; of `plain` bytes `encoded` travel.
+    /// Records a try that took a worker the time `work`, and by which `plain` bytes became `encoded` bytes.
     pub(super) fn tried(&self, work: Duration, plain: usize, encoded: usize) {
         if !self.adapts {
             return;
@@ -127,7 +128,7 @@ impl Policy {
 
     fn learn(&self, window: &Window) {
         let rate = self.rate.load(Ordering::Relaxed) as f64;
-        // The share of the line's time for these bytes in which the workers were at work.
+        // The workers' load: the share of the line's time for these bytes in which they were at work.
         let load = |bytes: u64| {
             let line_seconds = bytes as f64 * 8.0 / rate;
             window.work.as_secs_f64() / (line_seconds * f64::from(self.workers)).max(f64::MIN_POSITIVE)
@@ -145,12 +146,12 @@ impl Policy {
         self.step.store(next, Ordering::Relaxed);
         let as_they_are = load(window.plain);
         let overloaded = step == 0 && as_they_are > OVERLOAD;
-        // The number of blocks that leave as they are while one is compressed.
+        // The number of uncompressed blocks that leave while one is compressed.
         let leave = (as_they_are * f64::from(self.workers)).ceil();
         self.reserve.store(if overloaded { leave as u32 } else { 0 }, Ordering::Relaxed);
     }
 
-    /// Whether a sample of a block is to say if it is worth a try.
+    /// Whether a sample of a block decides if it is tried.
     pub(super) fn samples(&self) -> bool {
         self.compression == Compression::Auto
     }
@@ -160,21 +161,22 @@ impl Policy {
     }
 }
 
-/// Each at most two and a half times as slow as the one before it; the first one matters most, as it is that of fast
-/// lines.
+/// The levels of [`Compression::Auto`]. Each is at most two and a half times as slow as the one before it. The first
+/// one matters most, as fast lines use it.
 pub(super) const LADDER: [Effort; 6] =
     [Effort::Fast, Effort::Level(3), Effort::Level(5), Effort::Level(7), Effort::Level(9), Effort::Level(12)];
 
-/// Tries that are judged together: enough to even out what blocks are like, and soon enough when a level is too high.
+/// Tries that are judged together: enough to average over blocks, and few enough to notice soon that a level is too
+/// high.
 const WINDOW_TRIES: u32 = 8;
-/// Of the line's time; workers have more to do than to compress, and what comes next may be harder.
+/// The maximum load at a step: workers do more than compress, and the next blocks may be harder.
 const LOAD_MAX: f64 = 0.8;
-/// What a step of [`LADDER`] costs more than the one before it.
+/// Bounds for how many times as long a step of [`LADDER`] takes as the one before it.
 const STEP_COST_MAX: f64 = 2.5;
 const STEP_COST_MIN: f64 = 1.5;
-/// Of the time that the line needs for the blocks as they are.
+/// The load, relative to the line's time for uncompressed blocks, above which blocks are not compressed.
 const OVERLOAD: f64 = 0.5;
-/// Blocks that go as they are, one after the other, before compression is tried again.
+/// Consecutive blocks that are not compressed before compression is tried again.
 const GIVEN_UP_MAX: u32 = 64;
 
 #[cfg(test)]
@@ -234,7 +236,7 @@ mod tests {
     #[test]
     fn where_blocks_are_sooner_sent_than_compressed_they_go_as_they_are_unless_some_wait() {
         let policy = policy_at(10_000_000_000);
-        // The line takes 0.84 ms for a block, so that three of them leave meanwhile.
+        // The line takes 0.84 ms for a block, so three blocks leave during one try.
         tries(&policy, Duration::from_millis(2), BLOCK / 2);
         (0..2).for_each(|_| policy.packed());
         assert_eq!(policy.effort(), None);
@@ -266,7 +268,7 @@ mod tests {
         (0..WINDOW_TRIES).for_each(|_| policy.tried(work, BLOCK, encoded));
     }
 
-    /// Of one worker.
+    /// Returns a policy with one worker.
     fn policy_at(bits_per_second: u64) -> Policy {
         Policy::new(Compression::Auto, 1, Purpose::Send, bits_per_second)
     }

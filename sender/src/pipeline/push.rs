@@ -1,4 +1,4 @@
-//! A push from the outside: what it needs, how far it is, how it ended.
+//! A push as seen by its caller: its parameters, its progress, its result.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -15,41 +15,40 @@ use super::running::Running;
 use super::source::Source;
 use super::wire_counts::WireCounts;
 
-/// What a push needs.
+/// The parameters of a push.
 pub struct Setup {
-    /// The session.
+    /// The session's configuration.
     pub sender: SenderConfig,
-    /// The way to its hosts.
+    /// The sockets to the hosts.
     pub downlink: Downlink,
     /// The image.
     pub source: Box<dyn Source>,
-    /// Directory for what repairs are made from: compressed blocks, and all others where the source cannot be read
-    /// again.
+    /// The spool's directory: it holds compressed blocks, and all others if the source cannot be read again.
     pub spool: PathBuf,
     /// Whether and how hard blocks are compressed.
     pub compression: Compression,
 }
 
-/// How far a push is.
+/// The progress of a push.
 #[derive(Clone, Debug, Default)]
 pub struct Progress {
-    /// Blocks whose first pass was sent.
+    /// Blocks whose first pass has been sent.
     pub blocks_sent: u32,
     /// What the blocks that were read consist of.
     pub content: ContentCounts,
-    /// Bytes of datagrams sent.
+    /// Bytes of all datagrams sent.
     pub wire_bytes: u64,
     /// Repair symbols sent.
     pub repairs: u64,
-    /// Bits per second of whole frames at the moment.
+    /// The current rate, in bits per second of whole frames.
     pub rate: u64,
-    /// The source was read to its end and is right.
+    /// Whether the source was read to its end and passed its check.
     pub proven: bool,
-    /// The hosts so far.
+    /// The tally of the hosts.
     pub hosts: Tally,
 }
 
-/// How a push ended.
+/// The result of a push.
 #[derive(Clone, Debug)]
 pub struct Outcome {
     /// The verdict.
@@ -58,17 +57,17 @@ pub struct Outcome {
     pub root: Option<Root>,
     /// Every host that was heard or expected.
     pub rows: Vec<HostRow>,
-    /// What was put on the wire.
+    /// The datagrams sent, by kind.
     pub counts: WireCounts,
     /// What the blocks that were read consist of.
     pub content: ContentCounts,
-    /// What of it was not sent, as all hosts held it.
+    /// Data blocks that were not sent, as all hosts held them.
     pub spared: Spared,
-    /// Datagrams from hosts that were dropped, by reason.
+    /// Discarded datagrams from hosts, by reason.
     pub discards: DiscardCounts,
-    /// From the start to the end.
+    /// The time from the start to the end.
     pub time: Duration,
-    /// Where the time of its threads went.
+    /// The time that the threads spent in each stage.
     pub stages: Vec<StageTime>,
 }
 

@@ -1,4 +1,4 @@
-//! A query from the outside: start it, take the answers. Its thread owns the machine and the socket, and waits for
+//! A query as seen by its caller: start it, take the answers. Its thread owns the machine and the socket, and waits for
 //! nothing else.
 
 use std::io;
@@ -15,24 +15,24 @@ use glancecast_proto::wire::DiscardCounts;
 
 use super::running::{Control, Running};
 
-/// A query that is under way in its own thread. It fails when it cannot send to everyone.
+/// A query that is under way in its own thread. It fails when its socket does.
 pub type RunningQuery = Running<Tally, io::Result<Answers>>;
 
-/// What the hosts answered.
+/// The answers of the hosts.
 #[derive(Clone, Debug)]
 pub struct Answers {
-    /// Every host that was heard or is expected by name, by name.
+    /// Every host that was heard or is expected by name, sorted by name.
     pub rows: Vec<HostAnswer>,
-    /// From the start to the end.
+    /// The time from the start to the end.
     pub time: Duration,
-    /// Datagrams that were dropped, by reason.
+    /// Discarded datagrams, by reason.
     pub discards: DiscardCounts,
 }
 
 /// Starts the thread of a query.
 ///
 /// # Errors
-/// When it cannot be started.
+/// When the thread cannot be started.
 pub fn start(config: QuerierConfig, downlink: Downlink) -> io::Result<RunningQuery> {
     let (sleeper, waker) = Sleeper::new()?;
     let control = Control::default();
@@ -56,7 +56,7 @@ fn run(
             }
             let now = clock.now();
             for (from, datagram) in batch.datagrams() {
-                // The machine counts why it drops what it drops.
+                // Why a datagram is discarded is counted by the machine.
                 let _ = machine.handle_datagram(now, from, datagram);
             }
         }
@@ -79,5 +79,5 @@ fn run(
 
 const BATCHES_IN_A_ROW: u32 = 4;
 
-/// The longest sleep when only a datagram is waited for.
+/// The longest sleep while only a datagram can end it.
 const SLEEP_MAX: Duration = Duration::from_millis(200);

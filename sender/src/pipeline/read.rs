@@ -1,6 +1,6 @@
-//! The reading threads: source to blocks. They take turns at the source, and each packs what it has read, so that a
-//! block is looked at while it is in one core's cache and all cores can be at work. What they give the send loop is in
-//! the order of the object: a slot in its queue is taken with the turn, and filled when the block is packed.
+//! The reading threads: from source to blocks. They take turns reading the source, and each packs the block that it has
+//! read. So a block is processed while it is in one core's cache, and all cores can work. The order of the object is
+//! kept: a worker takes a slot in the send loop's queue during its turn, and fills it when the block is packed.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -21,15 +21,15 @@ use super::source::{Source, SourceError};
 use super::spool::Spool;
 use super::stages::{Clocks, Stage};
 
-/// What comes out of the reader, in the order of the object.
+/// An item from the reader, in the order of the object.
 pub(crate) enum Read {
-    /// The spool, first of all: repairs can be made as soon as blocks are there.
+    /// The spool; it comes first, so that repairs can be made as soon as there are blocks.
     Spool(Spool),
     /// A block.
     Block(Packed),
-    /// All blocks were handed over, and the source is what it should be.
+    /// All blocks were handed over, and the source's final check has passed.
     Proven,
-    /// It is not, or it cannot be read.
+    /// The source's check failed, or it could not be read.
     Failed(String),
 }
 
@@ -39,22 +39,22 @@ type Slot = Receiver<Read>;
 /// The send loop's end of the reader.
 pub(crate) struct Reader {
     slots: Receiver<Slot>,
-    /// The next one, where it is not filled yet.
+    /// The next slot, if it is not filled yet.
     head: Option<Slot>,
     empty: Sender<Vec<u8>>,
     ahead: Arc<AtomicU32>,
     policy: Arc<Policy>,
 }
 
-/// What a reader needs besides the object.
+/// The parameters of a reader, apart from the object's geometry.
 pub(crate) struct Reading {
     pub(crate) source: Box<dyn Source>,
-    /// The directory for what repairs are made from.
+    /// The spool's directory.
     pub(crate) spool: PathBuf,
     pub(crate) compression: Compression,
-    /// What the line takes to begin with, in bits per second.
+    /// The initial rate of the line, in bits per second.
     pub(crate) rate: u64,
-    /// Repair symbols with each whole block, from the first one on.
+    /// The initial number of repair symbols that are made with each whole block.
     pub(crate) ahead: u32,
     pub(crate) purpose: Purpose,
 }
@@ -114,12 +114,12 @@ impl Reader {
         self.ahead.store(repair, Ordering::Relaxed);
     }
 
-    /// Sets the bits per second that the line takes now.
+    /// Sets the line's current rate, in bits per second.
     pub(crate) fn set_rate(&self, bits_per_second: u64) {
         self.policy.set_rate(bits_per_second);
     }
 
-    /// What was read next, if it is there.
+    /// Returns the next item, if it is ready.
     pub(crate) fn next(&mut self) -> Option<Read> {
         let head = match self.head.take() {
             Some(head) => head,
@@ -140,29 +140,29 @@ impl Reader {
         }
     }
 
-    /// Takes a block's buffer back for another block.
+    /// Takes a block's buffer back for reuse.
     pub(crate) fn recycle(&self, buffer: Vec<u8>) {
-        let _ = self.empty.send(buffer); // at the end nobody wants it any more
+        let _ = self.empty.send(buffer); // the workers may have ended
     }
 }
 
-/// What the workers take turns at.
+/// The state that the workers share, one at a time.
 struct Input {
     source: Box<dyn Source>,
     geometry: Geometry,
-    /// The block to be read next.
+    /// The next block to read.
     next: u32,
-    /// There is nothing more to read, or nobody wants it.
+    /// Whether there is nothing more to read, or the send loop has ended.
     ended: bool,
     to_send_loop: SyncSender<Slot>,
     empties: Receiver<Vec<u8>>,
     waker: Waker,
 }
 
-/// The send loop has ended; nobody wants more.
+/// The send loop has ended, and needs no more blocks.
 struct Unwanted;
 
-/// A block that was read, and where it goes.
+/// A block that was read, and the slot for its result.
 struct Taken {
     block: BlockIndex,
     content: Content,
@@ -170,7 +170,7 @@ struct Taken {
 }
 
 impl Input {
-    /// Reads the next block and takes its slot in the send loop's queue, waiting while that is full.
+    /// Reads the next block and takes its slot in the send loop's queue; blocks while that is full.
     fn take(&mut self, clocks: &Clocks) -> Option<Taken> {
         if self.ended {
             return None;
@@ -229,7 +229,7 @@ impl Input {
 
     fn put(&self, read: Read) -> Result<(), Unwanted> {
         let slot = self.reserve()?;
-        let _ = slot.send(read); // it has room for one
+        let _ = slot.send(read); // the slot has room for one
         self.waker.wake();
         Ok(())
     }
@@ -268,11 +268,12 @@ impl Worker {
     }
 }
 
-/// One for each core: the others of the sender are idle most of the time, and on a slow line these are too.
+/// The number of workers: one per core. The sender's other threads are idle most of the time, and on a slow line the
+/// workers are too.
 fn workers() -> usize {
     thread::available_parallelism().map_or(1, std::num::NonZero::get).clamp(2, 8)
 }
 
-/// Blocks that are read and have not left the send loop's queue. With those being sent they bound the sender's memory:
-/// some 4 MiB for each worker.
+/// Slots in the send loop's queue per worker. With the blocks being sent they bound the sender's memory: some 4 MiB per
+/// worker.
 const SLOTS_PER_WORKER: usize = 3;

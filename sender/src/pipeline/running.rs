@@ -1,4 +1,4 @@
-//! A push or a query that runs in a thread of its own: look at its progress, stop it, take its result.
+//! A push or a query in a thread of its own, with a handle to see its progress, stop it, and take its result.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,10 +17,10 @@ pub struct Running<P, R> {
 }
 
 impl<P: Clone, R> Running<P, R> {
-    /// Starts `work` in a thread called `name`. The work looks at `control`, and `waker` wakes it to do so.
+    /// Starts `work` in a thread called `name`. The work checks `control`; `waker` wakes it to do so.
     ///
     /// # Errors
-    /// When the system starts no thread.
+    /// When the system cannot start a thread.
     pub(crate) fn start(
         name: &str,
         control: Control<P>,
@@ -33,40 +33,40 @@ impl<P: Clone, R> Running<P, R> {
         let (end, ended) = oneshot::channel();
         let thread = thread::Builder::new().name(name.into()).spawn(move || {
             let result = work();
-            // Nobody listens to a push that is joined without waiting for its end.
+            // The receiver is gone if the thread was joined without waiting for its end.
             let _ = end.send(());
             result
         })?;
         Ok(Self { thread, ended, control, waker })
     }
 
-    /// How far it is; a tenth of a second old at most.
+    /// Returns the progress; it is at most 100 ms old.
     pub fn progress(&self) -> P {
         self.control.progress.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Ends it early: a push tells its hosts and gives up, a query waits for no more answers.
+    /// Ends the work early: a push sends its hosts the end and gives up, a query waits for no more answers.
     pub fn stop(&self) {
         self.control.stop.store(true, Ordering::Relaxed);
         self.waker.wake();
     }
 
-    /// Returns when there is a result, so that [`join`](Self::join) does not block. Can be dropped and called again.
+    /// Completes when there is a result, so that [`join`](Self::join) does not block. Cancel-safe.
     pub async fn ended(&mut self) {
-        // After the end the receiver must not be polled again, and nobody does: what is ended is joined.
+        // A receiver must not be polled after its end. No caller does so: a thread that has ended is joined.
         let _ = (&mut self.ended).await;
     }
 
-    /// Waits for the result.
+    /// Waits for the result and returns it.
     ///
     /// # Panics
-    /// If the thread did, which is a defect.
+    /// If the thread panicked, which is a defect.
     pub fn join(self) -> R {
         self.thread.join().expect("the thread of a push or a query does not panic")
     }
 }
 
-/// What the thread and its handle share.
+/// The state that the thread and its handle share.
 #[derive(Clone, Default)]
 pub(crate) struct Control<P> {
     stop: Arc<AtomicBool>,
@@ -74,12 +74,12 @@ pub(crate) struct Control<P> {
 }
 
 impl<P> Control<P> {
-    /// Whether the handle's owner wants it to end.
+    /// Whether the handle asks for the end.
     pub(crate) fn is_stopped(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
     }
 
-    /// Changes what the handle shows.
+    /// Changes the progress that the handle shows.
     pub(crate) fn update(&self, change: impl FnOnce(&mut P)) {
         change(&mut self.progress.lock().unwrap_or_else(PoisonError::into_inner));
     }

@@ -1,5 +1,5 @@
-//! The thread that sends: it owns the machine, the socket and the pace. Everything it needs comes to it over bounded
-//! queues (blocks from the reader, symbols from the encoder, feedback from the socket), and it waits for nothing else.
+//! The send loop: the thread that owns the machine, the socket and the pacer. All its input arrives in bounded queues
+//! (blocks from the reader, symbols from the encoder, feedback from the socket), and it waits for nothing else.
 
 use std::collections::VecDeque;
 use std::io;
@@ -42,16 +42,16 @@ pub fn start(setup: Setup) -> io::Result<RunningPush> {
     })
 }
 
-/// The sending thread.
+/// The state of the send loop.
 pub(crate) struct SendLoop {
     machine: Sender,
     downlink: Downlink,
     reader: Reader,
-    /// From the moment there is a spool.
+    /// `Some` as soon as there is a spool.
     encoder: Option<EncoderThread>,
     batch: GsoBatch,
     pacer: Pacer,
-    /// Blocks read and not yet sent, in order.
+    /// Blocks that are read and not yet sent, in order.
     fresh: VecDeque<(BlockIndex, Symbols)>,
     interleaver: Interleaver<Load>,
     counts: WireCounts,
@@ -107,12 +107,12 @@ impl SendLoop {
         Ok((send_loop, waker))
     }
 
-    /// Pushes until it is over.
+    /// Runs the push until it is over.
     pub(crate) fn run(mut self) -> Outcome {
         while !self.machine.is_finished() {
             if let Err(error) = self.turn() {
                 if self.machine.verdict().is_some() {
-                    break; // the end could not be said; the hosts have a timer for that
+                    break; // the end could not be sent; the hosts have a timer for that
                 }
                 let destinations = self.downlink.destinations();
                 let reason =
@@ -134,7 +134,8 @@ impl SendLoop {
         }
     }
 
-    /// One round: hear, take in what is ready, say what is due, send one GSO batch, sleep if there is nothing to do.
+    /// Runs one iteration: handles feedback and blocks, sends control datagrams and one GSO batch, or sleeps if nothing
+    /// is due.
     fn turn(&mut self) -> io::Result<()> {
         self.hear()?;
         self.take_read();
@@ -171,14 +172,14 @@ impl SendLoop {
             }
             let now = self.clock.now();
             for (from, datagram) in self.feedback.datagrams() {
-                // The machine counts why it drops what it drops.
+                // Why a datagram is discarded is counted by the machine.
                 let _ = self.machine.handle_datagram(now, from, datagram);
             }
         }
         Ok(())
     }
 
-    /// Blocks are taken in only as fast as they leave, which holds the reader back; zero blocks never wait.
+    /// Takes in blocks only as fast as they are sent, which holds the reader back; zero blocks are not queued.
     fn take_read(&mut self) {
         for _ in 0..READS_IN_A_ROW {
             if self.fresh.len() >= FRESH_BLOCKS || self.machine.verdict().is_some() {
@@ -223,7 +224,7 @@ impl SendLoop {
         self.content.add(self.geometry, block, &entry);
     }
 
-    /// Control datagrams: few and small, so they do not wait for the pace, but count in it.
+    /// Sends control datagrams. They are few and small, so they do not wait for the pacer, but it counts them.
     fn say(&mut self) -> io::Result<()> {
         while let Some(transmit) = self.machine.poll_transmit(self.clock.now(), &mut self.out) {
             self.downlink.send(&self.out, transmit.to)?;
@@ -234,7 +235,7 @@ impl SendLoop {
         Ok(())
     }
 
-    /// Takes the next blocks to send: those that were encoded, then those that were just read.
+    /// Takes the next jobs: first those that were encoded, then blocks that were just read.
     fn begin_jobs(&mut self) {
         while self.interleaver.has_room() {
             match self.encoder.as_mut().and_then(EncoderThread::next) {
@@ -252,7 +253,7 @@ impl SendLoop {
         }
     }
 
-    /// Blocks that every host holds already are read, hashed and not sent.
+    /// Drops blocks that every host holds already: they are read and hashed, but not sent.
     fn drop_skipped(&mut self) {
         if self.machine.is_resuming() {
             self.interleaver.cut(|block| self.machine.needs_pass(block));
@@ -317,7 +318,7 @@ impl SendLoop {
         }
     }
 
-    /// Fills the GSO batch with the next symbols; how many of them are repair symbols.
+    /// Fills the GSO batch with the next symbols. Returns the number of repair symbols among them.
     fn seal(&mut self, count: usize, number: Sequence) -> u64 {
         let (cipher, tag) = (self.machine.cipher(), self.machine.config().session.tag());
         let mut repair = 0;
@@ -377,15 +378,15 @@ fn tell_event(event: SenderEvent) {
     }
 }
 
-/// Read blocks that wait in the send loop besides the one being sent.
+/// The maximum number of read blocks that wait in the send loop, in addition to those in the interleaver.
 const FRESH_BLOCKS: usize = 2;
 
-/// Zero blocks taken in before anything else gets its turn.
+/// The maximum number of items taken from the reader in one iteration; only zero blocks and the like come so fast.
 const READS_IN_A_ROW: u32 = 64;
 
 const FEEDBACK_BATCHES_IN_A_ROW: u32 = 4;
 
-/// With nothing to send; a block, a repair, a datagram or a timer ends it.
+/// The sleep when there is nothing to send; a block, a repair, a datagram or a timer ends it earlier.
 const IDLE_SLEEP: Duration = Duration::from_millis(200);
 
 const PROGRESS_GAP: Duration = Duration::from_millis(100);

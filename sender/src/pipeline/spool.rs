@@ -1,5 +1,5 @@
-//! What repairs are made from, kept until the push is over, so that the source is read once and compressed once: blocks
-//! that travel as they are, where the source cannot be read again, and the frames of those that travel compressed.
+//! The spool: what repairs are made from, kept until the push is over, so that the source is read and compressed only
+//! once. It holds the frames of compressed blocks and, if the source cannot be read again, the stored blocks.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -14,7 +14,7 @@ use glancecast_proto::ids::BlockIndex;
 use glancecast_proto::integrity::VerifiedBlock;
 use glancecast_proto::wire::{Encoding, ManifestEntry};
 
-/// All blocks read so far, as they travel.
+/// All blocks read so far, in the form in which they travel.
 #[derive(Clone, Debug)]
 pub(crate) struct Spool(Arc<Inner>);
 
@@ -26,36 +26,36 @@ struct Inner {
     own: Mutex<Own>,
 }
 
-/// A nameless temporary file: it is gone with the process, however that ends. Blocks and frames lie at their blocks'
-/// offsets, so that it takes no more of the disk than what was sent.
+/// A temporary file without a name: it disappears with the process, however that ends. It is sparse, with blocks and
+/// frames at their blocks' offsets, so that it takes no more of the disk than what was sent.
 #[derive(Debug)]
 struct Own {
     directory: PathBuf,
-    /// Made when something is to be kept in it.
+    /// Created when the first block or frame is kept.
     file: Option<Arc<File>>,
-    /// Of the frames, as the manifest's hashes are of what they hold.
+    /// The digests of frames: the manifest's hashes cover only the uncompressed blocks.
     digests: HashMap<u32, Digest>,
 }
 
-/// The first half of a BLAKE3: it is compared with what we wrote ourselves.
+/// The first half of a BLAKE3 hash: it is only compared with what this process wrote itself.
 type Digest = [u8; 16];
 
-/// A block that could not be read back as it was.
+/// Why a block could not be read back.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SpoolError {
-    /// Its bytes are not those that were sent.
+    /// The bytes are not those that were sent.
     #[error(
         "the image was changed while it was being sent: nothing is published; push it again when it is at rest"
     )]
     Changed,
-    /// The file cannot be read or written.
+    /// The file could not be read or written.
     #[error("the local copy of the image for repairs: {0} (choose its directory with --spool)")]
     Io(#[from] io::Error),
 }
 
 impl Spool {
-    /// A spool whose own file is made in `directory`: at once where the source cannot be read `again`, so that what is
-    /// wrong with the directory is known before anything is sent.
+    /// Returns a spool whose file is created in `directory`. Without `again`, a source that can be read again, the file
+    /// is created at once, so that a faulty directory is known before anything is sent.
     pub(crate) fn new(geometry: Geometry, again: Option<File>, directory: PathBuf) -> io::Result<Self> {
         let at_once = again.is_none();
         let own = Own { directory, file: None, digests: HashMap::new() };
@@ -81,7 +81,7 @@ impl Spool {
         Ok(())
     }
 
-    /// Reads what travels of a block again into `buffer`, and proves that it is what was sent first.
+    /// Reads the bytes that travel of a block into `buffer`, and checks that they are those that were sent first.
     pub(crate) fn read(
         &self,
         block: BlockIndex,

@@ -1,22 +1,22 @@
-//! The stages of the sender's data path, for the clocks of [`glancecast_platform::stages`].
+//! The stages of the pipeline, for the clocks of [`glancecast_platform::stages`].
 
 use std::sync::Arc;
 
 /// The clocks, shared by the threads.
 pub(crate) type Clocks = Arc<glancecast_platform::stages::Stages<COUNT>>;
 
-/// From the source's bytes to the socket.
+/// The stages, from the source's bytes to the socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stage {
     /// Reading the source, which includes waiting for it.
     Read,
-    /// Looking for zeros, and hashing.
+    /// Testing for zeros, and hashing.
     Hash,
-    /// Compressing, and looking whether it is worth it.
+    /// Compressing, and sampling whether it is worthwhile.
     Compress,
     /// Keeping a copy for repairs.
     Spool,
-    /// Making repair symbols, and reading back what they are made of.
+    /// Making repair symbols, and reading back their source symbols.
     Encode,
     /// Encrypting into the GSO batch.
     Seal,
@@ -27,7 +27,7 @@ pub(crate) enum Stage {
 const NAMES: [&str; COUNT] = ["read", "hash", "compress", "spool", "encode", "seal", "send"];
 const COUNT: usize = Stage::Send as usize + 1;
 
-/// Clocks at zero.
+/// Returns clocks at zero.
 pub(crate) fn clocks() -> Clocks {
     Arc::new(glancecast_platform::stages::Stages::new(NAMES))
 }

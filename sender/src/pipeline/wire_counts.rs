@@ -1,9 +1,9 @@
-//! What was put on the wire, by kind.
+//! Counts of what was sent, by kind of datagram.
 
 use glancecast_proto::wire::Kind;
 use serde::Serialize;
 
-/// Datagrams and their bytes.
+/// A number of datagrams and their bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Count {
     /// Datagrams.
@@ -13,21 +13,21 @@ pub struct Count {
 }
 
 impl Count {
-    /// Counts datagrams that were sent, and their bytes.
+    /// Adds datagrams that were sent, and their bytes.
     pub(crate) fn add(&mut self, datagrams: u64, bytes: u64) {
         self.datagrams += datagrams;
         self.bytes += bytes;
     }
 }
 
-/// All of it.
+/// The counts of all kinds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct WireCounts {
     /// Announcements.
     pub announce: Count,
     /// Manifest entries.
     pub manifest: Count,
-    /// Source symbols, also when sent again.
+    /// Source symbols, including repetitions.
     pub source: Count,
     /// Repair symbols.
     pub repair: Count,
@@ -40,7 +40,8 @@ pub struct WireCounts {
 }
 
 impl WireCounts {
-    /// The count of a kind of datagram, but for repair symbols, which are symbols too.
+    /// Returns the count of a kind of datagram. For symbols it is that of source symbols; repair symbols have the same
+    /// kind.
     pub(crate) fn of(&mut self, kind: Kind) -> &mut Count {
         match kind {
             Kind::Announce => &mut self.announce,
@@ -60,7 +61,7 @@ impl WireCounts {
         }
     }
 
-    /// The sum of all kinds.
+    /// Returns the sum of all kinds.
     pub fn total(&self) -> Count {
         let all = [self.announce, self.manifest, self.source, self.repair, self.poll, self.end, self.ack];
         all.iter().fold(Count::default(), |sum, count| Count {

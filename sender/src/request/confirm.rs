@@ -1,25 +1,25 @@
-//! Has Nova's own call to cache an image run over each aggregate after the push. A host that has the copy answers
-//! `existing`; Nova keeps the answers in its log and does not hand them out, so they are not awaited here.
+//! Runs Nova's own call to cache an image for each aggregate after the push. A host that has the copy answers
+//! `existing`. Nova keeps the answers in its log and does not return them, so they are not awaited here.
 
 use glancecast_proto::sender::Verdict;
 use serde::Serialize;
 
 use super::ResolvedTargets;
 
-/// What became of the call for one aggregate.
+/// The result of the call for one aggregate.
 #[derive(Clone, Debug, Serialize)]
 pub struct Confirmation {
     /// The aggregate's name.
     pub aggregate: String,
-    /// Nova took the order.
+    /// Whether Nova accepted the request.
     pub asked: bool,
-    /// What each host must have answered.
+    /// The answer that each host must have given.
     pub answer_must_be: &'static str,
-    /// Why it was not asked.
+    /// Why Nova was not asked, or refused.
     pub reason: Option<String>,
 }
 
-/// Asks Nova for each aggregate, if every host holds the image: on others Nova would fetch it from Glance.
+/// Calls Nova for each aggregate if every host holds the image: on other hosts Nova would fetch it from Glance.
 pub(super) async fn confirm(
     targets: &ResolvedTargets,
     image_id: &str,
@@ -43,7 +43,7 @@ pub(super) async fn confirm(
     confirmations
 }
 
-/// What a host answers that has the copy.
+/// The answer of a host that has the copy.
 pub(crate) const EXISTING: &str = "existing";
 
 const INCOMPLETE: &str =

@@ -16,16 +16,16 @@ use crate::openstack::{CloudError, CloudErrorKind, SignatureError};
 use crate::pipeline::source::convert::ConvertError;
 use crate::pipeline::source::{OpenError, SourceError};
 
-/// Whose turn it is to act.
+/// Who has to act.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorKind {
     /// The request, the configuration or the image is wrong: repeating it cannot help.
     Usage,
-    /// It was tried and did not work.
+    /// The attempt failed.
     Failed,
 }
 
-/// Why a push or a query ended before it began, or could not be run to its end.
+/// Why a push or a query could not start, or not be completed.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages say it")]
 pub enum RequestError {
@@ -120,7 +120,7 @@ pub enum RequestError {
 }
 
 impl RequestError {
-    /// Whether the request is wrong, or failed.
+    /// Returns whether the request is wrong, or failed.
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Cloud(error) => match error.kind() {
@@ -140,7 +140,7 @@ impl RequestError {
         }
     }
 
-    /// The rule by which the image was refused, in its word; `None` if it was not.
+    /// Returns the name of the rule by which the image was refused; `None` if it was not refused.
     pub fn rule(&self) -> Option<&'static str> {
         match self {
             Self::Refused { refusal, .. } => Some(refusal.rule.name()),
@@ -150,7 +150,7 @@ impl RequestError {
         }
     }
 
-    /// A refused image is an error of its own, whoever found it.
+    /// Converts an error; a refused image is an error of its own, whether the inspection or `qemu-img` refused it.
     pub(super) fn convert(image: &str, error: ConvertError) -> Self {
         let image = image.to_owned();
         match error {

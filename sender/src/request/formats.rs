@@ -1,5 +1,5 @@
-//! What an image is, and what of it is sent: inspected before anything opens it, seen by `qemu-img` in its sandbox as
-//! inspection has seen it, made raw where hosts want raw.
+//! The form in which an image is sent. It is inspected before anything opens it, `qemu-img` in its sandbox must find
+//! the same format, and it is converted to raw where hosts need raw.
 
 use std::fs::File;
 
@@ -12,28 +12,28 @@ use super::{Image, Observer, Preparing, PushOptions, RequestError};
 use crate::pipeline::source::FileSource;
 use crate::pipeline::source::convert::{Opinion, Tool};
 
-/// Which images are sent, and in which form.
+/// Rules for the images that are sent, and for their form.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FormatRules {
-    /// What is sent of an image that is not raw.
+    /// The form in which an image that is not raw is sent.
     pub conversion: Conversion,
-    /// Whether `qemu-img` may read it where the kernel gives no sandbox.
+    /// Whether `qemu-img` may read it if the kernel has no sandbox.
     pub unsandboxed: Unsandboxed,
-    /// Images of a larger disk are refused.
+    /// The size of the largest virtual disk; larger ones are refused.
     pub virtual_bytes_max: u64,
 }
 
-/// What is sent of an image that is not raw.
+/// The form in which an image that is not raw is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Conversion {
-    /// A raw image that is made of it.
+    /// Converted to raw.
     ToRaw,
-    /// Its own bytes.
+    /// Unchanged.
     AsIs,
 }
 
 impl FormatRules {
-    /// Whether an image is sent as its bytes are.
+    /// Whether an image is sent unchanged.
     pub(super) fn keeps(&self, facts: Facts) -> bool {
         self.conversion == Conversion::AsIs || facts.format.is_raw()
     }
@@ -49,13 +49,13 @@ impl Inspector<'_> {
     fn limits(&self) -> Limits<'static> {
         Limits {
             virtual_bytes_max: self.options.formats.virtual_bytes_max,
-            // A file here is nothing that Nova would fetch, and so need not be what it takes.
+            // Nova does not fetch a file from here, so the file need not have a format that Nova accepts.
             vhd: matches!(self.options.image, Image::File(_)),
             ..Limits::default()
         }
     }
 
-    /// The tool for this image, as far as the request allows.
+    /// Returns `qemu-img` for this image, if the request allows it.
     pub(super) async fn tool(&self) -> Tool {
         let tool = Tool::find(self.options.formats.unsandboxed).await;
         if tool.is_unsandboxed() {
@@ -66,7 +66,7 @@ impl Inspector<'_> {
         tool
     }
 
-    /// Looks at a whole image.
+    /// Inspects a whole image.
     pub(super) fn inspect(&self, mut file: &File, name: &str, claim: Claim) -> Result<Facts, RequestError> {
         let image = || name.to_owned();
         check(&mut file, claim, &self.limits()).map_err(|error| match error {
@@ -75,8 +75,8 @@ impl Inspector<'_> {
         })
     }
 
-    /// Looks at the beginning of an image of `bytes` bytes that is still arriving. Returns what it is if it may be
-    /// sent as it arrives; `None` if its end has to be seen, or all of it is needed for a raw one.
+    /// Inspects the beginning of an image of `bytes` bytes that is still arriving. Returns its facts if it may be sent
+    /// as it arrives; `None` if its end has to be inspected, or all of it is needed for the conversion.
     pub(super) async fn inspect_head(
         &self,
         head: &Bytes,
@@ -99,7 +99,7 @@ impl Inspector<'_> {
         Ok((tool, streams.then_some(facts)))
     }
 
-    /// What is sent of an inspected image in a file: itself, or a raw one made of it.
+    /// Returns what is sent of an inspected image in a file: the file itself, or one converted to raw.
     pub(super) async fn ready(
         &self,
         tool: &Tool,
@@ -118,11 +118,11 @@ impl Inspector<'_> {
             .to_raw(image.file(), facts, &self.options.spool, show)
             .await
             .map_err(|error| RequestError::convert(&name, error))?;
-        // It was looked at before it was converted, and is of no use if the two did not see the same. Who can write
-        // the file can write it twice within one tick of ctime's clock (4 ms before Linux 6.13), which this does not
-        // see: the sandbox, and what follows, do not rely on it.
+        // The image was inspected before the conversion, and the result is useless if the file changed in between. A
+        // writer who changes it twice within one tick of ctime's clock (4 ms before Linux 6.13) is not noticed: the
+        // sandbox and the steps below do not rely on this check.
         image.check_unchanged()?;
-        // Within a disk there may be what looks like an image of another format again.
+        // The disk's content may itself look like an image of another format.
         let converted = format!("{name}, converted,");
         let facts = self.inspect(&raw, &converted, Claim::Disk)?;
         second_opinion(tool, &raw, &converted, facts).await?;
@@ -132,7 +132,7 @@ impl Inspector<'_> {
     }
 }
 
-/// What the announcement says of bytes in this format.
+/// Returns the format that the announcement states.
 pub(super) fn announced(format: Format) -> DiskFormat {
     match format {
         Format::Raw | Format::Gpt | Format::Iso => DiskFormat::Raw,
@@ -144,7 +144,7 @@ pub(super) fn announced(format: Format) -> DiskFormat {
     }
 }
 
-/// Refuses what `qemu-img` takes for something else than inspection does.
+/// Refuses an image in which `qemu-img` finds another format than the inspection.
 async fn second_opinion(tool: &Tool, image: &File, name: &str, facts: Facts) -> Result<(), RequestError> {
     let opinion =
         tool.opinion(image, facts.format).await.map_err(|error| RequestError::convert(name, error))?;
@@ -156,7 +156,7 @@ async fn second_opinion(tool: &Tool, image: &File, name: &str, facts: Facts) -> 
     }
 }
 
-/// Why `qemu-img` cannot read what it was given, if it cannot. Where it cannot be asked, a warning says so.
+/// Returns why `qemu-img` cannot read the image, if it cannot. Logs a warning if it was not asked.
 fn unreadable(opinion: &Opinion) -> Option<&str> {
     match opinion {
         Opinion::Agrees { .. } => None,

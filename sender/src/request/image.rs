@@ -1,4 +1,4 @@
-//! What is to be pushed, found, inspected and opened: a file here, or an image in Glance.
+//! The image of a push: found, inspected and opened. It is a file on this machine or an image in Glance.
 
 use std::fmt;
 use std::fs::File;
@@ -22,12 +22,12 @@ use crate::pipeline::source::convert::check_space;
 use crate::pipeline::source::stream::{ChunkSender, StreamSource};
 use crate::pipeline::source::{FileSource, Source, SourceError};
 
-/// An id as Glance makes it: a UUID in lower-case letters.
+/// An image id as Glance creates it: a UUID in lower-case letters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImageId(String);
 
 impl ImageId {
-    /// As text.
+    /// Returns the id as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -51,7 +51,7 @@ impl FromStr for ImageId {
     }
 }
 
-/// Why a text is no image id.
+/// Why a text is not an image id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ImageIdError {
     /// It has upper-case letters.
@@ -60,7 +60,7 @@ pub enum ImageIdError {
          makes them: is this how Glance prints it?"
     )]
     Case,
-    /// It is no UUID.
+    /// It is not a UUID.
     #[error("an image id is a UUID, as Glance prints it")]
     Form,
 }
@@ -71,21 +71,21 @@ pub(super) struct OpenImage {
     pub(super) image_id: Option<String>,
     pub(super) format: DiskFormat,
     pub(super) bytes: u64,
-    /// The hash of Glance's record that proves the bytes at their end.
+    /// The algorithm of the hash in Glance's record that proves the bytes at their end.
     pub(super) verified_by: Option<String>,
     pub(super) source: Box<dyn Source>,
-    /// What fills the source, to be run beside the push.
+    /// The download that fills the source, to be run concurrently with the push.
     pub(super) feed: Option<Feed>,
 }
 
-/// A download that has brought the image's beginning, and fills a source with the rest.
+/// A download whose beginning has arrived, and which fills a source with the rest.
 pub(super) struct Feed {
     rest: openstack::Download,
     chunks: ChunkSender,
 }
 
 impl Feed {
-    /// Streams the image into its source until its end, an error, or until the source is dropped.
+    /// Streams the image into its source until the end, an error, or until the source is dropped.
     pub(super) async fn run(mut self) {
         if let Err(error) = self.stream().await {
             let _ = self.chunks.send(Err(error)).await;
@@ -103,7 +103,7 @@ impl Feed {
 }
 
 impl OpenImage {
-    /// Opens what the request names, as far as it may be sent, in the form that is sent; `cloud` is needed for an
+    /// Opens the image of the request in the form in which it is sent, if it may be sent. `cloud` is required for an
     /// image in Glance.
     pub(super) async fn open(
         options: &PushOptions,
@@ -174,14 +174,14 @@ impl OpenImage {
         Ok(Self { verified_by, ..Self::whole(name, image_id, source, format) })
     }
 
-    /// An image that is all here.
+    /// Returns an image that is complete in a file.
     fn whole(name: ObjectName, image_id: Option<String>, source: FileSource, format: DiskFormat) -> Self {
         let (bytes, source) = (source.bytes(), Box::new(source));
         Self { name, image_id, format, bytes, verified_by: None, source, feed: None }
     }
 }
 
-/// The proof of the image's bytes, or none where the operator does without.
+/// Returns the check of the image's bytes, or `None` if there is none and the operator allows that.
 fn check(
     wanted: &GlanceImage,
     record: &ImageRecord,
@@ -197,7 +197,7 @@ fn check(
     }
 }
 
-/// What the image's record says that it is.
+/// Returns the format that the image's record claims.
 fn claim(record: &ImageRecord, label: &str) -> Result<Claim, RequestError> {
     let image = || label.to_owned();
     if let Some(container) = record.container_format.as_deref().filter(|&format| format != "bare") {
@@ -209,7 +209,7 @@ fn claim(record: &ImageRecord, label: &str) -> Result<Claim, RequestError> {
     Ok(Claim::Format(known))
 }
 
-/// How the image's signature is verified, where it is.
+/// Returns the check of the image's signature, if the rule requires one.
 fn signature(
     rule: &SignatureRule,
     record: &ImageRecord,
@@ -229,7 +229,7 @@ fn spool(directory: &Path) -> Result<File, RequestError> {
         .map_err(|error| RequestError::Spool { path: directory.to_owned(), error })
 }
 
-/// As many bytes as tell what an image is, and what came with them.
+/// Downloads at least as many bytes as the inspection needs, with all that arrived together with them.
 async fn head(download: &mut openstack::Download) -> Result<Bytes, CloudError> {
     let mut head = BytesMut::new();
     while head.len() < HEAD_BYTES {
@@ -241,7 +241,7 @@ async fn head(download: &mut openstack::Download) -> Result<Bytes, CloudError> {
     Ok(head.freeze())
 }
 
-/// All of an image in a file, proven to be what Glance keeps.
+/// Downloads the whole image to a file, and proves that it is what Glance keeps.
 async fn spooled(
     mut source: StreamSource,
     feed: Feed,
@@ -250,7 +250,7 @@ async fn spooled(
     observer: &Observer,
 ) -> Result<File, SourceError> {
     let observer = Observer::clone(observer);
-    // Ends when the feed is dropped, too: the source then ends early.
+    // If the feed is dropped, the source ends early, and so does this task.
     let write = spawn_blocking(move || {
         let (mut buffer, mut offset) = (vec![0; SPOOL_PIECE_BYTES], 0);
         loop {
@@ -271,7 +271,7 @@ async fn spooled(
 }
 
 const SPOOL_PIECE_BYTES: usize = 1 << 20;
-/// Resumes of one download; a Glance that breaks it more often should be looked at.
+/// The maximum number of resumes of a download; if Glance breaks it more often, the operator should know.
 const RESUMES_MAX: u32 = 8;
 
 fn object_name(name: &str) -> Result<ObjectName, RequestError> {

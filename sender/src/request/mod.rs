@@ -1,5 +1,5 @@
-//! What a push or a query is asked to do, as validated values, and what runs them. The command line, tests and other
-//! front ends build a [`PushRequest`] or a [`QueryRequest`]; nothing in here parses a command line or prints.
+//! The request for a push or a query, as validated values, and the code that runs it. The command line, tests and other
+//! front ends build a [`PushRequest`] or a [`QueryRequest`]; this module neither parses a command line nor prints.
 //!
 //! ```text
 //! request -> prepare: keys, interface, hosts, image -> start: threads -> finish: result
@@ -37,15 +37,14 @@ pub use query::{QueryKind, QueryPlan, QueryRequest, QueryRun};
 pub use query_result::{CopyVerdict, QueryResult};
 pub use targets::{LeftOut, ResolvedTargets, Targets};
 
-/// The network that a push or a query goes out to.
+/// The network of a push or a query.
 #[derive(Clone, Debug)]
 pub struct Network {
-    /// Where the datagrams go.
+    /// The destinations of datagrams.
     pub destinations: Destinations,
-    /// Name or address of the interface; `None`: the one that the routing table has for the
-    /// destinations.
+    /// Name or address of the interface; `None`: the interface of the route to the destinations.
     pub interface: Option<String>,
-    /// UDP port that hosts answer to; 0: any free one.
+    /// The UDP port to which hosts answer; 0 for any free port.
     pub reply_port: u16,
     /// TTL and DSCP.
     pub marking: Marking,
@@ -56,7 +55,7 @@ impl Network {
         Ok(Interface::choose(self.interface.as_deref(), self.destinations.first())?)
     }
 
-    /// The way there, for datagrams of at most `segment` bytes.
+    /// Opens the sockets, for datagrams of at most `segment` bytes.
     fn open(&self, interface: &Interface, segment: usize) -> Result<Downlink, RequestError> {
         Downlink::open(self.destinations.clone(), interface, self.reply_port, self.marking, segment)
             .map_err(|error| RequestError::Socket { interface: interface.name.clone(), error })
@@ -68,7 +67,7 @@ impl Network {
 pub enum KeySource {
     /// The group key in this file.
     File(PathBuf),
-    /// The key that everybody knows: for a lab only.
+    /// The publicly known key, only for a lab.
     Insecure,
 }
 
@@ -81,24 +80,24 @@ impl KeySource {
     }
 }
 
-/// Called with each step of the preparation that takes long.
+/// A function that is called with each preparation step that takes long.
 pub type Observer = Arc<dyn Fn(Preparing<'_>) + Send + Sync>;
 
-/// A step of the preparation of a push that takes long.
+/// A step in the preparation of a push that takes long.
 #[derive(Clone, Copy, Debug)]
 pub enum Preparing<'a> {
-    /// An image that cannot be sent as it arrives is downloaded first.
+    /// The download of an image that cannot be sent as it arrives.
     Downloading {
         /// Bytes that have arrived.
         got: u64,
         /// Bytes of the image.
         of: u64,
     },
-    /// It is converted to raw.
+    /// The conversion to raw.
     Converting {
-        /// The format that it is in.
+        /// The image's current format.
         from: &'static str,
-        /// How much of it is done, in percent, as `qemu-img` prints it.
+        /// The percentage done, as `qemu-img` prints it.
         percent: &'a str,
     },
 }

@@ -1,4 +1,4 @@
-//! From a request to a push that runs: everything that can be wrong is found out first, then the threads start.
+//! From a request to a running push: everything is checked first, then the threads start.
 
 use std::time::Duration;
 
@@ -23,26 +23,26 @@ use crate::openstack::Cloud;
 use crate::pipeline::push::{RunningPush, Setup};
 use crate::pipeline::send_loop;
 
-/// What a push will do, found out before it starts.
+/// What a push will do, resolved before it starts.
 pub struct PushPlan {
-    /// Its session.
+    /// The session.
     pub config: SenderConfig,
-    /// Where it goes, and how datagrams are marked.
+    /// The destinations, and the marking of datagrams.
     pub network: Network,
-    /// Where it goes out.
+    /// The outgoing interface.
     pub interface: Interface,
-    /// Bytes of its longest IP packet.
+    /// The length of the longest IP packet in bytes.
     pub mtu: u16,
-    /// The hash of Glance's record that proves the image at its end.
+    /// The algorithm of the hash in Glance's record that proves the image at its end.
     pub verified_by: Option<String>,
-    /// The hosts that must hold it.
+    /// The hosts that must hold the image.
     pub targets: ResolvedTargets,
-    /// Which cloud was asked with whose credentials, if one was.
+    /// The origin of the credentials, if a cloud was used.
     pub credentials: Option<String>,
     confirm: bool,
 }
 
-/// A push of which everything is found and open.
+/// A push with everything found and open.
 pub struct PreparedPush {
     /// What it will do.
     pub plan: PushPlan,
@@ -50,20 +50,20 @@ pub struct PreparedPush {
     feed: Option<Feed>,
 }
 
-/// A push that runs.
+/// A running push.
 pub struct PushRun {
     /// What it does.
     pub plan: PushPlan,
-    /// Its threads: progress, and a way to stop it.
+    /// The threads, with their progress and a way to stop them.
     pub running: RunningPush,
 }
 
 impl PushRequest {
-    /// Finds keys, interface, hosts and image, and opens them. `observer` is called with what takes long. Nothing is
-    /// sent.
+    /// Finds and opens keys, interface, hosts and image. Calls `observer` with each step that takes long. Sends
+    /// nothing.
     ///
     /// # Errors
-    /// [`RequestError`] says what is wrong or failed.
+    /// [`RequestError`] with the first fault or failure.
     pub async fn prepare(&self, observer: &Observer) -> Result<PreparedPush, RequestError> {
         let options = self.options();
         let key = options.key.load()?;
@@ -114,12 +114,12 @@ impl PushRequest {
 }
 
 impl PreparedPush {
-    /// The way that it goes.
+    /// Returns the sockets to the hosts.
     pub(crate) fn downlink(&self) -> &Downlink {
         &self.setup.downlink
     }
 
-    /// Starts the threads, and the download from Glance beside them: in a tokio runtime, which has to run until the
+    /// Starts the threads, and the download from Glance. Must be called in a tokio runtime, which has to run until the
     /// end.
     ///
     /// # Errors
@@ -134,7 +134,7 @@ impl PreparedPush {
 }
 
 impl PushRun {
-    /// Takes the result of a push that has ended, and has Nova cache the image where the request says so.
+    /// Joins a push that has ended and returns its result. Makes Nova cache the image if the request asks for it.
     pub async fn finish(self) -> PushResult {
         let Self { plan, running } = self;
         let mut outcome = running.join();
@@ -167,7 +167,7 @@ impl Signing {
     }
 }
 
-/// How hosts name the older image: an image of Glance by its id, which all stores know it by.
+/// Returns the older image's name for hosts. An image in Glance is named by its id, which all stores know.
 async fn base(options: &PushOptions, cloud: Option<&Cloud>) -> Result<Option<BaseName>, RequestError> {
     let Some(base) = &options.base else { return Ok(None) };
     let name = match (&options.image, cloud) {
@@ -188,7 +188,7 @@ fn mtu(asked: Option<u16>, interface: &Interface) -> Result<u16, RequestError> {
     }
 }
 
-/// How the rate is chosen. Where none is given the cap is a share of the link that leaves room for everybody else.
+/// Returns how the rate is chosen. The default cap is a share of the link, which leaves room for other traffic.
 fn pace(asked: RateChoice, interface: &Interface) -> Pace {
     match asked {
         RateChoice::Fixed(rate) => Pace::Fixed(rate),
@@ -205,12 +205,12 @@ fn default_timeout(geometry: Geometry, options: &PushOptions, pace: Pace) -> Dur
     let datagrams = geometry.object_bytes().div_ceil(u64::from(geometry.symbol_size()));
     let bytes = datagrams * options.network.destinations.frame_bytes(geometry.datagram_bytes());
     let line = pace.cap().time_for(bytes);
-    // A rate that is found may be far below its cap.
+    // The rate that rate control finds may be far below its cap.
     let slower = if matches!(pace, Pace::Auto { .. }) { 20 } else { 4 };
     TIMEOUT_MIN + line * slower * options.one_way.map_or(1, |one_way| one_way.passes)
 }
 
-/// The speed of an interface that does not say it.
+/// The speed assumed for an interface that does not report one.
 const UNKNOWN_SPEED: Rate = Rate::mbit(1_000);
 const TIMEOUT_MIN: Duration = Duration::from_secs(120);
 

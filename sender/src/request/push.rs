@@ -1,4 +1,4 @@
-//! What a push is asked to do, and the rules that its parts keep among each other.
+//! The request for a push, and the rules that its options must follow.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -16,48 +16,48 @@ use glancecast_sandbox::Unsandboxed;
 use super::{Conversion, FormatRules, ImageId, KeySource, Network, RequestError, Targets};
 use crate::pipeline::compress::Compression;
 
-/// The parts of a push. [`PushRequest::new`] checks them.
+/// The options of a push. [`PushRequest::new`] checks them.
 #[derive(Clone, Debug)]
 pub struct PushOptions {
-    /// What is pushed.
+    /// The image.
     pub image: Image,
-    /// What the hosts call it; `None`: the image's or the file's own name.
+    /// Its name on the hosts; `None`: the image's or the file's own name.
     pub name: Option<ObjectName>,
     /// How long hosts keep it.
     pub pin: Pin,
-    /// An older image that hosts hold, of which this one has many blocks.
+    /// An older image on the hosts that shares many blocks with this one.
     pub base: Option<String>,
-    /// Which images are sent, and in which form.
+    /// Rules for the images that are sent, and for their form.
     pub formats: FormatRules,
-    /// A cloud of clouds.yaml; `None`: what the environment names.
+    /// A cloud of clouds.yaml; `None`: the cloud of the environment.
     pub os_cloud: Option<String>,
-    /// Where it goes.
+    /// The network.
     pub network: Network,
-    /// How fast it goes.
+    /// The rate, or how it is chosen.
     pub rate: RateChoice,
-    /// Largest IP packet on the way to every host; `None`: the interface's MTU.
+    /// The largest IP packet that reaches every host; `None`: the interface's MTU.
     pub mtu: Option<u16>,
     /// The hosts that must hold it.
     pub targets: Targets,
-    /// Hosts that are not expected by name are neither answered nor repaired for.
+    /// Whether hosts that are not expected by name are neither answered nor repaired for.
     pub only_listed: bool,
-    /// Nova caches the image on the aggregates when all hosts hold it.
+    /// Whether Nova caches the image on the aggregates when all hosts hold it.
     pub confirm: bool,
-    /// How much is sent where nobody answers.
+    /// The redundancy of a push that no host answers; `None` for a push with answers.
     pub one_way: Option<OneWay>,
-    /// The push ends after this time; `None`: a time that follows from the rate.
+    /// The time after which the push ends; `None`: derived from the rate.
     pub timeout: Option<Duration>,
-    /// What seals it.
+    /// The group key that seals it.
     pub key: KeySource,
-    /// What signs it.
+    /// The sender key that signs it.
     pub signing: Signing,
     /// Whether and how hard blocks are compressed.
     pub compression: Compression,
-    /// Directory for what repairs are made from, and for images that are converted.
+    /// The directory for the spool, and for images that are converted.
     pub spool: PathBuf,
 }
 
-/// What is pushed.
+/// The image of a push.
 #[derive(Clone, Debug)]
 pub enum Image {
     /// An image in Glance.
@@ -66,54 +66,54 @@ pub enum Image {
     File(FileImage),
 }
 
-/// An image in Glance, and what has to prove it.
+/// An image in Glance, and the proofs that it needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GlanceImage {
     /// Its name or id.
     pub name_or_id: String,
-    /// What becomes of its signature.
+    /// The check of its signature.
     pub signatures: SignatureRule,
-    /// It is sent also if Glance keeps no hash of it that can be computed here.
+    /// Whether it is sent even if Glance keeps no hash of it that can be computed here.
     pub allow_unverified: bool,
-    /// The push fails when Glance sends nothing for this long.
+    /// The time without data from Glance after which the push fails.
     pub stall_timeout: Duration,
 }
 
-/// What becomes of an image's signature (`img_signature` and the like).
+/// The check of an image's signature (`img_signature` and the like).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SignatureRule {
-    /// Nobody looks at it.
+    /// Not checked.
     Ignore,
-    /// Verified where there is one, against the certificates in this directory.
+    /// Verified if there is one, against the certificates in this directory.
     VerifySigned(PathBuf),
-    /// An image without one is refused.
+    /// Verified against the certificates in this directory; an image without a signature is refused.
     Require(PathBuf),
 }
 
 /// A file on this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileImage {
-    /// Where it is.
+    /// The file's path.
     pub path: PathBuf,
-    /// The id of the image in Glance that it is.
+    /// The id of the image in Glance of which it is a copy.
     pub image_id: Option<ImageId>,
-    /// The format that it has to be in; `None`: the one that it looks like.
+    /// The format that it must have; `None`: the format that is detected.
     pub format: Option<DiskFormat>,
 }
 
-/// What signs a push.
+/// The signing of a push.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Signing {
     /// The sender key in this file.
     Key(PathBuf),
-    /// Nothing, as the operator wants it.
+    /// None, as the operator wishes.
     Unsigned,
-    /// Nothing, and the operator may not know: there is a warning.
+    /// None, possibly by oversight: a warning is printed.
     Unset,
 }
 
 impl PushOptions {
-    /// A push of an image to every host that answers, with the defaults of the command line.
+    /// Returns a push of an image to every host that answers, with the defaults of the command line.
     pub fn new(image: Image, key: KeySource) -> Self {
         let group: Group = Group::DEFAULT.parse().expect("the default group is a group");
         Self {
@@ -148,12 +148,12 @@ impl PushOptions {
     }
 }
 
-/// A push whose parts fit each other.
+/// A push with consistent options.
 #[derive(Clone, Debug)]
 pub struct PushRequest(PushOptions);
 
 impl PushRequest {
-    /// Checks what can be checked without looking at the network, the image or the cloud.
+    /// Checks what can be checked without the network, the image or the cloud.
     ///
     /// # Errors
     /// The first rule that the options break.
@@ -169,7 +169,7 @@ impl PushRequest {
         broken.into_iter().flatten().next().map_or(Ok(Self(options)), Err)
     }
 
-    /// Its parts.
+    /// Returns the options.
     pub fn options(&self) -> &PushOptions {
         &self.0
     }
@@ -180,7 +180,7 @@ impl PushOptions {
         matches!(&self.targets, Targets::Nova { aggregates, .. } if !aggregates.is_empty())
     }
 
-    /// Whether Nova can be asked for the image by an id.
+    /// Whether the image has an id by which Nova can cache it.
     fn is_in_glance(&self) -> bool {
         !matches!(&self.image, Image::File(FileImage { image_id: None, .. }))
     }
@@ -217,11 +217,11 @@ impl PushOptions {
     }
 }
 
-/// Most times that a push which nobody answers is sent.
+/// The maximum number of passes of a one-way push.
 pub(crate) const PASSES_MAX: u32 = 1000;
-/// A shorter silence is nothing unusual for a store.
+/// Shorter silences are usual for Glance's stores.
 pub(crate) const STALL_TIMEOUT_MIN: Duration = Duration::from_secs(1);
-/// What the announcement can say: whole seconds.
+/// The unit of the announcement: whole seconds.
 pub(crate) const PIN_MIN: Duration = Duration::from_secs(1);
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What a push came to: who holds a proven copy, and why not everybody does.
+//! The result of a push: which hosts hold a proven copy, and why others do not.
 
 use glancecast_platform::cli;
 use glancecast_proto::sender::{Expected, HostState, Verdict};
@@ -6,18 +6,18 @@ use glancecast_proto::sender::{Expected, HostState, Verdict};
 use super::{Confirmation, PushPlan};
 use crate::pipeline::push::Outcome;
 
-/// A push that is over.
+/// The result of a push.
 pub struct PushResult {
-    /// What it was to do.
+    /// The plan of the push.
     pub plan: PushPlan,
-    /// How it ended.
+    /// The outcome on the network.
     pub outcome: Outcome,
-    /// What became of Nova's call for each aggregate; `None` if it was not asked for.
+    /// The result of Nova's call for each aggregate; `None` if it was not requested.
     pub confirmations: Option<Vec<Confirmation>>,
 }
 
 impl PushResult {
-    /// The code to exit with.
+    /// Returns the exit code.
     pub fn exit_code(&self) -> u8 {
         match self.outcome.verdict {
             Verdict::Complete | Verdict::Unknown => cli::EXIT_OK,
@@ -26,7 +26,7 @@ impl PushResult {
         }
     }
 
-    /// Why not every expected host holds a copy, in one sentence.
+    /// Returns why not every expected host holds a copy, in one sentence.
     pub fn reason(&self) -> Option<String> {
         match &self.outcome.verdict {
             Verdict::Complete | Verdict::Unknown => None,
@@ -52,12 +52,12 @@ impl PushResult {
         }
     }
 
-    /// Number of hosts that hold a proven copy.
+    /// Returns the number of hosts that hold a proven copy.
     pub fn done(&self) -> usize {
         self.outcome.rows.iter().filter(|row| row.state.is_done()).count()
     }
 
-    /// Number of hosts that should.
+    /// Returns the number of hosts that should hold one.
     pub fn wanted(&self) -> usize {
         self.plan.targets.left_out.unnameable.len()
             + match self.plan.config.expected {
@@ -67,7 +67,7 @@ impl PushResult {
     }
 }
 
-/// A number of hosts, in words.
+/// Returns a number of hosts in words.
 fn hosts(count: usize) -> String {
     match count {
         0 => "no host".to_owned(),

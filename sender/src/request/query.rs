@@ -1,4 +1,4 @@
-//! What a query is asked to do, and how it runs.
+//! The request for a query, and how it runs.
 
 use std::time::Duration;
 
@@ -14,61 +14,61 @@ use super::{KeySource, LeftOut, Network, QueryResult, RequestError, Targets};
 use crate::openstack::{Cloud, CloudError};
 use crate::pipeline::query::{self, RunningQuery};
 
-/// A query. All its values are possible ones, so nothing has to be checked.
+/// A query. All its values are valid, so nothing has to be checked.
 #[derive(Clone, Debug)]
 pub struct QueryRequest {
-    /// What the hosts are asked.
+    /// The query's kind.
     pub kind: QueryKind,
     /// The hosts that should answer.
     pub targets: Targets,
-    /// A cloud of clouds.yaml, where the image is looked up by its name; `None`: it is asked for as it is given.
+    /// A cloud of clouds.yaml, in which the image is looked up by name; `None`: the query names the image as given.
     pub os_cloud: Option<String>,
-    /// Where it goes.
+    /// The network.
     pub network: Network,
-    /// How long hosts are asked. Those that have begun to answer or to verify are waited for longer.
+    /// The time for which hosts are asked. Hosts that have begun to answer or to verify are waited for longer.
     pub wait: Duration,
-    /// What seals it.
+    /// The group key that seals it.
     pub key: KeySource,
 }
 
-/// What the hosts are asked. An image is named by its name on the hosts or in Glance, or by Glance's id.
+/// The kind of a query. An image is given by its name on the hosts or in Glance, or by Glance's id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum QueryKind {
-    /// Which hosts listen, and what they hold.
+    /// Lists the hosts that listen, and what they hold.
     Hosts,
-    /// Which hosts hold an image.
+    /// Lists the hosts that hold an image.
     Status(String),
-    /// Whether their copies of an image are what they were.
+    /// Verifies the hosts' copies of an image.
     Verify(String),
-    /// To keep an image no longer than their own rules say.
+    /// Ends the pin of an image: hosts keep it no longer than their own rules say.
     Unpin(String),
 }
 
-/// What a query will do, found out before it starts.
+/// What a query will do, resolved before it starts.
 pub struct QueryPlan {
-    /// The query.
+    /// The query's configuration.
     pub config: QuerierConfig,
-    /// Where it goes, and how datagrams are marked.
+    /// The destinations, and the marking of datagrams.
     pub network: Network,
-    /// Where it goes out.
+    /// The outgoing interface.
     pub interface: Interface,
-    /// Hosts of Nova that are not waited for.
+    /// Chosen hosts that are not waited for.
     pub left_out: LeftOut,
 }
 
-/// A query that runs.
+/// A running query.
 pub struct QueryRun {
     /// What it does.
     pub plan: QueryPlan,
-    /// Its thread: progress, and a way to stop it.
+    /// The thread, with its progress and a way to stop it.
     pub running: RunningQuery,
 }
 
 impl QueryRequest {
-    /// Finds key, interface, hosts and image, and starts the thread that asks.
+    /// Finds key, interface, hosts and image, and starts the query's thread.
     ///
     /// # Errors
-    /// [`RequestError`] says what is wrong or failed. Nothing was sent then.
+    /// [`RequestError`] with the first fault or failure. Nothing has been sent then.
     pub async fn start(&self) -> Result<QueryRun, RequestError> {
         let key = self.key.load()?;
         let interface = self.network.interface()?;
@@ -97,10 +97,10 @@ impl QueryRequest {
 }
 
 impl QueryRun {
-    /// Takes the answers of a query that has ended, and judges them.
+    /// Joins a query that has ended, and judges its answers.
     ///
     /// # Errors
-    /// When the query could not be sent.
+    /// When the query's socket failed, so that it could not be sent.
     pub fn finish(self) -> Result<QueryResult, RequestError> {
         let answers = self.running.join().map_err(RequestError::Send)?;
         Ok(QueryResult::new(self.plan, answers))
@@ -118,8 +118,8 @@ impl QueryKind {
     }
 }
 
-/// The image that is meant. One that is named, and that Glance has, is asked for by its id too, so that an older image
-/// of the same name is not meant. What Glance does not have, or not any more, may be on the hosts all the same.
+/// Returns the image that is sought. If Glance has an image of this name, its id is sought too, so that an older image
+/// of the same name does not match. An image that Glance does not have (any more) may still be on the hosts.
 async fn sought(image: &str, cloud: Option<&Cloud>) -> Result<Sought, RequestError> {
     let Some(cloud) = cloud.filter(|_| !is_image_id(&image.to_ascii_lowercase())) else {
         return as_given(image);
@@ -144,8 +144,8 @@ fn as_given(image: &str) -> Result<Sought, RequestError> {
     Ok(Sought::new(Some(name), id).expect("there is a name"))
 }
 
-/// Bytes that fit the smallest MTU that IPv6 has (RFC 8200 §5), which every path lets through; less where the
-/// interface's own is smaller.
+/// Returns the bytes of the longest answer. It fits IPv6's minimum MTU (RFC 8200 §5), which every path supports, or the
+/// interface's if that is smaller.
 fn answer_bytes_max(ip_header: u16, mtu: u32) -> u16 {
     let bytes = (mtu.min(1_280) as usize).saturating_sub(usize::from(ip_header) + 8);
     bytes.clamp(CONTROL_SMALL, CONTROL_MAX) as u16

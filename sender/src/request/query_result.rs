@@ -1,4 +1,4 @@
-//! What a query came to: what every host said, and whether that is what should be.
+//! The result of a query: the answer of each host, and whether it is as it should be.
 
 use glancecast_platform::cli;
 use glancecast_proto::query::{HostAnswer, Standing};
@@ -9,39 +9,39 @@ use super::QueryPlan;
 use super::push_result::NOBODY;
 use crate::pipeline::query::Answers;
 
-/// A query that is over, judged.
+/// The result of a query, judged.
 pub struct QueryResult {
-    /// What it was to do.
+    /// The plan of the query.
     pub plan: QueryPlan,
-    /// What came of it.
+    /// The answers of the hosts.
     pub answers: Answers,
-    /// Why it is not what should be, for people.
+    /// Why the result is not as it should be, for people.
     pub reason: Option<String>,
 }
 
 /// The verdict on one copy of an image, or on a host without one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CopyVerdict {
-    /// It is there.
+    /// The host holds it.
     Held,
-    /// Its bytes are what was proven.
+    /// Its bytes are those that were proven.
     Intact,
-    /// They are not.
+    /// Its bytes differ from those that were proven.
     Differs,
     /// The host holds no such image.
     Missing,
     /// The host could not read it.
     Failed,
-    /// The host is still at it.
+    /// The host is still verifying it.
     Verifying,
-    /// It is not kept any longer.
+    /// Its pin was ended.
     LetGo,
-    /// It was not kept longer than the rules say.
+    /// It had no pin.
     NotPinned,
 }
 
 impl CopyVerdict {
-    /// The word in tables and JSON.
+    /// Returns the word for tables and JSON.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Held => "held",
@@ -55,7 +55,7 @@ impl CopyVerdict {
         }
     }
 
-    /// Of an object that a host named.
+    /// Returns the verdict on an object in a host's answer.
     pub fn of(held: &Held) -> Self {
         match &held.finding {
             Finding::Listed => Self::Held,
@@ -84,13 +84,13 @@ impl QueryResult {
         Self { plan, answers, reason }
     }
 
-    /// The code to exit with.
+    /// Returns the exit code.
     pub fn exit_code(&self) -> u8 {
         if self.reason.is_none() { cli::EXIT_OK } else { cli::EXIT_INCOMPLETE }
     }
 }
 
-/// Why it is not what should be.
+/// Returns why the answers are not as they should be.
 fn reason(query: &Query, expected: &Expected, rows: &[HostAnswer]) -> Option<String> {
     let heard = rows.iter().filter(|row| row.about.is_some()).count();
     if heard == 0 {
@@ -132,7 +132,7 @@ fn reason(query: &Query, expected: &Expected, rows: &[HostAnswer]) -> Option<Str
     joined(&reasons)
 }
 
-/// Whether the whole answer of a host is here.
+/// Whether a host's answer is complete.
 fn is_whole(row: &HostAnswer) -> bool {
     row.standing == Standing::Answered
 }
@@ -141,7 +141,7 @@ fn joined(reasons: &[String]) -> Option<String> {
     (!reasons.is_empty()).then(|| reasons.join("; "))
 }
 
-/// The first few hosts by name.
+/// Returns the names of the first few hosts.
 fn names(rows: &[&HostAnswer]) -> String {
     let named: Vec<&str> = rows.iter().take(NAMED_MAX).map(|row| row.name.as_str()).collect();
     match rows.len() - named.len() {

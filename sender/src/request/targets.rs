@@ -1,4 +1,5 @@
-//! The hosts that must hold an image, or that should answer a query: named, counted, or chosen by Nova.
+//! The hosts that must hold an image, or that should answer a query: by name, by number, or by aggregates and zones in
+//! Nova.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -11,17 +12,17 @@ use glancecast_proto::sender::Expected;
 use super::RequestError;
 use crate::openstack::{Choice, Cloud, Nova};
 
-/// Which hosts are expected.
+/// The expected hosts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Targets {
     /// Every host that answers.
     #[default]
     Anyone,
-    /// This number of hosts, whichever they are.
+    /// Any hosts of this number.
     Count(u32),
     /// These hosts.
     Named(BTreeSet<HostName>),
-    /// The hosts of all these aggregates and availability zones that Nova has in use.
+    /// The hosts in any of these aggregates and availability zones that are in use in Nova.
     Nova {
         /// Names of aggregates.
         aggregates: Vec<String>,
@@ -31,10 +32,10 @@ pub enum Targets {
 }
 
 impl Targets {
-    /// The hosts that a file names: one name a line, `#` starts a comment.
+    /// Reads the hosts from a file: one name per line, `#` starts a comment.
     ///
     /// # Errors
-    /// A file that cannot be read, a line that is no name, or a file without a name.
+    /// The file cannot be read, a line is not a name, or there is no name.
     pub fn from_file(path: &Path) -> Result<Self, RequestError> {
         let text = fs::read_to_string(path)
             .map_err(|error| RequestError::HostsFile { path: path.to_owned(), error })?;
@@ -55,17 +56,17 @@ impl Targets {
         Ok(Self::Named(names))
     }
 
-    /// Whether Nova has to be asked which hosts these are.
+    /// Whether Nova has to be asked for the hosts.
     pub(super) fn asks_nova(&self) -> bool {
         matches!(self, Self::Nova { .. })
     }
 
-    /// Whether it is a list of names, wherever that comes from.
+    /// Whether the hosts are given as a list of names, from the request or from Nova.
     pub(super) fn is_list(&self) -> bool {
         matches!(self, Self::Named(_) | Self::Nova { .. })
     }
 
-    /// Finds out which hosts these are. `cloud` is needed for [`Targets::Nova`].
+    /// Determines the hosts. `cloud` is required for [`Targets::Nova`].
     pub(super) async fn resolve(&self, cloud: Option<&Cloud>) -> Result<ResolvedTargets, RequestError> {
         let found = |expected| ResolvedTargets { expected, ..ResolvedTargets::default() };
         match (self, cloud) {
@@ -83,14 +84,14 @@ impl Targets {
     }
 }
 
-/// The expected hosts, and what Nova said of them if it was asked.
+/// The expected hosts, and Nova's choice if it was asked.
 pub struct ResolvedTargets {
     /// The hosts by name or number.
     pub expected: Expected,
     /// Hosts that were chosen and are not waited for.
     pub left_out: LeftOut,
     pub(super) choice: Choice,
-    /// For the call that has the aggregates cache the image.
+    /// Nova, for the call that caches the image on the aggregates.
     pub(super) nova: Option<Nova>,
 }
 
@@ -101,23 +102,22 @@ impl Default for ResolvedTargets {
     }
 }
 
-/// Hosts of the chosen aggregates and zones that are not waited for, each with the reason, under the names that Nova
-/// has.
+/// Hosts of the chosen aggregates and zones that are not waited for, by Nova's names, each with the reason.
 #[derive(Clone, Debug, Default)]
 pub struct LeftOut {
     /// Nova itself does not use them now: they do not count.
     pub unused: BTreeMap<String, String>,
-    /// No receiver can have their name, so they never hold a copy: without them nothing is complete.
+    /// No receiver can have their name, so they never hold a copy: the push or query is never complete.
     pub unnameable: BTreeMap<String, String>,
 }
 
 impl LeftOut {
-    /// Both kinds, each host with its reason.
+    /// Returns all hosts of both kinds, each with its reason.
     pub fn all(&self) -> impl Iterator<Item = (&str, &str)> {
         self.unused.iter().chain(&self.unnameable).map(|(host, reason)| (host.as_str(), reason.as_str()))
     }
 
-    /// Why the push or query cannot be complete, if it cannot.
+    /// Returns why the push or query cannot be complete; `None` if it can.
     pub fn missing(&self) -> Option<String> {
         let mut names: Vec<String> =
             self.unnameable.keys().take(NAMED_MAX).map(|name| format!("{name:?}")).collect();
@@ -128,8 +128,8 @@ impl LeftOut {
     }
 }
 
-/// The hosts that receivers can be named after, and the others. A node names itself: one that has chosen a name that no
-/// receiver can have does not keep the image from the rest.
+/// Separates the hosts by whether a receiver can have their name. A node chooses its own name: one with an unusable
+/// name must not keep the others from the image.
 fn nameable(choice: &Choice) -> Result<(BTreeSet<HostName>, LeftOut), RequestError> {
     let mut names = BTreeSet::new();
     let mut left_out = LeftOut { unused: choice.skipped.clone(), ..LeftOut::default() };
@@ -157,7 +157,7 @@ fn named(names: BTreeSet<HostName>) -> Result<Expected, RequestError> {
     }
 }
 
-/// Names that still fit a line.
+/// The maximum number of names in a line.
 const NAMED_MAX: usize = 5;
 
 #[cfg(test)]

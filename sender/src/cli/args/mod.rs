@@ -1,4 +1,4 @@
-//! The command line's options, and the requests that they make.
+//! The options of the command line, and the requests that are built from them.
 
 mod common;
 mod query;
@@ -106,7 +106,7 @@ pub(crate) struct ImagesArgs {
     pub(crate) output: Output,
 }
 
-/// Glance lists nothing for a status that it does not know, so a misspelt one has to be found here.
+/// Glance's image statuses. It returns an empty list for an unknown status, so a misspelt one has to be detected here.
 const IMAGE_STATUSES: [&str; 9] = [
     "active",
     "queued",
@@ -132,7 +132,7 @@ pub(crate) struct KeygenArgs {
     #[arg(long, value_name = "DIR", conflicts_with_all = ["file", "sender"])]
     pub(crate) all: Option<PathBuf>,
     /// With --all: print one JSON object on standard output instead of text
-    // Clap lets a requirement go that is in conflict with what is given: a file.
+    // Clap drops the requirement if an argument that conflicts with the required one is given, here a file.
     #[arg(long, requires = "all", conflicts_with = "file")]
     pub(crate) json: bool,
 }

@@ -38,7 +38,7 @@ pub(crate) struct SendArgs {
     pin: Option<Pin>,
     /// With --file: disk format that the file must have, as Glance names it: raw, qcow2, vmdk, vhd, vhdx, vdi, iso,
     /// ami, aki, ari [default: the format that it looks like]
-    // Clap lets a requirement go that is in conflict with what is given: an image.
+    // Clap drops the requirement if an argument that conflicts with the required one is given, here an image.
     #[arg(long, value_name = "FORMAT", requires = "file", conflicts_with = "image")]
     disk_format: Option<DiskFormat>,
     /// An older image on the hosts that shares many blocks with this one: only blocks that hosts do not find in it are

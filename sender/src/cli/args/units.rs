@@ -1,4 +1,4 @@
-//! Values on the command line that have a unit or a form of their own.
+//! Parsers for option values with a unit or a form of their own.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use glancecast_proto::wire::Pin;
 use crate::pipeline::compress::{Compression, LEVELS};
 use crate::request::{PIN_MIN, STALL_TIMEOUT_MIN};
 
-/// Why a value is none.
+/// Why a value is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum OptionError {
     #[error("{0}; or write forever")]
@@ -30,7 +30,7 @@ pub(super) enum OptionError {
     StallTimeoutTooShort,
 }
 
-/// A duration, or `forever`.
+/// Parses a duration, or `forever`.
 pub(super) fn pin(text: &str) -> Result<Pin, OptionError> {
     match text {
         "forever" => Ok(Pin::Forever),
@@ -41,7 +41,7 @@ pub(super) fn pin(text: &str) -> Result<Pin, OptionError> {
     }
 }
 
-/// `auto`, `off`, or a level of zstd.
+/// Parses `auto`, `off`, or a level of zstd.
 pub(super) fn compression(text: &str) -> Result<Compression, OptionError> {
     match (text, text.parse()) {
         ("auto", _) => Ok(Compression::Auto),
@@ -51,7 +51,7 @@ pub(super) fn compression(text: &str) -> Result<Compression, OptionError> {
     }
 }
 
-/// Bytes, with a unit of powers of 1024 as qemu-img has them.
+/// Parses a number of bytes, with a unit in powers of 1024 as in qemu-img.
 pub(super) fn size(text: &str) -> Result<u64, OptionError> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
@@ -67,13 +67,13 @@ pub(super) fn size(text: &str) -> Result<u64, OptionError> {
     size.ok_or(OptionError::Size)
 }
 
-/// Bytes of an IP packet.
+/// Parses the length of an IP packet in bytes.
 pub(super) fn mtu(text: &str) -> Result<u16, OptionError> {
     let mtu = text.parse().ok().filter(|mtu| (MTU_MIN..=MTU_MAX).contains(mtu));
     mtu.ok_or(OptionError::Mtu)
 }
 
-/// A percentage, as a fraction.
+/// Parses a percentage, and returns it as a fraction.
 pub(super) fn overhead(text: &str) -> Result<f64, OptionError> {
     match text.strip_suffix('%').unwrap_or(text).trim().parse::<f64>() {
         Ok(percent) if (0.0..=100.0).contains(&percent) => Ok(percent / 100.0),
@@ -81,7 +81,7 @@ pub(super) fn overhead(text: &str) -> Result<f64, OptionError> {
     }
 }
 
-/// A duration of a second at least.
+/// Parses a duration of at least one second.
 pub(super) fn stall_timeout(text: &str) -> Result<Duration, OptionError> {
     match parse_duration(text)? {
         time if time >= STALL_TIMEOUT_MIN => Ok(time),

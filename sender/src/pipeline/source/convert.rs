@@ -1,8 +1,8 @@
-//! `qemu-img` in its sandbox: it says what an image is, and makes it raw, once for all hosts.
+//! `qemu-img` in its sandbox: it determines an image's format, and converts the image to raw, once for all hosts.
 //!
-//! The image has been inspected before. `qemu-img` is the second opinion: it must see the same format, and no file but
-//! the image itself. Both files are handed over open; the result needs no name and is gone with the process, however
-//! that ends.
+//! The image has been inspected before. `qemu-img` is the second opinion: it must find the same format, and no file but
+//! the image itself. Both files are passed as open descriptors. The result has no name and disappears with the process,
+//! however that ends.
 
 use std::fs::File;
 use std::io;
@@ -20,75 +20,75 @@ use nix::sys::statvfs::fstatvfs;
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
-/// Why there is no raw image.
+/// Why an image could not be converted to raw.
 #[derive(Debug, thiserror::Error)]
 pub enum ConvertError {
-    /// The tool is not there.
+    /// `qemu-img` is not installed.
     #[error(
         "qemu-img is needed to convert it to raw: install it (Debian: qemu-utils, RHEL: qemu-img), or send it --as-is"
     )]
     NoTool,
-    /// The tool would run with nothing around it.
+    /// `qemu-img` would run without a sandbox.
     #[error(
         "there is no sandbox for qemu-img here ({0}), and an image that has to be converted is refused without one: enable \
          Landlock (lsm=landlock,... on the kernel's command line) or user namespaces, or run as root; \
          or accept the risk with --allow-unsandboxed"
     )]
     NoSandbox(Unavailable),
-    /// It is not what inspection took it for.
+    /// `qemu-img` disagrees with the inspection.
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// The disk may not fit.
+    /// There may be too little space for the disk.
     #[error(
         "its disk of {needed} bytes may not fit in --spool {spool}, where {free} are free: choose another directory"
     )]
     NoSpace { needed: u64, free: u64, spool: String },
-    /// The tool does not do it.
+    /// `qemu-img` failed.
     #[error("converting it to raw: {0}")]
     Tool(#[from] ToolError),
-    /// The disk has not the length that the image said it would have.
+    /// The disk's length differs from what the image states.
     #[error("qemu-img makes a disk of {got} bytes of it instead of {expected}")]
     Length { got: u64, expected: u64 },
-    /// Files or processes.
+    /// A file or process operation failed.
     #[error("converting it in --spool: {0}")]
     Io(#[from] io::Error),
 }
 
 impl ConvertError {
-    /// Whether the operator has to change something: trying again cannot help.
+    /// Whether the operator has to change something: repeating the push cannot help.
     pub(crate) fn is_usage(&self) -> bool {
         matches!(self, Self::NoTool | Self::NoSandbox(_) | Self::NoSpace { .. } | Self::Refused(_))
     }
 }
 
-/// The tool of this machine, or why there is none.
+/// This machine's `qemu-img`, or why there is none.
 #[derive(Clone, Debug)]
 pub(crate) struct Tool(Result<QemuImg, Unavailable>);
 
-/// What `qemu-img` thinks of an image.
+/// The answer of `qemu-img` about an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Opinion {
-    /// The same as inspection.
+    /// It found the same format as the inspection.
     Agrees { virtual_bytes: u64 },
-    /// It was not asked, for this reason: there is inspection's alone.
+    /// It was not asked, for this reason; only the inspection's result exists.
     NotAsked(Unavailable),
-    /// It cannot be opened.
+    /// It cannot open the image.
     Unreadable(String),
 }
 
 impl Tool {
-    /// Finds it, and tries the sandbox.
+    /// Finds `qemu-img`, and tries the sandbox.
     pub(crate) async fn find(unsandboxed: Unsandboxed) -> Self {
         let found = spawn_blocking(move || QemuImg::find(unsandboxed)).await;
         Self(found.unwrap_or_else(|error| Err(Unavailable::NoSandbox(error.to_string()))))
     }
 
-    /// Whether a hostile image could reach what this process can.
+    /// Whether `qemu-img` runs unconfined, so that a hostile image could reach all that this process can.
     pub(crate) fn is_unsandboxed(&self) -> bool {
         self.0.as_ref().is_ok_and(|tool| tool.confinement() == Confinement::LimitsOnly)
     }
 
-    /// Asks what an image is. Dropped, it ends the tool.
+    /// Asks `qemu-img` for an image's format. Dropping the future ends the tool.
     pub(crate) async fn opinion(&self, image: &File, inspected: Format) -> Result<Opinion, ConvertError> {
         let tool = match &self.0 {
             Ok(tool) => tool.clone(),
@@ -106,7 +106,7 @@ impl Tool {
         }
     }
 
-    /// The same of the beginning of an image of `bytes` that is still arriving: QEMU's probe looks at the first 2 KiB.
+    /// Does the same for the beginning of an image of `bytes` that is still arriving: QEMU probes only the first 2 KiB.
     pub(crate) async fn opinion_of_head(
         &self,
         head: &[u8],
@@ -123,8 +123,8 @@ impl Tool {
         self.opinion(&beginning, inspected).await
     }
 
-    /// Converts an image to a nameless file in `spool`. `progress` is called with the percentage that is done.
-    /// Dropped, it ends the tool.
+    /// Converts an image to a nameless file in `spool`, and calls `progress` with the percentage done. Dropping the
+    /// future ends the tool.
     pub(crate) async fn to_raw(
         &self,
         image: &File,
@@ -163,14 +163,14 @@ impl Tool {
         }
     }
 
-    /// How long the disk is, as both say.
+    /// Returns the disk's length, if `qemu-img` and the inspection agree on it.
     async fn disk_bytes(&self, image: &File, facts: Facts) -> Result<u64, ConvertError> {
         let got = match self.opinion(image, facts.format).await? {
             Opinion::Agrees { virtual_bytes } => virtual_bytes,
             Opinion::Unreadable(line) => return Err(not_opened(facts.format, &line).into()),
             Opinion::NotAsked(why) => return Err(ConvertError::NoSandbox(why)),
         };
-        // Whole sectors; what a VHD says of its length in three places, QEMU reads as it sees fit.
+        // In whole sectors. A VHD states its length in three places, and QEMU chooses between them by its own rules.
         let expected = facts.virtual_bytes.next_multiple_of(512);
         let near = facts.format == Format::Vhd && got.abs_diff(expected) <= VHD_DIFFERENCE_MAX;
         if got != expected && !near {
@@ -185,7 +185,7 @@ fn agreed(info: &Info, inspected: Format) -> Result<Opinion, ConvertError> {
     Ok(Opinion::Agrees { virtual_bytes: info.virtual_bytes })
 }
 
-/// All of the disk has to fit, even if most of it will be holes.
+/// Checks that the whole disk fits, even if most of it will be holes.
 pub(crate) fn check_space(file: &File, needed: u64, spool: &Path) -> Result<(), ConvertError> {
     let stat = fstatvfs(file).map_err(io::Error::from)?;
     let free = stat.blocks_available().saturating_mul(stat.fragment_size());
@@ -195,7 +195,7 @@ pub(crate) fn check_space(file: &File, needed: u64, spool: &Path) -> Result<(), 
     Ok(())
 }
 
-/// Tells a thread that waits for the tool that nobody waits for the thread.
+/// Ends a thread that waits for `qemu-img` when its result is no longer awaited.
 #[derive(Default)]
 struct StopOnDrop(Arc<AtomicBool>);
 
@@ -205,12 +205,12 @@ impl Drop for StopOnDrop {
     }
 }
 
-/// Far more than a look takes on a busy machine; a file system that does not answer takes no processor time.
+/// Wall-clock time, as a hanging file system uses no CPU time; far more than a look takes on a busy machine.
 const LOOK_TIME: Duration = Duration::from_secs(60);
-/// A slow disk on a busy controller writes more.
+/// Lower bounds: even a slow disk on a busy controller writes faster.
 const CONVERSION_TIME_MIN: Duration = Duration::from_secs(300);
 const CONVERSION_BYTES_PER_SECOND: u64 = 2 << 20;
-/// A VHD's geometry has cylinders of up to 16 * 255 sectors.
+/// The largest rounding of a VHD's geometry: one cylinder of 16 * 255 sectors.
 const VHD_DIFFERENCE_MAX: u64 = 16 * 255 * 512;
 
 #[cfg(test)]

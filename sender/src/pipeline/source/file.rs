@@ -17,7 +17,7 @@ pub struct FileSource {
     name: String,
     file: File,
     holes: Holes,
-    /// Length and times when it was opened: changed ones mean changed content.
+    /// Length and times at opening. If they change, the content is taken to have changed.
     stamp: Stamp,
     read: u64,
 }
@@ -33,7 +33,7 @@ impl FileSource {
     /// Opens a file.
     ///
     /// # Errors
-    /// [`OpenError`] says what is wrong with the path.
+    /// [`OpenError`] if the path is not a readable regular file.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
         let at = |error: io::Error| OpenError { path: path.to_owned(), fault: error.into() };
         let not = |fault| Err(OpenError { path: path.to_owned(), fault });
@@ -46,35 +46,35 @@ impl FileSource {
         }
     }
 
-    /// Takes a regular file, a nameless one for instance. `name` is what messages call it.
+    /// Returns a source over an open regular file, such as a nameless one. `name` stands for it in messages.
     ///
     /// # Errors
-    /// When the system does not tell its length.
+    /// When the file's metadata cannot be read.
     pub fn over(file: File, name: String) -> io::Result<Self> {
         let stamp = Stamp::of(&file)?;
         Ok(Self { name, file, holes: Holes::default(), stamp, read: 0 })
     }
 
-    /// The file itself.
+    /// Returns the file itself.
     pub fn file(&self) -> &File {
         &self.file
     }
 
-    /// What messages call it.
+    /// Returns the name that messages use.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Whether it is still what it was when it was opened.
+    /// Checks that length and times are what they were at opening.
     ///
     /// # Errors
-    /// [`SourceError::Changed`]
+    /// [`SourceError::Changed`], or [`SourceError::Read`] if they cannot be read.
     pub fn check_unchanged(&self) -> Result<(), SourceError> {
         let stamp = Stamp::of(&self.file).map_err(|error| self.failed(error))?;
         if stamp == self.stamp { Ok(()) } else { Err(SourceError::Changed { name: self.name.clone() }) }
     }
 
-    /// Its length in bytes.
+    /// Returns the file's length in bytes.
     pub fn bytes(&self) -> u64 {
         self.stamp.bytes
     }
@@ -138,7 +138,7 @@ impl Source for FileSource {
     }
 }
 
-/// Why a path is no image.
+/// Why a path cannot be used as an image.
 #[derive(Debug, thiserror::Error)]
 #[error("{path}: {fault}", path = path.display())]
 pub struct OpenError {
@@ -188,7 +188,7 @@ mod tests {
                 assert_eq!(sevens, if piece == 2 { 100 } else { 0 });
             }
         }
-        // A file system may not know of holes.
+        // A file system may not report holes.
         assert!(holes == [0, 1, 3, 4, 5] || holes.is_empty(), "{holes:?}");
         source.finish().expect("all of it was read or passed over");
     }

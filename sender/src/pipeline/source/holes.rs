@@ -1,4 +1,4 @@
-//! Where a file has holes, so that their zeros need not be read.
+//! Holes in a file, whose zeros need not be read.
 
 use std::fs::File;
 use std::ops::Range;
@@ -6,17 +6,17 @@ use std::ops::Range;
 use nix::errno::Errno;
 use nix::unistd::{Whence, lseek};
 
-/// What is known of a file's holes around the place where it is read, front to back.
+/// The known holes of a file near the position of a reader that moves from front to back.
 #[derive(Debug, Default)]
 pub(crate) struct Holes {
-    /// The last hole that was found.
+    /// The last hole found.
     hole: Range<u64>,
-    /// Nothing before this is a hole but for that one.
+    /// The end of the range that was searched; from the reader's position up to here, `hole` is the only hole.
     asked: u64,
 }
 
 impl Holes {
-    /// Whether the bytes from `at` to `end` are a hole. A file system that knows of none has none.
+    /// Whether the bytes from `at` to `end` are a hole. On a file system that does not report holes there are none.
     pub(crate) fn cover(&mut self, file: &File, at: u64, end: u64) -> bool {
         if at >= self.asked {
             self.ask(file, at);
@@ -32,7 +32,7 @@ impl Holes {
         match seek(Whence::SeekData) {
             Ok(data) if data > at => (self.hole, self.asked) = (at..data, data),
             Ok(_) => self.asked = seek(Whence::SeekHole).unwrap_or(u64::MAX),
-            // No data to the end.
+            // No data up to the end of the file.
             Err(Errno::ENXIO) => (self.hole, self.asked) = (at..u64::MAX, u64::MAX),
             Err(_) => self.asked = u64::MAX,
         }
@@ -56,7 +56,7 @@ mod tests {
         let mut holes = Holes::default();
         let found: Vec<bool> =
             (0..6).map(|block| holes.cover(&file, block * BLOCK, (block + 1) * BLOCK)).collect();
-        // A file system may not know of holes; it must not see one where there is data.
+        // A file system may not report holes; but it must not report one where there is data.
         assert!(!found[1] && !found[4], "{found:?}");
         if found[0] {
             assert_eq!(found, [true, false, true, true, false, true]);

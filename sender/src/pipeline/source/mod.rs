@@ -1,5 +1,5 @@
-//! Where the image's bytes come from, as the reading thread sees it: a `file` on this machine, or a `stream` from
-//! Glance. `convert` makes a raw image of what is in another format first.
+//! The image's bytes as the reading thread sees them: a `file` on this machine, or a `stream` from Glance. `convert`
+//! first makes a raw image from other formats.
 
 pub(crate) mod convert;
 mod file;
@@ -15,74 +15,75 @@ use crate::openstack::{CloudError, SignatureError};
 
 /// An image that is read once, from front to back.
 pub trait Source: Send {
-    /// Fills `buffer` as far as there is anything left; less than all of it only at the end.
+    /// Fills `buffer` and returns the number of bytes. It is less than the buffer's length only at the end.
     ///
     /// # Errors
-    /// [`SourceError`]: the push is aborted with it.
+    /// [`SourceError`], with which the push is aborted.
     fn fill(&mut self, buffer: &mut [u8]) -> Result<usize, SourceError>;
 
-    /// Passes over `bytes` bytes if they are known to be zero without being read, as in a hole of a sparse file.
-    /// Returns whether it did.
+    /// Skips `bytes` bytes if they are known to be zero without reading them, as in a hole of a sparse file. Returns
+    /// whether it did.
     fn skip_hole(&mut self, _bytes: usize) -> bool {
         false
     }
 
-    /// Called once, after the last byte: checks what can be checked only then (length, digest, that nobody changed it).
+    /// Checks what can be checked only at the end: length, digest, signature, and that nothing changed. Called once,
+    /// after the last byte.
     ///
     /// # Errors
-    /// [`SourceError`]: nothing may be published.
+    /// [`SourceError`]: the object must not be published.
     fn finish(&mut self) -> Result<(), SourceError>;
 
-    /// A file that holds the same bytes and can be read again for repairs; `None`: the reader keeps a spool.
+    /// Returns a file with the same bytes that can be read again for repairs; with `None` the spool keeps all blocks.
     fn again(&self) -> Option<&File>;
 }
 
-/// Why the source is of no use, in a sentence that names it.
+/// Why the source cannot be used, in a sentence that names it.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
-    /// Reading it failed.
+    /// A read failed.
     #[error("{name}: {error}")]
     Read {
-        /// Which source.
+        /// The source.
         name: String,
-        /// What the system said.
+        /// The system's error.
         error: io::Error,
     },
-    /// It changed while it was read.
+    /// The source changed while it was read.
     #[error(
         "{name} was changed while it was being sent: nothing is published; push it again when it is at rest"
     )]
     Changed {
-        /// Which source.
+        /// The source.
         name: String,
     },
-    /// It is not as long as it was said to be.
+    /// The source is not as long as announced.
     #[error("{name} ended after {got} bytes instead of {expected}")]
     Length {
-        /// Which source.
+        /// The source.
         name: String,
-        /// Bytes that came.
+        /// Bytes that arrived.
         got: u64,
         /// Bytes that were announced.
         expected: u64,
     },
-    /// Glance failed.
+    /// Glance, or the way to it, failed.
     #[error(transparent)]
     Glance(#[from] CloudError),
-    /// Its bytes are not those of Glance's record.
+    /// The bytes are not those of Glance's record.
     #[error("{name}: {error}")]
     Content {
-        /// Which source.
+        /// The source.
         name: String,
-        /// What differs.
+        /// The difference.
         error: CloudError,
     },
-    /// Its bytes are not those that were signed.
+    /// The bytes are not those that were signed.
     #[error("{name} is refused: {error} (rule {rule})", rule = error.rule())]
     Signature {
-        /// Which source.
+        /// The source.
         name: String,
-        /// Why the signature proves nothing.
+        /// Why the signature is not accepted.
         error: SignatureError,
     },
 }

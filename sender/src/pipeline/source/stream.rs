@@ -1,4 +1,4 @@
-//! An image that arrives as chunks from somewhere asynchronous (Glance), checked against its record at the end.
+//! A source whose chunks arrive asynchronously (from Glance), checked against the image's record at the end.
 
 use std::fs::File;
 
@@ -8,13 +8,13 @@ use tokio::sync::mpsc;
 use super::{Source, SourceError};
 use crate::openstack::{CloudError, ContentCheck, SignatureCheck};
 
-/// Chunks between the download and the reading thread: a few MiB at the sizes that HTTP brings.
+/// The maximum number of chunks between the download and the reading thread: a few MiB at HTTP's usual sizes.
 const CHUNKS: usize = 32;
 
-/// Where the download puts its chunks; waiting for room is its back-pressure. An error ends the push.
+/// The download's end of the channel; waiting for room is its back-pressure. An error ends the push.
 pub(crate) type ChunkSender = mpsc::Sender<Result<Bytes, CloudError>>;
 
-/// The reading thread's end of a download.
+/// The reading thread's end of the channel.
 pub(crate) struct StreamSource {
     name: String,
     chunks: mpsc::Receiver<Result<Bytes, CloudError>>,
@@ -26,8 +26,8 @@ pub(crate) struct StreamSource {
 }
 
 impl StreamSource {
-    /// A source of `expected` bytes, and where to put those that come after `head`, which is there already. `check` is
-    /// what Glance's record says of all of them; without one only their number is checked.
+    /// Returns a source of `expected` bytes, and the sender for those after `head`, which has arrived already. `check`
+    /// compares all of them with Glance's record; without it only their number is checked.
     pub(crate) fn new(
         name: String,
         head: Bytes,
@@ -38,13 +38,13 @@ impl StreamSource {
         (Self { name, chunks, chunk: head, check, signature: None, got: 0, expected }, sender)
     }
 
-    /// The bytes have to be signed, too.
+    /// Adds a check of the signature over the bytes.
     pub(crate) fn signed(mut self, check: Option<SignatureCheck>) -> Self {
         self.signature = check;
         self
     }
 
-    /// The next chunk that is not empty; `None` at the end.
+    /// Returns the next chunk that is not empty, or `None` at the end.
     fn next_chunk(&mut self) -> Result<Option<Bytes>, SourceError> {
         loop {
             match self.chunks.blocking_recv() {
