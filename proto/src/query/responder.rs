@@ -40,7 +40,7 @@ pub struct LookupId(u64);
 /// A task for the shell. The tasks of a query come in this order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Lookup {
-    /// Look into a query. The shell answers with [`Responder::handle_reply`], once or more often; the last reply is not
+    /// Look into a query. The shell answers with [`Responder::handle_reply`], one or more times; the last reply is not
     /// [`AnswerState::Verifying`].
     Open(LookupId, Query),
     /// Stop looking into a query: its querier no longer waits for the answer.
@@ -52,7 +52,7 @@ pub enum Lookup {
 pub struct Reply {
     /// The store, as its operator writes it.
     pub store: String,
-    /// Bytes that fit into the store.
+    /// Bytes that the store can still hold.
     pub free_bytes: Option<u64>,
     /// The number of objects in the store.
     pub held: u32,

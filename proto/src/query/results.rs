@@ -16,7 +16,7 @@ pub struct HostAnswer {
     pub about: Option<About>,
     /// The objects that it holds, of those asked for, in its order.
     pub objects: Vec<Held>,
-    /// Objects that came and were not kept for want of memory, or that it did not list.
+    /// The number of objects that came and were not kept for want of memory.
     pub left_out: u32,
     /// The reason for the standing, where the standing alone does not show it.
     pub reason: Option<String>,

@@ -1,5 +1,5 @@
-//! Takes the symbols of the blocks that are being sent in turn. A burst of losses then costs each of them a few symbols
-//! instead of one of them many, and all hosts together ask for less.
+//! Sends symbols of several blocks in turn. A burst of losses then costs each block a few symbols instead of one block
+//! many, and all hosts together ask for less.
 
 use glancecast_fec::Esi;
 

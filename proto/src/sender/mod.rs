@@ -314,7 +314,7 @@ impl Sender {
     }
 
     /// Returns where symbols are sent: to everyone, or to the only host of several that still receives. They have the
-    /// group's numbers in both cases, as no other host counts its losses any more.
+    /// group's numbers in both cases, as no other host counts its losses by then.
     pub fn destination(&self) -> To {
         self.last_one.map_or(To::Everyone, To::Host)
     }
@@ -516,7 +516,7 @@ impl Sender {
         let datagrams = self.sequences.next().value();
         self.rate.note_round(now, Sent { datagrams, frame_bytes }, loss);
         if !sidelined.is_empty() && !self.is_tail() {
-            self.blocks.forget_demands(); // most of it is theirs
+            self.blocks.forget_demands(); // most demands are theirs
         }
         for (name, sideline) in sidelined {
             self.event(SenderEvent::Sidelined(name, sideline));

@@ -68,8 +68,8 @@ impl BlockState {
         self.is_busy
     }
 
-    /// Handles the report of a host that lacks `symbols` of the symbols sent up to `highest`. Returns how many are to
-    /// be sent for it now, or `None` if as many are on their way or asked for already.
+    /// Handles the report of a host that lacked `symbols` symbols when it had seen everything up to `highest`. Returns
+    /// how many are to be sent for it now, or `None` if as many are on their way or asked for already.
     pub(super) fn ask(&mut self, symbols: u32, highest: Sequence) -> Option<u32> {
         if !self.is_passed || self.source_symbols == 0 {
             return None;

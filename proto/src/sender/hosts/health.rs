@@ -131,7 +131,7 @@ impl Health {
         self.sidelined
     }
 
-    /// Judges the host by comparison with the others, of which the quantile cannot use the share `usual`. Returns
+    /// Judges the host by comparison with the quantile of the hosts, which cannot use the share `usual`. Returns
     /// whether it was just side-lined.
     pub(super) fn judge(&mut self, usual: f64) -> bool {
         let Interval { lost, refused, dropped, .. } = self.smooth;

@@ -14,8 +14,8 @@ use crate::wire::{Discard, Done, Failed, KeptRun, Report, Totals};
 pub(in crate::sender) struct Host {
     cipher: Cipher,
     slot: u32,
-    /// The address that its hello came from. It never changes: whoever intercepts a report cannot redirect what is sent
-    /// to this host alone.
+    /// The address that its hello came from. It never changes, so that an attacker who intercepts a report cannot
+    /// redirect what is sent to this host alone.
     addr: SocketAddr,
     last_sequence: Sequence,
     /// The time of its last new datagram before it was settled, then the time when it was settled.

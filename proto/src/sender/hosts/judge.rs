@@ -53,7 +53,7 @@ impl Judge {
         self.fastest = Some(self.fastest.map_or(delay, |fastest| fastest.min(delay)));
     }
 
-    /// Notes that one of `hosts` has handled a report.
+    /// Notes that a report of one of `hosts` was handled.
     ///
     /// The first round of thousands of hosts takes seconds. Until it is over, the usual loss is estimated from what the
     /// first [`SAMPLE`] hosts lost since they joined.
