@@ -2,10 +2,10 @@
 //! byte, and the behaviour of both sides.
 //!
 //! Everything here is pure. [`Sender`](sender::Sender) and [`Receiver`](receiver::Receiver) are plain structs:
-//! `handle_*` takes what happened, `poll_*` returns what to do next; time and randomness are arguments. The bytes of
+//! `handle_*` handles what happened, `poll_*` returns what to do next; time and randomness are arguments. The bytes of
 //! symbols do not pass through the machines, which see headers and counts and request heavy work as effects.
 //!
-//! A machine begins with nothing but its configuration and the time; its first answers are those to
+//! A machine starts from its configuration and the time. After each input the shell drains
 //! [`poll_event`](receiver::Receiver::poll_event), [`poll_transmit`](receiver::Receiver::poll_transmit),
 //! [`poll_effect`](receiver::Receiver::poll_effect) and [`poll_timeout`](receiver::Receiver::poll_timeout):
 //!

@@ -1,7 +1,7 @@
-//! Every maximum of the protocol in one place: where it comes from, and what happens there.
+//! Every maximum of the protocol in one place: where it comes from, and what happens when it is reached.
 //!
-//! Relations between them are proved at compile time at the end of the file; what a datagram has room for under them is
-//! proved beside its format, in [`wire`](crate::wire).
+//! Relations between the maxima are proved at compile time at the end of the file. What a datagram has room for under
+//! them is proved next to its format, in [`wire`](crate::wire).
 
 use std::time::Duration;
 
@@ -25,20 +25,19 @@ pub const SOURCE_SYMBOLS_MAX: u32 = 4096;
 /// by 256, so these always suffice; more are dropped and counted.
 pub const REPAIR_SURPLUS_MAX: u32 = 8;
 
-/// Smallest MTU: what every IPv4 host must take (RFC 791 §3.2).
+/// Smallest MTU: what every IPv4 host must accept (RFC 791 §3.2).
 pub const MTU_MIN: u16 = 576;
 /// Largest MTU: jumbo frames.
 pub const MTU_MAX: u16 = 9000;
 /// Largest UDP payload at [`MTU_MAX`]; datagrams above it are dropped unread.
 pub const DATAGRAM_MAX: usize = MTU_MAX as usize - 28;
-/// Largest control datagram: what fits an MTU of 1500. Where the session's own datagrams are shorter, they are the
-/// limit.
+/// Largest control datagram: what fits an MTU of 1500. If the session's own datagrams are shorter, they are the limit.
 pub const CONTROL_MAX: usize = 1_472;
 /// Largest control datagram that fits every path: an IPv6 datagram at [`MTU_MIN`]. Announcements, hellos and acks stay
 /// below it.
 pub const CONTROL_SMALL: usize = MTU_MIN as usize - 48;
 
-/// Hosts that a sender keeps track of. Later ones are not answered, and appear in no table.
+/// Hosts that a sender keeps track of. Further ones are not answered, and appear in no table.
 pub const HOSTS_MAX: usize = 10_000;
 
 /// Bytes of a host's name (RFC 1035 §2.3.4 allows a domain name 255; Linux a host name 64).
@@ -61,10 +60,10 @@ pub const STORE_TEXT_MAX: usize = 128;
 /// Bytes of the text that explains why a query failed; longer ones are cut off.
 pub const FINDING_MAX: usize = 128;
 
-/// Blocks in one manifest datagram. A zero block is a bit, so that many more would fit; but a host that learns of 2048
-/// at once has work for a tenth of a second already.
+/// Blocks in one manifest datagram. A zero block takes one bit, so many more would fit, but a host that learns of 2048
+/// at once already has work for a tenth of a second.
 pub const MANIFEST_BLOCKS_MAX: usize = 1 << 11;
-/// Different blocks among which a host looks for equal ones, where the push has a base: some 40 bytes each. In larger
+/// Different blocks among which a host looks for equal ones if the push has a base, at some 40 bytes each. In larger
 /// objects, blocks beyond them are not built from each other.
 pub const FIRSTS_MAX: usize = 1 << 18;
 
@@ -80,19 +79,19 @@ pub const HELD_RUNS_MAX: usize = 16;
 pub const REPORTS_PER_SECOND_MAX: u32 = 4_000;
 
 /// Answers to one query per second, approximately: hosts spread their first pages, and the querier asks for further
-/// pages one by one. Beside a push they take half of the rate of its reports.
+/// pages one by one. During a push they come at half the rate of its reports.
 pub const ANSWERS_PER_SECOND_MAX: u32 = 2_000;
 
 /// Difference between an announcement's time and the host's at which it is refused. NTP keeps the clocks of a cloud far
-/// closer than this, and a recorded session must not be replayed later.
+/// closer together, and a recorded session must not be replayed later.
 pub const ANNOUNCE_SKEW_MAX: Duration = Duration::from_secs(300);
 
 /// Queries that a host answers at one time; further ones are refused until one is done.
 pub const QUERIES_OPEN_MAX: usize = 8;
-/// Queries that a host remembers, so that none is answered twice, until their age alone has them refused. When the
+/// Queries that a host remembers, so that none is answered twice, until they are refused for their age alone. When the
 /// memory is full, further ones are refused.
 pub const QUERIES_REMEMBERED_MAX: usize = 4_096;
-/// Objects that a querier keeps of all answers, some 120 MB; further ones are only counted.
+/// Objects that a querier keeps from all answers, some 120 MB; further ones are only counted.
 pub const OBJECTS_KEPT_MAX: usize = 400_000;
 
 /// Ended sessions that a host remembers, so that it does not join them again while their announcements are fresh.
@@ -104,22 +103,22 @@ pub const GROUP_KEYS_MAX: usize = 2;
 /// Senders that a host lists.
 pub const SENDERS_MAX: usize = 64;
 
-/// Times that a block which did not match the manifest is asked for again. Datagrams are sealed, so only somebody with
-/// the group key can cause this; after these tries the host gives up and reports it.
+/// The number of times that a block is asked for again if it did not match the manifest. Datagrams are sealed, so only
+/// a holder of the group key can cause this. After these tries the host gives up and reports it.
 pub const CORRUPT_TRIES_MAX: u32 = 16;
 
 /// How far the number of an unsigned datagram may be ahead of the last signed one: what a sender at 10 Gbit/s sends in
 /// half a minute, in which several signed polls are due.
 pub const SEQUENCES_AHEAD_MAX: u64 = 1 << 25;
 
-/// Datagrams to the group, back from the highest number, of which a host remembers whether they came.
+/// Datagrams to the group, counted back from the highest number, of which a host remembers whether they arrived.
 pub const REPLAY_WINDOW: u64 = 1 << 16;
 
 /// Acknowledgements that a sender sends in a tenth of a second: five times the rate at which all hosts together may
 /// report. A host that gets none repeats its message.
 pub const ACKS_PER_TENTH_MAX: u32 = REPORTS_PER_SECOND_MAX / 2;
 
-/// Manifest repeats that a sender keeps queued; hosts will ask again for what does not fit.
+/// Manifest repeats that a sender keeps queued; hosts ask again for what does not fit.
 pub const MANIFEST_REPEATS_MAX: usize = 1_024;
 
 /// Events that a machine keeps for its shell; further ones are dropped, as events only inform.

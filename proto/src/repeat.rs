@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::time::Moment;
 
-/// When to send a message that is repeated, in gaps that double up to a limit, until it is acknowledged.
+/// Times a message that is repeated until it is acknowledged, in gaps that double up to a limit.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Repeat {
     pub(crate) next_at: Moment,
@@ -25,7 +25,7 @@ impl Repeat {
         }
     }
 
-    /// Whether the message is due; if so, the next time follows after the gap.
+    /// Returns whether the message is due, and if so moves the next time on by the gap.
     pub(crate) fn take_due(&mut self, now: Moment) -> bool {
         if now < self.next_at {
             return false;

@@ -1,4 +1,4 @@
-//! Randomness from a seed that the shell draws: the machines themselves have no other.
+//! Randomness from a seed that the shell draws: the machines have no other source of it.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ impl Rng {
         bytes
     }
 
-    /// A duration from 0 to `bound`, evenly distributed.
+    /// Returns a duration from 0 up to `bound`, evenly distributed.
     pub(crate) fn below(&mut self, bound: Duration) -> Duration {
         let share = f64::from(u32::from_be_bytes(self.bytes())) / (f64::from(u32::MAX) + 1.0);
         bound.mul_f64(share)

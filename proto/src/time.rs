@@ -1,4 +1,4 @@
-//! Time as the machines see it: a number that the shell counts up.
+//! Time as the machines see it: a number that the shell increases.
 
 use std::fmt;
 use std::ops::{Add, Sub};
@@ -11,7 +11,7 @@ pub struct Moment {
 }
 
 impl Moment {
-    /// `micros` microseconds after the start.
+    /// Returns the moment `micros` microseconds after the start.
     pub const fn from_micros(micros: u64) -> Self {
         Self { micros }
     }
@@ -21,7 +21,7 @@ impl Moment {
         self.micros
     }
 
-    /// Time passed since `earlier`, zero if `earlier` is later.
+    /// The time since `earlier`; zero if `earlier` is later.
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_micros(self.micros.saturating_sub(earlier.micros))
     }
@@ -51,7 +51,7 @@ impl fmt::Display for Moment {
 }
 
 /// The civil time in milliseconds since 1970 (UTC). Announcements and queries carry it, so that hosts can refuse old
-/// ones; nothing is timed by it.
+/// ones. No timer depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct WallClock(pub u64);
 
@@ -59,7 +59,7 @@ impl WallClock {
     /// Length on the wire.
     pub const BYTES: usize = 8;
 
-    /// How far two times are apart, whichever is earlier.
+    /// The absolute difference of two times.
     pub const fn distance(self, other: Self) -> Duration {
         Duration::from_millis(self.0.abs_diff(other.0))
     }

@@ -1,13 +1,13 @@
-//! Queries to a group: what is held where, whether it is still what it was, and letting go of it.
+//! Queries to a group: which objects hosts hold, whether the copies are still intact, and the end of their pins.
 //!
-//! [`Querier`] says a query in rounds and collects the answers; [`Responder`] is a host's side, beside its
-//! [`Receiver`](crate::receiver::Receiver) and independent of it, so that a push and a query do not wait for each
-//! other. Both are driven as the other machines are: `handle_*` in, `poll_*` out, until they have nothing to say.
+//! [`Querier`] sends a query in rounds and collects the answers. [`Responder`] runs on a host next to its
+//! [`Receiver`](crate::receiver::Receiver) and independently of it, so that a push and a query do not wait for each
+//! other. Both are driven like the other machines: `handle_*` in, `poll_*` out, until they return nothing.
 //!
 //! An answer travels page by page. A host repeats a page in growing gaps until it is acknowledged, and the
-//! acknowledgement asks for the next one; the querier acknowledges no more than
+//! acknowledgement asks for the next one. The querier acknowledges no more than
 //! [`ANSWERS_PER_SECOND_MAX`](crate::limits::ANSWERS_PER_SECOND_MAX) pages a second. The first pages of all hosts are
-//! spread over the time that the query says.
+//! spread over the time that the query states.
 
 mod querier;
 mod responder;

@@ -1,4 +1,4 @@
-//! The querier's side: says the query in rounds, acknowledges pages, and knows when it has waited long enough.
+//! The querier's side: sends the query in rounds, acknowledges pages, and decides when the wait is over.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
@@ -16,24 +16,24 @@ use crate::wire::{
     UpHeader, VERSION,
 };
 
-/// What is asked of whom.
+/// The configuration of a query.
 #[derive(Clone, Debug)]
 pub struct QuerierConfig {
-    /// Drawn at random.
+    /// The query's id, drawn at random.
     pub id: SessionId,
     /// The group's secret.
     pub key: GroupKey,
     /// The query.
     pub query: Query,
-    /// Where hosts answer.
+    /// The address to which hosts answer.
     pub reply_to: SocketAddr,
-    /// Bytes that an answer may have, of UDP payload, in the limits of [`Ask::answer_bytes_max`].
+    /// Largest UDP payload of an answer in bytes, within the limits of [`Ask::answer_bytes_max`].
     pub answer_bytes_max: u16,
     /// The civil time at the start.
     pub started: WallClock,
-    /// So long hosts are asked; who has begun to answer or to verify is waited for after it.
+    /// Time for which hosts are asked. A host that has begun to answer or to verify is waited for after it.
     pub wait: Duration,
-    /// Who should answer. Once all of them have, nobody else is waited for.
+    /// The hosts that should answer. Once all of them have, no other host is waited for.
     pub expected: Expected,
 }
 
@@ -41,14 +41,14 @@ pub struct QuerierConfig {
 pub struct Querier {
     config: QuerierConfig,
     cipher: Cipher,
-    /// Until then hosts are asked.
+    /// When hosts are no longer asked.
     until: Moment,
     spread: Duration,
     rounds: Repeat,
     round: u16,
     sequence: u64,
     hosts: BTreeMap<ReceiverId, Host>,
-    /// Hosts of another version, with what is wrong.
+    /// Hosts that speak another version, with the text about it.
     foreign: BTreeMap<HostName, String>,
     acks: VecDeque<(SocketAddr, Heard)>,
     ack_at: Moment,
@@ -57,7 +57,7 @@ pub struct Querier {
     discards: DiscardCounts,
 }
 
-/// What a host has said so far.
+/// What a host has answered so far.
 struct Host {
     cipher: Cipher,
     /// The highest number of its datagrams.
@@ -73,7 +73,7 @@ struct Host {
 }
 
 impl Querier {
-    /// A query that begins now.
+    /// Returns a query that begins now.
     pub fn new(now: Moment, config: QuerierConfig) -> Self {
         let spread = match &config.expected {
             Expected::Named(names) => time_for(names.len()),
@@ -99,10 +99,10 @@ impl Querier {
         }
     }
 
-    /// A datagram came in at the querier's address.
+    /// Handles a datagram that came in at the querier's address.
     ///
     /// # Errors
-    /// Why it was dropped; it is counted already.
+    /// The reason why it was dropped; it is counted already.
     pub fn handle_datagram(&mut self, now: Moment, from: SocketAddr, datagram: &[u8]) -> Result<(), Discard> {
         let result = if Notice::is(datagram) {
             self.take_notice(datagram)
@@ -112,12 +112,12 @@ impl Querier {
         result.inspect_err(|&reason| self.discards.count(reason))
     }
 
-    /// Nobody is waited for any more.
+    /// Ends the wait for all hosts.
     pub fn handle_stop(&mut self) {
         self.stopped = true;
     }
 
-    /// The next datagram, written into `out`.
+    /// Writes the next datagram into `out`; returns its destination and kind.
     #[must_use]
     pub fn poll_transmit(&mut self, now: Moment, out: &mut Vec<u8>) -> Option<Transmit> {
         if now >= self.ack_at
@@ -129,7 +129,7 @@ impl Querier {
             heard.seal(&self.cipher, self.config.id.tag(), sequence, out);
             return Some(Transmit { to: To::Host(to), kind: Kind::Heard });
         }
-        // A host's turn has to come before the end.
+        // Each host's turn has to come before the end.
         let in_time = self.round == 0 || now + self.spread <= self.until;
         if !self.is_asking(now) || !in_time || !self.rounds.take_due(now) {
             return None;
@@ -149,7 +149,7 @@ impl Querier {
         Some(Transmit { to: To::Everyone, kind: Kind::Ask })
     }
 
-    /// When to drain again, and to look whether it is over.
+    /// Returns when to drain again and to check [`Querier::is_finished`].
     #[must_use]
     pub fn poll_timeout(&self, now: Moment) -> Option<Moment> {
         let asking = self.is_asking(now).then(|| self.rounds.next_at.min(self.until));
@@ -160,13 +160,13 @@ impl Querier {
         asking.into_iter().chain(ack).chain(silent.filter(|&at| at > now)).min()
     }
 
-    /// Whether everybody has answered who will.
+    /// Whether no further answer is waited for.
     pub fn is_finished(&self, now: Moment) -> bool {
         let awaited = |host: &Host| !host.is_settled() && now.since(host.heard) < SILENT_AFTER;
         self.stopped || !self.is_asking(now) && self.acks.is_empty() && !self.hosts.values().any(awaited)
     }
 
-    /// How far it is.
+    /// How far the answers are.
     pub fn tally(&self) -> Tally {
         let mut tally = Tally { heard: self.hosts.len() as u32, ..Tally::default() };
         for host in self.hosts.values() {
@@ -180,7 +180,7 @@ impl Querier {
         tally
     }
 
-    /// Every host that was heard or is expected by name, sorted by name.
+    /// Returns a row for every host that was heard or is expected by name, sorted by name.
     pub fn rows(&self) -> Vec<HostAnswer> {
         let named = match &self.config.expected {
             Expected::Named(names) => names.clone(),
@@ -210,7 +210,7 @@ impl Querier {
         now < self.until && !self.is_satisfied()
     }
 
-    /// Whether all have answered who should.
+    /// Whether all hosts that should answer have answered.
     fn is_satisfied(&self) -> bool {
         let settled = self.hosts.values().filter(|host| host.is_settled()).map(|host| &host.about.name);
         match &self.config.expected {
@@ -245,7 +245,7 @@ impl Querier {
             }
         };
         if self.acks.len() < HOSTS_MAX {
-            self.acks.push_back((from, heard)); // if not, the host will say it again
+            self.acks.push_back((from, heard)); // if not, the host repeats its page
         }
         Ok(())
     }
@@ -300,7 +300,8 @@ impl Host {
         Ok(())
     }
 
-    /// Takes a page, if it is the next one of the newest edition or was taken before; gives how many objects are kept.
+    /// Handles a page that is the next one of the newest edition or was handled before; returns how many objects are
+    /// kept.
     fn take(&mut self, answer: Answer, mut kept: usize) -> Result<usize, Discard> {
         let number = answer.page_number();
         if answer.edition < self.edition {
@@ -335,7 +336,7 @@ impl Host {
         self.next == self.pages
     }
 
-    /// Whether its last word is here.
+    /// Whether its final answer is here.
     fn is_settled(&self) -> bool {
         self.is_whole() && !matches!(self.about.state, AnswerState::Verifying { .. })
     }
@@ -369,23 +370,23 @@ fn unheard(name: &HostName, expected: bool, standing: Standing, reason: Option<S
     }
 }
 
-/// The time in which so many hosts may answer.
+/// The time in which `hosts` hosts may answer.
 fn time_for(hosts: usize) -> Duration {
     Duration::from_secs(1).mul_f64(hosts as f64 / f64::from(ANSWERS_PER_SECOND_MAX))
 }
 
-/// Where nobody is expected, so many hosts are thought to be there.
+/// The number of hosts that is assumed if no particular host is expected.
 const UNKNOWN_HOSTS: usize = 1_000;
 const SPREAD_MIN: Duration = Duration::from_millis(20);
 
-/// Between two rounds.
+/// Gap between two rounds; it doubles up to [`ASK_GAP_MAX`].
 const ASK_GAP: Duration = Duration::from_millis(100);
 const ASK_GAP_MAX: Duration = Duration::from_secs(1);
 
-/// Each acknowledgement lets another page come.
+/// Gap between two acknowledgements, each of which lets another page come.
 const ACK_GAP: Duration = Duration::from_micros(1_000_000 / ANSWERS_PER_SECOND_MAX as u64);
-/// Acknowledgements that were put off leave together, in microseconds of their gaps: 10 at once.
+/// Delayed acknowledgements that may leave together, in microseconds of their gaps: 10 at once.
 const ACK_BURST: u64 = 5_000;
 
-/// A host that has begun to answer and was not heard for so long is gone.
+/// A host that has begun to answer and was not heard for this long is gone.
 const SILENT_AFTER: Duration = Duration::from_secs(10);

@@ -1,4 +1,4 @@
-//! A host's side: takes queries, has them looked into, and says the answers until they are acknowledged.
+//! A host's side: accepts queries, has them looked into, and sends the answers until they are acknowledged.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -16,10 +16,10 @@ use crate::wire::{
     page_breaks,
 };
 
-/// Who this host is.
+/// The configuration of a responder.
 #[derive(Clone, Debug)]
 pub struct ResponderConfig {
-    /// Its name.
+    /// The host's name.
     pub name: HostName,
     /// Name and version of the program.
     pub software: String,
@@ -29,38 +29,38 @@ pub struct ResponderConfig {
     pub start: [u8; 16],
     /// Seed of all randomness in the machine.
     pub seed: [u8; 32],
-    /// The civil time of this start: what was asked before cannot be told from what was answered before.
+    /// The civil time of this start. A query from before it may have been answered already.
     pub started: WallClock,
 }
 
-/// One query that a host looks into.
+/// Identifies one query that a host looks into.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LookupId(u64);
 
-/// Something for the shell to look into, in this order for each query.
+/// A task for the shell. The tasks of a query come in this order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Lookup {
-    /// Look into it. Answers: [`Responder::handle_reply`], one or more; the last one is not
+    /// Look into a query. The shell answers with [`Responder::handle_reply`], one or more times; the last reply is not
     /// [`AnswerState::Verifying`].
     Open(LookupId, Query),
-    /// Nobody waits for the answer any more.
+    /// Stop looking into a query: its querier no longer waits for the answer.
     Forget(LookupId),
 }
 
 /// What the shell found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
-    /// The store as its operator writes it.
+    /// The store, as its operator writes it.
     pub store: String,
-    /// Bytes that it can still take.
+    /// Bytes that the store can still hold.
     pub free_bytes: Option<u64>,
-    /// Objects in the store.
+    /// The number of objects in the store.
     pub held: u32,
-    /// Of those, the ones that are kept longer than the rules say.
+    /// The number of those that are kept longer than the rules say.
     pub pinned: u32,
-    /// Those that the query is about. What is beyond [`HELD_MAX`] is not said.
+    /// The objects that the query is about. Those beyond [`HELD_MAX`] are left out.
     pub objects: Vec<Held>,
-    /// How far it is.
+    /// How far the lookup is.
     pub state: AnswerState,
 }
 
@@ -69,7 +69,7 @@ pub struct Responder {
     config: ResponderConfig,
     rng: Rng,
     open: Vec<Open>,
-    /// Queries that were taken, with their time, oldest first.
+    /// Queries that were accepted, with their time, oldest first.
     remembered: VecDeque<(SessionId, WallClock)>,
     lookups: u64,
     out: VecDeque<Lookup>,
@@ -86,27 +86,28 @@ struct Open {
     sequence: u64,
     reply_to: SocketAddr,
     answer_bytes_max: usize,
-    /// This host's turn: nothing is said before.
+    /// This host's turn: it sends nothing before.
     turn: Moment,
-    /// When the querier was heard, and the highest number of its datagrams: what is said again is no sign of life.
+    /// When the querier was last heard. `highest` is the highest number of its datagrams: a repeated datagram is no
+    /// sign of life.
     heard: Moment,
     highest: Sequence,
     answer: Option<Saying>,
     edition: u32,
 }
 
-/// An edition on its way.
+/// An edition of the answer that is being sent.
 struct Saying {
     about: About,
     objects: Vec<Held>,
     breaks: Vec<Range<usize>>,
-    /// The page that is said until it is acknowledged; past the last one once all are.
+    /// The page that is repeated until it is acknowledged; past the last one once all are.
     page: usize,
     repeat: Repeat,
 }
 
 impl Responder {
-    /// A host that was asked nothing yet.
+    /// Returns a host that was asked nothing yet.
     pub fn new(config: ResponderConfig) -> Self {
         Self {
             rng: Rng::new(&config.seed),
@@ -124,10 +125,10 @@ impl Responder {
         Header::parse(datagram).is_ok_and(|header| matches!(header.kind, Kind::Ask | Kind::Heard))
     }
 
-    /// A datagram of a query came in.
+    /// Handles a datagram of a query.
     ///
     /// # Errors
-    /// Why it was dropped; it is counted already.
+    /// The reason why it was dropped; it is counted already.
     pub fn handle_datagram(&mut self, now: Moment, wall: WallClock, datagram: &[u8]) -> Result<(), Discard> {
         let header = Header::parse(datagram);
         let result = header.and_then(|header| match header.kind {
@@ -138,11 +139,11 @@ impl Responder {
         result.inspect_err(|&reason| self.discards.count(reason))
     }
 
-    /// The shell answers a lookup; a further answer replaces the one before.
+    /// Handles the shell's reply to a lookup. A further reply replaces the one before.
     pub fn handle_reply(&mut self, now: Moment, id: LookupId, reply: Reply) {
         let (name, software) = (self.config.name.clone(), self.config.software.clone());
         let Some(open) = self.open.iter_mut().find(|open| open.id == id) else {
-            return; // nobody waits for it any more
+            return; // the querier no longer waits for it
         };
         let Reply { store, free_bytes, held, pinned, mut objects, state } = reply;
         objects.truncate(HELD_MAX);
@@ -156,13 +157,13 @@ impl Responder {
         });
     }
 
-    /// Time has passed.
+    /// Handles the passing of time.
     pub fn handle_timeout(&mut self, now: Moment) {
         let gone = self.open.extract_if(.., |open| now.since(open.heard) >= QUERIER_GONE_AFTER);
         self.out.extend(gone.map(|open| Lookup::Forget(open.id)));
     }
 
-    /// The next page of an answer, written into `out`; gives its querier's address.
+    /// Writes the next page of an answer into `out`; returns the address of its querier.
     #[must_use]
     pub fn poll_transmit(&mut self, now: Moment, out: &mut Vec<u8>) -> Option<SocketAddr> {
         let open = self.open.iter_mut().find(|open| open.is_due(now))?;
@@ -173,13 +174,13 @@ impl Responder {
         Some(open.reply_to)
     }
 
-    /// What to look into next.
+    /// Returns the next task for the shell.
     #[must_use]
     pub fn poll_lookup(&mut self) -> Option<Lookup> {
         self.out.pop_front()
     }
 
-    /// When to call [`Responder::handle_timeout`] and drain again.
+    /// Returns when to call [`Responder::handle_timeout`] and drain again.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Moment> {
         self.open
@@ -189,7 +190,7 @@ impl Responder {
             .min()
     }
 
-    /// Datagrams dropped since the start, by reason.
+    /// The datagrams dropped since the start, by reason.
     pub fn discards(&self) -> &DiscardCounts {
         &self.discards
     }
@@ -203,13 +204,14 @@ impl Responder {
         if ask.time.distance(wall) > ANNOUNCE_SKEW_MAX {
             return Err(Discard::Stale);
         }
-        // What was answered before this start is forgotten; answering it again is harmless where nothing changes.
+        // Queries answered before this start are forgotten. Answering one again is harmless unless it changes
+        // something.
         if matches!(ask.query, Query::Unpin(_)) && ask.time.0 < self.config.started.0 {
             return Err(Discard::Stale);
         }
         self.remembered.retain(|(_, time)| wall.0 <= time.0 || time.distance(wall) <= ANNOUNCE_SKEW_MAX);
         if self.remembered.iter().any(|(remembered, _)| *remembered == id) {
-            return Ok(()); // a further round of what is answered
+            return Ok(()); // a further round of a query that was answered
         }
         if self.open.len() >= QUERIES_OPEN_MAX || self.remembered.len() >= QUERIES_REMEMBERED_MAX {
             return Err(Discard::TooMany);
@@ -219,7 +221,7 @@ impl Responder {
         Ok(())
     }
 
-    /// Opens a query under whichever of our keys it is for, and gives its place in the configuration.
+    /// Opens a query with the key it is sealed under; returns that key's index in the configuration.
     fn open_ask(&self, datagram: &[u8]) -> Result<(usize, Ask), Discard> {
         let mut reason = Discard::WrongKey;
         for (at, key) in self.config.keys.iter().enumerate() {
@@ -233,7 +235,7 @@ impl Responder {
     }
 
     fn begin(&mut self, now: Moment, key: usize, ask: Ask, sequence: Sequence) {
-        // An id of its own for each query: its key's numbers begin at 1 again.
+        // Each query has its own receiver id, as the numbers under its key begin at 1 again.
         let mut start = self.config.start;
         start.iter_mut().zip(self.lookups.to_be_bytes()).for_each(|(byte, number)| *byte ^= number);
         self.lookups += 1;
@@ -273,7 +275,7 @@ impl Responder {
 }
 
 impl Open {
-    /// A datagram of the querier was opened.
+    /// Notes a datagram of the querier; refuses one that is not above the last.
     fn note(&mut self, now: Moment, sequence: Sequence) -> Result<(), Discard> {
         if sequence <= self.highest {
             return Err(Discard::Replayed);
@@ -282,7 +284,7 @@ impl Open {
         Ok(())
     }
 
-    /// When the next page is to be said.
+    /// Returns when the next page is to be sent.
     fn next_at(&self) -> Option<Moment> {
         let saying = self.answer.as_ref()?;
         (saying.page < saying.pages()).then_some(saying.repeat.next_at)
@@ -302,7 +304,7 @@ impl Open {
         })
     }
 
-    /// Whether all is said.
+    /// Handles an acknowledgement; returns whether the whole answer is acknowledged.
     fn take_heard(&mut self, now: Moment, heard: Heard) -> bool {
         let Some(saying) = &mut self.answer else { return false };
         if heard.edition != self.edition || usize::from(heard.page) != saying.page {
@@ -316,7 +318,7 @@ impl Open {
         if !matches!(saying.about.state, AnswerState::Verifying { .. }) {
             return true;
         }
-        // Nothing new, and said all the same: this is how each side knows that the other one is there.
+        // Nothing is new, but each side learns from it that the other one is still there.
         self.edition += 1;
         saying.page = 0;
         saying.repeat = Repeat::new(now + STILL_VERIFYING_GAP, PAGE_GAP, PAGE_GAP_MAX);
@@ -340,12 +342,12 @@ impl Saying {
     }
 }
 
-/// A page that is not acknowledged is said again.
+/// Gap after which a page that is not acknowledged is repeated; it doubles up to [`PAGE_GAP_MAX`].
 const PAGE_GAP: Duration = Duration::from_millis(100);
 const PAGE_GAP_MAX: Duration = Duration::from_secs(1);
 
-/// A host that verifies says so this often.
+/// Gap between the reports of a host that verifies.
 const STILL_VERIFYING_GAP: Duration = Duration::from_secs(2);
 
-/// A querier that was not heard for so long is gone.
+/// A querier that was not heard for this long is gone.
 const QUERIER_GONE_AFTER: Duration = Duration::from_secs(15);

@@ -1,37 +1,37 @@
-//! What came of a query, host by host.
+//! The results of a query, host by host.
 
 use crate::ids::HostName;
 use crate::wire::{About, AnswerState, Held};
 
-/// A host that answered or should have.
+/// The result of a host that answered or should have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostAnswer {
     /// Its name.
     pub name: HostName,
     /// Whether it was expected by name.
     pub expected: bool,
-    /// How far it came.
+    /// How far its answer came.
     pub standing: Standing,
-    /// Who it is; `None` if it did not say.
+    /// What the host reports about itself; `None` if that did not arrive.
     pub about: Option<About>,
-    /// What it holds, of what was asked for, in its order.
+    /// The objects that it holds, of those asked for, in its order.
     pub objects: Vec<Held>,
-    /// Objects that came and were not kept for want of memory, or that it did not list.
+    /// The number of objects that came and were not kept for want of memory.
     pub left_out: u32,
-    /// What is wrong with it, where the standing alone does not say it.
+    /// The reason for the standing, where the standing alone does not show it.
     pub reason: Option<String>,
 }
 
 /// How far a host's answer came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// All of it is here.
+    /// The whole answer is here.
     Answered,
     /// It was still hashing its copies when it was last heard.
     Verifying,
-    /// It had too much to do.
+    /// It had too many other queries.
     Busy,
-    /// Its store could not say.
+    /// Its store could not answer.
     Failed,
     /// A part of its answer is missing.
     Partial,
@@ -42,7 +42,7 @@ pub enum Standing {
 }
 
 impl Standing {
-    /// That of a whole answer.
+    /// Returns the standing of a host whose whole answer is here.
     pub(super) fn of(state: &AnswerState) -> Self {
         match state {
             AnswerState::Final => Self::Answered,
@@ -71,12 +71,12 @@ impl Standing {
 pub struct Tally {
     /// Hosts that were heard.
     pub heard: u32,
-    /// Of those, the ones whose last word is here.
+    /// Of those, the ones whose final answer is here.
     pub settled: u32,
     /// Of those heard, the ones that hash copies.
     pub verifying: u32,
     /// Bytes that these have hashed.
     pub hashed: u64,
-    /// Bytes that they will have.
+    /// Bytes that these have to hash in all.
     pub to_hash: u64,
 }

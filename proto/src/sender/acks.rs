@@ -1,4 +1,4 @@
-//! Acknowledgements that are due: no more in a time than all hosts together may report.
+//! Acknowledgements that are due: no more than [`ACKS_PER_TENTH_MAX`] in a tenth of a second.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -11,9 +11,9 @@ use crate::wire::Ack;
 /// The queue of acknowledgements.
 pub(super) struct Acks {
     due: VecDeque<(SocketAddr, Ack)>,
-    /// When the time began that the budget is for.
+    /// When the current period of the budget began.
     since: Moment,
-    /// Acknowledgements that were queued in this time.
+    /// Acknowledgements that were queued in this period.
     queued: u32,
 }
 
@@ -22,7 +22,7 @@ impl Acks {
         Self { due: VecDeque::new(), since: now, queued: 0 }
     }
 
-    /// Queues an acknowledgement. Without room or budget it is dropped: a host that gets none asks again.
+    /// Queues an acknowledgement. Without room or budget it is dropped: a host that gets none repeats its message.
     pub(super) fn push(&mut self, now: Moment, to: SocketAddr, ack: Ack) {
         if now.since(self.since) >= BUDGET_TIME {
             (self.since, self.queued) = (now, 0);
@@ -38,7 +38,7 @@ impl Acks {
     }
 }
 
-/// Time over which [`ACKS_PER_TENTH_MAX`] counts.
+/// Period over which [`ACKS_PER_TENTH_MAX`] counts.
 const BUDGET_TIME: Duration = Duration::from_millis(100);
 
 #[cfg(test)]

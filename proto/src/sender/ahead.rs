@@ -1,17 +1,18 @@
-//! How many repair symbols are made with a block as it is read, before anybody asks.
+//! The number of repair symbols that are made with a block as it is read, before any host asks.
 
 use crate::limits::HOSTS_MAX;
 
-/// Repair symbols that `hosts` hosts will lack of a block of `symbols` symbols where the share `loss` of datagrams is lost.
+/// Returns the number of repair symbols that `hosts` hosts will lack of a block of `symbols` symbols at a loss of
+/// `loss`, a share of the datagrams.
 pub(super) fn repair_ahead(symbols: u32, loss: f64, hosts: u32) -> u32 {
     let lacking = f64::from(symbols) * loss.min(LOSS_MAX);
     let spread = lacking.sqrt() * deviations(hosts);
     (lacking + spread).max(0.0) as u32
 }
 
-/// How far from the mean of what hosts lack, in standard deviations. Half of the hosts lack less than the mean: where
-/// there are few, the mean would often be too much. Of thousands one always lacks far more, of every block; and the
-/// round of reports in which it says so takes seconds.
+/// Returns how far from the mean of what hosts lack to aim, in standard deviations. Half of the hosts lack less than
+/// the mean, so with few hosts the mean would often be too much. Of thousands of hosts one always lacks far more, of
+/// every block, and the round of reports in which it asks for it takes seconds.
 fn deviations(hosts: u32) -> f64 {
     if hosts < FEW_HOSTS {
         return -0.7;
@@ -20,11 +21,11 @@ fn deviations(hosts: u32) -> f64 {
     share.max(0.0) * DEVIATIONS_MAX
 }
 
-/// Largest loss that repair symbols are made for before anybody asks: where more is lost, hosts differ more.
+/// Largest loss that repair symbols are made ahead for: where more is lost, hosts differ more.
 const LOSS_MAX: f64 = 0.2;
 const FEW_HOSTS: u32 = 4;
 const MANY_HOSTS_FROM: f64 = 16.0;
-/// For ten thousand hosts: one of a million lacks more (and a block of 1 MiB carries 1.8 % more at 1 % loss).
+/// The deviations for ten thousand hosts: one in a million lacks more. A block of 1 MiB carries 1.8 % more at 1 % loss.
 const DEVIATIONS_MAX: f64 = 4.8;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What a push is about: all that the machine is told before it begins.
+//! The configuration of a push.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -13,30 +13,30 @@ use crate::sign::SigningKey;
 use crate::time::WallClock;
 use crate::wire::{BaseName, DiskFormat, Pin};
 
-/// What a push is about.
+/// The configuration of a push.
 #[derive(Clone, Debug)]
 pub struct SenderConfig {
-    /// Drawn at random.
+    /// The session's id, drawn at random.
     pub session: SessionId,
     /// The group's secret.
     pub key: GroupKey,
-    /// What signs the announcements, the manifest, the polls and the end; without, the group key alone vouches for them.
+    /// Signs the announcements, the manifest, the polls and the end. Without it, the group key alone vouches for them.
     pub signer: Option<SigningKey>,
-    /// The object and how it is cut.
+    /// The object's length, and the sizes of its blocks and symbols.
     pub geometry: Geometry,
     /// The file name of the object.
     pub name: ObjectName,
-    /// Glance's id, where it comes from Glance.
+    /// The image's id in Glance, if it comes from Glance.
     pub image_id: Option<String>,
-    /// What the bytes are.
+    /// The format of the object's bytes.
     pub format: DiskFormat,
     /// How long hosts keep it.
     pub pin: Pin,
-    /// Where this sender hears its hosts.
+    /// The address at which this sender hears its hosts.
     pub reply_to: SocketAddr,
-    /// Who must hold it.
+    /// The hosts that must hold the object.
     pub expected: Expected,
-    /// Hosts that are not expected by name are not answered, not repaired for, and not named.
+    /// Whether hosts that are not expected by name are not answered, not repaired for, and not named.
     pub only_listed: bool,
     /// Time after which the push ends, whatever is missing.
     pub timeout: Duration,
@@ -46,9 +46,10 @@ pub struct SenderConfig {
     pub pace: Pace,
     /// Bytes of headers that the pace counts with each datagram.
     pub header_bytes: u64,
-    /// For hosts that cannot answer.
+    /// One-way mode, for hosts that cannot answer.
     pub one_way: Option<OneWay>,
-    /// An older object of which hosts may hold many blocks: its id in Glance, or the name of its file. Nothing is sent then
-    /// that no host has asked for; see [`Sender::handle_fingerprinted`](super::Sender::handle_fingerprinted).
+    /// An older object of which hosts may hold many blocks: its id in Glance, or the name of its file. With it, nothing
+    /// is sent before a host has asked for it; see
+    /// [`Sender::handle_fingerprinted`](super::Sender::handle_fingerprinted).
     pub base: Option<BaseName>,
 }

@@ -1,4 +1,4 @@
-//! The end of a push: said some times, as nobody acknowledges it.
+//! The end of a push. It is sent several times, as no host acknowledges it.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use super::event::Verdict;
 use crate::time::Moment;
 use crate::wire::End;
 
-/// The end is being said.
+/// The end as it is being sent.
 pub(super) struct Ending {
     verdict: Verdict,
     since: Moment,
@@ -28,7 +28,7 @@ impl Ending {
         self.since
     }
 
-    /// Said as often as it is going to be.
+    /// Whether it was sent as often as it is going to be.
     pub(super) fn is_said(&self) -> bool {
         self.said >= self.times()
     }
@@ -37,7 +37,7 @@ impl Ending {
         (!self.is_said()).then_some(self.next_at)
     }
 
-    /// The end, if it is due to be said.
+    /// Returns the end if it is due to be sent.
     pub(super) fn next(&mut self, now: Moment) -> Option<End> {
         if self.is_said() || now < self.next_at {
             return None;
@@ -50,8 +50,8 @@ impl Ending {
         })
     }
 
-    /// Where everybody is done, it is said for passers-by; else hosts at work must hear it, or wait for their own
-    /// timer.
+    /// The number of times that it is sent. After a complete push only hosts that were not expected need it. After any
+    /// other push, hosts at work that miss it wait for their own timer.
     fn times(&self) -> u32 {
         match self.verdict {
             Verdict::Complete => 2,
@@ -60,5 +60,5 @@ impl Ending {
     }
 }
 
-/// Between the first two; each further one is twice as long.
+/// Gap between the first two times; each further gap is twice as long.
 const GAP: Duration = Duration::from_millis(10);

@@ -1,4 +1,4 @@
-//! What comes out of the machine besides bytes, and what it is asked for.
+//! What the machine returns besides bytes, and what the shell asks it for.
 
 use std::net::SocketAddr;
 
@@ -11,13 +11,13 @@ use crate::wire::Kind;
 pub enum Verdict {
     /// Every expected host holds a proven copy.
     Complete,
-    /// Some do not.
+    /// Some expected host does not.
     Incomplete,
-    /// Everything was sent; as nobody can answer, nobody knows who holds it.
+    /// Everything was sent. As no host can answer, it is unknown which hosts hold it.
     Unknown,
-    /// Ended early for this reason, when hosts were free to publish already: some may hold a proven copy.
+    /// The push ended early for this reason, after hosts were allowed to publish: some may hold a proven copy.
     GivenUp(String),
-    /// Nobody may publish anything, for this reason.
+    /// No host may publish anything, for this reason.
     Aborted(String),
 }
 
@@ -38,23 +38,23 @@ impl JobRoom {
 /// A datagram to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Transmit {
-    /// Who it is for.
+    /// Its destination.
     pub to: To,
-    /// What it is, for the counters.
+    /// Its kind, for the counters.
     pub kind: Kind,
 }
 
-/// Who a datagram is for.
+/// The destination of a datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum To {
-    /// Every host: it goes to all that the downlink leads to.
+    /// Every host: the datagram goes to each destination of the downlink.
     Everyone,
     /// The host with this address alone.
     Host(SocketAddr),
 }
 
 impl To {
-    /// The address, if it is for one host alone.
+    /// Returns the address if the datagram is for one host alone.
     pub fn host(self) -> Option<SocketAddr> {
         match self {
             Self::Everyone => None,
@@ -63,7 +63,7 @@ impl To {
     }
 }
 
-/// Something that a person may want to know.
+/// An event to show to a person.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SenderEvent {
     /// A host takes part.
@@ -76,22 +76,22 @@ pub enum SenderEvent {
     Silent(HostName),
     /// A host cannot keep up, and is served after the others.
     Sidelined(HostName, Sideline),
-    /// A host speaks another version.
+    /// A host speaks another version of the protocol.
     OtherVersion(HostName, String),
 }
 
-/// Why the machine wants to be called.
+/// The reason for which the machine wants to be called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SenderTimer {
     /// An announcement is due.
     Announce,
     /// A poll is due.
     Poll,
-    /// The first symbols do not wait for hellos any longer.
+    /// The first symbols stop waiting for hellos.
     FirstWait,
     /// More of the manifest is due, in one-way mode.
     Manifest,
-    /// The end is to be said again.
+    /// The end is to be sent again.
     End,
     /// The push has lasted as long as it may.
     Timeout,

@@ -1,21 +1,22 @@
-//! What the first symbols of a push wait for: hosts that are expected and were not heard yet.
+//! Holds back the first symbols of a push until the hosts that are expected were heard.
 
 use std::time::Duration;
 
 use crate::time::Moment;
 
-/// Shut until the hosts that the first symbols wait for were heard, or were waited for long enough.
+/// Shut until the hosts that the first symbols wait for were heard, or the longest wait is over.
 pub(super) struct Gate {
-    /// Until when hellos are waited for.
+    /// When the wait for hellos ends.
     first_wait: Option<Moment>,
-    /// With a base: everybody who is expected is waited for, as others will lack what the first host asks for.
+    /// Whether all expected hosts are awaited, in a push with a base: other hosts will lack what the first host asks
+    /// for.
     gathering: bool,
 }
 
 /// Whether a push sends anything that no host has asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sends {
-    /// All of it: a host that is not heard yet takes it in as well.
+    /// All of it: a host that was not heard yet receives it as well.
     Everything,
     /// Nothing: hosts have a base, and ask for what they lack.
     WhatIsAskedFor,
@@ -31,39 +32,40 @@ impl Gate {
         }
     }
 
-    /// All expected hosts were heard; where nobody in particular is expected, there are none.
+    /// Ends the wait for hellos: all expected hosts were heard, or no particular host is expected.
     pub(super) fn end_first_wait(&mut self) {
         self.first_wait = None;
     }
 
-    /// Everybody was heard who is to ask for something.
+    /// Ends the wait for a push with a base: every host that is to ask for something was heard.
     pub(super) fn end_gathering(&mut self) {
         self.gathering = false;
     }
 
-    /// Time has passed; `read` is when the source was read and all was sent that was asked for.
+    /// Handles the passing of time; `read` is when the source was read and all that was asked for was sent.
     pub(super) fn handle_timeout(&mut self, now: Moment, read: Option<Moment>) {
         self.first_wait.take_if(|until| now >= *until);
         self.gathering &= read.is_none_or(|read| now.since(read) < GATHERING_MAX);
     }
 
-    /// When the first wait ends, if it has not.
+    /// Returns when the wait for hellos ends, if it has not ended.
     pub(super) fn next_at(&self) -> Option<Moment> {
         self.first_wait
     }
 
-    /// Whether hosts are waited for.
+    /// Whether hosts are still awaited.
     pub(super) fn is_shut(&self) -> bool {
         self.first_wait.is_some() || self.gathering
     }
 }
 
-/// How long the first symbols wait for hellos: round-trips on any local network, and the start of a receiver's thread.
+/// The longest time that the first symbols wait for hellos: round-trips on any local network, and the start of a
+/// receiver's thread.
 ///
-/// A host says in its hello what it kept of an earlier push: what is sent before that may be blocks that nobody lacks.
+/// A hello names what the host kept of an earlier push. What is sent before it may be blocks that no host lacks.
 const FIRST_WAIT: Duration = Duration::from_millis(50);
 
-/// How long, after the source was read, hosts that were never heard keep those waiting that were.
+/// The longest time after the source was read that hosts that were never heard delay those that were.
 const GATHERING_MAX: Duration = Duration::from_secs(10);
 
 #[cfg(test)]

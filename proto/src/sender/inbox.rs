@@ -1,4 +1,4 @@
-//! What hosts say: opened under their own key, refused if said before, taken into account, acknowledged.
+//! Datagrams from hosts: opened under the host's key, refused if replayed, handled, acknowledged.
 
 use std::net::SocketAddr;
 
@@ -40,12 +40,12 @@ impl Sender {
         Ok(())
     }
 
-    /// Opens a datagram under its host's key; only a hello may come from a host that is not known.
+    /// Opens a datagram under its host's key. Only a hello may come from an unknown host.
     fn open(&mut self, up: UpHeader, datagram: &[u8]) -> Result<Up, Discard> {
         let geometry = self.config.geometry;
         match self.hosts.get(up.receiver) {
             Some(host) => Up::open(host.cipher(), geometry, up, datagram),
-            // What is told of the push stands: who comes now is not asked for anything any more.
+            // The result stands once the push has ended: no host joins after that.
             None if up.header.kind == Kind::Hello && self.ending.is_none() => {
                 let cipher = Cipher::upward(&self.config.key, self.config.session, up.receiver);
                 Up::open(&cipher, geometry, up, datagram)
@@ -58,15 +58,15 @@ impl Sender {
         let name = self.hosts.name(id).ok_or(Discard::UnknownHost)?.clone();
         match message {
             Up::Hello(hello) => self.hosts.note_hello(id, &hello),
-            // Nobody holds less than before.
+            // A host never holds less than before.
             Up::Report(report) if self.hosts.falls_back(id, &report) => return Err(Discard::Implausible),
             Up::Report(mut report) => {
-                // Nor has anybody seen what was not sent: a host that says so was told forged numbers, and is served.
+                // Nor has it seen what was not sent. A host that reports so has received forged numbers; it is served.
                 let last = self.sequences.last();
                 report.highest = report.highest.min(last);
                 self.take_report(now, id, &report);
             }
-            // A host cannot have proven what we have not vouched for, nor something else.
+            // A host can only have proven the root that this sender vouches for.
             Up::Done(done) if Some(done.root) != self.root() => return Err(Discard::Malformed),
             Up::Done(done) => {
                 if self.hosts.note_done(now, id, &done, self.config.geometry.blocks()) {
@@ -88,7 +88,7 @@ impl Sender {
         if let Some(after) = self.polls.answered(now, report.round) {
             self.hosts.note_answer(id, after, self.asked);
         }
-        // What a side-lined host lacks waits until it delays nobody.
+        // What a side-lined host lacks waits until it delays no other host.
         let turn = match serve {
             Serve::Now => true,
             Serve::Afterwards => self.is_tail() && !self.hosts.somebody_lacks(),
@@ -103,8 +103,8 @@ impl Sender {
         }
     }
 
-    /// A few symbols for a host that nothing reaches, while nobody else lacks anything: should it lack less afterwards, it
-    /// is served again.
+    /// Sends a few symbols to a host that nothing reaches, while no other host lacks anything. If it lacks less
+    /// afterwards, it is served again.
     fn probe(&mut self, report: &Report) {
         if self.is_tail() && !self.hosts.somebody_lacks() && self.blocks.is_idle() {
             report.gaps.iter().take(1).for_each(|&gap| self.blocks.demand_manifest(gap, report.highest));
@@ -138,5 +138,5 @@ impl Sender {
     }
 }
 
-/// Symbols that a host is probed with in answer to one poll: one of them may get through where much is lost.
+/// Symbols that a host is probed with after one poll: one of them may get through where much is lost.
 const PROBE_SYMBOLS: u16 = 2;

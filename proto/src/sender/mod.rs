@@ -1,9 +1,15 @@
-//! The sender's side of a session: what to send next, to whom, and when it is over.
+//! The sender's side of a session: what is sent next, to which hosts, and when the session is over.
 //!
-//! Drive it like this: pass in what happened (`handle_*`), then drain [`Sender::poll_transmit`], then take
-//! [`Sender::poll_job`] as far as there is room for symbols, send symbols unless [`Sender::holds_symbols_back`], then sleep until
-//! [`Sender::poll_timeout`] or until something happens. An [`Interleaver`] says whose symbol is next. Every datagram to the group takes its number from this one counter, so the shell asks for the
-//! numbers of its symbols ([`Sender::take_sequences`]) right before it seals them.
+//! The shell drives it in this order:
+//!
+//! 1. Pass in what happened (`handle_*`).
+//! 2. Drain [`Sender::poll_transmit`].
+//! 3. Call [`Sender::poll_job`] as long as there is room for symbols.
+//! 4. Send symbols unless [`Sender::holds_symbols_back`]. An [`Interleaver`] chooses the next one.
+//! 5. Sleep until [`Sender::poll_timeout`] or until something happens.
+//!
+//! All datagrams to the group take their numbers from one counter. The shell takes the numbers of its symbols
+//! ([`Sender::take_sequences`]) right before it seals them.
 
 mod acks;
 mod ahead;
@@ -66,12 +72,12 @@ pub struct Sender {
     announce_at: Moment,
     silence_at: Moment,
     polls: Polls,
-    /// By the last poll.
+    /// The hosts that the last poll asked.
     asked: Asked,
     rate: RateControl,
     one_way: Option<OneWayPush>,
     skipped: u32,
-    /// What the first symbols wait for.
+    /// Holds back the first symbols.
     gate: Gate,
     /// The only host that still receives.
     last_one: Option<SocketAddr>,
@@ -81,10 +87,10 @@ pub struct Sender {
     discards: DiscardCounts,
 }
 
-/// Where the source stands.
+/// How far the source was read.
 enum Source {
     Reading,
-    /// Read to its end and proven; since when all first passes were sent.
+    /// Read to its end and proven. `pass_ended` is when all first passes had been sent.
     Proven {
         root: Root,
         pass_ended: Option<Moment>,
@@ -92,10 +98,10 @@ enum Source {
 }
 
 impl Sender {
-    /// A push that begins now.
+    /// Returns a push that begins now.
     ///
     /// # Panics
-    /// With a base in one-way mode, where nobody could ask for anything.
+    /// If `config` has a base in one-way mode, in which no host could ask for its blocks.
     pub fn new(now: Moment, config: SenderConfig) -> Self {
         assert!(config.base.is_none() || config.one_way.is_none());
         let (first_pass, sends) = match (&config.base, config.one_way) {
@@ -128,7 +134,7 @@ impl Sender {
         }
     }
 
-    /// The next block of the source was read, in the order of the object, and `ahead` repair symbols were made with it:
+    /// Handles the next block of the source, in the order of the object, with which `ahead` repair symbols were made:
     /// see [`Sender::repair_ahead`].
     ///
     /// # Panics
@@ -138,8 +144,8 @@ impl Sender {
         self.blocks.push(entry, None, ahead)
     }
 
-    /// The same where the push has a base: the block is not sent before a host asks for it, and hosts look for it by its
-    /// fingerprint, which every block but a zero one has.
+    /// Handles the next block of the source in a push with a base. The block is not sent before a host asks for it.
+    /// Hosts look for it by its fingerprint, which every block but a zero block has.
     ///
     /// # Panics
     /// If a fingerprint is missing, or is there and the push has no base.
@@ -153,7 +159,8 @@ impl Sender {
         self.blocks.push(entry, fingerprint, 0)
     }
 
-    /// The source was read to its end, and its length and digest are right: hosts may publish.
+    /// Notes that the source was read to its end with the right length and digest, so that hosts may publish. Returns
+    /// the root.
     ///
     /// # Panics
     /// If not all blocks were handed in.
@@ -165,14 +172,14 @@ impl Sender {
         root
     }
 
-    /// All symbols of a job have left; `last` was the number of the last.
+    /// Notes that all symbols of `job` have left; `last` is the number of the last one.
     pub fn handle_sent(&mut self, now: Moment, job: Job, last: Sequence) {
         self.blocks.finish(job, last);
         self.note_progress(now);
     }
 
-    /// The push cannot go on: tells everybody that nothing may be published, unless hosts were told before that they
-    /// may.
+    /// Ends the push early with `reason`: it is aborted, and no host may publish. If hosts were allowed to publish
+    /// before, it is given up.
     pub fn handle_abort(&mut self, now: Moment, reason: &str) {
         if self.ending.is_none() {
             let reason = reason.to_owned();
@@ -184,10 +191,10 @@ impl Sender {
         }
     }
 
-    /// A datagram came in at the sender's address.
+    /// Handles a datagram that came in at the sender's address.
     ///
     /// # Errors
-    /// Why it was dropped; it is counted already.
+    /// The reason why it was dropped; it is counted already.
     pub fn handle_datagram(&mut self, now: Moment, from: SocketAddr, datagram: &[u8]) -> Result<(), Discard> {
         let result = self.take_datagram(now, from, datagram);
         if let Err(reason) = result {
@@ -200,7 +207,7 @@ impl Sender {
         result
     }
 
-    /// Time has passed.
+    /// Handles the passing of time.
     pub fn handle_timeout(&mut self, now: Moment) {
         if self.ending.is_some() {
             return;
@@ -230,7 +237,7 @@ impl Sender {
         }
     }
 
-    /// The next control datagram, written into `out`.
+    /// Writes the next control datagram into `out`; returns its destination and kind.
     #[must_use]
     pub fn poll_transmit(&mut self, now: Moment, out: &mut Vec<u8>) -> Option<Transmit> {
         if let Some((to, ack)) = self.acks.pop() {
@@ -255,23 +262,23 @@ impl Sender {
         }
     }
 
-    /// The next block of the first pass, if every host has said that it holds it already: it is not sent, and the shell drops
-    /// its symbols. Ask before [`Sender::poll_job`].
+    /// Skips the next block of the first pass if every host has reported that it holds it; returns the block, whose
+    /// symbols the shell drops. Call it before [`Sender::poll_job`].
     #[must_use]
     pub fn poll_skip(&mut self, now: Moment) -> Option<BlockIndex> {
         let block = self.blocks.next_fresh()?;
         if self.ending.is_some() || !self.hosts.all_hold(block) {
             return None;
         }
-        // A host that finds out that it does not hold it says so in a report that has seen this number.
+        // A host that turns out to lack the block asks for it in a report that has seen this number.
         self.blocks.skip(self.sequences.last());
         self.skipped += 1;
         self.note_progress(now);
         Some(block)
     }
 
-    /// Whether no symbol may leave now, also none of a job that was begun: expected hosts may be about to say what they kept or
-    /// lack, or all hosts that answer are busy with another push and would hear none.
+    /// Whether no symbol may leave now, not even one of a job that was begun. Either expected hosts may be about to
+    /// report what they kept or lack, or all hosts that answer are busy with another push and would receive none.
     pub fn holds_symbols_back(&self) -> bool {
         self.gate.is_shut() || self.hosts.are_all_busy()
     }
@@ -281,22 +288,23 @@ impl Sender {
         self.hosts.is_resuming()
     }
 
-    /// Whether a block that is being sent for the first time is of use to anybody, as far as hosts have said by now.
+    /// Whether any host still needs a block that is being sent for the first time, as far as hosts have reported.
     pub fn needs_pass(&self, block: BlockIndex) -> bool {
         self.blocks.is_passed(block) || !self.hosts.all_hold(block)
     }
 
-    /// Blocks that were not sent in the first pass because every host held them.
+    /// The number of blocks that were not sent in the first pass because every host held them.
     pub fn blocks_skipped(&self) -> u32 {
         self.skipped
     }
 
-    /// Blocks with data of which nothing was sent so far: in the end, what every host held already.
+    /// The blocks with data of which nothing was sent so far. At the end, these are the blocks that every host held
+    /// already.
     pub fn unsent(&self) -> Unsent {
         self.blocks.unsent()
     }
 
-    /// The next symbols to send, of a kind that the shell has room for.
+    /// Returns the next symbols to send, of a kind that the shell has room for.
     #[must_use]
     pub fn poll_job(&mut self, room: JobRoom) -> Option<Job> {
         if self.ending.is_some() || self.is_leading() || self.holds_symbols_back() {
@@ -305,36 +313,36 @@ impl Sender {
         self.order.next(&mut self.blocks, room)
     }
 
-    /// Who symbols are for: everyone, or the only host of several that still receives. Their numbers are the group's in any
-    /// case, as nobody else counts them any more.
+    /// Returns where symbols are sent: to everyone, or to the only host of several that still receives. They have the
+    /// group's numbers in both cases, as no other host counts its losses by then.
     pub fn destination(&self) -> To {
         self.last_one.map_or(To::Everyone, To::Host)
     }
 
-    /// How fast to send, in bits per second of whole frames.
+    /// The rate at which to send, in bits per second of whole frames.
     pub fn rate(&self) -> u64 {
         self.rate.rate().bits()
     }
 
-    /// The share of datagrams that a quantile of the hosts loses at the moment, 0 to 1.
+    /// The share of datagrams that the quantile of the hosts loses at the moment, 0 to 1.
     pub fn usual_loss(&self) -> f64 {
         self.hosts.usual_loss()
     }
 
-    /// Repair symbols to make with a whole block as it is read, before anybody asks: what hosts will lack of it, as far as
-    /// that is known. A shorter block needs its share of them.
+    /// The number of repair symbols to make with a whole block as it is read, before any host asks: what hosts will
+    /// lack of it, as far as that is known. A shorter block needs a proportional share of them.
     pub fn repair_ahead(&self) -> u32 {
         let symbols = self.config.geometry.symbols_max();
         if let Some(one_way) = &self.one_way {
             return one_way.repair_symbols(symbols);
         }
-        // What is lost to congestion will not be lost again at the rate that it led to.
+        // Loss from congestion ends at the lower rate that it leads to.
         let usual = self.hosts.usual_loss();
         let loss = self.rate.lasting_loss().map_or(usual, |lasting| usual.min(lasting));
         repair_ahead(symbols, loss, self.hosts.tally().heard)
     }
 
-    /// When to call [`Sender::handle_timeout`] and drain again, and why.
+    /// Returns when to call [`Sender::handle_timeout`] and drain again, and for which timer.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<(Moment, SenderTimer)> {
         if let Some(ending) = &self.ending {
@@ -352,7 +360,7 @@ impl Sender {
         first_wait.into_iter().chain(timers).chain(manifest).min_by_key(|&(at, _)| at)
     }
 
-    /// Something that a person may want to know.
+    /// Returns the next event to show to a person.
     #[must_use]
     pub fn poll_event(&mut self) -> Option<SenderEvent> {
         self.events.pop_front()
@@ -366,22 +374,22 @@ impl Sender {
         self.sequences.take(count)
     }
 
-    /// What seals the datagrams to the group.
+    /// The cipher that seals the datagrams to the group.
     pub fn cipher(&self) -> &Cipher {
         &self.cipher
     }
 
-    /// What the push is about.
+    /// The configuration of the push.
     pub fn config(&self) -> &SenderConfig {
         &self.config
     }
 
-    /// A block's entry, once it was read.
+    /// The manifest entry of a block, once it was read.
     pub fn entry(&self, block: BlockIndex) -> Option<&ManifestEntry> {
         self.blocks.entry(block)
     }
 
-    /// Blocks whose first pass was sent.
+    /// The number of blocks whose first pass was sent.
     pub fn blocks_sent(&self) -> u32 {
         self.blocks.sent()
     }
@@ -394,7 +402,7 @@ impl Sender {
         }
     }
 
-    /// When the push came to its verdict, from its start.
+    /// The time from the start of the push to its verdict.
     pub fn time(&self) -> Option<Duration> {
         self.ending.as_ref().map(|ending| ending.since().since(self.start))
     }
@@ -414,22 +422,23 @@ impl Sender {
         &self.discards
     }
 
-    /// How the push ended, once that is clear; the end is still to be said until [`Sender::is_finished`].
+    /// The verdict, once it is reached. The end is still being sent until [`Sender::is_finished`].
     pub fn verdict(&self) -> Option<&Verdict> {
         self.ending.as_ref().map(Ending::verdict)
     }
 
-    /// Whether the end was said often enough.
+    /// Whether the end was sent often enough.
     pub fn is_finished(&self) -> bool {
         self.ending.as_ref().is_some_and(Ending::is_said)
     }
 
-    /// In one-way mode the group is told first what is coming, as nobody can ask for what it missed.
+    /// Whether one-way mode still holds symbols back. The group first hears what is coming, as no host can ask for what
+    /// it missed.
     fn is_leading(&self) -> bool {
         self.one_way.as_ref().is_some_and(|one_way| one_way.is_leading(self.polls.rounds()))
     }
 
-    /// What is to be said to the group now, announcements aside.
+    /// Returns the next control datagram to the group other than an announcement.
     fn next_down(&mut self, now: Moment) -> Option<Down> {
         if let Some(ending) = &mut self.ending {
             return ending.next(now).map(Down::End);
@@ -449,8 +458,8 @@ impl Sender {
         Some(Down::Poll(self.next_poll(now)))
     }
 
-    /// Puts off a round that would still be running when the pass ends. A round of thousands of hosts takes seconds, and the one
-    /// that asks what is lacking of everything cannot begin before it is over.
+    /// Puts off a round that would still be running when the pass ends; returns whether it did. A round of thousands of
+    /// hosts takes seconds, and the round that asks for everything still lacking cannot begin before it is over.
     fn waits_for_end_of_pass(&mut self, now: Moment) -> bool {
         let blocks = self.config.geometry.blocks() - self.blocks.sent();
         if self.is_tail() || self.one_way.is_some() {
@@ -487,14 +496,14 @@ impl Sender {
         self.polls.next_round(now, phase, self.asked.window)
     }
 
-    /// Times that each entry of the manifest is sent. A host that lacks one cannot finish its block: until it has said so in its
-    /// turn and was answered, its buffers fill up. Of thousands of hosts that each lose 1 % of the datagrams, one always loses
-    /// two in a row.
+    /// The number of times that each entry of the manifest is sent. A host that lacks an entry cannot finish its block,
+    /// and its buffers fill up until it has reported that in its turn and was answered. Of thousands of hosts that each
+    /// lose 1 % of the datagrams, one always loses two in a row.
     fn manifest_copies(&self) -> u32 {
         if self.hosts.answering() < MANIFEST_MANY_HOSTS { MANIFEST_COPIES } else { MANIFEST_COPIES_FOR_MANY }
     }
 
-    /// Time that the longest control datagram takes at the rate of the push.
+    /// The time that the longest control datagram takes at the rate of the push.
     fn control_time(&self) -> Duration {
         let bits = 8 * (self.config.geometry.control_bytes() as u64 + self.config.header_bytes);
         Duration::from_micros(bits * 1_000_000 / self.rate().max(1))
@@ -507,7 +516,7 @@ impl Sender {
         let datagrams = self.sequences.next().value();
         self.rate.note_round(now, Sent { datagrams, frame_bytes }, loss);
         if !sidelined.is_empty() && !self.is_tail() {
-            self.blocks.forget_demands(); // most of it is theirs
+            self.blocks.forget_demands(); // most demands are theirs
         }
         for (name, sideline) in sidelined {
             self.event(SenderEvent::Sidelined(name, sideline));
@@ -519,7 +528,7 @@ impl Sender {
         self.pass_ended().is_some()
     }
 
-    /// Time that the hosts' hellos are spread over so that they stay below [`REPORTS_PER_SECOND_MAX`].
+    /// The time over which hosts spread their hellos to stay below [`REPORTS_PER_SECOND_MAX`].
     fn spread(&self) -> Duration {
         (Duration::from_secs(1) * self.hosts.answering() / REPORTS_PER_SECOND_MAX).max(HELLO_SPREAD_MIN)
     }
@@ -545,7 +554,7 @@ impl Sender {
         announce.seal(&self.cipher, self.config.signer.as_ref(), sequence, out);
     }
 
-    /// The first symbols wait for nobody who was heard.
+    /// Ends each wait of the gate once all hosts that it is for were heard.
     fn open_gate(&mut self) {
         let tally = self.hosts.tally();
         if tally.heard >= tally.expected {
@@ -556,7 +565,7 @@ impl Sender {
         }
     }
 
-    /// When the source was read and all first passes were sent.
+    /// When both the source was proven and all first passes had been sent.
     fn pass_ended(&self) -> Option<Moment> {
         match self.source {
             Source::Proven { pass_ended, .. } => pass_ended,
@@ -564,7 +573,7 @@ impl Sender {
         }
     }
 
-    /// The pass may just have ended, or the last repair may just have left: ask at once what is still lacking.
+    /// Asks at once what is still lacking if the pass has just ended, or the last repair has just left.
     fn note_progress(&mut self, now: Moment) {
         let all_sent = self.blocks.all_sent() && self.blocks.is_idle();
         let is_empty = self.config.geometry.blocks() == 0;
@@ -612,22 +621,22 @@ impl Sender {
     }
 }
 
-/// A poll that would be put off for less is sent.
+/// Shortest time for which a poll is put off.
 const PUT_OFF_MIN: Duration = Duration::from_millis(1);
 
-/// Times that each entry of the manifest is sent: some 0.007 % of the object.
+/// The number of times that each entry of the manifest is sent: some 0.007 % of the object.
 const MANIFEST_COPIES: u32 = 2;
 /// The same from [`MANIFEST_MANY_HOSTS`] hosts on: 0.03 %.
 const MANIFEST_COPIES_FOR_MANY: u32 = 6;
 const MANIFEST_MANY_HOSTS: u32 = 256;
 
-/// Announcements come fast at first, as a host that misses one misses all symbols up to the next; then in gaps that
-/// grow with the age of the session. 0.2 kB each.
+/// Gaps between announcements, of 0.2 kB each. They are short at first, as a host that misses an announcement misses
+/// all symbols up to the next one, and grow with the age of the session.
 const ANNOUNCE_GAP_MIN: Duration = Duration::from_millis(1);
 const ANNOUNCE_GAP_MAX: Duration = Duration::from_millis(100);
 
-/// Hellos are spread over at least this.
+/// Shortest time over which hellos are spread.
 const HELLO_SPREAD_MIN: Duration = Duration::from_millis(5);
 
-/// How often silent hosts are looked for.
+/// Time between two checks for silent hosts.
 const SILENCE_CHECK: Duration = Duration::from_secs(1);

@@ -1,24 +1,25 @@
-//! One-way mode: a push that nobody answers. What hosts cannot ask for is sent several times instead.
+//! One-way mode: a push that no host answers. What hosts cannot ask for is sent several times instead.
 
 use std::time::Duration;
 
 use crate::time::Moment;
 
-/// A push that nobody answers: everything is sent several times and with repair symbols, and who has it is not known.
+/// A push that no host answers: everything is sent several times and with repair symbols, and the hosts that hold it
+/// are not known.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct OneWay {
     /// Repair symbols for each source symbol.
     pub overhead: f64,
-    /// Times that everything is sent, each with other repair symbols.
+    /// The number of times that everything is sent, each time with other repair symbols.
     pub passes: u32,
 }
 
 /// What is still to be sent in one-way mode.
 pub(super) struct OneWayPush {
     overhead: f64,
-    /// Further passes.
+    /// The number of further passes.
     passes_left: u32,
-    /// Times that the manifest is repeated after the last pass.
+    /// The number of times that the manifest is still repeated after the last pass.
     manifests_left: u32,
     /// When the next datagram of the manifest may leave.
     manifest_at: Moment,
@@ -41,13 +42,13 @@ impl OneWayPush {
         }
     }
 
-    /// Repair symbols that go with a block of `symbols` source symbols.
+    /// The number of repair symbols that go with a block of `symbols` source symbols.
     pub(super) fn repair_symbols(&self, symbols: u32) -> u32 {
         (f64::from(symbols) * self.overhead).ceil() as u32
     }
 
-    /// Whether it is too early for symbols after `polls` polls. The group is told first what is coming, as nobody can ask for
-    /// what it missed.
+    /// Whether it is too early for symbols after `polls` polls. The group first hears what is coming, as no host can
+    /// ask for what it missed.
     pub(super) fn is_leading(&self, polls: u32) -> bool {
         polls < LEAD_POLLS
     }
@@ -57,13 +58,13 @@ impl OneWayPush {
         self.manifest_at
     }
 
-    /// A datagram of the manifest, which takes `time` at the rate of the push, leaves now. All of the manifest may be due at
-    /// once, which no socket would take.
+    /// Notes that a datagram of the manifest leaves now, which takes `time` at the rate of the push. All of the
+    /// manifest may be due at once, which would be too much for any socket.
     pub(super) fn note_manifest(&mut self, now: Moment, time: Duration) {
         self.manifest_at = now + time;
     }
 
-    /// What is sent next when all was sent, if anything.
+    /// Returns what is sent next once all was sent, if anything.
     pub(super) fn repeat(&mut self, now: Moment) -> Option<Repeated> {
         if self.passes_left > 0 {
             self.passes_left -= 1;
@@ -86,12 +87,12 @@ impl OneWayPush {
 /// Polls before the first symbol: half a second, in which every host hears an announcement.
 const LEAD_POLLS: u32 = 10;
 
-/// How long the root is repeated after everything was sent.
+/// The time for which the root is repeated after everything was sent.
 const LINGER: Duration = Duration::from_millis(500);
 
-/// Times that the manifest is repeated after the last pass. One entry that is missing costs a host the object.
+/// The number of times that the manifest is repeated after the last pass. One missing entry costs a host the object.
 const MANIFEST_REPEATS: u32 = 8;
-/// Between these repeats: no burst of losses hits two.
+/// Gap between these repeats, so that no burst of losses hits two.
 const MANIFEST_REPEAT_GAP: Duration = Duration::from_millis(100);
 
 #[cfg(test)]

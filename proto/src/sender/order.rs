@@ -1,28 +1,29 @@
-//! In which order blocks are sent.
+//! The order in which blocks are sent.
 //!
 //! - Repairs come first, so that no host falls far behind.
-//! - After two blocks' worth of them comes a block of the first pass, so that a host that asks for ever does not keep the pass from
-//!   its end. With a base there is no pass, and a block of which a host lacks everything takes its turn.
-//! - Blocks of which a host holds nothing come last, so that a host that joins late does not keep the others waiting.
+//! - After two blocks' worth of repairs comes a block of the first pass, so that a host that never stops asking does
+//!   not keep the pass from ending. With a base there is no pass, and a block of which a host lacks everything comes
+//!   instead.
+//! - Blocks of which a host holds nothing come last, so that a host that joins late does not delay the others.
 
 use super::blocks::{Blocks, FirstPass, Job};
 use super::event::JobRoom;
 
-/// The order, and how far its turns are.
+/// Chooses the next job.
 pub(super) struct JobOrder {
-    /// Repair symbols of a block's worth of them, after which another kind has its turn.
+    /// The number of repair symbols after which another kind of job has its turn.
     repairs_max: u32,
-    /// Repair symbols handed out since that.
+    /// Repair symbols handed out since the last job of another kind.
     repairs: u32,
 }
 
 impl JobOrder {
-    /// The order of a push whose longest block has `symbols_max` symbols.
+    /// Returns the order of a push whose longest block has `symbols_max` symbols.
     pub(super) fn new(symbols_max: u32) -> Self {
         Self { repairs_max: REPAIRS_IN_A_ROW * symbols_max, repairs: 0 }
     }
 
-    /// The next job of a kind that there is room for.
+    /// Returns the next job of a kind that there is room for.
     pub(super) fn next(&mut self, blocks: &mut Blocks, room: JobRoom) -> Option<Job> {
         let yields = self.repairs >= self.repairs_max;
         let early = match blocks.first_pass() {
@@ -44,7 +45,7 @@ impl JobOrder {
     }
 }
 
-/// Blocks' worth of repair symbols after which another kind has its turn.
+/// Repair symbols in a row, in blocks' worth of them, after which another kind of job has its turn.
 const REPAIRS_IN_A_ROW: u32 = 2;
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! When to ask for reports: steadily during the pass, quickly after it while something is lacking, rarely while hosts
-//! are silent.
+//! When to ask for reports: steadily during the pass, quickly after it while something is lacking, rarely while nothing
+//! is.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -14,7 +14,7 @@ pub(super) enum Phase {
     Search,
     /// First passes are still being sent.
     Pass,
-    /// All was sent once; what is lacking is sent again.
+    /// All was sent once. What hosts lack is sent again.
     Tail,
 }
 
@@ -25,16 +25,16 @@ pub(super) struct Polls {
     last_at: Moment,
     /// When the last polls were sent, the newest last.
     sent: VecDeque<Moment>,
-    /// Time to the next poll in the tail when nothing moves.
+    /// Time to the next poll; in the tail it doubles while nothing is lacking.
     interval: Duration,
-    /// Reports with a deficit came in since the last poll.
+    /// A report since the last poll named something that its host lacks.
     lacking: bool,
     /// Time over which the hosts answer the last poll.
     window: Duration,
-    /// Times that the last poll is still said again, and when.
+    /// The number of times that the last poll is still to be repeated; `repeat_at` is the next time.
     repeats: u32,
     repeat_at: Moment,
-    /// A poll was put off for the end of the pass.
+    /// A poll was put off until the end of the pass.
     is_put_off: bool,
 }
 
@@ -54,18 +54,18 @@ impl Polls {
         }
     }
 
-    /// When the next poll is to be sent, a new one or the last one again.
+    /// Returns when the next poll is due: a new one, or a repeat of the last one.
     pub(super) fn next_at(&self) -> Moment {
         if self.repeats > 0 { self.next_at.min(self.repeat_at) } else { self.next_at }
     }
 
-    /// Whether a new one is due.
+    /// Whether a new poll is due.
     pub(super) fn is_due(&self, now: Moment) -> bool {
         now >= self.next_at
     }
 
-    /// The next round begins later, for the end of the pass; once in a push, so that a source that hesitates holds nothing up.
-    /// False if it is not put off.
+    /// Puts the next round off to `until`, the end of the pass; returns whether it was put off. It is put off only once
+    /// in a push, so that a source that stalls holds nothing up.
     pub(super) fn put_off(&mut self, until: Moment) -> bool {
         let put_off = !std::mem::replace(&mut self.is_put_off, true);
         if put_off {
@@ -74,21 +74,21 @@ impl Polls {
         put_off
     }
 
-    /// The last poll is said again: where a round takes long, who has not heard it would wait for the next one for as long. Who
-    /// has heard it does not answer twice.
+    /// Repeats the last poll; returns its round. Where a round takes long, a host that missed the poll would wait as
+    /// long for the next one. A host that has received the poll does not answer twice.
     pub(super) fn again(&mut self, now: Moment) -> u32 {
         self.repeats -= 1;
         self.repeat_at = now + REPEAT_GAP;
         self.round
     }
 
-    /// Polls so far.
+    /// The number of rounds so far.
     pub(super) fn rounds(&self) -> u32 {
         self.round
     }
 
-    /// How long ago the poll of this round was sent, if it is one of the last. Behind a full queue an answer comes when
-    /// the next poll is under way already.
+    /// Returns how long ago the poll of `round` was sent, if it is one of the last [`POLLS_KEPT`]. Behind a full queue,
+    /// an answer comes when the next poll was sent already.
     pub(super) fn answered(&self, now: Moment, round: u32) -> Option<Duration> {
         let back = self.round.checked_sub(round)? as usize;
         let at = self.sent.len().checked_sub(1 + back)?;
@@ -99,13 +99,15 @@ impl Polls {
         self.lacking |= lacking;
     }
 
-    /// The last repair has just left: what is lacking now is asked at once, or as soon as all have answered the last poll.
+    /// Brings the next poll forward, as the last repair has just left: to now, or to when all hosts have answered the
+    /// last poll.
     pub(super) fn soon(&mut self, now: Moment) {
         self.interval = TAIL_POLL;
         self.next_at = self.next_at.min(now.max(self.last_at + self.window.max(REPOLL_MIN)));
     }
 
-    /// A poll is sent now; gives its round. The answers come within `window`, so the next one is not sooner.
+    /// Notes that a poll is sent now; returns its round. The answers come within `window`, so the next poll is not sent
+    /// earlier.
     pub(super) fn next_round(&mut self, now: Moment, phase: Phase, window: Duration) -> u32 {
         self.interval = match (phase, self.lacking) {
             (Phase::Search, _) => SEARCH_ROUND,
@@ -130,17 +132,18 @@ impl Polls {
 
 /// Polls whose answers are timed.
 const POLLS_KEPT: usize = 16;
-/// During the pass: a block is repaired about so long after it was sent.
+/// Interval during the pass: a block is repaired about this long after it was sent.
 const PASS_POLL: Duration = Duration::from_millis(50);
-/// After the pass while something is lacking: some round-trips of a local network.
+/// Interval after the pass while something is lacking: some round-trips of a local network.
 const TAIL_POLL: Duration = Duration::from_millis(10);
-/// At their rarest.
+/// The longest interval.
 const IDLE_POLL: Duration = Duration::from_millis(500);
-/// A poll that is answered for longer than this is said several times: at a loss of 5 % one host of 160 000 hears none of them.
+/// A poll with at least this window is repeated [`REPEATS`] times: at a loss of 5 % one host in 160 000 receives none
+/// of them.
 const LONG_WINDOW: Duration = Duration::from_millis(100);
 const REPEATS: u32 = 3;
 const REPEAT_GAP: Duration = Duration::from_millis(20);
-/// Between a poll and one that is sent because the repairs that it brought have left.
+/// Shortest time between a poll and one that is sent early because its repairs have left.
 const REPOLL_MIN: Duration = Duration::from_millis(2);
 
 #[cfg(test)]

@@ -4,9 +4,9 @@ use crate::ids::Sequence;
 
 /// The next numbers.
 pub(super) struct Sequences {
-    /// To the group: they have no gaps, so that a host can count what it lost.
+    /// The next number to the group. There are no gaps, so that a host can count what it lost.
     group: u64,
-    /// To single hosts.
+    /// The next number to a single host.
     unicast: u64,
 }
 
@@ -41,13 +41,13 @@ impl Sequences {
         Sequence::new(self.group).expect("below 2^39")
     }
 
-    /// The number of the last datagram to the group, or the first number where there is none.
+    /// The number of the last datagram to the group, or the first number if none was sent.
     pub(super) fn last(&self) -> Sequence {
         Sequence::new(self.group.saturating_sub(1)).expect("below 2^39")
     }
 }
 
-/// Numbers of datagrams to single hosts begin here.
+/// The first number of datagrams to single hosts.
 const UNICAST: u64 = 1 << 39;
 
 #[cfg(test)]

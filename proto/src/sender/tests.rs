@@ -152,7 +152,7 @@ fn config(expected: Expected) -> SenderConfig {
     }
 }
 
-/// The host `id` says this.
+/// Hands `sender` the message `up` of the host `id`.
 fn hear(sender: &mut Sender, id: u8, up: Up) {
     // Each number is used once.
     let number = if matches!(up, Up::Hello(_)) { 1 } else { 2 };

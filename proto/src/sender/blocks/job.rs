@@ -1,41 +1,41 @@
-//! What the shell is given to send.
+//! What the shell is to send.
 
 use glancecast_fec::Esi;
 
 use crate::ids::BlockIndex;
 
-/// Symbols to be sent of one block.
+/// Symbols of one block that are to be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Job {
-    /// All K source symbols, then repair symbols that nobody has asked for yet.
+    /// All K source symbols, then repair symbols that no host has asked for yet.
     Source {
-        /// Of this block.
+        /// The block.
         block: BlockIndex,
         /// The first of the repair symbols.
         first: Esi,
-        /// Number of repair symbols, also none.
+        /// The number of repair symbols; may be 0.
         repair: u32,
     },
     /// Repair symbols that were not sent before.
     Repair {
-        /// Of this block.
+        /// The block.
         block: BlockIndex,
         /// The first of them.
         first: Esi,
-        /// Number of them, one to [`SOURCE_SYMBOLS_MAX`](crate::limits::SOURCE_SYMBOLS_MAX).
+        /// The number of them, one to [`SOURCE_SYMBOLS_MAX`](crate::limits::SOURCE_SYMBOLS_MAX).
         count: u32,
     },
 }
 
 impl Job {
-    /// The block that the job is about.
+    /// The block whose symbols are sent.
     pub fn block(self) -> BlockIndex {
         match self {
             Self::Source { block, .. } | Self::Repair { block, .. } => block,
         }
     }
 
-    /// Number of its symbols, of a block of K source symbols.
+    /// The number of its symbols, for a block of K source symbols.
     pub fn symbols(self, source_symbols: u32) -> u32 {
         match self {
             Self::Source { repair, .. } => source_symbols + repair,
@@ -43,7 +43,7 @@ impl Job {
         }
     }
 
-    /// The id of its symbol number `at`.
+    /// Returns the id of its symbol number `at`.
     ///
     /// # Panics
     /// If it has no such symbol.

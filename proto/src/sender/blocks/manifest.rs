@@ -1,7 +1,8 @@
 //! The manifest of a push as it is sent: which entries travel when, and how often.
 //!
-//! A host that lacks an entry cannot finish its block, so each entry is sent several times, in different datagrams: each run
-//! of new entries begins with the last ones of the runs before it. What hosts say they lack is repeated besides.
+//! A host that lacks an entry cannot finish its block, so each entry is sent several times, in different datagrams:
+//! each run of new entries begins with the last entries of the runs before it. Entries that hosts report as lacking are
+//! repeated in addition.
 
 use std::collections::VecDeque;
 
@@ -15,17 +16,17 @@ use crate::wire::{Encoding, GapRun, Listed, ManifestEntry, ManifestRun, manifest
 pub(super) struct ManifestSchedule {
     geometry: Geometry,
     entries: Vec<Entry>,
-    /// Hosts look for blocks of a base: the manifest says fingerprints, too.
+    /// Whether the manifest has fingerprints, by which hosts look for blocks of a base.
     has_fingerprints: bool,
     /// Entries below this block were sent once.
     sent: u32,
-    /// Runs that a host lacks, each as long as one datagram holds, and each once. At most [`MANIFEST_REPEATS_MAX`].
+    /// Runs that a host lacks, each queued once and as long as one datagram holds. At most [`MANIFEST_REPEATS_MAX`].
     repeats: VecDeque<GapRun>,
 }
 
 struct Entry {
     entry: ManifestEntry,
-    /// Where hosts may hold blocks of a base.
+    /// The block's fingerprint, if the push has a base.
     fingerprint: Option<Fingerprint>,
     /// Number of the last datagram with it.
     last: Sequence,
@@ -36,7 +37,7 @@ impl ManifestSchedule {
         Self { geometry, entries: Vec::new(), has_fingerprints, sent: 0, repeats: VecDeque::new() }
     }
 
-    /// Takes the entry of the next block.
+    /// Adds the entry of the next block.
     pub(super) fn push(&mut self, entry: ManifestEntry, fingerprint: Option<Fingerprint>) -> BlockIndex {
         assert!(!self.all_read(), "more blocks than the object has");
         self.entries.push(Entry { entry, fingerprint, last: Sequence::default() });
@@ -51,7 +52,7 @@ impl ManifestSchedule {
         self.entries.iter().map(|entry| entry.entry.hash).collect()
     }
 
-    /// Whether the entries of all blocks are here.
+    /// Whether the entries of all blocks were added.
     pub(super) fn all_read(&self) -> bool {
         self.entries.len() == self.geometry.blocks() as usize
     }
@@ -65,7 +66,7 @@ impl ManifestSchedule {
         self.sent == self.geometry.blocks()
     }
 
-    /// Whether no host lacks anything that was sent.
+    /// Whether no entries are queued to be repeated.
     pub(super) fn has_no_repeats(&self) -> bool {
         self.repeats.is_empty()
     }
@@ -90,7 +91,7 @@ impl ManifestSchedule {
         }
     }
 
-    /// Queues the last entries. No others follow that would repeat them: each block that is sent after them does.
+    /// Queues the last entries, which no later entries repeat. This is done after each block that is sent later.
     pub(super) fn repeat_last(&mut self) {
         let blocks = self.geometry.blocks();
         if self.all_read() && self.all_sent() && self.repeats.is_empty() {
@@ -104,8 +105,8 @@ impl ManifestSchedule {
         self.has_fresh(copies) || !self.repeats.is_empty()
     }
 
-    /// The next run to send, with number `sequence`: new entries once there are a few, or no more to come, so that each entry
-    /// is sent `copies` times; else what a host lacks.
+    /// Returns the next run to send, with number `sequence`. It has new entries once there are a few or no more to
+    /// come, so that each entry is sent `copies` times; else it has what a host lacks.
     pub(super) fn next(&mut self, sequence: Sequence, copies: u32) -> Option<ManifestRun> {
         if self.has_fresh(copies) {
             let first = self.repeat_from(copies);
@@ -117,7 +118,8 @@ impl ManifestSchedule {
         Some(self.run(run.first.0, run.first.0 + u32::from(run.blocks), sequence))
     }
 
-    /// Whether the entries that were never sent are worth a datagram: a few, many where all of them are zero, or the last ones.
+    /// Whether the entries that were never sent are worth a datagram: a few, or many if all of them are zero, or the
+    /// last ones.
     fn has_fresh(&self, copies: u32) -> bool {
         let fresh = &self.entries[self.sent as usize..];
         let is_enough = fresh.len() >= ZERO_BATCH as usize
@@ -125,15 +127,15 @@ impl ManifestSchedule {
         is_enough || (!fresh.is_empty() && self.all_read())
     }
 
-    /// Where the next run of new entries begins, so that each entry is sent `copies` times.
+    /// Returns where the next run of new entries begins, so that each entry is sent `copies` times.
     fn repeat_from(&self, copies: u32) -> u32 {
         let blocks = ((copies - 1) * ZERO_BATCH).min(MANIFEST_BLOCKS_MAX as u32 - ZERO_BATCH);
         let batch = batch(copies);
         self.back_from(self.sent, Reach { data: (copies - 1) * batch, blocks }, batch)
     }
 
-    /// The first block of a run that ends at `end` and reaches back as far as `most`, and as one datagram holds with `spare`
-    /// entries more.
+    /// Returns the first block of a run that ends at `end`. The run reaches back as far as `most`, and leaves room in
+    /// its datagram for `spare` more entries.
     fn back_from(&self, end: u32, most: Reach, spare: u32) -> u32 {
         let room = manifest_room(self.geometry.control_bytes());
         let (mut first, mut data) = (end, 0);
@@ -148,7 +150,7 @@ impl ManifestSchedule {
         first
     }
 
-    /// The end of a run from `first` on, which is below `end`: as much as one datagram holds.
+    /// Returns the end of a run from `first` on, which is below `end`: as much as one datagram holds.
     fn run_end(&self, first: u32, end: u32) -> u32 {
         let room = manifest_room(self.geometry.control_bytes());
         let (mut blocks, mut data) = (0, 0);
@@ -175,13 +177,13 @@ impl ManifestSchedule {
 }
 
 impl Entry {
-    /// Whether symbols travel for the block.
+    /// Whether the block has symbols to send.
     fn has_data(&self) -> bool {
         self.entry.encoding != Encoding::Zero
     }
 }
 
-/// How far a run reaches back: to the smaller of the two.
+/// How far a run reaches back at most: the first of the two limits that is reached ends it.
 struct Reach {
     /// Blocks that are not zero.
     data: u32,
@@ -189,19 +191,19 @@ struct Reach {
     blocks: u32,
 }
 
-/// New entries that are sent together. Where each is sent often they do not wait for each other: a host keeps a buffer for each
-/// block whose entry it lacks, and has few.
+/// Returns the number of new entries that are sent together. With many copies they do not wait for each other: a host
+/// keeps a buffer for each block whose entry it lacks, and has few buffers.
 fn batch(copies: u32) -> u32 {
     if copies > 2 { 1 } else { BATCH }
 }
 
-/// New entries that are sent together where each is sent twice: some 0.007 % of the object.
+/// The number of new entries that are sent together if each is sent twice: some 0.007 % of the object.
 const BATCH: u32 = 4;
-/// The same where all of them are zero: nothing of such a block travels that would have to wait for its entry, and half a
-/// gigabyte of them takes a datagram of less than 200 bytes.
+/// The same if all of them are zero. Such a block has no symbols that would wait for its entry, and half a gigabyte of
+/// such blocks takes a datagram of less than 200 bytes.
 pub(super) const ZERO_BATCH: u32 = 512;
 
-/// Entries that are repeated at the end of the pass.
+/// The number of entries that are repeated at the end of the pass.
 const LAST: u32 = 6 * BATCH;
 
 const _: () = {

@@ -1,8 +1,8 @@
-//! What the sender knows of each block: whether its first pass was sent, how many repair symbols are asked for, and in which
-//! order they are served.
+//! What the sender knows of each block: whether its first pass was sent, how many repair symbols are asked for, and in
+//! which order they are served.
 //!
-//! `state` counts the symbols of one block, `manifest` schedules the entries of all of them, `job` is what the shell is given to
-//! send. [`Blocks`] keeps the queues.
+//! `state` counts the symbols of one block, `manifest` schedules the entries of all of them, and `job` is what the
+//! shell is to send. [`Blocks`] keeps the queues.
 
 mod job;
 mod manifest;
@@ -21,25 +21,25 @@ use crate::wire::{DeficitRun, Encoding, GapRun, ManifestEntry, ManifestRun};
 use manifest::ManifestSchedule;
 use state::BlockState;
 
-/// Whether blocks are sent before anybody has asked for them.
+/// Whether blocks are sent before a host has asked for them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FirstPass {
-    /// Each block once, unless every host has said that it holds it.
+    /// Each block is sent once, unless every host has reported that it holds the block.
     Sent,
-    /// None: hosts hear the manifest, look at what they hold, and ask for the rest.
+    /// No block is sent: hosts receive the manifest, look at what they hold, and ask for the rest.
     OnDemand,
 }
 
 /// Blocks of which nothing was sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Unsent {
-    /// How many.
+    /// The number of blocks.
     pub blocks: u32,
     /// Their bytes.
     pub bytes: u64,
 }
 
-/// All blocks of the object, as far as they were read.
+/// All blocks of the object that were read so far.
 pub(super) struct Blocks {
     geometry: Geometry,
     first_pass: FirstPass,
@@ -47,9 +47,9 @@ pub(super) struct Blocks {
     manifest: ManifestSchedule,
     /// Blocks below this one have had their first pass.
     sent: u32,
-    /// Read, and waiting for their first pass. As long as the shell's own queue of read blocks.
+    /// Blocks that were read and wait for their first pass: as many as the shell's own queue of read blocks.
     ready: VecDeque<BlockIndex>,
-    /// The block that a further pass of one-way mode sends next.
+    /// The block that a further pass of one-way mode sends next, if one is under way.
     carousel: Option<u32>,
     demands: Demands,
     /// Jobs handed out and not yet sent.
@@ -57,7 +57,7 @@ pub(super) struct Blocks {
 }
 
 impl Blocks {
-    /// An object of which nothing was read.
+    /// Returns the blocks of an object of which nothing was read.
     pub(super) fn new(geometry: Geometry, first_pass: FirstPass) -> Self {
         Self {
             geometry,
@@ -72,8 +72,8 @@ impl Blocks {
         }
     }
 
-    /// Takes the next block's entry, in the order of the object, with the number of repair symbols that were made `ahead` with
-    /// it.
+    /// Adds the entry of the next block, in the order of the object, with the number of repair symbols that were made
+    /// `ahead` with it.
     pub(super) fn push(
         &mut self,
         entry: ManifestEntry,
@@ -100,12 +100,12 @@ impl Blocks {
         self.manifest.all_read()
     }
 
-    /// Blocks whose first pass was sent, counted from the start of the object without a gap.
+    /// The number of blocks whose first pass was sent, counted from the start of the object without a gap.
     pub(super) fn sent(&self) -> u32 {
         self.sent
     }
 
-    /// Entries that were sent once, counted from the start of the object.
+    /// The number of entries that were sent once, counted from the start of the object.
     pub(super) fn manifest_sent(&self) -> u32 {
         self.manifest.sent()
     }
@@ -115,7 +115,7 @@ impl Blocks {
         self.sent == self.geometry.blocks() && self.manifest.all_sent()
     }
 
-    /// Nothing is asked for and nothing is being made.
+    /// Whether nothing is asked for and nothing is being made.
     pub(super) fn is_idle(&self) -> bool {
         self.ready.is_empty()
             && self.carousel.is_none()
@@ -128,7 +128,7 @@ impl Blocks {
         self.manifest.hashes()
     }
 
-    /// Blocks with data of which nothing was sent.
+    /// The blocks with data of which nothing was sent.
     pub(super) fn unsent(&self) -> Unsent {
         let unsent = self.geometry.indices().zip(&self.states);
         let unsent = unsent.filter(|(_, state)| state.source_symbols() > 0 && !state.is_touched());
@@ -146,13 +146,13 @@ impl Blocks {
         self.manifest.get(block)
     }
 
-    /// The next first pass.
+    /// Hands out the next first pass.
     pub(super) fn next_source(&mut self) -> Option<Job> {
         let block = self.ready.pop_front()?;
         Some(self.begin(block, BlockState::begin_pass))
     }
 
-    /// The block whose first pass is next.
+    /// Returns the block whose first pass is next.
     pub(super) fn next_fresh(&self) -> Option<BlockIndex> {
         self.ready.front().copied()
     }
@@ -162,27 +162,28 @@ impl Blocks {
         self.states.get(block.index()).is_some_and(BlockState::is_passed)
     }
 
-    /// The next first pass is not needed: every host held the block when datagram `last` was sent.
+    /// Skips the next first pass, as every host held the block when datagram `last` was sent.
     pub(super) fn skip(&mut self, last: Sequence) {
         let Some(block) = self.ready.pop_front() else { return };
         self.states[block.index()].skip(last);
         self.advance_sent();
     }
 
-    /// The next repair of a block of which every host holds something.
+    /// Hands out the next repair of a block of which every host holds something.
     pub(super) fn next_repair(&mut self) -> Option<Job> {
         let block = self.demands.take_idle(Queue::Partial, &self.states)?;
         Some(self.begin(block, BlockState::begin_repair))
     }
 
-    /// The next block of which a host holds nothing: its source symbols go again. They cost no encoding here, and no
-    /// decoding there.
+    /// Hands out the next block of which a host holds nothing: its source symbols again, which cost no encoding on the
+    /// sender and no decoding on the host.
     pub(super) fn next_whole(&mut self) -> Option<Job> {
         let block = self.demands.take_idle(Queue::Whole, &self.states)?;
         Some(self.begin(block, BlockState::begin_whole))
     }
 
-    /// Sends everything once more, manifest too, each block with `ahead` repair symbols that were not sent before.
+    /// Sends everything once more, including the manifest, each block with `ahead` repair symbols that were not sent
+    /// before.
     pub(super) fn start_over(&mut self) {
         self.carousel = self.next_with_symbols(0);
         self.repeat_manifest();
@@ -198,17 +199,18 @@ impl Blocks {
         self.manifest.is_due(copies)
     }
 
-    /// The next manifest datagram to send, with number `sequence`; see [`ManifestSchedule::next`].
+    /// Returns the next manifest datagram to send, with number `sequence`; see [`ManifestSchedule::next`].
     pub(super) fn next_manifest(&mut self, sequence: Sequence, copies: u32) -> Option<ManifestRun> {
         self.manifest.next(sequence, copies)
     }
 
-    /// Queues manifest entries that a host lacks, unless they were repeated after what it has seen.
+    /// Queues manifest entries that a host lacks, unless they were repeated after `highest`, the last datagram that it
+    /// has seen.
     pub(super) fn demand_manifest(&mut self, gap: GapRun, highest: Sequence) {
         self.manifest.demand(gap, highest);
     }
 
-    /// The next block of a pass that [`Blocks::start_over`] began.
+    /// Hands out the next block of a pass that [`Blocks::start_over`] began.
     pub(super) fn next_again(&mut self) -> Option<Job> {
         let block = self.carousel?;
         if self.states[block as usize].is_busy() {
@@ -218,7 +220,7 @@ impl Blocks {
         Some(self.begin(BlockIndex(block), BlockState::begin_pass))
     }
 
-    /// A job's symbols have all left; `last` was the number of the last.
+    /// Notes that all symbols of `job` have left; `last` is the number of the last one.
     ///
     /// # Panics
     /// If no job of its block is handed out.
@@ -232,23 +234,23 @@ impl Blocks {
         }
     }
 
-    /// Takes a host's deficit into account: what it lacked of what was sent up to `highest`. `loss` is the share of what is
-    /// sent now that will be lost on its way.
+    /// Handles a host's deficit: what it lacked of the datagrams up to `highest`. `loss` is the share of what is sent
+    /// now that will be lost on its way.
     pub(super) fn demand(&mut self, run: DeficitRun, highest: Sequence, loss: f64) {
         let symbols = f64::from(run.symbols) * (1.0 + loss.clamp(0.0, LOSS_COVERED_MAX));
         let symbols = symbols.round() as u32;
         for block in run.first.0..run.first.0 + u32::from(run.blocks) {
             let Some(state) = self.states.get_mut(block as usize) else { return };
             let Some(lacking) = state.ask(symbols, highest) else { continue };
-            // A host that holds something of a block gets new repair symbols, and not the same source symbols in the same order:
-            // of those, one that takes in only the first few would learn nothing.
+            // A host that holds something of a block gets new repair symbols, not the same source symbols in the same
+            // order: from those, a host that takes in only the first few would learn nothing.
             let k = state.source_symbols();
             let is_whole = u32::from(run.symbols) > k && lacking >= k;
             self.demands.put(BlockIndex(block), if is_whole { Queue::Whole } else { Queue::Partial });
         }
     }
 
-    /// Takes back what is asked for and not handed out yet. Whoever still lacks it says so in the next round.
+    /// Drops what is asked for and not handed out yet. A host that still lacks it asks again in the next round.
     pub(super) fn forget_demands(&mut self) {
         for block in self.demands.drain() {
             self.states[block.index()].forget_demand();
@@ -273,14 +275,14 @@ impl Blocks {
     }
 }
 
-/// The blocks that hosts lack something of, each in one queue at most.
+/// The blocks of which hosts lack something, each in one queue at most.
 #[derive(Default)]
 struct Demands {
     /// Blocks of which every host that lacks some holds something.
     partial: VecDeque<BlockIndex>,
     /// Blocks of which a host holds nothing.
     whole: VecDeque<BlockIndex>,
-    /// In which queue each block of the object is.
+    /// The queue that each block of the object is in.
     queues: Vec<Queue>,
 }
 
@@ -309,7 +311,7 @@ impl Demands {
         }
     }
 
-    /// Takes the first block of a queue of which no job is handed out.
+    /// Takes the first block of a queue for which no job is handed out.
     fn take_idle(&mut self, queue: Queue, states: &[BlockState]) -> Option<BlockIndex> {
         let blocks = if queue == Queue::Whole { &mut self.whole } else { &mut self.partial };
         let at = blocks.iter().position(|block| !states[block.index()].is_busy())?;
@@ -326,5 +328,6 @@ impl Demands {
     }
 }
 
-/// Share of a deficit that is sent on top of it at most, however much is lost: the next report says what is still lacking.
+/// Largest share of a deficit that is sent on top of it, however much is lost: the next report names what is still
+/// lacking.
 const LOSS_COVERED_MAX: f64 = 0.5;

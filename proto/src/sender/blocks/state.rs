@@ -1,10 +1,10 @@
 //! The symbols of one block: which were handed out, and how many more are asked for.
 //!
-//! A report says how many symbols a host lacked when it had seen everything up to sequence `highest`. Symbols sent
+//! A report states how many symbols a host lacked when it had seen everything up to sequence `highest`. Symbols sent
 //! later may fill that deficit, so each block remembers its **epoch**: everything sent since `base`. A report from
-//! within the epoch asks only for what the epoch has not sent; one that has seen the whole epoch begins a new one; one
-//! from before it is out of date. So a deficit is served once, however many hosts share it and however slowly their
-//! reports come in.
+//! within the epoch asks only for what the epoch has not sent. A report that has seen the whole epoch begins a new one.
+//! A report from before the epoch is out of date. So a deficit is served once, however many hosts share it and however
+//! slowly their reports come in.
 
 use glancecast_fec::Esi;
 
@@ -19,11 +19,11 @@ pub(super) struct BlockState {
     /// Repair symbols that follow the source symbols of the first pass.
     ahead: u32,
     next_esi: u32,
-    /// The first pass was sent, or is not going to be.
+    /// Whether the first pass was sent, or is not going to be.
     is_passed: bool,
-    /// Symbols of it were handed out.
+    /// Whether symbols of it were handed out.
     is_touched: bool,
-    /// A job of it is handed out.
+    /// Whether a job of it is handed out.
     is_busy: bool,
     /// Number of the last datagram before the epoch.
     base: Sequence,
@@ -36,7 +36,7 @@ pub(super) struct BlockState {
 }
 
 impl BlockState {
-    /// A block of which nothing was sent. Where `is_passed`, it has no first pass.
+    /// Returns a block of which nothing was sent. If `is_passed`, it has no first pass.
     pub(super) fn new(source_symbols: u32, ahead: u32, is_passed: bool) -> Self {
         Self {
             source_symbols,
@@ -68,8 +68,8 @@ impl BlockState {
         self.is_busy
     }
 
-    /// A host lacks `symbols` of it, of those sent up to `highest`. Returns what is to be sent now for this, unless as much is on
-    /// its way, or asked for already.
+    /// Handles the report of a host that lacked `symbols` symbols when it had seen everything up to `highest`. Returns
+    /// how many are to be sent for it now, or `None` if as many are on their way or asked for already.
     pub(super) fn ask(&mut self, symbols: u32, highest: Sequence) -> Option<u32> {
         if !self.is_passed || self.source_symbols == 0 {
             return None;
@@ -87,7 +87,7 @@ impl BlockState {
         })
     }
 
-    /// Takes back what is asked for.
+    /// Drops what is asked for.
     pub(super) fn forget_demand(&mut self) {
         self.demand = 0;
     }
@@ -97,7 +97,7 @@ impl BlockState {
         self.source_job(block, self.ahead)
     }
 
-    /// Hands out what is asked for: repair symbols.
+    /// Hands out the repair symbols that are asked for.
     pub(super) fn begin_repair(&mut self, block: BlockIndex) -> Job {
         let count = std::mem::take(&mut self.demand).min(SOURCE_SYMBOLS_MAX);
         self.in_epoch += count;
@@ -105,15 +105,17 @@ impl BlockState {
         Job::Repair { block, first: self.take_esis(count), count }
     }
 
-    /// Hands out what is asked for, which is all of it: its source symbols once more.
+    /// Hands out the source symbols once more, as all of the block is asked for.
     pub(super) fn begin_whole(&mut self, block: BlockIndex) -> Job {
-        // A host that lacks all of it asks for K and one more, which it needs of repair symbols, and not of all source symbols.
+        // A host that lacks all of it asks for K + 1 symbols. It needs that many repair symbols, but only K source
+        // symbols.
         let demand = std::mem::take(&mut self.demand);
         self.in_epoch += demand;
         self.source_job(block, demand.saturating_sub(self.source_symbols + 1).min(SOURCE_SYMBOLS_MAX))
     }
 
-    /// The job's symbols have left; `last` was the number of the last. Returns whether it was the first pass.
+    /// Notes that the job's symbols have left; `last` is the number of the last one. Returns whether it was the first
+    /// pass.
     pub(super) fn finish(&mut self, last: Sequence) -> bool {
         self.is_busy = false;
         self.last = last;
@@ -125,7 +127,7 @@ impl BlockState {
         is_first
     }
 
-    /// The first pass is not needed: every host held the block when datagram `last` was sent.
+    /// Skips the first pass, as every host held the block when datagram `last` was sent.
     pub(super) fn skip(&mut self, last: Sequence) {
         (self.base, self.last, self.is_passed) = (last, last, true);
     }
@@ -139,7 +141,7 @@ impl BlockState {
         (self.is_busy, self.is_touched) = (true, true);
     }
 
-    /// Ids of `count` repair symbols that were not sent before.
+    /// Takes the ids of `count` repair symbols that were not sent before; returns the first.
     fn take_esis(&mut self, count: u32) -> Esi {
         let first = Esi::new(self.next_esi)
             .filter(|first| first.plus(count).is_some())

@@ -146,7 +146,7 @@ fn the_last_manifest_entries_are_repeated_with_the_last_blocks() {
     }
 }
 
-/// How often each of 40 entries is sent as they are read.
+/// Returns how often each of 40 entries is sent as they are read.
 fn times_sent(copies: u32) -> Vec<u32> {
     let mut blocks = blocks_of(40);
     let mut times = vec![0; 40];
@@ -173,7 +173,7 @@ fn zero_blocks_travel_together_and_twice_too() {
     let spans: Vec<(u32, u32)> = runs.iter().map(|run| (run.first.0, run.blocks.len() as u32)).collect();
     let batch = ZERO_BATCH;
     assert_eq!(spans, [(0, batch), (0, 2 * batch), (batch, 2 * batch)]);
-    // The last entry is waited for by nobody, and comes with those before it.
+    // No entry follows the last one, so it is sent at once, with those before it.
     blocks.push(entry(Encoding::Stored), None, 0);
     let last = blocks.next_manifest(at(2), 2).expect("all is read");
     assert_eq!((last.first.0, last.blocks.len() as u32), (2 * batch, batch + 1));
@@ -233,7 +233,7 @@ fn on_demand_nothing_is_sent_that_nobody_lacks_and_all_of_what_somebody_does() {
     blocks.demand(deficit(1, K as u16 + 1), at(1), 0.0);
     let job = blocks.next_whole().expect("asked for");
     assert_eq!(job, Job::Source { block: BlockIndex(1), first: esi(K), repair: 0 });
-    // Another host asks for the same; what is on its way will do for both.
+    // Another host asks for the same: what is on its way suffices for both.
     blocks.demand(deficit(1, K as u16 + 1), at(1), 0.0);
     blocks.finish(job, at(800));
     blocks.demand(deficit(1, 5), at(700), 0.0);

@@ -1,12 +1,12 @@
-//! How well one host takes what is sent, from the counters of its reports: what share it loses and why, and whether it
-//! is so much worse than the others that it is side-lined, served after them and never instead of them.
+//! How well one host receives what is sent, by the counters of its reports: what share it loses and why, and whether it
+//! is so much worse than the others that it is side-lined. It is then served after them, and never instead of them.
 
 use std::fmt;
 
 use crate::ids::Sequence;
 use crate::wire::Totals;
 
-/// Why a host cannot keep up with the others.
+/// The reason why a host cannot keep up with the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
     /// Datagrams are lost on the way to it.
@@ -28,12 +28,12 @@ impl Cause {
     }
 }
 
-/// Why a host was side-lined. It stays in the table after the push.
+/// The reason why a host was side-lined. It stays in the table after the push.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sideline {
     /// What keeps it back.
     pub cause: Cause,
-    /// Datagrams of a hundred that it could not use when this was found.
+    /// The percentage of datagrams that it could not use when this was found.
     pub percent: u8,
 }
 
@@ -57,11 +57,11 @@ pub(super) struct Interval {
     pub(super) datagrams: u64,
     /// Number of the datagram before the first of them.
     pub(super) since: u64,
-    /// Share that did not come.
+    /// Share that did not arrive.
     pub(super) lost: f64,
-    /// Share that came and found no buffer.
+    /// Share that arrived and found no buffer.
     pub(super) refused: f64,
-    /// Share that the socket dropped; part of what was lost.
+    /// Share that the socket dropped; part of `lost`.
     pub(super) dropped: f64,
 }
 
@@ -70,9 +70,9 @@ pub(super) struct Interval {
 pub(super) struct Health {
     last: Option<(Sequence, Totals)>,
     smooth: Interval,
-    /// Of the round that is under way.
+    /// The interval of the current round.
     pub(super) latest: Option<Interval>,
-    /// Rounds in a row that spoke for a change of the verdict.
+    /// The number of rounds in a row that spoke for a change of the verdict.
     contrary_rounds: u32,
     sidelined: Option<Sideline>,
     /// The first verdict, which stays.
@@ -80,12 +80,12 @@ pub(super) struct Health {
 }
 
 impl Health {
-    /// A report came in: what its counters say of the time since the one before.
+    /// Handles the counters of a report: what they show of the time since the report before.
     pub(super) fn note(&mut self, highest: Sequence, totals: Totals) {
         let Some((before, old)) = self.last.replace((highest, totals)) else { return };
         let datagrams = highest.value().saturating_sub(before.value());
         if datagrams < DATAGRAMS_MIN {
-            self.last = Some((before, old)); // too few to say anything: they count with the next ones
+            self.last = Some((before, old)); // too few to judge: they count with the next ones
             return;
         }
         let share = |new: u64, old: u64| (new.saturating_sub(old) as f64 / datagrams as f64).min(1.0);
@@ -108,8 +108,8 @@ impl Health {
         self.latest = Some(interval);
     }
 
-    /// The share that was lost since the host joined, up to its last report. The number of datagrams is guessed from their bytes,
-    /// as the number of the first one is not known.
+    /// The share that was lost from when the host joined to its last report. The number of datagrams is estimated from
+    /// their bytes, as the number of the first one is not known.
     pub(super) fn loss_since_joining(&self) -> Option<f64> {
         let (_, totals) = self.last?;
         let came = totals.bytes_received / DATAGRAM_BYTES_GUESSED;
@@ -117,12 +117,12 @@ impl Health {
         (all >= DATAGRAMS_MIN).then(|| totals.symbols_lost as f64 / all as f64)
     }
 
-    /// The smoothed share that is lost on the way to this host, once something is known.
+    /// The smoothed share that is lost on the way to this host, once it is known.
     pub(super) fn loss(&self) -> Option<f64> {
         (self.smooth.datagrams > 0).then_some(self.smooth.lost)
     }
 
-    /// The smoothed share that is of no use to this host: lost on the way, or without a buffer.
+    /// The smoothed share that this host cannot use: lost on the way, or without a buffer.
     pub(super) fn useless(&self) -> Option<f64> {
         (self.smooth.datagrams > 0).then_some((self.smooth.lost + self.smooth.refused).min(1.0))
     }
@@ -131,8 +131,8 @@ impl Health {
         self.sidelined
     }
 
-    /// Judges the host beside the others, to the quantile of which the share `usual` is of no use. Returns whether it was just
-    /// side-lined.
+    /// Judges the host by comparison with the quantile of the hosts, which cannot use the share `usual`. Returns
+    /// whether it was just side-lined.
     pub(super) fn judge(&mut self, usual: f64) -> bool {
         let Interval { lost, refused, dropped, .. } = self.smooth;
         let degraded_from = LOST_MIN + LOST_FACTOR * usual;
@@ -144,8 +144,8 @@ impl Health {
         self.contrary_rounds = if wrong { self.contrary_rounds + 1 } else { 0 };
         match self.sidelined {
             None if self.contrary_rounds >= CONTRARY_TO_SIDELINE => {
-                // Loss comes first: a host that loses many symbols completes its blocks in bursts, for which no store is fast
-                // enough.
+                // Loss is looked at first: a host that loses many symbols completes its blocks in bursts, and no store
+                // is fast enough for those.
                 let cause = if lost < degraded_from && refused > lost {
                     Cause::Store
                 } else if dropped > lost / 2.0 {
@@ -169,22 +169,23 @@ impl Health {
     }
 }
 
-/// The loss that three of four hosts stay below: sorted, a quarter from the top, and never the worst of several.
+/// Returns the item of `losses` at the upper quartile by `key`, rounded down: it is never the worst of several.
 pub(super) fn quantile<T: Copy>(mut losses: Vec<T>, key: impl Fn(&T) -> f64) -> Option<T> {
     losses.sort_by(|a, b| key(a).total_cmp(&key(b)));
     losses.get((losses.len().max(1) - 1) * 3 / 4).copied()
 }
 
-/// Nearly all are symbols of an MTU of 1500.
+/// Estimated bytes of a datagram: nearly all carry a symbol at an MTU of 1500.
 const DATAGRAM_BYTES_GUESSED: u64 = 1_468;
-/// Datagrams between two reports that are needed to speak of a share.
+/// Fewest datagrams between two reports from which a share is computed.
 const DATAGRAMS_MIN: u64 = 100;
-/// Of the newest interval in the smoothed shares.
+/// Weight of the newest interval in the smoothed shares.
 const SMOOTHING: f64 = 0.3;
-/// A host is degraded from a loss of [`LOST_MIN`] plus [`LOST_FACTOR`] times that of the others on.
+/// A host is degraded if it loses at least [`LOST_MIN`] plus [`LOST_FACTOR`] times what the others lose.
 const LOST_MIN: f64 = 0.10;
 const LOST_FACTOR: f64 = 3.0;
-/// Rounds that speak against a host before it is side-lined, and for it before it is served with the others again.
+/// Rounds in a row that speak against a host before it is side-lined, and for it before it is served with the others
+/// again.
 const CONTRARY_TO_SIDELINE: u32 = 3;
 const CONTRARY_TO_RESTORE: u32 = 20;
 
@@ -255,7 +256,7 @@ mod tests {
             Self { health, highest: 0, totals: Totals::default() }
         }
 
-        /// A thousand datagrams, and the verdict.
+        /// Hands in a report after a thousand datagrams; returns whether the host was just side-lined.
         fn round(&mut self, lost: u64, dropped: u64, refused: u64, usual: f64) -> bool {
             self.highest += 1_000;
             self.totals.symbols_lost += lost;

@@ -1,4 +1,4 @@
-//! What one start of one receiver has said of itself.
+//! What one start of one receiver has reported.
 
 use std::net::SocketAddr;
 
@@ -14,17 +14,17 @@ use crate::wire::{Discard, Done, Failed, KeptRun, Report, Totals};
 pub(in crate::sender) struct Host {
     cipher: Cipher,
     slot: u32,
-    /// Where its hello came from. It stays, so that nobody who catches a report on its way can lead what is sent to this
-    /// host alone to somebody else.
+    /// The address that its hello came from. It never changes, so that an attacker who intercepts a report cannot
+    /// redirect what is sent to this host alone.
     addr: SocketAddr,
     last_sequence: Sequence,
-    /// When it last said something new before it was settled, and when it was settled.
+    /// The time of its last new datagram before it was settled, then the time when it was settled.
     heard: Moment,
     blocks_held: u32,
     totals: Totals,
-    /// Blocks of an earlier session that it holds, by its last word on them.
+    /// Blocks of an earlier session that it holds, by its last list of them.
     kept: Vec<KeptRun>,
-    /// Its last report named something that it lacks; true before the first one.
+    /// Whether its last report named something that it lacks; true before the first one.
     is_lacking: bool,
     reach: Reach,
     pub(super) health: Health,
@@ -50,7 +50,7 @@ impl Host {
         }
     }
 
-    /// What opens the datagrams of this start.
+    /// The cipher that opens the datagrams of this start.
     pub(in crate::sender) fn cipher(&self) -> &Cipher {
         &self.cipher
     }
@@ -78,7 +78,7 @@ impl Host {
         self.is_lacking && !self.reach.is_unreachable && self.health.sidelined().is_none()
     }
 
-    /// Whether a report says less than one before it did: then it is not this host's own.
+    /// Whether a report claims less than an earlier one did: then it is not this host's own.
     pub(super) fn falls_back(&self, report: &Report) -> bool {
         let (new, old) = (report.totals, self.totals);
         report.blocks_held < self.blocks_held
@@ -87,7 +87,7 @@ impl Host {
             || new.store_drops < old.store_drops
     }
 
-    /// Takes the number of a datagram; refuses one that is not above the last.
+    /// Notes the number of a datagram; refuses one that is not above the last.
     pub(super) fn note_sequence(&mut self, sequence: Sequence) -> Result<(), Discard> {
         if sequence <= self.last_sequence {
             return Err(Discard::Replayed);
@@ -100,7 +100,7 @@ impl Host {
         self.heard = now;
     }
 
-    /// Takes in a report that came when `group_bytes` had been sent to the group.
+    /// Handles a report that came when `group_bytes` had been sent to the group.
     pub(super) fn note_report(&mut self, report: &Report, group_bytes: u64) {
         self.reach.note(report, report.blocks_held > self.blocks_held, group_bytes);
         self.blocks_held = report.blocks_held;
@@ -109,33 +109,33 @@ impl Host {
         self.health.note(report.highest, report.totals);
     }
 
-    /// Takes in which blocks of an earlier session the host holds, as far as its last word names them.
+    /// Replaces the list of blocks of an earlier session that the host holds.
     pub(super) fn note_kept(&mut self, kept: &[KeptRun]) {
         self.kept.clear();
         self.kept.extend_from_slice(kept);
     }
 
-    /// The host holds a proven copy of all `blocks`.
+    /// Notes that the host holds a proven copy of all `blocks`.
     pub(super) fn note_done(&mut self, now: Moment, done: &Done, blocks: u32) {
         self.heard = now;
         self.blocks_held = blocks;
         self.totals = done.totals;
     }
 
-    /// The host gave up.
+    /// Notes that the host gave up.
     pub(super) fn note_failed(&mut self, now: Moment, failed: &Failed) {
         self.heard = now;
         self.failure = Some(failed.reason.clone());
         self.totals = failed.totals;
     }
 
-    /// Whether it holds a block of an earlier session, as far as it has said.
+    /// Whether it holds a block of an earlier session, by its last list.
     pub(super) fn holds(&self, block: BlockIndex) -> bool {
         let after = self.kept.partition_point(|run| run.first <= block);
         after > 0 && block.0 < self.kept[after - 1].end()
     }
 
-    /// What became of it in a push that began at `start`.
+    /// Returns its row of the results of a push that began at `start`.
     pub(super) fn row(&self, standing: &Start, start: Moment) -> HostRow {
         HostRow {
             name: standing.name().clone(),
@@ -148,7 +148,7 @@ impl Host {
         }
     }
 
-    /// Why it is not done, or what was wrong with it.
+    /// Returns why it is not done, or what was wrong with it.
     fn reason(&self, standing: &Start) -> Option<String> {
         if standing.is_twin() {
             let name = standing.name();
@@ -184,7 +184,7 @@ impl Host {
 struct Reach {
     /// Symbols that the host lacked at its last report.
     lacking: u64,
-    /// What had been sent when the host last got symbols that it needed, or said its first report.
+    /// What had been sent when the host last received symbols that it needed, or sent its first report.
     since: Option<Mark>,
     is_unreachable: bool,
 }
@@ -193,17 +193,17 @@ struct Reach {
 struct Mark {
     /// Bytes to the group.
     sent: u64,
-    /// Of them to this host.
+    /// Of those, bytes that the host received.
     received: u64,
 }
 
 impl Reach {
-    /// Takes in a report that came when `group_bytes` had been sent to the group. `holds_more` says whether the host holds
+    /// Handles a report that came when `group_bytes` had been sent to the group. `holds_more` is whether the host holds
     /// more blocks than before.
     fn note(&mut self, report: &Report, holds_more: bool, group_bytes: u64) {
         let lacking = report.deficits.iter().map(|run| u64::from(run.blocks) * u64::from(run.symbols)).sum();
         if holds_more || lacking < self.lacking {
-            // Symbols get through: whether enough of them do is counted from here on.
+            // Symbols get through. Whether enough of them do is counted from here on.
             self.since = None;
         }
         self.lacking = lacking;

@@ -1,5 +1,5 @@
-//! Judges the hosts beside each other at the end of each round of reports: what the quantile of them loses, and who loses so
-//! much more that it is side-lined.
+//! Compares the hosts with each other at the end of each round of reports: what the quantile of them loses, and which
+//! of them lose so much more that they are side-lined.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,11 +14,11 @@ use crate::time::Moment;
 pub(super) struct Judge {
     /// The share of datagrams that the quantile of the hosts loses on the way, smoothed.
     usual_loss: f64,
-    /// No host's loss was known so far.
+    /// No host's loss is known yet.
     is_ignorant: bool,
     /// Reports in this round.
     reports: u32,
-    /// The shortest time from a poll to an answer in this round, without the time that the host waited for its turn.
+    /// The shortest time from a poll to an answer in this round, less the time that the host waited for its turn.
     fastest: Option<Duration>,
     /// Hosts that were side-lined at the last judgement.
     sidelined: u32,
@@ -48,15 +48,15 @@ impl Judge {
         self.sidelined
     }
 
-    /// An answer to a poll came `delay` after it, without the time that the host waited for its turn.
+    /// Notes that an answer to a poll came `delay` after it, less the time that the host waited for its turn.
     pub(super) fn note_delay(&mut self, delay: Duration) {
         self.fastest = Some(self.fastest.map_or(delay, |fastest| fastest.min(delay)));
     }
 
-    /// A report was noted in one of `hosts`.
+    /// Notes that a report of one of `hosts` was handled.
     ///
-    /// The first round of thousands of hosts takes seconds. Until it is over, the usual loss is guessed from what the first
-    /// [`SAMPLE`] hosts lost since they joined.
+    /// The first round of thousands of hosts takes seconds. Until it is over, the usual loss is estimated from what the
+    /// first [`SAMPLE`] hosts lost since they joined.
     pub(super) fn note_report(&mut self, hosts: &BTreeMap<ReceiverId, Host>) {
         self.reports += 1;
         if self.is_ignorant && self.reports == SAMPLE {
@@ -64,11 +64,11 @@ impl Judge {
         }
     }
 
-    /// A round of reports is in: judges each host that `is_receiving` beside the others.
+    /// Ends a round of reports: judges each host that `is_receiving` by comparison with the others.
     ///
-    /// Where little is sent, most reports come too soon after the one before to say anything. Then nothing is judged until
-    /// three quarters of the hosts can be compared. With fewer of them a single degraded host would be the quantile, and drag
-    /// the rate down.
+    /// Where little is sent, most reports follow the one before too soon to show anything. Then nothing is judged until
+    /// three quarters of the hosts can be compared. With fewer of them a single degraded host would be the quantile and
+    /// drag the rate down.
     pub(super) fn end_round(
         &mut self,
         now: Moment,
@@ -117,15 +117,15 @@ impl Judge {
     }
 }
 
-/// Reports that the first guess of the losses is made from.
+/// Reports from which the first estimate of the losses is made.
 const SAMPLE: u32 = 32;
 
-/// Hosts that can be compared, for each that cannot, below which nothing is judged.
+/// Fewest hosts that can be compared for each that cannot: with fewer, nothing is judged.
 const QUANTILE_OF: usize = 3;
-/// A host that was not heard for longer does not count as one that cannot be compared: longer than most rounds, and soon
-/// enough to notice that a host answers no more.
+/// A host that was not heard for longer than this does not count as one that cannot be compared. This is longer than
+/// most rounds, and soon enough to notice that a host has stopped answering.
 const COMPARED_WITHIN: Duration = Duration::from_secs(1);
 
-/// Largest share of datagrams without a buffer that counts for the rate: when the last buffer is full nearly everything is
-/// refused, and the store writes on.
+/// Largest share of datagrams without a buffer that counts for the rate: when the last buffer is full, nearly
+/// everything is refused while the store writes on.
 const REFUSED_MAX: f64 = 0.3;

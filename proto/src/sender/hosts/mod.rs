@@ -1,8 +1,9 @@
-//! The hosts of a push: what each has said, which of them count, and what is to be done for them.
+//! The hosts of a push: what each has reported, which of them count, and what is to be done for them.
 //!
-//! `settlement` knows which starts of which names count and whether the push has to wait for them. `host` is what one start said of
-//! itself, `health` how well it takes what is sent, `judge` compares the hosts with each other, `results` is what a push
-//! comes to for a person. [`Hosts`] keeps them together: it has a [`Host`] for each start of the [`Settlement`].
+//! `settlement` decides which starts of which names count, and whether the push has to wait for them. `host` is what
+//! one start reported, `health` how well it receives what is sent. `judge` compares the hosts with each other, and
+//! `results` is the outcome of a push as shown to a person. [`Hosts`] keeps them together: it has a [`Host`] for each
+//! start of the [`Settlement`].
 
 mod health;
 mod host;
@@ -38,24 +39,24 @@ pub(super) struct Hosts {
     is_resuming: bool,
 }
 
-/// Who is asked by a poll.
+/// The hosts that a poll asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Asked {
-    /// Hosts that answer.
+    /// The number of hosts that answer.
     pub(super) slots: u32,
     /// Time that they spread their answers over.
     pub(super) window: Duration,
 }
 
-/// Whether what a host asks for is sent.
+/// When a host is sent what it asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Serve {
-    /// With everybody else.
+    /// Together with all other hosts.
     Now,
-    /// When nobody else lacks anything: it is side-lined.
+    /// When no other host lacks anything: it is side-lined.
     Afterwards,
-    /// Nothing reaches it: more would load the network and not help. When nobody else lacks anything it is probed, as
-    /// its path may be whole again.
+    /// Not now, as nothing reaches it: more would load the network and not help. When no other host lacks anything it
+    /// is probed, as its path may be whole again.
     Probe,
     /// Never: it is settled.
     Never,
@@ -64,14 +65,14 @@ pub(super) enum Serve {
 /// What a round of reports showed.
 #[derive(Debug, PartialEq)]
 pub(super) struct Round {
-    /// What the quantile of the hosts lost, where enough of them can be compared.
+    /// What the quantile of the hosts lost, if enough of them can be compared.
     pub(super) loss: Option<RoundLoss>,
     /// Hosts that were just side-lined.
     pub(super) sidelined: Vec<(HostName, Sideline)>,
 }
 
 impl Hosts {
-    /// Nobody was heard so far. Where `only_listed`, only hosts that are expected by name may answer.
+    /// Returns a state in which no host was heard. If `only_listed`, only hosts that are expected by name may answer.
     pub(super) fn new(expected: Expected, only_listed: bool) -> Self {
         Self {
             by_id: BTreeMap::new(),
@@ -89,21 +90,21 @@ impl Hosts {
         self.settlement.get(id).map(|start| start.name())
     }
 
-    /// Hosts that are expected, by name or by number; 0 where nobody in particular is.
+    /// The number of hosts that are expected, by name or by count; 0 if no particular host is.
     pub(super) fn expected_count(&self) -> u32 {
         self.settlement.expected_count()
     }
 
-    /// Hosts that may say hello: the larger of those expected and those known.
+    /// The number of hosts that may send a hello: the larger of those expected and those known.
     pub(super) fn answering(&self) -> u32 {
         self.settlement.answering()
     }
 
-    /// How many hosts answer a poll, and the time that they spread their answers over, so that all hosts together keep
-    /// [`REPORTS_PER_SECOND_MAX`].
+    /// Returns how many hosts answer a poll, and the time over which they spread their answers so that all hosts
+    /// together keep [`REPORTS_PER_SECOND_MAX`].
     ///
-    /// Hosts that are settled and hosts that have not joined answer none. While hosts are still joining, their hellos use most of
-    /// what all together may say, so the window is longer.
+    /// Hosts that are settled and hosts that have not joined answer none. While hosts are still joining, their hellos
+    /// use most of that rate, so the window is longer.
     pub(super) fn asked(&self) -> Asked {
         let Tally { heard, done, failed, .. } = self.settlement.tally();
         let slots = heard.saturating_sub(done + failed).max(1);
@@ -116,16 +117,16 @@ impl Hosts {
         Tally { sidelined: self.judge.sidelined(), ..self.settlement.tally() }
     }
 
-    /// Whether a report says less than one before it did: then it is not this host's own.
+    /// Whether a report claims less than an earlier one did: then it is not this host's own.
     pub(super) fn falls_back(&self, id: ReceiverId, report: &Report) -> bool {
         self.by_id.get(&id).is_some_and(|host| host.falls_back(report))
     }
 
-    /// Takes in a hello that `cipher` opened, which came from `from`. Returns whether its host is new: of a known one nothing
-    /// changes, as the hello may be an old one that is repeated.
+    /// Handles a hello that `cipher` opened and that came from `from`; returns whether its host is new. A known host
+    /// does not change, as the hello may be an old one that is repeated.
     ///
     /// # Errors
-    /// Why the host is refused.
+    /// The reason why the host is refused.
     pub(super) fn join(
         &mut self,
         now: Moment,
@@ -149,10 +150,10 @@ impl Hosts {
         Ok(true)
     }
 
-    /// Notes that a host spoke.
+    /// Notes that a datagram of a host came.
     ///
     /// # Errors
-    /// The host is unknown, or has said this or something newer before.
+    /// If the host is unknown, or has sent this number or a later one before.
     pub(super) fn note_heard(
         &mut self,
         now: Moment,
@@ -168,7 +169,7 @@ impl Hosts {
         Ok(())
     }
 
-    /// Takes in a hello that is newer than the last word of its host.
+    /// Handles a hello that is newer than the last datagram of its host.
     pub(super) fn note_hello(&mut self, id: ReceiverId, hello: &Hello) {
         if self.unsettled(id).is_some() {
             self.settlement.set_state(id, HostState::of(hello));
@@ -176,7 +177,7 @@ impl Hosts {
         }
     }
 
-    /// Takes in a report that came when `group_bytes` had been sent to the group.
+    /// Handles a report that came when `group_bytes` had been sent to the group; returns when its host is served.
     pub(super) fn note_report(&mut self, id: ReceiverId, report: &Report, group_bytes: u64) -> Serve {
         let Some(host) = self.unsettled(id) else { return Serve::Never };
         host.note_report(report, group_bytes);
@@ -193,14 +194,15 @@ impl Hosts {
         }
     }
 
-    /// An answer to a poll came `after` it. Part of this time the host waited for its turn, as `asked` says.
+    /// Notes that an answer to a poll came `after` it. For part of this time the host waited for its turn, as `asked`
+    /// describes.
     pub(super) fn note_answer(&mut self, id: ReceiverId, after: Duration, asked: Asked) {
         let Asked { slots, window } = asked;
         let Some(slot) = self.by_id.get(&id).map(|host| host.slot() % slots) else { return };
         self.judge.note_delay(after.saturating_sub(window.mul_f64(f64::from(slot) / f64::from(slots))));
     }
 
-    /// A host holds a proven copy of all `blocks`. False if that was known, or it gave up before.
+    /// Notes that a host holds a proven copy of all `blocks`. Returns false if that was known, or if it gave up before.
     pub(super) fn note_done(&mut self, now: Moment, id: ReceiverId, done: &Done, blocks: u32) -> bool {
         let Some(host) = self.unsettled(id) else { return false };
         host.note_done(now, done, blocks);
@@ -208,7 +210,7 @@ impl Hosts {
         true
     }
 
-    /// A host gave up. False if that was known, or it was done before.
+    /// Notes that a host gave up. Returns false if that was known, or if it was done before.
     pub(super) fn note_failed(&mut self, now: Moment, id: ReceiverId, failed: &Failed) -> bool {
         let Some(host) = self.unsettled(id) else { return false };
         host.note_failed(now, failed);
@@ -216,12 +218,12 @@ impl Hosts {
         true
     }
 
-    /// Notes that a host speaks another version; true if that is news. A host that takes part is not one of them.
+    /// Notes that a host speaks another version; returns whether that is news. It is not if the host takes part.
     pub(super) fn speaks_other_version(&mut self, name: &HostName, what: &str) -> bool {
         self.settlement.note_other_version(name, what)
     }
 
-    /// Marks hosts that were not heard for [`SILENT_AFTER`]; returns their names.
+    /// Marks hosts as silent that were not heard for [`SILENT_AFTER`]; returns their names.
     pub(super) fn mark_silent(&mut self, now: Moment) -> Vec<HostName> {
         let is_silent = |id: ReceiverId, host: &Host| {
             now.since(host.last_heard()) >= SILENT_AFTER
@@ -232,7 +234,7 @@ impl Hosts {
         self.settlement.silence(silent)
     }
 
-    /// A round of reports is in: judges each host beside the others.
+    /// Ends a round of reports: judges each host by comparison with the others.
     pub(super) fn end_round(&mut self, now: Moment) -> Round {
         let settlement = &self.settlement;
         let is_receiving = |id| settlement.get(id).is_some_and(|start| start.is_receiving());
@@ -246,19 +248,19 @@ impl Hosts {
         self.judge.usual_loss()
     }
 
-    /// The share of datagrams that this host loses, if it is more than usual. Repair symbols are sent for it in the tail, where
-    /// each round costs time and few blocks are left.
+    /// The share of datagrams that this host loses, or the usual share if that is more. Repair symbols are sent for
+    /// this loss in the tail, where each round costs time and few blocks are left.
     pub(super) fn loss_of(&self, id: ReceiverId) -> f64 {
         let (usual, own) = (self.usual_loss(), self.by_id.get(&id).and_then(|host| host.health.loss()));
         own.unwrap_or(usual).max(usual)
     }
 
-    /// Whether a host that is served with everybody else lacks something, as far as it has said.
+    /// Whether a host that is served with the others lacks something, by its last report.
     pub(super) fn somebody_lacks(&self) -> bool {
         self.settlement.receiving().any(|id| self.by_id[&id].is_served_and_lacking())
     }
 
-    /// The address of the host that is the only one still receiving, of several.
+    /// Returns the address of the only host that still receives, if there were several.
     pub(super) fn last_one(&self) -> Option<SocketAddr> {
         let mut receiving = self.settlement.receiving();
         let last = receiving.next().filter(|_| self.settlement.tally().heard > 1)?;
@@ -275,7 +277,7 @@ impl Hosts {
         self.is_resuming
     }
 
-    /// Whether everybody who is to have the object has said that it holds this block already.
+    /// Whether every host that is to have the object has reported that it holds this block already.
     pub(super) fn all_hold(&self, block: BlockIndex) -> bool {
         let holds = |id: ReceiverId| self.by_id[&id].holds(block);
         self.is_resuming
@@ -283,12 +285,12 @@ impl Hosts {
             && self.settlement.counted().all(|(id, start)| start.state().is_settled() || holds(id))
     }
 
-    /// Whether everybody was heard who is to have the object; somebody, where nobody is named.
+    /// Whether every host was heard that is to have the object; at least one, if no particular host is expected.
     pub(super) fn are_all_heard(&self) -> bool {
         self.settlement.are_all_heard()
     }
 
-    /// Whether all that the push waits for has come to its end; see [`Settlement::is_settled`].
+    /// Whether everything that the push waits for has ended; see [`Settlement::is_settled`].
     pub(super) fn settled(&self, now: Moment, pass_ended: Moment) -> bool {
         self.settlement.is_settled(now, pass_ended)
     }
@@ -298,7 +300,7 @@ impl Hosts {
         self.settlement.is_complete()
     }
 
-    /// One row for each host that was heard or is expected, by name.
+    /// Returns one row for each host that was heard or is expected, sorted by name.
     pub(super) fn rows(&self, start: Moment) -> Vec<HostRow> {
         let present = self.settlement.counted().map(|(id, standing)| self.by_id[&id].row(standing, start));
         let mut rows: Vec<HostRow> = present.chain(self.settlement.absent_rows()).collect();
@@ -313,7 +315,7 @@ impl Hosts {
         }
     }
 
-    /// A host that has not said its last word.
+    /// Returns a host that has not sent its final report.
     fn unsettled(&mut self, id: ReceiverId) -> Option<&mut Host> {
         let settlement = &self.settlement;
         self.by_id.get_mut(&id).filter(|_| !is_settled(settlement, id))
@@ -327,5 +329,5 @@ fn is_settled(settlement: &Settlement, id: ReceiverId) -> bool {
 /// Factor by which the window for reports grows while hosts are still joining.
 const HELLO_SHARE: u32 = 8;
 
-/// A host that was not heard for this long is called silent: many polls, and longer than any disk stalls.
+/// Time after which a host that was not heard is called silent: many polls, and longer than any disk stalls.
 const SILENT_AFTER: Duration = Duration::from_secs(10);

@@ -1,4 +1,4 @@
-//! Who must hold the object, and what became of each host: the results of a push.
+//! The hosts that must hold the object, and what became of each host: the results of a push.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -7,12 +7,12 @@ use super::health::Sideline;
 use crate::ids::HostName;
 use crate::wire::{Hello, Totals};
 
-/// Who must hold the object for the push to be complete.
+/// The hosts that must hold the object for the push to be complete.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Expected {
     /// These hosts.
     Named(BTreeSet<HostName>),
-    /// This number of hosts, whoever they are.
+    /// This number of hosts, of any names.
     Count(u32),
     /// Every host that answers, and at least one.
     Anyone,
@@ -25,13 +25,13 @@ pub struct HostRow {
     pub name: HostName,
     /// What became of it.
     pub state: HostState,
-    /// Why, where it is not done.
+    /// The reason, if it is not done.
     pub reason: Option<String>,
-    /// From the start of the push to its last word, or to being done.
+    /// Time from the start of the push to its last message, or to when it was done.
     pub time: Option<Duration>,
     /// Blocks that it holds, of the whole object.
     pub blocks_held: u32,
-    /// What kept it back at some time, where it was served after the others for that.
+    /// The cause, if it was served after the others at some time.
     pub sidelined: Option<Sideline>,
     /// Its counters.
     pub totals: Totals,
@@ -59,7 +59,7 @@ pub enum HostState {
 }
 
 impl HostRow {
-    /// A host of which no start is known.
+    /// Returns the row of a host of which no start is known.
     pub(super) fn absent(name: &HostName, state: HostState, reason: &str) -> Self {
         Self {
             name: name.clone(),
@@ -74,7 +74,7 @@ impl HostRow {
 }
 
 impl HostState {
-    /// What a host says of itself in a hello.
+    /// Returns the state of a host by its hello.
     pub(super) fn of(hello: &Hello) -> Self {
         if hello.busy { Self::Busy } else { Self::Receiving }
     }
@@ -84,7 +84,7 @@ impl HostState {
         matches!(self, Self::Done | Self::Existing)
     }
 
-    /// Whether the host has said its last word.
+    /// Whether the host has sent its final report.
     pub fn is_settled(self) -> bool {
         matches!(self, Self::Done | Self::Existing | Self::Failed)
     }
@@ -119,6 +119,6 @@ pub struct Tally {
     pub busy: u32,
     /// Are served after the others at the moment.
     pub sidelined: u32,
-    /// Expected; those heard where nobody is expected.
+    /// Expected, or heard if that is more.
     pub expected: u32,
 }

@@ -1,11 +1,12 @@
-//! Which starts of which hosts the push counts, in what state each is, and whether all that it waits for has come to its end.
+//! Which starts of which hosts the push counts, in what state each is, and whether everything that it waits for has
+//! ended.
 //!
-//! A host is known by its name, a start of its receiver by an id. Usually one start of a name counts: the latest. Where two
-//! machines bear one name, each start that is heard counts, and the host is settled when all of them are.
+//! A host is known by its name, a start of its receiver by an id. Usually one start of a name counts: the latest. If
+//! two machines have the same name, each start that is heard counts, and the host is settled when all of them are.
 //!
-//! The sums (how many starts are in which state, which names are awaited, which are settled) follow from the starts. They are kept
-//! up to date with each change of one start, so that ten thousand hosts cost no more per datagram than one. Only this file
-//! changes a start; `recount` works the sums out anew and compares, in tests after each change.
+//! The sums (how many starts are in which state, which names are awaited, which are settled) follow from the starts.
+//! They are updated with each change of one start, so that a datagram costs no more with ten thousand hosts than with
+//! one. Only this file changes a start. `recount` computes the sums anew and compares them, in tests after each change.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -19,9 +20,9 @@ use crate::time::Moment;
 pub(super) struct Start {
     name: HostName,
     state: HostState,
-    /// Another start of its name counts in its place.
+    /// Whether another start of its name counts in its place.
     is_superseded: bool,
-    /// Another start of its name was heard while this one counted.
+    /// Whether another start of its name was heard while this one counted.
     is_twin: bool,
 }
 
@@ -43,7 +44,7 @@ impl Start {
         self.state == HostState::Receiving && !self.is_superseded
     }
 
-    /// Whether it counts and still has something to say.
+    /// Whether it counts and is expected to send more.
     pub(super) fn is_awaited(&self) -> bool {
         matches!(self.state, HostState::Receiving | HostState::Busy) && !self.is_superseded
     }
@@ -52,12 +53,12 @@ impl Start {
 /// All starts that were heard, and the hosts that are expected.
 pub(super) struct Settlement {
     expected: Expected,
-    /// Hosts that are not expected by name are refused.
+    /// Whether hosts that are not expected by name are refused.
     only_listed: bool,
     starts: BTreeMap<ReceiverId, Start>,
     /// The starts of each name that count: one, or several that are all alive. Never none.
     by_name: BTreeMap<HostName, Vec<ReceiverId>>,
-    /// Hosts that speak another version of the protocol, and what it is. None of them has a start.
+    /// Hosts that speak another version of the protocol, with the text about it. None of them has a start.
     other_versions: BTreeMap<HostName, String>,
     /// Starts that were done when a later hello of their name superseded them.
     done_before: BTreeMap<HostName, ReceiverId>,
@@ -66,15 +67,15 @@ pub(super) struct Settlement {
     last_joined: Option<Moment>,
     /// Names that are expected and not settled.
     awaited: BTreeSet<HostName>,
-    /// Names of which all starts that count are settled. Where a number of hosts is expected each name counts once: a start
-    /// that failed and the one that superseded it are one host.
+    /// Names of which all starts that count are settled. If a number of hosts is expected, each name counts once: a
+    /// start that failed and the one that superseded it are one host.
     settled_names: BTreeSet<HostName>,
     /// The starts that count, by state. `expected` and `sidelined` are not kept here.
     tally: Tally,
 }
 
 impl Settlement {
-    /// Nobody was heard so far.
+    /// Returns a state in which no host was heard.
     pub(super) fn new(expected: Expected, only_listed: bool) -> Self {
         let awaited = match &expected {
             Expected::Named(names) => names.clone(),
@@ -114,7 +115,7 @@ impl Settlement {
         Tally { expected: self.expected_count().max(self.tally.heard), ..self.tally }
     }
 
-    /// Hosts that are expected, by name or by number; 0 where nobody in particular is.
+    /// The number of hosts that are expected, by name or by count; 0 if no particular host is.
     pub(super) fn expected_count(&self) -> u32 {
         match &self.expected {
             Expected::Named(names) => names.len() as u32,
@@ -123,7 +124,7 @@ impl Settlement {
         }
     }
 
-    /// Hosts that may say hello: the larger of those expected and those known.
+    /// The number of hosts that may send a hello: the larger of those expected and those known.
     pub(super) fn answering(&self) -> u32 {
         let known = if self.only_listed { 0 } else { self.starts.len() as u32 };
         known.max(self.expected_count()).clamp(1, HOSTS_MAX as u32)
@@ -137,7 +138,7 @@ impl Settlement {
         }
     }
 
-    /// Whether everybody was heard who is to have the object; somebody, where nobody is named.
+    /// Whether every host was heard that is to have the object; at least one, if no particular host is expected.
     pub(super) fn are_all_heard(&self) -> bool {
         match &self.expected {
             Expected::Named(names) => names.iter().all(|name| self.by_name.contains_key(name)),
@@ -146,8 +147,8 @@ impl Settlement {
         }
     }
 
-    /// Adds a start that was not known. It supersedes earlier starts of its name; should one of those be heard again, all
-    /// that are alive count, and each of them is named.
+    /// Adds a start that was not known. It supersedes earlier starts of its name. Should one of those be heard again,
+    /// all that are alive count, and each of them has a row.
     pub(super) fn join(&mut self, now: Moment, id: ReceiverId, name: &HostName, state: HostState) {
         for earlier in self.by_name.remove(name).unwrap_or_default() {
             self.count(earlier, Counting::Out);
@@ -169,7 +170,7 @@ impl Settlement {
         self.settle_name(name);
     }
 
-    /// A start said something new: it is not silent, and it counts.
+    /// Notes that a start has sent something new: it is not silent, and it counts.
     pub(super) fn note_heard(&mut self, id: ReceiverId) {
         if self.starts[&id].state == HostState::Silent {
             self.set_state(id, HostState::Receiving);
@@ -179,7 +180,7 @@ impl Settlement {
         }
     }
 
-    /// What a start said of itself, or what became of it.
+    /// Sets the state that a start has reported, or in which it has ended.
     pub(super) fn set_state(&mut self, id: ReceiverId, state: HostState) {
         let start = &self.starts[&id];
         if start.state == state {
@@ -196,15 +197,15 @@ impl Settlement {
         }
     }
 
-    /// These starts, each of which is awaited, were not heard for too long. Returns the names of the hosts that are silent: a
-    /// start that was late or left over is dropped without a word.
+    /// Marks starts as silent, each of which is awaited and was not heard for too long. Returns the names of the hosts
+    /// that are silent. A start that was late or left over is dropped, and its name is not returned.
     pub(super) fn silence(&mut self, ids: Vec<ReceiverId>) -> Vec<HostName> {
         ids.iter().for_each(|&id| self.set_state(id, HostState::Silent));
         let silent: Vec<ReceiverId> = ids.into_iter().filter(|&id| !self.drop_echo(id)).collect();
         silent.iter().map(|id| self.starts[id].name.clone()).collect()
     }
 
-    /// Notes that a host speaks another version; true if that is news. A host that takes part is not one of them.
+    /// Notes that a host speaks another version; returns whether that is news. It is not if the host takes part.
     pub(super) fn note_other_version(&mut self, name: &HostName, what: &str) -> bool {
         let is_news = self.other_versions.len() < HOSTS_MAX
             && self.is_listed(name)
@@ -217,11 +218,12 @@ impl Settlement {
         is_news
     }
 
-    /// Whether all that the push waits for has come to its end. With nobody expected, the push waits [`JOIN_LINGER`] after the
-    /// last host joined, as others may follow, and [`NOBODY_AFTER`] where nobody answers.
+    /// Whether everything that the push waits for has ended. If no particular host is expected, the push waits for
+    /// [`JOIN_LINGER`] after the last host joined, as others may follow, and for [`NOBODY_AFTER`] if no host answers.
     pub(super) fn is_settled(&self, now: Moment, pass_ended: Moment) -> bool {
         let Tally { heard, done, failed, silent, .. } = self.tally;
-        // A start that was alive gets the time to say that it still is: nobody ends a push for a host by its name alone.
+        // A start that was alive gets the time to show that it still is: a host's name alone must not end a push for
+        // it.
         let grace = JOIN_LINGER + 2 * Duration::from_secs(1) * self.answering() / REPORTS_PER_SECOND_MAX;
         if self.superseded_at.values().any(|&at| now.since(at) < grace) {
             return false;
@@ -259,7 +261,8 @@ impl Settlement {
         }
     }
 
-    /// One row for each host without a start: those of another version, and those that are expected and were never heard.
+    /// Returns one row for each host without a start: those of another version, and those that are expected and were
+    /// never heard.
     pub(super) fn absent_rows(&self) -> Vec<HostRow> {
         let other = self.other_versions.iter();
         let mut rows: Vec<HostRow> =
@@ -274,8 +277,9 @@ impl Settlement {
         rows
     }
 
-    /// Of several starts of a name, one that has become silent was not alive: what was heard of it after it had been
-    /// superseded was late. Returns whether it was one.
+    /// Drops a start that has become silent, if its name has several: it was not alive, and what was heard of it after
+    /// it had been superseded was late. Returns whether it was dropped, or a start that was done counts again in its
+    /// place.
     fn drop_echo(&mut self, id: ReceiverId) -> bool {
         let name = self.starts[&id].name.clone();
         let starts = self.by_name.get_mut(&name).expect("a start that counts has a name");
@@ -292,8 +296,9 @@ impl Settlement {
         true
     }
 
-    /// The start `silent` was never heard again after it superseded one that was done: its hello was an old one that came late,
-    /// or it is gone and has left its copy. The one that was done counts again. Returns whether there is one.
+    /// Counts a start that was done again in place of `silent`, which superseded it and was never heard again: its
+    /// hello was an old one that came late, or the host is gone and has left its copy. Returns whether there is a start
+    /// that was done.
     fn restore_done(&mut self, silent: ReceiverId, name: &HostName) -> bool {
         let Some(done) = self.done_before.remove(name).filter(|done| self.starts[done].is_superseded) else {
             return false;
@@ -307,7 +312,7 @@ impl Settlement {
         true
     }
 
-    /// A start that was superseded is heard again: two machines bear one name.
+    /// Counts a start again that was superseded and is heard again: two machines have the same name.
     fn revive(&mut self, id: ReceiverId) {
         self.superseded_at.remove(&id);
         let start = self.start_mut(id);
@@ -322,7 +327,7 @@ impl Settlement {
         self.settle_name(&name);
     }
 
-    /// Brings `awaited` and `settled_names` up to date for one name that has a start.
+    /// Updates `awaited` and `settled_names` for one name that has a start.
     fn settle_name(&mut self, name: &HostName) {
         if self.are_settled(self.starts_of(name)) {
             self.awaited.remove(name);
@@ -337,7 +342,7 @@ impl Settlement {
         self.recount();
     }
 
-    /// Takes a start into `tally` or out of it.
+    /// Adds a start to `tally` or removes it.
     fn count(&mut self, id: ReceiverId, counting: Counting) {
         let tally = &mut self.tally;
         let add = |count: &mut u32| match counting {
@@ -370,7 +375,7 @@ impl Settlement {
         self.starts.get_mut(&id).expect("no start is forgotten")
     }
 
-    /// Works the sums out anew from the starts.
+    /// Computes the sums anew from the starts and compares them.
     ///
     /// # Panics
     /// If one of them is wrong.
@@ -415,10 +420,10 @@ enum Counting {
 
 const NEVER_ANSWERED: &str = "never answered: is glancecastd up there, with this group and this key?";
 
-/// With no host expected by name or number: how long after the last hello another may still come.
+/// If no particular host is expected: time after the last hello in which another may still come.
 const JOIN_LINGER: Duration = Duration::from_secs(1);
 
-/// With no host expected by name or number: how long to call when nobody answers.
+/// If no particular host is expected: time to go on announcing when no host answers.
 const NOBODY_AFTER: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
@@ -426,7 +431,7 @@ mod tests {
     use super::*;
     use crate::rng::Rng;
 
-    /// Hellos, words of starts that were superseded, silences and last words in any order, of three names.
+    /// Runs hellos, messages of superseded starts, silences and final reports in any order, of three names.
     #[test]
     fn the_sums_are_those_of_the_starts_whatever_happens() {
         for seed in 0..200 {

@@ -338,7 +338,7 @@ fn join(hosts: &mut Hosts, host: u8, called: &str, now: Moment) {
     hosts.join(now, address(host), id(host), cipher, &hello).expect("room");
 }
 
-/// Of a host that lacks so many symbols of the first block and has got nothing.
+/// Returns the report of a host that lacks `symbols` symbols of the first block and has received nothing.
 fn report(symbols: u16) -> Report {
     Report {
         round: 1,
