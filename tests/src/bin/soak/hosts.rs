@@ -100,8 +100,8 @@ impl<'a> Hosts<'a> {
         }
     }
 
-    /// Ends all receivers and checks what they leave: files that a push of the same image would resume, and none if
-    /// they are configured not to keep those.
+    /// Ends all receivers and checks what they leave: files that a push of the same image would resume, and none of
+    /// these after a start with `--keep-unfinished none`.
     pub(crate) fn finish(mut self) {
         self.memory.judge();
         let mut unfinished = 0;
