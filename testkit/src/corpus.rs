@@ -1,4 +1,4 @@
-//! The corpora of the fuzzers: one file for each fuzzer, one input a line in [`hex`], sorted. An empty line is the
+//! The corpora of the fuzzers: a file for each fuzzer, with one input a line in [`hex`], sorted. An empty line is an
 //! empty input.
 
 use std::collections::BTreeSet;

@@ -19,8 +19,7 @@ pub enum Share {
 }
 
 impl Share {
-    /// Returns the share of a caller in this source file: alone in a folder `exclusive` and in every program that is no
-    /// scenario.
+    /// Returns the share of a caller in `file`: alone in a folder `exclusive` and in every program that is no scenario.
     pub fn of(file: &str) -> Self {
         let shared = file.contains("tests/tests/") && !file.contains("/exclusive/");
         if shared { Self::Shared } else { Self::Alone }

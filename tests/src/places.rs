@@ -15,8 +15,7 @@ pub fn workspace() -> PathBuf {
     tests.parent().expect("the tests crate lies in the workspace").to_path_buf()
 }
 
-/// Returns a program of this workspace, or an example as `examples/NAME`, built in the profile of the running
-/// executable.
+/// Returns a program of this workspace, or an example as `examples/NAME`, in the running executable's profile.
 ///
 /// # Panics
 /// When it cannot be built.
@@ -31,8 +30,7 @@ pub fn program(name: &str) -> PathBuf {
 }
 
 /// Whether existing programs are of the current source. `make scenarios` builds them before nextest starts a process
-/// for each test, and `make` before it starts a benchmark. Plain `cargo test` does not build the programs of other
-/// crates.
+/// for each test, and `make` before a benchmark. Plain `cargo test` builds no programs of other crates.
 fn built_before() -> bool {
     let is_test =
         env::current_exe().is_ok_and(|path| path.parent().is_some_and(|parent| parent.ends_with("deps")));

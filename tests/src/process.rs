@@ -1,6 +1,6 @@
 //! A process of a scenario: its output goes to files, its log can be waited for, signals go to its pid, and its
-//! resource usage is read when it ends. Dropping it while it runs kills it; dropping it in a panic prints the end of
-//! its log.
+//! resource usage is read at its end. Dropped while it runs, it is killed; dropped in a panic, the end of its log is
+//! printed.
 
 use std::fs::{self, File};
 use std::io::{self, Write};

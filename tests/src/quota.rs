@@ -1,6 +1,5 @@
 //! A simulated disk quota: a process whose writes beyond an offset of a file get the error of an exhausted quota. It is
-//! a system call filter (seccomp(2)), so that it needs neither root nor a kernel with quotas; nothing else of the
-//! process changes.
+//! a system call filter (seccomp(2)), which needs neither root nor a kernel with quotas and changes nothing else.
 
 use std::io;
 use std::os::unix::process::CommandExt;

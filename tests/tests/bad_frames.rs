@@ -1,6 +1,5 @@
-//! A sender with the group's key whose zstd frames do not match the manifest: one that claims a tebibyte, one that is
-//! truncated, one that requires a dictionary. The receiver rejects each block, reports it, needs no more memory, and
-//! publishes nothing.
+//! A sender with the group's key whose zstd frames do not match the manifest: one claims a tebibyte, one is truncated,
+//! one requires a dictionary. The receiver rejects each block, reports it, needs no more memory, and publishes nothing.
 
 use std::os::fd::AsFd;
 use std::path::Path;

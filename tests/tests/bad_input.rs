@@ -1,5 +1,4 @@
-//! Bad input to either program: exit code 2, exactly one line on standard error that names the mistake, nothing on
-//! standard output.
+//! Bad input to either program: exit code 2, one line on standard error with the mistake, nothing on standard output.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -188,8 +188,8 @@ fn text(path: &Path) -> String {
     path.to_str().expect("UTF-8").to_owned()
 }
 
-/// Asserts exit code 2, nothing on standard output, and one line that has all of `words` and no control characters for
-/// the terminal.
+/// Asserts exit code 2, nothing on standard output, and one line with all of `words` and no terminal control
+/// characters.
 #[track_caller]
 fn refused(mut process: Process, words: &[&str]) {
     let end = process.wait(SOON);

@@ -61,8 +61,7 @@ fn the_sender_leaves(signal: Signal) -> Duration {
     end.lasted - before
 }
 
-/// Asserts that only hidden files remain: the unfinished file and its journal, which the next push of this image
-/// resumes.
+/// Asserts that only hidden files remain: the unfinished file and its journal, which its next push resumes.
 #[track_caller]
 fn assert_unfinished(names: &[String]) {
     let hidden = names.iter().all(|name| name.starts_with(".glancecast-image.raw."));
@@ -94,5 +93,5 @@ fn mid_transfer() -> (Testbed, Push, Vec<Receiver>) {
     (testbed, push, receivers)
 }
 
-/// A sender that is stopped notifies the hosts; one that is killed they give up a little later.
+/// A sender that is stopped notifies the hosts; hosts give up a killed one a little later.
 const CLEAN_UP_TIMEOUT: Duration = Duration::from_secs(30);

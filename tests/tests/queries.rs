@@ -1,4 +1,4 @@
-//! Queries to the group: which hosts there are, which hold an image, whether a copy is intact, and the end of a pin.
+//! Queries to the group: which hosts there are, which hold an image, whether a copy is intact, and ending a pin.
 
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt;

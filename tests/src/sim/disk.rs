@@ -228,8 +228,7 @@ impl Unfinished {
         }
     }
 
-    /// Draws the file of an earlier push: a `share` of the object from its front, each block with the chance `wrong` of
-    /// other content.
+    /// Draws the file of an earlier push: a `share` of the object from its front, each block wrong with chance `wrong`.
     fn draw(object: &Object, share: f64, wrong: f64, dice: &mut Dice) -> Self {
         let mut unfinished = Self::new(object.blocks.len());
         let there = (object.blocks.len() as f64 * share).round() as u32;
@@ -255,8 +254,7 @@ impl Unfinished {
         self.durable.fill(true);
     }
 
-    /// Returns the blocks that may be correct: those in the journal, and those with data if the file system reports
-    /// holes.
+    /// Returns the blocks that may be correct: those in the journal, and those with data if holes are reported.
     fn kept(&self, tells_holes: bool) -> Vec<BlockIndex> {
         let may = |&block: &BlockIndex| {
             (tells_holes && is_data(&self.content[block.index()])) || self.record(block).is_some()

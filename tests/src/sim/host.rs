@@ -65,9 +65,8 @@ struct Active {
     buffer_bytes: usize,
     symbol_size: usize,
     geometry: Geometry,
-    /// Correct blocks that were kept from an earlier session or lie in the base, as far as the host could know of them.
-    /// No report may ask for them, even before the store has listed them. A file that is still being put away adds
-    /// none.
+    /// Correct blocks that were kept from an earlier session or lie in the base, as far as the host could know. No
+    /// report may ask for them, even before the store has listed them. A file that is still being put away adds none.
     right: BTreeSet<BlockIndex>,
 }
 

@@ -1,7 +1,6 @@
 //! Machines that are broken on purpose: a fault that the simulator misses in them, it would miss in the real ones.
 //!
-//! The machines themselves have no such code. Their datagrams and effects are altered between them and the simulated
-//! shells.
+//! The machines have no such code: their datagrams and effects are altered between them and the simulated shells.
 
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::{BlockIndex, SessionId};

@@ -101,7 +101,7 @@ struct Crowd {
     mail: BinaryHeap<Reverse<(Moment, u64)>>,
     letters: BTreeMap<u64, Letter>,
     lettered: u64,
-    /// When hosts want their next turn; entries may be outdated.
+    /// When hosts want their next turn, or earlier.
     wakes: BinaryHeap<Reverse<(Moment, usize)>>,
     sent_bits: u64,
     feedback: Feedback,

@@ -488,8 +488,7 @@ fn at(time: Duration) -> Moment {
 const STANDING_MAX: u32 = 50_000;
 /// From a push's timeout to its last datagram.
 const END_WITHIN: Duration = Duration::from_secs(2);
-/// From the end of a push: a host forgets a sender after 30 s, completes slow work, and repeats its final report for 15
-/// s.
+/// From the end of a push: a host forgets a sender after 30 s, completes slow work, repeats its final report for 15 s.
 const IDLE_WITHIN: Duration = Duration::from_secs(90);
 /// How long a host needs to notify the sender of its stop.
 const STOPPING: Duration = Duration::from_millis(1);

@@ -1,5 +1,4 @@
-//! The unit as installed: a real systemd starts it, it receives signed pushes, and its restrictions are tried from
-//! inside.
+//! The unit as installed: a real systemd starts it, it receives signed pushes, and its limits are tried from inside.
 
 use std::fs;
 use std::path::Path;
@@ -158,8 +157,8 @@ impl Site {
         assert_eq!(end.code(), Some(0), "{report:?} {}", self.node.journal(UNIT));
     }
 
-    /// Asserts that no thread of the service has a capability, can gain one, or leaves a core file, and that no process
-    /// may inspect it.
+    /// Asserts that no thread of the service has a capability, can gain rights or leaves a core file, and that no
+    /// process may inspect it.
     fn assert_without_rights(&self, user: u32) {
         let pid = self.node.main_pid(UNIT);
         let threads = self.node.run(&["sh", "-c", &format!("cat /proc/{pid}/task/*/status")]).output;

@@ -1,5 +1,4 @@
-//! Processes killed in mid-transfer: afterwards there is the whole image or none, and the next start resumes from what
-//! was written.
+//! Processes killed in mid-transfer: afterwards there is the whole image or none, and the next start resumes.
 
 use std::fs;
 use std::ops::Range;

@@ -1,4 +1,4 @@
-//! Every way to log in that operators use, against a real Keystone: each must list images, and a mistake in one must be
+//! Every way to log in that operators use, against a real Keystone: each lists images, and a mistake in one is
 //! reported.
 
 use std::fs;

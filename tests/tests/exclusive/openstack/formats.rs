@@ -1,5 +1,5 @@
 //! Images that are not raw, converted once on the sender or sent unchanged, and images that no host should use, which
-//! are refused by name of the rule before anything is sent.
+//! are refused before anything is sent, with the rule that they break.
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};

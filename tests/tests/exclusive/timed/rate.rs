@@ -117,8 +117,7 @@ fn independent_loss_of_one_percent_does_not_slow_a_push_down() {
     assert!(slower <= 1.15, "{report:?}");
 }
 
-/// Receivers and an image, ready for a push. Fields are dropped in order: the receivers before the directory with their
-/// logs.
+/// Receivers and an image, ready for a push. Fields are dropped in order: receivers before the directory of their logs.
 struct Scene {
     receivers: Vec<Receiver>,
     testbed: Testbed,
