@@ -37,7 +37,7 @@ pub enum Mutant {
 }
 
 impl Mutant {
-    /// All broken ones.
+    /// All ways but [`Self::None`].
     pub const ALL: [Self; 10] = [
         Self::PublishesUnverified,
         Self::DropsDeficit,

@@ -1,8 +1,8 @@
 //! The pushed object: real bytes, real symbols and real hashes, in blocks small enough for thousands of runs.
 //!
 //! In an object of several blocks each is a full block of the geometry, "compressed" to a few symbols of random bytes.
-//! The hash and the disk's copy of a block are of these bytes: to hash half a megabyte for each block would take nearly
-//! all the time of a run, and the machines never look into a block.
+//! Its hash is of these bytes and its position, and a disk keeps only these bytes: to hash half a megabyte for each
+//! block would take nearly all the time of a run, and the machines never look into a block.
 
 use std::rc::Rc;
 

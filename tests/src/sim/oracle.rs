@@ -19,7 +19,7 @@ pub(crate) struct Ended {
     pub(crate) rows: Vec<HostRow>,
 }
 
-/// Counts what is limited.
+/// Counts the reports, whose rate is limited.
 #[derive(Default)]
 pub(crate) struct Oracle {
     /// The times of the reports of the last second.

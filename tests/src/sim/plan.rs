@@ -276,7 +276,7 @@ impl ObjectPlan {
     }
 }
 
-/// What a host's plan depends on of the push's.
+/// What a host's plan needs of the push.
 #[derive(Clone, Copy)]
 struct PushPlan {
     /// Most faults occur within this time.
