@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# The main job on one machine, over loopback: one real sender, four real receivers, five equal sums. `make demo` builds
-# the programs and calls this with them first on PATH. Needs no root, no route, no network; writes below $TMPDIR, or
-# /var/tmp, and removes what it wrote. Exit 0 only when all of it went as it should.
+# A push on one machine, over loopback: one real sender, four real receivers, five equal sums. `make demo` builds the
+# programs and runs this with them first on PATH. It needs no root, no route and no network. It writes below $TMPDIR or
+# /var/tmp, and removes what it wrote. The exit code is 0 only if everything succeeded.
 set -euo pipefail
 
 IMAGE_MIB=256   # every second part of PART_MIB is a hole
 PART_MIB=32
-RATE=160mbit    # slow enough that a person sees the progress bar
+RATE=160mbit    # slow enough that the progress bar can be read
 HOSTS=(r1 r2 r3 r4)
 START_SECONDS=10
 PUSH_TIMEOUT=40s
@@ -34,7 +34,7 @@ clean_up() {
     [ -z "$dir" ] || rm -rf "$dir"
 }
 
-declare -A pids=()  # of receivers that were not waited for
+declare -A pids=()  # of receivers that are not reaped yet
 dir=
 trap clean_up EXIT
 trap 'exit 130' INT
@@ -46,7 +46,7 @@ done
 
 dir=$(mktemp -d "${TMPDIR:-/var/tmp}/glancecast-demo.XXXXXXXX")
 image=$dir/image.raw
-# In the range for local use, and below the ports that the kernel hands out: beside other groups on this machine.
+# In the range for local use, and below the kernel's ephemeral ports: other groups on this machine are not disturbed.
 group=239.255.$((RANDOM % 256)).$((1 + RANDOM % 254)):$((20000 + RANDOM % 10000))
 
 mib_on_disk() { # FILE
@@ -82,7 +82,7 @@ say "3. Send the image once, to all of them, signed with the sender's key."
 say
 hosts=$(IFS=,; say "${HOSTS[*]}")
 status=0
-# Its standard error is this script's: on a terminal it shows the progress bar.
+# Its standard error is this script's, so that the progress bar shows on a terminal.
 glancecast send --file "$image" --group "$group" --interface lo --key "$dir/keys/group.key" \
     --sender-key "$dir/keys/sender.key" --hosts "$hosts" --rate "$RATE" --timeout "$PUSH_TIMEOUT" </dev/null || status=$?
 [ "$status" -eq 0 ] || fail "glancecast send ended with exit code $status"
@@ -114,10 +114,10 @@ say
 
 [ "$(cut -d ' ' -f 1 <<<"$sums" | sort -u | wc -l)" -eq 1 ] || fail "the sums are not equal"
 for host in "${HOSTS[@]}"; do
-    # Besides it there is only `.glancecast`, where it is noted when the image was proven.
+    # Next to it there is only `.glancecast`, the publication log.
     [ "$(ls -A --ignore=.glancecast "$dir/$host")" = "${image##*/}" ] ||
         fail "there is more than the image in the directory of $host"
-    # Only where this file system keeps holes at all.
+    # Only if this file system supports holes.
     if [ "$(mib_on_disk "$image")" -lt $((IMAGE_MIB * 3 / 4)) ]; then
         [ "$(mib_on_disk "$dir/$host/${image##*/}")" -lt $((IMAGE_MIB * 3 / 4)) ] || fail "$host has filled the holes"
     fi

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Breaks a crate in small ways, one after the other, and runs that crate's own tests on each: what they do not notice is
-# not tested. `make mutants CRATE=inspect FILES='inspect/src/vh*.rs'` calls this as `mutants.sh DIRECTORY CRATE FILES`.
+# Breaks a crate in small ways, one at a time, and runs the crate's own tests on each: what they do not notice is not
+# tested. `make mutants CRATE=inspect FILES='inspect/src/vh*.rs'` runs this as `mutants.sh DIRECTORY CRATE FILES`.
 #
-# A mutant that survives is either caught by a new test, or explained in CRATE/MUTANTS.md in a line of its own:
+# A surviving mutant is either caught by a new test, or explained in CRATE/MUTANTS.md on a line of its own:
 #     - `inspect/src/mbr.rs: replace && with || in is_boot_sector`: the reason
-# Exit 0 when no other mutant has survived.
+# The exit code is 0 if no other mutant has survived.
 set -euo pipefail
 
 directory=$1 crate=$2 files=$3
@@ -34,9 +34,9 @@ clean_up() { # The crates of other people stay built; ours were built from a cop
 }
 trap clean_up EXIT
 
-# The release profile: it is the one that is tested and shipped, and for a small crate it builds as fast as another.
+# The release profile, which is tested and shipped, and for a small crate builds as fast as another.
 arguments=(--package "glancecast-$crate" --profile release --cargo-arg=--locked --jobs 1 --colors never --output "$output")
-# But for the crate itself: unoptimized it is built in a third of the time, once for each mutant.
+# The crate itself is unoptimized, because it then builds in a third of the time, once for each mutant.
 for setting in opt-level=0 codegen-units=64 debug=false; do
     arguments+=(--cargo-arg="--config=profile.release.package.glancecast-$crate.$setting")
 done
@@ -57,7 +57,7 @@ caught=$(($(count caught) + $(count timeout))) # an endless loop does not go unn
 say "$crate: $((caught + $(count missed))) viable mutants, $caught caught," \
     "$(count missed) survived; $(count unviable) do not compile; details in $results"
 
-# The same mutant may be in a function twice, so lines count as often as they occur.
+# A function may have the same mutant twice, so the number of equal lines matters.
 without_place() { sed -E 's/^([^:]+):[0-9]+:[0-9]+: /\1: /' | sort; }
 explained() {
     [ ! -f "$crate/MUTANTS.md" ] || sed -nE 's/^- `([^`]+\.rs: [^`]+)`: .+/\1/p' "$crate/MUTANTS.md" | sort

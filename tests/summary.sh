@@ -1,8 +1,8 @@
 #!/bin/sh
-# What a run of the tests leaves to be read: the figures they measured, the tests that were skipped, each with the
-# command that would enable it, and the closing counts. Rust's harness counts a test that skips itself as passed.
-# `summary.sh DIRECTORY RESULTS` prints, `summary.sh --clear DIRECTORY` starts anew. RESULTS is the JUnit file of
-# cargo-nextest or the output of cargo test.
+# Summarises a run of the tests: the figures they measured, the tests that were skipped, each with the command that
+# would enable it, and the closing counts. Rust's harness counts a skipped test as passed.
+# `summary.sh DIRECTORY RESULTS` prints the summary, `summary.sh --clear DIRECTORY` removes the records. RESULTS is the
+# JUnit file of cargo-nextest or the output of cargo test.
 set -eu
 
 if [ "$1" = --clear ]; then

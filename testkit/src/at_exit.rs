@@ -1,4 +1,4 @@
-//! What a program does when it ends, whoever ends it: a test program is ended by Rust's harness.
+//! Running a function when the program ends, even if Rust's test harness ends it.
 
 use std::ffi::c_int;
 
@@ -7,7 +7,7 @@ unsafe extern "C" {
     safe fn atexit(function: extern "C" fn()) -> c_int;
 }
 
-/// Has the function run after `main` has returned or `exit` was called.
+/// Registers a function to run after `main` has returned or `exit` was called.
 pub(crate) fn run(function: extern "C" fn()) {
     atexit(function);
 }

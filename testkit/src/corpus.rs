@@ -1,5 +1,5 @@
-//! The inputs that a fuzzer found worth keeping: one file a fuzzer, one input a line in [`hex`], sorted. An empty line is
-//! the empty input.
+//! The corpora of the fuzzers: a file for each fuzzer, with one input a line in [`hex`], sorted. An empty line is an
+//! empty input.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -7,10 +7,10 @@ use std::{fs, io};
 
 use crate::hex;
 
-/// Runs every input of `tests/fuzz/corpus/TARGET.hex`; prints the line of each, so that a failure tells which.
+/// Runs every input of `tests/fuzz/corpus/TARGET.hex`; prints the line of each, to identify the one that fails.
 ///
 /// # Panics
-/// If the file cannot be read, or holds fewer inputs than any fuzzer finds.
+/// If the file cannot be read, or has fewer inputs than any fuzzer finds.
 pub fn replay(target: &str, run: fn(&[u8])) {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../tests/fuzz/corpus/{target}.hex"));
     let inputs = read(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
@@ -21,7 +21,7 @@ pub fn replay(target: &str, run: fn(&[u8])) {
     }
 }
 
-/// The inputs in a packed file.
+/// Returns the inputs in a corpus file.
 ///
 /// # Errors
 /// If it cannot be read, or a line is not hex.
@@ -31,7 +31,7 @@ pub fn read(file: &Path) -> io::Result<Vec<Vec<u8>>> {
     text.lines().map(|line| hex::decode(line).ok_or_else(|| bad(line))).collect()
 }
 
-/// Writes each input to a file of its own in `directory`, which is made, as libFuzzer wants them.
+/// Writes each input to a file of its own in `directory`, as libFuzzer expects; creates the directory.
 ///
 /// # Errors
 /// If a file cannot be read or written.
@@ -43,7 +43,7 @@ pub fn unpack(file: &Path, directory: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Packs the files in `directory`, whatever their names; equal ones become one line.
+/// Packs the files in `directory`, whatever their names; equal inputs become one line.
 ///
 /// # Errors
 /// If a file cannot be read or written.

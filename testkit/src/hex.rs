@@ -1,11 +1,11 @@
 //! Bytes as hexadecimal digits.
 
-/// Two lower-case digits for each byte.
+/// Returns two lower-case digits for each byte.
 pub fn encode(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The bytes of an even number of digits; `None` for any other text.
+/// Returns the bytes of an even number of digits; `None` for any other text.
 pub fn decode(digits: &str) -> Option<Vec<u8>> {
     let digit = |digit: u8| char::from(digit).to_digit(16);
     let (pairs, rest) = digits.as_bytes().as_chunks::<2>();

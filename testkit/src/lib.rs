@@ -1,9 +1,8 @@
-//! What the tests and benchmarks of all crates share: random numbers from a seed ([`Rng`]), [`hex`], the inputs that the
-//! fuzzers found worth keeping ([`corpus`]), and what a run tells of itself: tests that it skipped ([`skip()`]) and figures
-//! that it measured ([`measured!`]).
+//! Helpers for the tests and benchmarks of all crates: random numbers from a seed ([`Rng`]), [`hex`], the fuzzers'
+//! corpora ([`corpus`]), and the records of a run: skipped tests ([`skip()`]) and measured figures ([`measured!`]).
 //!
-//! A helper belongs here when a second crate needs it and it depends on nothing of glancecast. Scenarios with real
-//! programs have their helpers in the crate `tests`, the machines theirs in `proto/tests`.
+//! A helper belongs here if a second crate needs it and it depends on nothing of glancecast. The helpers of scenarios
+//! with real programs are in the crate `tests`, those of the machines in `proto/tests`.
 
 mod at_exit;
 pub mod corpus;

@@ -2,15 +2,15 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// xorshift64* (Vigna, "An experimental exploration of Marsaglia's xorshift generators, scrambled"). Nothing secret may
-/// be drawn from it.
+/// A random number generator, xorshift64* (Vigna, "An experimental exploration of Marsaglia's xorshift generators,
+/// scrambled"). It is not for secrets.
 ///
-/// What `tests/sim/RECORD.md` and `tests/sim/scale.txt` record depends on the sequence: a test below holds it.
+/// `tests/sim/RECORD.md` and `tests/sim/scale.txt` depend on its sequence, which a test below fixes.
 #[derive(Clone, Debug)]
 pub struct Rng(u64);
 
 impl Rng {
-    /// Begins at a mix of the seed, so that neighbouring seeds have nothing in common.
+    /// Starts from a mix of the seed, so that neighbouring seeds are unrelated.
     pub fn new(seed: u64) -> Self {
         // One step of SplitMix64.
         let mut mixed = seed.wrapping_add(GOLDEN);
@@ -19,18 +19,18 @@ impl Rng {
         Self((mixed ^ (mixed >> 31)) | 1)
     }
 
-    /// Begins at a product of the seed: for tests whose seeds were chosen with this one.
+    /// Starts from a product of the seed, for tests whose seeds were chosen with this function.
     pub fn from_product(seed: u64) -> Self {
         Self(seed.wrapping_mul(GOLDEN) | 1)
     }
 
-    /// A seed for a run whose seed nobody chose; the caller prints it.
+    /// Returns a seed from the clock; the caller prints it.
     pub fn seed_from_clock() -> u64 {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is past 1970");
         u64::from(since.subsec_nanos()) ^ since.as_secs().rotate_left(20)
     }
 
-    /// Any number but zero.
+    /// Returns any number but zero.
     pub fn number(&mut self) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
@@ -38,64 +38,64 @@ impl Rng {
         self.0.wrapping_mul(0x2545_F491_4F6C_DD1D)
     }
 
-    /// Evenly in 0 to 1.
+    /// Returns a number between 0 and 1, uniformly.
     pub fn unit(&mut self) -> f64 {
         (self.number() >> 11) as f64 / (1u64 << 53) as f64
     }
 
-    /// Evenly in `0..bound`, for a bound that is small beside 2^53.
+    /// Returns a number in `0..bound`, uniformly; `bound` must be small compared with 2^53.
     pub fn below(&mut self, bound: u64) -> u64 {
         (self.number() >> 11) % bound
     }
 
-    /// Evenly in `0..bound`.
+    /// Returns a number in `0..bound`, uniformly.
     pub fn below_u32(&mut self, bound: u32) -> u32 {
         self.below(u64::from(bound)) as u32
     }
 
-    /// An index into something of this length.
+    /// Returns an index into a sequence of `len` elements.
     pub fn index(&mut self, len: usize) -> usize {
         self.below(len as u64) as usize
     }
 
-    /// True with this probability. Zero draws no number, so that a fault that is switched off moves no other.
+    /// True with this probability. Zero draws no number, so that a disabled fault does not shift the other draws.
     pub fn chance(&mut self, probability: f64) -> bool {
         probability > 0.0 && self.unit() < probability
     }
 
-    /// True once in this many times.
+    /// True once in `times` on average.
     pub fn one_in(&mut self, times: u64) -> bool {
         self.below(times) == 0
     }
 
-    /// Evenly in `from` to `to`.
+    /// Returns a number between `from` and `to`, uniformly.
     pub fn within(&mut self, from: f64, to: f64) -> f64 {
         from + (to - from) * self.unit()
     }
 
-    /// In `from` to `to`, as often in each power of ten.
+    /// Returns a number between `from` and `to`, log-uniformly.
     pub fn log_within(&mut self, from: f64, to: f64) -> f64 {
         (from.ln() + (to.ln() - from.ln()) * self.unit()).exp()
     }
 
-    /// Evenly in no time to `longest`.
+    /// Returns a time between zero and `longest`, uniformly.
     pub fn time(&mut self, longest: Duration) -> Duration {
         longest.mul_f64(self.unit())
     }
 
-    /// An array of random bytes.
+    /// Returns an array of random bytes.
     pub fn bytes<const N: usize>(&mut self) -> [u8; N] {
         std::array::from_fn(|_| (self.number() >> 24) as u8)
     }
 
-    /// Fills a buffer; nothing compresses it.
+    /// Fills a buffer with incompressible bytes.
     pub fn fill(&mut self, bytes: &mut [u8]) {
         for chunk in bytes.chunks_mut(8) {
             chunk.copy_from_slice(&self.number().to_le_bytes()[..chunk.len()]);
         }
     }
 
-    /// A buffer that [`Rng::fill`] has filled.
+    /// Returns a buffer filled by [`Rng::fill`].
     pub fn noise(&mut self, len: usize) -> Vec<u8> {
         let mut bytes = vec![0; len];
         self.fill(&mut bytes);

@@ -1,6 +1,6 @@
-//! Tests that the machine cannot run. Rust's test harness has no word for a test that finds this out itself: it passes.
-//! So each says so on standard error, the test program says so once more after its counts, and the summary of `make test`
-//! has them too.
+//! Skipping of tests that the machine cannot run. In Rust's test harness a test cannot report at run time that it was
+//! skipped: it passes. So each is reported on standard error, again after the test program's counts, and in the summary
+//! of `make test`.
 
 use std::io::{self, Write};
 use std::sync::{Mutex, PoisonError};
@@ -8,7 +8,7 @@ use std::{env, thread};
 
 use crate::{at_exit, record};
 
-/// Says that the running test is skipped, and with which command it would not be. The caller returns.
+/// Reports that the running test is skipped, and the command that would enable it. The caller returns.
 ///
 /// # Panics
 /// Under `CI=true`, where every test has to run.
@@ -24,14 +24,14 @@ pub fn skip(reason: &str) {
     skipped.push(format!("{test}: {reason}"));
 }
 
-/// Whether tests run where nothing may be skipped.
+/// Whether this is CI, where no test may be skipped.
 pub fn in_ci() -> bool {
     env::var("CI").is_ok_and(|value| value == "true")
 }
 
 extern "C" fn tell() {
     let skipped = SKIPPED.lock().unwrap_or_else(PoisonError::into_inner);
-    // Not `eprintln!`, which the harness may still capture.
+    // Not `eprintln!`, whose output the harness may still capture.
     let mut out = io::stderr().lock();
     let _ = writeln!(out, "\nof the tests that passed, {} were skipped:", skipped.len());
     for line in &*skipped {

@@ -1,4 +1,4 @@
-//! Prints the BLAKE3 sum and the name of each file, as `b3sum` does: `make demo` compares with it what it has sent.
+//! Prints the BLAKE3 sum and the name of each file, as `b3sum` does; `make demo` compares its images with the output.
 
 use std::path::Path;
 use std::process::ExitCode;

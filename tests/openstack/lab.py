@@ -29,7 +29,7 @@ application credential; with hosts, nova_url. Passwords are only in clouds.yaml.
 """
 import sys
 
-sys.dont_write_bytecode = True  # nothing is left beside the sources
+sys.dont_write_bytecode = True  # writes no bytecode next to the sources
 
 import argparse
 import contextlib
@@ -185,7 +185,7 @@ class Lab:
                 said = f.read()
             if "Address already in use" in said:
                 raise PortTaken
-            # uWSGI starts a worker that cannot load its module again and again.
+            # uWSGI restarts a worker that cannot load its module again and again.
             if not processes.pid_of(self.run_dir, service.name) or said.count("trying respawn") > 1:
                 raise Failed(f"{service.name} died at its start; see {log}")
             if time.monotonic() > deadline:
@@ -314,7 +314,7 @@ def upload(options):
     lab = Lab(options.dir)
     with open(options.file, "rb") as f:
         image = new_image(lab, options)
-        # Without a length urllib would send it in chunks, which is slower.
+        # Without a length urllib would send chunks, which is slower.
         store = {"X-Image-Meta-Store": options.store} if options.store else {}
         lab.glance(options.cloud, "PUT", f"/v2/images/{image['id']}/file", f, {
             "Content-Type": "application/octet-stream",
@@ -463,7 +463,7 @@ BASE_SERVICES = [services.Keystone, services.Glance]
 ALL_SERVICES = [*BASE_SERVICES, novas.Placement, novas.Nova]
 SERVICE_TYPES = {"glance": "image", "placement": "placement", "nova": "compute"}
 
-# `X-manage` costs 2 to 3 s of imports: the real entry point is imported once, each command is a
+# `X-manage` costs 2 to 3 s of imports: the real entry point is imported once, and each command is a
 # forked child of it.
 MANAGE = """
 import importlib, json, os, sys

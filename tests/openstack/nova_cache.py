@@ -61,7 +61,7 @@ def base_file(image_id):
 
 
 def libvirt_driver():
-    # Its __init__ wants a hypervisor, and cache_image nothing of it.
+    # Its __init__ needs a hypervisor; cache_image does not.
     return driver.LibvirtDriver.__new__(driver.LibvirtDriver)
 
 
@@ -169,7 +169,7 @@ def parse_arguments(arguments=None):
 def run(options):
     CONF([], project="nova", default_config_files=[options.nova_conf], default_config_dirs=[])
     objects.register_all()
-    # Privileged calls in this process: there is no daemon to ask, and nothing here needs more rights.
+    # Privileged calls run in this process: there is no daemon, and nothing here needs more rights.
     nova.privsep.sys_admin_pctxt.set_client_mode(False)
     print(json.dumps(options.function(options)), flush=True)
 

@@ -49,7 +49,7 @@ class Nova(services.Service):
         lab = self.lab
         os.makedirs(lab.path("data", "nova", "locks"), exist_ok=True)
         os.makedirs(self.etc, exist_ok=True)
-        # The API looks for its paste file where its configuration is, whatever api_paste_config says.
+        # The API looks for its paste file next to its configuration and ignores api_paste_config.
         shutil.copyfile(os.path.join(lab.venv, "etc", "nova", "api-paste.ini"),
                         os.path.join(self.etc, "api-paste.ini"))
         login = services.authtoken(lab, self.name)
@@ -59,8 +59,8 @@ class Nova(services.Service):
             "DEFAULT": {"log_file": lab.path("log", "nova.log"), "use_stderr": "false",
                         "host": "lab-controller", "my_ip": "127.0.0.1",
                         "state_path": lab.path("data", "nova"), "compute_driver": "fake.FakeDriver",
-                        # Nobody sends heartbeats, so what was seeded as up stays up (ten years), and
-                        # nobody answers remote calls, so they are given up after a second.
+                        # There are no heartbeats, so hosts seeded as up stay up (ten years). Remote
+                        # calls get no answer, so they time out after a second.
                         "service_down_time": 315360000, "transport_url": "fake:///",
                         "rpc_response_timeout": 1, "long_rpc_timeout": 1},
             "database": services.database(lab, CELL1),

@@ -54,7 +54,7 @@ def stop(run_dir, names):
         if time.monotonic() > deadline:
             for name, pid in running.items():
                 if pid_of(run_dir, name):
-                    os.killpg(pid, signal.SIGKILL)  # spawn() made it the leader of its group
+                    os.killpg(pid, signal.SIGKILL)  # the leader of its group since spawn()
             deadline = float("inf")
         time.sleep(0.02)
     for name in names:
@@ -115,7 +115,7 @@ def is_zombie(pid):
 
 def stat_fields(pid):
     try:
-        os.waitpid(pid, os.WNOHANG)  # reaps our own; others are not ours to reap
+        os.waitpid(pid, os.WNOHANG)  # reaps a child of ours; others are not ours to reap
     except ChildProcessError:
         pass
     with open(f"/proc/{pid}/stat") as f:

@@ -16,7 +16,7 @@ import urllib.request
 
 from processes import Failed
 
-# Nova's code is of use without its services too: it tells what its image cache does.
+# Nova's code is useful without its services, too: to run its image cache.
 PACKAGES = ["glance==32.0.0", "keystone==29.1.0", "nova==33.0.2", "openstack-placement==15.0.0",
             "pyuwsgi==2.0.30.post1"]
 REGION = "RegionOne"
@@ -29,7 +29,7 @@ CLOUDS = {
     "lab-demo": ("demo", "demo", ["member"]),
     "lab-other": ("other", "other", ["member"]),
 }
-# The same user and project as lab-demo, by an application credential instead of a password.
+# The user and project of lab-demo, with an application credential instead of a password.
 APPLICATION_CLOUD = "lab-demo-app"
 
 
@@ -66,12 +66,12 @@ class Keystone(Service):
                         "public_endpoint": self.public_url},
             "database": database(lab, self.name),
             "token": {"provider": "fernet", "expiration": lab.state["token_expiration"]},
-            # fernet_setup fills that of the receipts too, and the server dies without it.
+            # fernet_setup fills the receipts' repository, too; the server dies without it.
             **{section: {"key_repository": os.path.join(self.etc, keys)}
                for keys, section in KEYSTONE_KEYS.items()},
-            # The smallest bcrypt allows: 1 ms for a log-in instead of 250 ms.
+            # The minimum of bcrypt: a login takes 1 ms instead of 250 ms.
             "identity": {"password_hash_rounds": 4},
-            # 17 ms for a token; without a cache 270 ms.
+            # A token takes 17 ms; without a cache 270 ms.
             "cache": {"enabled": "true", "backend": "dogpile.cache.memory"},
             "oslo_messaging_notifications": {"driver": "noop"},
         })
@@ -180,7 +180,7 @@ def uwsgi(lab, module, name):
         "--master", "--die-on-term", "--lazy-apps", "--need-app", "--processes", "1",
         "--threads", "4", "--enable-threads", "--buffer-size", "65535", "--so-keepalive",
         "--socket-timeout", "600", "--disable-logging",
-        # It closes after each answer without saying so, and pooling clients then fail at random.
+        # It closes each connection unannounced: without the header pooling clients fail at random.
         "--add-header", "Connection: close",
     ]
 
@@ -202,7 +202,7 @@ def use_write_ahead_log(lab):
 
 def authtoken(lab, user):
     auth_url = Keystone(lab).auth_url
-    # Asked what versions it has, Keystone answers with its public address.
+    # Asked for its versions, Keystone answers with its public address.
     trust = {"cafile": os.path.join(Tls(lab).etc, "ca.pem")} if lab.state.get("tls") else {}
     return {**trust, "www_authenticate_uri": auth_url, "auth_url": auth_url, "auth_type": "password",
             "project_domain_name": "Default", "user_domain_name": "Default",

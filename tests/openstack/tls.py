@@ -74,7 +74,7 @@ def serve(client, to, context):
             with socket.create_connection(("127.0.0.1", to)) as service:
                 threading.Thread(target=copy, args=(secure, service), daemon=True).start()
                 copy(service, secure)
-                # Closing alone would wait for the other thread, which reads from it.
+                # close() alone would wait for the other thread, which reads from this socket.
                 secure.shutdown(socket.SHUT_RDWR)
     except OSError:
         pass  # a client that does not trust the certificate ends the handshake

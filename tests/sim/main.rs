@@ -1,4 +1,4 @@
-//! The simulator's tests: no seed breaks a rule, and no broken machine goes unnoticed.
+//! The tests of the simulator: no seed breaks a rule, and every mutant is caught.
 
 mod scale;
 
@@ -7,7 +7,7 @@ use std::thread::available_parallelism;
 use glancecast_tests::measured;
 use glancecast_tests::sim::{self, Mutant, Summary};
 
-/// Runs in `make test`; `make sim SEEDS=N` makes more, `make sim FROM=M SEEDS=N` others.
+/// The runs of `make test`; `make sim SEEDS=N` makes more, `make sim FROM=M SEEDS=N` others.
 const SEEDS: u64 = 2_000;
 
 #[test]
@@ -71,9 +71,9 @@ fn runs(first: u64, count: u64, mutant: Mutant, enough: usize) -> Summary {
     sim::run_all(first, count, available_parallelism().map_or(1, usize::from), mutant, enough)
 }
 
-/// In how many runs each must be caught at the latest.
+/// The number of runs within which each mutant must be caught.
 const MUTANT_SEEDS: u64 = 300;
 
-/// Seeds that broke a rule, as plans are drawn now, and which one. Those before them are in `RECORD.md`: what they drew then is
-/// drawn by no seed any more.
+/// Seeds that broke a rule with the plans as they are drawn now, and the violation. Earlier ones are in `RECORD.md`; no
+/// seed draws their plans any more.
 const KEPT: [(u64, &str); 1] = [(232_432, "compute-5 asks for block 2, which it has")];

@@ -1,4 +1,4 @@
-//! Pushes to many hosts: the kept table is what the machines do.
+//! Pushes to many hosts: the kept table matches the machines.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use glancecast_tests::sim::scale::{self, Scale};
 
 const KEPT: &str = include_str!("scale.txt");
 
-/// The rows of few receivers are made again here; `make sim-scale` makes all.
+/// Checks the rows of few receivers; `make sim-scale` makes all rows.
 #[test]
 fn the_table_is_what_the_machines_do() {
     let made = scale::table(100);
@@ -22,7 +22,7 @@ fn two_thousand_hosts_are_done_a_round_of_reports_after_the_last_block() {
     let figures = scale::push(cell);
     measured!("2 000 hosts, 2 GiB: {figures}, at most {} reports a second", figures.feedback_peak);
     assert!(figures.sent <= 1.03, "hosts that stall have much sent again: {figures}");
-    // Two thousand last words take half a second.
+    // Two thousand final reports take half a second.
     let round = figures.time - figures.sent;
     assert!(round <= 0.6 / LINE_SECONDS_OF_2_GIB, "{figures}");
     assert!(figures.feedback_peak <= 5_000 && figures.feedback_share <= 0.01, "{}", figures.row(cell));

@@ -1,5 +1,5 @@
-//! Somebody on the group's network who means no good: hears what is sent there, sends what it likes, and with the group's
-//! key seals it. On the loopback interface.
+//! An attacker on the group's network, on the loopback interface: receives what is sent to the group, sends arbitrary
+//! datagrams, and seals them if it has the group's key.
 
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
 use std::os::fd::AsFd;
@@ -20,7 +20,7 @@ use glancecast_proto::wire::{Announce, Announced, Down, Header, Kind, Up};
 use crate::testbed::Testbed;
 use crate::wait;
 
-/// An ear and a mouth on the group.
+/// Sockets that receive from and send to the group.
 pub struct Attacker {
     ear: GroupReceiver,
     batch: Batch,
@@ -28,14 +28,14 @@ pub struct Attacker {
     group: SocketAddrV4,
 }
 
-/// A datagram to the group, and who sent it.
+/// A datagram to the group, and its source address.
 pub type Heard = (SocketAddr, Vec<u8>);
 
 /// An attacker that has the group's key, in one session.
 pub struct Insider {
-    /// What it hears and says.
+    /// The sockets.
     pub attacker: Attacker,
-    /// What the session is about.
+    /// The session's announcement.
     pub announced: Announced,
     key: GroupKey,
     cipher: Cipher,
@@ -48,7 +48,7 @@ impl Attacker {
         let interface = Interface::find("lo", group).expect("the loopback interface");
         let membership = Membership::new(group, None).expect("a stage's group is not source-specific");
         let ear = GroupReceiver::join(membership, &interface).expect("the group can be heard");
-        // The interface of its multicast is that of its address.
+        // Its address determines the interface for multicast.
         let mouth = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         mouth.set_multicast_loop_v4(true).expect("on loopback that is all there is");
         nix::sys::socket::setsockopt(&mouth, nix::sys::socket::sockopt::SndBufForce, &(4 << 20))
@@ -57,7 +57,7 @@ impl Attacker {
         Self { ear, batch: Batch::default(), mouth, group: testbed.group() }
     }
 
-    /// What others have sent to the group since the last time.
+    /// Returns the datagrams that others have sent to the group since the last call.
     pub fn hear(&mut self) -> Vec<Heard> {
         let us = self.mouth.local_addr().expect("bound");
         let mut heard = Vec::new();
@@ -71,17 +71,17 @@ impl Attacker {
         heard
     }
 
-    /// Says something to the group.
+    /// Sends a datagram to the group.
     pub fn say(&self, datagram: &[u8]) {
         self.say_to(datagram, self.group.into());
     }
 
-    /// Says something to one address. That a buffer is full, or nobody is there any more, is no matter.
+    /// Sends a datagram to one address. A full buffer or a closed port is no error.
     pub fn say_to(&self, datagram: &[u8], to: SocketAddr) {
         let _ = self.mouth.send_to(datagram, to);
     }
 
-    /// Waits for an announcement and becomes one who has the key in that session.
+    /// Waits for an announcement, and returns an attacker with the key in that session.
     #[track_caller]
     pub fn with_key(mut self, key: &Path) -> Insider {
         let key = keyfile::load(key).expect("the testbed's key");
@@ -94,17 +94,17 @@ impl Attacker {
 }
 
 impl Insider {
-    /// What seals the session's datagrams to the group.
+    /// Returns the cipher of the session's datagrams to the group.
     pub fn cipher(&self) -> &Cipher {
         &self.cipher
     }
 
-    /// The same of another session.
+    /// Returns the cipher of another session.
     pub fn cipher_of(&self, session: SessionId) -> Cipher {
         Cipher::downward(&self.key, session)
     }
 
-    /// Says something in the sender's name, not signed.
+    /// Sends a message to the group in the sender's name, unsigned.
     pub fn say_down(&self, down: &Down, number: u64) {
         let mut out = Vec::new();
         let number = Sequence::new(number).expect("40 bits");
@@ -112,7 +112,7 @@ impl Insider {
         self.attacker.say(&out);
     }
 
-    /// Says something to the sender as one of its hosts.
+    /// Sends a message to the sender as one of its hosts.
     pub fn say_up(&self, up: &Up, host: ReceiverId, number: u64) {
         let session = self.announced.announce.session;
         let mut out = Vec::new();
@@ -123,7 +123,7 @@ impl Insider {
     }
 }
 
-/// A thread that does something over and over until it is dropped or asked to stop.
+/// A thread that repeats a step until it is stopped or dropped.
 #[derive(Debug)]
 pub struct Attack<T> {
     stop: Arc<AtomicBool>,
@@ -131,7 +131,7 @@ pub struct Attack<T> {
 }
 
 impl<T: Send + 'static> Attack<T> {
-    /// Runs `step` every `gap`, as far as the machine lets it; what it began with is given back at the end.
+    /// Runs `step` on `with` every `gap`, machine permitting; [`Attack::stop`] returns `with`.
     pub fn start(mut with: T, gap: Duration, mut step: impl FnMut(&mut T) + Send + 'static) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
@@ -147,7 +147,7 @@ impl<T: Send + 'static> Attack<T> {
         Self { stop, thread: Some(thread) }
     }
 
-    /// Ends it.
+    /// Ends the thread and returns what it works with.
     pub fn stop(mut self) -> T {
         self.stop.store(true, Ordering::Relaxed);
         self.thread.take().expect("stopped once").join().expect("an attack does not panic")
@@ -163,10 +163,10 @@ impl<T> Drop for Attack<T> {
     }
 }
 
-/// The kind and the number of a datagram.
+/// Returns the kind and the sequence of a datagram.
 pub fn header(datagram: &[u8]) -> Option<(Kind, u64)> {
     Header::parse(datagram).ok().map(|header| (header.kind, header.sequence.value()))
 }
 
-/// Datagrams taken in at a time.
+/// Datagrams received at a time.
 const HEARD_MAX: usize = 4_096;

@@ -1,5 +1,5 @@
-//! A proxy between the sender and Glance that passes everything on, and breaks downloads the way networks and stores do:
-//! each `GET .../file` gets the next fault of a script, those after its end get none.
+//! A proxy between the sender and Glance that breaks downloads as networks and stores do. Each `GET .../file` gets the
+//! next fault of a script; after its end, and for all other requests, the proxy changes nothing.
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
@@ -8,46 +8,46 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-/// What happens to one download.
+/// The faults of one download.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Fault {
-    /// To its `Range` header, if it has one.
+    /// The fault of its `Range` header, if it has one.
     pub range: RangeFault,
-    /// The bits of the body's byte at this offset are turned over.
+    /// The offset of a byte of the body whose bits are inverted.
     pub changed_byte: Option<u64>,
-    /// The body ends after this many bytes.
+    /// The offset at which the body ends, and how.
     pub ends: Option<(u64, End)>,
 }
 
-/// What is done to a `Range` header.
+/// What happens to a `Range` header.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RangeFault {
     /// Nothing.
     #[default]
     None,
-    /// Glance does not see it, and sends the whole with 200.
+    /// Glance does not see it and sends the whole body with 200.
     Ignored,
-    /// It is answered 416 here.
+    /// The proxy answers 416.
     Refused,
-    /// The answer's `Content-Range` tells another length of the whole.
+    /// The `Content-Range` of the answer has another total length.
     OtherLength,
 }
 
-/// How a body ends before its time.
+/// How a body ends early.
 #[derive(Clone, Copy, Debug)]
 pub enum End {
     /// The connection is closed after this time.
     ClosedAfter(Duration),
-    /// The connection stays open, and nothing comes any more.
+    /// The connection stays open without further bytes.
     Silence,
 }
 
-/// What was asked for and answered, for each download.
+/// One download: what was requested and answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seen {
-    /// Its `Range` header.
+    /// The `Range` header.
     pub range: Option<String>,
-    /// The status that it got.
+    /// The status of the answer.
     pub status: u16,
 }
 
@@ -60,14 +60,14 @@ pub struct Breaker {
 
 #[derive(Debug)]
 struct State {
-    /// HOST:PORT of Glance.
+    /// The `HOST:PORT` of Glance.
     glance: String,
     script: Mutex<VecDeque<Fault>>,
     seen: Mutex<Vec<Seen>>,
 }
 
 impl Breaker {
-    /// Begins to listen; `glance` is `http://HOST:PORT`.
+    /// Starts the proxy; `glance` is `http://HOST:PORT`.
     pub fn start(glance: &str) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has free ports");
         let port = listener.local_addr().expect("it is bound").port();
@@ -77,32 +77,32 @@ impl Breaker {
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 let state = Arc::clone(&shared);
-                // A broken connection is what it is for.
+                // Broken connections are the proxy's purpose.
                 thread::spawn(move || drop(state.serve(client)));
             }
         });
         Self { port, state }
     }
 
-    /// Its address, as an endpoint of Glance.
+    /// Returns its address as an endpoint of Glance.
     pub fn endpoint(&self) -> String {
         format!("http://127.0.0.1:{}/v2/", self.port)
     }
 
-    /// The faults of the next downloads; forgets those that were seen.
+    /// Sets the faults of the next downloads, and forgets the downloads so far.
     pub fn script(&self, faults: &[Fault]) {
         *self.state.script.lock().expect("no panic holds it") = faults.iter().copied().collect();
         self.state.seen.lock().expect("no panic holds it").clear();
     }
 
-    /// The downloads since then.
+    /// Returns the downloads since then.
     pub fn seen(&self) -> Vec<Seen> {
         self.state.seen.lock().expect("no panic holds it").clone()
     }
 }
 
 impl State {
-    /// One request, and the end of the connection.
+    /// Serves one request, and closes the connection.
     fn serve(&self, mut client: TcpStream) -> io::Result<()> {
         let request = Head::read(&mut client)?;
         let is_download = request.line.starts_with("GET ") && request.line.contains("/file ");
@@ -155,7 +155,7 @@ fn relay(from: &mut TcpStream, to: &mut TcpStream, fault: Fault) -> io::Result<(
     }
     match fault.ends.map(|(_, end)| end) {
         Some(End::ClosedAfter(time)) => thread::sleep(time),
-        // Until the other side has had enough of it.
+        // Until the other side gives up.
         Some(End::Silence) => drop(to.read(&mut buffer)),
         None => {}
     }
@@ -169,7 +169,7 @@ struct Head {
 }
 
 impl Head {
-    /// A byte at a time: what follows is not to be read here.
+    /// Reads byte by byte: the body must stay unread.
     fn read(from: &mut TcpStream) -> io::Result<Self> {
         let mut bytes = Vec::new();
         let mut byte = [0];
@@ -200,7 +200,7 @@ impl Head {
         }
     }
 
-    /// The text, without some headers, for a connection that is closed behind it.
+    /// Returns the text without the headers in `dropped`, for a connection that is closed after it.
     fn without(&self, dropped: &[&str]) -> String {
         let kept =
             self.headers.iter().filter(|(key, _)| !dropped.iter().any(|name| key.eq_ignore_ascii_case(name)));

@@ -1,4 +1,4 @@
-//! What passes a host's interfaces, packet by packet: the IP headers of its UDP datagrams, read from a packet socket.
+//! The UDP datagrams on a host's interfaces: their IP headers, packet by packet, from a packet socket.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -10,29 +10,29 @@ use nix::sys::time::{TimeVal, TimeValLike};
 
 use crate::netns::Lab;
 
-/// A packet socket on a host of a lab. It keeps what comes until it is read.
+/// A packet socket on a host of a lab, which buffers packets until they are read.
 #[derive(Debug)]
 pub struct Capture(OwnedFd);
 
 /// The headers of a UDP datagram as they were on the wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Packet {
-    /// From which address.
+    /// The source address.
     pub from: IpAddr,
-    /// To which.
+    /// The destination address.
     pub to: IpAddr,
     /// The upper six bits of the type of service or traffic class.
     pub dscp: u8,
     /// Time to live or hop limit.
     pub ttl: u8,
-    /// Length of the IP packet by its header.
+    /// The length of the IP packet by its header.
     pub bytes: usize,
-    /// Whether it is a piece of a datagram, which UDP headers do not show.
+    /// Whether it is a fragment of a datagram.
     pub fragment: bool,
 }
 
 impl Capture {
-    /// Begins to keep what passes.
+    /// Starts to buffer packets.
     pub fn start(lab: &Lab, host: &str) -> Self {
         lab.inside(host, || {
             let socket =
@@ -44,7 +44,7 @@ impl Capture {
         })
     }
 
-    /// The UDP packets that have passed.
+    /// Returns the UDP packets since the last call.
     pub fn packets(&self) -> Vec<Packet> {
         let mut frame = vec![0; 1 << 16];
         let mut packets = Vec::new();
@@ -80,8 +80,8 @@ fn parse(frame: &[u8]) -> Option<Packet> {
     }
 }
 
-/// Protocol numbers of IANA.
+/// Protocol numbers assigned by IANA.
 const UDP: u8 = 17;
 const FRAGMENT: u8 = 44;
-/// Holds some MiB of small frames.
+/// Enough for some MiB of small frames.
 const BUFFER_BYTES: usize = 256 << 20;

@@ -1,5 +1,4 @@
-//! The main job in small, for scenarios that are about the network below it: one image, every receiver of a lab, all of
-//! it proven.
+//! One push of one image to every receiver of a lab, all copies checked: for scenarios about the network below.
 
 use std::time::Duration;
 
@@ -7,11 +6,11 @@ use crate::image::{self, Seed};
 use crate::report::Report;
 use crate::testbed::{Receiver, Testbed};
 
-/// Pushes a random image of `bytes` to every receiver host of the lab, with these arguments for all receivers and for
-/// the sender, and checks every copy.
+/// Pushes a random image of `bytes` to every receiver host of the lab, with the arguments `receivers` and `sender`, and
+/// checks every copy.
 ///
 /// # Panics
-/// When a host does not hold it in the end.
+/// When a host does not hold the image in the end.
 #[track_caller]
 pub fn deliver(testbed: &Testbed, bytes: u64, receivers: &[&str], sender: &[&str]) -> Report {
     let hosts = testbed.network().receivers();
@@ -19,10 +18,10 @@ pub fn deliver(testbed: &Testbed, bytes: u64, receivers: &[&str], sender: &[&str
     deliver_to(testbed, bytes, &started, &hosts, sender)
 }
 
-/// The same to receivers that are there already.
+/// Pushes to receivers that are already running.
 ///
 /// # Panics
-/// When a host does not hold it in the end.
+/// When a host does not hold the image in the end.
 #[track_caller]
 pub fn deliver_to(
     testbed: &Testbed,

@@ -1,6 +1,7 @@
-//! Who may run beside whom. A scenario that measures, or that moves much data, has the machine to itself; the others share
-//! it. The folder of a scenario says which (`tests/tests/main.rs`). The lock is a file, so it holds between the threads of
-//! `cargo test` and between processes; nextest starts the exclusive ones alone anyway, so that no time limit runs out here.
+//! Which scenarios may run in parallel. One that measures or moves much data has the machine to itself; the others
+//! share it. The folder of a scenario decides (`tests/tests/main.rs`). The lock is a file, so it works between the
+//! threads of `cargo test` and between processes. nextest runs the exclusive ones alone anyway, so that no time limit
+//! expires while a test waits for the lock.
 
 use std::fs::{File, TryLockError};
 use std::path::PathBuf;
@@ -11,31 +12,30 @@ use crate::{places, wait};
 /// How a scenario uses the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Share {
-    /// Beside others.
+    /// In parallel to others.
     Shared,
-    /// With nothing of ours beside it.
+    /// Alone among our processes.
     Alone,
 }
 
 impl Share {
-    /// The share of what this source file starts: alone what lies in a folder `exclusive`, and every program that is no
-    /// scenario.
+    /// Returns the share of a caller in `file`: alone in a folder `exclusive` and in every program that is no scenario.
     pub fn of(file: &str) -> Self {
         let shared = file.contains("tests/tests/") && !file.contains("/exclusive/");
         if shared { Self::Shared } else { Self::Alone }
     }
 }
 
-/// A hold on the machine; dropping it lets go.
+/// A lock on the machine, released when dropped.
 #[derive(Debug)]
 pub struct Hold {
     _file: File,
 }
 
-/// Waits for the machine.
+/// Waits until the machine is free, and locks it.
 ///
 /// # Panics
-/// When it stays taken for longer than all scenarios may last.
+/// When it stays locked for longer than all scenarios may take.
 pub fn machine(share: Share) -> Hold {
     let path = path();
     let file =
@@ -54,12 +54,12 @@ pub fn machine(share: Share) -> Hold {
     Hold { _file: file }
 }
 
-/// The lock file.
+/// Returns the path of the lock file.
 pub fn path() -> PathBuf {
     places::scenarios("").join("machine.lock")
 }
 
-/// All scenarios one after the other take less.
+/// More than all scenarios take one after the other.
 const TIMEOUT: Duration = Duration::from_secs(30 * 60);
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! Images to send: bytes drawn from a seed and written as a stream, sparse files with a few islands of data, and
-//! the BLAKE3 sum of a file. None of them holds more than a buffer in memory, whatever the image's size.
+//! Images to send: random bytes from a seed, sparse files with a few islands of data, and BLAKE3 sums. Memory use is a
+//! buffer, whatever the image's size.
 
 use std::env;
 use std::fs::{self, File};
@@ -12,17 +12,17 @@ use glancecast_testkit::Rng;
 
 use crate::places;
 
-/// A number that decides an image's bytes. It is printed, so that a failure can be repeated.
+/// The seed of an image's bytes. It is printed, so that a failure can be repeated.
 #[derive(Debug, Clone, Copy)]
 pub struct Seed(u64);
 
 impl Seed {
-    /// The seed of this number.
+    /// Returns the seed with this number.
     pub const fn new(number: u64) -> Self {
         Self(number)
     }
 
-    /// A new seed, or the one in `GLANCECAST_TEST_SEED`.
+    /// Returns a new seed, or the one in `GLANCECAST_TEST_SEED`.
     ///
     /// # Panics
     /// When that variable is not a number.
@@ -35,12 +35,12 @@ impl Seed {
         Self(seed)
     }
 
-    /// Another seed, for another image of the same test.
+    /// Returns another seed, for another image of the same test.
     pub fn next(self) -> Self {
         Self(self.0.wrapping_add(1))
     }
 
-    /// Random numbers for one case of a test that has this seed.
+    /// Returns the random numbers for one case of a test with this seed.
     pub fn rng(self, case: usize) -> Rng {
         Rng::new(self.0.wrapping_add(case as u64))
     }
@@ -50,7 +50,7 @@ impl Seed {
     }
 }
 
-/// Writes `len` random bytes, which look like no format, and returns their BLAKE3 sum in hex.
+/// Writes `len` random bytes, which match no disk format, and returns their BLAKE3 sum in hex.
 pub fn random(path: &Path, len: u64, seed: Seed) -> String {
     let mut file = create(path);
     let mut source = seed.bytes();
@@ -70,7 +70,7 @@ pub fn random(path: &Path, len: u64, seed: Seed) -> String {
     sum.finalize().to_hex().to_string()
 }
 
-/// Writes a file of `len` bytes that is a hole but for `island_bytes` random bytes at each of `islands`.
+/// Writes a file of `len` bytes: a hole with `island_bytes` random bytes at each of `islands`.
 pub fn sparse(path: &Path, len: u64, islands: &[u64], island_bytes: usize, seed: Seed) {
     let mut file = create(path);
     let mut source = seed.bytes();
@@ -90,7 +90,7 @@ pub fn sparse(path: &Path, len: u64, islands: &[u64], island_bytes: usize, seed:
     write().unwrap_or_else(|error| panic!("cannot write {}: {error}", path.display()));
 }
 
-/// Writes `len` bytes of text in lines that are all different and all alike.
+/// Writes `len` bytes of text, in similar but distinct lines.
 pub fn text(path: &Path, len: u64) {
     let mut file = BufWriter::new(create(path));
     let mut left = usize::try_from(len).expect("a text of this machine");
@@ -109,11 +109,11 @@ pub fn text(path: &Path, len: u64) {
     write().unwrap_or_else(|error| panic!("cannot write {}: {error}", path.display()));
 }
 
-/// Makes an ext4 file system with about `data` bytes of what this machine has in `/usr`, copied to the new directory
-/// `files` first, and a quarter of free space.
+/// Makes an ext4 file system with about `data` bytes from this machine's `/usr`, which are first copied to the new
+/// directory `files`, and a quarter of free space.
 ///
 /// # Panics
-/// When mke2fs is not there or does not do it.
+/// When mke2fs is missing or fails.
 pub fn ext4(path: &Path, data: u64, files: &Path) {
     let mut left = data;
     for directory in ["/usr/bin", "/usr/lib", "/usr/share"] {
@@ -129,7 +129,7 @@ pub fn ext4(path: &Path, data: u64, files: &Path) {
     fs::remove_dir_all(files).expect("ours");
 }
 
-/// Copies regular files in the order of their names until `left` bytes are used up.
+/// Copies regular files in name order until `left` bytes are used up.
 fn copy_some(from: &Path, to: &Path, left: &mut u64) {
     fs::create_dir_all(to).unwrap_or_else(|error| panic!("cannot create {}: {error}", to.display()));
     let Ok(entries) = fs::read_dir(from) else { return };
@@ -146,7 +146,7 @@ fn copy_some(from: &Path, to: &Path, left: &mut u64) {
     }
 }
 
-/// What `zstd -LEVEL` makes of a file, in bytes.
+/// Returns the size in bytes of a file compressed with `zstd -LEVEL`.
 pub fn zstd_bytes(path: &Path, level: i32) -> u64 {
     let file = File::open(path).unwrap_or_else(|error| panic!("cannot open {}: {error}", path.display()));
     let mut count = Count(0);
@@ -154,7 +154,7 @@ pub fn zstd_bytes(path: &Path, level: i32) -> u64 {
     count.0
 }
 
-/// Where bytes are counted and forgotten.
+/// A writer that counts bytes and drops them.
 struct Count(u64);
 
 impl Write for Count {
@@ -168,7 +168,7 @@ impl Write for Count {
     }
 }
 
-/// The BLAKE3 sum of a file, in hex, as `b3sum` prints it.
+/// Returns the BLAKE3 sum of a file in hex, as `b3sum` prints it.
 pub fn blake3_of(path: &Path) -> String {
     let mut file = File::open(path).unwrap_or_else(|error| panic!("cannot open {}: {error}", path.display()));
     let mut sum = blake3::Hasher::new();
@@ -183,7 +183,7 @@ pub fn blake3_of(path: &Path) -> String {
     }
 }
 
-/// The bytes that a file takes on its disk, holes left out.
+/// Returns the bytes that a file occupies on its disk, without holes.
 pub fn allocated_bytes(path: &Path) -> u64 {
     let metadata = path.metadata().unwrap_or_else(|error| panic!("cannot stat {}: {error}", path.display()));
     metadata.blocks() * 512
@@ -193,7 +193,7 @@ fn create(path: &Path) -> File {
     File::create(path).unwrap_or_else(|error| panic!("cannot create {}: {error}", path.display()))
 }
 
-/// Large enough that the system calls do not show.
+/// Large enough that system calls cost little.
 const BUFFER_BYTES: usize = 1 << 20;
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! The harness of the scenarios in `tests/tests`: real `glancecast` and `glancecastd` processes on loopback or in
-//! network namespaces, images from a seed, and what a run leaves for the summary of `make test`.
+//! network namespaces, images from a seed, and records for the summary of `make test`.
 //!
-//! A scenario reads as a story because the mechanics are here: [`testbed`] gives it a directory, a group and a key,
-//! [`process`] ends what it started, [`netns`] builds and removes its network. Everything waits with a deadline.
+//! The mechanics are here, so that a scenario reads as a story: [`testbed`] provides a directory, a group and a key,
+//! [`process`] ends what it started, [`netns`] builds and removes networks. Every wait has a deadline.
 
 pub mod attacker;
 pub mod breaker;

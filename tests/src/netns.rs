@@ -1,7 +1,7 @@
-//! A network of its own for one scenario: a bridge that floods multicast, one sender host `s`, receiver hosts
-//! `r1`, `r2`, .., each a network namespace on a veth pair; loss by nftables at each receiver's ingress, a rate by
-//! tbf at the sender. It touches nothing outside its namespaces, goes away when dropped, also in a panic, and what
-//! a killed test left behind is removed by the next one.
+//! A network for one scenario: a bridge that floods multicast, a sender host `s` and receiver hosts `r1`, `r2`, ...,
+//! each a network namespace on a veth pair. nftables drops packets at each receiver's ingress; tbf limits the sender's
+//! rate. The lab changes nothing outside its namespaces. It is removed when dropped, also in a panic; the next test
+//! removes what a killed one left behind.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use crate::process::exists;
 use crate::skip::Need;
 use crate::{places, wait};
 
-/// What building a lab takes.
+/// What a lab needs.
 pub const NEEDS: &[Need] = &[
     Need::Namespaces,
     Need::Program("ip", "iproute2"),
@@ -24,38 +24,38 @@ pub const NEEDS: &[Need] = &[
     Need::Program("nft", "nftables"),
 ];
 
-/// How the sender's batches cross the network.
+/// How the sender's GSO batches cross the network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Offload {
-    /// Each datagram is a packet of its own, as on a real link: loss and drops hit single datagrams.
+    /// Each datagram is a packet, as on a real link: loss and drops affect single datagrams.
     Off,
-    /// A batch crosses as one packet: the kernel's fast path, and loss hits whole batches.
+    /// A batch crosses as one packet, the kernel's fast path: loss affects whole batches.
     On,
 }
 
-/// What a lab is to be like.
+/// The properties of a lab.
 #[derive(Debug, Clone, Copy)]
 pub struct Shape<'a> {
     /// Number of receiver hosts.
     pub receivers: usize,
-    /// How batches cross.
+    /// How GSO batches cross the network.
     pub offload: Offload,
-    /// Packets out of a thousand that each receiver loses.
+    /// The packets out of a thousand that each receiver loses.
     pub loss_per_mille: u32,
-    /// A rate for the sender's link, as `tc` writes it.
+    /// The rate of the sender's link, in `tc` notation.
     pub rate: Option<&'a str>,
 }
 
-/// Which IPv6 addresses the hosts have.
+/// The kinds of IPv6 addresses that the hosts have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ipv6 {
-    /// Those of the link alone, which every IPv6 interface has.
+    /// Link-local ones, which every IPv6 interface has.
     LinkLocal,
-    /// One that is known beyond the link, too.
+    /// Addresses that are valid beyond the link, too.
     Global,
 }
 
-/// A network that stands until it is dropped.
+/// A network that exists until it is dropped.
 #[derive(Debug)]
 pub struct Lab {
     prefix: String,
@@ -65,18 +65,18 @@ pub struct Lab {
 impl Lab {
     /// The sender host.
     pub const SENDER: &str = "s";
-    /// Every host's interface.
+    /// The interface of every host.
     pub const INTERFACE: &str = "eth0";
 
     /// Builds the network.
     ///
     /// # Panics
-    /// When a step fails; what stood by then is removed.
+    /// When a step fails; what was built by then is removed.
     pub fn build(shape: &Shape<'_>) -> Self {
         static STALE: Once = Once::new();
         STALE.call_once(|| {
             remove_stale();
-            // An earlier process may have had our pid.
+            // An earlier process may have had this pid.
             remove_of(process::id());
         });
         static COUNT: AtomicU32 = AtomicU32::new(0);
@@ -98,7 +98,7 @@ impl Lab {
         lab
     }
 
-    /// Gives the sender's link this rate, as `tc` writes it, with a queue of 50 ms; also while it is in use.
+    /// Sets the rate of the sender's link, in `tc` notation, with a queue of 50 ms; works during traffic, too.
     pub fn shape(&self, rate: &str) {
         self.run(
             Self::SENDER,
@@ -106,9 +106,9 @@ impl Lab {
         );
     }
 
-    /// Puts a link of this rate, as `tc` writes it, with a queue of 50 ms, between the sender's switch and that of the
-    /// receivers. A queue on the sender itself is another matter: there the kernel lets no TCP flow have more than two
-    /// batches in it, and what does not fit is never lost.
+    /// Puts a link of this rate, in `tc` notation, with a queue of 50 ms between the sender's switch and the
+    /// receivers'. A queue on the sender itself would differ: there the kernel allows each TCP flow at most two batches
+    /// in the queue, and the excess is never lost.
     pub fn narrow(&self, rate: &str) {
         let switch = self.namespace(SWITCH);
         let steps = [
@@ -125,7 +125,7 @@ impl Lab {
         self.run(SWITCH, &format!("tc qdisc add dev near root tbf rate {rate} burst 256kb latency 50ms"));
     }
 
-    /// Sets how many packets out of a thousand a host loses from now on.
+    /// Sets the packets out of a thousand that a host loses from now on.
     pub fn lose(&self, host: &str, per_mille: u32) {
         assert!(per_mille <= 1000, "{per_mille} per mille");
         self.run(
@@ -138,7 +138,7 @@ impl Lab {
         );
     }
 
-    /// From now on nothing that a host sends by UDP leaves it.
+    /// Drops all UDP datagrams that a host sends from now on.
     pub fn mute(&self, host: &str) {
         self.run(
             host,
@@ -148,7 +148,7 @@ impl Lab {
         );
     }
 
-    /// The same network with another MTU, on every host and on the switch.
+    /// Sets another MTU on every host and on the switch.
     #[must_use]
     pub fn with_mtu(self, mtu: u16) -> Self {
         let switch = self.namespace(SWITCH);
@@ -160,13 +160,13 @@ impl Lab {
         self
     }
 
-    /// The same network with IPv6 addresses, `fe80::77:N` and with [`Ipv6::Global`] also `fd77::N`: the sender's N is 1,
-    /// that of `rK` is 100 + K. They are usable at once.
+    /// Adds the IPv6 addresses `fe80::77:N` and, with [`Ipv6::Global`], `fd77::N`. N is 1 for the sender and 100 + K
+    /// for `rK`. They are usable at once.
     #[must_use]
     pub fn with_ipv6(self, addresses: Ipv6) -> Self {
         for (host, number) in self.hosts().iter().zip([1].into_iter().chain(101..)) {
             let namespace = self.namespace(host);
-            // The address that the kernel makes itself is not usable before nobody has objected to it for a second.
+            // An address made by the kernel is usable only after a second of duplicate address detection.
             ip(&format!("-n {namespace} -6 addr flush dev eth0"));
             ip(&format!("-n {namespace} addr add fe80::77:{number}/64 dev eth0 nodad"));
             if addresses == Ipv6::Global {
@@ -176,17 +176,17 @@ impl Lab {
         self
     }
 
-    /// The file by which a host's network is entered (setns(2)).
+    /// Returns the file through which a host's network is entered (setns(2)).
     pub fn path(&self, host: &str) -> PathBuf {
         Path::new("/run/netns").join(self.namespace(host))
     }
 
-    /// What the names of its namespaces begin with.
+    /// Returns the prefix of the names of its namespaces.
     pub fn prefix(&self) -> &str {
         &self.prefix
     }
 
-    /// The names of the receiver hosts.
+    /// Returns the names of the receiver hosts.
     pub fn receivers(&self) -> Vec<String> {
         (1..=self.receivers).map(|number| format!("r{number}")).collect()
     }
@@ -195,14 +195,14 @@ impl Lab {
         [Self::SENDER.to_owned()].into_iter().chain(self.receivers()).collect()
     }
 
-    /// A command that starts `program` on a host.
+    /// Returns a command that starts `program` on a host.
     pub fn command(&self, host: &str, program: &std::path::Path) -> Command {
         let mut command = tool("ip");
         command.args(["netns", "exec", &self.namespace(host)]).arg(program);
         command
     }
 
-    /// Calls `action` on a thread that is on a host: a socket made there stays there.
+    /// Calls `action` on a thread in a host's network; sockets made there stay there.
     pub fn inside<T: Send>(&self, host: &str, action: impl FnOnce() -> T + Send) -> T {
         let path = self.path(host);
         let namespace =
@@ -216,20 +216,20 @@ impl Lab {
         })
     }
 
-    /// A counter of a host's interface, such as `rx_packets`.
+    /// Returns a counter of a host's interface, such as `rx_packets`.
     pub fn counter(&self, host: &str, name: &str) -> u64 {
         let text = self.run(host, &format!("cat /sys/class/net/{}/statistics/{name}", Self::INTERFACE));
         text.trim().parse().unwrap_or_else(|error| panic!("counter {name} of {host} is {text:?}: {error}"))
     }
 
-    /// The packets that came to a host and were dropped to be lost.
+    /// Returns the number of packets that the loss rule of a host dropped.
     pub fn lost_packets(&self, host: &str) -> u64 {
         let rules = self.run(host, "nft list ruleset");
         let count = rules.split_once("counter packets ").and_then(|(_, rest)| rest.split_whitespace().next());
         count.map_or(0, |count| count.parse().expect("nft prints a count"))
     }
 
-    /// The switch and all hosts: few commands, however many hosts there are.
+    /// Creates the switch and all hosts, with a number of commands that does not depend on the number of hosts.
     fn add_hosts(&self) {
         let switch = self.namespace(SWITCH);
         let numbers = [[0, 1]].into_iter().chain((1..).map(|index| [1, index]));
@@ -240,7 +240,7 @@ impl Lab {
         let bridge = ["link add br0 type bridge mcast_snooping 0".to_owned(), "link set br0 up".to_owned()];
         let ports = hosts.iter().flat_map(|(host, [third, fourth])| {
             let namespace = self.namespace(host);
-            // A link has another number at every host, as on real machines, and no test may take one for the other.
+            // A link has another number on every host, as on real machines, so that a test that confuses them fails.
             let number = 300 * third + fourth;
             let (port, own) = (1000 + number, 10 + number);
             [
@@ -271,7 +271,7 @@ impl Lab {
         format!("{}-{host}", self.prefix)
     }
 
-    /// Runs a short command on a host: the program is the first word, `nft` takes the rest as one script.
+    /// Runs a short command on a host: the first word is the program; `nft` gets the rest as one script.
     pub fn run(&self, host: &str, line: &str) -> String {
         let (program, rest) = line.split_once(' ').expect("a program and its arguments");
         let program = places::tool(program).unwrap_or_else(|| panic!("{program} is not installed"));
@@ -292,35 +292,35 @@ impl Drop for Lab {
     }
 }
 
-/// Removes the labs of a process that has ended.
+/// Removes the labs of an ended process.
 pub fn remove_of(pid: u32) {
     remove(|name| owner(name) == Some(pid));
 }
 
-/// Removes the labs of processes that are gone.
+/// Removes the labs of all ended processes.
 pub fn remove_stale() {
     remove(|name| owner(name).is_some_and(|pid| !exists(pid)));
 }
 
-/// The process that made a namespace, if it is one of ours.
+/// Returns the process that made a namespace, if it is one of ours.
 fn owner(namespace: &str) -> Option<u32> {
     namespace.strip_prefix(PREFIX)?.split('-').next()?.parse().ok()
 }
 
-/// Removes the namespaces that `ours` chooses; their interfaces go with them.
+/// Removes the namespaces that `ours` selects, and with them their interfaces.
 fn remove(ours: impl Fn(&str) -> bool) {
     let Ok(entries) = fs::read_dir("/run/netns") else { return };
     for name in
         entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).filter(|name| ours(name))
     {
-        // Another test may remove the same stale one at the same time.
+        // Another test may be removing the same one.
         let mut command = tool("ip");
         command.args(["netns", "del", &name]).stdin(Stdio::null()).stderr(Stdio::null());
         let _ = command.status();
     }
 }
 
-/// Runs commands of ip(8) in one process, in a namespace if one is given.
+/// Runs commands of ip(8) in one process, in `namespace` if given.
 fn ip_batch(namespace: Option<&str>, lines: impl Iterator<Item = String>) {
     let mut command = tool("ip");
     if let Some(namespace) = namespace {
@@ -357,5 +357,5 @@ fn output(mut command: Command) -> String {
 
 const PREFIX: &str = "gc";
 const SWITCH: &str = "sw";
-/// Carrier comes with the peer, within milliseconds.
+/// The carrier comes up with the peer, within milliseconds.
 const LINK_UP_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);

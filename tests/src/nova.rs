@@ -1,5 +1,5 @@
-//! A compute node's part of Nova, as far as images go: a configuration, an image cache, and Nova's own code on them
-//! (`tests/openstack/nova_cache.py`), run in the virtual environment of the cloud.
+//! The image part of Nova on a compute node: a configuration, an image cache, and Nova's own code
+//! (`tests/openstack/nova_cache.py`), run in the cloud's virtual environment.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,18 +14,18 @@ use crate::process::Process;
 use crate::skip::Need;
 use crate::wait;
 
-/// What Nova's code takes.
+/// What Nova's code needs.
 pub const NEEDS: &[Need] =
     &[Need::Program("python3", "python3"), Need::PythonVenv, Need::Program("qemu-img", "qemu-utils")];
 
-/// Nova's code, loaded and waiting for commands.
+/// A process with Nova's code loaded, waiting for commands.
 #[derive(Debug)]
 pub struct Nova {
     process: Process,
     answers: usize,
 }
 
-/// A node: a directory of instances and the `nova.conf` that names it.
+/// A node: an instances directory, and the `nova.conf` that names it.
 #[derive(Debug)]
 pub struct Node {
     conf: PathBuf,
@@ -33,7 +33,7 @@ pub struct Node {
 }
 
 impl Node {
-    /// A node whose Nova removes unused images after `age_max`; `more` is added to its configuration.
+    /// Creates a node whose Nova removes unused images after `age_max`; `more` is appended to its configuration.
     pub fn new(directory: &Path, age_max: Duration, more: &str) -> Self {
         let instances = directory.join("instances");
         fs::create_dir_all(&instances).unwrap_or_else(|error| panic!("{}: {error}", instances.display()));
@@ -48,35 +48,35 @@ impl Node {
         Self { conf, instances }
     }
 
-    /// Its `nova.conf`.
+    /// Returns the path of its `nova.conf`.
     pub fn conf(&self) -> &str {
         self.conf.to_str().expect("UTF-8")
     }
 
-    /// `instances_path`.
+    /// Returns its `instances_path`.
     pub fn instances(&self) -> &Path {
         &self.instances
     }
 
-    /// The names in its image cache, sorted.
+    /// Returns the names in its image cache, sorted.
     pub fn cached(&self) -> Vec<String> {
         crate::testbed::list(&self.instances.join("_base"))
     }
 
-    /// Where its cache has an image, by Nova's name.
+    /// Returns the path of an image in its cache, by Nova's name.
     pub fn image(&self, name: &str) -> PathBuf {
         self.instances.join("_base").join(name)
     }
 }
 
-/// Sets a file's times back by this long.
+/// Sets a file's modification time to `age` ago.
 pub fn make_old(path: &Path, age: Duration) {
     let file = fs::File::options().write(true).open(path);
     file.and_then(|file| file.set_modified(SystemTime::now() - age))
         .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
 }
 
-/// For how long a file has not changed.
+/// Returns how long ago a file was modified.
 pub fn age(path: &Path) -> Duration {
     let changed = fs::metadata(path).and_then(|metadata| metadata.modified());
     let changed = changed.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
@@ -84,7 +84,7 @@ pub fn age(path: &Path) -> Duration {
 }
 
 impl Nova {
-    /// Loads it, after installing it if need be. It starts beside what the scenario does next.
+    /// Loads the code, after installing it if necessary, without waiting for it.
     pub fn start(directory: &Path) -> Self {
         let mut command = Command::new(openstack::environment(directory).join("bin/python"));
         command.arg(places::workspace().join("tests/openstack/nova_cache.py")).arg("serve");
@@ -92,18 +92,18 @@ impl Nova {
         Self { process: Process::start("nova", command, directory), answers: 0 }
     }
 
-    /// The image as a boot with each backend and `openstack aggregate cache image` use it.
+    /// Returns how a boot with each backend and `openstack aggregate cache image` use the image.
     pub fn uses(&mut self, node: &Node, image: &str) -> Value {
         self.ask(&json!(["use", node.conf(), image]))
     }
 
-    /// Lets a node that lacks an image make it of the bytes that Glance has, and returns the file.
+    /// Makes a node that lacks an image create it from Glance's bytes, and returns the file.
     pub fn makes(&mut self, node: &Node, image: &str, bytes: &Path, disk_format: &str) -> PathBuf {
         let made = self.ask(&json!(["make", node.conf(), image, bytes, "--disk-format", disk_format]));
         PathBuf::from(made["base"].as_str().unwrap_or_else(|| panic!("{made}")))
     }
 
-    /// One pass of the image cache manager; images in `used` are those of instances. Returns what is left.
+    /// Runs the image cache manager once, with instances that use the images in `used`; returns what is left.
     pub fn ages(&mut self, node: &Node, used: &[&str]) -> Vec<String> {
         let mut command = vec![json!("age"), json!(node.conf())];
         command.extend(used.iter().map(|image| json!(format!("--used={image}"))));
@@ -111,12 +111,12 @@ impl Nova {
         serde_json::from_value(left["left"].clone()).unwrap_or_else(|error| panic!("{error}: {left}"))
     }
 
-    /// Takes the lock of an image, as a boot does, until [`Nova::releases`].
+    /// Takes Nova's lock of an image, as a boot does, until [`Nova::releases`].
     pub fn holds(&mut self, node: &Node, image: &str) {
         self.ask(&json!(["hold", node.conf(), image]));
     }
 
-    /// Lets go of the lock.
+    /// Releases the lock.
     pub fn releases(&mut self) {
         self.ask(&json!(["release"]));
     }
@@ -140,5 +140,5 @@ impl Nova {
     }
 }
 
-/// Its imports alone took 8 s on two busy cores.
+/// The imports alone took 8 s on two busy cores.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);

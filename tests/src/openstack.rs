@@ -1,6 +1,6 @@
-//! A real Keystone and Glance for one scenario, and Nova's API where it asks for hosts: `tests/openstack/lab.py`, which
-//! installs them from PyPI into a virtual environment below the target directory (once) and serves them on loopback until
-//! its standard input ends. In that environment Nova's own code can be run, too.
+//! A real Keystone and Glance for one scenario, and Nova's API if the scenario asks for hosts. `tests/openstack/lab.py`
+//! installs them once from PyPI into a virtual environment below the target directory, and serves them on loopback
+//! until its standard input ends. The environment also runs Nova's own code.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -16,13 +16,13 @@ use crate::process::Process;
 use crate::skip::Need;
 use crate::{places, wait};
 
-/// What the cloud takes.
+/// What the cloud needs.
 pub const NEEDS: &[Need] = &[Need::Program("python3", "python3"), Need::PythonVenv];
 
-/// The cloud, up until it is dropped.
+/// A cloud that runs until it is dropped.
 #[derive(Debug)]
 pub struct OpenStack {
-    /// Of a cloud of one's own; a shared one is left running.
+    /// `None` for the shared cloud, which is left running.
     process: Option<Process>,
     directory: PathBuf,
     logs: PathBuf,
@@ -31,29 +31,29 @@ pub struct OpenStack {
     images: PathBuf,
 }
 
-/// An image to be made in Glance; the default is a private raw one.
+/// An image to create in Glance; a private raw one by default.
 #[derive(Clone, Copy, Debug)]
 pub struct NewImage<'a> {
-    /// Whose it is: a cloud of `clouds.yaml`.
+    /// The owner: a cloud of `clouds.yaml`.
     pub cloud: &'a str,
-    /// Its name; others may have the same.
+    /// The name, which need not be unique.
     pub name: &'a str,
-    /// What Glance is told that the bytes are; it refuses some that are not.
+    /// The disk format as declared to Glance, which refuses bytes of some others.
     pub disk_format: &'a str,
-    /// `bare` unless it is packed.
+    /// `bare` unless the image is packed.
     pub container_format: &'a str,
-    /// `private`, `shared`, `community` or `public`; the last is for `lab-admin`.
+    /// `private`, `shared`, `community` or `public`; the last needs `lab-admin`.
     pub visibility: &'a str,
     /// Custom properties.
     pub properties: &'a [(&'a str, &'a str)],
     /// Tags.
     pub tags: &'a [&'a str],
-    /// Glance's store for the bytes, `file` or `second`, if not the first.
+    /// Glance's store for the bytes, `file` or `second`; `None` for the first.
     pub store: Option<&'a str>,
 }
 
 impl<'a> NewImage<'a> {
-    /// A private raw image of a project.
+    /// Returns a private raw image of a project.
     pub fn new(cloud: &'a str, name: &'a str) -> Self {
         Self {
             cloud,
@@ -84,14 +84,14 @@ impl<'a> NewImage<'a> {
 }
 
 impl OpenStack {
-    /// Installs it if need be and starts Keystone and Glance, their state in `directory`.
+    /// Installs the cloud if necessary, and starts Keystone and Glance with their state in `directory`.
     pub fn start(directory: &Path) -> Self {
         Self::start_with(directory, &[])
     }
 
-    /// Keystone and Glance that all tests of a run share, started by the first that needs them, stopped when the test
-    /// runner ends. Images are seen by everybody: take a name from [`OpenStack::own_name`].
-    /// What the lab's commands print goes to `logs`.
+    /// Returns the Keystone and Glance that all tests of a run share. The first test that needs them starts them; they
+    /// stop when the test runner ends. All tests see all images: take a name from [`OpenStack::own_name`]. The output
+    /// of the lab's commands goes to `logs`.
     pub fn shared(logs: &Path) -> Self {
         fs::create_dir_all(logs).unwrap_or_else(|error| panic!("{}: {error}", logs.display()));
         let directory = places::scenarios("openstack-shared");
@@ -106,18 +106,18 @@ impl OpenStack {
         Self::told(&process.output(), directory, logs.to_path_buf(), None)
     }
 
-    /// A name for an image that no other test's image has.
+    /// Returns an image name that no other test uses.
     pub fn own_name(base: &str) -> String {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         format!("{base}-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// The same with Nova's API and Placement, and these compute hosts, all enabled and up.
+    /// Starts Nova's API and Placement, too, with these compute hosts, all enabled and up.
     pub fn start_with_nova(directory: &Path, hosts: &[&str]) -> Self {
         Self::start_with(directory, &["--nova-hosts", &hosts.join(",")])
     }
 
-    /// The same with options of `lab.py run`.
+    /// Starts the cloud with options of `lab.py run`.
     pub fn start_with(directory: &Path, options: &[&str]) -> Self {
         fs::create_dir_all(directory).unwrap_or_else(|error| panic!("{}: {error}", directory.display()));
         let environment = environment(directory);
@@ -133,7 +133,7 @@ impl OpenStack {
         Self::told(&line, directory.to_path_buf(), directory.to_path_buf(), Some(process))
     }
 
-    /// From what the lab prints of itself.
+    /// Returns the cloud that the lab's output line describes.
     fn told(line: &str, directory: PathBuf, logs: PathBuf, process: Option<Process>) -> Self {
         let told: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
         let text = |member: &str| {
@@ -149,12 +149,13 @@ impl OpenStack {
         }
     }
 
-    /// Its `clouds.yaml`: the clouds `lab-admin`, `lab-demo`, `lab-other`, and `lab-demo-app` by an application credential.
+    /// Returns the path of its `clouds.yaml`, which has the clouds `lab-admin`, `lab-demo` and `lab-other`, and
+    /// `lab-demo-app` with an application credential.
     pub fn clouds(&self) -> &Path {
         &self.clouds
     }
 
-    /// Has a command find this cloud's `clouds.yaml`, use one of its clouds, and see nothing of the caller's own.
+    /// Makes a command use one cloud of this `clouds.yaml`, and hides the caller's own `OS_` variables from it.
     pub fn configure(&self, command: &mut Command, cloud: &str) {
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("OS_")) {
             command.env_remove(name);
@@ -162,17 +163,17 @@ impl OpenStack {
         command.env("OS_CLIENT_CONFIG_FILE", &self.clouds).env("OS_CLOUD", cloud);
     }
 
-    /// Glance's address, as in the catalog: `http://HOST:PORT`.
+    /// Returns Glance's address as in the catalog: `http://HOST:PORT`.
     pub fn glance(&self) -> &str {
         &self.glance
     }
 
-    /// The file in Glance's first store that holds an image's bytes.
+    /// Returns the file in Glance's first store that holds an image's bytes.
     pub fn stored(&self, image_id: &str) -> PathBuf {
         self.images.join(image_id)
     }
 
-    /// What `clouds.yaml` has of a cloud: `auth_url`, `username`, `password` and so on.
+    /// Returns the settings of a cloud in `clouds.yaml`: `auth_url`, `username`, `password` and so on.
     pub fn settings(&self, cloud: &str) -> BTreeMap<String, String> {
         let text = fs::read_to_string(&self.clouds).expect("the lab wrote it");
         let head = format!("  {cloud}:");
@@ -182,12 +183,12 @@ impl OpenStack {
         pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
     }
 
-    /// A new token of a cloud's user.
+    /// Returns a new token of a cloud's user.
     pub fn token(&self, cloud: &str) -> String {
         self.ask("token", &["--cloud".as_ref(), cloud.as_ref()]).trim().to_owned()
     }
 
-    /// Writes a `clouds.yaml` whose passwords are wrong.
+    /// Writes a `clouds.yaml` with wrong passwords.
     pub fn clouds_with_wrong_password(&self, path: &Path) {
         let text = fs::read_to_string(&self.clouds).expect("the lab wrote it");
         let wrong = text.lines().map(|line| match line.split_once("password:") {
@@ -201,7 +202,7 @@ impl OpenStack {
         fs::write(path, wrong).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     }
 
-    /// Writes a `clouds.yaml` that has Glance at another address.
+    /// Writes a `clouds.yaml` with another address of Glance.
     pub fn clouds_through(&self, glance: &str, path: &Path) {
         let text = fs::read_to_string(&self.clouds).expect("the lab wrote it");
         let region = "    region_name:";
@@ -219,54 +220,54 @@ impl OpenStack {
         self.image("upload", image, Some(file))
     }
 
-    /// Makes an image without data and returns its id: it stays `queued`.
+    /// Creates an image without data, which stays `queued`, and returns its id.
     pub fn create(&self, cloud: &str, name: &str) -> String {
         self.image("create", NewImage::new(cloud, name), None)
     }
 
-    /// Makes images without data: `NAME-0000` to the count.
+    /// Creates `count` images without data, named from `NAME-0000` on.
     pub fn create_many(&self, cloud: &str, name: &str, count: usize) {
         let mut arguments = NewImage::new(cloud, name).arguments();
         arguments.push(format!("--count={count}"));
         self.ask("create", &arguments.iter().map(OsStr::new).collect::<Vec<_>>());
     }
 
-    /// Makes an aggregate of compute hosts, which is an availability zone too if `zone` names one.
+    /// Creates an aggregate of compute hosts, which is also an availability zone if `zone` names one.
     pub fn aggregate(&self, name: &str, zone: Option<&str>, hosts: &[&str]) {
         let zone = zone.map(|zone| format!("--zone={zone}"));
         let arguments = [name].into_iter().chain(hosts.iter().copied()).chain(zone.as_deref());
         self.ask("aggregate", &arguments.map(OsStr::new).collect::<Vec<_>>());
     }
 
-    /// Disables a host's compute service, with a reason.
+    /// Disables a host's compute service with a reason.
     pub fn disable(&self, host: &str, reason: &str) {
         self.ask("compute", &[host.as_ref(), format!("--disable={reason}").as_ref()]);
     }
 
-    /// What Nova's API has logged so far: a line for each request, among others.
+    /// Returns the log of Nova's API, which has a line for each request.
     pub fn nova_log(&self) -> String {
         let path = self.directory.join("log/nova.log");
         fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
     }
 
-    /// Says of a host's compute service that it is down.
+    /// Marks a host's compute service as down.
     pub fn take_down(&self, host: &str) {
         self.ask("compute", &[host.as_ref(), "--down".as_ref()]);
     }
 
-    /// Adds properties to an image that has its bytes.
+    /// Adds properties to an image that has data.
     pub fn describe(&self, cloud: &str, image_id: &str, properties: &[(&str, &str)]) {
         let mut arguments = vec![image_id.to_owned(), format!("--cloud={cloud}")];
         arguments.extend(properties.iter().map(|(key, value)| format!("--property={key}={value}")));
         self.ask("describe", &arguments.iter().map(OsStr::new).collect::<Vec<_>>());
     }
 
-    /// Changes an image's stored bytes, their number unchanged, without Glance's knowledge.
+    /// Changes stored bytes of an image, but not their number, without Glance's knowledge.
     pub fn corrupt(&self, image_id: &str) {
         self.ask("corrupt", &[image_id.as_ref()]);
     }
 
-    /// Makes Glance's record that of an image whose bytes it never saw: without checksum and hash.
+    /// Removes checksum and hash from Glance's record of an image, as if Glance had never seen the bytes.
     pub fn forget_hashes(&self, image_id: &str) {
         self.ask("unhash", &[image_id.as_ref()]);
     }
@@ -281,7 +282,7 @@ impl OpenStack {
         image["id"].as_str().unwrap_or_else(|| panic!("no id in {printed}")).to_owned()
     }
 
-    /// Runs one of the lab's short commands and returns what it printed.
+    /// Runs a short command of the lab and returns its output.
     fn ask(&self, what: &str, arguments: &[&OsStr]) -> String {
         let command = lab([OsStr::new(what), self.directory.as_os_str()].iter().chain(arguments));
         let mut process = Process::start(what, command, &self.logs);
@@ -303,14 +304,14 @@ impl Drop for OpenStack {
     }
 }
 
-/// Python with the code of Keystone, Glance, Placement and Nova, for scripts that run it; needs [`NEEDS`].
+/// Returns a Python with the code of Keystone, Glance, Placement and Nova; needs [`NEEDS`].
 pub fn python(directory: &Path) -> Command {
     let mut command = Command::new(environment(directory).join("bin/python"));
     command.stdin(Stdio::null());
     command
 }
 
-/// The virtual environment, made by the first that needs it; `lab.py` lets the others wait.
+/// Returns the virtual environment. The first caller creates it, and `lab.py` makes the others wait.
 pub(crate) fn environment(directory: &Path) -> PathBuf {
     let environment = places::target().join("openstack-venv");
     let mut process =
@@ -326,10 +327,10 @@ fn lab<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Command {
     command
 }
 
-/// A cold installation took 75 s on two cores; a slow mirror gets some more.
+/// An installation without a cache took 75 s on two cores; a slow mirror needs more.
 const INSTALL_TIMEOUT: Duration = Duration::from_secs(420);
-/// A start takes 4 s, with Nova 8 s.
+/// A start takes 4 s, or 8 s with Nova.
 const START_TIMEOUT: Duration = Duration::from_secs(90);
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(60);
-/// About ten seconds for the services to stop by themselves.
+/// About ten seconds for the services to stop on their own.
 const STOP_POLLS: u32 = 2000;

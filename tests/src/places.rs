@@ -1,5 +1,5 @@
-//! Where things are: the workspace, the programs, which are built when a test first asks for one, and the directory a run
-//! may write to.
+//! Paths: of the workspace, of the programs, which are built when a test first needs one, and of the directory that a
+//! run may write to.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -9,13 +9,13 @@ use std::{env, fs};
 use glancecast_testkit::record::profile_directory;
 pub use glancecast_testkit::record::target;
 
-/// The root of the workspace.
+/// Returns the root of the workspace.
 pub fn workspace() -> PathBuf {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
     tests.parent().expect("the tests crate lies in the workspace").to_path_buf()
 }
 
-/// A program of this workspace, or an example as `examples/NAME`, of the same profile as the running executable.
+/// Returns a program of this workspace, or an example as `examples/NAME`, in the running executable's profile.
 ///
 /// # Panics
 /// When it cannot be built.
@@ -29,15 +29,15 @@ pub fn program(name: &str) -> PathBuf {
     path
 }
 
-/// Whether programs that are there are of the current source: `make scenarios` builds them before nextest starts a process
-/// for each test, and `make` before it starts a benchmark. Plain `cargo test` builds no programs of other crates.
+/// Whether existing programs are of the current source. `make scenarios` builds them before nextest starts a process
+/// for each test, and `make` before a benchmark. Plain `cargo test` builds no programs of other crates.
 fn built_before() -> bool {
     let is_test =
         env::current_exe().is_ok_and(|path| path.parent().is_some_and(|parent| parent.ends_with("deps")));
     env::var_os("NEXTEST").is_some() || !is_test
 }
 
-/// What `make build` does, which takes no time when it was done.
+/// Runs the build of `make build`, which takes no time if it is up to date.
 fn build() {
     let profile = profile_directory();
     let profile = profile.file_name().and_then(|name| name.to_str()).expect("cargo names a profile in ASCII");
@@ -49,14 +49,14 @@ fn build() {
     assert!(output.status.success(), "{command:?}\n{}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// A directory below the target directory that belongs to the scenarios, created when missing.
+/// Returns a directory of the scenarios below the target directory, created if missing.
 pub fn scenarios(name: &str) -> PathBuf {
     let path = target().join("scenarios").join(name);
     fs::create_dir_all(&path).unwrap_or_else(|error| panic!("cannot create {}: {error}", path.display()));
     path
 }
 
-/// A system program by name; the administrator's directories count, because an ordinary user's `PATH` lacks them.
+/// Returns a system program by name, also from the administrator's directories, which an ordinary user's `PATH` lacks.
 pub fn tool(name: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let directories = env::split_paths(&path).chain(["/usr/sbin", "/sbin"].map(PathBuf::from));

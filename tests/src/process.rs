@@ -1,6 +1,6 @@
-//! One process of a scenario, from its start to its end: its output in files, its log lines waited for, its signals
-//! sent by its own pid, and what it used when it has ended. Dropped while it runs, it is killed; dropped in a
-//! panic, the end of its log is printed.
+//! A process of a scenario: its output goes to files, its log can be waited for, signals go to its pid, and its
+//! resource usage is read at its end. Dropped while it runs, it is killed; dropped in a panic, the end of its log is
+//! printed.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -30,24 +30,24 @@ pub struct Process {
     output: PathBuf,
 }
 
-/// How a process ended and what it used.
+/// How a process ended, and its resource usage.
 #[derive(Debug, Clone, Copy)]
 pub struct End {
-    /// Exit code or signal.
+    /// The exit code or signal.
     pub status: ExitStatus,
-    /// From its start to the moment its end was seen.
+    /// The time from its start until its end was seen.
     pub lasted: Duration,
-    /// Processor time, user and system, its own and that of the children it has waited for.
+    /// The processor time, user and system, of the process and the children it has waited for.
     pub cpu: Duration,
-    /// What of it the kernel worked for it.
+    /// The part of it spent in the kernel.
     pub system: Duration,
-    /// The largest resident memory it ever had.
+    /// The largest resident memory.
     pub resident_bytes_max: u64,
 }
 
 impl Process {
-    /// Starts `command`, its standard output in `directory/TITLE.out`, its standard error in `directory/TITLE.log`; with a number
-    /// where another process of this title has these.
+    /// Starts `command`. Standard output goes to `directory/TITLE.out`, standard error to `directory/TITLE.log`; the
+    /// names get a number if another process of this title has them.
     #[expect(clippy::zombie_processes, reason = "`reap` waits, because only wait4 tells what was used")]
     pub fn start(title: &str, mut command: Command, directory: &Path) -> Self {
         let (output, log) = free_names(title, directory);
@@ -60,10 +60,10 @@ impl Process {
         Self { title: title.to_owned(), pid, stdin: child.stdin.take(), started, end: None, log, output }
     }
 
-    /// Waits until a line of the log contains `words`, and returns that line.
+    /// Waits until a line of the log contains `words`, and returns it.
     ///
     /// # Panics
-    /// When the process ends first, or `within` has passed.
+    /// When the process ends first, or after `within`.
     #[track_caller]
     pub fn wait_for_log(&mut self, words: &str, within: Duration) -> String {
         wait::until(&format!("`{words}` in the log of {}", self.title), within, || {
@@ -74,43 +74,43 @@ impl Process {
         })
     }
 
-    /// The lines on standard error so far.
+    /// Returns the lines on standard error so far.
     pub fn log_lines(&self) -> Vec<String> {
         read(&self.log).lines().map(str::to_owned).collect()
     }
 
-    /// What is on standard output so far.
+    /// Returns the standard output so far.
     pub fn output(&self) -> String {
         read(&self.output)
     }
 
-    /// Its pid, which is its own until its end has been seen.
+    /// Returns its pid, which no other process gets before its end was seen.
     pub fn pid(&self) -> u32 {
         u32::try_from(self.pid.as_raw()).expect("pids are positive")
     }
 
-    /// How long ago it was started.
+    /// Returns how long ago it was started.
     pub fn age(&self) -> Duration {
         self.started.elapsed()
     }
 
-    /// Whether it still runs.
+    /// Whether it is running.
     pub fn runs(&mut self) -> bool {
         self.poll().is_none()
     }
 
-    /// Sends a signal; nothing happens when the process has ended.
+    /// Sends a signal; does nothing if the process has ended.
     pub fn signal(&mut self, signal: Signal) {
-        // While it is not reaped, the pid is its own, even if it has ended in the meantime.
+        // Until it is reaped the pid is its own, even if it has ended meanwhile.
         if self.poll().is_none() {
             kill(self.pid, signal).unwrap_or_else(|error| panic!("cannot signal {}: {error}", self.title));
         }
     }
 
-    /// Writes to its standard input, which has to be a pipe.
+    /// Writes to its standard input, which must be a pipe.
     ///
     /// # Panics
-    /// When it does not read any more.
+    /// When the process no longer reads.
     pub fn write(&mut self, text: &str) {
         let stdin = self.stdin.as_mut().expect("a pipe that was not closed");
         stdin.write_all(text.as_bytes()).unwrap_or_else(|error| panic!("{}: {error}", self.title));
@@ -137,7 +137,7 @@ impl Process {
         self.wait(within)
     }
 
-    /// Its end, if it has ended.
+    /// Returns its end, if it has ended.
     pub fn poll(&mut self) -> Option<End> {
         if self.end.is_none() {
             self.end = reap(self.pid, self.started);
@@ -168,7 +168,7 @@ impl Drop for Process {
 }
 
 impl End {
-    /// The exit code; none when a signal ended the process.
+    /// The exit code; `None` if a signal ended the process.
     pub fn code(&self) -> Option<i32> {
         self.status.code()
     }
@@ -179,7 +179,7 @@ pub fn exists(pid: u32) -> bool {
     Path::new("/proc").join(pid.to_string()).exists()
 }
 
-/// Reads a process's end and usage, if it has ended. Nobody else waits for it, so its pid cannot be another's.
+/// Reads the end and usage of a process, if it has ended. Nothing else waits for it, so the pid is its own.
 fn reap(pid: Pid, started: Instant) -> Option<End> {
     let mut status = 0;
     let mut usage = MaybeUninit::<libc::rusage>::zeroed();
@@ -189,7 +189,7 @@ fn reap(pid: Pid, started: Instant) -> Option<End> {
     if reaped == 0 {
         return None;
     }
-    // SAFETY: wait4 has filled it, and all zeros would be a valid value too.
+    // SAFETY: wait4 has filled it, and all zeros would be a valid value, too.
     let usage = unsafe { usage.assume_init() };
     Some(End {
         status: ExitStatus::from_raw(status),
@@ -200,7 +200,7 @@ fn reap(pid: Pid, started: Instant) -> Option<End> {
     })
 }
 
-/// Runs in the child: a test that is killed takes its processes along.
+/// Runs in the child, and has the kernel kill it when the test dies.
 fn die_with_the_test() -> io::Result<()> {
     prctl::set_pdeathsig(Signal::SIGKILL).map_err(io::Error::from)
 }
@@ -210,7 +210,7 @@ fn duration(time: libc::timeval) -> Duration {
     Duration::from_secs(seconds) + Duration::from_micros(u64::try_from(time.tv_usec).expect("a duration"))
 }
 
-/// Where the output and the log of another process of this title go: two that wrote to one file would overwrite each other.
+/// Returns free names for output and log: two processes that wrote to one file would overwrite each other.
 fn free_names(title: &str, directory: &Path) -> (PathBuf, PathBuf) {
     let names = |stem: String| (directory.join(format!("{stem}.out")), directory.join(format!("{stem}.log")));
     let stems = std::iter::once(title.to_owned()).chain((2..).map(|number| format!("{title}-{number}")));

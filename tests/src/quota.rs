@@ -1,6 +1,5 @@
-//! A disk quota without one: a process whose writes beyond an offset of a file are answered as the kernel answers those
-//! of somebody whose quota is used up. It is a filter of its system calls (seccomp(2)), so that neither root nor a kernel
-//! with quotas is needed; all of the process but the answer is as it would be.
+//! A simulated disk quota: a process whose writes beyond an offset of a file get the error of an exhausted quota. It is
+//! a system call filter (seccomp(2)), which needs neither root nor a kernel with quotas and changes nothing else.
 
 use std::io;
 use std::os::unix::process::CommandExt;
@@ -8,13 +7,13 @@ use std::process::Command;
 
 use nix::libc::{self, sock_filter, sock_fprog};
 
-/// Has pwrite(2) at `limit` or behind it answered with EDQUOT, in the process of `command` and in what that starts.
+/// Makes pwrite(2) at or beyond `limit` return EDQUOT, in the process of `command` and its children.
 pub fn deny_writes_from(limit: u32, command: &mut Command) {
     let mut filter = filter(limit);
     let install = move || {
         let len = u16::try_from(filter.len()).expect("eight");
         let program = sock_fprog { len, filter: filter.as_mut_ptr() };
-        // SAFETY: it takes numbers.
+        // SAFETY: all arguments are numbers.
         let humble = unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 };
         // SAFETY: it reads the program, which lives through the call, and copies it.
         let installed = humble
@@ -27,7 +26,7 @@ pub fn deny_writes_from(limit: u32, command: &mut Command) {
     unsafe { command.pre_exec(install) };
 }
 
-/// Reads fields of `struct seccomp_data` (linux/seccomp.h).
+/// Returns the filter, which reads fields of `struct seccomp_data` (linux/seccomp.h).
 fn filter(limit: u32) -> [sock_filter; 8] {
     let load = |at| statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, at);
     let answer = |answer| statement(libc::BPF_RET | libc::BPF_K, answer);
@@ -51,9 +50,9 @@ fn jump(what: u32, k: u32, jt: u8, jf: u8) -> sock_filter {
     sock_filter { code: (libc::BPF_JMP | what | libc::BPF_K) as u16, jt, jf, k }
 }
 
-/// Where the number of the system call is.
+/// The offset of the system call's number.
 const NUMBER: u32 = 0;
-/// Where the lower half of its fourth argument is: the offset.
+/// The offset of the lower half of the fourth argument, the file offset.
 const OFFSET: u32 = 16 + 3 * 8;
 
 const _: () = assert!(cfg!(all(target_pointer_width = "64", target_endian = "little")));
@@ -66,7 +65,7 @@ mod tests {
     fn writes_before_the_limit_are_made_and_those_behind_it_are_not() {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let path = directory.path().join("file");
-        // dd writes at the offset that it has sought, with write(2); perl and python have pwrite.
+        // dd writes with write(2) at the offset that it has sought; perl and python have pwrite.
         let script = "import os, sys; f = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT)\n\
                       os.pwrite(f, b'x' * 100, 4000)\n\
                       try: os.pwrite(f, b'y', 4096)\n\

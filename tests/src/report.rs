@@ -1,4 +1,4 @@
-//! What `glancecast send --json` prints, as the scenarios read it: exactly one object on standard output.
+//! The output of `glancecast send --json` as the scenarios read it: exactly one object on standard output.
 
 use std::collections::BTreeMap;
 
@@ -33,7 +33,7 @@ pub struct Report {
     pub confirm: Option<Vec<Confirmation>>,
 }
 
-/// A host that Nova says is not in use.
+/// A host that Nova reports as not in use.
 #[derive(Debug, Deserialize)]
 #[expect(missing_docs, reason = "the names are those of the JSON object, which the sender documents")]
 pub struct Skipped {
@@ -41,7 +41,7 @@ pub struct Skipped {
     pub reason: String,
 }
 
-/// What Nova said to caching the image on an aggregate.
+/// Nova's response to caching the image on an aggregate.
 #[derive(Debug, Deserialize)]
 #[expect(missing_docs, reason = "the names are those of the JSON object, which the sender documents")]
 pub struct Confirmation {
@@ -51,7 +51,7 @@ pub struct Confirmation {
     pub reason: Option<String>,
 }
 
-/// What a stage of the sender's data path did.
+/// A stage of the sender's pipeline.
 #[derive(Debug, Deserialize)]
 #[expect(missing_docs, reason = "the names are those of the JSON object, which the sender documents")]
 pub struct Stage {
@@ -60,7 +60,7 @@ pub struct Stage {
     pub bytes: u64,
 }
 
-/// What was sent.
+/// The pushed object.
 #[derive(Debug, Deserialize)]
 #[expect(missing_docs, reason = "the names are those of the JSON object, which the sender documents")]
 pub struct Object {
@@ -75,7 +75,7 @@ pub struct Object {
     pub datagram_bytes: u64,
 }
 
-/// What there was in it.
+/// The kinds of content in the object.
 #[derive(Debug, Deserialize)]
 #[expect(missing_docs, reason = "the names are those of the JSON object, which the sender documents")]
 pub struct Content {
@@ -86,7 +86,7 @@ pub struct Content {
     pub zstd_blocks: u64,
 }
 
-/// What was not sent at all.
+/// Blocks that were not sent at all.
 #[derive(Debug, Deserialize)]
 #[expect(missing_docs, reason = "the names are those of the JSON object, which the sender documents")]
 pub struct Spared {
@@ -94,7 +94,7 @@ pub struct Spared {
     pub bytes: u64,
 }
 
-/// What it took on the wire.
+/// The datagrams on the wire.
 #[derive(Debug, Deserialize)]
 #[expect(missing_docs, reason = "the names are those of the JSON object, which the sender documents")]
 pub struct Wire {
@@ -104,7 +104,7 @@ pub struct Wire {
     pub kinds: BTreeMap<String, Kind>,
 }
 
-/// One kind of datagram.
+/// The datagrams of one kind.
 #[derive(Debug, Deserialize)]
 #[expect(missing_docs, reason = "the names are those of the JSON object, which the sender documents")]
 pub struct Kind {
@@ -112,7 +112,7 @@ pub struct Kind {
     pub bytes: u64,
 }
 
-/// One host's row.
+/// The row of one host.
 #[derive(Debug, Deserialize)]
 #[expect(missing_docs, reason = "the names are those of the JSON object, which the sender documents")]
 pub struct Host {
@@ -130,14 +130,14 @@ pub struct Host {
 }
 
 impl Report {
-    /// Reads the report; anything else on standard output is a failure.
+    /// Parses the report; panics on any other output.
     #[track_caller]
     pub fn parse(output: &str) -> Self {
         serde_json::from_str(output)
             .unwrap_or_else(|error| panic!("standard output is not one report ({error}): {output:?}"))
     }
 
-    /// A host's row.
+    /// Returns a host's row.
     #[track_caller]
     pub fn host(&self, name: &str) -> &Host {
         let mut rows = self.hosts.iter().filter(|host| host.name == name);
@@ -146,7 +146,7 @@ impl Report {
         row
     }
 
-    /// Asserts that the rows name exactly these hosts, each in this state.
+    /// Asserts that the rows are exactly these hosts, each with its state.
     #[track_caller]
     pub fn assert_hosts(&self, expected: &[(&str, &str)]) {
         let mut rows: Vec<_> =
@@ -157,15 +157,15 @@ impl Report {
         assert_eq!(rows, expected, "{:?}", self.hosts);
     }
 
-    /// Seconds that the object's symbols, each datagram full, take on an IPv4 line of this rate in bits a second: the least
-    /// time for which there is no loss.
+    /// The seconds that the object's symbols take in full datagrams on an IPv4 line of this rate: the shortest time
+    /// possible without loss.
     pub fn line_seconds(&self, bits_per_second: f64) -> f64 {
         const HEADERS: u64 = 14 + 20 + 8;
         let datagrams = self.object.bytes as f64 / self.object.symbol_bytes as f64;
         datagrams * (self.object.datagram_bytes + HEADERS) as f64 * 8.0 / bits_per_second
     }
 
-    /// Bytes on the wire against the least that could carry the object: its bytes, each datagram full.
+    /// The bytes on the wire, relative to the least that could carry the object: its bytes in full datagrams.
     pub fn overhead(&self) -> f64 {
         let least =
             self.object.bytes as f64 * self.object.datagram_bytes as f64 / self.object.symbol_bytes as f64;

@@ -1,5 +1,5 @@
-//! What a scenario needs of its machine. Where that is missing the test is skipped with the command that would enable it;
-//! under `CI=true` it fails, because there nothing may be skipped.
+//! What a scenario needs of its machine. If something is missing, the test is skipped with the command that would
+//! install it; under `CI=true`, where nothing may be skipped, it fails.
 
 use std::process::{Command, Stdio};
 use std::thread;
@@ -8,21 +8,21 @@ use nix::sched::{CloneFlags, unshare};
 
 use crate::{places, systemd};
 
-/// Something that not every machine has.
+/// A requirement that not every machine meets.
 #[derive(Debug, Clone, Copy)]
 pub enum Need {
-    /// The right to make network namespaces.
+    /// The right to create network namespaces.
     Namespaces,
-    /// A program, and the Debian package that brings it.
+    /// A program, and the Debian package that contains it.
     Program(&'static str, &'static str),
-    /// A systemd that can be started as the first process of a node, with control groups for it.
+    /// A systemd that can run as the first process of a node, with control groups for it.
     Systemd,
-    /// Python 3 that can make a virtual environment.
+    /// A Python 3 that can create virtual environments.
     PythonVenv,
 }
 
 impl Need {
-    /// The command that would satisfy the need, if it is not satisfied.
+    /// Returns the command that would meet the need, or `None` if it is met.
     fn remedy(self) -> Option<String> {
         match self {
             Self::Namespaces if namespaces_allowed() => None,
@@ -40,7 +40,7 @@ impl Need {
     }
 }
 
-/// Ends the enclosing test when one of its needs is not met.
+/// Ends the enclosing test if one of its needs is not met.
 #[macro_export]
 macro_rules! needs {
     ($needs:expr) => {
@@ -50,7 +50,7 @@ macro_rules! needs {
     };
 }
 
-/// Whether the running test has to be skipped; says why.
+/// Whether the running test must be skipped; prints the reason.
 ///
 /// # Panics
 /// Under `CI=true`, where every test has to run.
@@ -63,7 +63,7 @@ pub fn skipped(needs: &[Need]) -> bool {
     true
 }
 
-/// Tries it on a thread of its own, so that nothing else moves to the new namespace.
+/// Tries it on a thread of its own, so that no other thread enters the new namespace.
 fn namespaces_allowed() -> bool {
     let attempt = thread::spawn(|| unshare(CloneFlags::CLONE_NEWNET).is_ok());
     attempt.join().unwrap_or(false)

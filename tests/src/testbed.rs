@@ -1,5 +1,5 @@
-//! What one scenario works with: a directory, a key, a group of its own, and a network to use them on. It starts
-//! `glancecastd` and `glancecast` there with the usual arguments, which a scenario may override one by one.
+//! The surroundings of a scenario: a directory, a key, a group of its own, and a network. It starts `glancecastd` and
+//! `glancecast` with the usual arguments, each of which a scenario may override.
 
 use std::ffi::{OsStr, OsString};
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -19,7 +19,7 @@ use crate::places;
 use crate::process::{End, Process, exists};
 use crate::report::Report;
 
-/// A scenario's surroundings. Fields are dropped in order: the network before the directory.
+/// The surroundings of a scenario. Fields are dropped in order: the network before the directory.
 #[derive(Debug)]
 pub struct Testbed {
     lab: Option<Lab>,
@@ -46,16 +46,16 @@ pub struct Push {
 }
 
 impl Testbed {
-    /// On the loopback interface, with as much of the machine as the caller's folder says.
+    /// Creates one on the loopback interface; the caller's folder decides whether it shares the machine.
     #[track_caller]
     pub fn loopback() -> Self {
         Self::new(None, Share::of(Location::caller().file()))
     }
 
-    /// In a lab.
+    /// Creates one in a lab.
     ///
     /// # Panics
-    /// When the caller is a scenario outside of `tests/tests/exclusive`: labs are for measuring.
+    /// When the caller is a scenario outside `tests/tests/exclusive`: labs are for measuring.
     #[track_caller]
     pub fn lab(lab: Lab) -> Self {
         let file = Location::caller().file();
@@ -76,32 +76,32 @@ impl Testbed {
         testbed
     }
 
-    /// The scenario's directory.
+    /// Returns a path in the scenario's directory.
     pub fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
 
-    /// The network, if it is a lab.
+    /// Returns the lab.
     pub fn network(&self) -> &Lab {
         self.lab.as_ref().expect("this scenario built a lab")
     }
 
-    /// The hosts that receivers run on: those of the lab, or one of this machine.
+    /// Returns the names of the receiver hosts: those of the lab, or `r1` for this machine.
     pub fn hosts(&self) -> Vec<String> {
         self.lab.as_ref().map_or_else(|| vec!["r1".to_owned()], Lab::receivers)
     }
 
-    /// The group and port that nobody else uses.
+    /// Returns the group and port, which no other test uses.
     pub fn group(&self) -> SocketAddrV4 {
         self.group
     }
 
-    /// The group's key file.
+    /// Returns the path of the group's key file.
     pub fn key(&self) -> &Path {
         &self.key
     }
 
-    /// Makes a key file with `glancecast keygen`.
+    /// Creates a key file with `glancecast keygen`.
     pub fn keygen(&self, path: &Path) {
         let mut command = Command::new(places::program("glancecast"));
         command.arg("keygen").arg(path).stdin(Stdio::null());
@@ -109,7 +109,7 @@ impl Testbed {
         assert_eq!(end.code(), Some(0), "keygen {}", path.display());
     }
 
-    /// A store directory, made when missing.
+    /// Returns a host's store directory, created if missing.
     pub fn store(&self, host: &str) -> PathBuf {
         let store = self.path(&format!("store-{host}"));
         fs::create_dir_all(&store)
@@ -117,7 +117,7 @@ impl Testbed {
         store
     }
 
-    /// Starts a receiver and waits until it has joined. In a lab it runs on the host of its name.
+    /// Starts a receiver and waits until it has joined. In a lab it runs on the host of that name.
     #[track_caller]
     pub fn receiver(&self, host: &str, arguments: &[&str]) -> Receiver {
         let mut process = self.start_receiver(host, arguments);
@@ -125,10 +125,10 @@ impl Testbed {
         Receiver { process, store: self.store(host) }
     }
 
-    /// Starts a receiver without waiting for anything.
+    /// Starts a receiver without waiting.
     pub fn start_receiver(&self, host: &str, arguments: &[&str]) -> Process {
         let store = format!("directory:{}", self.store(host).display());
-        // Most pushes here are not signed.
+        // Most pushes of the scenarios are not signed.
         let usual = [("--name", host), ("--store", store.as_str()), ("--sender", "any")];
         let usual = usual.map(|(flag, value)| (flag, OsStr::new(value)));
         let mut command = self.command(host, "glancecastd");
@@ -141,23 +141,23 @@ impl Testbed {
         self.push_as("sender", arguments)
     }
 
-    /// The same with a title of its own, for pushes at the same time: their outputs are files of this name.
+    /// Starts a push with a title of its own, which names its output files: for pushes at the same time.
     pub fn push_as(&self, title: &str, arguments: &[&str]) -> Push {
         Push { process: self.start_sender(title, self.command(Lab::SENDER, "glancecast"), arguments) }
     }
 
-    /// The same from a prepared command, one with an environment for instance.
+    /// Starts a push from a prepared command, for instance one with an environment.
     pub fn push_with(&self, command: Command, arguments: &[&str]) -> Push {
         Push { process: self.start_sender("sender", command, arguments) }
     }
 
-    /// Asks the group (`glancecast hosts`, `status IMAGE`, ...) and gives the exit code and the JSON report.
+    /// Runs a query (`glancecast hosts`, `status IMAGE`, ...) and returns the exit code and the JSON report.
     #[track_caller]
     pub fn ask(&self, arguments: &[&str]) -> (i32, serde_json::Value) {
         self.ask_with(self.command(Lab::SENDER, "glancecast"), arguments)
     }
 
-    /// The same from a prepared command, one with an environment for instance.
+    /// Runs a query from a prepared command, for instance one with an environment.
     #[track_caller]
     pub fn ask_with(&self, command: Command, arguments: &[&str]) -> (i32, serde_json::Value) {
         let (code, output) = self.run_query(command, &[arguments, &["--json"]].concat());
@@ -167,7 +167,7 @@ impl Testbed {
         (code, report)
     }
 
-    /// The same with what is printed for people.
+    /// Runs a query and returns the exit code and the table.
     #[track_caller]
     pub fn ask_for_table(&self, arguments: &[&str]) -> (i32, String) {
         self.run_query(self.command(Lab::SENDER, "glancecast"), arguments)
@@ -181,7 +181,7 @@ impl Testbed {
         (end.code().expect("no signal"), querier.output())
     }
 
-    /// A command that runs one of our programs, on `host` if there is a lab.
+    /// Returns a command that runs one of our programs, on `host` if there is a lab.
     pub fn command(&self, host: &str, program: &str) -> Command {
         let program = places::program(program);
         let mut command = match &self.lab {
@@ -200,7 +200,7 @@ impl Testbed {
         Process::start(title, command, self.directory.path())
     }
 
-    /// The arguments of a run: `given`, and those of the usual ones whose flags are not among them.
+    /// Returns the arguments of a run: `given`, and the usual ones whose flags are not in `given`.
     fn complete(&self, usual: &[(&str, &OsStr)], given: &[&str]) -> Vec<OsString> {
         let group = self.group.to_string();
         let interface = if self.lab.is_some() { Lab::INTERFACE } else { "lo" };
@@ -217,12 +217,12 @@ impl Testbed {
 }
 
 impl Receiver {
-    /// The names of everything in the store, hidden files too, but for the receiver's records.
+    /// Returns all names in the store, including hidden files, except the receiver's records.
     pub fn stored(&self) -> Vec<String> {
         list(&self.store).into_iter().filter(|name| name != RECORDS).collect()
     }
 
-    /// Asserts that the store holds `name` and nothing else, and returns its path.
+    /// Asserts that the store holds only `name`, and returns its path.
     #[track_caller]
     pub fn only_file(&self, name: &str) -> PathBuf {
         assert_eq!(self.stored(), [name], "in {}", self.store.display());
@@ -231,7 +231,7 @@ impl Receiver {
 }
 
 impl Push {
-    /// Waits for the end and reads the report, whose exit code has to be the process's.
+    /// Waits for the end and returns the report; asserts that its exit code is the process's.
     #[track_caller]
     pub fn report(&mut self, within: Duration) -> (End, Report) {
         let end = self.process.wait(within);
@@ -243,7 +243,7 @@ impl Push {
     }
 }
 
-/// The names of everything in a directory, sorted.
+/// Returns all names in a directory, sorted.
 pub fn list(directory: &Path) -> Vec<String> {
     let entries = fs::read_dir(directory).unwrap_or_else(|error| panic!("{}: {error}", directory.display()));
     let mut names: Vec<String> =
@@ -252,18 +252,18 @@ pub fn list(directory: &Path) -> Vec<String> {
     names
 }
 
-/// A group and port of this test's own: the address from the process, the port from both.
+/// Returns a group and port for this test: the address from the process, the port from process and count.
 fn own_group() -> SocketAddrV4 {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let (pid, count) = (process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
     let [.., high, low] = pid.to_be_bytes();
     let third = u8::try_from(192 + count % 63).expect("below 255");
-    // Below the range from which the kernel hands out ports.
+    // Below the kernel's range of ephemeral ports.
     let port = u16::try_from(10_000 + (pid.wrapping_mul(61) + count) % 20_000).expect("below 30 000");
     SocketAddrV4::new(Ipv4Addr::new(239, third, high, low), port)
 }
 
-/// A directory on the disk of the build; those of dead processes are removed first.
+/// Creates a directory on the build's disk, after removing those of dead processes.
 fn directory() -> TempDir {
     static STALE: Once = Once::new();
     let parent = places::scenarios("work");
@@ -271,7 +271,7 @@ fn directory() -> TempDir {
         for name in list(&parent) {
             let owner = name.split('-').next().and_then(|owner| owner.parse().ok());
             if owner.is_some_and(|owner: u32| owner == process::id() || !exists(owner)) {
-                // Another test may remove the same one at the same time.
+                // Another test may be removing the same one.
                 let _ = fs::remove_dir_all(parent.join(name));
             }
         }
@@ -280,8 +280,8 @@ fn directory() -> TempDir {
     tempfile::Builder::new().prefix(&prefix).tempdir_in(parent).expect("the build's disk takes a directory")
 }
 
-/// The directory of a store in which a receiver notes what it has published.
+/// The directory of a store that holds the receiver's records of published objects.
 pub const RECORDS: &str = ".glancecast";
 
-/// What takes no time on an idle machine.
+/// Ample for what takes no time on an idle machine.
 pub const SOON: Duration = Duration::from_secs(15);

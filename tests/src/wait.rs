@@ -1,9 +1,9 @@
-//! Waiting with a deadline: no scenario hangs, and one that waited in vain says for what.
+//! Waiting with a deadline: no scenario hangs, and a timeout names what was waited for.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// Polls `ready` until it yields a value; panics naming `what` when `within` has passed.
+/// Polls `ready` until it returns a value; panics with `what` after `within`.
 #[track_caller]
 pub fn until<T>(what: &str, within: Duration, mut ready: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + within;
@@ -16,5 +16,5 @@ pub fn until<T>(what: &str, within: Duration, mut ready: impl FnMut() -> Option<
     }
 }
 
-/// Short against everything that is waited for, long against the cost of a look.
+/// Short against every wait, long against the cost of a poll.
 pub const POLL_INTERVAL: Duration = Duration::from_millis(5);

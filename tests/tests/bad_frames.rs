@@ -1,6 +1,5 @@
-//! A sender that has the group's key and sends zstd frames that are not what the manifest says: one that claims a
-//! tebibyte, one that is cut short, one that asks for a dictionary. The receiver refuses each block, says so, keeps its
-//! memory, and publishes nothing.
+//! A sender with the group's key whose zstd frames do not match the manifest: one claims a tebibyte, one is truncated,
+//! one requires a dictionary. The receiver rejects each block, reports it, needs no more memory, and publishes nothing.
 
 use std::os::fd::AsFd;
 use std::path::Path;
@@ -39,7 +38,7 @@ fn frames_that_are_no_blocks_are_refused_and_nothing_is_published() {
     measured!("{refused} blocks refused, {} MiB resident", end.resident_bytes_max >> 20);
 }
 
-/// A push by hand, whose blocks travel as `frames` and are to be `plain`, until each was refused more than once.
+/// Sends blocks `frames` with the hashes of `plain`, until each was rejected more than once.
 fn push(testbed: &Testbed, frames: &[Vec<u8>], plain: &[u8], receiver: &Process) -> usize {
     let group: Group = testbed.group().to_string().parse().expect("a group");
     let interface = Interface::choose(Some("lo"), group).expect("a loopback interface");
@@ -127,8 +126,8 @@ fn config(geometry: Geometry, downlink: &Downlink, key: &Path) -> SenderConfig {
     }
 }
 
-/// RFC 8878 §3.1.1: magic, descriptor, window, here 4 bytes of content size; with the two highest bits of the descriptor
-/// set, it has 8.
+/// RFC 8878 §3.1.1: magic, descriptor, window, and a content size of 4 bytes here. With the two highest bits of the
+/// descriptor set, the content size has 8 bytes.
 fn claims_a_tebibyte(plain: &[u8]) -> Vec<u8> {
     let mut frame = frame(plain);
     frame[4] |= 0xC0;
@@ -156,7 +155,7 @@ fn frame(plain: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// A block of text.
+/// Returns a block of text.
 fn plain() -> Vec<u8> {
     (0u32..).flat_map(|i| format!("line {i} of many\n").into_bytes()).take(BLOCK).collect()
 }

@@ -1,5 +1,4 @@
-//! Bad input to either program: exit 2, exactly one line on standard error that names what is wrong, nothing on
-//! standard output.
+//! Bad input to either program: exit code 2, one line on standard error with the mistake, nothing on standard output.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -184,7 +183,7 @@ fn the_sender_names_an_image_id_in_upper_case() {
     refused(testbed.push(&["--file", &file, "--expect", "1", "--image-id", id]).process, &[id, "lower-case"]);
 }
 
-/// Asserts that a process ends with exit 2 and one line that contains each of `words`.
+/// Asserts that a process ends with exit code 2 and one line that has all of `words`.
 #[track_caller]
 fn refused(mut process: Process, words: &[&str]) {
     let end = process.wait(SOON);
@@ -198,7 +197,7 @@ fn refused(mut process: Process, words: &[&str]) {
     println!("{}", lines[0]);
 }
 
-/// A testbed with a small image, and the image's path.
+/// Returns a testbed with a small image, and the image's path.
 fn testbed() -> (Testbed, String) {
     let testbed = Testbed::loopback();
     let file = testbed.path("image.raw");
@@ -206,7 +205,7 @@ fn testbed() -> (Testbed, String) {
     (testbed, text(file))
 }
 
-/// A copy of the testbed's key that everybody may read.
+/// Returns the path of a copy of the testbed's key that everybody may read.
 fn readable_key(testbed: &Testbed) -> String {
     let length = fs::metadata(testbed.key()).expect("the testbed's key").len();
     key_of(testbed, usize::try_from(length).expect("a key's length"), 0o644)

@@ -1,5 +1,5 @@
-//! What hosts hold already in an older image is not sent: they find it there wherever it lies, prove each block of it, and
-//! ask for the rest.
+//! Blocks that hosts hold in an older image are not sent: hosts find them at any position, prove each of them, and ask
+//! for the rest.
 
 use std::fs;
 use std::path::PathBuf;
@@ -128,7 +128,7 @@ fn in_novas_cache_the_base_is_found_by_its_id_whoever_put_it_there() {
         assert_eq!(report.outcome, "complete", "{report:?}");
         base
     };
-    // As if Nova had fetched it.
+    // As if Nova had fetched the image.
     fs::remove_dir_all(node.instances().join(RECORDS)).expect("records");
     let _daemon = scene.nova("n1", &node);
     let mut image = base;
@@ -168,7 +168,7 @@ impl Scene {
         (fs::read(self.source()).expect("just written"), sum)
     }
 
-    /// Has every host publish an image under the name of the base, and gives its bytes.
+    /// Makes every host publish an image under the name of the base, and returns its bytes.
     fn publish_base(&self) -> Vec<u8> {
         let (base, sum) = self.random();
         let file = self.source();
@@ -179,7 +179,7 @@ impl Scene {
         base
     }
 
-    /// Pushes an image under a new name to all hosts, and compares every copy.
+    /// Pushes an image under a new name to all hosts, and checks every copy.
     #[track_caller]
     fn push(&self, image: &[u8], arguments: &[&str]) -> Report {
         let name = format!("image-{}", self.pushed.replace(self.pushed.get() + 1));
@@ -199,7 +199,7 @@ impl Scene {
         self.testbed.push(&[&usual, arguments].concat()).report(PATIENCE).1
     }
 
-    /// What a push prints for people.
+    /// Returns the table that a push prints.
     fn table(&self, arguments: &[&str]) -> String {
         let mut command = Command::new(places::program("glancecast"));
         command.arg("send").arg("--file").arg(self.source()).args(arguments).stdin(Stdio::null());
@@ -229,7 +229,7 @@ impl Scene {
         daemon
     }
 
-    /// So many blocks went to the wire, each once, and what is said besides.
+    /// Asserts that `blocks` blocks were sent, each once, and little else.
     #[track_caller]
     fn assert_sent(&self, report: &Report, blocks: usize) {
         let least = (blocks * BLOCK_WIRE) as u64;
@@ -254,9 +254,9 @@ const BASE_ID: &str = "0b7c2b9e-6a0f-4c0f-9d52-3f7d8f1f6a11";
 const IMAGE_ID: &str = "0b7c2b9e-6a0f-4c0f-9d52-3f7d8f1f6a22";
 const BLOCK: usize = 1 << 20;
 const BLOCKS: usize = 64;
-/// Datagrams of a block at an MTU of 1500, of 1468 bytes each.
+/// The datagrams of a block at an MTU of 1500, of 1468 bytes each.
 const BLOCK_WIRE: usize = 733 * 1_468;
-/// Announcements, polls and the manifest, on a machine that has much else to do.
+/// Announcements, polls and the manifest, on a busy machine.
 const BESIDES: u64 = 256 << 10;
 const RATE: &str = "390mbit";
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -1,4 +1,4 @@
-//! A receiver that may not have the socket buffer it wants says what is in its way.
+//! A receiver that is not granted the socket buffer it wants names the cause.
 
 use std::fs;
 
@@ -20,7 +20,7 @@ fn a_receiver_without_the_right_to_a_large_buffer_names_the_setting() {
         return;
     }
     let warning = warning.unwrap_or_else(|| panic!("no warning, and the limit is {limit}: {lines:?}"));
-    // The kernel doubles what it grants.
+    // The kernel grants twice the limit.
     let granted = format!("{} KiB instead of 32768 KiB", (2 * limit) >> 10);
     for words in [granted.as_str(), "sysctl -w net.core.rmem_max=16777216", "CAP_NET_ADMIN"] {
         assert!(warning.contains(words), "{words:?} is not in {warning:?}");
@@ -34,7 +34,7 @@ fn a_receiver_with_the_right_has_a_large_buffer_whatever_the_setting() {
     assert!(!lines.iter().any(|line| line.contains("receive buffer")), "{lines:?}");
 }
 
-/// Starts a receiver with these rights less; gives its log when it is ready.
+/// Starts a receiver without these rights; returns its log when it is ready.
 fn start_receiver(less: &[&str]) -> Vec<String> {
     let testbed = Testbed::loopback();
     let receiver = testbed.command("r1", "glancecastd");
@@ -49,5 +49,5 @@ fn start_receiver(less: &[&str]) -> Vec<String> {
     process.log_lines()
 }
 
-/// Half of what the receiver wants, as the kernel doubles what it grants.
+/// Half of what the receiver wants; the kernel grants twice the limit.
 const ENOUGH: u64 = 16 << 20;

@@ -1,5 +1,5 @@
-//! `make demo`, without its build: it says what it did, its sums are those of the table, it leaves nothing behind, and
-//! it fails when something is off.
+//! `make demo` without its build: it reports what it did, its sums are those of the table, it leaves nothing behind,
+//! and it fails on errors.
 
 use std::env;
 use std::ffi::OsString;
@@ -59,7 +59,7 @@ fn a_receiver_that_does_not_start_is_named() {
     assert_eq!(list(&work), [""; 0]);
 }
 
-/// The script with the built programs on its `PATH`, after those in `first`.
+/// Returns the script's command, with the built programs on its `PATH` after the directories in `first`.
 fn demo(work: &Path, first: &[&Path]) -> Command {
     let directory_of = |program| places::program(program).parent().expect("a directory").to_path_buf();
     let (built, examples) = (directory_of("glancecast"), directory_of("examples/b3sum"));
@@ -72,7 +72,7 @@ fn demo(work: &Path, first: &[&Path]) -> Command {
     command
 }
 
-/// A directory for logs, and one in it for what the demo writes.
+/// Creates a directory for logs, and in it one for the files of the demo.
 fn directory() -> (TempDir, PathBuf) {
     let directory =
         tempfile::tempdir_in(places::scenarios("demo")).expect("the build's disk takes a directory");

@@ -1,5 +1,5 @@
-//! A cloud that is not to be trusted: services that redirect elsewhere, ids and names that nobody expects, settings that
-//! somebody else has written. A script answers as Keystone, Glance and Nova do.
+//! An untrusted cloud: services that redirect elsewhere, unexpected ids and names, and settings written by another
+//! user. A script answers as Keystone, Glance and Nova do.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -124,7 +124,7 @@ fn a_clouds_yaml_that_others_can_write_is_not_used() {
     assert!(own.log_lines()[0].contains("cannot reach http://127.0.0.1:9"), "{:?}", own.log_lines());
 }
 
-/// The script, listening.
+/// The running script.
 struct Cloud {
     process: Process,
     port: String,
@@ -153,7 +153,7 @@ impl Cloud {
     }
 }
 
-/// The variables of an openrc file and no others.
+/// Sets the variables of an openrc file, and removes all other `OS_` variables.
 fn openrc(command: &mut Command, auth_url: &str) {
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("OS_")) {
         command.env_remove(name);
@@ -165,7 +165,7 @@ fn openrc(command: &mut Command, auth_url: &str) {
         .env("OS_PROJECT_DOMAIN_NAME", "Default");
 }
 
-/// One of 127.0.0.1 with its key, in one file.
+/// Creates a certificate for 127.0.0.1 with its key, in one file.
 fn certificate(testbed: &Testbed) -> String {
     let path = testbed.path("server.pem");
     let mut command = Command::new("openssl");
@@ -188,7 +188,8 @@ fn text(path: &Path) -> String {
     path.to_str().expect("UTF-8").to_owned()
 }
 
-/// Asserts exit code 2, nothing on standard output, and one line with all of `words` that steers no terminal.
+/// Asserts exit code 2, nothing on standard output, and one line with all of `words` and no terminal control
+/// characters.
 #[track_caller]
 fn refused(mut process: Process, words: &[&str]) {
     let end = process.wait(SOON);
@@ -203,7 +204,7 @@ fn refused(mut process: Process, words: &[&str]) {
 const PYTHON: Need = Need::Program("python3", "python3");
 const SOON: Duration = Duration::from_secs(30);
 
-/// Keystone, Glance and Nova in one, as its argument says; writes each request to standard error.
+/// Keystone, Glance and Nova in one, as its argument selects; logs each request to standard error.
 const CLOUD: &str = r#"
 import hashlib, http.server, json, ssl, sys
 

@@ -1,4 +1,4 @@
-//! A receiver with another group's key: nothing for it, nothing from it, and one warning that says why.
+//! A receiver with another group's key: it gets nothing, sends nothing, and logs one warning with the cause.
 
 use std::time::Duration;
 
@@ -71,7 +71,7 @@ fn keys_that_are_made_in_one_step_sign_a_push_and_one_without_them_is_warned_of(
     assert!(warning.contains("keygen --all DIR") && warning.contains("--unsigned"), "{warning}");
 }
 
-/// The count in a line such as `discarded .. wrong_key=123 ..`.
+/// Returns the count in a line such as `discarded .. wrong_key=123 ..`.
 fn wrong_key(line: &str) -> Option<u64> {
     let (_, rest) = line.split_once("wrong_key=")?;
     rest.split(|sign: char| !sign.is_ascii_digit()).next()?.parse().ok()

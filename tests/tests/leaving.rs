@@ -1,4 +1,4 @@
-//! Signals during a transfer: a program that gets one leaves cleanly, and no host keeps half an image.
+//! Signals during a transfer: the program exits cleanly, and no host publishes half an image.
 
 use std::time::Duration;
 
@@ -42,7 +42,7 @@ fn a_sender_ended_by_sigint_leaves_nothing_visible_on_the_hosts() {
     measured!("it ended {:.3?} after the signal", the_sender_leaves(Signal::SIGINT));
 }
 
-/// Signals the sender in mid-transfer, checks everybody, and returns how long the sender took to end.
+/// Signals the sender in mid-transfer, checks all receivers, and returns how long the sender took to end.
 #[track_caller]
 fn the_sender_leaves(signal: Signal) -> Duration {
     let (_stage, mut push, mut receivers) = mid_transfer();
@@ -61,14 +61,14 @@ fn the_sender_leaves(signal: Signal) -> Duration {
     end.lasted - before
 }
 
-/// What stays is hidden, and is what the next push of this image goes on from: the unfinished file and its journal.
+/// Asserts that only hidden files remain: the unfinished file and its journal, which its next push resumes.
 #[track_caller]
 fn assert_unfinished(names: &[String]) {
     let hidden = names.iter().all(|name| name.starts_with(".glancecast-image.raw."));
     assert!(hidden && names.len() == 2, "{names:?}");
 }
 
-/// A push to two receivers that would last ten seconds, caught while both write.
+/// Starts a push to two receivers that would take ten seconds, and waits until both write.
 fn mid_transfer() -> (Testbed, Push, Vec<Receiver>) {
     let testbed = Testbed::loopback();
     let source = testbed.path("image.raw");
@@ -93,5 +93,5 @@ fn mid_transfer() -> (Testbed, Push, Vec<Receiver>) {
     (testbed, push, receivers)
 }
 
-/// A sender that is told to leave says so to the hosts; one that says nothing is given up a little later.
+/// A sender that is stopped notifies the hosts; hosts give up a killed one a little later.
 const CLEAN_UP_TIMEOUT: Duration = Duration::from_secs(30);

@@ -1,7 +1,7 @@
-//! Every package that is built in has a licence that `deny.toml` accepts; no tool beyond Cargo is needed to know.
+//! Every dependency that is built has a licence that `deny.toml` accepts; the test needs only Cargo.
 //!
-//! `cargo deny check licenses` judges the same and more, in a job of its own (`.github/workflows/ci.yml`). It is no part of
-//! `make test`: Debian has no package of it, and building it takes minutes.
+//! `cargo deny check licenses` checks the same and more in a job of its own (`.github/workflows/ci.yml`). It is not
+//! part of `make test`: Debian does not package it, and building it takes minutes.
 
 use std::fs;
 use std::process::{Command, Stdio};
@@ -34,7 +34,7 @@ fn every_dependency_comes_from_the_index_that_deny_toml_names() {
     assert!(strange.is_empty(), "not accepted by deny.toml: {strange:?}");
 }
 
-/// Why a package is not accepted.
+/// Returns why a package is not accepted, if so.
 fn complaint(package: &Value, allowed: &[Licensee]) -> Option<String> {
     let name = format!("{} {}", package["name"].as_str()?, package["version"].as_str()?);
     let Some(expression) = package["license"].as_str() else {
@@ -50,7 +50,7 @@ fn complaint(package: &Value, allowed: &[Licensee]) -> Option<String> {
     }
 }
 
-/// All packages that this platform builds, from Cargo's own resolution.
+/// Returns all packages that this platform builds, as Cargo resolves them.
 fn packages() -> Vec<Value> {
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["metadata", "--format-version=1", "--locked", "--offline", "--filter-platform", &platform()]);
@@ -62,7 +62,7 @@ fn packages() -> Vec<Value> {
     all.iter().filter(|package| built.iter().any(|node| node["id"] == package["id"])).cloned().collect()
 }
 
-/// The platform of this build, as Cargo names it.
+/// Returns Cargo's name of this platform.
 fn platform() -> String {
     let output = Command::new(env!("CARGO")).arg("-vV").output().expect("cargo runs");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();

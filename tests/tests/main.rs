@@ -1,7 +1,7 @@
-//! The scenarios: one file a subject, one behaviour a test, named after it.
+//! The scenarios: one file for each subject, one test for each behaviour, named after it.
 //!
-//! The folder says how a scenario runs, and `.config/nextest.toml` knows folders only: `exclusive` with nothing of ours
-//! beside it, `timed` once more when a bound on time was missed, `exclusive/openstack` with time to start a cloud.
+//! The folder determines how a scenario runs, and `.config/nextest.toml` knows only folders: `exclusive` without other
+//! scenarios in parallel, `timed` again if a time limit was missed, `exclusive/openstack` with time to start a cloud.
 
 mod bad_frames;
 mod bad_input;

@@ -1,4 +1,4 @@
-//! Queries to the group: who is there, who holds what, whether it is still what it was, and letting go of it.
+//! Queries to the group: which hosts there are, which hold an image, whether a copy is intact, and ending a pin.
 
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt;
@@ -169,7 +169,7 @@ fn the_table_names_hosts_and_verdicts() {
     assert!(table.contains("incomplete: "), "{table}");
 }
 
-/// Pushes a random image of some MiB and gives its sum.
+/// Pushes a random image of some MiB and returns its sum.
 fn push(testbed: &Testbed, name: &str, arguments: &[&str]) -> String {
     push_bytes(testbed, name, 3 << 20, arguments)
 }
@@ -188,7 +188,7 @@ fn source(testbed: &Testbed, name: &str, bytes: u64) -> PathBuf {
     source
 }
 
-/// Flips a byte of the published copy, in place.
+/// Flips one bit of the published copy, in place.
 fn flip(receiver: &Receiver) {
     let path = receiver.store.join("image");
     let file = OpenOptions::new().read(true).write(true).open(path).expect("published");
@@ -204,6 +204,6 @@ fn row<'a>(answer: &'a Value, host: &str) -> &'a Value {
     rows.iter().find(|row| row["name"] == host).unwrap_or_else(|| panic!("no row for {host}: {answer}"))
 }
 
-/// Some pages full.
+/// Enough images for several pages.
 const IMAGES: usize = 64;
 const IMAGE_ID: &str = "0b7c2b9e-6a0f-4c0f-9d52-3f7d8f1f6a11";

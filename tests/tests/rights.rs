@@ -1,4 +1,4 @@
-//! What glancecastd gives up by itself, whoever starts it.
+//! The rights that glancecastd gives up by itself, whichever way it is started.
 
 use std::fs;
 use std::os::unix::fs::chown;
@@ -48,7 +48,7 @@ fn a_user_whose_process_cannot_be_looked_into_writes_past_the_page_cache_all_the
     image::random(&file, 8 << 20, Seed::draw());
     let file = file.display().to_string();
     let _push = testbed.push(&["--file", &file, "--hosts", "r1", "--rate", "100mbit"]);
-    // The file is open twice: as it was made, and a second time with O_DIRECT.
+    // The file is open twice: as it was created, and with O_DIRECT.
     wait::until("a file that is open with O_DIRECT", SOON, || {
         let open = fs::read_dir(format!("/proc/{}/fdinfo", receiver.pid())).ok()?;
         let infos = open.flatten().filter_map(|entry| fs::read_to_string(entry.path()).ok());
@@ -79,7 +79,7 @@ fn a_signal_in_the_first_moment_of_its_log_does_not_kill_it() {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Start {
     Root,
-    /// A user that is nobody else's, with these ambient capabilities.
+    /// A user without other processes, with these ambient capabilities.
     UserWith(&'static str),
 }
 
@@ -108,7 +108,7 @@ impl Start {
     }
 }
 
-/// What the kernel says of each thread.
+/// Returns the kernel's status of each thread.
 fn threads(receiver: &Process) -> Vec<String> {
     let tasks = fs::read_dir(format!("/proc/{}/task", receiver.pid())).expect("it runs");
     let threads: Vec<String> =

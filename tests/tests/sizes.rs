@@ -1,4 +1,4 @@
-//! The sizes at the edges of the geometry: nothing, one byte, around one block, and a last block of one symbol.
+//! Sizes at the limits of the geometry: zero, one byte, around one block, and a last block of one symbol.
 
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ fn a_last_block_of_one_symbol() {
     measured!("{}", arrives(|geometry| 2 * geometry.block_bytes + geometry.symbol_bytes, 3));
 }
 
-/// Sends a first image to learn the geometry, then, to the same resident receiver, one of the size it decides.
+/// Sends an image to learn the geometry, then to the same receiver one of the size that `bytes` derives from it.
 #[track_caller]
 fn arrives(bytes: impl Fn(&Object) -> u64, blocks: u64) -> String {
     let testbed = Testbed::loopback();
@@ -46,7 +46,7 @@ fn arrives(bytes: impl Fn(&Object) -> u64, blocks: u64) -> String {
     format!("{} bytes in {} blocks: {:.2} s", second.object.bytes, second.object.blocks, second.seconds)
 }
 
-/// Sends an image of random bytes and checks the copy.
+/// Sends a random image and checks the copy.
 #[track_caller]
 fn sent(testbed: &Testbed, receiver: &Receiver, name: &str, bytes: u64, seed: Seed) -> Report {
     let source = testbed.path(name);

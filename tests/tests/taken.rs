@@ -1,4 +1,4 @@
-//! A name that the store already has: the same content is as good as a copy, other content is never touched.
+//! A name that exists in the store: the same content counts as a copy, other content is never changed.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;

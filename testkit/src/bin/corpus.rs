@@ -1,4 +1,4 @@
-//! Packs the inputs of a fuzzer into one file, and unpacks them: for `make fuzz` and `make fuzz-merge`.
+//! Packs the inputs of a fuzzer into one file and unpacks them, for `make fuzz` and `make fuzz-merge`.
 
 use std::path::Path;
 use std::process::ExitCode;

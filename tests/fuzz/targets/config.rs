@@ -1,4 +1,4 @@
-//! Configuration files of the daemon and of Nova, and records of published objects.
+//! Configuration files of the daemon and of Nova, and the publication log.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! Disk images of every format, whole and from their beginning, in pieces.
+//! Disk images of every format, whole and truncated, in pieces.
 
 #![no_main]
 

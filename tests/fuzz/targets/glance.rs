@@ -1,4 +1,4 @@
-//! What Glance and Nova answer: records of images, lists of them, aggregates and services.
+//! Responses of Glance and Nova: image records, lists of them, aggregates and services.
 
 #![no_main]
 

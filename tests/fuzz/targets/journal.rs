@@ -1,4 +1,4 @@
-//! Journals of unfinished files, and what a session goes on from.
+//! Journals of unfinished files, and the resume from them.
 
 #![no_main]
 

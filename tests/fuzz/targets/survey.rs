@@ -1,4 +1,4 @@
-//! A querier and those who answer, driven by operations.
+//! A querier and its responders, driven by operations.
 
 #![no_main]
 

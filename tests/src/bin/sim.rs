@@ -1,6 +1,5 @@
-//! Simulated pushes: `sim --seeds 2000` makes the runs of the seeds 0 to 1999 and says how often what went wrong,
-//! `sim --seeds 1000 --from 5000` those of the seeds 5000 to 5999;
-//! `sim --seed 17` makes one, and prints what it drew and what happens.
+//! Simulated pushes: `sim --seeds 2000` runs the seeds 0 to 1999 and prints how often each fault occurred, `sim --seeds
+//! 1000 --from 5000` runs the seeds 5000 to 5999; `sim --seed 17` runs one, and prints its plan and its events.
 
 use std::process::ExitCode;
 use std::thread::available_parallelism;
@@ -80,5 +79,5 @@ fn one(seed: u64) -> ExitCode {
     }
 }
 
-/// Runs between two words on how far it is.
+/// Runs between two lines of progress.
 const PROGRESS_EACH: u64 = 5_000;

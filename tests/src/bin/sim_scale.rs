@@ -1,6 +1,6 @@
-//! Pushes to 1 to 10 000 receivers that lose 0 to 5 % each: `sim_scale FILE` makes the table, shows whether it is that of
-//! the file, and writes it there; `sim_scale HOSTS LOSS [MIB]` makes one of its rows, as
-//! `sim_scale 10000 0.01`, or that of an object of a size in MiB.
+//! Pushes to 1 to 10 000 receivers that each lose 0 to 5 %. `sim_scale FILE` makes the table, reports whether it
+//! differs from the file, and writes it there. `sim_scale HOSTS LOSS [MIB]` makes one row, such as
+//! `sim_scale 10000 0.01`, for the table's object or one of MIB.
 
 use std::process::ExitCode;
 

@@ -1,5 +1,5 @@
-//! An older object on a host's disk, of which the pushed one has many blocks: at other places, among others, and some of
-//! them gone bad since they were looked through.
+//! An older object on a host's disk that shares many blocks with the pushed one, some at other positions, and some
+//! damaged since they were indexed.
 
 use std::collections::BTreeSet;
 use std::rc::Rc;
@@ -22,7 +22,7 @@ struct Piece {
 }
 
 impl Base {
-    /// Each piece is there once: which of several equal ones a host looks at is its own affair.
+    /// Draws a base that has each piece once: which of several equal pieces a host reads is not specified.
     pub(crate) fn draw(plan: &BasePlan, object: &Object, dice: &mut Dice) -> Self {
         let mut base = Self::default();
         let mut seen = BTreeSet::new();
@@ -48,18 +48,18 @@ impl Base {
         base
     }
 
-    /// What looking it through comes to.
+    /// Returns the index that a search of the base yields.
     pub(crate) fn index(&self) -> BaseIndex {
         let pieces = (0..).zip(&self.0).map(|(at, piece)| (piece.fingerprint, BlockIndex(at)));
         BaseIndex::new(pieces.collect())
     }
 
-    /// What is read at a place of it.
+    /// Returns the bytes at a position.
     pub(crate) fn read(&self, at: BlockIndex) -> Rc<[u8]> {
         Rc::clone(&self.0[at.index()].bytes)
     }
 
-    /// Blocks of the object that lie in it whole.
+    /// Returns the blocks of the object whose bytes the base has undamaged.
     pub(crate) fn right(&self, object: &Object) -> BTreeSet<BlockIndex> {
         let good: BTreeSet<Fingerprint> =
             self.0.iter().filter(|piece| !piece.is_bad).map(|piece| piece.fingerprint).collect();

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 pub(crate) use glancecast_testkit::Rng as Dice;
 
-/// How many of a number of tries come true, each with the same probability: drawn from the distribution itself, which
-/// is worked out once for each number of tries.
+/// A binomial distribution: how many of a number of tries succeed, each with the same probability. The distribution is
+/// computed once for each number of tries.
 pub(crate) struct Binomial {
     probability: f64,
-    /// By the number of tries: the chance that at most so many come true.
+    /// By the number of tries: the probabilities of at most 0, 1, 2, ... successes.
     cumulative: BTreeMap<u32, Vec<f64>>,
 }
 
@@ -28,7 +28,7 @@ impl Binomial {
     }
 }
 
-/// As far as it makes a difference to a number of 53 bits.
+/// Returns the cumulative distribution, cut off where the rest is below the resolution of 53 random bits.
 fn cumulative(tries: u32, probability: f64) -> Vec<f64> {
     let odds = (probability / (1.0 - probability)).ln();
     let mut log_chance = f64::from(tries) * (1.0 - probability).ln();
@@ -41,7 +41,7 @@ fn cumulative(tries: u32, probability: f64) -> Vec<f64> {
         }
         log_chance += odds + (f64::from(tries - count) / f64::from(count + 1)).ln();
     }
-    chances.pop(); // whatever is above all others is the last
+    chances.pop(); // draws above all others are the last count
     chances
 }
 

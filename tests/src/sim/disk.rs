@@ -1,9 +1,8 @@
-//! A host's disk: what is published, and what is written of an object on its way, with its journal. It outlives the host's
-//! crashes, as far as it was synced where the power fails.
+//! A host's disk: the published file, the unfinished file and its journal. It survives the host's crashes; a power
+//! failure leaves what was synced.
 //!
-//! It keeps to the order of the real store: blocks are written and noted; a flush makes them durable, and then their
-//! records. So a record never is without its data, but the last records may be missing, and blocks that have no record may be
-//! torn.
+//! The order is that of the real store: blocks are written and noted; a flush makes them durable, then their records.
+//! So a record always has its data, but the last records may be missing, and blocks without a record may be torn.
 
 use std::collections::BTreeSet;
 use std::rc::Rc;
@@ -19,28 +18,28 @@ use super::faults::{Counts, Fault};
 use super::object::{Object, hash, torn};
 use super::plan::{Before, DiskPlan, Leaving};
 
-/// Bytes of a block as the disk keeps them, `None` where nothing was written.
+/// The bytes of each block on the disk; `None` where nothing was written.
 pub(crate) type Content = Vec<Option<Rc<[u8]>>>;
 
 pub(crate) struct Disk {
     plan: DiskPlan,
     published: Option<Content>,
-    /// Written and not published.
+    /// Written and not yet published.
     unfinished: Option<Unfinished>,
-    /// Nothing is in it where there is none.
+    /// Empty if the host has no base.
     pub(crate) base: Base,
-    /// Times that something was published here.
+    /// How often the object was published here.
     pub(crate) publications: u32,
 }
 
 /// An unfinished file and its journal.
 struct Unfinished {
     content: Content,
-    /// What of it a power failure leaves as it is.
+    /// Per block: whether it survives a power failure unchanged.
     durable: Vec<bool>,
-    /// The journal, durable: blocks, and the hash of what was written.
+    /// The durable journal: each block with the hash of what was written.
     records: Vec<(BlockIndex, BlockHash)>,
-    /// Written since the last flush.
+    /// Records of blocks written since the last flush.
     noted: Vec<(BlockIndex, BlockHash)>,
 }
 
@@ -65,17 +64,17 @@ impl Disk {
         Self { plan: plan.clone(), published, unfinished, base, publications: 0 }
     }
 
-    /// Whether all of the object is there under its name.
+    /// Whether the whole object is published.
     pub(crate) fn holds(&self, object: &Object) -> bool {
         self.published.as_ref().is_some_and(|content| is_object(content, object))
     }
 
-    /// Whether what is there under the object's name is the object, or was there before.
+    /// Whether the published file is the object, or was there before the push.
     pub(crate) fn is_truthful(&self, object: &Object) -> bool {
         self.publications == 0 || self.holds(object)
     }
 
-    /// A place for the object.
+    /// Returns the existing file, or a new or resumed unfinished one.
     pub(crate) fn open(&mut self, object: &Object, counts: &mut Counts) -> Result<Opened<(), ()>, Failure> {
         if let Some(content) = &self.published {
             return if content.len() == object.blocks.len() {
@@ -97,7 +96,7 @@ impl Disk {
         Ok(Opened::Unfinished { file: (), kept })
     }
 
-    /// Blocks that are kept and right.
+    /// Returns the kept blocks that are correct.
     pub(crate) fn right(&self, object: &Object) -> BTreeSet<BlockIndex> {
         let Some(unfinished) = &self.unfinished else { return BTreeSet::new() };
         let mut kept = unfinished.kept(self.plan.tells_holes);
@@ -123,7 +122,7 @@ impl Disk {
             counts.note(Fault::WriteFailed);
             return BlockOutcome::Failed(Failure::new(FailureKind::Store, "the disk does not write"));
         }
-        // Of a hole there is no record.
+        // A hole gets no record.
         if !bytes.is_empty() {
             unfinished.noted.push((block, hash(block, &bytes)));
         }
@@ -132,7 +131,7 @@ impl Disk {
         BlockOutcome::Written { repaired }
     }
 
-    /// Whether a block that was kept has this hash.
+    /// Verifies that a kept block has the hash `wanted`.
     pub(crate) fn recheck(
         &mut self,
         counts: &mut Counts,
@@ -150,7 +149,7 @@ impl Disk {
         BlockOutcome::Written { repaired: 0 }
     }
 
-    /// What lies where a block's bytes may be found.
+    /// Returns the bytes at a place where a block may be found.
     pub(crate) fn read(&self, origin: Origin) -> Option<Rc<[u8]>> {
         match origin {
             Origin::Base(at) => Some(self.base.read(at)),
@@ -158,12 +157,12 @@ impl Disk {
         }
     }
 
-    /// Whether something was written that is not durable.
+    /// Whether records wait for a flush.
     pub(crate) fn has_noted(&self) -> bool {
         self.unfinished.as_ref().is_some_and(|unfinished| !unfinished.noted.is_empty())
     }
 
-    /// Makes the data durable that were written, then their records.
+    /// Makes the written data durable, then their records.
     pub(crate) fn flush(&mut self) {
         if let Some(unfinished) = &mut self.unfinished {
             unfinished.sync();
@@ -187,7 +186,7 @@ impl Disk {
         self.holds(object).then_some(Published::Existing).ok_or_else(other)
     }
 
-    /// Keeps what was written and not published for a later session, if anything was, or throws it away.
+    /// Keeps the unfinished file for a later session if it has any blocks, or removes it.
     pub(crate) fn put_away(&mut self, leftover: Leftover) {
         match leftover {
             Leftover::Kept => {
@@ -198,13 +197,13 @@ impl Disk {
         }
     }
 
-    /// The host is gone without a word.
+    /// Applies a crash of the host.
     pub(crate) fn crash(&mut self, how: Leaving, dice: &mut Dice, counts: &mut Counts) {
         let Some(unfinished) = &mut self.unfinished else { return };
         match how {
             Leaving::Stop => {}
             Leaving::Crash => {
-                // The last may just have been written.
+                // The last block may have been half written.
                 if let Some(&(block, _)) = unfinished.noted.last().filter(|_| dice.chance(0.5)) {
                     unfinished.tear(block.index(), counts);
                 }
@@ -229,7 +228,7 @@ impl Unfinished {
         }
     }
 
-    /// Of an earlier push: so much of it from the front, of which a share is of another object.
+    /// Draws the file of an earlier push: a `share` of the object from its front, each block wrong with chance `wrong`.
     fn draw(object: &Object, share: f64, wrong: f64, dice: &mut Dice) -> Self {
         let mut unfinished = Self::new(object.blocks.len());
         let there = (object.blocks.len() as f64 * share).round() as u32;
@@ -255,7 +254,7 @@ impl Unfinished {
         self.durable.fill(true);
     }
 
-    /// Blocks that may be right: those in the journal, and those that are no holes where the file system tells.
+    /// Returns the blocks that may be correct: those in the journal, and those with data if holes are reported.
     fn kept(&self, tells_holes: bool) -> Vec<BlockIndex> {
         let may = |&block: &BlockIndex| {
             (tells_holes && is_data(&self.content[block.index()])) || self.record(block).is_some()
@@ -263,20 +262,20 @@ impl Unfinished {
         (0..self.content.len() as u32).map(BlockIndex).filter(may).collect()
     }
 
-    /// The last record of a block counts.
+    /// Returns the last record of a block, which is the valid one.
     fn record(&self, block: BlockIndex) -> Option<BlockHash> {
         self.records.iter().rev().find(|(of, _)| *of == block).map(|&(_, hash)| hash)
     }
 
     fn holds(&self, block: BlockIndex, wanted: BlockHash) -> bool {
-        // What is in the journal under another hash is not worth reading.
+        // A block that the journal has under another hash is not read.
         self.record(block).is_none_or(|recorded| recorded == wanted)
             && self.content[block.index()].as_ref().is_some_and(|bytes| hash(block, bytes) == wanted)
     }
 
     fn lose_power(&mut self, dice: &mut Dice, counts: &mut Counts) {
         if dice.chance(0.3) {
-            // A flush had made its data durable, and some of its records.
+            // A flush had made the data durable, and some of the records.
             self.sync();
             self.noted.truncate(dice.below(self.noted.len() as u64 + 1) as usize);
             self.records.append(&mut self.noted);
@@ -293,7 +292,7 @@ impl Unfinished {
         }
     }
 
-    /// A block that is not in the journal is there in part.
+    /// Corrupts a block, unless it is durable.
     fn tear(&mut self, block: usize, counts: &mut Counts) {
         let is_safe = self.durable.get(block).is_none_or(|&durable| durable);
         if let Some(Some(bytes)) = self.content.get_mut(block).filter(|_| !is_safe)

@@ -1,4 +1,4 @@
-//! How often each thing went wrong, counted where it happens: that a fault is in the code does not show that it occurs.
+//! Counts of the faults, where they happen: only a count shows that a fault in the code also occurs.
 
 use std::fmt;
 
@@ -67,7 +67,7 @@ faults! {
     Unknown: "verdicts: unknown",
 }
 
-/// Counts of one run, or of many.
+/// The counts of one or more runs.
 #[derive(Clone, Debug)]
 pub struct Counts {
     times: [u64; WORDS.len()],
@@ -97,12 +97,12 @@ impl Counts {
         }
     }
 
-    /// How often it happened, and in how many runs.
+    /// Returns how often the fault occurred, and in how many runs.
     pub fn of(&self, fault: Fault) -> (u64, u64) {
         (self.times[fault as usize], self.runs[fault as usize])
     }
 
-    /// What never happened, in words.
+    /// Returns the descriptions of the faults that never occurred.
     pub fn missing(&self) -> Vec<&'static str> {
         WORDS.iter().zip(self.times).filter(|&(_, times)| times == 0).map(|(&words, _)| words).collect()
     }

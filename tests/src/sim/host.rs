@@ -1,5 +1,5 @@
-//! A simulated host: the real machine, and a shell around it as `glancecastd`'s, with a socket that may be slow, a memory
-//! that may be bad, and a disk that outlives it.
+//! A simulated host: the real machine in a shell like that of `glancecastd`. Its socket may be slow and its memory bad;
+//! its disk outlives crashes.
 
 mod work;
 
@@ -36,41 +36,41 @@ pub(crate) struct Host {
     pub(crate) address: SocketAddr,
     pub(crate) path: Path,
     pub(crate) disk: Disk,
-    /// `None`: it is down.
+    /// `None` while the host is down.
     machine: Option<Receiver>,
-    /// Counted up by each start: work of an earlier life is never answered.
+    /// Incremented at each start, so that work of an earlier life is never reported to the machine.
     life: u32,
     active: Option<Active>,
     working: u32,
     publishing: bool,
-    /// What becomes of an unfinished file that is being put away.
+    /// What happens to the unfinished file that is being put away.
     leftover: Option<Leftover>,
-    /// A flush of the journal is due.
+    /// Whether a flush of the journal is scheduled.
     flushing: bool,
     socket: VecDeque<Rc<[u8]>>,
     read_at: Moment,
     drops: u64,
     pub(crate) wake: Option<Moment>,
-    /// The session in which this life failed for a reason of its own.
+    /// The session in which this life failed by a fault of its own.
     pub(crate) failed_in: Option<SessionId>,
     scratch: Vec<u8>,
 }
 
-/// What its shell keeps of a session.
+/// The shell's state of a session.
 struct Active {
     attempt: Attempt,
     session: SessionId,
-    /// As much of each buffer as was used so far.
+    /// The buffers, each only as long as was used so far; `None` while a worker has it.
     pool: Vec<Option<Vec<u8>>>,
     buffer_bytes: usize,
     symbol_size: usize,
     geometry: Geometry,
-    /// Blocks that were kept of an earlier session, or lie in the base, and are right, as far as anybody has found out: nothing
-    /// of them is to be asked for, also before the store has said so. What is still being put away is not among them.
+    /// Correct blocks that were kept from an earlier session or lie in the base, as far as the host could know. No
+    /// report may ask for them, even before the store has listed them. A file that is still being put away adds none.
     right: BTreeSet<BlockIndex>,
 }
 
-/// Something that takes a host a while.
+/// Work that takes a host some time.
 pub(crate) enum Task {
     Open(Attempt),
     LookThroughBase(Attempt),
@@ -81,19 +81,19 @@ pub(crate) enum Task {
     Compare(Attempt, Root),
 }
 
-/// What a host's turn brought.
+/// The outcome of a host's turn.
 #[derive(Default)]
 pub(crate) struct Turn {
-    /// Datagrams with their destination.
+    /// Datagrams to send, with their destinations.
     pub(crate) said: Vec<(SocketAddr, Vec<u8>)>,
-    /// Work and how long it takes.
+    /// Work, and how long it takes.
     pub(crate) tasks: Vec<(Duration, Task)>,
     pub(crate) events: Vec<ReceiverEvent>,
-    /// A bound that was not kept.
+    /// A limit that was exceeded.
     pub(crate) broken: Option<String>,
 }
 
-/// What all hosts of a world share.
+/// State that all hosts of a world share.
 pub(crate) struct Shared<'a> {
     pub(crate) now: Moment,
     pub(crate) object: &'a Object,
@@ -153,7 +153,7 @@ impl Host {
         self.wake = Some(shared.now);
     }
 
-    /// The machine is gone without a word.
+    /// Takes the host down without notice.
     pub(crate) fn crash(&mut self, how: Leaving, shared: &mut Shared<'_>) {
         if self.publishing {
             shared.counts.note(Fault::CrashedAtPublish);
@@ -161,7 +161,7 @@ impl Host {
                 let _ = self.disk.publish(shared.counts);
             }
         }
-        // One that stops puts away what it has.
+        // A host that is stopped puts its file away first.
         if let Some(leftover) = self.leftover.take().filter(|_| how == Leaving::Stop) {
             self.put_away(shared, leftover);
         }
@@ -199,12 +199,12 @@ impl Host {
         self.life
     }
 
-    /// Takes part in nothing and has nothing to do.
+    /// Whether the host is in no session and has no work.
     pub(crate) fn is_idle(&self) -> bool {
         self.working == 0 && self.machine.as_ref().is_none_or(|machine| machine.session().is_none())
     }
 
-    /// A datagram comes in at its socket.
+    /// Delivers a datagram to the host's socket.
     pub(crate) fn hear(&mut self, shared: &mut Shared<'_>, datagram: Rc<[u8]>) {
         if self.machine.is_none() {
             return;
@@ -222,7 +222,7 @@ impl Host {
         }
     }
 
-    /// Reads its socket, looks at the time, says and does what is due.
+    /// Reads the socket, runs the machine's timers, and collects what it sends and starts.
     pub(crate) fn turn(&mut self, shared: &mut Shared<'_>) -> Turn {
         let mut turn = Turn::default();
         let now = shared.now;
@@ -260,7 +260,7 @@ impl Host {
         self.machine.as_mut().expect("it is up")
     }
 
-    /// As the receiving thread of `glancecastd` does.
+    /// Passes a datagram to the machine, as the receive loop of `glancecastd` does.
     fn take(&mut self, shared: &mut Shared<'_>, datagram: &[u8]) {
         let now = shared.now;
         let machine = self.machine.as_mut().expect("it is up");
@@ -283,7 +283,7 @@ impl Host {
                 }
                 &mut pool[start..end]
             }
-            (Admission::To(_), None) => return, // the place is being made
+            (Admission::To(_), None) => return, // the buffers are still being prepared
             (Admission::Spare(_), _) => &mut self.scratch[..],
         };
         match (header.open(cipher, datagram, place), admission) {
@@ -348,7 +348,7 @@ impl Host {
         self.working += 1;
     }
 
-    /// Prepares the memory of a session; says what is wrong with what it was asked for.
+    /// Prepares the buffers of a session; returns what is wrong if the machine asks for more than its limit.
     fn prepare(
         &mut self,
         shared: &mut Shared<'_>,
@@ -371,7 +371,7 @@ impl Host {
             .then(|| format!("{buffers} buffers of {bytes} bytes where {allowed} bytes are allowed"))
     }
 
-    /// What is wrong with a report: what a host has, and has had before it was asked, is not asked for.
+    /// Checks that a report asks for no block that the host had before the session.
     pub(crate) fn check_report(&self, datagram: &[u8]) -> Result<(), String> {
         let Some(active) = self.active.as_ref().filter(|active| !active.right.is_empty()) else {
             return Ok(());
@@ -399,7 +399,7 @@ pub(crate) const WALL: WallClock = WallClock(1_700_000_000_000);
 pub(crate) const SENDER: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1)), 7167);
 
-/// Blocks at the workers, as many as two of them have before them.
+/// Blocks at the workers: as many as two workers can have queued.
 const WORK_MAX: u32 = 4;
 /// The machine's own minimum.
 const BUFFERS_MIN: usize = 4;

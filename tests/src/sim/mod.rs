@@ -1,9 +1,10 @@
 //! The simulator: the real [`Sender`](glancecast_proto::sender::Sender) and real
-//! [`Receiver`](glancecast_proto::receiver::Receiver)s in one thread, under one seed and a clock that jumps from one thing to the next.
+//! [`Receiver`](glancecast_proto::receiver::Receiver)s in one thread, under one seed and a clock that jumps from event
+//! to event.
 //!
-//! The seed draws a push (`plan`) and everything that goes wrong with it; `world` lets it happen; `oracle` looks on.
-//! Real symbols of a small object flow in real datagrams, so that what a host publishes can be compared. A run that breaks
-//! a rule gives a [`Violation`], and its seed gives the same run again.
+//! The seed draws a push and its faults (`plan`), `world` runs it, and `oracle` checks the rules. Symbols of a small
+//! object travel in real datagrams, so that what a host publishes can be compared with it. A run that breaks a rule
+//! returns a [`Violation`]; the same seed repeats the run.
 
 mod base;
 mod dice;
@@ -40,9 +41,9 @@ use world::World;
 /// A rule that was broken.
 #[derive(Clone, Debug)]
 pub struct Violation {
-    /// When, in the run's own time.
+    /// The time in the run.
     pub at: Moment,
-    /// Which one.
+    /// The broken rule.
     pub what: String,
 }
 
@@ -52,21 +53,21 @@ impl fmt::Display for Violation {
     }
 }
 
-/// What many runs came to.
+/// The totals of many runs.
 #[derive(Clone, Debug, Default)]
 pub struct Summary {
-    /// Runs that were made.
+    /// The number of runs.
     pub runs: u64,
-    /// How often each thing went wrong in them.
+    /// How often each fault occurred.
     pub counts: Counts,
-    /// Seeds that broke a rule, ascending, with the rule.
+    /// The seeds that broke a rule, ascending, each with the rule.
     pub broken: Vec<(u64, Violation)>,
-    /// Time that all of it took.
+    /// The wall-clock time of all runs.
     pub time: Duration,
 }
 
 impl Summary {
-    /// Takes in what further runs came to.
+    /// Adds the totals of `further` runs.
     pub fn add(&mut self, further: Self) {
         self.runs += further.runs;
         self.counts.add(&further.counts);
@@ -75,10 +76,10 @@ impl Summary {
     }
 }
 
-/// Makes the run of one seed.
+/// Runs one seed.
 ///
 /// # Errors
-/// The rule that it broke.
+/// The rule that the run broke.
 pub fn run(seed: u64, mutant: Mutant) -> (Counts, Result<(), Violation>) {
     run_with(&mut Codec::new(), seed, mutant)
 }
@@ -91,10 +92,10 @@ fn run_with(codec: &mut Codec, seed: u64, mutant: Mutant) -> (Counts, Result<(),
     (counts, result)
 }
 
-/// Makes the run of one seed and prints what it drew and what happens.
+/// Runs one seed, and prints its plan and its events.
 ///
 /// # Errors
-/// The rule that it broke.
+/// The rule that the run broke.
 pub fn tell(seed: u64, mutant: Mutant) -> (Counts, Result<(), Violation>) {
     say_seed_on_panic();
     SEED.set(Some(seed));
@@ -105,7 +106,7 @@ pub fn tell(seed: u64, mutant: Mutant) -> (Counts, Result<(), Violation>) {
     (world.into_parts().0, result)
 }
 
-/// Makes the runs of `count` seeds from `first` on, on so many threads, until `enough` of them broke a rule.
+/// Runs the `count` seeds from `first` on `threads` threads, until a thread has found `enough` that break a rule.
 pub fn run_all(first: u64, count: u64, threads: usize, mutant: Mutant, enough: usize) -> Summary {
     say_seed_on_panic();
     let start = Instant::now();
@@ -144,11 +145,11 @@ pub fn run_all(first: u64, count: u64, threads: usize, mutant: Mutant, enough: u
 }
 
 thread_local! {
-    /// The seed of the run that this thread is making.
+    /// The seed that this thread runs.
     static SEED: Cell<Option<u64>> = const { Cell::new(None) };
 }
 
-/// An assertion in a machine is a find as well: its seed is told with it.
+/// Prints the seed when an assertion in a machine panics: that is a finding, too.
 fn say_seed_on_panic() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {

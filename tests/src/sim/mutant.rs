@@ -1,7 +1,6 @@
-//! Machines that are broken on purpose: what a simulator does not catch in them it would not catch in the real ones.
+//! Machines that are broken on purpose: a fault that the simulator misses in them, it would miss in the real ones.
 //!
-//! Nothing of this is in the machines. What they say or ask for is altered between them and the simulated shells, as if
-//! they had meant it.
+//! The machines have no such code: their datagrams and effects are altered between them and the simulated shells.
 
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::{BlockIndex, SessionId};
@@ -10,35 +9,35 @@ use glancecast_proto::wire::{Kind, Up, UpHeader};
 
 use super::overhear;
 
-/// How the machines are broken.
+/// The ways in which machines are broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mutant {
-    /// They are as they are.
+    /// Not at all.
     None,
-    /// A receiver publishes blocks whatever they hash to.
+    /// A receiver publishes blocks without verifying their hashes.
     PublishesUnverified,
     /// A receiver leaves the first deficit out of its reports.
     DropsDeficit,
-    /// A sender takes last words and does not acknowledge them.
+    /// A sender does not acknowledge final reports.
     ForgetsAcknowledgement,
-    /// A receiver says done before the object is published.
+    /// A receiver reports done before the object is published.
     SaysDoneEarly,
-    /// A sender does not look at the time, so that no timeout of its own comes.
+    /// A sender ignores the time, so that none of its timeouts fires.
     IgnoresTime,
-    /// A receiver asks for what it kept of an earlier session.
+    /// A receiver asks for blocks that it kept from an earlier session.
     ForgetsKept,
-    /// A receiver takes for proven what it kept, unread.
+    /// A receiver takes kept blocks for proven without reading them.
     TrustsJournal,
-    /// A sender never sends what one host says it has kept.
+    /// A sender never sends a block that any host says it has kept.
     SkipsForGood,
-    /// A receiver asks for what its base has.
+    /// A receiver asks for blocks that its base has.
     IgnoresBase,
-    /// A receiver takes for proven what lies in its base, unread.
+    /// A receiver takes blocks of its base for proven without reading them.
     TrustsBase,
 }
 
 impl Mutant {
-    /// All that are broken.
+    /// All ways but [`Self::None`].
     pub const ALL: [Self; 10] = [
         Self::PublishesUnverified,
         Self::DropsDeficit,
@@ -52,7 +51,7 @@ impl Mutant {
         Self::TrustsBase,
     ];
 
-    /// What a sender that skips for good will never send, from what a host says.
+    /// Returns the blocks that [`Self::SkipsForGood`] never sends after this datagram of a host.
     pub(crate) fn skips(self, session: SessionId, geometry: Geometry, datagram: &[u8]) -> Vec<BlockIndex> {
         if self != Self::SkipsForGood || datagram.get(1) != Some(&(Kind::Hello as u8)) {
             return Vec::new();
@@ -65,7 +64,7 @@ impl Mutant {
         }
     }
 
-    /// A receiver's datagram as the broken machine would have written it.
+    /// Alters a receiver's datagram to what the broken machine would have sent.
     pub(crate) fn alter_up(self, key: &GroupKey, session: SessionId, geometry: Geometry, out: &mut Vec<u8>) {
         if self != Self::DropsDeficit || out.get(1) != Some(&(Kind::Report as u8)) {
             return;

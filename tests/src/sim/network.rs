@@ -1,4 +1,4 @@
-//! The way between the sender and one host: what becomes of a datagram that is put on it.
+//! The path between the sender and one host: what happens to each datagram.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use super::plan::{Way, Weather};
 pub(crate) struct Path {
     bad: Weather,
     calm: Weather,
-    /// In a burst, by way.
+    /// Whether a burst of losses is on, by direction.
     bursting: [bool; 2],
 }
 
@@ -24,7 +24,7 @@ impl Path {
         Self { bad: weather.clone(), calm: weather.calmed(), bursting: [false; 2] }
     }
 
-    /// The copies of a datagram of `len` bytes, sent at `at`, that arrive.
+    /// Returns the copies that arrive of a datagram of `len` bytes sent at `at`.
     pub(crate) fn carry(
         &mut self,
         dice: &mut Dice,

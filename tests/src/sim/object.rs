@@ -1,8 +1,8 @@
-//! The object that is pushed: real bytes, real symbols, real hashes, in blocks small enough for thousands of runs.
+//! The pushed object: real bytes, real symbols and real hashes, in blocks small enough for thousands of runs.
 //!
-//! A block of several is always a full block of the geometry that travels "compressed": to a few symbols of random bytes.
-//! Its hash is over these bytes and its place, and so is what a disk keeps of it: to hash half a megabyte for each would
-//! be nearly all that a run does, and the machines never look into a block.
+//! In an object of several blocks each is a full block of the geometry, "compressed" to a few symbols of random bytes.
+//! Its hash is of these bytes and its position, and a disk keeps only these bytes: to hash half a megabyte for each
+//! block would take nearly all the time of a run, and the machines never look into a block.
 
 use std::rc::Rc;
 
@@ -24,7 +24,7 @@ pub(crate) struct Object {
 
 pub(crate) struct Block {
     pub(crate) entry: ManifestEntry,
-    /// What travels; empty for a zero block.
+    /// The encoded bytes; empty for a zero block.
     pub(crate) encoded: Rc<[u8]>,
 }
 
@@ -62,7 +62,7 @@ impl Object {
         self.blocks[block.index()].entry
     }
 
-    /// Zero blocks have none.
+    /// Returns the fingerprint; zero blocks have none.
     pub(crate) fn fingerprint(&self, block: BlockIndex) -> Option<Fingerprint> {
         let encoded = &self.blocks[block.index()].encoded;
         (!encoded.is_empty()).then(|| Fingerprint::of(encoded))
@@ -76,7 +76,7 @@ impl Object {
         self.entry(block).encoded_len(self.geometry, block)
     }
 
-    /// The symbols of a job, in its order.
+    /// Returns the symbols of a job, in its order.
     pub(crate) fn symbols(&self, codec: &mut Codec, job: Job) -> Vec<u8> {
         let shape = self.shape(job.block());
         let mut source = self.blocks[job.block().index()].encoded.to_vec();
@@ -94,14 +94,14 @@ impl Object {
     }
 }
 
-/// What a block's bytes, as they travel, hash to at their place.
+/// Returns the hash of a block's encoded bytes at its position.
 pub(crate) fn hash(block: BlockIndex, encoded: &[u8]) -> BlockHash {
     let mut hasher = blake3::Hasher::new();
     hasher.update(&block.0.to_be_bytes()).update(encoded);
     BlockHash(*hasher.finalize().as_bytes())
 }
 
-/// Other bytes of the same length.
+/// Returns other bytes of the same length.
 pub(crate) fn torn(bytes: &[u8]) -> Rc<[u8]> {
     let mut other = bytes.to_vec();
     if let Some(last) = other.last_mut() {
@@ -110,7 +110,7 @@ pub(crate) fn torn(bytes: &[u8]) -> Rc<[u8]> {
     other.into()
 }
 
-/// 512 KiB, the smallest that is offered.
+/// 512 KiB, the smallest block size.
 const BLOCK_LOG2: u8 = 19;
-/// Longer than what any block travels as.
+/// Longer than any block's encoded bytes.
 const LAST_BLOCK_BYTES: u64 = 400_000;

@@ -1,4 +1,4 @@
-//! What must hold after every step, and at the end of every push.
+//! The rules that hold after every step and at the end of every push.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -12,23 +12,23 @@ use super::host::Host;
 use super::object::Object;
 use super::plan::{Expecting, Leaving, Plan};
 
-/// How a push ended.
+/// The outcome of a push.
 pub(crate) struct Ended {
     pub(crate) session: SessionId,
     pub(crate) verdict: Verdict,
     pub(crate) rows: Vec<HostRow>,
 }
 
-/// Counts what has a bound.
+/// Counts the reports, whose rate is limited.
 #[derive(Default)]
 pub(crate) struct Oracle {
-    /// When reports were sent, a second back.
+    /// The times of the reports of the last second.
     reports: VecDeque<Moment>,
 }
 
 impl Oracle {
-    /// A host sent a report. All of them keep within their bound, in a second as in a tenth of it; each host may be a
-    /// slot early or late.
+    /// Checks a report against the limit for all hosts together, over a second and over a tenth of a second. Each host
+    /// may be a slot early or late.
     pub(crate) fn note_report(&mut self, now: Moment, hosts: usize) -> Result<(), String> {
         self.reports.push_back(now);
         while self.reports.front().is_some_and(|&at| now.since(at) >= Duration::from_secs(1)) {
@@ -46,7 +46,7 @@ impl Oracle {
     }
 }
 
-/// A disk must never show anything but the whole object or what was there before.
+/// Checks that a disk shows the whole object, or what was there before the push.
 pub(crate) fn check_disk(plan: &Plan, object: &Object, host: &Host) -> Result<(), String> {
     if !host.disk.is_truthful(object) {
         return Err(format!("{} has published something else than the object", host.name));
@@ -57,7 +57,7 @@ pub(crate) fn check_disk(plan: &Plan, object: &Object, host: &Host) -> Result<()
     Ok(())
 }
 
-/// What is said of a push that has ended is true, and nobody was left behind who could have been served.
+/// Checks that the verdict is true, and that no host was left out that could have been served.
 pub(crate) fn check_end(plan: &Plan, object: &Object, hosts: &[Host], ended: &Ended) -> Result<(), String> {
     let of = |row: &HostRow| hosts.iter().find(|host| host.name == row.name).expect("no other names");
     for row in &ended.rows {
@@ -76,7 +76,7 @@ pub(crate) fn check_end(plan: &Plan, object: &Object, hosts: &[Host], ended: &En
     check_liveness(plan, object, hosts, ended)
 }
 
-/// With a network that was good in the end, every host that could hold the object does, and the sender knows.
+/// Checks that every host able to hold the object holds it and the sender knows, if the network was good in the end.
 fn check_liveness(plan: &Plan, object: &Object, hosts: &[Host], ended: &Ended) -> Result<(), String> {
     let had_time = plan.timeout > plan.calm && plan.interrupted.is_none() && !plan.source_wrong;
     if plan.one_way.is_some() || plan.expecting == Expecting::Anyone || !had_time {

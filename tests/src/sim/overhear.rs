@@ -1,4 +1,4 @@
-//! What hosts say to the sender, as those who look on read it.
+//! Decoding of the hosts' datagrams, for the rules that check them.
 
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::{BlockIndex, SessionId};
@@ -7,14 +7,14 @@ use glancecast_proto::wire::{Up, UpHeader};
 
 use super::host::KEY;
 
-/// What a datagram says to the sender of this session; nothing if it is for another one.
+/// Opens a datagram to the sender of this session; `None` if it is for another one.
 pub(crate) fn said(session: SessionId, geometry: Geometry, datagram: &[u8]) -> Option<Up> {
     let up = UpHeader::parse(datagram).ok()?;
     let cipher = Cipher::upward(&GroupKey::new(KEY), session, up.receiver);
     Up::open(&cipher, geometry, up, datagram).ok()
 }
 
-/// The blocks of which a report says that its host lacks something.
+/// Returns the blocks for which a report has deficits.
 pub(crate) fn asked_for(
     session: SessionId,
     geometry: Geometry,

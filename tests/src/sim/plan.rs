@@ -1,5 +1,5 @@
-//! What a seed draws: the object, the hosts, and everything that goes wrong, how much of it and when. Each kind of fault
-//! is absent in most runs, so that the others are also met alone.
+//! The plan that a seed draws: the object, the hosts, and each fault with its extent and time. Most faults are absent
+//! from most runs, so that each also occurs alone.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,44 +9,44 @@ use glancecast_proto::units::Rate;
 
 use super::dice::Dice;
 
-/// One run.
+/// The plan of one run.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     pub(crate) object: ObjectPlan,
     pub(crate) hosts: Vec<HostPlan>,
     pub(crate) expecting: Expecting,
     pub(crate) pace: Pace,
-    /// Between two blocks of the source.
+    /// The time between two blocks of the source.
     pub(crate) read_gap: Duration,
-    /// From the last block to the proof of the source.
+    /// The time from the last block to the proof of the source.
     pub(crate) proof_after: Duration,
     pub(crate) one_way: Option<OneWay>,
-    /// An older object is named that hosts may have.
+    /// Whether the push names an older object that hosts may have.
     pub(crate) with_base: bool,
-    /// The sender signs what it says.
+    /// Whether the sender signs.
     pub(crate) signed: bool,
-    /// When the sender crashes, and for how long it is gone.
+    /// When the sender crashes, and how long it is away.
     pub(crate) sender_crash: Option<(Duration, Duration)>,
-    /// The source is read to its end and is not what it should be.
+    /// Whether the source turns out wrong once it is read to its end.
     pub(crate) source_wrong: bool,
-    /// When a person stops the push.
+    /// When the operator stops the push.
     pub(crate) interrupted: Option<Duration>,
-    /// From here on the network is good and nobody crashes.
+    /// From this time on the network is good and no host crashes.
     pub(crate) calm: Duration,
     pub(crate) timeout: Duration,
 }
 
-/// What is pushed.
+/// The plan of the object.
 #[derive(Clone, Debug)]
 pub(crate) struct ObjectPlan {
     pub(crate) symbol_size: u16,
-    /// Bytes of each block as it travels; 0 for a zero block. One entry: an object of a single block, as it is.
+    /// The encoded length of each block; 0 for a zero block. A single entry is an object of one block, stored.
     pub(crate) blocks: Vec<u32>,
-    /// Blocks that are the same as an earlier one.
+    /// Blocks that equal an earlier block.
     pub(crate) equals: BTreeMap<u32, u32>,
 }
 
-/// Who must hold it.
+/// Which hosts must hold the object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Expecting {
     Names,
@@ -54,28 +54,28 @@ pub(crate) enum Expecting {
     Anyone,
 }
 
-/// One host and what happens to it.
+/// The plan of one host.
 #[derive(Clone, Debug)]
 pub(crate) struct HostPlan {
     pub(crate) start: Duration,
     pub(crate) outages: Vec<Outage>,
     pub(crate) weather: Weather,
-    /// For one datagram; zero: no queue ever builds up.
+    /// The time to read one datagram; zero: the socket never queues.
     pub(crate) datagram_time: Duration,
-    /// Datagrams that its socket holds.
+    /// The capacity of the socket, in datagrams.
     pub(crate) socket: usize,
-    /// For one block.
+    /// The time for one block.
     pub(crate) block_time: Duration,
     pub(crate) buffer_bytes: usize,
-    /// Chance that its memory flips a bit of a block.
+    /// The chance that memory flips a bit of a block.
     pub(crate) bad_memory: f64,
-    /// Until the store has found a place.
+    /// How long the store takes to open the object.
     pub(crate) open_time: Duration,
-    /// From there until a base was looked through.
+    /// How long it then takes to search the base.
     pub(crate) base_time: Duration,
-    /// From a block that was written to its record.
+    /// The time from the write of a block to the flush of its record.
     pub(crate) flush_after: Duration,
-    /// Whose pushes it takes part in.
+    /// The senders whose pushes the host accepts.
     pub(crate) lists: Lists,
     pub(crate) disk: DiskPlan,
 }
@@ -83,14 +83,14 @@ pub(crate) struct HostPlan {
 /// Which senders a host lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lists {
-    /// None: it takes part in everybody's pushes.
+    /// None: it accepts every sender's pushes.
     Nobody,
     Ours,
     Another,
 }
 
 impl Lists {
-    /// Whether such a host takes part in our push.
+    /// Whether such a host takes part in the simulated push.
     pub(crate) fn accepts(self, signed: bool) -> bool {
         match self {
             Self::Nobody => true,
@@ -100,56 +100,56 @@ impl Lists {
     }
 }
 
-/// A host is away.
+/// An outage of a host.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Outage {
     pub(crate) at: Duration,
-    /// `None`: it never comes back.
+    /// `None` if it never comes back.
     pub(crate) back_after: Option<Duration>,
     pub(crate) how: Leaving,
 }
 
-/// How a host goes.
+/// How a host goes down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Leaving {
-    /// At once, as after `kill -9`; what was written is still there, and the last records are not.
+    /// At once, as by `kill -9`: written data stays, the last records are lost.
     Crash,
-    /// At once, and what was not made durable is gone, or there in part.
+    /// At once: what was not durable is lost or torn.
     PowerLoss,
-    /// At once, and all that was written and not published is gone.
+    /// At once: everything written and not published is lost.
     CrashAndLose,
-    /// It says so.
+    /// It is stopped, and notifies the sender.
     Stop,
 }
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct DiskPlan {
     pub(crate) before: Before,
-    /// What an earlier push has left unfinished: a share of the object from its front, and of which share of that the blocks
-    /// are others.
+    /// The unfinished file of an earlier push: its share of the object, from the front, and the chance that a block in
+    /// it is wrong.
     pub(crate) unfinished: Option<(f64, f64)>,
-    /// Its file system tells which blocks were never written.
+    /// Whether the file system reports which blocks were never written.
     pub(crate) tells_holes: bool,
-    /// So many blocks fit.
+    /// The number of blocks that fit.
     pub(crate) full_after: Option<u32>,
-    /// The announcement already does not fit.
+    /// Whether there is too little space when the object is opened.
     pub(crate) full_at_open: bool,
     pub(crate) write_fails: f64,
     pub(crate) publish_fails: bool,
-    /// What it has of the older object that is named, if anything.
+    /// The host's copy of the older object, if any.
     pub(crate) base: Option<BasePlan>,
 }
 
-/// A host's base.
+/// The plan of a host's base.
 #[derive(Clone, Debug)]
 pub(crate) struct BasePlan {
-    /// Of the object's blocks, those that are in it.
+    /// The share of the object's blocks that the base has.
     pub(crate) share: f64,
-    /// Of these, those that have gone bad since it was looked through.
+    /// The share of these that were damaged after the base was indexed.
     pub(crate) bad: f64,
 }
 
-/// What bears the object's name on the host before the push.
+/// What has the object's name on the host before the push.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Before {
     #[default]
@@ -159,21 +159,21 @@ pub(crate) enum Before {
     Other,
 }
 
-/// A host's network until the calm.
+/// The network of a host before the calm.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Weather {
     pub(crate) loss: f64,
     pub(crate) up_loss: f64,
-    /// Gilbert-Elliott.
+    /// Bursts of loss (Gilbert-Elliott).
     pub(crate) bursts: Option<Bursts>,
     pub(crate) doubled: f64,
     pub(crate) damaged: f64,
-    /// Chance of being held back, and for how long at most.
+    /// The chance that a datagram is held back, and the longest delay.
     pub(crate) overtaken: (f64, Duration),
-    /// One way, at least, and what comes on top of it at most.
+    /// The one-way delay, and the most that is added to it.
     pub(crate) delay: Duration,
     pub(crate) jitter: Duration,
-    /// Longer datagrams vanish.
+    /// The longest datagram that gets through.
     pub(crate) longest: Option<usize>,
     pub(crate) partitions: Vec<Partition>,
 }
@@ -192,7 +192,7 @@ pub(crate) struct Partition {
     pub(crate) way: Way,
 }
 
-/// Which way nothing comes through.
+/// The direction that is cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Way {
     Both,
@@ -209,14 +209,14 @@ impl Plan {
         let rate = (bits / pass.as_secs_f64()).max(50_000.0) as u64;
         let at = |bits| Rate::from_bits(bits).expect("above 50 kbit/s");
         let calm = pass + Duration::from_secs_f64(dice.log_within(0.05, 40.0));
-        // What is to go wrong should mostly do so during the pass, which is short before the calm.
+        // Most faults should fall into the pass, which is short compared with the time before the calm.
         let span = if dice.chance(0.6) { (pass * 2).min(calm) } else { calm };
         let one_way = dice
             .chance(if with_base { 0.0 } else { 0.04 })
             .then(|| OneWay { overhead: dice.within(0.0, 1.0), passes: 1 + dice.below(3) as u32 });
         let rare = dice.chance(0.5);
         let signed = dice.chance(0.12);
-        // Where an earlier push was broken off, all hosts have about as much of it.
+        // After a push that was interrupted, all hosts have about the same share.
         let left = dice.chance(0.1).then(|| dice.within(0.1, 1.2));
         let push = PushPlan { span, calm, signed, with_base, left };
         let hosts = (0..1 + dice.below(8)).map(|_| HostPlan::draw(dice, &object, push)).collect();
@@ -276,16 +276,16 @@ impl ObjectPlan {
     }
 }
 
-/// What a host's plan has to know of the push.
+/// What a host's plan needs of the push.
 #[derive(Clone, Copy)]
 struct PushPlan {
-    /// Things go wrong mostly within this.
+    /// Most faults occur within this time.
     span: Duration,
-    /// And never from here on.
+    /// No fault occurs from this time on.
     calm: Duration,
     signed: bool,
     with_base: bool,
-    /// What an earlier push has left, of the whole.
+    /// The share of the object that an earlier push has left.
     left: Option<f64>,
 }
 
@@ -356,7 +356,7 @@ impl DiskPlan {
         }
     }
 
-    /// Whether the object can get there.
+    /// Whether the host can end up with the object.
     pub(crate) fn is_good(&self) -> bool {
         self.full_after.is_none()
             && !self.full_at_open
@@ -409,7 +409,7 @@ impl Weather {
         }
     }
 
-    /// What is left of it in the calm: some loss, and the length of the way.
+    /// Returns what remains in the calm: a little loss, and the delay.
     pub(crate) fn calmed(&self) -> Self {
         Self {
             loss: self.loss.min(CALM_LOSS),
@@ -426,8 +426,8 @@ impl Weather {
     }
 }
 
-/// After the calm: hosts that were cut off forget an old session in 30 s, the last words are said for 15 s, and all
-/// lost blocks are asked for again.
+/// The time from the calm to the timeout: hosts that were cut off forget an old session in 30 s, final reports are
+/// repeated for 15 s, and all lost blocks are requested again.
 const LONG_ENOUGH: Duration = Duration::from_secs(75);
 
 const CALM_LOSS: f64 = 0.05;

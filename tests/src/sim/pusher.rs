@@ -1,5 +1,5 @@
-//! The simulated sender: the real machine and the real interleaver, and a shell around them as `glancecast`'s, which reads the
-//! object and keeps to the pace.
+//! The simulated sender: the real machine and the real interleaver, in a shell like that of `glancecast` that reads the
+//! object and paces the datagrams.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
@@ -25,11 +25,11 @@ pub(crate) struct Pusher {
     pub(crate) wake: Option<Moment>,
     pub(crate) symbols: u64,
     pub(crate) unicast: u64,
-    /// Blocks that were not sent to their end, as all hosts turned out to have kept them.
+    /// The number of blocks whose sending was cut short because all hosts turned out to hold them.
     pub(crate) cut: u64,
-    /// What a mutant does not send.
+    /// Blocks that a mutant withholds.
     pub(crate) left_out: BTreeSet<BlockIndex>,
-    /// With the symbols of each job.
+    /// Each job has its symbols with it.
     interleaver: Interleaver<Vec<u8>>,
     send_at: Moment,
     read: u32,
@@ -40,18 +40,18 @@ pub(crate) struct Pusher {
     source_ended: bool,
     /// Blocks that a host has asked for.
     pub(crate) asked: BTreeSet<BlockIndex>,
-    /// Read, and waiting for their first pass.
+    /// Blocks that were read and wait for the pass.
     fresh: VecDeque<BlockIndex>,
 }
 
-/// A datagram that the sender put on the wire.
+/// A datagram that the sender sent.
 pub(crate) struct Sent {
     pub(crate) to: Option<SocketAddr>,
     pub(crate) kind: Kind,
     pub(crate) bytes: Rc<[u8]>,
 }
 
-/// What the sender's turn brought.
+/// The outcome of the sender's turn.
 #[derive(Default)]
 pub(crate) struct Turn {
     pub(crate) sent: Vec<Sent>,
@@ -82,7 +82,7 @@ impl Pusher {
         }
     }
 
-    /// One round of the sending thread.
+    /// Runs one round of the send loop.
     pub(crate) fn turn(&mut self, now: Moment, object: &Object, codec: &mut Codec, mutant: Mutant) -> Turn {
         let mut turn = Turn::default();
         self.take_read(now, object);
@@ -101,7 +101,7 @@ impl Pusher {
             self.send_at = self.send_at.max(now);
         } else if self.send_at <= now {
             turn.sent.extend(self.send_symbol(now, object));
-            // The pass may have ended with it, and a poll be due.
+            // The pass may have ended with this symbol, so that a poll is due.
             self.say(now, mutant, &mut turn);
         }
         self.wake = self.next_wake(now, mutant);
@@ -113,7 +113,7 @@ impl Pusher {
             return None;
         }
         let timer = self.machine.poll_timeout().map(|(at, _)| at);
-        // Who ignores the time would be called again at once.
+        // A sender that ignores the time would be due again at once.
         let timer = if mutant == Mutant::IgnoresTime { timer.map(|at| at.max(now + TICK)) } else { timer };
         let reading = (!self.source_ended && self.fresh.len() < FRESH_BLOCKS).then_some(self.read_at);
         let is_sending = !self.interleaver.is_empty() && !self.machine.holds_symbols_back();
@@ -185,7 +185,7 @@ impl Pusher {
         }
     }
 
-    /// Blocks that every host has kept are read and not sent.
+    /// Drops the blocks that every host has kept: they are read and not sent.
     fn drop_skipped(&mut self, now: Moment) {
         if self.machine.is_resuming() {
             self.interleaver.cut(|block| self.machine.needs_pass(block));
@@ -196,7 +196,7 @@ impl Pusher {
         }
     }
 
-    /// Takes up jobs; with a base, returns a block that nobody has asked for.
+    /// Begins jobs. With a base, returns a block that no host has asked for.
     fn begin_jobs(&mut self, object: &Object, codec: &mut Codec) -> Option<BlockIndex> {
         while self.interleaver.has_room() {
             let job = self.machine.poll_job(JobRoom { repair: true, source: !self.fresh.is_empty() })?;
@@ -236,7 +236,7 @@ impl Pusher {
         is_sent.then(|| Sent { to, kind: Kind::Symbol, bytes: bytes.into() })
     }
 
-    /// Tells the machine which jobs are over; returns how many.
+    /// Reports finished jobs to the machine; returns their number.
     fn finish_jobs(&mut self, now: Moment) -> u64 {
         let mut finished = 0;
         while let Some(FinishedJob { job, last, .. }) = self.interleaver.next_finished() {
@@ -247,7 +247,7 @@ impl Pusher {
     }
 }
 
-/// The configuration of a push.
+/// Returns the configuration of a push.
 pub(crate) fn config(
     plan: &Plan,
     object: &Object,
@@ -276,19 +276,19 @@ pub(crate) fn config(
     }
 }
 
-/// Whose pushes these are, where they are signed.
+/// The key of the simulated sender, if it signs.
 pub(crate) fn signing_key() -> SigningKey {
     SigningKey::from_seed(&Zeroizing::new([1; SigningKey::SEED_BYTES]))
 }
 
-/// Somebody else's.
+/// The key of another sender.
 pub(crate) fn other_key() -> SigningKey {
     SigningKey::from_seed(&Zeroizing::new([2; SigningKey::SEED_BYTES]))
 }
 
-/// Blocks read before they are sent, as `glancecast` does.
+/// Blocks that are read ahead, as by `glancecast`.
 const FRESH_BLOCKS: usize = 2;
-/// Ethernet, IPv4, UDP.
+/// The headers of Ethernet, IPv4 and UDP.
 const HEADER_BYTES: u64 = 42;
 /// Datagrams in one turn.
 const SAID_MAX: usize = 1_000;

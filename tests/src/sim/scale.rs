@@ -1,6 +1,6 @@
-//! Many hosts: the same machines, thousands of receivers, and symbols without bytes. A job of the sender is one event, and
-//! how many of its symbols each host loses is drawn at once; everything else is a datagram of its own. So blocks are not sent in
-//! turn here, as the sender's interleaver would have it.
+//! Pushes to thousands of receivers, with the real machines and symbols without bytes. A job of the sender is one
+//! event, for which the losses of each host are drawn at once; every other datagram is an event of its own. So jobs are
+//! not interleaved here.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
@@ -27,24 +27,24 @@ use super::host::{KEY, SENDER, WALL};
 /// One cell of the table.
 #[derive(Clone, Copy, Debug)]
 pub struct Scale {
-    /// Receivers.
+    /// The number of receivers.
     pub hosts: u32,
-    /// Share of the datagrams that each loses, independently, on both ways.
+    /// The share of datagrams that each receiver loses, independently, in both directions.
     pub loss: f64,
-    /// Bytes of the object.
+    /// The length of the object.
     pub object_bytes: u64,
 }
 
-/// What a push to many came to.
+/// The measurements of one push.
 #[derive(Clone, Debug)]
 pub struct Figures {
-    /// How it ended.
+    /// The verdict of the push.
     pub verdict: Verdict,
-    /// Bytes of datagrams sent, as a share of the object's bytes in datagrams.
+    /// Bytes of datagrams sent, relative to the object's bytes in datagrams.
     pub sent: f64,
-    /// Until the verdict, as a share of the time that the object takes on the line.
+    /// The time to the verdict, relative to the time that the object takes on the line.
     pub time: f64,
-    /// What the push took longer than 1.05 of that time.
+    /// How much longer than 1.05 of that time the push took.
     pub late: Duration,
     /// Datagrams from hosts in the busiest second.
     pub feedback_peak: u32,
@@ -53,11 +53,11 @@ pub struct Figures {
 }
 
 impl Figures {
-    /// The head of the table that [`Figures`] are rows of.
+    /// The heading of the table, whose rows are [`Figures`].
     pub const HEAD: &'static str =
         "receivers   loss    sent    time   feedback/s, most   of the data   verdict";
 
-    /// One row.
+    /// Formats a row of the table.
     pub fn row(&self, scale: Scale) -> String {
         format!(
             "{:>9} {:>4.1} % {:>7.4} {:>7.4} {:>18} {:>12.4} %   {:?}",
@@ -78,7 +78,7 @@ impl fmt::Display for Figures {
     }
 }
 
-/// Pushes to many.
+/// Simulates one push.
 pub fn push(scale: Scale) -> Figures {
     Crowd::new(scale).run()
 }
@@ -90,18 +90,18 @@ struct Crowd {
     hosts: Vec<Member>,
     by_address: BTreeMap<SocketAddr, usize>,
     geometry: Geometry,
-    /// Blocks read and not begun.
+    /// Blocks that were read and not begun.
     fresh: VecDeque<BlockIndex>,
     read: u32,
     proven: bool,
     /// When the line is free.
     free_at: Moment,
     job: Option<(Job, SymbolHeader, u32)>,
-    /// What arrives, in order; ties in order of sending.
+    /// Arrivals by time; ties in the order of sending.
     mail: BinaryHeap<Reverse<(Moment, u64)>>,
     letters: BTreeMap<u64, Letter>,
     lettered: u64,
-    /// When hosts want their turn, or earlier.
+    /// When hosts want their next turn, or earlier.
     wakes: BinaryHeap<Reverse<(Moment, usize)>>,
     sent_bits: u64,
     feedback: Feedback,
@@ -121,7 +121,7 @@ enum Letter {
     Up(usize, Vec<u8>),
 }
 
-/// What hosts send.
+/// The datagrams that hosts send.
 #[derive(Default)]
 struct Feedback {
     second: VecDeque<Moment>,
@@ -243,7 +243,7 @@ impl Crowd {
         next.unwrap_or(self.now + Duration::from_millis(1))
     }
 
-    /// Reads, says what is due, and puts the next job on the line when that is free.
+    /// Reads the source, sends what is due, and begins the next job when the line is free.
     fn turn_sender(&mut self) {
         while self.fresh.len() < 2 && self.read < self.geometry.blocks() {
             let block = BlockIndex(self.read);
@@ -266,7 +266,7 @@ impl Crowd {
         while let Some(transmit) = self.sender.poll_transmit(self.now, &mut out) {
             self.occupy(1, out.len());
             let to = transmit.to.host().map(|to| self.by_address[&to]);
-            // What goes to the group keeps the order of its numbers; a job that is under way is one piece here.
+            // Datagrams to the group keep the order of their sequences, so they arrive after a job that is under way.
             let at = if to.is_none() { self.free_at } else { self.now };
             self.post(at + DELAY, Letter::Down(to, out.clone()));
         }
@@ -294,7 +294,7 @@ impl Crowd {
         };
         self.occupy(count, self.geometry.datagram_bytes());
         let to = self.sender.destination().host().map(|to| self.by_address[&to]);
-        // Source symbols, then the repair symbols that follow them under ids of their own.
+        // Source symbols first, then repair symbols, which have ESIs of their own.
         let source = if matches!(job, Job::Source { .. }) { k } else { 0 };
         if source > 0 {
             self.post(self.free_at + DELAY, Letter::Symbols(to, header, source));
@@ -307,7 +307,7 @@ impl Crowd {
         self.job = Some((job, header, count));
     }
 
-    /// The line is busy with so many datagrams.
+    /// Occupies the line with `count` datagrams.
     fn occupy(&mut self, count: u32, bytes: usize) {
         let bits = 8 * (bytes as u64 + HEADER_BYTES) * u64::from(count);
         self.sent_bits += bits;
@@ -335,7 +335,7 @@ impl Crowd {
                     if !member.over {
                         let machine = &mut member.machine;
                         machine.accept_run(self.now, &first, count - lost, self.geometry.datagram_bytes());
-                        // Symbols alone make nobody speak, unless they were the last.
+                        // Symbols make a host send something only when they complete its object.
                         if work(machine, self.now) {
                             self.turn_host(host);
                         }
@@ -385,7 +385,7 @@ impl Crowd {
     }
 }
 
-/// Does all the work that there is; true if that was more than blocks.
+/// Performs all pending work; returns whether there was any besides blocks.
 fn work(machine: &mut Receiver, now: Moment) -> bool {
     let mut more = false;
     while let Some(effect) = machine.poll_effect(BlockRoom::Free) {
@@ -395,7 +395,7 @@ fn work(machine: &mut Receiver, now: Moment) -> bool {
     more
 }
 
-/// Stores are as fast as the line here: work ends when it begins.
+/// Performs an effect at once: stores take no time here.
 fn perform(machine: &mut Receiver, now: Moment, effect: Effect<(), ()>) {
     match effect {
         Effect::Open(attempt, _) => {
@@ -429,26 +429,26 @@ fn hash(block: BlockIndex) -> BlockHash {
 }
 
 const NEVER: Moment = Moment::from_micros(u64::MAX);
-/// 1 Gbit/s, in frames.
+/// 1 Gbit/s, counted in frames.
 const LINE: u64 = 1_000_000_000;
-/// One way: a round-trip is a millisecond.
+/// One way: a round trip takes a millisecond.
 const DELAY: Duration = Duration::from_micros(500);
-/// What the socket holds before the next job may be put behind it.
+/// How long before the line is free the next job may be queued.
 const SLACK: Duration = Duration::from_micros(20);
-/// Ethernet, IPv4, UDP.
+/// The headers of Ethernet, IPv4 and UDP.
 const HEADER_BYTES: u64 = 42;
 const SYMBOL_SIZE: u16 = 1432;
-/// 4 MiB: the fewer blocks, the less there is to draw and to remember for ten thousand hosts.
+/// 4 MiB: fewer blocks need fewer draws and less memory for ten thousand hosts.
 const BLOCK_LOG2: u8 = 22;
-/// As `glancecastd` has.
+/// The buffers of `glancecastd`.
 const BUFFER_BYTES: usize = 96 << 20;
 
-/// The table of all receivers and losses with at most so many receivers, as it is kept in `tests/sim/scale.txt`.
+/// Returns the table for all losses and up to `most` receivers, as `tests/sim/scale.txt` keeps it.
 pub fn table(most: u32) -> String {
     let rows = thread::scope(|scope| {
         let cells: Vec<Scale> = CELLS.into_iter().flat_map(row).filter(|cell| cell.hosts <= most).collect();
         let (large, small): (Vec<Scale>, Vec<Scale>) = cells.iter().partition(|cell| cell.hosts > 1_000);
-        // The large ones need gigabytes: one after the other, the others beside them.
+        // The large cells need gigabytes, so they run one after the other, in parallel to the small ones.
         let work = |cells: Vec<Scale>| cells.into_iter().map(|cell| push(cell).row(cell)).collect::<Vec<_>>();
         let large = scope.spawn(move || work(large));
         let mut rows = work(small);
@@ -464,8 +464,8 @@ fn row(hosts: u32) -> impl Iterator<Item = Scale> {
 
 const CELLS: [u32; 5] = [1, 10, 100, 1_000, 10_000];
 const LOSSES: [f64; 4] = [0.0, 0.001, 0.01, 0.05];
-/// Over two minutes on the line. A round of ten thousand hosts takes 2.5 s, whatever the length of the object, and so do
-/// their last words; in a push that is much shorter these would be most of it.
+/// More than two minutes on the line. Polling ten thousand hosts takes 2.5 s whatever the object's length, and so do
+/// their final reports. In a much shorter push these would dominate.
 pub const OBJECT_BYTES: u64 = 16 << 30;
 
 const PREFACE: &str = "\

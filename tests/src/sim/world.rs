@@ -1,5 +1,5 @@
-//! One run: a sender, hosts, the ways between them, and one clock. What happens next is always the earliest thing that
-//! is due, in the order in which it was put there.
+//! One run: a sender, hosts, the paths between them, and one clock. The earliest event comes first; events of the same
+//! time come in the order in which they were scheduled.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -32,12 +32,12 @@ pub(crate) struct World {
     mutant: Mutant,
     now: Moment,
     sender: Option<Pusher>,
-    /// The sender will come back.
+    /// Whether a crashed sender will come back.
     sender_away: bool,
     session: SessionId,
     hosts: Vec<Host>,
     due: BinaryHeap<Reverse<Due>>,
-    /// Of what is due, the parts that are not ordered.
+    /// The events of `due`, which need no order of their own.
     happenings: Vec<Option<Happening>>,
     free: Vec<usize>,
     ordered: u64,
@@ -46,13 +46,13 @@ pub(crate) struct World {
     dice: Dice,
     codec: Codec,
     ended: Option<Moment>,
-    /// Steps without time passing.
+    /// The number of steps since time last advanced.
     standing: u32,
-    /// What happens is printed.
+    /// Whether events are printed.
     pub(crate) is_told: bool,
 }
 
-/// When, in which order, and where in `happenings`.
+/// The time, the order, and the index in `happenings`.
 type Due = (Moment, u64, usize);
 
 enum Happening {
@@ -66,7 +66,7 @@ enum Happening {
     Interrupt,
 }
 
-/// Whose turn it is.
+/// Whose turn is next.
 #[derive(Debug)]
 enum Next {
     Happening,
@@ -110,17 +110,17 @@ impl World {
         world
     }
 
-    /// The codec, with what it remembers, for the next run.
+    /// Returns the counts, and the codec with its caches for the next run.
     pub(crate) fn into_parts(self) -> (Counts, Codec) {
         (self.counts, self.codec)
     }
 
-    /// What was drawn, for whoever looks at a failure.
+    /// The plan, to be printed with a failure.
     pub(crate) fn plan(&self) -> &Plan {
         &self.plan
     }
 
-    /// Lets everything happen until the push has ended and every host is idle.
+    /// Runs until the push has ended and every host is idle.
     pub(crate) fn run(&mut self) -> Result<(), Violation> {
         while !self.is_over() {
             self.step().map_err(|what| Violation { at: self.now, what })?;
@@ -214,7 +214,7 @@ impl World {
         next
     }
 
-    /// Every push ends by its timeout, and every host soon after it.
+    /// Checks that the push ends by its timeout, and every host soon after it.
     fn check_time(&self) -> Result<(), String> {
         let away = self.plan.sender_crash.map_or(Duration::ZERO, |(at, away)| at + away);
         let latest = at(away + self.plan.timeout + END_WITHIN);
@@ -285,7 +285,7 @@ impl World {
             return Ok(());
         }
         match outage.back_after {
-            // One that is told to stop has a moment to say so.
+            // A host that is stopped has a moment to notify the sender.
             Some(back_after) => {
                 self.happen(self.now + back_after.max(STOPPING), Happening::Start(number));
             }
@@ -315,7 +315,7 @@ impl World {
         }
     }
 
-    /// A datagram reaches the sender. What it takes in and what is no report must be acknowledged at once.
+    /// Delivers a datagram to the sender, which must acknowledge at once whatever it accepts, reports excepted.
     fn hear(&mut self, from: SocketAddr, datagram: &[u8]) -> Result<(), String> {
         let Some(sender) = &mut self.sender else { return Ok(()) };
         sender.left_out.extend(self.mutant.skips(self.session, self.object.geometry, datagram));
@@ -424,7 +424,7 @@ impl World {
         }
     }
 
-    /// The copies of a datagram that come out of a host's path, with their times.
+    /// Returns the copies of a datagram that leave a host's path, with their times.
     fn carry(&mut self, number: usize, way: Way, datagram: &Rc<[u8]>) -> Vec<(Moment, Rc<[u8]>)> {
         let elapsed = self.now.since(Moment::default());
         let time = (elapsed, elapsed >= self.plan.calm);
@@ -484,11 +484,11 @@ fn at(time: Duration) -> Moment {
     Moment::default() + time
 }
 
-/// No timer asks for so many turns at one time; a burst of datagrams does not either.
+/// More than timers or a burst of datagrams need at one time.
 const STANDING_MAX: u32 = 50_000;
-/// From a push's timeout to its last word.
+/// From a push's timeout to its last datagram.
 const END_WITHIN: Duration = Duration::from_secs(2);
-/// From the end of a push: a host forgets a sender after 30 s, has slow work to end, and says its last word for 15 s.
+/// From the end of a push: a host forgets a sender after 30 s, completes slow work, repeats its final report for 15 s.
 const IDLE_WITHIN: Duration = Duration::from_secs(90);
-/// What a host needs to say that it stops.
+/// How long a host needs to notify the sender of its stop.
 const STOPPING: Duration = Duration::from_millis(1);

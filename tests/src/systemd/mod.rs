@@ -1,5 +1,5 @@
-//! A compute node with a real systemd as its first process, on a host of a [`Lab`]: units, journal, users, control groups and
-//! sandboxes are real, and all of it ends with the test, as the namespaces do whose first process is killed.
+//! A compute node with a real systemd as its first process, on a host of a [`Lab`], with real units, journal, users,
+//! control groups and sandboxes. All of it ends with the test, as a namespace does when its first process is killed.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -14,7 +14,7 @@ use crate::process::{Process, exists};
 use crate::skip::Need;
 use crate::wait;
 
-/// What a node takes.
+/// What a node needs.
 pub const NEEDS: &[Need] = &[
     Need::Systemd,
     Need::Program("unshare", "util-linux"),
@@ -25,7 +25,7 @@ pub const NEEDS: &[Need] = &[
     netns::NEEDS[3],
 ];
 
-/// What is laid over the root of a node before it starts.
+/// The files laid over the root of a node before it starts.
 #[derive(Debug)]
 pub struct Files {
     tree: PathBuf,
@@ -34,23 +34,23 @@ pub struct Files {
 /// A node that runs until it is dropped.
 #[derive(Debug)]
 pub struct Node {
-    /// Dropped first: with it everything on the node ends.
+    /// Dropped first, which ends everything on the node.
     unshare: Process,
     systemd: u32,
     group: ControlGroup,
 }
 
-/// What a command on a node came to.
+/// The outcome of a command on a node.
 #[derive(Debug)]
 pub struct Outcome {
-    /// Its exit code.
+    /// The exit code.
     pub code: Option<i32>,
-    /// What it printed.
+    /// The output.
     pub output: String,
 }
 
 impl Files {
-    /// A root with users and nothing else; `users` are names and numbers, each with a group of the same.
+    /// Creates a root with users only; `users` are names and numbers, each with a group of the same.
     pub fn new(tree: PathBuf, users: &[(&str, u32)]) -> Self {
         let files = Self { tree };
         let line = |(name, id): &(&str, u32)| format!("{name}:x:{id}:{id}::/nonexistent:/usr/sbin/nologin\n");
@@ -67,7 +67,7 @@ impl Files {
         files
     }
 
-    /// Puts a file there, with its mode and the number of its owner.
+    /// Writes a file, with its mode and the number of its owner.
     pub fn put(&self, path: &str, content: impl AsRef<[u8]>, mode: u32, owner: u32) {
         let target = self.tree.join(path);
         make_directories(&target);
@@ -75,7 +75,7 @@ impl Files {
         self.give(path, mode, owner);
     }
 
-    /// Copies a file there.
+    /// Copies a file.
     pub fn copy(&self, source: &Path, path: &str, mode: u32, owner: u32) {
         let target = self.tree.join(path);
         make_directories(&target);
@@ -83,7 +83,7 @@ impl Files {
         self.give(path, mode, owner);
     }
 
-    /// Makes a directory there.
+    /// Creates a directory.
     pub fn directory(&self, path: &str, mode: u32, owner: u32) {
         let target = self.tree.join(path);
         fs::create_dir_all(&target).unwrap_or_else(|error| panic!("{}: {error}", target.display()));
@@ -105,7 +105,8 @@ fn make_directories(file: &Path) {
 }
 
 impl Node {
-    /// Starts a node on a host of a lab, and waits until its systemd takes orders. `directory` is for what it needs outside.
+    /// Starts a node on a host of a lab, and waits until its systemd accepts commands. `directory` holds the node's
+    /// files outside the node.
     #[track_caller]
     pub fn boot(lab: &Lab, host: &str, files: &Files, directory: &Path) -> Self {
         let (root, script) = (directory.join("root"), directory.join("node.sh"));
@@ -133,7 +134,7 @@ impl Node {
         node
     }
 
-    /// Runs a command there, as root and outside of every unit.
+    /// Runs a command on the node, as root and outside every unit.
     pub fn run(&self, command: &[&str]) -> Outcome {
         let mut inside = Command::new("nsenter");
         inside.args(["-t", &self.systemd.to_string(), "-a", "--"]).args(command).stdin(Stdio::null());
@@ -142,10 +143,10 @@ impl Node {
         Outcome { code: output.status.code(), output: String::from_utf8_lossy(&text).into_owned() }
     }
 
-    /// Runs `systemctl` there.
+    /// Runs `systemctl` on the node.
     ///
     /// # Panics
-    /// When it fails; what the journal says is in the message.
+    /// When it fails, with the journal in the message.
     #[track_caller]
     pub fn systemctl(&self, arguments: &[&str]) -> String {
         let outcome = self.run(&[&["systemctl"], arguments].concat());
@@ -159,12 +160,12 @@ impl Node {
         outcome.output
     }
 
-    /// What a unit has logged, oldest first.
+    /// Returns a unit's log, oldest line first.
     pub fn journal(&self, unit: &str) -> String {
         self.run(&["journalctl", "--no-pager", "-o", "cat", "-u", unit]).output
     }
 
-    /// Waits until a unit's log says `words`.
+    /// Waits until a unit's log contains `words`.
     #[track_caller]
     pub fn wait_for_log(&self, unit: &str, words: &str, within: Duration) {
         wait::until(&format!("`{words}` in the journal of {unit}"), within, || {
@@ -178,7 +179,7 @@ impl Node {
         });
     }
 
-    /// The number that a unit's main process has on the node.
+    /// Returns the pid of a unit's main process on the node.
     #[track_caller]
     pub fn main_pid(&self, unit: &str) -> String {
         self.systemctl(&["show", "--value", "-p", "MainPID", unit]).trim().to_owned()
@@ -196,7 +197,7 @@ impl Drop for Node {
     }
 }
 
-/// The part of the control groups that a node has. What a killed test left is removed by the next one.
+/// The control group of a node. The next test removes what a killed one left.
 #[derive(Debug)]
 struct ControlGroup {
     path: PathBuf,
@@ -218,7 +219,7 @@ impl ControlGroup {
         Self { path }
     }
 
-    /// Ends what is left in it, and removes it with all that systemd made in it.
+    /// Ends all its processes, and removes it with the groups that systemd made in it.
     fn remove(&self) {
         let _ = fs::write(self.path.join("cgroup.kill"), "1");
         for _ in 0..100 {
@@ -245,7 +246,7 @@ fn owner(name: &str) -> Option<u32> {
     name.strip_prefix(PREFIX)?.split('-').next()?.parse().ok()
 }
 
-/// Where this machine has the second version of control groups.
+/// Returns the mount point of control groups version 2.
 fn hierarchy() -> Option<PathBuf> {
     let places = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"].map(PathBuf::from);
     places
@@ -253,7 +254,7 @@ fn hierarchy() -> Option<PathBuf> {
         .find(|place| place.join("cgroup.procs").is_file() && place.join("cgroup.controllers").is_file())
 }
 
-/// The command that would let a node be started here, if something is missing.
+/// Returns the command that would make a node startable here, if something is missing.
 pub(crate) fn remedy() -> Option<String> {
     if !Path::new("/lib/systemd/systemd").is_file() || places::tool("systemctl").is_none() {
         return Some("needs systemd: sudo apt-get install systemd".to_owned());
@@ -282,5 +283,5 @@ fn name_of(pid: u32) -> String {
 }
 
 const PREFIX: &str = "glancecast-node";
-/// It takes two seconds on an idle machine.
+/// A boot takes two seconds on an idle machine.
 const BOOT: Duration = Duration::from_secs(30);

@@ -2,7 +2,7 @@
 # Makes the root of a node and starts its systemd there, as the first process of namespaces of its own: run by
 # `unshare --mount --uts --ipc --pid --cgroup --fork --kill-child`. Everything but /usr is in memory and ends with it.
 #
-#   node.sh ROOT FILES    ROOT: an empty directory; FILES: what is laid over the root, as it is there
+#   node.sh ROOT FILES    ROOT: an empty directory; FILES: the tree that is laid over the root
 set -eu
 root=$1 files=$2
 
@@ -22,7 +22,7 @@ done
 mount -t tmpfs -o mode=755 tmpfs usr/local
 cp /etc/ld.so.cache etc/
 mkdir -p etc/systemd/system
-# These units of the system's and no others: the rest sets sysctls, loads modules and looks for disks, all of the machine's.
+# Only these system units: the others set sysctls, load modules and look for disks, all of the whole machine.
 for unit in basic.target sysinit.target local-fs.target sockets.target paths.target slices.target timers.target network-online.target \
     shutdown.target umount.target final.target systemd-journald.service systemd-journald.socket systemd-journald-dev-log.socket; do
     cp "/lib/systemd/system/$unit" etc/systemd/system/
@@ -36,7 +36,7 @@ mount --bind proc/sys proc/sys
 mount -o remount,bind,ro proc/sys
 mount -t sysfs -o ro sysfs sys
 mount -t cgroup2 cgroup2 sys/fs/cgroup || {
-    # The machine has the first version of control groups; the node has its part of the second one all the same.
+    # The machine uses control groups version 1; the node has its part of version 2 all the same.
     mount -t tmpfs tmpfs sys/fs/cgroup
     mount -t cgroup2 cgroup2 sys/fs/cgroup
 }

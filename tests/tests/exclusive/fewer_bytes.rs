@@ -1,5 +1,5 @@
-//! What need not be sent is not sent: holes and zeros are in the manifest alone, what can be compressed travels compressed,
-//! and what cannot does not. Every copy is identical and as sparse as the data allows.
+//! Only what is necessary is sent: holes and zeros are in the manifest only, compressible blocks travel compressed, and
+//! others unchanged. Every copy is identical and as sparse as the data allows.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use glancecast_tests::{measured, needs};
 fn only_the_data_of_a_sparse_image_is_sent() {
     let testbed = Testbed::loopback();
     let (bytes, piece, pieces) = (1 << 30, 1 << 20, 32);
-    // Wherever they lie: at no block's, page's or sector's beginning.
+    // At arbitrary offsets: no block, page or sector begins there.
     let offsets: Vec<u64> = (0..pieces).map(|i| i * (bytes / pieces) + 777_777 + 1234 * i).collect();
     image::sparse(&testbed.path("image.raw"), bytes, &offsets, piece, Seed::draw());
     let (report, taken) = sent(&testbed, &[]);
@@ -39,7 +39,7 @@ fn four_gibibytes_of_zeros_send_next_to_nothing() {
 
     assert!(report.wire.bytes <= 1 << 20, "{} bytes sent", report.wire.bytes);
     assert_eq!((report.content.data_bytes, report.content.encoded_bytes), (0, 0));
-    // A bit for each of 4096 blocks, twice, and the datagrams around them.
+    // One bit for each of 4096 blocks, twice, and the datagrams around them.
     let manifest = &report.wire.kinds["manifest"];
     assert!(manifest.bytes <= 16 << 10, "{manifest:?}");
     assert!(taken <= 1 << 20, "the copy takes {taken} bytes of the disk");
@@ -53,7 +53,7 @@ fn a_file_system_image_travels_compressed() {
     let source = testbed.path("image.raw");
     image::ext4(&source, 128 << 20, &testbed.path("files"));
     let plain = image::zstd_bytes(&source, 1);
-    // A level that does not depend on how busy this machine is.
+    // A fixed level, which does not depend on the machine's load.
     let (report, taken) = sent(&testbed, &["--compress", "3"]);
 
     let sent = report.wire.bytes as f64 / plain as f64;
@@ -108,8 +108,8 @@ fn repairs_of_compressed_blocks_are_made_from_what_was_sent() {
     );
 }
 
-/// Sends `image.raw` to a receiver, or one on each host of the lab, checks the copies, and gives the report and what one of
-/// them takes of the disk.
+/// Sends `image.raw` to a receiver, or to one on each host of the lab, and checks the copies. Returns the report and
+/// the disk space of one copy.
 #[track_caller]
 fn sent(testbed: &Testbed, arguments: &[&str]) -> (Report, u64) {
     let source = testbed.path("image.raw");

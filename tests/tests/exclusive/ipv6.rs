@@ -1,4 +1,4 @@
-//! IPv6 groups: of a scope that routers know, of one link, and on a machine alone.
+//! IPv6 groups: of a routable scope, of one link, and on loopback.
 
 use std::net::{SocketAddrV6, UdpSocket};
 
@@ -37,10 +37,10 @@ fn a_link_local_group_is_answered_on_its_link() {
 fn a_sender_with_a_link_local_address_alone_is_answered_from_others() {
     needs!(netns::NEEDS);
     let testbed = Testbed::lab(lab(10).with_ipv6(Ipv6::Global));
-    // A prefix that a router announced for the link, and from which the sender took no address.
+    // A prefix that a router announced for the link, without an address of the sender in it.
     testbed.network().run(Lab::SENDER, "ip addr del fd77::1/64 dev eth0");
     testbed.network().run(Lab::SENDER, "ip route add fd77::/64 dev eth0");
-    // Another link of the host, which its link-local datagrams take unless they say which.
+    // Another link of the host, which link-local datagrams use unless they name a link.
     for host in testbed.network().receivers() {
         add_other_link(testbed.network(), &host);
         testbed.network().run(&host, "ip route add fe80::/64 dev other metric 1");
@@ -71,7 +71,7 @@ fn what_comes_in_on_another_interface_is_not_heard() {
     let mut elsewhere = testbed.receiver("r1", &["--group", SITE, "--interface", "other"]);
     let mut here = testbed.receiver("r2", &["--group", SITE]);
     let group: SocketAddrV6 = SITE.parse().expect("an address");
-    // Another program of the host has joined where the datagrams come in.
+    // Another program of the host has joined on the interface where the datagrams arrive.
     let _member = lab.inside("r1", || {
         let socket = UdpSocket::bind("[::]:0").expect("a port");
         let link = if_nametoindex(Lab::INTERFACE).expect("every host has it");
@@ -143,7 +143,7 @@ fn ipv6_works_on_loopback_where_it_has_a_route() {
     assert_eq!(report.address, "::1");
 }
 
-/// A second interface, `other`.
+/// Adds a second interface, `other`.
 fn add_other_link(lab: &Lab, host: &str) {
     lab.run(host, "ip link add other type veth peer name peer");
     lab.run(host, "ip link set peer up");

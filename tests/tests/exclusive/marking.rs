@@ -1,4 +1,4 @@
-//! DSCP and TTL as they are on the wire, both ways.
+//! DSCP and TTL on the wire, in both directions.
 
 use std::net::IpAddr;
 
@@ -44,7 +44,7 @@ fn dscp_and_hop_limit_over_ipv6_are_what_was_asked_for() {
     seen.answers.iter().for_each(|packet| assert_eq!(packet.dscp, 16, "{packet:?}"));
 }
 
-/// The packets of a push at a receiver host, by what they are. There are some of each.
+/// The packets of a push at a receiver host, by kind; there are some of each.
 struct Seen {
     data: Vec<Packet>,
     acks: Vec<Packet>,

@@ -1,5 +1,5 @@
-//! Scenarios that have the machine to themselves, because they measure or move much data: nothing of ours runs beside them,
-//! under nextest (`.config/nextest.toml`) and under plain `cargo test` alike.
+//! Scenarios that measure or move much data, and so have the machine to themselves: under nextest
+//! (`.config/nextest.toml`) and under plain `cargo test`, no other scenario runs in parallel.
 
 mod fewer_bytes;
 mod hostile;

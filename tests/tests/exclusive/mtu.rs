@@ -1,4 +1,4 @@
-//! Packets fill the MTU of the path, the interface's or that of `--mtu`, and none is fragmented on the way.
+//! Packets fill the path's MTU, taken from the interface or from `--mtu`, and none is fragmented.
 
 use glancecast_tests::capture::Capture;
 use glancecast_tests::delivery::deliver;
@@ -84,8 +84,8 @@ fn an_mtu_that_is_lowered_meanwhile_ends_the_push_instead_of_cutting_its_packets
     assert_eq!(packets.iter().filter(|packet| packet.fragment).count(), 0, "of {} packets", packets.len());
 }
 
-/// Delivers over links of `link` bytes; gives the length of the longest packet that came to a receiver. Everything that
-/// was sent was whole, and the report says the MTU.
+/// Delivers over links with an MTU of `link`, and returns the length of the longest packet that reached a receiver.
+/// Asserts that no packet was a fragment and that the report has the MTU.
 #[track_caller]
 fn longest_packet(link: u16, arguments: &[&str]) -> usize {
     let lab = lab(Offload::Off).with_mtu(link);
@@ -110,6 +110,6 @@ fn lab(offload: Offload) -> Lab {
 }
 
 const IMAGE_BYTES: u64 = 8 << 20;
-/// RFC 8200 §5: there is no IPv6 on a link that carries less.
+/// The minimum MTU of IPv6 links (RFC 8200 §5).
 const IPV6_MTU_MIN: u16 = 1280;
 const IPV6_GROUP: &str = "[ff15::4743]:7167";

@@ -1,4 +1,4 @@
-//! The network lab itself: what the other scenarios take for granted about loss, packets and clean-up.
+//! The network lab itself: what the other scenarios assume about loss, packets and clean-up.
 
 use std::io::IoSlice;
 use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
@@ -50,7 +50,7 @@ fn every_host_loses_its_own_share() {
     let traffic = multicast(&lab, 500);
     for (host, received) in lab.receivers().iter().zip(&traffic.received) {
         let (lost, sent) = (lab.lost_packets(host), traffic.sent);
-        // The binomial deviation at 20 000 datagrams is 0.2 %: these bounds are ten of them away.
+        // The standard deviation at 20 000 datagrams is 0.2 %; these bounds are ten of them away.
         assert!(lost * 100 > sent * 8 && lost * 100 < sent * 12, "{host}: {lost} of {sent} lost");
         assert!(received + lost >= sent, "{host}: {received} received, {lost} lost, {sent} sent");
         measured!("{host} lost {lost} of {sent}");
@@ -71,7 +71,7 @@ fn the_sender_keeps_to_the_rate_of_its_link() {
     measured!("{megabits:.0} Mbit/s of payload through a link of 100");
 }
 
-/// Some kernels refuse batches there, and only when they come.
+/// Some kernels refuse GSO batches on such a device, and only when they are sent.
 #[test]
 fn a_device_without_checksum_offload_is_sent_through() {
     needs!(netns::NEEDS);
@@ -121,7 +121,7 @@ fn what_a_killed_test_left_is_removed() {
     assert!(!namespaces().contains(&left), "{left} is still there");
 }
 
-/// What `multicast` saw.
+/// The counts of `multicast`.
 struct Traffic {
     sent: u64,
     received: Vec<u64>,
@@ -129,7 +129,7 @@ struct Traffic {
     last_arrival: Instant,
 }
 
-/// Sends batches of datagrams from `s` and counts on every receiver until nothing more arrives.
+/// Sends batches of datagrams from `s`, and counts on every receiver until nothing more arrives.
 fn multicast(lab: &Lab, batches: u64) -> Traffic {
     let sockets: Vec<UdpSocket> = lab.receivers().iter().map(|host| lab.inside(host, member)).collect();
     let before: Vec<u64> = lab.receivers().iter().map(|host| lab.counter(host, "rx_packets")).collect();
@@ -160,7 +160,7 @@ fn member() -> UdpSocket {
 
 fn count(socket: &UdpSocket) -> (u64, Instant) {
     let (mut count, mut last) = (0, Instant::now());
-    // The first wait is longer than the gap between making the sockets and sending.
+    // The first wait is longer than the time between opening the sockets and sending.
     while socket.recv(&mut [0; 2048]).is_ok() {
         (count, last) = (count + 1, Instant::now());
     }
@@ -190,5 +190,5 @@ fn namespaces() -> Vec<String> {
 const GROUP: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(239, 255, 71, 67), 7167);
 const BATCH: usize = 40;
 const DATAGRAM_BYTES: usize = 1400;
-/// Holds a whole test, so that nothing is lost but what the lab loses.
+/// Enough for a whole test, so that only the lab loses datagrams.
 const RECEIVE_BUFFER_BYTES: usize = 64 << 20;

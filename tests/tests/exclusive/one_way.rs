@@ -1,4 +1,4 @@
-//! Hosts that cannot answer: they complete all the same, and the sender does not pretend to know.
+//! Hosts that cannot answer: they complete, and the sender reports no result for them.
 
 use std::time::Duration;
 
@@ -72,7 +72,7 @@ fn three_mute_hosts_complete(loss_per_mille: u32, arguments: &[&str]) -> Report 
     report
 }
 
-/// A one-way push on loopback that prints its table.
+/// Starts a one-way push on loopback that prints its table.
 fn start(testbed: &Testbed, arguments: &[&str]) -> Process {
     let mut command = testbed.command(Lab::SENDER, "glancecast");
     command.args(["send", "--one-way", "--insecure", "--interface", "lo", "--group"]);

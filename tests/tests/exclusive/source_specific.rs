@@ -1,4 +1,4 @@
-//! Source-specific groups: who names a source hears that one and nobody else.
+//! Source-specific groups: a host that names a source receives from that source only.
 
 use std::net::{SocketAddr, UdpSocket};
 
@@ -36,8 +36,8 @@ fn a_source_specific_group_without_a_source_is_refused() {
     }
 }
 
-/// The sender's image reaches the host that joined for it; what another host sends to the group reaches the host that
-/// joined for that one, and not the first.
+/// Asserts that the image reaches the host that joined for its sender, and that datagrams of another host reach only
+/// the host that joined for that one.
 fn its_source_alone(group: &str, source: &str, other: &str) {
     let shape = Shape { receivers: 3, offload: Offload::Off, loss_per_mille: 0, rate: None };
     let testbed = Testbed::lab(Lab::build(&shape).with_ipv6(Ipv6::Global));
@@ -45,7 +45,7 @@ fn its_source_alone(group: &str, source: &str, other: &str) {
     let mut chosen = testbed.receiver("r1", &["--group", group, "--source", source]);
     let mut astray = testbed.receiver("r2", &["--group", group, "--source", &other.ip().to_string()]);
 
-    // Of no version of the protocol: each is counted as dropped where it comes in.
+    // Of no protocol version: the receiver counts each one as discarded.
     let noise = testbed.network().inside("r3", || {
         let socket = UdpSocket::bind(other).expect("its own address");
         (0..NOISE).filter(|_| socket.send_to(b"noise", group).is_ok()).count()

@@ -1,4 +1,4 @@
-//! A 4 GiB image that is nearly all hole: no side holds it in memory, and its copy is as sparse.
+//! A 4 GiB image that is nearly all hole: no program holds it in memory, and its copy is as sparse.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The unit as it is installed: started by a real systemd it receives signed pushes, and what it may do is tried from inside.
+//! The unit as installed: a real systemd starts it, it receives signed pushes, and its limits are tried from inside.
 
 use std::fs;
 use std::path::Path;
@@ -32,7 +32,7 @@ fn with_the_drop_in_it_serves_novas_cache_and_cannot_write_a_guests_disk() {
     let site = Site::new(Variant::Nova);
     site.start();
     site.push(&["--image-id", IMAGE_ID]);
-    // Nova's name of it: the SHA-1 of the id.
+    // Nova's file name: the SHA-1 of the image's id.
     let base = "/var/lib/nova/instances/_base";
     let sum = site.node.run(&["sh", "-c", &format!("printf %s {IMAGE_ID} | sha1sum | cut -d' ' -f1")]).output;
     let published = format!("{base}/{}", sum.trim());
@@ -59,7 +59,7 @@ fn the_unit_is_as_narrow_as_systemd_can_tell() {
     println!("{}", text.lines().last().unwrap_or_default());
 }
 
-/// The two ways in which the unit is installed.
+/// The two ways to install the unit.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Variant {
     Plain,
@@ -72,9 +72,9 @@ struct Site {
     testbed: Testbed,
 }
 
-/// What an attempt from inside the unit came to.
+/// The outcome of the attempts from inside the unit.
 struct Tried {
-    /// The attempts that were not refused, in order of their names.
+    /// The attempts that were not refused, sorted by name.
     done: Vec<String>,
     journal: String,
 }
@@ -92,12 +92,12 @@ impl Site {
             public.split_whitespace().find(|word| word.starts_with("ed25519:")).expect("it is printed");
 
         let files = Files::new(testbed.path("files"), &[("glancecast", GLANCECAST), ("nova", NOVA)]);
-        // With Nova the key comes as a credential of systemd: root's, and for the service to read.
+        // With Nova the key is a systemd credential: root owns the file, and the service may read its copy.
         let user = if variant == Variant::Nova { 0 } else { GLANCECAST };
         files.copy(&places::program("glancecastd"), "usr/local/bin/glancecastd", 0o755, 0);
         files.copy(testbed.key(), "etc/glancecast/group.key", 0o600, user);
         files.put("etc/glancecast/sender.pub", public, 0o644, 0);
-        // For all to read, so that what refuses it is the unit.
+        // Readable by all, so that only the unit can refuse it.
         files.copy(&testbed.path("sender.key"), "etc/glancecast/sender.key", 0o644, 0);
         let configuration = configuration(variant, &testbed.group().to_string());
         files.put("etc/glancecast/glancecastd.toml", configuration, 0o644, 0);
@@ -129,14 +129,14 @@ impl Site {
         self.node.wait_for_log(UNIT, " listening", SOON);
     }
 
-    /// It ends by itself when it is told to, and systemd is content.
+    /// Stops the unit; asserts that it exits by itself with success.
     fn stop(&self) {
         self.node.systemctl(&["stop", UNIT]);
         let result = self.node.systemctl(&["show", "-p", "Result", "-p", "ExecMainStatus", UNIT]);
         assert!(result.contains("Result=success") && result.contains("ExecMainStatus=0"), "{result}");
     }
 
-    /// Pushes a file that is called `image`, signed; `more` says what Nova calls it.
+    /// Pushes a signed file named `image`; `more` are arguments about Nova.
     fn push(&self, more: &[&str]) {
         let file = self.testbed.path("image");
         image::random(&file, BYTES, Seed::draw());
@@ -157,7 +157,8 @@ impl Site {
         assert_eq!(end.code(), Some(0), "{report:?} {}", self.node.journal(UNIT));
     }
 
-    /// Of the running service, each thread: no capability, no core file, no way to gain rights, no look into it.
+    /// Asserts that no thread of the service has a capability, can gain rights or leaves a core file, and that no
+    /// process may inspect it.
     fn assert_without_rights(&self, user: u32) {
         let pid = self.node.main_pid(UNIT);
         let threads = self.node.run(&["sh", "-c", &format!("cat /proc/{pid}/task/*/status")]).output;
@@ -175,7 +176,7 @@ impl Site {
         let limits = self.node.run(&["cat", &format!("/proc/{pid}/limits")]).output;
         let core = limits.lines().find(|line| line.starts_with("Max core file size")).expect("a limit");
         assert_eq!(core.split_whitespace().collect::<Vec<_>>()[4..], ["0", "0", "bytes"]);
-        // Else they would belong to the service's user (proc(5)).
+        // Of a dumpable process these files would belong to the service's user (proc(5)).
         let owner = self.node.run(&["stat", "-c", "%U", &format!("/proc/{pid}/mem")]).output;
         assert_eq!(owner.trim(), "root", "it is not dumpable");
         let users: Vec<String> = of("Uid:").iter().map(|ids| ids.replace('\t', " ")).collect();
@@ -186,7 +187,7 @@ impl Site {
         );
     }
 
-    /// Tries from inside the very same unit, with another program, what it may do.
+    /// Runs a probe inside the same unit, in place of the service's program.
     fn probe(&self, store: &str) -> Tried {
         let drop_in = format!(
             "[Service]\nType=oneshot\nRestart=no\nExecStart=\nExecStart=/usr/local/bin/probe {store}\n"
@@ -208,7 +209,7 @@ impl Site {
     }
 }
 
-/// The sample configuration, with what differs from site to site.
+/// Returns the sample configuration with the settings of this site.
 fn configuration(variant: Variant, group: &str) -> String {
     let sample = fs::read_to_string(docs().join("glancecastd.toml")).expect("it is there");
     let mut all = String::new();
@@ -240,11 +241,11 @@ const BYTES: u64 = 3 << 20;
 const IMAGE_ID: &str = "4b2c93ee-4f24-4cfd-8fca-e1cf11ac1a44";
 const WRITE_STORE: &str = "write-store";
 
-/// As docs/openstack-nodes.md has it.
+/// The drop-in of docs/openstack-nodes.md.
 const CREDENTIAL: &str = "[Service]\nLoadCredential=group.key:/etc/glancecast/group.key\nExecStart=\nExecStart=/usr/local/bin/glancecastd \
                           --config /etc/glancecast/glancecastd.toml --key ${CREDENTIALS_DIRECTORY}/group.key\n";
 
-/// What is tried, each in a line `tried WHAT: done` or `refused`.
+/// The attempts; each prints a line `tried WHAT: done` or `refused`.
 const PROBE: &str = r#"#!/bin/sh
 # probe STORE
 try() {

@@ -1,5 +1,4 @@
-//! Processes that are killed in mid-transfer: afterwards there is the whole image or none, and the next start goes on
-//! from what was written.
+//! Processes killed in mid-transfer: afterwards there is the whole image or none, and the next start resumes.
 
 use std::fs;
 use std::ops::Range;
@@ -39,7 +38,7 @@ fn a_receiver_that_is_told_to_stop_goes_on_at_its_next_start() {
     let mut push = start_push(&testbed, &source, 0);
     wait_for_blocks(&receiver, 2);
     assert_eq!(receiver.process.terminate(SOON).code(), Some(0));
-    // The sender takes it for failed, as it said so.
+    // The receiver has sent its failure, so the sender lists it as failed.
     let (_, report) = push.report(SOON);
     assert_eq!(report.host("r1").state, "failed", "{report:?}");
     assert!(receiver.stored().iter().all(|name| name.starts_with(".glancecast-")), "{:?}", receiver.stored());
@@ -94,7 +93,7 @@ fn a_second_push_to_receivers_at_work_waits_for_its_turn() {
     let (sources, sums): (Vec<_>, Vec<_>) = (0..2).map(|case| source(&testbed, case)).unzip();
     let mut first = start_push_to(&testbed, "r1,r2", &sources[0], 0);
     wait_for_blocks(&receivers[0], 1);
-    // Its report has a file of its own.
+    // The second push has a report file of its own.
     let other = Testbed::command(&testbed, "s", "glancecast");
     let mut second = second_push(&testbed, other, &sources[1]);
     let (_, report) = first.report(TIMEOUT);
@@ -102,7 +101,7 @@ fn a_second_push_to_receivers_at_work_waits_for_its_turn() {
     let end = second.wait(TIMEOUT);
     let report = Report::parse(&second.output());
     assert_eq!((end.code(), report.outcome.as_str()), (Some(0), "complete"), "{report:?}");
-    // Nothing was sent to hosts that could not hear it.
+    // Nothing was sent to hosts that could not receive it.
     assert!(report.overhead() < 1.3, "{}", report.overhead());
     for receiver in &receivers {
         assert_eq!(receiver.stored(), [name(0), name(1)]);
@@ -119,7 +118,7 @@ fn a_push_that_ends_just_before_another_is_announced_does_not_take_that_one_alon
     let (sources, sums): (Vec<_>, Vec<_>) = (0..2).map(|case| source(&testbed, case)).unzip();
     let mut first = start_push_at("20mbit", &testbed, "r1", &sources[0], 0);
     wait_for_blocks(&receiver, 1);
-    // So that it hears the end of the one and the beginning of the other at once.
+    // Stopped, so that it receives the end of one session and the start of the other at once.
     receiver.process.signal(Signal::SIGSTOP);
     first.process.signal(Signal::SIGINT);
     first.process.wait(SOON);
@@ -132,19 +131,19 @@ fn a_push_that_ends_just_before_another_is_announced_does_not_take_that_one_alon
     assert!(receiver.process.runs());
 }
 
-/// One kill.
+/// The result of one kill.
 struct Case {
-    /// Blocks that were not on the disk afterwards.
+    /// The blocks that were not on the disk afterwards.
     missing: usize,
-    /// What it took to bring them.
+    /// The bytes that it took to send them.
     bytes: u64,
-    /// How long the sender sent before it had heard from the host what it holds.
+    /// How long the sender sent before it heard from the host which blocks it holds.
     unheard: Duration,
 }
 
 impl Case {
-    /// A tenth more than what is missing, as the issue of crashes allows; what leaves before the host is heard, at the rate;
-    /// and what is said besides.
+    /// Returns the limit on `bytes`: a tenth more than what is missing, what is sent at the rate before the host is
+    /// heard, and other datagrams.
     fn allowed(&self) -> u64 {
         (self.missing * BLOCK_WIRE) as u64 * 11 / 10
             + (self.unheard.as_secs_f64() * RATE_BYTES) as u64
@@ -160,13 +159,13 @@ impl Case {
         );
     }
 
-    /// Bytes beside what was missing.
+    /// The bytes beyond what was missing.
     fn surplus(&self) -> i64 {
         self.bytes as i64 - (self.missing * BLOCK_WIRE) as i64
     }
 }
 
-/// What all cases came to, for the record.
+/// Checks all cases together, and returns their summary.
 fn judge(cases: &[Case], how: &str) -> String {
     let resumed = cases.iter().filter(|case| (1..BLOCKS).contains(&case.missing)).count();
     let missing: usize = cases.iter().map(|case| case.missing * BLOCK_WIRE).sum();
@@ -183,7 +182,7 @@ fn judge(cases: &[Case], how: &str) -> String {
     )
 }
 
-/// All cases, on as many stages as the machine can take at a time.
+/// Runs all cases, on as many testbeds as the machine can run at a time.
 fn in_parallel(run: impl Fn(&Testbed, Range<usize>, Seed) -> Vec<Case> + Sync) -> Vec<Case> {
     let seed = Seed::draw();
     thread::scope(|scope| {
@@ -208,9 +207,9 @@ fn kill_the_receiver(testbed: &Testbed, receiver: &mut Receiver, case: usize, mo
     *receiver = testbed.receiver("r1", &[]);
     let (_, report) = push.report(TIMEOUT);
     assert_eq!(report.outcome, "complete", "case {case}: {report:?}");
-    // The row may be that of the start before, which had said that it is done.
+    // The row may be that of the previous start, which had reported done.
     let bytes = if was_published { 0 } else { report.host("r1").bytes_received };
-    // Its count begins when it is heard.
+    // Its count of bytes starts when it is heard.
     let outcome = Case { missing, bytes, unheard: Duration::ZERO };
     outcome.assert_allowed(case);
     take_image(receiver, case, &sum);
@@ -224,7 +223,7 @@ fn kill_the_sender(testbed: &Testbed, receiver: &Receiver, case: usize, moment: 
     thread::sleep(moment);
     push.process.signal(Signal::SIGKILL);
     push.process.wait(SOON);
-    thread::sleep(Duration::from_millis(50)); // what has come is written
+    thread::sleep(Duration::from_millis(50)); // what has arrived is written
     let missing = missing(&receiver.store, &name(case), &source);
     let (report, unheard) = push_again(testbed, &source, case);
     assert_eq!(report.outcome, "complete", "case {case}: {report:?}");
@@ -234,7 +233,7 @@ fn kill_the_sender(testbed: &Testbed, receiver: &Receiver, case: usize, moment: 
     outcome
 }
 
-/// The image is right and alone; it makes place for the next one.
+/// Asserts that the image is correct and the only file, and removes it for the next case.
 #[track_caller]
 fn take_image(receiver: &Receiver, case: usize, sum: &str) {
     wait::until("the hidden name to go", SOON, || (receiver.stored() == [name(case)]).then_some(()));
@@ -243,7 +242,7 @@ fn take_image(receiver: &Receiver, case: usize, sum: &str) {
     fs::remove_file(image).expect("it is ours");
 }
 
-/// Blocks of `source` that a store does not hold, in a published image or in an unfinished one.
+/// Returns the number of blocks of `source` that a store has neither in a published image nor in an unfinished one.
 #[track_caller]
 fn missing(store: &Path, name: &str, source: &Path) -> usize {
     let names = glancecast_tests::testbed::list(store);
@@ -283,7 +282,7 @@ fn start_push_to(testbed: &Testbed, hosts: &str, source: &Path, case: usize) -> 
     start_push_at(RATE, testbed, hosts, source, case)
 }
 
-/// Pushes by a new sender, which also tells how long it took until it had heard from the host.
+/// Pushes from a new sender; also returns how long it took until it had heard from the host.
 fn push_again(testbed: &Testbed, source: &Path, case: usize) -> (Report, Duration) {
     let mut command = testbed.command("s", "glancecast");
     command.env("RUST_LOG", "glancecast_sender=debug");
@@ -294,12 +293,12 @@ fn push_again(testbed: &Testbed, source: &Path, case: usize) -> (Report, Duratio
         let line = lines.iter().find(|line| line.contains(words));
         time_of_day(line.unwrap_or_else(|| panic!("`{words}` in {lines:#?}")))
     };
-    // Past midnight it is another day.
+    // Negative only across midnight.
     let unheard = at("joined").checked_sub(at("rate at=")).unwrap_or_default();
     (report, unheard)
 }
 
-/// Of a line such as `2026-11-24T20:15:07.123456Z DEBUG joined`.
+/// Returns the time of a line such as `2026-11-24T20:15:07.123456Z DEBUG joined`.
 fn time_of_day(line: &str) -> Duration {
     let time = line.split_once('T').and_then(|(_, rest)| rest.split_once('Z')).expect("a time").0;
     let parts: Vec<f64> = time.split(':').map(|part| part.parse().expect("a number")).collect();
@@ -392,7 +391,7 @@ impl Damage {
     }
 }
 
-/// Within a transfer, or a little after it.
+/// Returns a random time within a transfer, or shortly after it.
 fn moment(seed: Seed, case: usize) -> Duration {
     Duration::from_micros(seed.rng(case).below(550_000))
 }
@@ -401,11 +400,11 @@ const KILLS: usize = 50;
 const STAGES: usize = 4;
 const BLOCK: usize = 1 << 20;
 const BLOCKS: usize = 8;
-/// Datagrams of a block at an MTU of 1500, of 1468 bytes each.
+/// The datagrams of a block at an MTU of 1500, of 1468 bytes each.
 const BLOCK_WIRE: usize = 733 * 1_468;
 /// 8 MiB in 0.43 s.
 const RATE: &str = "160mbit";
 const RATE_BYTES: f64 = 160e6 / 8.0;
-/// Announcements, polls, the manifest twice; a train of 44 datagrams that was ready when the host was heard.
+/// Announcements, polls, the manifest twice, and a GSO batch of 44 datagrams that was queued when the host was heard.
 const BESIDES: u64 = 128 << 10;
 const TIMEOUT: Duration = Duration::from_secs(70);

@@ -1,5 +1,5 @@
-//! Disks that fill up, break, or go away under a receiver: it says why, the other hosts are done, and it takes the next
-//! push. The disks are small file systems in the receiver's own mount namespace.
+//! Disks that fill up, break or disappear under a receiver: it reports the cause, the other hosts complete, and it
+//! accepts the next push. The disks are small file systems in the receiver's own mount namespace.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -29,7 +29,7 @@ fn a_disk_that_fills_up_in_mid_transfer_fails_its_host_and_takes_the_next_push()
     let bad = Bad::start("mount -t tmpfs -o size=12m none $STORE");
     let filler = bad.inside().join("filler");
     let report = bad.push_and("image", || {
-        // As much as there is room for.
+        // As much as fits.
         let _ = fs::write(&filler, vec![1; 12 << 20]);
     });
     bad.assert_only_r1_failed(&report, "image", &["No space left"]);
@@ -51,7 +51,7 @@ fn a_disk_that_is_read_only_fails_its_host_and_takes_the_next_push_when_it_is_no
 #[test]
 fn a_disk_that_breaks_in_mid_transfer_fails_its_host_with_what_the_system_says() {
     needs!(NEEDS);
-    // A disk whose blocks cannot be written any more: what lies below it is full.
+    // A disk that can no longer be written: the file system below it is full.
     let bad = Bad::start(
         "mkdir $BELOW && mount -t tmpfs -o size=8m none $BELOW && truncate -s 64m $BELOW/disk && \
          mkfs.ext4 -q -O ^has_journal $BELOW/disk && mount -o loop,errors=continue $BELOW/disk $STORE",
@@ -92,17 +92,17 @@ struct Bad {
     store: PathBuf,
     source: PathBuf,
     sum: String,
-    // The last: what runs ends before its directory goes.
+    // The last field: processes end before their directory is removed.
     testbed: Testbed,
 }
 
 impl Bad {
-    /// `mount` makes the disk, as a shell says it.
+    /// Starts it; the shell commands `mount` make the disk.
     fn start(mount: &str) -> Self {
         Self::start_as(mount, |_| {})
     }
 
-    /// The same, and `prepare` does something with the receiver's command.
+    /// Starts it, with the receiver's command changed by `prepare`.
     fn start_as(mount: &str, prepare: impl FnOnce(&mut Command)) -> Self {
         let testbed = Testbed::loopback();
         let source = testbed.path("source");
@@ -134,7 +134,7 @@ impl Bad {
         self.push_and(name, || {})
     }
 
-    /// Pushes, and does something when `r1` has written.
+    /// Pushes, and calls `meanwhile` once `r1` has written.
     fn push_and(&self, name: &str, meanwhile: impl FnOnce()) -> glancecast_tests::report::Report {
         self.push_file(&self.source, name, meanwhile)
     }
@@ -187,7 +187,7 @@ impl Bad {
         assert_eq!(image::blake3_of(&self.inside().join("next")), self.sum);
     }
 
-    /// The store as `r1` sees it.
+    /// Returns the path of the store as `r1` sees it.
     fn inside(&self) -> PathBuf {
         self.seen_inside(&self.store)
     }
@@ -213,6 +213,6 @@ const NEEDS: &[Need] = &[
     Need::Program("mkfs.ext4", "e2fsprogs"),
 ];
 const BYTES: u64 = 6 << 20;
-/// Of [`BYTES`].
+/// How many of [`BYTES`] fit.
 const QUOTA: u64 = 3 << 20;
 const TIMEOUT: Duration = Duration::from_secs(70);

@@ -1,4 +1,4 @@
-//! Scenarios that compare times beside others; `.config/nextest.toml` repeats them.
+//! Scenarios that compare times and share the machine; nextest repeats them (`.config/nextest.toml`).
 
 mod crash;
 mod disk;

@@ -1,4 +1,4 @@
-//! The receivers: killed, started again, watched, and looked through at the end.
+//! The receivers: killed, restarted, watched, and inspected at the end.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -16,14 +16,14 @@ use crate::push::is_image;
 pub(crate) struct Hosts<'a> {
     testbed: &'a Testbed,
     hosts: Vec<Host>,
-    /// Of the one that is never killed.
+    /// Samples of the receiver that is never killed.
     memory: Memory,
 }
 
 struct Host {
     name: String,
     process: Process,
-    /// When one that was killed starts again.
+    /// When a killed receiver starts again.
     back_at: Option<Instant>,
     starts: u32,
 }
@@ -44,7 +44,7 @@ impl<'a> Hosts<'a> {
         self.hosts.iter().map(|host| host.name.clone()).collect()
     }
 
-    /// Ends one host but the first, mostly by SIGKILL.
+    /// Ends one host other than the first, mostly by SIGKILL.
     pub(crate) fn kill_one(&mut self, rng: &mut Rng) {
         let at = 1 + rng.below(self.hosts.len() as u64 - 1) as usize;
         let signal = if rng.one_in(4) { Signal::SIGTERM } else { Signal::SIGKILL };
@@ -56,7 +56,7 @@ impl<'a> Hosts<'a> {
         }
     }
 
-    /// Starts those again whose time has come.
+    /// Restarts the receivers whose time has come.
     pub(crate) fn revive(&mut self) {
         for host in &mut self.hosts {
             if host.back_at.is_some_and(|at| Instant::now() >= at) {
@@ -69,7 +69,7 @@ impl<'a> Hosts<'a> {
         }
     }
 
-    /// Starts all of them that are down.
+    /// Restarts all receivers that are down.
     pub(crate) fn revive_all(&mut self) {
         let down = self.hosts.iter_mut().filter(|host| host.back_at.is_some());
         down.for_each(|host| host.back_at = Some(Instant::now()));
@@ -84,7 +84,7 @@ impl<'a> Hosts<'a> {
         self.hosts.iter().map(|host| host.starts).sum()
     }
 
-    /// Whether a host holds a file, which then is the image of this sum.
+    /// Whether a host has a file of this name; asserts that it is the image with this sum.
     pub(crate) fn holds(&self, host: &str, name: &str, blake3: &str) -> bool {
         let path = self.testbed.store(host).join(name);
         let visible = path.exists();
@@ -92,7 +92,7 @@ impl<'a> Hosts<'a> {
         visible
     }
 
-    /// Removes an image everywhere.
+    /// Removes an image from all hosts.
     pub(crate) fn remove(&self, name: &str) {
         for host in &self.hosts {
             // Not all have it.
@@ -100,8 +100,8 @@ impl<'a> Hosts<'a> {
         }
     }
 
-    /// Ends all of them and looks at what they leave: what a push of the same image would go on with, and when they are told
-    /// not to keep that, nothing.
+    /// Ends all receivers and checks what they leave: files that a push of the same image would resume, and none of
+    /// these after a start with `--keep-unfinished none`.
     pub(crate) fn finish(mut self) {
         self.memory.judge();
         let mut unfinished = 0;
@@ -123,11 +123,11 @@ impl<'a> Hosts<'a> {
     }
 }
 
-/// What is in a store, but for images and the receiver's records.
+/// Returns the names in a store, except images and the receiver's records.
 fn others(testbed: &Testbed, host: &str) -> Vec<String> {
     let names = list(&testbed.store(host)).into_iter();
     names.filter(|name| !is_image(name) && name != RECORDS).collect()
 }
 
-/// Of each of four objects a file and a journal.
+/// A file and a journal for each of four objects.
 const UNFINISHED_MAX: usize = 8;

@@ -1,11 +1,10 @@
-//! Many pushes over one life of eight receivers: images of random sizes, three pushes at a time, hosts and senders killed
-//! at random moments. `make soak` runs 200 of them or more, for a quarter of an hour.
+//! Many pushes in one life of eight receivers: images of random sizes, three pushes at a time, hosts and senders killed
+//! at random moments. `make soak` runs 200 or more of them, for a quarter of an hour.
 //!
-//! What has to hold all the time: a file that is visible is the image of its name, a host that is reported done holds it,
-//! every push ends within its timeout. And at the end: a push to all hosts still succeeds, the receiver that was never
-//! killed is as large as it was, and no store holds anything but images and what a push of the same image would go on
-//! with. The seed is printed; the order of events
-//! follows from it, their moments from the machine.
+//! At all times, a visible file is the image of its name, a host that is reported done holds it, and every push ends
+//! within its timeout. At the end, a push to all hosts succeeds, the receiver that was never killed is as large as it
+//! was, and the stores hold only images and what a push of the same image would resume. The seed is printed. It
+//! determines the order of events; their times depend on the machine.
 
 mod hosts;
 mod memory;
@@ -81,8 +80,8 @@ fn main() -> ExitCode {
 
 const HOSTS: usize = 8;
 const AT_A_TIME: usize = 3;
-/// Between two looks at everything.
+/// Between two inspections.
 const PAUSE: Duration = Duration::from_millis(100);
-/// Looks between two kills of a host, and of a sender, on average.
+/// Inspections between two kills of a host, and of a sender, on average.
 const KILL_HOST: u64 = 15;
 const KILL_SENDER: u64 = 60;

@@ -1,25 +1,25 @@
-//! How large a process is over its life, and whether that grows.
+//! The size of a process over its life, and whether it grows.
 
 use std::fmt;
 use std::fs;
 
-/// What was seen of one process.
+/// The samples of one process.
 pub(crate) struct Memory {
     pid: u32,
     /// Resident bytes, in the order of time.
     resident: Vec<u64>,
-    /// Of what is at rest: before the first push.
+    /// What the process held at rest, before the first push.
     at_first: Held,
 }
 
-/// What a process holds of the system, but for memory.
+/// The files and threads of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Held {
     files: usize,
     threads: usize,
 }
 
-/// A part of the samples.
+/// A quarter of the samples.
 struct Part {
     least: u64,
     median: u64,
@@ -31,17 +31,17 @@ impl Memory {
         Self { pid, resident: Vec::new(), at_first: Held::by(pid) }
     }
 
-    /// Notes how large it is.
+    /// Takes a sample of the resident memory.
     pub(crate) fn watch(&mut self) {
         self.resident.push(resident(self.pid));
     }
 
-    /// Compares the quarters: the first one is left out, as memory for the largest images comes and stays in it. What a
-    /// leak adds, it adds to the least of a quarter (nothing in transfer) as to the median and to the most.
+    /// Compares the second quarter with the last one. The first is left out, because memory for the largest images is
+    /// allocated in it and stays. A leak raises the least of a quarter (no transfer) as well as the median and the
+    /// most.
     ///
     /// # Panics
-    /// When the last quarter is larger than the second one by more than samples differ by chance, or when files or
-    /// threads are left over.
+    /// When the last quarter is larger than the second by more than chance, or when files or threads are left over.
     pub(crate) fn judge(&self) {
         let quarter = (self.resident.len() / 4).max(1);
         let parts: Vec<Part> = self.resident.chunks(quarter).take(4).map(Part::of).collect();
@@ -101,7 +101,7 @@ fn resident(pid: u32) -> u64 {
     kib << 10
 }
 
-/// What two quarters of one process differ by that leaks nothing: other images, other moments.
+/// The difference between two quarters of a process without leaks: other images, other moments.
 const CHANCE_BYTES: u64 = 4 << 20;
-/// A few minutes: before that, what is larger than ever before is no sign of anything.
+/// A few minutes; before that, a new maximum shows nothing.
 const SAMPLES_MIN: usize = 1_800;

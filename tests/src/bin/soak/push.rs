@@ -1,4 +1,4 @@
-//! One push, and whether what it said was true.
+//! One push, and whether its report was true.
 
 use std::fmt;
 use std::fs;
@@ -10,7 +10,7 @@ use glancecast_tests::testbed::{Push, Testbed};
 
 use crate::hosts::Hosts;
 
-/// A push that was begun.
+/// A running push.
 pub(crate) struct Running<'a> {
     testbed: &'a Testbed,
     push: Push,
@@ -20,7 +20,7 @@ pub(crate) struct Running<'a> {
     killed: bool,
 }
 
-/// What became of all of them.
+/// The outcomes of all pushes.
 #[derive(Default)]
 pub(crate) struct Tally {
     ended: u32,
@@ -32,7 +32,7 @@ pub(crate) struct Tally {
 }
 
 impl<'a> Running<'a> {
-    /// To some hosts, mostly to all.
+    /// Starts a push to some hosts, mostly to all.
     pub(crate) fn start(testbed: &'a Testbed, hosts: &Hosts<'_>, number: u32, rng: &mut Rng) -> Self {
         let mut expected = hosts.names();
         if rng.one_in(3) {
@@ -67,7 +67,7 @@ impl<'a> Running<'a> {
         self.push.process.signal(nix::sys::signal::Signal::SIGKILL);
     }
 
-    /// Once it has ended: checks what it said and clears away.
+    /// Once the push has ended, checks its report and removes the image.
     pub(crate) fn has_ended(&mut self, hosts: &Hosts<'_>, tally: &mut Tally) -> bool {
         if self.push.process.runs() {
             assert!(self.push.process.age() < LONGEST, "{} does not end", self.name);
@@ -106,7 +106,7 @@ impl<'a> Running<'a> {
     }
 }
 
-/// With all hosts alive a push still succeeds.
+/// Checks that a push succeeds with all hosts alive.
 pub(crate) fn last(testbed: &Testbed, hosts: &Hosts<'_>, rng: &mut Rng) {
     let mut push = Running::start_to(testbed, hosts.names(), 0, rng);
     let (_, report) = push.push.report(LONGEST);
@@ -116,12 +116,12 @@ pub(crate) fn last(testbed: &Testbed, hosts: &Hosts<'_>, rng: &mut Rng) {
     }
 }
 
-/// Whether a file is what a push published, and nothing else.
+/// Whether a file has the name of a published image.
 pub(crate) fn is_image(name: &str) -> bool {
     name.strip_prefix("image-").is_some_and(|number| number.parse::<u32>().is_ok())
 }
 
-/// From nothing to 64 MiB, the small ones more often than their share.
+/// Draws a size from 0 to 64 MiB, biased to small ones.
 fn size(rng: &mut Rng) -> u64 {
     match rng.below(8) {
         0 => rng.below(3),
@@ -132,7 +132,7 @@ fn size(rng: &mut Rng) -> u64 {
 }
 
 impl Tally {
-    /// Every ten pushes.
+    /// Whether ten more pushes have ended since this was last true.
     pub(crate) fn due(&mut self) -> bool {
         let due = self.ended >= self.told + 10;
         if due {

@@ -1,5 +1,5 @@
-//! What a simulated host's other threads do: they find a place, look a base through, rebuild, verify and write blocks,
-//! and publish.
+//! The work of a simulated host's other threads: opening the store, searching a base, rebuilding, verifying and writing
+//! blocks, and publishing.
 
 use std::rc::Rc;
 
@@ -13,7 +13,7 @@ use glancecast_proto::wire::{Encoding, FailureKind, ManifestEntry};
 use super::{Fault, Host, Mutant, Shared, Task, hash};
 
 impl Host {
-    /// Work ended.
+    /// Completes a task, unless the host has restarted since.
     pub(crate) fn finish(&mut self, shared: &mut Shared<'_>, life: u32, task: Task) {
         if life != self.life {
             return;
@@ -80,7 +80,7 @@ impl Host {
         self.working -= 1;
     }
 
-    /// The store has found a place; where the session was given up meanwhile, the machine has it put away.
+    /// Opens the store. If the session was given up meanwhile, the machine has the file put away.
     fn opened(&mut self, shared: &mut Shared<'_>, attempt: Attempt) {
         let mut result = self.disk.open(shared.object, shared.counts);
         if let Some(active) = self.active.as_mut().filter(|active| active.attempt == attempt) {
@@ -93,7 +93,7 @@ impl Host {
         self.machine().handle_opened(shared.now, attempt, result);
     }
 
-    /// The base was looked through, unless the session was given up meanwhile.
+    /// Hands the base's index to the machine, unless the session was given up meanwhile.
     fn take_base(&mut self, shared: &mut Shared<'_>, attempt: Attempt) {
         let active = self.active.as_mut().filter(|active| active.attempt == attempt);
         let Some(active) = active else { return };
@@ -105,7 +105,7 @@ impl Host {
         self.machine().handle_base(attempt, index);
     }
 
-    /// Makes a block of what lies elsewhere on this host.
+    /// Copies a block from elsewhere on this host.
     fn reuse(
         &mut self,
         shared: &mut Shared<'_>,
@@ -115,7 +115,7 @@ impl Host {
         origin: Origin,
     ) -> BlockOutcome {
         let Some(active) = self.active.as_mut().filter(|active| active.attempt == attempt) else {
-            return BlockOutcome::NotKept; // given up meanwhile: the machine passes it over
+            return BlockOutcome::NotKept; // given up meanwhile: the machine ignores it
         };
         let is_misread = shared.dice.chance(self.plan.bad_memory);
         let bytes = self.disk.read(origin).filter(|bytes| {
@@ -132,7 +132,7 @@ impl Host {
         outcome
     }
 
-    /// Reads a block that was kept; bad memory finds fault with what is right.
+    /// Verifies a kept block. Bad memory may reject a correct one.
     fn recheck(
         &mut self,
         shared: &mut Shared<'_>,
@@ -141,7 +141,7 @@ impl Host {
         entry: &ManifestEntry,
     ) -> BlockOutcome {
         let Some(active) = self.active.as_mut().filter(|active| active.attempt == attempt) else {
-            return BlockOutcome::NotKept; // given up meanwhile: the machine passes it over
+            return BlockOutcome::NotKept; // given up meanwhile: the machine ignores it
         };
         if shared.mutant == Mutant::TrustsJournal {
             return BlockOutcome::Written { repaired: 0 };
@@ -157,7 +157,7 @@ impl Host {
         outcome
     }
 
-    /// Decodes, verifies and writes, as a block worker does.
+    /// Decodes, verifies and writes a block, as a block worker does.
     fn rebuild(
         &mut self,
         shared: &mut Shared<'_>,
@@ -206,7 +206,7 @@ impl Host {
             }
         }
         if self.active.as_ref().is_none_or(|active| active.attempt != attempt) {
-            return BlockOutcome::Written { repaired }; // given up meanwhile: the machine passes it over
+            return BlockOutcome::Written { repaired }; // given up meanwhile: the machine ignores it
         }
         let outcome = self.disk.write(shared.dice, shared.counts, block, encoded, repaired);
         self.note_failure(matches!(outcome, BlockOutcome::Failed(_)));

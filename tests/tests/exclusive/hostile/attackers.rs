@@ -13,7 +13,7 @@ use glancecast_proto::wire::{
 use glancecast_tests::attacker::{Attack, Attacker, Insider};
 use glancecast_tests::testbed::Testbed;
 
-/// Sends a bad symbol of each block whose first symbol it hears, before the true one.
+/// Sends a bad symbol of each block whose first symbol it hears, before the correct one.
 pub(super) struct Poison {
     insider: Insider,
     tries_max: u32,
@@ -34,9 +34,10 @@ impl Poison {
             let Ok(heard) = SymbolHeader::parse(&datagram) else { continue };
             let k = geometry.shape(heard.encoded_len).source_symbols();
             let esi = match heard.esi.value() {
-                // Near the front of the block: there is time until the true symbol is sent.
+                // Near the front of the block: there is time before the correct symbol is sent.
                 0..20 => k - 1,
-                // The host holds a part of the block, maybe this one: one that the sender does not send. It is heard here, too.
+                // The host may hold part of this block: forge a symbol that the sender does not send. It arrives here,
+                // too, so the range excludes it.
                 repair if (k..k + 5_000).contains(&repair) => repair + 5_000,
                 _ => continue,
             };
@@ -60,7 +61,7 @@ impl Poison {
     }
 }
 
-/// Made-up hosts that lack nearly all of all blocks, whatever is sent.
+/// Invented hosts that lack nearly all of all blocks, whatever is sent.
 pub(super) struct Crowd {
     insider: Insider,
     pub(super) number: u64,
@@ -85,7 +86,7 @@ impl Crowd {
         let symbols = geometry.symbols_max() as u16 - 1;
         let report = Report {
             round: (self.number / 10) as u32,
-            // As if all had come up to now: what it lacks was not sent since.
+            // As if everything up to now had arrived: what the host lacks was not sent since.
             highest: Sequence::new(Sequence::MAX).expect("40 bits"),
             blocks_held: 0,
             covered: geometry.blocks(),
@@ -98,7 +99,7 @@ impl Crowd {
     }
 }
 
-/// All that only the sender may say.
+/// Sends everything that only the sender may send.
 pub(super) fn lie(insider: &mut Insider, number: u64) {
     let poll = |round, root| {
         let window = Duration::ZERO;
@@ -121,7 +122,7 @@ pub(super) fn lie(insider: &mut Insider, number: u64) {
     let cipher = insider.cipher_of(other.session);
     other.seal(&cipher, None, Sequence::new(number).expect("40 bits"), &mut out);
     insider.attacker.say(&out);
-    // And symbols with numbers that the sender has not come to yet.
+    // Symbols with sequences that the sender has not reached yet.
     let header = SymbolHeader {
         tag: insider.announced.announce.session.tag(),
         sequence: Sequence::new(1_000_000 + number).expect("40 bits"),

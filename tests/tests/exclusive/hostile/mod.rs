@@ -1,5 +1,5 @@
-//! Hostile networks, with real programs and real sockets: what a stranger on the wire and what a host with the group's key
-//! can do, and what they cannot. `docs/security.md` names these tests row by row.
+//! Hostile networks, with real programs and real sockets: what a stranger on the network and a host with the group's
+//! key can do, and what they cannot. `docs/security.md` names these tests row by row.
 
 mod attackers;
 mod timed;
@@ -208,7 +208,7 @@ fn a_session_id_that_is_used_again_changes_nothing() {
     push.complete(&receiver);
     let (insider, recorded) = attack.stop();
 
-    // The whole session once more: its announcements are fresh still.
+    // Replays the whole session: its announcements are still fresh.
     assert!(recorded.iter().any(|datagram| header(datagram).is_some_and(|(kind, _)| kind == Kind::Announce)));
     for (at, datagram) in recorded.iter().enumerate() {
         insider.attacker.say(datagram);
@@ -291,7 +291,7 @@ fn push_of(testbed: &Testbed, name: &str, bytes: u64, seed: Seed, options: &[&st
     let file = testbed.path(name);
     let sum = image::random(&file, bytes, seed);
     let file = text(&file);
-    // Loopback would carry longer ones, which few networks do.
+    // Loopback has a larger MTU than most networks.
     let mut arguments = vec!["--file", &file, "--mtu", "1500"];
     if !options.contains(&"--timeout") {
         arguments.extend(["--timeout", "60s"]);
@@ -301,7 +301,7 @@ fn push_of(testbed: &Testbed, name: &str, bytes: u64, seed: Seed, options: &[&st
 }
 
 impl Pushed {
-    /// Waits until it is over: complete, and the receiver holds the image.
+    /// Waits for the end; asserts that the push is complete and the receiver holds the image.
     #[track_caller]
     fn complete(
         mut self,
@@ -314,9 +314,9 @@ impl Pushed {
     }
 }
 
-/// A sender's key pair.
+/// The key pair of a sender.
 struct SenderKeys {
-    /// The path of its secret half.
+    /// The path of the secret key.
     secret: String,
     public: String,
 }
@@ -336,7 +336,7 @@ impl SenderKeys {
     }
 }
 
-/// How many blocks did not match, by the receiver's last count.
+/// Returns the receiver's last count of blocks that did not match.
 fn told_corrupt(receiver: &Process) -> u64 {
     let lines = receiver.log_lines();
     let mut counts = lines.iter().rev().filter_map(|line| {

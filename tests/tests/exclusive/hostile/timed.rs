@@ -1,4 +1,4 @@
-//! A push under a flood of datagrams, beside one in quiet.
+//! A push during a flood of datagrams, compared with one without.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -49,7 +49,7 @@ fn a_flood_of_recorded_bent_cut_and_forged_datagrams_does_not_slow_a_push() {
     }
 }
 
-/// Says again what it hears: as it was, bent, cut short, and forged from its header on.
+/// Repeats the datagrams it hears: unchanged, with one bit flipped, truncated, and masked from the seventh byte on.
 struct Flood {
     attacker: Attacker,
     recorded: Vec<(std::net::SocketAddr, Vec<u8>)>,
@@ -108,6 +108,6 @@ impl Flood {
     }
 }
 
-/// A burst each millisecond: ten times the data of 24 Mbit/s, as three of four are of full length or nearly so.
+/// One burst a millisecond: ten times the data of 24 Mbit/s, as three of four are of full or nearly full length.
 const FLOOD_BURST: u32 = 24;
 const RECORDED_MAX: usize = 4_096;

@@ -1,5 +1,5 @@
-//! Choosing with a real cloud: images from Glance's list, hosts from Nova's aggregates and zones; and Nova asked to
-//! confirm a push. Each test starts one cloud and does with it what does not disturb the rest.
+//! Choosing with a real cloud: images from Glance's list, hosts from Nova's aggregates and zones, and the confirmation
+//! of a push by Nova. Each test starts one cloud, and runs on it whatever does not interfere.
 
 use std::time::Duration;
 
@@ -86,7 +86,7 @@ fn an_aggregate_is_pushed_to_without_its_disabled_and_down_hosts_and_confirmed()
     let call = calls.first().expect("Nova was asked to cache the image");
     assert!(call.contains("status: 202") && call.contains("microversion: 2.81"), "{call}");
 
-    // Zone nova is c4 alone; both together are everybody in use.
+    // Zone nova has c4 only; both together have all hosts in use.
     let both = ["--aggregate", "gpu", "--availability-zone", "nova", "--name", "again"];
     let (end, report) = site.push(&both).report(PATIENCE);
     assert_eq!(end.code(), Some(0), "{report:?}");
@@ -96,7 +96,7 @@ fn an_aggregate_is_pushed_to_without_its_disabled_and_down_hosts_and_confirmed()
     site.answers_queries();
     drop(receivers);
 
-    // Nobody answers: Nova is not asked, as it would fetch the image from Glance.
+    // No host answers, so Nova is not asked: it would fetch the image from Glance.
     let (end, report) = site.push(&["--aggregate", "gpu", "--confirm", "--timeout", "2s"]).report(PATIENCE);
     assert_eq!(end.code(), Some(3), "{report:?}");
     let confirmed = &report.confirm.as_ref().expect("it was asked for")[0];
@@ -107,7 +107,7 @@ fn an_aggregate_is_pushed_to_without_its_disabled_and_down_hosts_and_confirmed()
     assert_eq!(site.calls_to_cache().len(), 1);
 }
 
-/// A cloud of four hosts with an image: aggregate `gpu` has a disabled host, one that is down, and `c1`.
+/// A cloud of four hosts with an image: aggregate `gpu` has `c1`, a disabled host, and one that is down.
 struct Site {
     cloud: OpenStack,
     image: String,
@@ -148,7 +148,7 @@ impl Site {
         refused(self.push(&zone).process, &["--aggregate", "zone"]);
     }
 
-    /// With the hosts beside those that Nova says should be there, and the image by the name that Glance has for it.
+    /// Asserts that queries report the hosts that Nova expects, too, and resolve the image's name in Glance.
     fn answers_queries(&self) {
         let ask = |arguments: &[&str]| {
             let mut command = self.testbed.command("s", "glancecast");
@@ -174,14 +174,14 @@ impl Site {
         );
     }
 
-    /// The lines of Nova's log that tell of images it was asked to cache.
+    /// Returns the lines of Nova's log for requests to cache an image.
     fn calls_to_cache(&self) -> Vec<String> {
         let is_call = |line: &&str| line.contains("\"POST") && line.contains("/os-aggregates/1/images");
         self.cloud.nova_log().lines().filter(is_call).map(str::to_owned).collect()
     }
 }
 
-/// `glancecast images --json`, read.
+/// The output of `glancecast images --json`.
 struct Listing(Value);
 
 impl Listing {

@@ -1,5 +1,5 @@
-//! Every way to log in that operators use, against a real Keystone, each proven by a list of images; and what is said
-//! when one is wrong.
+//! Every way to log in that operators use, against a real Keystone: each lists images, and a mistake in one is
+//! reported.
 
 use std::fs;
 use std::process::Command;
@@ -19,7 +19,7 @@ fn a_password_a_token_and_an_application_credential_log_in() {
     let has = |key: &str| demo[key].as_str();
     let token = cloud.token("lab-demo");
 
-    // clouds.yaml.
+    // By clouds.yaml.
     lists(&testbed, &cloud, |command| cloud.configure(command, "lab-demo"));
     lists(&testbed, &cloud, |command| cloud.configure(command, "lab-demo-app"));
     let clouds = testbed.path("token-clouds.yaml");
@@ -33,7 +33,7 @@ fn a_password_a_token_and_an_application_credential_log_in() {
         command.env("OS_CLIENT_CONFIG_FILE", &clouds).env("OS_CLOUD", "by-token");
     });
 
-    // The variables of an openrc file.
+    // By the variables of an openrc file.
     let variables = |command: &mut Command| {
         command.env("OS_AUTH_URL", has("auth_url")).env("OS_REGION_NAME", "RegionOne");
         command.env("OS_PROJECT_NAME", "demo").env("OS_PROJECT_DOMAIN_NAME", "Default");
@@ -106,10 +106,10 @@ fn a_cloud_with_tls_is_trusted_by_its_ca_or_when_told_to_trust_anybody() {
     refused(run(&testbed, &cloud, with("    cacert: /nosuch/ca.pem")), &["/nosuch/ca.pem"]);
 }
 
-/// `glancecast images --limit 1`, after `configure` has told the command where the cloud is.
+/// Runs `glancecast images --limit 1` after `configure` has set up the command's cloud.
 fn run(testbed: &Testbed, cloud: &OpenStack, configure: impl Fn(&mut Command)) -> Process {
     let mut command = testbed.command("s", "glancecast");
-    cloud.configure(&mut command, ""); // takes the caller's variables away
+    cloud.configure(&mut command, ""); // removes the caller's variables
     command.env_remove("OS_CLIENT_CONFIG_FILE").env_remove("OS_CLOUD");
     configure(&mut command);
     command.args(["images", "--limit", "1", "--json"]);

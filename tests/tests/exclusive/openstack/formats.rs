@@ -1,5 +1,5 @@
-//! Images that are not raw: made raw once on the sender, or sent as they are; and those that no host should use, which are
-//! refused by their rule before anything is sent.
+//! Images that are not raw, converted once on the sender or sent unchanged, and images that no host should use, which
+//! are refused before anything is sent, with the rule that they break.
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
@@ -84,7 +84,7 @@ fn hostile_images_are_refused_before_anything_is_sent() {
         }
     }
     assert!(!ear.heard(), "something was sent");
-    // The ear is not deaf.
+    // The ear does hear.
     let sound = testbed.path("sound.raw");
     fs::write(&sound, [7; 1000]).expect("the testbed's directory takes a file");
     push(&testbed, &["--file", text(&sound), "--expect", "1", "--timeout", "1s"]).report(PUSH_TIME);
@@ -106,7 +106,7 @@ fn an_interrupted_conversion_leaves_no_process() {
     let testbed = Testbed::loopback();
     let path = testbed.path("image.qcow2");
     fs::write(&path, qcow2_header()).expect("the testbed's directory takes a file");
-    // In the place of the real tool, one that never ends.
+    // In place of the real tool, one that never ends.
     let tool = testbed.path("qemu-img");
     fs::copy(places::program("sandbox-probe"), &tool).expect("the testbed's directory takes a file");
     let mut command = testbed.command("s", "glancecast");
@@ -123,7 +123,7 @@ fn an_interrupted_conversion_leaves_no_process() {
     assert_eq!(list(&spool), [""; 0]);
 }
 
-/// The process that converts, by the program that it is.
+/// Returns the process that converts, found by its program.
 fn converting(tool: &Path) -> Option<u32> {
     let processes = fs::read_dir("/proc").expect("it is there").flatten();
     processes
@@ -153,7 +153,7 @@ fn a_qcow2_of_glance_is_made_raw() {
     );
     assert_eq!(image::blake3_of(&receiver.only_file("ubuntu")), image::blake3_of(&disk));
 
-    // Damaged behind Glance's back, it is not even opened.
+    // An image that was damaged without Glance's knowledge is not even opened.
     cloud.corrupt(&id);
     let mut push = push_from(&testbed, &cloud, &["ubuntu", "--hosts", "r1", "--name", "again"]);
     let end = push.process.wait(PUSH_TIME);
@@ -171,7 +171,7 @@ fn hostile_images_of_glance_are_refused_before_anything_is_sent() {
     for hostile in hostile_images(&testbed).into_iter().filter(|hostile| IN_GLANCE.contains(&hostile.name)) {
         let path = testbed.path(hostile.name);
         let bytes = fs::read(&path).expect("it was made");
-        // Glance looks, too; older ones did not, and no one looks again at what is stored.
+        // Glance inspects uploads, too; older versions did not, and no version inspects stored images again.
         let mut decent = bytes.clone();
         if hostile.declared.is_none() {
             decent[8..20].fill(0);
@@ -194,22 +194,22 @@ fn hostile_images_of_glance_are_refused_before_anything_is_sent() {
     assert!(!ear.heard(), "something was sent");
 }
 
-/// Those that can be told from a qcow2 that Glance takes, by their header alone; and one that it takes anyhow.
+/// Those whose header alone differs from a qcow2 that Glance accepts, and one that Glance accepts anyway.
 const IN_GLANCE: &[&str] =
     &["backed", "split", "feature", "absurd", "declared-raw", "parent", "parent-nbd", "parent-json"];
 
-/// Makes QEMU read what is not allocated from another file, whatever the other lines of a vmdk say.
+/// Makes QEMU read unallocated data from another file, whatever the other lines of a vmdk say.
 const HINT: &[u8] = b"parentFileNameHint=";
 
 struct Hostile {
-    /// Its file in the testbed's directory.
+    /// The file in the testbed's directory.
     name: &'static str,
-    /// What it is said to be; else what it looks like.
+    /// The declared format; `None` for the format that it looks like.
     declared: Option<&'static str>,
     rule: &'static str,
 }
 
-/// Makes the images of which each breaks one rule.
+/// Creates the images, each of which breaks one rule.
 fn hostile_images(testbed: &Testbed) -> Vec<Hostile> {
     let path = |name: &str| text(&testbed.path(name)).to_owned();
     qemu_img(&["create", "-f", "raw", &path("base"), "1M"]);
@@ -265,11 +265,11 @@ fn hostile_images(testbed: &Testbed) -> Vec<Hostile> {
 enum Hint {
     /// In the descriptor.
     InDescriptor,
-    /// Behind the sector that the header says is all of it, which QEMU does not go by.
+    /// After the descriptor's size by the header, which QEMU ignores.
     Beyond,
 }
 
-/// Gives a vmdk a parent.
+/// Adds a parent to a vmdk.
 fn add_parent(path: &Path, parent: &str, hint: Hint) {
     let mut vmdk = fs::read(path).expect("qemu-img made it");
     let line = [HINT, b"\"", parent.as_bytes(), b"\"\n"].concat();
@@ -286,7 +286,7 @@ fn add_parent(path: &Path, parent: &str, hint: Hint) {
     fs::write(path, vmdk).expect("it is ours");
 }
 
-/// An empty qcow2 of 1 MiB, as far as its header goes.
+/// Returns the header of an empty qcow2 of 1 MiB.
 fn qcow2_header() -> Vec<u8> {
     let mut header = vec![0; 512];
     for (at, bytes) in [
@@ -300,7 +300,7 @@ fn qcow2_header() -> Vec<u8> {
     header
 }
 
-/// Asserts exit 2, one line with the image and the rule on standard error, and the same as JSON.
+/// Asserts exit code 2, one line with the image and the rule on standard error, and the same as JSON.
 #[track_caller]
 fn refused(mut process: Process, image: &str, rule: &str) {
     let end = process.wait(PUSH_TIME);
@@ -316,7 +316,7 @@ fn refused(mut process: Process, image: &str, rule: &str) {
     println!("{}", lines[0]);
 }
 
-/// Hears whatever is sent to a group over loopback.
+/// Receives what is sent to a group on loopback.
 struct Ear(UdpSocket);
 
 impl Ear {
@@ -332,7 +332,7 @@ impl Ear {
     }
 }
 
-/// A disk that is mostly hole.
+/// Creates a disk that is mostly hole.
 fn sparse_disk(testbed: &Testbed) -> PathBuf {
     let disk = testbed.path("disk.raw");
     image::sparse(&disk, DISK_BYTES, &[0, 7 << 20, DISK_BYTES - (1 << 20)], 1 << 20, Seed::draw());

@@ -1,5 +1,5 @@
-//! Images from a real Glance with a real Keystone before it: the good case to three receivers, and each way in
-//! which the cloud refuses or deceives: a clear message, the right exit code, and no file on any host.
+//! Images from a real Glance with a real Keystone: a push to three receivers, and each refusal or deception by the
+//! cloud, with a clear message, the right exit code, and no file on any host.
 
 use std::time::Duration;
 
@@ -100,7 +100,7 @@ fn bytes_changed_behind_glance_reach_no_store() {
     refused(cloud.push(&name), FAILED, &[&name], &["sha512", "hash", "digest", "checksum"], &receivers);
 }
 
-/// Asserts the exit code, a line on standard error with all of `names` and one of `words`, and no file anywhere.
+/// Asserts the exit code, a line on standard error with all of `names` and one of `words`, and no file on any host.
 #[track_caller]
 fn refused(mut push: Push, code: i32, names: &[&str], words: &[&str], receivers: &[Receiver]) {
     let end: End = push.process.wait(Duration::from_secs(60));
@@ -124,7 +124,7 @@ fn refused(mut push: Push, code: i32, names: &[&str], words: &[&str], receivers:
     }
 }
 
-/// The cloud that these tests share, and a testbed for the hosts it serves.
+/// The cloud that these tests share, and a testbed for its hosts.
 struct Cloud {
     openstack: OpenStack,
     testbed: Testbed,
@@ -175,7 +175,7 @@ impl Cloud {
     }
 }
 
-/// The name or the credentials have to be mended first.
+/// The name or the credentials must be corrected first.
 const REFUSED: i32 = 2;
-/// The image is not what it should be, now or for good.
+/// The image is not what it should be, temporarily or for good.
 const FAILED: i32 = 1;

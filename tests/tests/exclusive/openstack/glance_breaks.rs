@@ -1,5 +1,5 @@
-//! Glance as it is: downloads that break, stores that lose and change what they keep, images that cannot be proven.
-//! Whatever happens, hosts get the image or nothing, and nobody waits longer than the stall timeout.
+//! Glance in practice: downloads that break, stores that lose or change data, images that cannot be proven. In each
+//! case hosts get the whole image or nothing, and no push stalls beyond the stall timeout.
 
 use std::fs::{self, OpenOptions};
 use std::time::Duration;
@@ -34,7 +34,7 @@ fn a_broken_download_is_read_again_where_the_store_gives_no_parts() {
     for (range, expected) in [
         (RangeFault::Ignored, vec![200, 200]),
         (RangeFault::Refused, vec![200, 416, 200]),
-        // Who is wrong about the length is not believed about the rest.
+        // A server that is wrong about the length is trusted in nothing else: the download starts again.
         (RangeFault::OtherLength, vec![200, 206, 200]),
     ] {
         cloud.delivered(&[breaks, with(range)], &[]);
@@ -42,7 +42,7 @@ fn a_broken_download_is_read_again_where_the_store_gives_no_parts() {
     }
     let changed = Fault { changed_byte: Some(MIB), ..with(RangeFault::Ignored) };
     cloud.fails(&[breaks, changed], &[], &["other bytes", "3145728"]);
-    // Changed behind the break: only the hash at the end can tell.
+    // Changed after the break, where only the hash at the end detects it.
     let changed = Fault { changed_byte: Some(5 * MIB), ..with(RangeFault::Ignored) };
     cloud.fails(&[breaks, changed], &[], &["sha512"]);
 }
@@ -67,7 +67,7 @@ fn a_lost_or_shortened_file_ends_the_push_with_uwsgi() {
 #[test]
 fn a_lost_or_shortened_file_ends_the_push_with_eventlet() {
     needs!(openstack::NEEDS);
-    // The eventlet server keeps it open and sends nothing more.
+    // The eventlet server keeps the connection open and sends nothing more.
     damaged_files_are_reported(
         &Broken::start(&["--glance-server", "eventlet"]),
         &["no byte", "3 s", "--stall-timeout"],
@@ -104,12 +104,12 @@ fn an_image_in_a_second_store_is_sent_like_any_other() {
     cloud.sent(&id, &[]);
 }
 
-/// The bytes of the image are lost, then it is cut short; what is left of it is in the middle of the download.
+/// Truncates the stored file in mid-image, then removes it; asserts that both are reported.
 fn damaged_files_are_reported(cloud: &Broken, shortened: &[&str]) {
     let stored = cloud.openstack.stored(&cloud.id);
     let file = OpenOptions::new().write(true).open(&stored).expect("the store is a directory here");
     file.set_len(3_000_000).expect("it is longer");
-    // No breaker between: it is about what Glance's own server does.
+    // No breaker in between: the subject is how Glance's own server behaves.
     let push = cloud.push_directly(&["--stall-timeout", "3s"]);
     let took = cloud.ended_without_a_file(push, shortened);
     measured!("a shortened file ended the push after {:.1} s", took.as_secs_f64());
@@ -118,7 +118,7 @@ fn damaged_files_are_reported(cloud: &Broken, shortened: &[&str]) {
     cloud.ended_without_a_file(cloud.push_directly(&[]), &["no data", "204"]);
 }
 
-/// A cloud with an image, a breaker before its Glance, and a host.
+/// A cloud with an image, a breaker in front of its Glance, and a host.
 struct Broken {
     openstack: OpenStack,
     breaker: Breaker,
@@ -129,7 +129,7 @@ struct Broken {
 }
 
 impl Broken {
-    /// With options of the lab it has a cloud of its own.
+    /// Starts it; with options for the lab it gets a cloud of its own.
     fn start(options: &[&str]) -> Self {
         let testbed = Testbed::loopback();
         let directory = testbed.path("openstack");
@@ -150,7 +150,7 @@ impl Broken {
         self.testbed.path("upload.raw")
     }
 
-    /// A push with these faults that succeeds all the same.
+    /// Asserts that a push with these faults succeeds.
     #[track_caller]
     fn delivered(&self, faults: &[Fault], arguments: &[&str]) -> Report {
         self.breaker.script(faults);
@@ -168,14 +168,14 @@ impl Broken {
         report
     }
 
-    /// A push with these faults that fails, and says so with these words.
+    /// Asserts that a push with these faults fails, with a message that has all of `words`.
     #[track_caller]
     fn fails(&self, faults: &[Fault], arguments: &[&str], words: &[&str]) {
         self.breaker.script(faults);
         self.ended_without_a_file(self.push(&self.id, arguments), words);
     }
 
-    /// Asserts exit code 1, a line with all of the words, and an empty store; how long it took.
+    /// Asserts exit code 1, a line with all of the words, and an empty store; returns how long the push took.
     #[track_caller]
     fn ended_without_a_file(&self, mut push: Push, words: &[&str]) -> Duration {
         let end = push.process.wait(Duration::from_secs(60));
@@ -212,5 +212,5 @@ impl Broken {
 }
 
 const MIB: u64 = 1 << 20;
-/// What logging in, a busy machine, and the reports at the end take.
+/// For the login, a busy machine, and the reports at the end.
 const SLACK: Duration = Duration::from_secs(12);

@@ -1,4 +1,4 @@
-//! Scenarios of a real Keystone, Glance and Nova, which take long to start; the first one installs them.
+//! Scenarios with a real Keystone, Glance and Nova, which start slowly; the first scenario installs them.
 
 mod choosing;
 mod credentials;

@@ -1,5 +1,5 @@
-//! Images in Nova's cache: what a push places there Nova's own code takes for its own, keeps as long as it is pinned, and
-//! removes afterwards; and nothing gets there, or is touched there, that should not be.
+//! Images in Nova's cache: Nova's own code accepts what a push places there, keeps it while it is pinned, and removes
+//! it afterwards. Nothing else is placed or changed there.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -48,7 +48,7 @@ fn nova_uses_a_pushed_image_without_fetching_and_keeps_it_as_long_as_it_is_pinne
         assert_eq!(image::blake3_of(&node.image(&name)), image::blake3_of(&disk));
     }
 
-    // One of the three is pinned again, for good; pins outlive their receiver.
+    // One of the three is pinned again, without limit; pins survive a restart of the receiver.
     for daemon in &mut daemons {
         assert_eq!(daemon.terminate(SOON).code(), Some(0));
     }
@@ -65,7 +65,7 @@ fn nova_uses_a_pushed_image_without_fetching_and_keeps_it_as_long_as_it_is_pinne
     assert_eq!(nova.ages(&nodes[0], &[]), [name.as_str()], "pinned");
     assert_eq!(nova.ages(&nodes[1], &[]), [""; 0], "its pin is over");
     assert_eq!(nova.ages(&nodes[2], &[&id]), [name.as_str()], "used");
-    // Not at the start alone.
+    // Pins are refreshed throughout, not only at the start.
     make_old(&nodes[0].image(&name), DAY);
     wait::until("the pinned image to be young once more", AGE_MAX * 3, || {
         (age(&nodes[0].image(&name)) < AGE_MAX / 2).then_some(())
@@ -194,14 +194,14 @@ fn a_node_that_would_not_use_the_file_refuses_it_and_the_senders_table_says_why(
     assert!(daemons.iter_mut().all(Process::runs), "they stay for the next image");
 }
 
-/// Makes a qcow2 of a raw disk.
+/// Converts a raw disk to qcow2.
 fn convert(disk: &Path, qcow2: &Path) {
     let mut command = Command::new("qemu-img");
     command.args(["convert", "-f", "raw", "-O", "qcow2"]).arg(disk).arg(qcow2);
     assert!(command.status().expect("it runs").success());
 }
 
-/// Inode, time of change and sum of a file.
+/// Returns inode, modification time and sum of a file.
 fn state(path: &Path) -> (u64, i64, String) {
     let metadata = fs::metadata(path).expect("there");
     (metadata.ino(), metadata.mtime(), image::blake3_of(path))
@@ -240,7 +240,7 @@ fn push(testbed: &Testbed, openstack: &OpenStack, arguments: &[&str], hosts: &[(
     report.assert_hosts(hosts);
 }
 
-/// Starts to push a random file, and says what its sum is. All of a testbed are the same.
+/// Starts to push a random file, the same for all of a testbed, and returns its sum.
 fn push_file(testbed: &Testbed, arguments: &[&str]) -> (glancecast_tests::testbed::Push, String) {
     let source = testbed.path("file.raw");
     let sum = image::random(&source, BYTES, Seed::new(1));
@@ -253,12 +253,12 @@ fn push_file(testbed: &Testbed, arguments: &[&str]) -> (glancecast_tests::testbe
 
 const HOSTS: [&str; 3] = ["n1", "n2", "n3"];
 
-/// An image's id, and its name in Nova's cache: what `printf ID | sha1sum` prints.
+/// An image's id, and its name in Nova's cache: the output of `printf ID | sha1sum`.
 const ID: &str = "0b7c2b9e-6a0f-4c0f-9d52-3f7d8f1f6a11";
 const NAME: &str = "590638ffde49d7a7a1903830bafbdab93378518e";
 
 const BYTES: u64 = 12 << 20;
 
-/// When these nodes' Nova removes what nobody uses; what is pinned is made young again in a quarter of it.
+/// The age at which Nova removes unused images here; the mtime of pinned ones is refreshed each quarter of it.
 const AGE_MAX: Duration = Duration::from_secs(20);
 const DAY: Duration = Duration::from_secs(86_400);

@@ -1,5 +1,5 @@
-//! Signed images of a real Glance: signed with the `cryptography` package as the image signing tools do it, verified on the
-//! sender; without a right signature by a trusted key nothing is published.
+//! Signed images from a real Glance, signed with the `cryptography` package as the image signing tools do, and verified
+//! on the sender. Without a correct signature by a trusted key nothing is published.
 
 use std::fs;
 use std::path::Path;
@@ -33,7 +33,7 @@ fn only_what_a_trusted_key_signed_is_published() {
             ("img_signature_key_type", key_type),
             ("img_signature_certificate_uuid", uuid),
         ];
-        // Glance has no key manager here, and would refuse what is signed when it is uploaded.
+        // This Glance has no key manager, and would refuse the upload of a signed image.
         let id = cloud.upload("lab-demo", name, &disk);
         cloud.describe("lab-demo", &id, &properties);
         let mut push = push(&testbed, &cloud, &certificates, &[name, "--verify-signatures"]);
@@ -43,7 +43,7 @@ fn only_what_a_trusted_key_signed_is_published() {
                 assert_eq!((end.code(), report.root.as_ref()), (Some(0), Some(&sum)), "{name}: {report:?}");
                 published.push(name.to_owned());
             }
-            // It shows when all has been read: hosts have it, and publish nothing.
+            // The signature is verified once everything was read: hosts have the image by then, but do not publish it.
             "signature-wrong" => {
                 let (end, report) = push.report(TIME);
                 assert_eq!(end.code(), Some(1), "{name}: {report:?}");
@@ -65,7 +65,7 @@ fn only_what_a_trusted_key_signed_is_published() {
     assert!(published.len() >= 4, "{published:?}");
 }
 
-/// Runs the signing script; a row for each image.
+/// Runs the signing script; returns a row for each image.
 fn sign(testbed: &Testbed, disk: &Path, certificates: &Path) -> Vec<Value> {
     let script = testbed.path("sign.py");
     fs::write(&script, SIGN).expect("the testbed's directory takes a file");
@@ -100,7 +100,7 @@ fn refused(mut process: Process, rule: &str) {
 
 const TIME: Duration = Duration::from_secs(60);
 
-/// Certificates by UUID and by another name, one that is nowhere, and what cursive signs with them.
+/// Certificates named by UUID and otherwise, one that does not exist, and signatures made with them as cursive does.
 const SIGN: &str = r#"
 import base64, datetime, json, sys, uuid
 from cryptography import x509

@@ -1,4 +1,4 @@
-//! A receiver that comes late still completes in the same session, and one that never comes is named.
+//! A receiver that joins late completes in the same session, and one that never joins is named.
 
 use std::thread;
 use std::time::Duration;
@@ -27,7 +27,7 @@ fn a_receiver_that_starts_at_half_time_ends_complete() {
         "60s",
     ]);
 
-    // The cap makes the moment: the first pass cannot be further than this.
+    // At the capped rate the first pass cannot be further than this.
     thread::sleep(HALF_OF_THE_FIRST_PASS.saturating_sub(push.process.age()));
     assert!(push.process.runs(), "the push ended before half of its own time");
     let late = testbed.receiver("late", &[]);
@@ -38,7 +38,7 @@ fn a_receiver_that_starts_at_half_time_ends_complete() {
     for receiver in [&early, &late] {
         assert_eq!(image::blake3_of(&receiver.only_file("image.raw")), sum);
     }
-    // What it missed had to be sent again: without that, it was not late.
+    // What the host missed had to be sent again: less overhead would mean that it was not late.
     assert!(report.overhead() > 1.3, "only {:.3} of the least bytes were sent", report.overhead());
     let row = report.host("late");
     measured!(
@@ -74,5 +74,5 @@ fn a_host_that_never_starts_is_named_at_the_timeout() {
 
 const IMAGE_BYTES: u64 = 64 << 20;
 const RATE: &str = "100mbit";
-/// 64 MiB at 100 Mbit/s take 5.37 s and the headers' share.
+/// At 100 Mbit/s, 64 MiB take 5.37 s plus the headers' share.
 const HALF_OF_THE_FIRST_PASS: Duration = Duration::from_millis(2750);

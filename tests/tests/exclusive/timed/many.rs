@@ -1,4 +1,4 @@
-//! Many hosts are served with what serves few.
+//! Many hosts need hardly more datagrams than few.
 
 use std::fs;
 use std::path::Path;
@@ -36,11 +36,11 @@ fn a_hundred_and_twenty_eight_hosts_are_served_with_what_serves_four() {
         of_many.overhead(),
         of_few.overhead()
     );
-    // The time is that of one machine for all of them, and of memory that is new to it; what is sent is not.
+    // The time depends on one machine that runs them all with newly allocated memory; the bytes sent do not.
     assert!(of_many.overhead() <= 1.05, "{:?}", of_many.wire);
 }
 
-/// Starts receivers whose stores are in memory: on one disk they would all wait for it at the end.
+/// Starts receivers with stores in memory: with stores on one disk they would all wait for it at the end.
 fn start(testbed: &Testbed, memory: &Path, hosts: &[String]) -> Vec<Receiver> {
     let store = |host: &String| memory.join(host);
     let begin = |host: &String| {

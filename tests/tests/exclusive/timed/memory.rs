@@ -1,4 +1,4 @@
-//! Memory does not grow with the image: 8 GiB, data all over it, lost datagrams to make good.
+//! Memory does not grow with the image: 8 GiB with data all over it, and lost datagrams to repair.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Scenarios that compare times, for which both cores are needed; `.config/nextest.toml` repeats them.
+//! Scenarios that compare times and need both cores; nextest repeats them (`.config/nextest.toml`).
 
 mod joining;
 mod many;

@@ -1,5 +1,5 @@
-//! The main job on a real network: one image of random bytes, one sender, four receivers in network namespaces,
-//! one packet a call, and each receiver losing its own share. Every copy is proven, and repair stays cheap.
+//! A push on a real network: an image of random bytes, one sender, four receivers in network namespaces, one datagram a
+//! packet, independent losses. Every copy is proven, and the overhead stays low.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ fn ten_percent_loss() {
     measured!("{}", four_hosts_get_the_image(100, 1.20));
 }
 
-/// Runs the scenario, checks it whole, and returns its figures.
+/// Runs the scenario, checks it completely, and returns its figures.
 fn four_hosts_get_the_image(loss_per_mille: u32, overhead_max: f64) -> String {
     let shape = Shape { receivers: 4, offload: Offload::Off, loss_per_mille, rate: None };
     let testbed = Testbed::lab(Lab::build(&shape));
@@ -77,6 +77,6 @@ fn figures(report: &Report, sender: &End, receivers: &[End], lost: u64) -> Strin
 }
 
 const IMAGE_BYTES: u64 = 256 << 20;
-/// Below what two cores carry to four receivers, a packet a call, so that what is lost is what the lab loses.
+/// Below what two cores can deliver to four receivers packet by packet, so that only the lab loses packets.
 const RATE: &str = "390mbit";
 const TIMEOUT: Duration = Duration::from_secs(90);

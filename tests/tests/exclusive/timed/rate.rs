@@ -1,4 +1,4 @@
-//! A rate that adapts: it finds what the network takes, gives way to others, and is not misled by loss of the path.
+//! An adaptive rate: it finds the network's capacity, yields to other traffic, and ignores loss that is not congestion.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -50,7 +50,7 @@ fn a_bottleneck_that_widens_is_made_use_of() {
     let rest = report.line_seconds(500e6) * (1.0 - NARROW.as_secs_f64() / report.line_seconds(50e6));
     let after = report.seconds - NARROW.as_secs_f64();
     measured!("{after:.2} s after ten times the rate came free, where the line takes {rest:.2} s");
-    // The search for the new rate takes some two seconds, in which a part is sent.
+    // The search for the new rate takes about two seconds, during which some data is sent.
     assert!(after <= rest + 2.5, "{report:?}");
 }
 
@@ -70,7 +70,7 @@ fn a_cubic_flow_and_a_push_leave_each_other_a_share_of_a_link_between_switches()
     share(&scene, Some("cubic"));
 }
 
-/// A push beside a TCP flow that was there before, of this congestion control or the machine's.
+/// Pushes while a TCP flow is running, with this congestion control or the machine's default.
 fn share(scene: &Scene, control: Option<&str>) {
     let lab = scene.testbed.network();
     let (arrived, stop) = (AtomicU64::new(0), AtomicBool::new(false));
@@ -81,7 +81,7 @@ fn share(scene: &Scene, control: Option<&str>) {
         }
         scope.spawn(|| count(to, &arrived));
         scope.spawn(|| flood(from, &stop));
-        // What follows may panic, and the threads have to end all the same.
+        // A panic below must end the threads, too.
         let _stop = Stop(&stop);
         thread::sleep(Duration::from_secs(1));
         let (since, before) = (Instant::now(), arrived.load(Ordering::Relaxed));
@@ -89,7 +89,7 @@ fn share(scene: &Scene, control: Option<&str>) {
         let alone = rate(&arrived, before, since);
         let (since, before) = (Instant::now(), arrived.load(Ordering::Relaxed));
         let mut push = scene.push("auto:1gbit");
-        // While it lasts: what comes after it is another matter.
+        // Measured while the push runs.
         push.push.process.wait(Duration::from_secs(60));
         let beside = rate(&arrived, before, since);
         (alone, beside, push.end())
@@ -117,8 +117,7 @@ fn independent_loss_of_one_percent_does_not_slow_a_push_down() {
     assert!(slower <= 1.15, "{report:?}");
 }
 
-/// Receivers and an image, ready for a push.
-/// Fields are dropped in order: the receivers before the directory with their logs.
+/// Receivers and an image, ready for a push. Fields are dropped in order: receivers before the directory of their logs.
 struct Scene {
     receivers: Vec<Receiver>,
     testbed: Testbed,
@@ -162,13 +161,13 @@ impl Running<'_> {
     }
 }
 
-/// Of all datagrams, what the host that lost most lost.
+/// The highest loss of a host, as a share of all datagrams.
 fn lost_share(report: &Report) -> f64 {
     let lost = report.hosts.iter().map(|host| host.symbols_lost).max().unwrap_or(0);
     lost as f64 / report.wire.datagrams as f64
 }
 
-/// A TCP connection from the sender's host to the first receiver's.
+/// Opens a TCP connection from the sender's host to the first receiver's.
 fn connection(lab: &Lab) -> (TcpStream, TcpStream) {
     let listener = lab.inside("r1", || TcpListener::bind("10.77.1.1:5001").expect("the port is free"));
     let from = lab.inside(Lab::SENDER, || TcpStream::connect("10.77.1.1:5001").expect("it listens"));
@@ -188,7 +187,7 @@ fn count(mut to: TcpStream, arrived: &AtomicU64) {
     }
 }
 
-/// Bits per second since then.
+/// Returns the bits per second since then.
 fn rate(arrived: &AtomicU64, before: u64, since: Instant) -> f64 {
     (arrived.load(Ordering::Relaxed) - before) as f64 * 8.0 / since.elapsed().as_secs_f64()
 }

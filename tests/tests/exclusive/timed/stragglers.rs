@@ -1,4 +1,4 @@
-//! Hosts that cannot keep up are named with what is wrong with them, delay nobody, and get their copy all the same.
+//! Hosts that cannot keep up are reported with the cause, delay no other host, and still get their copy.
 
 use std::time::Duration;
 
@@ -118,7 +118,7 @@ fn start(testbed: &Testbed, hosts: &[String], name: &str, rate: &str) -> Push {
     testbed.push(&["--file", file, "--name", name, "--hosts", &names, "--rate", rate, "--timeout", "50s"])
 }
 
-/// When the last of these was done.
+/// Returns when the last of `hosts` was done.
 fn last_of(report: &Report, hosts: &[String]) -> f64 {
     let seconds = hosts.iter().map(|host| report.host(host).seconds.expect("it was heard"));
     seconds.fold(0.0, f64::max)
