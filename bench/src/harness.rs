@@ -138,7 +138,7 @@ fn measure_case<B: Bench>(
         turn.take()?;
         let mut ways: Vec<_> = case.ways.iter().zip(&mut row.ways).collect();
         if B::ALTERNATES && repetition % 2 == 1 {
-            ways.reverse(); // what a run leaves behind is not always for the same way
+            ways.reverse(); // leftovers of a run do not always affect the same way
         }
         for (way, results) in ways.into_iter().filter(|(way, _)| repetition == 0 || !way.once) {
             let mut run = way.run(&ground);

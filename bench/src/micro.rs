@@ -38,7 +38,7 @@ pub fn memory(len: usize, pages: Pages) -> anyhow::Result<&'static mut [u8]> {
         // SAFETY: the mapping made above; the advice changes nothing but its pages.
         unsafe { madvise(at, len_mapped.get(), MmapAdvise::MADV_HUGEPAGE)? };
     }
-    // `len` bytes of a mapping that nothing else refers to, zeroed by the kernel and never unmapped.
+    // SAFETY: `len` bytes of a mapping that nothing else refers to, zeroed by the kernel and never unmapped.
     let memory = unsafe { std::slice::from_raw_parts_mut(at.as_ptr().cast::<u8>(), len) };
     memory.fill(1);
     Ok(memory)

@@ -46,7 +46,7 @@ impl NoServices {
     fn begin() -> Result<Self> {
         let policy = Path::new("/usr/sbin/policy-rc.d");
         if policy.exists() {
-            return Ok(Self(None)); // the machine has a policy of its own
+            return Ok(Self(None)); // the machine has its own policy
         }
         fs::write(policy, "#!/bin/sh\nexit 101\n").context("cannot keep packages from starting services")?;
         let held = Self(Some(policy.to_path_buf()));

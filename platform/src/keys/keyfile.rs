@@ -284,7 +284,7 @@ mod tests {
         let path = dir.path().join("group.key");
         create(&path).expect("new");
         if !geteuid().is_root() {
-            return; // nobody else can give a file away
+            return; // only root can give a file away
         }
         std::os::unix::fs::chown(&path, Some(12_345), None).expect("root");
         assert!(matches!(load(&path), Err(KeyFileError::OfSomebodyElse { .. })));

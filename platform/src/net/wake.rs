@@ -52,7 +52,7 @@ impl Sleeper {
             Err(error) => return Err(error.into()),
         }
         if fds[0].any() != Some(false) {
-            let _ = self.0.read(); // back to zero
+            let _ = self.0.read(); // resets the counter
         }
         Ok(())
     }
