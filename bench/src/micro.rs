@@ -1,5 +1,5 @@
-//! Measurements of single functions: memory to measure on, a pinned core, samples of the monotonic clock, and blocks with
-//! lost symbols.
+//! Measurements of single functions: memory to measure on, a pinned core, samples of the monotonic clock, and blocks
+//! with lost symbols.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};

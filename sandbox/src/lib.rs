@@ -13,7 +13,7 @@
 //!
 //! | layer | Landlock | namespaces | both |
 //! |---|---|---|---|
-//! | files | rules for the loader, libraries, the tool, and the two files | a private root with the loader, libraries, the tool | x |
+//! | files | rules for loader, libraries, tool and the two files | a private root with loader, libraries and tool | x |
 //! | network | no socket (seccomp); no TCP from Linux 6.7 on | no socket (seccomp); an empty network namespace | x |
 //! | processes | ptrace is refused, signals from Linux 6.12 on (seccomp before) | a PID namespace of its own | x |
 //!

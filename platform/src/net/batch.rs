@@ -88,9 +88,9 @@ impl Batch {
             header.msg_name = self.names[i].0.as_mut_ptr().cast();
             header.msg_namelen = NAME_BYTES as u32;
         }
-        // SAFETY: `headers` holds MESSAGES initialised headers. Each points to one iovec, one control buffer and one name
-        // buffer of the stated lengths. All are distinct and borrowed from `self` or this frame for the whole call, and
-        // nothing else refers to them meanwhile. A null timeout is allowed.
+        // SAFETY: `headers` holds MESSAGES initialised headers. Each points to one iovec, one control buffer and one
+        // name buffer of the stated lengths. All are distinct and borrowed from `self` or this frame for the whole
+        // call, during which nothing else refers to them. A null timeout is allowed.
         let received = unsafe {
             libc::recvmmsg(
                 socket.as_raw_fd(),
