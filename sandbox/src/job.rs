@@ -74,7 +74,7 @@ pub(crate) struct Job {
     pub(crate) limits: Limits,
     /// Whether this process is already in the new namespaces, where it mounts and executes. Otherwise it creates them.
     pub(crate) within_namespaces: bool,
-    /// The process that waits for this one, which ends if the parent is gone.
+    /// The process that waits for this one. If it is gone, this one exits.
     pub(crate) parent: i32,
 }
 
