@@ -1,11 +1,11 @@
 # The commands of this repository. `make` lists them.
 
 CARGO     ?= cargo
-# One profile for everything: the dependencies are built once, and a data plane at debug speed shows nothing.
+# One profile for everything: dependencies are built once, and a data plane at debug speed is too slow to test.
 FLAGS     := --locked --release --workspace
 TARGET    := $(or $(CARGO_TARGET_DIR),target)
 SCENARIOS := $(TARGET)/scenarios
-JUNIT     := target/nextest/default/junit.xml# nextest writes it there, whatever the target directory
+JUNIT     := target/nextest/default/junit.xml# nextest writes it there for any target directory
 
 .DEFAULT_GOAL := help
 .PHONY: help build test check-format lint docs scenarios sim races sim-scale soak demo bench-stages bench-codec bench-crossovers bench-failures \
@@ -18,10 +18,10 @@ help: ## list the commands
 build: ## build glancecast and glancecastd
 	$(CARGO) build $(FLAGS) --bins
 
-# The crates that need nothing of their machine, and so no built program, no root and no network.
+# The crates that need no built program, no root and no network.
 PURE := $(addprefix -p glancecast-,fec proto inspect)
 
-# The tests left out go through all 477 sizes of RFC 6330, which takes 50 s of CPU; `make test` runs them.
+# Skips the tests of all 477 sizes of RFC 6330, which take 50 s of CPU; `make test` runs them.
 .PHONY: check
 check: check-format ## the fast loop: format, lints and tests of the pure crates (fec, proto, inspect)
 	$(CARGO) clippy --locked --release $(PURE) --all-targets -- -D warnings
@@ -52,13 +52,13 @@ scenarios: build ## run every test, then print what was measured and what was sk
 
 SEEDS ?= 2000
 
-sim: ## simulate SEEDS (2000) pushes under every fault, of seed FROM (0) and those after it, or tell the one of SEED=n
+sim: ## simulate SEEDS (2000) pushes under every fault, starting with seed FROM (0), or trace the push of SEED=n
 	$(CARGO) run --locked --release -p glancecast-tests --bin sim -- \
 	    $(if $(SEED),--seed $(SEED),--seeds $(SEEDS)) $(if $(FROM),--from $(FROM))
 
 RACES ?= 10000
 
-races: ## as root: run each race for a path of the store RACES (10000) times
+races: ## run each race for a path of the store RACES (10000) times; root
 	GLANCECAST_RACES=$(RACES) $(CARGO) test --locked --release -p glancecast-receiver --lib store::tests::races -- --nocapture --test-threads=1
 
 sim-scale: ## simulate pushes to up to 10 000 receivers; compares with tests/sim/scale.txt (long, 3 GB)
@@ -68,48 +68,48 @@ demo: build ## send an image to four receivers over loopback and compare
 	@$(CARGO) build $(FLAGS) --quiet --example b3sum
 	@PATH="$(abspath $(TARGET))/release:$(abspath $(TARGET))/release/examples:$$PATH" tests/demo.sh
 
-soak: build ## random images to eight receivers in random overlap, with random kills, for a quarter of an hour
+soak: build ## push random images to eight receivers for a quarter of an hour, with random overlaps and kills
 	$(TARGET)/release/soak $(SOAK)
 
-bench-stages: ## what each stage of the data path costs, on one core
+bench-stages: ## measure the cost of each stage of the data path, on one core
 	$(CARGO) run --locked --release -p glancecast-bench --bin stages
 
-bench-codec: ## measure the codec beside raptorq; writes target/bench/codec.json
+bench-codec: ## compare the codec with raptorq; writes target/bench/codec.json
 	$(CARGO) run --locked --release -p glancecast-bench --bin codec -- $(TARGET)/bench
 
-bench-versus: build ## glancecast beside udpcast, UFTP, HTTP and BitTorrent; root; writes target/bench/versus.*
+bench-versus: build ## compare glancecast with udpcast, UFTP, HTTP and BitTorrent; root; writes target/bench/versus.*
 	$(TARGET)/release/versus --output $(TARGET)/bench $(VERSUS)
 
-bench-push: build ## one push beside as many downloads, for 1 to 16 hosts; root; writes docs/push.*, README's picture among them
+bench-push: build ## compare a push with downloads, for 1 to 16 hosts; root; writes docs/push.*, including README's picture
 	$(TARGET)/release/push --output docs $(PUSH)
 
-picture: ## draw README's picture, docs/push.svg, again from what bench-push measured
+picture: ## redraw README's picture, docs/push.svg, from the results of bench-push
 	$(CARGO) run --locked --release -p glancecast-bench --bin push -- --output docs --draw
 
-bench-pipe: build ## where the time goes from file to file, unshaped; root, or PIPE=--loopback; writes target/bench/pipe.*
+bench-pipe: build ## profile a push from file to file, unshaped; root, or PIPE=--loopback; writes target/bench/pipe.*
 	$(TARGET)/release/pipe --output $(TARGET)/bench $(PIPE)
 
-bench-goals: build ## every figure that glancecast is to reach, as measured here; root; writes target/bench/goals.*
+bench-goals: build ## measure all performance goals on this machine; root; writes target/bench/goals.*
 	$(TARGET)/release/goals --output $(TARGET)/bench $(GOALS)
 
-bench-bytes: build ## what is not sent of sparse, compressible and other images, beside udpcast and zstd; root; writes target/bench/bytes.*
+bench-bytes: build ## compare bytes sent of sparse and other images with udpcast and zstd; root; writes target/bench/bytes.*
 	$(TARGET)/release/bytes --output $(TARGET)/bench $(BYTES)
 
-bench-journal: build ## what the journal of unfinished images costs a receiver, in memory and on a disk; writes target/bench/journal.*
+bench-journal: build ## measure a receiver's cost of the journal, in memory and on a disk; writes target/bench/journal.*
 	$(TARGET)/release/journal --output $(TARGET)/bench --disk $(TARGET)/bench $(JOURNAL)
 
-bench-convert: ## what the sandbox costs a conversion of a qcow2, beside plain qemu-img, in turns
+bench-convert: ## compare the conversion of a qcow2 in the sandbox with plain qemu-img, in turns
 	$(CARGO) run --locked --release -p glancecast-bench --bin convert -- $(CONVERT)
 
-bench-crossovers: ## where the codec's ways are equally fast, for each instruction set of this machine
+bench-crossovers: ## find where the codec's algorithms are equally fast, for each instruction set of this machine
 	$(CARGO) run --locked --release -p glancecast-bench --bin codec_crossovers
 
-bench-failures: ## how often random sets of K, K + 1 symbols do not determine a block (minutes)
+bench-failures: ## measure how often random sets of K or K + 1 symbols do not determine a block (minutes)
 	$(CARGO) run --locked --release -p glancecast-bench --bin codec_failures
 	$(CARGO) run --locked --release -p glancecast-bench --bin codec_failures -- 20000 20000 1000
 
-# The flags are those of cargo-fuzz, which is not needed. They are for nightly compilers; the pinned one takes them with
-# RUSTC_BOOTSTRAP. Committed inputs are packed, an input a line: the fuzzers run on a directory in $(TARGET)/fuzz.
+# The flags of cargo-fuzz, which is not needed. They are for nightly compilers; the pinned one accepts them with
+# RUSTC_BOOTSTRAP. Committed inputs are packed, one per line; the fuzzers run on a directory in $(TARGET)/fuzz.
 FUZZ_SECONDS ?= 120
 HOST         := $(shell rustc -vV | sed -n 's/^host: //p')
 COVERAGE     := -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
@@ -121,7 +121,7 @@ CORPUS       := $(TARGET)/release/corpus
 corpus-tool:
 	$(CARGO) build --locked --release --quiet -p glancecast-testkit --bin corpus
 
-fuzz-codec: corpus-tool ## mutate what a decoder takes in for FUZZ_SECONDS (120), with an address sanitizer
+fuzz-codec: corpus-tool ## mutate a decoder's input for FUZZ_SECONDS (120), with an address sanitizer
 	@mkdir -p $(TARGET)/fuzz/corpus && rm -rf $(TARGET)/fuzz/seeds && \
 	    $(CORPUS) unpack fec/fuzz/seeds.hex $(TARGET)/fuzz/seeds
 	cd fec/fuzz && RUSTC_BOOTSTRAP=1 RUSTFLAGS="$(COVERAGE) -Zsanitizer=address" \
@@ -129,13 +129,13 @@ fuzz-codec: corpus-tool ## mutate what a decoder takes in for FUZZ_SECONDS (120)
 	$(TARGET)/fuzz/$(HOST)/release/intake $(TARGET)/fuzz/corpus $(TARGET)/fuzz/seeds \
 	    -max_total_time=$(FUZZ_SECONDS) -max_len=600 -artifact_prefix=$(TARGET)/fuzz/
 
-# The fuzzers of everything that is read from strangers, and of the machines; see tests/fuzz/RECORD.md. Only what is under
-# test is built with coverage. `make fuzz` runs each of them for FUZZ_SECONDS, one after the other; FUZZ=name runs one.
-# SANITIZE=address looks at memory too, which concerns what these crates rely on: none of what is fuzzed here is unsafe.
+# The fuzzers of all untrusted input and of the machines; see tests/fuzz/RECORD.md. Only the tested crates are built with
+# coverage. `make fuzz` runs the fuzzers one after the other for FUZZ_SECONDS each; FUZZ=name runs one.
+# SANITIZE=address also checks memory, for the sake of dependencies: the fuzzed code itself is not unsafe.
 FUZZERS      := down up queries survey journal config keys formats glance sender receiver
 FUZZ         ?= $(FUZZERS)
 FUZZED       := $(addprefix glancecast-,fec proto inspect platform receiver sender fuzz) toml toml_parser
-# Comparing is what takes most of the time when it is watched, and only in texts is there much that has to be guessed.
+# Traced comparisons take most of the time, and help only with text formats, where much has to be guessed.
 COVERED       = $(if $(filter %-receiver %-sender toml%,$(crate)),$(COVERAGE),$(filter-out %trace-compares,$(COVERAGE)))
 FUZZ_TARGET  := $(abspath $(TARGET))/fuzz$(addprefix -,$(SANITIZE))
 FUZZ_FLAGS   := $(if $(SANITIZE),--target $(HOST)) -Zprofile-rustflags \
@@ -155,8 +155,8 @@ fuzz-build: corpus-tool
 	    $(CARGO) build --locked --release --target-dir $(FUZZ_TARGET) $(FUZZ_FLAGS) \
 	    $(addprefix --bin ,$(FUZZ)) $(if $(filter glance,$(FUZZ)),--features sender)
 
-# One input for each thing that was reached, however often it was, in place of the committed ones.
-fuzz-merge: fuzz-build ## put what the fuzzers have found worth keeping, as few and small inputs as do, into tests/fuzz/corpus
+# Replaces the committed inputs by one input for each reached feature, without regard to how often it was reached.
+fuzz-merge: fuzz-build ## put a minimal set of the inputs that the fuzzers found into tests/fuzz/corpus
 	@for name in $(FUZZ); do \
 	    rm -rf $(FUZZ_TARGET)/merged $(FUZZ_TARGET)/committed && \
 	    mkdir -p $(FUZZ_TARGET)/merged $(FUZZ_TARGET)/corpora/$$name && \
@@ -166,14 +166,14 @@ fuzz-merge: fuzz-build ## put what the fuzzers have found worth keeping, as few 
 	    $(CORPUS) pack $(FUZZ_TARGET)/merged tests/fuzz/corpus/$$name.hex || exit 1; \
 	done
 
-sanitize-codec: ## the kernels' tests of every instruction set of this machine, with an address sanitizer
+sanitize-codec: ## test the kernels of every instruction set of this machine, with an address sanitizer
 	RUSTC_BOOTSTRAP=1 RUSTFLAGS="-Zsanitizer=address" $(CARGO) test --locked --release -p glancecast-fec \
 	    --target $(HOST) --target-dir $(TARGET)/sanitize --lib --test blocks --test interop
 
-miri-codec: ## blocks on the portable kernel under miri (needs a nightly toolchain with miri)
+miri-codec: ## test blocks on the portable kernel under miri (needs a nightly toolchain with miri)
 	$(CARGO) +nightly miri test --locked -p glancecast-fec --target-dir $(TARGET)/miri --test blocks hostile_repair
 
-mutants: ## break CRATE (inspect, platform, ...) in small ways and say which its tests do not notice; FILES=glob for some files
+mutants: ## mutate CRATE (inspect, platform, ...) and list the mutants that its tests do not notice; FILES=glob for some files
 	@CARGO="$(CARGO)" tests/mutants.sh $(abspath $(TARGET))/mutants "$(CRATE)" "$(FILES)"
 
 check-neon: ## type-check the NEON kernel (needs `rustup target add aarch64-unknown-linux-gnu`)

@@ -1,4 +1,4 @@
-//! What is measured: an image on a network, and the ways in which it gets across.
+//! What is measured: an image on a network, and the ways to transfer it.
 
 use std::path::Path;
 use std::time::Duration;
@@ -13,45 +13,45 @@ use crate::run::Site;
 /// One row of the results.
 #[derive(Debug)]
 pub struct Case {
-    /// Its name on the command line and in the results.
+    /// The name on the command line and in the results.
     pub name: &'static str,
-    /// What it is, for people.
+    /// A description for people.
     pub work: String,
     /// The network.
     pub network: Network,
     /// The image.
     pub content: Content,
-    /// The ways that take turns.
+    /// The ways, which are measured in turns.
     pub ways: Vec<Way>,
-    /// Repetitions for each one that is asked for; more than 1 where runs differ by more than the ways do.
+    /// Runs per requested repetition; more than 1 if runs differ by more than the ways do.
     pub rounds: usize,
-    /// Whether the length of a compressed qcow2 of the image is measured.
+    /// Whether to measure the length of a compressed qcow2 of the image.
     pub qcow2: bool,
 }
 
-/// One way to get the image across.
+/// One way to transfer the image.
 pub struct Way {
-    /// Its name in the results.
+    /// The name in the results.
     pub name: String,
-    /// Version, security, and what else a reader of its figures needs.
+    /// Version, security, and whatever else a reader of the figures needs.
     pub about: String,
-    /// Whether it is run in the first repetition only, because others would come to the same.
+    /// Whether it is run only in the first repetition, because others would have the same result.
     pub once: bool,
-    /// Runs it once.
+    /// Runs the way once.
     pub run: RunOnce,
 }
 
 /// Runs a way once.
 pub type RunOnce = Box<dyn Fn(&Ground<'_>) -> Result<Run>>;
 
-/// What a way works with.
+/// The input of a way.
 #[derive(Debug)]
 pub struct Ground<'a> {
     /// The network of the case.
     pub network: &'a Network,
     /// The image.
     pub image: &'a Image,
-    /// Bytes of the image outside holes, where that is known.
+    /// Bytes of the image outside holes, if known.
     pub data_bytes: Option<u64>,
     /// A directory in memory.
     pub directory: &'a Path,
@@ -60,7 +60,7 @@ pub struct Ground<'a> {
 }
 
 impl Case {
-    /// A case whose work is described by its network and the length of its random bytes.
+    /// Creates a case of random bytes, described by its network and the number of bytes.
     pub fn random(name: &'static str, network: Network, bytes: u64, ways: Vec<Way>) -> Self {
         let (work, content) = (network.title(bytes), Content::Random { bytes });
         Self { name, work, network, content, ways, rounds: 1, qcow2: false }
@@ -68,18 +68,18 @@ impl Case {
 }
 
 impl Way {
-    /// A way that is run in every repetition.
+    /// Creates a way that is run in every repetition.
     pub fn new(name: impl Into<String>, run: impl Fn(&Ground<'_>) -> Result<Run> + 'static) -> Self {
         Self { name: name.into(), about: String::new(), once: false, run: Box::new(run) }
     }
 
-    /// The same with a remark.
+    /// Adds a remark.
     #[must_use]
     pub fn about(self, about: impl Into<String>) -> Self {
         Self { about: about.into(), ..self }
     }
 
-    /// Runs it once; an error becomes a failed run.
+    /// Runs the way once. An error becomes a failed run.
     pub fn run(&self, ground: &Ground<'_>) -> Run {
         (self.run)(ground).unwrap_or_else(|error| Run::failed(format!("{error:#}")))
     }
@@ -92,19 +92,19 @@ impl std::fmt::Debug for Way {
 }
 
 impl Ground<'_> {
-    /// The case's network, built, with empty directories.
+    /// Builds the case's network, with empty directories.
     pub fn site(&self) -> Result<Site> {
         Site::build(self)
     }
 
-    /// The same on another network.
+    /// Builds another network for the same image.
     pub fn site_of(&self, network: &Network) -> Result<Site> {
         Site::build(&Ground { network, ..*self })
     }
 }
 
-/// The cases with these names or with names that begin with them, all if `only` is empty. A name that is a whole one
-/// means that case alone.
+/// Returns the cases whose names are in `only` or begin with a name in it, or all if `only` is empty. An exact name
+/// selects that case alone.
 pub fn choose(mut cases: Vec<Case>, only: &[String]) -> Result<Vec<Case>> {
     let known: Vec<&str> = cases.iter().map(|case| case.name).collect();
     let matches = |case: &str, name: &str| {

@@ -1,4 +1,4 @@
-//! The images: with holes, with files, or with nothing that could be left out.
+//! Images: with holes, with files, or with nothing that could be left out.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,9 +12,9 @@ use glancecast_tests::image::{self, Seed};
 pub struct Image {
     /// Its path.
     pub path: PathBuf,
-    /// Its length.
+    /// Its length in bytes.
     pub bytes: u64,
-    /// The BLAKE3 sum of its bytes, in hex.
+    /// The BLAKE3 hash of its bytes, in hex.
     pub blake3: String,
 }
 
@@ -23,25 +23,25 @@ pub struct Image {
 pub enum Content {
     /// Random bytes.
     Random {
-        /// The length of the image.
+        /// The length of the image in bytes.
         bytes: u64,
     },
     /// Pieces of 1 MiB of random bytes in a hole.
     Sparse {
-        /// The length of the image.
+        /// The length of the image in bytes.
         bytes: u64,
         /// The number of pieces.
         pieces: u64,
     },
-    /// A file system filled from this machine's `/usr`, and a quarter of it free.
+    /// A file system with the files of this machine's `/usr`, of which a quarter is free.
     Ext4 {
-        /// Bytes of its files, about.
+        /// The approximate size of its files in bytes.
         data: u64,
     },
 }
 
 impl Content {
-    /// The same with a part of the bytes.
+    /// Returns the same content, reduced to a fraction `1 / by`.
     #[must_use]
     pub fn smaller(self, by: u64) -> Self {
         match self {
@@ -51,7 +51,7 @@ impl Content {
         }
     }
 
-    /// Bytes outside holes, where that is known.
+    /// Returns the bytes outside holes, if known.
     pub fn data_bytes(self) -> Option<u64> {
         match self {
             Self::Random { bytes } => Some(bytes),
@@ -63,7 +63,7 @@ impl Content {
     /// Writes `directory/image`.
     ///
     /// # Panics
-    /// If it cannot be written.
+    /// If the file cannot be written.
     pub fn make(self, directory: &Path, seed: u64) -> Result<Image> {
         let (path, seed) = (directory.join("image"), Seed::new(seed));
         match self {
@@ -72,7 +72,7 @@ impl Content {
                 return Ok(Image { path, bytes, blake3 });
             }
             Self::Sparse { bytes, pieces } => {
-                // Not at the beginning of a page or a block.
+                // Not aligned to a page or a block.
                 let distance = bytes / pieces.max(1);
                 let offsets: Vec<u64> =
                     (0..pieces).map(|i| i * distance + (i * 7919) % (distance / 2)).collect();
@@ -86,7 +86,7 @@ impl Content {
     }
 }
 
-/// The length of the qcow2 that `qemu-img convert -c` makes of an image.
+/// Returns the length of the qcow2 that `qemu-img convert -c` makes of an image.
 pub fn qcow2_bytes(image: &Image, directory: &Path) -> Result<u64> {
     let path = directory.join("image.qcow2");
     let mut command = Command::new("qemu-img");

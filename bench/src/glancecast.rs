@@ -1,4 +1,4 @@
-//! glancecast itself: its command lines, and what its sender and its receivers report of a push.
+//! glancecast itself: its command lines, and the reports of its sender and receivers.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -22,69 +22,69 @@ pub struct Programs {
     pub name: String,
     sender: PathBuf,
     receiver: PathBuf,
-    /// What the receiver's `--help` prints, which tells what an older build lacks.
+    /// The receiver's `--help` text, which shows what an older build lacks.
     help: String,
 }
 
-/// A push, and how it is done.
+/// A push with its options.
 #[derive(Debug, Clone)]
 pub struct Glancecast {
-    /// Whose programs.
+    /// The build to run.
     pub programs: Programs,
     /// The sender's `--rate`.
     pub rate: String,
-    /// More options for the sender.
+    /// Additional options of the sender.
     pub sender_options: Vec<String>,
-    /// More options for receivers by their numbers, from 1.
+    /// Additional options of receivers by number, from 1.
     pub receiver_options: Vec<(usize, &'static str)>,
-    /// What receivers have in their stores before.
+    /// Files that are in the receivers' stores before.
     pub stored: Vec<Stored>,
-    /// Whether threads and stages are looked at.
+    /// Whether to record threads and stages.
     pub profile: bool,
 }
 
-/// A file that a receiver has in its store.
+/// A file in a receiver's store.
 #[derive(Debug, Clone)]
 pub struct Stored {
     /// The receiver's number, from 1.
     pub receiver: usize,
-    /// Where it is.
+    /// The path of the original.
     pub file: PathBuf,
     /// Its name in the store.
     pub name: String,
-    /// How it gets there.
+    /// How it is put there.
     pub by: By,
 }
 
-/// How a file gets into a store.
+/// How a file is put into a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum By {
-    /// The store has a second name of it.
+    /// As a hard link.
     Link,
-    /// It is in the store alone: an unfinished image with two names counts as published.
+    /// By a rename: an unfinished image with two names counts as published.
     Move,
 }
 
-/// A push that every receiver has proven and published.
+/// A push whose image every receiver has proven and published.
 #[derive(Debug)]
 pub struct Pushed {
     /// The sender's report.
     pub report: Report,
-    /// What was measured from outside.
+    /// The measurements from outside.
     pub ran: Ran,
 }
 
 impl Programs {
-    /// The programs of this build, which lie beside this executable.
+    /// Returns the programs of this build, which are in the directory of this executable.
     ///
     /// # Panics
-    /// If the kernel does not know this executable.
+    /// If the kernel does not know the path of this executable.
     pub fn ours() -> Self {
         let this = std::env::current_exe().expect("a running program knows its executable");
         Self::new("glancecast", this.with_file_name("glancecast"), this.with_file_name("glancecastd"))
     }
 
-    /// Parses `NAME=DIRECTORY`: the programs of another build.
+    /// Parses `NAME=DIRECTORY`, the programs of another build.
     pub fn parse(text: &str) -> Result<Self, String> {
         let (name, directory) = text.split_once('=').ok_or("give it as NAME=DIRECTORY")?;
         let program = |name: &str| {
@@ -101,29 +101,29 @@ impl Programs {
         Self { name: name.to_owned(), sender, receiver, help }
     }
 
-    /// Whether the receiver's help has these words.
+    /// Whether the receiver's help text contains `words`.
     pub fn has(&self, words: &str) -> bool {
         self.help.contains(words)
     }
 
-    /// What makes a receiver accept pushes that are not signed; nothing before signatures were asked for.
+    /// Returns the option that makes a receiver accept unsigned pushes, or nothing for builds without signatures.
     fn any_sender(&self) -> &'static str {
         if self.has("|any>") { "--sender any" } else { "" }
     }
 
-    /// The command line of a receiver.
+    /// Returns the command line of a receiver.
     pub fn receiver(&self, arguments: &str) -> Line {
         Line::new(&self.receiver, arguments)
     }
 
-    /// The command line of a sender.
+    /// Returns the command line of a sender.
     pub fn sender(&self, arguments: &str) -> Line {
         Line::new(&self.sender, arguments)
     }
 }
 
 impl Glancecast {
-    /// A push by these programs at a rate.
+    /// Creates a push by these programs at a rate.
     pub fn new(programs: &Programs, rate: impl Into<String>) -> Self {
         Self {
             programs: programs.clone(),
@@ -135,7 +135,7 @@ impl Glancecast {
         }
     }
 
-    /// Does it.
+    /// Runs the push.
     pub fn push(&self, site: &Site) -> Result<Pushed> {
         let ran = run(self, &Extra::default(), site)?;
         let sender = ran.sender.first().context("there is a sender")?;
@@ -210,7 +210,7 @@ impl Tool for Glancecast {
     }
 
     fn is_done(&self, _site: &Site, _host: &Host, process: &mut Process) -> Result<bool> {
-        // It leaves with 0 when the copy is proven and has its name.
+        // It exits with 0 when the copy is proven and published.
         Ok(process.poll().is_some_and(|end| end.code() == Some(0)))
     }
 
@@ -224,18 +224,18 @@ impl Tool for Glancecast {
 }
 
 impl Pushed {
-    /// The datagrams that hold the image, and those that repaired it, as they were sent.
+    /// Returns the number of sent datagrams that carry source or repair symbols.
     pub fn symbols_sent(&self) -> u64 {
         let kinds = ["source", "repair"].iter().filter_map(|kind| self.report.wire.kinds.get(*kind));
         kinds.map(|kind| kind.datagrams).sum()
     }
 
-    /// Bytes of the datagrams of a kind.
+    /// Returns the bytes of the datagrams of a kind.
     pub fn bytes_of(&self, kind: &str) -> u64 {
         self.report.wire.kinds.get(kind).map_or(0, |kind| kind.bytes)
     }
 
-    /// Seconds that a line of this rate, in bits per second, needs for the image in full frames, as tc counts them.
+    /// Returns the seconds that a line of this rate needs for the image in full frames, as tc counts them.
     pub fn line_seconds(&self, line_bits_per_second: u64) -> f64 {
         let object = &self.report.object;
         let frames = object.bytes as f64 / object.symbol_bytes as f64;
@@ -243,22 +243,22 @@ impl Pushed {
         frames * frame_bytes as f64 * 8.0 / line_bits_per_second as f64
     }
 
-    /// The image's bits by the seconds until the last receiver's end, in Gbit/s.
+    /// Returns the rate in Gbit/s until the last receiver has exited.
     pub fn gbit_s(&self) -> f64 {
         self.report.object.bytes as f64 * 8.0 / self.ran.seconds / 1e9
     }
 
-    /// The sender's process.
+    /// Returns the sender's process.
     pub fn sender(&self) -> &Ended {
         &self.ran.sender[0]
     }
 
-    /// The first receiver's process.
+    /// Returns the first receiver's process.
     pub fn receiver(&self) -> &Ended {
         &self.ran.receivers[0]
     }
 
-    /// The run with its figures, and what a reader of them should know.
+    /// Returns the run with its figures and details for readers.
     pub fn figures(&self, more: &[(&str, f64)], details: impl std::fmt::Display) -> Run {
         let mut run = self.ran.figures();
         run.figures.extend(more.iter().map(|(name, value)| ((*name).to_owned(), *value)));
@@ -267,13 +267,13 @@ impl Pushed {
 }
 
 impl Ended {
-    /// The stages that a receiver logged when its object was done.
+    /// Returns the stages that a receiver logged when it was done.
     pub fn stages(&self) -> Vec<Stage> {
         self.log.iter().filter_map(|line| parse_stage(line)).collect()
     }
 }
 
-/// Parses what a receiver logs of a stage: `... stage="open" seconds=0.5 bytes=1024`.
+/// Parses the log line of a stage: `... stage="open" seconds=0.5 bytes=1024`.
 fn parse_stage(line: &str) -> Option<Stage> {
     let field = |name: &str| {
         let word = line.split_whitespace().find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
@@ -283,19 +283,18 @@ fn parse_stage(line: &str) -> Option<Stage> {
     Some(Stage { stage: field("stage")?, seconds, bytes })
 }
 
-/// `--rate` for a network whose line carries nothing else: nearly all of the line, or where there is none, more than two
-/// processors carry from file to file.
+/// Returns the `--rate` for a network whose line carries nothing else: nearly all of the line, or [`UNSHAPED_RATE`].
 pub fn rate(network: &Network, share: f64) -> String {
     network.paced(share).map_or_else(|| UNSHAPED_RATE.to_owned(), |rate| format!("{}kbit", rate / 1000))
 }
 
-/// Of a line: the rate counts what tbf counts, and answers of hosts and the kernel's own packets need some.
+/// Share of the line. `--rate` counts as tbf does; the rest is for answers of hosts and the kernel's own packets.
 pub const LINE_SHARE: f64 = 0.985;
-/// More than two processors carry from file to file: the programs hold each other back.
+/// More than two processors can transfer from file to file, so that the programs limit each other.
 pub const UNSHAPED_RATE: &str = "20gbit";
 const GROUP: &str = "239.255.77.3:27079";
 const KEY: &str = "group.key";
-/// The receiver logs its stages at this level.
+/// The log level at which the receiver logs its stages.
 const LOG_OF_STAGES: &str = "info,glancecast_receiver=debug";
 const ETHERNET_IPV4_UDP_BYTES: u64 = 14 + 20 + 8;
 

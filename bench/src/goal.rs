@@ -1,4 +1,4 @@
-//! What is to be reached, and what was.
+//! Goals and the figures that were measured for them.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,15 +9,15 @@ use crate::render;
 pub struct Goal {
     /// Its name.
     pub name: String,
-    /// The figure, for people.
+    /// A description of the figure for people.
     pub what: String,
-    /// The figure's unit, or nothing for a ratio.
+    /// The figure's unit; empty for a ratio.
     pub unit: String,
     /// The figure's bound.
     pub limit: Limit,
-    /// The figure; none where something that it needs was not measured, or failed.
+    /// The figure; `None` if an input of it was not measured, or failed.
     pub measured: Option<f64>,
-    /// Whether the figure keeps to the bound.
+    /// Whether the figure is within the bound.
     pub is_reached: bool,
 }
 
@@ -32,7 +32,7 @@ pub enum Limit {
 }
 
 impl Goal {
-    /// A goal, and the figure that was measured for it.
+    /// Creates a goal with its measured figure.
     pub fn new(name: &str, what: &str, limit: Limit, unit: &str, measured: Option<f64>) -> Self {
         let is_reached = measured.is_some_and(|value| limit.is_kept_by(value));
         Self { name: name.into(), what: what.into(), unit: unit.into(), limit, measured, is_reached }
@@ -49,7 +49,7 @@ impl Goal {
 }
 
 impl Limit {
-    /// Whether a value keeps to it.
+    /// Whether a value is within the bound.
     pub fn is_kept_by(self, value: f64) -> bool {
         match self {
             Self::AtMost(bound) => value <= bound,
@@ -57,7 +57,7 @@ impl Limit {
         }
     }
 
-    /// The bound as text.
+    /// Returns the bound as text.
     pub fn text(self, unit: &str) -> String {
         match self {
             Self::AtMost(bound) => format!("<= {bound} {unit}").trim_end().to_owned(),
@@ -66,7 +66,7 @@ impl Limit {
     }
 }
 
-/// All goals, a row each.
+/// Returns a table of the goals, with one row for each.
 pub fn table(goals: &[Goal]) -> String {
     let rows: Vec<_> = goals.iter().map(Goal::cells).collect();
     render::table(&["goal", "figure", ">measured", ">to be", "reached"], &rows)

@@ -1,4 +1,4 @@
-//! The `main` of every measurement of whole programs: chooses the cases, lets their ways take turns, and writes the
+//! The `main` of all measurements of whole programs: it chooses the cases, runs their ways in turns, and writes the
 //! results after each case.
 
 use std::fs;
@@ -20,39 +20,39 @@ use crate::render::{self, Column};
 
 /// A measurement: its options, its cases and its page.
 pub trait Bench: Parser {
-    /// Its name, which is that of its files.
+    /// The name of the measurement and its files.
     const NAME: &'static str;
-    /// The beginning of the page.
+    /// The beginning of the results page.
     const HEAD: &'static str;
-    /// The columns of the table of a case.
+    /// The columns of a case's table.
     const COLUMNS: &'static [Column];
     /// Whether every second repetition takes the ways in the reverse order.
     const ALTERNATES: bool = true;
-    /// Whether a failed run ends it.
+    /// Whether a failed run ends the measurement.
     const STOPS: bool = false;
 
-    /// The options that all measurements have.
+    /// Returns the options that all measurements have.
     fn common(&self) -> &Common;
 
-    /// All cases, in the order of the page.
+    /// Returns all cases, in the order of the page.
     fn cases(&self) -> Result<Vec<Case>>;
 
-    /// Checks what the machine has to offer, before anything begins.
+    /// Checks this machine's prerequisites before anything starts.
     fn check(&self) -> Result<()> {
         supervisor::need_root(Self::NAME)
     }
 
-    /// What these rows reached of what is to be reached.
+    /// Returns the goals with the figures of these rows.
     fn goals(_rows: &[Row]) -> Vec<Goal> {
         Vec::new()
     }
 
-    /// The figures of a row.
+    /// Returns the page's text for a row.
     fn section(row: &Row) -> String {
         render::ways(row, Self::COLUMNS)
     }
 
-    /// The results as a picture.
+    /// Returns the results as a picture.
     fn plot(_record: &Record) -> Option<String> {
         None
     }
@@ -78,7 +78,7 @@ fn list(bench: &impl Bench) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Writes the pages of results that were measured before.
+/// Writes the pages of the existing results.
 fn draw<B: Bench>(directory: &Path) -> Result<ExitCode> {
     let record = Record::read(directory, B::NAME)?;
     ensure!(!record.rows.is_empty(), "there are no results in {}", directory.display());
@@ -86,14 +86,14 @@ fn draw<B: Bench>(directory: &Path) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Reports what is wrong before anything begins, and has a worker do the rest.
+/// Reports errors before anything starts, and then runs a worker.
 fn supervise<B: Bench>(bench: &B) -> Result<ExitCode> {
     choose(bench.cases()?, &bench.common().only)?;
     bench.check()?;
     supervisor::supervise(B::NAME, &bench.common().memory)
 }
 
-/// Measures every case that was asked for.
+/// Measures all requested cases.
 fn measure<B: Bench>(bench: &B, directory: &Path) -> Result<ExitCode> {
     let (common, all) = (bench.common(), bench.cases()?);
     let order: Vec<&str> = all.iter().map(|case| case.name).collect();
@@ -117,7 +117,7 @@ fn measure<B: Bench>(bench: &B, directory: &Path) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Lets the ways of a case take turns.
+/// Runs the ways of a case in turns.
 fn measure_case<B: Bench>(
     case: &Case,
     common: &Common,
@@ -138,7 +138,7 @@ fn measure_case<B: Bench>(
         turn.take()?;
         let mut ways: Vec<_> = case.ways.iter().zip(&mut row.ways).collect();
         if B::ALTERNATES && repetition % 2 == 1 {
-            ways.reverse(); // what a run leaves behind is not always for the same way
+            ways.reverse(); // leftovers of a run do not always affect the same way
         }
         for (way, results) in ways.into_iter().filter(|(way, _)| repetition == 0 || !way.once) {
             let mut run = way.run(&ground);
@@ -162,7 +162,7 @@ fn write<B: Bench>(record: &Record, directory: &Path) -> Result<()> {
     B::plot(record).map_or(Ok(()), |svg| record::write(directory, &format!("{}.svg", B::NAME), &svg))
 }
 
-/// The image that was made last, which the next case may have as well.
+/// Holds the image that was made last, because the next case may use the same.
 struct Images<'a> {
     last: Option<(Content, Image)>,
     directory: &'a Path,
@@ -180,5 +180,5 @@ impl Images<'_> {
     }
 }
 
-/// `--quick` takes images of this part of the length.
+/// Factor by which `--quick` shortens images.
 const QUICK_SHARE: u64 = 8;

@@ -1,7 +1,7 @@
 //! Measurements. They print, compare and record; they never gate a test.
 //!
-//! A measurement of whole programs is a list of cases: [`case`] says what is measured, [`run`] runs a tool once, [`record`]
-//! keeps the figures, [`render`] writes them for people, and [`harness`] is the `main` of all. Measurements of single
+//! A measurement of whole programs is a list of cases: [`case`] describes what is measured, [`run`] runs a tool once,
+//! [`record`] holds the figures, [`render`] formats them, and [`harness`] is the common `main`. Measurements of single
 //! functions share [`micro`].
 
 pub mod case;

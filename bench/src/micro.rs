@@ -1,5 +1,5 @@
-//! Measurements of single functions: memory to measure on, a pinned core, samples of the monotonic clock, and blocks with
-//! lost symbols.
+//! Measurements of single functions: memory to measure on, a pinned core, samples of the monotonic clock, and blocks
+//! with lost symbols.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use nix::sched::{CpuSet, sched_setaffinity};
 use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap_anonymous};
 use nix::unistd::Pid;
 
-/// How many bytes a measurement rotates over, so that none of them are in a cache when it comes back to them.
+/// The memory that a measurement rotates over, so that no data is in a cache when its turn comes again.
 pub const COLD_BYTES: usize = 256 << 20;
 
 /// Pins the calling thread to a core.
@@ -19,16 +19,16 @@ pub fn pin(core: usize) -> nix::Result<()> {
     sched_setaffinity(Pid::from_raw(0), &cores)
 }
 
-/// The pages that memory is made of.
+/// The page size of memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pages {
-    /// What the kernel gives when it is not asked.
+    /// The kernel's default.
     Default,
-    /// Huge ones, as far as the kernel has them.
+    /// Huge pages, as far as the kernel has them.
     Huge,
 }
 
-/// Memory with something written to every byte, kept until the process ends.
+/// Allocates memory with every byte written. It is never freed.
 pub fn memory(len: usize, pages: Pages) -> anyhow::Result<&'static mut [u8]> {
     let len_mapped = len.max(1).next_multiple_of(2 << 20).try_into()?;
     let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
@@ -38,29 +38,29 @@ pub fn memory(len: usize, pages: Pages) -> anyhow::Result<&'static mut [u8]> {
         // SAFETY: the mapping made above; the advice changes nothing but its pages.
         unsafe { madvise(at, len_mapped.get(), MmapAdvise::MADV_HUGEPAGE)? };
     }
-    // SAFETY: `len` bytes of a mapping that nobody else has, zeroed by the kernel and never unmapped.
+    // SAFETY: `len` bytes of a mapping that nothing else refers to, zeroed by the kernel and never unmapped.
     let memory = unsafe { std::slice::from_raw_parts_mut(at.as_ptr().cast::<u8>(), len) };
     memory.fill(1);
     Ok(memory)
 }
 
-/// The time of `work` on the monotonic clock.
+/// Returns the time of `work` on the monotonic clock.
 pub fn time(work: impl FnOnce()) -> Duration {
     let start = Instant::now();
     work();
     start.elapsed()
 }
 
-/// The middle sample, of an even number the upper one.
+/// Returns the median sample; of an even number, the upper of the two in the middle.
 ///
 /// # Panics
-/// If there is none.
+/// If there are no samples.
 pub fn median<T: PartialOrd>(mut samples: Vec<T>) -> T {
     samples.sort_by(|one, other| one.partial_cmp(other).expect("samples are numbers"));
     samples.swap_remove(samples.len() / 2)
 }
 
-/// The median time of one call, of at least five and of about `budget` in all.
+/// Returns the median time of a call, of at least five calls and about `budget` in total.
 pub fn median_time(budget: Duration, mut call: impl FnMut()) -> Duration {
     call(); // warms caches and lazy memory
     let (start, mut times) = (Instant::now(), Vec::new());
@@ -70,12 +70,12 @@ pub fn median_time(budget: Duration, mut call: impl FnMut()) -> Duration {
     median(times)
 }
 
-/// 10^9 bits per second.
+/// Returns a rate in units of 10^9 bits per second.
 pub fn gbit_s(bytes: usize, time: Duration) -> f64 {
     bytes as f64 * 8.0 / time.as_secs_f64() / 1e9
 }
 
-/// What this core reads of memory that is in no cache, in Gbit/s: the median of 5.
+/// Returns this core's read bandwidth for uncached memory in Gbit/s, the median of 5.
 pub fn read_bandwidth(memory: &[u8]) -> f64 {
     let sum = |memory: &[u8]| {
         let words = memory.chunks_exact(64);
@@ -101,18 +101,18 @@ pub struct Turns {
     pub block_bytes: usize,
     /// The number of blocks.
     pub blocks: usize,
-    /// The next one, counted without end.
+    /// The next block, counted without end.
     pub next: usize,
 }
 
 impl Turns {
-    /// Over blocks of this shape in `cold` bytes.
+    /// Creates turns over the blocks of this shape in `cold` bytes.
     pub fn new(shape: BlockShape, cold: usize) -> Self {
         let block_bytes = shape.source_bytes();
         Self { block_bytes, blocks: cold.div_ceil(block_bytes), next: 0 }
     }
 
-    /// The speed of `work`, which is given the block's number, over `count` blocks, in Gbit/s.
+    /// Returns the speed of `work` over `count` blocks in Gbit/s. `work` receives the block's number.
     pub fn gbit_s(&mut self, count: usize, mut work: impl FnMut(usize)) -> f64 {
         let first = self.next;
         self.next += count;
@@ -120,13 +120,13 @@ impl Turns {
         gbit_s(count * self.block_bytes, took)
     }
 
-    /// The numbers of the next `count` blocks.
+    /// Returns the numbers of the next `count` blocks.
     pub fn coming(self, count: usize) -> impl Iterator<Item = usize> {
         (self.next..self.next + count).map(move |turn| turn % self.blocks)
     }
 }
 
-/// All source symbols but `lost` ones at equal distances.
+/// Returns all source symbols except `lost` ones at equal distances.
 pub fn all_but(k: u32, lost: u32) -> SymbolSet {
     let mut held = SymbolSet::full(k);
     (0..lost).for_each(|i| {
@@ -135,10 +135,10 @@ pub fn all_but(k: u32, lost: u32) -> SymbolSet {
     held
 }
 
-/// Consecutive repair symbols, from the first one on.
+/// Returns consecutive repair symbols, starting with the first.
 ///
 /// # Panics
-/// If there are too many for RFC 6330.
+/// If there are more than RFC 6330 allows.
 pub fn repair_symbols(shape: BlockShape, bytes: &[u8]) -> Vec<RepairSymbol<'_>> {
     let first = Esi::first_repair(shape);
     let symbols = bytes.chunks_exact(shape.symbol_size()).zip(0..);
@@ -150,7 +150,7 @@ pub fn repair_symbols(shape: BlockShape, bytes: &[u8]) -> Vec<RepairSymbol<'_>> 
 pub struct Numbers(pub u64);
 
 impl Numbers {
-    /// The next one, of 64 bits.
+    /// Returns the next 64-bit number.
     pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
@@ -159,12 +159,12 @@ impl Numbers {
         z ^ (z >> 31)
     }
 
-    /// The next one, below a bound.
+    /// Returns the next number, below `bound`.
     pub fn below(&mut self, bound: u64) -> u64 {
         self.draw() % bound
     }
 
-    /// Fills memory with bytes that no compressor shortens.
+    /// Fills memory with incompressible bytes.
     pub fn fill(&mut self, memory: &mut [u8]) {
         for word in memory.chunks_exact_mut(8) {
             word.copy_from_slice(&self.draw().to_le_bytes());

@@ -1,21 +1,21 @@
-//! The results as a picture: for each row a bar for each tool, as long as its seconds, and marks for what the line and the
-//! kernel's path alone need. Readable on light and on dark.
+//! The results as a picture. Each row has a bar for each tool, whose length shows its seconds, and marks for what the
+//! line and the kernel's path alone need. It is readable on light and dark backgrounds.
 
 use std::fmt::Write;
 
 use crate::record::{Record, Row, Runs};
 use crate::ways::{KERNEL_PATH, LINE};
 
-/// What full bars of two rows have in common.
+/// The scale of the bars.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scale {
-    /// Nothing: each row has a scale of its own.
+    /// Each row has its own scale.
     Row,
-    /// The seconds.
+    /// All rows share the scale of seconds.
     Common,
 }
 
-/// All rows, one below the other.
+/// Returns a picture of all rows, one below the other.
 pub fn plot(title: &str, record: &Record, scale: Scale) -> String {
     let longest = |rows: &[Row]| {
         let seconds = rows.iter().flat_map(|row| row.ways.iter().filter_map(|way| way.median("seconds")));
@@ -42,7 +42,7 @@ pub fn plot(title: &str, record: &Record, scale: Scale) -> String {
     )
 }
 
-/// Draws a row from `top` on, and returns where it ends; `scale` is in pixels a second.
+/// Draws a row from `top` down and returns its end. `scale` is in pixels per second.
 fn panel(svg: &mut String, row: &Row, top: f64, scale: f64) -> f64 {
     text(svg, "title", MARGIN, top + 14.0, &row.work);
     let first = top + TITLE;
@@ -93,7 +93,7 @@ fn escape(text: &str) -> String {
 const WIDTH: f64 = 900.0;
 const MARGIN: f64 = 16.0;
 const LEFT: f64 = 112.0;
-/// The longest bar; its figures follow.
+/// The length of the longest bar; the figures follow it.
 const BARS: f64 = 600.0;
 const TOP: f64 = 40.0;
 const TITLE: f64 = 22.0;

@@ -1,4 +1,4 @@
-//! The results as `NAME.json` holds them. A row that is measured again replaces its earlier result; the others stay.
+//! The results as stored in `NAME.json`. A repeated row replaces its earlier result; the others stay.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -19,26 +19,26 @@ use crate::lab::network::Network;
 pub struct Record {
     /// The version of the file's format.
     format: u32,
-    /// One entry a case.
+    /// One entry per case.
     pub rows: Vec<Row>,
-    /// What is to be reached, and what these rows reached.
+    /// The goals with the figures of these rows.
     pub goals: Vec<Goal>,
 }
 
-/// The results of a case: all were measured in one run.
+/// The results of a case, all measured in one run of the program.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Row {
     /// The name of the case.
     pub name: String,
-    /// What it is, for people.
+    /// A description for people.
     pub work: String,
     /// The network.
     pub network: Network,
     /// The length of the image.
     pub image_bytes: u64,
-    /// What the image takes of its disk.
+    /// The disk space of the image in bytes.
     pub allocated_bytes: u64,
-    /// Bytes of the image outside holes, where that is known.
+    /// Bytes of the image outside holes, if known.
     pub data_bytes: Option<u64>,
     /// The length of the compressed qcow2 of the image.
     pub qcow2_bytes: Option<u64>,
@@ -46,7 +46,7 @@ pub struct Row {
     pub seed: u64,
     /// The machine and the commit.
     pub machine: Machine,
-    /// One entry a way.
+    /// One entry per way.
     pub ways: Vec<Runs>,
 }
 
@@ -57,64 +57,64 @@ pub struct Runs {
     pub way: String,
     /// A remark about it.
     pub about: String,
-    /// Command lines: the sender's, and the first receiver's.
+    /// The command lines of the sender and the first receiver.
     pub commands: Vec<String>,
-    /// One entry a repetition.
+    /// One entry per repetition.
     pub runs: Vec<Run>,
 }
 
 /// One run.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Run {
-    /// What was measured, by name; nothing in a run that failed.
+    /// The figures by name; empty for a failed run.
     pub figures: BTreeMap<String, f64>,
-    /// The figures that matter, and what else was seen, for people.
+    /// The important figures and other observations, for people.
     pub details: String,
     /// Why it failed.
     pub failure: Option<String>,
     /// See [`Runs::commands`], to which they are moved.
     #[serde(skip)]
     pub commands: Vec<String>,
-    /// More figures, of which only the measurement itself knows the form.
+    /// More figures, whose form only the measurement itself knows.
     #[serde(default, skip_serializing_if = "serde_json::Value::is_null")]
     pub profile: serde_json::Value,
 }
 
 impl Run {
-    /// A run with these figures.
+    /// Creates a run with these figures.
     pub fn new<const N: usize>(figures: [(&str, f64); N], details: impl Into<String>) -> Self {
         let figures = figures.map(|(name, value)| (name.to_owned(), value)).into();
         Self { figures, details: details.into(), ..Self::default() }
     }
 
-    /// A run without figures.
+    /// Creates a failed run.
     pub fn failed(why: impl Into<String>) -> Self {
         Self { failure: Some(why.into()), ..Self::default() }
     }
 
-    /// A figure by its name.
+    /// Returns a figure by name.
     pub fn figure(&self, name: &str) -> Option<f64> {
         self.figures.get(name).copied()
     }
 
-    /// In one line.
+    /// Returns the details or the failure in one line.
     pub fn summary(&self) -> String {
         self.failure.as_ref().map_or_else(|| self.details.clone(), |why| format!("failed: {why}"))
     }
 }
 
 impl Runs {
-    /// The median of a figure over the runs that did not fail.
+    /// Returns the median of a figure over the successful runs.
     pub fn median(&self, figure: &str) -> Option<f64> {
         median(self.runs.iter().filter_map(|run| run.figure(figure)).collect())
     }
 
-    /// The same; none if a run failed.
+    /// Returns the median of a figure, or `None` if a run failed.
     pub fn median_of_all(&self, figure: &str) -> Option<f64> {
         self.median(figure).filter(|_| self.failures() == 0)
     }
 
-    /// The run with the middle time; none if a run failed.
+    /// Returns the run with the median time, or `None` if a run failed.
     pub fn middle(&self) -> Option<&Run> {
         let mut runs: Vec<(f64, &Run)> =
             self.runs.iter().filter_map(|run| Some((run.figure("seconds")?, run))).collect();
@@ -122,14 +122,14 @@ impl Runs {
         (runs.len() == self.runs.len()).then(|| runs.get(runs.len() / 2))?.map(|(_, run)| *run)
     }
 
-    /// How many runs failed.
+    /// Returns the number of failed runs.
     pub fn failures(&self) -> usize {
         self.runs.iter().filter(|run| run.failure.is_some()).count()
     }
 }
 
 impl Row {
-    /// A row before its first run.
+    /// Creates a row before its first run.
     pub fn new(case: &Case, ground: &Ground<'_>, seed: u64) -> Self {
         let runs = |way: &crate::case::Way| Runs {
             way: way.name.clone(),
@@ -151,14 +151,14 @@ impl Row {
         }
     }
 
-    /// The runs of a way.
+    /// Returns the runs of a way.
     pub fn way(&self, name: &str) -> Option<&Runs> {
         self.ways.iter().find(|runs| runs.way == name)
     }
 }
 
 impl Record {
-    /// Reads the results of earlier runs, if there are any of this format.
+    /// Reads earlier results, if there are any in this format.
     pub fn read(directory: &Path, name: &str) -> Result<Self> {
         let path = directory.join(format!("{name}.json"));
         let empty = Self { format: FORMAT, ..Self::default() };
@@ -174,14 +174,14 @@ impl Record {
         }))
     }
 
-    /// Adds a row, or replaces it, and sorts the rows as in `order`.
+    /// Adds or replaces a row, and sorts the rows as in `order`.
     pub fn put(&mut self, row: Row, order: &[&str]) {
         self.rows.retain(|earlier| earlier.name != row.name);
         self.rows.push(row);
         self.rows.sort_by_key(|row| order.iter().position(|name| *name == row.name));
     }
 
-    /// A row by its name.
+    /// Returns a row by name.
     pub fn row(&self, name: &str) -> Option<&Row> {
         self.rows.iter().find(|row| row.name == name)
     }
@@ -193,7 +193,7 @@ impl Record {
     }
 }
 
-/// Writes a file with results.
+/// Writes a results file.
 pub fn write(directory: &Path, name: &str, text: &str) -> Result<()> {
     let path = directory.join(name);
     fs::create_dir_all(directory)
@@ -201,7 +201,7 @@ pub fn write(directory: &Path, name: &str, text: &str) -> Result<()> {
         .with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// The sample in the middle; of an even number the mean of the two in the middle.
+/// Returns the median sample; of an even number, the mean of the two in the middle.
 pub fn median(mut samples: Vec<f64>) -> Option<f64> {
     samples.sort_by(f64::total_cmp);
     let half = samples.len() / 2;
@@ -240,7 +240,7 @@ pub(crate) mod tests {
         assert!(Record::read(directory.path(), "some").expect("readable").rows.is_empty());
     }
 
-    /// A row of pushes of 256 MiB over 1 Gbit/s, of which the line alone needs 2.27 s.
+    /// Returns a row of pushes of 256 MiB over 1 Gbit/s, for which the line alone needs 2.27 s.
     pub(crate) fn row(name: &str, ways: &[(&str, &[Option<f64>])]) -> Row {
         Row {
             name: name.to_owned(),

@@ -1,4 +1,4 @@
-//! The results as a page of Markdown, which is read on a terminal as well.
+//! The results as a page of Markdown that is also readable on a terminal.
 
 use std::fmt::Write;
 
@@ -10,23 +10,23 @@ use crate::record::{Record, Row, Runs};
 pub struct Column {
     /// Its heading.
     pub title: &'static str,
-    /// What it has for a way.
+    /// The content for a way.
     pub cell: Cell,
 }
 
-/// The content of a column for a way; `-` where there is none.
+/// The content of a column for a way; `-` if there is none.
 #[derive(Clone, Copy, Debug)]
 pub enum Cell {
-    /// The median of a figure, by a unit, with this many decimals.
+    /// The median of a figure, divided by a unit, with a number of decimals.
     Median(&'static str, f64, usize),
-    /// A figure of the run in the middle, with this many decimals.
+    /// A figure of the median run, with a number of decimals.
     Middle(&'static str, usize),
-    /// Something else.
+    /// Other text.
     Text(fn(&Row, &Runs) -> Option<String>),
 }
 
 impl Column {
-    /// A column.
+    /// Creates a column.
     pub const fn new(title: &'static str, cell: Cell) -> Self {
         Self { title, cell }
     }
@@ -42,7 +42,7 @@ impl Column {
     }
 }
 
-/// A value with this many decimals.
+/// Formats a value with a number of decimals.
 pub fn decimals(value: Option<f64>, decimals: usize) -> Option<String> {
     value.map(|value| format!("{value:.decimals$}"))
 }
@@ -50,7 +50,7 @@ pub fn decimals(value: Option<f64>, decimals: usize) -> Option<String> {
 /// Bytes.
 pub const MIB: f64 = 1_048_576.0;
 
-/// A table with aligned columns; headings that begin with `>` stand above figures.
+/// Returns a table with aligned columns. Headings that begin with `>` are right-aligned.
 pub fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     let titles: Vec<&str> = head.iter().map(|title| title.trim_start_matches('>')).collect();
     let length = |text: &str| text.chars().count();
@@ -83,7 +83,7 @@ pub fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     text
 }
 
-/// The table of a row's ways.
+/// Returns the table of a row's ways.
 pub fn ways(row: &Row, columns: &[Column]) -> String {
     let titles: Vec<String> = columns.iter().map(|column| format!(">{}", column.title)).collect();
     let head: Vec<&str> = ["way"].into_iter().chain(titles.iter().map(String::as_str)).collect();
@@ -94,7 +94,7 @@ pub fn ways(row: &Row, columns: &[Column]) -> String {
     table(&head, &row.ways.iter().map(cells).collect::<Vec<_>>())
 }
 
-/// The goals, and for each row its table as `section` writes it and its runs.
+/// Returns a page with the goals and, for each row, its table by `section` and its runs.
 pub fn page(head: &str, record: &Record, section: impl Fn(&Row) -> String) -> String {
     let mut text = format!("{head}\n");
     if !record.goals.is_empty() {
@@ -106,7 +106,7 @@ pub fn page(head: &str, record: &Record, section: impl Fn(&Row) -> String) -> St
     text
 }
 
-/// What was run, and on what machine.
+/// Returns the commands and the machine of a row.
 fn details(row: &Row) -> String {
     let (machine, medians) = (&row.machine, row.ways.iter().map(|runs| runs.runs.len()).max().unwrap_or(0));
     let mut text = format!(

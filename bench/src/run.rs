@@ -1,5 +1,5 @@
-//! One run of one tool on a network of its own: the side that waits is started first, the clock starts with the other
-//! side and stops when the last receiver has the whole file. The copies are compared with the image after that.
+//! Runs a tool once on its own network. The waiting side starts first. The clock starts with the other side and stops
+//! when the last receiver has the whole file. Then the copies are compared with the image.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -24,19 +24,19 @@ use crate::tools::{Direction, Extra, Line, Tool};
 /// Where a run takes place, and with what.
 #[derive(Debug)]
 pub struct Site {
-    /// The network that stands; none on the loopback interface of this machine, which takes no root.
+    /// The built network; `None` on this machine's loopback interface, which needs no root.
     lab: Option<Lab>,
-    /// The network as it was asked for.
+    /// The requested network.
     pub network: Network,
     /// The image.
     pub image: Image,
-    /// A directory for what the sender reads and writes.
+    /// The directory for the sender's files.
     pub directory: PathBuf,
     /// The receivers.
     pub hosts: Vec<Host>,
     /// The time after which the run has failed.
     pub limit: Duration,
-    /// Whether memory for the copies is touched first, without which the first ones take longer.
+    /// Whether to touch the memory for the copies first, without which the first copies take longer.
     pub warm: bool,
 }
 
@@ -49,22 +49,22 @@ pub struct Host {
     pub name: String,
     /// Its IPv4 address.
     pub address: [u8; 4],
-    /// Where it writes.
+    /// The directory that it writes to.
     pub directory: PathBuf,
 }
 
-/// What came of a run in which every receiver got the image.
+/// The result of a run in which every receiver got the image.
 #[derive(Debug)]
 pub struct Ran {
-    /// From the start of the side that does not wait to the last receiver's whole file.
+    /// Seconds from the start of the side that does not wait until the last receiver has the whole file.
     pub seconds: f64,
-    /// By the counter of the sender's interface; 0 on loopback.
+    /// Bytes by the counter of the sender's interface; 0 on loopback.
     pub sent_bytes: u64,
     /// The sender's processes.
     pub sender: Vec<Ended>,
-    /// The receivers.
+    /// The receivers' processes.
     pub receivers: Vec<Ended>,
-    /// What the first receiver's copy takes of its disk, holes left out.
+    /// The disk space of the first receiver's copy in bytes, without holes.
     pub allocated_bytes: u64,
     /// The command lines of the sender and of the first receiver.
     pub commands: Vec<String>,
@@ -73,7 +73,7 @@ pub struct Ran {
 /// A process that has ended.
 #[derive(Debug)]
 pub struct Ended {
-    /// What it used.
+    /// The exit status and the resources used.
     pub end: End,
     /// Its threads, if the tool is profiled.
     pub threads: Vec<ThreadTime>,
@@ -93,7 +93,7 @@ impl Site {
         Self::new(Some(lab), ground, ground.directory)
     }
 
-    /// The loopback interface, on which no rate and no loss of the network applies.
+    /// Returns a site on the loopback interface, without the network's rate and loss.
     pub fn loopback(ground: &Ground<'_>, directory: &Path) -> Result<Self> {
         Self::new(None, ground, directory)
     }
@@ -119,7 +119,7 @@ impl Site {
         Ok(Self { lab, network, image, directory, hosts, limit, warm: true })
     }
 
-    /// The network.
+    /// Returns the network.
     ///
     /// # Panics
     /// On loopback.
@@ -127,18 +127,18 @@ impl Site {
         self.lab.as_ref().expect("a network was built")
     }
 
-    /// The interface of every host.
+    /// Returns the name of every host's interface.
     pub fn interface(&self) -> &'static str {
         if self.lab.is_some() { Lab::INTERFACE } else { "lo" }
     }
 
-    /// A command that starts a line's program on a host.
+    /// Returns a command that starts a line's program on a host.
     pub fn command(&self, host: &str, line: &Line) -> Result<Command> {
         let program = line.program()?;
         let mut command =
             self.lab.as_ref().map_or_else(|| Command::new(&program), |lab| lab.command(host, &program));
         command.args(&line.arguments).stdin(Stdio::null()).current_dir(&self.directory);
-        // No tool finds a user's configuration or writes to a user's home.
+        // Tools must not read a user's configuration or write to a user's home.
         command.env("HOME", &self.directory).env_remove("XDG_CONFIG_HOME").env_remove("http_proxy");
         command.env_remove("RUST_LOG").envs(line.log_level.map(|level| ("RUST_LOG", level)));
         Ok(command)
@@ -157,14 +157,14 @@ impl Site {
 impl Drop for Site {
     fn drop(&mut self) {
         for directory in self.hosts.iter().map(|host| &host.directory).chain([&self.directory]) {
-            // The next run complains if it cannot be removed.
+            // If this fails, the next run reports it.
             let _ = fs::remove_dir_all(directory);
         }
     }
 }
 
 impl Ran {
-    /// The run with the figures that all tools have, and a line about them.
+    /// Returns the run with the figures that all tools have, and a summary.
     pub fn figures(&self) -> Run {
         let seconds = |ended: &[Ended]| ended.iter().map(|ended| ended.end.cpu.as_secs_f64()).sum();
         let (sender, receivers): (f64, f64) = (seconds(&self.sender), seconds(&self.receivers));
@@ -224,7 +224,7 @@ pub fn run(tool: &dyn Tool, extra: &Extra, site: &Site) -> Result<Ran> {
         .then(|| Sampler::start(sender.iter().chain(&receivers).map(Process::pid).collect()));
     let done = until_done(tool, site, &mut sender, &mut receivers, begin);
     let patience = if done.is_ok() { tool.patience(site) } else { Duration::ZERO };
-    // Even after a failure: what a process leaves behind is not for the next run.
+    // Even after a failure: leftover processes must not disturb the next run.
     finish(patience, &mut receivers);
     finish(patience, &mut sender);
     let mut threads = sampler.map(Sampler::finish).unwrap_or_default().into_iter();
@@ -259,7 +259,7 @@ fn until_ready(tool: &dyn Tool, site: &Site, host: Option<&Host>, process: &mut 
     Ok(())
 }
 
-/// Waits until the last receiver has the file, and returns how long that took.
+/// Waits until the last receiver has the file, and returns the time that it took.
 fn until_done(
     tool: &dyn Tool,
     site: &Site,
@@ -297,7 +297,7 @@ fn until_done(
     }
 }
 
-/// Ends processes, after the time in which they may end by themselves.
+/// Ends processes after `patience`, in which they may end by themselves.
 fn finish(patience: Duration, processes: &mut [Process]) {
     until_ended(processes, patience);
     for signal in [Signal::SIGTERM, Signal::SIGKILL] {
@@ -313,7 +313,7 @@ fn until_ended(processes: &mut [Process], within: Duration) {
     }
 }
 
-/// Compares every copy with the image, on all processors, as copies may be many.
+/// Compares every copy with the image, on all processors because there may be many copies.
 fn compare(tool: &dyn Tool, site: &Site) -> Result<()> {
     let compare_one = |host: &Host| {
         let copy = tool.copy(host);
@@ -329,20 +329,20 @@ fn compare(tool: &dyn Tool, site: &Site) -> Result<()> {
     })
 }
 
-/// The end of a process's log, for a message.
+/// Returns the end of a process's log, for an error message.
 fn last_lines(process: &Process) -> String {
     let lines = process.log_lines();
     let lines: Vec<&str> = lines.iter().map(|line| line.trim()).filter(|line| !line.is_empty()).collect();
     lines[lines.len().saturating_sub(LAST_LINES)..].join(" / ")
 }
 
-/// Of a log, in a message.
+/// The number of log lines in an error message.
 const LAST_LINES: usize = 8;
 const READY_TIMEOUT: Duration = Duration::from_secs(15);
 const READY_INTERVAL: Duration = Duration::from_millis(5);
-/// Short against the shortest run, long against what a look costs.
+/// Short compared to the shortest run, long compared to the cost of a check.
 const DONE_INTERVAL: Duration = Duration::from_millis(2);
 const STOP_TIMEOUT: Duration = Duration::from_secs(3);
-/// What a receiver takes besides its copy: for 128 of them it is half as much as the copies, which would otherwise lie in
-/// memory that was never touched.
+/// A receiver's memory besides its copy. For 128 receivers it is half as much as the copies, which would otherwise lie
+/// in memory that was never touched.
 const PROCESS_BYTES: u64 = 24 << 20;

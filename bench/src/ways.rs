@@ -1,4 +1,4 @@
-//! Ways that several measurements have: the tools, and what the line and the kernel's path alone need.
+//! Ways that several measurements share: the tools, and the references of the line and the kernel's path alone.
 
 use anyhow::{Context, Result};
 
@@ -10,7 +10,7 @@ use crate::record::Run;
 use crate::run::Site;
 use crate::tools::{self, Extra, Tool};
 
-/// What the line alone, where it has a rate, and the kernel's path alone need for the image.
+/// Returns the time that the line alone (if it has a rate) and the kernel's path alone need for the image.
 pub fn references(network: &Network) -> Vec<Way> {
     let line = Way::new(LINE, |ground| {
         let seconds = ground.network.line_seconds(ground.image.bytes).context("the line has a rate")?;
@@ -34,7 +34,7 @@ pub fn references(network: &Network) -> Vec<Way> {
     line.into_iter().chain([path]).collect()
 }
 
-/// A tool by its name, with more options than its own.
+/// Returns a tool by name, with additional options.
 ///
 /// # Panics
 /// If there is no such tool.
@@ -57,14 +57,14 @@ fn compare(tool: &dyn Tool, extra: &Extra, site: &Site) -> Result<Run> {
     Ok(tools::compare(tool, extra, site)?.figures())
 }
 
-/// glancecast's `--rate`: that of the line, or what several receivers can take that share the processors with the sender;
-/// above that they drop, and ask again.
+/// Returns glancecast's `--rate`: that of the line, or what several receivers can handle that share the processors with
+/// the sender. At a higher rate they drop datagrams and request them again.
 fn as_fast_as_it_goes(network: &Network) -> String {
     let unshaped = if network.receivers == 1 { 20_000_000 } else { 18_000_000 / network.receivers as u64 };
     format!("{}kbit", network.paced(LINE_SHARE).map_or(unshaped, |rate| rate / 1000))
 }
 
-/// The name of the way that the line alone is.
+/// The name of the way of the line alone.
 pub const LINE: &str = "the line alone";
-/// The name of the way that the kernel's path alone is.
+/// The name of the way of the kernel's path alone.
 pub const KERNEL_PATH: &str = "the kernel's path alone";

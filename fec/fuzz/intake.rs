@@ -1,7 +1,7 @@
-//! Symbol intake under mutation: lost symbols, repair symbols twice, in any order, of wrong lengths, with ids of source
-//! symbols, near and past the end of their range, and more of them than needed; decoding is tried again and again.
+//! Symbol intake under mutation: lost symbols; repair symbols repeated, in any order, of wrong lengths, too many, with
+//! ids of source symbols, and near and past the end of their range. Decoding is attempted repeatedly.
 //!
-//! A block comes back as it was or is left as it was, and the verdict is that of another implementation's full solve.
+//! A block is restored or left unchanged, and the verdict is that of another implementation's full solve.
 
 #![no_main]
 
@@ -18,7 +18,7 @@ fuzz_target!(|input: &[u8]| {
     }
 });
 
-/// Repair symbols in one input, at most: the more there are the slower it is.
+/// Maximum number of repair symbols in one input: more would be slow.
 const REPAIR_MAX: usize = 200;
 
 struct Intake {
@@ -61,7 +61,7 @@ impl Intake {
         }
     }
 
-    /// A source symbol arrives, for the first time or again.
+    /// Receives a source symbol, for the first time or again.
     fn arrive(&mut self, bytes: &mut Bytes<'_>) {
         let t = self.shape.symbol_size();
         let index = bytes.number() % self.shape.source_symbols();
@@ -70,7 +70,7 @@ impl Intake {
         self.held.insert(index);
     }
 
-    /// A repair symbol arrives, or something that calls itself one.
+    /// Receives a repair symbol, valid or not.
     fn repair(&mut self, operation: u8, bytes: &mut Bytes<'_>) {
         let (k, t) = (self.shape.source_symbols(), self.shape.symbol_size());
         let offset = bytes.number();
@@ -130,14 +130,14 @@ impl Intake {
         }
     }
 
-    /// Repair symbols that are what they say.
+    /// Returns the valid repair symbols.
     fn usable(&self) -> impl Iterator<Item = (u32, &[u8])> {
         let (first, t) = (Esi::first_repair(self.shape), self.shape.symbol_size());
         let usable = self.repair.iter().filter(move |(esi, bytes)| *esi >= first && bytes.len() == t);
         usable.map(|(esi, bytes)| (esi.value(), bytes.as_slice()))
     }
 
-    /// Whether `raptorq` solves for the block from what is there.
+    /// Whether `raptorq` can solve for the block from the received symbols.
     fn full_solve(&self) -> bool {
         let (t, bytes) = (self.shape.symbol_size(), self.shape.source_bytes() as u64);
         let transmission = ObjectTransmissionInformation::new(bytes, t as u16, 1, 1, 1);
@@ -152,7 +152,7 @@ impl Intake {
     }
 }
 
-/// An input, read from its start.
+/// An input that is read from its start.
 struct Bytes<'a>(&'a [u8]);
 
 impl Bytes<'_> {
@@ -162,7 +162,7 @@ impl Bytes<'_> {
         Some(*first)
     }
 
-    /// One byte, or three where the first says so; zeros behind the end.
+    /// Returns one byte, or three if the first requests it; zeros after the end.
     fn number(&mut self) -> u32 {
         let first = u32::from(self.next().unwrap_or(0));
         if first < 0xF0 {

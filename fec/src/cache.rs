@@ -1,4 +1,4 @@
-//! Plans that were made before, shared by all threads: those of the K' that were used last.
+//! A cache of plans that all threads share: those of the most recently used K'.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -6,16 +6,16 @@ use crate::kernel::Kernel;
 use crate::plan::Plan;
 use crate::tables::Params;
 
-/// Largest number of plans that are kept.
+/// Maximum number of cached plans.
 const PLANS_MAX: usize = 64;
 
-/// Largest size in bytes of all plans that are kept; one plan is kept even if it is larger.
+/// Maximum size in bytes of all cached plans. A single plan is kept even if it is larger.
 const BYTES_MAX: usize = 32 << 20;
 
 static PLANS: Mutex<Plans> = Mutex::new(Plans(Vec::new()));
 
-/// The encoder's plan for blocks of `k` source symbols. Threads that ask for a new one at the same
-/// time each make it, and all go on with the first.
+/// Returns the encoder's plan for blocks of `k` source symbols. Threads that request a new plan at the same time each
+/// make it, and all continue with the first.
 pub(crate) fn plan(kernel: Kernel, k: usize) -> Arc<Plan> {
     let params = Params::of(k);
     let kept = PLANS.lock().unwrap_or_else(PoisonError::into_inner).recall(&params);
@@ -25,7 +25,7 @@ pub(crate) fn plan(kernel: Kernel, k: usize) -> Arc<Plan> {
     })
 }
 
-/// The most recently used last.
+/// The cached plans, the most recently used last.
 struct Plans(Vec<Arc<Plan>>);
 
 impl Plans {
@@ -36,7 +36,7 @@ impl Plans {
         Some(plan)
     }
 
-    /// Keeps a plan, unless one of its kind was kept meanwhile; returns the one that is kept.
+    /// Caches a plan, unless another thread cached its equal first. Returns the cached plan.
     fn keep(&mut self, plan: Arc<Plan>) -> Arc<Plan> {
         if let Some(first) = self.recall(plan.params()) {
             return first;

@@ -1,4 +1,4 @@
-//! Which of the ways to compute the same result is the fastest, as measured by `make bench-crossovers`.
+//! Chooses the fastest of several ways to the same result, as measured by `make bench-crossovers`.
 
 use crate::BlockShape;
 use crate::kernel::Kernel;
@@ -8,12 +8,12 @@ use crate::kernel::Kernel;
 pub(crate) enum Choice {
     /// Fixed bounds for every block: at most this many symbols dense, at most this many lost ones by syndromes.
     Fixed { dense: usize, syndromes: usize },
-    /// The kernel's bound for dense symbols, which hardly depends on K; for lost ones a share of the block.
+    /// The kernel's bound for dense symbols, which hardly depends on K; for lost symbols a share of the block.
     Measured { dense: usize },
 }
 
 impl Choice {
-    /// The fastest bounds with an instruction set.
+    /// Returns the fastest bounds for an instruction set.
     pub(crate) fn of(kernel: Kernel) -> Self {
         Self::Measured { dense: kernel.dense_max() }
     }
@@ -22,15 +22,15 @@ impl Choice {
         Self::Fixed { dense: dense as usize, syndromes: syndromes as usize }
     }
 
-    /// Whether `count` encoding symbols are made from their coefficients in the source symbols rather than by way of
-    /// the intermediate symbols.
+    /// Whether to make `count` encoding symbols from their coefficients in the source symbols instead of from the
+    /// intermediate symbols.
     pub(crate) fn is_dense(self, count: usize) -> bool {
         match self {
             Self::Fixed { dense, .. } | Self::Measured { dense } => count <= dense,
         }
     }
 
-    /// Whether `lost` symbols are brought back by syndromes rather than by solving for all symbols.
+    /// Whether to restore `lost` symbols by syndromes instead of by solving for all symbols.
     pub(crate) fn is_by_syndromes(self, shape: BlockShape, lost: usize) -> bool {
         match self {
             Self::Fixed { syndromes, .. } => lost <= syndromes,

@@ -9,9 +9,10 @@ use crate::plan::Plan;
 use crate::sums::{Coefficients, Scratch, SourceRows, add_dense, compute_sparse, padded};
 use crate::{BlockShape, Esi, cache};
 
-/// Encodes and decodes, and keeps the memory and the plan that it worked with for the next block: one for each thread.
+/// Encodes and decodes, and keeps its memory and plan for the next block. Use one per thread.
 ///
-/// A new K costs making its plan (about 1 ms for K = 1024), unless a codec of this process has used it recently.
+/// The first block of a new K costs a new plan (about 1 ms for K = 1024), unless a codec of this process has used it
+/// recently.
 pub struct Codec {
     pub(crate) kernel: Kernel,
     plan: Option<(u32, Arc<Plan>)>,
@@ -30,7 +31,7 @@ impl Default for Codec {
 }
 
 impl Codec {
-    /// A codec for the instruction set of this machine. Allocates nothing yet.
+    /// Creates a codec for the instruction set of this machine. Allocates nothing yet.
     pub fn new() -> Self {
         Self::with_kernel(Kernel::detect())
     }
@@ -46,13 +47,13 @@ impl Codec {
         }
     }
 
-    /// The names of the instruction sets that this machine can compute with, the fastest first.
+    /// Returns the names of the instruction sets that this machine supports, the fastest first.
     pub fn instruction_sets() -> Vec<&'static str> {
         Kernel::available().into_iter().map(Kernel::name).collect()
     }
 
-    /// A codec for an instruction set by its name, for measurements: [`Codec::new`] takes the fastest. `None` if this
-    /// machine does not have it.
+    /// Creates a codec for an instruction set by name, for measurements: [`Codec::new`] uses the fastest. Returns
+    /// `None` if this machine does not support it.
     pub fn with_instruction_set(name: &str) -> Option<Self> {
         let kernel = Kernel::available().into_iter().find(|kernel| kernel.name() == name)?;
         Some(Self::with_kernel(kernel))
@@ -64,7 +65,7 @@ impl Codec {
         self.choice = Choice::fixed(dense, syndromes);
     }
 
-    /// The name of the instruction set that it computes with.
+    /// Returns the name of the instruction set in use.
     pub fn instruction_set(&self) -> &'static str {
         self.kernel.name()
     }
@@ -74,12 +75,12 @@ impl Codec {
         self.plan(shape);
     }
 
-    /// Writes the repair symbols `first, first + 1, ..` (RFC 6330 §5.3.4) of `source` into `out`, as many as fit:
+    /// Writes the repair symbols `first, first + 1, ..` (RFC 6330 §5.3.4) of `source` into `out` until it is full.
     /// `out` is a whole number of symbols long. `source` is `shape.source_bytes()` bytes with the padding of the last
     /// symbol zero (RFC 6330 §5.3.3).
     ///
     /// # Panics
-    /// If `source` is not `shape.source_bytes()` long, `first` is a source symbol's id, the last id leaves 24 bits, or
+    /// If `source` is not `shape.source_bytes()` long, `first` is a source symbol's id, the last id exceeds 24 bits, or
     /// `out` is not whole symbols.
     pub fn encode(&mut self, shape: BlockShape, source: &[u8], first: Esi, out: &mut [u8]) {
         let t = shape.symbol_size();
@@ -113,8 +114,8 @@ impl Codec {
             .for_each(|(to, from)| to.copy_from_slice(&from[..t]));
     }
 
-    /// How `count` repair symbols are made, for measurements: "dense" from their coefficients in the source symbols,
-    /// "sparse" by way of the intermediate symbols.
+    /// Returns how `count` repair symbols are made, for measurements: "dense" from their coefficients in the source
+    /// symbols, "sparse" from the intermediate symbols.
     pub fn encode_path(&self, count: u32) -> &'static str {
         if self.choice.is_dense(count as usize) { "dense" } else { "sparse" }
     }
@@ -132,12 +133,12 @@ impl Codec {
     }
 }
 
-/// The internal symbol id of a repair symbol: RFC 6330 §5.3.1 counts the padding symbols in.
+/// Returns the internal symbol id of a repair symbol: RFC 6330 §5.3.1 includes the padding symbols.
 pub(crate) fn isi(plan: &Plan, shape: BlockShape, esi: Esi) -> u32 {
     esi.value() + plan.params().k_prime as u32 - shape.source_symbols()
 }
 
-/// The sources of an encoder's plan, the zero row included: source symbols that `is_there`, zero for all others.
+/// Returns the sources of an encoder's plan with the zero row: source symbols that `is_there`, zero for all others.
 pub(crate) fn systematic_rows<'a>(
     plan: &Plan,
     shape: BlockShape,
@@ -157,7 +158,7 @@ pub struct Encoder<'a> {
 }
 
 impl<'a> Encoder<'a> {
-    /// An encoder of `source`, `shape.source_bytes()` bytes with the padding of the last symbol zero (RFC 6330
+    /// Creates an encoder of `source`, `shape.source_bytes()` bytes with the padding of the last symbol zero (RFC 6330
     /// §5.3.3).
     ///
     /// # Panics
@@ -167,10 +168,10 @@ impl<'a> Encoder<'a> {
         Self { shape, source }
     }
 
-    /// [`Codec::encode`] with a codec of its own: for a stream of blocks, keep one.
+    /// Calls [`Codec::encode`] with a new codec. For a stream of blocks, keep a codec.
     ///
     /// # Panics
-    /// As [`Codec::encode`].
+    /// Those of [`Codec::encode`].
     pub fn repair(&self, first: Esi, out: &mut [u8]) {
         Codec::new().encode(self.shape, self.source, first, out);
     }

@@ -1,5 +1,5 @@
-//! Decoding: the lost symbols from the difference between the repair symbols that arrived and those that the encoder
-//! makes from the symbols that are there; or, when most are lost, by solving for all.
+//! Decoding. The lost symbols come from the difference between the received repair symbols and those that the encoder
+//! makes from the held symbols; or, if most are lost, from solving for all symbols.
 
 use std::error::Error;
 use std::fmt;
@@ -11,31 +11,31 @@ use crate::plan::Plan;
 use crate::sums::{Coefficients, SourceRows, add_dense, compute_sparse, padded};
 use crate::{BlockShape, Esi, SymbolSet};
 
-/// Repair symbols beyond the number of lost ones that are looked at first; all others only if these do not do.
+/// Number of repair symbols beyond the lost ones that are tried first; all others are used only if these fail.
 const SPARE: usize = 8;
 
-/// A repair symbol as it was received: its id and its T bytes.
+/// A received repair symbol: its id and its T bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct RepairSymbol<'a> {
-    /// K or above.
+    /// The id, K or above.
     pub esi: Esi,
-    /// T bytes.
+    /// The T bytes.
     pub bytes: &'a [u8],
 }
 
 /// Why a block could not be decoded yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DecodeError {
-    /// Fewer than K different symbols.
+    /// There are fewer than K different symbols.
     TooFew {
-        /// Different usable symbols.
+        /// The number of different usable symbols.
         have: u32,
         /// K.
         need: u32,
     },
-    /// Enough symbols, but they do not determine the block: about 1 in 256 sets of K, 1 in 65 536 of K + 1.
+    /// There are enough symbols, but they do not determine the block: about 1 in 256 sets of K, 1 in 65 536 of K + 1.
     Singular {
-        /// Different usable symbols.
+        /// The number of different usable symbols.
         have: u32,
     },
 }
@@ -54,13 +54,13 @@ impl fmt::Display for DecodeError {
 impl Error for DecodeError {}
 
 impl Codec {
-    /// Fills the source symbols of `source` that `held` does not name, from those it names and from `repair`.
+    /// Fills in the source symbols of `source` that are not in `held`, from those that are and from `repair`.
     ///
-    /// Repair symbols of an id seen before, of a source symbol's id or of another length are passed over. Nothing is
-    /// done when all source symbols are held.
+    /// Ignores repair symbols with a repeated id, with a source symbol's id, or of another length. Does nothing if all
+    /// source symbols are held.
     ///
     /// # Errors
-    /// [`DecodeError`]: `source` is then unchanged, and further symbols may help.
+    /// [`DecodeError`]: `source` is unchanged, and further symbols may help.
     ///
     /// # Panics
     /// If `source` or `held` are not of `shape`.
@@ -94,13 +94,13 @@ impl Codec {
         if done { Ok(()) } else { Err(DecodeError::Singular { have }) }
     }
 
-    /// How `lost` symbols of a block are recovered, for measurements: a name of [`Codec::encode_path`], or "solve".
+    /// Returns how `lost` symbols are recovered, for measurements: a name of [`Codec::encode_path`], or "solve".
     pub fn decode_path(&self, shape: BlockShape, lost: u32) -> &'static str {
         let by_syndromes = self.choice.is_by_syndromes(shape, lost as usize);
         if by_syndromes { self.encode_path(lost) } else { "solve" }
     }
 
-    /// The lost symbols by the inverse of their part of the coefficients. False if there is none.
+    /// Restores the lost symbols by the inverse of their part of the coefficients. Returns false if there is none.
     fn by_syndromes(&mut self, block: &Received<'_>, source: &mut [u8], repair: &[RepairSymbol<'_>]) -> bool {
         let Received { shape, held, lost } = *block;
         let (t, len, count) = (shape.symbol_size(), padded(shape), lost.len());
@@ -144,8 +144,8 @@ impl Codec {
         true
     }
 
-    /// The lost symbols by way of intermediate symbols that are solved for from the symbols that came. False if those
-    /// do not determine them.
+    /// Restores the lost symbols from intermediate symbols, for which the received symbols are solved. Returns false if
+    /// the received symbols do not determine them.
     fn by_solving(&mut self, block: &Received<'_>, source: &mut [u8], repair: &[RepairSymbol<'_>]) -> bool {
         let Received { shape, held, lost } = *block;
         let (k, t, len) = (shape.source_symbols(), shape.symbol_size(), padded(shape));
@@ -176,7 +176,7 @@ impl Codec {
     }
 }
 
-/// The symbols of a block that arrived.
+/// The received symbols of a block.
 struct Received<'a> {
     shape: BlockShape,
     held: &'a SymbolSet,
@@ -184,13 +184,13 @@ struct Received<'a> {
     lost: &'a [usize],
 }
 
-/// Encoding symbols that a plan can be made for: sources are numbered by 16 bits.
+/// Maximum number of encoding symbols in a plan: sources are numbered by 16 bits.
 const SOURCES_MAX: usize = 65_000;
 
-/// [`Codec::decode`] with a codec of its own: for a stream of blocks, keep one.
+/// Calls [`Codec::decode`] with a new codec. For a stream of blocks, keep a codec.
 ///
 /// # Errors
-/// [`DecodeError`]: `source` is then unchanged, and further symbols may help.
+/// [`DecodeError`]: `source` is unchanged, and further symbols may help.
 ///
 /// # Panics
 /// If `source` or `held` are not of `shape`.
@@ -203,7 +203,7 @@ pub fn decode(
     Codec::new().decode(shape, source, held, repair)
 }
 
-/// Copies rows of `len` bytes to the places of the lost symbols.
+/// Copies rows of `len` bytes to the positions of the lost symbols.
 fn fill(source: &mut [u8], t: usize, lost: &[usize], symbols: &[u8], len: usize) {
     for (&index, symbol) in lost.iter().zip(symbols.chunks_exact(len)) {
         source[index * t..][..t].copy_from_slice(&symbol[..t]);

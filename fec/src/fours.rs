@@ -1,28 +1,28 @@
-//! Long sums of rows of a strip by way of tables (the method of the four Russians).
+//! Long sums of rows of a strip with the help of tables (the method of the four Russians).
 
-/// Fours of sums of four rows of a strip each, so that a long sum of rows takes one row for every four.
+/// Groups of four rows of a strip with all their sums, so that a long sum needs one row for every four.
 #[derive(Debug)]
 pub(crate) struct Fours {
     rows: Vec<u16>,
     first: usize,
 }
 
-/// Sums in a table that are not rows themselves: 16 less the empty one and the four.
+/// Sums in a table that are not rows themselves: 16 minus the empty sum and the four rows.
 const SUMS: usize = 11;
 
 impl Fours {
-    /// Rows of a strip that the tables of `count` rows take.
+    /// Returns the number of rows of a strip that the tables of `count` rows need.
     pub(crate) fn len(count: usize) -> usize {
         count.div_ceil(4) * SUMS
     }
 
-    /// Fours of the strip's `rows`, kept in its rows from `first` on.
+    /// Creates groups of four of the strip's `rows`, with the tables in its rows from `first` on.
     pub(crate) fn new(rows: Vec<u16>, first: usize) -> Self {
         Self { rows, first }
     }
 
-    /// The sums of the tables, in an order in which they can be computed: (the row, the two rows that it is the sum
-    /// of).
+    /// Returns the sums of the tables in an order in which they can be computed: (the row, the two rows that it is the
+    /// sum of).
     pub(crate) fn sums(&self) -> impl Iterator<Item = (usize, [usize; 2])> + '_ {
         let whole = |group: usize| (1u64 << (self.rows.len() - 4 * group).min(4)) - 1;
         (0..self.rows.len().div_ceil(4)).flat_map(move |group| {
@@ -34,7 +34,7 @@ impl Fours {
         })
     }
 
-    /// The rows whose sum is that of the rows that `bits` name.
+    /// Returns rows with the same sum as the rows that `bits` selects.
     pub(crate) fn parts<'a>(&'a self, bits: &'a [u64]) -> impl Iterator<Item = usize> + 'a {
         (0..self.rows.len().div_ceil(4)).filter_map(move |group| {
             let mask = bits[group / 16] >> (group % 16 * 4) & 15;
@@ -46,7 +46,7 @@ impl Fours {
         if mask.is_power_of_two() {
             return usize::from(self.rows[4 * group + mask.trailing_zeros() as usize]);
         }
-        // 3, 5, 6, 7, 9 and on: the place among those that are no powers of two.
+        // 3, 5, 6, 7, 9 and on: the position among the masks that are not powers of two.
         let before = mask as usize - 2 - mask.ilog2() as usize;
         self.first + group * SUMS + before
     }

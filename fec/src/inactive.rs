@@ -14,8 +14,8 @@ pub(crate) struct Inactive {
     pub(crate) chosen: Vec<usize>,
     /// The new number of each inactive symbol.
     pub(crate) places: Vec<u16>,
-    /// For each bound symbol, the bits of the binary residues and of the free symbols behind them that it is the sum
-    /// of.
+    /// For each bound symbol, the bits of the binary residues, followed by those of the free symbols, that it is the
+    /// sum of.
     sums: Bits,
     /// The coefficient of residue `s` in free symbol `r` is octet `r` of row `s`.
     pub(crate) free: Matrix,
@@ -43,7 +43,7 @@ impl Bits {
 }
 
 impl Inactive {
-    /// Solves for `count` inactive symbols: `binary` rows, then `hdpc` rows of octets. `None` if they are not
+    /// Solves for `count` inactive symbols: `binary` rows, then `hdpc` rows of octets. Returns `None` if they are not
     /// determined.
     pub(crate) fn new(kernel: Kernel, count: usize, binary: &Bits, hdpc: &[Vec<u8>]) -> Option<Self> {
         let basis = Basis::new(count, binary);
@@ -102,17 +102,17 @@ impl Inactive {
         Some(Self { chosen: basis.chosen, places, sums: Bits::new(sums, stride), free: of_free, all })
     }
 
-    /// Symbols that are sums.
+    /// Returns the number of bound symbols.
     pub(crate) fn bound(&self) -> usize {
         self.chosen.len()
     }
 
-    /// The bits of what bound symbol `index` is the sum of.
+    /// Returns the bits of the terms of bound symbol `index`.
     pub(crate) fn sum(&self, index: usize) -> &[u64] {
         self.sums.row(index)
     }
 
-    /// Bytes of memory, about.
+    /// Returns the approximate memory in bytes.
     pub(crate) fn footprint(&self) -> usize {
         self.free.octets().len() + self.all.octets().len() + 8 * self.sums.words.len()
     }
@@ -120,7 +120,7 @@ impl Inactive {
 
 /// Independent binary rows, each with a column of its own that no other row has.
 struct Basis {
-    /// The places of the rows that are in it, ascending.
+    /// The positions of the chosen rows, ascending.
     chosen: Vec<usize>,
     rows: Vec<Solved>,
 }
@@ -128,7 +128,7 @@ struct Basis {
 struct Solved {
     pivot: usize,
     columns: Vec<u64>,
-    /// Which of the chosen rows it is the sum of.
+    /// The chosen rows that it is the sum of.
     residues: Vec<u64>,
 }
 
@@ -179,7 +179,7 @@ fn set(words: &mut [u64], index: usize) {
     words[index / 64] |= 1 << (index % 64);
 }
 
-/// The indices of the bits that are set.
+/// Returns the indices of the bits that are set.
 pub(crate) fn ones(words: &[u64]) -> impl Iterator<Item = usize> + '_ {
     words.iter().enumerate().flat_map(|(word, &bits)| {
         let rest = |bits: &u64| Some(bits & (bits - 1)).filter(|&bits| bits != 0);

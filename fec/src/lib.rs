@@ -2,11 +2,11 @@
 //! and the K source symbols back out of any K + h encoding symbols.
 //!
 //! For a stream of blocks, keep a [`Codec`] in each thread: it keeps the plan of the block size and its memory.
-//! [`Encoder`] and [`decode()`] are the same for a single block. Symbols are those of RFC 6330, bit for bit: any other
-//! implementation can be at the other end. `DESIGN.md` beside this crate explains how it works and what it costs.
+//! [`Encoder`] and [`decode()`] are the same for a single block. Symbols are those of RFC 6330, bit for bit, so that
+//! any other implementation can be at the other end. `DESIGN.md` in this crate explains how it works and what it costs.
 //!
-//! The crate knows no packet and no session. A block is one contiguous buffer of `K * T` bytes; symbol `i` is
-//! `buffer[i * T..][..T]`. The caller's bytes are never kept and a buffer that cannot be decoded is left as it was.
+//! The crate has no notion of packets or sessions. A block is one contiguous buffer of `K * T` bytes; symbol `i` is
+//! `buffer[i * T..][..T]`. The caller's bytes are never kept, and a buffer that cannot be decoded is left unchanged.
 //!
 //! ```
 //! use glancecast_fec::{BlockShape, Encoder, Esi, RepairSymbol, SymbolSet, decode};

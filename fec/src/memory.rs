@@ -1,14 +1,14 @@
-//! Memory to compute in, kept from block to block.
+//! Working memory that is reused from block to block.
 
 use crate::kernel::LANE;
 
-/// Bytes from a line of the cache on. Rows of a strip that lie across two lines cost a third of the speed: each load
+/// Bytes that begin on a cache line. Rows of a strip that cross two lines cost a third of the speed, because each load
 /// is then two.
 #[derive(Debug, Default)]
 pub(crate) struct Lines(Vec<u8>);
 
 impl Lines {
-    /// `len` bytes, with what was in some of them before.
+    /// Returns `len` bytes with unspecified content.
     pub(crate) fn used(&mut self, len: usize) -> &mut [u8] {
         if self.0.len() < len + LANE {
             self.0 = vec![0; len + LANE];
@@ -17,7 +17,7 @@ impl Lines {
         &mut self.0[start..][..len]
     }
 
-    /// `len` bytes, all zero.
+    /// Returns `len` zero bytes.
     pub(crate) fn zeroed(&mut self, len: usize) -> &mut [u8] {
         let bytes = self.used(len);
         bytes.fill(0);

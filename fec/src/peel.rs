@@ -81,15 +81,15 @@ fn ldpc_rows(params: &Params) -> Vec<Vec<u16>> {
 /// What peeling found.
 #[derive(Debug)]
 pub(crate) struct Order {
-    /// (row, column) in the order in which they can be computed.
+    /// (row, column) in an order in which they can be computed.
     pub(crate) steps: Vec<(u32, u16)>,
     /// The columns that no row was used for, those from W on first.
     pub(crate) inactive: Vec<u16>,
 }
 
 impl Order {
-    /// Puts steps that do not wait for each other together, those of like length side by side: a processor then has
-    /// many of them in flight, and predicts where their loops end.
+    /// Groups steps that do not depend on each other, and orders a group by length. A processor then has many of them
+    /// in flight, and predicts where their loops end.
     fn sort_by_level(&mut self, rows: &BinaryRows, columns: usize) {
         let mut levels = vec![0u16; columns];
         let keyed = self.steps.iter().map(|&(row, column)| {
@@ -125,7 +125,7 @@ struct Peeling<'a> {
     rows: &'a BinaryRows,
     column_starts: Vec<u32>,
     column_rows: Vec<u32>,
-    /// Of each row: how many active columns, and the XOR of their indices, which is the last one when one is left.
+    /// For each row: the number of active columns, and the XOR of their indices: the index itself when one is left.
     left: Vec<(u16, u16)>,
     is_active: Vec<bool>,
     /// Rows that had one active column when they were put here.
@@ -172,7 +172,7 @@ impl<'a> Peeling<'a> {
         }
     }
 
-    /// Takes a column out of all rows.
+    /// Removes a column from all rows.
     fn retire(&mut self, column: u16) {
         self.is_active[usize::from(column)] = false;
         self.active -= 1;
@@ -187,8 +187,8 @@ impl<'a> Peeling<'a> {
         }
     }
 
-    /// The column to set aside: of the columns that rows with two active ones connect, one of the largest component,
-    /// so that all others of it follow; of these the one in most rows. Without such rows, one of a shortest row.
+    /// Returns the column to set aside: of the columns connected by rows with two active ones, one of the largest
+    /// component (all others of it follow), namely the one in most rows. Without such rows, one of a shortest row.
     fn most_useful(&mut self) -> u16 {
         self.forest.reset();
         let mut shortest = (u16::MAX, 0);
@@ -217,7 +217,7 @@ impl<'a> Peeling<'a> {
             let active = of_row.filter(|&column| self.is_active(column));
             return active.max_by_key(|&column| degree(column)).expect("the row has active columns");
         }
-        // No row has an active column any more: those that are left are determined by nothing but the HDPC rows.
+        // No row has an active column left: only the HDPC rows determine the remaining columns.
         let column = self.is_active.iter().position(|&active| active).expect("some are active");
         column as u16
     }

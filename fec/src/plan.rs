@@ -47,8 +47,8 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// The plan that computes from the encoding symbols with these internal symbol ids, in this order; `None` if they
-    /// do not determine the intermediate symbols.
+    /// Creates the plan that computes from the encoding symbols with these internal symbol ids, in this order. Returns
+    /// `None` if they do not determine the intermediate symbols.
     pub(crate) fn new(kernel: Kernel, params: Params, isis: &[u32]) -> Option<Self> {
         let rows = BinaryRows::new(&params, isis);
         let order = peel(&params, &rows);
@@ -114,12 +114,12 @@ impl Plan {
         Fours::new(rows.collect(), self.params.l + self.residues + self.inactive())
     }
 
-    /// U.
+    /// Returns U.
     fn inactive(&self) -> usize {
         self.inactive_columns.len()
     }
 
-    /// The plan of the encoder for K': from the source and padding symbols.
+    /// Creates the encoder's plan for K': from the source and padding symbols.
     pub(crate) fn systematic(kernel: Kernel, params: Params) -> Self {
         let isis: Vec<u32> = (0..params.k_prime as u32).collect();
         Self::new(kernel, params, &isis).expect("RFC 6330 chose J(K') so that the matrix is invertible")
@@ -129,18 +129,18 @@ impl Plan {
         &self.params
     }
 
-    /// Encoding symbols that it computes from. The source row behind them must be zero.
+    /// Returns the number of encoding symbols that it computes from. The source row after them must be zero.
     pub(crate) fn sources(&self) -> usize {
         self.sources
     }
 
-    /// Rows of a strip.
+    /// Returns the number of rows of a strip.
     pub(crate) fn strip_rows(&self) -> usize {
         let passing = self.hdpc.pairs().len().max(Fours::len(self.inactive()));
         self.params.l + self.residues + self.inactive() + passing
     }
 
-    /// Bytes of memory, about.
+    /// Returns the approximate memory in bytes.
     pub(crate) fn footprint(&self) -> usize {
         let kept =
             if self.params.k_prime <= KEPT_K_PRIME_MAX { BATCHES_KEPT * BATCH * self.sources } else { 0 };
@@ -150,7 +150,7 @@ impl Plan {
             + self.inactive.footprint()
     }
 
-    /// Makes the rows of inactive columns zero, as [`Plan::solve`] wants them.
+    /// Zeroes the rows of inactive columns, as [`Plan::solve`] requires.
     pub(crate) fn clear_inactive(&self, strip: &mut [u8], width: usize) {
         for &column in &self.inactive_columns {
             strip[usize::from(column) * width..][..width].fill(0);
@@ -159,7 +159,7 @@ impl Plan {
 
     /// Computes a strip's partial and inactive symbols from the same columns of the sources.
     ///
-    /// Rows of inactive columns must be zero; they are left so.
+    /// Rows of inactive columns must be zero, and stay so.
     pub(crate) fn solve(
         &self,
         kernel: Kernel,
@@ -208,8 +208,8 @@ impl Plan {
         });
     }
 
-    /// The sum that makes the encoding symbol with an internal symbol id of a solved strip, added to `program` as the
-    /// step into row `into`.
+    /// Adds to `program` a step into row `into` that makes the encoding symbol with an internal symbol id from a solved
+    /// strip.
     pub(crate) fn push_target(&self, program: &mut Program, isi: u32, into: usize) {
         let mut share = vec![0u64; self.words];
         let mut columns = Vec::with_capacity(32);

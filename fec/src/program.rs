@@ -1,5 +1,5 @@
-//! What a kernel runs: sums of rows by their indices, and the HDPC recursion. Both are checked when they are made, so
-//! that a kernel need not look at any index.
+//! What a kernel runs: sums of rows by their indices, and the HDPC recursion. Both are checked on creation, so that a
+//! kernel need not check any index.
 
 use crate::octet::times_alpha;
 use crate::rand::rand;
@@ -43,7 +43,7 @@ impl Program {
         });
     }
 
-    /// Forgets the steps and keeps the memory.
+    /// Removes the steps and keeps the memory.
     pub(crate) fn clear(&mut self) {
         self.steps.clear();
         self.deps.clear();

@@ -1,6 +1,6 @@
-//! Which symbols of a block are there: a bitmap with its count.
+//! The symbols of a block that are held: a bitmap with a count.
 
-/// A set of symbol indices below a fixed bound, with its size at hand.
+/// A set of symbol indices below a fixed bound, with its size.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SymbolSet {
     words: Vec<u64>,
@@ -9,12 +9,12 @@ pub struct SymbolSet {
 }
 
 impl SymbolSet {
-    /// No index of `0..bound`.
+    /// Creates an empty set of indices of `0..bound`.
     pub fn empty(bound: u32) -> Self {
         Self { words: vec![0; words_for(bound)], bound, count: 0 }
     }
 
-    /// Every index of `0..bound`.
+    /// Creates the set of all indices of `0..bound`.
     pub fn full(bound: u32) -> Self {
         let mut set = Self::empty(bound);
         (0..bound).for_each(|index| {
@@ -23,7 +23,7 @@ impl SymbolSet {
         set
     }
 
-    /// Empties the set and sets a new bound; allocates only when the bound is larger than any before.
+    /// Empties the set and sets a new bound. Allocates only if the bound is larger than any before.
     pub fn reset(&mut self, bound: u32) {
         self.words.clear();
         self.words.resize(words_for(bound), 0);
@@ -31,7 +31,7 @@ impl SymbolSet {
         self.count = 0;
     }
 
-    /// Adds an index; false if it was there already.
+    /// Adds an index. Returns false if the set already contains it.
     ///
     /// # Panics
     /// If `index` is not below the bound.
@@ -61,7 +61,7 @@ impl SymbolSet {
         self.count = end;
     }
 
-    /// Takes an index out; false if it was not there.
+    /// Removes an index. Returns false if the set does not contain it.
     ///
     /// # Panics
     /// If `index` is not below the bound.
@@ -74,33 +74,33 @@ impl SymbolSet {
         there
     }
 
-    /// Whether an index is in; false for one past the bound.
+    /// Whether the set contains an index; false for one past the bound.
     pub fn contains(&self, index: u32) -> bool {
         let (word, bit) = place(index);
         self.words.get(word).is_some_and(|word| word & bit != 0)
     }
 
-    /// How many are in.
+    /// Returns the number of indices in the set.
     pub fn count(&self) -> u32 {
         self.count
     }
 
-    /// How many could be in.
+    /// Returns the bound.
     pub fn bound(&self) -> u32 {
         self.bound
     }
 
-    /// Whether all of `0..bound` are in.
+    /// Whether the set contains all of `0..bound`.
     pub fn is_full(&self) -> bool {
         self.count == self.bound
     }
 
-    /// The indices that are not in, ascending.
+    /// Returns the indices that are not in the set, ascending.
     pub fn missing(&self) -> impl Iterator<Item = u32> + '_ {
         (0..self.bound).filter(|&index| !self.contains(index))
     }
 
-    /// The first index at or after `from` that is not in, or the bound.
+    /// Returns the first index at or after `from` that is not in the set, or the bound.
     pub fn first_missing(&self, from: u32) -> u32 {
         let mut index = from;
         while index < self.bound {

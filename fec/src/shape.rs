@@ -1,12 +1,12 @@
-//! What a source block looks like (K, T) and how its symbols are named (ESI).
+//! The shape of a source block (K, T) and the ids of its symbols (ESI).
 
 use std::error::Error;
 use std::fmt;
 
-/// Most source symbols in a source block: K'_max of RFC 6330 §5.6, Table 2.
+/// Maximum number of source symbols in a source block: K'_max of RFC 6330 §5.6, Table 2.
 pub const K_MAX: u32 = 56_403;
 
-/// Longest symbol in bytes: a datagram of a 9000-byte MTU holds no longer one.
+/// Maximum length of a symbol in bytes: a datagram with a 9000-byte MTU cannot hold a longer one.
 pub const SYMBOL_SIZE_MAX: u16 = 9_000;
 
 /// Number of source symbols K and their size T in bytes, both within what the codec accepts.
@@ -17,10 +17,10 @@ pub struct BlockShape {
 }
 
 impl BlockShape {
-    /// K in `1..=K_MAX` symbols of T in `1..=SYMBOL_SIZE_MAX` bytes.
+    /// Creates a shape with K in `1..=K_MAX` symbols of T in `1..=SYMBOL_SIZE_MAX` bytes.
     ///
     /// # Errors
-    /// The number that is out of its range.
+    /// The number that is out of range.
     pub const fn new(source_symbols: u32, symbol_size: u16) -> Result<Self, ShapeError> {
         if source_symbols == 0 || source_symbols > K_MAX {
             return Err(ShapeError::SourceSymbols(source_symbols));
@@ -31,23 +31,23 @@ impl BlockShape {
         Ok(Self { source_symbols, symbol_size })
     }
 
-    /// K.
+    /// Returns K.
     pub const fn source_symbols(self) -> u32 {
         self.source_symbols
     }
 
-    /// T in bytes.
+    /// Returns T in bytes.
     pub const fn symbol_size(self) -> usize {
         self.symbol_size as usize
     }
 
-    /// K * T: the length of a block's buffer, the padding of its last symbol included.
+    /// Returns K * T: the length of a block's buffer, including the padding of its last symbol.
     pub const fn source_bytes(self) -> usize {
         self.source_symbols as usize * self.symbol_size as usize
     }
 }
 
-/// Why a pair of numbers is no block.
+/// Why a pair of numbers is not a valid shape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ShapeError {
     /// K is 0 or above [`K_MAX`].
@@ -72,20 +72,20 @@ impl Error for ShapeError {}
 pub struct Esi(u32);
 
 impl Esi {
-    /// Largest id that the 24-bit field of RFC 6330 §3.2 holds.
+    /// Maximum id in the 24-bit field of RFC 6330 §3.2.
     pub const MAX: u32 = (1 << 24) - 1;
 
-    /// The id, or `None` above [`Esi::MAX`].
+    /// Creates an id, or returns `None` above [`Esi::MAX`].
     pub const fn new(value: u32) -> Option<Self> {
         if value <= Self::MAX { Some(Self(value)) } else { None }
     }
 
-    /// The id of a block's first repair symbol: K.
+    /// Returns the id of a block's first repair symbol: K.
     pub const fn first_repair(shape: BlockShape) -> Self {
         Self(shape.source_symbols())
     }
 
-    /// The id `count` symbols further on, or `None` past the last one.
+    /// Returns the id `count` symbols further on, or `None` past the last one.
     pub const fn plus(self, count: u32) -> Option<Self> {
         match self.0.checked_add(count) {
             Some(value) => Self::new(value),
@@ -93,7 +93,7 @@ impl Esi {
         }
     }
 
-    /// The plain number.
+    /// Returns the id as a number.
     pub const fn value(self) -> u32 {
         self.0
     }

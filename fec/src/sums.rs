@@ -6,11 +6,11 @@ use crate::memory::Lines;
 use crate::plan::{BATCH, Plan};
 use crate::program::Program;
 
-/// Bytes of a strip, at most, if it is wider than the narrowest: what stays well inside the second-level cache beside
-/// the source rows that pass through it. Measured: 128 bytes of width are the best at K = 1024, 64 at K = 2048.
+/// Maximum size of a strip in bytes, except at the minimum width: it fits into the second-level cache together with the
+/// source rows that pass through it. Measured: 128 bytes of width are the best at K = 1024, 64 at K = 2048.
 const STRIP_BYTES_MAX: usize = 192 << 10;
 
-/// Memory to compute in, kept from block to block.
+/// Working memory that is reused from block to block.
 #[derive(Default)]
 pub(crate) struct Scratch {
     strip: Lines,
@@ -18,7 +18,7 @@ pub(crate) struct Scratch {
     targets: Program,
 }
 
-/// Bytes of a symbol as the kernels work on it.
+/// Returns the length of a symbol in the kernels' memory, in bytes.
 pub(crate) fn padded(shape: BlockShape) -> usize {
     shape.symbol_size().next_multiple_of(LANE)
 }
@@ -28,14 +28,14 @@ pub(crate) struct SourceRows<'a> {
     source: &'a [u8],
     size: usize,
     padded: usize,
-    /// Rows from this one on would end behind the buffer; they are copied to `tail`, and a zero row follows there.
+    /// Rows from this one on would end after the buffer. They are copied to `tail`, followed by a zero row.
     whole: usize,
     tail: &'a [u8],
 }
 
 impl<'a> SourceRows<'a> {
-    /// `tail` is memory to copy the last symbols to. What lies between a symbol's end and its row's belongs to the next
-    /// symbol and becomes the same part of the results, which is not read.
+    /// Creates the rows. `tail` is memory for copies of the last symbols. The bytes from a symbol's end to its row's
+    /// belong to the next symbol. They become the same part of the results, which is not read.
     pub(crate) fn new(shape: BlockShape, source: &'a [u8], tail: &'a mut Vec<u8>) -> Self {
         let (k, size, padded) = (shape.source_symbols() as usize, shape.symbol_size(), padded(shape));
         let whole = if source.len() < padded { 0 } else { ((source.len() - padded) / size + 1).min(k) };
@@ -47,7 +47,7 @@ impl<'a> SourceRows<'a> {
         Self { source, size, padded, whole, tail }
     }
 
-    /// Symbol `index` of the block.
+    /// Returns symbol `index` of the block.
     pub(crate) fn row(&self, index: usize) -> &'a [u8] {
         if index < self.whole {
             &self.source[index * self.size..][..self.padded]
@@ -56,7 +56,7 @@ impl<'a> SourceRows<'a> {
         }
     }
 
-    /// All zero.
+    /// Returns the zero row.
     pub(crate) fn zero(&self) -> &'a [u8] {
         &self.tail[self.tail.len() - self.padded..]
     }
@@ -90,7 +90,7 @@ impl<'a> Coefficients<'a> {
         Self { isis, batches }
     }
 
-    /// The coefficient of a source in the symbol `isis[symbol]`.
+    /// Returns the coefficient of a source in the symbol `isis[symbol]`.
     pub(crate) fn get(&self, symbol: usize, source: usize) -> u8 {
         match &self.batches[symbol / BATCH] {
             Batch::Kept { first, lanes } => lanes[source * LANE + (self.isis[symbol] - first) as usize],
@@ -98,7 +98,7 @@ impl<'a> Coefficients<'a> {
         }
     }
 
-    /// Those of the symbols `chosen`, by source, and how many octets it is from one source to the next.
+    /// Returns the coefficients of the symbols `chosen`, by source, and the distance between sources in octets.
     fn by_source<'b>(&'b self, chosen: &[usize], sources: usize, copy: &'b mut Vec<u8>) -> (&'b [u8], usize) {
         let place = |symbol: usize| match &self.batches[symbol / BATCH] {
             Batch::Kept { first, .. } => (self.isis[symbol] - first) as usize,
@@ -138,8 +138,8 @@ pub(crate) fn add_dense(
     kernel.dense(Dense { acc, acc_stride: len, outputs: chosen.len(), rows, coefs, coef_stride, len });
 }
 
-/// Writes to `out`, rows of `len` bytes, the encoding symbols `isis`, computed by way of the intermediate symbols.
-/// `rows` are the plan's sources and a zero row.
+/// Writes to `out`, rows of `len` bytes, the encoding symbols `isis`, computed from the intermediate symbols. `rows`
+/// are the plan's sources and a zero row.
 pub(crate) fn compute_sparse(
     kernel: Kernel,
     plan: &Plan,

@@ -1,4 +1,4 @@
-//! A block goes out as source and repair symbols and comes back, whatever else comes with them.
+//! A block is sent as source and repair symbols and restored, whatever else arrives with them.
 
 use glancecast_fec::{BlockShape, DecodeError, Encoder, Esi, RepairSymbol, SymbolSet, decode};
 use glancecast_testkit::Rng;

@@ -6,8 +6,8 @@ use common::{Block, their_symbols};
 use glancecast_fec::Codec;
 use glancecast_testkit::Rng;
 
-/// Compares a few symbols at the start, at random and at the end of the ids, in numbers for which each of the two
-/// ways to compute them is taken.
+/// Compares a few symbols at the start, at random and at the end of the ids, in numbers for which each of the two ways
+/// to compute them is used.
 fn compare(codec: &mut Codec, k: u32, t: u16, numbers: &mut Rng) {
     let block = Block::new(k, t);
     let theirs = block.theirs();
@@ -20,7 +20,7 @@ fn compare(codec: &mut Codec, k: u32, t: u16, numbers: &mut Rng) {
     }
 }
 
-/// Every K' of RFC 6330 §5.6 up to 56 403, a part of them in each test so that they run side by side.
+/// Every K' of RFC 6330 §5.6 up to 56 403, divided among several tests so that they run in parallel.
 fn every_k_prime(part: usize, parts: usize) {
     let (mut codec, mut numbers) = (Codec::new(), Rng::new(1));
     let mut k_primes = Vec::new();

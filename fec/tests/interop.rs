@@ -85,7 +85,7 @@ fn blocks_come_back_at_every_share_of_loss() {
     }
 }
 
-/// Whatever comes in: a block comes back as it was, or is left as it was.
+/// With any input, a block is restored or left unchanged.
 #[test]
 fn hostile_intake_never_makes_a_wrong_block() {
     let (mut codec, mut numbers) = (Codec::new(), Rng::new(6));
@@ -103,7 +103,7 @@ fn hostile_intake_never_makes_a_wrong_block() {
         for _ in 0..numbers.below_u32(3 * lost + 4) {
             let offset = numbers.below_u32(2 * k + 3);
             let bytes = &made[offset as usize * t..][..t];
-            // Right ones, often twice and in any order; too short or long ones; source symbols' ids.
+            // Valid symbols, often repeated and in any order; too short or long ones; ids of source symbols.
             repair.push(match numbers.below_u32(10) {
                 0 => RepairSymbol {
                     esi: block.esi(offset),

@@ -1,4 +1,4 @@
-//! Repair symbols are those of the vectors in `vectors/`, which a slow program straight from the RFC's text made.
+//! Repair symbols equal the vectors in `vectors/`, which a slow program written directly from the RFC's text made.
 
 use glancecast_fec::{BlockShape, Codec, Esi};
 use glancecast_testkit::hex;

@@ -1,4 +1,4 @@
-//! The check: what an image is, whether that is what it is declared to be, and whether it is safe.
+//! The check: which format an image has, whether that is the declared one, and whether the image is safe.
 
 use std::io::{self, Read, Seek};
 
@@ -11,7 +11,7 @@ use crate::{detect, mbr, qcow2, qed, vdi, vhd, vhdx, vmdk};
 /// What an image may be.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits<'a> {
-    /// Largest size in bytes of the disk that an image makes.
+    /// Maximum size in bytes of the disk in the image.
     pub virtual_bytes_max: u64,
     /// Nova's `[compute] vmdk_allowed_types`.
     pub vmdk_types: &'a [VmdkType],
@@ -21,39 +21,39 @@ pub struct Limits<'a> {
 }
 
 impl Default for Limits<'_> {
-    /// 2 TiB, the types of vmdk that Nova allows by default, no VHD.
+    /// Returns 2 TiB, the types of vmdk that Nova allows by default, and no VHD.
     fn default() -> Self {
         Self { virtual_bytes_max: 2 << 40, vmdk_types: &VmdkType::ALL, vhd: false }
     }
 }
 
-/// What an image is declared to be.
+/// The declared format of an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Claim {
-    /// The format in its record in Glance, checked as Nova checks what it has downloaded.
+    /// The `disk_format` of its record in Glance, checked as Nova checks its downloads.
     Format(DiskFormat),
-    /// A disk that a host uses as it is: raw, with partitions or without, or an optical disc.
+    /// A disk that a host uses unchanged: raw, with or without partitions, or an optical disc.
     Disk,
-    /// Nothing is declared: any format that the bytes look like.
+    /// Nothing is declared: any detected format is accepted.
     Nothing,
 }
 
-/// What an image is.
+/// The result of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Facts {
-    /// The format of its bytes.
+    /// The detected format.
     pub format: Format,
-    /// Size in bytes of the disk that it makes: of a raw image its own.
+    /// Size in bytes of the disk in the image; for a raw image, its own length.
     pub virtual_bytes: u64,
 }
 
-/// An image that was refused, or could not be read.
+/// An image was refused, or could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckError {
-    /// It must not be used.
+    /// The image must not be used.
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// It cannot be read.
+    /// The image cannot be read.
     #[error(transparent)]
     Read(#[from] io::Error),
 }
@@ -61,7 +61,7 @@ pub enum CheckError {
 /// Checks an image. Code that is about to publish a disk passes [`Claim::Disk`].
 ///
 /// # Errors
-/// [`Refusal`] by the first rule that it breaks; read errors.
+/// [`Refusal`] with the first rule that the image breaks; read errors.
 pub fn check<R: Read + Seek>(image: &mut R, claim: Claim, limits: &Limits<'_>) -> Result<Facts, CheckError> {
     let mut view = View::whole(image)?;
     match judge(&mut view, claim, limits) {
@@ -72,12 +72,11 @@ pub fn check<R: Read + Seek>(image: &mut R, claim: Claim, limits: &Limits<'_>) -
     }
 }
 
-/// Checks an image of `bytes` by its beginning: its first [`HEAD_BYTES`](crate::HEAD_BYTES), or all of it where it is
-/// shorter. Returns `None` where only the whole image can be checked, with [`check`]; that is so of some vmdk, vhd and
-/// vhdx.
+/// Checks an image of `bytes` by `head`: its first [`HEAD_BYTES`](crate::HEAD_BYTES), or all of a shorter one. Returns
+/// `None` if only [`check`] can check the image, because it needs the whole. This applies to some vmdk, vhd and vhdx.
 ///
 /// # Errors
-/// [`Refusal`] by the first rule that it breaks.
+/// [`Refusal`] with the first rule that the image breaks.
 pub fn check_head(
     head: &[u8],
     bytes: u64,
@@ -133,7 +132,7 @@ fn judge(view: &mut View<'_>, claim: Claim, limits: &Limits<'_>) -> Result<Facts
     Ok(Facts { format, virtual_bytes })
 }
 
-/// The one format of an image. An ISO image that also boots as a disk has a partition table in front.
+/// Returns the only format of an image. An ISO image that also boots as a disk begins with a partition table.
 fn one_of(formats: &[Format]) -> Result<Format, Refusal> {
     match formats {
         [format] => Ok(*format),

@@ -1,7 +1,7 @@
-//! One macro for the enums that are a list and a table of names.
+//! A macro for enums with a list of their variants and a table of names.
 
-/// Defines an enum of plain variants, each with the name by which people and scripts know it, and what follows from
-/// that list: `ALL`, `name()` and `Display`.
+/// Defines an enum of plain variants, each with its name for people and scripts, and derives `ALL`, `name()` and
+/// `Display`.
 macro_rules! named_enum {
     (
         $(#[$meta:meta])*
@@ -14,10 +14,10 @@ macro_rules! named_enum {
         pub enum $Enum { $($(#[$variant_meta])* $Variant,)+ }
 
         impl $Enum {
-            /// All of them, in the order of their definition.
+            /// All variants, in the order of their definition.
             pub const ALL: [Self; [$($name),+].len()] = [$(Self::$Variant),+];
 
-            /// Its name for people and scripts.
+            /// Returns the name for people and scripts.
             pub const fn name(self) -> &'static str {
                 match self {
                     $(Self::$Variant => $name,)+

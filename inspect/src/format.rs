@@ -1,11 +1,11 @@
-//! The names of formats: those that a record of an image may bear, and those that bytes can have.
+//! The names of formats: those declared for an image, and those that bytes can have.
 
 use std::str::FromStr;
 
 use crate::enums::named_enum;
 
 named_enum! {
-    /// What an image is declared to be: Glance's `disk_format`, by its name there.
+    /// The declared format of an image: Glance's `disk_format`, by its name there.
     pub enum DiskFormat {
         /// A disk, sector by sector.
         Raw => "raw",
@@ -34,7 +34,7 @@ named_enum! {
     }
 }
 
-/// A `disk_format` that is not known here.
+/// A `disk_format` that is not supported.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "unknown disk format {0:?}: known are raw, qcow2, vmdk, vhd, vhdx, vdi, iso, gpt, luks, ami, aki and ari"
@@ -42,8 +42,8 @@ named_enum! {
 pub struct UnknownDiskFormat(pub String);
 
 impl DiskFormat {
-    /// Whether an image that is declared to be this may look like `format`. The rules are Nova's: a raw image may have
-    /// partitions, and Amazon's formats may be anything that QEMU takes for raw.
+    /// Whether an image with this declared format may look like `format`. The rules are Nova's: a raw image may have
+    /// partitions, and Amazon's formats may be anything that QEMU treats as raw.
     pub const fn allows(self, format: Format) -> bool {
         match self {
             Self::Raw => matches!(format, Format::Raw | Format::Gpt),
@@ -65,7 +65,7 @@ impl FromStr for DiskFormat {
 
     fn from_str(name: &str) -> Result<Self, UnknownDiskFormat> {
         let known = Self::ALL.into_iter().find(|format| format.name() == name);
-        // A name may be anything that Glance's administrator allowed; the message stays one short line.
+        // Glance's administrator may allow any name. The message stays one short line.
         known.ok_or_else(|| UnknownDiskFormat(name.chars().take(40).collect()))
     }
 }
@@ -73,13 +73,13 @@ impl FromStr for DiskFormat {
 named_enum! {
     /// The format of an image's bytes, by its name in oslo.utils.
     pub enum Format {
-        /// Nothing that is known: the disk itself.
+        /// No known format: the disk itself.
         Raw => "raw",
-        /// `QFI\xfb`, whatever follows; the first version of qcow has it too, and is refused.
+        /// `QFI\xfb`, whatever follows. The first version of qcow has it too, and is refused.
         Qcow2 => "qcow2",
         /// `KDMV`, `COWD`, or a text that describes a disk.
         Vmdk => "vmdk",
-        /// `conectix` at its beginning: a dynamic one. Of a fixed one only the end differs from a raw disk.
+        /// `conectix` at the beginning: a dynamic VHD. A fixed one differs from a raw disk only at its end.
         Vhd => "vhd",
         /// `vhdxfile`
         Vhdx => "vhdx",
@@ -93,7 +93,7 @@ named_enum! {
         Gpt => "gpt",
         /// `LUKS\xba\xbe`
         Luks => "luks",
-        /// A Parallels disk. This and the next two are not in Nova's inspector, but QEMU takes them for what they are.
+        /// A Parallels disk. This and the next two are not in Nova's inspector, but QEMU detects them.
         Parallels => "parallels",
         /// A disk of Bochs.
         Bochs => "bochs",
@@ -103,12 +103,12 @@ named_enum! {
 }
 
 impl Format {
-    /// Whether the bytes are the disk itself, so that nothing has to be converted.
+    /// Whether the bytes are the disk itself, so that no conversion is needed.
     pub const fn is_raw(self) -> bool {
         matches!(self, Self::Raw | Self::Gpt | Self::Iso)
     }
 
-    /// What `qemu-img -f` calls it.
+    /// Returns the name for `qemu-img -f`.
     pub const fn qemu_name(self) -> &'static str {
         match self {
             Self::Iso | Self::Gpt => "raw",

@@ -1,11 +1,11 @@
 //! Finds out from the bytes of a disk image what it is and whether it is safe to use, before any tool opens it.
 //!
-//! The rules are Nova's, which it applies to what it downloads itself (`nova/virt/images.py`:
-//! `do_image_deep_inspection` and what follows it in `fetch_to_raw`, Nova 34; the inspectors are oslo.utils 10.2,
-//! `imageutils/format_inspector.py`). Nova applies few of them to a file that is already in its cache, so the program
-//! that puts it there has to. Part of Nova's check is the output of `qemu-img info`: QEMU must take an image for what
-//! it is declared to be, and the image must name nothing outside itself. This crate reads the same from the bytes.
-//! Where the two differ, this crate is stricter, and a comment says so.
+//! The rules are those that Nova applies to its own downloads (`nova/virt/images.py`: `do_image_deep_inspection` and
+//! what follows it in `fetch_to_raw`, Nova 34; the inspectors are oslo.utils 10.2, `imageutils/format_inspector.py`).
+//! Nova applies few of them to a file that is already in its cache, so the program that puts the file there has to.
+//! Part of Nova's check is the output of `qemu-img info`: QEMU must detect the declared format, and the image must not
+//! refer to anything outside itself. This crate reads the same from the bytes. Where the two differ, this crate is
+//! stricter, and a comment says so.
 //!
 //! ```
 //! use glancecast_inspect::{CheckError, Claim, DiskFormat, Limits, Rule, check};

@@ -1,11 +1,11 @@
-//! Boot sectors with partition tables. A GPT disk has one too, to protect itself from tools that do not know GPT.
+//! Boot sectors with partition tables. A GPT disk has one too, as protection from tools that do not know GPT.
 
 use crate::refusal::{Refusal, Rule};
 use crate::view::{le16, le32};
 
 pub(crate) const SECTOR_BYTES: usize = 512;
 
-/// Whether a sector is a boot sector with partitions. That of a FAT file system is not.
+/// Whether a sector is a boot sector with partitions. The boot sector of a FAT file system is not.
 pub(crate) fn is_boot_sector(sector: &[u8]) -> bool {
     let fat = sector[FAT_COUNT] == 2 && sector[FAT_MEDIA] == FAT_FIXED_DISK;
     le16(sector, SIGNATURE) == 0xAA55 && !fat

@@ -1,15 +1,14 @@
 //! The header of qcow2 and its extensions (QEMU's docs/interop/qcow2.rst), big-endian. The first version of qcow shares
 //! the magic and the fields of the backing file.
-//!
-//! Internal snapshots and bitmaps lie in the image itself; Nova takes images with either, and so does this.
+//! Internal snapshots and bitmaps are in the image itself. Like Nova, this accepts images with either.
 
 use crate::refusal::{Refusal, Rule};
 use crate::view::{HEAD_BYTES, Stop, View, be32, be64};
 
-/// Checks header and extensions, and returns the disk's length in bytes.
+/// Checks the header and its extensions, and returns the disk's length in bytes.
 pub(crate) fn check(view: &mut View<'_>) -> Result<u64, Stop> {
     let header = view.exactly("qcow2 header", 0, HEADER_V2_BYTES)?;
-    // QEMU looks at the offset alone; it never writes a length without one.
+    // QEMU looks only at the offset; it never writes a length without one.
     if be64(&header, BACKING_OFFSET) != 0 || be32(&header, BACKING_SIZE) != 0 {
         return refuse(
             Rule::BackingFile,
@@ -20,7 +19,7 @@ pub(crate) fn check(view: &mut View<'_>) -> Result<u64, Stop> {
     if version != 2 && version != 3 {
         return refuse(Rule::MalformedHeader, format!("qcow2 version {version} is not supported"));
     }
-    // oslo.utils has nothing shorter than a sector for a qcow2, and reads the features whatever the version.
+    // oslo.utils rejects a qcow2 shorter than a sector, and reads the features for any version.
     let header = view.exactly("qcow2 header", 0, SECTOR_BYTES)?;
     check_features(version, be64(&header, INCOMPATIBLE_FEATURES))?;
     let cluster_bits = be32(&header, CLUSTER_BITS);
@@ -33,7 +32,7 @@ pub(crate) fn check(view: &mut View<'_>) -> Result<u64, Stop> {
             format!("the qcow2 has clusters of 2^{cluster_bits} bytes and a header of {header_bytes} bytes");
         return refuse(Rule::MalformedHeader, text);
     }
-    // Nova finds this out when it converts the image.
+    // Nova notices this when it converts the image.
     if be32(&header, CRYPT_METHOD) != 0 {
         return refuse(Rule::Encrypted, "the qcow2 is encrypted".into());
     }
@@ -53,15 +52,15 @@ fn check_features(version: u32, features: u64) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Goes through the extensions as `qcow2_read_extensions` does, from the end of the header to the end of the first
-/// cluster. Those that QEMU writes have some hundred bytes. Extensions that reach beyond [`HEAD_BYTES`] are refused, so
-/// that an image's beginning is enough.
+/// Checks the extensions as `qcow2_read_extensions` does, from the end of the header to the end of the first cluster.
+/// Those that QEMU writes take some hundred bytes. Extensions that reach beyond [`HEAD_BYTES`] are refused, so that the
+/// beginning of an image is enough.
 fn check_extensions(view: &mut View<'_>, start: usize, cluster_bytes: usize) -> Result<(), Stop> {
     let end = cluster_bytes.min(HEAD_BYTES);
     let too_long =
         || Refusal::new(Rule::MalformedHeader, format!("the qcow2's extensions reach beyond byte {end}"));
     let mut header = view.upto(0, end)?;
-    header.resize(end, 0); // behind the end of a file QEMU reads zeros
+    header.resize(end, 0); // QEMU reads zeros after the end of a file
     let mut at = start;
     while at < end {
         let extension = header.get(at..at + EXTENSION_HEADER_BYTES).ok_or_else(too_long)?;
@@ -102,13 +101,13 @@ const CRYPT_METHOD: usize = 32;
 const INCOMPATIBLE_FEATURES: usize = 72;
 const HEADER_LENGTH: usize = 100;
 
-/// What QEMU supports: 512 bytes to 2 MiB.
+/// The range that QEMU supports: 512 bytes to 2 MiB.
 const CLUSTER_BITS_RANGE: std::ops::RangeInclusive<u32> = 9..=21;
 const DATA_FILE_BIT: u64 = 1 << 2;
-/// Dirty, corrupt, data file, compression type. Nova takes no image with extended L2 entries, which is the next bit.
+/// Dirty, corrupt, data file, compression type. Nova refuses images with extended L2 entries, the next bit.
 const KNOWN_FEATURES: u64 = 0xF;
 
-/// Kind and length of an extension, 4 bytes each; its data is padded.
+/// Kind and length of an extension, 4 bytes each. Its data is padded.
 const EXTENSION_HEADER_BYTES: usize = 8;
 const EXTENSION_ALIGNMENT: usize = 8;
 const END_OF_EXTENSIONS: u32 = 0;

@@ -1,10 +1,10 @@
-//! The header of QED (QEMU's docs/interop/qed_spec.rst), little-endian. Every QED is refused; the
-//! reason names the backing file where there is one.
+//! The header of QED (QEMU's docs/interop/qed_spec.rst), little-endian. Every QED is refused. The reason names the
+//! backing file, if there is one.
 
 use crate::refusal::{Refusal, Rule};
 use crate::view::{Stop, View, le32, le64};
 
-/// Returns why an image in this format is refused.
+/// Returns the reason for refusing an image in this format.
 pub(crate) fn refuse(view: &mut View<'_>) -> Stop {
     let header = match view.upto(0, HEADER_BYTES) {
         Ok(header) => header,

@@ -1,4 +1,4 @@
-//! Why an image is refused: a rule with a stable word, and a sentence about this image.
+//! Why an image is refused: a rule with a stable name, and a sentence about this image.
 
 use crate::enums::named_enum;
 
@@ -6,9 +6,9 @@ use crate::enums::named_enum;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{text} (rule {rule})")]
 pub struct Refusal {
-    /// The rule that it breaks.
+    /// The rule that the image breaks.
     pub rule: Rule,
-    /// What is wrong with it, for people: no full stop, no name of the image.
+    /// What is wrong with the image, for people, without a full stop and without the image's name.
     pub text: String,
 }
 
@@ -23,33 +23,33 @@ named_enum! {
     pub enum Rule {
         /// Its format is one that Nova runs.
         UnsupportedFormat => "unsupported-format",
-        /// It is in the format that it is declared to be in.
+        /// Its format is the declared one.
         FormatMismatch => "format-mismatch",
-        /// It looks like one format only: a header within another one hides something.
+        /// It looks like only one format: a header within another one hides something.
         SeveralFormats => "several-formats",
-        /// Its header is all there.
+        /// Its header is complete.
         TruncatedHeader => "truncated-header",
-        /// Its header makes sense.
+        /// Its header is consistent.
         MalformedHeader => "malformed-header",
         /// It needs no other image below it (backing file, parent, differencing disk).
         BackingFile => "backing-file",
-        /// Its data is in itself, not in a file that it names (the external data file of qcow2).
+        /// Its data is in the image, not in a file that it names (the external data file of qcow2).
         DataFile => "data-file",
-        /// It asks for no feature that is not known: what one does cannot be judged.
+        /// It requires no unknown feature, whose effect could not be judged.
         UnknownFeature => "unknown-feature",
         /// It needs no key.
         Encrypted => "encrypted",
         /// The create type of a vmdk is one that Nova allows.
         VmdkType => "vmdk-type",
-        /// The descriptor of a vmdk is where it belongs, and every line of it is understood.
+        /// The descriptor of a vmdk is in its place, and every line of it is understood.
         VmdkDescriptor => "vmdk-descriptor",
-        /// The extents of a vmdk are in itself: none names another file.
+        /// The extents of a vmdk are in the image: none names another file.
         VmdkExtent => "vmdk-extent",
-        /// The footer of a vmdk, which overrides its header, equals it.
+        /// The footer of a vmdk, which overrides its header, equals the header.
         VmdkFooter => "vmdk-footer",
         /// The partition table in its first sector is a valid one.
         PartitionTable => "partition-table",
-        /// The disk that it makes is not larger than the limit.
+        /// The disk in the image is not larger than the limit.
         VirtualSize => "virtual-size",
     }
 }

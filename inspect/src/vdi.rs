@@ -14,7 +14,7 @@ pub(crate) fn check(view: &mut View<'_>) -> Result<u64, Stop> {
         }
         other => return Err(Refusal::new(Rule::MalformedHeader, format!("a VDI of type {other}")).into()),
     }
-    // Nova's inspector does not look; QEMU opens no VDI with either of them.
+    // Nova's inspector does not check this; QEMU opens no VDI with either of them.
     if header[UUID_LINK..UUID_PARENT + UUID_BYTES].iter().any(|&byte| byte != 0) {
         return Err(Refusal::new(Rule::BackingFile, "the VDI names a parent by its UUID").into());
     }
@@ -24,7 +24,7 @@ pub(crate) fn check(view: &mut View<'_>) -> Result<u64, Stop> {
 const HEADER_BYTES: usize = 512;
 const IMAGE_TYPE: usize = 0x4C;
 const DISK_SIZE: usize = 0x170;
-/// The UUID of the image that this one continues, and of the parent when it was last changed; one follows the other.
+/// The UUID of the image that this one continues, and of the parent at its last change; they are adjacent.
 const UUID_LINK: usize = 0x1A8;
 const UUID_PARENT: usize = 0x1B8;
 const UUID_BYTES: usize = 16;

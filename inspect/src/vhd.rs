@@ -1,10 +1,10 @@
-//! VHD, big-endian (Microsoft's Virtual Hard Disk Image Format Specification 1.0): a dynamic one begins with a copy of
+//! VHD, big-endian (Microsoft's Virtual Hard Disk Image Format Specification 1.0). A dynamic VHD begins with a copy of
 //! its footer, which holds the offset of its dynamic header. QEMU calls the format vpc.
 
 use crate::refusal::{Refusal, Rule};
 use crate::view::{Stop, View, be32, be64};
 
-/// Checks footer and dynamic header, and returns the disk's length in bytes.
+/// Checks the footer and the dynamic header, and returns the disk's length in bytes.
 pub(crate) fn check(view: &mut View<'_>) -> Result<u64, Stop> {
     let footer = view.exactly("VHD footer", 0, FOOTER_BYTES)?;
     match be32(&footer, DISK_TYPE) {
@@ -13,11 +13,11 @@ pub(crate) fn check(view: &mut View<'_>) -> Result<u64, Stop> {
         other => return Err(Refusal::new(Rule::MalformedHeader, format!("a VHD of type {other}")).into()),
     }
     check_dynamic(&view.upto(be64(&footer, DATA_OFFSET), DYNAMIC_HEADER_BYTES)?)?;
-    // Which of these counts depends on the program that made it.
+    // Which of these applies depends on the program that made the image.
     Ok(be64(&footer, ORIGINAL_SIZE).max(be64(&footer, CURRENT_SIZE)).max(geometry(&footer)))
 }
 
-/// A dynamic disk has the fields of a parent, all zero. QEMU opens no dynamic VHD without this header.
+/// Checks that the fields of a parent are zero. QEMU opens no dynamic VHD without this header.
 fn check_dynamic(header: &[u8]) -> Result<(), Refusal> {
     let parent = header.get(PARENT).unwrap_or_default();
     let locators = header.get(PARENT_LOCATORS).unwrap_or_default();
@@ -27,7 +27,7 @@ fn check_dynamic(header: &[u8]) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Bytes of the disk by its cylinders, heads and sectors.
+/// Returns the length of the disk in bytes by its cylinders, heads and sectors.
 fn geometry(footer: &[u8]) -> u64 {
     let [high, low, heads, sectors] = be32(footer, GEOMETRY).to_be_bytes();
     let cylinders = u64::from(u16::from_be_bytes([high, low]));
@@ -47,5 +47,5 @@ const DIFFERENCING: u32 = 4;
 const DYNAMIC_HEADER_BYTES: usize = 1024;
 /// UUID, time stamp, a reserved field, and the name in UTF-16.
 const PARENT: std::ops::Range<usize> = 40..576;
-/// Eight of them, 24 bytes each.
+/// Eight locators of 24 bytes each.
 const PARENT_LOCATORS: std::ops::Range<usize> = 576..768;

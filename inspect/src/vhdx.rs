@@ -1,9 +1,9 @@
-//! VHDX ([MS-VHDX]), little-endian: a table of regions, one of which has a table of metadata, which may lie anywhere.
+//! VHDX ([MS-VHDX]), little-endian: a table of regions, one of which is a table of metadata that may be anywhere.
 
 use crate::refusal::{Refusal, Rule};
 use crate::view::{Stop, View, le16, le32, le64};
 
-/// Checks everything that leads to the disk's length, and returns that length in bytes.
+/// Checks everything that determines the disk's length, and returns that length in bytes.
 pub(crate) fn check(view: &mut View<'_>) -> Result<u64, Stop> {
     let regions = Table::read(view, &REGIONS, REGION_TABLE_OFFSET)?;
     let base = le64(regions.required(&METADATA_REGION)?, 16);
@@ -21,16 +21,16 @@ pub(crate) fn check(view: &mut View<'_>) -> Result<u64, Stop> {
     Ok(le64(&item(&VIRTUAL_DISK_SIZE)?, 0))
 }
 
-/// How a table begins.
+/// The beginning of a table.
 struct Layout {
     what: &'static str,
     signature: &'static [u8],
     count: fn(&[u8]) -> u32,
-    /// Where its first entry is.
+    /// The offset of its first entry.
     first: usize,
 }
 
-/// Entries that begin with an id each.
+/// A table of entries, each of which begins with an id.
 struct Table {
     what: &'static str,
     entries: Vec<u8>,
@@ -43,12 +43,12 @@ impl Table {
         if !table.starts_with(layout.signature) || count > ENTRIES_MAX {
             return Err(malformed(layout.what).into());
         }
-        // As many entries as the count says and the table has room for.
+        // At most as many entries as the table has room for.
         let entries = table.into_iter().skip(layout.first).take(count as usize * ENTRY_BYTES).collect();
         Ok(Self { what: layout.what, entries })
     }
 
-    /// The entry of an id. An id that is there twice is refused, as QEMU does: other programs may take the other entry.
+    /// Returns the entry with an id. Refuses duplicate ids, as QEMU does: other programs may use the other entry.
     fn entry(&self, id: &Guid) -> Result<Option<&[u8]>, Refusal> {
         let mut found = self.entries.chunks_exact(ENTRY_BYTES).filter(|entry| entry.starts_with(id));
         let first = found.next();
@@ -73,11 +73,11 @@ const METADATA: Layout = Layout {
     count: |table| u32::from(le16(table, 10)),
     first: 32,
 };
-/// Header and up to 2047 entries.
+/// The header and up to 2047 entries.
 const TABLE_BYTES: usize = 64 << 10;
 const ENTRIES_MAX: u32 = 2047;
 const ENTRY_BYTES: usize = 32;
-/// Bytes read of an item: the length of the longest one that is checked.
+/// Bytes read of an item: the length of the longest checked one.
 const ITEM_BYTES: usize = 8;
 const HAS_PARENT: u32 = 2;
 

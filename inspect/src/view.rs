@@ -1,17 +1,17 @@
-//! An image as the inspectors see it: pieces of bounded length at offsets, and why one may not be there.
+//! The inspectors' access to an image: pieces of bounded length at offsets, and why a piece is unavailable.
 
 use std::io::{self, Read, Seek, SeekFrom};
 
 use crate::refusal::{Refusal, Rule};
 
-/// Length of the beginning that decides what an image is. The volume descriptor of an ISO image is farthest behind: 2
-/// KiB at 32 KiB.
+/// Length of the beginning that decides the format of an image. The volume descriptor of an ISO image is farthest from
+/// the start: 2 KiB at 32 KiB.
 pub const HEAD_BYTES: usize = 64 << 10;
 
 /// Why an inspector stopped.
 pub(crate) enum Stop {
     Refused(Refusal),
-    /// It needs bytes that have not arrived.
+    /// It needs bytes that have not arrived yet.
     Beyond,
     Io(io::Error),
 }
@@ -38,24 +38,24 @@ impl<'a> View<'a> {
         Ok(Self::Whole { image, bytes })
     }
 
-    /// The beginning of an image of `bytes`.
+    /// Creates a view of the beginning of an image of `bytes`.
     pub(crate) fn head(head: &'a [u8], bytes: u64) -> Self {
         Self::Head { head, bytes }
     }
 
-    /// Length of the image.
+    /// Returns the length of the image in bytes.
     pub(crate) fn bytes(&self) -> u64 {
         match self {
             Self::Whole { bytes, .. } | Self::Head { bytes, .. } => *bytes,
         }
     }
 
-    /// The bytes from `offset` on: `len` of them, or fewer where the image ends.
+    /// Returns `len` bytes from `offset` on, or fewer at the end of the image.
     pub(crate) fn upto(&mut self, offset: u64, len: usize) -> Result<Vec<u8>, Stop> {
         let there = self.bytes().saturating_sub(offset);
         let len = len.min(PIECE_MAX).min(usize::try_from(there).unwrap_or(usize::MAX));
         if len == 0 {
-            return Ok(Vec::new()); // behind the end of the image, whatever of it has arrived
+            return Ok(Vec::new()); // after the end of the image, even if its beginning is all that has arrived
         }
         match self {
             Self::Whole { image, .. } => {
@@ -72,7 +72,7 @@ impl<'a> View<'a> {
         }
     }
 
-    /// Exactly `len` bytes from `offset` on; an image that ends within them is refused.
+    /// Returns exactly `len` bytes from `offset` on. An image that ends within them is refused.
     pub(crate) fn exactly(&mut self, what: &str, offset: u64, len: usize) -> Result<Vec<u8>, Stop> {
         let piece = self.upto(offset, len)?;
         if piece.len() < len {
@@ -89,7 +89,7 @@ pub(crate) fn starts_with_any(bytes: &[u8], magics: &[&[u8]]) -> bool {
     magics.iter().any(|magic| bytes.starts_with(magic))
 }
 
-/// A number in a header; zero where the header is too short, which a caller has excluded.
+/// Returns a number in a header, or zero if the header is too short, which callers have excluded.
 pub(crate) fn be32(bytes: &[u8], at: usize) -> u32 {
     u32::from_be_bytes(array(bytes, at))
 }

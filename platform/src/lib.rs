@@ -1,5 +1,5 @@
-//! What both programs need of the machine they run on: the network, key files, and what a process needs to run. The folders
-//! sort the modules by subject; users name them without it.
+//! What both programs need of their machine: the network, key files, and the process's command line, clocks and files.
+//! The folders sort the modules by subject; callers name the modules without the folder.
 
 mod keys;
 mod net;

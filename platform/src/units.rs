@@ -1,4 +1,4 @@
-//! Rates and durations as they are written on the command line and in configuration files.
+//! Rates and durations as written on the command line and in configuration files.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -11,9 +11,9 @@ use glancecast_proto::units::RateError;
 pub enum RateChoice {
     /// A fixed rate: `390mbit`.
     Fixed(Rate),
-    /// The rate that network and hosts take, up to a share of the interface's speed: `auto`.
+    /// `auto`: the rate that the network and the hosts can handle, up to a share of the interface's speed.
     Auto,
-    /// The same, up to this rate: `auto:5gbit`.
+    /// `auto:5gbit`: the same, up to this rate.
     AutoUpTo(Rate),
 }
 
@@ -32,10 +32,10 @@ impl FromStr for RateChoice {
     }
 }
 
-/// A duration as `500ms`, `15s`, `5m`, `2h`, `7d`; more than one part as in `1m30s`.
+/// Parses a duration: `500ms`, `15s`, `5m`, `2h`, `7d`, or several parts as in `1m30s`.
 ///
 /// # Errors
-/// [`UnitError::Duration`] for anything else, and for zero.
+/// [`UnitError::Duration`] for any other text, and for zero.
 pub fn parse_duration(text: &str) -> Result<Duration, UnitError> {
     let bad = || UnitError::Duration(text.to_owned());
     let mut rest = text;
@@ -62,7 +62,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, UnitError> {
 
 const DURATION_MAX: Duration = Duration::from_secs(366 * 86_400);
 
-/// A text that is no rate or duration.
+/// A text that is neither a rate nor a duration.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UnitError {
     /// Not a rate.

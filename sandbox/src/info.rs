@@ -1,29 +1,29 @@
-//! What `qemu-img info --output=json` says of an image, and whether that is what inspection says.
+//! The output of `qemu-img info --output=json` for an image, and its comparison with the inspection's result.
 //!
-//! Nova asks it too (`images.py`, `fetch_to_raw`), after its own inspection. Here any file that the answer names, at any
-//! depth, has to be the image itself: a backing file, the data file of a qcow2, an extent of a vmdk.
+//! Nova runs it too (`images.py`, `fetch_to_raw`), after its own inspection. Here every file that the output names, at
+//! any depth, must be the image itself: a backing file, the data file of a qcow2, an extent of a vmdk.
 
 use glancecast_inspect::{Format, Refusal, Rule};
 use serde::Deserialize;
 use serde_json::Value;
 
-/// An answer.
+/// The output for one image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Info {
-    /// QEMU's name of the format that its probe found.
+    /// The format that QEMU's probe detected, by QEMU's name.
     pub format: String,
-    /// The length of the disk.
+    /// The length of the disk in bytes.
     pub virtual_bytes: u64,
-    /// A file that the image needs besides itself: the rule against it, and its name.
+    /// Another file that the image needs: the rule against it, and the file's name.
     named: Option<(Rule, String)>,
 }
 
-/// An answer that is none.
+/// Output that cannot be parsed.
 #[derive(Debug, thiserror::Error)]
 #[error("qemu-img info: its answer is not understood: {0}")]
 pub struct InfoError(String);
 
-/// What has to be there.
+/// The required fields of the output.
 #[derive(Deserialize)]
 struct Answer {
     format: String,
@@ -32,10 +32,10 @@ struct Answer {
 }
 
 impl Info {
-    /// Reads an answer about the image that the tool knows by a descriptor, as `/proc/self/fd/N`.
+    /// Parses the output for an image that the tool opened by its descriptor, as `/proc/self/fd/N`.
     ///
     /// # Errors
-    /// No JSON, or not what QEMU says of an image.
+    /// If the output is not JSON, or not a description of an image.
     pub fn read(answer: &[u8]) -> Result<Self, InfoError> {
         let understood = |error: serde_json::Error| InfoError(error.to_string());
         let Answer { format, virtual_bytes } = serde_json::from_slice(answer).map_err(understood)?;
@@ -43,10 +43,10 @@ impl Info {
         Ok(Self { format, virtual_bytes, named: other_file(&value) })
     }
 
-    /// Whether QEMU sees the image that inspection has seen, and that in itself.
+    /// Checks that QEMU detects the same format as inspection, and that the image needs no other file.
     ///
     /// # Errors
-    /// The rule that it breaks.
+    /// [`Refusal`] with the rule that the image breaks.
     pub fn agrees(&self, inspected: Format) -> Result<(), Refusal> {
         if let Some((rule, name)) = &self.named {
             let text = format!("qemu-img says that the image needs another file: {}", printable(name));
@@ -61,8 +61,8 @@ impl Info {
     }
 }
 
-/// Why an image that `qemu-img info` does not open is refused, with the line that it says. A disk opens as raw always: where it does
-/// not, QEMU's probe has taken it for something else.
+/// Returns the refusal of an image that `qemu-img info` does not open, with the error `line` of the tool. Any disk can
+/// be opened as raw, so a failure means that QEMU's probe detected another format.
 pub fn not_opened(inspected: Format, line: &str) -> Refusal {
     if inspected.is_raw() {
         let text = format!("the image is {inspected}, and qemu-img takes it for another format: {line}");
@@ -71,7 +71,7 @@ pub fn not_opened(inspected: Format, line: &str) -> Refusal {
     Refusal { rule: Rule::MalformedHeader, text: format!("qemu-img does not open it: {line}") }
 }
 
-/// The first name of a file that is not the image's own.
+/// Returns the first name of a file other than the image.
 fn other_file(value: &Value) -> Option<(Rule, String)> {
     match value {
         Value::Object(map) => map.iter().find_map(|(key, value)| match (rule_of(key), value) {
@@ -95,10 +95,10 @@ fn rule_of(key: &str) -> Option<Rule> {
     }
 }
 
-/// What the tool is given is open already, and has no other name.
+/// The prefix of the image's own name: the tool gets it as an open descriptor.
 const OWN: &str = "/proc/self/fd/";
 
-/// A stranger's text, short and plain.
+/// Returns untrusted text, shortened and without special characters.
 fn printable(text: &str) -> String {
     let plain = text.chars().map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '?' });
     plain.take(100).collect()

@@ -1,4 +1,4 @@
-//! What the program tells the process in the sandbox, as JSON in its second argument. There is no secret in it.
+//! What the program passes to the process in the sandbox, as JSON in its second argument. It contains no secret.
 
 use std::os::fd::RawFd;
 use std::path::PathBuf;
@@ -9,28 +9,28 @@ use serde_json::json;
 /// The first argument of a process that is to become the tool.
 pub(crate) const HIDDEN: &str = "__qemu-img-in-the-sandbox";
 
-/// The exit code of a process that could not confine itself. `qemu-img` has 0 to 3.
+/// The exit code of a process that could not confine itself. `qemu-img` uses 0 to 3.
 pub(crate) const EXIT_UNCONFINED: i32 = 125;
 
-/// What begins a line of such a process on standard error.
+/// The prefix of such a process's error message on standard error.
 pub(crate) const MARK: &str = "sandbox: ";
 
-/// How the tool is kept from everything else. Each but [`Confinement::LimitsOnly`] holds alone: the file system is confined and
-/// the network is cut. All of one is there, or the tool is not started.
+/// How the tool is isolated. Each variant except [`Confinement::LimitsOnly`] suffices alone: it confines the file
+/// system and cuts the network. If any part of it fails, the tool is not started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Confinement {
-    /// Landlock's rules within a root and namespaces of its own.
+    /// Landlock rules, in namespaces with a private root.
     LandlockInNamespaces,
-    /// Landlock's rules: where namespaces are not allowed.
+    /// Landlock rules only: if namespaces are not allowed.
     Landlock,
-    /// A root and namespaces of its own: where there is no Landlock.
+    /// Namespaces with a private root only: if there is no Landlock.
     Namespaces,
-    /// None: an empty environment, no capabilities and limits. For operators who accept the risk.
+    /// No isolation: an empty environment, no capabilities, and limits. For operators who accept the risk.
     LimitsOnly,
 }
 
 impl Confinement {
-    /// Those that hold, the strongest first.
+    /// The variants that isolate, the strongest first.
     pub const HOLDING: [Self; 3] = [Self::LandlockInNamespaces, Self::Landlock, Self::Namespaces];
 
     pub(crate) fn has_landlock(self) -> bool {
@@ -41,7 +41,7 @@ impl Confinement {
         matches!(self, Self::LandlockInNamespaces | Self::Namespaces)
     }
 
-    /// Its name in messages.
+    /// Returns the name for messages.
     pub const fn name(self) -> &'static str {
         match self {
             Self::LandlockInNamespaces => "Landlock and namespaces",
@@ -52,16 +52,16 @@ impl Confinement {
     }
 }
 
-/// What the tool may use.
+/// The resources that the tool may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// `RLIMIT_AS`.
     pub address_space_bytes: u64,
     /// `RLIMIT_CPU`.
     pub cpu_seconds: u64,
-    /// `RLIMIT_FSIZE`: how long a file that it writes may get.
+    /// `RLIMIT_FSIZE`: the maximum length of a file that it writes.
     pub file_bytes: u64,
-    /// Added to the priority of the program; 19 is the least urgent.
+    /// The increment of the program's nice value; 19 is the lowest priority.
     pub nice: i32,
 }
 
@@ -72,31 +72,31 @@ pub(crate) struct Job {
     pub(crate) confinement: Confinement,
     pub(crate) action: Action,
     pub(crate) limits: Limits,
-    /// Where this is the process in the new namespaces, which mounts and executes; else the one that makes them.
+    /// Whether this process is already in the new namespaces, where it mounts and executes. Otherwise it creates them.
     pub(crate) within_namespaces: bool,
-    /// The process that waits for it: without it nobody does.
+    /// The process that waits for this one. If it is gone, this one exits.
     pub(crate) parent: i32,
 }
 
-/// What the tool does with the files that it is given.
+/// What the tool does with the files that it gets.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Action {
-    /// Says its version: what is tried first.
+    /// Prints its version, as a first test.
     Version,
-    /// Says what an image is, as QEMU's own probe finds.
+    /// Describes an image as QEMU's own probe detects it.
     Info,
     /// Writes an image of this format as raw into the result, which has the length of the disk and is all zeros.
     Convert { format: String },
 }
 
 impl Action {
-    /// The arguments of `qemu-img`; the numbers are those of the files' descriptors.
+    /// Returns the arguments of `qemu-img`. `image` and `result` are the numbers of the descriptors.
     pub(crate) fn arguments(&self, image: RawFd, result: RawFd) -> Vec<String> {
         match self {
             Self::Version => vec!["--version".into()],
-            // -U: somebody may have it open for writing, and this only reads its headers.
+            // -U: another process may have the image open for writing, and this only reads its headers.
             Self::Info => vec!["info".into(), "--output=json".into(), "-U".into(), descriptor(image)],
-            // -t unsafe: the result need not outlive a crash. -n: the file is there, and is opened by its descriptor.
+            // -t unsafe: the result need not survive a crash. -n: the file exists and is opened by its descriptor.
             Self::Convert { format } => {
                 ["convert", "-p", "-t", "unsafe", "-n", "--target-is-zero", "-O", "raw"]
                     .map(str::to_owned)
@@ -108,14 +108,14 @@ impl Action {
     }
 }
 
-/// QEMU opens it by this name, which is another way to the same open file.
+/// Returns the name by which QEMU opens a descriptor: another path to the same open file.
 pub(crate) fn descriptor(number: RawFd) -> String {
     format!("/proc/self/fd/{number}")
 }
 
-/// The image in a format that is named and with no backing file, whatever its header says. Every format driver takes
-/// `"backing": null` (`bdrv_open_inherit` in QEMU's block.c). There is no such word for the data file of a qcow2, which
-/// inspection and `qemu-img info` refuse; in the sandbox it cannot be opened.
+/// Returns the image's options with an explicit format and no backing file, whatever its header says. Every format
+/// driver accepts `"backing": null` (`bdrv_open_inherit` in QEMU's block.c). There is no such option for the data file
+/// of a qcow2: inspection and `qemu-img info` refuse it, and in the sandbox it cannot be opened.
 fn without_backing(format: &str, image: RawFd) -> String {
     let file = json!({ "driver": "file", "filename": descriptor(image) });
     format!("json:{}", json!({ "driver": format, "backing": null, "file": file }))

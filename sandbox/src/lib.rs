@@ -1,4 +1,4 @@
-//! `qemu-img` on a stranger's image, in a sandbox where it finds nothing else: no file, no network, no key, no other process.
+//! Runs `qemu-img` on untrusted images in a sandbox without other files, network, keys or other processes.
 //!
 //! ```text
 //! glancecast -- /proc/self/exe, hidden argument --> the same program, one thread, no key, empty environment
@@ -6,22 +6,22 @@
 //!                                                     -> limits -> seccomp -> exec qemu-img
 //! ```
 //!
-//! A format may name other files and addresses (backing files, extents, parents), and `qemu-img` would open them. Inspection
-//! refuses such images; the sandbox is for those that inspection does not know. A program calls [`enter`] before anything else
-//! in its `main`, asks [`QemuImg::find`] for the tool in the strongest [`Confinement`] that the kernel allows, and hands it
-//! open files. What comes back is bounded in size and in time.
+//! A format may name other files and addresses (backing files, extents, parents), and `qemu-img` would open them.
+//! Inspection refuses the images that it recognises as such; the sandbox is for the others. A program calls [`enter`]
+//! first thing in its `main`, finds the tool in the strongest [`Confinement`] that the kernel allows with
+//! [`QemuImg::find`], and passes it open files. The results are bounded in size and time.
 //!
 //! | layer | Landlock | namespaces | both |
 //! |---|---|---|---|
-//! | files | rules for the loader, libraries, the tool, and the two files | a private root with the loader, libraries, the tool | x |
+//! | files | rules for loader, libraries, tool and the two files | a private root with loader, libraries and tool | x |
 //! | network | no socket (seccomp); no TCP from Linux 6.7 on | no socket (seccomp); an empty network namespace | x |
 //! | processes | ptrace is refused, signals from Linux 6.12 on (seccomp before) | a PID namespace of its own | x |
 //!
-//! In each of them: an empty environment, no new privileges, no capabilities, a list of allowed system calls, no new processes, and
-//! limits on memory, processor time, elapsed time and the size of files.
+//! In every confinement: an empty environment, no new privileges, no capabilities, a list of allowed system calls, no
+//! new processes, and limits on memory, processor time, elapsed time and the size of files.
 //!
-//! `RLIMIT_NPROC` is not used: it counts all processes of the user, so that a limit that is safe for one machine stops the tool on
-//! another. seccomp allows threads and no processes instead.
+//! `RLIMIT_NPROC` is not used. It counts all processes of the user, so a limit that is safe on one machine stops the
+//! tool on another. Instead, seccomp allows threads but no processes.
 
 mod info;
 mod inside;

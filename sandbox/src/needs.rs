@@ -1,15 +1,15 @@
-//! The files that a dynamically linked program needs to start, and the one that it is.
+//! The files that a dynamically linked program needs to start.
 
 use std::path::{Path, PathBuf};
 
-/// Libraries, and on RHEL and Debian QEMU's modules. All of it is public.
+/// Libraries, and on RHEL and Debian QEMU's modules. All of them are public.
 pub(crate) const LIBRARIES: [&str; 7] =
     ["/lib", "/lib32", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/usr/local/lib64"];
 
-/// What the loader and the C library open. GnuTLS and GLib want random numbers in their constructors.
+/// What the loader and the C library open. GnuTLS and GLib read random numbers in their constructors.
 pub(crate) const FILES: [&str; 3] = ["/etc/ld.so.cache", "/dev/null", "/dev/urandom"];
 
-/// Directories to read and execute from, as far as they exist.
+/// Returns the existing directories from which the tool may read and execute.
 pub(crate) fn directories(tool: &Path) -> Vec<PathBuf> {
     let mut directories: Vec<PathBuf> = LIBRARIES.iter().map(PathBuf::from).collect();
     directories.extend(beside(tool));
@@ -17,12 +17,12 @@ pub(crate) fn directories(tool: &Path) -> Vec<PathBuf> {
     directories
 }
 
-/// Files to read.
+/// Returns the existing files that the tool may read.
 pub(crate) fn files() -> Vec<PathBuf> {
     FILES.iter().map(PathBuf::from).filter(|file| file.exists()).collect()
 }
 
-/// Libraries of a tool in a directory of its own, as /opt/qemu/bin and /nix/store have.
+/// Returns the libraries of a tool that is installed in its own directory, as in /opt/qemu/bin and /nix/store.
 pub(crate) fn beside(tool: &Path) -> Vec<PathBuf> {
     if let Ok(rest) = tool.strip_prefix(NIX) {
         return if rest.components().count() > 1 { vec![NIX.into()] } else { Vec::new() };

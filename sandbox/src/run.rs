@@ -1,4 +1,4 @@
-//! Running a process that need not end, with bounds on its time and on what it says.
+//! Runs a process that may never end, with bounds on its time and its output.
 
 use std::io::{self, Read};
 use std::os::fd::AsFd;
@@ -15,56 +15,56 @@ use nix::sys::signal::Signal;
 use crate::job::{EXIT_UNCONFINED, Limits, MARK};
 use crate::said::Said;
 
-/// How long somebody waits for the tool.
+/// How long to wait for the tool.
 #[derive(Clone, Copy, Debug)]
 pub struct Patience<'a> {
-    /// From its start to its end: a file system that hangs takes no processor time.
+    /// From start to end: a hanging file system uses no processor time.
     pub time: Duration,
-    /// Ends the wait, and the tool, within a tenth of a second when it becomes true.
+    /// When it becomes true, the wait and the tool end within a tenth of a second.
     pub stop: &'a AtomicBool,
 }
 
 /// Why the tool did not do its work.
 #[derive(Debug, thiserror::Error)]
 pub enum ToolError {
-    /// It was told to stop.
+    /// [`Patience::stop`] became true.
     #[error("stopped")]
     Stopped,
-    /// It was not done in time.
+    /// It did not finish in time.
     #[error("qemu-img was not done after {seconds} s and was ended: does the disk answer?")]
     Late {
-        /// How long it was waited for.
+        /// The time limit.
         seconds: u64,
     },
-    /// The kernel ended it because of its processor time, or because memory was short.
+    /// The kernel killed it because it exceeded its processor time or memory was short.
     #[error(
         "qemu-img was killed: more than {cpu_seconds} s of processor time, which no sound image of its size takes, or no memory"
     )]
     Killed {
-        /// How much it was allowed.
+        /// Its processor time limit in seconds.
         cpu_seconds: u64,
     },
-    /// It wrote more than an image of its size makes.
+    /// It wrote more than an image of its size contains.
     #[error("qemu-img wrote more than {file_bytes} bytes, which no sound image of its size makes")]
     TooLarge {
-        /// How much it was allowed.
+        /// The limit in bytes.
         file_bytes: u64,
     },
-    /// Its answer has no end.
+    /// Its output is too long.
     #[error("qemu-img said more than {} KiB", ANSWER_BYTES_MAX >> 10)]
     TooMuch,
-    /// It says that something is wrong, in the line that it says.
+    /// It reported this error.
     #[error("qemu-img: {0}")]
     Failed(String),
-    /// There is no sandbox around it, so it was not started.
+    /// The sandbox could not be set up, so the tool was not started.
     #[error("no sandbox: {0}")]
     Unconfined(String),
-    /// Processes and pipes.
+    /// Processes or pipes failed.
     #[error("running qemu-img: {0}")]
     Io(#[from] io::Error),
 }
 
-/// Runs a command to its end, whose standard error is read, and standard output where it is `Some` of an answer.
+/// Runs a command to its end and reads its standard error. Returns its standard output if that is piped.
 pub(crate) fn run(
     command: &mut Command,
     limits: Limits,
@@ -114,7 +114,7 @@ fn goes_on(deadline: Instant, patience: Patience<'_>) -> Result<(), ToolError> {
     Ok(())
 }
 
-/// Which of the two have something to read, or their end; neither after [`TICK_MS`].
+/// Returns which of the two pipes are readable or at their end; neither after [`TICK_MS`].
 fn readable(stdout: Option<&ChildStdout>, stderr: Option<&ChildStderr>) -> io::Result<(bool, bool)> {
     let pipes = [stdout.map(AsFd::as_fd), stderr.map(AsFd::as_fd)];
     let mut fds: Vec<PollFd<'_>> =
@@ -145,7 +145,7 @@ fn judge(status: ExitStatus, line: &str, limits: Limits) -> Result<(), ToolError
     }
 }
 
-/// A process that does not outlive the wait for it. One that the kernel does not let die, on a disk that hangs, is not waited for.
+/// Kills its process when dropped, and waits a second at most: on a hanging disk the kernel does not end a process.
 struct Ended(Child);
 
 impl Drop for Ended {
@@ -159,10 +159,10 @@ impl Drop for Ended {
     }
 }
 
-/// How late it may be noticed that somebody does not want to wait any longer.
+/// Maximum delay in milliseconds until a stop is noticed.
 const TICK_MS: u8 = 10;
 
-/// `qemu-img info` says 2 KiB of an image, and a line of each snapshot.
+/// `qemu-img info` prints 2 KiB for an image, and a line for each snapshot.
 const ANSWER_BYTES_MAX: usize = 1 << 20;
 
 #[cfg(test)]

@@ -1,15 +1,15 @@
-//! What the tool writes: percentages that overwrite each other, and a line when something is wrong.
+//! Standard error of the tool: percentages that overwrite each other, and error messages.
 
-/// Takes it apart.
+/// Parses that output.
 #[derive(Default)]
 pub(crate) struct Said {
-    /// The last line that is no percentage, as far as it is of use.
+    /// The last line that is not a percentage, shortened.
     line: String,
     piece: String,
 }
 
 impl Said {
-    /// Takes what was read; `progress` is told percentages.
+    /// Handles the bytes read, and passes percentages to `progress`.
     pub(crate) fn add(&mut self, bytes: &[u8], progress: &mut dyn FnMut(&str)) {
         for &byte in bytes {
             match byte {
@@ -20,7 +20,7 @@ impl Said {
         }
     }
 
-    /// Takes a last line that does not end.
+    /// Handles the end of a line, or an unterminated last line.
     pub(crate) fn end(&mut self, progress: &mut dyn FnMut(&str)) {
         let piece = std::mem::take(&mut self.piece);
         match piece.trim().strip_prefix('(').and_then(|rest| rest.strip_suffix("/100%)")) {
@@ -30,13 +30,13 @@ impl Said {
         }
     }
 
-    /// The line that says what is wrong.
+    /// Returns the error message.
     pub(crate) fn line(&self) -> &str {
         &self.line
     }
 }
 
-/// A line of the tool's that is shown, at most.
+/// Maximum length of a line in bytes.
 const LINE_MAX: usize = 300;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The tool: found in the `PATH`, tried in the strongest sandbox that the kernel allows, and asked.
+//! The tool: found in the `PATH`, tried in the strongest sandbox that the kernel allows, and run.
 
 use std::fs::File;
 use std::io::Read;
@@ -22,25 +22,25 @@ pub struct QemuImg {
     confinement: Confinement,
 }
 
-/// Whether the tool may run where the kernel gives no sandbox.
+/// Whether the tool may run if the kernel offers no sandbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unsandboxed {
-    /// It may not.
+    /// It may not run.
     Refused,
-    /// It may: the operator has said so.
+    /// It may run, because the operator has allowed it.
     Allowed,
 }
 
-/// Why there is no tool.
+/// Why the tool is unavailable.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unavailable {
     /// It is not in the `PATH`.
     #[error("qemu-img is not installed (Debian: qemu-utils, RHEL: qemu-img)")]
     NotInstalled,
-    /// A script: its interpreter has no place in the sandbox.
+    /// It is a script, whose interpreter is not in the sandbox.
     #[error("{0} is a script, which cannot run in the sandbox: put qemu-img itself first in the PATH")]
     Script(PathBuf),
-    /// The tool does not start: in the sandbox with these reasons, or at all.
+    /// It does not start: in no sandbox, for these reasons, or not at all.
     #[error("{0}")]
     NoSandbox(String),
 }
@@ -52,32 +52,32 @@ pub struct Launcher(PathBuf);
 static ENTERED: OnceLock<()> = OnceLock::new();
 
 impl Launcher {
-    /// This program, also where its file was replaced or removed since it started.
+    /// This program, even if its file was replaced or removed since it started.
     pub(crate) const THIS_PROGRAM: &str = "/proc/self/exe";
 
     pub(crate) fn main_has_entered() {
         let _ = ENTERED.set(());
     }
 
-    /// This program, if its `main` has called [`crate::enter`]: one that has not would run its usual work again.
+    /// Returns this program, if its `main` has called [`crate::enter`]. Otherwise it would do its usual work again.
     fn this_program() -> Result<Self, Unavailable> {
         ENTERED.get().map(|()| Self(Self::THIS_PROGRAM.into())).ok_or_else(|| {
             Unavailable::NoSandbox("this program does not begin with glancecast_sandbox::enter".to_owned())
         })
     }
 
-    /// Another program that calls [`crate::enter`], for tests, whose own `main` is not theirs.
+    /// Returns another program that calls [`crate::enter`]: for tests, which do not control their own `main`.
     pub fn at(path: impl Into<PathBuf>) -> Self {
         Self(path.into())
     }
 }
 
 impl QemuImg {
-    /// Finds the tool in the `PATH` and tries it, in each [`Confinement`] that holds until it starts in one: what a kernel, a container
-    /// and systemd allow shows only so. Takes the time of one to three starts of the tool.
+    /// Finds the tool in the `PATH` and starts it in each isolating [`Confinement`] until one works. Only a start shows
+    /// what the kernel, a container and systemd allow. This takes the time of one to three starts.
     ///
     /// # Errors
-    /// It is not installed, or starts in none; then in none at all, unless that is allowed.
+    /// If it is not installed, or starts in no confinement. [`Unsandboxed::Allowed`] adds a last try without one.
     pub fn find(unsandboxed: Unsandboxed) -> Result<Self, Unavailable> {
         let tool = in_path(&std::env::var_os("PATH").unwrap_or_default())?;
         let launcher = Launcher::this_program()?;
@@ -93,20 +93,20 @@ impl QemuImg {
         Err(Unavailable::NoSandbox(reasons.join("; ")))
     }
 
-    /// The tool in a given confinement, started by a given program: for tests and measurements.
+    /// Returns the tool in a given confinement, started by a given program: for tests and measurements.
     pub fn new(launcher: Launcher, tool: impl Into<PathBuf>, confinement: Confinement) -> Self {
         Self { tool: tool.into(), launcher, confinement }
     }
 
-    /// How it is kept.
+    /// Returns the confinement.
     pub fn confinement(&self) -> Confinement {
         self.confinement
     }
 
-    /// Tries it.
+    /// Runs the tool to check that it works.
     ///
     /// # Errors
-    /// It does not start, or is something else.
+    /// If it does not start, or is another program.
     pub fn version(&self) -> Result<(), ToolError> {
         let stop = AtomicBool::new(false);
         let patience = Patience { time: Duration::from_secs(30), stop: &stop };
@@ -119,28 +119,29 @@ impl QemuImg {
         Ok(())
     }
 
-    /// Asks what an image is, as QEMU finds it: the format is not named.
+    /// Returns the description of an image as QEMU's probe detects it: no format is given.
     ///
     /// # Errors
-    /// It cannot be opened as any format, or the tool did not answer in time.
+    /// If it opens in no format, or the tool did not answer in time.
     pub fn info(&self, image: &File, patience: Patience<'_>) -> Result<Info, ToolError> {
         let answer = self.answer(image, patience)?;
         Info::read(&answer).map_err(|error| ToolError::Failed(error.to_string()))
     }
 
-    /// The answer as it is.
+    /// Returns the output of [`Self::info`] unparsed.
     ///
     /// # Errors
-    /// As [`Self::info`].
+    /// Those of [`Self::info`].
     pub fn answer(&self, image: &File, patience: Patience<'_>) -> Result<Vec<u8>, ToolError> {
         let mut command = self.command(image, Action::Info, LOOK)?;
         run(command.stdout(Stdio::piped()), LOOK, patience, &mut |_| {})
     }
 
-    /// Writes the disk of an image into `result`, an empty file that already has its length. `progress` is told percentages.
+    /// Writes an image's disk into `result`, an empty file that already has its length. `progress` receives
+    /// percentages.
     ///
     /// # Errors
-    /// The image is damaged or hostile, or a limit was reached.
+    /// If the image is damaged or hostile, or a limit was reached.
     pub fn convert(
         &self,
         image: &File,
@@ -161,7 +162,7 @@ impl QemuImg {
         run(&mut command, limits, patience, progress).map(drop)
     }
 
-    /// A process that gets nothing of this one but the files.
+    /// Returns a command whose process inherits only the files.
     fn command(&self, image: &File, action: Action, limits: Limits) -> Result<Command, ToolError> {
         let job = Job {
             tool: self.tool.clone(),
@@ -178,7 +179,7 @@ impl QemuImg {
     }
 }
 
-/// The file of the tool, without links. Relative directories of the `PATH` are passed over: they are whoever's.
+/// Returns the path of the tool with links resolved. Skips relative directories of the `PATH`: anybody may own them.
 fn in_path(path: &std::ffi::OsStr) -> Result<PathBuf, Unavailable> {
     let found = std::env::split_paths(path)
         .filter(|directory| directory.is_absolute())
@@ -192,9 +193,9 @@ fn is_script(path: &Path) -> bool {
     File::open(path).and_then(|mut file| file.read_exact(&mut start)).is_ok() && start == *b"#!"
 }
 
-/// 2 GiB, as Nova 34 allows `qemu-img`; converting took less than 400 MB.
+/// 2 GiB, as Nova 34 allows `qemu-img`. Conversions took less than 400 MB.
 const ADDRESS_SPACE_BYTES: u64 = 2 << 30;
-/// What Nova allows for a look, and time to unpack: 8 MiB a second is a tenth of what one slow core does.
+/// Nova's limit for `qemu-img info`, plus time to unpack: 8 MiB/s is a tenth of the speed of one slow core.
 const CPU_SECONDS_MIN: u64 = 30;
 const CPU_BYTES_PER_SECOND: u64 = 8 << 20;
 const LOOK: Limits =
@@ -225,7 +226,7 @@ mod tests {
 
     #[test]
     fn a_program_that_does_not_enter_is_never_started_again() {
-        // The main of a test is not ours.
+        // A test's `main` does not call `enter`.
         assert!(matches!(Launcher::this_program(), Err(Unavailable::NoSandbox(_))));
     }
 }

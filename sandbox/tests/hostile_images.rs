@@ -1,5 +1,5 @@
-//! Images that name what is not theirs, given to `qemu-img` in the sandbox with no inspection before: not a byte of the
-//! secret comes out, and nobody is called.
+//! Images that name other files, given to `qemu-img` in the sandbox without inspection: no byte of the secret comes
+//! out, and no connection is made.
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -21,7 +21,7 @@ fn no_byte_of_a_secret_that_an_image_names_gets_into_the_disk() {
             let result = tempfile::tempfile().expect("a file");
             result.set_len(DISK_BYTES).expect("room");
             let image = File::open(&hostile.path).expect("it was made");
-            // It may fail, and may give a disk of zeros; no more.
+            // It may fail or return a disk of zeros, but nothing else.
             let stop = AtomicBool::new(false);
             let ended = tool.convert(&image, hostile.format, &result, patience(&stop), &mut |_| {});
             println!("{confinement:?}: {}: {ended:?}", hostile.name);
@@ -36,7 +36,7 @@ fn no_byte_of_a_secret_that_an_image_names_gets_into_the_disk() {
 #[test]
 fn the_same_images_reach_the_secret_without_a_sandbox() {
     let Some(lab) = Lab::new() else { return };
-    // As it was done: the format named, and nothing else.
+    // A plain conversion: only the format is given.
     for hostile in lab.hostile().into_iter().filter(|hostile| hostile.reaches_without) {
         let raw = lab.path("plain.raw");
         let mut plain = Command::new("qemu-img");
@@ -50,7 +50,7 @@ fn the_same_images_reach_the_secret_without_a_sandbox() {
             text(&raw),
         ]);
         let mut plain = plain.stderr(Stdio::null()).spawn().expect("qemu-img");
-        // Where it has called somebody it waits for an answer.
+        // After it has connected, it waits for an answer.
         let reached = loop {
             if !lab.nobody_called() {
                 break true;
@@ -78,7 +78,7 @@ fn what_an_image_names_is_told_by_qemu_img_and_refused_by_its_rule() {
                     let refusal = info.agrees(hostile.format).expect_err("refused");
                     assert_eq!(refusal.rule, hostile.rule, "{confinement:?}: {}", hostile.name);
                 }
-                // It cannot open what is named, which is as good.
+                // Failing to open the named file is just as good.
                 Err(ToolError::Failed(line)) => println!("{confinement:?}: {}: {line}", hostile.name),
                 Err(other) => panic!("{confinement:?}: {}: {other:?}", hostile.name),
             }
@@ -149,7 +149,7 @@ fn a_spool_behind_a_link_is_used_by_its_descriptor_and_nothing_of_its_target_is_
     for (confinement, tool) in holding() {
         let result = tempfile::tempfile_in(&link).expect("a file");
         result.set_len(DISK_BYTES).expect("room");
-        // The name leads elsewhere by now.
+        // The name now leads elsewhere.
         fs::remove_file(&link).expect("it is ours");
         std::os::unix::fs::symlink(lab.secret.parent().expect("a directory"), &link).expect("it is ours");
         let stop = AtomicBool::new(false);
@@ -162,14 +162,14 @@ fn a_spool_behind_a_link_is_used_by_its_descriptor_and_nothing_of_its_target_is_
     }
 }
 
-/// An image, and what it is.
+/// An image with its expected treatment.
 struct Hostile {
     name: &'static str,
     path: PathBuf,
     format: Format,
-    /// By which it is refused, if `qemu-img info` opens it at all.
+    /// The rule that refuses it, if `qemu-img info` opens it at all.
     rule: Rule,
-    /// Plain `qemu-img` follows it.
+    /// Whether plain `qemu-img` follows the name.
     reaches_without: bool,
 }
 
@@ -212,7 +212,7 @@ impl Lab {
         self.listener.accept().is_err()
     }
 
-    /// Every way in which a format names something, as far as QEMU follows it.
+    /// Returns images for every way in which a format names another file, as far as QEMU follows it.
     fn hostile(&self) -> Vec<Hostile> {
         let secret = text(&self.secret).to_owned();
         let flat = format!("RW 1 FLAT \"{secret}\" 0");
@@ -252,7 +252,7 @@ impl Lab {
         hostile
     }
 
-    /// An empty sparse vmdk with a parent.
+    /// Creates an empty sparse vmdk with a parent.
     fn vmdk(&self, name: &str, parent: &str, hint: Hint) -> PathBuf {
         let path = self.path(name);
         qemu_img(&["create", "-q", "-f", "vmdk", text(&path), "1M"]);
@@ -263,7 +263,7 @@ impl Lab {
         let line = format!("parentFileNameHint=\"{parent}\"\n");
         match hint {
             Hint::InDescriptor => bytes[end..end + line.len()].copy_from_slice(line.as_bytes()),
-            // The header says that the descriptor has one sector, which has no end; QEMU reads on.
+            // The header gives the descriptor one sector, in which it does not end; QEMU reads on.
             Hint::Beyond => {
                 bytes[end..0x400].fill(b'\n');
                 bytes[0x400..0x400 + line.len()].copy_from_slice(line.as_bytes());
@@ -274,14 +274,14 @@ impl Lab {
         path
     }
 
-    /// A qcow2 whose data is all in the secret.
+    /// Creates a qcow2 whose data is in the file `secret`.
     fn data_file(&self, secret: &str) -> PathBuf {
         self.data_file_named("qcow2-data", secret)
     }
 
     fn data_file_named(&self, name: &str, file: &str) -> PathBuf {
         let path = self.path(name);
-        // It is made with another file of the same length of name, as making it empties the file.
+        // Created with a stand-in, because creating it empties the data file. The name is replaced below.
         let stand_in = self.path(&"d".repeat(60));
         let option = format!("data_file={},data_file_raw=on", text(&stand_in));
         qemu_img(&["create", "-q", "-f", "qcow2", "-o", &option, text(&path), "1M"]);
@@ -303,7 +303,7 @@ enum Hint {
     Beyond,
 }
 
-/// Its own CID is the one that a vmdk without a parent gives for its parent: QEMU compares the two when it reads.
+/// Returns a descriptor. Its CID is the parent CID of a vmdk without a parent: QEMU compares the two on read.
 fn descriptor(create_type: &str, extent: &str) -> String {
     format!(
         "# Disk DescriptorFile\nversion=1\nCID=ffffffff\nparentCID=ffffffff\ncreateType=\"{create_type}\"\n\n{extent}\n\n\
@@ -311,7 +311,7 @@ fn descriptor(create_type: &str, extent: &str) -> String {
     )
 }
 
-/// The confinements that this kernel has; one at least.
+/// Returns the confinements that this kernel supports, at least one.
 fn holding() -> Vec<(Confinement, QemuImg)> {
     let path = std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())
         .find_map(|directory| directory.join("qemu-img").canonicalize().ok())

@@ -1,4 +1,4 @@
-//! What a tool that has turned hostile finds in the sandbox: in each confinement that is to hold, alone.
+//! What a hostile tool can reach in the sandbox, in each isolating confinement.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -31,7 +31,7 @@ fn a_hostile_tool_reaches_nothing_in_any_confinement() {
 
 #[test]
 fn without_a_sandbox_the_same_tool_reaches_the_secret() {
-    // The test above can fail.
+    // Shows that the test above can fail.
     let attack = Attack::new();
     let found = attack.run(&tool(Confinement::LimitsOnly));
     assert!(found.attempts["read the secret"].starts_with(SECRET), "{found:?}");
@@ -81,7 +81,7 @@ fn a_conversion_that_is_stopped_leaves_no_process() {
     }
 }
 
-/// Processes of the sandbox that were started for this test's conversion: no other test converts.
+/// Returns the sandbox processes of this test's conversion. No other test converts.
 fn left(parent: u32) -> Vec<String> {
     let commands = fs::read_dir("/proc").expect("it is there").flatten().filter_map(|entry| {
         let command = fs::read(entry.path().join("cmdline")).ok()?;
@@ -104,7 +104,7 @@ fn what_is_no_tool_is_found_out() {
         let gone = QemuImg::new(Launcher::at(PROBE), "/nowhere/qemu-img", confinement);
         assert!(matches!(gone.version(), Err(ToolError::Unconfined(_))), "{:?}", gone.version());
     }
-    // A test's own program does not enter the sandbox; it must not be taken for the tool.
+    // A test program does not call `enter`, and must not be taken for the tool.
     let this = std::env::current_exe().expect("a path");
     for confinement in Confinement::HOLDING {
         assert!(QemuImg::new(Launcher::at(&this), "/bin/true", confinement).version().is_err());
@@ -167,7 +167,7 @@ impl Drop for Attack {
     }
 }
 
-/// The confinements that this kernel has; one at least.
+/// Returns the confinements that this kernel supports, at least one.
 fn holding() -> Vec<(Confinement, QemuImg)> {
     let mut holding = Vec::new();
     for confinement in Confinement::HOLDING {

@@ -1,9 +1,9 @@
-//! The codec beside the `raptorq` crate: repair symbols made and lost symbols brought back, in Gbit/s of source data.
+//! Compares the codec with the `raptorq` crate: encoding and decoding speed in Gbit/s of source data.
 //!
-//! One core, data that is in no cache (blocks in turn over 256 MiB), both codecs in turn in the same run, medians, and
-//! results compared. Prints a table and writes `codec.json` into the directory that it is given. Nothing is judged.
+//! One core, uncached data (blocks in turn over 256 MiB), both codecs in turn in the same run, medians, and a
+//! comparison of the results. Prints a table and writes `codec.json` into the given directory. Nothing is judged.
 //!
-//! Where `raptorq` decodes, its packets have just been copied and are in a cache: its interface consumes them.
+//! When `raptorq` decodes, its packets are in a cache: its interface consumes them, so they are copied just before.
 
 use std::path::PathBuf;
 
@@ -33,13 +33,13 @@ const CASES: [(u32, u16, f64); 12] = [
     (8_192, 1_408, 0.05),
 ];
 
-/// Repair symbols that a decoder is given beyond the number of lost symbols.
+/// Repair symbols that a decoder receives beyond the number of lost symbols.
 const EXTRA: u32 = 2;
 
 /// Samples of each codec in a case.
 const SAMPLES: usize = 9;
 
-/// Bytes of a sample of ours and of theirs: about as long.
+/// Bytes per sample of our codec, and of theirs: chosen for about the same time.
 const OUR_SAMPLE_BYTES: usize = 64 << 20;
 const THEIR_SAMPLE_BYTES: usize = 6 << 20;
 
@@ -95,7 +95,7 @@ fn main() -> anyhow::Result<()> {
     std::fs::write(&path, serde_json::to_vec_pretty(&rows)?).with_context(|| path.display().to_string())
 }
 
-/// What the first block of a new K costs more than the others: the median of plans for K from `k` on, each a new K'.
+/// Returns the extra cost of the first block of a new K: the median of plans for K from `k` on, each with a new K'.
 fn plan_ms(k: u32) -> anyhow::Result<f64> {
     let mut samples = Vec::new();
     let mut k = raptorq::extended_source_block_symbols(k);
@@ -137,7 +137,7 @@ impl Case {
         ObjectTransmissionInformation::new(bytes, t, 1, 1, 1)
     }
 
-    /// As many repair symbols as are lost, Gbit/s of ours and of theirs.
+    /// Returns the speed of making as many repair symbols as are lost, in Gbit/s: ours and theirs.
     fn encode(&self, codec: &mut Codec, pool: &[u8]) -> anyhow::Result<(f64, f64)> {
         let first = Esi::first_repair(self.shape);
         let mut out = vec![0; self.lost as usize * self.shape.symbol_size()];
@@ -160,7 +160,7 @@ impl Case {
         Ok((median(ours), median(theirs)))
     }
 
-    /// As many symbols brought back as are lost, Gbit/s of ours and of theirs. The pool is as before in the end.
+    /// Returns the speed of restoring the lost symbols, in Gbit/s: ours and theirs. Restores the content of `pool`.
     fn decode(&self, codec: &mut Codec, pool: &mut [u8]) -> anyhow::Result<(f64, f64)> {
         let (shape, t) = (self.shape, self.shape.symbol_size());
         let (k, length) = (shape.source_symbols(), shape.source_bytes());

@@ -1,6 +1,6 @@
-//! Where the ways of the codec to compute the same are equally fast, for each instruction set of this machine: Gbit/s of
-//! source data for numbers of repair symbols made dense and sparse, and of lost symbols brought back by syndromes and by
-//! solving. Blocks of T = 1408 bytes that are in no cache, one core, medians. Nothing is judged.
+//! Finds where two algorithms of the codec are equally fast, for each instruction set of this machine. Prints Gbit/s of
+//! source data by number of repair symbols, dense and sparse, and by number of lost symbols, with syndromes and by
+//! solving. Blocks have T = 1408 bytes and are uncached. One core, medians. Nothing is judged.
 
 use glancecast_bench::micro::{COLD_BYTES, Pages, Turns, all_but, median, memory, pin, repair_symbols};
 use glancecast_fec::{BlockShape, Codec, Esi};
@@ -10,7 +10,7 @@ const T: u16 = 1_408;
 /// Bytes of a sample.
 const SAMPLE_BYTES: usize = 12 << 20;
 
-/// More than any block has symbols.
+/// More symbols than any block has.
 const ALL: u32 = u32::MAX;
 
 fn main() -> anyhow::Result<()> {
@@ -56,7 +56,7 @@ fn encode(name: &str, shape: BlockShape, count: u32, dense: u32, pool: &[u8]) ->
     })
 }
 
-/// Repair symbols of other blocks will do: what is in them decides nothing.
+/// Uses repair symbols of other blocks, because the time does not depend on their content.
 fn decode(name: &str, shape: BlockShape, lost: u32, syndromes: u32, pool: &mut [u8]) -> f64 {
     let mut codec = Codec::with_instruction_set(name).expect("one of this machine's");
     let dense = if codec.encode_path(lost) == "dense" { ALL } else { 0 };
@@ -70,7 +70,7 @@ fn decode(name: &str, shape: BlockShape, lost: u32, syndromes: u32, pool: &mut [
     })
 }
 
-/// The median speed of `work` on blocks that begin at the bytes it is given.
+/// Returns the median speed of `work` on blocks that begin at the byte offset it receives.
 fn samples(shape: BlockShape, mut work: impl FnMut(usize)) -> f64 {
     let (bytes, mut turns) = (shape.source_bytes(), Turns::new(shape, COLD_BYTES));
     let count = (SAMPLE_BYTES / bytes).max(1);

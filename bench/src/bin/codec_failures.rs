@@ -1,7 +1,8 @@
-//! How often K + h random symbols do not determine a block, h = 0 and 1. RFC 6330's promise is about 1 in 256 and 1 in
-//! 65 536. Arguments: the number of trials at h = 0 and at h = 1, and the least K (10; blocks have up to 89 symbols more).
+//! How often K + h random symbols do not determine a block, for h = 0 and 1. RFC 6330 promises about 1 in 256 and 1 in
+//! 65 536. Arguments: the number of trials for h = 0 and for h = 1, and the least K (10; blocks have up to 89 symbols
+//! more).
 //!
-//! Which symbols came decides, not what is in them, so all are zero.
+//! All symbols are zero, because only the set of symbols matters, not the content.
 
 use anyhow::Context;
 use glancecast_bench::micro::Numbers;
@@ -29,7 +30,7 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Loses some symbols of a small block and receives as many repair symbols with random ids, and `extra` more.
+/// Loses some symbols of a small block, and receives as many repair symbols with random ids and `extra` more.
 fn fails(codec: &mut Codec, k_min: u32, extra: u32, numbers: &mut Numbers) -> anyhow::Result<bool> {
     let mut below = |bound: u32| numbers.below(bound.into()) as u32;
     let k = k_min + below(90);

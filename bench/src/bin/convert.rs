@@ -1,8 +1,8 @@
-//! What the sandbox costs: a qcow2 converted by plain `qemu-img convert` and by the sandbox, in turns, on the same files.
+//! The cost of the sandbox: plain `qemu-img convert` and the sandbox convert the same qcow2 in turns.
 //!
-//! Prints each run, the medians, and the ratio of the conversions, which is to be 1.05 at most. A push also runs `qemu-img info`
-//! before it converts: that look is timed apart. It and the start of a sandbox take some 10 ms each, whatever the image: for a
-//! small one that is more than a twentieth.
+//! Prints each run, the medians, and the ratio of the conversions, which should be at most 1.05. A push also runs
+//! `qemu-img info` before it converts, which is timed separately. It and the start of a sandbox take about 10 ms each,
+//! regardless of the image: more than a twentieth for a small one.
 
 use std::fs::File;
 use std::io::Write;
@@ -39,7 +39,7 @@ fn main() -> anyhow::Result<ExitCode> {
     println!("{} MiB of data as qcow2, sandbox: {}", args.data, tool.confinement().name());
     let (mut plain, mut boxed, mut looks) = (Vec::new(), Vec::new(), Vec::new());
     for turn in 0..args.turns {
-        // The first one changes, as the second finds a warmer cache.
+        // The order alternates, because the second run finds a warmer cache.
         let mut order = [Kind::Plain, Kind::Sandbox];
         order.rotate_left(turn % 2);
         for kind in order {
@@ -69,7 +69,7 @@ enum Kind {
     Sandbox,
 }
 
-/// A disk of which every other MiB is data that does not compress.
+/// Creates a disk in which every other MiB is incompressible data.
 fn image(directory: &Path, data: usize) -> anyhow::Result<PathBuf> {
     let (disk, image) = (directory.join("disk"), directory.join("image"));
     let mut file = File::create(&disk)?;
@@ -86,7 +86,7 @@ fn image(directory: &Path, data: usize) -> anyhow::Result<PathBuf> {
     Ok(image)
 }
 
-/// The same conversion without a sandbox and its limits.
+/// Converts without a sandbox and its limits.
 fn convert_plainly(image: &Path, directory: &Path) -> anyhow::Result<Duration> {
     let result = directory.join("plain");
     let begun = Instant::now();
@@ -99,7 +99,7 @@ fn convert_plainly(image: &Path, directory: &Path) -> anyhow::Result<Duration> {
     Ok(took)
 }
 
-/// The time of `qemu-img info`, and that of the conversion with all that a sandbox takes.
+/// Returns the time of `qemu-img info`, and that of the conversion including the sandbox.
 fn convert_in_sandbox(
     tool: &QemuImg,
     image: &Path,

@@ -1,5 +1,5 @@
-//! What keeping the journal of an unfinished image costs a receiver: pushes with it and without it
-//! (`--keep-unfinished none`), in turn, to memory and to a disk. `docs/performance.md` explains the result.
+//! What the journal of an unfinished image costs a receiver. Pushes with it and without it (`--keep-unfinished none`)
+//! alternate, to memory and to a disk. `docs/performance.md` explains the result.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -40,7 +40,7 @@ struct Journal {
     rate: String,
 }
 
-/// What a block device has done; all zero for what lies on none.
+/// The counters of a block device; all zero if the directory is on none.
 #[derive(Clone, Copy, Debug, Default)]
 struct Writes {
     requests: f64,
@@ -94,7 +94,7 @@ Written by `make bench-journal`; `docs/performance.md` explains it. Figures are 
     }
 }
 
-/// A push, to memory where there is no directory on a disk.
+/// Runs a push, to memory if `disk` is `None`.
 fn measure(push: &Glancecast, ground: &Ground<'_>, disk: Option<&Path>) -> Result<Run> {
     let above = disk.unwrap_or(ground.directory);
     fs::create_dir_all(above).with_context(|| format!("cannot create {}", above.display()))?;
@@ -125,16 +125,16 @@ fn measure(push: &Glancecast, ground: &Ground<'_>, disk: Option<&Path>) -> Resul
 }
 
 impl Writes {
-    /// Since the machine was started, by all processes.
+    /// Returns the counters since boot, over all processes.
     fn of_disk_below(directory: &Path) -> Result<Self> {
         let device = fs::metadata(directory)?.dev();
         let path = format!("/sys/dev/block/{}:{}/stat", major(device), minor(device));
-        // Memory, and what has several devices, has no such file.
+        // Memory and file systems on several devices have no such file.
         let Ok(text) = fs::read_to_string(path) else { return Ok(Self::default()) };
         Self::parse(&text).context("the counters of a disk are numbers")
     }
 
-    /// Linux, Documentation/block/stat.rst.
+    /// Parses the format of Linux, Documentation/block/stat.rst.
     fn parse(text: &str) -> Option<Self> {
         let fields: Vec<f64> = text.split_whitespace().map(str::parse).collect::<Result<_, _>>().ok()?;
         let flushes = fields.get(15).copied().unwrap_or(0.0); // none before Linux 5.5

@@ -1,4 +1,4 @@
-//! The time of a push beside that of as many downloads, for more and more hosts: README's picture.
+//! The time of a push and of separate downloads, for increasing numbers of hosts: README's picture.
 
 use std::process::ExitCode;
 

@@ -1,5 +1,5 @@
-//! What each stage of the data path costs for one block of 1 MiB on one core, so that the next bottleneck is known.
-//! Prints a table and writes `target/bench/stages.json`.
+//! What each stage of the data path costs for one block of 1 MiB on one core, to find the next bottleneck. Prints a
+//! table and writes `target/bench/stages.json`.
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -47,7 +47,7 @@ fn main() -> std::io::Result<()> {
     Ok(())
 }
 
-/// One block on its way.
+/// One block in the pipeline.
 struct Pipeline {
     geometry: Geometry,
     block: Vec<u8>,

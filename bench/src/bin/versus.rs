@@ -1,8 +1,8 @@
-//! glancecast beside what people use today, over the same image, network, shaping and loss: udpcast, UFTP, HTTP
-//! (nginx and curl) and BitTorrent (aria2 and opentracker), and beside what the kernel's path alone carries.
+//! Compares glancecast with the usual tools over the same image, network, shaping and loss: udpcast, UFTP, HTTP (nginx
+//! and curl) and BitTorrent (aria2 and opentracker), and with what the kernel's path alone carries.
 //!
-//! It needs root for network namespaces, and nothing of it leaves them. `docs/comparison.md` tells what is measured, how,
-//! and why each tool has the options that it has.
+//! It needs root for network namespaces, and has no effect outside them. `docs/comparison.md` explains what is
+//! measured, how, and why each tool has its options.
 
 use std::process::ExitCode;
 
@@ -129,7 +129,7 @@ fn options(text: &str) -> Result<(String, String), String> {
         .ok_or(format!("there is no tool {name}; there are {}", TOOLS.join(", ")))
 }
 
-/// The seconds of a way by those of a reference.
+/// Returns the seconds of a way divided by those of a reference.
 fn times(row: &Row, runs: &Runs, reference: &str) -> Option<String> {
     decimals(Some(runs.median("seconds")? / row.way(reference)?.median("seconds")?), 2)
 }

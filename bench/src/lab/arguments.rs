@@ -57,17 +57,17 @@ pub struct Common {
 }
 
 impl Common {
-    /// How often each row is measured.
+    /// Returns the number of repetitions of each row.
     pub fn repetitions(&self) -> usize {
         self.repeat.unwrap_or(if self.quick { 1 } else { 3 }) as usize
     }
 
-    /// The time after which a run has failed.
+    /// Returns the time after which a run has failed.
     pub fn limit(&self) -> Duration {
         Duration::from_secs(self.limit)
     }
 
-    /// The lock for measuring on this machine, not taken yet.
+    /// Returns the lock for measurements on this machine, not yet held.
     pub fn turn(&self) -> Turn {
         Turn::new(&self.lock.clone().unwrap_or_else(exclusive::path))
     }

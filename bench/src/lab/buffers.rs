@@ -1,15 +1,15 @@
-//! The kernel's limits for socket buffers. The manuals of udpcast and UFTP ask for larger ones than the usual; they
-//! hold for all network namespaces, so they are raised for a run only, and put back after it.
+//! The kernel's limits for socket buffers. The manuals of udpcast and UFTP ask for larger ones than the default. The
+//! limits apply to all network namespaces, so they are raised only for a run and restored after it.
 
 use std::fs;
 
 use anyhow::{Context, Result};
 
-/// What the limits were.
+/// The limits at one time.
 #[derive(Debug, Clone)]
 pub struct Buffers(Vec<(&'static str, String)>);
 
-/// Raised limits; dropping it puts back what was.
+/// Raised limits, which are restored on drop.
 #[derive(Debug)]
 pub struct Raised(Buffers);
 
@@ -24,7 +24,7 @@ impl Buffers {
         Ok(Self(limits.collect::<Result<_>>()?))
     }
 
-    /// Puts the limits back.
+    /// Restores the limits.
     pub fn restore(&self) {
         for (name, value) in &self.0 {
             if fs::read_to_string(path(name)).is_ok_and(|now| now.trim() == value) {
@@ -38,7 +38,7 @@ impl Buffers {
 }
 
 impl Raised {
-    /// Raises limits that are lower than ours.
+    /// Raises limits that are lower than needed.
     pub fn raise() -> Result<Self> {
         let before = Buffers::read()?;
         for ((name, wanted), (_, value)) in LIMITS.iter().zip(&before.0) {
@@ -57,7 +57,7 @@ impl Drop for Raised {
     }
 }
 
-/// The limits as they are in a run, as one would set them.
+/// Returns the limits of a run in the format of `sysctl`.
 pub fn shown() -> Vec<String> {
     LIMITS.iter().map(|(name, value)| format!("net.core.{name}={value}")).collect()
 }
@@ -66,5 +66,5 @@ fn path(name: &str) -> String {
     format!("/proc/sys/net/core/{name}")
 }
 
-/// udpcast asks for no buffer of its own and takes the default; UFTP asks for up to 100 MiB.
+/// udpcast sets no buffer size and uses the default; UFTP requests up to 100 MiB.
 const LIMITS: &[(&str, u64)] = &[("rmem_default", 8 << 20), ("rmem_max", 100 << 20), ("wmem_max", 100 << 20)];

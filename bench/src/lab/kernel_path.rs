@@ -1,5 +1,5 @@
-//! What the kernel's path alone carries on this machine: one thread that sends batches of datagrams to a group as
-//! fast as the line and the kernel take them, and on each receiver one that only counts what arrives.
+//! What the kernel's path alone carries on this machine. One thread sends batches of datagrams to a group as fast as
+//! the line and the kernel allow, and one thread per receiver only counts what arrives.
 
 use std::io::IoSliceMut;
 use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
@@ -14,25 +14,25 @@ use nix::sys::socket::{MsgFlags, MultiHeaders, recvmmsg, setsockopt, sockopt};
 
 use super::network::Network;
 
-/// What the kernel's path alone carried, as the mean of the receivers.
+/// The throughput of the kernel's path alone, as the mean of the receivers.
 #[derive(Debug, Clone)]
 pub struct KernelPath {
-    /// Datagrams of 1472 bytes.
+    /// Datagrams of 1472 bytes per second.
     pub datagrams_per_second: f64,
-    /// Their payload.
+    /// The rate of their payload.
     pub gbit_s: f64,
-    /// Seconds for as many bytes as the image has.
+    /// Seconds for the length of the image.
     pub seconds: f64,
-    /// What was sent and reached no receiver.
+    /// The share of sent bytes that did not arrive.
     pub lost_share: f64,
 }
 
-/// Sends for a while and counts; `image_bytes` are what its seconds are for.
+/// Sends for a fixed time and counts what arrives. `seconds` of the result is for `image_bytes`.
 ///
 /// # Panics
 /// If the network cannot be built.
 pub fn measure(network: &Network, image_bytes: u64) -> Result<KernelPath> {
-    // Loss is left out: it takes nothing of what the path carries.
+    // Without loss, which does not reduce what the path carries.
     let lossless = Network { loss_per_mille: 0, ..network.clone() };
     let lab = Lab::build(&lossless.shape(network.tc_rate().as_deref()));
     let receivers: Vec<UdpSocket> = (1..=network.receivers)
@@ -85,8 +85,8 @@ fn blaster() -> Result<UdpSocket> {
     Ok(socket)
 }
 
-/// Sends until the time is over; the buffer of the socket is shorter than the queue of the line, so that the line
-/// holds the sender back and drops nothing.
+/// Sends until the time is over. The socket's buffer is smaller than the queue of the line, so that the line blocks the
+/// sender and drops nothing.
 fn blast(socket: &UdpSocket, begin: Instant) -> Result<u64> {
     let batch = vec![0x5a; DATAGRAM_BYTES * BATCH_DATAGRAMS];
     let mut sent = 0;
@@ -96,7 +96,7 @@ fn blast(socket: &UdpSocket, begin: Instant) -> Result<u64> {
     Ok(sent)
 }
 
-/// Counts bytes, without a look at them, until nothing comes any more; with the time from `begin` to the last of them.
+/// Counts bytes without reading them until no more arrive. Returns the count and the time of the last from `begin` on.
 fn count(socket: &UdpSocket, message_bytes: usize, begin: Instant) -> Result<(u64, Duration)> {
     let mut memory = vec![0; message_bytes * MESSAGES];
     let mut headers = MultiHeaders::<()>::preallocate(MESSAGES, None);
@@ -115,16 +115,16 @@ fn count(socket: &UdpSocket, message_bytes: usize, begin: Instant) -> Result<(u6
 }
 
 const GROUP: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(239, 255, 77, 1), 27_077);
-/// Full at MTU 1500.
+/// The largest payload at MTU 1500.
 const DATAGRAM_BYTES: usize = 1472;
 /// As many as fit into the longest UDP datagram.
 const BATCH_DATAGRAMS: usize = 44;
 const BATCH_BYTES_MAX: usize = 1 << 16;
 const RECEIVE_BUFFER_BYTES: usize = 8 << 20;
 const DURATION: Duration = Duration::from_millis(1500);
-/// In one system call; more make no difference.
+/// Messages per system call; more make no difference.
 const MESSAGES: usize = 64;
-/// Nothing more comes after this.
+/// Time without datagrams after which no more are expected.
 const SILENCE: Duration = Duration::from_millis(300);
 
 #[cfg(test)]

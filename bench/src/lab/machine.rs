@@ -1,4 +1,4 @@
-//! What the figures were measured on.
+//! The machine on which the figures were measured.
 
 use std::fs;
 use std::process::Command;
@@ -13,20 +13,20 @@ use super::buffers;
 pub struct Machine {
     /// The processor's name.
     pub processor: String,
-    /// How many of its threads this process may use.
+    /// The number of hardware threads that this process may use.
     pub cores: usize,
     /// The kernel's release.
     pub kernel: String,
-    /// What TCP uses.
+    /// The congestion control of TCP.
     pub congestion_control: String,
     /// The kernel's limits during a run.
     pub limits: Vec<String>,
-    /// The commit, `-dirty` when files differ from it.
+    /// The commit, with `-dirty` if files differ from it.
     pub commit: String,
 }
 
 impl Machine {
-    /// This one.
+    /// Returns this machine.
     pub fn this() -> Self {
         Self {
             processor: processor().unwrap_or_else(|| "unknown".to_owned()),
@@ -38,7 +38,7 @@ impl Machine {
         }
     }
 
-    /// Processor, kernel and commit in a line.
+    /// Returns processor, kernel and commit in one line.
     pub fn summary(&self) -> String {
         format!("{} x {}, Linux {}; commit {}", self.cores, self.processor, self.kernel, self.commit)
     }

@@ -1,4 +1,4 @@
-//! A network to measure in: number of receivers, rate of the line, loss; and the time that the line alone needs.
+//! A network for measurements: number of receivers, rate of the line and loss; and the time that the line alone needs.
 
 use glancecast_tests::netns::{Offload, Shape};
 use serde::{Deserialize, Serialize};
@@ -6,28 +6,28 @@ use serde::{Deserialize, Serialize};
 /// One network.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Network {
-    /// Number of receiver hosts.
+    /// The number of receiver hosts.
     pub receivers: usize,
-    /// The rate of the sender's line in bits per second, whole Ethernet frames without their checksums; none is unshaped.
+    /// The rate of the sender's line in bits per second, in Ethernet frames without checksums; `None` if unshaped.
     pub line_bits_per_second: Option<u64>,
     /// Whether batches of datagrams cross as one packet.
     pub offload: bool,
-    /// Packets of a thousand that each receiver loses, independently.
+    /// The loss rate of each receiver, independently, in packets per thousand.
     pub loss_per_mille: u32,
 }
 
 impl Network {
-    /// A network without a line rate in which batches cross whole.
+    /// Returns a network without a line rate in which batches cross whole.
     pub fn unshaped(receivers: usize) -> Self {
         Self { receivers, line_bits_per_second: None, offload: true, loss_per_mille: 0 }
     }
 
-    /// A network whose line has a rate, in bits per second.
+    /// Returns a network whose line has a rate, in bits per second.
     pub fn shaped(receivers: usize, line: u64, offload: bool, loss_per_mille: u32) -> Self {
         Self { receivers, line_bits_per_second: Some(line), offload, loss_per_mille }
     }
 
-    /// Its description.
+    /// Returns a description.
     pub fn title(&self, image_bytes: u64) -> String {
         let receivers = if self.receivers == 1 { "receiver" } else { "receivers" };
         let line = self.line_bits_per_second.map_or_else(|| "unshaped".to_owned(), rate_in_words);
@@ -43,24 +43,24 @@ impl Network {
         )
     }
 
-    /// Seconds that the line alone needs for an image in full frames; none if it has no rate.
+    /// Returns the seconds that the line alone needs for an image in full frames; `None` if it has no rate.
     pub fn line_seconds(&self, image_bytes: u64) -> Option<f64> {
         let rate = self.line_bits_per_second?;
         Some(image_bytes as f64 * FRAME_BYTES / SYMBOL_BYTES * 8.0 / rate as f64)
     }
 
-    /// A share of the line's rate, in bits per second: the rest is for headers that a tool does not count, and for answers.
+    /// Returns a share of the line's rate, in bits per second. The rest is for uncounted headers and for answers.
     pub fn paced(&self, share: f64) -> Option<u64> {
         self.line_bits_per_second.map(|rate| (rate as f64 * share) as u64)
     }
 
-    /// As the lab takes it; `rate` is [`Self::tc_rate`].
+    /// Returns the lab's parameters. `rate` is [`Self::tc_rate`].
     pub fn shape<'a>(&self, rate: Option<&'a str>) -> Shape<'a> {
         let offload = if self.offload { Offload::On } else { Offload::Off };
         Shape { receivers: self.receivers, offload, loss_per_mille: self.loss_per_mille, rate }
     }
 
-    /// The line's rate as `tc` writes it.
+    /// Returns the line's rate as `tc` writes it.
     pub fn tc_rate(&self) -> Option<String> {
         self.line_bits_per_second.map(|rate| format!("{rate}bit"))
     }
@@ -73,13 +73,13 @@ fn rate_in_words(bits_per_second: u64) -> String {
     }
 }
 
-/// 10^6 bits a second.
+/// 10^6 bits per second.
 pub const MBIT: u64 = 1_000_000;
-/// 10^9 bits a second.
+/// 10^9 bits per second.
 pub const GBIT: u64 = 1000 * MBIT;
-/// A full frame at MTU 1500, its checksum left out, as tbf counts it: 14 + 20 + 8 + 1472.
+/// A full frame at MTU 1500 as tbf counts it, without its checksum: 14 + 20 + 8 + 1472.
 const FRAME_BYTES: f64 = 1514.0;
-/// What of the image a full frame of glancecast holds: 1472 less a header and the tag of the seal.
+/// Bytes of the image in a full frame of glancecast: 1472 without a header and the tag of the seal.
 const SYMBOL_BYTES: f64 = 1432.0;
 
 #[cfg(test)]

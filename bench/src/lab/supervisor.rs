@@ -1,6 +1,6 @@
-//! The process that was called does no measuring: it starts itself again for that, and cleans up whatever happened
-//! to that worker, be it an interrupt, a failure or a crash. What the worker's processes leave behind (nginx's
-//! workers, for instance) becomes this process's children, so that it can end them by their own pids.
+//! The supervisor, which is the called process, starts itself again as a worker that measures. It cleans up after any
+//! end of the worker: an interrupt, a failure or a crash. Remaining processes of the worker (nginx's workers, for
+//! instance) become the supervisor's children, so that it can end them by their own pids.
 
 use std::env;
 use std::fs;
@@ -17,7 +17,7 @@ use nix::unistd::{Pid, Uid};
 
 use super::buffers::Buffers;
 
-/// Refuses to go on as anybody but root; `name` is that of the measurement.
+/// Fails unless the process is root. `name` is that of the measurement.
 pub fn need_root(name: &str) -> Result<()> {
     ensure!(
         Uid::effective().is_root(),
@@ -26,8 +26,8 @@ pub fn need_root(name: &str) -> Result<()> {
     Ok(())
 }
 
-/// Runs this program again with `--work-in DIRECTORY`, a new directory in `memory`, and removes everything that it made.
-/// `program` is what messages begin with.
+/// Runs this program again with `--work-in DIRECTORY`, a new directory in `memory`, and then cleans up the worker's
+/// processes, networks and files. `program` is the prefix of messages.
 pub fn supervise(program: &str, memory: &Path) -> Result<ExitCode> {
     let signals: SigSet =
         [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGCHLD].into_iter().collect();
@@ -64,13 +64,13 @@ pub fn supervise(program: &str, memory: &Path) -> Result<ExitCode> {
     Ok(code(program, status, interrupt))
 }
 
-/// What the worker does first: it hears signals again, and it does not outlive its supervisor.
+/// Prepares the worker: it receives signals again, and does not outlive its supervisor.
 pub fn become_worker() -> Result<()> {
     SigSet::all().thread_unblock().context("cannot unblock signals")?;
     prctl::set_pdeathsig(Signal::SIGKILL).context("cannot bind to the supervisor")
 }
 
-/// Ends and reaps every child; those of a child that ends become ours.
+/// Ends and reaps every child. The children of a child that ends become ours.
 fn end_orphans() {
     let children = || children_of(std::process::id());
     let mut left = children();
@@ -92,7 +92,7 @@ fn children_of(parent: u32) -> Vec<Pid> {
 
 fn parent_of(pid: i32) -> Option<u32> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name, in parentheses, may hold anything; state and parent follow it.
+    // The name, in parentheses, may contain anything; state and parent follow it.
     stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
 }
 

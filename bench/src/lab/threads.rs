@@ -1,5 +1,5 @@
-//! Processor time of each thread of running processes, by the threads' names. A thread is gone from `/proc` when it ends,
-//! so all are looked at again and again, and the last look counts.
+//! Processor time of each thread of running processes, by thread name. A thread disappears from `/proc` when it ends,
+//! so all are sampled repeatedly, and the last sample counts.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,18 +11,18 @@ use std::time::Duration;
 use nix::unistd::{SysconfVar, sysconf};
 use serde::{Deserialize, Serialize};
 
-/// What one thread used.
+/// The processor time of one thread.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ThreadTime {
-    /// Its name, at most 15 bytes of it.
+    /// Its name, shortened to 15 bytes.
     pub thread: String,
-    /// Seconds in the program.
+    /// Seconds in user mode.
     pub user_seconds: f64,
-    /// Seconds in the kernel, interrupts that came meanwhile included.
+    /// Seconds in the kernel, including interrupts.
     pub system_seconds: f64,
 }
 
-/// Looks until it is asked for what it saw.
+/// Samples threads until it is finished.
 #[derive(Debug)]
 pub struct Sampler {
     stop: Arc<AtomicBool>,
@@ -33,7 +33,7 @@ pub struct Sampler {
 type Seen = BTreeMap<u32, ThreadTime>;
 
 impl Sampler {
-    /// Begins to look at these processes, which may end.
+    /// Starts to sample these processes, which may end.
     pub fn start(pids: Vec<u32>) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
@@ -48,10 +48,10 @@ impl Sampler {
         Self { stop, looking }
     }
 
-    /// The threads of each process, in the order in which they were started.
+    /// Returns the threads of each process, in the order of their start.
     ///
     /// # Panics
-    /// If looking did.
+    /// If sampling panicked.
     pub fn finish(self) -> Vec<Vec<ThreadTime>> {
         self.stop.store(true, Ordering::Relaxed);
         let seen = self.looking.join().expect("looking does not panic");
@@ -70,10 +70,10 @@ fn look(pid: u32, seen: &mut Seen) {
 
 /// Reads a line of `/proc/PID/task/TID/stat`, proc_pid_stat(5).
 fn parse(stat: &str) -> Option<(u32, ThreadTime)> {
-    // The name, in parentheses, may hold anything.
+    // The name, in parentheses, may contain anything.
     let (head, rest) = stat.rsplit_once(") ")?;
     let (id, name) = head.split_once(" (")?;
-    // The state is field 3 and the first of the rest.
+    // The state is field 3, the first of the rest.
     let ticks = |field: usize| rest.split(' ').nth(field - 3)?.parse::<u64>().ok();
     let seconds = |field| Some(ticks(field)? as f64 / ticks_per_second());
     let time =
@@ -85,7 +85,7 @@ fn ticks_per_second() -> f64 {
     sysconf(SysconfVar::CLK_TCK).ok().flatten().map_or(100.0, |ticks| ticks as f64)
 }
 
-/// What a thread does in its last moments is not seen; a look costs some 20 us a thread.
+/// The last moments of a thread are not sampled. A sample costs about 20 us per thread.
 const INTERVAL: Duration = Duration::from_millis(10);
 
 #[cfg(test)]

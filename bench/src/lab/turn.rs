@@ -1,5 +1,5 @@
-//! The machine to oneself, for a while: measurements do not run beside scenarios or builds that hold the same lock, and
-//! give those a chance between repetitions.
+//! Exclusive use of the machine for a while. Measurements do not run at the same time as scenarios or builds that hold
+//! the same lock, and let those run between repetitions.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
-/// A lock file that is held now and then.
+/// A lock file that is held for a while and then released.
 #[derive(Debug)]
 pub struct Turn {
     path: PathBuf,
@@ -16,18 +16,18 @@ pub struct Turn {
 }
 
 impl Turn {
-    /// Holds nothing yet.
+    /// Creates a lock that is not held yet.
     pub fn new(path: &Path) -> Self {
         Self { path: path.to_path_buf(), held: None }
     }
 
-    /// Waits for the lock, unless it is held and has not been for long; drops it to let others in, otherwise.
+    /// Takes the lock. If it was held for long, it is released first, so that others get a turn.
     pub fn take(&mut self) -> Result<()> {
         if self.held.as_ref().is_some_and(|(_, since)| since.elapsed() < LONG) {
             return Ok(());
         }
         if self.held.take().is_some() {
-            // Those who wait are woken, but who asks again at once is before them.
+            // Waiting processes are woken, but an immediate new attempt would be faster than they are.
             thread::sleep(PAUSE);
         }
         let file =
@@ -38,7 +38,7 @@ impl Turn {
     }
 }
 
-/// With a repetition after it, about three minutes.
+/// With the repetition after it, about three minutes.
 const LONG: Duration = Duration::from_secs(100);
 const PAUSE: Duration = Duration::from_millis(200);
 

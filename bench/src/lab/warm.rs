@@ -1,6 +1,6 @@
-//! Memory that is there. On virtual machines whose host backs memory lazily, a page that was never touched, or that
-//! was given back to the host while it was free, costs several times what writing to it costs: a run that writes the
-//! first copy after a pause would measure the hypervisor.
+//! Memory that the host has backed. On virtual machines whose host backs memory lazily, the first write to a page costs
+//! several times a normal write if the page was never touched, or was returned to the host. A run that writes the first
+//! copy after a pause would measure the hypervisor.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -8,7 +8,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-/// Has the kernel find so many bytes for files in `directory`, which is in memory, and frees them again.
+/// Makes the kernel allocate `bytes` for files in `directory`, which is in memory, and frees them again.
 pub fn warm(directory: &Path, bytes: u64) -> Result<()> {
     let path = directory.join(NAME);
     let written = fill(&path, bytes).with_context(|| format!("cannot fill {bytes} bytes of memory"));

@@ -10,7 +10,7 @@ use glancecast_tests::process::Process;
 use super::{Direction, Line, SENDER, Tool, package_version};
 use crate::run::{Host, Site};
 
-/// See the module.
+/// nginx on the sender, curl on the receivers.
 #[derive(Debug, Clone, Copy)]
 pub struct Http;
 
@@ -62,7 +62,7 @@ impl Tool for Http {
 }
 
 const FILE: &str = "nginx.conf";
-/// A worker for each core, and the file from the page cache to the socket without a copy.
+/// One worker per core, and no copy between the page cache and the socket.
 const CONFIGURATION: &str = "\
 daemon off;
 user root;

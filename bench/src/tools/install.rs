@@ -1,4 +1,4 @@
-//! The programs that are compared, from the distribution's packages.
+//! Installs the compared programs from the distribution's packages.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -8,7 +8,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail, ensure};
 use glancecast_tests::places;
 
-/// Installs what is missing, or names it.
+/// Installs missing programs, or only names them if `only_name`.
 pub fn install(only_name: bool) -> Result<()> {
     let missing = missing();
     if missing.is_empty() {
@@ -39,14 +39,14 @@ fn apt(arguments: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// While it is held, packages start no services: the benchmark runs its own, in its own networks.
+/// While this exists, packages start no services: the benchmark runs its own, in its own networks.
 struct NoServices(Option<PathBuf>);
 
 impl NoServices {
     fn begin() -> Result<Self> {
         let policy = Path::new("/usr/sbin/policy-rc.d");
         if policy.exists() {
-            return Ok(Self(None)); // the machine has a policy of its own
+            return Ok(Self(None)); // the machine has its own policy
         }
         fs::write(policy, "#!/bin/sh\nexit 101\n").context("cannot keep packages from starting services")?;
         let held = Self(Some(policy.to_path_buf()));
@@ -66,7 +66,7 @@ impl Drop for NoServices {
     }
 }
 
-/// Programs and the packages that bring them.
+/// Programs and their packages.
 const PROGRAMS: &[(&str, &str)] = &[
     ("ip", "iproute2"),
     ("ethtool", "ethtool"),

@@ -1,5 +1,5 @@
-//! The tools that are compared. Each says which processes it has on the sender and on the receivers, when they are ready,
-//! and when a receiver has the file.
+//! The compared tools. Each defines its processes on the sender and on the receivers, when they are ready, and when a
+//! receiver has the file.
 
 pub mod http;
 pub mod install;
@@ -18,7 +18,7 @@ use glancecast_tests::process::Process;
 use crate::lab::buffers::Raised;
 use crate::run::{Host, Ran, Site, run};
 
-/// The side that has to be there first.
+/// Which side starts first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
     /// Receivers wait for the sender: the clock starts with the sender.
@@ -29,13 +29,13 @@ pub enum Direction {
 
 /// One tool, with its best options.
 pub trait Tool: Sync {
-    /// Its name on the command line and in the results.
+    /// Returns the name on the command line and in the results.
     fn name(&self) -> &'static str;
 
-    /// Its version, and what a reader of its row has to know.
+    /// Returns its version, and what a reader of its row has to know.
     fn about(&self) -> String;
 
-    /// The side that waits.
+    /// Returns which side waits.
     fn direction(&self) -> Direction {
         Direction::Push
     }
@@ -45,25 +45,25 @@ pub trait Tool: Sync {
         Ok(())
     }
 
-    /// The command lines of the sender's processes, in the order in which they start.
+    /// Returns the command lines of the sender's processes, in the order in which they start.
     fn sender(&self, site: &Site) -> Result<Vec<Line>>;
 
-    /// The command line of a receiver.
+    /// Returns the command line of a receiver.
     fn receiver(&self, site: &Site, host: &Host) -> Line;
 
-    /// Whether the side that waits can be waited for: a receiver if `host` is given, otherwise all of the sender.
+    /// Whether the waiting side is ready: a receiver if `host` is given, otherwise the whole sender.
     fn is_ready(&self, site: &Site, host: Option<&Host>, process: &Process) -> bool;
 
     /// Whether a receiver has the whole file.
     fn is_done(&self, site: &Site, host: &Host, process: &mut Process) -> Result<bool>;
 
-    /// The copy on a receiver.
+    /// Returns the path of the copy on a receiver.
     fn copy(&self, host: &Host) -> PathBuf {
         host.directory.join("image")
     }
 
-    /// The time that processes get to end by themselves. udp-receiver, for instance, repeats its last answer for half a
-    /// second.
+    /// Returns the time that processes get to end by themselves. udp-receiver, for instance, repeats its last answer
+    /// for half a second.
     fn patience(&self, _site: &Site) -> Duration {
         match self.direction() {
             Direction::Push => Duration::from_secs(3),
@@ -71,7 +71,7 @@ pub trait Tool: Sync {
         }
     }
 
-    /// Whether its threads are looked at.
+    /// Whether its threads are sampled.
     fn is_profiled(&self) -> bool {
         false
     }
@@ -80,7 +80,7 @@ pub trait Tool: Sync {
 /// A program and its arguments.
 #[derive(Debug, Clone)]
 pub struct Line {
-    /// Its path, or its name if the system has it.
+    /// The path, or the name of an installed program.
     pub program: PathBuf,
     /// Its arguments.
     pub arguments: Vec<String>,
@@ -88,16 +88,16 @@ pub struct Line {
     pub log_level: Option<&'static str>,
 }
 
-/// Options for a tool beyond its own.
+/// Additional options of a tool.
 #[derive(Debug, Clone, Default)]
 pub struct Extra {
-    /// For the last process on the sender.
+    /// For the sender's last process.
     pub sender: Vec<String>,
     /// For the receivers.
     pub receiver: Vec<String>,
 }
 
-/// The tools beside glancecast.
+/// Returns the tools other than glancecast.
 pub fn others() -> Vec<Box<dyn Tool>> {
     vec![
         Box::new(udpcast::Udpcast::default()),
@@ -114,13 +114,13 @@ pub fn compare(tool: &dyn Tool, extra: &Extra, site: &Site) -> Result<Ran> {
 }
 
 impl Line {
-    /// A program with arguments written as in a shell, separated by blanks and not quoted.
+    /// Creates a line with arguments as in a shell, separated by blanks and not quoted.
     pub fn new(program: impl Into<PathBuf>, arguments: &str) -> Self {
         let arguments = arguments.split_whitespace().map(str::to_owned).collect();
         Self { program: program.into(), arguments, log_level: None }
     }
 
-    /// The same with `flag value`, or the value alone if the flag is empty. The value may hold blanks.
+    /// Adds `flag value`, or the value alone if the flag is empty. The value may contain blanks.
     #[must_use]
     pub fn path(mut self, flag: &str, value: impl Into<PathBuf>) -> Self {
         let flag = Some(flag.to_owned()).filter(|flag| !flag.is_empty());
@@ -128,19 +128,19 @@ impl Line {
         self
     }
 
-    /// The name of the program.
+    /// Returns the name of the program.
     pub fn name(&self) -> String {
         self.program.file_name().unwrap_or_default().to_string_lossy().into_owned()
     }
 
-    /// As one would type it, where the directory above the sender's is `/tmp`.
+    /// Returns the line as one would type it, with `/tmp` for the directory above the sender's.
     pub(crate) fn shown(&self, sender_directory: &Path) -> String {
         let line = [self.name()].into_iter().chain(self.arguments.iter().cloned()).collect::<Vec<_>>();
         let above = sender_directory.parent().unwrap_or(sender_directory);
         line.join(" ").replace(&*above.to_string_lossy(), "/tmp")
     }
 
-    /// The program's path, which the system has where it was given by name.
+    /// Returns the program's path. A name is looked up in the system.
     pub fn program(&self) -> Result<PathBuf> {
         if self.program.is_absolute() {
             ensure!(self.program.is_file(), "{} is not there: make build", self.program.display());
@@ -150,7 +150,7 @@ impl Line {
     }
 }
 
-/// The version of an installed Debian package.
+/// Returns the version of an installed Debian package.
 fn package_version(package: &str) -> String {
     let query = Command::new("dpkg-query").args(["-W", "-f", "${Version}", package]).output();
     let version = query.ok().filter(|output| output.status.success());

@@ -1,4 +1,4 @@
-//! BitTorrent: opentracker and a seeding aria2 on the sender, an aria2 on each receiver, which goes on to serve the
+//! BitTorrent: opentracker and a seeding aria2 on the sender, an aria2 on each receiver, which continues to serve the
 //! others when it is done.
 
 use std::fs;
@@ -16,7 +16,7 @@ use glancecast_tests::process::Process;
 use super::{Direction, Line, SENDER, Tool, package_version};
 use crate::run::{Host, Site};
 
-/// See the module.
+/// opentracker and aria2.
 #[derive(Debug, Clone, Copy)]
 pub struct Torrent;
 
@@ -43,7 +43,7 @@ impl Tool for Torrent {
         let announce = format!("http://{SENDER}:{PORT}/announce");
         let create = format!("-l {PIECE_LOG2} -d -n image -a {announce}");
         output(&Line::new("mktorrent", &create).path("-o", &torrent).path("", &image.path))?;
-        // Debian's opentracker serves only what its list names.
+        // Debian's opentracker serves only listed torrents.
         let description = output(&Line::new("aria2c", "--no-conf -S").path("", &torrent))?;
         let hash = info_hash(&description)?;
         fs::write(directory.join(WHITELIST), format!("{hash}\n"))
@@ -81,7 +81,7 @@ impl Tool for Torrent {
     }
 }
 
-/// A script that aria2 calls when the last piece is there.
+/// Writes a script that aria2 calls when the last piece has arrived.
 fn hook(directory: &Path) -> Result<()> {
     let hook = directory.join(HOOK);
     let script = format!("#!/bin/sh\n: > '{}'\n", directory.join(MARK).display());
@@ -89,7 +89,7 @@ fn hook(directory: &Path) -> Result<()> {
     fs::set_permissions(&hook, fs::Permissions::from_mode(0o755)).context("cannot make a hook executable")
 }
 
-/// What the tracker knows of all torrents.
+/// Returns the tracker's state of all torrents.
 fn scrape() -> std::io::Result<String> {
     let mut stream = TcpStream::connect((SENDER, PORT))?;
     stream.set_read_timeout(Some(Duration::from_secs(1)))?;
@@ -119,7 +119,7 @@ fn output(line: &Line) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// No traffic but with the tracker and the peers that it names; no limit to them; seeding until it is ended.
+/// No traffic except with the tracker and its peers; no limit for them; seeding until the process is ended.
 const USUAL: &str = "--no-conf --quiet --enable-dht=false --enable-dht6=false --bt-enable-lpd=false \
      --enable-peer-exchange=true --interface=eth0 --seed-ratio=0.0 --bt-max-peers=0 \
      --bt-request-peer-speed-limit=10000M --file-allocation=none --bt-tracker-interval=1 --disk-cache=64M";

@@ -45,17 +45,17 @@ impl Tool for Udpcast {
     }
 
     fn is_ready(&self, _site: &Site, _host: Option<&Host>, process: &Process) -> bool {
-        // Said when its sockets are open.
+        // Logged when its sockets are open.
         process.log_lines().iter().any(|line| line.contains("UDP receiver for"))
     }
 
     fn is_done(&self, site: &Site, host: &Host, _process: &mut Process) -> Result<bool> {
-        // It writes in order, and stays for half a second after the last byte to repeat its last answer.
+        // It writes in order, and continues for half a second after the last byte to repeat its last answer.
         Ok(self.copy(host).metadata().is_ok_and(|file| file.len() == site.image.bytes))
     }
 }
 
-/// Of the line, headers included.
+/// Share of the line, which includes headers.
 const LINE_SHARE: f64 = 0.97;
-/// Beyond the kernel's default.
+/// More than the kernel's default.
 const RECEIVE_BUFFER_BYTES: usize = 8 << 20;

@@ -9,7 +9,7 @@ use glancecast_tests::process::Process;
 use super::{Line, Tool, package_version};
 use crate::run::{Host, Site};
 
-/// See the module.
+/// uftp on the sender, uftpd on the receivers.
 #[derive(Debug, Clone, Copy)]
 pub struct Uftp;
 
@@ -53,27 +53,27 @@ impl Tool for Uftp {
     fn is_done(&self, _site: &Site, host: &Host, _process: &mut Process) -> Result<bool> {
         let Ok(status) = fs::read_to_string(host.directory.join(STATUS)) else { return Ok(false) };
         let Some(result) = status.lines().find(|line| line.starts_with("RESULT;")) else { return Ok(false) };
-        // The manual says `copy`, version 4.10.2 `copied`.
+        // The manual has `copy`, version 4.10.2 prints `copied`.
         ensure!(result.contains(";cop"), "{result}");
         Ok(true)
     }
 }
 
-/// Its address as its identity, which is also the default of uftpd.
+/// Returns the host's address as its identity, which is also the default of uftpd.
 fn identity(host: &Host) -> String {
     format!("0x{:08X}", u32::from_be_bytes(host.address))
 }
 
-/// Of the line: the rate counts the datagrams' payload.
+/// Share of the line, whose rate UFTP applies to the datagrams' payload.
 const LINE_SHARE: f64 = 0.93;
 const AS_FAST_AS_IT_GOES: &str = "-1";
-/// "100-200 bytes less than the path MTU".
+/// The manual: "100-200 bytes less than the path MTU".
 const BLOCK_BYTES: usize = 1400;
-/// The largest it takes.
+/// The maximum that it accepts.
 const BUFFER_BYTES: usize = 104_857_600;
-/// Seconds: first estimate, least, most. With the least that is the default, and without `-s 50`, it loses receivers that
-/// get no turn on a busy machine.
+/// Seconds: initial, minimum, maximum. With the default minimum and without `-s 50`, it loses receivers that get no
+/// turn on a busy machine.
 const ROUND_TRIP: &str = "0.2:0.05:15";
-/// 1044, as the kernel lists it.
+/// Port 1044 as the kernel lists it.
 const PORT_IN_HEX: &str = ":0414 ";
 const STATUS: &str = "status";

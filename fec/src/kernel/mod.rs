@@ -1,8 +1,8 @@
-//! Arithmetic on rows of octets: one file per instruction set, and the one place that says which of them run.
+//! Arithmetic on rows of octets: one file per instruction set, and the only place that decides which of them run.
 //!
-//! Only [`Kernel::detect`] and [`Kernel::available`] make a kernel, after asking the processor, so that safe code
-//! cannot reach an instruction that is not there. The methods check every length and index; the loops behind them
-//! check nothing. Rows are whole multiples of 64 bytes long, at any address.
+//! Only [`Kernel::detect`] and [`Kernel::available`] create a kernel, after a check of the processor, so that safe code
+//! cannot reach an unsupported instruction. The methods check every length and index; the loops that they call check
+//! nothing. Rows are whole multiples of 64 bytes long, at any address.
 
 #[cfg(target_arch = "x86_64")]
 mod affine;
@@ -77,11 +77,11 @@ pub(crate) struct Gather<'a> {
     /// At least `offset + width` bytes each.
     pub(crate) rows: Rows<'a>,
     pub(crate) offset: usize,
-    /// How much further on in the rows the bytes are that are wanted next; 0 if there are none.
+    /// How much further on in the rows the next bytes are, for prefetching; 0 if there are none.
     pub(crate) ahead: usize,
 }
 
-/// Rows that are known to be long enough, so that not every strip looks at each of them again.
+/// Rows whose length was checked once, so that it is not checked again for every strip.
 #[derive(Clone, Copy)]
 pub(crate) struct Rows<'a> {
     rows: &'a [&'a [u8]],
@@ -95,20 +95,20 @@ impl<'a> Rows<'a> {
         Self { rows, len }
     }
 
-    /// What each row has at least.
+    /// Returns the minimum length of the rows.
     pub(crate) fn len(self) -> usize {
         self.len
     }
 }
 
 impl Kernel {
-    /// The fastest one that this processor has.
+    /// Returns the fastest kernel for this processor.
     pub(crate) fn detect() -> Self {
         static FASTEST: OnceLock<Kernel> = OnceLock::new();
         *FASTEST.get_or_init(|| *Self::available().first().expect("the portable one is always there"))
     }
 
-    /// All that this processor has, the fastest first.
+    /// Returns all kernels for this processor, the fastest first.
     pub(crate) fn available() -> Vec<Self> {
         let mut kernels: Vec<Self> = Vec::new();
         #[cfg(target_arch = "x86_64")]
@@ -132,13 +132,13 @@ impl Kernel {
         kernels
     }
 
-    /// What the instruction set is called.
+    /// Returns the name of the instruction set.
     pub(crate) fn name(self) -> &'static str {
         self.0.name
     }
 
-    /// Most symbols that are faster made from their coefficients than by way of the intermediate symbols, measured on
-    /// an Intel Xeon of the Sapphire Rapids class (NEON: as AVX2, not measured).
+    /// Returns the largest number of symbols that are made faster from their coefficients than from the intermediate
+    /// symbols, measured on an Intel Xeon of the Sapphire Rapids class (NEON: as AVX2, not measured).
     pub(crate) fn dense_max(self) -> usize {
         self.0.dense_max
     }
@@ -169,7 +169,7 @@ impl Kernel {
     }
 
     /// Adds the HDPC rows' sums over the first columns of a strip (RFC 6330 §5.3.3.3) to the H rows from `sums` on. The
-    /// rows from `pairs` on, one for each of [`Hdpc::pairs`], are zero before and of no use afterwards.
+    /// rows from `pairs` on, one for each of [`Hdpc::pairs`], must be zero before and have no meaning afterwards.
     pub(crate) fn accumulate_hdpc(
         self,
         strip: &mut [u8],
@@ -185,8 +185,8 @@ impl Kernel {
         unsafe { (self.0.accumulate_hdpc)(strip, width, hdpc, sums, pairs) }
     }
 
-    /// A program transposed: from the last step to the first, hands what has come together in the step's result on
-    /// to its source and its dependencies. Rows of the strip and of `sources` are 64 bytes.
+    /// Runs a program transposed: from the last step to the first, adds what has accumulated in the step's result to
+    /// its source and its dependencies. Rows of the strip and of `sources` are 64 bytes.
     pub(crate) fn scatter(self, strip: &mut [u8], program: &Program, sources: &mut [u8]) {
         assert!(program.dep_bound().max(program.result_bound()) * LANE <= strip.len());
         assert!(program.source_bound() * LANE <= sources.len());

@@ -52,7 +52,7 @@ unsafe fn store(to: *mut u8, vector: Vector) {
     unsafe { vst1q_u8(to, vector) }
 }
 
-/// Left to the processor: the instruction is not to be had on a stable compiler.
+/// Left to the processor: the instruction is not available on a stable compiler.
 #[inline]
 fn prefetch(_: *const u8) {}
 

@@ -8,7 +8,7 @@ use raptorq::{
     EncodingPacket, ObjectTransmissionInformation, PayloadId, SourceBlockDecoder, SourceBlockEncoder,
 };
 
-/// A block of bytes that its shape decides.
+/// Returns a block whose bytes depend on its shape.
 pub(crate) struct Block {
     pub(crate) shape: BlockShape,
     pub(crate) source: Vec<u8>,
@@ -21,7 +21,7 @@ impl Block {
         Self { shape, source }
     }
 
-    /// The repair symbols K + `offset` and on, by this crate.
+    /// Returns the repair symbols from K + `offset` on, by this crate.
     pub(crate) fn ours(&self, codec: &mut Codec, offset: u32, count: usize) -> Vec<u8> {
         let mut out = vec![0; count * self.shape.symbol_size()];
         codec.encode(self.shape, &self.source, self.esi(offset), &mut out);
@@ -36,7 +36,7 @@ impl Block {
         Esi::first_repair(self.shape).plus(offset).expect("in range")
     }
 
-    /// The largest offset of a repair symbol.
+    /// Returns the largest offset of a repair symbol.
     pub(crate) fn offset_max(&self) -> u32 {
         Esi::MAX - self.shape.source_symbols()
     }
@@ -46,12 +46,12 @@ impl Block {
     }
 }
 
-/// The symbols of `encoder` from `offset` on, as one buffer.
+/// Returns the symbols of `encoder` from `offset` on, as one buffer.
 pub(crate) fn their_symbols(encoder: &SourceBlockEncoder, offset: u32, count: usize) -> Vec<u8> {
     encoder.repair_packets(offset, count as u32).iter().flat_map(|packet| packet.data().to_vec()).collect()
 }
 
-/// What `raptorq` makes of these symbols.
+/// Returns the block that `raptorq` decodes from these symbols.
 pub(crate) fn their_decode(
     shape: BlockShape,
     symbols: impl Iterator<Item = (u32, Vec<u8>)>,
@@ -64,7 +64,7 @@ fn transmission(shape: BlockShape) -> ObjectTransmissionInformation {
     ObjectTransmissionInformation::new(shape.source_bytes() as u64, shape.symbol_size() as u16, 1, 1, 1)
 }
 
-/// Repair symbols with their ids, from a buffer that holds them one after the other.
+/// Returns repair symbols with their ids, from a buffer that holds them one after the other.
 pub(crate) fn named<'a>(shape: BlockShape, esis: &[Esi], bytes: &'a [u8]) -> Vec<RepairSymbol<'a>> {
     let symbols = bytes.chunks_exact(shape.symbol_size());
     esis.iter().zip(symbols).map(|(&esi, bytes)| RepairSymbol { esi, bytes }).collect()

@@ -1,5 +1,5 @@
 //! Which formats an image looks like: to QEMU, whose tools open the files on the hosts, and to oslo.utils, with which
-//! Nova inspects what it downloads. Each of the two has a file of its own; an image has to be the same to both.
+//! Nova inspects its downloads. Each of the two has its own file; an image must look the same to both.
 
 mod oslo;
 mod qemu;
@@ -9,8 +9,8 @@ use std::io::{self, Read, Seek};
 use crate::format::Format;
 use crate::view::{Stop, View};
 
-/// The formats that an image looks like, in a fixed order; [`Format::Raw`] alone where it looks like none. Safe images
-/// look like one, or like an ISO image with partitions ([`Format::Iso`] and [`Format::Gpt`]), as bootable ones do.
+/// Returns the formats that an image looks like, in a fixed order, or [`Format::Raw`] alone if there is none. Safe
+/// images look like one, or like ISO images with partitions ([`Format::Iso`] and [`Format::Gpt`]) if bootable.
 ///
 /// # Errors
 /// Read errors.
@@ -38,6 +38,6 @@ pub(crate) fn formats(view: &mut View<'_>) -> Result<Vec<Format>, Stop> {
     Ok(formats)
 }
 
-/// Bytes of the beginning that both look at: oslo.utils reads 4096 at a time, and recognises a text by the first of
-/// them.
+/// Length of the beginning that both inspect: oslo.utils reads 4096 bytes at a time, and recognises a text by the first
+/// of these pieces.
 const START_BYTES: usize = 4096;

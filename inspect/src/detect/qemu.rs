@@ -1,14 +1,14 @@
-//! QEMU's probes: the format as which its tools open a file when none is given. Each function has the name of the one
-//! in QEMU (`block/*.c`, the same in 7.2 and 10.0) and accepts at least what that accepts.
+//! QEMU's probes: the format that its tools use for a file when none is given. Each function has the name of the one in
+//! QEMU (`block/*.c`, the same in 7.2 and 10.0) and accepts at least what that accepts.
 //!
-//! A probe sees only the file's beginning. A format that QEMU knows by the file's name (`dmg_probe`: `*.dmg`) or by the
-//! end of a file once the format is given (`koly` of a dmg, the footer of a fixed VHD) is raw to all of them.
+//! A probe sees only the beginning of a file. All probes see raw in formats that QEMU recognises by the name of the
+//! file (`dmg_probe`: `*.dmg`) or, for a given format, by its end (`koly` of a dmg, the footer of a fixed VHD).
 
 use crate::format::Format;
 use crate::view::{be32, le32, starts_with_any};
 
-/// The formats whose drivers claim a file that begins with these bytes. QEMU takes the one with the highest score; raw
-/// has the lowest, and is left where no other claims the file.
+/// Returns the formats whose drivers claim a file that begins with these bytes. QEMU chooses the one with the highest
+/// score; raw has the lowest, and is chosen if no other driver claims the file.
 pub(super) fn bdrv_probe_all(start: &[u8]) -> impl Iterator<Item = Format> {
     let mut buffer = [0; PROBE_BYTES];
     let len = start.len().min(PROBE_BYTES);
@@ -43,7 +43,7 @@ fn cloop_probe(buffer: &[u8; PROBE_BYTES]) -> bool {
     buffer.starts_with(b"#!/bin/sh\n#V2.0 Format\nmodprobe cloop file=$0")
 }
 
-/// QEMU also wants version 1. A LUKS volume of version 2 is raw to QEMU; Nova accepts neither version.
+/// QEMU also requires version 1. A LUKS volume of version 2 is raw to QEMU; Nova accepts neither version.
 fn block_crypto_probe_luks(buffer: &[u8; PROBE_BYTES]) -> bool {
     buffer.starts_with(b"LUKS\xba\xbe")
 }
@@ -53,12 +53,12 @@ fn parallels_probe(buffer: &[u8; PROBE_BYTES]) -> bool {
     starts_with_any(buffer, &[b"WithoutFreeSpace", b"WithouFreSpacExt"])
 }
 
-/// The first version of qcow, which has the magic of the later ones.
+/// The first version of qcow, which has the same magic as the later ones.
 fn qcow_probe(buffer: &[u8; PROBE_BYTES]) -> bool {
     buffer.starts_with(QCOW_MAGIC) && be32(buffer, QCOW_VERSION_OFFSET) == QCOW_VERSION
 }
 
-/// To QEMU version 0 is raw; Nova's inspector does not look at the version.
+/// To QEMU, version 0 is raw; Nova's inspector does not check the version.
 fn qcow2_probe(buffer: &[u8; PROBE_BYTES]) -> bool {
     buffer.starts_with(QCOW_MAGIC) && be32(buffer, QCOW_VERSION_OFFSET) != QCOW_VERSION
 }
@@ -75,8 +75,8 @@ fn vhdx_probe(buffer: &[u8; PROBE_BYTES]) -> bool {
     buffer.starts_with(b"vhdxfile")
 }
 
-/// Besides the two binary forms a text: comment lines, which may hold any bytes, and lines of spaces, then a line that
-/// is a version and nothing else. What follows it does not matter, nor whether the line has an end.
+/// Accepts a text in addition to the two binary forms: comment lines, which may contain any bytes, and lines of spaces,
+/// then a line with only a version. What follows does not matter, nor whether that line is terminated.
 fn vmdk_probe(buffer: &[u8; PROBE_BYTES]) -> bool {
     if starts_with_any(buffer, &[b"KDMV", b"COWD"]) {
         return true;
@@ -101,8 +101,8 @@ fn vpc_probe(buffer: &[u8; PROBE_BYTES]) -> bool {
     buffer.starts_with(b"conectix")
 }
 
-/// QEMU probes 512 bytes (`BLOCK_PROBE_BUF_SIZE`), 2048 before it had that name, zeros behind the end of the file. A
-/// file that is claimed by the shorter buffer is claimed by the longer one too.
+/// QEMU probes 512 bytes (`BLOCK_PROBE_BUF_SIZE`), earlier versions 2048, with zeros after the end of the file. A file
+/// claimed by the shorter buffer is claimed by the longer one too.
 const PROBE_BYTES: usize = 2048;
 const QCOW_MAGIC: &[u8] = b"QFI\xfb";
 const QCOW_VERSION_OFFSET: usize = 4;

@@ -1,11 +1,11 @@
-//! The text that describes a disk, up to its first NUL. Case is ignored here, though not by QEMU.
+//! The text that describes a disk, up to its first NUL. Unlike QEMU, this ignores case.
 
 use super::VmdkType;
 use crate::refusal::{Refusal, Rule};
 
-/// Refuses a parent at any place in the text: QEMU takes the first `parentFileNameHint` for the backing file, even in a
-/// comment or in a line of the disk database, and with any content ID of the parent. Nova learns of it from `qemu-img
-/// info`.
+/// Refuses a parent anywhere in the text. QEMU uses the first `parentFileNameHint` as the backing file, even in a
+/// comment or in a line of the disk database, and with any content ID of the parent. Nova detects a parent with
+/// `qemu-img info`.
 pub(super) fn check_parent(region: &[u8]) -> Result<(), Refusal> {
     let text = text(region).to_ascii_lowercase();
     if text.contains(PARENT_HINT) {
@@ -25,7 +25,7 @@ pub(super) fn check_parent(region: &[u8]) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Checks every line. An unknown line is refused, as by oslo.utils.
+/// Checks every line. Like oslo.utils, refuses unknown lines.
 pub(super) fn check(region: &[u8], allowed: &[VmdkType]) -> Result<(), Refusal> {
     let text = text(region);
     if !text.is_ascii() {
@@ -53,18 +53,18 @@ pub(super) fn check(region: &[u8], allowed: &[VmdkType]) -> Result<(), Refusal> 
     }
 }
 
-/// The text of a region; bytes that are no text stay recognisable as such.
+/// Returns the text of a region. Bytes that are not text stay recognisable as such.
 fn text(region: &[u8]) -> String {
     let text = region.split(|&byte| byte == 0).next().unwrap_or_default();
     String::from_utf8_lossy(text).into_owned()
 }
 
-/// A name without spaces, and its value. QEMU would separate the words of an extent at tabs as well.
+/// Whether a line is a name without spaces, and its value. QEMU also separates the words of an extent at tabs.
 fn is_field(line: &str) -> bool {
     line.split_once('=').is_some_and(|(name, _)| !name.contains(char::is_whitespace))
 }
 
-/// Tools differ in which of several create types they find, so that each has to be allowed.
+/// Checks that all create types are allowed, because tools differ in which of several they find.
 fn check_types(text: &str, allowed: &[VmdkType]) -> Result<(), Refusal> {
     let mut rest = text.split(CREATE_TYPE).skip(1).peekable();
     if rest.peek().is_none() {
@@ -86,8 +86,8 @@ fn check_type(after: &str, allowed: &[VmdkType]) -> Result<(), Refusal> {
     Err(Refusal::new(Rule::VmdkType, text))
 }
 
-/// `RW 20480 SPARSE "disk.vmdk"`: a plain name is the image's own, even if the file has another name now; a name with a
-/// path is another file's. Nova's inspector also accepts kinds other than SPARSE, whose data would be in another file.
+/// Checks an extent, as `RW 20480 SPARSE "disk.vmdk"`. A plain name is the image's own, even after a rename; a path is
+/// another file. Nova's inspector also accepts kinds other than SPARSE, whose data would be in another file.
 fn check_extent(line: &str) -> Result<(), Refusal> {
     if line.contains(['/', '\\']) {
         return Err(Refusal::new(Rule::VmdkExtent, "the vmdk has an extent in a file of the host"));
@@ -106,7 +106,7 @@ const PARENT_HINT: &str = "parentfilenamehint";
 const PARENT_CID: &str = "parentcid";
 const NO_PARENT: &str = "=ffffffff";
 const CREATE_TYPE: &str = "createtype=\"";
-/// oslo.utils accepts no name of this length or more.
+/// oslo.utils accepts only shorter names.
 const TYPE_NAME_END: usize = 64;
-/// How an extent may be accessed: the first word of its line.
+/// The access mode of an extent: the first word of its line.
 const ACCESS: [&str; 3] = ["rw", "rdonly", "noaccess"];

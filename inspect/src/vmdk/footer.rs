@@ -1,13 +1,13 @@
-//! The end of a vmdk whose header places the grain directory there: a marker, a second header, and a marker of the end,
-//! a sector each. QEMU then uses the second header and ignores the first.
+//! The end of a vmdk whose header places the grain directory there: a marker, a second header, and an end marker, a
+//! sector each. QEMU then uses the second header and ignores the first.
 
 use super::{AT_END, Header, MAGIC, SECTOR};
 use crate::refusal::{Refusal, Rule};
 use crate::view::{Stop, View, le32, le64};
 
-/// Checks that the footer is one, and that it equals the header.
+/// Checks that the footer is valid and equals the header.
 pub(super) fn check(view: &mut View<'_>, header: Header) -> Result<(), Stop> {
-    // QEMU counts whole sectors and finds its footer there; oslo.utils counts bytes.
+    // QEMU counts whole sectors and expects its footer there; oslo.utils counts bytes.
     if !view.bytes().is_multiple_of(SECTOR as u64) {
         return Err(refusal("has no place, as the image ends within a sector").into());
     }

@@ -1,8 +1,8 @@
 //! VMDK (VMware's Virtual Disk Format 5.0, QEMU's `block/vmdk.c`), little-endian: a sparse header with a text in it
-//! that describes the disk; or that text alone, which names files.
+//! that describes the disk, or that text alone, which names files.
 //!
-//! Of an image in one file QEMU reads the header, or the footer where there is one, and looks for a parent in what
-//! follows the header. The text's other lines, extents among them, count where the header's capacity is 0.
+//! In an image of one file, QEMU reads the header, or the footer if there is one, and looks for a parent in what
+//! follows the header. The text's other lines, extents included, count if the header's capacity is 0.
 
 mod descriptor;
 mod footer;
@@ -12,24 +12,24 @@ use crate::refusal::{Refusal, Rule};
 use crate::view::{Stop, View, le16, le32, le64};
 
 named_enum! {
-    /// What a vmdk may be: the kinds that hold all of their data, by their `createType`. Nova's
-    /// `[compute] vmdk_allowed_types` has both by default.
+    /// The accepted kinds of vmdk by `createType`: those that hold all of their data. Both are in Nova's default
+    /// `[compute] vmdk_allowed_types`.
     pub enum VmdkType {
-        /// Compressed, made to be streamed.
+        /// Compressed, for streaming.
         StreamOptimized => "streamOptimized",
         /// One file that grows.
         MonolithicSparse => "monolithicSparse",
     }
 }
 
-/// Checks the header, the descriptor and the footer; returns the disk's length in bytes.
+/// Checks the header, the descriptor and the footer, and returns the disk's length in bytes.
 pub(crate) fn check(view: &mut View<'_>, allowed: &[VmdkType]) -> Result<u64, Stop> {
     let magic = view.upto(0, MAGIC.len())?;
     if magic == MAGIC {
         return check_sparse(view, allowed);
     }
-    // A text that describes a disk is at the beginning; in an extent of ESX QEMU reads what is in the descriptor's
-    // place.
+    // A text that describes a disk is at the beginning. In an extent of ESX, QEMU reads what is at the descriptor's
+    // offset.
     let (offset, rule, text) = if magic == MAGIC_ESX {
         (DESCRIPTOR_OFFSET, Rule::VmdkType, "the vmdk is a sparse extent of ESX")
     } else {
@@ -57,12 +57,12 @@ fn check_sparse(view: &mut View<'_>, allowed: &[VmdkType]) -> Result<u64, Stop> 
 struct Header {
     version: u32,
     flags: u32,
-    /// Sectors of the disk.
+    /// The disk's length in sectors.
     capacity: u64,
-    /// Where the descriptor is, in sectors.
+    /// The sector at which the descriptor begins.
     descriptor: u64,
     descriptor_sectors: u64,
-    /// Where the grain directory is.
+    /// The position of the grain directory.
     directory: u64,
     compression: u16,
 }
@@ -87,7 +87,7 @@ impl Header {
         if self.descriptor != DESCRIPTOR_OFFSET / SECTOR as u64 {
             return Err(Refusal::new(Rule::VmdkDescriptor, "the vmdk's descriptor is not behind its header"));
         }
-        // With a capacity of 0 QEMU takes the descriptor's extents for the disk. Nova's inspector does not look.
+        // With a capacity of 0, QEMU uses the descriptor's extents as the disk. Nova's inspector does not check this.
         if self.capacity == 0 {
             return Err(Refusal::new(Rule::VmdkExtent, "the vmdk has no data of its own"));
         }
@@ -104,8 +104,8 @@ const MAGIC_ESX: &[u8] = b"COWD";
 const SECTOR: usize = 512;
 /// QEMU looks for a parent here, even if the header names another place.
 const DESCRIPTOR_OFFSET: u64 = 0x200;
-/// As in QEMU.
+/// QEMU's limit.
 const DESCRIPTOR_MAX: usize = (1 << 20) - 1;
-/// Bytes that QEMU searches for a parent (`DESC_SIZE`), whatever length the header has.
+/// Bytes that QEMU searches for a parent (`DESC_SIZE`), whatever the length in the header.
 const PARENT_BYTES: usize = 20 * SECTOR;
 const AT_END: u64 = u64::MAX;

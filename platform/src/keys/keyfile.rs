@@ -1,4 +1,4 @@
-//! Group key files: 32 raw bytes that nobody but their user may read, and nobody but that user or root may change.
+//! Group key files: 32 raw bytes that only their user may read, and that only this user or root may change.
 
 use std::fs::{Metadata, OpenOptions};
 use std::io::{self, Read, Write};
@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 /// Reads a key file.
 ///
 /// # Errors
-/// [`KeyFileError`]: not there, not a file, of another length, somebody else's, or open to others.
+/// [`KeyFileError`]: the file is missing, not regular, of another length, somebody else's, or open to others.
 pub fn load(path: &Path) -> Result<GroupKey, KeyFileError> {
     let bytes = read_private(path, GroupKey::BYTES)?;
     let mut key = Zeroizing::new([0; GroupKey::BYTES]);
@@ -22,10 +22,10 @@ pub fn load(path: &Path) -> Result<GroupKey, KeyFileError> {
     Ok(GroupKey::new(*key))
 }
 
-/// Reads the key files of a host: the group's key, and while it is being replaced, the new one too.
+/// Reads the key files of a host: the group's key, and the new one too while the key is being replaced.
 ///
 /// # Errors
-/// [`KeyFileError`] of the first that is of no use, or when there are more.
+/// [`KeyFileError`] of the first unusable file, or for too many files.
 pub fn load_all(paths: &[PathBuf]) -> Result<Vec<GroupKey>, KeyFileError> {
     if paths.len() > GROUP_KEYS_MAX {
         return Err(KeyFileError::TooMany { keys: paths.len() });
@@ -33,20 +33,20 @@ pub fn load_all(paths: &[PathBuf]) -> Result<Vec<GroupKey>, KeyFileError> {
     paths.iter().map(|path| load(path)).collect()
 }
 
-/// Makes a new key file with a random key, mode 0600. Never replaces a file: whoever loses a key loses its group.
+/// Creates a key file with a random key and mode 0600. Never replaces a file: a lost key loses the group.
 ///
 /// # Errors
-/// [`KeyFileError`]: there is a file of this name, or it cannot be written.
+/// [`KeyFileError`]: a file of this name exists, or the file cannot be written.
 pub fn create(path: &Path) -> Result<(), KeyFileError> {
     let at = |error| KeyFileError::Io { path: path.to_owned(), error };
     let key = Zeroizing::new(crate::random::bytes::<{ GroupKey::BYTES }>().map_err(at)?);
     write_private(path, &*key)
 }
 
-/// Reads a file of `len` bytes that is as [`Access::check`] wants it.
+/// Reads a file of `len` bytes that passes [`Access::check`].
 pub(crate) fn read_private(path: &Path, len: usize) -> Result<Zeroizing<Vec<u8>>, KeyFileError> {
     let at = |error| KeyFileError::Io { path: path.to_owned(), error };
-    // Without waiting for a writer, where the name is that of a pipe.
+    // Opening a named pipe must not wait for a writer.
     let file = OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path);
     let mut file = file.map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => KeyFileError::Missing { path: path.to_owned() },
@@ -65,7 +65,7 @@ pub(crate) fn read_private(path: &Path, len: usize) -> Result<Zeroizing<Vec<u8>>
     Ok(bytes)
 }
 
-/// Who may do what with a key file.
+/// The owner and permission bits of a key file.
 struct Access {
     owner: Uid,
     mode: u32,
@@ -76,9 +76,9 @@ impl Access {
         Self { owner: Uid::from_raw(metadata.uid()), mode: metadata.permissions().mode() & 0o777 }
     }
 
-    /// The file belongs to the user of this process, who alone may read it, or to root, who may let a group read it: the
-    /// service's own, or as systemd does with `LoadCredential=`, whose files belong to root and have an access list for the
-    /// service's user, which shows as the rights of the group (acl(5)).
+    /// Checks that the file belongs to the user of this process, and only that user may read it; or to root, with read
+    /// access for a group at most. The group may be the service's own. With systemd's `LoadCredential=` the files
+    /// belong to root and have an access list for the service's user, which shows as group permissions (acl(5)).
     fn check(&self, user: Uid, path: &Path) -> Result<(), KeyFileError> {
         let Self { owner, mode } = *self;
         if owner != user && !owner.is_root() {
@@ -92,7 +92,7 @@ impl Access {
     }
 }
 
-/// Writes a new file that nobody but its owner may read.
+/// Writes a new file that only its owner may read.
 pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> Result<(), KeyFileError> {
     let at = |error| KeyFileError::Io { path: path.to_owned(), error };
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
@@ -103,22 +103,22 @@ pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> Result<(), KeyFileErro
     file.write_all(bytes).and_then(|()| file.sync_all()).map_err(at)
 }
 
-/// Why a key file is of no use.
+/// Why a key file is unusable.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyFileError {
-    /// No such file.
+    /// The file does not exist.
     #[error("key file {path}: there is no such file; make one with: glancecast keygen {path}", path = path.display())]
     Missing {
         /// Its path.
         path: PathBuf,
     },
-    /// A directory, a device.
+    /// The file is a directory or a device.
     #[error("key file {path}: not a regular file", path = path.display())]
     NotAFile {
         /// Its path.
         path: PathBuf,
     },
-    /// Not 32 bytes.
+    /// The length is not 32 bytes.
     #[error("key file {path}: {bytes} bytes long, and a key is {key} bytes; make one with: glancecast keygen FILE",
         path = path.display(), key = GroupKey::BYTES)]
     Length {
@@ -127,7 +127,7 @@ pub enum KeyFileError {
         /// Its length.
         bytes: u64,
     },
-    /// Neither this user's nor root's: whose it is could change it.
+    /// The file belongs neither to this user nor to root, so its owner could change it.
     #[error(
         "key file {path}: it belongs to the user with the number {owner}, and this program runs as {user}; give it to that \
          user or to root: chown {user} {path}",
@@ -136,12 +136,12 @@ pub enum KeyFileError {
     OfSomebodyElse {
         /// Its path.
         path: PathBuf,
-        /// Whose it is.
+        /// The file's owner.
         owner: Uid,
-        /// Who reads it.
+        /// The user of this process.
         user: Uid,
     },
-    /// Group or others may read or write it.
+    /// The group or others may read or change the file.
     #[error("key file {path}: others may read or change it (mode {mode:04o}); close it with: chmod {most:o} {path}",
         path = path.display())]
     OpenToOthers {
@@ -149,27 +149,27 @@ pub enum KeyFileError {
         path: PathBuf,
         /// Its permission bits.
         mode: u32,
-        /// Those that it may have.
+        /// The permission bits that it may have.
         most: u32,
     },
-    /// More of them than a host accepts at a time.
+    /// There are more files than a host accepts at a time.
     #[error("{keys} key files; at most {GROUP_KEYS_MAX} are accepted at a time, the old key and the new one")]
     TooMany {
-        /// How many.
+        /// The number of files.
         keys: usize,
     },
-    /// A new key would replace it.
+    /// A file of this name exists, and a new key would replace it.
     #[error("key file {path}: exists already, and a key is never replaced; choose another name", path = path.display())]
     Exists {
         /// Its path.
         path: PathBuf,
     },
-    /// The system said no.
+    /// The system reported an error.
     #[error("key file {path}: {error}", path = path.display())]
     Io {
         /// Its path.
         path: PathBuf,
-        /// What it said.
+        /// The system's error.
         error: io::Error,
     },
 }
@@ -284,7 +284,7 @@ mod tests {
         let path = dir.path().join("group.key");
         create(&path).expect("new");
         if !geteuid().is_root() {
-            return; // nobody else can give a file away
+            return; // only root can give a file away
         }
         std::os::unix::fs::chown(&path, Some(12_345), None).expect("root");
         assert!(matches!(load(&path), Err(KeyFileError::OfSomebodyElse { .. })));

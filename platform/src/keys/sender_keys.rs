@@ -1,5 +1,5 @@
-//! Sender keys: the secret in a file that nobody but its owner may read, one line of text; public keys as text, in
-//! settings or in files, one a line.
+//! Sender keys. A secret key is one line of text in a file that only its owner may read. Public keys are text, in
+//! settings or in files with one key per line.
 
 use std::fs;
 use std::io::{self, Read};
@@ -17,7 +17,7 @@ use crate::keyfile::{self, KeyFileError};
 /// Reads a sender's secret key.
 ///
 /// # Errors
-/// [`SenderKeyError`]: not there, open to others, or no sender key.
+/// [`SenderKeyError`]: the file is missing, is open to others, or holds no sender key.
 pub fn load(path: &Path) -> Result<SigningKey, SenderKeyError> {
     let text = match keyfile::read_private(path, FILE_BYTES) {
         Ok(text) => text,
@@ -28,17 +28,17 @@ pub fn load(path: &Path) -> Result<SigningKey, SenderKeyError> {
     parse(&text).ok_or_else(|| SenderKeyError::NoSenderKey { path: path.to_owned() })
 }
 
-/// The secret key that a file says; `None` if it is no sender key.
+/// Parses the content of a secret key file; `None` if it is not a sender key.
 pub fn parse(file: &[u8]) -> Option<SigningKey> {
     let text = std::str::from_utf8(file).ok().filter(|text| text.len() == FILE_BYTES)?;
     let seed = text.trim_end().strip_prefix(SECRET_PREFIX).and_then(hex::parse).map(Zeroizing::new)?;
     Some(SigningKey::from_seed(&seed))
 }
 
-/// Makes a new sender key, mode 0600, and gives its public half. Never replaces a file.
+/// Creates a new sender key with mode 0600 and returns its public half. Never replaces a file.
 ///
 /// # Errors
-/// [`SenderKeyError`]: there is a file of this name, or it cannot be written.
+/// [`SenderKeyError`]: a file of this name exists, or the file cannot be written.
 pub fn create(path: &Path) -> Result<PublicKey, SenderKeyError> {
     let at = |error| KeyFileError::Io { path: path.to_owned(), error };
     let seed = Zeroizing::new(crate::random::bytes::<{ SigningKey::SEED_BYTES }>().map_err(at)?);
@@ -52,19 +52,19 @@ pub fn create(path: &Path) -> Result<PublicKey, SenderKeyError> {
     Ok(SigningKey::from_seed(&seed).public())
 }
 
-/// The public keys that settings name: each is one as text, or a file of them, one a line, `#` begins a comment.
+/// Returns the public keys of the settings. Each is a key as text, or a file with one key per line and `#` comments.
 ///
 /// # Errors
-/// [`SenderKeyError`]: a file that cannot be read, that others may change, or that names none; a line that is no key; or too
-/// many of them.
+/// [`SenderKeyError`]: a file that cannot be read, that others may change, or that is empty; a line that is not a key;
+/// or too many keys.
 pub fn public_keys(settings: &[String]) -> Result<Vec<PublicKey>, SenderKeyError> {
     collect(settings, read_list)
 }
 
-/// The same, from files that `read` reads.
+/// Does the same with files that `read` reads.
 ///
 /// # Errors
-/// Likewise.
+/// Those of [`public_keys`].
 pub fn public_keys_of(
     settings: &[String],
     read: impl Fn(&Path) -> io::Result<String>,
@@ -93,7 +93,7 @@ fn collect(
     if keys.len() > SENDERS_MAX { Err(SenderKeyError::TooMany { keys: keys.len() }) } else { Ok(keys) }
 }
 
-/// Reads a list of public keys. It is no secret, and whoever may change it decides who may push here.
+/// Reads a list of public keys. It is not secret, but write access to it decides who may push here.
 fn read_list(path: &Path) -> Result<String, SenderKeyError> {
     let at = |error| SenderKeyError::Unreadable { path: path.to_owned(), error };
     let mut file = fs::File::open(path).map_err(at)?;
@@ -107,7 +107,7 @@ fn read_list(path: &Path) -> Result<String, SenderKeyError> {
     Ok(text)
 }
 
-/// The public keys in the text of a file.
+/// Parses the public keys in the text of a file.
 fn listed(text: &str, path: &Path) -> Result<Vec<PublicKey>, SenderKeyError> {
     let mut keys = Vec::new();
     for (i, line) in text.lines().enumerate() {
@@ -117,37 +117,37 @@ fn listed(text: &str, path: &Path) -> Result<Vec<PublicKey>, SenderKeyError> {
             keys.push(line.parse().map_err(|_| at())?);
         }
     }
-    // An empty list would mean that everybody is accepted.
+    // An empty list would mean that every sender is accepted.
     if keys.is_empty() { Err(SenderKeyError::Empty { path: path.to_owned() }) } else { Ok(keys) }
 }
 
-/// Why a sender key is of no use.
+/// Why a sender key is unusable.
 #[derive(Debug, thiserror::Error)]
 pub enum SenderKeyError {
-    /// No such file.
+    /// The file does not exist.
     #[error("sender key {path}: there is no such file; make one with: glancecast keygen --sender {path}", path = path.display())]
     Missing {
         /// Its path.
         path: PathBuf,
     },
-    /// Something else, a group key for instance.
+    /// The file holds something else, a group key for instance.
     #[error("sender key {path}: this is no sender key; make one with: glancecast keygen --sender FILE", path = path.display())]
     NoSenderKey {
         /// Its path.
         path: PathBuf,
     },
-    /// What both kinds of key files have to be.
+    /// The file violates what applies to both kinds of key files.
     #[error(transparent)]
     File(#[from] KeyFileError),
-    /// A file of public keys that cannot be read.
+    /// A file of public keys cannot be read.
     #[error("senders: {path}: {error}", path = path.display())]
     Unreadable {
         /// Its path.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         error: io::Error,
     },
-    /// A file of public keys that somebody else could change.
+    /// Others could change a file of public keys.
     #[error(
         "senders: {path}: others may change it (user {owner}, mode {mode:04o}), and so decide who may push here; make it root's: \
          chown root {path}; chmod go-w {path}",
@@ -156,34 +156,34 @@ pub enum SenderKeyError {
     ChangeableByOthers {
         /// Its path.
         path: PathBuf,
-        /// Whose it is.
+        /// The file's owner.
         owner: Uid,
         /// Its permission bits.
         mode: u32,
     },
-    /// A file of public keys in which there is none.
+    /// A file holds no public key.
     #[error("senders: {path}: there is no public key in it", path = path.display())]
     Empty {
         /// Its path.
         path: PathBuf,
     },
-    /// A text or a line that is no public key. What stands there is not repeated: it may be a secret one.
+    /// A text or a line is not a public key. The error does not repeat it: it may be a secret key.
     #[error(
         "senders: {at}: not a public key, which is `ed25519:` and 64 hex digits, as glancecast keygen --sender prints it"
     )]
     NoPublicKey {
-        /// Where it stands.
+        /// The position of the text.
         at: String,
     },
-    /// More than a host lists.
+    /// There are more keys than a host lists.
     #[error("senders: {keys} keys; at most {SENDERS_MAX} are possible")]
     TooMany {
-        /// How many.
+        /// The number of keys.
         keys: usize,
     },
 }
 
-/// How the line in a secret file begins: nobody takes it for a public key, nor a group key for it.
+/// The prefix of a secret key's line. With it, a secret key is never mistaken for a public key or a group key.
 const SECRET_PREFIX: &str = "glancecast-sender-secret:";
 const FILE_BYTES: usize = SECRET_PREFIX.len() + 64 + 1;
 

@@ -1,12 +1,12 @@
 //! Receiving many datagrams with one system call: recvmmsg(2) with `UDP_GRO`, into memory that is allocated once.
 //!
-//! The kernel hands over up to [`MESSAGES`] messages, each a run of datagrams of one length from one sender that
-//! `UDP_GRO` left together (net/ipv4/udp_offload.c: 64 segments, 64 KiB).
+//! The kernel returns up to [`MESSAGES`] messages. Each is a run of datagrams of equal length from one sender, merged
+//! by `UDP_GRO` (net/ipv4/udp_offload.c: 64 segments, 64 KiB).
 //!
-//! The crate's one file with `unsafe`, which nix cannot replace: `nix::sys::socket::recvmmsg` (0.31) leaves the length of a
-//! `MultiHeaders`' control buffers as the kernel wrote it. So after a message without control messages a reused one loses the
-//! segment size of the next, and a run of 40 datagrams is taken for a single one. New headers for each call allocate, and cost
-//! 2 % more CPU a datagram with `UDP_GRO` and 10 % more without.
+//! This is the crate's only file with `unsafe`. nix is no replacement: `nix::sys::socket::recvmmsg` (0.31) leaves the
+//! length of a `MultiHeaders`' control buffers as the kernel wrote it. After a message without control messages, a
+//! reused one loses the segment size of the next, and a run of 40 datagrams looks like a single one. New headers for
+//! each call allocate, which costs 2 % more CPU per datagram with `UDP_GRO` and 10 % more without.
 
 #![allow(clippy::host_endian_bytes, reason = "what the kernel hands over is in its own byte order")]
 
@@ -15,24 +15,24 @@ use std::mem::{size_of, zeroed};
 use std::net::{SocketAddr, SocketAddrV6};
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-/// Messages in one call: with `UDP_GRO` each is as long as half a second-level cache can bear, and without it a dozen
-/// datagrams are enough to make the call's own cost small.
+/// Messages per call. With `UDP_GRO` they fill at most half of a second-level cache. Without it, a dozen datagrams are
+/// enough to amortise the call.
 pub const MESSAGES: usize = 16;
 
-/// Bytes of the longest message: UDP's length field has 16 bits.
+/// Maximum length of a message in bytes: UDP's length field has 16 bits.
 const MESSAGE_BYTES: usize = 1 << 16;
 
-/// Bytes from one message to the next. Short messages that began at multiples of a power of two would all fall into the same
-/// few lines of the cache.
+/// Distance between the starts of two messages, in bytes. At multiples of a power of two, short messages would all fall
+/// into the same few cache lines.
 const STRIDE: usize = MESSAGE_BYTES + 1536 + 64;
 
-/// Room for control messages: the segment size (a C int) and the count of drops (32 bits), each 24 bytes with padding.
+/// Bytes for control messages: the segment size (a C int) and the drop counter (32 bits), each 24 bytes with padding.
 const CONTROL_BYTES: usize = 64;
 
-/// Room for an address: `sockaddr_in6` is the longest.
+/// Bytes for an address: `sockaddr_in6` is the longest.
 const NAME_BYTES: usize = 28;
 
-/// Memory for one call, and the messages of the last one.
+/// The memory for one call, and the messages of the last call.
 pub struct Batch {
     bytes: Box<[u8]>,
     control: Box<[Aligned<CONTROL_BYTES>; MESSAGES]>,
@@ -42,7 +42,7 @@ pub struct Batch {
     drops: Option<u32>,
 }
 
-/// Kernel structures begin at a multiple of eight bytes.
+/// Aligns kernel structures to eight bytes.
 #[derive(Clone, Copy)]
 #[repr(C, align(8))]
 struct Aligned<const N: usize>([u8; N]);
@@ -68,10 +68,10 @@ impl Default for Batch {
 }
 
 impl Batch {
-    /// Receives what the socket has, without waiting; returns the number of messages, 0 when there is none.
+    /// Receives what the socket has queued, without blocking. Returns the number of messages, which may be 0.
     ///
     /// # Errors
-    /// What recvmmsg(2) says, but for EAGAIN and EINTR.
+    /// The error of recvmmsg(2), except for EAGAIN and EINTR.
     pub fn receive(&mut self, socket: BorrowedFd<'_>) -> io::Result<usize> {
         self.received = 0;
         let mut iovecs: [libc::iovec; MESSAGES] =
@@ -89,8 +89,8 @@ impl Batch {
             header.msg_namelen = NAME_BYTES as u32;
         }
         // SAFETY: `headers` holds MESSAGES initialised headers. Each points to one iovec, one control buffer and one
-        // name buffer of the stated lengths, all distinct, all borrowed from `self` or this frame for the whole call,
-        // and nothing else refers to them meanwhile. A null timeout is allowed.
+        // name buffer of the stated lengths. All are distinct and borrowed from `self` or this frame for the whole
+        // call, during which nothing else refers to them. A null timeout is allowed.
         let received = unsafe {
             libc::recvmmsg(
                 socket.as_raw_fd(),
@@ -122,7 +122,7 @@ impl Batch {
         Ok(self.received)
     }
 
-    /// The datagrams of the last call with their senders, in the order of arrival, without empty ones.
+    /// Returns the non-empty datagrams of the last call with their senders, in the order of arrival.
     pub fn datagrams(&self) -> impl Iterator<Item = (SocketAddr, &[u8])> {
         let messages = self.messages[..self.received].iter().zip(self.bytes.chunks_exact(STRIDE));
         messages
@@ -137,19 +137,19 @@ impl Batch {
         self.received == MESSAGES
     }
 
-    /// Bytes of the messages of the last call.
+    /// Returns the total length of the last call's messages, in bytes.
     pub fn bytes(&self) -> usize {
         self.messages[..self.received].iter().map(|message| message.len).sum()
     }
 
-    /// Datagrams that the socket has dropped since it was opened because its buffer was full (`SO_RXQ_OVFL`), as of the last
-    /// datagram received; `None` before the first drop.
+    /// Returns the number of datagrams that the socket has dropped since it was opened because its buffer was full
+    /// (`SO_RXQ_OVFL`), as of the last datagram received; `None` before the first drop.
     pub fn drops(&self) -> Option<u32> {
         self.drops
     }
 }
 
-/// The control messages that matter here.
+/// The control messages that are evaluated.
 #[derive(Default)]
 struct Controls {
     segment: Option<usize>,
@@ -157,7 +157,7 @@ struct Controls {
 }
 
 impl Controls {
-    /// Walks the `cmsghdr` records (cmsg(3)): length, level, type in native order, then data, padded to eight bytes.
+    /// Parses the `cmsghdr` records (cmsg(3)): length, level, type in native order, then data, padded to eight bytes.
     fn parse(mut rest: &[u8]) -> Self {
         let mut controls = Self::default();
         while let Some((record, level, kind)) = next_record(&mut rest) {
@@ -189,7 +189,7 @@ fn first_u32(data: &[u8]) -> Option<u32> {
     data.first_chunk().map(|bytes| u32::from_ne_bytes(*bytes))
 }
 
-/// `sockaddr_in` or `sockaddr_in6`: family in native order, port and address in network order.
+/// Parses a `sockaddr_in` or `sockaddr_in6`: family in native order, port and address in network order.
 fn parse_name(name: &[u8; NAME_BYTES]) -> Option<SocketAddr> {
     let family = i32::from(u16::from_ne_bytes([name[0], name[1]]));
     let port = u16::from_be_bytes([name[2], name[3]]);

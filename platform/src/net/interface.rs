@@ -11,37 +11,37 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::units::Rate;
 
-/// An interface with an address of the destinations' family. As text it is what an operator wants to know of it.
+/// An interface with an address of the destinations' family. `Display` shows what an operator needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Interface {
-    /// As in `ip link`.
+    /// The name as in `ip link`.
     pub name: String,
-    /// The kernel's number of it.
+    /// The kernel's index.
     pub index: u32,
-    /// Its address: that which was asked for, else the one that the kernel would send from.
+    /// The address: the requested one, otherwise the kernel's source address.
     pub addr: IpAddr,
-    /// In bytes of IP packet, for that family.
+    /// Maximum length of an IP packet in bytes, for the family of `addr`.
     pub mtu: u32,
-    /// What the driver says, where it says anything.
+    /// The speed, if the driver reports one.
     pub speed: Option<Rate>,
-    /// Why this one.
+    /// How the interface was chosen.
     pub chosen: Chosen,
 }
 
-/// Who chose an interface.
+/// How an interface was chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Chosen {
-    /// The operator.
+    /// By the operator.
     Named,
-    /// The routing table.
+    /// By the routing table.
     ByRoute,
 }
 
 impl Interface {
-    /// The interface that was named, or else the one that the routing table says.
+    /// Returns the interface `name`, or the one of the route to `to` if no name is given.
     ///
     /// # Errors
-    /// As [`Interface::find`] and [`Interface::by_route`].
+    /// Those of [`Interface::find`] and [`Interface::by_route`].
     pub fn choose(name: Option<&str>, to: impl Into<SocketAddr>) -> Result<Self, InterfaceError> {
         match name {
             Some(name) => Self::find(name, to),
@@ -49,10 +49,10 @@ impl Interface {
         }
     }
 
-    /// The interface with that name or address, for datagrams to or from the family of `to`.
+    /// Returns the interface with this name or address, with an address of the family of `to`.
     ///
     /// # Errors
-    /// [`InterfaceError`] with the names that there are.
+    /// [`InterfaceError`], which lists the existing names.
     pub fn find(text: &str, to: impl Into<SocketAddr>) -> Result<Self, InterfaceError> {
         let to = to.into();
         let all = addresses().map_err(InterfaceError::List)?;
@@ -70,16 +70,16 @@ impl Interface {
             .ok_or_else(|| InterfaceError::NoAddress { name: text.to_owned(), family: family(to) })?;
         let mut interface = Self::describe(name, addr, Chosen::Named)?;
         if wanted.is_none() && !addr.is_ipv4() {
-            // Of several IPv6 addresses the kernel takes one that goes with the destination's scope (RFC 6724 §5).
+            // If there are several IPv6 addresses, the kernel prefers one of the destination's scope (RFC 6724 §5).
             interface.addr = own_address(to, interface.index).unwrap_or(addr);
         }
         Ok(interface)
     }
 
-    /// The interface through which the routing table sends datagrams to `to`.
+    /// Returns the interface through which the routing table sends datagrams to `to`.
     ///
     /// # Errors
-    /// [`InterfaceError::NoRoute`] where there is none, [`InterfaceError::LinkLocal`] where no route can say it.
+    /// [`InterfaceError::NoRoute`] without a route, [`InterfaceError::LinkLocal`] if `to` exists on every link.
     pub fn by_route(to: impl Into<SocketAddr>) -> Result<Self, InterfaceError> {
         let to = to.into();
         if matches!(to, SocketAddr::V6(v6) if needs_link(v6.ip())) {
@@ -93,19 +93,19 @@ impl Interface {
         let scope = if let SocketAddr::V6(local) = local { local.scope_id() } else { 0 };
         let all = addresses().map_err(InterfaceError::List)?;
         let is_it = |(name, addr): &(String, IpAddr)| {
-            // A link-local address may be on several interfaces.
+            // Several interfaces may have the same link-local address.
             *addr == local.ip() && (scope == 0 || if_nametoindex(name.as_str()) == Ok(scope))
         };
         let (name, addr) = all.into_iter().find(is_it).ok_or(InterfaceError::NoRoute { to })?;
         Self::describe(name, addr, Chosen::ByRoute)
     }
 
-    /// Its address with a port. A link-local one says on which link.
+    /// Returns the address with a port, and with the link if it is link-local.
     pub fn socket_addr(&self, port: u16) -> SocketAddr {
         on_link(SocketAddr::new(self.addr, port), self.index)
     }
 
-    /// Whether it reaches nobody but this machine.
+    /// Whether this is a loopback interface.
     pub fn is_loopback(&self) -> bool {
         self.addr.is_loopback()
     }
@@ -114,13 +114,13 @@ impl Interface {
         let index = if_nametoindex(name.as_str()).map_err(|error| InterfaceError::List(error.into()))?;
         let number = |path: String| fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
         let device = number(format!("/sys/class/net/{name}/mtu")).unwrap_or(ETHERNET_MTU);
-        // A router may announce less for IPv6 (RFC 4861 §4.6.4).
+        // A router may announce a smaller MTU for IPv6 (RFC 4861 §4.6.4).
         let announced = match addr {
             IpAddr::V4(_) => None,
             IpAddr::V6(_) => number(format!("/proc/sys/net/ipv6/conf/{name}/mtu")),
         };
         let mtu = announced.unwrap_or(device).min(device).try_into().unwrap_or(u32::MAX);
-        // In Mbit/s; -1 or an error where the driver does not know.
+        // In Mbit/s; -1 or an error if the driver does not know.
         let speed = number(format!("/sys/class/net/{name}/speed"));
         let speed = speed.and_then(|mbit| Rate::from_bits(mbit.checked_mul(1_000_000)?));
         Ok(Self { name, index, addr, mtu, speed, chosen })
@@ -147,7 +147,7 @@ impl fmt::Display for Chosen {
     }
 }
 
-/// The same address, on this link if it means nothing without one.
+/// Returns `addr` with the link `index` if it is meaningless without one.
 pub(crate) fn on_link(addr: SocketAddr, index: u32) -> SocketAddr {
     match addr {
         SocketAddr::V6(v6) if needs_link(v6.ip()) => {
@@ -157,12 +157,12 @@ pub(crate) fn on_link(addr: SocketAddr, index: u32) -> SocketAddr {
     }
 }
 
-/// Link-local addresses, and the groups that do not leave a link (`__ipv6_addr_needs_scope_id` in net/ipv6.h).
+/// Whether an address needs a link: link-local addresses and groups (`__ipv6_addr_needs_scope_id` in net/ipv6.h).
 fn needs_link(ip: &Ipv6Addr) -> bool {
     ip.is_unicast_link_local() || ip.is_multicast() && matches!(ip.segments()[0] & 0xf, 1 | 2)
 }
 
-/// The address that the kernel sends from to an IPv6 address on this interface.
+/// Returns the address from which the kernel sends to the IPv6 address `to` on this interface.
 fn own_address(to: SocketAddr, index: u32) -> io::Result<IpAddr> {
     let socket = Socket::new(Domain::IPV6, Type::DGRAM, Some(Protocol::UDP))?;
     socket.set_multicast_if_v6(index)?;
@@ -171,7 +171,7 @@ fn own_address(to: SocketAddr, index: u32) -> io::Result<IpAddr> {
     if local.is_unspecified() { Err(io::ErrorKind::AddrNotAvailable.into()) } else { Ok(local) }
 }
 
-/// All addresses of all interfaces that are up, by interface.
+/// Returns all addresses of all interfaces that are up, by interface.
 fn addresses() -> io::Result<Vec<(String, IpAddr)>> {
     let all = getifaddrs()?.filter_map(|entry| {
         let address = entry.address?;
@@ -191,21 +191,21 @@ fn family(addr: SocketAddr) -> &'static str {
     if addr.is_ipv4() { "IPv4" } else { "IPv6" }
 }
 
-/// Where the kernel does not say.
+/// The MTU that is assumed if the kernel does not report one.
 const ETHERNET_MTU: u64 = 1500;
 
-/// Why there is no interface.
+/// Why no interface was found.
 #[derive(Debug, thiserror::Error)]
 pub enum InterfaceError {
-    /// No such name or address.
+    /// No interface has this name or address.
     #[error("interface {name:?} does not exist here; there are: {known}")]
     Unknown {
-        /// What was asked for.
+        /// The requested name or address.
         name: String,
-        /// What there is.
+        /// The existing names.
         known: String,
     },
-    /// It has no address of the destinations' family.
+    /// The interface has no address of the destinations' family.
     #[error("interface {name:?} has no {family} address")]
     NoAddress {
         /// The interface.
@@ -213,19 +213,19 @@ pub enum InterfaceError {
         /// IPv4 or IPv6.
         family: &'static str,
     },
-    /// The routing table has nothing for the destination.
+    /// The routing table has no route to the destination.
     #[error("no route leads to {to}: say which interface with --interface")]
     NoRoute {
         /// The destination.
         to: SocketAddr,
     },
-    /// An address that is on every link at once.
+    /// The address exists on every link.
     #[error("{to} is link-local: say on which network with --interface")]
     LinkLocal {
         /// The address.
         to: SocketAddr,
     },
-    /// The kernel did not list them.
+    /// The kernel did not list the interfaces.
     #[error("the interfaces cannot be listed: {0}")]
     List(io::Error),
 }

@@ -1,5 +1,5 @@
-//! The network as both programs use it: the ways out and in, the interface, many datagrams in one call, and sleep until
-//! one comes. The only place that opens a socket.
+//! The network: transport in both directions, interfaces, batches of datagrams, and sleep until one arrives. This is
+//! the only module that opens sockets.
 
 pub mod batch;
 pub mod interface;

@@ -1,4 +1,4 @@
-//! Multicast: the group, who joins it from which source, and the sockets' options for it.
+//! Multicast: groups, memberships with an optional source, and the socket options for both.
 
 use std::fmt;
 use std::io;
@@ -22,13 +22,13 @@ impl Group {
     /// 239.255.71.67:7167, in the range for local use (RFC 2365 §6.1).
     pub const DEFAULT: &'static str = "239.255.71.67:7167";
 
-    /// Address and port.
+    /// Returns the address and port.
     pub fn addr(self) -> SocketAddr {
         self.0
     }
 
-    /// Whether it is in a range for source-specific multicast, 232.0.0.0/8 or ff3x::/32 (RFC 4607 §1). Networks carry such
-    /// a group only to hosts that name the source, and only from that source.
+    /// Whether the group is in a range for source-specific multicast, 232.0.0.0/8 or ff3x::/32 (RFC 4607 §1). Networks
+    /// carry such a group only to hosts that name the source, and only from that source.
     pub fn is_source_specific(self) -> bool {
         match self.0.ip() {
             IpAddr::V4(ip) => ip.octets()[0] == 232,
@@ -67,7 +67,7 @@ impl From<Group> for SocketAddr {
     }
 }
 
-/// Membership of a host in a group: for datagrams of one source, or of all.
+/// A host's membership in a group: for the datagrams of one source, or of all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Membership {
     group: Group,
@@ -75,10 +75,10 @@ pub struct Membership {
 }
 
 impl Membership {
-    /// Membership for the datagrams of `source`, or of every sender where there is none.
+    /// Creates a membership for the datagrams of `source`, or of all sources if it is `None`.
     ///
     /// # Errors
-    /// A source that no sender of the group can have, or a source-specific group without one.
+    /// If `source` cannot be a sender of the group, or if a source-specific group has no source.
     pub fn new(group: Group, source: Option<IpAddr>) -> Result<Self, GroupError> {
         match source {
             None if group.is_source_specific() => Err(GroupError::NoSource(group.0.ip())),
@@ -92,38 +92,38 @@ impl Membership {
         }
     }
 
-    /// The group.
+    /// Returns the group.
     pub fn group(self) -> Group {
         self.group
     }
 
-    /// The only source whose datagrams are received; `None` for any.
+    /// Returns the only source whose datagrams are received; `None` for any.
     pub fn source(self) -> Option<IpAddr> {
         self.source
     }
 }
 
-/// A group or a source that cannot be used.
+/// An unusable group or source.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum GroupError {
-    /// Not address and port.
+    /// The text is not an address and a port.
     #[error("{0:?} is not ADDRESS:PORT, as in {default}", default = Group::DEFAULT)]
     Form(String),
-    /// A unicast address.
+    /// The address is not multicast.
     #[error("{0} is not a multicast address: use one of 239.0.0.0/8 or ff00::/8, as in {default}", default = Group::DEFAULT)]
     NotMulticast(IpAddr),
-    /// An interface as part of the group.
+    /// The group names an interface.
     #[error("{0:?} names an interface: write the group without it, and give --interface")]
     Scope(String),
-    /// A source-specific group, and no source.
+    /// A source-specific group lacks a source.
     #[error(
         "group {0} is source-specific (232.0.0.0/8 or ff3x::/32): give the sender's address with --source"
     )]
     NoSource(IpAddr),
-    /// A source that cannot send.
+    /// The source cannot be a sender's address.
     #[error("source {0} is no address that a sender can have")]
     NotASource(IpAddr),
-    /// IPv4 and IPv6 mixed.
+    /// The families differ.
     #[error("source {from} and group {group} are not of one family: one is IPv4, one IPv6")]
     SourceFamily {
         /// The group.
@@ -148,7 +148,7 @@ pub(super) fn send_through(socket: &Socket, interface: &Interface, ttl: u8) -> R
     }
 }
 
-/// A socket that receives what is sent to a group on one interface. Several on one machine receive everything each.
+/// A socket that receives what is sent to a group on one interface. Each of several on one machine receives everything.
 #[derive(Debug)]
 pub struct GroupReceiver {
     socket: Socket,
@@ -159,9 +159,9 @@ impl GroupReceiver {
     /// Joins the group on the interface.
     ///
     /// # Errors
-    /// [`SocketError`] says which step failed.
+    /// [`SocketError`] with the failed step.
     pub fn join(membership: Membership, interface: &Interface) -> Result<Self, SocketError> {
-        // Bound to the group's address, not to all: datagrams to others on this port never reach us.
+        // Bound to the group's address: datagrams to other addresses on this port are not received.
         let addr = on_link(membership.group.0, interface.index);
         let socket = socket::open(addr)?;
         socket.set_reuse_address(true).map_err(SocketError::at("share the port"))?;
@@ -172,7 +172,7 @@ impl GroupReceiver {
             }
             IpAddr::V6(_) => {
                 socket.set_multicast_all_v6(false).map_err(SocketError::at("hear only this group"))?;
-                // Unlike IPv4, the kernel does not ask on which interface this socket has joined (inet6_mc_check).
+                // Unlike IPv4, the kernel does not check on which interface this socket has joined (inet6_mc_check).
                 socket
                     .bind_device_by_index_v6(NonZeroU32::new(interface.index))
                     .map_err(SocketError::at("hear only this interface"))?;
@@ -186,7 +186,7 @@ impl GroupReceiver {
         Ok(Self { socket, buffer })
     }
 
-    /// Its receive buffer.
+    /// Returns the size of the receive buffer.
     pub fn buffer(&self) -> Buffer {
         self.buffer
     }
@@ -206,7 +206,7 @@ fn join(socket: &Socket, group: SocketAddr, source: Option<IpAddr>, interface: u
     }
 }
 
-/// 20 ms at 10 Gbit/s with the kernel's overhead: longer than any thread is kept from the CPU on a busy host.
+/// 20 ms at 10 Gbit/s with the kernel's overhead: longer than a thread waits for the CPU on a busy host.
 const GROUP_BUFFER: usize = 32 << 20;
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! Socket options that neither `nix` nor `socket2` has: joining a group for one source by the number of the interface,
-//! whatever the family, and never to fragment.
+//! Socket options that neither `nix` nor `socket2` has: the join of a group for one source by interface index, for both
+//! families, and the ban on fragmentation.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -8,10 +8,10 @@ use std::os::fd::AsFd;
 use nix::sys::socket::{SockaddrStorage, setsockopt};
 use nix::{setsockopt_impl, sockopt_impl};
 
-/// Hears what `source` sends to the group on the interface, and nothing else (RFC 3678 §5.1).
+/// Receives only what `source` sends to the group on the interface (RFC 3678 §5.1).
 ///
 /// # Errors
-/// What setsockopt(2) says.
+/// The error of setsockopt(2).
 pub(crate) fn join_source(
     socket: &impl AsFd,
     group: SocketAddr,
@@ -30,12 +30,12 @@ pub(crate) fn join_source(
     Ok(())
 }
 
-/// Datagrams longer than the interface's MTU are refused (EMSGSIZE) instead of being cut into fragments, of which a lost
-/// one would lose all; they are marked Don't Fragment for the routers. What ICMP says of the path is not believed: anybody
-/// may say it.
+/// Makes the kernel refuse datagrams longer than the interface's MTU (EMSGSIZE) instead of fragmenting them, because
+/// one lost fragment would lose the whole datagram. They are marked Don't Fragment for routers. Path MTU messages of
+/// ICMP are ignored, because anybody can forge them.
 ///
 /// # Errors
-/// What setsockopt(2) says.
+/// The error of setsockopt(2).
 pub(crate) fn never_fragment(socket: &impl AsFd, is_ipv4: bool) -> io::Result<()> {
     if is_ipv4 {
         setsockopt(socket, MtuDiscoverV4, &libc::IP_PMTUDISC_PROBE)?;

@@ -1,4 +1,4 @@
-//! What the UDP sockets of both ways have in common.
+//! What the UDP sockets of both directions have in common.
 
 use std::io;
 use std::net::SocketAddr;
@@ -6,57 +6,57 @@ use std::net::SocketAddr;
 use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, Protocol, Socket, Type};
 
-/// A socket's buffer as the kernel counts it, its own overhead included.
+/// The size of a socket buffer as the kernel counts it, including the kernel's overhead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Buffer {
-    /// Its size in bytes.
+    /// The actual size in bytes.
     pub bytes: usize,
-    /// The size that it should have.
+    /// The wanted size in bytes.
     pub wanted: usize,
-    /// The setting that limits it.
+    /// The kernel setting that limits it.
     pub limit: &'static str,
 }
 
 impl Buffer {
-    /// Whether it is smaller than wanted.
+    /// Whether the buffer is smaller than wanted.
     pub fn is_short(self) -> bool {
         self.bytes < self.wanted
     }
 
-    /// How to make it as large as wanted.
+    /// Returns the command that makes the buffer as large as wanted.
     pub fn remedy(self) -> String {
-        // The kernel doubles what is asked for.
+        // The kernel doubles the requested size.
         format!("sysctl -w {}={}, or start with CAP_NET_ADMIN", self.limit, self.wanted / 2)
     }
 }
 
-/// A socket that could not be made.
+/// A socket could not be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum SocketError {
-    /// A step of it failed.
+    /// A step failed.
     #[error("cannot {what}: {error}")]
     Step {
         /// The step.
         what: &'static str,
-        /// What the system said.
+        /// The system's error.
         error: io::Error,
     },
 }
 
 impl SocketError {
-    /// For `map_err`: names the step that failed.
+    /// Returns a closure for `map_err` that names the failed step.
     pub fn at(what: &'static str) -> impl FnOnce(io::Error) -> Self {
         move |error| Self::Step { what, error }
     }
 }
 
-/// A UDP socket of the family of `like`.
+/// Opens a UDP socket of the address family of `like`.
 pub(crate) fn open(like: SocketAddr) -> Result<Socket, SocketError> {
     Socket::new(Domain::for_address(like), Type::DGRAM, Some(Protocol::UDP))
         .map_err(SocketError::at("open a UDP socket"))
 }
 
-/// Marks what the socket sends with a differentiated services code point, 0 to 63 (RFC 2474).
+/// Sets the differentiated services code point of outgoing datagrams, 0 to 63 (RFC 2474).
 pub(crate) fn mark(socket: &Socket, like: SocketAddr, dscp: u8) -> Result<(), SocketError> {
     // The upper six bits of the octet; the others are for ECN (RFC 2474 §3, RFC 3168 §5).
     let octet = u32::from(dscp) << 2;
@@ -64,8 +64,8 @@ pub(crate) fn mark(socket: &Socket, like: SocketAddr, dscp: u8) -> Result<(), So
     marked.map_err(SocketError::at("set the DSCP"))
 }
 
-/// Asks for a receive buffer of `bytes`, past `net.core.rmem_max` where the process may (CAP_NET_ADMIN), and returns the
-/// one that it got. The kernel doubles what is asked for to account for its own overhead (socket(7)).
+/// Requests a receive buffer of `bytes` and returns the resulting one. With CAP_NET_ADMIN the size may exceed
+/// `net.core.rmem_max`. The kernel doubles the requested size to account for its own overhead (socket(7)).
 pub(crate) fn enlarge_receive_buffer(socket: &Socket, bytes: usize) -> Buffer {
     let ask = bytes / 2;
     if setsockopt(socket, sockopt::RcvBufForce, &ask).is_err() {
@@ -74,7 +74,7 @@ pub(crate) fn enlarge_receive_buffer(socket: &Socket, bytes: usize) -> Buffer {
     Buffer { bytes: socket.recv_buffer_size().unwrap_or(0), wanted: bytes, limit: "net.core.rmem_max" }
 }
 
-/// The same for a send buffer and `net.core.wmem_max`.
+/// Does the same for a send buffer and `net.core.wmem_max`.
 pub(crate) fn enlarge_send_buffer(socket: &Socket, bytes: usize) -> Buffer {
     let ask = bytes / 2;
     if setsockopt(socket, sockopt::SndBufForce, &ask).is_err() {

@@ -1,7 +1,8 @@
-//! The way of a push's datagrams to the hosts ([`Downlink`]), and a receiver's way back ([`Uplink`]).
+//! Transport of a push's datagrams to the hosts ([`Downlink`]), and of a receiver's answers back ([`Uplink`]).
 //!
-//! The machines say who a datagram is for ([`To`]), and this module how it gets there: by multicast to a group, by unicast to
-//! each of some destinations, or both. Every copy of a datagram has the same bytes. Nothing here allocates for a datagram.
+//! The machines decide for whom a datagram is ([`To`]), and this module how it is sent: by multicast to a group, by
+//! unicast to each of some destinations, or both. All copies of a datagram are equal. Nothing here allocates per
+//! datagram.
 
 use std::fmt;
 use std::io;
@@ -20,7 +21,7 @@ use super::options;
 use super::socket;
 pub use super::socket::{Buffer, SocketError};
 
-/// Where a push's datagrams go: a group, unicast destinations, or both. Never nowhere.
+/// The destinations of a push's datagrams: a group, unicast destinations, or both. Never empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Destinations {
     group: Option<Group>,
@@ -28,10 +29,10 @@ pub struct Destinations {
 }
 
 impl Destinations {
-    /// A group, unicast destinations, or both. A destination that is named twice gets its datagrams once.
+    /// Creates destinations. A unicast destination that is listed twice gets its datagrams once.
     ///
     /// # Errors
-    /// [`DestinationsError`] where there is none, or one that cannot be.
+    /// [`DestinationsError`] if there is no destination, or an invalid one.
     pub fn new(group: Option<Group>, mut unicast: Vec<SocketAddr>) -> Result<Self, DestinationsError> {
         unicast.sort_unstable();
         unicast.dedup();
@@ -52,12 +53,12 @@ impl Destinations {
         Ok(Self { group, unicast })
     }
 
-    /// The first of them. All are of its family, and the route to it decides the interface where nobody names one.
+    /// Returns the first destination. All are of its family, and its route decides the interface if none is given.
     pub fn first(&self) -> SocketAddr {
         self.all().next().expect("there is one")
     }
 
-    /// Copies of each datagram that the interface sends.
+    /// Returns the number of copies of each datagram that the interface sends.
     pub fn copies(&self) -> usize {
         self.all().count()
     }
@@ -67,13 +68,13 @@ impl Destinations {
         self.group.is_some_and(Group::is_source_specific)
     }
 
-    /// Bytes of a datagram's IP header.
+    /// Returns the length of a datagram's IP header in bytes.
     pub fn ip_header(&self) -> u16 {
         if self.first().is_ipv4() { 20 } else { 40 }
     }
 
-    /// Bytes of the Ethernet frame of one copy of a datagram as tc(8) counts them: IP and Ethernet headers, no check
-    /// sequence.
+    /// Returns the length of one copy's Ethernet frame in bytes as tc(8) counts it: with IP and Ethernet headers,
+    /// without the check sequence.
     pub fn frame_bytes(&self, datagram: usize) -> u64 {
         const ETHERNET: u64 = 14;
         const UDP: u64 = 8;
@@ -102,42 +103,42 @@ impl fmt::Display for Destinations {
     }
 }
 
-/// Destinations that cannot be.
+/// Invalid destinations.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DestinationsError {
-    /// Neither a group nor a host.
+    /// There is neither a group nor a host.
     #[error("there is no destination: name a group, hosts, or both")]
     Nowhere,
-    /// More than a sender serves.
+    /// There are more unicast destinations than a sender serves.
     #[error("{0} unicast destinations are more than the {max} that a sender serves", max = UNICAST_MAX)]
     TooMany(usize),
-    /// An address that is not one host's, or no port.
+    /// The address is not that of one host, or the port is 0.
     #[error("{0} is not the address and port of one host")]
     NotAHost(SocketAddr),
-    /// IPv4 and IPv6 mixed.
+    /// The families differ.
     #[error("{0} and {1} are not of one family: one is IPv4, one IPv6")]
     Family(SocketAddr, SocketAddr),
 }
 
-/// How a sender's datagrams are marked.
+/// The marking of a sender's datagrams.
 #[derive(Clone, Copy, Debug)]
 pub struct Marking {
-    /// Hops that those to the group may go: 1 stays in the network of the interface. Datagrams to single hosts have the
-    /// system's.
+    /// Hops for datagrams to the group: 1 stays in the interface's network. Datagrams to single hosts have the system's
+    /// TTL.
     pub ttl: u8,
     /// Differentiated services code point (RFC 2474), 0 to 63.
     pub dscp: u8,
 }
 
-/// The way down: one socket that sends to all destinations and receives what hosts send to its own address.
+/// A sender's socket: it sends to all destinations and receives the hosts' answers at its own address.
 #[derive(Debug)]
 pub struct Downlink {
     socket: UdpSocket,
     destinations: Destinations,
-    /// The same with the link of the interface where an address needs one.
+    /// The destinations, with the interface's link if an address needs one.
     addrs: Box<[SocketAddr]>,
     local: SocketAddr,
-    /// Bytes of every datagram of a GSO batch but the last.
+    /// The length of every datagram of a GSO batch except the last, in bytes.
     segment: usize,
     segmentation: bool,
     receive: Buffer,
@@ -145,11 +146,11 @@ pub struct Downlink {
 }
 
 impl Downlink {
-    /// A way to the destinations through the interface. Hosts answer to `reply_port`, 0 for any free one; the datagrams of a
-    /// GSO batch have `segment` bytes.
+    /// Opens the socket on `interface`. Hosts answer to `reply_port`, 0 for any free one. The datagrams of a GSO batch
+    /// have `segment` bytes.
     ///
     /// # Errors
-    /// [`SocketError`] says which step failed.
+    /// [`SocketError`] with the failed step.
     pub fn open(
         destinations: Destinations,
         interface: &Interface,
@@ -174,27 +175,27 @@ impl Downlink {
         Ok(Self { socket, destinations, addrs, local, segment, segmentation, receive, send })
     }
 
-    /// Where it leads.
+    /// Returns the destinations.
     pub fn destinations(&self) -> &Destinations {
         &self.destinations
     }
 
-    /// Where hosts reach this sender.
+    /// Returns the address to which hosts answer.
     pub fn local_addr(&self) -> SocketAddr {
         self.local
     }
 
-    /// Its buffer for what hosts answer.
+    /// Returns the size of the buffer for the hosts' answers.
     pub fn receive_buffer(&self) -> Buffer {
         self.receive
     }
 
-    /// Its buffer for what it sends.
+    /// Returns the size of the send buffer.
     pub fn send_buffer(&self) -> Buffer {
         self.send
     }
 
-    /// Bytes of the Ethernet frames that the interface sends for one datagram, all its copies together.
+    /// Returns the total length of the Ethernet frames that the interface sends for one datagram, in bytes.
     pub fn frame_bytes(&self, to: To, datagram: usize) -> u64 {
         let copies = match to {
             To::Everyone => self.addrs.len() as u64,
@@ -203,11 +204,11 @@ impl Downlink {
         self.destinations.frame_bytes(datagram) * copies
     }
 
-    /// Sends one datagram. To everyone, it waits as long as the socket's buffer or the queue below it is full. To a single
-    /// host it tries once, and never fails: a host that is gone must not end a push, and one that is not asks again.
+    /// Sends one datagram. To everyone, it blocks while the socket's buffer or the queue below is full. To a single
+    /// host, it tries once and ignores failure: a host that is gone must not end a push, and any other host asks again.
     ///
     /// # Errors
-    /// What the system says for good, where no destination took the datagram.
+    /// The system's permanent error, if no destination accepted the datagram.
     pub fn send(&self, datagram: &[u8], to: To) -> io::Result<()> {
         match to {
             To::Everyone => {
@@ -220,15 +221,15 @@ impl Downlink {
         }
     }
 
-    /// Sends a GSO batch: datagrams of one length, the last of which may be shorter. It waits as long as the socket's buffer
-    /// or the queue below it is full.
+    /// Sends a GSO batch: datagrams of one length, of which the last may be shorter. It blocks while the socket's
+    /// buffer or the queue below is full.
     ///
     /// # Errors
-    /// What the system says for good, where no destination took the batch.
+    /// The system's permanent error, if no destination accepted the batch.
     pub fn send_batch(&mut self, batch: &[u8], to: To) -> io::Result<()> {
         match to {
             To::Host(host) => match self.send_batch_to(batch, host) {
-                // Where the system does not let it through to one host, everyone's way is still there.
+                // If unicast to one host fails, the batch still goes to everyone.
                 Err(_) => self.send_batch(batch, To::Everyone),
                 Ok(()) => Ok(()),
             },
@@ -241,7 +242,7 @@ impl Downlink {
     fn send_batch_to(&mut self, batch: &[u8], addr: SocketAddr) -> io::Result<()> {
         if self.segmentation {
             match patiently(|| self.send_to(batch, addr)) {
-                // Devices without checksum offload and some tunnels refuse a batch only when it comes.
+                // Devices without checksum offload and some tunnels refuse a batch only when it is sent.
                 Err(error) if refuses_segmentation(&error) => self.disable_segmentation(),
                 result => return result,
             }
@@ -265,12 +266,12 @@ impl AsFd for Downlink {
     }
 }
 
-/// Tries all destinations. One that cannot be reached keeps nothing from the others; its hosts are missed by the machine.
+/// Tries all destinations and fails if all fail. The machine notices the silence of hosts that cannot be reached.
 fn any_took_it(results: impl Iterator<Item = io::Result<()>>) -> io::Result<()> {
     results.reduce(Result::or).expect("there is a destination")
 }
 
-/// A full socket buffer (EAGAIN) or device queue (ENOBUFS) empties itself; nothing is lost by waiting.
+/// Retries while the socket buffer (EAGAIN) or the device queue (ENOBUFS) is full: waiting loses nothing.
 fn patiently(mut send: impl FnMut() -> io::Result<()>) -> io::Result<()> {
     loop {
         match send() {
@@ -293,7 +294,7 @@ fn errno(error: &io::Error) -> Option<Errno> {
     error.raw_os_error().map(Errno::from_raw)
 }
 
-/// The way up: a socket for what is sent to everyone, and one for what is sent to this host alone, which answers.
+/// A receiver's sockets: one for datagrams to everyone, and one for those to this host, which also sends answers.
 #[derive(Debug)]
 pub struct Uplink {
     everyone: GroupReceiver,
@@ -301,21 +302,21 @@ pub struct Uplink {
     interface: u32,
 }
 
-/// Who a received datagram was sent to.
+/// For whom a received datagram is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Inlet {
     /// Every host.
     Everyone,
-    /// This host alone: acknowledgements, and symbols where it is the last one.
+    /// This host alone: acknowledgements, and symbols if it is the last unfinished host.
     Host,
 }
 
 impl Uplink {
-    /// Joins the group on the interface. Answers come from the interface's address, so that an acknowledgement reaches this
-    /// host and no other; they have the code point `dscp`, 0 to 63, and the system's TTL.
+    /// Joins the group on the interface. Answers come from the interface's address, so that an acknowledgement reaches
+    /// only this host. They have the code point `dscp`, 0 to 63, and the system's TTL.
     ///
     /// # Errors
-    /// [`SocketError`] says which step failed.
+    /// [`SocketError`] with the failed step.
     pub fn open(membership: Membership, interface: &Interface, dscp: u8) -> Result<Self, SocketError> {
         let everyone = GroupReceiver::join(membership, interface)?;
         let own = interface.socket_addr(0);
@@ -329,20 +330,20 @@ impl Uplink {
         Ok(Self { everyone, host: socket.into(), interface: interface.index })
     }
 
-    /// The receive buffer of what is sent to everyone.
+    /// Returns the size of the receive buffer for datagrams to everyone.
     pub fn buffer(&self) -> Buffer {
         self.everyone.buffer()
     }
 
-    /// The sockets to sleep on.
+    /// Returns the sockets to sleep on.
     pub fn sockets(&self) -> [BorrowedFd<'_>; 2] {
         [self.everyone.as_fd(), self.host.as_fd()]
     }
 
-    /// Takes what has come, without waiting; returns the number of messages.
+    /// Receives queued datagrams without blocking. Returns the number of messages.
     ///
     /// # Errors
-    /// As [`Batch::receive`].
+    /// Those of [`Batch::receive`].
     pub fn receive(&self, inlet: Inlet, batch: &mut Batch) -> io::Result<usize> {
         batch.receive(match inlet {
             Inlet::Everyone => self.everyone.as_fd(),
@@ -350,27 +351,27 @@ impl Uplink {
         })
     }
 
-    /// Sends one datagram to a sender. A link-local address is one of this interface's link: nobody else could have said it,
-    /// and a link has another number on each host.
+    /// Sends one datagram to a sender. A link-local address is taken as one of this interface's link, because only that
+    /// link could have carried it, and a link has another index on each host.
     ///
     /// # Errors
-    /// What sendto(2) says.
+    /// The error of sendto(2).
     pub fn send(&self, datagram: &[u8], to: SocketAddr) -> io::Result<()> {
         self.host.send_to(datagram, on_link(to, self.interface)).map(|_| ())
     }
 }
 
-/// Unicast destinations of one sender.
+/// Maximum number of unicast destinations of one sender.
 const UNICAST_MAX: usize = 1024;
 
-/// What a full socket buffer holds keeps the link busy until it is looked at again: 3 ms at 10 Gbit/s with the kernel's
-/// overhead. A larger one does not speed anything up; the default holds only some batches.
+/// A full socket buffer keeps the link busy until the next attempt: 3 ms at 10 Gbit/s with the kernel's overhead. A
+/// larger one is not faster, and the default holds only a few batches.
 const SEND_BUFFER: usize = 8 << 20;
-/// Some frames at 1 Gbit/s.
+/// The time of a few frames at 1 Gbit/s.
 const FULL_WAIT: Duration = Duration::from_micros(50);
-/// What a sender sends to a single host between two of its polls.
+/// Holds what a sender sends to a single host between two of its polls.
 const HOST_BUFFER: usize = 8 << 20;
-/// Hellos of 10 000 hosts at once.
+/// Holds the hellos of 10 000 hosts at once.
 const FEEDBACK_BUFFER: usize = 8 << 20;
 
 #[cfg(test)]
@@ -422,7 +423,7 @@ mod tests {
 
     #[test]
     fn a_destination_out_of_reach_keeps_nothing_from_the_others() {
-        // From a loopback address the kernel sends nothing out (EINVAL).
+        // From a loopback address the kernel sends nothing to other machines (EINVAL).
         let away: SocketAddr = "192.0.2.1:7167".parse().expect("an address");
         let (_, lo) = loopback("239.255.71.67:47170");
         let host = bound();

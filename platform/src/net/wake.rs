@@ -1,4 +1,4 @@
-//! Sleeping until a socket has something, until another thread calls, or until a time has come.
+//! Sleeping until a socket is readable, another thread wakes the sleeper, or a time is reached.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -10,14 +10,14 @@ use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::time::TimeSpec;
 
-/// Wakes a [`Sleeper`] from another thread. Cheap to clone, never blocks.
+/// Wakes a [`Sleeper`] from another thread. It is cheap to clone and never blocks.
 #[derive(Clone, Debug)]
 pub struct Waker(Arc<EventFd>);
 
 impl Waker {
-    /// The sleeper returns at once, now or when it goes to sleep next.
+    /// Makes the current or the next sleep return at once.
     pub fn wake(&self) {
-        // The counter is full only after 2^64 - 1 calls, and the sleeper is awake then.
+        // The counter overflows only after 2^64 - 1 calls, long after the sleeper has woken.
         let _ = self.0.write(1);
     }
 }
@@ -27,19 +27,19 @@ impl Waker {
 pub struct Sleeper(Arc<EventFd>);
 
 impl Sleeper {
-    /// A sleeper and what wakes it.
+    /// Creates a sleeper and its waker.
     ///
     /// # Errors
-    /// When the process may open no more files.
+    /// If the process cannot open more files.
     pub fn new() -> io::Result<(Self, Waker)> {
         let event = Arc::new(EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC)?);
         Ok((Self(Arc::clone(&event)), Waker(event)))
     }
 
-    /// Sleeps until one of `sockets` can be read, the waker is used, or `timeout` has passed.
+    /// Sleeps until one of `sockets` is readable, the waker is used, or `timeout` has passed.
     ///
     /// # Errors
-    /// What ppoll(2) says, but for interruptions by a signal: these end the sleep.
+    /// The error of ppoll(2). A signal is no error: it ends the sleep.
     pub fn sleep<const N: usize>(&self, sockets: [BorrowedFd<'_>; N], timeout: Duration) -> io::Result<()> {
         let mut fds: [PollFd<'_>; 4] =
             std::array::from_fn(|_| PollFd::new(self.0.as_fd(), PollFlags::POLLIN));
@@ -52,14 +52,14 @@ impl Sleeper {
             Err(error) => return Err(error.into()),
         }
         if fds[0].any() != Some(false) {
-            let _ = self.0.read(); // back to zero
+            let _ = self.0.read(); // resets the counter
         }
         Ok(())
     }
 }
 
-/// Makes the calling thread's sleeps end on time. By default the kernel prolongs them by up to 50 us (timer slack, prctl(2)),
-/// which is a tenth of a GSO batch at 1 Gbit/s.
+/// Makes the calling thread's sleeps end on time. By default the kernel prolongs them by up to 50 us (timer slack,
+/// prctl(2)), which is a tenth of a GSO batch at 1 Gbit/s.
 pub fn sleep_precisely() {
     let _ = nix::sys::prctl::set_timerslack(1);
 }

@@ -1,4 +1,4 @@
-//! What both command lines have in common: the exit codes, and a mistake is one line on standard error.
+//! What both command lines share: the exit codes, and errors in one line on standard error.
 
 use std::process::ExitCode;
 
@@ -9,15 +9,15 @@ use clap::error::ErrorKind;
 pub const EXIT_OK: u8 = 0;
 /// The attempt failed: source, network, internal.
 pub const EXIT_FAILED: u8 = 1;
-/// A usage or configuration mistake: nothing was tried.
+/// A usage or configuration error: nothing was attempted.
 pub const EXIT_USAGE: u8 = 2;
-/// The push ended, and some expected host does not hold a proven copy.
+/// The push ended, but an expected host does not hold a proven copy.
 pub const EXIT_INCOMPLETE: u8 = 3;
 
-/// Parses the command line; help and version are printed as usual.
+/// Parses the command line. Help and version are printed as usual.
 ///
 /// # Errors
-/// The code to exit with, after the message was printed.
+/// The exit code, after the message was printed.
 pub fn parse<T: Parser>(program: &str) -> Result<T, ExitCode> {
     T::try_parse().map_err(|error| match error.kind() {
         ErrorKind::DisplayHelp
@@ -38,7 +38,7 @@ pub fn parse<T: Parser>(program: &str) -> Result<T, ExitCode> {
     })
 }
 
-/// The message up to the first blank line, without clap's prefix; the rest repeats the usage.
+/// Returns the message up to the first blank line, without clap's prefix. The rest repeats the usage.
 fn one_line(rendered: &str) -> String {
     let message = rendered.split("\n\n").next().unwrap_or(rendered);
     let words: Vec<&str> = message.split_whitespace().collect();

@@ -1,4 +1,4 @@
-//! Files.
+//! Reading files.
 
 use std::fs::File;
 use std::io;
@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt;
 /// Reads from `offset` until `bytes` is full or the file ends; returns the number of bytes read.
 ///
 /// # Errors
-/// What pread(2) says, but for interruptions.
+/// The error of pread(2), except for interruptions.
 pub fn read_full(file: &File, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
     let mut read = 0;
     while read < bytes.len() {

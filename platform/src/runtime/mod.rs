@@ -1,4 +1,4 @@
-//! What a process needs to run: its command line, clocks, randomness, files and locks, and where its time goes.
+//! What a process needs to run: command line, clocks, randomness, files, locks, and counters of where the time goes.
 
 pub mod cli;
 pub mod clock;

@@ -1,10 +1,10 @@
-//! Where the time of a data path goes. Each stage adds its time and bytes once a batch or a block, so that counting costs
-//! next to nothing. It is always on: an operator asks what limited a push after the push.
+//! Measures where the time of a data path goes. A stage adds its time and bytes once per batch or block, so counting
+//! costs next to nothing. It is always on, because operators ask only after a push what limited it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-/// The stages of one program, in the order of the data's way. Threads share it.
+/// The stages of one program, in the order of the data path. Threads share the value.
 #[derive(Debug)]
 pub struct Stages<const N: usize> {
     names: [&'static str; N],
@@ -22,22 +22,22 @@ struct Counts {
 pub struct StageTime {
     /// Its name.
     pub name: &'static str,
-    /// Time in it, of all threads together, in nanoseconds.
+    /// Nanoseconds spent in the stage, summed over all threads.
     pub nanos: u64,
     /// Bytes that went through it.
     pub bytes: u64,
 }
 
 impl<const N: usize> Stages<N> {
-    /// Stages that have done nothing.
+    /// Creates stages with zero counters.
     pub fn new(names: [&'static str; N]) -> Self {
         Self { names, counts: std::array::from_fn(|_| Counts::default()) }
     }
 
-    /// Does a piece of work of `stage` on `bytes` bytes, and counts it.
+    /// Runs `work` on `bytes` bytes as a part of `stage`, and counts its time.
     ///
     /// # Panics
-    /// If there is no such stage.
+    /// If the stage does not exist.
     pub fn time<T>(&self, stage: usize, bytes: usize, work: impl FnOnce() -> T) -> T {
         let start = Instant::now();
         let result = work();
@@ -45,17 +45,17 @@ impl<const N: usize> Stages<N> {
         result
     }
 
-    /// The same for work that began at `start` and ends now.
+    /// Counts work that began at `start` and ends now.
     ///
     /// # Panics
-    /// If there is no such stage.
+    /// If the stage does not exist.
     pub fn add(&self, stage: usize, start: Instant, bytes: usize) {
         let counts = &self.counts[stage];
         counts.nanos.fetch_add(start.elapsed().as_nanos() as u64, Ordering::Relaxed);
         counts.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    /// All stages as they are now.
+    /// Returns the counters of all stages.
     pub fn times(&self) -> Vec<StageTime> {
         let counts = self.names.iter().zip(&self.counts);
         counts

@@ -1,7 +1,7 @@
-//! In tests alone: the program that starts the sandbox, and in the place of `qemu-img` a hostile tool within it.
+//! For tests only: the program that starts the sandbox, and a hostile tool in the place of `qemu-img`.
 //!
-//! As the tool it reads from the image what to try, tries all of it, and tells in its answer what came of it. An image that
-//! is a qcow2 it calls that, and never ends converting it. It is part of no installation.
+//! As the tool, it reads from the image what to attack, attempts everything, and prints the results. It reports a qcow2
+//! image as qcow2, and never finishes converting it. It is not installed.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -42,14 +42,14 @@ fn info(image: &str) -> String {
     }
 }
 
-/// What to go for.
+/// What to attack.
 #[derive(Deserialize)]
 struct Task {
-    /// A file to read, write, cut short and give away.
+    /// A file to read, write, truncate and give away.
     secret: String,
-    /// A directory to make a file in.
+    /// A directory in which to create a file.
     directory: String,
-    /// A port of the loopback interface on which somebody listens.
+    /// A port of the loopback interface with a listener.
     port: u16,
     /// A process of the same user.
     process: i32,
@@ -57,14 +57,14 @@ struct Task {
 
 #[derive(Serialize)]
 struct Found {
-    /// Of each attempt, what was got from it, or "denied" with the reason.
+    /// By attempt: what it obtained, or "denied" with the reason.
     attempts: BTreeMap<&'static str, String>,
     environment: Vec<(String, String)>,
-    /// The permitted ones.
+    /// The permitted capabilities.
     capabilities: u64,
 }
 
-/// What was got by it.
+/// What an attempt obtained.
 type Attempt = Result<String, Box<dyn Error>>;
 
 fn try_all(task: &Task, image: &str) -> Found {

@@ -1,5 +1,5 @@
-//! The open files of the sandbox: the image, the result, and where the tool writes. One place of `unsafe` code: that each other
-//! descriptor closes when the tool is executed is for the kernel to see to, as nobody knows what the program had inherited.
+//! The open files of the sandbox: the image, the result, and the tool's output. It contains `unsafe` code: the kernel
+//! has to close all other descriptors on exec, because the inherited ones are unknown.
 
 use std::fs::File;
 use std::io;
@@ -7,27 +7,27 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use nix::unistd::{dup, dup2_stdin, dup2_stdout};
 
-/// Has every descriptor but the three standard ones closed when a program is executed.
+/// Makes exec close every descriptor except the three standard ones.
 pub(super) fn close_on_exec() -> io::Result<()> {
     let (first, last, flags) = (3u32, u32::MAX, libc::CLOSE_RANGE_CLOEXEC);
-    // By its number, as C libraries before 2.34 have no function for it; Linux 5.11 and later have the flag.
-    // SAFETY: with CLOSE_RANGE_CLOEXEC close_range(2) takes three integers, touches no memory of this process and closes
-    // nothing: it sets a flag on descriptors, which matters when another program takes this one's place.
+    // By number, because C libraries before 2.34 have no function for it. Linux 5.11 and later have the flag.
+    // SAFETY: with CLOSE_RANGE_CLOEXEC close_range(2) takes three integers, touches no memory of this process and
+    // closes nothing: it sets a flag on descriptors, which takes effect on exec.
     let result = unsafe { libc::syscall(libc::SYS_close_range, first, last, flags) };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// The files that the tool is to have.
+/// The files that the tool gets.
 #[derive(Debug)]
 pub(super) struct Given {
     image: OwnedFd,
-    /// Where the tool writes nothing it is the pipe that it talks to.
+    /// The pipe for the tool's output if there is no result.
     result: OwnedFd,
 }
 
 impl Given {
-    /// Takes the image from standard input, which becomes /dev/null, and the result from standard output, which becomes what
-    /// standard error is where the result is a file. Copies of descriptors stay open when the tool is executed.
+    /// Takes the image from standard input, which becomes /dev/null, and the result from standard output. If the result
+    /// is a file, standard output becomes a copy of standard error. The copies stay open on exec.
     pub(super) fn take() -> io::Result<Self> {
         let given = Self { image: dup(io::stdin())?, result: dup(io::stdout())? };
         dup2_stdin(File::open("/dev/null")?)?;
@@ -62,7 +62,7 @@ mod tests {
 
     #[test]
     fn an_inherited_descriptor_closes_and_the_standard_ones_do_not() {
-        // dup(2) gives one that would be inherited.
+        // dup(2) returns a descriptor that would be inherited.
         let inherited = dup(File::open("/dev/null").expect("it is there")).expect("a descriptor");
         let flags =
             |fd: BorrowedFd<'_>| FdFlag::from_bits_retain(fcntl(fd, FcntlArg::F_GETFD).expect("open"));

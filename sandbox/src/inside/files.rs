@@ -1,4 +1,4 @@
-//! Landlock: what may be opened, whatever path leads there.
+//! Landlock: the files that may be opened, whatever the path.
 
 use std::fs::File;
 use std::os::fd::OwnedFd;
@@ -12,9 +12,9 @@ use landlock::{
 use super::descriptors::Given;
 use crate::needs;
 
-/// Allows what the tool needs to start, the image for reading and the result for writing, by rules on their own
-/// descriptors, and nothing else: no other file, no TCP, no signal and no abstract socket of another process, as far as this
-/// kernel knows of them. What paths alone allow (`truncate` before Linux 6.2, `chmod`) seccomp refuses.
+/// Allows what the tool needs to start, reading the image and writing the result, by rules on their own descriptors. As
+/// far as this kernel supports it, everything else is denied: other files, TCP, signals and abstract sockets of other
+/// processes. seccomp refuses what Landlock does not cover (`truncate` before Linux 6.2, `chmod`).
 pub(super) fn restrict(tool: &Path, given: &Given) -> Result<(), String> {
     let status = enforce(tool, given).map_err(|error| error.to_string())?;
     match status.ruleset {
@@ -24,7 +24,7 @@ pub(super) fn restrict(tool: &Path, given: &Given) -> Result<(), String> {
 }
 
 fn enforce(tool: &Path, given: &Given) -> Result<RestrictionStatus, RulesetError> {
-    // What a kernel does not know of it is left out; ABI 1 is the least, which has all that opens a file.
+    // Rights that the kernel does not know are left out. ABI 1, the minimum, has everything that opens a file.
     let abi = ABI::V6;
     let mut rules = Ruleset::default()
         .handle_access(AccessFs::from_all(abi))?
@@ -50,7 +50,7 @@ fn enforce(tool: &Path, given: &Given) -> Result<RestrictionStatus, RulesetError
     rules.restrict_self()
 }
 
-/// A file that is not there cannot be opened either.
+/// Adds a rule for `path`. A missing file needs none.
 fn allow(
     rules: RulesetCreated,
     path: &Path,
@@ -62,7 +62,7 @@ fn allow(
     }
 }
 
-/// Pipes have no rules.
+/// Whether a descriptor is a regular file. Pipes have no rules.
 fn is_file(descriptor: std::io::Result<OwnedFd>) -> bool {
     descriptor.and_then(|fd| File::from(fd).metadata()).is_ok_and(|metadata| metadata.is_file())
 }

@@ -1,7 +1,8 @@
-//! The process that becomes the tool: it has one thread and no secret, gives up everything, and executes.
+//! The process that becomes the tool: it has one thread and no secret, drops its rights, and executes.
 //!
-//! With namespaces there are two: the first makes them and waits, as only a child is in a new PID namespace. The order is given: mounts
-//! need capabilities, Landlock forbids mounts, seccomp forbids all of it.
+//! With namespaces there are two processes: the first creates them and waits, because only a child is in a new PID
+//! namespace. The order is fixed: mounts need capabilities, Landlock forbids mounts, and seccomp forbids all of these
+//! calls.
 
 mod descriptors;
 mod files;
@@ -22,8 +23,8 @@ use crate::job::{Action, Confinement, EXIT_UNCONFINED, HIDDEN, Job, MARK};
 use crate::tool::Launcher;
 use syscalls::Writing;
 
-/// Has to be the first thing in the `main` of a program that uses [`crate::QemuImg::find`]: where this process was started to
-/// become the tool it does so and does not return.
+/// Must be called first in the `main` of a program that uses [`crate::QemuImg::find`]. In a process that was started to
+/// become the tool, it does so and does not return.
 pub fn enter() {
     let mut arguments = std::env::args_os().skip(1);
     if arguments.next().is_none_or(|argument| argument != HIDDEN) {
@@ -38,7 +39,7 @@ pub fn enter() {
     std::process::exit(EXIT_UNCONFINED);
 }
 
-/// What could not be given up.
+/// What could not be confined, and why.
 #[derive(Debug, thiserror::Error)]
 #[error("{what}: {why}")]
 struct Unconfined {
@@ -58,7 +59,7 @@ fn become_tool(job: Job) -> Result<Infallible, Unconfined> {
         if getppid().as_raw() != job.parent {
             std::process::exit(EXIT_UNCONFINED);
         }
-        // It fails in a process that leads one already, which is as good.
+        // This fails if the process already leads a session, which is just as good.
         let _ = setsid();
         prctl::set_no_new_privs().map_err(Unconfined::new("PR_SET_NO_NEW_PRIVS"))?;
         std::env::set_current_dir("/").map_err(Unconfined::new("chdir"))?;
@@ -97,7 +98,7 @@ impl Action {
     }
 }
 
-/// Starts this program again, as the first process of the namespaces, and waits for it.
+/// Starts this program again as the first process of the namespaces, and waits for it.
 fn wait_for(job: &Job) -> io::Result<ExitStatus> {
     let job = serde_json::to_string(job)?;
     let mut inner = Command::new(Launcher::THIS_PROGRAM);
@@ -105,7 +106,7 @@ fn wait_for(job: &Job) -> io::Result<ExitStatus> {
     inner.stdin(Stdio::inherit()).stdout(Stdio::inherit()).stderr(Stdio::inherit()).status()
 }
 
-/// Ends as the tool did.
+/// Ends this process with the tool's exit code or signal.
 fn pass_on(status: ExitStatus) -> ! {
     if let Some(signal) = status.signal().and_then(|signal| Signal::try_from(signal).ok()) {
         let _ = raise(signal);
@@ -113,5 +114,5 @@ fn pass_on(status: ExitStatus) -> ! {
     std::process::exit(status.code().unwrap_or(EXIT_UNCONFINED));
 }
 
-/// All that the tool finds there.
+/// The tool's whole environment.
 const ENVIRONMENT: [(&str, &str); 2] = [("LC_ALL", "C"), ("PATH", "/usr/bin:/bin")];

@@ -1,4 +1,4 @@
-//! Namespaces: no network but an unconnected one, no other process, and a root with nothing but what the tool needs.
+//! Namespaces: an unconnected network, no other process, and a root with only what the tool needs.
 
 use std::fs;
 use std::io;
@@ -13,8 +13,8 @@ use nix::unistd::{getegid, geteuid, pivot_root};
 
 use crate::needs;
 
-/// Moves this process to new namespaces, and its children to a new PID namespace: as root without a user namespace, in which
-/// files of other owners could not be opened; as another user, or where root may not, with one.
+/// Moves this process to new namespaces, and its children to a new PID namespace. Root does so without a user
+/// namespace, in which files of other owners could not be opened. Other users, and root if it may not, use one.
 pub(super) fn unshare_all() -> io::Result<()> {
     let (uid, gid) = (geteuid(), getegid());
     match unshare(SPACES) {
@@ -22,7 +22,7 @@ pub(super) fn unshare_all() -> io::Result<()> {
         other => return Ok(other?),
     }
     unshare(SPACES | CloneFlags::CLONE_NEWUSER)?;
-    // Root within, or executing would take the capabilities that mounting needs; user_namespaces(7).
+    // Root inside, because exec would otherwise drop the capabilities that mounting needs; user_namespaces(7).
     fs::write("/proc/self/setgroups", "deny")?;
     fs::write("/proc/self/uid_map", format!("0 {uid} 1"))?;
     fs::write("/proc/self/gid_map", format!("0 {gid} 1"))
@@ -34,9 +34,9 @@ const SPACES: CloneFlags = CloneFlags::CLONE_NEWNS
     .union(CloneFlags::CLONE_NEWIPC)
     .union(CloneFlags::CLONE_NEWUTS);
 
-/// Makes a root that holds what the tool needs, read-only, and this PID namespace's /proc, by which QEMU opens descriptors.
+/// Creates a read-only root with what the tool needs, and this PID namespace's /proc, by which QEMU opens descriptors.
 pub(super) fn private_root(tool: &Path) -> io::Result<()> {
-    // Nothing that is mounted from here on is seen outside.
+    // From here on, mounts are not visible outside.
     mount(NONE, "/", NONE, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NONE)?;
     let new = PLACES.iter().find(|place| Path::new(place).is_dir()).ok_or(Errno::ENOENT)?;
     let quiet = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
@@ -45,7 +45,7 @@ pub(super) fn private_root(tool: &Path) -> io::Result<()> {
     pivot_root(*new, &Path::new(new).join("old"))?;
     std::env::set_current_dir("/")?;
     fs::create_dir("/proc")?;
-    // While the old one can be seen: a user namespace is given no /proc that shows more than what it has.
+    // While the old /proc is visible: a user namespace may not mount a /proc that shows more than the visible one.
     mount(Some("proc"), "/proc", Some("proc"), quiet | MsFlags::MS_NOEXEC, NONE)?;
     for path in needs_in_old_root(tool) {
         bring(&path)?;
@@ -56,7 +56,7 @@ pub(super) fn private_root(tool: &Path) -> io::Result<()> {
 }
 
 const NONE: Option<&str> = None;
-/// Where the new root is made: a directory that every system has; it is hidden in this namespace alone.
+/// Where the new root is created: directories that every system has. The mount hides one in this namespace only.
 const PLACES: [&str; 3] = ["/tmp", "/run", "/mnt"];
 
 fn needs_in_old_root(tool: &Path) -> Vec<PathBuf> {
@@ -69,7 +69,7 @@ fn needs_in_old_root(tool: &Path) -> Vec<PathBuf> {
     all
 }
 
-/// Shows what is at this path of the old root at the same path of the new one: /lib is a link to /usr/lib on most systems.
+/// Shows a path of the old root at the same path of the new one. Keeps links: /lib is often a link to /usr/lib.
 fn bring(path: &Path) -> io::Result<()> {
     let old = old(path);
     let metadata = old.symlink_metadata()?;
@@ -82,13 +82,13 @@ fn bring(path: &Path) -> io::Result<()> {
     } else {
         fs::write(path, "")?;
     }
-    // With what is mounted below, which a user namespace must not uncover; mount_namespaces(7).
+    // Includes the mounts below, which a user namespace must not uncover; mount_namespaces(7).
     mount(Some(&old), path, NONE, MsFlags::MS_BIND | MsFlags::MS_REC, NONE)?;
     let flags = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_RDONLY | kept(path)?;
     Ok(mount(NONE, path, NONE, flags, NONE)?)
 }
 
-/// The flags of a mount that a user namespace has to leave as they are.
+/// Returns the mount flags that a user namespace must not change.
 fn kept(path: &Path) -> io::Result<MsFlags> {
     let flags = statvfs(path)?.flags();
     let pairs = [

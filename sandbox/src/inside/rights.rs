@@ -1,4 +1,4 @@
-//! Limits and capabilities of the process, which the tool keeps.
+//! Limits and capabilities of the process, which the tool inherits.
 
 use std::fs::File;
 use std::io;
@@ -15,7 +15,7 @@ use rustix::thread::{
 use super::descriptors::Given;
 use crate::job::Limits;
 
-/// Sets the limits, the priority and the mode of new files.
+/// Sets the resource limits and the priority.
 pub(super) fn limit(limits: Limits) -> io::Result<()> {
     for (resource, limit) in [
         (Resource::RLIMIT_AS, limits.address_space_bytes),
@@ -24,33 +24,33 @@ pub(super) fn limit(limits: Limits) -> io::Result<()> {
         (Resource::RLIMIT_CORE, 0),
         (Resource::RLIMIT_NOFILE, OPEN_FILES),
     ] {
-        // Hard and soft: a soft one sends a signal, which the first process of a PID namespace need not obey.
+        // Both hard and soft: a soft limit sends a signal, which the first process of a PID namespace may ignore.
         setrlimit(resource, limit, limit)?;
     }
-    // It fails where systemd's filter refuses it, and is no part of the confinement.
+    // This fails if systemd's filter refuses it. It is not part of the confinement.
     let _ = nice(limits.nice);
     Ok(())
 }
 
-/// An image, a result, libraries one after the other, event descriptors.
+/// An image, a result, one library at a time, event descriptors.
 const OPEN_FILES: u64 = 64;
 
-/// Gives up every capability, for the tool too. Root alone has any. Root without them reads its own files and those that all may
-/// read; for an image of somebody else (Glance's are) it keeps the one to read, within what Landlock or the root of the
-/// namespaces leave.
+/// Drops every capability, also for the tool. Only root has any. Root without capabilities reads its own and
+/// world-readable files. For an image of another owner, as Glance's are, it keeps the capability to read, within what
+/// Landlock or the private root allow.
 pub(super) fn drop_capabilities(given: &Given) -> io::Result<()> {
     let kept = if needs_to_read(given)? { CapabilitySet::DAC_READ_SEARCH } else { CapabilitySet::empty() };
     clear_ambient_capability_set()?;
     for capability in CapabilitySet::all().iter() {
-        // Those that this kernel does not have, or that this process may not take away: it has none then.
+        // Skips those that this kernel lacks. Without the right to drop them, this process has no capabilities.
         if !kept.contains(capability) && capability_is_in_bounding_set(capability).unwrap_or(false) {
             let _ = remove_capability_from_bounding_set(capability);
         }
     }
-    // Who executes a program as root gets what is in the inheritable and the bounding set; capabilities(7). Without new privileges it
-    // gets no more than it has.
+    // As root, exec grants what is in the inheritable and the bounding set; capabilities(7). With no_new_privs it
+    // grants nothing that the process does not have.
     let sets = CapabilitySets { effective: kept, permitted: kept, inheritable: kept };
-    // A service without any may not be allowed the system call, either.
+    // A service without capabilities may be denied this system call.
     if capabilities(None)? != sets {
         set_capabilities(None, sets)?;
     }

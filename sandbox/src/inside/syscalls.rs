@@ -1,8 +1,9 @@
-//! seccomp: the system calls that `qemu-img` needs on files that are open, and no other.
+//! seccomp: allows the system calls that `qemu-img` needs on open files, and no others.
 //!
-//! A list of what is allowed, as one of what is not would have to know what kernels are yet to learn, and the numbers of x32. All
-//! else fails with `ENOSYS`, upon which C libraries and QEMU take an older way: `clone3`, io_uring, rseq. There is no
-//! socket, no process, no signal to others, no mount, no change of a file's name, mode, owner or length by its path.
+//! This is a list of allowed calls, because a list of forbidden ones would have to know future kernels and the numbers
+//! of x32. All other calls fail with `ENOSYS`, for which C libraries and QEMU have a fallback: `clone3`, io_uring,
+//! rseq. Not allowed are sockets, new processes, signals to others, mounts, and changes of a file's name, mode, owner
+//! or length by path.
 
 use std::collections::BTreeMap;
 
@@ -14,13 +15,13 @@ use seccompiler::{
 /// Whether the tool writes a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Writing {
-    /// It only looks, and cannot open the image for anything else.
+    /// It only reads, and cannot open the image in any other way.
     Nothing,
-    /// It fills the result.
+    /// It writes the result.
     TheResult,
 }
 
-/// Allows those of the list from now on, for this process and what it executes.
+/// Allows only the listed calls from now on, for this process and the program that it executes.
 pub(super) fn restrict(writing: Writing) -> Result<(), String> {
     let program = program(writing).map_err(|error| error.to_string())?;
     seccompiler::apply_filter(&program).map_err(|error| error.to_string())
@@ -32,7 +33,7 @@ fn program(writing: Writing) -> Result<BpfProgram, seccompiler::BackendError> {
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> =
         COMMON.iter().chain(OLDER).chain(changing).chain(opening).map(|&call| (call, Vec::new())).collect();
     let of = |argument, len, is, value| Condition::new(argument, len, is, value);
-    // The number of a process stays what it is when it executes a program.
+    // The process id does not change on exec.
     let this = u64::from(std::process::id());
     let thread = libc::CLONE_THREAD as u64;
     for (call, conditions) in [
@@ -59,14 +60,14 @@ fn program(writing: Writing) -> Result<BpfProgram, seccompiler::BackendError> {
     SeccompFilter::new(rules, otherwise, SeccompAction::Allow, std::env::consts::ARCH.try_into()?)?.try_into()
 }
 
-/// What opens files, and which argument has the flags.
+/// The calls that open files, and which argument has the flags.
 const OPENING: &[(libc::c_long, u8)] = &[
     (libc::SYS_openat, 2),
     #[cfg(target_arch = "x86_64")]
     (libc::SYS_open, 1),
 ];
 
-/// What changes a file that is open.
+/// The calls that change an open file.
 const CHANGING: &[libc::c_long] = &[libc::SYS_ftruncate, libc::SYS_fallocate, libc::SYS_copy_file_range];
 
 const COMMON: &[libc::c_long] = &[
@@ -144,7 +145,7 @@ const COMMON: &[libc::c_long] = &[
     libc::SYS_clock_getres,
     libc::SYS_gettimeofday,
     libc::SYS_restart_syscall,
-    // Who and where
+    // Identity and environment
     libc::SYS_getuid,
     libc::SYS_geteuid,
     libc::SYS_getgid,
@@ -157,13 +158,13 @@ const COMMON: &[libc::c_long] = &[
     libc::SYS_getcpu,
     libc::SYS_getrandom,
     libc::SYS_umask,
-    // Start and end. There is nothing to execute but what may be read.
+    // Start and end. Only what may be read can be executed.
     libc::SYS_execve,
     libc::SYS_exit,
     libc::SYS_exit_group,
 ];
 
-/// What newer architectures do not have.
+/// Calls that newer architectures do not have.
 #[cfg(target_arch = "x86_64")]
 const OLDER: &[libc::c_long] = &[
     libc::SYS_stat,

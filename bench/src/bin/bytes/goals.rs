@@ -1,10 +1,10 @@
-//! What is to be reached, by the middle runs of what was measured.
+//! The goals, with the figures of the median runs.
 
 use glancecast_bench::goal::Goal;
 use glancecast_bench::goal::Limit::{AtLeast, AtMost};
 use glancecast_bench::record::{Row, Run};
 
-/// All goals, in the order of the page.
+/// Returns all goals, in the order of the page.
 pub(crate) fn judge(rows: &[Row]) -> Vec<Goal> {
     let row = |name: &str| rows.iter().find(|row| row.name == name);
     let way = |name, way| -> Option<&Run> { row(name)?.way(way)?.middle() };

@@ -1,8 +1,8 @@
-//! What is not sent: images with holes, zeros and redundancy, pushed by glancecast, by udpcast through `zstd -1`, and, as far
-//! as bytes go, compressed by `zstd -1` alone; and images of which hosts hold most already. Each image crosses one network of
-//! one receiver, the last ones of two; copies are compared.
+//! What is not sent: images with holes, zeros and redundancy. glancecast, udpcast through `zstd -1`, and (bytes only)
+//! `zstd -1` alone are compared, and images of which hosts already hold most are pushed. Each image crosses one network
+//! of one receiver, the last images one of two receivers. Copies are compared.
 //!
-//! It needs root for network namespaces, and nothing of it leaves them.
+//! It needs root for network namespaces, and has no effect outside them.
 
 mod goals;
 mod reuse;
@@ -92,7 +92,7 @@ fn image_by_sent(row: &Row, runs: &Runs) -> Option<f64> {
     Some(row.image_bytes as f64 / runs.middle()?.figure("wire_bytes")?.max(1.0))
 }
 
-/// A run with its time, its bytes and what the copy takes of its disk.
+/// Returns a run with its time, its bytes and the disk space of the copy.
 fn run(seconds: f64, wire_bytes: u64, allocated_bytes: Option<u64>, details: &str) -> Run {
     let details = format!("{seconds:>7.2} s {wire_bytes:>13} bytes; {details}");
     let mut run = Run::new([("seconds", seconds), ("wire_bytes", wire_bytes as f64)], details);

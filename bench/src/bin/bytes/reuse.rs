@@ -1,4 +1,4 @@
-//! What hosts hold already: nearly all of the image in an older one, or in what an interrupted push has left.
+//! Pushes to hosts that already hold most of the image, in an older image or from an interrupted push.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -20,7 +20,7 @@ use nix::sys::signal::Signal;
 
 use crate::{run, ways};
 
-/// Two receivers hold an older image in which 5 % of the blocks are others.
+/// Pushes to two receivers that hold an older image in which 5 % of the blocks differ.
 pub(crate) fn changed(ground: &Ground<'_>) -> Result<Run> {
     let blocks = blocks_of(ground.image);
     let changed = draw(blocks, blocks / 20, ground.image);
@@ -39,7 +39,7 @@ pub(crate) fn changed(ground: &Ground<'_>) -> Result<Run> {
     run
 }
 
-/// One receiver has the image; the other what a push has left that ended when 10 blocks were missing.
+/// Pushes to two receivers: one has the image, and one has an interrupted push in which 10 blocks are missing.
 pub(crate) fn missing(ground: &Ground<'_>) -> Result<Run> {
     let missing = draw(blocks_of(ground.image), 10, ground.image);
     let store = ground.directory.join("interrupted");
@@ -83,7 +83,7 @@ fn interrupt(ground: &Ground<'_>, store: &Path) -> Result<()> {
     Ok(())
 }
 
-/// What an interrupted push has left: its image and its journal.
+/// Returns the files of an interrupted push: the image and the journal.
 fn unfinished(store: &Path) -> Vec<(String, PathBuf)> {
     let names = fs::read_dir(store).into_iter().flatten().flatten();
     let names = names.filter_map(|entry| entry.file_name().into_string().ok());
@@ -93,12 +93,12 @@ fn unfinished(store: &Path) -> Vec<(String, PathBuf)> {
         .collect()
 }
 
-/// Whether some blocks of a file, which may be renamed meanwhile, are on the disk.
+/// Whether some blocks of a file are on the disk. The file may be renamed meanwhile.
 fn is_begun(file: &Path) -> bool {
     file.metadata().is_ok_and(|file| file.blocks() * 512 > 2 * BLOCK)
 }
 
-/// As the push would have left it some time later.
+/// Writes the file as the push would have left it some time later.
 fn write_all_but(image: &Image, missing: &BTreeSet<u64>, file: &Path) -> Result<()> {
     let (from, to) = (File::open(&image.path)?, File::options().write(true).open(file)?);
     to.set_len(0)?;
@@ -139,7 +139,7 @@ fn push(ground: &Ground<'_>, stored: Vec<Stored>, options: &[&str], lacking: usi
     Ok(run)
 }
 
-/// Different blocks, the same ones for the same image.
+/// Draws different blocks, the same ones for the same image.
 fn draw(blocks: u64, count: u64, image: &Image) -> BTreeSet<u64> {
     let mut numbers = Numbers(u64::from_str_radix(&image.blake3[..16], 16).expect("hex"));
     let mut drawn = BTreeSet::new();
@@ -153,6 +153,6 @@ fn blocks_of(image: &Image) -> u64 {
     image.bytes.div_ceil(BLOCK)
 }
 
-/// Of images of this length.
+/// The block size for images of this length.
 const BLOCK: u64 = 1 << 20;
 const PATIENCE: Duration = Duration::from_secs(20);

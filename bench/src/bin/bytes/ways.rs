@@ -1,4 +1,4 @@
-//! The ways of an image that no host holds yet.
+//! The ways for an image that no host holds yet.
 
 use std::time::Instant;
 
@@ -10,7 +10,7 @@ use glancecast_tests::image;
 
 use crate::{goals, run};
 
-/// By glancecast, with this `--compress`.
+/// Returns a push by glancecast with this `--compress`.
 pub(crate) fn glancecast(name: &str, compress: &'static str) -> Way {
     Way::new(name, move |ground| {
         let mut site = ground.site()?;
@@ -48,7 +48,7 @@ pub(crate) fn glancecast(name: &str, compress: &'static str) -> Way {
     })
 }
 
-/// By udpcast through `zstd -1` and `zstd -d`.
+/// Returns a push by udpcast through `zstd -1` and `zstd -d`.
 pub(crate) fn udpcast() -> Way {
     Way::new("udpcast, zstd -1", |ground| {
         let mut site = ground.site()?;
@@ -59,7 +59,7 @@ pub(crate) fn udpcast() -> Way {
     })
 }
 
-/// Not at all: what `zstd -1` alone makes of it, and how long that takes.
+/// Returns the size and time of `zstd -1` alone, without a network.
 pub(crate) fn zstd() -> Way {
     let way = Way::new(goals::ZSTD, |ground| {
         let begin = Instant::now();
@@ -69,7 +69,7 @@ pub(crate) fn zstd() -> Way {
     Way { once: true, ..way }
 }
 
-/// A push with its spool in memory as everything else, so that no disk decides.
+/// Returns a push whose spool is in memory like everything else, so that no disk affects the result.
 pub(crate) fn push(ground: &Ground<'_>, options: &[&str]) -> Glancecast {
     let mut push = Glancecast::new(&Programs::ours(), rate(ground.network, LINE_SHARE));
     let spool = ground.directory.to_string_lossy();

@@ -1,4 +1,4 @@
-//! What is to be reached: a row, one figure of it, and its bound.
+//! The goals: a row, one figure of it, and its bound.
 
 use Figure::{Crowd, KernelPath, LineTime, Memory, Rate, ReceiverCpu, SentBytes, Sick};
 use glancecast_bench::goal::Limit::{self, AtLeast, AtMost};
@@ -17,21 +17,21 @@ pub(crate) struct Aim {
 /// What is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Figure {
-    /// Seconds until the last receiver has ended, by those that the line alone needs.
+    /// Seconds until the last receiver has exited, divided by those that the line alone needs.
     LineTime,
-    /// Seconds that the kernel's path alone needs, by those of the push.
+    /// Seconds that the kernel's path alone needs, divided by those of the push.
     KernelPath,
     /// Gbit/s of the image to each receiver.
     Rate,
-    /// Seconds of a receiver's processor time for a GiB, at a rate that leaves processors free.
+    /// Seconds of a receiver's processor time per GiB, at a rate that leaves processors idle.
     ReceiverCpu,
-    /// The sender's bytes, by those of the image in full datagrams.
+    /// The sender's bytes, divided by those of the image in full datagrams.
     SentBytes,
-    /// Seconds of many receivers, by those of [`FEW`].
+    /// Seconds for many receivers, divided by those for [`FEW`].
     Crowd,
-    /// Seconds until the healthy receivers are done, by those of a push to healthy receivers alone.
+    /// Seconds until the healthy receivers are done, divided by those of a push to healthy receivers alone.
     Sick,
-    /// MiB of the sender or of a receiver, whichever is more.
+    /// MiB of the sender or of a receiver, whichever is larger.
     Memory,
 }
 
@@ -49,7 +49,7 @@ impl Figure {
         }
     }
 
-    /// What a row of it measures, before the words for its network.
+    /// Returns what a row of it measures, to precede the description of its network.
     fn words(self) -> &'static str {
         match self {
             LineTime | Rate | Crowd => "",
@@ -63,13 +63,13 @@ impl Figure {
 }
 
 impl Aim {
-    /// What it is, for people.
+    /// Returns a description for people.
     pub(crate) fn work(&self) -> String {
         format!("{}{}", self.figure.words(), self.network.title(self.image_bytes))
     }
 }
 
-/// All goals, in the order in which they are measured.
+/// Returns all goals, in the order in which they are measured.
 pub(crate) fn all() -> Vec<Aim> {
     let whole = |receivers, line, loss| Network::shaped(receivers, line, true, loss);
     let single = |receivers, line, loss| Network::shaped(receivers, line, false, loss);
@@ -97,5 +97,5 @@ pub(crate) fn all() -> Vec<Aim> {
     .into()
 }
 
-/// What a crowd is compared with.
+/// The number of receivers that a crowd is compared with.
 pub(crate) const FEW: usize = 4;

@@ -1,5 +1,5 @@
-//! The figures that glancecast is to reach by itself, each as measured on this machine, beside its goal, and beside the
-//! same figure of another build. `docs/performance.md` explains the rows.
+//! The figures that glancecast should reach, measured on this machine, with their goals and with the figures of other
+//! builds. `docs/performance.md` explains the rows.
 
 mod cases;
 mod measure;
@@ -87,12 +87,12 @@ Written by `make bench-goals`; `docs/performance.md` explains the rows. Medians 
     }
 }
 
-/// This build's figure by that of another one, medians of both.
+/// Returns this build's median figure divided by that of another build.
 fn ratio(ours: &Runs, other: &Runs) -> Option<f64> {
     Some(ours.median_of_all("value")? / other.median_of_all("value")?)
 }
 
-/// The median of the ratios of each repetition, and these.
+/// Returns the median of the repetitions' ratios, and the ratios.
 fn ratios_of_turns(ours: &Runs, other: &Runs) -> Option<String> {
     let turns = ours.runs.iter().zip(&other.runs);
     let ratios: Vec<f64> =

@@ -1,4 +1,4 @@
-//! One repetition of one row, by the programs of one build.
+//! Runs one repetition of one row with the programs of one build.
 
 use anyhow::{Context, Result};
 use glancecast_bench::case::Ground;
@@ -9,14 +9,14 @@ use glancecast_bench::record::Run;
 
 use crate::cases::{FEW, Figure};
 
-/// The programs of a build, and the options that they get.
+/// The programs of a build and their options.
 pub(crate) struct Build {
     pub(crate) programs: Programs,
     /// The part of a shaped line that the sender may use.
     pub(crate) share: f64,
 }
 
-/// A figure, the push that it is from, and what else a reader should know.
+/// A figure, its push, and other details for readers.
 type Measured = (f64, Pushed, String);
 
 impl Build {
@@ -119,18 +119,18 @@ impl Build {
         Glancecast::new(&self.programs, rate).push(&ground.site()?)
     }
 
-    /// The rate for a line that carries nothing else.
+    /// Returns the rate for a line that carries nothing else.
     fn fixed(&self, ground: &Ground<'_>) -> String {
         rate(ground.network, self.share)
     }
 
-    /// A rate that hosts may lower.
+    /// Returns a rate that hosts may lower.
     fn adaptive(&self, ground: &Ground<'_>) -> String {
         format!("auto:{}", self.fixed(ground))
     }
 }
 
-/// When the last of the hosts that are not among `sick` was done, by the sender's clock.
+/// Returns the time at which the last host outside `sick` was done, by the sender's clock.
 fn last_done(pushed: &Pushed, sick: &[&str]) -> Result<f64> {
     let hosts = pushed.report.hosts.iter().filter(|host| !sick.contains(&host.name.as_str()));
     let seconds = hosts.map(|host| host.seconds).collect::<Option<Vec<f64>>>();
@@ -158,9 +158,9 @@ fn details(pushed: &Pushed) -> String {
     )
 }
 
-/// For several receivers that share processors with the sender, which would outrun them.
+/// The rate for several receivers that share processors with the sender, which would otherwise outrun them.
 const SHARED_RATE: &str = "4500mbit";
-/// Leaves two processors time to spare, so that no process waits for a processor.
+/// A rate that leaves two processors idle time, so that no process waits for a processor.
 const SPARING_RATE: &str = "3gbit";
 const LOSSY: &str = "r1";
 const LOSSY_PER_MILLE: u32 = 300;

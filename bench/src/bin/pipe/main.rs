@@ -1,5 +1,5 @@
-//! glancecast's data path from file to file, unshaped, with a profile of where the time goes: a sender and receivers in
-//! network namespaces, or on the loopback interface without root. `docs/performance.md` explains the result.
+//! Profiles glancecast's data path from file to file without a line rate: a sender and receivers in network namespaces,
+//! or on the loopback interface without root. `docs/performance.md` explains the result.
 
 mod profile;
 

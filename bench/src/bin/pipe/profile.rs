@@ -1,4 +1,4 @@
-//! Where the time went: threads by the processor time they took, stages by the time between their beginning and end.
+//! Where the time went: threads by processor time, stages by the time between their start and end.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -27,10 +27,10 @@ struct Profile {
     program: String,
     cpu_seconds: f64,
     cpu_seconds_per_gib: f64,
-    /// The part of them in the kernel.
+    /// The share of the processor time in the kernel.
     kernel_share: f64,
     resident_bytes_max: u64,
-    /// Symbols sent, or received.
+    /// Symbols sent or received.
     datagrams: f64,
     threads: Vec<ThreadTime>,
     stages: Vec<Stage>,
@@ -40,16 +40,16 @@ struct Profile {
 #[derive(Debug, Serialize, Deserialize)]
 struct Stage {
     stage: String,
-    /// What the names of the threads that do it begin with.
+    /// A prefix of the names of the threads that run it.
     thread: String,
     seconds: f64,
     bytes: f64,
     bytes_per_second: f64,
-    /// By all of the program's datagrams, also those that this stage had nothing to do with.
+    /// Time per datagram, over all datagrams of the program, including those that skip this stage.
     ns_per_datagram: f64,
 }
 
-/// The figures of a push, with its profiles.
+/// Returns the figures of a push, with its profiles.
 pub(crate) fn run(pushed: &Pushed) -> Result<Run> {
     let (report, ran) = (&pushed.report, &pushed.ran);
     let gib = report.object.bytes as f64 / f64::from(1 << 30);
@@ -80,7 +80,7 @@ pub(crate) fn run(pushed: &Pushed) -> Result<Run> {
     Ok(Run { profile, ..pushed.figures(&figures, details) })
 }
 
-/// The run in the middle: its profiles as tables, and the two sentences about the bottleneck.
+/// Returns the median run's profiles as tables, and the two sentences about the bottleneck.
 pub(crate) fn section(row: &Row) -> Result<String> {
     let runs = row.ways.first().context("a push")?;
     let run = runs.middle().context("a push failed")?;
@@ -111,7 +111,7 @@ impl Profiles {
         [&self.sender, &self.receiver]
     }
 
-    /// The busiest thread and its largest stage, in a sentence.
+    /// Returns a sentence about the busiest thread and its largest stage.
     fn bottleneck(&self, seconds: f64) -> String {
         let threads = self
             .both()
@@ -137,7 +137,7 @@ impl Profiles {
         }
     }
 
-    /// How much of the processors was used, and the largest stages, in a sentence.
+    /// Returns a sentence about the use of the processors and the largest stages.
     fn processors(&self, cores: usize, receivers: usize, seconds: f64) -> String {
         let used = self.sender.cpu_seconds + self.receiver.cpu_seconds * receivers as f64;
         let share = used / (cores as f64 * seconds) * 100.0;
@@ -159,7 +159,7 @@ impl Profiles {
 }
 
 impl Profile {
-    /// The mean of some processes of one program; `datagrams` and `gib` are those of each of them.
+    /// Returns the mean of some processes of one program. `datagrams` and `gib` are per process.
     fn new(program: &str, ended: &[Ended], stages: &[report::Stage], datagrams: f64, gib: f64) -> Self {
         let count = ended.len() as f64;
         let mean = |value: fn(&Ended) -> f64| ended.iter().map(value).sum::<f64>() / count;
@@ -201,7 +201,7 @@ impl Profile {
 }
 
 impl Stage {
-    /// The stages of a program, the mean of its processes.
+    /// Returns the stages of a program, as the mean of its processes.
     fn all(program: &str, times: &[report::Stage], count: f64, datagrams: f64) -> Vec<Self> {
         let stage = |(thread, name): &(&str, &str)| {
             let of_it = || times.iter().filter(|time| time.stage == *name);
@@ -238,7 +238,7 @@ fn cpu(time: &ThreadTime) -> f64 {
     time.user_seconds + time.system_seconds
 }
 
-/// By name, the busiest first, the mean of the processes; those without any time are left out.
+/// Returns the threads by name, busiest first, as the mean of the processes. Idle threads are left out.
 fn threads(ended: &[Ended]) -> Vec<ThreadTime> {
     let mut by_name: BTreeMap<&str, ThreadTime> = BTreeMap::new();
     for time in ended.iter().flat_map(|ended| &ended.threads) {
@@ -252,7 +252,7 @@ fn threads(ended: &[Ended]) -> Vec<ThreadTime> {
     threads
 }
 
-/// The threads that do each stage: the beginnings of their names and the stage, in the order of the data's way.
+/// The threads of each stage: a prefix of their names, and the stage, in the order of the data path.
 const SENDER_THREADS: &[(&str, &str)] = &[
     ("read", "read"),
     ("read", "hash"),
@@ -306,7 +306,7 @@ mod tests {
         assert!(text.contains("| seal     | send         |   0.800 | 1.34 |           800 |"), "{text}");
     }
 
-    /// A million datagrams in two seconds.
+    /// Returns profiles of a million datagrams in two seconds.
     fn profiles() -> Profiles {
         let stage = |stage: &str, seconds| report::Stage { stage: stage.to_owned(), seconds, bytes: 1 << 30 };
         Profiles {
