@@ -471,6 +471,42 @@ mod tests {
     }
 
     #[test]
+    fn the_room_that_is_left_is_looked_at_once_in_sixteen_mebibytes() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let mut partial =
+            PartialFile::create(&staging(dir.path()), names(), None, 3 * BLOCK as u64).expect("room");
+        partial.min_free = MinFree { percent: 100, bytes: u64::MAX }; // more than any disk has free
+        for bytes in [BLOCK as u64, BLOCK as u64, ROOM_CHECK_BYTES - 2 * BLOCK as u64 - 1] {
+            partial.look_for_room(bytes).expect("nobody looks yet");
+        }
+        for _ in 0..2 {
+            let at_the_sixteenth = partial.look_for_room(1);
+            assert!(matches!(at_the_sixteenth, Err(StoreError::Reserve { .. })), "{at_the_sixteenth:?}");
+            partial.look_for_room(ROOM_CHECK_BYTES - 1).expect("nobody looks again before the next");
+        }
+    }
+
+    #[test]
+    fn a_recorded_block_whose_bytes_have_changed_is_not_held() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let partial = PartialFile::create(
+            &staging(dir.path()),
+            names(),
+            Some((&identity(), SESSION)),
+            3 * BLOCK as u64,
+        );
+        let partial = partial.expect("room");
+        write(&partial, 1, &[7; BLOCK]);
+        assert_eq!(partial.flush(), 1);
+        partial.file.write_at(&[8], 2 * BLOCK as u64 - 1).expect("room");
+        drop(partial);
+        let partial = resumed(dir.path());
+        assert!(partial.is_recorded(BlockIndex(1)));
+        let hash = BlockHash::of(geometry(), BlockIndex(1), &[7; BLOCK]);
+        assert!(!partial.holds(geometry(), BlockIndex(1), hash, &mut vec![0; BLOCK]));
+    }
+
+    #[test]
     fn written_blocks_are_those_without_a_hole() {
         let (_dir, disk) = disk();
         let file = disk.create(&name("file")).expect("writable");

@@ -21,6 +21,12 @@ fn an_unfinished_file_is_hidden_and_gone_when_dropped() {
 }
 
 #[test]
+fn a_directory_is_no_cache_and_nothing_in_it_is_refreshed() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    assert_eq!(open(dir.path()).0.refresh_interval(), None);
+}
+
+#[test]
 fn what_somebody_removed_is_forgotten_though_nobody_asks_for_it() {
     let dir = tempfile::tempdir().expect("temporary directory");
     let (store, root) = (open(dir.path()), Root(*blake3::hash(OBJECT).as_bytes()));
