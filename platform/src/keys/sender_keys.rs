@@ -99,12 +99,17 @@ fn read_list(path: &Path) -> Result<String, SenderKeyError> {
     let mut file = fs::File::open(path).map_err(at)?;
     let metadata = file.metadata().map_err(at)?;
     let (owner, mode) = (Uid::from_raw(metadata.uid()), metadata.mode() & 0o777);
-    if owner != geteuid() && !owner.is_root() || mode & 0o022 != 0 {
+    if others_may_change(owner, mode, geteuid()) {
         return Err(SenderKeyError::ChangeableByOthers { path: path.to_owned(), owner, mode });
     }
     let mut text = String::new();
     file.read_to_string(&mut text).map_err(at)?;
     Ok(text)
+}
+
+/// Whether users other than `us` and root may change a file of this owner and mode.
+fn others_may_change(owner: Uid, mode: u32, us: Uid) -> bool {
+    owner != us && !owner.is_root() || mode & 0o022 != 0
 }
 
 /// Parses the public keys in the text of a file.
@@ -236,6 +241,19 @@ mod tests {
             let keys = public_keys(&[file.display().to_string()]);
             assert_eq!(keys.is_ok(), taken, "{mode:o}");
             assert!(taken || keys.is_err_and(|error| error.to_string().contains("chmod go-w")), "{mode:o}");
+        }
+    }
+
+    #[test]
+    fn a_list_belongs_to_the_user_who_reads_it_or_to_root() {
+        let may_change = |owner, mode, us| others_may_change(Uid::from_raw(owner), mode, Uid::from_raw(us));
+        for (owner, mode, us) in [(990, 0o644, 990), (0, 0o644, 990), (0, 0o600, 0), (990, 0o444, 990)] {
+            assert!(!may_change(owner, mode, us), "{owner} {mode:o} {us}");
+        }
+        for (owner, mode, us) in
+            [(1_000, 0o644, 990), (990, 0o644, 0), (1_000, 0o600, 0), (0, 0o664, 990), (990, 0o646, 990)]
+        {
+            assert!(may_change(owner, mode, us), "{owner} {mode:o} {us}");
         }
     }
 
