@@ -65,8 +65,10 @@ glancecast keygen --all "$dir/keys" >/dev/null
 say "2. Start ${#HOSTS[@]} receivers, ${HOSTS[*]}, each with a directory of its own, in group $group on loopback."
 for host in "${HOSTS[@]}"; do
     mkdir "$dir/$host"
+    mkdir -m 0700 "$dir/$host.state" # for the host's own key
     glancecastd --name "$host" --group "$group" --interface lo --key "$dir/keys/group.key" \
-        --sender "$dir/keys/sender.pub" --store "directory:$dir/$host" --once </dev/null >"$dir/$host.log" 2>&1 &
+        --sender "$dir/keys/sender.pub" --store "directory:$dir/$host" --state "$dir/$host.state" \
+        --once </dev/null >"$dir/$host.log" 2>&1 &
     pids[$host]=$!
 done
 for host in "${HOSTS[@]}"; do
@@ -84,7 +86,8 @@ hosts=$(IFS=,; say "${HOSTS[*]}")
 status=0
 # Its standard error is this script's, so that the progress bar shows on a terminal.
 glancecast send --file "$image" --group "$group" --interface lo --key "$dir/keys/group.key" \
-    --sender-key "$dir/keys/sender.key" --hosts "$hosts" --rate "$RATE" --timeout "$PUSH_TIMEOUT" </dev/null || status=$?
+    --sender-key "$dir/keys/sender.key" --known-hosts "$dir/known_hosts" --hosts "$hosts" \
+    --rate "$RATE" --timeout "$PUSH_TIMEOUT" </dev/null || status=$?
 [ "$status" -eq 0 ] || fail "glancecast send ended with exit code $status"
 say
 

@@ -1,6 +1,7 @@
 //! glancecast itself: its command lines, and the reports of its sender and receivers.
 
-use std::fs;
+use std::fs::{self, DirBuilder};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -111,15 +112,36 @@ impl Programs {
         if self.has("|any>") { "--sender any" } else { "" }
     }
 
-    /// Returns the command line of a receiver.
-    pub fn receiver(&self, arguments: &str) -> Line {
-        Line::new(&self.receiver, arguments)
+    /// Returns the command line of a receiver on a host of `site`, with a state directory of its own. Builds without
+    /// host keys have none.
+    pub fn receiver(&self, site: &Site, host: &str, arguments: &str) -> Line {
+        let line = Line::new(&self.receiver, arguments);
+        if self.has(STATE) { line.path("--state", state(site, host)) } else { line }
     }
 
     /// Returns the command line of a sender.
     pub fn sender(&self, arguments: &str) -> Line {
         Line::new(&self.sender, arguments)
     }
+
+    /// Returns the command line of a push, with a file of known hosts of its own. Builds without host keys have none.
+    pub fn push(&self, site: &Site, arguments: &str) -> Line {
+        let line = self.sender(&format!("send {arguments}"));
+        // Its directory is made by the sender.
+        let known = site.directory.join("known/known_hosts");
+        if self.has(STATE) { line.path("--known-hosts", known) } else { line }
+    }
+}
+
+/// Creates the state directory of a host, which only this user may change.
+pub fn make_state(site: &Site, host: &str) -> Result<()> {
+    let state = state(site, host);
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(&state);
+    made.with_context(|| format!("cannot create {}", state.display()))
+}
+
+fn state(site: &Site, host: &str) -> PathBuf {
+    site.directory.join(format!("state-{host}"))
 }
 
 impl Glancecast {
@@ -165,6 +187,9 @@ impl Tool for Glancecast {
         let line = self.programs.sender("keygen").path("", site.directory.join(KEY));
         let status = site.command(Lab::SENDER, &line)?.stdout(Stdio::null()).status()?;
         ensure!(status.success(), "glancecast keygen ended with {status}");
+        for host in &site.hosts {
+            make_state(site, &host.name)?;
+        }
         for Stored { receiver, file, name, by } in &self.stored {
             let target = site.hosts[receiver - 1].directory.join(name);
             let put = match by {
@@ -178,12 +203,12 @@ impl Tool for Glancecast {
 
     fn sender(&self, site: &Site) -> Result<Vec<Line>> {
         let usual = format!(
-            "send --interface {} --group {GROUP} --rate {} --expect {} --json",
+            "--interface {} --group {GROUP} --rate {} --expect {} --json",
             site.interface(),
             self.rate,
             site.hosts.len()
         );
-        let line = self.programs.sender(&usual);
+        let line = self.programs.push(site, &usual);
         let mut line = line.path("--key", site.directory.join(KEY)).path("--file", &site.image.path);
         line.arguments.extend_from_slice(&self.sender_options);
         Ok(vec![line])
@@ -200,7 +225,7 @@ impl Tool for Glancecast {
             options.join(" ")
         );
         let store = format!("directory:{}", host.directory.display());
-        let line = self.programs.receiver(&usual);
+        let line = self.programs.receiver(site, &host.name, &usual);
         let line = line.path("--key", site.directory.join(KEY)).path("--store", store);
         Line { log_level: self.profile.then_some(LOG_OF_STAGES), ..line }
     }
@@ -294,6 +319,8 @@ pub const LINE_SHARE: f64 = 0.985;
 pub const UNSHAPED_RATE: &str = "20gbit";
 const GROUP: &str = "239.255.77.3:27079";
 const KEY: &str = "group.key";
+/// The receiver's option that builds with host keys have.
+const STATE: &str = "--state <DIR>";
 /// The log level at which the receiver logs its stages.
 const LOG_OF_STAGES: &str = "info,glancecast_receiver=debug";
 const ETHERNET_IPV4_UDP_BYTES: u64 = 14 + 20 + 8;

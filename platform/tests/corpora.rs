@@ -4,6 +4,7 @@ mod key_files;
 
 use std::fs;
 
+use glancecast_platform::known_hosts::KnownHosts;
 use glancecast_platform::{keyfile, sender_keys};
 use glancecast_testkit::corpus::replay;
 
@@ -22,6 +23,11 @@ fn key_files_of_the_fuzzer_say_the_same_on_a_disk() {
         match (sender_keys::load(file.path()), sender_keys::parse(input)) {
             (Ok(key), Some(same)) => assert_eq!(key.public(), same.public()),
             (Err(error), None) => key_files::assert_shown(&error.to_string(), &name),
+            other => panic!("{other:?}"),
+        }
+        match (KnownHosts::load(file.path()), str::from_utf8(input).ok().map(KnownHosts::parse)) {
+            (Ok(hosts), Some(Ok(same))) => assert_eq!(hosts, same),
+            (Err(error), Some(Err(_)) | None) => key_files::assert_shown(&error.to_string(), &name),
             other => panic!("{other:?}"),
         }
         if let Err(error) = sender_keys::public_keys(std::slice::from_ref(&name)) {

@@ -8,15 +8,18 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use glancecast_fec::{Codec, Encoder, RepairSymbol};
+use glancecast_proto::agree::{AgreementKey, StartSecret};
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::{HostName, ObjectName, SessionId};
 use glancecast_proto::integrity::{BlockHash, VerifiedBlock};
+use glancecast_proto::known::KnownHosts;
 use glancecast_proto::receiver::{
     Admission, BlockOutcome, BlockRoom, Effect, Opened, Published, Receiver, ReceiverConfig, Returned, Work,
     buffer_bytes,
 };
 use glancecast_proto::seal::GroupKey;
 use glancecast_proto::sender::{Expected, Job, JobRoom, Pace, Sender, SenderConfig, Verdict};
+use glancecast_proto::sign::SigningKey;
 use glancecast_proto::time::{Moment, WallClock};
 use glancecast_proto::units::Rate;
 use glancecast_proto::wire::{DiskFormat, Encoding, ManifestEntry, Pin, SYMBOL_OVERHEAD, SymbolHeader};
@@ -74,6 +77,12 @@ fn main() {
 
     assert_eq!(sender.verdict(), Some(&Verdict::Complete));
     assert!(hosts.iter().all(|host| host.published && host.file == object));
+    // Each host has signed that it holds the object, which anybody can check who knows its key.
+    let scope = GroupKey::new(KEY).scope(sender.config().session);
+    for row in sender.rows() {
+        let (key, signed) = row.key.zip(row.receipt).expect("every host is done");
+        assert!(signed.receipt.verify(key, scope, signed.outcome), "{}", row.name);
+    }
     println!("{root} on 2 hosts after {now}, with {symbols} symbols");
 }
 
@@ -110,6 +119,9 @@ impl Host {
             name: HostName::new(name).expect("a plain name"),
             software: "example".into(),
             keys: vec![GroupKey::new(KEY)],
+            host_key: SigningKey::from_seed(&[number; 32].into()),
+            secret: StartSecret::new([number; 32]),
+            mtu: None,
             senders: Vec::new(),
             start: [number; 16],
             seed: [number; 32],
@@ -199,6 +211,7 @@ fn config(geometry: Geometry) -> SenderConfig {
         session: SessionId([1; 16]), // random in a real push
         key: GroupKey::new(KEY),
         signer: None,
+        agreement: AgreementKey::from_seed(&[2; 32].into()), // random in a real push
         geometry,
         name: ObjectName::new("image").expect("a plain name"),
         image_id: None,
@@ -206,7 +219,7 @@ fn config(geometry: Geometry) -> SenderConfig {
         pin: Pin::None,
         reply_to: SENDER.into(),
         expected: Expected::Named(BTreeSet::from(names)),
-        only_listed: false,
+        known: KnownHosts::default(),
         timeout: Duration::from_secs(60),
         started: STARTED,
         pace: Pace::Fixed(Rate::mbit(1_000)),

@@ -253,6 +253,8 @@ mod tests {
         assert!(Geometry::new(OBJECT_BYTES_MAX, 20, 1432).is_err());
         assert!(Geometry::new(8 * MIB, 22, 488).is_err(), "8595 symbols in a block");
         assert!(Geometry::for_path(MIB, MTU_MIN - 1, 20).is_err());
-        assert!(Geometry::for_path(MIB, MTU_MIN, 40).is_ok());
+        assert!(Geometry::for_path(MIB, MTU_MIN, 20).is_ok());
+        assert!(Geometry::for_path(MIB, MTU_MIN, 40).is_err(), "no IPv6 path is that narrow");
+        assert!(Geometry::for_path(MIB, 1_280, 40).is_ok());
     }
 }

@@ -29,6 +29,15 @@ impl SessionTag {
     pub const BYTES: usize = 3;
 }
 
+/// Which group: what its key hashes to. It says nothing about the key, and no two groups have the same one.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct GroupId(pub [u8; Self::BYTES]);
+
+impl GroupId {
+    /// Its length.
+    pub const BYTES: usize = 32;
+}
+
 /// One start of one receiver. Its upward key is derived from this, so that two starts never share a nonce.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ReceiverId(pub [u8; Self::BYTES]);
@@ -39,7 +48,7 @@ impl ReceiverId {
 
     /// Derives the id from the host's name and 16 random bytes drawn at its start.
     pub fn derive(name: &HostName, start: &[u8; 16]) -> Self {
-        let mut hasher = blake3::Hasher::new_derive_key("glancecast v1 receiver id: start, host name");
+        let mut hasher = blake3::Hasher::new_derive_key("glancecast v2 receiver id: start, host name");
         hasher.update(start).update(name.as_str().as_bytes());
         let mut id = [0; Self::BYTES];
         hasher.finalize_xof().fill(&mut id);
@@ -232,7 +241,7 @@ macro_rules! debug_as_display {
     )*};
 }
 
-shown_as_hex!(SessionId, SessionTag, ReceiverId);
+shown_as_hex!(SessionId, SessionTag, GroupId, ReceiverId);
 shown_plainly!(BlockIndex, Sequence, HostName, ObjectName, BaseName);
 debug_as_display!(HostName, ObjectName);
 

@@ -10,24 +10,29 @@
 //! [`poll_effect`](receiver::Receiver::poll_effect) and [`poll_timeout`](receiver::Receiver::poll_timeout):
 //!
 //! ```
+//! use glancecast_proto::agree::StartSecret;
 //! use glancecast_proto::ids::HostName;
 //! use glancecast_proto::receiver::{Receiver, ReceiverConfig};
 //! use glancecast_proto::seal::GroupKey;
+//! use glancecast_proto::sign::SigningKey;
 //! use glancecast_proto::time::{Moment, WallClock};
 //!
 //! let mut machine: Receiver<(), ()> = Receiver::new(ReceiverConfig {
 //!     name: HostName::new("compute-1")?,
 //!     software: "example".into(),
 //!     keys: vec![GroupKey::new([7; 32])],
+//!     host_key: SigningKey::from_seed(&[3; 32].into()), // random in earnest, and the same at each start
+//!     secret: StartSecret::new([4; 32]), // random in earnest, as `start` and `seed`
+//!     mtu: Some(1500),
 //!     senders: Vec::new(),
-//!     start: [1; 16], // random in earnest, as the seed
+//!     start: [1; 16],
 //!     seed: [2; 32],
 //!     buffer_bytes: 64 << 20,
 //! });
 //! let (now, wall, sender) = (Moment::default(), WallClock(1_767_225_600_000), ([10, 0, 0, 1], 7167).into());
 //!
 //! // What comes from the network is taken in or discarded for a reason, which is counted.
-//! assert!(machine.handle_datagram(now, wall, sender, b"\x01 something else").is_err());
+//! assert!(machine.handle_datagram(now, wall, sender, b"\x02 something else").is_err());
 //! machine.handle_timeout(now);
 //!
 //! // What the machine wants to send and to have done. Nothing yet: no push was announced.
@@ -39,11 +44,14 @@
 //!
 //! `examples/in_memory_push.rs` is a whole push between a sender and two receivers.
 
+pub mod agree;
+mod audience;
 mod enums;
 pub mod geometry;
 pub mod hex;
 pub mod ids;
 pub mod integrity;
+pub mod known;
 pub mod limits;
 pub mod query;
 pub mod receiver;

@@ -1,7 +1,9 @@
 //! Sealing: every datagram is encrypted and authenticated (AES-256-GCM) under a key of its session and its direction.
 //!
 //! All keys are derived with BLAKE3's key derivation from the group key and the session's id, a receiver's upward key
-//! also from its [`ReceiverId`], so that no two writers ever share a key. The nonce is the datagram's [`Sequence`],
+//! also from its [`ReceiverId`], so that no two writers ever share a key. What a host and a sender tell each other alone
+//! is sealed under two more keys, which also follow from a secret that only these two have
+//! ([`agree`](crate::agree)): every host of the group can derive the others. The nonce is the datagram's [`Sequence`],
 //! which its writer counts up and never repeats under one key. The clear header is authenticated with the body.
 
 use std::fmt;
@@ -9,7 +11,9 @@ use std::fmt;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::ids::{ReceiverId, Sequence, SessionId};
+use crate::agree::SharedSecret;
+use crate::ids::{GroupId, ReceiverId, Sequence, SessionId};
+use crate::sign::Scope;
 
 /// Bytes that sealing adds to a datagram.
 pub const TAG_BYTES: usize = 16;
@@ -32,6 +36,21 @@ impl GroupKey {
     /// The all-zero key for a lab: datagrams are sealed as always, but everybody knows the key.
     pub fn insecure() -> Self {
         Self(Zeroizing::new([0; Self::BYTES]))
+    }
+
+    /// Which group this is the key of: a hash that does not reveal it.
+    pub fn id(&self) -> GroupId {
+        let mut hasher = blake3::Hasher::new_derive_key("glancecast v2 group id: group key");
+        hasher.update(&*self.0);
+        let mut id = [0; GroupId::BYTES];
+        hasher.finalize_xof().fill(&mut id);
+        hasher.zeroize();
+        GroupId(id)
+    }
+
+    /// What signatures in a session of this group are for.
+    pub fn scope(&self, session: SessionId) -> Scope {
+        Scope { group: self.id(), session }
     }
 
     /// Derives the cipher for one purpose from this key and the parts that make it unique.
@@ -60,14 +79,40 @@ pub struct Cipher(LessSafeKey);
 impl Cipher {
     /// For what a sender or a querier sends to the group and to single hosts.
     pub fn downward(key: &GroupKey, session: SessionId) -> Self {
-        key.derive("glancecast v1 sender to group: group key, session id", &[&session.0])
+        key.derive("glancecast v2 sender to group: group key, session id", &[&session.0])
     }
 
-    /// For what one start of one receiver sends.
+    /// For the hello of one start of one receiver, and for answers to queries.
     pub fn upward(key: &GroupKey, session: SessionId, receiver: ReceiverId) -> Self {
         key.derive(
-            "glancecast v1 receiver to sender: group key, session id, receiver id",
+            "glancecast v2 receiver to sender: group key, session id, receiver id",
             &[&session.0, &receiver.0],
+        )
+    }
+
+    /// For what one start of one receiver tells the sender alone.
+    pub fn private_up(
+        key: &GroupKey,
+        session: SessionId,
+        receiver: ReceiverId,
+        shared: &SharedSecret,
+    ) -> Self {
+        key.derive(
+            "glancecast v2 receiver to sender alone: group key, session id, receiver id, shared secret",
+            &[&session.0, &receiver.0, shared.bytes()],
+        )
+    }
+
+    /// For what the sender tells one start of one receiver alone.
+    pub fn private_down(
+        key: &GroupKey,
+        session: SessionId,
+        receiver: ReceiverId,
+        shared: &SharedSecret,
+    ) -> Self {
+        key.derive(
+            "glancecast v2 sender to receiver alone: group key, session id, receiver id, shared secret",
+            &[&session.0, &receiver.0, shared.bytes()],
         )
     }
 
@@ -131,6 +176,7 @@ fn nonce(sequence: Sequence) -> Nonce {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::agree::AgreementKey;
 
     const SESSION: SessionId = SessionId([5; 16]);
 
@@ -162,6 +208,16 @@ mod tests {
             Cipher::downward(&key, SessionId([6; 16])),
             Cipher::upward(&key, SESSION, ReceiverId([1; 8])),
             Cipher::upward(&key, SESSION, ReceiverId([2; 8])),
+            Cipher::private_up(&key, SESSION, ReceiverId([1; 8]), &shared(1)),
+            Cipher::private_up(&key, SESSION, ReceiverId([1; 8]), &shared(2)),
+            Cipher::private_up(&key, SESSION, ReceiverId([2; 8]), &shared(1)),
+            Cipher::private_up(&key, SessionId([6; 16]), ReceiverId([1; 8]), &shared(1)),
+            Cipher::private_up(&other, SESSION, ReceiverId([1; 8]), &shared(1)),
+            Cipher::private_down(&key, SESSION, ReceiverId([1; 8]), &shared(1)),
+            Cipher::private_down(&key, SESSION, ReceiverId([1; 8]), &shared(2)),
+            Cipher::private_down(&key, SESSION, ReceiverId([2; 8]), &shared(1)),
+            Cipher::private_down(&key, SessionId([6; 16]), ReceiverId([1; 8]), &shared(1)),
+            Cipher::private_down(&other, SESSION, ReceiverId([1; 8]), &shared(1)),
             Cipher::notice(&key, &SESSION.0),
         ];
         for (i, writer) in ciphers.iter().enumerate() {
@@ -178,10 +234,24 @@ mod tests {
     }
 
     #[test]
+    fn a_groups_id_tells_it_from_others() {
+        let id = GroupKey::new([1; 32]).id();
+        assert_eq!(id, GroupKey::new([1; 32]).id());
+        assert_ne!(id, GroupKey::new([2; 32]).id());
+        assert_ne!(id.0, [1; 32], "it is not the key");
+    }
+
+    #[test]
     fn keys_do_not_show_in_debug_output() {
         let key = GroupKey::new([0xAB; 32]);
         let shown = format!("{key:?} {:?}", Cipher::downward(&key, SESSION));
         assert_eq!(shown, "GroupKey(..) Cipher(..)");
+    }
+
+    /// The secret of the sender with `seed` and one host.
+    fn shared(seed: u8) -> SharedSecret {
+        let key = |seed| AgreementKey::from_seed(&Zeroizing::new([seed; 32]));
+        key(seed).agree(&key(9).public()).expect("keys of our own")
     }
 
     fn sequence(value: u64) -> Sequence {

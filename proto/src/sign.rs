@@ -1,8 +1,11 @@
 //! Signatures. Every host has the group key, and with it the key of every datagram. Datagrams of the sender that could
 //! mislead the whole group are therefore signed too (Ed25519, RFC 8032), so that no host can speak for the sender.
 //!
-//! A signature covers a context, the session's id, the clear header with the datagram's number, and the body: it is
-//! valid for that one datagram. Symbols are not signed, as the signed root and manifest prove what they amount to.
+//! A host signs likewise what makes it known to a sender, and what it says at the end: hello, receipt, answer.
+//!
+//! A signature covers a context, the group's id, the session's id, the clear header with the datagram's version and
+//! number, and the body: it is valid for that one datagram of that one group. Symbols are not signed, as the signed root
+//! and manifest prove what they amount to.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,12 +15,12 @@ use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 use zeroize::Zeroizing;
 
 use crate::hex::{self, Hex};
-use crate::ids::SessionId;
+use crate::ids::{GroupId, SessionId};
 
 /// Bytes of a signature.
 pub const SIGNATURE_BYTES: usize = 64;
 
-/// A sender's secret key. Clones share one copy of it, which is zeroed when the last clone is dropped.
+/// The secret key of a sender or of a host. Clones share one copy of it, which is zeroed when the last clone is dropped.
 #[derive(Clone)]
 pub struct SigningKey(Arc<Ed25519KeyPair>);
 
@@ -31,14 +34,66 @@ impl SigningKey {
         Self(Arc::new(pair))
     }
 
-    /// The public half, by which hosts know this sender.
+    /// The public half, by which others know its holder.
     pub fn public(&self) -> PublicKey {
         PublicKey(self.0.public_key().as_ref().try_into().expect("an Ed25519 public key has 32 bytes"))
     }
 
-    pub(crate) fn sign(&self, session: SessionId, header: &[u8], body: &[u8]) -> [u8; SIGNATURE_BYTES] {
-        let signature = self.0.sign(&message(session, header, body));
-        signature.as_ref().try_into().expect("an Ed25519 signature has 64 bytes")
+    /// Signs the datagrams of one session with this key.
+    pub fn within(&self, scope: Scope) -> Signer<'_> {
+        Signer { key: self, scope }
+    }
+
+    pub(crate) fn sign_message(&self, message: &[u8]) -> [u8; SIGNATURE_BYTES] {
+        self.0.sign(message).as_ref().try_into().expect("an Ed25519 signature has 64 bytes")
+    }
+}
+
+/// What a signature is for: one session of one group. What was signed for one group is worth nothing in another, also
+/// where both list the same sender.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Scope {
+    /// The group.
+    pub group: GroupId,
+    /// The session.
+    pub session: SessionId,
+}
+
+/// A key with the scope that it signs for.
+#[derive(Clone, Copy, Debug)]
+pub struct Signer<'a> {
+    key: &'a SigningKey,
+    scope: Scope,
+}
+
+impl Signer<'_> {
+    /// The public half of the key.
+    pub fn public(&self) -> PublicKey {
+        self.key.public()
+    }
+
+    /// What it signs for.
+    pub fn scope(&self) -> Scope {
+        self.scope
+    }
+
+    pub(crate) fn sign(&self, header: &[u8], body: &[u8]) -> [u8; SIGNATURE_BYTES] {
+        self.key.sign_message(&message(self.scope, header, body))
+    }
+}
+
+/// A public key with the scope that its signatures have to be for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Verifier {
+    /// The key.
+    pub key: PublicKey,
+    /// The scope.
+    pub scope: Scope,
+}
+
+impl Verifier {
+    pub(crate) fn verify(&self, header: &[u8], body: &[u8], signature: &[u8; SIGNATURE_BYTES]) -> bool {
+        self.key.verify_message(&message(self.scope, header, body), signature)
     }
 }
 
@@ -48,7 +103,7 @@ impl fmt::Debug for SigningKey {
     }
 }
 
-/// A sender's public key, with which its signatures are checked. As text: `ed25519:` and 64 hex digits.
+/// A public key, with which signatures are checked. As text: `ed25519:` and 64 hex digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PublicKey(pub [u8; PublicKey::BYTES]);
 
@@ -59,15 +114,13 @@ impl PublicKey {
     /// The beginning of its text.
     pub const PREFIX: &str = "ed25519:";
 
-    pub(crate) fn verify(
-        &self,
-        session: SessionId,
-        header: &[u8],
-        body: &[u8],
-        signature: &[u8; SIGNATURE_BYTES],
-    ) -> bool {
-        let key = UnparsedPublicKey::new(&ED25519, &self.0);
-        key.verify(&message(session, header, body), signature).is_ok()
+    /// Checks signatures of this key for one session.
+    pub const fn within(self, scope: Scope) -> Verifier {
+        Verifier { key: self, scope }
+    }
+
+    pub(crate) fn verify_message(&self, message: &[u8], signature: &[u8; SIGNATURE_BYTES]) -> bool {
+        UnparsedPublicKey::new(&ED25519, &self.0).verify(message, signature).is_ok()
     }
 }
 
@@ -95,36 +148,40 @@ impl FromStr for PublicKey {
 
 /// A text that is no public key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a sender's public key, which is `ed25519:` and 64 hex digits")]
+#[error("not a public key, which is `ed25519:` and 64 hex digits")]
 pub struct PublicKeyError;
 
-fn message(session: SessionId, header: &[u8], body: &[u8]) -> Vec<u8> {
-    [CONTEXT, &session.0, header, body].concat()
+fn message(scope: Scope, header: &[u8], body: &[u8]) -> Vec<u8> {
+    [CONTEXT, &scope.group.0, &scope.session.0, header, body].concat()
 }
 
 /// Keeps these signatures apart from any that the same key may make elsewhere.
-const CONTEXT: &[u8] = b"glancecast v1 signed datagram: session id, header, body\0";
+const CONTEXT: &[u8] = b"glancecast v2 signed datagram: group id, session id, header, body\0";
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const SESSION: SessionId = SessionId([5; 16]);
+    const SCOPE: Scope = Scope { group: GroupId([4; 32]), session: SessionId([5; 16]) };
 
     #[test]
-    fn a_signature_is_good_for_one_session_one_header_and_one_body() {
+    fn a_signature_is_good_for_one_group_one_session_one_header_and_one_body() {
         let key = signing_key(1);
-        let public = key.public();
-        let signature = key.sign(SESSION, b"header", b"body");
-        assert!(public.verify(SESSION, b"header", b"body", &signature));
-        assert!(!public.verify(SessionId([6; 16]), b"header", b"body", &signature));
-        assert!(!public.verify(SESSION, b"Header", b"body", &signature));
-        assert!(!public.verify(SESSION, b"header", b"Body", &signature));
-        assert!(!signing_key(2).public().verify(SESSION, b"header", b"body", &signature));
+        let here = key.public().within(SCOPE);
+        let signature = key.within(SCOPE).sign(b"header", b"body");
+        assert!(here.verify(b"header", b"body", &signature));
+        let elsewhere =
+            [Scope { group: GroupId([3; 32]), ..SCOPE }, Scope { session: SessionId([6; 16]), ..SCOPE }];
+        for scope in elsewhere {
+            assert!(!key.public().within(scope).verify(b"header", b"body", &signature), "{scope:?}");
+        }
+        assert!(!here.verify(b"Header", b"body", &signature));
+        assert!(!here.verify(b"header", b"Body", &signature));
+        assert!(!signing_key(2).public().within(SCOPE).verify(b"header", b"body", &signature));
         for byte in 0..SIGNATURE_BYTES {
             let mut bent = signature;
             bent[byte] ^= 1;
-            assert!(!public.verify(SESSION, b"header", b"body", &bent), "byte {byte}");
+            assert!(!here.verify(b"header", b"body", &bent), "byte {byte}");
         }
     }
 

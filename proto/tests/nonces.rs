@@ -1,26 +1,31 @@
 //! No number is used twice under one key: across starts and uplinks of hosts, sessions, queries, groups whose key
-//! is being replaced, and clocks that step. Two datagrams under one key and number would reveal both of them, and
-//! the key that authenticates them. Seeded; the seed is printed.
+//! is being replaced, senders of one session id, and clocks that step. Two datagrams under one key and number would
+//! reveal both of them, and the key that authenticates them. Seeded; the seed is printed.
 
 mod dice;
+mod pair;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use dice::Dice;
+use glancecast_proto::agree::{AgreementKey, AgreementPublic, StartSecret};
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::{HostName, ObjectName, ReceiverId, Sequence, SessionId};
-use glancecast_proto::query::{Lookup, Reply, Responder, ResponderConfig};
+use glancecast_proto::known::KnownHosts;
+use glancecast_proto::limits::CONTROL_SMALL;
+use glancecast_proto::query::{Lookup, Querier, QuerierConfig, Reply, Responder, ResponderConfig};
 use glancecast_proto::receiver::{
     Attempt, BlockRoom, Effect, Failure, Opened, Receiver, ReceiverConfig, ReceiverEvent,
 };
 use glancecast_proto::seal::{Cipher, GroupKey};
-use glancecast_proto::sign::PublicKey;
+use glancecast_proto::sender::{Expected, Sender};
+use glancecast_proto::sign::{PublicKey, SigningKey};
 use glancecast_proto::time::{Moment, WallClock};
 use glancecast_proto::wire::{
-    Ack, Announce, Answer, AnswerState, Ask, DiskFormat, Down, End, FailureKind, Header, Heard, Kind, Notice,
-    Pin, Poll, Query, Up, UpHeader,
+    Ack, Announce, Answer, AnswerState, Ask, Audience, AudiencePage, DiskFormat, Down, End, FailureKind,
+    Header, Heard, HeldDigest, Hello, Kind, Notice, Page, Pin, Poll, Query, Up, UpHeader,
 };
 
 #[test]
@@ -36,6 +41,81 @@ fn no_number_is_used_twice_under_one_key() {
     assert!(seen.notices > 100, "so many versions meet");
     assert!(seen.again > 100, "a start that comes back to a session is what this is about");
     assert!(seen.asked_again > 20, "as is a query that a step of the clock has made new");
+    assert!(seen.alone > 1_000, "what only one sender can open has keys of its own");
+    assert!(seen.agreements > 1_000);
+}
+
+#[test]
+fn a_senders_numbers_to_the_group_and_to_its_hosts_never_meet() {
+    let mut sender = Sender::new(pair::at(0), pair::push_of(1, 4_096));
+    let (mut numbers, mut acks, mut out) = (BTreeMap::new(), 0, Vec::new());
+    let mut hosts: Vec<Receiver> = (0..20).map(host_of_a_push).collect();
+    for ms in 0..3_000 {
+        let now = pair::at(ms);
+        sender.handle_timeout(now);
+        while let Some(transmit) = sender.poll_transmit(now, &mut out) {
+            let number = Header::parse(&out).expect("ours").sequence;
+            assert_eq!(numbers.insert(number, out.clone()), None, "number {number} twice");
+            acks += u32::from(transmit.kind == Kind::Ack);
+            // Every third acknowledgement is lost, so that hosts go on asking for theirs.
+            if transmit.kind != Kind::Ack || acks % 3 > 0 {
+                for host in &mut hosts {
+                    let _ = host.handle_datagram(now, pair::wall(now), pair::SENDER, &out);
+                }
+            }
+        }
+        for (host, at) in hosts.iter_mut().zip(0..) {
+            while let Some((_, datagram)) = pair::said(host, now) {
+                let _ = sender.handle_datagram(now, ([10, 0, 1, at], 7167).into(), &datagram);
+            }
+        }
+    }
+    println!("{} datagrams, {acks} of them to one host alone", numbers.len());
+    assert!(acks > 20 && sender.tally().heard == 20);
+}
+
+#[test]
+fn a_queriers_numbers_to_the_group_and_to_its_hosts_never_meet() {
+    let names: BTreeSet<HostName> = (0..3).map(name_of).collect();
+    let config = QuerierConfig {
+        id: QUERIES[0],
+        key: GroupKey::new(KEYS[0]),
+        signer: Some(SigningKey::from_seed(&[8; 32].into())),
+        agreement: sender_agreement(0),
+        known: KnownHosts::default(),
+        query: Query::Hosts,
+        reply_to: SENDER,
+        answer_bytes_max: 1_232,
+        started: WALL,
+        wait: Duration::from_secs(3),
+        expected: Expected::Named(names),
+    };
+    let mut dice = Dice::of("querier", 1);
+    let mut hosts: Vec<Host> = (0..2).map(|number| Host::start(number, &mut dice)).collect();
+    let mut querier = Querier::new(Moment::default(), config);
+    let (mut numbers, mut kinds, mut out) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
+    let mut now = Moment::default();
+    while !querier.is_finished(now) {
+        while let Some(transmit) = querier.poll_transmit(now, &mut out) {
+            let number = Header::parse(&out).expect("ours").sequence;
+            assert_eq!(numbers.insert(number, out.clone()), None, "number {number} twice");
+            *kinds.entry(transmit.kind as u8).or_insert(0) += 1;
+            hosts.iter_mut().for_each(|host| host.hear(WALL, &out));
+        }
+        for host in &mut hosts {
+            host.now = now;
+            host.answer(&mut dice);
+            for datagram in host.said() {
+                let _ = querier.handle_datagram(now, SENDER, &datagram);
+            }
+        }
+        now = now + Duration::from_millis(7);
+    }
+    println!("{kinds:?}");
+    assert_eq!(
+        kinds.keys().copied().collect::<Vec<_>>(),
+        [Kind::Audience as u8, Kind::Ask as u8, Kind::Heard as u8]
+    );
 }
 
 #[test]
@@ -46,7 +126,7 @@ fn a_thousand_links_of_one_start_have_a_thousand_keys() {
         let mut ids = BTreeSet::new();
         for _ in 0..1_000 {
             let wall = WallClock(WALL.0 + host.now.micros() / 1_000);
-            host.hear(wall, &announcement(0, SESSIONS[0], wall, 1));
+            host.hear(wall, &announcement(0, SESSIONS[0], wall, 1, Announcer::First, Audience::Everyone));
             let hello = host.said().into_iter().find_map(|datagram| UpHeader::parse(&datagram).ok());
             assert!(ids.insert(hello.expect("a hello").receiver), "link {} of seed {seed}", ids.len());
             host.now = host.now + Duration::from_secs(31);
@@ -84,14 +164,26 @@ struct Host {
 #[derive(Default)]
 struct Ledger {
     said: BTreeMap<(Writer, u64), Vec<u8>>,
+    /// The agreement key of each start in each session, as its hello or its answer has it, and whose it is.
+    agreements: BTreeMap<(SessionId, ReceiverId), AgreementPublic>,
+    owners: BTreeMap<AgreementPublic, (SessionId, ReceiverId)>,
     seen: Seen,
 }
 
 /// What a key is derived from, in addition to the group key.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Writer {
     Up(usize, SessionId, ReceiverId),
+    /// To this sender alone.
+    PrivateUp(usize, SessionId, ReceiverId, Announcer),
     Notice(usize, [u8; 16]),
+}
+
+/// Who announces a session. Whoever has the group key can announce the session of another sender, with its own key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Announcer {
+    First,
+    Second,
 }
 
 /// How often the cases under test occurred.
@@ -103,6 +195,9 @@ struct Seen {
     /// Queries answered again by the same start.
     asked_again: u32,
     notices: u32,
+    /// Datagrams to one sender alone.
+    alone: u32,
+    agreements: u32,
     under_each_key: [u32; KEYS.len()],
 }
 
@@ -112,6 +207,8 @@ impl Seen {
         self.again += other.again;
         self.asked_again += other.asked_again;
         self.notices += other.notices;
+        self.alone += other.alone;
+        self.agreements += other.agreements;
         self.under_each_key.iter_mut().zip(other.under_each_key).for_each(|(sum, more)| *sum += more);
     }
 }
@@ -135,22 +232,79 @@ impl Ledger {
         let up = UpHeader::parse(datagram).expect("hosts say nothing else");
         let mut sessions = SESSIONS.iter().chain(&QUERIES);
         let session = *sessions.find(|id| id.tag() == up.header.tag).expect("of one that there is");
-        let opens = |key: &[u8; 32]| {
-            let cipher = Cipher::upward(&GroupKey::new(*key), session, up.receiver);
-            match up.header.kind {
-                Kind::Answer => Answer::open(&cipher, up, datagram).is_ok(),
-                _ => Up::open(&cipher, geometry(), up, datagram).is_ok(),
+        let id = (session, up.receiver);
+        let under = match up.header.kind {
+            Kind::Hello | Kind::Answer => {
+                let (key, agreement) = upward(session, up, datagram);
+                agreement.into_iter().for_each(|agreement| self.note_agreement(id, agreement));
+                Writer::Up(key, session, up.receiver)
+            }
+            _ => {
+                let agreement = self.agreements[&id];
+                let (key, announcer) = private(session, up, agreement, datagram);
+                self.seen.alone += 1;
+                Writer::PrivateUp(key, session, up.receiver, announcer)
             }
         };
-        let key = KEYS.iter().position(opens).expect("under a key of ours");
+        let (Writer::Up(key, ..) | Writer::PrivateUp(key, ..) | Writer::Notice(key, _)) = under;
         self.seen.under_each_key[key] += 1;
-        (Writer::Up(key, session, up.receiver), up.header.sequence.value())
+        (under, up.header.sequence.value())
     }
+
+    /// # Panics
+    /// If a start has two keys in a session, or two have the same one.
+    fn note_agreement(&mut self, id: (SessionId, ReceiverId), agreement: AgreementPublic) {
+        self.seen.agreements += u32::from(!self.agreements.contains_key(&id));
+        assert_eq!(*self.agreements.entry(id).or_insert(agreement), agreement);
+        assert_eq!(*self.owners.entry(agreement).or_insert(id), id);
+    }
+}
+
+/// Returns which group key opens a hello or an answer, and the agreement key in it.
+fn upward(session: SessionId, up: UpHeader, datagram: &[u8]) -> (usize, Option<AgreementPublic>) {
+    let opened = |key: &[u8; 32]| {
+        let group = GroupKey::new(*key);
+        let cipher = Cipher::upward(&group, session, up.receiver);
+        if up.header.kind == Kind::Hello {
+            let greeting = Hello::open(&cipher, geometry(), up, datagram).ok()?;
+            greeting.verify(group.scope(session)).expect("signed by the host");
+            return Some(Some(greeting.hello.agreement));
+        }
+        let open =
+            |host| Answer::open(&cipher, group.scope(session), Some(host_key(host).public()), up, datagram);
+        let answer = (0..HOSTS).find_map(|host| open(host).ok())?;
+        Some(match answer.page {
+            Page::About(about) => Some(about.agreement),
+            _ => None,
+        })
+    };
+    let opened: Vec<_> = KEYS.iter().map(opened).collect();
+    let key = opened.iter().position(Option::is_some).expect("under a key of ours");
+    (key, opened[key].expect("it opens"))
+}
+
+/// Returns which group key and whose agreement key open what a host tells a sender alone.
+fn private(
+    session: SessionId,
+    up: UpHeader,
+    agreement: AgreementPublic,
+    datagram: &[u8],
+) -> (usize, Announcer) {
+    for announcer in [Announcer::First, Announcer::Second] {
+        let shared = sender_agreement(announcer as usize).agree(&agreement).expect("a host's key");
+        for (at, key) in KEYS.iter().enumerate() {
+            let cipher = Cipher::private_up(&GroupKey::new(*key), session, up.receiver, &shared);
+            if Up::open(&cipher, geometry(), up, datagram).is_ok() {
+                return (at, announcer);
+            }
+        }
+    }
+    panic!("it is for none of the senders")
 }
 
 impl Group {
     fn new(mut dice: Dice) -> Self {
-        let hosts: Vec<Host> = (0..3).map(|number| Host::start(number, &mut dice)).collect();
+        let hosts: Vec<Host> = (0..HOSTS).map(|number| Host::start(number, &mut dice)).collect();
         let ledger = Ledger::default();
         Self { dice, wall: WALL, hosts, ledger, sequence: 0 }
     }
@@ -161,11 +315,13 @@ impl Group {
         let (key, session) = (self.dice.below(2) as usize, *self.dice.pick(&SESSIONS));
         match self.dice.below(1_000) {
             0..400 => {
-                let datagram = announcement(key, session, self.wall, self.next());
+                let announcer = *self.dice.pick(&[Announcer::First, Announcer::First, Announcer::Second]);
+                let audience = *self.dice.pick(&[Audience::Everyone, Audience::Everyone, NAMED]);
+                let datagram = announcement(key, session, self.wall, self.next(), announcer, audience);
                 self.hosts[host].hear(self.wall, &datagram);
             }
             400..500 => {
-                let down = self.down();
+                let down = self.down(session);
                 let mut datagram = Vec::new();
                 let cipher = Cipher::downward(&GroupKey::new(KEYS[key]), session);
                 down.seal(&cipher, None, session, number(self.next()), &mut datagram);
@@ -174,7 +330,8 @@ impl Group {
             500..560 => self.acknowledge(host, key),
             560..660 => self.ask(host, key),
             660..700 => {
-                let stranger = [9, 200, self.dice.below(5) as u8, 2, 3];
+                let mut stranger = [0; 200];
+                stranger[..5].copy_from_slice(&[9 + self.dice.below(200) as u8, 200, 1, 2, 3]);
                 self.hosts[host].hear(self.wall, &stranger);
             }
             700..760 => self.hosts[host].open(&mut self.dice),
@@ -212,10 +369,15 @@ impl Group {
         self.hosts.iter_mut().for_each(|host| host.now = host.now + time);
     }
 
-    fn down(&mut self) -> Down {
-        match self.dice.below(12) {
+    fn down(&mut self, session: SessionId) -> Down {
+        match self.dice.below(16) {
             0 => Down::End(End::Over),
             1 => Down::End(End::Aborted("no".into())),
+            2..6 => {
+                let first = self.dice.below(2) as usize;
+                let names: Vec<HostName> = (first..HOSTS).map(name_of).collect();
+                Down::Audience(AudiencePage::pages(session, &names, CONTROL_SMALL).swap_remove(0))
+            }
             _ => Down::Poll(Poll {
                 round: self.dice.below(1_000) as u32,
                 blocks_sent: 0,
@@ -230,15 +392,18 @@ impl Group {
     /// Acknowledges the host's last datagram.
     fn acknowledge(&mut self, host: usize, key: usize) {
         let Some((receiver, id)) = self.hosts[host].us else { return };
-        let (cipher, sequence) = (Cipher::downward(&GroupKey::new(KEYS[key]), id), number(self.next()));
+        let (group, sequence) = (GroupKey::new(KEYS[key]), number(self.next()));
         let mut datagram = Vec::new();
         if QUERIES.contains(&id) {
-            let page = self.dice.below(2) as u16;
-            Heard { receiver, edition: 1, page }.seal(&cipher, id.tag(), sequence, &mut datagram);
+            let (page, cipher) = (self.dice.below(2) as u16, Cipher::downward(&group, id));
+            Heard { receiver, edition: 1, page }.seal(&cipher, None, id.tag(), sequence, &mut datagram);
         } else {
             let kind = *self.dice.pick(&[Kind::Hello, Kind::Hello, Kind::Done, Kind::Failed]);
-            let ack = Down::Ack(Ack { receiver, kind, slot: self.dice.below(4) as u32 });
-            ack.seal(&cipher, None, id, sequence, &mut datagram);
+            let (slot, announcer) = (self.dice.below(4) as u32, self.dice.below(3) as usize / 2);
+            let Some(agreement) = self.ledger.agreements.get(&(id, receiver)) else { return };
+            let shared = sender_agreement(announcer).agree(agreement).expect("a host's key");
+            let cipher = Cipher::private_down(&group, id, receiver, &shared);
+            Ack { receiver, kind, slot }.seal(&cipher, id.tag(), sequence, &mut datagram);
         }
         self.hosts[host].hear(self.wall, &datagram);
     }
@@ -252,10 +417,12 @@ impl Group {
             reply_to: SENDER,
             spread: Duration::from_millis(self.dice.below(50)),
             answer_bytes_max: 1_400,
+            audience: Audience::Everyone,
+            agreement: sender_agreement(0).public(),
             query: Query::Hosts,
         };
         let mut datagram = Vec::new();
-        ask.seal(&Cipher::downward(&GroupKey::new(KEYS[key]), id), number(self.next()), &mut datagram);
+        ask.seal(&Cipher::downward(&GroupKey::new(KEYS[key]), id), None, number(self.next()), &mut datagram);
         self.hosts[host].hear(self.wall, &datagram);
     }
 
@@ -272,7 +439,7 @@ impl Host {
     fn start(number: usize, dice: &mut Dice) -> Self {
         let start = |dice: &mut Dice| *dice.bytes(16).first_chunk().expect("16 bytes");
         let seed = |dice: &mut Dice| *dice.bytes(32).first_chunk().expect("32 bytes");
-        let name = HostName::new(&format!("compute-{number}")).expect("plain");
+        let name = name_of(number);
         let keys = || KEYS.map(GroupKey::new).to_vec();
         // One host accepts no sender, so that it refuses: refusals are datagrams too.
         let senders = if number == 0 { vec![PublicKey([1; 32])] } else { Vec::new() };
@@ -284,6 +451,10 @@ impl Host {
                 name: name.clone(),
                 software: "test".into(),
                 keys: keys(),
+                // The host's key is the same at each start, unlike all that is drawn.
+                host_key: host_key(number),
+                secret: StartSecret::new(seed(dice)),
+                mtu: None,
                 senders,
                 start: start(dice),
                 seed: seed(dice),
@@ -293,6 +464,9 @@ impl Host {
                 name,
                 software: "test".into(),
                 keys: keys(),
+                host_key: host_key(number),
+                secret: StartSecret::new(seed(dice)),
+                senders: Vec::new(),
                 start: start(dice),
                 seed: seed(dice),
                 started: WALL,
@@ -308,7 +482,10 @@ impl Host {
     fn hear(&mut self, wall: WallClock, datagram: &[u8]) {
         match Header::parse(datagram).map(|header| header.kind) {
             Ok(Kind::Ask | Kind::Heard) => {
-                let _ = self.responder.handle_datagram(self.now, wall, datagram);
+                let _ = self.responder.handle_datagram(self.now, wall, SENDER, datagram);
+            }
+            Ok(Kind::Audience) if self.responder.is_for(datagram) => {
+                let _ = self.responder.handle_datagram(self.now, wall, SENDER, datagram);
             }
             _ => {
                 let _ = self.receiver.handle_datagram(self.now, wall, SENDER, datagram);
@@ -353,6 +530,7 @@ impl Host {
                 free_bytes: None,
                 held: 0,
                 pinned: 0,
+                digest: HeldDigest::of([]),
                 objects: Vec::new(),
                 state,
             };
@@ -388,7 +566,14 @@ impl Host {
     }
 }
 
-fn announcement(key: usize, session: SessionId, wall: WallClock, sequence: u64) -> Vec<u8> {
+fn announcement(
+    key: usize,
+    session: SessionId,
+    wall: WallClock,
+    sequence: u64,
+    announcer: Announcer,
+    audience: Audience,
+) -> Vec<u8> {
     let announce = Announce {
         session,
         time: wall,
@@ -399,7 +584,8 @@ fn announcement(key: usize, session: SessionId, wall: WallClock, sequence: u64) 
         pin: Pin::None,
         reply_to: SENDER,
         spread: Duration::ZERO,
-        expected_hosts: 0,
+        audience,
+        agreement: sender_agreement(announcer as usize).public(),
         one_way: false,
         base: None,
     };
@@ -407,6 +593,30 @@ fn announcement(key: usize, session: SessionId, wall: WallClock, sequence: u64) 
     let cipher = Cipher::downward(&GroupKey::new(KEYS[key]), session);
     announce.seal(&cipher, None, number(sequence), &mut datagram);
     datagram
+}
+
+/// Returns the host of this number in a push of the pair's sender.
+fn host_of_a_push(number: usize) -> Receiver {
+    Receiver::new(ReceiverConfig {
+        name: name_of(number),
+        host_key: host_key(number),
+        secret: StartSecret::new([number as u8; 32]),
+        start: [number as u8; 16],
+        ..pair::host_config()
+    })
+}
+
+fn name_of(host: usize) -> HostName {
+    HostName::new(&format!("compute-{host}")).expect("plain")
+}
+
+fn host_key(host: usize) -> SigningKey {
+    SigningKey::from_seed(&[host as u8; 32].into())
+}
+
+/// Returns the half of a sender of the keys that it shares with hosts.
+fn sender_agreement(number: usize) -> AgreementKey {
+    AgreementKey::from_seed(&[100 + number as u8; 32].into())
 }
 
 fn number(value: u64) -> Sequence {
@@ -417,6 +627,10 @@ fn geometry() -> Geometry {
     Geometry::new(3 << 20, 20, 1432).expect("in range")
 }
 
+/// The hosts of a group.
+const HOSTS: usize = 3;
+/// An audience that pages have to say more about.
+const NAMED: Audience = Audience::Named { names: 3 };
 /// The group key, and the one that is to replace it.
 const KEYS: [[u8; 32]; 2] = [[7; 32], [8; 32]];
 const SESSIONS: [SessionId; 3] = [SessionId([1; 16]), SessionId([2; 16]), SessionId([3; 16])];

@@ -1,31 +1,31 @@
-//! One querier and many hosts: the real machines, in virtual time, on a seeded network that loses, doubles and
-//! delays.
+//! Queries over a bad network: the real machines of one querier and many hosts.
 
-mod aead;
+mod asking;
+mod crypto;
 mod dice;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use dice::Dice;
-use glancecast_proto::ids::{HostName, ObjectName, ReceiverId, Sequence, SessionId};
-use glancecast_proto::integrity::Root;
-use glancecast_proto::limits::{CONTROL_SMALL, HELD_MAX, QUERIES_OPEN_MAX};
-use glancecast_proto::query::{
-    HostAnswer, Lookup, LookupId, Querier, QuerierConfig, Reply, Responder, ResponderConfig, Standing,
+use asking::{
+    Answering, QUERIER, STARTED, WAIT, World, about, address, asking, at, config, host_key, key, key_scope,
+    known, name, named, objects, sealed_ask, sender_key, sought,
 };
+use dice::Dice;
+use glancecast_proto::ids::{HostName, ReceiverId, Sequence, SessionId};
+use glancecast_proto::integrity::Root;
+use glancecast_proto::limits::{HELD_MAX, QUERIES_OPEN_MAX};
+use glancecast_proto::query::{Lookup, Querier, QuerierConfig, Responder, ResponderConfig, Standing};
 use glancecast_proto::seal::{Cipher, GroupKey};
 use glancecast_proto::sender::Expected;
-use glancecast_proto::time::{Moment, WallClock};
-use glancecast_proto::wire::{
-    About, Answer, AnswerState, Ask, Discard, Finding, Held, Kept, Kind, Page, Query, Sought, VERSION,
-};
+use glancecast_proto::time::WallClock;
+use glancecast_proto::wire::{Answer, Discard, Finding, Kind, Page, Query, VERSION};
 
 #[test]
 fn every_host_answers_in_full_whatever_is_lost() {
     for (seed, loss) in [0.0, 0.1, 0.4].into_iter().enumerate() {
-        let mut world = World::new(seed as u64, loss, asking(Query::Hosts, named(20)));
+        let config = QuerierConfig { wait: WAIT * 2, ..asking(Query::Hosts, named(20)) };
+        let mut world = World::new(seed as u64, loss, config);
         (0..20).for_each(|host| world.start(host, Answering::Holds(64)));
         let rows = world.run();
         println!("loss {loss}: {} after {}", rows.len(), world.now);
@@ -45,6 +45,72 @@ fn asking_ends_as_soon_as_all_who_should_have_answered() {
         world.run();
         assert!(world.now < at(Duration::from_millis(500)), "{}", world.now);
     }
+}
+
+#[test]
+fn asking_ends_at_once_where_nobody_else_can_have_answered() {
+    let config = QuerierConfig { known: known(0..5), ..asking(Query::Hosts, named(5)) };
+    let mut world = World::new(1, 0.0, config);
+    (0..5).for_each(|host| world.start(host, Answering::Holds(3)));
+    world.run();
+    assert!(world.now < at(Duration::from_millis(50)), "{}", world.now);
+}
+
+#[test]
+fn a_query_for_some_hosts_is_looked_into_by_no_other_whatever_is_lost() {
+    for (seed, loss) in [0.0, 0.1, 0.4].into_iter().enumerate() {
+        let unpin = asking(Query::Unpin(sought("image-0")), Expected::Named([2, 5, 80].map(name).into()));
+        let config = QuerierConfig { signer: Some(sender_key()), known: known(0..100), ..unpin };
+        let mut world = World::new(20 + seed as u64, loss, config);
+        (0..100).for_each(|host| world.start_listing_the_sender(host, Answering::Holds(1)));
+        let rows = world.run();
+        assert!(rows.iter().all(|row| row.standing == Standing::Answered), "{rows:?}");
+        let looked: Vec<usize> =
+            world.hosts.iter().filter(|(_, host)| host.looked_into > 0).map(|(&id, _)| id).collect();
+        assert_eq!((rows.len(), looked), (3, vec![2, 5, 80]));
+        let uninvolved = world.hosts[&0].responder.discards();
+        assert!(uninvolved.of(Discard::NotForUs) > 0 || loss > 0.0);
+        println!("loss {loss}: {}, {} datagrams up, {uninvolved}", world.now, world.heard.len());
+    }
+}
+
+#[test]
+fn a_query_for_three_quarters_of_two_thousand_hosts_is_answered_by_these() {
+    let named: BTreeSet<HostName> = (0..2_000).filter(|host| host % 4 > 0).map(name).collect();
+    let config = QuerierConfig {
+        signer: Some(sender_key()),
+        known: known(0..2_000),
+        ..asking(Query::Hosts, Expected::Named(named.clone()))
+    };
+    let mut world = World::new(23, 0.02, config);
+    (0..2_000).for_each(|host| world.start_listing_the_sender(host, Answering::Holds(1)));
+    let rows = world.run();
+    println!("{} rows after {}", rows.len(), world.now);
+    assert!(rows.iter().all(|row| row.standing == Standing::Answered));
+    assert_eq!(rows.into_iter().map(|row| row.name).collect::<BTreeSet<_>>(), named);
+    assert!(world.hosts.iter().all(|(id, host)| host.looked_into == u32::from(id % 4 > 0)));
+    assert!(world.now < at(Duration::from_secs(3)), "{}", world.now);
+}
+
+#[test]
+fn hosts_that_list_a_sender_answer_no_query_that_it_has_not_signed() {
+    let mut world = World::new(24, 0.0, asking(Query::Unpin(sought("image-0")), named(3)));
+    (0..3).for_each(|host| world.start_listing_the_sender(host, Answering::Holds(1)));
+    let rows = world.run();
+    assert!(rows.iter().all(|row| row.standing == Standing::NeverAnswered));
+    assert!(world.hosts.values().all(|host| host.looked_into == 0));
+    assert!(world.hosts.values().all(|host| host.responder.discards().of(Discard::UnknownSender) > 0));
+}
+
+#[test]
+fn two_hosts_of_one_name_are_a_finding() {
+    let mut world = World::new(25, 0.0, asking(Query::Hosts, named(1)));
+    world.start(0, Answering::Holds(1));
+    let impostor = ResponderConfig { name: name(0), ..config(66, STARTED) };
+    world.start_as(66, impostor, Answering::Holds(1));
+    let rows = world.run();
+    assert_eq!(rows.iter().map(|row| row.standing).collect::<Vec<_>>(), [Standing::Twice; 2]);
+    assert_eq!((world.querier.tally().findings, world.querier.first_uses()), (1, Vec::new()));
 }
 
 #[test]
@@ -134,7 +200,7 @@ fn an_unpin_is_done_once_however_often_it_is_heard() {
     {
         for datagram in said.iter().filter(|datagram| datagram[1] == Kind::Ask as u8) {
             let wall = WallClock(STARTED.0 + 1000 * seconds);
-            assert_eq!(host.handle_datagram(at(WAIT * 20), wall, datagram), verdict, "{seconds} s");
+            assert_eq!(host.handle_datagram(at(WAIT * 20), wall, QUERIER, datagram), verdict, "{seconds} s");
             assert_eq!(host.poll_lookup(), None, "after {seconds} s");
         }
     }
@@ -144,9 +210,9 @@ fn an_unpin_is_done_once_however_often_it_is_heard() {
 fn an_unpin_from_before_this_start_is_refused_and_a_listing_is_not() {
     let mut host = Responder::new(config(0, WallClock(STARTED.0 + 1)));
     let unpin = sealed_ask(1, STARTED, Query::Unpin(sought("image-0")));
-    assert_eq!(host.handle_datagram(at(WAIT), STARTED, &unpin), Err(Discard::Stale));
+    assert_eq!(host.handle_datagram(at(WAIT), STARTED, QUERIER, &unpin), Err(Discard::Stale));
     let listing = sealed_ask(2, STARTED, Query::Hosts);
-    assert_eq!(host.handle_datagram(at(WAIT), STARTED, &listing), Ok(()));
+    assert_eq!(host.handle_datagram(at(WAIT), STARTED, QUERIER, &listing), Ok(()));
     assert!(matches!(host.poll_lookup(), Some(Lookup::Open(_, Query::Hosts))));
     assert_eq!(host.poll_lookup(), None);
 }
@@ -154,16 +220,15 @@ fn an_unpin_from_before_this_start_is_refused_and_a_listing_is_not() {
 #[test]
 fn a_host_answers_no_more_queries_at_once_than_it_has_room_for() {
     let mut host = Responder::new(config(0, STARTED));
+    let ask = |host: &mut Responder, id: u8, from: usize, after: Duration| {
+        host.handle_datagram(at(after), STARTED, address(from), &sealed_ask(id, STARTED, Query::Hosts))
+    };
     for id in 0..QUERIES_OPEN_MAX {
-        assert_eq!(
-            host.handle_datagram(at(WAIT), STARTED, &sealed_ask(id as u8, STARTED, Query::Hosts)),
-            Ok(())
-        );
+        assert_eq!(ask(&mut host, id as u8, id, WAIT), Ok(()));
     }
-    let one_more = sealed_ask(200, STARTED, Query::Hosts);
-    assert_eq!(host.handle_datagram(at(WAIT), STARTED, &one_more), Err(Discard::TooMany));
+    assert_eq!(ask(&mut host, 200, 200, WAIT), Err(Discard::TooMany));
     host.handle_timeout(at(WAIT + Duration::from_secs(15)));
-    assert_eq!(host.handle_datagram(at(WAIT * 9), STARTED, &one_more), Ok(()), "the others are forgotten");
+    assert_eq!(ask(&mut host, 200, 200, WAIT * 9), Ok(()), "the others are forgotten");
     assert_eq!(host.discards().of(Discard::TooMany), 1);
 }
 
@@ -171,9 +236,9 @@ fn a_host_answers_no_more_queries_at_once_than_it_has_room_for() {
 fn a_query_said_again_by_somebody_else_keeps_nothing_alive() {
     let mut host = Responder::new(config(0, STARTED));
     let ask = sealed_ask(1, STARTED, Query::Hosts);
-    assert_eq!(host.handle_datagram(at(Duration::ZERO), STARTED, &ask), Ok(()));
+    assert_eq!(host.handle_datagram(at(Duration::ZERO), STARTED, QUERIER, &ask), Ok(()));
     for second in 1..15 {
-        let verdict = host.handle_datagram(at(Duration::from_secs(second)), STARTED, &ask);
+        let verdict = host.handle_datagram(at(Duration::from_secs(second)), STARTED, QUERIER, &ask);
         assert_eq!(verdict, Err(Discard::Replayed));
     }
     host.handle_timeout(at(Duration::from_secs(15)));
@@ -186,19 +251,19 @@ fn queries_of_another_group_or_time_are_dropped() {
     let mut host =
         Responder::new(ResponderConfig { keys: vec![GroupKey::new([8; 32])], ..config(0, STARTED) });
     let ask = sealed_ask(1, STARTED, Query::Hosts);
-    assert_eq!(host.handle_datagram(at(WAIT), STARTED, &ask), Err(Discard::WrongKey));
+    assert_eq!(host.handle_datagram(at(WAIT), STARTED, QUERIER, &ask), Err(Discard::WrongKey));
     let mut host = Responder::new(config(0, STARTED));
     let skewed = WallClock(STARTED.0 - 301_000);
-    assert_eq!(host.handle_datagram(at(WAIT), skewed, &ask), Err(Discard::Stale));
+    assert_eq!(host.handle_datagram(at(WAIT), skewed, QUERIER, &ask), Err(Discard::Stale));
     assert_eq!(host.poll_lookup(), None);
 }
 
 #[test]
 fn a_host_of_another_version_is_named() {
     let mut world = World::new(10, 0.0, asking(Query::Hosts, named(1)));
-    let same = aead::notice([7; 32], VERSION, world.id.tag().0, "compute-0000");
+    let same = crypto::notice([7; 32], VERSION, world.id.tag().0, "compute-0000");
     assert_eq!(world.querier.handle_datagram(world.now, address(0), &same), Err(Discard::OtherSession));
-    let other = aead::notice([7; 32], VERSION + 1, world.id.tag().0, "compute-0000");
+    let other = crypto::notice([7; 32], VERSION + 1, world.id.tag().0, "compute-0000");
     assert_eq!(world.querier.handle_datagram(world.now, address(0), &other), Ok(()));
     let rows = world.run();
     assert_eq!((rows.len(), rows[0].standing), (1, Standing::OtherVersion));
@@ -226,7 +291,8 @@ fn answers_of_another_query_are_dropped() {
     assert_eq!(world.querier.handle_datagram(world.now, address(0), &answer), Err(Discard::Replayed));
     let mut bent = answer;
     *bent.last_mut().expect("a tag") ^= 1;
-    assert_eq!(world.querier.handle_datagram(world.now, address(0), &bent), Err(Discard::Forged));
+    let mut again = Querier::new(world.now, asking(Query::Hosts, named(1)));
+    assert_eq!(again.handle_datagram(world.now, address(0), &bent), Err(Discard::Forged));
 }
 
 #[test]
@@ -247,7 +313,7 @@ fn both_machines_survive_datagrams_that_were_changed_on_their_way() {
             }
         };
         let now = at(WAIT + Duration::from_millis(round));
-        let _ = host.handle_datagram(now, STARTED, &datagram);
+        let _ = host.handle_datagram(now, STARTED, QUERIER, &datagram);
         let _ = world.querier.handle_datagram(now, address(0), &datagram);
     }
     assert_eq!(world.querier.rows().len(), 2);
@@ -256,11 +322,11 @@ fn both_machines_survive_datagrams_that_were_changed_on_their_way() {
 #[test]
 fn an_insider_that_answers_at_random_fills_no_memory_and_breaks_nothing() {
     let mut dice = Dice::of("insider", 14);
-    let now = at(Duration::ZERO);
-    let mut querier = Querier::new(now, asking(Query::Hosts, named(2)));
+    let mut querier = Querier::new(at(Duration::ZERO), asking(Query::Hosts, named(2)));
     let id = SessionId([3; 16]);
     let (mut taken, mut out) = (0, Vec::new());
     for round in 1..50_000u64 {
+        let now = at(Duration::from_millis(20 * round)); // as many as are checked for one address
         let receiver = ReceiverId([dice.below(3) as u8; 8]);
         let edition = 1 + dice.below(3) as u32;
         let pages = 1 + dice.below(4) as u16;
@@ -271,287 +337,18 @@ fn an_insider_that_answers_at_random_fills_no_memory_and_breaks_nothing() {
         };
         let sequence = Sequence::new(round - dice.below(2)).expect("small");
         let cipher = Cipher::upward(&key(), id, receiver);
-        Answer { edition, pages, page }.seal(&cipher, id.tag(), receiver, sequence, &mut out);
+        let key = host_key(usize::from(dice.below(8) == 0));
+        Answer { edition, pages, page }.seal(
+            &cipher,
+            key.within(key_scope(id)),
+            receiver,
+            sequence,
+            &mut out,
+        );
         taken += u32::from(querier.handle_datagram(now, address(1), &out).is_ok());
-        while querier.poll_transmit(now + Duration::from_secs(round), &mut out).is_some() {}
+        while querier.poll_transmit(now, &mut out).is_some() {}
     }
     println!("{taken} answers were taken");
     assert!(taken > 100);
     assert!(querier.rows().iter().all(|row| row.objects.len() <= 9), "three pages of three");
 }
-
-/// A querier, hosts, and the network between them.
-struct World {
-    now: Moment,
-    id: SessionId,
-    querier: Querier,
-    hosts: BTreeMap<usize, Host>,
-    loss: f64,
-    /// Whether all datagrams of the querier are lost.
-    mute: bool,
-    mail: BTreeMap<(Moment, u64), Mail>,
-    mailed: u64,
-    dice: Dice,
-    said: Vec<Vec<u8>>,
-    heard: Vec<Vec<u8>>,
-    answers_by_tenth: BTreeMap<u64, u32>,
-}
-
-struct Host {
-    responder: Responder,
-    answering: Answering,
-    looked_into: u32,
-    forgotten: u32,
-    /// The verification that is in progress.
-    pending: Option<(LookupId, Moment)>,
-}
-
-#[derive(Clone)]
-enum Answering {
-    Holds(usize),
-    Verifies(Duration, Finding),
-}
-
-enum Mail {
-    Down(usize, Vec<u8>),
-    Up(usize, Vec<u8>),
-}
-
-impl World {
-    fn new(seed: u64, loss: f64, config: QuerierConfig) -> Self {
-        Self {
-            now: Moment::default(),
-            id: config.id,
-            querier: Querier::new(Moment::default(), config),
-            hosts: BTreeMap::new(),
-            loss,
-            mute: false,
-            mail: BTreeMap::new(),
-            mailed: 0,
-            dice: Dice::of("network", seed),
-            said: Vec::new(),
-            heard: Vec::new(),
-            answers_by_tenth: BTreeMap::new(),
-        }
-    }
-
-    fn start(&mut self, host: usize, answering: Answering) {
-        let responder = Responder::new(config(host, STARTED));
-        self.hosts.insert(host, Host { responder, answering, looked_into: 0, forgotten: 0, pending: None });
-    }
-
-    fn run(&mut self) -> Vec<HostAnswer> {
-        while !self.querier.is_finished(self.now) {
-            self.step();
-            assert!(self.now < at(Duration::from_secs(300)), "the query does not end");
-        }
-        self.querier.rows()
-    }
-
-    fn settle(&mut self, time: Duration) {
-        let until = self.now + time;
-        while self.now < until {
-            self.step();
-        }
-    }
-
-    fn step(&mut self) {
-        self.deliver();
-        let mut out = Vec::new();
-        while let Some(transmit) = self.querier.poll_transmit(self.now, &mut out) {
-            self.said.push(out.clone());
-            let to: Vec<usize> = self
-                .hosts
-                .keys()
-                .copied()
-                .filter(|&id| transmit.to.host().is_none_or(|to| to == address(id)))
-                .collect();
-            to.into_iter()
-                .filter(|_| !self.mute)
-                .collect::<Vec<_>>()
-                .into_iter()
-                .for_each(|id| self.post(Mail::Down(id, out.clone())));
-        }
-        let ids: Vec<usize> = self.hosts.keys().copied().collect();
-        ids.into_iter().for_each(|id| self.drive_host(id));
-        let next = self.mail.keys().next().map_or(Duration::from_millis(5), |&(at, _)| at.since(self.now));
-        self.now = self.now + next.clamp(Duration::from_micros(50), Duration::from_millis(5));
-    }
-
-    fn deliver(&mut self) {
-        while let Some(entry) = self.mail.first_entry().filter(|entry| entry.key().0 <= self.now) {
-            match entry.remove() {
-                Mail::Down(id, bytes) => {
-                    let wall = WallClock(STARTED.0 + self.now.micros() / 1000);
-                    if let Some(host) = self.hosts.get_mut(&id) {
-                        let _ = host.responder.handle_datagram(self.now, wall, &bytes);
-                    }
-                }
-                Mail::Up(id, bytes) => {
-                    *self.answers_by_tenth.entry(self.now.micros() / 100_000).or_default() += 1;
-                    let _ = self.querier.handle_datagram(self.now, address(id), &bytes);
-                    self.heard.push(bytes);
-                }
-            }
-        }
-    }
-
-    fn drive_host(&mut self, id: usize) {
-        let now = self.now;
-        let host = self.hosts.get_mut(&id).expect("started");
-        host.responder.handle_timeout(now);
-        while let Some(lookup) = host.responder.poll_lookup() {
-            host.look_into(now, lookup);
-        }
-        if let Some((lookup, _)) = host.pending.take_if(|(_, until)| now >= *until) {
-            let Answering::Verifies(_, finding) = host.answering.clone() else { unreachable!("pending") };
-            host.responder.handle_reply(now, lookup, reply(objects_with(1, &finding), AnswerState::Final));
-        }
-        let mut out = Vec::new();
-        let mut said = Vec::new();
-        while let Some(to) = host.responder.poll_transmit(now, &mut out) {
-            assert_eq!(to, QUERIER);
-            assert!(out.len() <= CONTROL_SMALL, "{} bytes", out.len());
-            said.push(out.clone());
-        }
-        said.into_iter().for_each(|bytes| self.post(Mail::Up(id, bytes)));
-    }
-
-    fn post(&mut self, mail: Mail) {
-        let mut chance = |probability: f64| (self.dice.below(1_000_000) as f64) < probability * 1e6;
-        if chance(self.loss) {
-            return;
-        }
-        let doubled = chance(0.05);
-        let (id, bytes, down) = match mail {
-            Mail::Down(id, bytes) => (id, bytes, true),
-            Mail::Up(id, bytes) => (id, bytes, false),
-        };
-        for _ in 0..1 + u32::from(doubled) {
-            let at = self.now + Duration::from_micros(50 + self.dice.below(200));
-            self.mailed += 1;
-            let mail = if down { Mail::Down(id, bytes.clone()) } else { Mail::Up(id, bytes.clone()) };
-            self.mail.insert((at, self.mailed), mail);
-        }
-    }
-}
-
-impl Host {
-    fn look_into(&mut self, now: Moment, lookup: Lookup) {
-        match (lookup, &self.answering) {
-            (Lookup::Forget(_), _) => self.forgotten += 1,
-            (Lookup::Open(id, _), Answering::Holds(count)) => {
-                self.looked_into += 1;
-                self.responder.handle_reply(now, id, reply(objects(*count), AnswerState::Final));
-            }
-            (Lookup::Open(id, _), Answering::Verifies(time, _)) => {
-                self.looked_into += 1;
-                self.pending = Some((id, now + *time));
-                let state = AnswerState::Verifying { done: 0, of: 1 << 30 };
-                self.responder.handle_reply(now, id, reply(objects_with(1, &Finding::Pending), state));
-            }
-        }
-    }
-}
-
-fn about(state: u64) -> About {
-    About {
-        name: name(0),
-        software: "test".into(),
-        store: "directory:/srv".into(),
-        free_bytes: None,
-        held: 1,
-        pinned: 0,
-        state: match state {
-            0 => AnswerState::Final,
-            1 => AnswerState::Verifying { done: u64::MAX, of: u64::MAX },
-            2 => AnswerState::Busy,
-            _ => AnswerState::Failed("no".into()),
-        },
-    }
-}
-
-fn reply(objects: Vec<Held>, state: AnswerState) -> Reply {
-    let held = objects.len() as u32;
-    Reply { store: "directory:/srv".into(), free_bytes: Some(1), held, pinned: 0, objects, state }
-}
-
-fn objects(count: usize) -> Vec<Held> {
-    objects_with(count, &Finding::Listed)
-}
-
-fn objects_with(count: usize, finding: &Finding) -> Vec<Held> {
-    let held = |i| Held {
-        name: ObjectName::new(&format!("image-{i}")).expect("plain"),
-        image_id: None,
-        bytes: i as u64,
-        root: Root([i as u8; 32]),
-        proven: STARTED,
-        kept: Kept::Forever,
-        finding: finding.clone(),
-    };
-    (0..count).map(held).collect()
-}
-
-fn asking(query: Query, expected: Expected) -> QuerierConfig {
-    QuerierConfig {
-        id: SessionId([3; 16]),
-        key: key(),
-        query,
-        reply_to: QUERIER,
-        answer_bytes_max: CONTROL_SMALL as u16,
-        started: STARTED,
-        wait: WAIT,
-        expected,
-    }
-}
-
-fn sealed_ask(id: u8, time: WallClock, query: Query) -> Vec<u8> {
-    let id = SessionId([id; 16]);
-    let spread = Duration::ZERO;
-    let answer_bytes_max = CONTROL_SMALL as u16;
-    let ask = Ask { id, time, round: 1, reply_to: QUERIER, spread, answer_bytes_max, query };
-    let mut out = Vec::new();
-    let sequence = Sequence::new(1).expect("small");
-    ask.seal(&Cipher::downward(&key(), id), sequence, &mut out);
-    out
-}
-
-fn config(host: usize, started: WallClock) -> ResponderConfig {
-    ResponderConfig {
-        name: name(host),
-        software: "test".into(),
-        keys: vec![key()],
-        start: [host as u8; 16],
-        seed: *blake3::hash(&host.to_be_bytes()).as_bytes(),
-        started,
-    }
-}
-
-fn named(count: usize) -> Expected {
-    Expected::Named((0..count).map(name).collect::<BTreeSet<_>>())
-}
-
-fn name(host: usize) -> HostName {
-    HostName::new(&format!("compute-{host:04}")).expect("plain")
-}
-
-fn sought(name: &str) -> Sought {
-    Sought::new(Some(ObjectName::new(name).expect("plain")), None).expect("a name")
-}
-
-fn address(host: usize) -> SocketAddr {
-    ([10, 0, 1 + (host / 200) as u8, (host % 200) as u8], 40_000).into()
-}
-
-fn at(time: Duration) -> Moment {
-    Moment::default() + time
-}
-
-fn key() -> GroupKey {
-    GroupKey::new([7; 32])
-}
-
-const QUERIER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1)), 7168);
-const STARTED: WallClock = WallClock(1_000_000_000);
-const WAIT: Duration = Duration::from_secs(2);

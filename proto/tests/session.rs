@@ -45,14 +45,38 @@ fn the_last_missing_symbols_arrive_within_five_round_trips_of_the_end_of_the_pas
 #[test]
 fn a_host_that_comes_late_is_served_what_it_missed() {
     let mut world = World::new(7, 60 << 20, Expected::Named(names(2)));
-    world.start(0, Fate::lossy(0.01));
-    world.start_after_blocks(1, 30, Fate::lossy(0.01));
+    world.start(0, Fate::in_order(0.01));
+    world.start_after_blocks(1, 30, Fate::in_order(0.01));
     assert_eq!(world.run(), Verdict::Complete);
     let overhead = world.symbols_sent as f64 / world.source_symbols() as f64;
     assert!(
         overhead < 1.7,
         "half of the image goes twice, and what is sent until the host is heard: {overhead}"
     );
+}
+
+#[test]
+fn hosts_that_a_push_is_not_for_hear_all_of_it_and_do_nothing() {
+    for seed in 0..4 {
+        let mut world = World::new(seed, 20 << 20, Expected::Named(names(2)));
+        (0..5).for_each(|host| world.start(host, Fate::lossy(0.05)));
+        assert_eq!(world.run(), Verdict::Complete);
+        assert_eq!(world.published, [1, 1, 0, 0, 0]);
+        assert!((2..5).all(|host| world.is_left_alone(host)), "seed {seed}");
+        assert_eq!(world.sender.rows().len(), 2, "no row, as nothing has become of them");
+    }
+}
+
+#[test]
+fn a_push_for_thousands_of_named_hosts_reaches_them_and_nobody_else() {
+    for seed in 0..2 {
+        // Most of the names are of hosts that are off. Their pages are many, and come over and over.
+        let mut world = World::one_way_to(seed, 20 << 20, ONE_WAY, Expected::Named(names(3_000)));
+        (2_998..3_002).for_each(|host| world.start(host, Fate { up_loss: 1.0, ..Fate::lossy(0.01) }));
+        assert_eq!(world.run(), Verdict::Unknown);
+        assert_eq!(world.published[2_998..], [1, 1, 0, 0], "seed {seed}");
+        assert!((3_000..3_002).all(|host| world.is_left_alone(host)), "seed {seed}");
+    }
 }
 
 #[test]
@@ -144,7 +168,7 @@ fn of_equal_blocks_one_is_sent_where_the_push_has_a_base() {
     let mut world = World::with_base(17, 40 << 20, Expected::Named(names(2)));
     world.alike =
         (1..40).filter(|block| block % 4 != 0).map(|block| (BlockIndex(block), BlockIndex(0))).collect();
-    (0..2).for_each(|host| world.start(host, Fate::lossy(0.01)));
+    (0..2).for_each(|host| world.start(host, Fate::in_order(0.01)));
     assert_eq!(world.run(), Verdict::Complete);
     let share = world.symbols_sent as f64 / world.source_symbols() as f64;
     assert!(share < 0.25 * 1.06, "{share}");
@@ -233,7 +257,7 @@ fn control_datagrams_may_be_lost_doubled_and_late() {
 fn hosts_that_cannot_answer_publish_what_is_sent_with_a_surplus() {
     for (loss, passes) in [(0.0, 1), (0.01, 1), (0.05, 1), (0.2, 2), (0.4, 4)] {
         for seed in 0..4 {
-            let mut world = World::one_way(seed, 20 << 20, OneWay { overhead: 0.1, passes });
+            let mut world = World::one_way(seed, 20 << 20, OneWay { passes, ..ONE_WAY });
             (0..3).for_each(|host| world.start(host, Fate { up_loss: 1.0, ..Fate::lossy(loss) }));
             assert_eq!(world.run(), Verdict::Unknown);
             assert_eq!(world.published, [1, 1, 1], "seed {seed}, loss {loss}, {passes} passes");
@@ -269,9 +293,9 @@ fn one_way_sessions_of_empty_objects_end() {
 fn a_sick_host_is_sidelined_delays_nobody_and_completes() {
     let run = |sick: bool| {
         let mut world = World::new(1, 200 << 20, Expected::Named(names(if sick { 6 } else { 5 })));
-        (0..5).for_each(|host| world.start(host, Fate::lossy(0.01)));
+        (0..5).for_each(|host| world.start(host, Fate::in_order(0.01)));
         if sick {
-            world.start(5, Fate::lossy(0.3));
+            world.start(5, Fate::in_order(0.3));
         }
         assert_eq!(world.run(), Verdict::Complete);
         world
@@ -296,3 +320,5 @@ fn a_host_that_joins_while_another_is_served_alone_is_not_left_out() {
         assert_eq!(world.run(), Verdict::Complete, "{:#?}", world.sender.rows());
     }
 }
+
+const ONE_WAY: OneWay = OneWay { overhead: 0.1, passes: 1 };

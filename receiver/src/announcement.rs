@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use glancecast_proto::agree::AgreementKey;
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::{ObjectName, SessionId};
 use glancecast_proto::time::WallClock;
-use glancecast_proto::wire::{Announce, DiskFormat, Pin};
+use glancecast_proto::wire::{Announce, Audience, DiskFormat, Pin};
 
 /// The session of [`announcement`].
 pub(crate) const SESSION: SessionId = SessionId([3; 16]);
@@ -22,7 +23,8 @@ pub(crate) fn announcement(name: &str, geometry: Geometry) -> Announce {
         pin: Pin::None,
         reply_to: ([127, 0, 0, 1], 1).into(),
         spread: Duration::ZERO,
-        expected_hosts: 0,
+        audience: Audience::Everyone,
+        agreement: AgreementKey::from_seed(&[3; 32].into()).public(),
         one_way: false,
         base: None,
     }

@@ -11,6 +11,7 @@ use glancecast_proto::ids::HostName;
 use serde::{Deserialize, Deserializer};
 
 use crate::rate_limit::ReadRate;
+use crate::state;
 use crate::store::{KeepUnfinished, MinFree, StoreOptions, StoreSpec};
 use crate::toml_error;
 
@@ -56,6 +57,10 @@ struct Settings {
     #[arg(long = "sender", value_name = "PUBKEY|FILE|any")]
     #[serde(default, deserialize_with = "one_or_more")]
     senders: Vec<String>,
+    /// Where this host's own key is kept; the directory must exist [default: the first of $STATE_DIRECTORY, which systemd
+    /// sets, or /var/lib/glancecast]
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
     /// Use the key that everybody knows, and accept pushes from anybody unless --sender says otherwise: for a lab only
     #[arg(long, num_args = 0, default_missing_value = "true")]
     insecure: Option<bool>,
@@ -101,6 +106,8 @@ pub struct Config {
     pub keys: Vec<PathBuf>,
     /// The senders whose pushes are accepted.
     pub senders: Senders,
+    /// The directory with the host's own key.
+    pub state: PathBuf,
     /// The store.
     pub store: StoreSpec,
     /// Cap on writes to the store.
@@ -186,6 +193,7 @@ impl Args {
         let keep = given.keep_unfinished.or(file.keep_unfinished);
         let keep = keep.map_or(Ok(KeepUnfinished::DEFAULT), |text| kept_for(&text));
         let nova_conf = if given.nova_conf.is_empty() { file.nova_conf } else { given.nova_conf };
+        let state = state::directory(given.state.or(file.state), std::env::var_os(state::VARIABLE));
         let (store, owner) = (given.store.or(file.store), given.owner.or(file.owner));
         let store = StoreSpec::new(store.as_deref(), &nova_conf, owner.as_deref())
             .map_err(|error| error.to_string())?;
@@ -196,6 +204,7 @@ impl Args {
             dscp,
             keys,
             senders: Senders::new(senders, insecure)?,
+            state: state.map_err(|error| error.to_string())?,
             store,
             write_rate: write_rate.map_err(|error| format!("write_rate: {error}"))?,
             read_rate: read_rate.map_err(|error| format!("read_rate: {error}"))?,
@@ -277,6 +286,7 @@ pub(crate) fn fuzzed(input: &[u8]) {
                     || matches!(&config.senders, Senders::Listed(keys) if !keys.is_empty())
             );
             assert!(config.store_options.keep_unfinished.time <= Duration::from_secs(366 * 86_400));
+            assert!(!config.state.as_os_str().is_empty());
             let group = config.membership.group().to_string();
             assert!(group.parse::<Group>().is_ok_and(|again| again.to_string() == group));
         }
@@ -357,6 +367,15 @@ mod tests {
         let config = resolve("insecure = true\nstore = \"directory:/tmp\"", &[]).expect("complete");
         assert_eq!(config.read_rate, ReadRate::Verifications);
         assert_eq!(config.store_options, StoreOptions::DEFAULT);
+    }
+
+    #[test]
+    fn the_state_has_a_directory_of_its_own() {
+        let file = "insecure = true\nstore = \"directory:/tmp\"\nstate = \"/file\"";
+        assert_eq!(resolve(file, &[]).expect("complete").state, Path::new("/file"));
+        assert_eq!(resolve(file, &["--state", "/line"]).expect("complete").state, Path::new("/line"));
+        let error = resolve("insecure = true\nstore = \"directory:/tmp\"\nstate = \"\"", &[]);
+        assert!(error.expect_err("empty").starts_with("state: "));
     }
 
     #[test]

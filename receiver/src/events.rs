@@ -37,8 +37,8 @@ pub(crate) fn log(event: &ReceiverEvent, context: &Context) {
         ),
         ReceiverEvent::UnknownSender(from, Some(key)) => tracing::warn!(
             sender = %from,
-            "pushes signed by {key} are refused, as this host does not list it: if it is a sender of yours, add it with --sender or \
-             to senders"
+            "pushes signed by {key} are refused, as this host does not list it; whoever has the group's key can announce such pushes: \
+             compare the key with your own sender.pub before you trust it"
         ),
         ReceiverEvent::UnknownSender(from, None) => tracing::warn!(
             sender = %from,

@@ -14,6 +14,7 @@ mod events;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 pub mod heap;
+mod own_address;
 mod pool;
 mod query_worker;
 pub mod rate_limit;
@@ -21,6 +22,7 @@ mod rebuild;
 pub mod receive_loop;
 pub mod rights;
 mod stages;
+pub mod state;
 pub mod store;
 mod toml_error;
 mod workers;

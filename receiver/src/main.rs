@@ -7,7 +7,8 @@ use anyhow::Context;
 use glancecast_platform::clock::wall;
 use glancecast_platform::interface::{Chosen, Interface};
 use glancecast_platform::transport::Uplink;
-use glancecast_platform::{cli, keyfile, random, sender_keys};
+use glancecast_platform::{cli, host_key, keyfile, random, sender_keys};
+use glancecast_proto::agree::StartSecret;
 use glancecast_proto::query::ResponderConfig;
 use glancecast_proto::receiver::ReceiverConfig;
 use glancecast_proto::seal::GroupKey;
@@ -15,7 +16,7 @@ use glancecast_proto::sign::PublicKey;
 use glancecast_receiver::config::{Args, Config, Senders};
 use glancecast_receiver::receive_loop::{Ended, ReceiveLoop, Setup, Stopper};
 use glancecast_receiver::store::{Store, find_tool};
-use glancecast_receiver::{heap, rights};
+use glancecast_receiver::{heap, rights, state};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
@@ -83,6 +84,8 @@ fn prepare(config: Config, once: bool) -> anyhow::Result<(ReceiveLoop, Stopper)>
     rights::close_up().context("give up rights")?;
     let keys = group_keys(&config)?;
     let senders = senders(&config)?;
+    state::keep_apart(&config.state, &config.store)?;
+    let host_key = host_key::load_or_create(&config.state)?;
     let interface = Interface::choose(config.interface.as_deref(), config.membership.group())?;
     if interface.chosen == Chosen::ByRoute && interface.is_loopback() {
         tracing::warn!("{}", LOOPBACK);
@@ -97,6 +100,9 @@ fn prepare(config: Config, once: bool) -> anyhow::Result<(ReceiveLoop, Stopper)>
         name: config.name.clone(),
         software: concat!("glancecastd ", env!("CARGO_PKG_VERSION")).into(),
         keys,
+        host_key: host_key.key.clone(),
+        secret: StartSecret::new(random::bytes().context("random numbers")?),
+        mtu: u16::try_from(interface.mtu).ok(),
         senders,
         start: random::bytes().context("random numbers")?,
         seed: random::bytes().context("random numbers")?,
@@ -106,6 +112,9 @@ fn prepare(config: Config, once: bool) -> anyhow::Result<(ReceiveLoop, Stopper)>
         name: receiver.name.clone(),
         software: receiver.software.clone(),
         keys: receiver.keys.clone(),
+        senders: receiver.senders.clone(),
+        host_key: host_key.key.clone(),
+        secret: StartSecret::new(random::bytes().context("random numbers")?),
         start: random::bytes().context("random numbers")?,
         seed: random::bytes().context("random numbers")?,
         started: wall(),
@@ -114,11 +123,15 @@ fn prepare(config: Config, once: bool) -> anyhow::Result<(ReceiveLoop, Stopper)>
     let setup = Setup { uplink, store, write_rate, read_rate, receiver, responder, once };
     let (receive_loop, stopper) = ReceiveLoop::new(setup)?;
     warn_of_settings(&config);
+    let key = host_key.key.public();
+    if host_key.origin == host_key::Origin::Made {
+        tracing::info!(%key, state = %config.state.display(), "made a host key");
+    }
     let Config { name, membership, .. } = config;
     let (group, source) = (membership.group(), membership.source());
     let (on, from) =
         (interface.to_string(), source.map_or_else(|| "any".to_owned(), |source| source.to_string()));
-    tracing::info!(%name, %group, interface = on, from, store = where_to, "listening");
+    tracing::info!(%name, %group, interface = on, from, store = where_to, %key, "listening");
     Ok((receive_loop, stopper))
 }
 

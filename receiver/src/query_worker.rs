@@ -12,9 +12,10 @@ use std::time::{Duration, Instant};
 use glancecast_platform::clock::wall;
 use glancecast_platform::wake::Waker;
 use glancecast_proto::ids::ObjectName;
+use glancecast_proto::integrity::Root;
 use glancecast_proto::query::{Lookup, LookupId, Reply, Responder};
 use glancecast_proto::time::Moment;
-use glancecast_proto::wire::{AnswerState, Finding, Held, Kept, Query, Sought};
+use glancecast_proto::wire::{AnswerState, Finding, Held, HeldDigest, Kept, Query, Sought};
 
 use crate::rate_limit::RateLimit;
 use crate::store::{self, Pinned, Store, StoreError, Verified};
@@ -152,6 +153,7 @@ impl QueryWorker {
             free_bytes: self.store.free_bytes(),
             held: count(inventory.len()),
             pinned: count(pinned),
+            digest: digest(&inventory),
             ..empty_reply(&self.store.to_string(), AnswerState::Final)
         };
         let is_meant = |held: &store::Held| {
@@ -175,6 +177,9 @@ impl QueryWorker {
                 if !reply.objects.is_empty() {
                     return self.give_to_hash(HashTask { task, reply, files }, hashing);
                 }
+            }
+            Query::Remove(_) | Query::Diagnose { .. } | Query::Rekey => {
+                unreachable!("the machine answers these itself")
             }
         }
         self.reply(task.id, reply);
@@ -294,7 +299,23 @@ fn finding(result: Result<Verified, StoreError>) -> Finding {
 }
 
 fn empty_reply(store: &str, state: AnswerState) -> Reply {
-    Reply { store: store.to_owned(), free_bytes: None, held: 0, pinned: 0, objects: Vec::new(), state }
+    let digest = HeldDigest::of([]);
+    Reply {
+        store: store.to_owned(),
+        free_bytes: None,
+        held: 0,
+        pinned: 0,
+        digest,
+        objects: Vec::new(),
+        state,
+    }
+}
+
+/// Returns the digest of all that the host holds, whatever the query is about.
+fn digest(inventory: &[store::Held]) -> HeldDigest {
+    let named = |held: &store::Held| Some((ObjectName::new(&held.name).ok()?, held.root));
+    let named: Vec<(ObjectName, Root)> = inventory.iter().filter_map(named).collect();
+    HeldDigest::of(named.iter().map(|(name, root)| (name, *root)))
 }
 
 fn total(reply: &Reply) -> u64 {
@@ -322,13 +343,14 @@ mod tests {
     use super::*;
     use crate::store::{Begun, StoreOptions, StoreSpec};
     use glancecast_platform::wake::Sleeper;
+    use glancecast_proto::agree::{AgreementKey, StartSecret};
     use glancecast_proto::geometry::Geometry;
     use glancecast_proto::ids::{HostName, SessionId};
-    use glancecast_proto::integrity::Root;
     use glancecast_proto::query::ResponderConfig;
     use glancecast_proto::seal::{Cipher, GroupKey};
+    use glancecast_proto::sign::SigningKey;
     use glancecast_proto::time::WallClock;
-    use glancecast_proto::wire::{Announce, Ask, DiskFormat, Pin};
+    use glancecast_proto::wire::{Announce, Ask, Audience, DiskFormat, Pin};
     use std::fs;
 
     #[test]
@@ -461,7 +483,8 @@ mod tests {
             pin,
             reply_to: ([127, 0, 0, 1], 1).into(),
             spread: Duration::ZERO,
-            expected_hosts: 0,
+            audience: Audience::Everyone,
+            agreement: AgreementKey::from_seed(&[3; 32].into()).public(),
             one_way: false,
             base: None,
         };
@@ -514,6 +537,9 @@ mod tests {
             name: HostName::new("host").expect("plain"),
             software: String::new(),
             keys: vec![key.clone()],
+            senders: Vec::new(),
+            host_key: SigningKey::from_seed(&[1; 32].into()),
+            secret: StartSecret::new([2; 32]),
             start: [0; 16],
             seed: [0; 32],
             started: WallClock(0),
@@ -526,11 +552,20 @@ mod tests {
                 reply_to: ([127, 0, 0, 1], 1).into(),
                 spread: Duration::ZERO,
                 answer_bytes_max: 1_232,
+                audience: Audience::Everyone,
+                agreement: AgreementKey::from_seed(&[3; 32].into()).public(),
                 query: Query::Hosts,
             };
             let mut out = Vec::new();
-            ask.seal(&Cipher::downward(&key, ask.id), glancecast_proto::ids::Sequence::default(), &mut out);
-            machine.handle_datagram(Moment::default(), WallClock(0), &out).expect("fresh");
+            ask.seal(
+                &Cipher::downward(&key, ask.id),
+                None,
+                glancecast_proto::ids::Sequence::default(),
+                &mut out,
+            );
+            machine
+                .handle_datagram(Moment::default(), WallClock(0), ([127, 0, 0, id + 1], 1).into(), &out)
+                .expect("fresh");
         });
         std::iter::from_fn(|| machine.poll_lookup())
             .map(|lookup| match lookup {

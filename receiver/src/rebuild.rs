@@ -178,12 +178,14 @@ fn outcome(written: Result<(), StoreError>, repaired: u32) -> BlockOutcome {
 mod tests {
     use super::*;
     use glancecast_fec::{Encoder, Esi};
+    use glancecast_proto::agree::StartSecret;
     use glancecast_proto::ids::{HostName, Sequence};
     use glancecast_proto::integrity::BlockHash;
     use glancecast_proto::receiver::{
         Admission, Attempt, BlockRoom, Effect, Opened, Receiver, ReceiverConfig, Work, buffer_bytes,
     };
     use glancecast_proto::seal::{Cipher, GroupKey};
+    use glancecast_proto::sign::SigningKey;
     use glancecast_proto::time::{Moment, WallClock};
     use glancecast_proto::wire::{Announce, BaseName, Down, ManifestRun, SymbolHeader};
     use glancecast_testkit::Rng;
@@ -427,6 +429,9 @@ mod tests {
             name: HostName::new("compute-1").expect("plain"),
             software: String::new(),
             keys: vec![GroupKey::insecure()],
+            host_key: SigningKey::from_seed(&[1; 32].into()),
+            secret: StartSecret::new([2; 32]),
+            mtu: None,
             senders: Vec::new(),
             start: [0; 16],
             seed: [0; 32],

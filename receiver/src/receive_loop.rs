@@ -19,11 +19,12 @@ use glancecast_proto::receiver::{
     Admission, Attempt, Effect, Leftover, Opened, Receiver, ReceiverConfig, ReceiverEvent, Work, buffer_bytes,
 };
 use glancecast_proto::time::Moment;
-use glancecast_proto::wire::{Announce, Kind, SymbolHeader};
+use glancecast_proto::wire::{Announce, Discard, Kind, SymbolHeader};
 
 use crate::base::{self, BaseThread};
 use crate::coalesce::Coalescer;
 use crate::events::{self, Context};
+use crate::own_address::OwnAddress;
 use crate::pool::Pool;
 use crate::query_worker::QueryWorkers;
 use crate::rate_limit::{ReadLimits, ReadRate};
@@ -79,6 +80,7 @@ impl Stopper {
 
 /// The receive loop before it runs.
 pub struct ReceiveLoop {
+    own_address: OwnAddress,
     uplink: Uplink,
     machine: Machine,
     responder: Responder,
@@ -150,6 +152,7 @@ impl ReceiveLoop {
         let buffer = setup.uplink.buffer();
         log_short_buffer(buffer);
         let receive_loop = Self {
+            own_address: OwnAddress::of(setup.uplink.source()),
             uplink: setup.uplink,
             machine: Receiver::new(setup.receiver),
             responder: Responder::new(setup.responder),
@@ -228,7 +231,7 @@ impl ReceiveLoop {
             }
             self.drops.total = batch.drops().unwrap_or(0);
             self.machine.note_socket_drops(u64::from(self.drops.total.wrapping_sub(self.drops.at_join)));
-            self.take_batch(batch);
+            self.take_batch(batch, Inlet::Everyone);
             came = Came::of(batch);
             if came == Came::All {
                 break;
@@ -244,7 +247,7 @@ impl ReceiveLoop {
             if self.receive_batch(batch, Inlet::Host)? == 0 {
                 break;
             }
-            self.take_batch(batch);
+            self.take_batch(batch, Inlet::Host);
             came = Came::of(batch);
             if came == Came::All {
                 break;
@@ -260,14 +263,16 @@ impl ReceiveLoop {
         Ok(received)
     }
 
-    fn take_batch(&mut self, batch: &Batch) {
+    fn take_batch(&mut self, batch: &Batch, inlet: Inlet) {
         let start = Instant::now();
         let now = self.clock.now();
         for (from, datagram) in batch.datagrams() {
-            if Kind::peek(datagram) == Some(Kind::Symbol) {
+            if !self.own_address.takes(inlet, datagram) {
+                self.machine.count_discard(Discard::UnknownKind);
+            } else if Kind::peek(datagram) == Some(Kind::Symbol) {
                 self.take_symbol(now, datagram);
-            } else if Responder::is_for(datagram) {
-                let _ = self.responder.handle_datagram(now, wall(), datagram);
+            } else if self.responder.is_for(datagram) {
+                let _ = self.responder.handle_datagram(now, wall(), from, datagram);
             } else {
                 // The machine counts the reason of a discard.
                 let _ = self.machine.handle_datagram(now, wall(), from, datagram);

@@ -10,12 +10,16 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use glancecast_platform::batch::Batch;
+use glancecast_platform::clock::wall;
 use glancecast_platform::interface::Interface;
 use glancecast_platform::keyfile;
 use glancecast_platform::multicast::{Group, GroupReceiver, Membership};
-use glancecast_proto::ids::{ReceiverId, Sequence, SessionId};
+use glancecast_proto::agree::AgreementKey;
+use glancecast_proto::ids::{HostName, ReceiverId, Sequence, SessionId};
 use glancecast_proto::seal::{Cipher, GroupKey};
-use glancecast_proto::wire::{Announce, Announced, Down, Header, Kind, Up};
+use glancecast_proto::sign::SigningKey;
+use glancecast_proto::wire::{Announce, Announced, Down, Header, Hello, Kind, Outcome, Receipt, Up};
+use zeroize::Zeroizing;
 
 use crate::testbed::Testbed;
 use crate::wait;
@@ -71,6 +75,22 @@ impl Attacker {
         heard
     }
 
+    /// Returns the address that it sends from, and at which it can be answered.
+    pub fn address(&self) -> SocketAddr {
+        self.mouth.local_addr().expect("bound")
+    }
+
+    /// Returns the datagrams that were sent to this address since the last call.
+    pub fn hear_alone(&self) -> Vec<Vec<u8>> {
+        let mut heard = Vec::new();
+        let mut datagram = [0; 2_048];
+        self.mouth.set_nonblocking(true).expect("a socket");
+        while let Ok(bytes) = self.mouth.recv(&mut datagram) {
+            heard.push(datagram[..bytes].to_vec());
+        }
+        heard
+    }
+
     /// Sends a datagram to the group.
     pub fn say(&self, datagram: &[u8]) {
         self.say_to(datagram, self.group.into());
@@ -112,14 +132,40 @@ impl Insider {
         self.attacker.say(&out);
     }
 
-    /// Sends a message to the sender as one of its hosts.
+    /// Says hello to the sender in this name, with a key of its own.
+    pub fn greet(&self, name: &HostName, host: ReceiverId, number: u64) {
+        let session = self.announced.announce.session;
+        let hello = Hello {
+            agreement: agreement().public(),
+            name: name.clone(),
+            software: String::new(),
+            busy: false,
+            can_relay: false,
+            mtu: None,
+            via: None,
+            kept: Vec::new(),
+        };
+        let (number, mut out) = (Sequence::new(number).expect("40 bits"), Vec::new());
+        let cipher = Cipher::upward(&self.key, session, host);
+        hello.seal(&cipher, host_key().within(self.key.scope(session)), host, number, &mut out);
+        self.attacker.say_to(&out, self.announced.announce.reply_to);
+    }
+
+    /// Sends the sender what a host tells it after such a hello.
     pub fn say_up(&self, up: &Up, host: ReceiverId, number: u64) {
         let session = self.announced.announce.session;
         let mut out = Vec::new();
         let number = Sequence::new(number).expect("40 bits");
-        let cipher = Cipher::upward(&self.key, session, host);
+        let shared = agreement().agree(&self.announced.announce.agreement).expect("a point");
+        let cipher = Cipher::private_up(&self.key, session, host, &shared);
         up.seal(&cipher, session.tag(), host, number, &mut out);
         self.attacker.say_to(&out, self.announced.announce.reply_to);
+    }
+
+    /// Signs an outcome in this name, with a key of its own.
+    pub fn receipt(&self, name: &HostName, outcome: Outcome) -> Receipt {
+        let scope = self.key.scope(self.announced.announce.session);
+        Receipt::sign(&host_key(), scope, name.clone(), wall(), outcome)
     }
 }
 
@@ -161,6 +207,16 @@ impl<T> Drop for Attack<T> {
             let _ = thread.join();
         }
     }
+}
+
+/// The host key of the attacker's node.
+pub fn host_key() -> SigningKey {
+    SigningKey::from_seed(&Zeroizing::new([0xA7; SigningKey::SEED_BYTES]))
+}
+
+/// The half of the keys that the attacker shares with senders.
+fn agreement() -> AgreementKey {
+    AgreementKey::from_seed(&Zeroizing::new([0xA8; AgreementKey::SEED_BYTES]))
 }
 
 /// Returns the kind and the sequence of a datagram.

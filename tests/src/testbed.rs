@@ -2,7 +2,9 @@
 //! `glancecast` with the usual arguments, each of which a scenario may override.
 
 use std::ffi::{OsStr, OsString};
+use std::fs::DirBuilder;
 use std::net::{Ipv4Addr, SocketAddrV4};
+use std::os::unix::fs::DirBuilderExt;
 use std::panic::Location;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -117,6 +119,22 @@ impl Testbed {
         store
     }
 
+    /// Returns a host's state directory, created if missing. Only this user may change it, whatever the umask.
+    pub fn state(&self, host: &str) -> PathBuf {
+        let state = self.path(&format!("state-{host}"));
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&state)
+            .unwrap_or_else(|error| panic!("cannot create {}: {error}", state.display()));
+        state
+    }
+
+    /// Returns the path of the file of known hosts that pushes and queries use.
+    pub fn known_hosts(&self) -> PathBuf {
+        self.path("known_hosts")
+    }
+
     /// Starts a receiver and waits until it has joined. In a lab it runs on the host of that name.
     #[track_caller]
     pub fn receiver(&self, host: &str, arguments: &[&str]) -> Receiver {
@@ -128,9 +146,14 @@ impl Testbed {
     /// Starts a receiver without waiting.
     pub fn start_receiver(&self, host: &str, arguments: &[&str]) -> Process {
         let store = format!("directory:{}", self.store(host).display());
-        // Most pushes of the scenarios are not signed.
-        let usual = [("--name", host), ("--store", store.as_str()), ("--sender", "any")];
-        let usual = usual.map(|(flag, value)| (flag, OsStr::new(value)));
+        let state = self.state(host);
+        let usual = [
+            ("--name", OsStr::new(host)),
+            ("--store", OsStr::new(&store)),
+            ("--state", state.as_os_str()),
+            // Most pushes of the scenarios are not signed.
+            ("--sender", OsStr::new("any")),
+        ];
         let mut command = self.command(host, "glancecastd");
         command.args(self.complete(&usual, arguments));
         Process::start(host, command, self.directory.path())
@@ -175,7 +198,7 @@ impl Testbed {
 
     #[track_caller]
     fn run_query(&self, mut command: Command, arguments: &[&str]) -> (i32, String) {
-        command.args(self.complete(&[], arguments));
+        command.args(self.complete(&[(KNOWN_HOSTS, self.known_hosts().as_os_str())], arguments));
         let mut querier = Process::start("querier", command, self.directory.path());
         let end = querier.wait(SOON * 2);
         (end.code().expect("no signal"), querier.output())
@@ -193,7 +216,8 @@ impl Testbed {
     }
 
     fn start_sender(&self, title: &str, mut command: Command, arguments: &[&str]) -> Process {
-        command.arg("send").args(self.complete(&[], arguments)).arg("--json");
+        let known = self.known_hosts();
+        command.arg("send").args(self.complete(&[(KNOWN_HOSTS, known.as_os_str())], arguments)).arg("--json");
         if !arguments.contains(&"--sender-key") {
             command.arg("--unsigned");
         }
@@ -279,6 +303,9 @@ fn directory() -> TempDir {
     let prefix = format!("{}-", process::id());
     tempfile::Builder::new().prefix(&prefix).tempdir_in(parent).expect("the build's disk takes a directory")
 }
+
+/// Without it root would use the machine's own file.
+const KNOWN_HOSTS: &str = "--known-hosts";
 
 /// The directory of a store that holds the receiver's records of published objects.
 pub const RECORDS: &str = ".glancecast";

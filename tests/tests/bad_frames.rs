@@ -11,9 +11,11 @@ use glancecast_platform::interface::Interface;
 use glancecast_platform::multicast::Group;
 use glancecast_platform::transport::{Downlink, Marking};
 use glancecast_platform::{keyfile, random};
+use glancecast_proto::agree::AgreementKey;
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::{BlockIndex, ObjectName, SessionId};
 use glancecast_proto::integrity::BlockHash;
+use glancecast_proto::known::KnownHosts;
 use glancecast_proto::sender::{Expected, Job, JobRoom, Pace, Sender, SenderConfig, To};
 use glancecast_proto::units::Rate;
 use glancecast_proto::wire::{DiskFormat, Encoding, ManifestEntry, Pin, SymbolHeader};
@@ -21,6 +23,7 @@ use glancecast_tests::measured;
 use glancecast_tests::process::Process;
 use glancecast_tests::testbed::Testbed;
 use nix::sys::signal::Signal;
+use zeroize::Zeroizing;
 
 #[test]
 fn frames_that_are_no_blocks_are_refused_and_nothing_is_published() {
@@ -122,7 +125,8 @@ fn config(geometry: Geometry, downlink: &Downlink, key: &Path) -> SenderConfig {
         one_way: None,
         base: None,
         signer: None,
-        only_listed: false,
+        known: KnownHosts::default(),
+        agreement: AgreementKey::from_seed(&Zeroizing::new(random::bytes().expect("randomness"))),
     }
 }
 

@@ -96,7 +96,7 @@ fn the_receiver_wants_to_know_whose_pushes_it_accepts() {
             "--store",
             &format!("directory:{}", testbed.store("r1").display()),
         ]);
-        command.arg("--key").arg(testbed.key()).args(senders);
+        command.arg("--key").arg(testbed.key()).arg("--state").arg(testbed.state("r1")).args(senders);
         Process::start("r1", command, &testbed.path(""))
     };
     refused(
@@ -185,7 +185,7 @@ fn the_sender_names_an_image_id_in_upper_case() {
 
 /// Asserts that a process ends with exit code 2 and one line that has all of `words`.
 #[track_caller]
-fn refused(mut process: Process, words: &[&str]) {
+pub(crate) fn refused(mut process: Process, words: &[&str]) {
     let end = process.wait(SOON);
     let lines = process.log_lines();
     assert_eq!(end.code(), Some(2), "{lines:?}");

@@ -105,7 +105,7 @@ fn what_a_base_cannot_be_is_said_before_anything_is_sent() {
     for (arguments, says) in [
         (&["--base", "older", "--one-way", "--rate", "100mbit"][..], "--one-way"),
         (&["--base", "/var/lib/images/older.raw"][..], "not a path"),
-        (&["--base", &"x".repeat(97)][..], "at most 96"),
+        (&["--base", &"x".repeat(97)][..], "at most 80"),
     ] {
         let file = scene.source();
         let mut arguments = arguments.to_vec();
@@ -205,6 +205,7 @@ impl Scene {
         command.arg("send").arg("--file").arg(self.source()).args(arguments).stdin(Stdio::null());
         command.args(["--hosts", &self.hosts, "--rate", RATE, "--interface", "lo", "--group"]);
         command.arg(self.testbed.group().to_string()).arg("--key").arg(self.testbed.key());
+        command.arg("--known-hosts").arg(self.testbed.known_hosts());
         let mut sender = Process::start("table", command, &self.testbed.path(""));
         assert_eq!(sender.wait(PATIENCE).code(), Some(0), "{:?}", sender.log_lines());
         sender.output()
@@ -224,6 +225,7 @@ impl Scene {
             "--group",
         ]);
         command.arg(self.testbed.group().to_string()).arg("--key").arg(self.testbed.key());
+        command.arg("--state").arg(self.testbed.state(host));
         let mut daemon = Process::start(host, command, &self.testbed.path(""));
         daemon.wait_for_log(" listening", SOON);
         daemon

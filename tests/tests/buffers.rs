@@ -43,7 +43,10 @@ fn start_receiver(less: &[&str]) -> Vec<String> {
         command.args(less);
     }
     command.arg("--").arg(receiver.get_program()).args(["--interface", "lo", "--insecure", "--store"]);
-    command.arg(format!("directory:{}", testbed.store("r1").display()));
+    command
+        .arg(format!("directory:{}", testbed.store("r1").display()))
+        .arg("--state")
+        .arg(testbed.state("r1"));
     let mut process = Process::start("r1", command, &testbed.path(""));
     process.wait_for_log(" listening", SOON);
     process.log_lines()

@@ -94,7 +94,7 @@ fn a_host_that_no_receiver_can_be_named_after_is_left_out_and_makes_the_push_inc
         "--unsigned",
         "--key",
     ]);
-    command.arg(testbed.key());
+    command.arg(testbed.key()).arg("--known-hosts").arg(testbed.known_hosts());
     let mut table = Process::start("table", command, &testbed.path(""));
     assert_eq!(table.wait(SOON).code(), Some(3), "{:?}", table.log_lines());
     let text = format!("{}{}", table.output(), table.log_lines().join("\n"));

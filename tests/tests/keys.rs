@@ -63,6 +63,7 @@ fn keys_that_are_made_in_one_step_sign_a_push_and_one_without_them_is_warned_of(
 
     let mut command = testbed.command("s", "glancecast");
     command.arg("send").args(usual).args(["--group", &testbed.group().to_string(), "--interface", "lo"]);
+    command.arg("--known-hosts").arg(testbed.known_hosts());
     let mut unsigned = Process::start("unsigned", command, &testbed.path(""));
     assert_eq!(unsigned.wait(Duration::from_secs(30)).code(), Some(3));
     let lines = unsigned.log_lines();

@@ -85,12 +85,14 @@ enum Start {
 
 impl Start {
     fn receiver(self, testbed: &Testbed, more: &[&str]) -> Process {
-        let store = testbed.store("r1");
+        let (store, state) = (testbed.store("r1"), testbed.state("r1"));
         let mut command = Command::new("setpriv");
         if let Self::UserWith(capabilities) = self {
             let (user, key) = (USER.to_string(), testbed.path("user.key"));
             fs::copy(testbed.key(), &key).and_then(|_| chown(&key, Some(USER), Some(USER))).expect("root");
-            chown(&store, Some(USER), Some(USER)).expect("root");
+            for directory in [&store, &state] {
+                chown(directory, Some(USER), Some(USER)).expect("root");
+            }
             let testbed = testbed.path("");
             fs::set_permissions(&testbed, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("ours");
             command.args(["--reuid", &user, "--regid", &user, "--clear-groups"]);
@@ -101,7 +103,8 @@ impl Start {
         command
             .args(["--name", "r1", "--sender", "any", "--group", &testbed.group().to_string(), "--key"])
             .arg(key);
-        command.arg("--store").arg(format!("directory:{}", store.display())).args(more);
+        command.arg("--store").arg(format!("directory:{}", store.display()));
+        command.arg("--state").arg(state).args(more);
         let mut receiver = Process::start("r1", command, &testbed.path(""));
         receiver.wait_for_log(" listening", SOON);
         receiver

@@ -1,8 +1,8 @@
 //! Group key files: 32 raw bytes that only their user may read, and that only this user or root may change.
 
-use std::fs::{Metadata, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use glancecast_proto::limits::GROUP_KEYS_MAX;
@@ -10,6 +10,8 @@ use glancecast_proto::seal::GroupKey;
 use nix::fcntl::OFlag;
 use nix::unistd::{Uid, geteuid};
 use zeroize::Zeroizing;
+
+use super::access::Access;
 
 /// Reads a key file.
 ///
@@ -50,6 +52,7 @@ pub(crate) fn read_private(path: &Path, len: usize) -> Result<Zeroizing<Vec<u8>>
     let file = OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path);
     let mut file = file.map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => KeyFileError::Missing { path: path.to_owned() },
+        io::ErrorKind::PermissionDenied => closed_to_us(path, error),
         _ => at(error),
     })?;
     let metadata = file.metadata().map_err(at)?;
@@ -65,17 +68,16 @@ pub(crate) fn read_private(path: &Path, len: usize) -> Result<Zeroizing<Vec<u8>>
     Ok(bytes)
 }
 
-/// The owner and permission bits of a key file.
-struct Access {
-    owner: Uid,
-    mode: u32,
+/// Why this process may not open a key file: it is somebody else's, or its directory is closed.
+fn closed_to_us(path: &Path, error: io::Error) -> KeyFileError {
+    let (path, user) = (path.to_owned(), geteuid());
+    match path.metadata().map(|metadata| Access::of(&metadata).owner) {
+        Ok(owner) if owner != user => KeyFileError::OfSomebodyElse { path, owner, user },
+        _ => KeyFileError::Io { path, error },
+    }
 }
 
 impl Access {
-    fn of(metadata: &Metadata) -> Self {
-        Self { owner: Uid::from_raw(metadata.uid()), mode: metadata.permissions().mode() & 0o777 }
-    }
-
     /// Checks that the file belongs to the user of this process, and only that user may read it; or to root, with read
     /// access for a group at most. The group may be the service's own. With systemd's `LoadCredential=` the files
     /// belong to root and have an access list for the service's user, which shows as group permissions (acl(5)).
@@ -177,6 +179,8 @@ pub enum KeyFileError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
     use glancecast_proto::ids::{Sequence, SessionId};
     use glancecast_proto::seal::{Cipher, TAG_BYTES};
 
@@ -288,6 +292,21 @@ mod tests {
         }
         std::os::unix::fs::chown(&path, Some(12_345), None).expect("root");
         assert!(matches!(load(&path), Err(KeyFileError::OfSomebodyElse { .. })));
+    }
+
+    #[test]
+    fn a_file_that_may_not_be_opened_is_named_with_its_owner_if_that_is_somebody_else() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let ours = dir.path().join("group.key");
+        create(&ours).expect("new");
+        let denied = |path: &Path| closed_to_us(path, io::ErrorKind::PermissionDenied.into());
+        assert!(matches!(denied(&ours), KeyFileError::Io { .. }));
+        assert!(matches!(denied(&dir.path().join("no")), KeyFileError::Io { .. }));
+        let foreign = if geteuid().is_root() { ours } else { "/etc/passwd".into() };
+        if geteuid().is_root() {
+            std::os::unix::fs::chown(&foreign, Some(12_345), None).expect("root");
+        }
+        assert!(matches!(denied(&foreign), KeyFileError::OfSomebodyElse { .. }));
     }
 
     #[test]

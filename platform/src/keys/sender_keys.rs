@@ -3,15 +3,14 @@
 
 use std::fs;
 use std::io::{self, Read};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use glancecast_proto::hex;
 use glancecast_proto::limits::SENDERS_MAX;
 use glancecast_proto::sign::{PublicKey, SigningKey};
 use nix::unistd::{Uid, geteuid};
-use zeroize::Zeroizing;
 
+use super::access::Access;
+use super::secret_line::SecretLine;
 use crate::keyfile::{self, KeyFileError};
 
 /// Reads a sender's secret key.
@@ -19,7 +18,7 @@ use crate::keyfile::{self, KeyFileError};
 /// # Errors
 /// [`SenderKeyError`]: the file is missing, is open to others, or holds no sender key.
 pub fn load(path: &Path) -> Result<SigningKey, SenderKeyError> {
-    let text = match keyfile::read_private(path, FILE_BYTES) {
+    let text = match keyfile::read_private(path, LINE.bytes()) {
         Ok(text) => text,
         Err(KeyFileError::Missing { path }) => return Err(SenderKeyError::Missing { path }),
         Err(KeyFileError::Length { path, .. }) => return Err(SenderKeyError::NoSenderKey { path }),
@@ -30,9 +29,7 @@ pub fn load(path: &Path) -> Result<SigningKey, SenderKeyError> {
 
 /// Parses the content of a secret key file; `None` if it is not a sender key.
 pub fn parse(file: &[u8]) -> Option<SigningKey> {
-    let text = std::str::from_utf8(file).ok().filter(|text| text.len() == FILE_BYTES)?;
-    let seed = text.trim_end().strip_prefix(SECRET_PREFIX).and_then(hex::parse).map(Zeroizing::new)?;
-    Some(SigningKey::from_seed(&seed))
+    LINE.parse(file)
 }
 
 /// Creates a new sender key with mode 0600 and returns its public half. Never replaces a file.
@@ -41,15 +38,9 @@ pub fn parse(file: &[u8]) -> Option<SigningKey> {
 /// [`SenderKeyError`]: a file of this name exists, or the file cannot be written.
 pub fn create(path: &Path) -> Result<PublicKey, SenderKeyError> {
     let at = |error| KeyFileError::Io { path: path.to_owned(), error };
-    let seed = Zeroizing::new(crate::random::bytes::<{ SigningKey::SEED_BYTES }>().map_err(at)?);
-    let mut text = Zeroizing::new(Vec::with_capacity(FILE_BYTES));
-    text.extend_from_slice(SECRET_PREFIX.as_bytes());
-    for byte in seed.iter() {
-        text.extend([byte >> 4, byte & 15].map(|digit| b"0123456789abcdef"[usize::from(digit)]));
-    }
-    text.push(b'\n');
-    keyfile::write_private(path, &text)?;
-    Ok(SigningKey::from_seed(&seed).public())
+    let drawn = LINE.draw().map_err(at)?;
+    keyfile::write_private(path, &drawn.text)?;
+    Ok(drawn.key.public())
 }
 
 /// Returns the public keys of the settings. Each is a key as text, or a file with one key per line and `#` comments.
@@ -98,18 +89,13 @@ fn read_list(path: &Path) -> Result<String, SenderKeyError> {
     let at = |error| SenderKeyError::Unreadable { path: path.to_owned(), error };
     let mut file = fs::File::open(path).map_err(at)?;
     let metadata = file.metadata().map_err(at)?;
-    let (owner, mode) = (Uid::from_raw(metadata.uid()), metadata.mode() & 0o777);
-    if others_may_change(owner, mode, geteuid()) {
+    let access @ Access { owner, mode } = Access::of(&metadata);
+    if access.others_may_change(geteuid()) {
         return Err(SenderKeyError::ChangeableByOthers { path: path.to_owned(), owner, mode });
     }
     let mut text = String::new();
     file.read_to_string(&mut text).map_err(at)?;
     Ok(text)
-}
-
-/// Whether users other than `us` and root may change a file of this owner and mode.
-fn others_may_change(owner: Uid, mode: u32, us: Uid) -> bool {
-    owner != us && !owner.is_root() || mode & 0o022 != 0
 }
 
 /// Parses the public keys in the text of a file.
@@ -188,9 +174,7 @@ pub enum SenderKeyError {
     },
 }
 
-/// The prefix of a secret key's line. With it, a secret key is never mistaken for a public key or a group key.
-const SECRET_PREFIX: &str = "glancecast-sender-secret:";
-const FILE_BYTES: usize = SECRET_PREFIX.len() + 64 + 1;
+const LINE: SecretLine = SecretLine { prefix: "glancecast-sender-secret:" };
 
 #[cfg(test)]
 mod tests {
@@ -241,19 +225,6 @@ mod tests {
             let keys = public_keys(&[file.display().to_string()]);
             assert_eq!(keys.is_ok(), taken, "{mode:o}");
             assert!(taken || keys.is_err_and(|error| error.to_string().contains("chmod go-w")), "{mode:o}");
-        }
-    }
-
-    #[test]
-    fn a_list_belongs_to_the_user_who_reads_it_or_to_root() {
-        let may_change = |owner, mode, us| others_may_change(Uid::from_raw(owner), mode, Uid::from_raw(us));
-        for (owner, mode, us) in [(990, 0o644, 990), (0, 0o644, 990), (0, 0o600, 0), (990, 0o444, 990)] {
-            assert!(!may_change(owner, mode, us), "{owner} {mode:o} {us}");
-        }
-        for (owner, mode, us) in
-            [(1_000, 0o644, 990), (990, 0o644, 0), (1_000, 0o600, 0), (0, 0o664, 990), (990, 0o646, 990)]
-        {
-            assert!(may_change(owner, mode, us), "{owner} {mode:o} {us}");
         }
     }
 

@@ -298,6 +298,7 @@ fn errno(error: &io::Error) -> Option<Errno> {
 #[derive(Debug)]
 pub struct Uplink {
     everyone: GroupReceiver,
+    source: Option<IpAddr>,
     host: UdpSocket,
     interface: u32,
 }
@@ -318,6 +319,7 @@ impl Uplink {
     /// # Errors
     /// [`SocketError`] with the failed step.
     pub fn open(membership: Membership, interface: &Interface, dscp: u8) -> Result<Self, SocketError> {
+        let source = membership.source();
         let everyone = GroupReceiver::join(membership, interface)?;
         let own = interface.socket_addr(0);
         let socket = socket::open(own)?;
@@ -327,12 +329,18 @@ impl Uplink {
         socket::enlarge_receive_buffer(&socket, HOST_BUFFER);
         let _ = setsockopt(&socket, sockopt::UdpGroSegment, &true);
         socket.set_nonblocking(true).map_err(SocketError::at("set non-blocking"))?;
-        Ok(Self { everyone, host: socket.into(), interface: interface.index })
+        Ok(Self { everyone, source, host: socket.into(), interface: interface.index })
     }
 
     /// Returns the size of the receive buffer for datagrams to everyone.
     pub fn buffer(&self) -> Buffer {
         self.everyone.buffer()
+    }
+
+    /// Returns the only source whose datagrams to everyone are received; `None` for any. Datagrams to this host alone are
+    /// received from all.
+    pub fn source(&self) -> Option<IpAddr> {
+        self.source
     }
 
     /// Returns the sockets to sleep on.

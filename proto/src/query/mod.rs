@@ -4,15 +4,22 @@
 //! [`Receiver`](crate::receiver::Receiver) and independently of it, so that a push and a query do not wait for each
 //! other. Both are driven like the other machines: `handle_*` in, `poll_*` out, until they return nothing.
 //!
-//! An answer travels page by page. A host repeats a page in growing gaps until it is acknowledged, and the
-//! acknowledgement asks for the next one. The querier acknowledges no more than
-//! [`ANSWERS_PER_SECOND_MAX`](crate::limits::ANSWERS_PER_SECOND_MAX) pages a second. The first pages of all hosts are
-//! spread over the time that the query states.
+//! A query is for everyone, or for the hosts whose names follow it in pages ([`Audience`](crate::wire::Audience)). A
+//! host that has not heard the page with its own name looks into nothing and answers nothing. Where the querier has a
+//! key, it signs the query, the pages and the acknowledgements, and a host that lists senders takes no others.
+//!
+//! An answer travels page by page, each signed by its host. A host repeats a page in growing gaps, a limited number of
+//! times for each datagram of the querier, until it is acknowledged, and the acknowledgement asks for the next one. The
+//! querier acknowledges no more than [`ANSWERS_PER_SECOND_MAX`](crate::limits::ANSWERS_PER_SECOND_MAX) pages a second.
+//! The first pages of all hosts are spread over the time that the query states.
 
+mod checks;
 mod querier;
 mod responder;
 mod results;
+#[cfg(test)]
+mod testing;
 
 pub use querier::{Querier, QuerierConfig};
 pub use responder::{Lookup, LookupId, Reply, Responder, ResponderConfig};
-pub use results::{HostAnswer, Standing, Tally};
+pub use results::{FirstUse, HostAnswer, Standing, Tally};

@@ -1,9 +1,11 @@
 //! The results of a query, host by host.
 
 use crate::ids::HostName;
-use crate::wire::{About, AnswerState, Held};
+use crate::sign::PublicKey;
+use crate::wire::{About, AnswerState, Counter, Held};
 
-/// The result of a host that answered or should have.
+/// The result of a host that answered or should have. A name has more than one of them if it was answered for with
+/// different keys, or by two starts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostAnswer {
     /// Its name.
@@ -12,11 +14,16 @@ pub struct HostAnswer {
     pub expected: bool,
     /// How far its answer came.
     pub standing: Standing,
-    /// What the host reports about itself; `None` if that did not arrive.
+    /// The key that its answer is signed by; `None` if it did not answer.
+    pub key: Option<PublicKey>,
+    /// What the host reports about itself; `None` if that did not arrive, or came by a key that does not count.
     pub about: Option<About>,
-    /// The objects that it holds, of those asked for, in its order.
+    /// The objects that it holds, of those asked for, in its order. Empty where it is not known which of several
+    /// answers is the host's.
     pub objects: Vec<Held>,
-    /// The number of objects that came and were not kept for want of memory.
+    /// The counters of its network, in answer to a diagnosis.
+    pub counters: Vec<Counter>,
+    /// The number of objects and counters that came and were not kept for want of memory.
     pub left_out: u32,
     /// The reason for the standing, where the standing alone does not show it.
     pub reason: Option<String>,
@@ -29,6 +36,8 @@ pub enum Standing {
     Answered,
     /// It was still hashing its copies when it was last heard.
     Verifying,
+    /// It was still waiting for a new group key when it was last heard.
+    AwaitingKey,
     /// It had too many other queries.
     Busy,
     /// Its store could not answer.
@@ -39,6 +48,12 @@ pub enum Standing {
     NeverAnswered,
     /// It speaks another version of the protocol.
     OtherVersion,
+    /// The answer is signed by another key than the one that is known for this name. It does not count.
+    KeyChanged,
+    /// No key is known for this name, and only known hosts count.
+    UnknownKey,
+    /// The name was answered for more than once, by two starts or with two keys of which none is known.
+    Twice,
 }
 
 impl Standing {
@@ -47,6 +62,7 @@ impl Standing {
         match state {
             AnswerState::Final => Self::Answered,
             AnswerState::Verifying { .. } => Self::Verifying,
+            AnswerState::AwaitingKey => Self::AwaitingKey,
             AnswerState::Busy => Self::Busy,
             AnswerState::Failed(_) => Self::Failed,
         }
@@ -57,19 +73,38 @@ impl Standing {
         match self {
             Self::Answered => "answered",
             Self::Verifying => "verifying",
+            Self::AwaitingKey => "awaiting_key",
             Self::Busy => "busy",
             Self::Failed => "failed",
             Self::Partial => "partial",
             Self::NeverAnswered => "never_answered",
             Self::OtherVersion => "other_version",
+            Self::KeyChanged => "key_changed",
+            Self::UnknownKey => "unknown_key",
+            Self::Twice => "answered_twice",
         }
     }
+
+    /// Whether it is a finding: somebody answers for a host and may not be it. A query with a finding fails, whatever
+    /// else was answered.
+    pub const fn is_finding(self) -> bool {
+        matches!(self, Self::KeyChanged | Self::Twice)
+    }
+}
+
+/// A host that answered with a key, where none is known for its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FirstUse {
+    /// Its name.
+    pub name: HostName,
+    /// Its key.
+    pub key: PublicKey,
 }
 
 /// How far all answers are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// Hosts that were heard.
+    /// Hosts that were heard, of those whose answers count.
     pub heard: u32,
     /// Of those, the ones whose final answer is here.
     pub settled: u32,
@@ -79,4 +114,6 @@ pub struct Tally {
     pub hashed: u64,
     /// Bytes that these have to hash in all.
     pub to_hash: u64,
+    /// Names that are a finding ([`Standing::is_finding`]).
+    pub findings: u32,
 }

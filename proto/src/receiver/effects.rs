@@ -170,6 +170,8 @@ pub enum ReceiverTimer {
     Waiting,
     /// An unacknowledged final report is to be sent again.
     FinalReport,
+    /// A sender of another version must learn which one this host speaks.
+    Notice,
 }
 
 /// An event for the log.
@@ -197,6 +199,6 @@ pub enum ReceiverEvent {
     UnknownSender(SocketAddr, Option<PublicKey>),
     /// The sender's clock and the host's differ by this much, so its announcements are refused. Reported once.
     Stale(SocketAddr, Duration),
-    /// The sender uses another protocol version.
+    /// A sender at this address uses another protocol version. Reported once for each of the first few versions.
     OtherVersion(SocketAddr, u8),
 }

@@ -4,13 +4,14 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::uplink::Uplink;
+use super::ReceiverConfig;
+use super::uplink::{Greeting, Uplink};
 use crate::geometry::Geometry;
-use crate::ids::{HostName, SessionId};
+use crate::ids::SessionId;
 use crate::seal::Cipher;
-use crate::sign::PublicKey;
+use crate::sign::Verifier;
 use crate::time::Moment;
-use crate::wire::{Ack, Discard, Down, Hello, Kind, Up};
+use crate::wire::{Discard, Down, Header, Kind, Up};
 
 /// An unacknowledged final report, with what is needed to send it.
 pub(super) struct FinalReport {
@@ -18,8 +19,8 @@ pub(super) struct FinalReport {
     uplink: Uplink,
     cipher: Cipher,
     geometry: Geometry,
-    /// The key that signs datagrams to the group, and its session.
-    signer: Option<(SessionId, PublicKey)>,
+    /// Checks the signatures of datagrams to the group.
+    signer: Option<Verifier>,
     report: Up,
     /// Whether the hello is unacknowledged too: the sender accepts nothing else from an unknown host.
     unknown: bool,
@@ -33,7 +34,7 @@ impl FinalReport {
         uplink: Uplink,
         cipher: Cipher,
         geometry: Geometry,
-        signer: Option<(SessionId, PublicKey)>,
+        signer: Option<Verifier>,
         report: Up,
         unknown: bool,
     ) -> Self {
@@ -64,40 +65,40 @@ impl FinalReport {
     }
 
     /// Writes the datagram that is due into `out`, and returns its address.
-    pub(super) fn next(
-        &mut self,
-        now: Moment,
-        name: &HostName,
-        software: &str,
-        out: &mut Vec<u8>,
-    ) -> Option<SocketAddr> {
+    pub(super) fn next(&mut self, now: Moment, me: &ReceiverConfig, out: &mut Vec<u8>) -> Option<SocketAddr> {
         if self.due.is_none_or(|due| now < due) {
             return None;
         }
         if std::mem::take(&mut self.hello_due) {
-            let hello =
-                Hello { name: name.clone(), software: software.to_owned(), busy: false, kept: Vec::new() };
-            return Some(self.uplink.seal(&Up::Hello(hello), out));
+            let greeting = Greeting { busy: false, via: None, kept: Vec::new() };
+            return Some(self.uplink.greet(me, greeting, out));
         }
         self.due = None;
         self.quiet_until = now + FINAL_REPORT_GAP;
         Some(self.uplink.seal(&self.report, out))
     }
 
-    /// Handles a datagram of this session's sender. Returns whether nothing is left to be sent.
-    pub(super) fn take(&mut self, datagram: &[u8]) -> Result<bool, Discard> {
-        let ends = |down: &Down| matches!(down, Down::End(_));
-        match Down::open(&self.cipher, self.geometry, self.signer, datagram, ends)?.1 {
-            Down::Ack(ack) => Ok(self.take_ack(&ack)),
-            Down::End(_) => Ok(true),
-            Down::Manifest(_) | Down::Poll(_) => Ok(false),
+    /// Handles a datagram of this session's sender. `check` allows a check of its signature. Returns whether nothing is
+    /// left to be sent.
+    pub(super) fn take(
+        &mut self,
+        header: Header,
+        datagram: &[u8],
+        check: impl FnOnce() -> Result<(), Discard>,
+    ) -> Result<bool, Discard> {
+        if header.kind == Kind::Ack {
+            let ack = self.uplink.open_ack(datagram)?;
+            self.unknown = false;
+            return Ok(ack.kind != Kind::Hello);
         }
-    }
-
-    fn take_ack(&mut self, ack: &Ack) -> bool {
-        let ours = self.uplink.is_answered_by(ack);
-        self.unknown &= !ours;
-        ours && ack.kind != Kind::Hello
+        let ends = |down: &Down| match down {
+            Down::End(_) => check(),
+            Down::Manifest(_) | Down::Poll(_) | Down::Audience(_) | Down::Proofs(_) => {
+                Err(Discard::NotNeeded)
+            }
+        };
+        let (_, down) = Down::open(&self.cipher, self.geometry, self.signer, datagram, ends)?;
+        Ok(matches!(down, Down::End(_)))
     }
 }
 

@@ -10,9 +10,15 @@
 //! Files belong to the shell; the machine only keeps them for it. A session's file arrives with [`Opened`] and
 //! leaves with the work on it, so only the current holder writes, publishes, compares or puts it away.
 
+mod announcements;
+#[cfg(test)]
+mod audience_tests;
+mod candidates;
+mod checks;
 mod effects;
 mod final_report;
 mod inbox;
+mod notices;
 mod numbers;
 mod placement;
 mod session;
@@ -37,14 +43,18 @@ pub use effects::{
 pub use session::buffer_bytes;
 pub use table::{BaseIndex, BufferId, Collected, Origin, Place, Work, buffer_symbols};
 
-use crate::ids::{BlockIndex, HostName, SessionId, SessionTag};
+use crate::agree::StartSecret;
+use crate::ids::{BlockIndex, HostName, SessionId};
 use crate::limits::{CORRUPT_TRIES_MAX, ENDED_SESSIONS_MAX, EVENTS_MAX};
 use crate::rng::Rng;
 use crate::seal::{Cipher, GroupKey};
-use crate::sign::PublicKey;
+use crate::sign::{PublicKey, SigningKey};
 use crate::time::{Moment, WallClock};
-use crate::wire::{Announce, Discard, DiscardCounts, FailureKind, Notice, SymbolHeader};
+use crate::wire::{Announce, Discard, DiscardCounts, FailureKind, SymbolHeader};
+use candidates::Candidates;
+use checks::Checks;
 use final_report::{FINAL_REPORTS_MAX, FinalReport};
+use notices::Notices;
 use placement::{Found, Placement};
 use session::{Conclusion, Expired, Session, Stage};
 use table::Tries;
@@ -59,6 +69,12 @@ pub struct ReceiverConfig {
     pub software: String,
     /// The group keys: at least one, and more than one while a key is being replaced.
     pub keys: Vec<GroupKey>,
+    /// The key of this host, by which senders know it.
+    pub host_key: SigningKey,
+    /// What the keys that it shares with senders follow from, drawn at this start of the program.
+    pub secret: StartSecret,
+    /// MTU of the interface in bytes; `None` where it is not known.
+    pub mtu: Option<u16>,
     /// The senders whose pushes this host takes part in; if empty, any sender with a group key.
     pub senders: Vec<PublicKey>,
     /// 16 random bytes, drawn at this start of the program.
@@ -78,17 +94,21 @@ pub struct Receiver<U = (), E = ()> {
     placement: Placement<U, E>,
     /// Sessions that are announced while this host takes part in another, or that it refuses.
     waiting: WaitingList,
+    /// Sessions of which it is not known yet whether they are for this host.
+    candidates: Candidates,
     ended: VecDeque<SessionId>,
+    /// The last sessions that are for other hosts.
+    not_for_us: VecDeque<SessionId>,
+    /// The civil time, as it was when the last datagram came.
+    clock: (Moment, WallClock),
     /// Unacknowledged final reports.
     final_reports: VecDeque<FinalReport>,
     /// The number of receiver ids derived so far: one for each session, whether joined or waiting.
     links: u64,
     attempts: u64,
     effects: VecDeque<Effect<U, E>>,
-    /// The notice that is due: its address, its session and the index of the next key to seal it under. It is sent
-    /// under each key from that one on, as it is unknown which one the sender has.
-    notice: Option<(SocketAddr, SessionTag, usize)>,
-    notice_after: Moment,
+    checks: Checks,
+    notices: Notices,
     wrong_key_told: bool,
     stale_told: bool,
     /// Refused senders that were already reported as events.
@@ -106,17 +126,20 @@ impl<U: Clone, E> Receiver<U, E> {
     pub fn new(config: ReceiverConfig) -> Self {
         Self {
             rng: Rng::new(&config.seed),
+            checks: Checks::new(&config.seed),
+            notices: Notices::new(&config),
             config,
             session: None,
             placement: Placement::new(),
             waiting: WaitingList::default(),
+            candidates: Candidates::default(),
             ended: VecDeque::new(),
+            not_for_us: VecDeque::new(),
+            clock: (Moment::default(), WallClock(0)),
             final_reports: VecDeque::new(),
             links: 0,
             attempts: 0,
             effects: VecDeque::new(),
-            notice: None,
-            notice_after: Moment::default(),
             wrong_key_told: false,
             stale_told: false,
             refused_told: Vec::new(),
@@ -199,6 +222,7 @@ impl<U: Clone, E> Receiver<U, E> {
         from: SocketAddr,
         datagram: &[u8],
     ) -> Result<(), Discard> {
+        self.clock = (now, wall);
         self.take_datagram(now, wall, from, datagram).map_err(|reason| self.count_discard(reason))
     }
 
@@ -275,13 +299,16 @@ impl<U: Clone, E> Receiver<U, E> {
         let Some(active) = self.active(attempt).filter(at_it) else {
             return; // it was stopped while it compared
         };
-        let existing = match result {
-            Ok(published) => published == Published::Existing,
+        let published = match result {
+            Ok(published) => published,
             Err(Failure { kind, reason }) => return self.fail(now, kind, &reason),
         };
-        let (session, root) = (active.id(), active.close_done(now, existing));
+        let session = active.id();
+        let wall = self.wall(now);
+        let active = self.session.as_mut().expect("it is at it");
+        let root = active.close_done(now, wall, &self.config, published);
         self.leave_place(attempt, Leftover::Discarded);
-        self.event(ReceiverEvent::Published { session, root, existing });
+        self.event(ReceiverEvent::Published { session, root, existing: published == Published::Existing });
         self.leave_if_one_way();
     }
 
@@ -305,6 +332,7 @@ impl<U: Clone, E> Receiver<U, E> {
     pub fn handle_stop(&mut self, now: Moment) {
         self.stopping = true;
         self.waiting.clear();
+        self.candidates.clear();
         self.final_reports.clear();
         if self.session.as_ref().is_some_and(|active| !matches!(active.stage(), Stage::Publishing)) {
             self.fail(now, FailureKind::Stopping, "the receiver was stopped");
@@ -314,25 +342,20 @@ impl<U: Clone, E> Receiver<U, E> {
     /// Writes the next datagram to a sender into `out`, and returns its address.
     #[must_use]
     pub fn poll_transmit(&mut self, now: Moment, out: &mut Vec<u8>) -> Option<SocketAddr> {
-        if let Some((to, tag, at)) = self.notice.take() {
-            let salt = self.rng.bytes();
-            Notice::seal(&self.config.name, &self.config.software, tag, salt, &self.config.keys[at], out);
-            self.notice = (at + 1 < self.config.keys.len()).then_some((to, tag, at + 1));
+        if let Some(to) = self.notices.send(now, &self.config, &mut self.rng, out) {
             return Some(to);
         }
         if let Some(active) = &mut self.session
-            && let Some(to) = active.send(now, &self.config.name, &self.config.software, out)
+            && let Some(to) = active.send(now, &self.config, out)
         {
             return Some(to);
         }
-        let (name, software) = (&self.config.name, &self.config.software);
-        if let Some(to) =
-            self.final_reports.iter_mut().find_map(|report| report.next(now, name, software, out))
-        {
+        let (me, wall) = (&self.config, self.wall(now));
+        if let Some(to) = self.final_reports.iter_mut().find_map(|report| report.next(now, me, out)) {
             return Some(to);
         }
         let kept = || self.session.as_ref().map_or(Vec::new(), |active| active.held_runs());
-        self.waiting.send(now, name, software, kept, out)
+        self.waiting.send(now, wall, me, kept, out)
     }
 
     /// Returns the next work for the shell. Work on blocks comes out only if `room` is [`BlockRoom::Free`].
@@ -359,6 +382,7 @@ impl<U: Clone, E> Receiver<U, E> {
             (session.and_then(|active| active.expires_at(gone_after)), ReceiverTimer::Expiry),
             (self.waiting.next_at(), ReceiverTimer::Waiting),
             (reports, ReceiverTimer::FinalReport),
+            (self.notices.next_at(), ReceiverTimer::Notice),
         ];
         timers.into_iter().filter_map(|(at, timer)| Some((at?, timer))).min_by_key(|&(at, _)| at)
     }
@@ -405,6 +429,12 @@ impl<U: Clone, E> Receiver<U, E> {
         self.session.as_ref().map_or(0, |active| active.reused())
     }
 
+    /// The civil time at `now`.
+    fn wall(&self, now: Moment) -> WallClock {
+        let (then, wall) = self.clock;
+        WallClock(wall.0.saturating_add(u64::try_from(now.since(then).as_millis()).unwrap_or(u64::MAX)))
+    }
+
     fn settle_block(&mut self, now: Moment, attempt: Attempt, block: BlockIndex, outcome: BlockOutcome) {
         let Some(active) = self.active(attempt) else { return };
         match outcome {
@@ -433,9 +463,13 @@ impl<U: Clone, E> Receiver<U, E> {
     }
 
     /// How long a sender may be silent: shorter while another sender waits, as a live sender announces ten times a
-    /// second, and nothing is lost if this one comes back.
+    /// second, and nothing is lost if this one comes back. A sender of thousands of hosts polls once in a window.
     fn gone_after(&self) -> Duration {
-        if self.waiting.is_empty() { SENDER_GONE_AFTER } else { SENDER_SUPERSEDED_AFTER }
+        if self.waiting.has_one_to_join() {
+            (SUPERSEDED_AFTER_WINDOWS * self.window()).clamp(SENDER_SUPERSEDED_AFTER, SENDER_GONE_AFTER)
+        } else {
+            SENDER_GONE_AFTER
+        }
     }
 
     /// Fails the session if the manifest does not amount to the vouched root. This is checked as soon as both are
@@ -468,12 +502,13 @@ impl<U: Clone, E> Receiver<U, E> {
 
     /// Gives up the session and sends the reason in the final report, unless a final report is being sent already.
     fn fail(&mut self, now: Moment, kind: FailureKind, reason: &str) {
+        let wall = self.wall(now);
         let Some(active) = &mut self.session else { return };
         if matches!(active.stage(), Stage::Closing { .. }) {
             return;
         }
         let (session, attempt) = (active.id(), active.attempt());
-        active.close_failed(now, kind, reason);
+        active.close_failed(now, wall, &self.config, &Failure::new(kind, reason));
         let leftover = match kind {
             // What was written is proven, whatever spoiled the rest.
             FailureKind::Stopping | FailureKind::Corrupt => Leftover::Kept,
@@ -481,7 +516,8 @@ impl<U: Clone, E> Receiver<U, E> {
             | FailureKind::NoSpace
             | FailureKind::Store
             | FailureKind::Root
-            | FailureKind::Refused => Leftover::Discarded,
+            | FailureKind::Refused
+            | FailureKind::UnknownSender => Leftover::Discarded,
         };
         self.leave_place(attempt, leftover);
         self.event(ReceiverEvent::Failed(session, reason.to_owned()));
@@ -553,5 +589,7 @@ enum Rejoin {
 
 /// The silence after which a sender is gone; what was received of its object is put away.
 const SENDER_GONE_AFTER: Duration = Duration::from_secs(30);
-/// The same, while another sender waits for this host.
+/// The same, while another sender waits for this host, and the windows of the last poll that the silence has to last if
+/// they are longer.
 const SENDER_SUPERSEDED_AFTER: Duration = Duration::from_secs(1);
+const SUPERSEDED_AFTER_WINDOWS: u32 = 3;

@@ -1,4 +1,4 @@
-use super::testing::{announce, at};
+use super::testing::{announce, at, config};
 use super::*;
 use crate::geometry::Geometry;
 use crate::ids::{ReceiverId, Sequence};
@@ -143,15 +143,7 @@ fn a_sender_that_waits_is_told_by_its_own_timer() {
 }
 
 fn host() -> Host {
-    Receiver::new(ReceiverConfig {
-        name: HostName::new("compute-1").expect("plain"),
-        software: "test".into(),
-        keys: vec![key()],
-        senders: Vec::new(),
-        start: [1; 16],
-        seed: [2; 32],
-        buffer_bytes: 0,
-    })
+    Receiver::new(config())
 }
 
 /// Returns a host that has joined and whose store searches for a place.

@@ -3,11 +3,12 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::uplink::Uplink;
-use crate::ids::{HostName, SessionId};
+use super::ReceiverConfig;
+use super::uplink::{Greeting, Uplink};
+use crate::ids::SessionId;
 use crate::repeat::Repeat;
-use crate::time::Moment;
-use crate::wire::{Failed, FailureKind, Hello, KeptRun, Totals, Up};
+use crate::time::{Moment, WallClock};
+use crate::wire::{Failed, FailureKind, KeptRun, Outcome, Totals, Up};
 
 /// One of these sessions.
 pub(super) struct Waiting {
@@ -27,6 +28,11 @@ struct Refusal {
 }
 
 impl Waiting {
+    /// Whether it is this session, as one that is refused or as one that is waited for.
+    fn is_of(&self, session: SessionId, is_refused: bool) -> bool {
+        self.uplink.session() == session && self.refusal.is_some() == is_refused
+    }
+
     /// Returns a session whose sender learns from `hello_at` on that this host is busy, or, with `refusal`, why it
     /// never takes part.
     pub(super) fn new(
@@ -46,19 +52,23 @@ impl Waiting {
         }
     }
 
-    /// Returns what is due to the sender now. `kept` returns the blocks held of the object of the current session.
-    fn next_up(
+    /// Writes what is due to the sender now into `out`, and returns its address. `kept` returns the blocks held of
+    /// the object of the current session.
+    fn send(
         &mut self,
         now: Moment,
-        name: &HostName,
-        software: &str,
+        wall: WallClock,
+        me: &ReceiverConfig,
         kept: impl Fn() -> Vec<KeptRun>,
-    ) -> Option<Up> {
+        out: &mut Vec<u8>,
+    ) -> Option<SocketAddr> {
         if let Some(refusal) = &mut self.refusal
             && std::mem::take(&mut refusal.is_due)
         {
-            let (kind, reason, totals) = (FailureKind::Refused, refusal.reason.clone(), Totals::default());
-            return Some(Up::Failed(Failed { kind, reason, totals }));
+            let (kind, reason, totals) =
+                (FailureKind::UnknownSender, refusal.reason.clone(), Totals::default());
+            let receipt = self.uplink.receipt(me, wall, Outcome::Failed(kind));
+            return Some(self.uplink.seal(&Up::Failed(Failed { kind, reason, totals, receipt }), out));
         }
         if !self.hello.take_due(now) {
             return None;
@@ -66,7 +76,7 @@ impl Waiting {
         self.refusal.iter_mut().for_each(|refusal| refusal.is_due = true);
         // The current session may end soon, and this one resume from what it kept.
         let kept = if self.same_object { kept() } else { Vec::new() };
-        Some(Up::Hello(Hello { name: name.clone(), software: software.to_owned(), busy: true, kept }))
+        Some(self.uplink.greet(me, Greeting { busy: true, via: None, kept }, out))
     }
 }
 
@@ -76,18 +86,20 @@ impl Waiting {
 pub(super) struct WaitingList(Vec<Waiting>);
 
 impl WaitingList {
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    /// Whether this host joins one of the sessions once it is free. A refused session is none of them.
+    pub(super) fn has_one_to_join(&self) -> bool {
+        self.0.iter().any(|waiting| waiting.refusal.is_none())
     }
 
     pub(super) fn clear(&mut self) {
         self.0.clear();
     }
 
-    /// Notes that a session is still announced. Returns whether it is in the list.
-    pub(super) fn note_heard(&mut self, now: Moment, session: SessionId) -> bool {
-        let known = self.0.iter_mut().find(|waiting| waiting.uplink.session() == session);
-        known.map(|waiting| waiting.heard = now).is_some()
+    /// Notes that a session is still announced, by one that is waited for or by one that is refused. Returns whether it
+    /// is in the list. Both may announce under one session id: whoever has the group key can repeat it.
+    pub(super) fn note_heard(&mut self, now: Moment, session: SessionId, is_refused: bool) -> bool {
+        let of_it = |waiting: &&mut Waiting| waiting.is_of(session, is_refused);
+        self.0.iter_mut().find(of_it).map(|waiting| waiting.heard = now).is_some()
     }
 
     /// Whether there is room for another session. Refused sessions do not use the places of those that wait.
@@ -99,9 +111,11 @@ impl WaitingList {
         self.0.push(waiting);
     }
 
-    /// Removes a session that is joined, and returns its uplink, whose numbers continue.
+    /// Removes a session that is joined, and returns its uplink, whose numbers continue. The uplink of a refused
+    /// announcement goes to whoever sent that one, and is never used for another.
     pub(super) fn take(&mut self, session: SessionId) -> Option<Uplink> {
-        let at = self.0.iter().position(|waiting| waiting.uplink.session() == session)?;
+        self.0.retain(|waiting| !waiting.is_of(session, true));
+        let at = self.0.iter().position(|waiting| waiting.is_of(session, false))?;
         Some(self.0.swap_remove(at).uplink)
     }
 
@@ -120,20 +134,17 @@ impl WaitingList {
     pub(super) fn send(
         &mut self,
         now: Moment,
-        name: &HostName,
-        software: &str,
+        wall: WallClock,
+        me: &ReceiverConfig,
         kept: impl Fn() -> Vec<KeptRun>,
         out: &mut Vec<u8>,
     ) -> Option<SocketAddr> {
-        self.0.iter_mut().find_map(|waiting| {
-            let up = waiting.next_up(now, name, software, &kept)?;
-            Some(waiting.uplink.seal(&up, out))
-        })
+        self.0.iter_mut().find_map(|waiting| waiting.send(now, wall, me, &kept, out))
     }
 }
 
 /// The number of sessions of each kind in the list.
-const WAITING_MAX: usize = 8;
+pub(super) const WAITING_MAX: usize = 8;
 /// The time between two hellos with which a sender learns that this host is busy.
 const BUSY_HELLO_GAP: Duration = Duration::from_secs(2);
 /// The longest time between two refusals, which grows up to it: a refusal does not change during a push.

@@ -6,8 +6,10 @@ use std::time::Duration;
 use super::hosts::Expected;
 use super::one_way::OneWay;
 use super::rate::Pace;
+use crate::agree::AgreementKey;
 use crate::geometry::Geometry;
 use crate::ids::{ObjectName, SessionId};
+use crate::known::KnownHosts;
 use crate::seal::GroupKey;
 use crate::sign::SigningKey;
 use crate::time::WallClock;
@@ -22,6 +24,8 @@ pub struct SenderConfig {
     pub key: GroupKey,
     /// Signs the announcements, the manifest, the polls and the end. Without it, the group key alone vouches for them.
     pub signer: Option<SigningKey>,
+    /// This sender's half of the keys that it shares with hosts, drawn for this session.
+    pub agreement: AgreementKey,
     /// The object's length, and the sizes of its blocks and symbols.
     pub geometry: Geometry,
     /// The file name of the object.
@@ -34,10 +38,10 @@ pub struct SenderConfig {
     pub pin: Pin,
     /// The address at which this sender hears its hosts.
     pub reply_to: SocketAddr,
-    /// The hosts that must hold the object.
+    /// The hosts that must hold the object. If they are named, the push is for them alone, and others do not take part.
     pub expected: Expected,
-    /// Whether hosts that are not expected by name are not answered, not repaired for, and not named.
-    pub only_listed: bool,
+    /// The keys of hosts that are known.
+    pub known: KnownHosts,
     /// Time after which the push ends, whatever is missing.
     pub timeout: Duration,
     /// The civil time at the start.

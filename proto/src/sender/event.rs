@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use super::hosts::Sideline;
 use crate::ids::HostName;
+use crate::sign::PublicKey;
 use crate::wire::Kind;
 
 /// How a push ended.
@@ -78,6 +79,13 @@ pub enum SenderEvent {
     Sidelined(HostName, Sideline),
     /// A host speaks another version of the protocol.
     OtherVersion(HostName, String),
+    /// A host whose key was not known takes part. It is known by this key from now on.
+    FirstUse(HostName, PublicKey),
+    /// Somebody with this key, which is not the one that is known for it, claims to be this host, and does not take
+    /// part.
+    KeyChanged(HostName, PublicKey),
+    /// A host with this key, which is not known, does not take part, as only known hosts do.
+    UnknownKey(HostName, PublicKey),
 }
 
 /// The reason for which the machine wants to be called.
@@ -85,6 +93,8 @@ pub enum SenderEvent {
 pub enum SenderTimer {
     /// An announcement is due.
     Announce,
+    /// A page of the audience is due.
+    Audience,
     /// A poll is due.
     Poll,
     /// The first symbols stop waiting for hellos.

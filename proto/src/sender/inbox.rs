@@ -4,11 +4,16 @@ use std::net::SocketAddr;
 
 use super::Sender;
 use super::event::SenderEvent;
-use super::hosts::Serve;
-use crate::ids::ReceiverId;
+use super::hosts::{Link, Serve};
+use crate::ids::{HostName, ReceiverId};
+use crate::known::Standing;
 use crate::seal::Cipher;
+use crate::sign::PublicKey;
 use crate::time::Moment;
-use crate::wire::{Ack, DeficitRun, Discard, Kind, Notice, Report, Up, UpHeader, VERSION};
+use crate::wire::{
+    Ack, DeficitRun, Discard, FailureKind, Hello, Kind, Notice, Outcome, Receipt, Report, Up, UpHeader,
+    VERSION,
+};
 
 impl Sender {
     pub(super) fn take_datagram(
@@ -24,43 +29,130 @@ impl Sender {
         if up.header.tag != self.config.session.tag() {
             return Err(Discard::OtherSession);
         }
-        let message = self.open(up, datagram)?;
-        if let Up::Hello(hello) = &message {
-            let (key, session) = (&self.config.key, self.config.session);
-            if self.hosts.join(now, from, up.receiver, || Cipher::upward(key, session, up.receiver), hello)? {
-                self.last_one = None;
-                self.event(SenderEvent::Joined(hello.name.clone()));
-            }
+        if up.header.kind == Kind::Hello {
+            return self.take_hello(now, from, up, datagram);
         }
+        let host = self.hosts.get(up.receiver).ok_or(Discard::UnknownHost)?;
+        let message = Up::open(&host.link().up, self.config.geometry, up, datagram)?;
         self.hosts.note_heard(now, up.receiver, up.header.sequence)?;
-        self.take_message(now, up.receiver, message)?;
-        if up.header.kind != Kind::Report {
+        self.take_message(now, from, up.receiver, message)?;
+        if up.header.kind == Kind::Report {
+            self.hosts.note_reported_from(up.receiver, from);
+        } else {
             self.acknowledge(now, from, up);
         }
         Ok(())
     }
 
-    /// Opens a datagram under its host's key. Only a hello may come from an unknown host.
-    fn open(&mut self, up: UpHeader, datagram: &[u8]) -> Result<Up, Discard> {
-        let geometry = self.config.geometry;
-        match self.hosts.get(up.receiver) {
-            Some(host) => Up::open(host.cipher(), geometry, up, datagram),
+    /// Handles a hello. Any holder of the group key can seal one, so nothing changes before its signature was checked.
+    fn take_hello(
+        &mut self,
+        now: Moment,
+        from: SocketAddr,
+        up: UpHeader,
+        datagram: &[u8],
+    ) -> Result<(), Discard> {
+        let hello = match self.hosts.name(up.receiver).cloned() {
+            Some(name) => self.take_further_hello(now, from, up, &name, datagram)?,
             // The result stands once the push has ended: no host joins after that.
-            None if up.header.kind == Kind::Hello && self.ending.is_none() => {
-                let cipher = Cipher::upward(&self.config.key, self.config.session, up.receiver);
-                Up::open(&cipher, geometry, up, datagram)
-            }
-            None => Err(Discard::UnknownHost),
-        }
+            None if self.ending.is_some() => return Err(Discard::UnknownHost),
+            None => self.take_first_hello(now, from, up, datagram)?,
+        };
+        self.hosts.note_heard(now, up.receiver, up.header.sequence)?;
+        self.hosts.note_hello(up.receiver, &hello);
+        self.acknowledge(now, from, up);
+        Ok(())
     }
 
-    fn take_message(&mut self, now: Moment, id: ReceiverId, message: Up) -> Result<(), Discard> {
-        let name = self.hosts.name(id).ok_or(Discard::UnknownHost)?.clone();
+    /// Checks a further hello of a start with this name.
+    fn take_further_hello(
+        &mut self,
+        now: Moment,
+        from: SocketAddr,
+        up: UpHeader,
+        name: &HostName,
+        datagram: &[u8],
+    ) -> Result<Hello, Discard> {
+        let host = self.hosts.get(up.receiver).ok_or(Discard::UnknownHost)?;
+        let greeting = Hello::open(&host.link().hello, self.config.geometry, up, datagram)?;
+        host.check(name, &greeting)?;
+        if !host.is_newer(up.header.sequence) {
+            return Err(Discard::Replayed);
+        }
+        self.hosts.take_check(now, from, name)?;
+        greeting.verify(self.scope)?;
+        Ok(greeting.hello)
+    }
+
+    /// Handles the hello of a start that is not known yet: it joins if its key is the one of its name.
+    fn take_first_hello(
+        &mut self,
+        now: Moment,
+        from: SocketAddr,
+        up: UpHeader,
+        datagram: &[u8],
+    ) -> Result<Hello, Discard> {
+        let cipher = Cipher::upward(&self.config.key, self.config.session, up.receiver);
+        let greeting = Hello::open(&cipher, self.config.geometry, up, datagram)?;
+        let (name, key) = (&greeting.hello.name, greeting.key);
+        self.hosts.may_join(name)?;
+        let standing = self.hosts.standing(name, key);
+        let objection = objection(standing, name, key);
+        if let Some((reason, _)) = &objection
+            && self.hosts.is_claimed(name)
+        {
+            return Err(*reason);
+        }
+        self.hosts.take_check(now, from, name)?;
+        greeting.verify(self.scope)?;
+        if let Some((reason, event)) = objection {
+            if self.hosts.note_stranger(name, key, standing) {
+                self.event(event);
+            }
+            return Err(reason);
+        }
+        let link = self.link(up.receiver, key, &greeting.hello, cipher)?;
+        self.hosts.join(now, from, up.receiver, link, &greeting.hello)?;
+        self.last_one = None;
+        self.event(SenderEvent::Joined(name.clone()));
+        if standing == Standing::FirstUse {
+            self.event(SenderEvent::FirstUse(name.clone(), key));
+        }
+        Ok(greeting.hello)
+    }
+
+    /// Returns what a start is spoken to by, from its hello, which `cipher` opened and which was proven.
+    fn link(
+        &self,
+        receiver: ReceiverId,
+        key: PublicKey,
+        hello: &Hello,
+        cipher: Cipher,
+    ) -> Result<Link, Discard> {
+        let (group, session) = (&self.config.key, self.config.session);
+        let shared = self.config.agreement.agree(&hello.agreement).ok_or(Discard::Malformed)?;
+        Ok(Link {
+            key,
+            agreement: hello.agreement,
+            software: hello.software.clone(),
+            hello: cipher,
+            up: Cipher::private_up(group, session, receiver, &shared),
+            down: Cipher::private_down(group, session, receiver, &shared),
+        })
+    }
+
+    fn take_message(
+        &mut self,
+        now: Moment,
+        from: SocketAddr,
+        id: ReceiverId,
+        message: Up,
+    ) -> Result<(), Discard> {
         match message {
-            Up::Hello(hello) => self.hosts.note_hello(id, &hello),
             // A host never holds less than before.
             Up::Report(report) if self.hosts.falls_back(id, &report) => return Err(Discard::Implausible),
             Up::Report(mut report) => {
+                self.hosts.take_round(id, report.round, self.polls.rounds())?;
                 // Nor has it seen what was not sent. A host that reports so has received forged numbers; it is served.
                 let last = self.sequences.last();
                 report.highest = report.highest.min(last);
@@ -69,17 +161,57 @@ impl Sender {
             // A host can only have proven the root that this sender vouches for.
             Up::Done(done) if Some(done.root) != self.root() => return Err(Discard::Malformed),
             Up::Done(done) => {
+                self.check_receipt(now, from, id, &done.receipt, done.outcome())?;
                 if self.hosts.note_done(now, id, &done, self.config.geometry.blocks()) {
-                    self.event(SenderEvent::Done(name));
+                    self.event(SenderEvent::Done(done.receipt.name));
                 }
             }
-            Up::Failed(failed) => {
+            Up::Failed(mut failed) => {
+                self.check_receipt(now, from, id, &failed.receipt, failed.outcome())?;
+                if failed.kind == FailureKind::UnknownSender {
+                    failed.reason = self.unlisted();
+                }
                 if self.hosts.note_failed(now, id, &failed) {
-                    self.event(SenderEvent::Failed(name, failed.reason));
+                    self.event(SenderEvent::Failed(failed.receipt.name, failed.reason));
                 }
             }
         }
         Ok(())
+    }
+
+    /// Checks that a receipt is signed by the host that it came from, in the name that it has in this push. A final
+    /// report that is repeated changes nothing, and its receipt is not checked.
+    fn check_receipt(
+        &mut self,
+        now: Moment,
+        from: SocketAddr,
+        id: ReceiverId,
+        receipt: &Receipt,
+        outcome: Outcome,
+    ) -> Result<(), Discard> {
+        if self.hosts.is_settled(id) {
+            return Ok(());
+        }
+        let key = self.hosts.get(id).ok_or(Discard::UnknownHost)?.link().key;
+        if self.hosts.name(id) != Some(&receipt.name) {
+            return Err(Discard::BadSignature);
+        }
+        self.hosts.take_check(now, from, &receipt.name)?;
+        let good = receipt.verify(key, self.scope, outcome);
+        if good { Ok(()) } else { Err(Discard::BadSignature) }
+    }
+
+    /// Why a host refuses this sender. The sender says it in its own words, with its own key: a key that a host names
+    /// could be anybody's.
+    fn unlisted(&self) -> String {
+        match &self.config.signer {
+            Some(signer) => {
+                format!("it does not list this sender: add {} (sender.pub) to its senders", signer.public())
+            }
+            None => {
+                "it takes signed pushes only: send with --sender-key, and list that key at the host".into()
+            }
+        }
     }
 
     fn take_report(&mut self, now: Moment, id: ReceiverId, report: &Report) {
@@ -97,6 +229,7 @@ impl Sender {
         };
         self.polls.note_report(!report.deficits.is_empty() || !report.gaps.is_empty());
         report.gaps.iter().for_each(|&gap| self.blocks.demand_manifest(gap, report.highest));
+        // `report.suspects` asks for hashes of symbols, which a sender may leave unanswered.
         if turn {
             let loss = if self.is_tail() { self.hosts.loss_of(id) } else { self.hosts.usual_loss() };
             report.deficits.iter().for_each(|&run| self.blocks.demand(run, report.highest, loss));
@@ -135,6 +268,15 @@ impl Sender {
             let ack = Ack { receiver: up.receiver, kind: up.header.kind, slot: host.slot() };
             self.acks.push(now, to, ack);
         }
+    }
+}
+
+/// Why a key does not take part under a name, if it does not.
+fn objection(standing: Standing, name: &HostName, key: PublicKey) -> Option<(Discard, SenderEvent)> {
+    match standing {
+        Standing::Known | Standing::FirstUse => None,
+        Standing::Changed(_) => Some((Discard::KeyChanged, SenderEvent::KeyChanged(name.clone(), key))),
+        Standing::Unknown => Some((Discard::UnknownKey, SenderEvent::UnknownKey(name.clone(), key))),
     }
 }
 

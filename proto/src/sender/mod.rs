@@ -13,19 +13,30 @@
 
 mod acks;
 mod ahead;
+#[cfg(test)]
+mod audience_tests;
 mod blocks;
 mod config;
+mod downlink;
 mod ending;
 mod event;
 mod gate;
 mod hosts;
 mod inbox;
+#[cfg(test)]
+mod insider_tests;
 mod interleave;
+#[cfg(test)]
+mod key_tests;
 mod one_way;
 mod order;
+mod paging;
 mod polls;
+mod progress;
 mod rate;
 mod sequences;
+#[cfg(test)]
+mod testing;
 #[cfg(test)]
 mod tests;
 
@@ -36,33 +47,39 @@ use std::time::Duration;
 pub use blocks::{Job, Unsent};
 pub use config::SenderConfig;
 pub use event::{JobRoom, SenderEvent, SenderTimer, To, Transmit, Verdict};
-pub use hosts::{Cause, Expected, HostRow, HostState, Sideline, Tally};
+pub use hosts::{Cause, Expected, HostReceipt, HostRow, HostState, Sideline, Tally};
 pub use interleave::{FinishedJob, INTERLEAVED_BLOCKS, Interleaver, NextSymbol};
 pub use one_way::OneWay;
 pub use rate::Pace;
 
+use crate::audience::Pages;
 use crate::ids::{BlockIndex, Sequence};
 use crate::integrity::{Fingerprint, Root};
-use crate::limits::{EVENTS_MAX, REPORTS_PER_SECOND_MAX};
+use crate::limits::EVENTS_MAX;
 use crate::seal::Cipher;
-use crate::time::{Moment, WallClock};
-use crate::wire::{Announce, Discard, DiscardCounts, Down, Encoding, Kind, ManifestEntry, Poll};
+use crate::sign::Scope;
+use crate::time::Moment;
+use crate::wire::{Discard, DiscardCounts, Encoding, ManifestEntry};
 use acks::Acks;
 use ahead::repair_ahead;
 use blocks::{Blocks, FirstPass};
 use ending::Ending;
 use gate::{Gate, Sends};
-use hosts::{Asked, Hosts, Round};
-use one_way::{OneWayPush, Repeated};
+use hosts::{Asked, Hosts};
+use one_way::OneWayPush;
 use order::JobOrder;
-use polls::{Phase, Polls};
-use rate::{RateControl, Sent};
+use paging::Paging;
+use polls::Polls;
+use rate::RateControl;
 use sequences::Sequences;
 
 /// One push.
 pub struct Sender {
     config: SenderConfig,
+    scope: Scope,
     cipher: Cipher,
+    /// For which hosts the push is, page by page.
+    paging: Paging,
     start: Moment,
     blocks: Blocks,
     hosts: Hosts,
@@ -101,7 +118,8 @@ impl Sender {
     /// Returns a push that begins now.
     ///
     /// # Panics
-    /// If `config` has a base in one-way mode, in which no host could ask for its blocks.
+    /// If `config` has a base in one-way mode, in which no host could ask for its blocks; or if it expects more than
+    /// [`AUDIENCE_MAX`](crate::limits::AUDIENCE_MAX) hosts by name, or none.
     pub fn new(now: Moment, config: SenderConfig) -> Self {
         assert!(config.base.is_none() || config.one_way.is_none());
         let (first_pass, sends) = match (&config.base, config.one_way) {
@@ -109,11 +127,17 @@ impl Sender {
             (None, None) => (FirstPass::Sent, Sends::Everything),
             (None, Some(_)) => (FirstPass::Sent, Sends::Unheard),
         };
+        let names = match &config.expected {
+            Expected::Named(names) => Some(names.iter()),
+            Expected::Count(_) | Expected::Anyone => None,
+        };
         Self {
+            scope: config.key.scope(config.session),
+            paging: Paging::new(now, Pages::new(config.session, names, config.geometry.control_bytes())),
             cipher: Cipher::downward(&config.key, config.session),
             start: now,
             blocks: Blocks::new(config.geometry, first_pass),
-            hosts: Hosts::new(config.expected.clone(), config.only_listed),
+            hosts: Hosts::new(now, config.expected.clone(), config.known.clone()),
             source: Source::Reading,
             ending: None,
             sequences: Sequences::new(),
@@ -237,31 +261,6 @@ impl Sender {
         }
     }
 
-    /// Writes the next control datagram into `out`; returns its destination and kind.
-    #[must_use]
-    pub fn poll_transmit(&mut self, now: Moment, out: &mut Vec<u8>) -> Option<Transmit> {
-        if let Some((to, ack)) = self.acks.pop() {
-            let sequence = self.sequences.take_unicast();
-            Down::Ack(ack).seal(&self.cipher, None, self.config.session, sequence, out);
-            return Some(Transmit { to: To::Host(to), kind: Kind::Ack });
-        }
-        let down = self.next_down(now);
-        match down {
-            Some(down) => {
-                let kind = down.kind();
-                let sequence = self.take_sequences(1);
-                let (signer, session) = (self.config.signer.as_ref(), self.config.session);
-                down.seal(&self.cipher, signer, session, sequence, out);
-                Some(Transmit { to: To::Everyone, kind })
-            }
-            None if self.ending.is_none() && now >= self.announce_at => {
-                self.announce(now, out);
-                Some(Transmit { to: To::Everyone, kind: Kind::Announce })
-            }
-            None => None,
-        }
-    }
-
     /// Skips the next block of the first pass if every host has reported that it holds it; returns the block, whose
     /// symbols the shell drops. Call it before [`Sender::poll_job`].
     #[must_use]
@@ -357,7 +356,8 @@ impl Sender {
             (self.start + self.config.timeout, SenderTimer::Timeout),
         ];
         let first_wait = self.gate.next_at().map(|until| (until, SenderTimer::FirstWait));
-        first_wait.into_iter().chain(timers).chain(manifest).min_by_key(|&(at, _)| at)
+        let page = self.paging.next_at().map(|at| (at, SenderTimer::Audience));
+        first_wait.into_iter().chain(timers).chain(page).chain(manifest).min_by_key(|&(at, _)| at)
     }
 
     /// Returns the next event to show to a person.
@@ -412,8 +412,11 @@ impl Sender {
         self.hosts.tally()
     }
 
-    /// One row for each host that was heard or is expected.
+    /// One row for each host that was heard or is expected; none in one-way mode, in which nothing is known of any.
     pub fn rows(&self) -> Vec<HostRow> {
+        if self.one_way.is_some() {
+            return Vec::new();
+        }
         self.hosts.rows(self.start)
     }
 
@@ -432,211 +435,12 @@ impl Sender {
         self.ending.as_ref().is_some_and(Ending::is_said)
     }
 
-    /// Whether one-way mode still holds symbols back. The group first hears what is coming, as no host can ask for what
-    /// it missed.
-    fn is_leading(&self) -> bool {
-        self.one_way.as_ref().is_some_and(|one_way| one_way.is_leading(self.polls.rounds()))
-    }
-
-    /// Returns the next control datagram to the group other than an announcement.
-    fn next_down(&mut self, now: Moment) -> Option<Down> {
-        if let Some(ending) = &mut self.ending {
-            return ending.next(now).map(Down::End);
-        }
-        let next_sequence = self.sequences.next();
-        let is_early = self.one_way.as_ref().is_some_and(|one_way| now < one_way.manifest_at());
-        let is_held_back = self.is_leading() || is_early;
-        if !is_held_back && let Some(run) = self.blocks.next_manifest(next_sequence, self.manifest_copies()) {
-            let time = self.control_time();
-            self.one_way.iter_mut().for_each(|one_way| one_way.note_manifest(now, time));
-            self.note_progress(now);
-            return Some(Down::Manifest(run));
-        }
-        if now < self.polls.next_at() || self.polls.is_due(now) && self.waits_for_end_of_pass(now) {
-            return None;
-        }
-        Some(Down::Poll(self.next_poll(now)))
-    }
-
-    /// Puts off a round that would still be running when the pass ends; returns whether it did. A round of thousands of
-    /// hosts takes seconds, and the round that asks for everything still lacking cannot begin before it is over.
-    fn waits_for_end_of_pass(&mut self, now: Moment) -> bool {
-        let blocks = self.config.geometry.blocks() - self.blocks.sent();
-        if self.is_tail() || self.one_way.is_some() {
-            return false;
-        }
-        let frame_bits = 8 * (self.config.geometry.datagram_bytes() as u64 + self.config.header_bytes);
-        let bits = u64::from(blocks) * u64::from(self.config.geometry.symbols_max()) * frame_bits;
-        let left = Duration::from_secs_f64(bits as f64 / self.rate().max(1) as f64);
-        (PUT_OFF_MIN..self.hosts.asked().window).contains(&left) && self.polls.put_off(now + left)
-    }
-
-    fn next_poll(&mut self, now: Moment) -> Poll {
-        let round = if self.polls.is_due(now) { self.next_round(now) } else { self.polls.again(now) };
-        Poll {
-            round,
-            blocks_sent: self.blocks.sent(),
-            manifest_sent: self.blocks.manifest_sent(),
-            window: self.asked.window,
-            slots: self.asked.slots,
-            root: self.root(),
-        }
-    }
-
-    fn next_round(&mut self, now: Moment) -> u32 {
-        self.end_round(now);
-        self.asked = self.hosts.asked();
-        let phase = match self.source {
-            Source::Proven { pass_ended: Some(_), .. } => Phase::Tail,
-            Source::Proven { pass_ended: None, .. } | Source::Reading if self.rate.is_searching() => {
-                Phase::Search
-            }
-            Source::Proven { pass_ended: None, .. } | Source::Reading => Phase::Pass,
-        };
-        self.polls.next_round(now, phase, self.asked.window)
-    }
-
-    /// The number of times that each entry of the manifest is sent. A host that lacks an entry cannot finish its block,
-    /// and its buffers fill up until it has reported that in its turn and was answered. Of thousands of hosts that each
-    /// lose 1 % of the datagrams, one always loses two in a row.
-    fn manifest_copies(&self) -> u32 {
-        if self.hosts.answering() < MANIFEST_MANY_HOSTS { MANIFEST_COPIES } else { MANIFEST_COPIES_FOR_MANY }
-    }
-
-    /// The time that the longest control datagram takes at the rate of the push.
-    fn control_time(&self) -> Duration {
-        let bits = 8 * (self.config.geometry.control_bytes() as u64 + self.config.header_bytes);
-        Duration::from_micros(bits * 1_000_000 / self.rate().max(1))
-    }
-
-    /// Draws the conclusions from the reports to the last poll.
-    fn end_round(&mut self, now: Moment) {
-        let Round { loss, sidelined } = self.hosts.end_round(now);
-        let frame_bytes = self.config.geometry.datagram_bytes() as u64 + self.config.header_bytes;
-        let datagrams = self.sequences.next().value();
-        self.rate.note_round(now, Sent { datagrams, frame_bytes }, loss);
-        if !sidelined.is_empty() && !self.is_tail() {
-            self.blocks.forget_demands(); // most demands are theirs
-        }
-        for (name, sideline) in sidelined {
-            self.event(SenderEvent::Sidelined(name, sideline));
-        }
-        self.last_one = if self.is_tail() { self.hosts.last_one() } else { None };
-    }
-
-    fn is_tail(&self) -> bool {
-        self.pass_ended().is_some()
-    }
-
-    /// The time over which hosts spread their hellos to stay below [`REPORTS_PER_SECOND_MAX`].
-    fn spread(&self) -> Duration {
-        (Duration::from_secs(1) * self.hosts.answering() / REPORTS_PER_SECOND_MAX).max(HELLO_SPREAD_MIN)
-    }
-
-    fn announce(&mut self, now: Moment, out: &mut Vec<u8>) {
-        let age = now.since(self.start);
-        self.announce_at = now + (age / 4).clamp(ANNOUNCE_GAP_MIN, ANNOUNCE_GAP_MAX);
-        let announce = Announce {
-            session: self.config.session,
-            time: WallClock(self.config.started.0 + age.as_millis() as u64),
-            geometry: self.config.geometry,
-            name: self.config.name.clone(),
-            image_id: self.config.image_id.clone(),
-            format: self.config.format,
-            pin: self.config.pin,
-            reply_to: self.config.reply_to,
-            spread: self.spread(),
-            expected_hosts: self.hosts.expected_count(),
-            one_way: self.one_way.is_some(),
-            base: self.config.base.clone(),
-        };
-        let sequence = self.take_sequences(1);
-        announce.seal(&self.cipher, self.config.signer.as_ref(), sequence, out);
-    }
-
-    /// Ends each wait of the gate once all hosts that it is for were heard.
-    fn open_gate(&mut self) {
-        let tally = self.hosts.tally();
-        if tally.heard >= tally.expected {
-            self.gate.end_first_wait();
-        }
-        if self.hosts.are_all_heard() {
-            self.gate.end_gathering();
-        }
-    }
-
-    /// When both the source was proven and all first passes had been sent.
-    fn pass_ended(&self) -> Option<Moment> {
-        match self.source {
-            Source::Proven { pass_ended, .. } => pass_ended,
-            Source::Reading => None,
-        }
-    }
-
-    /// Asks at once what is still lacking if the pass has just ended, or the last repair has just left.
-    fn note_progress(&mut self, now: Moment) {
-        let all_sent = self.blocks.all_sent() && self.blocks.is_idle();
-        let is_empty = self.config.geometry.blocks() == 0;
-        if all_sent && !is_empty && self.root().is_some() {
-            match self.one_way.as_mut().and_then(|one_way| one_way.repeat(now)) {
-                Some(Repeated::Everything) => return self.blocks.start_over(),
-                Some(Repeated::Manifest) => return self.blocks.repeat_manifest(),
-                None => {}
-            }
-        }
-        let all_sent = if self.one_way.is_some() { all_sent } else { self.blocks.all_sent() };
-        if let Source::Proven { pass_ended, .. } = &mut self.source
-            && all_sent
-        {
-            pass_ended.get_or_insert(now);
-            if self.blocks.is_idle() {
-                self.polls.soon(now);
-            }
-        }
-    }
-
-    fn settle(&mut self, now: Moment) {
-        let Some(pass_ended) = self.pass_ended() else { return };
-        if let Some(one_way) = &self.one_way {
-            if one_way.is_over(now, pass_ended) {
-                self.end(now, Verdict::Unknown);
-            }
-        } else if self.hosts.settled(now, pass_ended) {
-            self.end(now, self.verdict_now());
-        }
-    }
-
-    fn verdict_now(&self) -> Verdict {
-        if self.hosts.complete() { Verdict::Complete } else { Verdict::Incomplete }
-    }
-
-    fn end(&mut self, now: Moment, verdict: Verdict) {
-        self.ending = Some(Ending::new(now, verdict));
-    }
-
     fn event(&mut self, event: SenderEvent) {
         if self.events.len() < EVENTS_MAX {
             self.events.push_back(event);
         }
     }
 }
-
-/// Shortest time for which a poll is put off.
-const PUT_OFF_MIN: Duration = Duration::from_millis(1);
-
-/// The number of times that each entry of the manifest is sent: some 0.007 % of the object.
-const MANIFEST_COPIES: u32 = 2;
-/// The same from [`MANIFEST_MANY_HOSTS`] hosts on: 0.03 %.
-const MANIFEST_COPIES_FOR_MANY: u32 = 6;
-const MANIFEST_MANY_HOSTS: u32 = 256;
-
-/// Gaps between announcements, of 0.2 kB each. They are short at first, as a host that misses an announcement misses
-/// all symbols up to the next one, and grow with the age of the session.
-const ANNOUNCE_GAP_MIN: Duration = Duration::from_millis(1);
-const ANNOUNCE_GAP_MAX: Duration = Duration::from_millis(100);
-
-/// Shortest time over which hellos are spread.
-const HELLO_SPREAD_MIN: Duration = Duration::from_millis(5);
 
 /// Time between two checks for silent hosts.
 const SILENCE_CHECK: Duration = Duration::from_secs(1);

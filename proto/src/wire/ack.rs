@@ -1,5 +1,4 @@
-//! The acknowledgement of a hello, a done or a failed. It is never signed: it concerns one host, and a forged one can
-//! take from that host no more than its slot, or the repetitions of its final report.
+//! The acknowledgement of a hello, a done or a failed, sealed under the key that the sender and this host share.
 //!
 //! ```text
 //!   0  10   header, kind 6                                    clear
@@ -11,11 +10,12 @@
 
 use super::bytes::{Reader, Writer, fields};
 use super::discard::Discard;
-use super::envelope::sealed;
-use super::header::HEADER_BYTES;
+use super::envelope::{Envelope, open, read_all, sealed};
+use super::header::{HEADER_BYTES, Header};
 use super::kind::Kind;
-use crate::ids::ReceiverId;
-use crate::limits::CONTROL_SMALL;
+use crate::ids::{ReceiverId, Sequence, SessionTag};
+use crate::limits::{CONTROL_MAX, CONTROL_SMALL};
+use crate::seal::Cipher;
 
 /// Ends a host's repetitions of its hello, done or failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,13 +29,31 @@ pub struct Ack {
 }
 
 impl Ack {
-    pub(super) fn emit(self, out: &mut Writer<'_>) {
+    /// Writes the datagram, sealed under the cipher of what the sender tells this host alone.
+    pub fn seal(self, private: &Cipher, tag: SessionTag, sequence: Sequence, out: &mut Vec<u8>) {
+        let header = Header { kind: Kind::Ack, tag, sequence };
+        let envelope = Envelope { cipher: private, sequence, signer: None };
+        envelope.seal(out, |out| header.emit(out), |out| self.emit(out));
+    }
+
+    /// Opens and reads a datagram under the cipher of what the sender tells this host alone.
+    ///
+    /// # Errors
+    /// Why it is none.
+    pub fn open(private: &Cipher, datagram: &[u8]) -> Result<(Sequence, Self), Discard> {
+        let header = Header::parse_of(Kind::Ack, datagram)?;
+        let mut plain = [0; CONTROL_MAX];
+        let body = open(private, header.sequence, datagram, HEADER_BYTES, &mut plain)?;
+        Ok((header.sequence, read_all(body, Self::parse)?))
+    }
+
+    fn emit(self, out: &mut Writer<'_>) {
         out.bytes(&self.receiver.0);
         out.u8(self.kind as u8);
         out.u32(self.slot);
     }
 
-    pub(super) fn parse(body: &mut Reader<'_>) -> Result<Self, Discard> {
+    fn parse(body: &mut Reader<'_>) -> Result<Self, Discard> {
         let receiver = ReceiverId(body.array()?);
         let kind = Kind::from_byte(body.u8()?)
             .filter(|kind| matches!(kind, Kind::Hello | Kind::Done | Kind::Failed))

@@ -9,33 +9,35 @@
 //!  43   2       symbol size T
 //!  45   7 | 19  reply to: family 4 | 6, address, port
 //!   +   4       spread in ms
-//!   +   4       expected hosts; 0: any number
+//!   +   5       audience: 0 everyone | 1 named; number of names, 0 for everyone
+//!   +  32       the sender's agreement key for this session
 //!   +   1+n     name, n <= 200
 //!   +   1+n     image id, n = 0 | 36
 //!   +   1       disk format
 //!   +   5       pin: 0 none | 1 for a time | 2 for ever; seconds, 0 unless for a time
 //!   +   1       one way: 0 | 1
-//!   +   1+n     name of the base, n <= 96; 0: none
-//!   +   1       scheme: 0 group key | 1 Ed25519
-//!   +  32       the signer's public key                       scheme 1 only
-//!   +  64       signature                                     sealed, scheme 1 only
+//!   +   1+n     name of the base, n <= 80; 0: none
+//!   +  ..       who vouches for it (vouched.rs)
 //!   +  16       tag
 //! ```
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::bytes::{ADDRESS, IMAGE_ID, Reader, Writer, choice, fields, text};
+use super::audience::Audience;
+use super::bytes::{ADDRESS, IMAGE_ID, Reader, Writer, fields, text};
 use super::discard::Discard;
 use super::envelope::{Envelope, open_for_group, sealed_signed};
 use super::header::{Header, SESSION_CLEAR_BYTES};
 use super::keeping::{DiskFormat, Pin};
 use super::kind::Kind;
+use super::vouched::{VOUCHED, Vouched};
+use crate::agree::AgreementPublic;
 use crate::geometry::Geometry;
 use crate::ids::{BaseName, ObjectName, Sequence, SessionId};
 use crate::limits::{BASE_NAME_MAX, CONTROL_MAX, CONTROL_SMALL, OBJECT_NAME_MAX};
 use crate::seal::{Cipher, GroupKey};
-use crate::sign::{PublicKey, SIGNATURE_BYTES, SigningKey};
+use crate::sign::{PublicKey, Scope, Signer};
 use crate::time::WallClock;
 
 /// What is being sent in which session, and where to answer.
@@ -59,8 +61,10 @@ pub struct Announce {
     pub reply_to: SocketAddr,
     /// Hosts spread their hellos evenly over this time.
     pub spread: Duration,
-    /// Hosts that the push waits for; 0: any number.
-    pub expected_hosts: u32,
+    /// Which hosts the push is for.
+    pub audience: Audience,
+    /// The sender's half of the keys that it shares with each host.
+    pub agreement: AgreementPublic,
     /// Hosts are not to answer: nothing that they send would reach the sender.
     pub one_way: bool,
     /// An older object of which hosts may hold many blocks. Then only what hosts ask for is sent, and each manifest
@@ -74,45 +78,41 @@ pub struct Announce {
 pub struct Announced {
     /// What it says.
     pub announce: Announce,
-    /// Who claims to have signed it; `None` where it is not signed.
-    pub signer: Option<PublicKey>,
+    /// Who vouches for it.
+    pub vouched: Vouched,
     /// Its number to the group.
     pub sequence: Sequence,
-    header: [u8; SESSION_CLEAR_BYTES],
-    signed: Vec<u8>,
-    signature: [u8; SIGNATURE_BYTES],
+    /// What a signature of it is for.
+    pub scope: Scope,
 }
 
 impl Announced {
+    /// Who claims to have signed it; `None` where it is not signed.
+    pub fn signer(&self) -> Option<PublicKey> {
+        self.vouched.signer()
+    }
+
     /// Checks the signature, if there is one.
     ///
     /// # Errors
     /// [`Discard::BadSignature`]
     pub fn verify(&self) -> Result<(), Discard> {
-        let Some(signer) = self.signer else { return Ok(()) };
-        let good = signer.verify(self.announce.session, &self.header, &self.signed, &self.signature);
-        if good { Ok(()) } else { Err(Discard::BadSignature) }
+        self.vouched.verify(self.scope)
     }
 }
 
 impl Announce {
     /// Writes the sealed datagram, signed if there is a key for it.
-    pub fn seal(&self, cipher: &Cipher, signer: Option<&SigningKey>, sequence: Sequence, out: &mut Vec<u8>) {
+    pub fn seal(&self, cipher: &Cipher, signer: Option<Signer<'_>>, sequence: Sequence, out: &mut Vec<u8>) {
         let header = Header { kind: Kind::Announce, tag: self.session.tag(), sequence };
-        let envelope = Envelope { cipher, sequence, signer: signer.map(|key| (key, self.session)) };
+        let envelope = Envelope { cipher, sequence, signer };
         let clear = |out: &mut Writer<'_>| {
             header.emit(out);
             out.bytes(&self.session.0);
         };
         envelope.seal(out, clear, |out| {
             self.emit(out);
-            match signer {
-                None => out.u8(SCHEME_GROUP_KEY),
-                Some(key) => {
-                    out.u8(SCHEME_ED25519);
-                    out.bytes(&key.public().0);
-                }
-            }
+            Vouched::emit(signer, out);
         });
     }
 
@@ -134,16 +134,8 @@ impl Announce {
         let body = open_for_group(key, session, sequence, datagram, &mut plain)?;
         let mut rest = Reader::new(body);
         let announce = Self::parse(session, &mut rest)?;
-        let signer = match rest.u8()? {
-            SCHEME_GROUP_KEY => None,
-            SCHEME_ED25519 => Some(PublicKey(rest.array()?)),
-            _ => return Err(Discard::Malformed),
-        };
-        let signature = if signer.is_some() { rest.array()? } else { [0; SIGNATURE_BYTES] };
-        rest.end()?;
-        let signed = if signer.is_some() { &body[..body.len() - SIGNATURE_BYTES] } else { &[] };
-        let header = *datagram.first_chunk().expect("its session id was read");
-        Ok(Announced { announce, signer, sequence, header, signed: signed.to_vec(), signature })
+        let vouched = Vouched::parse(rest, body, datagram)?;
+        Ok(Announced { announce, vouched, sequence, scope: key.scope(session) })
     }
 
     fn emit(&self, out: &mut Writer<'_>) {
@@ -153,7 +145,8 @@ impl Announce {
         out.u16(self.geometry.symbol_size());
         out.address(self.reply_to);
         out.u32(u32::try_from(self.spread.as_millis()).unwrap_or(u32::MAX));
-        out.u32(self.expected_hosts);
+        self.audience.emit(out);
+        out.bytes(&self.agreement.0);
         out.text(self.name.as_str());
         out.text(self.image_id.as_deref().unwrap_or(""));
         self.format.emit(out);
@@ -167,7 +160,8 @@ impl Announce {
         let geometry = Geometry::new(body.u64()?, body.u8()?, body.u16()?).map_err(|_| Discard::Malformed)?;
         let reply_to = body.address()?;
         let spread = Duration::from_millis(u64::from(body.u32()?)).min(SPREAD_MAX);
-        let expected_hosts = body.u32()?;
+        let audience = Audience::parse(body)?;
+        let agreement = AgreementPublic(body.array()?);
         let name = body.object_name()?;
         let image_id = body.image_id()?;
         let format = DiskFormat::parse(body)?;
@@ -189,7 +183,8 @@ impl Announce {
             pin,
             reply_to,
             spread,
-            expected_hosts,
+            audience,
+            agreement,
             one_way,
             base,
         })
@@ -199,10 +194,6 @@ impl Announce {
 /// The longest time that a host waits before its hello, whatever is announced.
 pub(super) const SPREAD_MAX: Duration = Duration::from_secs(30);
 
-/// What vouches for the announcement: the group key alone, or a signature by the public key that follows.
-pub(super) const SCHEME_GROUP_KEY: u8 = 0;
-const SCHEME_ED25519: u8 = 1;
-
 fields! {
     Body {
         TIME: WallClock::BYTES,
@@ -211,14 +202,15 @@ fields! {
         SYMBOL_SIZE: 2,
         REPLY_TO: ADDRESS,
         SPREAD: 4,
-        EXPECTED_HOSTS: 4,
+        AUDIENCE: Audience::BYTES,
+        AGREEMENT: AgreementPublic::BYTES,
         NAME: text(OBJECT_NAME_MAX),
         IMAGE: IMAGE_ID,
         FORMAT: DiskFormat::BYTES,
         PIN: Pin::BYTES,
         ONE_WAY: 1,
         BASE: text(BASE_NAME_MAX),
-        SCHEME: choice(PublicKey::BYTES),
+        VOUCHED: VOUCHED,
     }
 }
 

@@ -3,16 +3,19 @@
 //!
 //! ```text
 //!   0  10       header, kind 8                                clear
-//!  10  16       query id
-//!  26   8       time: ms since 1970 (UTC)                     sealed
+//!  10  16       query id                                     signed
+//!  26   8       time: ms since 1970 (UTC)                     sealed, signed
 //!  34   2       round, from 1
 //!  36   7 | 19  reply to: family 4 | 6, address, port
 //!   +   4       spread in ms
 //!   +   2       largest answer in bytes of UDP payload
-//!   +   1       query: 0 hosts | 1 status | 2 verify | 3 unpin
-//!   +   1+n     name of the object, n <= 200, 0: any          not for hosts
-//!   +   1+n     image id, n = 0 | 36                          not for hosts
-//!   +   1       scheme: 0 group key
+//!   +   5       audience: 0 everyone | 1 named; number of names, 0 for everyone
+//!   +  32       the querier's agreement key for this query
+//!   +   1       query: 0 hosts | 1 status | 2 verify | 3 unpin | 4 remove | 5 diagnose | 6 rekey
+//!   +   1+n     name of the object, n <= 200, 0: any          of status to remove
+//!   +   1+n     image id, n = 0 | 36                          of status to remove
+//!   +   1+2     step 0 snapshot | 1 join again | 2 report, train   of diagnose
+//!   +  ..       who vouches for it (vouched.rs)
 //!   +  16       tag
 //! ```
 
@@ -20,15 +23,19 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::announce::{SCHEME_GROUP_KEY, SPREAD_MAX};
+use super::announce::SPREAD_MAX;
+use super::audience::Audience;
 use super::bytes::{ADDRESS, IMAGE_ID, Reader, Writer, fields, text};
 use super::discard::Discard;
-use super::envelope::{Envelope, open_for_group, read_all, sealed};
+use super::envelope::{Envelope, open_for_group, sealed_signed};
 use super::header::{Header, SESSION_CLEAR_BYTES};
 use super::kind::Kind;
+use super::vouched::{VOUCHED, Vouched};
+use crate::agree::AgreementPublic;
 use crate::ids::{ObjectName, Sequence, SessionId, is_image_id};
 use crate::limits::{CONTROL_MAX, CONTROL_SMALL, OBJECT_NAME_MAX};
 use crate::seal::{Cipher, GroupKey};
+use crate::sign::Signer;
 use crate::time::WallClock;
 
 /// A query, repeated in rounds until enough hosts have answered.
@@ -46,6 +53,10 @@ pub struct Ask {
     pub spread: Duration,
     /// Bytes that an answer may have, of UDP payload: [`CONTROL_SMALL`] to [`CONTROL_MAX`].
     pub answer_bytes_max: u16,
+    /// Which hosts the query is for.
+    pub audience: Audience,
+    /// The querier's half of the key that it shares with each host.
+    pub agreement: AgreementPublic,
     /// What is asked.
     pub query: Query,
 }
@@ -59,8 +70,31 @@ pub enum Query {
     Status(Sought),
     /// To hash its copies of this object again.
     Verify(Sought),
-    /// To keep this object no longer than its rules say. The only query that changes something.
+    /// To keep this object no longer than its rules say.
     Unpin(Sought),
+    /// To remove this object, unless something uses it.
+    Remove(Sought),
+    /// To take a step of a diagnosis of the path.
+    Diagnose {
+        /// Which step.
+        step: Step,
+        /// The train of probes that it is about.
+        train: u16,
+    },
+    /// To make ready for a new group key.
+    Rekey,
+}
+
+crate::named_enum! {
+    /// A step of a diagnosis of the path from a sender to a host.
+    pub enum Step: u8 {
+        /// Remember the counters of the network.
+        Snapshot = 0 => "snapshot",
+        /// Leave the group and join it again.
+        JoinAgain = 1 => "join_again",
+        /// Report how far the counters have risen, and what came of the train.
+        Report = 2 => "report",
+    }
 }
 
 /// An object as a person names it: by its name on the hosts, by Glance's id, or by both.
@@ -124,9 +158,16 @@ impl Query {
     /// The object that is asked for.
     pub fn sought(&self) -> Option<&Sought> {
         match self {
-            Self::Hosts => None,
-            Self::Status(sought) | Self::Verify(sought) | Self::Unpin(sought) => Some(sought),
+            Self::Hosts | Self::Diagnose { .. } | Self::Rekey => None,
+            Self::Status(sought) | Self::Verify(sought) | Self::Unpin(sought) | Self::Remove(sought) => {
+                Some(sought)
+            }
         }
+    }
+
+    /// Whether it changes something on the hosts.
+    pub fn changes_something(&self) -> bool {
+        matches!(self, Self::Unpin(_) | Self::Remove(_) | Self::Rekey)
     }
 
     fn emit(&self, out: &mut Writer<'_>) {
@@ -135,10 +176,17 @@ impl Query {
             Self::Status(_) => STATUS,
             Self::Verify(_) => VERIFY,
             Self::Unpin(_) => UNPIN,
+            Self::Remove(_) => REMOVE,
+            Self::Diagnose { .. } => DIAGNOSE,
+            Self::Rekey => REKEY,
         };
         out.u8(code);
         if let Some(sought) = self.sought() {
             sought.emit(out);
+        }
+        if let Self::Diagnose { step, train } = self {
+            out.u8(*step as u8);
+            out.u16(*train);
         }
     }
 
@@ -148,20 +196,29 @@ impl Query {
             STATUS => Sought::parse(body).map(Self::Status),
             VERIFY => Sought::parse(body).map(Self::Verify),
             UNPIN => Sought::parse(body).map(Self::Unpin),
+            REMOVE => Sought::parse(body).map(Self::Remove),
+            DIAGNOSE => {
+                let step = Step::from_byte(body.u8()?).ok_or(Discard::Malformed)?;
+                Ok(Self::Diagnose { step, train: body.u16()? })
+            }
+            REKEY => Ok(Self::Rekey),
             _ => Err(Discard::Malformed),
         }
     }
 }
 
 impl Ask {
-    /// Writes the sealed datagram.
-    pub fn seal(&self, cipher: &Cipher, sequence: Sequence, out: &mut Vec<u8>) {
+    /// Writes the sealed datagram, signed if there is a key for it.
+    pub fn seal(&self, cipher: &Cipher, signer: Option<Signer<'_>>, sequence: Sequence, out: &mut Vec<u8>) {
         let header = Header { kind: Kind::Ask, tag: self.id.tag(), sequence };
         let clear = |out: &mut Writer<'_>| {
             header.emit(out);
             out.bytes(&self.id.0);
         };
-        Envelope { cipher, sequence, signer: None }.seal(out, clear, |out| self.emit(out));
+        Envelope { cipher, sequence, signer }.seal(out, clear, |out| {
+            self.emit(out);
+            Vouched::emit(signer, out);
+        });
     }
 
     /// The query that a datagram of this kind asks; nothing is proven yet.
@@ -172,15 +229,17 @@ impl Ask {
         Header::parse_with_session(Kind::Ask, datagram).map(|(_, id)| id)
     }
 
-    /// Opens and reads a query under the group's key.
+    /// Opens and reads a query under the group's key; its signature is not checked yet.
     ///
     /// # Errors
     /// [`Discard::WrongKey`] when the group's key does not open it, or why it is no query.
-    pub fn open(key: &GroupKey, datagram: &[u8]) -> Result<Self, Discard> {
+    pub fn open(key: &GroupKey, datagram: &[u8]) -> Result<(Self, Vouched), Discard> {
         let (header, id) = Header::parse_with_session(Kind::Ask, datagram)?;
         let mut plain = [0; CONTROL_MAX];
         let body = open_for_group(key, id, header.sequence, datagram, &mut plain)?;
-        read_all(body, |body| Self::parse(id, body))
+        let mut rest = Reader::new(body);
+        let ask = Self::parse(id, &mut rest)?;
+        Ok((ask, Vouched::parse(rest, body, datagram)?))
     }
 
     fn emit(&self, out: &mut Writer<'_>) {
@@ -189,8 +248,9 @@ impl Ask {
         out.address(self.reply_to);
         out.u32(u32::try_from(self.spread.as_millis()).unwrap_or(u32::MAX));
         out.u16(self.answer_bytes_max);
+        self.audience.emit(out);
+        out.bytes(&self.agreement.0);
         self.query.emit(out);
-        out.u8(SCHEME_GROUP_KEY);
     }
 
     fn parse(id: SessionId, body: &mut Reader<'_>) -> Result<Self, Discard> {
@@ -201,10 +261,12 @@ impl Ask {
             reply_to: body.address()?,
             spread: Duration::from_millis(u64::from(body.u32()?)).min(SPREAD_MAX),
             answer_bytes_max: body.u16()?,
+            audience: Audience::parse(body)?,
+            agreement: AgreementPublic(body.array()?),
             query: Query::parse(body)?,
         };
         let fits = (CONTROL_SMALL..=CONTROL_MAX).contains(&usize::from(ask.answer_bytes_max));
-        if body.u8()? == SCHEME_GROUP_KEY && fits { Ok(ask) } else { Err(Discard::Malformed) }
+        if fits { Ok(ask) } else { Err(Discard::Malformed) }
     }
 }
 
@@ -212,6 +274,9 @@ const HOSTS: u8 = 0;
 const STATUS: u8 = 1;
 const VERIFY: u8 = 2;
 const UNPIN: u8 = 3;
+const REMOVE: u8 = 4;
+const DIAGNOSE: u8 = 5;
+const REKEY: u8 = 6;
 
 fields! {
     Body {
@@ -220,15 +285,17 @@ fields! {
         REPLY_TO: ADDRESS,
         SPREAD: 4,
         ANSWER_BYTES_MAX: 2,
+        AUDIENCE: Audience::BYTES,
+        AGREEMENT: AgreementPublic::BYTES,
         QUERY: 1,
         NAME: text(OBJECT_NAME_MAX),
         IMAGE: IMAGE_ID,
-        SCHEME: 1,
+        VOUCHED: VOUCHED,
     }
 }
 
 /// The longest query.
-pub(super) const ROOM: usize = sealed(SESSION_CLEAR_BYTES, Body::BYTES);
+pub(super) const ROOM: usize = sealed_signed(SESSION_CLEAR_BYTES, Body::BYTES);
 
 const _: () = assert!(ROOM <= CONTROL_SMALL, "a query fits every path");
 

@@ -132,18 +132,38 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// An address that a datagram can be sent to: its family (4 or 6), the address, the port.
+    /// The address of one host: its family (4 or 6), the address, the port.
     pub(super) fn address(&mut self) -> Result<SocketAddr, Discard> {
+        let address = self.any_address()?;
+        if address.ip().is_multicast() { Err(Discard::Malformed) } else { Ok(address) }
+    }
+
+    /// The address of a multicast group, or a byte of zero for none.
+    pub(super) fn maybe_group(&mut self) -> Result<Option<SocketAddr>, Discard> {
+        if self.0.first() == Some(&0) {
+            return self.u8().map(|_| None);
+        }
+        let address = self.any_address()?;
+        if address.ip().is_multicast() { Ok(Some(address)) } else { Err(Discard::Malformed) }
+    }
+
+    /// An address that a datagram can be sent to.
+    fn any_address(&mut self) -> Result<SocketAddr, Discard> {
         let ip = match self.u8()? {
             4 => IpAddr::from(self.array::<4>()?),
             6 => IpAddr::from(self.array::<16>()?),
             _ => return Err(Discard::Malformed),
         };
         let port = self.u16()?;
-        if ip.is_unspecified() || ip.is_multicast() || port == 0 {
-            return Err(Discard::Malformed);
+        if ip.is_unspecified() || port == 0 { Err(Discard::Malformed) } else { Ok(SocketAddr::new(ip, port)) }
+    }
+
+    /// An address, or a byte of zero for none.
+    pub(super) fn maybe_address(&mut self) -> Result<Option<SocketAddr>, Discard> {
+        if self.0.first() == Some(&0) {
+            return self.u8().map(|_| None);
         }
-        Ok(SocketAddr::new(ip, port))
+        self.address().map(Some)
     }
 
     /// Checks that nothing is left over: an unknown field is an unknown format.
@@ -199,6 +219,14 @@ impl<'a> Writer<'a> {
     /// A text for people: what goes beyond `max` bytes is cut off.
     pub(super) fn cut_text(&mut self, text: &str, max: usize) {
         self.text(cut(text, max));
+    }
+
+    /// See [`Reader::maybe_address`].
+    pub(super) fn maybe_address(&mut self, address: Option<SocketAddr>) {
+        match address {
+            Some(address) => self.address(address),
+            None => self.u8(0),
+        }
     }
 
     /// See [`Reader::address`].

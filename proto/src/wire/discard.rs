@@ -43,8 +43,16 @@ crate::named_enum! {
         BadSignature => "bad_signature",
         /// A number far above those that the session's sender has signed.
         Implausible => "implausible",
-        /// From a host that the push does not list, where only listed hosts may answer.
+        /// From a host that the push or the query is not for.
         Unlisted => "unlisted",
+        /// More than one writer may send, or have checked, in this time.
+        OverBudget => "over_budget",
+        /// A push or a query for other hosts.
+        NotForUs => "not_for_us",
+        /// From a host whose key is not the one that the sender knows for its name.
+        KeyChanged => "key_changed",
+        /// From a host whose key the sender does not know, where it takes known hosts only.
+        UnknownKey => "unknown_key",
     }
 }
 

@@ -5,20 +5,22 @@
 //!  10   8   receiver id
 //!  18  32   root                                              sealed
 //!  50   1   existing: 0 | 1
-//!  51  44   totals (totals.rs)
-//!  95  16   tag
+//!  51  60   totals (totals.rs)
+//! 111  ..   receipt (receipt.rs)
+//!   +  16   tag
 //! ```
 
 use super::bytes::{Reader, Writer, fields};
 use super::discard::Discard;
 use super::envelope::sealed;
 use super::header::UP_CLEAR_BYTES;
+use super::receipt::{Outcome, Receipt};
 use super::totals::Totals;
 use crate::integrity::Root;
 use crate::limits::CONTROL_SMALL;
 
 /// A host that holds a proven, published copy.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Done {
     /// What it has proven.
     pub root: Root,
@@ -26,17 +28,30 @@ pub struct Done {
     pub existing: bool,
     /// Its counters.
     pub totals: Totals,
+    /// Its signature under [`Done::outcome`].
+    pub receipt: Receipt,
 }
 
 impl Done {
+    /// What the receipt is about.
+    pub fn outcome(&self) -> Outcome {
+        if self.existing { Outcome::Existing(self.root) } else { Outcome::Published(self.root) }
+    }
+
     pub(super) fn emit(&self, out: &mut Writer<'_>) {
         out.bytes(&self.root.0);
         out.bool(self.existing);
         self.totals.emit(out);
+        self.receipt.emit(out);
     }
 
     pub(super) fn parse(body: &mut Reader<'_>) -> Result<Self, Discard> {
-        Ok(Self { root: Root(body.array()?), existing: body.bool()?, totals: Totals::parse(body)? })
+        Ok(Self {
+            root: Root(body.array()?),
+            existing: body.bool()?,
+            totals: Totals::parse(body)?,
+            receipt: Receipt::parse(body)?,
+        })
     }
 }
 
@@ -45,10 +60,11 @@ fields! {
         ROOT: Root::BYTES,
         EXISTING: 1,
         TOTALS: Totals::BYTES,
+        RECEIPT: Receipt::BYTES_MAX,
     }
 }
 
-/// The length of a done.
+/// The longest done.
 pub(super) const ROOM: usize = sealed(UP_CLEAR_BYTES, Body::BYTES);
 
 const _: () = assert!(ROOM <= CONTROL_SMALL, "a done fits every path");

@@ -1,21 +1,23 @@
-//! What a sender says in a session, besides announcements and symbols.
+//! What a sender says to the group in a session, besides announcements and symbols. All of it is signed where the session
+//! is.
 
-use super::ack::Ack;
+use super::audience::AudiencePage;
 use super::bytes::Writer;
 use super::discard::Discard;
 use super::end::End;
-use super::envelope::{Envelope, open, read_all};
+use super::envelope::{Envelope, check_signature, open, read_all, split_signature};
 use super::header::{HEADER_BYTES, Header};
 use super::kind::Kind;
 use super::manifest::ManifestRun;
 use super::poll::Poll;
+use super::proofs::Proofs;
 use crate::geometry::Geometry;
 use crate::ids::{Sequence, SessionId};
 use crate::limits::CONTROL_MAX;
 use crate::seal::Cipher;
-use crate::sign::{PublicKey, SigningKey};
+use crate::sign::{Signer, Verifier};
 
-/// A control datagram of the sender.
+/// A control datagram of the sender to the group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Down {
     /// Encodings and hashes of a run of blocks.
@@ -24,8 +26,10 @@ pub enum Down {
     Poll(Poll),
     /// The session is over.
     End(End),
-    /// A host's message was received.
-    Ack(Ack),
+    /// Which hosts the session is for.
+    Audience(AudiencePage),
+    /// The hashes of symbols of a block.
+    Proofs(Proofs),
 }
 
 impl Down {
@@ -35,26 +39,27 @@ impl Down {
             Self::Manifest(_) => Kind::Manifest,
             Self::Poll(_) => Kind::Poll,
             Self::End(_) => Kind::End,
-            Self::Ack(_) => Kind::Ack,
+            Self::Audience(_) => Kind::Audience,
+            Self::Proofs(_) => Kind::Proofs,
         }
     }
 
-    /// Writes the sealed datagram, signed if there is a key for it; an ack never is.
+    /// Writes the sealed datagram, signed if there is a key for it.
     pub fn seal(
         &self,
         cipher: &Cipher,
-        signer: Option<&SigningKey>,
+        signer: Option<Signer<'_>>,
         session: SessionId,
         sequence: Sequence,
         out: &mut Vec<u8>,
     ) {
         let header = Header { kind: self.kind(), tag: session.tag(), sequence };
-        let signer = signer.filter(|_| is_signed(header.kind)).map(|key| (key, session));
         let body = |out: &mut Writer<'_>| match self {
             Self::Manifest(run) => run.emit(out),
             Self::Poll(poll) => poll.emit(out),
             Self::End(end) => end.emit(out),
-            Self::Ack(ack) => ack.emit(out),
+            Self::Audience(page) => page.emit(out),
+            Self::Proofs(proofs) => proofs.emit(out),
         };
         Envelope { cipher, sequence, signer }.seal(out, |out| header.emit(out), body);
     }
@@ -63,28 +68,26 @@ impl Down {
     /// says whether its signature is worth checking.
     ///
     /// # Errors
-    /// Why it is none; [`Discard::Replayed`] where it is not wanted.
+    /// Why it is none; the reason of `wanted` where it is not wanted.
     pub fn open(
         cipher: &Cipher,
         geometry: Geometry,
-        signer: Option<(SessionId, PublicKey)>,
+        signer: Option<Verifier>,
         datagram: &[u8],
-        wanted: impl FnOnce(&Self) -> bool,
+        wanted: impl FnOnce(&Self) -> Result<(), Discard>,
     ) -> Result<(Header, Self), Discard> {
         let header = Header::parse(datagram)?;
         let mut plain = [0; CONTROL_MAX];
         let body = open(cipher, header.sequence, datagram, HEADER_BYTES, &mut plain)?;
-        let Some((session, key)) = signer.filter(|_| is_signed(header.kind)) else {
+        let Some(verifier) = signer else {
             return Ok((header, Self::parse(header.kind, geometry, body)?));
         };
-        let (body, signature) = body.split_last_chunk().ok_or(Discard::BadSignature)?;
+        let (body, signature) = split_signature(body)?;
         // A body that cannot be read without its last 64 bytes is most likely not signed at all.
         let down = Self::parse(header.kind, geometry, body).map_err(|_| Discard::BadSignature)?;
-        if !wanted(&down) {
-            return Err(Discard::Replayed);
-        }
-        let good = key.verify(session, &datagram[..HEADER_BYTES], body, signature);
-        if good { Ok((header, down)) } else { Err(Discard::BadSignature) }
+        wanted(&down)?;
+        check_signature(verifier, datagram, HEADER_BYTES, body, signature)?;
+        Ok((header, down))
     }
 
     fn parse(kind: Kind, geometry: Geometry, body: &[u8]) -> Result<Self, Discard> {
@@ -92,13 +95,9 @@ impl Down {
             Kind::Manifest => ManifestRun::parse(geometry, body).map(Self::Manifest),
             Kind::Poll => Poll::parse(geometry, body).map(Self::Poll),
             Kind::End => End::parse(body).map(Self::End),
-            Kind::Ack => Ack::parse(body).map(Self::Ack),
+            Kind::Audience => AudiencePage::parse(body).map(Self::Audience),
+            Kind::Proofs => Proofs::parse(geometry, body).map(Self::Proofs),
             _ => Err(Discard::UnknownKind),
         })
     }
-}
-
-/// Whether a kind is signed where the session is.
-fn is_signed(kind: Kind) -> bool {
-    kind != Kind::Ack
 }

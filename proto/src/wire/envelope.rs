@@ -5,9 +5,11 @@
 //! | clear header                  | body               | signature, where there | tag      |
 //! |                               |                    | is one: 64             | 16       |
 //! +-------------------------------+--------------------+------------------------+----------+
-//! |<----- signed, with the session id in front ------->|
+//! |<----- signed, behind the ids of group and session ->|
 //! |<- authenticated ------------->|<- encrypted and authenticated ------------->|
 //! ```
+
+use zeroize::Zeroizing;
 
 use super::bytes::{Reader, Writer};
 use super::discard::Discard;
@@ -15,7 +17,7 @@ use super::header::SESSION_CLEAR_BYTES;
 use crate::ids::{Sequence, SessionId};
 use crate::limits::CONTROL_MAX;
 use crate::seal::{Cipher, GroupKey, TAG_BYTES};
-use crate::sign::{SIGNATURE_BYTES, SigningKey};
+use crate::sign::{SIGNATURE_BYTES, Signer, Verifier};
 
 /// Length of a datagram with `clear` and `body` bytes.
 pub(super) const fn sealed(clear: usize, body: usize) -> usize {
@@ -73,12 +75,28 @@ pub(super) fn read_all<T>(
     Ok(value)
 }
 
+/// Splits a signed body into what the signature covers and the signature.
+pub(super) fn split_signature(body: &[u8]) -> Result<(&[u8], &[u8; SIGNATURE_BYTES]), Discard> {
+    body.split_last_chunk().ok_or(Discard::BadSignature)
+}
+
+/// Checks the signature behind the clear header of `clear` bytes and the body of a datagram.
+pub(super) fn check_signature(
+    verifier: Verifier,
+    datagram: &[u8],
+    clear: usize,
+    body: &[u8],
+    signature: &[u8; SIGNATURE_BYTES],
+) -> Result<(), Discard> {
+    if verifier.verify(&datagram[..clear], body, signature) { Ok(()) } else { Err(Discard::BadSignature) }
+}
+
 /// What seals one datagram.
 pub(super) struct Envelope<'a> {
     pub(super) cipher: &'a Cipher,
     pub(super) sequence: Sequence,
-    /// Who signs it, and the session that the signature is for.
-    pub(super) signer: Option<(&'a SigningKey, SessionId)>,
+    /// Who signs it.
+    pub(super) signer: Option<Signer<'a>>,
 }
 
 impl Envelope<'_> {
@@ -95,10 +113,10 @@ impl Envelope<'_> {
         out.clear();
         header(&mut Writer::new(out));
         let clear = out.len();
-        let mut plain = Vec::with_capacity(CONTROL_MAX);
+        let mut plain = Zeroizing::new(Vec::with_capacity(CONTROL_MAX));
         body(&mut Writer::new(&mut plain));
-        if let Some((key, session)) = self.signer {
-            let signature = key.sign(session, out, &plain);
+        if let Some(signer) = self.signer {
+            let signature = signer.sign(out, &plain);
             plain.extend_from_slice(&signature);
         }
         out.resize(sealed(clear, plain.len()), 0);

@@ -5,7 +5,8 @@
 //!  10   8     receiver id
 //!  18   1     kind of the failure                             sealed
 //!  19   1+n   reason, n <= 200
-//!   +  44     totals (totals.rs)
+//!   +  60     totals (totals.rs)
+//!   +  ..     receipt (receipt.rs)
 //!   +  16     tag
 //! ```
 
@@ -13,6 +14,7 @@ use super::bytes::{Reader, Writer, fields, text};
 use super::discard::Discard;
 use super::envelope::sealed;
 use super::header::UP_CLEAR_BYTES;
+use super::receipt::{Outcome, Receipt};
 use super::totals::Totals;
 use crate::limits::{CONTROL_SMALL, REASON_MAX};
 
@@ -25,6 +27,8 @@ pub struct Failed {
     pub reason: String,
     /// Its counters.
     pub totals: Totals,
+    /// Its signature under [`Failed::outcome`].
+    pub receipt: Receipt,
 }
 
 crate::named_enum! {
@@ -44,14 +48,22 @@ crate::named_enum! {
         Refused = 6 => "refused",
         /// A block was wrong again and again: somebody with the group key sends bad symbols.
         Corrupt = 7 => "corrupt",
+        /// The host does not list the key that signs the push, or the push is not signed.
+        UnknownSender = 8 => "unknown_sender",
     }
 }
 
 impl Failed {
+    /// What the receipt is about.
+    pub fn outcome(&self) -> Outcome {
+        Outcome::Failed(self.kind)
+    }
+
     pub(super) fn emit(&self, out: &mut Writer<'_>) {
         out.u8(self.kind as u8);
         out.cut_text(&self.reason, REASON_MAX);
         self.totals.emit(out);
+        self.receipt.emit(out);
     }
 
     pub(super) fn parse(body: &mut Reader<'_>) -> Result<Self, Discard> {
@@ -59,6 +71,7 @@ impl Failed {
             kind: FailureKind::from_byte(body.u8()?).ok_or(Discard::Malformed)?,
             reason: body.printable(REASON_MAX)?,
             totals: Totals::parse(body)?,
+            receipt: Receipt::parse(body)?,
         })
     }
 }
@@ -68,6 +81,7 @@ fields! {
         KIND: 1,
         REASON: text(REASON_MAX),
         TOTALS: Totals::BYTES,
+        RECEIPT: Receipt::BYTES_MAX,
     }
 }
 

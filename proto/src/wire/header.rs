@@ -16,7 +16,7 @@ use super::kind::Kind;
 use crate::ids::{ReceiverId, Sequence, SessionId, SessionTag};
 
 /// Version of everything after the first five bytes.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 
 fields! {
     Clear {

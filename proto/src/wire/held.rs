@@ -9,8 +9,9 @@
 //!   +   9           kept: 0 by rule | 1 until | 2 for ever; ms since 1970 (UTC), 0 unless until
 //!   +   1           finding: 0 listed | 1 pending | 2 intact
 //!   +   1+32          3 differs, then the root that was found
-//!   +   1+1+n         4 failed, then the reason, n <= 128
+//!   +   1+1+n         4 failed, then the reason, n <= 96
 //!   +   1+9           5 let go, then how it was kept until now
+//!   +   1             6 removed
 //! ```
 
 use super::bytes::{IMAGE_ID, Reader, Writer, choice, fields, text};
@@ -66,6 +67,8 @@ pub enum Finding {
     Failed(String),
     /// It is no longer pinned; until now it was kept like this.
     LetGo(Kept),
+    /// It is no longer there.
+    Removed,
 }
 
 impl Held {
@@ -102,6 +105,7 @@ impl Held {
                 out.u8(5);
                 kept.emit(out);
             }
+            Finding::Removed => out.u8(6),
         }
     }
 
@@ -120,6 +124,7 @@ impl Held {
                 3 => Finding::Differs(Root(body.array()?)),
                 4 => Finding::Failed(body.printable(FINDING_MAX)?),
                 5 => Finding::LetGo(Kept::parse(body)?),
+                6 => Finding::Removed,
                 _ => return Err(Discard::Malformed),
             },
         })

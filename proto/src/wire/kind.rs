@@ -15,10 +15,20 @@ crate::named_enum! {
         End = 5 => "end",
         /// A hello, done or failed was received. Sender to one host.
         Ack = 6 => "ack",
+        /// Which hosts a push or a query is for. Sender or querier to group, repeated.
+        Audience = 7 => "audience",
         /// A query about what hosts hold. Querier to group, repeated.
         Ask = 8 => "ask",
         /// A page of an answer was received. Querier to one host.
         Heard = 9 => "heard",
+        /// A relay may forward a session for a short time. Sender to one host.
+        Route = 10 => "route",
+        /// One of a train of datagrams of known size and number. Querier to group or to one host.
+        Probe = 11 => "probe",
+        /// Hashes of the symbols of a block that did not match the manifest. Sender to group.
+        Proofs = 12 => "proofs",
+        /// A new group key for one host. Querier to one host.
+        NewKey = 13 => "new_key",
         /// A host takes part. Host to sender.
         Hello = 16 => "hello",
         /// What a host lacks. Host to sender.
@@ -29,6 +39,8 @@ crate::named_enum! {
         Failed = 19 => "failed",
         /// A page of a host's answer. Host to querier.
         Answer = 20 => "answer",
+        /// What a relay has forwarded. Host to sender.
+        RouteAck = 21 => "route_ack",
         /// A host speaks another version. Host to sender, frozen across versions.
         Notice = 31 => "notice",
     }
@@ -36,10 +48,12 @@ crate::named_enum! {
 
 impl Kind {
     /// What the sender of a session says with [`Down`](super::Down).
-    pub const DOWN: [Self; 4] = [Self::Manifest, Self::Poll, Self::End, Self::Ack];
+    pub const DOWN: [Self; 6] =
+        [Self::Manifest, Self::Poll, Self::End, Self::Ack, Self::Audience, Self::Proofs];
 
     /// What a host says with its receiver id in clear: [`Up`](super::Up) and [`Answer`](super::Answer).
-    pub const UP: [Self; 5] = [Self::Hello, Self::Report, Self::Done, Self::Failed, Self::Answer];
+    pub const UP: [Self; 6] =
+        [Self::Hello, Self::Report, Self::Done, Self::Failed, Self::Answer, Self::RouteAck];
 
     /// Returns the kind that a datagram claims to be, before anything else of it is looked at. The byte stands at this
     /// place in every version, and [`Kind::Notice`] means the same in every version.

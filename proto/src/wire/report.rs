@@ -7,8 +7,12 @@
 //!  22   5   highest sequence seen
 //!  27   4   blocks held
 //!  31   4   covered
-//!  35  44   totals (totals.rs)
-//!  79   1   number of deficits d
+//!  35  60   totals (totals.rs)
+//!  95   2   buffers
+//!  97   1 | 7 | 19   via: 0 nothing heard | family 4 | 6, address, port
+//!   +   1   number of suspects s, <= 4
+//!   +  4s   suspects, each a block
+//!   +   1   number of deficits d
 //!   +  8d   deficits, each: 4 first block, 2 blocks, 2 symbols
 //!   +   1   number of gaps g, <= 4
 //!   +  6g   gaps, each: 4 first block, 2 blocks
@@ -19,7 +23,9 @@
 //!
 //! Deficits and kept runs share the room of the datagram: d + k is at most [`report_runs_in`] its longest length.
 
-use super::bytes::{Reader, Writer, fields, list};
+use std::net::SocketAddr;
+
+use super::bytes::{ADDRESS, Reader, Writer, fields, list};
 use super::discard::Discard;
 use super::envelope::sealed;
 use super::header::UP_CLEAR_BYTES;
@@ -27,7 +33,7 @@ use super::runs::{DeficitRun, GapRun, KeptRun};
 use super::totals::Totals;
 use crate::geometry::Geometry;
 use crate::ids::{BlockIndex, Sequence};
-use crate::limits::{CONTROL_MAX, REPORT_GAPS_MAX};
+use crate::limits::{CONTROL_MAX, REPORT_GAPS_MAX, SUSPECTS_MAX};
 
 /// What a host holds and lacks. It is exhaustive for the blocks below `covered`: those in no run are held or being
 /// rebuilt.
@@ -48,6 +54,13 @@ pub struct Report {
     pub gaps: Vec<GapRun>,
     /// Blocks from `covered` on that this host kept of an earlier session, ascending: they need not be sent to it.
     pub kept: Vec<KeptRun>,
+    /// Blocks that did not match the manifest: the host asks for the hashes of their symbols. At most
+    /// [`SUSPECTS_MAX`], ascending.
+    pub suspects: Vec<BlockIndex>,
+    /// Blocks that the host can collect at a time.
+    pub buffers: u16,
+    /// Where the last datagram to the group came from: the sender, or a relay.
+    pub via: Option<SocketAddr>,
     /// Counters since the session began.
     pub totals: Totals,
 }
@@ -59,6 +72,11 @@ impl Report {
         out.u32(self.blocks_held);
         out.u32(self.covered);
         self.totals.emit(out);
+        out.u16(self.buffers);
+        out.maybe_address(self.via);
+        assert!(self.suspects.len() <= SUSPECTS_MAX);
+        out.u8(self.suspects.len() as u8);
+        self.suspects.iter().for_each(|block| out.u32(block.0));
         DeficitRun::emit_all(&self.deficits, RUNS_MAX, out);
         GapRun::emit_all(&self.gaps, REPORT_GAPS_MAX, out);
         KeptRun::emit_all(&self.kept, RUNS_MAX, out);
@@ -72,11 +90,32 @@ impl Report {
             return Err(Discard::Malformed);
         }
         let totals = Totals::parse(body)?;
+        let (buffers, via) = (body.u16()?, body.maybe_address()?);
+        let suspects = parse_suspects(geometry, body)?;
         let deficits = DeficitRun::parse_all(covered, RUNS_MAX, body)?;
         let gaps = GapRun::parse_all(geometry, REPORT_GAPS_MAX, body)?;
         let kept = KeptRun::parse_all(geometry, RUNS_MAX, body)?;
-        Ok(Self { round, highest, blocks_held, covered, deficits, gaps, kept, totals })
+        Ok(Self {
+            round,
+            highest,
+            blocks_held,
+            covered,
+            deficits,
+            gaps,
+            kept,
+            suspects,
+            buffers,
+            via,
+            totals,
+        })
     }
+}
+
+fn parse_suspects(geometry: Geometry, body: &mut Reader<'_>) -> Result<Vec<BlockIndex>, Discard> {
+    let count = body.count(SUSPECTS_MAX)?;
+    let blocks: Vec<BlockIndex> = (0..count).map(|_| body.u32().map(BlockIndex)).collect::<Result<_, _>>()?;
+    let within = blocks.iter().all(|block| block.0 < geometry.blocks());
+    if within && blocks.is_sorted_by(|a, b| a < b) { Ok(blocks) } else { Err(Discard::Malformed) }
 }
 
 /// Deficits and kept runs that a report of `datagram` bytes holds besides all its gaps.
@@ -91,6 +130,9 @@ fields! {
         BLOCKS_HELD: BlockIndex::BYTES,
         COVERED: BlockIndex::BYTES,
         TOTALS: Totals::BYTES,
+        BUFFERS: 2,
+        VIA: ADDRESS,
+        SUSPECTS: list(SUSPECTS_MAX, BlockIndex::BYTES),
         DEFICITS: list(0, DeficitRun::BYTES),
         GAPS: list(REPORT_GAPS_MAX, GapRun::BYTES),
         KEPT: list(0, KeptRun::BYTES),

@@ -6,7 +6,9 @@
 //!  16   8   bytes received
 //!  24   8   datagrams dropped by the socket
 //!  32   8   symbols dropped for lack of a buffer
-//!  40   4   blocks reused
+//!  40   8   symbols that came late
+//!  48   8   symbols that were forged
+//!  56   4   blocks reused
 //! ```
 
 use super::bytes::{Reader, Writer, fields};
@@ -25,6 +27,10 @@ pub struct Totals {
     pub socket_drops: u64,
     /// Symbols that came while the store was behind, and were dropped as no buffer was free for their block.
     pub store_drops: u64,
+    /// Datagrams to the group that came after later ones, and were counted as lost until then.
+    pub symbols_late: u64,
+    /// Symbols that were not what the sender's hashes say, of blocks that did not match the manifest.
+    pub symbols_forged: u64,
     /// Blocks that were built from what this host held: from a base, or from the object itself.
     pub blocks_reused: u32,
 }
@@ -39,6 +45,8 @@ impl Totals {
         out.u64(self.bytes_received);
         out.u64(self.socket_drops);
         out.u64(self.store_drops);
+        out.u64(self.symbols_late);
+        out.u64(self.symbols_forged);
         out.u32(self.blocks_reused);
     }
 
@@ -49,6 +57,8 @@ impl Totals {
             bytes_received: body.u64()?,
             socket_drops: body.u64()?,
             store_drops: body.u64()?,
+            symbols_late: body.u64()?,
+            symbols_forged: body.u64()?,
             blocks_reused: body.u32()?,
         })
     }
@@ -61,6 +71,8 @@ fields! {
         BYTES_RECEIVED: 8,
         SOCKET_DROPS: 8,
         STORE_DROPS: 8,
+        SYMBOLS_LATE: 8,
+        SYMBOLS_FORGED: 8,
         BLOCKS_REUSED: 4,
     }
 }

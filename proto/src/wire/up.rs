@@ -1,4 +1,4 @@
-//! What a host says to a sender.
+//! What a host tells its sender alone, after its hello.
 
 use super::bytes::Writer;
 use super::discard::Discard;
@@ -6,7 +6,6 @@ use super::done::Done;
 use super::envelope::{Envelope, open, read_all};
 use super::failed::Failed;
 use super::header::{Header, UP_CLEAR_BYTES, UpHeader};
-use super::hello::Hello;
 use super::kind::Kind;
 use super::report::Report;
 use crate::geometry::Geometry;
@@ -17,8 +16,6 @@ use crate::seal::Cipher;
 /// A control datagram of a host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Up {
-    /// It takes part.
-    Hello(Hello),
     /// What it lacks.
     Report(Report),
     /// It has published the object.
@@ -31,14 +28,13 @@ impl Up {
     /// What kind of datagram it is.
     pub fn kind(&self) -> Kind {
         match self {
-            Self::Hello(_) => Kind::Hello,
             Self::Report(_) => Kind::Report,
             Self::Done(_) => Kind::Done,
             Self::Failed(_) => Kind::Failed,
         }
     }
 
-    /// Writes the sealed datagram.
+    /// Writes the datagram, sealed under the cipher of what this host tells the sender alone.
     pub fn seal(
         &self,
         cipher: &Cipher,
@@ -49,7 +45,6 @@ impl Up {
     ) {
         let header = UpHeader { header: Header { kind: self.kind(), tag, sequence }, receiver };
         let body = |out: &mut Writer<'_>| match self {
-            Self::Hello(hello) => hello.emit(out),
             Self::Report(report) => report.emit(out),
             Self::Done(done) => done.emit(out),
             Self::Failed(failed) => failed.emit(out),
@@ -65,7 +60,6 @@ impl Up {
         let mut plain = [0; CONTROL_MAX];
         let body = open(cipher, up.header.sequence, datagram, UP_CLEAR_BYTES, &mut plain)?;
         read_all(body, |body| match up.header.kind {
-            Kind::Hello => Hello::parse(geometry, body).map(Self::Hello),
             Kind::Report => Report::parse(geometry, body).map(Self::Report),
             Kind::Done => Done::parse(body).map(Self::Done),
             Kind::Failed => Failed::parse(body).map(Self::Failed),

@@ -1,15 +1,17 @@
 //! The bounds of every value that a parser returns, whatever sealed the datagram.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use glancecast_fec::Esi;
 use glancecast_proto::limits::{
-    CONTROL_MAX, CONTROL_SMALL, FINDING_MAX, HELD_MAX, MANIFEST_BLOCKS_MAX, REASON_MAX, SOFTWARE_MAX,
-    STORE_TEXT_MAX,
+    AUDIENCE_MAX, CONTROL_MAX, CONTROL_SMALL, COUNTERS_MAX, DATAGRAM_MAX, FINDING_MAX, HELD_MAX,
+    HELD_RUNS_MAX, LEASE_MAX, MANIFEST_BLOCKS_MAX, REASON_MAX, REPORT_GAPS_MAX, ROUTE_CHILDREN_MAX,
+    SOFTWARE_MAX, STORE_TEXT_MAX, SUSPECTS_MAX,
 };
 use glancecast_proto::wire::{
-    Answer, AnswerState, Down, Encoding, End, Finding, Kind, Listed, ManifestEntry, ManifestRun, Page, Poll,
-    Report, Up,
+    Answer, AnswerState, Audience, Down, Encoding, End, Finding, Hello, KeptRun, Kind, Listed, ManifestEntry,
+    ManifestRun, Page, Poll, Probe, Proofs, Report, Route, Up, proofs_in, report_runs_in,
 };
 
 use crate::vectors::{self, Value};
@@ -19,34 +21,49 @@ use crate::vectors::{self, Value};
 pub(crate) fn assert_bounds(value: &Value) {
     match value {
         Value::Symbol(header, symbol) => {
-            assert!(header.esi.value() <= Esi::MAX && symbol.len() == 488);
+            let size = usize::from(vectors::geometry().symbol_size());
+            assert!(header.esi.value() <= Esi::MAX && symbol.len() == size);
         }
         Value::Announce(announce, _) => {
             assert!(announce.spread <= Duration::from_secs(30));
             assert!(announce.image_id.as_ref().is_none_or(|id| id.len() == 36));
-            let ip = announce.reply_to.ip();
-            assert!(announce.reply_to.port() != 0 && !ip.is_multicast() && !ip.is_unspecified());
+            assert!(!announce.one_way || announce.base.is_none());
+            assert_audience(announce.audience);
+            assert_address(announce.reply_to);
         }
-        Value::Down(Down::Manifest(run), _) => assert_manifest(run),
-        Value::Down(Down::Poll(poll), _) => assert_poll(poll),
-        Value::Down(Down::End(End::Over), _) => {}
-        Value::Down(Down::End(End::Aborted(reason)), _) => assert_text(reason, REASON_MAX),
-        Value::Down(Down::Ack(ack), _) => {
+        Value::Down(down, _) => assert_down(down),
+        Value::Ack(ack) => {
             assert!(matches!(ack.kind, Kind::Hello | Kind::Done | Kind::Failed), "{ack:?}");
         }
-        Value::Up(Up::Hello(hello)) => assert_text(&hello.software, SOFTWARE_MAX),
+        Value::Route(route, _) => assert_route(route),
+        Value::Ask(ask, _) => {
+            assert!(ask.spread <= Duration::from_secs(30));
+            assert!((CONTROL_SMALL..=CONTROL_MAX).contains(&usize::from(ask.answer_bytes_max)));
+            assert_audience(ask.audience);
+            assert_address(ask.reply_to);
+        }
+        Value::Heard(..) | Value::NewKey(..) | Value::RouteAck(_) => {}
+        Value::Probe(probe, len) => {
+            assert!(probe.index < probe.count && (Probe::BYTES_MIN..=DATAGRAM_MAX).contains(len));
+        }
+        Value::Hello(hello) => assert_hello(hello),
         Value::Up(Up::Report(report)) => assert_report(report),
         Value::Up(Up::Done(_)) => {}
         Value::Up(Up::Failed(failed)) => assert_text(&failed.reason, REASON_MAX),
         Value::Notice(notice) => assert_text(&notice.software, SOFTWARE_MAX),
-        Value::Ask(ask) => {
-            assert!(ask.spread <= Duration::from_secs(30));
-            assert!((CONTROL_SMALL..=CONTROL_MAX).contains(&usize::from(ask.answer_bytes_max)));
-            let ip = ask.reply_to.ip();
-            assert!(ask.reply_to.port() != 0 && !ip.is_multicast() && !ip.is_unspecified());
-        }
-        Value::Heard(_) => {}
         Value::Answer(answer) => assert_answer(answer),
+    }
+}
+
+fn assert_down(down: &Down) {
+    match down {
+        Down::Manifest(run) => assert_manifest(run),
+        Down::Poll(poll) => assert_poll(poll),
+        Down::End(End::Over) => {}
+        Down::End(End::Aborted(reason)) => assert_text(reason, REASON_MAX),
+        // Its fields are private: `says` is total, and the bytes are those of the one way to write it.
+        Down::Audience(_) => {}
+        Down::Proofs(proofs) => assert_proofs(proofs),
     }
 }
 
@@ -71,6 +88,9 @@ fn assert_answer(answer: &Answer) {
                     assert_text(reason, FINDING_MAX);
                 }
             }
+        }
+        Page::Counters { number, counters } => {
+            assert!(*number > 0 && (1..=COUNTERS_MAX).contains(&counters.len()));
         }
     }
 }
@@ -98,21 +118,70 @@ fn assert_poll(poll: &Poll) {
     assert!(poll.slots > 0 && poll.window <= Duration::from_secs(10));
 }
 
+fn assert_proofs(proofs: &Proofs) {
+    assert!(vectors::geometry().contains(proofs.block));
+    assert!((1..=proofs_in(CONTROL_MAX)).contains(&proofs.hashes.len()));
+    assert!(proofs.first.value() as usize + proofs.hashes.len() - 1 <= Esi::MAX as usize);
+}
+
+fn assert_route(route: &Route) {
+    assert!(!route.expires.is_zero() && route.expires <= LEASE_MAX);
+    assert!(route.children.len() <= ROUTE_CHILDREN_MAX);
+    assert_address(route.parent);
+    route.children.iter().for_each(|&child| assert_address(child));
+    assert!(route.group.is_none_or(|group| group.ip().is_multicast() && group.port() != 0));
+}
+
+fn assert_hello(hello: &Hello) {
+    assert_text(&hello.software, SOFTWARE_MAX);
+    assert!(hello.mtu != Some(0));
+    hello.via.into_iter().for_each(assert_address);
+    assert!(hello.kept.len() <= HELD_RUNS_MAX);
+    assert_kept(&hello.kept);
+}
+
 fn assert_report(report: &Report) {
     let blocks = vectors::geometry().blocks();
     assert!(report.blocks_held <= blocks && report.covered <= blocks);
+    report.via.into_iter().for_each(assert_address);
+    assert!(report.suspects.len() <= SUSPECTS_MAX && report.suspects.is_sorted_by(|a, b| a < b));
+    assert!(report.suspects.iter().all(|&block| vectors::geometry().contains(block)));
+    // Their number also fits when every other list is full: how they share the room is up to who writes it.
+    assert!(report.deficits.len() <= report_runs_in(CONTROL_MAX));
     let mut end = 0;
     for run in &report.deficits {
         assert!(run.first.0 >= end && run.blocks > 0 && run.symbols > 0, "{report:?}");
         end = run.first.0 + u32::from(run.blocks);
     }
-    assert!(end <= report.covered);
+    assert!(end <= report.covered && report.gaps.len() <= REPORT_GAPS_MAX);
     end = 0;
     for run in &report.gaps {
         assert!(run.first.0 >= end && run.blocks > 0, "{report:?}");
         end = run.first.0 + u32::from(run.blocks);
     }
     assert!(end <= blocks);
+    assert_kept(&report.kept);
+}
+
+fn assert_kept(kept: &[KeptRun]) {
+    let mut end = 0;
+    for run in kept {
+        assert!(run.first.0 >= end && run.blocks > 0, "{kept:?}");
+        end = run.end();
+    }
+    assert!(end <= vectors::geometry().blocks());
+}
+
+fn assert_audience(audience: Audience) {
+    if let Audience::Named { names } = audience {
+        assert!((1..=AUDIENCE_MAX).contains(&names));
+    }
+}
+
+/// Asserts that an address is one that a host can have.
+fn assert_address(address: SocketAddr) {
+    let ip = address.ip();
+    assert!(address.port() != 0 && !ip.is_multicast() && !ip.is_unspecified(), "{address}");
 }
 
 /// Asserts that a text for people cannot move the cursor of their terminal.

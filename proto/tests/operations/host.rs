@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use glancecast_fec::Esi;
+use glancecast_proto::agree::{AgreementKey, StartSecret};
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::{BlockIndex, ReceiverId, Sequence};
 use glancecast_proto::integrity::{BlockHash, Fingerprint, Root};
@@ -12,15 +13,16 @@ use glancecast_proto::receiver::{
     Admission, Attempt, BaseIndex, BlockOutcome, BlockRoom, Effect, Failure, Opened, Published, Receiver,
     ReceiverConfig, Returned, Work, buffer_symbols,
 };
-use glancecast_proto::seal::GroupKey;
+use glancecast_proto::seal::{Cipher, GroupKey};
 use glancecast_proto::time::{Moment, WallClock};
 use glancecast_proto::wire::{
-    Ack, Down, Encoding, End, FailureKind, Kind, ManifestEntry, ManifestRun, Poll, SymbolHeader, UpHeader,
+    Ack, Down, Encoding, End, FailureKind, Hello, Kind, ManifestEntry, ManifestRun, Poll, Proofs, SymbolHash,
+    SymbolHeader, UpHeader,
 };
 
-use super::{Scene, address, esi, name};
+use super::{Meant, Scene, address, esi, name};
 use crate::dice::Dice;
-use crate::vectors::{KEY, SESSION};
+use crate::vectors::{KEY, KEYS, SENDER_AGREEMENT, SESSION, Signed, host_key, signing_key};
 
 /// A host, its store and everyone that sends to it.
 pub(crate) struct Host {
@@ -37,19 +39,31 @@ pub(crate) struct Host {
     /// Attempts whose file was handed out to be published.
     publishing: BTreeSet<Attempt>,
     vouched: BTreeSet<[u8; 32]>,
-    us: Option<ReceiverId>,
+    /// Whom the push is for, and whether it is signed.
+    meant: Meant,
+    signed: Signed,
+    /// Whether the host takes this sender's pushes alone.
+    lists_it: bool,
+    /// The host's last id, and the cipher of what its sender tells it alone.
+    us: Option<(ReceiverId, Cipher)>,
     sequence: u64,
     pub(crate) published: u64,
 }
 
 impl Host {
-    /// Returns a host that has heard the announcement.
+    /// Returns a host that has heard the announcement; `seed` chooses which.
     pub(crate) fn new(scene: Arc<Scene>, dice: Dice, seed: u8) -> Self {
+        let meant = if seed % 4 == 3 { Meant::Named } else { Meant::Everyone };
+        let signed = if seed % 3 == 2 { Signed::Yes } else { Signed::No };
+        let lists_it = signed == Signed::Yes && seed & 8 == 0;
         let config = ReceiverConfig {
             name: name("compute-1"),
             software: "test".into(),
             keys: vec![GroupKey::new(KEY)],
-            senders: Vec::new(),
+            host_key: host_key().clone(),
+            secret: StartSecret::new([seed; 32]),
+            mtu: Some(1_500),
+            senders: lists_it.then(|| signing_key().public()).into_iter().collect(),
             start: [seed; 16],
             seed: [seed; 32],
             buffer_bytes: 0, // the fewest buffers possible
@@ -64,11 +78,14 @@ impl Host {
             prepared: None,
             publishing: BTreeSet::new(),
             vouched: BTreeSet::new(),
+            meant,
+            signed,
+            lists_it,
             us: None,
             sequence: 0,
             published: 0,
         };
-        host.hear(scene.announcement.clone());
+        host.hear(scene.announcement(meant, signed));
         host
     }
 
@@ -130,7 +147,7 @@ impl Host {
         self.sequence += self.dice.below(3);
         let first = self.dice.below(6) as u32;
         let down = match self.dice.below(40) {
-            0..2 => return self.scene.announcement.clone(),
+            0..2 => return self.scene.announcement(self.meant, self.signed),
             2..24 => {
                 let count = 1 + self.dice.below(u64::from(6 - first)) as u32;
                 let entries = (first..first + count).map(|block| self.entry(BlockIndex(block)));
@@ -143,7 +160,6 @@ impl Host {
                     1..4 => Some(self.scene.root),
                     _ => None,
                 };
-                self.vouched.extend(root.map(|root| root.0));
                 Down::Poll(Poll {
                     round: self.dice.below(100) as u32,
                     blocks_sent: self.dice.below(7) as u32,
@@ -155,19 +171,47 @@ impl Host {
             }
             36 if self.dice.below(6) == 0 => Down::End(End::Over),
             37 if self.dice.below(6) == 0 => Down::End(End::Aborted("no".into())),
-            _ => {
-                let receiver = self.us.unwrap_or(ReceiverId([0; 8]));
-                let kind = *self.dice.pick(&[Kind::Hello, Kind::Hello, Kind::Done, Kind::Failed]);
-                Down::Ack(Ack { receiver, kind, slot: self.dice.number() as u32 })
+            38 => Scene::page(if self.dice.below(8) == 0 { "compute-9" } else { "compute-1" }),
+            39 => {
+                let hashes = vec![SymbolHash([9; SymbolHash::BYTES]); 1 + self.dice.below(9) as usize];
+                Down::Proofs(Proofs { block: BlockIndex(first), first: esi(0).expect("small"), hashes })
             }
+            _ => return self.acknowledge(),
         };
-        let sequence = if self.dice.below(500) == 0 { Sequence::MAX } else { self.sequence };
-        let mut out = Vec::new();
-        let (cipher, sequence) = (&self.scene.downward, Sequence::new(sequence).expect("40 bits"));
-        down.seal(cipher, None, SESSION, sequence, &mut out);
-        let opened = Down::open(cipher, self.scene.geometry, None, &out, |_| true);
+        // An insider of a signed push can seal what it likes, and signs nothing.
+        let signed = match self.signed {
+            Signed::Yes if self.dice.below(4) > 0 => Signed::Yes,
+            _ => Signed::No,
+        };
+        // A host that lists no sender may be in a session of the same id that an insider has announced.
+        if let (Down::Poll(poll), true) = (&down, signed == self.signed || !self.lists_it) {
+            self.vouched.extend(poll.root.map(|root| root.0));
+        }
+        let (sequence, mut out) = (self.next_sequence(), Vec::new());
+        let cipher = &self.scene.downward;
+        down.seal(cipher, signed.signer(), SESSION, sequence, &mut out);
+        let opened = Down::open(cipher, self.scene.geometry, signed.verifier(), &out, |_| Ok(()));
         assert_eq!(opened.map(|(_, down)| down), Ok(down));
         out
+    }
+
+    /// Returns an acknowledgement of the sender, or one that somebody else has made with what all know.
+    fn acknowledge(&mut self) -> Vec<u8> {
+        let kind = *self.dice.pick(&[Kind::Hello, Kind::Hello, Kind::Done, Kind::Failed]);
+        let slot = self.dice.number() as u32;
+        let (sequence, mut out) = (self.next_sequence(), Vec::new());
+        let (receiver, cipher) = match &self.us {
+            Some((receiver, private)) if slot & 7 > 0 => (*receiver, private),
+            Some((receiver, _)) => (*receiver, &self.scene.downward),
+            None => (ReceiverId([0; 8]), &self.scene.downward),
+        };
+        Ack { receiver, kind, slot }.seal(cipher, SESSION.tag(), sequence, &mut out);
+        out
+    }
+
+    fn next_sequence(&mut self) -> Sequence {
+        let sequence = if self.dice.below(500) == 0 { Sequence::MAX } else { self.sequence };
+        Sequence::new(sequence).expect("40 bits")
     }
 
     /// Returns a manifest entry that is mostly true, so that sessions can complete.
@@ -356,7 +400,7 @@ impl Host {
         let mut out = Vec::new();
         let mut said = 0;
         while self.receiver.poll_transmit(self.now, &mut out).is_some() {
-            self.us = UpHeader::parse(&out).ok().map(|up| up.receiver).or(self.us);
+            self.note_said(&out);
             said += 1;
             assert!(said < 32, "a machine that is asked once does not speak for ever");
         }
@@ -365,5 +409,20 @@ impl Host {
         assert!(events < 100, "an operation does not have so much to tell");
         let (session, held) = (self.receiver.session(), self.receiver.blocks_held());
         assert!(session.is_none_or(|announce| held <= announce.geometry.blocks()));
+    }
+
+    /// Notes the id and the agreement key of a hello, as the sender does.
+    fn note_said(&mut self, said: &[u8]) {
+        let Ok(up) = UpHeader::parse(said) else { return };
+        if up.header.kind != Kind::Hello || self.us.as_ref().is_some_and(|(us, _)| *us == up.receiver) {
+            return;
+        }
+        let cipher = Cipher::upward(&KEYS.group, SESSION, up.receiver);
+        // It may be for a session that an insider has announced, of another geometry or under another id.
+        let Ok(greeting) = Hello::open(&cipher, self.scene.geometry, up, said) else { return };
+        let sender = AgreementKey::from_seed(&SENDER_AGREEMENT.into());
+        let shared = sender.agree(&greeting.hello.agreement).expect("a host's key");
+        let private = Cipher::private_down(&KEYS.group, SESSION, up.receiver, &shared);
+        self.us = Some((up.receiver, private));
     }
 }

@@ -14,15 +14,18 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 
 use glancecast_fec::Esi;
+use glancecast_proto::agree::{AgreementKey, AgreementPublic};
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::{BlockIndex, HostName, ReceiverId};
 use glancecast_proto::integrity::{BlockHash, Root};
+use glancecast_proto::limits::CONTROL_SMALL;
 use glancecast_proto::seal::{Cipher, GroupKey};
-use glancecast_proto::wire::{Announce, Encoding, ManifestEntry, VERSION};
+use glancecast_proto::sign::SigningKey;
+use glancecast_proto::wire::{Announce, Audience, AudiencePage, Down, Encoding, ManifestEntry, VERSION};
 
 use crate::dice::Dice;
-use crate::vectors::aead::Key;
-use crate::vectors::{self, KEY, SESSION, Value};
+use crate::vectors::crypto::Key;
+use crate::vectors::{self, Derivation, KEY, Party, SENDER_AGREEMENT, SESSION, Signed, Value};
 pub(crate) use host::Host;
 pub(crate) use push::Push;
 pub(crate) use survey::Survey;
@@ -31,23 +34,41 @@ pub(crate) use survey::Survey;
 pub(crate) struct Scene {
     geometry: Geometry,
     root: Root,
-    /// The sealed datagram.
-    announcement: Vec<u8>,
+    announce: Announce,
     downward: Cipher,
-    /// The ciphers of the hosts 1 to [`INSIDERS`].
-    upward: Vec<Cipher>,
+    /// The hosts 1 to [`INSIDERS`].
+    insiders: Vec<Insider>,
     bodies: Vec<Body>,
     /// The bodies of queries, answers and notices.
     about_queries: Vec<Body>,
     notice: Body,
 }
 
+/// A host that misuses the group key and has keys of its own.
+struct Insider {
+    host_key: SigningKey,
+    agreement: AgreementPublic,
+    /// What all who have the group key can seal and open.
+    upward: Cipher,
+    /// What it can say to the sender of the vectors alone.
+    private: Cipher,
+}
+
 /// A datagram of the vectors, opened.
 struct Body {
     key: Key,
-    sequence: u64,
+    derivation: Derivation,
     clear: Vec<u8>,
+    /// Without the signature of the host, if it has one: an insider signs as a host.
     plain: Vec<u8>,
+}
+
+/// Whom a push is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Meant {
+    Everyone,
+    /// The hosts of [`Scene::page`].
+    Named,
 }
 
 /// The number of hosts that misuse the group key.
@@ -68,7 +89,7 @@ impl Scene {
     }
 
     fn of(geometry: Geometry) -> Self {
-        let Value::Announce(announce, signed) = vectors::values()["announce-ipv4"].clone() else {
+        let Value::Announce(announce, _) = vectors::values()["announce-ipv4"].clone() else {
             unreachable!("an announcement")
         };
         let key = GroupKey::new(KEY);
@@ -76,9 +97,9 @@ impl Scene {
         Self {
             geometry,
             root: Root::of(geometry, &hashes),
-            announcement: Value::Announce(Announce { geometry, ..announce }, signed).seal(),
+            announce: Announce { geometry, ..announce },
             downward: Cipher::downward(&key, SESSION),
-            upward: (1..=INSIDERS).map(|id| Cipher::upward(&key, SESSION, insider(id))).collect(),
+            insiders: (1..=INSIDERS).map(|id| Insider::new(&key, id)).collect(),
             bodies: vectors::values().values().map(Body::of).collect(),
             about_queries: vectors::values()
                 .values()
@@ -87,6 +108,21 @@ impl Scene {
                 .collect(),
             notice: Body::of(&vectors::values()["notice"]),
         }
+    }
+
+    /// Returns the sealed announcement.
+    fn announcement(&self, meant: Meant, signed: Signed) -> Vec<u8> {
+        let audience = match meant {
+            Meant::Everyone => Audience::Everyone,
+            Meant::Named => Audience::Named { names: 2 },
+        };
+        Value::Announce(Announce { audience, ..self.announce.clone() }, signed).seal()
+    }
+
+    /// Returns the page of an audience of which `host` is one.
+    fn page(host: &str) -> Down {
+        let names = ["compute-2", host].map(name);
+        Down::Audience(AudiencePage::pages(SESSION, &names, CONTROL_SMALL).swap_remove(0))
     }
 
     fn entry(&self, block: BlockIndex) -> ManifestEntry {
@@ -129,20 +165,45 @@ impl Scene {
     }
 }
 
+impl Insider {
+    fn new(group: &GroupKey, number: u8) -> Self {
+        let [sender, own] =
+            [SENDER_AGREEMENT, [number; 32]].map(|seed| AgreementKey::from_seed(&seed.into()));
+        let shared = own.agree(&sender.public()).expect("keys of our own");
+        Self {
+            host_key: SigningKey::from_seed(&[number; 32].into()),
+            agreement: own.public(),
+            upward: Cipher::upward(group, SESSION, insider(number)),
+            private: Cipher::private_up(group, SESSION, insider(number), &shared),
+        }
+    }
+}
+
 impl Body {
     fn of(value: &Value) -> Self {
         let (derivation, datagram) = (value.derivation(), value.seal());
-        let (clear, plain) = (datagram[..derivation.clear].to_vec(), derivation.plain(&datagram));
-        Self { key: derivation.key(), sequence: derivation.sequence, clear, plain }
+        let (clear, mut plain) = (datagram[..derivation.clear].to_vec(), derivation.plain(&datagram));
+        if derivation.signer == Some(Party::Host) {
+            plain.truncate(plain.len() - 64);
+        }
+        Self { key: derivation.key(), derivation, clear, plain }
     }
 
-    fn sealed(&self, clear: &[u8], body: Vec<u8>) -> Vec<u8> {
-        self.key.seal(self.sequence, clear, body)
+    /// Returns a datagram with any body. A host's signature is made anew, the sender's can only be repeated.
+    fn sealed(&self, clear: &[u8], mut body: Vec<u8>) -> Vec<u8> {
+        if self.derivation.signer == Some(Party::Host) {
+            body.extend(self.derivation.signature(clear, &body));
+        }
+        self.key.seal(self.derivation.sequence, clear, body)
     }
 }
 
 fn is_about_queries(value: &Value) -> bool {
-    matches!(value, Value::Ask(_) | Value::Heard(_) | Value::Answer(_) | Value::Notice(_))
+    match value {
+        Value::Ask(..) | Value::Heard(..) | Value::NewKey(..) | Value::Answer(_) | Value::Notice(_) => true,
+        Value::Down(down, _) => matches!(down, Down::Audience(_)),
+        _ => false,
+    }
 }
 
 fn insider(id: u8) -> ReceiverId {

@@ -4,21 +4,26 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use glancecast_proto::ids::{BlockIndex, ObjectName, ReceiverId, Sequence};
+use glancecast_proto::agree::{AgreementKey, AgreementPublic};
+use glancecast_proto::ids::{BlockIndex, HostName, ObjectName, ReceiverId, Sequence};
 use glancecast_proto::integrity::{Fingerprint, Root};
+use glancecast_proto::known::{KnownHosts, UnknownHosts};
 use glancecast_proto::limits::HOSTS_MAX;
 use glancecast_proto::seal::{Cipher, GroupKey};
-use glancecast_proto::sender::{Expected, Job, JobRoom, OneWay, Pace, Sender, SenderConfig};
+use glancecast_proto::sender::{
+    Expected, HostRow, HostState, Job, JobRoom, OneWay, Pace, Sender, SenderConfig,
+};
+use glancecast_proto::sign::{PublicKey, SigningKey};
 use glancecast_proto::time::{Moment, WallClock};
 use glancecast_proto::units::Rate;
 use glancecast_proto::wire::{
     BaseName, DeficitRun, DiskFormat, Done, Encoding, Failed, FailureKind, GapRun, Header, Hello, KeptRun,
-    Pin, Report, Totals, Up,
+    Outcome, Pin, Receipt, Report, Totals, Up,
 };
 
-use super::{INSIDERS, Scene, address, insider, name};
+use super::{INSIDERS, Insider, Scene, address, insider, name};
 use crate::dice::Dice;
-use crate::vectors::{KEY, SESSION};
+use crate::vectors::{KEY, SENDER_AGREEMENT, SESSION, scope, signing_key};
 
 /// A sender, its shell and the hosts that send to it.
 pub(crate) struct Push {
@@ -30,6 +35,8 @@ pub(crate) struct Push {
     jobs: Vec<Job>,
     heard: Vec<Vec<u8>>,
     sequence: u64,
+    /// Signatures of receipts that were checked.
+    receipts: BTreeSet<[u8; 64]>,
     /// The sender's datagrams by number; those of symbols are empty. No number is used twice.
     said: BTreeMap<u64, Vec<u8>>,
 }
@@ -43,10 +50,16 @@ impl Push {
             1 => Expected::Count(4),
             _ => Expected::Anyone,
         };
+        let known = KnownHosts {
+            // The key of host-0 is that of an insider, the one of host-1 of nobody here.
+            keys: if seed & 16 == 0 { BTreeMap::new() } else { known(&scene) },
+            unknown: if seed & 4 == 0 { UnknownHosts::Taken } else { UnknownHosts::Refused },
+        };
         let config = SenderConfig {
             session: SESSION,
             key: GroupKey::new(KEY),
-            signer: None,
+            signer: (seed & 2 != 0).then(|| signing_key().clone()),
+            agreement: AgreementKey::from_seed(&SENDER_AGREEMENT.into()),
             geometry: scene.geometry,
             name: ObjectName::new("image").expect("plain"),
             image_id: None,
@@ -54,7 +67,7 @@ impl Push {
             pin: Pin::None,
             reply_to: address(1),
             expected,
-            only_listed: seed % 2 == 1,
+            known,
             timeout: Duration::from_secs(60),
             started: WallClock(1_000),
             pace: if seed & 8 == 0 {
@@ -75,6 +88,7 @@ impl Push {
             jobs: Vec::new(),
             heard: Vec::new(),
             sequence: 0,
+            receipts: BTreeSet::new(),
             said: BTreeMap::new(),
         }
     }
@@ -119,8 +133,7 @@ impl Push {
             }
             35..75 => {
                 let id = 1 + self.dice.below(u64::from(INSIDERS)) as u8;
-                let (up, sequence) = (self.up(), self.next_sequence());
-                let datagram = seal(&up, &self.scene.upward[usize::from(id) - 1], insider(id), sequence);
+                let datagram = self.said_by(id);
                 self.hear(&datagram);
                 if self.heard.len() < 100 {
                     self.heard.push(datagram);
@@ -140,6 +153,10 @@ impl Push {
             _ => {}
         }
         self.drain();
+        assert!(self.sender.rows().len() <= HOSTS_MAX);
+        for row in self.sender.rows() {
+            self.assert_owned(&row);
+        }
     }
 
     fn hear(&mut self, datagram: &[u8]) {
@@ -151,23 +168,42 @@ impl Push {
         if self.dice.below(500) == 0 { Sequence::MAX } else { self.sequence }
     }
 
-    fn up(&mut self) -> Up {
+    /// Returns what an insider says in its own name, or now and then in that of another host.
+    fn said_by(&mut self, id: u8) -> Vec<u8> {
         let root = if self.dice.below(3) == 0 { Root([3; 32]) } else { self.scene.root };
         let totals = Totals { symbols_lost: self.dice.number(), ..Totals::default() };
-        match self.dice.below(60) {
+        let choice = self.dice.below(60);
+        let host = if self.dice.below(8) == 0 { self.dice.below(4) as u8 } else { id % 4 };
+        let name = name(&format!("host-{host}"));
+        let scene = Arc::clone(&self.scene);
+        let insider = &scene.insiders[usize::from(id) - 1];
+        let up = match choice {
             0..20 => {
-                let name = name(&format!("host-{}", self.dice.below(4)));
-                Up::Hello(Hello {
-                    name,
-                    software: "x".into(),
-                    busy: self.dice.below(3) == 0,
-                    kept: self.kept(),
-                })
+                let hello = hello(&name, insider.agreement, self.dice.below(3) == 0, self.kept());
+                let sequence = self.next_sequence();
+                return seal_hello(&hello, &insider.upward, &insider.host_key, self::insider(id), sequence);
             }
             20..57 => Up::Report(self.report(totals)),
-            57 => Up::Failed(Failed { kind: FailureKind::Store, reason: "no".into(), totals }),
-            _ => Up::Done(Done { root, existing: self.dice.below(2) == 0, totals }),
-        }
+            57 => {
+                let kind = FailureKind::Store;
+                let receipt = self.receipt(insider, name, Outcome::Failed(kind));
+                Up::Failed(Failed { kind, reason: "no".into(), totals, receipt })
+            }
+            _ => {
+                let existing = self.dice.below(2) == 0;
+                let outcome = if existing { Outcome::Existing(root) } else { Outcome::Published(root) };
+                Up::Done(Done { root, existing, totals, receipt: self.receipt(insider, name, outcome) })
+            }
+        };
+        // Now and then it is sealed under what all who have the group key know.
+        let cipher = if self.dice.below(32) == 0 { &insider.upward } else { &insider.private };
+        seal(&up, cipher, self::insider(id), self.next_sequence())
+    }
+
+    /// Returns a receipt that is mostly right.
+    fn receipt(&mut self, insider: &Insider, name: HostName, outcome: Outcome) -> Receipt {
+        let key = if self.dice.below(16) == 0 { signing_key() } else { &insider.host_key };
+        Receipt::sign(key, scope(), name, WallClock(1_000), outcome)
     }
 
     fn kept(&mut self) -> Vec<KeptRun> {
@@ -198,13 +234,18 @@ impl Push {
             deficits,
             gaps,
             kept: self.kept(),
+            suspects: (0..self.dice.below(3) as u32).map(BlockIndex).collect(),
+            buffers: 4,
+            via: (covered > 3).then(|| address(9)),
             totals,
         }
     }
 
-    /// Seals a datagram of any host.
-    pub(crate) fn sealed(&self, up: &Up, id: ReceiverId, sequence: u64) -> Vec<u8> {
-        seal(up, &Cipher::upward(&GroupKey::new(KEY), SESSION, id), id, sequence)
+    /// Returns the first hello of any host with this name, whose key is `seed` 32 times.
+    pub(crate) fn hello_of(called: &str, seed: u8, id: ReceiverId) -> Vec<u8> {
+        let hello = hello(&name(called), AgreementPublic([9; 32]), false, Vec::new());
+        let key = SigningKey::from_seed(&[seed; 32].into());
+        seal_hello(&hello, &Cipher::upward(&GroupKey::new(KEY), SESSION, id), &key, id, 1)
     }
 
     /// Drains all datagrams and events that are due at the sender, and checks them.
@@ -221,8 +262,56 @@ impl Push {
         assert!(self.sender.poll_timeout().is_none_or(|(at, _)| at > self.now), "a deadline in the past");
         let events = (0..100).take_while(|_| self.sender.poll_event().is_some()).count();
         assert!(events < 100, "an operation does not have so much to tell");
-        assert!(self.sender.rows().len() <= HOSTS_MAX && self.sender.blocks_sent() <= self.read);
+        assert!(self.sender.blocks_sent() <= self.read);
     }
+
+    /// Asserts that what is said of a host is said by the holder of its key.
+    fn assert_owned(&mut self, row: &HostRow) {
+        let known = self.sender.config().known.keys.get(&row.name);
+        let is_stranger = matches!(row.state, HostState::KeyChanged | HostState::UnknownKey);
+        if let (Some(key), Some(known)) = (row.key, known) {
+            assert_eq!(key == *known, !is_stranger, "{row:?}");
+        }
+        let is_settled = row.state.is_done() || row.state == HostState::Failed;
+        assert_eq!(row.receipt.is_some(), is_settled, "{row:?}");
+        if let Some(signed) = &row.receipt {
+            let key = row.key.expect("it takes part");
+            let is_new = self.receipts.insert(*signed.receipt.signature());
+            assert_eq!(signed.receipt.name, row.name);
+            assert!(!is_new || signed.receipt.verify(key, scope(), signed.outcome), "{row:?}");
+            let root = match signed.outcome {
+                Outcome::Published(root) | Outcome::Existing(root) => Some(root),
+                Outcome::Failed(_) => None,
+            };
+            assert_eq!(root.is_some(), row.state.is_done(), "{row:?}");
+            assert!(root.is_none_or(|root| Some(root) == self.sender.root()), "{row:?}");
+        }
+    }
+}
+
+/// Returns the keys that a sender knows: that of one insider, and one that nobody here has.
+fn known(scene: &Scene) -> BTreeMap<HostName, PublicKey> {
+    let nobody = SigningKey::from_seed(&[99; 32].into()).public();
+    [(name("host-0"), scene.insiders[3].host_key.public()), (name("host-1"), nobody)].into()
+}
+
+fn hello(name: &HostName, agreement: AgreementPublic, busy: bool, kept: Vec<KeptRun>) -> Hello {
+    Hello {
+        agreement,
+        name: name.clone(),
+        software: "x".into(),
+        busy,
+        can_relay: false,
+        mtu: None,
+        via: None,
+        kept,
+    }
+}
+
+fn seal_hello(hello: &Hello, cipher: &Cipher, key: &SigningKey, id: ReceiverId, sequence: u64) -> Vec<u8> {
+    let mut out = Vec::new();
+    hello.seal(cipher, key.within(scope()), id, Sequence::new(sequence).expect("40 bits"), &mut out);
+    out
 }
 
 fn seal(up: &Up, cipher: &Cipher, id: ReceiverId, sequence: u64) -> Vec<u8> {

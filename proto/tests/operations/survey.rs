@@ -5,22 +5,26 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use glancecast_proto::agree::{AgreementKey, AgreementPublic, StartSecret};
 use glancecast_proto::ids::{HostName, ObjectName, ReceiverId, Sequence, SessionId};
 use glancecast_proto::integrity::Root;
+use glancecast_proto::known::{KnownHosts, UnknownHosts};
 use glancecast_proto::limits::{CONTROL_MAX, CONTROL_SMALL, QUERIES_OPEN_MAX};
 use glancecast_proto::query::{
     HostAnswer, Lookup, LookupId, Querier, QuerierConfig, Reply, Responder, ResponderConfig, Standing,
 };
 use glancecast_proto::seal::{Cipher, GroupKey};
 use glancecast_proto::sender::Expected;
+use glancecast_proto::sign::SigningKey;
 use glancecast_proto::time::{Moment, WallClock};
 use glancecast_proto::wire::{
-    About, Answer, AnswerState, Ask, Finding, Header, Heard, Held, Kept, Page, Query, Sought, UpHeader,
+    About, Answer, AnswerState, Ask, Audience, Finding, Header, Heard, Held, HeldDigest, Kept, Page, Query,
+    Sought, UpHeader,
 };
 
 use super::{Scene, address, insider, name};
 use crate::dice::Dice;
-use crate::vectors::{KEY, KEYS, SESSION};
+use crate::vectors::{KEY, KEYS, SENDER_AGREEMENT, SESSION, Signed, scope, signing_key};
 
 /// A query, the hosts that it is for, and insiders.
 pub(crate) struct Survey {
@@ -39,8 +43,13 @@ pub(crate) struct Survey {
     sequence: u64,
     /// Whether insiders also send in the names of others.
     forging: bool,
-    /// Whether one has done so for a host or the querier: datagrams in their names may not be theirs.
+    /// Whether one has done so for a host or the querier, where nothing but the group key vouches for them: datagrams
+    /// in their names may not be theirs.
     forged: bool,
+    /// Whether the querier signs what it says, and hosts take nothing else.
+    signed: Signed,
+    /// Whether the querier knows the keys of the hosts.
+    is_known: bool,
 }
 
 /// A host that answers, and its shell.
@@ -70,10 +79,21 @@ impl Survey {
             2 => Expected::Count(HOSTS as u32),
             _ => Expected::Anyone,
         };
+        let signed = if seed % 3 == 2 { Signed::Yes } else { Signed::No };
+        let is_known = seed % 5 == 4;
         let answer_bytes_max = if seed & 16 == 0 { CONTROL_SMALL } else { CONTROL_MAX };
         let config = QuerierConfig {
             id: SESSION,
             key: GroupKey::new(KEY),
+            signer: (signed == Signed::Yes).then(|| signing_key().clone()),
+            agreement: AgreementKey::from_seed(&SENDER_AGREEMENT.into()),
+            known: KnownHosts {
+                keys: (0..HOSTS)
+                    .filter(|_| is_known)
+                    .map(|host| (host_name(host), host_key(host).public()))
+                    .collect(),
+                unknown: if seed % 7 == 6 { UnknownHosts::Refused } else { UnknownHosts::Taken },
+            },
             query: query.clone(),
             reply_to: address(1),
             answer_bytes_max: answer_bytes_max as u16,
@@ -88,12 +108,14 @@ impl Survey {
             query,
             answer_bytes_max,
             querier: Querier::new(Moment::default(), config),
-            hosts: (0..HOSTS).map(|host| Host::new(host, seed & 64 != 0)).collect(),
+            hosts: (0..HOSTS).map(|host| Host::new(host, seed & 64 != 0, signed)).collect(),
             asked: Vec::new(),
             answered: Vec::new(),
             sequence: 0,
             forging: seed & 128 != 0,
             forged: false,
+            signed,
+            is_known,
         }
     }
 
@@ -139,8 +161,11 @@ impl Survey {
         assert!(rows.is_sorted_by(|a, b| a.name <= b.name));
         assert_eq!(rows.iter().filter(|row| row.about.is_some()).count(), tally.heard as usize);
         assert!(tally.verifying <= tally.heard && tally.settled <= tally.heard);
-        let whole = |row: &&HostAnswer| row.about.is_some() && row.standing != Standing::Partial;
-        if !self.forged {
+        let whole = |row: &&HostAnswer| {
+            row.about.is_some() && !matches!(row.standing, Standing::Partial | Standing::Twice)
+        };
+        // Where hosts take what is signed, and their keys are known, nobody can speak for either side.
+        if !self.forged || self.signed == Signed::Yes && self.is_known {
             rows.iter().filter(whole).for_each(|row| self.assert_answered(row));
         }
         rows.iter().filter(whole).count()
@@ -161,7 +186,7 @@ impl Survey {
         }
         let datagram = recent(&mut self.dice, &self.asked);
         let host = self.dice.below(HOSTS as u64) as usize;
-        self.ask(host, &datagram);
+        self.ask(address(1), host, &datagram);
     }
 
     fn deliver_answer(&mut self) {
@@ -172,9 +197,9 @@ impl Survey {
         let _ = self.querier.handle_datagram(self.now, address(2), &datagram);
     }
 
-    fn ask(&mut self, host: usize, datagram: &[u8]) {
+    fn ask(&mut self, from: SocketAddr, host: usize, datagram: &[u8]) {
         let wall = WallClock(STARTED.0 + self.now.micros() / 1_000);
-        let _ = self.hosts[host].responder.handle_datagram(self.now, wall, datagram);
+        let _ = self.hosts[host].responder.handle_datagram(self.now, wall, from, datagram);
     }
 
     /// Has a host's shell answer a query, or report its progress.
@@ -196,24 +221,35 @@ impl Survey {
         }
         let objects = objects(self.dice.below(16), host.replies.len());
         let held = objects.len() as u32;
-        let reply =
-            Reply { store: "directory:/srv".into(), free_bytes: Some(1), held, pinned: 0, objects, state };
+        let reply = Reply {
+            store: "directory:/srv".into(),
+            free_bytes: Some(1),
+            held,
+            pinned: 0,
+            digest: HeldDigest::of([]),
+            objects,
+            state,
+        };
         host.replies.push((query, reply.clone()));
         host.responder.handle_reply(self.now, id, reply);
     }
 
     /// Has an insider answer, in its own name or that of a host.
     fn answer_as_insider(&mut self) {
-        let receiver = self.somebody();
+        let (receiver, called) = self.somebody();
         let pages = 1 + self.dice.below(4) as u16;
+        let key = SigningKey::from_seed(&[66; 32].into());
         let page = match self.dice.below(u64::from(pages)) as u16 {
             0 => Page::About(About {
-                name: name("insider"),
+                key: key.public(),
+                agreement: AgreementPublic([9; 32]),
+                name: called,
                 software: String::new(),
                 store: String::new(),
                 free_bytes: None,
                 held: 1,
                 pinned: 0,
+                digest: HeldDigest([0; HeldDigest::BYTES]),
                 state: match self.dice.below(3) {
                     0 => AnswerState::Final,
                     1 => AnswerState::Verifying { done: u64::MAX, of: u64::MAX },
@@ -225,7 +261,7 @@ impl Survey {
         let answer = Answer { edition: 1 + self.dice.below(3) as u32, pages, page };
         let (sequence, mut datagram) = (self.next_sequence(), Vec::new());
         let cipher = Cipher::upward(&KEYS.group, SESSION, receiver);
-        answer.seal(&cipher, SESSION.tag(), receiver, sequence, &mut datagram);
+        answer.seal(&cipher, key.within(scope()), receiver, sequence, &mut datagram);
         let _ = self.querier.handle_datagram(self.now, address(3), &datagram);
     }
 
@@ -252,43 +288,46 @@ impl Survey {
             reply_to: address(if as_querier { 1 } else { 4 }),
             spread: Duration::from_millis(self.dice.below(100)),
             answer_bytes_max: self.answer_bytes_max as u16,
+            audience: Audience::Everyone,
+            agreement: AgreementPublic([9; 32]),
             query,
         };
         let (sequence, mut datagram) = (self.next_sequence(), Vec::new());
-        ask.seal(&Cipher::downward(&KEYS.group, id), sequence, &mut datagram);
+        ask.seal(&Cipher::downward(&KEYS.group, id), None, sequence, &mut datagram);
         let host = self.dice.below(HOSTS as u64) as usize;
-        self.ask(host, &datagram);
+        self.ask(address(4), host, &datagram);
     }
 
     /// Has an insider acknowledge an answer that the querier may not have heard.
     fn hear_as_insider(&mut self) {
-        let receiver = self.somebody_of_us();
+        let (receiver, _) = self.somebody_of_us();
         let (edition, page) = (self.dice.below(4) as u32, self.dice.below(4) as u16);
         let (sequence, mut datagram) = (self.next_sequence(), Vec::new());
-        Heard { receiver, edition, page }.seal(&KEYS.down, SESSION.tag(), sequence, &mut datagram);
+        Heard { receiver, edition, page }.seal(&KEYS.down, None, SESSION.tag(), sequence, &mut datagram);
         let host = self.dice.below(HOSTS as u64) as usize;
-        self.ask(host, &datagram);
+        self.ask(address(4), host, &datagram);
     }
 
     fn say_sealed_nonsense(&mut self) {
         self.forged = true;
         let datagram = self.scene.nonsense_about_queries(&mut self.dice);
         let _ = self.querier.handle_datagram(self.now, address(5), &datagram);
-        (0..HOSTS).for_each(|host| self.ask(host, &datagram));
+        (0..HOSTS).for_each(|host| self.ask(address(4), host, &datagram));
     }
 
-    fn somebody(&mut self) -> ReceiverId {
+    /// Returns whom an insider claims to be, by its id and its name.
+    fn somebody(&mut self) -> (ReceiverId, HostName) {
         if !self.forging || self.dice.below(4) > 0 {
-            return insider(self.dice.below(3) as u8);
+            return (insider(self.dice.below(3) as u8), name("insider"));
         }
         self.forged = true;
         self.somebody_of_us()
     }
 
-    /// Returns the host of the newest answer, if there is one, or else an insider.
-    fn somebody_of_us(&mut self) -> ReceiverId {
+    /// Returns the host of the newest answer, if there is one, or else an insider that claims a host's name.
+    fn somebody_of_us(&mut self) -> (ReceiverId, HostName) {
         let newest = self.answered.last().and_then(|datagram| UpHeader::parse(datagram).ok());
-        newest.map_or(insider(0), |up| up.receiver)
+        (newest.map_or(insider(0), |up| up.receiver), host_name(0))
     }
 
     fn next_sequence(&mut self) -> Sequence {
@@ -323,7 +362,7 @@ impl Survey {
 
 impl Host {
     /// Returns a host. If `restarted`, it started after the query was asked, and its group key is being replaced.
-    fn new(number: usize, restarted: bool) -> Self {
+    fn new(number: usize, restarted: bool, signed: Signed) -> Self {
         let mut keys = vec![GroupKey::new(KEY)];
         if restarted {
             keys.insert(0, GroupKey::insecure());
@@ -332,6 +371,9 @@ impl Host {
             name: host_name(number),
             software: "test".into(),
             keys,
+            host_key: host_key(number),
+            secret: StartSecret::new([number as u8; 32]),
+            senders: (signed == Signed::Yes).then(|| signing_key().public()).into_iter().collect(),
             start: [number as u8; 16],
             seed: [number as u8; 32],
             started: WallClock(if restarted { STARTED.0 + 1 } else { STARTED.0 }),
@@ -403,6 +445,10 @@ fn objects(count: u64, reply: usize) -> Vec<Held> {
 
 fn sought(name: &str) -> Sought {
     Sought::new(Some(ObjectName::new(name).expect("plain")), None).expect("a name")
+}
+
+fn host_key(host: usize) -> SigningKey {
+    SigningKey::from_seed(&[host as u8; 32].into())
 }
 
 fn host_name(host: usize) -> HostName {

@@ -4,18 +4,26 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use glancecast_proto::agree::{AgreementKey, StartSecret};
 use glancecast_proto::geometry::Geometry;
-use glancecast_proto::ids::{HostName, ObjectName, SessionId};
-use glancecast_proto::receiver::{Attempt, BlockRoom, Effect, Leftover, Opened, Receiver, ReceiverConfig};
+use glancecast_proto::ids::{BlockIndex, HostName, ObjectName, SessionId};
+use glancecast_proto::integrity::BlockHash;
+use glancecast_proto::known::KnownHosts;
+use glancecast_proto::receiver::{
+    Attempt, BlockOutcome, BlockRoom, Effect, Leftover, Opened, Receiver, ReceiverConfig, Work,
+};
 use glancecast_proto::seal::GroupKey;
 use glancecast_proto::sender::{Expected, Pace, Sender, SenderConfig};
+use glancecast_proto::sign::SigningKey;
 use glancecast_proto::time::{Moment, WallClock};
 use glancecast_proto::units::Rate;
-use glancecast_proto::wire::{DiskFormat, Kind, Pin};
+use glancecast_proto::wire::{DiskFormat, Encoding, Kind, ManifestEntry, Pin};
 
 /// The time at which the push began.
 pub(crate) const WALL: WallClock = WallClock(1_700_000_000_000);
 pub(crate) const SENDER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)), 7167);
+/// The seed of the key of the host compute-1.
+pub(crate) const HOST_KEY: u8 = 33;
 pub(crate) const HOST: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2)), 40_000);
 
 /// Returns the configuration of a push of `bytes` bytes to anyone, in the session whose id is `session` 16 times.
@@ -24,6 +32,7 @@ pub(crate) fn push_of(session: u8, bytes: u64) -> SenderConfig {
         session: SessionId([session; 16]),
         key: group_key(),
         signer: None,
+        agreement: AgreementKey::from_seed(&[session; 32].into()),
         geometry: Geometry::for_path(bytes, 1500, 20).expect("in range"),
         name: ObjectName::new("image").expect("plain"),
         image_id: None,
@@ -31,7 +40,7 @@ pub(crate) fn push_of(session: u8, bytes: u64) -> SenderConfig {
         pin: Pin::None,
         reply_to: SENDER,
         expected: Expected::Anyone,
-        only_listed: false,
+        known: KnownHosts::default(),
         timeout: Duration::from_secs(600),
         started: WALL,
         pace: Pace::Fixed(Rate::mbit(1_000)),
@@ -47,6 +56,9 @@ pub(crate) fn host_config() -> ReceiverConfig {
         name: HostName::new("compute-1").expect("plain"),
         software: "glancecastd 1.0".into(),
         keys: vec![group_key()],
+        host_key: key(HOST_KEY),
+        secret: StartSecret::new([4; 32]),
+        mtu: None,
         senders: Vec::new(),
         start: [1; 16],
         seed: [2; 32],
@@ -56,6 +68,11 @@ pub(crate) fn host_config() -> ReceiverConfig {
 
 pub(crate) fn group_key() -> GroupKey {
     GroupKey::new([7; 32])
+}
+
+/// Returns the key of a sender or of a host.
+pub(crate) fn key(seed: u8) -> SigningKey {
+    SigningKey::from_seed(&[seed; 32].into())
 }
 
 /// Returns the next announcement; the datagrams before it are lost.
@@ -135,6 +152,25 @@ pub(crate) fn left(host: &mut Receiver) -> Option<(Attempt, Option<Leftover>)> {
         other => panic!("{other:?}"),
     };
     Some((attempt, leftover))
+}
+
+/// Has a sender of one block of zeros read it, and vouch for it.
+pub(crate) fn read_zeros(sender: &mut Sender, now: Moment) {
+    let hash = zeros(sender);
+    sender.handle_block(ManifestEntry { encoding: Encoding::Zero, hash }, 0);
+    sender.handle_source_proven(now);
+}
+
+/// Has the host write the only block of its session, which it finds to have this hash.
+pub(crate) fn take_zeros(host: &mut Receiver, now: Moment, hash: BlockHash) {
+    let Some(Effect::Block(attempt, Work::Zero { block }, ())) = effect(host) else { panic!("a zero block") };
+    host.handle_block(now, attempt, block, None, BlockOutcome::Zeros(hash));
+}
+
+/// Returns the hash of a push's only block, which is all zeros.
+pub(crate) fn zeros(sender: &Sender) -> BlockHash {
+    let geometry = sender.config().geometry;
+    BlockHash::of(geometry, BlockIndex(0), &vec![0; geometry.object_bytes() as usize])
 }
 
 /// Returns the moment `ms` milliseconds after the start of the push.

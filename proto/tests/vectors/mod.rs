@@ -2,42 +2,37 @@
 //! seal it, and opened by hand, with nothing of the crate but its formats.
 #![allow(dead_code, reason = "each test uses some of it")]
 
-use std::collections::BTreeMap;
-use std::net::SocketAddr;
-use std::sync::LazyLock;
-use std::time::Duration;
+pub(crate) mod values;
 
-use glancecast_fec::Esi;
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use glancecast_proto::agree::{AgreementKey, SharedSecret};
 use glancecast_proto::geometry::Geometry;
-use glancecast_proto::ids::{BlockIndex, HostName, ObjectName, ReceiverId, Sequence, SessionId};
-use glancecast_proto::integrity::{BlockHash, Fingerprint, Root};
+use glancecast_proto::ids::{ReceiverId, Sequence, SessionId};
 use glancecast_proto::seal::{Cipher, GroupKey};
-use glancecast_proto::sign::SigningKey;
-use glancecast_proto::time::WallClock;
+use glancecast_proto::sign::{PublicKey, Scope, Signer, SigningKey, Verifier};
 use glancecast_proto::wire::{
-    About, Ack, Announce, Answer, AnswerState, Ask, BaseName, DeficitRun, Discard, DiskFormat, Done, Down,
-    Encoding, End, Failed, FailureKind, Finding, GapRun, Header, Heard, Held, Hello, Kept, KeptRun, Kind,
-    Listed, ManifestEntry, ManifestRun, Notice, Page, Pin, Poll, Query, Report, SYMBOL_OVERHEAD, Sought,
-    SymbolHeader, Totals, Up, UpHeader,
+    Ack, Announce, Answer, Ask, Discard, Down, Header, Heard, Hello, Kind, NewKey, Notice, Probe, Route,
+    RouteAck, SYMBOL_OVERHEAD, SymbolHeader, Up, UpHeader, Vouched,
 };
 use zeroize::Zeroizing;
 
-#[path = "../aead/mod.rs"]
-pub(crate) mod aead;
-use aead::Key;
+#[path = "../crypto/mod.rs"]
+pub(crate) mod crypto;
+use crypto::{Key, SecretKey};
 
 pub(crate) const KEY: [u8; 32] = *b"the group key of the test vector";
 pub(crate) const SIGNING_SEED: [u8; 32] = *b"the sender's seed of the vectors";
+pub(crate) const HOST_SEED: [u8; 32] = *b"a host's key's seed, for vectors";
+pub(crate) const SENDER_AGREEMENT: [u8; 32] = *b"the sender's agreement key: seed";
+pub(crate) const HOST_AGREEMENT: [u8; 32] = *b"the host's agreement key, a seed";
 pub(crate) const SESSION: SessionId = SessionId(*b"\xA1\xB2\xC3session-id-16");
 pub(crate) const RECEIVER: ReceiverId = ReceiverId(*b"receiver");
 pub(crate) const SALT: [u8; 16] = *b"salt of a notice";
 pub(crate) const SEQUENCE: u64 = 0x01_2345_6789;
 
-pub(crate) const DOWNWARD: &str = "glancecast v1 sender to group: group key, session id";
-pub(crate) const UPWARD: &str = "glancecast v1 receiver to sender: group key, session id, receiver id";
-pub(crate) const NOTICE: &str = "glancecast version notice: group key, salt";
-
-/// Whether the sender has signed a datagram.
+/// Whether the sender, or the querier, has signed a datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Signed {
     No,
@@ -50,96 +45,106 @@ pub(crate) enum Value {
     Symbol(SymbolHeader, Vec<u8>),
     Announce(Announce, Signed),
     Down(Down, Signed),
+    Ack(Ack),
+    Route(Route, Signed),
+    Ask(Ask, Signed),
+    Heard(Heard, Signed),
+    /// With the length of the datagram.
+    Probe(Probe, usize),
+    NewKey(ReceiverId, [u8; 32]),
+    Hello(Hello),
     Up(Up),
-    Notice(Notice),
-    Ask(Ask),
-    Heard(Heard),
     Answer(Answer),
+    RouteAck(RouteAck),
+    Notice(Notice),
 }
 
-/// The BLAKE3 derivation of the key that seals a datagram.
+/// Who writes datagrams under a key of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Writer {
+    /// The sender or the querier, to all who have the group key.
+    Down,
+    /// The host, to all who have the group key.
+    Up,
+    /// The sender, to this host alone.
+    PrivateDown,
+    /// The host, to this sender alone.
+    PrivateUp,
+    /// The host, to a sender of another version.
+    Notice,
+}
+
+/// Whose signature is at the end of a datagram's body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Party {
+    Sender,
+    Host,
+}
+
+/// The BLAKE3 derivation of the key that seals a datagram, and what else its bytes follow from.
 pub(crate) struct Derivation {
     pub(crate) context: &'static str,
     pub(crate) material: Vec<u8>,
     /// The number of bytes in clear, at the front of the datagram.
     pub(crate) clear: usize,
     pub(crate) sequence: u64,
+    pub(crate) signer: Option<Party>,
+}
+
+pub(crate) fn values() -> BTreeMap<&'static str, Value> {
+    values::all()
 }
 
 /// Returns a geometry of six blocks, the last of 1000 bytes, in the smallest symbols.
 pub(crate) fn geometry() -> Geometry {
-    Geometry::new((5 << 20) + 1000, 20, 488).expect("in range")
-}
-
-pub(crate) fn values() -> BTreeMap<&'static str, Value> {
-    BTreeMap::from([
-        ("symbol", symbol()),
-        ("announce-ipv4", Value::Announce(announce_for_a_week(), Signed::No)),
-        ("announce-ipv6", Value::Announce(announce_forever(), Signed::No)),
-        ("announce-one-way", Value::Announce(announce_one_way(), Signed::No)),
-        ("announce-base", Value::Announce(announce_with_base(), Signed::No)),
-        ("announce-signed", Value::Announce(announce_for_a_week(), Signed::Yes)),
-        ("manifest", Value::Down(Down::Manifest(manifest()), Signed::No)),
-        ("manifest-fingerprints", Value::Down(Down::Manifest(manifest_with_fingerprints()), Signed::No)),
-        ("manifest-signed", Value::Down(Down::Manifest(manifest()), Signed::Yes)),
-        ("poll-reading", Value::Down(Down::Poll(poll(None)), Signed::No)),
-        ("poll-vouched", Value::Down(Down::Poll(poll(Some(ROOT))), Signed::No)),
-        ("poll-signed", Value::Down(Down::Poll(poll(Some(ROOT))), Signed::Yes)),
-        ("end-over", Value::Down(Down::End(End::Over), Signed::No)),
-        ("end-signed", Value::Down(Down::End(End::Over), Signed::Yes)),
-        ("end-aborted", Value::Down(aborted(), Signed::No)),
-        ("ack", Value::Down(ack(), Signed::No)),
-        ("hello", Value::Up(Up::Hello(hello(false, vec![kept(0, 3), kept(5, 1)])))),
-        ("hello-busy", Value::Up(Up::Hello(hello(true, Vec::new())))),
-        ("report", Value::Up(Up::Report(report()))),
-        ("report-nothing-lacks", Value::Up(Up::Report(complete_report()))),
-        ("done", Value::Up(Up::Done(Done { root: ROOT, existing: false, totals: TOTALS }))),
-        ("failed", Value::Up(Up::Failed(failed()))),
-        ("notice", Value::Notice(notice())),
-        ("ask-hosts", Value::Ask(ask("192.0.2.7:7168", Query::Hosts))),
-        ("ask-verify", Value::Ask(ask("[2001:db8::7]:65535", Query::Verify(sought())))),
-        ("heard", Value::Heard(Heard { receiver: RECEIVER, edition: 2, page: 1 })),
-        ("answer-about", Value::Answer(answer(about(AnswerState::Final)))),
-        ("answer-about-verifying", Value::Answer(answer(about(VERIFYING)))),
-        (
-            "answer-about-failed",
-            Value::Answer(answer(about(AnswerState::Failed("read the directory".into())))),
-        ),
-        ("answer-objects", Value::Answer(answer(objects()))),
-    ])
+    Geometry::new((5 << 20) + 1000, 20, 512).expect("in range")
 }
 
 impl Value {
     /// Returns the whole datagram, as the machines write it.
     pub(crate) fn seal(&self) -> Vec<u8> {
         let mut out = Vec::new();
-        let sequence = Sequence::new(SEQUENCE).expect("40 bits");
-        let Keys { group: key, down, up, .. } = &*KEYS;
+        let (sequence, tag) = (Sequence::new(SEQUENCE).expect("40 bits"), SESSION.tag());
+        let Keys { group: key, down, up, private_down, private_up, .. } = &*KEYS;
         match self {
             Self::Symbol(header, symbol) => {
                 out.resize(symbol.len() + SYMBOL_OVERHEAD, 0);
                 header.seal(down, symbol, &mut out);
             }
-            Self::Announce(announce, signed) => {
-                announce.seal(down, signed.key().as_ref(), sequence, &mut out);
+            Self::Announce(announce, signed) => announce.seal(down, signed.signer(), sequence, &mut out),
+            Self::Down(message, signed) => message.seal(down, signed.signer(), SESSION, sequence, &mut out),
+            Self::Ack(ack) => ack.seal(private_down, tag, sequence, &mut out),
+            Self::Route(route, signed) => route.seal(down, signed.signer(), sequence, &mut out),
+            Self::Ask(ask, signed) => ask.seal(down, signed.signer(), sequence, &mut out),
+            Self::Heard(heard, signed) => heard.seal(down, signed.signer(), tag, sequence, &mut out),
+            Self::Probe(probe, len) => probe.seal(down, tag, sequence, *len, &mut out),
+            Self::NewKey(receiver, key) => {
+                let new = NewKey { receiver: *receiver, key: Zeroizing::new(*key) };
+                new.seal(private_down, sender_signer(), sequence, &mut out);
             }
-            Self::Down(message, signed) => {
-                message.seal(down, signed.key().as_ref(), SESSION, sequence, &mut out);
-            }
-            Self::Up(message) => message.seal(up, SESSION.tag(), RECEIVER, sequence, &mut out),
+            Self::Hello(hello) => hello.seal(up, host_signer(), RECEIVER, sequence, &mut out),
+            Self::Up(message) => message.seal(private_up, tag, RECEIVER, sequence, &mut out),
+            Self::Answer(answer) => answer.seal(up, host_signer(), RECEIVER, sequence, &mut out),
+            Self::RouteAck(ack) => ack.seal(up, host_signer(), RECEIVER, sequence, &mut out),
             Self::Notice(notice) => {
                 Notice::seal(&notice.name, &notice.software, notice.tag, SALT, key, &mut out);
             }
-            Self::Ask(ask) => ask.seal(down, sequence, &mut out),
-            Self::Heard(heard) => heard.seal(down, SESSION.tag(), sequence, &mut out),
-            Self::Answer(answer) => answer.seal(up, SESSION.tag(), RECEIVER, sequence, &mut out),
         }
         out
     }
 
-    /// Returns the content of a datagram of this session.
+    /// Returns the content of a datagram of this session, signed or not where both are possible: the datagram does not
+    /// contain which, as hosts know that from the announcement or the query.
     pub(crate) fn open(datagram: &[u8]) -> Result<Self, Discard> {
-        let Keys { group: key, down, .. } = &*KEYS;
+        match Self::open_as(datagram, Signed::No) {
+            Err(Discard::Malformed) => Self::open_as(datagram, Signed::Yes),
+            result => result,
+        }
+    }
+
+    /// Returns the content of a datagram of this session, as those read it who know whether the session is signed.
+    pub(crate) fn open_as(datagram: &[u8], signed: Signed) -> Result<Self, Discard> {
+        let Keys { group: key, down, private_down, .. } = &*KEYS;
         if Notice::is(datagram) {
             return Notice::open(key, datagram).map(Self::Notice);
         }
@@ -152,50 +157,128 @@ impl Value {
             }
             Kind::Announce => {
                 let announced = Announce::open(key, datagram)?;
-                announced.verify()?;
-                let signed = match announced.signer {
-                    None => Signed::No,
-                    Some(signer) if signer == signing_key().public() => Signed::Yes,
-                    Some(_) => return Err(Discard::UnknownSender),
-                };
-                Ok(Self::Announce(announced.announce, signed))
+                Ok(Self::Announce(announced.announce, vouched(&announced.vouched)?))
             }
-            // The datagram does not contain whether it is signed: hosts know that from the announcement.
-            Kind::Manifest | Kind::Poll | Kind::End | Kind::Ack => {
-                let signer = (SESSION, signing_key().public());
-                let open = |signer| Down::open(down, geometry(), signer, datagram, |_| true);
-                match open(None) {
-                    Ok((_, down)) => Ok(Self::Down(down, Signed::No)),
-                    Err(Discard::Malformed) => {
-                        open(Some(signer)).map(|(_, down)| Self::Down(down, Signed::Yes))
-                    }
-                    Err(reason) => Err(reason),
-                }
+            Kind::Manifest | Kind::Poll | Kind::End | Kind::Audience | Kind::Proofs => {
+                let opened = Down::open(down, geometry(), signed.verifier(), datagram, |_| Ok(()));
+                opened.map(|(_, down)| Self::Down(down, signed))
             }
-            Kind::Hello | Kind::Report | Kind::Done | Kind::Failed => {
-                let up = UpHeader::parse(datagram)?;
-                Up::open(&upward(up), geometry(), up, datagram).map(Self::Up)
+            Kind::Ack => Ack::open(private_down, datagram).map(|(_, ack)| Self::Ack(ack)),
+            Kind::Route => {
+                let (route, vouching) = Route::open(key, datagram)?;
+                Ok(Self::Route(route, vouched(&vouching)?))
             }
-            Kind::Ask => Ask::open(key, datagram).map(Self::Ask),
-            Kind::Heard => Heard::open(down, datagram).map(Self::Heard),
-            Kind::Answer => {
-                let up = UpHeader::parse(datagram)?;
-                Answer::open(&upward(up), up, datagram).map(Self::Answer)
+            Kind::Ask => {
+                let (ask, vouching) = Ask::open(key, datagram)?;
+                Ok(Self::Ask(ask, vouched(&vouching)?))
+            }
+            Kind::Heard => {
+                let opened = Heard::open(down, signed.verifier(), datagram, |_| Ok(()));
+                opened.map(|heard| Self::Heard(heard, signed))
+            }
+            Kind::Probe => Probe::open(down, datagram).map(|probe| Self::Probe(probe, datagram.len())),
+            Kind::NewKey => {
+                let verifier = Signed::Yes.verifier().expect("a key");
+                NewKey::open(private_down, verifier, datagram).map(|new| Self::NewKey(new.receiver, *new.key))
+            }
+            Kind::Hello | Kind::Report | Kind::Done | Kind::Failed | Kind::Answer | Kind::RouteAck => {
+                Self::open_up(datagram)
             }
             Kind::Notice => unreachable!("told by its kind above"),
         }
     }
 
+    /// Returns the content of a datagram that a host has sent.
+    fn open_up(datagram: &[u8]) -> Result<Self, Discard> {
+        let (up, host) = (UpHeader::parse(datagram)?, host_key().public());
+        let cipher = Cipher::upward(&KEYS.group, SESSION, up.receiver);
+        match up.header.kind {
+            Kind::Hello => {
+                let greeting = Hello::open(&cipher, geometry(), up, datagram)?;
+                greeting.verify(scope())?;
+                if greeting.key == host { Ok(Self::Hello(greeting.hello)) } else { Err(Discard::KeyChanged) }
+            }
+            Kind::Answer => Answer::open(&cipher, scope(), Some(host), up, datagram).map(Self::Answer),
+            Kind::RouteAck => {
+                let (ack, key) = RouteAck::open(&cipher, scope(), up, datagram)?;
+                if key == host { Ok(Self::RouteAck(ack)) } else { Err(Discard::KeyChanged) }
+            }
+            _ => {
+                let private = Cipher::private_up(&KEYS.group, SESSION, up.receiver, &KEYS.shared);
+                Up::open(&private, geometry(), up, datagram).map(Self::Up)
+            }
+        }
+    }
+
+    /// Who seals it.
+    pub(crate) fn writer(&self) -> Writer {
+        match self {
+            Self::Symbol(..)
+            | Self::Announce(..)
+            | Self::Down(..)
+            | Self::Route(..)
+            | Self::Ask(..)
+            | Self::Heard(..)
+            | Self::Probe(..) => Writer::Down,
+            Self::Ack(_) | Self::NewKey(..) => Writer::PrivateDown,
+            Self::Hello(_) | Self::Answer(_) | Self::RouteAck(_) => Writer::Up,
+            Self::Up(_) => Writer::PrivateUp,
+            Self::Notice(_) => Writer::Notice,
+        }
+    }
+
+    /// Whose signature is at the end of its body.
+    pub(crate) fn signer(&self) -> Option<Party> {
+        match self {
+            Self::Announce(_, signed)
+            | Self::Down(_, signed)
+            | Self::Route(_, signed)
+            | Self::Ask(_, signed)
+            | Self::Heard(_, signed) => (*signed == Signed::Yes).then_some(Party::Sender),
+            Self::NewKey(..) => Some(Party::Sender),
+            Self::Hello(_) | Self::Answer(_) | Self::RouteAck(_) => Some(Party::Host),
+            Self::Symbol(..) | Self::Ack(_) | Self::Probe(..) | Self::Up(_) | Self::Notice(_) => None,
+        }
+    }
+
     pub(crate) fn derivation(&self) -> Derivation {
-        let (context, parts, clear): (_, &[&[u8]], _) = match self {
-            Self::Symbol(..) => (DOWNWARD, &[&SESSION.0], 20),
-            Self::Announce(..) | Self::Ask(_) => (DOWNWARD, &[&SESSION.0], 26),
-            Self::Down(..) | Self::Heard(_) => (DOWNWARD, &[&SESSION.0], 10),
-            Self::Up(_) | Self::Answer(_) => (UPWARD, &[&SESSION.0, &RECEIVER.0], 18),
-            Self::Notice(_) => (NOTICE, &[&SALT], 21),
+        let clear = match self {
+            Self::Symbol(..) => 20,
+            Self::Announce(..) | Self::Ask(..) | Self::Route(..) => 26,
+            Self::Down(..) | Self::Heard(..) | Self::Ack(_) | Self::NewKey(..) => 10,
+            Self::Probe(_, len) => len - 7 - 16,
+            Self::Hello(_) | Self::Up(_) | Self::Answer(_) | Self::RouteAck(_) => 18,
+            Self::Notice(_) => 21,
         };
-        let sequence = if matches!(self, Self::Notice(_)) { 0 } else { SEQUENCE };
-        Derivation { context, material: [&[KEY.as_slice()], parts].concat().concat(), clear, sequence }
+        let (sequence, id) = match self {
+            Self::Notice(_) => (0, SALT),
+            _ => (SEQUENCE, SESSION.0),
+        };
+        Derivation { clear, sequence, signer: self.signer(), ..self.writer().derivation(&id, &RECEIVER.0) }
+    }
+}
+
+impl Writer {
+    /// Returns the derivation of this writer's key; the rest of it is that of a datagram without content. `id` is that
+    /// of the session, or the salt of a notice.
+    pub(crate) fn derivation(self, id: &[u8], receiver: &[u8]) -> Derivation {
+        let (context, parts): (_, &[&[u8]]) = match self {
+            Self::Down => ("glancecast v2 sender to group: group key, session id", &[id]),
+            Self::Up => {
+                ("glancecast v2 receiver to sender: group key, session id, receiver id", &[id, receiver])
+            }
+            Self::PrivateDown => (
+                "glancecast v2 sender to receiver alone: group key, session id, receiver id, shared secret",
+                &[id, receiver, &KEYS.shared_by_hand],
+            ),
+            Self::PrivateUp => (
+                "glancecast v2 receiver to sender alone: group key, session id, receiver id, shared secret",
+                &[id, receiver, &KEYS.shared_by_hand],
+            ),
+            Self::Notice => ("glancecast version notice: group key, salt", &[id]),
+        };
+        let material = [&[KEY.as_slice()], parts].concat().concat();
+        Derivation { context, material, clear: 0, sequence: 0, signer: None }
     }
 }
 
@@ -205,9 +288,26 @@ impl Derivation {
         self.key().open(self.sequence, self.clear, datagram)
     }
 
-    /// Returns a datagram with any body, as a holder of the group key can seal it.
+    /// Returns a datagram with any body, as a holder of its key can seal it.
     pub(crate) fn seal(&self, clear: &[u8], body: Vec<u8>) -> Vec<u8> {
         self.key().seal(self.sequence, clear, body)
+    }
+
+    /// Returns a datagram with any body, as its writer signs and seals it.
+    pub(crate) fn sign_and_seal(&self, clear: &[u8], mut body: Vec<u8>) -> Vec<u8> {
+        if self.signer.is_some() {
+            body.extend(self.signature(clear, &body));
+        }
+        self.seal(clear, body)
+    }
+
+    /// Returns the signature of a datagram that its writer signs.
+    pub(crate) fn signature(&self, clear: &[u8], body: &[u8]) -> [u8; 64] {
+        let key = match self.signer.expect("it is signed") {
+            Party::Sender => &KEYS.signing_by_hand,
+            Party::Host => &KEYS.host_by_hand,
+        };
+        key.sign(&KEY, &SESSION.0, clear, body)
     }
 
     pub(crate) fn key(&self) -> Key {
@@ -216,220 +316,84 @@ impl Derivation {
 }
 
 impl Signed {
-    fn key(self) -> Option<SigningKey> {
-        (self == Self::Yes).then(signing_key)
+    pub(crate) fn signer(self) -> Option<Signer<'static>> {
+        (self == Self::Yes).then(sender_signer)
+    }
+
+    pub(crate) fn verifier(self) -> Option<Verifier> {
+        (self == Self::Yes).then(|| signing_key().public().within(scope()))
     }
 }
 
-pub(crate) fn signing_key() -> SigningKey {
-    KEYS.signing.clone()
+/// Returns whether the sender of the vectors has signed; nobody else may have.
+fn vouched(vouched: &Vouched) -> Result<Signed, Discard> {
+    vouched.verify(scope())?;
+    match vouched.signer() {
+        None => Ok(Signed::No),
+        Some(signer) if signer == signing_key().public() => Ok(Signed::Yes),
+        Some(_) => Err(Discard::UnknownSender),
+    }
 }
 
-/// Returns the cipher that opens a datagram of this host.
-fn upward(up: UpHeader) -> Cipher {
-    Cipher::upward(&KEYS.group, SESSION, up.receiver)
+pub(crate) fn signing_key() -> &'static SigningKey {
+    &KEYS.signing
+}
+
+pub(crate) fn host_key() -> &'static SigningKey {
+    &KEYS.host
+}
+
+pub(crate) fn host_public() -> PublicKey {
+    KEYS.host.public()
+}
+
+/// What signatures in the session of the vectors are for.
+pub(crate) fn scope() -> Scope {
+    KEYS.scope
+}
+
+pub(crate) fn sender_signer() -> Signer<'static> {
+    signing_key().within(scope())
+}
+
+pub(crate) fn host_signer() -> Signer<'static> {
+    host_key().within(scope())
 }
 
 /// The keys of the vectors, made once, as fuzzers need them for each input.
 pub(crate) struct Keys {
     pub(crate) group: GroupKey,
     pub(crate) down: Cipher,
-    /// The cipher of [`RECEIVER`].
+    /// The ciphers of [`RECEIVER`].
     up: Cipher,
+    pub(crate) private_down: Cipher,
+    private_up: Cipher,
+    /// What the sender and the host share, as the crate and as another implementation compute it.
+    pub(crate) shared: SharedSecret,
+    shared_by_hand: [u8; 32],
     signing: SigningKey,
+    host: SigningKey,
+    signing_by_hand: SecretKey,
+    host_by_hand: SecretKey,
+    scope: Scope,
 }
 
 pub(crate) static KEYS: LazyLock<Keys> = LazyLock::new(|| {
     let group = GroupKey::new(KEY);
-    let (down, up) = (Cipher::downward(&group, SESSION), Cipher::upward(&group, SESSION, RECEIVER));
-    Keys { down, up, group, signing: SigningKey::from_seed(&Zeroizing::new(SIGNING_SEED)) }
+    let [sender, host] = [SENDER_AGREEMENT, HOST_AGREEMENT].map(|seed| AgreementKey::from_seed(&seed.into()));
+    let shared = sender.agree(&host.public()).expect("keys of our own");
+    Keys {
+        down: Cipher::downward(&group, SESSION),
+        up: Cipher::upward(&group, SESSION, RECEIVER),
+        private_down: Cipher::private_down(&group, SESSION, RECEIVER, &shared),
+        private_up: Cipher::private_up(&group, SESSION, RECEIVER, &shared),
+        shared,
+        shared_by_hand: crypto::shared(&HOST_AGREEMENT, &crypto::agreement_public(&SENDER_AGREEMENT)),
+        signing: SigningKey::from_seed(&SIGNING_SEED.into()),
+        host: SigningKey::from_seed(&HOST_SEED.into()),
+        signing_by_hand: SecretKey::of(&SIGNING_SEED),
+        host_by_hand: SecretKey::of(&HOST_SEED),
+        scope: group.scope(SESSION),
+        group,
+    }
 });
-
-fn aborted() -> Down {
-    Down::End(End::Aborted("the image is shorter than Glance says".into()))
-}
-
-fn ack() -> Down {
-    Down::Ack(Ack { receiver: RECEIVER, kind: Kind::Done, slot: 3 })
-}
-
-fn symbol() -> Value {
-    let header = SymbolHeader {
-        tag: SESSION.tag(),
-        sequence: Sequence::new(SEQUENCE).expect("40 bits"),
-        block: BlockIndex(4),
-        esi: Esi::new(0x01_0203).expect("24 bits"),
-        encoded_len: 1 << 20,
-    };
-    Value::Symbol(header, (0..488).map(|i| (i * 7) as u8).collect())
-}
-
-fn announce_for_a_week() -> Announce {
-    let week = Pin::For(Duration::from_secs(7 * 86_400));
-    announce("192.0.2.7:7167", Some(IMAGE_ID), DiskFormat::Raw, week)
-}
-
-fn announce_forever() -> Announce {
-    announce("[2001:db8::7]:65535", None, DiskFormat::Qcow2, Pin::Forever)
-}
-
-fn announce_one_way() -> Announce {
-    let announce = announce("192.0.2.7:1", None, DiskFormat::Other, Pin::None);
-    Announce { one_way: true, ..announce }
-}
-
-fn announce_with_base() -> Announce {
-    let base = Some(BaseName::new("ubuntu-24.04 (Februar).raw").expect("plain"));
-    Announce { base, ..announce("192.0.2.7:7167", None, DiskFormat::Raw, Pin::None) }
-}
-
-fn announce(reply_to: &str, image_id: Option<&str>, format: DiskFormat, pin: Pin) -> Announce {
-    Announce {
-        session: SESSION,
-        time: WallClock(1_767_225_600_000),
-        geometry: geometry(),
-        name: ObjectName::new("ubuntu-24.04 (März).raw").expect("plain"),
-        image_id: image_id.map(str::to_owned),
-        format,
-        pin,
-        reply_to: reply_to.parse::<SocketAddr>().expect("an address"),
-        spread: Duration::from_millis(250),
-        expected_hosts: 200,
-        one_way: false,
-        base: None,
-    }
-}
-
-fn manifest() -> ManifestRun {
-    let entry = |encoding, hash| ManifestEntry { encoding, hash: BlockHash([hash; 32]) };
-    let (stored, framed) =
-        (entry(Encoding::Stored, 0x33), entry(Encoding::Zstd { encoded_len: 345_678 }, 0x44));
-    let blocks = vec![Listed::Data(stored), Listed::Data(framed), Listed::Zero];
-    ManifestRun { first: BlockIndex(3), blocks, fingerprints: Vec::new() }
-}
-
-fn manifest_with_fingerprints() -> ManifestRun {
-    ManifestRun { fingerprints: vec![Fingerprint([0x66; 16]), Fingerprint([0x77; 16])], ..manifest() }
-}
-
-fn poll(root: Option<Root>) -> Poll {
-    let window = Duration::from_micros(100_500);
-    Poll { round: 7, blocks_sent: 5, manifest_sent: 6, window, slots: 201, root }
-}
-
-fn hello(busy: bool, kept: Vec<KeptRun>) -> Hello {
-    Hello { name: host(), software: SOFTWARE.into(), busy, kept }
-}
-
-fn kept(first: u32, blocks: u32) -> KeptRun {
-    KeptRun { first: BlockIndex(first), blocks }
-}
-
-fn report() -> Report {
-    Report {
-        round: 7,
-        highest: Sequence::new(0xFE_DCBA_9876).expect("40 bits"),
-        blocks_held: 2,
-        covered: 5,
-        deficits: vec![
-            DeficitRun { first: BlockIndex(0), blocks: 2, symbols: 2150 },
-            DeficitRun { first: BlockIndex(4), blocks: 1, symbols: 1 },
-        ],
-        gaps: vec![GapRun { first: BlockIndex(0), blocks: 1 }, GapRun { first: BlockIndex(2), blocks: 3 }],
-        kept: vec![kept(5, 1)],
-        totals: TOTALS,
-    }
-}
-
-fn complete_report() -> Report {
-    Report {
-        blocks_held: 6,
-        covered: 6,
-        deficits: Vec::new(),
-        gaps: Vec::new(),
-        kept: Vec::new(),
-        ..report()
-    }
-}
-
-fn failed() -> Failed {
-    let reason = "/srv/images has 4096 bytes free, and the object needs 5243880".to_owned();
-    Failed { kind: FailureKind::NoSpace, reason, totals: TOTALS }
-}
-
-fn notice() -> Notice {
-    Notice { version: 1, tag: SESSION.tag(), name: host(), software: SOFTWARE.into() }
-}
-
-fn ask(reply_to: &str, query: Query) -> Ask {
-    Ask {
-        id: SESSION,
-        time: WallClock(1_767_225_600_000),
-        round: 3,
-        reply_to: reply_to.parse::<SocketAddr>().expect("an address"),
-        spread: Duration::from_millis(250),
-        answer_bytes_max: 1_232,
-        query,
-    }
-}
-
-fn sought() -> Sought {
-    let name = ObjectName::new("ubuntu-24.04 (März).raw").expect("plain");
-    Sought::new(Some(name), Some(IMAGE_ID.into())).expect("a UUID")
-}
-
-fn answer(page: Page) -> Answer {
-    Answer { edition: 2, pages: 3, page }
-}
-
-fn about(state: AnswerState) -> Page {
-    Page::About(About {
-        name: host(),
-        software: SOFTWARE.into(),
-        store: "directory:/srv/images".into(),
-        free_bytes: Some(0x0102_0304_0506_0708),
-        held: 5,
-        pinned: 2,
-        state,
-    })
-}
-
-fn objects() -> Page {
-    let held = |name: &str, kept, finding| Held {
-        name: ObjectName::new(name).expect("plain"),
-        image_id: None,
-        bytes: 5_243_880,
-        root: ROOT,
-        proven: WallClock(1_767_225_000_000),
-        kept,
-        finding,
-    };
-    let of_glance = |held| Held { image_id: Some(IMAGE_ID.into()), ..held };
-    let until = Kept::Until(WallClock(1_767_830_400_000));
-    let objects = vec![
-        held("listed", Kept::ByRule, Finding::Listed),
-        of_glance(held("pending", Kept::Forever, Finding::Pending)),
-        of_glance(held("intact", until, Finding::Intact)),
-        of_glance(held("differs", Kept::ByRule, Finding::Differs(Root([0xCD; 32])))),
-        held("failed", Kept::ByRule, Finding::Failed("read /srv/images/failed: input/output error".into())),
-        of_glance(held("let go", Kept::ByRule, Finding::LetGo(until))),
-    ];
-    Page::Objects { number: 2, objects }
-}
-
-fn host() -> HostName {
-    HostName::new("compute-1.example").expect("plain")
-}
-
-const VERIFYING: AnswerState = AnswerState::Verifying { done: 1 << 30, of: 5 << 30 };
-const SOFTWARE: &str = "glancecastd 0.1.0";
-const IMAGE_ID: &str = "0b7c2b9e-6a0f-4c0f-9d52-3f7d8f1f6a11";
-const ROOT: Root = Root([0xAB; 32]);
-const TOTALS: Totals = Totals {
-    symbols_lost: 1,
-    symbols_repaired: 0x0203_0405,
-    bytes_received: 0x0607_0809_0A0B_0C0D,
-    socket_drops: u64::MAX,
-    store_drops: 0x0E0F,
-    blocks_reused: 0x1011,
-};

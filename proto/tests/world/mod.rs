@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use glancecast_proto::agree::{AgreementKey, StartSecret};
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::{BlockIndex, HostName, ObjectName, SessionId};
 use glancecast_proto::integrity::{BlockHash, Fingerprint};
+use glancecast_proto::known::KnownHosts;
 use glancecast_proto::receiver::{
     Admission, Attempt, BaseIndex, BlockOutcome, BlockRoom, Effect, Opened, Origin, Published, Receiver,
     ReceiverConfig, Returned, Work,
@@ -15,10 +17,11 @@ use glancecast_proto::seal::GroupKey;
 use glancecast_proto::sender::{
     Expected, FinishedJob, Interleaver, JobRoom, OneWay, Pace, Sender, SenderConfig, Verdict,
 };
+use glancecast_proto::sign::SigningKey;
 use glancecast_proto::time::{Moment, WallClock};
 use glancecast_proto::units::Rate;
 use glancecast_proto::wire::{
-    BaseName, DiskFormat, Encoding, ManifestEntry, Pin, SYMBOL_OVERHEAD, SymbolHeader,
+    BaseName, Discard, DiskFormat, Encoding, ManifestEntry, Pin, SYMBOL_OVERHEAD, SymbolHeader,
 };
 use glancecast_testkit::Rng;
 
@@ -46,6 +49,13 @@ impl Fate {
             delay: Duration::from_micros(50),
             delay_max: Duration::from_micros(200),
         }
+    }
+
+    /// Returns the fate of a network that loses datagrams and keeps their order. Elsewhere a page of the audience may
+    /// come before the announcement that it belongs to, and a manifest before both: then the host joins at the next
+    /// announcement.
+    pub(crate) fn in_order(loss: f64) -> Self {
+        Self { delay_max: Duration::ZERO, ..Self::lossy(loss) }
     }
 }
 
@@ -86,6 +96,10 @@ pub(crate) struct World {
 struct Host {
     receiver: Receiver,
     fate: Fate,
+    /// Whether it has ever asked its shell for anything.
+    asked: bool,
+    /// Whether it has ever sent anything.
+    said: bool,
 }
 
 #[derive(Clone)]
@@ -110,7 +124,12 @@ impl World {
 
     /// Returns a world for hosts that cannot answer.
     pub(crate) fn one_way(seed: u64, bytes: u64, one_way: OneWay) -> Self {
-        Self::with(seed, bytes, Expected::Anyone, Some(one_way), None)
+        Self::one_way_to(seed, bytes, one_way, Expected::Anyone)
+    }
+
+    /// Returns a world for these hosts, none of which can answer.
+    pub(crate) fn one_way_to(seed: u64, bytes: u64, one_way: OneWay, expected: Expected) -> Self {
+        Self::with(seed, bytes, expected, Some(one_way), None)
     }
 
     fn with(
@@ -125,6 +144,7 @@ impl World {
             session: SessionId([seed as u8; 16]),
             key: GroupKey::new([7; 32]),
             signer: None,
+            agreement: AgreementKey::from_seed(&[seed as u8; 32].into()),
             geometry: Geometry::for_path(bytes, 1500, 20).expect("in range"),
             name: ObjectName::new("image").expect("plain"),
             image_id: None,
@@ -132,7 +152,7 @@ impl World {
             pin: Pin::None,
             reply_to: SocketAddr::from(([10, 0, 0, 1], 7167)),
             expected,
-            only_listed: false,
+            known: KnownHosts::default(),
             timeout: TIMEOUT,
             started: WallClock(1_000_000),
             pace: Pace::Fixed(Rate::mbit(1_000)),
@@ -171,19 +191,28 @@ impl World {
             name: name(host),
             software: "test".into(),
             keys: vec![GroupKey::new([7; 32])],
+            host_key: SigningKey::from_seed(&[host as u8; 32].into()),
+            secret: StartSecret::new([host as u8; 32]),
+            mtu: None,
             senders: Vec::new(),
             start: [host as u8; 16],
             seed: [host as u8; 32],
             buffer_bytes: 64 << 20,
         };
         self.kept.entry(host).or_default();
-        self.hosts.insert(host, Host { receiver: Receiver::new(config), fate });
-        self.published.resize(self.hosts.len().max(self.published.len()), 0);
+        self.hosts.insert(host, Host { receiver: Receiver::new(config), fate, asked: false, said: false });
+        self.published.resize(self.published.len().max(host + 1), 0);
         self.discarded.resize(self.published.len(), 0);
     }
 
     pub(crate) fn start_after_blocks(&mut self, host: usize, blocks: u32, fate: Fate) {
         self.later.push((host, blocks, fate));
+    }
+
+    /// Whether a host has done nothing and said nothing since its start, and knows that the push is for others.
+    pub(crate) fn is_left_alone(&self, host: usize) -> bool {
+        let Host { receiver, asked, said, .. } = &self.hosts[&host];
+        !asked && !said && receiver.session().is_none() && receiver.discards().of(Discard::NotForUs) > 0
     }
 
     pub(crate) fn source_symbols(&self) -> u64 {
@@ -339,10 +368,12 @@ impl World {
         }
         self.receiver(id).handle_timeout(now);
         while let Some(effect) = self.receiver(id).poll_effect(BlockRoom::Free) {
+            self.hosts.get_mut(&id).expect("started").asked = true;
             self.perform(id, effect);
         }
         let mut out = Vec::new();
         while self.receiver(id).poll_transmit(now, &mut out).is_some() {
+            self.hosts.get_mut(&id).expect("started").said = true;
             self.post(id, self.hosts[&id].fate.up_loss, Mail::Up(id, out.clone()));
         }
     }

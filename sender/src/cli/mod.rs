@@ -2,6 +2,7 @@
 
 pub mod args;
 mod follow;
+mod forget;
 mod images;
 mod keygen;
 mod query;
@@ -13,6 +14,7 @@ use std::process::ExitCode;
 use args::{Args, Command};
 use glancecast_platform::cli;
 use glancecast_proto::wire::printable;
+use query::Enrol;
 
 use crate::request::{ErrorKind, QueryKind, RequestError};
 
@@ -21,10 +23,14 @@ pub fn run(args: Args) -> ExitCode {
     let result = match args.command {
         Command::Send(args) => send::run(*args),
         Command::Images(args) => images::run(&args),
-        Command::Hosts(args) => query::run(*args, QueryKind::Hosts),
-        Command::Status(args) => query::run(args.query, QueryKind::Status(args.image)),
-        Command::Verify(args) => query::run(args.query, QueryKind::Verify(args.image)),
-        Command::Unpin(args) => query::run(args.query, QueryKind::Unpin(args.image)),
+        Command::Hosts(args) if !args.forget.is_empty() => forget::run(&args),
+        Command::Hosts(args) => {
+            let enrol = if args.enroll { Enrol::Yes } else { Enrol::No };
+            query::run(args.query, QueryKind::Hosts, enrol)
+        }
+        Command::Status(args) => query::run(args.query, QueryKind::Status(args.image), Enrol::No),
+        Command::Verify(args) => query::run(args.query, QueryKind::Verify(args.image), Enrol::No),
+        Command::Unpin(args) => query::run(args.query, QueryKind::Unpin(args.image), Enrol::No),
         Command::Keygen(args) => keygen::run(&args),
     };
     ExitCode::from(result.unwrap_or_else(|failure| {

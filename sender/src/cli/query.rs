@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use glancecast_platform::known_hosts::{KnownHost, Occasion};
+use glancecast_proto::query::FirstUse;
+
 use super::args::QueryArgs;
 use super::follow::Signals;
 use super::{Failure, block_on};
@@ -11,12 +14,19 @@ use crate::output::query_table::table;
 use crate::output::{json, notices};
 use crate::request::QueryKind;
 
-/// Asks the hosts and prints the result.
-pub(super) fn run(args: QueryArgs, kind: QueryKind) -> Result<u8, Failure> {
-    block_on(ask(args, kind))?
+/// Whether the keys of hosts that answer are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Enrol {
+    Yes,
+    No,
 }
 
-async fn ask(args: QueryArgs, kind: QueryKind) -> Result<u8, Failure> {
+/// Asks the hosts and prints the result.
+pub(super) fn run(args: QueryArgs, kind: QueryKind, enrol: Enrol) -> Result<u8, Failure> {
+    block_on(ask(args, kind, enrol))?
+}
+
+async fn ask(args: QueryArgs, kind: QueryKind, enrol: Enrol) -> Result<u8, Failure> {
     let json = args.output.json;
     let request = args.request(kind)?;
     let mut signals = Signals::listen()?;
@@ -32,6 +42,13 @@ async fn ask(args: QueryArgs, kind: QueryKind) -> Result<u8, Failure> {
     };
     signals.follow(&mut query.running, PROGRESS_GAP, show).await;
     let result = query.finish()?;
+    if enrol == Enrol::Yes {
+        let known = |host: &FirstUse| KnownHost { name: host.name.clone(), key: host.key };
+        let hosts = result.answers.first_uses.iter().map(known).collect();
+        for text in request.known_hosts.remember(hosts, Occasion::Enrolled) {
+            tracing::info!("{text}");
+        }
+    }
     tracing::debug!("discarded datagrams from hosts by reason: {}", result.answers.discards);
     match json {
         true => println!("{}", json::to_string(&Report::new(&result))),

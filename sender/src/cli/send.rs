@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use glancecast_platform::known_hosts::Occasion;
 use glancecast_proto::sender::Verdict;
 use glancecast_proto::wire::printable;
 
@@ -45,6 +46,9 @@ async fn send(args: SendArgs) -> Result<u8, Failure> {
     signals.follow(&mut push.running, TICK, |progress| bar.show(&progress)).await;
     bar.clear();
     let result = push.finish().await;
+    for text in request.options().known_hosts.remember(result.first_uses(), Occasion::FirstUse) {
+        tracing::info!("{text}");
+    }
     let verdict = &result.outcome.verdict;
     if json {
         println!("{}", json::to_string(&Report::new(&result)));

@@ -18,6 +18,7 @@ pub(crate) fn intro(options: &PushOptions, plan: &PushPlan) -> String {
     if let Some(credentials) = &plan.credentials {
         let _ = writeln!(text, "with the credentials of {}", printable(credentials));
     }
+    let _ = writeln!(text, "{}", audience(plan));
     for (host, reason) in plan.targets.left_out.all() {
         let _ = writeln!(text, "left out: {}, {}", printable(host), printable(reason));
     }
@@ -27,6 +28,21 @@ pub(crate) fn intro(options: &PushOptions, plan: &PushPlan) -> String {
             writeln!(text, "the group is source-specific: receivers need --source {}", plan.interface.addr);
     }
     text
+}
+
+/// Returns who will write the image.
+fn audience(plan: &PushPlan) -> String {
+    let known = plan.config.known.keys.len();
+    match &plan.config.expected {
+        Expected::Named(names) if names.len() == 1 => "for 1 host; no other host writes it".to_owned(),
+        Expected::Named(names) => format!("for {} hosts; no other host writes it", names.len()),
+        Expected::Count(_) | Expected::Anyone if known > 0 => {
+            format!("for everyone: each host of this group will write it; {known} are known by their keys")
+        }
+        Expected::Count(_) | Expected::Anyone => {
+            "for everyone: each host of this group will write it".to_owned()
+        }
+    }
 }
 
 fn pace(asked: RateChoice, plan: &PushPlan) -> String {

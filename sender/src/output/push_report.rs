@@ -1,8 +1,9 @@
 //! The JSON report of a push: one object, for scripts. docs/json.md describes its fields.
 
 use glancecast_platform::stages::StageTime;
-use glancecast_proto::sender::{HostRow, Pace, Verdict};
-use glancecast_proto::wire::{BaseName, Pin};
+use glancecast_proto::hex::Hex;
+use glancecast_proto::sender::{HostReceipt, HostRow, Pace, Verdict};
+use glancecast_proto::wire::{BaseName, Outcome, Pin};
 use serde::Serialize;
 
 use super::{Skipped, seconds};
@@ -17,6 +18,7 @@ pub(crate) struct Report<'a> {
     exit_code: u8,
     reason: Option<String>,
     session: String,
+    group_id: String,
     signed_by: Option<String>,
     group: String,
     interface: &'a str,
@@ -116,7 +118,35 @@ struct Host<'a> {
     bytes_received: u64,
     socket_drops: u64,
     store_drops: u64,
+    symbols_late: u64,
+    symbols_forged: u64,
     blocks_reused: u32,
+    key: Option<String>,
+    software: Option<&'a str>,
+    via: Option<String>,
+    receipt: Option<Receipt>,
+}
+
+/// What a host has signed at the end. docs/security.md says how it is checked.
+#[derive(Serialize)]
+struct Receipt {
+    outcome: &'static str,
+    failure: Option<&'static str>,
+    root: Option<String>,
+    time_ms: u64,
+    signature: String,
+}
+
+impl Receipt {
+    fn new(of: &HostReceipt) -> Self {
+        let (outcome, failure, root) = match of.outcome {
+            Outcome::Published(root) => ("published", None, Some(root.to_string())),
+            Outcome::Existing(root) => ("existing", None, Some(root.to_string())),
+            Outcome::Failed(kind) => ("failed", Some(kind.name()), None),
+        };
+        let signature = Hex(of.receipt.signature()).to_string();
+        Self { outcome, failure, root, time_ms: of.receipt.time.0, signature }
+    }
 }
 
 impl<'a> Report<'a> {
@@ -131,6 +161,7 @@ impl<'a> Report<'a> {
             exit_code: result.exit_code(),
             reason: result.reason(),
             session: config.session.to_string(),
+            group_id: config.key.id().to_string(),
             signed_by: config.signer.as_ref().map(|key| key.public().to_string()),
             group: network.destinations.to_string(),
             interface: &interface.name,
@@ -191,7 +222,13 @@ impl<'a> Host<'a> {
             bytes_received: row.totals.bytes_received,
             socket_drops: row.totals.socket_drops,
             store_drops: row.totals.store_drops,
+            symbols_late: row.totals.symbols_late,
+            symbols_forged: row.totals.symbols_forged,
             blocks_reused: row.totals.blocks_reused,
+            key: row.key.map(|key| key.to_string()),
+            software: row.software.as_deref(),
+            via: row.via.map(|via| via.to_string()),
+            receipt: row.receipt.as_ref().map(Receipt::new),
         }
     }
 }

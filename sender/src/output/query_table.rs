@@ -14,8 +14,8 @@ use crate::request::{CopyVerdict, QueryResult};
 /// Returns a row for each host, or for each copy if an image is sought, and a summary.
 pub(crate) fn table(result: &QueryResult) -> String {
     let mut rows = match result.plan.config.query {
-        Query::Hosts => hosts(result),
-        Query::Status(_) | Query::Verify(_) | Query::Unpin(_) => copies(result),
+        Query::Hosts | Query::Diagnose { .. } | Query::Rekey => hosts(result),
+        Query::Status(_) | Query::Verify(_) | Query::Unpin(_) | Query::Remove(_) => copies(result),
     };
     let has_row = |name: &str| result.answers.rows.iter().any(|row| row.name.as_str() == name);
     rows.extend(skipped_rows(&result.plan.left_out, has_row));
@@ -38,11 +38,11 @@ fn head(query: &Query) -> ([&'static str; 8], [Side; 8]) {
         (head, [Left, Left, Left, Right, Left, Left, Left, Left])
     };
     match query {
-        Query::Hosts => (
+        Query::Hosts | Query::Diagnose { .. } | Query::Rekey => (
             ["HOST", "STATE", "VERSION", "STORE", "FREE", "HELD", "PINNED", "WHY"],
             [Left, Left, Left, Left, Right, Right, Right, Left],
         ),
-        Query::Status(_) | Query::Verify(_) => copies("PINNED"),
+        Query::Status(_) | Query::Verify(_) | Query::Remove(_) => copies("PINNED"),
         Query::Unpin(_) => copies("WAS PINNED"),
     }
 }
@@ -85,7 +85,9 @@ fn copy(row: &HostAnswer, held: &Held, result: &QueryResult) -> [String; 8] {
     let (kept_then, root) = match &held.finding {
         Finding::LetGo(was) => (*was, held.root),
         Finding::Differs(found) => (held.kept, *found),
-        Finding::Listed | Finding::Pending | Finding::Intact | Finding::Failed(_) => (held.kept, held.root),
+        Finding::Listed | Finding::Pending | Finding::Intact | Finding::Failed(_) | Finding::Removed => {
+            (held.kept, held.root)
+        }
     };
     [
         row.name.to_string(),
@@ -131,13 +133,14 @@ fn summary(result: &QueryResult) -> String {
     let count = |wanted: CopyVerdict| verdicts().filter(|&verdict| verdict == wanted).count();
     let holding = rows.iter().filter(|row| !row.objects.is_empty()).count();
     let _ = match &result.plan.config.query {
-        Query::Hosts => Ok(()),
+        Query::Hosts | Query::Diagnose { .. } | Query::Rekey => Ok(()),
         Query::Status(sought) => write!(text, "; {holding} hold {sought}"),
         Query::Verify(sought) => match count(CopyVerdict::Intact) {
             1 => write!(text, "; of {sought}, 1 copy is intact"),
             intact => write!(text, "; of {sought}, {intact} copies are intact"),
         },
         Query::Unpin(sought) => write!(text, "; {} let go of {sought}", count(CopyVerdict::LetGo)),
+        Query::Remove(sought) => write!(text, "; {} removed {sought}", count(CopyVerdict::Removed)),
     };
     text.push('\n');
     text

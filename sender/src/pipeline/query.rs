@@ -9,7 +9,7 @@ use glancecast_platform::batch::Batch;
 use glancecast_platform::clock::Clock;
 use glancecast_platform::transport::Downlink;
 use glancecast_platform::wake::Sleeper;
-use glancecast_proto::query::{HostAnswer, Querier, QuerierConfig, Tally};
+use glancecast_proto::query::{FirstUse, HostAnswer, Querier, QuerierConfig, Tally};
 use glancecast_proto::time::Moment;
 use glancecast_proto::wire::DiscardCounts;
 
@@ -23,6 +23,8 @@ pub type RunningQuery = Running<Tally, io::Result<Answers>>;
 pub struct Answers {
     /// Every host that was heard or is expected by name, sorted by name.
     pub rows: Vec<HostAnswer>,
+    /// The hosts whose keys are not known, of which nobody else has claimed the name.
+    pub first_uses: Vec<FirstUse>,
     /// The time from the start to the end.
     pub time: Duration,
     /// Discarded datagrams, by reason.
@@ -70,7 +72,12 @@ fn run(
         let now = clock.now();
         if machine.is_finished(now) {
             let time = now.since(Moment::default());
-            return Ok(Answers { rows: machine.rows(), time, discards: machine.discards().clone() });
+            return Ok(Answers {
+                rows: machine.rows(),
+                first_uses: machine.first_uses(),
+                time,
+                discards: machine.discards().clone(),
+            });
         }
         let due = machine.poll_timeout(now).map_or(SLEEP_MAX, |at| at.since(now));
         sleeper.sleep([downlink.as_fd()], due.min(SLEEP_MAX))?;

@@ -375,6 +375,15 @@ fn tell_event(event: SenderEvent) {
             tracing::warn!(host = %name, "is served after the others: {sideline}");
         }
         SenderEvent::OtherVersion(name, what) => tracing::info!(host = %name, "{what}"),
+        SenderEvent::FirstUse(name, key) => {
+            tracing::debug!(host = %name, %key, "is heard for the first time")
+        }
+        SenderEvent::KeyChanged(name, key) => {
+            tracing::warn!(host = %name, %key, "has another key than the one that is known for it");
+        }
+        SenderEvent::UnknownKey(name, key) => {
+            tracing::warn!(host = %name, %key, "has a key that is not known")
+        }
     }
 }
 

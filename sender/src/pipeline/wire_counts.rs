@@ -37,6 +37,10 @@ pub struct WireCounts {
     pub end: Count,
     /// Acknowledgements to single hosts.
     pub ack: Count,
+    /// Pages that say which hosts the push is for.
+    pub audience: Count,
+    /// Hashes of symbols.
+    pub proofs: Count,
 }
 
 impl WireCounts {
@@ -50,6 +54,8 @@ impl WireCounts {
             Kind::Poll => &mut self.poll,
             Kind::End => &mut self.end,
             Kind::Ack => &mut self.ack,
+            Kind::Audience => &mut self.audience,
+            Kind::Proofs => &mut self.proofs,
             Kind::Hello
             | Kind::Report
             | Kind::Done
@@ -57,13 +63,27 @@ impl WireCounts {
             | Kind::Notice
             | Kind::Ask
             | Kind::Heard
-            | Kind::Answer => unreachable!("a sender sends no {kind:?}"),
+            | Kind::Answer
+            | Kind::Route
+            | Kind::RouteAck
+            | Kind::Probe
+            | Kind::NewKey => unreachable!("a sender sends no {kind:?}"),
         }
     }
 
     /// Returns the sum of all kinds.
     pub fn total(&self) -> Count {
-        let all = [self.announce, self.manifest, self.source, self.repair, self.poll, self.end, self.ack];
+        let all = [
+            self.announce,
+            self.manifest,
+            self.source,
+            self.repair,
+            self.poll,
+            self.end,
+            self.ack,
+            self.audience,
+            self.proofs,
+        ];
         all.iter().fold(Count::default(), |sum, count| Count {
             datagrams: sum.datagrams + count.datagrams,
             bytes: sum.bytes + count.bytes,

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use glancecast_inspect::{Refusal, Rule, UnknownDiskFormat};
 use glancecast_platform::interface::InterfaceError;
 use glancecast_platform::keyfile::KeyFileError;
+use glancecast_platform::known_hosts::KnownHostsError;
 use glancecast_platform::sender_keys::SenderKeyError;
 use glancecast_platform::transport::SocketError;
 use glancecast_proto::geometry::GeometryError;
@@ -36,10 +37,6 @@ pub enum RequestError {
     #[error("nothing to push: name an image in Glance, or give --file PATH")]
     NoImage,
     #[error(
-        "--only-listed needs a list: name the hosts with --hosts, --hosts-file, --aggregate or --availability-zone"
-    )]
-    OnlyListedWhom,
-    #[error(
         "--confirm needs --aggregate: Nova caches images by aggregate only, an availability zone has no such call; name the \
          aggregate that makes the zone (`openstack aggregate list --long`)"
     )]
@@ -50,7 +47,7 @@ pub enum RequestError {
         "--one-way needs a rate, as in --rate 500mbit: no host tells this sender that the rate is too high"
     )]
     OneWayRate,
-    #[error("--one-way expects no hosts and uses no --base: nobody answers")]
+    #[error("--one-way takes no --expect and no --base: nobody answers")]
     OneWayHosts,
     #[error("{0}")]
     OutOfRange(&'static str),
@@ -59,6 +56,12 @@ pub enum RequestError {
     Key(#[from] KeyFileError),
     #[error(transparent)]
     SenderKey(#[from] SenderKeyError),
+    #[error(transparent)]
+    KnownHosts(#[from] KnownHostsError),
+    #[error(
+        "no place for known hosts: neither HOME nor XDG_STATE_HOME names a directory; give --known-hosts FILE"
+    )]
+    NoKnownHosts,
     #[error(transparent)]
     Interface(#[from] InterfaceError),
     #[error("--mtu {mtu} is more than the MTU of interface {interface}, which is {max}")]

@@ -9,6 +9,7 @@ mod confirm;
 mod error;
 mod formats;
 mod image;
+mod known;
 mod prepare;
 mod push;
 mod push_result;
@@ -20,15 +21,18 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use glancecast_platform::interface::Interface;
-use glancecast_platform::keyfile;
 use glancecast_platform::transport::{Destinations, Downlink, Marking};
+use glancecast_platform::{keyfile, random};
+use glancecast_proto::agree::AgreementKey;
 use glancecast_proto::seal::GroupKey;
+use zeroize::Zeroizing;
 
 pub use confirm::Confirmation;
 pub(crate) use confirm::EXISTING;
 pub use error::{ErrorKind, RequestError};
 pub use formats::{Conversion, FormatRules};
 pub use image::{ImageId, ImageIdError};
+pub use known::KnownHostsOptions;
 pub use prepare::{PreparedPush, PushPlan, PushRun};
 pub use push::{FileImage, GlanceImage, Image, PushOptions, PushRequest, SignatureRule, Signing};
 pub(crate) use push::{PASSES_MAX, PIN_MIN, STALL_TIMEOUT_MIN};
@@ -78,6 +82,12 @@ impl KeySource {
             Self::Insecure => Ok(GroupKey::insecure()),
         }
     }
+}
+
+/// Draws this sender's half of the keys that it shares with hosts.
+fn agreement() -> Result<AgreementKey, RequestError> {
+    let seed = Zeroizing::new(random::bytes().map_err(RequestError::Random)?);
+    Ok(AgreementKey::from_seed(&seed))
 }
 
 /// A function that is called with each preparation step that takes long.

@@ -18,6 +18,7 @@ use super::confirm::confirm;
 use super::image::{Feed, OpenImage};
 use super::{
     Image, Network, Observer, PushOptions, PushRequest, PushResult, RequestError, ResolvedTargets, Signing,
+    agreement,
 };
 use crate::openstack::Cloud;
 use crate::pipeline::push::{RunningPush, Setup};
@@ -89,7 +90,8 @@ impl PushRequest {
             pin: options.pin,
             reply_to: downlink.local_addr(),
             expected: targets.expected.clone(),
-            only_listed: options.only_listed,
+            known: options.known_hosts.load()?,
+            agreement: agreement()?,
             timeout: options.timeout.unwrap_or_else(|| default_timeout(geometry, options, pace)),
             started: wall(),
             pace,
@@ -159,7 +161,8 @@ impl PushOptions {
 }
 
 impl Signing {
-    fn load(&self) -> Result<Option<SigningKey>, RequestError> {
+    /// Loads the sender key, if there is one.
+    pub(super) fn load(&self) -> Result<Option<SigningKey>, RequestError> {
         match self {
             Self::Key(path) => Ok(Some(sender_keys::load(path)?)),
             Self::Unsigned | Self::Unset => Ok(None),

@@ -13,7 +13,7 @@ use glancecast_proto::sender::OneWay;
 use glancecast_proto::wire::Pin;
 use glancecast_sandbox::Unsandboxed;
 
-use super::{Conversion, FormatRules, ImageId, KeySource, Network, RequestError, Targets};
+use super::{Conversion, FormatRules, ImageId, KeySource, KnownHostsOptions, Network, RequestError, Targets};
 use crate::pipeline::compress::Compression;
 
 /// The options of a push. [`PushRequest::new`] checks them.
@@ -37,10 +37,8 @@ pub struct PushOptions {
     pub rate: RateChoice,
     /// The largest IP packet that reaches every host; `None`: the interface's MTU.
     pub mtu: Option<u16>,
-    /// The hosts that must hold it.
+    /// The hosts that it is for. If they are named, no other host writes it.
     pub targets: Targets,
-    /// Whether hosts that are not expected by name are neither answered nor repaired for.
-    pub only_listed: bool,
     /// Whether Nova caches the image on the aggregates when all hosts hold it.
     pub confirm: bool,
     /// The redundancy of a push that no host answers; `None` for a push with answers.
@@ -51,6 +49,8 @@ pub struct PushOptions {
     pub key: KeySource,
     /// The sender key that signs it.
     pub signing: Signing,
+    /// The hosts that are known by their keys.
+    pub known_hosts: KnownHostsOptions,
     /// Whether and how hard blocks are compressed.
     pub compression: Compression,
     /// The directory for the spool, and for images that are converted.
@@ -136,12 +136,12 @@ impl PushOptions {
             rate: RateChoice::Auto,
             mtu: None,
             targets: Targets::Anyone,
-            only_listed: false,
             confirm: false,
             one_way: None,
             timeout: None,
             key,
             signing: Signing::Unset,
+            known_hosts: KnownHostsOptions::default(),
             compression: Compression::Auto,
             spool: "/var/tmp".into(),
         }
@@ -160,7 +160,6 @@ impl PushRequest {
     pub fn new(options: PushOptions) -> Result<Self, RequestError> {
         use RequestError as Error;
         let broken = [
-            (options.only_listed && !options.targets.is_list()).then_some(Error::OnlyListedWhom),
             (options.confirm && !options.has_aggregates()).then_some(Error::ConfirmWhere),
             (options.confirm && !options.is_in_glance()).then_some(Error::ConfirmWhat),
             options.one_way.and_then(|one_way| options.one_way_fault(one_way)),
@@ -189,7 +188,7 @@ impl PushOptions {
         if !matches!(self.rate, RateChoice::Fixed(_)) {
             return Some(RequestError::OneWayRate);
         }
-        if self.targets != Targets::Anyone || self.base.is_some() {
+        if matches!(self.targets, Targets::Count(_)) || self.base.is_some() {
             return Some(RequestError::OneWayHosts);
         }
         let is_possible =
@@ -246,13 +245,6 @@ mod tests {
     #[test]
     fn a_push_with_the_defaults_breaks_no_rule() {
         assert_eq!(fault(file(None)), None);
-    }
-
-    #[test]
-    fn only_listed_hosts_take_a_list() {
-        let with = |targets| fault(PushOptions { only_listed: true, targets, ..file(None) });
-        assert!(with(Targets::Count(3)).is_some_and(|text| text.starts_with("--only-listed needs a list")));
-        assert_eq!(with(nova(&[], &["z"])), None);
     }
 
     #[test]

@@ -10,7 +10,9 @@ use glancecast_proto::limits::{CONTROL_MAX, CONTROL_SMALL};
 use glancecast_proto::query::QuerierConfig;
 use glancecast_proto::wire::{Query, Sought, is_image_id};
 
-use super::{KeySource, LeftOut, Network, QueryResult, RequestError, Targets};
+use super::{
+    KeySource, KnownHostsOptions, LeftOut, Network, QueryResult, RequestError, Signing, Targets, agreement,
+};
 use crate::openstack::{Cloud, CloudError};
 use crate::pipeline::query::{self, RunningQuery};
 
@@ -29,6 +31,10 @@ pub struct QueryRequest {
     pub wait: Duration,
     /// The group key that seals it.
     pub key: KeySource,
+    /// The sender key that signs it. Hosts that list their senders answer no other query.
+    pub signing: Signing,
+    /// The hosts that are known by their keys. A query does not change the file.
+    pub known_hosts: KnownHostsOptions,
 }
 
 /// The kind of a query. An image is given by its name on the hosts or in Glance, or by Glance's id.
@@ -71,6 +77,7 @@ impl QueryRequest {
     /// [`RequestError`] with the first fault or failure. Nothing has been sent then.
     pub async fn start(&self) -> Result<QueryRun, RequestError> {
         let key = self.key.load()?;
+        let signer = self.signing.load()?;
         let interface = self.network.interface()?;
         let cloud = match self.targets.asks_nova() || self.os_cloud.is_some() {
             true => Some(Cloud::connect(self.os_cloud.as_deref()).await?),
@@ -83,6 +90,9 @@ impl QueryRequest {
         let config = QuerierConfig {
             id: SessionId(random::bytes().map_err(RequestError::Random)?),
             key,
+            signer,
+            agreement: agreement()?,
+            known: self.known_hosts.load()?,
             query,
             reply_to: downlink.local_addr(),
             answer_bytes_max,
@@ -190,6 +200,8 @@ mod tests {
             network,
             wait: Duration::from_millis(50),
             key: KeySource::Insecure,
+            signing: Signing::Unsigned,
+            known_hosts: KnownHostsOptions::default(),
         };
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         let result = runtime.block_on(async {

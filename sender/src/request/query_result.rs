@@ -38,6 +38,8 @@ pub enum CopyVerdict {
     LetGo,
     /// It had no pin.
     NotPinned,
+    /// It was removed.
+    Removed,
 }
 
 impl CopyVerdict {
@@ -52,6 +54,7 @@ impl CopyVerdict {
             Self::Verifying => "verifying",
             Self::LetGo => "let_go",
             Self::NotPinned => "not_pinned",
+            Self::Removed => "removed",
         }
     }
 
@@ -65,12 +68,13 @@ impl CopyVerdict {
             Finding::Failed(_) => Self::Failed,
             Finding::LetGo(was) if was.is_pinned() => Self::LetGo,
             Finding::LetGo(_) => Self::NotPinned,
+            Finding::Removed => Self::Removed,
         }
     }
 
     fn is_well(self) -> bool {
         match self {
-            Self::Held | Self::Intact | Self::LetGo | Self::NotPinned => true,
+            Self::Held | Self::Intact | Self::LetGo | Self::NotPinned | Self::Removed => true,
             Self::Differs | Self::Missing | Self::Failed | Self::Verifying => false,
         }
     }
@@ -78,8 +82,11 @@ impl CopyVerdict {
 
 impl QueryResult {
     pub(super) fn new(plan: QueryPlan, answers: Answers) -> Self {
+        let config = &plan.config;
+        let unsigned = (config.signer.is_none() && answers.rows.iter().all(|row| row.about.is_none()))
+            .then(|| UNSIGNED.to_owned());
         let reasons =
-            [reason(&plan.config.query, &plan.config.expected, &answers.rows), plan.left_out.missing()];
+            [reason(&config.query, &config.expected, &answers.rows), unsigned, plan.left_out.missing()];
         let reason = joined(&reasons.into_iter().flatten().collect::<Vec<_>>());
         Self { plan, answers, reason }
     }
@@ -97,7 +104,12 @@ fn reason(query: &Query, expected: &Expected, rows: &[HostAnswer]) -> Option<Str
         return Some(NOBODY.to_owned());
     }
     let mut reasons = Vec::new();
-    let silent: Vec<&HostAnswer> = rows.iter().filter(|row| row.expected && !is_whole(row)).collect();
+    let suspicious: Vec<&HostAnswer> = rows.iter().filter(|row| row.standing.is_finding()).collect();
+    if !suspicious.is_empty() {
+        reasons.push(format!("somebody else may have answered for {}", names(&suspicious)));
+    }
+    let is_silent = |row: &&HostAnswer| row.expected && !is_whole(row) && !row.standing.is_finding();
+    let silent: Vec<&HostAnswer> = rows.iter().filter(is_silent).collect();
     if !silent.is_empty() {
         reasons.push(format!("no whole answer of {}", names(&silent)));
     }
@@ -149,5 +161,9 @@ fn names(rows: &[&HostAnswer]) -> String {
         more => format!("{} and {more} more", named.join(", ")),
     }
 }
+
+/// Why an unsigned query may have stayed without any answer.
+const UNSIGNED: &str =
+    "the query was not signed, and hosts that list their senders answer signed ones only: give --sender-key";
 
 const NAMED_MAX: usize = 5;

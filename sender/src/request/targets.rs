@@ -61,11 +61,6 @@ impl Targets {
         matches!(self, Self::Nova { .. })
     }
 
-    /// Whether the hosts are given as a list of names, from the request or from Nova.
-    pub(super) fn is_list(&self) -> bool {
-        matches!(self, Self::Named(_) | Self::Nova { .. })
-    }
-
     /// Determines the hosts. `cloud` is required for [`Targets::Nova`].
     pub(super) async fn resolve(&self, cloud: Option<&Cloud>) -> Result<ResolvedTargets, RequestError> {
         let found = |expected| ResolvedTargets { expected, ..ResolvedTargets::default() };

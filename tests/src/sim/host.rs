@@ -17,8 +17,10 @@ use glancecast_proto::receiver::{
     Work, buffer_bytes,
 };
 use glancecast_proto::seal::GroupKey;
+use glancecast_proto::sign::SigningKey;
 use glancecast_proto::time::{Moment, WallClock};
-use glancecast_proto::wire::{Announce, Kind, SymbolHeader};
+use glancecast_proto::wire::{Announce, Discard, Kind, SymbolHeader};
+use zeroize::Zeroizing;
 
 use super::dice::Dice;
 use super::disk::Disk;
@@ -26,7 +28,7 @@ use super::faults::{Counts, Fault};
 use super::mutant::Mutant;
 use super::network::Path;
 use super::object::{Object, hash};
-use super::overhear::asked_for;
+use super::overhear::{self, asked_for};
 use super::plan::{HostPlan, Leaving, Lists};
 use super::pusher;
 
@@ -141,6 +143,9 @@ impl Host {
             name: self.name.clone(),
             software: "simulated".into(),
             keys: vec![GroupKey::new(KEY)],
+            host_key: host_key(&self.name),
+            secret: overhear::start_secret(),
+            mtu: None,
             senders: match self.plan.lists {
                 Lists::Nobody => Vec::new(),
                 Lists::Ours => vec![pusher::signing_key().public()],
@@ -260,6 +265,11 @@ impl Host {
         self.machine.as_mut().expect("it is up")
     }
 
+    /// Whether the machine has refused a datagram as beyond its budget: all senders here are honest.
+    pub(crate) fn has_refused_too_much(&self) -> bool {
+        self.machine.as_ref().is_some_and(|machine| machine.discards().of(Discard::OverBudget) > 0)
+    }
+
     /// Passes a datagram to the machine, as the receive loop of `glancecastd` does.
     fn take(&mut self, shared: &mut Shared<'_>, datagram: &[u8]) {
         let now = shared.now;
@@ -289,7 +299,7 @@ impl Host {
         match (header.open(cipher, datagram, place), admission) {
             (Ok(()), Admission::To(place)) => machine.accept(now, &header, place, datagram.len()),
             (Ok(()), Admission::Spare(reason)) => {
-                if reason == glancecast_proto::wire::Discard::NoBuffer {
+                if reason == Discard::NoBuffer {
                     shared.counts.note(Fault::NoBuffer);
                 }
                 machine.note_spare(now, &header, datagram.len(), reason);
@@ -405,3 +415,8 @@ const WORK_MAX: u32 = 4;
 const BUFFERS_MIN: usize = 4;
 /// Datagrams in one turn.
 const SAID_MAX: usize = 100;
+
+/// The key of a host, the same at each of its starts.
+pub(crate) fn host_key(name: &HostName) -> SigningKey {
+    SigningKey::from_seed(&Zeroizing::new(*blake3::hash(name.as_str().as_bytes()).as_bytes()))
+}

@@ -4,7 +4,6 @@
 
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::{BlockIndex, SessionId};
-use glancecast_proto::seal::{Cipher, GroupKey};
 use glancecast_proto::wire::{Kind, Up, UpHeader};
 
 use super::overhear;
@@ -56,21 +55,18 @@ impl Mutant {
         if self != Self::SkipsForGood || datagram.get(1) != Some(&(Kind::Hello as u8)) {
             return Vec::new();
         }
-        match overhear::said(session, geometry, datagram) {
-            Some(Up::Hello(hello)) => {
-                hello.kept.iter().flat_map(|run| (run.first.0..run.end()).map(BlockIndex)).collect()
-            }
-            _ => Vec::new(),
-        }
+        let hello = overhear::hello(session, geometry, datagram);
+        let kept = hello.into_iter().flat_map(|hello| hello.kept);
+        kept.flat_map(|run| (run.first.0..run.end()).map(BlockIndex)).collect()
     }
 
     /// Alters a receiver's datagram to what the broken machine would have sent.
-    pub(crate) fn alter_up(self, key: &GroupKey, session: SessionId, geometry: Geometry, out: &mut Vec<u8>) {
+    pub(crate) fn alter_up(self, session: SessionId, geometry: Geometry, out: &mut Vec<u8>) {
         if self != Self::DropsDeficit || out.get(1) != Some(&(Kind::Report as u8)) {
             return;
         }
         let up = UpHeader::parse(out).expect("just written");
-        let cipher = Cipher::upward(key, session, up.receiver);
+        let cipher = overhear::private(session, up.receiver);
         let Ok(Up::Report(mut report)) = Up::open(&cipher, geometry, up, out) else {
             return; // to another sender
         };

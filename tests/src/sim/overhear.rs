@@ -1,17 +1,30 @@
-//! Decoding of the hosts' datagrams, for the rules that check them.
+//! Decoding of the hosts' datagrams, for the rules that check them. Simulated hosts derive their agreement keys from one
+//! secret, so that what a host tells its sender alone can be opened here.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use glancecast_proto::agree::{AgreementKey, StartSecret};
 use glancecast_proto::geometry::Geometry;
-use glancecast_proto::ids::{BlockIndex, SessionId};
+use glancecast_proto::ids::{BlockIndex, ReceiverId, SessionId};
 use glancecast_proto::seal::{Cipher, GroupKey};
-use glancecast_proto::wire::{Up, UpHeader};
+use glancecast_proto::wire::{Hello, Up, UpHeader};
+use zeroize::Zeroizing;
 
 use super::host::KEY;
 
-/// Opens a datagram to the sender of this session; `None` if it is for another one.
+/// Opens what a host has told the sender of this session alone; `None` if it is for another one.
 pub(crate) fn said(session: SessionId, geometry: Geometry, datagram: &[u8]) -> Option<Up> {
     let up = UpHeader::parse(datagram).ok()?;
+    Up::open(&private(session, up.receiver), geometry, up, datagram).ok()
+}
+
+/// Opens a hello to the sender of this session; `None` if it is for another one.
+pub(crate) fn hello(session: SessionId, geometry: Geometry, datagram: &[u8]) -> Option<Hello> {
+    let up = UpHeader::parse(datagram).ok()?;
     let cipher = Cipher::upward(&GroupKey::new(KEY), session, up.receiver);
-    Up::open(&cipher, geometry, up, datagram).ok()
+    Hello::open(&cipher, geometry, up, datagram).ok().map(|greeting| greeting.hello)
 }
 
 /// Returns the blocks for which a report has deficits.
@@ -27,3 +40,34 @@ pub(crate) fn asked_for(
     let runs = report.into_iter().flat_map(|report| report.deficits);
     runs.flat_map(|run| (run.first.0..run.first.0 + u32::from(run.blocks)).map(BlockIndex))
 }
+
+/// Returns the cipher of what one start of a host tells the sender of a session.
+pub(crate) fn private(session: SessionId, receiver: ReceiverId) -> Rc<Cipher> {
+    thread_local! {
+        static CIPHERS: RefCell<BTreeMap<(SessionId, ReceiverId), Rc<Cipher>>> = const { RefCell::new(BTreeMap::new()) };
+    }
+    CIPHERS.with_borrow_mut(|ciphers| {
+        if ciphers.len() >= CIPHERS_MAX {
+            ciphers.clear();
+        }
+        let derived = || {
+            let host = AgreementKey::derive(&start_secret(), session, receiver);
+            let shared = host.agree(&sender_agreement().public()).expect("a key of our own");
+            Rc::new(Cipher::private_up(&GroupKey::new(KEY), session, receiver, &shared))
+        };
+        Rc::clone(ciphers.entry((session, receiver)).or_insert_with(derived))
+    })
+}
+
+/// The secret of all starts of all hosts.
+pub(crate) fn start_secret() -> StartSecret {
+    StartSecret::new([0x51; StartSecret::BYTES])
+}
+
+/// The sender's half of the keys that it shares with hosts.
+pub(crate) fn sender_agreement() -> AgreementKey {
+    AgreementKey::from_seed(&Zeroizing::new([0x52; AgreementKey::SEED_BYTES]))
+}
+
+/// Ciphers that are kept, as deriving one takes a tenth of a millisecond.
+const CIPHERS_MAX: usize = 1_000;

@@ -251,7 +251,7 @@ impl Plan {
 
 impl ObjectPlan {
     fn draw(dice: &mut Dice, with_equals: bool) -> Self {
-        let symbol_size = [488, 488, 488, 1024, 1432][dice.below(5) as usize];
+        let symbol_size = [512, 512, 512, 1024, 1432][dice.below(5) as usize];
         let symbols = |dice: &mut Dice, most: f64| dice.log_within(1.0, most) * f64::from(symbol_size);
         let mut blocks = match dice.below(10) {
             0 => Vec::new(),

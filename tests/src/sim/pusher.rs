@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use glancecast_fec::Codec;
 use glancecast_proto::ids::{BlockIndex, ObjectName, SessionId};
+use glancecast_proto::known::KnownHosts;
 use glancecast_proto::seal::GroupKey;
 use glancecast_proto::sender::{FinishedJob, Interleaver, Job, JobRoom, Sender, SenderConfig, SenderEvent};
 use glancecast_proto::sign::SigningKey;
@@ -18,6 +19,7 @@ use zeroize::Zeroizing;
 use super::host::{KEY, SENDER, WALL};
 use super::mutant::Mutant;
 use super::object::Object;
+use super::overhear;
 use super::plan::Plan;
 
 pub(crate) struct Pusher {
@@ -266,7 +268,8 @@ pub(crate) fn config(
         pin: Pin::None,
         reply_to: SENDER,
         expected,
-        only_listed: false,
+        known: KnownHosts::default(),
+        agreement: overhear::sender_agreement(),
         timeout: plan.timeout,
         started: WallClock(WALL.0 + now.micros() / 1000),
         pace: plan.pace,

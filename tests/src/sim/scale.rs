@@ -12,17 +12,21 @@ use std::time::Duration;
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::{BlockIndex, HostName, ObjectName, SessionId};
 use glancecast_proto::integrity::BlockHash;
+use glancecast_proto::known::KnownHosts;
 use glancecast_proto::receiver::{
     BlockOutcome, BlockRoom, Effect, Opened, Published, Receiver, ReceiverConfig, Returned, Work,
 };
 use glancecast_proto::seal::GroupKey;
 use glancecast_proto::sender::{Expected, Job, JobRoom, Pace, Sender, SenderConfig, Verdict};
+use glancecast_proto::sign::SigningKey;
 use glancecast_proto::time::{Moment, WallClock};
 use glancecast_proto::units::Rate;
-use glancecast_proto::wire::{DiskFormat, Encoding, ManifestEntry, Pin, SymbolHeader};
+use glancecast_proto::wire::{Discard, DiskFormat, Encoding, ManifestEntry, Pin, SymbolHeader};
+use zeroize::Zeroizing;
 
 use super::dice::{Binomial, Dice};
 use super::host::{KEY, SENDER, WALL};
+use super::overhear;
 
 /// One cell of the table.
 #[derive(Clone, Copy, Debug)]
@@ -160,13 +164,19 @@ impl Crowd {
             one_way: None,
             base: None,
             signer: None,
-            only_listed: false,
+            known: KnownHosts::default(),
+            agreement: overhear::sender_agreement(),
         };
         let member = |number: u32| Member {
             machine: Receiver::new(ReceiverConfig {
                 name: HostName::new(&format!("compute-{number}")).expect("plain"),
                 software: "simulated".into(),
                 keys: vec![GroupKey::new(KEY)],
+                host_key: SigningKey::from_seed(&Zeroizing::new(std::array::from_fn(|i| {
+                    (number >> (8 * (i % 4))) as u8
+                }))),
+                secret: overhear::start_secret(),
+                mtu: None,
                 senders: Vec::new(),
                 start: std::array::from_fn(|i| (number >> (8 * (i % 4))) as u8),
                 seed: std::array::from_fn(|i| (number >> (8 * (i % 4))) as u8 ^ 0x5A),
@@ -317,7 +327,8 @@ impl Crowd {
     fn deliver(&mut self, letter: Letter) {
         match letter {
             Letter::Up(host, bytes) => {
-                let _ = self.sender.handle_datagram(self.now, address(host), &bytes);
+                let result = self.sender.handle_datagram(self.now, address(host), &bytes);
+                assert_ne!(result, Err(Discard::OverBudget), "all hosts are honest");
             }
             Letter::Down(to, bytes) => {
                 for host in self.hearers(to) {

@@ -10,15 +10,14 @@ use std::time::Duration;
 use glancecast_fec::Codec;
 use glancecast_proto::ids::SessionId;
 use glancecast_proto::receiver::ReceiverEvent;
-use glancecast_proto::seal::GroupKey;
 use glancecast_proto::sender::{Expected, SenderEvent, Verdict};
 use glancecast_proto::time::Moment;
-use glancecast_proto::wire::Kind;
+use glancecast_proto::wire::{Discard, Kind};
 
 use super::Violation;
 use super::dice::Dice;
 use super::faults::{Counts, Fault};
-use super::host::{self, Host, KEY, Shared, Task};
+use super::host::{self, Host, Shared, Task};
 use super::mutant::Mutant;
 use super::object::Object;
 use super::oracle::{Ended, Oracle, check_disk, check_end};
@@ -319,7 +318,11 @@ impl World {
     fn hear(&mut self, from: SocketAddr, datagram: &[u8]) -> Result<(), String> {
         let Some(sender) = &mut self.sender else { return Ok(()) };
         sender.left_out.extend(self.mutant.skips(self.session, self.object.geometry, datagram));
-        let taken = sender.machine.handle_datagram(self.now, from, datagram).is_ok();
+        let result = sender.machine.handle_datagram(self.now, from, datagram);
+        if result == Err(Discard::OverBudget) {
+            return Err(format!("the sender refused what {from} said as too much"));
+        }
+        let taken = result.is_ok();
         if self.plan.with_base && taken {
             sender.asked.extend(asked_for(self.session, self.object.geometry, datagram));
         }
@@ -356,7 +359,13 @@ impl World {
             }
             SenderEvent::Silent(_) => self.counts.note(Fault::Silent),
             SenderEvent::Sidelined(..) => self.counts.note(Fault::Sidelined),
-            SenderEvent::Joined(_) | SenderEvent::Failed(..) | SenderEvent::OtherVersion(..) => {}
+            SenderEvent::Joined(_)
+            | SenderEvent::Failed(..)
+            | SenderEvent::OtherVersion(..)
+            | SenderEvent::FirstUse(..) => {}
+            SenderEvent::KeyChanged(name, _) | SenderEvent::UnknownKey(name, _) => {
+                return Err(format!("the key of {name} is taken for another one's"));
+            }
         }
         Ok(())
     }
@@ -392,6 +401,9 @@ impl World {
         if let Some(broken) = turn.broken {
             return Err(broken);
         }
+        if self.hosts[number].has_refused_too_much() {
+            return Err(format!("compute-{number} refused what its sender said as too much"));
+        }
         for event in &turn.events {
             self.tell(|| format!("compute-{number}: {}", brief(event)));
         }
@@ -404,8 +416,7 @@ impl World {
                 self.oracle.note_report(self.now, self.hosts.len())?;
                 self.hosts[number].check_report(&datagram)?;
             }
-            let key = GroupKey::new(KEY);
-            self.mutant.alter_up(&key, self.session, self.object.geometry, &mut datagram);
+            self.mutant.alter_up(self.session, self.object.geometry, &mut datagram);
             let from = self.hosts[number].address;
             for datagram in self.carry(number, Way::Up, &datagram.into()) {
                 self.happen(datagram.0, Happening::Up(from, datagram.1));

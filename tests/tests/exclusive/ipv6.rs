@@ -55,7 +55,10 @@ fn a_link_local_group_without_an_interface_is_refused() {
     let testbed = Testbed::loopback();
     let mut command = testbed.command("r1", "glancecastd");
     command.args(["--group", LINK, "--insecure", "--store"]);
-    command.arg(format!("directory:{}", testbed.store("r1").display()));
+    command
+        .arg(format!("directory:{}", testbed.store("r1").display()))
+        .arg("--state")
+        .arg(testbed.state("r1"));
     let mut process = Process::start("r1", command, &testbed.path(""));
     assert_eq!(process.wait(SOON).code(), Some(2));
     let lines = process.log_lines();
@@ -103,7 +106,10 @@ fn the_routing_table_chooses_and_both_programs_say_so() {
     let (group, key) = (SITE, testbed.key().to_str().expect("UTF-8"));
     let mut command = testbed.command("r1", "glancecastd");
     command.args(["--group", group, "--key", key, "--sender", "any", "--name", "r1", "--store"]);
-    command.arg(format!("directory:{}", testbed.store("r1").display()));
+    command
+        .arg(format!("directory:{}", testbed.store("r1").display()))
+        .arg("--state")
+        .arg(testbed.state("r1"));
     let mut receiver = Process::start("r1", command, &testbed.path(""));
     let line = receiver.wait_for_log(" listening", SOON);
     for words in ["eth0 (fd77::101, MTU 1500, ", "by the routing table"] {
@@ -124,6 +130,7 @@ fn the_routing_table_chooses_and_both_programs_say_so() {
         "--hosts",
         "r1",
     ]);
+    command.arg("--known-hosts").arg(testbed.known_hosts());
     let mut sender = Process::start("sender", command, &testbed.path(""));
     assert_eq!(sender.wait(SOON).code(), Some(0), "{:?}", sender.log_lines());
     let lines = sender.log_lines();

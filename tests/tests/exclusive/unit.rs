@@ -11,6 +11,7 @@ use glancecast_tests::places;
 use glancecast_tests::process::Process;
 use glancecast_tests::systemd::{self, Files, Node};
 use glancecast_tests::testbed::{SOON, Testbed};
+use glancecast_tests::wait;
 
 #[test]
 fn the_unit_receives_a_signed_push_into_its_store_and_may_do_nothing_else() {
@@ -18,11 +19,12 @@ fn the_unit_receives_a_signed_push_into_its_store_and_may_do_nothing_else() {
     let site = Site::new(Variant::Plain);
     site.start();
     site.push(&[]);
-    let published = site.node.run(&["stat", "-c", "%s %U %a", "/var/lib/glancecast/image"]).output;
+    let published = site.node.run(&["stat", "-c", "%s %U %a", "/var/lib/glancecast/images/image"]).output;
     assert_eq!(published.trim(), format!("{BYTES} glancecast 644"));
     site.assert_without_rights(GLANCECAST);
     site.stop();
-    let tried = site.probe("/var/lib/glancecast");
+    site.assert_keeps_its_key("glancecast");
+    let tried = site.probe("/var/lib/glancecast/images");
     assert_eq!(tried.done, [WRITE_STORE, "read-group-key", "read-sender-pub"], "{}", tried.journal);
 }
 
@@ -42,6 +44,7 @@ fn with_the_drop_in_it_serves_novas_cache_and_cannot_write_a_guests_disk() {
     assert!(notes.contains(sum.trim()), "{notes}");
     site.assert_without_rights(NOVA);
     site.stop();
+    site.assert_keeps_its_key("nova");
     let tried = site.probe(base);
     assert_eq!(tried.done, [WRITE_STORE, "read-group-key", "read-sender-pub"], "{}", tried.journal);
 }
@@ -136,6 +139,29 @@ impl Site {
         assert!(result.contains("Result=success") && result.contains("ExecMainStatus=0"), "{result}");
     }
 
+    /// Starts the unit once more and stops it; asserts that it made its key at the first start alone, and that the key is
+    /// its user's.
+    fn assert_keeps_its_key(&self, user: &str) {
+        self.start();
+        wait::until("the second start", SOON, || (self.keys().len() == 2).then_some(()));
+        self.stop();
+        let keys = self.keys();
+        assert_eq!(keys[0], keys[1]);
+        assert_eq!(self.node.journal(UNIT).matches("made a host key").count(), 1);
+        let file = self.node.run(&["stat", "-c", "%U %a", "/var/lib/glancecast/host.key"]).output;
+        assert_eq!(file.trim(), format!("{user} 600"));
+    }
+
+    /// Returns the public keys that the starts of the unit have logged.
+    fn keys(&self) -> Vec<String> {
+        let journal = self.node.journal(UNIT);
+        let starts = journal.lines().filter(|line| line.contains(" listening"));
+        let key = |line: &str| {
+            line.split_whitespace().find_map(|word| word.strip_prefix("key=")).map(str::to_owned)
+        };
+        starts.map(|line| key(line).expect("a key")).collect()
+    }
+
     /// Pushes a signed file named `image`; `more` are arguments about Nova.
     fn push(&self, more: &[&str]) {
         let file = self.testbed.path("image");
@@ -216,7 +242,7 @@ fn configuration(variant: Variant, group: &str) -> String {
     for line in sample.lines() {
         let line = match line {
             "interface = \"eth1\"" => format!("interface = \"{}\"", Lab::INTERFACE),
-            "store = \"directory:/var/lib/glancecast\"" if variant == Variant::Nova => String::new(),
+            "store = \"directory:/var/lib/glancecast/images\"" if variant == Variant::Nova => String::new(),
             _ if line.starts_with("#group = ") => format!("group = \"{group}\""),
             _ if line.starts_with("#nova_conf = ") && variant == Variant::Nova => {
                 line.trim_start_matches('#').to_owned()

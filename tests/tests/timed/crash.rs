@@ -343,7 +343,7 @@ fn second_push(
     let (file, group) = (source.to_str().expect("UTF-8"), testbed.group().to_string());
     let key = testbed.key().to_str().expect("UTF-8").to_owned();
     command.args(["send", "--file", file, "--name", &name(1), "--hosts", "r1,r2", "--rate", RATE, "--json"]);
-    command.args([
+    command.arg("--known-hosts").arg(testbed.known_hosts()).args([
         "--mtu",
         "1500",
         "--timeout",

@@ -122,7 +122,7 @@ impl Bad {
             "any",
         ]);
         command.args(["--group", &group, "--store", &format!("directory:{}", store.display())]);
-        command.arg("--key").arg(key);
+        command.arg("--key").arg(key).arg("--state").arg(testbed.state("r1"));
         prepare(&mut command);
         let mut r1 = Process::start("r1", command, &testbed.path(""));
         r1.wait_for_log(" listening", SOON);

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use glancecast_bench::case::Ground;
 use glancecast_bench::content::Image;
-use glancecast_bench::glancecast::{By, Programs, Stored};
+use glancecast_bench::glancecast::{By, Programs, Stored, make_state};
 use glancecast_bench::lab::network::Network;
 use glancecast_bench::micro::Numbers;
 use glancecast_bench::record::Run;
@@ -66,10 +66,11 @@ fn interrupt(ground: &Ground<'_>, store: &Path) -> Result<()> {
     let start = |host, line| {
         Ok::<_, anyhow::Error>(Process::start(host, site.command(host, &line)?, &site.directory))
     };
-    let line = programs.receiver(&format!("{common} --name r1"));
+    make_state(&site, "r1")?;
+    let line = programs.receiver(&site, "r1", &format!("{common} --name r1"));
     let mut receiver = start("r1", line.path("--store", format!("directory:{}", store.display())))?;
     receiver.wait_for_log(" listening", PATIENCE);
-    let line = programs.sender(&format!("send {common} --rate 100mbit --expect 1"));
+    let line = programs.push(&site, &format!("{common} --rate 100mbit --expect 1"));
     let mut sender = start(Lab::SENDER, line.path("--file", &ground.image.path))?;
     let begin = Instant::now();
     while !unfinished(store).iter().any(|(_, file)| is_begun(file)) {

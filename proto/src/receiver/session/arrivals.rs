@@ -1,22 +1,24 @@
 //! What arrived of a session: which sequences, how many bytes, and when the sender last gave a sign of life.
 
+use std::time::Duration;
+
 use crate::ids::Sequence;
 use crate::receiver::numbers::Numbers;
-use crate::sign::PublicKey;
+use crate::sign::Verifier;
 use crate::time::Moment;
 
 /// The datagrams to the group that were opened.
 pub(super) struct Arrivals {
     numbers: Numbers,
-    /// The key that signs datagrams to the group, if one does.
-    signer: Option<PublicKey>,
+    /// Checks the signatures of datagrams to the group, if they are signed.
+    signer: Option<Verifier>,
     heard: Moment,
     bytes: u64,
 }
 
 impl Arrivals {
     /// Returns the record of a session whose announcement had the number `first`.
-    pub(super) fn new(now: Moment, signer: Option<PublicKey>, first: Sequence) -> Self {
+    pub(super) fn new(now: Moment, signer: Option<Verifier>, first: Sequence) -> Self {
         Self { numbers: Numbers::new(signer.map(|_| first.value())), signer, heard: now, bytes: 0 }
     }
 
@@ -38,6 +40,15 @@ impl Arrivals {
         self.numbers.note_signed(sequence.value());
         self.heard = now;
         self.bytes += bytes as u64;
+    }
+
+    /// Whether a signed datagram of this number would be a sign of life that is missing: nothing signed was heard for
+    /// [`MISSED_AFTER`], and its number is above all that were. What was signed before shows nothing: somebody may have
+    /// recorded it.
+    pub(super) fn misses_sender(&self, now: Moment, sequence: Sequence) -> bool {
+        self.signer.is_some()
+            && sequence.value() > self.numbers.highest()
+            && now.since(self.heard) >= MISSED_AFTER
     }
 
     /// Notes `count` opened datagrams of consecutive numbers from `first` on, each of `bytes` bytes.
@@ -62,8 +73,8 @@ impl Arrivals {
         self.numbers.came(sequence.value())
     }
 
-    /// Returns the key that signs datagrams to the group.
-    pub(super) fn signer(&self) -> Option<PublicKey> {
+    /// Returns what checks the signatures of datagrams to the group.
+    pub(super) fn signer(&self) -> Option<Verifier> {
         self.signer
     }
 
@@ -88,10 +99,16 @@ impl Arrivals {
     }
 }
 
+/// The silence after which more than news is checked: half the shortest time for which a sender may be silent. A live
+/// sender announces ten times a second, so that two checks a second suffice.
+const MISSED_AFTER: Duration = Duration::from_millis(500);
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ids::SessionId;
     use crate::receiver::testing::at;
+    use crate::seal::GroupKey;
     use crate::sign::SigningKey;
     use zeroize::Zeroizing;
 
@@ -134,7 +151,8 @@ mod tests {
     #[test]
     fn in_a_signed_session_only_what_is_signed_is_a_sign_of_life() {
         let key = SigningKey::from_seed(&Zeroizing::new([1; 32])).public();
-        let mut arrivals = arrivals(Some(key));
+        let scope = GroupKey::new([1; 32]).scope(SessionId([1; 16]));
+        let mut arrivals = arrivals(Some(key.within(scope)));
         arrivals.note(at(5), sequence(7), BYTES);
         assert_eq!(arrivals.heard(), at(0));
         arrivals.note_proven(at(6), sequence(8), BYTES);
@@ -142,7 +160,19 @@ mod tests {
         assert_eq!(arrivals.bytes(), 2 * BYTES as u64);
     }
 
-    fn arrivals(signer: Option<PublicKey>) -> Arrivals {
+    #[test]
+    fn what_is_signed_is_missed_after_a_while_and_only_if_it_is_newer() {
+        let key = SigningKey::from_seed(&Zeroizing::new([1; 32])).public();
+        let mut arrivals = arrivals(Some(key.within(GroupKey::new([1; 32]).scope(SessionId([1; 16])))));
+        arrivals.note_proven(at(100), sequence(8), BYTES);
+        arrivals.note(at(300), sequence(20), BYTES);
+        let misses = [(599, 21), (600, 8), (600, 7), (600, 9), (600, 20)];
+        let misses = misses.map(|(ms, number)| arrivals.misses_sender(at(ms), sequence(number)));
+        assert_eq!(misses, [false, false, false, true, true]);
+        assert!(!super::tests::arrivals(None).misses_sender(at(60_000), sequence(9)), "all count");
+    }
+
+    fn arrivals(signer: Option<Verifier>) -> Arrivals {
         Arrivals::new(at(0), signer, sequence(0))
     }
 

@@ -11,23 +11,24 @@ mod turns;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::ReceiverConfig;
 #[cfg(feature = "simulation")]
 use super::effects::Admission;
-use super::effects::{Attempt, Proof};
+use super::effects::{Attempt, Failure, Proof, Published};
 use super::final_report::FinalReport;
 use super::table::{BaseIndex, BufferId, Collected, Place, Table, Tries, Work, buffer_symbols};
-use super::uplink::Uplink;
-use crate::ids::{BlockIndex, HostName, Sequence, SessionId};
+use super::uplink::{Greeting, Uplink};
+use crate::ids::{BlockIndex, Sequence, SessionId};
 use crate::integrity::{BlockHash, Root};
 use crate::limits::HELD_RUNS_MAX;
 use crate::repeat::Repeat;
 use crate::rng::Rng;
 use crate::seal::{Cipher, GroupKey};
-use crate::sign::PublicKey;
-use crate::time::Moment;
+use crate::sign::Verifier;
+use crate::time::{Moment, WallClock};
 use crate::wire::{
-    Ack, Announce, Announced, Discard, Done, Down, Failed, FailureKind, Hello, KeptRun, Kind, ManifestRun,
-    Poll, Report, SymbolHeader, Totals, Up, report_runs_in,
+    Ack, Announce, Announced, Discard, Done, Down, Failed, KeptRun, Kind, ManifestRun, Outcome, Poll, Report,
+    SymbolHeader, Totals, Up, report_runs_in,
 };
 use arrivals::Arrivals;
 use turns::Turns;
@@ -56,6 +57,13 @@ pub(super) enum Stage {
     },
 }
 
+/// What is due to the sender.
+#[derive(Debug, PartialEq, Eq)]
+enum Due {
+    Hello(Greeting),
+    Up(Up),
+}
+
 /// The last step with the file.
 #[derive(Debug)]
 pub(super) enum Conclusion {
@@ -82,6 +90,10 @@ pub(super) struct Session {
     uplink: Uplink,
     stage: Stage,
     table: Table,
+    /// The number of blocks that can be collected at a time.
+    buffers: u16,
+    /// Where the last proven datagram to the group came from.
+    via: Option<SocketAddr>,
     /// The root that the sender vouches for.
     root: Option<Root>,
     /// The root computed from the manifest, once all of it is here and the sender has vouched.
@@ -104,7 +116,8 @@ impl Session {
         buffers: u16,
         rng: &mut Rng,
     ) -> Self {
-        let Announced { announce, signer, sequence, .. } = announced;
+        let signer = announced.signer().map(|key| key.within(announced.scope));
+        let Announced { announce, sequence, .. } = announced;
         let hello_at = now + rng.below(announce.spread);
         let mut table = Table::new(announce.geometry, buffers);
         if announce.one_way {
@@ -119,6 +132,8 @@ impl Session {
             uplink,
             stage: Stage::Opening,
             table,
+            buffers,
+            via: None,
             root: None,
             proven: None,
             joined: now,
@@ -226,9 +241,11 @@ impl Session {
         self.arrivals.note(now, sequence, bytes);
     }
 
-    /// Notes an opened datagram to the group; if the session has a signer, its signature was checked.
-    pub(super) fn note_proven(&mut self, now: Moment, sequence: Sequence, bytes: usize) {
+    /// Notes an opened datagram to the group, which came from the address `from`; if the session has a signer, its
+    /// signature was checked.
+    pub(super) fn note_proven(&mut self, now: Moment, sequence: Sequence, from: SocketAddr, bytes: usize) {
         self.arrivals.note_proven(now, sequence, bytes);
+        self.via = Some(from);
     }
 
     /// Whether a datagram of this number can be the sender's.
@@ -243,18 +260,34 @@ impl Session {
         self.arrivals.came(sequence)
     }
 
-    /// Returns the key that signs datagrams to the group, and its session.
-    pub(super) fn signer(&self) -> Option<(SessionId, PublicKey)> {
-        self.arrivals.signer().map(|key| (self.announce.session, key))
+    /// Returns what checks the signatures of datagrams to the group.
+    pub(super) fn signer(&self) -> Option<Verifier> {
+        self.arrivals.signer()
+    }
+
+    /// Whether an announcement claims to be signed by this session's sender.
+    pub(super) fn claims_signer(&self, announced: &Announced) -> bool {
+        announced.signer() == self.arrivals.signer().map(|signer| signer.key)
     }
 
     /// Whether a datagram adds to what is known. If it does not, its signature is not worth a check.
-    pub(super) fn is_news(&self, down: &Down) -> bool {
-        match down {
+    ///
+    /// # Errors
+    /// [`Discard::Replayed`] if it adds nothing.
+    pub(super) fn check_news(&self, down: &Down) -> Result<(), Discard> {
+        let is_news = match down {
             Down::Manifest(run) => !self.table.knows(run),
             Down::Poll(poll) => self.turns.is_next(poll),
-            Down::End(_) | Down::Ack(_) => true,
-        }
+            Down::End(_) => true,
+            Down::Audience(_) | Down::Proofs(_) => false,
+        };
+        if is_news { Ok(()) } else { Err(Discard::Replayed) }
+    }
+
+    /// Whether the sender of a signed session was not heard for a while, and a datagram of this number would be a sign
+    /// of life. Its signature is then worth a check, whatever it says.
+    pub(super) fn misses_sender(&self, now: Moment, sequence: Sequence) -> bool {
+        self.arrivals.misses_sender(now, sequence)
     }
 
     /// Takes in manifest entries.
@@ -286,11 +319,13 @@ impl Session {
         self.turns.window()
     }
 
+    /// Opens an acknowledgement for this host.
+    pub(super) fn open_ack(&self, datagram: &[u8]) -> Result<Ack, Discard> {
+        self.uplink.open_ack(datagram)
+    }
+
     /// Handles an acknowledgement. Returns whether it ends the session on this host.
     pub(super) fn take_ack(&mut self, ack: &Ack) -> bool {
-        if !self.uplink.is_answered_by(ack) {
-            return false;
-        }
         self.turns.acknowledged(ack.slot);
         ack.kind != Kind::Hello && matches!(self.stage, Stage::Closing { .. })
     }
@@ -305,32 +340,25 @@ impl Session {
     }
 
     /// Writes the datagram that is due into `out`, and returns its address.
-    pub(super) fn send(
-        &mut self,
-        now: Moment,
-        name: &HostName,
-        software: &str,
-        out: &mut Vec<u8>,
-    ) -> Option<SocketAddr> {
-        self.next_up(now, name, software).map(|up| self.uplink.seal(&up, out))
+    pub(super) fn send(&mut self, now: Moment, me: &ReceiverConfig, out: &mut Vec<u8>) -> Option<SocketAddr> {
+        Some(match self.next_due(now)? {
+            Due::Hello(greeting) => self.uplink.greet(me, greeting, out),
+            Due::Up(up) => self.uplink.seal(&up, out),
+        })
     }
 
-    fn next_up(&mut self, now: Moment, name: &HostName, software: &str) -> Option<Up> {
+    fn next_due(&mut self, now: Moment) -> Option<Due> {
         if self.turns.take_hello_due(now) {
-            return Some(Up::Hello(Hello {
-                name: name.clone(),
-                software: software.to_owned(),
-                busy: false,
-                kept: self.kept(0, HELD_RUNS_MAX),
-            }));
+            let kept = self.kept(0, HELD_RUNS_MAX);
+            return Some(Due::Hello(Greeting { busy: false, via: self.via, kept }));
         }
         if let Stage::Closing { final_report, repeat, .. } = &mut self.stage {
-            return repeat.take_due(now).then(|| final_report.clone());
+            return repeat.take_due(now).then(|| Due::Up(final_report.clone()));
         }
         if !self.turns.take_report_due(now) {
             return None;
         }
-        self.report().map(Up::Report)
+        self.report().map(|report| Due::Up(Up::Report(report)))
     }
 
     /// Returns the blocks from `from` on that need not be sent to this host, in at most `runs_max` runs: those kept
@@ -377,6 +405,9 @@ impl Session {
             deficits,
             gaps: if collecting { self.table.gaps(poll.manifest_sent) } else { Vec::new() },
             kept: self.kept(poll.blocks_sent, room),
+            suspects: Vec::new(),
+            buffers: self.buffers,
+            via: self.via,
             totals: self.totals(),
         })
     }
@@ -472,15 +503,34 @@ impl Session {
     ///
     /// # Panics
     /// If the sender has not vouched, as nothing is published before.
-    pub(super) fn close_done(&mut self, now: Moment, existing: bool) -> Root {
+    pub(super) fn close_done(
+        &mut self,
+        now: Moment,
+        wall: WallClock,
+        me: &ReceiverConfig,
+        published: Published,
+    ) -> Root {
         let root = self.root.expect("published under a root");
-        self.close(now, Up::Done(Done { root, existing, totals: self.totals() }));
+        let (existing, outcome) = match published {
+            Published::New => (false, Outcome::Published(root)),
+            Published::Existing => (true, Outcome::Existing(root)),
+        };
+        let receipt = self.uplink.receipt(me, wall, outcome);
+        self.close(now, Up::Done(Done { root, existing, totals: self.totals(), receipt }));
         root
     }
 
     /// Closes the session with a failure: only the final report is sent from now on.
-    pub(super) fn close_failed(&mut self, now: Moment, kind: FailureKind, reason: &str) {
-        self.close(now, Up::Failed(Failed { kind, reason: reason.to_owned(), totals: self.totals() }));
+    pub(super) fn close_failed(
+        &mut self,
+        now: Moment,
+        wall: WallClock,
+        me: &ReceiverConfig,
+        failure: &Failure,
+    ) {
+        let Failure { kind, reason } = failure.clone();
+        let receipt = self.uplink.receipt(me, wall, Outcome::Failed(kind));
+        self.close(now, Up::Failed(Failed { kind, reason, totals: self.totals(), receipt }));
     }
 
     fn close(&mut self, now: Moment, final_report: Up) {

@@ -1,8 +1,9 @@
 use super::*;
+use crate::agree::AgreementKey;
 use crate::ids::ReceiverId;
 use crate::integrity::BlockHash;
-use crate::receiver::testing::{announce, at};
-use crate::wire::{Encoding, ManifestEntry, ManifestRun};
+use crate::receiver::testing::{announce, at, config, sender_agreement};
+use crate::wire::{Encoding, FailureKind, ManifestEntry, ManifestRun};
 
 #[test]
 fn a_report_is_due_in_the_hosts_slot() {
@@ -11,7 +12,7 @@ fn a_report_is_due_in_the_hosts_slot() {
     session.take_poll(at(100), poll(1), &mut rng());
     assert_eq!(session.next_at(), Some(at(130)), "slot 13 of 10 is slot 3");
     assert_eq!(said(&mut session, 129), None);
-    assert!(matches!(said(&mut session, 130), Some(Up::Report(Report { round: 1, .. }))));
+    assert!(matches!(said(&mut session, 130), Some(Due::Up(Up::Report(Report { round: 1, .. })))));
     assert_eq!(said(&mut session, 131), None, "once");
 }
 
@@ -20,7 +21,7 @@ fn a_host_without_a_slot_answers_somewhere_in_the_window() {
     let mut rng = rng();
     for _ in 0..100 {
         let mut session = session();
-        assert!(matches!(said(&mut session, 0), Some(Up::Hello(_))));
+        assert!(matches!(said(&mut session, 0), Some(Due::Hello(_))));
         session.take_poll(at(100), poll(1), &mut rng);
         let due = session.turns.next_report_at().expect("it answers");
         assert!(due >= at(100) && due < at(200), "{due}");
@@ -33,10 +34,10 @@ fn a_host_that_has_not_said_hello_answers_no_poll() {
     session.turns = Turns::new(at(0), Some(at(500)));
     session.take_poll(at(100), poll(1), &mut rng());
     assert_eq!(said(&mut session, 400), None, "nobody would take it");
-    assert!(matches!(said(&mut session, 500), Some(Up::Hello(_))));
+    assert!(matches!(said(&mut session, 500), Some(Due::Hello(_))));
     session.take_poll(at(600), poll(2), &mut rng());
-    assert!(matches!(said(&mut session, 700), Some(Up::Hello(_))));
-    assert!(matches!(said(&mut session, 700), Some(Up::Report(_))));
+    assert!(matches!(said(&mut session, 700), Some(Due::Hello(_))));
+    assert!(matches!(said(&mut session, 700), Some(Due::Up(Up::Report(_)))));
 }
 
 #[test]
@@ -44,7 +45,7 @@ fn a_host_that_was_known_as_busy_answers_polls() {
     let mut session = session();
     acknowledge(&mut session, Kind::Hello, 0);
     session.take_poll(at(100), poll(1), &mut rng());
-    assert!(matches!(said(&mut session, 100), Some(Up::Report(_))));
+    assert!(matches!(said(&mut session, 100), Some(Due::Up(Up::Report(_)))));
 }
 
 #[test]
@@ -56,7 +57,7 @@ fn nothing_is_asked_for_before_the_store_has_said_what_it_kept() {
     let deficits = |session: &mut Session, round| {
         session.take_poll(at(0), Poll { blocks_sent: 4, manifest_sent: 4, ..poll(round) }, &mut rng());
         match said(session, 0) {
-            Some(Up::Report(report)) => report.deficits,
+            Some(Due::Up(Up::Report(report))) => report.deficits,
             other => panic!("{other:?}"),
         }
     };
@@ -84,7 +85,7 @@ fn a_report_that_is_due_is_not_put_off_by_the_next_poll() {
     acknowledge(&mut session, Kind::Hello, 9);
     session.take_poll(at(0), poll(1), &mut rng());
     session.take_poll(at(50), poll(2), &mut rng());
-    assert!(matches!(said(&mut session, 90), Some(Up::Report(Report { round: 2, .. }))));
+    assert!(matches!(said(&mut session, 90), Some(Due::Up(Up::Report(Report { round: 2, .. })))));
 }
 
 #[test]
@@ -101,7 +102,7 @@ fn a_hello_is_said_in_growing_gaps_until_it_is_acknowledged() {
     let mut session = session();
     let mut times = Vec::new();
     for ms in 0..10_000 {
-        if let Some(Up::Hello(_)) = said(&mut session, ms) {
+        if let Some(Due::Hello(_)) = said(&mut session, ms) {
             times.push(ms);
         }
     }
@@ -115,9 +116,9 @@ fn the_last_word_is_said_until_it_is_acknowledged() {
     let mut session = session();
     acknowledge(&mut session, Kind::Hello, 0);
     let final_report = close(&mut session, 0);
-    assert_eq!(said(&mut session, 0), Some(final_report.clone()));
+    assert_eq!(said(&mut session, 0), Some(Due::Up(final_report.clone())));
     assert_eq!(said(&mut session, 19), None);
-    assert_eq!(said(&mut session, 20), Some(final_report));
+    assert_eq!(said(&mut session, 20), Some(Due::Up(final_report)));
     assert!(!acknowledge(&mut session, Kind::Hello, 0), "an ack of the hello may be late");
     assert!(acknowledge(&mut session, Kind::Failed, 0));
 }
@@ -151,22 +152,33 @@ fn the_last_word_is_said_in_the_slot_of_a_shorter_round_that_comes_before_its_tu
 fn a_host_that_closes_says_hello_first_where_nobody_knows_it_yet() {
     let mut session = session();
     let final_report = close(&mut session, 0);
-    assert!(matches!(said(&mut session, 0), Some(Up::Hello(_))));
-    assert_eq!(said(&mut session, 0), Some(final_report));
+    assert!(matches!(said(&mut session, 0), Some(Due::Hello(_))));
+    assert_eq!(said(&mut session, 0), Some(Due::Up(final_report)));
 }
 
 #[test]
-fn an_ack_for_another_host_changes_nothing() {
-    let mut session = session();
-    close(&mut session, 0);
-    assert!(!session.take_ack(&Ack { receiver: ReceiverId([8; 8]), kind: Kind::Failed, slot: 0 }));
-    assert!(!session.turns.is_acknowledged());
+fn an_ack_opens_only_if_the_sender_has_made_it_for_this_host() {
+    let session = session();
+    let shared = AgreementKey::derive(&config().secret, session.id(), US)
+        .agree(&sender_agreement().public())
+        .expect("a point");
+    let ack = |cipher: &Cipher, receiver| {
+        let (ack, mut datagram) = (Ack { receiver, kind: Kind::Hello, slot: 0 }, Vec::new());
+        ack.seal(cipher, session.id().tag(), sequence(1), &mut datagram);
+        session.open_ack(&datagram).map(|ack| ack.receiver)
+    };
+    let (group, id) = (GroupKey::new([1; 32]), session.id());
+    let private = |receiver| Cipher::private_down(&group, id, receiver, &shared);
+    assert_eq!(ack(&private(US), US), Ok(US));
+    assert_eq!(ack(&private(US), ReceiverId([8; 8])), Err(Discard::Malformed));
+    assert_eq!(ack(&private(ReceiverId([8; 8])), US), Err(Discard::Forged));
+    assert_eq!(ack(&Cipher::downward(&group, id), US), Err(Discard::Forged), "another host");
 }
 
 fn session() -> Session {
     let announce = announce();
     let key = GroupKey::new([1; 32]);
-    let uplink = Uplink::new(&announce, US, &key);
+    let uplink = Uplink::new(&announce, US, &key, &config()).expect("a point");
     let mut datagram = Vec::new();
     let cipher = Cipher::downward(&key, announce.session);
     announce.seal(&cipher, None, sequence(0), &mut datagram);
@@ -174,13 +186,13 @@ fn session() -> Session {
     Session::new(at(0), Attempt(1), announced, &key, uplink, 4, &mut rng())
 }
 
-fn said(session: &mut Session, ms: u64) -> Option<Up> {
-    session.next_up(at(ms), &HostName::new("a").expect("plain"), "test")
+fn said(session: &mut Session, ms: u64) -> Option<Due> {
+    session.next_due(at(ms))
 }
 
 /// Has the host give up, and returns its final report.
 fn close(session: &mut Session, ms: u64) -> Up {
-    session.close_failed(at(ms), FailureKind::Store, "no");
+    session.close_failed(at(ms), WallClock(ms), &config(), &Failure::new(FailureKind::Store, "no"));
     match session.stage() {
         Stage::Closing { final_report, .. } => final_report.clone(),
         other => panic!("{other:?}"),

@@ -30,7 +30,7 @@ fn nothing_is_asked_for_that_was_not_sent_yet() {
 
 #[test]
 fn a_report_holds_as_many_deficits_as_its_datagram() {
-    let geometry = Geometry::new(300 << 20, 20, 488).expect("in range");
+    let geometry = Geometry::new(300 << 20, 20, 512).expect("in range");
     let mut table = Table::new(geometry, 300);
     table.learn(&stored(0, 300));
     // Every other block lacks one symbol more, so that no two share a run.

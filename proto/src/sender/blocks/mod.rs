@@ -1,9 +1,10 @@
 //! What the sender knows of each block: whether its first pass was sent, how many repair symbols are asked for, and in
 //! which order they are served.
 //!
-//! `state` counts the symbols of one block, `manifest` schedules the entries of all of them, and `job` is what the
-//! shell is to send. [`Blocks`] keeps the queues.
+//! `state` counts the symbols of one block, `demands` queues the blocks of which hosts lack something, `manifest`
+//! schedules the entries of all blocks, and `job` is what the shell is to send. [`Blocks`] keeps them together.
 
+mod demands;
 mod job;
 mod manifest;
 mod state;
@@ -18,6 +19,7 @@ use crate::geometry::Geometry;
 use crate::ids::{BlockIndex, Sequence};
 use crate::integrity::{BlockHash, Fingerprint};
 use crate::wire::{DeficitRun, Encoding, GapRun, ManifestEntry, ManifestRun};
+use demands::{Demands, Queue};
 use manifest::ManifestSchedule;
 use state::BlockState;
 
@@ -86,7 +88,7 @@ impl Blocks {
         let source_symbols = if is_zero { 0 } else { self.geometry.shape(encoded_len).source_symbols() };
         let is_passed = is_zero || self.first_pass == FirstPass::OnDemand;
         self.states.push(BlockState::new(source_symbols, ahead, is_passed));
-        self.demands.queues.push(Queue::None);
+        self.demands.push();
         if is_passed {
             self.advance_sent();
         } else {
@@ -171,14 +173,14 @@ impl Blocks {
 
     /// Hands out the next repair of a block of which every host holds something.
     pub(super) fn next_repair(&mut self) -> Option<Job> {
-        let block = self.demands.take_idle(Queue::Partial, &self.states)?;
+        let block = self.take_idle(Queue::Partial)?;
         Some(self.begin(block, BlockState::begin_repair))
     }
 
     /// Hands out the next block of which a host holds nothing: its source symbols again, which cost no encoding on the
     /// sender and no decoding on the host.
     pub(super) fn next_whole(&mut self) -> Option<Job> {
-        let block = self.demands.take_idle(Queue::Whole, &self.states)?;
+        let block = self.take_idle(Queue::Whole)?;
         Some(self.begin(block, BlockState::begin_whole))
     }
 
@@ -252,9 +254,14 @@ impl Blocks {
 
     /// Drops what is asked for and not handed out yet. A host that still lacks it asks again in the next round.
     pub(super) fn forget_demands(&mut self) {
-        for block in self.demands.drain() {
+        while let Some(block) = self.demands.take_any() {
             self.states[block.index()].forget_demand();
         }
+    }
+
+    /// Takes the first block of a queue for which no job is handed out.
+    fn take_idle(&mut self, queue: Queue) -> Option<BlockIndex> {
+        self.demands.take_first(queue, |block| self.states[block.index()].is_busy())
     }
 
     /// Hands out a job of a block.
@@ -272,59 +279,6 @@ impl Blocks {
         while self.states.get(self.sent as usize).is_some_and(BlockState::is_passed) {
             self.sent += 1;
         }
-    }
-}
-
-/// The blocks of which hosts lack something, each in one queue at most.
-#[derive(Default)]
-struct Demands {
-    /// Blocks of which every host that lacks some holds something.
-    partial: VecDeque<BlockIndex>,
-    /// Blocks of which a host holds nothing.
-    whole: VecDeque<BlockIndex>,
-    /// The queue that each block of the object is in.
-    queues: Vec<Queue>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Queue {
-    None,
-    Partial,
-    Whole,
-}
-
-impl Demands {
-    fn is_empty(&self) -> bool {
-        self.partial.is_empty() && self.whole.is_empty()
-    }
-
-    /// Queues a block. One that is queued as whole stays there.
-    fn put(&mut self, block: BlockIndex, queue: Queue) {
-        let was = self.queues[block.index()];
-        if queue == Queue::Whole && was != Queue::Whole {
-            self.queues[block.index()] = Queue::Whole;
-            self.partial.retain(|&queued| queued != block);
-            self.whole.push_back(block);
-        } else if was == Queue::None {
-            self.queues[block.index()] = Queue::Partial;
-            self.partial.push_back(block);
-        }
-    }
-
-    /// Takes the first block of a queue for which no job is handed out.
-    fn take_idle(&mut self, queue: Queue, states: &[BlockState]) -> Option<BlockIndex> {
-        let blocks = if queue == Queue::Whole { &mut self.whole } else { &mut self.partial };
-        let at = blocks.iter().position(|block| !states[block.index()].is_busy())?;
-        let block = blocks.remove(at)?;
-        self.queues[block.index()] = Queue::None;
-        Some(block)
-    }
-
-    /// Empties both queues.
-    fn drain(&mut self) -> Vec<BlockIndex> {
-        let blocks: Vec<BlockIndex> = self.partial.drain(..).chain(self.whole.drain(..)).collect();
-        blocks.iter().for_each(|block| self.queues[block.index()] = Queue::None);
-        blocks
     }
 }
 

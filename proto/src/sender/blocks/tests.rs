@@ -1,5 +1,7 @@
 use super::manifest::ZERO_BATCH;
 use super::*;
+use std::time::{Duration, Instant};
+
 use glancecast_fec::Esi;
 
 use crate::limits::{CONTROL_SMALL, MANIFEST_BLOCKS_MAX};
@@ -183,7 +185,7 @@ fn zero_blocks_travel_together_and_twice_too() {
 fn no_run_is_longer_than_its_datagram_and_nothing_is_left_out() {
     for data_every in [1, 3, 50, 5_000] {
         let mut blocks =
-            Blocks::new(Geometry::new(5_000 << 20, 20, 488).expect("in range"), FirstPass::OnDemand);
+            Blocks::new(Geometry::new(5_000 << 20, 20, 512).expect("in range"), FirstPass::OnDemand);
         let mut told = 0;
         for i in 0..5_000 {
             if i % data_every == 0 {
@@ -247,6 +249,29 @@ fn a_whole_block_takes_with_it_what_will_be_lost() {
     blocks.demand(deficit(0, K as u16 + 1), at(100), 0.1);
     let repair = (f64::from(K + 1) * 0.1).round() as u32;
     assert_eq!(blocks.next_whole(), Some(Job::Source { block: BlockIndex(0), first: esi(K), repair }));
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "the test measures the work")]
+fn two_reports_that_name_every_block_cost_what_two_lists_of_them_do() {
+    // 63 GiB. At a cost that grows with the square of the blocks, the second report took 3.5 s on a fast machine.
+    const BLOCKS: u32 = 63 << 10;
+    let geometry = Geometry::for_path(u64::from(BLOCKS) << 20, 1500, 20).expect("in range");
+    let mut blocks = Blocks::new(geometry, FirstPass::OnDemand);
+    for _ in 0..BLOCKS {
+        blocks.push(entry(Encoding::Stored), Some(Fingerprint([0; 16])), 0);
+    }
+    let begun = Instant::now();
+    for symbols in [1, K as u16 + 1] {
+        blocks.demand(DeficitRun { first: BlockIndex(0), blocks: BLOCKS as u16, symbols }, at(1), 0.0);
+    }
+    let took = begun.elapsed();
+    println!("{took:?} for both reports");
+    assert!(took < Duration::from_millis(500), "{took:?}");
+    assert_eq!(blocks.next_repair(), None, "all of them turned whole");
+    assert!(matches!(blocks.next_whole(), Some(Job::Source { block: BlockIndex(0), .. })));
+    blocks.forget_demands();
+    assert_eq!(blocks.next_whole(), None);
 }
 
 fn blocks_of(blocks: u64) -> Blocks {

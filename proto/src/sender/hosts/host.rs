@@ -2,22 +2,25 @@
 
 use std::net::SocketAddr;
 
+use super::address::Address;
 use super::health::Health;
-use super::results::{HostRow, HostState};
+use super::results::{HostReceipt, HostRow, HostState};
+use super::rounds::Rounds;
 use super::settlement::Start;
-use crate::ids::{BlockIndex, Sequence};
+use crate::agree::AgreementPublic;
+use crate::ids::{BlockIndex, HostName, Sequence};
 use crate::seal::Cipher;
+use crate::sign::PublicKey;
 use crate::time::Moment;
-use crate::wire::{Discard, Done, Failed, KeptRun, Report, Totals};
+use crate::wire::{Discard, Done, Failed, Greeting, KeptRun, Report, Totals};
 
 /// One start of one receiver. Its name and its state are in the [`Settlement`](super::settlement::Settlement).
 pub(in crate::sender) struct Host {
-    cipher: Cipher,
+    link: Link,
     slot: u32,
-    /// The address that its hello came from. It never changes, so that an attacker who intercepts a report cannot
-    /// redirect what is sent to this host alone.
-    addr: SocketAddr,
+    addr: Address,
     last_sequence: Sequence,
+    rounds: Rounds,
     /// The time of its last new datagram before it was settled, then the time when it was settled.
     heard: Moment,
     blocks_held: u32,
@@ -28,17 +31,40 @@ pub(in crate::sender) struct Host {
     is_lacking: bool,
     reach: Reach,
     pub(super) health: Health,
+    /// Blocks that it can collect at a time, by its last report.
+    buffers: Option<u16>,
+    /// Where what it receives comes from.
+    via: Option<SocketAddr>,
+    /// What it has signed at the end.
+    receipt: Option<HostReceipt>,
     /// Why it gave up.
     failure: Option<String>,
 }
 
+/// What one start of a receiver is known and spoken to by. All of it is from its hello, which was proven.
+pub(in crate::sender) struct Link {
+    /// The host's key.
+    pub(in crate::sender) key: PublicKey,
+    /// Its half of the key that it shares with this sender.
+    pub(in crate::sender) agreement: AgreementPublic,
+    /// Name and version of its program.
+    pub(in crate::sender) software: String,
+    /// Opens its hellos, which any holder of the group key can seal.
+    pub(in crate::sender) hello: Cipher,
+    /// Opens what only this start can have sealed.
+    pub(in crate::sender) up: Cipher,
+    /// Seals what only this start can open.
+    pub(in crate::sender) down: Cipher,
+}
+
 impl Host {
-    pub(super) fn new(now: Moment, addr: SocketAddr, slot: u32, cipher: Cipher) -> Self {
+    pub(super) fn new(now: Moment, addr: SocketAddr, slot: u32, link: Link) -> Self {
         Self {
-            cipher,
+            link,
             slot,
-            addr,
+            addr: Address::new(addr),
             last_sequence: Sequence::default(),
+            rounds: Rounds::default(),
             heard: now,
             blocks_held: 0,
             totals: Totals::default(),
@@ -46,13 +72,36 @@ impl Host {
             is_lacking: true,
             reach: Reach::default(),
             health: Health::default(),
+            buffers: None,
+            via: None,
+            receipt: None,
             failure: None,
         }
     }
 
-    /// The cipher that opens the datagrams of this start.
-    pub(in crate::sender) fn cipher(&self) -> &Cipher {
-        &self.cipher
+    /// What this start is known and spoken to by.
+    pub(in crate::sender) fn link(&self) -> &Link {
+        &self.link
+    }
+
+    /// Compares a further hello of this start, whose signature was not checked yet, with the first one.
+    ///
+    /// # Errors
+    /// If it is from somebody else, or is none of this start.
+    pub(in crate::sender) fn check(&self, name: &HostName, greeting: &Greeting) -> Result<(), Discard> {
+        let Greeting { key, hello, .. } = greeting;
+        if *key != self.link.key {
+            Err(Discard::KeyChanged)
+        } else if hello.agreement != self.link.agreement || hello.name != *name {
+            Err(Discard::Implausible)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Whether a datagram of this number is newer than all before.
+    pub(in crate::sender) fn is_newer(&self, sequence: Sequence) -> bool {
+        sequence > self.last_sequence
     }
 
     /// Its turn in the windows of the polls.
@@ -60,8 +109,12 @@ impl Host {
         self.slot
     }
 
-    pub(super) fn addr(&self) -> SocketAddr {
-        self.addr
+    pub(super) fn addr(&self) -> &Address {
+        &self.addr
+    }
+
+    pub(super) fn addr_mut(&mut self) -> &mut Address {
+        &mut self.addr
     }
 
     pub(super) fn last_heard(&self) -> Moment {
@@ -89,7 +142,7 @@ impl Host {
 
     /// Notes the number of a datagram; refuses one that is not above the last.
     pub(super) fn note_sequence(&mut self, sequence: Sequence) -> Result<(), Discard> {
-        if sequence <= self.last_sequence {
+        if !self.is_newer(sequence) {
             return Err(Discard::Replayed);
         }
         self.last_sequence = sequence;
@@ -100,11 +153,18 @@ impl Host {
         self.heard = now;
     }
 
+    /// Takes a report that names the round `named` while the round `now` is under way, if the host may send one.
+    pub(super) fn take_round(&mut self, named: u32, now: u32) -> Result<(), Discard> {
+        self.rounds.take(named, now)
+    }
+
     /// Handles a report that came when `group_bytes` had been sent to the group.
     pub(super) fn note_report(&mut self, report: &Report, group_bytes: u64) {
         self.reach.note(report, report.blocks_held > self.blocks_held, group_bytes);
         self.blocks_held = report.blocks_held;
         self.totals = report.totals;
+        self.buffers = Some(report.buffers);
+        self.via = report.via;
         self.is_lacking = !report.deficits.is_empty() || !report.gaps.is_empty();
         self.health.note(report.highest, report.totals);
     }
@@ -120,6 +180,7 @@ impl Host {
         self.heard = now;
         self.blocks_held = blocks;
         self.totals = done.totals;
+        self.receipt = Some(HostReceipt { outcome: done.outcome(), receipt: done.receipt.clone() });
     }
 
     /// Notes that the host gave up.
@@ -127,6 +188,7 @@ impl Host {
         self.heard = now;
         self.failure = Some(failed.reason.clone());
         self.totals = failed.totals;
+        self.receipt = Some(HostReceipt { outcome: failed.outcome(), receipt: failed.receipt.clone() });
     }
 
     /// Whether it holds a block of an earlier session, by its last list.
@@ -145,17 +207,32 @@ impl Host {
             blocks_held: self.blocks_held,
             sidelined: self.health.was_sidelined,
             totals: self.totals,
+            key: Some(self.link.key),
+            software: Some(self.link.software.clone()),
+            buffers: self.buffers,
+            via: self.via,
+            receipt: self.receipt.clone(),
         }
     }
 
     /// Returns why it is not done, or what was wrong with it.
     fn reason(&self, standing: &Start) -> Option<String> {
         if standing.is_twin() {
-            let name = standing.name();
-            return Some(format!("two receivers call themselves {name}: give each its own --name"));
+            let twins = format!(
+                "two receivers call themselves {} and have one key: give each its own --name, and delete the \
+                 host.key of the copy",
+                standing.name()
+            );
+            return Some(match &self.failure {
+                Some(failure) => format!("{failure}; {twins}"),
+                None => twins,
+            });
         }
         if let Some(failure) = &self.failure {
             return Some(failure.clone());
+        }
+        if standing.follows_failure() {
+            return Some(FOLLOWS_FAILURE.to_owned());
         }
         if self.reach.is_unreachable {
             return Some(UNREACHABLE.to_owned());
@@ -172,7 +249,9 @@ impl Host {
                 | HostState::Existing
                 | HostState::Failed
                 | HostState::NeverAnswered
-                | HostState::OtherVersion,
+                | HostState::OtherVersion
+                | HostState::KeyChanged
+                | HostState::UnknownKey,
                 _,
             ) => None,
         }
@@ -214,6 +293,9 @@ impl Reach {
             && now.received.saturating_sub(since.received) < sent / REACHED_SHARE;
     }
 }
+
+const FOLLOWS_FAILURE: &str =
+    "an earlier start of this host has failed in this push: push again once that is mended";
 
 const UNREACHABLE: &str =
     "it hears announcements and no data: is the MTU of the path smaller? try --mtu 1500";

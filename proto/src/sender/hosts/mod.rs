@@ -1,40 +1,60 @@
 //! The hosts of a push: what each has reported, which of them count, and what is to be done for them.
 //!
-//! `settlement` decides which starts of which names count, and whether the push has to wait for them. `host` is what
-//! one start reported, `health` how well it receives what is sent. `judge` compares the hosts with each other, and
-//! `results` is the outcome of a push as shown to a person. [`Hosts`] keeps them together: it has a [`Host`] for each
-//! start of the [`Settlement`].
+//! `owners` decides whose name is whose, and `checks` how many proofs of that are looked at. `settlement` decides which
+//! starts of which names count, and whether the push has to wait for them; `strangers` are names without a start, under
+//! which somebody was heard who does not count. `host` is what one start reported, `health` how well it receives what
+//! is sent. `judge` compares the hosts with each other, and `results` is the outcome of a push as shown to a person.
+//! [`Hosts`] keeps them together: it has a [`Host`] for each start of the [`Settlement`].
 
+mod address;
+mod checks;
 mod health;
 mod host;
 mod judge;
+mod owners;
 mod results;
+mod rounds;
 mod settlement;
+mod strangers;
+#[cfg(test)]
+mod testing;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod twin_tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
 pub use health::{Cause, Sideline};
-pub(super) use host::Host;
-pub use results::{Expected, HostRow, HostState, Tally};
+pub(super) use host::{Host, Link};
+pub use results::{Expected, HostReceipt, HostRow, HostState, Tally};
 
 use super::rate::RoundLoss;
 use crate::ids::{BlockIndex, HostName, ReceiverId, Sequence};
-use crate::limits::{HOSTS_MAX, REPORTS_PER_SECOND_MAX};
-use crate::seal::Cipher;
+use crate::known::{KnownHosts, Standing};
+use crate::limits::REPORTS_PER_SECOND_MAX;
+use crate::sign::PublicKey;
 use crate::time::Moment;
 use crate::wire::{Discard, Done, Failed, Hello, KeptRun, Report};
+use checks::{Checks, Claim};
 use judge::{Judge, Judgement};
-use settlement::Settlement;
+use owners::Owners;
+use settlement::{Known, Settlement};
 
 /// All hosts that were heard, and those that are expected.
 pub(super) struct Hosts {
     by_id: BTreeMap<ReceiverId, Host>,
     settlement: Settlement,
+    owners: Owners,
+    checks: Checks,
     judge: Judge,
+    /// All starts that take part, are served with the others, and lack something by their last report; and starts that
+    /// did, which are removed when they are come across.
+    lacking: BTreeSet<ReceiverId>,
+    /// The slot of the next start.
+    next_slot: u32,
     /// Some host has kept something of an earlier session.
     is_resuming: bool,
 }
@@ -72,12 +92,16 @@ pub(super) struct Round {
 }
 
 impl Hosts {
-    /// Returns a state in which no host was heard. If `only_listed`, only hosts that are expected by name may answer.
-    pub(super) fn new(expected: Expected, only_listed: bool) -> Self {
+    /// Returns a state in which no host was heard. If hosts are expected by name, the push is for them alone.
+    pub(super) fn new(now: Moment, expected: Expected, known: KnownHosts) -> Self {
         Self {
             by_id: BTreeMap::new(),
-            settlement: Settlement::new(expected, only_listed),
+            settlement: Settlement::new(expected),
+            owners: Owners::new(known),
+            checks: Checks::new(now),
             judge: Judge::new(),
+            lacking: BTreeSet::new(),
+            next_slot: 0,
             is_resuming: false,
         }
     }
@@ -122,32 +146,73 @@ impl Hosts {
         self.by_id.get(&id).is_some_and(|host| host.falls_back(report))
     }
 
-    /// Handles a hello that `cipher` opened and that came from `from`; returns whether its host is new. A known host
-    /// does not change, as the hello may be an old one that is repeated.
+    /// Whether a host of this name may take part: the push is for it, and there is a place for another start of it.
     ///
     /// # Errors
-    /// The reason why the host is refused.
+    /// The reason why it may not.
+    pub(super) fn may_join(&self, name: &HostName) -> Result<(), Discard> {
+        if !self.settlement.is_meant(name) {
+            return Err(Discard::Unlisted);
+        }
+        self.room_for(name).map(|_| ())
+    }
+
+    /// Takes one check of a signature from the budget of this name, which `from` claims.
+    ///
+    /// # Errors
+    /// If there is none left.
+    pub(super) fn take_check(
+        &mut self,
+        now: Moment,
+        from: SocketAddr,
+        name: &HostName,
+    ) -> Result<(), Discard> {
+        let means_something =
+            self.settlement.is_expected(name) || self.owners.knows(name) || self.settlement.has_start(name);
+        let claim = if means_something { Claim::Named } else { Claim::Other };
+        if self.checks.take(now, from.ip(), name, claim) { Ok(()) } else { Err(Discard::OverBudget) }
+    }
+
+    /// Returns what `key` is for `name`. Nothing is proven yet by it.
+    pub(super) fn standing(&self, name: &HostName, key: PublicKey) -> Standing {
+        self.owners.standing(name, key)
+    }
+
+    /// Whether it was told before that somebody claims this name with a wrong key.
+    pub(super) fn is_claimed(&self, name: &HostName) -> bool {
+        self.settlement.is_claimed(name)
+    }
+
+    /// Notes that somebody who has proven to hold a key with this standing claims `name`; returns whether that is to be
+    /// told.
+    pub(super) fn note_stranger(&mut self, name: &HostName, key: PublicKey, standing: Standing) -> bool {
+        self.settlement.note_stranger(name, key, standing)
+    }
+
+    /// Adds a start that was not known, whose hello was proven and came from `from`.
+    ///
+    /// # Errors
+    /// If there is no place for it.
     pub(super) fn join(
         &mut self,
         now: Moment,
         from: SocketAddr,
         id: ReceiverId,
-        cipher: impl FnOnce() -> Cipher,
+        link: Link,
         hello: &Hello,
-    ) -> Result<bool, Discard> {
-        if self.by_id.contains_key(&id) {
-            return Ok(false);
-        }
-        if !self.settlement.is_listed(&hello.name) {
-            return Err(Discard::Unlisted);
-        }
-        if self.by_id.len() >= HOSTS_MAX {
-            return Err(Discard::UnknownHost);
+    ) -> Result<(), Discard> {
+        let old = self.room_for(&hello.name)?;
+        if !self.settlement.has_start(&hello.name) {
+            self.owners.note_first_start(&hello.name, link.key);
         }
         self.settlement.join(now, id, &hello.name, HostState::of(hello));
-        let slot = self.by_id.len() as u32;
-        self.by_id.insert(id, Host::new(now, from, slot, cipher()));
-        Ok(true)
+        if let Some(old) = old {
+            self.settlement.forget(old);
+            self.by_id.remove(&old);
+        }
+        self.by_id.insert(id, Host::new(now, from, self.next_slot, link));
+        self.next_slot = self.next_slot.wrapping_add(1);
+        Ok(())
     }
 
     /// Notes that a datagram of a host came.
@@ -166,15 +231,34 @@ impl Hosts {
             host.note_heard(now);
         }
         self.settlement.note_heard(id);
+        self.lacking.insert(id);
         Ok(())
     }
 
     /// Handles a hello that is newer than the last datagram of its host.
     pub(super) fn note_hello(&mut self, id: ReceiverId, hello: &Hello) {
+        if let Some(host) = self.by_id.get_mut(&id) {
+            host.addr_mut().note_hello();
+        }
         if self.unsettled(id).is_some() {
             self.settlement.set_state(id, HostState::of(hello));
             self.note_kept(id, &hello.kept);
         }
+    }
+
+    /// Notes that a report was taken which came from the address `from`.
+    pub(super) fn note_reported_from(&mut self, id: ReceiverId, from: SocketAddr) {
+        if let Some(host) = self.by_id.get_mut(&id) {
+            host.addr_mut().note_answer(from);
+        }
+    }
+
+    /// Takes a report that names the round `named` while the round `now` is under way.
+    ///
+    /// # Errors
+    /// If the host is unknown, or may send no report at this time.
+    pub(super) fn take_round(&mut self, id: ReceiverId, named: u32, now: u32) -> Result<(), Discard> {
+        self.by_id.get_mut(&id).ok_or(Discard::UnknownHost)?.take_round(named, now)
     }
 
     /// Handles a report that came when `group_bytes` had been sent to the group; returns when its host is served.
@@ -214,7 +298,7 @@ impl Hosts {
     pub(super) fn note_failed(&mut self, now: Moment, id: ReceiverId, failed: &Failed) -> bool {
         let Some(host) = self.unsettled(id) else { return false };
         host.note_failed(now, failed);
-        self.settlement.set_state(id, HostState::Failed);
+        self.settlement.fail(id, failed.kind);
         true
     }
 
@@ -255,21 +339,30 @@ impl Hosts {
         own.unwrap_or(usual).max(usual)
     }
 
-    /// Whether a host that is served with the others lacks something, by its last report.
-    pub(super) fn somebody_lacks(&self) -> bool {
-        self.settlement.receiving().any(|id| self.by_id[&id].is_served_and_lacking())
+    /// Whether a host that is served with the others lacks something, by its last report. A host that was side-lined
+    /// and is not any more counts from its next report on.
+    pub(super) fn somebody_lacks(&mut self) -> bool {
+        while let Some(&id) = self.lacking.first() {
+            let is_receiving = self.settlement.get(id).is_some_and(|start| start.is_receiving());
+            if is_receiving && self.by_id[&id].is_served_and_lacking() {
+                return true;
+            }
+            self.lacking.pop_first();
+        }
+        false
     }
 
-    /// Returns the address of the only host that still receives, if there were several.
+    /// Returns the address of the only host that still receives, if there were several and symbols may be sent to it
+    /// alone.
     pub(super) fn last_one(&self) -> Option<SocketAddr> {
         let mut receiving = self.settlement.receiving();
         let last = receiving.next().filter(|_| self.settlement.tally().heard > 1)?;
-        receiving.next().is_none().then(|| self.by_id[&last].addr())
+        if receiving.next().is_none() { self.by_id[&last].addr().confirmed() } else { None }
     }
 
     /// Whether hosts answer, and each of them is at work on another push.
     pub(super) fn are_all_busy(&self) -> bool {
-        self.settlement.tally().busy > 0 && self.settlement.receiving().next().is_none()
+        self.settlement.are_all_busy()
     }
 
     /// Whether some host has kept something of an earlier session.
@@ -308,11 +401,22 @@ impl Hosts {
         rows
     }
 
+    /// The place for another start of this name; see [`Settlement::room_for`].
+    fn room_for(&self, name: &HostName) -> Result<Option<ReceiverId>, Discard> {
+        let known = Known { this_one: self.owners.knows(name), absent: self.owners.absent() };
+        self.settlement.room_for(name, known)
+    }
+
     fn note_kept(&mut self, id: ReceiverId, kept: &[KeptRun]) {
         self.is_resuming |= !kept.is_empty();
         if let Some(host) = self.by_id.get_mut(&id) {
             host.note_kept(kept);
         }
+    }
+
+    /// Whether a host has sent its final report.
+    pub(super) fn is_settled(&self, id: ReceiverId) -> bool {
+        is_settled(&self.settlement, id)
     }
 
     /// Returns a host that has not sent its final report.

@@ -1,11 +1,13 @@
 //! The hosts that must hold the object, and what became of each host: the results of a push.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::health::Sideline;
 use crate::ids::HostName;
-use crate::wire::{Hello, Totals};
+use crate::sign::PublicKey;
+use crate::wire::{Hello, Outcome, Receipt, Totals};
 
 /// The hosts that must hold the object for the push to be complete.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +37,26 @@ pub struct HostRow {
     pub sidelined: Option<Sideline>,
     /// Its counters.
     pub totals: Totals,
+    /// The key that it has proven to hold. In the row of a changed or unknown key, that is the wrong one.
+    pub key: Option<PublicKey>,
+    /// Name and version of its program, if it takes part.
+    pub software: Option<String>,
+    /// Blocks that it can collect at a time, by its last report.
+    pub buffers: Option<u16>,
+    /// Where what it receives comes from, by its last report: the sender, or a relay.
+    pub via: Option<SocketAddr>,
+    /// What it has signed at the end.
+    pub receipt: Option<HostReceipt>,
+}
+
+/// What a host has signed at the end. With the group's id, the session and the host's name and key, anybody can check
+/// it: see [`Receipt`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostReceipt {
+    /// What became of the object there.
+    pub outcome: Outcome,
+    /// The receipt.
+    pub receipt: Receipt,
 }
 
 /// What became of a host, in the words of the table.
@@ -56,6 +78,10 @@ pub enum HostState {
     NeverAnswered,
     /// It speaks another version of the protocol.
     OtherVersion,
+    /// Only somebody with another key than the one that is known for this name was heard.
+    KeyChanged,
+    /// Its key is not known, and only known hosts take part.
+    UnknownKey,
 }
 
 impl HostRow {
@@ -69,6 +95,11 @@ impl HostRow {
             blocks_held: 0,
             sidelined: None,
             totals: Totals::default(),
+            key: None,
+            software: None,
+            buffers: None,
+            via: None,
+            receipt: None,
         }
     }
 }
@@ -100,6 +131,8 @@ impl HostState {
             Self::Silent => "silent",
             Self::NeverAnswered => "never_answered",
             Self::OtherVersion => "other_version",
+            Self::KeyChanged => "key_changed",
+            Self::UnknownKey => "unknown_key",
         }
     }
 }

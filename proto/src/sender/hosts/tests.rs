@@ -1,94 +1,11 @@
 use super::host::UNREACHABLE_AFTER_BYTES;
+use super::testing::*;
 use super::*;
-use crate::ids::{BlockIndex, SessionId};
-use crate::integrity::Root;
-use crate::seal::GroupKey;
-use crate::wire::{DeficitRun, FailureKind, Totals};
-
-#[test]
-fn a_second_start_takes_the_place_of_the_first() {
-    let mut hosts = Hosts::new(named(["a"]), false);
-    join(&mut hosts, 1, "a", at(0));
-    join(&mut hosts, 2, "a", at(1_000));
-    assert_eq!(states(&hosts), [("a".into(), HostState::Receiving)]);
-    done(&mut hosts, 2);
-    assert!(hosts.settled(at(2_010), at(0)) && hosts.complete());
-    assert_eq!(hosts.mark_silent(at(60_000)), [], "nobody waits for the first");
-}
-
-#[test]
-fn two_living_receivers_of_one_name_are_both_named() {
-    let mut hosts = Hosts::new(named(["a"]), false);
-    join(&mut hosts, 1, "a", at(0));
-    join(&mut hosts, 2, "a", at(0));
-    hosts.note_heard(at(1), id(1), sequence(2)).expect("newer");
-    let rows = hosts.rows(at(0));
-    assert_eq!(rows.len(), 2);
-    for row in rows {
-        let reason = row.reason.expect("said of both");
-        assert!(reason.contains("two receivers call themselves a"), "{reason}");
-    }
-    done(&mut hosts, 1);
-    assert!(!hosts.settled(at(2), at(0)) && !hosts.complete());
-    done(&mut hosts, 2);
-    assert!(hosts.settled(at(2), at(0)) && hosts.complete());
-}
-
-#[test]
-fn a_late_word_of_a_start_that_was_replaced_keeps_nobody_waiting() {
-    let mut hosts = Hosts::new(named(["a"]), false);
-    join(&mut hosts, 1, "a", at(0));
-    join(&mut hosts, 2, "a", at(10));
-    failed(&mut hosts, 2);
-    hosts.note_heard(at(11), id(1), sequence(2)).expect("it was overtaken by the second start's hello");
-    assert!(!hosts.settled(at(12), at(0)), "they may both be alive");
-    assert_eq!(hosts.mark_silent(at(10_011)), [], "the second one is not silent");
-    assert!(hosts.settled(at(10_012), at(0)));
-    assert_eq!(states(&hosts), [("a".into(), HostState::Failed)]);
-    assert_eq!(hosts.rows(at(0))[0].reason.as_deref(), Some("no space"), "its own reason");
-}
-
-#[test]
-fn a_late_hello_of_an_earlier_start_takes_nothing_from_a_host_that_is_done() {
-    for expected in [named(["a"]), Expected::Count(1)] {
-        let mut hosts = Hosts::new(expected, false);
-        join(&mut hosts, 2, "a", at(0));
-        done(&mut hosts, 2);
-        join(&mut hosts, 1, "a", at(100));
-        assert!(!hosts.settled(at(5_000), at(0)), "it may have begun anew");
-        assert_eq!(hosts.mark_silent(at(10_100)), [], "nothing was heard of it");
-        assert!(hosts.settled(at(10_100), at(0)) && hosts.complete());
-        assert_eq!(states(&hosts), [("a".into(), HostState::Done)]);
-        hosts.note_heard(at(10_200), id(1), sequence(2)).expect("newer");
-        assert!(!hosts.settled(at(10_200), at(0)), "it lives after all");
-    }
-}
-
-#[test]
-fn done_is_not_taken_back() {
-    let mut hosts = Hosts::new(Expected::Anyone, false);
-    join(&mut hosts, 1, "a", at(0));
-    done(&mut hosts, 1);
-    failed(&mut hosts, 1);
-    join(&mut hosts, 1, "a", at(1));
-    hosts.mark_silent(at(60_000));
-    assert_eq!(states(&hosts), [("a".into(), HostState::Done)]);
-    assert_eq!(hosts.rows(at(0))[0].reason, None);
-}
-
-#[test]
-fn failed_is_not_taken_back() {
-    let mut hosts = Hosts::new(Expected::Anyone, false);
-    join(&mut hosts, 1, "a", at(0));
-    failed(&mut hosts, 1);
-    done(&mut hosts, 1);
-    assert_eq!(states(&hosts), [("a".into(), HostState::Failed)]);
-    assert!(!hosts.complete());
-}
+use crate::wire::Totals;
 
 #[test]
 fn a_number_that_was_heard_is_refused() {
-    let mut hosts = Hosts::new(Expected::Anyone, false);
+    let mut hosts = hosts_of(Expected::Anyone);
     join(&mut hosts, 1, "a", at(0));
     assert_eq!(hosts.note_heard(at(1), id(1), sequence(5)), Ok(()));
     assert_eq!(hosts.note_heard(at(2), id(1), sequence(5)), Err(Discard::Replayed));
@@ -99,7 +16,7 @@ fn a_number_that_was_heard_is_refused() {
 
 #[test]
 fn a_silent_host_comes_back() {
-    let mut hosts = Hosts::new(Expected::Anyone, false);
+    let mut hosts = hosts_of(Expected::Anyone);
     join(&mut hosts, 1, "a", at(0));
     assert_eq!(hosts.mark_silent(at(9_999)), []);
     assert_eq!(hosts.mark_silent(at(10_000)), [name("a")]);
@@ -112,7 +29,7 @@ fn a_silent_host_comes_back() {
 
 #[test]
 fn a_host_that_nothing_reached_is_served_again_once_symbols_get_through() {
-    let mut hosts = Hosts::new(named(["a"]), false);
+    let mut hosts = hosts_of(named(["a"]));
     join(&mut hosts, 1, "a", at(0));
     let mut serve = |lacks, group_bytes| hosts.note_report(id(1), &report(lacks), group_bytes);
     assert_eq!(serve(100, 0), Serve::Now);
@@ -125,17 +42,19 @@ fn a_host_that_nothing_reached_is_served_again_once_symbols_get_through() {
 
 #[test]
 fn a_host_that_nothing_reaches_keeps_no_sidelined_one_waiting() {
-    let mut hosts = Hosts::new(named(["a"]), false);
+    let mut hosts = hosts_of(named(["a"]));
     join(&mut hosts, 1, "a", at(0));
+    hosts.note_heard(at(1), id(1), sequence(1)).expect("newer");
     hosts.note_report(id(1), &report(100), 0);
     assert!(hosts.somebody_lacks());
+    hosts.note_heard(at(2), id(1), sequence(2)).expect("newer");
     hosts.note_report(id(1), &report(100), UNREACHABLE_AFTER_BYTES + 1);
     assert!(!hosts.somebody_lacks());
 }
 
 #[test]
 fn few_degraded_hosts_are_judged_beside_each_other_or_not_at_all() {
-    let mut hosts = Hosts::new(named(["lossy", "slow"]), false);
+    let mut hosts = hosts_of(named(["lossy", "slow"]));
     join(&mut hosts, 1, "lossy", at(0));
     join(&mut hosts, 2, "slow", at(0));
     let hear = |hosts: &mut Hosts, host, highest, lost| {
@@ -156,22 +75,22 @@ fn few_degraded_hosts_are_judged_beside_each_other_or_not_at_all() {
 }
 
 #[test]
-fn named_hosts_are_waited_for_and_others_are_not() {
-    let mut hosts = Hosts::new(named(["a", "b"]), false);
+fn named_hosts_are_waited_for_and_others_do_not_take_part() {
+    let mut hosts = hosts_of(named(["a", "b"]));
     join(&mut hosts, 1, "a", at(0));
-    join(&mut hosts, 3, "stranger", at(0));
+    assert_eq!(hosts.may_join(&name("stranger")), Err(Discard::Unlisted));
     done(&mut hosts, 1);
     assert!(!hosts.settled(at(1), at(0)), "b has not answered");
     join(&mut hosts, 2, "b", at(2));
     assert!(!hosts.settled(at(3), at(0)));
     failed(&mut hosts, 2);
     assert!(hosts.settled(at(4), at(0)) && !hosts.complete());
-    assert_eq!(states(&hosts).len(), 3, "the stranger is in the table");
+    assert_eq!(states(&hosts), [("a".into(), HostState::Done), ("b".into(), HostState::Failed)]);
 }
 
 #[test]
 fn named_hosts_are_complete_when_all_are_done() {
-    let mut hosts = Hosts::new(named(["a", "b"]), false);
+    let mut hosts = hosts_of(named(["a", "b"]));
     join(&mut hosts, 1, "a", at(0));
     join(&mut hosts, 2, "b", at(0));
     done(&mut hosts, 1);
@@ -182,7 +101,7 @@ fn named_hosts_are_complete_when_all_are_done() {
 
 #[test]
 fn a_named_host_that_never_answers_has_a_row_that_says_so() {
-    let hosts = Hosts::new(named(["a"]), false);
+    let hosts = hosts_of(named(["a"]));
     assert_eq!(states(&hosts), [("a".into(), HostState::NeverAnswered)]);
     assert!(hosts.rows(at(0))[0].reason.is_some());
     assert!(!hosts.settled(at(60_000), at(0)) && !hosts.complete());
@@ -190,7 +109,7 @@ fn a_named_host_that_never_answers_has_a_row_that_says_so() {
 
 #[test]
 fn a_silent_host_that_is_named_is_waited_for() {
-    let mut hosts = Hosts::new(named(["a"]), false);
+    let mut hosts = hosts_of(named(["a"]));
     join(&mut hosts, 1, "a", at(0));
     hosts.mark_silent(at(20_000));
     assert!(!hosts.settled(at(20_000), at(0)));
@@ -198,7 +117,7 @@ fn a_silent_host_that_is_named_is_waited_for() {
 
 #[test]
 fn a_count_is_reached_by_whoever_is_done() {
-    let mut hosts = Hosts::new(Expected::Count(2), false);
+    let mut hosts = hosts_of(Expected::Count(2));
     for (host, name) in [(1, "a"), (2, "b"), (3, "c")] {
         join(&mut hosts, host, name, at(0));
     }
@@ -210,7 +129,7 @@ fn a_count_is_reached_by_whoever_is_done() {
 
 #[test]
 fn a_count_with_a_failed_host_is_settled_and_not_complete() {
-    let mut hosts = Hosts::new(Expected::Count(2), false);
+    let mut hosts = hosts_of(Expected::Count(2));
     join(&mut hosts, 1, "a", at(0));
     join(&mut hosts, 2, "b", at(0));
     done(&mut hosts, 1);
@@ -219,35 +138,8 @@ fn a_count_with_a_failed_host_is_settled_and_not_complete() {
 }
 
 #[test]
-fn a_failed_start_and_its_replacement_count_as_one_host() {
-    let mut hosts = Hosts::new(Expected::Count(2), false);
-    join(&mut hosts, 1, "a", at(0));
-    join(&mut hosts, 2, "b", at(0));
-    join(&mut hosts, 3, "a", at(10));
-    hosts
-        .note_heard(at(11), id(1), sequence(2))
-        .expect("its last word was overtaken by the hello of the next start");
-    failed(&mut hosts, 1);
-    done(&mut hosts, 3);
-    assert!(!hosts.settled(at(5_000), at(0)), "b is at work");
-    done(&mut hosts, 2);
-    assert!(hosts.settled(at(5_001), at(0)) && hosts.complete(), "two hosts hold it");
-}
-
-#[test]
-fn two_starts_that_are_done_are_one_host() {
-    let mut hosts = Hosts::new(Expected::Count(2), false);
-    join(&mut hosts, 1, "a", at(0));
-    join(&mut hosts, 2, "a", at(10));
-    hosts.note_heard(at(11), id(1), sequence(2)).expect("its last word came late");
-    done(&mut hosts, 1);
-    existing(&mut hosts, 2);
-    assert!(!hosts.settled(at(5_000), at(0)) && !hosts.complete());
-}
-
-#[test]
 fn with_nobody_expected_all_who_answer_are_waited_for_and_a_moment_longer() {
-    let mut hosts = Hosts::new(Expected::Anyone, false);
+    let mut hosts = hosts_of(Expected::Anyone);
     join(&mut hosts, 1, "a", at(0));
     done(&mut hosts, 1);
     assert!(!hosts.settled(at(5_999), at(5_000)), "a second after the pass");
@@ -261,7 +153,7 @@ fn with_nobody_expected_all_who_answer_are_waited_for_and_a_moment_longer() {
 
 #[test]
 fn with_nobody_expected_and_nobody_there_the_push_ends_incomplete() {
-    let hosts = Hosts::new(Expected::Anyone, false);
+    let hosts = hosts_of(Expected::Anyone);
     assert!(!hosts.settled(at(14_999), at(5_000)));
     assert!(hosts.settled(at(15_000), at(5_000)) && !hosts.complete());
 }
@@ -269,38 +161,39 @@ fn with_nobody_expected_and_nobody_there_the_push_ends_incomplete() {
 #[test]
 fn a_host_of_another_version_is_settled_and_not_complete() {
     for expected in [named(["a"]), Expected::Count(1)] {
-        let mut hosts = Hosts::new(expected, false);
-        assert!(hosts.speaks_other_version(&name("a"), "it speaks version 2"));
-        assert!(!hosts.speaks_other_version(&name("a"), "it speaks version 2"), "no news");
+        let mut hosts = hosts_of(expected);
+        assert!(hosts.speaks_other_version(&name("a"), "it speaks version 3"));
+        assert!(!hosts.speaks_other_version(&name("a"), "it speaks version 3"), "no news");
         assert_eq!(states(&hosts), [("a".into(), HostState::OtherVersion)]);
-        assert!(hosts.settled(at(1), at(0)) && !hosts.complete());
+        assert!(!hosts.settled(at(4_999), at(0)), "anybody can say so of a host that is about to speak");
+        assert!(hosts.settled(at(5_000), at(0)) && !hosts.complete());
     }
 }
 
 #[test]
 fn a_host_that_was_upgraded_is_of_another_version_no_more() {
-    let mut hosts = Hosts::new(named(["a"]), false);
-    hosts.speaks_other_version(&name("a"), "it speaks version 2");
+    let mut hosts = hosts_of(named(["a"]));
+    hosts.speaks_other_version(&name("a"), "it speaks version 3");
     join(&mut hosts, 1, "a", at(0));
     assert_eq!(states(&hosts), [("a".into(), HostState::Receiving)]);
-    assert!(!hosts.speaks_other_version(&name("a"), "it speaks version 2"), "an old notice");
+    assert!(!hosts.speaks_other_version(&name("a"), "it speaks version 3"), "an old notice");
     assert_eq!(states(&hosts), [("a".into(), HostState::Receiving)]);
 }
 
 #[test]
 fn reports_are_spread_over_those_expected_and_those_known() {
-    let mut hosts = Hosts::new(Expected::Count(2), false);
+    let mut hosts = hosts_of(Expected::Count(2));
     assert_eq!(hosts.answering(), 2);
     (1..=3).for_each(|host| join(&mut hosts, host, &format!("h{host}"), at(0)));
     assert_eq!(hosts.answering(), 3);
     let slots: Vec<u32> = (1..=3).map(|host| hosts.get(id(host)).expect("joined").slot()).collect();
     assert_eq!(slots, [0, 1, 2]);
-    assert_eq!(Hosts::new(Expected::Anyone, false).answering(), 1);
+    assert_eq!(hosts_of(Expected::Anyone).answering(), 1);
 }
 
 #[test]
 fn who_has_said_its_last_word_is_not_given_time_to_answer() {
-    let mut hosts = Hosts::new(Expected::Count(4), false);
+    let mut hosts = hosts_of(Expected::Count(4));
     (1..=4).for_each(|host| join(&mut hosts, host, &format!("h{host}"), at(0)));
     let millisecond = Duration::from_millis(1);
     assert_eq!(hosts.asked(), Asked { slots: 4, window: millisecond });
@@ -314,7 +207,7 @@ fn who_has_said_its_last_word_is_not_given_time_to_answer() {
 
 #[test]
 fn while_hosts_say_hello_reports_take_little_of_what_all_may_say() {
-    let mut hosts = Hosts::new(Expected::Count(40), false);
+    let mut hosts = hosts_of(Expected::Count(40));
     let spread = |hosts: &Hosts| hosts.asked().window * 4_000;
     join(&mut hosts, 1, "a", at(0));
     assert_eq!((hosts.asked().slots, spread(&hosts)), (1, Duration::from_secs(8)));
@@ -326,68 +219,4 @@ fn while_hosts_say_hello_reports_take_little_of_what_all_may_say() {
     );
     (21..=40).for_each(|host| join(&mut hosts, host, &format!("h{host}"), at(0)));
     assert_eq!((hosts.asked().slots, spread(&hosts)), (40, Duration::from_secs(40)));
-}
-
-fn named<const N: usize>(names: [&str; N]) -> Expected {
-    Expected::Named(names.into_iter().map(name).collect())
-}
-
-fn join(hosts: &mut Hosts, host: u8, called: &str, now: Moment) {
-    let hello = Hello { name: name(called), software: String::new(), busy: false, kept: Vec::new() };
-    let cipher = || Cipher::upward(&GroupKey::new([1; 32]), SessionId([1; 16]), id(host));
-    hosts.join(now, address(host), id(host), cipher, &hello).expect("room");
-}
-
-/// Returns the report of a host that lacks `symbols` symbols of the first block and has received nothing.
-fn report(symbols: u16) -> Report {
-    Report {
-        round: 1,
-        highest: sequence(1),
-        blocks_held: 0,
-        covered: 1,
-        deficits: vec![DeficitRun { first: BlockIndex(0), blocks: 1, symbols }],
-        gaps: Vec::new(),
-        kept: Vec::new(),
-        totals: Totals::default(),
-    }
-}
-
-fn done(hosts: &mut Hosts, host: u8) {
-    let done = Done { root: Root([0; 32]), existing: false, totals: Totals::default() };
-    hosts.note_done(at(1), id(host), &done, 1);
-}
-
-fn existing(hosts: &mut Hosts, host: u8) {
-    let done = Done { root: Root([0; 32]), existing: true, totals: Totals::default() };
-    hosts.note_done(at(1), id(host), &done, 1);
-}
-
-fn failed(hosts: &mut Hosts, host: u8) {
-    let reason = "no space".to_owned();
-    let failed = Failed { kind: FailureKind::NoSpace, reason, totals: Totals::default() };
-    hosts.note_failed(at(1), id(host), &failed);
-}
-
-fn states(hosts: &Hosts) -> Vec<(String, HostState)> {
-    hosts.rows(at(0)).into_iter().map(|row| (row.name.to_string(), row.state)).collect()
-}
-
-fn name(text: &str) -> HostName {
-    HostName::new(text).expect("plain")
-}
-
-fn address(host: u8) -> SocketAddr {
-    ([10, 0, 0, host], 1).into()
-}
-
-fn id(host: u8) -> ReceiverId {
-    ReceiverId([host; 8])
-}
-
-fn at(ms: u64) -> Moment {
-    Moment::from_micros(ms * 1_000)
-}
-
-fn sequence(number: u64) -> Sequence {
-    Sequence::new(number).expect("small")
 }

@@ -65,4 +65,12 @@ impl StoreSpec {
             .and_then(|(kind, path)| Self::parse(kind, &given(Some(Path::new(path)))))
             .unwrap_or_else(|| Err(SpecError::NotAStore { given: text.to_owned(), forms: Self::FORMS }))
     }
+
+    /// Returns the directory in which files have the names that senders give them, if the store is such a one.
+    pub fn named_by_senders(&self) -> Option<&Path> {
+        match self {
+            Self::Directory(path) => Some(path),
+            Self::Nova(_) => None,
+        }
+    }
 }

@@ -5,27 +5,31 @@ use std::path::PathBuf;
 use glancecast_platform::multicast::Group;
 use glancecast_platform::transport::Marking;
 use glancecast_proto::ids::HostName;
+use glancecast_proto::known::UnknownHosts;
 use glancecast_proto::limits::HOSTS_MAX;
 
-use crate::request::{self, KeySource, RequestError, Targets};
+use crate::request::{self, KeySource, KnownHostsOptions, RequestError, Signing, Targets};
 
-/// The expected hosts.
+/// The hosts that are meant.
 #[derive(Debug, clap::Args)]
-#[command(next_help_heading = "Expected hosts [default: every host that answers]")]
+#[command(next_help_heading = "Hosts [default: --everyone]")]
 pub(crate) struct Hosts {
-    /// Names of the expected hosts, separated by commas
+    /// All hosts of the group; none has to answer
+    #[arg(long, group = "expected")]
+    everyone: bool,
+    /// Names of the hosts, separated by commas. Others neither write nor answer, here and with the next three options
     #[arg(long, value_name = "A,B", value_delimiter = ',', value_parser = HostName::new, group = "expected")]
     hosts: Vec<HostName>,
-    /// File with the names of the expected hosts: one a line, # starts a comment
+    /// File with the names of the hosts: one a line, # starts a comment
     #[arg(long, value_name = "FILE", group = "expected")]
     hosts_file: Option<PathBuf>,
-    /// Number of expected hosts, whichever they are
+    /// All hosts of the group, of which so many have to answer
     #[arg(
         long, value_name = "N", group = "expected",
         value_parser = clap::value_parser!(u32).range(1..=HOSTS_MAX as i64)
     )]
     expect: Option<u32>,
-    /// Expect the hosts of this Nova aggregate, except those that are disabled or down; can be repeated
+    /// The hosts of this Nova aggregate, except those that are disabled or down; can be repeated
     #[arg(long, value_name = "NAME", conflicts_with = "expected")]
     aggregate: Vec<String>,
     /// The same for an availability zone of Nova; with --aggregate: the hosts of both
@@ -36,7 +40,8 @@ pub(crate) struct Hosts {
 impl Hosts {
     /// Reads the hosts file, if there is one.
     pub(super) fn targets(self) -> Result<Targets, RequestError> {
-        let Self { hosts, hosts_file, expect, aggregate: aggregates, availability_zone: zones } = self;
+        let Self { everyone: _, hosts, hosts_file, expect, aggregate: aggregates, availability_zone: zones } =
+            self;
         match (hosts_file, expect) {
             (Some(path), _) => Targets::from_file(&path),
             (None, Some(count)) => Ok(Targets::Count(count)),
@@ -92,6 +97,49 @@ impl GroupKey {
             (None, true) => Ok(KeySource::Insecure),
             (None, false) => Err(RequestError::NoKey),
         }
+    }
+}
+
+/// The key that signs.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Keys")]
+pub(crate) struct SigningArgs {
+    /// File with the sender key that signs; hosts that list it (--sender there) take nothing that is not signed by one
+    /// of their senders
+    #[arg(long, value_name = "FILE")]
+    sender_key: Option<PathBuf>,
+    /// Do not warn that nothing is signed: for hosts that accept everybody who has the group key
+    #[arg(long, conflicts_with = "sender_key")]
+    unsigned: bool,
+}
+
+impl SigningArgs {
+    pub(super) fn signing(self) -> Signing {
+        match (self.sender_key, self.unsigned) {
+            (Some(path), _) => Signing::Key(path),
+            (None, true) => Signing::Unsigned,
+            (None, false) => Signing::Unset,
+        }
+    }
+}
+
+/// The hosts that are known by their keys.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Keys")]
+pub(crate) struct Known {
+    /// File with the public keys of known hosts [default: /etc/glancecast/known_hosts for root, else
+    /// glancecast/known_hosts in $XDG_STATE_HOME or ~/.local/state]
+    #[arg(long, value_name = "FILE")]
+    known_hosts: Option<PathBuf>,
+    /// Count no host that is not in that file [default: the first key of a new host is taken and kept]
+    #[arg(long)]
+    strict_hosts: bool,
+}
+
+impl Known {
+    pub(crate) fn options(&self) -> KnownHostsOptions {
+        let unknown = if self.strict_hosts { UnknownHosts::Refused } else { UnknownHosts::Taken };
+        KnownHostsOptions { file: self.known_hosts.clone(), unknown }
     }
 }
 

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use common::{Cloud, Output};
-pub(crate) use query::{ImageQueryArgs, QueryArgs};
+pub(crate) use query::{HostsArgs, ImageQueryArgs, QueryArgs};
 pub(crate) use send::SendArgs;
 
 /// Copies an operating-system image to many hosts at once, over multicast, and proves every copy.
@@ -28,9 +28,9 @@ pub(crate) enum Command {
     Send(Box<SendArgs>),
     /// List the images in Glance
     Images(Box<ImagesArgs>),
-    /// List the hosts that listen on the group, and what they hold
+    /// List the hosts that listen on the group, and what they hold; or forget the keys of hosts
     #[command(after_help = HOSTS_EXIT_CODES)]
-    Hosts(Box<QueryArgs>),
+    Hosts(Box<HostsArgs>),
     /// Show which hosts hold an image, when it was proven and how long it is kept
     #[command(after_help = STATUS_EXIT_CODES)]
     Status(Box<ImageQueryArgs>),
@@ -54,7 +54,8 @@ Exit codes:
 
 const HOSTS_EXIT_CODES: &str = "\
 Exit codes:
-  0  every expected host answered; where none is expected, at least one did
+  0  every expected host answered; where none is expected, at least one did.
+     With --forget: none of these hosts is known
   1  the query could not be sent
   2  a mistake in the command line, the configuration or the credentials
   3  some expected host did not answer: the table says which";
@@ -144,7 +145,9 @@ mod tests {
     use clap::CommandFactory;
 
     use super::*;
-    use crate::request::{GlanceImage, Image, KeySource, PushOptions, QueryKind, SignatureRule};
+    use crate::request::{
+        GlanceImage, Image, KeySource, KnownHostsOptions, PushOptions, QueryKind, SignatureRule,
+    };
 
     #[test]
     fn the_command_line_is_consistent() {
@@ -169,6 +172,13 @@ mod tests {
             "send --file /x --disk-format qcow2 --as-is",
             "send --file /x --pin forever --image-id 4b2c93ee-4f24-4cfd-8fca-e1cf11ac1a44",
             "send ubuntu --one-way --overhead 5% --repeat 3",
+            "send ubuntu --one-way --hosts a,b --rate 1gbit",
+            "send ubuntu --everyone",
+            "hosts --everyone",
+            "status ubuntu --sender-key /s",
+            "send ubuntu --known-hosts /k --strict-hosts",
+            "verify ubuntu --known-hosts /k --strict-hosts",
+            "hosts --forget c1 c2 --json",
         ] {
             assert!(parse(&format!("glancecast {good} --insecure")).is_ok(), "{good}");
         }
@@ -177,6 +187,7 @@ mod tests {
             "keygen group.key",
             "keygen --sender sender.key",
             "keygen --all /etc/glancecast --json",
+            "hosts --forget c1,c2 --known-hosts /k --json",
         ] {
             assert!(parse(&format!("glancecast {good}")).is_ok(), "{good}");
         }
@@ -218,13 +229,20 @@ mod tests {
             "glancecast send ubuntu --insecure --one-way --expect 2",
             "glancecast send ubuntu --insecure --one-way --overhead 101%",
             "glancecast send ubuntu --insecure --aggregate gpu --hosts a",
-            "glancecast send ubuntu --insecure --aggregate gpu --one-way --rate 1gbit",
+            "glancecast send ubuntu --insecure --everyone --hosts a",
+            "glancecast hosts --insecure --everyone --aggregate gpu",
             "glancecast send ubuntu --insecure --stall-timeout 10ms",
             "glancecast images --limit 0",
             "glancecast status --insecure",
             "glancecast hosts --insecure --expect 2 --hosts a",
             "glancecast hosts --insecure --expect 2 --aggregate gpu",
             "glancecast unpin ubuntu --insecure --key /k",
+            "glancecast hosts --forget",
+            "glancecast hosts --forget c/1",
+            "glancecast hosts --forget c1 --hosts c2",
+            "glancecast hosts --forget c1 --aggregate gpu",
+            "glancecast hosts --forget c1 --strict-hosts",
+            "glancecast status ubuntu --insecure --forget c1",
             "glancecast hosts --insecure --wait 2",
             "glancecast images --status activ",
         ] {
@@ -249,11 +267,35 @@ mod tests {
     }
 
     #[test]
+    fn known_hosts_are_part_of_a_push_and_of_a_query() {
+        let strict = KnownHostsOptions {
+            file: Some("/k".into()),
+            unknown: glancecast_proto::known::UnknownHosts::Refused,
+        };
+        for (flags, expected) in
+            [("", KnownHostsOptions::default()), (" --known-hosts /k --strict-hosts", strict)]
+        {
+            let found =
+                match parse(&format!("glancecast send ubuntu --insecure{flags}")).expect("a push").command {
+                    Command::Send(args) => args.request().expect("a request").options().known_hosts.clone(),
+                    _ => panic!("not a push"),
+                };
+            assert_eq!(found, expected);
+            let found = match parse(&format!("glancecast hosts --insecure{flags}")).expect("a query").command
+            {
+                Command::Hosts(args) => args.query.request(QueryKind::Hosts).expect("a request").known_hosts,
+                _ => panic!("not a query"),
+            };
+            assert_eq!(found, expected);
+        }
+    }
+
+    #[test]
     fn options_of_which_something_is_missing_are_refused_with_what_to_give() {
         let refused = |line: &str| match parse(line).expect("clap sees no mistake").command {
             Command::Send(args) => args.request().map(drop).map_err(|error| error.to_string()),
             Command::Hosts(args) => {
-                args.request(QueryKind::Hosts).map(drop).map_err(|error| error.to_string())
+                args.query.request(QueryKind::Hosts).map(drop).map_err(|error| error.to_string())
             }
             _ => panic!("neither a push nor a query"),
         };
@@ -262,7 +304,6 @@ mod tests {
             ("glancecast hosts", "no key: give --key FILE"),
             ("glancecast send --insecure", "give --file PATH"),
             ("glancecast send ubuntu --insecure --one-way", "--rate 500mbit"),
-            ("glancecast send ubuntu --insecure --only-listed", "--hosts-file"),
             ("glancecast send ubuntu --insecure --confirm --hosts a", "needs --aggregate"),
             ("glancecast hosts --insecure --hosts-file /nowhere", "hosts file /nowhere: "),
         ] {

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use glancecast_platform::units::parse_duration;
+use glancecast_proto::ids::HostName;
 
-use super::common::{Cloud, GroupKey, Hosts, Network, Output};
+use super::common::{Cloud, GroupKey, Hosts, Known, Network, Output, SigningArgs};
 use crate::request::{QueryKind, QueryRequest, RequestError};
 
 #[derive(Debug, clap::Args)]
@@ -27,7 +28,28 @@ pub(crate) struct QueryArgs {
     #[command(flatten)]
     key: GroupKey,
     #[command(flatten)]
+    signing: SigningArgs,
+    #[command(flatten)]
+    pub(crate) known: Known,
+    #[command(flatten)]
     pub(crate) output: Output,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct HostsArgs {
+    /// Ask nobody, and remove these hosts from the file of known hosts: the next key of such a host is taken as that of
+    /// a new one. For hosts that were reinstalled or have left; needs no key
+    #[arg(
+        long, value_name = "NAME", num_args = 1.., value_delimiter = ',', value_parser = HostName::new,
+        conflicts_with_all = ["expected", "aggregate", "availability_zone", "strict_hosts"]
+    )]
+    pub(crate) forget: Vec<HostName>,
+    /// Add the keys of the hosts that answer to the file of known hosts; a key that is there is not replaced. For hosts
+    /// that a push with --strict-hosts is to reach
+    #[arg(long, conflicts_with_all = ["forget", "strict_hosts"])]
+    pub(crate) enroll: bool,
+    #[command(flatten)]
+    pub(crate) query: QueryArgs,
 }
 
 #[derive(Debug, clap::Args)]
@@ -47,6 +69,8 @@ impl QueryArgs {
             network: self.network.marked(self.dscp),
             wait: self.wait,
             key: self.key.source()?,
+            signing: self.signing.signing(),
+            known_hosts: self.known.options(),
         })
     }
 }

@@ -10,12 +10,12 @@ use glancecast_proto::sender::OneWay;
 use glancecast_proto::wire::Pin;
 use glancecast_sandbox::Unsandboxed;
 
-use super::common::{Cloud, GroupKey, Hosts, Network, Output};
+use super::common::{Cloud, GroupKey, Hosts, Known, Network, Output, SigningArgs};
 use super::units;
 use crate::pipeline::compress::Compression;
 use crate::request::{
     Conversion, FileImage, FormatRules, GlanceImage, Image, ImageId, PASSES_MAX, PushOptions, PushRequest,
-    RequestError, SignatureRule, Signing,
+    RequestError, SignatureRule,
 };
 
 #[derive(Debug, clap::Args)]
@@ -79,6 +79,8 @@ pub(crate) struct SendArgs {
     #[command(flatten)]
     signing: SigningArgs,
     #[command(flatten)]
+    known: Known,
+    #[command(flatten)]
     pub(crate) output: Output,
     /// Print no progress, and no table when the push is complete
     #[arg(long, help_heading = "Output")]
@@ -115,16 +117,13 @@ struct Glance {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Delivery")]
 struct Delivery {
-    /// Answer and repair only for the named hosts; others may receive the push, but cannot delay it
-    #[arg(long)]
-    only_listed: bool,
     /// End the push after this time, even if hosts are missing [default: 2m plus four times what a fixed --rate needs,
     /// or twenty times what the maximum of --rate auto needs]
     #[arg(long, value_name = "DUR", value_parser = parse_duration)]
     timeout: Option<Duration>,
     /// For hosts that cannot answer: send everything with redundancy and wait for nobody; which hosts hold the image
     /// is not known then
-    #[arg(long, conflicts_with_all = ["expected", "aggregate", "availability_zone"])]
+    #[arg(long, conflicts_with = "expect")]
     one_way: bool,
     /// With --one-way: repair symbols in addition to the image; they make good about as much loss
     #[arg(long, value_name = "PERCENT", default_value = "10%", value_parser = units::overhead, requires = "one_way")]
@@ -153,23 +152,11 @@ struct Speed {
     mtu: Option<u16>,
 }
 
-/// The key that signs.
-#[derive(Debug, clap::Args)]
-#[command(next_help_heading = "Keys")]
-struct SigningArgs {
-    /// File with the sender key that signs the push; hosts that list it (--sender there) accept no other pushes
-    #[arg(long, value_name = "FILE")]
-    sender_key: Option<PathBuf>,
-    /// Do not warn that the push is not signed: for hosts that accept pushes from every holder of the group key
-    #[arg(long, conflicts_with = "sender_key")]
-    unsigned: bool,
-}
-
 impl SendArgs {
     /// Reads the hosts file, if there is one.
     pub(crate) fn request(self) -> Result<PushRequest, RequestError> {
         let Self { glance, delivery, speed, .. } = self;
-        let Delivery { only_listed, timeout, one_way, overhead, repeat: passes } = delivery;
+        let Delivery { timeout, one_way, overhead, repeat: passes } = delivery;
         let (confirm, os_cloud) = (glance.confirm, glance.cloud.os_cloud.clone());
         let image = match (self.file, self.image) {
             (Some(path), _) => {
@@ -194,12 +181,12 @@ impl SendArgs {
             rate: speed.rate,
             mtu: speed.mtu,
             targets: self.hosts.targets()?,
-            only_listed,
             confirm,
             one_way: one_way.then_some(OneWay { overhead, passes }),
             timeout,
             key: self.key.source()?,
             signing: self.signing.signing(),
+            known_hosts: self.known.options(),
             compression: self.compress,
             spool: self.spool,
         })
@@ -215,15 +202,5 @@ impl Glance {
         };
         let Self { allow_unverified, stall_timeout, .. } = self;
         GlanceImage { name_or_id, signatures, allow_unverified, stall_timeout }
-    }
-}
-
-impl SigningArgs {
-    fn signing(self) -> Signing {
-        match (self.sender_key, self.unsigned) {
-            (Some(path), _) => Signing::Key(path),
-            (None, true) => Signing::Unsigned,
-            (None, false) => Signing::Unset,
-        }
     }
 }

@@ -4,13 +4,16 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use glancecast_fec::Esi;
+use glancecast_platform::keyfile;
+use glancecast_proto::agree::AgreementPublic;
 use glancecast_proto::ids::{BlockIndex, HostName, ReceiverId, Sequence};
 use glancecast_proto::integrity::{BlockHash, Root};
+use glancecast_proto::seal::{Cipher, GroupKey};
 use glancecast_proto::wire::{
-    DeficitRun, Down, Encoding, End, Hello, ManifestEntry, ManifestRun, Poll, Report, SYMBOL_OVERHEAD,
-    SymbolHeader, Totals, Up,
+    About, Answer, AnswerState, Ask, DeficitRun, Down, Encoding, End, HeldDigest, ManifestEntry, ManifestRun,
+    Page, Poll, Report, SYMBOL_OVERHEAD, SymbolHeader, Totals, Up,
 };
-use glancecast_tests::attacker::{Attack, Attacker, Insider};
+use glancecast_tests::attacker::{Attack, Attacker, Insider, host_key};
 use glancecast_tests::testbed::Testbed;
 
 /// Sends a bad symbol of each block whose first symbol it hears, before the correct one.
@@ -61,15 +64,17 @@ impl Poison {
     }
 }
 
-/// Invented hosts that lack nearly all of all blocks, whatever is sent.
+/// Invented hosts that lack nearly all of all blocks, whatever is sent, and answer each poll.
 pub(super) struct Crowd {
     insider: Insider,
+    /// The round of the last poll.
+    round: u32,
     pub(super) number: u64,
 }
 
 impl Crowd {
     pub(super) fn start(testbed: &Testbed) -> Attack<Self> {
-        let crowd = Self { insider: Attacker::join(testbed).with_key(testbed.key()), number: 0 };
+        let crowd = Self { insider: Attacker::join(testbed).with_key(testbed.key()), round: 0, number: 0 };
         Attack::start(crowd, Duration::from_millis(2), Self::speak)
     }
 
@@ -78,14 +83,19 @@ impl Crowd {
         let host = (self.number % 40) as u8;
         let id = ReceiverId([host + 1; 8]);
         let geometry = self.insider.announced.announce.geometry;
+        for (_, datagram) in self.insider.attacker.hear() {
+            let down = Down::open(self.insider.cipher(), geometry, None, &datagram, |_| Ok(()));
+            if let Ok((_, Down::Poll(poll))) = down {
+                self.round = poll.round;
+            }
+        }
         if self.number <= 40 || self.number.is_multiple_of(50) {
             let name = HostName::new(&format!("forged-{host}")).expect("plain");
-            let hello = Hello { name, software: String::new(), busy: false, kept: Vec::new() };
-            return self.insider.say_up(&Up::Hello(hello), id, self.number);
+            return self.insider.greet(&name, id, self.number);
         }
         let symbols = geometry.symbols_max() as u16 - 1;
         let report = Report {
-            round: (self.number / 10) as u32,
+            round: self.round,
             // As if everything up to now had arrived: what the host lacks was not sent since.
             highest: Sequence::new(Sequence::MAX).expect("40 bits"),
             blocks_held: 0,
@@ -93,9 +103,55 @@ impl Crowd {
             deficits: vec![DeficitRun { first: BlockIndex(0), blocks: geometry.blocks() as u16, symbols }],
             gaps: Vec::new(),
             kept: Vec::new(),
+            suspects: Vec::new(),
+            buffers: 64,
+            via: None,
             totals: Totals { bytes_received: self.number * 100_000, ..Totals::default() },
         };
         self.insider.say_up(&Up::Report(report), id, self.number);
+    }
+}
+
+/// Answers each query in the name of a host, at once and with a key of its own: all is well there.
+pub(super) struct Impostor {
+    attacker: Attacker,
+    key: GroupKey,
+    name: HostName,
+    pub(super) answered: u32,
+}
+
+impl Impostor {
+    pub(super) fn start(testbed: &Testbed, name: &str) -> Attack<Self> {
+        let key = keyfile::load(testbed.key()).expect("the testbed's key");
+        let name = HostName::new(name).expect("plain");
+        let impostor = Self { attacker: Attacker::join(testbed), key, name, answered: 0 };
+        Attack::start(impostor, Duration::from_micros(500), Self::step)
+    }
+
+    fn step(&mut self) {
+        for (_, datagram) in self.attacker.hear() {
+            let Ok((ask, _)) = Ask::open(&self.key, &datagram) else { continue };
+            let receiver = ReceiverId([0x1F; 8]);
+            let about = About {
+                key: host_key().public(),
+                agreement: AgreementPublic([9; 32]),
+                name: self.name.clone(),
+                software: "glancecastd 0.1.0".into(),
+                store: "directory:/srv".into(),
+                free_bytes: None,
+                held: 1,
+                pinned: 0,
+                digest: HeldDigest([0; 16]),
+                state: AnswerState::Final,
+            };
+            self.answered += 1;
+            let answer = Answer { edition: 1, pages: 1, page: Page::About(about) };
+            let number = Sequence::new(u64::from(self.answered)).expect("40 bits");
+            let cipher = Cipher::upward(&self.key, ask.id, receiver);
+            let (signer, mut out) = (host_key(), Vec::new());
+            answer.seal(&cipher, signer.within(self.key.scope(ask.id)), receiver, number, &mut out);
+            self.attacker.say_to(&out, ask.reply_to);
+        }
     }
 }
 

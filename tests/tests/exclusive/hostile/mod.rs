@@ -2,6 +2,7 @@
 //! key can do, and what they cannot. `docs/security.md` names these tests row by row.
 
 mod attackers;
+mod insiders;
 mod timed;
 
 use std::fs;
@@ -12,7 +13,7 @@ use std::time::Duration;
 use attackers::{Crowd, Poison, lie};
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::{HostName, ObjectName, ReceiverId, Sequence};
-use glancecast_proto::wire::{Failed, FailureKind, Hello, Kind, Totals, Up};
+use glancecast_proto::wire::{Failed, FailureKind, Kind, Outcome, Totals, Up};
 use glancecast_testkit::hex;
 use glancecast_tests::attacker::{Attack, Attacker, header};
 use glancecast_tests::image::{self, Seed};
@@ -98,7 +99,11 @@ fn a_host_with_the_key_cannot_push_to_those_who_list_their_senders() {
         assert_eq!(end.code(), Some(3), "{report:?}");
         report.assert_hosts(&[("r1", "failed")]);
         let reason = report.host("r1").reason.as_deref().unwrap_or_default();
-        assert!(reason.contains("accept"), "{reason}");
+        assert!(!reason.contains(&theirs.public) || signed.contains(&theirs.secret.as_str()), "{reason}");
+        assert!(
+            reason.contains("does not list this sender") || reason.contains("signed pushes only"),
+            "{reason}"
+        );
     }
     receiver.process.terminate(SOON);
     assert_eq!(receiver.stored(), [""; 0]);
@@ -112,7 +117,7 @@ fn forged_reports_neither_stop_a_push_nor_make_it_exceed_its_rate() {
     let testbed = Testbed::loopback();
     let receiver = testbed.receiver("r1", &[]);
     let push =
-        push_of(&testbed, "image.raw", 32 << 20, Seed::draw(), &["--hosts", "r1", "--rate", "120mbit"]);
+        push_of(&testbed, "image.raw", 32 << 20, Seed::draw(), &["--expect", "1", "--rate", "120mbit"]);
     let attack = Crowd::start(&testbed);
     let (_, report) = push.complete(&receiver);
     let crowd = attack.stop();
@@ -130,10 +135,10 @@ fn forged_reports_neither_stop_a_push_nor_make_it_exceed_its_rate() {
 }
 
 #[test]
-fn hosts_that_are_not_listed_cannot_influence_a_listed_push() {
+fn hosts_that_a_push_is_not_for_cannot_influence_it() {
     let testbed = Testbed::loopback();
     let receiver = testbed.receiver("r1", &[]);
-    let options = ["--hosts", "r1", "--rate", "120mbit", "--only-listed"];
+    let options = ["--hosts", "r1", "--rate", "120mbit"];
     let push = push_of(&testbed, "image.raw", 32 << 20, Seed::draw(), &options);
     let attack = Crowd::start(&testbed);
     let (_, report) = push.complete(&receiver);
@@ -147,24 +152,24 @@ fn hosts_that_are_not_listed_cannot_influence_a_listed_push() {
 fn a_forged_failure_in_the_name_of_a_host_does_not_stop_it() {
     let testbed = Testbed::loopback();
     let receiver = testbed.receiver("r1", &[]);
+    assert_eq!(testbed.ask(&["hosts", "--enroll", "--hosts", "r1"]).0, 0);
     let mut push =
         push_of(&testbed, "image.raw", 4 << 20, Seed::draw(), &["--hosts", "r1", "--rate", "20mbit"]);
     let insider = Attacker::join(&testbed).with_key(testbed.key());
     let (id, name) = (ReceiverId([7; 8]), HostName::new("r1").expect("plain"));
     for number in 0..20 {
-        let hello = Hello { name: name.clone(), software: String::new(), busy: false, kept: Vec::new() };
-        insider.say_up(&Up::Hello(hello), id, 2 * number + 1);
+        insider.greet(&name, id, 2 * number + 1);
         let (kind, totals) = (FailureKind::Store, Totals::default());
-        insider.say_up(&Up::Failed(Failed { kind, reason: "forged".into(), totals }), id, 2 * number + 2);
+        let receipt = insider.receipt(&name, Outcome::Failed(kind));
+        let failed = Failed { kind, reason: "forged".into(), totals, receipt };
+        insider.say_up(&Up::Failed(failed), id, 2 * number + 2);
         std::thread::sleep(Duration::from_millis(50));
     }
     let (_, report) = push.process.report(PATIENCE);
     assert_eq!(image::blake3_of(&receiver.only_file("image.raw")), push.sum);
-    report.assert_hosts(&[("r1", "done"), ("r1", "failed")]);
-    let told = report.hosts.iter().any(|host| {
-        host.reason.as_deref().is_some_and(|reason| reason.contains("two receivers call themselves r1"))
-    });
-    assert!(told, "{:?}", report.hosts);
+    report.assert_hosts(&[("r1", "done")]);
+    let log = push.process.process.log_lines();
+    assert!(log.iter().any(|line| line.contains("has another key")), "{log:?}");
 }
 
 #[test]
@@ -252,7 +257,8 @@ fn no_log_says_a_key_however_much_it_says() {
     let mut command = testbed.command("r1", "glancecastd");
     let store = format!("directory:{}", testbed.store("r1").display());
     command.args(["--name", "r1", "--store", &store, "--interface", "lo", "--group", &group, "--key", &key]);
-    command.args(["--sender", &keys.public, "--once"]).env("RUST_LOG", "trace");
+    command.args(["--sender", &keys.public, "--once", "--state"]).arg(testbed.state("r1"));
+    command.env("RUST_LOG", "trace");
     let mut receiver = Process::start("r1", command, &testbed.path(""));
     receiver.wait_for_log(" listening", SOON);
     let file = testbed.path("image.raw");
@@ -267,14 +273,17 @@ fn no_log_says_a_key_however_much_it_says() {
     receiver.wait(SOON);
 
     let group_key = fs::read(testbed.key()).expect("the testbed's key");
-    let secret = fs::read_to_string(&keys.secret).expect("the sender's key");
-    let secret = secret.trim().rsplit(':').next().expect("hex digits").to_owned();
+    let seed = |path: &Path| {
+        let line = fs::read_to_string(path).expect("a secret key");
+        line.trim().rsplit(':').next().expect("hex digits").to_owned()
+    };
+    let (secret, of_host) = (seed(Path::new(&keys.secret)), seed(&testbed.state("r1").join("host.key")));
     let hex = hex::encode(&group_key);
     let list = format!("{:?}", &group_key[..4]);
     let lines = [receiver.log_lines(), push.process.log_lines(), vec![push.process.output()]].concat();
     assert!(lines.len() > 3, "there is something to look at");
     for line in &lines {
-        for word in [&hex[..16], &secret[..16], list.trim_matches(['[', ']'])] {
+        for word in [&hex[..16], &secret[..16], &of_host[..16], list.trim_matches(['[', ']'])] {
             assert!(!line.to_lowercase().contains(word), "{line}");
         }
     }

@@ -1,0 +1,77 @@
+//! Which key belongs to which host, as far as a sender knows.
+//!
+//! A host has a key of its own. The sender remembers the key that a name came with first, and from then on takes what is
+//! said under this name from the holder of that key alone.
+
+use std::collections::BTreeMap;
+
+use crate::ids::HostName;
+use crate::sign::PublicKey;
+
+/// The keys that a sender knows, and what it does with others.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KnownHosts {
+    /// The key of each host.
+    pub keys: BTreeMap<HostName, PublicKey>,
+    /// What becomes of a host whose name is not in the list.
+    pub unknown: UnknownHosts,
+}
+
+/// What becomes of a host whose key is not known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UnknownHosts {
+    /// It takes part, and its key is known from then on.
+    #[default]
+    Taken,
+    /// It does not take part.
+    Refused,
+}
+
+/// What a key is for a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// The key that is known.
+    Known,
+    /// The name is not known, and may come with any key.
+    FirstUse,
+    /// The name is not known, and only known ones are taken.
+    Unknown,
+    /// Another key is known for this name.
+    Changed(PublicKey),
+}
+
+impl KnownHosts {
+    /// Returns what `key` is for `name`.
+    pub fn standing(&self, name: &HostName, key: PublicKey) -> Standing {
+        match (self.keys.get(name), self.unknown) {
+            (Some(&known), _) if known == key => Standing::Known,
+            (Some(&known), _) => Standing::Changed(known),
+            (None, UnknownHosts::Taken) => Standing::FirstUse,
+            (None, UnknownHosts::Refused) => Standing::Unknown,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_belongs_to_the_key_that_is_known_for_it() {
+        let known = KnownHosts { keys: [(host("a"), key(1))].into(), unknown: UnknownHosts::Taken };
+        assert_eq!(known.standing(&host("a"), key(1)), Standing::Known);
+        assert_eq!(known.standing(&host("a"), key(2)), Standing::Changed(key(1)));
+        assert_eq!(known.standing(&host("b"), key(1)), Standing::FirstUse);
+        let strict = KnownHosts { unknown: UnknownHosts::Refused, ..known };
+        assert_eq!(strict.standing(&host("a"), key(1)), Standing::Known);
+        assert_eq!(strict.standing(&host("b"), key(1)), Standing::Unknown);
+    }
+
+    fn host(name: &str) -> HostName {
+        HostName::new(name).expect("plain")
+    }
+
+    fn key(byte: u8) -> PublicKey {
+        PublicKey([byte; 32])
+    }
+}

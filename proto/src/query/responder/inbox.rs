@@ -1,0 +1,251 @@
+//! What comes from the network: which queries this host takes, from whom, and how many. A query that is signed changes
+//! nothing before its signature was checked.
+
+use std::net::{IpAddr, SocketAddr};
+
+use super::Responder;
+use super::asked::{Asked, Candidate};
+use super::memory::{Remembered, Settled};
+use super::saying::Progress;
+use crate::audience::Inclusion;
+use crate::ids::SessionId;
+use crate::limits::{ANNOUNCE_SKEW_MAX, QUERIES_OPEN_MAX, QUERIES_REMEMBERED_MAX};
+use crate::sign::PublicKey;
+use crate::time::{Moment, WallClock};
+use crate::wire::{Ask, Discard, Header, Vouched};
+
+/// Which query a page of an audience is of.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum PageOf {
+    /// The candidate at this place.
+    Candidate(usize),
+    /// One that needs no more pages.
+    Settled(Settled),
+}
+
+/// How much of this host's room one address may take.
+struct Share {
+    /// Queries that are answered or considered at a time.
+    open: usize,
+    /// Queries that are remembered.
+    remembered: usize,
+}
+
+impl Responder {
+    /// Handles a round of a query.
+    pub(super) fn take_ask(
+        &mut self,
+        now: Moment,
+        wall: WallClock,
+        from: SocketAddr,
+        datagram: &[u8],
+    ) -> Result<(), Discard> {
+        let id = Ask::id_of(datagram)?;
+        let (asked, vouched) = self.open_ask(from, datagram)?;
+        if !self.accepts(asked.signer) {
+            return Err(Discard::UnknownSender);
+        }
+        if let Some(at) = self.open.iter().position(|open| open.query == id) {
+            return self.take_round(now, from, at, &asked, &vouched);
+        }
+        self.check_time(wall, &asked.ask)?;
+        if let Some(settled) = self.memory.of(id) {
+            return settled.verdict(); // a further round of a query that was answered, or is for others
+        }
+        if self.candidates.has(id) {
+            return Ok(());
+        }
+        self.check_room(wall, asked.from)?;
+        self.verify(now, from, &asked, &vouched)?;
+        match Inclusion::of(asked.ask.audience, id, &self.config.name) {
+            Inclusion::Included => self.begin(now, asked),
+            Inclusion::Excluded => self.leave(&asked),
+            unsettled @ Inclusion::Unsettled(_) => {
+                let group = self.config.keys[asked.key].clone();
+                let of_one = self.share().open;
+                self.candidates.push(Candidate::new(asked, group, unsettled), of_one);
+            }
+        }
+        Ok(())
+    }
+
+    /// Handles a page of the audience of a query that was heard before.
+    pub(super) fn take_page(
+        &mut self,
+        now: Moment,
+        wall: WallClock,
+        from: SocketAddr,
+        header: Header,
+        datagram: &[u8],
+    ) -> Result<(), Discard> {
+        let at = match self.query_of_page(header, datagram) {
+            None => return Err(Discard::OtherSession),
+            Some(PageOf::Settled(settled)) => return settled.verdict(),
+            Some(PageOf::Candidate(at)) => at,
+        };
+        let (candidate, checks) = (self.candidates.at(at), &self.checks);
+        let result = candidate.take(datagram, || checks.allow(now, from));
+        self.checks.settle(now, from, result)?;
+        match candidate.inclusion {
+            Inclusion::Unsettled(_) => Ok(()),
+            Inclusion::Excluded => {
+                let candidate = self.candidates.remove(at);
+                self.leave(&candidate.asked);
+                Err(Discard::NotForUs)
+            }
+            Inclusion::Included => {
+                let mut asked = self.candidates.remove(at).asked;
+                // The page may have been held back by somebody for long.
+                self.check_time(wall, &asked.ask)?;
+                self.check_room(wall, asked.from)?;
+                asked.sequence = asked.sequence.max(header.sequence);
+                self.begin(now, asked);
+                Ok(())
+            }
+        }
+    }
+
+    /// Handles an acknowledgement.
+    pub(super) fn take_heard(
+        &mut self,
+        now: Moment,
+        from: SocketAddr,
+        header: Header,
+        datagram: &[u8],
+    ) -> Result<(), Discard> {
+        let mut reason = Discard::OtherSession;
+        for at in 0..self.open.len() {
+            let open = &self.open[at];
+            if open.query.tag() != header.tag {
+                continue;
+            }
+            let heard = open.open_heard(datagram, header.sequence, || self.checks.allow(now, from));
+            match self.checks.settle(now, from, heard) {
+                Ok(heard) => {
+                    if self.open[at].take_heard(now, header.sequence, heard) == Progress::Done {
+                        self.open.swap_remove(at);
+                    }
+                    return Ok(());
+                }
+                Err(Discard::Forged) => reason = Discard::Forged, // another query may have this tag
+                Err(other) => return Err(other),
+            }
+        }
+        Err(reason)
+    }
+
+    /// Returns the query whose audience a page is of, if it was heard before.
+    pub(super) fn query_of_page(&self, header: Header, datagram: &[u8]) -> Option<PageOf> {
+        let is_of = |query: SessionId| query.tag() == header.tag;
+        let candidate = self.candidates.place_of(datagram, is_of).map(PageOf::Candidate);
+        candidate.or_else(|| {
+            let settled = self.memory.of_datagram(&self.config.keys, header.tag, datagram);
+            settled.map(PageOf::Settled)
+        })
+    }
+
+    /// Handles a further round of a query that is being answered: its querier is still there. The first round counts,
+    /// whatever a later one contains.
+    fn take_round(
+        &mut self,
+        now: Moment,
+        from: SocketAddr,
+        at: usize,
+        asked: &Asked,
+        vouched: &Vouched,
+    ) -> Result<(), Discard> {
+        let open = &self.open[at];
+        if open.signer != asked.signer || open.key != asked.key {
+            return Err(Discard::BadSignature);
+        }
+        open.check_number(asked.sequence)?;
+        self.verify(now, from, asked, vouched)?;
+        self.open[at].note(now, asked.sequence);
+        Ok(())
+    }
+
+    /// Opens a query under any of the host's keys.
+    fn open_ask(&self, from: SocketAddr, datagram: &[u8]) -> Result<(Asked, Vouched), Discard> {
+        let sequence = Header::parse(datagram)?.sequence;
+        let mut reason = Discard::WrongKey;
+        for (key, group) in self.config.keys.iter().enumerate() {
+            match Ask::open(group, datagram) {
+                Ok((ask, vouched)) => {
+                    let (signer, from) = (vouched.signer(), from.ip().to_canonical());
+                    return Ok((Asked { ask, key, signer, sequence, from }, vouched));
+                }
+                Err(Discard::WrongKey) => {}
+                Err(other) => reason = other,
+            }
+        }
+        Err(reason)
+    }
+
+    /// Whether this host takes queries of this signer.
+    fn accepts(&self, signer: Option<PublicKey>) -> bool {
+        let senders = &self.config.senders;
+        senders.is_empty() || signer.is_some_and(|signer| senders.contains(&signer))
+    }
+
+    fn check_time(&self, wall: WallClock, ask: &Ask) -> Result<(), Discard> {
+        if ask.time.distance(wall) > ANNOUNCE_SKEW_MAX {
+            return Err(Discard::Stale);
+        }
+        // Queries answered before this start are forgotten. Answering one again is harmless unless it changes
+        // something.
+        if ask.query.changes_something() && ask.time.0 < self.config.started.0 {
+            return Err(Discard::Stale);
+        }
+        Ok(())
+    }
+
+    /// Whether there is room for another query from this address.
+    fn check_room(&mut self, wall: WallClock, from: IpAddr) -> Result<(), Discard> {
+        self.memory.forget_stale(wall);
+        let share = self.share();
+        let of_it = self.open.iter().filter(|open| open.from == from).count();
+        let is_open = self.open.len() < QUERIES_OPEN_MAX && of_it < share.open;
+        if is_open && self.memory.has_room(from, share.remembered) { Ok(()) } else { Err(Discard::TooMany) }
+    }
+
+    /// Checks the signature of a query, if it has one.
+    fn verify(
+        &mut self,
+        now: Moment,
+        from: SocketAddr,
+        asked: &Asked,
+        vouched: &Vouched,
+    ) -> Result<(), Discard> {
+        if asked.signer.is_none() {
+            return Ok(());
+        }
+        self.checks.allow(now, from)?;
+        let result = vouched.verify(self.config.keys[asked.key].scope(asked.ask.id));
+        if self.config.senders.is_empty() && result.is_ok() {
+            self.checks.spend(now, from); // anybody can make a key of its own and sign with it
+        }
+        self.checks.settle(now, from, result)
+    }
+
+    /// Remembers that a query is for others. Without room, each of its rounds is considered again.
+    fn leave(&mut self, asked: &Asked) {
+        let &Asked { ref ask, key, from, .. } = asked;
+        if self.memory.has_room(from, self.share().remembered) {
+            self.memory.note(ask.id, Remembered { time: ask.time, key, from, settled: Settled::NotForUs });
+        }
+    }
+
+    /// What one address may take. Where senders are listed, no other can take anything.
+    fn share(&self) -> Share {
+        if self.config.senders.is_empty() {
+            Share { open: OPEN_OF_ONE_MAX, remembered: REMEMBERED_OF_ONE_MAX }
+        } else {
+            Share { open: QUERIES_OPEN_MAX, remembered: QUERIES_REMEMBERED_MAX }
+        }
+    }
+}
+
+/// Queries of one address that a host answers at a time, if it takes those of anybody.
+const OPEN_OF_ONE_MAX: usize = 2;
+/// Queries of one address that it remembers.
+const REMEMBERED_OF_ONE_MAX: usize = QUERIES_REMEMBERED_MAX / 8;

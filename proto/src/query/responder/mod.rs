@@ -1,0 +1,238 @@
+//! A host's side: accepts queries, has them looked into, and sends the answers until they are acknowledged.
+
+mod asked;
+#[cfg(test)]
+mod asker_tests;
+mod inbox;
+mod memory;
+mod saying;
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+
+use self::asked::{Asked, Candidates};
+use self::memory::{Memory, Remembered, Settled};
+use self::saying::{Open, Opening};
+use super::checks::Checks;
+use crate::agree::{AgreementKey, StartSecret};
+use crate::ids::{HostName, ReceiverId};
+use crate::limits::HELD_MAX;
+use crate::rng::Rng;
+use crate::seal::GroupKey;
+use crate::sign::{PublicKey, SigningKey};
+use crate::time::{Moment, WallClock};
+use crate::wire::{About, AnswerState, Discard, DiscardCounts, Header, Held, HeldDigest, Kind, Query};
+
+/// The configuration of a responder.
+#[derive(Clone, Debug)]
+pub struct ResponderConfig {
+    /// The host's name.
+    pub name: HostName,
+    /// Name and version of the program.
+    pub software: String,
+    /// The group's secret; more than one while it is being replaced.
+    pub keys: Vec<GroupKey>,
+    /// The key of this host, which signs its answers.
+    pub host_key: SigningKey,
+    /// What the keys that it shares with queriers follow from, drawn at this start of the program.
+    pub secret: StartSecret,
+    /// Who may ask: only these, with a signature. If empty, any holder of a group key.
+    pub senders: Vec<PublicKey>,
+    /// 16 random bytes, drawn at this start of the program and used for nothing else.
+    pub start: [u8; 16],
+    /// Seed of all randomness in the machine.
+    pub seed: [u8; 32],
+    /// The civil time of this start. A query from before it may have been answered already.
+    pub started: WallClock,
+}
+
+/// Identifies one query that a host looks into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LookupId(u64);
+
+/// A task for the shell. The tasks of a query come in this order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lookup {
+    /// Look into a query. The shell answers with [`Responder::handle_reply`], one or more times; the last reply is not
+    /// [`AnswerState::Verifying`]. The query is none of [`Query::Remove`], [`Query::Diagnose`] and [`Query::Rekey`],
+    /// which the machine refuses itself.
+    Open(LookupId, Query),
+    /// Stop looking into a query: its querier no longer waits for the answer.
+    Forget(LookupId),
+}
+
+/// What the shell found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// The store, as its operator writes it.
+    pub store: String,
+    /// Bytes that the store can still hold.
+    pub free_bytes: Option<u64>,
+    /// The number of objects in the store.
+    pub held: u32,
+    /// The number of those that are kept longer than the rules say.
+    pub pinned: u32,
+    /// The digest of all objects in the store, whatever the query is about.
+    pub digest: HeldDigest,
+    /// The objects that the query is about. Those beyond [`HELD_MAX`] are left out.
+    pub objects: Vec<Held>,
+    /// How far the lookup is.
+    pub state: AnswerState,
+}
+
+/// A host that answers queries.
+pub struct Responder {
+    config: ResponderConfig,
+    rng: Rng,
+    open: Vec<Open>,
+    candidates: Candidates,
+    memory: Memory,
+    checks: Checks,
+    lookups: u64,
+    out: VecDeque<Lookup>,
+    discards: DiscardCounts,
+}
+
+impl Responder {
+    /// Returns a host that was asked nothing yet.
+    pub fn new(config: ResponderConfig) -> Self {
+        Self {
+            rng: Rng::new(&config.seed),
+            config,
+            open: Vec::new(),
+            candidates: Candidates::default(),
+            memory: Memory::default(),
+            checks: Checks::default(),
+            lookups: 0,
+            out: VecDeque::new(),
+            discards: DiscardCounts::default(),
+        }
+    }
+
+    /// Whether a datagram is for this machine: a query, an acknowledgement, or a page of the audience of a query that
+    /// was heard before. Other pages are of pushes.
+    pub fn is_for(&self, datagram: &[u8]) -> bool {
+        Header::parse(datagram).is_ok_and(|header| match header.kind {
+            Kind::Ask | Kind::Heard => true,
+            Kind::Audience => self.query_of_page(header, datagram).is_some(),
+            _ => false,
+        })
+    }
+
+    /// Handles a datagram of a query, which came from this address.
+    ///
+    /// # Errors
+    /// The reason why it was dropped; it is counted already.
+    pub fn handle_datagram(
+        &mut self,
+        now: Moment,
+        wall: WallClock,
+        from: SocketAddr,
+        datagram: &[u8],
+    ) -> Result<(), Discard> {
+        let header = Header::parse(datagram);
+        let result = header.and_then(|header| match header.kind {
+            Kind::Ask => self.take_ask(now, wall, from, datagram),
+            Kind::Audience => self.take_page(now, wall, from, header, datagram),
+            Kind::Heard => self.take_heard(now, from, header, datagram),
+            _ => Err(Discard::UnknownKind),
+        });
+        result.inspect_err(|&reason| self.discards.count(reason))
+    }
+
+    /// Handles the shell's reply to a lookup. A further reply replaces the one before.
+    pub fn handle_reply(&mut self, now: Moment, id: LookupId, reply: Reply) {
+        let Some(open) = self.open.iter_mut().find(|open| open.id == id) else {
+            return; // the querier no longer waits for it
+        };
+        let Reply { store, free_bytes, held, pinned, digest, mut objects, state } = reply;
+        objects.truncate(HELD_MAX);
+        let about = About {
+            key: self.config.host_key.public(),
+            agreement: open.agreement,
+            name: self.config.name.clone(),
+            software: self.config.software.clone(),
+            store,
+            free_bytes,
+            held,
+            pinned,
+            digest,
+            state,
+        };
+        open.say(now, about, objects);
+    }
+
+    /// Handles the passing of time.
+    pub fn handle_timeout(&mut self, now: Moment) {
+        let gone = self.open.extract_if(.., |open| now >= open.gone_at());
+        self.out.extend(gone.filter(|open| open.is_looked_into).map(|open| Lookup::Forget(open.id)));
+    }
+
+    /// Writes the next page of an answer into `out`; returns the address of its querier.
+    #[must_use]
+    pub fn poll_transmit(&mut self, now: Moment, out: &mut Vec<u8>) -> Option<SocketAddr> {
+        self.open.iter_mut().find_map(|open| open.send(now, &self.config.host_key, out))
+    }
+
+    /// Returns the next task for the shell.
+    #[must_use]
+    pub fn poll_lookup(&mut self) -> Option<Lookup> {
+        self.out.pop_front()
+    }
+
+    /// Returns when to call [`Responder::handle_timeout`] and drain again.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Moment> {
+        self.open.iter().flat_map(|open| [open.next_at(), Some(open.gone_at())]).flatten().min()
+    }
+
+    /// The datagrams dropped since the start, by reason.
+    pub fn discards(&self) -> &DiscardCounts {
+        &self.discards
+    }
+
+    /// Begins to answer a query that is for this host.
+    fn begin(&mut self, now: Moment, asked: Asked) {
+        let Asked { ref ask, key, from, .. } = asked;
+        self.memory.note(ask.id, Remembered { time: ask.time, key, from, settled: Settled::Accepted });
+        // Each query has its own receiver id, as the numbers under its key begin at 1 again.
+        let mut start = self.config.start;
+        start.iter_mut().zip(self.lookups.to_be_bytes()).for_each(|(byte, number)| *byte ^= number);
+        self.lookups += 1;
+        let id = LookupId(self.lookups);
+        let receiver = ReceiverId::derive(&self.config.name, &start);
+        let agreement = AgreementKey::derive(&self.config.secret, ask.id, receiver).public();
+        let turn = now + self.rng.below(ask.spread);
+        let is_looked_into = is_possible(&ask.query);
+        let opening = Opening { now, id, receiver, agreement, turn, is_looked_into };
+        self.open.push(Open::new(opening, &asked, &self.config.keys[key]));
+        if is_looked_into {
+            self.out.push_back(Lookup::Open(id, asked.ask.query));
+        } else {
+            self.handle_reply(now, id, refusal());
+        }
+    }
+}
+
+/// Whether this version does what is asked.
+fn is_possible(query: &Query) -> bool {
+    match query {
+        Query::Hosts | Query::Status(_) | Query::Verify(_) | Query::Unpin(_) => true,
+        Query::Remove(_) | Query::Diagnose { .. } | Query::Rekey => false,
+    }
+}
+
+/// The answer to what this version does not do.
+fn refusal() -> Reply {
+    Reply {
+        store: String::new(),
+        free_bytes: None,
+        held: 0,
+        pinned: 0,
+        digest: HeldDigest::of([]),
+        objects: Vec::new(),
+        state: AnswerState::Failed("this version of glancecastd does not do that".to_owned()),
+    }
+}

@@ -1,0 +1,254 @@
+//! Announcements: which sessions this host takes part in, waits for, refuses, or has nothing to do with. An announcement
+//! is proven before it changes any state.
+
+use std::net::SocketAddr;
+
+use super::candidates::Settled;
+use super::session::{Session, buffer_bytes};
+use super::uplink::Uplink;
+use super::waiting::Waiting;
+use super::{Attempt, Effect, Receiver, ReceiverEvent};
+use crate::ids::{ReceiverId, SessionId};
+use crate::limits::{ANNOUNCE_SKEW_MAX, ENDED_SESSIONS_MAX};
+use crate::sign::PublicKey;
+use crate::time::{Moment, WallClock};
+use crate::wire::{Announce, Announced, Discard, Header};
+
+impl<U: Clone, E> Receiver<U, E> {
+    pub(super) fn take_announce(
+        &mut self,
+        now: Moment,
+        wall: WallClock,
+        from: SocketAddr,
+        datagram: &[u8],
+    ) -> Result<(), Discard> {
+        let id = Announce::session_of(datagram)?;
+        let (key, announced) = self.open_announce(datagram).inspect_err(|&reason| {
+            if reason == Discard::WrongKey && !self.wrong_key_told {
+                self.wrong_key_told = true;
+                self.events.push_back(ReceiverEvent::WrongKey(from));
+            }
+        })?;
+        if let Some(active) = self.session.as_deref_mut().filter(|active| active.id() == id) {
+            // The first announcement counts, whatever a later one contains and whoever sends it.
+            if !active.is_plausible(announced.sequence) {
+                return Err(Discard::Implausible);
+            }
+            if active.misses_sender(now, announced.sequence) && active.claims_signer(&announced) {
+                self.checks.take(now, from)?;
+                announced.verify()?;
+                active.note_proven(now, announced.sequence, from, datagram.len());
+            } else {
+                active.note(now, announced.sequence, datagram.len());
+            }
+            return Ok(());
+        }
+        if self.stopping {
+            return Ok(());
+        }
+        if self.not_for_us.contains(&id) {
+            return Err(Discard::NotForUs);
+        }
+        let skew = announced.announce.time.distance(wall);
+        if self.ended.contains(&id) {
+            // The session goes on without this host, but its sender may wait for the final report.
+            if let Some(report) = self.final_reports.iter_mut().find(|report| report.session == id)
+                && skew <= ANNOUNCE_SKEW_MAX
+            {
+                report.announced(now, self.rng.below(announced.announce.spread));
+            }
+            return Ok(());
+        }
+        if skew > ANNOUNCE_SKEW_MAX {
+            if !self.stale_told {
+                self.stale_told = true;
+                self.event(ReceiverEvent::Stale(from, skew));
+            }
+            return Err(Discard::Stale);
+        }
+        self.take_new(now, from, key, announced)
+    }
+
+    /// Handles the announcement of a session that this host is not in.
+    fn take_new(
+        &mut self,
+        now: Moment,
+        from: SocketAddr,
+        key: usize,
+        announced: Announced,
+    ) -> Result<(), Discard> {
+        let id = announced.announce.session;
+        if !self.accepts(announced.signer()) {
+            if !self.waiting.note_heard(now, id, true) {
+                // Who claims to have signed it is not named to anybody before that is proven.
+                self.checks.verify(now, from, &announced)?;
+                self.refuse(now, from, key, &announced)?;
+            }
+            return Err(Discard::UnknownSender);
+        }
+        if self.session.is_some() && self.waiting.note_heard(now, id, false)
+            || self.candidates.note_heard(now, id)
+        {
+            return Ok(());
+        }
+        // A one-way sender does not listen, so nothing is waited for.
+        if self.session.is_some() && announced.announce.one_way {
+            return Ok(());
+        }
+        self.checks.verify(now, from, &announced)?;
+        let (group, name) = (&self.config.keys[key], &self.config.name);
+        if let Some(announced) = self.candidates.consider(now, from, announced, key, group, name) {
+            self.take_part(now, from, key, announced)?;
+        }
+        Ok(())
+    }
+
+    /// Handles a page of the audience of a session whose announcement was heard before.
+    pub(super) fn take_audience(
+        &mut self,
+        now: Moment,
+        from: SocketAddr,
+        header: Header,
+        datagram: &[u8],
+    ) -> Result<(), Discard> {
+        match self.candidates.take_page(header.tag, datagram, || self.checks.take(now, from))? {
+            Some(Settled::Included(candidate)) => {
+                self.take_part(now, candidate.from, candidate.key, candidate.announced)
+            }
+            Some(Settled::Excluded(session)) => {
+                self.note_not_for_us(session);
+                Err(Discard::NotForUs)
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Takes part in a session that is for this host: at once, or once this host is free.
+    fn take_part(
+        &mut self,
+        now: Moment,
+        from: SocketAddr,
+        key: usize,
+        announced: Announced,
+    ) -> Result<(), Discard> {
+        match &self.session {
+            // A one-way sender does not listen: its session is joined if it is still announced afterwards.
+            Some(_) if announced.announce.one_way => Ok(()),
+            None => self.join(now, from, key, announced),
+            Some(_) => self.wait(now, key, &announced.announce, None),
+        }
+    }
+
+    /// Opens an announcement under any of the host's keys, and returns that key's index in the configuration.
+    fn open_announce(&self, datagram: &[u8]) -> Result<(usize, Announced), Discard> {
+        let mut reason = Discard::WrongKey;
+        for (at, key) in self.config.keys.iter().enumerate() {
+            match Announce::open(key, datagram) {
+                Ok(announced) => return Ok((at, announced)),
+                Err(Discard::WrongKey) => {}
+                Err(other) => reason = other,
+            }
+        }
+        Err(reason)
+    }
+
+    /// Whether this host takes part in sessions with this signer.
+    fn accepts(&self, signer: Option<PublicKey>) -> bool {
+        let senders = &self.config.senders;
+        senders.is_empty() || signer.is_some_and(|signer| senders.contains(&signer))
+    }
+
+    /// Refuses the push of a sender that this host does not accept: reports it here, and to the sender. Neither is
+    /// told a key, as a message that names one is read as advice to add it.
+    fn refuse(
+        &mut self,
+        now: Moment,
+        from: SocketAddr,
+        key: usize,
+        announced: &Announced,
+    ) -> Result<(), Discard> {
+        let signer = announced.signer();
+        let told = &mut self.refused_told;
+        if told.len() < REFUSED_TOLD_MAX && !told.contains(&signer) {
+            told.push(signer);
+            self.event(ReceiverEvent::UnknownSender(from, signer));
+        }
+        if announced.announce.one_way {
+            return Ok(());
+        }
+        let reason = match signer {
+            Some(_) => "it does not list the key that signs this push",
+            None => "it takes signed pushes only",
+        };
+        self.wait(now, key, &announced.announce, Some(reason.to_owned()))
+    }
+
+    fn join(
+        &mut self,
+        now: Moment,
+        from: SocketAddr,
+        key: usize,
+        announced: Announced,
+    ) -> Result<(), Discard> {
+        let announce = announced.announce.clone();
+        let waited = self.waiting.take(announce.session);
+        let uplink = waited.or_else(|| self.new_uplink(&announce, key)).ok_or(Discard::Malformed)?;
+        let buffers = (self.config.buffer_bytes / buffer_bytes(&announce).max(1))
+            .clamp(BUFFERS_MIN, BUFFERS_MAX)
+            .min((announce.geometry.blocks() as usize).max(1)) as u16;
+        self.checks.note_joined(from);
+        self.attempts += 1;
+        let attempt = Attempt(self.attempts);
+        let key = &self.config.keys[key];
+        let session = Session::new(now, attempt, announced, key, uplink, buffers, &mut self.rng);
+        self.session = Some(Box::new(session));
+        self.event(ReceiverEvent::Joined(Box::new(announce.clone())));
+        self.effects.push_back(Effect::Prepare(attempt, Box::new(announce.clone()), buffers));
+        self.placement.join(attempt, announce);
+        Ok(())
+    }
+
+    /// Puts a session on the waiting list, so that its sender learns that this host is busy, or its `refusal`.
+    fn wait(
+        &mut self,
+        now: Moment,
+        key: usize,
+        announce: &Announce,
+        refusal: Option<String>,
+    ) -> Result<(), Discard> {
+        if self.waiting.note_heard(now, announce.session, refusal.is_some())
+            || !self.waiting.has_room(refusal.is_some())
+        {
+            return Ok(());
+        }
+        let hello_at = now + self.rng.below(announce.spread);
+        let same_object = self.session.as_ref().is_some_and(|active| active.is_of(announce));
+        let uplink = self.new_uplink(announce, key).ok_or(Discard::Malformed)?;
+        self.waiting.push(Waiting::new(now, uplink, hello_at, same_object, refusal));
+        Ok(())
+    }
+
+    /// Returns a channel to the sender of this announcement; `None` if its agreement key is none.
+    fn new_uplink(&mut self, announce: &Announce, key: usize) -> Option<Uplink> {
+        // Each uplink has its own id, as the numbers under its key begin at 1 again.
+        let mut start = self.config.start;
+        start.iter_mut().zip(self.links.to_be_bytes()).for_each(|(byte, link)| *byte ^= link);
+        self.links += 1;
+        let receiver = ReceiverId::derive(&self.config.name, &start);
+        Uplink::new(announce, receiver, &self.config.keys[key], &self.config)
+    }
+
+    fn note_not_for_us(&mut self, session: SessionId) {
+        if self.not_for_us.len() == ENDED_SESSIONS_MAX {
+            self.not_for_us.pop_front();
+        }
+        self.not_for_us.push_back(session);
+    }
+}
+
+/// Bounds of the number of buffers: fewer would stall the pipeline, more would not help.
+const BUFFERS_MIN: usize = 4;
+const BUFFERS_MAX: usize = 1_024;
+
+/// The number of refused senders that are logged.
+const REFUSED_TOLD_MAX: usize = 8;

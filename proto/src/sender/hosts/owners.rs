@@ -1,0 +1,67 @@
+//! Whose name is whose: by the keys that are known, and within a push by the first key that a name came with.
+
+use std::collections::BTreeMap;
+
+use crate::ids::HostName;
+use crate::known::{KnownHosts, Standing};
+use crate::sign::PublicKey;
+
+/// The keys that names belong to in this push.
+pub(super) struct Owners {
+    known: KnownHosts,
+    /// Names that were not known, with the key of their first start: no more than there are names with a start.
+    first_uses: BTreeMap<HostName, PublicKey>,
+    /// Known names that have a start.
+    present: usize,
+}
+
+impl Owners {
+    pub(super) fn new(known: KnownHosts) -> Self {
+        Self { known, first_uses: BTreeMap::new(), present: 0 }
+    }
+
+    /// Whether a key was known for this name before the push.
+    pub(super) fn knows(&self, name: &HostName) -> bool {
+        self.known.keys.contains_key(name)
+    }
+
+    /// The number of names that were known before the push and have no start yet.
+    pub(super) fn absent(&self) -> usize {
+        self.known.keys.len() - self.present
+    }
+
+    /// Returns what `key` is for `name`. Nothing is proven yet by it.
+    pub(super) fn standing(&self, name: &HostName, key: PublicKey) -> Standing {
+        match (self.known.standing(name, key), self.first_uses.get(name)) {
+            (Standing::FirstUse, Some(&first)) if first == key => Standing::Known,
+            (Standing::FirstUse, Some(&first)) => Standing::Changed(first),
+            (standing, _) => standing,
+        }
+    }
+
+    /// Notes that a name has its first start, whose key is `key`.
+    pub(super) fn note_first_start(&mut self, name: &HostName, key: PublicKey) {
+        if self.knows(name) {
+            self.present += 1;
+        } else {
+            self.first_uses.insert(name.clone(), key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn within_a_push_a_name_belongs_to_the_key_that_it_came_with_first() {
+        let (a, b) = (PublicKey([1; 32]), PublicKey([2; 32]));
+        let name = HostName::new("a").expect("plain");
+        let mut owners = Owners::new(KnownHosts::default());
+        assert_eq!(owners.standing(&name, b), Standing::FirstUse);
+        owners.note_first_start(&name, a);
+        assert_eq!(owners.standing(&name, a), Standing::Known);
+        assert_eq!(owners.standing(&name, b), Standing::Changed(a));
+        assert!(!owners.knows(&name), "not from before");
+    }
+}

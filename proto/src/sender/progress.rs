@@ -1,0 +1,91 @@
+//! How far a push is, what a round of reports leads to, and when the push is over.
+
+use super::Sender;
+use super::Source;
+use super::ending::Ending;
+use super::event::{SenderEvent, Verdict};
+use super::hosts::Round;
+use super::one_way::Repeated;
+use super::rate::Sent;
+use crate::time::Moment;
+
+impl Sender {
+    /// Asks at once what is still lacking if the pass has just ended, or the last repair has just left.
+    pub(super) fn note_progress(&mut self, now: Moment) {
+        let all_sent = self.blocks.all_sent() && self.blocks.is_idle();
+        let is_empty = self.config.geometry.blocks() == 0;
+        if all_sent && !is_empty && self.root().is_some() {
+            match self.one_way.as_mut().and_then(|one_way| one_way.repeat(now)) {
+                Some(Repeated::Everything) => return self.blocks.start_over(),
+                Some(Repeated::Manifest) => return self.blocks.repeat_manifest(),
+                None => {}
+            }
+        }
+        let all_sent = if self.one_way.is_some() { all_sent } else { self.blocks.all_sent() };
+        if let Source::Proven { pass_ended, .. } = &mut self.source
+            && all_sent
+        {
+            pass_ended.get_or_insert(now);
+            if self.blocks.is_idle() {
+                self.polls.soon(now);
+            }
+        }
+    }
+
+    pub(super) fn settle(&mut self, now: Moment) {
+        let Some(pass_ended) = self.pass_ended() else { return };
+        if let Some(one_way) = &self.one_way {
+            if one_way.is_over(now, pass_ended) {
+                self.end(now, Verdict::Unknown);
+            }
+        } else if self.hosts.settled(now, pass_ended) {
+            self.end(now, self.verdict_now());
+        }
+    }
+
+    pub(super) fn verdict_now(&self) -> Verdict {
+        if self.hosts.complete() { Verdict::Complete } else { Verdict::Incomplete }
+    }
+
+    pub(super) fn end(&mut self, now: Moment, verdict: Verdict) {
+        self.ending = Some(Ending::new(now, verdict));
+    }
+
+    /// Draws the conclusions from the reports to the last poll.
+    pub(super) fn end_round(&mut self, now: Moment) {
+        let Round { loss, sidelined } = self.hosts.end_round(now);
+        let frame_bytes = self.config.geometry.datagram_bytes() as u64 + self.config.header_bytes;
+        let datagrams = self.sequences.next().value();
+        self.rate.note_round(now, Sent { datagrams, frame_bytes }, loss);
+        if !sidelined.is_empty() && !self.is_tail() {
+            self.blocks.forget_demands(); // most demands are theirs
+        }
+        for (name, sideline) in sidelined {
+            self.event(SenderEvent::Sidelined(name, sideline));
+        }
+        self.last_one = if self.is_tail() { self.hosts.last_one() } else { None };
+    }
+
+    /// Ends each wait of the gate once all hosts that it is for were heard.
+    pub(super) fn open_gate(&mut self) {
+        let tally = self.hosts.tally();
+        if tally.heard >= tally.expected {
+            self.gate.end_first_wait();
+        }
+        if self.hosts.are_all_heard() {
+            self.gate.end_gathering();
+        }
+    }
+
+    pub(super) fn is_tail(&self) -> bool {
+        self.pass_ended().is_some()
+    }
+
+    /// When both the source was proven and all first passes had been sent.
+    pub(super) fn pass_ended(&self) -> Option<Moment> {
+        match self.source {
+            Source::Proven { pass_ended, .. } => pass_ended,
+            Source::Reading => None,
+        }
+    }
+}
