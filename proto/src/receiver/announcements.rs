@@ -79,7 +79,7 @@ impl<U: Clone, E> Receiver<U, E> {
     ) -> Result<(), Discard> {
         let id = announced.announce.session;
         if !self.accepts(announced.signer()) {
-            if !self.waiting.note_heard(now, id, true) {
+            if !self.waiting.note_heard(now, id, true) && self.is_refusal_told(&announced) {
                 // Who claims to have signed it is not named to anybody before that is proven.
                 self.checks.verify(now, from, &announced)?;
                 self.refuse(now, from, key, &announced)?;
@@ -158,6 +158,17 @@ impl<U: Clone, E> Receiver<U, E> {
         senders.is_empty() || signer.is_some_and(|signer| senders.contains(&signer))
     }
 
+    /// Whether anybody is told that this announcement is refused; otherwise its signature need not be checked. A
+    /// one-way sender does not listen.
+    fn is_refusal_told(&self, announced: &Announced) -> bool {
+        self.is_news(announced.signer()) || !announced.announce.one_way && self.waiting.has_room(true)
+    }
+
+    /// Whether this host has not reported yet that it refuses this signer, and still reports refusals.
+    fn is_news(&self, signer: Option<PublicKey>) -> bool {
+        self.refused_told.len() < REFUSED_TOLD_MAX && !self.refused_told.contains(&signer)
+    }
+
     /// Refuses the push of a sender that this host does not accept: reports it here, and to the sender. Neither is
     /// told a key, as a message that names one is read as advice to add it.
     fn refuse(
@@ -168,9 +179,8 @@ impl<U: Clone, E> Receiver<U, E> {
         announced: &Announced,
     ) -> Result<(), Discard> {
         let signer = announced.signer();
-        let told = &mut self.refused_told;
-        if told.len() < REFUSED_TOLD_MAX && !told.contains(&signer) {
-            told.push(signer);
+        if self.is_news(signer) {
+            self.refused_told.push(signer);
             self.event(ReceiverEvent::UnknownSender(from, signer));
         }
         if announced.announce.one_way {

@@ -84,6 +84,16 @@ fn who_claims_a_signature_that_it_does_not_have_is_told_nothing_and_named_nowher
 }
 
 #[test]
+fn the_announcements_of_a_refused_one_way_push_are_checked_once() {
+    let mut host = host(&[1]);
+    let one_way = Announce { one_way: true, ..announce() };
+    for _ in 0..1_000 {
+        assert_eq!(hear(&mut host, &one_way, Signed::By(2)), Err(Discard::UnknownSender));
+    }
+    assert!(said(&mut host).is_empty(), "nobody listens");
+}
+
+#[test]
 fn a_hello_is_signed_by_the_host_for_this_session_of_this_group() {
     let mut host = host(&[]);
     hear(&mut host, &announce(), Signed::No).expect("ours");

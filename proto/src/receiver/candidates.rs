@@ -26,7 +26,7 @@ pub(super) struct Candidate {
 /// What a page has said about a candidate.
 pub(super) enum Settled {
     /// The session is for this host.
-    Included(Candidate),
+    Included(Box<Candidate>),
     /// It is for others.
     Excluded(SessionId),
 }
@@ -101,7 +101,7 @@ impl Candidates {
         let at = self.0.iter().position(of_it).ok_or(Discard::OtherSession)?;
         self.0[at].take(datagram, check)?;
         Ok(match self.0[at].inclusion {
-            Inclusion::Included => Some(Settled::Included(self.0.swap_remove(at))),
+            Inclusion::Included => Some(Settled::Included(Box::new(self.0.swap_remove(at)))),
             Inclusion::Excluded => Some(Settled::Excluded(self.0.swap_remove(at).session())),
             Inclusion::Unsettled(_) => None,
         })

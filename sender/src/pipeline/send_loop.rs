@@ -376,13 +376,13 @@ fn tell_event(event: SenderEvent) {
         }
         SenderEvent::OtherVersion(name, what) => tracing::info!(host = %name, "{what}"),
         SenderEvent::FirstUse(name, key) => {
-            tracing::debug!(host = %name, %key, "is heard for the first time")
+            tracing::debug!(host = %name, %key, "is heard for the first time");
         }
         SenderEvent::KeyChanged(name, key) => {
             tracing::warn!(host = %name, %key, "has another key than the one that is known for it");
         }
         SenderEvent::UnknownKey(name, key) => {
-            tracing::warn!(host = %name, %key, "has a key that is not known")
+            tracing::warn!(host = %name, %key, "has a key that is not known");
         }
     }
 }

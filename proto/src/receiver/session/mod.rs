@@ -49,7 +49,7 @@ pub(super) enum Stage {
     /// The session is over on this host; the final report is repeated until it is acknowledged.
     Closing {
         /// Done or failed.
-        final_report: Up,
+        final_report: Box<Up>,
         /// When to send it again.
         repeat: Repeat,
         /// When to give up.
@@ -353,7 +353,7 @@ impl Session {
             return Some(Due::Hello(Greeting { busy: false, via: self.via, kept }));
         }
         if let Stage::Closing { final_report, repeat, .. } = &mut self.stage {
-            return repeat.take_due(now).then(|| Due::Up(final_report.clone()));
+            return repeat.take_due(now).then(|| Due::Up(Up::clone(final_report)));
         }
         if !self.turns.take_report_due(now) {
             return None;
@@ -535,7 +535,8 @@ impl Session {
 
     fn close(&mut self, now: Moment, final_report: Up) {
         let repeat = Repeat::new(self.turns.next_turn(now), FINAL_REPORT_GAP, FINAL_REPORT_GAP_MAX);
-        self.stage = Stage::Closing { final_report, repeat, until: now + FINAL_REPORT_FOR };
+        self.stage =
+            Stage::Closing { final_report: Box::new(final_report), repeat, until: now + FINAL_REPORT_FOR };
         self.turns.forget_report();
     }
 
@@ -574,7 +575,7 @@ impl Session {
             unreachable!("it has said its final report")
         };
         let (geometry, unknown) = (self.announce.geometry, !self.turns.is_acknowledged());
-        FinalReport::new(self.uplink, self.cipher, geometry, signer, final_report, unknown)
+        FinalReport::new(self.uplink, self.cipher, geometry, signer, *final_report, unknown)
     }
 }
 

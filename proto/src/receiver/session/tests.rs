@@ -194,7 +194,7 @@ fn said(session: &mut Session, ms: u64) -> Option<Due> {
 fn close(session: &mut Session, ms: u64) -> Up {
     session.close_failed(at(ms), WallClock(ms), &config(), &Failure::new(FailureKind::Store, "no"));
     match session.stage() {
-        Stage::Closing { final_report, .. } => final_report.clone(),
+        Stage::Closing { final_report, .. } => Up::clone(final_report),
         other => panic!("{other:?}"),
     }
 }
