@@ -12,12 +12,16 @@ use std::sync::Arc;
 use aws_lc_rs::agreement::{PrivateKey, UnparsedPublicKey, X25519, agree};
 use zeroize::{Zeroize, Zeroizing};
 
+use crate::echo::EchoKey;
 use crate::hex::shown_as_hex;
 use crate::ids::{ReceiverId, SessionId};
 
 /// The secret half of a key for one session.
 #[derive(Clone)]
-pub struct AgreementKey(Arc<PrivateKey>);
+pub struct AgreementKey {
+    private: Arc<PrivateKey>,
+    echo: EchoKey,
+}
 
 impl AgreementKey {
     /// Length of the seed that a key is made from.
@@ -26,7 +30,12 @@ impl AgreementKey {
     /// Makes the key from its seed: 32 random bytes.
     pub fn from_seed(seed: &Zeroizing<[u8; Self::SEED_BYTES]>) -> Self {
         let key = PrivateKey::from_private_key(&X25519, &**seed).expect("any 32 bytes are an X25519 key");
-        Self(Arc::new(key))
+        let mut echo = Zeroizing::new([0; EchoKey::BYTES]);
+        let mut hasher = blake3::Hasher::new_derive_key("glancecast v2 echo key: seed of an agreement key");
+        hasher.update(&**seed);
+        hasher.finalize_xof().fill(&mut *echo);
+        hasher.zeroize();
+        Self { private: Arc::new(key), echo: EchoKey::new(echo) }
     }
 
     /// Derives the key of one start of one receiver for one session.
@@ -43,8 +52,13 @@ impl AgreementKey {
 
     /// The public half.
     pub fn public(&self) -> AgreementPublic {
-        let public = self.0.compute_public_key().expect("an X25519 key has a public half");
+        let public = self.private.compute_public_key().expect("an X25519 key has a public half");
         AgreementPublic(public.as_ref().try_into().expect("an X25519 public key has 32 bytes"))
+    }
+
+    /// The key of the echoes in the session of this key.
+    pub(crate) fn echo_key(&self) -> &EchoKey {
+        &self.echo
     }
 
     /// The secret that this key and the holder of the other one share. `None` if the other one is no point that a secret
@@ -56,7 +70,7 @@ impl AgreementKey {
             secret.copy_from_slice(bytes);
             Ok(SharedSecret(secret))
         };
-        agree(&self.0, other, (), shared).ok()
+        agree(&self.private, other, (), shared).ok()
     }
 }
 

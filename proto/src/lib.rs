@@ -46,6 +46,7 @@
 
 pub mod agree;
 mod audience;
+pub mod echo;
 mod enums;
 pub mod geometry;
 pub mod hex;

@@ -10,6 +10,7 @@ use bounds::assert_bounds;
 use dice::Dice;
 use glancecast_fec::Esi;
 use glancecast_proto::agree::AgreementKey;
+use glancecast_proto::echo::Echo;
 use glancecast_proto::ids::Sequence;
 use glancecast_proto::limits::{CONTROL_MAX, DATAGRAM_MAX};
 use glancecast_proto::seal::{Cipher, GroupKey};
@@ -201,7 +202,7 @@ fn a_report_whose_runs_overlap_is_refused() {
 #[test]
 fn an_ack_answers_nothing_but_what_is_acknowledged() {
     for kind in Kind::ALL {
-        let ack = Value::Ack(Ack { receiver: RECEIVER, kind, slot: 0 });
+        let ack = Value::Ack(Ack { receiver: RECEIVER, kind, slot: 0, echo: Echo::default() });
         let possible = matches!(kind, Kind::Hello | Kind::Done | Kind::Failed);
         assert_eq!(Value::open(&ack.seal()).is_ok(), possible, "{kind:?}");
     }

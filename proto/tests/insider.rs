@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use glancecast_fec::Esi;
 use glancecast_proto::agree::AgreementKey;
+use glancecast_proto::echo::Echo;
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::{BlockIndex, HostName, Sequence, SessionId};
 use glancecast_proto::integrity::{BlockHash, Root};
@@ -203,7 +204,7 @@ fn nobody_acknowledges_in_the_senders_name() {
     let (_, hello) = said(&mut host, at(50)).expect("a hello");
     let up = UpHeader::parse(&hello).expect("ours");
     let greeting = opened_hello(up, &hello);
-    let ack = Ack { receiver: up.receiver, kind: Kind::Hello, slot: 7 };
+    let ack = Ack { receiver: up.receiver, kind: Kind::Hello, slot: 7, echo: Echo::default() };
     let own = agreement(66).agree(&greeting.hello.agreement).expect("a host's key");
     for cipher in [
         Cipher::downward(&group_key(), SESSION),

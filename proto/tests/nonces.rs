@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use dice::Dice;
 use glancecast_proto::agree::{AgreementKey, AgreementPublic, StartSecret};
+use glancecast_proto::echo::Echo;
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::{HostName, ObjectName, ReceiverId, Sequence, SessionId};
 use glancecast_proto::known::KnownHosts;
@@ -403,7 +404,12 @@ impl Group {
             let Some(agreement) = self.ledger.agreements.get(&(id, receiver)) else { return };
             let shared = sender_agreement(announcer).agree(agreement).expect("a host's key");
             let cipher = Cipher::private_down(&group, id, receiver, &shared);
-            Ack { receiver, kind, slot }.seal(&cipher, id.tag(), sequence, &mut datagram);
+            Ack { receiver, kind, slot, echo: Echo::default() }.seal(
+                &cipher,
+                id.tag(),
+                sequence,
+                &mut datagram,
+            );
         }
         self.hosts[host].hear(self.wall, &datagram);
     }

@@ -122,6 +122,17 @@ fn the_last_host_is_sent_symbols_of_its_own_once_it_has_answered_from_its_addres
 }
 
 #[test]
+fn nothing_but_acknowledgements_goes_to_an_address_where_they_are_not_received() {
+    // Its writer has made the address up, sends everything from there, and says nothing that shows that it is deaf.
+    let victim = SocketAddr::from(([192, 0, 2, 1], 443));
+    let mut push = Push::of_two();
+    push.greets_from(victim);
+    (push.is_deaf, push.greets_once) = (true, true);
+    push.pass(victim, 20);
+    assert_eq!(push.sender.destination(), To::Everyone);
+}
+
+#[test]
 fn nothing_but_acknowledgements_goes_to_an_address_from_which_no_poll_was_answered() {
     // The hello comes from an address that its writer has made up, and the answers from its own one.
     let victim = SocketAddr::from(([192, 0, 2, 1], 443));
@@ -145,6 +156,8 @@ struct Push {
     hosts: [Receiver; 2],
     /// Whether what is sent to the second host alone is lost.
     is_deaf: bool,
+    /// Whether the second host says hello no more once the sender has heard it.
+    greets_once: bool,
     /// Where the second host's hellos come from.
     greets_from: SocketAddr,
     now: Moment,
@@ -163,7 +176,7 @@ impl Push {
             Receiver::new(ReceiverConfig { name, start: [number; 16], ..host_config() })
         };
         let hosts = [host(1), host(2)];
-        Self { sender, hosts, is_deaf: false, greets_from: HOST, now: at(0) }
+        Self { sender, hosts, is_deaf: false, greets_once: false, greets_from: HOST, now: at(0) }
     }
 
     fn greets_from(&mut self, addr: SocketAddr) {
@@ -205,6 +218,9 @@ impl Push {
             host.handle_timeout(self.now);
             while let Some((_, datagram)) = said(host, self.now) {
                 let is_hello = Kind::peek(&datagram) == Some(Kind::Hello);
+                if is_second && is_hello && self.greets_once && self.sender.tally().heard == 2 {
+                    continue;
+                }
                 let source = if is_second && is_hello { self.greets_from } else { from };
                 let source = if is_second { source } else { ([10, 0, 0, 9], 1).into() };
                 let _ = self.sender.handle_datagram(self.now, source, &datagram);

@@ -44,6 +44,7 @@ const BUDGET_TIME: Duration = Duration::from_millis(100);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::echo::Echo;
     use crate::ids::ReceiverId;
     use crate::wire::Kind;
 
@@ -51,7 +52,7 @@ mod tests {
     fn a_flood_of_hellos_is_answered_up_to_the_budget_and_again_a_tenth_of_a_second_later() {
         let start = Moment::from_micros(1);
         let mut acks = Acks::new(start);
-        let ack = Ack { receiver: ReceiverId([1; 8]), kind: Kind::Hello, slot: 0 };
+        let ack = Ack { receiver: ReceiverId([1; 8]), kind: Kind::Hello, slot: 0, echo: Echo::default() };
         let mut answered = |now| {
             (0..3 * ACKS_PER_TENTH_MAX).for_each(|_| acks.push(now, ([10, 0, 0, 1], 7).into(), ack));
             std::iter::from_fn(|| acks.pop()).count() as u32

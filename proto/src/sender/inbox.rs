@@ -35,11 +35,14 @@ impl Sender {
         let host = self.hosts.get(up.receiver).ok_or(Discard::UnknownHost)?;
         let message = Up::open(&host.link().up, self.config.geometry, up, datagram)?;
         self.hosts.note_heard(now, up.receiver, up.header.sequence)?;
+        let echo = if let Up::Report(report) = &message { Some(report.echo) } else { None };
         self.take_message(now, from, up.receiver, message)?;
-        if up.header.kind == Kind::Report {
-            self.hosts.note_reported_from(up.receiver, from);
-        } else {
-            self.acknowledge(now, from, up);
+        match echo {
+            Some(echo) => {
+                let is_echoed = echo == self.config.agreement.echo_key().of(up.receiver, from);
+                self.hosts.note_reported_from(up.receiver, from, is_echoed);
+            }
+            None => self.acknowledge(now, from, up),
         }
         Ok(())
     }
@@ -265,7 +268,8 @@ impl Sender {
 
     fn acknowledge(&mut self, now: Moment, to: SocketAddr, up: UpHeader) {
         if let Some(host) = self.hosts.get(up.receiver) {
-            let ack = Ack { receiver: up.receiver, kind: up.header.kind, slot: host.slot() };
+            let echo = self.config.agreement.echo_key().of(up.receiver, to);
+            let ack = Ack { receiver: up.receiver, kind: up.header.kind, slot: host.slot(), echo };
             self.acks.push(now, to, ack);
         }
     }

@@ -202,7 +202,8 @@ fn an_acknowledgement_is_for_one_start_alone() {
     host.greet(&mut sender, at(0)).expect("it joins");
     let acks = acks(&mut sender, at(0));
     let [datagram] = &acks[..] else { panic!("{} acks", acks.len()) };
-    let expected = Ack { receiver: host.id, kind: Kind::Hello, slot: 0 };
+    let echo = sender.config.agreement.echo_key().of(host.id, host.from);
+    let expected = Ack { receiver: host.id, kind: Kind::Hello, slot: 0, echo };
     assert_eq!(host.open_ack(datagram), Ok(expected));
     assert_eq!(other.open_ack(datagram), Err(Discard::Forged));
     assert_eq!(Ack::open(&Cipher::downward(&group_key(), SESSION), datagram), Err(Discard::Forged));

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::{Expected, HostState, Pace, Sender, SenderConfig, SenderEvent};
 use crate::agree::{AgreementKey, AgreementPublic};
+use crate::echo::Echo;
 use crate::geometry::Geometry;
 use crate::ids::{BlockIndex, HostName, ObjectName, ReceiverId, Sequence, SessionId};
 use crate::integrity::BlockHash;
@@ -190,6 +191,7 @@ pub(super) fn report() -> Report {
         gaps: Vec::new(),
         kept: Vec::new(),
         suspects: Vec::new(),
+        echo: Echo::default(),
         buffers: 64,
         via: Some(([10, 0, 0, 9], 7167).into()),
         totals: Totals::default(),

@@ -5,7 +5,8 @@
 //!  10   8   receiver id                                       sealed
 //!  18   1   kind of what is acknowledged: 16 | 18 | 19
 //!  19   4   slot
-//!  23  16   tag
+//!  23   4   echo (echo.rs)
+//!  27  16   tag
 //! ```
 
 use super::bytes::{Reader, Writer, fields};
@@ -13,6 +14,7 @@ use super::discard::Discard;
 use super::envelope::{Envelope, open, read_all, sealed};
 use super::header::{HEADER_BYTES, Header};
 use super::kind::Kind;
+use crate::echo::Echo;
 use crate::ids::{ReceiverId, Sequence, SessionTag};
 use crate::limits::{CONTROL_MAX, CONTROL_SMALL};
 use crate::seal::Cipher;
@@ -26,6 +28,8 @@ pub struct Ack {
     pub kind: Kind,
     /// The host's slot in the window of a poll.
     pub slot: u32,
+    /// What the host repeats in its reports.
+    pub echo: Echo,
 }
 
 impl Ack {
@@ -51,6 +55,7 @@ impl Ack {
         out.bytes(&self.receiver.0);
         out.u8(self.kind as u8);
         out.u32(self.slot);
+        out.bytes(&self.echo.0);
     }
 
     fn parse(body: &mut Reader<'_>) -> Result<Self, Discard> {
@@ -58,7 +63,7 @@ impl Ack {
         let kind = Kind::from_byte(body.u8()?)
             .filter(|kind| matches!(kind, Kind::Hello | Kind::Done | Kind::Failed))
             .ok_or(Discard::Malformed)?;
-        Ok(Self { receiver, kind, slot: body.u32()? })
+        Ok(Self { receiver, kind, slot: body.u32()?, echo: Echo(body.array()?) })
     }
 }
 
@@ -67,6 +72,7 @@ fields! {
         RECEIVER: ReceiverId::BYTES,
         KIND: 1,
         SLOT: 4,
+        ECHO: Echo::BYTES,
     }
 }
 

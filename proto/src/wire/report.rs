@@ -8,8 +8,9 @@
 //!  27   4   blocks held
 //!  31   4   covered
 //!  35  60   totals (totals.rs)
-//!  95   2   buffers
-//!  97   1 | 7 | 19   via: 0 nothing heard | family 4 | 6, address, port
+//!  95   4   echo (echo.rs)
+//!  99   2   buffers
+//! 101   1 | 7 | 19   via: 0 nothing heard | family 4 | 6, address, port
 //!   +   1   number of suspects s, <= 4
 //!   +  4s   suspects, each a block
 //!   +   1   number of deficits d
@@ -31,6 +32,7 @@ use super::envelope::sealed;
 use super::header::UP_CLEAR_BYTES;
 use super::runs::{DeficitRun, GapRun, KeptRun};
 use super::totals::Totals;
+use crate::echo::Echo;
 use crate::geometry::Geometry;
 use crate::ids::{BlockIndex, Sequence};
 use crate::limits::{CONTROL_MAX, REPORT_GAPS_MAX, SUSPECTS_MAX};
@@ -57,6 +59,8 @@ pub struct Report {
     /// Blocks that did not match the manifest: the host asks for the hashes of their symbols. At most
     /// [`SUSPECTS_MAX`], ascending.
     pub suspects: Vec<BlockIndex>,
+    /// The echo of the last acknowledgement; all zero if none has come.
+    pub echo: Echo,
     /// Blocks that the host can collect at a time.
     pub buffers: u16,
     /// Where the last datagram to the group came from: the sender, or a relay.
@@ -72,6 +76,7 @@ impl Report {
         out.u32(self.blocks_held);
         out.u32(self.covered);
         self.totals.emit(out);
+        out.bytes(&self.echo.0);
         out.u16(self.buffers);
         out.maybe_address(self.via);
         assert!(self.suspects.len() <= SUSPECTS_MAX);
@@ -90,6 +95,7 @@ impl Report {
             return Err(Discard::Malformed);
         }
         let totals = Totals::parse(body)?;
+        let echo = Echo(body.array()?);
         let (buffers, via) = (body.u16()?, body.maybe_address()?);
         let suspects = parse_suspects(geometry, body)?;
         let deficits = DeficitRun::parse_all(covered, RUNS_MAX, body)?;
@@ -104,6 +110,7 @@ impl Report {
             gaps,
             kept,
             suspects,
+            echo,
             buffers,
             via,
             totals,
@@ -130,6 +137,7 @@ fields! {
         BLOCKS_HELD: BlockIndex::BYTES,
         COVERED: BlockIndex::BYTES,
         TOTALS: Totals::BYTES,
+        ECHO: Echo::BYTES,
         BUFFERS: 2,
         VIA: ADDRESS,
         SUSPECTS: list(SUSPECTS_MAX, BlockIndex::BYTES),

@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 
 use super::*;
 use crate::agree::AgreementPublic;
+use crate::echo::Echo;
 use crate::geometry::Geometry;
 use crate::ids::{BlockIndex, HostName, ObjectName, ReceiverId, Sequence, SessionId};
 use crate::integrity::{BlockHash, Root};
@@ -70,7 +71,7 @@ fn the_longest_datagram_of_a_sender_fills_the_room_of_its_kind() {
         slots: 1,
         root: Some(Root([1; 32])),
     };
-    let ack = Ack { receiver: RECEIVER, kind: Kind::Done, slot: 1 };
+    let ack = Ack { receiver: RECEIVER, kind: Kind::Done, slot: 1, echo: Echo::default() };
     assert_eq!(down(Down::Poll(poll)), poll::ROOM);
     assert_eq!(down(Down::End(End::Aborted(long(2 * REASON_MAX)))), end::ROOM);
     assert_eq!(sealed(|out| ack.seal(&cipher(), SESSION.tag(), sequence(), out)), ack::ROOM);
@@ -224,6 +225,7 @@ fn report() -> Report {
         gaps: Vec::new(),
         kept: Vec::new(),
         suspects: Vec::new(),
+        echo: Echo([0xff; 4]),
         buffers: 4,
         via: None,
         totals: Totals::default(),

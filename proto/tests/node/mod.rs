@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use glancecast_proto::agree::{AgreementKey, AgreementPublic};
+use glancecast_proto::echo::Echo;
 use glancecast_proto::ids::{HostName, ReceiverId, Sequence, SessionId};
 use glancecast_proto::integrity::Root;
 use glancecast_proto::known::{KnownHosts, UnknownHosts};
@@ -135,6 +136,7 @@ pub(crate) fn report(bytes_received: u64) -> Report {
         gaps: Vec::new(),
         kept: Vec::new(),
         suspects: Vec::new(),
+        echo: Echo::default(),
         buffers: 4,
         via: None,
         totals: Totals { bytes_received, ..Totals::default() },

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use glancecast_fec::Esi;
 use glancecast_proto::agree::{AgreementKey, StartSecret};
+use glancecast_proto::echo::Echo;
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::{BlockIndex, ReceiverId, Sequence};
 use glancecast_proto::integrity::{BlockHash, Fingerprint, Root};
@@ -205,7 +206,12 @@ impl Host {
             Some((receiver, _)) => (*receiver, &self.scene.downward),
             None => (ReceiverId([0; 8]), &self.scene.downward),
         };
-        Ack { receiver, kind, slot }.seal(cipher, SESSION.tag(), sequence, &mut out);
+        Ack { receiver, kind, slot, echo: Echo([slot as u8; 4]) }.seal(
+            cipher,
+            SESSION.tag(),
+            sequence,
+            &mut out,
+        );
         out
     }
 

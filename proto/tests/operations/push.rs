@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use glancecast_proto::agree::{AgreementKey, AgreementPublic};
+use glancecast_proto::echo::Echo;
 use glancecast_proto::ids::{BlockIndex, HostName, ObjectName, ReceiverId, Sequence};
 use glancecast_proto::integrity::{Fingerprint, Root};
 use glancecast_proto::known::{KnownHosts, UnknownHosts};
@@ -235,6 +236,7 @@ impl Push {
             gaps,
             kept: self.kept(),
             suspects: (0..self.dice.below(3) as u32).map(BlockIndex).collect(),
+            echo: Echo([self.dice.below(2) as u8; 4]),
             buffers: 4,
             via: (covered > 3).then(|| address(9)),
             totals,

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use glancecast_fec::Esi;
 use glancecast_proto::agree::{AgreementKey, AgreementPublic};
+use glancecast_proto::echo::Echo;
 use glancecast_proto::ids::{BlockIndex, HostName, ObjectName, Sequence};
 use glancecast_proto::integrity::{BlockHash, Fingerprint, Root};
 use glancecast_proto::limits::CONTROL_SMALL;
@@ -57,7 +58,15 @@ fn downward() -> Vec<(&'static str, Value)> {
         ("audience-signed", signed(Down::Audience(audience()))),
         ("proofs", down(Down::Proofs(proofs()))),
         ("proofs-signed", signed(Down::Proofs(proofs()))),
-        ("ack", Value::Ack(Ack { receiver: RECEIVER, kind: Kind::Done, slot: 3 })),
+        (
+            "ack",
+            Value::Ack(Ack {
+                receiver: RECEIVER,
+                kind: Kind::Done,
+                slot: 3,
+                echo: Echo([0xe0, 0xe1, 0xe2, 0xe3]),
+            }),
+        ),
     ]
 }
 
@@ -229,6 +238,7 @@ fn report() -> Report {
         gaps: vec![GapRun { first: BlockIndex(0), blocks: 1 }, GapRun { first: BlockIndex(2), blocks: 3 }],
         kept: vec![kept(5, 1)],
         suspects: vec![BlockIndex(1), BlockIndex(4)],
+        echo: Echo([0xe0, 0xe1, 0xe2, 0xe3]),
         buffers: 0x0203,
         via: Some(address("[2001:db8::7]:65535")),
         totals: TOTALS,

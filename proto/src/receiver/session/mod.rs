@@ -18,6 +18,7 @@ use super::effects::{Attempt, Failure, Proof, Published};
 use super::final_report::FinalReport;
 use super::table::{BaseIndex, BufferId, Collected, Place, Table, Tries, Work, buffer_symbols};
 use super::uplink::{Greeting, Uplink};
+use crate::echo::Echo;
 use crate::ids::{BlockIndex, Sequence, SessionId};
 use crate::integrity::{BlockHash, Root};
 use crate::limits::HELD_RUNS_MAX;
@@ -93,6 +94,8 @@ pub(super) struct Session {
     /// The number of blocks that can be collected at a time.
     buffers: u16,
     /// Where the last proven datagram to the group came from.
+    /// Of the last acknowledgement.
+    echo: Echo,
     via: Option<SocketAddr>,
     /// The root that the sender vouches for.
     root: Option<Root>,
@@ -133,6 +136,7 @@ impl Session {
             stage: Stage::Opening,
             table,
             buffers,
+            echo: Echo::default(),
             via: None,
             root: None,
             proven: None,
@@ -327,6 +331,7 @@ impl Session {
     /// Handles an acknowledgement. Returns whether it ends the session on this host.
     pub(super) fn take_ack(&mut self, ack: &Ack) -> bool {
         self.turns.acknowledged(ack.slot);
+        self.echo = ack.echo;
         ack.kind != Kind::Hello && matches!(self.stage, Stage::Closing { .. })
     }
 
@@ -408,6 +413,7 @@ impl Session {
             suspects: Vec::new(),
             buffers: self.buffers,
             via: self.via,
+            echo: self.echo,
             totals: self.totals(),
         })
     }

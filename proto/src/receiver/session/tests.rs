@@ -1,5 +1,6 @@
 use super::*;
 use crate::agree::AgreementKey;
+use crate::echo::Echo;
 use crate::ids::ReceiverId;
 use crate::integrity::BlockHash;
 use crate::receiver::testing::{announce, at, config, sender_agreement};
@@ -163,7 +164,8 @@ fn an_ack_opens_only_if_the_sender_has_made_it_for_this_host() {
         .agree(&sender_agreement().public())
         .expect("a point");
     let ack = |cipher: &Cipher, receiver| {
-        let (ack, mut datagram) = (Ack { receiver, kind: Kind::Hello, slot: 0 }, Vec::new());
+        let (ack, mut datagram) =
+            (Ack { receiver, kind: Kind::Hello, slot: 0, echo: Echo::default() }, Vec::new());
         ack.seal(cipher, session.id().tag(), sequence(1), &mut datagram);
         session.open_ack(&datagram).map(|ack| ack.receiver)
     };
@@ -200,7 +202,7 @@ fn close(session: &mut Session, ms: u64) -> Up {
 }
 
 fn acknowledge(session: &mut Session, kind: Kind, slot: u32) -> bool {
-    session.take_ack(&Ack { receiver: US, kind, slot })
+    session.take_ack(&Ack { receiver: US, kind, slot, echo: Echo([5; 4]) })
 }
 
 fn poll(round: u32) -> Poll {

@@ -237,19 +237,17 @@ impl Hosts {
 
     /// Handles a hello that is newer than the last datagram of its host.
     pub(super) fn note_hello(&mut self, id: ReceiverId, hello: &Hello) {
-        if let Some(host) = self.by_id.get_mut(&id) {
-            host.addr_mut().note_hello();
-        }
         if self.unsettled(id).is_some() {
             self.settlement.set_state(id, HostState::of(hello));
             self.note_kept(id, &hello.kept);
         }
     }
 
-    /// Notes that a report was taken which came from the address `from`.
-    pub(super) fn note_reported_from(&mut self, id: ReceiverId, from: SocketAddr) {
+    /// Notes that a report was taken which came from the address `from`, and whether it has the echo of what was sent
+    /// there.
+    pub(super) fn note_reported_from(&mut self, id: ReceiverId, from: SocketAddr, is_echoed: bool) {
         if let Some(host) = self.by_id.get_mut(&id) {
-            host.addr_mut().note_answer(from);
+            host.addr_mut().note_report(from, is_echoed);
         }
     }
 
@@ -357,7 +355,7 @@ impl Hosts {
     pub(super) fn last_one(&self) -> Option<SocketAddr> {
         let mut receiving = self.settlement.receiving();
         let last = receiving.next().filter(|_| self.settlement.tally().heard > 1)?;
-        if receiving.next().is_none() { self.by_id[&last].addr().confirmed() } else { None }
+        if receiving.next().is_none() { self.by_id[&last].addr().proven() } else { None }
     }
 
     /// Whether hosts answer, and each of them is at work on another push.

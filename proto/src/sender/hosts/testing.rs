@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::agree::AgreementKey;
+use crate::echo::Echo;
 use crate::ids::{BlockIndex, SessionId};
 use crate::integrity::Root;
 use crate::seal::{Cipher, GroupKey};
@@ -74,6 +75,7 @@ pub(super) fn report(symbols: u16) -> Report {
         gaps: Vec::new(),
         kept: Vec::new(),
         suspects: Vec::new(),
+        echo: Echo::default(),
         buffers: 64,
         via: None,
         totals: Totals::default(),

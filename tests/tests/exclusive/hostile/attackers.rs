@@ -6,6 +6,7 @@ use std::time::Duration;
 use glancecast_fec::Esi;
 use glancecast_platform::keyfile;
 use glancecast_proto::agree::AgreementPublic;
+use glancecast_proto::echo::Echo;
 use glancecast_proto::ids::{BlockIndex, HostName, ReceiverId, Sequence};
 use glancecast_proto::integrity::{BlockHash, Root};
 use glancecast_proto::seal::{Cipher, GroupKey};
@@ -104,6 +105,7 @@ impl Crowd {
             gaps: Vec::new(),
             kept: Vec::new(),
             suspects: Vec::new(),
+            echo: Echo::default(),
             buffers: 64,
             via: None,
             totals: Totals { bytes_received: self.number * 100_000, ..Totals::default() },
