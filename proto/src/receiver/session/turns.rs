@@ -81,9 +81,12 @@ impl Turns {
     }
 
     /// Returns this host's next turn in the windows of the polls, so that thousands of hosts that finish at once do
-    /// not report at once.
+    /// not report at once. Before this host is introduced, its turn is when it says hello.
     pub(super) fn next_turn(&self, now: Moment) -> Moment {
-        let (Some(poll), Some(slot)) = (&self.poll, self.slot) else { return now };
+        let (Some(poll), Some(slot)) = (&self.poll, self.slot) else {
+            let hello = self.hello.filter(|_| !self.is_introduced);
+            return hello.map_or(now, |hello| hello.next_at.max(now));
+        };
         let mut turn = self.polled_at + slot_offset(poll, slot);
         if turn < now && !poll.window.is_zero() {
             let windows = now.since(turn).as_micros().div_ceil(poll.window.as_micros().max(1));
@@ -133,3 +136,17 @@ fn slot_offset(poll: &Poll, slot: u32) -> Duration {
 /// The time between two hellos until one is acknowledged, which grows up to the maximum.
 pub(super) const HELLO_GAP: Duration = Duration::from_millis(100);
 pub(super) const HELLO_GAP_MAX: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::receiver::testing::at;
+
+    #[test]
+    fn the_turn_of_a_host_that_nobody_knows_yet_comes_with_its_hello() {
+        let mut turns = Turns::new(at(0), Some(at(2_000)));
+        assert_eq!(turns.next_turn(at(500)), at(2_000));
+        assert!(turns.take_hello_due(at(2_000)));
+        assert_eq!(turns.next_turn(at(2_001)), at(2_001), "it may be known");
+    }
+}
