@@ -18,7 +18,7 @@ use glancecast_proto::agree::AgreementKey;
 use glancecast_proto::ids::{HostName, ReceiverId, Sequence, SessionId};
 use glancecast_proto::seal::{Cipher, GroupKey};
 use glancecast_proto::sign::SigningKey;
-use glancecast_proto::wire::{Announce, Announced, Down, Header, Hello, Kind, Outcome, Receipt, Up};
+use glancecast_proto::wire::{Announce, Announced, Ask, Down, Header, Hello, Kind, Outcome, Receipt, Up};
 use zeroize::Zeroizing;
 
 use crate::testbed::Testbed;
@@ -129,6 +129,31 @@ impl Insider {
         let mut out = Vec::new();
         let number = Sequence::new(number).expect("40 bits");
         down.seal(&self.cipher, None, self.announced.announce.session, number, &mut out);
+        self.attacker.say(&out);
+    }
+
+    /// Sends a message to the group in the sender's name, signed with a key of its own.
+    pub fn sign_down(&self, down: &Down, number: u64) {
+        let (session, mut out) = (self.announced.announce.session, Vec::new());
+        let (number, key) = (Sequence::new(number).expect("40 bits"), host_key());
+        let signer = key.within(self.key.scope(session));
+        down.seal(&self.cipher, Some(signer), session, number, &mut out);
+        self.attacker.say(&out);
+    }
+
+    /// Announces a push of its own to the group, signed with a key of its own.
+    pub fn announce(&self, announce: &Announce, number: u64) {
+        let (number, key, mut out) = (Sequence::new(number).expect("40 bits"), host_key(), Vec::new());
+        let signer = key.within(self.key.scope(announce.session));
+        announce.seal(&self.cipher_of(announce.session), Some(signer), number, &mut out);
+        self.attacker.say(&out);
+    }
+
+    /// Asks the group, signed with a key of its own if that is wanted.
+    pub fn ask(&self, ask: &Ask, is_signed: bool) {
+        let (number, key, mut out) = (Sequence::new(1).expect("small"), host_key(), Vec::new());
+        let signer = is_signed.then(|| key.within(self.key.scope(ask.id)));
+        ask.seal(&self.cipher_of(ask.id), signer, number, &mut out);
         self.attacker.say(&out);
     }
 

@@ -2,6 +2,7 @@
 //! key can do, and what they cannot. `docs/security.md` names these tests row by row.
 
 mod attackers;
+mod beside;
 mod insiders;
 mod timed;
 
