@@ -40,6 +40,15 @@ pub enum Standing {
     Changed(PublicKey),
 }
 
+/// A host that came with a key, where none is known for its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FirstUse {
+    /// Its name.
+    pub name: HostName,
+    /// Its key.
+    pub key: PublicKey,
+}
+
 impl KnownHosts {
     /// Returns what `key` is for `name`.
     pub fn standing(&self, name: &HostName, key: PublicKey) -> Standing {

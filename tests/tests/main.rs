@@ -10,6 +10,7 @@ mod buffers;
 mod demo;
 mod exclusive;
 mod foul_cloud;
+mod host_keys;
 mod keys;
 mod known_hosts;
 mod leaving;

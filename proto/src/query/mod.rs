@@ -22,4 +22,4 @@ mod testing;
 
 pub use querier::{Querier, QuerierConfig};
 pub use responder::{Lookup, LookupId, Reply, Responder, ResponderConfig};
-pub use results::{FirstUse, HostAnswer, Standing, Tally};
+pub use results::{HostAnswer, Standing, Tally};

@@ -92,15 +92,6 @@ impl Standing {
     }
 }
 
-/// A host that answered with a key, where none is known for its name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FirstUse {
-    /// Its name.
-    pub name: HostName,
-    /// Its key.
-    pub key: PublicKey,
-}
-
 /// How far all answers are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {

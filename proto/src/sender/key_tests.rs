@@ -20,6 +20,7 @@ fn the_first_key_of_an_unknown_name_is_told_and_owns_the_name() {
     assert_eq!(other.greet(&mut sender, at(2)), Err(Discard::KeyChanged));
     assert_eq!(events(&mut sender), [SenderEvent::KeyChanged(name("a"), other.key.public())]);
     assert_eq!(states(&sender), [("a".into(), HostState::Receiving)]);
+    assert_eq!(sender.first_uses(), [], "two keys came with this name");
 }
 
 #[test]
@@ -28,6 +29,7 @@ fn a_known_host_is_no_first_use() {
     let mut sender = proven(knowing(named(1), &[&host]));
     host.greet(&mut sender, at(0)).expect("it joins");
     assert_eq!(events(&mut sender), [SenderEvent::Joined(host.name())]);
+    assert_eq!(sender.first_uses(), []);
     assert_eq!(sender.rows()[0].key, Some(host.key.public()));
     assert_eq!(sender.rows()[0].software.as_deref(), Some("test 1.0"));
 }
@@ -87,6 +89,7 @@ fn where_known_hosts_alone_take_part_others_have_a_row_that_says_how_they_become
     let reason = row.reason.as_deref().expect("said");
     assert!(reason.contains(&unknown.key.public().to_string()), "{reason}");
     assert!(reason.contains("glancecast hosts --enroll"), "{reason}");
+    assert_eq!(sender.first_uses(), [], "who takes no part is not remembered");
     let done = host.done(&sender);
     host.say(&mut sender, at(61), &done).expect("its own");
     sender.handle_timeout(at(5_050));

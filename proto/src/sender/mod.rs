@@ -55,6 +55,7 @@ pub use rate::Pace;
 use crate::audience::Pages;
 use crate::ids::{BlockIndex, Sequence};
 use crate::integrity::{Fingerprint, Root};
+use crate::known::FirstUse;
 use crate::limits::EVENTS_MAX;
 use crate::seal::Cipher;
 use crate::sign::Scope;
@@ -418,6 +419,11 @@ impl Sender {
             return Vec::new();
         }
         self.hosts.rows(self.start)
+    }
+
+    /// Returns the hosts that took part, whose keys were not known before, and whose names came with one key alone.
+    pub fn first_uses(&self) -> Vec<FirstUse> {
+        self.hosts.first_uses()
     }
 
     /// Datagrams dropped, by reason.

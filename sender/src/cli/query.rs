@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use glancecast_platform::known_hosts::{KnownHost, Occasion};
-use glancecast_proto::query::FirstUse;
+use glancecast_platform::known_hosts::Occasion;
 
 use super::args::QueryArgs;
 use super::follow::Signals;
@@ -12,7 +11,7 @@ use crate::output::progress::verifying;
 use crate::output::query_report::Report;
 use crate::output::query_table::table;
 use crate::output::{json, notices};
-use crate::request::QueryKind;
+use crate::request::{QueryKind, Told};
 
 /// Whether the keys of hosts that answer are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,11 +42,7 @@ async fn ask(args: QueryArgs, kind: QueryKind, enrol: Enrol) -> Result<u8, Failu
     signals.follow(&mut query.running, PROGRESS_GAP, show).await;
     let result = query.finish()?;
     if enrol == Enrol::Yes {
-        let known = |host: &FirstUse| KnownHost { name: host.name.clone(), key: host.key };
-        let hosts = result.answers.first_uses.iter().map(known).collect();
-        for text in request.known_hosts.remember(hosts, Occasion::Enrolled) {
-            tracing::info!("{text}");
-        }
+        request.known_hosts.remember(&result.answers.first_uses, Occasion::Enrolled).tell(Told::Always);
     }
     tracing::debug!("discarded datagrams from hosts by reason: {}", result.answers.discards);
     match json {

@@ -13,6 +13,7 @@ use crate::output::progress::{Bar, Bars, Preparation};
 use crate::output::push_report::{Refused, Report};
 use crate::output::push_table::{confirmations, table};
 use crate::output::{json, notices};
+use crate::request::Told;
 
 /// Pushes an image and prints the result.
 pub(super) fn run(args: SendArgs) -> Result<u8, Failure> {
@@ -46,9 +47,8 @@ async fn send(args: SendArgs) -> Result<u8, Failure> {
     signals.follow(&mut push.running, TICK, |progress| bar.show(&progress)).await;
     bar.clear();
     let result = push.finish().await;
-    for text in request.options().known_hosts.remember(result.first_uses(), Occasion::FirstUse) {
-        tracing::info!("{text}");
-    }
+    let told = if quiet { Told::IfWrong } else { Told::Always };
+    request.options().known_hosts.remember(&result.outcome.first_uses, Occasion::FirstUse).tell(told);
     let verdict = &result.outcome.verdict;
     if json {
         println!("{}", json::to_string(&Report::new(&result)));

@@ -6,6 +6,7 @@ use std::time::Duration;
 use glancecast_platform::stages::StageTime;
 use glancecast_platform::transport::Downlink;
 use glancecast_proto::integrity::Root;
+use glancecast_proto::known::FirstUse;
 use glancecast_proto::sender::{HostRow, SenderConfig, Tally, Verdict};
 use glancecast_proto::wire::DiscardCounts;
 
@@ -57,6 +58,8 @@ pub struct Outcome {
     pub root: Option<Root>,
     /// Every host that was heard or expected.
     pub rows: Vec<HostRow>,
+    /// The hosts that took part and whose keys were not known before.
+    pub first_uses: Vec<FirstUse>,
     /// The datagrams sent, by kind.
     pub counts: WireCounts,
     /// What the blocks that were read consist of.

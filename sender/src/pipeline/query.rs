@@ -9,7 +9,8 @@ use glancecast_platform::batch::Batch;
 use glancecast_platform::clock::Clock;
 use glancecast_platform::transport::Downlink;
 use glancecast_platform::wake::Sleeper;
-use glancecast_proto::query::{FirstUse, HostAnswer, Querier, QuerierConfig, Tally};
+use glancecast_proto::known::FirstUse;
+use glancecast_proto::query::{HostAnswer, Querier, QuerierConfig, Tally};
 use glancecast_proto::time::Moment;
 use glancecast_proto::wire::DiscardCounts;
 

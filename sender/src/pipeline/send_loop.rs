@@ -125,6 +125,7 @@ impl SendLoop {
             verdict: self.machine.verdict().expect("the loop ends with one").clone(),
             root: self.machine.root(),
             rows: self.machine.rows(),
+            first_uses: self.machine.first_uses(),
             counts: self.counts,
             content: self.content,
             spared: Spared::of(&self.machine),

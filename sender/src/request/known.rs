@@ -2,11 +2,11 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use glancecast_platform::clock::wall;
-use glancecast_platform::known_hosts::{self, KnownHost, Note, Occasion};
-use glancecast_proto::known::{KnownHosts, UnknownHosts};
+use glancecast_platform::known_hosts::{self, Conflict, KnownHost, Note, Occasion};
+use glancecast_proto::known::{FirstUse, KnownHosts, UnknownHosts};
 use nix::unistd::{Uid, geteuid};
 
 use super::RequestError;
@@ -39,30 +39,71 @@ impl KnownHostsOptions {
         Ok(KnownHosts { keys, unknown: self.unknown })
     }
 
-    /// Adds hosts that were heard for the first time to the file, and returns what a person has to be told: a line each.
-    pub(crate) fn remember(&self, first: Vec<KnownHost>, occasion: Occasion) -> Vec<String> {
+    /// Adds hosts that were heard for the first time to the file.
+    pub(crate) fn remember(&self, first: &[FirstUse], occasion: Occasion) -> Remembered {
         if first.is_empty() {
-            return Vec::new();
+            return Remembered::default();
         }
+        let hosts: Vec<KnownHost> =
+            first.iter().map(|host| KnownHost { name: host.name.clone(), key: host.key }).collect();
         let added = self.path().and_then(|path| {
-            let added = known_hosts::add(&path, &first, Note { occasion, at: wall() })?;
+            let added = known_hosts::add(&path, &hosts, Note { occasion, at: wall() })?;
             Ok((path, added))
         });
         match added {
-            Ok((path, added)) => {
-                let conflicts = added.conflicts.iter().map(|conflict| {
-                    let known_hosts::Conflict { name, known, offered } = conflict;
-                    format!("{name} came with {offered}, and another sender has just noted {known} for it: neither is replaced")
-                });
-                let names: Vec<&str> = added.added.iter().map(|host| host.name.as_str()).collect();
-                let said = (!names.is_empty()).then(|| {
-                    format!("known by their keys from now on: {} (in {})", few(&names), path.display())
-                });
-                said.into_iter().chain(conflicts).collect()
-            }
-            Err(error) => vec![format!("the keys of new hosts could not be kept: {error}")],
+            Ok((path, added)) => Remembered {
+                news: news(&added.added, &path),
+                warnings: added.conflicts.iter().map(conflict).collect(),
+            },
+            Err(error) => Remembered {
+                news: None,
+                warnings: vec![format!("the keys of new hosts could not be kept: {error}")],
+            },
         }
     }
+}
+
+/// What a person is told of new hosts.
+#[derive(Debug, Default)]
+pub(crate) struct Remembered {
+    /// The hosts that are known from now on.
+    news: Option<String>,
+    /// What went wrong: a line each.
+    warnings: Vec<String>,
+}
+
+/// When a person is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Told {
+    /// Also of what went well.
+    Always,
+    /// Only of what went wrong.
+    IfWrong,
+}
+
+impl Remembered {
+    /// Says it on standard error.
+    pub(crate) fn tell(&self, told: Told) {
+        if let Some(news) = self.news.as_ref().filter(|_| told == Told::Always) {
+            eprintln!("glancecast: {news}");
+        }
+        for warning in &self.warnings {
+            tracing::warn!("{warning}");
+        }
+    }
+}
+
+fn news(added: &[KnownHost], file: &Path) -> Option<String> {
+    let names: Vec<&str> = added.iter().map(|host| host.name.as_str()).collect();
+    let file = file.display();
+    (!names.is_empty()).then(|| format!("known by their keys from now on: {} (in {file})", few(&names)))
+}
+
+fn conflict(conflict: &Conflict) -> String {
+    let Conflict { name, known, offered } = conflict;
+    format!(
+        "{name} came with {offered}, and another sender has just noted {known} for it: neither is replaced"
+    )
 }
 
 /// Returns the first few of these names, and how many more there are.

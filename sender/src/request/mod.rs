@@ -33,6 +33,7 @@ pub use error::{ErrorKind, RequestError};
 pub use formats::{Conversion, FormatRules};
 pub use image::{ImageId, ImageIdError};
 pub use known::KnownHostsOptions;
+pub(crate) use known::Told;
 pub use prepare::{PreparedPush, PushPlan, PushRun};
 pub use push::{FileImage, GlanceImage, Image, PushOptions, PushRequest, SignatureRule, Signing};
 pub(crate) use push::{PASSES_MAX, PIN_MIN, STALL_TIMEOUT_MIN};

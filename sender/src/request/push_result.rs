@@ -1,7 +1,6 @@
 //! The result of a push: which hosts hold a proven copy, and why others do not.
 
 use glancecast_platform::cli;
-use glancecast_platform::known_hosts::KnownHost;
 use glancecast_proto::sender::{Expected, HostState, Verdict};
 
 use super::{Confirmation, PushPlan};
@@ -51,13 +50,6 @@ impl PushResult {
                 ))
             }
         }
-    }
-
-    /// Returns the hosts that took part and whose keys were not known before.
-    pub(crate) fn first_uses(&self) -> Vec<KnownHost> {
-        let known = &self.plan.config.known.keys;
-        let rows = self.outcome.rows.iter().filter(|row| !known.contains_key(&row.name));
-        rows.filter_map(|row| Some(KnownHost { name: row.name.clone(), key: row.key? })).collect()
     }
 
     /// Returns the number of hosts that hold a proven copy.

@@ -33,7 +33,7 @@ pub use results::{Expected, HostReceipt, HostRow, HostState, Tally};
 
 use super::rate::RoundLoss;
 use crate::ids::{BlockIndex, HostName, ReceiverId, Sequence};
-use crate::known::{KnownHosts, Standing};
+use crate::known::{FirstUse, KnownHosts, Standing};
 use crate::limits::REPORTS_PER_SECOND_MAX;
 use crate::sign::PublicKey;
 use crate::time::Moment;
@@ -186,7 +186,13 @@ impl Hosts {
     /// Notes that somebody who has proven to hold a key with this standing claims `name`; returns whether that is to be
     /// told.
     pub(super) fn note_stranger(&mut self, name: &HostName, key: PublicKey, standing: Standing) -> bool {
+        self.owners.note_claim(name);
         self.settlement.note_stranger(name, key, standing)
+    }
+
+    /// Returns the hosts that took part, whose keys were not known, and whose names nobody else has claimed.
+    pub(super) fn first_uses(&self) -> Vec<FirstUse> {
+        self.owners.first_uses()
     }
 
     /// Adds a start that was not known, whose hello was proven and came from `from`.
