@@ -155,7 +155,8 @@ fuzz-build: corpus-tool
 	    $(CARGO) build --locked --release --target-dir $(FUZZ_TARGET) $(FUZZ_FLAGS) \
 	    $(addprefix --bin ,$(FUZZ)) $(if $(filter glance,$(FUZZ)),--features sender)
 
-# Replaces the committed inputs by one input for each reached feature, without regard to how often it was reached.
+# Replaces the committed inputs by one input for each reached feature, without regard to how often it was reached, and adds
+# the golden datagrams again.
 fuzz-merge: fuzz-build ## put a minimal set of the inputs that the fuzzers found into tests/fuzz/corpus
 	@for name in $(FUZZ); do \
 	    rm -rf $(FUZZ_TARGET)/merged $(FUZZ_TARGET)/committed && \
@@ -165,6 +166,7 @@ fuzz-merge: fuzz-build ## put a minimal set of the inputs that the fuzzers found
 	        $(FUZZ_TARGET)/committed && \
 	    $(CORPUS) pack $(FUZZ_TARGET)/merged tests/fuzz/corpus/$$name.hex || exit 1; \
 	done
+	GLANCECAST_BLESS=1 $(CARGO) test --locked --release -p glancecast-proto --test corpora every_golden_datagram
 
 sanitize-codec: ## test the kernels of every instruction set of this machine, with an address sanitizer
 	RUSTC_BOOTSTRAP=1 RUSTFLAGS="-Zsanitizer=address" $(CARGO) test --locked --release -p glancecast-fec \

@@ -74,6 +74,14 @@ impl AgreementKey {
     }
 }
 
+impl AgreementKey {
+    /// Returns a seed that nobody can derive who has not this key.
+    pub(crate) fn seed(&self, context: &str) -> [u8; 32] {
+        let own = self.agree(&self.public()).expect("a secret follows from an honest public half");
+        blake3::derive_key(context, own.bytes())
+    }
+}
+
 impl fmt::Debug for AgreementKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("AgreementKey(..)")

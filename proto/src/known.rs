@@ -49,6 +49,24 @@ pub struct FirstUse {
     pub key: PublicKey,
 }
 
+impl Standing {
+    /// Returns what a person is told of a host that came under `name` with `key`, if it does not count for its key: what
+    /// was compared, and what to do.
+    pub fn advice(self, name: &HostName, key: PublicKey) -> Option<String> {
+        match self {
+            Self::Known | Self::FirstUse => None,
+            Self::Changed(known) => Some(format!(
+                "its key is {key}, and known_hosts has {known}: if the host was made anew, run: \
+                 glancecast hosts --forget {name}; if it was not, somebody else uses its name"
+            )),
+            Self::Unknown => Some(format!(
+                "its key is {key}, and known_hosts has none: if that is the key of the host, run: \
+                 glancecast hosts --enroll"
+            )),
+        }
+    }
+}
+
 impl KnownHosts {
     /// Returns what `key` is for `name`.
     pub fn standing(&self, name: &HostName, key: PublicKey) -> Standing {
@@ -74,6 +92,17 @@ mod tests {
         let strict = KnownHosts { unknown: UnknownHosts::Refused, ..known };
         assert_eq!(strict.standing(&host("a"), key(1)), Standing::Known);
         assert_eq!(strict.standing(&host("b"), key(1)), Standing::Unknown);
+    }
+
+    #[test]
+    fn who_does_not_count_for_its_key_is_told_with_both_keys_and_what_to_do() {
+        let advice = |standing: Standing| standing.advice(&host("a"), key(2));
+        assert_eq!((advice(Standing::Known), advice(Standing::FirstUse)), (None, None));
+        let [changed, unknown] =
+            [Standing::Changed(key(1)), Standing::Unknown].map(|standing| advice(standing).expect("a text"));
+        assert!(changed.contains(&key(2).to_string()) && changed.contains(&key(1).to_string()), "{changed}");
+        assert!(changed.contains("glancecast hosts --forget a;"), "{changed}");
+        assert!(unknown.contains(&key(2).to_string()) && unknown.ends_with("--enroll"), "{unknown}");
     }
 
     fn host(name: &str) -> HostName {

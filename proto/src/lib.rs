@@ -46,9 +46,11 @@
 
 pub mod agree;
 mod audience;
+mod bucket;
 pub mod echo;
 mod enums;
 pub mod geometry;
+mod heed;
 pub mod hex;
 pub mod ids;
 pub mod integrity;

@@ -120,7 +120,16 @@ impl PublicKey {
     }
 
     pub(crate) fn verify_message(&self, message: &[u8], signature: &[u8; SIGNATURE_BYTES]) -> bool {
-        UnparsedPublicKey::new(&ED25519, &self.0).verify(message, signature).is_ok()
+        !self.has_small_order()
+            && UnparsedPublicKey::new(&ED25519, &self.0).verify(message, signature).is_ok()
+    }
+
+    /// Whether this is a point of small order. Such a key is nobody's: anybody can write signatures that are good for
+    /// it.
+    fn has_small_order(&self) -> bool {
+        let mut y = self.0;
+        y[31] &= 0x7F; // without the sign of x
+        SMALL_ORDER.contains(&y)
     }
 }
 
@@ -142,7 +151,7 @@ impl FromStr for PublicKey {
 
     fn from_str(text: &str) -> Result<Self, PublicKeyError> {
         let digits = text.strip_prefix(Self::PREFIX).ok_or(PublicKeyError)?;
-        hex::parse(digits).map(Self).ok_or(PublicKeyError)
+        hex::parse(digits).map(Self).filter(|key| !key.has_small_order()).ok_or(PublicKeyError)
     }
 }
 
@@ -157,6 +166,38 @@ fn message(scope: Scope, header: &[u8], body: &[u8]) -> Vec<u8> {
 
 /// Keeps these signatures apart from any that the same key may make elsewhere.
 const CONTEXT: &[u8] = b"glancecast v2 signed datagram: group id, session id, header, body\0";
+
+/// The encodings of all points whose order divides 8, without the sign of x: (0, 1), (0, -1), those with y = 0, and those
+/// of order 8. The last two encode 0 and 1 a second time, with p added.
+const SMALL_ORDER: [[u8; PublicKey::BYTES]; 7] = [
+    ONE,
+    beside_p(0xEC),
+    [0; PublicKey::BYTES],
+    [
+        0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef, 0x98, 0xf0, 0xd5,
+        0xdf, 0xac, 0x05, 0xd3, 0xc6, 0x33, 0x39, 0xb1, 0x38, 0x02, 0x88, 0x6d, 0x53, 0xfc, 0x05,
+    ],
+    [
+        0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10, 0x67, 0x0f, 0x2a,
+        0x20, 0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77, 0x92, 0xac, 0x03, 0x7a,
+    ],
+    beside_p(0xED),
+    beside_p(0xEE),
+];
+
+const ONE: [u8; PublicKey::BYTES] = {
+    let mut one = [0; PublicKey::BYTES];
+    one[0] = 1;
+    one
+};
+
+/// Returns a number close to p = 2^255 - 19, whose lowest byte is 0xED.
+const fn beside_p(lowest: u8) -> [u8; PublicKey::BYTES] {
+    let mut number = [0xFF; PublicKey::BYTES];
+    number[0] = lowest;
+    number[PublicKey::BYTES - 1] = 0x7F;
+    number
+}
 
 #[cfg(test)]
 mod tests {
@@ -213,6 +254,26 @@ mod tests {
             assert_eq!(bad.parse::<PublicKey>(), Err(PublicKeyError), "{bad}");
         }
         assert_eq!(text.replace("ed25519:", "ed25519:g")[..72].parse::<PublicKey>(), Err(PublicKeyError));
+    }
+
+    #[test]
+    fn a_key_of_small_order_is_nobodys_and_has_no_good_signature() {
+        // The point (0, 1), and a signature that is good for it whatever the message: R = (0, 1), S = 0.
+        let (key, mut forged) = (PublicKey(ONE), [0; SIGNATURE_BYTES]);
+        forged[0] = 1;
+        let by_the_formula = UnparsedPublicKey::new(&ED25519, &key.0).verify(b"any message", &forged);
+        assert!(by_the_formula.is_ok(), "the library does not look for such keys");
+        assert!(!key.verify_message(b"any message", &forged));
+        for y in SMALL_ORDER {
+            for sign in [0, 0x80] {
+                let mut key = PublicKey(y);
+                key.0[31] |= sign;
+                assert!(key.has_small_order(), "{key}");
+                assert_eq!(key.to_string().parse::<PublicKey>(), Err(PublicKeyError), "{key}");
+            }
+        }
+        let two = PublicKey(beside_p(0xEF));
+        assert!(!two.has_small_order() && two.to_string().parse() == Ok(two), "y = 2");
     }
 
     #[test]

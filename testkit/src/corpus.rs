@@ -2,7 +2,7 @@
 //! empty input.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use crate::hex;
@@ -12,13 +12,18 @@ use crate::hex;
 /// # Panics
 /// If the file cannot be read, or has fewer inputs than any fuzzer finds.
 pub fn replay(target: &str, run: fn(&[u8])) {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../tests/fuzz/corpus/{target}.hex"));
+    let file = file_of(target);
     let inputs = read(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
     assert!(inputs.len() >= 10, "{} inputs in {}", inputs.len(), file.display());
     for (line, input) in (1..).zip(inputs) {
         println!("{target}.hex:{line}");
         run(&input);
     }
+}
+
+/// Returns the file of a target's corpus.
+pub fn file_of(target: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../tests/fuzz/corpus/{target}.hex"))
 }
 
 /// Returns the inputs in a corpus file.
@@ -48,10 +53,17 @@ pub fn unpack(file: &Path, directory: &Path) -> io::Result<()> {
 /// # Errors
 /// If a file cannot be read or written.
 pub fn pack(directory: &Path, file: &Path) -> io::Result<()> {
-    let read =
-        |entry: io::Result<fs::DirEntry>| fs::read(entry?.path()).map(|bytes| hex::encode(&bytes) + "\n");
-    let lines: BTreeSet<String> = fs::read_dir(directory)?.map(read).collect::<io::Result<_>>()?;
-    fs::write(file, lines.into_iter().collect::<String>())
+    let read = |entry: io::Result<fs::DirEntry>| fs::read(entry?.path());
+    let inputs: BTreeSet<Vec<u8>> = fs::read_dir(directory)?.map(read).collect::<io::Result<_>>()?;
+    write(file, &inputs)
+}
+
+/// Writes a corpus file.
+///
+/// # Errors
+/// If it cannot be written.
+pub fn write(file: &Path, inputs: &BTreeSet<Vec<u8>>) -> io::Result<()> {
+    fs::write(file, inputs.iter().map(|input| hex::encode(input) + "\n").collect::<String>())
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ mod bad_input;
 mod base;
 mod buffers;
 mod demo;
+mod documents;
 mod exclusive;
 mod foul_cloud;
 mod host_keys;

@@ -349,7 +349,8 @@ mod tests {
         let good = fs::read(&path).expect("readable");
         let mut bent = good.clone();
         bent[40] = b'x';
-        for content in [&bent, &good[..good.len() - 1], &good[..0], &[0; 32]] {
+        let as_on_windows = [&good[..good.len() - 1], b"\r\n"].concat();
+        for content in [&bent, &as_on_windows, &good[..good.len() - 1], &good[..0], &[0; 32]] {
             fs::write(&path, content).expect("ours");
             refused(state.path(), "no host key");
             assert_eq!(fs::read(&path).expect("readable"), content);

@@ -216,6 +216,30 @@ mod tests {
     }
 
     #[test]
+    fn a_list_whose_lines_end_as_on_windows_is_read_and_a_secret_key_is_not() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let (list, secret) = (dir.path().join("senders"), dir.path().join("sender.key"));
+        let keys: Vec<PublicKey> = (1..3).map(|byte| PublicKey([byte; 32])).collect();
+        fs::write(&list, format!("# two\r\n{} # ours\r\n\r\n{}\r\n", keys[0], keys[1])).expect("writable");
+        assert_eq!(public_keys(&[list.display().to_string()]).expect("keys"), keys);
+        create(&secret).expect("new");
+        let text = fs::read_to_string(&secret).expect("ours").replace('\n', "\r\n");
+        fs::write(&secret, text).expect("ours");
+        assert!(matches!(load(&secret), Err(SenderKeyError::NoSenderKey { .. })));
+    }
+
+    #[test]
+    fn a_key_that_anybody_can_sign_for_is_refused_with_its_line() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let file = dir.path().join("senders");
+        let (good, nobodys) = (PublicKey([1; 32]), PublicKey([0; 32]));
+        fs::write(&file, format!("{good}\n{nobodys}\n")).expect("writable");
+        let error = public_keys(&[file.display().to_string()]).expect_err("of small order");
+        assert!(error.to_string().contains("senders line 2"), "{error}");
+        assert!(public_keys(&[nobodys.to_string()]).is_err());
+    }
+
+    #[test]
     fn a_list_that_others_may_change_is_refused() {
         let dir = tempfile::tempdir().expect("temporary directory");
         let file = dir.path().join("senders");
@@ -240,7 +264,7 @@ mod tests {
         assert!(matches!(public_keys(&["ed25519:00".into()]), Err(SenderKeyError::NoPublicKey { .. })));
         assert!(matches!(public_keys(&["/no/such".into()]), Err(SenderKeyError::Unreadable { .. })));
         let many: Vec<String> =
-            (0..=SENDERS_MAX as u8).map(|byte| PublicKey([byte; 32]).to_string()).collect();
+            (1..=SENDERS_MAX as u8 + 1).map(|byte| PublicKey([byte; 32]).to_string()).collect();
         assert_eq!(public_keys(&many[1..]).expect("as many as there may be").len(), SENDERS_MAX);
         assert!(matches!(public_keys(&many), Err(SenderKeyError::TooMany { .. })));
     }

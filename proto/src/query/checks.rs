@@ -8,25 +8,22 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use crate::bucket::{Allowance, Bucket};
 use crate::time::Moment;
 use crate::wire::Discard;
 
 /// The budget of one machine.
 #[derive(Default)]
 pub(super) struct Checks {
-    all: Spent,
+    all: Bucket,
     /// Addresses that have checks in vain on their account, at most [`SPENDERS_MAX`].
     spenders: Vec<Spender>,
 }
 
 struct Spender {
     address: IpAddr,
-    spent: Spent,
+    left: Bucket,
 }
-
-/// Checks in vain, as the time until which they use up what may be spent.
-#[derive(Clone, Copy, Default)]
-struct Spent(Moment);
 
 impl Checks {
     /// Whether a signature may be checked for this address.
@@ -36,14 +33,15 @@ impl Checks {
     pub(super) fn allow(&self, now: Moment, from: SocketAddr) -> Result<(), Discard> {
         let address = from.ip().to_canonical();
         let spender = self.spenders.iter().find(|spender| spender.address == address);
-        let has_left = self.all.has_left(now) && spender.is_none_or(|spender| spender.spent.has_left(now));
+        let has_left = self.all.has_left(now, OF_ALL)
+            && spender.is_none_or(|spender| spender.left.has_left(now, OF_ONE));
         if has_left { Ok(()) } else { Err(Discard::OverBudget) }
     }
 
     /// Counts a check that was in vain.
     pub(super) fn spend(&mut self, now: Moment, from: SocketAddr) {
-        self.all.add(now, GAP_OF_ALL);
-        self.spender(from.ip().to_canonical()).spent.add(now, GAP_OF_ONE);
+        self.all.spend(now, OF_ALL);
+        self.spender(from.ip().to_canonical()).left.spend(now, OF_ONE);
     }
 
     /// Counts the check behind `result` if it was in vain, and returns `result`.
@@ -63,32 +61,20 @@ impl Checks {
         let known = self.spenders.iter().position(|spender| spender.address == address);
         let at = known.unwrap_or_else(|| {
             if self.spenders.len() == SPENDERS_MAX {
-                let recovered = (0..SPENDERS_MAX).min_by_key(|&at| self.spenders[at].spent.0);
+                let recovered = (0..SPENDERS_MAX).min_by_key(|&at| self.spenders[at].left.full_at());
                 self.spenders.swap_remove(recovered.expect("there are some"));
             }
-            self.spenders.push(Spender { address, spent: Spent::default() });
+            self.spenders.push(Spender { address, left: Bucket::default() });
             self.spenders.len() - 1
         });
         &mut self.spenders[at]
     }
 }
 
-impl Spent {
-    fn has_left(self, now: Moment) -> bool {
-        self.0.since(now) < SAVED_UP
-    }
-
-    fn add(&mut self, now: Moment, gap: Duration) {
-        self.0 = self.0.max(now) + gap;
-    }
-}
-
-/// One check in vain of one address per 20 ms, and of all addresses per millisecond: 4 per cent of a core.
-const GAP_OF_ONE: Duration = Duration::from_millis(20);
-const GAP_OF_ALL: Duration = Duration::from_millis(1);
-
-/// The time for which unused checks are saved up: 10 of one address, 200 of all.
-const SAVED_UP: Duration = Duration::from_millis(200);
+/// One check in vain of one address per 20 ms, and of all addresses per millisecond: 4 per cent of a core. The checks of
+/// 200 ms are saved up.
+const OF_ONE: Allowance = Allowance { most: 10, gap: Duration::from_millis(20) };
+const OF_ALL: Allowance = Allowance { most: 200, gap: Duration::from_millis(1) };
 
 /// Addresses with an account of their own. The one that has recovered most makes room for another.
 const SPENDERS_MAX: usize = 64;

@@ -8,6 +8,7 @@ use super::session::{Session, buffer_bytes};
 use super::uplink::Uplink;
 use super::waiting::Waiting;
 use super::{Attempt, Effect, Receiver, ReceiverEvent};
+use crate::heed::{accepts, open_under_any};
 use crate::ids::{ReceiverId, SessionId};
 use crate::limits::{ANNOUNCE_SKEW_MAX, ENDED_SESSIONS_MAX};
 use crate::sign::PublicKey;
@@ -23,12 +24,13 @@ impl<U: Clone, E> Receiver<U, E> {
         datagram: &[u8],
     ) -> Result<(), Discard> {
         let id = Announce::session_of(datagram)?;
-        let (key, announced) = self.open_announce(datagram).inspect_err(|&reason| {
-            if reason == Discard::WrongKey && !self.wrong_key_told {
-                self.wrong_key_told = true;
-                self.events.push_back(ReceiverEvent::WrongKey(from));
-            }
-        })?;
+        let (key, announced) = open_under_any(&self.config.keys, |key| Announce::open(key, datagram))
+            .inspect_err(|&reason| {
+                if reason == Discard::WrongKey && !self.wrong_key_told {
+                    self.wrong_key_told = true;
+                    self.events.push_back(ReceiverEvent::WrongKey(from));
+                }
+            })?;
         if let Some(active) = self.session.as_deref_mut().filter(|active| active.id() == id) {
             // The first announcement counts, whatever a later one contains and whoever sends it.
             if !active.is_plausible(announced.sequence) {
@@ -78,7 +80,7 @@ impl<U: Clone, E> Receiver<U, E> {
         announced: Announced,
     ) -> Result<(), Discard> {
         let id = announced.announce.session;
-        if !self.accepts(announced.signer()) {
+        if !accepts(&self.config.senders, announced.signer()) {
             if !self.waiting.note_heard(now, id, true) && self.is_refusal_told(&announced) {
                 // Who claims to have signed it is not named to anybody before that is proven.
                 self.checks.verify(now, from, &announced)?;
@@ -137,25 +139,6 @@ impl<U: Clone, E> Receiver<U, E> {
             None => self.join(now, from, key, announced),
             Some(_) => self.wait(now, key, &announced.announce, None),
         }
-    }
-
-    /// Opens an announcement under any of the host's keys, and returns that key's index in the configuration.
-    fn open_announce(&self, datagram: &[u8]) -> Result<(usize, Announced), Discard> {
-        let mut reason = Discard::WrongKey;
-        for (at, key) in self.config.keys.iter().enumerate() {
-            match Announce::open(key, datagram) {
-                Ok(announced) => return Ok((at, announced)),
-                Err(Discard::WrongKey) => {}
-                Err(other) => reason = other,
-            }
-        }
-        Err(reason)
-    }
-
-    /// Whether this host takes part in sessions with this signer.
-    fn accepts(&self, signer: Option<PublicKey>) -> bool {
-        let senders = &self.config.senders;
-        senders.is_empty() || signer.is_some_and(|signer| senders.contains(&signer))
     }
 
     /// Whether anybody is told that this announcement is refused; otherwise its signature need not be checked. A

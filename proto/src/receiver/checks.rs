@@ -9,6 +9,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use crate::bucket::{Allowance, Bucket};
 use crate::limits::{OTHER_CHECKS_PER_SECOND_MAX, SENDER_CHECKS_PER_SECOND_MAX};
 use crate::time::Moment;
 use crate::wire::{Announced, Discard};
@@ -21,13 +22,6 @@ pub(super) struct Checks {
     of_others: [Bucket; SHARES],
     /// Keys the hash that chooses a share.
     seed: [u8; 32],
-}
-
-/// A bucket of tokens, which fills up at a steady rate.
-#[derive(Clone, Copy, Default)]
-struct Bucket {
-    /// When it is full again if nothing is taken.
-    full_at: Moment,
 }
 
 impl Checks {
@@ -56,7 +50,7 @@ impl Checks {
     /// [`Discard::OverBudget`] if no more may be checked now.
     pub(super) fn take(&mut self, now: Moment, from: SocketAddr) -> Result<(), Discard> {
         if self.sender == Some(from) {
-            return self.of_sender.take(now, SENDER_GAP, SENDER_CHECKS_PER_SECOND_MAX);
+            return take(&mut self.of_sender, now, OF_SENDER);
         }
         self.take_other(now, from)
     }
@@ -83,19 +77,13 @@ impl Checks {
             IpAddr::V6(ip) => blake3::keyed_hash(&self.seed, &ip.octets()),
         };
         let share = &mut self.of_others[usize::from(hash.as_bytes()[0]) % SHARES];
-        share.take(now, SHARE_GAP, SHARE_BURST)
+        take(share, now, OF_SHARE)
     }
 }
 
-impl Bucket {
-    /// Takes a token of a bucket that holds `most` of them, at least one, and gains one in each `gap`.
-    fn take(&mut self, now: Moment, gap: Duration, most: u32) -> Result<(), Discard> {
-        if self.full_at.since(now) > gap * (most - 1) {
-            return Err(Discard::OverBudget);
-        }
-        self.full_at = self.full_at.max(now) + gap;
-        Ok(())
-    }
+/// Takes a check of a budget.
+fn take(budget: &mut Bucket, now: Moment, allowance: Allowance) -> Result<(), Discard> {
+    if budget.take(now, allowance) { Ok(()) } else { Err(Discard::OverBudget) }
 }
 
 /// Whether two addresses are the same host and port. An IPv6 address has a scope only where it was received.
@@ -108,22 +96,20 @@ const SHARES: usize = 16;
 /// Checks in a row that one share allows: about a second's.
 const SHARE_BURST: u32 = OTHER_CHECKS_PER_SECOND_MAX / SHARES as u32;
 
-const SENDER_GAP: Duration = Duration::from_micros(1_000_000 / SENDER_CHECKS_PER_SECOND_MAX as u64);
-const SHARE_GAP: Duration =
-    Duration::from_micros(1_000_000 * SHARES as u64 / OTHER_CHECKS_PER_SECOND_MAX as u64);
+/// What is checked of the sender: a second's, and as many in each further second.
+const OF_SENDER: Allowance = Allowance {
+    most: SENDER_CHECKS_PER_SECOND_MAX,
+    gap: Duration::from_micros(1_000_000 / SENDER_CHECKS_PER_SECOND_MAX as u64),
+};
+const OF_SHARE: Allowance = Allowance {
+    most: SHARE_BURST,
+    gap: Duration::from_micros(1_000_000 * SHARES as u64 / OTHER_CHECKS_PER_SECOND_MAX as u64),
+};
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::receiver::testing::at;
-
-    #[test]
-    fn a_bucket_allows_a_burst_and_then_a_steady_rate() {
-        let mut bucket = Bucket::default();
-        let mut taken =
-            |ms| (0..1_000).take_while(|_| bucket.take(at(ms), Duration::from_millis(10), 5).is_ok()).count();
-        assert_eq!([0, 9, 10, 25, 30, 10_000].map(&mut taken), [5, 0, 1, 1, 1, 5]);
-    }
 
     #[test]
     fn a_flood_from_one_address_takes_nothing_from_the_sender_and_little_from_others() {

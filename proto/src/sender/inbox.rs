@@ -82,7 +82,7 @@ impl Sender {
         if !host.is_newer(up.header.sequence) {
             return Err(Discard::Replayed);
         }
-        self.hosts.take_check(now, from, name)?;
+        self.hosts.take_check_of_hello(now, from, name)?;
         greeting.verify(self.scope)?;
         Ok(greeting.hello)
     }
@@ -106,7 +106,7 @@ impl Sender {
         {
             return Err(*reason);
         }
-        self.hosts.take_check(now, from, name)?;
+        self.hosts.take_check_of_hello(now, from, name)?;
         greeting.verify(self.scope)?;
         if let Some((reason, event)) = objection {
             if self.hosts.note_stranger(name, key, standing) {
@@ -199,7 +199,7 @@ impl Sender {
         if self.hosts.name(id) != Some(&receipt.name) {
             return Err(Discard::BadSignature);
         }
-        self.hosts.take_check(now, from, &receipt.name)?;
+        self.hosts.take_check_of_receipt(now, from, &receipt.name)?;
         let good = receipt.verify(key, self.scope, outcome);
         if good { Ok(()) } else { Err(Discard::BadSignature) }
     }

@@ -167,8 +167,37 @@ fn a_flood_of_forged_hellos_in_the_name_of_a_host_does_not_keep_it_out() {
         let forged = in_the_name_of(host.key.public(), &mut insider);
         sender.handle_datagram(at(0), insider.from, &forged).expect_err("not its key");
     }
-    assert!(sender.discards().of(Discard::BadSignature) < 10, "{}", sender.discards());
+    assert!(sender.discards().of(Discard::BadSignature) < 110, "{}", sender.discards());
     host.greet(&mut sender, at(0)).expect("it joins");
+}
+
+#[test]
+fn hellos_from_three_forged_addresses_at_the_start_of_each_second_do_not_keep_a_host_out() {
+    let (mut host, mut insider) = (Host::new(1), Host::called("compute-1", 9, 9));
+    let mut sender = proven(knowing(named(1), &[&host]));
+    flood(&mut sender, 0, host.key.public(), &mut insider, 9);
+    host.greet(&mut sender, at(500)).expect("it joins");
+
+    flood(&mut sender, 1_000, host.key.public(), &mut insider, 9);
+    host.greet(&mut sender, at(1_001)).expect("its address is known");
+    flood(&mut sender, 2_000, host.key.public(), &mut insider, 9);
+    let mut restarted = host.restarted(2);
+    restarted.from = host.from;
+    restarted.greet(&mut sender, at(2_001)).expect("it was proven from there");
+}
+
+#[test]
+fn whoever_claims_a_name_from_many_addresses_uses_up_no_check_of_a_receipt() {
+    let (mut host, mut insider) = (Host::new(1), Host::called("compute-1", 9, 9));
+    let mut sender = passed(knowing(named(1), &[&host]));
+    host.greet(&mut sender, at(60)).expect("it joins");
+    for network in 2..=255 {
+        flood(&mut sender, 61, host.key.public(), &mut insider, network);
+    }
+    assert!(sender.discards().of(Discard::OverBudget) > 5_000);
+    let done = host.done(&sender);
+    host.say(&mut sender, at(62), &done).expect("its own");
+    assert_eq!(sender.verdict(), Some(&Verdict::Complete));
 }
 
 #[test]
@@ -215,6 +244,17 @@ fn greet_as(insider: &mut Host, number: u64, sender: &mut Sender) -> Result<(), 
     insider.hello = hello(&format!("made-up-{number}"), insider.hello.agreement);
     insider.sequence = 0;
     insider.greet(sender, at(number))
+}
+
+/// Has an insider say hello in the name of the holder of this key: eight times from each of three addresses that it
+/// forges, in the network 10.`network`.0.0.
+fn flood(sender: &mut Sender, ms: u64, victim: PublicKey, insider: &mut Host, network: u8) {
+    for step in 0..24u8 {
+        insider.id = ReceiverId([9, 9, 9, 9, (ms >> 8) as u8, ms as u8, network, step]);
+        let from = ([10, network, 0, step / 8], 9).into();
+        let forged = in_the_name_of(victim, insider);
+        sender.handle_datagram(at(ms), from, &forged).expect_err("not its key");
+    }
 }
 
 /// The next hello of an insider, which names the key of somebody else.

@@ -52,7 +52,7 @@ fn a_host_with_a_changed_key_has_a_row_that_tells_what_to_do_and_nothing_else() 
         let (new, old) = (stranger.key.public(), host.key.public());
         let expected = format!(
             "its key is {new}, and known_hosts has {old}: if the host was made anew, run: \
-             glancecast hosts --forget compute-1"
+             glancecast hosts --forget compute-1; if it was not, somebody else uses its name"
         );
         assert_eq!(row.reason.as_ref(), Some(&expected));
         assert_eq!((sender.tally().heard, sender.tally().done), (0, 0));

@@ -128,6 +128,7 @@ impl Sender {
             (None, None) => (FirstPass::Sent, Sends::Everything),
             (None, Some(_)) => (FirstPass::Sent, Sends::Unheard),
         };
+        let seed = config.agreement.seed("glancecast sender: chance among claims of a name");
         let names = match &config.expected {
             Expected::Named(names) => Some(names.iter()),
             Expected::Count(_) | Expected::Anyone => None,
@@ -138,7 +139,7 @@ impl Sender {
             cipher: Cipher::downward(&config.key, config.session),
             start: now,
             blocks: Blocks::new(config.geometry, first_pass),
-            hosts: Hosts::new(now, config.expected.clone(), config.known.clone()),
+            hosts: Hosts::new(now, config.expected.clone(), config.known.clone(), &seed),
             source: Source::Reading,
             ending: None,
             sequences: Sequences::new(),

@@ -34,11 +34,12 @@
 
 use super::bytes::{Reader, Writer, choice, fields, list, text};
 use super::discard::Discard;
-use super::envelope::{Envelope, check_signature, open, read_all, sealed_signed, split_signature};
-use super::header::{Header, UP_CLEAR_BYTES, UpHeader};
+use super::envelope::{read_all, sealed_signed};
+use super::header::{UP_CLEAR_BYTES, UpHeader};
 use super::heard::Heard;
 use super::held::Held;
 use super::kind::Kind;
+use super::signed_up::{Opened, SignedUp};
 use crate::agree::AgreementPublic;
 use crate::hex::shown_as_hex;
 use crate::ids::{HostName, ObjectName, ReceiverId, Sequence};
@@ -183,10 +184,8 @@ impl Answer {
         sequence: Sequence,
         out: &mut Vec<u8>,
     ) {
-        let tag = signer.scope().session.tag();
-        let header = UpHeader { header: Header { kind: Kind::Answer, tag, sequence }, receiver };
-        let envelope = Envelope { cipher, sequence, signer: Some(signer) };
-        envelope.seal(out, |out| header.emit(out), |out| self.emit(out));
+        let word = SignedUp { kind: Kind::Answer, cipher, signer, receiver, sequence };
+        word.seal(out, |out| self.emit(out));
     }
 
     /// Opens and reads a datagram whose header was read before. `known` is the key of the host that has this receiver
@@ -201,13 +200,9 @@ impl Answer {
         up: UpHeader,
         datagram: &[u8],
     ) -> Result<Self, Discard> {
-        if up.header.kind != Kind::Answer {
-            return Err(Discard::UnknownKind);
-        }
         let mut plain = [0; CONTROL_MAX];
-        let body = open(cipher, up.header.sequence, datagram, UP_CLEAR_BYTES, &mut plain)?;
-        let (body, signature) = split_signature(body)?;
-        let answer = read_all(body, Self::parse)?;
+        let opened = Opened::of(Kind::Answer, cipher, up, datagram, &mut plain)?;
+        let answer = read_all(opened.body, Self::parse)?;
         let named = match &answer.page {
             Page::About(about) => Some(about.key),
             Page::Objects { .. } | Page::Counters { .. } => None,
@@ -216,7 +211,7 @@ impl Answer {
         if named.is_some_and(|named| named != key) {
             return Err(Discard::BadSignature);
         }
-        check_signature(key.within(scope), datagram, UP_CLEAR_BYTES, body, signature)?;
+        opened.check(key, scope)?;
         Ok(answer)
     }
 

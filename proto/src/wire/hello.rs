@@ -20,10 +20,11 @@ use std::net::SocketAddr;
 
 use super::bytes::{ADDRESS, Reader, Writer, fields, list, text};
 use super::discard::Discard;
-use super::envelope::{Envelope, open, read_all, sealed_signed, split_signature};
-use super::header::{Header, UP_CLEAR_BYTES, UpHeader};
+use super::envelope::{read_all, sealed_signed};
+use super::header::{UP_CLEAR_BYTES, UpHeader};
 use super::kind::Kind;
 use super::runs::KeptRun;
+use super::signed_up::{Opened, SignedUp};
 use crate::agree::AgreementPublic;
 use crate::geometry::Geometry;
 use crate::ids::{HostName, ReceiverId, Sequence};
@@ -85,10 +86,8 @@ impl Hello {
         sequence: Sequence,
         out: &mut Vec<u8>,
     ) {
-        let tag = signer.scope().session.tag();
-        let header = UpHeader { header: Header { kind: Kind::Hello, tag, sequence }, receiver };
-        let envelope = Envelope { cipher, sequence, signer: Some(signer) };
-        envelope.seal(out, |out| header.emit(out), |out| self.emit(signer.public(), out));
+        let word = SignedUp { kind: Kind::Hello, cipher, signer, receiver, sequence };
+        word.seal(out, |out| self.emit(signer.public(), out));
     }
 
     /// Opens and reads a datagram whose header was read before.
@@ -101,15 +100,11 @@ impl Hello {
         up: UpHeader,
         datagram: &[u8],
     ) -> Result<Greeting, Discard> {
-        if up.header.kind != Kind::Hello {
-            return Err(Discard::UnknownKind);
-        }
         let mut plain = [0; CONTROL_MAX];
-        let body = open(cipher, up.header.sequence, datagram, UP_CLEAR_BYTES, &mut plain)?;
-        let (body, &signature) = split_signature(body)?;
+        let Opened { body, signature, .. } = Opened::of(Kind::Hello, cipher, up, datagram, &mut plain)?;
         let (key, hello) = read_all(body, |body| Self::parse(geometry, body))?;
         let header = *datagram.first_chunk().ok_or(Discard::TooShort)?;
-        Ok(Greeting { hello, key, header, signed: body.to_vec(), signature })
+        Ok(Greeting { hello, key, header, signed: body.to_vec(), signature: *signature })
     }
 
     fn emit(&self, key: PublicKey, out: &mut Writer<'_>) {

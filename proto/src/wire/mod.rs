@@ -68,6 +68,7 @@ mod report;
 mod route;
 mod route_ack;
 mod runs;
+mod signed_up;
 mod symbol;
 #[cfg(test)]
 mod tests;

@@ -17,9 +17,10 @@
 
 use super::bytes::{Reader, Writer, fields};
 use super::discard::Discard;
-use super::envelope::{Envelope, check_signature, open, read_all, sealed_signed, split_signature};
-use super::header::{Header, UP_CLEAR_BYTES, UpHeader};
+use super::envelope::{read_all, sealed_signed};
+use super::header::{UP_CLEAR_BYTES, UpHeader};
 use super::kind::Kind;
+use super::signed_up::{Opened, SignedUp};
 use crate::ids::{ReceiverId, Sequence};
 use crate::limits::{CONTROL_MAX, CONTROL_SMALL};
 use crate::seal::Cipher;
@@ -54,10 +55,8 @@ impl RouteAck {
         sequence: Sequence,
         out: &mut Vec<u8>,
     ) {
-        let tag = signer.scope().session.tag();
-        let header = UpHeader { header: Header { kind: Kind::RouteAck, tag, sequence }, receiver };
-        let envelope = Envelope { cipher, sequence, signer: Some(signer) };
-        envelope.seal(out, |out| header.emit(out), |out| self.emit(signer.public(), out));
+        let word = SignedUp { kind: Kind::RouteAck, cipher, signer, receiver, sequence };
+        word.seal(out, |out| self.emit(signer.public(), out));
     }
 
     /// Opens and reads a datagram whose header was read before; returns the key by which it is signed, which was checked.
@@ -70,14 +69,10 @@ impl RouteAck {
         up: UpHeader,
         datagram: &[u8],
     ) -> Result<(Self, PublicKey), Discard> {
-        if up.header.kind != Kind::RouteAck {
-            return Err(Discard::UnknownKind);
-        }
         let mut plain = [0; CONTROL_MAX];
-        let body = open(cipher, up.header.sequence, datagram, UP_CLEAR_BYTES, &mut plain)?;
-        let (body, signature) = split_signature(body)?;
-        let (ack, key) = read_all(body, Self::parse)?;
-        check_signature(key.within(scope), datagram, UP_CLEAR_BYTES, body, signature)?;
+        let opened = Opened::of(Kind::RouteAck, cipher, up, datagram, &mut plain)?;
+        let (ack, key) = read_all(opened.body, Self::parse)?;
+        opened.check(key, scope)?;
         Ok((ack, key))
     }
 

@@ -21,14 +21,16 @@ use crate::vectors::{
 
 /// A fuzzer's entry, and the kinds that an input chooses from. No more than eight: the bits above say what the rest is.
 pub(crate) struct Target {
+    /// That of its program in `tests/fuzz/targets`, and of its corpus.
+    pub(crate) name: &'static str,
     pub(crate) kinds: &'static [Kind],
     pub(crate) run: fn(&[u8]),
 }
 
-pub(crate) const TARGETS: [Target; 3] = [
-    Target { kinds: &DOWN, run: down },
-    Target { kinds: &UP, run: up },
-    Target { kinds: &QUERIES, run: queries },
+pub(crate) static TARGETS: [Target; 3] = [
+    Target { name: "down", kinds: &DOWN, run: down },
+    Target { name: "up", kinds: &UP, run: up },
+    Target { name: "queries", kinds: &QUERIES, run: queries },
 ];
 
 const DOWN: [Kind; 8] = [
@@ -45,6 +47,8 @@ const UP: [Kind; 5] = [Kind::Hello, Kind::Report, Kind::Done, Kind::Failed, Kind
 const QUERIES: [Kind; 7] =
     [Kind::Ask, Kind::Heard, Kind::Answer, Kind::Notice, Kind::Probe, Kind::NewKey, Kind::Route];
 
+const _: () = assert!(DOWN.len() <= 8 && UP.len() <= 8 && QUERIES.len() <= 8);
+
 /// Parses the input as datagrams from the sender to the group.
 pub(crate) fn down(input: &[u8]) {
     read(&DOWN, input);
@@ -60,12 +64,14 @@ pub(crate) fn queries(input: &[u8]) {
     read(&QUERIES, input);
 }
 
-/// Returns the input of this target that is this value, sealed and signed by who may write it. The clear header of a
-/// symbol is not part of an input.
-pub(crate) fn input_of(target: &Target, value: &Value) -> Option<Vec<u8>> {
-    let kind = Kind::peek(&value.seal())?;
-    let choice = target.kinds.iter().position(|&of| of == kind)?;
-    Some([&[2 * 8 + choice as u8], &rest_of(value)[..]].concat())
+/// Returns the input that is this value, sealed and signed by who may write it, and the target that takes it. The clear
+/// header of a symbol is not part of an input.
+pub(crate) fn input_of(value: &Value) -> (&'static Target, Vec<u8>) {
+    let kind = Kind::peek(&value.seal()).expect("of a kind");
+    let takes = |target: &&Target| target.kinds.contains(&kind);
+    let target = TARGETS.iter().find(takes).expect("every kind has its fuzzer");
+    let choice = target.kinds.iter().position(|&of| of == kind).expect("it takes it");
+    (target, [&[2 * 8 + choice as u8], &rest_of(value)[..]].concat())
 }
 
 /// Returns what an input is whose rest is a body.

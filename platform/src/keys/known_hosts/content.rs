@@ -268,6 +268,8 @@ pub struct Full;
 
 #[cfg(test)]
 mod tests {
+    use glancecast_proto::limits::HOST_NAME_MAX;
+
     use super::*;
 
     #[test]
@@ -282,6 +284,30 @@ mod tests {
         assert_eq!(KnownHosts::parse(&added), Ok(hosts));
         let without_an_end = KnownHosts::parse(added.trim_end()).expect("good").to_string();
         assert_eq!(without_an_end, added, "the last line gets its end");
+    }
+
+    #[test]
+    fn lines_that_end_as_on_windows_are_read_and_stay() {
+        let text = format!("# ours\r\nc1 {}\r\n\r\nc2 {} # by hand\r\n", key(1), key(2));
+        let mut hosts = KnownHosts::parse(&text).expect("good");
+        assert_eq!(hosts.keys().clone(), [(name("c1"), key(1)), (name("c2"), key(2))].into());
+        assert_eq!(hosts.to_string(), text);
+        assert_eq!(hosts.add(&host("c3", 3), FIRST), Ok(Addition::Added));
+        assert_eq!(hosts.forget(&[name("c1")]).removed.len(), 1);
+        let at = "first use 2026-11-29T05:00:00Z";
+        let left = format!("# ours\r\n\r\nc2 {} # by hand\r\nc3 {}  # {at}\n", key(2), key(3));
+        assert_eq!(hosts.to_string(), left);
+        let again = KnownHosts::parse(&format!("c1 {}\r\nc1 {}\r\n", key(1), key(1)));
+        assert_eq!(again, Err(BadLine { line: 2, error: LineError::Again { first: 1 } }));
+    }
+
+    #[test]
+    fn the_longest_name_and_a_comment_of_any_length_are_read() {
+        let longest = "c".repeat(HOST_NAME_MAX);
+        let text = format!("{longest} {} # {}\n", key(1), "x".repeat(1 << 20));
+        let hosts = KnownHosts::parse(&text).expect("good");
+        assert_eq!(hosts.keys().clone(), [(name(&longest), key(1))].into());
+        assert_eq!(hosts.to_string(), text);
     }
 
     #[test]
@@ -349,6 +375,11 @@ mod tests {
             ("c2 ed25519:00", "not a host's public key"),
             (&format!("{} c2", key(2)), "not a host's name"),
             ("c2 glancecast-host-secret:00", "not a host's public key"),
+            (&format!("c2 {}0", key(2)), "not a host's public key"),
+            (&format!("c2 {}{}", PublicKey::PREFIX, "0".repeat(64)), "not a host's public key"),
+            (&format!("{} {}", "c".repeat(HOST_NAME_MAX + 1), key(2)), "not a host's name"),
+            (&format!("{} {}", "c".repeat(1 << 20), key(2)), "not a host's name"),
+            (&format!("c2 {}{}", key(2), "0".repeat(1 << 20)), "not a host's public key"),
             (&format!("c1 {}", key(1)), "same host as line 1"),
             (&format!(" c1\t{} # again", key(2)), "same host as line 1"),
         ] {

@@ -1,9 +1,9 @@
 //! The file of known hosts. Processes change it one after the other, under a lock (flock(2)) on a file beside it, and a
 //! changed file takes the old one's place in one step: a reader sees one or the other.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
+use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -164,18 +164,40 @@ impl Place {
         Ok(true)
     }
 
+    /// Locks the file that is under the lock's name. One that was removed or replaced while it was waited for keeps
+    /// nobody out.
     fn lock(&self, patience: Duration) -> Result<File, KnownHostsError> {
-        let (file, _) = self.open(OpenOptions::new().write(true).create(true).mode(LOCK_MODE), &self.lock)?;
         let begin = Instant::now();
         loop {
+            let (file, _) =
+                self.open(OpenOptions::new().write(true).create(true).mode(LOCK_MODE), &self.lock)?;
+            self.wait_for(&file, begin, patience)?;
+            if self.is_locks(&file) {
+                return Ok(file);
+            }
+        }
+    }
+
+    /// Waits until this file is locked by nobody else, and locks it.
+    fn wait_for(&self, file: &File, begin: Instant, patience: Duration) -> Result<(), KnownHostsError> {
+        loop {
             match file.try_lock() {
-                Ok(()) => return Ok(file),
+                Ok(()) => return Ok(()),
                 Err(TryLockError::WouldBlock) if begin.elapsed() < patience => thread::sleep(LOCK_RETRY),
                 Err(TryLockError::WouldBlock) => {
                     return Err(KnownHostsError::Busy { path: self.file.clone(), lock: self.lock.clone() });
                 }
                 Err(TryLockError::Error(error)) => return Err(self.at(error)),
             }
+        }
+    }
+
+    /// Whether this file is the one under the lock's name.
+    fn is_locks(&self, file: &File) -> bool {
+        let inode = |metadata: Metadata| (metadata.dev(), metadata.ino());
+        match (file.metadata(), self.lock.symlink_metadata()) {
+            (Ok(ours), Ok(there)) => inode(ours) == inode(there),
+            _ => false,
         }
     }
 

@@ -236,13 +236,13 @@ impl Host {
             left_out: self.left_out,
             reason,
         };
-        match self.key_standing {
-            KeyStanding::Known | KeyStanding::FirstUse => row,
-            KeyStanding::Changed(known) => {
-                without_content(row, Standing::KeyChanged, changed(&self.about, known))
-            }
-            KeyStanding::Unknown => without_content(row, Standing::UnknownKey, unknown(&self.about)),
-        }
+        let standing = match self.key_standing {
+            KeyStanding::Known | KeyStanding::FirstUse => return row,
+            KeyStanding::Changed(_) => Standing::KeyChanged,
+            KeyStanding::Unknown => Standing::UnknownKey,
+        };
+        let advice = self.key_standing.advice(&self.about.name, self.about.key);
+        without_content(row, standing, advice)
     }
 }
 
@@ -276,31 +276,16 @@ pub(super) fn refusal(key_standing: KeyStanding) -> Option<Discard> {
 }
 
 /// Returns the row of a host whose answer does not count: nothing of what it says is passed on but its key.
-fn without_content(row: HostAnswer, standing: Standing, reason: String) -> HostAnswer {
+fn without_content(row: HostAnswer, standing: Standing, reason: Option<String>) -> HostAnswer {
     HostAnswer {
         standing,
         about: None,
         objects: Vec::new(),
         counters: Vec::new(),
         left_out: 0,
-        reason: Some(reason),
+        reason,
         ..row
     }
-}
-
-fn changed(about: &About, known: PublicKey) -> String {
-    format!(
-        "it answered with the key {}, and the one known for this name is {known}: if the host was installed anew, \
-         run `glancecast hosts --forget {}`; if it was not, somebody else answers for it",
-        about.key, about.name
-    )
-}
-
-fn unknown(about: &About) -> String {
-    format!(
-        "no key is known for this name, and it answered with {}: `glancecast hosts --enroll` makes it known",
-        about.key
-    )
 }
 
 /// A host that was not heard for this long while its answer is incomplete is reminded, in case that it has repeated its

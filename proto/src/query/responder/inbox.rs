@@ -8,9 +8,9 @@ use super::asked::{Asked, Candidate};
 use super::memory::{Remembered, Settled};
 use super::saying::Progress;
 use crate::audience::Inclusion;
+use crate::heed::{accepts, open_under_any};
 use crate::ids::SessionId;
 use crate::limits::{ANNOUNCE_SKEW_MAX, QUERIES_OPEN_MAX, QUERIES_REMEMBERED_MAX};
-use crate::sign::PublicKey;
 use crate::time::{Moment, WallClock};
 use crate::wire::{Ask, Discard, Header, Vouched};
 
@@ -42,7 +42,7 @@ impl Responder {
     ) -> Result<(), Discard> {
         let id = Ask::id_of(datagram)?;
         let (asked, vouched) = self.open_ask(from, datagram)?;
-        if !self.accepts(asked.signer) {
+        if !accepts(&self.config.senders, asked.signer) {
             return Err(Discard::UnknownSender);
         }
         if let Some(at) = self.open.iter().position(|open| open.query == id) {
@@ -167,24 +167,9 @@ impl Responder {
     /// Opens a query under any of the host's keys.
     fn open_ask(&self, from: SocketAddr, datagram: &[u8]) -> Result<(Asked, Vouched), Discard> {
         let sequence = Header::parse(datagram)?.sequence;
-        let mut reason = Discard::WrongKey;
-        for (key, group) in self.config.keys.iter().enumerate() {
-            match Ask::open(group, datagram) {
-                Ok((ask, vouched)) => {
-                    let (signer, from) = (vouched.signer(), from.ip().to_canonical());
-                    return Ok((Asked { ask, key, signer, sequence, from }, vouched));
-                }
-                Err(Discard::WrongKey) => {}
-                Err(other) => reason = other,
-            }
-        }
-        Err(reason)
-    }
-
-    /// Whether this host takes queries of this signer.
-    fn accepts(&self, signer: Option<PublicKey>) -> bool {
-        let senders = &self.config.senders;
-        senders.is_empty() || signer.is_some_and(|signer| senders.contains(&signer))
+        let (key, (ask, vouched)) = open_under_any(&self.config.keys, |key| Ask::open(key, datagram))?;
+        let (signer, from) = (vouched.signer(), from.ip().to_canonical());
+        Ok((Asked { ask, key, signer, sequence, from }, vouched))
     }
 
     fn check_time(&self, wall: WallClock, ask: &Ask) -> Result<(), Discard> {

@@ -4,7 +4,7 @@
 //! start first proves that it is reached there: the acknowledgement of its hello goes to that address, and the start's
 //! reports repeat the echo in it.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// The address that a start's hello came from. It never changes, so that an attacker who intercepts a report cannot
 /// redirect what is sent to this host alone.
@@ -17,6 +17,11 @@ pub(super) struct Address {
 impl Address {
     pub(super) fn new(addr: SocketAddr) -> Self {
         Self { addr, is_proven: false }
+    }
+
+    /// Whether it is one of this machine.
+    pub(super) fn is_at(&self, ip: IpAddr) -> bool {
+        self.addr.ip() == ip
     }
 
     /// Notes a report, and whether it had the echo of the address that it came from.

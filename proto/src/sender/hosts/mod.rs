@@ -92,13 +92,14 @@ pub(super) struct Round {
 }
 
 impl Hosts {
-    /// Returns a state in which no host was heard. If hosts are expected by name, the push is for them alone.
-    pub(super) fn new(now: Moment, expected: Expected, known: KnownHosts) -> Self {
+    /// Returns a state in which no host was heard. If hosts are expected by name, the push is for them alone. `seed` is
+    /// known to the sender alone.
+    pub(super) fn new(now: Moment, expected: Expected, known: KnownHosts, seed: &[u8; 32]) -> Self {
         Self {
             by_id: BTreeMap::new(),
             settlement: Settlement::new(expected),
             owners: Owners::new(known),
-            checks: Checks::new(now),
+            checks: Checks::new(now, seed),
             judge: Judge::new(),
             lacking: BTreeSet::new(),
             next_slot: 0,
@@ -157,20 +158,56 @@ impl Hosts {
         self.room_for(name).map(|_| ())
     }
 
-    /// Takes one check of a signature from the budget of this name, which `from` claims.
+    /// Takes one check for a hello in this name, which came from `from`.
     ///
     /// # Errors
     /// If there is none left.
-    pub(super) fn take_check(
+    pub(super) fn take_check_of_hello(
         &mut self,
         now: Moment,
         from: SocketAddr,
         name: &HostName,
     ) -> Result<(), Discard> {
-        let means_something =
-            self.settlement.is_expected(name) || self.owners.knows(name) || self.settlement.has_start(name);
-        let claim = if means_something { Claim::Named } else { Claim::Other };
+        let claim = if self.is_proven_at(name, from) {
+            Claim::Proven
+        } else if self.settlement.is_expected(name)
+            || self.owners.knows(name)
+            || self.settlement.has_start(name)
+        {
+            Claim::Named
+        } else {
+            Claim::Other
+        };
+        self.take_check(now, from, name, claim)
+    }
+
+    /// Takes one check for a receipt in this name, which came under the key that a start of it shares with the sender.
+    ///
+    /// # Errors
+    /// If there is none left.
+    pub(super) fn take_check_of_receipt(
+        &mut self,
+        now: Moment,
+        from: SocketAddr,
+        name: &HostName,
+    ) -> Result<(), Discard> {
+        self.take_check(now, from, name, Claim::Own)
+    }
+
+    fn take_check(
+        &mut self,
+        now: Moment,
+        from: SocketAddr,
+        name: &HostName,
+        claim: Claim,
+    ) -> Result<(), Discard> {
         if self.checks.take(now, from.ip(), name, claim) { Ok(()) } else { Err(Discard::OverBudget) }
+    }
+
+    /// Whether the hello of a start of this name came from there, and was proven.
+    fn is_proven_at(&self, name: &HostName, from: SocketAddr) -> bool {
+        let is_there = |id| self.by_id.get(&id).is_some_and(|host| host.addr().is_at(from.ip()));
+        self.settlement.starts_of(name).any(is_there)
     }
 
     /// Returns what `key` is for `name`. Nothing is proven yet by it.

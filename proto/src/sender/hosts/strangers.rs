@@ -30,23 +30,12 @@ pub(super) struct Stranger {
 impl Stranger {
     /// Returns the holder of a key with this standing under `name`; `None` if it takes part.
     pub(super) fn with_key(name: &HostName, key: PublicKey, standing: Standing) -> Option<Self> {
-        let (state, reason) = match standing {
-            Standing::Changed(known) => (
-                HostState::KeyChanged,
-                format!(
-                    "its key is {key}, and known_hosts has {known}: if the host was made anew, run: \
-                     glancecast hosts --forget {name}"
-                ),
-            ),
-            Standing::Unknown => (
-                HostState::UnknownKey,
-                format!(
-                    "its key is {key}, and known_hosts has none: if that is the key of the host, run: \
-                     glancecast hosts --enroll"
-                ),
-            ),
+        let state = match standing {
+            Standing::Changed(_) => HostState::KeyChanged,
+            Standing::Unknown => HostState::UnknownKey,
             Standing::Known | Standing::FirstUse => return None,
         };
+        let reason = standing.advice(name, key)?;
         Some(Self { state, reason, key: Some(key) })
     }
 

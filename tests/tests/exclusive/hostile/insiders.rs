@@ -28,11 +28,7 @@ fn nobody_says_that_a_host_which_has_failed_is_done() {
     enroll(&testbed, &keys, "r1");
     let options = ["--hosts", "r1", "--rate", "100mbit", "--sender-key", &keys.secret];
     let mut push = push_of(&testbed, "image.raw", 4 << 20, Seed::draw(), &options);
-    let root = Root(hex::decode(&push.sum).expect("hex").try_into().expect("32 bytes"));
-    let insider = Attacker::join(&testbed).with_key(testbed.key());
-    let attack = Attack::start((insider, 0), Duration::from_millis(5), move |(insider, number)| {
-        claim_done(insider, root, number);
-    });
+    let attack = claiming_done(&testbed, &push.sum);
     let (end, report) = push.process.report(PATIENCE);
     attack.stop();
     assert_eq!(end.code(), Some(3), "{report:?}");
@@ -47,11 +43,7 @@ fn nobody_says_that_a_known_host_which_is_down_is_done() {
     receiver.process.terminate(SOON);
     let options = ["--hosts", "r1", "--rate", "100mbit", "--timeout", "20s", "--sender-key", &keys.secret];
     let mut push = push_of(&testbed, "image.raw", 1 << 20, Seed::draw(), &options);
-    let root = Root(hex::decode(&push.sum).expect("hex").try_into().expect("32 bytes"));
-    let insider = Attacker::join(&testbed).with_key(testbed.key());
-    let attack = Attack::start((insider, 0), Duration::from_millis(5), move |(insider, number)| {
-        claim_done(insider, root, number);
-    });
+    let attack = claiming_done(&testbed, &push.sum);
     let (end, report) = push.process.report(PATIENCE);
     attack.stop();
     assert_eq!(end.code(), Some(3), "{report:?}");
@@ -223,6 +215,15 @@ fn signing() -> (Testbed, SenderKeys) {
 fn enroll(testbed: &Testbed, keys: &SenderKeys, host: &str) {
     let (code, report) = testbed.ask(&["hosts", "--enroll", "--hosts", host, "--sender-key", &keys.secret]);
     assert_eq!(code, 0, "{report}");
+}
+
+/// Starts an insider that says in the name of r1, again and again, that it holds the image with this BLAKE3 sum.
+fn claiming_done(testbed: &Testbed, sum: &str) -> Attack<(Insider, u64)> {
+    let root = Root(hex::decode(sum).expect("hex").try_into().expect("32 bytes"));
+    let insider = Attacker::join(testbed).with_key(testbed.key());
+    Attack::start((insider, 0), Duration::from_millis(5), move |(insider, number)| {
+        claim_done(insider, root, number);
+    })
 }
 
 /// Says in the name of r1 that it takes part and is done.

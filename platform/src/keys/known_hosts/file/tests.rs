@@ -257,6 +257,79 @@ fn a_lock_is_waited_for() {
 }
 
 #[test]
+fn a_lock_that_is_removed_while_it_is_waited_for_is_not_enough() {
+    let (_dir, path) = place();
+    let place = Place::of(&path).expect("a file");
+    let removed = place.lock(Duration::ZERO).expect("free");
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| add(&path, &[host("c1", 1)], FIRST));
+        thread::sleep(Duration::from_millis(100));
+        fs::remove_file(lock_of(&path)).expect("ours");
+        let held = place.lock(Duration::ZERO).expect("a new file");
+        drop(removed);
+        thread::sleep(Duration::from_millis(100));
+        assert!(!path.exists(), "it waits for the one that has the name");
+        drop(held);
+        waiting.join().expect("no panic").expect("its turn");
+    });
+    assert_eq!(KnownHosts::load(&path).expect("there").keys().len(), 1);
+}
+
+#[test]
+fn a_file_that_is_replaced_between_the_first_look_and_the_lock_is_judged_anew() {
+    let (_dir, path) = place();
+    let good = format!("c7 {}\n", key(7));
+    for (content, mode, says) in [
+        (good.as_bytes(), 0o666, "chmod go-w"),
+        (b"c7 nonsense\n", 0o644, "line 1"),
+        (b"\xFF\n", 0o644, "not a text"),
+    ] {
+        fs::write(&path, format!("c1 {}\n", key(1))).expect("room");
+        fs::set_permissions(&path, Permissions::from_mode(0o644)).expect("ours");
+        let held = Place::of(&path).and_then(|place| place.lock(Duration::ZERO)).expect("free");
+        thread::scope(|scope| {
+            let waiting = scope.spawn(|| add(&path, &[host("c2", 2)], FIRST));
+            thread::sleep(Duration::from_millis(100));
+            let other = path.with_file_name("other");
+            fs::write(&other, content).expect("room");
+            fs::set_permissions(&other, Permissions::from_mode(mode)).expect("ours");
+            fs::rename(&other, &path).expect("ours");
+            drop(held);
+            let error = waiting.join().expect("no panic").expect_err(says).to_string();
+            assert!(error.contains(says), "{error}");
+        });
+        assert_eq!(fs::read(&path).expect("readable"), content, "what is refused stays");
+    }
+}
+
+#[test]
+fn one_who_adds_and_one_who_forgets_at_the_same_time_lose_nothing_of_each_other() {
+    let (_dir, path) = place();
+    let old: Vec<KnownHost> = (0..EACH).map(|number| host(&format!("old-{number}"), 1)).collect();
+    add(&path, &old, FIRST).expect("room");
+    thread::scope(|scope| {
+        scope.spawn(|| add_one_by_one(&path, 0));
+        for KnownHost { name, .. } in &old {
+            assert_eq!(forget(&path, std::slice::from_ref(name)).expect("there").removed.len(), 1);
+        }
+    });
+    let known = KnownHosts::load(&path).expect("whole");
+    assert_eq!(known.keys().len(), EACH);
+    assert!(known.keys().keys().all(|name| name.as_str().starts_with("c0-")));
+}
+
+#[test]
+fn to_forget_a_name_that_is_not_known_changes_nothing_of_the_file() {
+    let (_dir, path) = place();
+    let text = format!("# ours\nc1 {}  # by hand\n", key(1));
+    fs::write(&path, &text).expect("room");
+    let forgotten = forget(&path, &[name("c9"), name("C1"), name("c9")]).expect("readable");
+    assert_eq!((forgotten.removed, forgotten.not_known), (vec![], vec![name("C1"), name("c9")]));
+    assert_eq!(fs::read_to_string(&path).expect("readable"), text);
+    assert_eq!(names(&path), ["known_hosts"], "not even a lock is made");
+}
+
+#[test]
 fn threads_with_one_file_lose_nothing() {
     let (_dir, path) = place();
     thread::scope(|scope| {

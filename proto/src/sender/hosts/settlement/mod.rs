@@ -86,6 +86,12 @@ impl Settlement {
         self.places.contains_key(name)
     }
 
+    /// The starts of this name that were heard, whether they count or not.
+    pub(super) fn starts_of(&self, name: &HostName) -> impl Iterator<Item = ReceiverId> {
+        let places = self.places.get(name).into_iter();
+        places.flat_map(|place| place.counted.iter().chain(&place.superseded)).copied()
+    }
+
     /// The starts that count, by name.
     pub(super) fn counted(&self) -> impl Iterator<Item = (ReceiverId, &Start)> {
         self.places.values().flat_map(|place| &place.counted).map(|&id| (id, &self.starts[&id]))
