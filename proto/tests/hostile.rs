@@ -166,14 +166,15 @@ fn every_golden_datagram_has_a_mutation_that_is_accepted() {
         let (datagram, derivation) = (value.seal(), value.derivation());
         let (clear, mut body) = (&datagram[..derivation.clear], derivation.plain(&datagram));
         body.truncate(body.len() - if derivation.signer.is_some() { 64 } else { 0 });
-        let is_accepted = |bit: usize| {
-            let mut bent = body.clone();
+        let is_accepted = |bit: usize, more: &[u8]| {
+            let mut bent = [&body, more].concat();
             bent[bit / 8] ^= 1 << (bit % 8);
-            let forged = derivation.sign_and_seal(clear, bent);
-            Value::open(&forged).is_ok_and(|other| other != value && other.seal() == forged)
+            Value::open(&derivation.sign_and_seal(clear, bent)).is_ok_and(|other| other != value)
         };
-        // Otherwise what is tried on it here and by the fuzzers ends at its seal, and says nothing about its parser.
-        assert!((0..body.len() * 8).any(is_accepted), "{name}: no flipped bit gets past its seal");
+        // Otherwise what is tried on it here and by the fuzzers ends at its seal, and says nothing about its parser. The
+        // end of a session is one byte, of which another value wants a text behind it.
+        let is_any = |bit: usize| is_accepted(bit, &[]) || is_accepted(bit, &[0]);
+        assert!((0..body.len() * 8).any(is_any), "{name}: no flipped bit gets past its seal");
     }
 }
 

@@ -43,10 +43,7 @@ impl Dice {
     pub(crate) fn below(&mut self, bound: u64) -> u64 {
         match &mut self.0 {
             Source::Seed(rng) => rng.below(bound),
-            Source::Bytes { .. } => {
-                let needed = 8 - (bound - 1).leading_zeros() / 8;
-                self.take(needed) % bound
-            }
+            Source::Bytes { .. } => self.take(needed(bound)) % bound,
         }
     }
 
@@ -92,4 +89,25 @@ impl Dice {
             number << 8 | u64::from(byte)
         })
     }
+}
+
+/// Bytes that make [`Dice`] choose what is wanted: a seed for a fuzzer.
+pub(crate) struct Choices(pub(crate) Vec<u8>);
+
+impl Choices {
+    /// Has the dice choose this number below `bound`.
+    pub(crate) fn choose(mut self, number: u64, bound: u64) -> Self {
+        self.0.extend(&number.to_be_bytes()[8 - needed(bound) as usize..]);
+        self
+    }
+
+    /// Has [`Dice::mutated`] leave these bytes as they are: one change, which appends nothing.
+    pub(crate) fn leave(self, bytes: &[u8]) -> Self {
+        self.choose(0, 3).choose(0, bytes.len().max(1) as u64).choose(4, 5).choose(0, 20)
+    }
+}
+
+/// Bytes that a choice below `bound` takes.
+fn needed(bound: u64) -> u32 {
+    8 - (bound - 1).leading_zeros() / 8
 }

@@ -23,7 +23,7 @@ use glancecast_proto::seal::{Cipher, GroupKey};
 use glancecast_proto::sign::SigningKey;
 use glancecast_proto::wire::{Announce, Audience, AudiencePage, Down, Encoding, ManifestEntry, VERSION};
 
-use crate::dice::Dice;
+use crate::dice::{Choices, Dice};
 use crate::vectors::crypto::Key;
 use crate::vectors::{self, Derivation, KEY, Party, SENDER_AGREEMENT, SESSION, Signed, Value};
 pub(crate) use host::Host;
@@ -145,7 +145,7 @@ impl Scene {
     }
 
     /// Returns a sealed datagram with a mutated body.
-    fn nonsense(&self, dice: &mut Dice) -> Vec<u8> {
+    pub(crate) fn nonsense(&self, dice: &mut Dice) -> Vec<u8> {
         let body = dice.pick(&self.bodies);
         body.sealed(&body.clear, dice.mutated(&body.plain))
     }
@@ -206,6 +206,11 @@ fn is_about_queries(value: &Value) -> bool {
     }
 }
 
+/// Whether the sender, or the querier, has signed it.
+fn is_signed(body: &Body) -> bool {
+    body.derivation.signer == Some(Party::Sender)
+}
+
 fn insider(id: u8) -> ReceiverId {
     ReceiverId([id; 8])
 }
@@ -224,6 +229,33 @@ pub(crate) fn name(text: &str) -> HostName {
 
 pub(crate) fn address(host: u8) -> SocketAddr {
     SocketAddr::from(([10, 0, 0, host], 7167))
+}
+
+/// Returns the inputs by which each machine hears each golden datagram that it may be told as it is, by fuzzer.
+pub(crate) fn seeds() -> [(&'static str, Vec<Vec<u8>>); 3] {
+    let scene = Scene::small();
+    let hearing = |bodies: &[Body], first: fn(&Body) -> Choices| {
+        let hears = |(at, body): (usize, &Body)| {
+            first(body).choose(at as u64, bodies.len() as u64).leave(&body.plain).0
+        };
+        bodies.iter().enumerate().map(hears).collect()
+    };
+    // The first byte chooses a push or a query that is signed as the datagram is, the next choice is the operation.
+    [
+        (
+            "receiver",
+            hearing(&scene.bodies, |body| {
+                Choices(vec![if is_signed(body) { 2 } else { 0 }]).choose(640, 1_000)
+            }),
+        ),
+        ("sender", hearing(&scene.bodies, |_| Choices(vec![0]).choose(85, 100))),
+        (
+            "survey",
+            hearing(&scene.about_queries, |body| {
+                Choices(vec![if is_signed(body) { 128 } else { 129 }]).choose(84, 100)
+            }),
+        ),
+    ]
 }
 
 /// Drives a receiver with a fuzzer's bytes.
