@@ -6,6 +6,6 @@ mod net;
 mod runtime;
 pub mod units;
 
-pub use keys::{host_key, keyfile, known_hosts, sender_keys};
+pub use keys::{host_key, keyfile, keyring_file, known_hosts, sender_keys};
 pub use net::{batch, interface, multicast, transport, wake};
 pub use runtime::{cli, clock, files, locks, random, stages};

@@ -30,7 +30,7 @@ fn key_files_of_the_fuzzer_say_the_same_on_a_disk() {
             (Err(error), Some(Err(_)) | None) => key_files::assert_shown(&error.to_string(), &name),
             other => panic!("{other:?}"),
         }
-        if let Err(error) = sender_keys::public_keys(std::slice::from_ref(&name)) {
+        if let Err(error) = sender_keys::senders(std::slice::from_ref(&name)) {
             key_files::assert_shown(&error.to_string(), &name);
         }
     });

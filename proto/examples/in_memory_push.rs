@@ -122,7 +122,7 @@ impl Host {
             host_key: SigningKey::from_seed(&[number; 32].into()),
             secret: StartSecret::new([number; 32]),
             mtu: None,
-            senders: Vec::new(),
+            senders: Vec::new().into(),
             start: [number; 16],
             seed: [number; 32],
             buffer_bytes: 64 << 20,

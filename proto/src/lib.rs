@@ -14,6 +14,7 @@
 //! use glancecast_proto::ids::HostName;
 //! use glancecast_proto::receiver::{Receiver, ReceiverConfig};
 //! use glancecast_proto::seal::GroupKey;
+//! use glancecast_proto::senders::Senders;
 //! use glancecast_proto::sign::SigningKey;
 //! use glancecast_proto::time::{Moment, WallClock};
 //!
@@ -24,7 +25,7 @@
 //!     host_key: SigningKey::from_seed(&[3; 32].into()), // random in earnest, and the same at each start
 //!     secret: StartSecret::new([4; 32]), // random in earnest, as `start` and `seed`
 //!     mtu: Some(1500),
-//!     senders: Vec::new(),
+//!     senders: Senders::any(),
 //!     start: [1; 16],
 //!     seed: [2; 32],
 //!     buffer_bytes: 64 << 20,
@@ -50,10 +51,10 @@ mod bucket;
 pub mod echo;
 mod enums;
 pub mod geometry;
-mod heed;
 pub mod hex;
 pub mod ids;
 pub mod integrity;
+pub mod keyring;
 pub mod known;
 pub mod limits;
 pub mod query;
@@ -62,6 +63,7 @@ mod repeat;
 mod rng;
 pub mod seal;
 pub mod sender;
+pub mod senders;
 pub mod sign;
 mod text;
 pub mod time;

@@ -114,8 +114,13 @@ pub const LEASE_MAX: Duration = Duration::from_secs(3);
 /// Counters of a host's network in one finding of a diagnosis.
 pub const COUNTERS_MAX: usize = 32;
 
-/// Group keys that a host accepts at the same time: the old and the new one while a key is being replaced.
+/// Group keys that a host is configured with, and that it was given over the wire: the old and the new one while a key
+/// is being replaced. Each costs an attempt to open an announcement of another group.
 pub const GROUP_KEYS_MAX: usize = 2;
+
+/// Ids of retired group keys that a host remembers; the oldest makes room. A host that is configured with a key that was
+/// retired so many replacements ago accepts it again.
+pub const RETIRED_KEYS_MAX: usize = 64;
 
 /// Senders that a host lists.
 pub const SENDERS_MAX: usize = 64;

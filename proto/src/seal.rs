@@ -38,6 +38,11 @@ impl GroupKey {
         Self(Zeroizing::new([0; Self::BYTES]))
     }
 
+    /// The key itself, for a host that keeps it or a sender that gives it to one.
+    pub fn bytes(&self) -> &[u8; Self::BYTES] {
+        &self.0
+    }
+
     /// Which group this is the key of: a hash that does not reveal it.
     pub fn id(&self) -> GroupId {
         let mut hasher = blake3::Hasher::new_derive_key("glancecast v2 group id: group key");

@@ -92,7 +92,7 @@ fn flood(host: &mut Receiver, from: impl Fn(u64) -> SocketAddr) -> u64 {
 /// Returns a host that lists a sender, and takes part in its push.
 fn joined() -> Receiver {
     let mut sender = Sender::new(at(0), SenderConfig { signer: Some(key(1)), ..push_of(1, 2 << 20) });
-    let mut host = Receiver::new(ReceiverConfig { senders: vec![key(1).public()], ..host_config() });
+    let mut host = Receiver::new(ReceiverConfig { senders: vec![key(1).public()].into(), ..host_config() });
     let announced = announcement(&mut sender, at(0));
     host.handle_datagram(at(0), wall(at(0)), SENDER, &announced).expect("fresh");
     assert!(host.session().is_some());

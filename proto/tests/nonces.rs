@@ -14,6 +14,7 @@ use glancecast_proto::agree::{AgreementKey, AgreementPublic, StartSecret};
 use glancecast_proto::echo::Echo;
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::{HostName, ObjectName, ReceiverId, Sequence, SessionId};
+use glancecast_proto::keyring::Keyring;
 use glancecast_proto::known::KnownHosts;
 use glancecast_proto::limits::CONTROL_SMALL;
 use glancecast_proto::query::{Lookup, Querier, QuerierConfig, Reply, Responder, ResponderConfig};
@@ -85,6 +86,7 @@ fn a_queriers_numbers_to_the_group_and_to_its_hosts_never_meet() {
         agreement: sender_agreement(0),
         known: KnownHosts::default(),
         query: Query::Hosts,
+        new_key: None,
         reply_to: SENDER,
         answer_bytes_max: 1_232,
         started: WALL,
@@ -461,7 +463,7 @@ impl Host {
                 host_key: host_key(number),
                 secret: StartSecret::new(seed(dice)),
                 mtu: None,
-                senders,
+                senders: senders.into(),
                 start: start(dice),
                 seed: seed(dice),
                 buffer_bytes: 0,
@@ -469,10 +471,10 @@ impl Host {
             responder: Responder::new(ResponderConfig {
                 name,
                 software: "test".into(),
-                keys: keys(),
+                keys: Keyring::of(keys()),
                 host_key: host_key(number),
                 secret: StartSecret::new(seed(dice)),
-                senders: Vec::new(),
+                senders: Vec::new().into(),
                 start: start(dice),
                 seed: seed(dice),
                 started: WALL,

@@ -14,6 +14,7 @@ use asking::{
 use dice::Dice;
 use glancecast_proto::ids::{HostName, ReceiverId, Sequence, SessionId};
 use glancecast_proto::integrity::Root;
+use glancecast_proto::keyring::Keyring;
 use glancecast_proto::limits::{HELD_MAX, QUERIES_OPEN_MAX};
 use glancecast_proto::query::{Lookup, Querier, QuerierConfig, Responder, ResponderConfig, Standing};
 use glancecast_proto::seal::{Cipher, GroupKey};
@@ -248,8 +249,10 @@ fn a_query_said_again_by_somebody_else_keeps_nothing_alive() {
 
 #[test]
 fn queries_of_another_group_or_time_are_dropped() {
-    let mut host =
-        Responder::new(ResponderConfig { keys: vec![GroupKey::new([8; 32])], ..config(0, STARTED) });
+    let mut host = Responder::new(ResponderConfig {
+        keys: Keyring::of(vec![GroupKey::new([8; 32])]),
+        ..config(0, STARTED)
+    });
     let ask = sealed_ask(1, STARTED, Query::Hosts);
     assert_eq!(host.handle_datagram(at(WAIT), STARTED, QUERIER, &ask), Err(Discard::WrongKey));
     let mut host = Responder::new(config(0, STARTED));

@@ -101,7 +101,7 @@ impl Push {
         Self {
             sender: Sender::new(at(0), push(1, 1)),
             other: [Sender::new(at(0), push(2, 2)), Sender::new(at(0), push(3, 1))],
-            host: Receiver::new(ReceiverConfig { senders: vec![key(1).public()], ..host_config() }),
+            host: Receiver::new(ReceiverConfig { senders: vec![key(1).public()].into(), ..host_config() }),
             recorded: Vec::new(),
             replays: false,
             joined: 0,

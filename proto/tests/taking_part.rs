@@ -148,7 +148,7 @@ fn eight_pushes_are_told_that_a_host_is_busy_and_those_it_refuses_take_none_of_t
         let config = SenderConfig { signer: Some(key(signer)), ..sender_config(session, 1) };
         announcement(&mut Sender::new(at(0), config), at(0))
     };
-    let mut host = Receiver::new(ReceiverConfig { senders: vec![key(1).public()], ..host_config() });
+    let mut host = Receiver::new(ReceiverConfig { senders: vec![key(1).public()].into(), ..host_config() });
     for session in 1..30 {
         let signer = if session % 2 == 1 { 1 } else { 2 };
         let from = ([10, 0, 1, session], 7_167).into(); // each sender has signatures of its own checked

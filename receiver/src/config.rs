@@ -53,6 +53,7 @@ struct Settings {
     #[serde(default, deserialize_with = "one_or_more")]
     key: Vec<PathBuf>,
     /// Accept pushes signed by this sender alone: its public key, or a file of public keys; may be given several times.
+    /// `expires=2027-01-31` behind a key is its last day (UTC).
     /// `any` accepts every push of everybody who has the group's key, which each node has
     #[arg(long = "sender", value_name = "PUBKEY|FILE|any")]
     #[serde(default, deserialize_with = "one_or_more")]

@@ -1,6 +1,8 @@
 //! Logs the machine's events.
 
+use glancecast_platform::clock::utc;
 use glancecast_proto::receiver::ReceiverEvent;
+use glancecast_proto::time::WallClock;
 
 /// What the log adds to an event.
 #[derive(Clone, Debug, Default)]
@@ -43,6 +45,12 @@ pub(crate) fn log(event: &ReceiverEvent, context: &Context) {
         ReceiverEvent::UnknownSender(from, None) => tracing::warn!(
             sender = %from,
             "pushes that are not signed are refused, as this host lists its senders: send with --sender-key, and list that key here"
+        ),
+        ReceiverEvent::ExpiredSender(from, sender) => tracing::warn!(
+            sender = %from,
+            "pushes signed by {} are refused: its entry ({}) was good up to {}; give the sender a new key, or the entry another \
+             date, and reload (systemctl reload glancecastd)",
+            sender.key, sender.listed, utc(sender.expires.unwrap_or(WallClock(0)))
         ),
         ReceiverEvent::Stale(from, skew) => tracing::warn!(
             sender = %from,

@@ -21,6 +21,7 @@ pub mod rate_limit;
 mod rebuild;
 pub mod receive_loop;
 pub mod rights;
+pub mod settings;
 mod stages;
 pub mod state;
 pub mod store;

@@ -7,14 +7,13 @@ use anyhow::Context;
 use glancecast_platform::clock::wall;
 use glancecast_platform::interface::{Chosen, Interface};
 use glancecast_platform::transport::Uplink;
-use glancecast_platform::{cli, host_key, keyfile, random, sender_keys};
+use glancecast_platform::{cli, host_key, random};
 use glancecast_proto::agree::StartSecret;
 use glancecast_proto::query::ResponderConfig;
 use glancecast_proto::receiver::ReceiverConfig;
-use glancecast_proto::seal::GroupKey;
-use glancecast_proto::sign::PublicKey;
 use glancecast_receiver::config::{Args, Config, Senders};
 use glancecast_receiver::receive_loop::{Ended, ReceiveLoop, Setup, Stopper};
+use glancecast_receiver::settings::{self, Settings};
 use glancecast_receiver::store::{Store, find_tool};
 use glancecast_receiver::{heap, rights, state};
 use tokio::runtime::{Builder, Runtime};
@@ -39,16 +38,22 @@ fn main() -> ExitCode {
         .init();
     let prepared = Signals::take().and_then(|signals| {
         let config = args.resolve().map_err(anyhow::Error::msg)?;
-        prepare(config, args.once).map(|(receive_loop, stopper)| (signals, receive_loop, stopper))
+        prepare(&config, args.once).map(|(receive_loop, stopper)| (signals, config, receive_loop, stopper))
     });
-    let (signals, receive_loop, stopper) = match prepared {
+    let (signals, config, receive_loop, stopper) = match prepared {
         Ok(prepared) => prepared,
         Err(error) => {
             eprintln!("glancecastd: {error:#}");
             return ExitCode::from(cli::EXIT_USAGE);
         }
     };
-    match run(signals, receive_loop, stopper) {
+    let reload = || match Settings::reload(&args, &config) {
+        Ok(settings) => stopper.set(settings),
+        Err(error) => tracing::error!(
+            "the keys and senders stay as they were, as they cannot be read anew: {error}; then reload again"
+        ),
+    };
+    match run(signals, receive_loop, &stopper, reload) {
         Ok(Ended::Stopped | Ended::Published) => ExitCode::SUCCESS,
         Ok(Ended::Failed) => ExitCode::from(cli::EXIT_FAILED),
         Err(error) => {
@@ -58,12 +63,13 @@ fn main() -> ExitCode {
     }
 }
 
-/// The signals that end the program, and the runtime that waits for them. They are handled from before the first log
-/// line, so that from then on neither kills the process.
+/// The signals that end the program or have it read settings anew, and the runtime that waits for them. They are handled from before the first log
+/// line, so that from then on none of them kills the process.
 struct Signals {
     runtime: Runtime,
     terminate: Signal,
     interrupt: Signal,
+    hangup: Signal,
 }
 
 impl Signals {
@@ -72,20 +78,21 @@ impl Signals {
         let entered = runtime.enter();
         let terminate = signal(SignalKind::terminate()).context("signals")?;
         let interrupt = signal(SignalKind::interrupt()).context("signals")?;
+        let hangup = signal(SignalKind::hangup()).context("signals")?;
         drop(entered);
-        Ok(Self { runtime, terminate, interrupt })
+        Ok(Self { runtime, terminate, interrupt, hangup })
     }
 }
 
 /// Does everything that can fail before the first datagram, in the order of rights. First the process closes itself up,
 /// before keys are read. Then it opens the sockets and drops capabilities. Then it opens the store and starts the first
 /// thread.
-fn prepare(config: Config, once: bool) -> anyhow::Result<(ReceiveLoop, Stopper)> {
+fn prepare(config: &Config, once: bool) -> anyhow::Result<(ReceiveLoop, Stopper)> {
     rights::close_up().context("give up rights")?;
-    let keys = group_keys(&config)?;
-    let senders = senders(&config)?;
+    let Settings { keys, senders } = Settings::load(config)?;
     state::keep_apart(&config.state, &config.store)?;
     let host_key = host_key::load_or_create(&config.state)?;
+    let keys = settings::keyring(config, keys)?;
     let interface = Interface::choose(config.interface.as_deref(), config.membership.group())?;
     if interface.chosen == Chosen::ByRoute && interface.is_loopback() {
         tracing::warn!("{}", LOOPBACK);
@@ -99,7 +106,7 @@ fn prepare(config: Config, once: bool) -> anyhow::Result<(ReceiveLoop, Stopper)>
     let receiver = ReceiverConfig {
         name: config.name.clone(),
         software: concat!("glancecastd ", env!("CARGO_PKG_VERSION")).into(),
-        keys,
+        keys: keys.keys().cloned().collect(),
         host_key: host_key.key.clone(),
         secret: StartSecret::new(random::bytes().context("random numbers")?),
         mtu: u16::try_from(interface.mtu).ok(),
@@ -111,7 +118,7 @@ fn prepare(config: Config, once: bool) -> anyhow::Result<(ReceiveLoop, Stopper)>
     let responder = ResponderConfig {
         name: receiver.name.clone(),
         software: receiver.software.clone(),
-        keys: receiver.keys.clone(),
+        keys,
         senders: receiver.senders.clone(),
         host_key: host_key.key.clone(),
         secret: StartSecret::new(random::bytes().context("random numbers")?),
@@ -120,9 +127,10 @@ fn prepare(config: Config, once: bool) -> anyhow::Result<(ReceiveLoop, Stopper)>
         started: wall(),
     };
     let (write_rate, read_rate) = (config.write_rate, config.read_rate);
-    let setup = Setup { uplink, store, write_rate, read_rate, receiver, responder, once };
+    let state = config.state.clone();
+    let setup = Setup { uplink, store, state, write_rate, read_rate, receiver, responder, once };
     let (receive_loop, stopper) = ReceiveLoop::new(setup)?;
-    warn_of_settings(&config);
+    warn_of_settings(config);
     let key = host_key.key.public();
     if host_key.origin == host_key::Origin::Made {
         tracing::info!(%key, state = %config.state.display(), "made a host key");
@@ -135,22 +143,6 @@ fn prepare(config: Config, once: bool) -> anyhow::Result<(ReceiveLoop, Stopper)>
     Ok((receive_loop, stopper))
 }
 
-fn group_keys(config: &Config) -> anyhow::Result<Vec<GroupKey>> {
-    let mut keys = keyfile::load_all(&config.keys)?;
-    if keys.is_empty() {
-        keys.push(GroupKey::insecure());
-    }
-    Ok(keys)
-}
-
-/// Returns the public keys of the senders; none if every holder of the group key may push.
-fn senders(config: &Config) -> anyhow::Result<Vec<PublicKey>> {
-    match &config.senders {
-        Senders::Listed(settings) => Ok(sender_keys::public_keys(settings)?),
-        Senders::Any => Ok(Vec::new()),
-    }
-}
-
 /// Warns of risky settings once the program is sure to start, so that an error stays a single line.
 fn warn_of_settings(config: &Config) {
     match (config.keys.is_empty(), &config.senders) {
@@ -161,9 +153,14 @@ fn warn_of_settings(config: &Config) {
     }
 }
 
-/// Runs the receive loop until it ends or a signal stops it.
-fn run(signals: Signals, receive_loop: ReceiveLoop, stopper: Stopper) -> anyhow::Result<Ended> {
-    let Signals { runtime, mut terminate, mut interrupt } = signals;
+/// Runs the receive loop until it ends or a signal stops it. Calls `reload` on SIGHUP.
+fn run(
+    signals: Signals,
+    receive_loop: ReceiveLoop,
+    stopper: &Stopper,
+    reload: impl Fn(),
+) -> anyhow::Result<Ended> {
+    let Signals { runtime, mut terminate, mut interrupt, mut hangup } = signals;
     let (ended, mut end) = oneshot::channel();
     let thread = thread::Builder::new().name("receive".into()).spawn(move || {
         let result = receive_loop.run();
@@ -176,6 +173,7 @@ fn run(signals: Signals, receive_loop: ReceiveLoop, stopper: Stopper) -> anyhow:
                 _ = &mut end => return,
                 _ = terminate.recv() => stopper.stop(),
                 _ = interrupt.recv() => stopper.stop(),
+                _ = hangup.recv() => reload(),
             }
         }
     });

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
@@ -10,9 +11,11 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use glancecast_platform::clock::wall;
+use glancecast_platform::keyring_file;
 use glancecast_platform::wake::Waker;
 use glancecast_proto::ids::ObjectName;
 use glancecast_proto::integrity::Root;
+use glancecast_proto::keyring::Keyring;
 use glancecast_proto::query::{Lookup, LookupId, Reply, Responder};
 use glancecast_proto::time::Moment;
 use glancecast_proto::wire::{AnswerState, Finding, Held, HeldDigest, Kept, Query, Sought};
@@ -22,8 +25,9 @@ use crate::store::{self, Pinned, Store, StoreError, Verified};
 
 /// The two threads and the channels to and from them.
 pub(crate) struct QueryWorkers {
-    listing: SyncSender<Task>,
+    listing: SyncSender<Job>,
     replies: Receiver<(LookupId, Reply)>,
+    kept: Receiver<(LookupId, Result<Keyring, String>)>,
     /// Replies that need no thread.
     at_once: VecDeque<(LookupId, Reply)>,
     /// Flags that cancel the queries in progress.
@@ -31,6 +35,12 @@ pub(crate) struct QueryWorkers {
     store: String,
     at_work: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
+}
+
+/// Work for the thread that lists.
+enum Job {
+    Answer(Task),
+    Keep(LookupId, Keyring),
 }
 
 /// A query to work on.
@@ -51,7 +61,10 @@ struct HashTask {
 #[derive(Clone)]
 struct QueryWorker {
     store: Store,
+    /// The directory where a keyring is kept.
+    state: PathBuf,
     replies: Sender<(LookupId, Reply)>,
+    kept: Sender<(LookupId, Result<Keyring, String>)>,
     waker: Waker,
     /// Whether a push is being received.
     at_work: Arc<AtomicBool>,
@@ -61,12 +74,20 @@ struct QueryWorker {
 
 impl QueryWorkers {
     /// Starts the threads. Each reply triggers `waker`; `limit` caps how fast copies are hashed.
-    pub(crate) fn start(store: &Store, waker: &Waker, limit: Arc<RateLimit>) -> io::Result<Self> {
+    pub(crate) fn start(
+        store: &Store,
+        state: &Path,
+        waker: &Waker,
+        limit: Arc<RateLimit>,
+    ) -> io::Result<Self> {
         let (replies, taken) = channel();
+        let (kept, taken_kept) = channel();
         let at_work = Arc::new(AtomicBool::new(false));
         let worker = QueryWorker {
             store: store.clone(),
+            state: state.to_owned(),
             replies,
+            kept,
             waker: waker.clone(),
             at_work: Arc::clone(&at_work),
             limit,
@@ -79,14 +100,15 @@ impl QueryWorkers {
             thread::Builder::new().name("verify".into()).spawn(move || hasher.verify(&hash_tasks))?,
         ];
         let (at_once, given_up) = (VecDeque::new(), BTreeMap::new());
-        Ok(Self { listing, replies: taken, at_once, given_up, store: store.to_string(), at_work, threads })
+        let (replies, kept, store) = (taken, taken_kept, store.to_string());
+        Ok(Self { listing, replies, kept, at_once, given_up, store, at_work, threads })
     }
 
     /// Queues a query, or replies "busy" if the queue is full. Never blocks.
     fn open(&mut self, id: LookupId, query: Query) {
         let given_up = Arc::new(AtomicBool::new(false));
         let task = Task { id, query, given_up: Arc::clone(&given_up) };
-        match self.listing.try_send(task) {
+        match self.listing.try_send(Job::Answer(task)) {
             Ok(()) => drop(self.given_up.insert(id, given_up)),
             Err(_) => self.at_once.push_back((id, empty_reply(&self.store, AnswerState::Busy))),
         }
@@ -106,7 +128,15 @@ impl QueryWorkers {
             match lookup {
                 Lookup::Open(id, query) => self.open(id, query),
                 Lookup::Forget(id) => self.forget(id),
+                Lookup::Keep(id, keys) => {
+                    if self.listing.try_send(Job::Keep(id, keys)).is_err() {
+                        responder.handle_kept(now, id, Err(NO_TURN.to_owned()));
+                    }
+                }
             }
+        }
+        while let Ok((id, kept)) = self.kept.try_recv() {
+            responder.handle_kept(now, id, kept);
         }
         while let Some((id, reply)) = self.next_reply() {
             responder.handle_reply(now, id, reply);
@@ -137,13 +167,40 @@ impl QueryWorkers {
 
 impl QueryWorker {
     /// Runs the thread that lists.
-    fn answer(&self, tasks: &Receiver<Task>, hashing: &SyncSender<HashTask>) {
-        for task in tasks {
-            if task.is_given_up() {
-                continue;
+    fn answer(&self, jobs: &Receiver<Job>, hashing: &SyncSender<HashTask>) {
+        for job in jobs {
+            match job {
+                Job::Answer(task) if task.is_given_up() => {}
+                Job::Answer(task) if task.query == Query::Rekey => self.make_ready_for_key(task.id),
+                Job::Answer(task) => self.answer_one(task, hashing),
+                Job::Keep(id, keys) => self.keep(id, keys),
             }
-            self.answer_one(task, hashing);
         }
+    }
+
+    /// Replies that a new group key can come, if it can be kept.
+    fn make_ready_for_key(&self, id: LookupId) {
+        let state = match keyring_file::check(&self.state) {
+            Ok(()) => AnswerState::AwaitingKey,
+            Err(error) => {
+                tracing::error!("no new group key can be taken: {error}");
+                AnswerState::Failed(NOT_KEPT.to_owned())
+            }
+        };
+        self.reply(id, empty_reply(&self.store.to_string(), state));
+    }
+
+    /// Keeps a keyring. The machine uses it once it is on the disk.
+    fn keep(&self, id: LookupId, keys: Keyring) {
+        let result = match keyring_file::store(&self.state, &keys.stored()) {
+            Ok(()) => Ok(keys),
+            Err(error) => {
+                tracing::error!("the new group key is not taken: {error}");
+                Err(NOT_KEPT.to_owned())
+            }
+        };
+        let _ = self.kept.send((id, result));
+        self.waker.wake();
     }
 
     fn answer_one(&self, task: Task, hashing: &SyncSender<HashTask>) {
@@ -178,7 +235,8 @@ impl QueryWorker {
                     return self.give_to_hash(HashTask { task, reply, files }, hashing);
                 }
             }
-            Query::Remove(_) | Query::Diagnose { .. } | Query::Rekey => {
+            Query::Rekey => unreachable!("it is no query about copies"),
+            Query::Remove(_) | Query::Diagnose { .. } | Query::Retire => {
                 unreachable!("the machine answers these itself")
             }
         }
@@ -326,8 +384,12 @@ fn count(objects: usize) -> u32 {
     u32::try_from(objects).unwrap_or(u32::MAX)
 }
 
-/// Queries that wait for the listing thread: as many as may be open.
-const LISTINGS_MAX: usize = glancecast_proto::limits::QUERIES_OPEN_MAX;
+/// Queries that wait for the listing thread: as many as may be open, and a keyring.
+const LISTINGS_MAX: usize = glancecast_proto::limits::QUERIES_OPEN_MAX + 1;
+
+/// Why a group key is not taken, for the sender's table.
+const NOT_KEPT: &str = "its state directory takes no file, so it cannot keep a group key: see its log";
+const NO_TURN: &str = "it has too many queries at the same time: ask again";
 
 /// Queries that wait for the hashing thread.
 const VERIFICATIONS_MAX: usize = 2;
@@ -348,6 +410,7 @@ mod tests {
     use glancecast_proto::ids::{HostName, SessionId};
     use glancecast_proto::query::ResponderConfig;
     use glancecast_proto::seal::{Cipher, GroupKey};
+    use glancecast_proto::senders::Senders;
     use glancecast_proto::sign::SigningKey;
     use glancecast_proto::time::WallClock;
     use glancecast_proto::wire::{Announce, Ask, Audience, DiskFormat, Pin};
@@ -358,7 +421,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("temporary directory");
         let store = store(&dir);
         ["a", "b", "c"].iter().for_each(|name| hold(&store, &dir, name, Pin::None));
-        let mut workers = QueryWorkers::start(&store, &waker(), unlimited()).expect("threads");
+        let mut workers = QueryWorkers::start(&store, dir.path(), &waker(), unlimited()).expect("threads");
         workers.open(lookup(), Query::Status(sought("b")));
         let reply = final_reply(&mut workers);
         assert_eq!((reply.held, reply.pinned, reply.state), (3, 0, AnswerState::Final));
@@ -373,7 +436,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("temporary directory");
         let store = store(&dir);
         hold(&store, &dir, "image", Pin::None);
-        let mut workers = QueryWorkers::start(&store, &waker(), unlimited()).expect("threads");
+        let mut workers = QueryWorkers::start(&store, dir.path(), &waker(), unlimited()).expect("threads");
         workers.open(lookup(), Query::Verify(sought("image")));
         assert_eq!(final_reply(&mut workers).objects[0].finding, Finding::Intact);
         fs::write(dir.path().join("image"), FLIPPED).expect("writable");
@@ -391,7 +454,7 @@ mod tests {
         let store = store(&dir);
         hold(&store, &dir, "image", Pin::Forever);
         hold(&store, &dir, "other", Pin::Forever);
-        let mut workers = QueryWorkers::start(&store, &waker(), unlimited()).expect("threads");
+        let mut workers = QueryWorkers::start(&store, dir.path(), &waker(), unlimited()).expect("threads");
         for (was, pinned) in [(Kept::Forever, 1), (Kept::ByRule, 1)] {
             workers.open(lookup(), Query::Unpin(sought("image")));
             let reply = final_reply(&mut workers);
@@ -461,7 +524,9 @@ mod tests {
         (
             QueryWorker {
                 store: store.clone(),
+                state: PathBuf::new(),
                 replies,
+                kept: channel().0,
                 waker: waker(),
                 at_work: Arc::default(),
                 limit: unlimited(),
@@ -536,8 +601,8 @@ mod tests {
         let mut machine = Responder::new(ResponderConfig {
             name: HostName::new("host").expect("plain"),
             software: String::new(),
-            keys: vec![key.clone()],
-            senders: Vec::new(),
+            keys: Keyring::of(vec![key.clone()]),
+            senders: Senders::any(),
             host_key: SigningKey::from_seed(&[1; 32].into()),
             secret: StartSecret::new([2; 32]),
             start: [0; 16],
@@ -569,7 +634,7 @@ mod tests {
         });
         std::iter::from_fn(|| machine.poll_lookup())
             .map(|lookup| match lookup {
-                Lookup::Open(id, _) | Lookup::Forget(id) => id,
+                Lookup::Open(id, _) | Lookup::Forget(id) | Lookup::Keep(id, _) => id,
             })
             .collect()
     }

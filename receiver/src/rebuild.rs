@@ -432,7 +432,7 @@ mod tests {
             host_key: SigningKey::from_seed(&[1; 32].into()),
             secret: StartSecret::new([2; 32]),
             mtu: None,
-            senders: Vec::new(),
+            senders: Vec::new().into(),
             start: [0; 16],
             seed: [0; 32],
             buffer_bytes: 0,

@@ -3,12 +3,14 @@
 //! to the workers.
 
 use std::io;
-use std::sync::Arc;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use glancecast_platform::batch::Batch;
 use glancecast_platform::clock::{Clock, wall};
+use glancecast_platform::locks::lock;
 use glancecast_platform::transport::{Buffer, Inlet, SocketError, Uplink};
 use glancecast_platform::units::Rate;
 use glancecast_platform::wake::{Sleeper, Waker};
@@ -29,6 +31,7 @@ use crate::pool::Pool;
 use crate::query_worker::QueryWorkers;
 use crate::rate_limit::{ReadLimits, ReadRate};
 use crate::rebuild::failure;
+use crate::settings::Settings;
 use crate::stages::{Clocks, Stage, clocks};
 use crate::store::{BaseFile, Begun, Existing, Store, Unpublished};
 use crate::workers::{Answer, Task, Workers};
@@ -40,6 +43,8 @@ pub struct Setup {
     pub uplink: Uplink,
     /// Where objects are published.
     pub store: Store,
+    /// The directory where group keys are kept that senders give this host.
+    pub state: PathBuf,
     /// Cap on writes to the store.
     pub write_rate: Option<Rate>,
     /// Cap on reads from the store that hash data again.
@@ -63,14 +68,22 @@ pub enum Ended {
     Failed,
 }
 
-/// Stops the receive loop, which notifies the sender first.
+/// Stops the receive loop, which notifies the sender first, and gives it other settings.
 #[derive(Clone)]
 pub struct Stopper {
     stop: Arc<AtomicBool>,
+    settings: Arc<Mutex<Option<Settings>>>,
     waker: Waker,
 }
 
 impl Stopper {
+    /// Gives the loop other group keys and senders, and returns at once. Of several that come at the same time the last
+    /// counts.
+    pub fn set(&self, settings: Settings) {
+        *lock(&self.settings) = Some(settings);
+        self.waker.wake();
+    }
+
     /// Requests the stop and returns at once.
     pub fn stop(&self) {
         self.stop.store(true, Ordering::Relaxed);
@@ -99,6 +112,7 @@ pub struct ReceiveLoop {
     out: Vec<u8>,
     sleeper: Sleeper,
     stop: Arc<AtomicBool>,
+    settings: Arc<Mutex<Option<Settings>>>,
     clock: Clock,
     once: bool,
     outcome: Option<Ended>,
@@ -146,9 +160,9 @@ impl ReceiveLoop {
         let reads = ReadLimits::new(setup.read_rate);
         let workers =
             Workers::start(&waker, &clocks, limit, &reads.pushes).map_err(step("start a thread"))?;
-        let queries =
-            QueryWorkers::start(&setup.store, &waker, reads.verifications).map_err(step("start a thread"))?;
-        let stop = Arc::new(AtomicBool::new(false));
+        let queries = QueryWorkers::start(&setup.store, &setup.state, &waker, reads.verifications)
+            .map_err(step("start a thread"))?;
+        let (stop, settings) = (Arc::new(AtomicBool::new(false)), Arc::default());
         let buffer = setup.uplink.buffer();
         log_short_buffer(buffer);
         let receive_loop = Self {
@@ -169,6 +183,7 @@ impl ReceiveLoop {
             out: Vec::new(),
             sleeper,
             stop: Arc::clone(&stop),
+            settings: Arc::clone(&settings),
             clock: Clock::start(),
             once: setup.once,
             outcome: None,
@@ -176,7 +191,7 @@ impl ReceiveLoop {
             drops: Drops::default(),
             cleaned: Moment::default(),
         };
-        Ok((receive_loop, Stopper { stop, waker }))
+        Ok((receive_loop, Stopper { stop, settings, waker }))
     }
 
     /// Receives until stopped, or until one object is done if `once` is set.
@@ -194,6 +209,7 @@ impl ReceiveLoop {
             }
             self.take_base();
             self.note_stop();
+            self.take_settings();
             self.machine.handle_timeout(self.clock.now());
             self.perform_effects();
             self.answer_queries();
@@ -407,6 +423,10 @@ impl ReceiveLoop {
         let now = self.clock.now();
         self.queries.set_at_work(self.attempt.is_some());
         self.queries.serve(now, &mut self.responder);
+        if let Some(keys) = self.responder.poll_keys() {
+            tracing::info!(keys = keys.len(), "the group keys have changed");
+            self.machine.handle_keys(keys);
+        }
         while let Some(to) = self.responder.poll_transmit(now, &mut self.out) {
             if let Err(error) = self.uplink.send(&self.out, to) {
                 tracing::debug!(%to, %error, "an answer could not be sent");
@@ -430,6 +450,20 @@ impl ReceiveLoop {
             self.stopping = Some(now);
             self.machine.handle_stop(now);
             self.store.stop();
+        }
+    }
+
+    /// Takes over keys and senders that were read anew.
+    fn take_settings(&mut self) {
+        let Some(Settings { keys, senders }) = lock(&self.settings).take() else { return };
+        if self.responder.handle_configured_keys(keys) {
+            self.responder.handle_senders(senders.clone());
+            self.machine.handle_senders(self.clock.now(), senders);
+            tracing::info!("group keys and senders were read anew");
+        } else {
+            tracing::error!(
+                "every group key that is configured was retired, so that the old keys and senders stay: configure the present key"
+            );
         }
     }
 

@@ -18,6 +18,7 @@ mod leaving;
 mod licences;
 mod own_address;
 mod queries;
+mod rekey;
 mod rights;
 mod sizes;
 mod state;

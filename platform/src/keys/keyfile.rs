@@ -1,10 +1,11 @@
 //! Group key files: 32 raw bytes that only their user may read, and that only this user or root may change.
 
-use std::fs::OpenOptions;
+use std::fs::{self, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use glancecast_proto::hex::Hex;
 use glancecast_proto::limits::GROUP_KEYS_MAX;
 use glancecast_proto::seal::GroupKey;
 use nix::fcntl::OFlag;
@@ -47,6 +48,18 @@ pub fn create(path: &Path) -> Result<(), KeyFileError> {
 
 /// Reads a file of `len` bytes that passes [`Access::check`].
 pub(crate) fn read_private(path: &Path, len: usize) -> Result<Zeroizing<Vec<u8>>, KeyFileError> {
+    let bytes = read_private_up_to(path, len)?;
+    match bytes.len() == len {
+        true => Ok(bytes),
+        false => Err(KeyFileError::Length { path: path.to_owned(), bytes: bytes.len() as u64 }),
+    }
+}
+
+/// Reads a file of at most `len` bytes that passes [`Access::check`].
+///
+/// # Errors
+/// [`KeyFileError`]
+pub fn read_private_up_to(path: &Path, len: usize) -> Result<Zeroizing<Vec<u8>>, KeyFileError> {
     let at = |error| KeyFileError::Io { path: path.to_owned(), error };
     // Opening a named pipe must not wait for a writer.
     let file = OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path);
@@ -60,10 +73,10 @@ pub(crate) fn read_private(path: &Path, len: usize) -> Result<Zeroizing<Vec<u8>>
         return Err(KeyFileError::NotAFile { path: path.to_owned() });
     }
     Access::of(&metadata).check(geteuid(), path)?;
-    if metadata.size() != len as u64 {
+    if metadata.size() > len as u64 {
         return Err(KeyFileError::Length { path: path.to_owned(), bytes: metadata.size() });
     }
-    let mut bytes = Zeroizing::new(vec![0; len]);
+    let mut bytes = Zeroizing::new(vec![0; metadata.size() as usize]);
     file.read_exact(&mut bytes).map_err(at)?;
     Ok(bytes)
 }
@@ -95,7 +108,11 @@ impl Access {
 }
 
 /// Writes a new file that only its owner may read.
-pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> Result<(), KeyFileError> {
+/// Never replaces one.
+///
+/// # Errors
+/// [`KeyFileError`]: a file of this name exists, or it cannot be written.
+pub fn write_private(path: &Path, bytes: &[u8]) -> Result<(), KeyFileError> {
     let at = |error| KeyFileError::Io { path: path.to_owned(), error };
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     let mut file = file.map_err(|error| match error.kind() {
@@ -103,6 +120,40 @@ pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> Result<(), KeyFileErro
         _ => at(error),
     })?;
     file.write_all(bytes).and_then(|()| file.sync_all()).map_err(at)
+}
+
+/// Puts a file with these bytes in the place of `path`, in one step and when it is on the disk. It has the old file's mode
+/// and owner, or mode 0600 if there was none.
+///
+/// # Errors
+/// [`KeyFileError`]; the old file is there then.
+pub fn replace_private(path: &Path, bytes: &[u8]) -> Result<(), KeyFileError> {
+    let at = |error| KeyFileError::Io { path: path.to_owned(), error };
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let name = path.file_name().ok_or_else(|| KeyFileError::NotAFile { path: path.to_owned() })?;
+    let suffix = crate::random::bytes::<8>().map_err(at)?;
+    let fresh = directory.join(format!(".{}.{}", name.to_string_lossy(), Hex(&suffix)));
+    let written = write_private(&fresh, bytes)
+        .and_then(|()| keep_access(path, &fresh).and_then(|()| fs::rename(&fresh, path)).map_err(at));
+    if written.is_err() {
+        let _ = fs::remove_file(&fresh);
+    }
+    written?;
+    fs::File::open(directory).and_then(|directory| directory.sync_all()).map_err(at)
+}
+
+/// Gives `fresh` the mode and the owner of the file that it takes the place of.
+fn keep_access(old: &Path, fresh: &Path) -> io::Result<()> {
+    let metadata = match old.metadata() {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    let ours = fresh.metadata()?;
+    if (ours.uid(), ours.gid()) != (metadata.uid(), metadata.gid()) {
+        std::os::unix::fs::chown(fresh, Some(metadata.uid()), Some(metadata.gid()))?;
+    }
+    fs::set_permissions(fresh, Permissions::from_mode(metadata.mode() & 0o640))
 }
 
 /// Why a key file is unusable.

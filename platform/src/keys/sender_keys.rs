@@ -6,11 +6,13 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use glancecast_proto::limits::SENDERS_MAX;
+use glancecast_proto::senders::{Sender, Senders};
 use glancecast_proto::sign::{PublicKey, SigningKey};
 use nix::unistd::{Uid, geteuid};
 
 use super::access::Access;
 use super::secret_line::SecretLine;
+use crate::clock::end_of_day;
 use crate::keyfile::{self, KeyFileError};
 
 /// Reads a sender's secret key.
@@ -43,23 +45,24 @@ pub fn create(path: &Path) -> Result<PublicKey, SenderKeyError> {
     Ok(drawn.key.public())
 }
 
-/// Returns the public keys of the settings. Each is a key as text, or a file with one key per line and `#` comments.
+/// Returns the senders of the settings. Each is a key as text, or a file with one key per line and `#` comments. Behind a
+/// key may stand the last day on which it is accepted, as in `expires=2027-01-31` (UTC).
 ///
 /// # Errors
-/// [`SenderKeyError`]: a file that cannot be read, that others may change, or that is empty; a line that is not a key;
-/// or too many keys.
-pub fn public_keys(settings: &[String]) -> Result<Vec<PublicKey>, SenderKeyError> {
+/// [`SenderKeyError`]: a file that cannot be read, that others may change, or that is empty; a line that is not a key,
+/// or has another date; or too many keys.
+pub fn senders(settings: &[String]) -> Result<Senders, SenderKeyError> {
     collect(settings, read_list)
 }
 
 /// Does the same with files that `read` reads.
 ///
 /// # Errors
-/// Those of [`public_keys`].
-pub fn public_keys_of(
+/// Those of [`senders`].
+pub fn senders_of(
     settings: &[String],
     read: impl Fn(&Path) -> io::Result<String>,
-) -> Result<Vec<PublicKey>, SenderKeyError> {
+) -> Result<Senders, SenderKeyError> {
     collect(settings, |path| {
         read(path).map_err(|error| SenderKeyError::Unreadable { path: path.to_owned(), error })
     })
@@ -68,20 +71,21 @@ pub fn public_keys_of(
 fn collect(
     settings: &[String],
     read: impl Fn(&Path) -> Result<String, SenderKeyError>,
-) -> Result<Vec<PublicKey>, SenderKeyError> {
-    let mut keys = Vec::new();
+) -> Result<Senders, SenderKeyError> {
+    let mut senders = Vec::new();
     for setting in settings {
         if setting.starts_with(PublicKey::PREFIX) {
-            let key = setting.parse().map_err(|_| SenderKeyError::NoPublicKey { at: setting.clone() })?;
-            keys.push(key);
+            senders.push(entry(setting, IN_SETTINGS.to_owned())?);
         } else {
             let path = Path::new(setting);
-            keys.extend(listed(&read(path)?, path)?);
+            senders.extend(listed(&read(path)?, path)?);
         }
     }
-    keys.sort_unstable();
-    keys.dedup();
-    if keys.len() > SENDERS_MAX { Err(SenderKeyError::TooMany { keys: keys.len() }) } else { Ok(keys) }
+    let senders = Senders::listed(senders);
+    match senders.entries().len() {
+        keys if keys > SENDERS_MAX => Err(SenderKeyError::TooMany { keys }),
+        _ => Ok(senders),
+    }
 }
 
 /// Reads a list of public keys. It is not secret, but write access to it decides who may push here.
@@ -98,18 +102,33 @@ fn read_list(path: &Path) -> Result<String, SenderKeyError> {
     Ok(text)
 }
 
-/// Parses the public keys in the text of a file.
-fn listed(text: &str, path: &Path) -> Result<Vec<PublicKey>, SenderKeyError> {
-    let mut keys = Vec::new();
+/// Parses the senders in the text of a file.
+fn listed(text: &str, path: &Path) -> Result<Vec<Sender>, SenderKeyError> {
+    let mut senders = Vec::new();
     for (i, line) in text.lines().enumerate() {
         let line = line.split('#').next().unwrap_or("").trim();
         if !line.is_empty() {
-            let at = || SenderKeyError::NoPublicKey { at: format!("{} line {}", path.display(), i + 1) };
-            keys.push(line.parse().map_err(|_| at())?);
+            senders.push(entry(line, format!("{} line {}", path.display(), i + 1))?);
         }
     }
     // An empty list would mean that every sender is accepted.
-    if keys.is_empty() { Err(SenderKeyError::Empty { path: path.to_owned() }) } else { Ok(keys) }
+    if senders.is_empty() { Err(SenderKeyError::Empty { path: path.to_owned() }) } else { Ok(senders) }
+}
+
+/// Parses an entry, which stands `at` this place: a key, and perhaps the day on which it expires.
+fn entry(text: &str, at: String) -> Result<Sender, SenderKeyError> {
+    let mut words = text.split_ascii_whitespace();
+    let key = words.next().and_then(|key| key.parse().ok());
+    let Some(key) = key else { return Err(SenderKeyError::NoPublicKey { at }) };
+    let expires = match (words.next(), words.next()) {
+        (None, _) => None,
+        (Some(word), None) => {
+            let day = word.strip_prefix(EXPIRES).and_then(end_of_day);
+            Some(day.ok_or_else(|| SenderKeyError::NoExpiry { at: at.clone() })?)
+        }
+        (Some(_), Some(_)) => return Err(SenderKeyError::NoExpiry { at }),
+    };
+    Ok(Sender { key, expires, listed: at })
 }
 
 /// Why a sender key is unusable.
@@ -166,6 +185,12 @@ pub enum SenderKeyError {
         /// The position of the text.
         at: String,
     },
+    /// What stands behind a key is not the day on which it expires.
+    #[error("senders: {at}: behind a key may stand `expires=2027-01-31`, its last day, and nothing else")]
+    NoExpiry {
+        /// The position of the text.
+        at: String,
+    },
     /// There are more keys than a host lists.
     #[error("senders: {keys} keys; at most {SENDERS_MAX} are possible")]
     TooMany {
@@ -173,6 +198,11 @@ pub enum SenderKeyError {
         keys: usize,
     },
 }
+
+/// The beginning of an entry's last day.
+const EXPIRES: &str = "expires=";
+/// The place of a key that is no line of a file.
+const IN_SETTINGS: &str = "the setting senders";
 
 const LINE: SecretLine = SecretLine { prefix: "glancecast-sender-secret:" };
 
@@ -211,8 +241,32 @@ mod tests {
         let file = dir.path().join("senders");
         fs::write(&file, format!("# two of them\n{} # ours\n\n{}\n", keys[0], keys[1])).expect("writable");
         let settings = [file.display().to_string(), keys[2].to_string(), keys[2].to_string()];
-        assert_eq!(public_keys(&settings).expect("keys"), keys);
-        assert_eq!(public_keys(&[]).expect("none"), []);
+        let senders = senders(&settings).expect("keys");
+        let listed: Vec<_> =
+            senders.entries().iter().map(|sender| (sender.key, sender.listed.as_str())).collect();
+        let line = |number| format!("{} line {number}", file.display());
+        assert_eq!(
+            listed,
+            [(keys[0], line(2).as_str()), (keys[1], line(4).as_str()), (keys[2], IN_SETTINGS)]
+        );
+        assert!(super::senders(&[]).expect("none").accepts_anybody());
+    }
+
+    #[test]
+    fn a_sender_is_listed_up_to_its_last_day() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let file = dir.path().join("senders");
+        let [a, b] = [1, 2].map(|byte| PublicKey([byte; 32]));
+        fs::write(&file, format!("{a} expires=2027-01-31 # until the move\n")).expect("writable");
+        let settings = [file.display().to_string(), format!("{b}  expires=2026-12-31")];
+        let senders = senders(&settings).expect("keys");
+        let expires: Vec<_> = senders.entries().iter().map(|sender| sender.expires).collect();
+        assert_eq!(expires, ["2027-01-31", "2026-12-31"].map(end_of_day));
+        for bad in ["expires=2027-02-30", "expires=", "expires", "until=2027-01-31", "expires=2027-01-31 2"] {
+            fs::write(&file, format!("\n{a} {bad}\n")).expect("writable");
+            let error = super::senders(&settings[..1]).expect_err(bad).to_string();
+            assert!(error.contains("senders line 2") && error.contains("expires=2027-01-31"), "{error}");
+        }
     }
 
     #[test]
@@ -221,7 +275,8 @@ mod tests {
         let (list, secret) = (dir.path().join("senders"), dir.path().join("sender.key"));
         let keys: Vec<PublicKey> = (1..3).map(|byte| PublicKey([byte; 32])).collect();
         fs::write(&list, format!("# two\r\n{} # ours\r\n\r\n{}\r\n", keys[0], keys[1])).expect("writable");
-        assert_eq!(public_keys(&[list.display().to_string()]).expect("keys"), keys);
+        let senders = senders(&[list.display().to_string()]).expect("keys");
+        assert_eq!(senders.entries().iter().map(|sender| sender.key).collect::<Vec<_>>(), keys);
         create(&secret).expect("new");
         let text = fs::read_to_string(&secret).expect("ours").replace('\n', "\r\n");
         fs::write(&secret, text).expect("ours");
@@ -234,9 +289,9 @@ mod tests {
         let file = dir.path().join("senders");
         let (good, nobodys) = (PublicKey([1; 32]), PublicKey([0; 32]));
         fs::write(&file, format!("{good}\n{nobodys}\n")).expect("writable");
-        let error = public_keys(&[file.display().to_string()]).expect_err("of small order");
+        let error = senders(&[file.display().to_string()]).expect_err("of small order");
         assert!(error.to_string().contains("senders line 2"), "{error}");
-        assert!(public_keys(&[nobodys.to_string()]).is_err());
+        assert!(senders(&[nobodys.to_string()]).is_err());
     }
 
     #[test]
@@ -246,7 +301,7 @@ mod tests {
         fs::write(&file, PublicKey([1; 32]).to_string()).expect("writable");
         for (mode, taken) in [(0o644, true), (0o600, true), (0o664, false), (0o646, false)] {
             fs::set_permissions(&file, PermissionsExt::from_mode(mode)).expect("ours");
-            let keys = public_keys(&[file.display().to_string()]);
+            let keys = senders(&[file.display().to_string()]);
             assert_eq!(keys.is_ok(), taken, "{mode:o}");
             assert!(taken || keys.is_err_and(|error| error.to_string().contains("chmod go-w")), "{mode:o}");
         }
@@ -258,14 +313,14 @@ mod tests {
         let file = dir.path().join("senders");
         for text in ["glancecast-sender-secret:00", "ed25519:00", "# nobody\n"] {
             fs::write(&file, text).expect("writable");
-            let error = public_keys(&[file.display().to_string()]).expect_err(text).to_string();
+            let error = senders(&[file.display().to_string()]).expect_err(text).to_string();
             assert!(!error.contains("secret:00") && !error.contains('\n'), "{error}");
         }
-        assert!(matches!(public_keys(&["ed25519:00".into()]), Err(SenderKeyError::NoPublicKey { .. })));
-        assert!(matches!(public_keys(&["/no/such".into()]), Err(SenderKeyError::Unreadable { .. })));
+        assert!(matches!(senders(&["ed25519:00".into()]), Err(SenderKeyError::NoPublicKey { .. })));
+        assert!(matches!(senders(&["/no/such".into()]), Err(SenderKeyError::Unreadable { .. })));
         let many: Vec<String> =
             (1..=SENDERS_MAX as u8 + 1).map(|byte| PublicKey([byte; 32]).to_string()).collect();
-        assert_eq!(public_keys(&many[1..]).expect("as many as there may be").len(), SENDERS_MAX);
-        assert!(matches!(public_keys(&many), Err(SenderKeyError::TooMany { .. })));
+        assert_eq!(senders(&many[1..]).expect("as many as there may be").entries().len(), SENDERS_MAX);
+        assert!(matches!(senders(&many), Err(SenderKeyError::TooMany { .. })));
     }
 }

@@ -4,9 +4,9 @@ use std::io;
 use std::path::Path;
 
 use glancecast_platform::known_hosts::{KNOWN_HOSTS_MAX, KnownHost, KnownHosts, Note, Occasion};
-use glancecast_platform::{host_key, sender_keys};
+use glancecast_platform::{host_key, keyring_file, sender_keys};
 use glancecast_proto::ids::HostName;
-use glancecast_proto::limits::SENDERS_MAX;
+use glancecast_proto::limits::{GROUP_KEYS_MAX, RETIRED_KEYS_MAX, SENDERS_MAX};
 use glancecast_proto::sign::PublicKey;
 use glancecast_proto::time::WallClock;
 
@@ -27,6 +27,9 @@ pub(crate) fn read(input: &[u8]) {
         assert!(input.len() == 88 && line.starts_with("glancecast-host-secret:"));
         assert!(!format!("{key:?}").contains(&line[23..]), "secrets are not shown");
     }
+    if let Some(keys) = keyring_file::parse(input) {
+        assert!(keys.given.len() <= GROUP_KEYS_MAX && keys.retired.len() <= RETIRED_KEYS_MAX);
+    }
     if let Some(text) = text {
         known_hosts(text);
     }
@@ -34,17 +37,21 @@ pub(crate) fn read(input: &[u8]) {
         assert_eq!(path, Path::new(NAME));
         text.map(str::to_owned).ok_or_else(|| io::ErrorKind::InvalidData.into())
     };
-    match sender_keys::public_keys_of(&[NAME.to_owned()], read) {
-        Ok(keys) => {
+    match sender_keys::senders_of(&[NAME.to_owned()], read) {
+        Ok(senders) => {
+            let keys: Vec<_> = senders.entries().iter().map(|sender| sender.key).collect();
             assert!((1..=SENDERS_MAX).contains(&keys.len()) && keys.is_sorted());
             let again: Vec<String> = keys.iter().map(ToString::to_string).collect();
-            assert_eq!(sender_keys::public_keys(&again).expect("they are keys"), keys);
+            assert_eq!(sender_keys::senders(&again).expect("they are keys").entries().len(), keys.len());
         }
         Err(error) => assert_shown(&error.to_string(), NAME),
     }
     if let Some(text) = text.filter(|text| text.starts_with("ed25519:")) {
-        match sender_keys::public_keys(&[text.to_owned()]) {
-            Ok(keys) => assert_eq!(keys[0].to_string(), text.to_ascii_lowercase()),
+        match sender_keys::senders(&[text.to_owned()]) {
+            Ok(senders) => {
+                let key = senders.entries()[0].key.to_string();
+                assert!(text.to_ascii_lowercase().starts_with(&key));
+            }
             Err(error) => assert!(!error.to_string().is_empty()),
         }
     }

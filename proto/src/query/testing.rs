@@ -8,10 +8,12 @@ use super::{QuerierConfig, ResponderConfig};
 use crate::agree::{AgreementKey, StartSecret};
 use crate::audience::Pages;
 use crate::ids::{HostName, ObjectName, Sequence, SessionId};
+use crate::keyring::Keyring;
 use crate::known::{KnownHosts, UnknownHosts};
 use crate::limits::CONTROL_SMALL;
 use crate::seal::{Cipher, GroupKey};
 use crate::sender::Expected;
+use crate::senders::Senders;
 use crate::sign::{PublicKey, SigningKey};
 use crate::time::{Moment, WallClock};
 use crate::wire::{Ask, Audience, AudiencePage, Down, Query, Sought};
@@ -24,10 +26,10 @@ pub(super) fn host_config(number: u8) -> ResponderConfig {
     ResponderConfig {
         name: name(number),
         software: "test".into(),
-        keys: vec![group()],
+        keys: Keyring::of(vec![group()]),
         host_key: host_key(number),
         secret: StartSecret::new([number; 32]),
-        senders: Vec::new(),
+        senders: Senders::any(),
         start: [number; 16],
         seed: [number; 32],
         started: STARTED,
@@ -43,6 +45,7 @@ pub(super) fn querier_config(expected: Expected) -> QuerierConfig {
         agreement: agreement(),
         known: KnownHosts::default(),
         query: Query::Hosts,
+        new_key: None,
         reply_to: querier_address(),
         answer_bytes_max: CONTROL_SMALL as u16,
         started: STARTED,

@@ -8,9 +8,10 @@ use super::session::{Session, buffer_bytes};
 use super::uplink::Uplink;
 use super::waiting::Waiting;
 use super::{Attempt, Effect, Receiver, ReceiverEvent};
-use crate::heed::{accepts, open_under_any};
 use crate::ids::{ReceiverId, SessionId};
+use crate::keyring::open_under_any;
 use crate::limits::{ANNOUNCE_SKEW_MAX, ENDED_SESSIONS_MAX};
+use crate::senders::{Acceptance, Sender};
 use crate::sign::PublicKey;
 use crate::time::{Moment, WallClock};
 use crate::wire::{Announce, Announced, Discard, Header};
@@ -80,13 +81,18 @@ impl<U: Clone, E> Receiver<U, E> {
         announced: Announced,
     ) -> Result<(), Discard> {
         let id = announced.announce.session;
-        if !accepts(&self.config.senders, announced.signer()) {
+        let refused = match self.config.senders.judge(announced.signer(), self.wall(now)) {
+            Acceptance::Accepted => None,
+            Acceptance::Unknown => Some((Discard::UnknownSender, None)),
+            Acceptance::Expired(sender) => Some((Discard::ExpiredSender, Some(sender.clone()))),
+        };
+        if let Some((discard, expired)) = refused {
             if !self.waiting.note_heard(now, id, true) && self.is_refusal_told(&announced) {
                 // Who claims to have signed it is not named to anybody before that is proven.
                 self.checks.verify(now, from, &announced)?;
-                self.refuse(now, from, key, &announced)?;
+                self.refuse(now, from, key, &announced, expired)?;
             }
-            return Err(Discard::UnknownSender);
+            return Err(discard);
         }
         if self.session.is_some() && self.waiting.note_heard(now, id, false)
             || self.candidates.note_heard(now, id)
@@ -137,7 +143,7 @@ impl<U: Clone, E> Receiver<U, E> {
             // A one-way sender does not listen: its session is joined if it is still announced afterwards.
             Some(_) if announced.announce.one_way => Ok(()),
             None => self.join(now, from, key, announced),
-            Some(_) => self.wait(now, key, &announced.announce, None),
+            Some(_) => self.wait(now, key, &announced, None),
         }
     }
 
@@ -152,28 +158,33 @@ impl<U: Clone, E> Receiver<U, E> {
         self.refused_told.len() < REFUSED_TOLD_MAX && !self.refused_told.contains(&signer)
     }
 
-    /// Refuses the push of a sender that this host does not accept: reports it here, and to the sender. Neither is
-    /// told a key, as a message that names one is read as advice to add it.
+    /// Refuses the push of a sender that this host does not accept, or of one whose entry has `expired`: reports it here,
+    /// and to the sender. The sender is told no key, as a message that names one is read as advice to add it.
     fn refuse(
         &mut self,
         now: Moment,
         from: SocketAddr,
         key: usize,
         announced: &Announced,
+        expired: Option<Sender>,
     ) -> Result<(), Discard> {
         let signer = announced.signer();
+        let reason = match (&expired, signer) {
+            (Some(_), _) => "its entry for the key that signs this push has expired",
+            (None, Some(_)) => "it does not list the key that signs this push",
+            (None, None) => "it takes signed pushes only",
+        };
         if self.is_news(signer) {
             self.refused_told.push(signer);
-            self.event(ReceiverEvent::UnknownSender(from, signer));
+            self.event(match expired {
+                Some(sender) => ReceiverEvent::ExpiredSender(from, Box::new(sender)),
+                None => ReceiverEvent::UnknownSender(from, signer),
+            });
         }
         if announced.announce.one_way {
             return Ok(());
         }
-        let reason = match signer {
-            Some(_) => "it does not list the key that signs this push",
-            None => "it takes signed pushes only",
-        };
-        self.wait(now, key, &announced.announce, Some(reason.to_owned()))
+        self.wait(now, key, announced, Some(reason.to_owned()))
     }
 
     fn join(
@@ -206,9 +217,10 @@ impl<U: Clone, E> Receiver<U, E> {
         &mut self,
         now: Moment,
         key: usize,
-        announce: &Announce,
+        announced: &Announced,
         refusal: Option<String>,
     ) -> Result<(), Discard> {
+        let (announce, signer) = (&announced.announce, announced.signer());
         if self.waiting.note_heard(now, announce.session, refusal.is_some())
             || !self.waiting.has_room(refusal.is_some())
         {
@@ -217,7 +229,7 @@ impl<U: Clone, E> Receiver<U, E> {
         let hello_at = now + self.rng.below(announce.spread);
         let same_object = self.session.as_ref().is_some_and(|active| active.is_of(announce));
         let uplink = self.new_uplink(announce, key).ok_or(Discard::Malformed)?;
-        self.waiting.push(Waiting::new(now, uplink, hello_at, same_object, refusal));
+        self.waiting.push(Waiting::new(now, uplink, hello_at, same_object, signer, refusal));
         Ok(())
     }
 

@@ -3,6 +3,7 @@
 use crate::ids::{BlockIndex, SessionId};
 use crate::integrity::{BlockHash, Root};
 use crate::receiver::table::{BufferId, Collected, Place, Work};
+use crate::senders::Sender;
 use crate::sign::PublicKey;
 use crate::wire::{Announce, BaseName, Discard, FailureKind};
 use std::net::SocketAddr;
@@ -197,6 +198,9 @@ pub enum ReceiverEvent {
     /// A sender with the group key that this host does not list, or that does not sign, announces a push. Reported
     /// once for each of the first few senders.
     UnknownSender(SocketAddr, Option<PublicKey>),
+    /// A sender whose entry in this host's list has expired announces a push. Reported once for each of the first few
+    /// senders.
+    ExpiredSender(SocketAddr, Box<Sender>),
     /// The sender's clock and the host's differ by this much, so its announcements are refused. Reported once.
     Stale(SocketAddr, Duration),
     /// A sender at this address uses another protocol version. Reported once for each of the first few versions.

@@ -22,6 +22,9 @@ mod notices;
 mod numbers;
 mod placement;
 mod session;
+mod settings;
+#[cfg(test)]
+mod settings_tests;
 #[cfg(feature = "simulation")]
 mod simulation;
 mod table;
@@ -48,6 +51,7 @@ use crate::ids::{BlockIndex, HostName, SessionId};
 use crate::limits::{CORRUPT_TRIES_MAX, ENDED_SESSIONS_MAX, EVENTS_MAX};
 use crate::rng::Rng;
 use crate::seal::{Cipher, GroupKey};
+use crate::senders::Senders;
 use crate::sign::{PublicKey, SigningKey};
 use crate::time::{Moment, WallClock};
 use crate::wire::{Announce, Discard, DiscardCounts, FailureKind, SymbolHeader};
@@ -75,8 +79,8 @@ pub struct ReceiverConfig {
     pub secret: StartSecret,
     /// MTU of the interface in bytes; `None` where it is not known.
     pub mtu: Option<u16>,
-    /// The senders whose pushes this host takes part in; if empty, any sender with a group key.
-    pub senders: Vec<PublicKey>,
+    /// The senders whose pushes this host takes part in.
+    pub senders: Senders,
     /// 16 random bytes, drawn at this start of the program.
     pub start: [u8; 16],
     /// The seed of all randomness in the machine.

@@ -87,6 +87,11 @@ impl Notices {
         self.told.iter().filter_map(|told| told.due.as_ref()).map(|due| due.at).min()
     }
 
+    /// Forgets which notices are due: their keys may be others now.
+    pub(super) fn forget_due(&mut self) {
+        self.told.iter_mut().for_each(|told| told.due = None);
+    }
+
     /// Writes the notice that is due into `out`, and returns its address.
     pub(super) fn send(
         &mut self,

@@ -7,6 +7,7 @@ use crate::agree::{AgreementKey, StartSecret};
 use crate::geometry::Geometry;
 use crate::ids::{HostName, ObjectName, SessionId};
 use crate::seal::GroupKey;
+use crate::senders::Senders;
 use crate::sign::SigningKey;
 use crate::time::{Moment, WallClock};
 use crate::wire::{Announce, Audience, DiskFormat, Pin};
@@ -39,7 +40,7 @@ pub(super) fn config() -> ReceiverConfig {
         host_key: SigningKey::from_seed(&[3; 32].into()),
         secret: StartSecret::new([4; 32]),
         mtu: Some(1_500),
-        senders: Vec::new(),
+        senders: Senders::any(),
         start: [1; 16],
         seed: [2; 32],
         buffer_bytes: 0,

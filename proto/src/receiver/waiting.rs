@@ -7,6 +7,8 @@ use super::ReceiverConfig;
 use super::uplink::{Greeting, Uplink};
 use crate::ids::SessionId;
 use crate::repeat::Repeat;
+use crate::senders::Acceptance;
+use crate::sign::PublicKey;
 use crate::time::{Moment, WallClock};
 use crate::wire::{Failed, FailureKind, KeptRun, Outcome, Totals, Up};
 
@@ -17,6 +19,7 @@ pub(super) struct Waiting {
     same_object: bool,
     hello: Repeat,
     heard: Moment,
+    signer: Option<PublicKey>,
     refusal: Option<Refusal>,
 }
 
@@ -40,6 +43,7 @@ impl Waiting {
         uplink: Uplink,
         hello_at: Moment,
         same_object: bool,
+        signer: Option<PublicKey>,
         refusal: Option<String>,
     ) -> Self {
         let gap_max = if refusal.is_some() { REFUSAL_GAP_MAX } else { BUSY_HELLO_GAP };
@@ -48,6 +52,7 @@ impl Waiting {
             same_object,
             hello: Repeat::new(hello_at, BUSY_HELLO_GAP, gap_max),
             heard: now,
+            signer,
             refusal: refusal.map(|reason| Refusal { reason, is_due: false }),
         }
     }
@@ -93,6 +98,14 @@ impl WaitingList {
 
     pub(super) fn clear(&mut self) {
         self.0.clear();
+    }
+
+    /// Forgets the sessions whose signers are accepted and were refused before, or the other way round: what is still
+    /// announced is considered anew.
+    pub(super) fn judge_anew<'a>(&mut self, judge: impl Fn(Option<PublicKey>) -> Acceptance<'a>) {
+        let is_as_before =
+            |waiting: &Waiting| (judge(waiting.signer) == Acceptance::Accepted) == waiting.refusal.is_none();
+        self.0.retain(is_as_before);
     }
 
     /// Notes that a session is still announced, by one that is waited for or by one that is refused. Returns whether it

@@ -11,7 +11,7 @@
 //!   +   2       largest answer in bytes of UDP payload
 //!   +   5       audience: 0 everyone | 1 named; number of names, 0 for everyone
 //!   +  32       the querier's agreement key for this query
-//!   +   1       query: 0 hosts | 1 status | 2 verify | 3 unpin | 4 remove | 5 diagnose | 6 rekey
+//!   +   1       query: 0 hosts | 1 status | 2 verify | 3 unpin | 4 remove | 5 diagnose | 6 rekey | 7 retire
 //!   +   1+n     name of the object, n <= 200, 0: any          of status to remove
 //!   +   1+n     image id, n = 0 | 36                          of status to remove
 //!   +   1+2     step 0 snapshot | 1 join again | 2 report, train   of diagnose
@@ -83,6 +83,8 @@ pub enum Query {
     },
     /// To make ready for a new group key.
     Rekey,
+    /// To accept no longer the group keys that a newer one has superseded.
+    Retire,
 }
 
 crate::named_enum! {
@@ -158,7 +160,7 @@ impl Query {
     /// The object that is asked for.
     pub fn sought(&self) -> Option<&Sought> {
         match self {
-            Self::Hosts | Self::Diagnose { .. } | Self::Rekey => None,
+            Self::Hosts | Self::Diagnose { .. } | Self::Rekey | Self::Retire => None,
             Self::Status(sought) | Self::Verify(sought) | Self::Unpin(sought) | Self::Remove(sought) => {
                 Some(sought)
             }
@@ -167,7 +169,7 @@ impl Query {
 
     /// Whether it changes something on the hosts.
     pub fn changes_something(&self) -> bool {
-        matches!(self, Self::Unpin(_) | Self::Remove(_) | Self::Rekey)
+        matches!(self, Self::Unpin(_) | Self::Remove(_) | Self::Rekey | Self::Retire)
     }
 
     fn emit(&self, out: &mut Writer<'_>) {
@@ -179,6 +181,7 @@ impl Query {
             Self::Remove(_) => REMOVE,
             Self::Diagnose { .. } => DIAGNOSE,
             Self::Rekey => REKEY,
+            Self::Retire => RETIRE,
         };
         out.u8(code);
         if let Some(sought) = self.sought() {
@@ -202,6 +205,7 @@ impl Query {
                 Ok(Self::Diagnose { step, train: body.u16()? })
             }
             REKEY => Ok(Self::Rekey),
+            RETIRE => Ok(Self::Retire),
             _ => Err(Discard::Malformed),
         }
     }
@@ -277,6 +281,7 @@ const UNPIN: u8 = 3;
 const REMOVE: u8 = 4;
 const DIAGNOSE: u8 = 5;
 const REKEY: u8 = 6;
+const RETIRE: u8 = 7;
 
 fields! {
     Body {

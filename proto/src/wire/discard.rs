@@ -39,6 +39,10 @@ crate::named_enum! {
         TooMany => "too_many",
         /// An announcement that is not signed, or signed by a sender that this host does not list.
         UnknownSender => "unknown_sender",
+        /// An announcement or a query signed by a sender whose entry in this host's list has expired.
+        ExpiredSender => "expired_sender",
+        /// A group key, or the end of one, from a sender that does not have this host's newest key.
+        OldKey => "old_key",
         /// Sealed under the group key, and not signed by the session's sender: somebody else with the key made it.
         BadSignature => "bad_signature",
         /// A number far above those that the session's sender has signed.

@@ -1,4 +1,5 @@
-//! One querier and many hosts with their shells, in virtual time, on a seeded network that loses, doubles and delays.
+//! A querier and many hosts with their shells, in virtual time, on a seeded network that loses, doubles and delays.
+#![allow(dead_code, reason = "each test uses some of it")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -7,6 +8,7 @@ use std::time::Duration;
 use glancecast_proto::agree::{AgreementKey, StartSecret};
 use glancecast_proto::ids::{HostName, ObjectName, Sequence, SessionId};
 use glancecast_proto::integrity::Root;
+use glancecast_proto::keyring::Keyring;
 use glancecast_proto::known::{KnownHosts, UnknownHosts};
 use glancecast_proto::limits::CONTROL_SMALL;
 use glancecast_proto::query::{
@@ -46,6 +48,10 @@ pub(crate) struct Host {
     pub(crate) forgotten: u32,
     /// The verification that is in progress.
     pub(crate) pending: Option<(LookupId, Moment)>,
+    /// What is on the disk of its group keys.
+    pub(crate) kept: Option<Keyring>,
+    /// Whether its disk takes a keyring.
+    pub(crate) keeps: bool,
 }
 
 #[derive(Clone)]
@@ -82,13 +88,27 @@ impl World {
     }
 
     pub(crate) fn start_listing_the_sender(&mut self, host: usize, answering: Answering) {
-        let senders = vec![sender_key().public()];
+        let senders = vec![sender_key().public()].into();
         self.start_as(host, ResponderConfig { senders, ..config(host, STARTED) }, answering);
     }
 
     pub(crate) fn start_as(&mut self, host: usize, config: ResponderConfig, answering: Answering) {
         let responder = Responder::new(config);
-        self.hosts.insert(host, Host { responder, answering, looked_into: 0, forgotten: 0, pending: None });
+        let started = Host {
+            responder,
+            answering,
+            looked_into: 0,
+            forgotten: 0,
+            pending: None,
+            kept: None,
+            keeps: true,
+        };
+        self.hosts.insert(host, started);
+    }
+
+    /// Asks another query of the same hosts.
+    pub(crate) fn ask_again(&mut self, config: QuerierConfig) {
+        (self.id, self.querier) = (config.id, Querier::new(self.now, config));
     }
 
     pub(crate) fn run(&mut self) -> Vec<HostAnswer> {
@@ -191,6 +211,16 @@ impl Host {
     fn look_into(&mut self, now: Moment, lookup: Lookup) {
         match (lookup, &self.answering) {
             (Lookup::Forget(_), _) => self.forgotten += 1,
+            (Lookup::Keep(id, keys), _) => {
+                if self.keeps {
+                    self.kept = Some(keys.clone());
+                }
+                let result = if self.keeps { Ok(keys) } else { Err("the disk is full".to_owned()) };
+                self.responder.handle_kept(now, id, result);
+            }
+            (Lookup::Open(id, Query::Rekey), _) => {
+                self.responder.handle_reply(now, id, reply(objects(0), AnswerState::AwaitingKey));
+            }
             (Lookup::Open(id, _), Answering::Holds(count)) => {
                 self.looked_into += 1;
                 self.responder.handle_reply(now, id, reply(objects(*count), AnswerState::Final));
@@ -256,6 +286,7 @@ pub(crate) fn asking(query: Query, expected: Expected) -> QuerierConfig {
         agreement: agreement(),
         known: KnownHosts::default(),
         query,
+        new_key: None,
         reply_to: QUERIER,
         answer_bytes_max: CONTROL_SMALL as u16,
         started: STARTED,
@@ -281,10 +312,10 @@ pub(crate) fn config(host: usize, started: WallClock) -> ResponderConfig {
     ResponderConfig {
         name: name(host),
         software: "test".into(),
-        keys: vec![key()],
+        keys: Keyring::of(vec![key()]),
         host_key: host_key(host),
         secret: StartSecret::new([host as u8; 32]),
-        senders: Vec::new(),
+        senders: Vec::new().into(),
         start: [host as u8; 16],
         seed: *blake3::hash(&host.to_be_bytes()).as_bytes(),
         started,

@@ -8,6 +8,7 @@ use std::time::Duration;
 use glancecast_proto::agree::{AgreementKey, AgreementPublic, StartSecret};
 use glancecast_proto::ids::{HostName, ObjectName, ReceiverId, Sequence, SessionId};
 use glancecast_proto::integrity::Root;
+use glancecast_proto::keyring::Keyring;
 use glancecast_proto::known::{KnownHosts, UnknownHosts};
 use glancecast_proto::limits::{CONTROL_MAX, CONTROL_SMALL, QUERIES_OPEN_MAX};
 use glancecast_proto::query::{
@@ -95,6 +96,7 @@ impl Survey {
                 unknown: if seed % 7 == 6 { UnknownHosts::Refused } else { UnknownHosts::Taken },
             },
             query: query.clone(),
+            new_key: None,
             reply_to: address(1),
             answer_bytes_max: answer_bytes_max as u16,
             started: STARTED,
@@ -370,7 +372,7 @@ impl Host {
         let config = ResponderConfig {
             name: host_name(number),
             software: "test".into(),
-            keys,
+            keys: Keyring::of(keys),
             host_key: host_key(number),
             secret: StartSecret::new([number as u8; 32]),
             senders: (signed == Signed::Yes).then(|| signing_key().public()).into_iter().collect(),
@@ -398,6 +400,7 @@ impl Host {
                     assert!(self.sought.insert(about) || forged, "a query is looked into once");
                     self.open.insert(id, query);
                 }
+                Lookup::Keep(id, keys) => self.responder.handle_kept(now, id, Ok(keys)),
                 Lookup::Forget(id) => {
                     assert!(self.newest.is_some_and(|newest| id <= newest), "it was asked");
                     self.open.remove(&id);

@@ -59,7 +59,7 @@ pub(crate) fn host_config() -> ReceiverConfig {
         host_key: key(HOST_KEY),
         secret: StartSecret::new([4; 32]),
         mtu: None,
-        senders: Vec::new(),
+        senders: Vec::new().into(),
         start: [1; 16],
         seed: [2; 32],
         buffer_bytes: 16 << 20,

@@ -95,6 +95,7 @@ fn queries() -> Vec<(&'static str, Value)> {
         ("ask-remove", unsigned(Query::Remove(sought()))),
         ("ask-diagnose", unsigned(Query::Diagnose { step: Step::Report, train: 0x0102 })),
         ("ask-rekey-signed", Value::Ask(named, Signed::Yes)),
+        ("ask-retire", unsigned(Query::Retire)),
         ("heard", Value::Heard(heard, Signed::No)),
         ("heard-signed", Value::Heard(heard, Signed::Yes)),
         ("probe", Value::Probe(PROBE, Probe::BYTES_MIN)),

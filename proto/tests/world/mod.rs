@@ -194,7 +194,7 @@ impl World {
             host_key: SigningKey::from_seed(&[host as u8; 32].into()),
             secret: StartSecret::new([host as u8; 32]),
             mtu: None,
-            senders: Vec::new(),
+            senders: Vec::new().into(),
             start: [host as u8; 16],
             seed: [host as u8; 32],
             buffer_bytes: 64 << 20,

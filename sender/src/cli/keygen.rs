@@ -227,7 +227,8 @@ mod tests {
         assert_eq!([&group, &sender, &public].map(|path| mode(path)), [0o600, 0o600, 0o644]);
         keyfile::load(&group).expect("a group key");
         assert_eq!(sender_keys::load(&sender).expect("a sender key").public(), keys.public);
-        assert_eq!(sender_keys::public_keys(&[public.display().to_string()]).expect("a list"), [keys.public]);
+        let senders = sender_keys::senders(&[public.display().to_string()]).expect("a list");
+        assert_eq!(senders.entries().iter().map(|sender| sender.key).collect::<Vec<_>>(), [keys.public]);
         let text = keys.text();
         assert!(CONFIGURATION.iter().all(|line| text.contains(line)), "{text}");
     }

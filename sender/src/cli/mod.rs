@@ -6,6 +6,7 @@ mod forget;
 mod images;
 mod keygen;
 mod query;
+mod rekey;
 mod send;
 
 use std::io;
@@ -31,6 +32,7 @@ pub fn run(args: Args) -> ExitCode {
         Command::Status(args) => query::run(args.query, QueryKind::Status(args.image), Enrol::No),
         Command::Verify(args) => query::run(args.query, QueryKind::Verify(args.image), Enrol::No),
         Command::Unpin(args) => query::run(args.query, QueryKind::Unpin(args.image), Enrol::No),
+        Command::Rekey(args) => rekey::run(*args),
         Command::Keygen(args) => keygen::run(&args),
     };
     ExitCode::from(result.unwrap_or_else(|failure| {
@@ -48,6 +50,8 @@ enum Failure {
     Keys(#[from] keygen::KeysError),
     #[error("interrupted before anything was sent")]
     Interrupted,
+    #[error("interrupted: the replacement of the key goes on where it is with: glancecast rekey --resume")]
+    RekeyInterrupted,
     /// The system cannot provide a runtime or signal handlers.
     #[error(transparent)]
     System(#[from] io::Error),
@@ -58,7 +62,9 @@ impl Failure {
         match self {
             Self::Keys(_) => cli::EXIT_USAGE,
             Self::Request(error) if error.kind() == ErrorKind::Usage => cli::EXIT_USAGE,
-            Self::Request(_) | Self::Interrupted | Self::System(_) => cli::EXIT_FAILED,
+            Self::Request(_) | Self::Interrupted | Self::RekeyInterrupted | Self::System(_) => {
+                cli::EXIT_FAILED
+            }
         }
     }
 

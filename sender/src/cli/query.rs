@@ -33,6 +33,9 @@ async fn ask(args: QueryArgs, kind: QueryKind, enrol: Enrol) -> Result<u8, Failu
     if let Some(text) = notices::insecure(&request.key) {
         tracing::warn!("{text}");
     }
+    if let Some(text) = notices::rekeying(&request.key) {
+        tracing::warn!("{text}");
+    }
     let expected = query.plan.config.expected.clone();
     let show = |tally| {
         if let Some(text) = verifying(tally, &expected) {

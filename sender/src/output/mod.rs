@@ -8,6 +8,7 @@ pub(crate) mod push_report;
 pub(crate) mod push_table;
 pub(crate) mod query_report;
 pub(crate) mod query_table;
+pub(crate) mod rekey_report;
 
 use std::time::Duration;
 

@@ -9,7 +9,7 @@ use glancecast_platform::units::{Rate, RateChoice};
 use glancecast_proto::sender::Expected;
 use glancecast_proto::wire::printable;
 
-use crate::request::{KeySource, PreparedPush, PushOptions, PushPlan, Signing};
+use crate::request::{KeySource, PreparedPush, PushOptions, PushPlan, Signing, is_under_way};
 
 /// Returns destinations, rate, credentials, hosts that are not waited for and the interface, on a line each.
 pub(crate) fn intro(options: &PushOptions, plan: &PushPlan) -> String {
@@ -74,7 +74,8 @@ pub(crate) fn warnings(options: &PushOptions, push: &PreparedPush) -> impl Itera
         short_of_sending(downlink.send_buffer(), cap(plan)),
     ];
     let sealing = sealing(&options.key, &options.signing).map(str::to_owned);
-    [loopback].into_iter().chain(short).flatten().chain(sealing)
+    let rekeying = rekeying(&options.key);
+    [loopback].into_iter().chain(short).flatten().chain(sealing).chain(rekeying)
 }
 
 /// Returns warnings about keys and signatures that do not keep strangers out of the push.
@@ -86,6 +87,18 @@ fn sealing(key: &KeySource, signing: &Signing) -> impl Iterator<Item = &'static 
 /// Returns a warning about `--insecure`: harmless in a lab, but a forgotten flag must be visible elsewhere.
 pub(crate) fn insecure(key: &KeySource) -> Option<&'static str> {
     (*key == KeySource::Insecure).then_some(INSECURE)
+}
+
+/// Returns a warning that hosts may not hear what is sealed under this key: some may still have the one before it.
+pub(crate) fn rekeying(key: &KeySource) -> Option<String> {
+    match key {
+        KeySource::File(path) if is_under_way(path) => Some(format!(
+            "{} is being replaced, and hosts that do not have the new key hear nothing of this: give it to them with \
+             glancecast rekey --resume",
+            printable(&path.display().to_string())
+        )),
+        KeySource::File(_) | KeySource::Insecure => None,
+    }
 }
 
 const INSECURE: &str = "--insecure: sealed under a key that everybody knows; whoever reaches this network can read this \

@@ -83,6 +83,7 @@ impl<'a> Report<'a> {
                 Query::Remove(_) => "remove",
                 Query::Diagnose { .. } => "diagnose",
                 Query::Rekey => "rekey",
+                Query::Retire => "retire",
             },
             signed_by: config.signer.as_ref().map(|key| key.public().to_string()),
             outcome: if result.reason.is_none() { "complete" } else { "incomplete" },

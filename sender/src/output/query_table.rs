@@ -14,7 +14,7 @@ use crate::request::{CopyVerdict, QueryResult};
 /// Returns a row for each host, or for each copy if an image is sought, and a summary.
 pub(crate) fn table(result: &QueryResult) -> String {
     let mut rows = match result.plan.config.query {
-        Query::Hosts | Query::Diagnose { .. } | Query::Rekey => hosts(result),
+        Query::Hosts | Query::Diagnose { .. } | Query::Rekey | Query::Retire => hosts(result),
         Query::Status(_) | Query::Verify(_) | Query::Unpin(_) | Query::Remove(_) => copies(result),
     };
     let has_row = |name: &str| result.answers.rows.iter().any(|row| row.name.as_str() == name);
@@ -38,7 +38,7 @@ fn head(query: &Query) -> ([&'static str; 8], [Side; 8]) {
         (head, [Left, Left, Left, Right, Left, Left, Left, Left])
     };
     match query {
-        Query::Hosts | Query::Diagnose { .. } | Query::Rekey => (
+        Query::Hosts | Query::Diagnose { .. } | Query::Rekey | Query::Retire => (
             ["HOST", "STATE", "VERSION", "STORE", "FREE", "HELD", "PINNED", "WHY"],
             [Left, Left, Left, Left, Right, Right, Right, Left],
         ),
@@ -133,7 +133,7 @@ fn summary(result: &QueryResult) -> String {
     let count = |wanted: CopyVerdict| verdicts().filter(|&verdict| verdict == wanted).count();
     let holding = rows.iter().filter(|row| !row.objects.is_empty()).count();
     let _ = match &result.plan.config.query {
-        Query::Hosts | Query::Diagnose { .. } | Query::Rekey => Ok(()),
+        Query::Hosts | Query::Diagnose { .. } | Query::Rekey | Query::Retire => Ok(()),
         Query::Status(sought) => write!(text, "; {holding} hold {sought}"),
         Query::Verify(sought) => match count(CopyVerdict::Intact) {
             1 => write!(text, "; of {sought}, 1 copy is intact"),

@@ -13,6 +13,7 @@ use glancecast_proto::geometry::GeometryError;
 use glancecast_proto::ids::NameError;
 use glancecast_proto::limits::HOSTS_MAX;
 
+use super::RekeyError;
 use crate::openstack::{CloudError, CloudErrorKind, SignatureError};
 use crate::pipeline::source::convert::ConvertError;
 use crate::pipeline::source::{OpenError, SourceError};
@@ -58,6 +59,8 @@ pub enum RequestError {
     SenderKey(#[from] SenderKeyError),
     #[error(transparent)]
     KnownHosts(#[from] KnownHostsError),
+    #[error(transparent)]
+    Rekey(#[from] RekeyError),
     #[error(
         "no place for known hosts: neither HOME nor XDG_STATE_HOME names a directory; give --known-hosts FILE"
     )]

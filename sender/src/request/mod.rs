@@ -15,6 +15,7 @@ mod push;
 mod push_result;
 mod query;
 mod query_result;
+mod rekey;
 mod targets;
 
 use std::path::PathBuf;
@@ -40,6 +41,8 @@ pub(crate) use push::{PASSES_MAX, PIN_MIN, STALL_TIMEOUT_MIN};
 pub use push_result::PushResult;
 pub use query::{QueryKind, QueryPlan, QueryRequest, QueryRun};
 pub use query_result::{CopyVerdict, QueryResult};
+pub(crate) use rekey::is_under_way;
+pub use rekey::{OldKey, Progress, RekeyError, RekeyHost, RekeyRequest, RekeyResult, RekeyStep};
 pub use targets::{LeftOut, ResolvedTargets, Targets};
 
 /// The network of a push or a query.

@@ -94,6 +94,7 @@ impl QueryRequest {
             agreement: agreement()?,
             known: self.known_hosts.load()?,
             query,
+            new_key: None,
             reply_to: downlink.local_addr(),
             answer_bytes_max,
             started: wall(),
@@ -156,7 +157,7 @@ fn as_given(image: &str) -> Result<Sought, RequestError> {
 
 /// Returns the bytes of the longest answer. It fits IPv6's minimum MTU (RFC 8200 §5), which every path supports, or the
 /// interface's if that is smaller.
-fn answer_bytes_max(ip_header: u16, mtu: u32) -> u16 {
+pub(super) fn answer_bytes_max(ip_header: u16, mtu: u32) -> u16 {
     let bytes = (mtu.min(1_280) as usize).saturating_sub(usize::from(ip_header) + 8);
     bytes.clamp(CONTROL_SMALL, CONTROL_MAX) as u16
 }

@@ -17,6 +17,7 @@ use glancecast_proto::receiver::{
     Work, buffer_bytes,
 };
 use glancecast_proto::seal::GroupKey;
+use glancecast_proto::senders::Senders;
 use glancecast_proto::sign::SigningKey;
 use glancecast_proto::time::{Moment, WallClock};
 use glancecast_proto::wire::{Announce, Discard, Kind, SymbolHeader};
@@ -147,9 +148,9 @@ impl Host {
             secret: overhear::start_secret(),
             mtu: None,
             senders: match self.plan.lists {
-                Lists::Nobody => Vec::new(),
-                Lists::Ours => vec![pusher::signing_key().public()],
-                Lists::Another => vec![pusher::other_key().public()],
+                Lists::Nobody => Senders::any(),
+                Lists::Ours => vec![pusher::signing_key().public()].into(),
+                Lists::Another => vec![pusher::other_key().public()].into(),
             },
             start: shared.dice.bytes(),
             seed: shared.dice.bytes(),

@@ -177,7 +177,7 @@ impl Crowd {
                 }))),
                 secret: overhear::start_secret(),
                 mtu: None,
-                senders: Vec::new(),
+                senders: Vec::new().into(),
                 start: std::array::from_fn(|i| (number >> (8 * (i % 4))) as u8),
                 seed: std::array::from_fn(|i| (number >> (8 * (i % 4))) as u8 ^ 0x5A),
                 buffer_bytes: BUFFER_BYTES,

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::agree::AgreementPublic;
 use crate::ids::{HostName, ReceiverId, Sequence};
 use crate::known::Standing as KeyStanding;
 use crate::limits::{COUNTERS_MAX, HELD_MAX};
@@ -88,6 +89,11 @@ impl Host {
     /// Whether it has the key that is known for its name.
     pub(super) fn is_known(&self) -> bool {
         self.key_standing == KeyStanding::Known
+    }
+
+    /// Returns its half of the key that it shares with the querier, if it has the key that is known for its name.
+    pub(super) fn known_agreement(&self) -> Option<AgreementPublic> {
+        self.is_known().then_some(self.about.agreement)
     }
 
     /// Whether another key is known for its name.
@@ -176,7 +182,8 @@ impl Host {
     /// The acknowledgement of the last page that is here in order, which asks for the next one, and where it goes.
     pub(super) fn acknowledgement(&self) -> Acknowledgement {
         let heard = Heard { receiver: self.receiver, edition: self.edition, page: self.next - 1 };
-        Acknowledgement { to: self.address, heard }
+        let awaits_key = self.is_whole() && self.about.state == AnswerState::AwaitingKey;
+        Acknowledgement { to: self.address, heard, awaits_key }
     }
 
     /// Returns when something is to be done about this host: it is reminded, or given up. `None` if nothing is awaited
@@ -257,6 +264,8 @@ pub(super) struct FirstPage {
 pub(super) struct Acknowledgement {
     pub(super) to: SocketAddr,
     pub(super) heard: Heard,
+    /// Whether the host awaits a new group key, which acknowledges the page as well.
+    pub(super) awaits_key: bool,
 }
 
 /// Bytes hashed so far, and bytes to hash.

@@ -18,6 +18,8 @@ mod totals;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use zeroize::Zeroizing;
+
 use self::hosts::{Coverage, Hosts};
 use self::rounds::{Rounds, Say};
 use self::spacing::Spacing;
@@ -25,14 +27,16 @@ use super::checks::Checks;
 use super::results::{HostAnswer, Tally};
 use crate::agree::AgreementKey;
 use crate::audience::Pages;
-use crate::ids::{HostName, Sequence, SessionId};
+use crate::ids::{HostName, ReceiverId, Sequence, SessionId};
 use crate::known::{FirstUse, KnownHosts};
 use crate::limits::{ANSWERS_PER_SECOND_MAX, AUDIENCE_MAX};
 use crate::seal::{Cipher, GroupKey};
 use crate::sender::{Expected, To, Transmit};
 use crate::sign::{Scope, Signer, SigningKey};
 use crate::time::{Moment, WallClock};
-use crate::wire::{Answer, Ask, Discard, DiscardCounts, Down, Kind, Notice, Query, UpHeader, VERSION};
+use crate::wire::{
+    Answer, Ask, Discard, DiscardCounts, Down, Kind, NewKey, Notice, Query, UpHeader, VERSION,
+};
 
 /// The configuration of a query.
 #[derive(Clone, Debug)]
@@ -49,6 +53,8 @@ pub struct QuerierConfig {
     pub known: KnownHosts,
     /// The query.
     pub query: Query,
+    /// The new group key that goes to each known host which awaits one, in answer to [`Query::Rekey`]. It needs a signer.
+    pub new_key: Option<GroupKey>,
     /// The address to which hosts answer.
     pub reply_to: SocketAddr,
     /// Largest UDP payload of an answer in bytes, within the limits of [`Ask::answer_bytes_max`]. Pages of the audience
@@ -193,8 +199,30 @@ impl Querier {
         let next = self.hosts.next_acknowledgement()?;
         self.acknowledgements.note(now);
         let sequence = self.next_sequence();
+        if next.awaits_key
+            && let Some(transmit) = self.give_key(next.to, next.heard.receiver, sequence, out)
+        {
+            return Some(transmit);
+        }
         next.heard.seal(&self.cipher, self.signer(), self.config.id.tag(), sequence, out);
         Some(Transmit { to: To::Host(next.to), kind: Kind::Heard })
+    }
+
+    /// Writes the new group key for a known host that awaits it: nobody but this host can open it.
+    fn give_key(
+        &self,
+        to: SocketAddr,
+        receiver: ReceiverId,
+        sequence: Sequence,
+        out: &mut Vec<u8>,
+    ) -> Option<Transmit> {
+        let (new_key, signer) = (self.config.new_key.as_ref()?, self.signer()?);
+        let agreement = self.hosts.start(receiver)?.known_agreement()?;
+        let shared = self.config.agreement.agree(&agreement)?;
+        let cipher = Cipher::private_down(&self.config.key, self.config.id, receiver, &shared);
+        let new = NewKey { receiver, key: Zeroizing::new(*new_key.bytes()) };
+        new.seal(&cipher, signer, sequence, out);
+        Some(Transmit { to: To::Host(to), kind: Kind::NewKey })
     }
 
     fn ask(&mut self, now: Moment, out: &mut Vec<u8>) -> Option<Transmit> {

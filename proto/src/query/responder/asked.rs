@@ -92,6 +92,10 @@ impl Candidates {
         self.0.iter().position(|candidate| is_of(candidate.query()) && candidate.opens(datagram))
     }
 
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
+    }
+
     pub(super) fn at(&mut self, place: usize) -> &mut Candidate {
         &mut self.0[place]
     }

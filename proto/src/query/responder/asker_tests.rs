@@ -8,7 +8,7 @@ use crate::query::testing::{
     ID, STARTED, address, ask, at, group, host_config, pages, sealed_ask, sealed_page, sender, sender_key,
     sequence, sought,
 };
-use crate::seal::Cipher;
+use crate::seal::{Cipher, GroupKey};
 use crate::wire::{Ask, Audience};
 
 #[test]
@@ -30,7 +30,8 @@ fn a_host_with_senders_takes_no_query_of_others_and_remembers_none() {
 #[test]
 fn a_query_that_was_signed_for_another_group_is_none_here() {
     let other = GroupKey::new([8; 32]);
-    let mut host = Responder::new(ResponderConfig { keys: vec![other, group()], ..listing(&[1]) });
+    let mut host =
+        Responder::new(ResponderConfig { keys: Keyring::of(vec![other, group()]), ..listing(&[1]) });
     // Whoever has both keys seals it again under the other one.
     let sealed = sealed_ask(&ask(ID, Query::Hosts), Some(&sender_key(1)), 1);
     let body = opened(&Cipher::downward(&group(), ID), &sealed, 26);

@@ -8,9 +8,10 @@ use super::asked::{Asked, Candidate};
 use super::memory::{Remembered, Settled};
 use super::saying::Progress;
 use crate::audience::Inclusion;
-use crate::heed::{accepts, open_under_any};
 use crate::ids::SessionId;
+use crate::keyring::open_under_any;
 use crate::limits::{ANNOUNCE_SKEW_MAX, QUERIES_OPEN_MAX, QUERIES_REMEMBERED_MAX};
+use crate::senders::Acceptance;
 use crate::time::{Moment, WallClock};
 use crate::wire::{Ask, Discard, Header, Vouched};
 
@@ -42,8 +43,10 @@ impl Responder {
     ) -> Result<(), Discard> {
         let id = Ask::id_of(datagram)?;
         let (asked, vouched) = self.open_ask(from, datagram)?;
-        if !accepts(&self.config.senders, asked.signer) {
-            return Err(Discard::UnknownSender);
+        match self.config.senders.judge(asked.signer, wall) {
+            Acceptance::Accepted => {}
+            Acceptance::Unknown => return Err(Discard::UnknownSender),
+            Acceptance::Expired(_) => return Err(Discard::ExpiredSender),
         }
         if let Some(at) = self.open.iter().position(|open| open.query == id) {
             return self.take_round(now, from, at, &asked, &vouched);
@@ -61,7 +64,7 @@ impl Responder {
             Inclusion::Included => self.begin(now, asked),
             Inclusion::Excluded => self.leave(&asked),
             unsettled @ Inclusion::Unsettled(_) => {
-                let group = self.config.keys[asked.key].clone();
+                let group = self.config.keys.at(asked.key).clone();
                 let of_one = self.share().open;
                 self.candidates.push(Candidate::new(asked, group, unsettled), of_one);
             }
@@ -155,7 +158,7 @@ impl Responder {
         vouched: &Vouched,
     ) -> Result<(), Discard> {
         let open = &self.open[at];
-        if open.signer != asked.signer || open.key != asked.key {
+        if open.signer != asked.signer || open.key != self.config.keys.at(asked.key).id() {
             return Err(Discard::BadSignature);
         }
         open.check_number(asked.sequence)?;
@@ -167,7 +170,7 @@ impl Responder {
     /// Opens a query under any of the host's keys.
     fn open_ask(&self, from: SocketAddr, datagram: &[u8]) -> Result<(Asked, Vouched), Discard> {
         let sequence = Header::parse(datagram)?.sequence;
-        let (key, (ask, vouched)) = open_under_any(&self.config.keys, |key| Ask::open(key, datagram))?;
+        let (key, (ask, vouched)) = open_under_any(self.config.keys.keys(), |key| Ask::open(key, datagram))?;
         let (signer, from) = (vouched.signer(), from.ip().to_canonical());
         Ok((Asked { ask, key, signer, sequence, from }, vouched))
     }
@@ -205,8 +208,8 @@ impl Responder {
             return Ok(());
         }
         self.checks.allow(now, from)?;
-        let result = vouched.verify(self.config.keys[asked.key].scope(asked.ask.id));
-        if self.config.senders.is_empty() && result.is_ok() {
+        let result = vouched.verify(self.config.keys.at(asked.key).scope(asked.ask.id));
+        if self.config.senders.accepts_anybody() && result.is_ok() {
             self.checks.spend(now, from); // anybody can make a key of its own and sign with it
         }
         self.checks.settle(now, from, result)
@@ -215,6 +218,7 @@ impl Responder {
     /// Remembers that a query is for others. Without room, each of its rounds is considered again.
     fn leave(&mut self, asked: &Asked) {
         let &Asked { ref ask, key, from, .. } = asked;
+        let key = self.config.keys.at(key).id();
         if self.memory.has_room(from, self.share().remembered) {
             self.memory.note(ask.id, Remembered { time: ask.time, key, from, settled: Settled::NotForUs });
         }
@@ -222,7 +226,7 @@ impl Responder {
 
     /// What one address may take. Where senders are listed, no other can take anything.
     fn share(&self) -> Share {
-        if self.config.senders.is_empty() {
+        if self.config.senders.accepts_anybody() {
             Share { open: OPEN_OF_ONE_MAX, remembered: REMEMBERED_OF_ONE_MAX }
         } else {
             Share { open: QUERIES_OPEN_MAX, remembered: QUERIES_REMEMBERED_MAX }

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::asked::opens;
-use crate::ids::{SessionId, SessionTag};
+use crate::ids::{GroupId, SessionId, SessionTag};
+use crate::keyring::Keyring;
 use crate::limits::{ANNOUNCE_SKEW_MAX, QUERIES_REMEMBERED_MAX};
-use crate::seal::{Cipher, GroupKey};
+use crate::seal::Cipher;
 use crate::time::WallClock;
 use crate::wire::Discard;
 
@@ -18,8 +19,8 @@ pub(super) struct Memory(BTreeMap<SessionId, Remembered>);
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Remembered {
     pub(super) time: WallClock,
-    /// The index of the group key that it came under.
-    pub(super) key: usize,
+    /// The group key that it came under.
+    pub(super) key: GroupId,
     /// Where it came from.
     pub(super) from: IpAddr,
     pub(super) settled: Settled,
@@ -68,7 +69,7 @@ impl Memory {
     }
 
     /// What became of the query that a datagram to the group with this tag is of.
-    pub(super) fn of_datagram(&self, keys: &[GroupKey], tag: SessionTag, datagram: &[u8]) -> Option<Settled> {
+    pub(super) fn of_datagram(&self, keys: &Keyring, tag: SessionTag, datagram: &[u8]) -> Option<Settled> {
         let bound = |fill| {
             let mut id = [fill; SessionId::BYTES];
             id[..SessionTag::BYTES].copy_from_slice(&tag.0);
@@ -76,7 +77,7 @@ impl Memory {
         };
         let with_tag = self.0.range(bound(0)..=bound(u8::MAX));
         let opens_it = |id, remembered: &Remembered| {
-            let key = keys.get(remembered.key);
+            let key = keys.find(remembered.key);
             key.is_some_and(|key| opens(&Cipher::downward(key, id), datagram))
         };
         let of_it = with_tag.take(SAME_TAG_MAX).find(|&(&id, remembered)| opens_it(id, remembered));

@@ -5,6 +5,9 @@ mod asked;
 mod asker_tests;
 mod inbox;
 mod memory;
+mod rekey;
+#[cfg(test)]
+mod rekey_tests;
 mod saying;
 #[cfg(test)]
 mod tests;
@@ -18,10 +21,11 @@ use self::saying::{Open, Opening};
 use super::checks::Checks;
 use crate::agree::{AgreementKey, StartSecret};
 use crate::ids::{HostName, ReceiverId};
+use crate::keyring::Keyring;
 use crate::limits::HELD_MAX;
 use crate::rng::Rng;
-use crate::seal::GroupKey;
-use crate::sign::{PublicKey, SigningKey};
+use crate::senders::Senders;
+use crate::sign::SigningKey;
 use crate::time::{Moment, WallClock};
 use crate::wire::{About, AnswerState, Discard, DiscardCounts, Header, Held, HeldDigest, Kind, Query};
 
@@ -33,13 +37,13 @@ pub struct ResponderConfig {
     /// Name and version of the program.
     pub software: String,
     /// The group's secret; more than one while it is being replaced.
-    pub keys: Vec<GroupKey>,
+    pub keys: Keyring,
     /// The key of this host, which signs its answers.
     pub host_key: SigningKey,
     /// What the keys that it shares with queriers follow from, drawn at this start of the program.
     pub secret: StartSecret,
-    /// Who may ask: only these, with a signature. If empty, any holder of a group key.
-    pub senders: Vec<PublicKey>,
+    /// Who may ask: only these, with a signature, unless any holder of a group key may.
+    pub senders: Senders,
     /// 16 random bytes, drawn at this start of the program and used for nothing else.
     pub start: [u8; 16],
     /// Seed of all randomness in the machine.
@@ -56,9 +60,13 @@ pub struct LookupId(u64);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Lookup {
     /// Look into a query. The shell answers with [`Responder::handle_reply`], one or more times; the last reply is not
-    /// [`AnswerState::Verifying`]. The query is none of [`Query::Remove`], [`Query::Diagnose`] and [`Query::Rekey`],
-    /// which the machine refuses itself.
+    /// [`AnswerState::Verifying`]. The query is none of [`Query::Remove`] and [`Query::Diagnose`], which the machine
+    /// refuses itself, nor [`Query::Retire`]. To [`Query::Rekey`] the shell answers [`AnswerState::AwaitingKey`] if it can
+    /// keep a keyring.
     Open(LookupId, Query),
+    /// Keep this keyring, so that it is there after the next start. The shell answers with [`Responder::handle_kept`] once
+    /// it is on the disk.
+    Keep(LookupId, Keyring),
     /// Stop looking into a query: its querier no longer waits for the answer.
     Forget(LookupId),
 }
@@ -91,6 +99,9 @@ pub struct Responder {
     memory: Memory,
     checks: Checks,
     lookups: u64,
+    /// Whether the shell is keeping a keyring: one after the other.
+    is_keeping: bool,
+    has_new_keys: bool,
     out: VecDeque<Lookup>,
     discards: DiscardCounts,
 }
@@ -106,16 +117,18 @@ impl Responder {
             memory: Memory::default(),
             checks: Checks::default(),
             lookups: 0,
+            is_keeping: false,
+            has_new_keys: false,
             out: VecDeque::new(),
             discards: DiscardCounts::default(),
         }
     }
 
-    /// Whether a datagram is for this machine: a query, an acknowledgement, or a page of the audience of a query that
+    /// Whether a datagram is for this machine: a query, an acknowledgement, a new group key, or a page of the audience of a query that
     /// was heard before. Other pages are of pushes.
     pub fn is_for(&self, datagram: &[u8]) -> bool {
         Header::parse(datagram).is_ok_and(|header| match header.kind {
-            Kind::Ask | Kind::Heard => true,
+            Kind::Ask | Kind::Heard | Kind::NewKey => true,
             Kind::Audience => self.query_of_page(header, datagram).is_some(),
             _ => false,
         })
@@ -137,6 +150,7 @@ impl Responder {
             Kind::Ask => self.take_ask(now, wall, from, datagram),
             Kind::Audience => self.take_page(now, wall, from, header, datagram),
             Kind::Heard => self.take_heard(now, from, header, datagram),
+            Kind::NewKey => self.take_new_key(now, from, header, datagram),
             _ => Err(Discard::UnknownKind),
         });
         result.inspect_err(|&reason| self.discards.count(reason))
@@ -193,10 +207,20 @@ impl Responder {
         &self.discards
     }
 
+    /// Handles another list of senders. Queries of senders that it does not have are no longer answered.
+    pub fn handle_senders(&mut self, senders: Senders) {
+        let revoked = self.open.extract_if(.., |open| !senders.has(open.signer));
+        self.out.extend(revoked.filter(|open| open.is_looked_into).map(|open| Lookup::Forget(open.id)));
+        self.candidates.clear();
+        self.config.senders = senders;
+    }
+
     /// Begins to answer a query that is for this host.
     fn begin(&mut self, now: Moment, asked: Asked) {
         let Asked { ref ask, key, from, .. } = asked;
-        self.memory.note(ask.id, Remembered { time: ask.time, key, from, settled: Settled::Accepted });
+        let group = self.config.keys.at(key).clone();
+        self.memory
+            .note(ask.id, Remembered { time: ask.time, key: group.id(), from, settled: Settled::Accepted });
         // Each query has its own receiver id, as the numbers under its key begin at 1 again.
         let mut start = self.config.start;
         start.iter_mut().zip(self.lookups.to_be_bytes()).for_each(|(byte, number)| *byte ^= number);
@@ -205,13 +229,14 @@ impl Responder {
         let receiver = ReceiverId::derive(&self.config.name, &start);
         let agreement = AgreementKey::derive(&self.config.secret, ask.id, receiver).public();
         let turn = now + self.rng.below(ask.spread);
+        let new_key = self.new_key_cipher(&asked, receiver);
         let is_looked_into = is_possible(&ask.query);
-        let opening = Opening { now, id, receiver, agreement, turn, is_looked_into };
-        self.open.push(Open::new(opening, &asked, &self.config.keys[key]));
-        if is_looked_into {
-            self.out.push_back(Lookup::Open(id, asked.ask.query));
-        } else {
-            self.handle_reply(now, id, refusal());
+        let opening = Opening { now, id, receiver, agreement, turn, is_looked_into, new_key };
+        self.open.push(Open::new(opening, &asked, &group));
+        match &asked.ask.query {
+            Query::Rekey | Query::Retire => self.begin_with_keys(now, id, &asked),
+            Query::Remove(_) | Query::Diagnose { .. } => self.handle_reply(now, id, refusal(NOT_DONE)),
+            _ => self.out.push_back(Lookup::Open(id, asked.ask.query)),
         }
     }
 }
@@ -219,13 +244,18 @@ impl Responder {
 /// Whether this version does what is asked.
 fn is_possible(query: &Query) -> bool {
     match query {
-        Query::Hosts | Query::Status(_) | Query::Verify(_) | Query::Unpin(_) => true,
-        Query::Remove(_) | Query::Diagnose { .. } | Query::Rekey => false,
+        Query::Hosts
+        | Query::Status(_)
+        | Query::Verify(_)
+        | Query::Unpin(_)
+        | Query::Rekey
+        | Query::Retire => true,
+        Query::Remove(_) | Query::Diagnose { .. } => false,
     }
 }
 
-/// The answer to what this version does not do.
-fn refusal() -> Reply {
+/// The answer to what this host does not do, and why.
+fn refusal(reason: &str) -> Reply {
     Reply {
         store: String::new(),
         free_bytes: None,
@@ -233,6 +263,8 @@ fn refusal() -> Reply {
         pinned: 0,
         digest: HeldDigest::of([]),
         objects: Vec::new(),
-        state: AnswerState::Failed("this version of glancecastd does not do that".to_owned()),
+        state: AnswerState::Failed(reason.to_owned()),
     }
 }
+
+const NOT_DONE: &str = "this version of glancecastd does not do that";

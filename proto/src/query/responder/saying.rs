@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::LookupId;
 use super::asked::Asked;
 use crate::agree::AgreementPublic;
-use crate::ids::{ReceiverId, Sequence, SessionId};
+use crate::ids::{GroupId, ReceiverId, Sequence, SessionId};
 use crate::repeat::Repeat;
 use crate::seal::{Cipher, GroupKey};
 use crate::sign::{PublicKey, Scope, SigningKey, Verifier};
@@ -18,8 +18,8 @@ use crate::wire::{About, Answer, AnswerState, Discard, Heard, Held, Page, page_b
 pub(super) struct Open {
     pub(super) id: LookupId,
     pub(super) query: SessionId,
-    /// The index of the group key that it came under.
-    pub(super) key: usize,
+    /// The group key that it came under.
+    pub(super) key: GroupId,
     /// Who signs it.
     pub(super) signer: Option<PublicKey>,
     /// Where it came from.
@@ -29,6 +29,8 @@ pub(super) struct Open {
     /// This host's half of the key that it shares with the querier.
     pub(super) agreement: AgreementPublic,
     pub(super) answer_bytes_max: usize,
+    /// Opens a new group key, where the query may bring one.
+    pub(super) new_key: Option<Cipher>,
     /// This host's turn: it sends nothing before.
     pub(super) turn: Moment,
     scope: Scope,
@@ -65,6 +67,7 @@ pub(super) struct Opening {
     pub(super) agreement: AgreementPublic,
     pub(super) turn: Moment,
     pub(super) is_looked_into: bool,
+    pub(super) new_key: Option<Cipher>,
 }
 
 /// What came of an acknowledgement.
@@ -79,18 +82,19 @@ pub(super) enum Progress {
 impl Open {
     /// Returns the query that was `asked` under this group key.
     pub(super) fn new(opening: Opening, asked: &Asked, key: &GroupKey) -> Self {
-        let Opening { now, id, receiver, agreement, turn, is_looked_into } = opening;
+        let Opening { now, id, receiver, agreement, turn, is_looked_into, new_key } = opening;
         let query = asked.ask.id;
         Self {
             id,
             query,
-            key: asked.key,
+            key: key.id(),
             signer: asked.signer,
             from: asked.from,
             is_looked_into,
             agreement,
             answer_bytes_max: asked.ask.answer_bytes_max.into(),
             turn,
+            new_key,
             scope: key.scope(query),
             receiver,
             down: Cipher::downward(key, query),
@@ -209,7 +213,16 @@ impl Open {
         self.heard + QUERIER_GONE_AFTER
     }
 
-    fn verifier(&self) -> Option<Verifier> {
+    pub(super) fn receiver(&self) -> ReceiverId {
+        self.receiver
+    }
+
+    /// Whether this host says that it awaits a new group key.
+    pub(super) fn awaits_key(&self) -> bool {
+        self.answer.as_ref().is_some_and(|saying| saying.about.state == AnswerState::AwaitingKey)
+    }
+
+    pub(super) fn verifier(&self) -> Option<Verifier> {
         self.signer.map(|key| key.within(self.scope))
     }
 }

@@ -2,6 +2,7 @@
 
 mod common;
 mod query;
+mod rekey;
 mod send;
 mod units;
 
@@ -11,6 +12,7 @@ use clap::{Parser, Subcommand};
 
 use common::{Cloud, Output};
 pub(crate) use query::{HostsArgs, ImageQueryArgs, QueryArgs};
+pub(crate) use rekey::RekeyArgs;
 pub(crate) use send::SendArgs;
 
 /// Copies an operating-system image to many hosts at once, over multicast, and proves every copy.
@@ -40,6 +42,9 @@ pub(crate) enum Command {
     /// End the pin of an image: hosts keep it no longer than their own rules say
     #[command(after_help = UNPIN_EXIT_CODES)]
     Unpin(Box<ImageQueryArgs>),
+    /// Replace the group key: give a new one to every known host, over the wire, and leave out those that are named
+    #[command(after_help = REKEY_EXIT_CODES)]
+    Rekey(Box<RekeyArgs>),
     /// Create a key, or with --all the keys of a group and its sender
     Keygen(KeygenArgs),
 }
@@ -80,6 +85,13 @@ Exit codes:
   1  the query could not be sent
   2  a mistake in the command line, the configuration or the credentials
   3  some expected host did not answer, or no host holds the image";
+
+const REKEY_EXIT_CODES: &str = "\
+Exit codes:
+  0  every host that is not left out has the new key, and the old one is retired (with --keep-old: not retired yet)
+  1  the hosts could not be asked
+  2  a mistake in the command line, or a key or the file of known hosts is unusable
+  3  some host does not have the new key, or still accepts the old one: the table says which; --resume goes on";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct ImagesArgs {
@@ -188,6 +200,10 @@ mod tests {
             "keygen --sender sender.key",
             "keygen --all /etc/glancecast --json",
             "hosts --forget c1,c2 --known-hosts /k --json",
+            "rekey --key /k --sender-key /s --without c1,c2 --out /n --keep-old --json",
+            "rekey --key /k --sender-key /s --resume --without c3 --wait 1s --timeout 5m",
+            "rekey --key /k --sender-key /s --finish --known-hosts /h",
+            "rekey --key /k --sender-key /s --again --without c8",
         ] {
             assert!(parse(&format!("glancecast {good}")).is_ok(), "{good}");
         }
@@ -245,6 +261,12 @@ mod tests {
             "glancecast status ubuntu --insecure --forget c1",
             "glancecast hosts --insecure --wait 2",
             "glancecast images --status activ",
+            "glancecast rekey --key /k",
+            "glancecast rekey --sender-key /s",
+            "glancecast rekey --key /k --sender-key /s --resume --finish",
+            "glancecast rekey --key /k --sender-key /s --resume --out /n",
+            "glancecast rekey --key /k --sender-key /s --finish --keep-old",
+            "glancecast rekey --key /k --sender-key /s --without a/b",
         ] {
             assert!(parse(bad).is_err(), "{bad}");
         }
