@@ -199,7 +199,7 @@ impl Host {
                     self.machine.handle_published(now, attempt, Ok(Published::New));
                 }
                 Effect::Leave(_) => {}
-                other => unreachable!("nothing is resumed, zero or given up: {other:?}"),
+                other => unreachable!("nothing is resumed, zero, forged or given up: {other:?}"),
             }
         }
     }

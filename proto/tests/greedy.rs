@@ -10,13 +10,13 @@ use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::{BlockIndex, ReceiverId, Sequence};
 use glancecast_proto::integrity::{BlockHash, Fingerprint};
 use glancecast_proto::known::{KnownHosts, UnknownHosts};
-use glancecast_proto::limits::{ACKS_PER_TENTH_MAX, HOSTS_MAX};
+use glancecast_proto::limits::{ACKS_PER_TENTH_MAX, HOSTS_MAX, PROOFS_PER_HOST_MAX};
 use glancecast_proto::receiver::Receiver;
 use glancecast_proto::seal::Cipher;
 use glancecast_proto::sender::{Expected, HostState, Job, JobRoom, Sender, SenderConfig, Verdict};
 use glancecast_proto::wire::{
     BaseName, DeficitRun, Discard, Done, Down, Encoding, Failed, FailureKind, Kind, ManifestEntry, Outcome,
-    Report, Totals, Up, UpHeader,
+    Report, SymbolHash, Totals, Up, UpHeader,
 };
 use node::{Node, SESSION, THIEF, THIEF_KEY, known_hosts, named, report, said_by, states};
 use pair::{HOST_KEY, announcement, at, deliver, group_key, host_config, key, pass_on, push_of};
@@ -159,6 +159,44 @@ fn with_a_base_a_host_that_asks_for_ever_does_not_keep_others_from_what_they_lac
 }
 
 #[test]
+fn a_host_that_suspects_every_block_is_answered_up_to_a_budget_and_others_are_too() {
+    let mut sender = Sender::new(at(0), push_of(SESSION.0[0], 256 << 20));
+    announcement(&mut sender, at(0));
+    let (mut greedy, mut honest) = (Node::new("greedy", 1), Node::new("honest", 2));
+    greedy.greet(&mut sender).expect("room");
+    honest.greet(&mut sender).expect("room");
+    (0..=255).for_each(|block| {
+        sender.handle_block(entry(block), 0);
+    });
+    let k = sender.config().geometry.shape(1 << 20).source_symbols();
+    let hash = |sender: &mut Sender| {
+        let hashed = std::iter::from_fn(|| sender.poll_proofs(at(1))).collect::<Vec<_>>();
+        for &job in &hashed {
+            let hashes = vec![SymbolHash([1; 8]); job.symbols(k) as usize];
+            sender.handle_hashes(job, Some(&hashes));
+        }
+        hashed
+    };
+    let mut hashed = 0;
+    for number in 0..60 {
+        let suspects = (0..4).map(|n| BlockIndex(4 * number + n)).collect();
+        let report = Report { suspects, ..report(10 * u64::from(number + 2)) };
+        tell(&mut greedy, &mut sender, report).expect("possible");
+        hashed += hash(&mut sender).len();
+    }
+    println!("{hashed} blocks of 240 are hashed; {}", sender.discards());
+    assert!((20..=PROOFS_PER_HOST_MAX as usize).contains(&hashed));
+    assert!(sender.discards().of(Discard::OverBudget) > 100);
+    let suspects = vec![BlockIndex(255)];
+    tell(&mut honest, &mut sender, Report { suspects, ..report(10) }).expect("possible");
+    let is_answered = (0..40).any(|_| {
+        ask(&mut sender);
+        hash(&mut sender).iter().any(|job| job.block() == BlockIndex(255))
+    });
+    assert!(is_answered);
+}
+
+#[test]
 fn the_hellos_of_a_host_are_checked_and_acknowledged_up_to_a_budget() {
     let (mut sender, mut a) = joined();
     said_by(&mut sender, at(1));
@@ -294,11 +332,12 @@ fn tell(node: &mut Node, sender: &mut Sender, report: Report) -> Result<(), Disc
 /// Has the sender ask for reports; returns the round.
 fn ask(sender: &mut Sender) -> u32 {
     let (cipher, mut out) = (Cipher::downward(&group_key(), SESSION), Vec::new());
+    let geometry = sender.config().geometry;
     loop {
         let (now, _) = sender.poll_timeout().expect("it goes on");
         sender.handle_timeout(now);
         while sender.poll_transmit(now, &mut out).is_some() {
-            if let Ok((_, Down::Poll(poll))) = Down::open(&cipher, geometry(), None, &out, |_| Ok(())) {
+            if let Ok((_, Down::Poll(poll))) = Down::open(&cipher, geometry, None, &out, |_| Ok(())) {
                 return poll.round;
             }
         }

@@ -311,6 +311,7 @@ fn while_a_group_key_is_replaced_both_are_accepted() {
 
 #[test]
 fn a_block_that_is_wrong_again_and_again_ends_with_a_reason() {
+    // Its sender does not say which symbols are forged.
     let (mut sender, mut host) = (sender(Some(1)), listing(&[1]));
     deliver(&mut sender, &mut host, at(0));
     let attempt = open(&mut host, at(1));
@@ -335,9 +336,15 @@ fn a_block_that_is_wrong_again_and_again_ends_with_a_reason() {
             assert_eq!((left, tries), ((attempt, Some(Leftover::Kept)), CORRUPT_TRIES_MAX));
             break;
         }
+        for ms in (0..=1_500).step_by(250) {
+            let now = at(10 + 2_000 * u64::from(tries) + ms);
+            number += 1;
+            let poll = Down::Poll(poll(number as u32, None));
+            assert_eq!(hear_at(&mut host, now, number, &poll, Some(1)), Ok(()));
+        }
     }
     assert_eq!(host.corrupt_blocks(), u64::from(CORRUPT_TRIES_MAX));
-    answer(&mut host, &mut sender, at(50));
+    answer(&mut host, &mut sender, at(60_000));
     let row = &sender.rows()[0];
     assert_eq!(row.state, HostState::Failed);
     assert!(row.reason.as_ref().is_some_and(|reason| reason.contains("bad symbols")), "{row:?}");

@@ -23,9 +23,19 @@ pub(crate) fn log(event: &ReceiverEvent, context: &Context) {
             sender = %announce.reply_to, "receiving"
         ),
         ReceiverEvent::Corrupt(session, block) if context.corrupt <= CORRUPT_LOGGED_MAX => {
-            tracing::warn!(%session, %block, "a block does not match its hash and is asked for again");
+            tracing::warn!(%session, %block, "a block does not match its hash; what is wrong of it is asked for again");
         }
         ReceiverEvent::Corrupt(..) => {}
+        ReceiverEvent::Forged { session, block, forged, unproven, first_forged, strangers } => {
+            if context.corrupt <= CORRUPT_LOGGED_MAX {
+                tracing::warn!(
+                    %session, %block, forged, unproven, first = listed(first_forged.iter().map(|esi| esi.value())),
+                    others = listed(strangers.iter().map(|(from, symbols)| format!("{from} ({symbols})"))),
+                    "symbols are not the sender's and are dropped: somebody with the group key forges them, or memory \
+                     is failing; others are addresses besides the sender's from which symbols of this push came"
+                );
+            }
+        }
         ReceiverEvent::Published { session, root, existing } => match (&context.name, context.reused) {
             (name, 0) => tracing::info!(%session, name, %root, existing, "published"),
             (name, reused) => tracing::info!(%session, name, %root, existing, reused, "published"),
@@ -61,6 +71,11 @@ pub(crate) fn log(event: &ReceiverEvent, context: &Context) {
             tracing::warn!(sender = %from, "a sender speaks version {version} of the protocol, this program does not");
         }
     }
+}
+
+fn listed<T: std::fmt::Display>(items: impl Iterator<Item = T>) -> String {
+    let items: Vec<String> = items.map(|item| item.to_string()).collect();
+    if items.is_empty() { "none".into() } else { items.join(", ") }
 }
 
 /// Number of blocks with a wrong hash that are logged one by one.

@@ -7,7 +7,7 @@ use glancecast_fec::{Codec, RepairSymbol};
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::BlockIndex;
 use glancecast_proto::integrity::VerifiedBlock;
-use glancecast_proto::receiver::{BlockOutcome, Collected, Failure, Origin};
+use glancecast_proto::receiver::{BlockOutcome, Collected, Failure, Origin, SymbolHashes};
 use glancecast_proto::wire::{Encoding, ManifestEntry};
 
 use crate::pool::Pages;
@@ -75,6 +75,18 @@ impl Rebuilder {
                 outcome(clocks.time(Stage::Write as usize, plain.len(), write), repaired)
             }
         }
+    }
+
+    /// Drops the symbols in `buffer` that are not the sender's, of a block that was corrupt.
+    pub(crate) fn sift(
+        &self,
+        collected: &mut Collected,
+        hashes: &SymbolHashes,
+        buffer: &mut [u8],
+    ) -> BlockOutcome {
+        let bytes = buffer.len();
+        let sift = || collected.sift(hashes, buffer);
+        BlockOutcome::Sifted(self.clocks.time(Stage::Verify as usize, bytes, sift))
     }
 
     /// Reads and verifies a block that an earlier session wrote.

@@ -3,6 +3,7 @@
 //! to the workers.
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -286,7 +287,7 @@ impl ReceiveLoop {
             if !self.own_address.takes(inlet, datagram) {
                 self.machine.count_discard(Discard::UnknownKind);
             } else if Kind::peek(datagram) == Some(Kind::Symbol) {
-                self.take_symbol(now, datagram);
+                self.take_symbol(now, from, datagram);
             } else if self.responder.is_for(datagram) {
                 let _ = self.responder.handle_datagram(now, wall(), from, datagram);
             } else {
@@ -301,7 +302,7 @@ impl ReceiveLoop {
     }
 
     /// Handles a symbol, the kind of nearly every datagram: parse, admit, decrypt to its place, count.
-    fn take_symbol(&mut self, now: Moment, datagram: &[u8]) {
+    fn take_symbol(&mut self, now: Moment, from: SocketAddr, datagram: &[u8]) {
         let header = match SymbolHeader::parse(datagram) {
             Ok(header) => header,
             Err(reason) => {
@@ -319,7 +320,10 @@ impl ReceiveLoop {
             }
         };
         match (opened, admission) {
-            (Ok(()), Admission::To(place)) => self.machine.accept(now, &header, place, datagram.len()),
+            (Ok(()), Admission::To(place)) => {
+                self.machine.accept(now, &header, place, datagram.len());
+                self.machine.note_source(from);
+            }
             (Ok(()), Admission::Spare(reason)) => {
                 self.machine.note_spare(now, &header, datagram.len(), reason);
             }
@@ -400,7 +404,7 @@ impl ReceiveLoop {
 
     fn give_block(&mut self, attempt: Attempt, work: Work, file: Arc<Unpublished>) {
         let buffer = match &work {
-            Work::Rebuild { buffer, .. } => Some(self.pool.lend(*buffer)),
+            Work::Rebuild { buffer, .. } | Work::Sift { buffer, .. } => Some(self.pool.lend(*buffer)),
             Work::Zero { .. } | Work::Recheck { .. } | Work::Reuse { .. } => None,
         };
         let (geometry, base) = (self.geometry(), self.base.clone());

@@ -209,7 +209,7 @@ fn work(
 
 fn bytes_to_write(geometry: Geometry, work: &Work) -> u64 {
     match work {
-        Work::Zero { .. } | Work::Recheck { .. } => 0,
+        Work::Zero { .. } | Work::Recheck { .. } | Work::Sift { .. } => 0,
         Work::Rebuild { block, .. } | Work::Reuse { block, .. } => u64::from(geometry.block_len(*block)),
     }
 }
@@ -248,6 +248,12 @@ fn prove(
             let outcome = rebuilder.recheck(geometry, block, &entry, file);
             Answer::Block { attempt, block, buffer: None, outcome }
         }
+        Work::Sift { block, buffer: id, mut collected, hashes } => {
+            let mut bytes = buffer.expect("a block with symbols has its buffer");
+            let outcome = rebuilder.sift(&mut collected, &hashes, &mut bytes);
+            let returned = Returned { buffer: id, collected };
+            Answer::Block { attempt, block, buffer: Some((returned, bytes)), outcome }
+        }
         Work::Rebuild { block, entry, buffer: id, collected } => {
             let mut bytes = buffer.expect("a block with symbols has its buffer");
             let outcome = rebuilder.block(geometry, block, &entry, &collected, &mut bytes, file);
@@ -264,7 +270,8 @@ fn given_up(attempt: Attempt, work: Work, buffer: Option<Pages>) -> Answer {
         Work::Zero { block } | Work::Recheck { block, .. } | Work::Reuse { block, .. } => {
             Answer::Block { attempt, block, buffer: None, outcome }
         }
-        Work::Rebuild { block, buffer: id, collected, .. } => {
+        Work::Rebuild { block, buffer: id, collected, .. }
+        | Work::Sift { block, buffer: id, collected, .. } => {
             let buffer = buffer.map(|bytes| (Returned { buffer: id, collected }, bytes));
             Answer::Block { attempt, block, buffer, outcome }
         }

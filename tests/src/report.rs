@@ -126,6 +126,7 @@ pub struct Host {
     pub bytes_received: u64,
     pub socket_drops: u64,
     pub store_drops: u64,
+    pub symbols_forged: u64,
     pub blocks_reused: u64,
 }
 
@@ -197,8 +198,8 @@ mod tests {
         "stages": [{"stage": "send", "seconds": 0.25, "bytes": 14400}],
         "hosts": [
           {"name": "r2", "state": "never_answered", "reason": "never answered", "sidelined": null, "seconds": null, "symbols_lost": 0,
-           "symbols_repaired": 0, "bytes_received": 0, "socket_drops": 0, "store_drops": 0, "blocks_reused": 0},
+           "symbols_repaired": 0, "bytes_received": 0, "socket_drops": 0, "store_drops": 0, "symbols_forged": 0, "blocks_reused": 0},
           {"name": "r1", "state": "done", "reason": null, "sidelined": null, "seconds": 0.4, "symbols_lost": 0, "symbols_repaired": 0,
-           "bytes_received": 14400, "socket_drops": 0, "store_drops": 0, "blocks_reused": 0}],
+           "bytes_received": 14400, "socket_drops": 0, "store_drops": 0, "symbols_forged": 0, "blocks_reused": 0}],
         "skipped": [], "confirm": null}"#;
 }

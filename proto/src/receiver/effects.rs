@@ -2,12 +2,14 @@
 
 use crate::ids::{BlockIndex, SessionId};
 use crate::integrity::{BlockHash, Root};
-use crate::receiver::table::{BufferId, Collected, Place, Work};
+use crate::receiver::table::{BufferId, Collected, Place, Sifted, Work};
 use crate::senders::Sender;
 use crate::sign::PublicKey;
 use crate::wire::{Announce, BaseName, Discard, FailureKind};
 use std::net::SocketAddr;
 use std::time::Duration;
+
+use glancecast_fec::Esi;
 
 /// One attempt of this host at a session. Effects and their outcomes have its number, so that a session that is
 /// lost and joined again does not take outcomes of the earlier attempt.
@@ -124,8 +126,10 @@ pub enum BlockOutcome {
     Zeros(BlockHash),
     /// The symbols do not determine the block yet.
     Undecodable,
-    /// The block does not match the manifest.
+    /// The block does not match the manifest. The symbols in its buffer are as they came.
     Corrupt,
+    /// The symbols were compared with their hashes, and those that differ were dropped.
+    Sifted(Sifted),
     /// The bytes that were kept of the block, or found elsewhere, do not match the manifest or cannot be read.
     NotKept,
     /// The store failed.
@@ -180,8 +184,23 @@ pub enum ReceiverTimer {
 pub enum ReceiverEvent {
     /// This host takes part in a session.
     Joined(Box<Announce>),
-    /// A block did not match the manifest, and is asked for again.
+    /// A block did not match the manifest. The sender is asked for the hashes of its symbols, or for all of it again.
     Corrupt(SessionId, BlockIndex),
+    /// Symbols of such a block were not the sender's, and were dropped.
+    Forged {
+        /// The session.
+        session: SessionId,
+        /// The block.
+        block: BlockIndex,
+        /// The number of forged symbols.
+        forged: u32,
+        /// The number of symbols that were dropped because the sender gave no hash.
+        unproven: u32,
+        /// The numbers of the first few forged symbols.
+        first_forged: Vec<Esi>,
+        /// Addresses besides the sender's from which symbols of this session came, as far as known, and how many.
+        strangers: Vec<(SocketAddr, u64)>,
+    },
     /// The object is published.
     Published {
         /// The session.

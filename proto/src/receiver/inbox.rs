@@ -86,7 +86,8 @@ impl<U: Clone, E> Receiver<U, E> {
                 self.take_end(&end);
                 return Ok(());
             }
-            Down::Audience(_) | Down::Proofs(_) => {}
+            Down::Proofs(proofs) => active.take_proofs(&proofs),
+            Down::Audience(_) => {}
         }
         self.check_root(now);
         self.advance();

@@ -44,7 +44,7 @@ pub use effects::{
     ReceiverEvent, ReceiverTimer, Returned,
 };
 pub use session::buffer_bytes;
-pub use table::{BaseIndex, BufferId, Collected, Origin, Place, Work, buffer_symbols};
+pub use table::{BaseIndex, BufferId, Collected, Origin, Place, Sifted, SymbolHashes, Work, buffer_symbols};
 
 use crate::agree::StartSecret;
 use crate::ids::{BlockIndex, HostName, SessionId};
@@ -168,7 +168,11 @@ impl<U: Clone, E> Receiver<U, E> {
         match verdict {
             Ok(place) => Ok(Admission::To(place)),
             Err(
-                reason @ (Discard::Duplicate | Discard::NotNeeded | Discard::Surplus | Discard::NoBuffer),
+                reason @ (Discard::Duplicate
+                | Discard::NotNeeded
+                | Discard::Surplus
+                | Discard::NoBuffer
+                | Discard::FarAhead),
             ) => {
                 // A replayed datagram of no use is not even opened: a flood of recorded datagrams costs little.
                 let came = self.session.as_ref().is_some_and(|session| session.came(header.sequence));
@@ -199,6 +203,15 @@ impl<U: Clone, E> Receiver<U, E> {
         self.discards.count(reason);
         if let Some(session) = &mut self.session {
             session.note_spare(now, header, datagram_bytes, reason);
+        }
+    }
+
+    /// Notes the address that an opened symbol came from. It is named in the log if the symbols of a block turn out to
+    /// be forged.
+    #[inline]
+    pub fn note_source(&mut self, from: SocketAddr) {
+        if let Some(session) = &mut self.session {
+            session.note_source(from);
         }
     }
 
@@ -286,6 +299,14 @@ impl<U: Clone, E> Receiver<U, E> {
         match (outcome, returned) {
             (BlockOutcome::Undecodable, Some(Returned { buffer, collected })) => {
                 active.collect_more(block, buffer, collected);
+            }
+            (BlockOutcome::Corrupt, Some(Returned { buffer, collected })) => {
+                let tries = active.suspect(block, buffer, collected);
+                self.note_corrupt(now, block, tries);
+            }
+            (BlockOutcome::Sifted(sifted), Some(Returned { buffer, collected })) => {
+                active.take_sifted(block, buffer, collected, &sifted);
+                self.note_sifted(block, sifted);
             }
             (outcome, returned) => {
                 if let Some(Returned { buffer, collected }) = returned {
@@ -449,21 +470,37 @@ impl<U: Clone, E> Receiver<U, E> {
                 active.hold_zeros(block, hash);
                 self.check_root(now);
             }
-            BlockOutcome::Undecodable | BlockOutcome::Corrupt => {
-                let (session, tries) = (active.id(), active.start_over(block));
-                self.corrupt += 1;
-                self.event(ReceiverEvent::Corrupt(session, block));
-                if tries == Tries::Exhausted {
-                    let reason = format!(
-                        "block {block} was not what the sender says {CORRUPT_TRIES_MAX} times: \
-                         somebody with the group key sends bad symbols, or this host's memory is failing"
-                    );
-                    self.fail(now, FailureKind::Corrupt, &reason);
-                }
+            // Without its buffer, nothing is left of the block.
+            BlockOutcome::Undecodable | BlockOutcome::Corrupt | BlockOutcome::Sifted(_) => {
+                let tries = active.start_over(block);
+                self.note_corrupt(now, block, tries);
             }
             BlockOutcome::NotKept => active.ask_anew(block),
             BlockOutcome::Failed(Failure { kind, reason }) => self.fail(now, kind, &reason),
         }
+    }
+
+    fn note_corrupt(&mut self, now: Moment, block: BlockIndex, tries: Tries) {
+        self.corrupt += 1;
+        let session = self.session.as_ref().expect("it was at work on a block").id();
+        self.event(ReceiverEvent::Corrupt(session, block));
+        if tries == Tries::Exhausted {
+            let reason = format!(
+                "block {block} was not what the sender says {CORRUPT_TRIES_MAX} times: \
+                 somebody with the group key sends bad symbols, or this host's memory is failing"
+            );
+            self.fail(now, FailureKind::Corrupt, &reason);
+        }
+    }
+
+    fn note_sifted(&mut self, block: BlockIndex, sifted: Sifted) {
+        if sifted.is_clean() {
+            return;
+        }
+        let active = self.session.as_ref().expect("it was at work on a block");
+        let (session, strangers) = (active.id(), active.strangers());
+        let Sifted { forged, unproven, first_forged } = sifted;
+        self.event(ReceiverEvent::Forged { session, block, forged, unproven, first_forged, strangers });
     }
 
     /// How long a sender may be silent: shorter while another sender waits, as a live sender announces ten times a

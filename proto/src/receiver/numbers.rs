@@ -14,6 +14,8 @@ pub(super) struct Numbers {
     first: Option<u64>,
     highest: u64,
     received: u64,
+    /// Of those, how many came after higher ones.
+    late: u64,
     /// The highest signed number, in a signed session.
     signed: Option<u64>,
     /// The last [`REPLAY_WINDOW`] numbers up to `highest`, a bit each, in a ring.
@@ -24,7 +26,7 @@ impl Numbers {
     /// Returns an empty record. `signed` is the announcement's number if the announcement is signed.
     pub(super) fn new(signed: Option<u64>) -> Self {
         let seen = Box::new([0; (REPLAY_WINDOW / 64) as usize]);
-        Self { first: None, highest: 0, received: 0, signed, seen }
+        Self { first: None, highest: 0, received: 0, late: 0, signed, seen }
     }
 
     /// Whether a datagram of this number can be the sender's.
@@ -55,14 +57,15 @@ impl Numbers {
             self.seen[Self::word(number)] |= 1 << (number % 64);
         }
         self.received += 1;
+        self.late += u64::from(!newer);
         newer
     }
 
     /// Counts a signed datagram: the sender has sent nothing with a number much above it.
     pub(super) fn note_signed(&mut self, number: u64) {
         if self.first.is_some() && self.highest > number + OVERTAKEN_MAX {
-            // The losses counted so far come from forged numbers.
-            (self.first, self.highest, self.received) = (None, 0, 0);
+            // The losses counted so far come from forged numbers, which made all others late.
+            (self.first, self.highest, self.received, self.late) = (None, 0, 0, 0);
             self.seen.fill(0);
         }
         self.note(number);
@@ -73,6 +76,11 @@ impl Numbers {
     /// signed one, which is nearly as high, as reports answer polls.
     pub(super) fn highest(&self) -> u64 {
         self.signed.unwrap_or(self.highest)
+    }
+
+    /// The number of datagrams that came after later ones, and were counted as lost until then.
+    pub(super) fn late(&self) -> u64 {
+        self.late
     }
 
     /// The number of datagrams that never arrived.

@@ -20,7 +20,9 @@ impl<U: Clone, E> Receiver<U, E> {
             Ok(admission) => admission,
             Err(reason) => return self.discards.count_times(reason, u64::from(count - 1)),
         };
-        if let Admission::Spare(reason @ (Discard::NotNeeded | Discard::NoBuffer)) = admission {
+        if let Admission::Spare(reason @ (Discard::NotNeeded | Discard::NoBuffer | Discard::FarAhead)) =
+            admission
+        {
             self.discards.count_times(reason, u64::from(count));
         }
         let session = self.session.as_mut().expect("admitted to a session");

@@ -65,6 +65,9 @@ impl Sender {
             self.note_progress(now);
             return Some(Down::Manifest(run));
         }
+        if let Some(proofs) = self.proofs.next(now, time, next_sequence) {
+            return Some(Down::Proofs(proofs));
+        }
         if now < self.polls.next_at() || self.polls.is_due(now) && self.waits_for_end_of_pass(now) {
             return None;
         }

@@ -101,6 +101,8 @@ pub enum SenderTimer {
     FirstWait,
     /// More of the manifest is due, in one-way mode.
     Manifest,
+    /// Hashes of symbols are due.
+    Proofs,
     /// The end is to be sent again.
     End,
     /// The push has lasted as long as it may.

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use super::Sender;
+use super::blocks::Job;
 use super::event::SenderEvent;
 use super::hosts::{Link, Serve};
 use crate::ids::{HostName, ReceiverId};
@@ -230,12 +231,23 @@ impl Sender {
             Serve::Probe => return self.probe(report),
             Serve::Never => return,
         };
-        self.polls.note_report(!report.deficits.is_empty() || !report.gaps.is_empty());
+        self.polls.note_report(report.is_lacking());
         report.gaps.iter().for_each(|&gap| self.blocks.demand_manifest(gap, report.highest));
-        // `report.suspects` asks for hashes of symbols, which a sender may leave unanswered.
         if turn {
+            self.demand_proofs(now, id, report);
             let loss = if self.is_tail() { self.hosts.loss_of(id) } else { self.hosts.usual_loss() };
             report.deficits.iter().for_each(|&run| self.blocks.demand(run, report.highest, loss));
+        }
+    }
+
+    /// Queues the blocks of whose symbols a host asks for the hashes.
+    fn demand_proofs(&mut self, now: Moment, id: ReceiverId, report: &Report) {
+        for &block in &report.suspects {
+            let Some(Job::Source { first, repair, .. }) = self.blocks.handed_out(block) else { continue };
+            let end = first.plus(repair).expect("ids are handed out in range");
+            if let Err(reason) = self.proofs.demand(now, id, (block, end), report.highest) {
+                self.discards.count(reason);
+            }
         }
     }
 

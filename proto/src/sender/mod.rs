@@ -33,6 +33,7 @@ mod order;
 mod paging;
 mod polls;
 mod progress;
+mod proofs;
 mod rate;
 mod sequences;
 #[cfg(test)]
@@ -60,7 +61,7 @@ use crate::limits::EVENTS_MAX;
 use crate::seal::Cipher;
 use crate::sign::Scope;
 use crate::time::Moment;
-use crate::wire::{Discard, DiscardCounts, Encoding, ManifestEntry};
+use crate::wire::{Discard, DiscardCounts, Encoding, ManifestEntry, SymbolHash, proofs_in};
 use acks::Acks;
 use ahead::repair_ahead;
 use blocks::{Blocks, FirstPass};
@@ -71,6 +72,7 @@ use one_way::OneWayPush;
 use order::JobOrder;
 use paging::Paging;
 use polls::Polls;
+use proofs::ProofSchedule;
 use rate::RateControl;
 use sequences::Sequences;
 
@@ -83,6 +85,7 @@ pub struct Sender {
     paging: Paging,
     start: Moment,
     blocks: Blocks,
+    proofs: ProofSchedule,
     hosts: Hosts,
     source: Source,
     ending: Option<Ending>,
@@ -139,6 +142,7 @@ impl Sender {
             cipher: Cipher::downward(&config.key, config.session),
             start: now,
             blocks: Blocks::new(config.geometry, first_pass),
+            proofs: ProofSchedule::new(now),
             hosts: Hosts::new(now, config.expected.clone(), config.known.clone(), &seed),
             source: Source::Reading,
             ending: None,
@@ -314,6 +318,27 @@ impl Sender {
         self.order.next(&mut self.blocks, room)
     }
 
+    /// Returns the symbols of a block whose hashes hosts ask for; they are not sent. Answer:
+    /// [`Sender::handle_hashes`].
+    #[must_use]
+    pub fn poll_proofs(&mut self, now: Moment) -> Option<Job> {
+        if self.ending.is_some() {
+            return None;
+        }
+        let blocks = &self.blocks;
+        self.proofs.next_job(now, |block| blocks.handed_out(block).expect("only such blocks are asked for"))
+    }
+
+    /// Handles the hashes of the symbols of a job of [`Sender::poll_proofs`], in the order of the symbols; `None` if
+    /// they could not be made.
+    ///
+    /// # Panics
+    /// If it is not one hash for each symbol.
+    pub fn handle_hashes(&mut self, job: Job, hashes: Option<&[SymbolHash]>) {
+        let source_symbols = self.blocks.source_symbols(job.block());
+        self.proofs.take_hashes(job, source_symbols, hashes, proofs_in(self.config.geometry.control_bytes()));
+    }
+
     /// Returns where symbols are sent: to everyone, or to the only host of several that still receives. They have the
     /// group's numbers in both cases, as no other host counts its losses by then.
     pub fn destination(&self) -> To {
@@ -359,7 +384,9 @@ impl Sender {
         ];
         let first_wait = self.gate.next_at().map(|until| (until, SenderTimer::FirstWait));
         let page = self.paging.next_at().map(|at| (at, SenderTimer::Audience));
-        first_wait.into_iter().chain(timers).chain(page).chain(manifest).min_by_key(|&(at, _)| at)
+        let proofs = self.proofs.next_at().map(|at| (at, SenderTimer::Proofs));
+        let others = first_wait.into_iter().chain(page).chain(manifest).chain(proofs);
+        others.chain(timers).min_by_key(|&(at, _)| at)
     }
 
     /// Returns the next event to show to a person.

@@ -33,6 +33,8 @@ crate::named_enum! {
         Surplus => "surplus",
         /// A symbol of a new block while all buffers are in use.
         NoBuffer => "no_buffer",
+        /// A symbol of a block far ahead of what the session's sender has signed.
+        FarAhead => "far_ahead",
         /// From a host beyond the number that a sender keeps track of, or from one whose hello was never accepted.
         UnknownHost => "unknown_host",
         /// A query while as many are open or remembered as a host keeps.

@@ -70,6 +70,11 @@ pub struct Report {
 }
 
 impl Report {
+    /// Whether the host lacks anything that the sender can give.
+    pub fn is_lacking(&self) -> bool {
+        !(self.deficits.is_empty() && self.gaps.is_empty() && self.suspects.is_empty())
+    }
+
     pub(super) fn emit(&self, out: &mut Writer<'_>) {
         out.u32(self.round);
         out.uint(self.highest.value(), Sequence::BYTES);

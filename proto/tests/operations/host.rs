@@ -381,6 +381,12 @@ impl Host {
                     if right { BlockOutcome::Written { repaired: 0 } } else { BlockOutcome::NotKept };
                 (block, None, outcome)
             }
+            Work::Sift { block, buffer, mut collected, hashes } => {
+                let symbols = collected.shape().source_symbols() as usize + collected.repair().len();
+                let mut bytes = vec![0; symbols * collected.shape().symbol_size()];
+                let sifted = collected.sift(&hashes, &mut bytes);
+                (block, Some(Returned { buffer, collected }), BlockOutcome::Sifted(sifted))
+            }
             Work::Rebuild { block, entry, buffer, collected } => {
                 let k = collected.shape().source_symbols();
                 assert!(collected.held().count() + collected.repair().len() as u32 >= k);

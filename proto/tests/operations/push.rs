@@ -19,7 +19,7 @@ use glancecast_proto::time::{Moment, WallClock};
 use glancecast_proto::units::Rate;
 use glancecast_proto::wire::{
     BaseName, DeficitRun, DiskFormat, Done, Encoding, Failed, FailureKind, GapRun, Header, Hello, KeptRun,
-    Outcome, Pin, Receipt, Report, Totals, Up,
+    Outcome, Pin, Receipt, Report, SymbolHash, Totals, Up,
 };
 
 use super::{INSIDERS, Insider, Scene, address, insider, name};
@@ -120,6 +120,9 @@ impl Push {
                 let (repair, source) = (self.dice.below(2) == 0, self.dice.below(2) == 0);
                 let _ = self.sender.poll_skip(self.now);
                 self.jobs.extend(self.sender.poll_job(JobRoom { repair, source }));
+                if let Some(job) = self.sender.poll_proofs(self.now) {
+                    self.hash(job);
+                }
                 let blocks: BTreeSet<BlockIndex> = self.jobs.iter().map(|job| job.block()).collect();
                 assert_eq!(blocks.len(), self.jobs.len(), "one job of a block at a time");
             }
@@ -158,6 +161,16 @@ impl Push {
         for row in self.sender.rows() {
             self.assert_owned(&row);
         }
+    }
+
+    /// Answers a demand for the hashes of symbols, now and then with none.
+    fn hash(&mut self, job: Job) {
+        let geometry = self.scene.geometry;
+        let entry = self.scene.entry(job.block());
+        let k = geometry.shape(entry.encoded_len(geometry, job.block())).source_symbols();
+        let hashes = vec![SymbolHash([0x5A; 8]); job.symbols(k) as usize];
+        let is_lost = self.dice.below(8) == 0;
+        self.sender.handle_hashes(job, (!is_lost).then_some(&hashes));
     }
 
     fn hear(&mut self, datagram: &[u8]) {

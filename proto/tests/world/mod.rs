@@ -4,14 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use glancecast_fec::Esi;
 use glancecast_proto::agree::{AgreementKey, StartSecret};
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::{BlockIndex, HostName, ObjectName, SessionId};
 use glancecast_proto::integrity::{BlockHash, Fingerprint};
 use glancecast_proto::known::KnownHosts;
 use glancecast_proto::receiver::{
-    Admission, Attempt, BaseIndex, BlockOutcome, BlockRoom, Effect, Opened, Origin, Published, Receiver,
-    ReceiverConfig, Returned, Work,
+    Admission, Attempt, BaseIndex, BlockOutcome, BlockRoom, Collected, Effect, Opened, Origin, Published,
+    Receiver, ReceiverConfig, Returned, Work,
 };
 use glancecast_proto::seal::GroupKey;
 use glancecast_proto::sender::{
@@ -21,7 +22,7 @@ use glancecast_proto::sign::SigningKey;
 use glancecast_proto::time::{Moment, WallClock};
 use glancecast_proto::units::Rate;
 use glancecast_proto::wire::{
-    BaseName, Discard, DiskFormat, Encoding, ManifestEntry, Pin, SYMBOL_OVERHEAD, SymbolHeader,
+    BaseName, Discard, DiskFormat, Encoding, ManifestEntry, Pin, SYMBOL_OVERHEAD, SymbolHash, SymbolHeader,
 };
 use glancecast_testkit::Rng;
 
@@ -68,6 +69,8 @@ pub(crate) struct World {
     pub(crate) published: Vec<u32>,
     pub(crate) discarded: Vec<u32>,
     pub(crate) corrupted: u32,
+    /// Blocks whose symbols were compared with their hashes.
+    pub(crate) sifted: u32,
     /// When all source symbols had been sent once.
     pub(crate) pass_ended: Option<Moment>,
     /// When the last host so far published.
@@ -168,6 +171,7 @@ impl World {
             published: Vec::new(),
             discarded: Vec::new(),
             corrupted: 0,
+            sifted: 0,
             pass_ended: None,
             published_at: Moment::default(),
             abort_instead_of_proof: false,
@@ -298,6 +302,12 @@ impl World {
         self.interleaver.cut(|block| self.sender.needs_pass(block));
         self.finish_jobs();
         while self.sender.poll_skip(self.now).is_some() {}
+        while let Some(job) = self.sender.poll_proofs(self.now) {
+            let k = self.source_symbols_of(job.block());
+            let symbols = (0..job.symbols(k)).map(|at| symbol(job.block(), job.esi(k, at)));
+            let hashes: Vec<SymbolHash> = symbols.map(|symbol| SymbolHash::of(&symbol)).collect();
+            self.sender.handle_hashes(job, Some(&hashes));
+        }
         while self.interleaver.has_room()
             && let Some(job) = self.sender.poll_job(JobRoom::ANY)
         {
@@ -438,6 +448,14 @@ impl World {
                 };
                 (block, Some(Returned { buffer, collected }), outcome)
             }
+            Work::Sift { block, buffer, mut collected, hashes } => {
+                let mut bytes = symbols_of(block, &collected);
+                let spoiled = self.rng.below(bytes.len() as u64) as usize;
+                bytes[spoiled] ^= 1;
+                let sifted = collected.sift(&hashes, &mut bytes);
+                self.sifted += 1;
+                (block, Some(Returned { buffer, collected }), BlockOutcome::Sifted(sifted))
+            }
         };
         let now = self.now;
         self.receiver(id).handle_block(now, attempt, block, returned, outcome);
@@ -462,6 +480,19 @@ impl World {
     fn geometry(&self) -> Geometry {
         self.sender.config().geometry
     }
+}
+
+/// Returns what the buffer of a block holds. Elsewhere symbols have no bytes here.
+fn symbols_of(block: BlockIndex, collected: &Collected) -> Vec<u8> {
+    let source = (0..collected.held().bound()).map(|esi| Esi::new(esi).expect("small"));
+    source.chain(collected.repair().iter().copied()).flat_map(|esi| symbol(block, esi)).collect()
+}
+
+fn symbol(block: BlockIndex, esi: Esi) -> Vec<u8> {
+    let mut symbol = vec![0; 1432];
+    symbol[..4].copy_from_slice(&block.0.to_be_bytes());
+    symbol[4..8].copy_from_slice(&esi.value().to_be_bytes());
+    symbol
 }
 
 pub(crate) fn names(count: usize) -> BTreeSet<HostName> {

@@ -7,7 +7,7 @@ use glancecast_fec::{BlockShape, Codec, Esi};
 use glancecast_platform::wake::Waker;
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::sender::Job;
-use glancecast_proto::wire::ManifestEntry;
+use glancecast_proto::wire::{ManifestEntry, SymbolHash};
 
 use super::spool::{Spool, SpoolError};
 use super::stages::{Clocks, Stage};
@@ -15,16 +15,26 @@ use super::stages::{Clocks, Stage};
 /// The maximum number of jobs in the encoder's queue and at work.
 pub(crate) const QUEUE_MAX: usize = 4;
 
-/// Symbols of one block in the order of their ESIs, ready to be sealed.
-pub(crate) struct Prepared {
-    pub(crate) job: Job,
-    /// Only whole symbols.
-    pub(crate) symbols: Vec<u8>,
+/// Symbols of one block in the order of their ESIs.
+pub(crate) enum Prepared {
+    /// They are ready to be sealed. Only whole symbols.
+    Symbols(Job, Vec<u8>),
+    /// Their hashes, for hosts that suspect some of them to be forged; `None` if the block cannot be read any more.
+    Hashes(Job, Option<Vec<SymbolHash>>),
+}
+
+/// What symbols are made for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Made {
+    /// To be sent.
+    ToSend,
+    /// To be hashed.
+    ToHash,
 }
 
 /// The send loop's end of the encoder.
 pub(crate) struct EncoderThread {
-    jobs: SyncSender<(Job, ManifestEntry)>,
+    jobs: SyncSender<(Job, ManifestEntry, Made)>,
     prepared: Receiver<Result<Prepared, SpoolError>>,
     empty: Sender<Vec<u8>>,
     outstanding: usize,
@@ -37,14 +47,17 @@ impl EncoderThread {
         waker: Waker,
         clocks: Clocks,
     ) -> std::io::Result<Self> {
-        let (jobs, work) = sync_channel::<(Job, ManifestEntry)>(QUEUE_MAX);
+        let (jobs, work) = sync_channel::<(Job, ManifestEntry, Made)>(QUEUE_MAX);
         let (to_drive, prepared) = channel();
         let (empty, empties) = channel();
         let mut worker = Worker { geometry, spool, empties, source: Vec::new(), codec: Codec::new() };
         thread::Builder::new().name("encode".into()).spawn(move || {
-            for (job, entry) in work {
+            for (job, entry, made) in work {
                 let bytes = entry.encoded_len(geometry, job.block()) as usize;
-                let prepared = clocks.time(Stage::Encode as usize, bytes, || worker.prepare(job, &entry));
+                let prepared = clocks.time(Stage::Encode as usize, bytes, || match made {
+                    Made::ToSend => Ok(Prepared::Symbols(job, worker.prepare(job, &entry)?)),
+                    Made::ToHash => Ok(Prepared::Hashes(job, worker.hash(job, &entry))),
+                });
                 if to_drive.send(prepared).is_err() {
                     return;
                 }
@@ -59,9 +72,9 @@ impl EncoderThread {
     }
 
     /// Hands a job out. Never blocks if there is room, see [`EncoderThread::has_room`].
-    pub(crate) fn give(&mut self, job: Job, entry: ManifestEntry) {
+    pub(crate) fn give(&mut self, job: Job, entry: ManifestEntry, made: Made) {
         self.outstanding += 1;
-        self.jobs.send((job, entry)).expect("the encoder lives as long as its queue");
+        self.jobs.send((job, entry, made)).expect("the encoder lives as long as its queue");
     }
 
     pub(crate) fn next(&mut self) -> Option<Result<Prepared, SpoolError>> {
@@ -104,7 +117,14 @@ struct Worker {
 }
 
 impl Worker {
-    fn prepare(&mut self, job: Job, entry: &ManifestEntry) -> Result<Prepared, SpoolError> {
+    /// Returns the hashes of the symbols of a job, unless its block cannot be read any more: then the next repair tells.
+    fn hash(&mut self, job: Job, entry: &ManifestEntry) -> Option<Vec<SymbolHash>> {
+        let symbols = self.prepare(job, entry).ok()?;
+        let size = usize::from(self.geometry.symbol_size());
+        Some(symbols.chunks_exact(size).map(SymbolHash::of).collect())
+    }
+
+    fn prepare(&mut self, job: Job, entry: &ManifestEntry) -> Result<Vec<u8>, SpoolError> {
         let block = job.block();
         let len = entry.encoded_len(self.geometry, block);
         let shape = self.geometry.shape(len);
@@ -125,6 +145,6 @@ impl Worker {
                 self.codec.encode(shape, &self.source, first, &mut symbols);
             }
         }
-        Ok(Prepared { job, symbols })
+        Ok(symbols)
     }
 }

@@ -17,7 +17,7 @@ use glancecast_proto::sender::{FinishedJob, Interleaver, Job, JobRoom, Sender, S
 use glancecast_proto::time::Moment;
 
 use super::content::{ContentCounts, Spared};
-use super::encode::EncoderThread;
+use super::encode::{EncoderThread, Made, Prepared};
 use super::gso_batch::GsoBatch;
 use super::load::{Load, MadeBy, Symbol};
 use super::pace::{Pacer, SLEEP_MIN};
@@ -238,10 +238,15 @@ impl SendLoop {
 
     /// Takes the next jobs: first those that were encoded, then blocks that were just read.
     fn begin_jobs(&mut self) {
+        self.begin_hashes();
         while self.interleaver.has_room() {
             match self.encoder.as_mut().and_then(EncoderThread::next) {
-                Some(Ok(prepared)) => {
-                    self.put(prepared.job, prepared.symbols, MadeBy::Encoder);
+                Some(Ok(Prepared::Symbols(job, symbols))) => {
+                    self.put(job, symbols, MadeBy::Encoder);
+                    continue;
+                }
+                Some(Ok(Prepared::Hashes(job, hashes))) => {
+                    self.machine.handle_hashes(job, hashes.as_deref());
                     continue;
                 }
                 Some(Err(error)) => self.machine.handle_abort(self.clock.now(), &error.to_string()),
@@ -251,6 +256,16 @@ impl SendLoop {
             let room = JobRoom { repair, source: !self.fresh.is_empty() };
             let Some(job) = self.machine.poll_job(room) else { return };
             self.begin(job);
+        }
+    }
+
+    /// Has symbols hashed of which hosts suspect some to be forged.
+    fn begin_hashes(&mut self) {
+        while let Some(encoder) = self.encoder.as_mut().filter(|encoder| encoder.has_room())
+            && let Some(job) = self.machine.poll_proofs(self.clock.now())
+        {
+            let entry = *self.machine.entry(job.block()).expect("only blocks that were read are suspected");
+            encoder.give(job, entry, Made::ToHash);
         }
     }
 
@@ -275,7 +290,7 @@ impl SendLoop {
             }
             _ => {
                 let entry = *self.machine.entry(job.block()).expect("jobs are of blocks that were read");
-                self.encoder.as_mut().expect("blocks come after the spool").give(job, entry);
+                self.encoder.as_mut().expect("blocks come after the spool").give(job, entry, Made::ToSend);
             }
         }
     }

@@ -44,6 +44,8 @@ faults! {
     BadMemory: "blocks damaged in a host's memory",
     Undecodable: "sets of symbols that did not determine their block",
     Corrupt: "blocks refused by their hash",
+    Sifted: "refused blocks whose symbols were told apart",
+    Forged: "symbols that were not the sender's",
     DiskFull: "writes refused by a full disk",
     WriteFailed: "writes that failed",
     PublishFailed: "publishing that failed",

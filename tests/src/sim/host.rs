@@ -397,7 +397,7 @@ impl Host {
     fn lend(&mut self, work: &Work) -> Option<Vec<u8>> {
         match work {
             Work::Zero { .. } | Work::Recheck { .. } | Work::Reuse { .. } => None,
-            Work::Rebuild { buffer, .. } => {
+            Work::Rebuild { buffer, .. } | Work::Sift { buffer, .. } => {
                 let active = self.active.as_mut().expect("work is of a session");
                 active.pool[usize::from(buffer.0)].take()
             }

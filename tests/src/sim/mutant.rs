@@ -33,11 +33,13 @@ pub enum Mutant {
     IgnoresBase,
     /// A receiver takes blocks of its base for proven without reading them.
     TrustsBase,
+    /// A receiver keeps symbols whose hash is not what the sender says.
+    KeepsForged,
 }
 
 impl Mutant {
     /// All ways but [`Self::None`].
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::PublishesUnverified,
         Self::DropsDeficit,
         Self::ForgetsAcknowledgement,
@@ -48,6 +50,7 @@ impl Mutant {
         Self::SkipsForGood,
         Self::IgnoresBase,
         Self::TrustsBase,
+        Self::KeepsForged,
     ];
 
     /// Returns the blocks that [`Self::SkipsForGood`] never sends after this datagram of a host.

@@ -13,7 +13,9 @@ use glancecast_proto::seal::GroupKey;
 use glancecast_proto::sender::{FinishedJob, Interleaver, Job, JobRoom, Sender, SenderConfig, SenderEvent};
 use glancecast_proto::sign::SigningKey;
 use glancecast_proto::time::{Moment, WallClock};
-use glancecast_proto::wire::{BaseName, DiskFormat, Encoding, Kind, Pin, SYMBOL_OVERHEAD, SymbolHeader};
+use glancecast_proto::wire::{
+    BaseName, DiskFormat, Encoding, Kind, Pin, SYMBOL_OVERHEAD, SymbolHash, SymbolHeader,
+};
 use zeroize::Zeroizing;
 
 use super::host::{KEY, SENDER, WALL};
@@ -96,6 +98,7 @@ impl Pusher {
             turn.events.push(event);
         }
         self.drop_skipped(now);
+        self.hash(now, object, codec);
         if let Some(block) = self.begin_jobs(object, codec) {
             turn.broken = Some(format!("block {block} is sent, and nobody has asked for it"));
         }
@@ -195,6 +198,16 @@ impl Pusher {
         }
         while let Some(block) = self.machine.poll_skip(now) {
             assert_eq!(self.fresh.pop_front(), Some(block), "what is read waits for its turn");
+        }
+    }
+
+    /// Hashes the symbols that hosts suspect.
+    fn hash(&mut self, now: Moment, object: &Object, codec: &mut Codec) {
+        while let Some(job) = self.machine.poll_proofs(now) {
+            let symbols = object.symbols(codec, job);
+            let symbols = symbols.chunks_exact(usize::from(object.geometry.symbol_size()));
+            let hashes: Vec<SymbolHash> = symbols.map(SymbolHash::of).collect();
+            self.machine.handle_hashes(job, Some(&hashes));
         }
     }
 

@@ -421,7 +421,7 @@ fn perform(machine: &mut Receiver, now: Moment, effect: Effect<(), ()>) {
             machine.handle_block(now, attempt, block, Some(Returned { buffer, collected }), outcome);
         }
         Effect::Publish(attempt, ..) => machine.handle_published(now, attempt, Ok(Published::New)),
-        Effect::Block(_, Work::Recheck { .. } | Work::Reuse { .. }, ())
+        Effect::Block(_, Work::Recheck { .. } | Work::Reuse { .. } | Work::Sift { .. }, ())
         | Effect::Compare(..)
         | Effect::LookThrough(..) => unreachable!("nothing exists here"),
         Effect::PutAway(..) => machine.handle_put_away(),

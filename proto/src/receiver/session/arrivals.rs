@@ -93,6 +93,11 @@ impl Arrivals {
         self.numbers.lost()
     }
 
+    /// The number of datagrams that came after later ones.
+    pub(super) fn late(&self) -> u64 {
+        self.numbers.late()
+    }
+
     /// The number of bytes that arrived.
     pub(super) fn bytes(&self) -> u64 {
         self.bytes
@@ -119,8 +124,11 @@ mod tests {
         assert_eq!(arrivals.lost(), 0);
         note(&mut arrivals, [17]);
         assert_eq!(arrivals.lost(), 2);
+        assert_eq!(arrivals.late(), 2);
         note(&mut arrivals, [15]);
         assert_eq!(arrivals.lost(), 1, "it was only late");
+        note(&mut arrivals, [15, 17, 9]);
+        assert_eq!(arrivals.late(), 3, "neither what comes again nor what was never counted as lost");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! [`Receiver`](super::Receiver) begins and leaves it.
 
 mod arrivals;
+mod strangers;
 #[cfg(test)]
 mod tests;
 mod turns;
@@ -16,7 +17,7 @@ use super::ReceiverConfig;
 use super::effects::Admission;
 use super::effects::{Attempt, Failure, Proof, Published};
 use super::final_report::FinalReport;
-use super::table::{BaseIndex, BufferId, Collected, Place, Table, Tries, Work, buffer_symbols};
+use super::table::{BaseIndex, BufferId, Collected, Place, Sifted, Table, Tries, Work, buffer_symbols};
 use super::uplink::{Greeting, Uplink};
 use crate::echo::Echo;
 use crate::ids::{BlockIndex, Sequence, SessionId};
@@ -28,10 +29,11 @@ use crate::seal::{Cipher, GroupKey};
 use crate::sign::Verifier;
 use crate::time::{Moment, WallClock};
 use crate::wire::{
-    Ack, Announce, Announced, Discard, Done, Down, Failed, KeptRun, Kind, ManifestRun, Outcome, Poll, Report,
-    SymbolHeader, Totals, Up, report_runs_in,
+    Ack, Announce, Announced, Discard, Done, Down, Failed, KeptRun, Kind, ManifestRun, Outcome, Poll, Proofs,
+    Report, SymbolHeader, Totals, Up, report_runs_in,
 };
 use arrivals::Arrivals;
+use strangers::Strangers;
 use turns::Turns;
 
 /// The stage of a session on a host.
@@ -97,6 +99,8 @@ pub(super) struct Session {
     /// Of the last acknowledgement.
     echo: Echo,
     via: Option<SocketAddr>,
+    /// Other addresses that symbols came from.
+    strangers: Strangers,
     /// The root that the sender vouches for.
     root: Option<Root>,
     /// The root computed from the manifest, once all of it is here and the sender has vouched.
@@ -128,6 +132,8 @@ impl Session {
         }
         if announce.base.is_some() {
             table.wait_for_base();
+        } else if signer.is_some() {
+            table.hold_to_signed_progress();
         }
         Self {
             attempt,
@@ -138,6 +144,7 @@ impl Session {
             buffers,
             echo: Echo::default(),
             via: None,
+            strangers: Strangers::default(),
             root: None,
             proven: None,
             joined: now,
@@ -234,6 +241,20 @@ impl Session {
         }
     }
 
+    /// Notes where an opened symbol came from.
+    #[inline]
+    pub(super) fn note_source(&mut self, from: SocketAddr) {
+        // In peace all of them come from where the signed datagrams come from.
+        if self.via != Some(from) && self.via.is_some() && self.announce.reply_to != from {
+            self.strangers.note(from);
+        }
+    }
+
+    /// Returns the addresses besides the sender's from which symbols came, with the number of symbols.
+    pub(super) fn strangers(&self) -> Vec<(SocketAddr, u64)> {
+        self.strangers.list()
+    }
+
     /// Notes that the socket has dropped `drops` datagrams since the session began.
     pub(super) fn note_socket_drops(&mut self, drops: u64) {
         self.totals.socket_drops = drops;
@@ -283,7 +304,8 @@ impl Session {
             Down::Manifest(run) => !self.table.knows(run),
             Down::Poll(poll) => self.turns.is_next(poll),
             Down::End(_) => true,
-            Down::Audience(_) | Down::Proofs(_) => false,
+            Down::Proofs(proofs) => self.table.wants_proofs(proofs.block),
+            Down::Audience(_) => false,
         };
         if is_news { Ok(()) } else { Err(Discard::Replayed) }
     }
@@ -299,12 +321,19 @@ impl Session {
         self.table.learn(run);
     }
 
+    /// Takes in hashes of symbols.
+    pub(super) fn take_proofs(&mut self, proofs: &Proofs) {
+        self.table.take_proofs(proofs);
+    }
+
     /// Handles a poll; the answer is due in this host's slot of the window.
     pub(super) fn take_poll(&mut self, now: Moment, poll: Poll, rng: &mut Rng) {
         if !self.turns.is_next(&poll) {
             return;
         }
         self.root = self.root.or(poll.root);
+        self.table.note_progress(&poll);
+        self.table.review_suspects(now);
         if self.announce.one_way {
             if poll.blocks_sent == self.announce.geometry.blocks() {
                 self.table.stop_waiting();
@@ -391,8 +420,8 @@ impl Session {
     }
 
     fn totals(&self) -> Totals {
-        let (symbols_lost, bytes_received) = (self.arrivals.lost(), self.arrivals.bytes());
-        Totals { symbols_lost, bytes_received, ..self.totals }
+        let (symbols_lost, symbols_late) = (self.arrivals.lost(), self.arrivals.late());
+        Totals { symbols_lost, symbols_late, bytes_received: self.arrivals.bytes(), ..self.totals }
     }
 
     fn report(&self) -> Option<Report> {
@@ -410,7 +439,7 @@ impl Session {
             deficits,
             gaps: if collecting { self.table.gaps(poll.manifest_sent) } else { Vec::new() },
             kept: self.kept(poll.blocks_sent, room),
-            suspects: Vec::new(),
+            suspects: if asks { self.table.suspects() } else { Vec::new() },
             buffers: self.buffers,
             via: self.via,
             echo: self.echo,
@@ -472,6 +501,29 @@ impl Session {
     #[must_use]
     pub(super) fn start_over(&mut self, block: BlockIndex) -> Tries {
         self.table.start_over(block)
+    }
+
+    /// Keeps the symbols of a rebuilt block that does not match the manifest; see [`Table::suspect`].
+    #[must_use]
+    pub(super) fn suspect(
+        &mut self,
+        block: BlockIndex,
+        buffer: BufferId,
+        collected: Box<Collected>,
+    ) -> Tries {
+        self.table.suspect(block, buffer, collected)
+    }
+
+    /// Goes on with the symbols of a suspect block that matched their hashes.
+    pub(super) fn take_sifted(
+        &mut self,
+        block: BlockIndex,
+        buffer: BufferId,
+        collected: Box<Collected>,
+        sifted: &Sifted,
+    ) {
+        self.totals.symbols_forged += u64::from(sifted.forged);
+        self.table.take_sifted(block, buffer, collected, sifted);
     }
 
     /// Asks for a block whose kept or reused bytes do not match the manifest.
@@ -598,7 +650,7 @@ impl Session {
         admission: Admission,
     ) -> u32 {
         let taken = match admission {
-            Admission::Spare(Discard::NotNeeded) => count,
+            Admission::Spare(Discard::NotNeeded | Discard::FarAhead) => count,
             Admission::Spare(Discard::NoBuffer) => {
                 self.note_no_buffer(count);
                 count

@@ -102,6 +102,17 @@ impl Collected {
         self.is_enough()
     }
 
+    /// Drops a source symbol.
+    pub(super) fn drop_source(&mut self, position: u32) {
+        self.held.remove(position);
+    }
+
+    /// Drops the repair symbols that `is_kept` refuses, asked in the order of their positions. The others keep their
+    /// order; the caller moves their bytes.
+    pub(super) fn retain_repair(&mut self, mut is_kept: impl FnMut(Esi) -> bool) {
+        self.repair.retain(|&esi| is_kept(esi));
+    }
+
     pub(super) fn note_failure(&mut self) {
         self.failures += 1;
     }

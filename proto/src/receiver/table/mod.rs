@@ -2,14 +2,18 @@
 //! and written.
 //!
 //! `manifest` has the sender's entries, `collect` the buffers and their symbols, `reuse` the places on this host
-//! where blocks may lie already, `queue` the blocks that can be proven now. [`Table`] moves each block from one
-//! state to the next.
+//! where blocks may lie already, `queue` the blocks that can be proven now, `suspects` and `sift` what becomes of
+//! symbols that do not amount to their block, `horizon` how far ahead blocks are collected. [`Table`] moves each
+//! block from one state to the next.
 
 mod collect;
+mod horizon;
 mod manifest;
 mod queue;
 mod reuse;
 mod runs;
+mod sift;
+mod suspects;
 #[cfg(test)]
 mod tests;
 mod work;
@@ -18,18 +22,24 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub use collect::{BufferId, Collected, Place, buffer_symbols};
 pub use reuse::{BaseIndex, Origin};
+pub use sift::{Sifted, SymbolHashes};
 pub use work::Work;
 
 use crate::geometry::Geometry;
 use crate::ids::BlockIndex;
 use crate::integrity::{BlockHash, Root};
 use crate::limits::CORRUPT_TRIES_MAX;
-use crate::wire::{DeficitRun, Discard, GapRun, KeptRun, ManifestRun, SymbolHeader, report_runs_in};
+use crate::time::Moment;
+use crate::wire::{
+    DeficitRun, Discard, GapRun, KeptRun, ManifestRun, Poll, Proofs, SymbolHeader, report_runs_in,
+};
 use collect::Buffers;
+use horizon::Horizon;
 use manifest::{Known, Manifest};
 use queue::ProofQueue;
 use reuse::Reuse;
 use runs::{deficit_runs, kept_runs};
+use suspects::{Next, Suspects};
 
 /// All blocks of the object.
 pub(super) struct Table {
@@ -47,6 +57,9 @@ pub(super) struct Table {
     kept_besides: BTreeSet<BlockIndex>,
     /// How often each block did not match the manifest.
     corrupt: BTreeMap<BlockIndex, u32>,
+    /// Blocks that did not match it, and whose symbols are kept.
+    suspects: Suspects,
+    horizon: Horizon,
     /// Present if the push has a base.
     reuse: Option<Box<Reuse>>,
     held: u32,
@@ -78,13 +91,15 @@ enum State {
     Ready(BufferId),
     /// Another thread works on it; or it is a queued zero block.
     Rebuilding,
+    /// It did not match the manifest: its symbols wait for their hashes, or are queued to be compared with them.
+    Suspect(BufferId),
     Held,
 }
 
 impl Table {
     /// Returns the table of an object of which nothing has arrived, with `buffers` buffers.
     pub(super) fn new(geometry: Geometry, buffers: u16) -> Self {
-        let blocks = geometry.blocks() as usize;
+        let (blocks, buffer_count) = (geometry.blocks() as usize, buffers);
         let buffers = match geometry.object_bytes().min(geometry.block_bytes()) {
             0 => Buffers::none(),
             longest => Buffers::new(buffers, geometry.shape(longest as u32)),
@@ -99,6 +114,8 @@ impl Table {
             resumed: false,
             kept_besides: BTreeSet::new(),
             corrupt: BTreeMap::new(),
+            suspects: Suspects::new(geometry.blocks(), buffer_count),
+            horizon: Horizon::none(),
             reuse: None,
             held: 0,
             held_prefix: 0,
@@ -109,6 +126,17 @@ impl Table {
     /// dropped, and in one-way mode no more can be asked for if the set does not determine the block.
     pub(super) fn wait_for_overhead(&mut self) {
         self.overhead = OVERHEAD;
+        self.suspects = Suspects::none();
+    }
+
+    /// Collects no block that is far ahead of what the sender has signed; see [`Horizon`].
+    pub(super) fn hold_to_signed_progress(&mut self) {
+        self.horizon = Horizon::new(self.buffers.count());
+    }
+
+    /// Notes how far the sender is by its own word.
+    pub(super) fn note_progress(&mut self, poll: &Poll) {
+        self.horizon.reach(poll.blocks_sent.max(poll.manifest_sent));
     }
 
     /// Notes that the push has a base: no block is asked for before its index is known, see [`Table::take_base`].
@@ -248,6 +276,7 @@ impl Table {
             | State::Matched(_)
             | State::Ready(_)
             | State::Rebuilding
+            | State::Suspect(_)
             | State::Held => Err(Discard::NotNeeded),
             State::Collecting(buffer) => {
                 let collected = self.buffers.get(buffer);
@@ -257,6 +286,7 @@ impl Table {
                 Ok(Place { buffer, symbol: collected.place_for(header.esi)? })
             }
             State::Unseen => {
+                self.horizon.check(header.block)?;
                 let buffer = self.buffers.next().ok_or(Discard::NoBuffer)?;
                 let k = self.geometry.shape(header.encoded_len).source_symbols();
                 Ok(Place { buffer, symbol: header.esi.value().min(k) })
@@ -285,6 +315,7 @@ impl Table {
 
     /// Takes in manifest entries; known ones are skipped.
     pub(super) fn learn(&mut self, run: &ManifestRun) {
+        self.horizon.reach(run.first.0 + run.blocks.len() as u32);
         for (block, listed, fingerprint) in run.iter() {
             if !self.manifest.learn(block, listed) {
                 continue;
@@ -311,6 +342,10 @@ impl Table {
             (State::Ready(buffer), Known::Data(entry)) => {
                 self.states[block.index()] = State::Rebuilding;
                 Work::Rebuild { block, entry, buffer, collected: self.buffers.lend(buffer) }
+            }
+            (State::Suspect(buffer), Known::Data(_)) => {
+                let (hashes, collected) = (self.suspects.take_ready(block), self.buffers.lend(buffer));
+                Work::Sift { block, buffer, collected, hashes }
             }
             (State::Rechecking, Known::Data(entry)) => Work::Recheck { block, entry },
             (State::Matched(origin), Known::Data(entry)) => Work::Reuse { block, entry, origin },
@@ -373,9 +408,104 @@ impl Table {
     #[must_use]
     pub(super) fn start_over(&mut self, block: BlockIndex) -> Tries {
         self.ask_anew(block);
+        self.count_corrupt(block)
+    }
+
+    fn count_corrupt(&mut self, block: BlockIndex) -> Tries {
         let tries = self.corrupt.entry(block).or_insert(0);
         *tries += 1;
         if *tries < CORRUPT_TRIES_MAX { Tries::Left } else { Tries::Exhausted }
+    }
+
+    /// Keeps the symbols of a rebuilt block that does not match the manifest, so that the sender's hashes can tell the
+    /// forged ones; asks for all of it anew if the block may lie on this host, or as many are kept as may be. Returns
+    /// whether another try is left.
+    ///
+    /// # Panics
+    /// For a zero block, which has no symbols.
+    #[must_use]
+    pub(super) fn suspect(
+        &mut self,
+        block: BlockIndex,
+        buffer: BufferId,
+        collected: Box<Collected>,
+    ) -> Tries {
+        self.ask_anew(block);
+        let is_following = self.reuse.as_ref().is_some_and(|reuse| reuse.is_following(block));
+        let is_wanted = self.states[block.index()] == State::Unseen && !is_following;
+        if is_wanted && self.suspects.has_room() {
+            self.suspects.add(block, &collected);
+            self.buffers.give_back(buffer, collected);
+            self.states[block.index()] = State::Suspect(buffer);
+        } else {
+            self.buffers.release(buffer, collected);
+        }
+        self.count_corrupt(block)
+    }
+
+    /// Whether hashes of a block's symbols are of use.
+    pub(super) fn wants_proofs(&self, block: BlockIndex) -> bool {
+        self.suspects.wants(block)
+    }
+
+    /// Takes in hashes of a suspect block.
+    pub(super) fn take_proofs(&mut self, proofs: &Proofs) {
+        let State::Suspect(buffer) = self.states[proofs.block.index()] else { return };
+        if self.suspects.wants(proofs.block) && self.suspects.take_proofs(proofs, self.buffers.get(buffer)) {
+            self.sift(proofs.block);
+        }
+    }
+
+    /// Decides at a poll what becomes of the suspect blocks.
+    pub(super) fn review_suspects(&mut self, now: Moment) {
+        let (states, buffers) = (&self.states, &self.buffers);
+        let collected = |block: BlockIndex| match states[block.index()] {
+            State::Suspect(buffer) => buffers.get(buffer),
+            state => unreachable!("block {block} is suspect in state {state:?}"),
+        };
+        for (block, next) in self.suspects.review(now, collected) {
+            match next {
+                Next::Sift => self.sift(block),
+                Next::Drop => self.drop_suspect(block),
+            }
+        }
+    }
+
+    /// Returns the blocks of whose symbols a report asks for the hashes.
+    pub(super) fn suspects(&self) -> Vec<BlockIndex> {
+        self.suspects.listed()
+    }
+
+    fn sift(&mut self, block: BlockIndex) {
+        self.suspects.make_ready(block);
+        self.queue.push(block);
+    }
+
+    fn drop_suspect(&mut self, block: BlockIndex) {
+        self.suspects.forget(block);
+        if let State::Suspect(buffer) = self.states[block.index()] {
+            self.forget(block, buffer);
+            self.look_for(block);
+        }
+    }
+
+    /// Goes on with the symbols of a suspect block that matched their hashes. If all of them did, they are dropped: the
+    /// block was spoiled on this host, or by its sender.
+    pub(super) fn take_sifted(
+        &mut self,
+        block: BlockIndex,
+        buffer: BufferId,
+        collected: Box<Collected>,
+        sifted: &Sifted,
+    ) {
+        if sifted.is_clean() {
+            self.buffers.release(buffer, collected);
+            return self.ask_anew(block);
+        }
+        self.queue.finish();
+        self.buffers.give_back(buffer, collected);
+        self.states[block.index()] = State::Collecting(buffer);
+        self.queue_if_ready(block);
     }
 
     /// Discards kept or reused bytes that do not match the manifest, and asks for the whole block unless it may lie
@@ -426,6 +556,7 @@ impl Table {
             | State::Matched(_)
             | State::Ready(_)
             | State::Rebuilding
+            | State::Suspect(_)
             | State::Held => None,
             State::Collecting(buffer) => {
                 if self.reuse.is_some() {
@@ -465,6 +596,7 @@ impl Table {
             | State::Collecting(_)
             | State::Ready(_)
             | State::Rebuilding
+            | State::Suspect(_)
             | State::Held => {}
         }
     }

@@ -4,7 +4,7 @@ use glancecast_fec::Esi;
 use crate::ids::{Sequence, SessionTag};
 use crate::integrity::Fingerprint;
 use crate::limits::REPORT_GAPS_MAX;
-use crate::wire::{Encoding, Listed, ManifestEntry};
+use crate::wire::{Encoding, Listed, ManifestEntry, SymbolHash};
 
 /// The number of symbols of a block: 1 MiB in 1432 bytes each.
 const K: u32 = 733;
@@ -85,6 +85,58 @@ fn a_block_waits_for_its_entry_and_the_entry_for_the_symbols() {
     assert!(table.next_work().is_none());
     collect(&mut table, 1, 0..K);
     assert!(matches!(table.next_work(), Some(Work::Rebuild { block: BlockIndex(1), .. })));
+}
+
+#[test]
+fn only_a_push_that_is_held_to_its_signed_progress_has_a_horizon() {
+    let mut table = table(64, 16);
+    assert!(table.place_for(&header(63, 0)).is_ok());
+    table.hold_to_signed_progress();
+    collect(&mut table, 7, 0..1);
+    assert_eq!(table.place_for(&header(8, 0)), Err(Discard::FarAhead));
+    table.learn(&stored(20, 4));
+    assert!(table.place_for(&header(31, 0)).is_ok());
+    assert_eq!(table.place_for(&header(32, 0)), Err(Discard::FarAhead));
+    assert_eq!(table.place_for(&header(7, 0)), Err(Discard::Duplicate), "what is collected goes on");
+}
+
+#[test]
+fn a_suspect_block_keeps_its_buffer_and_its_symbols() {
+    let mut table = table(2, 2);
+    table.learn(&stored(0, 2));
+    collect(&mut table, 0, 0..K);
+    let (buffer, collected) = take_rebuild(&mut table);
+    assert_eq!(table.suspect(BlockIndex(0), buffer, collected), Tries::Left);
+    assert_eq!((table.suspects(), table.deficits(1)), (vec![BlockIndex(0)], vec![]));
+    assert_eq!(table.place_for(&header(0, K + 1)), Err(Discard::NotNeeded));
+    assert!(table.next_work().is_none() && !table.has_all_symbols());
+    let hashes = vec![SymbolHash([1; 8]); K as usize];
+    table.take_proofs(&Proofs { block: BlockIndex(0), first: Esi::new(0).expect("small"), hashes });
+    let Some(Work::Sift { buffer, mut collected, .. }) = table.next_work() else {
+        panic!("all hashes are here")
+    };
+    collected.drop_source(3);
+    let sifted = Sifted { forged: 1, ..Sifted::default() };
+    table.take_sifted(BlockIndex(0), buffer, collected, &sifted);
+    assert_eq!((table.suspects(), table.deficits(1)), (vec![], vec![deficit(0, 1, 2)]));
+    collect(&mut table, 0, 3..4);
+    let (buffer, collected) = take_rebuild(&mut table);
+    table.release(buffer, collected);
+    table.hold(BlockIndex(0));
+}
+
+#[test]
+fn a_block_whose_symbols_are_all_the_senders_is_asked_for_anew() {
+    let mut table = table(1, 1);
+    table.learn(&stored(0, 1));
+    collect(&mut table, 0, 0..K);
+    let (buffer, collected) = take_rebuild(&mut table);
+    assert_eq!(table.suspect(BlockIndex(0), buffer, collected), Tries::Left);
+    let hashes = vec![SymbolHash([1; 8]); K as usize];
+    table.take_proofs(&Proofs { block: BlockIndex(0), first: Esi::new(0).expect("small"), hashes });
+    let Some(Work::Sift { buffer, collected, .. }) = table.next_work() else { panic!("all hashes are here") };
+    table.take_sifted(BlockIndex(0), buffer, collected, &Sifted::default());
+    assert_eq!(table.deficits(1), [deficit(0, 1, K + 1)]);
 }
 
 #[test]

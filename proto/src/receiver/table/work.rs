@@ -2,6 +2,7 @@
 
 use super::collect::{BufferId, Collected};
 use super::reuse::Origin;
+use super::sift::SymbolHashes;
 use crate::ids::BlockIndex;
 use crate::wire::ManifestEntry;
 
@@ -18,6 +19,17 @@ pub enum Work {
         buffer: BufferId,
         /// Which symbols they are.
         collected: Box<Collected>,
+    },
+    /// Compare the symbols of a block that did not match the manifest with their hashes, by [`Collected::sift`].
+    Sift {
+        /// The block.
+        block: BlockIndex,
+        /// Where its symbols are.
+        buffer: BufferId,
+        /// Which symbols they are.
+        collected: Box<Collected>,
+        /// The hashes that the sender gave.
+        hashes: Box<SymbolHashes>,
     },
     /// Read and verify what an earlier session wrote.
     Recheck {

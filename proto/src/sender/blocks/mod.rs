@@ -148,6 +148,17 @@ impl Blocks {
         self.manifest.get(block)
     }
 
+    /// Returns all symbols of a block that hosts may hold, if it has symbols.
+    pub(super) fn handed_out(&self, block: BlockIndex) -> Option<Job> {
+        let state = self.states.get(block.index()).filter(|state| state.source_symbols() > 0)?;
+        Some(state.handed_out(block))
+    }
+
+    /// Returns K of a block that was read.
+    pub(super) fn source_symbols(&self, block: BlockIndex) -> u32 {
+        self.states[block.index()].source_symbols()
+    }
+
     /// Hands out the next first pass.
     pub(super) fn next_source(&mut self) -> Option<Job> {
         let block = self.ready.pop_front()?;

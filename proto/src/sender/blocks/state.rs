@@ -56,6 +56,15 @@ impl BlockState {
         self.source_symbols
     }
 
+    /// Returns all symbols of the block that a host may hold: the source symbols, and the last repair symbols that were
+    /// handed out, as many as a host collects and as many again.
+    pub(super) fn handed_out(&self, block: BlockIndex) -> Job {
+        let k = self.source_symbols;
+        let repair = (self.next_esi - k).min(2 * k);
+        let first = Esi::new(self.next_esi - repair).expect("ids are handed out in range");
+        Job::Source { block, first, repair }
+    }
+
     pub(super) fn is_passed(&self) -> bool {
         self.is_passed
     }

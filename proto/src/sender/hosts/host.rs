@@ -165,7 +165,7 @@ impl Host {
         self.totals = report.totals;
         self.buffers = Some(report.buffers);
         self.via = report.via;
-        self.is_lacking = !report.deficits.is_empty() || !report.gaps.is_empty();
+        self.is_lacking = report.is_lacking();
         self.health.note(report.highest, report.totals);
     }
 

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use glancecast_fec::RepairSymbol;
 use glancecast_proto::ids::BlockIndex;
 use glancecast_proto::receiver::{
-    Attempt, BaseIndex, BlockOutcome, Collected, Failure, Opened, Origin, Returned, Work,
+    Attempt, BaseIndex, BlockOutcome, BufferId, Collected, Failure, Opened, Origin, Returned, Sifted, Work,
 };
 use glancecast_proto::wire::{Encoding, FailureKind, ManifestEntry};
 
@@ -51,12 +51,22 @@ impl Host {
                 let outcome = self.reuse(shared, attempt, block, &entry, origin);
                 self.machine().handle_block(now, attempt, block, None, outcome);
             }
+            Task::Block(attempt, Work::Sift { block, buffer, mut collected, hashes }, bytes) => {
+                let mut bytes = bytes.expect("lent with the work");
+                let sifted = match shared.mutant {
+                    Mutant::KeepsForged => Sifted { forged: 1, ..Sifted::default() },
+                    _ => collected.sift(&hashes, &mut bytes),
+                };
+                shared.counts.note(Fault::Sifted);
+                shared.counts.note_times(Fault::Forged, sifted.forged.into());
+                self.give_back(attempt, buffer, bytes);
+                let returned = Some(Returned { buffer, collected });
+                self.machine().handle_block(now, attempt, block, returned, BlockOutcome::Sifted(sifted));
+            }
             Task::Block(attempt, Work::Rebuild { block, entry, buffer, collected }, bytes) => {
                 let mut bytes = bytes.expect("lent with the work");
                 let outcome = self.rebuild(shared, attempt, block, &entry, &collected, &mut bytes);
-                if let Some(active) = self.active.as_mut().filter(|active| active.attempt == attempt) {
-                    active.pool[usize::from(buffer.0)] = Some(bytes);
-                }
+                self.give_back(attempt, buffer, bytes);
                 let returned = Some(Returned { buffer, collected });
                 self.machine().handle_block(now, attempt, block, returned, outcome);
             }
@@ -78,6 +88,13 @@ impl Host {
             }
         }
         self.working -= 1;
+    }
+
+    /// Takes a buffer back, unless its session was given up meanwhile.
+    fn give_back(&mut self, attempt: Attempt, buffer: BufferId, bytes: Vec<u8>) {
+        if let Some(active) = self.active.as_mut().filter(|active| active.attempt == attempt) {
+            active.pool[usize::from(buffer.0)] = Some(bytes);
+        }
     }
 
     /// Opens the store. If the session was given up meanwhile, the machine has the file put away.

@@ -3,6 +3,7 @@
 
 mod attackers;
 mod beside;
+mod forged;
 mod insiders;
 mod timed;
 
