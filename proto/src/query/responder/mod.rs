@@ -230,27 +230,22 @@ impl Responder {
         let agreement = AgreementKey::derive(&self.config.secret, ask.id, receiver).public();
         let turn = now + self.rng.below(ask.spread);
         let new_key = self.new_key_cipher(&asked, receiver);
-        let is_looked_into = is_possible(&ask.query);
-        let opening = Opening { now, id, receiver, agreement, turn, is_looked_into, new_key };
+        let opening = Opening { now, id, receiver, agreement, turn, new_key };
         self.open.push(Open::new(opening, &asked, &group));
         match &asked.ask.query {
             Query::Rekey | Query::Retire => self.begin_with_keys(now, id, &asked),
             Query::Remove(_) | Query::Diagnose { .. } => self.handle_reply(now, id, refusal(NOT_DONE)),
-            _ => self.out.push_back(Lookup::Open(id, asked.ask.query)),
+            Query::Hosts | Query::Status(_) | Query::Verify(_) | Query::Unpin(_) => {
+                self.look_into(id, asked.ask.query);
+            }
         }
     }
-}
 
-/// Whether this version does what is asked.
-fn is_possible(query: &Query) -> bool {
-    match query {
-        Query::Hosts
-        | Query::Status(_)
-        | Query::Verify(_)
-        | Query::Unpin(_)
-        | Query::Rekey
-        | Query::Retire => true,
-        Query::Remove(_) | Query::Diagnose { .. } => false,
+    /// Has the shell look into a query, until it is told to forget it.
+    fn look_into(&mut self, id: LookupId, query: Query) {
+        let open = self.open.iter_mut().find(|open| open.id == id);
+        open.expect("it has begun").is_looked_into = true;
+        self.out.push_back(Lookup::Open(id, query));
     }
 }
 

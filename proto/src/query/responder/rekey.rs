@@ -82,7 +82,7 @@ impl Responder {
                 let kept = self.keep(now, id, |keys| keys.without_superseded(under));
                 kept.unwrap_or_else(|reason| self.discards.count(reason));
             }
-            _ => self.out.push_back(Lookup::Open(id, Query::Rekey)),
+            _ => self.look_into(id, Query::Rekey),
         }
     }
 

@@ -66,7 +66,6 @@ pub(super) struct Opening {
     pub(super) receiver: ReceiverId,
     pub(super) agreement: AgreementPublic,
     pub(super) turn: Moment,
-    pub(super) is_looked_into: bool,
     pub(super) new_key: Option<Cipher>,
 }
 
@@ -82,7 +81,7 @@ pub(super) enum Progress {
 impl Open {
     /// Returns the query that was `asked` under this group key.
     pub(super) fn new(opening: Opening, asked: &Asked, key: &GroupKey) -> Self {
-        let Opening { now, id, receiver, agreement, turn, is_looked_into, new_key } = opening;
+        let Opening { now, id, receiver, agreement, turn, new_key } = opening;
         let query = asked.ask.id;
         Self {
             id,
@@ -90,7 +89,7 @@ impl Open {
             key: key.id(),
             signer: asked.signer,
             from: asked.from,
-            is_looked_into,
+            is_looked_into: false,
             agreement,
             answer_bytes_max: asked.ask.answer_bytes_max.into(),
             turn,
