@@ -8,7 +8,7 @@ SCENARIOS := $(TARGET)/scenarios
 JUNIT     := target/nextest/default/junit.xml# nextest writes it there for any target directory
 
 .DEFAULT_GOAL := help
-.PHONY: help build test check-format lint docs scenarios sim races sim-scale soak demo bench-stages bench-codec bench-crossovers bench-failures \
+.PHONY: help build test check-format lint docs scenarios sim races sim-scale sim-finish soak demo bench-stages bench-codec bench-crossovers bench-failures \
 	bench-versus bench-push picture bench-pipe bench-goals bench-bytes bench-journal bench-convert fuzz fuzz-build fuzz-merge fuzz-codec sanitize-codec miri-codec check-neon \
 	mutants fmt clean
 
@@ -63,6 +63,9 @@ races: ## run each race for a path of the store RACES (10000) times; root
 
 sim-scale: ## simulate pushes to up to 10 000 receivers; compares with tests/sim/scale.txt (long, 3 GB)
 	$(CARGO) run --locked --release -p glancecast-tests --bin sim_scale -- tests/sim/scale.txt
+
+sim-finish: ## measure what HOSTS (10000) that all finish within a second cost the send loop
+	$(CARGO) run --locked --release -p glancecast-tests --bin sim_finish -- $(HOSTS)
 
 demo: build ## send an image to four receivers over loopback and compare
 	@$(CARGO) build $(FLAGS) --quiet --example b3sum

@@ -48,6 +48,8 @@ fn a_querier_and_those_who_answer_survive_whatever_comes() {
         answered += survey.look();
     }
     println!("{answered} answers in full to {seeds} queries");
+    // These are answers of the two hosts alone. Insiders answer in names of their own several times as often, which would
+    // not show that any host gets to its last page.
     assert!(answered as u64 > seeds / 4, "the operations reach the end of an answer");
 }
 

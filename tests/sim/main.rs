@@ -1,5 +1,8 @@
 //! The tests of the simulator: no seed breaks a rule, and every mutant is caught.
 
+mod beside;
+mod chosen;
+mod finish;
 mod scale;
 
 use std::thread::available_parallelism;

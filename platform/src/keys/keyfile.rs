@@ -46,7 +46,7 @@ pub fn create(path: &Path) -> Result<(), KeyFileError> {
     write_private(path, &*key)
 }
 
-/// Reads a file of `len` bytes that passes [`Access::check`].
+/// Reads a file of `len` bytes that nobody else may read or change.
 pub(crate) fn read_private(path: &Path, len: usize) -> Result<Zeroizing<Vec<u8>>, KeyFileError> {
     let bytes = read_private_up_to(path, len)?;
     match bytes.len() == len {
@@ -55,7 +55,7 @@ pub(crate) fn read_private(path: &Path, len: usize) -> Result<Zeroizing<Vec<u8>>
     }
 }
 
-/// Reads a file of at most `len` bytes that passes [`Access::check`].
+/// Reads a file of at most `len` bytes that nobody else may read or change.
 ///
 /// # Errors
 /// [`KeyFileError`]

@@ -45,8 +45,34 @@ impl Notice {
         key: &GroupKey,
         out: &mut Vec<u8>,
     ) {
+        Self::seal_of(VERSION, name, software, tag, salt, key, out);
+    }
+
+    /// Writes the notice of a program of another version, for simulations. The programs do not contain this.
+    #[cfg(feature = "simulation")]
+    pub fn seal_as(
+        version: u8,
+        name: &HostName,
+        software: &str,
+        tag: SessionTag,
+        salt: [u8; 16],
+        key: &GroupKey,
+        out: &mut Vec<u8>,
+    ) {
+        Self::seal_of(version, name, software, tag, salt, key, out);
+    }
+
+    fn seal_of(
+        version: u8,
+        name: &HostName,
+        software: &str,
+        tag: SessionTag,
+        salt: [u8; 16],
+        key: &GroupKey,
+        out: &mut Vec<u8>,
+    ) {
         let clear = |out: &mut Writer<'_>| {
-            out.u8(VERSION);
+            out.u8(version);
             out.u8(Kind::Notice as u8);
             out.bytes(&tag.0);
             out.bytes(&salt);

@@ -154,7 +154,8 @@ impl Survey {
         self.drain();
     }
 
-    /// Checks the table of hosts. Returns how many of them have answered in full.
+    /// Checks the table of hosts. Returns how many of them have answered in full; what insiders say in names of their own
+    /// does not count.
     ///
     /// # Panics
     /// If the table has an answer that a host did not send.
@@ -170,7 +171,8 @@ impl Survey {
         if !self.forged || self.signed == Signed::Yes && self.is_known {
             rows.iter().filter(whole).for_each(|row| self.assert_answered(row));
         }
-        rows.iter().filter(whole).count()
+        let is_a_hosts = |row: &&HostAnswer| (0..HOSTS).any(|host| row.name == host_name(host));
+        rows.iter().filter(whole).filter(is_a_hosts).count()
     }
 
     fn assert_answered(&self, row: &HostAnswer) {

@@ -74,6 +74,13 @@ impl Disk {
         self.publications == 0 || self.holds(object)
     }
 
+    /// Makes room and replaces what is broken, if somebody does so while the host is down.
+    pub(crate) fn mend(&mut self) {
+        if self.plan.is_mended {
+            self.plan = DiskPlan { tells_holes: self.plan.tells_holes, ..DiskPlan::default() };
+        }
+    }
+
     /// Returns the existing file, or a new or resumed unfinished one.
     pub(crate) fn open(&mut self, object: &Object, counts: &mut Counts) -> Result<Opened<(), ()>, Failure> {
         if let Some(content) = &self.published {

@@ -18,14 +18,13 @@ use glancecast_proto::receiver::{
 };
 use glancecast_proto::seal::GroupKey;
 use glancecast_proto::senders::Senders;
-use glancecast_proto::sign::SigningKey;
 use glancecast_proto::time::{Moment, WallClock};
 use glancecast_proto::wire::{Announce, Discard, Kind, SymbolHeader};
-use zeroize::Zeroizing;
 
 use super::dice::Dice;
 use super::disk::Disk;
 use super::faults::{Counts, Fault};
+use super::identity::{Identity, host_key};
 use super::mutant::Mutant;
 use super::network::Path;
 use super::object::{Object, hash};
@@ -39,6 +38,11 @@ pub(crate) struct Host {
     pub(crate) address: SocketAddr,
     pub(crate) path: Path,
     pub(crate) disk: Disk,
+    /// Its identity at its first start, and at all later ones.
+    identities: [Identity; 2],
+    starts: usize,
+    /// When it started last.
+    pub(crate) up_since: Moment,
     /// `None` while the host is down.
     machine: Option<Receiver>,
     /// Incremented at each start, so that work of an earlier life is never reported to the machine.
@@ -50,7 +54,7 @@ pub(crate) struct Host {
     leftover: Option<Leftover>,
     /// Whether a flush of the journal is scheduled.
     flushing: bool,
-    socket: VecDeque<Rc<[u8]>>,
+    socket: VecDeque<(SocketAddr, Rc<[u8]>)>,
     read_at: Moment,
     drops: u64,
     pub(crate) wake: Option<Moment>,
@@ -104,19 +108,27 @@ pub(crate) struct Shared<'a> {
     pub(crate) counts: &'a mut Counts,
     pub(crate) codec: &'a mut Codec,
     pub(crate) mutant: Mutant,
+    /// The sessions that the sender has begun, and the names that they are for; all hosts if there are none.
+    pub(crate) sessions: &'a [SessionId],
+    pub(crate) meant: Option<&'a BTreeSet<HostName>>,
+    pub(crate) signed: bool,
 }
 
 impl Host {
     pub(crate) fn new(
         number: usize,
         plan: &HostPlan,
+        identities: &[Identity; 2],
         object: &Object,
         dice: &mut Dice,
         counts: &mut Counts,
     ) -> Self {
         Self {
             plan: plan.clone(),
-            name: HostName::new(&format!("compute-{number}")).expect("plain"),
+            name: identities[0].name.clone(),
+            identities: identities.clone(),
+            starts: 0,
+            up_since: Moment::default(),
             address: ([10, 0, 1, number as u8], 40_000).into(),
             path: Path::new(&plan.weather),
             disk: Disk::new(&plan.disk, object, dice, counts),
@@ -139,12 +151,19 @@ impl Host {
     pub(crate) fn start(&mut self, shared: &mut Shared<'_>) {
         assert!(self.machine.is_none());
         self.life += 1;
+        self.starts += 1;
+        self.up_since = shared.now;
         self.failed_in = None;
+        if self.starts > 1 {
+            self.disk.mend();
+        }
+        let identity = self.identity().clone();
+        self.name = identity.name;
         self.machine = Some(Receiver::new(ReceiverConfig {
             name: self.name.clone(),
             software: "simulated".into(),
-            keys: vec![GroupKey::new(KEY)],
-            host_key: host_key(&self.name),
+            keys: vec![GroupKey::new(if identity.in_group { KEY } else { OTHER_KEY })],
+            host_key: host_key(&identity.key),
             secret: overhear::start_secret(),
             mtu: None,
             senders: match self.plan.lists {
@@ -183,6 +202,18 @@ impl Host {
         self.life += 1;
     }
 
+    /// Who it is at this start.
+    pub(crate) fn identity(&self) -> &Identity {
+        &self.identities[self.starts.saturating_sub(1).min(1)]
+    }
+
+    /// Whether a push of the sender is for this start, and accepted by it: no other may write to its disk.
+    fn may_write(&self, shared: &Shared<'_>) -> bool {
+        self.identity().in_group
+            && self.plan.lists.accepts(shared.signed)
+            && shared.meant.is_none_or(|meant| meant.contains(&self.name))
+    }
+
     fn put_away(&mut self, shared: &mut Shared<'_>, leftover: Leftover) {
         if leftover == Leftover::Kept {
             shared.counts.note(Fault::PutAway);
@@ -201,6 +232,11 @@ impl Host {
         self.machine.is_some()
     }
 
+    /// The session that the host takes part in.
+    pub(crate) fn session(&self) -> Option<SessionId> {
+        self.machine.as_ref().and_then(Receiver::session).map(|announce| announce.session)
+    }
+
     pub(crate) fn life(&self) -> u32 {
         self.life
     }
@@ -211,12 +247,12 @@ impl Host {
     }
 
     /// Delivers a datagram to the host's socket.
-    pub(crate) fn hear(&mut self, shared: &mut Shared<'_>, datagram: Rc<[u8]>) {
+    pub(crate) fn hear(&mut self, shared: &mut Shared<'_>, from: SocketAddr, datagram: Rc<[u8]>) {
         if self.machine.is_none() {
             return;
         }
         if self.plan.datagram_time.is_zero() {
-            self.take(shared, &datagram);
+            self.take(shared, from, &datagram);
         } else if self.socket.len() >= self.plan.socket {
             self.drops += 1;
             shared.counts.note(Fault::SocketFull);
@@ -224,7 +260,7 @@ impl Host {
             if self.socket.is_empty() {
                 self.read_at = shared.now + self.plan.datagram_time;
             }
-            self.socket.push_back(datagram);
+            self.socket.push_back((from, datagram));
         }
     }
 
@@ -233,11 +269,11 @@ impl Host {
         let mut turn = Turn::default();
         let now = shared.now;
         while !self.socket.is_empty() && self.read_at <= now {
-            let datagram = self.socket.pop_front().expect("just seen");
+            let (from, datagram) = self.socket.pop_front().expect("just seen");
             self.read_at = self.read_at + self.plan.datagram_time;
             let drops = self.drops;
             self.machine().note_socket_drops(drops);
-            self.take(shared, &datagram);
+            self.take(shared, from, &datagram);
         }
         let Some(machine) = &mut self.machine else { return turn };
         machine.handle_timeout(now);
@@ -272,12 +308,12 @@ impl Host {
     }
 
     /// Passes a datagram to the machine, as the receive loop of `glancecastd` does.
-    fn take(&mut self, shared: &mut Shared<'_>, datagram: &[u8]) {
+    fn take(&mut self, shared: &mut Shared<'_>, from: SocketAddr, datagram: &[u8]) {
         let now = shared.now;
         let machine = self.machine.as_mut().expect("it is up");
         if datagram.get(1) != Some(&(Kind::Symbol as u8)) {
             let wall = WallClock(WALL.0 + now.micros() / 1000);
-            let _ = machine.handle_datagram(now, wall, SENDER, datagram);
+            let _ = machine.handle_datagram(now, wall, from, datagram);
             return;
         }
         let Ok(header) = SymbolHeader::parse(datagram) else { return };
@@ -316,6 +352,12 @@ impl Host {
             let room = if self.working < WORK_MAX { BlockRoom::Free } else { BlockRoom::Full };
             self.machine().poll_effect(room)
         } {
+            if matches!(effect, Effect::Open(..) | Effect::Block(..) | Effect::Publish(..))
+                && !self.may_write(shared)
+            {
+                turn.broken =
+                    Some(format!("{} writes, and the push is not for it or not accepted", self.name));
+            }
             match effect {
                 Effect::Prepare(attempt, announce, buffers) => {
                     turn.broken = turn.broken.take().or(self.prepare(shared, attempt, &announce, buffers));
@@ -367,6 +409,9 @@ impl Host {
         announce: &Announce,
         buffers: u16,
     ) -> Option<String> {
+        if !shared.sessions.contains(&announce.session) || announce.reply_to != SENDER {
+            return Some(format!("{} takes part in what its sender has not announced", self.name));
+        }
         let bytes = buffer_bytes(announce);
         self.active = Some(Active {
             attempt,
@@ -406,6 +451,8 @@ impl Host {
 }
 
 pub(crate) const KEY: [u8; 32] = [7; 32];
+/// The key of another group.
+const OTHER_KEY: [u8; 32] = [8; 32];
 pub(crate) const WALL: WallClock = WallClock(1_700_000_000_000);
 pub(crate) const SENDER: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1)), 7167);
@@ -416,8 +463,3 @@ const WORK_MAX: u32 = 4;
 const BUFFERS_MIN: usize = 4;
 /// Datagrams in one turn.
 const SAID_MAX: usize = 100;
-
-/// The key of a host, the same at each of its starts.
-pub(crate) fn host_key(name: &HostName) -> SigningKey {
-    SigningKey::from_seed(&Zeroizing::new(*blake3::hash(name.as_str().as_bytes()).as_bytes()))
-}

@@ -6,11 +6,15 @@
 //! object travel in real datagrams, so that what a host publishes can be compared with it. A run that breaks a rule
 //! returns a [`Violation`]; the same seed repeats the run.
 
+pub mod asked;
 mod base;
 mod dice;
 mod disk;
 mod faults;
+pub mod finish;
 mod host;
+mod identity;
+mod insider;
 mod mutant;
 mod network;
 mod object;
@@ -35,7 +39,6 @@ use glancecast_proto::time::Moment;
 pub use faults::{Counts, Fault};
 pub use mutant::Mutant;
 
-use dice::Dice;
 use world::World;
 
 /// A rule that was broken.
@@ -85,7 +88,7 @@ pub fn run(seed: u64, mutant: Mutant) -> (Counts, Result<(), Violation>) {
 }
 
 fn run_with(codec: &mut Codec, seed: u64, mutant: Mutant) -> (Counts, Result<(), Violation>) {
-    let mut world = World::new(Dice::new(seed), mutant, std::mem::take(codec));
+    let mut world = World::new(seed, mutant, std::mem::take(codec));
     let result = world.run();
     let (counts, used) = world.into_parts();
     *codec = used;
@@ -99,11 +102,41 @@ fn run_with(codec: &mut Codec, seed: u64, mutant: Mutant) -> (Counts, Result<(),
 pub fn tell(seed: u64, mutant: Mutant) -> (Counts, Result<(), Violation>) {
     say_seed_on_panic();
     SEED.set(Some(seed));
-    let mut world = World::new(Dice::new(seed), mutant, Codec::new());
+    let mut world = World::new(seed, mutant, Codec::new());
     println!("{:#?}", world.plan());
     world.is_told = true;
     let result = world.run();
     (world.into_parts().0, result)
+}
+
+/// What hosts had of a push beside a hostile machine, or without one.
+#[derive(Clone, Copy, Debug)]
+pub struct Beside {
+    /// The time until the last host was done.
+    pub time: Duration,
+    /// Symbols sent until then.
+    pub symbols: u64,
+}
+
+/// The hostile machine of a quiet push.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Neighbour {
+    /// There is none.
+    Nobody,
+    /// The push is not for it.
+    Outsider,
+    /// The push is for it, too.
+    Member,
+}
+
+/// Runs one seed without any fault, on a network that loses nothing, beside a machine that does all that it can.
+///
+/// # Errors
+/// The rule that the run broke.
+pub fn beside(seed: u64, neighbour: Neighbour) -> Result<Beside, Violation> {
+    let mut world = World::quiet(seed, neighbour, Codec::new());
+    world.run_until_all_are_done()?;
+    Ok(world.beside())
 }
 
 /// Runs the `count` seeds from `first` on `threads` threads, until a thread has found `enough` that break a rule.

@@ -2,8 +2,11 @@
 //!
 //! The machines have no such code: their datagrams and effects are altered between them and the simulated shells.
 
+use std::collections::BTreeSet;
+
 use glancecast_proto::geometry::Geometry;
-use glancecast_proto::ids::{BlockIndex, SessionId};
+use glancecast_proto::ids::{BlockIndex, HostName, SessionId};
+use glancecast_proto::sender::{HostRow, HostState};
 use glancecast_proto::wire::{Kind, Up, UpHeader};
 
 use super::overhear;
@@ -35,11 +38,21 @@ pub enum Mutant {
     TrustsBase,
     /// A receiver keeps symbols whose hash is not what the sender says.
     KeepsForged,
+    /// A sender takes a done that the host has neither signed nor sealed.
+    TakesUnsignedDone,
+    /// A sender takes the key that a host has for the one that is known.
+    CountsChangedKey,
+    /// A receiver goes on using the link of an announcement that it has refused.
+    KeepsRefusedLink,
+    /// A receiver takes every push for its own.
+    WritesForOthers,
+    /// A sender drops the row of a start that has failed when another start of its host is done.
+    ForgetsFailure,
 }
 
 impl Mutant {
     /// All ways but [`Self::None`].
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 16] = [
         Self::PublishesUnverified,
         Self::DropsDeficit,
         Self::ForgetsAcknowledgement,
@@ -51,7 +64,21 @@ impl Mutant {
         Self::IgnoresBase,
         Self::TrustsBase,
         Self::KeepsForged,
+        Self::TakesUnsignedDone,
+        Self::CountsChangedKey,
+        Self::KeepsRefusedLink,
+        Self::WritesForOthers,
+        Self::ForgetsFailure,
     ];
+
+    /// Drops what [`Self::ForgetsFailure`] drops of the rows of a push.
+    pub(crate) fn forget_failures(self, rows: &mut Vec<HostRow>) {
+        if self == Self::ForgetsFailure {
+            let done: BTreeSet<HostName> =
+                rows.iter().filter(|row| row.state.is_done()).map(|row| row.name.clone()).collect();
+            rows.retain(|row| row.state != HostState::Failed || !done.contains(&row.name));
+        }
+    }
 
     /// Returns the blocks that [`Self::SkipsForGood`] never sends after this datagram of a host.
     pub(crate) fn skips(self, session: SessionId, geometry: Geometry, datagram: &[u8]) -> Vec<BlockIndex> {

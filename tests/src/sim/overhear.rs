@@ -9,10 +9,11 @@ use glancecast_proto::agree::{AgreementKey, StartSecret};
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::{BlockIndex, ReceiverId, SessionId};
 use glancecast_proto::seal::{Cipher, GroupKey};
-use glancecast_proto::wire::{Hello, Up, UpHeader};
+use glancecast_proto::wire::{Down, Hello, Poll, Up, UpHeader};
 use zeroize::Zeroizing;
 
 use super::host::KEY;
+use super::pusher::signing_key;
 
 /// Opens what a host has told the sender of this session alone; `None` if it is for another one.
 pub(crate) fn said(session: SessionId, geometry: Geometry, datagram: &[u8]) -> Option<Up> {
@@ -25,6 +26,16 @@ pub(crate) fn hello(session: SessionId, geometry: Geometry, datagram: &[u8]) -> 
     let up = UpHeader::parse(datagram).ok()?;
     let cipher = Cipher::upward(&GroupKey::new(KEY), session, up.receiver);
     Hello::open(&cipher, geometry, up, datagram).ok().map(|greeting| greeting.hello)
+}
+
+/// Opens a poll of this session, signed by the simulated sender if `signed`.
+pub(crate) fn poll(session: SessionId, geometry: Geometry, signed: bool, datagram: &[u8]) -> Option<Poll> {
+    let group = GroupKey::new(KEY);
+    let signer = signed.then(|| signing_key().public().within(group.scope(session)));
+    match Down::open(&Cipher::downward(&group, session), geometry, signer, datagram, |_| Ok(())) {
+        Ok((_, Down::Poll(poll))) => Some(poll),
+        _ => None,
+    }
 }
 
 /// Returns the blocks for which a report has deficits.

@@ -7,7 +7,9 @@ use std::time::Duration;
 use glancecast_proto::sender::{OneWay, Pace};
 use glancecast_proto::units::Rate;
 
+use super::Neighbour;
 use super::dice::Dice;
+use super::identity::Identities;
 
 /// The plan of one run.
 #[derive(Clone, Debug)]
@@ -34,6 +36,8 @@ pub(crate) struct Plan {
     /// From this time on the network is good and no host crashes.
     pub(crate) calm: Duration,
     pub(crate) timeout: Duration,
+    /// Who the hosts are, and who else is there.
+    pub(crate) identities: Identities,
 }
 
 /// The plan of the object.
@@ -136,6 +140,8 @@ pub(crate) struct DiskPlan {
     pub(crate) full_at_open: bool,
     pub(crate) write_fails: f64,
     pub(crate) publish_fails: bool,
+    /// Whether none of that is so any more once the host has been down.
+    pub(crate) is_mended: bool,
     /// The host's copy of the older object, if any.
     pub(crate) base: Option<BasePlan>,
 }
@@ -201,7 +207,50 @@ pub(crate) enum Way {
 }
 
 impl Plan {
-    pub(crate) fn draw(dice: &mut Dice) -> Self {
+    /// Draws a plan. Who the hosts are comes from dice of its own.
+    pub(crate) fn draw(dice: &mut Dice, identity_dice: &mut Dice) -> Self {
+        let mut plan = Self::draw_push(dice);
+        plan.identities = Identities::draw(identity_dice, &mut plan);
+        plan
+    }
+
+    /// Draws a signed push for named hosts that all list the sender, whose keys are known, and of which none fails.
+    pub(crate) fn draw_quiet(dice: &mut Dice, neighbour: Neighbour) -> Self {
+        let drawn = Self::draw_push(dice);
+        let host = |host: HostPlan| HostPlan {
+            start: Duration::ZERO,
+            outages: Vec::new(),
+            weather: Weather { delay: Duration::from_micros(200), ..Weather::default() },
+            datagram_time: Duration::ZERO,
+            block_time: Duration::from_millis(1),
+            buffer_bytes: 64 << 20,
+            bad_memory: 0.0,
+            open_time: Duration::ZERO,
+            lists: Lists::Ours,
+            disk: DiskPlan::default(),
+            ..host
+        };
+        let cap = drawn.pace.cap();
+        let mut plan = Self {
+            hosts: drawn.hosts.into_iter().map(host).collect(),
+            expecting: Expecting::Names,
+            pace: Pace::Fixed(cap),
+            read_gap: Duration::ZERO,
+            proof_after: Duration::ZERO,
+            one_way: None,
+            with_base: false,
+            signed: true,
+            sender_crash: None,
+            source_wrong: false,
+            interrupted: None,
+            timeout: drawn.calm + LONG_ENOUGH,
+            ..drawn
+        };
+        plan.identities = Identities::quiet(plan.hosts.len(), neighbour, plan.calm);
+        plan
+    }
+
+    fn draw_push(dice: &mut Dice) -> Self {
         let with_base = dice.chance(0.12);
         let object = ObjectPlan::draw(dice, with_base);
         let pass = Duration::from_secs_f64(dice.log_within(0.02, 4.0));
@@ -244,6 +293,7 @@ impl Plan {
             interrupted: (rare && dice.chance(0.05)).then(|| dice.time(span)),
             calm,
             timeout: if rare && dice.chance(0.1) { dice.time(span) } else { calm + LONG_ENOUGH },
+            identities: Identities::default(),
             object,
         }
     }

@@ -10,7 +10,9 @@ use glancecast_fec::Codec;
 use glancecast_proto::ids::{BlockIndex, ObjectName, SessionId};
 use glancecast_proto::known::KnownHosts;
 use glancecast_proto::seal::GroupKey;
-use glancecast_proto::sender::{FinishedJob, Interleaver, Job, JobRoom, Sender, SenderConfig, SenderEvent};
+use glancecast_proto::sender::{
+    Expected, FinishedJob, Interleaver, Job, JobRoom, Sender, SenderConfig, SenderEvent,
+};
 use glancecast_proto::sign::SigningKey;
 use glancecast_proto::time::{Moment, WallClock};
 use glancecast_proto::wire::{
@@ -267,7 +269,8 @@ pub(crate) fn config(
     plan: &Plan,
     object: &Object,
     session: SessionId,
-    expected: glancecast_proto::sender::Expected,
+    expected: Expected,
+    known: KnownHosts,
     now: Moment,
 ) -> SenderConfig {
     SenderConfig {
@@ -281,7 +284,7 @@ pub(crate) fn config(
         pin: Pin::None,
         reply_to: SENDER,
         expected,
-        known: KnownHosts::default(),
+        known,
         agreement: overhear::sender_agreement(),
         timeout: plan.timeout,
         started: WallClock(WALL.0 + now.micros() / 1000),

@@ -17,7 +17,7 @@ use glancecast_proto::receiver::{
     BlockOutcome, BlockRoom, Effect, Opened, Published, Receiver, ReceiverConfig, Returned, Work,
 };
 use glancecast_proto::seal::GroupKey;
-use glancecast_proto::sender::{Expected, Job, JobRoom, Pace, Sender, SenderConfig, Verdict};
+use glancecast_proto::sender::{Expected, Job, JobRoom, OneWay, Pace, Sender, SenderConfig, Verdict};
 use glancecast_proto::sign::SigningKey;
 use glancecast_proto::time::{Moment, WallClock};
 use glancecast_proto::units::Rate;
@@ -82,13 +82,53 @@ impl fmt::Display for Figures {
     }
 }
 
-/// Simulates one push.
+/// Simulates one push for all hosts.
 pub fn push(scale: Scale) -> Figures {
-    Crowd::new(scale).run()
+    Crowd::new(scale, Choice::default()).run().figures
+}
+
+/// Simulates one push for some of the hosts.
+pub fn push_to(scale: Scale, choice: Choice) -> Chosen {
+    Crowd::new(scale, choice).run()
+}
+
+/// Which hosts a push is for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Choice {
+    /// The number of hosts that it is for by name, the first of all; `None` if it is for everyone.
+    pub named: Option<u32>,
+    /// When the last of the named hosts starts.
+    pub late: Duration,
+    /// Whether the last of the hosts that the push is not for has been renamed to the name of none.
+    pub renamed: bool,
+    /// Whether no host can answer.
+    pub one_way: bool,
+}
+
+/// What became of a push for some of the hosts.
+#[derive(Clone, Debug)]
+pub struct Chosen {
+    /// The measurements.
+    pub figures: Figures,
+    /// The time to the verdict.
+    pub time: Duration,
+    /// Bytes of datagrams sent.
+    pub sent_bytes: u64,
+    /// Hosts that have published the object.
+    pub published: u32,
+    /// Hosts that the push was not for and that began any work for it: opened their store, or wrote.
+    pub touched: u32,
+    /// Datagrams that they sent.
+    pub said_by_others: u32,
+    /// Hosts that have counted a push that was not for them.
+    pub not_for_us: u32,
 }
 
 struct Crowd {
     scale: Scale,
+    choice: Choice,
+    sent_bytes: u64,
+    said_by_others: u32,
     now: Moment,
     sender: Sender,
     hosts: Vec<Member>,
@@ -117,6 +157,11 @@ struct Member {
     machine: Receiver,
     wake: Moment,
     over: bool,
+    /// When it starts.
+    start: Moment,
+    /// Whether it began any work for the push, and whether it has published.
+    touched: bool,
+    published: bool,
 }
 
 enum Letter {
@@ -145,7 +190,7 @@ impl Feedback {
 }
 
 impl Crowd {
-    fn new(scale: Scale) -> Self {
+    fn new(scale: Scale, choice: Choice) -> Self {
         let geometry = Geometry::new(scale.object_bytes, BLOCK_LOG2, SYMBOL_SIZE).expect("in range");
         let config = SenderConfig {
             session: SessionId([1; 16]),
@@ -156,12 +201,15 @@ impl Crowd {
             format: DiskFormat::Raw,
             pin: Pin::None,
             reply_to: SENDER,
-            expected: Expected::Count(scale.hosts),
+            expected: match choice.named {
+                Some(named) => Expected::Named((0..named).map(name).collect()),
+                None => Expected::Count(scale.hosts),
+            },
             timeout: Duration::from_secs(3600),
             started: WALL,
             pace: Pace::Fixed(Rate::from_bits(LINE).expect("a rate")),
             header_bytes: HEADER_BYTES,
-            one_way: None,
+            one_way: choice.one_way.then_some(OneWay { overhead: ONE_WAY_OVERHEAD, passes: 1 }),
             base: None,
             signer: None,
             known: KnownHosts::default(),
@@ -169,7 +217,10 @@ impl Crowd {
         };
         let member = |number: u32| Member {
             machine: Receiver::new(ReceiverConfig {
-                name: HostName::new(&format!("compute-{number}")).expect("plain"),
+                name: match number + 1 == scale.hosts && choice.renamed {
+                    true => HostName::new("renamed").expect("plain"),
+                    false => name(number),
+                },
                 software: "simulated".into(),
                 keys: vec![GroupKey::new(KEY)],
                 host_key: SigningKey::from_seed(&Zeroizing::new(std::array::from_fn(|i| {
@@ -184,10 +235,19 @@ impl Crowd {
             }),
             wake: NEVER,
             over: false,
+            start: match choice.named {
+                Some(named) if number + 1 == named => Moment::default() + choice.late,
+                _ => Moment::default(),
+            },
+            touched: false,
+            published: false,
         };
         let hosts: Vec<Member> = (0..scale.hosts).map(member).collect();
         Self {
             scale,
+            choice,
+            sent_bytes: 0,
+            said_by_others: 0,
             now: Moment::default(),
             sender: Sender::new(Moment::default(), config),
             by_address: (0..hosts.len()).map(|host| (address(host), host)).collect(),
@@ -209,7 +269,7 @@ impl Crowd {
         }
     }
 
-    fn run(mut self) -> Figures {
+    fn run(mut self) -> Chosen {
         while !self.sender.is_finished() {
             self.turn_sender();
             self.now = self.next_time();
@@ -226,7 +286,23 @@ impl Crowd {
                 }
             }
         }
-        self.figures()
+        let count = |is: &dyn Fn(usize, &Member) -> bool| {
+            self.hosts.iter().enumerate().filter(|&(number, host)| is(number, host)).count() as u32
+        };
+        Chosen {
+            figures: self.figures(),
+            time: self.sender.time().expect("it is over"),
+            sent_bytes: self.sent_bytes,
+            published: count(&|_, host| host.published),
+            touched: count(&|number, host| !self.is_named(number) && host.touched),
+            said_by_others: self.said_by_others,
+            not_for_us: count(&|_, host| host.machine.discards().of(Discard::NotForUs) > 0),
+        }
+    }
+
+    /// Whether the push is for this host.
+    fn is_named(&self, number: usize) -> bool {
+        self.choice.named.is_none_or(|named| number < named as usize)
     }
 
     fn figures(&self) -> Figures {
@@ -321,6 +397,7 @@ impl Crowd {
     fn occupy(&mut self, count: u32, bytes: usize) {
         let bits = 8 * (bytes as u64 + HEADER_BYTES) * u64::from(count);
         self.sent_bits += bits;
+        self.sent_bytes += bytes as u64 * u64::from(count);
         self.free_at = self.free_at.max(self.now) + Duration::from_nanos(bits * 1_000_000_000 / LINE);
     }
 
@@ -332,7 +409,7 @@ impl Crowd {
             }
             Letter::Down(to, bytes) => {
                 for host in self.hearers(to) {
-                    if !self.hosts[host].over && !self.dice.chance(self.scale.loss) {
+                    if self.hosts[host].is_up(self.now) && !self.dice.chance(self.scale.loss) {
                         let wall = WallClock(WALL.0 + self.now.micros() / 1000);
                         let _ = self.hosts[host].machine.handle_datagram(self.now, wall, SENDER, &bytes);
                         self.turn_host(host);
@@ -343,11 +420,11 @@ impl Crowd {
                 for host in self.hearers(to) {
                     let lost = self.losses.draw(&mut self.dice, count);
                     let member = &mut self.hosts[host];
-                    if !member.over {
-                        let machine = &mut member.machine;
-                        machine.accept_run(self.now, &first, count - lost, self.geometry.datagram_bytes());
+                    if member.is_up(self.now) {
+                        let bytes = self.geometry.datagram_bytes();
+                        member.machine.accept_run(self.now, &first, count - lost, bytes);
                         // Symbols make a host send something only when they complete its object.
-                        if work(machine, self.now) {
+                        if member.work(self.now) {
                             self.turn_host(host);
                         }
                     }
@@ -364,7 +441,7 @@ impl Crowd {
         let member = &mut self.hosts[host];
         let now = self.now;
         member.machine.handle_timeout(now);
-        work(&mut member.machine, now);
+        member.work(now);
         let mut out = Vec::new();
         let mut said = Vec::new();
         while member.machine.poll_transmit(now, &mut out).is_some() {
@@ -376,6 +453,9 @@ impl Crowd {
         if wake < member.wake {
             member.wake = wake;
             self.wakes.push(Reverse((wake, host)));
+        }
+        if !self.is_named(host) {
+            self.said_by_others += said.len() as u32;
         }
         for bytes in said {
             self.feedback.note(now, bytes.len());
@@ -396,14 +476,27 @@ impl Crowd {
     }
 }
 
-/// Performs all pending work; returns whether there was any besides blocks.
-fn work(machine: &mut Receiver, now: Moment) -> bool {
-    let mut more = false;
-    while let Some(effect) = machine.poll_effect(BlockRoom::Free) {
-        more |= !matches!(effect, Effect::Block(..));
-        perform(machine, now, effect);
+impl Member {
+    /// Whether it hears what is sent.
+    fn is_up(&self, now: Moment) -> bool {
+        !self.over && now >= self.start
     }
-    more
+
+    /// Performs all pending work; returns whether there was any besides blocks.
+    fn work(&mut self, now: Moment) -> bool {
+        let mut more = false;
+        while let Some(effect) = self.machine.poll_effect(BlockRoom::Free) {
+            more |= !matches!(effect, Effect::Block(..));
+            self.touched = true;
+            self.published |= matches!(effect, Effect::Publish(..));
+            perform(&mut self.machine, now, effect);
+        }
+        more
+    }
+}
+
+fn name(number: u32) -> HostName {
+    HostName::new(&format!("compute-{number}")).expect("plain")
 }
 
 /// Performs an effect at once: stores take no time here.
@@ -444,6 +537,8 @@ const NEVER: Moment = Moment::from_micros(u64::MAX);
 const LINE: u64 = 1_000_000_000;
 /// One way: a round trip takes a millisecond.
 const DELAY: Duration = Duration::from_micros(500);
+/// Repair symbols of each block for hosts that cannot ask for them, as a share of the block.
+const ONE_WAY_OVERHEAD: f64 = 0.05;
 /// How long before the line is free the next job may be queued.
 const SLACK: Duration = Duration::from_micros(20);
 /// The headers of Ethernet, IPv4 and UDP.

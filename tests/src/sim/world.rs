@@ -1,29 +1,35 @@
 //! One run: a sender, hosts, the paths between them, and one clock. The earliest event comes first; events of the same
 //! time come in the order in which they were scheduled.
 
+mod broken;
+mod others;
+
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
 use glancecast_fec::Codec;
-use glancecast_proto::ids::SessionId;
+use glancecast_proto::ids::{HostName, ReceiverId, SessionId};
+use glancecast_proto::known::KnownHosts;
 use glancecast_proto::receiver::ReceiverEvent;
-use glancecast_proto::sender::{Expected, SenderEvent, Verdict};
+use glancecast_proto::sender::{HostRow, SenderEvent, Verdict};
 use glancecast_proto::time::Moment;
-use glancecast_proto::wire::{Discard, Kind};
+use glancecast_proto::wire::{Discard, Kind, Poll};
 
-use super::Violation;
 use super::dice::Dice;
 use super::faults::{Counts, Fault};
-use super::host::{self, Host, Shared, Task};
+use super::host::{self, Host, SENDER, Shared, Task};
+use super::insider::Insider;
 use super::mutant::Mutant;
 use super::object::Object;
-use super::oracle::{Ended, Oracle, check_disk, check_end};
+use super::oracle::{Ended, Oracle, Seen, check_disk, check_end, check_rows};
 use super::overhear::asked_for;
 use super::plan::{Expecting, Leaving, Plan, Way};
 use super::pusher::{self, Pusher, Sent};
+use super::{Beside, Neighbour, Violation};
+use others::Honesty;
 
 pub(crate) struct World {
     plan: Plan,
@@ -34,7 +40,21 @@ pub(crate) struct World {
     /// Whether a crashed sender will come back.
     sender_away: bool,
     session: SessionId,
+    /// This session and those of the sender before it crashed.
+    sessions: Vec<SessionId>,
+    /// When the last host was done, and those that are.
+    beside: Beside,
+    done: BTreeSet<HostName>,
+    /// The sender's known_hosts.
+    known: KnownHosts,
     hosts: Vec<Host>,
+    /// Which host says something under which id.
+    receivers: BTreeMap<ReceiverId, usize>,
+    /// Hosts that a broken machine has talk to the hostile one, with the life in which they do.
+    diverted: BTreeMap<usize, u32>,
+    insider: Option<Insider>,
+    /// The last poll, as the hostile machine has heard it.
+    poll: Poll,
     due: BinaryHeap<Reverse<Due>>,
     /// The events of `due`, which need no order of their own.
     happenings: Vec<Option<Happening>>,
@@ -55,7 +75,7 @@ pub(crate) struct World {
 type Due = (Moment, u64, usize);
 
 enum Happening {
-    Down(usize, Rc<[u8]>),
+    Down(usize, SocketAddr, Rc<[u8]>),
     Up(SocketAddr, Rc<[u8]>),
     Finished(usize, u32, Task),
     Start(usize),
@@ -70,19 +90,35 @@ enum Happening {
 enum Next {
     Happening,
     Sender,
+    Insider,
     Host(usize),
 }
 
 impl World {
-    pub(crate) fn new(mut dice: Dice, mutant: Mutant, codec: Codec) -> Self {
-        let plan = Plan::draw(&mut dice);
+    pub(crate) fn new(seed: u64, mutant: Mutant, codec: Codec) -> Self {
+        let (mut dice, mut identity_dice) = (Dice::new(seed), Dice::new(seed ^ IDENTITIES));
+        let plan = Plan::draw(&mut dice, &mut identity_dice);
+        Self::of(plan, dice, &mut identity_dice, mutant, codec)
+    }
+
+    /// Returns a push without a fault, beside this machine.
+    pub(crate) fn quiet(seed: u64, neighbour: Neighbour, codec: Codec) -> Self {
+        let mut dice = Dice::new(seed);
+        let plan = Plan::draw_quiet(&mut dice, neighbour);
+        Self::of(plan, dice, &mut Dice::new(seed ^ IDENTITIES), Mutant::None, codec)
+    }
+
+    fn of(plan: Plan, mut dice: Dice, identity_dice: &mut Dice, mutant: Mutant, codec: Codec) -> Self {
         let object = Object::draw(&mut dice, &plan.object);
         let mut counts = Counts::default();
         let hosts: Vec<Host> = plan
             .hosts
             .iter()
             .enumerate()
-            .map(|(number, plan)| Host::new(number, plan, &object, &mut dice, &mut counts))
+            .map(|(number, host)| {
+                let starts = &plan.identities.hosts[number].starts;
+                Host::new(number, host, starts, &object, &mut dice, &mut counts)
+            })
             .collect();
         let mut world = Self {
             object,
@@ -91,7 +127,15 @@ impl World {
             sender: None,
             sender_away: false,
             session: SessionId([0; 16]),
+            sessions: Vec::new(),
+            beside: Beside { time: Duration::ZERO, symbols: 0 },
+            done: BTreeSet::new(),
+            known: plan.identities.known.clone(),
             hosts,
+            receivers: BTreeMap::new(),
+            diverted: BTreeMap::new(),
+            insider: plan.identities.insider.as_ref().map(|plan| Insider::new(plan, identity_dice.number())),
+            poll: NO_POLL,
             due: BinaryHeap::new(),
             happenings: Vec::new(),
             free: Vec::new(),
@@ -107,6 +151,11 @@ impl World {
         };
         world.prepare();
         world
+    }
+
+    /// What the hosts had of the push.
+    pub(crate) fn beside(&self) -> Beside {
+        self.beside
     }
 
     /// Returns the counts, and the codec with its caches for the next run.
@@ -126,6 +175,17 @@ impl World {
         }
         let end = self.hosts.iter().try_for_each(|host| check_disk(&self.plan, &self.object, host));
         end.map_err(|what| Violation { at: self.now, what })
+    }
+
+    /// Runs until every host holds the object and the sender knows, whatever a hostile machine still asks for.
+    pub(crate) fn run_until_all_are_done(&mut self) -> Result<(), Violation> {
+        while (self.done.len() < self.hosts.len()
+            || self.hosts.iter().any(|host| !host.disk.holds(&self.object)))
+            && !self.is_over()
+        {
+            self.step().map_err(|what| Violation { at: self.now, what })?;
+        }
+        Ok(())
     }
 
     fn prepare(&mut self) {
@@ -157,6 +217,7 @@ impl World {
         }
         let refusing = plan.hosts.iter().filter(|host| !host.lists.accepts(plan.signed)).count();
         self.counts.note_times(Fault::Refused, refusing as u64);
+        plan.identities.note(&plan, &mut self.counts);
         if plan.timeout < plan.calm {
             self.counts.note(Fault::ShortTimeout);
         }
@@ -164,13 +225,10 @@ impl World {
 
     fn begin_push(&mut self) {
         self.session = SessionId(self.dice.bytes());
-        let names = || self.hosts.iter().map(|host| host.name.clone()).collect();
-        let expected = match self.plan.expecting {
-            Expecting::Names => Expected::Named(names()),
-            Expecting::Number => Expected::Count(self.hosts.len() as u32),
-            Expecting::Anyone => Expected::Anyone,
-        };
-        let config = pusher::config(&self.plan, &self.object, self.session, expected, self.now);
+        self.sessions.push(self.session);
+        self.oracle.begin_push();
+        let known = self.known_as_taken();
+        let config = pusher::config(&self.plan, &self.object, self.session, self.expected(), known, self.now);
         self.sender = Some(Pusher::new(self.now, self.session, config, &self.plan));
         self.ended = None;
     }
@@ -189,6 +247,7 @@ impl World {
         self.check_time()?;
         match next {
             Next::Sender => self.turn_sender(None),
+            Next::Insider => self.turn_insider(),
             Next::Host(number) => self.turn_host(number),
             Next::Happening => {
                 let Reverse((_, _, slot)) = self.due.pop().expect("it was just seen");
@@ -209,6 +268,7 @@ impl World {
             }
         };
         consider(self.sender.as_ref().and_then(|sender| sender.wake), Next::Sender);
+        consider(self.insider.as_ref().and_then(|insider| insider.wake), Next::Insider);
         self.hosts.iter().enumerate().for_each(|(number, host)| consider(host.wake, Next::Host(number)));
         next
     }
@@ -228,11 +288,12 @@ impl World {
 
     fn let_happen(&mut self, happening: Happening) -> Result<(), String> {
         match happening {
-            Happening::Down(number, datagram) => {
-                self.with_host(number, |host, shared| host.hear(shared, datagram));
+            Happening::Down(number, from, datagram) => {
+                let datagram = self.alter_down(number, datagram);
+                self.with_host(number, |host, shared| host.hear(shared, from, datagram));
                 self.turn_host(number)
             }
-            Happening::Up(from, datagram) => self.hear(from, &datagram),
+            Happening::Up(from, datagram) => self.hear(from, &datagram, Honesty::Genuine),
             Happening::Finished(number, life, task) => {
                 self.with_host(number, |host, shared| host.finish(shared, life, task));
                 check_disk(&self.plan, &self.object, &self.hosts[number])?;
@@ -262,6 +323,10 @@ impl World {
             }
             Happening::SenderReturn => {
                 self.sender_away = false;
+                if self.plan.identities.loses_known && !self.known.keys.is_empty() {
+                    self.counts.note(Fault::KnownLost);
+                    self.known.keys.clear();
+                }
                 self.tell(|| "sender: comes back".to_owned());
                 self.begin_push();
                 Ok(())
@@ -315,19 +380,26 @@ impl World {
     }
 
     /// Delivers a datagram to the sender, which must acknowledge at once whatever it accepts, reports excepted.
-    fn hear(&mut self, from: SocketAddr, datagram: &[u8]) -> Result<(), String> {
+    fn hear(&mut self, from: SocketAddr, datagram: &[u8], honesty: Honesty) -> Result<(), String> {
+        let own_budget = honesty == Honesty::Genuine && self.has_its_own_budget(from);
+        let altered = self.alter_forged(datagram, honesty);
+        let datagram = altered.as_deref().unwrap_or(datagram);
         let Some(sender) = &mut self.sender else { return Ok(()) };
         sender.left_out.extend(self.mutant.skips(self.session, self.object.geometry, datagram));
         let result = sender.machine.handle_datagram(self.now, from, datagram);
-        if result == Err(Discard::OverBudget) {
+        if result == Err(Discard::OverBudget) && own_budget {
             return Err(format!("the sender refused what {from} said as too much"));
         }
         let taken = result.is_ok();
         if self.plan.with_base && taken {
+            if honesty == Honesty::Forged {
+                // It takes part under a key that is not opened here, and may ask for anything.
+                sender.asked.extend(self.object.geometry.indices());
+            }
             sender.asked.extend(asked_for(self.session, self.object.geometry, datagram));
         }
         let word = [Kind::Hello, Kind::Done, Kind::Failed].iter().any(|&kind| datagram[1] == kind as u8);
-        self.turn_sender((taken && word).then_some(from))
+        self.turn_sender((taken && word && honesty == Honesty::Genuine).then_some(from))
     }
 
     fn turn_sender(&mut self, owed: Option<SocketAddr>) -> Result<(), String> {
@@ -345,29 +417,44 @@ impl World {
             self.tell(|| format!("sender: {event:?}"));
             self.note_event(&event)?;
         }
-        turn.sent.into_iter().for_each(|sent| self.carry_down(&sent));
+        for sent in turn.sent {
+            if sent.to.is_none() {
+                self.overhear_sender(&sent.bytes);
+            }
+            self.carry_down(&sent);
+        }
         self.end_push()
     }
 
     fn note_event(&mut self, event: &SenderEvent) -> Result<(), String> {
         match event {
-            SenderEvent::Done(name) => {
-                let host = self.hosts.iter().find(|host| host.name == *name).expect("no other names");
-                if !host.disk.holds(&self.object) {
-                    return Err(format!("{name} is called done and holds nothing"));
-                }
+            SenderEvent::Done(name) | SenderEvent::Failed(name, _) => {
+                self.note_done(event);
+                let rows = self.sender.as_ref().map(|sender| sender.machine.rows()).unwrap_or_default();
+                let rows: Vec<HostRow> = rows.into_iter().filter(|row| row.name == *name).collect();
+                self.check_rows(&rows)?;
+                self.counts.note_times(Fault::FailedStays, self.oracle.note_failures(&rows));
+            }
+            SenderEvent::Joined(_) => {
+                let rows = self.sender.as_ref().map(|sender| sender.machine.rows()).unwrap_or_default();
+                self.oracle.note_joined(&rows);
             }
             SenderEvent::Silent(_) => self.counts.note(Fault::Silent),
             SenderEvent::Sidelined(..) => self.counts.note(Fault::Sidelined),
-            SenderEvent::Joined(_)
-            | SenderEvent::Failed(..)
-            | SenderEvent::OtherVersion(..)
-            | SenderEvent::FirstUse(..) => {}
-            SenderEvent::KeyChanged(name, _) | SenderEvent::UnknownKey(name, _) => {
-                return Err(format!("the key of {name} is taken for another one's"));
+            SenderEvent::OtherVersion(..) if self.insider.is_none() => {
+                return Err("a host is called one of another version".to_owned());
+            }
+            SenderEvent::OtherVersion(..) | SenderEvent::FirstUse(..) => {}
+            SenderEvent::KeyChanged(name, key) | SenderEvent::UnknownKey(name, key) => {
+                self.check_claim(name, *key)?;
             }
         }
         Ok(())
+    }
+
+    fn check_rows(&self, rows: &[HostRow]) -> Result<(), String> {
+        let seen = Seen { plan: &self.plan, object: &self.object, hosts: &self.hosts, known: &self.known };
+        check_rows(&seen, self.session, rows)
     }
 
     fn end_push(&mut self) -> Result<(), String> {
@@ -392,7 +479,13 @@ impl World {
         self.counts.note_times(Fault::Again, sender.symbols.saturating_sub(self.plan.object.symbols()));
         self.ended = Some(self.now);
         self.tell(|| format!("sender: ends: {verdict:?}"));
-        let ended = Ended { session: self.session, verdict, rows: sender.machine.rows() };
+        let mut rows = sender.machine.rows();
+        self.mutant.forget_failures(&mut rows);
+        self.check_rows(&rows)?;
+        self.oracle.check_failures(&self.plan, &rows, &verdict)?;
+        self.oracle.remember(&mut self.known);
+        let ended = Ended { at: self.now, session: self.session, verdict, rows };
+        self.counts.note_times(Fault::TwoCopies, self.copies_that_hold());
         check_end(&self.plan, &self.object, &self.hosts, &ended)
     }
 
@@ -401,7 +494,7 @@ impl World {
         if let Some(broken) = turn.broken {
             return Err(broken);
         }
-        if self.hosts[number].has_refused_too_much() {
+        if self.hosts_hear_their_sender_alone() && self.hosts[number].has_refused_too_much() {
             return Err(format!("compute-{number} refused what its sender said as too much"));
         }
         for event in &turn.events {
@@ -411,15 +504,20 @@ impl World {
         for (time, task) in turn.tasks {
             self.happen(self.now + time, Happening::Finished(number, life, task));
         }
-        for (_, mut datagram) in turn.said {
+        for (to, mut datagram) in turn.said {
+            self.note_receiver(number, &datagram);
+            let to = self.diverted(number, to);
+            self.check_destination(number, to, &datagram)?;
             if datagram[1] == Kind::Report as u8 {
                 self.oracle.note_report(self.now, self.hosts.len())?;
                 self.hosts[number].check_report(&datagram)?;
             }
             self.mutant.alter_up(self.session, self.object.geometry, &mut datagram);
-            let from = self.hosts[number].address;
-            for datagram in self.carry(number, Way::Up, &datagram.into()) {
-                self.happen(datagram.0, Happening::Up(from, datagram.1));
+            let (from, datagram) = (self.hosts[number].address, datagram.into());
+            if self.overhear_host(number, to, &datagram) {
+                for (at, datagram) in self.carry(number, Way::Up, &datagram) {
+                    self.happen(at, Happening::Up(from, datagram));
+                }
             }
         }
         Ok(())
@@ -429,7 +527,7 @@ impl World {
         for number in 0..self.hosts.len() {
             if sent.to.is_none_or(|to| to == self.hosts[number].address) {
                 for (at, datagram) in self.carry(number, Way::Down, &sent.bytes) {
-                    self.happen(at, Happening::Down(number, datagram));
+                    self.happen(at, Happening::Down(number, SENDER, datagram));
                 }
             }
         }
@@ -479,10 +577,20 @@ impl World {
             counts: &mut self.counts,
             codec: &mut self.codec,
             mutant: self.mutant,
+            sessions: &self.sessions,
+            meant: (self.plan.expecting == Expecting::Names).then_some(&self.plan.identities.meant),
+            signed: self.plan.signed,
         };
         work(&mut self.hosts[number], &mut shared)
     }
 }
+
+/// Nothing was polled yet.
+const NO_POLL: Poll =
+    Poll { round: 0, blocks_sent: 0, manifest_sent: 0, window: Duration::ZERO, slots: 1, root: None };
+
+/// Separates the draws of who the hosts are from all others of a seed.
+const IDENTITIES: u64 = 0x1D_E471_71E5;
 
 fn brief(event: &ReceiverEvent) -> String {
     match event {
