@@ -2,11 +2,12 @@
 
 use std::fmt::Write;
 
+use glancecast_proto::ids::HostName;
 use glancecast_proto::wire::printable;
 use serde::Serialize;
 
 use super::columns::{Side, columns};
-use crate::request::{OldKey, Progress, RekeyResult};
+use crate::request::{OldKey, Progress, RekeyHost, RekeyResult};
 
 /// Returns a row for each host, what has become of both keys, and the next step.
 pub(crate) fn text(result: &RekeyResult) -> String {
@@ -14,7 +15,7 @@ pub(crate) fn text(result: &RekeyResult) -> String {
         let into = printable(&result.into.display().to_string());
         return format!("{into} is not being replaced: nothing is left to do\n");
     }
-    let row = |(name, host): (&glancecast_proto::ids::HostName, &crate::request::RekeyHost)| {
+    let row = |(name, host): (&HostName, &RekeyHost)| {
         let reason = host.reason.clone().unwrap_or_else(|| "-".to_owned());
         [name.to_string(), word(host.progress).to_owned(), reason]
     };
@@ -94,8 +95,10 @@ struct Host<'a> {
 
 impl<'a> Report<'a> {
     pub(crate) fn new(result: &'a RekeyResult) -> Self {
-        let host = |(name, host): (&'a glancecast_proto::ids::HostName, &'a crate::request::RekeyHost)| {
-            Host { name: name.as_str(), state: host.progress.name(), reason: host.reason.as_deref() }
+        let host = |(name, host): (&'a HostName, &'a RekeyHost)| Host {
+            name: name.as_str(),
+            state: host.progress.name(),
+            reason: host.reason.as_deref(),
         };
         Self {
             glancecast: env!("CARGO_PKG_VERSION"),
@@ -110,10 +113,8 @@ impl<'a> Report<'a> {
 
 #[cfg(test)]
 mod tests {
-    use glancecast_proto::ids::HostName;
-
     use super::*;
-    use crate::request::RekeyHost;
+    use crate::output::json;
 
     #[test]
     fn who_has_it_who_is_off_and_what_to_do_next() {
@@ -171,6 +172,4 @@ mod tests {
             old_key: OldKey::Retired,
         }
     }
-
-    use crate::output::json;
 }

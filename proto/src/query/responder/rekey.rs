@@ -4,9 +4,10 @@
 use std::net::SocketAddr;
 
 use super::asked::Asked;
+use super::saying::Open;
 use super::{Lookup, LookupId, Reply, Responder, refusal};
 use crate::agree::AgreementKey;
-use crate::ids::ReceiverId;
+use crate::ids::{ReceiverId, Sequence};
 use crate::keyring::{KeyRefusal, Keyring};
 use crate::seal::{Cipher, GroupKey};
 use crate::time::Moment;
@@ -127,12 +128,12 @@ impl Responder {
     }
 }
 
-impl super::saying::Open {
+impl Open {
     /// Opens a new group key for this host. `allow` says whether the signature may be checked.
     fn open_new_key(
         &self,
         datagram: &[u8],
-        sequence: crate::ids::Sequence,
+        sequence: Sequence,
         allow: impl FnOnce() -> Result<(), Discard>,
     ) -> Result<NewKey, Discard> {
         let (Some(cipher), Some(verifier)) = (&self.new_key, self.verifier()) else {
