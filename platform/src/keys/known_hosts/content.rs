@@ -297,8 +297,8 @@ mod tests {
         let at = "first use 2026-11-29T05:00:00Z";
         let left = format!("# ours\r\n\r\nc2 {} # by hand\r\nc3 {}  # {at}\n", key(2), key(3));
         assert_eq!(hosts.to_string(), left);
-        let again = KnownHosts::parse(&format!("c1 {}\r\nc1 {}\r\n", key(1), key(1)));
-        assert_eq!(again, Err(BadLine { line: 2, error: LineError::Again { first: 1 } }));
+        let again = KnownHosts::parse(&format!("# ours\r\nc1 {}\r\nc1 {}\r\n", key(1), key(1)));
+        assert_eq!(again, Err(BadLine { line: 3, error: LineError::Again { first: 2 } }));
     }
 
     #[test]
