@@ -245,7 +245,7 @@ impl Sender {
         self.open_gate();
         self.gate.handle_timeout(now, self.pass_ended());
         if now >= self.silence_at {
-            self.silence_at = now + SILENCE_CHECK;
+            self.silence_at = now + SILENCE_CHECK / self.hosts.looks();
             for name in self.hosts.mark_silent(now) {
                 self.event(SenderEvent::Silent(name));
             }
@@ -476,5 +476,5 @@ impl Sender {
     }
 }
 
-/// Time between two checks for silent hosts.
+/// Time in which every host is looked at once, for whether it is silent.
 const SILENCE_CHECK: Duration = Duration::from_secs(1);

@@ -12,16 +12,17 @@
 //!
 //! The budget of all checks together bounds what all of that costs.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::lately::Lately;
 use crate::ids::HostName;
 use crate::limits::REPORTS_PER_SECOND_MAX;
 use crate::rng::Rng;
 use crate::time::Moment;
 
-/// The checks of the current second. Nothing grows beyond the checks that were admitted in it.
+/// The checks of the current second. Nothing grows beyond twice the checks that a second admits: the first claim of a
+/// name in it is always admitted.
 pub(super) struct Checks {
     spent: Spent,
     rng: Rng,
@@ -34,8 +35,8 @@ struct Spent {
     hellos: u32,
     /// Of names that mean nothing to this push, together.
     of_others: u32,
-    by_source: BTreeMap<IpAddr, u32>,
-    by_name: BTreeMap<HostName, OfName>,
+    by_source: Lately<IpAddr, u32>,
+    by_name: Lately<HostName, OfName>,
 }
 
 /// The checks for one name.
@@ -82,7 +83,7 @@ impl Checks {
     /// Takes one check for a datagram that came from `from` in this name; returns whether there was one left.
     pub(super) fn take(&mut self, now: Moment, from: IpAddr, name: &HostName, claim: Claim) -> bool {
         if now.since(self.spent.since) >= PERIOD {
-            self.spent = Spent::new(now);
+            self.spent.begin(now);
         }
         self.spent.take(from, name, claim, &mut self.rng)
     }
@@ -90,34 +91,33 @@ impl Checks {
 
 impl Spent {
     fn new(now: Moment) -> Self {
-        let (by_source, by_name) = (BTreeMap::new(), BTreeMap::new());
+        let (by_source, by_name) = (Lately::default(), Lately::default());
         Self { since: now, in_all: 0, hellos: 0, of_others: 0, by_source, by_name }
     }
 
+    /// Begins the next second.
+    fn begin(&mut self, now: Moment) {
+        (self.since, self.in_all, self.hellos, self.of_others) = (now, 0, 0, 0);
+        self.by_source.begin();
+        self.by_name.begin();
+    }
+
     fn take(&mut self, from: IpAddr, name: &HostName, claim: Claim, rng: &mut Rng) -> bool {
-        let from_there = self.by_source.get(&from).copied().unwrap_or(0);
+        let from_there = self.by_source.get(&from).copied().unwrap_or_default();
         let is_hello = claim != Claim::Own;
         if self.in_all >= IN_ALL_MAX || from_there >= SOURCE_MAX || is_hello && self.hellos >= HELLOS_MAX {
             return false;
         }
         let is_left = match claim {
             Claim::Other => take_of(&mut self.of_others, OTHERS_MAX),
-            Claim::Own | Claim::Proven | Claim::Named => self.of_name(name).take(from, claim, rng),
+            Claim::Own | Claim::Proven | Claim::Named => self.by_name.of(name).take(from, claim, rng),
         };
         if is_left {
             self.in_all += 1;
             self.hellos += u32::from(is_hello);
-            self.by_source.insert(from, from_there + 1);
+            *self.by_source.of(&from) += 1;
         }
         is_left
-    }
-
-    /// Returns the budgets of a name. The first claim of a name that has none yet is always admitted.
-    fn of_name(&mut self, name: &HostName) -> &mut OfName {
-        if !self.by_name.contains_key(name) {
-            self.by_name.insert(name.clone(), OfName::default());
-        }
-        self.by_name.get_mut(name).expect("it was inserted before")
     }
 }
 

@@ -64,7 +64,7 @@ impl Judge {
         }
     }
 
-    /// Ends a round of reports: judges each host that `is_receiving` by comparison with the others.
+    /// Ends a round of reports: judges each host that is `receiving`, in ascending order, by comparison with the others.
     ///
     /// Where little is sent, most reports follow the one before too soon to show anything. Then nothing is judged until
     /// three quarters of the hosts can be compared. With fewer of them a single degraded host would be the quantile and
@@ -73,28 +73,24 @@ impl Judge {
         &mut self,
         now: Moment,
         hosts: &mut BTreeMap<ReceiverId, Host>,
-        is_receiving: impl Fn(ReceiverId) -> bool,
+        receiving: impl Iterator<Item = ReceiverId>,
     ) -> Judgement {
-        let receiving: Vec<&Host> =
-            hosts.iter().filter(|(id, _)| is_receiving(**id)).map(|(_, host)| host).collect();
-        self.note_losses(receiving.iter().filter_map(|host| host.health.loss()).collect());
+        let (receiving, others) = divide(hosts, receiving);
+        self.note_losses(receiving.iter().filter_map(|(_, host)| host.health.loss()).collect());
         self.reports = 0;
-        let fresh = receiving.iter().filter(|host| host.health.latest.is_some()).count();
+        let fresh = receiving.iter().filter(|(_, host)| host.health.latest.is_some()).count();
         let is_unknown =
-            |host: &&&Host| host.health.latest.is_none() && now.since(host.last_heard()) < COMPARED_WITHIN;
-        if fresh < QUANTILE_OF * receiving.iter().filter(is_unknown).count() {
+            |host: &Host| host.health.latest.is_none() && now.since(host.last_heard()) < COMPARED_WITHIN;
+        if fresh < QUANTILE_OF * receiving.iter().filter(|(_, host)| is_unknown(host)).count() {
             return Judgement::default();
         }
-        let useless = receiving.iter().filter_map(|host| host.health.useless()).collect();
+        let useless = receiving.iter().filter_map(|(_, host)| host.health.useless()).collect();
         let usual = quantile(useless, |&share| share).unwrap_or(0.0);
+        others.into_iter().for_each(|host| host.health.latest = None);
         let (mut losses, mut news) = (Vec::new(), Vec::new());
         self.sidelined = 0;
-        for (&id, host) in hosts {
-            let interval = host.health.latest.take();
-            if !is_receiving(id) {
-                continue;
-            }
-            if let Some(interval) = interval {
+        for (id, host) in receiving {
+            if let Some(interval) = host.health.latest.take() {
                 losses.push(RoundLoss {
                     share: (interval.lost + interval.refused.min(REFUSED_MAX)).min(1.0),
                     datagrams: interval.datagrams,
@@ -115,6 +111,24 @@ impl Judge {
         self.is_ignorant &= losses.is_empty();
         self.usual_loss = quantile(losses, |&loss| loss).unwrap_or(self.usual_loss);
     }
+}
+
+/// Divides the hosts into those that are `receiving`, in ascending order, and all others. One walk over both is many
+/// times faster than ten thousand look-ups.
+fn divide(
+    hosts: &mut BTreeMap<ReceiverId, Host>,
+    receiving: impl Iterator<Item = ReceiverId>,
+) -> (Vec<(ReceiverId, &mut Host)>, Vec<&mut Host>) {
+    let (mut receiving, mut those, mut others) = (receiving.peekable(), Vec::new(), Vec::new());
+    for (&id, host) in hosts {
+        while receiving.next_if(|&before| before < id).is_some() {}
+        if receiving.next_if_eq(&id).is_some() {
+            those.push((id, host));
+        } else {
+            others.push(host);
+        }
+    }
+    (those, others)
 }
 
 /// Reports from which the first estimate of the losses is made.

@@ -11,6 +11,7 @@ mod checks;
 mod health;
 mod host;
 mod judge;
+mod lately;
 mod owners;
 mod results;
 mod rounds;
@@ -55,6 +56,8 @@ pub(super) struct Hosts {
     lacking: BTreeSet<ReceiverId>,
     /// The slot of the next start.
     next_slot: u32,
+    /// Where the search for silent hosts goes on.
+    look_from: ReceiverId,
     /// Some host has kept something of an earlier session.
     is_resuming: bool,
 }
@@ -103,6 +106,7 @@ impl Hosts {
             judge: Judge::new(),
             lacking: BTreeSet::new(),
             next_slot: 0,
+            look_from: FIRST,
             is_resuming: false,
         }
     }
@@ -349,21 +353,30 @@ impl Hosts {
     }
 
     /// Marks hosts as silent that were not heard for [`SILENT_AFTER`]; returns their names.
+    ///
+    /// Of thousands of hosts, each call looks at [`LOOKED_AT_MAX`] in turn, so that none takes long.
     pub(super) fn mark_silent(&mut self, now: Moment) -> Vec<HostName> {
         let is_silent = |id: ReceiverId, host: &Host| {
             now.since(host.last_heard()) >= SILENT_AFTER
                 && self.settlement.get(id).is_some_and(|start| start.is_awaited())
         };
-        let silent =
-            self.by_id.iter().filter(|&(&id, host)| is_silent(id, host)).map(|(&id, _)| id).collect();
+        let mut hosts = self.by_id.range(self.look_from..);
+        let silent = hosts.by_ref().take(LOOKED_AT_MAX).filter(|&(&id, host)| is_silent(id, host));
+        let silent = silent.map(|(&id, _)| id).collect();
+        self.look_from = hosts.next().map(|(&id, _)| id).unwrap_or(FIRST);
         self.settlement.silence(silent)
+    }
+
+    /// The number of calls of [`Hosts::mark_silent`] that look at every host.
+    pub(super) fn looks(&self) -> u32 {
+        self.by_id.len().div_ceil(LOOKED_AT_MAX).max(1) as u32
     }
 
     /// Ends a round of reports: judges each host by comparison with the others.
     pub(super) fn end_round(&mut self, now: Moment) -> Round {
         let settlement = &self.settlement;
-        let is_receiving = |id| settlement.get(id).is_some_and(|start| start.is_receiving());
-        let Judgement { loss, sidelined } = self.judge.end_round(now, &mut self.by_id, is_receiving);
+        let Judgement { loss, sidelined } =
+            self.judge.end_round(now, &mut self.by_id, settlement.receiving());
         let named = |(id, sideline)| settlement.get(id).map(|start| (start.name().clone(), sideline));
         Round { loss, sidelined: sidelined.into_iter().filter_map(named).collect() }
     }
@@ -473,6 +486,11 @@ fn is_settled(settlement: &Settlement, id: ReceiverId) -> bool {
 
 /// Factor by which the window for reports grows while hosts are still joining.
 const HELLO_SHARE: u32 = 8;
+
+/// Hosts that a search for silent ones looks at: a tenth of a millisecond's.
+const LOOKED_AT_MAX: usize = 1_000;
+/// The lowest id that a start may have.
+const FIRST: ReceiverId = ReceiverId([0; ReceiverId::BYTES]);
 
 /// Time after which a host that was not heard is called silent: many polls, and longer than any disk stalls.
 const SILENT_AFTER: Duration = Duration::from_secs(10);

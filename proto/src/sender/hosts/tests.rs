@@ -28,6 +28,19 @@ fn a_silent_host_comes_back() {
 }
 
 #[test]
+fn of_thousands_of_hosts_each_is_looked_at_in_its_turn() {
+    let mut hosts = hosts_of(Expected::Anyone);
+    for host in 0..2_500_u64 {
+        let hello = hello(&format!("compute-{host}"));
+        let id = ReceiverId(host.to_be_bytes());
+        hosts.join(at(0), address(1), id, link(1), &hello).expect("room");
+    }
+    let mut looked = || hosts.mark_silent(at(10_000)).len();
+    assert_eq!([looked(), looked(), looked(), looked()], [1_000, 1_000, 500, 0]);
+    assert_eq!(hosts.looks(), 3);
+}
+
+#[test]
 fn a_host_that_nothing_reached_is_served_again_once_symbols_get_through() {
     let mut hosts = hosts_of(named(["a"]));
     join(&mut hosts, 1, "a", at(0));
