@@ -69,6 +69,18 @@ fn forging_again_while_a_block_is_repaired_gains_one_more_round() {
 }
 
 #[test]
+fn forging_a_symbol_before_each_that_repairs_a_block_delays_the_push_and_does_not_stop_it() {
+    let mut world = World::new(2);
+    world.lose = |esi| esi.value() < 30;
+    world.forge = |sent, esi| (esi.value() >= K).then(|| self::esi(K + 5_000 + sent as u32 % 1_000));
+    world.run();
+    let corrupt = world.host.corrupt_blocks();
+    println!("{corrupt} tries, {} symbols, {:?}", world.sent, world.totals());
+    assert!(corrupt > 4, "{corrupt}");
+    assert!(world.sent < 3 * 2 * u64::from(K), "{}", world.sent);
+}
+
+#[test]
 fn without_hashes_of_its_sender_a_host_asks_for_the_block_anew() {
     let mut world = World::new(1);
     world.answers = Answers::Never;

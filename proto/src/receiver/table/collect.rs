@@ -36,6 +36,8 @@ pub struct Collected {
     repair: Vec<Esi>,
     /// Symbols beyond K that the next try waits for: one for each set that could not be decoded, and the overhead.
     failures: u32,
+    /// Further symbols that it waits for, as some may be forged.
+    margin: u32,
 }
 
 impl Collected {
@@ -47,6 +49,7 @@ impl Collected {
             held: SymbolSet::empty(SOURCE_SYMBOLS_MAX),
             repair: Vec::with_capacity(buffer_symbols(shape.source_symbols()) as usize),
             failures: 0,
+            margin: 0,
         }
     }
 
@@ -56,7 +59,7 @@ impl Collected {
         self.encoded_len = encoded_len;
         self.held.reset(shape.source_symbols());
         self.repair.clear();
-        self.failures = overhead;
+        (self.failures, self.margin) = (overhead, 0);
     }
 
     /// Returns K and T.
@@ -119,19 +122,31 @@ impl Collected {
 
     /// Waits for no further symbols: no more will arrive.
     pub(super) fn stop_waiting(&mut self) {
-        self.failures = 0;
+        (self.failures, self.margin) = (0, 0);
     }
 
-    /// Whether all source symbols are here, or at least K + `failures` symbols.
+    /// Notes that all symbols that are left were proven. If there are too few, the next try waits for more of them than
+    /// the last one did: otherwise whoever forges one symbol in each round would take the place of the genuine one.
+    pub(super) fn note_proven(&mut self) {
+        let margin = std::mem::take(&mut self.margin);
+        if !self.is_enough() {
+            self.margin = (2 * margin).clamp(1, self.shape.source_symbols() / 2 + 1);
+        }
+    }
+
+    /// Whether all source symbols are here, or as many symbols as the next try waits for.
     pub(super) fn is_enough(&self) -> bool {
-        self.held.is_full() || self.count() >= self.shape.source_symbols() + self.failures
+        self.held.is_full() || self.count() >= self.wanted()
     }
 
     /// The number of symbols to ask for: one more than is likely to be enough, which saves a round trip in one of
     /// 256 blocks.
     pub(super) fn deficit(&self) -> u16 {
-        let wanted = self.shape.source_symbols() + self.failures + 1;
-        (wanted.saturating_sub(self.count())).max(1) as u16
+        ((self.wanted() + 1).saturating_sub(self.count())).max(1) as u16
+    }
+
+    fn wanted(&self) -> u32 {
+        self.shape.source_symbols() + self.failures + self.margin
     }
 
     fn count(&self) -> u32 {
@@ -156,7 +171,7 @@ impl Collected {
             return 0;
         }
         let room = buffer_symbols(k) - k - self.repair.len() as u32;
-        let taken = count.min((k + self.failures).saturating_sub(self.count())).min(room);
+        let taken = count.min(self.wanted().saturating_sub(self.count())).min(room);
         self.repair.extend((0..taken).map(|n| first.plus(n).expect("ids are handed out in range")));
         taken
     }

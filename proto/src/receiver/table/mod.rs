@@ -495,14 +495,19 @@ impl Table {
         &mut self,
         block: BlockIndex,
         buffer: BufferId,
-        collected: Box<Collected>,
+        mut collected: Box<Collected>,
         sifted: &Sifted,
     ) {
         if sifted.is_clean() {
             self.buffers.release(buffer, collected);
             return self.ask_anew(block);
         }
+        if sifted.forged > 0 {
+            // It is known why the block did not match, and it is not this host's memory.
+            self.corrupt.remove(&block);
+        }
         self.queue.finish();
+        collected.note_proven();
         self.buffers.give_back(buffer, collected);
         self.states[block.index()] = State::Collecting(buffer);
         self.queue_if_ready(block);

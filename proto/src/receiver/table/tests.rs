@@ -118,11 +118,38 @@ fn a_suspect_block_keeps_its_buffer_and_its_symbols() {
     collected.drop_source(3);
     let sifted = Sifted { forged: 1, ..Sifted::default() };
     table.take_sifted(BlockIndex(0), buffer, collected, &sifted);
-    assert_eq!((table.suspects(), table.deficits(1)), (vec![], vec![deficit(0, 1, 2)]));
+    assert_eq!(
+        (table.suspects(), table.deficits(1)),
+        (vec![], vec![deficit(0, 1, 3)]),
+        "and one for the next one"
+    );
     collect(&mut table, 0, 3..4);
     let (buffer, collected) = take_rebuild(&mut table);
     table.release(buffer, collected);
     table.hold(BlockIndex(0));
+}
+
+#[test]
+fn forged_symbols_use_up_no_try_and_each_round_of_them_has_more_asked_for() {
+    let mut table = table(1, 1);
+    table.learn(&stored(0, 1));
+    collect(&mut table, 0, 0..K);
+    let mut asked = Vec::new();
+    for round in 0..2 * CORRUPT_TRIES_MAX {
+        let (buffer, collected) = take_rebuild(&mut table);
+        assert_eq!(table.suspect(BlockIndex(0), buffer, collected), Tries::Left, "round {round}");
+        let hashes = vec![SymbolHash([1; 8]); K as usize];
+        table.take_proofs(&Proofs { block: BlockIndex(0), first: Esi::new(0).expect("small"), hashes });
+        let Some(Work::Sift { buffer, mut collected, .. }) = table.next_work() else {
+            panic!("all hashes are here")
+        };
+        collected.drop_source(3);
+        table.take_sifted(BlockIndex(0), buffer, collected, &Sifted { forged: 1, ..Sifted::default() });
+        asked.push(table.deficits(1)[0].symbols);
+        collect(&mut table, 0, 3..4);
+    }
+    assert_eq!(asked[..4], [3, 4, 6, 10]);
+    assert_eq!(u32::from(asked[31]), 2 + K / 2 + 1, "half a block at most");
 }
 
 #[test]
