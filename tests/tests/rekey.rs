@@ -3,12 +3,12 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use glancecast_tests::image::{self, Seed};
 use glancecast_tests::process::Process;
-use glancecast_tests::testbed::{Receiver, SOON, Testbed, list};
+use glancecast_tests::testbed::{Push, Receiver, SOON, Testbed, list};
 use glancecast_tests::wait;
 use nix::sys::signal::Signal;
 
@@ -105,19 +105,7 @@ fn a_sender_that_is_taken_off_the_list_is_cut_off_in_the_middle_of_a_push() {
     let scene = Scene::new();
     let mut a = scene.receiver("a");
     let source = scene.image(24 << 20);
-    let file = source.to_str().expect("UTF-8");
-    let mut push = scene.testbed.push(&[
-        "--file",
-        file,
-        "--hosts",
-        "a",
-        "--rate",
-        "20mbit",
-        "--timeout",
-        "60s",
-        "--sender-key",
-        &scene.secret(),
-    ]);
+    let mut push = scene.start_slow_push(&source);
     a.process.wait_for_log("receiving", SOON);
     let other = scene.keygen_sender("other.key");
     fs::write(scene.senders(), &other).expect("ours");
@@ -140,19 +128,7 @@ fn a_reload_does_not_touch_a_push_of_a_sender_that_stays() {
     let mut a = scene.receiver("a");
     let source = scene.image(8 << 20);
     let sum = image::blake3_of(&source);
-    let file = source.to_str().expect("UTF-8");
-    let mut push = scene.testbed.push(&[
-        "--file",
-        file,
-        "--hosts",
-        "a",
-        "--rate",
-        "20mbit",
-        "--timeout",
-        "60s",
-        "--sender-key",
-        &scene.secret(),
-    ]);
+    let mut push = scene.start_slow_push(&source);
     a.process.wait_for_log("receiving", SOON);
     let ours = fs::read_to_string(scene.senders()).expect("ours");
     fs::write(
@@ -226,6 +202,13 @@ impl Scene {
         fs::set_permissions(&own, PermissionsExt::from_mode(0o600)).expect("ours");
         let own = own.to_str().expect("UTF-8").to_owned();
         self.testbed.receiver(host, &["--sender", self.senders().to_str().expect("UTF-8"), "--key", &own])
+    }
+
+    /// Starts a push to a, of some seconds.
+    fn start_slow_push(&self, source: &Path) -> Push {
+        let (file, secret) = (source.to_str().expect("UTF-8"), self.secret());
+        let slow = ["--rate", "20mbit", "--timeout", "60s"];
+        self.testbed.push(&[&["--file", file, "--hosts", "a", "--sender-key", &secret][..], &slow].concat())
     }
 
     fn enroll(&self, hosts: &[&str]) {
