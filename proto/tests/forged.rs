@@ -69,6 +69,17 @@ fn forging_again_while_a_block_is_repaired_gains_one_more_round() {
 }
 
 #[test]
+fn forging_the_same_symbol_for_ever_gains_a_try_or_two() {
+    let mut world = World::new(4);
+    world.forge = |_, _| Some(self::esi(7));
+    world.run();
+    let corrupt = world.host.corrupt_blocks();
+    println!("{corrupt} tries, {} symbols, {:?}", world.sent, world.totals());
+    assert!((4..=12).contains(&corrupt));
+    assert!(world.sent < 4 * (u64::from(K) + 20), "{}", world.sent);
+}
+
+#[test]
 fn forging_a_symbol_before_each_that_repairs_a_block_delays_the_push_and_does_not_stop_it() {
     let mut world = World::new(2);
     world.lose = |esi| esi.value() < 30;

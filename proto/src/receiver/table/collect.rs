@@ -125,18 +125,21 @@ impl Collected {
         (self.failures, self.margin) = (0, 0);
     }
 
-    /// Notes that all symbols that are left were proven. If there are too few, the next try waits for more of them than
-    /// the last one did: otherwise whoever forges one symbol in each round would take the place of the genuine one.
-    pub(super) fn note_proven(&mut self) {
+    /// Notes that all symbols that are left were proven, after others were `dropped`. If there are too few, the next try
+    /// waits for at least as many more, and for more than the last one did: otherwise whoever forges a symbol in each
+    /// round would take the place of a genuine one.
+    pub(super) fn note_proven(&mut self, dropped: u32) {
         let margin = std::mem::take(&mut self.margin);
         if !self.is_enough() {
-            self.margin = (2 * margin).clamp(1, self.shape.source_symbols() / 2 + 1);
+            // The buffer has room for K repair symbols and a few: more can only be waited for where source symbols are held.
+            let room = (self.held.count() + REPAIR_SURPLUS_MAX / 2).min(self.shape.source_symbols() / 2 + 1);
+            self.margin = (2 * margin).max(dropped).clamp(1, room);
         }
     }
 
-    /// Whether all source symbols are here, or as many symbols as the next try waits for.
+    /// Whether all source symbols are here and none of them may be forged, or as many symbols as the next try waits for.
     pub(super) fn is_enough(&self) -> bool {
-        self.held.is_full() || self.count() >= self.wanted()
+        self.held.is_full() && self.margin == 0 || self.count() >= self.wanted()
     }
 
     /// The number of symbols to ask for: one more than is likely to be enough, which saves a round trip in one of
@@ -291,6 +294,41 @@ mod tests {
         assert!(!block.is_enough());
         assert_eq!(block.deficit(), 2);
         assert!(block.insert(esi(11)));
+    }
+
+    #[test]
+    fn after_forged_symbols_the_next_try_waits_for_as_many_more() {
+        let mut block = collecting(10);
+        for number in 0..10 {
+            block.insert(esi(number));
+        }
+        block.drop_source(7);
+        block.note_proven(1);
+        assert_eq!(block.deficit(), 3);
+        assert!(!block.insert(esi(7)), "it may be forged again");
+        assert!(block.insert(esi(20)));
+        block.drop_source(7);
+        block.note_proven(1);
+        assert!(block.is_enough(), "all that are left are the sender's");
+    }
+
+    #[test]
+    fn no_more_is_waited_for_than_the_buffer_has_room_for() {
+        for lost in 0..10 {
+            let mut block = collecting(10);
+            for number in lost..20 - lost {
+                block.insert(esi(number));
+            }
+            for _ in 0..20 {
+                block.note_proven(5);
+            }
+            for number in 100..200 {
+                if block.place_for(esi(number)).is_ok() {
+                    block.insert(esi(number));
+                }
+            }
+            assert!(block.is_enough(), "{lost} source symbols are lost");
+        }
     }
 
     fn collecting(k: u32) -> Collected {

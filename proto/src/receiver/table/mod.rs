@@ -419,7 +419,7 @@ impl Table {
 
     /// Keeps the symbols of a rebuilt block that does not match the manifest, so that the sender's hashes can tell the
     /// forged ones; asks for all of it anew if the block may lie on this host, or as many are kept as may be. Returns
-    /// whether another try is left.
+    /// whether another try is left; a block that is not kept because others are uses up none.
     ///
     /// # Panics
     /// For a zero block, which has no symbols.
@@ -437,10 +437,10 @@ impl Table {
             self.suspects.add(block, &collected);
             self.buffers.give_back(buffer, collected);
             self.states[block.index()] = State::Suspect(buffer);
-        } else {
-            self.buffers.release(buffer, collected);
+            return self.count_corrupt(block);
         }
-        self.count_corrupt(block)
+        self.buffers.release(buffer, collected);
+        if is_wanted && self.suspects.are_kept() { Tries::Left } else { self.count_corrupt(block) }
     }
 
     /// Whether hashes of a block's symbols are of use.
@@ -507,7 +507,7 @@ impl Table {
             self.corrupt.remove(&block);
         }
         self.queue.finish();
-        collected.note_proven();
+        collected.note_proven(sifted.forged + sifted.unproven);
         self.buffers.give_back(buffer, collected);
         self.states[block.index()] = State::Collecting(buffer);
         self.queue_if_ready(block);

@@ -53,6 +53,11 @@ impl Suspects {
         Self { most: 0, waiting: BTreeMap::new(), ready: BTreeMap::new() }
     }
 
+    /// Whether any block may keep its symbols.
+    pub(super) fn are_kept(&self) -> bool {
+        self.most > 0
+    }
+
     /// Whether another block may keep its symbols.
     pub(super) fn has_room(&self) -> bool {
         self.waiting.len() + self.ready.len() < self.most
