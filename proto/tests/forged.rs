@@ -87,7 +87,7 @@ fn forging_a_symbol_before_each_that_repairs_a_block_delays_the_push_and_does_no
     world.run();
     let corrupt = world.host.corrupt_blocks();
     println!("{corrupt} tries, {} symbols, {:?}", world.sent, world.totals());
-    assert!(corrupt > 4, "{corrupt}");
+    assert!(corrupt >= 4, "each block more than once: {corrupt}");
     assert!(world.sent < 3 * 2 * u64::from(K), "{}", world.sent);
 }
 

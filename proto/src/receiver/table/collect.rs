@@ -38,6 +38,9 @@ pub struct Collected {
     failures: u32,
     /// Further symbols that it waits for, as some may be forged.
     margin: u32,
+    /// Numbers under which symbols were forged, at most [`BARRED_MAX`]. The block does without the genuine ones: whoever
+    /// forges them does so over and over.
+    barred: Vec<Esi>,
 }
 
 impl Collected {
@@ -50,6 +53,7 @@ impl Collected {
             repair: Vec::with_capacity(buffer_symbols(shape.source_symbols()) as usize),
             failures: 0,
             margin: 0,
+            barred: Vec::new(),
         }
     }
 
@@ -60,6 +64,7 @@ impl Collected {
         self.held.reset(shape.source_symbols());
         self.repair.clear();
         (self.failures, self.margin) = (overhead, 0);
+        self.barred.clear();
     }
 
     /// Returns K and T.
@@ -85,6 +90,9 @@ impl Collected {
     /// Returns the position for a symbol that is not here yet.
     pub(super) fn place_for(&self, esi: Esi) -> Result<u32, Discard> {
         let k = self.shape.source_symbols();
+        if self.barred.contains(&esi) {
+            return Err(Discard::NotNeeded);
+        }
         if esi.value() < k {
             return if self.held.contains(esi.value()) { Err(Discard::Duplicate) } else { Ok(esi.value()) };
         }
@@ -128,7 +136,9 @@ impl Collected {
     /// Notes that all symbols that are left were proven, after others were `dropped`. If there are too few, the next try
     /// waits for at least as many more, and for more than the last one did: otherwise whoever forges a symbol in each
     /// round would take the place of a genuine one.
-    pub(super) fn note_proven(&mut self, dropped: u32) {
+    pub(super) fn note_proven(&mut self, dropped: u32, forged: &[Esi]) {
+        let room = BARRED_MAX.saturating_sub(self.barred.len());
+        self.barred.extend(forged.iter().take(room));
         let margin = std::mem::take(&mut self.margin);
         if !self.is_enough() {
             // The buffer has room for K repair symbols and a few: more can only be waited for where source symbols are held.
@@ -156,6 +166,9 @@ impl Collected {
         self.held.count() + self.repair.len() as u32
     }
 }
+
+/// Numbers of forged symbols that are remembered of one block. Each is compared with those of its further symbols.
+const BARRED_MAX: usize = 8;
 
 #[cfg(feature = "simulation")]
 impl Collected {
@@ -303,12 +316,13 @@ mod tests {
             block.insert(esi(number));
         }
         block.drop_source(7);
-        block.note_proven(1);
+        block.note_proven(1, &[esi(7)]);
         assert_eq!(block.deficit(), 3);
-        assert!(!block.insert(esi(7)), "it may be forged again");
-        assert!(block.insert(esi(20)));
-        block.drop_source(7);
-        block.note_proven(1);
+        assert_eq!(block.place_for(esi(7)), Err(Discard::NotNeeded), "it would be forged again");
+        assert!(!block.insert(esi(20)), "so may this one be");
+        assert!(block.insert(esi(21)));
+        block.retain_repair(|kept| kept == esi(21));
+        block.note_proven(1, &[esi(20)]);
         assert!(block.is_enough(), "all that are left are the sender's");
     }
 
@@ -320,7 +334,7 @@ mod tests {
                 block.insert(esi(number));
             }
             for _ in 0..20 {
-                block.note_proven(5);
+                block.note_proven(5, &[]);
             }
             for number in 100..200 {
                 if block.place_for(esi(number)).is_ok() {

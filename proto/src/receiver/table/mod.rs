@@ -507,7 +507,7 @@ impl Table {
             self.corrupt.remove(&block);
         }
         self.queue.finish();
-        collected.note_proven(sifted.forged + sifted.unproven);
+        collected.note_proven(sifted.forged + sifted.unproven, &sifted.first_forged);
         self.buffers.give_back(buffer, collected);
         self.states[block.index()] = State::Collecting(buffer);
         self.queue_if_ready(block);
