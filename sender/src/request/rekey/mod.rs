@@ -128,7 +128,7 @@ pub enum RekeyError {
     Busy { key: PathBuf },
     #[error(
         "{path}: the record of the replacement is damaged; it has the only copy of a key, so it is not removed: restore it, or \
-         give the hosts a key by hand (docs/security.md, Replacing a key by hand)",
+         give the hosts a key by hand (docs/security.md, Replacing a group key: by hand)",
         path = path.display()
     )]
     Damaged { path: PathBuf },
