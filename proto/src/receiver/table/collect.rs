@@ -137,13 +137,16 @@ impl Collected {
     /// waits for at least as many more, and for more than the last one did: otherwise whoever forges a symbol in each
     /// round would take the place of a genuine one.
     pub(super) fn note_proven(&mut self, dropped: u32, forged: &[Esi]) {
-        let room = BARRED_MAX.saturating_sub(self.barred.len());
+        // A sender takes a host that lacks K symbols for one that holds nothing, and sends the source symbols again: of
+        // these, most must be new and welcome.
+        let quarter = self.shape.source_symbols() / 4;
+        let room = BARRED_MAX.min(quarter as usize).saturating_sub(self.barred.len());
         self.barred.extend(forged.iter().take(room));
         let margin = std::mem::take(&mut self.margin);
         if !self.is_enough() {
             // The buffer has room for K repair symbols and a few: more can only be waited for where source symbols are held.
-            let room = (self.held.count() + REPAIR_SURPLUS_MAX / 2).min(self.shape.source_symbols() / 2 + 1);
-            self.margin = (2 * margin).max(dropped).clamp(1, room);
+            let room = (self.held.count() + REPAIR_SURPLUS_MAX / 2).min(quarter);
+            self.margin = (2 * margin).max(dropped).min(room);
         }
     }
 
@@ -324,6 +327,19 @@ mod tests {
         block.retain_repair(|kept| kept == esi(21));
         block.note_proven(1, &[esi(20)]);
         assert!(block.is_enough(), "all that are left are the sender's");
+    }
+
+    #[test]
+    fn a_block_of_few_symbols_takes_all_of_them_again() {
+        for k in 1..4 {
+            let mut block = collecting(k);
+            (0..k).for_each(|number| drop(block.insert(esi(number))));
+            (0..k).for_each(|number| block.drop_source(number));
+            block.note_proven(k, &(0..k).map(esi).collect::<Vec<_>>());
+            let tried =
+                (0..k).map(|number| block.place_for(esi(number)).is_ok() && block.insert(esi(number)));
+            assert_eq!(tried.last(), Some(true), "K = {k}");
+        }
     }
 
     #[test]

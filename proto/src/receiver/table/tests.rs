@@ -152,7 +152,7 @@ fn forged_symbols_use_up_no_try_and_each_round_of_them_has_more_asked_for() {
         collect(&mut table, 0, K..K + u32::from(symbols) - 2);
     }
     assert_eq!(asked[..4], [3, 4, 6, 10]);
-    assert_eq!(u32::from(asked[31]), 2 + K / 2 + 1, "half a block at most");
+    assert_eq!(u32::from(asked[31]), 2 + K / 4, "a quarter of a block at most");
 }
 
 #[test]
