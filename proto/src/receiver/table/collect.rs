@@ -333,7 +333,9 @@ mod tests {
     fn a_block_of_few_symbols_takes_all_of_them_again() {
         for k in 1..4 {
             let mut block = collecting(k);
-            (0..k).for_each(|number| drop(block.insert(esi(number))));
+            for number in 0..k {
+                block.insert(esi(number));
+            }
             (0..k).for_each(|number| block.drop_source(number));
             block.note_proven(k, &(0..k).map(esi).collect::<Vec<_>>());
             let tried =
