@@ -6,11 +6,12 @@ use std::net::{IpAddr, SocketAddr};
 use super::Responder;
 use super::asked::{Asked, Candidate};
 use super::memory::{Remembered, Settled};
-use super::saying::Progress;
+use super::saying::{Open, Progress};
 use crate::audience::Inclusion;
 use crate::ids::SessionId;
 use crate::keyring::open_under_any;
 use crate::limits::{ANNOUNCE_SKEW_MAX, QUERIES_OPEN_MAX, QUERIES_REMEMBERED_MAX};
+use crate::query::checks::Checks;
 use crate::senders::Acceptance;
 use crate::time::{Moment, WallClock};
 use crate::wire::{Ask, Discard, Header, Vouched};
@@ -116,22 +117,30 @@ impl Responder {
         header: Header,
         datagram: &[u8],
     ) -> Result<(), Discard> {
+        let (at, heard) = self.open_of_query(now, from, header, |open, checks| {
+            open.open_heard(datagram, header.sequence, || checks.allow(now, from))
+        })?;
+        if self.open[at].take_heard(now, header.sequence, heard) == Progress::Done {
+            self.open.swap_remove(at);
+        }
+        Ok(())
+    }
+
+    /// Opens a datagram of a query that is being answered; returns the place of the query and the content. Several
+    /// queries may have the datagram's tag, and what one of them cannot open may be of another.
+    pub(super) fn open_of_query<T>(
+        &mut self,
+        now: Moment,
+        from: SocketAddr,
+        header: Header,
+        open: impl Fn(&Open, &Checks) -> Result<T, Discard>,
+    ) -> Result<(usize, T), Discard> {
         let mut reason = Discard::OtherSession;
-        for at in 0..self.open.len() {
-            let open = &self.open[at];
-            if open.query.tag() != header.tag {
-                continue;
-            }
-            let heard = open.open_heard(datagram, header.sequence, || self.checks.allow(now, from));
-            match self.checks.settle(now, from, heard) {
-                Ok(heard) => {
-                    if self.open[at].take_heard(now, header.sequence, heard) == Progress::Done {
-                        self.open.swap_remove(at);
-                    }
-                    return Ok(());
-                }
-                Err(Discard::Forged) => reason = Discard::Forged, // another query may have this tag
-                Err(other) => return Err(other),
+        for (at, query) in self.open.iter().enumerate().filter(|(_, open)| open.query.tag() == header.tag) {
+            let opened = open(query, &self.checks);
+            match self.checks.settle(now, from, opened) {
+                Err(Discard::Forged) => reason = Discard::Forged,
+                settled => return settled.map(|content| (at, content)),
             }
         }
         Err(reason)

@@ -23,26 +23,14 @@ impl Responder {
         header: Header,
         datagram: &[u8],
     ) -> Result<(), Discard> {
-        let mut reason = Discard::OtherSession;
-        for at in 0..self.open.len() {
-            let open = &self.open[at];
-            if open.query.tag() != header.tag {
-                continue;
-            }
-            let opened = open.open_new_key(datagram, header.sequence, || self.checks.allow(now, from));
-            match self.checks.settle(now, from, opened) {
-                Ok(new) => {
-                    self.open[at].note(now, header.sequence);
-                    self.open[at].new_key = None; // one is taken, however often it comes
-                    let (id, under) = (self.open[at].id, self.open[at].key);
-                    let key = GroupKey::new(*new.key);
-                    return self.keep(now, id, |keys| keys.with(under, key));
-                }
-                Err(Discard::Forged) => reason = Discard::Forged, // another query may have this tag
-                Err(other) => return Err(other),
-            }
-        }
-        Err(reason)
+        let (at, new) = self.open_of_query(now, from, header, |open, checks| {
+            open.open_new_key(datagram, header.sequence, || checks.allow(now, from))
+        })?;
+        let open = &mut self.open[at];
+        open.note(now, header.sequence);
+        open.new_key = None; // one is taken, however often it comes
+        let (id, under, key) = (open.id, open.key, GroupKey::new(*new.key));
+        self.keep(now, id, |keys| keys.with(under, key))
     }
 
     /// Handles the shell's answer to [`Lookup::Keep`]: the keyring is on the disk, or why it is not.
