@@ -70,6 +70,14 @@ pub(super) fn install(record: &Record) -> Result<(), RekeyError> {
     Ok(())
 }
 
+/// Refuses a file that is a symbolic link.
+pub(super) fn refuse_link(path: &Path) -> Result<(), RekeyError> {
+    match fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.is_symlink() => Err(RekeyError::Link { path: path.to_owned() }),
+        _ => Ok(()),
+    }
+}
+
 /// Checks that a new key may go into this file: nothing is there, or one of the keys that it takes the place of.
 pub(super) fn check_target(into: &Path, old: &[GroupKey]) -> Result<(), RekeyError> {
     match keyfile::load(into) {

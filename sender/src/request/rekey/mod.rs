@@ -124,6 +124,12 @@ pub enum RekeyError {
     File { path: PathBuf, error: io::Error },
     #[error(transparent)]
     Key(#[from] KeyFileError),
+    #[error(
+        "{path}: a symbolic link, which the new key would take the place of while the file behind it kept the old one; name \
+         that file",
+        path = path.display()
+    )]
+    Link { path: PathBuf },
     #[error("another glancecast rekey of {key} is running: wait for it", key = key.display())]
     Busy { key: PathBuf },
     #[error(
@@ -172,6 +178,10 @@ impl RekeyRequest {
         let mut known = self.known_hosts.load()?;
         known.unknown = UnknownHosts::Refused;
         let group = Group { signer, known };
+        [Some(&self.key), self.out.as_ref()]
+            .into_iter()
+            .flatten()
+            .try_for_each(|path| files::refuse_link(path))?;
         let file = RecordFile::lock(&self.key)?;
         let record = file.read()?;
         if record.is_none() && self.step == RekeyStep::Resume {

@@ -28,6 +28,22 @@ fn a_run_that_no_host_answers_keeps_the_old_key_and_is_resumed() {
 }
 
 #[test]
+fn a_key_file_that_is_a_link_is_refused_and_both_stay() {
+    let dir = dir();
+    let (file, link) = (dir.path().join("group.key"), dir.path().join("link.key"));
+    std::os::unix::fs::symlink(&file, &link).expect("ours");
+    let before = fs::read(&file).expect("a key");
+    for request in [
+        RekeyRequest { key: link.clone(), ..request(&dir, RekeyStep::Begin) },
+        RekeyRequest { out: Some(link.clone()), ..request(&dir, RekeyStep::Begin) },
+    ] {
+        assert!(matches!(run(&request), Err(RequestError::Rekey(RekeyError::Link { .. }))));
+    }
+    assert_eq!(fs::read(&file).expect("a key"), before);
+    assert!(link.is_symlink() && !dir.path().join("link.key.rekey").exists());
+}
+
+#[test]
 fn mistakes_are_found_before_a_key_is_made() {
     let dir = dir();
     for (step, without, says) in [
