@@ -1,4 +1,4 @@
-//! Whatever `docs/security.md` says is shown by a test: that test, or that file, is in the tree.
+//! Whatever `docs/security.md` and `docs/field-cases.md` say is shown by a test: that test, or that file, is in the tree.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -6,12 +6,22 @@ use std::path::{Path, PathBuf};
 
 #[test]
 fn every_test_and_every_file_that_the_threat_model_names_is_there() {
+    assert_names_what_is_there("docs/security.md", 60);
+}
+
+#[test]
+fn every_test_that_the_field_cases_name_is_there() {
+    assert_names_what_is_there("docs/field-cases.md", 0);
+}
+
+/// Asserts that a document names tests and files of this tree, and `count_min` of them or more.
+fn assert_names_what_is_there(document: &str, count_min: usize) {
     let tree = Tree::read(&root());
-    let text = fs::read_to_string(root().join("docs/security.md")).expect("it is there");
+    let text = fs::read_to_string(root().join(document)).expect("it is there");
     let named: BTreeSet<&str> = quoted(&text).filter(|quoted| is_named(quoted)).collect();
-    assert!(named.len() > 60, "{} names are found in the text", named.len());
+    assert!(named.len() >= count_min, "{document} names {}", named.len());
     let missing: Vec<&&str> = named.iter().filter(|named| !tree.has(named)).collect();
-    assert!(missing.is_empty(), "docs/security.md names what is not there: {missing:#?}");
+    assert!(missing.is_empty(), "{document} names what is not there: {missing:#?}");
 }
 
 #[test]
