@@ -57,6 +57,7 @@ pub mod integrity;
 pub mod keyring;
 pub mod known;
 pub mod limits;
+pub mod outages;
 pub mod query;
 pub mod receiver;
 mod repeat;

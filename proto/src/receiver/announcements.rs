@@ -33,9 +33,18 @@ impl<U: Clone, E> Receiver<U, E> {
                 }
             })?;
         if let Some(active) = self.session.as_deref_mut().filter(|active| active.id() == id) {
-            // The first announcement counts, whatever a later one contains and whoever sends it.
+            // The first announcement counts, whatever a later one contains and whoever sends it, except for the address
+            // that is answered to: the sender may have got another one.
             if !active.is_plausible(announced.sequence) {
                 return Err(Discard::Implausible);
+            }
+            if active.is_answered_elsewhere(&announced) {
+                self.checks.take(now, from)?;
+                announced.verify()?;
+                active.note_proven(now, announced.sequence, from, datagram.len());
+                active.answer_to(announced.announce.reply_to, announced.sequence);
+                self.checks.note_proven(from, announced.announce.reply_to);
+                return Ok(());
             }
             if active.misses_sender(now, announced.sequence) && active.claims_signer(&announced) {
                 self.checks.take(now, from)?;

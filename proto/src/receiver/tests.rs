@@ -133,6 +133,46 @@ fn a_final_report_that_nobody_acknowledged_is_due_again_when_the_session_is_anno
 }
 
 #[test]
+fn a_host_answers_to_the_address_of_the_newest_announcement() {
+    let mut host = host();
+    let mut out = Vec::new();
+    let mut answered_to = |host: &mut Host, number, last: u8, now| {
+        let announce = Announce { reply_to: ([10, 0, 0, last], 7167).into(), ..announce() };
+        let mut datagram = Vec::new();
+        announce.seal(&Cipher::downward(&key(), announce.session), None, sequence(number), &mut datagram);
+        host.handle_datagram(now, WallClock(0), announce.reply_to, &datagram).expect("plausible");
+        host.handle_timeout(now);
+        std::iter::from_fn(|| host.poll_transmit(now, &mut out)).last()
+    };
+    assert_eq!(answered_to(&mut host, 0, 1, at(0)), Some(([10, 0, 0, 1], 7167).into()));
+    assert_eq!(answered_to(&mut host, 7, 9, at(500)), Some(([10, 0, 0, 9], 7167).into()));
+    // An old announcement that somebody repeats.
+    assert_eq!(answered_to(&mut host, 3, 1, at(3_000)), Some(([10, 0, 0, 9], 7167).into()));
+}
+
+#[test]
+fn only_the_signer_moves_where_a_host_of_its_push_answers() {
+    let mut host = host();
+    let signer = SigningKey::from_seed(&[6; 32].into());
+    let other = SigningKey::from_seed(&[8; 32].into());
+    let mut hear = |by: Option<&SigningKey>, number, last: u8, now| {
+        let announce = Announce { reply_to: ([10, 0, 0, last], 7167).into(), ..announce() };
+        let signer = by.map(|by| by.within(key().scope(announce.session)));
+        let mut datagram = Vec::new();
+        announce.seal(&Cipher::downward(&key(), announce.session), signer, sequence(number), &mut datagram);
+        let _ = host.handle_datagram(now, WallClock(0), announce.reply_to, &datagram);
+        host.handle_timeout(now);
+        let mut out = Vec::new();
+        std::iter::from_fn(|| host.poll_transmit(now, &mut out)).last()
+    };
+    let at_first = Some(([10, 0, 0, 1], 7167).into());
+    assert_eq!(hear(Some(&signer), 0, 1, at(0)), at_first);
+    assert_eq!(hear(None, 7, 66, at(500)), at_first);
+    assert_eq!(hear(Some(&other), 8, 66, at(3_000)), at_first);
+    assert_eq!(hear(Some(&signer), 9, 9, at(6_000)), Some(([10, 0, 0, 9], 7167).into()));
+}
+
+#[test]
 fn a_sender_that_waits_is_told_by_its_own_timer() {
     let mut host = opened(&announce(), "file");
     let us = say(&mut host, at(0));

@@ -62,6 +62,11 @@ impl Uplink {
         self.scope.session
     }
 
+    /// Has everything go to this address from now on.
+    pub(super) fn answer_to(&mut self, reply_to: SocketAddr) {
+        self.reply_to = reply_to;
+    }
+
     /// Seals a hello into `out`, and returns the address that it goes to.
     pub(super) fn greet(&mut self, me: &ReceiverConfig, greeting: Greeting, out: &mut Vec<u8>) -> SocketAddr {
         let Greeting { busy, via, kept } = greeting;

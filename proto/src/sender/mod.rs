@@ -58,6 +58,7 @@ use crate::ids::{BlockIndex, Sequence};
 use crate::integrity::{Fingerprint, Root};
 use crate::known::FirstUse;
 use crate::limits::EVENTS_MAX;
+use crate::outages::Pauses;
 use crate::seal::Cipher;
 use crate::sign::Scope;
 use crate::time::Moment;
@@ -104,6 +105,8 @@ pub struct Sender {
     last_one: Option<SocketAddr>,
     acks: Acks,
     order: JobOrder,
+    /// When the time of the machine stood still.
+    pauses: Pauses,
     events: VecDeque<SenderEvent>,
     discards: DiscardCounts,
 }
@@ -158,6 +161,7 @@ impl Sender {
             last_one: None,
             acks: Acks::new(now),
             order: JobOrder::new(config.geometry.symbols_max()),
+            pauses: Pauses::default(),
             events: VecDeque::new(),
             discards: DiscardCounts::default(),
             config,
@@ -235,6 +239,26 @@ impl Sender {
             self.settle(now);
         }
         result
+    }
+
+    /// Notes that an outage of `lasted` is over, in which the time of this machine stood still
+    /// ([`Outages`](crate::outages::Outages)). The civil time and the time left for the push went on. What was lost as the
+    /// network went away says nothing about the rate.
+    pub fn handle_outage(&mut self, now: Moment, lasted: Duration) {
+        self.config.started.0 += lasted.as_millis() as u64;
+        self.config.timeout = self.config.timeout.saturating_sub(lasted);
+        self.pauses.note(now, lasted);
+        if lasted >= OUTAGE_NOTED {
+            self.announce_at = now;
+            self.rate.forgive(self.sequences.next().value());
+            self.greet_again(now);
+        }
+    }
+
+    /// Has hosts answer to another address of this sender from now on.
+    pub fn handle_reply_to(&mut self, now: Moment, reply_to: SocketAddr) {
+        self.config.reply_to = reply_to;
+        self.announce_at = now;
     }
 
     /// Handles the passing of time.
@@ -446,7 +470,11 @@ impl Sender {
         if self.one_way.is_some() {
             return Vec::new();
         }
-        self.hosts.rows(self.start)
+        let mut rows = self.hosts.rows(self.start);
+        for row in &mut rows {
+            row.time = row.time.map(|time| time + self.pauses.until(self.start + time));
+        }
+        rows
     }
 
     /// Returns the hosts that took part, whose keys were not known before, and whose names came with one key alone.
@@ -475,6 +503,9 @@ impl Sender {
         }
     }
 }
+
+/// Shorter outages change nothing: a firewall that limits the rate makes many of them.
+const OUTAGE_NOTED: Duration = Duration::from_millis(100);
 
 /// Time in which every host is looked at once, for whether it is silent.
 const SILENCE_CHECK: Duration = Duration::from_secs(1);

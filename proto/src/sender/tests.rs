@@ -33,6 +33,51 @@ fn where_nobody_is_expected_nobody_is_waited_for() {
 }
 
 #[test]
+fn an_outage_costs_the_push_its_time_and_its_hosts_nothing() {
+    let mut sender = proven(config(Expected::Count(2)));
+    greet(&mut sender, Host::new(1));
+    greet(&mut sender, Host::new(2));
+    drain(&mut sender, at(1));
+    // The machine's time stood still for 20 s, of the 60 s that the push has.
+    sender.handle_outage(at(2), Duration::from_secs(20));
+    let (mut acks, mut announced, mut out) = (0, 0, Vec::new());
+    while let Some(transmit) = sender.poll_transmit(at(2), &mut out) {
+        acks += u32::from(transmit.kind == Kind::Ack);
+        announced += u32::from(transmit.kind == Kind::Announce);
+    }
+    assert_eq!((acks, announced), (2, 1), "hosts learn of another hardware address at once");
+    assert!(sender.rows().iter().all(|row| row.state != HostState::Silent));
+    sender.handle_timeout(at(39_999));
+    assert_eq!(sender.verdict(), None);
+    sender.handle_timeout(at(40_000));
+    assert_eq!(sender.verdict(), Some(&Verdict::Incomplete));
+}
+
+#[test]
+fn short_outages_make_no_announcements() {
+    let mut sender = reading(config(Expected::Anyone));
+    drain(&mut sender, at(0));
+    let mut out = Vec::new();
+    for us in 0..100 {
+        let now = Moment::from_micros(us);
+        sender.handle_outage(now, Duration::from_millis(2));
+        assert_eq!(sender.poll_transmit(now, &mut out), None);
+    }
+}
+
+#[test]
+fn another_address_to_answer_to_is_announced_at_once() {
+    let mut sender = reading(config(Expected::Anyone));
+    drain(&mut sender, at(0));
+    let other = ([10, 0, 0, 9], 7167).into();
+    sender.handle_reply_to(at(0), other);
+    let mut out = Vec::new();
+    assert_eq!(sender.poll_transmit(at(0), &mut out).map(|transmit| transmit.kind), Some(Kind::Announce));
+    let announced = crate::wire::Announce::open(&sender.config().key, &out).expect("ours");
+    assert_eq!(announced.announce.reply_to, other);
+}
+
+#[test]
 fn symbols_are_held_back_while_all_hosts_are_busy() {
     let mut sender = reading(config(Expected::Count(1)));
     let mut host = Host::new(1);

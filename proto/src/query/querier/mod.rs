@@ -129,6 +129,12 @@ impl Querier {
         result.inspect_err(|&reason| self.discards.count(reason))
     }
 
+    /// Has hosts answer to another address of this querier from now on, and asks them at once.
+    pub fn handle_reply_to(&mut self, now: Moment, reply_to: SocketAddr) {
+        self.config.reply_to = reply_to;
+        self.rounds.begin_at(now);
+    }
+
     /// Ends the wait for all hosts.
     pub fn handle_stop(&mut self) {
         self.stopped = true;

@@ -68,6 +68,13 @@ impl Rounds {
         Some(Say::Ask(self.round))
     }
 
+    /// Has a round begin at `now`, even after the last one.
+    pub(super) fn begin_at(&mut self, now: Moment) {
+        self.repeat.next_at = now;
+        self.last = self.last.max(now);
+        self.pages_left = 0;
+    }
+
     /// Returns when something is due; `None` after the last round.
     pub(super) fn next_at(&self) -> Option<Moment> {
         if self.pages_left > 0 {
@@ -140,6 +147,16 @@ mod tests {
         });
         assert_eq!(asked.collect::<Vec<_>>(), [0, 100]);
         assert_eq!(rounds.next_at(), None);
+    }
+
+    #[test]
+    fn hosts_are_asked_once_more_when_the_querier_has_another_address() {
+        let mut rounds = rounds(1, at(250));
+        while let Some(now) = rounds.next_at() {
+            assert!(rounds.next(now).is_some());
+        }
+        rounds.begin_at(at(400));
+        assert!(matches!(rounds.next(at(400)), Some(Say::Ask(3))));
     }
 
     fn rounds(names: usize, last: Moment) -> Rounds {

@@ -157,7 +157,7 @@ impl Responder {
     }
 
     /// Handles a further round of a query that is being answered: its querier is still there. The first round counts,
-    /// whatever a later one contains.
+    /// whatever a later one contains, except for the address that is answered to: the querier may have got another one.
     fn take_round(
         &mut self,
         now: Moment,
@@ -173,6 +173,7 @@ impl Responder {
         open.check_number(asked.sequence)?;
         self.verify(now, from, asked, vouched)?;
         self.open[at].note(now, asked.sequence);
+        self.open[at].answer_to(asked.ask.reply_to);
         Ok(())
     }
 

@@ -122,6 +122,11 @@ impl Open {
         self.sends_left = (self.sends_left + 1).min(sends_max(self.signer));
     }
 
+    /// Has answers go to this address from now on.
+    pub(super) fn answer_to(&mut self, reply_to: SocketAddr) {
+        self.reply_to = reply_to;
+    }
+
     /// Opens an acknowledgement. Where the query is signed, `allow` says whether the signature may be checked.
     ///
     /// # Errors

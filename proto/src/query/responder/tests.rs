@@ -8,7 +8,7 @@ use crate::query::testing::{
     sealed_ask, sender, sender_key, sequence, sought,
 };
 use crate::seal::{Cipher, GroupKey};
-use crate::wire::{Answer, Finding, Heard, Kept, Page, Step, UpHeader};
+use crate::wire::{Answer, Ask, Finding, Heard, Kept, Page, Step, UpHeader};
 
 #[test]
 fn an_unsigned_query_is_answered_five_times_until_its_querier_is_heard_again() {
@@ -22,6 +22,19 @@ fn an_unsigned_query_is_answered_five_times_until_its_querier_is_heard_again() {
     assert_eq!(sends(&mut host, 14_000..20_000), 1, "a page for a datagram");
     assert_eq!(host.handle_datagram(at(20_000), STARTED, address(1), &again), Err(Discard::Replayed));
     assert_eq!(sends(&mut host, 20_000..28_000), 0);
+}
+
+#[test]
+fn a_querier_that_got_another_address_is_answered_there() {
+    let mut host = Responder::new(host_config(1));
+    hear(&mut host, &sealed_ask(&ask(ID, Query::Hosts), None, 1)).expect("anybody may ask");
+    reply(&mut host, held(1));
+    let mut out = Vec::new();
+    assert_eq!(host.poll_transmit(at(0), &mut out), Some(querier_address()));
+    let elsewhere = Ask { reply_to: address(9), ..ask(ID, Query::Hosts) };
+    let again = sealed_ask(&elsewhere, None, 2);
+    assert_eq!(host.handle_datagram(at(500), STARTED, address(9), &again), Ok(()));
+    assert_eq!(host.poll_transmit(at(500), &mut out), Some(address(9)));
 }
 
 #[test]

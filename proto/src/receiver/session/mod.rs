@@ -89,6 +89,8 @@ pub(super) enum Expired {
 pub(super) struct Session {
     attempt: Attempt,
     announce: Announce,
+    /// The number of the announcement with the address that is answered to.
+    reply_to_since: Sequence,
     cipher: Cipher,
     uplink: Uplink,
     stage: Stage,
@@ -149,6 +151,7 @@ impl Session {
             proven: None,
             joined: now,
             turns: Turns::new(now, (!announce.one_way).then_some(hello_at)),
+            reply_to_since: sequence,
             arrivals: Arrivals::new(now, signer, sequence),
             totals: Totals::default(),
             announce,
@@ -293,6 +296,21 @@ impl Session {
     /// Whether an announcement claims to be signed by this session's sender.
     pub(super) fn claims_signer(&self, announced: &Announced) -> bool {
         announced.signer() == self.arrivals.signer().map(|signer| signer.key)
+    }
+
+    /// Whether an announcement names another address to answer to, claims to be this session's sender's, and is newer than
+    /// the one with the present address.
+    pub(super) fn is_answered_elsewhere(&self, announced: &Announced) -> bool {
+        announced.announce.reply_to != self.announce.reply_to
+            && announced.sequence > self.reply_to_since
+            && self.claims_signer(announced)
+    }
+
+    /// Answers to this address from now on. The announcement that names it had the number `since`, and was proven.
+    pub(super) fn answer_to(&mut self, reply_to: SocketAddr, since: Sequence) {
+        self.announce.reply_to = reply_to;
+        self.reply_to_since = since;
+        self.uplink.answer_to(reply_to);
     }
 
     /// Whether a datagram adds to what is known. If it does not, its signature is not worth a check.

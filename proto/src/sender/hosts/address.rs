@@ -19,6 +19,11 @@ impl Address {
         Self { addr, is_proven: false }
     }
 
+    /// Returns the address, which may not be proven.
+    pub(super) fn claimed(&self) -> SocketAddr {
+        self.addr
+    }
+
     /// Whether it is one of this machine.
     pub(super) fn is_at(&self, ip: IpAddr) -> bool {
         self.addr.ip() == ip

@@ -419,6 +419,12 @@ impl Hosts {
         self.settlement.are_all_busy()
     }
 
+    /// Returns the starts that have not sent their final report, with the addresses that their hellos came from.
+    pub(super) fn unsettled_starts(&self) -> impl Iterator<Item = (ReceiverId, SocketAddr, &Host)> {
+        let starts = self.by_id.iter().filter(|&(&id, _)| !is_settled(&self.settlement, id));
+        starts.map(|(&id, host)| (id, host.addr().claimed(), host))
+    }
+
     /// Whether some host has kept something of an earlier session.
     pub(super) fn is_resuming(&self) -> bool {
         self.is_resuming

@@ -205,6 +205,11 @@ impl RateControl {
         self.rate = self.rate.clamp(RATE_MIN.min(self.cap()), self.cap());
     }
 
+    /// Ignores the losses of the first `datagrams` of the push: their cause is known, and it is not the rate.
+    pub(super) fn forgive(&mut self, datagrams: u64) {
+        self.ignores_loss_until = self.ignores_loss_until.max(datagrams);
+    }
+
     /// The rate at which the push has sent since the last round; `None` where no time has passed since then.
     fn sending_rate(&mut self, now: Moment, sent_bits: f64) -> Option<f64> {
         let (before, bits) = self.sent_at.replace((now, sent_bits))?;
