@@ -2,9 +2,11 @@
 //! the only module that opens sockets.
 
 pub mod batch;
+pub mod downlink;
 pub mod interface;
 pub mod multicast;
 mod options;
+pub mod path;
 mod socket;
 pub mod transport;
 pub mod wake;

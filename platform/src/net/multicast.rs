@@ -12,7 +12,7 @@ use socket2::{InterfaceIndexOrAddress, Socket};
 
 use super::interface::{Interface, on_link};
 use super::options;
-use super::socket::{self, Buffer, SocketError};
+use super::socket::{self, Buffer, Offload, SocketError};
 
 /// A multicast group: address and UDP port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,8 +137,8 @@ pub enum GroupError {
 pub(super) fn send_through(socket: &Socket, interface: &Interface, ttl: u8) -> Result<(), SocketError> {
     let choose = SocketError::at("choose the interface");
     match interface.addr {
-        IpAddr::V4(addr) => {
-            socket.set_multicast_if_v4(&addr).map_err(choose)?;
+        IpAddr::V4(_) => {
+            options::send_through_v4(socket, interface.index).map_err(choose)?;
             socket.set_multicast_ttl_v4(ttl.into()).map_err(SocketError::at("set the TTL"))
         }
         IpAddr::V6(_) => {
@@ -160,7 +160,11 @@ impl GroupReceiver {
     ///
     /// # Errors
     /// [`SocketError`] with the failed step.
-    pub fn join(membership: Membership, interface: &Interface) -> Result<Self, SocketError> {
+    pub fn join(
+        membership: Membership,
+        interface: &Interface,
+        offload: Offload,
+    ) -> Result<Self, SocketError> {
         // Bound to the group's address: datagrams to other addresses on this port are not received.
         let addr = on_link(membership.group.0, interface.index);
         let socket = socket::open(addr)?;
@@ -180,7 +184,9 @@ impl GroupReceiver {
         }
         join(&socket, addr, membership.source, interface.index).map_err(SocketError::at("join the group"))?;
         let buffer = socket::enlarge_receive_buffer(&socket, GROUP_BUFFER);
-        let _ = setsockopt(&socket, sockopt::UdpGroSegment, &true);
+        if offload == Offload::Used {
+            let _ = setsockopt(&socket, sockopt::UdpGroSegment, &true);
+        }
         let _ = setsockopt(&socket, sockopt::RxqOvfl, &1);
         socket.set_nonblocking(true).map_err(SocketError::at("set non-blocking"))?;
         Ok(Self { socket, buffer })

@@ -30,6 +30,17 @@ impl Buffer {
     }
 }
 
+/// Whether the kernel may send and receive several datagrams as one packet: generic segmentation offload (GSO) and generic
+/// receive offload (GRO) of UDP.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Offload {
+    /// Where the kernel can.
+    #[default]
+    Used,
+    /// Never: for drivers and virtual networks that damage or drop such packets.
+    Avoided,
+}
+
 /// A socket could not be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum SocketError {

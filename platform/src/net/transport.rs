@@ -8,18 +8,15 @@ use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::time::Duration;
 
-use glancecast_proto::sender::To;
-use nix::errno::Errno;
 use nix::sys::socket::{setsockopt, sockopt};
 
 use super::batch::Batch;
+pub use super::downlink::{Downlink, Followed, Refusal};
 use super::interface::{Interface, on_link};
-use super::multicast::{self, Group, GroupReceiver, Membership};
-use super::options;
+use super::multicast::{Group, GroupReceiver, Membership};
 use super::socket;
-pub use super::socket::{Buffer, SocketError};
+pub use super::socket::{Buffer, Offload, SocketError};
 
 /// The destinations of a push's datagrams: a group, unicast destinations, or both. Never empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,7 +78,7 @@ impl Destinations {
         datagram as u64 + UDP + u64::from(self.ip_header()) + ETHERNET
     }
 
-    fn all(&self) -> impl Iterator<Item = SocketAddr> {
+    pub(super) fn all(&self) -> impl Iterator<Item = SocketAddr> {
         self.group.map(Group::addr).into_iter().chain(self.unicast.iter().copied())
     }
 }
@@ -130,170 +127,6 @@ pub struct Marking {
     pub dscp: u8,
 }
 
-/// A sender's socket: it sends to all destinations and receives the hosts' answers at its own address.
-#[derive(Debug)]
-pub struct Downlink {
-    socket: UdpSocket,
-    destinations: Destinations,
-    /// The destinations, with the interface's link if an address needs one.
-    addrs: Box<[SocketAddr]>,
-    local: SocketAddr,
-    /// The length of every datagram of a GSO batch except the last, in bytes.
-    segment: usize,
-    segmentation: bool,
-    receive: Buffer,
-    send: Buffer,
-}
-
-impl Downlink {
-    /// Opens the socket on `interface`. Hosts answer to `reply_port`, 0 for any free one. The datagrams of a GSO batch
-    /// have `segment` bytes.
-    ///
-    /// # Errors
-    /// [`SocketError`] with the failed step.
-    pub fn open(
-        destinations: Destinations,
-        interface: &Interface,
-        reply_port: u16,
-        marking: Marking,
-        segment: usize,
-    ) -> Result<Self, SocketError> {
-        let first = destinations.first();
-        let socket = socket::open(first)?;
-        multicast::send_through(&socket, interface, marking.ttl)?;
-        socket::mark(&socket, first, marking.dscp)?;
-        options::never_fragment(&socket, first.is_ipv4()).map_err(SocketError::at("forbid fragments"))?;
-        let own = interface.socket_addr(reply_port);
-        socket.bind(&own.into()).map_err(SocketError::at("bind to the interface's address"))?;
-        let send = socket::enlarge_send_buffer(&socket, SEND_BUFFER);
-        let receive = socket::enlarge_receive_buffer(&socket, FEEDBACK_BUFFER);
-        socket.set_nonblocking(true).map_err(SocketError::at("set non-blocking"))?;
-        let segmentation = setsockopt(&socket, sockopt::UdpGsoSegment, &(segment as i32)).is_ok();
-        let socket = UdpSocket::from(socket);
-        let local = socket.local_addr().map_err(SocketError::at("read back the address"))?;
-        let addrs = destinations.all().map(|addr| on_link(addr, interface.index)).collect();
-        Ok(Self { socket, destinations, addrs, local, segment, segmentation, receive, send })
-    }
-
-    /// Returns the destinations.
-    pub fn destinations(&self) -> &Destinations {
-        &self.destinations
-    }
-
-    /// Returns the address to which hosts answer.
-    pub fn local_addr(&self) -> SocketAddr {
-        self.local
-    }
-
-    /// Returns the size of the buffer for the hosts' answers.
-    pub fn receive_buffer(&self) -> Buffer {
-        self.receive
-    }
-
-    /// Returns the size of the send buffer.
-    pub fn send_buffer(&self) -> Buffer {
-        self.send
-    }
-
-    /// Returns the total length of the Ethernet frames that the interface sends for one datagram, in bytes.
-    pub fn frame_bytes(&self, to: To, datagram: usize) -> u64 {
-        let copies = match to {
-            To::Everyone => self.addrs.len() as u64,
-            To::Host(_) => 1,
-        };
-        self.destinations.frame_bytes(datagram) * copies
-    }
-
-    /// Sends one datagram. To everyone, it blocks while the socket's buffer or the queue below is full. To a single
-    /// host, it tries once and ignores failure: a host that is gone must not end a push, and any other host asks again.
-    ///
-    /// # Errors
-    /// The system's permanent error, if no destination accepted the datagram.
-    pub fn send(&self, datagram: &[u8], to: To) -> io::Result<()> {
-        match to {
-            To::Everyone => {
-                any_took_it(self.addrs.iter().map(|&addr| patiently(|| self.send_to(datagram, addr))))
-            }
-            To::Host(host) => {
-                let _ = self.send_to(datagram, host);
-                Ok(())
-            }
-        }
-    }
-
-    /// Sends a GSO batch: datagrams of one length, of which the last may be shorter. It blocks while the socket's
-    /// buffer or the queue below is full.
-    ///
-    /// # Errors
-    /// The system's permanent error, if no destination accepted the batch.
-    pub fn send_batch(&mut self, batch: &[u8], to: To) -> io::Result<()> {
-        match to {
-            To::Host(host) => match self.send_batch_to(batch, host) {
-                // If unicast to one host fails, the batch still goes to everyone.
-                Err(_) => self.send_batch(batch, To::Everyone),
-                Ok(()) => Ok(()),
-            },
-            To::Everyone => {
-                any_took_it((0..self.addrs.len()).map(|i| self.send_batch_to(batch, self.addrs[i])))
-            }
-        }
-    }
-
-    fn send_batch_to(&mut self, batch: &[u8], addr: SocketAddr) -> io::Result<()> {
-        if self.segmentation {
-            match patiently(|| self.send_to(batch, addr)) {
-                // Devices without checksum offload and some tunnels refuse a batch only when it is sent.
-                Err(error) if refuses_segmentation(&error) => self.disable_segmentation(),
-                result => return result,
-            }
-        }
-        batch.chunks(self.segment).try_for_each(|datagram| patiently(|| self.send_to(datagram, addr)))
-    }
-
-    fn disable_segmentation(&mut self) {
-        let _ = setsockopt(&self.socket, sockopt::UdpGsoSegment, &0);
-        self.segmentation = false;
-    }
-
-    fn send_to(&self, bytes: &[u8], addr: SocketAddr) -> io::Result<()> {
-        self.socket.send_to(bytes, addr).map(|_| ())
-    }
-}
-
-impl AsFd for Downlink {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
-    }
-}
-
-/// Tries all destinations and fails if all fail. The machine notices the silence of hosts that cannot be reached.
-fn any_took_it(results: impl Iterator<Item = io::Result<()>>) -> io::Result<()> {
-    results.reduce(Result::or).expect("there is a destination")
-}
-
-/// Retries while the socket buffer (EAGAIN) or the device queue (ENOBUFS) is full: waiting loses nothing.
-fn patiently(mut send: impl FnMut() -> io::Result<()>) -> io::Result<()> {
-    loop {
-        match send() {
-            Err(error) if is_full(&error) => std::thread::sleep(FULL_WAIT),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            result => return result,
-        }
-    }
-}
-
-fn is_full(error: &io::Error) -> bool {
-    matches!(errno(error), Some(Errno::EAGAIN | Errno::ENOBUFS))
-}
-
-fn refuses_segmentation(error: &io::Error) -> bool {
-    matches!(errno(error), Some(Errno::EIO | Errno::EINVAL | Errno::EMSGSIZE | Errno::EOPNOTSUPP))
-}
-
-fn errno(error: &io::Error) -> Option<Errno> {
-    error.raw_os_error().map(Errno::from_raw)
-}
-
 /// A receiver's sockets: one for datagrams to everyone, and one for those to this host, which also sends answers.
 #[derive(Debug)]
 pub struct Uplink {
@@ -318,16 +151,23 @@ impl Uplink {
     ///
     /// # Errors
     /// [`SocketError`] with the failed step.
-    pub fn open(membership: Membership, interface: &Interface, dscp: u8) -> Result<Self, SocketError> {
+    pub fn open(
+        membership: Membership,
+        interface: &Interface,
+        dscp: u8,
+        offload: Offload,
+    ) -> Result<Self, SocketError> {
         let source = membership.source();
-        let everyone = GroupReceiver::join(membership, interface)?;
+        let everyone = GroupReceiver::join(membership, interface, offload)?;
         let own = interface.socket_addr(0);
         let socket = socket::open(own)?;
         socket::mark(&socket, own, dscp)?;
         socket.bind(&own.into()).map_err(SocketError::at("bind to the interface's address"))?;
         // The last host of a push gets its symbols here.
         socket::enlarge_receive_buffer(&socket, HOST_BUFFER);
-        let _ = setsockopt(&socket, sockopt::UdpGroSegment, &true);
+        if offload == Offload::Used {
+            let _ = setsockopt(&socket, sockopt::UdpGroSegment, &true);
+        }
         socket.set_nonblocking(true).map_err(SocketError::at("set non-blocking"))?;
         Ok(Self { everyone, source, host: socket.into(), interface: interface.index })
     }
@@ -372,27 +212,23 @@ impl Uplink {
 /// Maximum number of unicast destinations of one sender.
 const UNICAST_MAX: usize = 1024;
 
-/// A full socket buffer keeps the link busy until the next attempt: 3 ms at 10 Gbit/s with the kernel's overhead. A
-/// larger one is not faster, and the default holds only a few batches.
-const SEND_BUFFER: usize = 8 << 20;
-/// The time of a few frames at 1 Gbit/s.
-const FULL_WAIT: Duration = Duration::from_micros(50);
 /// Holds what a sender sends to a single host between two of its polls.
 const HOST_BUFFER: usize = 8 << 20;
-/// Holds the hellos of 10 000 hosts at once.
-const FEEDBACK_BUFFER: usize = 8 << 20;
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::thread::sleep;
+    use std::time::Duration;
+
+    use glancecast_proto::sender::To;
 
     #[test]
     fn every_receiver_of_a_machine_hears_the_group() {
         let (group, lo) = loopback("239.255.71.67:47167");
-        let receivers = [(); 3].map(|()| Uplink::open(everyone_of(group), &lo, 0).expect("joined"));
+        let receivers =
+            [(); 3].map(|()| Uplink::open(everyone_of(group), &lo, 0, Offload::Used).expect("joined"));
         let mut sender = downlink(group.into(), &lo);
-        assert!(sender.segmentation, "Linux 4.18");
         sender.send_batch(&[7; 2500], To::Everyone).expect("sent");
         for receiver in &receivers {
             let got = drain(receiver.everyone.as_fd());
@@ -403,13 +239,13 @@ mod tests {
     #[test]
     fn the_group_and_each_unicast_destination_get_every_datagram() {
         let (group, lo) = loopback("239.255.71.67:47169");
-        let member = Uplink::open(everyone_of(group), &lo, 0).expect("joined");
+        let member = Uplink::open(everyone_of(group), &lo, 0, Offload::Used).expect("joined");
         let hosts = [bound(), bound()];
         let addrs = hosts.each_ref().map(|host| host.local_addr().expect("bound"));
         for group in [Some(group), None] {
-            let mut sender = downlink(Destinations::new(group, addrs.to_vec()).expect("possible"), &lo);
-            for segmentation in [true, false] {
-                sender.segmentation &= segmentation;
+            let destinations = Destinations::new(group, addrs.to_vec()).expect("possible");
+            for offload in [Offload::Used, Offload::Avoided] {
+                let mut sender = open(destinations.clone(), &lo, offload);
                 let batch: Vec<u8> = (0..2500).map(|i| (i / 1000) as u8).collect();
                 sender.send(b"first", To::Everyone).expect("sent");
                 sender.send_batch(&batch, To::Everyone).expect("sent");
@@ -421,9 +257,8 @@ mod tests {
                 assert_eq!(heard(member.everyone.as_fd()), if group.is_some() { &expected[..] } else { &[] });
                 assert_eq!(heard(hosts[0].as_fd()), expected);
                 assert_eq!(heard(hosts[1].as_fd()), [&expected[..], &[b"to one"]].concat());
-                sender.disable_segmentation();
             }
-            let copies = 2 + u64::from(group.is_some());
+            let (copies, sender) = (2 + u64::from(group.is_some()), downlink(destinations, &lo));
             assert_eq!(sender.frame_bytes(To::Everyone, 1000), copies * (1000 + 42));
             assert_eq!(sender.frame_bytes(To::Host(addrs[0]), 1000), 1000 + 42);
         }
@@ -451,10 +286,10 @@ mod tests {
         for group in ["232.255.71.68:47168", "239.255.71.68:47168"] {
             let (group, mut lo) = loopback(group);
             let membership = Membership::new(group, Some(IpAddr::from([127, 0, 0, 2]))).expect("possible");
-            let receiver = Uplink::open(membership, &lo, 0).expect("joined");
+            let receiver = Uplink::open(membership, &lo, 0, Offload::Used).expect("joined");
             let senders = [1, 2, 3].map(|last| {
                 lo.addr = IpAddr::from([127, 0, 0, last]);
-                let sender = downlink(group.into(), &lo);
+                let mut sender = downlink(group.into(), &lo);
                 sender.send(&[last; 100], To::Everyone).expect("sent");
                 sender.local_addr()
             });
@@ -499,8 +334,12 @@ mod tests {
     }
 
     fn downlink(destinations: Destinations, interface: &Interface) -> Downlink {
+        open(destinations, interface, Offload::Used)
+    }
+
+    fn open(destinations: Destinations, interface: &Interface, offload: Offload) -> Downlink {
         let marking = Marking { ttl: 1, dscp: 8 };
-        Downlink::open(destinations, interface, 0, marking, 1000).expect("opened")
+        Downlink::open(destinations, interface, 0, marking, 1000, offload).expect("opened")
     }
 
     fn bound() -> UdpSocket {
