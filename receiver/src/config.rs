@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use glancecast_platform::multicast::{Group, Membership};
+use glancecast_platform::transport::Offload;
 use glancecast_platform::units::{Rate, UnitError, parse_duration};
 use glancecast_proto::ids::HostName;
 use serde::{Deserialize, Deserializer};
@@ -48,6 +49,10 @@ struct Settings {
     /// Differentiated services code point of the answers [default: 0, best effort: they are few, and a push waits for them]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..64))]
     dscp: Option<u8>,
+    /// Receive each datagram as a packet of its own, without generic receive offload (GRO): for drivers and virtual networks
+    /// that damage merged packets
+    #[arg(long = "no-offload", num_args = 0, default_missing_value = "false")]
+    offload: Option<bool>,
     /// The group's key file; twice while a key is being replaced: both are accepted
     #[arg(long, value_name = "FILE")]
     #[serde(default, deserialize_with = "one_or_more")]
@@ -103,6 +108,8 @@ pub struct Config {
     pub interface: Option<String>,
     /// Differentiated services code point of the answers, 0 to 63.
     pub dscp: u8,
+    /// Whether the kernel may merge datagrams.
+    pub offload: Offload,
     /// The key files; none for the well-known key.
     pub keys: Vec<PathBuf>,
     /// The senders whose pushes are accepted.
@@ -203,6 +210,11 @@ impl Args {
             membership,
             interface: given.interface.or(file.interface),
             dscp,
+            offload: if given.offload.or(file.offload).unwrap_or(true) {
+                Offload::Used
+            } else {
+                Offload::Avoided
+            },
             keys,
             senders: Senders::new(senders, insecure)?,
             state: state.map_err(|error| error.to_string())?,
@@ -368,6 +380,18 @@ mod tests {
         let config = resolve("insecure = true\nstore = \"directory:/tmp\"", &[]).expect("complete");
         assert_eq!(config.read_rate, ReadRate::Verifications);
         assert_eq!(config.store_options, StoreOptions::DEFAULT);
+    }
+
+    #[test]
+    fn the_kernel_merges_datagrams_unless_either_place_forbids_it() {
+        let offload = |file: &str, args: &[&str]| {
+            let file = format!("insecure = true\nstore = \"directory:/tmp\"\n{file}");
+            resolve(&file, args).expect("complete").offload
+        };
+        assert_eq!(offload("", &[]), Offload::Used);
+        assert_eq!(offload("offload = false", &[]), Offload::Avoided);
+        assert_eq!(offload("offload = true", &["--no-offload"]), Offload::Avoided);
+        assert_eq!(offload("offload = true", &[]), Offload::Used);
     }
 
     #[test]

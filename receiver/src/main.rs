@@ -97,7 +97,7 @@ fn prepare(config: &Config, once: bool) -> anyhow::Result<(ReceiveLoop, Stopper)
     if interface.chosen == Chosen::ByRoute && interface.is_loopback() {
         tracing::warn!("{}", LOOPBACK);
     }
-    let uplink = Uplink::open(config.membership, &interface, config.dscp)?;
+    let uplink = Uplink::open(config.membership, &interface, config.dscp, config.offload)?;
     rights::drop_capabilities().context("give up capabilities")?;
     let store = Store::open(&config.store, config.store_options).context("store")?;
     store.spawn_refresher().context("store")?;

@@ -14,6 +14,7 @@ use glancecast_platform::clock::wall;
 use glancecast_platform::interface::Interface;
 use glancecast_platform::keyfile;
 use glancecast_platform::multicast::{Group, GroupReceiver, Membership};
+use glancecast_platform::transport::Offload;
 use glancecast_proto::agree::AgreementKey;
 use glancecast_proto::ids::{HostName, ReceiverId, Sequence, SessionId};
 use glancecast_proto::seal::{Cipher, GroupKey};
@@ -51,7 +52,7 @@ impl Attacker {
         let group: Group = testbed.group().to_string().parse().expect("a testbed's group is one");
         let interface = Interface::find("lo", group).expect("the loopback interface");
         let membership = Membership::new(group, None).expect("a stage's group is not source-specific");
-        let ear = GroupReceiver::join(membership, &interface).expect("the group can be heard");
+        let ear = GroupReceiver::join(membership, &interface, Offload::Used).expect("the group can be heard");
         // Its address determines the interface for multicast.
         let mouth = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         mouth.set_multicast_loop_v4(true).expect("on loopback that is all there is");

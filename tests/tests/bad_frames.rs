@@ -9,7 +9,7 @@ use glancecast_platform::batch::Batch;
 use glancecast_platform::clock::{Clock, wall};
 use glancecast_platform::interface::Interface;
 use glancecast_platform::multicast::Group;
-use glancecast_platform::transport::{Downlink, Marking};
+use glancecast_platform::transport::{Downlink, Marking, Offload};
 use glancecast_platform::{keyfile, random};
 use glancecast_proto::agree::AgreementKey;
 use glancecast_proto::geometry::Geometry;
@@ -47,10 +47,11 @@ fn push(testbed: &Testbed, frames: &[Vec<u8>], plain: &[u8], receiver: &Process)
     let interface = Interface::choose(Some("lo"), group).expect("a loopback interface");
     let geometry = Geometry::new((frames.len() * BLOCK) as u64, 20, 1432).expect("in range");
     let marking = Marking { ttl: 1, dscp: 8 };
-    let downlink =
-        Downlink::open(group.into(), &interface, 0, marking, geometry.datagram_bytes()).expect("a downlink");
+    let mut downlink =
+        Downlink::open(group.into(), &interface, 0, marking, geometry.datagram_bytes(), Offload::Used)
+            .expect("a downlink");
     let clock = Clock::start();
-    let mut machine = Sender::new(clock.now(), config(geometry, &downlink, testbed.key()));
+    let mut machine = Sender::new(clock.now(), config(geometry, &mut downlink, testbed.key()));
     for (block, frame) in geometry.indices().zip(frames) {
         let encoding = Encoding::Zstd { encoded_len: frame.len() as u32 };
         let hash = BlockHash::of(geometry, block, plain);
@@ -70,7 +71,7 @@ fn push(testbed: &Testbed, frames: &[Vec<u8>], plain: &[u8], receiver: &Process)
             downlink.send(&out, transmit.to).expect("a way");
         }
         if let Some(job @ Job::Source { block, .. }) = machine.poll_job(JobRoom::ANY) {
-            send(&mut machine, &downlink, job, &frames[block.index()], geometry);
+            send(&mut machine, &mut downlink, job, &frames[block.index()], geometry);
         }
         let refusals = |block: usize| {
             let words = format!("block={block}");
@@ -86,7 +87,7 @@ fn push(testbed: &Testbed, frames: &[Vec<u8>], plain: &[u8], receiver: &Process)
     }
 }
 
-fn send(machine: &mut Sender, downlink: &Downlink, job: Job, frame: &[u8], geometry: Geometry) {
+fn send(machine: &mut Sender, downlink: &mut Downlink, job: Job, frame: &[u8], geometry: Geometry) {
     let shape = geometry.shape(frame.len() as u32);
     let mut symbols = frame.to_vec();
     symbols.resize(shape.source_bytes(), 0);
@@ -107,7 +108,7 @@ fn send(machine: &mut Sender, downlink: &Downlink, job: Job, frame: &[u8], geome
     machine.handle_sent(Clock::start().now(), job, last);
 }
 
-fn config(geometry: Geometry, downlink: &Downlink, key: &Path) -> SenderConfig {
+fn config(geometry: Geometry, downlink: &mut Downlink, key: &Path) -> SenderConfig {
     SenderConfig {
         session: SessionId(random::bytes().expect("randomness")),
         key: keyfile::load(key).expect("the testbed's key"),

@@ -12,8 +12,10 @@ pub(crate) mod rekey_report;
 
 use std::time::Duration;
 
+use glancecast_proto::wire::printable;
 use serde::Serialize;
 
+use crate::pipeline::line::OutageReport;
 use crate::request::LeftOut;
 
 /// A host that was chosen by its aggregate or zone, and is not waited for.
@@ -43,6 +45,32 @@ fn bare_row<const N: usize>(name: &str, state: &str, why: &str) -> [String; N] {
         i if i == N - 1 => why.to_owned(),
         _ => dash(),
     })
+}
+
+/// When the network of this machine took nothing.
+#[derive(Serialize)]
+struct Outages<'a> {
+    times: u32,
+    seconds: f64,
+    reason: Option<&'a str>,
+}
+
+impl<'a> Outages<'a> {
+    fn of(report: &'a OutageReport) -> Self {
+        Self { times: report.times, seconds: seconds(report.time), reason: report.reason.as_deref() }
+    }
+}
+
+/// Returns a line about the outages of this machine's network, if there were any that count.
+fn outages(report: &OutageReport) -> String {
+    let OutageReport { times, time, reason } = report;
+    let times = match times {
+        0 => return String::new(),
+        1 => "once".to_owned(),
+        times => format!("{times} times"),
+    };
+    let (seconds, reason) = (time.as_secs_f64(), printable(reason.as_deref().unwrap_or_default()));
+    format!("the network of this machine took nothing for {seconds:.1} s, {times}: {reason}\n")
 }
 
 /// Returns the cell of an unknown value.

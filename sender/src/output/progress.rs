@@ -58,6 +58,7 @@ impl Bar {
             (u64::from(progress.blocks_sent) * self.geometry.block_bytes()).min(self.geometry.object_bytes());
         self.bar.set_position(done);
         let left = match (progress.proven, done == self.geometry.object_bytes()) {
+            _ if progress.is_away => "the network is away".to_owned(),
             (true, true) if self.by_request => "hosts ask for what they lack".to_owned(),
             (true, true) => "finishing".to_owned(),
             (false, true) => "checking the source".to_owned(),

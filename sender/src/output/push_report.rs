@@ -6,7 +6,7 @@ use glancecast_proto::sender::{HostReceipt, HostRow, Pace, Verdict};
 use glancecast_proto::wire::{BaseName, Outcome, Pin};
 use serde::Serialize;
 
-use super::{Skipped, seconds};
+use super::{Outages, Skipped, seconds};
 use crate::pipeline::content::{ContentCounts, Spared};
 use crate::pipeline::wire_counts::WireCounts;
 use crate::request::{Confirmation, PushPlan, PushResult};
@@ -36,6 +36,7 @@ pub(crate) struct Report<'a> {
     rate_adapts: bool,
     wire: Wire,
     stages: Vec<Stage>,
+    outages: Outages<'a>,
     hosts: Vec<Host<'a>>,
     skipped: Vec<Skipped<'a>>,
     confirm: Option<&'a [Confirmation]>,
@@ -195,6 +196,7 @@ impl<'a> Report<'a> {
                 kinds: outcome.counts,
             },
             stages: outcome.stages.iter().map(Stage::new).collect(),
+            outages: Outages::of(&outcome.outages),
             hosts: outcome.rows.iter().map(Host::new).collect(),
             skipped: Skipped::of(&plan.targets.left_out),
             confirm: confirmations.as_deref(),

@@ -8,7 +8,7 @@ use glancecast_proto::wire::printable;
 use indicatif::{BinaryBytes, HumanCount};
 
 use super::columns::{Side, columns};
-use super::{dash, skipped_rows};
+use super::{dash, outages, skipped_rows};
 use crate::pipeline::push::Outcome;
 use crate::request::{Confirmation, EXISTING, PushResult};
 
@@ -118,6 +118,7 @@ fn summary(result: &PushResult) -> String {
     if let Some(root) = outcome.root {
         let _ = writeln!(text, "blake3 {root}");
     }
+    text.push_str(&outages(&outcome.outages));
     if let (Some(reason), Verdict::Incomplete) = (result.reason(), &outcome.verdict) {
         let _ = writeln!(text, "incomplete: {}", printable(&reason));
     }

@@ -7,7 +7,7 @@ use glancecast_proto::wire::{Finding, Held, Kept, Query};
 use serde::Serialize;
 
 use super::query_table::instant;
-use super::{Skipped, seconds};
+use super::{Outages, Skipped, seconds};
 use crate::request::{CopyVerdict, QueryPlan, QueryResult};
 
 #[derive(Serialize)]
@@ -23,6 +23,7 @@ pub(crate) struct Report<'a> {
     address: String,
     image: Option<Image<'a>>,
     seconds: f64,
+    outages: Outages<'a>,
     hosts: Vec<Host<'a>>,
     skipped: Vec<Skipped<'a>>,
 }
@@ -94,6 +95,7 @@ impl<'a> Report<'a> {
             address: interface.addr.to_string(),
             image,
             seconds: seconds(result.answers.time),
+            outages: Outages::of(&result.answers.outages),
             hosts: result.answers.rows.iter().map(Host::new).collect(),
             skipped: Skipped::of(left_out),
         }

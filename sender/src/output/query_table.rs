@@ -8,7 +8,7 @@ use glancecast_proto::wire::{About, Finding, Held, Kept, Query, printable};
 use indicatif::BinaryBytes;
 
 use super::columns::{Side, columns};
-use super::{bare_row, dash, seconds, skipped_rows};
+use super::{bare_row, dash, outages, seconds, skipped_rows};
 use crate::request::{CopyVerdict, QueryResult};
 
 /// Returns a row for each host, or for each copy if an image is sought, and a summary.
@@ -25,6 +25,7 @@ pub(crate) fn table(result: &QueryResult) -> String {
         text.push('\n');
     }
     text.push_str(&summary(result));
+    text.push_str(&outages(&result.answers.outages));
     if let Some(reason) = &result.reason {
         let _ = writeln!(text, "incomplete: {}", printable(reason));
     }

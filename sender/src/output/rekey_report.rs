@@ -7,6 +7,7 @@ use glancecast_proto::wire::printable;
 use serde::Serialize;
 
 use super::columns::{Side, columns};
+use super::{Outages, outages};
 use crate::request::{OldKey, Progress, RekeyHost, RekeyResult};
 
 /// Returns a row for each host, what has become of both keys, and the next step.
@@ -30,6 +31,7 @@ pub(crate) fn text(result: &RekeyResult) -> String {
         has + finished + awaited
     );
     let _ = writeln!(text, "{}", keys(result));
+    text.push_str(&outages(&result.outages));
     let _ = writeln!(text, "{}", next_step(result));
     text
 }
@@ -83,6 +85,7 @@ pub(crate) struct Report<'a> {
     installed: bool,
     finished: bool,
     exit_code: u8,
+    outages: Outages<'a>,
     hosts: Vec<Host<'a>>,
 }
 
@@ -106,6 +109,7 @@ impl<'a> Report<'a> {
             installed: result.installed,
             finished: result.finished,
             exit_code: result.exit_code(),
+            outages: Outages::of(&result.outages),
             hosts: result.hosts.iter().map(host).collect(),
         }
     }
@@ -115,6 +119,7 @@ impl<'a> Report<'a> {
 mod tests {
     use super::*;
     use crate::output::json;
+    use crate::pipeline::line::OutageReport;
 
     #[test]
     fn who_has_it_who_is_off_and_what_to_do_next() {
@@ -170,6 +175,7 @@ mod tests {
             finished,
             hosts: hosts.iter().map(host).collect(),
             old_key: OldKey::Retired,
+            outages: OutageReport::default(),
         }
     }
 }

@@ -12,6 +12,7 @@ use glancecast_proto::wire::DiscardCounts;
 
 use super::compress::Compression;
 use super::content::{ContentCounts, Spared};
+use super::line::OutageReport;
 use super::running::Running;
 use super::source::Source;
 use super::wire_counts::WireCounts;
@@ -22,6 +23,8 @@ pub struct Setup {
     pub sender: SenderConfig,
     /// The sockets to the hosts.
     pub downlink: Downlink,
+    /// The interface as the operator named it; `None` where the routing table chose it.
+    pub interface_named: Option<String>,
     /// The image.
     pub source: Box<dyn Source>,
     /// The spool's directory: it holds compressed blocks, and all others if the source cannot be read again.
@@ -47,6 +50,8 @@ pub struct Progress {
     pub proven: bool,
     /// The tally of the hosts.
     pub hosts: Tally,
+    /// Whether the network takes nothing at present.
+    pub is_away: bool,
 }
 
 /// The result of a push.
@@ -70,6 +75,8 @@ pub struct Outcome {
     pub discards: DiscardCounts,
     /// The time from the start to the end.
     pub time: Duration,
+    /// When the sender's own network took nothing.
+    pub outages: OutageReport,
     /// The time that the threads spent in each stage.
     pub stages: Vec<StageTime>,
 }

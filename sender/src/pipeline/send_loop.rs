@@ -8,17 +8,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use glancecast_platform::batch::Batch;
-use glancecast_platform::clock::Clock;
-use glancecast_platform::transport::Downlink;
 use glancecast_platform::wake::{Sleeper, Waker, sleep_precisely};
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::{BlockIndex, Sequence};
-use glancecast_proto::sender::{FinishedJob, Interleaver, Job, JobRoom, Sender, SenderEvent};
+use glancecast_proto::limits::END_OUTAGE_MAX;
+use glancecast_proto::sender::{FinishedJob, Interleaver, Job, JobRoom, Sender, SenderEvent, To, Transmit};
 use glancecast_proto::time::Moment;
 
 use super::content::{ContentCounts, Spared};
 use super::encode::{EncoderThread, Made, Prepared};
 use super::gso_batch::GsoBatch;
+use super::line::{Change, Line, NoUse, Offered, Step};
 use super::load::{Load, MadeBy, Symbol};
 use super::pace::{Pacer, SLEEP_MIN};
 use super::pack::{Packed, Symbols};
@@ -45,7 +45,9 @@ pub fn start(setup: Setup) -> io::Result<RunningPush> {
 /// The state of the send loop.
 pub(crate) struct SendLoop {
     machine: Sender,
-    downlink: Downlink,
+    line: Line,
+    /// What the network refused. Nothing else is sent before it is taken.
+    refused: Option<Unsent>,
     reader: Reader,
     /// `Some` as soon as there is a spool.
     encoder: Option<EncoderThread>,
@@ -60,11 +62,33 @@ pub(crate) struct SendLoop {
     out: Vec<u8>,
     sleeper: Sleeper,
     waker: Waker,
-    clock: Clock,
     control: Control<Progress>,
     told_at: Option<Moment>,
     geometry: Geometry,
     clocks: Clocks,
+}
+
+/// A datagram in `out`, or a batch, that the network refused.
+enum Unsent {
+    Control(Transmit),
+    Symbols(Batched),
+}
+
+/// Whether a push waits for its network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Waiting {
+    GoesOn,
+    Over,
+}
+
+/// The symbols of a batch that are not sent yet.
+#[derive(Clone, Copy)]
+struct Batched {
+    to: To,
+    /// The bytes of the batch that were taken.
+    from: usize,
+    repair: u64,
+    source: u64,
 }
 
 impl SendLoop {
@@ -72,8 +96,8 @@ impl SendLoop {
         let (geometry, pace) = (setup.sender.geometry, setup.sender.pace);
         let (sleeper, waker) = Sleeper::new()?;
         let clocks = clocks();
-        let clock = Clock::start();
-        let machine = Sender::new(clock.now(), setup.sender);
+        let line = Line::new(setup.downlink, setup.interface_named, Some(setup.sender.timeout));
+        let machine = Sender::new(line.now(), setup.sender);
         let reading = Reading {
             source: setup.source,
             spool: setup.spool,
@@ -85,7 +109,8 @@ impl SendLoop {
         let reader = Reader::start(reading, geometry, &waker, &clocks)?;
         let send_loop = Self {
             machine,
-            downlink: setup.downlink,
+            line,
+            refused: None,
             reader,
             encoder: None,
             batch: GsoBatch::new(geometry),
@@ -98,7 +123,6 @@ impl SendLoop {
             out: Vec::new(),
             sleeper,
             waker: waker.clone(),
-            clock,
             control,
             told_at: None,
             geometry,
@@ -110,17 +134,21 @@ impl SendLoop {
     /// Runs the push until it is over.
     pub(crate) fn run(mut self) -> Outcome {
         while !self.machine.is_finished() {
-            if let Err(error) = self.turn() {
-                if self.machine.verdict().is_some() {
-                    break; // the end could not be sent; the hosts have a timer for that
-                }
-                let destinations = self.downlink.destinations();
-                let reason =
-                    format!("cannot send to {destinations}: {error}; check the interface and its routes");
-                self.machine.handle_abort(self.clock.now(), &reason);
+            if self.control.is_stopped() {
+                self.machine.handle_abort(self.line.now(), "the push was interrupted");
+            }
+            if self.machine.verdict().is_some() {
+                self.line.wait_at_most(END_OUTAGE_MAX);
+            }
+            if !self.line.is_away() {
+                self.turn();
+            } else if self.wait_for_network() == Waiting::Over {
+                break; // the end could not be sent; the hosts have a timer for that
             }
         }
+        self.line.tell();
         self.tell_progress();
+        let outages = self.line.report();
         Outcome {
             verdict: self.machine.verdict().expect("the loop ends with one").clone(),
             root: self.machine.root(),
@@ -130,54 +158,114 @@ impl SendLoop {
             content: self.content,
             spared: Spared::of(&self.machine),
             discards: self.machine.discards().clone(),
-            time: self.machine.time().expect("the loop ends with a verdict"),
+            time: self.machine.time().expect("the loop ends with a verdict") + outages.time,
+            outages,
             stages: self.clocks.times(),
         }
     }
 
     /// Runs one iteration: handles feedback and blocks, sends control datagrams and one GSO batch, or sleeps if nothing
     /// is due.
-    fn turn(&mut self) -> io::Result<()> {
-        self.hear()?;
+    fn turn(&mut self) {
+        self.hear();
         self.take_read();
-        if self.control.is_stopped() {
-            self.machine.handle_abort(self.clock.now(), "the push was interrupted");
-        }
-        self.machine.handle_timeout(self.clock.now());
+        self.machine.handle_timeout(self.line.now());
         while let Some(event) = self.machine.poll_event() {
             tell_event(event);
         }
         self.tell_progress_sometimes();
-        self.say()?;
+        self.line.check_carrier();
+        self.say();
+        if self.line.is_away() {
+            return;
+        }
         self.drop_skipped();
         self.begin_jobs();
         if self.interleaver.is_empty() || self.machine.holds_symbols_back() {
-            self.pacer.idle(self.clock.nanos());
+            self.pacer.idle(self.line.nanos());
             return self.sleep(IDLE_SLEEP);
         }
         self.pacer.set_rate(self.machine.rate());
-        match self.pacer.wait(self.clock.nanos()) {
+        match self.pacer.wait(self.line.nanos()) {
             Duration::ZERO => self.send_train(),
-            wait if wait <= SLEEP_MIN => {
-                std::thread::yield_now();
-                Ok(())
-            }
+            wait if wait <= SLEEP_MIN => std::thread::yield_now(),
             wait => self.sleep(wait),
         }
     }
 
-    fn hear(&mut self) -> io::Result<()> {
-        for _ in 0..FEEDBACK_BATCHES_IN_A_ROW {
-            if self.feedback.receive(self.downlink.as_fd())? == 0 {
-                break;
+    /// Waits while the network takes nothing, and offers it what it refused. Meanwhile nothing is heard, read or sent: the
+    /// queues are bounded, and hosts repeat what they say.
+    fn wait_for_network(&mut self) -> Waiting {
+        self.tell_progress_sometimes();
+        match self.line.next_step() {
+            // Stopped by a person, who is not kept waiting for the sake of the end.
+            _ if self.control.is_stopped() => return Waiting::Over,
+            Step::GiveUp if self.machine.verdict().is_some() => return Waiting::Over,
+            Step::GiveUp => {
+                let reason = self.line.verdict();
+                self.machine.handle_abort(self.line.now(), &reason);
+                return Waiting::Over;
             }
-            let now = self.clock.now();
+            Step::Wait(time) => {
+                let _ = self.sleeper.sleep([], time);
+            }
+            Step::Offer => match self.line.follow() {
+                Ok(Some(change)) => self.take_change(change),
+                Ok(None) => self.offer_again(),
+                Err(NoUse) => {}
+            },
+        }
+        Waiting::GoesOn
+    }
+
+    fn offer_again(&mut self) {
+        match self.refused.take() {
+            Some(Unsent::Control(transmit)) => self.send_control(transmit),
+            Some(Unsent::Symbols(batched)) => self.send_symbols(batched),
+            None => {}
+        }
+        if self.refused.is_none()
+            && let Some(change) = self.line.resume()
+        {
+            self.take_change(change);
+        }
+    }
+
+    fn take_change(&mut self, change: Change) {
+        let now = self.line.now();
+        match change {
+            Change::Over(lasted) => {
+                self.line.tell();
+                self.machine.handle_outage(now, lasted);
+                self.pacer.idle(self.line.nanos());
+            }
+            Change::ReplyTo(addr) => {
+                // What was to be said names the address that is gone. It counts as lost.
+                self.refused.take_if(|unsent| matches!(unsent, Unsent::Control(_)));
+                self.machine.handle_reply_to(now, addr);
+                self.offer_again();
+            }
+        }
+    }
+
+    fn hear(&mut self) {
+        for _ in 0..FEEDBACK_BATCHES_IN_A_ROW {
+            match self.feedback.receive(self.line.as_fd()) {
+                Ok(0) => break,
+                Ok(_) => {}
+                Err(error) => {
+                    // An error of an earlier datagram that ICMP reports, such as ECONNREFUSED. It is reported once.
+                    tracing::debug!(%error, "cannot receive");
+                    std::thread::sleep(RECEIVE_ERROR_SLEEP);
+                    break;
+                }
+            }
+            let now = self.line.now();
             for (from, datagram) in self.feedback.datagrams() {
                 // Why a datagram is discarded is counted by the machine.
                 let _ = self.machine.handle_datagram(now, from, datagram);
             }
         }
-        Ok(())
     }
 
     /// Takes in blocks only as fast as they are sent, which holds the reader back; zero blocks are not queued.
@@ -186,7 +274,7 @@ impl SendLoop {
             if self.fresh.len() >= FRESH_BLOCKS || self.machine.verdict().is_some() {
                 return;
             }
-            let now = self.clock.now();
+            let now = self.line.now();
             self.reader.make_ahead(self.machine.repair_ahead());
             self.reader.set_rate(self.machine.rate());
             match self.reader.next() {
@@ -226,14 +314,23 @@ impl SendLoop {
     }
 
     /// Sends control datagrams. They are few and small, so they do not wait for the pacer, but it counts them.
-    fn say(&mut self) -> io::Result<()> {
-        while let Some(transmit) = self.machine.poll_transmit(self.clock.now(), &mut self.out) {
-            self.downlink.send(&self.out, transmit.to)?;
-            self.counts.of(transmit.kind).add(1, self.out.len() as u64);
-            let frame_bytes = self.downlink.frame_bytes(transmit.to, self.out.len());
-            self.pacer.sent(self.clock.nanos(), frame_bytes);
+    fn say(&mut self) {
+        while !self.line.is_away()
+            && let Some(transmit) = self.machine.poll_transmit(self.line.now(), &mut self.out)
+        {
+            self.send_control(transmit);
         }
-        Ok(())
+    }
+
+    /// Sends the control datagram in `out`.
+    fn send_control(&mut self, transmit: Transmit) {
+        if self.line.send(&self.out, transmit.to) != Offered::Taken {
+            self.refused = Some(Unsent::Control(transmit));
+            return;
+        }
+        self.counts.of(transmit.kind).add(1, self.out.len() as u64);
+        let frame_bytes = self.line.downlink().frame_bytes(transmit.to, self.out.len());
+        self.pacer.sent(self.line.nanos(), frame_bytes);
     }
 
     /// Takes the next jobs: first those that were encoded, then blocks that were just read.
@@ -249,7 +346,7 @@ impl SendLoop {
                     self.machine.handle_hashes(job, hashes.as_deref());
                     continue;
                 }
-                Some(Err(error)) => self.machine.handle_abort(self.clock.now(), &error.to_string()),
+                Some(Err(error)) => self.machine.handle_abort(self.line.now(), &error.to_string()),
                 None => {}
             }
             let repair = self.encoder.as_ref().is_some_and(EncoderThread::has_room);
@@ -262,7 +359,7 @@ impl SendLoop {
     /// Has symbols hashed of which hosts suspect some to be forged.
     fn begin_hashes(&mut self) {
         while let Some(encoder) = self.encoder.as_mut().filter(|encoder| encoder.has_room())
-            && let Some(job) = self.machine.poll_proofs(self.clock.now())
+            && let Some(job) = self.machine.poll_proofs(self.line.now())
         {
             let entry = *self.machine.entry(job.block()).expect("only blocks that were read are suspected");
             encoder.give(job, entry, Made::ToHash);
@@ -275,7 +372,7 @@ impl SendLoop {
             self.interleaver.cut(|block| self.machine.needs_pass(block));
             self.finish_jobs();
         }
-        while let Some(block) = self.machine.poll_skip(self.clock.now()) {
+        while let Some(block) = self.machine.poll_skip(self.line.now()) {
             let (fresh, symbols) = self.fresh.pop_front().expect("it was read, and waits for its turn");
             assert_eq!(block, fresh);
             self.reader.recycle(symbols.bytes);
@@ -305,28 +402,37 @@ impl SendLoop {
         self.interleaver.put(job, source_symbols, Load { symbols, encoded_len, from });
     }
 
-    fn send_train(&mut self) -> io::Result<()> {
+    fn send_train(&mut self) {
         let to = self.machine.destination();
-        let frame_bytes = self.downlink.frame_bytes(to, self.geometry.datagram_bytes());
+        let frame_bytes = self.line.downlink().frame_bytes(to, self.geometry.datagram_bytes());
         let count = self.interleaver.symbols().min(self.batch.capacity()).min(self.pacer.batch(frame_bytes));
         let number = self.machine.take_sequences(count as u32);
         let start = Instant::now();
         let repair = self.seal(count, number);
-        let batch = self.batch.bytes();
-        self.clocks.add(Stage::Seal as usize, start, batch.len());
-        self.clocks.time(Stage::Send as usize, batch.len(), || self.downlink.send_batch(batch, to))?;
-        self.pacer.sent(self.clock.nanos(), count as u64 * frame_bytes);
+        self.clocks.add(Stage::Seal as usize, start, self.batch.bytes().len());
+        self.send_symbols(Batched { to, from: 0, repair, source: count as u64 - repair });
+    }
+
+    /// Sends the rest of the batch. Its symbols count once all of them are sent.
+    fn send_symbols(&mut self, batched: Batched) {
+        let Batched { to, from, repair, source } = batched;
+        let rest = &self.batch.bytes()[from..];
+        let offered = self.clocks.time(Stage::Send as usize, rest.len(), || self.line.send_batch(rest, to));
+        if let Offered::Refused(taken) = offered {
+            self.refused = Some(Unsent::Symbols(Batched { from: from + taken, ..batched }));
+            return;
+        }
+        let frame_bytes = self.line.downlink().frame_bytes(to, self.geometry.datagram_bytes());
+        self.pacer.sent(self.line.nanos(), (repair + source) * frame_bytes);
         let bytes = |count: u64| count * self.geometry.datagram_bytes() as u64;
-        let source = count as u64 - repair;
         self.counts.source.add(source, bytes(source));
         self.counts.repair.add(repair, bytes(repair));
         self.finish_jobs();
-        Ok(())
     }
 
     fn finish_jobs(&mut self) {
         while let Some(FinishedJob { job, load, last }) = self.interleaver.next_finished() {
-            self.machine.handle_sent(self.clock.now(), job, last);
+            self.machine.handle_sent(self.line.now(), job, last);
             match (load.from, &self.encoder) {
                 (MadeBy::Encoder, Some(encoder)) => encoder.recycle(load.symbols),
                 (MadeBy::Encoder, None) | (MadeBy::Reader, _) => self.reader.recycle(load.symbols),
@@ -347,13 +453,15 @@ impl SendLoop {
         repair
     }
 
-    fn sleep(&self, at_most: Duration) -> io::Result<()> {
-        let due = self.machine.poll_timeout().map_or(at_most, |(at, _)| at.since(self.clock.now()));
-        self.sleeper.sleep([self.downlink.as_fd()], due.min(at_most))
+    fn sleep(&self, at_most: Duration) {
+        let due = self.machine.poll_timeout().map_or(at_most, |(at, _)| at.since(self.line.now()));
+        if self.sleeper.sleep([self.line.as_fd()], due.min(at_most)).is_err() {
+            std::thread::sleep(RECEIVE_ERROR_SLEEP); // the kernel is out of memory
+        }
     }
 
     fn tell_progress_sometimes(&mut self) {
-        let now = self.clock.now();
+        let now = self.line.true_now();
         if self.told_at.is_none_or(|at| now.since(at) >= PROGRESS_GAP) {
             self.told_at = Some(now);
             self.tell_progress();
@@ -377,6 +485,7 @@ impl SendLoop {
             progress.rate = self.machine.rate();
             progress.proven = self.machine.root().is_some();
             progress.hosts = self.machine.tally();
+            progress.is_away = self.line.is_away();
         });
     }
 }
@@ -413,5 +522,8 @@ const FEEDBACK_BATCHES_IN_A_ROW: u32 = 4;
 
 /// The sleep when there is nothing to send; a block, a repair, a datagram or a timer ends it earlier.
 const IDLE_SLEEP: Duration = Duration::from_millis(200);
+
+/// Pause after an error of receiving, so that one that lasts costs little.
+const RECEIVE_ERROR_SLEEP: Duration = Duration::from_millis(1);
 
 const PROGRESS_GAP: Duration = Duration::from_millis(100);

@@ -15,6 +15,7 @@ use glancecast_proto::limits::HOSTS_MAX;
 
 use super::RekeyError;
 use crate::openstack::{CloudError, CloudErrorKind, SignatureError};
+use crate::pipeline::query::NetworkAway;
 use crate::pipeline::source::convert::ConvertError;
 use crate::pipeline::source::{OpenError, SourceError};
 
@@ -67,6 +68,10 @@ pub enum RequestError {
     NoKnownHosts,
     #[error(transparent)]
     Interface(#[from] InterfaceError),
+    #[error(
+        "{error}; it was there before, and did not come back within {seconds} s: set it up, and start again"
+    )]
+    InterfaceAway { error: InterfaceError, seconds: u64 },
     #[error("--mtu {mtu} is more than the MTU of interface {interface}, which is {max}")]
     Mtu { mtu: u16, interface: String, max: u32 },
     #[error(transparent)]
@@ -121,8 +126,8 @@ pub enum RequestError {
     Random(io::Error),
     #[error("cannot start a thread: {0}")]
     Start(io::Error),
-    #[error("cannot send to the group: {0}; check the interface and its routes")]
-    Send(io::Error),
+    #[error(transparent)]
+    Away(#[from] NetworkAway),
 }
 
 impl RequestError {
@@ -135,13 +140,14 @@ impl RequestError {
             },
             Self::Convert { error, .. } if error.is_usage() => ErrorKind::Usage,
             Self::Socket { .. }
+            | Self::InterfaceAway { .. }
             | Self::Unproven { .. }
             | Self::Convert { .. }
             | Self::Read { .. }
             | Self::Source(_)
             | Self::Random(_)
             | Self::Start(_)
-            | Self::Send(_) => ErrorKind::Failed,
+            | Self::Away(_) => ErrorKind::Failed,
             _ => ErrorKind::Usage,
         }
     }

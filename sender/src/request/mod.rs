@@ -20,11 +20,14 @@ mod targets;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use glancecast_platform::interface::Interface;
-use glancecast_platform::transport::{Destinations, Downlink, Marking};
+use glancecast_platform::path::at_present;
+use glancecast_platform::transport::{Destinations, Downlink, Marking, Offload};
 use glancecast_platform::{keyfile, random};
 use glancecast_proto::agree::AgreementKey;
+use glancecast_proto::limits::OUTAGE_MAX;
 use glancecast_proto::seal::GroupKey;
 use zeroize::Zeroizing;
 
@@ -56,6 +59,8 @@ pub struct Network {
     pub reply_port: u16,
     /// TTL and DSCP.
     pub marking: Marking,
+    /// Whether the kernel may cut batches into datagrams.
+    pub offload: Offload,
 }
 
 impl Network {
@@ -63,12 +68,35 @@ impl Network {
         Ok(Interface::choose(self.interface.as_deref(), self.destinations.first())?)
     }
 
+    /// Returns the interface `before` as it is at present. While it is away it is waited for: it was there before, and what
+    /// was done since then is not worth less than a push that is under way.
+    async fn again(&self, before: &Interface) -> Result<Interface, RequestError> {
+        let (since, mut is_told) = (Instant::now(), false);
+        loop {
+            let error = match at_present(before, self.interface.as_deref(), self.destinations.first()) {
+                Ok(interface) => return Ok(interface),
+                Err(error) => error,
+            };
+            if since.elapsed() >= OUTAGE_MAX {
+                return Err(RequestError::InterfaceAway { error, seconds: OUTAGE_MAX.as_secs() });
+            }
+            if !std::mem::replace(&mut is_told, true) {
+                tracing::warn!("{error}; waiting for it to come back");
+            }
+            tokio::time::sleep(AGAIN_GAP).await;
+        }
+    }
+
     /// Opens the sockets, for datagrams of at most `segment` bytes.
     fn open(&self, interface: &Interface, segment: usize) -> Result<Downlink, RequestError> {
-        Downlink::open(self.destinations.clone(), interface, self.reply_port, self.marking, segment)
+        let (destinations, offload) = (self.destinations.clone(), self.offload);
+        Downlink::open(destinations, interface, self.reply_port, self.marking, segment, offload)
             .map_err(|error| RequestError::Socket { interface: interface.name.clone(), error })
     }
 }
+
+/// Time between two looks for an interface that is away.
+const AGAIN_GAP: Duration = Duration::from_millis(200);
 
 /// The key that seals every datagram.
 #[derive(Clone, Debug, PartialEq, Eq)]

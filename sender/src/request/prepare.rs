@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use glancecast_platform::clock::wall;
 use glancecast_platform::interface::Interface;
+use glancecast_platform::path::path_mtu;
 use glancecast_platform::transport::Downlink;
 use glancecast_platform::units::{Rate, RateChoice};
 use glancecast_platform::{random, sender_keys};
@@ -70,13 +71,16 @@ impl PushRequest {
         let key = options.key.load()?;
         let signer = options.signing.load()?;
         let interface = options.network.interface()?;
-        let mtu = mtu(options.mtu, &interface)?;
-        let pace = pace(options.rate, &interface);
+        mtu(options.mtu, &interface, None)?;
         let cloud = options.cloud().await?;
         let targets = options.targets.resolve(cloud.as_ref()).await?;
         let base = base(options, cloud.as_ref()).await?;
         let image = OpenImage::open(options, cloud.as_ref(), observer).await?;
+        // The download and the conversion of an image may have taken long.
+        let interface = options.network.again(&interface).await?;
+        let pace = pace(options.rate, &interface);
         let destinations = &options.network.destinations;
+        let mtu = mtu(options.mtu, &interface, path_mtu(destinations, &interface))?;
         let geometry = Geometry::for_path(image.bytes, mtu, destinations.ip_header())?;
         let downlink = options.network.open(&interface, geometry.datagram_bytes())?;
         let config = SenderConfig {
@@ -110,7 +114,14 @@ impl PushRequest {
             confirm: options.confirm,
         };
         let (spool, compression) = (options.spool.clone(), options.compression);
-        let setup = Setup { sender: config, downlink, source: image.source, spool, compression };
+        let setup = Setup {
+            sender: config,
+            downlink,
+            interface_named: options.network.interface.clone(),
+            source: image.source,
+            spool,
+            compression,
+        };
         Ok(PreparedPush { plan, setup, feed: image.feed })
     }
 }
@@ -181,13 +192,16 @@ async fn base(options: &PushOptions, cloud: Option<&Cloud>) -> Result<Option<Bas
     BaseName::new(&name).map(Some).map_err(|error| fault(&error))
 }
 
-fn mtu(asked: Option<u16>, interface: &Interface) -> Result<u16, RequestError> {
-    let largest = interface.mtu.min(u32::from(MTU_MAX)) as u16;
+/// Returns the length of the longest packet: the one that is `asked` for, or what the interface and the routes through it
+/// take. A route is not known to be right for every host.
+fn mtu(asked: Option<u16>, interface: &Interface, path: Option<u32>) -> Result<u16, RequestError> {
+    let capped = |mtu: u32| mtu.min(u32::from(MTU_MAX)) as u16;
+    let largest = capped(interface.mtu);
     match asked {
         Some(mtu) if mtu > largest => {
             Err(RequestError::Mtu { mtu, interface: interface.name.clone(), max: interface.mtu })
         }
-        asked => Ok(asked.unwrap_or(largest)),
+        asked => Ok(asked.unwrap_or(path.map_or(largest, |path| largest.min(capped(path))))),
     }
 }
 
@@ -248,8 +262,11 @@ mod tests {
     #[test]
     fn packets_are_as_long_as_the_interface_lets_them_be() {
         let eth0 = interface(None);
-        assert_eq!((mtu(None, &eth0).ok(), mtu(Some(1_400), &eth0).ok()), (Some(1_500), Some(1_400)));
-        let error = mtu(Some(9_000), &eth0).expect_err("too long").to_string();
+        let found = |asked, path| mtu(asked, &eth0, path).ok();
+        assert_eq!((found(None, None), found(Some(1_400), None)), (Some(1_500), Some(1_400)));
+        assert_eq!((found(None, Some(1_280)), found(Some(1_400), Some(1_280))), (Some(1_280), Some(1_400)));
+        assert_eq!(found(None, Some(9_000)), Some(1_500));
+        let error = mtu(Some(9_000), &eth0, None).expect_err("too long").to_string();
         assert_eq!(error, "--mtu 9000 is more than the MTU of interface eth0, which is 1500");
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use glancecast_inspect::DiskFormat;
 use glancecast_platform::multicast::Group;
-use glancecast_platform::transport::Marking;
+use glancecast_platform::transport::{Marking, Offload};
 use glancecast_platform::units::RateChoice;
 use glancecast_proto::ids::ObjectName;
 use glancecast_proto::limits::{MTU_MAX, MTU_MIN};
@@ -132,6 +132,7 @@ impl PushOptions {
                 interface: None,
                 reply_port: 0,
                 marking: Marking { ttl: 1, dscp: 8 },
+                offload: Offload::Used,
             },
             rate: RateChoice::Auto,
             mtu: None,

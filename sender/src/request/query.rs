@@ -101,7 +101,8 @@ impl QueryRequest {
             wait: self.wait,
             expected: targets.expected,
         };
-        let running = query::start(config.clone(), downlink).map_err(RequestError::Start)?;
+        let running = query::start(config.clone(), downlink, self.network.interface.clone())
+            .map_err(RequestError::Start)?;
         let (network, left_out) = (self.network.clone(), targets.left_out);
         Ok(QueryRun { plan: QueryPlan { config, network, interface, left_out }, running })
     }
@@ -113,7 +114,7 @@ impl QueryRun {
     /// # Errors
     /// When the query's socket failed, so that it could not be sent.
     pub fn finish(self) -> Result<QueryResult, RequestError> {
-        let answers = self.running.join().map_err(RequestError::Send)?;
+        let answers = self.running.join()?;
         Ok(QueryResult::new(self.plan, answers))
     }
 }
@@ -165,7 +166,7 @@ pub(super) fn answer_bytes_max(ip_header: u16, mtu: u32) -> u16 {
 #[cfg(test)]
 mod tests {
     use glancecast_platform::multicast::Group;
-    use glancecast_platform::transport::Marking;
+    use glancecast_platform::transport::{Marking, Offload};
 
     use super::*;
 
@@ -193,6 +194,7 @@ mod tests {
             interface: Some("lo".into()),
             reply_port: 0,
             marking: Marking { ttl: 1, dscp: 0 },
+            offload: Offload::Used,
         };
         let request = QueryRequest {
             kind: QueryKind::Hosts,

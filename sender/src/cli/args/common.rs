@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use glancecast_platform::multicast::Group;
-use glancecast_platform::transport::Marking;
+use glancecast_platform::transport::{Marking, Offload};
 use glancecast_proto::ids::HostName;
 use glancecast_proto::known::UnknownHosts;
 use glancecast_proto::limits::HOSTS_MAX;
@@ -68,13 +68,17 @@ pub(crate) struct Network {
     /// TTL of datagrams to the group: 1 stays in the local network, each router takes one
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..))]
     ttl: u8,
+    /// Send each datagram with a call and as a packet of its own: for drivers and virtual networks that damage batches
+    #[arg(long)]
+    no_offload: bool,
 }
 
 impl Network {
     pub(super) fn marked(self, dscp: u8) -> request::Network {
-        let Self { group, interface, reply_port, ttl } = self;
+        let Self { group, interface, reply_port, ttl, no_offload } = self;
         let (destinations, marking) = (group.into(), Marking { ttl, dscp });
-        request::Network { destinations, interface, reply_port, marking }
+        let offload = if no_offload { Offload::Avoided } else { Offload::Used };
+        request::Network { destinations, interface, reply_port, marking, offload }
     }
 }
 

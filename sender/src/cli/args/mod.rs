@@ -189,6 +189,8 @@ mod tests {
             "hosts --everyone",
             "status ubuntu --sender-key /s",
             "send ubuntu --known-hosts /k --strict-hosts",
+            "send ubuntu --no-offload",
+            "hosts --no-offload",
             "verify ubuntu --known-hosts /k --strict-hosts",
             "hosts --forget c1 c2 --json",
         ] {
@@ -204,6 +206,7 @@ mod tests {
             "rekey --key /k --sender-key /s --resume --without c3 --wait 1s --timeout 5m",
             "rekey --key /k --sender-key /s --finish --known-hosts /h",
             "rekey --key /k --sender-key /s --again --without c8",
+            "rekey --key /k --sender-key /s --no-offload",
         ] {
             assert!(parse(&format!("glancecast {good}")).is_ok(), "{good}");
         }

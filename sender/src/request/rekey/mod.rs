@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use glancecast_platform::cli;
+use glancecast_platform::interface::Interface;
 use glancecast_platform::keyfile::{self, KeyFileError};
 use glancecast_platform::{random, sender_keys};
 use glancecast_proto::ids::HostName;
@@ -29,6 +30,7 @@ use self::query::Asked;
 pub use self::record::Progress;
 use self::record::{OLD_KEYS_MAX, Record};
 use super::{KnownHostsOptions, Network, RequestError};
+use crate::pipeline::line::OutageReport;
 
 /// A new group key for the hosts of a group. All its values are valid, so nothing has to be checked.
 #[derive(Clone, Debug)]
@@ -92,6 +94,8 @@ pub struct RekeyResult {
     pub hosts: BTreeMap<HostName, RekeyHost>,
     /// What became of the old key, as it was asked for.
     pub old_key: OldKey,
+    /// When the network took nothing.
+    pub outages: OutageReport,
 }
 
 /// A host at the end of a run.
@@ -166,6 +170,10 @@ pub enum RekeyError {
 struct Group {
     signer: SigningKey,
     known: KnownHosts,
+    /// The interface of the last query.
+    interface: Option<Interface>,
+    /// When the network took nothing, in all queries.
+    outages: OutageReport,
 }
 
 impl RekeyRequest {
@@ -177,7 +185,7 @@ impl RekeyRequest {
         let signer = sender_keys::load(&self.sender_key)?;
         let mut known = self.known_hosts.load()?;
         known.unknown = UnknownHosts::Refused;
-        let group = Group { signer, known };
+        let mut group = Group { signer, known, interface: None, outages: OutageReport::default() };
         [Some(&self.key), self.out.as_ref()]
             .into_iter()
             .flatten()
@@ -192,7 +200,7 @@ impl RekeyRequest {
         file.write(&record)?;
         let mut reasons = BTreeMap::new();
         if self.step != RekeyStep::Finish {
-            self.give(&group, &file, &mut record, &mut reasons).await?;
+            self.give(&mut group, &file, &mut record, &mut reasons).await?;
         }
         let installed = record.hosts.values().any(|at| matches!(at, Progress::Has | Progress::Finished));
         if installed {
@@ -200,7 +208,7 @@ impl RekeyRequest {
         }
         let all_have_it = record.at(Progress::Awaited).is_empty();
         if self.step == RekeyStep::Finish || all_have_it && self.old_key == OldKey::Retired {
-            self.retire(&group, &file, &mut record, &mut reasons).await?;
+            self.retire(&mut group, &file, &mut record, &mut reasons).await?;
         }
         let finished = record.is_finished() && installed;
         if finished {
@@ -212,7 +220,8 @@ impl RekeyRequest {
         };
         let hosts = record.hosts.iter().map(host).collect();
         let (into, record) = (record.into, files::record_path(&self.key));
-        Ok(RekeyResult { into, record, installed, finished, hosts, old_key: self.old_key })
+        let (old_key, outages) = (self.old_key, group.outages);
+        Ok(RekeyResult { into, record, installed, finished, hosts, old_key, outages })
     }
 
     /// Returns the result of going on with a replacement that is finished.
@@ -225,6 +234,7 @@ impl RekeyRequest {
             finished: true,
             hosts,
             old_key,
+            outages: OutageReport::default(),
         }
     }
 
@@ -276,12 +286,12 @@ impl RekeyRequest {
     /// is over. A host that already has it says so under the new key.
     async fn give(
         &self,
-        group: &Group,
+        group: &mut Group,
         file: &RecordFile,
         record: &mut Record,
         reasons: &mut BTreeMap<HostName, String>,
     ) -> Result<(), RequestError> {
-        let end = Instant::now() + self.timeout;
+        let end = self.end(group);
         let keys: Vec<GroupKey> = record.old.iter().chain([&record.new]).cloned().collect();
         loop {
             for under in &keys {
@@ -294,21 +304,27 @@ impl RekeyRequest {
                 note(record, reasons, &rows, Progress::Has);
                 file.write(record)?;
             }
-            if Instant::now() >= end {
+            if Instant::now() >= end + group.outages.time {
                 return Ok(());
             }
         }
     }
 
+    /// Returns when hosts are asked no more, were it not for outages of the network from now on, in which nobody is asked.
+    fn end(&self, group: &Group) -> Instant {
+        let now = Instant::now();
+        now.checked_sub(group.outages.time).unwrap_or(now) + self.timeout
+    }
+
     /// Has the hosts that have the new key retire the old ones.
     async fn retire(
         &self,
-        group: &Group,
+        group: &mut Group,
         file: &RecordFile,
         record: &mut Record,
         reasons: &mut BTreeMap<HostName, String>,
     ) -> Result<(), RequestError> {
-        let end = Instant::now() + self.timeout;
+        let end = self.end(group);
         loop {
             let having = record.at(Progress::Has);
             if having.is_empty() {
@@ -317,7 +333,7 @@ impl RekeyRequest {
             let rows = self.ask(group, &record.new, &having, Asked::Retire).await?;
             note(record, reasons, &rows, Progress::Finished);
             file.write(record)?;
-            if Instant::now() >= end {
+            if Instant::now() >= end + group.outages.time {
                 return Ok(());
             }
         }

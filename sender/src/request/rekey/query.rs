@@ -26,7 +26,7 @@ impl RekeyRequest {
     /// Asks these hosts, and no others, under this group key.
     pub(super) async fn ask(
         &self,
-        group: &Group,
+        group: &mut Group,
         under: &GroupKey,
         hosts: &[HostName],
         asked: Asked,
@@ -35,7 +35,11 @@ impl RekeyRequest {
             Asked::NewKey(key) => (Query::Rekey, Some(key)),
             Asked::Retire => (Query::Retire, None),
         };
-        let interface = self.network.interface()?;
+        let interface = match &group.interface {
+            Some(before) => self.network.again(before).await?,
+            None => self.network.interface()?,
+        };
+        group.interface = Some(interface.clone());
         let answer_bytes_max = answer_bytes_max(self.network.destinations.ip_header(), interface.mtu);
         let mut rows = Vec::new();
         for hosts in hosts.chunks(AUDIENCE_MAX as usize) {
@@ -54,9 +58,12 @@ impl RekeyRequest {
                 wait: self.wait,
                 expected: Expected::Named(hosts.iter().cloned().collect()),
             };
-            let mut running = query::start(config, downlink).map_err(RequestError::Start)?;
+            let mut running = query::start(config, downlink, self.network.interface.clone())
+                .map_err(RequestError::Start)?;
             running.ended().await;
-            rows.extend(running.join().map_err(RequestError::Send)?.rows);
+            let answers = running.join()?;
+            group.outages.add(answers.outages);
+            rows.extend(answers.rows);
         }
         Ok(rows)
     }

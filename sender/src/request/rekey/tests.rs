@@ -1,7 +1,7 @@
 use std::fs;
 
 use glancecast_platform::multicast::Group as MulticastGroup;
-use glancecast_platform::transport::Marking;
+use glancecast_platform::transport::{Marking, Offload};
 use glancecast_proto::sign::PublicKey;
 
 use super::*;
@@ -97,6 +97,7 @@ fn the_exit_code_says_whether_anything_is_left_to_do() {
             finished,
             hosts,
             old_key,
+            outages: OutageReport::default(),
         }
         .exit_code()
     };
@@ -124,6 +125,7 @@ fn request(dir: &tempfile::TempDir, step: RekeyStep) -> RekeyRequest {
             interface: Some("lo".into()),
             reply_port: 0,
             marking: Marking { ttl: 1, dscp: 0 },
+            offload: Offload::Used,
         },
         wait: Duration::from_millis(50),
         timeout: Duration::ZERO,
