@@ -13,6 +13,7 @@ pub mod image;
 pub mod netns;
 pub mod nova;
 pub mod openstack;
+pub mod outage;
 pub mod places;
 pub mod process;
 pub mod quota;

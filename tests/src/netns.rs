@@ -148,6 +148,26 @@ impl Lab {
         );
     }
 
+    /// Takes the interface of a host away for good, as a driver does that is loaded anew.
+    pub fn remove_interface(&self, host: &str) {
+        self.run(SWITCH, &format!("ip link del {host}"));
+    }
+
+    /// Makes the interface of a host anew, with another index and without an address.
+    pub fn make_interface(&self, host: &str) {
+        let namespace = self.namespace(host);
+        let steps = [
+            format!("link add {host} type veth peer name {} netns {namespace}", Self::INTERFACE),
+            format!("link set {host} master br0 up"),
+        ];
+        ip_batch(Some(&self.namespace(SWITCH)), steps.into_iter());
+    }
+
+    /// Takes the other end of a host's cable down or up.
+    pub fn set_port(&self, host: &str, state: &str) {
+        self.run(SWITCH, &format!("ip link set {host} {state}"));
+    }
+
     /// Sets another MTU on every host and on the switch.
     #[must_use]
     pub fn with_mtu(self, mtu: u16) -> Self {

@@ -28,6 +28,8 @@ pub struct Report {
     pub rate_adapts: bool,
     pub wire: Wire,
     pub stages: Vec<Stage>,
+    #[serde(default)]
+    pub outages: Outages,
     pub hosts: Vec<Host>,
     pub skipped: Vec<Skipped>,
     pub confirm: Option<Vec<Confirmation>>,
@@ -48,6 +50,15 @@ pub struct Confirmation {
     pub aggregate: String,
     pub asked: bool,
     pub answer_must_be: String,
+    pub reason: Option<String>,
+}
+
+/// When the sender's own network took nothing.
+#[derive(Debug, Default, Deserialize)]
+#[expect(missing_docs, reason = "the names are those of the JSON object, which the sender documents")]
+pub struct Outages {
+    pub times: u32,
+    pub seconds: f64,
     pub reason: Option<String>,
 }
 

@@ -9,6 +9,7 @@ mod mtu;
 mod network;
 mod one_way;
 mod openstack;
+mod outages;
 mod source_specific;
 mod sparse;
 mod timed;
