@@ -91,8 +91,8 @@ pub const ANSWERS_PER_SECOND_MAX: u32 = 2_000;
 /// closer together, and a recorded session must not be replayed later.
 pub const ANNOUNCE_SKEW_MAX: Duration = Duration::from_secs(300);
 
-/// The longest outage of the sender's own network that a push or a query waits for. Hosts give a silent sender up after as
-/// long (`SENDER_GONE_AFTER`).
+/// The longest outage of the sender's own network that a push or a query waits for. Hosts give a silent sender up after
+/// as long (`SENDER_GONE_AFTER`).
 pub const OUTAGE_MAX: Duration = Duration::from_secs(30);
 /// The same once the push has its verdict: hosts that miss its end wait for their own timer.
 pub const END_OUTAGE_MAX: Duration = Duration::from_secs(3);

@@ -44,7 +44,8 @@ pub enum OutageNews {
 }
 
 impl Outages {
-    /// Returns the state of a network that takes datagrams. The push or query ends at `until`, whatever its network does.
+    /// Returns the state of a network that takes datagrams. The push or query ends at `until`, whatever its network
+    /// does.
     pub fn new(until: Option<Moment>) -> Self {
         Self { until, longest: OUTAGE_MAX, current: None, stood: Duration::ZERO, told: 0, news: None }
     }

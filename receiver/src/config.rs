@@ -49,8 +49,8 @@ struct Settings {
     /// Differentiated services code point of the answers [default: 0, best effort: they are few, and a push waits for them]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..64))]
     dscp: Option<u8>,
-    /// Receive each datagram as a packet of its own, without generic receive offload (GRO): for drivers and virtual networks
-    /// that damage merged packets
+    /// Receive each datagram as a packet of its own, without generic receive offload (GRO): for drivers and virtual
+    /// networks that damage merged packets
     #[arg(long = "no-offload", num_args = 0, default_missing_value = "false")]
     offload: Option<bool>,
     /// The group's key file; twice while a key is being replaced: both are accepted

@@ -187,9 +187,9 @@ impl Downlink {
         self.destinations.frame_bytes(datagram) * copies
     }
 
-    /// Sends one datagram, of at most the length of those of a batch. To everyone, it blocks for up to [`FULL_MAX`] while
-    /// the socket's buffer or the queue below is full. To a single host, it tries once and ignores failure: a host that
-    /// is gone must not end a push, and any other host asks again.
+    /// Sends one datagram, of at most the length of those of a batch. To everyone, it blocks for up to [`FULL_MAX`]
+    /// while the socket's buffer or the queue below is full. To a single host, it tries once and ignores failure: a
+    /// host that is gone must not end a push, and any other host asks again.
     ///
     /// # Errors
     /// The refusal, if no destination accepted the datagram.
@@ -203,8 +203,8 @@ impl Downlink {
         }
     }
 
-    /// Sends a GSO batch: datagrams of one length, of which the last may be shorter. It blocks for up to [`FULL_MAX`] for
-    /// each destination while the socket's buffer or the queue below is full.
+    /// Sends a GSO batch: datagrams of one length, of which the last may be shorter. It blocks for up to [`FULL_MAX`]
+    /// for each destination while the socket's buffer or the queue below is full.
     ///
     /// # Errors
     /// The refusal, if no destination accepted all of the batch.
@@ -232,8 +232,8 @@ impl Downlink {
         }
     }
 
-    /// Sends a batch that was refused by an error that some devices and tunnels give for segmentation alone: without it.
-    /// Where the network takes no datagram either, segmentation was not the reason, and is used again later.
+    /// Sends a batch that was refused by an error that some devices and tunnels give for segmentation alone: without
+    /// it. Where the network takes no datagram either, segmentation was not the reason, and is used again later.
     fn send_unsegmented(
         &mut self,
         batch: &[u8],
@@ -278,13 +278,14 @@ fn on_links(destinations: &Destinations, interface: &Interface) -> Box<[SocketAd
     destinations.all().map(|addr| on_link(addr, interface.index)).collect()
 }
 
-/// Has the kernel cut what is sent with one call into datagrams of `bytes` bytes; 0 for none of it (udp(7), `UDP_SEGMENT`).
+/// Has the kernel cut what is sent with one call into datagrams of `bytes` bytes; 0 for none of it (udp(7),
+/// `UDP_SEGMENT`).
 fn set_segment(socket: &impl AsFd, bytes: usize) -> nix::Result<()> {
     setsockopt(socket, sockopt::UdpGsoSegment, &(bytes as i32))
 }
 
-/// Of several destinations one that took everything counts, else the one that took most. The machine notices the silence
-/// of hosts that cannot be reached.
+/// Of several destinations one that took everything counts, else the one that took most. The machine notices the
+/// silence of hosts that cannot be reached.
 fn better(one: Result<(), Refusal>, other: Result<(), Refusal>) -> Result<(), Refusal> {
     match (one, other) {
         (Ok(()), _) | (_, Ok(())) => Ok(()),

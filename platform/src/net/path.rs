@@ -1,5 +1,5 @@
-//! What the kernel knows of the way to a sender's destinations: how long a packet may be, and whether the interface has a
-//! carrier.
+//! What the kernel knows of the way to a sender's destinations: how long a packet may be, and whether the interface has
+//! a carrier.
 
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -17,9 +17,9 @@ use super::options;
 use super::socket::open;
 use super::transport::Destinations;
 
-/// Returns the length of the longest IP packet that reaches every destination through `interface` as far as this machine
-/// knows, in bytes: the smallest of the device's MTU and those of the routes and tunnels on top of it. `None` if the
-/// kernel does not say, as without a route.
+/// Returns the length of the longest IP packet that reaches every destination through `interface` as far as this
+/// machine knows, in bytes: the smallest of the device's MTU and those of the routes and tunnels on top of it. `None`
+/// if the kernel does not say, as without a route.
 pub fn path_mtu(destinations: &Destinations, interface: &Interface) -> Option<u32> {
     destinations.all().filter_map(|to| mtu_to(on_link(to, interface.index), interface)).min()
 }
@@ -34,9 +34,9 @@ fn mtu_to(to: SocketAddr, interface: &Interface) -> Option<u32> {
 }
 
 /// Returns the interface `before` as it is at present: the one of its name, or what the operator `named`, or if it was
-/// renamed the one with its index. It keeps its address as long as it has it, whatever other addresses it has. An interface
-/// that the routing table chose stays the one that it chose then: while its link is down, the routes may lead into another
-/// network.
+/// renamed the one with its index. It keeps its address as long as it has it, whatever other addresses it has. An
+/// interface that the routing table chose stays the one that it chose then: while its link is down, the routes may lead
+/// into another network.
 ///
 /// # Errors
 /// Those of [`Interface::find`].
@@ -82,8 +82,8 @@ impl CarrierWatch {
         Self { news, had: has_carrier(index) == Some(true), is_lost: false }
     }
 
-    /// Whether the interface with this index, which may have changed since the last call, had a carrier and is up without
-    /// one. As long as there is no news this costs one system call.
+    /// Whether the interface with this index, which may have changed since the last call, had a carrier and is up
+    /// without one. As long as there is no news this costs one system call.
     pub fn is_lost(&mut self, index: u32) -> bool {
         if self.has_news() {
             let carrier = has_carrier(index);

@@ -30,8 +30,8 @@ impl Buffer {
     }
 }
 
-/// Whether the kernel may send and receive several datagrams as one packet: generic segmentation offload (GSO) and generic
-/// receive offload (GRO) of UDP.
+/// Whether the kernel may send and receive several datagrams as one packet: generic segmentation offload (GSO) and
+/// generic receive offload (GRO) of UDP.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Offload {
     /// Where the kernel can.

@@ -278,8 +278,9 @@ impl Sender {
         Ok(())
     }
 
-    /// Acknowledges the hello of each host again. An interface that was made anew may have another hardware address: hosts
-    /// answer to the old one until they hear from the new one by unicast (RFC 826, packet reception; RFC 4861 section 7.2).
+    /// Acknowledges the hello of each host again. An interface that was made anew may have another hardware address:
+    /// hosts answer to the old one until they hear from the new one by unicast (RFC 826, packet reception; RFC 4861
+    /// section 7.2).
     pub(super) fn greet_again(&mut self, now: Moment) {
         let echoes = self.config.agreement.echo_key();
         for (receiver, to, host) in self.hosts.unsettled_starts() {

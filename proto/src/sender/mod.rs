@@ -242,8 +242,8 @@ impl Sender {
     }
 
     /// Notes that an outage of `lasted` is over, in which the time of this machine stood still
-    /// ([`Outages`](crate::outages::Outages)). The civil time and the time left for the push went on. What was lost as the
-    /// network went away says nothing about the rate.
+    /// ([`Outages`](crate::outages::Outages)). The civil time and the time left for the push went on. What was lost as
+    /// the network went away says nothing about the rate.
     pub fn handle_outage(&mut self, now: Moment, lasted: Duration) {
         self.config.started.0 += lasted.as_millis() as u64;
         self.config.timeout = self.config.timeout.saturating_sub(lasted);

@@ -1,8 +1,8 @@
 //! The line to the hosts: the socket, and what becomes of a push or a query while the network behind it takes nothing.
 //!
-//! A datagram that is refused stays with the caller, who offers it again when [`Line::next_step`] says so. Meanwhile the
-//! time of the machine stands still ([`Outages`]), and the socket follows its interface, which may come back with another
-//! index or address.
+//! A datagram that is refused stays with the caller, who offers it again when [`Line::next_step`] says so. Meanwhile
+//! the time of the machine stands still ([`Outages`]), and the socket follows its interface, which may come back with
+//! another index or address.
 
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -284,8 +284,8 @@ pub(crate) struct NoUse;
 const CARRIER_GAP: Duration = Duration::from_millis(50);
 /// The interface is looked up once an outage lasts: a firewall that limits the rate makes many short ones.
 const FOLLOWED_AFTER: Duration = Duration::from_millis(10);
-/// How long the address that hosts answer to is waited for on an interface that has another one: an interface that is set
-/// up anew may get its addresses one by one.
+/// How long the address that hosts answer to is waited for on an interface that has another one: an interface that is
+/// set up anew may get its addresses one by one.
 const ADDRESS_AWAITED: Duration = Duration::from_secs(3);
 
 #[cfg(test)]

@@ -71,7 +71,7 @@ pub enum RequestError {
     #[error(
         "{error}; it was there before, and did not come back within {seconds} s: set it up, and start again"
     )]
-    InterfaceAway { error: InterfaceError, seconds: u64 },
+    InterfaceAway { error: String, seconds: u64 },
     #[error("--mtu {mtu} is more than the MTU of interface {interface}, which is {max}")]
     Mtu { mtu: u16, interface: String, max: u32 },
     #[error(transparent)]

@@ -18,6 +18,7 @@ mod query_result;
 mod rekey;
 mod targets;
 
+use std::net::UdpSocket;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -68,14 +69,18 @@ impl Network {
         Ok(Interface::choose(self.interface.as_deref(), self.destinations.first())?)
     }
 
-    /// Returns the interface `before` as it is at present. While it is away it is waited for: it was there before, and what
-    /// was done since then is not worth less than a push that is under way.
+    /// Returns the interface `before` as it is at present. While it is away it is waited for: it was there before, and
+    /// what was done since then is not worth less than a push that is under way.
     async fn again(&self, before: &Interface) -> Result<Interface, RequestError> {
         let (since, mut is_told) = (Instant::now(), false);
         loop {
-            let error = match at_present(before, self.interface.as_deref(), self.destinations.first()) {
-                Ok(interface) => return Ok(interface),
-                Err(error) => error,
+            let present = at_present(before, self.interface.as_deref(), self.destinations.first());
+            let error = match present.map(|interface| (UdpSocket::bind(interface.socket_addr(0)), interface))
+            {
+                Ok((Ok(_), interface)) => return Ok(interface),
+                // An IPv6 address that was just added is not used before it is known to be no duplicate.
+                Ok((Err(error), interface)) => format!("{interface} cannot be bound to: {error}"),
+                Err(error) => error.to_string(),
             };
             if since.elapsed() >= OUTAGE_MAX {
                 return Err(RequestError::InterfaceAway { error, seconds: OUTAGE_MAX.as_secs() });

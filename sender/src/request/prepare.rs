@@ -192,8 +192,8 @@ async fn base(options: &PushOptions, cloud: Option<&Cloud>) -> Result<Option<Bas
     BaseName::new(&name).map(Some).map_err(|error| fault(&error))
 }
 
-/// Returns the length of the longest packet: the one that is `asked` for, or what the interface and the routes through it
-/// take. A route is not known to be right for every host.
+/// Returns the length of the longest packet: the one that is `asked` for, or what the interface and the routes through
+/// it take. A route is not known to be right for every host.
 fn mtu(asked: Option<u16>, interface: &Interface, path: Option<u32>) -> Result<u16, RequestError> {
     let capped = |mtu: u32| mtu.min(u32::from(MTU_MAX)) as u16;
     let largest = capped(interface.mtu);

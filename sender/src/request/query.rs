@@ -85,6 +85,7 @@ impl QueryRequest {
         };
         let targets = self.targets.resolve(cloud.as_ref()).await?;
         let query = self.kind.query(cloud.as_ref()).await?;
+        let interface = self.network.again(&interface).await?;
         let answer_bytes_max = answer_bytes_max(self.network.destinations.ip_header(), interface.mtu);
         let downlink = self.network.open(&interface, usize::from(answer_bytes_max))?;
         let config = QuerierConfig {

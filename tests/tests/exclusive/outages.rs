@@ -1,5 +1,5 @@
-//! The sender's network goes away for a while, at any moment of a push, a query or a new key, and comes back: everything
-//! goes on, and nothing was lost. What does not come back is named.
+//! The sender's network goes away for a while, at any moment of a push, a query or a new key, and comes back:
+//! everything goes on, and nothing was lost. What does not come back is named.
 
 use std::thread;
 use std::time::Duration;
@@ -234,8 +234,8 @@ impl Scene {
         });
     }
 
-    /// Takes something away in the middle of a push and gives it back. The push completes, its host has lost at most `lost`
-    /// datagrams, and its log tells of both moments once.
+    /// Takes something away in the middle of a push and gives it back. The push completes, its host has lost at most
+    /// `lost` datagrams, and its log tells of both moments once.
     #[track_caller]
     fn goes_on_after_the_loss_of(&self, needed: Needed, lost: u64, why: &str) {
         let mut push = self.push(&[]);

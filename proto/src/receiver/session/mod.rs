@@ -298,8 +298,8 @@ impl Session {
         announced.signer() == self.arrivals.signer().map(|signer| signer.key)
     }
 
-    /// Whether an announcement names another address to answer to, claims to be this session's sender's, and is newer than
-    /// the one with the present address.
+    /// Whether an announcement names another address to answer to, claims to be this session's sender's, and is newer
+    /// than the one with the present address.
     pub(super) fn is_answered_elsewhere(&self, announced: &Announced) -> bool {
         announced.announce.reply_to != self.announce.reply_to
             && announced.sequence > self.reply_to_since

@@ -310,7 +310,8 @@ impl RekeyRequest {
         }
     }
 
-    /// Returns when hosts are asked no more, were it not for outages of the network from now on, in which nobody is asked.
+    /// Returns when hosts are asked no more, were it not for outages of the network from now on, in which nobody is
+    /// asked.
     fn end(&self, group: &Group) -> Instant {
         let now = Instant::now();
         now.checked_sub(group.outages.time).unwrap_or(now) + self.timeout

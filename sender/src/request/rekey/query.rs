@@ -35,10 +35,8 @@ impl RekeyRequest {
             Asked::NewKey(key) => (Query::Rekey, Some(key)),
             Asked::Retire => (Query::Retire, None),
         };
-        let interface = match &group.interface {
-            Some(before) => self.network.again(before).await?,
-            None => self.network.interface()?,
-        };
+        let before = group.interface.take().map_or_else(|| self.network.interface(), Ok)?;
+        let interface = self.network.again(&before).await?;
         group.interface = Some(interface.clone());
         let answer_bytes_max = answer_bytes_max(self.network.destinations.ip_header(), interface.mtu);
         let mut rows = Vec::new();

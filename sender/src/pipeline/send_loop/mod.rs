@@ -1,6 +1,8 @@
 //! The send loop: the thread that owns the machine, the socket and the pacer. All its input arrives in bounded queues
 //! (blocks from the reader, symbols from the encoder, feedback from the socket), and it waits for nothing else.
 
+mod outage;
+
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::AsFd;
@@ -12,13 +14,13 @@ use glancecast_platform::wake::{Sleeper, Waker, sleep_precisely};
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::{BlockIndex, Sequence};
 use glancecast_proto::limits::END_OUTAGE_MAX;
-use glancecast_proto::sender::{FinishedJob, Interleaver, Job, JobRoom, Sender, SenderEvent, To, Transmit};
+use glancecast_proto::sender::{FinishedJob, Interleaver, Job, JobRoom, Sender, SenderEvent, Transmit};
 use glancecast_proto::time::Moment;
 
 use super::content::{ContentCounts, Spared};
 use super::encode::{EncoderThread, Made, Prepared};
 use super::gso_batch::GsoBatch;
-use super::line::{Change, Line, NoUse, Offered, Step};
+use super::line::{Line, Offered};
 use super::load::{Load, MadeBy, Symbol};
 use super::pace::{Pacer, SLEEP_MIN};
 use super::pack::{Packed, Symbols};
@@ -28,6 +30,7 @@ use super::read::{Read, Reader, Reading};
 use super::running::{Control, Running};
 use super::stages::{Clocks, Stage, clocks};
 use super::wire_counts::WireCounts;
+use outage::{Batched, Unsent, Waiting};
 
 /// Starts the threads of a push.
 ///
@@ -66,29 +69,6 @@ pub(crate) struct SendLoop {
     told_at: Option<Moment>,
     geometry: Geometry,
     clocks: Clocks,
-}
-
-/// A datagram in `out`, or a batch, that the network refused.
-enum Unsent {
-    Control(Transmit),
-    Symbols(Batched),
-}
-
-/// Whether a push waits for its network.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Waiting {
-    GoesOn,
-    Over,
-}
-
-/// The symbols of a batch that are not sent yet.
-#[derive(Clone, Copy)]
-struct Batched {
-    to: To,
-    /// The bytes of the batch that were taken.
-    from: usize,
-    repair: u64,
-    source: u64,
 }
 
 impl SendLoop {
@@ -136,8 +116,8 @@ impl SendLoop {
         while !self.machine.is_finished() {
             if self.control.is_stopped() {
                 self.machine.handle_abort(self.line.now(), "the push was interrupted");
-            }
-            if self.machine.verdict().is_some() {
+                self.line.wait_at_most(STOPPED_OUTAGE_MAX);
+            } else if self.machine.verdict().is_some() {
                 self.line.wait_at_most(END_OUTAGE_MAX);
             }
             if !self.line.is_away() {
@@ -190,61 +170,6 @@ impl SendLoop {
             Duration::ZERO => self.send_train(),
             wait if wait <= SLEEP_MIN => std::thread::yield_now(),
             wait => self.sleep(wait),
-        }
-    }
-
-    /// Waits while the network takes nothing, and offers it what it refused. Meanwhile nothing is heard, read or sent: the
-    /// queues are bounded, and hosts repeat what they say.
-    fn wait_for_network(&mut self) -> Waiting {
-        self.tell_progress_sometimes();
-        match self.line.next_step() {
-            // Stopped by a person, who is not kept waiting for the sake of the end.
-            _ if self.control.is_stopped() => return Waiting::Over,
-            Step::GiveUp if self.machine.verdict().is_some() => return Waiting::Over,
-            Step::GiveUp => {
-                let reason = self.line.verdict();
-                self.machine.handle_abort(self.line.now(), &reason);
-                return Waiting::Over;
-            }
-            Step::Wait(time) => {
-                let _ = self.sleeper.sleep([], time);
-            }
-            Step::Offer => match self.line.follow() {
-                Ok(Some(change)) => self.take_change(change),
-                Ok(None) => self.offer_again(),
-                Err(NoUse) => {}
-            },
-        }
-        Waiting::GoesOn
-    }
-
-    fn offer_again(&mut self) {
-        match self.refused.take() {
-            Some(Unsent::Control(transmit)) => self.send_control(transmit),
-            Some(Unsent::Symbols(batched)) => self.send_symbols(batched),
-            None => {}
-        }
-        if self.refused.is_none()
-            && let Some(change) = self.line.resume()
-        {
-            self.take_change(change);
-        }
-    }
-
-    fn take_change(&mut self, change: Change) {
-        let now = self.line.now();
-        match change {
-            Change::Over(lasted) => {
-                self.line.tell();
-                self.machine.handle_outage(now, lasted);
-                self.pacer.idle(self.line.nanos());
-            }
-            Change::ReplyTo(addr) => {
-                // What was to be said names the address that is gone. It counts as lost.
-                self.refused.take_if(|unsent| matches!(unsent, Unsent::Control(_)));
-                self.machine.handle_reply_to(now, addr);
-                self.offer_again();
-            }
         }
     }
 
@@ -522,6 +447,9 @@ const FEEDBACK_BATCHES_IN_A_ROW: u32 = 4;
 
 /// The sleep when there is nothing to send; a block, a repair, a datagram or a timer ends it earlier.
 const IDLE_SLEEP: Duration = Duration::from_millis(200);
+
+/// The longest outage that a push waits for which a person has stopped: the end is worth no more of that person's time.
+const STOPPED_OUTAGE_MAX: Duration = Duration::from_millis(500);
 
 /// Pause after an error of receiving, so that one that lasts costs little.
 const RECEIVE_ERROR_SLEEP: Duration = Duration::from_millis(1);
