@@ -268,9 +268,9 @@ fn lab() -> Lab {
     Lab::build(&Shape { receivers: 1, offload: Offload::Off, loss_per_mille: 0, rate: None })
 }
 
-const IMAGE_BYTES: u64 = 6 << 20;
+const IMAGE_BYTES: u64 = 4 << 20;
 /// How long something is taken away: several times what passes before it is told.
-const AWAY: Duration = Duration::from_millis(900);
+const AWAY: Duration = Duration::from_millis(700);
 /// Datagrams that may be lost in the queues of a link that goes away unnoticed for a moment: a tenth of a second's.
 const FEW: u64 = 300;
 const LINK_GROUP: &str = "[ff12::4743]:7167";
