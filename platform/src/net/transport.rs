@@ -1,8 +1,8 @@
 //! Transport of a push's datagrams to the hosts ([`Downlink`]), and of a receiver's answers back ([`Uplink`]).
 //!
-//! The machines decide for whom a datagram is ([`To`]), and this module how it is sent: by multicast to a group, by
-//! unicast to each of some destinations, or both. All copies of a datagram are equal. Nothing here allocates per
-//! datagram.
+//! The machines decide for whom a datagram is ([`To`](glancecast_proto::sender::To)), and this module how it is sent:
+//! by multicast to a group, by unicast to each of some destinations, or both. All copies of a datagram are equal.
+//! Nothing here allocates per datagram.
 
 use std::fmt;
 use std::io;

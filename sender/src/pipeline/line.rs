@@ -1,6 +1,6 @@
 //! The line to the hosts: the socket, and what becomes of a push or a query while the network behind it takes nothing.
 //!
-//! A datagram that is refused stays with the caller, who offers it again when [`Line::next_step`] says so. Meanwhile
+//! A datagram that is refused stays with the caller, who offers it again when `Line::next_step` says so. Meanwhile
 //! the time of the machine stands still ([`Outages`]), and the socket follows its interface, which may come back with
 //! another index or address.
 
