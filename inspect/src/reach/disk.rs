@@ -61,7 +61,8 @@ fn partition(head: &[u8]) -> Option<Told> {
     if !mbr::is_boot_sector(sector) || mbr::check(sector).is_err() {
         return None;
     }
-    let entries = sector[446..510].chunks_exact(16).filter(|entry| entry[4] != 0 && entry[4] != GPT_PROTECTIVE);
+    let entries =
+        sector[446..510].chunks_exact(16).filter(|entry| entry[4] != 0 && entry[4] != GPT_PROTECTIVE);
     let ends = entries.map(|entry| (u64::from(le32(entry, 8)) + u64::from(le32(entry, 12))) * 512);
     ends.max().map(|end| ("a partition of its boot sector", end))
 }

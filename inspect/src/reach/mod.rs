@@ -20,7 +20,7 @@ pub use disk::Overhang;
 
 /// Checks that all that an image's tables name lies within it. `virtual_bytes` is the length of the disk.
 pub(crate) fn check(view: &mut View<'_>, format: Format, virtual_bytes: u64) -> Result<(), Stop> {
-    let mut reach = Reach::new(view);
+    let mut reach = Reach::new(view, format);
     match format {
         Format::Qcow2 => qcow2::check(&mut reach, virtual_bytes),
         Format::Vmdk => vmdk::check(&mut reach),
@@ -46,6 +46,7 @@ pub(crate) fn overhang(view: &mut View<'_>, format: Format) -> Result<Option<Ove
 /// Reads the tables of an image.
 struct Reach<'v, 'i> {
     view: &'v mut View<'i>,
+    format: Format,
     /// The bytes of tables that may still be read.
     budget: u64,
 }
@@ -53,7 +54,7 @@ struct Reach<'v, 'i> {
 /// Entries of equal length, one after the other.
 #[derive(Clone, Copy)]
 struct Table {
-    /// The format and the table, for messages.
+    /// Its name, for messages.
     what: &'static str,
     offset: u64,
     entries: u64,
@@ -61,9 +62,9 @@ struct Table {
 
 impl<'v, 'i> Reach<'v, 'i> {
     /// Tables of a sound image do not overlap, so that all of them together are shorter than the image.
-    fn new(view: &'v mut View<'i>) -> Self {
+    fn new(view: &'v mut View<'i>, format: Format) -> Self {
         let budget = view.bytes().min(TABLE_BYTES_MAX);
-        Self { view, budget }
+        Self { view, format, budget }
     }
 
     /// Lets tables be read again that the inspector may not remember: only [`TABLE_BYTES_MAX`] limits them then.
@@ -73,12 +74,19 @@ impl<'v, 'i> Reach<'v, 'i> {
 
     /// Checks that `bytes` from `offset` on lie within the image.
     fn within(&self, what: &str, offset: u64, bytes: u64) -> Result<(), Refusal> {
-        let has = self.view.bytes();
         match offset.checked_add(bytes) {
-            Some(end) if end <= has => Ok(()),
-            Some(end) => Err(cut_short(what, &format!("reaches to byte {end}"), has)),
-            None => Err(cut_short(what, &format!("is at byte {offset}"), has)),
+            Some(end) if end <= self.view.bytes() => Ok(()),
+            Some(end) => Err(self.cut_short(what, &format!("reaches to byte {end}"))),
+            None => Err(self.cut_short(what, &format!("is at byte {offset}"))),
         }
+    }
+
+    fn cut_short(&self, what: &str, reaches: &str) -> Refusal {
+        cut_short(self.format, self.view.bytes(), what, reaches)
+    }
+
+    fn malformed(&self, text: &str) -> Stop {
+        Refusal::new(Rule::MalformedHeader, format!("the {} {text}", self.format)).into()
     }
 
     /// Checks that the table lies within the image, then reads it a piece at a time and calls `visit` with each entry
@@ -88,18 +96,19 @@ impl<'v, 'i> Reach<'v, 'i> {
         table: Table,
         mut visit: impl FnMut(&mut Self, u64, [u8; N]) -> Result<(), Stop>,
     ) -> Result<(), Stop> {
-        if table.entries == 0 {
+        let Table { what, offset, entries } = table;
+        if entries == 0 {
             return Ok(()); // wherever it is
         }
-        let bytes = table.entries.checked_mul(N as u64).ok_or_else(|| too_large(table.what))?;
-        self.within(table.what, table.offset, bytes)?;
-        self.budget = self.budget.checked_sub(bytes).ok_or_else(|| too_large(table.what))?;
+        let bytes = entries.saturating_mul(N as u64);
+        self.within(what, offset, bytes)?;
+        self.budget = self.budget.checked_sub(bytes).ok_or_else(|| self.malformed(TABLES_TOO_LARGE))?;
         let mut index = 0;
-        while index < table.entries {
-            let entries = (table.entries - index).min((PIECE_BYTES / N) as u64);
-            let piece = self.view.exactly(table.what, table.offset + index * N as u64, entries as usize * N)?;
-            for entry in piece.chunks_exact(N) {
-                visit(self, index, *entry.first_chunk().expect("chunks of N bytes"))?;
+        while index < entries {
+            let count = (entries - index).min((PIECE_BYTES / N) as u64);
+            let piece = self.view.exactly(what, offset + index * N as u64, count as usize * N)?;
+            for &entry in piece.as_chunks::<N>().0 {
+                visit(self, index, entry)?;
                 index += 1;
             }
         }
@@ -107,22 +116,16 @@ impl<'v, 'i> Reach<'v, 'i> {
     }
 }
 
-fn cut_short(what: &str, reaches: &str, has: u64) -> Refusal {
+/// Returns the refusal of an image of `bytes` that does not have all of its `what`.
+pub(crate) fn cut_short(format: Format, bytes: u64, what: &str, reaches: &str) -> Refusal {
     let text = format!(
-        "the image is cut short: its {what} {reaches}, and it ends after {has} bytes; was all of it downloaded, and \
-         uploaded? Fetch it again, and compare its length and its checksum"
+        "the {format} is cut short: its {what} {reaches}, and it ends after {bytes} bytes; fetch or upload it again, and \
+         compare its length and its checksum with those of its publisher"
     );
     Refusal::new(Rule::CutShort, text)
 }
 
-fn too_large(what: &str) -> Refusal {
-    let text = format!("the image's tables are larger than itself, or than any sound image's: its {what}");
-    Refusal::new(Rule::MalformedHeader, text)
-}
-
-fn malformed(text: impl Into<String>) -> Stop {
-    Refusal::new(Rule::MalformedHeader, text).into()
-}
+const TABLES_TOO_LARGE: &str = "has tables that overlap, or that are larger than those of any sound image";
 
 /// Bytes of a table that are read at once.
 const PIECE_BYTES: usize = 64 << 10;

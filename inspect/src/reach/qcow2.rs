@@ -1,12 +1,11 @@
 //! The tables of qcow2 (QEMU's docs/interop/qcow2.rst), big-endian: refcounts, the two levels of the disk and of each
-//! snapshot, and persistent bitmaps.
+//! snapshot (L1, L2), and persistent bitmaps.
 //!
-//! QEMU writes no sound image of which a byte of the disk is missing. `qemu-img check` also accepts a cluster that
-//! merely begins within the image ("last cluster may be semi-allocated", `qcow2_inc_refcounts_imrt`): that is right for
-//! the part of the last cluster that is behind the end of the disk, and for a table of the first level, which is not
-//! padded. Here it is not right for the disk's own bytes.
+//! `qemu-img check` accepts a cluster that merely begins within the image: "last cluster of qcow2 image may be
+//! semi-allocated" (`qcow2_inc_refcounts_imrt`). The last cluster may lack what is behind the end of the disk, and an L1
+//! table is not padded. Bytes of the disk itself are always there in a sound image, and are required here.
 
-use super::{Reach, Table, malformed};
+use super::{Reach, Table};
 use crate::view::{HEAD_BYTES, Stop, be16, be32, be64};
 
 /// Checks all tables. `disk_bytes` is the length of the disk in the header.
@@ -20,11 +19,8 @@ pub(super) fn check(reach: &mut Reach<'_, '_>, disk_bytes: u64) -> Result<(), St
         reach.allow_shared_tables();
     }
     tables.check_refcounts(reach, be64(&header, REFCOUNTS), be32(&header, REFCOUNT_CLUSTERS))?;
-    let first_level = Table {
-        what: "qcow2's table of the first level (L1)",
-        offset: be64(&header, L1),
-        entries: u64::from(be32(&header, L1_ENTRIES)),
-    };
+    let first_level =
+        Table { what: "L1 table", offset: be64(&header, L1), entries: u64::from(be32(&header, L1_ENTRIES)) };
     tables.check_disk(reach, first_level, disk_bytes)?;
     tables.check_snapshots(reach, be64(&header, SNAPSHOTS), be32(&header, SNAPSHOTS_COUNT))?;
     if be32(&header, VERSION) >= 3 && be64(&header, AUTOCLEAR_FEATURES) & BITMAPS_ARE_VALID != 0 {
@@ -35,7 +31,7 @@ pub(super) fn check(reach: &mut Reach<'_, '_>, disk_bytes: u64) -> Result<(), St
 
 struct Tables {
     cluster_bits: u32,
-    /// The tables of the second level that were read. Snapshots share them.
+    /// The L2 tables that were read. Snapshots share them.
     seen: Seen,
 }
 
@@ -48,20 +44,24 @@ impl Tables {
     fn check_refcounts(&self, reach: &mut Reach<'_, '_>, offset: u64, clusters: u32) -> Result<(), Stop> {
         let bytes = u64::from(clusters) << self.cluster_bits;
         if bytes > REFCOUNT_TABLE_BYTES_MAX {
-            return Err(malformed(format!("the qcow2 has a refcount table of {bytes} bytes")));
+            return Err(reach.malformed(&format!("has a refcount table of {bytes} bytes")));
         }
-        let table = Table { what: "qcow2's refcount table", offset, entries: bytes / 8 };
+        let table = Table { what: "refcount table", offset, entries: bytes / 8 };
         reach.each(table, |reach, _, entry| {
             let block = u64::from_be_bytes(entry) & !RESERVED_BITS;
-            if block == 0 { Ok(()) } else { self.check_cluster(reach, "refcount block", block, self.cluster_bytes()) }
+            if block == 0 {
+                Ok(())
+            } else {
+                self.check_cluster(reach, "refcount block", block, self.cluster_bytes())
+            }
         })
     }
 
-    /// Checks a table of the first level, and what it names: tables of the second level, and the disk's data in those.
-    /// Of a cluster the part has to be there that is within `disk_bytes`; of one behind the disk's end, the beginning.
+    /// Checks an L1 table, the L2 tables that it names, and the data that these name. Of a cluster that part has to be
+    /// there which is within `disk_bytes`, and of one behind the end of the disk its beginning.
     fn check_disk(&mut self, reach: &mut Reach<'_, '_>, table: Table, disk_bytes: u64) -> Result<(), Stop> {
         if table.entries > L1_ENTRIES_MAX {
-            return Err(malformed(format!("the {} has {} entries", table.what, table.entries)));
+            return Err(reach.malformed(&format!("has an L1 table of {} entries", table.entries)));
         }
         let entries = self.cluster_bytes() / 8;
         let table_covers = entries << self.cluster_bits;
@@ -70,12 +70,12 @@ impl Tables {
             if offset == 0 {
                 return Ok(());
             }
-            self.check_cluster(reach, "table of the second level (L2)", offset, self.cluster_bytes())?;
+            self.check_cluster(reach, "L2 table", offset, self.cluster_bytes())?;
             if !self.seen.first_time(offset >> self.cluster_bits) {
                 return Ok(());
             }
             let begins = index.saturating_mul(table_covers);
-            let second = Table { what: "qcow2's table of the second level (L2)", offset, entries };
+            let second = Table { what: "L2 table", offset, entries };
             reach.each(second, |reach, index, entry| {
                 let at = begins.saturating_add(index << self.cluster_bits);
                 self.check_data(reach, u64::from_be_bytes(entry), disk_bytes.saturating_sub(at))
@@ -106,34 +106,34 @@ impl Tables {
         let end = (offset / SECTOR + 1 + further_sectors) * SECTOR;
         let missing = end.saturating_sub(reach.view.bytes());
         let end = if missing < SECTOR { end - missing } else { end };
-        Ok(reach.within("qcow2's compressed data", offset, end.saturating_sub(offset).max(1))?)
+        Ok(reach.within("compressed data", offset, end.saturating_sub(offset).max(1))?)
     }
 
     fn check_cluster(&self, reach: &Reach<'_, '_>, what: &str, offset: u64, bytes: u64) -> Result<(), Stop> {
         if !offset.is_multiple_of(self.cluster_bytes()) {
-            return Err(malformed(format!("the qcow2 has its {what} at byte {offset}, where no cluster begins")));
+            return Err(reach.malformed(&format!("has its {what} at byte {offset}, where no cluster begins")));
         }
-        Ok(reach.within(&format!("qcow2's {what}"), offset, bytes)?)
+        Ok(reach.within(what, offset, bytes)?)
     }
 
     /// Checks the table of internal snapshots, whose entries differ in length, and the disk of each.
     fn check_snapshots(&mut self, reach: &mut Reach<'_, '_>, offset: u64, count: u32) -> Result<(), Stop> {
         if count > SNAPSHOTS_MAX {
-            return Err(malformed(format!("the qcow2 has {count} snapshots")));
+            return Err(reach.malformed(&format!("has {count} snapshots")));
         }
         let mut at = offset;
         for _ in 0..count {
-            reach.within("qcow2's table of snapshots", at, SNAPSHOT_BYTES)?;
-            let snapshot = reach.view.exactly("qcow2's table of snapshots", at, SNAPSHOT_BYTES as usize)?;
+            reach.within("table of snapshots", at, SNAPSHOT_BYTES)?;
+            let snapshot = reach.view.exactly("table of snapshots", at, SNAPSHOT_BYTES as usize)?;
             let first_level = Table {
-                what: "qcow2's table of a snapshot (L1)",
+                what: "L1 table of a snapshot",
                 offset: be64(&snapshot, 0),
                 entries: u64::from(be32(&snapshot, 8)),
             };
             self.check_disk(reach, first_level, 0)?;
             let names = u64::from(be16(&snapshot, 12)) + u64::from(be16(&snapshot, 14));
             let bytes = SNAPSHOT_BYTES + u64::from(be32(&snapshot, 36)) + names;
-            reach.within("qcow2's table of snapshots", at, bytes)?;
+            reach.within("table of snapshots", at, bytes)?;
             at += bytes.next_multiple_of(8);
         }
         Ok(())
@@ -148,14 +148,14 @@ impl Tables {
         };
         let (count, bytes, mut at) = (be32(bitmaps, 0), be64(bitmaps, 8), be64(bitmaps, 16));
         if count > BITMAPS_MAX {
-            return Err(malformed(format!("the qcow2 has {count} bitmaps")));
+            return Err(reach.malformed(&format!("has {count} bitmaps")));
         }
-        reach.within("qcow2's directory of bitmaps", at, bytes)?;
+        reach.within("directory of bitmaps", at, bytes)?;
         for _ in 0..count {
-            reach.within("qcow2's directory of bitmaps", at, BITMAP_BYTES)?;
-            let bitmap = reach.view.exactly("qcow2's directory of bitmaps", at, BITMAP_BYTES as usize)?;
+            reach.within("directory of bitmaps", at, BITMAP_BYTES)?;
+            let bitmap = reach.view.exactly("directory of bitmaps", at, BITMAP_BYTES as usize)?;
             let table = Table {
-                what: "qcow2's table of a bitmap",
+                what: "table of a bitmap",
                 offset: be64(&bitmap, 0),
                 entries: u64::from(be32(&bitmap, 8)),
             };

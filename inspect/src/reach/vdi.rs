@@ -9,7 +9,7 @@ pub(super) fn check(reach: &mut Reach<'_, '_>, disk_bytes: u64) -> Result<(), St
     let header = reach.view.exactly("VDI header", 0, HEADER_BYTES)?;
     let field = |at| u64::from(le32(&header, at));
     let (data, block, extra) = (field(DATA_OFFSET), field(BLOCK_BYTES), field(BLOCK_EXTRA_BYTES));
-    let map = Table { what: "VDI's block map", offset: field(MAP_OFFSET), entries: field(BLOCKS) };
+    let map = Table { what: "block map", offset: field(MAP_OFFSET), entries: field(BLOCKS) };
     reach.each(map, |reach, index, entry| {
         let place = u32::from_le_bytes(entry);
         if place >= DISCARDED {
@@ -17,7 +17,7 @@ pub(super) fn check(reach: &mut Reach<'_, '_>, disk_bytes: u64) -> Result<(), St
         }
         let of_disk = disk_bytes.saturating_sub(index * block).min(block);
         let offset = u64::from(place).saturating_mul(block + extra).saturating_add(data);
-        Ok(reach.within("VDI's block", offset, extra + of_disk)?)
+        Ok(reach.within("block", offset, extra + of_disk)?)
     })
 }
 

@@ -2,22 +2,24 @@
 //! that begins behind the end of the image (`vhdx_check_bat_entries`). It does not refuse one that is cut, because its
 //! own fixed images end with the disk, within their last block.
 
-use super::{Reach, Table, malformed};
-use crate::view::{Stop, View, le32, le64};
-use crate::vhdx::{FILE_PARAMETERS, Guid, METADATA, METADATA_REGION, REGION_TABLE_OFFSET, REGIONS, Table as Items};
+use super::{Reach, Table};
+use crate::vhdx::{
+    FILE_PARAMETERS, Guid, METADATA, METADATA_REGION, REGION_TABLE_OFFSET, REGIONS, Table as Items,
+};
+use crate::view::{Stop, le32, le64};
 
 /// Checks that the log, all regions and all blocks lie within the image. `disk_bytes` is the length of the disk.
 pub(super) fn check(reach: &mut Reach<'_, '_>, disk_bytes: u64) -> Result<(), Stop> {
     check_log(reach)?;
     let regions = Items::read(reach.view, &REGIONS, REGION_TABLE_OFFSET)?;
     for region in regions.entries() {
-        reach.within("VHDX's region", le64(region, 16), u64::from(le32(region, 24)))?;
+        reach.within("region", le64(region, 16), u64::from(le32(region, 24)))?;
     }
     // An image without the table has no data, and QEMU does not open it.
     let Some(region) = regions.entry(&BAT_REGION)? else { return Ok(()) };
-    let blocks = Blocks::read(reach.view, le64(regions.required(&METADATA_REGION)?, 16))?;
+    let blocks = Blocks::read(reach, le64(regions.required(&METADATA_REGION)?, 16))?;
     let table = Table {
-        what: "VHDX's block allocation table",
+        what: "block allocation table",
         offset: le64(region, 16),
         entries: blocks.table_entries(disk_bytes),
     };
@@ -26,7 +28,7 @@ pub(super) fn check(reach: &mut Reach<'_, '_>, disk_bytes: u64) -> Result<(), St
         if !PRESENT.contains(&(entry & STATE_BITS)) {
             return Ok(());
         }
-        Ok(reach.within("VHDX's block", entry & OFFSET_BITS, blocks.bytes_at(index, disk_bytes))?)
+        Ok(reach.within("block", entry & OFFSET_BITS, blocks.bytes_at(index, disk_bytes))?)
     })
 }
 
@@ -41,7 +43,7 @@ fn check_log(reach: &mut Reach<'_, '_>) -> Result<(), Stop> {
         }
     }
     match newest {
-        Some((_, header)) => Ok(reach.within("VHDX's log", le64(&header, 72), u64::from(le32(&header, 68)))?),
+        Some((_, header)) => Ok(reach.within("log", le64(&header, 72), u64::from(le32(&header, 68)))?),
         None => Ok(()),
     }
 }
@@ -55,16 +57,16 @@ struct Blocks {
 
 impl Blocks {
     /// Reads the metadata at `base`.
-    fn read(view: &mut View<'_>, base: u64) -> Result<Self, Stop> {
-        let metadata = Items::read(view, &METADATA, base)?;
+    fn read(reach: &mut Reach<'_, '_>, base: u64) -> Result<Self, Stop> {
+        let metadata = Items::read(reach.view, &METADATA, base)?;
         let mut item = |id| {
             let offset = base.saturating_add(u64::from(le32(metadata.required(id)?, 16)));
-            let item = view.exactly("VHDX metadata", offset, 4)?;
+            let item = reach.view.exactly("VHDX metadata", offset, 4)?;
             Ok::<_, Stop>(u64::from(le32(&item, 0)))
         };
         let (bytes, sector) = (item(&FILE_PARAMETERS)?, item(&LOGICAL_SECTOR_SIZE)?);
         if !bytes.is_power_of_two() || !BLOCK_BYTES.contains(&bytes) || !SECTORS.contains(&sector) {
-            return Err(malformed(format!("the VHDX has blocks of {bytes} bytes, and sectors of {sector}")));
+            return Err(reach.malformed(&format!("has blocks of {bytes} bytes, and sectors of {sector}")));
         }
         Ok(Self { bytes, chunk: BITMAP_BLOCK_BYTES * 8 * sector / bytes })
     }

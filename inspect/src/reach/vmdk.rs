@@ -1,7 +1,7 @@
 //! The tables of a sparse VMDK (VMware's Virtual Disk Format 5.0, "Hosted Sparse Extents", "Stream-Optimized Compressed
 //! Sparse Extents"), little-endian: grain directories, grain tables, and grains. All places are sectors.
 
-use super::{Reach, Table, malformed};
+use super::{Reach, Table};
 use crate::view::{Stop, le32, le64};
 
 /// Checks both grain directories, and what they name. The footer, if there is one, was checked before.
@@ -11,13 +11,13 @@ pub(super) fn check(reach: &mut Reach<'_, '_>) -> Result<(), Stop> {
         let footer = reach.view.bytes().saturating_sub(FOOTER_FROM_END);
         header = reach.view.exactly("vmdk footer", footer, SECTOR as usize)?;
     }
-    let extent = Extent::read(&header)?;
+    let extent = Extent::read(reach, &header)?;
     // QEMU opens no image that ends before its first grain.
-    reach.within("vmdk's header and tables", 0, le64(&header, OVERHEAD).saturating_mul(SECTOR))?;
-    extent.check_directory(reach, "vmdk's grain directory", le64(&header, DIRECTORY))?;
+    reach.within("header", 0, le64(&header, OVERHEAD).saturating_mul(SECTOR))?;
+    extent.check_directory(reach, "grain directory", le64(&header, DIRECTORY))?;
     let redundant = le64(&header, REDUNDANT_DIRECTORY);
     if extent.flags & HAS_REDUNDANT_DIRECTORY != 0 && redundant != 0 && redundant != AT_END {
-        extent.check_directory(reach, "vmdk's redundant grain directory", redundant)?;
+        extent.check_directory(reach, "redundant grain directory", redundant)?;
     }
     Ok(())
 }
@@ -32,20 +32,24 @@ struct Extent {
 }
 
 impl Extent {
-    fn read(header: &[u8]) -> Result<Self, Stop> {
+    fn read(reach: &Reach<'_, '_>, header: &[u8]) -> Result<Self, Stop> {
         let (grain, table_entries) = (le64(header, GRAIN), u64::from(le32(header, TABLE_ENTRIES)));
         if !(1..=GRAIN_MAX).contains(&grain) || !(1..=TABLE_ENTRIES_MAX).contains(&table_entries) {
-            return Err(malformed(format!(
-                "the vmdk has grains of {grain} sectors, and grain tables of {table_entries} entries"
-            )));
+            let text = format!("has grains of {grain} sectors, and grain tables of {table_entries} entries");
+            return Err(reach.malformed(&text));
         }
         Ok(Self { flags: le32(header, FLAGS), capacity: le64(header, CAPACITY), grain, table_entries })
     }
 
-    fn check_directory(&self, reach: &mut Reach<'_, '_>, what: &'static str, sector: u64) -> Result<(), Stop> {
+    fn check_directory(
+        &self,
+        reach: &mut Reach<'_, '_>,
+        what: &'static str,
+        sector: u64,
+    ) -> Result<(), Stop> {
         let entries = self.capacity.div_ceil(self.grain * self.table_entries);
         if entries > DIRECTORY_ENTRIES_MAX {
-            return Err(malformed(format!("the {what} has {entries} entries")));
+            return Err(reach.malformed(&format!("has a {what} of {entries} entries")));
         }
         let directory = Table { what, offset: sector.saturating_mul(SECTOR), entries };
         reach.each(directory, |reach, index, entry| {
@@ -56,8 +60,8 @@ impl Extent {
             let first = index * self.table_entries;
             let grains = self.capacity.div_ceil(self.grain) - first;
             let entries = self.table_entries.min(grains);
-            reach.within("vmdk's grain table", sector * SECTOR, self.table_entries * 4)?;
-            let table = Table { what: "vmdk's grain table", offset: sector * SECTOR, entries };
+            reach.within("grain table", sector * SECTOR, self.table_entries * 4)?;
+            let table = Table { what: "grain table", offset: sector * SECTOR, entries };
             reach.each(table, |reach, index, entry| {
                 let sectors = (self.capacity - (first + index) * self.grain).min(self.grain);
                 self.check_grain(reach, u64::from(u32::from_le_bytes(entry)), sectors)
@@ -72,17 +76,17 @@ impl Extent {
         }
         let offset = sector * SECTOR;
         if self.flags & COMPRESSED == 0 {
-            return Ok(reach.within("vmdk's grain", offset, sectors * SECTOR)?);
+            return Ok(reach.within("grain", offset, sectors * SECTOR)?);
         }
-        reach.within("vmdk's grain", offset, 1)?;
+        reach.within("grain", offset, 1)?;
         // QEMU refuses a compressed grain of more than twice its length. So only the last ones can be cut.
         let is_last = reach.view.bytes() - offset < MARKER_BYTES + 2 * self.grain * SECTOR;
         if self.flags & MARKERS == 0 || !is_last {
             return Ok(());
         }
-        reach.within("vmdk's grain", offset, MARKER_BYTES)?;
-        let marker = reach.view.exactly("vmdk's grain", offset, MARKER_BYTES as usize)?;
-        Ok(reach.within("vmdk's grain", offset, MARKER_BYTES + u64::from(le32(&marker, 8)))?)
+        reach.within("grain", offset, MARKER_BYTES)?;
+        let marker = reach.view.exactly("grain", offset, MARKER_BYTES as usize)?;
+        Ok(reach.within("grain", offset, MARKER_BYTES + u64::from(le32(&marker, 8)))?)
     }
 }
 
