@@ -161,7 +161,11 @@ impl Tables {
             };
             reach.each(table, |reach, _, entry| {
                 let offset = u64::from_be_bytes(entry) & OFFSET_BITS;
-                if offset == 0 { Ok(()) } else { self.check_cluster(reach, "bitmap", offset, 1) }
+                if offset == 0 {
+                    Ok(())
+                } else {
+                    self.check_cluster(reach, "bitmap", offset, self.cluster_bytes())
+                }
             })?;
             let further = u64::from(be16(&bitmap, 18)) + u64::from(be32(&bitmap, 20));
             at += (BITMAP_BYTES + further).next_multiple_of(8);

@@ -1,6 +1,8 @@
 //! Images made by hand: small ones that pass, to be broken by the tests.
 #![allow(dead_code, reason = "each test uses some of them")]
 
+pub(crate) mod full;
+
 /// 1 GiB in a qcow2 of version 3, with nothing in it.
 pub(crate) fn qcow2() -> Vec<u8> {
     let mut image = vec![0; 4096];
