@@ -54,7 +54,11 @@ fn the_message_says_what_is_missing_and_what_to_do() {
 #[test]
 fn an_entry_of_any_table_that_points_beyond_the_end_is_refused() {
     let be = |value: u64| value.to_be_bytes().to_vec();
+    let with_size = with(full_qcow2(), 7 * 512 + 36, &16u32.to_be_bytes());
+    let with_size = with(with_size, 7 * 512 + 48, &(32u64 << 10).to_be_bytes());
+    judge(&with_size).unwrap();
     for (what, image, at, entry) in [
+        ("data", with(with_size, 88, &[0; 8])[..13 * 512 + 100].to_vec(), 9 * 512 + 8, be(13 * 512)),
         ("L1 table", full_qcow2(), QCOW2_L1, be(1 << 20)),
         ("L1 table", full_qcow2(), QCOW2_L1, be(u64::MAX)),
         ("L1 table", full_qcow2(), QCOW2_L1, be(14 * 512 - 4)),

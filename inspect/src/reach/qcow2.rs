@@ -116,7 +116,7 @@ impl Tables {
         Ok(reach.within(what, offset, bytes)?)
     }
 
-    /// Checks the table of internal snapshots, whose entries differ in length, and the disk of each.
+    /// Checks the table of internal snapshots, whose entries differ in length, and the tables of each.
     fn check_snapshots(&mut self, reach: &mut Reach<'_, '_>, offset: u64, count: u32) -> Result<(), Stop> {
         if count > SNAPSHOTS_MAX {
             return Err(reach.malformed(&format!("has {count} snapshots")));
@@ -124,17 +124,21 @@ impl Tables {
         let mut at = offset;
         for _ in 0..count {
             reach.within("table of snapshots", at, SNAPSHOT_BYTES)?;
-            let snapshot = reach.view.exactly("table of snapshots", at, SNAPSHOT_BYTES as usize)?;
+            let snapshot = reach.view.upto(at, SNAPSHOT_BYTES as usize + 16)?;
+            let (extra, names) =
+                (be32(&snapshot, 36), u64::from(be16(&snapshot, 12)) + u64::from(be16(&snapshot, 14)));
+            let bytes = SNAPSHOT_BYTES + u64::from(extra) + names;
+            reach.within("table of snapshots", at, bytes)?;
+            at += bytes.next_multiple_of(8);
             let first_level = Table {
                 what: "L1 table of a snapshot",
                 offset: be64(&snapshot, 0),
                 entries: u64::from(be32(&snapshot, 8)),
             };
-            self.check_disk(reach, first_level, 0)?;
-            let names = u64::from(be16(&snapshot, 12)) + u64::from(be16(&snapshot, 14));
-            let bytes = SNAPSHOT_BYTES + u64::from(be32(&snapshot, 36)) + names;
-            reach.within("table of snapshots", at, bytes)?;
-            at += bytes.next_multiple_of(8);
+            // The extra data: the length of the state of the machine, whose clusters are behind the disk's, and that of
+            // the disk. Older programs left it out.
+            let disk_bytes = if extra >= 16 { be64(&snapshot, 48) } else { 0 };
+            self.check_disk(reach, first_level, disk_bytes)?;
         }
         Ok(())
     }
