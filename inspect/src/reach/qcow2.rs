@@ -14,6 +14,7 @@ pub(super) fn check(reach: &mut Reach<'_, '_>, disk_bytes: u64) -> Result<(), St
     let mut tables = Tables {
         cluster_bits: be32(&header, CLUSTER_BITS),
         seen: Seen::new(reach.view.bytes() >> be32(&header, CLUSTER_BITS)),
+        beyond_budget: BEYOND_BYTES_MAX,
     };
     if !tables.seen.is_complete {
         reach.allow_shared_tables();
@@ -33,6 +34,8 @@ struct Tables {
     cluster_bits: u32,
     /// The L2 tables that were read. Snapshots share them.
     seen: Seen,
+    /// The bytes of L2 tables behind the end of their disk that may still be read.
+    beyond_budget: u64,
 }
 
 impl Tables {
@@ -75,6 +78,11 @@ impl Tables {
                 return Ok(());
             }
             let begins = index.saturating_mul(table_covers);
+            if begins >= disk_bytes {
+                let left = self.beyond_budget.checked_sub(self.cluster_bytes());
+                self.beyond_budget =
+                    left.ok_or_else(|| reach.malformed("has too many tables behind its disk"))?;
+            }
             let second = Table { what: "L2 table", offset, entries };
             reach.each(second, |reach, index, entry| {
                 let at = begins.saturating_add(index << self.cluster_bits);
@@ -243,6 +251,10 @@ const L1_ENTRIES_MAX: u64 = (32 << 20) / 8;
 const REFCOUNT_TABLE_BYTES_MAX: u64 = 8 << 20;
 const SNAPSHOTS_MAX: u32 = 65_536;
 const BITMAPS_MAX: u32 = 65_535;
+
+/// Behind the end of a disk are the state of a machine, in a snapshot, and what a disk had before it was made shorter.
+/// Tables of 1 GiB describe 8 TiB of it in the usual clusters.
+const BEYOND_BYTES_MAX: u64 = 1 << 30;
 
 /// The fixed part of a snapshot's entry, and of a bitmap's.
 const SNAPSHOT_BYTES: u64 = 40;

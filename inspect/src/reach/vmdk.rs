@@ -113,5 +113,5 @@ const MARKER_BYTES: u64 = 12;
 /// QEMU's limits (`vmdk_add_extent`).
 const GRAIN_MAX: u64 = 0x20_0000;
 const TABLE_ENTRIES_MAX: u64 = 512;
-/// For a disk of 2 TiB in the shortest grains. The usual ones, of 64 KiB, have a hundredth.
-const DIRECTORY_ENTRIES_MAX: u64 = 1 << 23;
+/// For a disk of 2 TiB in grains of 4 KiB, the shortest of the specification. The usual ones have 64 KiB.
+const DIRECTORY_ENTRIES_MAX: u64 = 1 << 20;
