@@ -1,4 +1,4 @@
-//! The cost of inspection: two builds of `glancecast` send the same sound images in turns, one-way over loopback.
+//! The cost of inspection: two builds of `glancecast` send the same sound images in turns, to a receiver on loopback.
 //!
 //! Prints each run, and for each image the medians and their ratio, which should be at most 1.03. The images are a raw
 //! disk of 8 GiB with 256 MiB of data, and a qcow2 of a disk of 2 GiB with 512 MiB of data, which is made raw first.
@@ -6,12 +6,13 @@
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use clap::Parser;
 use glancecast_bench::micro::{Numbers, median};
+use glancecast_tests::testbed::{Receiver, Testbed};
 
 #[derive(Debug, Parser)]
 struct Args {
@@ -32,55 +33,68 @@ struct Args {
 fn main() -> anyhow::Result<ExitCode> {
     let args = Args::parse();
     let new = std::env::current_exe()?.with_file_name("glancecast");
-    ensure!(new.is_file(), "{} is missing: build the programs", new.display());
+    for program in [&args.old, &new] {
+        ensure!(program.is_file(), "{} is missing", program.display());
+    }
     let directory = tempfile::tempdir_in(&args.spool)?;
+    let testbed = Testbed::loopback();
+    let receiver = testbed.receiver("r1", &[]);
+    let site = Site { testbed, receiver, spool: directory.path() };
     let raw = directory.path().join("disk.raw");
     write_disk(&raw, (8 << 30) / args.smaller, (256 << 20) / args.smaller)?;
     let qcow2 = write_qcow2(directory.path(), args.smaller)?;
     let mut passes = true;
     for image in [raw, qcow2] {
-        passes &= compare(&args, &new, &image, directory.path())?;
+        passes &= site.compare(&args, &new, &image)?;
     }
     Ok(if passes { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Sends an image in turns, prints the times, and returns whether the ratio of their medians is low enough.
-fn compare(args: &Args, new: &Path, image: &Path, spool: &Path) -> anyhow::Result<bool> {
-    let name = image.file_name().unwrap_or_default().to_string_lossy();
-    let mut times = [Vec::new(), Vec::new()];
-    // The first push of either finds a cold cache.
-    for program in [&args.old, new] {
-        send(program, image, spool)?;
-    }
-    for turn in 0..args.turns {
-        // The order alternates, because the second run finds a warmer cache.
-        let mut order = [0, 1];
-        order.rotate_left(turn % 2);
-        for build in order {
-            times[build].push(send([&args.old, new][build], image, spool)?.as_secs_f64());
-        }
-        let (old, new) = (times[0][turn], times[1][turn]);
-        println!("{name}, turn {turn:>2}: old {old:.3} s, new {new:.3} s, ratio {:.3}", new / old);
-    }
-    let [old, new] = times.map(median);
-    let ratio = new / old;
-    println!("{name}, median: old {old:.3} s, new {new:.3} s, ratio {ratio:.3} (at most {RATIO_MAX})");
-    Ok(ratio <= RATIO_MAX)
+/// Where the images are sent.
+struct Site<'a> {
+    testbed: Testbed,
+    receiver: Receiver,
+    spool: &'a Path,
 }
 
-/// Pushes an image to nobody and returns the time from start to end.
-fn send(program: &Path, image: &Path, spool: &Path) -> anyhow::Result<Duration> {
-    let mut command = Command::new(program);
-    command.arg("send").arg("--file").arg(image).arg("--spool").arg(spool);
-    command.arg("--known-hosts").arg(spool.join("known_hosts"));
-    command.args(["--one-way", "--overhead", "0%", "--rate", "20gbit", "--compress", "off", "--quiet"]);
-    command.args(["--insecure", "--unsigned", "--interface", "lo", "--group", "239.255.77.16:7216"]);
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    let begun = Instant::now();
-    let ended = command.status().with_context(|| program.display().to_string())?;
-    let took = begun.elapsed();
-    ensure!(ended.success(), "{}: {ended}", program.display());
-    Ok(took)
+impl Site<'_> {
+    /// Sends an image in turns, prints the times, and returns whether the ratio of their medians is low enough.
+    fn compare(&self, args: &Args, new: &Path, image: &Path) -> anyhow::Result<bool> {
+        let name = image.file_name().unwrap_or_default().to_string_lossy();
+        let mut times = [Vec::new(), Vec::new()];
+        // The first push of either finds a cold cache.
+        for program in [&args.old, new] {
+            self.send(program, image)?;
+        }
+        for turn in 0..args.turns {
+            // The order alternates, because the second run finds a warmer cache.
+            let mut order = [0, 1];
+            order.rotate_left(turn % 2);
+            for build in order {
+                times[build].push(self.send([&args.old, new][build], image)?.as_secs_f64());
+            }
+            let (old, new) = (times[0][turn], times[1][turn]);
+            println!("{name}, turn {turn:>2}: old {old:.3} s, new {new:.3} s, ratio {:.3}", new / old);
+        }
+        let [old, new] = times.map(median);
+        let ratio = new / old;
+        println!("{name}, median: old {old:.3} s, new {new:.3} s, ratio {ratio:.3} (at most {RATIO_MAX})");
+        Ok(ratio <= RATIO_MAX)
+    }
+
+    /// Pushes an image and returns the time from the start to the end of the program.
+    fn send(&self, program: &Path, image: &Path) -> anyhow::Result<Duration> {
+        let (image, spool) = (image.to_string_lossy(), self.spool.to_string_lossy());
+        let file = ["--file", &image, "--name", SENT_AS, "--hosts", "r1", "--spool", &spool];
+        let options = ["--rate", "5gbit", "--compress", "off"];
+        let begun = Instant::now();
+        let mut push = self.testbed.push_with(Command::new(program), &[&file[..], &options].concat());
+        let end = push.process.wait(PUSH_TIME);
+        let took = begun.elapsed();
+        ensure!(end.code() == Some(0), "{}: {:?}", program.display(), push.process.log_lines());
+        fs::remove_file(self.receiver.store.join(SENT_AS))?;
+        Ok(took)
+    }
 }
 
 /// Writes a sparse disk with pieces of 1 MiB of incompressible data at equal distances.
@@ -107,4 +121,6 @@ fn write_qcow2(directory: &Path, smaller: u64) -> anyhow::Result<PathBuf> {
     Ok(image)
 }
 
+const SENT_AS: &str = "image";
+const PUSH_TIME: Duration = Duration::from_secs(600);
 const RATIO_MAX: f64 = 1.03;
