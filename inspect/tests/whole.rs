@@ -281,6 +281,16 @@ fn disks() -> Vec<(&'static str, Vec<u8>)> {
         put(&mut disk, sector + 48, &(last - 5).to_le_bytes());
         disk
     };
+    // With an entry in the table, as Nova wants one.
+    let windows = |name: &[u8], at: usize, sector: &[u8], place: usize, sectors: u64| {
+        let mut disk = vec![0; 128 << 10];
+        put(&mut disk, 3, name);
+        put(&mut disk, at, sector);
+        put(&mut disk, place, &sectors.to_le_bytes());
+        put(&mut disk, 446, &[0x80, 0, 2, 0, 0x07, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0]);
+        put(&mut disk, 510, &[0x55, 0xAA]);
+        disk
+    };
     let mut mbr = vec![0; 128 << 10];
     put(&mut mbr, 446, &[0x80, 0, 2, 0, 0x83, 0, 0, 0, 8, 0, 0, 0, 8, 0, 0, 0]);
     put(&mut mbr, 462, &[0, 0, 2, 0, 0x82, 0, 0, 0, 16, 0, 0, 0, 240, 0, 0, 0]);
@@ -295,6 +305,14 @@ fn disks() -> Vec<(&'static str, Vec<u8>)> {
     put(&mut squashfs, 0, b"hsqs");
     put(&mut squashfs, 28, &[4, 0]);
     put(&mut squashfs, 40, &100_000u64.to_le_bytes());
+    let mut fat = vec![0; 128 << 10];
+    put(&mut fat, 11, &[0, 2, 4, 1, 0, 2, 0, 2, 0, 1, 0xF8]);
+    put(&mut fat, 54, b"FAT16   ");
+    let mut fat32 = fat.clone();
+    put(&mut fat32, 19, &[0, 0]);
+    put(&mut fat32, 32, &256u32.to_le_bytes());
+    put(&mut fat32, 54, b"\0\0\0");
+    put(&mut fat32, 82, b"FAT32   ");
     let mut disc = iso();
     put(&mut disc, (32 << 10) + 80, &20u32.to_le_bytes());
     put(&mut disc, (32 << 10) + 128, &2048u16.to_le_bytes());
@@ -305,6 +323,10 @@ fn disks() -> Vec<(&'static str, Vec<u8>)> {
         ("ext file system", ext),
         ("XFS", xfs),
         ("squashfs", squashfs),
+        ("FAT", fat),
+        ("FAT", fat32),
+        ("NTFS", windows(b"NTFS    ", 11, &[0, 2], 40, 255)),
+        ("exFAT", windows(b"EXFAT   ", 108, &[9], 72, 256)),
         ("volume of the disc", disc),
     ]
 }

@@ -35,9 +35,9 @@ pub(super) fn overhang(view: &mut View<'_>, format: Format) -> Result<Option<Ove
     let image_bytes = view.bytes();
     let head = view.upto(0, LOOKED_AT)?;
     let told = match format {
-        Format::Iso => [volume(&view.upto(VOLUME_DESCRIPTOR, VOLUME_BYTES)?), None, None, None, None],
-        Format::Gpt => [gpt(&head, 512), gpt(&head, 4096), partition(&head), None, None],
-        _ => [gpt(&head, 512), gpt(&head, 4096), ext(&head), xfs(&head), squashfs(&head)],
+        Format::Iso => vec![volume(&view.upto(VOLUME_DESCRIPTOR, VOLUME_BYTES)?)],
+        Format::Gpt => vec![gpt(&head, 512), gpt(&head, 4096), partition(&head), fat(&head), ntfs(&head)],
+        _ => vec![gpt(&head, 512), gpt(&head, 4096), ext(&head), xfs(&head), squashfs(&head), fat(&head)],
     };
     let longer = told.into_iter().flatten().find(|&(_, bytes)| bytes > image_bytes);
     Ok(longer.map(|(teller, disk_bytes)| Overhang { teller, disk_bytes, image_bytes }))
@@ -86,6 +86,31 @@ fn xfs(head: &[u8]) -> Option<Told> {
 /// The superblock of squashfs 4 (fs/squashfs/squashfs_fs.h).
 fn squashfs(head: &[u8]) -> Option<Told> {
     (head.starts_with(b"hsqs") && le16(head, 28) == 4).then(|| ("its squashfs file system", le64(head, 40)))
+}
+
+/// The boot sector of FAT (Microsoft's FAT specification 1.03, "Boot Sector and BPB").
+fn fat(head: &[u8]) -> Option<Told> {
+    let is_one = [54, 82].iter().any(|&at| head.get(at..).is_some_and(|name| name.starts_with(b"FAT")));
+    let sectors = match le16(head, 19) {
+        0 => u64::from(le32(head, 32)),
+        few => u64::from(few),
+    };
+    is_one.then(|| ("its FAT file system", sectors * u64::from(le16(head, 11))))
+}
+
+/// The boot sectors of NTFS, which has a copy behind its last sector, and of exFAT (Microsoft's exFAT specification,
+/// 3.1).
+fn ntfs(head: &[u8]) -> Option<Told> {
+    match head.get(3..11) {
+        Some(b"NTFS    ") => {
+            let sectors = le64(head, 40).saturating_add(1);
+            Some(("its NTFS file system", sectors.saturating_mul(u64::from(le16(head, 11)))))
+        }
+        Some(b"EXFAT   ") if head.get(108).is_some_and(|&bits| bits <= 12) => {
+            Some(("its exFAT file system", le64(head, 72).saturating_mul(1 << head[108])))
+        }
+        _ => None,
+    }
 }
 
 /// The primary volume descriptor of a disc (ECMA-119, 8.4).
