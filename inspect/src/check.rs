@@ -3,6 +3,7 @@
 use std::io::{self, Read, Seek};
 
 use crate::format::{DiskFormat, Format};
+use crate::reach::{self, Overhang};
 use crate::refusal::{Refusal, Rule};
 use crate::view::{Stop, View};
 use crate::vmdk::VmdkType;
@@ -45,6 +46,8 @@ pub struct Facts {
     pub format: Format,
     /// Size in bytes of the disk in the image; for a raw image, its own length.
     pub virtual_bytes: u64,
+    /// A raw image may say of itself that it is longer, which is no reason to refuse it.
+    pub overhang: Option<Overhang>,
 }
 
 /// An image was refused, or could not be read.
@@ -73,7 +76,8 @@ pub fn check<R: Read + Seek>(image: &mut R, claim: Claim, limits: &Limits<'_>) -
 }
 
 /// Checks an image of `bytes` by `head`: its first [`HEAD_BYTES`](crate::HEAD_BYTES), or all of a shorter one. Returns
-/// `None` if only [`check`] can check the image, because it needs the whole. This applies to some vmdk, vhd and vhdx.
+/// `None` if only [`check`] can check the image, because it needs the whole. This applies to formats with tables,
+/// if these are farther away.
 ///
 /// # Errors
 /// [`Refusal`] with the first rule that the image breaks.
@@ -129,7 +133,8 @@ fn judge(view: &mut View<'_>, claim: Claim, limits: &Limits<'_>) -> Result<Facts
         let text = format!("the image makes a disk of {virtual_bytes} bytes; at most {max} are allowed");
         return Err(Refusal::new(Rule::VirtualSize, text).into());
     }
-    Ok(Facts { format, virtual_bytes })
+    reach::check(view, format, virtual_bytes)?;
+    Ok(Facts { format, virtual_bytes, overhang: reach::overhang(view, format)? })
 }
 
 /// Returns the only format of an image. An ISO image that also boots as a disk begins with a partition table.

@@ -17,11 +17,12 @@
 //! ```
 //!
 //! - [`check()`] checks a whole image; [`check_head`] checks the first [`HEAD_BYTES`] of one that is still arriving,
-//!   which is enough for all but vmdk, vhd and vhdx. Both return [`Facts`] or a [`Refusal`], whose [`Rule`] has a
+//!   which is enough for a disk, and not for formats with tables that are farther away. Both return [`Facts`] or a [`Refusal`], whose [`Rule`] has a
 //!   stable name.
 //! - [`detect()`] only returns the formats that the bytes look like.
 //!
-//! All input is hostile: no value in an image makes this code panic, recurse, loop or allocate. It holds at most 1 MiB.
+//! All input is hostile: no value in an image makes this code panic, recurse, loop or allocate. It holds at most
+//! 10 MiB, and reads at most 16 GiB of an image's tables, each of them once.
 
 #![forbid(unsafe_code)]
 
@@ -32,6 +33,7 @@ mod format;
 mod mbr;
 mod qcow2;
 mod qed;
+mod reach;
 mod refusal;
 mod vdi;
 mod vhd;
@@ -42,6 +44,7 @@ mod vmdk;
 pub use check::{CheckError, Claim, Facts, Limits, check, check_head};
 pub use detect::detect;
 pub use format::{DiskFormat, Format, UnknownDiskFormat};
+pub use reach::Overhang;
 pub use refusal::{Refusal, Rule};
 pub use view::HEAD_BYTES;
 pub use vmdk::VmdkType;

@@ -29,8 +29,10 @@ named_enum! {
         SeveralFormats => "several-formats",
         /// Its header is complete.
         TruncatedHeader => "truncated-header",
-        /// Its header is consistent.
+        /// Its header and its tables are consistent.
         MalformedHeader => "malformed-header",
+        /// All that its own tables name lies within it.
+        CutShort => "cut-short",
         /// It needs no other image below it (backing file, parent, differencing disk).
         BackingFile => "backing-file",
         /// Its data is in the image, not in a file that it names (the external data file of qcow2).

@@ -22,7 +22,7 @@ pub(crate) fn check(view: &mut View<'_>) -> Result<u64, Stop> {
 }
 
 /// The beginning of a table.
-struct Layout {
+pub(crate) struct Layout {
     what: &'static str,
     signature: &'static [u8],
     count: fn(&[u8]) -> u32,
@@ -31,13 +31,13 @@ struct Layout {
 }
 
 /// A table of entries, each of which begins with an id.
-struct Table {
+pub(crate) struct Table {
     what: &'static str,
     entries: Vec<u8>,
 }
 
 impl Table {
-    fn read(view: &mut View<'_>, layout: &Layout, offset: u64) -> Result<Self, Stop> {
+    pub(crate) fn read(view: &mut View<'_>, layout: &Layout, offset: u64) -> Result<Self, Stop> {
         let table = view.exactly(&format!("VHDX {}", layout.what), offset, TABLE_BYTES)?;
         let count = (layout.count)(&table);
         if !table.starts_with(layout.signature) || count > ENTRIES_MAX {
@@ -48,14 +48,19 @@ impl Table {
         Ok(Self { what: layout.what, entries })
     }
 
+    /// Returns the entries that the table has room for.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = &[u8]> {
+        self.entries.chunks_exact(ENTRY_BYTES)
+    }
+
     /// Returns the entry with an id. Refuses duplicate ids, as QEMU does: other programs may use the other entry.
-    fn entry(&self, id: &Guid) -> Result<Option<&[u8]>, Refusal> {
-        let mut found = self.entries.chunks_exact(ENTRY_BYTES).filter(|entry| entry.starts_with(id));
+    pub(crate) fn entry(&self, id: &Guid) -> Result<Option<&[u8]>, Refusal> {
+        let mut found = self.entries().filter(|entry| entry.starts_with(id));
         let first = found.next();
         if found.next().is_some() { Err(malformed(self.what)) } else { Ok(first) }
     }
 
-    fn required(&self, id: &Guid) -> Result<&[u8], Refusal> {
+    pub(crate) fn required(&self, id: &Guid) -> Result<&[u8], Refusal> {
         self.entry(id)?.ok_or_else(|| malformed(self.what))
     }
 }
@@ -64,10 +69,10 @@ fn malformed(what: &str) -> Refusal {
     Refusal::new(Rule::MalformedHeader, format!("the VHDX has no {what} that makes sense"))
 }
 
-const REGION_TABLE_OFFSET: u64 = 192 << 10;
-const REGIONS: Layout =
+pub(crate) const REGION_TABLE_OFFSET: u64 = 192 << 10;
+pub(crate) const REGIONS: Layout =
     Layout { what: "region table", signature: b"regi", count: |table| le32(table, 8), first: 16 };
-const METADATA: Layout = Layout {
+pub(crate) const METADATA: Layout = Layout {
     what: "metadata table",
     signature: b"metadata",
     count: |table| u32::from(le16(table, 10)),
@@ -81,13 +86,13 @@ const ENTRY_BYTES: usize = 32;
 const ITEM_BYTES: usize = 8;
 const HAS_PARENT: u32 = 2;
 
-type Guid = [u8; 16];
+pub(crate) type Guid = [u8; 16];
 
 /// 8B7CA206-4790-4B9A-B8FE-575F050F886E
-const METADATA_REGION: Guid =
+pub(crate) const METADATA_REGION: Guid =
     [0x06, 0xA2, 0x7C, 0x8B, 0x90, 0x47, 0x9A, 0x4B, 0xB8, 0xFE, 0x57, 0x5F, 0x05, 0x0F, 0x88, 0x6E];
 /// CAA16737-FA36-4D43-B3B6-33F0AA44E76B
-const FILE_PARAMETERS: Guid =
+pub(crate) const FILE_PARAMETERS: Guid =
     [0x37, 0x67, 0xA1, 0xCA, 0x36, 0xFA, 0x43, 0x4D, 0xB3, 0xB6, 0x33, 0xF0, 0xAA, 0x44, 0xE7, 0x6B];
 /// 2FA54224-CD1B-4876-B211-5DBED83BF4B8
 const VIRTUAL_DISK_SIZE: Guid =

@@ -59,7 +59,7 @@ impl<'a> View<'a> {
         }
         match self {
             Self::Whole { image, .. } => {
-                let mut piece = Vec::new();
+                let mut piece = Vec::with_capacity(len);
                 image.seek(SeekFrom::Start(offset)).map_err(Stop::Io)?;
                 image.by_ref().take(len as u64).read_to_end(&mut piece).map_err(Stop::Io)?;
                 Ok(piece)
@@ -90,6 +90,10 @@ pub(crate) fn starts_with_any(bytes: &[u8], magics: &[&[u8]]) -> bool {
 }
 
 /// Returns a number in a header, or zero if the header is too short, which callers have excluded.
+pub(crate) fn be16(bytes: &[u8], at: usize) -> u16 {
+    u16::from_be_bytes(array(bytes, at))
+}
+
 pub(crate) fn be32(bytes: &[u8], at: usize) -> u32 {
     u32::from_be_bytes(array(bytes, at))
 }

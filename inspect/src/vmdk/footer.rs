@@ -2,17 +2,25 @@
 //! sector each. QEMU then uses the second header and ignores the first.
 
 use super::{AT_END, Header, MAGIC, SECTOR};
+use crate::format::Format;
+use crate::reach::cut_short;
 use crate::refusal::{Refusal, Rule};
 use crate::view::{Stop, View, le32, le64};
 
-/// Checks that the footer is valid and equals the header.
+/// Checks that the footer is valid and equals the header. Nothing like a footer is at the end of a download that broke
+/// off.
 pub(super) fn check(view: &mut View<'_>, header: Header) -> Result<(), Stop> {
+    let bytes = view.bytes();
+    let sectors = bytes / SECTOR as u64 * SECTOR as u64;
+    let footer = view.exactly("vmdk footer", sectors.saturating_sub(FOOTER_BYTES as u64), FOOTER_BYTES)?;
+    if !is_marker(&footer[..SECTOR], FOOTER_MARKER) && !footer[SECTOR..].starts_with(MAGIC) {
+        return Err(cut_short(Format::Vmdk, bytes, "footer", "is missing").into());
+    }
     // QEMU counts whole sectors and expects its footer there; oslo.utils counts bytes.
-    if !view.bytes().is_multiple_of(SECTOR as u64) {
+    if sectors != bytes {
         return Err(refusal("has no place, as the image ends within a sector").into());
     }
-    let offset = view.bytes().saturating_sub(FOOTER_BYTES as u64);
-    Ok(check_sectors(&view.exactly("vmdk footer", offset, FOOTER_BYTES)?, header)?)
+    Ok(check_sectors(&footer, header)?)
 }
 
 fn check_sectors(footer: &[u8], header: Header) -> Result<(), Refusal> {

@@ -1,6 +1,8 @@
 //! Images made by hand: small ones that pass, to be broken by the tests.
 #![allow(dead_code, reason = "each test uses some of them")]
 
+pub(crate) mod full;
+
 /// 1 GiB in a qcow2 of version 3, with nothing in it.
 pub(crate) fn qcow2() -> Vec<u8> {
     let mut image = vec![0; 4096];
@@ -23,9 +25,11 @@ pub(crate) fn vmdk(descriptor: &str) -> Vec<u8> {
     put(&mut image, 0, b"KDMV");
     put(&mut image, 4, &1u32.to_le_bytes());
     put(&mut image, 12, &8192u64.to_le_bytes());
+    put(&mut image, 20, &128u64.to_le_bytes());
     put(&mut image, 28, &1u64.to_le_bytes());
     put(&mut image, 36, &4u64.to_le_bytes());
-    put(&mut image, 56, &21u64.to_le_bytes());
+    put(&mut image, 44, &512u32.to_le_bytes());
+    put(&mut image, 56, &5u64.to_le_bytes());
     put(&mut image, 512, descriptor.as_bytes());
     image
 }
@@ -42,13 +46,21 @@ pub(crate) fn stream_vmdk() -> Vec<u8> {
     image
 }
 
-/// A dynamic VHD of 4 MiB.
+/// A dynamic VHD of 4 MiB with nothing in it.
 pub(crate) fn vhd() -> Vec<u8> {
     let mut image = vec![0; 2048];
     put(&mut image, 0, b"conectix");
+    put(&mut image, 16, &512u64.to_be_bytes());
     put(&mut image, 40, &(4u64 << 20).to_be_bytes());
     put(&mut image, 48, &(4u64 << 20).to_be_bytes());
     put(&mut image, 60, &3u32.to_be_bytes());
+    let footer = image[..512].to_vec();
+    put(&mut image, 512, b"cxsparse");
+    put(&mut image, 512 + 16, &1536u64.to_be_bytes());
+    put(&mut image, 512 + 28, &2u32.to_be_bytes());
+    put(&mut image, 512 + 32, &(2u32 << 20).to_be_bytes());
+    put(&mut image, 1536, &[0xFF; 512]);
+    image.extend(footer);
     image
 }
 
@@ -91,7 +103,7 @@ pub(crate) fn iso() -> Vec<u8> {
 /// A disk with a partition.
 pub(crate) fn mbr() -> Vec<u8> {
     let mut image = vec![0; 4096];
-    put(&mut image, 446, &[0x80, 0, 2, 0, 0x83, 0, 0, 0, 0, 8, 0, 0, 0, 0, 1, 0]);
+    put(&mut image, 446, &[0x80, 0, 2, 0, 0x83, 0, 0, 0, 1, 0, 0, 0, 7, 0, 0, 0]);
     put(&mut image, 510, &[0x55, 0xAA]);
     image
 }

@@ -8,6 +8,7 @@ use glancecast_inspect::{
     CheckError, Claim, DiskFormat, HEAD_BYTES, Limits, Refusal, check, check_head, detect,
 };
 
+use crate::images::full::{full_qcow2, full_stream_vmdk, full_vdi, full_vhd, full_vhdx, full_vmdk};
 use crate::images::{DESCRIPTOR, VHDX_METADATA, iso, mbr, qcow2, stream_vmdk, vdi, vhd, vhdx, vmdk};
 
 /// # Panics
@@ -18,10 +19,24 @@ pub(crate) fn judge(image: &[u8]) {
         .for_each(|claim| judge_as(image, claim, usize::MAX));
 }
 
-/// The images that a fuzzer changes, each of another format.
+/// The images that a fuzzer changes: of every format, with empty tables and with full ones.
 pub(crate) fn bases() -> Vec<Vec<u8>> {
     let text = DESCRIPTOR.as_bytes().repeat(6);
-    vec![qcow2(), vmdk(DESCRIPTOR), stream_vmdk(), vhd(), vdi(), vhdx(), iso(), mbr(), text, vec![0; 4096]]
+    let mut bases = vec![
+        qcow2(),
+        vmdk(DESCRIPTOR),
+        stream_vmdk(),
+        vhd(),
+        vdi(),
+        vhdx(),
+        iso(),
+        mbr(),
+        text,
+        vec![0; 4096],
+    ];
+    // The committed inputs name a base by its number.
+    bases.extend([full_qcow2(), full_vmdk(), full_stream_vmdk(), full_vhd(), full_vdi(), full_vhdx()]);
+    bases
 }
 
 /// The image of a fuzzer's bytes: one of [`bases`] with changes, or the bytes as they are; declared to be of some

@@ -144,6 +144,24 @@ mod tests {
         }
     }
 
+    #[test]
+    fn an_image_that_is_cut_short_is_not_published() {
+        let mut qcow2 = vec![0; 4096];
+        qcow2[..8].copy_from_slice(b"QFI\xFB\0\0\0\x03");
+        qcow2[23] = 12; // clusters of 4 KiB
+        qcow2[29] = 1; // a disk of 64 KiB
+        qcow2[39] = 1; // one entry in the L1 table
+        qcow2[47] = 0xC8; // which is at byte 200
+        qcow2[103] = 112; // the header's length
+        qcow2[200 + 6] = 0x10; // an L2 table in the second cluster
+        for purpose in [Purpose::Disks, Purpose::Files] {
+            let error = checked_of(DiskFormat::Qcow2, purpose, &qcow2).expect_err("its L2 table is missing");
+            assert!(error.to_string().ends_with("(rule cut-short)"), "{error}");
+        }
+        qcow2[200 + 6] = 0;
+        assert_eq!(checked(DiskFormat::Qcow2, &qcow2), Ok(()));
+    }
+
     fn checked(announced: DiskFormat, bytes: &[u8]) -> Result<(), FormatError> {
         checked_of(announced, Purpose::Disks, bytes)
     }

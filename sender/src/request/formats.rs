@@ -5,7 +5,7 @@ use std::fs::File;
 
 use bytes::Bytes;
 use glancecast_inspect::{CheckError, Claim, Facts, Format, Limits, check, check_head};
-use glancecast_proto::wire::DiskFormat;
+use glancecast_proto::wire::{DiskFormat, printable};
 use glancecast_sandbox::{Unsandboxed, not_opened};
 
 use super::{Image, Observer, Preparing, PushOptions, RequestError};
@@ -69,10 +69,12 @@ impl Inspector<'_> {
     /// Inspects a whole image.
     pub(super) fn inspect(&self, mut file: &File, name: &str, claim: Claim) -> Result<Facts, RequestError> {
         let image = || name.to_owned();
-        check(&mut file, claim, &self.limits()).map_err(|error| match error {
+        let facts = check(&mut file, claim, &self.limits()).map_err(|error| match error {
             CheckError::Refused(refusal) => RequestError::Refused { image: image(), refusal },
             CheckError::Read(error) => RequestError::Read { image: image(), error },
-        })
+        })?;
+        warn_of_overhang(name, facts);
+        Ok(facts)
     }
 
     /// Inspects the beginning of an image of `bytes` bytes that is still arriving. Returns its facts if it may be sent
@@ -95,8 +97,11 @@ impl Inspector<'_> {
             .opinion_of_head(head, bytes, facts.format, &self.options.spool)
             .await
             .map_err(|error| RequestError::convert(name, error))?;
-        let streams = unreadable(&opinion).is_none();
-        Ok((tool, streams.then_some(facts)))
+        if unreadable(&opinion).is_some() {
+            return Ok((tool, None));
+        }
+        warn_of_overhang(name, facts);
+        Ok((tool, Some(facts)))
     }
 
     /// Returns what is sent of an inspected image in a file: the file itself, or one converted to raw.
@@ -141,6 +146,13 @@ pub(super) fn announced(format: Format) -> DiskFormat {
         Format::Vhd => DiskFormat::Vhd,
         Format::Vhdx => DiskFormat::Vhdx,
         _ => DiskFormat::Other,
+    }
+}
+
+/// Logs a warning if a disk says of itself that it is longer than its image.
+fn warn_of_overhang(name: &str, facts: Facts) {
+    if let Some(overhang) = facts.overhang {
+        tracing::warn!("{}: {overhang}", printable(name));
     }
 }
 

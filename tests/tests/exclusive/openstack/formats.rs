@@ -302,7 +302,7 @@ fn qcow2_header() -> Vec<u8> {
 
 /// Asserts exit code 2, one line with the image and the rule on standard error, and the same as JSON.
 #[track_caller]
-fn refused(mut process: Process, image: &str, rule: &str) {
+pub(super) fn refused(mut process: Process, image: &str, rule: &str) {
     let end = process.wait(PUSH_TIME);
     let lines = process.log_lines();
     assert_eq!(end.code(), Some(2), "{image}: {lines:?}");
@@ -317,35 +317,35 @@ fn refused(mut process: Process, image: &str, rule: &str) {
 }
 
 /// Receives what is sent to a group on loopback.
-struct Ear(UdpSocket);
+pub(super) struct Ear(UdpSocket);
 
 impl Ear {
-    fn at(group: SocketAddrV4) -> Self {
+    pub(super) fn at(group: SocketAddrV4) -> Self {
         let socket = UdpSocket::bind(group).expect("nobody else uses the group");
         socket.join_multicast_v4(group.ip(), &Ipv4Addr::LOCALHOST).expect("loopback takes groups");
         socket.set_nonblocking(true).expect("a socket");
         Self(socket)
     }
 
-    fn heard(&self) -> bool {
+    pub(super) fn heard(&self) -> bool {
         self.0.recv(&mut [0; 1]).is_ok()
     }
 }
 
 /// Creates a disk that is mostly hole.
-fn sparse_disk(testbed: &Testbed) -> PathBuf {
+pub(super) fn sparse_disk(testbed: &Testbed) -> PathBuf {
     let disk = testbed.path("disk.raw");
     image::sparse(&disk, DISK_BYTES, &[0, 7 << 20, DISK_BYTES - (1 << 20)], 1 << 20, Seed::draw());
     disk
 }
 
-fn push(testbed: &Testbed, arguments: &[&str]) -> Push {
+pub(super) fn push(testbed: &Testbed, arguments: &[&str]) -> Push {
     let spool = testbed.store("spool");
     let usual = ["--spool", text(&spool), "--rate", "390mbit"];
     testbed.push(&[arguments, &usual].concat())
 }
 
-fn push_from(testbed: &Testbed, cloud: &OpenStack, arguments: &[&str]) -> Push {
+pub(super) fn push_from(testbed: &Testbed, cloud: &OpenStack, arguments: &[&str]) -> Push {
     let mut command = testbed.command("s", "glancecast");
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("OS_")) {
         command.env_remove(name);
@@ -356,7 +356,7 @@ fn push_from(testbed: &Testbed, cloud: &OpenStack, arguments: &[&str]) -> Push {
     testbed.push_with(command, &[arguments, &usual].concat())
 }
 
-fn qemu_img(arguments: &[&str]) {
+pub(super) fn qemu_img(arguments: &[&str]) {
     let mut command = Command::new("qemu-img");
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null());
     let status = command.status().expect("qemu-img is installed");
@@ -367,12 +367,13 @@ fn file_bytes(path: &Path) -> u64 {
     fs::metadata(path).expect("it was written").len()
 }
 
-fn text(path: &Path) -> &str {
+pub(super) fn text(path: &Path) -> &str {
     path.to_str().expect("UTF-8")
 }
 
-const QEMU_IMG: &[Need] = &[Need::Program("qemu-img", "qemu-utils")];
-const BOTH: &[Need] = &[Need::Program("qemu-img", "qemu-utils"), openstack::NEEDS[0], openstack::NEEDS[1]];
+pub(super) const QEMU_IMG: &[Need] = &[Need::Program("qemu-img", "qemu-utils")];
+pub(super) const BOTH: &[Need] =
+    &[Need::Program("qemu-img", "qemu-utils"), openstack::NEEDS[0], openstack::NEEDS[1]];
 const DISK_BYTES: u64 = 24 << 20;
 /// Far more than a push of this size takes.
-const PUSH_TIME: Duration = Duration::from_secs(60);
+pub(super) const PUSH_TIME: Duration = Duration::from_secs(60);

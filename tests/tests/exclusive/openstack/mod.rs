@@ -7,3 +7,4 @@ mod glance;
 mod glance_breaks;
 mod nova;
 mod signed;
+mod whole;
