@@ -128,5 +128,9 @@ fn put(data: &mut [u8], line: &str) -> Option<()> {
 }
 
 /// A VHD is taken where it is a file; everything else is as by default.
-const LIMITS: Limits<'static> =
-    Limits { virtual_bytes_max: 2 << 40, vmdk_types: &glancecast_inspect::VmdkType::ALL, vhd: true };
+const LIMITS: Limits<'static> = Limits {
+    virtual_bytes_max: 2 << 40,
+    vmdk_types: &glancecast_inspect::VmdkType::ALL,
+    vhd: true,
+    waived: &[],
+};
