@@ -96,6 +96,11 @@ pub fn check_head(
 }
 
 fn judge(view: &mut View<'_>, claim: Claim, limits: &Limits<'_>) -> Result<Facts, Stop> {
+    if view.bytes() == 0 {
+        return Err(
+            Refusal::new(Rule::Empty, "the image is empty (0 bytes): there is nothing to push").into()
+        );
+    }
     let format = one_of(&detect::formats(view)?)?;
     agree(view, claim, format)?;
     let mut odd = None;
