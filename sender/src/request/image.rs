@@ -289,3 +289,24 @@ const RESUMES_MAX: u32 = 8;
 fn object_name(name: &str) -> Result<ObjectName, RequestError> {
     ObjectName::new(name).map_err(|error| RequestError::ObjectName { name: name.to_owned(), error })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amazons_container_formats_hold_what_can_be_sent_and_others_are_named_with_what_to_do() {
+        for container in ["bare", "ami", "aki", "ari"] {
+            assert_eq!(container_fault(container), None);
+        }
+        for (container, remedy) in [
+            ("ova", "tar -xf"),
+            ("ovf", "tar -xf"),
+            ("compressed", "decompress"),
+            ("docker", "build a disk image"),
+            ("novel", "--container-format bare"),
+        ] {
+            assert!(container_fault(container).is_some_and(|(_, text)| text.contains(remedy)), "{container}");
+        }
+    }
+}
