@@ -194,11 +194,20 @@ fn agree(view: &mut View<'_>, claim: Claim, format: Format) -> Result<(), Stop> 
         }
         Claim::Format(_) | Claim::Disk | Claim::Nothing => return Ok(()),
     };
-    let text = match vmdk::description(view, format)? {
+    let text = match description(view, format)? {
         Some(description) => format!("{text}: {description}"),
         None => text,
     };
     Err(Refusal::new(Rule::FormatMismatch, text).into())
+}
+
+/// Returns more about an image of another format than declared: a vmdk that names files, a compressed file.
+fn description(view: &mut View<'_>, format: Format) -> Result<Option<String>, Stop> {
+    if format == Format::Raw {
+        let packed = packed::detect(&view.upto(0, packed::START_BYTES)?);
+        return Ok(packed.map(|packed| packed.to_string()));
+    }
+    vmdk::description(view, format)
 }
 
 fn unsupported(text: impl Into<String>) -> Refusal {

@@ -133,7 +133,7 @@ fn known(random: &mut Rng) -> Vec<u8> {
     let small = |bytes: &[u8]| with(vec![0; 4096], 0, bytes);
     let bochs = with(with(small(b"Bochs Virtual HD Image"), 32, b"Redolog"), 48, b"Growing");
     let parallels = |magic: &[u8], version| with(small(magic), 16, &[version]);
-    let all: [&dyn Fn(&mut Rng) -> Vec<u8>; 14] = [
+    let all: [Beginning<'_>; 14] = [
         &|random| with(qcow2(), 7, &[random.below(5) as u8]),
         &|_| with(qcow2(), 7, &[1]),
         &|_| vmdk(images::DESCRIPTOR),
@@ -151,6 +151,9 @@ fn known(random: &mut Rng) -> Vec<u8> {
     ];
     all[random.index(all.len())](random)
 }
+
+/// What makes a beginning.
+type Beginning<'a> = &'a dyn Fn(&mut Rng) -> Vec<u8>;
 
 /// Comments of any bytes, lines of spaces, blank lines, a version, and an extent in a file of the host; with line ends of
 /// either kind.

@@ -58,6 +58,7 @@ fn content_of_another_format_than_declared_is_refused() {
     refused(&vec![7; 1000], DiskFormat::Qcow2, Rule::FormatMismatch, "said to be qcow2");
     refused(&iso(), DiskFormat::Raw, Rule::FormatMismatch, "iso");
     refused(&vdi(), DiskFormat::Ami, Rule::FormatMismatch, "vdi");
+    refused(b"\xfd7zXZ\0 of a qcow2", DiskFormat::Qcow2, Rule::FormatMismatch, "xz -dc");
     // Shorter than what an inspector wants, and still nothing that QEMU would take for raw.
     refused(&qcow2()[..8], DiskFormat::Raw, Rule::FormatMismatch, "qcow2");
 }
