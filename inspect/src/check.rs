@@ -95,6 +95,32 @@ pub fn check_head(
     }
 }
 
+/// Checks the end of an image that [`check`] or [`check_head`] has passed: what is raw to both of them, and to Nova, may
+/// have a mark there.
+///
+/// # Errors
+/// [`Refusal`] by [`Rule::NotADisk`], unless that is waived; read errors.
+pub fn check_end<R: Read + Seek>(
+    image: &mut R,
+    facts: Facts,
+    limits: &Limits<'_>,
+) -> Result<Facts, CheckError> {
+    let mut view = View::whole(image)?;
+    let offset = view.bytes().saturating_sub(packed::END_BYTES as u64);
+    let end = match view.upto(offset, packed::END_BYTES) {
+        Ok(end) => end,
+        Err(Stop::Io(error)) => return Err(error.into()),
+        Err(Stop::Beyond | Stop::Refused(_)) => unreachable!("all of it is there, and nothing is judged"),
+    };
+    match packed::detect_by_end(&end).map(Odd::Packed).filter(|_| facts.format.is_raw()) {
+        Some(odd) if limits.waived.contains(&odd.waiver()) => {
+            Ok(Facts { odd: facts.odd.or(Some(odd)), ..facts })
+        }
+        Some(odd) => Err(Refusal::from(odd).into()),
+        None => Ok(facts),
+    }
+}
+
 fn judge(view: &mut View<'_>, claim: Claim, limits: &Limits<'_>) -> Result<Facts, Stop> {
     if view.bytes() == 0 {
         return Err(

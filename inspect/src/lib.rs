@@ -19,6 +19,7 @@
 //! - [`check()`] checks a whole image; [`check_head`] checks the first [`HEAD_BYTES`] of one that is still arriving,
 //!   which is enough for all but vmdk, vhd and vhdx. Both return [`Facts`] or a [`Refusal`], whose [`Rule`] has a
 //!   stable name.
+//! - [`check_end`] looks at the end of a raw image too, where one kind of file has its only mark.
 //! - [`detect()`] only returns the formats that the bytes look like.
 //!
 //! All input is hostile: no value in an image makes this code panic, recurse, loop or allocate. It holds at most 1 MiB.
@@ -42,7 +43,7 @@ mod vhdx;
 mod view;
 mod vmdk;
 
-pub use check::{CheckError, Claim, Facts, Limits, check, check_head};
+pub use check::{CheckError, Claim, Facts, Limits, check, check_end, check_head};
 pub use detect::detect;
 pub use format::{DiskFormat, Format, UnknownDiskFormat};
 pub use mbr::TableFault;

@@ -6,7 +6,7 @@ use std::io::Cursor;
 
 use glancecast_inspect::{
     CheckError, Claim, DiskFormat, Facts, Format, HEAD_BYTES, Limits, Odd, Refusal, Rule, VmdkType, Waiver,
-    check, check_head, detect,
+    check, check_end, check_head, detect,
 };
 use images::{DESCRIPTOR, VHDX_METADATA, iso, mbr, put, qcow2, stream_vmdk, vdi, vhd, vhdx, vmdk, with};
 
@@ -179,6 +179,23 @@ fn what_a_format_needs_and_nobody_knows_is_named() {
         "unknown type 9; known are 1 (dynamic)",
     );
     refused(&with(qcow2(), 7, &[1]), DiskFormat::Qcow2, Rule::MalformedHeader, "convert -f qcow -O qcow2");
+}
+
+#[test]
+fn a_disk_image_of_macos_is_known_by_its_end() {
+    let mut dmg = vec![0; 4096];
+    put(&mut dmg, 4096 - 512, b"koly\0\0\0\x04\0\0\x02\0");
+    let end = |image: &[u8], limits: &Limits<'_>| {
+        let facts = check(&mut Cursor::new(image), Claim::Disk, limits).unwrap();
+        check_end(&mut Cursor::new(image), facts, limits)
+    };
+    let error = refusal(end(&dmg, &Limits::default()).unwrap_err());
+    assert!(error.rule == Rule::NotADisk && error.text.contains("convert -f dmg"), "{error}");
+    let waived = Limits { waived: &[Waiver::NotADisk], ..Limits::default() };
+    assert_eq!(end(&dmg, &waived).unwrap().odd.map(Odd::waiver), Some(Waiver::NotADisk));
+    for sound in [with(dmg.clone(), 4096 - 505, &[5]), with(dmg, 4096 - 502, &[1]), vec![7; 100], mbr()] {
+        assert_eq!(end(&sound, &Limits::default()).unwrap().odd, None);
+    }
 }
 
 #[test]

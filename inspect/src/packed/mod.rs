@@ -26,6 +26,20 @@ pub(crate) fn detect(start: &[u8]) -> Option<Packed> {
 /// The bytes that decide: a header of tar, and the beginning of its first file.
 pub(crate) const START_BYTES: usize = 512;
 
+/// Returns what a file is that ends with `end` (its last [`END_BYTES`]): of a disk image of macOS only the end has a mark
+/// (QEMU's `block/dmg.c`, `dmg_open`: `koly`, version 4, and a trailer of 512 bytes).
+pub(crate) fn detect_by_end(end: &[u8]) -> Option<Packed> {
+    let is_dmg =
+        end.len() == END_BYTES && end.starts_with(b"koly") && be32(end, 4) == 4 && be32(end, 8) == 512;
+    is_dmg.then_some(packed(
+        "a disk image of macOS",
+        "make it plain (qemu-img convert -f dmg -O qcow2 IMAGE NEW)",
+    ))
+}
+
+/// The trailer of a disk image of macOS.
+pub(crate) const END_BYTES: usize = 512;
+
 /// How a kind of file is recognised.
 enum Is {
     /// It begins with one of these.

@@ -32,6 +32,10 @@ pub(super) fn check(region: &[u8], allowed: &[VmdkType]) -> Result<(), Refusal> 
     if !text.is_ascii() {
         return Err(refusal("is not a text"));
     }
+    if text.is_empty() {
+        let text = format!("the vmdk is one extent of a disk, without its descriptor: {ONE_FILE}");
+        return Err(Refusal::new(Rule::VmdkDescriptor, text));
+    }
     let text = text.to_ascii_lowercase();
     check_types(&text, allowed)?;
     let mut extents = 0;

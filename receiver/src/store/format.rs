@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use glancecast_inspect::{
-    CheckError, Claim, DiskFormat as Inspected, Format, Limits, Refusal, Waiver, check as inspect,
+    CheckError, Claim, DiskFormat as Inspected, Format, Limits, Refusal, Waiver, check as inspect, check_end,
 };
 use glancecast_proto::wire::DiskFormat;
 use glancecast_sandbox::{Patience, QemuImg, ToolError, Unsandboxed, not_opened};
@@ -54,7 +54,8 @@ pub(super) fn check(
         (of == Purpose::Files, of == Purpose::Files || announced == DiskFormat::RawContent);
     let waived: &[Waiver] = if is_waived { &Waiver::ALL } else { &[] };
     let limits = Limits { virtual_bytes_max: u64::MAX, vhd, waived, ..Limits::default() };
-    let facts = match inspect(&mut file, claim, &limits) {
+    let facts = inspect(&mut file, claim, &limits).and_then(|facts| check_end(&mut file, facts, &limits));
+    let facts = match facts {
         Ok(facts) => facts,
         Err(CheckError::Refused(refusal)) => return Ok(Err(refusal.into())),
         Err(CheckError::Read(error)) => return Err(error),

@@ -5,7 +5,7 @@ use std::fs::File;
 
 use bytes::Bytes;
 use glancecast_inspect::{
-    CheckError, Claim, DiskFormat as Declared, Facts, Format, Limits, Waiver, check, check_head,
+    CheckError, Claim, DiskFormat as Declared, Facts, Format, Limits, Waiver, check, check_end, check_head,
 };
 use glancecast_proto::wire::DiskFormat;
 use glancecast_sandbox::{Unsandboxed, not_opened};
@@ -97,8 +97,9 @@ impl Inspector<'_> {
         claim: Claim,
         waived: &[Waiver],
     ) -> Result<Facts, RequestError> {
-        let image = || name.to_owned();
-        check(&mut file, claim, &self.limits(waived)).map_err(|error| match error {
+        let (image, limits) = (|| name.to_owned(), self.limits(waived));
+        let facts = check(&mut file, claim, &limits);
+        facts.and_then(|facts| check_end(&mut file, facts, &limits)).map_err(|error| match error {
             CheckError::Refused(refusal) => RequestError::Refused { image: image(), refusal },
             CheckError::Read(error) => RequestError::Read { image: image(), error },
         })
