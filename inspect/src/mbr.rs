@@ -27,13 +27,13 @@ pub enum TableFault {
     #[error("the protective entry of its GPT does not begin at LBA 1 and CHS 0/0/2")]
     Protective,
     /// The boot sector of a GPT has further partitions.
-    #[error("its boot sector has partitions beside the protective entry of its GPT (a hybrid MBR)")]
+    #[error("it has partitions beside the protective entry of its GPT (a hybrid MBR)")]
     Hybrid,
     /// It has the signature of a boot sector and no partition.
     #[error("its boot sector has no partition")]
     NoPartition,
     /// The sector is that of a file system, which has no partition table.
-    #[error("it begins with the boot sector of {0}, which has no partition table")]
+    #[error("it begins as a file system ({0}), without a partition table")]
     FileSystem(&'static str),
 }
 

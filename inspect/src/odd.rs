@@ -21,7 +21,7 @@ pub enum Odd {
     /// A boot sector that Nova refuses in a raw image. It takes the same disk within an image of another format, because
     /// it inspects only what it downloads (`nova/virt/images.py`, `fetch_to_raw`).
     #[error(
-        "{0}: Nova refuses such a raw image, and takes it as a qcow2 (qemu-img convert -f raw -O qcow2 IMAGE NEW)"
+        "{0}: Nova refuses such a raw image, and takes it as qcow2 (qemu-img convert -f raw -O qcow2 IMAGE NEW)"
     )]
     PartitionTable(TableFault),
     /// A compressed file, an archive, a backup or a description.
@@ -52,6 +52,21 @@ impl From<Odd> for Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_host_has_room_to_say_what_is_wrong() {
+        const ROOM: usize = 200; // REASON_MAX of the protocol
+        for fault in [
+            TableFault::BootFlag { partition: 4, flag: 0xFF },
+            TableFault::Protective,
+            TableFault::Hybrid,
+            TableFault::NoPartition,
+            TableFault::FileSystem("exFAT"),
+        ] {
+            let text = Refusal::from(Odd::PartitionTable(fault)).to_string();
+            assert!(text.len() <= ROOM, "{}: {text}", text.len());
+        }
+    }
 
     #[test]
     fn a_waiver_has_the_name_of_its_rule() {
