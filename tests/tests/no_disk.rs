@@ -146,12 +146,12 @@ fn a_vdi_as_it_is_arrives_where_nova_keeps_images_as_they_are() {
     assert_eq!(pair.node.cached().len(), 1);
 }
 
-/// A host with a directory, `d1`, and one with a nova store, `n1`.
+/// A host with a directory, `d1`, and one with a nova store, `n1`. Fields are dropped in order: the processes before their directory.
 struct Pair {
-    testbed: Testbed,
     directory: Receiver,
-    node: Node,
     _nova: Process,
+    node: Node,
+    testbed: Testbed,
 }
 
 impl Pair {
@@ -165,7 +165,7 @@ impl Pair {
         command.arg("--state").arg(testbed.state("n1"));
         let mut nova = Process::start("n1", command, &testbed.path(""));
         nova.wait_for_log(" listening", SOON);
-        Self { testbed, directory, node, _nova: nova }
+        Self { directory, _nova: nova, node, testbed }
     }
 
     /// Pushes a file to both, and returns the report and the log.
