@@ -18,7 +18,7 @@ use serde_json::Value;
 fn a_compressed_file_or_an_archive_is_refused_with_the_command_that_unpacks_it() {
     let testbed = Testbed::loopback();
     for (name, start, command) in [
-        ("disk.raw.xz", &XZ[..], "xz -dc"),
+        ("disk.raw.xz", XZ, "xz -dc"),
         ("disk.raw.gz", b"\x1f\x8b\x08\0\0\0\0\0", "gzip -dc"),
         ("disk.zip", b"PK\x03\x04\x14\0", "unzip"),
         ("disk.7z", b"7z\xbc\xaf\x27\x1c", "7z x"),
