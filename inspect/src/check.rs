@@ -95,8 +95,8 @@ pub fn check_head(
     }
 }
 
-/// Checks the end of an image that [`check`] or [`check_head`] has passed: what is raw to both of them, and to Nova, may
-/// have a mark there.
+/// Checks the end of an image that [`check`] or [`check_head`] has passed: what is raw to both of them, and to Nova,
+/// may have a mark there.
 ///
 /// # Errors
 /// [`Refusal`] by [`Rule::NotADisk`], unless that is waived; read errors.

@@ -18,8 +18,8 @@ named_enum! {
 /// What a disk breaks one of these rules by. `Display` is a sentence about the image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Odd {
-    /// A boot sector that Nova refuses in a raw image. It takes the same disk within an image of another format, because
-    /// it inspects only what it downloads (`nova/virt/images.py`, `fetch_to_raw`).
+    /// A boot sector that Nova refuses in a raw image. It takes the same disk within an image of another format,
+    /// because it inspects only what it downloads (`nova/virt/images.py`, `fetch_to_raw`).
     #[error(
         "{0}: Nova refuses such a raw image, and takes it as qcow2 (qemu-img convert -f raw -O qcow2 IMAGE NEW)"
     )]

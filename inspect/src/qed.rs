@@ -16,7 +16,7 @@ pub(crate) fn refuse(view: &mut View<'_>) -> Stop {
     let refusal = if backed {
         Refusal::new(
             Rule::BackingFile,
-            "the QED has a backing file, which would be read from the host: make one file of both (qemu-img convert -O qcow2)",
+            "the QED has a backing file, which would be read from the host: make one file of both (qemu-img convert)",
         )
     } else {
         Refusal::new(Rule::UnsupportedFormat, QED_TEXT)

@@ -68,7 +68,8 @@ impl Table {
             return Ok(());
         };
         let text = format!(
-            "the VHDX needs a feature that is not known, by the entry {} of its {}: make a plain one (Hyper-V: Convert-VHD)",
+            "the VHDX needs a feature that is not known, by the entry {} of its {}: make a plain one \
+             (Hyper-V: Convert-VHD)",
             guid(unknown),
             self.layout.what
         );
