@@ -1,5 +1,5 @@
-//! The probes of QEMU, compared with `qemu-img info` itself on beginnings of files that are drawn at random: what it takes
-//! for an image of a format is no raw image here, whatever it is declared as.
+//! The probes of QEMU, compared with `qemu-img info` itself on beginnings of files that are drawn at random: what it
+//! takes for an image of a format is no raw image here, whatever it is declared as.
 
 mod images;
 
@@ -58,8 +58,8 @@ fn refused_as_raw(head: &[u8]) -> bool {
     })
 }
 
-/// Whether a head is close to one that QEMU detects: by the magic of a format in a version that QEMU does not know, or a
-/// text with a version. Such a head is refused here.
+/// Whether a head is close to one that QEMU detects: by the magic of a format in a version that QEMU does not know, or
+/// a text with a version. Such a head is refused here.
 fn is_near(head: &[u8]) -> bool {
     let magics: [&[u8]; 6] = [
         b"QFI\xfb",
@@ -103,8 +103,8 @@ fn made(path: &Path, format: &str) -> Vec<u8> {
     image
 }
 
-/// The beginning of a file: of one that QEMU knows, or a text, in half of them with a change; in some of them within the
-/// system area of a disc, or shorter than a sector.
+/// The beginning of a file: of one that QEMU knows, or a text, in half of them with a change; in some of them within
+/// the system area of a disc, or shorter than a sector.
 fn head(random: &mut Rng, round: usize) -> Vec<u8> {
     let mut head = match round % 3 {
         0 => known(random),
@@ -155,8 +155,8 @@ fn known(random: &mut Rng) -> Vec<u8> {
 /// What makes a beginning.
 type Beginning<'a> = &'a dyn Fn(&mut Rng) -> Vec<u8>;
 
-/// Comments of any bytes, lines of spaces, blank lines, a version, and an extent in a file of the host; with line ends of
-/// either kind.
+/// Comments of any bytes, lines of spaces, blank lines, a version, and an extent in a file of the host; with line ends
+/// of either kind.
 fn text(random: &mut Rng) -> Vec<u8> {
     let mut text = Vec::new();
     let end: &[u8] = if random.one_in(3) { b"\r\n" } else { b"\n" };

@@ -46,8 +46,8 @@ pub enum ToolError {
     },
     /// It was refused memory or a thread, also at its second try with the least that it can do with.
     #[error(
-        "qemu-img was given too little memory or too few threads, twice: {line}. It may use {} MiB of address space, a fixed \
-         limit: is memory short, or the number of threads (ulimit -u, TasksMax)?",
+        "qemu-img was given too little memory or too few threads, twice: {line}. It may use {} MiB of address space, \
+         a fixed limit: is memory short, or the number of threads (ulimit -u, TasksMax)?",
         address_space_bytes >> 20
     )]
     Memory {
@@ -161,8 +161,8 @@ fn judge(status: ExitStatus, line: &str, limits: Limits) -> Result<(), ToolError
     }
 }
 
-/// Whether an error message is about memory or threads: of the C library (ENOMEM; EAGAIN for a thread), of its loader, of
-/// GLib (`g_malloc`), and of QEMU.
+/// Whether an error message is about memory or threads: of the C library (ENOMEM; EAGAIN for a thread), of its loader,
+/// of GLib (`g_malloc`), and of QEMU.
 fn is_about_memory(line: &str) -> bool {
     let line = line.to_ascii_lowercase();
     ABOUT_MEMORY.iter().any(|words| line.contains(words))

@@ -197,8 +197,8 @@ impl QemuImg {
     }
 }
 
-/// Runs the tool, and once more with the least memory that it can do with, if it was refused memory. Both runs share the
-/// time.
+/// Runs the tool, and once more with the least memory that it can do with, if it was refused memory. Both runs share
+/// the time.
 fn at_most_twice<T>(
     patience: Patience<'_>,
     mut run: impl FnMut(Thrift, Patience<'_>) -> Result<T, ToolError>,

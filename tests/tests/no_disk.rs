@@ -1,5 +1,5 @@
-//! Files that are no disk, or an odd one: refused before anything is sent, with what to do. What Nova alone would refuse
-//! goes to directory stores where the operator wants that, and never into Nova's cache.
+//! Files that are no disk, or an odd one: refused before anything is sent, with what to do. What Nova alone would
+//! refuse goes to directory stores where the operator wants that, and never into Nova's cache.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -146,7 +146,8 @@ fn a_vdi_as_it_is_arrives_where_nova_keeps_images_as_they_are() {
     assert_eq!(pair.node.cached().len(), 1);
 }
 
-/// A host with a directory, `d1`, and one with a nova store, `n1`. Fields are dropped in order: the processes before their directory.
+/// A host with a directory, `d1`, and one with a nova store, `n1`. Fields are dropped in order: the processes before
+/// their directory.
 struct Pair {
     directory: Receiver,
     _nova: Process,

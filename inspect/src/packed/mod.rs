@@ -1,5 +1,5 @@
-//! Files that are no disk, though they may hold one: compressed files, archives, backups, and descriptions. A host would
-//! hand such a file to a guest as its disk.
+//! Files that are no disk, though they may hold one: compressed files, archives, backups, and descriptions. A host
+//! would hand such a file to a guest as its disk.
 //!
 //! A file system without a partition table is a disk: ext4, squashfs, erofs, cramfs and the like are not looked for. A
 //! mark of fewer than four bytes counts only with a header that makes sense, so that a disk of random bytes stays one.
@@ -16,8 +16,8 @@ pub struct Packed {
     remedy: &'static str,
 }
 
-/// Returns what a file is that begins with `start` (its first [`START_BYTES`], or all of a shorter one); `None` if it may
-/// be a disk.
+/// Returns what a file is that begins with `start` (its first [`START_BYTES`], or all of a shorter one); `None` if it
+/// may be a disk.
 pub(crate) fn detect(start: &[u8]) -> Option<Packed> {
     let mark = MARKS.iter().find(|(is, _)| is.matches(start)).map(|&(_, packed)| packed);
     mark.or_else(|| tar::detect(start))
@@ -26,8 +26,8 @@ pub(crate) fn detect(start: &[u8]) -> Option<Packed> {
 /// The bytes that decide: a header of tar, and the beginning of its first file.
 pub(crate) const START_BYTES: usize = 512;
 
-/// Returns what a file is that ends with `end` (its last [`END_BYTES`]): of a disk image of macOS only the end has a mark
-/// (QEMU's `block/dmg.c`, `dmg_open`: `koly`, version 4, and a trailer of 512 bytes).
+/// Returns what a file is that ends with `end` (its last [`END_BYTES`]): of a disk image of macOS only the end has a
+/// mark (QEMU's `block/dmg.c`, `dmg_open`: `koly`, version 4, and a trailer of 512 bytes).
 pub(crate) fn detect_by_end(end: &[u8]) -> Option<Packed> {
     let is_dmg =
         end.len() == END_BYTES && end.starts_with(b"koly") && be32(end, 4) == 4 && be32(end, 8) == 512;
@@ -167,7 +167,8 @@ fn is_zstd(start: &[u8]) -> bool {
     start.starts_with(FRAME) || (start.len() >= 8 && le32(start, 0) & !0xF == SKIPPED)
 }
 
-/// Properties, a dictionary of a usual size, and a length that is unknown or below 256 TiB; the coder begins with a zero.
+/// Properties, a dictionary of a usual size, and a length that is unknown or below 256 TiB; the coder begins with a
+/// zero.
 fn is_lzma(start: &[u8]) -> bool {
     if start.len() < 14 || start[0] != 0x5D || start[13] != 0 {
         return false;

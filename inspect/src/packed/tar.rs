@@ -1,5 +1,5 @@
-//! The first header of a tar archive (POSIX.1-2017, pax), which has no magic of its own in the oldest form: its sum has to
-//! be right. Packages of virtual machines are archives of this kind.
+//! The first header of a tar archive (POSIX.1-2017, pax), which has no magic of its own in the oldest form: its sum has
+//! to be right. Packages of virtual machines are archives of this kind.
 
 use super::Packed;
 
@@ -23,7 +23,8 @@ fn kind(name: &[u8]) -> Packed {
     Packed { what: "a tar archive", remedy: "unpack it (tar -xf IMAGE), and push the disk in it" }
 }
 
-/// Whether the sum of the header's bytes, with spaces in the place of the sum, is the one in octal digits that it states.
+/// Whether the sum of the header's bytes, with spaces in the place of the sum, is the one in octal digits that it
+/// states.
 fn sum_is_right(header: &[u8]) -> bool {
     let digits = header[SUM].trim_ascii();
     let digits = digits.split(|&byte| byte == 0 || byte == b' ').next().unwrap_or_default();

@@ -9,7 +9,8 @@ use crate::view::{HEAD_BYTES, Stop, View, be32, be64};
 pub(super) fn check(view: &mut View<'_>, version: u32, header: &[u8]) -> Result<(), Stop> {
     let features = be64(header, INCOMPATIBLE);
     if features & DATA_FILE != 0 {
-        let text = "the qcow2 has its data in another file: make one file of both (qemu-img convert -O qcow2 IMAGE NEW)";
+        let text = "the qcow2 has its data in another file: make one file of both \
+                    (qemu-img convert -O qcow2 IMAGE NEW)";
         return Err(Refusal::new(Rule::DataFile, text).into());
     }
     if version < 3 {

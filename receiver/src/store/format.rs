@@ -48,8 +48,8 @@ pub(super) fn check(
         DiskFormat::Other if of == Purpose::Files => return Ok(Ok(())),
         DiskFormat::Other => return Ok(Err(FormatError::Unknown)),
     };
-    // The virtual size of a disk is limited by each instance's flavor. Nova accepts no VHD. What is odd about a raw file
-    // concerns Nova alone, unless the sender says that Nova would not look.
+    // The virtual size of a disk is limited by each instance's flavor. Nova accepts no VHD. What is odd about a raw
+    // file concerns Nova alone, unless the sender says that Nova would not look.
     let (vhd, is_waived) =
         (of == Purpose::Files, of == Purpose::Files || announced == DiskFormat::RawContent);
     let waived: &[Waiver] = if is_waived { &Waiver::ALL } else { &[] };

@@ -175,8 +175,8 @@ struct WireList {
 }
 
 impl Wire {
-    /// Whether the disks of a snapshot are in Cinder (`snapshot_volume_backed` in nova/compute/api.py). The property may
-    /// also be there with no disk in it.
+    /// Whether the disks of a snapshot are in Cinder (`snapshot_volume_backed` in nova/compute/api.py). The property
+    /// may also be there with no disk in it.
     fn is_volume_backed(&self) -> bool {
         match &self.block_device_mapping {
             Some(Value::String(text)) => {

@@ -104,7 +104,8 @@ pub enum RequestError {
     UnknownFormat { image: String, error: UnknownDiskFormat },
     #[error("{image} is refused: {error} (rule {rule})", rule = error.rule())]
     Signature { image: String, error: SignatureError },
-    #[error("{image} is refused: {text}{way} (rule {rule})", text = refusal.text, way = way_round(refusal.rule), rule = refusal.rule)]
+    #[error("{image} is refused: {text}{way} (rule {rule})",
+        text = refusal.text, way = way_round(refusal.rule), rule = refusal.rule)]
     Refused { image: String, refusal: Refusal },
     #[error("{image}: {error}")]
     Unproven { image: String, error: CloudError },
