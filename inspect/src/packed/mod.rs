@@ -74,7 +74,7 @@ const BSDTAR: &str = "unpack it (bsdtar -xf IMAGE), and push the disk in it";
 const RESTORE: &str = "restore the disk from it, and push that";
 
 /// The marks, each from its format's document or the magic of file(1).
-const MARKS: [(Is, Packed); 44] = [
+const MARKS: [(Is, Packed); 45] = [
     (Is::Magic(&[b"\xfd7zXZ\0"]), packed("compressed with xz", XZ)),
     (Is::Header(is_gzip), packed("compressed with gzip", GZIP)),
     (Is::Header(is_bzip2), packed("compressed with bzip2", BZIP2)),
@@ -142,6 +142,13 @@ const MARKS: [(Is, Packed); 44] = [
         packed("a pointer of Git LFS", "fetch what it points to (git lfs pull)"),
     ),
     (Is::Magic(&[b"d8:announce"]), packed("a torrent", "download what it describes")),
+    (
+        Is::Header(is_vmdk_text),
+        packed(
+            "the descriptor of a vmdk, a text",
+            "make one file of it and its extents (qemu-img convert -f vmdk)",
+        ),
+    ),
     (Is::Header(is_html), packed("a web page", "was an error page downloaded in place of the image?")),
     (Is::Header(is_xml), packed("an XML text, as OVF descriptors are", "push the disk that it names")),
     (Is::Magic(&[b"WARC/"]), packed("an archive of web pages", RESTORE)),
@@ -246,6 +253,11 @@ fn is_sesparse(start: &[u8]) -> bool {
     start.len() >= 16 && le64(start, 0) == 0xCAFE_BABE && le64(start, 8) == 0x2_0000_0001
 }
 
+/// One that QEMU does not take for a vmdk, as for a byte order mark in front.
+fn is_vmdk_text(start: &[u8]) -> bool {
+    text(start).starts_with(b"# disk descriptorfile")
+}
+
 fn is_html(start: &[u8]) -> bool {
     let text = text(start);
     starts_with_any(&text, &[b"<!doctype html", b"<html", b"<head", b"<body"])
@@ -288,6 +300,14 @@ mod tests {
             assert_eq!(detect(&start), None, "{bytes:?}");
             start.resize(START_BYTES, 0x55);
             assert_eq!(detect(&start), None, "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn a_descriptor_that_no_tool_would_know_is_known() {
+        for front in ["\u{feff}", "\r\n\t", ""] {
+            let text = format!("{front}# Disk DescriptorFile\nencoding=\"UTF-8\"\n");
+            assert!(detect(text.as_bytes()).is_some_and(|packed| packed.to_string().contains("-f vmdk")));
         }
     }
 
