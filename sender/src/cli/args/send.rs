@@ -55,7 +55,7 @@ pub(crate) struct SendArgs {
     allow_unsandboxed: bool,
     /// Send a disk that breaks this rule, for hosts with a directory store; a nova store refuses it all the same. Rules:
     /// partition-table (a boot sector that Nova does not take in a raw image), not-a-disk (a compressed file, an archive)
-    #[arg(long, value_name = "RULE", value_parser = units::waiver)]
+    #[arg(long, value_name = "RULE", value_delimiter = ',', value_parser = units::waiver)]
     allow: Vec<Waiver>,
     /// Refuse an image whose virtual disk is larger, as in 100G
     #[arg(long, value_name = "SIZE", default_value = "2T", value_parser = units::size)]
