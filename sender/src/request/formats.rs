@@ -7,7 +7,7 @@ use bytes::Bytes;
 use glancecast_inspect::{
     CheckError, Claim, DiskFormat as Declared, Facts, Format, Limits, Waiver, check, check_end, check_head,
 };
-use glancecast_proto::wire::DiskFormat;
+use glancecast_proto::wire::{DiskFormat, printable};
 use glancecast_sandbox::{Unsandboxed, not_opened};
 
 use super::push::FileImage;
@@ -191,6 +191,7 @@ fn is_for_a_kernel(claim: Claim) -> bool {
 /// Logs what is odd about a disk that is sent, as only some hosts will take it.
 fn warn_of_odd(name: &str, claim: Claim, facts: Facts) {
     if let Some(odd) = facts.odd.filter(|_| !is_for_a_kernel(claim)) {
+        let name = printable(name);
         tracing::warn!("{name} is sent, for directory stores; nova stores refuse it: {odd}");
     }
 }
