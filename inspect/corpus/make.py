@@ -404,7 +404,9 @@ add("vmdk-esx-as-raw", "raw", "format-mismatch", Image(4096).put(0, b"COWD"), os
 add("vmdk-as-raw", "raw", "format-mismatch", vmdk())
 add("vmdk-as-disk", "disk", "format-mismatch", vmdk())
 # SESparse has no magic that anything probes; only a descriptor leads to it.
-add("vmdk-sesparse-extent", "raw", SOUND, Image(4096).put(0, le((64, 0xCAFEBABE), (64, 0x200000001), (64, 2048), (64, 8))))
+add("vmdk-sesparse-extent", "raw", "not-a-disk",
+    Image(4096).put(0, le((64, 0xCAFEBABE), (64, 0x200000001), (64, 2048), (64, 8))),
+    oslo="looks at no content of a raw image", qemu="takes what it does not know for a disk")
 
 # ---- VHD: "Virtual Hard Disk Image Format Specification 1.0", Microsoft: "Hard Disk Footer Format", "Dynamic Disk Header
 # Format", "Parent Locator Entries".
@@ -609,6 +611,95 @@ add("gpt-beside-partition", "raw", "partition-table", partitioned(Image(4096), G
 add("gpt-not-at-second-sector", "raw", "partition-table",
     partitioned(Image(4096), GPT_ENTRY[:8] + le((32, 2)) + GPT_ENTRY[12:]), qemu="looks at no partitions")
 add("partitions-none", "raw", "partition-table", partitioned(Image(4096), bytes(16)), qemu="looks at no partitions")
+
+# ---- Boot sectors that work, and that Nova refuses in a raw image: UEFI 2.10, 5.2.1 and 5.2.3; "Microsoft FAT
+# Specification", 3.1; "exFAT File System Specification", 3.1.
+
+NO_TABLE = "looks at no partitions"
+FAT12 = b"\xeb\x3c\x90mkfs.fat" + le((16, 512), (8, 1), (16, 1), (8, 2), (16, 224), (16, 2880), (8, 0xF0))
+NTFS = b"\xeb\x52\x90NTFS    " + le((16, 512), (8, 8)) + bytes(7) + b"\xf8"
+for name, table, start in (
+    ("gpt-from-chs-0-1-0", GPT_ENTRY[:2] + b"\x01" + GPT_ENTRY[3:], b""),
+    ("gpt-from-chs-0-0-0", bytes(4) + GPT_ENTRY[4:], b""),
+    ("partition-with-flag-81", b"\x81" + MBR_ENTRY[1:], b""),
+    ("ntfs-without-table", b"boot code, where others have a table".ljust(64), NTFS),
+    ("exfat-without-table", bytes(64), b"\xeb\x76\x90EXFAT   "),
+    ("fat-of-a-floppy", bytes(64), FAT12.ljust(54, b"\0") + b"FAT12   "),
+):
+    add(name, "raw", "partition-table", partitioned(Image(4096).put(0, start), table), qemu=NO_TABLE)
+add("fat-of-a-disk", "raw", SOUND, partitioned(Image(4096).put(0, FAT12[:-1] + b"\xf8"), bytes(64)))
+
+# ---- Files that are no disk. Each mark is that of the format's document; of most, `file` knows it too.
+
+UNSEEN = dict(oslo="looks at no content of a raw image", qemu="takes what it does not know for a disk")
+TAR_NAME = b"disk.raw".ljust(100, b"\0") + b"0000644\0" + b"0000000\0" * 2 + b"00000000012\0" * 2
+
+
+def tar(name, magic):
+    """POSIX.1-2017, pax, "ustar Interchange Format"; without the magic it is the form of Unix 7."""
+    head = name.ljust(100, b"\0") + TAR_NAME[100:]
+    head = (head + b" " * 8 + b"0").ljust(257, b"\0") + magic
+    return Image(4096).put(0, head).put(148, b"%06o\0 " % sum(head))
+
+
+for name, mark in {
+    "xz": b"\xfd7zXZ\0\0\x04",
+    "gzip": b"\x1f\x8b\x08\x08\0\0\0\0\x02\x03disk.raw\0",
+    "bzip2": b"BZh91AY&SY",
+    "bzip2-empty": b"BZh9\x17\x72\x45\x38\x50\x90",
+    "zstd": b"\x28\xb5\x2f\xfd\x04",
+    "zstd-skipped-first": b"\x50\x2a\x4d\x18\x04\0\0\0",
+    "lz4": b"\x04\x22\x4d\x18\x64",
+    "lz4-old": b"\x02\x21\x4c\x18",
+    "lzma": b"\x5d\0\0\x80\0" + b"\xff" * 8 + b"\0",
+    "lzip": b"LZIP\x01\x0c",
+    "lzop": b"\x89LZO\0\r\n\x1a\n",
+    "compress": b"\x1f\x9d\x90\x41\x04",
+    "zip": b"PK\x03\x04\x14",
+    "zip-empty": b"PK\x05\x06",
+    "7z": b"7z\xbc\xaf\x27\x1c\0\x04",
+    "rar": b"Rar!\x1a\x07\0",
+    "rar-5": b"Rar!\x1a\x07\x01\0",
+    "cpio": b"070701" + b"0" * 104,
+    "cpio-odc": b"070707" + b"0" * 70,
+    "cpio-old": le((16, 0o070707)) + bytes(18) + le((16, 2)) + bytes(4) + b".\0",
+    "deb": b"!<arch>\ndebian-binary",
+    "rpm": b"\xed\xab\xee\xdb\x03",
+    "cabinet": b"MSCF" + bytes(4),
+    "wim": b"MSWIM" + bytes(3),
+    "encase": b"EVF\x09\x0d\x0a\xff\0",
+    "android-sparse": b"\x3a\xff\x26\xed\x01",
+    "partclone": b"partclone-image",
+    "rbd-export": b"rbd image v2\n",
+    "zfs-stream": bytes(8) + le((64, 0x2F5BACBAC)),
+    "web-page": b"\n<!DOCTYPE html>\n",
+    "ovf": b'\xef\xbb\xbf<?xml version="1.0"?>\n<Envelope',
+    "git-lfs": b"version https://git-lfs.github.com/spec/v1\n",
+}.items():
+    add(f"{name}-as-raw", "raw", "not-a-disk", disk(mark), **UNSEEN)
+    add(f"{name}-as-disk", "disk", "not-a-disk", disk(mark), **UNSEEN)
+for name, archive in (
+    ("tar", tar(b"disk.raw", b"ustar\x0000")),
+    ("tar-of-gnu", tar(b"disk.raw", b"ustar  \0")),
+    ("tar-of-unix-7", tar(b"disk.raw", b"")),
+    ("ova", tar(b"vm.ovf", b"ustar\x0000")),
+):
+    add(f"{name}-as-nothing", "nothing", "not-a-disk", archive, **UNSEEN)
+    add(f"{name}-as-ami", "ami", "not-a-disk", archive, **UNSEEN)
+add("xz-with-the-mark-of-a-boot-sector", "raw", "not-a-disk", disk(b"\xfd7zXZ\0").put(510, b"\x55\xaa"), qemu=NO_TABLE)
+add("cpio-as-ari", "ari", SOUND, disk(b"070701" + b"0" * 104))
+add("gzip-as-aki", "aki", SOUND, disk(b"\x1f\x8b\x08\0"))
+add("disk-that-begins-as-an-archive", "raw", SOUND, partitioned(disk(b"PK\x03\x04")))
+for name, mark in (("ext4", b""), ("squashfs", b"hsqs"), ("cramfs", b"\x45\x3d\xcd\x28"), ("xfs", b"XFSB"), ("lvm", bytes(512) + b"LABELONE")):
+    add(f"{name}-without-table", "raw", SOUND, disk(mark))
+
+# ---- Nothing.
+
+NOTHING = "has no least size"
+add("empty-as-raw", "raw", "empty", b"", oslo=NOTHING, qemu=NOTHING)
+add("empty-as-disk", "disk", "empty", b"", oslo=NOTHING, qemu=NOTHING)
+add("empty-as-nothing", "nothing", "empty", b"", oslo=NOTHING, qemu=NOTHING)
+add("qcow2-of-nothing", "qcow2", "empty", qcow2(size=0), oslo=NOTHING, qemu=NOTHING)
 
 
 def rows(data):

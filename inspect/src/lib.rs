@@ -17,8 +17,9 @@
 //! ```
 //!
 //! - [`check()`] checks a whole image; [`check_head`] checks the first [`HEAD_BYTES`] of one that is still arriving,
-//!   which is enough for a disk, and not for formats with tables that are farther away. Both return [`Facts`] or a [`Refusal`], whose [`Rule`] has a
-//!   stable name.
+//!   which is enough for a disk, and not for formats with tables that are farther away. Both return [`Facts`] or a
+//!   [`Refusal`], whose [`Rule`] has a stable name.
+//! - [`check_end`] looks at the end of a raw image too, where one kind of file has its only mark.
 //! - [`detect()`] only returns the formats that the bytes look like.
 //!
 //! All input is hostile: no value in an image makes this code panic, recurse, loop or allocate. It holds at most
@@ -31,6 +32,9 @@ mod detect;
 mod enums;
 mod format;
 mod mbr;
+mod odd;
+mod packed;
+mod printable;
 mod qcow2;
 mod qed;
 mod reach;
@@ -41,9 +45,12 @@ mod vhdx;
 mod view;
 mod vmdk;
 
-pub use check::{CheckError, Claim, Facts, Limits, check, check_head};
+pub use check::{CheckError, Claim, Facts, Limits, check, check_end, check_head};
 pub use detect::detect;
 pub use format::{DiskFormat, Format, UnknownDiskFormat};
+pub use mbr::TableFault;
+pub use odd::{Odd, Waiver};
+pub use packed::Packed;
 pub use reach::Overhang;
 pub use refusal::{Refusal, Rule};
 pub use view::HEAD_BYTES;

@@ -1,6 +1,6 @@
-//! Boot sectors with partition tables. A GPT disk has one too, as protection from tools that do not know GPT.
+//! Boot sectors with partition tables, as Nova judges them in a raw image. A GPT disk has one too, as protection from
+//! tools that do not know GPT.
 
-use crate::refusal::{Refusal, Rule};
 use crate::view::{le16, le32};
 
 pub(crate) const SECTOR_BYTES: usize = 512;
@@ -11,14 +11,44 @@ pub(crate) fn is_boot_sector(sector: &[u8]) -> bool {
     le16(sector, SIGNATURE) == 0xAA55 && !fat
 }
 
-/// Checks the table of four partitions as Nova does.
-pub(crate) fn check(sector: &[u8]) -> Result<(), Refusal> {
-    let broken = |text: String| Err(Refusal::new(Rule::PartitionTable, text));
+/// What Nova refuses in the boot sector of a raw image (oslo.utils, `GPTInspector.check_mbr_partitions`). Each of these
+/// is found on disks that work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TableFault {
+    /// An entry's boot flag is neither 0 nor 0x80.
+    #[error("partition {partition} in its boot sector has the boot flag {flag:#04x}")]
+    BootFlag {
+        /// The number of the entry, from 1 on.
+        partition: usize,
+        /// The flag.
+        flag: u8,
+    },
+    /// The protective entry of a GPT does not begin at LBA 1 and CHS 0/0/2.
+    #[error("the protective entry of its GPT does not begin at LBA 1 and CHS 0/0/2")]
+    Protective,
+    /// The boot sector of a GPT has further partitions.
+    #[error("it has partitions beside the protective entry of its GPT (a hybrid MBR)")]
+    Hybrid,
+    /// It has the signature of a boot sector and no partition.
+    #[error("its boot sector has no partition")]
+    NoPartition,
+    /// The sector is that of a file system, which has no partition table.
+    #[error("it begins as a file system ({0}), without a partition table")]
+    FileSystem(&'static str),
+}
+
+/// Returns what Nova refuses in the table of four partitions.
+pub(crate) fn fault(sector: &[u8]) -> Option<TableFault> {
+    let fault = table_fault(sector)?;
+    Some(file_system(sector).map_or(fault, TableFault::FileSystem))
+}
+
+fn table_fault(sector: &[u8]) -> Option<TableFault> {
     let (mut partitions, mut protective) = (Vec::new(), false);
     for (i, entry) in sector[TABLE..SIGNATURE].chunks_exact(ENTRY_BYTES).enumerate() {
-        let (boot, kind) = (entry[0], entry[4]);
-        if boot != 0 && boot != 0x80 {
-            return broken(format!("its boot sector's partition {i} has the boot flag {boot:#04x}"));
+        let (flag, kind) = (entry[0], entry[4]);
+        if flag != 0 && flag != 0x80 {
+            return Some(TableFault::BootFlag { partition: i + 1, flag });
         }
         if kind != 0 {
             partitions.push(i);
@@ -26,19 +56,24 @@ pub(crate) fn check(sector: &[u8]) -> Result<(), Refusal> {
         if kind == GPT_PROTECTIVE {
             protective = true;
             if entry[1..4] != [0, 2, 0] || le32(entry, 8) != 1 {
-                return broken("its protective partition for GPT does not begin at the second sector".into());
+                return Some(TableFault::Protective);
             }
         }
     }
     if protective && partitions != [0] {
-        return broken("it has a GPT, and partitions beside the protective one".into());
+        return Some(TableFault::Hybrid);
     }
-    if partitions.is_empty() {
-        return broken("it has a boot sector with no partition in it".into());
-    }
-    Ok(())
+    partitions.is_empty().then_some(TableFault::NoPartition)
 }
 
+/// Returns the file system whose boot sector this is, by its label. oslo.utils recognises a FAT by two other bytes.
+fn file_system(sector: &[u8]) -> Option<&'static str> {
+    LABELS.iter().find(|&&(at, label, _)| sector[at..].starts_with(label)).map(|&(.., name)| name)
+}
+
+/// Where boot sectors of file systems have their labels: the OEM name, and the type of FAT12, FAT16 and FAT32.
+const LABELS: [(usize, &[u8], &str); 4] =
+    [(3, b"NTFS    ", "NTFS"), (3, b"EXFAT   ", "exFAT"), (54, b"FAT1", "FAT"), (82, b"FAT32", "FAT")];
 const FAT_COUNT: usize = 0x10;
 const FAT_MEDIA: usize = 0x15;
 const FAT_FIXED_DISK: u8 = 0xF8;
@@ -67,7 +102,7 @@ mod tests {
     fn ordinary_tables_pass() {
         for table in [sector(&[LINUX]), sector(&[LINUX, LINUX]), sector(&[PROTECTIVE])] {
             assert!(is_boot_sector(&table));
-            check(&table).unwrap();
+            assert_eq!(fault(&table), None);
         }
     }
 
@@ -88,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn tables_that_make_no_sense_are_refused() {
+    fn what_nova_refuses_in_a_table_is_found() {
         let boot = {
             let mut entry = LINUX;
             entry[0] = 7;
@@ -105,8 +140,24 @@ mod tests {
             entry
         };
         let last = [LINUX, LINUX, LINUX, boot];
-        for table in [&[][..], &[boot], &last, &[late], &[elsewhere], &[PROTECTIVE, LINUX]].map(sector) {
-            assert_eq!(check(&table).unwrap_err().rule, Rule::PartitionTable);
+        for (table, found) in [
+            (&[][..], TableFault::NoPartition),
+            (&[boot], TableFault::BootFlag { partition: 1, flag: 7 }),
+            (&last, TableFault::BootFlag { partition: 4, flag: 7 }),
+            (&[late], TableFault::Protective),
+            (&[elsewhere], TableFault::Protective),
+            (&[PROTECTIVE, LINUX], TableFault::Hybrid),
+        ] {
+            assert_eq!(fault(&sector(table)), Some(found));
+        }
+    }
+
+    #[test]
+    fn a_file_system_without_a_table_is_named() {
+        for (at, label, name) in LABELS {
+            let mut sector = sector(&[]);
+            sector[at..][..label.len()].copy_from_slice(label);
+            assert_eq!(fault(&sector), Some(TableFault::FileSystem(name)));
         }
     }
 }

@@ -14,13 +14,18 @@ pub(crate) fn refuse(view: &mut View<'_>) -> Stop {
         || le32(&header, BACKING_NAME_OFFSET) != 0
         || le32(&header, BACKING_NAME_SIZE) != 0;
     let refusal = if backed {
-        Refusal::new(Rule::BackingFile, "the QED has a backing file, which would be read from the host")
+        Refusal::new(
+            Rule::BackingFile,
+            "the QED has a backing file, which would be read from the host: make one file of both (qemu-img convert)",
+        )
     } else {
-        Refusal::new(Rule::UnsupportedFormat, "the image is in the format qed, which Nova does not take")
+        Refusal::new(Rule::UnsupportedFormat, QED_TEXT)
     };
     refusal.into()
 }
 
+const QED_TEXT: &str = "the image is in the format qed, which Nova does not take: make it a qcow2 \
+                        (qemu-img convert -f qed -O qcow2 IMAGE NEW)";
 const HEADER_BYTES: usize = 64;
 const FEATURES: usize = 16;
 const BACKING_NAME_OFFSET: usize = 56;

@@ -49,10 +49,14 @@ named_enum! {
         VmdkExtent => "vmdk-extent",
         /// The footer of a vmdk, which overrides its header, equals the header.
         VmdkFooter => "vmdk-footer",
-        /// The partition table in its first sector is a valid one.
+        /// The partition table in its first sector is one that Nova takes in a raw image.
         PartitionTable => "partition-table",
+        /// Its content is a disk, and not a compressed file, an archive or a description of one.
+        NotADisk => "not-a-disk",
         /// The disk in the image is not larger than the limit.
         VirtualSize => "virtual-size",
+        /// The disk in the image has at least one byte.
+        Empty => "empty",
     }
 }
 

@@ -9,10 +9,20 @@ pub(crate) fn check(view: &mut View<'_>) -> Result<u64, Stop> {
     match le32(&header, IMAGE_TYPE) {
         DYNAMIC | STATIC => {}
         kind @ (UNDO | DIFFERENCING) => {
-            let text = format!("the VDI is of type {kind}: it holds what differs from a parent");
+            let name = if kind == UNDO { "undo" } else { "differencing" };
+            let text = format!(
+                "the VDI is of type {kind} ({name}): it holds what differs from a parent; make one file of both \
+                 (VBoxManage clonemedium IMAGE NEW)"
+            );
             return Err(Refusal::new(Rule::BackingFile, text).into());
         }
-        other => return Err(Refusal::new(Rule::MalformedHeader, format!("a VDI of type {other}")).into()),
+        other => {
+            let text = format!(
+                "the VDI is of the unknown type {other}; known are 1 (dynamic) and 2 (static): make one of these \
+                 (VBoxManage clonemedium IMAGE NEW)"
+            );
+            return Err(Refusal::new(Rule::MalformedHeader, text).into());
+        }
     }
     // Nova's inspector does not check this; QEMU opens no VDI with either of them.
     if header[UUID_LINK..UUID_PARENT + UUID_BYTES].iter().any(|&byte| byte != 0) {

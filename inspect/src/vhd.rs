@@ -9,8 +9,17 @@ pub(crate) fn check(view: &mut View<'_>) -> Result<u64, Stop> {
     let footer = view.exactly("VHD footer", 0, FOOTER_BYTES)?;
     match be32(&footer, DISK_TYPE) {
         DYNAMIC => {}
-        DIFFERENCING => return Err(Refusal::new(Rule::BackingFile, "the VHD is a differencing disk").into()),
-        other => return Err(Refusal::new(Rule::MalformedHeader, format!("a VHD of type {other}")).into()),
+        DIFFERENCING => {
+            let text = "the VHD is a differencing disk: merge it with its parent (Hyper-V: Merge-VHD)";
+            return Err(Refusal::new(Rule::BackingFile, text).into());
+        }
+        other => {
+            let text = format!(
+                "the VHD is of type {other}, and begins as one of type {DYNAMIC} (dynamic): make one of that type \
+                 (Hyper-V: Convert-VHD)"
+            );
+            return Err(Refusal::new(Rule::MalformedHeader, text).into());
+        }
     }
     check_dynamic(&view.upto(be64(&footer, DATA_OFFSET), DYNAMIC_HEADER_BYTES)?)?;
     // Which of these applies depends on the program that made the image.

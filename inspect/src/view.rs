@@ -90,12 +90,12 @@ pub(crate) fn starts_with_any(bytes: &[u8], magics: &[&[u8]]) -> bool {
 }
 
 /// Returns a number in a header, or zero if the header is too short, which callers have excluded.
-pub(crate) fn be16(bytes: &[u8], at: usize) -> u16 {
-    u16::from_be_bytes(array(bytes, at))
-}
-
 pub(crate) fn be32(bytes: &[u8], at: usize) -> u32 {
     u32::from_be_bytes(array(bytes, at))
+}
+
+pub(crate) fn be16(bytes: &[u8], at: usize) -> u16 {
+    u16::from_be_bytes(array(bytes, at))
 }
 
 pub(crate) fn be64(bytes: &[u8], at: usize) -> u64 {

@@ -5,8 +5,8 @@ mod images;
 use std::io::Cursor;
 
 use glancecast_inspect::{
-    CheckError, Claim, DiskFormat, Facts, Format, HEAD_BYTES, Limits, Refusal, Rule, VmdkType, check,
-    check_head, detect,
+    CheckError, Claim, DiskFormat, Facts, Format, HEAD_BYTES, Limits, Odd, Refusal, Rule, VmdkType, Waiver,
+    check, check_end, check_head, detect,
 };
 use images::{DESCRIPTOR, VHDX_METADATA, iso, mbr, put, qcow2, stream_vmdk, vdi, vhd, vhdx, vmdk, with};
 
@@ -15,7 +15,6 @@ fn sound_images_pass_and_tell_the_size_of_their_disk() {
     let mib4 = 4 << 20;
     for (image, declared, format, bytes) in [
         (vec![7; 1000], DiskFormat::Raw, Format::Raw, 1000),
-        (vec![], DiskFormat::Raw, Format::Raw, 0),
         (mbr(), DiskFormat::Raw, Format::Gpt, 4096),
         (iso(), DiskFormat::Iso, Format::Iso, 40 << 10),
         (iso(), DiskFormat::Ami, Format::Iso, 40 << 10),
@@ -25,7 +24,7 @@ fn sound_images_pass_and_tell_the_size_of_their_disk() {
         (vdi(), DiskFormat::Vdi, Format::Vdi, mib4),
         (vhdx(), DiskFormat::Vhdx, Format::Vhdx, mib4),
     ] {
-        let facts = Facts { format, virtual_bytes: bytes, overhang: None };
+        let facts = Facts { format, virtual_bytes: bytes, overhang: None, odd: None };
         assert_eq!(judge(&image, declared).unwrap(), facts, "{declared}");
     }
 }
@@ -56,6 +55,7 @@ fn content_of_another_format_than_declared_is_refused() {
     refused(&vec![7; 1000], DiskFormat::Qcow2, Rule::FormatMismatch, "said to be qcow2");
     refused(&iso(), DiskFormat::Raw, Rule::FormatMismatch, "iso");
     refused(&vdi(), DiskFormat::Ami, Rule::FormatMismatch, "vdi");
+    refused(b"\xfd7zXZ\0 of a qcow2", DiskFormat::Qcow2, Rule::FormatMismatch, "xz -dc");
     // Shorter than what an inspector wants, and still nothing that QEMU would take for raw.
     refused(&qcow2()[..8], DiskFormat::Raw, Rule::FormatMismatch, "qcow2");
 }
@@ -133,6 +133,88 @@ fn only_known_features_of_qcow2_pass() {
 }
 
 #[test]
+fn a_feature_is_named_as_the_image_names_it_and_steers_no_terminal() {
+    let extension = |name: &[u8]| {
+        let mut entry = [0; 48];
+        (entry[0], entry[1]) = (0, 7);
+        entry[2..2 + name.len()].copy_from_slice(name);
+        let image = with(with(qcow2(), 72, &(1u64 << 7).to_be_bytes()), 112, &0x6803_F857u32.to_be_bytes());
+        with(with(image, 116, &48u32.to_be_bytes()), 120, &entry)
+    };
+    for (name, shown) in [(&b"cloudy"[..], "\"cloudy\""), (b"a\x1b[2J\nb", "\"a?[2J?b\""), (b"", "bit 7;")] {
+        refused(&extension(name), DiskFormat::Qcow2, Rule::UnknownFeature, shown);
+    }
+    let all = with(qcow2(), 72, &(u64::MAX - 4).to_be_bytes());
+    refused(&all, DiskFormat::Qcow2, Rule::UnknownFeature, "extended_l2, bit 4), bit 5, bit 6 and 57 more");
+    // A table whose length is beyond the image.
+    let endless = with(extension(b"cloudy"), 116, &u32::MAX.to_be_bytes());
+    refused(&endless, DiskFormat::Qcow2, Rule::UnknownFeature, "cloudy");
+}
+
+#[test]
+fn what_a_format_needs_and_nobody_knows_is_named() {
+    let compression = with(with(qcow2(), 72, &8u64.to_be_bytes()), 104, &[9]);
+    refused(&compression, DiskFormat::Qcow2, Rule::UnknownFeature, "compression of the unknown type 9");
+    judge(&with(with(qcow2(), 72, &8u64.to_be_bytes()), 104, &[1]), DiskFormat::Qcow2).unwrap();
+    refused(&with(vmdk(DESCRIPTOR), 77, &[7, 0]), DiskFormat::Vmdk, Rule::UnknownFeature, "method 7");
+    refused(&with(vmdk(DESCRIPTOR), 4, &[4]), DiskFormat::Vmdk, Rule::MalformedHeader, "of version 4");
+    // A further region, and a further item of metadata; the first of each is known.
+    let id: Vec<u8> = (1..=16).collect();
+    let name = "04030201-0605-0807-090A-0B0C0D0E0F10";
+    let second = (192 << 10) + 48;
+    let region = with(with(vhdx(), (192 << 10) + 8, &[2]), second, &id);
+    judge(&region, DiskFormat::Vhdx).unwrap();
+    refused(&with(region, second + 28, &[1]), DiskFormat::Vhdx, Rule::UnknownFeature, name);
+    let third = VHDX_METADATA + 96;
+    let item = with(with(vhdx(), VHDX_METADATA + 10, &[3]), third, &id);
+    judge(&item, DiskFormat::Vhdx).unwrap();
+    refused(&with(item, third + 24, &[4]), DiskFormat::Vhdx, Rule::UnknownFeature, name);
+    refused(
+        &with(vdi(), 0x4C, &[9]),
+        DiskFormat::Vdi,
+        Rule::MalformedHeader,
+        "unknown type 9; known are 1 (dynamic)",
+    );
+    refused(&with(qcow2(), 7, &[1]), DiskFormat::Qcow2, Rule::MalformedHeader, "convert -f qcow -O qcow2");
+}
+
+#[test]
+fn a_disk_image_of_macos_is_known_by_its_end() {
+    let mut dmg = vec![0; 4096];
+    put(&mut dmg, 4096 - 512, b"koly\0\0\0\x04\0\0\x02\0");
+    let end = |image: &[u8], limits: &Limits<'_>| {
+        let facts = check(&mut Cursor::new(image), Claim::Disk, limits).unwrap();
+        check_end(&mut Cursor::new(image), facts, limits)
+    };
+    let error = refusal(end(&dmg, &Limits::default()).unwrap_err());
+    assert!(error.rule == Rule::NotADisk && error.text.contains("convert -f dmg"), "{error}");
+    let waived = Limits { waived: &[Waiver::NotADisk], ..Limits::default() };
+    assert_eq!(end(&dmg, &waived).unwrap().odd.map(Odd::waiver), Some(Waiver::NotADisk));
+    for sound in [with(dmg.clone(), 4096 - 505, &[5]), with(dmg, 4096 - 502, &[1]), vec![7; 100], mbr()] {
+        assert_eq!(end(&sound, &Limits::default()).unwrap().odd, None);
+    }
+}
+
+#[test]
+fn a_rule_that_is_waived_is_told_and_no_other_is() {
+    let limits = Limits { waived: &Waiver::ALL, ..Limits::default() };
+    let judge = |image: &[u8]| check(&mut Cursor::new(image), Claim::Disk, &limits).map_err(refusal);
+    let flag = with(mbr(), 446, &[0x81]);
+    let archive = with(vec![0; 4096], 0, b"7z\xbc\xaf\x27\x1c");
+    for (image, waiver) in [(&flag, Waiver::PartitionTable), (&archive, Waiver::NotADisk)] {
+        assert_eq!(judge(image).unwrap().odd.map(Odd::waiver), Some(waiver));
+        let one = [waiver];
+        let others: Vec<Waiver> = Waiver::ALL.into_iter().filter(|other| !one.contains(other)).collect();
+        let limits = Limits { waived: &others, ..Limits::default() };
+        let error = check(&mut Cursor::new(image), Claim::Disk, &limits).unwrap_err();
+        assert_eq!(refusal(error).rule.name(), waiver.name());
+    }
+    assert_eq!(judge(&mbr()).unwrap().odd, None);
+    assert_eq!(judge(b"# x\nversion=1\n").unwrap_err().rule, Rule::FormatMismatch);
+    assert_eq!(judge(&[]).unwrap_err().rule, Rule::Empty);
+}
+
+#[test]
 fn a_qcow2_header_that_makes_no_sense_is_refused() {
     for (at, value) in [(4, 1u32), (4, 4), (20, 8), (20, 22), (100, 103), (100, 1 << 17)] {
         let image = with(qcow2(), at, &value.to_be_bytes());
@@ -186,10 +268,43 @@ fn a_disk_larger_than_the_limit_is_refused() {
 }
 
 #[test]
+fn a_vmdk_without_data_of_its_own_is_named_with_its_files_and_the_command() {
+    let extents: String = (1..=5).map(|i| format!("RW 4192256 SPARSE \"disk-s00{i}.vmdk\"\r\n")).collect();
+    let text =
+        format!("# Disk DescriptorFile\r\nversion=1\r\ncreateType=\"twoGbMaxExtentSparse\"\r\n{extents}");
+    for declared in [DiskFormat::Vmdk, DiskFormat::Raw, DiskFormat::Ami] {
+        let rule = if declared == DiskFormat::Vmdk { Rule::VmdkExtent } else { Rule::FormatMismatch };
+        refused(
+            text.as_bytes(),
+            declared,
+            rule,
+            "\"disk-s003.vmdk\", 2 more: where all files of the disk are, run",
+        );
+    }
+    let foul = "version=1\nRDONLY 1 FLAT \"\x1b[2J/etc/passwd\u{202e}\" 0\n";
+    refused(foul.as_bytes(), DiskFormat::Raw, Rule::FormatMismatch, "\"?[2J/etc/passwd???\"");
+    refused(b"version=1\n", DiskFormat::Raw, Rule::FormatMismatch, "its data is in other files");
+    // The first of the files of that disk, and one of ESX.
+    refused(
+        &with(vmdk(DESCRIPTOR), 28, &[0; 16]),
+        DiskFormat::Vmdk,
+        Rule::VmdkDescriptor,
+        "one extent of a disk",
+    );
+    refused(&with(vec![0; 4096], 0, b"COWD"), DiskFormat::Vmdk, Rule::VmdkType, "one sparse extent of ESX");
+    refused(
+        &with(vec![0; 4096], 0, b"COWD"),
+        DiskFormat::Raw,
+        Rule::FormatMismatch,
+        "one sparse extent of ESX",
+    );
+}
+
+#[test]
 fn a_vmdk_whose_data_is_elsewhere_is_refused() {
     let text = DESCRIPTOR.replace("monolithicSparse", "monolithicFlat").replace("SPARSE", "FLAT");
-    refused(text.as_bytes(), DiskFormat::Vmdk, Rule::VmdkExtent, "names files");
-    refused(DESCRIPTOR.as_bytes(), DiskFormat::Vmdk, Rule::VmdkExtent, "names files");
+    refused(text.as_bytes(), DiskFormat::Vmdk, Rule::VmdkExtent, "\"disk.vmdk\"");
+    refused(DESCRIPTOR.as_bytes(), DiskFormat::Vmdk, Rule::VmdkExtent, "\"disk.vmdk\"");
     // QEMU knows a descriptor by its first line alone.
     refused(b"# x\nversion=1\n", DiskFormat::Raw, Rule::FormatMismatch, "vmdk");
     refused(text.as_bytes(), DiskFormat::Raw, Rule::FormatMismatch, "vmdk");

@@ -397,5 +397,9 @@ impl Seek for Sparse {
     }
 }
 
-const LIMITS: Limits<'static> =
-    Limits { virtual_bytes_max: 2 << 40, vmdk_types: &glancecast_inspect::VmdkType::ALL, vhd: true };
+const LIMITS: Limits<'static> = Limits {
+    virtual_bytes_max: 2 << 40,
+    vmdk_types: &glancecast_inspect::VmdkType::ALL,
+    vhd: true,
+    waived: &[],
+};

@@ -65,6 +65,26 @@ pub struct Limits {
     pub nice: i32,
 }
 
+/// How much memory a run of the tool takes. Its needs grow with the number of cores and threads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Thrift {
+    /// Three arenas of the allocator, as Nova and Ironic let `qemu-img` have.
+    Usual,
+    /// One arena, and one request at a time in a conversion.
+    Least,
+}
+
+impl Thrift {
+    /// Returns the value of `MALLOC_ARENA_MAX`: each arena of glibc reserves 64 MiB of address space, and without a
+    /// limit there are eight for each core.
+    pub(crate) fn arenas(self) -> &'static str {
+        match self {
+            Self::Usual => "3",
+            Self::Least => "1",
+        }
+    }
+}
+
 /// One run of the tool.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Job {
@@ -72,6 +92,7 @@ pub(crate) struct Job {
     pub(crate) confinement: Confinement,
     pub(crate) action: Action,
     pub(crate) limits: Limits,
+    pub(crate) thrift: Thrift,
     /// Whether this process is already in the new namespaces, where it mounts and executes. Otherwise it creates them.
     pub(crate) within_namespaces: bool,
     /// The process that waits for this one. If it is gone, this one exits.
@@ -91,7 +112,9 @@ pub(crate) enum Action {
 
 impl Action {
     /// Returns the arguments of `qemu-img`. `image` and `result` are the numbers of the descriptors.
-    pub(crate) fn arguments(&self, image: RawFd, result: RawFd) -> Vec<String> {
+    pub(crate) fn arguments(&self, image: RawFd, result: RawFd, thrift: Thrift) -> Vec<String> {
+        // -m: the number of requests at a time, 8 without it.
+        let requests: &[&str] = if thrift == Thrift::Least { &["-m", "1"] } else { &[] };
         match self {
             Self::Version => vec!["--version".into()],
             // -U: another process may have the image open for writing, and this only reads its headers.
@@ -99,8 +122,9 @@ impl Action {
             // -t unsafe: the result need not survive a crash. -n: the file exists and is opened by its descriptor.
             Self::Convert { format } => {
                 ["convert", "-p", "-t", "unsafe", "-n", "--target-is-zero", "-O", "raw"]
-                    .map(str::to_owned)
-                    .into_iter()
+                    .iter()
+                    .chain(requests)
+                    .map(|&argument| argument.to_owned())
                     .chain([without_backing(format, image), descriptor(result)])
                     .collect()
             }
@@ -127,7 +151,7 @@ mod tests {
 
     #[test]
     fn an_image_is_converted_by_descriptors_in_a_named_format_with_no_backing_file() {
-        let arguments = Action::Convert { format: "vmdk".into() }.arguments(3, 4);
+        let arguments = Action::Convert { format: "vmdk".into() }.arguments(3, 4, Thrift::Usual);
         let source: serde_json::Value =
             serde_json::from_str(arguments[8].strip_prefix("json:").expect("QEMU's JSON")).expect("JSON");
         assert_eq!(source["driver"], "vmdk");
@@ -136,5 +160,14 @@ mod tests {
         );
         assert_eq!(source["file"], json!({ "driver": "file", "filename": "/proc/self/fd/3" }));
         assert_eq!(arguments[9], "/proc/self/fd/4");
+    }
+
+    #[test]
+    fn where_memory_is_short_one_request_at_a_time_is_made() {
+        let arguments = |thrift| Action::Convert { format: "vmdk".into() }.arguments(3, 4, thrift);
+        let (usual, least) = (arguments(Thrift::Usual), arguments(Thrift::Least));
+        assert!(!usual.contains(&"-m".to_owned()));
+        assert_eq!((&least[8..10], &least[10..]), (&["-m".to_owned(), "1".to_owned()][..], &usual[8..]));
+        assert_eq!(Action::Info.arguments(3, 4, Thrift::Least), Action::Info.arguments(3, 4, Thrift::Usual));
     }
 }

@@ -44,6 +44,18 @@ pub enum ToolError {
         /// Its processor time limit in seconds.
         cpu_seconds: u64,
     },
+    /// It was refused memory or a thread, also at its second try with the least that it can do with.
+    #[error(
+        "qemu-img was given too little memory or too few threads, twice: {line}. It may use {} MiB of address space, \
+         a fixed limit: is memory short, or the number of threads (ulimit -u, TasksMax)?",
+        address_space_bytes >> 20
+    )]
+    Memory {
+        /// Its limit of address space in bytes.
+        address_space_bytes: u64,
+        /// Its error message.
+        line: String,
+    },
     /// It wrote more than an image of its size contains.
     #[error("qemu-img wrote more than {file_bytes} bytes, which no sound image of its size makes")]
     TooLarge {
@@ -140,10 +152,33 @@ fn judge(status: ExitStatus, line: &str, limits: Limits) -> Result<(), ToolError
         (_, Some(signal)) if signal == Signal::SIGXFSZ as i32 => {
             Err(ToolError::TooLarge { file_bytes: limits.file_bytes })
         }
+        _ if is_about_memory(line) => {
+            let address_space_bytes = limits.address_space_bytes;
+            Err(ToolError::Memory { address_space_bytes, line: line.to_owned() })
+        }
         _ if line.is_empty() => Err(ToolError::Failed(status.to_string())),
         _ => Err(ToolError::Failed(line.to_owned())),
     }
 }
+
+/// Whether an error message is about memory or threads: of the C library (ENOMEM; EAGAIN for a thread), of its loader,
+/// of GLib (`g_malloc`), and of QEMU.
+fn is_about_memory(line: &str) -> bool {
+    let line = line.to_ascii_lowercase();
+    ABOUT_MEMORY.iter().any(|words| line.contains(words))
+}
+
+const ABOUT_MEMORY: [&str; 9] = [
+    "cannot allocate memory",
+    "failed to allocate",
+    "could not allocate",
+    "unable to allocate",
+    "out of memory",
+    "not enough memory",
+    "failed to map segment",
+    "cannot create thread",
+    "qemu_thread_create",
+];
 
 /// Kills its process when dropped, and waits a second at most: on a hanging disk the kernel does not end a process.
 struct Ended(Child);
@@ -198,6 +233,16 @@ mod tests {
         assert!(matches!(killed, Err(ToolError::Killed { cpu_seconds: 1 })), "{killed:?}");
         let large = shell("kill -XFSZ $$", patience);
         assert!(matches!(large, Err(ToolError::TooLarge { .. })), "{large:?}");
+        for line in [
+            "qemu: qemu_thread_create: Resource temporarily unavailable",
+            "Could not open image: Cannot allocate memory",
+            "(process:7): GLib-ERROR **: gmem.c:136: failed to allocate 1073741824 bytes",
+        ] {
+            let short = shell(&format!("echo '{line}' >&2; kill -ABRT $$"), patience);
+            assert!(
+                matches!(short, Err(ToolError::Memory { address_space_bytes, .. }) if address_space_bytes == 1 << 30)
+            );
+        }
         let unconfined = shell("echo 'sandbox: Landlock: none' >&2; exit 125", patience);
         assert!(matches!(&unconfined, Err(ToolError::Unconfined(why)) if why == "Landlock: none"));
     }

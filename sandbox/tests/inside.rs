@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::net::TcpListener;
-use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::fs::{FileExt, PermissionsExt, chown};
 use std::process::{Command, Stdio};
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use glancecast_inspect::Format;
 use glancecast_sandbox::{Confinement, Launcher, Patience, QemuImg, ToolError};
 use serde::Deserialize;
 use serde_json::json;
@@ -23,7 +24,7 @@ fn a_hostile_tool_reaches_nothing_in_any_confinement() {
             assert!(result.starts_with("denied"), "{confinement:?}: {what}: {result}");
         }
         let names: Vec<&str> = found.environment.iter().map(|(name, _)| name.as_str()).collect();
-        assert_eq!(names, ["LC_ALL", "PATH"], "{confinement:?}");
+        assert_eq!(names, ["LC_ALL", "MALLOC_ARENA_MAX", "PATH"], "{confinement:?}");
         assert_eq!(found.capabilities, 0, "{confinement:?}");
         attack.is_untouched();
     }
@@ -55,6 +56,33 @@ fn root_converts_an_image_that_only_its_owner_may_read_and_reaches_no_more() {
 }
 
 #[test]
+fn a_tool_that_is_refused_memory_is_tried_once_more_with_less_and_its_first_work_goes() {
+    for (confinement, tool) in holding() {
+        let (image, result) = (file_of(b"thirsty"), file_of(&[0; 4096]));
+        let stop = AtomicBool::new(false);
+        let ended = tool.convert(&image, Format::Qcow2, &result, patience(&stop), &mut |_| {});
+        ended.unwrap_or_else(|error| panic!("{confinement:?}: {error}"));
+        let mut left = [7; 4096];
+        result.read_exact_at(&mut left, 0).expect("it has its length");
+        assert_eq!(left, [0; 4096], "{confinement:?}: what the first try wrote is gone");
+    }
+}
+
+#[test]
+fn a_tool_that_never_has_enough_memory_fails_with_the_limit_in_the_message() {
+    for (confinement, tool) in holding() {
+        let (image, result) = (file_of(b"drowning"), file_of(&[0; 4096]));
+        let stop = AtomicBool::new(false);
+        let ended = tool.convert(&image, Format::Qcow2, &result, patience(&stop), &mut |_| {});
+        let text = ended.expect_err("too little").to_string();
+        assert!(
+            text.contains("2048 MiB") && text.contains("Cannot allocate memory"),
+            "{confinement:?}: {text}"
+        );
+    }
+}
+
+#[test]
 fn a_file_without_a_name_is_read_and_written_by_its_descriptor() {
     for (confinement, tool) in holding() {
         let mut image = tempfile::tempfile().expect("a file");
@@ -71,7 +99,7 @@ fn a_conversion_that_is_stopped_leaves_no_process() {
         let stop = AtomicBool::new(false);
         let patience = Patience { time: Duration::from_millis(500), stop: &stop };
         let mine = std::process::id();
-        let ended = tool.convert(&image, glancecast_inspect::Format::Qcow2, &result, patience, &mut |_| {});
+        let ended = tool.convert(&image, Format::Qcow2, &result, patience, &mut |_| {});
         assert!(matches!(ended, Err(ToolError::Late { .. })), "{confinement:?}: {ended:?}");
         let until = std::time::Instant::now() + Duration::from_secs(10);
         while !left(mine).is_empty() {
@@ -185,6 +213,12 @@ fn holding() -> Vec<(Confinement, QemuImg)> {
 
 fn tool(confinement: Confinement) -> QemuImg {
     QemuImg::new(Launcher::at(PROBE), PROBE, confinement)
+}
+
+fn file_of(bytes: &[u8]) -> fs::File {
+    let mut file = tempfile::tempfile().expect("a file");
+    file.write_all(bytes).expect("room");
+    file
 }
 
 fn patience(stop: &AtomicBool) -> Patience<'_> {

@@ -16,6 +16,7 @@ mod keys;
 mod known_hosts;
 mod leaving;
 mod licences;
+mod no_disk;
 mod own_address;
 mod queries;
 mod rekey;

@@ -1,4 +1,4 @@
-//! Sizes at the limits of the geometry: zero, one byte, around one block, and a last block of one symbol.
+//! Sizes at the limits of the geometry: one byte, around one block, and a last block of one symbol.
 
 use std::time::Duration;
 
@@ -6,11 +6,6 @@ use glancecast_tests::image::{self, Seed};
 use glancecast_tests::measured;
 use glancecast_tests::report::{Object, Report};
 use glancecast_tests::testbed::{Receiver, Testbed};
-
-#[test]
-fn an_empty_image() {
-    measured!("{}", arrives(|_| 0, 0));
-}
 
 #[test]
 fn one_byte() {

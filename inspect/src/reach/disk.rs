@@ -58,7 +58,7 @@ fn gpt(head: &[u8], sector: u64) -> Option<Told> {
 /// The farthest end of a partition in the boot sector. The protective one of GPT may have any length.
 fn partition(head: &[u8]) -> Option<Told> {
     let sector = head.get(..mbr::SECTOR_BYTES)?;
-    if !mbr::is_boot_sector(sector) || mbr::check(sector).is_err() {
+    if !mbr::is_boot_sector(sector) || mbr::fault(sector).is_some() {
         return None;
     }
     let entries =

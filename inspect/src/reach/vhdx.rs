@@ -4,7 +4,8 @@
 
 use super::{Reach, Table};
 use crate::vhdx::{
-    FILE_PARAMETERS, Guid, METADATA, METADATA_REGION, REGION_TABLE_OFFSET, REGIONS, Table as Items,
+    BLOCK_TABLE_REGION, FILE_PARAMETERS, Guid, METADATA, METADATA_REGION, REGION_TABLE_OFFSET, REGIONS,
+    Table as Items,
 };
 use crate::view::{Stop, le32, le64};
 
@@ -16,7 +17,7 @@ pub(super) fn check(reach: &mut Reach<'_, '_>, disk_bytes: u64) -> Result<(), St
         reach.within("region", le64(region, 16), u64::from(le32(region, 24)))?;
     }
     // An image without the table has no data, and QEMU does not open it.
-    let Some(region) = regions.entry(&BAT_REGION)? else { return Ok(()) };
+    let Some(region) = regions.entry(&BLOCK_TABLE_REGION)? else { return Ok(()) };
     let blocks = Blocks::read(reach, le64(regions.required(&METADATA_REGION)?, 16))?;
     let table = Table {
         what: "block allocation table",
@@ -99,9 +100,6 @@ const BITMAP_BLOCK_BYTES: u64 = 1 << 20;
 const BLOCK_BYTES: std::ops::RangeInclusive<u64> = 1 << 20..=256 << 20;
 const SECTORS: [u64; 2] = [512, 4096];
 
-/// 2DC27766-F623-4200-9D64-115E9BFD4A08
-const BAT_REGION: Guid =
-    [0x66, 0x77, 0xC2, 0x2D, 0x23, 0xF6, 0x00, 0x42, 0x9D, 0x64, 0x11, 0x5E, 0x9B, 0xFD, 0x4A, 0x08];
 /// 8141BF1D-A96F-4709-BA47-F233A8FAAB5F
 const LOGICAL_SECTOR_SIZE: Guid =
     [0x1D, 0xBF, 0x41, 0x81, 0x6F, 0xA9, 0x09, 0x47, 0xBA, 0x47, 0xF2, 0x33, 0xA8, 0xFA, 0xAB, 0x5F];

@@ -1,6 +1,7 @@
 //! The text that describes a disk, up to its first NUL. Unlike QEMU, this ignores case.
 
-use super::VmdkType;
+use super::{ONE_FILE, VmdkType};
+use crate::printable::quoted;
 use crate::refusal::{Refusal, Rule};
 
 /// Refuses a parent anywhere in the text. QEMU uses the first `parentFileNameHint` as the backing file, even in a
@@ -11,7 +12,7 @@ pub(super) fn check_parent(region: &[u8]) -> Result<(), Refusal> {
     if text.contains(PARENT_HINT) {
         return Err(Refusal::new(
             Rule::BackingFile,
-            "the vmdk names a parent, which would be read from the host",
+            "the vmdk names a parent, which would be read from the host: make one file of both (qemu-img convert)",
         ));
     }
     let is_none = |after: &str| {
@@ -30,6 +31,10 @@ pub(super) fn check(region: &[u8], allowed: &[VmdkType]) -> Result<(), Refusal> 
     let text = text(region);
     if !text.is_ascii() {
         return Err(refusal("is not a text"));
+    }
+    if text.is_empty() {
+        let text = format!("the vmdk is one extent of a disk, without its descriptor: {ONE_FILE}");
+        return Err(Refusal::new(Rule::VmdkDescriptor, text));
     }
     let text = text.to_ascii_lowercase();
     check_types(&text, allowed)?;
@@ -51,6 +56,25 @@ pub(super) fn check(region: &[u8], allowed: &[VmdkType]) -> Result<(), Refusal> 
             Err(Refusal::new(Rule::VmdkExtent, format!("the vmdk has {extents} extents, and is one of them")))
         }
     }
+}
+
+/// Returns the files that the extents of a text name, in quotes and shortened, for a message; empty if there is none.
+pub(super) fn extents(region: &[u8]) -> String {
+    let text = region.split(|&byte| byte == 0).next().unwrap_or_default();
+    let mut names = text.split(|&byte| byte == b'\n').filter_map(extent_name);
+    let mut shown: Vec<String> = names.by_ref().take(NAMES_SHOWN_MAX).map(quoted).collect();
+    match names.count() {
+        0 => {}
+        more => shown.push(format!("{more} more")),
+    }
+    shown.join(", ")
+}
+
+/// Returns the name in quotes in the line of an extent.
+fn extent_name(line: &[u8]) -> Option<&[u8]> {
+    let word = line.trim_ascii_start().split(u8::is_ascii_whitespace).next()?;
+    ACCESS.iter().find(|access| word.eq_ignore_ascii_case(access.as_bytes()))?;
+    line.split(|&byte| byte == b'"').nth(1)
 }
 
 /// Returns the text of a region. Bytes that are not text stay recognisable as such.
@@ -82,7 +106,7 @@ fn check_type(after: &str, allowed: &[VmdkType]) -> Result<(), Refusal> {
         return Ok(());
     }
     let known = allowed.iter().map(|allowed| allowed.name()).collect::<Vec<_>>().join(", ");
-    let text = format!("the vmdk's create type is {name:?}; allowed: {known}");
+    let text = format!("the vmdk's create type is {name:?}; allowed: {known}: export it as one of these");
     Err(Refusal::new(Rule::VmdkType, text))
 }
 
@@ -90,10 +114,13 @@ fn check_type(after: &str, allowed: &[VmdkType]) -> Result<(), Refusal> {
 /// another file. Nova's inspector also accepts kinds other than SPARSE, whose data would be in another file.
 fn check_extent(line: &str) -> Result<(), Refusal> {
     if line.contains(['/', '\\']) {
-        return Err(Refusal::new(Rule::VmdkExtent, "the vmdk has an extent in a file of the host"));
+        let name = extent_name(line.as_bytes()).map_or_else(|| "a path".to_owned(), quoted);
+        let text = format!("the vmdk has an extent in a file of the host, {name}: {ONE_FILE}");
+        return Err(Refusal::new(Rule::VmdkExtent, text));
     }
     if line.split(' ').filter(|word| !word.is_empty()).nth(2) != Some("sparse") {
-        return Err(Refusal::new(Rule::VmdkExtent, "the vmdk has an extent that is not in itself"));
+        let text = format!("the vmdk has an extent that is not in itself: {ONE_FILE}");
+        return Err(Refusal::new(Rule::VmdkExtent, text));
     }
     Ok(())
 }
@@ -110,3 +137,5 @@ const CREATE_TYPE: &str = "createtype=\"";
 const TYPE_NAME_END: usize = 64;
 /// The access mode of an extent: the first word of its line.
 const ACCESS: [&str; 3] = ["rw", "rdonly", "noaccess"];
+/// Names in one message.
+const NAMES_SHOWN_MAX: usize = 3;

@@ -8,6 +8,7 @@ mod descriptor;
 mod footer;
 
 use crate::enums::named_enum;
+use crate::format::Format;
 use crate::refusal::{Refusal, Rule};
 use crate::view::{Stop, View, le16, le32, le64};
 
@@ -30,13 +31,25 @@ pub(crate) fn check(view: &mut View<'_>, allowed: &[VmdkType]) -> Result<u64, St
     }
     // A text that describes a disk is at the beginning. In an extent of ESX, QEMU reads what is at the descriptor's
     // offset.
-    let (offset, rule, text) = if magic == MAGIC_ESX {
-        (DESCRIPTOR_OFFSET, Rule::VmdkType, "the vmdk is a sparse extent of ESX")
-    } else {
-        (0, Rule::VmdkExtent, "the vmdk is a text that names files of the host as its data")
-    };
+    let (offset, rule) =
+        if magic == MAGIC_ESX { (DESCRIPTOR_OFFSET, Rule::VmdkType) } else { (0, Rule::VmdkExtent) };
     descriptor::check_parent(&view.upto(offset, PARENT_BYTES)?)?;
+    let text = description(view, Format::Vmdk)?.unwrap_or_default();
     Err(Refusal::new(rule, text).into())
+}
+
+/// Returns what a vmdk without data of its own is, with the files that it names and the command that makes one file;
+/// `None` for one with a sparse header, and for an image of another format.
+pub(crate) fn description(view: &mut View<'_>, format: Format) -> Result<Option<String>, Stop> {
+    if format != Format::Vmdk || view.upto(0, MAGIC.len())? == MAGIC {
+        return Ok(None);
+    }
+    if view.upto(0, MAGIC_ESX.len())? == MAGIC_ESX {
+        return Ok(Some(format!("the vmdk is one sparse extent of ESX, without its descriptor: {ONE_FILE}")));
+    }
+    let names = descriptor::extents(&view.upto(0, PARENT_BYTES)?);
+    let names = if names.is_empty() { "other files".to_owned() } else { names };
+    Ok(Some(format!("the vmdk is only a descriptor, a text; its data is in {names}: {ONE_FILE}")))
 }
 
 fn check_sparse(view: &mut View<'_>, allowed: &[VmdkType]) -> Result<u64, Stop> {
@@ -82,14 +95,32 @@ impl Header {
 
     fn check(self) -> Result<(), Refusal> {
         if !(1..=3).contains(&self.version) {
-            return Err(Refusal::new(Rule::MalformedHeader, format!("vmdk version {}", self.version)));
+            let text = format!(
+                "the vmdk is of version {}; 1 to 3 are known: export it as streamOptimized",
+                self.version
+            );
+            return Err(Refusal::new(Rule::MalformedHeader, text));
+        }
+        if self.compression > DEFLATE {
+            let text = format!(
+                "the vmdk is compressed by the unknown method {}: export it as streamOptimized",
+                self.compression
+            );
+            return Err(Refusal::new(Rule::UnknownFeature, text));
+        }
+        if self.descriptor == 0 {
+            let text = format!("the vmdk is one extent of a disk, without its descriptor: {ONE_FILE}");
+            return Err(Refusal::new(Rule::VmdkDescriptor, text));
         }
         if self.descriptor != DESCRIPTOR_OFFSET / SECTOR as u64 {
             return Err(Refusal::new(Rule::VmdkDescriptor, "the vmdk's descriptor is not behind its header"));
         }
         // With a capacity of 0, QEMU uses the descriptor's extents as the disk. Nova's inspector does not check this.
         if self.capacity == 0 {
-            return Err(Refusal::new(Rule::VmdkExtent, "the vmdk has no data of its own"));
+            return Err(Refusal::new(
+                Rule::VmdkExtent,
+                format!("the vmdk has no data of its own: {ONE_FILE}"),
+            ));
         }
         Ok(())
     }
@@ -99,6 +130,11 @@ fn too_large() -> Refusal {
     Refusal::new(Rule::VirtualSize, "the vmdk makes a disk of more than 2^64 bytes")
 }
 
+/// What makes one file of a disk in several.
+const ONE_FILE: &str =
+    "where all files of the disk are, run qemu-img convert -f vmdk -O qcow2 DESCRIPTOR NEW";
+/// The only method of compression; 0 is none.
+const DEFLATE: u16 = 1;
 const MAGIC: &[u8] = b"KDMV";
 const MAGIC_ESX: &[u8] = b"COWD";
 const SECTOR: usize = 512;

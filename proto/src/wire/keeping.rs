@@ -23,12 +23,22 @@ crate::named_enum! {
         Vhd = 4 => "vhd",
         /// Hyper-V's.
         Vhdx = 5 => "vhdx",
+        /// VirtualBox's.
+        Vdi = 6 => "vdi",
+        /// Raw bytes that Nova uses without judging what they hold: the disk of an image that was converted, with a
+        /// boot sector that Nova refuses in a raw image; a compressed kernel or ramdisk.
+        RawContent = 7 => "raw-content",
     }
 }
 
 impl DiskFormat {
     /// Length on the wire.
     pub(super) const BYTES: usize = 1;
+
+    /// Whether the bytes are a disk, sector by sector, or are used as one.
+    pub const fn is_raw(self) -> bool {
+        matches!(self, Self::Raw | Self::RawContent)
+    }
 
     pub(super) fn emit(self, out: &mut Writer<'_>) {
         out.u8(self as u8);
@@ -124,7 +134,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_is_malformed() {
-        assert_eq!(DiskFormat::parse(&mut Reader::new(&[6])), Err(Discard::Malformed));
+        assert_eq!(DiskFormat::parse(&mut Reader::new(&[8])), Err(Discard::Malformed));
         for bytes in [[0, 0, 0, 0, 1], [1, 0, 0, 0, 0], [2, 0, 0, 0, 1], [3, 0, 0, 0, 0]] {
             assert_eq!(Pin::parse(&mut Reader::new(&bytes)), Err(Discard::Malformed), "{bytes:?}");
         }

@@ -84,8 +84,11 @@ pub(super) trait Backend: fmt::Debug + fmt::Display + Send + Sync {
     fn publish(&self, announce: &Announce, file: PartialFile, root: Root) -> Result<Publication, StoreError> {
         let parts = self.parts()?;
         let name = self.admit(announce)?;
-        file.with("inspect", |file| format::check(announce.format, self.purpose(), file))?
-            .map_err(StoreError::refused)?;
+        let inspected = file.with("inspect", |file| format::check(announce.format, self.purpose(), file))?;
+        inspected.map_err(|refused| {
+            file.discard(); // whoever resumes it is refused again
+            StoreError::refused(refused)
+        })?;
         file.with("change the owner of", |file| self.give_away(file))?;
         file.finish(PUBLISHED_MODE)?;
         let lock = self.lock(&name)?;

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use glancecast_inspect::{
-    CheckError, Claim, DiskFormat as Inspected, Format, Limits, Refusal, check as inspect,
+    CheckError, Claim, DiskFormat as Inspected, Format, Limits, Refusal, Waiver, check as inspect, check_end,
 };
 use glancecast_proto::wire::DiskFormat;
 use glancecast_sandbox::{Patience, QemuImg, ToolError, Unsandboxed, not_opened};
@@ -39,26 +39,30 @@ pub(super) fn check(
     mut file: &File,
 ) -> io::Result<Result<(), FormatError>> {
     let claim = match announced {
-        DiskFormat::Raw => Claim::Disk,
+        DiskFormat::Raw | DiskFormat::RawContent => Claim::Disk,
         DiskFormat::Qcow2 => Claim::Format(Inspected::Qcow2),
         DiskFormat::Vmdk => Claim::Format(Inspected::Vmdk),
         DiskFormat::Vhd => Claim::Format(Inspected::Vhd),
         DiskFormat::Vhdx => Claim::Format(Inspected::Vhdx),
+        DiskFormat::Vdi => Claim::Format(Inspected::Vdi),
         DiskFormat::Other if of == Purpose::Files => return Ok(Ok(())),
         DiskFormat::Other => return Ok(Err(FormatError::Unknown)),
     };
-    // The virtual size of a disk is limited by each instance's flavor. Nova accepts no VHD.
-    let limits = Limits { virtual_bytes_max: u64::MAX, vhd: of == Purpose::Files, ..Limits::default() };
-    let facts = match inspect(&mut file, claim, &limits) {
+    // The virtual size of a disk is limited by each instance's flavor. Nova accepts no VHD. What is odd about a raw
+    // file concerns Nova alone, unless the sender says that Nova would not look.
+    let (vhd, is_waived) =
+        (of == Purpose::Files, of == Purpose::Files || announced == DiskFormat::RawContent);
+    let waived: &[Waiver] = if is_waived { &Waiver::ALL } else { &[] };
+    let limits = Limits { virtual_bytes_max: u64::MAX, vhd, waived, ..Limits::default() };
+    let facts = inspect(&mut file, claim, &limits).and_then(|facts| check_end(&mut file, facts, &limits));
+    let facts = match facts {
         Ok(facts) => facts,
         Err(CheckError::Refused(refusal)) => return Ok(Err(refusal.into())),
         Err(CheckError::Read(error)) => return Err(error),
     };
     // A raw file in a directory is not opened by any program known here.
     match TOOL.get() {
-        Some(tool) if of == Purpose::Disks || announced != DiskFormat::Raw => {
-            second_opinion(tool, file, facts.format)
-        }
+        Some(tool) if of == Purpose::Disks || !announced.is_raw() => second_opinion(tool, file, facts.format),
         _ => Ok(Ok(())),
     }
 }
@@ -106,8 +110,43 @@ mod tests {
 
     #[test]
     fn a_disk_that_is_one_passes() {
-        for disk in [&[0; 4096][..], b"", b"a disk may begin with anything else"] {
+        for disk in [&[0; 4096][..], b"a disk may begin with anything else"] {
             assert_eq!(checked(DiskFormat::Raw, disk), Ok(()));
+        }
+    }
+
+    #[test]
+    fn a_node_takes_what_is_odd_only_where_nova_would_not_look_and_a_directory_takes_it() {
+        let mut fat = [0; 4096];
+        fat[510..512].copy_from_slice(&[0x55, 0xAA]);
+        for odd in [&fat[..], b"\xfd7zXZ\0", b"7z\xbc\xaf\x27\x1c"] {
+            assert!(checked(DiskFormat::Raw, odd).is_err(), "{odd:?}");
+            assert_eq!(checked(DiskFormat::RawContent, odd), Ok(()), "{odd:?}");
+            assert_eq!(checked_of(DiskFormat::Raw, Purpose::Files, odd), Ok(()), "{odd:?}");
+        }
+        for announced in [DiskFormat::Raw, DiskFormat::RawContent] {
+            assert!(checked_of(announced, Purpose::Files, b"# x\nversion=1\n").is_err(), "{announced}");
+        }
+    }
+
+    #[test]
+    fn a_vdi_is_one_on_every_host() {
+        let mut vdi = [0; 2048];
+        vdi[0x40..0x44].copy_from_slice(&0xBEDA_107Fu32.to_le_bytes());
+        vdi[0x4C] = 1;
+        vdi[0x170..0x178].copy_from_slice(&(1u64 << 20).to_le_bytes());
+        for of in [Purpose::Disks, Purpose::Files] {
+            assert_eq!(checked_of(DiskFormat::Vdi, of, &vdi), Ok(()));
+            assert!(checked_of(DiskFormat::Vdi, of, &[0; 2048]).is_err());
+        }
+        vdi[0x4C] = 4;
+        assert!(checked(DiskFormat::Vdi, &vdi).is_err(), "it has a parent");
+    }
+
+    #[test]
+    fn nothing_is_published_nowhere() {
+        for of in [Purpose::Disks, Purpose::Files] {
+            assert!(checked_of(DiskFormat::Raw, of, b"").is_err(), "{of:?}");
         }
     }
 
@@ -128,11 +167,9 @@ mod tests {
 
     #[test]
     fn a_directory_takes_files_of_any_kind_but_no_image_that_is_something_else() {
-        for (announced, bytes) in [
-            (DiskFormat::Raw, &b"any file"[..]),
-            (DiskFormat::Raw, b""),
-            (DiskFormat::Other, b"QFI\xFB\0\0\0\x03"),
-        ] {
+        for (announced, bytes) in
+            [(DiskFormat::Raw, &b"any file"[..]), (DiskFormat::Other, b"QFI\xFB\0\0\0\x03")]
+        {
             assert_eq!(checked_of(announced, Purpose::Files, bytes), Ok(()), "{announced} {bytes:?}");
         }
         for (announced, bytes) in [

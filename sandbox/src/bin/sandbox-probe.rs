@@ -1,7 +1,8 @@
 //! For tests only: the program that starts the sandbox, and a hostile tool in the place of `qemu-img`.
 //!
 //! As the tool, it reads from the image what to attack, attempts everything, and prints the results. It reports a qcow2
-//! image as qcow2, and never finishes converting it. It is not installed.
+//! image as qcow2, and never finishes converting it; other images are converted with too little memory. It is not
+//! installed.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -24,8 +25,25 @@ fn main() {
     match arguments.first().map(String::as_str) {
         Some("--version") => println!("qemu-img version of the tests"),
         Some("info") => println!("{}", info(arguments.last().map_or("", String::as_str))),
-        Some("convert") => std::thread::sleep(Duration::from_secs(600)),
+        Some("convert") => convert(&arguments),
         _ => std::process::exit(1),
+    }
+}
+
+/// Has too little memory for one image at any time, and for another one unless it may use only a little.
+fn convert(arguments: &[String]) {
+    let (Some(result), Some(image)) = (arguments.last(), arguments.iter().rev().nth(1)) else { return };
+    let file = image.rsplit('"').find(|part| part.starts_with("/proc/self/fd/")).unwrap_or_default();
+    let least = arguments.windows(2).any(|pair| pair == ["-m", "1"]);
+    let arenas = std::env::var("MALLOC_ARENA_MAX").unwrap_or_default();
+    match fs::read(file).as_deref() {
+        Ok(b"thirsty") if least && arenas == "1" => {}
+        Ok(b"thirsty" | b"drowning") => {
+            let _ = fs::write(result, [7; 100]);
+            eprintln!("qemu-img: /proc/self/fd/3: Cannot allocate memory");
+            std::process::abort();
+        }
+        _ => std::thread::sleep(Duration::from_secs(600)),
     }
 }
 

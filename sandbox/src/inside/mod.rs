@@ -81,7 +81,8 @@ fn become_tool(job: Job) -> Result<Infallible, Unconfined> {
         files::restrict(&job.tool, &given).map_err(Unconfined::new("Landlock"))?;
     }
     let mut tool = Command::new(&job.tool);
-    tool.args(job.action.arguments(given.image(), given.result())).env_clear().envs(ENVIRONMENT);
+    tool.args(job.action.arguments(given.image(), given.result(), job.thrift)).env_clear().envs(ENVIRONMENT);
+    tool.env("MALLOC_ARENA_MAX", job.thrift.arenas());
     match (syscalls::restrict(job.action.writing()), job.confinement) {
         (Ok(()), _) | (Err(_), Confinement::LimitsOnly) => {}
         (Err(why), _) => return Err(Unconfined { what: "seccomp", why }),
@@ -114,5 +115,5 @@ fn pass_on(status: ExitStatus) -> ! {
     std::process::exit(status.code().unwrap_or(EXIT_UNCONFINED));
 }
 
-/// The tool's whole environment.
+/// The tool's whole environment, besides the number of the allocator's arenas.
 const ENVIRONMENT: [(&str, &str); 2] = [("LC_ALL", "C"), ("PATH", "/usr/bin:/bin")];

@@ -74,6 +74,14 @@ pub enum CloudError {
     )]
     NoSize { id: String },
     #[error(
+        "image {image} has no data in Glance: it is a snapshot of a volume-backed server, its data is in Cinder, and there is nothing to push; make an image of the volume snapshot (openstack volume create --snapshot, openstack image create --volume)"
+    )]
+    VolumeBacked { image: String },
+    #[error(
+        "image {image} is empty (0 bytes): there is nothing to push; upload its data, or choose another image"
+    )]
+    Empty { image: String },
+    #[error(
         "image {image} has an id {fault}, which hosts do not take: Nova looks for its copy under the id letter by letter, and hosts know ids as Glance makes them, UUIDs in lower-case letters; upload it again and let Glance choose the id"
     )]
     BadImageId { image: String, fault: &'static str },
@@ -175,6 +183,8 @@ impl CloudError {
             | Self::BadSettings { .. }
             | Self::UntrustedFile { .. }
             | Self::BadImageId { .. }
+            | Self::VolumeBacked { .. }
+            | Self::Empty { .. }
             | Self::NotKeystone { .. }
             | Self::Redirected { .. }
             | Self::SecondFactor { .. }

@@ -3,6 +3,7 @@
 
 use glancecast_proto::wire::is_image_id;
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::error::{CloudError, json_fault, shown};
 use super::signature::SignatureProperties;
@@ -48,7 +49,7 @@ impl ImageRecord {
     /// Parses Glance's JSON of one image; `url` is only for errors.
     ///
     /// # Errors
-    /// `NotActive` with what to do about the status, `BadImageId`, `NoSize`, `BadAnswer`.
+    /// `NotActive` with what to do about the status, `BadImageId`, `VolumeBacked`, `Empty`, `NoSize`, `BadAnswer`.
     pub(super) fn parse(json: &[u8], url: &str) -> Result<Self, CloudError> {
         let wire = serde_json::from_slice::<Wire>(json).map_err(|error| bad_answer(&error, url))?;
         Self::from_wire(wire)
@@ -65,6 +66,12 @@ impl ImageRecord {
         }
         if let Some(fault) = id_fault(&wire.id) {
             return Err(CloudError::BadImageId { image: label(&wire.id, wire.name.as_deref()), fault });
+        }
+        if wire.size.unwrap_or(0) == 0 && wire.is_volume_backed() {
+            return Err(CloudError::VolumeBacked { image: label(&wire.id, wire.name.as_deref()) });
+        }
+        if wire.size == Some(0) {
+            return Err(CloudError::Empty { image: label(&wire.id, wire.name.as_deref()) });
         }
         let hash = wire.hash();
         let Some(size) = wire.size else {
@@ -156,6 +163,8 @@ struct Wire {
     checksum: Option<String>,
     os_hash_algo: Option<String>,
     os_hash_value: Option<String>,
+    /// Of a snapshot of a server: its disks, as JSON in a text.
+    block_device_mapping: Option<Value>,
     #[serde(flatten)]
     signature: SignatureProperties,
 }
@@ -166,6 +175,18 @@ struct WireList {
 }
 
 impl Wire {
+    /// Whether the disks of a snapshot are in Cinder (`snapshot_volume_backed` in nova/compute/api.py). The property
+    /// may also be there with no disk in it.
+    fn is_volume_backed(&self) -> bool {
+        match &self.block_device_mapping {
+            Some(Value::String(text)) => {
+                ["snapshot_id", "volume_id", "\"volume\""].iter().any(|key| text.contains(key))
+            }
+            Some(Value::Array(disks)) => !disks.is_empty(),
+            _ => false,
+        }
+    }
+
     fn hash(&self) -> ImageHash {
         match (&self.os_hash_algo, &self.os_hash_value, &self.checksum) {
             (Some(algo), Some(hex), _) => ImageHash::Multihash { algo: algo.clone(), hex: hex.clone() },
@@ -181,7 +202,7 @@ const CANDIDATES_SHOWN_MAX: usize = 10;
 #[cfg(test)]
 mod tests {
     use glancecast_proto::ids::is_unprintable;
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::super::error::CloudErrorKind;
     use super::*;
@@ -242,6 +263,29 @@ mod tests {
     fn an_active_image_without_size_is_refused() {
         let error = parse(&with("size", Value::Null)).unwrap_err();
         assert!(matches!(error, CloudError::NoSize { .. }));
+    }
+
+    #[test]
+    fn a_snapshot_of_a_volume_backed_server_has_its_data_in_cinder() {
+        let disks = json!([{"snapshot_id": "x", "source_type": "snapshot", "destination_type": "volume"}]);
+        for size in [json!(0), Value::Null] {
+            for disks in [json!(disks.to_string()), disks.clone()] {
+                let mut image = with("block_device_mapping", disks);
+                image["size"] = size.clone();
+                let text = parse(&image).unwrap_err().to_string();
+                assert!(text.contains("`debian`") && text.contains("its data is in Cinder"), "{text}");
+            }
+        }
+        parse(&with("block_device_mapping", json!(disks.to_string()))).expect("it has data of its own");
+    }
+
+    #[test]
+    fn an_image_of_no_bytes_is_empty_whatever_its_properties() {
+        for disks in [Value::Null, json!("[]"), json!([]), json!(7), json!("")] {
+            let mut image = with("block_device_mapping", disks);
+            image["size"] = json!(0);
+            assert!(matches!(parse(&image), Err(CloudError::Empty { .. })));
+        }
     }
 
     #[test]

@@ -99,15 +99,18 @@ pub enum RequestError {
 
     #[error(transparent)]
     Cloud(#[from] CloudError),
-    #[error("{image} is packed as {container}: only container format bare holds a disk that a host can boot")]
-    Container { image: String, container: String },
+    #[error(
+        "{image} has the container format {container}, which holds no disk that a host can boot: {remedy}"
+    )]
+    Container { image: String, container: String, remedy: &'static str },
     #[error("{image} has no disk format: set it in Glance")]
     NoDiskFormat { image: String },
     #[error("{image} is refused: {error} (rule {rule})", rule = Rule::UnsupportedFormat.name())]
     UnknownFormat { image: String, error: UnknownDiskFormat },
     #[error("{image} is refused: {error} (rule {rule})", rule = error.rule())]
     Signature { image: String, error: SignatureError },
-    #[error("{image} is refused: {refusal}")]
+    #[error("{image} is refused: {text}{way} (rule {rule})",
+        text = refusal.text, way = way_round(refusal.rule), rule = refusal.rule)]
     Refused { image: String, refusal: Refusal },
     #[error("{image}: {error}")]
     Unproven { image: String, error: CloudError },
@@ -158,6 +161,9 @@ impl RequestError {
             Self::Refused { refusal, .. } => Some(refusal.rule.name()),
             Self::UnknownFormat { .. } => Some(Rule::UnsupportedFormat.name()),
             Self::Signature { error, .. } => Some(error.rule()),
+            Self::Cloud(CloudError::Empty { .. } | CloudError::VolumeBacked { .. }) => {
+                Some(Rule::Empty.name())
+            }
             _ => None,
         }
     }
@@ -169,6 +175,15 @@ impl RequestError {
             ConvertError::Refused(refusal) => Self::Refused { image, refusal },
             error => Self::Convert { image, error },
         }
+    }
+}
+
+/// Returns how to send an image that breaks a rule all the same; nothing for most rules.
+fn way_round(rule: Rule) -> &'static str {
+    match rule {
+        Rule::PartitionTable => "; for directory stores, give --allow partition-table",
+        Rule::NotADisk => "; for directory stores, give --allow not-a-disk",
+        _ => "",
     }
 }
 

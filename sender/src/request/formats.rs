@@ -4,10 +4,13 @@
 use std::fs::File;
 
 use bytes::Bytes;
-use glancecast_inspect::{CheckError, Claim, Facts, Format, Limits, check, check_head};
+use glancecast_inspect::{
+    CheckError, Claim, DiskFormat as Declared, Facts, Format, Limits, Waiver, check, check_end, check_head,
+};
 use glancecast_proto::wire::{DiskFormat, printable};
 use glancecast_sandbox::{Unsandboxed, not_opened};
 
+use super::push::FileImage;
 use super::{Image, Observer, Preparing, PushOptions, RequestError};
 use crate::pipeline::source::FileSource;
 use crate::pipeline::source::convert::{Opinion, Tool};
@@ -21,6 +24,8 @@ pub struct FormatRules {
     pub unsandboxed: Unsandboxed,
     /// The size of the largest virtual disk; larger ones are refused.
     pub virtual_bytes_max: u64,
+    /// The rules that need not hold. A host with a nova store holds the image to them all the same.
+    pub allowed: Vec<Waiver>,
 }
 
 /// The form in which an image that is not raw is sent.
@@ -46,13 +51,25 @@ pub(super) struct Inspector<'a> {
 }
 
 impl Inspector<'_> {
-    fn limits(&self) -> Limits<'static> {
+    fn limits<'a>(&self, waived: &'a [Waiver]) -> Limits<'a> {
         Limits {
             virtual_bytes_max: self.options.formats.virtual_bytes_max,
             // Nova does not fetch a file from here, so the file need not have a format that Nova accepts.
             vhd: matches!(self.options.image, Image::File(_)),
+            waived,
             ..Limits::default()
         }
+    }
+
+    /// Returns the rules that need not hold. A file without an image id goes to directory stores alone, where no Nova
+    /// reads it; and who says by hand that a file is raw means it.
+    fn waived(&self) -> Vec<Waiver> {
+        let mut waived = self.options.formats.allowed.clone();
+        if let Image::File(FileImage { image_id, format, .. }) = &self.options.image {
+            waived.extend(image_id.is_none().then_some(Waiver::PartitionTable));
+            waived.extend((*format == Some(Declared::Raw)).then_some(Waiver::NotADisk));
+        }
+        waived
     }
 
     /// Returns `qemu-img` for this image, if the request allows it.
@@ -67,12 +84,26 @@ impl Inspector<'_> {
     }
 
     /// Inspects a whole image.
-    pub(super) fn inspect(&self, mut file: &File, name: &str, claim: Claim) -> Result<Facts, RequestError> {
-        let image = || name.to_owned();
-        let facts = check(&mut file, claim, &self.limits()).map_err(|error| match error {
-            CheckError::Refused(refusal) => RequestError::Refused { image: image(), refusal },
-            CheckError::Read(error) => RequestError::Read { image: image(), error },
-        })?;
+    pub(super) fn inspect(&self, file: &File, name: &str, claim: Claim) -> Result<Facts, RequestError> {
+        let facts = self.inspect_with(file, name, claim, &self.waived())?;
+        warn_of_odd(name, claim, facts);
+        Ok(facts)
+    }
+
+    fn inspect_with(
+        &self,
+        mut file: &File,
+        name: &str,
+        claim: Claim,
+        waived: &[Waiver],
+    ) -> Result<Facts, RequestError> {
+        let (image, limits) = (|| name.to_owned(), self.limits(waived));
+        let facts = check(&mut file, claim, &limits);
+        let facts =
+            facts.and_then(|facts| check_end(&mut file, facts, &limits)).map_err(|error| match error {
+                CheckError::Refused(refusal) => RequestError::Refused { image: image(), refusal },
+                CheckError::Read(error) => RequestError::Read { image: image(), error },
+            })?;
         warn_of_overhang(name, facts);
         Ok(facts)
     }
@@ -86,9 +117,9 @@ impl Inspector<'_> {
         name: &str,
         claim: Claim,
     ) -> Result<(Tool, Option<Facts>), RequestError> {
-        let facts =
-            check_head(&head[..head.len().min(glancecast_inspect::HEAD_BYTES)], bytes, claim, &self.limits())
-                .map_err(|refusal| RequestError::Refused { image: name.to_owned(), refusal })?;
+        let head_only = &head[..head.len().min(glancecast_inspect::HEAD_BYTES)];
+        let facts = check_head(head_only, bytes, claim, &self.limits(&self.waived()))
+            .map_err(|refusal| RequestError::Refused { image: name.to_owned(), refusal })?;
         let tool = self.tool().await;
         let Some(facts) = facts.filter(|&facts| self.options.formats.keeps(facts)) else {
             return Ok((tool, None));
@@ -97,11 +128,12 @@ impl Inspector<'_> {
             .opinion_of_head(head, bytes, facts.format, &self.options.spool)
             .await
             .map_err(|error| RequestError::convert(name, error))?;
-        if unreadable(&opinion).is_some() {
-            return Ok((tool, None));
+        let streams = unreadable(&opinion).is_none();
+        if streams {
+            warn_of_odd(name, claim, facts);
+            warn_of_overhang(name, facts);
         }
-        warn_of_overhang(name, facts);
-        Ok((tool, Some(facts)))
+        Ok((tool, streams.then_some(facts)))
     }
 
     /// Returns what is sent of an inspected image in a file: the file itself, or one converted to raw.
@@ -109,12 +141,13 @@ impl Inspector<'_> {
         &self,
         tool: &Tool,
         image: FileSource,
+        claim: Claim,
         facts: Facts,
     ) -> Result<(FileSource, DiskFormat), RequestError> {
         let name = image.name().to_owned();
         if self.options.formats.keeps(facts) {
             second_opinion(tool, image.file(), &name, facts).await?;
-            return Ok((image, announced(facts.format)));
+            return Ok((image, announced(claim, facts)));
         }
         let from = facts.format.name();
         let show = |percent: &str| (self.observer)(Preparing::Converting { from, percent });
@@ -127,24 +160,29 @@ impl Inspector<'_> {
         // writer who changes it twice within one tick of ctime's clock (4 ms before Linux 6.13) is not noticed: the
         // sandbox and the steps below do not rely on this check.
         image.check_unchanged()?;
-        // The disk's content may itself look like an image of another format.
+        // The disk's content may itself look like an image of another format. Nova looks at its format alone
+        // (`fetch_to_raw`), and at no boot sector.
         let converted = format!("{name}, converted,");
-        let facts = self.inspect(&raw, &converted, Claim::Disk)?;
+        let waived = [self.options.formats.allowed.as_slice(), &[Waiver::PartitionTable]].concat();
+        let facts = self.inspect_with(&raw, &converted, Claim::Disk, &waived)?;
         second_opinion(tool, &raw, &converted, facts).await?;
         let source = FileSource::over(raw, name.clone());
         let source = source.map_err(|error| RequestError::Read { image: name, error })?;
-        Ok((source, DiskFormat::Raw))
+        let has_odd_table = facts.odd.is_some_and(|odd| odd.waiver() == Waiver::PartitionTable);
+        Ok((source, if has_odd_table { DiskFormat::RawContent } else { DiskFormat::Raw }))
     }
 }
 
 /// Returns the format that the announcement states.
-pub(super) fn announced(format: Format) -> DiskFormat {
-    match format {
+pub(super) fn announced(claim: Claim, facts: Facts) -> DiskFormat {
+    match facts.format {
+        Format::Raw if facts.odd.is_some() && is_for_a_kernel(claim) => DiskFormat::RawContent,
         Format::Raw | Format::Gpt | Format::Iso => DiskFormat::Raw,
         Format::Qcow2 => DiskFormat::Qcow2,
         Format::Vmdk => DiskFormat::Vmdk,
         Format::Vhd => DiskFormat::Vhd,
         Format::Vhdx => DiskFormat::Vhdx,
+        Format::Vdi => DiskFormat::Vdi,
         _ => DiskFormat::Other,
     }
 }
@@ -153,6 +191,19 @@ pub(super) fn announced(format: Format) -> DiskFormat {
 fn warn_of_overhang(name: &str, facts: Facts) {
     if let Some(overhang) = facts.overhang {
         tracing::warn!("{}: {overhang}", printable(name));
+    }
+}
+
+/// Whether an image is a kernel or a ramdisk, which are compressed as a rule.
+fn is_for_a_kernel(claim: Claim) -> bool {
+    matches!(claim, Claim::Format(Declared::Aki | Declared::Ari))
+}
+
+/// Logs what is odd about a disk that is sent, as only some hosts will take it.
+fn warn_of_odd(name: &str, claim: Claim, facts: Facts) {
+    if let Some(odd) = facts.odd.filter(|_| !is_for_a_kernel(claim)) {
+        let name = printable(name);
+        tracing::warn!("{name} is sent, for directory stores; nova stores refuse it: {odd}");
     }
 }
 
@@ -186,12 +237,24 @@ mod tests {
 
     #[test]
     fn whatever_is_a_disk_is_announced_as_raw() {
+        let announced =
+            |format| announced(Claim::Nothing, Facts { format, virtual_bytes: 1, overhang: None, odd: None });
         for format in [Format::Raw, Format::Gpt, Format::Iso] {
             assert_eq!(announced(format), DiskFormat::Raw);
         }
-        for format in [Format::Qcow2, Format::Vmdk, Format::Vhd, Format::Vhdx] {
+        for format in [Format::Qcow2, Format::Vmdk, Format::Vhd, Format::Vhdx, Format::Vdi] {
             assert_eq!(announced(format).name(), format.name());
         }
-        assert_eq!(announced(Format::Vdi), DiskFormat::Other);
+    }
+
+    #[test]
+    fn a_compressed_ramdisk_is_announced_as_one_and_other_compressed_files_as_raw() {
+        let gzip = |claim| {
+            let limits = Limits { waived: &Waiver::ALL, ..Limits::default() };
+            let facts = check(&mut std::io::Cursor::new(b"\x1f\x8b\x08\0"), claim, &limits).expect("waived");
+            announced(claim, facts)
+        };
+        assert_eq!(gzip(Claim::Format(Declared::Ari)), DiskFormat::RawContent);
+        assert_eq!(gzip(Claim::Format(Declared::Raw)), DiskFormat::Raw);
     }
 }

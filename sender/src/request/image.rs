@@ -127,7 +127,7 @@ impl OpenImage {
         let claim = file.format.map_or(Claim::Nothing, Claim::Format);
         let facts = inspector.inspect(image.file(), image.name(), claim)?;
         let tool = inspector.tool().await;
-        let (source, format) = inspector.ready(&tool, image, facts).await?;
+        let (source, format) = inspector.ready(&tool, image, claim, facts).await?;
         Ok(Self::whole(name, file.image_id.as_ref().map(ImageId::to_string), source, format))
     }
 
@@ -161,7 +161,7 @@ impl OpenImage {
         let (source, feed) = (source.signed(signature), Feed { rest, chunks });
         let image_id = Some(record.id);
         if let Some(facts) = facts {
-            let (format, source) = (announced(facts.format), Box::new(source));
+            let (format, source) = (announced(claim, facts), Box::new(source));
             return Ok(Self { name, image_id, format, bytes, verified_by, source, feed: Some(feed) });
         }
         check_space(&spool, bytes, &inspector.options.spool)
@@ -170,7 +170,7 @@ impl OpenImage {
         let facts = inspector.inspect(&file, &label, claim)?;
         let image = FileSource::over(file, label.clone());
         let image = image.map_err(|error| RequestError::Read { image: label, error })?;
-        let (source, format) = inspector.ready(&tool, image, facts).await?;
+        let (source, format) = inspector.ready(&tool, image, claim, facts).await?;
         Ok(Self { verified_by, ..Self::whole(name, image_id, source, format) })
     }
 
@@ -200,13 +200,25 @@ fn check(
 /// Returns the format that the image's record claims.
 fn claim(record: &ImageRecord, label: &str) -> Result<Claim, RequestError> {
     let image = || label.to_owned();
-    if let Some(container) = record.container_format.as_deref().filter(|&format| format != "bare") {
-        return Err(RequestError::Container { image: image(), container: shown(container) });
+    if let Some((container, remedy)) = record.container_format.as_deref().and_then(container_fault) {
+        return Err(RequestError::Container { image: image(), container: shown(container), remedy });
     }
     let format =
         record.disk_format.as_deref().ok_or_else(|| RequestError::NoDiskFormat { image: image() })?;
     let known = format.parse().map_err(|error| RequestError::UnknownFormat { image: image(), error })?;
     Ok(Claim::Format(known))
+}
+
+/// Returns a container format whose content is no disk, with what to do. Amazon's are names of their disk formats.
+fn container_fault(container: &str) -> Option<(&str, &'static str)> {
+    let remedy = match container {
+        "bare" | "ami" | "aki" | "ari" => return None,
+        "ova" | "ovf" => "unpack it (tar -xf), and upload the disk in it as container format bare",
+        "compressed" => "decompress it, and upload the disk as container format bare",
+        "docker" => "it is the file system of a container; build a disk image",
+        _ => "if it is a disk all the same, say so: openstack image set --container-format bare",
+    };
+    Some((container, remedy))
 }
 
 /// Returns the check of the image's signature, if the rule requires one.
@@ -276,4 +288,25 @@ const RESUMES_MAX: u32 = 8;
 
 fn object_name(name: &str) -> Result<ObjectName, RequestError> {
     ObjectName::new(name).map_err(|error| RequestError::ObjectName { name: name.to_owned(), error })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amazons_container_formats_hold_what_can_be_sent_and_others_are_named_with_what_to_do() {
+        for container in ["bare", "ami", "aki", "ari"] {
+            assert_eq!(container_fault(container), None);
+        }
+        for (container, remedy) in [
+            ("ova", "tar -xf"),
+            ("ovf", "tar -xf"),
+            ("compressed", "decompress"),
+            ("docker", "build a disk image"),
+            ("novel", "--container-format bare"),
+        ] {
+            assert!(container_fault(container).is_some_and(|(_, text)| text.contains(remedy)), "{container}");
+        }
+    }
 }

@@ -125,6 +125,7 @@ impl PushOptions {
                 conversion: Conversion::ToRaw,
                 unsandboxed: Unsandboxed::Refused,
                 virtual_bytes_max: 2 << 40,
+                allowed: Vec::new(),
             },
             os_cloud: None,
             network: Network {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use glancecast_inspect::DiskFormat;
+use glancecast_inspect::{DiskFormat, Waiver};
 use glancecast_platform::units::{RateChoice, parse_duration};
 use glancecast_proto::ids::ObjectName;
 use glancecast_proto::sender::OneWay;
@@ -37,7 +37,7 @@ pub(crate) struct SendArgs {
     #[arg(long, value_name = "DUR|forever", value_parser = units::pin)]
     pin: Option<Pin>,
     /// With --file: disk format that the file must have, as Glance names it: raw, qcow2, vmdk, vhd, vhdx, vdi, iso,
-    /// ami, aki, ari [default: the format that it looks like]
+    /// ami, aki, ari; raw also allows not-a-disk (see --allow) [default: the format that it looks like]
     // Clap drops the requirement if an argument that conflicts with the required one is given, here an image.
     #[arg(long, value_name = "FORMAT", requires = "file", conflicts_with = "image")]
     disk_format: Option<DiskFormat>,
@@ -53,6 +53,10 @@ pub(crate) struct SendArgs {
     /// can then read every file that this user can read [default: refuse them]
     #[arg(long)]
     allow_unsandboxed: bool,
+    /// Send a disk that breaks this rule, for hosts with a directory store; a nova store refuses it all the same. Rules:
+    /// partition-table (a boot sector that Nova does not take in a raw image), not-a-disk (a compressed file, an archive)
+    #[arg(long, value_name = "RULE", value_delimiter = ',', value_parser = units::waiver)]
+    allow: Vec<Waiver>,
     /// Refuse an image whose virtual disk is larger, as in 100G
     #[arg(long, value_name = "SIZE", default_value = "2T", value_parser = units::size)]
     max_virtual_size: u64,
@@ -169,6 +173,7 @@ impl SendArgs {
             conversion: if self.as_is { Conversion::AsIs } else { Conversion::ToRaw },
             unsandboxed: if self.allow_unsandboxed { Unsandboxed::Allowed } else { Unsandboxed::Refused },
             virtual_bytes_max: self.max_virtual_size,
+            allowed: self.allow,
         };
         PushRequest::new(PushOptions {
             image,

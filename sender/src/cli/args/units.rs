@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use glancecast_inspect::Waiver;
 use glancecast_platform::units::{UnitError, parse_duration};
 use glancecast_proto::limits::{MTU_MAX, MTU_MIN};
 use glancecast_proto::wire::Pin;
@@ -22,6 +23,8 @@ pub(super) enum OptionError {
     Mtu,
     #[error("a size is a number of bytes, or one with K, M, G or T behind it")]
     Size,
+    #[error("the rules that can be allowed are partition-table and not-a-disk")]
+    Waiver,
     #[error("an overhead is between 0% and 100%")]
     Overhead,
     #[error(transparent)]
@@ -39,6 +42,11 @@ pub(super) fn pin(text: &str) -> Result<Pin, OptionError> {
             _ => Err(OptionError::PinTooShort),
         },
     }
+}
+
+/// Parses the name of a rule that need not hold.
+pub(super) fn waiver(text: &str) -> Result<Waiver, OptionError> {
+    Waiver::ALL.into_iter().find(|waiver| waiver.name() == text).ok_or(OptionError::Waiver)
 }
 
 /// Parses `auto`, `off`, or a level of zstd.

@@ -222,7 +222,7 @@ mod tests {
         let image = tempfile::tempfile().expect("a temporary file");
         image.write_all_at(b"QFI\xfb", 0).expect("it takes bytes");
         let directory = tempfile::tempdir().expect("a temporary directory");
-        let facts = Facts { format: Format::Qcow2, virtual_bytes: 1 << 60, overhang: None };
+        let facts = Facts { format: Format::Qcow2, virtual_bytes: 1 << 60, overhang: None, odd: None };
         let tool = Tool(Err(Unavailable::NotInstalled));
         let error = runtime()
             .block_on(tool.to_raw(&image, facts, directory.path(), |_| {}))
@@ -234,7 +234,7 @@ mod tests {
     fn without_a_sandbox_nothing_is_converted_and_the_message_says_what_to_do() {
         let image = tempfile::tempfile().expect("a temporary file");
         let directory = tempfile::tempdir().expect("a temporary directory");
-        let facts = Facts { format: Format::Qcow2, virtual_bytes: 512, overhang: None };
+        let facts = Facts { format: Format::Qcow2, virtual_bytes: 512, overhang: None, odd: None };
         let tool = Tool(Err(Unavailable::NoSandbox("Landlock: none".to_owned())));
         let error =
             runtime().block_on(tool.to_raw(&image, facts, directory.path(), |_| {})).expect_err("no box");

@@ -91,7 +91,10 @@ fn an_image_that_cannot_be_proven_or_booted_is_sent_only_when_told() {
     let mut push = cloud.push(&packed, &[]);
     assert_eq!(push.process.wait(SOON).code(), Some(2));
     let lines = push.process.log_lines();
-    assert!(lines.iter().any(|line| line.contains("packed as ovf") && line.contains("bare")), "{lines:?}");
+    assert!(
+        lines.iter().any(|line| line.contains("container format ovf") && line.contains("tar -xf")),
+        "{lines:?}"
+    );
 }
 
 #[test]

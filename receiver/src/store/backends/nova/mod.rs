@@ -121,7 +121,7 @@ impl Backend for NovaStore {
         let id = announce.image_id.as_deref().ok_or_else(|| StoreError::refused(NotForNova::NoId))?;
         match announce.format {
             DiskFormat::Other => Err(StoreError::refused(NotForNova::UnknownFormat)),
-            DiskFormat::Raw => Ok(cache_name(id)),
+            DiskFormat::Raw | DiskFormat::RawContent => Ok(cache_name(id)),
             format if self.settings.force_raw => Err(StoreError::refused(NotForNova::ForcesRaw(format))),
             _ => Ok(cache_name(id)),
         }
@@ -327,6 +327,7 @@ mod tests {
         for (image, says) in [
             (Announce { image_id: None, ..image() }, "--image-id"),
             (Announce { format: DiskFormat::Qcow2, ..image() }, "force_raw_images"),
+            (Announce { format: DiskFormat::Vdi, ..image() }, "force_raw_images"),
             (Announce { format: DiskFormat::Other, ..image() }, "not known"),
         ] {
             let error = store.begin(&image).expect_err(says);

@@ -1,6 +1,9 @@
 //! The header of qcow2 and its extensions (QEMU's docs/interop/qcow2.rst), big-endian. The first version of qcow shares
 //! the magic and the fields of the backing file.
+//!
 //! Internal snapshots and bitmaps are in the image itself. Like Nova, this accepts images with either.
+
+mod features;
 
 use crate::refusal::{Refusal, Rule};
 use crate::view::{HEAD_BYTES, Stop, View, be32, be64};
@@ -12,16 +15,18 @@ pub(crate) fn check(view: &mut View<'_>) -> Result<u64, Stop> {
     if be64(&header, BACKING_OFFSET) != 0 || be32(&header, BACKING_SIZE) != 0 {
         return refuse(
             Rule::BackingFile,
-            "the qcow2 has a backing file, which would be read from the host".into(),
+            "the qcow2 has a backing file, which would be read from the host: make one file of both \
+             (qemu-img convert -O qcow2 IMAGE NEW)"
+                .into(),
         );
     }
     let version = be32(&header, VERSION);
     if version != 2 && version != 3 {
-        return refuse(Rule::MalformedHeader, format!("qcow2 version {version} is not supported"));
+        return refuse(Rule::MalformedHeader, unknown_version(version));
     }
     // oslo.utils rejects a qcow2 shorter than a sector, and reads the features for any version.
     let header = view.exactly("qcow2 header", 0, SECTOR_BYTES)?;
-    check_features(version, be64(&header, INCOMPATIBLE_FEATURES))?;
+    features::check(view, version, &header)?;
     let cluster_bits = be32(&header, CLUSTER_BITS);
     let header_bytes = if version == 3 { be32(&header, HEADER_LENGTH) } else { HEADER_V2_BYTES as u32 };
     if !CLUSTER_BITS_RANGE.contains(&cluster_bits)
@@ -34,22 +39,18 @@ pub(crate) fn check(view: &mut View<'_>) -> Result<u64, Stop> {
     }
     // Nova notices this when it converts the image.
     if be32(&header, CRYPT_METHOD) != 0 {
-        return refuse(Rule::Encrypted, "the qcow2 is encrypted".into());
+        return refuse(Rule::Encrypted, "the qcow2 is encrypted: decrypt it, and push a plain one".into());
     }
     check_extensions(view, header_bytes as usize, 1 << cluster_bits)?;
     Ok(be64(&header, SIZE))
 }
 
-fn check_features(version: u32, features: u64) -> Result<(), Refusal> {
-    if features & DATA_FILE_BIT != 0 {
-        return Err(Refusal::new(Rule::DataFile, "the qcow2 has its data in another file"));
-    }
-    let unknown = features & !KNOWN_FEATURES;
-    if version == 3 && unknown != 0 {
-        let text = format!("the qcow2 needs unknown features ({unknown:#x})");
-        return Err(Refusal::new(Rule::UnknownFeature, text));
-    }
-    Ok(())
+fn unknown_version(version: u32) -> String {
+    let remedy = if version == 1 { "-f qcow " } else { "" };
+    format!(
+        "the qcow2 is of version {version}; 2 and 3 are known: make one of these \
+         (qemu-img convert {remedy}-O qcow2 IMAGE NEW)"
+    )
 }
 
 /// Checks the extensions as `qcow2_read_extensions` does, from the end of the header to the end of the first cluster.
@@ -98,14 +99,10 @@ const BACKING_SIZE: usize = 16;
 const CLUSTER_BITS: usize = 20;
 const SIZE: usize = 24;
 const CRYPT_METHOD: usize = 32;
-const INCOMPATIBLE_FEATURES: usize = 72;
 const HEADER_LENGTH: usize = 100;
 
 /// The range that QEMU supports: 512 bytes to 2 MiB.
 const CLUSTER_BITS_RANGE: std::ops::RangeInclusive<u32> = 9..=21;
-const DATA_FILE_BIT: u64 = 1 << 2;
-/// Dirty, corrupt, data file, compression type. Nova refuses images with extended L2 entries, the next bit.
-const KNOWN_FEATURES: u64 = 0xF;
 
 /// Kind and length of an extension, 4 bytes each. Its data is padded.
 const EXTENSION_HEADER_BYTES: usize = 8;
