@@ -109,7 +109,7 @@ impl Case {
         let at = format!("{}: cut off at byte {cut} of {}", self.name, sound.len());
         let (verdict, found_by_qemu) = self.judge_damaged(&sound[..cut], tally);
         match verdict {
-            Err(Rule::CutShort | Rule::TruncatedHeader) => tally.cut_refused += 1,
+            Err(Rule::CutShort | Rule::TruncatedHeader | Rule::Empty) => tally.cut_refused += 1,
             Err(rule) => panic!("{at}: refused by {rule}"),
             Ok(()) => tally.cut_whole += 1,
         }
