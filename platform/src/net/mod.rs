@@ -3,7 +3,9 @@
 
 pub mod batch;
 pub mod interface;
+pub mod links;
 pub mod multicast;
+mod netlink;
 mod options;
 mod socket;
 pub mod transport;
