@@ -7,6 +7,7 @@ pub mod links;
 pub mod multicast;
 mod netlink;
 mod options;
+pub mod reverse_path;
 mod socket;
 pub mod transport;
 pub mod wake;
