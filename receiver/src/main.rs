@@ -24,6 +24,13 @@ use tracing_subscriber::EnvFilter;
 fn main() -> ExitCode {
     // Enter the sandbox before there is anything to leak.
     glancecast_sandbox::enter();
+    let signals = match Signals::take() {
+        Ok(signals) => signals,
+        Err(error) => {
+            eprintln!("glancecastd: {error:#}");
+            return ExitCode::from(cli::EXIT_FAILED);
+        }
+    };
     heap::give_back_large_pieces();
     let args = match cli::parse::<Args>("glancecastd") {
         Ok(args) => args,
@@ -36,11 +43,10 @@ fn main() -> ExitCode {
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
         .with_target(false)
         .init();
-    let prepared = Signals::take().and_then(|signals| {
-        let config = args.resolve().map_err(anyhow::Error::msg)?;
-        prepare(&config, args.once).map(|(receive_loop, stopper)| (signals, config, receive_loop, stopper))
+    let prepared = args.resolve().map_err(anyhow::Error::msg).and_then(|config| {
+        prepare(&config, args.once).map(|(receive_loop, stopper)| (config, receive_loop, stopper))
     });
-    let (signals, config, receive_loop, stopper) = match prepared {
+    let (config, receive_loop, stopper) = match prepared {
         Ok(prepared) => prepared,
         Err(error) => {
             eprintln!("glancecastd: {error:#}");
@@ -63,8 +69,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// The signals that end the program or have it read settings anew, and the runtime that waits for them. They are handled from before the first log
-/// line, so that from then on none of them kills the process.
+/// The signals that end the program or have it read settings anew, and the runtime that waits for them. They are handled
+/// from the start, so that none of them kills the process: to systemd, one that SIGHUP killed has ended well.
 struct Signals {
     runtime: Runtime,
     terminate: Signal,

@@ -248,32 +248,30 @@ fn best(text: &str, link: &Link, to: SocketAddr, all: &[Address]) -> Result<IpAd
         (Some(best), _) => Ok(best.ip),
         (None, Some(unready)) => Err(InterfaceError::NotReady { name: text.to_owned(), addr: unready.ip }),
         (None, None) => {
-            let hint = hint(link, all).unwrap_or(Hint::None);
+            let links = links::all().unwrap_or_default();
+            let hint = hint(link, all, &links).unwrap_or(Hint::None);
             Err(InterfaceError::NoAddress { name: text.to_owned(), family: family(to), hint })
         }
     }
 }
 
 /// Finds the interface that has the address of a link without one: what it is a port of, or what lies on it.
-fn hint(link: &Link, addresses: &[Address]) -> Option<Hint> {
-    let links = links::all().ok()?;
-    let has_address = |index: u32| addresses.iter().any(|address| address.link == index);
+fn hint(link: &Link, addresses: &[Address], links: &[Link]) -> Option<Hint> {
+    let has_address = |link: &&Link| addresses.iter().any(|address| address.link == link.index);
+    let lies_on = |below: &Link| links.iter().find(|other| other.lies_on == Some(below.index) && has_address(other));
     let Some((above, kind)) = &link.port_of else {
-        let on_it = links.iter().find(|other| other.lies_on == Some(link.index) && has_address(other.index))?;
-        return Some(Hint::Below(on_it.name.clone()));
+        return lies_on(link).map(|with| Hint::Below(with.name.clone()));
     };
     if kind == OPEN_VSWITCH {
         return Some(Hint::PortOfOpenVSwitch);
     }
-    // A port of a bond, which is a port of a bridge, ...
+    // A port of a bond, which is a port of a bridge, on which there is a VLAN, ...
     let by_index = |index: u32| links.iter().find(|other| other.index == index);
     let first = by_index(*above)?;
     let further = |link: &&Link| link.port_of.as_ref().and_then(|(above, _)| by_index(*above));
     let mut chain = std::iter::successors(Some(first), further).take(LAYERS_MAX);
-    Some(match chain.find(|link| has_address(link.index)) {
-        Some(with) => Hint::PortOf { of: first.name.clone(), with: Some(with.name.clone()) },
-        None => Hint::PortOf { of: first.name.clone(), with: None },
-    })
+    let with = chain.find_map(|link| Some(link).filter(has_address).or_else(|| lies_on(link)));
+    Some(Hint::PortOf { of: first.name.clone(), with: with.map(|with| with.name.clone()) })
 }
 
 /// Whether links of this kind get all that arrives at their ports. A VRF leaves it to them.
@@ -438,6 +436,45 @@ mod tests {
         for group in ["[ff02::1]:7167", "[ff12::1]:7167", "[ff32::1]:7167", "[ff01::1]:7167"] {
             let message = Interface::by_route(self::group(group)).expect_err("on every link").to_string();
             assert!(message.contains("link-local") && message.contains("--interface"), "{message}");
+        }
+    }
+
+    #[test]
+    fn the_interface_that_has_the_address_is_found_through_bonds_bridges_and_vlans() {
+        let link = |index, name: &str, port_of: Option<(u32, &str)>, lies_on| Link {
+            index,
+            name: name.to_owned(),
+            port_of: port_of.map(|(above, kind)| (above, kind.to_owned())),
+            lies_on,
+            ..Link::default()
+        };
+        let links = [
+            link(2, "eth0", Some((3, "bond")), None),
+            link(3, "bond0", Some((4, "bridge")), None),
+            link(4, "br0", None, None),
+            link(5, "br0.7", None, Some(4)),
+            link(6, "eth1", Some((7, "openvswitch")), None),
+            link(8, "eth2", Some((9, "bridge")), None),
+            // A circle, as no kernel makes it.
+            link(10, "eth3", Some((11, "bridge")), None),
+            link(11, "br1", Some((11, "bridge")), None),
+        ];
+        let hint_with = |of: usize, address_on: u32| {
+            let address = Address { link: address_on, ..Address::of([10, 0, 0, 1].into()) };
+            hint(&links[of], &[address], &links).unwrap_or(Hint::None).to_string()
+        };
+        for (of, address_on, says) in [
+            (0, 3, ": it is a port of bond0, which has one: give that"),
+            (0, 4, ": it is a port of bond0, and br0 has the address: give that"),
+            (0, 5, ": it is a port of bond0, and br0.7 has the address: give that"),
+            (0, 99, ": it is a port of bond0, which has none either: give the interface with the address"),
+            (2, 5, ": br0.7 on it has one: give that"),
+            (2, 99, ""),
+            (4, 99, ": it is a port of Open vSwitch: give the interface of its bridge, such as br-ex"),
+            (5, 99, ""),
+            (6, 99, ": it is a port of br1, which has none either: give the interface with the address"),
+        ] {
+            assert_eq!(hint_with(of, address_on), says, "{} {address_on}", links[of].name);
         }
     }
 

@@ -99,6 +99,12 @@ impl Address {
         self.label.as_deref() == Some(name)
     }
 
+    /// Returns an address that is on no link.
+    #[cfg(test)]
+    pub(super) fn of(ip: IpAddr) -> Self {
+        Self { link: 0, ip, label: None, is_usable: true, is_second_choice: false }
+    }
+
     fn parse(message: Message<'_>) -> Option<Self> {
         let (family, link) = (message.byte(0)?, message.u32(4)?);
         let attributes = message.attributes(ADDRESS_HEADER);

@@ -68,23 +68,27 @@ impl Condition {
 #[derive(Debug)]
 pub(super) struct ConditionLog {
     said: Condition,
-    at: Option<Moment>,
-    /// How long the last line stands before another one.
-    quiet: Duration,
+    /// Whether it has been fine since the start.
+    has_been_fine: bool,
+    /// Lines that may still be written at once.
+    lines: u32,
+    /// When `lines` was counted last.
+    counted: Moment,
 }
 
 impl Default for ConditionLog {
     fn default() -> Self {
-        Self { said: Condition::NotYet, at: None, quiet: QUIET_MIN }
+        Self { said: Condition::NotYet, has_been_fine: false, lines: LINES_AT_ONCE, counted: Moment::default() }
     }
 }
 
 impl ConditionLog {
-    /// Logs the condition if it is not what the log says. If it changes again and again, a line comes at ever longer
-    /// intervals, and says how things stand then.
+    /// Logs the condition if it is not what the log says. If it changes again and again, a line comes now and then, and
+    /// says how things stand then.
     pub(super) fn say(&mut self, now: Moment, condition: &Condition) {
         if self.is_due(now, condition) {
-            log(&self.said, condition);
+            log(&self.said, condition, self.has_been_fine);
+            self.has_been_fine |= condition.is_fine();
             self.said = condition.clone();
         }
     }
@@ -93,26 +97,24 @@ impl ConditionLog {
         if self.said.reads_like(condition) {
             return false;
         }
-        let since = self.at.map(|at| now.since(at));
-        if since.is_some_and(|since| since < self.quiet) {
-            return false;
+        let earned = now.since(self.counted).as_secs() / LINE_GAP.as_secs();
+        if earned > 0 {
+            self.lines = LINES_AT_ONCE.min(self.lines.saturating_add(u32::try_from(earned).unwrap_or(u32::MAX)));
+            self.counted = now;
         }
-        self.quiet = match since {
-            Some(since) if since < QUIET_MAX => (self.quiet * 2).min(QUIET_MAX),
-            _ => QUIET_MIN,
-        };
-        self.at = Some(now);
-        true
+        let is_due = self.lines > 0;
+        self.lines = self.lines.saturating_sub(1);
+        is_due
     }
 }
 
-fn log(before: &Condition, condition: &Condition) {
+fn log(before: &Condition, condition: &Condition, has_been_fine: bool) {
     let shown = |name: &String| printable(name);
     match condition {
         Condition::NotYet => {}
         Condition::Fine { on, .. } => match before {
-            // The receive loop says that it listens.
-            Condition::NotYet => {}
+            // The line `listening` says so.
+            _ if !has_been_fine => {}
             Condition::Fine { on: other, .. } if other.index == on.index && other.name != on.name => {
                 tracing::info!(interface = %on, "interface {} has another name: stays on it", shown(&other.name));
             }
@@ -140,11 +142,11 @@ fn log(before: &Condition, condition: &Condition) {
     }
 }
 
-/// A line stands for at least this time, so that a change that is over at once makes one line.
-const QUIET_MIN: Duration = Duration::from_secs(2);
+/// Lines at once: those of a few losses, each with its end.
+const LINES_AT_ONCE: u32 = 8;
 
-/// The longest time between a change and its line, while there are many.
-const QUIET_MAX: Duration = Duration::from_secs(60);
+/// Time between two lines after those.
+const LINE_GAP: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests {
@@ -153,11 +155,11 @@ mod tests {
     #[test]
     fn one_loss_and_its_end_are_a_line_each() {
         let mut log = ConditionLog::default();
-        assert!(said(&mut log, 100, &down()));
-        assert!(!said(&mut log, 101, &down()));
-        assert!(said(&mut log, 130, &missing()), "something else is wrong");
-        assert!(!said(&mut log, 131, &down()), "the last line is new");
-        assert!(said(&mut log, 134, &down()));
+        for (second, condition, is_said) in
+            [(100, down(), true), (101, down(), false), (102, missing(), true), (103, down(), true)]
+        {
+            assert_eq!(said(&mut log, second, &condition), is_said, "{second} s");
+        }
     }
 
     #[test]
@@ -167,8 +169,7 @@ mod tests {
             let condition = if second % 2 == 0 { down() } else { missing() };
             said(&mut log, second, &condition)
         });
-        assert!((60..75).contains(&lines.count()));
-        assert!(said(&mut log, 4000, &missing()) || said(&mut log, 4000, &down()), "and at once after an hour");
+        assert!((60..80).contains(&lines.count()));
     }
 
     fn said(log: &mut ConditionLog, second: u64, condition: &Condition) -> bool {

@@ -46,6 +46,8 @@ pub struct Network {
     watch: Option<LinkWatch>,
     /// The interface that the sockets are on.
     on: Option<Interface>,
+    /// What the look at the start found, for the first turn of the receive loop.
+    attached: Tended,
     /// Whether what the kernel keeps for the sockets may be gone.
     is_stale: bool,
     is_broken: bool,
@@ -66,9 +68,15 @@ pub(crate) enum Tended {
     Attached(Interface),
 }
 
+impl Tended {
+    fn or(self, earlier: Self) -> Self {
+        if self == Self::Same { earlier } else { self }
+    }
+}
+
 impl Network {
-    /// Opens the sockets while the process has its rights. They are put on the interface by the receive loop, as soon as
-    /// there is one.
+    /// Opens the sockets while the process has its rights, and puts them on the interface if it is there. If not, the
+    /// receive loop does so as soon as it is.
     ///
     /// # Errors
     /// [`NetworkError`] for what time does not mend.
@@ -82,11 +90,12 @@ impl Network {
             .inspect_err(|error| tracing::debug!(%error, "changes of interfaces are looked for, not told"))
             .ok();
         let renewal = Renewal::new(config.renewal);
-        Ok(Self {
+        let mut network = Self {
             config,
             uplink,
             watch,
             on: None,
+            attached: Tended::Same,
             is_stale: false,
             is_broken: false,
             condition: Condition::NotYet,
@@ -94,8 +103,11 @@ impl Network {
             renewal,
             unsent: Unsent::default(),
             check_at: Moment::default(),
-            look_at: Moment::default(),
-        })
+            look_at: Moment::default() + LOOK_GAP,
+        };
+        // Before Linux 5.7 an IPv6 socket is put on an interface only with CAP_NET_RAW.
+        network.attached = network.look(Moment::default());
+        Ok(network)
     }
 
     /// Returns the size of the receive buffer for datagrams to everyone.
@@ -149,10 +161,10 @@ impl Network {
         self.check_at = now + CHECK_GAP;
         let change = self.changes();
         self.is_stale |= change == Change::Removed;
-        let mut tended = Tended::Same;
+        let mut tended = std::mem::replace(&mut self.attached, Tended::Same);
         if change > Change::None || self.is_broken || now >= self.look_at {
             self.look_at = now + LOOK_GAP;
-            tended = self.look(now);
+            tended = self.look(now).or(tended);
         }
         if self.condition.is_fine() && self.renewal.is_due(now, in_session) {
             self.renew(now);
