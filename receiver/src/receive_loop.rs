@@ -249,7 +249,9 @@ impl ReceiveLoop {
 
     /// Keeps the sockets on their interface.
     fn tend_network(&mut self) {
-        let Tended::Attached(on) = self.network.tend(self.clock.now(), self.attempt.is_some()) else { return };
+        let Tended::Attached(on) = self.network.tend(self.clock.now(), self.attempt.is_some()) else {
+            return;
+        };
         self.machine.handle_mtu(u16::try_from(on.mtu).ok());
         if let Some(listening) = self.listening.take() {
             listening(&on);

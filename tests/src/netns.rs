@@ -175,7 +175,11 @@ impl Lab {
     pub fn snoop(&self, igmp: u8, mld: u8) {
         let timers = "mcast_query_interval 60000 mcast_startup_query_count 1 mcast_startup_query_interval 100 \
                       mcast_query_response_interval 10 mcast_membership_interval 300";
-        for options in [timers, &format!("mcast_igmp_version {igmp} mcast_mld_version {mld}"), "mcast_snooping 1 mcast_querier 1"] {
+        for options in [
+            timers,
+            &format!("mcast_igmp_version {igmp} mcast_mld_version {mld}"),
+            "mcast_snooping 1 mcast_querier 1",
+        ] {
             ip(&format!("-n {} link set br0 type bridge {options}", self.namespace(SWITCH)));
         }
     }
@@ -183,7 +187,8 @@ impl Lab {
     /// Returns the ports to which the switch forwards a group.
     pub fn ports_of(&self, group: std::net::IpAddr) -> Vec<String> {
         let table = self.run(SWITCH, "bridge mdb show");
-        let of_group = table.lines().filter(|line| line.split_whitespace().any(|word| word == group.to_string()));
+        let of_group =
+            table.lines().filter(|line| line.split_whitespace().any(|word| word == group.to_string()));
         of_group.filter_map(|line| line.split_once("port ")?.1.split(' ').next().map(str::to_owned)).collect()
     }
 

@@ -99,9 +99,7 @@ impl Interface {
         let link = links::by_index(route.link).map_err(InterfaceError::List)?;
         let addr = match route.from {
             Some(addr) => addr,
-            None => {
-                best(&link.name, &link, to, &links::addresses(to).map_err(InterfaceError::List)?)?
-            }
+            None => best(&link.name, &link, to, &links::addresses(to).map_err(InterfaceError::List)?)?,
         };
         Ok(Self::describe(&link, addr, Chosen::ByRoute))
     }
@@ -123,9 +121,9 @@ impl Interface {
     pub fn under_its_name(&self) -> Option<Self> {
         let link = links::by_index(self.index).ok()?;
         let addresses = links::addresses(self.socket_addr(0)).ok()?;
-        let has_it = addresses.iter().any(|address| {
-            address.link == self.index && address.ip == self.addr && address.is_usable
-        });
+        let has_it = addresses
+            .iter()
+            .any(|address| address.link == self.index && address.ip == self.addr && address.is_usable);
         has_it.then(|| Self::describe(&link, self.addr, self.chosen))
     }
 
@@ -147,7 +145,11 @@ impl Interface {
         addresses: &[Address],
     ) -> Result<Self, InterfaceError> {
         if ip.is_ipv4() != to.is_ipv4() {
-            return Err(InterfaceError::NoAddress { name: text.to_owned(), family: family(to), hint: Hint::None });
+            return Err(InterfaceError::NoAddress {
+                name: text.to_owned(),
+                family: family(to),
+                hint: Hint::None,
+            });
         }
         let zone = zone.map(|zone| named(zone).map(|(link, _)| link.index)).transpose()?;
         let is_it = |address: &&Address| address.ip == ip && zone.is_none_or(|zone| address.link == zone);
@@ -258,7 +260,8 @@ fn best(text: &str, link: &Link, to: SocketAddr, all: &[Address]) -> Result<IpAd
 /// Finds the interface that has the address of a link without one: what it is a port of, or what lies on it.
 fn hint(link: &Link, addresses: &[Address], links: &[Link]) -> Option<Hint> {
     let has_address = |link: &&Link| addresses.iter().any(|address| address.link == link.index);
-    let lies_on = |below: &Link| links.iter().find(|other| other.lies_on == Some(below.index) && has_address(other));
+    let lies_on =
+        |below: &Link| links.iter().find(|other| other.lies_on == Some(below.index) && has_address(other));
     let Some((above, kind)) = &link.port_of else {
         return lies_on(link).map(|with| Hint::Below(with.name.clone()));
     };
@@ -283,7 +286,8 @@ fn takes_all(kind: &str) -> bool {
 fn unknown(text: &str) -> InterfaceError {
     match links::all() {
         Ok(links) => {
-            let mut names: Vec<String> = links.iter().take(NAMES_MAX).map(|link| printable(&link.name)).collect();
+            let mut names: Vec<String> =
+                links.iter().take(NAMES_MAX).map(|link| printable(&link.name)).collect();
             if links.len() > NAMES_MAX {
                 names.push(format!("and {} others", links.len() - NAMES_MAX));
             }
@@ -339,11 +343,15 @@ impl fmt::Display for Hint {
                 write!(f, ": it is a port of {of}, and {with} has the address: give that")
             }
             Self::PortOf { of, with: None } => {
-                write!(f, ": it is a port of {of}, which has none either: give the interface with the address", of = printable(of))
+                write!(
+                    f,
+                    ": it is a port of {of}, which has none either: give the interface with the address",
+                    of = printable(of)
+                )
             }
-            Self::PortOfOpenVSwitch => f.write_str(
-                ": it is a port of Open vSwitch: give the interface of its bridge, such as br-ex",
-            ),
+            Self::PortOfOpenVSwitch => {
+                f.write_str(": it is a port of Open vSwitch: give the interface of its bridge, such as br-ex")
+            }
             Self::Below(with) => write!(f, ": {with} on it has one: give that", with = printable(with)),
         }
     }

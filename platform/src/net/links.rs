@@ -81,8 +81,10 @@ impl Link {
             name: attributes.find(IFLA_IFNAME).map(text)?,
             other_names: other_names.collect(),
             mtu: attributes.find(IFLA_MTU).and_then(number).unwrap_or(ETHERNET_MTU),
-            mtu_v6: of(libc::AF_INET6, IFLA_INET6_CONF).and_then(|conf| number(conf.get(4 * DEVCONF_MTU6..)?)),
-            port_of: master.map(|master| (master, info.find(IFLA_INFO_SLAVE_KIND).map(text).unwrap_or_default())),
+            mtu_v6: of(libc::AF_INET6, IFLA_INET6_CONF)
+                .and_then(|conf| number(conf.get(4 * DEVCONF_MTU6..)?)),
+            port_of: master
+                .map(|master| (master, info.find(IFLA_INFO_SLAVE_KIND).map(text).unwrap_or_default())),
             // Of a veth, this is the other end, in whatever namespace that is.
             lies_on: attributes.find(IFLA_LINK).and_then(number).filter(|_| LAYERS.contains(&kind.as_str())),
             state,
@@ -111,8 +113,8 @@ impl Address {
         // Of a point-to-point link, IFA_ADDRESS is the other end's.
         let ip = ip(family, attributes.find(IFA_LOCAL).or_else(|| attributes.find(IFA_ADDRESS))?)?;
         let flags = attributes.find(IFA_FLAGS).and_then(number).or(message.byte(2).map(u32::from))?;
-        let is_usable = flags & IFA_F_DADFAILED == 0
-            && (flags & IFA_F_TENTATIVE == 0 || flags & IFA_F_OPTIMISTIC != 0);
+        let is_usable =
+            flags & IFA_F_DADFAILED == 0 && (flags & IFA_F_TENTATIVE == 0 || flags & IFA_F_OPTIMISTIC != 0);
         let is_second_choice = flags & (IFA_F_SECONDARY | IFA_F_DEPRECATED) != 0;
         Some(Self { link, ip, label: attributes.find(IFA_LABEL).map(text), is_usable, is_second_choice })
     }
@@ -356,7 +358,8 @@ mod tests {
         assert!(lo.mtu >= 1500 && lo.port_of.is_none() && lo.is_called("lo"), "{lo:?}");
         assert!(all().expect("a list").contains(&lo));
         let here = addresses(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a list");
-        let one = here.iter().find(|address| address.ip == IpAddr::from([127, 0, 0, 1])).expect("its address");
+        let one =
+            here.iter().find(|address| address.ip == IpAddr::from([127, 0, 0, 1])).expect("its address");
         assert!(one.link == lo.index && one.is_usable && one.is_called("lo"), "{one:?}");
     }
 

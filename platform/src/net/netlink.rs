@@ -12,7 +12,8 @@ use std::time::Duration;
 use rustix::net::netlink::SocketAddrNetlink;
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{
-    AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType, bind, connect, recv, send, socket_with,
+    AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType, bind, connect, recv, send,
+    socket_with,
 };
 
 /// A question: a kind, a fixed header, and attributes.
@@ -257,7 +258,9 @@ mod tests {
             wrong[..4].copy_from_slice(&len.to_ne_bytes());
             assert_eq!(Messages(&wrong).count(), 0, "a length of {len}");
         }
-        for (bytes, count) in [(&[0, 0, 3, 0][..], 0), (&[3, 0, 3, 0], 0), (&[9, 0, 3, 0, 1], 0), (&[5, 0, 3, 0, 1], 1)] {
+        for (bytes, count) in
+            [(&[0, 0, 3, 0][..], 0), (&[3, 0, 3, 0], 0), (&[9, 0, 3, 0, 1], 0), (&[5, 0, 3, 0, 1], 1)]
+        {
             assert_eq!(Attributes(bytes).count(), count, "{bytes:?}");
         }
     }

@@ -51,7 +51,9 @@ impl fmt::Display for StrictSources {
         let through = self.through.as_deref().map(printable);
         write!(f, "rp_filter is 1 on {interface}, so that the kernel drops ")?;
         match (self.source, through) {
-            (Some(source), Some(through)) => write!(f, "what {source} sends: it would answer through {through}")?,
+            (Some(source), Some(through)) => {
+                write!(f, "what {source} sends: it would answer through {through}")?
+            }
             (Some(source), None) => write!(f, "what {source} sends: it has no route back")?,
             (None, Some(through)) => {
                 write!(f, "senders that it would answer through {through}, which has the default route")?;

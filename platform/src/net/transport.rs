@@ -355,7 +355,8 @@ impl Uplink {
         if self.own.take().is_some() {
             // Dissolving an association, of which there is none, gives the port back (`__udp_disconnect` in
             // net/ipv4/udp.c); then the socket can be bound again, and keeps its buffer.
-            let rebound = rustix::net::connect_unspec(&self.host).and_then(|()| rustix::net::bind(&self.host, &own));
+            let rebound =
+                rustix::net::connect_unspec(&self.host).and_then(|()| rustix::net::bind(&self.host, &own));
             if rebound.is_ok() {
                 self.own = Some(own);
                 return Ok(());

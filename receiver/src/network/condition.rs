@@ -57,7 +57,8 @@ impl Condition {
         match (self, other) {
             (Self::Fine { on, times }, Self::Fine { on: other, times: other_times }) => {
                 times == other_times
-                    && (on.index, on.addr, on.mtu, &on.name) == (other.index, other.addr, other.mtu, &other.name)
+                    && (on.index, on.addr, on.mtu, &on.name)
+                        == (other.index, other.addr, other.mtu, &other.name)
             }
             (one, other) => one == other,
         }
@@ -78,7 +79,12 @@ pub(super) struct ConditionLog {
 
 impl Default for ConditionLog {
     fn default() -> Self {
-        Self { said: Condition::NotYet, has_been_fine: false, lines: LINES_AT_ONCE, counted: Moment::default() }
+        Self {
+            said: Condition::NotYet,
+            has_been_fine: false,
+            lines: LINES_AT_ONCE,
+            counted: Moment::default(),
+        }
     }
 }
 
@@ -99,7 +105,8 @@ impl ConditionLog {
         }
         let earned = now.since(self.counted).as_secs() / LINE_GAP.as_secs();
         if earned > 0 {
-            self.lines = LINES_AT_ONCE.min(self.lines.saturating_add(u32::try_from(earned).unwrap_or(u32::MAX)));
+            self.lines =
+                LINES_AT_ONCE.min(self.lines.saturating_add(u32::try_from(earned).unwrap_or(u32::MAX)));
             self.counted = now;
         }
         let is_due = self.lines > 0;
@@ -126,7 +133,9 @@ fn log(before: &Condition, condition: &Condition, has_been_fine: bool) {
         Condition::Missing(why) => tracing::warn!("hears nothing, and waits: {why}"),
         Condition::Down(name) => {
             let name = shown(name);
-            tracing::warn!("hears nothing, and waits: interface {name} is switched off (ip link set {name} up)");
+            tracing::warn!(
+                "hears nothing, and waits: interface {name} is switched off (ip link set {name} up)"
+            );
         }
         Condition::NoCarrier(name) => tracing::warn!(
             "hears nothing, and waits: interface {} has no carrier: look at its cable, its switch or its other end",
@@ -134,7 +143,8 @@ fn log(before: &Condition, condition: &Condition, has_been_fine: bool) {
         ),
         Condition::Port { interface, of } => tracing::warn!(
             "hears nothing, and waits: interface {} is a port of {of}, which gets all that arrives: give {of} as the interface",
-            shown(interface), of = shown(of)
+            shown(interface),
+            of = shown(of)
         ),
         Condition::NotJoined(name, why) => {
             tracing::warn!("hears nothing, and tries again: on interface {} it {why}", shown(name));

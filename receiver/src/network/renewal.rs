@@ -54,7 +54,9 @@ mod tests {
         let mut renewal = Renewal::new(Some(Duration::from_secs(60)));
         renewal.note_renewed(at(100));
         renewal.note_heard(at(159));
-        assert!(!renewal.is_due(at(159), true) && renewal.is_due(at(160), true) && renewal.is_due(at(160), false));
+        assert!(
+            !renewal.is_due(at(159), true) && renewal.is_due(at(160), true) && renewal.is_due(at(160), false)
+        );
         renewal.note_renewed(at(160));
         assert!(!renewal.is_due(at(219), false));
     }

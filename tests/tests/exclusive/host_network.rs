@@ -38,7 +38,8 @@ fn an_interface_that_is_made_anew_is_joined_again_for_its_source_and_over_ipv6()
     for group in ["232.77.0.1:7167", "[ff15::4743]:7167", "[ff12::4743]:7167", "[ff35::8000:4743]:7167"] {
         let testbed = Testbed::lab(lab(1).with_ipv6(Ipv6::Global));
         let source = if group.starts_with('[') { "fd77::1" } else { "10.77.0.1" };
-        let named: &[&str] = if group.contains("232") || group.contains("ff35") { &["--source", source] } else { &[] };
+        let named: &[&str] =
+            if group.contains("232") || group.contains("ff35") { &["--source", source] } else { &[] };
         let mut host = testbed.receiver("r1", &[&["--group", group], named].concat());
         for (turn, index) in [(1, 11), (2, 77)] {
             testbed.network().unplug("r1");
@@ -124,14 +125,11 @@ fn an_interface_or_an_address_that_comes_late_is_waited_for() {
     network.run("r3", "ip link set eth5 up");
     // r4 is to use the routing table, which has no route.
     network.run("r4", "ip route flush table main");
-    let mut hosts: Vec<Process> = [
-        ("r1", &[][..]),
-        ("r2", &["--interface", "10.77.1.22"]),
-        ("r3", &["--interface", "late"]),
-    ]
-    .iter()
-    .map(|(host, arguments)| testbed.start_receiver(host, arguments))
-    .collect();
+    let mut hosts: Vec<Process> =
+        [("r1", &[][..]), ("r2", &["--interface", "10.77.1.22"]), ("r3", &["--interface", "late"])]
+            .iter()
+            .map(|(host, arguments)| testbed.start_receiver(host, arguments))
+            .collect();
     hosts.push(by_route(&testbed, "r4"));
     for host in &mut hosts {
         host.wait_for_log("hears nothing, and waits", SOON);
@@ -189,10 +187,8 @@ fn a_switch_without_a_querier_does_not_forget_an_idle_host() {
         let groups = ["239.77.0.1:7167", "[ff15::4743]:7167"];
         let (v4, v6) = (["--group", groups[0]], ["--group", groups[1]]);
         let often = ["--renew-membership", "1s"];
-        let hosts = [
-            testbed.receiver("r1", &[v4, often].concat()),
-            testbed.receiver("r2", &[v6, often].concat()),
-        ];
+        let hosts =
+            [testbed.receiver("r1", &[v4, often].concat()), testbed.receiver("r2", &[v6, often].concat())];
         let _forgotten = testbed.receiver("r3", &[v4, ["--renew-membership", "none"]].concat());
         let addresses = groups.map(|group| group.parse::<std::net::SocketAddr>().expect("an address").ip());
         let ports = |group| testbed.network().ports_of(addresses[group]);
@@ -280,14 +276,21 @@ fn a_label_another_name_and_an_address_with_its_prefix_have_the_mtu_of_their_lin
     }
     testbed.network().run(Lab::SENDER, "ip addr add 10.77.0.7/16 dev eth0 label eth0:1");
     let hosts = [testbed.receiver("r1", &["--interface", "enp77s0"])];
-    let ways = [("eth0:1", "10.77.0.7"), ("enp77s0", "10.77.0.1"), ("10.77.0.7/16", "10.77.0.7"), ("eth0@if1000", "10.77.0.1")];
+    let ways = [
+        ("eth0:1", "10.77.0.7"),
+        ("enp77s0", "10.77.0.1"),
+        ("10.77.0.7/16", "10.77.0.7"),
+        ("eth0@if1000", "10.77.0.1"),
+    ];
     for (turn, (interface, address)) in ways.into_iter().enumerate() {
         let mut push = start_push(&testbed, turn, BYTES, &["r1"], &["--interface", interface]);
         let (_, report) = push.report(SOON * 2);
         report.assert_hosts(&[("r1", "done")]);
         assert_eq!((report.mtu, report.address.as_str()), (1400, address), "{interface}");
     }
-    assert!(hosts[0].process.log_lines().iter().any(|line| line.contains("interface=eth0 (10.77.1.1, MTU 1400")));
+    assert!(
+        hosts[0].process.log_lines().iter().any(|line| line.contains("interface=eth0 (10.77.1.1, MTU 1400"))
+    );
 }
 
 #[test]
@@ -312,7 +315,9 @@ fn a_host_whose_kernel_drops_the_sender_by_its_route_says_so_at_its_start() {
         host.process.terminate(SOON);
         host.process.log_lines().into_iter().find(|line| line.contains("rp_filter"))
     };
-    for (arguments, says) in [(&[][..], "through other, which has the default route"), (far, "what 192.0.2.1 sends")] {
+    for (arguments, says) in
+        [(&[][..], "through other, which has the default route"), (far, "what 192.0.2.1 sends")]
+    {
         let line = warned(arguments).expect("a warning");
         assert!(line.contains(says) && line.contains("net.ipv4.conf.eth0.rp_filter=2"), "{line}");
     }
