@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use glancecast_platform::interface::Interface;
+use glancecast_platform::interface::{Interface, InterfaceError};
 use glancecast_proto::time::Moment;
 use glancecast_proto::wire::printable;
 
@@ -19,8 +19,13 @@ pub(super) enum Condition {
         /// How often it was made anew.
         times: u32,
     },
-    /// There is no such interface, it has no address, or there is no route; with the reason.
-    Missing(String),
+    /// There is no such interface, it has no address, or there is no route.
+    Missing {
+        /// The reason.
+        why: String,
+        /// The part of it that makes it another one.
+        what: String,
+    },
     /// The interface is switched off.
     Down(String),
     /// The interface has no carrier.
@@ -37,6 +42,16 @@ pub(super) enum Condition {
 }
 
 impl Condition {
+    /// Returns the condition of a host that has no interface for this reason.
+    pub(super) fn missing(error: &InterfaceError) -> Self {
+        let what = match error {
+            // It lists the others, which come and go with a node's guests.
+            InterfaceError::Unknown { name, .. } => name.clone(),
+            other => other.to_string(),
+        };
+        Self::Missing { why: error.to_string(), what }
+    }
+
     /// Whether the group can be heard, as far as this host knows.
     pub(super) fn is_fine(&self) -> bool {
         matches!(self, Self::Fine { .. })
@@ -60,6 +75,7 @@ impl Condition {
                     && (on.index, on.addr, on.mtu, &on.name)
                         == (other.index, other.addr, other.mtu, &other.name)
             }
+            (Self::Missing { what, .. }, Self::Missing { what: other, .. }) => what == other,
             (one, other) => one == other,
         }
     }
@@ -130,7 +146,7 @@ fn log(before: &Condition, condition: &Condition, has_been_fine: bool) {
             }
             _ => tracing::info!(interface = %on, "hears the group again"),
         },
-        Condition::Missing(why) => tracing::warn!("hears nothing, and waits: {why}"),
+        Condition::Missing { why, .. } => tracing::warn!("hears nothing, and waits: {why}"),
         Condition::Down(name) => {
             let name = shown(name);
             tracing::warn!(
@@ -190,11 +206,24 @@ mod tests {
         due
     }
 
+    #[test]
+    fn other_interfaces_that_come_and_go_make_no_line() {
+        let mut log = ConditionLog::default();
+        assert!(said(&mut log, 100, &unknown("lo")));
+        assert!(!said(&mut log, 101, &unknown("lo, tap1")));
+        let route = InterfaceError::NoRoute { to: ([239, 0, 0, 1], 7).into() };
+        assert!(said(&mut log, 102, &Condition::missing(&route)));
+    }
+
+    fn unknown(known: &str) -> Condition {
+        Condition::missing(&InterfaceError::Unknown { name: "eth1".to_owned(), known: known.to_owned() })
+    }
+
     fn down() -> Condition {
         Condition::Down("eth1".to_owned())
     }
 
     fn missing() -> Condition {
-        Condition::Missing("gone".to_owned())
+        unknown("lo")
     }
 }

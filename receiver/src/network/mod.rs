@@ -9,7 +9,6 @@ mod condition;
 mod renewal;
 mod unsent;
 
-use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
@@ -186,7 +185,7 @@ impl Network {
         let found = match self.choose() {
             Ok(found) => found,
             Err(error) => {
-                self.condition = Condition::Missing(error.to_string());
+                self.condition = Condition::missing(&error);
                 return Tended::Same;
             }
         };
@@ -221,6 +220,10 @@ impl Network {
             }
             // It goes by another name, and is what was meant.
             (Err(error @ InterfaceError::Unknown { .. }), Some(on)) => on.under_its_name().ok_or(error),
+            // The kernel prefers another address of it by now. Senders know this one.
+            (Ok(found), Some(on)) if found.index == on.index && !is_better(found.addr, on.addr) => {
+                Ok(on.under_its_name().unwrap_or(found))
+            }
             (chosen, _) => chosen,
         }
     }
@@ -273,10 +276,20 @@ fn is_same(a: &Interface, b: &Interface) -> bool {
     (a.index, a.addr, a.mtu) == (b.index, b.addr, b.mtu)
 }
 
+/// Whether senders beyond the link can be answered from `new`, and not from `old`; or if both are the same address, as
+/// there is nothing to choose.
+fn is_better(new: IpAddr, old: IpAddr) -> bool {
+    let is_link_local = |addr| match addr {
+        IpAddr::V4(addr) => addr.is_link_local(),
+        IpAddr::V6(addr) => addr.is_unicast_link_local(),
+    };
+    new == old || is_link_local(old) && !is_link_local(new)
+}
+
 /// Returns the condition of sockets on this interface.
 fn condition(on: &Interface) -> Condition {
     match on.standing() {
-        Err(error) => Condition::Missing(gone(on, &error)),
+        Err(error) => Condition::missing(&InterfaceError::List(error)),
         Ok(standing) => match (standing.port_of, standing.state) {
             (Some(of), _) => Condition::Port { interface: on.name.clone(), of },
             (None, LinkState::Down) => Condition::Down(on.name.clone()),
@@ -284,10 +297,6 @@ fn condition(on: &Interface) -> Condition {
             (None, LinkState::Up) => Condition::Fine { on: on.clone(), times: 0 },
         },
     }
-}
-
-fn gone(on: &Interface, error: &io::Error) -> String {
-    format!("interface {:?} is gone: {error}", on.name)
 }
 
 /// Time between two looks at what the kernel tells. It bounds how long a change goes unnoticed during a push, and what
