@@ -155,7 +155,7 @@ impl Interface {
         let is_it = |address: &&Address| address.ip == ip && zone.is_none_or(|zone| address.link == zone);
         let found = addresses.iter().find(is_it).ok_or_else(|| unknown(text))?;
         if !found.is_usable {
-            return Err(InterfaceError::NotReady { name: text.to_owned(), addr: ip });
+            return Err(not_ready(text, found));
         }
         let link = links::by_index(found.link).map_err(InterfaceError::List)?;
         Ok(Self::describe(&link, ip, Chosen::Named))
@@ -248,12 +248,21 @@ fn best(text: &str, link: &Link, to: SocketAddr, all: &[Address]) -> Result<IpAd
     let usable = own().filter(|address| address.is_usable).min_by_key(|address| address.is_second_choice);
     match (usable, own().next()) {
         (Some(best), _) => Ok(best.ip),
-        (None, Some(unready)) => Err(InterfaceError::NotReady { name: text.to_owned(), addr: unready.ip }),
+        (None, Some(unready)) => Err(not_ready(text, unready)),
         (None, None) => {
             let links = links::all().unwrap_or_default();
             let hint = hint(link, all, &links).unwrap_or(Hint::None);
             Err(InterfaceError::NoAddress { name: text.to_owned(), family: family(to), hint })
         }
+    }
+}
+
+fn not_ready(text: &str, address: &Address) -> InterfaceError {
+    let (name, addr) = (text.to_owned(), address.ip);
+    if address.is_duplicate {
+        InterfaceError::Duplicate { name, addr }
+    } else {
+        InterfaceError::NotReady { name, addr }
     }
 }
 
@@ -378,12 +387,19 @@ pub enum InterfaceError {
         /// Which interface may be meant.
         hint: Hint,
     },
-    /// The interface's address cannot be used yet.
-    #[error(
-        "interface {name:?}: the kernel still looks whether {addr} is another machine's, or found that it is: try again in a \
-         few seconds, then see `ip addr` for \"dadfailed\""
-    )]
+    /// The kernel looks whether another machine has the interface's address (RFC 4862 §5.4).
+    #[error("interface {name:?}: {addr} is being checked for duplicates: try again in a few seconds")]
     NotReady {
+        /// The interface.
+        name: String,
+        /// The address.
+        addr: IpAddr,
+    },
+    /// Another machine has the interface's address.
+    #[error(
+        "interface {name:?}: another machine has {addr}, too, so that the kernel does not use it: give the interface another one"
+    )]
+    Duplicate {
         /// The interface.
         name: String,
         /// The address.

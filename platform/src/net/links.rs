@@ -50,6 +50,8 @@ pub(super) struct Address {
     /// Whether it can be sent from. An IPv6 address cannot while the kernel looks for duplicates (RFC 4862 §5.4), nor if
     /// it has found one.
     pub(super) is_usable: bool,
+    /// Whether the kernel has found that another machine has it, too.
+    pub(super) is_duplicate: bool,
     /// Whether it is one that the kernel avoids: secondary or deprecated.
     pub(super) is_second_choice: bool,
 }
@@ -104,7 +106,7 @@ impl Address {
     /// Returns an address that is on no link.
     #[cfg(test)]
     pub(super) fn of(ip: IpAddr) -> Self {
-        Self { link: 0, ip, label: None, is_usable: true, is_second_choice: false }
+        Self { link: 0, ip, label: None, is_usable: true, is_duplicate: false, is_second_choice: false }
     }
 
     fn parse(message: Message<'_>) -> Option<Self> {
@@ -113,10 +115,18 @@ impl Address {
         // Of a point-to-point link, IFA_ADDRESS is the other end's.
         let ip = ip(family, attributes.find(IFA_LOCAL).or_else(|| attributes.find(IFA_ADDRESS))?)?;
         let flags = attributes.find(IFA_FLAGS).and_then(number).or(message.byte(2).map(u32::from))?;
-        let is_usable =
-            flags & IFA_F_DADFAILED == 0 && (flags & IFA_F_TENTATIVE == 0 || flags & IFA_F_OPTIMISTIC != 0);
+        let is_duplicate = flags & IFA_F_DADFAILED != 0;
+        let is_checked = flags & IFA_F_TENTATIVE == 0 || flags & IFA_F_OPTIMISTIC != 0;
+        let is_usable = is_checked && !is_duplicate;
         let is_second_choice = flags & (IFA_F_SECONDARY | IFA_F_DEPRECATED) != 0;
-        Some(Self { link, ip, label: attributes.find(IFA_LABEL).map(text), is_usable, is_second_choice })
+        Some(Self {
+            link,
+            ip,
+            label: attributes.find(IFA_LABEL).map(text),
+            is_usable,
+            is_duplicate,
+            is_second_choice,
+        })
     }
 }
 

@@ -216,10 +216,12 @@ impl Network {
             (Ok(found), Some(on))
                 if found.chosen == Chosen::ByRoute && found.is_loopback() && !on.is_loopback() =>
             {
-                Err(InterfaceError::NoRoute { to: group.addr() })
+                on.under_its_name().ok_or(InterfaceError::NoRoute { to: group.addr() })
             }
-            // It goes by another name, and is what was meant.
-            (Err(error @ InterfaceError::Unknown { .. }), Some(on)) => on.under_its_name().ok_or(error),
+            // It goes by another name, or no route leads to the group meanwhile: it is what was meant.
+            (Err(error @ (InterfaceError::Unknown { .. } | InterfaceError::NoRoute { .. })), Some(on)) => {
+                on.under_its_name().ok_or(error)
+            }
             // The kernel prefers another address of it by now. Senders know this one.
             (Ok(found), Some(on)) if found.index == on.index && !is_better(found.addr, on.addr) => {
                 Ok(on.under_its_name().unwrap_or(found))

@@ -159,16 +159,20 @@ fn an_interface_or_an_address_that_comes_late_is_waited_for() {
 }
 
 #[test]
-fn an_ipv6_address_that_is_not_checked_yet_is_waited_for() {
+fn an_ipv6_address_is_waited_for_until_it_is_checked_for_duplicates() {
     needs!(netns::NEEDS);
     let testbed = Testbed::lab(lab(1).with_ipv6(Ipv6::Global));
     testbed.network().run("r1", "ip -6 addr flush dev eth0");
     testbed.network().run("r1", "ip addr add fd77::101/64 dev eth0");
     let mut host = testbed.start_receiver("r1", &["--group", "[ff15::4743]:7167"]);
-    host.wait_for_log("hears nothing, and waits", SOON);
+    host.wait_for_log("is being checked for duplicates", SOON);
     host.wait_for_log(" listening", SOON);
     let mut push = start_push(&testbed, 1, BYTES, &["r1"], &["--group", "[ff15::4743]:7167"]);
     assert_done(&mut push, &["r1"]);
+    // The sender has that address.
+    testbed.network().run("r1", "ip -6 addr flush dev eth0");
+    testbed.network().run("r1", "ip addr add fd77::1/64 dev eth0");
+    host.wait_for_log("another machine has fd77::1, too", SOON);
 }
 
 #[test]
