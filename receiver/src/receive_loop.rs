@@ -40,12 +40,15 @@ use crate::store::{BaseFile, Begun, Existing, Store, Unpublished};
 use crate::workers::{Answer, Task, Workers};
 use crate::write_limit::WriteLimit;
 
+/// What is called with the interface on which the group is joined first.
+pub type Listening = Box<dyn FnOnce(&Interface) + Send>;
+
 /// What the receive loop is made of.
 pub struct Setup {
     /// The sockets and their interface: datagrams come in and answers go out here.
     pub network: Network,
     /// Called once, when the group is joined for the first time.
-    pub listening: Box<dyn FnOnce(&Interface) + Send>,
+    pub listening: Listening,
     /// Where objects are published.
     pub store: Store,
     /// The directory where group keys are kept that senders give this host.
@@ -100,7 +103,7 @@ impl Stopper {
 pub struct ReceiveLoop {
     own_address: OwnAddress,
     network: Network,
-    listening: Option<Box<dyn FnOnce(&Interface) + Send>>,
+    listening: Option<Listening>,
     machine: Machine,
     responder: Responder,
     queries: QueryWorkers,

@@ -14,7 +14,7 @@ pub(super) struct Link {
     pub(super) index: u32,
     /// The name as in `ip link`. The kernel allows any byte in it but a few.
     pub(super) name: String,
-    other_names: Vec<String>,
+    pub(super) other_names: Vec<String>,
     /// MTU of the device in bytes.
     pub(super) mtu: u32,
     /// MTU for IPv6, which a router may have lowered (RFC 4861 §4.6.4); `None` where IPv6 is off.
@@ -46,7 +46,7 @@ pub(super) struct Address {
     pub(super) link: u32,
     pub(super) ip: IpAddr,
     /// The name of the address: that of the link, or one of its own.
-    label: Option<String>,
+    pub(super) label: Option<String>,
     /// Whether it can be sent from. An IPv6 address cannot while the kernel looks for duplicates (RFC 4862 §5.4), nor if
     /// it has found one.
     pub(super) is_usable: bool,

@@ -52,7 +52,7 @@ impl fmt::Display for StrictSources {
         write!(f, "rp_filter is 1 on {interface}, so that the kernel drops ")?;
         match (self.source, through) {
             (Some(source), Some(through)) => {
-                write!(f, "what {source} sends: it would answer through {through}")?
+                write!(f, "what {source} sends: it would answer through {through}")?;
             }
             (Some(source), None) => write!(f, "what {source} sends: it has no route back")?,
             (None, Some(through)) => {

@@ -27,7 +27,7 @@ fn the_unit_receives_a_signed_push_into_its_store_and_may_do_nothing_else() {
     site.node.wait_for_log(UNIT, "hears nothing, and waits", SOON);
     site.testbed.network().plug("r1", 77);
     site.node.wait_for_log(UNIT, "hears the group again", SOON);
-    site.push(&[]);
+    site.push(&["--name", "again"]);
     site.stop();
     site.assert_keeps_its_key("glancecast");
     let tried = site.probe("/var/lib/glancecast/images");
