@@ -45,8 +45,28 @@ pub enum Chosen {
 pub struct Standing {
     /// Whether its link carries anything.
     pub state: LinkState,
-    /// The link that gets what arrives at this one, because this one is a port of it.
-    pub port_of: Option<String>,
+    /// What gets all that arrives at this one, because this one is a port of it.
+    pub port_of: Option<PortOf>,
+}
+
+/// What an interface is a port of. `Display` says what to give in its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PortOf {
+    /// This bridge, bond or team.
+    Link(String),
+    /// A bridge of Open vSwitch, which only Open vSwitch knows.
+    OpenVSwitch,
+}
+
+impl fmt::Display for PortOf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Link(of) => write!(f, "a port of {of}, which gets all that arrives: give {of}", of = printable(of)),
+            Self::OpenVSwitch => f.write_str(
+                "a port of Open vSwitch, which gets all that arrives: give the interface of its bridge, such as br-ex",
+            ),
+        }
+    }
 }
 
 impl Interface {
@@ -111,7 +131,8 @@ impl Interface {
     pub fn standing(&self) -> io::Result<Standing> {
         let link = links::by_index(self.index)?;
         let port_of = match &link.port_of {
-            Some((above, kind)) if takes_all(kind) => Some(links::by_index(*above)?.name),
+            Some((_, kind)) if kind == OPEN_VSWITCH => Some(PortOf::OpenVSwitch),
+            Some((above, kind)) if takes_all(kind) => Some(PortOf::Link(links::by_index(*above)?.name)),
             _ => None,
         };
         Ok(Standing { state: link.state, port_of })
@@ -288,7 +309,7 @@ fn hint(link: &Link, addresses: &[Address], links: &[Link]) -> Option<Hint> {
 
 /// Whether links of this kind get all that arrives at their ports. A VRF leaves it to them.
 fn takes_all(kind: &str) -> bool {
-    matches!(kind, "bridge" | "bond" | "team" | OPEN_VSWITCH)
+    matches!(kind, "bridge" | "bond" | "team")
 }
 
 /// Returns the error for a name that nothing has.

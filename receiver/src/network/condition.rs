@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use glancecast_platform::interface::{Interface, InterfaceError};
+use glancecast_platform::interface::{Interface, InterfaceError, PortOf};
 use glancecast_proto::time::Moment;
 use glancecast_proto::wire::printable;
 
@@ -35,7 +35,7 @@ pub(super) enum Condition {
         /// The interface.
         interface: String,
         /// The other link.
-        of: String,
+        of: PortOf,
     },
     /// The interface does not take the sockets; with its name and the reason.
     NotJoined(String, String),
@@ -55,6 +55,11 @@ impl Condition {
     /// Whether the group can be heard, as far as this host knows.
     pub(super) fn is_fine(&self) -> bool {
         matches!(self, Self::Fine { .. })
+    }
+
+    /// Whether the sockets are on an interface that is there.
+    pub(super) fn is_joined(&self) -> bool {
+        matches!(self, Self::Fine { .. } | Self::Down(_) | Self::NoCarrier(_) | Self::Port { .. })
     }
 
     /// Returns `next` as it follows on this condition. `anew` says whether the interface was made anew in between.
@@ -157,11 +162,9 @@ fn log(before: &Condition, condition: &Condition, has_been_fine: bool) {
             "hears nothing, and waits: interface {} has no carrier: look at its cable, its switch or its other end",
             shown(name)
         ),
-        Condition::Port { interface, of } => tracing::warn!(
-            "hears nothing, and waits: interface {} is a port of {of}, which gets all that arrives: give {of} as the interface",
-            shown(interface),
-            of = shown(of)
-        ),
+        Condition::Port { interface, of } => {
+            tracing::warn!("hears nothing, and waits: interface {} is {of}", shown(interface));
+        }
         Condition::NotJoined(name, why) => {
             tracing::warn!("hears nothing, and tries again: on interface {} it {why}", shown(name));
         }

@@ -165,7 +165,7 @@ impl Network {
             self.look_at = now + LOOK_GAP;
             tended = self.look(now).or(tended);
         }
-        if self.condition.is_fine() && self.renewal.is_due(now, in_session) {
+        if self.condition.is_joined() && self.renewal.is_due(now, in_session) {
             self.renew(now);
         }
         self.log.say(now, &self.condition);
@@ -190,8 +190,10 @@ impl Network {
             }
         };
         let differs = self.on.as_ref().is_none_or(|on| !is_same(on, &found));
+        let next = condition(&found);
+        let is_back = next.is_fine() && !self.condition.is_fine() || !self.condition.is_joined();
         let mut tended = Tended::Same;
-        if differs || self.is_stale || !self.condition.is_fine() {
+        if differs || self.is_stale || is_back {
             if let Err(error) = self.uplink.attach(&found) {
                 self.condition = Condition::NotJoined(found.name.clone(), error.to_string());
                 return Tended::Same;
@@ -203,7 +205,7 @@ impl Network {
             }
         }
         let anew = std::mem::take(&mut self.is_stale);
-        self.condition = self.condition.after(condition(&found), anew);
+        self.condition = self.condition.after(next, anew);
         self.on = Some(found);
         tended
     }
