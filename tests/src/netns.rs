@@ -170,14 +170,17 @@ impl Lab {
         ip_batch(Some(&namespace), steps.into_iter());
     }
 
-    /// Makes the switch forward the group only to ports that have asked for it, and forget those after three seconds. It
+    /// Makes the switch forward the group only to ports that have asked for it, and forget those after `memory_seconds`. It
     /// believes that there is a querier, and no query comes.
-    pub fn snoop(&self, igmp: u8, mld: u8) {
+    pub fn snoop(&self, igmp: u8, mld: u8, memory_seconds: u32) {
         let timers = "mcast_query_interval 60000 mcast_startup_query_count 1 mcast_startup_query_interval 100 \
-                      mcast_query_response_interval 10 mcast_membership_interval 300";
+                      mcast_query_response_interval 10";
         for options in [
             timers,
-            &format!("mcast_igmp_version {igmp} mcast_mld_version {mld}"),
+            &format!(
+                "mcast_igmp_version {igmp} mcast_mld_version {mld} mcast_membership_interval {}",
+                100 * memory_seconds
+            ),
             "mcast_snooping 1 mcast_querier 1",
         ] {
             ip(&format!("-n {} link set br0 type bridge {options}", self.namespace(SWITCH)));

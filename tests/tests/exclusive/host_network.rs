@@ -195,7 +195,7 @@ fn a_switch_without_a_querier_does_not_forget_an_idle_host() {
     needs!(SNOOPING);
     for (igmp, mld) in [(2, 1), (3, 2)] {
         let testbed = Testbed::lab(lab(3).with_ipv6(Ipv6::Global));
-        testbed.network().snoop(igmp, mld);
+        testbed.network().snoop(igmp, mld, 5);
         let groups = ["239.77.0.1:7167", "[ff15::4743]:7167"];
         let (v4, v6) = (["--group", groups[0]], ["--group", groups[1]]);
         let often = ["--renew-membership", "1s"];
@@ -224,7 +224,7 @@ fn a_switch_without_a_querier_does_not_forget_an_idle_host() {
 fn a_host_that_a_switch_forgets_during_a_push_says_that_it_is_there() {
     needs!(SNOOPING);
     let testbed = Testbed::lab(lab(2));
-    testbed.network().snoop(2, 1);
+    testbed.network().snoop(2, 1, 3);
     let never = ["--renew-membership", "none"];
     let mut host = testbed.receiver("r1", &never);
     let _other = testbed.receiver("r2", &["--renew-membership", "1s"]);
