@@ -53,6 +53,9 @@ struct Settings {
     /// networks that damage merged packets
     #[arg(long = "no-offload", num_args = 0, default_missing_value = "false")]
     offload: Option<bool>,
+    /// Report the membership of the group this often, as switches without a querier forget it; `none` never does [default: 1m]
+    #[arg(long, value_name = "DUR")]
+    renew_membership: Option<String>,
     /// The group's key file; twice while a key is being replaced: both are accepted
     #[arg(long, value_name = "FILE")]
     #[serde(default, deserialize_with = "one_or_more")]
@@ -110,6 +113,8 @@ pub struct Config {
     pub dscp: u8,
     /// Whether the kernel may merge datagrams.
     pub offload: Offload,
+    /// How often the membership of the group is reported unasked; `None` for never.
+    pub renew_membership: Option<Duration>,
     /// The key files; none for the well-known key.
     pub keys: Vec<PathBuf>,
     /// The senders whose pushes are accepted.
@@ -197,6 +202,8 @@ impl Args {
         let read_rate =
             given.read_rate.or(file.read_rate).map_or(Ok(ReadRate::default()), |text| read_at(&text));
         let min_free = given.min_free.or(file.min_free).map_or(Ok(MinFree::DEFAULT), |text| text.parse());
+        let renewal = given.renew_membership.or(file.renew_membership);
+        let renewal = renewal.map_or(Ok(Some(RENEWAL)), |text| renewed_every(&text));
         let senders = if given.senders.is_empty() { file.senders } else { given.senders };
         let keep = given.keep_unfinished.or(file.keep_unfinished);
         let keep = keep.map_or(Ok(KeepUnfinished::DEFAULT), |text| kept_for(&text));
@@ -215,6 +222,7 @@ impl Args {
             } else {
                 Offload::Avoided
             },
+            renew_membership: renewal.map_err(|error| format!("renew_membership: {error}"))?,
             keys,
             senders: Senders::new(senders, insecure)?,
             state: state.map_err(|error| error.to_string())?,
@@ -240,6 +248,21 @@ const NO_SENDERS: &str = "no senders: this host does not know whose pushes to ac
 /// Default code point of the answers. It is not the data's: a network that delays the data must not make the sender
 /// believe that its hosts are gone. All hosts together send a bounded number of answers.
 const ANSWER_DSCP: u8 = 0;
+
+/// Default time between two reports of the membership. Switches forget a host after 260 s by RFC 3376 §8.4, after 130 s
+/// where they are set up for queries every minute.
+const RENEWAL: Duration = Duration::from_secs(60);
+
+fn renewed_every(text: &str) -> Result<Option<Duration>, String> {
+    if text == "none" {
+        return Ok(None);
+    }
+    let gap = parse_duration(text).map_err(|error| error.to_string())?;
+    if gap < Duration::from_secs(1) {
+        return Err(format!("{text:?} is less than 1s; \"none\" never renews it"));
+    }
+    Ok(Some(gap))
+}
 
 fn kept_for(text: &str) -> Result<KeepUnfinished, UnitError> {
     let time = if text == "none" { Duration::ZERO } else { parse_duration(text)? };
@@ -395,6 +418,15 @@ mod tests {
     }
 
     #[test]
+    fn the_membership_is_renewed_every_minute_unless_told_otherwise() {
+        let file = "insecure = true\nstore = \"directory:/tmp\"\n";
+        let renewal = |more: &str| resolve(&format!("{file}{more}"), &[]).expect("complete").renew_membership;
+        assert_eq!(renewal(""), Some(Duration::from_secs(60)));
+        assert_eq!(renewal("renew_membership = \"5m\""), Some(Duration::from_secs(300)));
+        assert_eq!(renewal("renew_membership = \"none\""), None);
+    }
+
+    #[test]
     fn the_state_has_a_directory_of_its_own() {
         let file = "insecure = true\nstore = \"directory:/tmp\"\nstate = \"/file\"";
         assert_eq!(resolve(file, &[]).expect("complete").state, Path::new("/file"));
@@ -439,6 +471,8 @@ mod tests {
             ("", &["--insecure", "--store", "directory:/x", "--group", "232.0.0.1:1"], "--source"),
             ("source = \"10.0.0\"", &["--insecure", "--store", "directory:/x"], "line 1"),
             ("source = \"fd00::1\"", &["--insecure", "--store", "directory:/x"], "family"),
+            ("renew_membership = \"0s\"", &["--insecure", "--store", "directory:/x"], "renew_membership"),
+            ("renew_membership = \"often\"", &["--insecure", "--store", "directory:/x"], "renew_membership"),
             ("write_rate = \"50MB\"", &["--insecure", "--store", "directory:/x"], "write_rate"),
             ("keep_unfinished = \"a day\"", &["--insecure", "--store", "directory:/x"], "keep_unfinished"),
             ("read_rate = \"50MB\"", &["--insecure", "--store", "directory:/x"], "read_rate"),

@@ -14,6 +14,7 @@ mod events;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 pub mod heap;
+pub mod network;
 mod own_address;
 mod pool;
 mod query_worker;

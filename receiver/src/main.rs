@@ -5,13 +5,13 @@ use std::thread;
 
 use anyhow::Context;
 use glancecast_platform::clock::wall;
-use glancecast_platform::interface::{Chosen, Interface};
-use glancecast_platform::transport::Uplink;
+use glancecast_platform::interface::Interface;
 use glancecast_platform::{cli, host_key, random};
 use glancecast_proto::agree::StartSecret;
 use glancecast_proto::query::ResponderConfig;
 use glancecast_proto::receiver::ReceiverConfig;
 use glancecast_receiver::config::{Args, Config, Senders};
+use glancecast_receiver::network::{Network, NetworkConfig};
 use glancecast_receiver::receive_loop::{Ended, ReceiveLoop, Setup, Stopper};
 use glancecast_receiver::settings::{self, Settings};
 use glancecast_receiver::store::{Store, find_tool};
@@ -24,6 +24,13 @@ use tracing_subscriber::EnvFilter;
 fn main() -> ExitCode {
     // Enter the sandbox before there is anything to leak.
     glancecast_sandbox::enter();
+    let signals = match Signals::take() {
+        Ok(signals) => signals,
+        Err(error) => {
+            eprintln!("glancecastd: {error:#}");
+            return ExitCode::from(cli::EXIT_FAILED);
+        }
+    };
     heap::give_back_large_pieces();
     let args = match cli::parse::<Args>("glancecastd") {
         Ok(args) => args,
@@ -36,11 +43,10 @@ fn main() -> ExitCode {
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
         .with_target(false)
         .init();
-    let prepared = Signals::take().and_then(|signals| {
-        let config = args.resolve().map_err(anyhow::Error::msg)?;
-        prepare(&config, args.once).map(|(receive_loop, stopper)| (signals, config, receive_loop, stopper))
+    let prepared = args.resolve().map_err(anyhow::Error::msg).and_then(|config| {
+        prepare(&config, args.once).map(|(receive_loop, stopper)| (config, receive_loop, stopper))
     });
-    let (signals, config, receive_loop, stopper) = match prepared {
+    let (config, receive_loop, stopper) = match prepared {
         Ok(prepared) => prepared,
         Err(error) => {
             eprintln!("glancecastd: {error:#}");
@@ -63,8 +69,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// The signals that end the program or have it read settings anew, and the runtime that waits for them. They are handled from before the first log
-/// line, so that from then on none of them kills the process.
+/// The signals that end the program or have it read settings anew, and the runtime that waits for them. They are handled
+/// from the start, so that none of them kills the process: to systemd, one that SIGHUP killed has ended well.
 struct Signals {
     runtime: Runtime,
     terminate: Signal,
@@ -84,7 +90,7 @@ impl Signals {
     }
 }
 
-/// Does everything that can fail before the first datagram, in the order of rights. First the process closes itself up,
+/// Does everything that can fail for good before the first datagram, in the order of rights. First the process closes itself up,
 /// before keys are read. Then it opens the sockets and drops capabilities. Then it opens the store and starts the first
 /// thread.
 fn prepare(config: &Config, once: bool) -> anyhow::Result<(ReceiveLoop, Stopper)> {
@@ -93,11 +99,14 @@ fn prepare(config: &Config, once: bool) -> anyhow::Result<(ReceiveLoop, Stopper)
     state::keep_apart(&config.state, &config.store)?;
     let host_key = host_key::load_or_create(&config.state)?;
     let keys = settings::keyring(config, keys)?;
-    let interface = Interface::choose(config.interface.as_deref(), config.membership.group())?;
-    if interface.chosen == Chosen::ByRoute && interface.is_loopback() {
-        tracing::warn!("{}", LOOPBACK);
-    }
-    let uplink = Uplink::open(config.membership, &interface, config.dscp, config.offload)?;
+    let network = NetworkConfig {
+        membership: config.membership,
+        interface: config.interface.clone(),
+        dscp: config.dscp,
+        offload: config.offload,
+        renewal: config.renew_membership,
+    };
+    let network = Network::open(network)?;
     rights::drop_capabilities().context("give up capabilities")?;
     let store = Store::open(&config.store, config.store_options).context("store")?;
     store.spawn_refresher().context("store")?;
@@ -109,7 +118,7 @@ fn prepare(config: &Config, once: bool) -> anyhow::Result<(ReceiveLoop, Stopper)
         keys: keys.keys().cloned().collect(),
         host_key: host_key.key.clone(),
         secret: StartSecret::new(random::bytes().context("random numbers")?),
-        mtu: u16::try_from(interface.mtu).ok(),
+        mtu: None,
         senders,
         start: random::bytes().context("random numbers")?,
         seed: random::bytes().context("random numbers")?,
@@ -128,18 +137,19 @@ fn prepare(config: &Config, once: bool) -> anyhow::Result<(ReceiveLoop, Stopper)
     };
     let (write_rate, read_rate) = (config.write_rate, config.read_rate);
     let state = config.state.clone();
-    let setup = Setup { uplink, store, state, write_rate, read_rate, receiver, responder, once };
+    let key = host_key.key.public();
+    let Config { name, membership, .. } = config.clone();
+    let (group, source) = (membership.group(), membership.source());
+    let from = source.map_or_else(|| "any".to_owned(), |source| source.to_string());
+    let listening = Box::new(move |interface: &Interface| {
+        tracing::info!(%name, %group, %interface, from, store = where_to, %key, "listening");
+    });
+    let setup = Setup { network, listening, store, state, write_rate, read_rate, receiver, responder, once };
     let (receive_loop, stopper) = ReceiveLoop::new(setup)?;
     warn_of_settings(config);
-    let key = host_key.key.public();
     if host_key.origin == host_key::Origin::Made {
         tracing::info!(%key, state = %config.state.display(), "made a host key");
     }
-    let Config { name, membership, .. } = config;
-    let (group, source) = (membership.group(), membership.source());
-    let (on, from) =
-        (interface.to_string(), source.map_or_else(|| "any".to_owned(), |source| source.to_string()));
-    tracing::info!(%name, %group, interface = on, from, store = where_to, %key, "listening");
     Ok((receive_loop, stopper))
 }
 
@@ -187,9 +197,6 @@ const INSECURE_ANY: &str =
 
 const ANY_SENDER: &str = "senders = \"any\": whoever has the group's key, as each node has, can push any image to this host; \
                           list your sender's public key instead";
-
-const LOOPBACK: &str = "the routing table sends the group to the loopback interface, where no other machine is heard: \
-                        name the interface with --interface";
 
 /// Memory for blocks in transit, out of the 256 MiB that a receiver may use in all.
 const BUFFER_BYTES: usize = 96 << 20;

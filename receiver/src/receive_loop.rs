@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 
 use glancecast_platform::batch::Batch;
 use glancecast_platform::clock::{Clock, wall};
+use glancecast_platform::interface::Interface;
 use glancecast_platform::locks::lock;
-use glancecast_platform::transport::{Buffer, Inlet, SocketError, Uplink};
+use glancecast_platform::transport::{Buffer, Inlet, SocketError};
 use glancecast_platform::units::Rate;
 use glancecast_platform::wake::{Sleeper, Waker};
 use glancecast_proto::geometry::Geometry;
@@ -27,6 +28,7 @@ use glancecast_proto::wire::{Announce, Discard, Kind, SymbolHeader};
 use crate::base::{self, BaseThread};
 use crate::coalesce::Coalescer;
 use crate::events::{self, Context};
+use crate::network::{Network, Tended};
 use crate::own_address::OwnAddress;
 use crate::pool::Pool;
 use crate::query_worker::QueryWorkers;
@@ -38,10 +40,15 @@ use crate::store::{BaseFile, Begun, Existing, Store, Unpublished};
 use crate::workers::{Answer, Task, Workers};
 use crate::write_limit::WriteLimit;
 
+/// What is called with the interface on which the group is joined first.
+pub type Listening = Box<dyn FnOnce(&Interface) + Send>;
+
 /// What the receive loop is made of.
 pub struct Setup {
-    /// The sockets: datagrams come in and answers go out here.
-    pub uplink: Uplink,
+    /// The sockets and their interface: datagrams come in and answers go out here.
+    pub network: Network,
+    /// Called once, when the group is joined for the first time.
+    pub listening: Listening,
     /// Where objects are published.
     pub store: Store,
     /// The directory where group keys are kept that senders give this host.
@@ -95,7 +102,8 @@ impl Stopper {
 /// The receive loop before it runs.
 pub struct ReceiveLoop {
     own_address: OwnAddress,
-    uplink: Uplink,
+    network: Network,
+    listening: Option<Listening>,
     machine: Machine,
     responder: Responder,
     queries: QueryWorkers,
@@ -164,11 +172,12 @@ impl ReceiveLoop {
         let queries = QueryWorkers::start(&setup.store, &setup.state, &waker, reads.verifications)
             .map_err(step("start a thread"))?;
         let (stop, settings) = (Arc::new(AtomicBool::new(false)), Arc::default());
-        let buffer = setup.uplink.buffer();
+        let buffer = setup.network.buffer();
         log_short_buffer(buffer);
         let receive_loop = Self {
-            own_address: OwnAddress::of(setup.uplink.source()),
-            uplink: setup.uplink,
+            own_address: OwnAddress::of(setup.network.source()),
+            network: setup.network,
+            listening: Some(setup.listening),
             machine: Receiver::new(setup.receiver),
             responder: Responder::new(setup.responder),
             queries,
@@ -198,13 +207,14 @@ impl ReceiveLoop {
     /// Receives until stopped, or until one object is done if `once` is set.
     ///
     /// # Errors
-    /// If a socket fails for good.
+    /// If the process cannot sleep on its sockets.
     pub fn run(mut self) -> io::Result<Ended> {
         let mut group_batch = Batch::default();
         let mut answer_batch = Batch::default();
         let ended = loop {
-            let from_group = self.receive_from_group(&mut group_batch)?;
-            let from_sender = self.receive_from_sender(&mut answer_batch)?;
+            self.tend_network();
+            let from_group = self.receive_from_group(&mut group_batch);
+            let from_sender = self.receive_from_sender(&mut answer_batch);
             while let Some(answer) = self.workers.next_answer() {
                 self.take_answer(answer);
             }
@@ -229,7 +239,7 @@ impl ReceiveLoop {
                     self.sleeper.sleep([], self.sleep_time().min(delay))?;
                 }
                 Came::All | Came::Nothing => {
-                    self.sleeper.sleep(self.uplink.sockets(), self.sleep_time())?;
+                    self.sleeper.sleep(self.network.sockets(), self.sleep_time())?;
                 }
             }
         };
@@ -240,10 +250,21 @@ impl ReceiveLoop {
         Ok(ended)
     }
 
-    fn receive_from_group(&mut self, batch: &mut Batch) -> io::Result<Came> {
+    /// Keeps the sockets on their interface.
+    fn tend_network(&mut self) {
+        let Tended::Attached(on) = self.network.tend(self.clock.now(), self.attempt.is_some()) else {
+            return;
+        };
+        self.machine.handle_mtu(u16::try_from(on.mtu).ok());
+        if let Some(listening) = self.listening.take() {
+            listening(&on);
+        }
+    }
+
+    fn receive_from_group(&mut self, batch: &mut Batch) -> Came {
         let mut came = Came::Nothing;
         for _ in 0..BATCHES_IN_A_ROW {
-            if self.receive_batch(batch, Inlet::Everyone)? == 0 {
+            if self.receive_batch(batch, Inlet::Everyone) == 0 {
                 break;
             }
             self.drops.total = batch.drops().unwrap_or(0);
@@ -254,14 +275,17 @@ impl ReceiveLoop {
                 break;
             }
         }
-        Ok(came)
+        if came != Came::Nothing {
+            self.network.note_heard(self.clock.now());
+        }
+        came
     }
 
     /// Receives what is sent to this host alone: acknowledgements, and symbols if it is the last host.
-    fn receive_from_sender(&mut self, batch: &mut Batch) -> io::Result<Came> {
+    fn receive_from_sender(&mut self, batch: &mut Batch) -> Came {
         let mut came = Came::Nothing;
         for _ in 0..ANSWER_BATCHES_IN_A_ROW {
-            if self.receive_batch(batch, Inlet::Host)? == 0 {
+            if self.receive_batch(batch, Inlet::Host) == 0 {
                 break;
             }
             self.take_batch(batch, Inlet::Host);
@@ -270,14 +294,14 @@ impl ReceiveLoop {
                 break;
             }
         }
-        Ok(came)
+        came
     }
 
-    fn receive_batch(&self, batch: &mut Batch, inlet: Inlet) -> io::Result<usize> {
+    fn receive_batch(&mut self, batch: &mut Batch, inlet: Inlet) -> usize {
         let start = Instant::now();
-        let received = self.uplink.receive(inlet, batch)?;
+        let received = self.network.receive(inlet, batch);
         self.clocks.add(Stage::Receive as usize, start, batch.bytes());
-        Ok(received)
+        received
     }
 
     fn take_batch(&mut self, batch: &Batch, inlet: Inlet) {
@@ -432,19 +456,14 @@ impl ReceiveLoop {
             self.machine.handle_keys(keys);
         }
         while let Some(to) = self.responder.poll_transmit(now, &mut self.out) {
-            if let Err(error) = self.uplink.send(&self.out, to) {
-                tracing::debug!(%to, %error, "an answer could not be sent");
-            }
+            self.network.send(now, &self.out, to);
         }
     }
 
     fn transmit(&mut self) {
         let now = self.clock.now();
         while let Some(to) = self.machine.poll_transmit(now, &mut self.out) {
-            // A lost datagram needs no handling here: the machine repeats what matters.
-            if let Err(error) = self.uplink.send(&self.out, to) {
-                tracing::debug!(%to, %error, "a datagram to the sender could not be sent");
-            }
+            self.network.send(now, &self.out, to);
         }
     }
 

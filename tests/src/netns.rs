@@ -168,6 +168,53 @@ impl Lab {
         self.run(SWITCH, &format!("ip link set {host} {state}"));
     }
 
+    /// Removes a receiver host's interface, and the switch's port with it.
+    pub fn unplug(&self, host: &str) {
+        ip(&format!("-n {} link del eth0", self.namespace(host)));
+    }
+
+    /// Gives a receiver host without an interface another one, with this index and the same IPv4 address.
+    pub fn plug(&self, host: &str, index: u32) {
+        let (switch, namespace) = (self.namespace(SWITCH), self.namespace(host));
+        let number = host.strip_prefix('r').expect("a receiver");
+        let steps = [
+            format!("link add {host} type veth peer name eth0 index {index} netns {namespace}"),
+            format!("link set {host} master br0 up"),
+        ];
+        ip_batch(Some(&switch), steps.into_iter());
+        let steps = [
+            format!("addr add 10.77.1.{number}/16 brd + dev eth0"),
+            "link set eth0 up".to_owned(),
+            "route add 224.0.0.0/4 dev eth0".to_owned(),
+        ];
+        ip_batch(Some(&namespace), steps.into_iter());
+    }
+
+    /// Makes the switch forward the group only to ports that have asked for it, and forget those after `memory_seconds`. It
+    /// believes that there is a querier, and no query comes.
+    pub fn snoop(&self, igmp: u8, mld: u8, memory_seconds: u32) {
+        let timers = "mcast_query_interval 60000 mcast_startup_query_count 1 mcast_startup_query_interval 100 \
+                      mcast_query_response_interval 10";
+        for options in [
+            timers,
+            &format!(
+                "mcast_igmp_version {igmp} mcast_mld_version {mld} mcast_membership_interval {}",
+                100 * memory_seconds
+            ),
+            "mcast_snooping 1 mcast_querier 1",
+        ] {
+            ip(&format!("-n {} link set br0 type bridge {options}", self.namespace(SWITCH)));
+        }
+    }
+
+    /// Returns the ports to which the switch forwards a group.
+    pub fn ports_of(&self, group: std::net::IpAddr) -> Vec<String> {
+        let table = self.run(SWITCH, "bridge mdb show");
+        let of_group =
+            table.lines().filter(|line| line.split_whitespace().any(|word| word == group.to_string()));
+        of_group.filter_map(|line| line.split_once("port ")?.1.split(' ').next().map(str::to_owned)).collect()
+    }
+
     /// Sets another MTU on every host and on the switch.
     #[must_use]
     pub fn with_mtu(self, mtu: u16) -> Self {

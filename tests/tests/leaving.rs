@@ -1,8 +1,9 @@
-//! Signals during a transfer: the program exits cleanly, and no host publishes half an image.
+//! Signals, from the first moment of a program on: it exits cleanly, and no host publishes half an image.
 
 use std::time::Duration;
 
 use glancecast_tests::image::{self, Seed};
+use glancecast_tests::process::Process;
 use glancecast_tests::testbed::{Push, Receiver, SOON, Testbed};
 use glancecast_tests::{measured, wait};
 use nix::sys::signal::Signal;
@@ -19,6 +20,50 @@ fn an_idle_receiver_ends_on_sigterm() {
         "the last line counts discards: {lines:?}"
     );
     assert_eq!(receiver.stored(), [""; 0]);
+}
+
+#[test]
+fn a_receiver_that_is_signalled_as_it_starts_ends_in_order_and_stays_at_a_hangup() {
+    let testbed = Testbed::loopback();
+    for signal in [Signal::SIGTERM, Signal::SIGINT] {
+        let mut receiver = testbed.start_receiver("r1", &[]);
+        handles(&receiver, signal);
+        receiver.signal(Signal::SIGHUP);
+        receiver.signal(signal);
+        assert_eq!(receiver.wait(SOON).code(), Some(0), "{signal}: {:?}", receiver.log_lines());
+    }
+}
+
+#[test]
+fn a_sender_that_is_signalled_as_it_starts_says_so() {
+    let testbed = Testbed::loopback();
+    let file = testbed.path("image.raw");
+    image::random(&file, 1 << 20, Seed::draw());
+    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
+        let mut push = testbed.push(&["--file", file.to_str().expect("UTF-8"), "--hosts", "nobody"]);
+        handles(&push.process, signal);
+        push.process.signal(signal);
+        let end = push.process.wait(SOON);
+        assert_eq!(end.code(), Some(1), "{signal}: {:?}", push.process.log_lines());
+        assert!(push.process.log_lines().iter().any(|line| line.contains("interrupted")), "{signal}");
+    }
+}
+
+#[test]
+fn a_sender_that_is_to_outlast_its_terminal_does() {
+    let testbed = Testbed::loopback();
+    let _receiver = testbed.receiver("r1", &[]);
+    let file = testbed.path("image.raw");
+    image::random(&file, 4 << 20, Seed::draw());
+    let program = testbed.command("s", "glancecast");
+    let mut command = std::process::Command::new("nohup");
+    command.arg(program.get_program()).stdin(std::process::Stdio::null());
+    let file = file.to_str().expect("UTF-8");
+    let mut push = testbed.push_with(command, &["--file", file, "--hosts", "r1", "--rate", "20mbit"]);
+    handles(&push.process, Signal::SIGTERM);
+    push.process.signal(Signal::SIGHUP);
+    let (_, report) = push.report(SOON);
+    report.assert_hosts(&[("r1", "done")]);
 }
 
 #[test]
@@ -59,6 +104,17 @@ fn the_sender_leaves(signal: Signal) -> Duration {
         assert_unfinished(&receiver.stored());
     }
     end.lasted - before
+}
+
+/// Waits until the program handles a signal (proc(5), `SigCgt`). Until then the system's own handling holds, since the
+/// program has not begun.
+fn handles(process: &Process, signal: Signal) {
+    wait::until("a handler", SOON, || {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", process.pid())).ok()?;
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:"))?.trim().to_owned();
+        let mask = u64::from_str_radix(&mask, 16).ok()?;
+        (mask & (1 << (signal as i32 - 1)) != 0).then_some(())
+    });
 }
 
 /// Asserts that only hidden files remain: the unfinished file and its journal, which its next push resumes.

@@ -1,14 +1,17 @@
 //! Network interfaces: found by name, by address, or by the route to the destinations; never guessed silently.
+//!
+//! A name may be that of a link, another name of it (`altname`), or the label of an address (`eth0:1`). What follows from
+//! the link, such as the MTU, is looked up by its index.
 
 use std::fmt;
 use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
 
-use nix::ifaddrs::getifaddrs;
-use nix::net::if_::if_nametoindex;
+use glancecast_proto::wire::printable;
 use socket2::{Domain, Protocol, Socket, Type};
 
+use super::links::{self, Address, Link, LinkState};
 use crate::units::Rate;
 
 /// An interface with an address of the destinations' family. `Display` shows what an operator needs.
@@ -37,6 +40,35 @@ pub enum Chosen {
     ByRoute,
 }
 
+/// What an interface is good for at the moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Whether its link carries anything.
+    pub state: LinkState,
+    /// What gets all that arrives at this one, because this one is a port of it.
+    pub port_of: Option<PortOf>,
+}
+
+/// What an interface is a port of. `Display` says what to give in its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PortOf {
+    /// This bridge, bond or team.
+    Link(String),
+    /// A bridge of Open vSwitch, which only Open vSwitch knows.
+    OpenVSwitch,
+}
+
+impl fmt::Display for PortOf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Link(of) => write!(f, "a port of {of}, which gets all that arrives: give {of}", of = printable(of)),
+            Self::OpenVSwitch => f.write_str(
+                "a port of Open vSwitch, which gets all that arrives: give the interface of its bridge, such as br-ex",
+            ),
+        }
+    }
+}
+
 impl Interface {
     /// Returns the interface `name`, or the one of the route to `to` if no name is given.
     ///
@@ -49,29 +81,27 @@ impl Interface {
         }
     }
 
-    /// Returns the interface with this name or address, with an address of the family of `to`.
+    /// Returns the interface with this name or address, with an address of the family of `to`. The address may be
+    /// written with its prefix length (`10.0.0.2/24`) or link (`fe80::1%eth0`).
     ///
     /// # Errors
-    /// [`InterfaceError`], which lists the existing names.
+    /// [`InterfaceError`], which lists the existing names, or names the interface that has the address.
     pub fn find(text: &str, to: impl Into<SocketAddr>) -> Result<Self, InterfaceError> {
         let to = to.into();
-        let all = addresses().map_err(InterfaceError::List)?;
-        let wanted: Option<IpAddr> = text.parse().ok();
-        let known = all.iter().any(|(name, addr)| name == text || Some(*addr) == wanted);
-        if !known {
-            let mut names: Vec<String> = all.into_iter().map(|(name, _)| name).collect();
-            names.dedup();
-            return Err(InterfaceError::Unknown { name: text.to_owned(), known: names.join(", ") });
+        let addresses = links::addresses(to).map_err(InterfaceError::List)?;
+        if let Some((ip, zone)) = address(text) {
+            return Self::with_address(text, ip, zone, to, &addresses);
         }
-        let same_family = |addr: &IpAddr| addr.is_ipv4() == to.is_ipv4();
-        let (name, addr) = all
-            .into_iter()
-            .find(|(name, addr)| same_family(addr) && (name == text || Some(*addr) == wanted))
-            .ok_or_else(|| InterfaceError::NoAddress { name: text.to_owned(), family: family(to) })?;
-        let mut interface = Self::describe(name, addr, Chosen::Named)?;
-        if wanted.is_none() && !addr.is_ipv4() {
+        let (link, labelled) = named(text)?;
+        let labelled = labelled.filter(|ip| ip.is_ipv4() == to.is_ipv4());
+        let addr = match labelled {
+            Some(ip) => ip,
+            None => best(text, &link, to, &addresses)?,
+        };
+        let mut interface = Self::describe(&link, addr, Chosen::Named);
+        if !addr.is_ipv4() {
             // If there are several IPv6 addresses, the kernel prefers one of the destination's scope (RFC 6724 §5).
-            interface.addr = own_address(to, interface.index).unwrap_or(addr);
+            interface.addr = own_address(to, link.index).unwrap_or(addr);
         }
         Ok(interface)
     }
@@ -85,19 +115,37 @@ impl Interface {
         if matches!(to, SocketAddr::V6(v6) if needs_link(v6.ip())) {
             return Err(InterfaceError::LinkLocal { to });
         }
-        let any: SocketAddr = if to.is_ipv4() { ([0; 4], 0).into() } else { ([0u16; 8], 0).into() };
-        // Connecting a UDP socket sends nothing: it looks up the route and the source address.
-        let local = UdpSocket::bind(any)
-            .and_then(|socket| socket.connect(to).and_then(|()| socket.local_addr()))
-            .map_err(|_| InterfaceError::NoRoute { to })?;
-        let scope = if let SocketAddr::V6(local) = local { local.scope_id() } else { 0 };
-        let all = addresses().map_err(InterfaceError::List)?;
-        let is_it = |(name, addr): &(String, IpAddr)| {
-            // Several interfaces may have the same link-local address.
-            *addr == local.ip() && (scope == 0 || if_nametoindex(name.as_str()) == Ok(scope))
+        let route = links::route(to.ip()).map_err(|_| InterfaceError::NoRoute { to })?;
+        let link = links::by_index(route.link).map_err(InterfaceError::List)?;
+        let addr = match route.from {
+            Some(addr) => addr,
+            None => best(&link.name, &link, to, &links::addresses(to).map_err(InterfaceError::List)?)?,
         };
-        let (name, addr) = all.into_iter().find(is_it).ok_or(InterfaceError::NoRoute { to })?;
-        Self::describe(name, addr, Chosen::ByRoute)
+        Ok(Self::describe(&link, addr, Chosen::ByRoute))
+    }
+
+    /// Returns what the interface is good for at the moment.
+    ///
+    /// # Errors
+    /// The system's, ENODEV if the interface is gone.
+    pub fn standing(&self) -> io::Result<Standing> {
+        let link = links::by_index(self.index)?;
+        let port_of = match &link.port_of {
+            Some((_, kind)) if kind == OPEN_VSWITCH => Some(PortOf::OpenVSwitch),
+            Some((above, kind)) if takes_all(kind) => Some(PortOf::Link(links::by_index(*above)?.name)),
+            _ => None,
+        };
+        Ok(Standing { state: link.state, port_of })
+    }
+
+    /// Returns the interface under the name that it has at the moment, if it is still there and has its address.
+    pub fn under_its_name(&self) -> Option<Self> {
+        let link = links::by_index(self.index).ok()?;
+        let addresses = links::addresses(self.socket_addr(0)).ok()?;
+        let has_it = addresses
+            .iter()
+            .any(|address| address.link == self.index && address.ip == self.addr && address.is_usable);
+        has_it.then(|| Self::describe(&link, self.addr, self.chosen))
     }
 
     /// Returns the address with a port, and with the link if it is link-local.
@@ -110,26 +158,42 @@ impl Interface {
         self.addr.is_loopback()
     }
 
-    fn describe(name: String, addr: IpAddr, chosen: Chosen) -> Result<Self, InterfaceError> {
-        let index = if_nametoindex(name.as_str()).map_err(|error| InterfaceError::List(error.into()))?;
-        let number = |path: String| fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
-        let device = number(format!("/sys/class/net/{name}/mtu")).unwrap_or(ETHERNET_MTU);
-        // A router may announce a smaller MTU for IPv6 (RFC 4861 §4.6.4).
-        let announced = match addr {
-            IpAddr::V4(_) => None,
-            IpAddr::V6(_) => number(format!("/proc/sys/net/ipv6/conf/{name}/mtu")),
+    fn with_address(
+        text: &str,
+        ip: IpAddr,
+        zone: Option<&str>,
+        to: SocketAddr,
+        addresses: &[Address],
+    ) -> Result<Self, InterfaceError> {
+        if ip.is_ipv4() != to.is_ipv4() {
+            return Err(InterfaceError::NoAddress {
+                name: text.to_owned(),
+                family: family(to),
+                hint: Hint::None,
+            });
+        }
+        let zone = zone.map(|zone| named(zone).map(|(link, _)| link.index)).transpose()?;
+        let is_it = |address: &&Address| address.ip == ip && zone.is_none_or(|zone| address.link == zone);
+        let found = addresses.iter().find(is_it).ok_or_else(|| unknown(text))?;
+        if !found.is_usable {
+            return Err(not_ready(text, found));
+        }
+        let link = links::by_index(found.link).map_err(InterfaceError::List)?;
+        Ok(Self::describe(&link, ip, Chosen::Named))
+    }
+
+    fn describe(link: &Link, addr: IpAddr, chosen: Chosen) -> Self {
+        let mtu = match addr {
+            IpAddr::V4(_) => link.mtu,
+            IpAddr::V6(_) => link.mtu_v6.unwrap_or(link.mtu).min(link.mtu),
         };
-        let mtu = announced.unwrap_or(device).min(device).try_into().unwrap_or(u32::MAX);
-        // In Mbit/s; -1 or an error if the driver does not know.
-        let speed = number(format!("/sys/class/net/{name}/speed"));
-        let speed = speed.and_then(|mbit| Rate::from_bits(mbit.checked_mul(1_000_000)?));
-        Ok(Self { name, index, addr, mtu, speed, chosen })
+        Self { name: link.name.clone(), index: link.index, addr, mtu, speed: speed(&link.name), chosen }
     }
 }
 
 impl fmt::Display for Interface {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({}, MTU {}, ", self.name, self.addr, self.mtu)?;
+        write!(f, "{} ({}, MTU {}, ", printable(&self.name), self.addr, self.mtu)?;
         match self.speed {
             Some(speed) => write!(f, "{speed}, ")?,
             None => f.write_str("speed unknown, ")?,
@@ -158,7 +222,7 @@ pub(crate) fn on_link(addr: SocketAddr, index: u32) -> SocketAddr {
 }
 
 /// Whether an address needs a link: link-local addresses and groups (`__ipv6_addr_needs_scope_id` in net/ipv6.h).
-fn needs_link(ip: &Ipv6Addr) -> bool {
+pub(super) fn needs_link(ip: &Ipv6Addr) -> bool {
     ip.is_unicast_link_local() || ip.is_multicast() && matches!(ip.segments()[0] & 0xf, 1 | 2)
 }
 
@@ -171,28 +235,157 @@ fn own_address(to: SocketAddr, index: u32) -> io::Result<IpAddr> {
     if local.is_unspecified() { Err(io::ErrorKind::AddrNotAvailable.into()) } else { Ok(local) }
 }
 
-/// Returns all addresses of all interfaces that are up, by interface.
-fn addresses() -> io::Result<Vec<(String, IpAddr)>> {
-    let all = getifaddrs()?.filter_map(|entry| {
-        let address = entry.address?;
-        let ip = match (address.as_sockaddr_in(), address.as_sockaddr_in6()) {
-            (Some(v4), _) => IpAddr::from(v4.ip()),
-            (_, Some(v6)) => IpAddr::from(v6.ip()),
-            _ => return None,
-        };
-        Some((entry.interface_name, ip))
-    });
-    let mut all: Vec<(String, IpAddr)> = all.collect();
-    all.sort_by(|a, b| a.0.cmp(&b.0));
-    Ok(all)
+/// Reads an address, as people write it for an interface.
+fn address(text: &str) -> Option<(IpAddr, Option<&str>)> {
+    let (text, _) = text.split_once('/').unwrap_or((text, ""));
+    match text.split_once('%') {
+        Some((ip, zone)) => Some((ip.parse().ok()?, Some(zone))),
+        None => Some((text.parse().ok()?, None)),
+    }
+}
+
+/// Returns the link with this name, and the address if the name is the label of one.
+fn named(text: &str) -> Result<(Link, Option<IpAddr>), InterfaceError> {
+    // `ip link` writes `eth0@if7`.
+    let before_at = text.split_once('@').map(|(name, _)| name);
+    for name in [Some(text), before_at].into_iter().flatten() {
+        if let Some(link) = links::by_name(name).map_err(InterfaceError::List)? {
+            return Ok((link, None));
+        }
+    }
+    let all = links::addresses(([0; 4], 0).into()).map_err(InterfaceError::List)?;
+    match all.iter().find(|address| address.is_called(text)) {
+        Some(found) => {
+            let link = links::by_index(found.link).map_err(InterfaceError::List)?;
+            Ok((link, Some(found.ip)))
+        }
+        None => Err(unknown(text)),
+    }
+}
+
+/// Returns the address of the link that is used for `to`.
+fn best(text: &str, link: &Link, to: SocketAddr, all: &[Address]) -> Result<IpAddr, InterfaceError> {
+    let own = || all.iter().filter(|address| address.link == link.index);
+    let usable = own().filter(|address| address.is_usable).min_by_key(|address| address.is_second_choice);
+    match (usable, own().next()) {
+        (Some(best), _) => Ok(best.ip),
+        (None, Some(unready)) => Err(not_ready(text, unready)),
+        (None, None) => {
+            let links = links::all().unwrap_or_default();
+            let hint = hint(link, all, &links).unwrap_or(Hint::None);
+            Err(InterfaceError::NoAddress { name: text.to_owned(), family: family(to), hint })
+        }
+    }
+}
+
+fn not_ready(text: &str, address: &Address) -> InterfaceError {
+    let (name, addr) = (text.to_owned(), address.ip);
+    if address.is_duplicate {
+        InterfaceError::Duplicate { name, addr }
+    } else {
+        InterfaceError::NotReady { name, addr }
+    }
+}
+
+/// Finds the interface that has the address of a link without one: what it is a port of, or what lies on it.
+fn hint(link: &Link, addresses: &[Address], links: &[Link]) -> Option<Hint> {
+    let has_address = |link: &&Link| addresses.iter().any(|address| address.link == link.index);
+    let lies_on =
+        |below: &Link| links.iter().find(|other| other.lies_on == Some(below.index) && has_address(other));
+    let Some((above, kind)) = &link.port_of else {
+        return lies_on(link).map(|with| Hint::Below(with.name.clone()));
+    };
+    if kind == OPEN_VSWITCH {
+        return Some(Hint::PortOfOpenVSwitch);
+    }
+    // A port of a bond, which is a port of a bridge, on which there is a VLAN, ...
+    let by_index = |index: u32| links.iter().find(|other| other.index == index);
+    let first = by_index(*above)?;
+    let further = |link: &&Link| link.port_of.as_ref().and_then(|(above, _)| by_index(*above));
+    let mut chain = std::iter::successors(Some(first), further).take(LAYERS_MAX);
+    let with = chain.find_map(|link| Some(link).filter(has_address).or_else(|| lies_on(link)));
+    Some(Hint::PortOf { of: first.name.clone(), with: with.map(|with| with.name.clone()) })
+}
+
+/// Whether links of this kind get all that arrives at their ports. A VRF leaves it to them.
+fn takes_all(kind: &str) -> bool {
+    matches!(kind, "bridge" | "bond" | "team")
+}
+
+/// Returns the error for a name that nothing has.
+fn unknown(text: &str) -> InterfaceError {
+    match links::all() {
+        Ok(links) => {
+            let mut names: Vec<String> =
+                links.iter().take(NAMES_MAX).map(|link| printable(&link.name)).collect();
+            if links.len() > NAMES_MAX {
+                names.push(format!("and {} others", links.len() - NAMES_MAX));
+            }
+            InterfaceError::Unknown { name: text.to_owned(), known: names.join(", ") }
+        }
+        Err(error) => InterfaceError::List(error),
+    }
+}
+
+/// Returns the speed of a device, if its driver knows it: in Mbit/s, -1 or an error if not.
+fn speed(name: &str) -> Option<Rate> {
+    let text = fs::read_to_string(format!("/sys/class/net/{name}/speed")).ok()?;
+    Rate::from_bits(text.trim().parse::<u64>().ok()?.checked_mul(1_000_000)?)
 }
 
 fn family(addr: SocketAddr) -> &'static str {
     if addr.is_ipv4() { "IPv4" } else { "IPv6" }
 }
 
-/// The MTU that is assumed if the kernel does not report one.
-const ETHERNET_MTU: u64 = 1500;
+/// Names in an error: enough for a host; a node has an interface for each guest.
+const NAMES_MAX: usize = 40;
+/// Links on top of each other; the kernel allows eight (MAX_NEST_DEV).
+const LAYERS_MAX: usize = 8;
+const OPEN_VSWITCH: &str = "openvswitch";
+
+/// Which interface has the address that another one lacks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Hint {
+    /// None is known.
+    None,
+    /// The interface is a port of `of`; `with`, the same or a further one, has an address.
+    PortOf {
+        /// What it is a port of.
+        of: String,
+        /// What has the address.
+        with: Option<String>,
+    },
+    /// The interface is a port of Open vSwitch, where only the switch knows of which bridge.
+    PortOfOpenVSwitch,
+    /// This one, a VLAN on the interface or its like, has an address.
+    Below(String),
+}
+
+impl fmt::Display for Hint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => Ok(()),
+            Self::PortOf { of, with: Some(with) } if of == with => {
+                write!(f, ": it is a port of {of}, which has one: give that", of = printable(of))
+            }
+            Self::PortOf { of, with: Some(with) } => {
+                let (of, with) = (printable(of), printable(with));
+                write!(f, ": it is a port of {of}, and {with} has the address: give that")
+            }
+            Self::PortOf { of, with: None } => {
+                write!(
+                    f,
+                    ": it is a port of {of}, which has none either: give the interface with the address",
+                    of = printable(of)
+                )
+            }
+            Self::PortOfOpenVSwitch => {
+                f.write_str(": it is a port of Open vSwitch: give the interface of its bridge, such as br-ex")
+            }
+            Self::Below(with) => write!(f, ": {with} on it has one: give that", with = printable(with)),
+        }
+    }
+}
 
 /// Why no interface was found.
 #[derive(Debug, thiserror::Error)]
@@ -206,12 +399,32 @@ pub enum InterfaceError {
         known: String,
     },
     /// The interface has no address of the destinations' family.
-    #[error("interface {name:?} has no {family} address")]
+    #[error("interface {name:?} has no {family} address{hint}")]
     NoAddress {
         /// The interface.
         name: String,
         /// IPv4 or IPv6.
         family: &'static str,
+        /// Which interface may be meant.
+        hint: Hint,
+    },
+    /// The kernel looks whether another machine has the interface's address (RFC 4862 §5.4).
+    #[error("interface {name:?}: {addr} is being checked for duplicates: try again in a few seconds")]
+    NotReady {
+        /// The interface.
+        name: String,
+        /// The address.
+        addr: IpAddr,
+    },
+    /// Another machine has the interface's address.
+    #[error(
+        "interface {name:?}: another machine has {addr}, too, so that the kernel does not use it: give the interface another one"
+    )]
+    Duplicate {
+        /// The interface.
+        name: String,
+        /// The address.
+        addr: IpAddr,
     },
     /// The routing table has no route to the destination.
     #[error("no route leads to {to}: say which interface with --interface")]
@@ -230,6 +443,13 @@ pub enum InterfaceError {
     List(io::Error),
 }
 
+impl InterfaceError {
+    /// Whether it may pass by itself: an interface, an address or a route may come later.
+    pub fn may_pass(&self) -> bool {
+        !matches!(self, Self::LinkLocal { .. })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -246,10 +466,60 @@ mod tests {
     }
 
     #[test]
+    fn an_address_may_have_its_prefix_length_or_its_link() {
+        let to = group(Group::DEFAULT);
+        let plain = Interface::find("127.0.0.1", to).expect("every machine has it");
+        for text in ["127.0.0.1/8", "127.0.0.1%lo", "lo@if7"] {
+            assert_eq!(Interface::find(text, to).expect(text), plain, "{text}");
+        }
+        let error = Interface::find("127.0.0.1%eth77", to).expect_err("no such link").to_string();
+        assert!(error.contains("eth77"), "{error}");
+    }
+
+    #[test]
     fn no_route_decides_for_a_link_local_group() {
         for group in ["[ff02::1]:7167", "[ff12::1]:7167", "[ff32::1]:7167", "[ff01::1]:7167"] {
             let message = Interface::by_route(self::group(group)).expect_err("on every link").to_string();
             assert!(message.contains("link-local") && message.contains("--interface"), "{message}");
+        }
+    }
+
+    #[test]
+    fn the_interface_that_has_the_address_is_found_through_bonds_bridges_and_vlans() {
+        let link = |index, name: &str, port_of: Option<(u32, &str)>, lies_on| Link {
+            index,
+            name: name.to_owned(),
+            port_of: port_of.map(|(above, kind)| (above, kind.to_owned())),
+            lies_on,
+            ..Link::default()
+        };
+        let links = [
+            link(2, "eth0", Some((3, "bond")), None),
+            link(3, "bond0", Some((4, "bridge")), None),
+            link(4, "br0", None, None),
+            link(5, "br0.7", None, Some(4)),
+            link(6, "eth1", Some((7, "openvswitch")), None),
+            link(8, "eth2", Some((9, "bridge")), None),
+            // A circle, as no kernel makes it.
+            link(10, "eth3", Some((11, "bridge")), None),
+            link(11, "br1", Some((11, "bridge")), None),
+        ];
+        let hint_with = |of: usize, address_on: u32| {
+            let address = Address { link: address_on, ..Address::of([10, 0, 0, 1].into()) };
+            hint(&links[of], &[address], &links).unwrap_or(Hint::None).to_string()
+        };
+        for (of, address_on, says) in [
+            (0, 3, ": it is a port of bond0, which has one: give that"),
+            (0, 4, ": it is a port of bond0, and br0 has the address: give that"),
+            (0, 5, ": it is a port of bond0, and br0.7 has the address: give that"),
+            (0, 99, ": it is a port of bond0, which has none either: give the interface with the address"),
+            (2, 5, ": br0.7 on it has one: give that"),
+            (2, 99, ""),
+            (4, 99, ": it is a port of Open vSwitch: give the interface of its bridge, such as br-ex"),
+            (5, 99, ""),
+            (6, 99, ": it is a port of br1, which has none either: give the interface with the address"),
+        ] {
+            assert_eq!(hint_with(of, address_on), says, "{} {address_on}", links[of].name);
         }
     }
 

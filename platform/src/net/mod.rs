@@ -4,9 +4,12 @@
 pub mod batch;
 pub mod downlink;
 pub mod interface;
+pub mod links;
 pub mod multicast;
+mod netlink;
 mod options;
 pub mod path;
+pub mod reverse_path;
 mod socket;
 pub mod transport;
 pub mod wake;

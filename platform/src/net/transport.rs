@@ -128,11 +128,18 @@ pub struct Marking {
 }
 
 /// A receiver's sockets: one for datagrams to everyone, and one for those to this host, which also sends answers.
+///
+/// They are opened once, with their buffers, and put on an interface as often as that is needed: it may be there only
+/// later, be made anew, or get another address.
 #[derive(Debug)]
 pub struct Uplink {
     everyone: GroupReceiver,
-    source: Option<IpAddr>,
     host: UdpSocket,
+    membership: Membership,
+    dscp: u8,
+    offload: Offload,
+    /// The address that `host` is bound to, without its port; `None` if it is bound to none.
+    own: Option<SocketAddr>,
     interface: u32,
 }
 
@@ -146,8 +153,7 @@ pub enum Inlet {
 }
 
 impl Uplink {
-    /// Joins the group on the interface. Answers come from the interface's address, so that an acknowledgement reaches
-    /// only this host. They have the code point `dscp`, 0 to 63, and the system's TTL.
+    /// Opens the sockets, and puts them on the interface.
     ///
     /// # Errors
     /// [`SocketError`] with the failed step.
@@ -157,19 +163,58 @@ impl Uplink {
         dscp: u8,
         offload: Offload,
     ) -> Result<Self, SocketError> {
-        let source = membership.source();
-        let everyone = GroupReceiver::join(membership, interface, offload)?;
+        let mut uplink = Self::detached(membership, dscp, offload)?;
+        uplink.attach(interface)?;
+        Ok(uplink)
+    }
+
+    /// Opens the sockets, which neither receive nor send before they are [put on an interface](Self::attach). Answers
+    /// have the code point `dscp`, 0 to 63, and the system's TTL.
+    ///
+    /// # Errors
+    /// [`SocketError`] with the failed step.
+    pub fn detached(membership: Membership, dscp: u8, offload: Offload) -> Result<Self, SocketError> {
+        let everyone = GroupReceiver::open(membership, offload)?;
+        let host = host_socket(membership, dscp, offload)?;
+        Ok(Self { everyone, host, membership, dscp, offload, own: None, interface: 0 })
+    }
+
+    /// Joins the group on the interface, as if never before. Answers come from the interface's address, so that an
+    /// acknowledgement reaches only this host; its port stays the same while the address does.
+    ///
+    /// # Errors
+    /// [`SocketError`] with the failed step.
+    pub fn attach(&mut self, interface: &Interface) -> Result<(), SocketError> {
+        self.interface = interface.index;
+        self.everyone.join_on(interface.index)?;
         let own = interface.socket_addr(0);
-        let socket = socket::open(own)?;
-        socket::mark(&socket, own, dscp)?;
-        socket.bind(&own.into()).map_err(SocketError::at("bind to the interface's address"))?;
-        // The last host of a push gets its symbols here.
-        socket::enlarge_receive_buffer(&socket, HOST_BUFFER);
-        if offload == Offload::Used {
-            let _ = setsockopt(&socket, sockopt::UdpGroSegment, &true);
+        if self.own == Some(own) {
+            return Ok(());
         }
-        socket.set_nonblocking(true).map_err(SocketError::at("set non-blocking"))?;
-        Ok(Self { everyone, source, host: socket.into(), interface: interface.index })
+        if self.own.take().is_some() {
+            // Dissolving an association, of which there is none, gives the port back (`__udp_disconnect` in
+            // net/ipv4/udp.c); then the socket can be bound again, and keeps its buffer.
+            let rebound =
+                rustix::net::connect_unspec(&self.host).and_then(|()| rustix::net::bind(&self.host, &own));
+            if rebound.is_ok() {
+                self.own = Some(own);
+                return Ok(());
+            }
+            self.host = host_socket(self.membership, self.dscp, self.offload)?;
+        }
+        rustix::net::bind(&self.host, &own)
+            .map_err(|error| SocketError::at("bind to the interface's address")(error.into()))?;
+        self.own = Some(own);
+        Ok(())
+    }
+
+    /// Opens the sockets anew, as [`detached`](Self::detached), for when the system has closed them.
+    ///
+    /// # Errors
+    /// [`SocketError`] with the failed step.
+    pub fn reopen(&mut self) -> Result<(), SocketError> {
+        *self = Self::detached(self.membership, self.dscp, self.offload)?;
+        Ok(())
     }
 
     /// Returns the size of the receive buffer for datagrams to everyone.
@@ -180,7 +225,7 @@ impl Uplink {
     /// Returns the only source whose datagrams to everyone are received; `None` for any. Datagrams to this host alone are
     /// received from all.
     pub fn source(&self) -> Option<IpAddr> {
-        self.source
+        self.membership.source()
     }
 
     /// Returns the sockets to sleep on.
@@ -203,10 +248,27 @@ impl Uplink {
     /// link could have carried it, and a link has another index on each host.
     ///
     /// # Errors
-    /// The error of sendto(2).
+    /// The error of sendto(2); `NotConnected` while the sockets are on no interface.
     pub fn send(&self, datagram: &[u8], to: SocketAddr) -> io::Result<()> {
+        if self.own.is_none() {
+            return Err(io::ErrorKind::NotConnected.into());
+        }
         self.host.send_to(datagram, on_link(to, self.interface)).map(|_| ())
     }
+}
+
+/// Opens the socket of one host, which is not bound yet.
+fn host_socket(membership: Membership, dscp: u8, offload: Offload) -> Result<UdpSocket, SocketError> {
+    let like = membership.group().addr();
+    let socket = socket::open(like)?;
+    socket::mark(&socket, like, dscp)?;
+    // The last host of a push gets its symbols here.
+    socket::enlarge_receive_buffer(&socket, HOST_BUFFER);
+    if offload == Offload::Used {
+        let _ = setsockopt(&socket, sockopt::UdpGroSegment, &true);
+    }
+    socket.set_nonblocking(true).map_err(SocketError::at("set non-blocking"))?;
+    Ok(socket.into())
 }
 
 /// Maximum number of unicast destinations of one sender.

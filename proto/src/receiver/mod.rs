@@ -77,7 +77,7 @@ pub struct ReceiverConfig {
     pub host_key: SigningKey,
     /// What the keys that it shares with senders follow from, drawn at this start of the program.
     pub secret: StartSecret,
-    /// MTU of the interface in bytes; `None` where it is not known.
+    /// MTU of the interface in bytes; `None` where it is not known yet.
     pub mtu: Option<u16>,
     /// The senders whose pushes this host takes part in.
     pub senders: Senders,
@@ -350,6 +350,11 @@ impl<U: Clone, E> Receiver<U, E> {
             }
             None => {}
         }
+    }
+
+    /// Takes over the MTU of the interface in bytes. Hellos name it from then on.
+    pub fn handle_mtu(&mut self, mtu: Option<u16>) {
+        self.config.mtu = mtu;
     }
 
     /// Gives up the session because the program stops: reports that to the sender, and puts away what was received.

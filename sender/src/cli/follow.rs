@@ -9,21 +9,29 @@ use tokio::time::MissedTickBehavior;
 use super::Failure;
 use crate::pipeline::running::Running;
 
-/// SIGINT and SIGTERM.
+/// The signals that end a command in order: SIGINT, SIGTERM, and SIGHUP, unless it is to outlast its terminal (nohup(1)).
+/// A push that ends without a word keeps its hosts waiting for it.
 pub(super) struct Signals {
     interrupt: Signal,
     terminate: Signal,
+    hangup: Option<Signal>,
 }
 
 impl Signals {
     pub(super) fn listen() -> io::Result<Self> {
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+        let hangup = SignalKind::hangup();
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hangup: if is_ignored(hangup) { None } else { Some(signal(hangup)?) },
+        })
     }
 
     async fn next(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
+            Some(()) = async { self.hangup.as_mut()?.recv().await } => {}
         }
     }
 
@@ -58,4 +66,12 @@ impl Signals {
             }
         }
     }
+}
+
+/// Whether whoever started this process had it ignore the signal (proc(5), `SigIgn`).
+fn is_ignored(signal: SignalKind) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    mask & (1 << (signal.as_raw_value() - 1)) != 0
 }

@@ -27,8 +27,8 @@ pub(super) fn run(args: QueryArgs, kind: QueryKind, enrol: Enrol) -> Result<u8, 
 
 async fn ask(args: QueryArgs, kind: QueryKind, enrol: Enrol) -> Result<u8, Failure> {
     let json = args.output.json;
-    let request = args.request(kind)?;
     let mut signals = Signals::listen()?;
+    let request = args.request(kind)?;
     let mut query = signals.or(request.start()).await?;
     if let Some(text) = notices::insecure(&request.key) {
         tracing::warn!("{text}");

@@ -30,8 +30,8 @@ pub(super) fn run(args: SendArgs) -> Result<u8, Failure> {
 async fn send(args: SendArgs) -> Result<u8, Failure> {
     let (json, quiet) = (args.output.json, args.quiet);
     let bars = if json || quiet { Bars::Off } else { Bars::OnTerminal };
-    let request = args.request()?;
     let mut signals = Signals::listen()?;
+    let request = args.request()?;
     let preparation = Preparation::new(bars);
     let prepared = signals.or(request.prepare(&preparation.observer())).await;
     preparation.clear();

@@ -22,6 +22,12 @@ fn the_unit_receives_a_signed_push_into_its_store_and_may_do_nothing_else() {
     let published = site.node.run(&["stat", "-c", "%s %U %a", "/var/lib/glancecast/images/image"]).output;
     assert_eq!(published.trim(), format!("{BYTES} glancecast 644"));
     site.assert_without_rights(GLANCECAST);
+    // Without a right it puts its sockets on another interface.
+    site.testbed.network().unplug("r1");
+    site.node.wait_for_log(UNIT, "hears nothing, and waits", SOON);
+    site.testbed.network().plug("r1", 77);
+    site.node.wait_for_log(UNIT, "hears the group again", SOON);
+    site.push(&["--name", "again"]);
     site.stop();
     site.assert_keeps_its_key("glancecast");
     let tried = site.probe("/var/lib/glancecast/images");
@@ -216,7 +222,7 @@ impl Site {
     /// Runs a probe inside the same unit, in place of the service's program.
     fn probe(&self, store: &str) -> Tried {
         let drop_in = format!(
-            "[Service]\nType=oneshot\nRestart=no\nExecStart=\nExecStart=/usr/local/bin/probe {store}\n"
+            "[Service]\nType=oneshot\nRestart=no\nRestartForceExitStatus=\nExecStart=\nExecStart=/usr/local/bin/probe {store}\n"
         );
         let path = "/etc/systemd/system/probe.service.d/zz-probe.conf";
         let write = "mkdir -p ${1%/*} && printf %s \"$2\" >\"$1\"";
