@@ -127,6 +127,7 @@ fn config(geometry: Geometry, downlink: &Downlink, key: &Path) -> SenderConfig {
         signer: None,
         known: KnownHosts::default(),
         agreement: AgreementKey::from_seed(&Zeroizing::new(random::bytes().expect("randomness"))),
+        data_bytes: None,
     }
 }
 

@@ -64,7 +64,7 @@ fn the_sender_leaves(signal: Signal) -> Duration {
 /// Asserts that only hidden files remain: the unfinished file and its journal, which its next push resumes.
 #[track_caller]
 fn assert_unfinished(names: &[String]) {
-    let hidden = names.iter().all(|name| name.starts_with(".glancecast-image.raw."));
+    let hidden = names.iter().all(|name| name.starts_with(".glancecast-"));
     assert!(hidden && names.len() == 2, "{names:?}");
 }
 

@@ -17,7 +17,8 @@ use super::base::BaseFile;
 use super::dir::Access;
 use super::disk::{Disk, DiskFile, Entry, System};
 use super::error::StoreError;
-use super::journal::Identity;
+use super::file_system::{FileSystem, Naming};
+use super::journal::{Identity, Journal};
 use super::journal_writer::{self, JournalWriter};
 use super::name::Name;
 use super::partial::{Names, PREFIX, PartialFile, StagingArea};
@@ -28,6 +29,7 @@ use super::spec::StoreOptions;
 #[derive(Debug)]
 pub(super) struct Folder {
     staging: StagingArea,
+    file_system: FileSystem,
     options: StoreOptions,
     /// Held while unfinished files are searched, so that no thread finds them locked by another thread of this process.
     looking: Mutex<()>,
@@ -63,9 +65,12 @@ impl Folder {
         journals: Option<Sender<Arc<JournalWriter>>>,
     ) -> Result<Self, StoreError> {
         let staging = StagingArea { disk, directory: path.to_owned(), min_free: options.min_free, journals };
+        let file_system = FileSystem::probe(&*staging.disk, path)?;
+        if file_system.naming == Naming::Rename {
+            tracing::info!(path = %path.display(), "no hard links here: files get their names by renameat2(RENAME_NOREPLACE)");
+        }
         let (looking, made) = (Mutex::new(()), AtomicU64::new(0));
-        let folder = Self { staging, options, looking, made, stop: AtomicBool::new(false) };
-        folder.probe(|_| Ok(())).map_err(|error| folder.error("write to", error))?;
+        let folder = Self { staging, file_system, options, looking, made, stop: AtomicBool::new(false) };
         folder.clean()?;
         Ok(folder)
     }
@@ -104,8 +109,9 @@ impl Folder {
         }
     }
 
-    /// Resumes the unfinished file of an object, or creates one if the disk has room for all of it and for the reserve.
-    /// Unfinished files of other objects are removed, the oldest first, if they take that room.
+    /// Resumes the unfinished file of an object, or creates one if the disk has room for its data and for the reserve.
+    /// If the announcement does not say how much data comes, the room is watched while it comes. Unfinished files of
+    /// other objects are removed, the oldest first, if they take that room.
     pub(super) fn begin(&self, object: &str, announce: &Announce) -> Result<PartialFile, StoreError> {
         let (geometry, session) = (announce.geometry, announce.session);
         let bytes = geometry.object_bytes();
@@ -114,16 +120,23 @@ impl Folder {
         let mut partials = resume::find(self.disk(), self.path())?;
         let old = resume::take(self.disk(), &mut partials, &identity, bytes);
         let there = old.as_ref().map_or(0, |(partial, _)| partial.entry.allocated);
-        let needed = bytes.saturating_sub(there);
+        let room_for = |data| {
+            let journal = Journal::bytes(geometry.blocks());
+            self.file_system.room_for(bytes, data, journal).saturating_sub(there)
+        };
+        let needed = room_for(announce.data_bytes.unwrap_or(0));
+        let wanted = room_for(announce.data_bytes.unwrap_or(bytes));
         loop {
             let room = self.disk().room().map_err(|error| self.error(ASK_FOR_ROOM, error))?;
             let reserve = self.options.min_free.of(room.total);
+            let usable = room.free.saturating_sub(reserve);
             match partials.pop() {
-                _ if room.free.saturating_sub(reserve) >= needed => break,
+                _ if usable >= wanted => break,
                 Some(oldest) => {
                     tracing::info!(name = %oldest.names.file, "removed an unfinished image to make room");
                     oldest.names.remove(self.disk());
                 }
+                None if usable >= needed => break,
                 None => {
                     let path = self.path().to_owned();
                     return Err(StoreError::NoSpace { path, free: room.free, reserve, needed });
@@ -151,7 +164,7 @@ impl Folder {
     pub(super) fn link(&self, file: PartialFile, name: &str) -> Result<Option<Entry>, StoreError> {
         let at = |what| move |error| self.error_at(name, what, error);
         let open = Arc::clone(file.file());
-        match Name::new(name).and_then(|name| open.link(&name)) {
+        match Name::new(name).and_then(|name| self.name(&file, &name)) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(None),
             Err(error) => return Err(at("publish")(error)),
@@ -160,6 +173,24 @@ impl Folder {
         drop(file);
         // Not by its name, which somebody may have replaced by now.
         open.entry().map(Some).map_err(at("look at"))
+    }
+
+    /// Gives an unfinished file its name; no existing name is replaced.
+    fn name(&self, file: &PartialFile, name: &Name) -> io::Result<()> {
+        if self.file_system.naming == Naming::Link {
+            return file.file().link(name);
+        }
+        let (hidden, open) = (file.name(), file.file().entry()?);
+        let leads_to_it = |name| Ok::<_, io::Error>(self.disk().look(name)?.id.is_open_as(open.id));
+        if leads_to_it(hidden)? {
+            self.disk().rename_new(hidden, name)?;
+            if leads_to_it(name)? {
+                return Ok(());
+            }
+            // Whoever may write here has exchanged the hidden name in the last moment.
+            let _ = self.disk().rename_new(name, hidden);
+        }
+        Err(io::Error::other("somebody exchanged its unfinished file: push again"))
     }
 
     /// Hashes a file and compares it with a root. Returns the open file. Ends early if the store is stopped or `wanted`

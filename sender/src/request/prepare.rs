@@ -98,6 +98,7 @@ impl PushRequest {
             header_bytes: destinations.frame_bytes(0),
             one_way: options.one_way,
             base,
+            data_bytes: image.data_bytes,
         };
         let plan = PushPlan {
             config: config.clone(),
