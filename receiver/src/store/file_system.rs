@@ -4,7 +4,7 @@
 //! - **How a file gets its name** without replacing another: by a hard link (linkat(2)), which is made by descriptor; or,
 //!   where there are none (FAT, exFAT, some FUSE and SMB file systems), by renameat2(2) with `RENAME_NOREPLACE`.
 //! - **Whether it keeps holes.** If it does, an object takes the room of its data; if not, of its length.
-//! - All else that a publication needs: locks (flock(2)), modes, and directories that can be made durable.
+//! - All else that a publication needs: locks (flock(2)) and modes.
 
 use std::io;
 
@@ -54,7 +54,6 @@ impl FileSystem {
             link,
             rename,
         })?;
-        disk.sync().map_err(|error| at(path, "sync the directory", error))?;
         Ok(Self { naming, holes })
     }
 
@@ -137,8 +136,11 @@ const PROBE_MODE: u32 = 0o644;
 #[cfg(test)]
 mod tests {
     use std::path::Path;
+    use std::sync::Arc;
 
     use super::super::disk::tests::disk;
+    use super::super::folder::Folder;
+    use super::super::spec::StoreOptions;
     use super::super::tests::disk_model::{Lacking, Model};
     use super::*;
 
@@ -171,7 +173,9 @@ mod tests {
             (Lacking::DirectorySync, "sync the directory"),
         ] {
             let model = Model::lacking(lacking);
-            let error = FileSystem::probe(&model, Path::new("/images")).expect_err("unusable").to_string();
+            let disk = Arc::new(model.clone());
+            let opened = Folder::on(disk, Path::new("/images"), StoreOptions::DEFAULT, None);
+            let error = opened.expect_err("unusable").to_string();
             assert!(error.starts_with(what) && error.contains("/images"), "{error}");
             assert_eq!(model.all_names(), Vec::<String>::new(), "{lacking:?}");
         }

@@ -72,6 +72,9 @@ impl Folder {
         let (looking, made) = (Mutex::new(()), AtomicU64::new(0));
         let folder = Self { staging, file_system, options, looking, made, stop: AtomicBool::new(false) };
         folder.clean()?;
+        // A name that was removed and is used again must not lead to the older file after a power cut; and a directory
+        // that cannot be synced at all is found out here.
+        folder.disk().sync().map_err(|error| folder.error("sync the directory", error))?;
         Ok(folder)
     }
 

@@ -38,7 +38,7 @@ fn a_power_cut_at_any_step_leaves_the_whole_image_or_none_and_costs_nothing_that
         assert_eq!(after.recorded_and_wrong, 0, "seed {seed}: the journal leads the data");
     }
     println!("{POWER_CUTS} power cuts, seeds from 0: {whole} published, {resumed} resumed");
-    assert!(whole > 0 && resumed > POWER_CUTS as u32 / 4);
+    assert!(whole > 0 && resumed > POWER_CUTS as u32 / 5);
 }
 
 #[test]

@@ -25,6 +25,8 @@ struct State {
     files: Vec<Inode>,
     names: BTreeMap<Name, usize>,
     durable_names: BTreeMap<Name, usize>,
+    /// Renamings since the names were durable: a file system does both halves of one, or none (rename(2)).
+    renamed: Vec<(Name, Name)>,
     /// Number of operations so far that change or sync something.
     operations: u64,
     power_until: u64,
@@ -108,6 +110,7 @@ impl Model {
             files: Vec::new(),
             names: BTreeMap::new(),
             durable_names: BTreeMap::new(),
+            renamed: Vec::new(),
             operations: 0,
             power_until: u64::MAX,
             fault: None,
@@ -151,12 +154,18 @@ impl Model {
     /// Returns the disk after a power cut: how much of the unsynced data is there depends on the dice.
     pub(in crate::store) fn after_power_cut(&self) -> Self {
         let mut state = self.state();
-        let State { files, names, durable_names, dice, lacking, .. } = &mut *state;
+        let State { files, names, durable_names, renamed, dice, lacking, .. } = &mut *state;
         let lacking = *lacking;
         let files = files.iter().map(|file| file.after_power_cut(dice)).collect();
         let all: BTreeSet<&Name> = names.keys().chain(durable_names.keys()).collect();
+        let mut is_old: BTreeMap<&Name, bool> = all.iter().map(|name| (*name, dice.below(2) == 0)).collect();
+        for (from, to) in &*renamed {
+            if let Some(&both) = is_old.get(to) {
+                is_old.insert(from, both);
+            }
+        }
         let survives = |name: &&Name| {
-            let from = if dice.below(2) == 0 { &*durable_names } else { &*names };
+            let from = if is_old[name] { &*durable_names } else { &*names };
             Some(((*name).clone(), *from.get(*name)?))
         };
         let names: BTreeMap<Name, usize> = all.iter().filter_map(survives).collect();
@@ -275,6 +284,7 @@ impl Disk for Model {
                 return Err(io::ErrorKind::AlreadyExists.into());
             }
             let inode = state.names.remove(from).ok_or(io::ErrorKind::NotFound)?;
+            state.renamed.push((from.clone(), to.clone()));
             state.names.insert(to.clone(), inode);
             Ok(())
         })
@@ -293,6 +303,7 @@ impl Disk for Model {
             state.check()?;
             state.can(&[Lacking::DirectorySync])?;
             state.durable_names = state.names.clone();
+            state.renamed.clear();
             Ok(())
         })
     }
