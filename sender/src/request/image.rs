@@ -71,6 +71,8 @@ pub(super) struct OpenImage {
     pub(super) image_id: Option<String>,
     pub(super) format: DiskFormat,
     pub(super) bytes: u64,
+    /// Bytes outside of holes; `None` for what is sent as it arrives.
+    pub(super) data_bytes: Option<u64>,
     /// The algorithm of the hash in Glance's record that proves the bytes at their end.
     pub(super) verified_by: Option<String>,
     pub(super) source: Box<dyn Source>,
@@ -162,7 +164,9 @@ impl OpenImage {
         let image_id = Some(record.id);
         if let Some(facts) = facts {
             let (format, source) = (announced(facts.format), Box::new(source));
-            return Ok(Self { name, image_id, format, bytes, verified_by, source, feed: Some(feed) });
+            let data_bytes = None;
+            let feed = Some(feed);
+            return Ok(Self { name, image_id, format, bytes, data_bytes, verified_by, source, feed });
         }
         check_space(&spool, bytes, &inspector.options.spool)
             .map_err(|error| RequestError::convert(&label, error))?;
@@ -176,8 +180,8 @@ impl OpenImage {
 
     /// Returns an image that is complete in a file.
     fn whole(name: ObjectName, image_id: Option<String>, source: FileSource, format: DiskFormat) -> Self {
-        let (bytes, source) = (source.bytes(), Box::new(source));
-        Self { name, image_id, format, bytes, verified_by: None, source, feed: None }
+        let (bytes, data_bytes, source) = (source.bytes(), source.data_bytes(), Box::new(source));
+        Self { name, image_id, format, bytes, data_bytes, verified_by: None, source, feed: None }
     }
 }
 
