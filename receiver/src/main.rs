@@ -1,5 +1,7 @@
 //! The service on a compute node.
 
+#![deny(clippy::print_stdout, clippy::print_stderr)] // a closed pipe would end the program
+
 use std::process::ExitCode;
 use std::thread;
 
@@ -43,7 +45,7 @@ fn main() -> ExitCode {
     let (signals, config, receive_loop, stopper) = match prepared {
         Ok(prepared) => prepared,
         Err(error) => {
-            eprintln!("glancecastd: {error:#}");
+            cli::tell(&format!("glancecastd: {error:#}"));
             return ExitCode::from(cli::EXIT_USAGE);
         }
     };
@@ -57,7 +59,7 @@ fn main() -> ExitCode {
         Ok(Ended::Stopped | Ended::Published) => ExitCode::SUCCESS,
         Ok(Ended::Failed) => ExitCode::from(cli::EXIT_FAILED),
         Err(error) => {
-            eprintln!("glancecastd: {error:#}");
+            cli::tell(&format!("glancecastd: {error:#}"));
             ExitCode::from(cli::EXIT_FAILED)
         }
     }

@@ -1,5 +1,7 @@
 //! The operator's command.
 
+#![deny(clippy::print_stdout, clippy::print_stderr)] // a closed pipe would end the program
+
 use std::process::ExitCode;
 
 use glancecast_platform::cli as program;

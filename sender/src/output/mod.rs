@@ -15,6 +15,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::request::LeftOut;
+use crate::request::alike::Hint;
 
 /// A host that was chosen by its aggregate or zone, and is not waited for.
 #[derive(Serialize)]
@@ -26,6 +27,19 @@ struct Skipped<'a> {
 impl<'a> Skipped<'a> {
     fn of(left_out: &'a LeftOut) -> Vec<Self> {
         left_out.all().map(|(name, reason)| Self { name, reason }).collect()
+    }
+}
+
+/// Why a missing host may be there under another name.
+#[derive(Serialize)]
+struct HintReport<'a> {
+    names: Vec<&'a str>,
+    text: &'a str,
+}
+
+impl<'a> HintReport<'a> {
+    fn of(hint: &'a Hint) -> Self {
+        Self { names: hint.names.iter().map(|name| name.as_str()).collect(), text: &hint.text }
     }
 }
 

@@ -8,14 +8,16 @@ use glancecast_platform::transport::Downlink;
 use glancecast_platform::units::{Rate, RateChoice};
 use glancecast_platform::{random, sender_keys};
 use glancecast_proto::geometry::Geometry;
-use glancecast_proto::ids::SessionId;
+use glancecast_proto::ids::{HostName, SessionId};
 use glancecast_proto::limits::MTU_MAX;
-use glancecast_proto::sender::{Pace, SenderConfig, Verdict};
+use glancecast_proto::sender::{HostState, Pace, SenderConfig, Verdict};
 use glancecast_proto::sign::SigningKey;
 use glancecast_proto::wire::BaseName;
 
+use super::alike::Hints;
 use super::confirm::confirm;
 use super::image::{Feed, OpenImage};
+use super::survey::Group;
 use super::{
     Image, Network, Observer, PushOptions, PushRequest, PushResult, RequestError, ResolvedTargets, Signing,
     agreement,
@@ -137,7 +139,8 @@ impl PreparedPush {
 }
 
 impl PushRun {
-    /// Joins a push that has ended and returns its result. Makes Nova cache the image if the request asks for it.
+    /// Joins a push that has ended and returns its result. Makes Nova cache the image if the request asks for it. Asks
+    /// the group who is there if an expected host never answered.
     pub async fn finish(self) -> PushResult {
         let Self { plan, running } = self;
         let mut outcome = running.join();
@@ -148,7 +151,24 @@ impl PushRun {
             Some(id) if plan.confirm => Some(confirm(&plan.targets, id, &outcome.verdict).await),
             _ => None,
         };
-        PushResult { plan, outcome, confirmations }
+        let missing: Vec<HostName> = outcome
+            .rows
+            .iter()
+            .filter(|row| row.state == HostState::NeverAnswered)
+            .map(|row| row.name.clone())
+            .collect();
+        let group = Group {
+            network: &plan.network,
+            interface: &plan.interface,
+            key: &plan.config.key,
+            signer: plan.config.signer.as_ref(),
+            known: &plan.config.known,
+        };
+        let hints = match plan.config.one_way {
+            None => group.hints(&plan.config.expected, &missing).await,
+            Some(_) => Hints::new(), // nobody answers
+        };
+        PushResult { plan, outcome, confirmations, hints }
     }
 }
 

@@ -3,6 +3,7 @@
 use glancecast_platform::cli;
 use glancecast_proto::sender::{Expected, HostState, Verdict};
 
+use super::alike::Hints;
 use super::{Confirmation, PushPlan};
 use crate::pipeline::push::Outcome;
 
@@ -14,6 +15,8 @@ pub struct PushResult {
     pub outcome: Outcome,
     /// The result of Nova's call for each aggregate; `None` if it was not requested.
     pub confirmations: Option<Vec<Confirmation>>,
+    /// Names under which missing hosts may be there.
+    pub(crate) hints: Hints,
 }
 
 impl PushResult {

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
+pub(crate) use common::joined;
 use common::{Cloud, Output};
 pub(crate) use query::{HostsArgs, ImageQueryArgs, QueryArgs};
 pub(crate) use rekey::RekeyArgs;

@@ -206,7 +206,8 @@ mod tests {
         let file = tempfile::tempfile().expect("a temporary file");
         file.write_all_at(&[7; 3 * PIECE], 0).expect("room");
         for kind in [holes::tests::ZFS, nix::sys::statfs::EXT4_SUPER_MAGIC] {
-            let mut source = FileSource::over(file.try_clone().expect("open"), "image".into()).expect("a file");
+            let mut source =
+                FileSource::over(file.try_clone().expect("open"), "image".into()).expect("a file");
             source.holes =
                 Holes::asking(Box::new(holes::tests::Liar { kind, data: 0..0 }), &file, 3 * PIECE as u64);
             let mut buffer = vec![9; PIECE];

@@ -162,7 +162,9 @@ pub(crate) mod tests {
     #[test]
     fn a_hole_is_not_believed_where_the_file_system_is_not_known_to_report_it_rightly() {
         let file = islands(4, &[0, 1, 2, 3]);
-        for kind in [ZFS, statfs::BTRFS_SUPER_MAGIC, statfs::NFS_SUPER_MAGIC, statfs::FUSE_SUPER_MAGIC, FsType(0)] {
+        for kind in
+            [ZFS, statfs::BTRFS_SUPER_MAGIC, statfs::NFS_SUPER_MAGIC, statfs::FUSE_SUPER_MAGIC, FsType(0)]
+        {
             let mut holes = Holes::asking(Box::new(Liar { kind, data: 0..0 }), &file, 4 * BLOCK);
             assert!((0..4).all(|block| !holes.cover(&file, block * BLOCK, (block + 1) * BLOCK)), "{kind:?}");
             assert_eq!(holes.data_bytes(&file), None, "its data is not known before it is read");
