@@ -330,6 +330,7 @@ const FORGET_BYTES: u64 = 64 << 20;
 #[cfg(test)]
 mod tests {
     use super::super::min_free::MinFree;
+    use super::super::tests::disk_model::{Lacking, Model};
     use super::super::tests::{OBJECT, announce};
     use super::*;
     use std::fs;
@@ -500,6 +501,29 @@ mod tests {
         let entry = folder.link(file, "image").expect("published").expect("free");
         assert_eq!((entry.bytes, entry.names), (OBJECT.len() as u64, 2));
         assert_eq!(fs::read(dir.path().join("image")).expect("there"), fs::read(&moved).expect("there"));
+    }
+
+    #[test]
+    fn without_hard_links_the_file_that_was_written_is_renamed_and_no_other_one() {
+        let (disk, at) = (Model::lacking(Lacking::Links), Path::new("/images"));
+        let folder = Folder::on(Arc::new(disk.clone()), at, StoreOptions::DEFAULT, None).expect("renaming");
+        let begin = || folder.begin("image", &announce("image")).expect("room");
+        let file = begin();
+        let hidden = file.name().clone();
+        disk.remove(&hidden).expect("there");
+        drop(disk.create(&hidden).expect("free"));
+        file.finish(0o644).expect("by its descriptor");
+        let error = folder.link(file, "image").expect_err("another file has its hidden name");
+        assert!(error.to_string().contains("exchanged"), "{error}");
+        assert_eq!(disk.content("image"), None);
+
+        let file = begin();
+        file.finish(0o644).expect("writable");
+        folder.link(file, "image").expect("published").expect("free");
+        let file = begin();
+        file.finish(0o644).expect("writable");
+        assert!(folder.link(file, "image").expect("no error").is_none(), "it is not replaced");
+        assert_eq!(disk.all_names(), ["image"]);
     }
 
     #[test]

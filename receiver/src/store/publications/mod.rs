@@ -213,6 +213,28 @@ mod tests {
     }
 
     #[test]
+    fn a_record_of_any_name_is_known_after_a_restart_under_a_short_one() {
+        for name in ["n".repeat(200), "ü".repeat(100), "n".repeat(65), "n.toml.damaged".to_owned()] {
+            let store = Store::new();
+            fs::rename(store.image(), store.path().join(&name)).expect("a name");
+            let id = FileId::of(&fs::metadata(store.path().join(&name)).expect("there"));
+            store.log.note(&name, id, &announce(&name), ROOT, WallClock(1_000));
+            let again = store.again();
+            let held = again.list(2_000);
+            assert_eq!((held.len(), held[0].file.as_str()), (1, name.as_str()));
+            let records = || fs::read_dir(store.path().join(DIRECTORY)).expect("there").flatten();
+            assert!(
+                records().all(|record| record.file_name().len() <= 80),
+                "{:?}",
+                records().collect::<Vec<_>>()
+            );
+            fs::remove_file(store.path().join(&name)).expect("there");
+            assert_eq!(again.list(2_000), []);
+            assert_eq!(records().count(), 0, "no record stays");
+        }
+    }
+
+    #[test]
     fn pins_only_extend_until_they_are_let_go_of() {
         let store = Store::new();
         let pinned = || store.list(2_000)[0].pinned;

@@ -194,6 +194,56 @@ fn where_others_take_the_reserve_while_an_image_arrives_it_fails_with_the_reason
     assert!(disk.all_names().is_empty(), "{:?}", disk.all_names());
 }
 
+#[test]
+fn data_of_which_nobody_knows_how_much_it_is_comes_while_there_is_room_and_leaves_nothing_when_there_is_none()
+{
+    let disk = Model::new(0);
+    let geometry = Geometry::new(48 << 20, 22, 1432).expect("in range");
+    let min_free = MinFree { percent: 10, bytes: u64::MAX };
+    let options = StoreOptions { min_free, ..options(Duration::from_secs(1)) };
+    let folder =
+        Folder::on(Arc::new(disk.clone()), Path::new(DIRECTORY), options, None).expect("a good disk");
+    let known = announcement("image", geometry);
+    let unknown = Announce { data_bytes: None, ..known.clone() };
+    let bytes = vec![7; 4 << 20];
+    let write = |partial: &PartialFile, block: u32, free: u64| {
+        disk.set_room(Room { free, total: 1_000 << 20 });
+        let block = BlockIndex(block);
+        let hash = BlockHash::of(geometry, block, &bytes);
+        partial.write(&VerifiedBlock::verify(geometry, block, &bytes, hash).expect("right"))
+    };
+
+    disk.set_room(Room { free: 110 << 20, total: 1_000 << 20 });
+    assert!(
+        matches!(folder.begin("image", &known), Err(StoreError::NoSpace { .. })),
+        "it is said beforehand"
+    );
+    let partial = folder.begin("image", &unknown).expect("there is room for something");
+    write(&partial, 0, 106 << 20).expect("room");
+    write(&partial, 1, 102 << 20).expect("room");
+    assert_eq!(partial.flush(), 2);
+    let error = write(&partial, 2, 98 << 20).expect_err("into the reserve");
+    assert!(matches!(error, StoreError::Reserve { .. }) && error.kind() == FailureKind::NoSpace, "{error}");
+    drop(partial);
+    assert!(disk.all_names().is_empty(), "{:?}", disk.all_names());
+
+    // A disk that is full before anybody has looked.
+    for full in [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded] {
+        disk.set_room(Room { free: 110 << 20, total: 1_000 << 20 });
+        let partial = folder.begin("image", &unknown).expect("there is room for something");
+        write(&partial, 0, 110 << 20).expect("room");
+        assert_eq!(partial.flush(), 1);
+        disk.break_with(Some(Fault { from: disk.operations(), once: true, error: full }));
+        let error = write(&partial, 1, 110 << 20).expect_err("no room");
+        assert!(matches!(error, StoreError::Full { .. }) && error.kind() == FailureKind::NoSpace, "{error}");
+        drop(partial);
+        assert!(disk.all_names().is_empty(), "{:?}", disk.all_names());
+    }
+
+    disk.set_room(Room { free: 100 << 20, total: 1_000 << 20 });
+    assert!(folder.begin("image", &unknown).is_err(), "nothing at all can be written");
+}
+
 /// What a restart finds.
 #[derive(Debug)]
 struct After {
