@@ -30,7 +30,7 @@ fn a_host_that_is_there_under_another_name_is_hinted_at_by_a_push_and_by_a_query
         assert!(hint("r1")["text"].as_str().is_some_and(|text| text.contains("a domain")), "{report}");
     }
     let (code, table) = testbed.ask_for_table(&["status", "image", "--hosts", "r1", "--wait", "500ms"]);
-    assert!(code == 3 && table.contains("is it r1.example"), "{table}");
+    assert!(code == 3 && table.contains("Is it r1.example"), "{table}");
     drop(receivers);
 }
 

@@ -17,7 +17,7 @@
 //!   +   5       pin: 0 none | 1 for a time | 2 for ever; seconds, 0 unless for a time
 //!   +   1       one way: 0 | 1
 //!   +   1+n     name of the base, n <= 80; 0: none
-//!   +   4       data of the object, in pages of 4 KiB, rounded up; 2^32-1: not known
+//!   +   4       data of the object, about, in pages of 4 KiB, rounded up; 2^32-1: not known
 //!   +  ..       who vouches for it (vouched.rs)
 //!   +  16       tag
 //! ```
@@ -71,8 +71,8 @@ pub struct Announce {
     /// An older object of which hosts may hold many blocks. Then only what hosts ask for is sent, and each manifest
     /// entry has a fingerprint.
     pub base: Option<BaseName>,
-    /// Bytes of the object outside its holes, rounded up to pages: the room that a host needs for it, if its file system
-    /// keeps holes. `None` where the sender has not read the object yet and cannot tell.
+    /// About how many bytes of the object are data, not holes and zeros, in pages: the room that a host needs for it, if
+    /// its file system keeps holes. `None` where the sender cannot tell before it has read the object.
     pub data_bytes: Option<u64>,
 }
 

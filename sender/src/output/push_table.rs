@@ -37,7 +37,11 @@ fn cells(row: &HostRow, result: &PushResult) -> [String; 7] {
     let received = if heard { BinaryBytes(totals.bytes_received).to_string() } else { dash() };
     let mut why = row.reason.clone().unwrap_or_default();
     if let Some(hint) = result.hints.get(&row.name) {
-        let separator = if why.is_empty() { "" } else { "; " };
+        let separator = match why.chars().last() {
+            None => "",
+            Some('?' | '.') => " ",
+            Some(_) => "; ",
+        };
         let _ = write!(why, "{separator}{}", hint.text);
     }
     if totals.socket_drops > 0 {

@@ -34,7 +34,7 @@ pub(crate) fn hints<'a>(
         names.truncate(NAMES_MAX);
         let first = names.first()?;
         let text = format!(
-            "is it {first}, whose name has {}? Expect it by that name, or start its glancecastd with --name {name}",
+            "Is it {first}, whose name has {}? Expect it by that name, or start its glancecastd with --name {name}",
             difference(name.as_str(), first.as_str())
         );
         Some((name.clone(), Hint { names, text }))

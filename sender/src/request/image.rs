@@ -73,7 +73,7 @@ pub(super) struct OpenImage {
     pub(super) image_id: Option<String>,
     pub(super) format: DiskFormat,
     pub(super) bytes: u64,
-    /// Bytes outside of holes; `None` for what is sent as it arrives.
+    /// About how many bytes are neither holes nor zeros; `None` for what is sent as it arrives.
     pub(super) data_bytes: Option<u64>,
     /// The algorithm of the hash in Glance's record that proves the bytes at their end.
     pub(super) verified_by: Option<String>,
@@ -186,7 +186,7 @@ impl OpenImage {
 
     /// Returns an image that is complete in a file.
     fn whole(name: ObjectName, image_id: Option<String>, source: FileSource, format: DiskFormat) -> Self {
-        let (bytes, data_bytes, source) = (source.bytes(), source.data_bytes(), Box::new(source));
+        let (bytes, data_bytes, source) = (source.bytes(), Some(source.data_bytes()), Box::new(source));
         Self { name, image_id, format, bytes, data_bytes, verified_by: None, source, feed: None }
     }
 }

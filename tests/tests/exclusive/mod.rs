@@ -4,6 +4,7 @@
 mod fewer_bytes;
 mod hostile;
 mod ipv6;
+mod macvlan;
 mod marking;
 mod mtu;
 mod network;

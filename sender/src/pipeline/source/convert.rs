@@ -126,8 +126,8 @@ impl Tool {
             return Ok(Opinion::NotAsked(why.clone()));
         }
         let beginning = tempfile::tempfile_in(spool)?;
+        Room::of(&beginning, spool)?.reserve(&beginning, bytes.max(head.len() as u64))?;
         beginning.write_all_at(head, 0)?;
-        beginning.set_len(bytes.max(head.len() as u64))?;
         self.opinion(&beginning, inspected).await
     }
 

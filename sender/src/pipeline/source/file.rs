@@ -81,8 +81,8 @@ impl FileSource {
         self.stamp.bytes
     }
 
-    /// Returns the bytes outside of holes; `None` where that cannot be known without reading the file.
-    pub fn data_bytes(&self) -> Option<u64> {
+    /// Returns about how many bytes of the file are neither holes nor zeros.
+    pub fn data_bytes(&self) -> u64 {
         self.holes.data_bytes(&self.file)
     }
 

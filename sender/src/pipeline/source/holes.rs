@@ -69,20 +69,42 @@ impl Holes {
         self.hole.start <= at && end <= self.hole.end
     }
 
-    /// Returns the bytes outside of holes; `None` where holes are not believed.
-    pub(crate) fn data_bytes(&self, file: &File) -> Option<u64> {
-        let (mut at, mut data) = (0, 0);
-        for _ in 0..RUNS_MAX {
-            let run = match self.next_data(file, at) {
-                _ if !self.believed => return None,
-                Ok(Some(run)) => run,
-                Ok(None) => return Some(data),
-                Err(_) => return None,
+    /// Returns about how many bytes of a file are data: those outside of holes, less the share of them that is zeros by
+    /// [`SAMPLES`] pages. A file that was written without holes may be zeros for the most part.
+    pub(crate) fn data_bytes(&self, file: &File) -> u64 {
+        let runs = self.data_runs(file);
+        let data: u64 = runs.iter().map(|run| run.end - run.start).sum();
+        let sample = |number: u64| {
+            let mut rest = (u128::from(data) * u128::from(2 * number + 1) / u128::from(2 * SAMPLES)) as u64;
+            let mut before = |run: &&Range<u64>| {
+                let bytes = run.end - run.start;
+                let is_before = rest >= bytes;
+                rest -= if is_before { bytes } else { 0 };
+                is_before
             };
-            data += run.end - run.start;
-            at = run.end;
+            let run = runs.iter().find(|run| !before(run))?;
+            Some(run.start + rest)
+        };
+        let offsets = (0..SAMPLES).filter_map(sample);
+        let full = offsets.filter(|&at| !self.is_zero(file, at..at + PAGE as u64)).count() as u64;
+        (u128::from(data) * u128::from(full) / u128::from(SAMPLES)) as u64
+    }
+
+    /// Returns the runs of data. Where holes are not believed, that is the whole file.
+    fn data_runs(&self, file: &File) -> Vec<Range<u64>> {
+        let (mut runs, mut at) = (Vec::new(), 0);
+        while self.believed && runs.len() < RUNS_MAX {
+            match self.next_data(file, at) {
+                Ok(Some(run)) => {
+                    at = run.end;
+                    runs.push(run);
+                }
+                Ok(None) => return runs,
+                Err(_) => break,
+            }
         }
-        Some(data + self.bytes.saturating_sub(at)) // what is not looked at counts as data
+        runs.push(at..self.bytes.max(at)); // what is not looked at counts as data
+        runs
     }
 
     fn ask(&mut self, file: &File, at: u64) {
@@ -120,12 +142,16 @@ impl Holes {
 
     fn is_zero_at_its_ends(&self, file: &File) -> bool {
         let end = self.hole.end.min(self.bytes);
-        [self.hole.start, end.saturating_sub(PAGE as u64).max(self.hole.start)].into_iter().all(|at| {
-            let mut page = [0; PAGE];
-            let bytes = end.saturating_sub(at).min(PAGE as u64) as usize;
-            // A page that cannot be read is left to the reader, which reports the error.
-            file.read_exact_at(&mut page[..bytes], at).is_ok() && page == [0; PAGE]
-        })
+        let last = end.saturating_sub(PAGE as u64).max(self.hole.start);
+        self.is_zero(file, self.hole.start..self.hole.start + PAGE as u64) && self.is_zero(file, last..end)
+    }
+
+    /// Whether a page of the file, or its part before the end of the file, is zeros. One that cannot be read is not: the
+    /// reader reports the error.
+    fn is_zero(&self, file: &File, page: Range<u64>) -> bool {
+        let bytes = page.end.min(self.bytes).saturating_sub(page.start) as usize;
+        let mut buffer = [0; PAGE];
+        file.read_exact_at(&mut buffer[..bytes], page.start).is_ok() && buffer == [0; PAGE]
     }
 }
 
@@ -134,7 +160,10 @@ impl Holes {
 const BELIEVED: [FsType; 3] = [statfs::EXT4_SUPER_MAGIC, statfs::XFS_SUPER_MAGIC, statfs::TMPFS_MAGIC];
 
 /// Most runs of data that are counted before a push, in some hundredths of a second.
-const RUNS_MAX: u32 = 16_384;
+const RUNS_MAX: usize = 16_384;
+
+/// Pages that are read before a push to learn how much of the data is zeros: enough for a tenth or so.
+const SAMPLES: u64 = 64;
 
 const PAGE: usize = 4_096;
 
@@ -154,7 +183,7 @@ pub(crate) mod tests {
         assert!(!found[1] && !found[4], "{found:?}");
         if found[0] {
             assert_eq!(found, [true, false, true, true, false, true]);
-            assert_eq!(holes.data_bytes(&file), Some(2 * BLOCK));
+            assert_eq!(holes.data_bytes(&file), 2 * BLOCK);
         }
         assert!(!holes.cover(&file, 4 * BLOCK - 10, 4 * BLOCK + 10), "half of it is data");
     }
@@ -167,8 +196,25 @@ pub(crate) mod tests {
         {
             let mut holes = Holes::asking(Box::new(Liar { kind, data: 0..0 }), &file, 4 * BLOCK);
             assert!((0..4).all(|block| !holes.cover(&file, block * BLOCK, (block + 1) * BLOCK)), "{kind:?}");
-            assert_eq!(holes.data_bytes(&file), None, "its data is not known before it is read");
+            assert_eq!(holes.data_bytes(&file), 4 * BLOCK, "all of it is read");
         }
+    }
+
+    #[test]
+    fn zeros_that_a_file_was_written_with_are_not_taken_for_data() {
+        let file = islands(8, &[3]);
+        for block in (0..8).filter(|&block| block != 3) {
+            file.write_all_at(&[0; BLOCK as usize], block * BLOCK).expect("a block");
+        }
+        for kind in [statfs::EXT4_SUPER_MAGIC, ZFS] {
+            let holes = Holes::asking(Box::new(Liar { kind, data: 0..8 * BLOCK as i64 }), &file, 8 * BLOCK);
+            assert_eq!(holes.data_bytes(&file), BLOCK, "{kind:?}");
+        }
+        let empty = tempfile::tempfile().expect("a temporary file");
+        assert_eq!(Holes::of(&empty, 0).data_bytes(&empty), 0);
+        let short = tempfile::tempfile().expect("a temporary file");
+        short.write_all_at(b"12345", 0).expect("room");
+        assert_eq!(Holes::of(&short, 5).data_bytes(&short), 5);
     }
 
     #[test]
