@@ -17,6 +17,8 @@ fn main() -> ExitCode {
         .with_writer(std::io::stderr)
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
         .with_target(false)
+        // By default a line that cannot be written is reported by `eprintln!`, which ends the program.
+        .log_internal_errors(false)
         .init();
     match program::parse::<Args>("glancecast") {
         Ok(args) => cli::run(args),

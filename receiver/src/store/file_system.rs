@@ -57,8 +57,8 @@ impl FileSystem {
         Ok(Self { naming, holes })
     }
 
-    /// Returns the bytes that `data` bytes in blocks of an object of `bytes` take here, with what the file system keeps
-    /// about them, and `journal` bytes of a journal.
+    /// Returns the room that an object of `bytes` bytes takes here, `data` of which are no holes, with what the file system
+    /// keeps about them and a journal of `journal` bytes.
     pub(super) fn room_for(self, bytes: u64, data: u64, journal: u64) -> u64 {
         let data = match self.holes {
             Holes::Kept => data.min(bytes),

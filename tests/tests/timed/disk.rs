@@ -109,6 +109,7 @@ fn a_store_without_hard_links_publishes_by_renaming_and_replaces_nothing() {
 #[test]
 fn a_store_that_cannot_name_a_file_safely_is_refused_when_glancecastd_starts() {
     let testbed = Testbed::loopback();
+    testbed.receiver("r1", &[]).process.terminate(SOON); // it makes its host key
     let store = format!("directory:{}", testbed.store("r1").display());
     let mut command = testbed.command("r1", "glancecastd");
     command.args(["--insecure", "--name", "r1", "--interface", "lo", "--store", &store]);
@@ -224,6 +225,8 @@ impl Bad {
         let source = testbed.path("source");
         let sum = image::random(&source, BYTES, Seed::draw());
         let store = testbed.store("r1");
+        // It makes its host key, for which some of these disks would not do.
+        testbed.receiver("r1", &[]).process.terminate(SOON);
         let (key, group) = (testbed.key().to_path_buf(), testbed.group().to_string());
         let mut command = Command::new(places::tool("unshare").expect("util-linux"));
         let script = format!("{mount} && exec \"$@\"");
