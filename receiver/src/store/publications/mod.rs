@@ -42,7 +42,8 @@ impl PublicationLog {
             match name.as_str().rsplit_once('.') {
                 Some((stem, KIND)) => match read(&directory, &name) {
                     Ok(record) => {
-                        drop(records.insert(record.file.clone().unwrap_or(stem.to_owned()), record))
+                        let file = record.file.clone().unwrap_or_else(|| stem.to_owned());
+                        records.insert(file, record);
                     }
                     Err(error) => set_aside(&directory, &name, &error),
                 },
