@@ -226,6 +226,7 @@ fn config(geometry: Geometry) -> SenderConfig {
         header_bytes: 42,
         one_way: None,
         base: None,
+        data_bytes: None,
     }
 }
 

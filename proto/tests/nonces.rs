@@ -596,6 +596,7 @@ fn announcement(
         agreement: sender_agreement(announcer as usize).public(),
         one_way: false,
         base: None,
+        data_bytes: None,
     };
     let mut datagram = Vec::new();
     let cipher = Cipher::downward(&GroupKey::new(KEYS[key]), session);

@@ -27,5 +27,6 @@ pub(crate) fn announcement(name: &str, geometry: Geometry) -> Announce {
         agreement: AgreementKey::from_seed(&[3; 32].into()).public(),
         one_way: false,
         base: None,
+        data_bytes: Some(geometry.object_bytes()),
     }
 }

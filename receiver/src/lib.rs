@@ -5,6 +5,8 @@
 //!              | proto::Receiver decides |            bounded queues between them
 //! ```
 
+#![cfg_attr(not(any(test, fuzzing)), deny(clippy::print_stdout, clippy::print_stderr))] // a closed pipe would end the program
+
 #[cfg(any(test, fuzzing))]
 mod announcement;
 mod base;

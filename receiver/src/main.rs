@@ -1,5 +1,7 @@
 //! The service on a compute node.
 
+#![deny(clippy::print_stdout, clippy::print_stderr)] // a closed pipe would end the program
+
 use std::process::ExitCode;
 use std::thread;
 
@@ -27,7 +29,7 @@ fn main() -> ExitCode {
     let signals = match Signals::take() {
         Ok(signals) => signals,
         Err(error) => {
-            eprintln!("glancecastd: {error:#}");
+            cli::tell(&format!("glancecastd: {error:#}"));
             return ExitCode::from(cli::EXIT_FAILED);
         }
     };
@@ -42,6 +44,8 @@ fn main() -> ExitCode {
         .with_writer(std::io::stderr)
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
         .with_target(false)
+        // By default a line that cannot be written is reported by `eprintln!`, which ends the program.
+        .log_internal_errors(false)
         .init();
     let prepared = args.resolve().map_err(anyhow::Error::msg).and_then(|config| {
         prepare(&config, args.once).map(|(receive_loop, stopper)| (config, receive_loop, stopper))
@@ -49,7 +53,7 @@ fn main() -> ExitCode {
     let (config, receive_loop, stopper) = match prepared {
         Ok(prepared) => prepared,
         Err(error) => {
-            eprintln!("glancecastd: {error:#}");
+            cli::tell(&format!("glancecastd: {error:#}"));
             return ExitCode::from(cli::EXIT_USAGE);
         }
     };
@@ -63,7 +67,7 @@ fn main() -> ExitCode {
         Ok(Ended::Stopped | Ended::Published) => ExitCode::SUCCESS,
         Ok(Ended::Failed) => ExitCode::from(cli::EXIT_FAILED),
         Err(error) => {
-            eprintln!("glancecastd: {error:#}");
+            cli::tell(&format!("glancecastd: {error:#}"));
             ExitCode::from(cli::EXIT_FAILED)
         }
     }

@@ -552,6 +552,7 @@ mod tests {
             agreement: AgreementKey::from_seed(&[3; 32].into()).public(),
             one_way: false,
             base: None,
+            data_bytes: None,
         };
         let Ok(Begun::Existing(existing)) = store.begin(&announce) else { panic!("it is there") };
         existing.compare(root(BYTES), &|| true).expect("the same");

@@ -7,6 +7,8 @@
 //!                     spool -> encode (repair symbols) -^   ^- feedback: proto::Sender decides
 //! ```
 
+#![cfg_attr(not(any(test, fuzzing)), deny(clippy::print_stdout, clippy::print_stderr))] // a closed pipe would end the program
+
 pub mod cli;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;

@@ -1,5 +1,7 @@
 //! The operator's command.
 
+#![deny(clippy::print_stdout, clippy::print_stderr)] // a closed pipe would end the program
+
 use std::process::ExitCode;
 
 use glancecast_platform::cli as program;
@@ -15,6 +17,8 @@ fn main() -> ExitCode {
         .with_writer(std::io::stderr)
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
         .with_target(false)
+        // By default a line that cannot be written is reported by `eprintln!`, which ends the program.
+        .log_internal_errors(false)
         .init();
     match program::parse::<Args>("glancecast") {
         Ok(args) => cli::run(args),

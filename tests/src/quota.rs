@@ -1,5 +1,6 @@
-//! A simulated disk quota: a process whose writes beyond an offset of a file get the error of an exhausted quota. It is
-//! a system call filter (seccomp(2)), which needs neither root nor a kernel with quotas and changes nothing else.
+//! Simulated file systems: a quota, by which a process's writes beyond an offset of a file get the error of an exhausted
+//! one, and calls that a file system does not have. Each is a system call filter (seccomp(2)), which needs neither root
+//! nor such a file system and changes nothing else.
 
 use std::io;
 use std::os::unix::process::CommandExt;
@@ -9,9 +10,25 @@ use nix::libc::{self, sock_filter, sock_fprog};
 
 /// Makes pwrite(2) at or beyond `limit` return EDQUOT, in the process of `command` and its children.
 pub fn deny_writes_from(limit: u32, command: &mut Command) {
-    let mut filter = filter(limit);
+    install(filter(limit).to_vec(), command);
+}
+
+/// Makes these system calls fail with EPERM, as linkat(2) does on a file system without hard links, in the process of
+/// `command` and its children.
+pub fn deny_calls(calls: &[libc::c_long], command: &mut Command) {
+    let mut filter = vec![load(NUMBER)];
+    for (i, &call) in calls.iter().enumerate() {
+        // To the last instruction, over the other calls and the permission.
+        filter.push(jump(libc::BPF_JEQ, call as u32, u8::try_from(calls.len() - i).expect("a few"), 0));
+    }
+    filter.push(answer(libc::SECCOMP_RET_ALLOW));
+    filter.push(answer(libc::SECCOMP_RET_ERRNO | libc::EPERM as u32));
+    install(filter, command);
+}
+
+fn install(mut filter: Vec<sock_filter>, command: &mut Command) {
     let install = move || {
-        let len = u16::try_from(filter.len()).expect("eight");
+        let len = u16::try_from(filter.len()).expect("a few");
         let program = sock_fprog { len, filter: filter.as_mut_ptr() };
         // SAFETY: all arguments are numbers.
         let humble = unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 };
@@ -28,8 +45,6 @@ pub fn deny_writes_from(limit: u32, command: &mut Command) {
 
 /// Returns the filter, which reads fields of `struct seccomp_data` (linux/seccomp.h).
 fn filter(limit: u32) -> [sock_filter; 8] {
-    let load = |at| statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, at);
-    let answer = |answer| statement(libc::BPF_RET | libc::BPF_K, answer);
     [
         load(NUMBER),
         jump(libc::BPF_JEQ, libc::SYS_pwrite64 as u32, 0, 4),
@@ -40,6 +55,14 @@ fn filter(limit: u32) -> [sock_filter; 8] {
         answer(libc::SECCOMP_RET_ALLOW),
         answer(libc::SECCOMP_RET_ERRNO | libc::EDQUOT as u32),
     ]
+}
+
+fn load(at: u32) -> sock_filter {
+    statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, at)
+}
+
+fn answer(answer: u32) -> sock_filter {
+    statement(libc::BPF_RET | libc::BPF_K, answer)
 }
 
 fn statement(code: u32, k: u32) -> sock_filter {
@@ -60,6 +83,20 @@ const _: () = assert!(cfg!(all(target_pointer_width = "64", target_endian = "lit
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn calls_that_are_denied_fail_and_no_other_does() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let script = "import os, sys; os.chdir(sys.argv[1]); open('a', 'w').close()\n\
+                      try: os.link('a', 'b', follow_symlinks=False); sys.exit(1)\n\
+                      except OSError as error: number = error.errno\n\
+                      os.mkdir('c'); sys.exit(number)";
+        let mut command = Command::new("python3");
+        command.args(["-c", script]).arg(directory.path());
+        deny_calls(&[libc::SYS_renameat2, libc::SYS_linkat, libc::SYS_link], &mut command);
+        assert_eq!(command.status().expect("python3").code(), Some(libc::EPERM));
+        assert!(directory.path().join("c").is_dir() && !directory.path().join("b").exists());
+    }
 
     #[test]
     fn writes_before_the_limit_are_made_and_those_behind_it_are_not() {

@@ -128,6 +128,7 @@ fn config(geometry: Geometry, downlink: &mut Downlink, key: &Path) -> SenderConf
         signer: None,
         known: KnownHosts::default(),
         agreement: AgreementKey::from_seed(&Zeroizing::new(random::bytes().expect("randomness"))),
+        data_bytes: None,
     }
 }
 

@@ -120,7 +120,7 @@ fn handles(process: &Process, signal: Signal) {
 /// Asserts that only hidden files remain: the unfinished file and its journal, which its next push resumes.
 #[track_caller]
 fn assert_unfinished(names: &[String]) {
-    let hidden = names.iter().all(|name| name.starts_with(".glancecast-image.raw."));
+    let hidden = names.iter().all(|name| name.starts_with(".glancecast-"));
     assert!(hidden && names.len() == 2, "{names:?}");
 }
 

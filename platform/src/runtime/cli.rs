@@ -1,5 +1,7 @@
-//! What both command lines share: the exit codes, and errors in one line on standard error.
+//! What both command lines share: the exit codes, errors in one line on standard error, and output that may have no
+//! reader: `println!` and its kind end the program where a pipe is closed or a disk is full.
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -32,10 +34,30 @@ pub fn parse<T: Parser>(program: &str) -> Result<T, ExitCode> {
             ExitCode::from(code)
         }
         _ => {
-            eprintln!("{program}: {}", one_line(&error.render().to_string()));
+            tell(&format!("{program}: {}", one_line(&error.render().to_string())));
             ExitCode::from(EXIT_USAGE)
         }
     })
+}
+
+/// Writes a result to standard output. A reader that has left (`| head`) has seen what it wanted.
+///
+/// # Errors
+/// The error of the system if the result could not be written, as to a full disk.
+pub fn print(text: &str) -> io::Result<()> {
+    write_to(&mut io::stdout().lock(), text)
+}
+
+fn write_to(out: &mut impl Write, text: &str) -> io::Result<()> {
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => result,
+    }
+}
+
+/// Writes a line to standard error. If that is closed or full, nobody can be told.
+pub fn tell(line: &str) {
+    let _ = writeln!(io::stderr().lock(), "{line}");
 }
 
 /// Returns the message up to the first blank line, without clap's prefix. The rest repeats the usage.
@@ -49,6 +71,16 @@ fn one_line(rendered: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_reader_that_has_left_is_no_error_and_a_full_disk_is_one() {
+        let (reader, mut writer) = io::pipe().expect("a pipe");
+        drop(reader);
+        write_to(&mut writer, "nobody reads this").expect("nobody misses it");
+        let mut full = std::fs::File::options().write(true).open("/dev/full").expect("Linux has it");
+        let error = write_to(&mut full, "lost").expect_err("it is lost");
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+    }
 
     #[derive(Debug, Parser)]
     struct Args {

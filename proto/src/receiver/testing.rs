@@ -28,6 +28,7 @@ pub(super) fn announce() -> Announce {
         agreement: sender_agreement().public(),
         one_way: false,
         base: None,
+        data_bytes: None,
     }
 }
 

@@ -56,4 +56,6 @@ pub struct SenderConfig {
     /// is sent before a host has asked for it; see
     /// [`Sender::handle_fingerprinted`](super::Sender::handle_fingerprinted).
     pub base: Option<BaseName>,
+    /// About how many bytes of the object are data, if that is known before it is read: hosts ask for this much room.
+    pub data_bytes: Option<u64>,
 }

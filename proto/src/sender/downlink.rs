@@ -91,6 +91,7 @@ impl Sender {
             agreement: self.config.agreement.public(),
             one_way: self.one_way.is_some(),
             base: self.config.base.clone(),
+            data_bytes: self.config.data_bytes,
         };
         let sequence = self.take_sequences(1);
         announce.seal(&self.cipher, self.signer(), sequence, out);

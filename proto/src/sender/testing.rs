@@ -68,6 +68,7 @@ pub(super) fn config(expected: Expected) -> SenderConfig {
         header_bytes: 42,
         one_way: None,
         base: None,
+        data_bytes: None,
     }
 }
 

@@ -17,6 +17,7 @@
 //!   +   5       pin: 0 none | 1 for a time | 2 for ever; seconds, 0 unless for a time
 //!   +   1       one way: 0 | 1
 //!   +   1+n     name of the base, n <= 80; 0: none
+//!   +   4       data of the object, about, in pages of 4 KiB, rounded up; 2^32-1: not known
 //!   +  ..       who vouches for it (vouched.rs)
 //!   +  16       tag
 //! ```
@@ -35,7 +36,7 @@ use super::vouched::{VOUCHED, Vouched};
 use crate::agree::AgreementPublic;
 use crate::geometry::Geometry;
 use crate::ids::{BaseName, ObjectName, Sequence, SessionId};
-use crate::limits::{BASE_NAME_MAX, CONTROL_MAX, CONTROL_SMALL, OBJECT_NAME_MAX};
+use crate::limits::{BASE_NAME_MAX, CONTROL_MAX, CONTROL_SMALL, OBJECT_BYTES_MAX, OBJECT_NAME_MAX};
 use crate::seal::{Cipher, GroupKey};
 use crate::sign::{PublicKey, Scope, Signer};
 use crate::time::WallClock;
@@ -70,6 +71,9 @@ pub struct Announce {
     /// An older object of which hosts may hold many blocks. Then only what hosts ask for is sent, and each manifest
     /// entry has a fingerprint.
     pub base: Option<BaseName>,
+    /// About how many bytes of the object are data, not holes and zeros, in pages: the room that a host needs for it, if
+    /// its file system keeps holes. `None` where the sender cannot tell before it has read the object.
+    pub data_bytes: Option<u64>,
 }
 
 /// An announcement as it came: opened under the group's key, its signature not yet checked. Looking up the signer comes
@@ -153,6 +157,8 @@ impl Announce {
         self.pin.emit(out);
         out.bool(self.one_way);
         out.text(self.base.as_ref().map_or("", BaseName::as_str));
+        let pages = self.data_bytes.map(|bytes| bytes.div_ceil(PAGE_BYTES) as u32);
+        out.u32(pages.unwrap_or(DATA_UNKNOWN));
     }
 
     fn parse(session: SessionId, body: &mut Reader<'_>) -> Result<Self, Discard> {
@@ -173,6 +179,13 @@ impl Announce {
             _ if one_way => return Err(Discard::Malformed),
             name => Some(BaseName::new(name).map_err(|_| Discard::Malformed)?),
         };
+        let data_bytes = match body.u32()? {
+            DATA_UNKNOWN => None,
+            pages if u64::from(pages) <= geometry.object_bytes().div_ceil(PAGE_BYTES) => {
+                Some((u64::from(pages) * PAGE_BYTES).min(geometry.object_bytes()))
+            }
+            _ => return Err(Discard::Malformed),
+        };
         Ok(Self {
             session,
             time,
@@ -187,9 +200,16 @@ impl Announce {
             agreement,
             one_way,
             base,
+            data_bytes,
         })
     }
 }
+
+/// Unit in which the amount of data is announced: what file systems give to a file at a time.
+const PAGE_BYTES: u64 = 4_096;
+/// The amount of data of an object that the sender has not read yet.
+const DATA_UNKNOWN: u32 = u32::MAX;
+const _: () = assert!(OBJECT_BYTES_MAX / PAGE_BYTES < DATA_UNKNOWN as u64);
 
 /// The longest time that a host waits before its hello, whatever is announced.
 pub(super) const SPREAD_MAX: Duration = Duration::from_secs(30);
@@ -210,6 +230,7 @@ fields! {
         PIN: Pin::BYTES,
         ONE_WAY: 1,
         BASE: text(BASE_NAME_MAX),
+        DATA: 4,
         VOUCHED: VOUCHED,
     }
 }

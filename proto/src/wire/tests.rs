@@ -168,6 +168,7 @@ fn announce() -> Announce {
         agreement: AGREEMENT,
         one_way: false,
         base: Some(BaseName::new(&long(BASE_NAME_MAX)).expect("plain")),
+        data_bytes: Some(1),
     }
 }
 

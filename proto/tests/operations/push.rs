@@ -79,6 +79,7 @@ impl Push {
             header_bytes: 42,
             one_way: (seed % 32 == 31).then_some(OneWay { overhead: 0.1, passes: 2 }),
             base: (seed % 32 == 30).then(|| BaseName::new("older").expect("plain")),
+            data_bytes: None,
         };
         Self {
             scene,

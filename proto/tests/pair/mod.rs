@@ -47,6 +47,7 @@ pub(crate) fn push_of(session: u8, bytes: u64) -> SenderConfig {
         header_bytes: 42,
         one_way: None,
         base: None,
+        data_bytes: None,
     }
 }
 

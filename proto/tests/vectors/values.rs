@@ -138,7 +138,8 @@ fn symbol() -> Value {
 
 fn announce_for_a_week() -> Announce {
     let week = Pin::For(Duration::from_secs(7 * 86_400));
-    announce("192.0.2.7:7167", Some(IMAGE_ID), DiskFormat::Raw, week)
+    let announce = announce("192.0.2.7:7167", Some(IMAGE_ID), DiskFormat::Raw, week);
+    Announce { data_bytes: Some(3 * 4_096), ..announce }
 }
 
 fn announce_forever() -> Announce {
@@ -170,6 +171,7 @@ fn announce(reply_to: &str, image_id: Option<&str>, format: DiskFormat, pin: Pin
         agreement: agreement(&SENDER_AGREEMENT),
         one_way: false,
         base: None,
+        data_bytes: None,
     }
 }
 

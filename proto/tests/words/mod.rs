@@ -82,6 +82,10 @@ fn announce_words(announce: &Announce, say: &mut Say<'_>) {
     say("disk format", &format_args!("{} ({})", announce.format, announce.format as u8));
     say("pin", &announce.pin);
     say("base", &announce.base.as_ref().map_or("", |base| base.as_str()));
+    match announce.data_bytes {
+        Some(bytes) => say("data bytes", &bytes),
+        None => say("data bytes", &"not known"),
+    }
 }
 
 fn audience_words(audience: Audience, say: &mut Say<'_>) {

@@ -162,6 +162,7 @@ impl World {
             header_bytes: 42,
             one_way,
             base,
+            data_bytes: None,
         };
         Self {
             now: Moment::default(),

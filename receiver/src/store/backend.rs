@@ -161,4 +161,4 @@ impl Parts {
 
 /// Mode of published files. Like Nova's own files they are readable by all and writable only by the owner: QEMU runs as
 /// another user than Nova.
-const PUBLISHED_MODE: u32 = 0o644;
+pub(super) const PUBLISHED_MODE: u32 = 0o644;

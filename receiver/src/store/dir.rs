@@ -5,8 +5,8 @@
 //!
 //! Whoever may write to the directory can exchange a name for another at any moment. So an open file is inspected by
 //! its descriptor (`fstat`), gets its name by its descriptor ([`Dir::link`]), and has its owner, mode and times set by
-//! descriptor. Only two operations use names: removing one, and renaming one to another in the same directory. They
-//! change names here and no file elsewhere. All of it is done with the rights of the directory's owner ([`Acting`]).
+//! descriptor. Only two operations use names: removing one, and renaming one to another in the same directory, which is
+//! also how a file gets its name on a file system without hard links. They change names here and no file elsewhere. All of it is done with the rights of the directory's owner ([`Acting`]).
 
 use std::fs::{File, Metadata};
 use std::io;
@@ -16,7 +16,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, OpenHow, ResolveFlag, open, openat, openat2, renameat};
+use nix::fcntl::{
+    AT_FDCWD, AtFlags, OFlag, OpenHow, RenameFlags, ResolveFlag, open, openat, openat2, renameat, renameat2,
+};
 use nix::sys::stat::{Mode, mkdirat};
 use nix::sys::statvfs::fstatvfs;
 use nix::unistd::{UnlinkatFlags, linkat, unlinkat};
@@ -193,6 +195,29 @@ impl Dir {
     pub(super) fn rename(&self, from: &Name, to: &Name) -> io::Result<()> {
         let _acting = self.acting.begin();
         Ok(renameat(&self.file, from.as_str(), &self.file, to.as_str())?)
+    }
+
+    /// Renames a file here; no existing name is replaced.
+    pub(super) fn rename_new(&self, from: &Name, to: &Name) -> io::Result<()> {
+        let _acting = self.acting.begin();
+        let flags = RenameFlags::RENAME_NOREPLACE;
+        Ok(renameat2(&self.file, from.as_str(), &self.file, to.as_str(), flags)?)
+    }
+
+    /// Gives an open file that was created here as `hidden` its name, and no other one then. No existing name is
+    /// replaced. It is renamed where the file system has no hard links.
+    pub(super) fn name(&self, file: &File, hidden: &Name, name: &Name) -> io::Result<()> {
+        match self.link(file, name) {
+            Ok(()) => self.remove(hidden),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(error),
+            Err(error) => {
+                let (open, named) = (file.metadata()?, self.look(hidden)?);
+                if (open.dev(), open.ino()) != (named.dev(), named.ino()) {
+                    return Err(io::Error::other("it was exchanged"));
+                }
+                self.rename_new(hidden, name).map_err(|_| error)
+            }
+        }
     }
 
     /// Removes the name of a file.

@@ -33,6 +33,9 @@ pub(super) trait Disk: std::fmt::Debug + Send + Sync {
     /// Returns the entry of a name; a link itself is meant, not its target.
     fn look(&self, name: &Name) -> io::Result<Entry>;
 
+    /// Renames a file; no existing name is replaced.
+    fn rename_new(&self, from: &Name, to: &Name) -> io::Result<()>;
+
     /// Removes a name.
     fn remove(&self, name: &Name) -> io::Result<()>;
 
@@ -136,6 +139,10 @@ impl Disk for System {
         Entry::of(&self.0.dir()?.look(name)?)
     }
 
+    fn rename_new(&self, from: &Name, to: &Name) -> io::Result<()> {
+        self.0.dir()?.rename_new(from, to)
+    }
+
     fn remove(&self, name: &Name) -> io::Result<()> {
         self.0.dir()?.remove(name)
     }
@@ -206,7 +213,8 @@ impl DiskFile for SystemFile {
         let (offset, len) = (range.start as i64, (range.end - range.start) as i64);
         let flags = FallocateFlags::FALLOC_FL_PUNCH_HOLE.union(FallocateFlags::FALLOC_FL_KEEP_SIZE);
         match fallocate(self.file.as_fd(), flags, offset, len) {
-            Err(Errno::EOPNOTSUPP) => {
+            // FUSE and emulated kernels have other words for it than fallocate(2).
+            Err(Errno::EOPNOTSUPP | Errno::ENOSYS | Errno::EINVAL | Errno::ENODEV) => {
                 let zeros = vec![0; (range.end - range.start) as usize];
                 self.file.write_all_at(&zeros, range.start)
             }

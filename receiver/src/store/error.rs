@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 use glancecast_proto::wire::FailureKind;
 
+use super::file_system::is_full;
+
 /// Why a store could not do something, with the path and the system's error.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -57,7 +59,7 @@ pub enum StoreError {
         free: u64,
         /// Bytes that must stay free.
         reserve: u64,
-        /// Bytes of the object.
+        /// Bytes that the object takes here, as far as that is known.
         needed: u64,
     },
     /// While an object arrived, others have taken so much room that too little is left.
@@ -70,6 +72,35 @@ pub enum StoreError {
         free: u64,
         /// Bytes that must stay free.
         reserve: u64,
+    },
+    /// The disk, or the quota of this user, was used up while an object arrived.
+    #[error("{path} is full ({error}): what had arrived is removed; make room there and push again", path = path.display())]
+    Full {
+        /// The store's directory.
+        path: PathBuf,
+        /// The error of the system call.
+        error: io::Error,
+    },
+    /// A file cannot get its name here without the danger of replacing another.
+    #[error("{path}: its file system has neither hard links ({link}) nor renameat2 with RENAME_NOREPLACE ({rename}), and without both \
+             a file cannot be published safely: use a directory on another file system, such as ext4 or XFS",
+        path = path.display())]
+    NoNaming {
+        /// The store's directory.
+        path: PathBuf,
+        /// The error of the link.
+        link: io::Error,
+        /// The error of the renaming.
+        rename: io::Error,
+    },
+    /// Nova's directory of instances does not exist.
+    #[error("instances_path {path} does not exist: is Nova in a container? Give the path that its volume has on this host, as in {example}",
+        path = path.display())]
+    NoInstances {
+        /// `instances_path`.
+        path: PathBuf,
+        /// A store that exists here, or could.
+        example: String,
     },
     /// The receiver is stopping.
     #[error("{path} was not compared to its end: the receiver stops", path = path.display())]
@@ -109,19 +140,17 @@ impl StoreError {
         match self {
             Self::Exists { .. } | Self::Taken { .. } => FailureKind::Exists,
             Self::Refused(_) => FailureKind::Refused,
-            Self::NoSpace { .. } | Self::Reserve { .. } => FailureKind::NoSpace,
+            Self::NoSpace { .. } | Self::Reserve { .. } | Self::Full { .. } => FailureKind::NoSpace,
             Self::Stopped { .. } => FailureKind::Stopping,
             Self::Io { error, .. } if is_full(error) => FailureKind::NoSpace,
-            Self::Io { .. } | Self::Locked { .. } | Self::Owner { .. } | Self::LogDir { .. } => {
-                FailureKind::Store
-            }
+            Self::Io { .. }
+            | Self::Locked { .. }
+            | Self::Owner { .. }
+            | Self::LogDir { .. }
+            | Self::NoNaming { .. }
+            | Self::NoInstances { .. } => FailureKind::Store,
         }
     }
-}
-
-/// Whether there is no room, on the disk or in this user's quota.
-fn is_full(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 #[cfg(test)]

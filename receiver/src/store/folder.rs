@@ -17,7 +17,8 @@ use super::base::BaseFile;
 use super::dir::Access;
 use super::disk::{Disk, DiskFile, Entry, System};
 use super::error::StoreError;
-use super::journal::Identity;
+use super::file_system::{FileSystem, Naming};
+use super::journal::{Identity, Journal};
 use super::journal_writer::{self, JournalWriter};
 use super::name::Name;
 use super::partial::{Names, PREFIX, PartialFile, StagingArea};
@@ -28,6 +29,7 @@ use super::spec::StoreOptions;
 #[derive(Debug)]
 pub(super) struct Folder {
     staging: StagingArea,
+    file_system: FileSystem,
     options: StoreOptions,
     /// Held while unfinished files are searched, so that no thread finds them locked by another thread of this process.
     looking: Mutex<()>,
@@ -63,10 +65,16 @@ impl Folder {
         journals: Option<Sender<Arc<JournalWriter>>>,
     ) -> Result<Self, StoreError> {
         let staging = StagingArea { disk, directory: path.to_owned(), min_free: options.min_free, journals };
+        let file_system = FileSystem::probe(&*staging.disk, path)?;
+        if file_system.naming == Naming::Rename {
+            tracing::info!(path = %path.display(), "no hard links here: files get their names by renameat2(RENAME_NOREPLACE)");
+        }
         let (looking, made) = (Mutex::new(()), AtomicU64::new(0));
-        let folder = Self { staging, options, looking, made, stop: AtomicBool::new(false) };
-        folder.probe(|_| Ok(())).map_err(|error| folder.error("write to", error))?;
+        let folder = Self { staging, file_system, options, looking, made, stop: AtomicBool::new(false) };
         folder.clean()?;
+        // A name that was removed and is used again must not lead to the older file after a power cut; and a directory
+        // that cannot be synced at all is found out here.
+        folder.disk().sync().map_err(|error| folder.error("sync the directory", error))?;
         Ok(folder)
     }
 
@@ -104,8 +112,9 @@ impl Folder {
         }
     }
 
-    /// Resumes the unfinished file of an object, or creates one if the disk has room for all of it and for the reserve.
-    /// Unfinished files of other objects are removed, the oldest first, if they take that room.
+    /// Resumes the unfinished file of an object, or creates one if the disk has room for its data and for the reserve.
+    /// If the announcement does not say how much data comes, the room is watched while it comes. Unfinished files of
+    /// other objects are removed, the oldest first, if they take that room.
     pub(super) fn begin(&self, object: &str, announce: &Announce) -> Result<PartialFile, StoreError> {
         let (geometry, session) = (announce.geometry, announce.session);
         let bytes = geometry.object_bytes();
@@ -114,16 +123,23 @@ impl Folder {
         let mut partials = resume::find(self.disk(), self.path())?;
         let old = resume::take(self.disk(), &mut partials, &identity, bytes);
         let there = old.as_ref().map_or(0, |(partial, _)| partial.entry.allocated);
-        let needed = bytes.saturating_sub(there);
+        let room_for = |data| {
+            let journal = Journal::bytes(geometry.blocks());
+            self.file_system.room_for(bytes, data, journal).saturating_sub(there)
+        };
+        let needed = room_for(announce.data_bytes.unwrap_or(0));
+        let wanted = room_for(announce.data_bytes.unwrap_or(bytes));
         loop {
             let room = self.disk().room().map_err(|error| self.error(ASK_FOR_ROOM, error))?;
             let reserve = self.options.min_free.of(room.total);
+            let usable = room.free.saturating_sub(reserve);
             match partials.pop() {
-                _ if room.free.saturating_sub(reserve) >= needed => break,
+                _ if usable >= wanted => break,
                 Some(oldest) => {
                     tracing::info!(name = %oldest.names.file, "removed an unfinished image to make room");
                     oldest.names.remove(self.disk());
                 }
+                None if usable >= needed => break,
                 None => {
                     let path = self.path().to_owned();
                     return Err(StoreError::NoSpace { path, free: room.free, reserve, needed });
@@ -151,7 +167,7 @@ impl Folder {
     pub(super) fn link(&self, file: PartialFile, name: &str) -> Result<Option<Entry>, StoreError> {
         let at = |what| move |error| self.error_at(name, what, error);
         let open = Arc::clone(file.file());
-        match Name::new(name).and_then(|name| open.link(&name)) {
+        match Name::new(name).and_then(|name| self.name(&file, &name)) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(None),
             Err(error) => return Err(at("publish")(error)),
@@ -160,6 +176,24 @@ impl Folder {
         drop(file);
         // Not by its name, which somebody may have replaced by now.
         open.entry().map(Some).map_err(at("look at"))
+    }
+
+    /// Gives an unfinished file its name; no existing name is replaced.
+    fn name(&self, file: &PartialFile, name: &Name) -> io::Result<()> {
+        if self.file_system.naming == Naming::Link {
+            return file.file().link(name);
+        }
+        let (hidden, open) = (file.name(), file.file().entry()?);
+        let leads_to_it = |name| Ok::<_, io::Error>(self.disk().look(name)?.id.is_open_as(open.id));
+        if leads_to_it(hidden)? {
+            self.disk().rename_new(hidden, name)?;
+            if leads_to_it(name)? {
+                return Ok(());
+            }
+            // Whoever may write here has exchanged the hidden name in the last moment.
+            let _ = self.disk().rename_new(name, hidden);
+        }
+        Err(io::Error::other("somebody exchanged its unfinished file: push again"))
     }
 
     /// Hashes a file and compares it with a root. Returns the open file. Ends early if the store is stopped or `wanted`
@@ -296,6 +330,7 @@ const FORGET_BYTES: u64 = 64 << 20;
 #[cfg(test)]
 mod tests {
     use super::super::min_free::MinFree;
+    use super::super::tests::disk_model::{Lacking, Model};
     use super::super::tests::{OBJECT, announce};
     use super::*;
     use std::fs;
@@ -466,6 +501,29 @@ mod tests {
         let entry = folder.link(file, "image").expect("published").expect("free");
         assert_eq!((entry.bytes, entry.names), (OBJECT.len() as u64, 2));
         assert_eq!(fs::read(dir.path().join("image")).expect("there"), fs::read(&moved).expect("there"));
+    }
+
+    #[test]
+    fn without_hard_links_the_file_that_was_written_is_renamed_and_no_other_one() {
+        let (disk, at) = (Model::lacking(Lacking::Links), Path::new("/images"));
+        let folder = Folder::on(Arc::new(disk.clone()), at, StoreOptions::DEFAULT, None).expect("renaming");
+        let begin = || folder.begin("image", &announce("image")).expect("room");
+        let file = begin();
+        let hidden = file.name().clone();
+        disk.remove(&hidden).expect("there");
+        drop(disk.create(&hidden).expect("free"));
+        file.finish(0o644).expect("by its descriptor");
+        let error = folder.link(file, "image").expect_err("another file has its hidden name");
+        assert!(error.to_string().contains("exchanged"), "{error}");
+        assert_eq!(disk.content("image"), None);
+
+        let file = begin();
+        file.finish(0o644).expect("writable");
+        folder.link(file, "image").expect("published").expect("free");
+        let file = begin();
+        file.finish(0o644).expect("writable");
+        assert!(folder.link(file, "image").expect("no error").is_none(), "it is not replaced");
+        assert_eq!(disk.all_names(), ["image"]);
     }
 
     #[test]

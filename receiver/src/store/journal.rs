@@ -80,6 +80,11 @@ impl Journal {
         Ok(Self { file, seal, end: header.len() as u64 })
     }
 
+    /// Returns the length of a journal with a record of each of `blocks` blocks.
+    pub(super) fn bytes(blocks: u32) -> u64 {
+        HEADER_MAX as u64 + u64::from(blocks) * RECORD as u64
+    }
+
     /// Reads a journal.
     ///
     /// # Errors

@@ -14,6 +14,7 @@ mod direct;
 mod disk;
 mod error;
 mod file_id;
+mod file_system;
 mod folder;
 mod format;
 mod journal;

@@ -24,6 +24,15 @@ impl Name {
     pub(super) fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Bytes of [`Name::short`].
+    pub(super) const SHORT: usize = 32;
+
+    /// Returns what stands for it in the names of files that belong to it: a hash, in hexadecimal digits, so that these
+    /// names have one length. Finding two names with the same 128 bits is infeasible.
+    pub(super) fn short(&self) -> String {
+        blake3::hash(self.0.as_bytes()).to_hex()[..Self::SHORT].to_owned()
+    }
 }
 
 impl fmt::Display for Name {

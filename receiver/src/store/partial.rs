@@ -11,14 +11,14 @@ use std::sync::mpsc::Sender;
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::{BlockIndex, SessionId};
 use glancecast_proto::integrity::{BlockHash, VerifiedBlock};
-use glancecast_proto::limits::OBJECT_NAME_MAX;
 
 use super::disk::{Disk, DiskFile};
 use super::error::StoreError;
+use super::file_system::is_full;
 use super::journal::{BlockRecord, Identity, Journal, Old};
 use super::journal_writer::JournalWriter;
 use super::min_free::MinFree;
-use super::name::{NAME_MAX, Name};
+use super::name::Name;
 use super::runs::data_runs;
 
 /// An unfinished object. Dropping it keeps the file for a later session if it holds proven blocks, and removes it
@@ -34,6 +34,8 @@ pub struct PartialFile {
     min_free: MinFree,
     /// Bytes of blocks written by this session.
     written: AtomicU64,
+    /// How many of them there are when the room is looked at again.
+    look_at: AtomicU64,
     /// The records of an earlier session's journal, sorted by block.
     recorded: Vec<BlockRecord>,
     /// Blocks that an earlier session may have written.
@@ -139,6 +141,7 @@ impl PartialFile {
             journal: Arc::new(journal),
             min_free: staging.min_free,
             written: AtomicU64::new(0),
+            look_at: AtomicU64::new(0),
             recorded: Vec::new(),
             kept: Vec::new(),
             resumed: false,
@@ -167,16 +170,18 @@ impl PartialFile {
         Ok(())
     }
 
-    /// Discards the file if other programs have taken so much room that less than the reserve is left. Checks once
-    /// every [`ROOM_CHECK_BYTES`].
+    /// Discards the file if less than the reserve is left: other programs have taken the room, or more data comes than
+    /// was announced. Looks once every [`ROOM_CHECK_BYTES`], and more often where little room is left.
     fn look_for_room(&self, bytes: u64) -> Result<(), StoreError> {
-        let before = self.written.fetch_add(bytes, Ordering::Relaxed);
-        if before / ROOM_CHECK_BYTES == (before + bytes) / ROOM_CHECK_BYTES {
+        let written = self.written.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        if written < self.look_at.load(Ordering::Relaxed) {
             return Ok(());
         }
         let Ok(room) = self.disk.room() else { return Ok(()) }; // a directory that is gone fails when it is used
         let reserve = self.min_free.of(room.total);
         if room.free >= reserve {
+            let next = ((room.free - reserve) / ROOM_CHECK_SHARE).min(ROOM_CHECK_BYTES);
+            self.look_at.store(written + next, Ordering::Relaxed);
             return Ok(());
         }
         self.discard();
@@ -289,6 +294,11 @@ impl PartialFile {
         &self.file
     }
 
+    /// Returns its hidden name.
+    pub(super) fn name(&self) -> &Name {
+        &self.names.file
+    }
+
     /// Returns its hidden path.
     pub(super) fn path(&self) -> PathBuf {
         self.directory.join(self.names.file.as_str())
@@ -305,7 +315,13 @@ impl PartialFile {
         self.recorded.iter().any(|record| record.block == block)
     }
 
+    /// Returns the error for a failed call. If the disk is full, the file is discarded: what it holds is in the way of
+    /// others.
     fn error(&self, what: &'static str, error: io::Error) -> StoreError {
+        if is_full(&error) {
+            self.discard();
+            return StoreError::Full { path: self.directory.clone(), error };
+        }
         StoreError::Io { what, path: self.path(), error }
     }
 }
@@ -322,14 +338,10 @@ impl Drop for PartialFile {
 }
 
 impl Names {
-    /// Returns the names of the `serial`th unfinished file of an object in this process. An object's name that is too
-    /// long for them is replaced by its hash; the journal has the full name.
+    /// Returns the names of the `serial`th unfinished file of an object in this process. They have the hash of the
+    /// object's name, so that they are short whatever it is; the journal has the name itself.
     pub(super) fn new(object: &Name, session: SessionId, serial: u64) -> Self {
-        let object = match object.as_str() {
-            short if short.len() <= OBJECT_PART_MAX => short.to_owned(),
-            long => blake3::hash(long.as_bytes()).to_hex()[..HASH_PART].to_owned(),
-        };
-        Self::of_stem(&format!("{object}.{session}.{serial}")).expect("as long as a name may be, see below")
+        Self::of_stem(&format!("{}.{session}.{serial}", object.short())).expect("shorter than a name may be")
     }
 
     /// Returns the names that belong to an unfinished file or journal called `name`; `None` if it is neither.
@@ -381,15 +393,15 @@ const JOURNAL_SUFFIX: &str = ".journal";
 
 /// Longest session and serial number, each with a dot before it.
 const NUMBERS_MAX: usize = 1 + 2 * size_of::<SessionId>() + 1 + 20;
-/// What is left for an object's name.
-const OBJECT_PART_MAX: usize = NAME_MAX - PREFIX.len() - NUMBERS_MAX - JOURNAL_SUFFIX.len();
-/// Hexadecimal digits of the hash that replaces a longer name. Finding two names with the same 128 bits is infeasible.
-const HASH_PART: usize = 32;
-const _: () = assert!(HASH_PART <= OBJECT_PART_MAX && SUFFIX.len() <= JOURNAL_SUFFIX.len());
-const _: () = assert!(OBJECT_PART_MAX < OBJECT_NAME_MAX, "else nothing has to be replaced");
+/// The file system with the shortest names that a store may lie on: eCryptfs, which makes longer ones of those that it is
+/// given (`ecryptfs_statfs` in the kernel's fs/ecryptfs).
+const SHORT_NAME_MAX: usize = 143;
+const _: () = assert!(PREFIX.len() + Name::SHORT + NUMBERS_MAX + JOURNAL_SUFFIX.len() <= SHORT_NAME_MAX);
 
-/// Bytes written between two checks of the room on the disk; a check takes a microsecond or two.
+/// Most bytes written between two checks of the room on the disk; a check takes a microsecond or two.
 const ROOM_CHECK_BYTES: u64 = 16 << 20;
+/// Share of the room left that is written before the next check: several threads write blocks of up to 4 MiB meanwhile.
+const ROOM_CHECK_SHARE: u64 = 8;
 
 #[cfg(test)]
 mod tests {
@@ -399,6 +411,8 @@ mod tests {
     use super::*;
     use crate::announcement::{SESSION, announcement};
     use crate::store::dir::Access;
+    use crate::store::name::NAME_MAX;
+    use glancecast_proto::limits::OBJECT_NAME_MAX;
     use std::path::Path;
 
     const BLOCK: usize = 1 << 19;
@@ -475,15 +489,13 @@ mod tests {
         let dir = tempfile::tempdir().expect("temporary directory");
         let mut partial =
             PartialFile::create(&staging(dir.path()), names(), None, 3 * BLOCK as u64).expect("room");
+        partial.look_for_room(0).expect("room for more than sixteen mebibytes");
         partial.min_free = MinFree { percent: 100, bytes: u64::MAX }; // more than any disk has free
         for bytes in [BLOCK as u64, BLOCK as u64, ROOM_CHECK_BYTES - 2 * BLOCK as u64 - 1] {
             partial.look_for_room(bytes).expect("nobody looks yet");
         }
-        for _ in 0..2 {
-            let at_the_sixteenth = partial.look_for_room(1);
-            assert!(matches!(at_the_sixteenth, Err(StoreError::Reserve { .. })), "{at_the_sixteenth:?}");
-            partial.look_for_room(ROOM_CHECK_BYTES - 1).expect("nobody looks again before the next");
-        }
+        let at_the_sixteenth = partial.look_for_room(1);
+        assert!(matches!(at_the_sixteenth, Err(StoreError::Reserve { .. })), "{at_the_sixteenth:?}");
     }
 
     #[test]
@@ -561,14 +573,16 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_name_has_its_hidden_ones_at_any_serial() {
+    fn hidden_names_have_one_length_whatever_the_name_of_the_object() {
         let session = SessionId([0xAB; 16]);
-        for bytes in 1..=OBJECT_NAME_MAX {
-            let object = Name::new("n".repeat(bytes)).expect("a name");
+        for object in
+            ["n", "März 2026 (日本).raw", &"n".repeat(OBJECT_NAME_MAX), &"ü".repeat(100), &"日".repeat(85)]
+        {
+            let object = Name::new(object).expect("a name");
             for serial in [0, 9, 10, 999_999, u64::MAX] {
                 let names = Names::new(&object, session, serial);
-                assert!(names.journal.as_str().len() <= NAME_MAX, "{names:?}");
-                assert_eq!(names.file.as_str().contains(object.as_str()), bytes <= OBJECT_PART_MAX);
+                let digits = serial.to_string().len();
+                assert_eq!(names.journal.as_str().len(), 86 + digits, "{names:?}");
                 for name in [&names.file, &names.journal] {
                     let again = Names::of(name).expect("one of ours");
                     assert_eq!((&again.file, &again.journal), (&names.file, &names.journal));

@@ -8,18 +8,19 @@ use glancecast_platform::known_hosts::{self, Forgotten};
 use glancecast_proto::wire::printable;
 use serde::Serialize;
 
-use super::Failure;
-use super::args::HostsArgs;
+use super::args::{HostsArgs, joined};
+use super::{Failure, print_outcome};
 use crate::output::json;
 use crate::request::RequestError;
 
 /// Removes the hosts and prints which were known.
 pub(super) fn run(args: &HostsArgs) -> Result<u8, Failure> {
     let file = args.query.known.options().path()?;
-    let forgotten = known_hosts::forget(&file, &args.forget).map_err(RequestError::from)?;
+    let names = joined(args.forget.clone())?.names();
+    let forgotten = known_hosts::forget(&file, &names).map_err(RequestError::from)?;
     match args.query.output.json {
-        true => println!("{}", json::to_string(&Report::new(&file, &forgotten))),
-        false => print!("{}", text(&file, &forgotten)),
+        true => print_outcome(&json::line(&Report::new(&file, &forgotten))),
+        false => print_outcome(&text(&file, &forgotten)),
     }
     Ok(cli::EXIT_OK)
 }

@@ -4,7 +4,7 @@ use indicatif::BinaryBytes;
 use serde::Serialize;
 
 use super::args::ImagesArgs;
-use super::{Failure, block_on};
+use super::{Failure, block_on, print};
 use crate::openstack::{Cloud, ImageFilter, ListedImage};
 use crate::output::columns::{Side, columns};
 use crate::output::json;
@@ -25,9 +25,9 @@ pub(super) fn run(args: &ImagesArgs) -> Result<u8, Failure> {
         let ended = args.limit.is_some_and(|limit| images.len() >= limit as usize);
         let next_marker = images.last().filter(|_| ended).map(|image| image.id.as_str());
         let listing = Listing { glancecast: env!("CARGO_PKG_VERSION"), images: &images, next_marker };
-        println!("{}", json::to_string(&listing));
+        print(&json::line(&listing))?;
     } else {
-        print!("{}", table(&images));
+        print(&table(&images))?;
     }
     Ok(glancecast_platform::cli::EXIT_OK)
 }

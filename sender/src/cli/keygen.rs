@@ -10,8 +10,8 @@ use glancecast_platform::{cli, keyfile, sender_keys};
 use glancecast_proto::sign::PublicKey;
 use serde::Serialize;
 
-use super::Failure;
 use super::args::KeygenArgs;
+use super::{Failure, print};
 use crate::output::json;
 
 /// Creates new keys and prints how to use them.
@@ -20,33 +20,36 @@ pub(super) fn run(args: &KeygenArgs) -> Result<u8, Failure> {
         (Some(directory), _) => {
             let keys = Keys::create(directory)?;
             match args.json {
-                true => println!("{}", json::to_string(&keys.report())),
-                false => print!("{}", keys.text()),
+                true => print(&json::line(&keys.report()))?,
+                false => print(&keys.text())?,
             }
         }
-        (None, Some(file)) if args.sender => sender_key(file)?,
+        (None, Some(file)) if args.sender => return sender_key(file),
         (None, Some(file)) => group_key(file)?,
         (None, None) => unreachable!("clap wants a file or a directory"),
     }
     Ok(cli::EXIT_OK)
 }
 
-fn group_key(file: &Path) -> Result<(), KeysError> {
-    keyfile::create(file).map_err(SenderKeyError::from)?;
-    println!("{}: a new group key; copy it to every host of the group, mode 0600", file.display());
-    Ok(())
+fn group_key(file: &Path) -> Result<(), Failure> {
+    keyfile::create(file).map_err(|error| KeysError::from(SenderKeyError::from(error)))?;
+    print(&format!("{}: a new group key; copy it to every host of the group, mode 0600\n", file.display()))
 }
 
 /// Creates a sender key. Standard output has only the public half, so that it can be redirected to a file for the
-/// hosts.
-fn sender_key(file: &Path) -> Result<(), KeysError> {
-    let public = sender_keys::create(file)?;
-    println!("{public}");
-    eprintln!(
-        "{}: a new sender key, for --sender-key here alone; hosts list the public half above: --sender, or senders = [..]",
+/// hosts. The secret file does not have that half, so that it is repeated if it cannot be written there.
+fn sender_key(file: &Path) -> Result<u8, Failure> {
+    let public = sender_keys::create(file).map_err(KeysError::from)?;
+    let printed = writeln!(io::stdout(), "{public}").and_then(|()| io::stdout().flush());
+    let where_it_is = if printed.is_ok() { "above".to_owned() } else { public.to_string() };
+    cli::tell(&format!(
+        "{}: a new sender key, for --sender-key here alone; hosts list the public half {where_it_is}: --sender, or senders = [..]",
         file.display()
-    );
-    Ok(())
+    ));
+    match printed {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::Output(error)),
+        _ => Ok(cli::EXIT_OK),
+    }
 }
 
 /// The new keys of a group and its sender.

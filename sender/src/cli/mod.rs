@@ -36,7 +36,7 @@ pub fn run(args: Args) -> ExitCode {
         Command::Keygen(args) => keygen::run(&args),
     };
     ExitCode::from(result.unwrap_or_else(|failure| {
-        eprintln!("glancecast: {}", failure.message());
+        cli::tell(&format!("glancecast: {}", failure.message()));
         failure.code()
     }))
 }
@@ -52,6 +52,9 @@ enum Failure {
     Interrupted,
     #[error("interrupted: the replacement of the key goes on where it is with: glancecast rekey --resume")]
     RekeyInterrupted,
+    /// What was asked for was done, and nobody can read what came of it.
+    #[error("the result cannot be written to standard output: {0}")]
+    Output(io::Error),
     /// The system cannot provide a runtime or signal handlers.
     #[error(transparent)]
     System(#[from] io::Error),
@@ -62,9 +65,11 @@ impl Failure {
         match self {
             Self::Keys(_) => cli::EXIT_USAGE,
             Self::Request(error) if error.kind() == ErrorKind::Usage => cli::EXIT_USAGE,
-            Self::Request(_) | Self::Interrupted | Self::RekeyInterrupted | Self::System(_) => {
-                cli::EXIT_FAILED
-            }
+            Self::Request(_)
+            | Self::Interrupted
+            | Self::RekeyInterrupted
+            | Self::Output(_)
+            | Self::System(_) => cli::EXIT_FAILED,
         }
     }
 
@@ -73,6 +78,18 @@ impl Failure {
         let mut message = printable(&self.to_string());
         message.truncate(message.floor_char_boundary(MESSAGE_BYTES_MAX));
         message
+    }
+}
+
+/// Prints the result of a command.
+fn print(text: &str) -> Result<(), Failure> {
+    cli::print(text).map_err(Failure::Output)
+}
+
+/// Prints the result of a command that has changed something: its exit code says how that went, and stays what it is.
+fn print_outcome(text: &str) {
+    if let Err(failure) = print(text) {
+        cli::tell(&format!("glancecast: {}", failure.message()));
     }
 }
 

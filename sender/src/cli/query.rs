@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use glancecast_platform::cli;
 use glancecast_platform::known_hosts::Occasion;
 
 use super::args::QueryArgs;
 use super::follow::Signals;
-use super::{Failure, block_on};
+use super::{Failure, block_on, print};
 use crate::output::progress::verifying;
 use crate::output::query_report::Report;
 use crate::output::query_table::table;
@@ -36,21 +37,24 @@ async fn ask(args: QueryArgs, kind: QueryKind, enrol: Enrol) -> Result<u8, Failu
     if let Some(text) = notices::rekeying(&request.key) {
         tracing::warn!("{text}");
     }
+    if let Some(text) = &query.plan.notice {
+        tracing::warn!("{text}");
+    }
     let expected = query.plan.config.expected.clone();
     let show = |tally| {
         if let Some(text) = verifying(tally, &expected) {
-            eprintln!("{text}");
+            cli::tell(&text);
         }
     };
     signals.follow(&mut query.running, PROGRESS_GAP, show).await;
-    let result = query.finish()?;
+    let result = query.finish().await?;
     if enrol == Enrol::Yes {
         request.known_hosts.remember(&result.answers.first_uses, Occasion::Enrolled).tell(Told::Always);
     }
     tracing::debug!("discarded datagrams from hosts by reason: {}", result.answers.discards);
     match json {
-        true => println!("{}", json::to_string(&Report::new(&result))),
-        false => print!("{}", table(&result)),
+        true => print(&json::line(&Report::new(&result)))?,
+        false => print(&table(&result))?,
     }
     Ok(result.exit_code())
 }

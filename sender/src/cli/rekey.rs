@@ -2,7 +2,7 @@
 
 use super::args::RekeyArgs;
 use super::follow::Signals;
-use super::{Failure, block_on};
+use super::{Failure, block_on, print_outcome};
 use crate::output::json;
 use crate::output::rekey_report::{Report, text};
 
@@ -13,15 +13,15 @@ pub(super) fn run(args: RekeyArgs) -> Result<u8, Failure> {
 
 async fn rekey(args: RekeyArgs) -> Result<u8, Failure> {
     let json = args.output.json;
-    let request = args.request();
+    let request = args.request()?;
     let mut signals = Signals::listen()?;
     let result = match signals.or(request.run()).await {
         Err(Failure::Interrupted) => return Err(Failure::RekeyInterrupted),
         result => result?,
     };
     match json {
-        true => println!("{}", json::to_string(&Report::new(&result))),
-        false => print!("{}", text(&result)),
+        true => print_outcome(&json::line(&Report::new(&result))),
+        false => print_outcome(&text(&result)),
     }
     Ok(result.exit_code())
 }

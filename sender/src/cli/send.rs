@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use glancecast_platform::cli;
 use glancecast_platform::known_hosts::Occasion;
 use glancecast_proto::sender::Verdict;
 use glancecast_proto::wire::printable;
 
 use super::args::SendArgs;
 use super::follow::Signals;
-use super::{Failure, block_on};
+use super::{Failure, block_on, print_outcome};
 use crate::output::progress::{Bar, Bars, Preparation};
 use crate::output::push_report::{Refused, Report};
 use crate::output::push_table::{confirmations, table};
@@ -22,7 +23,7 @@ pub(super) fn run(args: SendArgs) -> Result<u8, Failure> {
     if let (Err(failure @ Failure::Request(error)), true) = (&result, json)
         && let Some(rule) = error.rule()
     {
-        println!("{}", json::to_string(&Refused::new(rule, failure.code(), &failure.message())));
+        print_outcome(&json::line(&Refused::new(rule, failure.code(), &failure.message())));
     }
     result
 }
@@ -37,7 +38,7 @@ async fn send(args: SendArgs) -> Result<u8, Failure> {
     preparation.clear();
     let prepared = prepared?;
     if bars == Bars::OnTerminal {
-        eprint!("{}", notices::intro(request.options(), &prepared.plan));
+        cli::tell(notices::intro(request.options(), &prepared.plan).trim_end());
     }
     for text in notices::warnings(request.options(), &prepared) {
         tracing::warn!("{text}");
@@ -51,15 +52,15 @@ async fn send(args: SendArgs) -> Result<u8, Failure> {
     request.options().known_hosts.remember(&result.outcome.first_uses, Occasion::FirstUse).tell(told);
     let verdict = &result.outcome.verdict;
     if json {
-        println!("{}", json::to_string(&Report::new(&result)));
+        print_outcome(&json::line(&Report::new(&result)));
     } else if !(quiet && *verdict == Verdict::Complete) {
-        print!("{}", table(&result));
+        print_outcome(&table(&result));
     }
     if let (Verdict::Aborted(_) | Verdict::GivenUp(_), Some(reason)) = (verdict, result.reason()) {
-        eprintln!("glancecast: {}", printable(&reason));
+        cli::tell(&format!("glancecast: {}", printable(&reason)));
     }
     if !json {
-        print!("{}", confirmations(&result));
+        print_outcome(&confirmations(&result));
     }
     tracing::debug!("discarded datagrams from hosts by reason: {}", result.outcome.discards);
     Ok(result.exit_code())

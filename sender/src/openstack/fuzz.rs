@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::check::ContentCheck;
 use super::download::ContentRange;
 use super::error::{CloudError, shown_url};
-use super::hosts::{Aggregate, ComputeService, choose};
+use super::hosts::{Aggregate, ComputeService, Hypervisor, bare_metal, choose};
 use super::image::{ImageRecord, choose_by_name};
 use super::list::Page;
 use super::nova::compute_api;
@@ -78,10 +78,14 @@ fn choose_hosts(answer: &[u8]) {
     struct Answers {
         aggregates: Vec<Aggregate>,
         services: Vec<ComputeService>,
+        #[serde(default)]
+        hypervisors: Vec<Hypervisor>,
     }
     let Ok(answers) = serde_json::from_slice::<Answers>(answer) else { return };
     let hosts = answers.services.len() + answers.aggregates.iter().map(|all| all.hosts.len()).sum::<usize>();
-    match choose(&["racks".to_owned()], &["nova".to_owned()], answers.aggregates, &answers.services) {
+    let bare_metal = bare_metal(&answers.hypervisors);
+    let (racks, nova) = (["racks".to_owned()], ["nova".to_owned()]);
+    match choose(&racks, &nova, answers.aggregates, &answers.services, &bare_metal) {
         Ok(choice) => {
             assert!(!choice.hosts.is_empty() && choice.hosts.len() + choice.skipped.len() <= hosts);
             assert!(choice.skipped.keys().all(|host| !choice.hosts.contains(host)));

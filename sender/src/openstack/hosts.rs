@@ -1,4 +1,5 @@
 //! Selects the hosts that should hold an image by aggregates and availability zones. Pure: the input is Nova's answers.
+//! The services of bare-metal nodes (Ironic) are hosts of a zone too, and no guest boots there from an image cache.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -38,6 +39,26 @@ impl ComputeService {
     }
 }
 
+/// A node on which instances run. Ironic has one for each of its machines, all of one service.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Hypervisor {
+    hypervisor_type: Option<String>,
+    service: HypervisorService,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct HypervisorService {
+    host: String,
+}
+
+/// Returns the hosts of the services that run bare-metal nodes.
+pub(super) fn bare_metal(hypervisors: &[Hypervisor]) -> BTreeSet<String> {
+    let is_ironic = |node: &&Hypervisor| {
+        node.hypervisor_type.as_deref().is_some_and(|kind| kind.eq_ignore_ascii_case("ironic"))
+    };
+    hypervisors.iter().filter(is_ironic).map(|node| node.service.host.clone()).collect()
+}
+
 /// The hosts that were chosen in Nova.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Choice {
@@ -58,6 +79,7 @@ pub(super) fn choose(
     zones: &[String],
     all: Vec<Aggregate>,
     services: &[ComputeService],
+    bare_metal: &BTreeSet<String>,
 ) -> Result<Choice, CloudError> {
     let known_aggregates: BTreeSet<&str> = all.iter().map(|aggregate| aggregate.name.as_str()).collect();
     let known_zones: BTreeSet<&str> = services.iter().map(|service| service.zone.as_str()).collect();
@@ -79,6 +101,7 @@ pub(super) fn choose(
     let mut choice = Choice { aggregates: chosen, ..Choice::default() };
     for host in wanted {
         let reason = match by_host.get(host.as_str()) {
+            _ if bare_metal.contains(&host) => Some(BARE_METAL.to_owned()),
             Some(service) => service.out_of_use(),
             None => Some("has no nova-compute service".to_owned()),
         };
@@ -116,6 +139,9 @@ fn cut(items: impl Iterator<Item = String>) -> String {
     items.join(", ")
 }
 
+/// Why the service of bare-metal nodes is left out.
+const BARE_METAL: &str = "runs bare-metal nodes (hypervisor type ironic), which have no image cache";
+
 /// The maximum number of items in a message, so that it stays within a few lines of a terminal.
 const LISTED_MAX: usize = 20;
 
@@ -144,7 +170,7 @@ mod tests {
     fn chosen(aggregates: &[&str], zones: &[&str]) -> Result<Choice, CloudError> {
         let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
         let (all, services) = cloud();
-        choose(&owned(aggregates), &owned(zones), all, &services)
+        choose(&owned(aggregates), &owned(zones), all, &services, &BTreeSet::new())
     }
 
     fn hosts(choice: &Choice) -> Vec<&str> {
@@ -166,6 +192,24 @@ mod tests {
         let skipped: Vec<&str> = choice.skipped.keys().map(String::as_str).collect();
         assert_eq!(skipped, ["c2", "c4", "gone"]);
         assert_eq!(choice.aggregates.len(), 2);
+    }
+
+    #[test]
+    fn services_of_bare_metal_nodes_are_left_out_and_named() {
+        let (all, services) = cloud();
+        let hypervisors: Vec<Hypervisor> = serde_json::from_value(json!([
+            {"hypervisor_type": "QEMU", "service": {"host": "c1", "id": 1, "disabled_reason": null}},
+            {"hypervisor_type": "ironic", "service": {"host": "c3", "id": 3, "disabled_reason": null}},
+            {"hypervisor_type": "ironic", "service": {"host": "c3", "id": 3, "disabled_reason": null}},
+            {"service": {"host": "c4", "id": 4}}]))
+        .unwrap();
+        let bare_metal = bare_metal(&hypervisors);
+        let choice =
+            choose(&["ssd".to_owned()], &["az-a".to_owned()], all.clone(), &services, &bare_metal).unwrap();
+        assert_eq!(hosts(&choice), ["c1"]);
+        assert!(choice.skipped["c3"].contains("hypervisor type ironic"), "{:?}", choice.skipped);
+        let error = choose(&[], &["nova".to_owned()], all, &services, &bare_metal).unwrap_err().to_string();
+        assert!(error.contains("c3 runs bare-metal nodes"), "{error}");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Nova: aggregates, availability zones and the state of compute services; and the call that caches an image on an
 //! aggregate.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use reqwest::{Method, Response, StatusCode, Url};
@@ -9,7 +10,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::error::{CloudError, json_fault, shown_url};
-use super::hosts::{Aggregate, Choice, ComputeService, choose};
+use super::hosts::{Aggregate, Choice, ComputeService, Hypervisor, bare_metal, choose};
 use super::http;
 use super::session::Cloud;
 
@@ -57,6 +58,22 @@ impl Nova {
         Ok(list.services)
     }
 
+    /// Returns the hosts of the services that run bare-metal nodes. They are unknown if this user may not list hypervisors:
+    /// then these hosts are expected, and `--exclude` leaves them out.
+    async fn bare_metal(&self) -> BTreeSet<String> {
+        #[derive(Deserialize)]
+        struct List {
+            hypervisors: Vec<Hypervisor>,
+        }
+        match self.list::<List>("os-hypervisors/detail", "list hypervisors").await {
+            Ok(list) => bare_metal(&list.hypervisors),
+            Err(error) => {
+                tracing::info!("which hosts run bare-metal nodes is not known: {error}");
+                BTreeSet::new()
+            }
+        }
+    }
+
     /// Returns the hosts of the named aggregates and zones, both those in use and those that are not.
     ///
     /// # Errors
@@ -64,7 +81,8 @@ impl Nova {
     pub(crate) async fn choose(&self, aggregates: &[String], zones: &[String]) -> Result<Choice, CloudError> {
         // Aggregates are not listed without need: not every user who may list services may list aggregates.
         let all = if aggregates.is_empty() { Vec::new() } else { self.aggregates().await? };
-        choose(aggregates, zones, all, &self.compute_services().await?)
+        let services = self.compute_services().await?;
+        choose(aggregates, zones, all, &services, &self.bare_metal().await)
     }
 
     /// Makes Nova cache an image on the hosts of an aggregate. Nova only accepts the request; each host's result is in

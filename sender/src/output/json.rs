@@ -6,6 +6,11 @@ use glancecast_proto::ids::is_unprintable;
 use serde::Serialize;
 use serde_json::ser::Formatter;
 
+/// Returns one object on one line, with the end of the line.
+pub(crate) fn line(value: &impl Serialize) -> String {
+    to_string(value) + "\n"
+}
+
 /// Returns one object on one line. Characters that could control a terminal are written as `\uXXXX`, which every JSON
 /// parser decodes to the same text.
 pub(crate) fn to_string(value: &impl Serialize) -> String {

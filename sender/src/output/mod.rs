@@ -17,6 +17,7 @@ use serde::Serialize;
 
 use crate::pipeline::line::OutageReport;
 use crate::request::LeftOut;
+use crate::request::alike::Hint;
 
 /// A host that was chosen by its aggregate or zone, and is not waited for.
 #[derive(Serialize)]
@@ -28,6 +29,19 @@ struct Skipped<'a> {
 impl<'a> Skipped<'a> {
     fn of(left_out: &'a LeftOut) -> Vec<Self> {
         left_out.all().map(|(name, reason)| Self { name, reason }).collect()
+    }
+}
+
+/// Why a missing host may be there under another name.
+#[derive(Serialize)]
+struct HintReport<'a> {
+    names: Vec<&'a str>,
+    text: &'a str,
+}
+
+impl<'a> HintReport<'a> {
+    fn of(hint: &'a Hint) -> Self {
+        Self { names: hint.names.iter().map(|name| name.as_str()).collect(), text: &hint.text }
     }
 }
 

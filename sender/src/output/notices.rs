@@ -75,7 +75,8 @@ pub(crate) fn warnings(options: &PushOptions, push: &PreparedPush) -> impl Itera
     ];
     let sealing = sealing(&options.key, &options.signing).map(str::to_owned);
     let rekeying = rekeying(&options.key);
-    [loopback].into_iter().chain(short).flatten().chain(sealing).chain(rekeying)
+    let not_chosen = plan.targets.notice();
+    [loopback, not_chosen].into_iter().chain(short).flatten().chain(sealing).chain(rekeying)
 }
 
 /// Returns warnings about keys and signatures that do not keep strangers out of the push.

@@ -6,9 +6,10 @@ use glancecast_proto::sender::{HostReceipt, HostRow, Pace, Verdict};
 use glancecast_proto::wire::{BaseName, Outcome, Pin};
 use serde::Serialize;
 
-use super::{Outages, Skipped, seconds};
+use super::{HintReport, Outages, Skipped, seconds};
 use crate::pipeline::content::{ContentCounts, Spared};
 use crate::pipeline::wire_counts::WireCounts;
+use crate::request::alike::Hints;
 use crate::request::{Confirmation, PushPlan, PushResult};
 
 #[derive(Serialize)]
@@ -111,6 +112,7 @@ struct Host<'a> {
     name: &'a str,
     state: &'static str,
     reason: Option<&'a str>,
+    hint: Option<HintReport<'a>>,
     sidelined: Option<&'static str>,
     seconds: Option<f64>,
     blocks_held: u32,
@@ -152,7 +154,7 @@ impl Receipt {
 
 impl<'a> Report<'a> {
     pub(crate) fn new(result: &'a PushResult) -> Self {
-        let PushResult { plan, outcome, confirmations } = result;
+        let PushResult { plan, outcome, confirmations, .. } = result;
         let PushPlan { config, network, interface, .. } = plan;
         let geometry = config.geometry;
         let total = outcome.counts.total();
@@ -197,7 +199,7 @@ impl<'a> Report<'a> {
             },
             stages: outcome.stages.iter().map(Stage::new).collect(),
             outages: Outages::of(&outcome.outages),
-            hosts: outcome.rows.iter().map(Host::new).collect(),
+            hosts: outcome.rows.iter().map(|row| Host::new(row, &result.hints)).collect(),
             skipped: Skipped::of(&plan.targets.left_out),
             confirm: confirmations.as_deref(),
         }
@@ -211,11 +213,12 @@ impl Stage {
 }
 
 impl<'a> Host<'a> {
-    fn new(row: &'a HostRow) -> Self {
+    fn new(row: &'a HostRow, hints: &'a Hints) -> Self {
         Self {
             name: row.name.as_str(),
             state: row.state.name(),
             reason: row.reason.as_deref(),
+            hint: hints.get(&row.name).map(HintReport::of),
             sidelined: row.sidelined.map(|sideline| sideline.cause.name()),
             seconds: row.time.map(seconds),
             blocks_held: row.blocks_held,

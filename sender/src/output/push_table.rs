@@ -15,7 +15,7 @@ use crate::request::{Confirmation, EXISTING, PushResult};
 /// Returns all hosts with their results, those that were left out, and a summary.
 pub(crate) fn table(result: &PushResult) -> String {
     let hosts = &result.outcome.rows;
-    let mut rows: Vec<[String; 7]> = hosts.iter().map(cells).collect();
+    let mut rows: Vec<[String; 7]> = hosts.iter().map(|row| cells(row, result)).collect();
     let has_row = |host: &str| hosts.iter().any(|row| row.name.as_str() == host);
     rows.extend(skipped_rows(&result.plan.targets.left_out, has_row));
     let mut text = columns(HEAD, SIDES, &rows);
@@ -30,12 +30,20 @@ const HEAD: [&str; 7] = ["HOST", "STATE", "TIME", "LOST", "REPAIRED", "RECEIVED"
 const SIDES: [Side; 7] =
     [Side::Left, Side::Left, Side::Right, Side::Right, Side::Right, Side::Right, Side::Left];
 
-fn cells(row: &HostRow) -> [String; 7] {
+fn cells(row: &HostRow, result: &PushResult) -> [String; 7] {
     let totals = &row.totals;
     let heard = row.time.is_some();
     let count = |value: u64| if heard { HumanCount(value).to_string() } else { dash() };
     let received = if heard { BinaryBytes(totals.bytes_received).to_string() } else { dash() };
     let mut why = row.reason.clone().unwrap_or_default();
+    if let Some(hint) = result.hints.get(&row.name) {
+        let separator = match why.chars().last() {
+            None => "",
+            Some('?' | '.') => " ",
+            Some(_) => "; ",
+        };
+        let _ = write!(why, "{separator}{}", hint.text);
+    }
     if totals.socket_drops > 0 {
         let separator = if why.is_empty() { "" } else { "; " };
         let _ = write!(

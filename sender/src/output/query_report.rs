@@ -7,7 +7,8 @@ use glancecast_proto::wire::{Finding, Held, Kept, Query};
 use serde::Serialize;
 
 use super::query_table::instant;
-use super::{Outages, Skipped, seconds};
+use super::{HintReport, Outages, Skipped, seconds};
+use crate::request::alike::Hints;
 use crate::request::{CopyVerdict, QueryPlan, QueryResult};
 
 #[derive(Serialize)]
@@ -40,6 +41,7 @@ struct Host<'a> {
     expected: bool,
     state: &'static str,
     reason: Option<&'a str>,
+    hint: Option<HintReport<'a>>,
     key: Option<String>,
     software: Option<&'a str>,
     store: Option<&'a str>,
@@ -69,7 +71,7 @@ struct Object<'a> {
 
 impl<'a> Report<'a> {
     pub(crate) fn new(result: &'a QueryResult) -> Self {
-        let QueryPlan { config, network, interface, left_out } = &result.plan;
+        let QueryPlan { config, network, interface, left_out, .. } = &result.plan;
         let image = config.query.sought().map(|sought| Image {
             name: sought.name().map(|name| name.as_str()),
             image_id: sought.image_id(),
@@ -96,20 +98,21 @@ impl<'a> Report<'a> {
             image,
             seconds: seconds(result.answers.time),
             outages: Outages::of(&result.answers.outages),
-            hosts: result.answers.rows.iter().map(Host::new).collect(),
+            hosts: result.answers.rows.iter().map(|row| Host::new(row, &result.hints)).collect(),
             skipped: Skipped::of(left_out),
         }
     }
 }
 
 impl<'a> Host<'a> {
-    fn new(row: &'a HostAnswer) -> Self {
+    fn new(row: &'a HostAnswer, hints: &'a Hints) -> Self {
         let about = row.about.as_ref();
         Self {
             name: row.name.as_str(),
             expected: row.expected,
             state: row.standing.name(),
             reason: row.reason.as_deref(),
+            hint: hints.get(&row.name).map(HintReport::of),
             key: about.map(|about| about.key.to_string()),
             software: about.map(|about| about.software.as_str()),
             store: about.map(|about| about.store.as_str()),

@@ -117,7 +117,8 @@ fn why(row: &HostAnswer, held: Option<&Held>, result: &QueryResult) -> String {
     };
     let nova = result.plan.left_out.unused.get(row.name.as_str()).cloned();
     let left_out = (row.left_out > 0).then(|| format!("{} more objects are not shown", row.left_out));
-    let all = [row.reason.clone(), finding, standing, nova, left_out];
+    let hint = result.hints.get(&row.name).map(|hint| hint.text.clone());
+    let all = [row.reason.clone(), finding, standing, nova, left_out, hint];
     all.into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 
@@ -129,18 +130,25 @@ fn summary(result: &QueryResult) -> String {
     let rows = &result.answers.rows;
     let heard = rows.iter().filter(|row| row.about.is_some()).count();
     let time = seconds(result.answers.time);
-    let mut text = format!("{heard} of {} hosts answered in {time:.2} s", rows.len());
+    let hosts = if rows.len() == 1 { "host" } else { "hosts" };
+    let mut text = format!("{heard} of {} {hosts} answered in {time:.2} s", rows.len());
     let verdicts = || rows.iter().flat_map(|row| &row.objects).map(CopyVerdict::of);
     let count = |wanted: CopyVerdict| verdicts().filter(|&verdict| verdict == wanted).count();
     let holding = rows.iter().filter(|row| !row.objects.is_empty()).count();
     let _ = match &result.plan.config.query {
         Query::Hosts | Query::Diagnose { .. } | Query::Rekey | Query::Retire => Ok(()),
-        Query::Status(sought) => write!(text, "; {holding} hold {sought}"),
+        Query::Status(sought) => match holding {
+            1 => write!(text, "; 1 holds {sought}"),
+            holding => write!(text, "; {holding} hold {sought}"),
+        },
         Query::Verify(sought) => match count(CopyVerdict::Intact) {
             1 => write!(text, "; of {sought}, 1 copy is intact"),
             intact => write!(text, "; of {sought}, {intact} copies are intact"),
         },
-        Query::Unpin(sought) => write!(text, "; {} let go of {sought}", count(CopyVerdict::LetGo)),
+        Query::Unpin(sought) => match count(CopyVerdict::LetGo) {
+            1 => write!(text, "; 1 lets go of {sought}"),
+            count => write!(text, "; {count} let go of {sought}"),
+        },
         Query::Remove(sought) => write!(text, "; {} removed {sought}", count(CopyVerdict::Removed)),
     };
     text.push('\n');

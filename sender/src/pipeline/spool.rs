@@ -26,13 +26,17 @@ struct Inner {
     own: Mutex<Own>,
 }
 
-/// A temporary file without a name: it disappears with the process, however that ends. It is sparse, with blocks and
-/// frames at their blocks' offsets, so that it takes no more of the disk than what was sent.
+/// A temporary file without a name: it disappears with the process, however that ends. Blocks and frames lie in it one
+/// after the other, so that it takes no more of the disk than what was sent, on a file system without holes too.
 #[derive(Debug)]
 struct Own {
     directory: PathBuf,
     /// Created when the first block or frame is kept.
     file: Option<Arc<File>>,
+    /// The length of the file.
+    end: u64,
+    /// Where blocks and frames lie in it, by block.
+    offsets: HashMap<u32, u64>,
     /// The digests of frames: the manifest's hashes cover only the uncompressed blocks.
     digests: HashMap<u32, Digest>,
 }
@@ -58,7 +62,7 @@ impl Spool {
     /// is created at once, so that a faulty directory is known before anything is sent.
     pub(crate) fn new(geometry: Geometry, again: Option<File>, directory: PathBuf) -> io::Result<Self> {
         let at_once = again.is_none();
-        let own = Own { directory, file: None, digests: HashMap::new() };
+        let own = Own { directory, file: None, end: 0, offsets: HashMap::new(), digests: HashMap::new() };
         let spool = Self(Arc::new(Inner { geometry, source: again, own: Mutex::new(own) }));
         if at_once {
             spool.own_file()?;
@@ -69,14 +73,14 @@ impl Spool {
     /// Keeps a block that travels as it is.
     pub(crate) fn keep(&self, block: BlockIndex, bytes: &[u8]) -> Result<(), SpoolError> {
         if self.0.source.is_none() {
-            self.own_file()?.write_all_at(bytes, self.0.geometry.offset(block))?;
+            self.append(block, bytes)?;
         }
         Ok(())
     }
 
     /// Keeps the frame of a block that travels compressed.
     pub(crate) fn keep_frame(&self, block: BlockIndex, frame: &[u8]) -> Result<(), SpoolError> {
-        self.own_file()?.write_all_at(frame, self.0.geometry.offset(block))?;
+        self.append(block, frame)?;
         self.own().digests.insert(block.0, digest(frame));
         Ok(())
     }
@@ -88,11 +92,14 @@ impl Spool {
         entry: &ManifestEntry,
         buffer: &mut [u8],
     ) -> Result<(), SpoolError> {
-        let (geometry, offset) = (self.0.geometry, self.0.geometry.offset(block));
+        let geometry = self.0.geometry;
         let framed = matches!(entry.encoding, Encoding::Zstd { .. });
         let read = match &self.0.source {
-            Some(source) if !framed => source.read_exact_at(buffer, offset),
-            _ => self.own_file()?.read_exact_at(buffer, offset),
+            Some(source) if !framed => source.read_exact_at(buffer, geometry.offset(block)),
+            _ => {
+                let offset = self.own().offsets.get(&block.0).copied().ok_or(SpoolError::Changed)?;
+                self.own_file()?.read_exact_at(buffer, offset)
+            }
         };
         read.map_err(|error| match error.kind() {
             io::ErrorKind::UnexpectedEof => SpoolError::Changed,
@@ -106,13 +113,25 @@ impl Spool {
         if right { Ok(()) } else { Err(SpoolError::Changed) }
     }
 
+    /// Writes what travels of a block to the end of the file.
+    fn append(&self, block: BlockIndex, bytes: &[u8]) -> io::Result<()> {
+        let file = self.own_file()?;
+        let offset = {
+            let mut own = self.own();
+            let offset = own.end;
+            own.end += bytes.len() as u64;
+            own.offsets.insert(block.0, offset);
+            offset
+        };
+        file.write_all_at(bytes, offset)
+    }
+
     fn own_file(&self) -> io::Result<Arc<File>> {
         let mut own = self.own();
         if let Some(file) = &own.file {
             return Ok(Arc::clone(file));
         }
         let file = tempfile::tempfile_in(&own.directory)?;
-        file.set_len(self.0.geometry.object_bytes())?;
         Ok(Arc::clone(own.file.insert(Arc::new(file))))
     }
 
@@ -152,6 +171,21 @@ mod tests {
             spool.read(BlockIndex(1), &framed, &mut buffer[..7]).expect("as it was kept");
             assert_eq!(&buffer[..7], b"a frame");
         }
+    }
+
+    #[test]
+    fn the_spool_is_no_longer_than_what_was_kept_wherever_its_blocks_lie_in_the_object() {
+        let directory = tempfile::tempdir().expect("temporary directory");
+        let spool = Spool::new(geometry(), None, directory.path().into()).expect("writable");
+        let second = vec![2; BLOCK];
+        spool.keep(BlockIndex(1), &second).expect("room");
+        spool.keep_frame(BlockIndex(0), b"a frame").expect("room");
+        let bytes = spool.own_file().expect("there").metadata().expect("open").len();
+        assert_eq!(bytes, (BLOCK + b"a frame".len()) as u64);
+        let stored = ManifestEntry { encoding: Encoding::Stored, hash: hash(1, &second) };
+        let mut buffer = vec![0; BLOCK];
+        spool.read(BlockIndex(1), &stored, &mut buffer).expect("as it was kept");
+        assert!(buffer == second);
     }
 
     #[test]

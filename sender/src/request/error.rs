@@ -14,6 +14,7 @@ use glancecast_proto::ids::NameError;
 use glancecast_proto::limits::HOSTS_MAX;
 
 use super::RekeyError;
+use super::host_list::HostListError;
 use crate::openstack::{CloudError, CloudErrorKind, SignatureError};
 use crate::pipeline::query::NetworkAway;
 use crate::pipeline::source::convert::ConvertError;
@@ -82,9 +83,20 @@ pub enum RequestError {
     #[error("hosts file {path}: {error}", path = path.display())]
     HostsFile { path: PathBuf, error: io::Error },
     #[error("hosts file {path} line {line}: {error}", path = path.display())]
-    HostsFileLine { path: PathBuf, line: usize, error: NameError },
+    HostsFileLine { path: PathBuf, line: usize, error: HostListError },
     #[error("hosts file {path}: there is no host in it", path = .0.display())]
     HostsFileEmpty(PathBuf),
+    #[error(transparent)]
+    HostList(#[from] HostListError),
+    #[error("the list of hosts has only hosts that are left out: name those that are meant too")]
+    NoHostNamed,
+    #[error(
+        "--exclude needs the hosts that are meant (--hosts, --hosts-file, --aggregate or --availability-zone): a push to everyone is \
+         written by each host of the group"
+    )]
+    ExcludeWhat,
+    #[error("every host that was chosen is excluded: nobody is left")]
+    AllExcluded,
     #[error("{0} hosts; at most {HOSTS_MAX} are possible in one push")]
     TooManyHosts(usize),
     #[error("{missing}, and Nova has no other host there: set another `host` in their nova.conf")]

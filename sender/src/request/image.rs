@@ -2,6 +2,8 @@
 
 use std::fmt;
 use std::fs::File;
+use std::io;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::str::FromStr;
@@ -18,7 +20,7 @@ use super::{Observer, Preparing, PushOptions, RequestError};
 use crate::openstack::{
     self, Cloud, CloudError, ContentCheck, DownloadOptions, ImageRecord, SignatureCheck, shown,
 };
-use crate::pipeline::source::convert::check_space;
+use crate::pipeline::source::convert::Room;
 use crate::pipeline::source::stream::{ChunkSender, StreamSource};
 use crate::pipeline::source::{FileSource, Source, SourceError};
 
@@ -71,6 +73,8 @@ pub(super) struct OpenImage {
     pub(super) image_id: Option<String>,
     pub(super) format: DiskFormat,
     pub(super) bytes: u64,
+    /// About how many bytes are neither holes nor zeros; `None` for what is sent as it arrives.
+    pub(super) data_bytes: Option<u64>,
     /// The algorithm of the hash in Glance's record that proves the bytes at their end.
     pub(super) verified_by: Option<String>,
     pub(super) source: Box<dyn Source>,
@@ -162,11 +166,17 @@ impl OpenImage {
         let image_id = Some(record.id);
         if let Some(facts) = facts {
             let (format, source) = (announced(claim, facts), Box::new(source));
-            return Ok(Self { name, image_id, format, bytes, verified_by, source, feed: Some(feed) });
+            let data_bytes = None;
+            let feed = Some(feed);
+            return Ok(Self { name, image_id, format, bytes, data_bytes, verified_by, source, feed });
         }
-        check_space(&spool, bytes, &inspector.options.spool)
-            .map_err(|error| RequestError::convert(&label, error))?;
-        let file = spooled(source, feed, spool, bytes, inspector.observer).await?;
+        let convert = |error| RequestError::convert(&label, error);
+        let room = Room::of(&spool, &inspector.options.spool).map_err(|error| convert(error.into()))?;
+        room.reserve(&spool, bytes).map_err(convert)?;
+        let file = match spooled(source, feed, spool, bytes, inspector.observer).await {
+            Err(SourceError::Read { error, .. }) if is_full(&error) => return Err(convert(room.full())),
+            file => file?,
+        };
         let facts = inspector.inspect(&file, &label, claim)?;
         let image = FileSource::over(file, label.clone());
         let image = image.map_err(|error| RequestError::Read { image: label, error })?;
@@ -176,8 +186,8 @@ impl OpenImage {
 
     /// Returns an image that is complete in a file.
     fn whole(name: ObjectName, image_id: Option<String>, source: FileSource, format: DiskFormat) -> Self {
-        let (bytes, source) = (source.bytes(), Box::new(source));
-        Self { name, image_id, format, bytes, verified_by: None, source, feed: None }
+        let (bytes, data_bytes, source) = (source.bytes(), Some(source.data_bytes()), Box::new(source));
+        Self { name, image_id, format, bytes, data_bytes, verified_by: None, source, feed: None }
     }
 }
 
@@ -273,7 +283,11 @@ async fn spooled(
             }
             let failed =
                 |error| SourceError::Read { name: "the local copy of the image (--spool)".into(), error };
-            file.write_all_at(&buffer[..got], offset).map_err(failed)?;
+            // Zeros stay the hole that the file is: an image may be longer than the disk that it passes.
+            let runs = data_runs(&buffer[..got]);
+            runs.into_iter()
+                .try_for_each(|run| file.write_all_at(&buffer[run.clone()], offset + run.start as u64))
+                .map_err(failed)?;
             offset += got as u64;
             observer(Preparing::Downloading { got: offset, of: bytes });
         }
@@ -281,6 +295,27 @@ async fn spooled(
     let ((), file) = tokio::join!(feed.run(), write);
     file.expect("writing does not panic")
 }
+
+/// Returns the ranges that are not whole pages of zeros.
+fn data_runs(bytes: &[u8]) -> Vec<Range<usize>> {
+    let mut runs: Vec<Range<usize>> = Vec::new();
+    for (page, start) in bytes.chunks(PAGE).zip((0..).step_by(PAGE)) {
+        if page == &[0; PAGE][..page.len()] {
+            continue;
+        }
+        match runs.last_mut() {
+            Some(run) if run.end == start => run.end += page.len(),
+            _ => runs.push(start..start + page.len()),
+        }
+    }
+    runs
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+const PAGE: usize = 4_096;
 
 const SPOOL_PIECE_BYTES: usize = 1 << 20;
 /// The maximum number of resumes of a download; if Glance breaks it more often, the operator should know.

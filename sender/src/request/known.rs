@@ -4,6 +4,7 @@ use std::env;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use glancecast_platform::cli;
 use glancecast_platform::clock::wall;
 use glancecast_platform::known_hosts::{self, Conflict, KnownHost, Note, Occasion};
 use glancecast_proto::known::{FirstUse, KnownHosts, UnknownHosts};
@@ -85,7 +86,7 @@ impl Remembered {
     /// Says it on standard error.
     pub(crate) fn tell(&self, told: Told) {
         if let Some(news) = self.news.as_ref().filter(|_| told == Told::Always) {
-            eprintln!("glancecast: {news}");
+            cli::tell(&format!("glancecast: {news}"));
         }
         for warning in &self.warnings {
             tracing::warn!("{warning}");

@@ -5,9 +5,11 @@
 //! request -> prepare: keys, interface, hosts, image -> start: threads -> finish: result
 //! ```
 
+pub(crate) mod alike;
 mod confirm;
 mod error;
 mod formats;
+mod host_list;
 mod image;
 mod known;
 mod prepare;
@@ -16,6 +18,7 @@ mod push_result;
 mod query;
 mod query_result;
 mod rekey;
+mod survey;
 mod targets;
 
 use std::net::UdpSocket;
@@ -36,6 +39,7 @@ pub use confirm::Confirmation;
 pub(crate) use confirm::EXISTING;
 pub use error::{ErrorKind, RequestError};
 pub use formats::{Conversion, FormatRules};
+pub use host_list::{HostList, HostListError};
 pub use image::{ImageId, ImageIdError};
 pub use known::KnownHostsOptions;
 pub(crate) use known::Told;

@@ -9,14 +9,16 @@ use glancecast_platform::transport::Downlink;
 use glancecast_platform::units::{Rate, RateChoice};
 use glancecast_platform::{random, sender_keys};
 use glancecast_proto::geometry::Geometry;
-use glancecast_proto::ids::SessionId;
+use glancecast_proto::ids::{HostName, SessionId};
 use glancecast_proto::limits::MTU_MAX;
-use glancecast_proto::sender::{Pace, SenderConfig, Verdict};
+use glancecast_proto::sender::{HostState, Pace, SenderConfig, Verdict};
 use glancecast_proto::sign::SigningKey;
 use glancecast_proto::wire::BaseName;
 
+use super::alike::Hints;
 use super::confirm::confirm;
 use super::image::{Feed, OpenImage};
+use super::survey::Group;
 use super::{
     Image, Network, Observer, PushOptions, PushRequest, PushResult, RequestError, ResolvedTargets, Signing,
     agreement,
@@ -102,6 +104,7 @@ impl PushRequest {
             header_bytes: destinations.frame_bytes(0),
             one_way: options.one_way,
             base,
+            data_bytes: image.data_bytes,
         };
         let plan = PushPlan {
             config: config.clone(),
@@ -147,7 +150,8 @@ impl PreparedPush {
 }
 
 impl PushRun {
-    /// Joins a push that has ended and returns its result. Makes Nova cache the image if the request asks for it.
+    /// Joins a push that has ended and returns its result. Makes Nova cache the image if the request asks for it. Asks
+    /// the group who is there if an expected host never answered.
     pub async fn finish(self) -> PushResult {
         let Self { plan, running } = self;
         let mut outcome = running.join();
@@ -158,7 +162,24 @@ impl PushRun {
             Some(id) if plan.confirm => Some(confirm(&plan.targets, id, &outcome.verdict).await),
             _ => None,
         };
-        PushResult { plan, outcome, confirmations }
+        let missing: Vec<HostName> = outcome
+            .rows
+            .iter()
+            .filter(|row| row.state == HostState::NeverAnswered)
+            .map(|row| row.name.clone())
+            .collect();
+        let group = Group {
+            network: &plan.network,
+            interface: &plan.interface,
+            key: &plan.config.key,
+            signer: plan.config.signer.as_ref(),
+            known: &plan.config.known,
+        };
+        let hints = match plan.config.one_way {
+            None => group.hints(&plan.config.expected, &missing).await,
+            Some(_) => Hints::new(), // nobody answers
+        };
+        PushResult { plan, outcome, confirmations, hints }
     }
 }
 

@@ -178,7 +178,7 @@ impl PushRequest {
 
 impl PushOptions {
     fn has_aggregates(&self) -> bool {
-        matches!(&self.targets, Targets::Nova { aggregates, .. } if !aggregates.is_empty())
+        matches!(self.targets.all(), Targets::Nova { aggregates, .. } if !aggregates.is_empty())
     }
 
     /// Whether the image has an id by which Nova can cache it.

@@ -3,6 +3,7 @@
 use glancecast_platform::cli;
 use glancecast_proto::sender::{Expected, HostState, Verdict};
 
+use super::alike::Hints;
 use super::{Confirmation, PushPlan};
 use crate::pipeline::push::Outcome;
 
@@ -14,6 +15,8 @@ pub struct PushResult {
     pub outcome: Outcome,
     /// The result of Nova's call for each aggregate; `None` if it was not requested.
     pub confirmations: Option<Vec<Confirmation>>,
+    /// Names under which missing hosts may be there.
+    pub(crate) hints: Hints,
 }
 
 impl PushResult {
@@ -42,12 +45,7 @@ impl PushResult {
             Verdict::Incomplete => {
                 let missing = self.plan.targets.left_out.missing();
                 let impossible = missing.map_or_else(String::new, |missing| format!("; {missing}"));
-                let holds = if self.done() <= 1 { "holds" } else { "hold" };
-                Some(format!(
-                    "{} {holds} a proven copy, and {} should{impossible}",
-                    hosts(self.done()),
-                    self.wanted()
-                ))
+                Some(format!("{}{impossible}", held(self.done(), self.wanted())))
             }
         }
     }
@@ -67,6 +65,12 @@ impl PushResult {
     }
 }
 
+/// Returns in words how many hosts hold a copy of those that should.
+fn held(done: usize, wanted: usize) -> String {
+    let holds = if done <= 1 { "holds" } else { "hold" };
+    format!("{} {holds} a proven copy, and {wanted} should", hosts(done))
+}
+
 /// Returns a number of hosts in words.
 fn hosts(count: usize) -> String {
     match count {
@@ -79,3 +83,15 @@ fn hosts(count: usize) -> String {
 /// The reason when no host was heard.
 pub(super) const NOBODY: &str =
     "no host answered: is glancecastd running on this network, with this group and this key?";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_host_holds_and_several_hold() {
+        assert_eq!(held(0, 3), "no host holds a proven copy, and 3 should");
+        assert_eq!(held(1, 3), "1 host holds a proven copy, and 3 should");
+        assert_eq!(held(2, 3), "2 hosts hold a proven copy, and 3 should");
+    }
+}

@@ -5,11 +5,12 @@ use std::time::Duration;
 use glancecast_platform::clock::wall;
 use glancecast_platform::interface::Interface;
 use glancecast_platform::random;
-use glancecast_proto::ids::{ObjectName, SessionId};
+use glancecast_proto::ids::{HostName, ObjectName, SessionId};
 use glancecast_proto::limits::{CONTROL_MAX, CONTROL_SMALL};
-use glancecast_proto::query::QuerierConfig;
+use glancecast_proto::query::{QuerierConfig, Standing};
 use glancecast_proto::wire::{Query, Sought, is_image_id};
 
+use super::survey::Group;
 use super::{
     KeySource, KnownHostsOptions, LeftOut, Network, QueryResult, RequestError, Signing, Targets, agreement,
 };
@@ -60,6 +61,8 @@ pub struct QueryPlan {
     pub interface: Interface,
     /// Chosen hosts that are not waited for.
     pub left_out: LeftOut,
+    /// What the operator should know about the chosen hosts.
+    pub(crate) notice: Option<String>,
 }
 
 /// A running query.
@@ -84,6 +87,7 @@ impl QueryRequest {
             false => None,
         };
         let targets = self.targets.resolve(cloud.as_ref()).await?;
+        let notice = targets.notice();
         let query = self.kind.query(cloud.as_ref()).await?;
         let interface = self.network.again(&interface).await?;
         let answer_bytes_max = answer_bytes_max(self.network.destinations.ip_header(), interface.mtu);
@@ -105,18 +109,33 @@ impl QueryRequest {
         let running = query::start(config.clone(), downlink, self.network.interface.clone())
             .map_err(RequestError::Start)?;
         let (network, left_out) = (self.network.clone(), targets.left_out);
-        Ok(QueryRun { plan: QueryPlan { config, network, interface, left_out }, running })
+        Ok(QueryRun { plan: QueryPlan { config, network, interface, left_out, notice }, running })
     }
 }
 
 impl QueryRun {
-    /// Joins a query that has ended, and judges its answers.
+    /// Joins a query that has ended, and judges its answers. Asks the group who is there if an expected host never
+    /// answered.
     ///
     /// # Errors
     /// When the query's socket failed, so that it could not be sent.
-    pub fn finish(self) -> Result<QueryResult, RequestError> {
-        let answers = self.running.join()?;
-        Ok(QueryResult::new(self.plan, answers))
+    pub async fn finish(self) -> Result<QueryResult, RequestError> {
+        let (plan, answers) = (self.plan, self.running.join()?);
+        let missing: Vec<HostName> = answers
+            .rows
+            .iter()
+            .filter(|row| row.expected && row.standing == Standing::NeverAnswered)
+            .map(|row| row.name.clone())
+            .collect();
+        let group = Group {
+            network: &plan.network,
+            interface: &plan.interface,
+            key: &plan.config.key,
+            signer: plan.config.signer.as_ref(),
+            known: &plan.config.known,
+        };
+        let hints = group.hints(&plan.config.expected, &missing).await;
+        Ok(QueryResult::new(plan, answers, hints))
     }
 }
 
@@ -211,7 +230,7 @@ mod tests {
         let result = runtime.block_on(async {
             let mut query = request.start().await.expect("loopback");
             query.running.ended().await;
-            query.finish().expect("loopback takes datagrams")
+            query.finish().await.expect("loopback takes datagrams")
         });
         assert!(result.reason.as_ref().is_some_and(|text| text.contains("no host answered")));
         assert_eq!((result.exit_code(), result.answers.rows.len()), (3, 0));

@@ -6,6 +6,7 @@ use glancecast_proto::sender::Expected;
 use glancecast_proto::wire::{Finding, Held, Query};
 
 use super::QueryPlan;
+use super::alike::Hints;
 use super::push_result::NOBODY;
 use crate::pipeline::query::Answers;
 
@@ -17,6 +18,8 @@ pub struct QueryResult {
     pub answers: Answers,
     /// Why the result is not as it should be, for people.
     pub reason: Option<String>,
+    /// Names under which missing hosts may be there.
+    pub(crate) hints: Hints,
 }
 
 /// The verdict on one copy of an image, or on a host without one.
@@ -81,14 +84,14 @@ impl CopyVerdict {
 }
 
 impl QueryResult {
-    pub(super) fn new(plan: QueryPlan, answers: Answers) -> Self {
+    pub(super) fn new(plan: QueryPlan, answers: Answers, hints: Hints) -> Self {
         let config = &plan.config;
         let unsigned = (config.signer.is_none() && answers.rows.iter().all(|row| row.about.is_none()))
             .then(|| UNSIGNED.to_owned());
         let reasons =
             [reason(&config.query, &config.expected, &answers.rows), unsigned, plan.left_out.missing()];
         let reason = joined(&reasons.into_iter().flatten().collect::<Vec<_>>());
-        Self { plan, answers, reason }
+        Self { plan, answers, reason, hints }
     }
 
     /// Returns the exit code.

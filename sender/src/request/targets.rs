@@ -9,7 +9,8 @@ use glancecast_proto::ids::HostName;
 use glancecast_proto::limits::HOSTS_MAX;
 use glancecast_proto::sender::Expected;
 
-use super::RequestError;
+use super::host_list::{HostList, HostListError};
+use super::{RequestError, alike};
 use crate::openstack::{Choice, Cloud, Nova};
 
 /// The expected hosts.
@@ -29,40 +30,89 @@ pub enum Targets {
         /// Names of availability zones.
         zones: Vec<String>,
     },
+    /// Those of named hosts or of Nova's that are not among these.
+    Except {
+        /// The hosts to choose from.
+        of: Box<Targets>,
+        /// The hosts that are left out.
+        except: BTreeSet<HostName>,
+    },
 }
 
 impl Targets {
-    /// Reads the hosts from a file: one name per line, `#` starts a comment.
+    /// Leaves hosts out. An empty set changes nothing.
+    ///
+    /// # Errors
+    /// [`RequestError::ExcludeWhat`] if the hosts are not named, neither here nor in Nova: a push to everyone, or to a
+    /// number of hosts, is written by each host of the group.
+    pub fn except(self, except: BTreeSet<HostName>) -> Result<Self, RequestError> {
+        match self {
+            all if except.is_empty() => Ok(all),
+            Self::Anyone | Self::Count(_) => Err(RequestError::ExcludeWhat),
+            of => Ok(Self::Except { of: Box::new(of), except }),
+        }
+    }
+
+    /// Returns the hosts without those that are left out.
+    pub(super) fn all(&self) -> &Self {
+        match self {
+            Self::Except { of, .. } => of.all(),
+            all => all,
+        }
+    }
+
+    /// Returns the hosts of a list; those after a `!` are left out.
+    ///
+    /// # Errors
+    /// [`RequestError::NoHostNamed`] if it only leaves hosts out.
+    pub fn of_list(list: HostList) -> Result<Self, RequestError> {
+        if list.hosts.is_empty() {
+            return Err(RequestError::NoHostNamed);
+        }
+        Self::Named(list.hosts).except(list.except)
+    }
+
+    /// Reads the hosts from a file: a name or a folded range of names per line, with a `!` before those that are left
+    /// out; `#` starts a comment.
     ///
     /// # Errors
     /// The file cannot be read, a line is not a name, or there is no name.
     pub fn from_file(path: &Path) -> Result<Self, RequestError> {
         let text = fs::read_to_string(path)
             .map_err(|error| RequestError::HostsFile { path: path.to_owned(), error })?;
-        let mut names = BTreeSet::new();
+        let mut hosts = HostList::default();
         for (i, line) in text.lines().enumerate() {
             let name = line.split('#').next().unwrap_or("").trim();
             if !name.is_empty() {
-                names.insert(HostName::new(name).map_err(|error| RequestError::HostsFileLine {
+                let added = name.parse::<HostList>().and_then(|line| hosts.add(line));
+                let at = |error: HostListError| RequestError::HostsFileLine {
                     path: path.to_owned(),
                     line: i + 1,
                     error,
-                })?);
+                };
+                added.map_err(at)?;
             }
         }
-        if names.is_empty() {
+        if hosts.hosts.is_empty() {
             return Err(RequestError::HostsFileEmpty(path.to_owned()));
         }
-        Ok(Self::Named(names))
+        Self::of_list(hosts)
     }
 
     /// Whether Nova has to be asked for the hosts.
     pub(super) fn asks_nova(&self) -> bool {
-        matches!(self, Self::Nova { .. })
+        matches!(self.all(), Self::Nova { .. })
     }
 
     /// Determines the hosts. `cloud` is required for [`Targets::Nova`].
     pub(super) async fn resolve(&self, cloud: Option<&Cloud>) -> Result<ResolvedTargets, RequestError> {
+        match self {
+            Self::Except { of, except } => Box::pin(of.resolve(cloud)).await?.without(except),
+            all => all.resolve_all(cloud).await,
+        }
+    }
+
+    async fn resolve_all(&self, cloud: Option<&Cloud>) -> Result<ResolvedTargets, RequestError> {
         let found = |expected| ResolvedTargets { expected, ..ResolvedTargets::default() };
         match (self, cloud) {
             (Self::Nova { aggregates, zones }, Some(cloud)) => {
@@ -75,6 +125,7 @@ impl Targets {
             (Self::Named(names), _) => Ok(found(named(names.clone())?)),
             (Self::Count(count), _) => Ok(found(Expected::Count(*count))),
             (Self::Anyone, _) => Ok(found(Expected::Anyone)),
+            (Self::Except { .. }, _) => unreachable!("what is left out is taken away first"),
         }
     }
 }
@@ -97,11 +148,49 @@ impl Default for ResolvedTargets {
     }
 }
 
+impl ResolvedTargets {
+    /// Takes hosts away. Those that were not among them are named in a notice, as they may be misspelt.
+    fn without(mut self, except: &BTreeSet<HostName>) -> Result<Self, RequestError> {
+        let Expected::Named(names) = &mut self.expected else { return Err(RequestError::ExcludeWhat) };
+        for host in except {
+            let is_chosen = names.remove(host);
+            let left_out = &mut self.left_out;
+            let in_nova = left_out.unused.contains_key(host.as_str());
+            if is_chosen {
+                left_out.unused.insert(host.to_string(), EXCLUDED.to_owned());
+            } else if !in_nova {
+                left_out.not_chosen.insert(host.clone());
+            }
+        }
+        if names.is_empty() {
+            return Err(RequestError::AllExcluded);
+        }
+        Ok(self)
+    }
+
+    /// Returns a notice about excluded hosts that were not chosen in the first place; `None` if there are none.
+    pub(crate) fn notice(&self) -> Option<String> {
+        let Expected::Named(names) = &self.expected else { return None };
+        let not_chosen = &self.left_out.not_chosen;
+        let first: Vec<&str> = not_chosen.iter().take(NAMED_MAX).map(HostName::as_str).collect();
+        let (_, more) = (first.first()?, not_chosen.len() - first.len());
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let hints = alike::hints(not_chosen.iter(), names.iter());
+        let hint = hints.iter().next().map_or_else(String::new, |(name, hint)| {
+            let meant = hint.names.first().map_or("", HostName::as_str);
+            format!(": {meant} is among them; is it meant by {name}?")
+        });
+        Some(format!("{}{more} excluded, and not among the chosen hosts{hint}", first.join(", ")))
+    }
+}
+
 /// Hosts of the chosen aggregates and zones that are not waited for, by Nova's names, each with the reason.
 #[derive(Clone, Debug, Default)]
 pub struct LeftOut {
-    /// Nova itself does not use them now: they do not count.
+    /// Nova itself does not use them now, or they were excluded: they do not count.
     pub unused: BTreeMap<String, String>,
+    /// Excluded hosts that were not chosen in the first place.
+    pub not_chosen: BTreeSet<HostName>,
     /// No receiver can have their name, so they never hold a copy: the push or query is never complete.
     pub unnameable: BTreeMap<String, String>,
 }
@@ -152,6 +241,9 @@ fn named(names: BTreeSet<HostName>) -> Result<Expected, RequestError> {
     }
 }
 
+/// Why a host is left out that was excluded by its name.
+const EXCLUDED: &str = "excluded";
+
 /// The maximum number of names in a line.
 const NAMED_MAX: usize = 5;
 
@@ -191,6 +283,30 @@ mod tests {
     }
 
     #[test]
+    fn an_excluded_host_is_left_out_and_named_and_a_misspelt_one_is_told() {
+        let hosts = |text: &str| text.parse::<HostList>().expect("hosts");
+        let of = |all: &str, except: &str| {
+            let targets = Targets::of_list(hosts(all)).and_then(|all| all.except(hosts(except).hosts));
+            let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+            targets.and_then(|targets| runtime.block_on(targets.resolve(None)))
+        };
+        let resolved = of("c[1-4],!c4", "c2,c9,c1.example").expect("two are left");
+        assert_eq!(resolved.expected, Expected::Named(hosts("c1,c3").hosts));
+        assert_eq!(resolved.left_out.all().collect::<Vec<_>>(), [("c2", EXCLUDED), ("c4", EXCLUDED)]);
+        let notice = resolved.notice().expect("two that are not there");
+        assert!(
+            notice.contains("c1.example, c9 excluded") && notice.contains("c1 is among them"),
+            "{notice}"
+        );
+        assert!(of("c1,c2", "c2").expect("one").notice().is_none());
+        assert!(matches!(of("c1", "c1").map(drop), Err(RequestError::AllExcluded)));
+        for all in [Targets::Anyone, Targets::Count(3)] {
+            assert!(matches!(all.except(hosts("c1").hosts), Err(RequestError::ExcludeWhat)));
+        }
+        assert!(matches!(Targets::of_list(hosts("!c1")), Err(RequestError::NoHostNamed)));
+    }
+
+    #[test]
     fn a_hosts_file_has_a_name_a_line_and_mistakes_are_named_with_their_line() {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let path = directory.path().join("nodes.txt");
@@ -199,7 +315,12 @@ mod tests {
             Targets::from_file(&path).map_err(|error| error.to_string())
         };
         let names = ["c1", "c2"].map(|name| HostName::new(name).expect("a name"));
-        assert_eq!(read("c2 # rack 1\n\n# none\n c1\nc1\n"), Ok(Targets::Named(names.into())));
+        assert_eq!(read("c2 # rack 1\n\n# none\n c1\nc1\n"), Ok(Targets::Named(names.clone().into())));
+        assert_eq!(read("c[1-2]\n"), Ok(Targets::Named(names.into())));
+        let without = read("c[1-3]\n!c2 # in repair\n! c3\n").expect("hosts");
+        assert!(matches!(&without, Targets::Except { except, .. } if except.len() == 2), "{without:?}");
+        assert!(read("c1\nc[3-1]\n").expect_err("no range").contains("nodes.txt line 2: "));
+        assert!(read("!c1\n").expect_err("no host").ends_with("there is no host in it"));
         assert!(read("c1\nc 2\n").expect_err("no name").contains("nodes.txt line 2: "));
         assert!(read("# c1\n").expect_err("no host").ends_with("there is no host in it"));
     }

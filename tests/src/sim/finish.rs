@@ -221,6 +221,7 @@ impl Push {
             signer: None,
             known: KnownHosts::default(),
             agreement: overhear::sender_agreement(),
+            data_bytes: None,
         };
         let frame = geometry.datagram_bytes() as u64 + HEADER_BYTES;
         let batch = Duration::from_nanos(BATCH_DATAGRAMS * frame * 8 * 1_000_000_000 / rate);

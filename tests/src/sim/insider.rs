@@ -322,6 +322,7 @@ impl Insider {
             agreement: self.agreement.public(),
             one_way: self.dice.chance(0.1),
             base: None,
+            data_bytes: None,
         };
         let key = GroupKey::new(KEY);
         let (sequence, is_signed, mut bytes) = (self.next(), self.dice.chance(0.5), Vec::new());

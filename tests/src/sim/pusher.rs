@@ -292,6 +292,7 @@ pub(crate) fn config(
         header_bytes: HEADER_BYTES,
         one_way: plan.one_way,
         base: plan.with_base.then(|| BaseName::new("older").expect("plain")),
+        data_bytes: None,
     }
 }
 

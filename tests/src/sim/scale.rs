@@ -214,6 +214,7 @@ impl Crowd {
             signer: None,
             known: KnownHosts::default(),
             agreement: overhear::sender_agreement(),
+            data_bytes: None,
         };
         let member = |number: u32| Member {
             machine: Receiver::new(ReceiverConfig {

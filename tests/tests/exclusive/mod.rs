@@ -5,6 +5,7 @@ mod fewer_bytes;
 mod host_network;
 mod hostile;
 mod ipv6;
+mod macvlan;
 mod marking;
 mod mtu;
 mod network;

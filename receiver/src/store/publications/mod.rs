@@ -9,7 +9,6 @@ use std::io::{self, Read};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use glancecast_proto::integrity::Root;
-use glancecast_proto::limits::OBJECT_NAME_MAX;
 use glancecast_proto::time::WallClock;
 use glancecast_proto::wire::Announce;
 
@@ -17,7 +16,7 @@ use super::anchor::Anchor;
 use super::disk::{Disk, Entry};
 use super::error::StoreError;
 use super::file_id::{FileId, Since};
-use super::name::{NAME_MAX, Name};
+use super::name::Name;
 use dir::LogDir;
 #[cfg(any(test, fuzzing))]
 pub(crate) use record::fuzzed;
@@ -41,8 +40,11 @@ impl PublicationLog {
         let mut records = BTreeMap::new();
         for name in directory.list() {
             match name.as_str().rsplit_once('.') {
-                Some((file, KIND)) => match read(&directory, &name) {
-                    Ok(record) => drop(records.insert(file.to_owned(), record)),
+                Some((stem, KIND)) => match read(&directory, &name) {
+                    Ok(record) => {
+                        let file = record.file.clone().unwrap_or_else(|| stem.to_owned());
+                        records.insert(file, record);
+                    }
                     Err(error) => set_aside(&directory, &name, &error),
                 },
                 Some((_, UNFINISHED)) => directory.remove(&name),
@@ -143,9 +145,13 @@ impl PublicationLog {
     }
 
     fn write(&self, file: &str, record: &Record) -> io::Result<()> {
-        let text = toml::to_string(record).map_err(io::Error::other)?;
-        let unfinished = Name::new(format!("{file}.{}.{UNFINISHED}", std::process::id()))?;
-        self.directory.replace(&name_of(file)?, &unfinished, text.as_bytes())
+        let name = name_of(file)?;
+        let is_short =
+            name.as_str().strip_suffix(KIND).is_some_and(|stem| stem.strip_suffix('.') == Some(file));
+        let record = Record { file: (!is_short).then(|| file.to_owned()), ..record.clone() };
+        let text = toml::to_string(&record).map_err(io::Error::other)?;
+        let unfinished = Name::new(format!("{}.{}.{UNFINISHED}", name.short(), std::process::id()))?;
+        self.directory.replace(&name, &unfinished, text.as_bytes())
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Record>> {
@@ -153,8 +159,10 @@ impl PublicationLog {
     }
 }
 
+/// Returns the name of the record of a file. That of a long name has its hash, and the record has the name itself.
 fn name_of(file: &str) -> io::Result<Name> {
-    Name::new(format!("{file}.{KIND}"))
+    let stem = if file.len() <= STEM_MAX { file.to_owned() } else { Name::new(file)?.short() };
+    Name::new(format!("{stem}.{KIND}"))
 }
 
 fn read(directory: &LogDir, name: &Name) -> Result<Record, RecordError> {
@@ -176,9 +184,8 @@ fn set_aside(directory: &LogDir, name: &Name, error: &RecordError) {
 const KIND: &str = "toml";
 const UNFINISHED: &str = "new";
 const DAMAGED: &str = ".damaged";
-/// The longest object name fits both file names: with a process id of ten digits, and set aside.
-const _: () = assert!(OBJECT_NAME_MAX + 1 + 10 + 1 + UNFINISHED.len() <= NAME_MAX);
-const _: () = assert!(OBJECT_NAME_MAX + 1 + KIND.len() + DAMAGED.len() <= NAME_MAX);
+/// Longest name of a file that its record is named after: some file systems have shorter names than Linux.
+const STEM_MAX: usize = 64;
 
 /// A record has a few hundred bytes; a longer file is not one.
 const RECORD_BYTES_MAX: u64 = 64 << 10;
@@ -204,6 +211,28 @@ mod tests {
         assert_eq!((before[0].root, before[0].proven), (ROOT, WallClock(1_000)));
         assert_eq!(store.again().list(2_000), before);
         assert_eq!(store.again().list(11_000)[0].pinned, Pinned::No);
+    }
+
+    #[test]
+    fn a_record_of_any_name_is_known_after_a_restart_under_a_short_one() {
+        for name in ["n".repeat(200), "ü".repeat(100), "n".repeat(65), "n.toml.damaged".to_owned()] {
+            let store = Store::new();
+            fs::rename(store.image(), store.path().join(&name)).expect("a name");
+            let id = FileId::of(&fs::metadata(store.path().join(&name)).expect("there"));
+            store.log.note(&name, id, &announce(&name), ROOT, WallClock(1_000));
+            let again = store.again();
+            let held = again.list(2_000);
+            assert_eq!((held.len(), held[0].file.as_str()), (1, name.as_str()));
+            let records = || fs::read_dir(store.path().join(DIRECTORY)).expect("there").flatten();
+            assert!(
+                records().all(|record| record.file_name().len() <= 80),
+                "{:?}",
+                records().collect::<Vec<_>>()
+            );
+            fs::remove_file(store.path().join(&name)).expect("there");
+            assert_eq!(again.list(2_000), []);
+            assert_eq!(records().count(), 0, "no record stays");
+        }
     }
 
     #[test]

@@ -69,6 +69,9 @@ impl Pinned {
 /// The contents of a record's file; times are in milliseconds since 1970.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Record {
+    /// The file, if its name is too long to name the record after it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) file: Option<String>,
     pub(super) name: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) image_id: Option<String>,
@@ -131,6 +134,7 @@ impl Record {
     /// Returns the record of a file that was just proven to be what was announced.
     pub(super) fn new(id: FileId, announce: &Announce, root: Root, now: WallClock, pinned: Pinned) -> Self {
         let mut record = Self {
+            file: None,
             name: announce.name.to_string(),
             image_id: announce.image_id.clone(),
             bytes: announce.geometry.object_bytes(),

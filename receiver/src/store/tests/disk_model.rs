@@ -25,13 +25,33 @@ struct State {
     files: Vec<Inode>,
     names: BTreeMap<Name, usize>,
     durable_names: BTreeMap<Name, usize>,
+    /// Renamings since the names were durable: a file system does both halves of one, or none (rename(2)).
+    renamed: Vec<(Name, Name)>,
     /// Number of operations so far that change or sync something.
     operations: u64,
     power_until: u64,
     fault: Option<Fault>,
     handles: u64,
     room: Room,
+    lacking: Lacking,
     dice: Dice,
+}
+
+/// What a file system cannot do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::store) enum Lacking {
+    Nothing,
+    /// As FAT.
+    Links,
+    /// As FUSE file systems that know no flags of a renaming.
+    LinksAndRename,
+    /// As FAT: parts that are not written take room.
+    Holes,
+    /// As NFS without its lock service.
+    Locks,
+    Modes,
+    /// As SMB.
+    DirectorySync,
 }
 
 /// A fault of the disk.
@@ -90,13 +110,31 @@ impl Model {
             files: Vec::new(),
             names: BTreeMap::new(),
             durable_names: BTreeMap::new(),
+            renamed: Vec::new(),
             operations: 0,
             power_until: u64::MAX,
             fault: None,
             handles: 0,
             room: Room { free: 1 << 40, total: 1 << 41 },
+            lacking: Lacking::Nothing,
             dice: Dice::new(seed),
         })))
+    }
+
+    /// Returns a disk whose file system cannot do something.
+    pub(in crate::store) fn lacking(lacking: Lacking) -> Self {
+        Self::seeded(0, lacking)
+    }
+
+    pub(in crate::store) fn seeded(seed: u64, lacking: Lacking) -> Self {
+        let model = Self::new(seed);
+        model.state().lacking = lacking;
+        model
+    }
+
+    /// Returns the number of operations so far.
+    pub(in crate::store) fn operations(&self) -> u64 {
+        self.state().operations
     }
 
     /// Makes every operation from this one on fail, as without power.
@@ -116,22 +154,29 @@ impl Model {
     /// Returns the disk after a power cut: how much of the unsynced data is there depends on the dice.
     pub(in crate::store) fn after_power_cut(&self) -> Self {
         let mut state = self.state();
-        let State { files, names, durable_names, dice, .. } = &mut *state;
+        let State { files, names, durable_names, renamed, dice, lacking, .. } = &mut *state;
+        let lacking = *lacking;
         let files = files.iter().map(|file| file.after_power_cut(dice)).collect();
         let all: BTreeSet<&Name> = names.keys().chain(durable_names.keys()).collect();
+        let mut is_old: BTreeMap<&Name, bool> = all.iter().map(|name| (*name, dice.below(2) == 0)).collect();
+        for (from, to) in &*renamed {
+            if let Some(&both) = is_old.get(to) {
+                is_old.insert(from, both);
+            }
+        }
         let survives = |name: &&Name| {
-            let from = if dice.below(2) == 0 { &*durable_names } else { &*names };
+            let from = if is_old[name] { &*durable_names } else { &*names };
             Some(((*name).clone(), *from.get(*name)?))
         };
         let names: BTreeMap<Name, usize> = all.iter().filter_map(survives).collect();
-        Self::restarted(files, names, dice.clone())
+        Self::restarted(files, names, dice.clone(), lacking)
     }
 
     /// Returns the disk after the process was killed: all that it has done is there.
     pub(in crate::store) fn after_kill(&self) -> Self {
         let state = self.state();
         let files = state.files.iter().map(|file| Inode { locked_by: None, ..file.clone() }).collect();
-        Self::restarted(files, state.names.clone(), state.dice.clone())
+        Self::restarted(files, state.names.clone(), state.dice.clone(), state.lacking)
     }
 
     /// Returns the contents of a file, if it exists.
@@ -144,8 +189,8 @@ impl Model {
         self.state().names.keys().map(Name::to_string).collect()
     }
 
-    fn restarted(files: Vec<Inode>, names: BTreeMap<Name, usize>, dice: Dice) -> Self {
-        let model = Self::new(0);
+    fn restarted(files: Vec<Inode>, names: BTreeMap<Name, usize>, dice: Dice, lacking: Lacking) -> Self {
+        let model = Self::lacking(lacking);
         let mut state = model.state();
         (state.files, state.names, state.durable_names, state.dice) = (files, names.clone(), names, dice);
         drop(state);
@@ -178,10 +223,18 @@ impl State {
             is_file: true,
             id: FileId { device: 1, inode: inode as u64, since: Since::Birth(Nanos(0)) },
             bytes: self.files[inode].bytes.len() as u64,
-            allocated: self.files[inode].pages.len() as u64 * PAGE,
+            allocated: match self.lacking {
+                Lacking::Holes => self.files[inode].bytes.len() as u64,
+                _ => self.files[inode].pages.len() as u64 * PAGE,
+            },
             names: self.names.values().filter(|&&of| of == inode).count() as u64,
             changed: SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 40),
         }
+    }
+
+    /// Fails if the file system cannot do this.
+    fn can(&self, lacking: &[Lacking]) -> io::Result<()> {
+        if lacking.contains(&self.lacking) { Err(io::ErrorKind::Unsupported.into()) } else { Ok(()) }
     }
 
     /// Whether the current operation is to fail.
@@ -223,6 +276,20 @@ impl Disk for Model {
         Ok(state.entry(*state.names.get(name).ok_or(io::ErrorKind::NotFound)?))
     }
 
+    fn rename_new(&self, from: &Name, to: &Name) -> io::Result<()> {
+        self.operate(|state| {
+            state.check()?;
+            state.can(&[Lacking::LinksAndRename])?;
+            if state.names.contains_key(to) {
+                return Err(io::ErrorKind::AlreadyExists.into());
+            }
+            let inode = state.names.remove(from).ok_or(io::ErrorKind::NotFound)?;
+            state.renamed.push((from.clone(), to.clone()));
+            state.names.insert(to.clone(), inode);
+            Ok(())
+        })
+    }
+
     /// Fails only without power: a full disk removes names.
     fn remove(&self, name: &Name) -> io::Result<()> {
         self.operate(|state| match state.names.remove(name) {
@@ -234,7 +301,9 @@ impl Disk for Model {
     fn sync(&self) -> io::Result<()> {
         self.operate(|state| {
             state.check()?;
+            state.can(&[Lacking::DirectorySync])?;
             state.durable_names = state.names.clone();
+            state.renamed.clear();
             Ok(())
         })
     }
@@ -272,6 +341,7 @@ impl DiskFile for Handle {
     fn link(&self, name: &Name) -> io::Result<()> {
         self.disk.operate(|state| {
             state.check()?;
+            state.can(&[Lacking::Links, Lacking::LinksAndRename])?;
             if state.names.contains_key(name) {
                 return Err(io::ErrorKind::AlreadyExists.into());
             }
@@ -288,6 +358,7 @@ impl DiskFile for Handle {
     }
 
     fn try_lock(&self) -> io::Result<bool> {
+        self.disk.state().can(&[Lacking::Locks])?;
         Ok(self.with(|inode| *inode.locked_by.get_or_insert(self.id) == self.id))
     }
 
@@ -338,7 +409,7 @@ impl DiskFile for Handle {
     }
 
     fn set_mode(&self, _: u32) -> io::Result<()> {
-        Ok(())
+        self.disk.state().can(&[Lacking::Modes])
     }
 
     fn with_file(&self, _: &mut dyn FnMut(&File) -> io::Result<()>) -> io::Result<()> {

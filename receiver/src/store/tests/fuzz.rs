@@ -281,6 +281,10 @@ impl Disk for Shelf {
         Err(io::ErrorKind::Unsupported.into())
     }
 
+    fn rename_new(&self, _: &Name, _: &Name) -> io::Result<()> {
+        unreachable!("nothing is published")
+    }
+
     fn remove(&self, name: &Name) -> io::Result<()> {
         assert!([&self.names.file, &self.names.journal].contains(&name));
         self.removed.fetch_add(1, Ordering::Relaxed);

@@ -1,14 +1,14 @@
 //! Options that several commands share.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use glancecast_platform::multicast::Group;
 use glancecast_platform::transport::{Marking, Offload};
-use glancecast_proto::ids::HostName;
 use glancecast_proto::known::UnknownHosts;
 use glancecast_proto::limits::HOSTS_MAX;
 
-use crate::request::{self, KeySource, KnownHostsOptions, RequestError, Signing, Targets};
+use crate::request::{self, HostList, KeySource, KnownHostsOptions, RequestError, Signing, Targets};
 
 /// The hosts that are meant.
 #[derive(Debug, clap::Args)]
@@ -17,10 +17,11 @@ pub(crate) struct Hosts {
     /// All hosts of the group; none has to answer
     #[arg(long, group = "expected")]
     everyone: bool,
-    /// Names of the hosts, separated by commas. Others neither write nor answer, here and with the next three options
-    #[arg(long, value_name = "A,B", value_delimiter = ',', value_parser = HostName::new, group = "expected")]
-    hosts: Vec<HostName>,
-    /// File with the names of the hosts: one a line, # starts a comment
+    /// Names of the hosts, separated by commas; ranges as in compute-[1-40,44] or compute-[001-040]. Others neither write
+    /// nor answer, here and with the next three options
+    #[arg(long, value_name = "A,B", value_parser = HostList::from_str, group = "expected")]
+    hosts: Vec<HostList>,
+    /// File with the names of the hosts: a name or a range a line, ! before what is left out, # starts a comment
     #[arg(long, value_name = "FILE", group = "expected")]
     hosts_file: Option<PathBuf>,
     /// All hosts of the group, of which so many have to answer
@@ -35,21 +36,36 @@ pub(crate) struct Hosts {
     /// The same for an availability zone of Nova; with --aggregate: the hosts of both
     #[arg(long, value_name = "NAME", conflicts_with = "expected")]
     availability_zone: Vec<String>,
+    /// Hosts that are left out of those, separated by commas; ranges as above
+    #[arg(long, value_name = "A,B", value_parser = HostList::from_str)]
+    exclude: Vec<HostList>,
 }
 
 impl Hosts {
     /// Reads the hosts file, if there is one.
     pub(super) fn targets(self) -> Result<Targets, RequestError> {
-        let Self { everyone: _, hosts, hosts_file, expect, aggregate: aggregates, availability_zone: zones } =
-            self;
-        match (hosts_file, expect) {
+        let Self { everyone: _, hosts, hosts_file, expect, exclude, .. } = self;
+        let (aggregates, zones) = (self.aggregate, self.availability_zone);
+        let except = joined(exclude)?;
+        let all = match (hosts_file, expect) {
             (Some(path), _) => Targets::from_file(&path),
             (None, Some(count)) => Ok(Targets::Count(count)),
-            _ if !hosts.is_empty() => Ok(Targets::Named(hosts.into_iter().collect())),
+            _ if !hosts.is_empty() => Targets::of_list(joined(hosts)?),
             _ if aggregates.is_empty() && zones.is_empty() => Ok(Targets::Anyone),
             _ => Ok(Targets::Nova { aggregates, zones }),
-        }
+        };
+        // A host after a ! is left out of what is excluded.
+        all?.except(except.names().into_iter().collect())
     }
+}
+
+/// Returns all hosts of an option that was given several times.
+pub(crate) fn joined(lists: Vec<HostList>) -> Result<HostList, RequestError> {
+    let mut all = HostList::default();
+    for list in lists {
+        all.add(list)?;
+    }
+    Ok(all)
 }
 
 /// The network that a push or a query goes out to.

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
+pub(crate) use common::joined;
 use common::{Cloud, Output};
 pub(crate) use query::{HostsArgs, ImageQueryArgs, QueryArgs};
 pub(crate) use rekey::RekeyArgs;
@@ -171,6 +172,8 @@ mod tests {
         for good in [
             "send ubuntu",
             "send --file /x --hosts a,b",
+            "send --file /x --hosts compute-[1-40,44],!compute-7 --exclude compute-[8-9] --exclude compute-44",
+            "unpin ubuntu --aggregate gpu --exclude ironic-[0-3]",
             "send ubuntu --rate auto:5gbit",
             "send ubuntu --aggregate a --aggregate b --availability-zone z",
             "send --file /x --aggregate gpu",
@@ -202,6 +205,8 @@ mod tests {
             "keygen --sender sender.key",
             "keygen --all /etc/glancecast --json",
             "hosts --forget c1,c2 --known-hosts /k --json",
+            "hosts --forget c[1-2] d1 --known-hosts /k",
+            "rekey --key /k --sender-key /s --without c[01-03],d1",
             "rekey --key /k --sender-key /s --without c1,c2 --out /n --keep-old --json",
             "rekey --key /k --sender-key /s --resume --without c3 --wait 1s --timeout 5m",
             "rekey --key /k --sender-key /s --finish --known-hosts /h",
@@ -258,6 +263,9 @@ mod tests {
             "glancecast unpin ubuntu --insecure --key /k",
             "glancecast hosts --forget",
             "glancecast hosts --forget c/1",
+            "glancecast hosts --forget c1 --exclude c2",
+            "glancecast send ubuntu --insecure --hosts c[1-",
+            "glancecast send ubuntu --insecure --hosts c1 --exclude c[9-1]",
             "glancecast hosts --forget c1 --hosts c2",
             "glancecast hosts --forget c1 --aggregate gpu",
             "glancecast hosts --forget c1 --strict-hosts",
@@ -331,6 +339,12 @@ mod tests {
             ("glancecast send ubuntu --insecure --one-way", "--rate 500mbit"),
             ("glancecast send ubuntu --insecure --confirm --hosts a", "needs --aggregate"),
             ("glancecast hosts --insecure --hosts-file /nowhere", "hosts file /nowhere: "),
+            ("glancecast hosts --insecure --hosts !a", "only hosts that are left out"),
+            ("glancecast hosts --insecure --exclude a", "--exclude needs the hosts that are meant"),
+            (
+                "glancecast hosts --insecure --expect 3 --exclude a",
+                "--exclude needs the hosts that are meant",
+            ),
         ] {
             let error = refused(line).expect_err(line);
             assert!(error.contains(hint), "{line}: {error}");

@@ -1,12 +1,12 @@
 //! The options of `glancecast hosts`, `status`, `verify` and `unpin`.
 
+use std::str::FromStr;
 use std::time::Duration;
 
 use glancecast_platform::units::parse_duration;
-use glancecast_proto::ids::HostName;
 
 use super::common::{Cloud, GroupKey, Hosts, Known, Network, Output, SigningArgs};
-use crate::request::{QueryKind, QueryRequest, RequestError};
+use crate::request::{HostList, QueryKind, QueryRequest, RequestError};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct QueryArgs {
@@ -38,12 +38,12 @@ pub(crate) struct QueryArgs {
 #[derive(Debug, clap::Args)]
 pub(crate) struct HostsArgs {
     /// Ask nobody, and remove these hosts from the file of known hosts: the next key of such a host is taken as that of
-    /// a new one. For hosts that were reinstalled or have left; needs no key
+    /// a new one. For hosts that were reinstalled or have left; ranges as in --hosts; needs no key
     #[arg(
-        long, value_name = "NAME", num_args = 1.., value_delimiter = ',', value_parser = HostName::new,
-        conflicts_with_all = ["expected", "aggregate", "availability_zone", "strict_hosts"]
+        long, value_name = "NAME", num_args = 1.., value_parser = HostList::from_str,
+        conflicts_with_all = ["expected", "aggregate", "availability_zone", "exclude", "strict_hosts"]
     )]
-    pub(crate) forget: Vec<HostName>,
+    pub(crate) forget: Vec<HostList>,
     /// Add the keys of the hosts that answer to the file of known hosts; a key that is there is not replaced. For hosts
     /// that a push with --strict-hosts is to reach
     #[arg(long, conflicts_with_all = ["forget", "strict_hosts"])]

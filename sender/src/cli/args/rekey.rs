@@ -1,13 +1,13 @@
 //! The options of `glancecast rekey`.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use glancecast_platform::units::parse_duration;
-use glancecast_proto::ids::HostName;
 
-use super::common::{Network, Output};
-use crate::request::{KnownHostsOptions, OldKey, RekeyRequest, RekeyStep};
+use super::common::{Network, Output, joined};
+use crate::request::{HostList, KnownHostsOptions, OldKey, RekeyRequest, RekeyStep, RequestError};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct RekeyArgs {
@@ -24,9 +24,10 @@ pub(crate) struct RekeyArgs {
     /// File with the public keys of known hosts: each of them is given the new key [default: as for `glancecast send`]
     #[arg(long, value_name = "FILE", help_heading = "Keys")]
     known_hosts: Option<PathBuf>,
-    /// Hosts that are not given the new key, such as one that was stolen, separated by commas
-    #[arg(long, value_name = "NAME,...", value_delimiter = ',', value_parser = HostName::new)]
-    without: Vec<HostName>,
+    /// Hosts that are not given the new key, such as one that was stolen, separated by commas; ranges as in
+    /// compute-[1-40]
+    #[arg(long, value_name = "NAME,...", value_parser = HostList::from_str)]
+    without: Vec<HostList>,
     /// Go on with a replacement: give the key to hosts that were off
     #[arg(long, group = "step")]
     resume: bool,
@@ -53,24 +54,24 @@ pub(crate) struct RekeyArgs {
 }
 
 impl RekeyArgs {
-    pub(crate) fn request(self) -> RekeyRequest {
+    pub(crate) fn request(self) -> Result<RekeyRequest, RequestError> {
         let step = match (self.resume, self.finish, self.again) {
             (true, _, _) => RekeyStep::Resume,
             (_, true, _) => RekeyStep::Finish,
             (_, _, true) => RekeyStep::BeginAgain,
             (false, false, false) => RekeyStep::Begin,
         };
-        RekeyRequest {
+        Ok(RekeyRequest {
             key: self.key,
             out: self.out,
             sender_key: self.sender_key,
             step,
-            without: self.without,
+            without: joined(self.without)?.names(),
             old_key: if self.keep_old { OldKey::Kept } else { OldKey::Retired },
             network: self.network.marked(0),
             wait: self.wait,
             timeout: self.timeout,
             known_hosts: KnownHostsOptions { file: self.known_hosts, ..KnownHostsOptions::default() },
-        }
+        })
     }
 }

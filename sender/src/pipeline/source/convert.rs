@@ -6,7 +6,7 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -38,11 +38,16 @@ pub enum ConvertError {
     /// `qemu-img` disagrees with the inspection.
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// There may be too little space for the disk.
+    /// There is too little space for the disk.
     #[error(
-        "its disk of {needed} bytes may not fit in --spool {spool}, where {free} are free: choose another directory"
+        "its disk of {needed} bytes does not fit in --spool {spool}, where {free} are free: choose another directory"
     )]
     NoSpace { needed: u64, free: u64, spool: String },
+    /// The directory became full while data was written.
+    #[error(
+        "its data does not fit in --spool {spool}, where {free} bytes were free before: choose another directory"
+    )]
+    Full { free: u64, spool: String },
     /// `qemu-img` failed.
     #[error("converting it to raw: {0}")]
     Tool(#[from] ToolError),
@@ -57,7 +62,10 @@ pub enum ConvertError {
 impl ConvertError {
     /// Whether the operator has to change something: repeating the push cannot help.
     pub(crate) fn is_usage(&self) -> bool {
-        matches!(self, Self::NoTool | Self::NoSandbox(_) | Self::NoSpace { .. } | Self::Refused(_))
+        matches!(
+            self,
+            Self::NoTool | Self::NoSandbox(_) | Self::NoSpace { .. } | Self::Full { .. } | Self::Refused(_)
+        )
     }
 }
 
@@ -118,8 +126,8 @@ impl Tool {
             return Ok(Opinion::NotAsked(why.clone()));
         }
         let beginning = tempfile::tempfile_in(spool)?;
+        Room::of(&beginning, spool)?.reserve(&beginning, bytes.max(head.len() as u64))?;
         beginning.write_all_at(head, 0)?;
-        beginning.set_len(bytes.max(head.len() as u64))?;
         self.opinion(&beginning, inspected).await
     }
 
@@ -133,13 +141,13 @@ impl Tool {
         progress: impl Fn(&str),
     ) -> Result<File, ConvertError> {
         let raw = tempfile::tempfile_in(spool)?;
-        check_space(&raw, facts.virtual_bytes, spool)?;
+        let room = Room::of(&raw, spool)?;
         let tool = match &self.0 {
             Ok(tool) => tool.clone(),
             Err(Unavailable::NotInstalled) => return Err(ConvertError::NoTool),
             Err(why) => return Err(ConvertError::NoSandbox(why.clone())),
         };
-        raw.set_len(self.disk_bytes(image, facts).await?)?;
+        room.reserve(&raw, self.disk_bytes(image, facts).await?)?;
         let (image, result) = (image.try_clone()?, raw.try_clone()?);
         let stop = StopOnDrop::default();
         let stopped = stop.0.clone();
@@ -156,7 +164,7 @@ impl Tool {
             tokio::select! {
                 Some(text) = percents.recv() => progress(&text),
                 done = &mut conversion => {
-                    done.map_err(io::Error::other)??;
+                    done.map_err(io::Error::other)?.map_err(|error| room.judge(error))?;
                     return Ok(raw);
                 }
             }
@@ -185,15 +193,69 @@ fn agreed(info: &Info, inspected: Format) -> Result<Opinion, ConvertError> {
     Ok(Opinion::Agrees { virtual_bytes: info.virtual_bytes })
 }
 
-/// Checks that the whole disk fits, even if most of it will be holes.
-pub(crate) fn check_space(file: &File, needed: u64, spool: &Path) -> Result<(), ConvertError> {
-    let stat = fstatvfs(file).map_err(io::Error::from)?;
-    let free = stat.blocks_available().saturating_mul(stat.fragment_size());
-    if needed > free {
-        return Err(ConvertError::NoSpace { needed, free, spool: spool.display().to_string() });
-    }
-    Ok(())
+/// The room in the spool for a file. Where its file system keeps holes, a file takes the room of its data, which nobody
+/// knows beforehand: it is written as long as there is room.
+pub(crate) struct Room {
+    free: u64,
+    spool: String,
 }
+
+impl Room {
+    /// Returns the room for `file`, which lies in the directory `spool`.
+    pub(crate) fn of(file: &File, spool: &Path) -> io::Result<Self> {
+        let stat = fstatvfs(file)?;
+        let free = stat.blocks_available().saturating_mul(stat.fragment_size());
+        Ok(Self { free, spool: spool.display().to_string() })
+    }
+
+    /// Gives the file its length of `bytes`, all of it a hole.
+    ///
+    /// # Errors
+    /// [`ConvertError::NoSpace`] if that takes more room than there is, as where holes are filled with zeros, or if no file
+    /// may be as long there.
+    pub(crate) fn reserve(&self, file: &File, bytes: u64) -> Result<(), ConvertError> {
+        let no_space = || ConvertError::NoSpace { needed: bytes, free: self.free, spool: self.spool.clone() };
+        // Where holes take room, filling up the disk to find that out would be in the way of others.
+        if bytes > self.free && !keeps_holes(file)? {
+            return Err(no_space());
+        }
+        file.set_len(bytes).map_err(|error| match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+                no_space()
+            }
+            _ => error.into(),
+        })
+    }
+
+    /// Returns the error of a tool, or that there was no room if that was its reason.
+    fn judge(&self, error: ToolError) -> ConvertError {
+        match &error {
+            ToolError::Failed(line) if [NO_SPACE, NO_QUOTA].iter().any(|text| line.contains(text)) => {
+                self.full()
+            }
+            _ => error.into(),
+        }
+    }
+
+    /// Returns the error for a spool that became full.
+    pub(crate) fn full(&self) -> ConvertError {
+        ConvertError::Full { free: self.free, spool: self.spool.clone() }
+    }
+}
+
+/// Whether the file system of an empty file keeps a hole in it.
+fn keeps_holes(file: &File) -> io::Result<bool> {
+    file.set_len(HOLE_BYTES)?;
+    let allocated = file.metadata()?.blocks() * 512; // st_blocks, see stat(3type)
+    file.set_len(0)?;
+    Ok(allocated < HOLE_BYTES / 2)
+}
+
+const HOLE_BYTES: u64 = 1 << 20;
+
+/// What strerror(3) says of ENOSPC and EDQUOT; `qemu-img` has no environment, and so no other language.
+const NO_SPACE: &str = "No space left on device";
+const NO_QUOTA: &str = "Disk quota exceeded";
 
 /// Ends a thread that waits for `qemu-img` when its result is no longer awaited.
 #[derive(Default)]
@@ -218,16 +280,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_disk_that_cannot_fit_is_not_begun() {
-        let image = tempfile::tempfile().expect("a temporary file");
-        image.write_all_at(b"QFI\xfb", 0).expect("it takes bytes");
-        let directory = tempfile::tempdir().expect("a temporary directory");
-        let facts = Facts { format: Format::Qcow2, virtual_bytes: 1 << 60, overhang: None, odd: None };
-        let tool = Tool(Err(Unavailable::NotInstalled));
-        let error = runtime()
-            .block_on(tool.to_raw(&image, facts, directory.path(), |_| {}))
-            .expect_err("no such disk");
-        assert!(matches!(error, ConvertError::NoSpace { .. }), "{error}");
+    fn a_disk_longer_than_the_free_space_is_begun_as_a_hole_and_one_that_no_file_can_be_is_not() {
+        let (file, spool) = (tempfile::tempfile().expect("a temporary file"), Path::new("/spool"));
+        let room = Room { free: 4_096, ..Room::of(&file, spool).expect("a disk") };
+        if keeps_holes(&file).expect("a disk") {
+            room.reserve(&file, 1 << 30).expect("a hole takes no room");
+            assert_eq!(file.metadata().expect("open").len(), 1 << 30);
+        }
+        let error = room.reserve(&file, i64::MAX as u64).expect_err("no file is so long");
+        assert!(matches!(error, ConvertError::NoSpace { free: 4_096, .. }), "{error}");
+        assert!(error.is_usage() && error.to_string().contains("--spool /spool"), "{error}");
+    }
+
+    #[test]
+    fn a_spool_that_becomes_full_is_named_whatever_noticed_it() {
+        let room = Room { free: 7, spool: "/spool".to_owned() };
+        for line in ["error while writing at byte 0: No space left on device", "write: Disk quota exceeded"] {
+            let error = room.judge(ToolError::Failed(line.to_owned()));
+            assert!(matches!(error, ConvertError::Full { free: 7, .. }) && error.is_usage(), "{error}");
+        }
+        let other = room.judge(ToolError::Failed("Input/output error".to_owned()));
+        assert!(matches!(other, ConvertError::Tool(_)), "{other}");
     }
 
     #[test]

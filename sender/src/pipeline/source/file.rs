@@ -1,4 +1,5 @@
-//! A regular file on this machine as a source. Its holes are not read.
+//! A regular file on this machine as a source. Its holes are not read, where the file system is known to report them
+//! rightly.
 
 use std::fs::File;
 use std::io;
@@ -52,7 +53,8 @@ impl FileSource {
     /// When the file's metadata cannot be read.
     pub fn over(file: File, name: String) -> io::Result<Self> {
         let stamp = Stamp::of(&file)?;
-        Ok(Self { name, file, holes: Holes::default(), stamp, read: 0 })
+        let holes = Holes::of(&file, stamp.bytes);
+        Ok(Self { name, file, holes, stamp, read: 0 })
     }
 
     /// Returns the file itself.
@@ -77,6 +79,11 @@ impl FileSource {
     /// Returns the file's length in bytes.
     pub fn bytes(&self) -> u64 {
         self.stamp.bytes
+    }
+
+    /// Returns about how many bytes of the file are neither holes nor zeros.
+    pub fn data_bytes(&self) -> u64 {
+        self.holes.data_bytes(&self.file)
     }
 
     fn failed(&self, error: io::Error) -> SourceError {
@@ -166,6 +173,7 @@ impl From<io::Error> for OpenFault {
 
 #[cfg(test)]
 mod tests {
+    use super::super::holes;
     use super::*;
     use std::os::unix::fs::FileExt;
 
@@ -191,6 +199,25 @@ mod tests {
         // A file system may not report holes.
         assert!(holes == [0, 1, 3, 4, 5] || holes.is_empty(), "{holes:?}");
         source.finish().expect("all of it was read or passed over");
+    }
+
+    #[test]
+    fn data_that_a_file_system_reports_as_a_hole_is_sent_all_the_same() {
+        let file = tempfile::tempfile().expect("a temporary file");
+        file.write_all_at(&[7; 3 * PIECE], 0).expect("room");
+        for kind in [holes::tests::ZFS, nix::sys::statfs::EXT4_SUPER_MAGIC] {
+            let mut source =
+                FileSource::over(file.try_clone().expect("open"), "image".into()).expect("a file");
+            source.holes =
+                Holes::asking(Box::new(holes::tests::Liar { kind, data: 0..0 }), &file, 3 * PIECE as u64);
+            let mut buffer = vec![9; PIECE];
+            for _ in 0..3 {
+                assert!(!source.skip_hole(PIECE), "{kind:?}");
+                assert_eq!(source.fill(&mut buffer).expect("readable"), PIECE);
+                assert!(buffer.iter().all(|&byte| byte == 7), "{kind:?}");
+            }
+            source.finish().expect("all of it was read");
+        }
     }
 
     #[test]

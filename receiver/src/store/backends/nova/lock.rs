@@ -117,11 +117,12 @@ fn create(locks: &Dir, name: &Name, owner: Owner) -> io::Result<()> {
     let _ = locks.remove(&unfinished);
     let file = locks.create_file(&unfinished)?;
     let made = file.set_permissions(Permissions::from_mode(LOCK_MODE)).and_then(|()| owner.take(&file));
-    let linked = made.and_then(|()| locks.link(&file, name));
-    locks.remove(&unfinished)?;
-    match linked {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        result => result,
+    match made.and_then(|()| locks.name(&file, &unfinished, name)) {
+        Ok(()) => Ok(()),
+        Err(error) => {
+            locks.remove(&unfinished)?;
+            if error.kind() == io::ErrorKind::AlreadyExists { Ok(()) } else { Err(error) }
+        }
     }
 }
 
@@ -160,6 +161,12 @@ fn attempt(file: &File, locks: &Dir, name: &Name) -> io::Result<Attempt> {
 
 fn try_lock(file: &File) -> Result<(), Errno> {
     fcntl(file, FcntlArg::F_SETLK(&whole(libc::F_WRLCK))).map(drop)
+}
+
+/// Tries a lock of this kind on a file that no other process uses, as network file systems may have none (fcntl(2),
+/// ENOLCK).
+pub(super) fn probe(file: &File) -> io::Result<()> {
+    Ok(try_lock(file)?)
 }
 
 /// Returns the process that holds the lock; 0 if it was just released, as the kernel leaves the field unchanged

@@ -21,7 +21,7 @@ use glancecast_proto::hex::Hex;
 use glancecast_proto::wire::{Announce, BaseName, DiskFormat};
 
 use crate::store::anchor::Anchor;
-use crate::store::backend::{Backend, Lock, Parts};
+use crate::store::backend::{Backend, Lock, PUBLISHED_MODE, Parts};
 use crate::store::error::StoreError;
 use crate::store::folder::Folder;
 use crate::store::format::Purpose;
@@ -86,14 +86,28 @@ impl NovaStore {
             let path = path.to_owned();
             move |error| StoreError::Io { what, path, error }
         };
-        let anchor = || Anchor::open(&path, Vec::new()).map_err(at("open the directory", &path));
+        let anchor = || {
+            Anchor::open(&path, Vec::new()).map_err(|error| match error.kind() {
+                io::ErrorKind::NotFound => {
+                    StoreError::NoInstances { path: path.clone(), example: elsewhere() }
+                }
+                _ => at("open the directory", &path)(error),
+            })
+        };
         let below = names(&settings.subdirectory).map_err(at("use as a store", &base))?;
         let instances = anchor()?;
         let owner = make_base(&instances, &below, owner).map_err(at("make", &base))?;
         let log = PublicationLog::open(anchor()?)?;
         let in_base = Anchor::open(&path, below).map_err(at("open the directory", &base))?;
         let folder = Folder::open(in_base, &base, options)?;
-        let probe = folder.probe(|file| file.with_file(&mut |file| owner.take(file)));
+        let locks = folder.probe(|file| file.with_file(&mut lock::probe));
+        locks.map_err(at("lock a file (fcntl), as Nova does, in", &base))?;
+        // What publication does with a file that it has given away.
+        let probe = folder.probe(|file| {
+            file.with_file(&mut |file| owner.take(file))?;
+            file.set_mode(PUBLISHED_MODE)?;
+            file.touch()
+        });
         probe.map_err(|error| StoreError::Owner { path: base, uid: owner.uid, gid: owner.gid, error })?;
         if settings.may_remove_pinned() {
             tracing::warn!(
@@ -207,6 +221,19 @@ fn refresh_mtime(parts: &Parts, name: &str) -> Result<(), StoreError> {
     parts.log.note_touched(name, &entry);
     Ok(())
 }
+
+/// Returns a store with the instances of a Nova in a container, as the option is written: that of this host if one of the
+/// usual volumes is there.
+fn elsewhere() -> String {
+    let there = VOLUMES.iter().find(|volume| Path::new(volume).is_dir());
+    format!("--store nova:{}", there.unwrap_or(&VOLUMES[0]))
+}
+
+/// Where Kolla's volume `nova_compute`, which is Nova's `/var/lib/nova`, has its instances: with Docker, with Podman.
+const VOLUMES: [&str; 2] = [
+    "/var/lib/docker/volumes/nova_compute/_data/instances",
+    "/var/lib/containers/storage/volumes/nova_compute/_data/instances",
+];
 
 /// Returns the names that lead from the instances to the cache.
 fn names(subdirectory: &Path) -> io::Result<Vec<Name>> {
@@ -515,10 +542,10 @@ mod tests {
         let made = fs::metadata(node.path().join("_base")).expect("made");
         let instances = fs::metadata(node.path()).expect("there");
         assert_eq!((made.uid(), made.gid()), (instances.uid(), instances.gid()));
-        assert!(
-            NovaStore::open(NovaSettings::at(&node.path().join("missing")), None, StoreOptions::DEFAULT)
-                .is_err()
-        );
+        let missing = NovaSettings::at(&node.path().join("missing"));
+        let error = NovaStore::open(missing, None, StoreOptions::DEFAULT).expect_err("not there").to_string();
+        assert!(error.contains("missing does not exist: is Nova in a container?"), "{error}");
+        assert!(error.contains("--store nova:/var/lib/"), "{error}");
     }
 
     struct Node(TempDir);

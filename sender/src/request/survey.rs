@@ -1,0 +1,84 @@
+//! Who is there: asked of the whole group where a host that is expected by its name never answered, as it may be there
+//! under another name. Hosts that a push or a query is not for say nothing during it.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use glancecast_platform::clock::wall;
+use glancecast_platform::interface::Interface;
+use glancecast_platform::random;
+use glancecast_proto::ids::{HostName, SessionId};
+use glancecast_proto::known::KnownHosts;
+use glancecast_proto::query::QuerierConfig;
+use glancecast_proto::seal::GroupKey;
+use glancecast_proto::sender::Expected;
+use glancecast_proto::sign::SigningKey;
+use glancecast_proto::wire::Query;
+use tokio::time::timeout;
+
+use super::alike::{self, Hints};
+use super::query::answer_bytes_max;
+use super::{Network, RequestError, agreement};
+use crate::pipeline::query;
+
+/// A group, and what it takes to ask it.
+pub(super) struct Group<'a> {
+    pub(super) network: &'a Network,
+    pub(super) interface: &'a Interface,
+    pub(super) key: &'a GroupKey,
+    pub(super) signer: Option<&'a SigningKey>,
+    pub(super) known: &'a KnownHosts,
+}
+
+impl Group<'_> {
+    /// Returns hints for missing hosts: names that people confuse with theirs, of hosts that are there or are known. A
+    /// group that cannot be asked gives no hint.
+    pub(super) async fn hints(&self, expected: &Expected, missing: &[HostName]) -> Hints {
+        let Expected::Named(expected) = expected else { return Hints::new() };
+        if missing.is_empty() {
+            return Hints::new();
+        }
+        let present = self.present().await.unwrap_or_else(|error| {
+            tracing::debug!("the group cannot be asked who is there: {error}");
+            BTreeSet::new()
+        });
+        let is_other = |name: &&HostName| !expected.contains(*name);
+        let hints = alike::hints(missing.iter(), present.iter().filter(is_other));
+        let without = missing.iter().filter(|name| !hints.contains_key(*name));
+        let known = alike::hints(without, self.known.keys.keys().filter(is_other));
+        hints.into_iter().chain(known).collect()
+    }
+
+    /// Returns the names of the hosts that answer.
+    async fn present(&self) -> Result<BTreeSet<HostName>, RequestError> {
+        let answer_bytes_max = answer_bytes_max(self.network.destinations.ip_header(), self.interface.mtu);
+        let downlink = self.network.open(self.interface, usize::from(answer_bytes_max))?;
+        let config = QuerierConfig {
+            id: SessionId(random::bytes().map_err(RequestError::Random)?),
+            key: self.key.clone(),
+            signer: self.signer.cloned(),
+            agreement: agreement()?,
+            known: self.known.clone(),
+            query: Query::Hosts,
+            new_key: None,
+            reply_to: downlink.local_addr(),
+            answer_bytes_max,
+            started: wall(),
+            wait: WAIT,
+            expected: Expected::Anyone,
+        };
+        let mut running =
+            query::start(config, downlink, self.network.interface.clone()).map_err(RequestError::Start)?;
+        if timeout(WAIT_MAX, running.ended()).await.is_err() {
+            running.stop();
+            running.ended().await;
+        }
+        let answers = running.join()?;
+        let heard = answers.rows.into_iter().filter(|row| row.about.is_some() || row.standing.is_finding());
+        Ok(heard.map(|row| row.name).collect())
+    }
+}
+
+/// How long hosts are asked, and how long those that have begun to answer are waited for.
+const WAIT: Duration = Duration::from_millis(500);
+const WAIT_MAX: Duration = Duration::from_secs(3);
