@@ -134,7 +134,7 @@ impl Http {
 
 /// Waits before a request is made again, and says so.
 pub(super) async fn wait(peer: &Peer, busy: &Busy, pause: Duration, next: &str) {
-    tracing::warn!("{peer}: {}; asking again in {:.1} s ({next})", busy.reason, pause.as_secs_f32());
+    tracing::warn!("{peer} {}; asking again in {:.1} s ({next})", busy.reason, pause.as_secs_f32());
     sleep(pause).await;
 }
 
