@@ -37,7 +37,8 @@ impl Page {
     /// Returns the id of the last image, if there is another page.
     pub(super) fn marker(&self) -> Option<String> {
         self.next.as_ref().filter(|next| !next.is_null())?;
-        Some(self.images.last()?.get("id")?.as_str()?.to_owned())
+        let mut ids = self.images.iter().rev().filter_map(|image| image.get("id")?.as_str());
+        ids.next().map(str::to_owned)
     }
 
     /// Returns the images, unchecked.
