@@ -35,7 +35,7 @@ fn each_fault_of_a_certificate_has_its_words_and_a_way_out() {
         ("cn", "basicConstraints=critical,CA:FALSE\n", &[], "subjectAltName"),
         ("purpose", "subjectAltName=IP:127.0.0.1\nextendedKeyUsage=clientAuth\n", &[], "not for servers"),
         (
-            "ca",
+            "authority",
             "subjectAltName=IP:127.0.0.1\nbasicConstraints=critical,CA:TRUE\n",
             &[],
             "one of a CA (CA:TRUE)",
