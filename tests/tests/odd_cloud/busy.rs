@@ -147,6 +147,19 @@ fn a_redirect_within_the_server_is_followed_to_the_data() {
     receiver.only_file("debian");
 }
 
+#[test]
+fn a_redirected_log_in_within_the_server_stays_a_log_in() {
+    let testbed = Testbed::loopback();
+    for status in [301, 302, 303, 307, 308] {
+        let to = "HERE/v3/auth/tokens?moved".to_owned();
+        let with = Reply::Status(status, vec![("Location", to)], String::new());
+        let faults = vec![Fault { to: "POST /v3/auth/tokens ", times: 1, with }];
+        let cloud = FakeCloud::start(Knobs { faults, ..Knobs::default() });
+        assert_eq!(names(&mut images(&testbed, &cloud, &[])), ["debian"], "{status}");
+        assert_eq!(cloud.count("POST /v3/auth/tokens?moved"), 1, "{status}");
+    }
+}
+
 /// Returns an answer of a service that can be asked again at once.
 fn busy(status: u16) -> Reply {
     Reply::Status(status, vec![("Retry-After", "0".into())], "<html>busy</html>".into())
