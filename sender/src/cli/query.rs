@@ -5,9 +5,10 @@ use std::time::Duration;
 use glancecast_platform::cli;
 use glancecast_platform::known_hosts::Occasion;
 
-use super::args::QueryArgs;
+use super::args::{ImageQueryArgs, QueryArgs};
 use super::follow::Signals;
 use super::{Failure, block_on, print};
+use crate::openstack::Namesakes;
 use crate::output::progress::verifying;
 use crate::output::query_report::Report;
 use crate::output::query_table::table;
@@ -22,14 +23,25 @@ pub(super) enum Enrol {
 }
 
 /// Asks the hosts and prints the result.
-pub(super) fn run(args: QueryArgs, kind: QueryKind, enrol: Enrol) -> Result<u8, Failure> {
-    block_on(ask(args, kind, enrol))?
+pub(super) fn run(
+    args: QueryArgs,
+    kind: QueryKind,
+    namesakes: Namesakes,
+    enrol: Enrol,
+) -> Result<u8, Failure> {
+    block_on(ask(args, kind, namesakes, enrol))?
 }
 
-async fn ask(args: QueryArgs, kind: QueryKind, enrol: Enrol) -> Result<u8, Failure> {
+/// Asks about the copies of an image.
+pub(super) fn about_image(args: ImageQueryArgs, kind: fn(String) -> QueryKind) -> Result<u8, Failure> {
+    let namesakes = args.namesakes();
+    run(args.query, kind(args.image), namesakes, Enrol::No)
+}
+
+async fn ask(args: QueryArgs, kind: QueryKind, namesakes: Namesakes, enrol: Enrol) -> Result<u8, Failure> {
     let json = args.output.json;
     let mut signals = Signals::listen()?;
-    let request = args.request(kind)?;
+    let request = args.request(kind, namesakes)?;
     let mut query = signals.or(request.start()).await?;
     if let Some(text) = notices::insecure(&request.key) {
         tracing::warn!("{text}");

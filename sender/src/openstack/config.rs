@@ -50,12 +50,6 @@ impl Settings {
             )
         })
     }
-
-    /// Returns interface, region and origin for messages about the catalog.
-    pub(super) fn catalog_terms(&self) -> (String, String, String) {
-        let or_any = |text: &Option<String>| text.clone().unwrap_or_else(|| "any".to_owned());
-        (or_any(&self.config.interface), or_any(&self.config.region_name), self.origin.clone())
-    }
 }
 
 /// The inputs of the search, so that tests do not depend on their environment.

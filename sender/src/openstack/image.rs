@@ -46,16 +46,18 @@ impl ImageRecord {
         label(&self.id, self.name.as_deref())
     }
 
-    /// Parses Glance's JSON of one image; `url` is only for errors.
+    /// Parses Glance's JSON of one image; `peer` is Glance for messages.
     ///
     /// # Errors
     /// `NotActive` with what to do about the status, `BadImageId`, `VolumeBacked`, `Empty`, `NoSize`, `BadAnswer`.
-    pub(super) fn parse(json: &[u8], url: &str) -> Result<Self, CloudError> {
-        let wire = serde_json::from_slice::<Wire>(json).map_err(|error| bad_answer(&error, url))?;
+    pub(super) fn parse(json: &[u8], peer: &str) -> Result<Self, CloudError> {
+        let wire = serde_json::from_slice::<Wire>(json).map_err(|error| bad_answer(&error, peer))?;
         Self::from_wire(wire)
     }
 
-    fn from_wire(wire: Wire) -> Result<Self, CloudError> {
+    /// # Errors
+    /// Those of `parse`, except `BadAnswer`.
+    pub(super) fn from_wire(wire: Wire) -> Result<Self, CloudError> {
         // Status first: an upload that was refused half-way leaves a queued image with a hash and no size.
         if let Some(hint) = status_hint(&wire.status) {
             return Err(CloudError::NotActive {
@@ -84,7 +86,7 @@ impl ImageRecord {
 
 /// Returns why an id is not one that hosts accept. Glance accepts any id from the uploader that has up to 36 characters
 /// and the form of a UUID. What another service in its place accepts is unknown.
-fn id_fault(id: &str) -> Option<&'static str> {
+pub(super) fn id_fault(id: &str) -> Option<&'static str> {
     match (is_image_id(id), is_image_id(&id.to_ascii_lowercase())) {
         (true, _) => None,
         (false, true) => Some("with upper-case letters"),
@@ -98,38 +100,6 @@ fn label(id: &str, name: Option<&str>) -> String {
         Some(name) => format!("`{}` ({})", shown(name), shown(id)),
         None => shown(id),
     }
-}
-
-/// Selects the image from the answer to `GET /v2/images?name=wanted`.
-///
-/// # Errors
-/// `UnknownImage`, `AmbiguousName` with the ids, and those of `ImageRecord::parse`.
-pub(super) fn choose_by_name(json: &[u8], wanted: &str, url: &str) -> Result<ImageRecord, CloudError> {
-    let list = serde_json::from_slice::<WireList>(json).map_err(|error| bad_answer(&error, url))?;
-    // Glance reads `in:a,b` in a name as a list of names; only an exact match counts here.
-    let mut same_name =
-        list.images.into_iter().filter(|image| image.name.as_deref() == Some(wanted)).collect::<Vec<_>>();
-    match same_name.len() {
-        0 => Err(CloudError::UnknownImage { wanted: wanted.to_owned() }),
-        1 => ImageRecord::from_wire(same_name.swap_remove(0)),
-        count => Err(CloudError::AmbiguousName {
-            wanted: wanted.to_owned(),
-            count,
-            candidates: candidates(&same_name),
-        }),
-    }
-}
-
-fn candidates(images: &[Wire]) -> String {
-    let mut names = images
-        .iter()
-        .take(CANDIDATES_SHOWN_MAX)
-        .map(|image| format!("{} ({})", shown(&image.id), shown(&image.status)))
-        .collect::<Vec<_>>();
-    if images.len() > CANDIDATES_SHOWN_MAX {
-        names.push("..".to_owned());
-    }
-    names.join(", ")
 }
 
 /// Returns what to do about an image in this status; `None` if it can be sent.
@@ -147,19 +117,20 @@ fn status_hint(status: &str) -> Option<&'static str> {
     })
 }
 
-fn bad_answer(error: &serde_json::Error, url: &str) -> CloudError {
-    CloudError::BadAnswer { url: url.to_owned(), reason: json_fault(error) }
+pub(super) fn bad_answer(error: &serde_json::Error, peer: &str) -> CloudError {
+    CloudError::BadAnswer { peer: peer.to_owned(), what: "an image record", reason: json_fault(error) }
 }
 
 /// The members of Glance's image schema that are used, unchecked.
 #[derive(Debug, Deserialize)]
-struct Wire {
-    id: String,
-    status: String,
+pub(super) struct Wire {
+    pub(super) id: String,
+    pub(super) status: String,
     name: Option<String>,
     size: Option<u64>,
     container_format: Option<String>,
     disk_format: Option<String>,
+    pub(super) created_at: Option<String>,
     checksum: Option<String>,
     os_hash_algo: Option<String>,
     os_hash_value: Option<String>,
@@ -169,12 +140,11 @@ struct Wire {
     signature: SignatureProperties,
 }
 
-#[derive(Debug, Deserialize)]
-struct WireList {
-    images: Vec<Wire>,
-}
-
 impl Wire {
+    pub(super) fn is_active(&self) -> bool {
+        status_hint(&self.status).is_none()
+    }
+
     /// Whether the disks of a snapshot are in Cinder (`snapshot_volume_backed` in nova/compute/api.py). The property
     /// may also be there with no disk in it.
     fn is_volume_backed(&self) -> bool {
@@ -195,9 +165,6 @@ impl Wire {
         }
     }
 }
-
-/// The maximum number of ids in a message, so that it stays within a few lines of a terminal.
-const CANDIDATES_SHOWN_MAX: usize = 10;
 
 #[cfg(test)]
 mod tests {
@@ -336,41 +303,5 @@ mod tests {
             assert!(!text.contains(is_unprintable), "{key}: {text:?}");
             image["status"] = json!("active");
         }
-        let mut namesake = with("status", json!(foul));
-        namesake["id"] = json!(foul);
-        let text = choose(&[active(), namesake], "debian").unwrap_err().to_string();
-        assert!(!text.contains(is_unprintable), "{text:?}");
-    }
-
-    fn choose(images: &[Value], wanted: &str) -> Result<ImageRecord, CloudError> {
-        let list = json!({"images": images, "first": "/v2/images"}).to_string();
-        choose_by_name(list.as_bytes(), wanted, "http://gl/")
-    }
-
-    #[test]
-    fn one_image_of_the_name_is_it() {
-        assert_eq!(choose(&[active()], "debian").unwrap().id, ID);
-    }
-
-    #[test]
-    fn two_images_of_one_name_are_listed_with_ids_and_status() {
-        let mut second = with("status", json!("queued"));
-        second["id"] = json!("second-id");
-        let error = choose(&[active(), second], "debian").unwrap_err();
-        let text = error.to_string();
-        assert!(text.contains(ID) && text.contains("second-id (queued)"), "{text}");
-        assert_eq!(error.kind(), CloudErrorKind::Usage);
-    }
-
-    #[test]
-    fn a_long_list_of_namesakes_is_cut() {
-        let text = choose(&vec![active(); 30], "debian").unwrap_err().to_string();
-        assert!(text.starts_with("30 images") && text.matches(ID).count() == 10, "{text}");
-    }
-
-    #[test]
-    fn a_name_that_glance_takes_for_a_list_finds_nothing() {
-        let error = choose(&[active()], "in:debian,other").unwrap_err();
-        assert!(matches!(error, CloudError::UnknownImage { .. }));
     }
 }

@@ -1,12 +1,16 @@
 //! The sender's side of OpenStack: an authenticated session, lists of images, image look-up by name or id, the byte
 //! stream of one image with the proof that it is what Glance keeps, and the hosts that Nova knows.
 //!
-//! The OpenStack SDK provides the parsing of clouds.yaml, the authentication methods and the catalog. Every request
-//! goes through the client in `http`, which gives the reason. The caller decides what is sent to whom, and whether a
-//! private image may be multicast.
+//! The OpenStack SDK provides the parsing of clouds.yaml. Every request goes through the client in `http`, which decides
+//! to whom secrets go and what is asked again. The SDK's own session follows redirects to any server with the token, and
+//! reads a catalog as a whole or not at all. The caller decides what is sent to whom, and whether a private image may be
+//! multicast.
 
+mod auth;
+mod catalog;
 mod check;
 mod config;
+mod discovery;
 mod download;
 mod error;
 mod find;
@@ -17,12 +21,18 @@ mod http;
 mod image;
 mod keystone;
 mod list;
-mod login_error;
+mod namesakes;
 mod nova;
+mod oidc;
+mod proxy;
 #[cfg(test)]
 mod redirects;
+mod retry;
+mod service;
 mod session;
 mod signature;
+mod terms;
+mod tls;
 mod trusted;
 
 pub(crate) use check::ContentCheck;
@@ -31,6 +41,7 @@ pub(crate) use error::{CloudError, CloudErrorKind, shown};
 pub(crate) use hosts::Choice;
 pub(crate) use image::ImageRecord;
 pub(crate) use list::{ImageFilter, ListedImage};
+pub(crate) use namesakes::Namesakes;
 pub(crate) use nova::Nova;
 pub(crate) use session::Cloud;
 pub(crate) use signature::{SignatureCheck, SignatureError};

@@ -8,6 +8,7 @@ use glancecast_platform::transport::{Marking, Offload};
 use glancecast_proto::known::UnknownHosts;
 use glancecast_proto::limits::HOSTS_MAX;
 
+use crate::openstack::Namesakes;
 use crate::request::{self, HostList, KeySource, KnownHostsOptions, RequestError, Signing, Targets};
 
 /// The hosts that are meant.
@@ -169,6 +170,11 @@ pub(crate) struct Cloud {
     /// Cloud of clouds.yaml to use [default: OS_CLOUD, or the OS_* variables]
     #[arg(long, value_name = "CLOUD")]
     pub(crate) os_cloud: Option<String>,
+}
+
+/// Returns the rule for images of one name, by `--latest`.
+pub(super) fn namesakes(latest: bool) -> Namesakes {
+    if latest { Namesakes::Latest } else { Namesakes::Refused }
 }
 
 /// What is printed at the end.
