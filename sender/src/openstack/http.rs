@@ -7,9 +7,10 @@
 use std::time::Duration;
 
 use reqwest::header::HeaderValue;
-use reqwest::{Certificate, Client, RequestBuilder, Response, StatusCode, Url, redirect};
+use reqwest::{Client, RequestBuilder, Response, StatusCode, Url, redirect};
 use secrecy::{ExposeSecret, SecretString};
 
+use super::certificates;
 use super::config::Settings;
 use super::error::{CloudError, root_cause, shown_url};
 
@@ -27,18 +28,7 @@ pub(super) fn client(settings: &Settings) -> Result<Client, CloudError> {
         // A transparently decompressed body does not have the length in Content-Length and Range.
         .no_gzip()
         .no_deflate();
-    if let Some(path) = &settings.config.cacert {
-        let path = openstack_path(path);
-        let pem = std::fs::read(&path).map_err(|error| bad(format!("cacert {path}: {error}")))?;
-        let bundle = Certificate::from_pem_bundle(&pem)
-            .map_err(|error| bad(format!("cacert {path}: {}", root_cause(&error))))?;
-        for certificate in bundle {
-            builder = builder.add_root_certificate(certificate);
-        }
-    }
-    if settings.is_unverified() {
-        builder = builder.tls_danger_accept_invalid_certs(true);
-    }
+    builder = certificates::apply(&settings.certificates, builder).map_err(bad)?;
     builder.build().map_err(|error| bad(root_cause(&error)))
 }
 
@@ -101,14 +91,6 @@ pub(super) async fn read(url: &str, mut answer: Response) -> Result<(StatusCode,
         body.extend_from_slice(&piece);
     }
     Ok((answer.status(), body))
-}
-
-/// Expands a leading `~/` to the home directory, as the SDK does for the same setting.
-fn openstack_path(path: &str) -> String {
-    match (path.strip_prefix("~/"), std::env::home_dir()) {
-        (Some(rest), Some(home)) => home.join(rest).display().to_string(),
-        _ => path.to_owned(),
-    }
 }
 
 /// The time per TCP address after which a host that drops packets is given up.

@@ -1,17 +1,9 @@
-//! Login: from settings to a token and its catalog. The authentication methods, the catalog and the parsing of version
-//! documents are the SDK's; requests go through this crate's own client.
+//! Login: from settings to a token and its catalog. The catalog and the parsing of version documents are the SDK's;
+//! requests go through this crate's own client.
 
-use std::collections::HashMap;
-
-use async_trait::async_trait;
 use bytes::Bytes;
-use openstack_sdk_auth_core::authtoken::AuthTokenError;
-use openstack_sdk_auth_core::{Auth, AuthError, AuthToken, AuthTokenScope, OpenStackAuthType};
 use openstack_sdk_core::OpenStackError;
-use openstack_sdk_core::auth::auth_helper::{AuthHelper, AuthHelperError};
-use openstack_sdk_core::auth::gather_auth_data;
 use openstack_sdk_core::catalog::{Catalog, CatalogError};
-use openstack_sdk_core::config::CloudConfig;
 use openstack_sdk_core::types::ServiceType;
 use reqwest::{Client, StatusCode, Url};
 use secrecy::SecretString;
@@ -20,6 +12,7 @@ use tokio::time::timeout;
 use super::config::Settings;
 use super::error::{CloudError, one_line, shown_url};
 use super::http::{self, ANSWER_TIMEOUT, with_token};
+use super::login;
 use super::login_error::login_error;
 
 /// A Keystone v3 with a known address.
@@ -74,7 +67,7 @@ impl Keystone {
     /// # Errors
     /// `CredentialsRefused`, `SecondFactor`, `Keystone`, `Unreachable`, `Redirected`, `BadSettings`.
     pub(super) async fn log_in(&self, http: &Client, settings: &Settings) -> Result<Login, CloudError> {
-        let login = timeout(ANSWER_TIMEOUT, self.scoped(http, &settings.config)).await;
+        let login = timeout(ANSWER_TIMEOUT, login::token(http, &self.url, settings)).await;
         let token = login
             .map_err(|_| CloudError::Unreachable {
                 url: shown_url(&settings.auth_url),
@@ -89,55 +82,6 @@ impl Keystone {
             .and_then(|catalog| catalog.process_catalog_endpoints(&info.catalog.unwrap_or_default()));
         configured.map_err(|error| CloudError::Client { reason: one_line(&error.to_string()) })?;
         Ok(Login { token: token.token, catalog })
-    }
-
-    /// Returns a token for the project in the settings. Some authentication methods first return one without a project.
-    async fn scoped(&self, http: &Client, config: &CloudConfig) -> Result<AuthToken, OpenStackError> {
-        let wanted = AuthTokenScope::try_from(config)?;
-        let token = self.token(http, config, &wanted).await?;
-        if wanted == AuthTokenScope::Unscoped || wanted.matches(&token.get_scope()) {
-            return Ok(token);
-        }
-        let values = HashMap::from([("token".to_owned(), token.token)]);
-        let auth = openstack_sdk_auth_token::PLUGIN.auth(http, &self.url, &values, Some(&wanted), None);
-        token_of(auth.await?).ok_or(OpenStackError::NoAuth)
-    }
-
-    async fn token(
-        &self,
-        http: &Client,
-        config: &CloudConfig,
-        scope: &AuthTokenScope,
-    ) -> Result<AuthToken, OpenStackError> {
-        let name = config.auth_type.as_deref().unwrap_or("password");
-        let method = method(name).ok_or_else(|| AuthTokenError::IdentityMethod { auth_type: name.into() })?;
-        match self.try_method(method, http, config, scope, None).await {
-            Err(OpenStackError::AuthError { source: AuthError::AuthReceipt(receipt) }) => {
-                let hints = serde_json::to_value(&receipt)?;
-                let second = &openstack_sdk_auth_receipt::PLUGIN;
-                match self.try_method(second, http, config, scope, Some(&hints)).await {
-                    // The second factor that it requires is not configured.
-                    Err(OpenStackError::AuthHelperError { .. }) => {
-                        Err(AuthError::AuthReceipt(receipt).into())
-                    }
-                    other => other,
-                }
-            }
-            other => other,
-        }
-    }
-
-    async fn try_method(
-        &self,
-        method: &dyn OpenStackAuthType,
-        http: &Client,
-        config: &CloudConfig,
-        scope: &AuthTokenScope,
-        hints: Option<&serde_json::Value>,
-    ) -> Result<AuthToken, OpenStackError> {
-        let values = gather_auth_data(&method.requirements(hints)?, config, &NoPrompt).await?;
-        let auth = method.auth(http, &self.url, &values, Some(scope), hints).await?;
-        token_of(auth).ok_or(OpenStackError::NoAuth)
     }
 }
 
@@ -208,46 +152,6 @@ pub(super) fn at_server(mut told: Url, asked: &str) -> Url {
     told.set_path(&path);
     told.set_query(query.as_deref());
     told
-}
-
-fn token_of(auth: Auth) -> Option<AuthToken> {
-    match auth {
-        Auth::AuthToken(token) => Some(*token),
-        _ => None,
-    }
-}
-
-/// Returns the authentication method of this name in clouds.yaml.
-fn method(name: &str) -> Option<&'static dyn OpenStackAuthType> {
-    METHODS.iter().copied().find(|method| method.get_supported_auth_methods().contains(&name))
-}
-
-static METHODS: [&dyn OpenStackAuthType; 6] = [
-    &openstack_sdk_auth_password::ANCHOR,
-    &openstack_sdk_auth_token::ANCHOR,
-    &openstack_sdk_auth_applicationcredential::ANCHOR,
-    &openstack_sdk_auth_totp::ANCHOR,
-    &openstack_sdk_auth_oidcaccesstoken::ANCHOR,
-    &openstack_sdk_auth_oidcclientcredentials::ANCHOR,
-];
-
-/// Answers the SDK's prompts for values that the configuration lacks with an error that names the value.
-#[derive(Clone)]
-struct NoPrompt;
-
-#[async_trait]
-impl AuthHelper for NoPrompt {
-    fn clone_box(&self) -> Box<dyn AuthHelper> {
-        Box::new(self.clone())
-    }
-
-    async fn get(&self, key: String, _cloud: Option<String>) -> Result<String, AuthHelperError> {
-        Err(AuthHelperError::Other(format!("`{key}` is missing")))
-    }
-
-    async fn get_secret(&self, key: String, _cloud: Option<String>) -> Result<SecretString, AuthHelperError> {
-        Err(AuthHelperError::Other(format!("`{key}` is missing")))
-    }
 }
 
 const IDENTITY_VERSION: (u8, u8) = (3, 0);

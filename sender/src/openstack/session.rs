@@ -8,7 +8,7 @@ use openstack_sdk_core::types::{ApiVersion, ServiceType};
 use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};
 use secrecy::SecretString;
 
-use super::config::Settings;
+use super::config::{CloudChoice, Settings};
 use super::error::{CloudError, one_line, shown_url};
 use super::http::{self, ANSWER_TIMEOUT, with_token};
 use super::keystone::{EndpointScope, Keystone, Login, at_server, discover};
@@ -32,13 +32,13 @@ struct Inner {
 }
 
 impl Cloud {
-    /// Logs in with the settings of `cloud_name`, else of OS_CLOUD, else of the OS_* variables.
+    /// Logs in with the settings of the cloud that is chosen, else of OS_CLOUD, else of the OS_* variables.
     ///
     /// # Errors
     /// Kind `Usage` if the configuration is missing or wrong; `Source` if Keystone refuses, or cannot be reached within
     /// `CONNECT_TIMEOUT` per address tried.
-    pub(crate) async fn connect(cloud_name: Option<&str>) -> Result<Self, CloudError> {
-        Self::open(Settings::load(cloud_name)?).await
+    pub(crate) async fn connect(choice: &CloudChoice) -> Result<Self, CloudError> {
+        Self::open(Settings::load(choice)?).await
     }
 
     pub(super) async fn open(settings: Settings) -> Result<Self, CloudError> {
@@ -49,9 +49,10 @@ impl Cloud {
         let http = http::client(&settings)?;
         let keystone = Keystone::find(&http, &settings).await?;
         let Login { token, mut catalog } = keystone.log_in(&http, &settings).await?;
-        let scope = scope(&settings);
         let glance = glance(&http, &settings, &mut catalog, &token).await?;
-        let nova = catalog.get_service_endpoint("compute", None, scope.region, Some(scope.interface));
+        let place = &settings.compute;
+        let (region, interface) = (place.region.as_deref(), place.interfaces[0].as_str());
+        let nova = catalog.get_service_endpoint("compute", None, region, Some(interface));
         let nova = nova.ok().map(|endpoint| endpoint.url().clone());
         let token = RwLock::new(token);
         Ok(Self { inner: Arc::new(Inner { http, settings, keystone, token, glance, nova }) })
@@ -145,10 +146,7 @@ impl Cloud {
 }
 
 fn scope(settings: &Settings) -> EndpointScope<'_> {
-    EndpointScope {
-        region: settings.config.region_name.as_deref(),
-        interface: settings.config.interface.as_deref().unwrap_or("public"),
-    }
+    EndpointScope { region: settings.image.region.as_deref(), interface: &settings.image.interfaces[0] }
 }
 
 /// Returns the image API's address.

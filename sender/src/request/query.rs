@@ -13,7 +13,7 @@ use glancecast_proto::wire::{Query, Sought, is_image_id};
 use super::{
     KeySource, KnownHostsOptions, LeftOut, Network, QueryResult, RequestError, Signing, Targets, agreement,
 };
-use crate::openstack::{Cloud, CloudError};
+use crate::openstack::{Cloud, CloudChoice, CloudError};
 use crate::pipeline::query::{self, RunningQuery};
 
 /// A query. All its values are valid, so nothing has to be checked.
@@ -23,8 +23,8 @@ pub struct QueryRequest {
     pub kind: QueryKind,
     /// The hosts that should answer.
     pub targets: Targets,
-    /// A cloud of clouds.yaml, in which the image is looked up by name; `None`: the query names the image as given.
-    pub os_cloud: Option<String>,
+    /// The cloud in which the image is looked up by name, if one is chosen; else the query names the image as given.
+    pub cloud: CloudChoice,
     /// The network.
     pub network: Network,
     /// The time for which hosts are asked. Hosts that have begun to answer or to verify are waited for longer.
@@ -79,8 +79,8 @@ impl QueryRequest {
         let key = self.key.load()?;
         let signer = self.signing.load()?;
         let interface = self.network.interface()?;
-        let cloud = match self.targets.asks_nova() || self.os_cloud.is_some() {
-            true => Some(Cloud::connect(self.os_cloud.as_deref()).await?),
+        let cloud = match self.targets.asks_nova() || self.cloud != CloudChoice::default() {
+            true => Some(Cloud::connect(&self.cloud).await?),
             false => None,
         };
         let targets = self.targets.resolve(cloud.as_ref()).await?;
@@ -197,7 +197,7 @@ mod tests {
         let request = QueryRequest {
             kind: QueryKind::Hosts,
             targets: Targets::Count(1),
-            os_cloud: None,
+            cloud: CloudChoice::default(),
             network,
             wait: Duration::from_millis(50),
             key: KeySource::Insecure,

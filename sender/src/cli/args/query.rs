@@ -65,7 +65,7 @@ impl QueryArgs {
         Ok(QueryRequest {
             kind,
             targets: self.hosts.targets()?,
-            os_cloud: self.cloud.os_cloud,
+            cloud: self.cloud.choice(),
             network: self.network.marked(self.dscp),
             wait: self.wait,
             key: self.key.source()?,
