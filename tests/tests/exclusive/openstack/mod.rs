@@ -6,4 +6,5 @@ mod formats;
 mod glance;
 mod glance_breaks;
 mod nova;
+mod settings;
 mod signed;
