@@ -9,6 +9,7 @@ pub mod breaker;
 pub mod capture;
 pub mod delivery;
 pub mod exclusive;
+pub mod fake_cloud;
 pub mod image;
 pub mod netns;
 pub mod nova;

@@ -16,6 +16,7 @@ mod keys;
 mod known_hosts;
 mod leaving;
 mod licences;
+mod odd_cloud;
 mod own_address;
 mod queries;
 mod rekey;

@@ -46,9 +46,8 @@ async fn list(args: &ImagesArgs) -> Result<Vec<ListedImage>, RequestError> {
 }
 
 fn table(images: &[ListedImage]) -> String {
-    let rows: Vec<[String; 6]> = images.iter().map(cells).collect();
-    let mut text =
-        columns(HEAD, [Side::Left, Side::Left, Side::Left, Side::Right, Side::Left, Side::Left], &rows);
+    let rows: Vec<[String; 8]> = images.iter().map(cells).collect();
+    let mut text = columns(HEAD, SIDES, &rows);
     text.push_str(&match images.len() {
         0 => "no image matches\n".to_owned(),
         1 => "\n1 image\n".to_owned(),
@@ -57,19 +56,41 @@ fn table(images: &[ListedImage]) -> String {
     text
 }
 
-const HEAD: [&str; 6] = ["NAME", "ID", "STATUS", "SIZE", "FORMAT", "VISIBILITY"];
+const HEAD: [&str; 8] =
+    ["NAME", "ID", "STATUS", "SIZE", "FORMAT", "CONTAINER", "VISIBILITY", "NOT PUSHED, AS"];
+const SIDES: [Side; 8] = {
+    let mut sides = [Side::Left; 8];
+    sides[3] = Side::Right;
+    sides
+};
 
-fn cells(image: &ListedImage) -> [String; 6] {
+fn cells(image: &ListedImage) -> [String; 8] {
     let or_dash = |text: &Option<String>| text.as_deref().unwrap_or("-").to_owned();
     [
-        or_dash(&image.name),
+        cut(&or_dash(&image.name)),
         image.id.clone(),
         image.status.clone(),
         image.size.map_or("-".to_owned(), |size| BinaryBytes(size).to_string()),
         or_dash(&image.disk_format),
-        image.visibility.clone(),
+        or_dash(&image.container_format),
+        or_dash(&image.visibility),
+        image.obstacle.clone().unwrap_or_default(),
     ]
 }
+
+/// Cuts a long name in its middle: names of one series differ at their ends.
+fn cut(name: &str) -> String {
+    let chars: Vec<char> = name.chars().collect();
+    if chars.len() <= NAME_CHARS_MAX {
+        return name.to_owned();
+    }
+    let half = (NAME_CHARS_MAX - 2) / 2;
+    let (first, last) = (&chars[..half], &chars[chars.len() - half..]);
+    format!("{}..{}", String::from_iter(first), String::from_iter(last))
+}
+
+/// Glance allows names of 255 characters, which would make every row wider than a screen.
+const NAME_CHARS_MAX: usize = 48;
 
 #[cfg(test)]
 mod tests {
@@ -82,7 +103,10 @@ mod tests {
             status: "active".into(),
             size,
             disk_format: Some("qcow2".into()),
-            visibility: "public".into(),
+            container_format: Some("bare".into()),
+            visibility: Some("public".into()),
+            created_at: None,
+            obstacle: None,
         }
     }
 
@@ -95,6 +119,34 @@ mod tests {
         assert_eq!(lines[0].find("FORMAT"), lines[1].find("qcow2"));
         assert_eq!(lines[1].find("active"), lines[2].find("active"));
         assert!(text.ends_with("\n2 images\n"), "{text}");
+    }
+
+    #[test]
+    fn a_long_name_is_cut_in_the_table_and_whole_in_json() {
+        let long = format!("{}{}-first", "n".repeat(100), "\u{1f600}".repeat(149));
+        let images = [image(&long, Some(1)), image(&long.replace("first", "other"), Some(1))];
+        let text = table(&images);
+        assert!(text.lines().all(|line| line.chars().count() < 160), "{text}");
+        assert!(text.contains("-first ") && text.contains("-other ") && text.contains("nn.."), "{text}");
+        let listing = Listing { glancecast: "0", images: &images, next_marker: None };
+        let json: serde_json::Value = serde_json::from_str(&json::to_string(&listing)).expect("JSON");
+        assert_eq!(json["images"][0]["name"], long);
+    }
+
+    #[test]
+    fn what_cannot_be_pushed_says_why() {
+        let packed = ListedImage {
+            container_format: Some("ovf".into()),
+            obstacle: Some("its container format is ovf".into()),
+            ..image("packed", Some(1))
+        };
+        let text = table(&[image("good", Some(1)), packed]);
+        let lines: Vec<&str> = text.lines().collect();
+        assert!(
+            lines[1].ends_with("public")
+                && lines[2].ends_with("ovf     public      its container format is ovf"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -17,6 +17,7 @@ use glancecast_platform::cli;
 use glancecast_proto::wire::printable;
 use query::Enrol;
 
+use crate::openstack::Namesakes;
 use crate::request::{ErrorKind, QueryKind, RequestError};
 
 /// Runs a command and returns its exit code.
@@ -27,11 +28,11 @@ pub fn run(args: Args) -> ExitCode {
         Command::Hosts(args) if !args.forget.is_empty() => forget::run(&args),
         Command::Hosts(args) => {
             let enrol = if args.enroll { Enrol::Yes } else { Enrol::No };
-            query::run(args.query, QueryKind::Hosts, enrol)
+            query::run(args.query, QueryKind::Hosts, Namesakes::Refused, enrol)
         }
-        Command::Status(args) => query::run(args.query, QueryKind::Status(args.image), Enrol::No),
-        Command::Verify(args) => query::run(args.query, QueryKind::Verify(args.image), Enrol::No),
-        Command::Unpin(args) => query::run(args.query, QueryKind::Unpin(args.image), Enrol::No),
+        Command::Status(args) => query::about_image(*args, QueryKind::Status),
+        Command::Verify(args) => query::about_image(*args, QueryKind::Verify),
+        Command::Unpin(args) => query::about_image(*args, QueryKind::Unpin),
         Command::Rekey(args) => rekey::run(*args),
         Command::Keygen(args) => keygen::run(&args),
     };

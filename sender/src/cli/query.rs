@@ -4,14 +4,15 @@ use std::time::Duration;
 
 use glancecast_platform::known_hosts::Occasion;
 
-use super::args::QueryArgs;
+use super::args::{ImageQueryArgs, QueryArgs};
 use super::follow::Signals;
 use super::{Failure, block_on};
+use crate::openstack::Namesakes;
 use crate::output::progress::verifying;
 use crate::output::query_report::Report;
 use crate::output::query_table::table;
 use crate::output::{json, notices};
-use crate::request::{QueryKind, Told};
+use crate::request::{QueryKind, QueryRequest, Told};
 
 /// Whether the keys of hosts that answer are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,13 +22,23 @@ pub(super) enum Enrol {
 }
 
 /// Asks the hosts and prints the result.
-pub(super) fn run(args: QueryArgs, kind: QueryKind, enrol: Enrol) -> Result<u8, Failure> {
-    block_on(ask(args, kind, enrol))?
+pub(super) fn run(
+    args: QueryArgs,
+    kind: QueryKind,
+    namesakes: Namesakes,
+    enrol: Enrol,
+) -> Result<u8, Failure> {
+    let (json, request) = (args.output.json, args.request(kind, namesakes)?);
+    block_on(ask(request, enrol, json))?
 }
 
-async fn ask(args: QueryArgs, kind: QueryKind, enrol: Enrol) -> Result<u8, Failure> {
-    let json = args.output.json;
-    let request = args.request(kind)?;
+/// Asks about the copies of an image.
+pub(super) fn about_image(args: ImageQueryArgs, kind: fn(String) -> QueryKind) -> Result<u8, Failure> {
+    let namesakes = args.namesakes();
+    run(args.query, kind(args.image), namesakes, Enrol::No)
+}
+
+async fn ask(request: QueryRequest, enrol: Enrol, json: bool) -> Result<u8, Failure> {
     let mut signals = Signals::listen()?;
     let mut query = signals.or(request.start()).await?;
     if let Some(text) = notices::insecure(&request.key) {

@@ -3,17 +3,21 @@
 //! The download as a whole has no deadline, as an image may be of any length: each read has its own.
 //!
 //! A download that breaks is resumed: with `Range` if Glance's store supports it, else from the beginning. Bytes that
-//! were returned already are then read again and compared, as they may have been sent to the hosts.
+//! were returned already are then read again and compared, as they may have been sent to the hosts. Resumes are counted
+//! anew after each that brought bytes, so that a download goes on as long as it gets further.
 
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use reqwest::header::{CONTENT_RANGE, RANGE};
-use reqwest::{Response, StatusCode, Url};
+use reqwest::{Method, Response, StatusCode, Url};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::error::{CloudError, root_cause};
+use super::http;
 use super::image::ImageRecord;
+use super::retry::{Busy, Tries};
+use super::service::Peer;
 use super::session::Cloud;
 
 #[derive(Clone, Copy, Debug)]
@@ -21,7 +25,7 @@ pub(crate) struct DownloadOptions {
     /// The maximum time without bytes from Glance, including all attempts to resume. It runs only while `next_chunk`
     /// waits: a slow caller does not use it up.
     pub(crate) stall_timeout: Duration,
-    /// The maximum number of resumes over the whole download.
+    /// The maximum number of resumes in a row that bring no new bytes.
     pub(crate) resumes_max: u32,
     /// Whether to resume with `Range`. Off where nothing proves the whole at the end: reading everything again shows at
     /// least that the beginning is unchanged.
@@ -32,12 +36,20 @@ pub(crate) struct DownloadOptions {
 #[derive(Debug)]
 pub(crate) struct Download {
     cloud: Cloud,
+    peer: Peer,
     url: Url,
     id: String,
     size: u64,
     have: u64,
     options: DownloadOptions,
+    /// Resumes since the last new bytes.
     resumes: u32,
+    /// Resumes of the whole download.
+    resumes_in_all: u32,
+    /// Bodies in a row that began and brought no new bytes.
+    barren: u32,
+    /// Why resumes begin at the first byte, if they do.
+    whole_because: Option<&'static str>,
     /// When the stall timeout ends.
     deadline: Instant,
     /// The hash of the `have` bytes that were returned.
@@ -45,7 +57,7 @@ pub(crate) struct Download {
     body: Option<Response>,
     /// The part of `body` that an earlier body has already brought.
     again: Option<Again>,
-    /// Whether `body` has brought new bytes. After one without new bytes there is no resume: the file in the store ends
+    /// Whether `body` has brought new bytes. After some without new bytes there is no resume: the file in the store ends
     /// there.
     fresh: bool,
 }
@@ -58,36 +70,43 @@ struct Again {
 }
 
 impl Cloud {
-    /// Requests the image's data, and returns when Glance begins to answer. Renews an expired token.
+    /// Requests the image's data, and returns when Glance begins to answer. Renews an expired token, and asks again if
+    /// Glance is busy.
     ///
     /// # Errors
-    /// `NoData` (204), `Forbidden` (403), `Gone` (404), `WrongLength`, `Stalled`, `Unreachable`, and those of a new
-    /// login.
+    /// `NoData` (204), `Forbidden` (403), `Gone` (404), `WrongLength`, `Stalled`, `Busy`, `Unreachable`, `Redirected`, and
+    /// those of a new login.
     pub(crate) async fn download(
         &self,
         image: &ImageRecord,
         options: DownloadOptions,
     ) -> Result<Download, CloudError> {
         let path = format!("images/{}/file", image.id);
-        let url = self.glance().join(&path).map_err(|error| CloudError::BadAnswer {
-            url: self.glance_text(),
-            reason: format!("{error} in the image's id"),
+        let glance = self.glance().await?;
+        let url = glance.url.join(&path).map_err(|error| CloudError::BadAnswer {
+            peer: glance.peer.to_string(),
+            what: "an image",
+            reason: format!("{error} in its id"),
         })?;
         let mut download = Download {
             cloud: self.clone(),
+            peer: glance.peer.at(&url),
             url,
             id: image.id.clone(),
             size: image.size,
             have: 0,
             options,
             resumes: 0,
+            resumes_in_all: 0,
+            barren: 0,
+            whole_because: (!options.ranges).then_some("no hash proves the image"),
             deadline: Instant::now() + options.stall_timeout,
             given: Box::default(),
             body: None,
             again: None,
             fresh: false,
         };
-        download.open().await?;
+        download.begin().await?;
         Ok(download)
     }
 }
@@ -156,37 +175,64 @@ impl Download {
         Ok(bytes)
     }
 
+    /// Opens the first body. Each try has the whole stall timeout.
+    async fn begin(&mut self) -> Result<(), CloudError> {
+        let mut tries = Tries::default();
+        loop {
+            let Err(fault) = self.open().await else { return Ok(()) };
+            let Some(busy) = fault.busy else { return Err(fault.error) };
+            let Some(pause) = tries.pause(&busy) else { return Err(fault.error) };
+            http::wait(&self.peer, &busy, pause, &tries.next()).await;
+            self.deadline = Instant::now() + self.options.stall_timeout;
+        }
+    }
+
     /// Opens a body that continues at `have`, before the deadline.
     async fn resume(&mut self, mut reason: Break) -> Result<(), CloudError> {
-        if !self.fresh {
-            return Err(self.broken(reason));
+        if self.fresh {
+            (self.resumes, self.barren) = (0, 0);
+        } else {
+            self.barren += 1;
+            // One that breaks while known bytes are read again may get further the next time.
+            let barren_max = if self.again.is_some() { self.options.resumes_max } else { BARREN_MAX };
+            if self.barren >= barren_max || matches!(reason, Break::Stalled) {
+                return Err(self.broken(reason));
+            }
         }
         let mut pause = RESUME_PAUSE_FIRST;
-        while self.resumes < self.options.resumes_max {
+        let mut wish = Duration::ZERO;
+        while self.resumes < self.options.resumes_max && self.resumes_in_all < RESUMES_MAX {
             self.resumes += 1;
-            let left = self.deadline.saturating_duration_since(Instant::now());
+            self.resumes_in_all += 1;
+            let left = self.left();
+            if wish > left {
+                break;
+            }
             if let Break::Closed(_) = reason {
-                sleep(pause.min(left / 2)).await;
-                pause *= 2;
+                sleep(wish.max(pause.min(left / 2))).await;
+                pause = RESUME_PAUSE_MAX.min(pause * 2);
             }
-            match self.open().await {
-                Ok(()) => return Ok(()),
-                // Glance or a load balancer may be restarting.
-                Err(CloudError::Unreachable { reason: text, .. }) => reason = Break::Closed(text),
-                Err(CloudError::GlanceStatus { status, .. }) if status >= 500 => {
-                    reason = Break::Closed(format!("Glance answered {status}"));
-                }
-                Err(error) => return Err(error),
+            let Err(fault) = self.open().await else { return Ok(()) };
+            // Glance or a load balancer may be restarting.
+            let Some(busy) = fault.busy else { return Err(fault.error) };
+            if self.resumes == RESUMES_QUIET {
+                tracing::warn!("{} {}; trying to go on at {} bytes", self.peer, busy.reason, self.have);
             }
-            if self.deadline.saturating_duration_since(Instant::now()) < RESUME_TIME_MIN {
+            wish = busy.wait.unwrap_or_default();
+            reason = Break::Closed(busy.reason);
+            if self.left() < RESUME_TIME_MIN {
                 break;
             }
         }
         Err(self.broken(reason))
     }
 
+    fn left(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
+    }
+
     /// Requests the bytes from `have` on; all of them if Glance does not serve ranges.
-    async fn open(&mut self) -> Result<(), CloudError> {
+    async fn open(&mut self) -> Result<(), Fault> {
         let mut response = self.authorized().await?;
         if self.have > 0 && self.options.ranges && !self.goes_on(&response) {
             match response.status() {
@@ -194,11 +240,11 @@ impl Download {
                 | StatusCode::BAD_REQUEST
                 | StatusCode::RANGE_NOT_SATISFIABLE
                 | StatusCode::NOT_IMPLEMENTED => {
-                    self.options.ranges = false;
+                    self.read_whole();
                     response = self.authorized().await?;
                 }
-                StatusCode::OK => self.options.ranges = false, // `Range` was ignored
-                _ => {}                                        // an error that does not come from `Range`
+                StatusCode::OK => self.read_whole(), // `Range` was ignored
+                _ => {}                              // an error that does not come from `Range`
             }
         }
         self.again = None;
@@ -206,17 +252,30 @@ impl Download {
             StatusCode::PARTIAL_CONTENT if self.have > 0 && self.options.ranges => {}
             StatusCode::OK => {
                 if let Some(got) = response.content_length().filter(|&got| got != self.size) {
-                    return Err(self.wrong_length(got)); // without it the bytes are counted as they arrive
+                    return Err(self.wrong_length(got).into()); // without it the bytes are counted as they arrive
                 }
                 if self.have > 0 {
                     self.again = Some(Again { left: self.have, hash: Box::default() });
                 }
             }
-            status => return Err(self.refused(status)),
+            status => {
+                let busy = Busy::of(status, response.headers());
+                let error = match &busy {
+                    Some(busy) => CloudError::busy(&self.peer, busy),
+                    None => self.refused(status),
+                };
+                return Err(Fault { busy, error });
+            }
         }
         self.fresh = false;
         self.body = Some(response);
         Ok(())
+    }
+
+    /// Reads from the beginning from now on.
+    fn read_whole(&mut self) {
+        self.options.ranges = false;
+        self.whole_because = Some("Glance or its store serves no byte ranges of it");
     }
 
     /// Whether the response is the range requested: from `have` to the end of an image of this size.
@@ -230,23 +289,28 @@ impl Download {
     }
 
     /// Sends one request, and sends it again with a new token if the old one has expired.
-    async fn authorized(&self) -> Result<Response, CloudError> {
-        let mut request = self.cloud.http().get(self.url.clone());
+    async fn authorized(&self) -> Result<Response, Fault> {
+        let mut request = self.cloud.request(&self.peer, Method::GET, self.url.clone())?;
         if self.have > 0 && self.options.ranges {
             request = request.header(RANGE, format!("bytes={}-", self.have));
         }
-        let glance = self.cloud.glance_text();
-        let asked = self.cloud.authorized("Glance", &glance, request);
-        timeout_at(self.deadline, asked).await.unwrap_or_else(|_| Err(self.broken(Break::Stalled)))
+        let asked = self.cloud.begin(&self.peer, request);
+        match timeout_at(self.deadline, asked).await {
+            Ok(answer) => Ok(answer?),
+            Err(_) => Err(Fault { busy: None, error: self.broken(Break::Stalled) }),
+        }
     }
 
     fn refused(&self, status: StatusCode) -> CloudError {
         let id = self.id.clone();
         match status {
             StatusCode::NO_CONTENT => CloudError::NoData { id },
-            StatusCode::FORBIDDEN => CloudError::Forbidden { id },
+            StatusCode::FORBIDDEN => CloudError::Forbidden {
+                id,
+                why: self.cloud.hint().unwrap_or("it was deactivated or a policy says so; ask its owner"),
+            },
             StatusCode::NOT_FOUND => CloudError::Gone { id },
-            other => CloudError::GlanceStatus { url: self.cloud.glance_text(), status: other.as_u16() },
+            other => self.cloud.refused(&self.peer, other),
         }
     }
 
@@ -254,12 +318,30 @@ impl Download {
         let (id, have, size) = (self.id.clone(), self.have, self.size);
         match reason {
             Break::Stalled => CloudError::Stalled { id, have, size, after: self.options.stall_timeout },
-            Break::Closed(reason) => CloudError::Cut { id, have, size, resumes: self.resumes, reason },
+            Break::Closed(reason) => {
+                let resumes = self.resumes;
+                let whole = self
+                    .whole_because
+                    .map(|why| format!("; each resume had to begin at the first byte, as {why}"));
+                CloudError::Cut { id, have, size, resumes, reason, whole: whole.unwrap_or_default() }
+            }
         }
     }
 
     fn wrong_length(&self, got: u64) -> CloudError {
         CloudError::WrongLength { id: self.id.clone(), size: self.size, got }
+    }
+}
+
+/// Why a body did not begin, and whether it may later.
+struct Fault {
+    busy: Option<Busy>,
+    error: CloudError,
+}
+
+impl From<CloudError> for Fault {
+    fn from(error: CloudError) -> Self {
+        Self { busy: error.passing(), error }
     }
 }
 
@@ -286,8 +368,16 @@ impl ContentRange {
     }
 }
 
-/// The pause before the first resume after a cut. It doubles with each attempt, up to half of the time left.
-const RESUME_PAUSE_FIRST: Duration = Duration::from_secs(1);
+/// The pause before the first resume after a cut. It doubles with each attempt, up to [`RESUME_PAUSE_MAX`] and half of the
+/// time left.
+const RESUME_PAUSE_FIRST: Duration = Duration::from_millis(100);
+const RESUME_PAUSE_MAX: Duration = Duration::from_secs(5);
+/// The number of resumes after which a log line says that Glance cannot be reached: by then they took over a second.
+const RESUMES_QUIET: u32 = 4;
+/// Bodies without new bytes after which the stored file is taken to end there.
+const BARREN_MAX: u32 = 3;
+/// Resumes of one download, whatever they bring: a bound for a server that sends byte by byte.
+const RESUMES_MAX: u32 = 100_000;
 /// The time left of the stall timeout below which there is no further attempt.
 const RESUME_TIME_MIN: Duration = Duration::from_millis(100);
 

@@ -6,7 +6,11 @@ use std::error::Error as StdError;
 use std::time::Duration;
 
 use glancecast_proto::wire::printable;
-use reqwest::Url;
+use reqwest::header::{HeaderMap, LOCATION};
+use reqwest::{StatusCode, Url};
+
+use super::retry::Busy;
+use super::service::{Peer, Service};
 
 /// Who has to act; it determines the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,35 +54,71 @@ pub enum CloudError {
     )]
     FederatedLogin { auth_type: String, origin: String },
 
-    #[error("Keystone at {url} refused the user name, password, token or project ({status}); check {origin}")]
-    CredentialsRefused { url: String, status: u16, origin: String },
-    #[error("Keystone at {url} wants a second factor for {origin}; use an application credential instead")]
-    SecondFactor { url: String, origin: String },
-    #[error("Keystone at {url} answered {status}; check auth_url and the project of {origin}")]
-    Keystone { url: String, status: u16, origin: String },
+    #[error("{peer} refused {what} ({status}); check {origin}")]
+    CredentialsRefused { peer: String, status: u16, origin: String, what: &'static str },
+    #[error("{peer} wants a second factor for {origin}; use an application credential instead")]
+    SecondFactor { peer: String, origin: String },
     #[error(
-        "{url} is not a Keystone v3: it answers {status} without offering that version; check auth_url of {origin}"
+        "{peer} forbids this log-in (403): the user or its project is disabled or locked, its password has expired, or it may not have this scope; check {origin}"
     )]
-    NotKeystone { url: String, status: u16, origin: String },
-    #[error("cannot reach {url}: {reason}; check the address, the network and the CA certificate")]
-    Unreachable { url: String, reason: String },
+    LoginForbidden { peer: String, origin: String },
     #[error(
-        "{url} redirects to {to}, another server, to which no password and no token is sent; if that is the right one, name it: Keystone in auth_url, Glance and Nova in the catalog or in image_endpoint_override and compute_endpoint_override"
+        "{peer} takes the log-in for incomplete (400); give the domains of user and project (user_domain_name, project_domain_name) in {origin}"
     )]
-    Redirected { url: String, to: String },
-    #[error("{url} answers more than {max} bytes, and goes on; ask its operator")]
-    AnswerTooLong { url: String, max: usize },
+    Incomplete { peer: String, origin: String },
     #[error(
-        "the catalog has no image service for interface `{interface}` in region `{region}`; check `interface` and `region_name` of {origin}"
+        "{peer} is not a Keystone v3: it answers {status} without offering that version; check auth_url of {origin}"
     )]
-    NoImageService { interface: String, region: String, origin: String },
+    NotKeystone { peer: String, status: u16, origin: String },
+
+    #[error("cannot reach {peer}: {reason}; {advice}")]
+    Unreachable { peer: String, reason: String, advice: &'static str },
+    #[error("{peer} {reason}{wish}, each time it was asked; {advice}")]
+    Busy { peer: String, reason: String, wish: String, advice: &'static str },
+    #[error("{peer} cannot be asked safely: {fault}")]
+    Certificate { peer: String, fault: String },
+    #[error(
+        "this machine has no certificates of CAs, by which https servers are known; install the package ca-certificates, or give cacert in {origin}"
+    )]
+    NoRoots { origin: String },
+    #[error(
+        "the proxy in {variable} for {peer} cannot be used: {reason}; give it as http://HOST:PORT, unset {variable}, or name the host in no_proxy"
+    )]
+    BadProxy { variable: &'static str, peer: String, reason: String },
+    #[error("{peer} redirects to {to}, {advice}")]
+    Redirected { peer: String, to: String, advice: String },
+    #[error("{peer} answered {status}; {advice}")]
+    Status { peer: String, status: u16, advice: String },
+    #[error("{peer} answers more than {max} bytes, and goes on; ask its operator")]
+    AnswerTooLong { peer: String, max: usize },
+    #[error("{peer} gave something that is not {what}: {reason}")]
+    BadAnswer { peer: String, what: &'static str, reason: String },
+    #[error("{peer} refused a fresh token (401); {advice} ({origin})")]
+    TokenRefused { peer: String, origin: String, advice: String },
+
+    #[error(
+        "the catalog has no {service} for {place}: it {has}; check `interface` and `region_name` of {origin}{hint}"
+    )]
+    NoEndpoint { service: &'static str, place: String, has: String, origin: String, hint: &'static str },
+    #[error("the catalog has for {service}, {place}, {fault}; {remedy}")]
+    BadEndpoint { service: &'static str, place: String, fault: String, remedy: &'static str },
+    #[error(
+        "{service} is in several regions: {regions}; choose one: region_name in {origin}, or OS_REGION_NAME"
+    )]
+    SeveralRegions { service: &'static str, regions: String, origin: String },
 
     #[error(
         "no image named or numbered `{wanted}` is visible to this project; check the spelling, or give the id of a hidden or community image"
     )]
     UnknownImage { wanted: String },
-    #[error("{count} images are named `{wanted}`: {candidates}; give one of these ids instead of the name")]
-    AmbiguousName { wanted: String, count: usize, candidates: String },
+    #[error(
+        "{count} {what} are named `{wanted}`: {candidates}; give one of these ids instead of the name, or --latest for the newest that is active"
+    )]
+    AmbiguousName { wanted: String, what: &'static str, count: usize, candidates: String },
+    #[error(
+        "--latest does not choose among the images named `{wanted}`: {reason}: {candidates}; give one of these ids instead of the name"
+    )]
+    NoLatest { wanted: String, reason: &'static str, candidates: String },
     #[error("image {image} is `{status}`: {hint}")]
     NotActive { image: String, status: String, hint: &'static str },
     #[error(
@@ -89,39 +129,21 @@ pub enum CloudError {
         "image {image} has an id {fault}, which hosts do not take: Nova looks for its copy under the id letter by letter, and hosts know ids as Glance makes them, UUIDs in lower-case letters; upload it again and let Glance choose the id"
     )]
     BadImageId { image: String, fault: &'static str },
-    #[error("Glance at {url} gave something that is not an image record: {reason}")]
-    BadAnswer { url: String, reason: String },
-    #[error(
-        "{service} at {url} refused a fresh token (401); check that {service} uses the Keystone of {origin}"
-    )]
-    TokenRefused { service: &'static str, url: String, origin: String },
     #[error(
         "no image has the id `{marker}`, given as the marker of a list; give the id of one that the list has"
     )]
     UnknownMarker { marker: String },
     #[error("Glance lists more than {max} images; narrow the list, or give --limit")]
     TooManyImages { max: usize },
-    #[error("Glance answered {status} at {url}; ask its operator, with the time of this message")]
-    GlanceStatus { url: String, status: u16 },
 
     #[error(
-        "the catalog has no compute service (Nova) for interface `{interface}` in region `{region}`; check `interface` and `region_name` of {origin}, or name the hosts with --hosts or --hosts-file"
+        "{peer} does not let the user of {origin} {what} (403); use an administrator's credentials (--os-cloud), or name the hosts with --hosts or --hosts-file"
     )]
-    NoComputeService { interface: String, region: String, origin: String },
+    NovaForbidden { peer: String, what: &'static str, origin: String },
     #[error(
-        "Nova does not let the user of {origin} {what} (403); use an administrator's credentials (--os-cloud), or name the hosts with --hosts or --hosts-file"
+        "{peer} is too old to cache images on request: that takes microversion {version} (OpenStack Ussuri)"
     )]
-    NovaForbidden { what: &'static str, origin: String },
-    #[error(
-        "Nova answered {status} at {url} when asked to {what}; ask its operator, with the time of this message"
-    )]
-    NovaStatus { url: String, status: u16, what: &'static str },
-    #[error("Nova at {url} gave something that is not a list: {reason}")]
-    NovaBadAnswer { url: String, reason: String },
-    #[error(
-        "Nova at {url} is too old to cache images on request: that takes microversion {version} (OpenStack Ussuri)"
-    )]
-    NovaTooOld { url: String, version: &'static str },
+    NovaTooOld { peer: String, version: &'static str },
     #[error("Nova refused to cache image {id} (400): it does not find it in its Glance, or not as active")]
     NovaRefusedImage { id: String },
     #[error("Nova has no aggregate `{wanted}`; it has {known}")]
@@ -137,10 +159,8 @@ pub enum CloudError {
         "image {id} has no data behind it (204): it is gone from Glance's store although its record is active; upload it again"
     )]
     NoData { id: String },
-    #[error(
-        "Glance forbids downloading image {id} (403): it was deactivated or a policy says so; ask its owner"
-    )]
-    Forbidden { id: String },
+    #[error("Glance forbids downloading image {id} (403): {why}")]
+    Forbidden { id: String, why: &'static str },
     #[error("image {id} was deleted or hidden from this project while it was being sent (404)")]
     Gone { id: String },
     #[error(
@@ -148,9 +168,9 @@ pub enum CloudError {
     )]
     Stalled { id: String, have: u64, size: u64, after: Duration },
     #[error(
-        "the download of image {id} broke at {have} of {size} bytes ({reason}; resumes tried: {resumes}); its stored file may be cut short, or Glance is in trouble"
+        "the download of image {id} broke at {have} of {size} bytes ({reason}; resumes without new bytes: {resumes}{whole}); its stored file may be cut short, or Glance is in trouble"
     )]
-    Cut { id: String, have: u64, size: u64, resumes: u32, reason: String },
+    Cut { id: String, have: u64, size: u64, resumes: u32, reason: String, whole: String },
     #[error(
         "image {id} gave other bytes when it was read again after a break at {have} bytes: its stored file was changed meanwhile; find out by whom, then push it again"
     )]
@@ -176,6 +196,101 @@ pub enum CloudError {
     Client { reason: String },
 }
 
+/// Errors of requests, with what to do about them at this service.
+impl CloudError {
+    pub(super) fn unreachable(peer: &Peer, reason: String) -> Self {
+        let advice = match peer.is_proxied() {
+            true => {
+                "check whether the proxy runs and reaches that address; where it is reached without a proxy, name its host in no_proxy"
+            }
+            false => "check the address, the network and firewalls, and whether the service runs",
+        };
+        Self::Unreachable { peer: peer.to_string(), reason, advice }
+    }
+
+    pub(super) fn busy(peer: &Peer, busy: &Busy) -> Self {
+        let wish = busy.wait.map(|wait| format!(" and wants to be asked again in {} s", wait.as_secs()));
+        let advice = match (busy.reason.as_str(), peer.is_proxied()) {
+            ("answered 429", _) => {
+                "it limits the number of requests: try again later, or have the limit raised"
+            }
+            (_, true) => "it or the proxy is in trouble: look at their logs, and try again later",
+            (_, false) => {
+                "it is overloaded or restarting, or its load balancer has no back end: look at its log, and try again later"
+            }
+        };
+        let (reason, wish) = (busy.reason.clone(), wish.unwrap_or_default());
+        Self::Busy { peer: peer.to_string(), reason, wish, advice }
+    }
+
+    /// Returns why this error may be none when the request is made again; `None` if it is final.
+    pub(super) fn passing(&self) -> Option<Busy> {
+        match self {
+            Self::Unreachable { reason, .. } => {
+                Some(Busy { reason: format!("cannot be reached: {reason}"), wait: None })
+            }
+            _ => None,
+        }
+    }
+
+    /// `stays`: within the server, but in a circle.
+    pub(super) fn redirected(peer: &Peer, to: &str, stays: bool) -> Self {
+        let advice = match (stays, peer.service) {
+            (true, _) => "and on from there without an end; ask its operator".to_owned(),
+            (false, Service::Glance) => format!(
+                "another server, to which no token is sent. If Glance is there, {}; if its store or a cache is there, have Glance deliver the data itself",
+                peer.service.remedy()
+            ),
+            (false, service) => format!(
+                "another server, to which no password and no token is sent; if {} is there, {}",
+                service.name(),
+                service.remedy()
+            ),
+        };
+        Self::Redirected { peer: peer.to_string(), to: shown(to), advice }
+    }
+
+    /// Returns the error of an answer 3xx that the client does not follow, such as one without an address.
+    pub(super) fn unfollowed(peer: &Peer, status: StatusCode, headers: &HeaderMap) -> Self {
+        let to =
+            headers.get(LOCATION).and_then(|value| value.to_str().ok()).and_then(|to| Url::parse(to).ok());
+        match to {
+            Some(mut to) => {
+                to.set_query(None);
+                Self::redirected(peer, &shown_url(to.as_str()), false)
+            }
+            None => Self::Status {
+                peer: peer.to_string(),
+                status: status.as_u16(),
+                advice: format!(
+                    "which redirects, and it does not say where to; if it is elsewhere, {}",
+                    peer.service.remedy()
+                ),
+            },
+        }
+    }
+
+    pub(super) fn status(peer: &Peer, status: StatusCode) -> Self {
+        let (service, remedy) = (peer.service.name(), peer.service.remedy());
+        let advice = match status.as_u16() {
+            403 => "its policy does not let this user do that; ask its operator".to_owned(),
+            404 | 405 | 410 => format!("is {service} at this address? If it is elsewhere, {remedy}"),
+            407 => "the proxy asks for a log-in: give it in the proxy's URL, http://USER:PASSWORD@HOST:PORT"
+                .to_owned(),
+            _ => "ask its operator, with the time of this message".to_owned(),
+        };
+        Self::Status { peer: peer.to_string(), status: status.as_u16(), advice }
+    }
+
+    pub(super) fn not_keystone(peer: &Peer, status: StatusCode, origin: &str) -> Self {
+        Self::NotKeystone { peer: peer.to_string(), status: status.as_u16(), origin: origin.to_owned() }
+    }
+
+    pub(super) fn unsendable_token() -> Self {
+        Self::Client { reason: "the token cannot be sent: it has characters that no header has".to_owned() }
+    }
+}
+
 impl CloudError {
     pub(crate) fn kind(&self) -> CloudErrorKind {
         match self {
@@ -191,29 +306,34 @@ impl CloudError {
             | Self::UntrustedFile { .. }
             | Self::BadImageId { .. }
             | Self::NotKeystone { .. }
+            | Self::LoginForbidden { .. }
+            | Self::Incomplete { .. }
+            | Self::NoRoots { .. }
+            | Self::BadProxy { .. }
             | Self::Redirected { .. }
             | Self::SecondFactor { .. }
-            | Self::NoImageService { .. }
+            | Self::NoEndpoint { .. }
+            | Self::BadEndpoint { .. }
+            | Self::SeveralRegions { .. }
+            | Self::NoLatest { .. }
             | Self::CredentialsRefused { .. }
             | Self::UnknownImage { .. }
             | Self::UnknownMarker { .. }
-            | Self::NoComputeService { .. }
             | Self::NovaForbidden { .. }
             | Self::UnknownAggregate { .. }
             | Self::UnknownZone { .. }
             | Self::NoHostChosen { .. }
             | Self::AmbiguousName { .. } => CloudErrorKind::Usage,
-            Self::Keystone { .. }
+            Self::Busy { .. }
+            | Self::Certificate { .. }
+            | Self::Status { .. }
             | Self::Unreachable { .. }
             | Self::AnswerTooLong { .. }
             | Self::NotActive { .. }
             | Self::NoSize { .. }
             | Self::BadAnswer { .. }
             | Self::TokenRefused { .. }
-            | Self::GlanceStatus { .. }
             | Self::TooManyImages { .. }
-            | Self::NovaStatus { .. }
-            | Self::NovaBadAnswer { .. }
             | Self::NovaTooOld { .. }
             | Self::NovaRefusedImage { .. }
             | Self::NoData { .. }
@@ -269,7 +389,7 @@ pub(super) fn shown_url(url: &str) -> String {
             parsed.to_string()
         }
         // `user:secret@host`, where the scheme was forgotten, parses as a URL of the scheme `user`.
-        _ => "the auth_url given".to_owned(),
+        _ => "an address that is no URL".to_owned(),
     }
 }
 

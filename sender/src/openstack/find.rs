@@ -3,42 +3,69 @@
 use reqwest::StatusCode;
 
 use super::error::CloudError;
-use super::image::{ImageRecord, choose_by_name};
+use super::image::{ImageRecord, Namesakes, Page, SameName};
 use super::session::Cloud;
 
 impl Cloud {
     /// Finds an image by id if `name_or_id` has the form of one. If it has not, or no image has this id, finds it by
     /// exact name among the images that Glance lists for this project: its own, public ones, and those shared with it
     /// and accepted. Hidden and community images are found by id only: any project can name a community image like
-    /// another project's image.
+    /// another project's image. Of several images of the name the only active one is taken, or the one of the rule.
     ///
     /// # Errors
     /// `AmbiguousName` lists the ids; `NotActive` explains what to do about the status; `UnknownImage` also stands for
     /// a private image of another project, whose existence Glance does not reveal.
-    pub(crate) async fn find_image(&self, name_or_id: &str) -> Result<ImageRecord, CloudError> {
+    pub(crate) async fn find_image(
+        &self,
+        name_or_id: &str,
+        rule: Namesakes,
+    ) -> Result<ImageRecord, CloudError> {
         if is_uuid(name_or_id)
             && let Some(image) = self.image_by_id(name_or_id).await?
         {
             return Ok(image);
         }
-        let (status, body) = self.ask("images", &[("name", name_or_id), ("limit", NAMESAKES_MAX)]).await?;
-        match status {
-            StatusCode::OK => choose_by_name(&body, name_or_id, &self.glance_text()),
-            other => Err(self.unexpected(other)),
+        let glance = &self.glance().await?.peer;
+        let mut found = SameName::new(name_or_id);
+        let filter = name_filter(name_or_id);
+        let mut marker: Option<String> = None;
+        // Without a sort key Glance lists the newest first.
+        for _ in 0..PAGES_MAX {
+            let mut query = vec![("limit", PAGE_IMAGES)];
+            query.extend(filter.as_deref().map(|name| ("name", name)));
+            query.extend(marker.as_deref().map(|marker| ("marker", marker)));
+            let answer = self.ask_glance("images", &query).await?;
+            if answer.status != StatusCode::OK {
+                return Err(self.refused(glance, answer.status));
+            }
+            let page = Page::parse(&answer.body, &glance.to_string())?;
+            let next = page.marker();
+            found.add(page.into_images(), &glance.to_string())?;
+            if next.is_none() || next == marker || found.len() > NAMESAKES_MAX {
+                break;
+            }
+            marker = next;
         }
+        found.choose(rule)
     }
 
     async fn image_by_id(&self, id: &str) -> Result<Option<ImageRecord>, CloudError> {
-        let (status, body) = self.ask(&format!("images/{id}"), &[]).await?;
-        match status {
-            StatusCode::OK => ImageRecord::parse(&body, &self.glance_text()).map(Some),
+        let glance = &self.glance().await?.peer;
+        let answer = self.ask_glance(&format!("images/{id}"), &[]).await?;
+        match answer.status {
+            StatusCode::OK => ImageRecord::parse(&answer.body, &glance.to_string()).map(Some),
             StatusCode::NOT_FOUND => Ok(None),
-            other => Err(self.unexpected(other)),
+            other => Err(self.refused(glance, other)),
         }
     }
+}
 
-    fn unexpected(&self, status: StatusCode) -> CloudError {
-        CloudError::GlanceStatus { url: self.glance_text(), status: status.as_u16() }
+/// Returns the value of Glance's filter by name; `None` if it cannot be filtered by. Glance reads a name that begins with
+/// `in:` as a list of names, in which each may be quoted (`split_filter_value_for_quotes` in glance/common/utils.py).
+pub(super) fn name_filter(name: &str) -> Option<String> {
+    match name.starts_with("in:") {
+        false => Some(name.to_owned()),
+        true => (!name.contains(['"', '\\'])).then(|| format!("in:\"{name}\"")),
     }
 }
 
@@ -49,8 +76,12 @@ fn is_uuid(text: &str) -> bool {
         && groups.iter().all(|group| group.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
-/// The maximum number of images of one name in a message; more cannot be told apart by reading it.
-const NAMESAKES_MAX: &str = "100";
+/// The size of a requested page; Glance returns fewer images if its `api_limit_max` is smaller.
+const PAGE_IMAGES: &str = "100";
+/// More pages than images of one name fill; with a name that cannot be filtered by, all images are listed.
+const PAGES_MAX: usize = 1000;
+/// More images of one name cannot be told apart by reading a list of them.
+const NAMESAKES_MAX: usize = 1000;
 
 #[cfg(test)]
 mod tests {
@@ -69,5 +100,12 @@ mod tests {
         ] {
             assert!(!is_uuid(name), "{name}");
         }
+    }
+
+    #[test]
+    fn a_name_that_glance_takes_for_a_list_is_quoted() {
+        assert_eq!(name_filter("debian").as_deref(), Some("debian"));
+        assert_eq!(name_filter("in:a,b").as_deref(), Some("in:\"in:a,b\""));
+        assert_eq!(name_filter("in:\"a"), None);
     }
 }

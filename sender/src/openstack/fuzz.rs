@@ -6,13 +6,15 @@ use glancecast_proto::ids::is_unprintable;
 use reqwest::Url;
 use serde::Deserialize;
 
+use super::catalog::{Catalog, Place};
 use super::check::ContentCheck;
 use super::download::ContentRange;
 use super::error::{CloudError, shown_url};
 use super::hosts::{Aggregate, ComputeService, choose};
-use super::image::{ImageRecord, choose_by_name};
-use super::list::Page;
+use super::image::{ImageRecord, Namesakes, Page, choose_by_name};
+use super::list::ListedImage;
 use super::nova::compute_api;
+use super::service::Service;
 
 /// Parses the input as the answer to the query that the first byte selects.
 ///
@@ -25,7 +27,7 @@ pub(crate) fn answers(input: &[u8]) {
             Ok(image) => use_image(&image),
             Err(error) => assert_shown(&error),
         },
-        1 => match choose_by_name(answer, "debian", URL) {
+        1 => match choose_by_name(answer, "debian", rule(answer), URL) {
             Ok(image) => {
                 assert_eq!(image.name.as_deref(), Some("debian"), "no other one");
                 use_image(&image);
@@ -33,11 +35,15 @@ pub(crate) fn answers(input: &[u8]) {
             Err(error) => assert_shown(&error),
         },
         2 => {
-            let Ok(page) = serde_json::from_slice::<Page>(answer) else { return };
-            let rows = serde_json::to_value(&page.images).expect("numbers and texts are JSON");
-            assert_eq!(rows.as_array().map(Vec::len), Some(page.images.len()));
+            let Ok(page) = Page::parse(answer, URL) else { return };
+            let images = ListedImage::read(page);
+            let rows = serde_json::to_value(&images).expect("numbers and texts are JSON");
+            assert_eq!(rows.as_array().map(Vec::len), Some(images.len()));
         }
-        3 => choose_hosts(answer),
+        3 => {
+            choose_hosts(answer);
+            find_service(answer);
+        }
         4 => {
             let text = String::from_utf8_lossy(answer);
             if let Some(range) = ContentRange::parse(&text) {
@@ -55,6 +61,24 @@ pub(crate) fn answers(input: &[u8]) {
                 assert!(Url::parse(&shown).is_ok_and(|shown| shown.password().is_none()));
                 assert!(compute_api(url).path().ends_with('/'));
             }
+        }
+    }
+}
+
+/// Returns one of the rules, by the length of the answer.
+fn rule(answer: &[u8]) -> Namesakes {
+    if answer.len().is_multiple_of(2) { Namesakes::Refused } else { Namesakes::Latest }
+}
+
+/// Reads the input as a catalog, too.
+fn find_service(answer: &[u8]) {
+    let Ok(catalog) = serde_json::from_slice(answer) else { return };
+    let catalog = Catalog::read(&catalog);
+    let interfaces = ["internal".to_owned(), "public".to_owned()];
+    for service in [Service::Glance, Service::Nova] {
+        match catalog.find(service, Place { interfaces: &interfaces, region: None, origin: "a test" }) {
+            Ok(found) => assert!(matches!(found.url.scheme(), "http" | "https")),
+            Err(error) => assert_shown(&error),
         }
     }
 }

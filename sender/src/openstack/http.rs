@@ -1,35 +1,157 @@
 //! The only HTTP client: for Keystone, Glance's records and image data, and Nova. It sends passwords and tokens only to
-//! the configured server, and limits the length of every answer.
-//!
-//! The SDK's own session uses a client that cannot be configured. It follows redirects to any server, with X-Auth-Token
-//! and, for 307 and 308, with the body that holds the password. So only parts of the SDK are used, with this client.
+//! the configured server, limits the length of every answer, and asks again what may be answered later.
 
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use reqwest::header::HeaderValue;
-use reqwest::{Client, RequestBuilder, Response, StatusCode, Url, redirect};
+use reqwest::header::{HeaderMap, HeaderValue};
+use reqwest::{
+    Certificate, Client, ClientBuilder, Method, RequestBuilder, Response, StatusCode, Url, redirect,
+};
 use secrecy::{ExposeSecret, SecretString};
+use tokio::time::sleep;
 
-use super::certificates;
 use super::config::Settings;
 use super::error::{CloudError, root_cause, shown_url};
+use super::proxy::Proxies;
+use super::retry::{Busy, Tries};
+use super::service::{Peer, Service};
+use super::tls;
 
-/// Returns a client with the certificates of the settings.
-///
-/// # Errors
-/// `BadSettings` if the certificates cannot be used.
-pub(super) fn client(settings: &Settings) -> Result<Client, CloudError> {
-    let bad = |reason| CloudError::BadSettings { origin: settings.origin.clone(), reason };
-    let mut builder = Client::builder()
+/// The client for all services of a cloud.
+#[derive(Debug)]
+pub(super) struct Http {
+    settings: Arc<Settings>,
+    proxies: Proxies,
+    /// For http: has no certificates, as not every machine has some.
+    plain: Client,
+    /// For https, once it is needed.
+    secure: OnceLock<Client>,
+}
+
+/// A whole answer.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Vec<u8>,
+}
+
+/// Whether a request is made again when it failed for a reason that may pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Repeat {
+    /// It reads, or changes nothing that counts, as a log-in does.
+    Yes,
+    /// It may have been carried out although the answer was lost.
+    No,
+}
+
+impl Http {
+    /// # Errors
+    /// `BadSettings` if the system cannot provide a client.
+    pub(super) fn new(settings: Arc<Settings>) -> Result<Self, CloudError> {
+        let proxies = Proxies::of_this_process();
+        let no_roots: [Certificate; 0] = [];
+        let plain = builder(&proxies).tls_certs_only(no_roots).build();
+        let plain = plain.map_err(|error| CloudError::Client { reason: root_cause(&error) })?;
+        Ok(Self { settings, proxies, plain, secure: OnceLock::new() })
+    }
+
+    /// Returns how messages name a service at an address.
+    pub(super) fn peer(&self, service: Service, url: &Url) -> Peer {
+        Peer::new(service, url).through(self.proxies.of(url).map(ToString::to_string))
+    }
+
+    /// Begins a request to a service.
+    ///
+    /// # Errors
+    /// `BadProxy`, and `NoRoots` and `BadSettings` if the certificates for https cannot be used.
+    pub(super) fn request(
+        &self,
+        peer: &Peer,
+        method: Method,
+        url: Url,
+    ) -> Result<RequestBuilder, CloudError> {
+        let proxy = self.proxies.of(&url);
+        let proxy_url = proxy.map(|proxy| {
+            proxy.url().map_err(|reason| CloudError::BadProxy {
+                variable: proxy.variable(),
+                peer: peer.to_string(),
+                reason: reason.to_owned(),
+            })
+        });
+        let proxy_url = proxy_url.transpose()?;
+        let is_plain = url.scheme() == "http" && proxy_url.is_none_or(|proxy| proxy.scheme() == "http");
+        let client = if is_plain { &self.plain } else { self.secure()? };
+        Ok(client.request(method, url))
+    }
+
+    /// Returns the client for https.
+    fn secure(&self) -> Result<&Client, CloudError> {
+        if let Some(client) = self.secure.get() {
+            return Ok(client);
+        }
+        let client = tls::configure(builder(&self.proxies), &self.settings)?.build();
+        let client = client.map_err(|error| tls::unusable(&error, &self.settings))?;
+        Ok(self.secure.get_or_init(|| client))
+    }
+
+    /// Sends a request and returns the whole answer, whatever its status. An answer or a failure that may pass is
+    /// waited for, and the request made again.
+    ///
+    /// # Errors
+    /// `Busy` if it did not pass, `Unreachable`, `Certificate`, `Redirected`, `AnswerTooLong`.
+    pub(super) async fn ask(
+        &self,
+        peer: &Peer,
+        request: RequestBuilder,
+        repeat: Repeat,
+    ) -> Result<Answer, CloudError> {
+        let mut tries = Tries::default();
+        loop {
+            let request = request.try_clone().expect("its body is not a stream");
+            let outcome = whole(peer, request).await;
+            let busy = match &outcome {
+                Ok(answer) => Busy::of(answer.status, &answer.headers),
+                Err(error) => error.passing(),
+            };
+            let Some(busy) = busy.filter(|_| repeat == Repeat::Yes) else { return outcome };
+            let Some(pause) = tries.pause(&busy) else {
+                return outcome.and_then(|_| Err(CloudError::busy(peer, &busy)));
+            };
+            wait(peer, &busy, pause, &tries.next()).await;
+        }
+    }
+
+    /// Sends a request and returns the answer once it begins, whatever its status.
+    ///
+    /// # Errors
+    /// `Unreachable`, `Certificate`, `Redirected`.
+    pub(super) async fn open(&self, peer: &Peer, request: RequestBuilder) -> Result<Response, CloudError> {
+        request.send().await.map_err(|error| failure(peer, &error))
+    }
+}
+
+/// Waits before a request is made again, and says so.
+pub(super) async fn wait(peer: &Peer, busy: &Busy, pause: Duration, next: &str) {
+    tracing::warn!("{peer}: {}; asking again in {:.1} s ({next})", busy.reason, pause.as_secs_f32());
+    sleep(pause).await;
+}
+
+/// Returns a client's options that do not depend on certificates.
+fn builder(proxies: &Proxies) -> ClientBuilder {
+    let proxies = proxies.clone();
+    let proxy = reqwest::Proxy::custom(move |url| proxies.of(url)?.url().ok().cloned());
+    Client::builder()
         .connect_timeout(CONNECT_TIMEOUT)
         // One stream fills the link: HTTP/2 would add its own window to TCP's.
         .http1_only()
         .redirect(policy())
+        .no_proxy()
+        .proxy(proxy)
         // A transparently decompressed body does not have the length in Content-Length and Range.
         .no_gzip()
-        .no_deflate();
-    builder = certificates::apply(&settings.certificates, builder).map_err(bad)?;
-    builder.build().map_err(|error| bad(root_cause(&error)))
+        .no_deflate()
 }
 
 /// Follows redirects only within an origin, such as to the same path with a trailing slash.
@@ -39,8 +161,9 @@ fn policy() -> redirect::Policy {
         match stays && attempt.previous().len() <= REDIRECTS_MAX {
             true => attempt.follow(),
             false => {
-                let to = attempt.url().origin().ascii_serialization();
-                attempt.error(Redirected { to })
+                let mut to = attempt.url().clone();
+                to.set_query(None); // may be a signature that lets anybody read
+                attempt.error(Redirected { to: shown_url(to.as_str()), stays })
             }
         }
     })
@@ -56,41 +179,47 @@ fn is_same_origin(from: &Url, to: &Url) -> bool {
 #[error("it redirects to {to}")]
 struct Redirected {
     to: String,
+    /// Within the server, too often.
+    stays: bool,
 }
 
 /// Adds the token to a request; `None` if the token cannot be in a header.
-pub(super) fn with_token(request: RequestBuilder, token: Option<&SecretString>) -> Option<RequestBuilder> {
-    let Some(token) = token else { return Some(request) };
+pub(super) fn with_token(request: RequestBuilder, token: &SecretString) -> Option<RequestBuilder> {
     let mut value = HeaderValue::from_str(token.expose_secret()).ok()?;
     value.set_sensitive(true);
     Some(request.header("X-Auth-Token", value))
 }
 
-/// Returns the error of a request to `url` that got no answer.
-pub(super) fn unanswered(url: &str, error: &reqwest::Error) -> CloudError {
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(error) = cause {
-        if let Some(redirected) = error.downcast_ref::<Redirected>() {
-            return CloudError::Redirected { url: shown_url(url), to: redirected.to.clone() };
-        }
-        cause = error.source();
-    }
-    CloudError::Unreachable { url: shown_url(url), reason: root_cause(error) }
-}
-
-/// Reads an answer, and returns its status and its whole body.
-///
-/// # Errors
-/// `Unreachable` if the connection breaks, `AnswerTooLong`.
-pub(super) async fn read(url: &str, mut answer: Response) -> Result<(StatusCode, Vec<u8>), CloudError> {
+/// Sends a request and reads its whole answer.
+async fn whole(peer: &Peer, request: RequestBuilder) -> Result<Answer, CloudError> {
+    let mut answer = request.send().await.map_err(|error| failure(peer, &error))?;
     let mut body = Vec::new();
-    while let Some(piece) = answer.chunk().await.map_err(|error| unanswered(url, &error))? {
+    while let Some(piece) = answer.chunk().await.map_err(|error| failure(peer, &error))? {
         if body.len() + piece.len() > ANSWER_BYTES_MAX {
-            return Err(CloudError::AnswerTooLong { url: shown_url(url), max: ANSWER_BYTES_MAX });
+            return Err(CloudError::AnswerTooLong { peer: peer.to_string(), max: ANSWER_BYTES_MAX });
         }
         body.extend_from_slice(&piece);
     }
-    Ok((answer.status(), body))
+    Ok(Answer { status: answer.status(), headers: answer.headers().clone(), body })
+}
+
+/// Returns the error of a request that got no whole answer.
+fn failure(peer: &Peer, error: &reqwest::Error) -> CloudError {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if let Some(Redirected { to, stays }) = error.downcast_ref::<Redirected>() {
+            return CloudError::redirected(peer, to, *stays);
+        }
+        cause = error.source();
+    }
+    if let Some(fault) = tls::fault(error) {
+        return CloudError::Certificate { peer: peer.to_string(), fault };
+    }
+    let reason = match error.is_timeout() {
+        true => "it does not answer in time".to_owned(),
+        false => root_cause(error),
+    };
+    CloudError::unreachable(peer, reason)
 }
 
 /// The time per TCP address after which a host that drops packets is given up.

@@ -1,25 +1,30 @@
-//! Login: from settings to a token and its catalog. The catalog and the parsing of version documents are the SDK's;
-//! requests go through this crate's own client.
+//! Login: from settings to a token and its catalog.
 
-use bytes::Bytes;
-use openstack_sdk_core::OpenStackError;
-use openstack_sdk_core::catalog::{Catalog, CatalogError};
-use openstack_sdk_core::types::ServiceType;
-use reqwest::{Client, StatusCode, Url};
-use secrecy::SecretString;
-use tokio::time::timeout;
+use std::sync::Arc;
 
+use reqwest::{Method as Verb, RequestBuilder, StatusCode, Url};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
+
+use super::auth::{self, Method};
+use super::catalog::Catalog;
 use super::config::Settings;
-use super::error::{CloudError, one_line, shown_url};
-use super::http::{self, ANSWER_TIMEOUT, with_token};
-use super::login;
-use super::login_error::login_error;
+use super::discovery::{Discovery, Version, discover, is_versioned, with_slash};
+use super::error::{CloudError, json_fault, shown_url};
+use super::http::{ANSWER_TIMEOUT, Answer, Http, Repeat};
+use super::oidc;
+use super::service::{Peer, Service};
 
 /// A Keystone v3 with a known address.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Keystone {
+    http: Arc<Http>,
+    settings: Arc<Settings>,
     /// Ends in "/v3/".
     url: Url,
+    peer: Peer,
+    /// The status with which it hides its versions: whether it is a Keystone is not known.
+    hides: Option<StatusCode>,
 }
 
 /// The result of a login.
@@ -28,133 +33,231 @@ pub(super) struct Login {
     pub(super) token: SecretString,
     /// The services that the project may use.
     pub(super) catalog: Catalog,
+    pub(super) rights: Rights,
+}
+
+/// What a token is good for, as far as messages have to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rights {
+    /// A project's, as the user's roles have them.
+    Project,
+    /// A project's, narrowed by the access rules of an application credential.
+    AccessRules,
+    /// Of a domain, without a project.
+    Domain,
+    /// Of the whole cloud, without a project.
+    System,
+    /// None: the token has no scope.
+    Unscoped,
 }
 
 impl Keystone {
-    /// Finds Keystone by the versions that its `auth_url` lists.
+    /// Finds Keystone by the versions that its `auth_url` lists. An address that ends in `/v3` and hides its versions is
+    /// taken for Keystone's, as keystoneauth does.
     ///
     /// # Errors
-    /// `NotKeystone`, `Keystone` for status 500 and above, `Unreachable`, `Redirected`, `BadSettings`.
-    pub(super) async fn find(http: &Client, settings: &Settings) -> Result<Self, CloudError> {
-        let failed = |error: CatalogError| {
-            login_error(OpenStackError::catalog(error), &settings.auth_url, &settings.origin)
-        };
-        let mut catalog = Catalog::default();
-        // Only the configured address counts, whatever interface and region the other services have.
-        let (region, interface) = (None::<&str>, Some("public"));
-        catalog
-            .register_catalog_endpoint("identity", &settings.auth_url, region, interface)
-            .map_err(failed)?;
-        catalog.configure(&settings.config).map_err(failed)?;
-        let scope = EndpointScope { region: None, interface: "public" };
-        let status = discover(http, &mut catalog, &ServiceType::Identity, scope, None).await?;
-        let found =
-            catalog.get_service_endpoint("identity", Some(&IDENTITY_VERSION.into()), region, interface);
-        match (found, status) {
-            (Ok(endpoint), None) => Ok(Self { url: at_server(endpoint.url().clone(), &settings.auth_url) }),
-            (_, status) => {
-                let (url, origin) = (shown_url(&settings.auth_url), settings.origin.clone());
-                Err(match status.unwrap_or(StatusCode::OK).as_u16() {
-                    status if status >= 500 => CloudError::Keystone { url, status, origin },
-                    status => CloudError::NotKeystone { url, status, origin },
-                })
+    /// `NotKeystone`, `BadSettings`, and those of [`Http::ask`].
+    pub(super) async fn find(http: &Arc<Http>, settings: &Arc<Settings>) -> Result<Self, CloudError> {
+        let start = auth_url(settings)?;
+        let peer = http.peer(Service::Keystone, &start);
+        let (url, hides) = match discover(http, &peer, &start, V3, None).await? {
+            Discovery::Found(url) => (url, None),
+            Discovery::Nothing(status) if is_versioned(&start, V3) && HIDDEN.contains(&status) => {
+                (with_slash(start.clone()), Some(status))
             }
-        }
+            Discovery::Nothing(status) => {
+                return Err(CloudError::not_keystone(&peer, status, &settings.origin));
+            }
+            Discovery::OtherVersions => {
+                return Err(CloudError::not_keystone(&peer, StatusCode::OK, &settings.origin));
+            }
+        };
+        let (http, settings) = (Arc::clone(http), Arc::clone(settings));
+        Ok(Self { http, settings, peer: peer.at(&url), url, hides })
     }
 
     /// Logs in with the credentials of the settings.
     ///
     /// # Errors
-    /// `CredentialsRefused`, `SecondFactor`, `Keystone`, `Unreachable`, `Redirected`, `BadSettings`.
-    pub(super) async fn log_in(&self, http: &Client, settings: &Settings) -> Result<Login, CloudError> {
-        let login = timeout(ANSWER_TIMEOUT, login::token(http, &self.url, settings)).await;
-        let token = login
-            .map_err(|_| CloudError::Unreachable {
-                url: shown_url(&settings.auth_url),
-                reason: format!("no answer within {} s", ANSWER_TIMEOUT.as_secs()),
-            })?
-            .map_err(|error| login_error(error, self.url.as_str(), &settings.origin))?;
-        let info = token.auth_info.map(|info| info.token).unwrap_or_default();
-        let mut catalog = Catalog::default();
-        catalog.set_project_id(info.project.and_then(|project| project.id));
-        let configured = catalog
-            .configure(&settings.config)
-            .and_then(|catalog| catalog.process_catalog_endpoints(&info.catalog.unwrap_or_default()));
-        configured.map_err(|error| CloudError::Client { reason: one_line(&error.to_string()) })?;
-        Ok(Login { token: token.token, catalog })
+    /// `CredentialsRefused`, `SecondFactor`, `LoginForbidden`, `Incomplete`, `BadSettings`, and those of [`Http::ask`].
+    pub(super) async fn log_in(&self) -> Result<Login, CloudError> {
+        let name = self.settings.auth_type();
+        let method = Method::named(name)
+            .ok_or_else(|| self.bad(format!("auth_type `{name}` is not supported here")))?;
+        let answer = match method {
+            Method::OidcAccessToken | Method::OidcClientCredentials => self.federated(method).await?,
+            _ => {
+                let body =
+                    auth::body(method, &self.settings).map_err(|missing| self.bad(missing.to_string()))?;
+                self.post(self.token_request(&body)?).await?
+            }
+        };
+        let answer = self.with_further_factors(answer).await?;
+        self.login(method, &answer)
     }
-}
 
-/// The region and interface in which a service is looked up.
-#[derive(Clone, Copy)]
-pub(super) struct EndpointScope<'a> {
-    pub(super) region: Option<&'a str>,
-    pub(super) interface: &'a str,
-}
-
-/// Asks a service of the catalog for its versions, at its address and those above it. If no version document is found,
-/// returns the status of the first answer.
-///
-/// # Errors
-/// `Unreachable`, `Redirected`, `AnswerTooLong`.
-pub(super) async fn discover(
-    http: &Client,
-    catalog: &mut Catalog,
-    service: &ServiceType,
-    scope: EndpointScope<'_>,
-    token: Option<&SecretString>,
-) -> Result<Option<StatusCode>, CloudError> {
-    let name = service.to_string();
-    let endpoint = catalog.get_service_endpoint(&name, None, scope.region, Some(scope.interface));
-    let Some(mut url) = endpoint.ok().map(|endpoint| endpoint.url().clone()) else {
-        return Ok(None);
-    };
-    if !catalog.discovery_allowed(&name) {
-        return Ok(None);
-    }
-    if !url.path().ends_with('/') {
-        url.set_path(&format!("{}/", url.path()));
-    }
-    let mut first = None;
-    for _ in 0..DISCOVERY_STEPS_MAX {
-        let shown = shown_url(url.as_str());
-        let request = http.get(url.clone()).timeout(ANSWER_TIMEOUT);
-        let request = with_token(request, token).ok_or_else(|| CloudError::Client {
-            reason: "the token cannot be sent: it has characters that no header has".to_owned(),
-        })?;
-        let answer = request.send().await.map_err(|error| http::unanswered(&shown, &error))?;
-        let (status, body) = http::read(&shown, answer).await?;
-        first.get_or_insert(status);
-        let body = Bytes::from(body);
-        let found = status != StatusCode::NOT_FOUND
-            && catalog
-                .process_endpoint_discovery(service, &url, &body, scope.region, Some(scope.interface))
-                .is_ok();
-        if found {
-            return Ok(None);
+    /// Gets a token by the identity provider's, and then one for the scope of the settings.
+    async fn federated(&self, method: Method) -> Result<Answer, CloudError> {
+        let access_token = match method {
+            Method::OidcClientCredentials => oidc::access_token(&self.http, &self.settings).await?,
+            _ => self.settings.credential("access_token").ok_or_else(|| self.missing("access_token"))?,
+        };
+        let required = |name| self.settings.credential(name).ok_or_else(|| self.missing(name));
+        let (provider, protocol) = (required("identity_provider")?, required("protocol")?);
+        let path = ["OS-FEDERATION", "identity_providers", provider.expose_secret(), "protocols"];
+        let mut url = self.url.clone();
+        let segments = url.path_segments_mut();
+        segments
+            .expect("http has segments")
+            .pop_if_empty()
+            .extend(path)
+            .push(protocol.expose_secret())
+            .push("auth");
+        let request = self.http.request(&self.peer, Verb::POST, url)?.timeout(ANSWER_TIMEOUT);
+        let answer = self.post(request.bearer_auth(access_token.expose_secret())).await?;
+        if !answer.status.is_success() {
+            return Ok(answer);
         }
-        if url.path() == "/" {
-            break;
+        let unscoped = token(&answer).ok_or_else(|| self.no_token("without X-Subject-Token".to_owned()))?;
+        match auth::rescope(&unscoped, &self.settings).map_err(|missing| self.bad(missing.to_string()))? {
+            Some(body) => self.post(self.token_request(&body)?).await,
+            None => Ok(answer),
         }
-        // The first step only removes the trailing slash.
-        url.path_segments_mut().expect("http has segments").pop();
     }
-    Ok(first)
+
+    /// Sends the further factors that Keystone asks for, if it does and the settings have them.
+    async fn with_further_factors(&self, answer: Answer) -> Result<Answer, CloudError> {
+        let Some(receipt) = answer.headers.get(RECEIPT).filter(|_| answer.status == StatusCode::UNAUTHORIZED)
+        else {
+            return Ok(answer);
+        };
+        let asked: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+        let Some(body) = auth::further_factors(&asked, &self.settings) else {
+            return Err(CloudError::SecondFactor {
+                peer: self.peer.to_string(),
+                origin: self.settings.origin.clone(),
+            });
+        };
+        self.post(self.token_request(&body)?.header(RECEIPT, receipt.clone())).await
+    }
+
+    fn token_request(&self, body: &Value) -> Result<RequestBuilder, CloudError> {
+        let url = self.url.join("auth/tokens").expect("a relative path");
+        let request = self.http.request(&self.peer, Verb::POST, url)?.timeout(ANSWER_TIMEOUT);
+        Ok(request.header("Content-Type", "application/json").body(body.to_string()))
+    }
+
+    /// Sends a request for a token. It changes nothing that counts, so it may be sent again.
+    async fn post(&self, request: RequestBuilder) -> Result<Answer, CloudError> {
+        self.http.ask(&self.peer, request.header("Accept", "application/json"), Repeat::Yes).await
+    }
+
+    fn login(&self, method: Method, answer: &Answer) -> Result<Login, CloudError> {
+        if !answer.status.is_success() {
+            return Err(self.refusal(method, answer));
+        }
+        let token = token(answer).ok_or_else(|| self.no_token("without X-Subject-Token".to_owned()))?;
+        let body: Value =
+            serde_json::from_slice(&answer.body).map_err(|error| self.no_token(json_fault(&error)))?;
+        let info = &body["token"];
+        Ok(Login { token, catalog: Catalog::read(&info["catalog"]), rights: Rights::of(info) })
+    }
+
+    fn refusal(&self, method: Method, answer: &Answer) -> CloudError {
+        let (peer, origin) = (self.peer.to_string(), self.settings.origin.clone());
+        let status = answer.status.as_u16();
+        match (answer.status, self.hides) {
+            (StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED, Some(hides)) => {
+                CloudError::not_keystone(&self.peer, hides, &origin)
+            }
+            // Keystone answers 404 for an invalid or expired token.
+            (StatusCode::UNAUTHORIZED | StatusCode::NOT_FOUND, _) => {
+                CloudError::CredentialsRefused { peer, status, origin, what: method.refused() }
+            }
+            (StatusCode::BAD_REQUEST, _) => CloudError::Incomplete { peer, origin },
+            (StatusCode::FORBIDDEN, _) => CloudError::LoginForbidden { peer, origin },
+            _ if answer.status.is_redirection() => {
+                CloudError::unfollowed(&self.peer, answer.status, &answer.headers)
+            }
+            _ => CloudError::status(&self.peer, answer.status),
+        }
+    }
+
+    fn bad(&self, reason: String) -> CloudError {
+        CloudError::BadSettings { origin: self.settings.origin.clone(), reason }
+    }
+
+    fn missing(&self, name: &str) -> CloudError {
+        self.bad(format!("`{name}` is missing"))
+    }
+
+    fn no_token(&self, reason: String) -> CloudError {
+        CloudError::BadAnswer { peer: self.peer.to_string(), what: "a token", reason }
+    }
 }
 
-/// Moves the address from a version document to the server that was asked, so that no other server gets the password or
-/// a token. Behind a proxy the document often names the server behind it (keystoneauth1's `_combine_relative_url` does
-/// the same).
-pub(super) fn at_server(mut told: Url, asked: &str) -> Url {
-    let Ok(asked) = Url::parse(asked) else { return told };
-    let (path, query) = (told.path().to_owned(), told.query().map(str::to_owned));
-    told = asked;
-    told.set_path(&path);
-    told.set_query(query.as_deref());
-    told
+impl Rights {
+    fn of(info: &Value) -> Self {
+        let has = |key: &str| info.get(key).is_some_and(|value| !value.is_null());
+        let rules = info.get("application_credential").and_then(|credential| credential.get("access_rules"));
+        if rules.and_then(Value::as_array).is_some_and(|rules| !rules.is_empty()) {
+            Self::AccessRules
+        } else if has("project") {
+            Self::Project
+        } else if has("system") {
+            Self::System
+        } else if has("domain") {
+            Self::Domain
+        } else {
+            Self::Unscoped
+        }
+    }
+
+    /// Returns why a service may refuse the token, and what to do; `None` if its rights are a project's.
+    pub(super) fn hint(self) -> Option<&'static str> {
+        Some(match self {
+            Self::Project => return None,
+            Self::AccessRules => {
+                "the application credential has access rules, and they do not have this request; send needs GET \
+                 /v2/images, GET /v2/images/* and GET /v2/images/*/file of the service image, --aggregate and \
+                 --availability-zone GET /v2.1/os-aggregates and GET /v2.1/os-services of compute, --confirm POST \
+                 /v2.1/os-aggregates/*/images; make one with these rules, or without any"
+            }
+            Self::Domain => {
+                "the token is for a domain, and images belong to projects; give project_name and project_domain_name \
+                 instead of domain_name (domain_id)"
+            }
+            Self::System => {
+                "the token is for the system (system_scope), and images belong to projects; give project_name and \
+                 project_domain_name instead"
+            }
+            Self::Unscoped => {
+                "the token is for no project, and the user has no default project; give project_name and \
+                 project_domain_name (or project_id)"
+            }
+        })
+    }
 }
 
-const IDENTITY_VERSION: (u8, u8) = (3, 0);
+/// Returns the address in the settings.
+fn auth_url(settings: &Settings) -> Result<Url, CloudError> {
+    let bad = |reason: String| CloudError::BadSettings { origin: settings.origin.clone(), reason };
+    let url = Url::parse(settings.auth_url.trim())
+        .map_err(|error| bad(format!("auth_url is no URL ({error}); it begins with http:// or https://")))?;
+    match matches!(url.scheme(), "http" | "https") {
+        true => Ok(url),
+        false => Err(bad(format!("auth_url {} is not http:// or https://", shown_url(url.as_str())))),
+    }
+}
 
-/// More steps than any service's path has below its server's root.
-const DISCOVERY_STEPS_MAX: usize = 10;
+fn token(answer: &Answer) -> Option<SecretString> {
+    let token = answer.headers.get("X-Subject-Token")?.to_str().ok()?;
+    (!token.is_empty()).then(|| token.into())
+}
+
+const V3: Version = Version { major: 3, segment: "v3" };
+/// The statuses with which a gateway hides the versions of a Keystone behind it.
+const HIDDEN: [StatusCode; 4] =
+    [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN, StatusCode::NOT_FOUND, StatusCode::METHOD_NOT_ALLOWED];
+/// The header of a log-in that needs another factor.
+const RECEIPT: &str = "openstack-auth-receipt";

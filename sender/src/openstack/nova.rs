@@ -3,38 +3,38 @@
 
 use std::time::Duration;
 
-use reqwest::{Method, Response, StatusCode, Url};
+use reqwest::{Method, StatusCode, Url};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::error::{CloudError, json_fault, shown_url};
+use super::error::{CloudError, json_fault};
 use super::hosts::{Aggregate, Choice, ComputeService, choose};
-use super::http;
-use super::session::Cloud;
+use super::http::{Answer, Repeat};
+use super::session::{Api, Cloud};
 
 /// A client for Nova at the address in this project's catalog.
 #[derive(Clone, Debug)]
 pub(crate) struct Nova {
     cloud: Cloud,
-    /// Ends in "/".
-    url: Url,
+    api: Api,
 }
 
 impl Nova {
-    /// Finds Nova in the catalog.
+    /// Finds Nova in the settings or the catalog.
     ///
     /// # Errors
-    /// `NoComputeService`.
+    /// `NoEndpoint`, `BadEndpoint`, `SeveralRegions`, `BadSettings`.
     pub(crate) fn of(cloud: &Cloud) -> Result<Self, CloudError> {
-        let url = cloud.nova().ok_or_else(|| cloud.no_compute_service())?.clone();
-        Ok(Self { cloud: cloud.clone(), url: compute_api(url) })
+        let listed = cloud.nova()?;
+        let api = listed.at(compute_api(listed.url.clone()));
+        Ok(Self { cloud: cloud.clone(), api })
     }
 
     /// Returns all aggregates.
     ///
     /// # Errors
-    /// `NovaForbidden` if the user may not list them, `NovaStatus`, `Unreachable`, `BadAnswer`.
+    /// `NovaForbidden` if the user may not list them, `Status`, `BadAnswer`, and those of [`Cloud::ask`].
     pub(crate) async fn aggregates(&self) -> Result<Vec<Aggregate>, CloudError> {
         #[derive(Deserialize)]
         struct List {
@@ -76,10 +76,10 @@ impl Nova {
         let path = format!("os-aggregates/{aggregate}/images");
         let body = json!({"cache": [{"id": image_id}]});
         let answer = self.ask(Method::POST, &path, Some((&body, CACHE_VERSION))).await?;
-        match answer.status() {
+        match answer.status {
             StatusCode::ACCEPTED | StatusCode::OK => Ok(()),
             StatusCode::NOT_ACCEPTABLE => {
-                Err(CloudError::NovaTooOld { url: self.shown(), version: CACHE_VERSION })
+                Err(CloudError::NovaTooOld { peer: self.api.peer.to_string(), version: CACHE_VERSION })
             }
             StatusCode::BAD_REQUEST => Err(CloudError::NovaRefusedImage { id: image_id.to_owned() }),
             status => Err(self.refused(status, "cache images on an aggregate")),
@@ -88,12 +88,14 @@ impl Nova {
 
     async fn list<T: DeserializeOwned>(&self, path: &str, what: &'static str) -> Result<T, CloudError> {
         let answer = self.ask(Method::GET, path, None).await?;
-        if answer.status() != StatusCode::OK {
-            return Err(self.refused(answer.status(), what));
+        if answer.status != StatusCode::OK {
+            return Err(self.refused(answer.status, what));
         }
-        let (_, body) = http::read(&self.shown(), answer).await?;
-        serde_json::from_slice(&body)
-            .map_err(|error| CloudError::NovaBadAnswer { url: self.shown(), reason: json_fault(&error) })
+        serde_json::from_slice(&answer.body).map_err(|error| CloudError::BadAnswer {
+            peer: self.api.peer.to_string(),
+            what: "a list",
+            reason: json_fault(&error),
+        })
     }
 
     /// Sends one request, and repeats it with a new token if the old one was refused. A body comes with a microversion.
@@ -102,27 +104,29 @@ impl Nova {
         method: Method,
         path: &str,
         body: Option<(&Value, &'static str)>,
-    ) -> Result<Response, CloudError> {
-        let url = self.url.join(path).expect("a relative path");
-        let mut request = self.cloud.http().request(method, url).timeout(ANSWER_TIMEOUT);
+    ) -> Result<Answer, CloudError> {
+        let Api { url, peer } = &self.api;
+        // An order whose answer was lost may have been carried out.
+        let repeat = if method == Method::GET { Repeat::Yes } else { Repeat::No };
+        let url = url.join(path).expect("a relative path");
+        let mut request = self.cloud.request(peer, method, url)?.timeout(ANSWER_TIMEOUT);
         if let Some((body, version)) = body {
             request = request
                 .header("OpenStack-API-Version", format!("compute {version}"))
                 .header("Content-Type", "application/json")
                 .body(body.to_string());
         }
-        self.cloud.authorized("Nova", &self.shown(), request).await
+        self.cloud.ask(peer, request, repeat).await
     }
 
     fn refused(&self, status: StatusCode, what: &'static str) -> CloudError {
-        match status {
-            StatusCode::FORBIDDEN => CloudError::NovaForbidden { what, origin: self.cloud.origin() },
-            other => CloudError::NovaStatus { url: self.shown(), status: other.as_u16(), what },
+        let peer = &self.api.peer;
+        match (status, self.cloud.hint()) {
+            (StatusCode::FORBIDDEN, None) => {
+                CloudError::NovaForbidden { peer: peer.to_string(), what, origin: self.cloud.origin() }
+            }
+            (other, _) => self.cloud.refused(peer, other),
         }
-    }
-
-    fn shown(&self) -> String {
-        shown_url(self.url.as_str())
     }
 }
 

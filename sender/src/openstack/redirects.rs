@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::config::Settings;
 use super::error::{CloudError, CloudErrorKind};
-use super::{Cloud, DownloadOptions, ImageFilter, Nova};
+use super::{Cloud, DownloadOptions, ImageFilter, Namesakes, Nova};
 
 #[test]
 fn no_password_and_no_token_follows_a_redirect_to_another_server() {
@@ -53,7 +53,7 @@ fn no_password_and_no_token_goes_where_a_version_document_leads() {
         let cloud = Server::new(Ipv4Addr::LOCALHOST, move |server, request| {
             let here = format!("http://{}/v", server.address);
             match request.path.as_str() {
-                "/v3/" | "/v2/" => serve(server, request).replace(&here, &format!("http://{there}/v")),
+                "/v3/" | "/" => serve(server, request).replace(&here, &format!("http://{there}/v")),
                 _ => serve(server, request),
             }
         });
@@ -99,7 +99,7 @@ fn use_all(server: &Server) -> Result<(), CloudError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         let cloud = Cloud::open(settings(&server.url("/v3"))).await?;
-        let image = cloud.find_image(IMAGE).await?;
+        let image = cloud.find_image(IMAGE, Namesakes::Refused).await?;
         cloud.images(&ImageFilter::default()).await?;
         let nova = Nova::of(&cloud)?;
         nova.compute_services().await?;
@@ -116,7 +116,7 @@ fn use_all(server: &Server) -> Result<(), CloudError> {
 const STEPS: [(&str, &str); 8] = [
     ("GET", "/v3/"),
     ("POST", "/v3/auth/tokens"),
-    ("GET", "/v2/"),
+    ("GET", "/"),
     ("GET", "/v2/images/4b2c93ee-4f24-4cfd-8fca-e1cf11ac1a44"),
     ("GET", "/v2/images?"),
     ("GET", "/v2.1/os-services?binary=nova-compute"),
@@ -239,7 +239,7 @@ fn serve(server: &Server, request: &Request) -> String {
     match path.split('?').next().unwrap_or_default() {
         "/v3/" => json(json!({"version": version("v3.14", &server.url("/v3/"))})),
         "/v3/auth/tokens" => answer(201, &[("X-Subject-Token", "a-token")], &token(server).to_string()),
-        "/v2/" => json(json!({"versions": [version("v2.9", &server.url("/v2/"))]})),
+        "/" => json(json!({"versions": [version("v2.9", &server.url("/v2/"))]})),
         "/v2/images" => json(json!({"images": []})),
         "/v2.1/os-services" => json(json!({"services": []})),
         "/v2.1/os-aggregates/1/images" => answer(202, &[], ""),
@@ -265,6 +265,6 @@ fn token(server: &Server) -> Value {
         "issued_at": "2026-11-28T12:00:00.000000Z",
         "expires_at": "2099-11-28T12:00:00.000000Z",
         "catalog": [
-            {"id": "i", "name": "glance", "type": "image", "endpoints": endpoint("/v2")},
+            {"id": "i", "name": "glance", "type": "image", "endpoints": endpoint("")},
             {"id": "n", "name": "nova", "type": "compute", "endpoints": endpoint("/v2.1")}]}})
 }

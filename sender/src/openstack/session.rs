@@ -1,17 +1,19 @@
-//! The authenticated session: a renewable token, the addresses of Glance and Nova, and requests to Glance for JSON.
-//! `find`, `list`, `download` and `nova` build on it.
+//! The authenticated session: a renewable token, the addresses of Glance and Nova, and requests to them. `find`, `list`,
+//! `download` and `nova` build on it.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use openstack_sdk_core::catalog::{Catalog, CatalogError};
-use openstack_sdk_core::types::{ApiVersion, ServiceType};
-use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};
+use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
 use secrecy::SecretString;
+use tokio::sync::OnceCell;
 
+use super::catalog::{Catalog, Found, Place};
 use super::config::{CloudChoice, Settings};
-use super::error::{CloudError, one_line, shown_url};
-use super::http::{self, ANSWER_TIMEOUT, with_token};
-use super::keystone::{EndpointScope, Keystone, Login, at_server, discover};
+use super::discovery::{Discovery, Version, discover, is_versioned, with_slash};
+use super::error::{CloudError, shown_url};
+use super::http::{ANSWER_TIMEOUT, Answer, Http, Repeat, with_token};
+use super::keystone::{Keystone, Login, Rights};
+use super::service::{Peer, Service};
 
 /// An authenticated session. Clones share the token.
 #[derive(Clone, Debug)]
@@ -21,22 +23,30 @@ pub(crate) struct Cloud {
 
 #[derive(Debug)]
 struct Inner {
-    http: Client,
-    settings: Settings,
+    http: Arc<Http>,
+    settings: Arc<Settings>,
     keystone: Keystone,
     token: RwLock<SecretString>,
-    /// The image API's address; ends in "/v2/".
-    glance: Url,
-    /// Nova's address, if the catalog has one.
-    nova: Option<Url>,
+    rights: Rights,
+    catalog: Catalog,
+    /// Found when it is first needed: who asks Nova alone needs no Glance.
+    glance: OnceCell<Api>,
+}
+
+/// A service's API.
+#[derive(Clone, Debug)]
+pub(super) struct Api {
+    /// Ends in "/".
+    pub(super) url: Url,
+    pub(super) peer: Peer,
 }
 
 impl Cloud {
     /// Logs in with the settings of the cloud that is chosen, else of OS_CLOUD, else of the OS_* variables.
     ///
     /// # Errors
-    /// Kind `Usage` if the configuration is missing or wrong; `Source` if Keystone refuses, or cannot be reached within
-    /// `CONNECT_TIMEOUT` per address tried.
+    /// Kind `Usage` if the configuration is missing or wrong; `Source` if Keystone cannot be reached within
+    /// `CONNECT_TIMEOUT` per address tried, three times.
     pub(crate) async fn connect(choice: &CloudChoice) -> Result<Self, CloudError> {
         Self::open(Settings::load(choice)?).await
     }
@@ -46,88 +56,122 @@ impl Cloud {
         if let Some(warning) = settings.unverified() {
             tracing::warn!("{warning}");
         }
-        let http = http::client(&settings)?;
+        let settings = Arc::new(settings);
+        let http = Arc::new(Http::new(Arc::clone(&settings))?);
         let keystone = Keystone::find(&http, &settings).await?;
-        let Login { token, mut catalog } = keystone.log_in(&http, &settings).await?;
-        let glance = glance(&http, &settings, &mut catalog, &token).await?;
-        let place = &settings.compute;
-        let (region, interface) = (place.region.as_deref(), place.interfaces[0].as_str());
-        let nova = catalog.get_service_endpoint("compute", None, region, Some(interface));
-        let nova = nova.ok().map(|endpoint| endpoint.url().clone());
-        let token = RwLock::new(token);
-        Ok(Self { inner: Arc::new(Inner { http, settings, keystone, token, glance, nova }) })
+        let Login { token, catalog, rights } = keystone.log_in().await?;
+        let (token, glance) = (RwLock::new(token), OnceCell::new());
+        Ok(Self { inner: Arc::new(Inner { http, settings, keystone, token, rights, catalog, glance }) })
     }
 
     /// Gets a new token for the same credentials, which all clones use from then on.
-    pub(super) async fn renew(&self) -> Result<(), CloudError> {
-        let Inner { http, settings, keystone, token, .. } = &*self.inner;
-        let login = keystone.log_in(http, settings).await?;
-        *token.write().unwrap_or_else(PoisonError::into_inner) = login.token;
+    async fn renew(&self) -> Result<(), CloudError> {
+        let login = self.inner.keystone.log_in().await?;
+        *self.inner.token.write().unwrap_or_else(PoisonError::into_inner) = login.token;
         Ok(())
     }
 
-    /// Sends a GET for `path` below Glance's address. Returns the answer's status and body.
+    /// Sends a GET for `path` below Glance's address. Returns the answer, whatever its status.
     ///
     /// # Errors
-    /// `Unreachable`, `Redirected`, `TokenRefused`, `AnswerTooLong`, and those of a new login.
-    pub(super) async fn ask(
-        &self,
-        path: &str,
-        query: &[(&str, &str)],
-    ) -> Result<(StatusCode, Vec<u8>), CloudError> {
-        let mut url = self.glance().join(path).map_err(|error| CloudError::BadAnswer {
-            url: self.glance_text(),
+    /// Those of [`Self::ask`].
+    pub(super) async fn ask_glance(&self, path: &str, query: &[(&str, &str)]) -> Result<Answer, CloudError> {
+        let Api { url, peer } = self.glance().await?;
+        let mut url = url.join(path).map_err(|error| CloudError::BadAnswer {
+            peer: peer.to_string(),
+            what: "an image",
             reason: format!("{error} in {path:?}"),
         })?;
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
-        let request = self.http().get(url).timeout(ANSWER_TIMEOUT);
-        let answer = self.authorized("Glance", &self.glance_text(), request).await?;
-        http::read(&self.glance_text(), answer).await
+        let request = self.request(peer, Method::GET, url)?.timeout(ANSWER_TIMEOUT);
+        self.ask(peer, request, Repeat::Yes).await
     }
 
-    /// Sends a request with the token, and again with a new one if the old one has expired. Returns the answer. `url`
-    /// is for messages.
+    /// Begins a request.
     ///
     /// # Errors
-    /// `Unreachable`, `Redirected`, `TokenRefused`, and those of a new login.
-    pub(super) async fn authorized(
+    /// Those of [`Http::request`].
+    pub(super) fn request(
         &self,
-        service: &'static str,
-        url: &str,
+        peer: &Peer,
+        method: Method,
+        url: Url,
+    ) -> Result<RequestBuilder, CloudError> {
+        self.inner.http.request(peer, method, url)
+    }
+
+    /// Sends a request with the token, and again with a new one if the old one has expired. Returns the whole answer.
+    ///
+    /// # Errors
+    /// `TokenRefused`, `Redirected`, and those of [`Http::ask`] and of a new login.
+    pub(super) async fn ask(
+        &self,
+        peer: &Peer,
         request: RequestBuilder,
-    ) -> Result<Response, CloudError> {
+        repeat: Repeat,
+    ) -> Result<Answer, CloudError> {
         let mut renewed = false;
         loop {
-            let again = request.try_clone().expect("its body is not a stream");
-            let token = self.inner.token.read().unwrap_or_else(PoisonError::into_inner).clone();
-            let again = with_token(again, Some(&token)).ok_or_else(|| self.token_refused(service, url))?;
-            let answer = again.send().await.map_err(|error| http::unanswered(url, &error))?;
-            match answer.status() {
+            let answer = self.inner.http.ask(peer, self.authorized(&request)?, repeat).await?;
+            match answer.status {
                 StatusCode::UNAUTHORIZED if !renewed => self.renew().await?,
-                StatusCode::UNAUTHORIZED => return Err(self.token_refused(service, url)),
+                StatusCode::UNAUTHORIZED => return Err(self.token_refused(peer)),
+                status if status.is_redirection() => {
+                    return Err(CloudError::unfollowed(peer, status, &answer.headers));
+                }
                 _ => return Ok(answer),
             }
             renewed = true;
         }
     }
 
-    pub(super) fn http(&self) -> &Client {
-        &self.inner.http
+    /// Like [`Self::ask`], but returns the answer when it begins, and makes the request once.
+    ///
+    /// # Errors
+    /// `TokenRefused`, `Redirected`, and those of [`Http::open`] and of a new login.
+    pub(super) async fn begin(&self, peer: &Peer, request: RequestBuilder) -> Result<Response, CloudError> {
+        let mut renewed = false;
+        loop {
+            let answer = self.inner.http.open(peer, self.authorized(&request)?).await?;
+            match answer.status() {
+                StatusCode::UNAUTHORIZED if !renewed => self.renew().await?,
+                StatusCode::UNAUTHORIZED => return Err(self.token_refused(peer)),
+                status if status.is_redirection() => {
+                    return Err(CloudError::unfollowed(peer, status, answer.headers()));
+                }
+                _ => return Ok(answer),
+            }
+            renewed = true;
+        }
     }
 
-    pub(super) fn glance(&self) -> &Url {
-        &self.inner.glance
+    fn authorized(&self, request: &RequestBuilder) -> Result<RequestBuilder, CloudError> {
+        let request = request.try_clone().expect("its body is not a stream");
+        with_token(request, &self.token()).ok_or_else(CloudError::unsendable_token)
     }
 
-    /// Returns Glance's address for messages.
-    pub(super) fn glance_text(&self) -> String {
-        shown_url(self.inner.glance.as_str())
+    /// Returns the image API, which is looked for once.
+    ///
+    /// # Errors
+    /// Those of [`Catalog::find`] and [`discover`], and `BadAnswer` if it offers other versions.
+    pub(super) async fn glance(&self) -> Result<&Api, CloudError> {
+        let Inner { http, settings, catalog, rights, .. } = &*self.inner;
+        self.inner.glance.get_or_try_init(|| glance(http, settings, catalog, *rights, self.token())).await
     }
 
-    pub(super) fn nova(&self) -> Option<&Url> {
-        self.inner.nova.as_ref()
+    fn token(&self) -> SecretString {
+        self.inner.token.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Returns Nova's address as the settings or the catalog have it.
+    ///
+    /// # Errors
+    /// Those of [`Catalog::find`].
+    pub(super) fn nova(&self) -> Result<Api, CloudError> {
+        let Inner { http, settings, catalog, .. } = &*self.inner;
+        listed(http, settings, catalog, Service::Nova)
     }
 
     /// Returns the source of the settings for messages: "cloud `x` in /etc/openstack/clouds.yaml".
@@ -135,60 +179,103 @@ impl Cloud {
         self.inner.settings.origin.clone()
     }
 
-    fn token_refused(&self, service: &'static str, url: &str) -> CloudError {
-        CloudError::TokenRefused { service, url: url.to_owned(), origin: self.origin() }
-    }
-
-    pub(super) fn no_compute_service(&self) -> CloudError {
-        let (interface, region, origin) = self.inner.settings.catalog_terms();
-        CloudError::NoComputeService { interface, region, origin }
-    }
-}
-
-fn scope(settings: &Settings) -> EndpointScope<'_> {
-    EndpointScope { region: settings.image.region.as_deref(), interface: &settings.image.interfaces[0] }
-}
-
-/// Returns the image API's address.
-async fn glance(
-    http: &Client,
-    settings: &Settings,
-    catalog: &mut Catalog,
-    token: &SecretString,
-) -> Result<Url, CloudError> {
-    let scope = scope(settings);
-    let listed = catalog.get_service_endpoint("image", None, scope.region, Some(scope.interface));
-    let listed = listed.map_err(|error| catalog_error(&error, settings))?.url().clone();
-    if let Some(status) = discover(http, catalog, &ServiceType::Image, scope, Some(token)).await? {
-        return Err(CloudError::GlanceStatus { url: shown_url(listed.as_str()), status: status.as_u16() });
-    }
-    let version = ApiVersion::from((2, 0));
-    let found = catalog.get_service_endpoint("image", Some(&version), scope.region, Some(scope.interface));
-    let found = found.map_err(|error| catalog_error(&error, settings))?.url().clone();
-    image_api(at_server(found, listed.as_str()), settings)
-}
-
-/// Checks the image API's address. An `image_endpoint_override` is used without discovery, and may lack the final
-/// slash, which is added, or the version, which is an error.
-fn image_api(mut url: Url, settings: &Settings) -> Result<Url, CloudError> {
-    if !url.path().ends_with('/') {
-        url.set_path(&format!("{}/", url.path()));
-    }
-    match url.path().ends_with("/v2/") {
-        true => Ok(url),
-        false => Err(CloudError::BadSettings {
-            origin: settings.origin.clone(),
-            reason: format!("image endpoint {} does not end in /v2", shown_url(url.as_str())),
-        }),
-    }
-}
-
-fn catalog_error(error: &CatalogError, settings: &Settings) -> CloudError {
-    match error {
-        CatalogError::ServiceNotConfigured { .. } => {
-            let (interface, region, origin) = settings.catalog_terms();
-            CloudError::NoImageService { interface, region, origin }
+    /// Returns the error of an answer that no caller has words for.
+    pub(super) fn refused(&self, peer: &Peer, status: StatusCode) -> CloudError {
+        match self.hint().filter(|_| status == StatusCode::FORBIDDEN) {
+            Some(hint) => CloudError::Status {
+                peer: peer.to_string(),
+                status: status.as_u16(),
+                advice: hint.to_owned(),
+            },
+            None => CloudError::status(peer, status),
         }
-        other => CloudError::Client { reason: one_line(&other.to_string()) },
+    }
+
+    /// Returns why a service may refuse what this token asks, if its rights are narrower than a project's.
+    pub(super) fn hint(&self) -> Option<&'static str> {
+        self.inner.rights.hint()
+    }
+
+    fn token_refused(&self, peer: &Peer) -> CloudError {
+        let service = peer.service.name();
+        let advice = match self.hint() {
+            Some(hint) => hint.to_owned(),
+            None => format!("check that {service} uses the same Keystone, and that {service} can reach it"),
+        };
+        CloudError::TokenRefused { peer: peer.to_string(), origin: self.origin(), advice }
     }
 }
+
+/// Returns the image API.
+async fn glance(
+    http: &Http,
+    settings: &Settings,
+    catalog: &Catalog,
+    rights: Rights,
+    token: SecretString,
+) -> Result<Api, CloudError> {
+    let listed =
+        listed(http, settings, catalog, Service::Glance).map_err(|error| match (error, rights.hint()) {
+            // A token without a project has no catalog, or one without endpoints.
+            (CloudError::NoEndpoint { origin, .. }, Some(hint)) if rights != Rights::AccessRules => {
+                CloudError::BadSettings { origin, reason: hint.to_owned() }
+            }
+            (error, _) => error,
+        })?;
+    // keystoneauth, too, uses an address with the version as it is.
+    if is_versioned(&listed.url, V2) {
+        return Ok(listed.at(with_slash(listed.url.clone())));
+    }
+    match discover(http, &listed.peer, &listed.url, V2, Some(&token)).await? {
+        Discovery::Found(url) => Ok(listed.at(url)),
+        Discovery::OtherVersions => Err(CloudError::BadAnswer {
+            peer: listed.peer.to_string(),
+            what: "an image API of version 2",
+            reason: "it offers other versions".to_owned(),
+        }),
+        // A gateway, or the access rules of an application credential, hide the versions.
+        Discovery::Nothing(StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
+            let url = with_slash(listed.url.clone()).join("v2/").expect("a relative path");
+            Ok(listed.at(url))
+        }
+        Discovery::Nothing(status) if status.is_success() => Err(CloudError::BadAnswer {
+            peer: listed.peer.to_string(),
+            what: "a list of versions",
+            reason: format!("is it Glance? If that is elsewhere, {}", Service::Glance.remedy()),
+        }),
+        Discovery::Nothing(status) => Err(CloudError::status(&listed.peer, status)),
+    }
+}
+
+/// Returns the address of a service in the settings, else in the catalog.
+fn listed(http: &Http, settings: &Settings, catalog: &Catalog, service: Service) -> Result<Api, CloudError> {
+    if let Some(text) = settings.endpoint_override(service) {
+        let url = Url::parse(text.trim()).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+        let url = url.ok_or_else(|| CloudError::BadSettings {
+            origin: settings.origin.clone(),
+            reason: format!(
+                "{}_endpoint_override {} is not http:// or https://",
+                service.kind(),
+                shown_url(text)
+            ),
+        })?;
+        return Ok(Api { peer: http.peer(service, &url), url });
+    }
+    let place = Place {
+        interfaces: settings.interfaces(service),
+        region: settings.region(service),
+        origin: &settings.origin,
+    };
+    let found: Found = catalog.find(service, place)?;
+    let peer = found.peer(http.peer(service, &found.url));
+    Ok(Api { url: found.url, peer })
+}
+
+impl Api {
+    /// Returns the same service at another of its addresses.
+    pub(super) fn at(&self, url: Url) -> Self {
+        Self { peer: self.peer.at(&url), url }
+    }
+}
+
+const V2: Version = Version { major: 2, segment: "v2" };

@@ -136,7 +136,7 @@ impl OpenImage {
         wanted: &GlanceImage,
         cloud: &Cloud,
     ) -> Result<Self, RequestError> {
-        let record = cloud.find_image(&wanted.name_or_id).await?;
+        let record = cloud.find_image(&wanted.name_or_id, wanted.namesakes).await?;
         let label = format!("image {}", record.label());
         let claim = claim(&record, &label)?;
         let signature = signature(&wanted.signatures, &record, &label)?;
@@ -271,7 +271,7 @@ async fn spooled(
 }
 
 const SPOOL_PIECE_BYTES: usize = 1 << 20;
-/// The maximum number of resumes of a download; if Glance breaks it more often, the operator should know.
+/// The maximum number of resumes of a download in a row that bring nothing; if it takes more, the operator should know.
 const RESUMES_MAX: u32 = 8;
 
 fn object_name(name: &str) -> Result<ObjectName, RequestError> {

@@ -174,7 +174,7 @@ impl Signing {
 async fn base(options: &PushOptions, cloud: Option<&Cloud>) -> Result<Option<BaseName>, RequestError> {
     let Some(base) = &options.base else { return Ok(None) };
     let name = match (&options.image, cloud) {
-        (Image::Glance(_), Some(cloud)) => cloud.find_image(base).await?.id,
+        (Image::Glance(image), Some(cloud)) => cloud.find_image(base, image.namesakes).await?.id,
         _ => base.clone(),
     };
     let fault = |error: &dyn ToString| RequestError::Base { base: base.clone(), error: error.to_string() };

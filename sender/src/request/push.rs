@@ -14,7 +14,7 @@ use glancecast_proto::wire::Pin;
 use glancecast_sandbox::Unsandboxed;
 
 use super::{Conversion, FormatRules, ImageId, KeySource, KnownHostsOptions, Network, RequestError, Targets};
-use crate::openstack::CloudChoice;
+use crate::openstack::{CloudChoice, Namesakes};
 use crate::pipeline::compress::Compression;
 
 /// The options of a push. [`PushRequest::new`] checks them.
@@ -72,6 +72,8 @@ pub enum Image {
 pub struct GlanceImage {
     /// Its name or id.
     pub name_or_id: String,
+    /// Which image is meant, here and by `base`, if several active ones have the name.
+    pub namesakes: Namesakes,
     /// The check of its signature.
     pub signatures: SignatureRule,
     /// Whether it is sent even if Glance keeps no hash of it that can be computed here.

@@ -13,7 +13,7 @@ use glancecast_proto::wire::{Query, Sought, is_image_id};
 use super::{
     KeySource, KnownHostsOptions, LeftOut, Network, QueryResult, RequestError, Signing, Targets, agreement,
 };
-use crate::openstack::{Cloud, CloudChoice, CloudError};
+use crate::openstack::{Cloud, CloudChoice, CloudError, Namesakes};
 use crate::pipeline::query::{self, RunningQuery};
 
 /// A query. All its values are valid, so nothing has to be checked.
@@ -25,6 +25,8 @@ pub struct QueryRequest {
     pub targets: Targets,
     /// The cloud in which the image is looked up by name, if one is chosen; else the query names the image as given.
     pub cloud: CloudChoice,
+    /// Which image is meant if several active ones in Glance have the name.
+    pub namesakes: Namesakes,
     /// The network.
     pub network: Network,
     /// The time for which hosts are asked. Hosts that have begun to answer or to verify are waited for longer.
@@ -79,12 +81,13 @@ impl QueryRequest {
         let key = self.key.load()?;
         let signer = self.signing.load()?;
         let interface = self.network.interface()?;
-        let cloud = match self.targets.asks_nova() || self.cloud != CloudChoice::default() {
+        let is_in_glance = self.cloud != CloudChoice::default() || self.namesakes == Namesakes::Latest;
+        let cloud = match self.targets.asks_nova() || is_in_glance {
             true => Some(Cloud::connect(&self.cloud).await?),
             false => None,
         };
         let targets = self.targets.resolve(cloud.as_ref()).await?;
-        let query = self.kind.query(cloud.as_ref()).await?;
+        let query = self.kind.query(cloud.as_ref(), self.namesakes).await?;
         let answer_bytes_max = answer_bytes_max(self.network.destinations.ip_header(), interface.mtu);
         let downlink = self.network.open(&interface, usize::from(answer_bytes_max))?;
         let config = QuerierConfig {
@@ -119,23 +122,23 @@ impl QueryRun {
 }
 
 impl QueryKind {
-    async fn query(&self, cloud: Option<&Cloud>) -> Result<Query, RequestError> {
+    async fn query(&self, cloud: Option<&Cloud>, rule: Namesakes) -> Result<Query, RequestError> {
         Ok(match self {
             Self::Hosts => Query::Hosts,
-            Self::Status(image) => Query::Status(sought(image, cloud).await?),
-            Self::Verify(image) => Query::Verify(sought(image, cloud).await?),
-            Self::Unpin(image) => Query::Unpin(sought(image, cloud).await?),
+            Self::Status(image) => Query::Status(sought(image, cloud, rule).await?),
+            Self::Verify(image) => Query::Verify(sought(image, cloud, rule).await?),
+            Self::Unpin(image) => Query::Unpin(sought(image, cloud, rule).await?),
         })
     }
 }
 
 /// Returns the image that is sought. If Glance has an image of this name, its id is sought too, so that an older image
 /// of the same name does not match. An image that Glance does not have (any more) may still be on the hosts.
-async fn sought(image: &str, cloud: Option<&Cloud>) -> Result<Sought, RequestError> {
+async fn sought(image: &str, cloud: Option<&Cloud>, rule: Namesakes) -> Result<Sought, RequestError> {
     let Some(cloud) = cloud.filter(|_| !is_image_id(&image.to_ascii_lowercase())) else {
         return as_given(image);
     };
-    let record = match cloud.find_image(image).await {
+    let record = match cloud.find_image(image, rule).await {
         Ok(record) => record,
         Err(
             CloudError::UnknownImage { .. } | CloudError::NotActive { .. } | CloudError::BadImageId { .. },
@@ -198,6 +201,7 @@ mod tests {
             kind: QueryKind::Hosts,
             targets: Targets::Count(1),
             cloud: CloudChoice::default(),
+            namesakes: Namesakes::Refused,
             network,
             wait: Duration::from_millis(50),
             key: KeySource::Insecure,

@@ -8,7 +8,7 @@ use glancecast_proto::ids::HostName;
 use glancecast_proto::known::UnknownHosts;
 use glancecast_proto::limits::HOSTS_MAX;
 
-use crate::openstack::CloudChoice;
+use crate::openstack::{CloudChoice, Namesakes};
 use crate::request::{self, KeySource, KnownHostsOptions, RequestError, Signing, Targets};
 
 /// The hosts that are meant.
@@ -161,6 +161,11 @@ impl Cloud {
         let set = |value: &Option<String>| value.clone().filter(|value| !value.is_empty());
         CloudChoice { cloud: set(&self.os_cloud), region: set(&self.os_region_name) }
     }
+}
+
+/// Returns the rule for images of one name, by `--latest`.
+pub(super) fn namesakes(latest: bool) -> Namesakes {
+    if latest { Namesakes::Latest } else { Namesakes::Refused }
 }
 
 /// What is printed at the end.

@@ -157,6 +157,7 @@ mod tests {
     use clap::CommandFactory;
 
     use super::*;
+    use crate::openstack::Namesakes;
     use crate::request::{
         GlanceImage, Image, KeySource, KnownHostsOptions, PushOptions, QueryKind, SignatureRule,
     };
@@ -176,6 +177,8 @@ mod tests {
             "send --file /x --aggregate gpu",
             "hosts --aggregate gpu --json",
             "verify ubuntu --hosts a,b --wait 500ms",
+            "send ubuntu --latest",
+            "unpin ubuntu --latest",
             "send ubuntu --pin 7d",
             "send ubuntu --compress auto",
             "send ubuntu --compress off",
@@ -250,6 +253,8 @@ mod tests {
             "glancecast send ubuntu --insecure --stall-timeout 10ms",
             "glancecast images --limit 0",
             "glancecast status --insecure",
+            "glancecast hosts --insecure --latest",
+            "glancecast send --file /x --insecure --latest",
             "glancecast hosts --insecure --expect 2 --hosts a",
             "glancecast hosts --insecure --expect 2 --aggregate gpu",
             "glancecast unpin ubuntu --insecure --key /k",
@@ -279,6 +284,7 @@ mod tests {
         };
         let image = GlanceImage {
             name_or_id: "ubuntu".into(),
+            namesakes: Namesakes::Refused,
             signatures: SignatureRule::Ignore,
             allow_unverified: false,
             stall_timeout: Duration::from_secs(30),
@@ -305,7 +311,9 @@ mod tests {
             assert_eq!(found, expected);
             let found = match parse(&format!("glancecast hosts --insecure{flags}")).expect("a query").command
             {
-                Command::Hosts(args) => args.query.request(QueryKind::Hosts).expect("a request").known_hosts,
+                Command::Hosts(args) => {
+                    args.query.request(QueryKind::Hosts, Namesakes::Refused).expect("a request").known_hosts
+                }
                 _ => panic!("not a query"),
             };
             assert_eq!(found, expected);
@@ -316,9 +324,11 @@ mod tests {
     fn options_of_which_something_is_missing_are_refused_with_what_to_give() {
         let refused = |line: &str| match parse(line).expect("clap sees no mistake").command {
             Command::Send(args) => args.request().map(drop).map_err(|error| error.to_string()),
-            Command::Hosts(args) => {
-                args.query.request(QueryKind::Hosts).map(drop).map_err(|error| error.to_string())
-            }
+            Command::Hosts(args) => args
+                .query
+                .request(QueryKind::Hosts, Namesakes::Refused)
+                .map(drop)
+                .map_err(|error| error.to_string()),
             _ => panic!("neither a push nor a query"),
         };
         for (line, hint) in [

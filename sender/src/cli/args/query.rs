@@ -5,7 +5,8 @@ use std::time::Duration;
 use glancecast_platform::units::parse_duration;
 use glancecast_proto::ids::HostName;
 
-use super::common::{Cloud, GroupKey, Hosts, Known, Network, Output, SigningArgs};
+use super::common::{Cloud, GroupKey, Hosts, Known, Network, Output, SigningArgs, namesakes};
+use crate::openstack::Namesakes;
 use crate::request::{QueryKind, QueryRequest, RequestError};
 
 #[derive(Debug, clap::Args)]
@@ -56,16 +57,26 @@ pub(crate) struct HostsArgs {
 pub(crate) struct ImageQueryArgs {
     /// The image: its name on the hosts or in Glance, or its id in Glance
     pub(crate) image: String,
+    /// Of several active images of the name in Glance, take the one that was created last [default: refuse them]
+    #[arg(long)]
+    latest: bool,
     #[command(flatten)]
     pub(crate) query: QueryArgs,
 }
 
+impl ImageQueryArgs {
+    pub(crate) fn namesakes(&self) -> Namesakes {
+        namesakes(self.latest)
+    }
+}
+
 impl QueryArgs {
-    pub(crate) fn request(self, kind: QueryKind) -> Result<QueryRequest, RequestError> {
+    pub(crate) fn request(self, kind: QueryKind, namesakes: Namesakes) -> Result<QueryRequest, RequestError> {
         Ok(QueryRequest {
             kind,
             targets: self.hosts.targets()?,
             cloud: self.cloud.choice(),
+            namesakes,
             network: self.network.marked(self.dscp),
             wait: self.wait,
             key: self.key.source()?,

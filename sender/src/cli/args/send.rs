@@ -10,7 +10,7 @@ use glancecast_proto::sender::OneWay;
 use glancecast_proto::wire::Pin;
 use glancecast_sandbox::Unsandboxed;
 
-use super::common::{Cloud, GroupKey, Hosts, Known, Network, Output, SigningArgs};
+use super::common::{Cloud, GroupKey, Hosts, Known, Network, Output, SigningArgs, namesakes};
 use super::units;
 use crate::pipeline::compress::Compression;
 use crate::request::{
@@ -93,6 +93,10 @@ pub(crate) struct SendArgs {
 struct Glance {
     #[command(flatten)]
     cloud: Cloud,
+    /// Of several active images of the name, here and with --base, take the one that was created last [default: refuse
+    /// them]
+    #[arg(long, conflicts_with = "file")]
+    latest: bool,
     /// Directory of trusted certificates, PEM or DER files with any name: signed images (img_signature and the like)
     /// are verified against them
     #[arg(long, value_name = "DIR", conflicts_with = "file")]
@@ -201,6 +205,7 @@ impl Glance {
             (Some(trusted), true) => SignatureRule::Require(trusted),
         };
         let Self { allow_unverified, stall_timeout, .. } = self;
-        GlanceImage { name_or_id, signatures, allow_unverified, stall_timeout }
+        let namesakes = namesakes(self.latest);
+        GlanceImage { name_or_id, namesakes, signatures, allow_unverified, stall_timeout }
     }
 }

@@ -192,8 +192,13 @@ fn is_set(value: &Value) -> bool {
     }
 }
 
+/// Returns the names of all options of a log-in.
+pub(super) fn log_in_options() -> impl Iterator<Item = &'static str> {
+    RENAMED.iter().map(|(name, _)| *name).chain(MOVED.iter().map(|(name, _)| *name))
+}
+
 fn is_known(key: &str) -> bool {
-    RENAMED.iter().any(|(name, _)| *name == key) || MOVED.iter().any(|(name, _)| *name == key)
+    log_in_options().any(|name| name == key)
 }
 
 /// Options of a log-in and their spellings, of which the last one wins (`_fix_backwards_auth`).

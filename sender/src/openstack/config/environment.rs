@@ -66,6 +66,19 @@ impl Environment {
         overrides
     }
 
+    /// Returns the variables that overrides come from, for messages.
+    pub(super) fn names_of(&self, overrides: &Map) -> Vec<String> {
+        let told = overrides.keys().filter(|key| *key != "identity_api_version");
+        let variable = |key: &String| {
+            let variable = format!("{PREFIX}{}", key.to_ascii_uppercase());
+            match self.get(&variable) {
+                Some(_) => variable,
+                None => variable.replace("PROJECT", "TENANT"),
+            }
+        };
+        told.map(variable).collect()
+    }
+
     /// Returns the variables that are settings of an openrc file, and have no effect beside a named cloud.
     pub(super) fn without_effect(&self) -> Vec<&str> {
         let names = self.variables.keys().map(String::as_str);
@@ -107,6 +120,7 @@ const OVERRIDES: &[&str] = &[
     "discovery_endpoint",
     "domain_id",
     "domain_name",
+    "identity_api_version",
     "identity_provider",
     "interface",
     "key",

@@ -4,7 +4,11 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use secrecy::ExposeSecret;
+
 use super::super::error::CloudErrorKind;
+use super::environment::Environment;
+use super::reader::{Inputs, Read};
 use super::*;
 
 impl Settings {
@@ -60,13 +64,8 @@ fn openrc(pairs: &[(&str, &str)]) -> Settings {
     Settings::of_variables(&[&user, pairs].concat())
 }
 
-fn body(settings: &Settings) -> Json {
-    let Methods::Own(methods) = &settings.credentials.methods else { panic!("federated") };
-    request(methods, &settings.credentials.scope)["auth"].take()
-}
-
-fn user(settings: &Settings) -> Json {
-    body(settings)["identity"]["password"]["user"].take()
+fn value(settings: &Settings, key: &str) -> Option<String> {
+    settings.credential(key).map(|value| value.expose_secret().to_owned())
 }
 
 const CLOUDS: &str = "clouds:\n  Prod.One:\n    auth:\n      auth_url: http://ks/v3\n      username: u\n      password: pw\n    interface: internal\n  bare: {}\n";
@@ -89,9 +88,9 @@ fn a_cloud_is_found_by_its_exact_name_and_secure_yaml_is_merged() {
     scratch.write("secure.yaml", "clouds:\n  Prod.One:\n    auth:\n      password: secret\n");
     let settings = scratch.settings("Prod.One");
     assert_eq!(settings.auth_url, "http://ks/v3");
-    assert_eq!(settings.image.interfaces, ["internal"]);
-    assert_eq!(user(&settings)["password"], "secret");
-    assert_eq!(user(&settings)["name"], "u");
+    assert_eq!(settings.interfaces(Service::Glance), ["internal"]);
+    assert_eq!(value(&settings, "password").as_deref(), Some("secret"));
+    assert_eq!(value(&settings, "username").as_deref(), Some("u"));
     assert!(scratch.refused(Some("prod.one"), &[]).contains("Prod.One, bare"));
 }
 
@@ -202,8 +201,9 @@ fn passwords_and_names_are_the_text_that_was_written() {
         );
         let (settings, warnings) =
             Scratch::new(&clouds).read(Some("x"), &[]).unwrap_or_else(|error| panic!("{error}"));
-        assert_eq!((&user(&settings)["name"], &user(&settings)["password"]), (&text.into(), &text.into()));
-        assert_eq!(body(&settings)["scope"]["project"]["name"], text);
+        for key in ["username", "password", "project_name"] {
+            assert_eq!(value(&settings, key).as_deref(), Some(text));
+        }
         let is_odd = !["0123456789", "1e3", "ä b"].contains(&text);
         assert_eq!(
             warnings.iter().any(|warning| warning.contains("`password` is used as it is written")),
@@ -218,8 +218,11 @@ fn passwords_and_names_are_the_text_that_was_written() {
 fn merge_keys_of_a_clouds_yaml_are_merged() {
     let clouds = "base: &base\n  auth: &auth {auth_url: https://ks/v3, username: u, password: pw}\n  interface: admin\nclouds:\n  x:\n    <<: *base\n    auth:\n      <<: *auth\n      project_name: p\n";
     let settings = Scratch::new(clouds).settings("x");
-    assert_eq!((settings.auth_url.as_str(), &settings.image.interfaces[0][..]), ("https://ks/v3", "admin"));
-    assert_eq!(body(&settings)["scope"]["project"]["name"], "p");
+    assert_eq!(
+        (settings.auth_url.as_str(), &settings.interfaces(Service::Glance)[0][..]),
+        ("https://ks/v3", "admin")
+    );
+    assert_eq!(value(&settings, "project_name").as_deref(), Some("p"));
 }
 
 #[test]
@@ -227,9 +230,9 @@ fn variables_beside_a_named_cloud_override_it_and_are_named() {
     let scratch = Scratch::new(ONE);
     let variables = [("OS_PASSWORD", "other"), ("OS_TENANT_NAME", "p"), ("OS_INTERFACE", "admin")];
     let (settings, _) = scratch.read(Some("x"), &variables).unwrap_or_else(|error| panic!("{error}"));
-    assert_eq!(user(&settings)["password"], "other");
-    assert_eq!(body(&settings)["scope"]["project"]["name"], "p");
-    assert_eq!(settings.image.interfaces, ["admin"]);
+    assert_eq!(value(&settings, "password").as_deref(), Some("other"));
+    assert_eq!(value(&settings, "project_name").as_deref(), Some("p"));
+    assert_eq!(settings.interfaces(Service::Glance), ["admin"]);
     assert!(
         settings.origin.ends_with("with OS_INTERFACE, OS_PASSWORD, OS_TENANT_NAME"),
         "{}",
@@ -237,7 +240,7 @@ fn variables_beside_a_named_cloud_override_it_and_are_named() {
     );
     let ignored = [("OS_IMAGE_ENDPOINT_OVERRIDE", "http://x"), ("OS_ENDPOINT_TYPE", "admin")];
     let (settings, warnings) = scratch.read(Some("x"), &ignored).unwrap_or_else(|error| panic!("{error}"));
-    assert_eq!(settings.image.interfaces, ["public"]);
+    assert_eq!(settings.interfaces(Service::Glance), ["public"]);
     let said = |variable: &str| warnings.iter().any(|warning| warning.starts_with(variable));
     assert!(said("OS_IMAGE_ENDPOINT_OVERRIDE has no effect") && said("OS_ENDPOINT_TYPE"), "{warnings:?}");
 }
@@ -251,17 +254,16 @@ fn openrc_variables_are_read_with_their_older_names() {
         ("OS_PROJECT_ID", ""),
         ("OS_IMAGE_ENDPOINT_OVERRIDE", "http://glance:9292"),
     ]);
+    assert_eq!(settings.region(Service::Glance), Some("RegionOne"));
+    assert_eq!(settings.interfaces(Service::Glance), ["internal"]);
+    assert_eq!(value(&settings, "project_name").as_deref(), Some("p"));
+    assert_eq!(value(&settings, "project_domain_id").as_deref(), Some("default"));
+    assert_eq!(settings.endpoint_override(Service::Glance), Some("http://glance:9292"));
+    let plain = openrc(&[]);
     assert_eq!(
-        settings.image,
-        Place { region: Some("RegionOne".into()), interfaces: vec!["internal".into()] }
+        (plain.region(Service::Glance), plain.interfaces(Service::Nova)),
+        (None, &["public".to_owned()][..])
     );
-    assert_eq!(
-        body(&settings)["scope"]["project"],
-        serde_json::json!({"name": "p", "domain": {"id": "default"}})
-    );
-    let image = settings.config.options["image_endpoint_override"].to_string();
-    assert_eq!(image, "http://glance:9292/v2");
-    assert_eq!(openrc(&[]).image, Place { region: None, interfaces: vec!["public".into()] });
 }
 
 #[test]
@@ -280,7 +282,7 @@ fn the_usual_spellings_of_interfaces_are_known_and_others_refused() {
             }
             false => format!("{ONE}    {spelling}\n"),
         };
-        assert_eq!(Scratch::new(&clouds).settings("x").image.interfaces, interfaces, "{spelling}");
+        assert_eq!(Scratch::new(&clouds).settings("x").interfaces(Service::Glance), interfaces, "{spelling}");
     }
     let error = Scratch::new(&format!("{ONE}    interface: pubic\n")).refused(Some("x"), &[]);
     assert!(error.contains("`pubic`") && error.contains("public, internal and admin"), "{error}");
@@ -296,18 +298,18 @@ fn a_region_has_values_of_its_own_and_can_be_in_the_address() {
     };
     let (first, second) = (region("R1"), region("R2"));
     assert_eq!(
-        (first.auth_url.as_str(), first.image.interfaces[0].as_str()),
+        (first.auth_url.as_str(), first.interfaces(Service::Glance)[0].as_str()),
         ("https://R1.example/v3", "admin")
     );
-    assert_eq!(user(&first)["name"], "r1");
+    assert_eq!(value(&first, "username").as_deref(), Some("r1"));
     assert_eq!(
-        (second.auth_url.as_str(), second.image.interfaces[0].as_str()),
+        (second.auth_url.as_str(), second.interfaces(Service::Glance)[0].as_str()),
         ("https://R2.example/v3", "public")
     );
     assert!(scratch.refused(Some("x"), &[]).contains("R1, R2"));
     let (of_variable, _) =
         scratch.read(Some("x"), &[("OS_REGION_NAME", "R2")]).unwrap_or_else(|error| panic!("{error}"));
-    assert_eq!(of_variable.image.region.as_deref(), Some("R2"));
+    assert_eq!(of_variable.region(Service::Glance), Some("R2"));
 }
 
 #[test]
@@ -320,7 +322,7 @@ fn profiles_come_from_clouds_public_yaml_and_from_openstacksdk() {
         "public-clouds:\n  own:\n    auth: {auth_url: https://own/v3}\n    region_name: R\n",
     );
     let settings = scratch.settings("x");
-    assert_eq!((settings.auth_url.as_str(), settings.image.region.as_deref()), ("https://own/v3", Some("R")));
+    assert_eq!((settings.auth_url.as_str(), settings.region(Service::Glance)), ("https://own/v3", Some("R")));
     assert_eq!(Scratch::new(&cloud("elastx")).settings("x").auth_url, "https://ops.elastx.cloud:5000/v3");
     assert!(Scratch::new(&cloud("ovh")).refused(Some("x"), &[]).contains("write its `auth_url`"));
     assert!(Scratch::new(&cloud("gone")).refused(Some("x"), &[]).contains("profile `gone` does not give it"));

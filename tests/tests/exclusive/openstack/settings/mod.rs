@@ -57,8 +57,11 @@ fn run(testbed: &Testbed, variants: &[Variant]) -> Vec<Value> {
     let mut script = Process::start("settings", command, &testbed.path(""));
     let end = script.wait(PATIENCE);
     assert_eq!(end.code(), Some(0), "{:?}", script.log_lines());
-    let results: Vec<Value> =
-        script.output().lines().map(|line| serde_json::from_str(line).expect("a JSON object a line")).collect();
+    let results: Vec<Value> = script
+        .output()
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("a JSON object a line"))
+        .collect();
     assert_eq!(results.len(), variants.len());
     results
 }

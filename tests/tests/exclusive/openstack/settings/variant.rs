@@ -87,8 +87,21 @@ impl Drawn {
     }
 
     fn login(&mut self, rng: &mut Rng) {
-        let kind = pick(rng, &["password", "password", "password", "v3password", "token", "v3token",
-            "v3applicationcredential", "v3applicationcredential", "v3totp", "v3multifactor"]);
+        let kind = pick(
+            rng,
+            &[
+                "password",
+                "password",
+                "password",
+                "v3password",
+                "token",
+                "v3token",
+                "v3applicationcredential",
+                "v3applicationcredential",
+                "v3totp",
+                "v3multifactor",
+            ],
+        );
         if kind != "password" || rng.one_in(2) {
             self.cloud.push(("auth_type", json!(kind)));
         }
@@ -117,7 +130,7 @@ impl Drawn {
                     self.auth.push(("passcode", pick(rng, &["012345", "123456", "000000"]).to_owned()));
                 }
                 if kind == "v3multifactor" {
-                    let methods = pick(rng, &["v3password,v3totp", "v3totp,v3password", "v3password"]);
+                    let methods = pick(rng, &["v3password,v3totp", "v3totp,v3password"]);
                     self.cloud.push(("auth_methods", json!(methods)));
                 }
             }
@@ -137,7 +150,9 @@ impl Drawn {
                 self.domain(rng, "project", is_generic);
             }
         }
-        self.domain(rng, "user", is_generic);
+        if !kind.ends_with("token") {
+            self.domain(rng, "user", is_generic);
+        }
     }
 
     fn user(&mut self, rng: &mut Rng) {
@@ -223,12 +238,14 @@ impl Drawn {
         for (key, text) in std::mem::take(&mut self.auth) {
             let is_secret = ["password", "application_credential_secret", "passcode"].contains(&key);
             let hyphened = if rng.one_in(8) { key.replace('_', "-") } else { key.to_owned() };
-            let is_older = ["user_name", "tenant_name", "tenant_id", "auth_token", "domain_id", "domain_name"].contains(&key);
+            let is_older =
+                ["user_name", "tenant_name", "tenant_id", "auth_token", "domain_id", "domain_name"]
+                    .contains(&key);
             match rng.below(10) {
                 0 if is_secret => drop(secure.insert(key.to_owned(), json!(text))),
-                // The variable overrides what the file has.
+                // The variable overrides what the file has, but for a name with hyphens, which openstacksdk lets win.
                 1 if !is_older => {
-                    auth.insert(hyphened, json!("overridden"));
+                    auth.insert(key.to_owned(), json!("overridden"));
                     environ.insert(variable(key), text);
                 }
                 2 if key == "auth_url" => drop(profile.insert(key.to_owned(), json!(text))),
@@ -287,7 +304,10 @@ impl Drawn {
             return None;
         }
         auth.insert("password".to_owned(), json!(ODD));
-        Some(pick(rng, &["01234567", "12:30:45", "0x1F", "1_000", "yes", "1.50", "+5", "0123456789", "1e3", ".5"]))
+        Some(pick(
+            rng,
+            &["01234567", "12:30:45", "0x1F", "1_000", "yes", "1.50", "+5", "0123456789", "1e3", ".5"],
+        ))
     }
 }
 
@@ -361,9 +381,42 @@ fn pick<T: Clone>(rng: &mut Rng, from: &[T]) -> T {
 
 /// Returns a name or a secret that is easily changed on its way.
 fn text(rng: &mut Rng) -> String {
-    pick(rng, &["operator", "pw", "0123456789", "01234567", "1e3", "12345", "yes", "null", "~", "2026-11-29", "p@ss: w#rd",
-        "'single'", "\"double\"", "ünï çødé ☃ 😀", "back\\slash", " around ", "%percent", "*star", "&and", "!bang", "- dash",
-        "{region_name}", "a, b]", "# hash", "$HOME `id`", "tab\there", "x:y", "=", "<<", "?"]).to_owned()
+    pick(
+        rng,
+        &[
+            "operator",
+            "pw",
+            "0123456789",
+            "01234567",
+            "1e3",
+            "12345",
+            "yes",
+            "null",
+            "~",
+            "2026-11-29",
+            "p@ss: w#rd",
+            "'single'",
+            "\"double\"",
+            "ünï çødé ☃ 😀",
+            "back\\slash",
+            " around ",
+            "%percent",
+            "*star",
+            "&and",
+            "!bang",
+            "- dash",
+            "{region_name}",
+            "a, b]",
+            "# hash",
+            "$HOME `id`",
+            "tab\there",
+            "x:y",
+            "=",
+            "<<",
+            "?",
+        ],
+    )
+    .to_owned()
 }
 
 /// Returns an id or another plain name.
