@@ -53,8 +53,8 @@ impl Value {
     /// # Errors
     /// [`Fault`] if it is not YAML, has more than one document, a tag that `safe_load` refuses, or exceeds a limit.
     pub(super) fn parse(text: &str) -> Result<Self, Fault> {
-        // Python opens the file with universal newlines, and PyYAML skips the mark.
-        let text = text.replace("\r\n", "\n").replace('\r', "\n");
+        // Python opens the file with universal newlines; YAML 1.1 has one more; and PyYAML skips the mark.
+        let text = text.replace("\r\n", "\n").replace(['\r', '\u{85}'], "\n");
         let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
         let parser = Parser::new_from_str(text);
         let mut composer = Composer { parser, anchors: HashMap::new(), room: WEIGHT_MAX };
@@ -213,7 +213,8 @@ fn scalar(text: String, style: TScalarStyle, tag: Option<&Tag>, line: usize) -> 
     let plain = style == TScalarStyle::Plain;
     let reading = match tag.map(|tag| (tag.handle.as_str(), tag.suffix.as_str())) {
         None if plain => Reading::of(&text),
-        None | Some(("!", "") | ("", "!") | (CORE, "str")) => Reading::Text,
+        None | Some((CORE, "str")) => Reading::Text,
+        Some(_) if tag.is_some_and(is_non_specific) => Reading::Text,
         Some((CORE, "null")) => Reading::Null,
         Some((CORE, "int" | "float" | "bool" | "timestamp")) => match Reading::of(&text) {
             Reading::Null => Reading::Other,
@@ -229,9 +230,15 @@ fn scalar(text: String, style: TScalarStyle, tag: Option<&Tag>, line: usize) -> 
 
 fn expect_tag(tag: Option<&Tag>, kind: &str, line: usize) -> Result<(), Fault> {
     match tag {
-        Some(tag) if tag.handle != CORE || tag.suffix != kind => fault(line, TAG),
-        _ => Ok(()),
+        None => Ok(()),
+        Some(tag) if tag.handle == CORE && tag.suffix == kind || is_non_specific(tag) => Ok(()),
+        Some(_) => fault(line, TAG),
     }
+}
+
+/// Whether a tag is `!` alone, which says that nothing is to be resolved.
+fn is_non_specific(tag: &Tag) -> bool {
+    matches!((tag.handle.as_str(), tag.suffix.as_str()), ("!", "") | ("", "!"))
 }
 
 /// Returns a text that quotes nothing of the file.
