@@ -7,12 +7,14 @@
 //! refuses, or takes something silently that may be wrong, this code may do otherwise: a missing domain is `default`,
 //! scalars are the text that was written, and several regions are refused.
 //!
-//! `reader` goes from a choice to settings: `files` finds and reads the files, `yaml` and `scalar` compose them as PyYAML does, `environment` has the variables,
-//! `cloud` and `region` put a cloud together, `words` reads single options, and `log_in` has what `auth` makes the request of.
+//! `reader` goes from a choice to settings: `files` finds and reads the files, `yaml`, `scalar` and `flow` compose them as
+//! PyYAML does, `environment` has the variables, `cloud` and `region` put a cloud together, `words` reads single options,
+//! and `log_in` has what `auth` makes the request of.
 
 mod cloud;
 mod environment;
 mod files;
+mod flow;
 mod log_in;
 mod reader;
 mod region;

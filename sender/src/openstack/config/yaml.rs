@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use yaml_rust2::parser::{Event, Parser, Tag};
 use yaml_rust2::scanner::{Marker, ScanError, TScalarStyle};
 
+use super::flow::indented;
 use super::scalar::Reading;
 
 /// A value of a settings file. It may be a secret, so it has no `Debug`.
@@ -56,6 +57,11 @@ impl Value {
         // Python opens the file with universal newlines; YAML 1.1 has one more; and PyYAML skips the mark.
         let text = text.replace("\r\n", "\n").replace(['\r', '\u{85}'], "\n");
         let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+        // The first fault is the one to name.
+        Self::composed(text).or_else(|fault| Self::composed(&indented(text)).map_err(|_| fault))
+    }
+
+    fn composed(text: &str) -> Result<Self, Fault> {
         let parser = Parser::new_from_str(text);
         let mut composer = Composer { parser, anchors: HashMap::new(), room: WEIGHT_MAX };
         composer.document()
@@ -335,6 +341,17 @@ mod tests {
             parsed("a: &a\n  b: &b {c: 1}\n  <<: *b\nd:\n  <<: *a\n")["d"],
             serde_json::json!({"b": {"c": "1"}, "c": "1"})
         );
+    }
+
+    #[test]
+    fn brackets_may_end_at_any_indentation() {
+        let expected = serde_json::json!({"a": {"b": {"c": "d", "e": ["f"]}}, "g": "h"});
+        for text in [
+            "a:\n  b: {\n  \"c\": \"d\",\n  \"e\": [\n\"f\"\n]\n}\ng: h\n",
+            "a: {\nb: {c: d, e: [\n  f\n]}\n}\ng: 'h'\n",
+        ] {
+            assert_eq!(parsed(text), expected, "{text}");
+        }
     }
 
     #[test]
