@@ -1,15 +1,16 @@
-//! The settings of a cloud, as the `openstack` command reads them: from clouds.yaml and the OS_* variables. Reads files
-//! and the environment; uses no network.
+//! The settings of a cloud, as the `openstack` command reads them: from clouds.yaml and the OS_* variables. Reads
+//! files and the environment; uses no network.
 //!
-//! The models are openstacksdk's `config/loader.py`, which finds and merges files, osc-lib's `shell.py` and `api/auth.py`,
-//! whose variables override a named cloud, and keystoneauth1, which makes the request of it. A test runs them beside
-//! this code on the same files: `the_openstack_command_and_glancecast_ask_keystone_for_the_same`. Where the command
-//! refuses, or takes something silently that may be wrong, this code may do otherwise: a missing domain is `default`,
-//! scalars are the text that was written, and several regions are refused.
+//! The models are openstacksdk's `config/loader.py`, which finds and merges files, osc-lib's `shell.py` and
+//! `api/auth.py`, whose variables override a named cloud, and keystoneauth1, which makes the request of it. A test
+//! runs them beside this code on the same files:
+//! `the_openstack_command_and_glancecast_ask_keystone_for_the_same`. Where the command refuses, or takes something
+//! silently that may be wrong, this code may do otherwise: a missing domain is `default`, scalars are the text that
+//! was written, and several regions are refused.
 //!
-//! `reader` goes from a choice to settings: `files` finds and reads the files, `yaml`, `scalar` and `flow` compose them as
-//! PyYAML does, `environment` has the variables, `cloud` and `region` put a cloud together, `words` reads single options,
-//! and `log_in` has what `auth` makes the request of.
+//! `reader` goes from a choice to settings: `files` finds and reads the files, `yaml`, `scalar` and `flow` compose
+//! them as PyYAML does, `environment` has the variables, `cloud` and `region` put a cloud together, `words` reads
+//! single options, and `log_in` has what `auth` makes the request of.
 
 mod cloud;
 mod environment;
