@@ -45,7 +45,7 @@ pub struct Knobs {
 /// Answers in place of the usual ones to some requests.
 #[derive(Clone, Debug)]
 pub struct Fault {
-    /// The beginning of the request: `GET /v2/images`.
+    /// The beginning of the request, which ends in a space: `GET /v2/images`, `GET / `.
     pub to: &'static str,
     /// The number of requests that are answered so.
     pub times: usize,
@@ -248,7 +248,14 @@ impl State {
 
     /// Answers one request; the connection ends with it.
     fn answer(&self, mut stream: impl Read + Write) -> io::Result<()> {
-        let request = Request::read(&mut stream)?;
+        let request = match Request::read(&mut stream) {
+            Ok(request) => request,
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                return stream
+                    .write_all(b"HTTP/1.1 400 It\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+            }
+            Err(error) => return Err(error),
+        };
         self.heard.lock().expect("no panic holds it").push(request.clone());
         let reply = self.knobs.lock().expect("no panic holds it").fault(&request.line);
         let (status, headers, body) = match reply {
@@ -308,6 +315,7 @@ impl State {
 impl Knobs {
     /// Takes the next fault that a request meets.
     fn fault(&mut self, line: &str) -> Option<Reply> {
+        let line = format!("{line} ");
         let fault = self.faults.iter_mut().find(|fault| fault.times > 0 && line.starts_with(fault.to))?;
         fault.times -= 1;
         Some(fault.with.clone())

@@ -2,7 +2,7 @@
 //! whatever its form, as no mistake in the entry of another service keeps anybody from pushing images. What is needed
 //! and broken is named.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use reqwest::Url;
 use serde_json::Value;
@@ -110,11 +110,19 @@ impl Catalog {
     }
 
     fn missing(&self, service: Service, all: &[&Endpoint], place: Place<'_>) -> CloudError {
-        let offers: BTreeSet<String> =
-            all.iter().map(|endpoint| words(&shown(&endpoint.interface), endpoint.region())).collect();
+        let mut offers: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        for endpoint in all {
+            offers.entry(&endpoint.interface).or_default().extend(endpoint.region());
+        }
+        let offers = offers.iter().take(LISTED_MAX).map(|(interface, regions)| match regions.len() {
+            0 => format!("interface `{}`", shown(interface)),
+            1 => format!("interface `{}` in region {}", shown(interface), listed(regions.iter().copied())),
+            _ => format!("interface `{}` in regions {}", shown(interface), listed(regions.iter().copied())),
+        });
         let has = match (all.is_empty(), self.services) {
-            (false, _) => format!("has it at {}", listed(offers.iter().map(String::as_str))),
+            (false, _) => format!("has it at {}", offers.collect::<Vec<_>>().join("; ")),
             (true, 0) => "is empty".to_owned(),
+            (true, 1) => "has another service only".to_owned(),
             (true, count) => format!("has {count} other services"),
         };
         CloudError::NoEndpoint {
@@ -297,7 +305,7 @@ mod tests {
         assert_eq!(found(&catalog, "internal public", Some("R1")).unwrap(), "http://i1/");
         let error = found(&catalog, "internal", Some("R2")).unwrap_err();
         assert!(error.contains("interface `internal` in region `R2`"), "{error}");
-        assert!(error.contains("interface `admin` in region `R2`"), "{error}");
+        assert!(error.contains("interface `public` in regions R1, R2"), "{error}");
         let error = found(&catalog, "public", None).unwrap_err();
         assert!(error.contains("R1, R2") && error.contains("cloud `x`"), "{error}");
     }

@@ -57,9 +57,9 @@ pub(crate) struct Download {
     body: Option<Response>,
     /// The part of `body` that an earlier body has already brought.
     again: Option<Again>,
-    /// Whether `body` has brought new bytes. After some without new bytes there is no resume: the file in the store ends
-    /// there.
-    fresh: bool,
+    /// The new bytes that `body` has brought. After some bodies without any there is no resume: the file in the store
+    /// ends there.
+    gained: u64,
 }
 
 /// The part of a repeated download that the caller already has.
@@ -104,7 +104,7 @@ impl Cloud {
             given: Box::default(),
             body: None,
             again: None,
-            fresh: false,
+            gained: 0,
         };
         download.begin().await?;
         Ok(download)
@@ -146,7 +146,7 @@ impl Download {
     /// Returns until when to wait for a silent body. While a resume is possible, half of the time is reserved for it.
     fn patience(&self) -> Instant {
         let left = self.deadline.saturating_duration_since(Instant::now());
-        if self.fresh { self.deadline - left / 2 } else { self.deadline }
+        if self.gained > 0 { self.deadline - left / 2 } else { self.deadline }
     }
 
     /// Returns the bytes of a piece that are new.
@@ -171,7 +171,7 @@ impl Download {
         }
         self.given.update(&bytes);
         self.have = got;
-        self.fresh |= !bytes.is_empty();
+        self.gained += bytes.len() as u64;
         Ok(bytes)
     }
 
@@ -189,7 +189,7 @@ impl Download {
 
     /// Opens a body that continues at `have`, before the deadline.
     async fn resume(&mut self, mut reason: Break) -> Result<(), CloudError> {
-        if self.fresh {
+        if self.gained > 0 {
             (self.resumes, self.barren) = (0, 0);
         } else {
             self.barren += 1;
@@ -199,7 +199,8 @@ impl Download {
                 return Err(self.broken(reason));
             }
         }
-        let mut pause = RESUME_PAUSE_FIRST;
+        // Whoever sends this much at a time is not in trouble.
+        let mut pause = if self.gained >= GAIN_FREE_BYTES { Duration::ZERO } else { RESUME_PAUSE_FIRST };
         let mut wish = Duration::ZERO;
         while self.resumes < self.options.resumes_max && self.resumes_in_all < RESUMES_MAX {
             self.resumes += 1;
@@ -210,7 +211,7 @@ impl Download {
             }
             if let Break::Closed(_) = reason {
                 sleep(wish.max(pause.min(left / 2))).await;
-                pause = RESUME_PAUSE_MAX.min(pause * 2);
+                pause = (pause * 2).clamp(RESUME_PAUSE_FIRST, RESUME_PAUSE_MAX);
             }
             let Err(fault) = self.open().await else { return Ok(()) };
             // Glance or a load balancer may be restarting.
@@ -267,7 +268,7 @@ impl Download {
                 return Err(Fault { busy, error });
             }
         }
-        self.fresh = false;
+        self.gained = 0;
         self.body = Some(response);
         Ok(())
     }
@@ -372,6 +373,8 @@ impl ContentRange {
 /// time left.
 const RESUME_PAUSE_FIRST: Duration = Duration::from_millis(100);
 const RESUME_PAUSE_MAX: Duration = Duration::from_secs(5);
+/// The new bytes of a body after which the first resume is not delayed.
+const GAIN_FREE_BYTES: u64 = 256 << 10;
 /// The number of resumes after which a log line says that Glance cannot be reached: by then they took over a second.
 const RESUMES_QUIET: u32 = 4;
 /// Bodies without new bytes after which the stored file is taken to end there.

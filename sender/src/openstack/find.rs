@@ -3,7 +3,8 @@
 use reqwest::StatusCode;
 
 use super::error::CloudError;
-use super::image::{ImageRecord, Namesakes, Page, SameName};
+use super::image::ImageRecord;
+use super::namesakes::{Namesakes, Page, SameName};
 use super::session::Cloud;
 
 impl Cloud {

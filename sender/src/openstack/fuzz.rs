@@ -11,8 +11,9 @@ use super::check::ContentCheck;
 use super::download::ContentRange;
 use super::error::{CloudError, shown_url};
 use super::hosts::{Aggregate, ComputeService, choose};
-use super::image::{ImageRecord, Namesakes, Page, choose_by_name};
+use super::image::ImageRecord;
 use super::list::ListedImage;
+use super::namesakes::{Namesakes, Page, choose_by_name};
 use super::nova::compute_api;
 use super::service::Service;
 

@@ -134,7 +134,7 @@ impl Http {
 
 /// Waits before a request is made again, and says so.
 pub(super) async fn wait(peer: &Peer, busy: &Busy, pause: Duration, next: &str) {
-    tracing::warn!("{peer}: {}; asking again in {:.1} s ({next})", busy.reason, pause.as_secs_f32());
+    tracing::warn!("{peer} {}; asking again in {:.1} s ({next})", busy.reason, pause.as_secs_f32());
     sleep(pause).await;
 }
 
@@ -215,9 +215,12 @@ fn failure(peer: &Peer, error: &reqwest::Error) -> CloudError {
     if let Some(fault) = tls::fault(error) {
         return CloudError::Certificate { peer: peer.to_string(), fault };
     }
-    let reason = match error.is_timeout() {
-        true => "it does not answer in time".to_owned(),
-        false => root_cause(error),
+    let reason = match root_cause(error).as_str() {
+        _ if error.is_timeout() => "it does not answer in time".to_owned(),
+        "tls handshake eof" => {
+            "it closes the connection before it speaks TLS; is it http:// there?".to_owned()
+        }
+        other => other.to_owned(),
     };
     CloudError::unreachable(peer, reason)
 }

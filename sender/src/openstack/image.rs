@@ -1,10 +1,8 @@
 //! Glance's record of one image, checked once: an `ImageRecord` is active, has a length, and can be downloaded as far
 //! as the record shows.
 
-use chrono::{DateTime, FixedOffset};
 use glancecast_proto::wire::is_image_id;
 use serde::Deserialize;
-use serde_json::Value;
 
 use super::error::{CloudError, json_fault, shown};
 use super::signature::SignatureProperties;
@@ -24,16 +22,6 @@ pub(crate) struct ImageRecord {
     pub(crate) hash: ImageHash,
     /// The properties of its signature, if it has any.
     pub(crate) signature: SignatureProperties,
-}
-
-/// What is done if several active images have the name that is asked for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Namesakes {
-    /// None of them is taken.
-    #[default]
-    Refused,
-    /// The one that was created last is taken.
-    Latest,
 }
 
 /// The strongest hash of the bytes that Glance keeps.
@@ -66,7 +54,9 @@ impl ImageRecord {
         Self::from_wire(wire)
     }
 
-    fn from_wire(wire: Wire) -> Result<Self, CloudError> {
+    /// # Errors
+    /// Those of `parse`, except `BadAnswer`.
+    pub(super) fn from_wire(wire: Wire) -> Result<Self, CloudError> {
         // Status first: an upload that was refused half-way leaves a queued image with a hash and no size.
         if let Some(hint) = status_hint(&wire.status) {
             return Err(CloudError::NotActive {
@@ -105,140 +95,6 @@ fn label(id: &str, name: Option<&str>) -> String {
     }
 }
 
-/// A page of the answer to `GET /v2/images`.
-#[derive(Debug, Deserialize)]
-pub(super) struct Page {
-    images: Vec<Value>,
-    /// Present if there is another page, which begins after the last image of this one.
-    next: Option<Value>,
-}
-
-impl Page {
-    /// # Errors
-    /// `BadAnswer`.
-    pub(super) fn parse(json: &[u8], peer: &str) -> Result<Self, CloudError> {
-        serde_json::from_slice(json).map_err(|error| bad_answer(&error, peer))
-    }
-
-    /// Returns the id of the last image, if there is another page.
-    pub(super) fn marker(&self) -> Option<String> {
-        self.next.as_ref().filter(|next| !next.is_null())?;
-        Some(self.images.last()?.get("id")?.as_str()?.to_owned())
-    }
-
-    /// Returns the images, unchecked.
-    pub(super) fn into_images(self) -> Vec<Value> {
-        self.images
-    }
-}
-
-/// The images of one name.
-#[derive(Debug)]
-pub(super) struct SameName<'a> {
-    wanted: &'a str,
-    images: Vec<Wire>,
-}
-
-impl<'a> SameName<'a> {
-    pub(super) fn new(wanted: &'a str) -> Self {
-        Self { wanted, images: Vec::new() }
-    }
-
-    /// Adds those of a page with exactly this name: Glance reads `in:a,b` as a list of names. Records of other images
-    /// are skipped, whatever their form.
-    ///
-    /// # Errors
-    /// `BadAnswer` if one of this name cannot be read.
-    pub(super) fn add(&mut self, images: Vec<Value>, peer: &str) -> Result<(), CloudError> {
-        for image in images {
-            if image.get("name").and_then(Value::as_str) == Some(self.wanted) {
-                self.images.push(serde_json::from_value(image).map_err(|error| bad_answer(&error, peer))?);
-            }
-        }
-        Ok(())
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.images.len()
-    }
-
-    /// Returns the image: the only one, the only active one, or the one that the rule takes.
-    ///
-    /// # Errors
-    /// `UnknownImage`, `AmbiguousName` and `NoLatest` with the ids, and those of `ImageRecord::parse`.
-    pub(super) fn choose(self, rule: Namesakes) -> Result<ImageRecord, CloudError> {
-        let Self { wanted, mut images } = self;
-        let all = images.len();
-        if all > 1 && images.iter().any(Wire::is_active) {
-            images.retain(Wire::is_active);
-        }
-        match (images.len(), rule) {
-            (0, _) => return Err(CloudError::UnknownImage { wanted: wanted.to_owned() }),
-            (1, _) => {}
-            (_, Namesakes::Latest) if images[0].is_active() => latest_first(wanted, &mut images)?,
-            (count, _) => {
-                let what =
-                    if images[0].is_active() { "active images" } else { "images, none of them active," };
-                let (wanted, candidates) = (wanted.to_owned(), candidates(&images));
-                return Err(CloudError::AmbiguousName { wanted, what, count, candidates });
-            }
-        }
-        let image = ImageRecord::from_wire(images.swap_remove(0))?;
-        if all > 1 {
-            tracing::info!("of {all} images of this name, {} is taken", image.label());
-        }
-        Ok(image)
-    }
-}
-
-/// Moves the image that was created last to the front.
-///
-/// # Errors
-/// `NoLatest` if it is not certain which one that is.
-fn latest_first(wanted: &str, images: &mut [Wire]) -> Result<(), CloudError> {
-    let fault = |reason, images: &[Wire]| CloudError::NoLatest {
-        wanted: wanted.to_owned(),
-        reason,
-        candidates: candidates(images),
-    };
-    if images.iter().any(|image| image.created().is_none()) {
-        return Err(fault("Glance does not say when each was created", images));
-    }
-    images.sort_by_key(|image| std::cmp::Reverse(image.created()));
-    match images[0].created() == images[1].created() {
-        true => Err(fault("the newest were created at the same time", images)),
-        false => Ok(()),
-    }
-}
-
-/// Selects the image from the answer to `GET /v2/images?name=wanted`, if that is one page.
-///
-/// # Errors
-/// Those of [`Page::parse`], [`SameName::add`] and [`SameName::choose`].
-#[cfg(any(test, fuzzing))]
-pub(super) fn choose_by_name(
-    json: &[u8],
-    wanted: &str,
-    rule: Namesakes,
-    peer: &str,
-) -> Result<ImageRecord, CloudError> {
-    let mut found = SameName::new(wanted);
-    found.add(Page::parse(json, peer)?.into_images(), peer)?;
-    found.choose(rule)
-}
-
-fn candidates(images: &[Wire]) -> String {
-    let candidate = |image: &Wire| {
-        let created = image.created_at.as_deref().map(|at| format!(", created {}", shown(at)));
-        format!("{} ({}{})", shown(&image.id), shown(&image.status), created.unwrap_or_default())
-    };
-    let mut names = images.iter().take(CANDIDATES_SHOWN_MAX).map(candidate).collect::<Vec<_>>();
-    if images.len() > CANDIDATES_SHOWN_MAX {
-        names.push("..".to_owned());
-    }
-    names.join(", ")
-}
-
 /// Returns what to do about an image in this status; `None` if it can be sent.
 fn status_hint(status: &str) -> Option<&'static str> {
     Some(match status {
@@ -254,20 +110,20 @@ fn status_hint(status: &str) -> Option<&'static str> {
     })
 }
 
-fn bad_answer(error: &serde_json::Error, peer: &str) -> CloudError {
+pub(super) fn bad_answer(error: &serde_json::Error, peer: &str) -> CloudError {
     CloudError::BadAnswer { peer: peer.to_owned(), what: "an image record", reason: json_fault(error) }
 }
 
 /// The members of Glance's image schema that are used, unchecked.
 #[derive(Debug, Deserialize)]
-struct Wire {
-    id: String,
-    status: String,
+pub(super) struct Wire {
+    pub(super) id: String,
+    pub(super) status: String,
     name: Option<String>,
     size: Option<u64>,
     container_format: Option<String>,
     disk_format: Option<String>,
-    created_at: Option<String>,
+    pub(super) created_at: Option<String>,
     checksum: Option<String>,
     os_hash_algo: Option<String>,
     os_hash_value: Option<String>,
@@ -276,12 +132,8 @@ struct Wire {
 }
 
 impl Wire {
-    fn is_active(&self) -> bool {
+    pub(super) fn is_active(&self) -> bool {
         status_hint(&self.status).is_none()
-    }
-
-    fn created(&self) -> Option<DateTime<FixedOffset>> {
-        DateTime::parse_from_rfc3339(self.created_at.as_deref()?).ok()
     }
 
     fn hash(&self) -> ImageHash {
@@ -292,9 +144,6 @@ impl Wire {
         }
     }
 }
-
-/// The maximum number of ids in a message, so that it stays within a few lines of a terminal.
-const CANDIDATES_SHOWN_MAX: usize = 10;
 
 #[cfg(test)]
 mod tests {
@@ -410,105 +259,5 @@ mod tests {
             assert!(!text.contains(is_unprintable), "{key}: {text:?}");
             image["status"] = json!("active");
         }
-        let mut namesake = with("created_at", json!(foul));
-        namesake["id"] = json!(foul);
-        let text = choose(&[active(), namesake], "debian").unwrap_err().to_string();
-        assert!(!text.contains(is_unprintable), "{text:?}");
-    }
-
-    fn choose(images: &[Value], wanted: &str) -> Result<ImageRecord, CloudError> {
-        choose_as(images, wanted, Namesakes::Refused)
-    }
-
-    fn choose_as(images: &[Value], wanted: &str, rule: Namesakes) -> Result<ImageRecord, CloudError> {
-        let list = json!({"images": images, "first": "/v2/images"}).to_string();
-        choose_by_name(list.as_bytes(), wanted, rule, "http://gl/")
-    }
-
-    /// Returns images of one name, each with its last digit, status and creation.
-    fn namesakes(all: &[(char, &str, Value)]) -> Vec<Value> {
-        let one = |(digit, status, created): &(char, &str, Value)| {
-            let mut image = with("id", json!(format!("{}{digit}", &ID[..35])));
-            (image["status"], image["created_at"]) = (json!(status), created.clone());
-            image
-        };
-        all.iter().map(one).collect()
-    }
-
-    #[test]
-    fn one_image_of_the_name_is_it() {
-        assert_eq!(choose(&[active()], "debian").unwrap().id, ID);
-    }
-
-    #[test]
-    fn several_active_images_of_one_name_are_listed_and_none_is_taken() {
-        let images =
-            namesakes(&[('1', "active", json!("2026-01-01T00:00:00Z")), ('2', "active", Value::Null)]);
-        let error = choose(&images, "debian").unwrap_err();
-        let text = error.to_string();
-        assert!(
-            text.starts_with("2 active images are named `debian`") && text.contains("--latest"),
-            "{text}"
-        );
-        assert!(text.contains("1 (active, created 2026-01-01T00:00:00Z)"), "{text}");
-        assert_eq!(error.kind(), CloudErrorKind::Usage);
-    }
-
-    #[test]
-    fn the_only_active_one_of_a_name_is_taken() {
-        let old = json!("2025-01-01T00:00:00Z");
-        let images = namesakes(&[
-            ('1', "queued", Value::Null),
-            ('2', "active", old),
-            ('3', "deactivated", Value::Null),
-        ]);
-        for rule in [Namesakes::Refused, Namesakes::Latest] {
-            assert!(choose_as(&images, "debian", rule).unwrap().id.ends_with('2'));
-        }
-        let without = [images[0].clone(), images[2].clone()];
-        for rule in [Namesakes::Refused, Namesakes::Latest] {
-            let text = choose_as(&without, "debian", rule).unwrap_err().to_string();
-            assert!(text.contains("none of them active") && text.contains("deactivated"), "{text}");
-        }
-    }
-
-    #[test]
-    fn the_newest_active_one_is_taken_when_asked_for_and_certain() {
-        let at = |hour: u32| json!(format!("2026-01-01T{hour:02}:00:00Z"));
-        let latest = |all: &[(char, &str, Value)]| choose_as(&namesakes(all), "debian", Namesakes::Latest);
-        let clear =
-            [('1', "active", at(1)), ('3', "active", at(3)), ('2', "active", at(2)), ('4', "queued", at(4))];
-        assert!(latest(&clear).unwrap().id.ends_with('3'));
-        let zone = [('1', "active", at(1)), ('2', "active", json!("2026-01-01T02:00:00+05:00"))];
-        assert!(latest(&zone).unwrap().id.ends_with('1'));
-        for unclear in [
-            [('1', "active", at(1)), ('2', "active", at(1))],
-            [('1', "active", at(1)), ('2', "active", Value::Null)],
-            [('1', "active", at(1)), ('2', "active", json!("yesterday"))],
-        ] {
-            let text = latest(&unclear).unwrap_err().to_string();
-            assert!(text.contains("--latest does not choose") && text.contains("2 (active"), "{text}");
-        }
-    }
-
-    #[test]
-    fn the_record_of_another_image_may_be_odd() {
-        for odd in [json!(5), json!({"name": 7}), json!({"name": "other", "status": null}), Value::Null] {
-            assert_eq!(choose(&[odd, active()], "debian").unwrap().id, ID);
-        }
-        let error = choose(&[with("size", json!("big"))], "debian").unwrap_err();
-        assert!(matches!(error, CloudError::BadAnswer { .. }), "{error}");
-    }
-
-    #[test]
-    fn a_long_list_of_namesakes_is_cut() {
-        let text = choose(&vec![active(); 30], "debian").unwrap_err().to_string();
-        assert!(text.starts_with("30 active images") && text.matches(ID).count() == 10, "{text}");
-    }
-
-    #[test]
-    fn a_name_that_glance_takes_for_a_list_finds_nothing() {
-        let error = choose(&[active()], "in:debian,other").unwrap_err();
-        assert!(matches!(error, CloudError::UnknownImage { .. }));
     }
 }

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::error::CloudError;
 use super::find::name_filter;
-use super::image::{Page, id_fault};
+use super::image::id_fault;
+use super::namesakes::Page;
 use super::session::Cloud;
 
 /// A filter of images; a member that is `None` or empty does not restrict the list.

@@ -186,7 +186,8 @@ fn certificate_words(error: &CertificateError) -> String {
         CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => PURPOSE.to_owned(),
         CertificateError::Other(other) => match other.0.downcast_ref::<webpki::Error>() {
             Some(error) => webpki_words(error),
-            None if other.to_string().contains("extended key usage") => PURPOSE.to_owned(),
+            // `EkuError` of rustls-platform-verifier.
+            None if other.to_string() == "certificate had invalid extensions" => PURPOSE.to_owned(),
             None => format!("its certificate is not accepted: {}", one_line(&other.to_string())),
         },
         other => format!("its certificate is not accepted: {}", one_line(&other.to_string())),

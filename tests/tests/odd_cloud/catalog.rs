@@ -51,7 +51,7 @@ fn a_needed_endpoint_that_is_broken_is_named_with_service_interface_region_and_u
     ends(
         images(&testbed, &cloud, &[]),
         2,
-        &["no Glance", "interface `public`", "1 other services", "OS_* variables"],
+        &["no Glance", "interface `public`", "another service only", "OS_* variables"],
     );
 }
 
@@ -78,7 +78,7 @@ fn interface_and_region_choose_the_endpoint_as_they_do_for_the_openstack_command
             }
         }
         let away = images(&testbed, &cloud, &[("OS_INTERFACE", interface), ("OS_REGION_NAME", "S")]);
-        ends(away, 2, &["interface `", "region `S`", "region `R`"]);
+        ends(away, 2, &["interface `", "region `S`", "in region R"]);
     }
 }
 

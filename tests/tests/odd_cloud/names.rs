@@ -1,11 +1,11 @@
 //! Images by name, and the list of images.
 
-use glancecast_tests::fake_cloud::{FakeCloud, Knobs, image};
+use glancecast_tests::fake_cloud::{FakeCloud, IMAGE_ID, Knobs, image};
 use glancecast_tests::process::Process;
 use glancecast_tests::testbed::Testbed;
 use serde_json::{Value, json};
 
-use super::{SOON, command, ends, images, names, push};
+use super::{SOON, command, ends, names, push};
 
 #[test]
 fn of_several_images_of_a_name_the_active_or_the_latest_is_taken() {
@@ -60,19 +60,17 @@ fn of_several_images_of_a_name_the_active_or_the_latest_is_taken() {
 #[test]
 fn a_name_is_exact_and_the_list_says_what_cannot_be_pushed() {
     let testbed = Testbed::loopback();
-    let mut records: Vec<Value> = ["in:a,b", "a", "b", "debian"]
-        .iter()
-        .map(|name| {
-            let mut image = image(b"x");
-            image["name"] = json!(name);
-            image
-        })
-        .collect();
+    let record = |(number, name): (usize, &&str)| {
+        let mut image = image(b"x");
+        (image["id"], image["name"]) = (json!(format!("{}{number}", &IMAGE_ID[..35])), json!(name));
+        image
+    };
+    let mut records: Vec<Value> = ["in:a,b", "a", "b", "debian"].iter().enumerate().map(record).collect();
     records[1]["container_format"] = json!("ovf");
     records[2]["status"] = json!("queued");
     let long = "n".repeat(255);
     records[3]["name"] = json!(long);
-    records.push(json!({"id": 5}));
+    records.insert(0, json!({"id": 5}));
     let cloud = FakeCloud::start(Knobs { images: records, page: 2, ..Knobs::default() });
     let run = |arguments: &[&str]| {
         let mut command = command(&testbed, &cloud, &[]);
