@@ -54,23 +54,26 @@ pub(super) fn find(
             Err(error) => Err(missing(error)),
         };
     }
-    for path in candidates(kind, directories) {
-        match File::open(&path) {
-            Ok(file) if file.metadata().is_ok_and(|metadata| metadata.is_file()) => {
-                return read(&path, false).map(Some);
-            }
-            _ => {}
-        }
+    match candidates(kind, directories).find(|path| is_readable(path).is_ok_and(|is_readable| is_readable)) {
+        Some(path) => read(&path, false).map(Some),
+        None => Ok(None),
     }
-    Ok(None)
 }
 
 /// Returns the files of this kind that are there and that this user may not read.
 pub(super) fn forbidden(kind: Kind, directories: &[PathBuf]) -> Vec<PathBuf> {
-    let is_forbidden = |path: &PathBuf| {
-        File::open(path).is_err_and(|error: io::Error| error.kind() == ErrorKind::PermissionDenied)
-    };
+    let is_forbidden =
+        |path: &PathBuf| is_readable(path).is_err_and(|error| error.kind() == ErrorKind::PermissionDenied);
     candidates(kind, directories).filter(is_forbidden).collect()
+}
+
+/// Whether this is a file, which is opened to see whether it may be read. Others are not opened: a pipe would wait for
+/// its writer.
+fn is_readable(path: &Path) -> io::Result<bool> {
+    if !path.metadata()?.is_file() {
+        return Ok(false);
+    }
+    File::open(path).map(|_| true)
 }
 
 fn candidates(kind: Kind, directories: &[PathBuf]) -> impl Iterator<Item = PathBuf> {
