@@ -67,11 +67,6 @@ impl Options {
         self.auth.get(key)
     }
 
-    /// Returns all options of the cloud, but those of the log-in.
-    pub(super) fn all(&self) -> &Map {
-        &self.top
-    }
-
     /// Returns the names of the log-in's texts that PyYAML takes for something else.
     pub(super) fn read_otherwise(&self) -> Vec<&str> {
         let is_odd =
