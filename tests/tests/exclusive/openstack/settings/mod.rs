@@ -4,14 +4,13 @@
 mod variant;
 
 use std::fs;
-use std::path::Path;
 use std::time::Duration;
 
 use glancecast_tests::image::Seed;
 use glancecast_tests::process::Process;
 use glancecast_tests::testbed::Testbed;
 use glancecast_tests::{needs, openstack, places};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use variant::Variant;
 
