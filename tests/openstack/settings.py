@@ -189,6 +189,7 @@ def result_of(run):
 
 
 def main(program, directory):
+    os.umask(0o022)  # glancecast reads no settings that others may write
     addresses = {"@DIR@": directory, "@URL@": serve(), "@TLS@": serve(certificates(directory))}
 
     def put(text):
