@@ -51,11 +51,13 @@ impl LogIn {
             values.insert("scope".to_owned(), scope);
         }
         check_scope(&values)?;
-        let default = default_domain_of(options, &methods, default_domain);
+        let is_osc = options.text("identity_api_version") == Some("3")
+            && methods.iter().any(|name| ["password", "v3password", "v3totp"].contains(&name.as_str()));
+        let defaults = Defaults { of_osc: is_osc.then_some(default_domain), last: default_domain };
         for (name, id, owner) in [("username", "user_id", "user"), ("project_name", "project_id", "project")]
         {
             if values.contains_key(name) && !values.contains_key(id) {
-                add_domain(&mut values, owner, default);
+                defaults.add(&mut values, owner);
             }
         }
         let auth_type = methods.remove(0);
@@ -127,25 +129,32 @@ fn check_scope(values: &BTreeMap<String, String>) -> Result<(), NoLogin> {
     }
 }
 
-/// Returns the domain of users and projects that have none: whether it is an `id` or a `name`, and the text. osc-lib's
-/// `_auth_default_domain` comes before keystoneauth1's `default_domain_id`.
-fn default_domain_of<'a>(
-    options: &'a Options,
-    methods: &[String],
-    default_domain: &'a str,
-) -> (&'static str, &'a str) {
-    let is_osc = options.text("identity_api_version") == Some("3")
-        && methods.iter().any(|name| ["password", "v3password", "v3totp"].contains(&name.as_str()));
-    let own = [("id", "default_domain_id"), ("name", "default_domain_name")];
-    let own = own.into_iter().filter(|_| !is_osc).find_map(|(kind, key)| Some((kind, options.auth(key)?)));
-    own.unwrap_or(("id", default_domain))
+/// The domain of users and projects that have none.
+struct Defaults<'a> {
+    /// osc-lib's `_auth_default_domain`, for some log-ins.
+    of_osc: Option<&'a str>,
+    /// Where nothing else gives one.
+    last: &'a str,
 }
 
-/// Gives a user or a project that has no domain the default one.
-fn add_domain(values: &mut BTreeMap<String, String>, owner: &str, (kind, domain): (&str, &str)) {
-    let key = |kind: &str| format!("{owner}_domain_{kind}");
-    if !values.contains_key(&key("id")) && !values.contains_key(&key("name")) {
-        values.insert(key(kind), domain.to_owned());
+impl Defaults<'_> {
+    /// Gives the `user` or the `project` its domain. In keystoneauth1's generic plugins a `default_domain_id` comes
+    /// before a domain's name.
+    fn add(&self, values: &mut BTreeMap<String, String>, owner: &str) {
+        let [id, name] = ["id", "name"].map(|kind| format!("{owner}_domain_{kind}"));
+        let lacks =
+            |values: &BTreeMap<String, String>| !values.contains_key(&id) && !values.contains_key(&name);
+        if let Some(domain) = self.of_osc.filter(|_| lacks(values)) {
+            values.insert(id.clone(), domain.to_owned());
+        }
+        for (key, default) in [(&id, "default_domain_id"), (&name, "default_domain_name")] {
+            if let Some(domain) = values.get(default).cloned() {
+                values.entry(key.clone()).or_insert(domain);
+            }
+        }
+        if lacks(values) {
+            values.insert(id, self.last.to_owned());
+        }
     }
 }
 
@@ -196,6 +205,7 @@ mod tests {
             (", user_domain_name: A", ("name", "A"), ("id", "default")),
             (", project_domain_id: B", ("id", "default"), ("id", "B")),
             (", default_domain_name: C", ("name", "C"), ("name", "C")),
+            (", default_domain_id: C, user_domain_name: E", ("id", "C"), ("id", "C")),
             (", domain_name: D", ("name", "D"), ("name", "D")),
         ] {
             let cloud = format!("{cloud}{more}}}");
