@@ -363,12 +363,12 @@ impl Knobs {
 
     fn download(&self, request: &Request) -> (u16, Vec<(&'static str, String)>, Vec<u8>) {
         let lines = request.headers.lines().map(str::to_ascii_lowercase);
-        let start = lines.filter_map(|line| {
+        let mut start = lines.filter_map(|line| {
             let range =
                 line.strip_prefix("range:")?.trim().strip_prefix("bytes=")?.strip_suffix('-')?.to_owned();
             range.parse::<usize>().ok()
         });
-        match start.last().filter(|_| self.ranges) {
+        match start.next_back().filter(|_| self.ranges) {
             Some(start) if start < self.data.len() => {
                 let (last, all) = (self.data.len() - 1, self.data.len());
                 let range = format!("bytes {start}-{last}/{all}");

@@ -144,7 +144,7 @@ mod tests {
         let lines: Vec<&str> = text.lines().collect();
         assert!(
             lines[1].ends_with("public")
-                && lines[2].ends_with("ovf     public      its container format is ovf"),
+                && lines[2].ends_with("ovf        public      its container format is ovf"),
             "{text}"
         );
     }

@@ -51,11 +51,11 @@ struct Endpoint {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Told {
     /// By the type, as the authority on service types has it: `image`.
-    ByType,
+    Type,
     /// By a type with a version: `imagev2`.
-    ByVersionedType,
+    VersionedType,
     /// By the name, where there is no type, or by a type that is the project's name: `glance`.
-    ByName,
+    Name,
 }
 
 impl Catalog {
@@ -125,15 +125,15 @@ impl Catalog {
             (true, 1) => "has another service only".to_owned(),
             (true, count) => format!("has {count} other services"),
         };
+        let place_text = words(&place.interfaces.join("` or `"), place.region);
+        let also = match service {
+            Service::Nova => ", or name the hosts with --hosts or --hosts-file",
+            _ => "",
+        };
         CloudError::NoEndpoint {
-            service: service.name(),
-            place: words(&place.interfaces.join("` or `"), place.region),
+            what: format!("{} for {place_text}", service.name()),
             has,
-            origin: place.origin.to_owned(),
-            hint: match service {
-                Service::Nova => ", or name the hosts with --hosts or --hosts-file",
-                _ => "",
-            },
+            remedy: format!("{}{also}", place.origin),
         }
     }
 }
@@ -186,11 +186,11 @@ fn service_of(entry: &Value) -> Option<(Service, Told, &Value)> {
             rest.strip_prefix('v').is_some_and(|rest| rest.starts_with('2'))
         };
         let told = if kind == service.kind() {
-            Told::ByType
+            Told::Type
         } else if kind.strip_prefix(service.kind()).is_some_and(is_version) {
-            Told::ByVersionedType
+            Told::VersionedType
         } else if kind == project || kind.is_empty() && (name == project || name == service.kind()) {
-            Told::ByName
+            Told::Name
         } else {
             return None;
         };

@@ -51,7 +51,8 @@ pub(super) async fn discover(
         first.get_or_insert(answer.status);
         match api(&answer, &url, version) {
             Some(Some(api)) => return Ok(Discovery::Found(api)),
-            Some(None) => other_versions = true,
+            // Above the address is perhaps another service.
+            Some(None) => other_versions |= url == with_slash(start.clone()),
             None => {}
         }
         let Some(above) = above(&url) else { break };

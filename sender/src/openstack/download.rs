@@ -320,11 +320,11 @@ impl Download {
         match reason {
             Break::Stalled => CloudError::Stalled { id, have, size, after: self.options.stall_timeout },
             Break::Closed(reason) => {
-                let resumes = self.resumes;
-                let whole = self
-                    .whole_because
-                    .map(|why| format!("; each resume had to begin at the first byte, as {why}"));
-                CloudError::Cut { id, have, size, resumes, reason, whole: whole.unwrap_or_default() }
+                let whole = self.whole_because.map_or_else(String::new, |why| {
+                    format!("; each had to begin at the first byte, as {why}")
+                });
+                let resumes = format!("{}{whole}", self.resumes);
+                CloudError::Cut { id, have, size, resumes, reason }
             }
         }
     }

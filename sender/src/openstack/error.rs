@@ -73,8 +73,8 @@ pub enum CloudError {
 
     #[error("cannot reach {peer}: {reason}; {advice}")]
     Unreachable { peer: String, reason: String, advice: &'static str },
-    #[error("{peer} {reason}{wish}, each time it was asked; {advice}")]
-    Busy { peer: String, reason: String, wish: String, advice: &'static str },
+    #[error("{peer} {reason}, each time it was asked; {advice}")]
+    Busy { peer: String, reason: String, advice: &'static str },
     #[error("{peer} cannot be asked safely: {fault}")]
     Certificate { peer: String, fault: String },
     #[error(
@@ -96,10 +96,8 @@ pub enum CloudError {
     #[error("{peer} refused a fresh token (401); {advice} ({origin})")]
     TokenRefused { peer: String, origin: String, advice: String },
 
-    #[error(
-        "the catalog has no {service} for {place}: it {has}; check `interface` and `region_name` of {origin}{hint}"
-    )]
-    NoEndpoint { service: &'static str, place: String, has: String, origin: String, hint: &'static str },
+    #[error("the catalog has no {what}: it {has}; check `interface` and `region_name` of {remedy}")]
+    NoEndpoint { what: String, has: String, remedy: String },
     #[error("the catalog has for {service}, {place}, {fault}; {remedy}")]
     BadEndpoint { service: &'static str, place: String, fault: String, remedy: &'static str },
     #[error(
@@ -168,9 +166,9 @@ pub enum CloudError {
     )]
     Stalled { id: String, have: u64, size: u64, after: Duration },
     #[error(
-        "the download of image {id} broke at {have} of {size} bytes ({reason}; resumes without new bytes: {resumes}{whole}); its stored file may be cut short, or Glance is in trouble"
+        "the download of image {id} broke at {have} of {size} bytes ({reason}; resumes without new bytes: {resumes}); its stored file may be cut short, or Glance is in trouble"
     )]
-    Cut { id: String, have: u64, size: u64, resumes: u32, reason: String, whole: String },
+    Cut { id: String, have: u64, size: u64, resumes: String, reason: String },
     #[error(
         "image {id} gave other bytes when it was read again after a break at {have} bytes: its stored file was changed meanwhile; find out by whom, then push it again"
     )]
@@ -219,8 +217,8 @@ impl CloudError {
                 "it is overloaded or restarting, or its load balancer has no back end: look at its log, and try again later"
             }
         };
-        let (reason, wish) = (busy.reason.clone(), wish.unwrap_or_default());
-        Self::Busy { peer: peer.to_string(), reason, wish, advice }
+        let reason = format!("{}{}", busy.reason, wish.unwrap_or_default());
+        Self::Busy { peer: peer.to_string(), reason, advice }
     }
 
     /// Returns why this error may be none when the request is made again; `None` if it is final.

@@ -192,7 +192,16 @@ pub(super) fn with_token(request: RequestBuilder, token: &SecretString) -> Optio
 
 /// Sends a request and reads its whole answer.
 async fn whole(peer: &Peer, request: RequestBuilder) -> Result<Answer, CloudError> {
-    let mut answer = request.send().await.map_err(|error| failure(peer, &error))?;
+    let (client, request) = request.build_split();
+    let request = request.map_err(|error| failure(peer, &error))?;
+    let (post, asked) =
+        (request.try_clone().filter(|request| request.method() == Method::POST), request.url().clone());
+    let mut answer = client.execute(request).await.map_err(|error| failure(peer, &error))?;
+    // Redirects 301 to 303 make a GET of a POST. As keystoneauth does, it is sent again where it points.
+    if let Some(mut post) = post.filter(|_| *answer.url() != asked && !answer.status().is_success()) {
+        *post.url_mut() = answer.url().clone();
+        answer = client.execute(post).await.map_err(|error| failure(peer, &error))?;
+    }
     let mut body = Vec::new();
     while let Some(piece) = answer.chunk().await.map_err(|error| failure(peer, &error))? {
         if body.len() + piece.len() > ANSWER_BYTES_MAX {

@@ -65,6 +65,9 @@ impl Keystone {
             Discovery::Nothing(status) if is_versioned(&start, V3) && HIDDEN.contains(&status) => {
                 (with_slash(start.clone()), Some(status))
             }
+            Discovery::Nothing(status @ StatusCode::PROXY_AUTHENTICATION_REQUIRED) => {
+                return Err(CloudError::status(&peer, status));
+            }
             Discovery::Nothing(status) => {
                 return Err(CloudError::not_keystone(&peer, status, &settings.origin));
             }

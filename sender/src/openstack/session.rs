@@ -217,8 +217,8 @@ async fn glance(
     let listed =
         listed(http, settings, catalog, Service::Glance).map_err(|error| match (error, rights.hint()) {
             // A token without a project has no catalog, or one without endpoints.
-            (CloudError::NoEndpoint { origin, .. }, Some(hint)) if rights != Rights::AccessRules => {
-                CloudError::BadSettings { origin, reason: hint.to_owned() }
+            (CloudError::NoEndpoint { .. }, Some(hint)) if rights != Rights::AccessRules => {
+                CloudError::BadSettings { origin: settings.origin.clone(), reason: hint.to_owned() }
             }
             (error, _) => error,
         })?;

@@ -169,8 +169,8 @@ fn certificate_words(error: &CertificateError) -> String {
         CertificateError::NotValidForName => "its certificate is for another name".to_owned(),
         CertificateError::Revoked => "its certificate was revoked; it needs a new one".to_owned(),
         CertificateError::BadSignature => {
-            "the signature of its certificate is wrong, or of a key that is too weak (RSA below 2048 bits); it needs a \
-             new one"
+            "its certificate names a CA that is trusted here, but another CA of the same name signed it, or a key that is \
+             too weak (RSA below 2048 bits); name the CA that signed it in cacert, or renew it"
                 .to_owned()
         }
         CertificateError::UnsupportedSignatureAlgorithmContext { .. }

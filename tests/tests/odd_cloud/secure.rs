@@ -35,7 +35,7 @@ fn each_fault_of_a_certificate_has_its_words_and_a_way_out() {
         ("cn", "basicConstraints=critical,CA:FALSE\n", &[], "subjectAltName"),
         ("purpose", "subjectAltName=IP:127.0.0.1\nextendedKeyUsage=clientAuth\n", &[], "not for servers"),
         (
-            "ca",
+            "authority",
             "subjectAltName=IP:127.0.0.1\nbasicConstraints=critical,CA:TRUE\n",
             &[],
             "one of a CA (CA:TRUE)",
@@ -53,8 +53,10 @@ fn each_fault_of_a_certificate_has_its_words_and_a_way_out() {
     let pem = pki.server("good", good, &[]);
     let cloud = FakeCloud::start_with_tls(Knobs::default(), &pem);
     assert_eq!(names(&mut images(&testbed, &cloud, &[("OS_CACERT", &pki.ca())])), ["debian"]);
-    let other = Pki::new_in(&testbed, "other");
-    ends(images(&testbed, &cloud, &[("OS_CACERT", &other.ca())]), 1, &["signed by no CA", "cacert"]);
+    for (name, words) in [("another CA", "signed by no CA"), ("one CA", "another CA of the same name")] {
+        let other = Pki::named(&testbed, &name.replace(' ', "-"), name);
+        ends(images(&testbed, &cloud, &[("OS_CACERT", &other.ca())]), 1, &[words, "cacert"]);
+    }
     let own =
         pki.server_by_itself("self", "subjectAltName=IP:127.0.0.1\nbasicConstraints=critical,CA:TRUE\n");
     let cloud = FakeCloud::start_with_tls(Knobs::default(), &own);
@@ -94,11 +96,11 @@ struct Pki {
 
 impl Pki {
     fn new(testbed: &Testbed) -> Self {
-        Self::new_in(testbed, "pki")
+        Self::named(testbed, "pki", "one CA")
     }
 
-    fn new_in(testbed: &Testbed, name: &str) -> Self {
-        let pki = Self { directory: testbed.store(name) };
+    fn named(testbed: &Testbed, directory: &str, name: &str) -> Self {
+        let pki = Self { directory: testbed.store(directory) };
         let config = format!(
             "[ca]\ndefault_ca=x\n[x]\ndatabase={0}/index\nserial={0}/serial\nnew_certs_dir={0}\ndefault_md=sha256\n\
              default_days=30\nunique_subject=no\npolicy=p\n[p]\ncommonName=supplied\n",
@@ -107,7 +109,7 @@ impl Pki {
         for (file, text) in [("ca.conf", config.as_str()), ("index", ""), ("serial", "01\n")] {
             fs::write(pki.directory.join(file), text).expect("writable");
         }
-        pki.key_and_request("ca");
+        pki.key_and_request("ca", name);
         pki.sign("ca", "basicConstraints=critical,CA:TRUE\n", &["-selfsign"]);
         pki
     }
@@ -118,22 +120,23 @@ impl Pki {
 
     /// Returns a file with a certificate that the CA signed, and its key.
     fn server(&self, title: &str, extensions: &str, options: &[&str]) -> PathBuf {
-        self.key_and_request(title);
+        self.key_and_request(title, "127.0.0.1");
         self.sign(title, extensions, &[&["-cert", &self.ca()], options].concat());
         self.with_key(title)
     }
 
     /// Returns one that signed itself.
     fn server_by_itself(&self, title: &str, extensions: &str) -> PathBuf {
-        self.key_and_request(title);
+        self.key_and_request(title, "127.0.0.1");
         let key = self.path(title, "key");
         self.sign(title, extensions, &["-selfsign", "-keyfile", &key]);
         self.with_key(title)
     }
 
-    fn key_and_request(&self, title: &str) {
+    fn key_and_request(&self, title: &str, name: &str) {
+        let subject = format!("/CN={name}");
         let (key, request) = (self.path(title, "key"), self.path(title, "csr"));
-        let new = ["req", "-new", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=127.0.0.1"];
+        let new = ["req", "-new", "-newkey", "rsa:2048", "-nodes", "-subj", &subject];
         self.openssl(&[&new[..], &["-keyout", &key, "-out", &request]].concat());
     }
 

@@ -64,7 +64,7 @@ fn a_cloud_without_nova_is_reported() {
     let testbed = Testbed::loopback();
     let cloud = OpenStack::shared(&testbed.path("openstack"));
     let push = push(&testbed, &cloud, "lab-admin", &["image", "--aggregate", "gpu"]);
-    refused(push.process, &["compute service", "--hosts"]);
+    refused(push.process, &["no Nova", "--hosts"]);
 }
 
 #[test]
