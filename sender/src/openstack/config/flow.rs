@@ -63,7 +63,7 @@ impl Place {
                 (None, '#') if before.is_whitespace() => return,
                 (None, '"' | '\'') if fresh => self.quote = Some(c),
                 (None, '[' | '{') if fresh || self.brackets > 0 => {
-                    (self.brackets, fresh) = (self.brackets + 1, true)
+                    (self.brackets, fresh) = (self.brackets + 1, true);
                 }
                 (None, ']' | '}') if self.brackets > 0 => (self.brackets, fresh) = (self.brackets - 1, false),
                 (None, ',') if self.brackets > 0 => fresh = true,
