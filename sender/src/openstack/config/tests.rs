@@ -53,7 +53,7 @@ impl Scratch {
     }
 
     fn refused(&self, cloud: Option<&str>, variables: &[(&str, &str)]) -> String {
-        let error = self.read(cloud, variables).err().expect("it is refused");
+        let error = self.read(cloud, variables).expect_err("it is refused");
         assert_eq!(error.kind(), CloudErrorKind::Usage);
         error.to_string()
     }
