@@ -26,5 +26,5 @@ fn main() -> ExitCode {
     }
 }
 
-/// Failures of the cloud are one line of our own; the SDK would log each attempt in another one.
-const FILTER: &str = "error,openstack_sdk_core=off,openstack_sdk_auth_core=off,glancecast_sender=warn";
+/// Failures are lines of our own, with the next step; libraries speak of what they cannot recover from.
+const FILTER: &str = "error,glancecast_sender=warn";

@@ -33,7 +33,7 @@ pub(super) fn run(args: &ImagesArgs) -> Result<u8, Failure> {
 }
 
 async fn list(args: &ImagesArgs) -> Result<Vec<ListedImage>, RequestError> {
-    let cloud = Cloud::connect(args.cloud.os_cloud.as_deref()).await?;
+    let cloud = Cloud::connect(&args.cloud.choice()).await?;
     let filter = ImageFilter {
         name: args.name.clone(),
         status: args.status.clone(),

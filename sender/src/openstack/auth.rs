@@ -1,6 +1,8 @@
 //! What Keystone is asked for: the methods of authentication, the scope, and the body of the request for a token
 //! (Identity API v3, `POST /v3/auth/tokens`).
 
+use std::iter;
+
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value, json};
 
@@ -91,7 +93,9 @@ pub(super) fn body(method: Method, settings: &Settings) -> Result<Value, Missing
         Method::ApplicationCredential => None,
         _ => scope(settings)?,
     };
-    Ok(request(&[(method, method.part(settings)?)], scope))
+    let further = settings.further_methods().iter().filter_map(|name| Method::named(name));
+    let parts = iter::once(method).chain(further).map(|method| Ok((method, method.part(settings)?)));
+    Ok(request(&parts.collect::<Result<Vec<_>, _>>()?, scope))
 }
 
 /// Returns the body that asks for a scope with a token.
@@ -196,16 +200,15 @@ const RULES_MAX: usize = 100;
 
 #[cfg(test)]
 mod tests {
-    use openstack_sdk_core::config::{Auth, CloudConfig};
-
     use super::*;
 
     fn settings(pairs: &[(&str, &str)]) -> Settings {
-        let auth: Map<String, Value> =
-            pairs.iter().map(|(key, value)| ((*key).to_owned(), json!(value))).collect();
-        let auth: Auth = serde_json::from_value(Value::Object(auth)).unwrap();
-        let config = CloudConfig { auth: Some(auth), ..CloudConfig::default() };
-        Settings { config, auth_url: "http://ks/v3".into(), origin: "a test".into() }
+        let variables = pairs.iter().map(|(key, value)| (format!("OS_{}", key.to_ascii_uppercase()), *value));
+        let variables: Vec<(String, &str)> = variables.collect();
+        let variables = variables.iter().map(|(name, value)| (name.as_str(), *value));
+        Settings::of_variables(
+            &iter::once(("OS_AUTH_URL", "http://ks/v3")).chain(variables).collect::<Vec<_>>(),
+        )
     }
 
     const USER: [(&str, &str); 3] = [("username", "u"), ("user_domain_name", "D"), ("password", "p")];
@@ -230,6 +233,7 @@ mod tests {
         assert_eq!(of(&[("project_id", "i"), ("project_name", "n")]), Some(json!({"project": {"id": "i"}})));
         assert_eq!(of(&[("domain_name", "D")]), Some(json!({"domain": {"name": "D"}})));
         assert_eq!(of(&[("system_scope", "all")]), Some(json!({"system": {"all": true}})));
+        assert_eq!(of(&[("trust_id", "t")]), Some(json!({"OS-TRUST:trust": {"id": "t"}})));
     }
 
     #[test]
@@ -243,8 +247,20 @@ mod tests {
             [secret, ("application_credential_name", "n"), ("username", "u"), ("user_domain_id", "d")];
         let user = json!({"name": "u", "domain": {"id": "d"}});
         assert_eq!(body(&settings(&named)).unwrap(), part(json!({"name": "n", "secret": "s", "user": user})));
-        assert_eq!(body(&settings(&named[..3])), Err(Missing("user_domain_name")));
+        assert_eq!(body(&settings(&named[..2])), Err(Missing("username")));
         assert_eq!(body(&settings(&[secret])), Err(Missing("application_credential_id")));
+    }
+
+    #[test]
+    fn several_methods_go_into_one_request() {
+        let more =
+            [("passcode", "012345"), ("auth_type", "v3multifactor"), ("auth_methods", "v3password,v3totp")];
+        let settings = settings(&[&USER[..], &more].concat());
+        let body = body(Method::named(settings.auth_type()).unwrap(), &settings).unwrap();
+        let identity = &body["auth"]["identity"];
+        assert_eq!(identity["methods"], json!(["password", "totp"]));
+        assert_eq!(identity["password"]["user"]["password"], "p");
+        assert_eq!(identity["totp"]["user"]["passcode"], "012345");
     }
 
     #[test]
@@ -252,8 +268,6 @@ mod tests {
         for (pairs, missing) in [
             (&[("username", "u"), ("user_domain_name", "D")][..], "password"),
             (&[("user_domain_name", "D"), ("password", "p")], "username"),
-            (&[("username", "u"), ("password", "p")], "user_domain_name"),
-            (&[("user_id", "u"), ("password", "p"), ("project_name", "x")], "project_domain_name"),
         ] {
             assert_eq!(body(Method::Password, &settings(pairs)), Err(Missing(missing)));
         }

@@ -41,6 +41,18 @@ pub enum CloudError {
     UntrustedFile { file: String, reason: String },
     #[error("the settings of {origin} cannot be used: {reason}; correct them")]
     BadSettings { origin: String, reason: String },
+    #[error(
+        "{origin} has several regions, and none is chosen: {known}; choose one with --os-region-name or OS_REGION_NAME"
+    )]
+    RegionNotChosen { known: String, origin: String },
+    #[error(
+        "region `{region}` is not one of {origin}; it has {known}; check --os-region-name and OS_REGION_NAME"
+    )]
+    UnknownRegion { region: String, known: String, origin: String },
+    #[error(
+        "auth_type `{auth_type}` of {origin} is a federated log-in, which glancecast does not do; use an application credential, or `openstack token issue` and `auth_type: token`"
+    )]
+    FederatedLogin { auth_type: String, origin: String },
 
     #[error("{peer} refused {what} ({status}); check {origin}")]
     CredentialsRefused { peer: String, status: u16, origin: String, what: &'static str },
@@ -294,6 +306,9 @@ impl CloudError {
             | Self::UnknownCloud { .. }
             | Self::BadConfigFile { .. }
             | Self::BadSettings { .. }
+            | Self::RegionNotChosen { .. }
+            | Self::UnknownRegion { .. }
+            | Self::FederatedLogin { .. }
             | Self::UntrustedFile { .. }
             | Self::BadImageId { .. }
             | Self::VolumeBacked { .. }

@@ -1,10 +1,8 @@
 //! The sender's side of OpenStack: an authenticated session, lists of images, image look-up by name or id, the byte
 //! stream of one image with the proof that it is what Glance keeps, and the hosts that Nova knows.
 //!
-//! The OpenStack SDK provides the parsing of clouds.yaml. Every request goes through the client in `http`, which decides
-//! to whom secrets go and what is asked again. The SDK's own session follows redirects to any server with the token, and
-//! reads a catalog as a whole or not at all. The caller decides what is sent to whom, and whether a private image may be
-//! multicast.
+//! Every request goes through the client in `http`, which decides to whom secrets go and what is asked again. The caller
+//! decides what is sent to whom, and whether a private image may be multicast.
 
 mod auth;
 mod catalog;
@@ -31,11 +29,11 @@ mod retry;
 mod service;
 mod session;
 mod signature;
-mod terms;
 mod tls;
 mod trusted;
 
 pub(crate) use check::ContentCheck;
+pub(crate) use config::CloudChoice;
 pub(crate) use download::{Download, DownloadOptions};
 pub(crate) use error::{CloudError, CloudErrorKind, shown};
 pub(crate) use hosts::Choice;

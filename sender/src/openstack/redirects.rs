@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use openstack_sdk_core::config::{Auth, CloudConfig};
 use serde_json::{Value, json};
 
 use super::config::Settings;
@@ -128,17 +127,12 @@ const IMAGE: &str = "4b2c93ee-4f24-4cfd-8fca-e1cf11ac1a44";
 const PASSWORD: &str = "not for everybody";
 
 fn settings(auth_url: &str) -> Settings {
-    let auth = Auth {
-        auth_url: Some(auth_url.to_owned()),
-        username: Some("operator".to_owned()),
-        user_domain_name: Some("Default".to_owned()),
-        password: Some(PASSWORD.into()),
-        project_name: Some("admin".to_owned()),
-        project_domain_name: Some("Default".to_owned()),
-        ..Auth::default()
-    };
-    let config = CloudConfig { auth: Some(auth), ..CloudConfig::default() };
-    Settings { config, auth_url: auth_url.to_owned(), origin: "a test".to_owned() }
+    Settings::of_variables(&[
+        ("OS_AUTH_URL", auth_url),
+        ("OS_USERNAME", "operator"),
+        ("OS_PASSWORD", PASSWORD),
+        ("OS_PROJECT_NAME", "admin"),
+    ])
 }
 
 /// A server that answers each connection once and records what it received.

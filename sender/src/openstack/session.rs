@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use tokio::sync::OnceCell;
 
 use super::catalog::{Catalog, Found, Place};
-use super::config::Settings;
+use super::config::{CloudChoice, Settings};
 use super::discovery::{Discovery, Version, discover, is_versioned, with_slash};
 use super::error::{CloudError, shown_url};
 use super::http::{ANSWER_TIMEOUT, Answer, Http, Repeat, with_token};
@@ -42,13 +42,13 @@ pub(super) struct Api {
 }
 
 impl Cloud {
-    /// Logs in with the settings of `cloud_name`, else of OS_CLOUD, else of the OS_* variables.
+    /// Logs in with the settings of the cloud that is chosen, else of OS_CLOUD, else of the OS_* variables.
     ///
     /// # Errors
     /// Kind `Usage` if the configuration is missing or wrong; `Source` if Keystone cannot be reached within
     /// `CONNECT_TIMEOUT` per address tried, three times.
-    pub(crate) async fn connect(cloud_name: Option<&str>) -> Result<Self, CloudError> {
-        Self::open(Settings::load(cloud_name)?).await
+    pub(crate) async fn connect(choice: &CloudChoice) -> Result<Self, CloudError> {
+        Self::open(Settings::load(choice)?).await
     }
 
     pub(super) async fn open(settings: Settings) -> Result<Self, CloudError> {
@@ -256,13 +256,16 @@ fn listed(http: &Http, settings: &Settings, catalog: &Catalog, service: Service)
             reason: format!(
                 "{}_endpoint_override {} is not http:// or https://",
                 service.kind(),
-                shown_url(&text)
+                shown_url(text)
             ),
         })?;
         return Ok(Api { peer: http.peer(service, &url), url });
     }
-    let interfaces = settings.interfaces(service);
-    let place = Place { interfaces: &interfaces, region: settings.region(service), origin: &settings.origin };
+    let place = Place {
+        interfaces: settings.interfaces(service),
+        region: settings.region(service),
+        origin: &settings.origin,
+    };
     let found: Found = catalog.find(service, place)?;
     let peer = found.peer(http.peer(service, &found.url));
     Ok(Api { url: found.url, peer })

@@ -5,13 +5,15 @@
 use std::error::Error as StdError;
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use chrono::DateTime;
 use reqwest::{Certificate, ClientBuilder, Identity};
 use rustls::CertificateError;
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
 
-use super::config::Settings;
+use super::config::{Certificates, Settings};
 use super::error::{CloudError, one_line, root_cause, shown};
 
 /// Adds what the settings say of certificates to a client for https.
@@ -23,20 +25,18 @@ pub(super) fn configure(
     settings: &Settings,
 ) -> Result<ClientBuilder, CloudError> {
     let bad = |reason| CloudError::BadSettings { origin: settings.origin.clone(), reason };
-    if let Some(path) = settings.cacert() {
-        let path = openstack_path(path);
-        for certificate in
-            roots(&path).map_err(|reason| bad(format!("cacert {}: {reason}", path.display())))?
-        {
-            builder = builder.add_root_certificate(certificate);
-        }
+    let Certificates { unverified, trusted, own } = &settings.certificates;
+    if let Some(path) = trusted {
+        let roots = roots(path).map_err(|reason| bad(format!("cacert {}: {reason}", path.display())))?;
+        // As for the openstack command, nothing else is trusted then.
+        builder = builder.tls_certs_only(roots);
     }
-    if let Some((certificate, key)) = settings.client_certificate() {
-        let key = key.as_deref().map(openstack_path);
-        let identity = identity(&openstack_path(&certificate), key.as_deref());
-        builder = builder.identity(identity.map_err(|reason| bad(format!("cert {certificate}: {reason}")))?);
+    if let Some((certificate, key)) = own {
+        let identity = identity(certificate, key.as_deref());
+        let identity = identity.map_err(|reason| bad(format!("cert {}: {reason}", certificate.display())))?;
+        builder = builder.identity(identity);
     }
-    Ok(builder.tls_danger_accept_invalid_certs(settings.is_unverified()))
+    Ok(builder.tls_danger_accept_invalid_certs(*unverified))
 }
 
 /// Returns the error of a client for https that could not be built.
@@ -66,7 +66,15 @@ fn roots(path: &Path) -> Result<Vec<Certificate>, String> {
 
 fn bundle(path: &Path) -> io::Result<Vec<Certificate>> {
     let pem = read(path)?;
-    let found = Certificate::from_pem_bundle(&pem).map_err(|error| io::Error::other(root_cause(&error)))?;
+    let certificates = CertificateDer::pem_slice_iter(&pem).map(|certificate| {
+        certificate.map_err(|_| io::Error::other("a certificate in it is not PEM, or is damaged"))
+    });
+    // A system's bundle may have certificates that rustls takes for no root, such as those of X.509 version 1.
+    let usable = certificates.filter(|certificate| {
+        !certificate.as_ref().is_ok_and(|certificate| webpki::anchor_from_trusted_cert(certificate).is_err())
+    });
+    let found = usable.map(|certificate| Certificate::from_der(&certificate?).map_err(io::Error::other));
+    let found = found.collect::<io::Result<Vec<_>>>()?;
     if found.is_empty() {
         return Err(io::Error::other("there is no certificate in PEM (-----BEGIN CERTIFICATE-----) in it"));
     }
@@ -80,7 +88,16 @@ fn identity(certificate: &Path, key: Option<&Path>) -> Result<Identity, String> 
         pem.push(b'\n');
         pem.extend(read(key).map_err(|error| format!("key {}: {error}", key.display()))?);
     }
-    Identity::from_pem(&pem).map_err(|error| root_cause(&error))
+    let is_encrypted = ["ENCRYPTED PRIVATE KEY", "Proc-Type: 4,ENCRYPTED"]
+        .iter()
+        .any(|mark| pem.windows(mark.len()).any(|window| window == mark.as_bytes()));
+    if is_encrypted {
+        return Err(
+            "its key is encrypted, and nobody is asked for the password; give a key without one".to_owned()
+        );
+    }
+    Identity::from_pem(&pem)
+        .map_err(|error| format!("no certificate with its key in PEM ({})", root_cause(&error)))
 }
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {
@@ -88,14 +105,6 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
         return Err(io::Error::other(format!("it has more than {} MiB", FILE_BYTES_MAX >> 20)));
     }
     fs::read(path)
-}
-
-/// Expands a leading `~/` to the home directory, as the SDK does for the same setting.
-fn openstack_path(path: &str) -> PathBuf {
-    match (path.strip_prefix("~/"), std::env::home_dir()) {
-        (Some(rest), Some(home)) => home.join(rest),
-        _ => path.into(),
-    }
 }
 
 /// Returns what is wrong with a server's certificate or its TLS, and what to do; `None` if the error is about neither.

@@ -188,7 +188,7 @@ impl PushOptions {
         if matches!(self.image, Image::File(_)) && !self.targets.asks_nova() {
             return Ok(None);
         }
-        Ok(Some(Cloud::connect(self.os_cloud.as_deref()).await?))
+        Ok(Some(Cloud::connect(&self.cloud).await?))
     }
 }
 

@@ -14,7 +14,7 @@ use glancecast_proto::wire::Pin;
 use glancecast_sandbox::Unsandboxed;
 
 use super::{Conversion, FormatRules, ImageId, KeySource, KnownHostsOptions, Network, RequestError, Targets};
-use crate::openstack::Namesakes;
+use crate::openstack::{CloudChoice, Namesakes};
 use crate::pipeline::compress::Compression;
 
 /// The options of a push. [`PushRequest::new`] checks them.
@@ -30,8 +30,8 @@ pub struct PushOptions {
     pub base: Option<String>,
     /// Rules for the images that are sent, and for their form.
     pub formats: FormatRules,
-    /// A cloud of clouds.yaml; `None`: the cloud of the environment.
-    pub os_cloud: Option<String>,
+    /// The cloud with the image and the hosts.
+    pub cloud: CloudChoice,
     /// The network.
     pub network: Network,
     /// The rate, or how it is chosen.
@@ -130,7 +130,7 @@ impl PushOptions {
                 virtual_bytes_max: 2 << 40,
                 allowed: Vec::new(),
             },
-            os_cloud: None,
+            cloud: CloudChoice::default(),
             network: Network {
                 destinations: group.into(),
                 interface: None,

@@ -14,7 +14,7 @@ use super::survey::Group;
 use super::{
     KeySource, KnownHostsOptions, LeftOut, Network, QueryResult, RequestError, Signing, Targets, agreement,
 };
-use crate::openstack::{Cloud, CloudError, Namesakes};
+use crate::openstack::{Cloud, CloudChoice, CloudError, Namesakes};
 use crate::pipeline::query::{self, RunningQuery};
 
 /// A query. All its values are valid, so nothing has to be checked.
@@ -24,8 +24,8 @@ pub struct QueryRequest {
     pub kind: QueryKind,
     /// The hosts that should answer.
     pub targets: Targets,
-    /// A cloud of clouds.yaml, in which the image is looked up by name; `None`: the query names the image as given.
-    pub os_cloud: Option<String>,
+    /// The cloud in which the image is looked up by name, if one is chosen; else the query names the image as given.
+    pub cloud: CloudChoice,
     /// Which image is meant if several active ones in Glance have the name.
     pub namesakes: Namesakes,
     /// The network.
@@ -84,9 +84,9 @@ impl QueryRequest {
         let key = self.key.load()?;
         let signer = self.signing.load()?;
         let interface = self.network.interface()?;
-        let is_in_glance = self.os_cloud.is_some() || self.namesakes == Namesakes::Latest;
+        let is_in_glance = self.cloud != CloudChoice::default() || self.namesakes == Namesakes::Latest;
         let cloud = match self.targets.asks_nova() || is_in_glance {
-            true => Some(Cloud::connect(self.os_cloud.as_deref()).await?),
+            true => Some(Cloud::connect(&self.cloud).await?),
             false => None,
         };
         let targets = self.targets.resolve(cloud.as_ref()).await?;
@@ -222,7 +222,7 @@ mod tests {
         let request = QueryRequest {
             kind: QueryKind::Hosts,
             targets: Targets::Count(1),
-            os_cloud: None,
+            cloud: CloudChoice::default(),
             namesakes: Namesakes::Refused,
             network,
             wait: Duration::from_millis(50),

@@ -8,7 +8,7 @@ use glancecast_platform::transport::{Marking, Offload};
 use glancecast_proto::known::UnknownHosts;
 use glancecast_proto::limits::HOSTS_MAX;
 
-use crate::openstack::Namesakes;
+use crate::openstack::{CloudChoice, Namesakes};
 use crate::request::{self, HostList, KeySource, KnownHostsOptions, RequestError, Signing, Targets};
 
 /// The hosts that are meant.
@@ -167,9 +167,20 @@ impl Known {
 /// The cloud that is asked.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Cloud {
-    /// Cloud of clouds.yaml to use [default: OS_CLOUD, or the OS_* variables]
+    /// Cloud of clouds.yaml to use [default: OS_CLOUD, the OS_* variables, or the only cloud]
     #[arg(long, value_name = "CLOUD")]
-    pub(crate) os_cloud: Option<String>,
+    os_cloud: Option<String>,
+    /// Region of the cloud [default: OS_REGION_NAME, or the one of clouds.yaml]
+    #[arg(long, value_name = "REGION")]
+    os_region_name: Option<String>,
+}
+
+impl Cloud {
+    pub(crate) fn choice(&self) -> CloudChoice {
+        // The openstack command takes an empty value for none.
+        let set = |value: &Option<String>| value.clone().filter(|value| !value.is_empty());
+        CloudChoice { cloud: set(&self.os_cloud), region: set(&self.os_region_name) }
+    }
 }
 
 /// Returns the rule for images of one name, by `--latest`.

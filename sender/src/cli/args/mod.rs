@@ -199,6 +199,8 @@ mod tests {
             "hosts --no-offload",
             "verify ubuntu --known-hosts /k --strict-hosts",
             "hosts --forget c1 c2 --json",
+            "send ubuntu --os-cloud prod --os-region-name R2",
+            "status ubuntu --os-region-name R2",
         ] {
             assert!(parse(&format!("glancecast {good} --insecure")).is_ok(), "{good}");
         }

@@ -75,7 +75,7 @@ impl QueryArgs {
         Ok(QueryRequest {
             kind,
             targets: self.hosts.targets()?,
-            os_cloud: self.cloud.os_cloud,
+            cloud: self.cloud.choice(),
             namesakes,
             network: self.network.marked(self.dscp),
             wait: self.wait,

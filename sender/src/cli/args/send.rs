@@ -165,7 +165,7 @@ impl SendArgs {
     pub(crate) fn request(self) -> Result<PushRequest, RequestError> {
         let Self { glance, delivery, speed, .. } = self;
         let Delivery { timeout, one_way, overhead, repeat: passes } = delivery;
-        let (confirm, os_cloud) = (glance.confirm, glance.cloud.os_cloud.clone());
+        let (confirm, cloud) = (glance.confirm, glance.cloud.choice());
         let image = match (self.file, self.image) {
             (Some(path), _) => {
                 Image::File(FileImage { path, image_id: self.image_id, format: self.disk_format })
@@ -185,7 +185,7 @@ impl SendArgs {
             pin: self.pin.unwrap_or_default(),
             base: self.base,
             formats,
-            os_cloud,
+            cloud,
             network: self.network.marked(speed.dscp),
             rate: speed.rate,
             mtu: speed.mtu,

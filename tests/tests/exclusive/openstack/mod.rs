@@ -6,5 +6,6 @@ mod formats;
 mod glance;
 mod glance_breaks;
 mod nova;
+mod settings;
 mod signed;
 mod whole;
