@@ -210,7 +210,8 @@ fn check_liveness(plan: &Plan, object: &Object, hosts: &[Host], ended: &Ended) -
     if plan.expecting == Expecting::Number && plan.identities.has_more_names_than_hosts() {
         return Ok(());
     }
-    // A hostile machine that claims the name of a host which is down has it given up some seconds after the pass.
+    // A hostile machine that claims the name of a host which is down, or cut off, has it given up some seconds after the
+    // pass.
     let is_claimable = plan.identities.insider.is_some();
     let is_plain = |host: &Host| {
         let number = hosts.iter().position(|other| other.address == host.address).expect("one of them");
@@ -220,7 +221,7 @@ fn check_liveness(plan: &Plan, object: &Object, hosts: &[Host], ended: &Ended) -
         is_able(host, ended.session)
             && host.plan.lists.accepts(plan.signed)
             && is_plain(host)
-            && (!is_claimable || ended.at.since(host.up_since) >= OWNER_HEARD_AFTER)
+            && (!is_claimable || ended.at.since(reached_since(plan, host)) >= OWNER_HEARD_AFTER)
     };
     for host in hosts.iter().filter(could) {
         if !host.disk.holds(object) {
@@ -247,6 +248,13 @@ fn check_liveness(plan: &Plan, object: &Object, hosts: &[Host], ended: &Ended) -
     Ok(())
 }
 
+/// Since when a host hears and is heard: since it is up, or since its network is good.
+fn reached_since(plan: &Plan, host: &Host) -> Moment {
+    let weather = &host.plan.weather;
+    let is_fair = weather.partitions.is_empty() && weather.bursts.is_none() && weather.up_loss < FAIR_LOSS;
+    if is_fair { host.up_since } else { host.up_since.max(Moment::default() + plan.calm) }
+}
+
 fn is_able(host: &Host, session: SessionId) -> bool {
     host.is_up()
         && host.plan.disk.is_good()
@@ -254,5 +262,7 @@ fn is_able(host: &Host, session: SessionId) -> bool {
         && host.plan.outages.iter().all(|outage| outage.how != Leaving::Stop && outage.back_after.is_some())
 }
 
+/// With more loss of what it sends, a host may not be heard for seconds.
+const FAIR_LOSS: f64 = 0.2;
 /// The time that a host has to be heard when somebody else claims its name, with some of it for a first hello.
 const OWNER_HEARD_AFTER: Duration = Duration::from_secs(6);
