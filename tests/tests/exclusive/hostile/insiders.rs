@@ -157,7 +157,7 @@ fn a_signed_announcement_is_worth_nothing_in_another_group() {
     elsewhere.process.terminate(SOON);
     let log = elsewhere.process.log_lines();
     assert!(moved > 10 && !log.iter().any(|line| line.contains(" receiving")), "{moved}: {log:?}");
-    assert!(log.last().is_some_and(|line| line.contains("bad_signature")), "{log:?}");
+    assert!(log.iter().any(|line| line.contains("bad_signature")), "{log:?}");
 }
 
 #[test]
