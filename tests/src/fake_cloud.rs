@@ -202,11 +202,11 @@ impl FakeCloud {
     }
 }
 
-/// Sets the variables of an openrc file, and removes those of the caller, with all proxies.
+/// Sets the variables of an openrc file, and removes those of the caller, with all proxies and certificates.
 pub fn openrc(command: &mut Command, auth_url: &str) {
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy().to_ascii_lowercase();
-        if text.starts_with("os_") || text.ends_with("_proxy") {
+        if text.starts_with("os_") || text.ends_with("_proxy") || text.ends_with("_ca_bundle") {
             command.env_remove(name);
         }
     }

@@ -138,13 +138,22 @@ impl Testbed {
     /// Starts a receiver and waits until it has joined. In a lab it runs on the host of that name.
     #[track_caller]
     pub fn receiver(&self, host: &str, arguments: &[&str]) -> Receiver {
-        let mut process = self.start_receiver(host, arguments);
+        self.receiver_with(self.command(host, "glancecastd"), host, arguments)
+    }
+
+    /// Starts a receiver from a prepared command, for instance one of another build, and waits until it listens.
+    pub fn receiver_with(&self, command: Command, host: &str, arguments: &[&str]) -> Receiver {
+        let mut process = self.start_receiver_with(command, host, arguments);
         process.wait_for_log(" listening", SOON);
         Receiver { process, store: self.store(host) }
     }
 
     /// Starts a receiver without waiting.
     pub fn start_receiver(&self, host: &str, arguments: &[&str]) -> Process {
+        self.start_receiver_with(self.command(host, "glancecastd"), host, arguments)
+    }
+
+    fn start_receiver_with(&self, mut command: Command, host: &str, arguments: &[&str]) -> Process {
         let store = format!("directory:{}", self.store(host).display());
         let state = self.state(host);
         let usual = [
@@ -154,7 +163,6 @@ impl Testbed {
             // Most pushes of the scenarios are not signed.
             ("--sender", OsStr::new("any")),
         ];
-        let mut command = self.command(host, "glancecastd");
         command.args(self.complete(&usual, arguments));
         Process::start(host, command, self.directory.path())
     }

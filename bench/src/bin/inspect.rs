@@ -16,7 +16,7 @@ use glancecast_tests::testbed::{Receiver, Testbed};
 
 #[derive(Debug, Parser)]
 struct Args {
-    /// The `glancecast` that this build's is compared with
+    /// The `glancecast` that this build's is compared with; its `glancecastd` lies beside it
     #[arg(long, value_name = "PATH")]
     old: PathBuf,
     /// Turns; each is one push of each image by either build
@@ -33,65 +33,72 @@ struct Args {
 fn main() -> anyhow::Result<ExitCode> {
     let args = Args::parse();
     let new = std::env::current_exe()?.with_file_name("glancecast");
-    for program in [&args.old, &new] {
-        ensure!(program.is_file(), "{} is missing", program.display());
-    }
     let directory = tempfile::tempdir_in(&args.spool)?;
-    let testbed = Testbed::loopback();
-    let receiver = testbed.receiver("r1", &[]);
-    let site = Site { testbed, receiver, spool: directory.path() };
+    // Builds of different days may not understand each other, so each has a receiver of its own.
+    let sites = [Site::new(&args.old, directory.path())?, Site::new(&new, directory.path())?];
     let raw = directory.path().join("disk.raw");
     write_disk(&raw, (8 << 30) / args.smaller, (256 << 20) / args.smaller)?;
     let qcow2 = write_qcow2(directory.path(), args.smaller)?;
     let mut passes = true;
     for image in [raw, qcow2] {
-        passes &= site.compare(&args, &new, &image)?;
+        passes &= compare(&sites, args.turns, &image)?;
     }
     Ok(if passes { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Where the images are sent.
+/// One build, and where its images are sent.
 struct Site<'a> {
+    program: PathBuf,
     testbed: Testbed,
     receiver: Receiver,
     spool: &'a Path,
 }
 
-impl Site<'_> {
-    /// Sends an image in turns, prints the times, and returns whether the ratio of their medians is low enough.
-    fn compare(&self, args: &Args, new: &Path, image: &Path) -> anyhow::Result<bool> {
-        let name = image.file_name().unwrap_or_default().to_string_lossy();
-        let mut times = [Vec::new(), Vec::new()];
-        // The first push of either finds a cold cache.
-        for program in [&args.old, new] {
-            self.send(program, image)?;
+/// Sends an image in turns, prints the times, and returns whether the ratio of their medians is low enough.
+fn compare(sites: &[Site<'_>; 2], turns: usize, image: &Path) -> anyhow::Result<bool> {
+    let name = image.file_name().unwrap_or_default().to_string_lossy();
+    let mut times = [Vec::new(), Vec::new()];
+    // The first push of either finds a cold cache.
+    for site in sites {
+        site.send(image)?;
+    }
+    for turn in 0..turns {
+        // The order alternates, because the second run finds a warmer cache.
+        let mut order = [0, 1];
+        order.rotate_left(turn % 2);
+        for build in order {
+            times[build].push(sites[build].send(image)?.as_secs_f64());
         }
-        for turn in 0..args.turns {
-            // The order alternates, because the second run finds a warmer cache.
-            let mut order = [0, 1];
-            order.rotate_left(turn % 2);
-            for build in order {
-                times[build].push(self.send([&args.old, new][build], image)?.as_secs_f64());
-            }
-            let (old, new) = (times[0][turn], times[1][turn]);
-            println!("{name}, turn {turn:>2}: old {old:.3} s, new {new:.3} s, ratio {:.3}", new / old);
+        let (old, new) = (times[0][turn], times[1][turn]);
+        println!("{name}, turn {turn:>2}: old {old:.3} s, new {new:.3} s, ratio {:.3}", new / old);
+    }
+    let [old, new] = times.map(median);
+    let ratio = new / old;
+    println!("{name}, median: old {old:.3} s, new {new:.3} s, ratio {ratio:.3} (at most {RATIO_MAX})");
+    Ok(ratio <= RATIO_MAX)
+}
+
+impl<'a> Site<'a> {
+    fn new(program: &Path, spool: &'a Path) -> anyhow::Result<Self> {
+        let daemon = program.with_file_name("glancecastd");
+        for program in [program, &daemon] {
+            ensure!(program.is_file(), "{} is missing", program.display());
         }
-        let [old, new] = times.map(median);
-        let ratio = new / old;
-        println!("{name}, median: old {old:.3} s, new {new:.3} s, ratio {ratio:.3} (at most {RATIO_MAX})");
-        Ok(ratio <= RATIO_MAX)
+        let testbed = Testbed::loopback();
+        let receiver = testbed.receiver_with(Command::new(daemon), "r1", &[]);
+        Ok(Self { program: program.to_owned(), testbed, receiver, spool })
     }
 
     /// Pushes an image and returns the time from the start to the end of the program.
-    fn send(&self, program: &Path, image: &Path) -> anyhow::Result<Duration> {
+    fn send(&self, image: &Path) -> anyhow::Result<Duration> {
         let (image, spool) = (image.to_string_lossy(), self.spool.to_string_lossy());
         let file = ["--file", &image, "--name", SENT_AS, "--hosts", "r1", "--spool", &spool];
         let options = ["--rate", "5gbit", "--compress", "off"];
         let begun = Instant::now();
-        let mut push = self.testbed.push_with(Command::new(program), &[&file[..], &options].concat());
+        let mut push = self.testbed.push_with(Command::new(&self.program), &[&file[..], &options].concat());
         let end = push.process.wait(PUSH_TIME);
         let took = begun.elapsed();
-        ensure!(end.code() == Some(0), "{}: {:?}", program.display(), push.process.log_lines());
+        ensure!(end.code() == Some(0), "{}: {:?}", self.program.display(), push.process.log_lines());
         fs::remove_file(self.receiver.store.join(SENT_AS))?;
         Ok(took)
     }
