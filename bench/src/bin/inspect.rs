@@ -34,8 +34,10 @@ fn main() -> anyhow::Result<ExitCode> {
     let args = Args::parse();
     let new = std::env::current_exe()?.with_file_name("glancecast");
     let directory = tempfile::tempdir_in(&args.spool)?;
+    let testbed = Testbed::loopback();
     // Builds of different days may not understand each other, so each has a receiver of its own.
-    let sites = [Site::new(&args.old, directory.path())?, Site::new(&new, directory.path())?];
+    let site = |program, host| Site::new(&testbed, program, host, directory.path());
+    let sites = [site(&args.old, "r1")?, site(&new, "r2")?];
     let raw = directory.path().join("disk.raw");
     write_disk(&raw, (8 << 30) / args.smaller, (256 << 20) / args.smaller)?;
     let qcow2 = write_qcow2(directory.path(), args.smaller)?;
@@ -49,7 +51,8 @@ fn main() -> anyhow::Result<ExitCode> {
 /// One build, and where its images are sent.
 struct Site<'a> {
     program: PathBuf,
-    testbed: Testbed,
+    testbed: &'a Testbed,
+    host: &'static str,
     receiver: Receiver,
     spool: &'a Path,
 }
@@ -79,20 +82,24 @@ fn compare(sites: &[Site<'_>; 2], turns: usize, image: &Path) -> anyhow::Result<
 }
 
 impl<'a> Site<'a> {
-    fn new(program: &Path, spool: &'a Path) -> anyhow::Result<Self> {
+    fn new(
+        testbed: &'a Testbed,
+        program: &Path,
+        host: &'static str,
+        spool: &'a Path,
+    ) -> anyhow::Result<Self> {
         let daemon = program.with_file_name("glancecastd");
         for program in [program, &daemon] {
             ensure!(program.is_file(), "{} is missing", program.display());
         }
-        let testbed = Testbed::loopback();
-        let receiver = testbed.receiver_with(Command::new(daemon), "r1", &[]);
-        Ok(Self { program: program.to_owned(), testbed, receiver, spool })
+        let receiver = testbed.receiver_with(Command::new(daemon), host, &[]);
+        Ok(Self { program: program.to_owned(), testbed, host, receiver, spool })
     }
 
     /// Pushes an image and returns the time from the start to the end of the program.
     fn send(&self, image: &Path) -> anyhow::Result<Duration> {
         let (image, spool) = (image.to_string_lossy(), self.spool.to_string_lossy());
-        let file = ["--file", &image, "--name", SENT_AS, "--hosts", "r1", "--spool", &spool];
+        let file = ["--file", &image, "--name", SENT_AS, "--hosts", self.host, "--spool", &spool];
         let options = ["--rate", "5gbit", "--compress", "off"];
         let begun = Instant::now();
         let mut push = self.testbed.push_with(Command::new(&self.program), &[&file[..], &options].concat());
