@@ -21,6 +21,7 @@ mod inbox;
 mod notices;
 mod numbers;
 mod placement;
+mod reordering;
 mod session;
 mod settings;
 #[cfg(test)]

@@ -22,6 +22,17 @@ pub(super) struct Numbers {
     seen: Box<[u64; (REPLAY_WINDOW / 64) as usize]>,
 }
 
+/// How the number of a datagram compares to those before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Arrival {
+    /// It is higher than all of them.
+    Newest,
+    /// It was overtaken by a higher one.
+    Late,
+    /// It came before, or is older than the first one.
+    Known,
+}
+
 impl Numbers {
     /// Returns an empty record. `signed` is the announcement's number if the announcement is signed.
     pub(super) fn new(signed: Option<u64>) -> Self {
@@ -42,11 +53,11 @@ impl Numbers {
         known && self.bit(number)
     }
 
-    /// Counts an opened datagram. Returns whether its number is higher than all before.
-    pub(super) fn note(&mut self, number: u64) -> bool {
+    /// Counts an opened datagram; returns how its number compares to those before.
+    pub(super) fn note(&mut self, number: u64) -> Arrival {
         let first = *self.first.get_or_insert(number);
         if number < first || self.came(number) {
-            return false; // overtaken by the first one counted, or a replay
+            return Arrival::Known; // overtaken by the first one counted, or a replay
         }
         let newer = self.received == 0 || number > self.highest;
         if newer {
@@ -58,18 +69,21 @@ impl Numbers {
         }
         self.received += 1;
         self.late += u64::from(!newer);
-        newer
+        if newer { Arrival::Newest } else { Arrival::Late }
     }
 
-    /// Counts a signed datagram: the sender has sent nothing with a number much above it.
-    pub(super) fn note_signed(&mut self, number: u64) {
-        if self.first.is_some() && self.highest > number + OVERTAKEN_MAX {
+    /// Counts a signed datagram: the sender has sent nothing with a number much above it. Returns whether the numbers
+    /// so far were forged, and are forgotten.
+    pub(super) fn note_signed(&mut self, number: u64) -> bool {
+        let were_forged = self.first.is_some() && self.highest > number + OVERTAKEN_MAX;
+        if were_forged {
             // The losses counted so far come from forged numbers, which made all others late.
             (self.first, self.highest, self.received, self.late) = (None, 0, 0, 0);
             self.seen.fill(0);
         }
         self.note(number);
         self.signed = self.signed.max(Some(number));
+        were_forged
     }
 
     /// Returns the highest number that is the sender's beyond doubt, for reports. In a signed session it is a
@@ -78,15 +92,34 @@ impl Numbers {
         self.signed.unwrap_or(self.highest)
     }
 
+    /// Returns the highest number, whether it is the sender's or not.
+    pub(super) fn newest(&self) -> u64 {
+        self.highest
+    }
+
     /// The number of datagrams that came after later ones, and were counted as lost until then.
     pub(super) fn late(&self) -> u64 {
         self.late
     }
 
-    /// The number of datagrams that never arrived.
-    pub(super) fn lost(&self) -> u64 {
+    /// The number of datagrams up to the number `settled` that never arrived.
+    pub(super) fn lost(&self, settled: u64) -> u64 {
         let Some(first) = self.first else { return 0 };
-        (self.highest - first + 1).saturating_sub(self.received)
+        let all = (self.highest - first + 1).saturating_sub(self.received);
+        all.saturating_sub(self.missing_above(settled.max(first)))
+    }
+
+    /// The number of datagrams above the number `settled` that have not come, as far as the window reaches back.
+    fn missing_above(&self, settled: u64) -> u64 {
+        let mut number = settled.max(self.highest.saturating_sub(REPLAY_WINDOW - 1)) + 1;
+        let mut missing = 0;
+        while number <= self.highest {
+            let bits = (64 - number % 64).min(self.highest + 1 - number);
+            let mask = (u64::MAX >> (64 - bits)) << (number % 64);
+            missing += u64::from((!self.seen[Self::word(number)] & mask).count_ones());
+            number += bits;
+        }
+        missing
     }
 
     /// Clears the bits of the numbers above the highest up to this one: they belong to earlier numbers.
@@ -124,19 +157,18 @@ impl Numbers {
 
 #[cfg(any(test, feature = "simulation"))]
 impl Numbers {
-    /// Counts `count` datagrams of consecutive numbers, and returns how many of them are new.
-    pub(super) fn note_run(&mut self, first: u64, count: u32) -> u64 {
+    /// Counts `count` datagrams of consecutive numbers; returns how many of them are new, and how the last compares to
+    /// those before.
+    pub(super) fn note_run(&mut self, first: u64, count: u32) -> (u64, Arrival) {
         let (before, end) = (self.received, first + u64::from(count));
         if before == 0 || first <= self.highest || end - self.highest >= REPLAY_WINDOW {
-            (first..end).for_each(|number| {
-                self.note(number);
-            });
-            return self.received - before;
+            let last = (first..end).map(|number| self.note(number)).last();
+            return (self.received - before, last.unwrap_or(Arrival::Known));
         }
         self.clear(self.highest + 1..first);
         self.change(first..end, |word, bits| *word |= bits);
         (self.highest, self.received) = (end - 1, before + u64::from(count));
-        u64::from(count)
+        (u64::from(count), Arrival::Newest)
     }
 }
 
@@ -156,10 +188,21 @@ mod tests {
         for number in [10, 12, 12, 10, 13] {
             numbers.note(number);
         }
-        assert_eq!((numbers.lost(), numbers.highest()), (1, 13));
+        assert_eq!((numbers.lost(numbers.newest()), numbers.highest()), (1, 13));
         assert!(numbers.came(12) && !numbers.came(11));
         numbers.note(11);
-        assert_eq!(numbers.lost(), 0, "it was only late");
+        assert_eq!(numbers.lost(numbers.newest()), 0, "it was only late");
+    }
+
+    #[test]
+    fn what_is_not_settled_is_not_lost() {
+        let mut numbers = Numbers::new(None);
+        for number in [10, 12, 13, 17] {
+            numbers.note(number);
+        }
+        assert_eq!([17, 16, 14, 13, 11, 10, 3].map(|settled| numbers.lost(settled)), [4, 4, 2, 1, 1, 0, 0]);
+        numbers.note(17 + 10 * REPLAY_WINDOW);
+        assert!(numbers.lost(12) >= 9 * REPLAY_WINDOW, "what is older than the window is lost");
     }
 
     #[test]
@@ -172,8 +215,11 @@ mod tests {
             for number in first..first + u64::from(count) {
                 one_by_one.note(number);
             }
-            assert_eq!(at_once.note_run(first, count), one_by_one.received - before, "{first}");
-            assert_eq!((at_once.lost(), at_once.highest()), (one_by_one.lost(), one_by_one.highest()));
+            assert_eq!(at_once.note_run(first, count).0, one_by_one.received - before, "{first}");
+            assert_eq!(
+                (at_once.lost(at_once.newest()), at_once.highest()),
+                (one_by_one.lost(one_by_one.newest()), one_by_one.highest())
+            );
             assert!(at_once.seen == one_by_one.seen, "{first}");
         }
     }
@@ -208,14 +254,14 @@ mod tests {
             numbers.note(number);
         });
         numbers.note(20_000_000);
-        assert_eq!(numbers.lost(), 20_000_001 - 51);
+        assert_eq!(numbers.lost(numbers.newest()), 20_000_001 - 51);
         numbers.note_signed(60);
-        assert_eq!((numbers.highest(), numbers.lost()), (60, 0));
+        assert_eq!((numbers.highest(), numbers.lost(numbers.newest())), (60, 0));
         numbers.note(2_000);
         assert_eq!(numbers.highest(), 60, "nobody has signed more");
         numbers.note_signed(61);
         numbers.note(63);
-        assert_eq!(numbers.lost(), 1);
+        assert_eq!(numbers.lost(numbers.newest()), 1);
     }
 
     #[test]
@@ -235,11 +281,11 @@ mod tests {
         let mut numbers = Numbers::new(None);
         numbers.note(1);
         numbers.note(leap);
-        assert_eq!(numbers.note_run(2 * leap, 3), 3);
+        assert_eq!(numbers.note_run(2 * leap, 3).0, 3);
         assert_eq!(numbers.highest(), 2 * leap + 2);
         let mut numbers = Numbers::new(None);
-        assert_eq!(numbers.note_run(leap, 3), 3);
-        assert_eq!(numbers.lost(), 0, "they are counted from the first");
+        assert_eq!(numbers.note_run(leap, 3).0, 3);
+        assert_eq!(numbers.lost(numbers.newest()), 0, "they are counted from the first");
     }
 
     #[test]
@@ -270,7 +316,11 @@ mod tests {
         }
         let mut numbers = Numbers::new(Some(0));
         numbers.note_signed(5);
-        assert_eq!((numbers.highest(), numbers.lost(), numbers.came(5)), (5, 0, true), "the first of all");
+        assert_eq!(
+            (numbers.highest(), numbers.lost(numbers.newest()), numbers.came(5)),
+            (5, 0, true),
+            "the first of all"
+        );
     }
 
     #[test]
@@ -298,11 +348,14 @@ mod tests {
                     _ => slow.highest + ahead,
                 };
                 match below(3) {
-                    0 => assert_eq!(numbers.note(number), slow.note(number), "{number}"),
+                    0 => {
+                        let is_newest = numbers.note(number) == Arrival::Newest;
+                        assert_eq!(is_newest, slow.note(number), "{number}");
+                    }
                     1 => {
                         let count = 1 + below(200);
                         let new = (number..number + count).filter(|&number| slow.count(number)).count();
-                        assert_eq!(numbers.note_run(number, count as u32), new as u64, "{number}, {count}");
+                        assert_eq!(numbers.note_run(number, count as u32).0, new as u64, "{number}, {count}");
                     }
                     _ => {
                         let number = slow.highest.saturating_sub(OVERTAKEN_MAX - 2 + below(5));
@@ -310,7 +363,7 @@ mod tests {
                         slow.note_signed(number);
                     }
                 }
-                assert_eq!(numbers.lost(), slow.lost());
+                assert_eq!(numbers.lost(numbers.newest()), slow.lost());
                 let edge = slow.highest.saturating_sub(REPLAY_WINDOW);
                 let looked_at = (edge.saturating_sub(130)..edge + 130)
                     .chain(slow.highest.saturating_sub(200)..slow.highest + 130)

@@ -194,6 +194,7 @@ pub(super) fn report() -> Report {
         suspects: Vec::new(),
         echo: Echo::default(),
         buffers: 64,
+        free: 64,
         via: Some(([10, 0, 0, 9], 7167).into()),
         totals: Totals::default(),
     }

@@ -10,7 +10,8 @@
 //!  35  60   totals (totals.rs)
 //!  95   4   echo (echo.rs)
 //!  99   2   buffers
-//! 101   1 | 7 | 19   via: 0 nothing heard | family 4 | 6, address, port
+//! 101   2   free buffers
+//! 103   1 | 7 | 19   via: 0 nothing heard | family 4 | 6, address, port
 //!   +   1   number of suspects s, <= 4
 //!   +  4s   suspects, each a block
 //!   +   1   number of deficits d
@@ -63,6 +64,8 @@ pub struct Report {
     pub echo: Echo,
     /// Blocks that the host can collect at a time.
     pub buffers: u16,
+    /// How many of these buffers are free.
+    pub free: u16,
     /// Where the last datagram to the group came from: the sender, or a relay.
     pub via: Option<SocketAddr>,
     /// Counters since the session began.
@@ -83,6 +86,7 @@ impl Report {
         self.totals.emit(out);
         out.bytes(&self.echo.0);
         out.u16(self.buffers);
+        out.u16(self.free);
         out.maybe_address(self.via);
         assert!(self.suspects.len() <= SUSPECTS_MAX);
         out.u8(self.suspects.len() as u8);
@@ -101,7 +105,11 @@ impl Report {
         }
         let totals = Totals::parse(body)?;
         let echo = Echo(body.array()?);
-        let (buffers, via) = (body.u16()?, body.maybe_address()?);
+        let (buffers, free) = (body.u16()?, body.u16()?);
+        if free > buffers {
+            return Err(Discard::Malformed);
+        }
+        let via = body.maybe_address()?;
         let suspects = parse_suspects(geometry, body)?;
         let deficits = DeficitRun::parse_all(covered, RUNS_MAX, body)?;
         let gaps = GapRun::parse_all(geometry, REPORT_GAPS_MAX, body)?;
@@ -117,6 +125,7 @@ impl Report {
             suspects,
             echo,
             buffers,
+            free,
             via,
             totals,
         })
@@ -144,6 +153,7 @@ fields! {
         TOTALS: Totals::BYTES,
         ECHO: Echo::BYTES,
         BUFFERS: 2,
+        FREE: 2,
         VIA: ADDRESS,
         SUSPECTS: list(SUSPECTS_MAX, BlockIndex::BYTES),
         DEFICITS: list(0, DeficitRun::BYTES),

@@ -228,6 +228,7 @@ fn report() -> Report {
         suspects: Vec::new(),
         echo: Echo([0xff; 4]),
         buffers: 4,
+        free: 3,
         via: None,
         totals: Totals::default(),
     }

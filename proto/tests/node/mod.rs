@@ -138,6 +138,7 @@ pub(crate) fn report(bytes_received: u64) -> Report {
         suspects: Vec::new(),
         echo: Echo::default(),
         buffers: 4,
+        free: 4,
         via: None,
         totals: Totals { bytes_received, ..Totals::default() },
     }

@@ -252,6 +252,7 @@ impl Push {
             suspects: (0..self.dice.below(3) as u32).map(BlockIndex).collect(),
             echo: Echo([self.dice.below(2) as u8; 4]),
             buffers: 4,
+            free: 4,
             via: (covered > 3).then(|| address(9)),
             totals,
         }

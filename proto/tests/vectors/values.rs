@@ -243,6 +243,7 @@ fn report() -> Report {
         suspects: vec![BlockIndex(1), BlockIndex(4)],
         echo: Echo([0xe0, 0xe1, 0xe2, 0xe3]),
         buffers: 0x0203,
+        free: 0x0102,
         via: Some(address("[2001:db8::7]:65535")),
         totals: TOTALS,
     }

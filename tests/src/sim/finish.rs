@@ -392,6 +392,7 @@ impl Node {
             suspects: Vec::new(),
             echo: Echo::default(),
             buffers: 64,
+            free: 64,
             via: None,
             totals: Totals::default(),
         };

@@ -424,6 +424,7 @@ impl Insider {
             suspects: Vec::new(),
             echo: Echo::default(),
             buffers: 4,
+            free: 0,
             via: None,
             totals: Totals::default(),
         }

@@ -3,13 +3,15 @@
 use std::time::Duration;
 
 use crate::ids::Sequence;
-use crate::receiver::numbers::Numbers;
+use crate::receiver::numbers::{Arrival, Numbers};
+use crate::receiver::reordering::Reordering;
 use crate::sign::Verifier;
 use crate::time::Moment;
 
 /// The datagrams to the group that were opened.
 pub(super) struct Arrivals {
     numbers: Numbers,
+    reordering: Reordering,
     /// Checks the signatures of datagrams to the group, if they are signed.
     signer: Option<Verifier>,
     heard: Moment,
@@ -19,17 +21,31 @@ pub(super) struct Arrivals {
 impl Arrivals {
     /// Returns the record of a session whose announcement had the number `first`.
     pub(super) fn new(now: Moment, signer: Option<Verifier>, first: Sequence) -> Self {
-        Self { numbers: Numbers::new(signer.map(|_| first.value())), signer, heard: now, bytes: 0 }
+        let numbers = Numbers::new(signer.map(|_| first.value()));
+        Self { numbers, reordering: Reordering::default(), signer, heard: now, bytes: 0 }
     }
 
     /// Notes an opened datagram that is only sealed.
     #[inline]
     pub(super) fn note(&mut self, now: Moment, sequence: Sequence, bytes: usize) {
-        // Only a new number is a sign of life: a recorded datagram keeps no session alive.
-        if self.numbers.note(sequence.value()) && self.signer.is_none() {
-            self.heard = now;
-        }
+        let arrival = self.numbers.note(sequence.value());
+        self.note_arrival(now, sequence.value(), arrival);
         self.bytes += bytes as u64;
+    }
+
+    #[inline]
+    fn note_arrival(&mut self, now: Moment, number: u64, arrival: Arrival) {
+        match arrival {
+            Arrival::Newest => {
+                self.reordering.note_newest(now, number);
+                // Only a new number is a sign of life: a recorded datagram keeps no session alive.
+                if self.signer.is_none() {
+                    self.heard = now;
+                }
+            }
+            Arrival::Late => self.reordering.note_late(now, number),
+            Arrival::Known => {}
+        }
     }
 
     /// Notes an opened datagram; if the session has a signer, its signature was checked.
@@ -37,7 +53,9 @@ impl Arrivals {
         if self.signer.is_none() {
             return self.note(now, sequence, bytes);
         }
-        self.numbers.note_signed(sequence.value());
+        if self.numbers.note_signed(sequence.value()) {
+            self.reordering.forget();
+        }
         self.heard = now;
         self.bytes += bytes as u64;
     }
@@ -54,10 +72,8 @@ impl Arrivals {
     /// Notes `count` opened datagrams of consecutive numbers from `first` on, each of `bytes` bytes.
     #[cfg(feature = "simulation")]
     pub(super) fn note_run(&mut self, now: Moment, first: Sequence, count: u32, bytes: usize) {
-        let new = self.numbers.note_run(first.value(), count);
-        if new > 0 && self.signer.is_none() {
-            self.heard = now;
-        }
+        let (new, last) = self.numbers.note_run(first.value(), count);
+        self.note_arrival(now, first.plus(count - 1).value(), last);
         self.bytes += new * bytes as u64;
     }
 
@@ -83,14 +99,21 @@ impl Arrivals {
         self.heard
     }
 
-    /// Returns the highest number that is the sender's beyond doubt.
-    pub(super) fn highest(&self) -> Sequence {
-        Sequence::new(self.numbers.highest()).expect("it came in 40 bits")
+    /// Returns the highest number that is the sender's beyond doubt and that is settled: what was sent up to it has come,
+    /// or is lost.
+    pub(super) fn settled(&mut self, now: Moment) -> Sequence {
+        let settled = self.reordering.settled(now, self.numbers.newest());
+        Sequence::new(settled.min(self.numbers.highest())).expect("it came in 40 bits")
+    }
+
+    /// The number of datagrams up to `settled` that never arrived.
+    pub(super) fn lost(&self, settled: Sequence) -> u64 {
+        self.numbers.lost(settled.value())
     }
 
     /// The number of datagrams that never arrived.
-    pub(super) fn lost(&self) -> u64 {
-        self.numbers.lost()
+    pub(super) fn lost_of_all(&self) -> u64 {
+        self.numbers.lost(self.numbers.newest())
     }
 
     /// The number of datagrams that came after later ones.
@@ -121,12 +144,12 @@ mod tests {
     fn datagrams_out_of_order_are_not_lost() {
         let mut arrivals = arrivals(None);
         note(&mut arrivals, [10, 12, 11, 14, 13]);
-        assert_eq!(arrivals.lost(), 0);
+        assert_eq!(arrivals.lost_of_all(), 0);
         note(&mut arrivals, [17]);
-        assert_eq!(arrivals.lost(), 2);
+        assert_eq!(arrivals.lost_of_all(), 2);
         assert_eq!(arrivals.late(), 2);
         note(&mut arrivals, [15]);
-        assert_eq!(arrivals.lost(), 1, "it was only late");
+        assert_eq!(arrivals.lost_of_all(), 1, "it was only late");
         note(&mut arrivals, [15, 17, 9]);
         assert_eq!(arrivals.late(), 3, "neither what comes again nor what was never counted as lost");
     }
@@ -135,7 +158,7 @@ mod tests {
     fn a_host_that_comes_late_counts_from_the_first_datagram_that_it_hears() {
         let mut arrivals = arrivals(None);
         note(&mut arrivals, [1_000_000, 999_999, 1_000_002]);
-        assert_eq!(arrivals.lost(), 1);
+        assert_eq!(arrivals.lost_of_all(), 1);
     }
 
     #[test]

@@ -97,9 +97,9 @@ pub(super) struct Session {
     table: Table,
     /// The number of blocks that can be collected at a time.
     buffers: u16,
-    /// Where the last proven datagram to the group came from.
-    /// Of the last acknowledgement.
+    /// The echo of the last acknowledgement.
     echo: Echo,
+    /// Where the last proven datagram to the group came from.
     via: Option<SocketAddr>,
     /// Other addresses that symbols came from.
     strangers: Strangers,
@@ -410,7 +410,7 @@ impl Session {
         if !self.turns.take_report_due(now) {
             return None;
         }
-        self.report().map(|report| Due::Up(Up::Report(report)))
+        self.report(now).map(|report| Due::Up(Up::Report(report)))
     }
 
     /// Returns the blocks from `from` on that need not be sent to this host, in at most `runs_max` runs: those kept
@@ -437,12 +437,19 @@ impl Session {
         [next, self.turns.next_hello_at()].into_iter().flatten().min()
     }
 
-    fn totals(&self) -> Totals {
-        let (symbols_lost, symbols_late) = (self.arrivals.lost(), self.arrivals.late());
+    /// Returns the counters, with the losses of the datagrams up to `settled`.
+    fn totals(&self, settled: Sequence) -> Totals {
+        Totals { symbols_lost: self.arrivals.lost(settled), ..self.final_totals() }
+    }
+
+    /// Returns the counters with all losses: nothing is on its way any more that counts.
+    fn final_totals(&self) -> Totals {
+        let (symbols_lost, symbols_late) = (self.arrivals.lost_of_all(), self.arrivals.late());
         Totals { symbols_lost, symbols_late, bytes_received: self.arrivals.bytes(), ..self.totals }
     }
 
-    fn report(&self) -> Option<Report> {
+    fn report(&mut self, now: Moment) -> Option<Report> {
+        let settled = self.arrivals.settled(now);
         let poll = self.turns.poll()?;
         let collecting = matches!(self.stage, Stage::Opening | Stage::Receiving);
         // Until the store has answered what it kept, no block is asked for.
@@ -451,7 +458,7 @@ impl Session {
         let room = report_runs_in(self.announce.geometry.control_bytes()) - deficits.len();
         Some(Report {
             round: poll.round,
-            highest: self.arrivals.highest(),
+            highest: settled,
             blocks_held: self.table.held(),
             covered: poll.blocks_sent,
             deficits,
@@ -459,9 +466,10 @@ impl Session {
             kept: self.kept(poll.blocks_sent, room),
             suspects: if asks { self.table.suspects() } else { Vec::new() },
             buffers: self.buffers,
+            free: self.table.free_buffers(),
             via: self.via,
             echo: self.echo,
-            totals: self.totals(),
+            totals: self.totals(settled),
         })
     }
 
@@ -592,7 +600,7 @@ impl Session {
             Published::Existing => (true, Outcome::Existing(root)),
         };
         let receipt = self.uplink.receipt(me, wall, outcome);
-        self.close(now, Up::Done(Done { root, existing, totals: self.totals(), receipt }));
+        self.close(now, Up::Done(Done { root, existing, totals: self.final_totals(), receipt }));
         root
     }
 
@@ -606,7 +614,7 @@ impl Session {
     ) {
         let Failure { kind, reason } = failure.clone();
         let receipt = self.uplink.receipt(me, wall, Outcome::Failed(kind));
-        self.close(now, Up::Failed(Failed { kind, reason, totals: self.totals(), receipt }));
+        self.close(now, Up::Failed(Failed { kind, reason, totals: self.final_totals(), receipt }));
     }
 
     fn close(&mut self, now: Moment, final_report: Up) {

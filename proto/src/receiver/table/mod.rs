@@ -238,6 +238,11 @@ impl Table {
         kept_runs((from..self.geometry.blocks()).map(BlockIndex).filter(is_here), runs_max)
     }
 
+    /// The number of buffers that hold nothing.
+    pub(super) fn free_buffers(&self) -> u16 {
+        self.buffers.free() as u16
+    }
+
     /// Whether at least half of the buffers are full and wait to be proven and written, so that the store is the
     /// bottleneck.
     pub(super) fn waits_for_store(&self) -> bool {

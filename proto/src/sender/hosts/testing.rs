@@ -77,6 +77,7 @@ pub(super) fn report(symbols: u16) -> Report {
         suspects: Vec::new(),
         echo: Echo::default(),
         buffers: 64,
+        free: 64,
         via: None,
         totals: Totals::default(),
     }

@@ -107,6 +107,7 @@ impl Crowd {
             suspects: Vec::new(),
             echo: Echo::default(),
             buffers: 64,
+            free: 0,
             via: None,
             totals: Totals { bytes_received: self.number * 100_000, ..Totals::default() },
         };
