@@ -7,7 +7,7 @@ use crate::limits::HOSTS_MAX;
 pub(super) fn repair_ahead(symbols: u32, loss: f64, hosts: u32) -> u32 {
     let lacking = f64::from(symbols) * loss.min(LOSS_MAX);
     let spread = lacking.sqrt() * deviations(hosts);
-    (lacking + spread).max(0.0) as u32
+    (lacking + spread).max(0.0).ceil() as u32
 }
 
 /// Returns how far from the mean of what hosts lack to aim, in standard deviations. Half of the hosts lack less than
@@ -36,7 +36,7 @@ mod tests {
     fn the_more_hosts_there_are_the_more_is_made_ahead() {
         assert_eq!(repair_ahead(733, 0.0, 10_000), 0);
         let of = |hosts| repair_ahead(733, 0.01, hosts);
-        assert_eq!([1, 4, 16, 10_000].map(of), [5, 7, 7, 20]);
+        assert_eq!([1, 4, 16, 10_000].map(of), [6, 8, 8, 21]);
         assert_eq!(repair_ahead(733, 0.9, 16), repair_ahead(733, LOSS_MAX, 16));
     }
 }
