@@ -148,7 +148,7 @@ impl Sender {
             }
             Source::Proven { pass_ended: None, .. } | Source::Reading => Phase::Pass,
         };
-        self.polls.next_round(now, phase, self.asked.window)
+        self.polls.next_round(now, phase, self.asked)
     }
 
     /// The number of times that each entry of the manifest is sent. A host that lacks an entry cannot finish its block,

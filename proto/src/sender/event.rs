@@ -99,6 +99,8 @@ pub enum SenderTimer {
     Poll,
     /// The first symbols stop waiting for hellos.
     FirstWait,
+    /// The hosts have room for another block.
+    Room,
     /// More of the manifest is due, in one-way mode.
     Manifest,
     /// Hashes of symbols are due.

@@ -221,8 +221,12 @@ impl Sender {
     fn take_report(&mut self, now: Moment, id: ReceiverId, report: &Report) {
         let group_bytes = self.sequences.next().value() * self.config.geometry.datagram_bytes() as u64;
         let serve = self.hosts.note_report(id, report, group_bytes);
-        if let Some(after) = self.polls.answered(now, report.round) {
-            self.hosts.note_answer(id, after, self.asked);
+        self.hosts.note_window(now, id, report, self.flow.begun_before(report.highest));
+        if self.hosts.answering() <= FLOW_AT_ONCE_MAX {
+            self.flow.bind(self.hosts.room(now));
+        }
+        if let Some((after, asked)) = self.polls.answered(now, report.round) {
+            self.hosts.note_answer(id, report.round, after, asked);
         }
         // What a side-lined host lacks waits until it delays no other host.
         let turn = match serve {
@@ -294,6 +298,9 @@ impl Sender {
             let echo = self.config.agreement.echo_key().of(up.receiver, to);
             let ack = Ack { receiver: up.receiver, kind: up.header.kind, slot: host.slot(), echo };
             self.acks.push(now, to, ack);
+            if up.header.kind == Kind::Hello {
+                self.hosts.note_slot_told(up.receiver, self.polls.rounds());
+            }
         }
     }
 }
@@ -306,6 +313,9 @@ fn objection(standing: Standing, name: &HostName, key: PublicKey) -> Option<(Dis
         Standing::Unknown => Some((Discard::UnknownKey, SenderEvent::UnknownKey(name.clone(), key))),
     }
 }
+
+/// With more hosts their room is looked at once in each round of reports, as that takes a walk over all of them.
+const FLOW_AT_ONCE_MAX: u32 = 64;
 
 /// Symbols that a host is probed with after one poll: one of them may get through where much is lost.
 const PROBE_SYMBOLS: u16 = 2;

@@ -20,6 +20,7 @@ mod config;
 mod downlink;
 mod ending;
 mod event;
+mod flow;
 mod gate;
 mod hosts;
 mod inbox;
@@ -67,6 +68,7 @@ use acks::Acks;
 use ahead::repair_ahead;
 use blocks::{Blocks, FirstPass};
 use ending::Ending;
+use flow::Flow;
 use gate::{Gate, Sends};
 use hosts::{Asked, Hosts};
 use one_way::OneWayPush;
@@ -97,6 +99,7 @@ pub struct Sender {
     /// The hosts that the last poll asked.
     asked: Asked,
     rate: RateControl,
+    flow: Flow,
     one_way: Option<OneWayPush>,
     skipped: u32,
     /// Holds back the first symbols.
@@ -155,6 +158,7 @@ impl Sender {
             polls: Polls::new(now),
             asked: Asked { slots: 1, window: Duration::ZERO },
             rate: RateControl::new(config.pace),
+            flow: Flow::new(now),
             one_way: config.one_way.map(|one_way| OneWayPush::new(now, one_way)),
             skipped: 0,
             gate: Gate::new(now, sends),
@@ -263,6 +267,7 @@ impl Sender {
 
     /// Handles the passing of time.
     pub fn handle_timeout(&mut self, now: Moment) {
+        self.flow.note_time(now);
         if self.ending.is_some() {
             return;
         }
@@ -339,7 +344,11 @@ impl Sender {
         if self.ending.is_some() || self.is_leading() || self.holds_symbols_back() {
             return None;
         }
-        self.order.next(&mut self.blocks, room)
+        let job = self.order.next(&mut self.blocks, room, self.flow.may_begin());
+        if let Some(Job::Source { .. }) = job {
+            self.flow.note_begun(self.sequences.last());
+        }
+        job
     }
 
     /// Returns the symbols of a block whose hashes hosts ask for; they are not sent. Answer:
@@ -407,9 +416,10 @@ impl Sender {
             (self.start + self.config.timeout, SenderTimer::Timeout),
         ];
         let first_wait = self.gate.next_at().map(|until| (until, SenderTimer::FirstWait));
+        let room = self.flow.next_at().filter(|_| !self.blocks.is_idle()).map(|at| (at, SenderTimer::Room));
         let page = self.paging.next_at().map(|at| (at, SenderTimer::Audience));
         let proofs = self.proofs.next_at().map(|at| (at, SenderTimer::Proofs));
-        let others = first_wait.into_iter().chain(page).chain(manifest).chain(proofs);
+        let others = first_wait.into_iter().chain(room).chain(page).chain(manifest).chain(proofs);
         others.chain(timers).min_by_key(|&(at, _)| at)
     }
 

@@ -23,8 +23,14 @@ impl JobOrder {
         Self { repairs_max: REPAIRS_IN_A_ROW * symbols_max, repairs: 0 }
     }
 
-    /// Returns the next job of a kind that there is room for.
-    pub(super) fn next(&mut self, blocks: &mut Blocks, room: JobRoom) -> Option<Job> {
+    /// Returns the next job of a kind that there is room for. Only if `hosts_have_room`, it is one that needs a buffer of
+    /// the hosts: all of a block.
+    pub(super) fn next(&mut self, blocks: &mut Blocks, room: JobRoom, hosts_have_room: bool) -> Option<Job> {
+        if !hosts_have_room {
+            let next = |blocks: &mut Blocks| blocks.next_repair().or_else(|| blocks.next_shared());
+            let job = if room.repair { next(blocks) } else { None };
+            return job.inspect(|job| self.note(*job));
+        }
         let yields = self.repairs >= self.repairs_max;
         let early = match blocks.first_pass() {
             FirstPass::Sent if room.source && yields => blocks.next_source(),
@@ -36,12 +42,17 @@ impl JobOrder {
         };
         let job = early.or_else(|| repair(Blocks::next_repair, blocks));
         let job = job.or_else(|| if room.source { blocks.next_source() } else { None });
-        match job {
-            Some(Job::Repair { count, .. }) => self.repairs = self.repairs.saturating_add(count),
-            Some(Job::Source { .. }) => self.repairs = 0,
-            None => {}
-        }
+        job.into_iter().for_each(|job| self.note(job));
         job.or_else(|| repair(Blocks::next_whole, blocks)).or_else(|| repair(Blocks::next_again, blocks))
+    }
+}
+
+impl JobOrder {
+    fn note(&mut self, job: Job) {
+        match job {
+            Job::Repair { count, .. } => self.repairs = self.repairs.saturating_add(count),
+            Job::Source { .. } => self.repairs = 0,
+        }
     }
 }
 
@@ -62,11 +73,11 @@ mod tests {
         send(&mut order, &mut blocks, JobRoom::ANY);
         demand(&mut blocks, 0, 3);
         assert!(matches!(
-            order.next(&mut blocks, JobRoom::ANY),
+            order.next(&mut blocks, JobRoom::ANY, true),
             Some(Job::Repair { block: BlockIndex(0), .. })
         ));
         assert!(matches!(
-            order.next(&mut blocks, JobRoom::ANY),
+            order.next(&mut blocks, JobRoom::ANY, true),
             Some(Job::Source { block: BlockIndex(1), .. })
         ));
     }
@@ -91,20 +102,20 @@ mod tests {
         send(&mut order, &mut blocks, JobRoom::ANY);
         demand(&mut blocks, 0, 3);
         let source = JobRoom { repair: false, source: true };
-        assert!(matches!(order.next(&mut blocks, source), Some(Job::Source { .. })));
-        assert!(order.next(&mut blocks, JobRoom { repair: false, source: false }).is_none());
+        assert!(matches!(order.next(&mut blocks, source, true), Some(Job::Source { .. })));
+        assert!(order.next(&mut blocks, JobRoom { repair: false, source: false }, true).is_none());
         let repair = JobRoom { repair: true, source: false };
-        assert!(matches!(order.next(&mut blocks, repair), Some(Job::Repair { .. })));
-        assert!(order.next(&mut blocks, repair).is_none(), "only the pass is left");
+        assert!(matches!(order.next(&mut blocks, repair, true), Some(Job::Repair { .. })));
+        assert!(order.next(&mut blocks, repair, true).is_none(), "only the pass is left");
     }
 
     #[test]
     fn with_a_base_nothing_is_sent_that_nobody_asked_for() {
         let (mut order, mut blocks) = begun(FirstPass::OnDemand);
-        assert!(order.next(&mut blocks, JobRoom::ANY).is_none());
+        assert!(order.next(&mut blocks, JobRoom::ANY, true).is_none());
         demand(&mut blocks, 2, K as u16 + 1);
         assert!(matches!(
-            order.next(&mut blocks, JobRoom::ANY),
+            order.next(&mut blocks, JobRoom::ANY, true),
             Some(Job::Source { block: BlockIndex(2), .. })
         ));
     }
@@ -119,7 +130,7 @@ mod tests {
     }
 
     fn send(order: &mut JobOrder, blocks: &mut Blocks, room: JobRoom) -> Job {
-        let job = order.next(blocks, room).expect("something is to be sent");
+        let job = order.next(blocks, room, true).expect("something is to be sent");
         blocks.finish(job, Sequence::default());
         job
     }

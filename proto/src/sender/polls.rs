@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use super::hosts::Asked;
 use super::rate::SEARCH_ROUND;
 use crate::time::Moment;
 
@@ -23,8 +24,8 @@ pub(super) struct Polls {
     round: u32,
     next_at: Moment,
     last_at: Moment,
-    /// When the last polls were sent, the newest last.
-    sent: VecDeque<Moment>,
+    /// When the last polls were sent and whom they asked, the newest last.
+    sent: VecDeque<(Moment, Asked)>,
     /// Time to the next poll; in the tail it doubles while nothing is lacking.
     interval: Duration,
     /// A report since the last poll named something that its host lacks.
@@ -87,12 +88,13 @@ impl Polls {
         self.round
     }
 
-    /// Returns how long ago the poll of `round` was sent, if it is one of the last [`POLLS_KEPT`]. Behind a full queue,
-    /// an answer comes when the next poll was sent already.
-    pub(super) fn answered(&self, now: Moment, round: u32) -> Option<Duration> {
+    /// Returns how long ago the poll of `round` was sent and whom it asked, if it is one of the last [`POLLS_KEPT`]. On a
+    /// long way, or behind a full queue, an answer comes when further polls were sent already.
+    pub(super) fn answered(&self, now: Moment, round: u32) -> Option<(Duration, Asked)> {
         let back = self.round.checked_sub(round)? as usize;
         let at = self.sent.len().checked_sub(1 + back)?;
-        Some(now.since(self.sent[at]))
+        let (sent, asked) = self.sent[at];
+        Some((now.since(sent), asked))
     }
 
     pub(super) fn note_report(&mut self, lacking: bool) {
@@ -106,9 +108,10 @@ impl Polls {
         self.next_at = self.next_at.min(now.max(self.last_at + self.window.max(REPOLL_MIN)));
     }
 
-    /// Notes that a poll is sent now; returns its round. The answers come within `window`, so the next poll is not sent
-    /// earlier.
-    pub(super) fn next_round(&mut self, now: Moment, phase: Phase, window: Duration) -> u32 {
+    /// Notes that a poll is sent now; returns its round. The answers come within the window of `asked`, so the next poll is
+    /// not sent earlier.
+    pub(super) fn next_round(&mut self, now: Moment, phase: Phase, asked: Asked) -> u32 {
+        let window = asked.window;
         self.interval = match (phase, self.lacking) {
             (Phase::Search, _) => SEARCH_ROUND,
             (Phase::Pass, _) => PASS_POLL,
@@ -124,14 +127,14 @@ impl Polls {
         if self.sent.len() == POLLS_KEPT {
             self.sent.pop_front();
         }
-        self.sent.push_back(now);
+        self.sent.push_back((now, asked));
         self.next_at = now + self.interval.max(window + TAIL_POLL);
         self.round
     }
 }
 
 /// Polls whose answers are timed.
-const POLLS_KEPT: usize = 16;
+const POLLS_KEPT: usize = 64;
 /// Interval during the pass: a block is repaired about this long after it was sent.
 const PASS_POLL: Duration = Duration::from_millis(50);
 /// Interval after the pass while something is lacking: some round-trips of a local network.
@@ -155,7 +158,7 @@ mod tests {
         let mut polls = Polls::new(Moment::default());
         let mut now = Moment::default();
         let mut gap = |polls: &mut Polls| {
-            polls.next_round(now, Phase::Tail, Duration::ZERO);
+            polls.next_round(now, Phase::Tail, asked(Duration::ZERO));
             let gap = polls.next_at().since(now);
             now = polls.next_at();
             gap
@@ -170,7 +173,7 @@ mod tests {
     fn a_poll_that_is_answered_for_long_is_said_several_times() {
         let mut polls = Polls::new(Moment::default());
         let now = polls.next_at();
-        let round = polls.next_round(now, Phase::Pass, Duration::from_secs(2));
+        let round = polls.next_round(now, Phase::Pass, asked(Duration::from_secs(2)));
         let mut said = Vec::new();
         while polls.next_at() < now + Duration::from_secs(2) {
             let at = polls.next_at();
@@ -179,7 +182,7 @@ mod tests {
             said.push(at.since(now).as_millis());
         }
         assert_eq!(said, [20, 40, 60]);
-        polls.next_round(polls.next_at(), Phase::Pass, Duration::from_millis(99));
+        polls.next_round(polls.next_at(), Phase::Pass, asked(Duration::from_millis(99)));
         assert!(polls.is_due(polls.next_at()), "a short round is not worth it");
     }
 
@@ -199,9 +202,13 @@ mod tests {
     fn no_poll_comes_before_the_answers_to_the_last_one() {
         let mut polls = Polls::new(Moment::default());
         let window = Duration::from_secs(5);
-        polls.next_round(Moment::default(), Phase::Pass, window);
+        polls.next_round(Moment::default(), Phase::Pass, asked(window));
         assert!(!polls.is_due(Moment::default() + window));
         polls.soon(Moment::default() + window / 2);
         assert!(!polls.is_due(Moment::default() + window * 99 / 100), "whatever has just been sent");
+    }
+
+    fn asked(window: Duration) -> Asked {
+        Asked { slots: 1, window }
     }
 }

@@ -1,4 +1,4 @@
-//! The blocks of which hosts lack something, in two queues. A block is in one of them at most.
+//! The blocks of which hosts lack something, in three queues. A block is in one of them at most.
 //!
 //! One report may name every block of an object and move all of them from one queue to the other, so each step has to
 //! cost the same however long the queues are. Each queue is therefore a doubly linked list through one table that has
@@ -11,16 +11,19 @@ use crate::ids::BlockIndex;
 pub(super) enum Queue {
     /// Blocks of which every host that lacks some holds something.
     Partial,
+    /// Blocks of which a host holds nothing, and another one, which lacks some too, holds something.
+    Shared,
     /// Blocks of which a host holds nothing.
     Whole,
 }
 
-/// Both queues.
+/// The queues.
 #[derive(Default)]
 pub(super) struct Demands {
     /// An entry for each block of the object that was read.
     entries: Vec<Entry>,
     partial: Ends,
+    shared: Ends,
     whole: Ends,
 }
 
@@ -47,16 +50,21 @@ impl Demands {
 
     /// Whether nothing is asked for.
     pub(super) fn is_empty(&self) -> bool {
-        self.partial.first.is_none() && self.whole.first.is_none()
+        [self.partial, self.shared, self.whole].iter().all(|queue| queue.first.is_none())
     }
 
-    /// Queues a block last. One that is queued as partial moves to the end of the whole ones if `queue` is
-    /// [`Queue::Whole`]; in all other cases a block that is queued keeps its place.
+    /// Queues a block last. One that is queued as partial and is now asked for as a whole moves to the end of the shared
+    /// ones, as does one that is queued as whole and of which a host holds something. In all other cases a block that is
+    /// queued keeps its place.
     pub(super) fn put(&mut self, block: BlockIndex, queue: Queue) {
-        match (self.entries[block.index()].queue, queue) {
-            (None, _) => {}
-            (Some(Queue::Partial), Queue::Whole) => self.remove(block),
-            (Some(_), _) => return,
+        let queued = self.entries[block.index()].queue;
+        let queue = match queued {
+            None => queue,
+            Some(queued) if queued == queue || queued == Queue::Shared => return,
+            Some(Queue::Partial | Queue::Shared | Queue::Whole) => Queue::Shared,
+        };
+        if queued.is_some() {
+            self.remove(block);
         }
         let last = self.ends(queue).last.replace(block);
         match last {
@@ -79,9 +87,14 @@ impl Demands {
         Some(block)
     }
 
-    /// Takes the first block of either queue.
+    /// Whether a block is queued.
+    pub(super) fn has(&self, block: BlockIndex) -> bool {
+        self.entries[block.index()].queue.is_some()
+    }
+
+    /// Takes the first block of any queue.
     pub(super) fn take_any(&mut self) -> Option<BlockIndex> {
-        let block = self.partial.first.or(self.whole.first)?;
+        let block = self.partial.first.or(self.shared.first).or(self.whole.first)?;
         self.remove(block);
         Some(block)
     }
@@ -103,6 +116,7 @@ impl Demands {
     fn ends(&mut self, queue: Queue) -> &mut Ends {
         match queue {
             Queue::Partial => &mut self.partial,
+            Queue::Shared => &mut self.shared,
             Queue::Whole => &mut self.whole,
         }
     }
@@ -123,13 +137,14 @@ mod tests {
     }
 
     #[test]
-    fn a_block_that_turns_whole_goes_to_the_end_of_the_whole_ones_and_stays_there() {
-        let mut demands = demands(6);
+    fn a_block_that_is_asked_for_both_ways_goes_to_the_end_of_the_shared_ones_and_stays_there() {
+        let mut demands = demands(7);
         [1, 2, 3].into_iter().for_each(|block| demands.put(BlockIndex(block), Queue::Partial));
-        [5, 2, 1].into_iter().for_each(|block| demands.put(BlockIndex(block), Queue::Whole));
+        [5, 2, 1, 6].into_iter().for_each(|block| demands.put(BlockIndex(block), Queue::Whole));
         [1, 5, 4].into_iter().for_each(|block| demands.put(BlockIndex(block), Queue::Partial));
         assert_eq!(drain(&mut demands, Queue::Partial), [3, 4]);
-        assert_eq!(drain(&mut demands, Queue::Whole), [5, 2, 1]);
+        assert_eq!(drain(&mut demands, Queue::Shared), [2, 1, 5]);
+        assert_eq!(drain(&mut demands, Queue::Whole), [6]);
     }
 
     #[test]
@@ -144,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn blocks_are_queued_as_two_plain_queues_would_queue_them() {
+    fn blocks_are_queued_as_plain_queues_would_queue_them() {
         const BLOCKS: u32 = 9;
         for seed in 0..200 {
             println!("seed {seed}");
@@ -153,7 +168,8 @@ mod tests {
             for _ in 0..300 {
                 let [what, block, busy] = rng.bytes();
                 let block = BlockIndex(u32::from(block) % BLOCKS);
-                let queue = if what & 1 == 0 { Queue::Partial } else { Queue::Whole };
+                let queue = if what & 8 == 0 { Queue::Partial } else { Queue::Whole };
+                let queue = if what >= 192 && what % 8 >= 5 { Queue::Shared } else { queue };
                 let is_busy = |block: BlockIndex| block.0 == u32::from(busy) % (2 * BLOCKS);
                 match what % 8 {
                     0..5 => {
@@ -165,7 +181,7 @@ mod tests {
                     }
                     _ => assert_eq!(demands.take_any(), plain.take_any()),
                 }
-                assert_eq!(demands.is_empty(), plain.partial.is_empty() && plain.whole.is_empty());
+                assert_eq!(demands.is_empty(), plain.queues.iter().all(VecDeque::is_empty));
             }
         }
     }
@@ -173,31 +189,40 @@ mod tests {
     /// A slow model of `Demands`.
     #[derive(Default)]
     struct Plain {
-        partial: VecDeque<BlockIndex>,
-        whole: VecDeque<BlockIndex>,
+        /// In the order of `QUEUES`.
+        queues: [VecDeque<BlockIndex>; 3],
     }
 
     impl Plain {
         fn put(&mut self, block: BlockIndex, queue: Queue) {
-            let (is_partial, is_whole) = (self.partial.contains(&block), self.whole.contains(&block));
-            if queue == Queue::Whole && !is_whole {
-                self.partial.retain(|&queued| queued != block);
-                self.whole.push_back(block);
-            } else if queue == Queue::Partial && !is_partial && !is_whole {
-                self.partial.push_back(block);
+            let queued = self.queues.iter().position(|queue| queue.contains(&block));
+            let (asked, shared) = (place(queue), place(Queue::Shared));
+            match queued {
+                None => self.queues[asked].push_back(block),
+                Some(queued) if queued == asked || queued == shared => {}
+                Some(queued) => {
+                    self.queues[queued].retain(|&other| other != block);
+                    self.queues[shared].push_back(block);
+                }
             }
         }
 
         fn take_first(&mut self, queue: Queue, is_busy: impl Fn(BlockIndex) -> bool) -> Option<BlockIndex> {
-            let blocks = if queue == Queue::Whole { &mut self.whole } else { &mut self.partial };
+            let blocks = &mut self.queues[place(queue)];
             let at = blocks.iter().position(|&block| !is_busy(block))?;
             blocks.remove(at)
         }
 
         fn take_any(&mut self) -> Option<BlockIndex> {
-            self.partial.pop_front().or_else(|| self.whole.pop_front())
+            self.queues.iter_mut().find_map(VecDeque::pop_front)
         }
     }
+
+    fn place(queue: Queue) -> usize {
+        QUEUES.into_iter().position(|each| each == queue).expect("one of them")
+    }
+
+    const QUEUES: [Queue; 3] = [Queue::Partial, Queue::Shared, Queue::Whole];
 
     fn demands(blocks: u32) -> Demands {
         let mut demands = Demands::default();

@@ -191,7 +191,13 @@ impl Blocks {
     /// Hands out the next block of which a host holds nothing: its source symbols again, which cost no encoding on the
     /// sender and no decoding on the host.
     pub(super) fn next_whole(&mut self) -> Option<Job> {
-        let block = self.take_idle(Queue::Whole)?;
+        let block = self.take_idle(Queue::Shared).or_else(|| self.take_idle(Queue::Whole))?;
+        Some(self.begin(block, BlockState::begin_whole))
+    }
+
+    /// The same, of blocks for which a host has a buffer already: it waits for symbols of this block.
+    pub(super) fn next_shared(&mut self) -> Option<Job> {
+        let block = self.take_idle(Queue::Shared)?;
         Some(self.begin(block, BlockState::begin_whole))
     }
 
@@ -254,12 +260,18 @@ impl Blocks {
         let symbols = symbols.round() as u32;
         for block in run.first.0..run.first.0 + u32::from(run.blocks) {
             let Some(state) = self.states.get_mut(block as usize) else { return };
-            let Some(lacking) = state.ask(symbols, highest) else { continue };
+            let (k, block) = (state.source_symbols(), BlockIndex(block));
+            let Some(lacking) = state.ask(symbols, highest) else {
+                // As much is asked for already; but the queue says whether a host waits for it with a buffer.
+                if u32::from(run.symbols) <= k && self.demands.has(block) {
+                    self.demands.put(block, Queue::Partial);
+                }
+                continue;
+            };
             // A host that holds something of a block gets new repair symbols, not the same source symbols in the same
             // order: from those, a host that takes in only the first few would learn nothing.
-            let k = state.source_symbols();
             let is_whole = u32::from(run.symbols) > k && lacking >= k;
-            self.demands.put(BlockIndex(block), if is_whole { Queue::Whole } else { Queue::Partial });
+            self.demands.put(block, if is_whole { Queue::Whole } else { Queue::Partial });
         }
     }
 

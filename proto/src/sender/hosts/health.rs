@@ -82,12 +82,18 @@ pub(super) struct Health {
 impl Health {
     /// Handles the counters of a report: what they show of the time since the report before.
     pub(super) fn note(&mut self, highest: Sequence, totals: Totals) {
-        let Some((before, old)) = self.last.replace((highest, totals)) else { return };
+        let Some((before, old)) = self.last else {
+            self.last = Some((highest, totals));
+            return;
+        };
         let datagrams = highest.value().saturating_sub(before.value());
         if datagrams < DATAGRAMS_MIN {
-            self.last = Some((before, old)); // too few to judge: they count with the next ones
-            return;
+            return; // too few to judge: they count with the next ones
         }
+        // What was late is no longer lost once it has come, and others take its place. Only more of them than ever are
+        // a loss.
+        let symbols_lost = totals.symbols_lost.max(old.symbols_lost);
+        self.last = Some((highest, Totals { symbols_lost, ..totals }));
         let share = |new: u64, old: u64| (new.saturating_sub(old) as f64 / datagrams as f64).min(1.0);
         let interval = Interval {
             datagrams,

@@ -10,6 +10,7 @@ use super::settlement::Start;
 use crate::agree::AgreementPublic;
 use crate::ids::{BlockIndex, HostName, Sequence};
 use crate::seal::Cipher;
+use crate::sender::flow::{Begun, Drain, Window};
 use crate::sign::PublicKey;
 use crate::time::Moment;
 use crate::wire::{Discard, Done, Failed, Greeting, KeptRun, Report, Totals};
@@ -18,6 +19,8 @@ use crate::wire::{Discard, Done, Failed, Greeting, KeptRun, Report, Totals};
 pub(in crate::sender) struct Host {
     link: Link,
     slot: u32,
+    /// The last poll that was sent before the host was told its slot.
+    slot_told_after: u32,
     addr: Address,
     last_sequence: Sequence,
     rounds: Rounds,
@@ -33,6 +36,10 @@ pub(in crate::sender) struct Host {
     pub(super) health: Health,
     /// Blocks that it can collect at a time, by its last report.
     buffers: Option<u16>,
+    /// How fast it writes.
+    drain: Drain,
+    /// The blocks that it has room for, by its last report, if its store limits it.
+    window: Option<Window>,
     /// Where what it receives comes from.
     via: Option<SocketAddr>,
     /// What it has signed at the end.
@@ -62,6 +69,7 @@ impl Host {
         Self {
             link,
             slot,
+            slot_told_after: u32::MAX,
             addr: Address::new(addr),
             last_sequence: Sequence::default(),
             rounds: Rounds::default(),
@@ -73,6 +81,8 @@ impl Host {
             reach: Reach::default(),
             health: Health::default(),
             buffers: None,
+            drain: Drain::default(),
+            window: None,
             via: None,
             receipt: None,
             failure: None,
@@ -107,6 +117,16 @@ impl Host {
     /// Its turn in the windows of the polls.
     pub(in crate::sender) fn slot(&self) -> u32 {
         self.slot
+    }
+
+    /// Notes that the host is told its slot, after the poll of `round` was sent.
+    pub(super) fn note_slot_told(&mut self, round: u32) {
+        self.slot_told_after = round;
+    }
+
+    /// Whether the host knew its slot when it heard the poll of `round`.
+    pub(super) fn knew_its_slot(&self, round: u32) -> bool {
+        round > self.slot_told_after
     }
 
     pub(super) fn addr(&self) -> &Address {
@@ -167,6 +187,18 @@ impl Host {
         self.via = report.via;
         self.is_lacking = report.is_lacking();
         self.health.note(report.highest, report.totals);
+    }
+
+    /// Notes for how many blocks the host has room, by a report that came now; `begun` is what had been begun when the
+    /// last datagram was sent that it has seen.
+    pub(super) fn note_window(&mut self, now: Moment, report: &Report, begun: Begun) {
+        self.drain.note(now, report.blocks_held);
+        self.window = Window::of(now, report, begun, self.drain);
+    }
+
+    /// The blocks that it has room for, if its store limits it.
+    pub(super) fn window(&self) -> Option<Window> {
+        self.window
     }
 
     /// Replaces the list of blocks of an earlier session that the host holds.

@@ -91,8 +91,10 @@ impl Judge {
         self.sidelined = 0;
         for (id, host) in receiving {
             if let Some(interval) = host.health.latest.take() {
+                let refused = interval.refused.min(REFUSED_MAX);
                 losses.push(RoundLoss {
-                    share: (interval.lost + interval.refused.min(REFUSED_MAX)).min(1.0),
+                    share: (interval.lost + refused).min(1.0),
+                    refused,
                     datagrams: interval.datagrams,
                     since: interval.since,
                     delay: self.fastest,

@@ -32,6 +32,7 @@ pub use health::{Cause, Sideline};
 pub(super) use host::{Host, Link};
 pub use results::{Expected, HostReceipt, HostRow, HostState, Tally};
 
+use super::flow::{self, Begun, Window};
 use super::rate::RoundLoss;
 use crate::ids::{BlockIndex, HostName, ReceiverId, Sequence};
 use crate::known::{FirstUse, KnownHosts, Standing};
@@ -323,11 +324,19 @@ impl Hosts {
         }
     }
 
-    /// Notes that an answer to a poll came `after` it. For part of this time the host waited for its turn, as `asked`
-    /// describes.
-    pub(super) fn note_answer(&mut self, id: ReceiverId, after: Duration, asked: Asked) {
+    /// Notes that a host is told its slot, after the poll of `round` was sent.
+    pub(super) fn note_slot_told(&mut self, id: ReceiverId, round: u32) {
+        if let Some(host) = self.by_id.get_mut(&id) {
+            host.note_slot_told(round);
+        }
+    }
+
+    /// Notes that an answer to the poll of `round` came `after` it. For part of this time the host waited for its turn, as
+    /// `asked` describes. A host that did not know its turn has answered at any time, which shows nothing.
+    pub(super) fn note_answer(&mut self, id: ReceiverId, round: u32, after: Duration, asked: Asked) {
         let Asked { slots, window } = asked;
-        let Some(slot) = self.by_id.get(&id).map(|host| host.slot() % slots) else { return };
+        let knows = |host: &&Host| host.knew_its_slot(round);
+        let Some(slot) = self.by_id.get(&id).filter(knows).map(|host| host.slot() % slots) else { return };
         self.judge.note_delay(after.saturating_sub(window.mul_f64(f64::from(slot) / f64::from(slots))));
     }
 
@@ -370,6 +379,20 @@ impl Hosts {
     /// The number of calls of [`Hosts::mark_silent`] that look at every host.
     pub(super) fn looks(&self) -> u32 {
         self.by_id.len().div_ceil(LOOKED_AT_MAX).max(1) as u32
+    }
+
+    /// Notes for how many blocks a host has room; see [`Host::note_window`].
+    pub(super) fn note_window(&mut self, now: Moment, id: ReceiverId, report: &Report, begun: Begun) {
+        if let Some(host) = self.unsettled(id) {
+            host.note_window(now, report, begun);
+        }
+    }
+
+    /// The room of the hosts that count: those that receive and are not side-lined.
+    pub(super) fn room(&self, now: Moment) -> Option<Window> {
+        let receiving = self.settlement.receiving().filter_map(|id| self.by_id.get(&id));
+        let counting = receiving.filter(|host| host.health.sidelined().is_none() && !host.is_unreachable());
+        flow::bound(now, counting.map(Host::window).collect())
     }
 
     /// Ends a round of reports: judges each host by comparison with the others.

@@ -16,6 +16,7 @@
 //! fill queues.
 
 mod curve;
+mod jitter;
 #[cfg(test)]
 mod tests;
 
@@ -25,6 +26,7 @@ use std::time::Duration;
 use crate::time::Moment;
 use crate::units::Rate;
 use curve::Curve;
+use jitter::Jitter;
 
 /// How the rate is chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,8 +52,10 @@ impl Pace {
 /// What one round of reports says about the quantile host.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct RoundLoss {
-    /// Share of the datagrams that did not arrive, 0 to 1.
+    /// Share of the datagrams that were of no use, 0 to 1: they did not arrive, or found no buffer.
     pub(super) share: f64,
+    /// The part of `share` that found no buffer: it shows nothing about the path.
+    pub(super) refused: f64,
     /// Number of datagrams of which that is the share.
     pub(super) datagrams: u64,
     /// Number of the datagram before the first of them.
@@ -102,6 +106,8 @@ pub(super) struct RateControl {
     falls: u32,
     /// The shortest delay so far: that of empty queues.
     base_delay: Option<Duration>,
+    /// By how much delays vary on this path, as found during the search.
+    jitter: Jitter,
     /// Time and bits sent at the last round.
     sent_at: Option<(Moment, f64)>,
 }
@@ -153,6 +159,7 @@ impl RateControl {
             history: VecDeque::with_capacity(HISTORY_ROUNDS),
             falls: 0,
             base_delay: None,
+            jitter: Jitter::default(),
             sent_at: None,
         }
     }
@@ -177,6 +184,7 @@ impl RateControl {
         let sending = self.sending_rate(now, sent.bits());
         let Some(loss) = loss else { return };
         let (own, queued) = (self.path_loss(), self.queueing(loss.delay));
+        self.jitter.note(queued);
         self.empty = if queued > QUEUE_MIN { 0 } else { self.empty + 1 };
         // With a queue on the path loss is what does not fit into it, however long this lasts: another flow fills the
         // queue.
@@ -249,10 +257,12 @@ impl RateControl {
         let Some(delay) = delay else { return Duration::ZERO };
         let base = self.base_delay.map_or(delay, |base| base.min(delay));
         self.base_delay = Some(base);
-        if self.phase == Phase::Start { delay.saturating_sub(base.min(BASE_PRESUMED)) } else { delay - base }
+        delay - base
     }
 
+    /// Remembers what the path lost in a round. What found no buffer is the hosts' own.
     fn remember(&mut self, loss: RoundLoss) {
+        let loss = RoundLoss { share: (loss.share - loss.refused).max(0.0), refused: 0.0, ..loss };
         if self.history.len() == HISTORY_ROUNDS {
             self.history.pop_front();
         }
@@ -314,7 +324,7 @@ impl RateControl {
     /// Increases the rate after a round without congestion.
     fn grow(&mut self, now: Moment, round: Round) {
         match self.phase {
-            Phase::Start if round.queued > SEARCH_QUEUE => {
+            Phase::Start if self.jitter.is_exceeded() => {
                 // The bottleneck is found before its queue is full. It is below this rate, and half of it was not too
                 // much.
                 self.phase = Phase::Steady;
@@ -322,11 +332,13 @@ impl RateControl {
                 self.ceiling = self.rate;
                 self.ignores_loss_until = round.sent.datagrams;
             }
+            Phase::Start if !self.jitter.is_calm() => {}
             Phase::Start => {
                 // A queue that the doubling fills shows in the answers to the poll after next.
                 let unseen = self.rate * SEARCH_ROUND.as_secs_f64() * 2.0 / round.sent.frame_bits();
                 self.ignores_loss_until = round.sent.datagrams + unseen as u64;
                 self.rate *= 2.0;
+                self.jitter.note_doubled();
                 if self.rate >= self.cap() {
                     self.phase = Phase::Steady;
                 }
@@ -396,11 +408,6 @@ const FALLS_IN_VAIN: u32 = 3;
 /// Delay above which a queue is taken to stand: longer than a scheduler keeps all hosts from answering, and far shorter
 /// than what routers and switches queue.
 const QUEUE_MIN: Duration = Duration::from_millis(5);
-/// Delay above which a queue ends the search.
-const SEARCH_QUEUE: Duration = Duration::from_millis(6);
-/// Longest delay that is taken for that of empty queues during the search, when there may not have been an empty queue
-/// yet: no path within a site is longer.
-const BASE_PRESUMED: Duration = Duration::from_millis(5);
 /// The most loss that is taken for the path's own.
 const PATH_LOSS_MAX: f64 = 0.5;
 /// Rounds from which the path's own loss is computed: decreases and their effect fit into them.

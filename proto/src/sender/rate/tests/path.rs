@@ -161,6 +161,7 @@ impl Path {
             let share = (poll.lost - self.reported.lost) / sent.max(1.0);
             delay = Some(delay.map_or(at - poll.at, |delay| delay.min(at - poll.at)));
             report = Some(RoundLoss {
+                refused: 0.0,
                 share,
                 datagrams: sent as u64,
                 since: self.reported.sent as u64,

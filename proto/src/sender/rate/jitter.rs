@@ -1,0 +1,58 @@
+//! By how much the delays of a path vary without a queue of the push's own, as found while the rate is searched for.
+//!
+//! A queue that the push fills shows at the rate that fills it, and not at half of it. So the delays at lower rates say
+//! what is usual on the path, and only more than that is a queue.
+
+use std::time::Duration;
+
+/// What the rounds of the search have shown.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Jitter {
+    /// The most delay beyond the shortest one, at lower rates than this one.
+    usual: Duration,
+    /// The same at this rate.
+    here: Duration,
+    /// Consecutive rounds with more delay than is usual.
+    exceeded: u32,
+    /// Consecutive rounds without.
+    calm: u32,
+}
+
+impl Jitter {
+    /// Notes that answers took `beyond` longer than the fastest ones.
+    pub(super) fn note(&mut self, beyond: Duration) {
+        self.here = self.here.max(beyond);
+        let is_more = beyond > self.usual.min(USUAL_MAX) + SEARCH_QUEUE;
+        self.exceeded = if is_more { self.exceeded + 1 } else { 0 };
+        let is_calm = beyond <= self.usual.min(USUAL_MAX) + CALM;
+        self.calm = if is_calm { self.calm + 1 } else { 0 };
+    }
+
+    /// Whether no queue builds up at this rate, as far as can be seen.
+    pub(super) fn is_calm(&self) -> bool {
+        self.calm >= CALM_ROUNDS
+    }
+
+    /// Whether a queue stands at this rate.
+    pub(super) fn is_exceeded(&self) -> bool {
+        self.exceeded >= ROUNDS
+    }
+
+    /// Notes that the rate was doubled.
+    pub(super) fn note_doubled(&mut self) {
+        self.usual = self.usual.max(std::mem::take(&mut self.here));
+        self.calm = 0;
+    }
+}
+
+/// Delay beyond the usual one that is a queue.
+const SEARCH_QUEUE: Duration = Duration::from_millis(6);
+/// Delay beyond the usual one that may be a queue which builds up.
+const CALM: Duration = Duration::from_millis(2);
+/// Consecutive rounds without, after which the rate may be doubled. The first round of all shows nothing: what it takes
+/// is the shortest delay so far.
+const CALM_ROUNDS: u32 = 2;
+/// The most that is taken for usual: more is a queue, if perhaps somebody else's.
+const USUAL_MAX: Duration = Duration::from_millis(10);
+/// Consecutive rounds with a queue that end the search.
+const ROUNDS: u32 = 2;
