@@ -10,7 +10,7 @@ JUNIT     := target/nextest/default/junit.xml# nextest writes it there for any t
 .DEFAULT_GOAL := help
 .PHONY: help build test check-format lint docs scenarios sim races sim-scale sim-finish soak demo bench-stages bench-codec bench-crossovers bench-failures \
 	bench-versus bench-push picture bench-pipe bench-goals bench-bytes bench-journal bench-convert bench-inspect fuzz fuzz-build fuzz-merge fuzz-codec sanitize-codec miri-codec check-neon \
-	mutants fmt clean
+	mutants fmt clean sim-path
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -63,6 +63,9 @@ races: ## run each race for a path of the store RACES (10000) times; root
 
 sim-scale: ## simulate pushes to up to 10 000 receivers; compares with tests/sim/scale.txt (long, 3 GB)
 	$(CARGO) run --locked --release -p glancecast-tests --bin sim_scale -- tests/sim/scale.txt
+
+sim-path: ## simulate a push over a path of any kind, as in PUSH='hosts=10 rtt=50 jitter=3 store=400'
+	$(CARGO) run --locked --release -p glancecast-tests --bin sim_paths -- $(PUSH)
 
 sim-finish: ## measure what HOSTS (10000) that all finish within a second cost the send loop
 	$(CARGO) run --locked --release -p glancecast-tests --bin sim_finish -- $(HOSTS)

@@ -3,6 +3,7 @@
 mod beside;
 mod chosen;
 mod finish;
+mod paths;
 mod scale;
 
 use std::thread::available_parallelism;

@@ -20,6 +20,7 @@ mod network;
 mod object;
 mod oracle;
 mod overhear;
+pub mod paths;
 mod plan;
 mod pusher;
 pub mod scale;
