@@ -29,8 +29,12 @@ check: check-format ## the fast loop: format, lints and tests of the pure crates
 
 test: check-format build lint docs scenarios ## check format, lints and docs, build, and run every test
 
-lint: ## clippy, warnings denied
+# The fuzzers are workspaces of their own: nothing else notices that a change has left their lock files behind.
+lint: ## clippy, warnings denied; the fuzzers' lock files are current
 	$(CARGO) clippy $(FLAGS) --all-targets -- -D warnings
+	@for fuzzers in tests/fuzz fec/fuzz; do \
+	    (cd $$fuzzers && $(CARGO) metadata --locked --format-version 1 >/dev/null) || exit 1; \
+	done
 
 docs: ## build the documentation, warnings denied
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(FLAGS) --no-deps --document-private-items
