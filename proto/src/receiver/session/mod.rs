@@ -1,9 +1,10 @@
 //! One session on one host: what was announced, what arrived, and what is to be sent.
 //!
-//! `turns` decides when this host sends. A [`Session`] decides what it sends, and which stage it is in; the
-//! [`Receiver`](super::Receiver) begins and leaves it.
+//! `turns` decides when this host sends, `reports` what it says then, and `arrivals` counts what came. A [`Session`]
+//! decides which stage it is in; the [`Receiver`](super::Receiver) begins and leaves it.
 
 mod arrivals;
+mod reports;
 mod strangers;
 #[cfg(test)]
 mod tests;
@@ -18,19 +19,18 @@ use super::effects::Admission;
 use super::effects::{Attempt, Failure, Proof, Published};
 use super::final_report::FinalReport;
 use super::table::{BaseIndex, BufferId, Collected, Place, Sifted, Table, Tries, Work, buffer_symbols};
-use super::uplink::{Greeting, Uplink};
+use super::uplink::Uplink;
 use crate::echo::Echo;
 use crate::ids::{BlockIndex, Sequence, SessionId};
 use crate::integrity::{BlockHash, Root};
-use crate::limits::HELD_RUNS_MAX;
 use crate::repeat::Repeat;
 use crate::rng::Rng;
 use crate::seal::{Cipher, GroupKey};
 use crate::sign::Verifier;
 use crate::time::{Moment, WallClock};
 use crate::wire::{
-    Ack, Announce, Announced, Discard, Done, Down, Failed, KeptRun, Kind, ManifestRun, Outcome, Poll, Proofs,
-    Report, SymbolHeader, Totals, Up, report_runs_in,
+    Ack, Announce, Announced, Discard, Done, Down, Failed, Kind, ManifestRun, Outcome, Poll, Proofs,
+    SymbolHeader, Totals, Up,
 };
 use arrivals::Arrivals;
 use strangers::Strangers;
@@ -58,13 +58,6 @@ pub(super) enum Stage {
         /// When to give up.
         until: Moment,
     },
-}
-
-/// What is due to the sender.
-#[derive(Debug, PartialEq, Eq)]
-enum Due {
-    Hello(Greeting),
-    Up(Up),
 }
 
 /// The last step with the file.
@@ -193,11 +186,6 @@ impl Session {
     /// Describes in words what is not proven and written yet.
     pub(super) fn lacking(&self) -> String {
         self.table.lacking()
-    }
-
-    /// Returns the blocks that need not be sent to this host, in at most as many runs as a hello holds.
-    pub(super) fn held_runs(&self) -> Vec<KeptRun> {
-        self.table.held_runs(0, HELD_RUNS_MAX)
     }
 
     /// Returns where the symbol of a datagram belongs. Changes nothing: the datagram is not proven yet.
@@ -389,88 +377,6 @@ impl Session {
             (geometry.object_bytes(), geometry.block_log2(), announce.name.clone(), announce.image_id.clone())
         };
         of(&self.announce) == of(other)
-    }
-
-    /// Writes the datagram that is due into `out`, and returns its address.
-    pub(super) fn send(&mut self, now: Moment, me: &ReceiverConfig, out: &mut Vec<u8>) -> Option<SocketAddr> {
-        Some(match self.next_due(now)? {
-            Due::Hello(greeting) => self.uplink.greet(me, greeting, out),
-            Due::Up(up) => self.uplink.seal(&up, out),
-        })
-    }
-
-    fn next_due(&mut self, now: Moment) -> Option<Due> {
-        if self.turns.take_hello_due(now) {
-            let kept = self.kept(0, HELD_RUNS_MAX);
-            return Some(Due::Hello(Greeting { busy: false, via: self.via, kept }));
-        }
-        if let Stage::Closing { final_report, repeat, .. } = &mut self.stage {
-            return repeat.take_due(now).then(|| Due::Up(Up::clone(final_report)));
-        }
-        if !self.turns.take_report_due(now) {
-            return None;
-        }
-        self.report(now).map(|report| Due::Up(Up::Report(report)))
-    }
-
-    /// Returns the blocks from `from` on that need not be sent to this host, in at most `runs_max` runs: those kept
-    /// of an earlier session, or all of them if a file of this name exists, as it is not replaced.
-    fn kept(&self, from: u32, runs_max: usize) -> Vec<KeptRun> {
-        let blocks = self.announce.geometry.blocks().saturating_sub(from);
-        match self.stage {
-            Stage::Existing | Stage::Comparing if blocks > 0 && runs_max > 0 => {
-                vec![KeptRun { first: BlockIndex(from), blocks }]
-            }
-            Stage::Opening | Stage::Receiving if self.table.is_resumed() => {
-                self.table.held_runs(from, runs_max)
-            }
-            _ => Vec::new(),
-        }
-    }
-
-    /// Returns when [`Session::send`] has the next datagram.
-    pub(super) fn next_at(&self) -> Option<Moment> {
-        let next = match &self.stage {
-            Stage::Closing { repeat, .. } => Some(repeat.next_at),
-            _ => self.turns.next_report_at(),
-        };
-        [next, self.turns.next_hello_at()].into_iter().flatten().min()
-    }
-
-    /// Returns the counters, with the losses of the datagrams up to `settled`.
-    fn totals(&self, settled: Sequence) -> Totals {
-        Totals { symbols_lost: self.arrivals.lost(settled), ..self.final_totals() }
-    }
-
-    /// Returns the counters with all losses: nothing is on its way any more that counts.
-    fn final_totals(&self) -> Totals {
-        let (symbols_lost, symbols_late) = (self.arrivals.lost_of_all(), self.arrivals.late());
-        Totals { symbols_lost, symbols_late, bytes_received: self.arrivals.bytes(), ..self.totals }
-    }
-
-    fn report(&mut self, now: Moment) -> Option<Report> {
-        let settled = self.arrivals.settled(now);
-        let poll = self.turns.poll()?;
-        let collecting = matches!(self.stage, Stage::Opening | Stage::Receiving);
-        // Until the store has answered what it kept, no block is asked for.
-        let asks = matches!(self.stage, Stage::Receiving);
-        let deficits = if asks { self.table.deficits(poll.blocks_sent) } else { Vec::new() };
-        let room = report_runs_in(self.announce.geometry.control_bytes()) - deficits.len();
-        Some(Report {
-            round: poll.round,
-            highest: settled,
-            blocks_held: self.table.held(),
-            covered: poll.blocks_sent,
-            deficits,
-            gaps: if collecting { self.table.gaps(poll.manifest_sent) } else { Vec::new() },
-            kept: self.kept(poll.blocks_sent, room),
-            suspects: if asks { self.table.suspects() } else { Vec::new() },
-            buffers: self.buffers,
-            free: self.table.free_buffers(),
-            via: self.via,
-            echo: self.echo,
-            totals: self.totals(settled),
-        })
     }
 
     /// Begins to write: the store has a place for the object, in which an earlier session may have written `kept`.

@@ -1,10 +1,11 @@
+use super::reports::Due;
 use super::*;
 use crate::agree::AgreementKey;
 use crate::echo::Echo;
 use crate::ids::ReceiverId;
 use crate::integrity::BlockHash;
 use crate::receiver::testing::{announce, at, config, sender_agreement};
-use crate::wire::{Encoding, FailureKind, ManifestEntry, ManifestRun};
+use crate::wire::{Encoding, FailureKind, ManifestEntry, Report};
 
 #[test]
 fn a_report_is_due_in_the_hosts_slot() {
