@@ -168,15 +168,8 @@ impl PushRun {
             .filter(|row| row.state == HostState::NeverAnswered)
             .map(|row| row.name.clone())
             .collect();
-        let group = Group {
-            network: &plan.network,
-            interface: &plan.interface,
-            key: &plan.config.key,
-            signer: plan.config.signer.as_ref(),
-            known: &plan.config.known,
-        };
         let hints = match plan.config.one_way {
-            None => group.hints(&plan.config.expected, &missing).await,
+            None => Group::from(&plan).hints(&missing).await,
             Some(_) => Hints::new(), // nobody answers
         };
         PushResult { plan, outcome, confirmations, hints }

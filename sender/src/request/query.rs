@@ -130,14 +130,7 @@ impl QueryRun {
             .filter(|row| row.expected && row.standing == Standing::NeverAnswered)
             .map(|row| row.name.clone())
             .collect();
-        let group = Group {
-            network: &plan.network,
-            interface: &plan.interface,
-            key: &plan.config.key,
-            signer: plan.config.signer.as_ref(),
-            known: &plan.config.known,
-        };
-        let hints = group.hints(&plan.config.expected, &missing).await;
+        let hints = Group::from(&plan).hints(&missing).await;
         Ok(QueryResult::new(plan, answers, hints))
     }
 }

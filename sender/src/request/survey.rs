@@ -11,30 +11,45 @@ use glancecast_proto::ids::{HostName, SessionId};
 use glancecast_proto::known::KnownHosts;
 use glancecast_proto::query::QuerierConfig;
 use glancecast_proto::seal::GroupKey;
-use glancecast_proto::sender::Expected;
+use glancecast_proto::sender::{Expected, SenderConfig};
 use glancecast_proto::sign::SigningKey;
 use glancecast_proto::wire::Query;
 use tokio::time::timeout;
 
 use super::alike::{self, Hints};
 use super::query::answer_bytes_max;
-use super::{Network, RequestError, agreement};
+use super::{Network, PushPlan, QueryPlan, RequestError, agreement};
 use crate::pipeline::query;
 
-/// A group, and what it takes to ask it.
+/// The group of a push or a query, and what it takes to ask it.
 pub(super) struct Group<'a> {
-    pub(super) network: &'a Network,
-    pub(super) interface: &'a Interface,
-    pub(super) key: &'a GroupKey,
-    pub(super) signer: Option<&'a SigningKey>,
-    pub(super) known: &'a KnownHosts,
+    network: &'a Network,
+    interface: &'a Interface,
+    key: &'a GroupKey,
+    signer: Option<&'a SigningKey>,
+    known: &'a KnownHosts,
+    expected: &'a Expected,
+}
+
+impl<'a> From<&'a PushPlan> for Group<'a> {
+    fn from(PushPlan { config, network, interface, .. }: &'a PushPlan) -> Self {
+        let SenderConfig { key, signer, known, expected, .. } = config;
+        Self { network, interface, key, signer: signer.as_ref(), known, expected }
+    }
+}
+
+impl<'a> From<&'a QueryPlan> for Group<'a> {
+    fn from(QueryPlan { config, network, interface, .. }: &'a QueryPlan) -> Self {
+        let QuerierConfig { key, signer, known, expected, .. } = config;
+        Self { network, interface, key, signer: signer.as_ref(), known, expected }
+    }
 }
 
 impl Group<'_> {
     /// Returns hints for missing hosts: names that people confuse with theirs, of hosts that are there or are known. A
     /// group that cannot be asked gives no hint.
-    pub(super) async fn hints(&self, expected: &Expected, missing: &[HostName]) -> Hints {
-        let Expected::Named(expected) = expected else { return Hints::new() };
+    pub(super) async fn hints(&self, missing: &[HostName]) -> Hints {
+        let Expected::Named(expected) = self.expected else { return Hints::new() };
         if missing.is_empty() {
             return Hints::new();
         }
