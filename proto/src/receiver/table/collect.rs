@@ -34,6 +34,8 @@ pub struct Collected {
     encoded_len: u32,
     held: SymbolSet,
     repair: Vec<Esi>,
+    /// The highest of them: most repair symbols come in ascending order, and are found to be new without a search.
+    highest: Option<Esi>,
     /// Symbols beyond K that the next try waits for: one for each set that could not be decoded, and the overhead.
     failures: u32,
     /// Further symbols that it waits for, as some may be forged.
@@ -51,6 +53,7 @@ impl Collected {
             encoded_len: 0,
             held: SymbolSet::empty(SOURCE_SYMBOLS_MAX),
             repair: Vec::with_capacity(buffer_symbols(shape.source_symbols()) as usize),
+            highest: None,
             failures: 0,
             margin: 0,
             barred: Vec::new(),
@@ -63,6 +66,7 @@ impl Collected {
         self.encoded_len = encoded_len;
         self.held.reset(shape.source_symbols());
         self.repair.clear();
+        self.highest = None;
         (self.failures, self.margin) = (overhead, 0);
         self.barred.clear();
     }
@@ -96,7 +100,7 @@ impl Collected {
         if esi.value() < k {
             return if self.held.contains(esi.value()) { Err(Discard::Duplicate) } else { Ok(esi.value()) };
         }
-        if self.repair.contains(&esi) {
+        if self.may_hold(esi) && self.repair.contains(&esi) {
             return Err(Discard::Duplicate);
         }
         let position = k + self.repair.len() as u32;
@@ -109,8 +113,14 @@ impl Collected {
             self.held.insert(esi.value());
         } else {
             self.repair.push(esi);
+            self.highest = self.highest.max(Some(esi));
         }
         self.is_enough()
+    }
+
+    /// Whether a repair symbol may be here: it is not beyond all that are.
+    fn may_hold(&self, esi: Esi) -> bool {
+        Some(esi) <= self.highest
     }
 
     /// Drops a source symbol.
@@ -122,6 +132,7 @@ impl Collected {
     /// order; the caller moves their bytes.
     pub(super) fn retain_repair(&mut self, mut is_kept: impl FnMut(Esi) -> bool) {
         self.repair.retain(|&esi| is_kept(esi));
+        self.highest = self.repair.iter().copied().max();
     }
 
     pub(super) fn note_failure(&mut self) {
@@ -186,12 +197,13 @@ impl Collected {
     /// nor any later one came before. Returns how many.
     pub(super) fn insert_repair(&mut self, first: Esi, count: u32) -> u32 {
         let k = self.shape.source_symbols();
-        if first.value() < k || self.held.is_full() || self.repair.iter().any(|&esi| esi >= first) {
+        if first.value() < k || self.held.is_full() || self.may_hold(first) {
             return 0;
         }
         let room = buffer_symbols(k) - k - self.repair.len() as u32;
         let taken = count.min(self.wanted().saturating_sub(self.count())).min(room);
         self.repair.extend((0..taken).map(|n| first.plus(n).expect("ids are handed out in range")));
+        self.highest = self.repair.last().copied().max(self.highest);
         taken
     }
 }
@@ -287,6 +299,21 @@ mod tests {
         block.insert(esi(77));
         assert_eq!(block.place_for(esi(77)), Err(Discard::Duplicate));
         assert_eq!(block.place_for(esi(11)), Ok(11));
+    }
+
+    #[test]
+    fn only_a_repair_symbol_that_comes_after_a_later_one_is_searched_for() {
+        let mut block = collecting(10);
+        for number in [10, 12, 13, 20] {
+            assert!(!block.may_hold(esi(number)), "{number} is beyond all that are here");
+            block.insert(esi(number));
+        }
+        for (number, place) in [(11, Ok(14)), (12, Err(Discard::Duplicate)), (20, Err(Discard::Duplicate))] {
+            assert!(block.may_hold(esi(number)));
+            assert_eq!(block.place_for(esi(number)), place, "{number}");
+        }
+        block.retain_repair(|kept| kept != esi(20));
+        assert!(!block.may_hold(esi(20)) && block.may_hold(esi(13)));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The manifest entries that have arrived.
 
+use super::block_set::BlockSet;
 use crate::geometry::Geometry;
 use crate::ids::BlockIndex;
 use crate::integrity::{BlockHash, Root};
@@ -12,8 +13,8 @@ pub(super) struct Manifest {
     entries: Vec<Option<Known>>,
     /// The number of blocks whose hash is known.
     hashes: u32,
-    /// All entries below this block are known.
-    known_prefix: u32,
+    /// The blocks without an entry.
+    missing: BlockSet,
 }
 
 /// What is known of a block.
@@ -50,7 +51,8 @@ impl Known {
 impl Manifest {
     /// Returns a manifest without entries.
     pub(super) fn new(geometry: Geometry) -> Self {
-        Self { geometry, entries: vec![None; geometry.blocks() as usize], hashes: 0, known_prefix: 0 }
+        let blocks = geometry.blocks();
+        Self { geometry, entries: vec![None; blocks as usize], hashes: 0, missing: BlockSet::first(blocks) }
     }
 
     pub(super) fn get(&self, block: BlockIndex) -> Option<Known> {
@@ -74,9 +76,7 @@ impl Manifest {
         };
         self.entries[block.index()] = Some(known);
         self.hashes += u32::from(known.hash().is_some());
-        while self.entries.get(self.known_prefix as usize).is_some_and(Option::is_some) {
-            self.known_prefix += 1;
-        }
+        self.missing.set(block, false);
         true
     }
 
@@ -110,17 +110,16 @@ impl Manifest {
 
     /// Returns the missing entries below `end`, from the front, at most what one report holds.
     pub(super) fn gaps(&self, end: u32) -> Vec<GapRun> {
-        let mut runs = Vec::new();
-        let mut block = self.known_prefix;
-        while block < end && runs.len() < REPORT_GAPS_MAX {
-            let is_unknown = |block: &u32| self.entries[*block as usize].is_none();
-            let blocks = (block..end.min(block + u32::from(u16::MAX))).take_while(is_unknown).count();
-            if blocks > 0 {
-                runs.push(GapRun { first: BlockIndex(block), blocks: blocks as u16 });
-            }
-            block += (blocks as u32).max(1);
-        }
-        runs
+        let runs = self.missing.runs_from(0).take_while(|run| run.first < end);
+        let parts = runs.flat_map(|run| {
+            let end = run.end.min(end);
+            (run.first..end).step_by(usize::from(u16::MAX)).map(move |first| (first, end - first))
+        });
+        let gap = |(first, left): (u32, u32)| GapRun {
+            first: BlockIndex(first),
+            blocks: left.min(u32::from(u16::MAX)) as u16,
+        };
+        parts.take(REPORT_GAPS_MAX).map(gap).collect()
     }
 
     /// Computes the root of the manifest, once all of it and the hashes of zero blocks are known.

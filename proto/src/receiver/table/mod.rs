@@ -4,8 +4,10 @@
 //! `manifest` has the sender's entries, `collect` the buffers and their symbols, `reuse` the places on this host
 //! where blocks may lie already, `queue` the blocks that can be proven now, `suspects` and `sift` what becomes of
 //! symbols that do not amount to their block, `horizon` how far ahead blocks are collected. [`Table`] moves each
-//! block from one state to the next.
+//! block from one state to the next, and `states` keeps those of each kind together, so that a report costs no walk over
+//! all blocks.
 
+mod block_set;
 mod collect;
 mod horizon;
 mod manifest;
@@ -13,6 +15,7 @@ mod queue;
 mod reuse;
 mod runs;
 mod sift;
+mod states;
 mod suspects;
 #[cfg(test)]
 mod tests;
@@ -38,14 +41,15 @@ use horizon::Horizon;
 use manifest::{Known, Manifest};
 use queue::ProofQueue;
 use reuse::Reuse;
-use runs::{deficit_runs, kept_runs};
+use runs::deficit_runs;
+use states::{State, States};
 use suspects::{Next, Suspects};
 
 /// All blocks of the object.
 pub(super) struct Table {
     geometry: Geometry,
     manifest: Manifest,
-    states: Vec<State>,
+    states: States,
     buffers: Buffers,
     /// The number of symbols beyond K that a block waits for before its first try.
     overhead: u32,
@@ -76,30 +80,10 @@ pub(super) enum Tries {
     Exhausted,
 }
 
-/// The state of a block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    Unseen,
-    /// An earlier session has written it; the manifest entry to verify it with is missing.
-    Kept,
-    /// It is being verified, or queued for that.
-    Rechecking,
-    /// It may lie in this place on this host; queued, or being read.
-    Matched(Origin),
-    Collecting(BufferId),
-    /// Enough symbols and the entry are here; queued.
-    Ready(BufferId),
-    /// Another thread works on it; or it is a queued zero block.
-    Rebuilding,
-    /// It did not match the manifest: its symbols wait for their hashes, or are queued to be compared with them.
-    Suspect(BufferId),
-    Held,
-}
-
 impl Table {
     /// Returns the table of an object of which nothing has arrived, with `buffers` buffers.
     pub(super) fn new(geometry: Geometry, buffers: u16) -> Self {
-        let (blocks, buffer_count) = (geometry.blocks() as usize, buffers);
+        let (blocks, buffer_count) = (geometry.blocks(), buffers);
         let buffers = match geometry.object_bytes().min(geometry.block_bytes()) {
             0 => Buffers::none(),
             longest => Buffers::new(buffers, geometry.shape(longest as u32)),
@@ -107,7 +91,7 @@ impl Table {
         Self {
             geometry,
             manifest: Manifest::new(geometry),
-            states: vec![State::Unseen; blocks],
+            states: States::new(blocks),
             buffers,
             overhead: 0,
             queue: ProofQueue::default(),
@@ -159,7 +143,7 @@ impl Table {
     /// Has a missing block made from bytes on this host, if possible: first from what was kept of it, then from
     /// another place. Each is tried once.
     fn look_for(&mut self, block: BlockIndex) {
-        if !matches!(self.states[block.index()], State::Unseen | State::Collecting(_)) {
+        if !matches!(self.states.get(block), State::Unseen | State::Collecting(_)) {
             return;
         }
         if self.kept_besides.remove(&block) {
@@ -167,24 +151,26 @@ impl Table {
         }
         let states = &self.states;
         let Some(reuse) = &mut self.reuse else { return };
-        if let Some(origin) = reuse.find(block, |first| states[first.index()] == State::Held) {
+        if let Some(origin) = reuse.find(block, |first| states.get(first) == State::Held) {
             self.make_of(block, origin);
+        } else {
+            self.review(block);
         }
     }
 
     fn make_of(&mut self, block: BlockIndex, origin: Origin) {
-        match self.states[block.index()] {
+        match self.states.get(block) {
             State::Collecting(buffer) => self.forget(block, buffer),
             State::Unseen => {}
             _ => return,
         }
-        self.states[block.index()] = State::Matched(origin);
+        self.turn(block, State::Matched(origin));
         self.queue.push(block);
     }
 
     /// Whether a block is being made from bytes in another place on this host.
     pub(super) fn is_reused(&self, block: BlockIndex) -> bool {
-        matches!(self.states[block.index()], State::Matched(_))
+        matches!(self.states.get(block), State::Matched(_))
     }
 
     /// Tries the blocks with the symbols that are here, as everything was sent.
@@ -192,8 +178,9 @@ impl Table {
         if std::mem::take(&mut self.overhead) == 0 {
             return;
         }
-        for block in (self.held_prefix..self.geometry.blocks()).map(BlockIndex) {
-            if let State::Collecting(buffer) = self.states[block.index()] {
+        let collecting: Vec<BlockIndex> = self.states.collecting().collect();
+        for block in collecting {
+            if let State::Collecting(buffer) = self.states.get(block) {
                 self.buffers.get_mut(buffer).stop_waiting();
                 self.queue_if_ready(block);
             }
@@ -204,7 +191,7 @@ impl Table {
     /// unless they are enough: then the kept bytes are read only if the symbols do not restore the block.
     pub(super) fn keep(&mut self, blocks: &[BlockIndex]) {
         for &block in blocks {
-            match self.states.get(block.index()) {
+            match self.states.find(block) {
                 Some(State::Unseen | State::Collecting(_)) => self.take_kept(block),
                 Some(State::Ready(_)) => drop(self.kept_besides.insert(block)),
                 _ => continue,
@@ -215,10 +202,10 @@ impl Table {
 
     /// Has the kept bytes of a block verified once its entry is known, and drops its symbols.
     fn take_kept(&mut self, block: BlockIndex) {
-        if let State::Collecting(buffer) = self.states[block.index()] {
+        if let State::Collecting(buffer) = self.states.get(block) {
             self.forget(block, buffer);
         }
-        self.states[block.index()] = State::Kept;
+        self.turn(block, State::Kept);
         self.queue_if_ready(block);
     }
 
@@ -229,13 +216,8 @@ impl Table {
 
     /// Returns the blocks from `from` on that need not be sent to this host, in at most `runs_max` runs.
     pub(super) fn held_runs(&self, from: u32, runs_max: usize) -> Vec<KeptRun> {
-        let is_here = |block: &BlockIndex| {
-            matches!(
-                self.states[block.index()],
-                State::Kept | State::Rechecking | State::Matched(_) | State::Held
-            )
-        };
-        kept_runs((from..self.geometry.blocks()).map(BlockIndex).filter(is_here), runs_max)
+        let runs = self.states.spared().runs_from(from).take(runs_max);
+        runs.map(|run| KeptRun { first: BlockIndex(run.first), blocks: run.end - run.first }).collect()
     }
 
     /// The number of buffers that hold nothing.
@@ -275,7 +257,7 @@ impl Table {
         if !self.geometry.contains(header.block) || !self.manifest.fits(header.block, header.encoded_len) {
             return Err(Discard::Malformed);
         }
-        match self.states[header.block.index()] {
+        match self.states.get(header.block) {
             State::Kept
             | State::Rechecking
             | State::Matched(_)
@@ -301,12 +283,11 @@ impl Table {
 
     /// Inserts a symbol that was opened into the place that [`Table::place_for`] returned just before.
     pub(super) fn insert(&mut self, header: &SymbolHeader, place: Place) {
-        let state = &mut self.states[header.block.index()];
-        if *state == State::Unseen {
+        if self.states.get(header.block) == State::Unseen {
             let shape = self.geometry.shape(header.encoded_len);
             let taken = self.buffers.take(shape, header.encoded_len, self.overhead);
             assert_eq!(taken, Some(place.buffer));
-            *state = State::Collecting(place.buffer);
+            self.turn(header.block, State::Collecting(place.buffer));
         }
         if self.buffers.get_mut(place.buffer).insert(header.esi) {
             self.queue_if_ready(header.block);
@@ -325,11 +306,12 @@ impl Table {
             if !self.manifest.learn(block, listed) {
                 continue;
             }
-            if let State::Collecting(buffer) = self.states[block.index()]
+            if let State::Collecting(buffer) = self.states.get(block)
                 && !self.manifest.fits(block, self.buffers.get(buffer).encoded_len())
             {
                 self.forget(block, buffer);
             }
+            self.review(block);
             self.queue_if_ready(block);
             if let (Some(reuse), Some(fingerprint)) = (&mut self.reuse, fingerprint) {
                 reuse.note(block, fingerprint);
@@ -342,10 +324,10 @@ impl Table {
     pub(super) fn next_work(&mut self) -> Option<Work> {
         let block = self.queue.pop()?;
         let known = self.manifest.get(block).expect("queued with its entry");
-        Some(match (self.states[block.index()], known) {
+        Some(match (self.states.get(block), known) {
             (State::Rebuilding, Known::Zero) => Work::Zero { block },
             (State::Ready(buffer), Known::Data(entry)) => {
-                self.states[block.index()] = State::Rebuilding;
+                self.turn(block, State::Rebuilding);
                 Work::Rebuild { block, entry, buffer, collected: self.buffers.lend(buffer) }
             }
             (State::Suspect(buffer), Known::Data(_)) => {
@@ -366,14 +348,11 @@ impl Table {
 
     /// Notes that a block is proven and written.
     pub(super) fn hold(&mut self, block: BlockIndex) {
-        assert!(matches!(
-            self.states[block.index()],
-            State::Rebuilding | State::Rechecking | State::Matched(_)
-        ));
-        self.states[block.index()] = State::Held;
+        assert!(matches!(self.states.get(block), State::Rebuilding | State::Rechecking | State::Matched(_)));
+        self.turn(block, State::Held);
         self.queue.finish();
         self.held += 1;
-        while self.states.get(self.held_prefix as usize) == Some(&State::Held) {
+        while self.states.find(BlockIndex(self.held_prefix)) == Some(State::Held) {
             self.held_prefix += 1;
         }
         let followers = self.reuse.as_mut().map_or(Vec::new(), |reuse| reuse.take_followers(block));
@@ -395,7 +374,7 @@ impl Table {
         collected.note_failure();
         self.queue.finish();
         self.buffers.give_back(buffer, collected);
-        self.states[block.index()] = State::Collecting(buffer);
+        self.turn(block, State::Collecting(buffer));
         self.look_for(block);
         self.queue_if_ready(block);
     }
@@ -437,11 +416,11 @@ impl Table {
     ) -> Tries {
         self.ask_anew(block);
         let is_following = self.reuse.as_ref().is_some_and(|reuse| reuse.is_following(block));
-        let is_wanted = self.states[block.index()] == State::Unseen && !is_following;
+        let is_wanted = self.states.get(block) == State::Unseen && !is_following;
         if is_wanted && self.suspects.has_room() {
             self.suspects.add(block, &collected);
             self.buffers.give_back(buffer, collected);
-            self.states[block.index()] = State::Suspect(buffer);
+            self.turn(block, State::Suspect(buffer));
             return self.count_corrupt(block);
         }
         self.buffers.release(buffer, collected);
@@ -455,7 +434,7 @@ impl Table {
 
     /// Takes in hashes of a suspect block.
     pub(super) fn take_proofs(&mut self, proofs: &Proofs) {
-        let State::Suspect(buffer) = self.states[proofs.block.index()] else { return };
+        let State::Suspect(buffer) = self.states.get(proofs.block) else { return };
         if self.suspects.wants(proofs.block) && self.suspects.take_proofs(proofs, self.buffers.get(buffer)) {
             self.sift(proofs.block);
         }
@@ -464,7 +443,7 @@ impl Table {
     /// Decides at a poll what becomes of the suspect blocks.
     pub(super) fn review_suspects(&mut self, now: Moment) {
         let (states, buffers) = (&self.states, &self.buffers);
-        let collected = |block: BlockIndex| match states[block.index()] {
+        let collected = |block: BlockIndex| match states.get(block) {
             State::Suspect(buffer) => buffers.get(buffer),
             state => unreachable!("block {block} is suspect in state {state:?}"),
         };
@@ -488,7 +467,7 @@ impl Table {
 
     fn drop_suspect(&mut self, block: BlockIndex) {
         self.suspects.forget(block);
-        if let State::Suspect(buffer) = self.states[block.index()] {
+        if let State::Suspect(buffer) = self.states.get(block) {
             self.forget(block, buffer);
             self.look_for(block);
         }
@@ -514,7 +493,7 @@ impl Table {
         self.queue.finish();
         collected.note_proven(sifted.forged + sifted.unproven, &sifted.first_forged);
         self.buffers.give_back(buffer, collected);
-        self.states[block.index()] = State::Collecting(buffer);
+        self.turn(block, State::Collecting(buffer));
         self.queue_if_ready(block);
     }
 
@@ -525,7 +504,8 @@ impl Table {
     /// For a zero block, which has no symbols to ask for.
     pub(super) fn ask_anew(&mut self, block: BlockIndex) {
         assert!(!self.is_zero(block), "block {block} has no symbols");
-        let was = std::mem::replace(&mut self.states[block.index()], State::Unseen);
+        let was = self.states.get(block);
+        self.turn(block, State::Unseen);
         self.queue.finish();
         if let (State::Matched(_), Some(reuse)) = (was, &mut self.reuse) {
             reuse.forget(block);
@@ -545,10 +525,14 @@ impl Table {
         if self.is_preparing() {
             return Vec::new();
         }
-        let mut free = self.buffers.free();
-        let blocks = (self.held_prefix..end).map(BlockIndex);
-        let lacking = blocks.filter_map(|block| Some((block, self.deficit(block, &mut free)?)));
-        deficit_runs(lacking, report_runs_in(self.geometry.control_bytes()))
+        let is_below = |block: &BlockIndex| block.0 < end;
+        let begun =
+            self.states.collecting().take_while(is_below).filter_map(|block| self.begun_deficit(block));
+        let wanted = self.states.wanted().blocks().take_while(is_below).take(self.buffers.free() as usize);
+        let mut lacking: Vec<(BlockIndex, u16)> =
+            begun.chain(wanted.filter_map(|block| self.whole_deficit(block))).collect();
+        lacking.sort_unstable_by_key(|&(block, _)| block);
+        deficit_runs(lacking.into_iter(), report_runs_in(self.geometry.control_bytes()))
     }
 
     /// Returns the missing manifest entries below `end`, from the front, at most what one report holds.
@@ -556,48 +540,51 @@ impl Table {
         self.manifest.gaps(end)
     }
 
-    fn deficit(&self, block: BlockIndex, free: &mut u32) -> Option<u16> {
-        if self.reuse.as_ref().is_some_and(|reuse| reuse.is_following(block)) {
-            return None;
+    /// Returns the deficit of a block that is being collected.
+    fn begun_deficit(&self, block: BlockIndex) -> Option<(BlockIndex, u16)> {
+        let State::Collecting(buffer) = self.states.get(block) else { return None };
+        if let Some(reuse) = &self.reuse {
+            // Other hosts asked for it. Its entry may show that it lies on this host.
+            self.manifest.get(block).filter(|_| !reuse.is_following(block))?;
         }
-        match self.states[block.index()] {
-            State::Kept
-            | State::Rechecking
-            | State::Matched(_)
-            | State::Ready(_)
-            | State::Rebuilding
-            | State::Suspect(_)
-            | State::Held => None,
-            State::Collecting(buffer) => {
-                if self.reuse.is_some() {
-                    // Other hosts asked for it. Its entry may show that it lies on this host.
-                    self.manifest.get(block)?;
-                }
-                let collected = self.buffers.get(buffer);
-                (!collected.is_enough()).then(|| collected.deficit())
-            }
-            State::Unseen => {
-                // Without its entry the block may be zero: the gap is reported now, and the deficit next time.
-                let encoded_len = self.manifest.encoded_len(block)?;
-                *free = free.checked_sub(1)?;
-                Some(self.geometry.shape(encoded_len).source_symbols() as u16 + 1)
-            }
+        let collected = self.buffers.get(buffer);
+        (!collected.is_enough()).then(|| (block, collected.deficit()))
+    }
+
+    /// Returns the deficit of a block of which nothing is here.
+    fn whole_deficit(&self, block: BlockIndex) -> Option<(BlockIndex, u16)> {
+        let encoded_len = self.manifest.encoded_len(block)?;
+        Some((block, self.geometry.shape(encoded_len).source_symbols() as u16 + 1))
+    }
+
+    /// Changes the state of a block.
+    fn turn(&mut self, block: BlockIndex, state: State) {
+        self.states.set(block, state);
+        if state == State::Unseen {
+            self.review(block);
         }
+    }
+
+    /// Finds out whether reports may ask for a block if nothing of it is here. Without its entry it may be zero: the gap
+    /// is reported, and the deficit once it is filled.
+    fn review(&mut self, block: BlockIndex) {
+        let is_following = self.reuse.as_ref().is_some_and(|reuse| reuse.is_following(block));
+        self.states.set_wanted(block, self.manifest.get(block).is_some() && !is_following);
     }
 
     fn queue_if_ready(&mut self, block: BlockIndex) {
         let Some(known) = self.manifest.get(block) else { return };
-        match self.states[block.index()] {
+        match self.states.get(block) {
             State::Unseen | State::Kept if known.is_zero() => {
-                self.states[block.index()] = State::Rebuilding;
+                self.turn(block, State::Rebuilding);
                 self.queue.push(block);
             }
             State::Kept => {
-                self.states[block.index()] = State::Rechecking;
+                self.turn(block, State::Rechecking);
                 self.queue.push(block);
             }
             State::Collecting(buffer) if self.buffers.get(buffer).is_enough() => {
-                self.states[block.index()] = State::Ready(buffer);
+                self.turn(block, State::Ready(buffer));
                 self.queue.push(block);
             }
             State::Unseen
@@ -614,7 +601,7 @@ impl Table {
     fn forget(&mut self, block: BlockIndex, buffer: BufferId) {
         let collected = self.buffers.lend(buffer);
         self.buffers.release(buffer, collected);
-        self.states[block.index()] = State::Unseen;
+        self.turn(block, State::Unseen);
     }
 }
 
@@ -623,7 +610,7 @@ impl Table {
     /// Inserts the first `count` source symbols of a block of which nothing has arrived, from that of `header` on,
     /// as [`Table::place_for`] and [`Table::insert`] would one by one. Returns whether they can be taken at once.
     pub(super) fn insert_first(&mut self, header: &SymbolHeader, count: u32) -> bool {
-        if header.esi.value() != 0 || count == 0 || self.states[header.block.index()] != State::Unseen {
+        if header.esi.value() != 0 || count == 0 || self.states.get(header.block) != State::Unseen {
             return false;
         }
         let shape = self.geometry.shape(header.encoded_len);
@@ -631,7 +618,7 @@ impl Table {
             return false;
         }
         let Some(buffer) = self.buffers.take(shape, header.encoded_len, self.overhead) else { return false };
-        self.states[header.block.index()] = State::Collecting(buffer);
+        self.turn(header.block, State::Collecting(buffer));
         if self.buffers.get_mut(buffer).insert_first(count) {
             self.queue_if_ready(header.block);
         }
@@ -641,7 +628,7 @@ impl Table {
     /// Inserts up to `count` consecutive repair symbols from that of `header` on, as [`Table::place_for`] and
     /// [`Table::insert`] would one by one. Returns how many were needed; 0 if they cannot be taken at once.
     pub(super) fn insert_repair(&mut self, header: &SymbolHeader, count: u32) -> u32 {
-        let State::Collecting(buffer) = self.states[header.block.index()] else { return 0 };
+        let State::Collecting(buffer) = self.states.get(header.block) else { return 0 };
         let collected = self.buffers.get_mut(buffer);
         let taken = collected.insert_repair(header.esi, count);
         if collected.is_enough() {

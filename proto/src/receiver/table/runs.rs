@@ -1,7 +1,7 @@
-//! Runs of neighbouring blocks, as reports and hellos contain them.
+//! Runs of neighbouring blocks with the same deficit, as reports contain them.
 
 use crate::ids::BlockIndex;
-use crate::wire::{DeficitRun, KeptRun};
+use crate::wire::DeficitRun;
 
 /// Returns the deficits of ascending blocks in at most `runs_max` runs. Blocks beyond those are not visited.
 pub(super) fn deficit_runs(
@@ -15,20 +15,6 @@ pub(super) fn deficit_runs(
             Some(run) => run.blocks += 1,
             None if is_full => break,
             None => runs.push(DeficitRun { first: block, blocks: 1, symbols }),
-        }
-    }
-    runs
-}
-
-/// Returns ascending blocks in at most `runs_max` runs.
-pub(super) fn kept_runs(blocks: impl Iterator<Item = BlockIndex>, runs_max: usize) -> Vec<KeptRun> {
-    let mut runs: Vec<KeptRun> = Vec::new();
-    for block in blocks {
-        let is_full = runs.len() == runs_max;
-        match runs.last_mut().filter(|run| run.end() == block.0) {
-            Some(run) => run.blocks += 1,
-            None if is_full => break,
-            None => runs.push(KeptRun { first: block, blocks: 1 }),
         }
     }
     runs

@@ -4,6 +4,7 @@ use glancecast_fec::Esi;
 use crate::ids::{Sequence, SessionTag};
 use crate::integrity::Fingerprint;
 use crate::limits::REPORT_GAPS_MAX;
+use crate::rng::Rng;
 use crate::wire::{Encoding, Listed, ManifestEntry, SymbolHash};
 
 /// The number of symbols of a block: 1 MiB in 1432 bytes each.
@@ -474,6 +475,156 @@ fn an_entry_is_learned_once() {
     let root = table.root().expect("all entries");
     table.learn(&zeros(0, 1));
     assert_eq!(table.root(), Some(root));
+}
+
+#[test]
+fn a_report_costs_as_much_with_four_thousand_blocks_as_with_two_thousand() {
+    const BUFFERS: u16 = 16;
+    let reads = |blocks: u32| {
+        let mut table = table(u64::from(blocks), BUFFERS);
+        table.keep(&(blocks / 2..blocks).map(BlockIndex).collect::<Vec<_>>());
+        (0..blocks).step_by(500).for_each(|first| table.learn(&stored(first, 500)));
+        (0..8).for_each(|block| collect(&mut table, 100 * block, 0..1));
+        table.states.reads.set(0);
+        let (deficits, kept) = (table.deficits(blocks), table.held_runs(0, 16));
+        assert_eq!(deficits.iter().map(|run| u32::from(run.blocks)).sum::<u32>(), u32::from(BUFFERS));
+        assert_eq!(kept, [self::kept(blocks / 2, blocks / 2)]);
+        assert_eq!(table.gaps(blocks), []);
+        table.states.reads.get()
+    };
+    let (few, many) = (reads(2_000), reads(4_000));
+    assert!(few == many && few <= u32::from(BUFFERS), "{few} and {many} states were read");
+}
+
+#[test]
+fn reports_say_what_a_walk_over_all_blocks_says() {
+    for seed in 0..300 {
+        println!("seed {seed}");
+        let mut rng = Rng::new(&[seed as u8, (seed >> 8) as u8].repeat(16).try_into().expect("32 bytes"));
+        let with_base = seed % 2 == 0;
+        let mut table = table(u64::from(BLOCKS), 4);
+        if with_base {
+            table.wait_for_base();
+            table.take_base(base(&[(1, 9), (2, 10)]));
+        }
+        for _ in 0..150 {
+            change(&mut table, &mut rng, with_base);
+            let [end, from, most] = rng.bytes().map(|byte| u32::from(byte) % (BLOCKS + 1));
+            assert_eq!(table.deficits(end), walked_deficits(&table, end));
+            assert_eq!(table.held_runs(from, most as usize), walked_runs(&table, from, most as usize));
+            assert_eq!(table.gaps(end), walked_gaps(&table, end));
+        }
+    }
+}
+
+const BLOCKS: u32 = 20;
+
+/// Lets something happen to a block that may happen in its state.
+fn change(table: &mut Table, rng: &mut Rng, with_base: bool) {
+    let [what, block, more] = rng.bytes();
+    let block = BlockIndex(u32::from(block) % BLOCKS);
+    match (what % 8, table.states.get(block)) {
+        (0, _) => table.keep(&[block]),
+        (1, _) if with_base => {
+            let run = ManifestRun { first: block, ..fingerprinted(&[more % 5]) };
+            table.learn(&run);
+        }
+        (1, _) if more % 4 == 0 => table.learn(&zeros(block.0, 1)),
+        (1, _) => table.learn(&stored(block.0, 1)),
+        (2 | 3, State::Unseen | State::Collecting(_)) => {
+            let first = u32::from(more) * 3;
+            if table.place_for(&header(block.0, first)).is_ok() {
+                collect(table, block.0, first..first + 1);
+            }
+        }
+        (4, State::Collecting(_)) => {
+            (0..K).for_each(|esi| {
+                if table.place_for(&header(block.0, esi)).is_ok() {
+                    collect(table, block.0, esi..esi + 1);
+                }
+            });
+        }
+        (5.., _) => work(table, more),
+        _ => {}
+    }
+}
+
+/// Takes the next work, and ends it in one way or another.
+fn work(table: &mut Table, how: u8) {
+    match (table.next_work(), how % 4) {
+        (None, _) => {}
+        (Some(Work::Zero { block }), _) => table.hold_zeros(block, BlockHash([0; 32])),
+        (Some(Work::Rebuild { block, buffer, collected, .. }), 0) => {
+            table.collect_more(block, buffer, collected);
+        }
+        (Some(Work::Rebuild { block, buffer, collected, .. }), 1) => {
+            let _ = table.suspect(block, buffer, collected);
+        }
+        (Some(Work::Rebuild { block, buffer, collected, .. }), 2) => {
+            table.release(buffer, collected);
+            let _ = table.start_over(block);
+        }
+        (Some(Work::Rebuild { block, buffer, collected, .. }), _) => {
+            table.release(buffer, collected);
+            table.hold(block);
+        }
+        (Some(Work::Recheck { block, .. } | Work::Reuse { block, .. }), 0 | 1) => table.ask_anew(block),
+        (Some(Work::Recheck { block, .. } | Work::Reuse { block, .. }), _) => table.hold(block),
+        (Some(Work::Sift { .. }), _) => unreachable!("no proofs came"),
+    }
+}
+
+/// What [`Table::deficits`] is, by a walk over all blocks.
+fn walked_deficits(table: &Table, end: u32) -> Vec<DeficitRun> {
+    let mut free = table.buffers.free();
+    let lacking = (0..end).map(BlockIndex).filter_map(|block| {
+        let is_following = table.reuse.as_ref().is_some_and(|reuse| reuse.is_following(block));
+        let symbols = match table.states.get(block) {
+            _ if is_following => None,
+            State::Unseen => {
+                table.manifest.get(block)?;
+                free = free.checked_sub(1)?;
+                Some(K as u16 + 1)
+            }
+            State::Collecting(_) if table.reuse.is_some() && table.manifest.get(block).is_none() => None,
+            State::Collecting(buffer) => {
+                let collected = table.buffers.get(buffer);
+                (!collected.is_enough()).then(|| collected.deficit())
+            }
+            _ => None,
+        };
+        Some((block, symbols?))
+    });
+    deficit_runs(lacking, report_runs_in(table.geometry.control_bytes()))
+}
+
+/// What [`Table::held_runs`] is, by a walk over all blocks.
+fn walked_runs(table: &Table, from: u32, most: usize) -> Vec<KeptRun> {
+    let is_spared = |block: &u32| {
+        let state = table.states.get(BlockIndex(*block));
+        matches!(state, State::Kept | State::Rechecking | State::Matched(_) | State::Held)
+    };
+    let runs = walked(from, BLOCKS, is_spared).into_iter().take(most);
+    runs.map(|(first, blocks)| kept(first, blocks)).collect()
+}
+
+/// What [`Table::gaps`] is, by a walk over all blocks.
+fn walked_gaps(table: &Table, end: u32) -> Vec<GapRun> {
+    let is_missing = |block: &u32| table.manifest.get(BlockIndex(*block)).is_none();
+    let runs = walked(0, end, is_missing).into_iter().take(REPORT_GAPS_MAX);
+    runs.map(|(first, blocks)| gap(first, blocks as u16)).collect()
+}
+
+/// The runs of the blocks that are in some set, as first block and length.
+fn walked(from: u32, end: u32, is_in: impl Fn(&u32) -> bool) -> Vec<(u32, u32)> {
+    let mut runs: Vec<(u32, u32)> = Vec::new();
+    for block in (from..end).filter(is_in) {
+        match runs.last_mut().filter(|(first, blocks)| first + blocks == block) {
+            Some((_, blocks)) => *blocks += 1,
+            None => runs.push((block, 1)),
+        }
+    }
+    runs
 }
 
 fn table(blocks: u64, buffers: u16) -> Table {
