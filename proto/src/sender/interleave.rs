@@ -93,7 +93,7 @@ impl<L> Interleaver<L> {
     }
 
     /// Drops the remaining source symbols of blocks for which `is_needed` returns false.
-    pub fn cut(&mut self, is_needed: impl Fn(BlockIndex) -> bool) {
+    pub fn cut(&mut self, mut is_needed: impl FnMut(BlockIndex) -> bool) {
         for open in &mut self.jobs {
             if matches!(open.job, Job::Source { block, .. } if !is_needed(block)) {
                 open.end = open.sent;

@@ -323,7 +323,7 @@ impl Sender {
     }
 
     /// Whether any host still needs a block that is being sent for the first time, as far as hosts have reported.
-    pub fn needs_pass(&self, block: BlockIndex) -> bool {
+    pub fn needs_pass(&mut self, block: BlockIndex) -> bool {
         self.blocks.is_passed(block) || !self.hosts.all_hold(block)
     }
 

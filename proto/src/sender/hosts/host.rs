@@ -7,6 +7,7 @@ use super::health::Health;
 use super::results::{HostReceipt, HostRow, HostState};
 use super::rounds::Rounds;
 use super::settlement::Start;
+use super::spared::Holds;
 use crate::agree::AgreementPublic;
 use crate::ids::{BlockIndex, HostName, Sequence};
 use crate::seal::Cipher;
@@ -224,9 +225,10 @@ impl Host {
     }
 
     /// Whether it holds a block of an earlier session, by its last list.
-    pub(super) fn holds(&self, block: BlockIndex) -> bool {
+    pub(super) fn holds(&self, block: BlockIndex) -> Holds {
         let after = self.kept.partition_point(|run| run.first <= block);
-        after > 0 && block.0 < self.kept[after - 1].end()
+        let end = after.checked_sub(1).map(|at| self.kept[at].end()).filter(|&end| block.0 < end);
+        end.map_or(Holds::No, Holds::Until)
     }
 
     /// Returns its row of the results of a push that began at `start`.

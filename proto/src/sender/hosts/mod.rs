@@ -3,7 +3,8 @@
 //! `owners` decides whose name is whose, and `checks` how many proofs of that are looked at. `settlement` decides which
 //! starts of which names count, and whether the push has to wait for them; `strangers` are names without a start, under
 //! which somebody was heard who does not count. `host` is what one start reported, `health` how well it receives what
-//! is sent. `judge` compares the hosts with each other, and `results` is the outcome of a push as shown to a person.
+//! is sent. `judge` compares the hosts with each other, `spared` finds the blocks that all of them hold already, and
+//! `results` is the outcome of a push as shown to a person.
 //! [`Hosts`] keeps them together: it has a [`Host`] for each start of the [`Settlement`].
 
 mod address;
@@ -16,6 +17,9 @@ mod owners;
 mod results;
 mod rounds;
 mod settlement;
+mod spared;
+#[cfg(test)]
+mod spared_tests;
 mod strangers;
 #[cfg(test)]
 mod testing;
@@ -24,6 +28,8 @@ mod tests;
 #[cfg(test)]
 mod twin_tests;
 
+#[cfg(test)]
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -44,6 +50,7 @@ use checks::{Checks, Claim};
 use judge::{Judge, Judgement};
 use owners::Owners;
 use settlement::{Known, Settlement};
+use spared::{Holds, Spared};
 
 /// All hosts that were heard, and those that are expected.
 pub(super) struct Hosts {
@@ -55,12 +62,16 @@ pub(super) struct Hosts {
     /// All starts that take part, are served with the others, and lack something by their last report; and starts that
     /// did, which are removed when they are come across.
     lacking: BTreeSet<ReceiverId>,
+    spared: Spared,
     /// The slot of the next start.
     next_slot: u32,
     /// Where the search for silent hosts goes on.
     look_from: ReceiverId,
     /// Some host has kept something of an earlier session.
     is_resuming: bool,
+    /// How often a host was looked at to find out what all of them lack or hold.
+    #[cfg(test)]
+    visits: Cell<u32>,
 }
 
 /// The hosts that a poll asks.
@@ -106,9 +117,12 @@ impl Hosts {
             checks: Checks::new(now, seed),
             judge: Judge::new(),
             lacking: BTreeSet::new(),
+            spared: Spared::default(),
             next_slot: 0,
             look_from: FIRST,
             is_resuming: false,
+            #[cfg(test)]
+            visits: Cell::new(0),
         }
     }
 
@@ -260,6 +274,7 @@ impl Hosts {
         }
         self.by_id.insert(id, Host::new(now, from, self.next_slot, link));
         self.next_slot = self.next_slot.wrapping_add(1);
+        self.spared.note_heard(id);
         Ok(())
     }
 
@@ -280,6 +295,7 @@ impl Hosts {
         }
         self.settlement.note_heard(id);
         self.lacking.insert(id);
+        self.spared.note_heard(id);
         Ok(())
     }
 
@@ -420,6 +436,8 @@ impl Hosts {
     /// and is not any more counts from its next report on.
     pub(super) fn somebody_lacks(&mut self) -> bool {
         while let Some(&id) = self.lacking.first() {
+            #[cfg(test)]
+            self.visits.set(self.visits.get() + 1);
             let is_receiving = self.settlement.get(id).is_some_and(|start| start.is_receiving());
             if is_receiving && self.by_id[&id].is_served_and_lacking() {
                 return true;
@@ -454,11 +472,18 @@ impl Hosts {
     }
 
     /// Whether every host that is to have the object has reported that it holds this block already.
-    pub(super) fn all_hold(&self, block: BlockIndex) -> bool {
-        let holds = |id: ReceiverId| self.by_id[&id].holds(block);
-        self.is_resuming
-            && self.are_all_heard()
-            && self.settlement.counted().all(|(id, start)| start.state().is_settled() || holds(id))
+    pub(super) fn all_hold(&mut self, block: BlockIndex) -> bool {
+        if !self.is_resuming || !self.are_all_heard() {
+            return false;
+        }
+        let (by_id, settlement) = (&self.by_id, &self.settlement);
+        let holds = |id: ReceiverId, block: BlockIndex| {
+            #[cfg(test)]
+            self.visits.set(self.visits.get() + 1);
+            let wants = settlement.get(id).is_some_and(|start| start.counts() && !start.state().is_settled());
+            by_id.get(&id).filter(|_| wants).map_or(Holds::Uncounted, |host| host.holds(block))
+        };
+        self.spared.all_hold(block, holds, |after| settlement.counted_after(after))
     }
 
     /// Whether every host was heard that is to have the object; at least one, if no particular host is expected.

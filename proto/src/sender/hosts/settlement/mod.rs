@@ -19,6 +19,7 @@ mod tests;
 mod twins;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
 use super::results::{Expected, HostState, Tally};
 use super::strangers::{Stranger, Strangers};
@@ -95,6 +96,13 @@ impl Settlement {
     /// The starts that count, by name.
     pub(super) fn counted(&self) -> impl Iterator<Item = (ReceiverId, &Start)> {
         self.places.values().flat_map(|place| &place.counted).map(|&id| (id, &self.starts[&id]))
+    }
+
+    /// The starts that count, by id: all, or those after `id`.
+    pub(super) fn counted_after(&self, id: Option<ReceiverId>) -> impl Iterator<Item = ReceiverId> {
+        let from = id.map_or(Bound::Unbounded, Bound::Excluded);
+        let starts = self.starts.range((from, Bound::Unbounded));
+        starts.filter(|(_, start)| start.counts()).map(|(&id, _)| id)
     }
 
     /// The starts that count and take part, by id.

@@ -75,6 +75,11 @@ impl Start {
         self.follows_failure
     }
 
+    /// Whether it counts: no other start of its name does in its place.
+    pub(in crate::sender::hosts) fn counts(&self) -> bool {
+        !self.is_superseded
+    }
+
     /// Whether it counts and takes part in the push.
     pub(in crate::sender::hosts) fn is_receiving(&self) -> bool {
         self.state == HostState::Receiving && !self.is_superseded
