@@ -9,7 +9,7 @@ JUNIT     := target/nextest/default/junit.xml# nextest writes it there for any t
 
 .DEFAULT_GOAL := help
 .PHONY: help build test check-format lint docs scenarios sim races sim-scale sim-finish soak demo bench-stages bench-codec bench-crossovers bench-failures \
-	bench-versus bench-push picture bench-pipe bench-goals bench-bytes bench-journal bench-convert bench-inspect fuzz fuzz-build fuzz-merge fuzz-codec sanitize-codec miri-codec check-neon \
+	bench-versus bench-push picture bench-pipe bench-goals bench-bytes bench-journal bench-convert bench-inspect bench-resume fuzz fuzz-build fuzz-merge fuzz-codec sanitize-codec miri-codec check-neon \
 	mutants fmt clean sim-path
 
 help: ## list the commands
@@ -114,6 +114,9 @@ bench-convert: ## compare the conversion of a qcow2 in the sandbox with plain qe
 bench-inspect: build ## compare `send --file` of this build with that of OLD=path/to/glancecast, in turns
 	@test -n "$(OLD)" || { echo "give another build of glancecast: make bench-inspect OLD=path/to/glancecast"; exit 2; }
 	$(TARGET)/release/inspect --old "$(OLD)" $(INSPECT)
+
+bench-resume: ## time the decisions of a push that 2000 hosts resume, of the most blocks; RESUME="--blocks 20000" of fewer
+	$(CARGO) run --locked --release -p glancecast-bench --bin resume -- $(RESUME)
 
 bench-crossovers: ## find where the codec's algorithms are equally fast, for each instruction set of this machine
 	$(CARGO) run --locked --release -p glancecast-bench --bin codec_crossovers
