@@ -4,6 +4,9 @@
 //! cost the same however long the queues are. Each queue is therefore a doubly linked list through one table that has
 //! an entry for each block.
 
+#[cfg(test)]
+use std::cell::Cell;
+
 use crate::ids::BlockIndex;
 
 /// One of the queues.
@@ -25,6 +28,9 @@ pub(super) struct Demands {
     partial: Ends,
     shared: Ends,
     whole: Ends,
+    /// How many entries were looked at or changed.
+    #[cfg(test)]
+    pub(super) steps: Cell<u32>,
 }
 
 /// The place of one block.
@@ -57,6 +63,7 @@ impl Demands {
     /// ones, as does one that is queued as whole and of which a host holds something. In all other cases a block that is
     /// queued keeps its place.
     pub(super) fn put(&mut self, block: BlockIndex, queue: Queue) {
+        self.count_step();
         let queued = self.entries[block.index()].queue;
         let queue = match queued {
             None => queue,
@@ -82,7 +89,10 @@ impl Demands {
     ) -> Option<BlockIndex> {
         let first = self.ends(queue).first;
         let mut queued = std::iter::successors(first, |block| self.entries[block.index()].after);
-        let block = queued.find(|&block| !is_busy(block))?;
+        let block = queued.find(|&block| {
+            self.count_step();
+            !is_busy(block)
+        })?;
         self.remove(block);
         Some(block)
     }
@@ -101,6 +111,7 @@ impl Demands {
 
     /// Takes a block out of the queue that it is in.
     fn remove(&mut self, block: BlockIndex) {
+        self.count_step();
         let Entry { queue, before, after } = std::mem::take(&mut self.entries[block.index()]);
         let queue = queue.expect("only queued blocks are removed");
         match before {
@@ -111,6 +122,11 @@ impl Demands {
             Some(after) => self.entries[after.index()].before = before,
             None => self.ends(queue).last = before,
         }
+    }
+
+    fn count_step(&self) {
+        #[cfg(test)]
+        self.steps.set(self.steps.get() + 1);
     }
 
     fn ends(&mut self, queue: Queue) -> &mut Ends {

@@ -4,7 +4,7 @@
 //! each run of new entries begins with the last entries of the runs before it. Entries that hosts report as lacking are
 //! repeated in addition.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use crate::geometry::Geometry;
 use crate::ids::{BlockIndex, Sequence};
@@ -22,6 +22,8 @@ pub(super) struct ManifestSchedule {
     sent: u32,
     /// Runs that a host lacks, each queued once and as long as one datagram holds. At most [`MANIFEST_REPEATS_MAX`].
     repeats: VecDeque<GapRun>,
+    /// The same, to be found: the first block of each and their number.
+    queued: BTreeSet<(BlockIndex, u16)>,
 }
 
 struct Entry {
@@ -34,7 +36,14 @@ struct Entry {
 
 impl ManifestSchedule {
     pub(super) fn new(geometry: Geometry, has_fingerprints: bool) -> Self {
-        Self { geometry, entries: Vec::new(), has_fingerprints, sent: 0, repeats: VecDeque::new() }
+        Self {
+            geometry,
+            entries: Vec::new(),
+            has_fingerprints,
+            sent: 0,
+            repeats: VecDeque::new(),
+            queued: BTreeSet::new(),
+        }
     }
 
     /// Adds the entry of the next block.
@@ -84,8 +93,8 @@ impl ManifestSchedule {
             let blocks = self.run_end(first, end) - first;
             let run = GapRun { first: BlockIndex(first), blocks: blocks as u16 };
             let is_fresh = self.entries[first as usize].last > highest;
-            if !is_fresh && !self.repeats.contains(&run) {
-                self.repeats.push_back(run);
+            if !is_fresh {
+                self.repeat(run);
             }
             first += blocks;
         }
@@ -96,7 +105,14 @@ impl ManifestSchedule {
         let blocks = self.geometry.blocks();
         if self.all_read() && self.all_sent() && self.repeats.is_empty() {
             let first = self.back_from(blocks, Reach { data: LAST, blocks: LAST }, 0);
-            self.repeats.push_back(GapRun { first: BlockIndex(first), blocks: (blocks - first) as u16 });
+            self.repeat(GapRun { first: BlockIndex(first), blocks: (blocks - first) as u16 });
+        }
+    }
+
+    /// Queues a run unless it is queued.
+    fn repeat(&mut self, run: GapRun) {
+        if self.queued.insert((run.first, run.blocks)) {
+            self.repeats.push_back(run);
         }
     }
 
@@ -115,6 +131,7 @@ impl ManifestSchedule {
             return Some(self.run(first, end, sequence));
         }
         let run = self.repeats.pop_front()?;
+        self.queued.remove(&(run.first, run.blocks));
         Some(self.run(run.first.0, run.first.0 + u32::from(run.blocks), sequence))
     }
 
@@ -163,6 +180,16 @@ impl ManifestSchedule {
             blocks += 1;
         }
         first + blocks as u32
+    }
+
+    /// Compares the two forms of the queue.
+    ///
+    /// # Panics
+    /// If a run is in one of them only, or twice in the queue.
+    #[cfg(test)]
+    pub(super) fn check_queue(&self) {
+        let queued: BTreeSet<_> = self.repeats.iter().map(|run| (run.first, run.blocks)).collect();
+        assert_eq!((&queued, queued.len()), (&self.queued, self.repeats.len()));
     }
 
     fn run(&mut self, first: u32, end: u32, sequence: Sequence) -> ManifestRun {

@@ -1,10 +1,10 @@
 use super::manifest::ZERO_BATCH;
 use super::*;
-use std::time::{Duration, Instant};
 
 use glancecast_fec::Esi;
 
 use crate::limits::{CONTROL_SMALL, MANIFEST_BLOCKS_MAX};
+use crate::rng::Rng;
 use crate::wire::{manifest_bytes, manifest_room};
 
 const K: u32 = 733; // 1 MiB in symbols of 1432 bytes
@@ -252,26 +252,48 @@ fn a_whole_block_takes_with_it_what_will_be_lost() {
 }
 
 #[test]
-#[expect(clippy::disallowed_methods, reason = "the test measures the work")]
-fn two_reports_that_name_every_block_cost_what_two_lists_of_them_do() {
-    // 63 GiB. At a cost that grows with the square of the blocks, the second report took 3.5 s on a fast machine.
-    const BLOCKS: u32 = 63 << 10;
-    let geometry = Geometry::for_path(u64::from(BLOCKS) << 20, 1500, 20).expect("in range");
-    let mut blocks = Blocks::new(geometry, FirstPass::OnDemand);
-    for _ in 0..BLOCKS {
-        blocks.push(entry(Encoding::Stored), Some(Fingerprint([0; 16])), 0);
+fn two_reports_that_name_every_block_cost_twice_as_much_for_twice_as_many_blocks() {
+    let steps = |count: u16| {
+        let geometry = Geometry::for_path(u64::from(count) << 20, 1500, 20).expect("in range");
+        let mut blocks = Blocks::new(geometry, FirstPass::OnDemand);
+        for _ in 0..count {
+            blocks.push(entry(Encoding::Stored), Some(Fingerprint([0; 16])), 0);
+        }
+        for symbols in [1, K as u16 + 1] {
+            blocks.demand(DeficitRun { first: BlockIndex(0), blocks: count, symbols }, at(1), 0.0);
+        }
+        assert_eq!(blocks.next_repair(), None, "all of them turned whole");
+        assert!(matches!(blocks.next_whole(), Some(Job::Source { block: BlockIndex(0), .. })));
+        blocks.forget_demands();
+        assert_eq!(blocks.next_whole(), None);
+        blocks.demands.steps.get()
+    };
+    let (few, many) = (steps(2_000), steps(4_000));
+    println!("{few} and {many} steps");
+    assert!(many <= 2 * few && few <= 5 * 2_000);
+}
+
+#[test]
+fn a_run_of_entries_that_many_hosts_lack_is_queued_once_and_found_without_a_search() {
+    for seed in 0..50 {
+        println!("seed {seed}");
+        let mut rng = Rng::new(&[seed; 32]);
+        let mut blocks = blocks_of(400);
+        for _ in 0..400 {
+            blocks.push(entry(Encoding::Stored), None, 0);
+        }
+        while blocks.next_manifest(at(1), 2).is_some() {}
+        for sequence in 4..200 {
+            let [what, first, length] = rng.bytes();
+            if what % 3 > 0 {
+                let gap = GapRun { first: BlockIndex(u32::from(first)), blocks: 1 + u16::from(length % 64) };
+                blocks.demand_manifest(gap, at(sequence - u64::from(what % 4)));
+            } else {
+                let _ = blocks.next_manifest(at(sequence), 2);
+            }
+            blocks.manifest.check_queue();
+        }
     }
-    let begun = Instant::now();
-    for symbols in [1, K as u16 + 1] {
-        blocks.demand(DeficitRun { first: BlockIndex(0), blocks: BLOCKS as u16, symbols }, at(1), 0.0);
-    }
-    let took = begun.elapsed();
-    println!("{took:?} for both reports");
-    assert!(took < Duration::from_millis(500), "{took:?}");
-    assert_eq!(blocks.next_repair(), None, "all of them turned whole");
-    assert!(matches!(blocks.next_whole(), Some(Job::Source { block: BlockIndex(0), .. })));
-    blocks.forget_demands();
-    assert_eq!(blocks.next_whole(), None);
 }
 
 fn blocks_of(blocks: u64) -> Blocks {
