@@ -193,6 +193,24 @@ impl Collected {
         self.is_enough()
     }
 
+    /// Inserts up to `count` consecutive source symbols from `first` on, up to the first that is here already, or to the
+    /// one that makes them enough. Returns how many.
+    pub(super) fn insert_source(&mut self, first: Esi, count: u32) -> u32 {
+        if !self.barred.is_empty() {
+            return 0;
+        }
+        let end = self.shape.source_symbols().min(first.value().saturating_add(count));
+        for position in first.value()..end {
+            if !self.held.insert(position) {
+                return position - first.value();
+            }
+            if self.is_enough() {
+                return position + 1 - first.value();
+            }
+        }
+        end.saturating_sub(first.value())
+    }
+
     /// Inserts up to `count` consecutive repair symbols from `first` on, as many as are missing, if neither they
     /// nor any later one came before. Returns how many.
     pub(super) fn insert_repair(&mut self, first: Esi, count: u32) -> u32 {

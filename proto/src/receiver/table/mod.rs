@@ -625,12 +625,16 @@ impl Table {
         true
     }
 
-    /// Inserts up to `count` consecutive repair symbols from that of `header` on, as [`Table::place_for`] and
+    /// Inserts up to `count` consecutive symbols of one kind from that of `header` on, as [`Table::place_for`] and
     /// [`Table::insert`] would one by one. Returns how many were needed; 0 if they cannot be taken at once.
-    pub(super) fn insert_repair(&mut self, header: &SymbolHeader, count: u32) -> u32 {
+    pub(super) fn insert_more(&mut self, header: &SymbolHeader, count: u32) -> u32 {
         let State::Collecting(buffer) = self.states.get(header.block) else { return 0 };
         let collected = self.buffers.get_mut(buffer);
-        let taken = collected.insert_repair(header.esi, count);
+        let taken = if header.esi.value() < collected.shape().source_symbols() {
+            collected.insert_source(header.esi, count)
+        } else {
+            collected.insert_repair(header.esi, count)
+        };
         if collected.is_enough() {
             self.queue_if_ready(header.block);
         }
