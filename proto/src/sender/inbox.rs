@@ -220,7 +220,7 @@ impl Sender {
 
     fn take_report(&mut self, now: Moment, id: ReceiverId, report: &Report) {
         let group_bytes = self.sequences.next().value() * self.config.geometry.datagram_bytes() as u64;
-        let serve = self.hosts.note_report(id, report, group_bytes);
+        let serve = self.hosts.note_report(now, id, report, group_bytes);
         self.hosts.note_window(now, id, report, self.flow.begun_before(report.highest));
         if self.hosts.answering() <= FLOW_AT_ONCE_MAX {
             self.flow.bind(self.hosts.room(now));

@@ -179,15 +179,15 @@ impl Host {
         self.rounds.take(named, now)
     }
 
-    /// Handles a report that came when `group_bytes` had been sent to the group.
-    pub(super) fn note_report(&mut self, report: &Report, group_bytes: u64) {
+    /// Handles a report that came now, when `group_bytes` had been sent to the group.
+    pub(super) fn note_report(&mut self, now: Moment, report: &Report, group_bytes: u64) {
         self.reach.note(report, report.blocks_held > self.blocks_held, group_bytes);
         self.blocks_held = report.blocks_held;
         self.totals = report.totals;
         self.buffers = Some(report.buffers);
         self.via = report.via;
         self.is_lacking = report.is_lacking();
-        self.health.note(report.highest, report.totals);
+        self.health.note(now, report.highest, report.totals);
     }
 
     /// Notes for how many blocks the host has room, by a report that came now; `begun` is what had been begun when the

@@ -91,15 +91,14 @@ impl Judge {
         self.sidelined = 0;
         for (id, host) in receiving {
             if let Some(interval) = host.health.latest.take() {
-                let refused = interval.refused.min(REFUSED_MAX);
                 losses.push(RoundLoss {
-                    share: (interval.lost + refused).min(1.0),
-                    refused,
+                    share: interval.lost,
                     datagrams: interval.datagrams,
                     since: interval.since,
+                    took: interval.took,
                     delay: self.fastest,
                 });
-                if host.health.judge(usual) {
+                if host.health.judge(now, usual) {
                     news.extend(host.health.sidelined().map(|sideline| (id, sideline)));
                 }
             }
@@ -141,7 +140,3 @@ const QUANTILE_OF: usize = 3;
 /// A host that was not heard for longer than this does not count as one that cannot be compared. This is longer than
 /// most rounds, and soon enough to notice that a host has stopped answering.
 const COMPARED_WITHIN: Duration = Duration::from_secs(1);
-
-/// Largest share of datagrams without a buffer that counts for the rate: when the last buffer is full, nearly
-/// everything is refused while the store writes on.
-const REFUSED_MAX: f64 = 0.3;

@@ -323,10 +323,16 @@ impl Hosts {
         self.by_id.get_mut(&id).ok_or(Discard::UnknownHost)?.take_round(named, now)
     }
 
-    /// Handles a report that came when `group_bytes` had been sent to the group; returns when its host is served.
-    pub(super) fn note_report(&mut self, id: ReceiverId, report: &Report, group_bytes: u64) -> Serve {
+    /// Handles a report that came now, when `group_bytes` had been sent to the group; returns when its host is served.
+    pub(super) fn note_report(
+        &mut self,
+        now: Moment,
+        id: ReceiverId,
+        report: &Report,
+        group_bytes: u64,
+    ) -> Serve {
         let Some(host) = self.unsettled(id) else { return Serve::Never };
-        host.note_report(report, group_bytes);
+        host.note_report(now, report, group_bytes);
         let (is_unreachable, is_sidelined) = (host.is_unreachable(), host.health.sidelined().is_some());
         self.settlement.set_state(id, HostState::Receiving);
         self.judge.note_report(&self.by_id);

@@ -44,7 +44,7 @@ fn of_thousands_of_hosts_each_is_looked_at_in_its_turn() {
 fn a_host_that_nothing_reached_is_served_again_once_symbols_get_through() {
     let mut hosts = hosts_of(named(["a"]));
     join(&mut hosts, 1, "a", at(0));
-    let mut serve = |lacks, group_bytes| hosts.note_report(id(1), &report(lacks), group_bytes);
+    let mut serve = |lacks, group_bytes| hosts.note_report(at(0), id(1), &report(lacks), group_bytes);
     assert_eq!(serve(100, 0), Serve::Now);
     assert_eq!(serve(100, UNREACHABLE_AFTER_BYTES), Serve::Now);
     assert_eq!(serve(100, UNREACHABLE_AFTER_BYTES + 1), Serve::Probe);
@@ -58,10 +58,10 @@ fn a_host_that_nothing_reaches_keeps_no_sidelined_one_waiting() {
     let mut hosts = hosts_of(named(["a"]));
     join(&mut hosts, 1, "a", at(0));
     hosts.note_heard(at(1), id(1), sequence(1)).expect("newer");
-    hosts.note_report(id(1), &report(100), 0);
+    hosts.note_report(at(1), id(1), &report(100), 0);
     assert!(hosts.somebody_lacks());
     hosts.note_heard(at(2), id(1), sequence(2)).expect("newer");
-    hosts.note_report(id(1), &report(100), UNREACHABLE_AFTER_BYTES + 1);
+    hosts.note_report(at(2), id(1), &report(100), UNREACHABLE_AFTER_BYTES + 1);
     assert!(!hosts.somebody_lacks());
 }
 
@@ -73,7 +73,8 @@ fn few_degraded_hosts_are_judged_beside_each_other_or_not_at_all() {
     let hear = |hosts: &mut Hosts, host, highest, lost| {
         let totals = Totals { symbols_lost: lost, ..Totals::default() };
         hosts.note_heard(at(highest), id(host), sequence(highest)).expect("newer");
-        hosts.note_report(id(host), &Report { highest: sequence(highest), totals, ..report(1) }, 0);
+        let report = Report { highest: sequence(highest), totals, ..report(1) };
+        hosts.note_report(at(highest), id(host), &report, 0);
     };
     hear(&mut hosts, 1, 1, 0);
     hear(&mut hosts, 2, 1, 0);
