@@ -3,7 +3,7 @@ use super::*;
 use crate::geometry::Geometry;
 use crate::ids::{ReceiverId, Sequence};
 use crate::integrity::Root;
-use crate::wire::{BaseName, Down, End, Poll, UpHeader};
+use crate::wire::{BaseName, Down, End, Part, Poll, UpHeader};
 
 type Host = Receiver<&'static str, &'static str>;
 type Asked = Effect<&'static str, &'static str>;
@@ -239,7 +239,15 @@ fn root() -> Root {
 
 fn vouching() -> Down {
     let window = Duration::from_millis(1);
-    Down::Poll(Poll { round: 1, blocks_sent: 0, manifest_sent: 0, window, slots: 1, root: Some(root()) })
+    Down::Poll(Poll {
+        round: 1,
+        blocks_sent: 0,
+        manifest_sent: 0,
+        window,
+        slots: 1,
+        part: Part::ALL,
+        root: Some(root()),
+    })
 }
 
 fn failure() -> Failure {

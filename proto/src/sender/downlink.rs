@@ -120,10 +120,11 @@ impl Sender {
         if self.is_tail() || self.one_way.is_some() {
             return false;
         }
-        let frame_bits = 8 * (self.config.geometry.datagram_bytes() as u64 + self.config.header_bytes);
-        let bits = u64::from(blocks) * u64::from(self.config.geometry.symbols_max()) * frame_bits;
+        let bits = u64::from(blocks) * u64::from(self.config.geometry.symbols_max()) * self.frame_bits();
         let left = Duration::from_secs_f64(bits as f64 / self.rate().max(1) as f64);
-        (PUT_OFF_MIN..self.hosts.asked().window).contains(&left) && self.polls.put_off(now + left)
+        let window = self.pass_gap(Phase::Pass).map_or(Duration::MAX, |within| within.max(PUT_OFF_MIN));
+        let window = window.min(self.hosts.asked().window);
+        (PUT_OFF_MIN..window).contains(&left) && self.polls.put_off(now + left)
     }
 
     fn next_poll(&mut self, now: Moment) -> Poll {
@@ -134,13 +135,13 @@ impl Sender {
             manifest_sent: self.blocks.manifest_sent(),
             window: self.asked.window,
             slots: self.asked.slots,
+            part: self.asked.part,
             root: self.root(),
         }
     }
 
     fn next_round(&mut self, now: Moment) -> u32 {
         self.end_round(now);
-        self.asked = self.hosts.asked();
         let phase = match self.source {
             Source::Proven { pass_ended: Some(_), .. } => Phase::Tail,
             Source::Proven { pass_ended: None, .. } | Source::Reading if self.rate.is_searching() => {
@@ -148,7 +149,25 @@ impl Sender {
             }
             Source::Proven { pass_ended: None, .. } | Source::Reading => Phase::Pass,
         };
-        self.polls.next_round(now, phase, self.asked)
+        let within = self.pass_gap(phase);
+        self.asked = self.hosts.ask(now, within);
+        self.polls.next_round(now, within, self.asked)
+    }
+
+    /// The time between two polls of the same hosts for the rate in this phase; `None` in the tail.
+    ///
+    /// Blocks that lack a symbol hold their buffers until the hosts were asked and answered, so that this is far shorter
+    /// than the time in which the buffers are filled.
+    fn pass_gap(&self, phase: Phase) -> Option<Duration> {
+        let blocks = self.hosts.buffers().map(f64::from);
+        let block_bits = f64::from(self.config.geometry.symbols_max()) * self.frame_bits() as f64;
+        let filled =
+            blocks.map(|blocks| Duration::from_secs_f64(blocks * block_bits / self.rate().max(1) as f64));
+        phase.gap(filled)
+    }
+
+    fn frame_bits(&self) -> u64 {
+        8 * (self.config.geometry.datagram_bytes() as u64 + self.config.header_bytes)
     }
 
     /// The number of times that each entry of the manifest is sent. A host that lacks an entry cannot finish its block,

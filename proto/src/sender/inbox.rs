@@ -220,12 +220,14 @@ impl Sender {
 
     fn take_report(&mut self, now: Moment, id: ReceiverId, report: &Report) {
         let group_bytes = self.sequences.next().value() * self.config.geometry.datagram_bytes() as u64;
-        let serve = self.hosts.note_report(now, id, report, group_bytes);
+        let answered = self.polls.answered(now, report.round);
+        let asked = answered.map(|(_, asked)| asked);
+        let serve = self.hosts.note_report(now, id, report, asked, group_bytes);
         self.hosts.note_window(now, id, report, self.flow.begun_before(report.highest));
         if self.hosts.answering() <= FLOW_AT_ONCE_MAX {
-            self.flow.bind(self.hosts.room(now));
+            self.flow.bind(self.hosts.room(now, self.share_unheeded()));
         }
-        if let Some((after, asked)) = self.polls.answered(now, report.round) {
+        if let Some((after, asked)) = answered {
             self.hosts.note_answer(id, report.round, after, asked);
         }
         // What a side-lined host lacks waits until it delays no other host.

@@ -63,7 +63,7 @@ use crate::outages::Pauses;
 use crate::seal::Cipher;
 use crate::sign::Scope;
 use crate::time::Moment;
-use crate::wire::{Discard, DiscardCounts, Encoding, ManifestEntry, SymbolHash, proofs_in};
+use crate::wire::{Discard, DiscardCounts, Encoding, ManifestEntry, Part, SymbolHash, proofs_in};
 use acks::Acks;
 use ahead::repair_ahead;
 use blocks::{Blocks, FirstPass};
@@ -156,7 +156,7 @@ impl Sender {
             announce_at: now,
             silence_at: now,
             polls: Polls::new(now),
-            asked: Asked { slots: 1, window: Duration::ZERO },
+            asked: Asked { slots: 1, part: Part::ALL, window: Duration::ZERO, is_for_rate: true },
             rate: RateControl::new(config.pace),
             flow: Flow::new(now),
             one_way: config.one_way.map(|one_way| OneWayPush::new(now, one_way)),

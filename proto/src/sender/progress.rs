@@ -6,7 +6,7 @@ use super::ending::Ending;
 use super::event::{SenderEvent, Verdict};
 use super::hosts::Round;
 use super::one_way::Repeated;
-use super::rate::Sent;
+use super::rate::{Pace, Sent};
 use crate::time::Moment;
 
 impl Sender {
@@ -53,11 +53,16 @@ impl Sender {
 
     /// Draws the conclusions from the reports to the last poll.
     pub(super) fn end_round(&mut self, now: Moment) {
-        let Round { loss, sidelined } = self.hosts.end_round(now);
+        let Round { loss, sidelined } = self.hosts.end_round(now, self.asked);
         let frame_bytes = self.config.geometry.datagram_bytes() as u64 + self.config.header_bytes;
         let datagrams = self.sequences.next().value();
         self.rate.note_round(now, Sent { datagrams, frame_bytes }, loss);
-        self.flow.bind(self.hosts.room(now));
+        let unheeded = self.share_unheeded();
+        if self.asked.is_all() {
+            self.flow.bind(self.hosts.room(now, unheeded));
+        } else if let Some(bound) = self.hosts.panel_room(now, unheeded) {
+            self.flow.bind(bound);
+        }
         if !sidelined.is_empty() && !self.is_tail() {
             self.blocks.forget_demands(); // most demands are theirs
         }
@@ -65,6 +70,14 @@ impl Sender {
             self.event(SenderEvent::Sidelined(name, sideline));
         }
         self.last_one = if self.is_tail() { self.hosts.last_one() } else { None };
+    }
+
+    /// The share of the hosts that hold nobody back, however little room they have.
+    pub(super) fn share_unheeded(&self) -> f64 {
+        match self.config.pace {
+            Pace::Auto { .. } => UNHEEDED_AUTO,
+            Pace::Fixed(_) => UNHEEDED_FIXED,
+        }
     }
 
     /// Ends each wait of the gate once all hosts that it is for were heard.
@@ -90,3 +103,8 @@ impl Sender {
         }
     }
 }
+
+/// The share of the hosts that hold nobody back where the rate adapts.
+const UNHEEDED_AUTO: f64 = 0.25;
+/// The same at a fixed rate, which the operator has asked for: it is kept unless most hosts cannot follow.
+const UNHEEDED_FIXED: f64 = 0.5;

@@ -96,7 +96,7 @@ pub(crate) use manifest::manifest_bytes;
 pub use manifest::{Encoding, Listed, ManifestEntry, ManifestRun, manifest_room};
 pub use new_key::NewKey;
 pub use notice::Notice;
-pub use poll::Poll;
+pub use poll::{Part, Poll};
 pub use probe::Probe;
 pub use proofs::{Proofs, SymbolHash, proofs_in};
 pub use receipt::{Outcome, Receipt};

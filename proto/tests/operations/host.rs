@@ -17,8 +17,8 @@ use glancecast_proto::receiver::{
 use glancecast_proto::seal::{Cipher, GroupKey};
 use glancecast_proto::time::{Moment, WallClock};
 use glancecast_proto::wire::{
-    Ack, Down, Encoding, End, FailureKind, Hello, Kind, ManifestEntry, ManifestRun, Poll, Proofs, SymbolHash,
-    SymbolHeader, UpHeader,
+    Ack, Down, Encoding, End, FailureKind, Hello, Kind, ManifestEntry, ManifestRun, Part, Poll, Proofs,
+    SymbolHash, SymbolHeader, UpHeader,
 };
 
 use super::{Meant, Scene, address, esi, name};
@@ -161,12 +161,14 @@ impl Host {
                     1..4 => Some(self.scene.root),
                     _ => None,
                 };
+                let of = 1 << self.dice.below(5);
                 Down::Poll(Poll {
                     round: self.dice.below(100) as u32,
                     blocks_sent: self.dice.below(7) as u32,
                     manifest_sent: self.dice.below(7) as u32,
                     window: Duration::from_micros(self.dice.below(10_000)),
-                    slots: 1 + self.dice.below(1 << 32) as u32 / 2,
+                    slots: of + self.dice.below(1 << 32) as u32 / 2,
+                    part: Part { number: self.dice.below(of.into()) as u16, of: of as u16 },
                     root,
                 })
             }

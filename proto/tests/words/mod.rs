@@ -129,6 +129,7 @@ fn poll_words(poll: &Poll, say: &mut Say<'_>) {
     say("manifest entries sent", &poll.manifest_sent);
     say("window in us", &poll.window.as_micros());
     say("slots", &poll.slots);
+    say("asks part", &format_args!("{} of {}", poll.part.number, poll.part.of));
     say("root", &poll.root.map_or("not yet".to_owned(), |root| root.to_string()));
 }
 

@@ -16,7 +16,7 @@ use glancecast_proto::known::KnownHosts;
 use glancecast_proto::receiver::ReceiverEvent;
 use glancecast_proto::sender::{HostRow, SenderEvent, Verdict};
 use glancecast_proto::time::Moment;
-use glancecast_proto::wire::{Discard, Kind, Poll};
+use glancecast_proto::wire::{Discard, Kind, Part, Poll};
 
 use super::dice::Dice;
 use super::faults::{Counts, Fault};
@@ -586,8 +586,15 @@ impl World {
 }
 
 /// Nothing was polled yet.
-const NO_POLL: Poll =
-    Poll { round: 0, blocks_sent: 0, manifest_sent: 0, window: Duration::ZERO, slots: 1, root: None };
+const NO_POLL: Poll = Poll {
+    round: 0,
+    blocks_sent: 0,
+    manifest_sent: 0,
+    window: Duration::ZERO,
+    slots: 1,
+    part: Part::ALL,
+    root: None,
+};
 
 /// Separates the draws of who the hosts are from all others of a seed.
 const IDENTITIES: u64 = 0x1D_E471_71E5;

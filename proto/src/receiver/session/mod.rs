@@ -222,11 +222,12 @@ impl Session {
     ) {
         self.note(now, header.sequence, datagram_bytes);
         if reason == Discard::NoBuffer {
-            self.note_no_buffer(1);
+            self.note_no_buffer(header, 1);
         }
     }
 
-    fn note_no_buffer(&mut self, symbols: u32) {
+    fn note_no_buffer(&mut self, header: &SymbolHeader, symbols: u32) {
+        self.table.note_refused(header, symbols);
         if self.table.waits_for_store() {
             self.totals.store_drops += u64::from(symbols);
         }
@@ -332,7 +333,7 @@ impl Session {
         self.table.take_proofs(proofs);
     }
 
-    /// Handles a poll; the answer is due in this host's slot of the window.
+    /// Handles a poll; if it asks this host, the answer is due in this host's slot of the window.
     pub(super) fn take_poll(&mut self, now: Moment, poll: Poll, rng: &mut Rng) {
         if !self.turns.is_next(&poll) {
             return;
@@ -584,7 +585,7 @@ impl Session {
         let taken = match admission {
             Admission::Spare(Discard::NotNeeded | Discard::FarAhead) => count,
             Admission::Spare(Discard::NoBuffer) => {
-                self.note_no_buffer(count);
+                self.note_no_buffer(first, count);
                 count
             }
             Admission::Spare(_) => 0,

@@ -91,7 +91,7 @@ impl Session {
         let deficits = if asks { self.table.deficits(poll.blocks_sent) } else { Vec::new() };
         let room = report_runs_in(self.announce.geometry.control_bytes()) - deficits.len();
         Some(Report {
-            round: poll.round,
+            round: self.turns.asked_in(),
             highest: settled,
             blocks_held: self.table.held(),
             covered: poll.blocks_sent,

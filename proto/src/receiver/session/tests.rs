@@ -5,7 +5,7 @@ use crate::echo::Echo;
 use crate::ids::ReceiverId;
 use crate::integrity::BlockHash;
 use crate::receiver::testing::{announce, at, config, sender_agreement};
-use crate::wire::{Encoding, FailureKind, ManifestEntry, Report};
+use crate::wire::{Encoding, FailureKind, ManifestEntry, Part, Report};
 
 #[test]
 fn a_report_is_due_in_the_hosts_slot() {
@@ -88,6 +88,21 @@ fn a_report_that_is_due_is_not_put_off_by_the_next_poll() {
     session.take_poll(at(0), poll(1), &mut rng());
     session.take_poll(at(50), poll(2), &mut rng());
     assert!(matches!(said(&mut session, 90), Some(Due::Up(Up::Report(Report { round: 2, .. })))));
+}
+
+#[test]
+fn only_the_part_that_a_poll_asks_answers_it() {
+    let mut session = session();
+    acknowledge(&mut session, Kind::Hello, 9);
+    let poll = |round, number| Poll { part: Part { number, of: 4 }, ..poll(round) };
+    session.take_poll(at(0), poll(1, 0), &mut rng());
+    assert_eq!(said(&mut session, 500), None, "slot 9 is not of this part");
+    session.take_poll(at(600), poll(2, 1), &mut rng());
+    session.take_poll(at(610), poll(3, 2), &mut rng());
+    // The third of the three places of its part.
+    assert_eq!(said(&mut session, 665), None);
+    let report = said(&mut session, 667);
+    assert!(matches!(report, Some(Due::Up(Up::Report(Report { round: 2, .. })))), "{report:?}");
 }
 
 #[test]
@@ -208,7 +223,7 @@ fn acknowledge(session: &mut Session, kind: Kind, slot: u32) -> bool {
 
 fn poll(round: u32) -> Poll {
     let window = Duration::from_millis(100);
-    Poll { round, blocks_sent: 0, manifest_sent: 0, window, slots: 10, root: None }
+    Poll { round, blocks_sent: 0, manifest_sent: 0, window, slots: 10, part: Part::ALL, root: None }
 }
 
 fn sequence(number: u64) -> Sequence {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::repeat::Repeat;
 use crate::rng::Rng;
 use crate::time::Moment;
-use crate::wire::Poll;
+use crate::wire::{Part, Poll};
 
 /// The times at which this host sends.
 pub(super) struct Turns {
@@ -16,6 +16,8 @@ pub(super) struct Turns {
     /// would drop them, and the hellos alone are as many datagrams as a round of reports.
     is_introduced: bool,
     report_at: Option<Moment>,
+    /// The round of the last poll that has asked this host.
+    asked_in: u32,
     /// The last poll.
     poll: Option<Poll>,
     /// When it came.
@@ -31,6 +33,7 @@ impl Turns {
             hello: hello_at.map(|at| Repeat::new(at, HELLO_GAP, HELLO_GAP_MAX)),
             is_introduced: false,
             report_at: None,
+            asked_in: 0,
             poll: None,
             polled_at: now,
             slot: None,
@@ -40,6 +43,11 @@ impl Turns {
     /// The last poll.
     pub(super) fn poll(&self) -> Option<&Poll> {
         self.poll.as_ref()
+    }
+
+    /// The round of the last poll that has asked this host.
+    pub(super) fn asked_in(&self) -> u32 {
+        self.asked_in
     }
 
     /// Whether the hello was acknowledged, or nothing is ever sent.
@@ -57,16 +65,17 @@ impl Turns {
         self.poll = Some(poll);
     }
 
-    /// Records a poll. Returns when this host answers it, in its slot of the window; `None` before it is
-    /// introduced.
+    /// Records a poll. Returns when this host answers it, in its slot of the window; `None` if the poll asks others, and
+    /// before this host is introduced. As long as it has no slot, it answers at any time in which all hosts do.
     pub(super) fn take_poll(&mut self, now: Moment, poll: Poll, rng: &mut Rng) -> Option<Moment> {
-        let turn = self.is_introduced.then(|| {
-            let offset = match self.slot {
-                Some(slot) => slot_offset(&poll, slot),
-                None => rng.below(poll.window),
-            };
-            now + offset
-        });
+        let offset = match self.slot {
+            _ if !self.is_introduced => None,
+            Some(slot) => poll.turn(slot),
+            None if poll.part != Part::ALL && self.report_at.is_some() => None,
+            None => Some(rng.below(poll.cycle())),
+        };
+        let turn = offset.map(|offset| now + offset);
+        self.asked_in = if turn.is_some() { poll.round } else { self.asked_in };
         if let Some(at) = turn {
             self.report_at = Some(self.report_at.map_or(at, |earlier| earlier.min(at)));
         }
@@ -77,7 +86,7 @@ impl Turns {
 
     /// The time in which all hosts answer the last poll in turn.
     pub(super) fn window(&self) -> Duration {
-        self.poll.as_ref().map_or(Duration::ZERO, |poll| poll.window)
+        self.poll.as_ref().map_or(Duration::ZERO, Poll::cycle)
     }
 
     /// Returns this host's next turn in the windows of the polls, so that thousands of hosts that finish at once do
@@ -87,10 +96,11 @@ impl Turns {
             let hello = self.hello.filter(|_| !self.is_introduced);
             return hello.map_or(now, |hello| hello.next_at.max(now));
         };
-        let mut turn = self.polled_at + slot_offset(poll, slot);
-        if turn < now && !poll.window.is_zero() {
-            let windows = now.since(turn).as_micros().div_ceil(poll.window.as_micros().max(1));
-            turn = turn + poll.window * u32::try_from(windows).unwrap_or(u32::MAX);
+        let cycle = poll.cycle();
+        let mut turn = self.polled_at + cycle.mul_f64(f64::from(slot % poll.slots) / f64::from(poll.slots));
+        if turn < now && !cycle.is_zero() {
+            let windows = now.since(turn).as_micros().div_ceil(cycle.as_micros().max(1));
+            turn = turn + cycle * u32::try_from(windows).unwrap_or(u32::MAX);
         }
         turn.max(now)
     }
@@ -126,11 +136,6 @@ impl Turns {
     pub(super) fn next_report_at(&self) -> Option<Moment> {
         self.report_at
     }
-}
-
-/// Returns when the turn of a host with this slot comes in the window of a poll.
-fn slot_offset(poll: &Poll, slot: u32) -> Duration {
-    poll.window.mul_f64(f64::from(slot % poll.slots) / f64::from(poll.slots))
 }
 
 /// The time between two hellos until one is acknowledged, which grows up to the maximum.

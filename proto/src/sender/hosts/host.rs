@@ -197,6 +197,16 @@ impl Host {
         self.window = Window::of(now, report, begun, self.drain);
     }
 
+    /// Blocks that it can collect at a time, once it has said so.
+    pub(super) fn buffers(&self) -> Option<u16> {
+        self.buffers
+    }
+
+    /// Whether it is served with the others, so that its room counts.
+    pub(super) fn counts(&self) -> bool {
+        self.health.sidelined().is_none() && !self.is_unreachable()
+    }
+
     /// The blocks that it has room for, if its store limits it.
     pub(super) fn window(&self) -> Option<Window> {
         self.window
