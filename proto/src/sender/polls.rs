@@ -150,7 +150,7 @@ impl Polls {
 }
 
 /// Polls whose answers are timed.
-const POLLS_KEPT: usize = 64;
+const POLLS_KEPT: usize = 256;
 /// Interval during the pass: a block is repaired about this long after it was sent.
 const PASS_POLL: Duration = Duration::from_millis(50);
 /// Interval after the pass while something is lacking: some round-trips of a local network.
