@@ -57,6 +57,8 @@ pub(super) struct Parts {
     /// Hosts of the panel that have answered, ascending.
     members: Vec<ReceiverId>,
     panel_since: Moment,
+    /// The number of parts of which one is the panel.
+    panel_of: u16,
     /// The number of hosts that the panel should have.
     panel_size: u32,
     /// Whether the last poll asked the panel.
@@ -91,6 +93,11 @@ impl Parts {
         self.panel_size = size / 2; // the least that there are, as the number of parts is a power of two
         if now.since(self.panel_since) >= PANEL_LASTS {
             (self.panel, self.panel_since) = (self.panel + 1, now);
+            self.members.clear();
+        }
+        if of != self.panel_of {
+            // Some of them are not asked any more, and would be waited for.
+            self.panel_of = of;
             self.members.clear();
         }
         self.panel %= of;
@@ -183,6 +190,20 @@ mod tests {
             );
             before = Some(panel);
         }
+    }
+
+    #[test]
+    fn hosts_that_are_not_of_the_panel_any_more_are_not_waited_for() {
+        let mut parts = Parts::default();
+        let within = Some(Duration::from_millis(10));
+        parts.next(at(0), all_of(100), within);
+        (0..9).for_each(|host| parts.note_answer(ReceiverId([host; ReceiverId::BYTES])));
+        parts.next(at(10), all_of(100), within);
+        parts.next(at(20), all_of(100), within);
+        assert_eq!(parts.members().len(), 9);
+        parts.next(at(30), all_of(100), within);
+        parts.next(at(40), all_of(1_000), within);
+        assert!(parts.members().is_empty(), "only some of them are asked");
     }
 
     #[test]
