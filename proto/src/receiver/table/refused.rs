@@ -29,10 +29,10 @@ impl Refused {
     pub(super) fn note(&mut self, block: BlockIndex, first: Esi, last: Esi, symbols: u32) {
         let known = self.recent.iter_mut().flatten().find(|entry| entry.block == block);
         match known {
-            Some(entry) if entry.last < first => {
-                (entry.last, entry.symbols) = (last, entry.symbols + symbols)
+            Some(entry) => {
+                let before = if entry.last < first { entry.symbols } else { 0 };
+                (entry.last, entry.symbols) = (last, before + symbols);
             }
-            Some(entry) => (entry.last, entry.symbols) = (last, symbols),
             None => {
                 self.recent[self.next] = Some(Entry { block, last, symbols });
                 self.next = (self.next + 1) % BLOCKS;
