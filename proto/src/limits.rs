@@ -79,9 +79,18 @@ pub const REPORT_GAPS_MAX: usize = 4;
 /// they have room for.
 pub const HELD_RUNS_MAX: usize = 16;
 
-/// Reports and final reports that all hosts together send in a second: half a per cent of 1 Gbit/s, and a round of ten
-/// thousand hosts in 2.5 s. The poll's window is as long as this needs.
+/// Datagrams that all hosts together send in a second, hellos, reports and final reports: less than one per cent of
+/// 1 Gbit/s, and a round of ten thousand hosts in less than 3 s. The spread of the hellos and the window of each poll are
+/// as long as this and [`FEEDBACK_SHARE_MAX`] need.
 pub const REPORTS_PER_SECOND_MAX: u32 = 4_000;
+
+/// The same as a share of the bits that the push sends at its present rate. Below some 400 Mbit/s it is the narrower
+/// limit.
+pub const FEEDBACK_SHARE_MAX: f64 = 0.02;
+
+/// The longest time over which all hosts send one datagram each, whatever the rate: ten thousand hosts at 10 Mbit/s. A
+/// host accepts no longer one.
+pub const FEEDBACK_CYCLE_MAX: Duration = Duration::from_secs(120);
 
 /// Answers to one query per second, approximately: hosts spread their first pages, and the querier asks for further
 /// pages one by one. During a push they come at half the rate of its reports.

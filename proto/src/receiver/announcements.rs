@@ -67,7 +67,8 @@ impl<U: Clone, E> Receiver<U, E> {
             if let Some(report) = self.final_reports.iter_mut().find(|report| report.session == id)
                 && skew <= ANNOUNCE_SKEW_MAX
             {
-                report.announced(now, self.rng.below(announced.announce.spread));
+                let spread = announced.announce.spread;
+                report.announced(now, self.rng.below(spread), spread);
             }
             return Ok(());
         }
@@ -238,7 +239,8 @@ impl<U: Clone, E> Receiver<U, E> {
         let hello_at = now + self.rng.below(announce.spread);
         let same_object = self.session.as_ref().is_some_and(|active| active.is_of(announce));
         let uplink = self.new_uplink(announce, key).ok_or(Discard::Malformed)?;
-        self.waiting.push(Waiting::new(now, uplink, hello_at, same_object, signer, refusal));
+        let spread = announce.spread;
+        self.waiting.push(Waiting::new(now, uplink, hello_at, spread, same_object, signer, refusal));
         Ok(())
     }
 

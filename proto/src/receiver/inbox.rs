@@ -105,7 +105,7 @@ impl<U: Clone, E> Receiver<U, E> {
             return self.take_afterwards(now, from, header, datagram);
         };
         let ack = active.open_ack(datagram)?;
-        if active.take_ack(&ack) {
+        if active.take_ack(now, &ack) {
             self.leave(Rejoin::Never);
         }
         Ok(())

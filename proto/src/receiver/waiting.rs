@@ -18,6 +18,8 @@ pub(super) struct Waiting {
     /// Whether it is about the object of the session that this host is in.
     same_object: bool,
     hello: Repeat,
+    /// The time over which all hosts spread their hellos.
+    spread: Duration,
     heard: Moment,
     signer: Option<PublicKey>,
     refusal: Option<Refusal>,
@@ -26,11 +28,17 @@ pub(super) struct Waiting {
 /// Why this host never takes part in a session.
 struct Refusal {
     reason: String,
-    /// It is the next to be sent, after a hello.
-    is_due: bool,
+    /// When it is sent: in this host's next turn after a hello.
+    due: Option<Moment>,
 }
 
 impl Waiting {
+    /// When something is due to its sender.
+    fn next_at(&self) -> Moment {
+        let refusal_at = self.refusal.as_ref().and_then(|refusal| refusal.due);
+        refusal_at.map_or(self.hello.next_at, |at| at.min(self.hello.next_at))
+    }
+
     /// Whether it is this session, as one that is refused or as one that is waited for.
     fn is_of(&self, session: SessionId, is_refused: bool) -> bool {
         self.uplink.session() == session && self.refusal.is_some() == is_refused
@@ -42,18 +50,23 @@ impl Waiting {
         now: Moment,
         uplink: Uplink,
         hello_at: Moment,
+        spread: Duration,
         same_object: bool,
         signer: Option<PublicKey>,
         refusal: Option<String>,
     ) -> Self {
-        let gap_max = if refusal.is_some() { REFUSAL_GAP_MAX } else { BUSY_HELLO_GAP };
+        let (gap, gap_max) = match refusal {
+            Some(_) => (BUSY_HELLO_GAP.max(2 * spread), REFUSAL_GAP_MAX.max(2 * spread)),
+            None => (BUSY_HELLO_GAP.max(spread), BUSY_HELLO_GAP.max(spread)),
+        };
         Self {
             uplink,
             same_object,
-            hello: Repeat::new(hello_at, BUSY_HELLO_GAP, gap_max),
+            hello: Repeat::new(hello_at, gap, gap_max),
+            spread,
             heard: now,
             signer,
-            refusal: refusal.map(|reason| Refusal { reason, is_due: false }),
+            refusal: refusal.map(|reason| Refusal { reason, due: None }),
         }
     }
 
@@ -68,7 +81,7 @@ impl Waiting {
         out: &mut Vec<u8>,
     ) -> Option<SocketAddr> {
         if let Some(refusal) = &mut self.refusal
-            && std::mem::take(&mut refusal.is_due)
+            && refusal.due.take_if(|due| now >= *due).is_some()
         {
             let (kind, reason, totals) =
                 (FailureKind::UnknownSender, refusal.reason.clone(), Totals::default());
@@ -78,7 +91,7 @@ impl Waiting {
         if !self.hello.take_due(now) {
             return None;
         }
-        self.refusal.iter_mut().for_each(|refusal| refusal.is_due = true);
+        self.refusal.iter_mut().for_each(|refusal| refusal.due = Some(now + self.spread));
         // The current session may end soon, and this one resume from what it kept.
         let kept = if self.same_object { kept() } else { Vec::new() };
         Some(self.uplink.greet(me, Greeting { busy: true, via: None, kept }, out))
@@ -139,7 +152,7 @@ impl WaitingList {
 
     /// Returns when [`WaitingList::send`] has the next datagram.
     pub(super) fn next_at(&self) -> Option<Moment> {
-        self.0.iter().map(|waiting| waiting.hello.next_at).min()
+        self.0.iter().map(Waiting::next_at).min()
     }
 
     /// Writes the datagram that is due to one of the senders into `out`, and returns its address. `kept` returns
@@ -158,7 +171,8 @@ impl WaitingList {
 
 /// The number of sessions of each kind in the list.
 pub(super) const WAITING_MAX: usize = 8;
-/// The time between two hellos with which a sender learns that this host is busy.
+/// The time between two hellos with which a sender learns that this host is busy, unless all hosts need longer for
+/// them.
 const BUSY_HELLO_GAP: Duration = Duration::from_secs(2);
 /// The longest time between two refusals, which grows up to it: a refusal does not change during a push.
 const REFUSAL_GAP_MAX: Duration = Duration::from_secs(32);

@@ -8,7 +8,6 @@ use super::event::{To, Transmit};
 use super::one_way::OneWayPush;
 use super::paging::Announced;
 use super::polls::Phase;
-use crate::limits::REPORTS_PER_SECOND_MAX;
 use crate::sign::Signer;
 use crate::time::{Moment, WallClock};
 use crate::wire::{Announce, Down, Kind, Poll};
@@ -75,6 +74,7 @@ impl Sender {
     }
 
     fn announce(&mut self, now: Moment, out: &mut Vec<u8>) {
+        self.update_budget();
         let age = now.since(self.start);
         self.announce_at = now + (age / 4).clamp(ANNOUNCE_GAP_MIN, ANNOUNCE_GAP_MAX);
         let announce = Announce {
@@ -86,7 +86,7 @@ impl Sender {
             format: self.config.format,
             pin: self.config.pin,
             reply_to: self.config.reply_to,
-            spread: self.spread(),
+            spread: self.hosts.hello_spread().max(HELLO_SPREAD_MIN),
             audience: self.paging.audience(),
             agreement: self.config.agreement.public(),
             one_way: self.one_way.is_some(),
@@ -103,9 +103,12 @@ impl Sender {
         });
     }
 
-    /// The time over which hosts spread their hellos to stay below [`REPORTS_PER_SECOND_MAX`].
-    fn spread(&self) -> Duration {
-        (Duration::from_secs(1) * self.hosts.answering() / REPORTS_PER_SECOND_MAX).max(HELLO_SPREAD_MIN)
+    /// Updates what all hosts together may send. While the rate is searched for, its cap counts: short rounds find it
+    /// sooner.
+    fn update_budget(&mut self) {
+        let cap = self.config.pace.cap();
+        let rate = if self.rate.is_searching() { cap } else { self.rate.rate() };
+        self.hosts.set_budget(self.feedback.budget(rate, cap));
     }
 
     /// What signs the datagrams to the group, if this sender has a key.
@@ -140,6 +143,7 @@ impl Sender {
 
     fn next_round(&mut self, now: Moment) -> u32 {
         self.end_round(now);
+        self.update_budget();
         self.asked = self.hosts.asked();
         let phase = match self.source {
             Source::Proven { pass_ended: Some(_), .. } => Phase::Tail,

@@ -38,6 +38,7 @@ impl Sender {
         self.hosts.note_heard(now, up.receiver, up.header.sequence)?;
         let echo = if let Up::Report(report) = &message { Some(report.echo) } else { None };
         self.take_message(now, from, up.receiver, message)?;
+        self.feedback.note(datagram.len() as u64 + self.config.header_bytes);
         match echo {
             Some(echo) => {
                 let is_echoed = echo == self.config.agreement.echo_key().of(up.receiver, from);
@@ -64,6 +65,7 @@ impl Sender {
         };
         self.hosts.note_heard(now, up.receiver, up.header.sequence)?;
         self.hosts.note_hello(up.receiver, &hello);
+        self.feedback.note(datagram.len() as u64 + self.config.header_bytes);
         self.acknowledge(now, from, up);
         Ok(())
     }

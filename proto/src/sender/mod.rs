@@ -20,6 +20,7 @@ mod config;
 mod downlink;
 mod ending;
 mod event;
+mod feedback;
 mod flow;
 mod gate;
 mod hosts;
@@ -68,6 +69,7 @@ use acks::Acks;
 use ahead::repair_ahead;
 use blocks::{Blocks, FirstPass};
 use ending::Ending;
+use feedback::Feedback;
 use flow::Flow;
 use gate::{Gate, Sends};
 use hosts::{Asked, Hosts};
@@ -90,6 +92,7 @@ pub struct Sender {
     blocks: Blocks,
     proofs: ProofSchedule,
     hosts: Hosts,
+    feedback: Feedback,
     source: Source,
     ending: Option<Ending>,
     sequences: Sequences,
@@ -150,6 +153,7 @@ impl Sender {
             blocks: Blocks::new(config.geometry, first_pass),
             proofs: ProofSchedule::new(now),
             hosts: Hosts::new(now, config.expected.clone(), config.known.clone(), &seed),
+            feedback: Feedback::new(),
             source: Source::Reading,
             ending: None,
             sequences: Sequences::new(),

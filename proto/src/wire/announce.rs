@@ -36,7 +36,7 @@ use super::vouched::{VOUCHED, Vouched};
 use crate::agree::AgreementPublic;
 use crate::geometry::Geometry;
 use crate::ids::{BaseName, ObjectName, Sequence, SessionId};
-use crate::limits::{BASE_NAME_MAX, CONTROL_MAX, CONTROL_SMALL, OBJECT_BYTES_MAX, OBJECT_NAME_MAX};
+use crate::limits::{BASE_NAME_MAX, CONTROL_MAX, CONTROL_SMALL, FEEDBACK_CYCLE_MAX, OBJECT_BYTES_MAX, OBJECT_NAME_MAX};
 use crate::seal::{Cipher, GroupKey};
 use crate::sign::{PublicKey, Scope, Signer};
 use crate::time::WallClock;
@@ -165,7 +165,7 @@ impl Announce {
         let time = WallClock(body.u64()?);
         let geometry = Geometry::new(body.u64()?, body.u8()?, body.u16()?).map_err(|_| Discard::Malformed)?;
         let reply_to = body.address()?;
-        let spread = Duration::from_millis(u64::from(body.u32()?)).min(SPREAD_MAX);
+        let spread = Duration::from_millis(u64::from(body.u32()?)).min(FEEDBACK_CYCLE_MAX);
         let audience = Audience::parse(body)?;
         let agreement = AgreementPublic(body.array()?);
         let name = body.object_name()?;
@@ -210,9 +210,6 @@ const PAGE_BYTES: u64 = 4_096;
 /// The amount of data of an object that the sender has not read yet.
 const DATA_UNKNOWN: u32 = u32::MAX;
 const _: () = assert!(OBJECT_BYTES_MAX / PAGE_BYTES < DATA_UNKNOWN as u64);
-
-/// The longest time that a host waits before its hello, whatever is announced.
-pub(super) const SPREAD_MAX: Duration = Duration::from_secs(30);
 
 fields! {
     Body {

@@ -23,7 +23,6 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::announce::SPREAD_MAX;
 use super::audience::Audience;
 use super::bytes::{ADDRESS, IMAGE_ID, Reader, Writer, fields, text};
 use super::discard::Discard;
@@ -282,6 +281,9 @@ const REMOVE: u8 = 4;
 const DIAGNOSE: u8 = 5;
 const REKEY: u8 = 6;
 const RETIRE: u8 = 7;
+
+/// The longest time that a host waits before its first answer, whatever is asked.
+const SPREAD_MAX: Duration = Duration::from_secs(30);
 
 fields! {
     Body {

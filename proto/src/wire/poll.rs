@@ -5,7 +5,7 @@
 //!  10   4       round                                         sealed, signed
 //!  14   4       blocks sent
 //!  18   4       manifest entries sent
-//!  22   4       window in microseconds, <= 10 s
+//!  22   4       window in microseconds, <= 2 min
 //!  26   4       slots in the window, > 0
 //!  30   1 | 33  0: not proven yet | 1, then the root
 //!   +  64       signature                                     sealed, where the session is signed
@@ -21,7 +21,7 @@ use super::header::HEADER_BYTES;
 use crate::geometry::Geometry;
 use crate::ids::BlockIndex;
 use crate::integrity::Root;
-use crate::limits::CONTROL_SMALL;
+use crate::limits::{CONTROL_SMALL, FEEDBACK_CYCLE_MAX};
 
 /// Asks every host for a report and tells how far the push is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,13 +63,10 @@ impl Poll {
         let possible = poll.blocks_sent <= geometry.blocks()
             && poll.manifest_sent <= geometry.blocks()
             && poll.slots > 0
-            && poll.window <= WINDOW_MAX;
+            && poll.window <= FEEDBACK_CYCLE_MAX;
         if possible { Ok(poll) } else { Err(Discard::Malformed) }
     }
 }
-
-/// Four times the window of 10 000 hosts at 4 000 reports a second.
-const WINDOW_MAX: Duration = Duration::from_secs(10);
 
 fields! {
     Body {

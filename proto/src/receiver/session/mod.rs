@@ -53,8 +53,8 @@ pub(super) enum Stage {
     Closing {
         /// Done or failed.
         final_report: Box<Up>,
-        /// When to send it again.
-        repeat: Repeat,
+        /// When to send it; `None` while this host has no turn.
+        repeat: Option<Repeat>,
         /// When to give up.
         until: Moment,
     },
@@ -143,7 +143,7 @@ impl Session {
             root: None,
             proven: None,
             joined: now,
-            turns: Turns::new(now, (!announce.one_way).then_some(hello_at)),
+            turns: Turns::new(now, announce.spread, (!announce.one_way).then_some(hello_at)),
             reply_to_since: sequence,
             arrivals: Arrivals::new(now, signer, sequence),
             totals: Totals::default(),
@@ -346,10 +346,37 @@ impl Session {
             }
             return self.turns.note_poll(poll);
         }
-        let turn = self.turns.take_poll(now, poll, rng);
-        // If fewer hosts are polled now, this turn is earlier than the one found for the final report.
-        if let (Some(at), Stage::Closing { repeat, .. }) = (turn, &mut self.stage) {
-            repeat.begin_by(at);
+        self.turns.take_poll(now, poll, rng);
+        // The poll gives all hosts new turns.
+        if !self.has_spoken() {
+            self.plan_final_report(now);
+        }
+    }
+
+    /// Whether the final report was sent.
+    fn has_spoken(&self) -> bool {
+        matches!(&self.stage, Stage::Closing { repeat: Some(repeat), .. } if repeat.was_sent())
+    }
+
+    /// Puts the final report off to the turn after the hello that is sent now, if the session is closing.
+    fn make_room_for_hello(&mut self, now: Moment) {
+        if !self.has_spoken() {
+            return self.plan_final_report(now);
+        }
+        let next_turn = self.turns.last_word_at(now);
+        if let (Stage::Closing { repeat: Some(repeat), .. }, Some(at)) = (&mut self.stage, next_turn) {
+            repeat.put_off(at);
+        }
+    }
+
+    /// Finds the turn in which the final report is sent, from this host's next turn on, if the session is closing.
+    fn plan_final_report(&mut self, now: Moment) {
+        if let Stage::Closing { repeat, until, .. } = &mut self.stage {
+            let gap = self.turns.repeat_gap(FINAL_REPORT_GAP);
+            let at = self.turns.last_word_at(now);
+            *repeat = at.map(|at| Repeat::new(at, gap, FINAL_REPORT_GAP_MAX.max(gap)));
+            let turn = at.or(self.turns.next_hello_at()).unwrap_or(now).max(now);
+            *until = turn + FINAL_REPORT_FOR.max(3 * gap);
         }
     }
 
@@ -364,9 +391,12 @@ impl Session {
     }
 
     /// Handles an acknowledgement. Returns whether it ends the session on this host.
-    pub(super) fn take_ack(&mut self, ack: &Ack) -> bool {
-        self.turns.acknowledged(ack.slot);
+    pub(super) fn take_ack(&mut self, now: Moment, ack: &Ack) -> bool {
+        let was_unknown = self.turns.acknowledged(now, ack.slot);
         self.echo = ack.echo;
+        if was_unknown || !self.has_spoken() {
+            self.plan_final_report(now);
+        }
         ack.kind != Kind::Hello && matches!(self.stage, Stage::Closing { .. })
     }
 
@@ -524,10 +554,9 @@ impl Session {
     }
 
     fn close(&mut self, now: Moment, final_report: Up) {
-        let repeat = Repeat::new(self.turns.next_turn(now), FINAL_REPORT_GAP, FINAL_REPORT_GAP_MAX);
-        self.stage =
-            Stage::Closing { final_report: Box::new(final_report), repeat, until: now + FINAL_REPORT_FOR };
+        self.stage = Stage::Closing { final_report: Box::new(final_report), repeat: None, until: now };
         self.turns.forget_report();
+        self.plan_final_report(now);
     }
 
     /// Whether this host needs nothing more of the sender; blocks may still be on their way to the store.
@@ -565,7 +594,8 @@ impl Session {
             unreachable!("it has said its final report")
         };
         let (geometry, unknown) = (self.announce.geometry, !self.turns.is_acknowledged());
-        FinalReport::new(self.uplink, self.cipher, geometry, signer, *final_report, unknown)
+        let spread = self.announce.spread;
+        FinalReport::new(self.uplink, self.cipher, geometry, signer, *final_report, unknown.then_some(spread))
     }
 }
 
@@ -607,7 +637,7 @@ pub fn buffer_bytes(announce: &Announce) -> usize {
 /// The time to index a base, after which the session goes on without it: some 60 GB on a slow disk.
 const BASE_TIME_MAX: Duration = Duration::from_secs(600);
 
-/// The time between two sendings of the final report, which grows up to the maximum.
+/// The time between two sendings of the final report on a network without delay, which grows up to the maximum.
 const FINAL_REPORT_GAP: Duration = Duration::from_millis(20);
 const FINAL_REPORT_GAP_MAX: Duration = Duration::from_secs(1);
 /// How long the final report is repeated; a sender that has not acknowledged it by then is gone.

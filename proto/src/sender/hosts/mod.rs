@@ -38,11 +38,11 @@ pub use health::{Cause, Sideline};
 pub(super) use host::{Host, Link};
 pub use results::{Expected, HostReceipt, HostRow, HostState, Tally};
 
+use super::feedback::Budget;
 use super::flow::{self, Begun, Window};
 use super::rate::RoundLoss;
 use crate::ids::{BlockIndex, HostName, ReceiverId, Sequence};
 use crate::known::{FirstUse, KnownHosts, Standing};
-use crate::limits::REPORTS_PER_SECOND_MAX;
 use crate::sign::PublicKey;
 use crate::time::Moment;
 use crate::wire::{Discard, Done, Failed, Hello, KeptRun, Report};
@@ -144,8 +144,19 @@ impl Hosts {
         self.settlement.answering()
     }
 
+    /// Takes over what all hosts together may send.
+    pub(super) fn set_budget(&mut self, budget: Budget) {
+        self.settlement.set_budget(budget);
+    }
+
+    /// Returns the time over which hosts spread their hellos, which leaves some of the budget to the reports of those
+    /// that have joined.
+    pub(super) fn hello_spread(&self) -> Duration {
+        self.settlement.budget().time_for((HELLO_SPREAD_FACTOR * f64::from(self.answering())) as u32)
+    }
+
     /// Returns how many hosts answer a poll, and the time over which they spread their answers so that all hosts
-    /// together keep [`REPORTS_PER_SECOND_MAX`].
+    /// together keep the budget.
     ///
     /// Hosts that are settled and hosts that have not joined answer none. While hosts are still joining, their hellos
     /// use most of that rate, so the window is longer.
@@ -154,7 +165,7 @@ impl Hosts {
         let slots = heard.saturating_sub(done + failed).max(1);
         let missing = self.expected_count().saturating_sub(heard);
         let turns = if missing == 0 { slots } else { (HELLO_SHARE * slots).min(slots + missing) };
-        Asked { slots, window: Duration::from_secs(1) * turns / REPORTS_PER_SECOND_MAX }
+        Asked { slots, window: self.settlement.budget().time_for(turns) }
     }
 
     pub(super) fn tally(&self) -> Tally {
@@ -377,12 +388,13 @@ impl Hosts {
         self.settlement.note_other_version(name, what)
     }
 
-    /// Marks hosts as silent that were not heard for [`SILENT_AFTER`]; returns their names.
+    /// Marks hosts as silent that were not heard for [`SILENT_AFTER`] or [`CYCLES_SILENT`] cycles; returns their names.
     ///
     /// Of thousands of hosts, each call looks at [`LOOKED_AT_MAX`] in turn, so that none takes long.
     pub(super) fn mark_silent(&mut self, now: Moment) -> Vec<HostName> {
+        let silent_after = SILENT_AFTER.max(CYCLES_SILENT * self.settlement.cycle());
         let is_silent = |id: ReceiverId, host: &Host| {
-            now.since(host.last_heard()) >= SILENT_AFTER
+            now.since(host.last_heard()) >= silent_after
                 && self.settlement.get(id).is_some_and(|start| start.is_awaited())
         };
         let mut hosts = self.by_id.range(self.look_from..);
@@ -541,6 +553,10 @@ fn is_settled(settlement: &Settlement, id: ReceiverId) -> bool {
 /// Factor by which the window for reports grows while hosts are still joining.
 const HELLO_SHARE: u32 = 8;
 
+/// Factor by which the spread of the hellos is longer than they need alone: with the reports of the hosts that have
+/// joined, which take one part in [`HELLO_SHARE`], they stay below the budget.
+const HELLO_SPREAD_FACTOR: f64 = 1.25;
+
 /// Hosts that a search for silent ones looks at: a tenth of a millisecond's.
 const LOOKED_AT_MAX: usize = 1_000;
 /// The lowest id that a start may have.
@@ -548,3 +564,5 @@ const FIRST: ReceiverId = ReceiverId([0; ReceiverId::BYTES]);
 
 /// Time after which a host that was not heard is called silent: many polls, and longer than any disk stalls.
 const SILENT_AFTER: Duration = Duration::from_secs(10);
+/// The same in turns of this host, where these come rarely.
+const CYCLES_SILENT: u32 = 4;

@@ -113,6 +113,9 @@ pub struct Outcome {
     pub feedback_peak: u32,
     /// Bits from hosts, as a share of the bits to them.
     pub feedback_share: f64,
+    /// Bits from hosts in the busiest second, as a share of what the line carries in a second. In a push that is shorter
+    /// than the hellos of its hosts, `feedback_share` is larger than that, as little is sent.
+    pub feedback_of_line: f64,
     /// The lowest and the highest rate.
     pub rates: [u64; 2],
     /// Hosts that were side-lined, and hosts that were called silent.
@@ -175,19 +178,29 @@ enum Letter {
 /// The datagrams that hosts send.
 #[derive(Default)]
 struct Feedback {
-    second: VecDeque<Moment>,
+    /// Those of the last second, with their bits.
+    second: VecDeque<(Moment, u64)>,
+    /// The sum of their bits.
+    second_bits: u64,
+    /// The most datagrams, and the most bits, in a second.
     peak: usize,
+    peak_bits: u64,
     bits: u64,
 }
 
 impl Feedback {
     fn note(&mut self, now: Moment, bytes: usize) {
-        self.bits += 8 * (bytes as u64 + HEADER_BYTES);
-        self.second.push_back(now);
-        while self.second.front().is_some_and(|&at| now.since(at) >= Duration::from_secs(1)) {
-            self.second.pop_front();
+        let bits = 8 * (bytes as u64 + HEADER_BYTES);
+        self.bits += bits;
+        self.second_bits += bits;
+        self.second.push_back((now, bits));
+        while let Some((_, bits)) =
+            self.second.pop_front_if(|(at, _)| now.since(*at) >= Duration::from_secs(1))
+        {
+            self.second_bits -= bits;
         }
         self.peak = self.peak.max(self.second.len());
+        self.peak_bits = self.peak_bits.max(self.second_bits);
     }
 }
 
@@ -271,6 +284,7 @@ impl Push {
             done_count: self.done.len() as u32,
             feedback_peak: self.feedback.peak as u32,
             feedback_share: self.feedback.bits as f64 / self.sent_bits as f64,
+            feedback_of_line: self.feedback.peak_bits as f64 / self.path.line as f64,
             rates: self.rates,
             blamed: self.blamed,
         }
