@@ -52,7 +52,7 @@ pub const HOST_NAME_MAX: usize = 128;
 pub const OBJECT_NAME_MAX: usize = 200;
 /// Bytes of the name of a base: what is left in an announcement that has the longest object name. An id in Glance has
 /// 36.
-pub const BASE_NAME_MAX: usize = 80;
+pub const BASE_NAME_MAX: usize = 76;
 /// Bytes of the text that explains a failure; longer ones are cut off.
 pub const REASON_MAX: usize = 200;
 /// Bytes of a software version's text.

@@ -585,6 +585,7 @@ fn announcement(
     let announce = Announce {
         session,
         time: wall,
+        started: wall,
         geometry: geometry(),
         name: ObjectName::new("image").expect("plain"),
         image_id: None,

@@ -4,10 +4,11 @@
 use std::net::SocketAddr;
 
 use super::candidates::Settled;
+use super::precedence::Precedence;
 use super::session::{Session, buffer_bytes};
 use super::uplink::Uplink;
 use super::waiting::Waiting;
-use super::{Attempt, Effect, Receiver, ReceiverEvent};
+use super::{Attempt, Effect, Leftover, Receiver, ReceiverEvent};
 use crate::ids::{ReceiverId, SessionId};
 use crate::keyring::open_under_any;
 use crate::limits::{ANNOUNCE_SKEW_MAX, ENDED_SESSIONS_MAX};
@@ -141,7 +142,7 @@ impl<U: Clone, E> Receiver<U, E> {
         }
     }
 
-    /// Takes part in a session that is for this host: at once, or once this host is free.
+    /// Takes part in a session that is for this host: at once if it comes first, or once this host is free.
     fn take_part(
         &mut self,
         now: Moment,
@@ -149,11 +150,41 @@ impl<U: Clone, E> Receiver<U, E> {
         key: usize,
         announced: Announced,
     ) -> Result<(), Discard> {
+        let announce = &announced.announce;
         match &self.session {
             // A one-way sender does not listen: its session is joined if it is still announced afterwards.
-            Some(_) if announced.announce.one_way => Ok(()),
-            None => self.join(now, from, key, announced),
-            Some(_) => self.wait(now, key, &announced, None),
+            Some(_) if announce.one_way => Ok(()),
+            // Whoever repeats what a silent sender announced before draws no host from its push.
+            Some(active) if !self.silent.contains(&announce.session) && active.yields_to(now, &announced) => {
+                self.yield_session(now, &announced);
+                self.join(now, from, key, announced)
+            }
+            None if announce.one_way || !self.is_preceded(now, announce) => {
+                self.join(now, from, key, announced)
+            }
+            None | Some(_) => self.wait(now, key, &announced, None),
+        }
+    }
+
+    /// Whether a session that this host waits for comes before the one that is announced.
+    fn is_preceded(&self, now: Moment, announce: &Announce) -> bool {
+        self.waiting.has_earlier(now, Precedence::of(announce), |session| !self.silent.contains(&session))
+    }
+
+    /// Leaves the session for the one that is announced by `first`, and waits for it.
+    fn yield_session(&mut self, now: Moment, first: &Announced) {
+        let Some(active) = self.session.take() else { return };
+        let session = active.id();
+        self.leave_place(active.attempt(), Leftover::Kept);
+        self.event(ReceiverEvent::Yielded { session, to: first.announce.session });
+        let signer = active.signer().map(|signer| signer.key);
+        let (announce, same_object) = (active.announce().clone(), active.is_of(&first.announce));
+        // The spread of the busy hellos begins with this host's next turn.
+        let hello_at = active.next_turn(now) + self.rng.below(announce.spread);
+        if let Some(uplink) = active.into_uplink()
+            && self.waiting.has_room(false)
+        {
+            self.waiting.push(Waiting::new(now, uplink, &announce, hello_at, same_object, signer, None));
         }
     }
 
@@ -239,8 +270,7 @@ impl<U: Clone, E> Receiver<U, E> {
         let hello_at = now + self.rng.below(announce.spread);
         let same_object = self.session.as_ref().is_some_and(|active| active.is_of(announce));
         let uplink = self.new_uplink(announce, key).ok_or(Discard::Malformed)?;
-        let spread = announce.spread;
-        self.waiting.push(Waiting::new(now, uplink, hello_at, spread, same_object, signer, refusal));
+        self.waiting.push(Waiting::new(now, uplink, announce, hello_at, same_object, signer, refusal));
         Ok(())
     }
 

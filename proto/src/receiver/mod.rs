@@ -20,7 +20,10 @@ mod final_report;
 mod inbox;
 mod notices;
 mod numbers;
+#[cfg(test)]
+mod order_tests;
 mod placement;
+mod precedence;
 mod reordering;
 mod session;
 mod settings;
@@ -102,6 +105,8 @@ pub struct Receiver<U = (), E = ()> {
     /// Sessions of which it is not known yet whether they are for this host.
     candidates: Candidates,
     ended: VecDeque<SessionId>,
+    /// The last sessions whose senders fell silent while this host was in them: they come after all others.
+    silent: VecDeque<SessionId>,
     /// The last sessions that are for other hosts.
     not_for_us: VecDeque<SessionId>,
     /// The civil time, as it was when the last datagram came.
@@ -139,6 +144,7 @@ impl<U: Clone, E> Receiver<U, E> {
             waiting: WaitingList::default(),
             candidates: Candidates::default(),
             ended: VecDeque::new(),
+            silent: VecDeque::new(),
             not_for_us: VecDeque::new(),
             clock: (Moment::default(), WallClock(0)),
             final_reports: VecDeque::new(),
@@ -347,6 +353,8 @@ impl<U: Clone, E> Receiver<U, E> {
         match active.expired(now, gone_after) {
             Some(Expired::FinalReport) => self.leave_unheard(),
             Some(Expired::Sender) => {
+                let session = active.id();
+                self.note_silent(session);
                 self.abandon("the sender was not heard any more", Rejoin::WhenAnnounced);
             }
             None => {}
@@ -605,6 +613,13 @@ impl<U: Clone, E> Receiver<U, E> {
         {
             self.note_ended(active.id());
         }
+    }
+
+    fn note_silent(&mut self, session: SessionId) {
+        if self.silent.len() == ENDED_SESSIONS_MAX {
+            self.silent.pop_front();
+        }
+        self.silent.push_back(session);
     }
 
     fn note_ended(&mut self, session: SessionId) {

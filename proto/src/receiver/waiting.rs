@@ -4,17 +4,19 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::ReceiverConfig;
+use super::precedence::{EARLIER_HEARD_FOR, Precedence};
 use super::uplink::{Greeting, Uplink};
 use crate::ids::SessionId;
 use crate::repeat::Repeat;
 use crate::senders::Acceptance;
 use crate::sign::PublicKey;
 use crate::time::{Moment, WallClock};
-use crate::wire::{Failed, FailureKind, KeptRun, Outcome, Totals, Up};
+use crate::wire::{Announce, Failed, FailureKind, KeptRun, Outcome, Totals, Up};
 
 /// One of these sessions.
 pub(super) struct Waiting {
     uplink: Uplink,
+    precedence: Precedence,
     /// Whether it is about the object of the session that this host is in.
     same_object: bool,
     hello: Repeat,
@@ -49,18 +51,20 @@ impl Waiting {
     pub(super) fn new(
         now: Moment,
         uplink: Uplink,
+        announce: &Announce,
         hello_at: Moment,
-        spread: Duration,
         same_object: bool,
         signer: Option<PublicKey>,
         refusal: Option<String>,
     ) -> Self {
+        let spread = announce.spread;
         let (gap, gap_max) = match refusal {
             Some(_) => (BUSY_HELLO_GAP.max(2 * spread), REFUSAL_GAP_MAX.max(2 * spread)),
             None => (BUSY_HELLO_GAP.max(spread), BUSY_HELLO_GAP.max(spread)),
         };
         Self {
             uplink,
+            precedence: Precedence::of(announce),
             same_object,
             hello: Repeat::new(hello_at, gap, gap_max),
             spread,
@@ -107,6 +111,23 @@ impl WaitingList {
     /// Whether this host joins one of the sessions once it is free. A refused session is none of them.
     pub(super) fn has_one_to_join(&self) -> bool {
         self.0.iter().any(|waiting| waiting.refusal.is_none())
+    }
+
+    /// Whether a session comes before one of this precedence, is still announced, and is joined once this host is free;
+    /// `counts` says which ones count.
+    pub(super) fn has_earlier(
+        &self,
+        now: Moment,
+        precedence: Precedence,
+        counts: impl Fn(SessionId) -> bool,
+    ) -> bool {
+        let comes_first = |waiting: &Waiting| {
+            waiting.refusal.is_none()
+                && waiting.precedence < precedence
+                && now.since(waiting.heard) < EARLIER_HEARD_FOR
+                && counts(waiting.uplink.session())
+        };
+        self.0.iter().any(comes_first)
     }
 
     pub(super) fn clear(&mut self) {

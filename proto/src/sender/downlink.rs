@@ -80,6 +80,7 @@ impl Sender {
         let announce = Announce {
             session: self.config.session,
             time: WallClock(self.config.started.0 + age.as_millis() as u64),
+            started: self.started,
             geometry: self.config.geometry,
             name: self.config.name.clone(),
             image_id: self.config.image_id.clone(),
@@ -104,8 +105,11 @@ impl Sender {
     }
 
     /// Updates what all hosts together may send. While the rate is searched for, its cap counts: short rounds find it
-    /// sooner.
+    /// sooner. Where no host answers, nothing limits the polls.
     fn update_budget(&mut self) {
+        if self.one_way.is_some() {
+            return;
+        }
         let cap = self.config.pace.cap();
         let rate = if self.rate.is_searching() { cap } else { self.rate.rate() };
         self.hosts.set_budget(self.feedback.budget(rate, cap));

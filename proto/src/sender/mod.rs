@@ -63,7 +63,7 @@ use crate::limits::EVENTS_MAX;
 use crate::outages::Pauses;
 use crate::seal::Cipher;
 use crate::sign::Scope;
-use crate::time::Moment;
+use crate::time::{Moment, WallClock};
 use crate::wire::{Discard, DiscardCounts, Encoding, ManifestEntry, SymbolHash, proofs_in};
 use acks::Acks;
 use ahead::repair_ahead;
@@ -89,6 +89,8 @@ pub struct Sender {
     /// For which hosts the push is, page by page.
     paging: Paging,
     start: Moment,
+    /// The civil time at the start; no outage changes it.
+    started: WallClock,
     blocks: Blocks,
     proofs: ProofSchedule,
     hosts: Hosts,
@@ -150,6 +152,7 @@ impl Sender {
             paging: Paging::new(now, Pages::new(config.session, names, config.geometry.control_bytes())),
             cipher: Cipher::downward(&config.key, config.session),
             start: now,
+            started: config.started,
             blocks: Blocks::new(config.geometry, first_pass),
             proofs: ProofSchedule::new(now),
             hosts: Hosts::new(now, config.expected.clone(), config.known.clone(), &seed),

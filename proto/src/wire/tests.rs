@@ -157,6 +157,7 @@ fn announce() -> Announce {
     Announce {
         session: SESSION,
         time: WallClock(1),
+        started: WallClock(0),
         geometry: Geometry::new(1, 20, 1432).expect("in range"),
         name: ObjectName::new(&long(OBJECT_NAME_MAX)).expect("plain"),
         image_id: Some(IMAGE_ID.into()),

@@ -160,6 +160,7 @@ fn announce(reply_to: &str, image_id: Option<&str>, format: DiskFormat, pin: Pin
     Announce {
         session: SESSION,
         time: WallClock(1_767_225_600_000),
+        started: WallClock(1_767_225_540_000),
         geometry: geometry(),
         name: ObjectName::new("ubuntu-24.04 (März).raw").expect("plain"),
         image_id: image_id.map(str::to_owned),

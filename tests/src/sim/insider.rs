@@ -311,6 +311,7 @@ impl Insider {
         let announce = Announce {
             session,
             time: scene.wall,
+            started: scene.wall,
             geometry: scene.geometry,
             name: ObjectName::new("image").expect("plain"),
             image_id: None,

@@ -18,6 +18,7 @@ use super::ReceiverConfig;
 use super::effects::Admission;
 use super::effects::{Attempt, Failure, Proof, Published};
 use super::final_report::FinalReport;
+use super::precedence::{BEGUN_AFTER, Precedence};
 use super::table::{BaseIndex, BufferId, Collected, Place, Sifted, Table, Tries, Work, buffer_symbols};
 use super::uplink::Uplink;
 use crate::echo::Echo;
@@ -101,6 +102,8 @@ pub(super) struct Session {
     /// The root computed from the manifest, once all of it is here and the sender has vouched.
     proven: Option<Root>,
     joined: Moment,
+    /// Whether a symbol has arrived.
+    has_symbols: bool,
     turns: Turns,
     arrivals: Arrivals,
     /// Counters that `arrivals` does not have.
@@ -143,6 +146,7 @@ impl Session {
             root: None,
             proven: None,
             joined: now,
+            has_symbols: false,
             turns: Turns::new(now, announce.spread, (!announce.one_way).then_some(hello_at)),
             reply_to_since: sequence,
             arrivals: Arrivals::new(now, signer, sequence),
@@ -209,6 +213,7 @@ impl Session {
     #[inline]
     pub(super) fn accept(&mut self, now: Moment, header: &SymbolHeader, place: Place, datagram_bytes: usize) {
         self.note(now, header.sequence, datagram_bytes);
+        self.has_symbols = true;
         self.table.insert(header, place);
     }
 
@@ -398,6 +403,29 @@ impl Session {
             self.plan_final_report(now);
         }
         ack.kind != Kind::Hello && matches!(self.stage, Stage::Closing { .. })
+    }
+
+    /// Whether this host leaves the session for another one, whose signature was checked: that one comes first, and this
+    /// one has hardly begun here. Nothing unsigned takes the place of what is signed, and a one-way session is never
+    /// left, as it would not be sent again.
+    pub(super) fn yields_to(&self, now: Moment, other: &Announced) -> bool {
+        let has_begun = self.has_symbols && now.since(self.joined) >= BEGUN_AFTER;
+        Precedence::of(&other.announce) < Precedence::of(&self.announce)
+            && matches!(self.stage, Stage::Opening | Stage::Receiving)
+            && !has_begun
+            && !self.announce.one_way
+            && (other.signer().is_some() || self.signer().is_none())
+    }
+
+    /// When all other hosts have had a turn since this one's last.
+    pub(super) fn next_turn(&self, now: Moment) -> Moment {
+        self.turns.last_word_at(now).unwrap_or(now)
+    }
+
+    /// Returns the channel to the sender of a session that is left and may be joined again. After a report there is
+    /// none: a host may not report less than before, and begins again under another id.
+    pub(super) fn into_uplink(self) -> Option<Uplink> {
+        (!self.turns.has_reported()).then_some(self.uplink)
     }
 
     /// Whether another session is about this object, so that it can resume from what is held here.
@@ -622,6 +650,7 @@ impl Session {
             Admission::To(_) => self.table.insert_repair(first, count),
         };
         if taken > 0 {
+            self.has_symbols = true;
             self.arrivals.note_run(now, first.sequence, taken, datagram_bytes);
         }
         taken

@@ -165,6 +165,11 @@ impl Turns {
         turn.is_some()
     }
 
+    /// Whether a report was sent.
+    pub(super) fn has_reported(&self) -> bool {
+        self.reported.is_some()
+    }
+
     /// Cancels a report that is due.
     pub(super) fn forget_report(&mut self) {
         self.report_at = None;

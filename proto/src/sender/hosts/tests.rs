@@ -208,28 +208,24 @@ fn reports_are_spread_over_those_expected_and_those_known() {
 fn who_has_said_its_last_word_is_not_given_time_to_answer() {
     let mut hosts = hosts_of(Expected::Count(4));
     (1..=4).for_each(|host| join(&mut hosts, host, &format!("h{host}"), at(0)));
-    let millisecond = Duration::from_millis(1);
-    assert_eq!(hosts.asked(), Asked { slots: 4, window: millisecond });
+    let four = Budget::default().time_for(4);
+    assert_eq!(hosts.asked(), Asked { slots: 4, window: four });
     done(&mut hosts, 1);
     failed(&mut hosts, 2);
-    assert_eq!(hosts.asked(), Asked { slots: 2, window: millisecond / 2 });
+    assert_eq!(hosts.asked(), Asked { slots: 2, window: Budget::default().time_for(2) });
     done(&mut hosts, 3);
     done(&mut hosts, 4);
-    assert_eq!(hosts.asked(), Asked { slots: 1, window: millisecond / 4 });
+    assert_eq!(hosts.asked(), Asked { slots: 1, window: Budget::default().time_for(1) });
 }
 
 #[test]
 fn while_hosts_say_hello_reports_take_little_of_what_all_may_say() {
     let mut hosts = hosts_of(Expected::Count(40));
-    let spread = |hosts: &Hosts| hosts.asked().window * 4_000;
+    let turns = |turns| Budget::default().time_for(turns);
     join(&mut hosts, 1, "a", at(0));
-    assert_eq!((hosts.asked().slots, spread(&hosts)), (1, Duration::from_secs(8)));
+    assert_eq!(hosts.asked(), Asked { slots: 1, window: turns(8) });
     (2..=20).for_each(|host| join(&mut hosts, host, &format!("h{host}"), at(0)));
-    assert_eq!(
-        (hosts.asked().slots, spread(&hosts)),
-        (20, Duration::from_secs(40)),
-        "no longer than for all"
-    );
+    assert_eq!(hosts.asked(), Asked { slots: 20, window: turns(40) }, "no longer than for all");
     (21..=40).for_each(|host| join(&mut hosts, host, &format!("h{host}"), at(0)));
-    assert_eq!((hosts.asked().slots, spread(&hosts)), (40, Duration::from_secs(40)));
+    assert_eq!(hosts.asked(), Asked { slots: 40, window: turns(40) });
 }

@@ -11,6 +11,7 @@
 
 mod fabric;
 mod member;
+pub mod pair;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
