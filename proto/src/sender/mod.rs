@@ -245,7 +245,7 @@ impl Sender {
         if let Err(reason) = result {
             self.discards.count(reason);
         }
-        self.open_gate();
+        self.open_gate(now);
         if self.ending.is_none() {
             self.settle(now);
         }
@@ -278,7 +278,7 @@ impl Sender {
         if self.ending.is_some() {
             return;
         }
-        self.open_gate();
+        self.open_gate(now);
         self.gate.handle_timeout(now, self.pass_ended());
         if now >= self.silence_at {
             self.silence_at = now + SILENCE_CHECK / self.hosts.looks();
@@ -321,7 +321,7 @@ impl Sender {
     /// Whether no symbol may leave now, not even one of a job that was begun. Either expected hosts may be about to
     /// report what they kept or lack, or all hosts that answer are busy with another push and would receive none.
     pub fn holds_symbols_back(&self) -> bool {
-        self.gate.is_shut() || self.hosts.are_all_busy()
+        self.gate.is_shut()
     }
 
     /// Whether some host has kept something of an earlier session.

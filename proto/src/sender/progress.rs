@@ -4,6 +4,7 @@ use super::Sender;
 use super::Source;
 use super::ending::Ending;
 use super::event::{SenderEvent, Verdict};
+use super::gate::Busy;
 use super::hosts::Round;
 use super::one_way::Repeated;
 use super::rate::Sent;
@@ -67,9 +68,15 @@ impl Sender {
         self.last_one = if self.is_tail() { self.hosts.last_one() } else { None };
     }
 
-    /// Ends each wait of the gate once all hosts that it is for were heard.
-    pub(super) fn open_gate(&mut self) {
+    /// Ends each wait of the gate once all hosts that it is for were heard, or have come from another push.
+    pub(super) fn open_gate(&mut self, now: Moment) {
         let tally = self.hosts.tally();
+        let busy = match (self.hosts.are_all_busy(), tally.busy) {
+            (true, _) => Busy::All,
+            (false, 0) => Busy::None,
+            (false, _) => Busy::Some,
+        };
+        self.gate.note_busy(now, busy, self.hosts.cycle());
         if tally.heard >= tally.expected {
             self.gate.end_first_wait();
         }

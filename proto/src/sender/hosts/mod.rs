@@ -149,6 +149,11 @@ impl Hosts {
         self.settlement.set_budget(budget);
     }
 
+    /// The time in which all hosts send one datagram each.
+    pub(super) fn cycle(&self) -> Duration {
+        self.settlement.cycle()
+    }
+
     /// Returns the time over which hosts spread their hellos, which leaves some of the budget to the reports of those
     /// that have joined.
     pub(super) fn hello_spread(&self) -> Duration {
