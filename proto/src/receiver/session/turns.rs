@@ -16,7 +16,7 @@ use crate::wire::Poll;
 pub(super) struct Turns {
     /// The hello, until it is acknowledged: the sender accepts nothing else from an unknown host.
     hello: Option<Repeat>,
-    /// When the first hello was sent.
+    /// When the last hello was sent.
     greeted_at: Option<Moment>,
     /// Whether the hello was sent more than once.
     was_repeated: bool,
@@ -138,8 +138,10 @@ impl Turns {
     pub(super) fn acknowledged(&mut self, now: Moment, slot: u32) -> bool {
         let is_first = self.hello.take().is_some();
         if is_first {
-            // Which of several hellos it is for is not known; a round trip that is taken for too long costs least.
-            self.round_trip = self.greeted_at.map(|greeted_at| now.since(greeted_at));
+            // Which of several hellos it is for is not known (RFC 6298 section 3). If it is not for the last one, that was
+            // sent before the acknowledgement of an earlier one could be here.
+            let least = if self.was_repeated { HELLO_GAP } else { Duration::ZERO };
+            self.round_trip = self.greeted_at.map(|greeted_at| now.since(greeted_at).max(least));
         }
         self.slot = Some(slot);
         is_first && self.was_repeated
@@ -150,7 +152,7 @@ impl Turns {
         let is_due = self.hello.as_mut().is_some_and(|hello| hello.take_due(now));
         if is_due {
             self.was_repeated = self.greeted_at.is_some();
-            self.greeted_at.get_or_insert(now);
+            self.greeted_at = Some(now);
             self.after_hello = now + self.spread;
             self.report_at = self.report_at.map(|at| at.max(self.after_hello));
         }
@@ -257,6 +259,15 @@ mod tests {
         assert_eq!(turns.repeat_gap(ms(20)), ms(320), "a later ack answers no hello");
         turns.take_poll(at(9_000), poll(1, 700), &mut rng());
         assert_eq!(turns.repeat_gap(ms(20)), ms(700), "a turn of all hosts");
+    }
+
+    #[test]
+    fn hellos_that_were_lost_are_no_part_of_the_round_trip() {
+        let mut turns = Turns::new(at(0), ms(5), Some(at(0)));
+        let said = (0..4_000).filter(|&ms| turns.take_hello_due(at(ms)));
+        assert_eq!(said.last(), Some(3_750));
+        assert!(turns.acknowledged(at(3_751), 0), "the sender may not have known this host");
+        assert_eq!(turns.repeat_gap(ms(20)), ms(395));
     }
 
     fn poll(round: u32, window: u64) -> Poll {
