@@ -365,7 +365,8 @@ fn said_report(host: &mut Receiver, now: Moment) -> Report {
     }
     assert_eq!(hear_at(host, now, 60, &poll, Some(1)), Ok(()));
     let (mut reports, mut shared) = (Vec::new(), None);
-    while let Some((_, datagram)) = said(host, now + Duration::from_millis(100)) {
+    // By then the hello is due again.
+    while let Some((_, datagram)) = said(host, now + Duration::from_millis(200)) {
         let up = UpHeader::parse(&datagram).expect("ours");
         if up.header.kind == Kind::Hello {
             let greeting = opened_hello(up, &datagram);

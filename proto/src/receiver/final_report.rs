@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::ReceiverConfig;
+use super::session::apart;
 use super::uplink::{Greeting, Uplink};
 use crate::geometry::Geometry;
 use crate::ids::SessionId;
@@ -76,7 +77,7 @@ impl FinalReport {
         }
         if std::mem::take(&mut self.hello_due) {
             // The report waits for the next turn of this host, as all others may have as much to say.
-            self.due = Some(now + self.unknown.unwrap_or_default());
+            self.due = Some(now + apart(self.unknown.unwrap_or_default()));
             let greeting = Greeting { busy: false, via: None, kept: Vec::new() };
             return Some(self.uplink.greet(me, greeting, out));
         }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::ReceiverConfig;
 use super::precedence::{EARLIER_HEARD_FOR, Precedence};
+use super::session::apart;
 use super::uplink::{Greeting, Uplink};
 use crate::ids::SessionId;
 use crate::repeat::Repeat;
@@ -95,7 +96,7 @@ impl Waiting {
         if !self.hello.take_due(now) {
             return None;
         }
-        self.refusal.iter_mut().for_each(|refusal| refusal.due = Some(now + self.spread));
+        self.refusal.iter_mut().for_each(|refusal| refusal.due = Some(now + apart(self.spread)));
         // The current session may end soon, and this one resume from what it kept.
         let kept = if self.same_object { kept() } else { Vec::new() };
         Some(self.uplink.greet(me, Greeting { busy: true, via: None, kept }, out))

@@ -36,6 +36,7 @@ use crate::wire::{
 use arrivals::Arrivals;
 use strangers::Strangers;
 use turns::Turns;
+pub(super) use turns::apart;
 
 /// The stage of a session on a host.
 #[derive(Clone, Debug)]

@@ -20,7 +20,7 @@ pub(super) struct Turns {
     greeted_at: Option<Moment>,
     /// Whether the hello was sent more than once.
     was_repeated: bool,
-    /// The time over which all hosts spread their hellos.
+    /// The time over which all hosts spread their hellos, as [`apart`] counts it.
     spread: Duration,
     /// The time from the hello to its acknowledgement, once that is here.
     round_trip: Option<Duration>,
@@ -42,6 +42,7 @@ impl Turns {
     /// it is `None`, nothing is ever sent.
     pub(super) fn new(now: Moment, spread: Duration, hello_at: Option<Moment>) -> Self {
         let (gap, gap_max) = (HELLO_GAP.max(spread), HELLO_GAP_MAX.max(spread));
+        let spread = apart(spread);
         Self {
             hello: hello_at.map(|at| Repeat::new(at, gap, gap_max)),
             greeted_at: None,
@@ -186,10 +187,19 @@ impl Turns {
     }
 }
 
+/// Returns how far apart a hello and what follows it are, of hosts that spread their hellos over this time. Where it is
+/// short, all of them together have less to say than a second allows, and nobody waits.
+pub(in crate::receiver) fn apart(spread: Duration) -> Duration {
+    if spread < SHORT_SPREAD { Duration::ZERO } else { spread }
+}
+
 /// Returns when the turn of a host with this slot comes in the window of a poll.
 fn slot_offset(poll: &Poll, slot: u32) -> Duration {
     poll.window.mul_f64(f64::from(slot % poll.slots) / f64::from(poll.slots))
 }
+
+/// The spread of the hellos of 150 hosts at a high rate, and of fewer at a low one.
+const SHORT_SPREAD: Duration = Duration::from_millis(50);
 
 /// The time between two hellos until one is acknowledged, which grows up to the maximum. The first is longer than any
 /// round trip on a path that the rate is made for, and than the spread of the hellos.
@@ -211,6 +221,13 @@ mod tests {
         assert_eq!(turns.last_word_at(at(2_011)), Some(at(5_000)), "there was no poll");
         turns.take_poll(at(2_020), poll(1, 1_000), &mut rng());
         assert_eq!(turns.last_word_at(at(2_021)), Some(at(5_520)), "slot 5 of 10");
+    }
+
+    #[test]
+    fn few_hosts_do_not_wait_for_each_other() {
+        let mut turns = Turns::new(at(0), ms(49), Some(at(3)));
+        assert!(turns.take_hello_due(at(3)));
+        assert_eq!(turns.last_word_at(at(4)), Some(at(4)));
     }
 
     #[test]
