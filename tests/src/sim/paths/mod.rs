@@ -195,10 +195,8 @@ impl Feedback {
         self.bits += bits;
         self.second_bits += bits;
         self.second.push_back((now, bits));
-        while let Some((_, bits)) =
-            self.second.pop_front_if(|(at, _)| now.since(*at) >= Duration::from_secs(1))
-        {
-            self.second_bits -= bits;
+        while self.second.front().is_some_and(|&(at, _)| now.since(at) >= Duration::from_secs(1)) {
+            self.second_bits -= self.second.pop_front().map_or(0, |(_, bits)| bits);
         }
         self.peak = self.peak.max(self.second.len());
         self.peak_bits = self.peak_bits.max(self.second_bits);
