@@ -588,8 +588,7 @@ impl Session {
                 count
             }
             Admission::Spare(_) => 0,
-            Admission::To(_) if self.table.insert_first(first, count) => count,
-            Admission::To(_) => self.table.insert_repair(first, count),
+            Admission::To(_) => self.table.insert_run(first, count),
         };
         if taken > 0 {
             self.arrivals.note_run(now, first.sequence, taken, datagram_bytes);

@@ -607,31 +607,29 @@ impl Table {
 
 #[cfg(feature = "simulation")]
 impl Table {
-    /// Inserts the first `count` source symbols of a block of which nothing has arrived, from that of `header` on,
-    /// as [`Table::place_for`] and [`Table::insert`] would one by one. Returns whether they can be taken at once.
-    pub(super) fn insert_first(&mut self, header: &SymbolHeader, count: u32) -> bool {
-        if header.esi.value() != 0 || count == 0 || self.states.get(header.block) != State::Unseen {
-            return false;
-        }
+    /// Inserts up to `count` consecutive symbols of one block from that of `header` on, all of them source symbols or all
+    /// repair symbols, as [`Table::place_for`] and [`Table::insert`] would one by one. Returns how many were needed; 0 if
+    /// they cannot be taken at once.
+    pub(super) fn insert_run(&mut self, header: &SymbolHeader, count: u32) -> u32 {
         let shape = self.geometry.shape(header.encoded_len);
-        if count > shape.source_symbols() {
-            return false;
-        }
-        let Some(buffer) = self.buffers.take(shape, header.encoded_len, self.overhead) else { return false };
-        self.turn(header.block, State::Collecting(buffer));
-        if self.buffers.get_mut(buffer).insert_first(count) {
-            self.queue_if_ready(header.block);
-        }
-        true
-    }
-
-    /// Inserts up to `count` consecutive repair symbols from that of `header` on, as [`Table::place_for`] and
-    /// [`Table::insert`] would one by one. Returns how many were needed; 0 if they cannot be taken at once.
-    pub(super) fn insert_repair(&mut self, header: &SymbolHeader, count: u32) -> u32 {
-        let State::Collecting(buffer) = self.states.get(header.block) else { return 0 };
+        let is_source = header.esi.value() + count <= shape.source_symbols();
+        let buffer = match self.states.get(header.block) {
+            State::Collecting(buffer) => buffer,
+            State::Unseen if is_source => {
+                let Some(buffer) = self.buffers.take(shape, header.encoded_len, self.overhead) else {
+                    return 0;
+                };
+                self.turn(header.block, State::Collecting(buffer));
+                buffer
+            }
+            _ => return 0,
+        };
         let collected = self.buffers.get_mut(buffer);
-        let taken = collected.insert_repair(header.esi, count);
-        if collected.is_enough() {
+        let taken = match is_source {
+            true => collected.insert_source(header.esi, count),
+            false => collected.insert_repair(header.esi, count),
+        };
+        if taken > 0 && collected.is_enough() {
             self.queue_if_ready(header.block);
         }
         taken
