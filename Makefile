@@ -10,7 +10,7 @@ JUNIT     := target/nextest/default/junit.xml# nextest writes it there for any t
 .DEFAULT_GOAL := help
 .PHONY: help build test check-format lint docs scenarios sim races sim-scale sim-finish soak demo bench-stages bench-codec bench-crossovers bench-failures \
 	bench-versus bench-push picture bench-pipe bench-goals bench-bytes bench-journal bench-convert bench-inspect bench-resume fuzz fuzz-build fuzz-merge fuzz-codec sanitize-codec miri-codec check-neon \
-	mutants fmt clean sim-path
+	mutants fmt clean sim-path sim-paths
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -70,6 +70,9 @@ sim-scale: ## simulate pushes to up to 10 000 receivers; compares with tests/sim
 
 sim-path: ## simulate a push over a path of any kind, as in PUSH='hosts=10 rtt=50 jitter=3 store=400'
 	$(CARGO) run --locked --release -p glancecast-tests --bin sim_paths -- $(PUSH)
+
+sim-paths: ## simulate the grid of paths, or its QUICK=1 rows; compares with tests/sim/paths.txt (long, 4 GB)
+	$(CARGO) run --locked --release -p glancecast-tests --bin sim_paths -- --grid tests/sim/paths.txt $(if $(QUICK),--quick)
 
 sim-finish: ## measure what HOSTS (10000) that all finish within a second cost the send loop
 	$(CARGO) run --locked --release -p glancecast-tests --bin sim_finish -- $(HOSTS)

@@ -43,6 +43,7 @@ impl Figures {
         "receivers   loss    sent    time   feedback/s, most   of the data   verdict";
 
     fn of(scale: Scale, outcome: &Outcome) -> Self {
+        assert_eq!(outcome.refused, 0, "all hosts are honest");
         Self {
             verdict: outcome.verdict.clone(),
             sent: outcome.sent,

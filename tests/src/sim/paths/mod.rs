@@ -17,16 +17,19 @@
 //! than such a train would look like a queue to the rate control. A burst of losses ends with its chunk. Chunks of
 //! whole jobs ([`Chunks::Jobs`]) also hide that blocks are interleaved, so a host has one block begun, and not four.
 
+mod cells;
 mod fabric;
+pub mod grid;
 mod member;
 mod push;
 mod stream;
+mod words;
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use glancecast_proto::geometry::Geometry;
-use glancecast_proto::ids::BlockIndex;
+use glancecast_proto::ids::{BlockIndex, HostName};
 use glancecast_proto::integrity::BlockHash;
 use glancecast_proto::sender::Verdict;
 use glancecast_proto::time::Moment;
@@ -143,10 +146,14 @@ pub struct Outcome {
     pub feedback_peak: u32,
     /// Bits from hosts, as a share of the bits to them.
     pub feedback_share: f64,
+    /// Datagrams from hosts that the sender refused as too many: all hosts are honest, so there should be none.
+    pub refused: u32,
     /// The lowest and the highest rate.
     pub rates: [u64; 2],
     /// Hosts that were side-lined, and hosts that were called silent.
     pub blamed: [u32; 2],
+    /// Who they are.
+    pub accused: Vec<HostName>,
     /// What became of the hosts that the push was for, and of the others.
     pub chosen: Chosen,
 }
