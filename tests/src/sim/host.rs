@@ -458,7 +458,7 @@ pub(crate) const SENDER: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1)), 7167);
 
 /// Blocks at the workers: as many as two workers can have queued.
-const WORK_MAX: u32 = 4;
+pub(crate) const WORK_MAX: u32 = 4;
 /// The machine's own minimum.
 const BUFFERS_MIN: usize = 4;
 /// Datagrams in one turn.
