@@ -71,8 +71,8 @@ sim-scale: ## simulate pushes to up to 10 000 receivers; compares with tests/sim
 sim-path: ## simulate a push over a path of any kind, as in PUSH='hosts=10 rtt=50 jitter=3 store=400'
 	$(CARGO) run --locked --release -p glancecast-tests --bin sim_paths -- $(PUSH)
 
-sim-paths: ## simulate the grid of paths, or its QUICK=1 rows; compares with tests/sim/paths.txt (long, 4 GB)
-	$(CARGO) run --locked --release -p glancecast-tests --bin sim_paths -- --grid tests/sim/paths.txt $(if $(QUICK),--quick)
+sim-paths: ## simulate the grid of paths, its QUICK=1 rows or those WITH='hosts=20'; compares with tests/sim/paths.txt (long, 7 GB)
+	$(CARGO) run --locked --release -p glancecast-tests --bin sim_paths -- --grid tests/sim/paths.txt $(if $(QUICK),--quick,$(WITH))
 
 sim-finish: ## measure what HOSTS (10000) that all finish within a second cost the send loop
 	$(CARGO) run --locked --release -p glancecast-tests --bin sim_finish -- $(HOSTS)

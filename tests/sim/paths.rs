@@ -40,7 +40,7 @@ const KEPT: &str = include_str!("paths.txt");
 /// Checks the rows with a star; `make sim-paths` makes all rows.
 #[test]
 fn the_grid_is_what_the_machines_do() {
-    let made = grid::make(Rows::Quick, available_parallelism().map_or(1, usize::from), |_| ());
+    let made = grid::make(&Rows::Quick, available_parallelism().map_or(1, usize::from), |_| ());
     let changed: Vec<&str> = made.rows().filter(|row| !KEPT.lines().any(|kept| kept == *row)).collect();
     let missed = made.rows().filter(|row| row.contains("; missed")).count();
     measured!("{} rows of the grid, {missed} of them miss their goal", made.rows().count());

@@ -89,3 +89,51 @@ impl SenderLine {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use glancecast_proto::wire::Kind;
+
+    use super::*;
+    use crate::sim::road::Away;
+
+    #[test]
+    fn what_is_refused_is_offered_again_and_the_machines_time_stands_still() {
+        let (from, to) = (Duration::from_millis(10), Duration::from_millis(500));
+        let road = Road { away: vec![Away { from, to }], ..Road::default() };
+        let mut line = SenderLine::new(&road, at(60_000));
+        assert!(line.offer(at(9), sent()).is_some() && !line.is_away());
+        assert!(line.offer(at(20), sent()).is_none() && line.is_away());
+        let mut now = at(20);
+        let (lasted, unsent) = loop {
+            assert_eq!(line.time(now), at(20));
+            match line.step(now, false) {
+                Step::Wait(until) => now = until,
+                Step::Over(lasted, unsent) => break (lasted, unsent),
+                Step::GiveUp => panic!("it is over soon"),
+            }
+        };
+        assert!(unsent.is_some() && now >= at(500));
+        assert_eq!((now.since(line.time(now)), line.true_time(now, at(21))), (lasted, at(21) + lasted));
+    }
+
+    #[test]
+    fn no_push_waits_beyond_its_end() {
+        let away = Away { from: Duration::ZERO, to: Duration::from_secs(20) };
+        let mut line = SenderLine::new(&Road { away: vec![away], ..Road::default() }, at(5_000));
+        assert!(line.offer(at(1), sent()).is_none());
+        assert!(matches!(line.step(at(4_999), false), Step::Wait(_)));
+        assert!(matches!(line.step(at(5_000), false), Step::GiveUp));
+        let mut line = SenderLine::new(&Road { away: vec![away], ..Road::default() }, at(60_000));
+        assert!(line.offer(at(1), sent()).is_none());
+        assert!(matches!(line.step(at(3_500), true), Step::GiveUp), "only its last words are missing");
+    }
+
+    fn sent() -> Sent {
+        Sent { to: None, kind: Kind::Poll, bytes: [0; 4].into() }
+    }
+
+    fn at(ms: u64) -> Moment {
+        Moment::default() + Duration::from_millis(ms)
+    }
+}

@@ -27,6 +27,8 @@ use crate::sim::overhear;
 pub(super) struct Push {
     path: Path,
     trace: Option<Moment>,
+    /// Whether every host reads everything when it arrives: slower, and the same.
+    is_eager: bool,
     now: Moment,
     sender: Sender,
     /// When it is the sender's turn again, unless it hears something before.
@@ -136,6 +138,7 @@ impl Push {
         let geometry = path.geometry();
         Self {
             trace: trace.then_some(Moment::default()),
+            is_eager: false,
             now: Moment::default(),
             sender: Sender::new(Moment::default(), config(path, geometry)),
             sender_due: Moment::default(),
@@ -415,6 +418,7 @@ impl Push {
     /// Posts what leaves at `at` to one host, or to everyone.
     fn post_down(&mut self, at: Moment, to: Option<usize>, what: What, is_prompt: bool) {
         let at = at + self.path.round_trip / 2;
+        let is_prompt = is_prompt || self.is_eager;
         let Some(host) = to else {
             self.stream.push(at, what, is_prompt);
             if is_prompt {
@@ -581,3 +585,44 @@ const TO_ONE: u64 = 1 << 39;
 /// Repair symbols of each block for hosts that cannot ask for them, as a share of the block.
 const ONE_WAY_OVERHEAD: f64 = 0.05;
 const TRACE_GAP: Duration = Duration::from_millis(25);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_that_reads_later_says_the_same() {
+        for words in [
+            "hosts=3 mib=96",
+            "hosts=5 mib=64 loss=0.02 rtt=5",
+            "hosts=4 mib=64 jitter=4 loss=0.01",
+            "hosts=4 mib=256 store=300 auto=0",
+            "hosts=6 mib=128 slow=2 slowstore=200 late=0.4 rack=2 loss=0.05",
+            "hosts=2 mib=128 neck=300 queue=5 upjitter=3",
+        ] {
+            let path = Path::parse(words.split(' ')).expect("words");
+            let eager = Push { is_eager: true, ..Push::new(path, false) };
+            assert_eq!(
+                format!("{:?}", Push::new(path, false).run()),
+                format!("{:?}", eager.run()),
+                "{words}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_line_is_as_fast_as_it_says_whatever_a_chunk_is() {
+        for words in
+            ["auto=0", "auto=0 line=25000 mib=4096", "auto=0 jobs=1", "auto=0 jitter=0.001", "auto=0 line=25"]
+        {
+            let path = Path::parse(words.split(' ')).expect("words");
+            let outcome = Push::new(path, false).run();
+            let least = path.least_time();
+            // Joining takes no more than 50 ms, and the last reports some milliseconds.
+            assert!(
+                outcome.lasted >= least && outcome.lasted <= least.mul_f64(1.001) + Duration::from_millis(80),
+                "{words}: {outcome:?}"
+            );
+        }
+    }
+}
