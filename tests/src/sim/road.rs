@@ -86,9 +86,9 @@ impl Road {
 /// Makes some or all stores as slow as a share of the line; returns how many.
 fn slow_stores(dice: &mut Dice, plan: &mut Plan, pass: Duration) -> u32 {
     let blocks = plan.object.blocks.len().max(1) as u32;
-    // No store takes so long that the push would end before it.
-    let share = dice.log_within(0.05, 0.9).max(pass.as_secs_f64() / STORE_TIME_MAX.as_secs_f64());
-    let time = (pass / blocks * WORK_MAX).div_f64(share);
+    let share = dice.log_within(0.05, 0.9);
+    // No store takes so long that the push would end before it, even with a buffer for one block at a time.
+    let time = (pass / blocks * WORK_MAX).div_f64(share).min(STORE_TIME_MAX / blocks);
     let chance = if dice.chance(0.5) { 1.0 } else { 0.3 };
     let mut count = 0;
     for host in plan.hosts.iter_mut().filter(|_| dice.chance(chance)) {
@@ -144,5 +144,5 @@ impl Racks {
     }
 }
 
-/// The longest time that a store takes for the object, if it has nothing else to do.
+/// The longest time that a store takes for the object, one block after the other.
 const STORE_TIME_MAX: Duration = Duration::from_secs(20);
