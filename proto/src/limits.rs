@@ -126,6 +126,10 @@ pub const PROOFS_PER_HOST_MAX: u32 = 48;
 /// checks. They take a tenth of the rate at most; what is due later waits.
 pub const PROOF_DATAGRAMS_PER_SECOND_MAX: u32 = SENDER_CHECKS_PER_SECOND_MAX / 4;
 
+/// Paths of a push: the group, and destinations to which the sender itself sends by unicast. More hosts than that are
+/// served by relays; where no host relays, further ones are not served.
+pub const PATHS_MAX: u32 = 64;
+
 /// Destinations to which a relay copies what it receives.
 pub const ROUTE_CHILDREN_MAX: usize = 16;
 /// The longest time for which a relay forwards without a new lease.

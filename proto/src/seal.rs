@@ -95,6 +95,15 @@ impl Cipher {
         )
     }
 
+    /// For what one start of one receiver says as a relay. It goes on when the receiver has left the session, and so has
+    /// numbers of its own.
+    pub fn relay(key: &GroupKey, session: SessionId, receiver: ReceiverId) -> Self {
+        key.derive(
+            "glancecast v2 relay to sender: group key, session id, receiver id",
+            &[&session.0, &receiver.0],
+        )
+    }
+
     /// For what one start of one receiver tells the sender alone.
     pub fn private_up(
         key: &GroupKey,
@@ -213,6 +222,8 @@ mod tests {
             Cipher::downward(&key, SessionId([6; 16])),
             Cipher::upward(&key, SESSION, ReceiverId([1; 8])),
             Cipher::upward(&key, SESSION, ReceiverId([2; 8])),
+            Cipher::relay(&key, SESSION, ReceiverId([1; 8])),
+            Cipher::relay(&key, SESSION, ReceiverId([2; 8])),
             Cipher::private_up(&key, SESSION, ReceiverId([1; 8]), &shared(1)),
             Cipher::private_up(&key, SESSION, ReceiverId([1; 8]), &shared(2)),
             Cipher::private_up(&key, SESSION, ReceiverId([2; 8]), &shared(1)),

@@ -467,6 +467,7 @@ impl Host {
                 start: start(dice),
                 seed: seed(dice),
                 buffer_bytes: 0,
+                can_relay: false,
             }),
             responder: Responder::new(ResponderConfig {
                 name,

@@ -127,6 +127,7 @@ fn prepare(config: &Config, once: bool) -> anyhow::Result<(ReceiveLoop, Stopper)
         start: random::bytes().context("random numbers")?,
         seed: random::bytes().context("random numbers")?,
         buffer_bytes: BUFFER_BYTES,
+        can_relay: false,
     };
     let responder = ResponderConfig {
         name: receiver.name.clone(),

@@ -344,11 +344,11 @@ impl ReceiveLoop {
             }
         };
         match (opened, admission) {
-            (Ok(()), Admission::To(place)) => {
+            (Ok(_), Admission::To(place)) => {
                 self.machine.accept(now, &header, place, datagram.len());
                 self.machine.note_source(from);
             }
-            (Ok(()), Admission::Spare(reason)) => {
+            (Ok(_), Admission::Spare(reason)) => {
                 self.machine.note_spare(now, &header, datagram.len(), reason);
             }
             (Err(reason), _) => {

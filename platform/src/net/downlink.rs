@@ -182,6 +182,7 @@ impl Downlink {
     pub fn frame_bytes(&self, to: To, datagram: usize) -> u64 {
         let copies = match to {
             To::Everyone => self.addrs.len() as u64,
+            To::Paths(set) => u64::from(set.len()),
             To::Host(_) => 1,
         };
         self.destinations.frame_bytes(datagram) * copies
@@ -195,7 +196,7 @@ impl Downlink {
     /// The refusal, if no destination accepted the datagram.
     pub fn send(&mut self, datagram: &[u8], to: To) -> Result<(), Refusal> {
         match to {
-            To::Everyone => self.send_batch(datagram, to),
+            To::Everyone | To::Paths(_) => self.send_batch(datagram, to),
             To::Host(host) => {
                 let _ = self.send_batch_to(datagram, self.on_link(host), Duration::ZERO);
                 Ok(())
@@ -216,8 +217,13 @@ impl Downlink {
             return Ok(());
         }
         // If unicast to one host fails, the batch still goes to everyone.
-        let results = (0..self.addrs.len()).map(|i| self.send_batch_to(batch, self.addrs[i], patience));
-        let result = results.reduce(better).expect("there is a destination");
+        let is_meant = |&at: &usize| match to {
+            To::Paths(set) => set.contains(at as u32),
+            To::Everyone | To::Host(_) => true,
+        };
+        let meant: Vec<usize> = (0..self.addrs.len()).filter(is_meant).collect();
+        let results = meant.into_iter().map(|i| self.send_batch_to(batch, self.addrs[i], patience));
+        let result = results.reduce(better).unwrap_or(Ok(()));
         self.is_full = result.as_ref().is_err_and(|refusal| is_full(&refusal.error));
         result
     }

@@ -55,6 +55,16 @@ impl Destinations {
         self.all().next().expect("there is one")
     }
 
+    /// Returns the address of the group, if there is one.
+    pub fn group(&self) -> Option<SocketAddr> {
+        self.group.map(Group::addr)
+    }
+
+    /// Returns the unicast destinations.
+    pub fn unicast(&self) -> &[SocketAddr] {
+        &self.unicast
+    }
+
     /// Returns the number of copies of each datagram that the interface sends.
     pub fn copies(&self) -> usize {
         self.all().count()

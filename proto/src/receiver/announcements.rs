@@ -25,6 +25,7 @@ impl<U: Clone, E> Receiver<U, E> {
         datagram: &[u8],
     ) -> Result<(), Discard> {
         let id = Announce::session_of(datagram)?;
+        let via = self.inlet.via(from);
         let (key, announced) = open_under_any(&self.config.keys, |key| Announce::open(key, datagram))
             .inspect_err(|&reason| {
                 if reason == Discard::WrongKey && !self.wrong_key_told {
@@ -41,7 +42,7 @@ impl<U: Clone, E> Receiver<U, E> {
             if active.is_answered_elsewhere(&announced) {
                 self.checks.take(now, from)?;
                 announced.verify()?;
-                active.note_proven(now, announced.sequence, from, datagram.len());
+                active.note_proven(now, announced.sequence, via, datagram.len());
                 active.answer_to(announced.announce.reply_to, announced.sequence);
                 self.checks.note_proven(from, announced.announce.reply_to);
                 return Ok(());
@@ -49,7 +50,7 @@ impl<U: Clone, E> Receiver<U, E> {
             if active.misses_sender(now, announced.sequence) && active.claims_signer(&announced) {
                 self.checks.take(now, from)?;
                 announced.verify()?;
-                active.note_proven(now, announced.sequence, from, datagram.len());
+                active.note_proven(now, announced.sequence, via, datagram.len());
             } else {
                 active.note(now, announced.sequence, datagram.len());
             }
@@ -213,7 +214,8 @@ impl<U: Clone, E> Receiver<U, E> {
         self.attempts += 1;
         let attempt = Attempt(self.attempts);
         let key = &self.config.keys[key];
-        let session = Session::new(now, attempt, announced, key, uplink, buffers, &mut self.rng);
+        let mut session = Session::new(now, attempt, announced, key, uplink, buffers, &mut self.rng);
+        session.note_via(self.inlet.via(from));
         self.session = Some(Box::new(session));
         self.event(ReceiverEvent::Joined(Box::new(announce.clone())));
         self.effects.push_back(Effect::Prepare(attempt, Box::new(announce.clone()), buffers));

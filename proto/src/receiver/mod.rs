@@ -18,6 +18,7 @@ mod checks;
 mod effects;
 mod final_report;
 mod inbox;
+mod inlet;
 mod notices;
 mod numbers;
 mod placement;
@@ -44,6 +45,8 @@ pub use effects::{
     Admission, Attempt, BlockOutcome, BlockRoom, Effect, Failure, Leftover, Opened, Proof, Published,
     ReceiverEvent, ReceiverTimer, Returned,
 };
+pub use inlet::Inlet;
+pub(crate) use numbers::Numbers;
 pub use session::buffer_bytes;
 pub use table::{BaseIndex, BufferId, Collected, Origin, Place, Sifted, SymbolHashes, Work, buffer_symbols};
 
@@ -88,6 +91,8 @@ pub struct ReceiverConfig {
     pub seed: [u8; 32],
     /// Memory in bytes for blocks that are being collected. It holds at least four blocks, whatever the value.
     pub buffer_bytes: usize,
+    /// Whether this host forwards to others if a sender asks it to: see [`relay`](crate::relay).
+    pub can_relay: bool,
 }
 
 /// The machine of one host. `U` is the shell's handle of an unfinished file, `E` that of a file that existed
@@ -112,6 +117,8 @@ pub struct Receiver<U = (), E = ()> {
     links: u64,
     attempts: u64,
     effects: VecDeque<Effect<U, E>>,
+    /// By which way the datagram came that is being handled.
+    inlet: Inlet,
     checks: Checks,
     notices: Notices,
     wrong_key_told: bool,
@@ -132,6 +139,7 @@ impl<U: Clone, E> Receiver<U, E> {
         Self {
             rng: Rng::new(&config.seed),
             checks: Checks::new(&config.seed),
+            inlet: Inlet::Group,
             notices: Notices::new(&config),
             config,
             session: None,
@@ -229,7 +237,7 @@ impl<U: Clone, E> Receiver<U, E> {
         }
     }
 
-    /// Handles a datagram that is not a symbol.
+    /// Handles a datagram that came by the group and is not a symbol.
     ///
     /// # Errors
     /// The reason why it was dropped; it is counted already.

@@ -45,6 +45,7 @@ pub(super) fn config() -> ReceiverConfig {
         start: [1; 16],
         seed: [2; 32],
         buffer_bytes: 0,
+        can_relay: false,
     }
 }
 

@@ -28,7 +28,7 @@ impl Sender {
         match down {
             Some(down) => {
                 let kind = down.kind();
-                let sequence = self.take_sequences(1);
+                let sequence = self.sequences.take(1);
                 down.seal(&self.cipher, self.signer(), self.config.session, sequence, out);
                 Some(Transmit { to: To::Everyone, kind })
             }
@@ -93,7 +93,7 @@ impl Sender {
             base: self.config.base.clone(),
             data_bytes: self.config.data_bytes,
         };
-        let sequence = self.take_sequences(1);
+        let sequence = self.sequences.take(1);
         announce.seal(&self.cipher, self.signer(), sequence, out);
         self.paging.note_announced(Announced {
             now,

@@ -32,6 +32,7 @@ mod key_tests;
 mod one_way;
 mod order;
 mod paging;
+mod paths;
 mod polls;
 mod progress;
 mod proofs;
@@ -48,10 +49,11 @@ use std::time::Duration;
 
 pub use blocks::{Job, Unsent};
 pub use config::SenderConfig;
-pub use event::{JobRoom, SenderEvent, SenderTimer, To, Transmit, Verdict};
+pub use event::{JobRoom, RelayFault, Relaying, SenderEvent, SenderTimer, To, Transmit, Verdict};
 pub use hosts::{Cause, Expected, HostReceipt, HostRow, HostState, Sideline, Tally};
 pub use interleave::{FinishedJob, INTERLEAVED_BLOCKS, Interleaver, NextSymbol};
 pub use one_way::OneWay;
+pub use paths::{PathAddrs, PathSet, PlanRow, PlanView, Reach, Segment, SegmentView, Via};
 pub use rate::Pace;
 
 use crate::audience::Pages;
@@ -74,6 +76,7 @@ use hosts::{Asked, Hosts};
 use one_way::OneWayPush;
 use order::JobOrder;
 use paging::Paging;
+use paths::Paths;
 use polls::Polls;
 use proofs::ProofSchedule;
 use rate::RateControl;
@@ -87,6 +90,7 @@ pub struct Sender {
     /// For which hosts the push is, page by page.
     paging: Paging,
     start: Moment,
+    paths: Paths,
     blocks: Blocks,
     proofs: ProofSchedule,
     hosts: Hosts,
@@ -147,6 +151,7 @@ impl Sender {
             paging: Paging::new(now, Pages::new(config.session, names, config.geometry.control_bytes())),
             cipher: Cipher::downward(&config.key, config.session),
             start: now,
+            paths: Paths::new(&config.reach),
             blocks: Blocks::new(config.geometry, first_pass),
             proofs: ProofSchedule::new(now),
             hosts: Hosts::new(now, config.expected.clone(), config.known.clone(), &seed),
@@ -212,6 +217,8 @@ impl Sender {
 
     /// Notes that all symbols of `job` have left; `last` is the number of the last one.
     pub fn handle_sent(&mut self, now: Moment, job: Job, last: Sequence) {
+        // What goes to some paths alone is behind the last number to the group.
+        let last = if last.is_for_some() { self.sequences.last() } else { last };
         self.blocks.finish(job, last);
         self.note_progress(now);
     }
@@ -372,10 +379,31 @@ impl Sender {
         self.proofs.take_hashes(job, source_symbols, hashes, proofs_in(self.config.geometry.control_bytes()));
     }
 
-    /// Returns where symbols are sent: to everyone, or to the only host of several that still receives. They have the
-    /// group's numbers in both cases, as no other host counts its losses by then.
-    pub fn destination(&self) -> To {
-        self.last_one.map_or(To::Everyone, To::Host)
+    /// Returns where the symbols of a job are needed: by everyone, or on the paths of the hosts that have asked for them.
+    /// The [`Interleaver`] keeps it with the job.
+    pub fn aim(&self, job: Job) -> To {
+        self.paths.aim(job)
+    }
+
+    /// Returns where symbols with this aim are sent: there, or to the only host of several that still receives.
+    pub fn destination(&self, aim: To) -> To {
+        self.last_one.map_or(aim, To::Host)
+    }
+
+    /// The paths of the push and their addresses. [`To::Everyone`] is all of them.
+    pub fn paths(&self) -> &PathAddrs {
+        self.paths.addrs()
+    }
+
+    /// The number of copies of what goes to everyone, at least one. The rate is that of one copy.
+    pub fn copies(&self) -> u32 {
+        self.paths.copies()
+    }
+
+    /// Returns by which way each relay and each host without multicast is served. Before a host was heard, it is what the
+    /// configuration leads to.
+    pub fn plan(&self) -> PlanView {
+        self.paths.view()
     }
 
     /// The rate at which to send, in bits per second of whole frames.
@@ -429,12 +457,17 @@ impl Sender {
         self.events.pop_front()
     }
 
-    /// Takes `count` consecutive numbers for datagrams to the group; returns the first.
+    /// Takes `count` consecutive numbers for datagrams to this destination; returns the first. To everyone, and to the
+    /// last host alone, which counts its losses by them, they are the group's. To some paths they are others, so that
+    /// hosts on the other paths miss none.
     ///
     /// # Panics
     /// After 2^39 datagrams, some 700 TB: the object's limit is far below.
-    pub fn take_sequences(&mut self, count: u32) -> Sequence {
-        self.sequences.take(count)
+    pub fn take_sequences(&mut self, to: To, count: u32) -> Sequence {
+        match to {
+            To::Everyone | To::Host(_) => self.sequences.take(count),
+            To::Paths(_) => self.sequences.take_for_some(count),
+        }
     }
 
     /// The cipher that seals the datagrams to the group.

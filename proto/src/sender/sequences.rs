@@ -6,7 +6,7 @@ use crate::ids::Sequence;
 pub(super) struct Sequences {
     /// The next number to the group. There are no gaps, so that a host can count what it lost.
     group: u64,
-    /// The next number to a single host.
+    /// The next number of what does not go to everyone.
     unicast: u64,
 }
 
@@ -31,9 +31,17 @@ impl Sequences {
     /// # Panics
     /// After 2^39 datagrams.
     pub(super) fn take_unicast(&mut self) -> Sequence {
-        let number = Sequence::new(self.unicast).expect("2^39 acks take years");
-        self.unicast += 1;
-        number
+        self.take_for_some(1)
+    }
+
+    /// Takes `count` consecutive numbers for datagrams that do not go to everyone; returns the first.
+    ///
+    /// # Panics
+    /// After 2^39 datagrams.
+    pub(super) fn take_for_some(&mut self, count: u32) -> Sequence {
+        let first = Sequence::new(self.unicast).expect("2^39 datagrams are beyond the object's limit");
+        self.unicast += u64::from(count);
+        first
     }
 
     /// The number of the next datagram to the group.
@@ -47,8 +55,8 @@ impl Sequences {
     }
 }
 
-/// The first number of datagrams to single hosts.
-const UNICAST: u64 = 1 << 39;
+/// The first number of datagrams that do not go to everyone.
+const UNICAST: u64 = Sequence::FOR_SOME;
 
 #[cfg(test)]
 mod tests {

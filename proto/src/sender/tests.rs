@@ -145,7 +145,7 @@ fn a_push_is_complete_when_the_expected_host_is_done_and_over_when_that_was_said
     let mut host = Host::new(1);
     host.greet(&mut sender, at(0)).expect("it joins");
     while let Some(job) = sender.poll_job(JobRoom::ANY) {
-        let last = sender.take_sequences(job.symbols(K));
+        let last = sender.take_sequences(To::Everyone, job.symbols(K));
         sender.handle_sent(at(1), job, last);
     }
     drain(&mut sender, at(1));

@@ -68,6 +68,7 @@ impl Host {
             start: [seed; 16],
             seed: [seed; 32],
             buffer_bytes: 0, // the fewest buffers possible
+            can_relay: false,
         };
         let mut host = Self {
             scene: Arc::clone(&scene),

@@ -12,7 +12,7 @@ use glancecast_proto::known::{KnownHosts, UnknownHosts};
 use glancecast_proto::limits::HOSTS_MAX;
 use glancecast_proto::seal::{Cipher, GroupKey};
 use glancecast_proto::sender::{
-    Expected, HostRow, HostState, Job, JobRoom, OneWay, Pace, Sender, SenderConfig,
+    Expected, HostRow, HostState, Job, JobRoom, OneWay, Pace, Reach, Sender, SenderConfig, To,
 };
 use glancecast_proto::sign::{PublicKey, SigningKey};
 use glancecast_proto::time::{Moment, WallClock};
@@ -67,6 +67,7 @@ impl Push {
             format: DiskFormat::Raw,
             pin: Pin::None,
             reply_to: address(1),
+            reach: Reach::default(),
             expected,
             known,
             timeout: Duration::from_secs(60),
@@ -130,7 +131,7 @@ impl Push {
             20..35 if !self.jobs.is_empty() => {
                 let at = self.dice.below(self.jobs.len() as u64) as usize;
                 let job = self.jobs.swap_remove(at);
-                let first = self.sender.take_sequences(5);
+                let first = self.sender.take_sequences(To::Everyone, 5);
                 for number in first.value()..first.value() + 5 {
                     assert!(self.said.insert(number, Vec::new()).is_none(), "number {number} twice");
                 }

@@ -5,13 +5,13 @@ use std::time::Duration;
 use glancecast_platform::clock::wall;
 use glancecast_platform::interface::Interface;
 use glancecast_platform::path::path_mtu;
-use glancecast_platform::transport::Downlink;
+use glancecast_platform::transport::{Destinations, Downlink};
 use glancecast_platform::units::{Rate, RateChoice};
 use glancecast_platform::{random, sender_keys};
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::{HostName, SessionId};
 use glancecast_proto::limits::MTU_MAX;
-use glancecast_proto::sender::{HostState, Pace, SenderConfig, Verdict};
+use glancecast_proto::sender::{HostState, Pace, Reach, SenderConfig, Verdict};
 use glancecast_proto::sign::SigningKey;
 use glancecast_proto::wire::BaseName;
 
@@ -95,6 +95,7 @@ impl PushRequest {
             format: image.format,
             pin: options.pin,
             reply_to: downlink.local_addr(),
+            reach: reach(destinations, &interface),
             expected: targets.expected.clone(),
             known: options.known_hosts.load()?,
             agreement: agreement()?,
@@ -193,6 +194,12 @@ impl Signing {
             Self::Unsigned | Self::Unset => Ok(None),
         }
     }
+}
+
+/// Returns the ways that the destinations stand for.
+fn reach(destinations: &Destinations, interface: &Interface) -> Reach {
+    let (group, fixed) = (destinations.group(), destinations.unicast().to_vec());
+    Reach { group, fixed, line: interface.speed.map_or(0, Rate::bits), ..Reach::default() }
 }
 
 /// Returns the older image's name for hosts. An image in Glance is named by its id, which all stores know.

@@ -11,7 +11,7 @@ use glancecast_proto::ids::{BlockIndex, ObjectName, SessionId};
 use glancecast_proto::known::KnownHosts;
 use glancecast_proto::seal::GroupKey;
 use glancecast_proto::sender::{
-    Expected, FinishedJob, Interleaver, Job, JobRoom, Sender, SenderConfig, SenderEvent,
+    Expected, FinishedJob, Interleaver, Job, JobRoom, Reach, Sender, SenderConfig, SenderEvent,
 };
 use glancecast_proto::sign::SigningKey;
 use glancecast_proto::time::{Moment, WallClock};
@@ -224,15 +224,16 @@ impl Pusher {
                 self.fresh.pop_front();
             }
             let k = object.shape(job.block()).source_symbols();
-            self.interleaver.put(job, k, object.symbols(codec, job));
+            self.interleaver.put(job, self.machine.aim(job), k, object.symbols(codec, job));
         }
         None
     }
 
     fn send_symbol(&mut self, now: Moment, object: &Object) -> Option<Sent> {
         let t = usize::from(object.geometry.symbol_size());
-        let to = self.machine.destination().host();
-        let first = self.machine.take_sequences(1);
+        let to = self.machine.destination(self.interleaver.aim());
+        let first = self.machine.take_sequences(to, 1);
+        let to = to.host();
         let (cipher, tag) = (self.machine.cipher(), self.machine.config().session.tag());
         let mut bytes = vec![0; t + SYMBOL_OVERHEAD];
         let mut block = None;
@@ -283,6 +284,7 @@ pub(crate) fn config(
         format: DiskFormat::Raw,
         pin: Pin::None,
         reply_to: SENDER,
+        reach: Reach::default(),
         expected,
         known,
         agreement: overhear::sender_agreement(),

@@ -17,7 +17,9 @@ use glancecast_proto::receiver::{
     BlockOutcome, BlockRoom, Effect, Opened, Published, Receiver, ReceiverConfig, Returned, Work,
 };
 use glancecast_proto::seal::GroupKey;
-use glancecast_proto::sender::{Expected, Job, JobRoom, OneWay, Pace, Sender, SenderConfig, Verdict};
+use glancecast_proto::sender::{
+    Expected, Job, JobRoom, OneWay, Pace, Reach, Sender, SenderConfig, To, Verdict,
+};
 use glancecast_proto::sign::SigningKey;
 use glancecast_proto::time::{Moment, WallClock};
 use glancecast_proto::units::Rate;
@@ -201,6 +203,7 @@ impl Crowd {
             format: DiskFormat::Raw,
             pin: Pin::None,
             reply_to: SENDER,
+            reach: Reach::default(),
             expected: match choice.named {
                 Some(named) => Expected::Named((0..named).map(name).collect()),
                 None => Expected::Count(scale.hosts),
@@ -233,6 +236,7 @@ impl Crowd {
                 start: std::array::from_fn(|i| (number >> (8 * (i % 4))) as u8),
                 seed: std::array::from_fn(|i| (number >> (8 * (i % 4))) as u8 ^ 0x5A),
                 buffer_bytes: BUFFER_BYTES,
+                can_relay: false,
             }),
             wake: NEVER,
             over: false,
@@ -374,13 +378,13 @@ impl Crowd {
         let count = job.symbols(k);
         let header = SymbolHeader {
             tag: self.sender.config().session.tag(),
-            sequence: self.sender.take_sequences(count),
+            sequence: self.sender.take_sequences(To::Everyone, count),
             block,
             esi: job.esi(k, 0),
             encoded_len: self.geometry.block_len(block),
         };
         self.occupy(count, self.geometry.datagram_bytes());
-        let to = self.sender.destination().host().map(|to| self.by_address[&to]);
+        let to = self.sender.destination(To::Everyone).host().map(|to| self.by_address[&to]);
         // Source symbols first, then repair symbols, which have ESIs of their own.
         let source = if matches!(job, Job::Source { .. }) { k } else { 0 };
         if source > 0 {

@@ -445,6 +445,7 @@ impl World {
                 return Err("a host is called one of another version".to_owned());
             }
             SenderEvent::OtherVersion(..) | SenderEvent::FirstUse(..) => {}
+            SenderEvent::Relaying(_) | SenderEvent::RelayLost { .. } => {}
             SenderEvent::KeyChanged(name, key) | SenderEvent::UnknownKey(name, key) => {
                 self.check_claim(name, *key)?;
             }

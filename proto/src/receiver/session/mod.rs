@@ -21,12 +21,12 @@ use super::final_report::FinalReport;
 use super::table::{BaseIndex, BufferId, Collected, Place, Sifted, Table, Tries, Work, buffer_symbols};
 use super::uplink::Uplink;
 use crate::echo::Echo;
-use crate::ids::{BlockIndex, Sequence, SessionId};
+use crate::ids::{BlockIndex, ReceiverId, Sequence, SessionId};
 use crate::integrity::{BlockHash, Root};
 use crate::repeat::Repeat;
 use crate::rng::Rng;
 use crate::seal::{Cipher, GroupKey};
-use crate::sign::Verifier;
+use crate::sign::{Scope, Verifier};
 use crate::time::{Moment, WallClock};
 use crate::wire::{
     Ack, Announce, Announced, Discard, Done, Down, Failed, Kind, ManifestRun, Outcome, Poll, Proofs,
@@ -257,11 +257,27 @@ impl Session {
         self.arrivals.note(now, sequence, bytes);
     }
 
-    /// Notes an opened datagram to the group, which came from the address `from`; if the session has a signer, its
-    /// signature was checked.
-    pub(super) fn note_proven(&mut self, now: Moment, sequence: Sequence, from: SocketAddr, bytes: usize) {
+    /// Notes an opened datagram to the group, which came by the group from the address `via`, or by unicast; if the
+    /// session has a signer, its signature was checked.
+    pub(super) fn note_proven(
+        &mut self,
+        now: Moment,
+        sequence: Sequence,
+        via: Option<SocketAddr>,
+        bytes: usize,
+    ) {
         self.arrivals.note_proven(now, sequence, bytes);
-        self.via = Some(from);
+        self.note_via(via);
+    }
+
+    /// Notes where a datagram to the group came from, if it came by the group.
+    pub(super) fn note_via(&mut self, via: Option<SocketAddr>) {
+        self.via = via.or(self.via);
+    }
+
+    /// Returns the id of this host in the session, and where the sender is answered.
+    pub(super) fn relays_as(&self) -> (Scope, ReceiverId, SocketAddr) {
+        self.uplink.identity()
     }
 
     /// Whether a datagram of this number can be the sender's.

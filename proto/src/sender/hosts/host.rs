@@ -245,6 +245,7 @@ impl Host {
             software: Some(self.link.software.clone()),
             buffers: self.buffers,
             via: self.via,
+            served: None,
             receipt: self.receipt.clone(),
         }
     }

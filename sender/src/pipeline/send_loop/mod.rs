@@ -14,7 +14,9 @@ use glancecast_platform::wake::{Sleeper, Waker, sleep_precisely};
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::{BlockIndex, Sequence};
 use glancecast_proto::limits::END_OUTAGE_MAX;
-use glancecast_proto::sender::{FinishedJob, Interleaver, Job, JobRoom, Sender, SenderEvent, Transmit};
+use glancecast_proto::sender::{
+    FinishedJob, Interleaver, Job, JobRoom, Relaying, Sender, SenderEvent, Transmit,
+};
 use glancecast_proto::time::Moment;
 
 use super::content::{ContentCounts, Spared};
@@ -324,14 +326,14 @@ impl SendLoop {
         let source_symbols = self.geometry.shape(encoded_len).source_symbols();
         let symbol_size = usize::from(self.geometry.symbol_size());
         assert_eq!(symbols.len(), job.symbols(source_symbols) as usize * symbol_size);
-        self.interleaver.put(job, source_symbols, Load { symbols, encoded_len, from });
+        self.interleaver.put(job, self.machine.aim(job), source_symbols, Load { symbols, encoded_len, from });
     }
 
     fn send_train(&mut self) {
-        let to = self.machine.destination();
+        let to = self.machine.destination(self.interleaver.aim());
         let frame_bytes = self.line.downlink().frame_bytes(to, self.geometry.datagram_bytes());
         let count = self.interleaver.symbols().min(self.batch.capacity()).min(self.pacer.batch(frame_bytes));
-        let number = self.machine.take_sequences(count as u32);
+        let number = self.machine.take_sequences(to, count as u32);
         let start = Instant::now();
         let repair = self.seal(count, number);
         self.clocks.add(Stage::Seal as usize, start, self.batch.bytes().len());
@@ -433,6 +435,13 @@ fn tell_event(event: SenderEvent) {
         }
         SenderEvent::UnknownKey(name, key) => {
             tracing::warn!(host = %name, %key, "has a key that is not known");
+        }
+        SenderEvent::Relaying(Relaying { relay, segment, children }) => {
+            tracing::info!(host = %relay, segment, children, "relays");
+        }
+        SenderEvent::RelayLost { served, fault, next } => {
+            let next = next.map(|next| next.to_string());
+            tracing::warn!(host = %served.relay, segment = served.segment, %fault, next, "relays no more");
         }
     }
 }

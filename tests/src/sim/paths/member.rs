@@ -55,6 +55,7 @@ impl Member {
             start: std::array::from_fn(|i| bytes[i % 4]),
             seed: std::array::from_fn(|i| bytes[i % 4] ^ 0x5A),
             buffer_bytes: BUFFER_BYTES,
+            can_relay: false,
         });
         Self {
             machine,

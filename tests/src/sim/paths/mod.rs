@@ -22,7 +22,9 @@ use glancecast_proto::ids::{BlockIndex, ObjectName, Sequence, SessionId};
 use glancecast_proto::integrity::BlockHash;
 use glancecast_proto::known::KnownHosts;
 use glancecast_proto::seal::GroupKey;
-use glancecast_proto::sender::{Expected, Job, JobRoom, Pace, Sender, SenderConfig, SenderEvent, Verdict};
+use glancecast_proto::sender::{
+    Expected, Job, JobRoom, Pace, Reach, Sender, SenderConfig, SenderEvent, To, Verdict,
+};
 use glancecast_proto::time::{Moment, WallClock};
 use glancecast_proto::units::Rate;
 use glancecast_proto::wire::{Discard, DiskFormat, Encoding, ManifestEntry, Pin, SymbolHeader};
@@ -395,14 +397,14 @@ impl Push {
         let block = active.job.block();
         let header = SymbolHeader {
             tag: self.sender.config().session.tag(),
-            sequence: self.sender.take_sequences(count),
+            sequence: self.sender.take_sequences(To::Everyone, count),
             block,
             esi: active.job.esi(active.source_symbols, active.at),
             encoded_len: self.geometry.block_len(block),
         };
         let bytes = self.geometry.datagram_bytes();
         let sent = self.occupy(count, bytes);
-        let to = self.sender.destination().host().map(|to| self.by_address[&to]);
+        let to = self.sender.destination(To::Everyone).host().map(|to| self.by_address[&to]);
         let (delay, lost) = self.fabric.pass(sent, count, bytes);
         if count > lost {
             self.post_down(sent + delay, to, |to| Letter::Symbols(to, header, count - lost));
@@ -545,6 +547,7 @@ fn config(path: Path, geometry: Geometry, line_time: Duration) -> SenderConfig {
         data_bytes: None,
         pin: Pin::None,
         reply_to: SENDER,
+        reach: Reach::default(),
         expected: Expected::Count(path.hosts),
         timeout: line_time * 30 + Duration::from_secs(90),
         started: WALL,
