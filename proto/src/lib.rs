@@ -59,6 +59,7 @@ pub mod keyring;
 pub mod known;
 pub mod limits;
 pub mod outages;
+pub mod plan;
 pub mod query;
 pub mod receiver;
 pub mod relay;

@@ -159,7 +159,7 @@ impl Numbers {
 impl Numbers {
     /// Counts `count` datagrams of consecutive numbers; returns how many of them are new, and how the last compares to
     /// those before.
-    pub(super) fn note_run(&mut self, first: u64, count: u32) -> (u64, Arrival) {
+    pub(crate) fn note_run(&mut self, first: u64, count: u32) -> (u64, Arrival) {
         let (before, end) = (self.received, first + u64::from(count));
         if before == 0 || first <= self.highest || end - self.highest >= REPLAY_WINDOW {
             let last = (first..end).map(|number| self.note(number)).last();

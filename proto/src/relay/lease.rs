@@ -8,7 +8,7 @@ use crate::ids::Sequence;
 use crate::limits::ANNOUNCE_SKEW_MAX;
 use crate::seal::Cipher;
 use crate::time::{Moment, WallClock};
-use crate::wire::{Route, RouteAck, Vouched};
+use crate::wire::{Discard, Route, RouteAck, Vouched};
 
 /// The lease of a session, and what was forwarded under it.
 pub(super) struct Leased {
@@ -45,7 +45,10 @@ impl Proposal {
     /// Opens the lease that `datagram` is, for a session that this host is in.
     pub(super) fn open(member: &Membership, datagram: &[u8]) -> Result<Self, Refused> {
         let sequence = Route::number_of(datagram).map_err(|_| Refused::Malformed)?;
-        let (route, vouched) = Route::open(&member.key, datagram).map_err(|_| Refused::Unopened)?;
+        let (route, vouched) = Route::open(&member.key, datagram).map_err(|reason| match reason {
+            Discard::WrongKey => Refused::Unopened,
+            _ => Refused::Malformed,
+        })?;
         if vouched.signer() != member.signer {
             return Err(Refused::BadSignature);
         }

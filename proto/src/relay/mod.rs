@@ -18,6 +18,10 @@
 mod counts;
 mod lease;
 mod prefix;
+#[cfg(feature = "simulation")]
+mod simulation;
+#[cfg(test)]
+mod tests;
 mod window;
 
 use std::net::{IpAddr, SocketAddr};
@@ -71,7 +75,6 @@ impl Membership {
 pub struct Candidate {
     tag: SessionTag,
     sequence: Sequence,
-    kind: Kind,
     bytes: usize,
 }
 
@@ -195,7 +198,18 @@ impl Relay {
     }
 
     fn check(&self, now: Moment, from: SocketAddr, datagram: &[u8]) -> Result<Candidate, Refused> {
-        let Header { kind, tag, sequence } = Header::parse(datagram).map_err(|_| Refused::Malformed)?;
+        let header = Header::parse(datagram).map_err(|_| Refused::Malformed)?;
+        self.check_header(now, from, header, datagram.len())
+    }
+
+    fn check_header(
+        &self,
+        now: Moment,
+        from: SocketAddr,
+        header: Header,
+        bytes: usize,
+    ) -> Result<Candidate, Refused> {
+        let Header { kind, tag, sequence } = header;
         let leased = self.find(tag).ok_or(Refused::NoLease)?;
         if !leased.is_valid(now) {
             return Err(Refused::Expired);
@@ -211,7 +225,7 @@ impl Relay {
         if !leased.window.is_first(sequence) {
             return Err(Refused::Replayed);
         }
-        Ok(Candidate { tag, sequence, kind, bytes: datagram.len() })
+        Ok(Candidate { tag, sequence, bytes })
     }
 
     /// Opens a datagram that nobody else has opened. `scratch` is as long as the longest datagram, and holds nothing of
@@ -245,7 +259,7 @@ impl Relay {
         candidate: Candidate,
         opened: Opened,
     ) -> Result<Targets<'_>, Refused> {
-        let Candidate { tag, sequence, bytes, .. } = candidate;
+        let Candidate { tag, sequence, bytes } = candidate;
         if !opened.is(tag, sequence) {
             return Err(self.refuse(Refused::Unopened));
         }

@@ -36,6 +36,13 @@ impl Window {
         self.everyone.lost(self.everyone.newest().saturating_sub(LATE_MAX))
     }
 
+    /// Notes `count` numbers from `first` on.
+    #[cfg(feature = "simulation")]
+    pub(super) fn note_run(&mut self, first: Sequence, count: u32) {
+        let row = if first.is_for_some() { &mut self.some } else { &mut self.everyone };
+        row.note_run(first.value(), count);
+    }
+
     fn row(&self, sequence: Sequence) -> &Numbers {
         if sequence.is_for_some() { &self.some } else { &self.everyone }
     }

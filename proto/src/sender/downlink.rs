@@ -24,20 +24,25 @@ impl Sender {
                 return Some(Transmit { to: To::Host(to), kind: Kind::Ack });
             }
         }
-        let down = self.next_down(now);
-        match down {
+        if let Some(transmit) = self.next_relayed(now, out) {
+            return Some(transmit);
+        }
+        let kind = match self.next_down(now) {
             Some(down) => {
-                let kind = down.kind();
                 let sequence = self.sequences.take(1);
                 down.seal(&self.cipher, self.signer(), self.config.session, sequence, out);
-                Some(Transmit { to: To::Everyone, kind })
+                down.kind()
             }
             None if self.ending.is_none() && now >= self.announce_at => {
                 self.announce(now, out);
-                Some(Transmit { to: To::Everyone, kind: Kind::Announce })
+                Kind::Announce
             }
-            None => None,
+            None => return None,
+        };
+        if self.paths.has_unserved() {
+            self.note_said(now, kind, out);
         }
+        Some(Transmit { to: To::Everyone, kind })
     }
 
     /// Whether one-way mode still holds symbols back. The group first hears what is coming, as no host can ask for what
@@ -109,7 +114,7 @@ impl Sender {
     }
 
     /// What signs the datagrams to the group, if this sender has a key.
-    fn signer(&self) -> Option<Signer<'_>> {
+    pub(super) fn signer(&self) -> Option<Signer<'_>> {
         self.config.signer.as_ref().map(|key| key.within(self.scope))
     }
 
@@ -148,6 +153,7 @@ impl Sender {
             }
             Source::Proven { pass_ended: None, .. } | Source::Reading => Phase::Pass,
         };
+        self.paths.note_poll(now, self.asked.window);
         self.polls.next_round(now, phase, self.asked)
     }
 

@@ -6,6 +6,7 @@ use super::Sender;
 use super::blocks::Job;
 use super::event::SenderEvent;
 use super::hosts::{Link, Serve};
+use super::relaying::Said;
 use crate::ids::{HostName, ReceiverId};
 use crate::known::Standing;
 use crate::seal::Cipher;
@@ -33,15 +34,19 @@ impl Sender {
         if up.header.kind == Kind::Hello {
             return self.take_hello(now, from, up, datagram);
         }
+        if up.header.kind == Kind::RouteAck {
+            return self.take_route_ack(now, up, datagram);
+        }
         let host = self.hosts.get(up.receiver).ok_or(Discard::UnknownHost)?;
         let message = Up::open(&host.link().up, self.config.geometry, up, datagram)?;
         self.hosts.note_heard(now, up.receiver, up.header.sequence)?;
-        let echo = if let Up::Report(report) = &message { Some(report.echo) } else { None };
+        let said = if let Up::Report(report) = &message { Some(Said::of(report)) } else { None };
         self.take_message(now, from, up.receiver, message)?;
-        match echo {
-            Some(echo) => {
-                let is_echoed = echo == self.config.agreement.echo_key().of(up.receiver, from);
+        match said {
+            Some(said) => {
+                let is_echoed = said.echo == self.config.agreement.echo_key().of(up.receiver, from);
                 self.hosts.note_reported_from(up.receiver, from, is_echoed);
+                self.note_way_of_report(now, up.receiver, said);
             }
             None => self.acknowledge(now, from, up),
         }
@@ -64,6 +69,7 @@ impl Sender {
         };
         self.hosts.note_heard(now, up.receiver, up.header.sequence)?;
         self.hosts.note_hello(up.receiver, &hello);
+        self.note_way_of_hello(now, from, up.receiver, &hello);
         self.acknowledge(now, from, up);
         Ok(())
     }
@@ -166,6 +172,7 @@ impl Sender {
             Up::Done(done) if Some(done.root) != self.root() => return Err(Discard::Malformed),
             Up::Done(done) => {
                 self.check_receipt(now, from, id, &done.receipt, done.outcome())?;
+                self.paths.note_settled(id);
                 if self.hosts.note_done(now, id, &done, self.config.geometry.blocks()) {
                     self.event(SenderEvent::Done(done.receipt.name));
                 }
@@ -175,6 +182,7 @@ impl Sender {
                 if failed.kind == FailureKind::UnknownSender {
                     failed.reason = self.unlisted();
                 }
+                self.paths.note_settled(id);
                 if self.hosts.note_failed(now, id, &failed) {
                     self.event(SenderEvent::Failed(failed.receipt.name, failed.reason));
                 }
@@ -240,7 +248,10 @@ impl Sender {
         if turn {
             self.demand_proofs(now, id, report);
             let loss = if self.is_tail() { self.hosts.loss_of(id) } else { self.hosts.usual_loss() };
-            report.deficits.iter().for_each(|&run| self.blocks.demand(run, report.highest, loss));
+            for &run in &report.deficits {
+                self.blocks.demand(run, report.highest, loss);
+                self.paths.note_deficit(id, run);
+            }
         }
     }
 

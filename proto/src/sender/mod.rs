@@ -37,6 +37,7 @@ mod polls;
 mod progress;
 mod proofs;
 mod rate;
+mod relaying;
 mod sequences;
 #[cfg(test)]
 mod testing;
@@ -80,6 +81,7 @@ use paths::Paths;
 use polls::Polls;
 use proofs::ProofSchedule;
 use rate::RateControl;
+use relaying::SaidPages;
 use sequences::Sequences;
 
 /// One push.
@@ -91,6 +93,7 @@ pub struct Sender {
     paging: Paging,
     start: Moment,
     paths: Paths,
+    said_pages: SaidPages,
     blocks: Blocks,
     proofs: ProofSchedule,
     hosts: Hosts,
@@ -151,7 +154,8 @@ impl Sender {
             paging: Paging::new(now, Pages::new(config.session, names, config.geometry.control_bytes())),
             cipher: Cipher::downward(&config.key, config.session),
             start: now,
-            paths: Paths::new(&config.reach),
+            paths: Paths::new(now, &config, object_bits(&config)),
+            said_pages: SaidPages::default(),
             blocks: Blocks::new(config.geometry, first_pass),
             proofs: ProofSchedule::new(now),
             hosts: Hosts::new(now, config.expected.clone(), config.known.clone(), &seed),
@@ -247,6 +251,7 @@ impl Sender {
         }
         self.open_gate();
         if self.ending.is_none() {
+            self.handle_paths(now);
             self.settle(now);
         }
         result
@@ -269,6 +274,7 @@ impl Sender {
     /// Has hosts answer to another address of this sender from now on.
     pub fn handle_reply_to(&mut self, now: Moment, reply_to: SocketAddr) {
         self.config.reply_to = reply_to;
+        self.paths.note_own_address(reply_to);
         self.announce_at = now;
     }
 
@@ -280,6 +286,7 @@ impl Sender {
         }
         self.open_gate();
         self.gate.handle_timeout(now, self.pass_ended());
+        self.handle_paths(now);
         if now >= self.silence_at {
             self.silence_at = now + SILENCE_CHECK / self.hosts.looks();
             for name in self.hosts.mark_silent(now) {
@@ -321,7 +328,7 @@ impl Sender {
     /// Whether no symbol may leave now, not even one of a job that was begun. Either expected hosts may be about to
     /// report what they kept or lack, or all hosts that answer are busy with another push and would receive none.
     pub fn holds_symbols_back(&self) -> bool {
-        self.gate.is_shut() || self.hosts.are_all_busy()
+        self.gate.is_shut() || self.paths.is_settling() || self.hosts.are_all_busy()
     }
 
     /// Whether some host has kept something of an earlier session.
@@ -354,6 +361,11 @@ impl Sender {
         let job = self.order.next(&mut self.blocks, room, self.flow.may_begin());
         if let Some(Job::Source { .. }) = job {
             self.flow.note_begun(self.sequences.last());
+        }
+        if let Some(job) = job {
+            let is_first = matches!(job, Job::Source { .. }) && !self.blocks.is_passed(job.block());
+            self.paths.note_begun();
+            self.paths.note_handed_out(job, is_first);
         }
         job
     }
@@ -447,7 +459,8 @@ impl Sender {
         let room = self.flow.next_at().filter(|_| !self.blocks.is_idle()).map(|at| (at, SenderTimer::Room));
         let page = self.paging.next_at().map(|at| (at, SenderTimer::Audience));
         let proofs = self.proofs.next_at().map(|at| (at, SenderTimer::Proofs));
-        let others = first_wait.into_iter().chain(room).chain(page).chain(manifest).chain(proofs);
+        let paths = self.paths.next_at().map(|at| (at, SenderTimer::Paths));
+        let others = first_wait.into_iter().chain(paths).chain(room).chain(page).chain(manifest).chain(proofs);
         others.chain(timers).min_by_key(|&(at, _)| at)
     }
 
@@ -517,6 +530,7 @@ impl Sender {
         for row in &mut rows {
             row.time = row.time.map(|time| time + self.pauses.until(self.start + time));
         }
+        self.add_ways(&mut rows);
         rows
     }
 
@@ -545,6 +559,14 @@ impl Sender {
             self.events.push_back(event);
         }
     }
+}
+
+/// Bits of the whole object, with the headers of all its datagrams and some repairs.
+fn object_bits(config: &SenderConfig) -> u64 {
+    let geometry = config.geometry;
+    let frame_bytes = geometry.datagram_bytes() as u64 + config.header_bytes;
+    let datagrams = geometry.object_bytes().div_ceil(u64::from(geometry.symbol_size()).max(1));
+    8 * frame_bytes * (datagrams + datagrams / 50)
 }
 
 /// Shorter outages change nothing: a firewall that limits the rate makes many of them.

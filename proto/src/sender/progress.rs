@@ -60,6 +60,7 @@ impl Sender {
         self.flow.bind(self.hosts.room(now));
         if !sidelined.is_empty() && !self.is_tail() {
             self.blocks.forget_demands(); // most demands are theirs
+            self.paths.forget_deficits();
         }
         for (name, sideline) in sidelined {
             self.event(SenderEvent::Sidelined(name, sideline));

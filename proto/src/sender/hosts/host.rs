@@ -130,7 +130,7 @@ impl Host {
         round > self.slot_told_after
     }
 
-    pub(super) fn addr(&self) -> &Address {
+    pub(in crate::sender) fn addr(&self) -> &Address {
         &self.addr
     }
 

@@ -1,9 +1,13 @@
 //! The plan of a push, as it is shown to a person.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::ids::HostName;
+use super::Paths;
+use super::members::Member;
+use crate::ids::{HostName, ReceiverId};
+use crate::sender::event::RelayFault;
 
 /// By which way each relay and each host without multicast is served.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -57,4 +61,59 @@ pub enum Via {
     Unicast,
     /// This host sends to it by unicast.
     Parent(HostName),
+}
+
+impl Paths {
+    /// Returns the plan.
+    pub(in crate::sender) fn view(&self) -> PlanView {
+        let levels = self.tree.by_level();
+        let row = |&(id, depth): &(ReceiverId, u32)| {
+            let node = self.tree.get(id)?;
+            let segment = node.segment.map(|at| SegmentView {
+                name: self.segments.get(at).name.clone(),
+                hosts: 1 + self.members.iter().filter(|&(other, _)| self.relay_of(other) == Some(id)).count() as u32,
+            });
+            Some(PlanRow {
+                name: self.members.get(id).map(|member| member.name.clone()),
+                addr: node.addr,
+                parent: node.parent.and_then(|parent| self.tree.get(parent)).map(|parent| parent.addr),
+                depth,
+                children: node.children.len() as u32,
+                segment,
+            })
+        };
+        PlanView {
+            copies: self.copies(),
+            rate: self.tree.rate(),
+            time: Some(self.tree.time()).filter(|time| !time.is_zero()),
+            depth: levels.last().map_or(0, |&(_, level)| level),
+            rows: levels.iter().filter_map(row).collect(),
+        }
+    }
+
+    /// Returns by which way each host is served, as far as it is not the group, and why one is not served any more.
+    pub(in crate::sender) fn ways(&self) -> BTreeMap<HostName, Way> {
+        let name = |id: ReceiverId| self.members.get(id).map(|member| member.name.clone());
+        let way = |(id, member): (ReceiverId, &Member)| {
+            let via = match (self.relay_of(id), self.tree.get(id)) {
+                (Some(relay), _) => name(relay).map(Via::Relay),
+                (None, Some(node)) => match node.parent {
+                    None => Some(Via::Unicast),
+                    Some(parent) => name(parent).map(Via::Parent),
+                },
+                (None, None) => None,
+            };
+            (member.name.clone(), Way { via, lost: self.lost.get(&id).copied() })
+        };
+        self.members.iter().map(way).collect()
+    }
+}
+
+/// The way of one host that the group does not reach.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::sender) struct Way {
+    /// By which way it is served.
+    pub(in crate::sender) via: Option<Via>,
+    /// Why it has lost its relay, if nobody has taken its place.
+    pub(in crate::sender) lost: Option<RelayFault>,
 }

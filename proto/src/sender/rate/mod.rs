@@ -110,6 +110,8 @@ pub(super) struct RateControl {
     jitter: Jitter,
     /// Time and bits sent at the last round.
     sent_at: Option<(Moment, f64)>,
+    /// What the ways to the hosts bear by plan.
+    limit: f64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -161,16 +163,24 @@ impl RateControl {
             base_delay: None,
             jitter: Jitter::default(),
             sent_at: None,
+            limit: f64::INFINITY,
         }
     }
 
     /// The rate to send at.
     pub(super) fn rate(&self) -> Rate {
-        Rate::from_bits(self.rate as u64).expect("no rate falls below that of its cap or RATE_MIN")
+        Rate::from_bits(self.rate.min(self.limit.max(RATE_MIN)) as u64).expect("no rate falls below that of its cap or RATE_MIN")
     }
 
     fn cap(&self) -> f64 {
-        self.pace.cap().bits() as f64
+        (self.pace.cap().bits() as f64).min(self.limit)
+    }
+
+    /// Keeps a rate that adapts at or below `bits` in a second, which is what the ways to the hosts bear.
+    pub(super) fn limit(&mut self, bits: u64) {
+        if matches!(self.pace, Pace::Auto { .. }) {
+            self.limit = (bits as f64).max(RATE_MIN);
+        }
     }
 
     /// Whether the rate is still being searched for; rounds should be short then.

@@ -1,0 +1,105 @@
+//! Relays that are given up: why, and who takes their place.
+
+use super::Paths;
+use super::members::Member;
+use super::segments::State;
+use crate::ids::{HostName, ReceiverId};
+use crate::sender::event::{RelayFault, SenderEvent};
+use crate::time::Moment;
+
+impl Paths {
+    /// Gives up the relays that fail, and has other hosts take their places.
+    pub(super) fn find_faults(&mut self, now: Moment) {
+        let mut faults = self.leases.faults(now);
+        for (id, _) in self.tree.by_level() {
+            let is_leased = self.leases.get(id).is_some_and(|lease| lease.acked.is_some());
+            if is_leased && faults.iter().all(|&(other, _)| other != id) {
+                faults.extend(self.fault_of_hosts(now, id).map(|fault| (id, fault)));
+            }
+        }
+        // One that is below another one that fails shows nothing of its own.
+        let is_own = |&(id, fault): &(ReceiverId, RelayFault)| {
+            fault == RelayFault::Silent || !self.has_above(id, |above| faults.iter().any(|&(bad, _)| bad == above))
+        };
+        let own: Vec<(ReceiverId, RelayFault)> = faults.iter().copied().filter(is_own).collect();
+        for (relay, fault) in own {
+            self.give_up(now, relay, fault);
+        }
+    }
+
+    fn has_above(&self, id: ReceiverId, is_it: impl Fn(ReceiverId) -> bool) -> bool {
+        let parent = |id: &ReceiverId| self.tree.get(*id).and_then(|node| node.parent);
+        std::iter::successors(parent(&id), parent).any(is_it)
+    }
+
+    /// Returns what the hosts that a relay serves show against it.
+    fn fault_of_hosts(&self, now: Moment, relay: ReceiverId) -> Option<RelayFault> {
+        let children = &self.tree.get(relay)?.children;
+        let is_served = |id: ReceiverId| children.contains(&id) || self.relay_of(id) == Some(relay);
+        let served = self.members.iter().filter(|&(id, member)| !member.is_settled && is_served(id));
+        let served: Vec<&Member> = served.map(|(_, member)| member).collect();
+        if served.is_empty() {
+            return None;
+        }
+        let others_answer = self.members.iter().any(|(id, member)| id != relay && !is_served(id) && !self.is_silent(now, member));
+        let relay_answers = self.members.get(relay).is_some_and(|member| member.is_settled || !self.is_silent(now, member));
+        if served.iter().all(|member| self.is_silent(now, member)) && (others_answer || relay_answers) {
+            return Some(RelayFault::Unheard);
+        }
+        let spoiled = served.iter().filter(|member| member.forged > member.forged_before + FORGED_MIN).count();
+        (2 * spoiled >= served.len()).then_some(RelayFault::Spoils)
+    }
+
+    /// Gives up a relay. A relay that works badly goes on if there is nobody to take its place.
+    fn give_up(&mut self, now: Moment, relay: ReceiverId, fault: RelayFault) {
+        let Some((segment, served)) = self.tree.get(relay).map(|node| node.segment).zip(self.relaying(relay)) else {
+            return;
+        };
+        if let Some(member) = self.members.get_mut(relay) {
+            member.is_spent = true;
+        }
+        let next = segment.and_then(|at| self.segments.candidate(at, &self.members));
+        let is_bearable = matches!(fault, RelayFault::Loses | RelayFault::Overloaded);
+        if is_bearable && next.is_none() && segment.is_some() {
+            if let Some(member) = self.members.get_mut(relay) {
+                member.is_spent = false;
+            }
+            return self.leases.forgive(relay);
+        }
+        let orphans: Vec<ReceiverId> =
+            self.members.iter().map(|(id, _)| id).filter(|&id| self.relay_of(id) == Some(relay)).collect();
+        let next_name: Option<HostName> =
+            next.and_then(|next| self.members.get(next)).map(|member| member.name.clone());
+        match (segment, next) {
+            (Some(at), Some(next)) => self.succeed(relay, next, at),
+            (Some(at), None) => {
+                self.segments.get_mut(at).state = State::Bare;
+                self.tree.detach(relay);
+                self.lost.insert(relay, fault);
+                orphans.iter().for_each(|&id| {
+                    self.lost.insert(id, fault);
+                });
+            }
+            (None, _) => self.tree.detach(relay),
+        }
+        for (_, member) in self.members.iter_mut() {
+            member.forged_before = member.forged;
+        }
+        self.events.push(SenderEvent::RelayLost { served, fault, next: next_name });
+        self.arrange(now);
+    }
+
+    /// Has `next` take the place of a relay in its segment and in the tree.
+    fn succeed(&mut self, relay: ReceiverId, next: ReceiverId, at: usize) {
+        self.segments.get_mut(at).give_to(next);
+        if self.tree.get(next).is_some() {
+            self.tree.detach(next);
+        }
+        let Some(node) = self.node(next, Some(at)) else { return };
+        self.members.note_relay(node.addr);
+        self.tree.replace(relay, next, node);
+    }
+}
+
+/// Forged symbols that a host may find before they speak against its relay.
+const FORGED_MIN: u64 = 10;
