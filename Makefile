@@ -8,7 +8,7 @@ SCENARIOS := $(TARGET)/scenarios
 JUNIT     := target/nextest/default/junit.xml# nextest writes it there for any target directory
 
 .DEFAULT_GOAL := help
-.PHONY: help build test check-format lint docs scenarios sim races sim-scale sim-finish soak demo bench-stages bench-codec bench-crossovers bench-failures \
+.PHONY: help build test check-format lint docs scenarios sim races sim-scale sim-routed sim-routed-scale sim-finish soak demo bench-stages bench-codec bench-crossovers bench-failures \
 	bench-versus bench-push picture bench-pipe bench-goals bench-bytes bench-journal bench-convert bench-inspect bench-resume fuzz fuzz-build fuzz-merge fuzz-codec sanitize-codec miri-codec check-neon \
 	mutants fmt clean sim-path
 
@@ -59,6 +59,13 @@ SEEDS ?= 2000
 sim: ## simulate SEEDS (2000) pushes under every fault, starting with seed FROM (0), or trace the push of SEED=n
 	$(CARGO) run --locked --release -p glancecast-tests --bin sim -- \
 	    $(if $(SEED),--seed $(SEED),--seeds $(SEEDS)) $(if $(FROM),--from $(FROM))
+
+sim-routed: ## simulate SEEDS (2000) pushes through routers without multicast, from seed FROM (0) on, or trace that of SEED=n
+	$(CARGO) run --locked --release -p glancecast-tests --bin sim_routed -- \
+	    $(if $(SEED),--seed $(SEED),--seeds $(SEEDS)) $(if $(FROM),--from $(FROM))
+
+sim-routed-scale: ## simulate pushes to hundreds of racks with relays that die; compares with tests/sim/routed.txt (long)
+	$(CARGO) run --locked --release -p glancecast-tests --bin sim_routed -- tests/sim/routed.txt
 
 RACES ?= 10000
 

@@ -87,19 +87,11 @@ impl Cipher {
         key.derive("glancecast v2 sender to group: group key, session id", &[&session.0])
     }
 
-    /// For the hello of one start of one receiver, and for answers to queries.
+    /// For the hello of one start of one receiver, for answers to queries, and for what it says as a relay. The latter has
+    /// numbers from [`Sequence::FOR_SOME`] on, as a relay counts on when its receiver has left the session.
     pub fn upward(key: &GroupKey, session: SessionId, receiver: ReceiverId) -> Self {
         key.derive(
             "glancecast v2 receiver to sender: group key, session id, receiver id",
-            &[&session.0, &receiver.0],
-        )
-    }
-
-    /// For what one start of one receiver says as a relay. It goes on when the receiver has left the session, and so has
-    /// numbers of its own.
-    pub fn relay(key: &GroupKey, session: SessionId, receiver: ReceiverId) -> Self {
-        key.derive(
-            "glancecast v2 relay to sender: group key, session id, receiver id",
             &[&session.0, &receiver.0],
         )
     }
@@ -222,8 +214,6 @@ mod tests {
             Cipher::downward(&key, SessionId([6; 16])),
             Cipher::upward(&key, SESSION, ReceiverId([1; 8])),
             Cipher::upward(&key, SESSION, ReceiverId([2; 8])),
-            Cipher::relay(&key, SESSION, ReceiverId([1; 8])),
-            Cipher::relay(&key, SESSION, ReceiverId([2; 8])),
             Cipher::private_up(&key, SESSION, ReceiverId([1; 8]), &shared(1)),
             Cipher::private_up(&key, SESSION, ReceiverId([1; 8]), &shared(2)),
             Cipher::private_up(&key, SESSION, ReceiverId([2; 8]), &shared(1)),

@@ -100,7 +100,8 @@ fn candidates(source: &Source, nodes: &[Node]) -> Vec<u64> {
     let most = lines.iter().copied().min().unwrap_or(cap).min(cap);
     lines.sort_unstable();
     lines.dedup();
-    let of_node = lines.iter().flat_map(|&line| (1..=ROUTE_CHILDREN_MAX as u64 + 1).map(move |copies| line / copies));
+    let of_node =
+        lines.iter().flat_map(|&line| (1..=ROUTE_CHILDREN_MAX as u64 + 1).map(move |copies| line / copies));
     let of_source = (1..=u64::from(PATHS_MAX)).map(|copies| own_line(source) / copies);
     let mut rates: Vec<u64> = of_node.chain(of_source).chain([most]).filter(|&rate| rate > 0).collect();
     rates.iter_mut().for_each(|rate| *rate = (*rate).min(most));
@@ -126,7 +127,8 @@ fn flattest(source: &Source, nodes: &[Node], rate: u64, times: u64) -> Option<Tr
     // Wide nodes stand high; of equal ones in the given order.
     let mut order: Vec<usize> = (0..nodes.len()).collect();
     order.sort_by_key(|&node| std::cmp::Reverse(room_of(&nodes[node])));
-    let mut tree = Tree { parents: vec![None; nodes.len()], levels: vec![0; nodes.len()], rate, ..Tree::default() };
+    let mut tree =
+        Tree { parents: vec![None; nodes.len()], levels: vec![0; nodes.len()], rate, ..Tree::default() };
     let mut free = VecDeque::from([(None, own.checked_sub(source.copies)?)]);
     for node in order {
         while free.front()?.1 == 0 {

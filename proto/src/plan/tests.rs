@@ -29,10 +29,12 @@ fn every_tree_spans_all_nodes_and_keeps_its_bounds() {
 fn no_line_carries_more_than_it_bears_if_a_tree_does_with_less() {
     let mut rng = Rng::new(seed());
     for _ in 0..500 {
-        let nodes: Vec<Node> = (0..1 + rng.below(60)).map(|_| Node { relays: true, ..node(&mut rng) }).collect();
+        let nodes: Vec<Node> =
+            (0..1 + rng.below(60)).map(|_| Node { relays: true, ..node(&mut rng) }).collect();
         let source = Source { depth_max: 64, rate: PlanRate::AtMost(GBIT), ..source(&mut rng) };
         let tree = plan_tree(&source, &nodes);
-        let carried = |parent: Option<usize>, copies: u64| (tree.children(parent).count() as u64 + copies) * tree.rate;
+        let carried =
+            |parent: Option<usize>, copies: u64| (tree.children(parent).count() as u64 + copies) * tree.rate;
         assert!(carried(None, u64::from(source.copies)) <= source.line, "{tree:?}");
         for (at, node) in nodes.iter().enumerate() {
             assert!(carried(Some(at), u64::from(node.multicasts)) <= node.line, "node {at}: {tree:?}");
@@ -49,7 +51,10 @@ fn no_tree_of_up_to_eight_nodes_is_more_than_a_twentieth_faster() {
             let nodes: Vec<Node> = (0..nodes).map(|_| Node { relays: true, ..node(&mut rng) }).collect();
             let source = Source { depth_max: 8, rate: PlanRate::AtMost(2 * GBIT), ..source(&mut rng) };
             let (planned, best) = (plan_tree(&source, &nodes).time, best_of_all(&source, &nodes));
-            assert!(planned.as_secs_f64() <= 1.05 * best.as_secs_f64(), "{planned:?}, {best:?}: {source:?} {nodes:?}");
+            assert!(
+                planned.as_secs_f64() <= 1.05 * best.as_secs_f64(),
+                "{planned:?}, {best:?}: {source:?} {nodes:?}"
+            );
         }
     }
 }

@@ -7,6 +7,7 @@ use super::{Membership, Refused};
 use crate::ids::Sequence;
 use crate::limits::ANNOUNCE_SKEW_MAX;
 use crate::seal::Cipher;
+use crate::sign::SigningKey;
 use crate::time::{Moment, WallClock};
 use crate::wire::{Discard, Route, RouteAck, Vouched};
 
@@ -72,7 +73,7 @@ impl Leased {
             until: now + route.expires,
             window: Window::new(),
             down: Cipher::downward(&member.key, member.session),
-            up: Cipher::relay(&member.key, member.session, member.receiver),
+            up: Cipher::upward(&member.key, member.session, member.receiver),
             ack_at: now,
             acks: 0,
             counts: RouteAck { generation: route.generation, ..RouteAck::default() },
@@ -115,7 +116,7 @@ impl Leased {
     pub(super) fn acknowledge(
         &mut self,
         now: Moment,
-        key: &crate::sign::SigningKey,
+        key: &SigningKey,
         rate: Option<u64>,
         out: &mut Vec<u8>,
     ) {
@@ -125,7 +126,8 @@ impl Leased {
         self.acks += 1;
         self.counts.parent_gaps = self.window.gaps();
         let ack = RouteAck { load: (1_000.0 * share.min(60.0)) as u16, ..self.counts };
-        let sequence = Sequence::new(self.acks).expect("2^40 acknowledgements take years");
+        let sequence =
+            Sequence::new(Sequence::FOR_SOME + self.acks).expect("2^39 acknowledgements take years");
         ack.seal(&self.up, key.within(self.member.scope()), self.member.receiver, sequence, out);
     }
 }

@@ -160,7 +160,8 @@ fn a_host_relays_only_where_its_configuration_allows_it() {
 #[test]
 fn a_flood_of_leases_costs_a_bounded_number_of_checks() {
     let mut relay = leased(route(1));
-    let leases: Vec<Vec<u8>> = (2..202).map(|number| sealed(&route(1), number, Some(&sender_key()))).collect();
+    let leases: Vec<Vec<u8>> =
+        (2..202).map(|number| sealed(&route(1), number, Some(&sender_key()))).collect();
     let taken = leases.iter().filter(|lease| relay.handle_route(at(1), WALL, None, lease).is_ok()).count();
     assert!(taken <= CHECKS.most as usize, "{taken}");
     assert!(relay.counts().refused.of(Refused::TooMany) > 100);
@@ -200,7 +201,7 @@ fn a_relay_says_what_it_has_forwarded_as_long_as_it_is_leased() {
     assert_eq!(said, [0, 500, 1_000, 1_500, 2_000, 2_500]);
     assert_eq!(relay.poll_timeout(), None);
     let up = crate::wire::UpHeader::parse(&out).expect("an acknowledgement");
-    let cipher = Cipher::relay(&group(), SESSION, RECEIVER);
+    let cipher = Cipher::upward(&group(), SESSION, RECEIVER);
     let scope = group().scope(SESSION);
     let (ack, by) = crate::wire::RouteAck::open(&cipher, scope, up, &out).expect("its own");
     assert_eq!(by, config().host_key.public());

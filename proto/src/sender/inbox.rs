@@ -243,6 +243,7 @@ impl Sender {
             Serve::Probe => return self.probe(report),
             Serve::Never => return,
         };
+        let turn = turn && self.paths.reaches(id);
         self.polls.note_report(report.is_lacking());
         report.gaps.iter().for_each(|&gap| self.blocks.demand_manifest(gap, report.highest));
         if turn {

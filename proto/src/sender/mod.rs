@@ -221,8 +221,8 @@ impl Sender {
 
     /// Notes that all symbols of `job` have left; `last` is the number of the last one.
     pub fn handle_sent(&mut self, now: Moment, job: Job, last: Sequence) {
-        // What goes to some paths alone is behind the last number to the group.
-        let last = if last.is_for_some() { self.sequences.last() } else { last };
+        // What went to some paths alone was seen by a host that has seen what goes to everyone next.
+        let last = if last.is_for_some() { self.sequences.next() } else { last };
         self.blocks.finish(job, last);
         self.note_progress(now);
     }
@@ -460,7 +460,8 @@ impl Sender {
         let page = self.paging.next_at().map(|at| (at, SenderTimer::Audience));
         let proofs = self.proofs.next_at().map(|at| (at, SenderTimer::Proofs));
         let paths = self.paths.next_at().map(|at| (at, SenderTimer::Paths));
-        let others = first_wait.into_iter().chain(paths).chain(room).chain(page).chain(manifest).chain(proofs);
+        let others =
+            first_wait.into_iter().chain(paths).chain(room).chain(page).chain(manifest).chain(proofs);
         others.chain(timers).min_by_key(|&(at, _)| at)
     }
 
@@ -479,7 +480,7 @@ impl Sender {
     pub fn take_sequences(&mut self, to: To, count: u32) -> Sequence {
         match to {
             To::Everyone | To::Host(_) => self.sequences.take(count),
-            To::Paths(_) => self.sequences.take_for_some(count),
+            To::Paths(_) => self.sequences.take_for_paths(count),
         }
     }
 

@@ -56,7 +56,7 @@ impl Sender {
         let Round { loss, sidelined } = self.hosts.end_round(now);
         let frame_bytes = self.config.geometry.datagram_bytes() as u64 + self.config.header_bytes;
         let datagrams = self.sequences.next().value();
-        self.rate.note_round(now, Sent { datagrams, frame_bytes }, loss);
+        self.rate.note_round(now, Sent { datagrams, frame_bytes, others: self.sequences.to_paths() }, loss);
         self.flow.bind(self.hosts.room(now));
         if !sidelined.is_empty() && !self.is_tail() {
             self.blocks.forget_demands(); // most demands are theirs

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::Sender;
 use super::event::{To, Transmit};
-use super::paths::{Reported, Via, Word};
 use super::hosts::HostRow;
+use super::paths::{Reported, Via, Word};
 use crate::echo::Echo;
 use crate::ids::{HostName, ReceiverId};
 use crate::limits::LEASE_MAX;
@@ -65,16 +65,24 @@ impl Sender {
     pub(super) fn note_way_of_report(&mut self, now: Moment, id: ReceiverId, said: Said) {
         let (Some(host), Some(name)) = (self.hosts.get(id), self.hosts.name(id)) else { return };
         let addr = host.addr();
-        let reported = Reported { is_proven: addr.proven().is_some(), forged: said.forged };
+        let (forged, bytes) = (said.forged, said.bytes);
+        let reported = Reported { is_proven: addr.proven().is_some(), forged, bytes };
         let word = Word { addr: addr.claimed(), via: said.via, report: Some(reported) };
         self.paths.note(now, id, name, word);
     }
 
     /// Handles the acknowledgement of a relay.
-    pub(super) fn take_route_ack(&mut self, now: Moment, up: UpHeader, datagram: &[u8]) -> Result<(), Discard> {
+    pub(super) fn take_route_ack(
+        &mut self,
+        now: Moment,
+        up: UpHeader,
+        datagram: &[u8],
+    ) -> Result<(), Discard> {
         let host = self.hosts.get(up.receiver).ok_or(Discard::UnknownHost)?;
-        let cipher = self.paths.relay_cipher(up.receiver).ok_or(Discard::UnknownHost)?;
-        let (ack, key) = RouteAck::open(cipher, self.scope, up, datagram)?;
+        if !self.paths.is_leased(up.receiver) {
+            return Err(Discard::UnknownHost);
+        }
+        let (ack, key) = RouteAck::open(&host.link().hello, self.scope, up, datagram)?;
         if key != host.link().key {
             return Err(Discard::BadSignature);
         }
@@ -84,7 +92,8 @@ impl Sender {
 
     /// Draws the conclusions from what hosts have said about where they hear.
     pub(super) fn handle_paths(&mut self, now: Moment) {
-        self.paths.handle_timeout(now);
+        let is_tail = self.is_tail();
+        self.paths.handle_timeout(now, self.hosts.tally().heard, is_tail);
         self.rate.limit(self.paths.rate());
         while let Some(event) = self.paths.next_event() {
             self.event(event);
@@ -117,11 +126,18 @@ pub(super) struct Said {
     pub(super) echo: Echo,
     via: Option<SocketAddr>,
     forged: u64,
+    bytes: u64,
 }
 
 impl Said {
     pub(super) fn of(report: &Report) -> Self {
-        Self { echo: report.echo, via: report.via, forged: report.totals.symbols_forged }
+        let totals = report.totals;
+        Self {
+            echo: report.echo,
+            via: report.via,
+            forged: totals.symbols_forged,
+            bytes: totals.bytes_received,
+        }
     }
 }
 

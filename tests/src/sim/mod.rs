@@ -23,6 +23,7 @@ mod overhear;
 pub mod paths;
 mod plan;
 mod pusher;
+pub mod routed;
 pub mod scale;
 mod world;
 

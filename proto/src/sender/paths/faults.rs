@@ -19,7 +19,8 @@ impl Paths {
         }
         // One that is below another one that fails shows nothing of its own.
         let is_own = |&(id, fault): &(ReceiverId, RelayFault)| {
-            fault == RelayFault::Silent || !self.has_above(id, |above| faults.iter().any(|&(bad, _)| bad == above))
+            fault == RelayFault::Silent
+                || !self.has_above(id, |above| faults.iter().any(|&(bad, _)| bad == above))
         };
         let own: Vec<(ReceiverId, RelayFault)> = faults.iter().copied().filter(is_own).collect();
         for (relay, fault) in own {
@@ -41,26 +42,40 @@ impl Paths {
         if served.is_empty() {
             return None;
         }
-        let others_answer = self.members.iter().any(|(id, member)| id != relay && !is_served(id) && !self.is_silent(now, member));
-        let relay_answers = self.members.get(relay).is_some_and(|member| member.is_settled || !self.is_silent(now, member));
-        if served.iter().all(|member| self.is_silent(now, member)) && (others_answer || relay_answers) {
+        let others_answer = self
+            .members
+            .iter()
+            .any(|(id, member)| id != relay && !is_served(id) && !self.is_silent(now, member));
+        let relay_answers =
+            self.members.get(relay).is_some_and(|member| member.is_settled || !self.is_silent(now, member));
+        // A single host may be gone itself.
+        let are_silent = served.len() > 1 && served.iter().all(|member| self.is_silent(now, member));
+        if are_silent && (others_answer || relay_answers) {
             return Some(RelayFault::Unheard);
         }
-        let spoiled = served.iter().filter(|member| member.forged > member.forged_before + FORGED_MIN).count();
+        if served.iter().all(|member| member.is_starved()) {
+            return Some(RelayFault::Spoils);
+        }
+        let spoiled =
+            served.iter().filter(|member| member.forged > member.forged_before + FORGED_MIN).count();
         (2 * spoiled >= served.len()).then_some(RelayFault::Spoils)
     }
 
     /// Gives up a relay. A relay that works badly goes on if there is nobody to take its place.
     fn give_up(&mut self, now: Moment, relay: ReceiverId, fault: RelayFault) {
-        let Some((segment, served)) = self.tree.get(relay).map(|node| node.segment).zip(self.relaying(relay)) else {
+        let Some((segment, served)) = self.tree.get(relay).map(|node| node.segment).zip(self.relaying(relay))
+        else {
             return;
         };
         if let Some(member) = self.members.get_mut(relay) {
             member.is_spent = true;
         }
-        let next = segment.and_then(|at| self.segments.candidate(at, &self.members));
+        let silent = |member: &Member| self.is_silent(now, member);
+        let next = segment.and_then(|at| self.segments.candidate(at, &self.members, silent));
         let is_bearable = matches!(fault, RelayFault::Loses | RelayFault::Overloaded);
-        if is_bearable && next.is_none() && segment.is_some() {
+        // Where the way to the whole segment is bad, no host of it does better.
+        let was_moved = segment.is_some_and(|at| self.segments.get(at).moves >= MOVES_MAX);
+        if is_bearable && segment.is_some() && (next.is_none() || was_moved) {
             if let Some(member) = self.members.get_mut(relay) {
                 member.is_spent = false;
             }
@@ -71,7 +86,10 @@ impl Paths {
         let next_name: Option<HostName> =
             next.and_then(|next| self.members.get(next)).map(|member| member.name.clone());
         match (segment, next) {
-            (Some(at), Some(next)) => self.succeed(relay, next, at),
+            (Some(at), Some(next)) => {
+                self.segments.get_mut(at).moves += u32::from(is_bearable);
+                self.succeed(relay, next, at);
+            }
             (Some(at), None) => {
                 self.segments.get_mut(at).state = State::Bare;
                 self.tree.detach(relay);
@@ -84,6 +102,7 @@ impl Paths {
         }
         for (_, member) in self.members.iter_mut() {
             member.forged_before = member.forged;
+            (member.fed, member.starved_reports) = (None, 0);
         }
         self.events.push(SenderEvent::RelayLost { served, fault, next: next_name });
         self.arrange(now);
@@ -100,6 +119,9 @@ impl Paths {
         self.tree.replace(relay, next, node);
     }
 }
+
+/// How often another host takes the place of a relay that loses or drops.
+const MOVES_MAX: u32 = 2;
 
 /// Forged symbols that a host may find before they speak against its relay.
 const FORGED_MIN: u64 = 10;

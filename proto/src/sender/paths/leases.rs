@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::ids::{ReceiverId, Sequence};
-use crate::seal::Cipher;
 use crate::sender::event::RelayFault;
 use crate::time::Moment;
 use crate::wire::RouteAck;
@@ -33,8 +32,6 @@ pub(super) struct Terms {
 pub(super) struct Lease {
     pub(super) terms: Terms,
     pub(super) generation: u32,
-    /// Opens its acknowledgements.
-    pub(super) up: Cipher,
     /// The number of its last acknowledgement.
     last: Option<Sequence>,
     /// When it was leased first, or acknowledged a lease last.
@@ -59,8 +56,8 @@ impl Leases {
         self.by_id.values().all(|lease| lease.acked.is_some())
     }
 
-    /// Leases on these terms. `up` opens the relay's acknowledgements if it had no lease before.
-    pub(super) fn lease(&mut self, now: Moment, id: ReceiverId, terms: Terms, up: impl FnOnce() -> Cipher) {
+    /// Leases on these terms.
+    pub(super) fn lease(&mut self, now: Moment, id: ReceiverId, terms: Terms) {
         if self.by_id.get(&id).is_some_and(|lease| lease.terms == terms) {
             return;
         }
@@ -72,7 +69,7 @@ impl Leases {
                 (lease.terms, lease.generation, lease.acked, lease.next_at) = (terms, generation, None, now);
             }
             None => {
-                self.by_id.insert(id, Lease::new(now, terms, generation, up()));
+                self.by_id.insert(id, Lease::new(now, terms, generation));
             }
         }
     }
@@ -101,7 +98,13 @@ impl Leases {
     }
 
     /// Handles an acknowledgement with the number `sequence`; returns false if it is not newer than the last one.
-    pub(super) fn take_ack(&mut self, now: Moment, id: ReceiverId, sequence: Sequence, ack: RouteAck) -> bool {
+    pub(super) fn take_ack(
+        &mut self,
+        now: Moment,
+        id: ReceiverId,
+        sequence: Sequence,
+        ack: RouteAck,
+    ) -> bool {
         let Some(lease) = self.by_id.get_mut(&id) else { return false };
         if lease.last.is_some_and(|last| sequence <= last) {
             return false;
@@ -121,7 +124,9 @@ impl Leases {
                 Some(RelayFault::Silent)
             } else if lease.dropping >= BAD_ACKS {
                 Some(RelayFault::Overloaded)
-            } else if lease.losing >= BAD_ACKS && (self.by_id.len() < 2 || lease.loss > 3.0 * usual + LOSS_MIN) {
+            } else if lease.losing >= BAD_ACKS
+                && (self.by_id.len() < 2 || lease.loss > 3.0 * usual + LOSS_MIN)
+            {
                 Some(RelayFault::Loses)
             } else {
                 None
@@ -139,11 +144,10 @@ impl Leases {
 }
 
 impl Lease {
-    fn new(now: Moment, terms: Terms, generation: u32, up: Cipher) -> Self {
+    fn new(now: Moment, terms: Terms, generation: u32) -> Self {
         Self {
             terms,
             generation,
-            up,
             last: None,
             alive: now,
             acked: None,
@@ -195,8 +199,6 @@ const COUNTED_MIN: u64 = 50;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::SessionId;
-    use crate::seal::GroupKey;
 
     #[test]
     fn a_lease_is_repeated_quickly_until_it_is_acknowledged_and_slowly_afterwards() {
@@ -204,7 +206,12 @@ mod tests {
         let mut sent = Vec::new();
         for ms in 0..2_000 {
             if ms == 250 {
-                assert!(leases.take_ack(at(ms), ID, number(1), RouteAck { generation: 1, ..RouteAck::default() }));
+                assert!(leases.take_ack(
+                    at(ms),
+                    ID,
+                    number(1),
+                    RouteAck { generation: 1, ..RouteAck::default() }
+                ));
             }
             while leases.next(at(ms)).is_some() {
                 sent.push(ms);
@@ -256,9 +263,9 @@ mod tests {
     fn new_terms_are_of_a_new_generation_and_the_same_ones_are_not() {
         let mut leases = leased();
         let terms = leases.get(ID).expect("leased").terms.clone();
-        leases.lease(at(1), ID, terms.clone(), || unreachable!("it has a key"));
+        leases.lease(at(1), ID, terms.clone());
         assert_eq!(leases.get(ID).map(|lease| lease.generation), Some(1));
-        leases.lease(at(1), ID, Terms { children: vec![], ..terms }, || unreachable!("it has a key"));
+        leases.lease(at(1), ID, Terms { children: vec![], ..terms });
         assert_eq!(leases.get(ID).map(|lease| lease.generation), Some(2));
         assert!(!leases.are_acked());
     }
@@ -267,8 +274,7 @@ mod tests {
         let mut leases = Leases::default();
         let addr = |host: u8| SocketAddr::from(([10, 0, 0, host], 7167));
         let terms = Terms { addr: addr(2), parent: addr(1), group: None, children: vec![addr(3)] };
-        let up = || Cipher::relay(&GroupKey::new([1; 32]), SessionId([1; 16]), ID);
-        leases.lease(at(0), ID, terms, up);
+        leases.lease(at(0), ID, terms);
         leases
     }
 

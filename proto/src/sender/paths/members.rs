@@ -31,6 +31,11 @@ pub(super) struct Member {
     pub(super) forged_before: u64,
     /// Whether its hello was handled.
     pub(super) is_greeted: bool,
+    /// Bytes that it has received, by its last report, and what its relay had forwarded by then.
+    pub(super) bytes: u64,
+    pub(super) fed: Option<(u64, u64)>,
+    /// Reports in a row by which it received far less than its relay has forwarded.
+    pub(super) starved_reports: u32,
 }
 
 /// What a host has said in a hello or a report.
@@ -47,6 +52,8 @@ pub(in crate::sender) struct Word {
 pub(in crate::sender) struct Reported {
     pub(in crate::sender) is_proven: bool,
     pub(in crate::sender) forged: u64,
+    /// Bytes that it has received.
+    pub(in crate::sender) bytes: u64,
 }
 
 /// The members, and the addresses of relays that they may hear.
@@ -64,6 +71,10 @@ impl Members {
 
     pub(super) fn get_mut(&mut self, id: ReceiverId) -> Option<&mut Member> {
         self.by_id.get_mut(&id)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.by_id.len()
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -97,9 +108,9 @@ impl Members {
         let member = self.by_id.entry(id).or_insert_with(|| Member::new(now, name, word.addr));
         let is_news = is_new || member.via != word.via;
         member.via = word.via;
-        if let Some(Reported { is_proven, forged }) = word.report {
+        if let Some(Reported { is_proven, forged, bytes }) = word.report {
             member.reported = now;
-            member.forged = forged;
+            (member.forged, member.bytes) = (forged, bytes);
             member.is_proven = is_proven;
             member.deaf_reports = if word.via.is_none() { member.deaf_reports + 1 } else { 0 };
         }
@@ -148,6 +159,9 @@ impl Member {
             forged: 0,
             forged_before: 0,
             is_greeted: false,
+            bytes: 0,
+            fed: None,
+            starved_reports: 0,
         }
     }
 
@@ -156,11 +170,36 @@ impl Member {
         self.via.is_none() && self.deaf_reports >= DEAF_AFTER
     }
 
+    /// Compares what it has received with what its relay had `forwarded`, in bytes. The latter is known later and in
+    /// larger steps, so that one report shows nothing.
+    pub(super) fn note_fed(&mut self, forwarded: u64) {
+        let Some((before, received)) = self.fed.filter(|&(before, _)| before <= forwarded) else {
+            self.fed = Some((forwarded, self.bytes));
+            return;
+        };
+        let (forwarded_since, received_since) = (forwarded - before, self.bytes.saturating_sub(received));
+        if forwarded_since >= FED_MIN {
+            self.starved_reports =
+                if received_since < forwarded_since / 4 { self.starved_reports + 1 } else { 0 };
+            self.fed = Some((forwarded, self.bytes));
+        }
+    }
+
+    /// Whether nearly nothing of what its relay forwards is of use to it.
+    pub(super) fn is_starved(&self) -> bool {
+        self.starved_reports >= STARVED_AFTER
+    }
+
     /// Whether it may be given a lease.
     pub(super) fn may_relay(&self) -> bool {
-        self.can_relay && self.is_proven && !self.is_spent
+        self.can_relay && self.is_proven && !self.is_spent && !self.is_settled
     }
 }
+
+/// Bytes that a relay has forwarded between two reports, from which on they show anything: some hundred datagrams.
+const FED_MIN: u64 = 100_000;
+/// Reports in a row that show that a host gets nearly nothing, before its relay is blamed for it.
+const STARVED_AFTER: u32 = 3;
 
 /// Reports in a row after which a host counts as one that hears no group. It has missed as many polls and several
 /// announcements by then, so that losses alone hardly explain it.

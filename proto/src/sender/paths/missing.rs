@@ -139,7 +139,8 @@ mod tests {
                 told.push((ms, beacon.to));
             }
         }
-        let of = |host| told.iter().filter(|told| told.1 == addr(host)).map(|told| told.0).collect::<Vec<_>>();
+        let of =
+            |host| told.iter().filter(|told| told.1 == addr(host)).map(|told| told.0).collect::<Vec<_>>();
         assert_eq!((of(1), of(2)), (vec![30, 80], vec![30, 80, 180, 380]));
         assert!(beacons.all_told().is_some_and(|told| told < at(35)) && beacons.has_missing());
     }

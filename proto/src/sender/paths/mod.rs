@@ -33,16 +33,16 @@ pub use view::{PlanRow, PlanView, SegmentView, Via};
 use super::blocks::Job;
 use super::config::SenderConfig;
 use super::event::{RelayFault, SenderEvent, To};
+use super::hosts::Expected;
 use super::rate::Pace;
-use crate::ids::{HostName, ReceiverId, Sequence, SessionId};
+use crate::ids::{HostName, ReceiverId, Sequence};
 use crate::plan::PlanRate;
-use crate::seal::{Cipher, GroupKey};
 use crate::time::Moment;
 use crate::wire::{DeficitRun, Kind, RouteAck};
 use aims::Aims;
 use leases::Leases;
-pub(super) use members::{Reported, Word};
 use members::{Members, Noted};
+pub(super) use members::{Reported, Word};
 use missing::{Beacon, Beacons};
 use segments::Segments;
 use tree::{Means, Tree};
@@ -50,8 +50,6 @@ use tree::{Means, Tree};
 /// The paths of a push.
 pub(super) struct Paths {
     reach: Reach,
-    key: GroupKey,
-    session: SessionId,
     /// The sender's own address, from which it sends to everybody.
     own: SocketAddr,
     start: Moment,
@@ -66,6 +64,11 @@ pub(super) struct Paths {
     aims: Aims,
     /// The paths of the tree's branches, by their first host.
     branches: BTreeMap<ReceiverId, u32>,
+    datagram_bytes: u64,
+    /// Whether all hosts that the push is for are looked for by unicast, so that nobody is missed without the group.
+    are_all_named: bool,
+    /// Whether all was sent once: what remains is for those that lack something.
+    is_tail: bool,
     /// Whether symbols were sent: the tree is not planned as a whole any more.
     has_begun: bool,
     /// Whether the first symbols wait for hosts that are being placed.
@@ -118,6 +121,14 @@ impl Paths {
             beacons: Beacons::new(from, hosts),
             aims: Aims::default(),
             branches: BTreeMap::new(),
+            datagram_bytes: config.geometry.datagram_bytes() as u64,
+            are_all_named: match &config.expected {
+                Expected::Named(names) => {
+                    names.iter().all(|name| hosts.iter().any(|(named, _)| named == name))
+                }
+                Expected::Count(_) | Expected::Anyone => false,
+            },
+            is_tail: false,
             has_begun: false,
             is_settling: !hosts.is_empty(),
             look_at: now,
@@ -127,8 +138,6 @@ impl Paths {
             events: Vec::new(),
             addrs,
             reach: reach.clone(),
-            key: config.key.clone(),
-            session: config.session,
         }
     }
 
@@ -170,6 +179,7 @@ impl Paths {
         if self.reach.fixed.iter().any(|fixed| fixed.ip() == word.addr.ip()) {
             return;
         }
+        let is_report = word.report.is_some();
         match self.members.note(now, id, name, word) {
             Noted::NoMember | Noted::Known => {}
             Noted::Left => {
@@ -177,6 +187,12 @@ impl Paths {
                 self.look_soon(now);
             }
             Noted::News => self.look_soon(now),
+        }
+        if is_report && let Some(server) = self.server_of(id) {
+            let forwarded = self.leases.get(server).map_or(0, |lease| lease.forwarded());
+            if let Some(member) = self.members.get_mut(id) {
+                member.note_fed(forwarded * self.datagram_bytes);
+            }
         }
     }
 
@@ -196,6 +212,9 @@ impl Paths {
         if let Some(member) = self.members.get_mut(id) {
             member.is_settled = true;
         }
+        if self.leases.get(id).is_none() {
+            self.tree.stop_relaying(id);
+        }
     }
 
     /// Notes that a poll is sent, which hosts answer within `window`.
@@ -205,13 +224,42 @@ impl Paths {
     }
 
     /// Handles the passing of time.
-    pub(super) fn handle_timeout(&mut self, now: Moment) {
+    /// `heard` is the number of hosts that take part, and `is_tail` is whether all was sent once.
+    pub(super) fn handle_timeout(&mut self, now: Moment, heard: u32, is_tail: bool) {
         if now < self.look_at || !is_managed(&self.reach) {
             return;
         }
-        self.look_at = now + LOOK_GAP;
+        (self.look_at, self.is_tail) = (now + LOOK_GAP, is_tail);
+        self.use_group(now, heard);
+        self.release();
         self.find_faults(now);
         self.serve(now);
+    }
+
+    /// Whether what is sent for this host reaches it.
+    pub(super) fn reaches(&self, id: ReceiverId) -> bool {
+        self.members.is_empty() || self.members.get(id).is_none() || self.is_served(id)
+    }
+
+    /// Does without the copy for the group if no host hears it, before the first symbol.
+    fn use_group(&mut self, now: Moment, heard: u32) {
+        let Some(group) = self.reach.group else { return };
+        let is_needed = !self.are_all_named
+            || heard == 0
+            || self.beacons.has_missing()
+            || (self.members.len() as u32) < heard;
+        let there = self.addrs.find(group);
+        match there {
+            Some(path) if !is_needed && !self.has_begun => self.addrs.remove(path),
+            None if is_needed => {
+                self.addrs.add(group);
+            }
+            _ => return,
+        }
+        let fixed = self.reach.fixed.iter().chain(self.reach.group.iter());
+        self.fixed = fixed.filter_map(|&addr| self.addrs.find(addr)).collect();
+        self.tree.set_copies(self.fixed.len());
+        self.arrange(now);
     }
 
     /// Returns when to look again, or when a lease or a beacon is due.
@@ -228,9 +276,9 @@ impl Paths {
         Some(Due { to: addr, generation: lease.generation, parent, group, children })
     }
 
-    /// Returns the key that opens a relay's acknowledgements, if it has a lease.
-    pub(super) fn relay_cipher(&self, id: ReceiverId) -> Option<&Cipher> {
-        self.leases.get(id).map(|lease| &lease.up)
+    /// Whether a host has a lease.
+    pub(super) fn is_leased(&self, id: ReceiverId) -> bool {
+        self.leases.get(id).is_some()
     }
 
     /// Handles the acknowledgement of a relay, which was proven; returns whether it is newer than those before.

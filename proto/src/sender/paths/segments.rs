@@ -7,7 +7,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::members::Members;
+use super::members::{Member, Members};
 use super::reach;
 use crate::ids::ReceiverId;
 use crate::relay::Prefix;
@@ -24,6 +24,8 @@ pub(super) struct Segment {
     preferred: Vec<SocketAddr>,
     /// Bits in a second that the way to it bears; 0 where that is not known.
     pub(super) line: u64,
+    /// How often another host was given the place of a relay that works badly.
+    pub(super) moves: u32,
 }
 
 /// Which hosts are in a segment.
@@ -90,6 +92,7 @@ impl Segments {
             since: now,
             preferred: segment.relays.clone(),
             line: segment.uplink.unwrap_or(0),
+            moves: 0,
         };
         Self(configured.iter().map(segment).collect())
     }
@@ -126,18 +129,26 @@ impl Segments {
             since: now,
             preferred: Vec::new(),
             line: 0,
+            moves: 0,
         });
         self.0.len() - 1
     }
 
     /// Returns the host that relays next for a segment: the preferred one, or that with the lowest address.
-    pub(super) fn candidate(&self, at: usize, members: &Members) -> Option<ReceiverId> {
+    /// `is_silent` is whether a host has not answered lately.
+    pub(super) fn candidate(
+        &self,
+        at: usize,
+        members: &Members,
+        is_silent: impl Fn(&Member) -> bool,
+    ) -> Option<ReceiverId> {
         let segment = &self.0[at];
         let rank = |addr: SocketAddr| {
             let listed = segment.preferred.iter().position(|preferred| preferred.ip() == addr.ip());
             (listed.unwrap_or(usize::MAX), addr)
         };
-        let of_it = members.iter().filter(|(_, member)| member.segment == Some(at) && member.may_relay());
+        let may = |member: &Member| member.segment == Some(at) && member.may_relay() && !is_silent(member);
+        let of_it = members.iter().filter(|(_, member)| may(member));
         of_it.min_by_key(|(_, member)| rank(member.addr)).map(|(id, _)| id)
     }
 

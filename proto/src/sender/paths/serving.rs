@@ -11,7 +11,6 @@ use super::tree::Node;
 use super::{PathSet, Paths};
 use crate::ids::ReceiverId;
 use crate::limits::PATHS_MAX;
-use crate::seal::Cipher;
 use crate::sender::event::{Relaying, SenderEvent};
 use crate::time::Moment;
 
@@ -40,6 +39,11 @@ impl Paths {
         is_heard.then_some(relay)
     }
 
+    /// Returns the host that sends to this one, if one does.
+    pub(super) fn server_of(&self, id: ReceiverId) -> Option<ReceiverId> {
+        self.relay_of(id).or_else(|| self.tree.get(id)?.parent)
+    }
+
     /// Returns the paths on which a host receives. One that is no member receives by the group, or by a fixed address.
     pub(super) fn paths_to(&self, id: ReceiverId) -> PathSet {
         if self.members.get(id).is_none() {
@@ -62,6 +66,27 @@ impl Paths {
         self.arrange(now);
     }
 
+    /// Takes hosts out of the tree that need nothing more and serve nobody who does: each is a copy less.
+    pub(super) fn release(&mut self) {
+        if self.members.iter().all(|(_, member)| !member.is_settled) {
+            return;
+        }
+        let unsettled = self.members.iter().filter(|(_, member)| !member.is_settled);
+        let needed: BTreeSet<ReceiverId> =
+            unsettled.flat_map(|(id, _)| [Some(id), self.relay_of(id)]).flatten().collect();
+        let is_idle = |&(id, _): &(ReceiverId, u32)| {
+            !needed.contains(&id) && self.tree.get(id).is_some_and(|node| node.children.is_empty())
+        };
+        let nodes = self.tree.by_level();
+        let idle: Vec<ReceiverId> = nodes.iter().filter(|&node| is_idle(node)).map(|&(id, _)| id).collect();
+        for id in idle {
+            if let Some(at) = self.tree.get(id).and_then(|node| node.segment) {
+                self.segments.get_mut(at).state = State::Bare;
+            }
+            self.tree.detach(id);
+        }
+    }
+
     /// Sorts hosts that hear nothing into segments.
     fn sort(&mut self, now: Moment) {
         if self.reach.group.is_none() || !self.reach.relays {
@@ -77,21 +102,22 @@ impl Paths {
 
     fn serve_segment(&mut self, now: Moment, at: usize) {
         match self.segments.get(at).state {
-            State::Bare => self.find_relay(at),
+            State::Bare => self.find_relay(now, at),
             State::Relayed(relayed) => self.watch_relay(now, at, relayed),
             State::Mute | State::Part(_) => {}
         }
     }
 
     /// Has a host relay in a segment in which several hosts wait, or one that is configured.
-    fn find_relay(&mut self, at: usize) {
+    fn find_relay(&mut self, now: Moment, at: usize) {
         let of_it = || self.members.iter().filter(|(_, member)| member.segment == Some(at));
         let waits = of_it().any(|(_, member)| !member.is_settled);
         let enough = if self.segments.get(at).is_configured() { 1 } else { 2 };
         if !waits || of_it().count() < enough {
             return;
         }
-        let Some(relay) = self.segments.candidate(at, &self.members) else { return };
+        let silent = |member: &Member| self.is_silent(now, member);
+        let Some(relay) = self.segments.candidate(at, &self.members, silent) else { return };
         self.segments.get_mut(at).give_to(relay);
         self.make_relay(relay, at);
     }
@@ -118,7 +144,8 @@ impl Paths {
         let has_forwarded =
             self.leases.get(relay).is_some_and(|lease| lease.acked.is_some() && lease.forwarded() > 0);
         let since = since.or_else(|| has_forwarded.then_some(now));
-        let hears = |id, member: &Member| id != relay && member.segment == Some(at) && member.via == Some(addr);
+        let hears =
+            |id, member: &Member| id != relay && member.segment == Some(at) && member.via == Some(addr);
         let is_heard = is_heard || self.members.iter().any(|(id, member)| hears(id, member));
         self.segments.get_mut(at).state = State::Relayed(Relayed { relay, since, is_heard });
         if let Some(other) = self.other_relay_heard(relay, addr) {
@@ -163,10 +190,10 @@ impl Paths {
         let alone: Vec<ReceiverId> = alone.map(|(id, _)| id).collect();
         for id in alone {
             // A host that has lost its relay must not slow all others down.
-            if self.lost.contains_key(&id) && !self.tree.has_room() {
+            if self.lost.contains_key(&id) && !self.is_tail && !self.tree.has_room() {
                 continue;
             }
-            if !self.reach.relays && self.tree.roots().len() as u32 + self.fixed.len() >= PATHS_MAX {
+            if !self.reach.relays && self.tree.len() as u32 + self.fixed.len() >= PATHS_MAX {
                 return;
             }
             self.lost.remove(&id);
@@ -194,8 +221,8 @@ impl Paths {
 
     /// Whether a host has not answered the last polls.
     pub(super) fn is_silent(&self, now: Moment, member: &Member) -> bool {
-        let [last, _, third] = self.polled;
-        member.reported < third && now.since(last) >= self.window + ANSWER_WAIT
+        let [_, _, third] = self.polled;
+        member.reported < third && now.since(member.reported) >= self.window + ANSWER_WAIT
     }
 
     pub(super) fn node(&self, id: ReceiverId, segment: Option<usize>) -> Option<Node> {
@@ -211,7 +238,7 @@ impl Paths {
 
     /// Plans the tree if that costs nothing, and has leases and paths follow it.
     pub(super) fn arrange(&mut self, now: Moment) {
-        if self.tree.is_empty() && self.branches.is_empty() {
+        if self.tree.is_empty() && self.branches.is_empty() && !self.tree.is_changed() {
             return;
         }
         if !self.has_begun && self.tree.is_changed() {
@@ -228,7 +255,8 @@ impl Paths {
             is_there
         });
         for id in roots {
-            let Some(addr) = tree.get(id).map(|node| node.addr).filter(|_| !self.branches.contains_key(&id)) else {
+            let Some(addr) = tree.get(id).map(|node| node.addr).filter(|_| !self.branches.contains_key(&id))
+            else {
                 continue;
             };
             if let Some(path) = addrs.add(addr) {
@@ -256,8 +284,7 @@ impl Paths {
             if self.leases.get(id).is_none() {
                 news.extend(self.relaying(id).map(SenderEvent::Relaying));
             }
-            let up = || Cipher::relay(&self.key, self.session, id);
-            self.leases.lease(now, id, terms, up);
+            self.leases.lease(now, id, terms);
         }
         self.events.extend(news);
     }

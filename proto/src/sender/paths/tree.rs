@@ -68,6 +68,10 @@ impl Tree {
         self.nodes.get(&id)
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.nodes.is_empty()
     }
@@ -86,9 +90,14 @@ impl Tree {
         &self.roots
     }
 
-    /// Bits in a second of one copy.
+    /// Bits in a second of one copy: as planned, or less where the sender has more children by now than its line bears.
     pub(super) fn rate(&self) -> u64 {
-        self.rate
+        self.rate.min(self.own_line() / self.children_of(None).max(1) as u64)
+    }
+
+    /// Changes the number of copies that the sender makes besides.
+    pub(super) fn set_copies(&mut self, copies: u32) {
+        (self.copies, self.is_changed) = (copies, true);
     }
 
     /// The time that the whole object takes; zero where no line is known.
@@ -118,6 +127,13 @@ impl Tree {
         debug_assert!(!self.nodes.contains_key(&id));
         self.is_changed = true;
         self.nodes.insert(id, node);
+    }
+
+    /// Has a node that forwards nothing be given no children: it has left the session, and takes no lease any more.
+    pub(super) fn stop_relaying(&mut self, id: ReceiverId) {
+        if let Some(node) = self.nodes.get_mut(&id) {
+            node.relays = false;
+        }
     }
 
     /// Changes the segment that a node multicasts in.

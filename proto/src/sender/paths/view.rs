@@ -71,7 +71,8 @@ impl Paths {
             let node = self.tree.get(id)?;
             let segment = node.segment.map(|at| SegmentView {
                 name: self.segments.get(at).name.clone(),
-                hosts: 1 + self.members.iter().filter(|&(other, _)| self.relay_of(other) == Some(id)).count() as u32,
+                hosts: 1 + self.members.iter().filter(|&(other, _)| self.relay_of(other) == Some(id)).count()
+                    as u32,
             });
             Some(PlanRow {
                 name: self.members.get(id).map(|member| member.name.clone()),

@@ -71,6 +71,8 @@ pub(super) struct Sent {
     pub(super) datagrams: u64,
     /// Bytes of each as a whole frame.
     pub(super) frame_bytes: u64,
+    /// Datagrams to some of the paths alone, which have other numbers.
+    pub(super) others: u64,
 }
 
 impl Sent {
@@ -79,7 +81,7 @@ impl Sent {
     }
 
     fn bits(self) -> f64 {
-        (8 * self.datagrams * self.frame_bytes) as f64
+        (8 * (self.datagrams + self.others) * self.frame_bytes) as f64
     }
 }
 
@@ -169,7 +171,8 @@ impl RateControl {
 
     /// The rate to send at.
     pub(super) fn rate(&self) -> Rate {
-        Rate::from_bits(self.rate.min(self.limit.max(RATE_MIN)) as u64).expect("no rate falls below that of its cap or RATE_MIN")
+        Rate::from_bits(self.rate.min(self.limit.max(RATE_MIN)) as u64)
+            .expect("no rate falls below that of its cap or RATE_MIN")
     }
 
     fn cap(&self) -> f64 {

@@ -580,7 +580,7 @@ fn address(host: usize) -> SocketAddr {
     ([10, (host >> 16) as u8 + 1, (host >> 8) as u8, host as u8], 40_000).into()
 }
 
-fn hash(block: BlockIndex) -> BlockHash {
+pub(crate) fn hash(block: BlockIndex) -> BlockHash {
     let mut hash = [0; 32];
     hash[..4].copy_from_slice(&block.0.to_be_bytes());
     BlockHash(hash)

@@ -112,7 +112,7 @@ fn a_sender_that_has_nothing_to_send_learns_nothing() {
     let first = control.rate();
     let quiet = Some(RoundLoss { share: 0.0, refused: 0.0, datagrams: 3, since: 0, delay: None });
     for round in 0..50 {
-        let sent = Sent { datagrams: round, frame_bytes: 125 };
+        let sent = Sent { datagrams: round, frame_bytes: 125, others: 0 };
         control.note_round(Moment::from_micros(round * 50_000), sent, quiet);
     }
     assert!(control.rate().bits() <= 2 * first.bits());

@@ -170,7 +170,7 @@ impl Path {
             self.reported = poll;
         }
         let now = Moment::from_micros(self.now * 1000);
-        let sent = Sent { datagrams: self.sent as u64, frame_bytes: FRAME_BYTES };
+        let sent = Sent { datagrams: self.sent as u64, frame_bytes: FRAME_BYTES, others: 0 };
         self.control.note_round(now, sent, report);
         let searching = self.control.is_searching();
         self.poll_at = self.now + if searching { SEARCH_ROUND.as_millis() as u64 } else { POLL_MS };
