@@ -415,7 +415,11 @@ impl Sender {
     /// Returns by which way each relay and each host without multicast is served. Before a host was heard, it is what the
     /// configuration leads to.
     pub fn plan(&self) -> PlanView {
-        self.paths.view()
+        if self.hosts.tally().heard > 0 {
+            self.paths.view()
+        } else {
+            paths::forecast(&self.config, object_bits(&self.config))
+        }
     }
 
     /// The rate at which to send, in bits per second of whole frames.

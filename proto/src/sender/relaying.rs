@@ -95,6 +95,11 @@ impl Sender {
         let is_tail = self.is_tail();
         self.paths.handle_timeout(now, self.hosts.tally().heard, is_tail);
         self.rate.limit(self.paths.rate());
+        if self.paths.take_disturbed() {
+            let next = self.sequences.next();
+            self.rate.forgive(next.value());
+            self.hosts.excuse(self.paths.member_ids(), next);
+        }
         while let Some(event) = self.paths.next_event() {
             self.event(event);
         }

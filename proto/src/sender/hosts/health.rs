@@ -69,6 +69,8 @@ pub(super) struct Interval {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Health {
     last: Option<(Sequence, Totals)>,
+    /// Losses of datagrams before this one are not the host's own.
+    excused_until: Sequence,
     smooth: Interval,
     /// The interval of the current round.
     pub(super) latest: Option<Interval>,
@@ -94,6 +96,9 @@ impl Health {
         // a loss.
         let symbols_lost = totals.symbols_lost.max(old.symbols_lost);
         self.last = Some((highest, Totals { symbols_lost, ..totals }));
+        if before < self.excused_until {
+            return;
+        }
         let share = |new: u64, old: u64| (new.saturating_sub(old) as f64 / datagrams as f64).min(1.0);
         let interval = Interval {
             datagrams,
@@ -112,6 +117,12 @@ impl Health {
             dropped: if first { interval.dropped } else { mix(self.smooth.dropped, interval.dropped) },
         };
         self.latest = Some(interval);
+    }
+
+    /// Ignores the losses of datagrams before the one with this number: what served the host has failed.
+    pub(super) fn excuse(&mut self, until: Sequence) {
+        self.excused_until = self.excused_until.max(until);
+        self.latest = None;
     }
 
     /// The share that was lost from when the host joined to its last report. The number of datagrams is estimated from

@@ -420,6 +420,15 @@ impl Hosts {
         Round { loss, sidelined: sidelined.into_iter().filter_map(named).collect() }
     }
 
+    /// Ignores what these hosts have lost of the datagrams before the one with this number: what served them has failed.
+    pub(super) fn excuse(&mut self, hosts: impl Iterator<Item = ReceiverId>, until: Sequence) {
+        for id in hosts {
+            if let Some(host) = self.by_id.get_mut(&id) {
+                host.health.excuse(until);
+            }
+        }
+    }
+
     /// The share of datagrams that the quantile of the hosts loses.
     pub(super) fn usual_loss(&self) -> f64 {
         self.judge.usual_loss()

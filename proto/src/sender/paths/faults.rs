@@ -1,5 +1,7 @@
 //! Relays that are given up: why, and who takes their place.
 
+use std::collections::BTreeMap;
+
 use super::Paths;
 use super::members::Member;
 use super::segments::State;
@@ -11,10 +13,12 @@ impl Paths {
     /// Gives up the relays that fail, and has other hosts take their places.
     pub(super) fn find_faults(&mut self, now: Moment) {
         let mut faults = self.leases.faults(now);
-        for (id, _) in self.tree.by_level() {
+        let served = self.served();
+        let answering = served.values().flatten().filter(|member| !self.is_silent(now, member)).count();
+        for (&id, hosts) in &served {
             let is_leased = self.leases.get(id).is_some_and(|lease| lease.acked.is_some());
             if is_leased && faults.iter().all(|&(other, _)| other != id) {
-                faults.extend(self.fault_of_hosts(now, id).map(|fault| (id, fault)));
+                faults.extend(self.fault_of_hosts(now, id, hosts, answering).map(|fault| (id, fault)));
             }
         }
         // One that is below another one that fails shows nothing of its own.
@@ -33,24 +37,31 @@ impl Paths {
         std::iter::successors(parent(&id), parent).any(is_it)
     }
 
-    /// Returns what the hosts that a relay serves show against it.
-    fn fault_of_hosts(&self, now: Moment, relay: ReceiverId) -> Option<RelayFault> {
-        let children = &self.tree.get(relay)?.children;
-        let is_served = |id: ReceiverId| children.contains(&id) || self.relay_of(id) == Some(relay);
-        let served = self.members.iter().filter(|&(id, member)| !member.is_settled && is_served(id));
-        let served: Vec<&Member> = served.map(|(_, member)| member).collect();
-        if served.is_empty() {
-            return None;
+    /// Returns the hosts that each relay serves and that still need something.
+    fn served(&self) -> BTreeMap<ReceiverId, Vec<&Member>> {
+        let mut served: BTreeMap<ReceiverId, Vec<&Member>> = BTreeMap::new();
+        for (id, member) in self.members.iter().filter(|(_, member)| !member.is_settled) {
+            if let Some(server) = self.server_of(id) {
+                served.entry(server).or_default().push(member);
+            }
         }
-        let others_answer = self
-            .members
-            .iter()
-            .any(|(id, member)| id != relay && !is_served(id) && !self.is_silent(now, member));
+        served
+    }
+
+    /// Returns what the hosts that a relay serves show against it. `answering` is the number of hosts that any relay serves
+    /// and that answer.
+    fn fault_of_hosts(
+        &self,
+        now: Moment,
+        relay: ReceiverId,
+        served: &[&Member],
+        answering: usize,
+    ) -> Option<RelayFault> {
         let relay_answers =
             self.members.get(relay).is_some_and(|member| member.is_settled || !self.is_silent(now, member));
         // A single host may be gone itself.
         let are_silent = served.len() > 1 && served.iter().all(|member| self.is_silent(now, member));
-        if are_silent && (others_answer || relay_answers) {
+        if are_silent && (answering > 0 || relay_answers) {
             return Some(RelayFault::Unheard);
         }
         if served.iter().all(|member| member.is_starved()) {
@@ -104,6 +115,7 @@ impl Paths {
             member.forged_before = member.forged;
             (member.fed, member.starved_reports) = (None, 0);
         }
+        self.is_disturbed = true;
         self.events.push(SenderEvent::RelayLost { served, fault, next: next_name });
         self.arrange(now);
     }

@@ -9,6 +9,7 @@
 
 mod aims;
 mod faults;
+mod forecast;
 mod leases;
 mod members;
 mod missing;
@@ -26,6 +27,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub(super) use forecast::forecast;
 pub use reach::{Reach, Segment};
 pub use set::{PathAddrs, PathSet};
 pub use view::{PlanRow, PlanView, SegmentView, Via};
@@ -67,6 +69,8 @@ pub(super) struct Paths {
     datagram_bytes: u64,
     /// Whether all hosts that the push is for are looked for by unicast, so that nobody is missed without the group.
     are_all_named: bool,
+    /// Whether hosts are served by others than before since this was asked last: what they lost says nothing about the rate.
+    is_disturbed: bool,
     /// Whether all was sent once: what remains is for those that lack something.
     is_tail: bool,
     /// Whether symbols were sent: the tree is not planned as a whole any more.
@@ -128,6 +132,7 @@ impl Paths {
                 }
                 Expected::Count(_) | Expected::Anyone => false,
             },
+            is_disturbed: false,
             is_tail: false,
             has_begun: false,
             is_settling: !hosts.is_empty(),
@@ -292,9 +297,20 @@ impl Paths {
         let was_acked = self.leases.get(id).is_some_and(|lease| lease.acked.is_some());
         let is_new = self.leases.take_ack(now, id, sequence, ack);
         if is_new && !was_acked {
+            self.is_disturbed |= self.has_begun;
             self.look_soon(now);
         }
         is_new
+    }
+
+    /// Whether hosts are served by others than when this was asked last.
+    pub(super) fn take_disturbed(&mut self) -> bool {
+        std::mem::take(&mut self.is_disturbed)
+    }
+
+    /// Returns the hosts that the group does not reach.
+    pub(super) fn member_ids(&self) -> impl Iterator<Item = ReceiverId> {
+        self.members.iter().map(|(id, _)| id)
     }
 
     /// Whether there are hosts that the group does not reach.

@@ -230,7 +230,7 @@ impl Net {
             let report = host.greeted.then_some(Reported {
                 is_proven: true,
                 forged: 0,
-                bytes: 2_000 * self.forwarded,
+                bytes: 9_000 * self.forwarded,
             });
             self.paths.note(now, id, &name, Word { addr, via: host.via, report });
             if !std::mem::replace(&mut host.greeted, true) {

@@ -82,6 +82,10 @@ pub struct Outcome {
     pub symbols: u64,
     /// The longest time for which a host without the object got nothing.
     pub longest_gap: Duration,
+    /// The lowest rate while symbols were sent, and the last one.
+    pub rates: (u64, u64),
+    /// What the sender shows of the hosts in the end: name, state, way, blocks.
+    pub rows: Vec<String>,
 }
 
 /// Runs a push.
@@ -100,7 +104,8 @@ pub fn run(seed: u64, broken: Broken) -> Result<Outcome, String> {
     let (network, trouble) = plan::draw(seed);
     let outcome = push(network, &trouble, broken)?;
     if outcome.done != outcome.living {
-        return Err(format!("{} of {} living hosts hold the object", outcome.done, outcome.living));
+        let (done, living) = (outcome.done, outcome.living);
+        return Err(format!("{done} of {living} living hosts hold the object: {outcome:#?}"));
     }
     Ok(outcome)
 }
@@ -228,6 +233,8 @@ impl World {
                 queue_peak: 0,
                 symbols,
                 longest_gap: Duration::ZERO,
+                rates: (u64::MAX, 0),
+                rows: Vec::new(),
             },
             network,
             trouble,
@@ -267,6 +274,19 @@ impl World {
         self.outcome.last_done = done.map_or(Duration::ZERO, |at| at.since(Moment::default()));
         self.outcome.longest_gap = living().map(|(_, node)| node.longest_gap).max().unwrap_or_default();
         self.outcome.queue_peak = nodes.iter().map(|node| node.queue_peak).max().unwrap_or(0);
+        let row = |row: glancecast_proto::sender::HostRow| {
+            format!(
+                "{} {:?} {:?} held={} lost={} sidelined={:?} {:?}",
+                row.name,
+                row.state,
+                row.served,
+                row.blocks_held,
+                row.totals.symbols_lost,
+                row.sidelined,
+                row.reason
+            )
+        };
+        self.outcome.rows = self.sender.rows().into_iter().map(row).collect();
         self.outcome.verdict = self.sender.verdict().cloned();
         self.outcome.time = self.now.since(Moment::default());
         Ok(self.outcome)
@@ -360,7 +380,12 @@ impl World {
         let source = if matches!(active.job, Job::Source { .. }) { k } else { 0 };
         // Source and repair symbols have ids that do not follow each other.
         let end = if active.sent < source { source } else { active.count };
-        let count = (end - active.sent).min(self.network.chunk);
+        let in_time = self.sender.rate() * CHUNK_TIME.as_millis() as u64
+            / (1_000 * frame_bits(self.geometry.datagram_bytes()));
+        let chunk = self.network.chunk.min((in_time as u32).max(8));
+        let count = (end - active.sent).min(chunk);
+        let rate = self.sender.rate();
+        self.outcome.rates = (self.outcome.rates.0.min(rate), rate);
         let to = self.sender.destination(active.to);
         let sequence = self.sender.take_sequences(to, count);
         let first = SymbolHeader { sequence, esi: active.job.esi(k, active.sent), ..active.first };
@@ -567,3 +592,5 @@ pub(super) const GROUP: ([u8; 4], u16) = ([239, 255, 71, 67], 7167);
 /// The headers of Ethernet, IPv4 and UDP.
 const HEADER_BYTES: u64 = 42;
 const SYMBOL_SIZE: u16 = 1432;
+/// Symbols that are one event take no longer than this, or rounds of reports would show nothing.
+const CHUNK_TIME: Duration = Duration::from_millis(20);

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use glancecast_proto::agree::StartSecret;
 use glancecast_proto::geometry::Geometry;
+use glancecast_proto::limits::{RELAY_QUEUE_BYTES_MAX, RELAY_QUEUE_TIME_MAX};
 use glancecast_proto::receiver::{
     BlockOutcome, BlockRoom, Effect, Opened, Published, Receiver, ReceiverConfig, Returned, Work,
 };
@@ -53,6 +54,8 @@ pub(super) struct Forwarded {
     pub(super) load: Load,
     pub(super) group: Option<SocketAddr>,
     pub(super) children: Vec<SocketAddr>,
+    /// When it was admitted.
+    admitted: Moment,
 }
 
 impl Node {
@@ -160,12 +163,12 @@ impl Node {
                 targets.map(owned)
             }
         };
-        let wrongly = match (broken, admitted.as_ref().err()) {
+        let wrongly = matches!(
+            (broken, admitted.as_ref().err()),
             (Broken::ForwardsWithoutLease, Some(Refused::NoLease | Refused::ForeignParent))
-            | (Broken::KeepsExpiredLease, Some(Refused::Expired))
-            | (Broken::ForwardsUnopened, Some(Refused::Unopened)) => true,
-            _ => false,
-        };
+                | (Broken::KeepsExpiredLease, Some(Refused::Expired))
+                | (Broken::ForwardsUnopened, Some(Refused::Unopened))
+        );
         let targets = match admitted {
             Ok(targets) => Some(targets),
             Err(_) if wrongly => match &self.last {
@@ -182,7 +185,7 @@ impl Node {
         }
         self.queued += datagrams;
         self.queue_peak = self.queue_peak.max(self.queued);
-        self.queue.push_back(Forwarded { from, load: load.clone(), group, children });
+        self.queue.push_back(Forwarded { from, load: load.clone(), group, children, admitted: now });
     }
 
     fn admit(
@@ -205,6 +208,10 @@ impl Node {
             let count = datagrams(&forwarded.load);
             let bytes = bytes_of(&forwarded.load);
             self.queued -= count;
+            if now.since(forwarded.admitted) > RELAY_QUEUE_TIME_MAX {
+                self.relay.note_dropped(tag(&forwarded.load), u64::from(count));
+                continue;
+            }
             self.relay.note_sent(tag(&forwarded.load), u64::from(count), bytes as u64);
             if let Some(pace) = self.pace {
                 let copies = forwarded.children.len() as u64 + u64::from(forwarded.group.is_some());
@@ -318,5 +325,5 @@ fn tag(load: &Load) -> glancecast_proto::ids::SessionTag {
 
 /// The buffers of `glancecastd`.
 const BUFFER_BYTES: usize = 96 << 20;
-/// Datagrams in a relay's queue: 8 MiB.
-const QUEUE_MAX: u32 = (8 << 20) / 1_468;
+/// Datagrams in a relay's queue.
+const QUEUE_MAX: u32 = (RELAY_QUEUE_BYTES_MAX / 1_468) as u32;

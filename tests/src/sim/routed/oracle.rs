@@ -3,8 +3,10 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use glancecast_proto::ids::SessionId;
+use glancecast_proto::limits::RELAY_QUEUE_TIME_MAX;
 use glancecast_proto::seal::GroupKey;
 use glancecast_proto::time::Moment;
 use glancecast_proto::wire::{Header, Route};
@@ -108,5 +110,5 @@ fn datagrams(load: &Load) -> u64 {
     }
 }
 
-/// The longest time in a relay's queue: 8 MiB at the slowest rate that is drawn.
-const QUEUED_MAX: std::time::Duration = std::time::Duration::from_millis(200);
+/// The longest time between a lease's end and what was admitted under it: that in the relay's queue.
+const QUEUED_MAX: Duration = RELAY_QUEUE_TIME_MAX;
