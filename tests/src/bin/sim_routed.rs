@@ -21,8 +21,9 @@ fn main() -> ExitCode {
         }
         (_, &[Some(racks), Some(hosts), Some(lonely), Some(mib)]) => {
             let network = table::network(racks as u32, hosts as u32, lonely as u32, mib << 20);
+            let (network, trouble) = table::deaths(network);
             println!("{}\n{}", table::HEAD, table::row(network, &Trouble::default()).0);
-            let (row, outcome) = table::row(network, &table::deaths(network));
+            let (row, outcome) = table::row(network, &trouble);
             println!("{row}");
             for (relay, fault) in outcome.faults {
                 println!("given up: {relay}, as {fault}");

@@ -495,7 +495,7 @@ impl World {
 
     /// Passes on what a relay forwards.
     fn forward(&mut self, host: usize, forwarded: Vec<Forwarded>) -> Result<(), String> {
-        for Forwarded { from, load, group, children } in forwarded {
+        for Forwarded { from, load, group, children, .. } in forwarded {
             self.oracle
                 .check(self.now, host, from, &load, group, &children)
                 .map_err(|rule| format!("{rule}: host {host} at {}", self.now))?;
@@ -562,7 +562,10 @@ fn config(network: &Network, geometry: Geometry, now: Moment, session: u8) -> Se
         known: KnownHosts::default(),
         timeout: network.longest(),
         started: WallClock(WALL.0 + now.micros() / 1000),
-        pace: Pace::Auto { max: Rate::from_bits(network.line).expect("a rate") },
+        pace: match network.rate {
+            None => Pace::Auto { max: Rate::from_bits(network.line).expect("a rate") },
+            Some(rate) => Pace::Fixed(Rate::from_bits(rate).expect("a rate")),
+        },
         header_bytes: HEADER_BYTES,
         one_way: None,
         base: None,

@@ -25,6 +25,8 @@ pub struct Network {
     pub unwilling: u32,
     /// Bits in a second of each line.
     pub line: u64,
+    /// The rate of one copy; `None` if it adapts.
+    pub rate: Option<u64>,
     /// The time from one host to another.
     pub delay: Duration,
     /// The share of datagrams that each host loses.
@@ -144,6 +146,7 @@ pub(super) fn draw(seed: u64) -> (Network, Trouble) {
         group,
         unwilling: if dice.below(4) == 0 { 3 } else { 0 },
         line: [5, 20, 100][dice.index(3)] * 1_000_000,
+        rate: None,
         delay: Duration::from_micros(50 + dice.below(3_000)),
         loss: [0.0, 0.001, 0.01, 0.05][dice.index(4)],
         object_bytes: 20_000 + dice.below(6_000_000),
@@ -152,6 +155,9 @@ pub(super) fn draw(seed: u64) -> (Network, Trouble) {
         signed: dice.below(2) == 0,
         seed,
     };
+    // A rate that adapts takes losses of 5 % at each level of a tree for congestion.
+    let is_fixed = network.loss >= 0.05 || dice.below(2) == 0;
+    let network = Network { rate: is_fixed.then_some(network.line / 4), ..network };
     let mut trouble = Trouble::default();
     let hosts = network.hosts() as usize;
     let line_time = Duration::from_secs_f64(8.0 * network.object_bytes as f64 / network.line as f64);

@@ -18,6 +18,7 @@ pub fn network(racks: u32, rack_hosts: u32, lonely: u32, object_bytes: u64) -> N
         group: racks > 0,
         unwilling: 0,
         line: LINE,
+        rate: None,
         delay: Duration::from_micros(500),
         loss: LOSS,
         object_bytes,
@@ -28,15 +29,16 @@ pub fn network(racks: u32, rack_hosts: u32, lonely: u32, object_bytes: u64) -> N
     }
 }
 
-/// Returns what goes wrong in a row: one in twenty of those that the plan has relay die, spread over the push. The plan is
-/// the same without the deaths.
+/// Returns the network at the rate of its plan, and what goes wrong in the row with deaths: one in twenty of those that the
+/// plan has relay die, spread over the push.
 ///
 /// # Panics
 /// If the push breaks a rule.
-pub fn deaths(network: Network) -> Trouble {
+pub fn deaths(network: Network) -> (Network, Trouble) {
     let quiet = Network { object_bytes: 64 << 20, ..network };
     let outcome = push(quiet, &Trouble::default(), Broken::No).expect("it breaks no rule");
     let plan = outcome.plan.expect("symbols were sent");
+    let network = Network { rate: Some(plan.rate), ..network };
     let relays: Vec<_> = plan.rows.iter().filter(|row| row.segment.is_some() || row.children > 0).collect();
     let mut dice = Dice::new(network.seed);
     let line_time = Duration::from_secs_f64(8.0 * network.object_bytes as f64 / plan.rate as f64);
@@ -50,7 +52,7 @@ pub fn deaths(network: Network) -> Trouble {
             trouble.deaths.push((at, host));
         }
     }
-    trouble
+    (network, trouble)
 }
 
 /// Returns one row.
@@ -80,8 +82,8 @@ pub fn table() -> String {
     let rows = thread::scope(|scope| {
         let made = CELLS.map(|(racks, hosts, lonely)| {
             scope.spawn(move || {
-                let network = network(racks, hosts, lonely, OBJECT_BYTES);
-                let dying = row(network, &deaths(network)).0;
+                let (network, trouble) = deaths(network(racks, hosts, lonely, OBJECT_BYTES));
+                let dying = row(network, &trouble).0;
                 [row(network, &Trouble::default()).0, dying]
             })
         });
@@ -104,6 +106,6 @@ const OBJECT_BYTES: u64 = 16 << 30;
 
 const PREFACE: &str = "\
 Pushes of 16 GiB through routers that forward no multicast, on lines of 1 Gbit/s, 1 % lost at each host, simulated with
-the real machines. Racks carry multicast, lonely hosts none. Of the relays in the plan, one in twenty dies in every second
+the real machines at the rate of the plan. Racks carry multicast, lonely hosts none. Of the relays in the plan, one in twenty dies in every second
 row. `of plan` is the time until the last living host holds the object, beside the time that the plan has foretold:
 ";
