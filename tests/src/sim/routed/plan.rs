@@ -61,11 +61,11 @@ impl Network {
     }
 
     pub(super) fn can_relay(&self, host: u32) -> bool {
-        self.unwilling == 0 || host % self.unwilling != 0
+        self.unwilling == 0 || !host.is_multiple_of(self.unwilling)
     }
 
     /// Returns the address of a host: each segment has a prefix of its own.
-    pub(super) fn address(&self, host: u32) -> SocketAddr {
+    pub fn address(&self, host: u32) -> SocketAddr {
         let net = self.segment(host).map_or(0, |segment| segment + 1);
         let first = match self.segment(host) {
             None => 0,

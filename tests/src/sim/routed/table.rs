@@ -35,10 +35,12 @@ pub fn network(racks: u32, rack_hosts: u32, lonely: u32, object_bytes: u64) -> N
 /// # Panics
 /// If the push breaks a rule.
 pub fn deaths(network: Network) -> (Network, Trouble) {
+    // Relays have a copy for their rack and two for others, hosts of a tree two.
+    let rate = LINE / if network.racks > 0 { 3 } else { 2 };
+    let network = Network { rate: Some(rate), ..network };
     let quiet = Network { object_bytes: 64 << 20, ..network };
     let outcome = push(quiet, &Trouble::default(), Broken::No).expect("it breaks no rule");
     let plan = outcome.plan.expect("symbols were sent");
-    let network = Network { rate: Some(plan.rate), ..network };
     let relays: Vec<_> = plan.rows.iter().filter(|row| row.segment.is_some() || row.children > 0).collect();
     let mut dice = Dice::new(network.seed);
     let line_time = Duration::from_secs_f64(8.0 * network.object_bytes as f64 / plan.rate as f64);
