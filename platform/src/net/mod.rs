@@ -11,5 +11,7 @@ mod options;
 pub mod path;
 pub mod reverse_path;
 mod socket;
+pub mod trains;
 pub mod transport;
+mod uplink;
 pub mod wake;
