@@ -19,6 +19,7 @@ pub mod places;
 pub mod process;
 pub mod quota;
 pub mod report;
+pub mod routed;
 pub mod sim;
 pub mod skip;
 pub mod systemd;

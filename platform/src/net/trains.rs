@@ -11,11 +11,11 @@
 
 use std::io::{self, IoSlice};
 use std::mem::{size_of, zeroed};
-use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 use nix::errno::Errno;
-use socket2::SockAddr;
+/// A destination, in the form that the kernel takes.
+pub use socket2::SockAddr as Destination;
 
 /// Datagrams of a train: what the kernel cuts from one packet (`UDP_MAX_SEGMENTS`, include/linux/udp.h before 6.9).
 pub const DATAGRAMS_MAX: usize = 64;
@@ -146,7 +146,7 @@ impl Trains {
         &mut self,
         socket: BorrowedFd<'_>,
         train: &Train<'_>,
-        to: &[SockAddr],
+        to: &[Destination],
         progress: &mut Progress,
     ) -> Taken {
         while progress.destinations < to.len() && !train.is_empty() {
@@ -191,7 +191,7 @@ impl Progress {
 fn send_whole(
     socket: BorrowedFd<'_>,
     train: &Train<'_>,
-    to: &[SockAddr],
+    to: &[Destination],
     progress: &mut Progress,
 ) -> io::Result<()> {
     let mut call = Call::new(train.segment);
@@ -205,7 +205,7 @@ fn send_whole(
 fn send_singly(
     socket: BorrowedFd<'_>,
     train: &Train<'_>,
-    to: &SockAddr,
+    to: &Destination,
     progress: &mut Progress,
 ) -> io::Result<()> {
     loop {
@@ -245,7 +245,7 @@ impl<'a> Call<'a> {
     }
 
     /// Adds a message, of which there are at most [`MESSAGES`].
-    fn add(&mut self, parts: &'a [IoSlice<'a>], to: &'a SockAddr) {
+    fn add(&mut self, parts: &'a [IoSlice<'a>], to: &'a Destination) {
         let header = &mut self.headers[self.len].msg_hdr;
         // `IoSlice` has the layout of `iovec` (its documentation). The kernel reads from what these point to.
         header.msg_iov = parts.as_ptr().cast_mut().cast();
@@ -305,11 +305,6 @@ fn may_refuse_segmentation(error: &io::Error) -> bool {
     matches!(errno, Some(Errno::EIO | Errno::EINVAL | Errno::EMSGSIZE | Errno::EOPNOTSUPP))
 }
 
-/// Returns the form in which a destination is handed to the kernel.
-pub(crate) fn sock_addr(to: SocketAddr) -> SockAddr {
-    SockAddr::from(to)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -345,7 +340,7 @@ mod tests {
     #[test]
     fn trains_bring_what_plain_sending_brings() {
         let (from, to) = (bound(), [bound(), bound(), bound()]);
-        let names = to.each_ref().map(|to| sock_addr(to.local_addr().expect("bound")));
+        let names = to.each_ref().map(|to| Destination::from(to.local_addr().expect("bound")));
         let bytes: Vec<u8> = (0..40 * 700 + 123).map(|i| (i / 700) as u8).collect();
         let expected: Vec<Vec<u8>> = bytes.chunks(700).map(<[u8]>::to_vec).collect();
         let mut apart = Train::default();
@@ -365,7 +360,7 @@ mod tests {
     #[test]
     fn a_train_goes_on_where_the_kernel_took_no_more() {
         let (from, to) = (bound(), bound());
-        let names = [sock_addr(to.local_addr().expect("bound"))];
+        let names = [Destination::from(to.local_addr().expect("bound"))];
         let bytes: Vec<u8> = (0..40 * 700).map(|i| (i / 700) as u8).collect();
         let mut progress = Progress { destinations: 0, datagrams: 38, refused: 0 };
         let train = Train::of(&bytes, 700);
@@ -380,7 +375,7 @@ mod tests {
         let path = directory.path().join("peer");
         let peer = UnixDatagram::bind(&path).expect("a new path");
         peer.set_nonblocking(true).expect("a socket");
-        let (from, names) = (UnixDatagram::unbound().expect("a socket"), [SockAddr::unix(&path).expect("short")]);
+        let (from, names) = (UnixDatagram::unbound().expect("a socket"), [Destination::unix(&path).expect("short")]);
         let bytes: Vec<u8> = (0..40 * 700).map(|i| (i / 700) as u8).collect();
         let (mut progress, mut got, mut turns) = (Progress::default(), Vec::new(), 0);
         let mut trains = Trains::new(false);

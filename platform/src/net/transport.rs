@@ -11,6 +11,7 @@ use std::net::{IpAddr, SocketAddr};
 pub use super::downlink::{Downlink, Followed, Refusal};
 use super::multicast::Group;
 pub use super::socket::{Buffer, Offload, SocketError};
+pub use super::trains::Destination;
 pub use super::uplink::{Inlet, Listen, Listening, Uplink};
 
 /// The destinations of a push's datagrams: a group, unicast destinations, or both. Never empty.

@@ -4,18 +4,19 @@
 //! They are opened once, with their buffers, and put on an interface as often as that is needed: it may be there only
 //! later, be made anew, or get another address.
 
+use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd};
 
 use nix::sys::socket::{setsockopt, sockopt};
-use socket2::{SockAddr, SockRef};
+use socket2::SockRef;
 
 use super::batch::Batch;
 use super::interface::{Interface, on_link};
 use super::multicast::{self, GROUP_BUFFER, GroupReceiver, Membership};
 use super::socket::{self, Buffer, Offload, SocketError};
-use super::trains::{Progress, Taken, Train, Trains, sock_addr};
+use super::trains::{Destination, Progress, Taken, Train, Trains};
 
 /// A receiver's sockets.
 #[derive(Debug)]
@@ -62,6 +63,16 @@ pub enum Listening {
     AtAnyPort,
     /// At another port, because this address and port could not be had.
     Refused(SocketAddr, io::ErrorKind),
+}
+
+impl fmt::Display for Listening {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AtGroupPort(at) => at.fmt(f),
+            Self::AtAnyPort => f.write_str("none"),
+            Self::Refused(..) => f.write_str("refused"),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -204,13 +215,13 @@ impl Uplink {
     }
 
     /// Sends the rest of a train to the destinations, from `progress` on, without blocking.
-    pub fn forward(&mut self, train: &Train<'_>, to: &[SockAddr], progress: &mut Progress) -> Taken {
+    pub fn forward(&mut self, train: &Train<'_>, to: &[Destination], progress: &mut Progress) -> Taken {
         self.trains.send(self.host.as_fd(), train, to, progress)
     }
 
     /// Returns the form in which [`forward`](Self::forward) takes a destination: with this link, if it needs one.
-    pub fn destination(&self, to: SocketAddr) -> SockAddr {
-        sock_addr(on_link(to, self.interface))
+    pub fn destination(&self, to: SocketAddr) -> Destination {
+        Destination::from(on_link(to, self.interface))
     }
 
     /// Makes `host` a socket that is bound to nothing.

@@ -12,6 +12,7 @@ mod network;
 mod one_way;
 mod openstack;
 mod outages;
+mod routed_network;
 mod source_specific;
 mod sparse;
 mod timed;
