@@ -11,6 +11,7 @@ pub mod delivery;
 pub mod exclusive;
 pub mod fake_cloud;
 pub mod image;
+pub mod lessor;
 pub mod netns;
 pub mod nova;
 pub mod openstack;

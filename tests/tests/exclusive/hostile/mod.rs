@@ -5,6 +5,7 @@ mod attackers;
 mod beside;
 mod forged;
 mod insiders;
+mod relays;
 mod timed;
 
 use std::fs;
