@@ -4,7 +4,7 @@
 
 use std::net::{SocketAddr, UdpSocket};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use glancecast_fec::Esi;
 use glancecast_platform::clock::wall;
@@ -32,6 +32,8 @@ pub struct Lessor {
     relay_id: Option<ReceiverId>,
     sequence: u64,
     generation: u32,
+    /// The last lease that the host has acknowledged, and when it was sent.
+    held: Option<(Route, Instant)>,
 }
 
 impl Lessor {
@@ -47,8 +49,8 @@ impl Lessor {
         socket.set_read_timeout(Some(Duration::from_millis(50))).expect("a socket");
         let key = keyfile::load(key).expect("the testbed's key");
         let cipher = Cipher::downward(&key, session);
-        let (relay_id, sequence, generation) = (None, 0, 0);
-        Self { socket, key, signer, session, cipher, relay, relay_id, sequence, generation }
+        let (relay_id, sequence, generation, held) = (None, 0, 0, None);
+        Self { socket, key, signer, session, cipher, relay, relay_id, sequence, generation, held }
     }
 
     /// Announces an object of one block by unicast until the host takes part.
@@ -113,6 +115,17 @@ impl Lessor {
         wait::until("an acknowledgement of the lease", Duration::from_secs(5), || {
             self.acks().iter().any(|ack| ack.generation == route.generation).then_some(())
         });
+        self.held = Some((route, Instant::now()));
+    }
+
+    /// Renews the lease that the host has, once a second.
+    pub fn keep(&mut self) {
+        let Some((route, renewed)) = self.held.take() else { return };
+        let is_due = renewed.elapsed() >= Duration::from_secs(1);
+        if is_due {
+            self.renew(&route);
+        }
+        self.held = Some((route, if is_due { Instant::now() } else { renewed }));
     }
 
     /// Sends a lease, once more.

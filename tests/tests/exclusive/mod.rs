@@ -2,6 +2,7 @@
 //! (`.config/nextest.toml`) and under plain `cargo test`, no other scenario runs in parallel.
 
 mod fewer_bytes;
+mod forwarding;
 mod host_network;
 mod hostile;
 mod ipv6;

@@ -22,6 +22,7 @@ use glancecast_tests::attacker::{Attack, Attacker, header};
 use glancecast_tests::image::{self, Seed};
 use glancecast_tests::measured;
 use glancecast_tests::process::Process;
+use glancecast_tests::sender_keys::SenderKeys;
 use glancecast_tests::testbed::{Push, Receiver, SOON, Testbed};
 
 #[test]
@@ -320,28 +321,6 @@ impl Pushed {
         assert_eq!(end.code(), Some(0), "{report:?}");
         assert_eq!(image::blake3_of(&receiver.store.join(&self.name)), self.sum, "{}", self.name);
         (end, report)
-    }
-}
-
-/// The key pair of a sender.
-struct SenderKeys {
-    /// The path of the secret key.
-    secret: String,
-    public: String,
-}
-
-impl SenderKeys {
-    fn of(testbed: &Testbed) -> Self {
-        Self::named(testbed, "sender")
-    }
-
-    fn named(testbed: &Testbed, name: &str) -> Self {
-        let secret = text(&testbed.path(&format!("{name}.secret")));
-        let mut command = testbed.command("s", "glancecast");
-        command.args(["keygen", "--sender", &secret]).stdin(Stdio::null());
-        let mut process = Process::start(&format!("keygen-{name}"), command, &testbed.path(""));
-        assert_eq!(process.wait(SOON).code(), Some(0), "{:?}", process.log_lines());
-        Self { secret, public: process.output().trim().to_owned() }
     }
 }
 

@@ -2,20 +2,17 @@
 //! is new. The relay is the real program; the sender is driven by hand.
 
 use std::net::{SocketAddr, UdpSocket};
-use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use glancecast_platform::sender_keys;
 use glancecast_proto::ids::SessionId;
 use glancecast_proto::limits::LEASE_MAX;
 use glancecast_proto::wire::Route;
 use glancecast_tests::attacker;
 use glancecast_tests::lessor::{DATAGRAM_BYTES, Lessor};
 use glancecast_tests::measured;
+use glancecast_tests::sender_keys::SenderKeys;
 use glancecast_tests::testbed::{Receiver, SOON, Testbed};
-
-use super::SenderKeys;
 
 #[test]
 fn a_relay_without_a_lease_forwards_nothing() {
@@ -186,10 +183,9 @@ impl Scene {
         let keys = SenderKeys::of(&testbed);
         let process = testbed.receiver("r1", &["--sender", &keys.public, "--min-free", "0"]);
         let relay = SocketAddr::from(([127, 0, 0, 1], testbed.group().port()));
-        let signer = sender_keys::load(Path::new(&keys.secret)).expect("just made");
         let parent = socket();
         let own = parent.try_clone().expect("a socket");
-        let mut lessor = Lessor::new(own, testbed.key(), Some(signer), SessionId([7; 16]), relay);
+        let mut lessor = Lessor::new(own, testbed.key(), Some(keys.signer()), SessionId([7; 16]), relay);
         lessor.enlist();
         let child = socket();
         child.set_read_timeout(Some(Duration::from_millis(200))).expect("a socket");
