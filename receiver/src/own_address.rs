@@ -34,6 +34,14 @@ impl OwnAddress {
     }
 }
 
+/// Whether a datagram that came to this host's own address is for this host whatever it says: all that concerns one host,
+/// except symbols and ends, which a path brings for others as well.
+#[inline]
+pub(crate) fn is_for_this_one(datagram: &[u8]) -> bool {
+    let is_alone = |kind| is_for_one(kind) && !matches!(kind, Kind::Symbol | Kind::End);
+    Kind::peek(datagram).is_some_and(is_alone)
+}
+
 /// Whether a datagram of this kind concerns one host: acknowledgements, what the last host of a push is sent alone, and
 /// what a relay, a diagnosis or a new group key sends to one host.
 fn is_for_one(kind: Kind) -> bool {

@@ -30,7 +30,7 @@ use crate::base::{self, BaseThread};
 use crate::coalesce::Coalescer;
 use crate::events::{self, Context};
 use crate::network::{Network, Tended};
-use crate::own_address::OwnAddress;
+use crate::own_address::{self, OwnAddress};
 use crate::pool::Pool;
 use crate::query_worker::QueryWorkers;
 use crate::rate_limit::{ReadLimits, ReadRate};
@@ -326,10 +326,12 @@ impl ReceiveLoop {
         let now = self.clock.now();
         let mut gathering = Gathering::default();
         for (from, datagram) in batch.datagrams() {
-            // What came by multicast is never forwarded.
+            // What came by multicast is never forwarded, nor what is for this host alone.
             let candidate = match inlet {
-                Inlet::Everyone => None,
-                Inlet::Host => self.forwarder.expects(now, from, datagram),
+                Inlet::Host if !own_address::is_for_this_one(datagram) => {
+                    self.forwarder.expects(now, from, datagram)
+                }
+                Inlet::Host | Inlet::Everyone => None,
             };
             let read = self.take_datagram(now, from, datagram, inlet);
             if let Some(candidate) = candidate {

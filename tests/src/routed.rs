@@ -124,7 +124,7 @@ impl Fabric {
     fn apply(&self, lab: &Lab, segment: usize, rack: &Rack<'_>) {
         if let Some(rate) = rack.uplink {
             lab.run(ROUTER, &format!("tc qdisc replace dev seg{segment} root {}", tbf(rate)));
-            lab.run(&switch(segment), &format!("tc qdisc replace dev up root {}", tbf(rate)));
+            lab.run(&switch(segment), &format!("tc qdisc replace dev trunk root {}", tbf(rate)));
         }
         for host in self.hosts(segment) {
             if let Some(rate) = rack.link {
@@ -183,8 +183,8 @@ impl Fabric {
         let own = [
             "link add br0 type bridge mcast_snooping 0".to_owned(),
             "link set br0 up".to_owned(),
-            format!("link add up type veth peer name seg{segment} netns {}", lab.namespace(ROUTER)),
-            "link set up master br0 up".to_owned(),
+            format!("link add trunk type veth peer name seg{segment} netns {}", lab.namespace(ROUTER)),
+            "link set trunk master br0 up".to_owned(),
         ];
         ip_batch(Some(&lab.namespace(&switch(segment))), own.into_iter().chain(ports));
     }

@@ -165,11 +165,11 @@ enum Plan {
 
 /// A routed network with a receiver on each host.
 struct Scene {
-    testbed: Testbed,
-    fabric: Fabric,
     receivers: Vec<Receiver>,
+    fabric: Fabric,
     keys: SenderKeys,
     racks: usize,
+    testbed: Testbed,
 }
 
 /// A push that runs.
