@@ -466,7 +466,8 @@ mod tests {
         assert_eq!(relays("/s", "[relay]\nmode = \"off\"", &[]), Ok(false));
         assert_eq!(relays("/s", "[relay]\nmode = \"off\"", &["--relay", "on"]), Ok(true));
         assert_eq!(relays("/s", "listen = \"none\"", &[]), Ok(false), "nothing comes by unicast");
-        let error = relays("/s", "listen = \"none\"\n[relay]\nmode = \"on\"", &[]).expect_err("a contradiction");
+        let error =
+            relays("/s", "listen = \"none\"\n[relay]\nmode = \"on\"", &[]).expect_err("a contradiction");
         assert!(error.contains("listen"), "{error}");
     }
 
@@ -478,7 +479,8 @@ mod tests {
         assert_eq!(relaying.rate_max.map(Rate::bits), Some(2_000_000_000));
         assert_eq!(relaying.parents, ["10.0.0.0/16".parse().expect("a network")]);
         assert_eq!(relaying.interface.as_deref(), Some("eth1"));
-        let args = ["--relay-rate-max", "1gbit", "--relay-parent", "fd00::/64", "--relay-parent", "10.1.0.0/24"];
+        let args =
+            ["--relay-rate-max", "1gbit", "--relay-parent", "fd00::/64", "--relay-parent", "10.1.0.0/24"];
         let relaying = resolve(file, &args).expect("complete").relaying;
         assert_eq!((relaying.rate_max.map(Rate::bits), relaying.parents.len()), (Some(1_000_000_000), 2));
     }

@@ -69,9 +69,8 @@ mod tests {
         let rule = OwnAddress::of(Some(IpAddr::from([10, 0, 0, 1])));
         let datagram = |kind: Kind| [1, kind as u8, 0, 0, 0];
         let [source, other] = [1, 2].map(|last| SocketAddr::from(([10, 0, 0, last], 7)));
-        let taken = |inlet, from| {
-            Kind::ALL.into_iter().filter(move |&kind| rule.takes(inlet, from, &datagram(kind)))
-        };
+        let taken =
+            |inlet, from| Kind::ALL.into_iter().filter(move |&kind| rule.takes(inlet, from, &datagram(kind)));
         let for_one =
             [Kind::Symbol, Kind::End, Kind::Ack, Kind::Heard, Kind::Route, Kind::Probe, Kind::NewKey];
         assert_eq!(taken(Inlet::Host, other).collect::<Vec<_>>(), for_one);

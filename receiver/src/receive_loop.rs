@@ -662,3 +662,20 @@ const IDLE_SLEEP: Duration = Duration::from_secs(1);
 /// How long a stopping receiver waits for the sender's acknowledgement.
 const STOP_WAIT_MAX: Duration = Duration::from_millis(500);
 const STOPPING_SLEEP: Duration = Duration::from_millis(20);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn drops_of_both_sockets_count_from_the_start_of_the_session() {
+        let mut drops = Drops::default();
+        assert_eq!(drops.note(Inlet::Everyone, Some(5)), 5);
+        assert_eq!(drops.note(Inlet::Host, Some(3)), 8);
+        drops.since_join = 0;
+        assert_eq!(drops.note(Inlet::Everyone, Some(5)), 0);
+        assert_eq!(drops.note(Inlet::Host, Some(4)), 1);
+        assert_eq!(drops.note(Inlet::Host, Some(2)), 3, "a socket that was opened anew counts from zero");
+        assert_eq!(drops.note(Inlet::Everyone, None), 3);
+    }
+}

@@ -65,7 +65,10 @@ impl RelaySettings {
             Some(other) => return Err(format!("[relay] mode: {other:?} is neither \"on\" nor \"off\"")),
         };
         if allowed && listen == Listen::AnyPort {
-            return Err("[relay] mode = \"on\" needs listen = \"auto\": what a relay forwards comes by unicast".into());
+            return Err(
+                "[relay] mode = \"on\" needs listen = \"auto\": what a relay forwards comes by unicast"
+                    .into(),
+            );
         }
         let rate_max = self.rate_max.map(|rate| rate.parse()).transpose();
         let parents = self.parents.iter().map(|parent| parent.parse()).collect::<Result<_, _>>();

@@ -53,8 +53,7 @@ pub struct Fabric {
 /// When a step fails; what was built by then is removed.
 pub fn build(shape: &Shape<'_>) -> (Lab, Fabric) {
     let sizes = [shape.near].into_iter().chain(shape.racks.iter().map(|rack| rack.hosts));
-    let segments: Vec<usize> =
-        sizes.enumerate().flat_map(|(segment, hosts)| vec![segment; hosts]).collect();
+    let segments: Vec<usize> = sizes.enumerate().flat_map(|(segment, hosts)| vec![segment; hosts]).collect();
     assert!(segments.len() <= 100 && shape.racks.len() < 100, "a small network");
     let (lab, fabric) = (Lab::claim(segments.len()), Fabric { segments });
     fabric.add(&lab, shape.racks.len());

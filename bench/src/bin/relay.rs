@@ -103,8 +103,7 @@ fn show(way: &str, cpu: [f64; 3], came: f64) {
 /// A turn with the real relay.
 fn glancecastd(options: &Relaying, crossing: Crossing, copies: usize) -> Result<Turn> {
     let testbed = Testbed::loopback();
-    let mut receiver =
-        testbed.receiver("r1", &["--sender", "any", "--relay", "on", "--min-free", "0"]);
+    let mut receiver = testbed.receiver("r1", &["--sender", "any", "--relay", "on", "--min-free", "0"]);
     let relay = SocketAddr::from(([127, 0, 0, 1], testbed.group().port()));
     let socket = UdpSocket::bind("127.0.0.1:0").context("a socket")?;
     let out = socket.try_clone().context("a socket")?;

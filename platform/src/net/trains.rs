@@ -40,13 +40,7 @@ pub struct Train<'a> {
 
 impl Default for Train<'_> {
     fn default() -> Self {
-        Self {
-            parts: [IoSlice::new(&[]); DATAGRAMS_MAX],
-            len: 0,
-            bytes: 0,
-            segment: 0,
-            is_ended: false,
-        }
+        Self { parts: [IoSlice::new(&[]); DATAGRAMS_MAX], len: 0, bytes: 0, segment: 0, is_ended: false }
     }
 }
 
@@ -375,7 +369,8 @@ mod tests {
         let path = directory.path().join("peer");
         let peer = UnixDatagram::bind(&path).expect("a new path");
         peer.set_nonblocking(true).expect("a socket");
-        let (from, names) = (UnixDatagram::unbound().expect("a socket"), [Destination::unix(&path).expect("short")]);
+        let (from, names) =
+            (UnixDatagram::unbound().expect("a socket"), [Destination::unix(&path).expect("short")]);
         let bytes: Vec<u8> = (0..40 * 700).map(|i| (i / 700) as u8).collect();
         let (mut progress, mut got, mut turns) = (Progress::default(), Vec::new(), 0);
         let mut trains = Trains::new(false);

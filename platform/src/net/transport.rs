@@ -153,8 +153,7 @@ mod tests {
     #[test]
     fn every_receiver_of_a_machine_hears_the_group() {
         let (group, lo) = loopback("239.255.71.67:47167");
-        let receivers =
-            [(); 3].map(|()| uplink(everyone_of(group), &lo).expect("joined"));
+        let receivers = [(); 3].map(|()| uplink(everyone_of(group), &lo).expect("joined"));
         let mut sender = downlink(group.into(), &lo);
         sender.send_batch(&[7; 2500], To::Everyone).expect("sent");
         for receiver in &receivers {

@@ -61,7 +61,9 @@ impl Queue {
         let start = self.room_for(bytes).ok_or(Full)?;
         let count = self.waiting.len();
         let joined = self.waiting.back_mut().filter(|last| {
-            progress == Progress::default() && start == last.start + last.bytes && last.takes(way, bytes, segment)
+            progress == Progress::default()
+                && start == last.start + last.bytes
+                && last.takes(way, bytes, segment)
         });
         match joined {
             Some(last) => last.bytes += bytes,

@@ -234,7 +234,8 @@ fn heard(socket: &UdpSocket) -> Vec<Vec<u8>> {
 }
 
 fn resident(receiver: &Receiver) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", receiver.process.pid())).expect("it runs");
+    let status =
+        std::fs::read_to_string(format!("/proc/{}/status", receiver.process.pid())).expect("it runs");
     let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("proc_pid_status(5)");
     let kib: u64 = line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).expect("a number");
     kib << 10

@@ -21,7 +21,7 @@ use serde_json::Value;
 fn a_relay_in_each_rack_has_one_copy_go_down_each_uplink() {
     needs!(netns::NEEDS);
     let scene = Scene::new(TWO_RACKS);
-    let running = scene.push(64 << 20, &["--rate", "600mbit"], Plan::Racks);
+    let running = scene.push(64 << 20, &["--rate", "196mbit"], Plan::Racks);
     let done = scene.complete(running);
     done.assert_one_copy_down_each_uplink(1.06, 1.03);
 }
@@ -31,7 +31,7 @@ fn names_and_addresses_of_hosts_are_enough_for_a_relay_in_each_rack() {
     needs!(netns::NEEDS);
     let scene = Scene::new(TWO_RACKS);
     let line = Duration::from_secs(1);
-    let running = scene.push(64 << 20, &["--rate", "600mbit"], Plan::Found);
+    let running = scene.push(64 << 20, &["--rate", "196mbit"], Plan::Found);
     let done = scene.complete(running);
     let allowed = 1.06 + line.as_secs_f64() / done.report.line_seconds(UPLINK);
     done.assert_one_copy_down_each_uplink(allowed, 1.08);
@@ -47,7 +47,10 @@ fn hosts_without_any_multicast_pass_one_copy_on() {
     let line = done.report.line_seconds(UPLINK);
     let ratio = done.report.seconds / line;
     let copies = done.bytes[1] as f64 / least_bytes(&done.report);
-    measured!("8 hosts by unicast: {:.2} s, {ratio:.3} times the line; {copies:.2} copies left", done.report.seconds);
+    measured!(
+        "8 hosts by unicast: {:.2} s, {ratio:.3} times the line; {copies:.2} copies left",
+        done.report.seconds
+    );
     assert!(ratio <= 1.15, "{ratio:.3} times the line");
 }
 
@@ -59,7 +62,7 @@ fn one_push_serves_a_group_a_relayed_rack_and_hosts_without_multicast() {
         Rack { hosts: 2, uplink: Some("200mbit"), is_deaf: true, ..Rack::default() },
     ];
     let scene = Scene::new(Shape { near: 3, racks: &racks, ..TWO_RACKS });
-    let running = scene.push(16 << 20, &["--rate", "400mbit"], Plan::Found);
+    let running = scene.push(16 << 20, &["--rate", "196mbit"], Plan::Found);
     let done = scene.complete(running);
     let via = |host: &str| done.via(host);
     for host in scene.fabric.hosts(0) {
@@ -77,7 +80,7 @@ fn one_push_serves_a_group_a_relayed_rack_and_hosts_without_multicast() {
 fn a_killed_relay_is_replaced_and_harms_nobody_else() {
     needs!(netns::NEEDS);
     let mut scene = Scene::new(TWO_RACKS);
-    let mut running = scene.push(64 << 20, &["--rate", "600mbit"], Plan::Racks);
+    let mut running = scene.push(64 << 20, &["--rate", "196mbit"], Plan::Racks);
     scene.wait_for_bytes(1, 2 * (64 << 20) / 5);
     let victim = scene.relay_of(1);
     scene.receivers[victim].process.signal(Signal::SIGKILL);
@@ -88,7 +91,10 @@ fn a_killed_relay_is_replaced_and_harms_nobody_else() {
         assert_eq!(host.state == "done", host.name != lost, "{host:?}");
     }
     let other = scene.slowest(&report, 2) / report.line_seconds(UPLINK);
-    measured!("silent for {silence:?}; the other rack took {other:.3} times the line; {:.2} s", report.seconds);
+    measured!(
+        "silent for {silence:?}; the other rack took {other:.3} times the line; {:.2} s",
+        report.seconds
+    );
     assert_eq!(report.exit_code, 3, "the relay itself is missing");
     assert!(silence <= Duration::from_secs(3), "{silence:?}");
     assert!(other <= 1.06, "{other:.3} times the line");
@@ -98,7 +104,7 @@ fn a_killed_relay_is_replaced_and_harms_nobody_else() {
 fn hosts_behind_a_killed_relay_without_a_candidate_are_named_with_the_cause() {
     needs!(netns::NEEDS);
     let mut scene = Scene::with(TWO_RACKS, |host| if host == "r1" || host > "r4" { "on" } else { "off" });
-    let running = scene.push(64 << 20, &["--rate", "600mbit", "--timeout", "20s"], Plan::Racks);
+    let running = scene.push(64 << 20, &["--rate", "196mbit", "--timeout", "20s"], Plan::Racks);
     scene.wait_for_bytes(1, 2 * (64 << 20) / 5);
     scene.receivers[0].process.signal(Signal::SIGKILL);
     let (report, _) = scene.finish(running);
@@ -121,14 +127,19 @@ fn a_relay_that_loses_a_tenth_harms_nobody_else() {
     needs!(netns::NEEDS);
     let scene = Scene::new(TWO_RACKS);
     scene.testbed.network().lose("r1", 100);
-    let running = scene.push(64 << 20, &["--rate", "600mbit"], Plan::Racks);
+    let running = scene.push(64 << 20, &["--rate", "196mbit"], Plan::Racks);
     let (report, object) = scene.finish(running);
     let other = scene.slowest(&report, 2) / report.line_seconds(UPLINK);
     measured!(
         "the other rack took {other:.3} times the line, all {:.2} s; lost relays {}; side-lined {:?}",
         report.seconds,
         object["lost_relays"],
-        report.hosts.iter().filter(|host| host.sidelined.is_some()).map(|host| &host.name).collect::<Vec<_>>()
+        report
+            .hosts
+            .iter()
+            .filter(|host| host.sidelined.is_some())
+            .map(|host| &host.name)
+            .collect::<Vec<_>>()
     );
     assert!(report.hosts.iter().all(|host| host.state == "done"), "{:?}", report.hosts);
     assert!(other <= 1.06, "{other:.3} times the line");
@@ -143,11 +154,15 @@ fn a_child_at_half_speed_harms_nobody_else() {
     ];
     let scene = Scene::new(Shape { racks: &racks, ..TWO_RACKS });
     scene.fabric.shape_host(scene.testbed.network(), "r6", "100mbit");
-    let running = scene.push(64 << 20, &["--rate", "600mbit"], Plan::Found);
+    let running = scene.push(64 << 20, &["--rate", "196mbit"], Plan::Found);
     let (report, _) = scene.finish(running);
     let other = scene.slowest(&report, 1) / report.line_seconds(UPLINK);
     let slow = report.host("r6");
-    measured!("the others took {other:.3} times the line; r6 {:?} s, side-lined {:?}", slow.seconds, slow.sidelined);
+    measured!(
+        "the others took {other:.3} times the line; r6 {:?} s, side-lined {:?}",
+        slow.seconds,
+        slow.sidelined
+    );
     assert!(report.hosts.iter().all(|host| host.state == "done"), "{:?}", report.hosts);
     assert!(other <= 1.06 + 1.0 / report.line_seconds(UPLINK), "{other:.3} times the line");
     let log: Vec<String> = scene.receivers.iter().flat_map(|host| host.process.log_lines()).collect();
@@ -211,7 +226,8 @@ impl Scene {
         let lines = lines.map(|host| format!("{host} {}\n", self.fabric.address(&host)));
         fs::write(&hosts, lines.collect::<String>()).expect("writable");
         fs::write(&racks, self.relays_file()).expect("writable");
-        let mut arguments = vec!["--file", &source, "--hosts-file", &hosts, "--sender-key", &self.keys.secret];
+        let mut arguments =
+            vec!["--file", &source, "--hosts-file", &hosts, "--sender-key", &self.keys.secret];
         if plan == Plan::Racks {
             arguments.extend(["--relays", &racks]);
         }
@@ -269,7 +285,8 @@ impl Scene {
     /// Returns the longest time in which a host received nothing of note, until the push is over.
     fn longest_silence(&self, host: &str, push: &mut Push) -> Duration {
         let lab = self.testbed.network();
-        let (mut longest, mut since, mut before) = (Duration::ZERO, Instant::now(), lab.counter(host, "rx_bytes"));
+        let (mut longest, mut since, mut before) =
+            (Duration::ZERO, Instant::now(), lab.counter(host, "rx_bytes"));
         while push.process.runs() && longest < Duration::from_secs(10) {
             let bytes = lab.counter(host, "rx_bytes");
             if bytes > before + SOME_BYTES {
@@ -294,7 +311,10 @@ impl Scene {
                 .iter()
                 .map(|host| format!("{:?}", self.fabric.address(host).to_string()))
                 .collect();
-            format!("[[rack]]\nname = \"rack{segment}\"\nrelays = [{}]\nuplink = \"200mbit\"\n", relays.join(", "))
+            format!(
+                "[[rack]]\nname = \"rack{segment}\"\nrelays = [{}]\nuplink = \"200mbit\"\n",
+                relays.join(", ")
+            )
         };
         (1..=self.racks).map(rack).collect()
     }
