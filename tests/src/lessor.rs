@@ -147,7 +147,7 @@ impl Lessor {
     /// Returns the acknowledgements that have come since the last call.
     pub fn acks(&self) -> Vec<RouteAck> {
         let relay = self.relay_id.expect("the host has taken part");
-        let (cipher, scope) = (Cipher::relay(&self.key, self.session, relay), self.key.scope(self.session));
+        let (cipher, scope) = (Cipher::upward(&self.key, self.session, relay), self.key.scope(self.session));
         let open = |answer: &Vec<u8>| {
             let up = UpHeader::parse(answer).ok().filter(|up| up.header.kind == Kind::RouteAck)?;
             RouteAck::open(&cipher, scope, up, answer).ok().map(|(ack, _)| ack)
