@@ -9,6 +9,7 @@ pub mod multicast;
 mod netlink;
 mod options;
 pub mod path;
+mod refusals;
 pub mod reverse_path;
 mod socket;
 pub mod trains;

@@ -8,6 +8,8 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
+use glancecast_proto::limits::PATHS_MAX;
+
 pub use super::downlink::{Downlink, Followed, Refusal};
 use super::multicast::Group;
 pub use super::socket::{Buffer, Offload, SocketError};
@@ -51,16 +53,6 @@ impl Destinations {
         self.all().next().expect("there is one")
     }
 
-    /// Returns the address of the group, if there is one.
-    pub fn group(&self) -> Option<SocketAddr> {
-        self.group.map(Group::addr)
-    }
-
-    /// Returns the unicast destinations.
-    pub fn unicast(&self) -> &[SocketAddr] {
-        &self.unicast
-    }
-
     /// Returns the number of copies of each datagram that the interface sends.
     pub fn copies(&self) -> usize {
         self.all().count()
@@ -84,7 +76,13 @@ impl Destinations {
         datagram as u64 + UDP + u64::from(self.ip_header()) + ETHERNET
     }
 
-    pub(super) fn all(&self) -> impl Iterator<Item = SocketAddr> {
+    /// Returns the group, if there is one.
+    pub fn group(&self) -> Option<Group> {
+        self.group
+    }
+
+    /// Returns all destinations, the group first.
+    pub fn all(&self) -> impl Iterator<Item = SocketAddr> {
         self.group.map(Group::addr).into_iter().chain(self.unicast.iter().copied())
     }
 }
@@ -133,8 +131,8 @@ pub struct Marking {
     pub dscp: u8,
 }
 
-/// Maximum number of unicast destinations of one sender.
-const UNICAST_MAX: usize = 1024;
+/// Maximum number of unicast destinations of one sender, beside a group: each is a path.
+const UNICAST_MAX: usize = PATHS_MAX as usize - 1;
 
 #[cfg(test)]
 mod tests {
@@ -185,8 +183,8 @@ mod tests {
                 assert_eq!(heard(hosts[1].as_fd()), [&expected[..], &[b"to one"]].concat());
             }
             let (copies, sender) = (2 + u64::from(group.is_some()), downlink(destinations, &lo));
-            assert_eq!(sender.frame_bytes(To::Everyone, 1000), copies * (1000 + 42));
-            assert_eq!(sender.frame_bytes(To::Host(addrs[0]), 1000), 1000 + 42);
+            assert_eq!((sender.copies(To::Everyone), sender.copies(To::Host(addrs[0]))), (copies, 1));
+            assert_eq!(sender.frame_bytes(1000), 1000 + 42);
         }
     }
 
