@@ -1,23 +1,26 @@
 //! From a request to a running push: everything is checked first, then the threads start.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use glancecast_platform::clock::wall;
 use glancecast_platform::interface::Interface;
 use glancecast_platform::path::path_mtu;
-use glancecast_platform::transport::{Destinations, Downlink};
+use glancecast_platform::transport::Downlink;
 use glancecast_platform::units::{Rate, RateChoice};
 use glancecast_platform::{random, sender_keys};
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::{HostName, SessionId};
 use glancecast_proto::limits::MTU_MAX;
-use glancecast_proto::sender::{HostState, Pace, Reach, SenderConfig, Verdict};
+use glancecast_proto::sender::{Expected, HostState, Pace, PlanView, Reach, Sender, SenderConfig, Verdict};
 use glancecast_proto::sign::SigningKey;
+use glancecast_proto::time::Moment;
 use glancecast_proto::wire::BaseName;
 
 use super::alike::Hints;
 use super::confirm::confirm;
 use super::image::{Feed, OpenImage};
+use super::reach::{NoAddress, Surroundings, Ways};
 use super::survey::Group;
 use super::{
     Image, Network, Observer, PushOptions, PushRequest, PushResult, RequestError, ResolvedTargets, Signing,
@@ -41,6 +44,8 @@ pub struct PushPlan {
     pub verified_by: Option<String>,
     /// The hosts that must hold the image.
     pub targets: ResolvedTargets,
+    /// Named hosts for which no address was found, where one might be needed.
+    pub(crate) missing_addresses: BTreeMap<HostName, NoAddress>,
     /// The origin of the credentials, if a cloud was used.
     pub credentials: Option<String>,
     confirm: bool,
@@ -72,19 +77,31 @@ impl PushRequest {
         let options = self.options();
         let key = options.key.load()?;
         let signer = options.signing.load()?;
-        let interface = options.network.interface()?;
-        mtu(options.mtu, &interface, None)?;
+        let group = options.network.destinations.group().ok_or(RequestError::NoGroup)?;
+        // By unicast alone, the hosts' addresses decide the interface unless it is named.
+        let is_by_hosts = options.reach.ways == Ways::Unicast && options.network.interface.is_none();
+        let interface = if is_by_hosts { None } else { Some(options.network.interface()?) };
+        interface.as_ref().map(|interface| mtu(options.mtu, interface, None)).transpose()?;
         let cloud = options.cloud().await?;
-        let targets = options.targets.resolve(cloud.as_ref()).await?;
-        let base = base(options, cloud.as_ref()).await?;
-        let image = OpenImage::open(options, cloud.as_ref(), observer).await?;
-        // The download and the conversion of an image may have taken long.
-        let interface = options.network.again(&interface).await?;
+        let cloud = cloud.as_ref();
+        let targets = options.targets.resolve(cloud).await?;
+        let base = base(options, cloud).await?;
+        let own = interface.as_ref().map(|interface| interface.addr);
+        let around = Surroundings { group, own, one_way: options.one_way, targets: &targets, cloud };
+        let (reached, image) =
+            tokio::try_join!(options.reach.resolve(around), OpenImage::open(options, cloud, observer))?;
+        let network = Network { destinations: reached.destinations(group)?, ..options.network.clone() };
+        let destinations = &network.destinations;
+        let interface = match interface {
+            // The download and the conversion of an image may have taken long.
+            Some(interface) => network.again(&interface).await?,
+            None => network.interface()?,
+        };
         let pace = pace(options.rate, &interface);
-        let destinations = &options.network.destinations;
-        let mtu = mtu(options.mtu, &interface, path_mtu(destinations, &interface))?;
+        let path = path_mtu(destinations.all().chain(reached.hosts()), &interface);
+        let mtu = mtu(options.mtu, &interface, path)?;
         let geometry = Geometry::for_path(image.bytes, mtu, destinations.ip_header())?;
-        let downlink = options.network.open(&interface, geometry.datagram_bytes())?;
+        let downlink = network.open(&interface, geometry.datagram_bytes())?;
         let config = SenderConfig {
             session: SessionId(random::bytes().map_err(RequestError::Random)?),
             key,
@@ -95,7 +112,7 @@ impl PushRequest {
             format: image.format,
             pin: options.pin,
             reply_to: downlink.local_addr(),
-            reach: reach(destinations, &interface),
+            reach: Reach { line: pace.cap().bits(), ..reached.reach },
             expected: targets.expected.clone(),
             known: options.known_hosts.load()?,
             agreement: agreement()?,
@@ -109,12 +126,13 @@ impl PushRequest {
         };
         let plan = PushPlan {
             config: config.clone(),
-            network: options.network.clone(),
+            network,
             interface,
             mtu,
             verified_by: image.verified_by,
             targets,
-            credentials: cloud.map(|cloud| cloud.origin()),
+            missing_addresses: reached.missing,
+            credentials: cloud.map(Cloud::origin),
             confirm: options.confirm,
         };
         let (spool, compression) = (options.spool.clone(), options.compression);
@@ -127,6 +145,21 @@ impl PushRequest {
             compression,
         };
         Ok(PreparedPush { plan, setup, feed: image.feed })
+    }
+}
+
+impl PushPlan {
+    /// Returns by which ways the hosts are reached as far as that is known before anything is sent, and how long it takes.
+    pub fn view(&self) -> PlanView {
+        Sender::new(Moment::default(), self.config.clone()).plan()
+    }
+
+    /// Returns the number of hosts that are named; `None` where none are.
+    pub fn named(&self) -> Option<usize> {
+        match &self.config.expected {
+            Expected::Named(names) => Some(names.len()),
+            Expected::Count(_) | Expected::Anyone => None,
+        }
     }
 }
 
@@ -170,8 +203,8 @@ impl PushRun {
             .map(|row| row.name.clone())
             .collect();
         let hints = match plan.config.one_way {
-            None => Group::from(&plan).hints(&missing).await,
-            Some(_) => Hints::new(), // nobody answers
+            None if plan.config.reach.group.is_some() => Group::from(&plan).hints(&missing).await,
+            _ => Hints::new(), // nobody answers, or there is no group to ask
         };
         PushResult { plan, outcome, confirmations, hints }
     }
@@ -194,12 +227,6 @@ impl Signing {
             Self::Unsigned | Self::Unset => Ok(None),
         }
     }
-}
-
-/// Returns the ways that the destinations stand for.
-fn reach(destinations: &Destinations, interface: &Interface) -> Reach {
-    let (group, fixed) = (destinations.group(), destinations.unicast().to_vec());
-    Reach { group, fixed, line: interface.speed.map_or(0, Rate::bits), ..Reach::default() }
 }
 
 /// Returns the older image's name for hosts. An image in Glance is named by its id, which all stores know.
