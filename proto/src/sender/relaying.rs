@@ -90,6 +90,12 @@ impl Sender {
         if is_new { Ok(()) } else { Err(Discard::Replayed) }
     }
 
+    /// Notes that the address of a path refuses what is sent to it: by this machine, by a router, or by its host. Anybody
+    /// may have forged that.
+    pub fn handle_refusal(&mut self, now: Moment, addr: SocketAddr) {
+        self.paths.note_refusal(now, addr);
+    }
+
     /// Draws the conclusions from what hosts have said about where they hear.
     pub(super) fn handle_paths(&mut self, now: Moment) {
         let is_tail = self.is_tail();

@@ -38,6 +38,8 @@ pub(super) struct Lease {
     alive: Moment,
     /// When these terms were acknowledged first.
     pub(super) acked: Option<Moment>,
+    /// When the relay's address has refused something, if it has acknowledged nothing since then.
+    refused: Option<Moment>,
     next_at: Moment,
     ack: RouteAck,
     /// Acknowledgements in a row that show a loss on the way to it, or that it drops.
@@ -114,13 +116,25 @@ impl Leases {
         true
     }
 
+    /// Notes that the address of a relay refuses what is sent to it. Anybody can forge that: the relay is asked soon, and is
+    /// given up if it does not answer either.
+    pub(super) fn note_refusal(&mut self, now: Moment, addr: SocketAddr) {
+        let of_it = |lease: &&mut Lease| lease.terms.addr == addr && lease.refused.is_none();
+        if let Some(lease) = self.by_id.values_mut().find(of_it) {
+            lease.refused = Some(now);
+            lease.next_at = lease.next_at.min(now + RETRY);
+            self.due = self.due.min(lease.next_at);
+        }
+    }
+
     /// Returns the relays that are to be given up, and why. A relay that loses counts only if its siblings lose far less.
     pub(super) fn faults(&self, now: Moment) -> Vec<(ReceiverId, RelayFault)> {
         let mut losses: Vec<f64> = self.by_id.values().map(|lease| lease.loss).collect();
         losses.sort_by(f64::total_cmp);
         let usual = losses.get(losses.len() / 2).copied().unwrap_or(0.0);
         let fault = |lease: &Lease| {
-            if now.since(lease.alive) >= SILENT_AFTER {
+            let refuses = lease.refused.is_some_and(|at| now.since(at) >= REFUSED_AFTER);
+            if refuses || now.since(lease.alive) >= SILENT_AFTER {
                 Some(RelayFault::Silent)
             } else if lease.dropping >= BAD_ACKS {
                 Some(RelayFault::Overloaded)
@@ -151,6 +165,7 @@ impl Lease {
             last: None,
             alive: now,
             acked: None,
+            refused: None,
             next_at: now,
             ack: RouteAck::default(),
             losing: 0,
@@ -165,7 +180,7 @@ impl Lease {
     }
 
     fn note(&mut self, now: Moment, ack: RouteAck) {
-        self.alive = now;
+        (self.alive, self.refused) = (now, None);
         if ack.generation == self.generation {
             self.acked.get_or_insert(now);
         }
@@ -189,6 +204,8 @@ const RENEWAL: Duration = Duration::from_millis(500);
 const RETRY: Duration = Duration::from_millis(100);
 /// A relay acknowledges every half second, and each lease.
 const SILENT_AFTER: Duration = Duration::from_millis(1_500);
+/// The same for a relay whose address refuses what is sent to it: some leases and answers may be lost.
+const REFUSED_AFTER: Duration = Duration::from_millis(500);
 /// Acknowledgements in a row that show something wrong before the relay is given up.
 const BAD_ACKS: u32 = 3;
 /// The share of losses from which a relay loses, if its siblings do not.
@@ -236,6 +253,27 @@ mod tests {
         assert!(leases.take_ack(at(500), ID, number(1), ack));
         assert_eq!(leases.faults(at(1_999)), []);
         assert_eq!(leases.faults(at(2_000)), [(ID, RelayFault::Silent)]);
+    }
+
+    #[test]
+    fn a_relay_whose_address_refuses_is_asked_soon_and_given_up_unless_it_answers() {
+        let addr = leased().get(ID).expect("leased").terms.addr;
+        for answers in [true, false] {
+            let mut leases = leased();
+            let ack = RouteAck { generation: 1, ..RouteAck::default() };
+            assert!(leases.next(at(0)).is_some() && leases.take_ack(at(1), ID, number(1), ack));
+            assert!(leases.next(at(101)).is_some() && leases.next(at(200)).is_none(), "not before 601");
+            // Forged ones cost no more than a lease in a while.
+            (200..300).for_each(|ms| leases.note_refusal(at(ms), addr));
+            assert!(leases.next(at(299)).is_none() && leases.next(at(300)).is_some());
+            if answers {
+                assert!(leases.take_ack(at(310), ID, number(2), ack));
+            }
+            assert_eq!(leases.faults(at(699)), []);
+            let faults: &[_] = if answers { &[] } else { &[(ID, RelayFault::Silent)] };
+            assert_eq!(leases.faults(at(700)), faults);
+            leases.note_refusal(at(700), ([10, 0, 0, 9], 7167).into());
+        }
     }
 
     #[test]

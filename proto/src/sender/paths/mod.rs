@@ -297,6 +297,11 @@ impl Paths {
         is_new
     }
 
+    /// Notes that an address refuses what is sent to it, which proves nothing.
+    pub(super) fn note_refusal(&mut self, now: Moment, addr: SocketAddr) {
+        self.leases.note_refusal(now, addr);
+    }
+
     /// Whether there are hosts that the group does not reach.
     pub(super) fn has_members(&self) -> bool {
         !self.members.is_empty()
