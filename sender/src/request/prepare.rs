@@ -11,7 +11,7 @@ use glancecast_platform::units::{Rate, RateChoice};
 use glancecast_platform::{random, sender_keys};
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::{HostName, SessionId};
-use glancecast_proto::limits::MTU_MAX;
+use glancecast_proto::limits::{MTU_MAX, PATHS_MAX};
 use glancecast_proto::sender::{Expected, HostState, Pace, PlanView, Reach, Sender, SenderConfig, Verdict};
 use glancecast_proto::sign::SigningKey;
 use glancecast_proto::time::Moment;
@@ -101,6 +101,8 @@ impl PushRequest {
         let path = path_mtu(destinations.all().chain(reached.hosts()), &interface);
         let mtu = mtu(options.mtu, &interface, path)?;
         let geometry = Geometry::for_path(image.bytes, mtu, destinations.ip_header())?;
+        let reach = Reach { line: pace.cap().bits(), ..reached.reach };
+        let timeout = options.timeout.unwrap_or_else(|| default_timeout(geometry, options, pace, &reach));
         let downlink = network.open(&interface, geometry.datagram_bytes())?;
         let config = SenderConfig {
             session: SessionId(random::bytes().map_err(RequestError::Random)?),
@@ -112,11 +114,11 @@ impl PushRequest {
             format: image.format,
             pin: options.pin,
             reply_to: downlink.local_addr(),
-            reach: Reach { line: pace.cap().bits(), ..reached.reach },
+            reach,
             expected: targets.expected.clone(),
             known: options.known_hosts.load()?,
             agreement: agreement()?,
-            timeout: options.timeout.unwrap_or_else(|| default_timeout(geometry, options, pace)),
+            timeout,
             started: wall(),
             pace,
             header_bytes: destinations.frame_bytes(0),
@@ -266,10 +268,16 @@ fn share(link: Rate) -> Rate {
     Rate::from_bits(link.bits() / 10 * 7).expect("a link is faster than some bits per second")
 }
 
-fn default_timeout(geometry: Geometry, options: &PushOptions, pace: Pace) -> Duration {
+fn default_timeout(geometry: Geometry, options: &PushOptions, pace: Pace, reach: &Reach) -> Duration {
     let datagrams = geometry.object_bytes().div_ceil(u64::from(geometry.symbol_size()));
     let bytes = datagrams * options.network.destinations.frame_bytes(geometry.datagram_bytes());
-    let line = pace.cap().time_for(bytes);
+    // Without relays each host that the group does not reach takes its share of a cap.
+    let alone = if reach.relays { 0 } else { reach.hosts.len() };
+    let copies = match pace {
+        Pace::Auto { .. } => (reach.fixed.len() + alone).clamp(1, PATHS_MAX as usize) as u32,
+        Pace::Fixed(_) => 1,
+    };
+    let line = pace.cap().time_for(bytes) * copies;
     // The rate that rate control finds may be far below its cap.
     let slower = if matches!(pace, Pace::Auto { .. }) { 20 } else { 4 };
     TIMEOUT_MIN + line * slower * options.one_way.map_or(1, |one_way| one_way.passes)

@@ -157,7 +157,7 @@ struct Delivery {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Network")]
 struct Speed {
-    /// Bits per second on the wire: a fixed rate, as in 390mbit or 1gbit; auto: what the network and the hosts can
+    /// Bits per second on the wire: a fixed rate of one copy, as in 390mbit or 1gbit; auto: what the network and the hosts can
     /// take, up to 70 % of the interface's speed; auto:5gbit: up to that rate
     #[arg(long, value_name = "RATE|auto[:MAX]", default_value = "auto")]
     rate: RateChoice,

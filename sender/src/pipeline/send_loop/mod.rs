@@ -203,6 +203,7 @@ impl SendLoop {
         }
         while let Some(addr) = self.line.poll_refusal() {
             tracing::debug!(%addr, "refuses what is sent to it");
+            self.machine.handle_refusal(self.line.now(), addr);
         }
     }
 
