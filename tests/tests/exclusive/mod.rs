@@ -19,3 +19,4 @@ mod source_specific;
 mod sparse;
 mod timed;
 mod unit;
+mod ways;
