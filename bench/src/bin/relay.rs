@@ -136,7 +136,7 @@ fn bare(options: &Relaying, crossing: Crossing, copies: usize) -> Result<Turn> {
     let group: Group = testbed.group().to_string().parse().context("a group")?;
     let lo = Interface::find("lo", group)?;
     let membership = Membership::new(group, None)?;
-    let mut uplink = Uplink::open(membership, &lo, 0, Offload::Used, Listen::GroupPort)?;
+    let uplink = Uplink::open(membership, &lo, 0, Offload::Used, Listen::GroupPort)?;
     uplink.forward_through(&lo)?;
     let children = children(copies)?;
     let to = children.iter().map(|child| uplink.destination(child.local_addr().expect("bound"))).collect();
