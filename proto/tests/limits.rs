@@ -6,12 +6,12 @@ mod vectors;
 use std::time::Duration;
 
 use glancecast_fec::Esi;
-use glancecast_proto::ids::{BlockIndex, ObjectName};
+use glancecast_proto::ids::{BlockIndex, HostName, ObjectName};
 use glancecast_proto::integrity::BlockHash;
 use glancecast_proto::limits::{AUDIENCE_MAX, CONTROL_MAX, COUNTERS_MAX, DATAGRAM_MAX, HELD_MAX};
 use glancecast_proto::wire::{
-    Announce, Ask, Audience, BaseName, Discard, Down, Encoding, Hello, Listed, ManifestEntry, ManifestRun,
-    Poll, Probe, Proofs, Report, SymbolHash, Up, proofs_in,
+    Announce, Ask, Audience, AudiencePage, BaseName, Discard, Done, Down, Encoding, Failed, Hello, Listed,
+    ManifestEntry, ManifestRun, Poll, Probe, Proofs, Report, SymbolHash, Up, names_in, proofs_in,
 };
 use vectors::{Signed, Value, values};
 
@@ -147,6 +147,31 @@ fn an_audience_has_a_name_and_no_more_than_a_group_has_hosts() {
     for (names, possible) in [(0, false), (1, true), (AUDIENCE_MAX, true), (AUDIENCE_MAX + 1, false)] {
         let audience = Audience::Named { names };
         assert_eq!(is_read(&Value::Announce(Announce { audience, ..announce() }, Signed::No)), possible);
+    }
+}
+
+#[test]
+fn a_page_of_an_audience_is_full_of_names_and_not_longer() {
+    let names: Vec<HostName> =
+        (0..1_000).map(|number| HostName::new(&format!("compute-{number}")).expect("plain")).collect();
+    for page in AudiencePage::pages(vectors::SESSION, &names, CONTROL_MAX) {
+        assert!(is_read(&Value::Down(Down::Audience(page), Signed::No)));
+    }
+    let more = (names_in(CONTROL_MAX) + 1) as u16;
+    let ascending: Vec<u8> = (0..u64::from(more)).flat_map(u64::to_be_bytes).collect();
+    let page = [&[0; 8][..], &[0xFF; 8], &more.to_be_bytes(), &ascending].concat();
+    assert_eq!(replaced("audience", 0, &page), Err(Discard::Malformed), "one more fits an unsigned datagram");
+}
+
+#[test]
+fn a_receipt_shows_the_signature_that_it_came_with() {
+    for name in ["done", "done-existing", "failed"] {
+        let (Value::Up(Up::Done(Done { receipt, .. })) | Value::Up(Up::Failed(Failed { receipt, .. }))) =
+            &values()[name]
+        else {
+            panic!("a final report")
+        };
+        assert!(body(name).ends_with(receipt.signature()), "{name}");
     }
 }
 

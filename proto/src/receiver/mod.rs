@@ -10,6 +10,8 @@
 //! Files belong to the shell; the machine only keeps them for it. A session's file arrives with [`Opened`] and
 //! leaves with the work on it, so only the current holder writes, publishes, compares or puts it away.
 
+#[cfg(test)]
+mod announcement_tests;
 mod announcements;
 #[cfg(test)]
 mod audience_tests;

@@ -101,6 +101,24 @@ fn a_file_that_is_there_is_compared_once_the_sender_vouches() {
 }
 
 #[test]
+fn the_end_fails_a_host_that_lacks_something_and_not_one_that_has_all() {
+    let mut host = opened(&announce(), "file");
+    hear(&mut host, 5, &Down::End(End::Over));
+    assert!(host.session().is_none());
+    let events: Vec<_> = std::iter::from_fn(|| host.poll_event()).collect();
+    assert!(
+        matches!(&events[..], [_, ReceiverEvent::Failed(_, reason)] if reason.contains("before this host was complete")),
+        "{events:?}"
+    );
+    let mut host = sought(&empty());
+    hear(&mut host, 5, &vouching());
+    hear(&mut host, 6, &Down::End(End::Over));
+    assert!(host.session().is_some(), "all it lacks is a place");
+    host.handle_opened(at(2), Attempt(1), Ok(Opened::Unfinished { file: "file", kept: Vec::new() }));
+    assert!(matches!(effect(&mut host), Some(Effect::Publish(..))));
+}
+
+#[test]
 fn a_deadline_says_what_it_is_for() {
     let mut host = host();
     assert_eq!(host.poll_timeout(), None);
