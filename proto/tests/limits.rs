@@ -8,10 +8,11 @@ use std::time::Duration;
 use glancecast_fec::Esi;
 use glancecast_proto::ids::{BlockIndex, HostName, ObjectName};
 use glancecast_proto::integrity::BlockHash;
-use glancecast_proto::limits::{AUDIENCE_MAX, CONTROL_MAX, COUNTERS_MAX, DATAGRAM_MAX, HELD_MAX};
+use glancecast_proto::limits::{AUDIENCE_MAX, CONTROL_MAX, COUNTERS_MAX, DATAGRAM_MAX, HELD_MAX, LEASE_MAX};
 use glancecast_proto::wire::{
-    Announce, Ask, Audience, AudiencePage, BaseName, Discard, Done, Down, Encoding, Failed, Hello, Listed,
-    ManifestEntry, ManifestRun, Poll, Probe, Proofs, Report, SymbolHash, Up, names_in, proofs_in,
+    Announce, Ask, Audience, AudiencePage, BaseName, DeficitRun, Discard, Done, Down, Encoding, Failed,
+    GapRun, Hello, KeptRun, Listed, ManifestEntry, ManifestRun, Poll, Probe, Proofs, Report, Route,
+    SymbolHash, Up, names_in, proofs_in,
 };
 use vectors::{Signed, Value, values};
 
@@ -50,6 +51,43 @@ fn a_report_is_about_blocks_and_buffers_that_there_are() {
     assert!(!report(|report| report.suspects = vec![BlockIndex(6)]));
     assert!(!report(|report| report.suspects = vec![BlockIndex(5), BlockIndex(5)]));
     assert!(!report(|report| report.suspects = vec![BlockIndex(5), BlockIndex(0)]));
+}
+
+#[test]
+fn a_run_has_a_block_and_ends_where_the_object_does() {
+    let report = |change: fn(&mut Report)| {
+        let Value::Up(Up::Report(mut report)) = values()["report-nothing-lacks"].clone() else {
+            panic!("a report")
+        };
+        change(&mut report);
+        is_read(&Value::Up(Up::Report(report)))
+    };
+    let deficit = |first, blocks, symbols| DeficitRun { first: BlockIndex(first), blocks, symbols };
+    let possible = [deficit(0, 6, 1), deficit(5, 1, u16::MAX)];
+    let impossible = [deficit(0, 0, 1), deficit(0, 1, 0), deficit(5, 2, 1), deficit(6, 1, 1)];
+    for run in possible {
+        assert!(is_read(&Value::Up(Up::Report(lacking(run, 6)))), "{run:?}");
+    }
+    for run in impossible {
+        assert!(!is_read(&Value::Up(Up::Report(lacking(run, 6)))), "{run:?}");
+    }
+    assert!(!is_read(&Value::Up(Up::Report(lacking(possible[1], 5)))), "it is not about block 5");
+    assert!(report(|report| report.gaps = vec![GapRun { first: BlockIndex(0), blocks: 6 }]));
+    assert!(!report(|report| report.gaps = vec![GapRun { first: BlockIndex(0), blocks: 7 }]));
+    assert!(!report(|report| report.gaps = vec![GapRun { first: BlockIndex(0), blocks: 0 }]));
+    assert!(report(|report| report.kept = vec![KeptRun { first: BlockIndex(5), blocks: 1 }]));
+    assert!(!report(|report| report.kept = vec![KeptRun { first: BlockIndex(5), blocks: 2 }]));
+    assert!(!report(|report| report.kept = vec![KeptRun { first: BlockIndex(5), blocks: u32::MAX }]));
+    assert!(!report(|report| report.kept = vec![KeptRun { first: BlockIndex(u32::MAX), blocks: 1 }]));
+}
+
+#[test]
+fn a_lease_lasts_some_time_and_not_long() {
+    let Value::Route(route, _) = values()["route"].clone() else { panic!("a route") };
+    let lease = |expires| is_read(&Value::Route(Route { expires, ..route.clone() }, Signed::No));
+    let millisecond = Duration::from_millis(1);
+    assert!(lease(millisecond) && lease(LEASE_MAX));
+    assert!(!lease(Duration::ZERO) && !lease(LEASE_MAX + millisecond));
 }
 
 #[test]
@@ -251,6 +289,12 @@ fn a_text_ends_within_its_datagram() {
     let at = position(&hello, b"glancecastd").saturating_sub(1);
     let cut = replaced("hello", at, &[32, b'x']);
     assert_eq!(cut, Err(Discard::Malformed), "a length beyond the end");
+}
+
+/// Returns the report of a host that lacks this of the first `covered` blocks.
+fn lacking(run: DeficitRun, covered: u32) -> Report {
+    let Value::Up(Up::Report(report)) = values()["report-nothing-lacks"].clone() else { panic!("a report") };
+    Report { covered, deficits: vec![run], ..report }
 }
 
 fn announce() -> Announce {
