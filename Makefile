@@ -192,8 +192,8 @@ sanitize-codec: ## test the kernels of every instruction set of this machine, wi
 miri-codec: ## test blocks on the portable kernel under miri (needs a nightly toolchain with miri)
 	$(CARGO) +nightly miri test --locked -p glancecast-fec --target-dir $(TARGET)/miri --test blocks hostile_repair
 
-mutants: ## mutate CRATE (inspect, platform, ...) and list the mutants that its tests do not notice; FILES=glob for some files
-	@CARGO="$(CARGO)" tests/mutants.sh $(abspath $(TARGET))/mutants "$(CRATE)" "$(FILES)"
+mutants: ## mutate CRATE (inspect, platform, ...) and list what its tests do not notice; FILES=glob for some files, TESTS=words to run these first
+	@CARGO="$(CARGO)" tests/mutants.sh $(abspath $(TARGET))/mutants "$(CRATE)" "$(FILES)" "$(TESTS)"
 
 check-neon: ## type-check the NEON kernel (needs `rustup target add aarch64-unknown-linux-gnu`)
 	$(CARGO) check --locked -p glancecast-fec --target aarch64-unknown-linux-gnu
