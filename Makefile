@@ -8,9 +8,9 @@ SCENARIOS := $(TARGET)/scenarios
 JUNIT     := target/nextest/default/junit.xml# nextest writes it there for any target directory
 
 .DEFAULT_GOAL := help
-.PHONY: help build test check-format lint docs scenarios sim races sim-scale sim-finish soak demo bench-stages bench-codec bench-crossovers bench-failures \
+.PHONY: help build test check-format lint docs scenarios sim races sim-scale sim-routed sim-routed-scale sim-finish soak demo bench-stages bench-codec bench-crossovers bench-failures \
 	bench-versus bench-push picture bench-pipe bench-goals bench-bytes bench-journal bench-convert bench-inspect bench-resume fuzz fuzz-build fuzz-merge fuzz-codec sanitize-codec miri-codec check-neon \
-	mutants fmt clean sim-path
+	mutants fmt clean sim-path sim-paths
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,6 +60,13 @@ sim: ## simulate SEEDS (2000) pushes under every fault, starting with seed FROM 
 	$(CARGO) run --locked --release -p glancecast-tests --bin sim -- \
 	    $(if $(SEED),--seed $(SEED),--seeds $(SEEDS)) $(if $(FROM),--from $(FROM))
 
+sim-routed: ## simulate SEEDS (2000) pushes through routers without multicast, from seed FROM (0) on, or trace that of SEED=n
+	$(CARGO) run --locked --release -p glancecast-tests --bin sim_routed -- \
+	    $(if $(SEED),--seed $(SEED),--seeds $(SEEDS)) $(if $(FROM),--from $(FROM))
+
+sim-routed-scale: ## simulate pushes to hundreds of racks with relays that die; compares with tests/sim/routed.txt (long)
+	$(CARGO) run --locked --release -p glancecast-tests --bin sim_routed -- tests/sim/routed.txt
+
 RACES ?= 10000
 
 races: ## run each race for a path of the store RACES (10000) times; root
@@ -70,6 +77,9 @@ sim-scale: ## simulate pushes to up to 10 000 receivers; compares with tests/sim
 
 sim-path: ## simulate a push over a path of any kind, as in PUSH='hosts=10 rtt=50 jitter=3 store=400'
 	$(CARGO) run --locked --release -p glancecast-tests --bin sim_paths -- $(PUSH)
+
+sim-paths: ## simulate the grid of paths, its QUICK=1 rows or those WITH='hosts=20'; compares with tests/sim/paths.txt (long, 7 GB)
+	$(CARGO) run --locked --release -p glancecast-tests --bin sim_paths -- --grid tests/sim/paths.txt $(if $(QUICK),--quick,$(WITH))
 
 sim-finish: ## measure what HOSTS (10000) that all finish within a second cost the send loop
 	$(CARGO) run --locked --release -p glancecast-tests --bin sim_finish -- $(HOSTS)
@@ -192,8 +202,8 @@ sanitize-codec: ## test the kernels of every instruction set of this machine, wi
 miri-codec: ## test blocks on the portable kernel under miri (needs a nightly toolchain with miri)
 	$(CARGO) +nightly miri test --locked -p glancecast-fec --target-dir $(TARGET)/miri --test blocks hostile_repair
 
-mutants: ## mutate CRATE (inspect, platform, ...) and list the mutants that its tests do not notice; FILES=glob for some files
-	@CARGO="$(CARGO)" tests/mutants.sh $(abspath $(TARGET))/mutants "$(CRATE)" "$(FILES)"
+mutants: ## mutate CRATE (inspect, platform, ...) and list what its tests do not notice; FILES=glob for some files, TESTS=words to run these first
+	@CARGO="$(CARGO)" tests/mutants.sh $(abspath $(TARGET))/mutants "$(CRATE)" "$(FILES)" "$(TESTS)"
 
 check-neon: ## type-check the NEON kernel (needs `rustup target add aarch64-unknown-linux-gnu`)
 	$(CARGO) check --locked -p glancecast-fec --target aarch64-unknown-linux-gnu

@@ -1,6 +1,7 @@
 //! glancecast itself: its command lines, and the reports of its sender and receivers.
 
 use std::fs::{self, DirBuilder};
+use std::net::Ipv4Addr;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -11,7 +12,7 @@ use glancecast_tests::netns::Lab;
 use glancecast_tests::process::Process;
 use glancecast_tests::report::{Report, Stage};
 
-use crate::lab::network::Network;
+use crate::lab::network::{Network, Routed};
 use crate::record::Run;
 use crate::run::{Ended, Host, Ran, Site, run};
 use crate::tools::{Extra, Line, Tool};
@@ -190,6 +191,11 @@ impl Tool for Glancecast {
         for host in &site.hosts {
             make_state(site, &host.name)?;
         }
+        if site.network.routed.is_some() {
+            let line = |host: &Host| format!("{} {}\n", host.name, Ipv4Addr::from(host.address));
+            let lines: String = site.hosts.iter().map(line).collect();
+            fs::write(site.directory.join(HOSTS), lines).context("cannot write the list of hosts")?;
+        }
         for Stored { receiver, file, name, by } in &self.stored {
             let target = site.hosts[receiver - 1].directory.join(name);
             let put = match by {
@@ -202,12 +208,15 @@ impl Tool for Glancecast {
     }
 
     fn sender(&self, site: &Site) -> Result<Vec<Line>> {
-        let usual = format!(
-            "--interface {} --group {GROUP} --rate {} --expect {} --json",
-            site.interface(),
-            self.rate,
-            site.hosts.len()
-        );
+        let hosts = match site.network.routed {
+            None => format!("--expect {}", site.hosts.len()),
+            Some(kind) => {
+                let ways = if kind == Routed::UnicastOnly { "unicast" } else { "auto" };
+                format!("--reach {ways} --hosts-file {}", site.directory.join(HOSTS).display())
+            }
+        };
+        let usual =
+            format!("--interface {} --group {GROUP} --rate {} {hosts} --json", site.interface(), self.rate);
         let line = self.programs.push(site, &usual);
         let mut line = line.path("--key", site.directory.join(KEY)).path("--file", &site.image.path);
         line.arguments.extend_from_slice(&self.sender_options);
@@ -218,10 +227,11 @@ impl Tool for Glancecast {
         let options = self.receiver_options.iter().filter(|(number, _)| *number == host.number);
         let options: Vec<&str> = options.map(|(_, options)| *options).collect();
         let usual = format!(
-            "--once --name {} --interface {} --group {GROUP} {} {}",
+            "--once --name {} --interface {} --group {GROUP} {} {} {}",
             host.name,
             site.interface(),
             self.programs.any_sender(),
+            if site.network.routed.is_some() { "--relay on" } else { "" },
             options.join(" ")
         );
         let store = format!("directory:{}", host.directory.display());
@@ -241,6 +251,10 @@ impl Tool for Glancecast {
 
     fn patience(&self, site: &Site) -> Duration {
         site.limit
+    }
+
+    fn reaches(&self, _network: &Network) -> bool {
+        true
     }
 
     fn is_profiled(&self) -> bool {
@@ -319,6 +333,7 @@ pub const LINE_SHARE: f64 = 0.985;
 pub const UNSHAPED_RATE: &str = "20gbit";
 const GROUP: &str = "239.255.77.3:27079";
 const KEY: &str = "group.key";
+const HOSTS: &str = "hosts";
 /// The receiver's option that builds with host keys have.
 const STATE: &str = "--state <DIR>";
 /// The log level at which the receiver logs its stages.

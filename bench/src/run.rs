@@ -2,6 +2,7 @@
 //! when the last receiver has the whole file. Then the copies are compared with the image.
 
 use std::fs;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread::{self, sleep};
@@ -28,6 +29,8 @@ pub struct Site {
     lab: Option<Lab>,
     /// The requested network.
     pub network: Network,
+    /// The sender's IPv4 address.
+    pub sender: Ipv4Addr,
     /// The image.
     pub image: Image,
     /// The directory for the sender's files.
@@ -89,8 +92,13 @@ impl Site {
     /// # Panics
     /// If a step fails.
     pub fn build(ground: &Ground<'_>) -> Result<Self> {
-        let lab = Lab::build(&ground.network.shape(ground.network.tc_rate().as_deref()));
-        Self::new(Some(lab), ground, ground.directory)
+        let (lab, fabric) = ground.network.build();
+        let mut site = Self::new(Some(lab), ground, ground.directory)?;
+        if let Some(fabric) = fabric {
+            site.sender = fabric.address(Lab::SENDER);
+            site.hosts.iter_mut().for_each(|host| host.address = fabric.address(&host.name).octets());
+        }
+        Ok(site)
     }
 
     /// Returns a site on the loopback interface, without the network's rate and loss.
@@ -116,7 +124,7 @@ impl Site {
             fs::create_dir_all(directory)
                 .with_context(|| format!("cannot create {}", directory.display()))?;
         }
-        Ok(Self { lab, network, image, directory, hosts, limit, warm: true })
+        Ok(Self { lab, network, sender: SENDER, image, directory, hosts, limit, warm: true })
     }
 
     /// Returns the network.
@@ -336,6 +344,8 @@ fn last_lines(process: &Process) -> String {
     lines[lines.len().saturating_sub(LAST_LINES)..].join(" / ")
 }
 
+/// The sender's address in a network that is one segment.
+const SENDER: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
 /// The number of log lines in an error message.
 const LAST_LINES: usize = 8;
 const READY_TIMEOUT: Duration = Duration::from_secs(15);

@@ -31,7 +31,8 @@ pub fn references(network: &Network) -> Vec<Way> {
         ))
     });
     let line = network.line_bits_per_second.map(|_| Way { once: true, ..line });
-    line.into_iter().chain([path]).collect()
+    let path = network.routed.is_none().then_some(path); // what it measures is multicast
+    line.into_iter().chain(path).collect()
 }
 
 /// Returns a tool by name, with additional options.
@@ -51,6 +52,16 @@ pub fn tool(name: &str, extra: Extra) -> Way {
     let tool = tools::others().into_iter().find(|tool| tool.name() == name).expect("a tool of this name");
     let about = tool.about();
     Way::new(name, move |ground| compare(tool.as_ref(), &extra, &ground.site()?)).about(about)
+}
+
+/// Whether a tool of this name reaches all receivers of a network.
+///
+/// # Panics
+/// If there is no such tool.
+pub fn reaches(name: &str, network: &Network) -> bool {
+    let others =
+        || tools::others().into_iter().find(|tool| tool.name() == name).expect("a tool of this name");
+    name == "glancecast" || others().reaches(network)
 }
 
 fn compare(tool: &dyn Tool, extra: &Extra, site: &Site) -> Result<Run> {

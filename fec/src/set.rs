@@ -1,5 +1,7 @@
 //! The symbols of a block that are held: a bitmap with a count.
 
+use std::ops::Range;
+
 /// A set of symbol indices below a fixed bound, with its size.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SymbolSet {
@@ -44,21 +46,23 @@ impl SymbolSet {
         new
     }
 
-    /// Empties the set and adds every index of `0..end`.
+    /// Adds every index of `range`, which the set must contain none of. Returns false, and adds none, if it contains any.
     ///
     /// # Panics
-    /// If `end` is above the bound.
-    pub fn fill_to(&mut self, end: u32) {
-        assert!(end <= self.bound, "index {end} of {}", self.bound);
-        let (last, bits) = (end as usize / 64, end % 64);
-        for (at, word) in self.words.iter_mut().enumerate() {
-            *word = match at.cmp(&last) {
-                std::cmp::Ordering::Less => u64::MAX,
-                std::cmp::Ordering::Equal => (1 << bits) - 1,
-                std::cmp::Ordering::Greater => 0,
-            };
+    /// If the range ends above the bound.
+    pub fn insert_range(&mut self, range: Range<u32>) -> bool {
+        assert!(range.end <= self.bound, "indices to {} of {}", range.end, self.bound);
+        let words = (range.start / 64) as usize..words_for(range.end);
+        let bits = |word: usize| {
+            let (from, to) = (range.start.max(word as u32 * 64), range.end.min(word as u32 * 64 + 64));
+            (u64::MAX >> (64 - (to - from))) << (from % 64)
+        };
+        if range.is_empty() || words.clone().any(|word| self.words[word] & bits(word) != 0) {
+            return range.is_empty();
         }
-        self.count = end;
+        words.for_each(|word| self.words[word] |= bits(word));
+        self.count += range.end - range.start;
+        true
     }
 
     /// Removes an index. Returns false if the set does not contain it.
@@ -137,6 +141,18 @@ mod tests {
         assert!(!set.contains(4_000_000));
         set.reset(3);
         assert_eq!((set.count(), set.bound()), (0, 3));
+    }
+
+    #[test]
+    fn a_range_is_added_as_its_indices_one_by_one() {
+        for range in [0..0, 0..1, 3..64, 60..70, 64..128, 5..130] {
+            let (mut at_once, mut one_by_one) = (SymbolSet::empty(130), SymbolSet::empty(130));
+            assert!(at_once.insert_range(range.clone()), "{range:?}");
+            range.clone().for_each(|index| assert!(one_by_one.insert(index)));
+            assert_eq!(at_once, one_by_one, "{range:?}");
+            assert_eq!(at_once.insert_range(range.clone()), range.is_empty(), "it is there already");
+            assert_eq!(at_once, one_by_one, "{range:?}");
+        }
     }
 
     #[test]

@@ -18,7 +18,7 @@ use glancecast_proto::receiver::{
     buffer_bytes,
 };
 use glancecast_proto::seal::GroupKey;
-use glancecast_proto::sender::{Expected, Job, JobRoom, Pace, Sender, SenderConfig, Verdict};
+use glancecast_proto::sender::{Expected, Job, JobRoom, Pace, Reach, Sender, SenderConfig, To, Verdict};
 use glancecast_proto::sign::SigningKey;
 use glancecast_proto::time::{Moment, WallClock};
 use glancecast_proto::units::Rate;
@@ -98,7 +98,7 @@ fn symbol(sender: &mut Sender, job: Job, done: u32, bytes: &[u8]) -> (SymbolHead
         Some(part) => symbol.copy_from_slice(part),
         None => Encoder::new(shape, &source).repair(esi, &mut symbol),
     }
-    let (tag, sequence) = (sender.config().session.tag(), sender.take_sequences(1));
+    let (tag, sequence) = (sender.config().session.tag(), sender.take_sequences(To::Everyone, 1));
     (SymbolHeader { tag, sequence, block: job.block(), esi, encoded_len: bytes.len() as u32 }, symbol)
 }
 
@@ -126,6 +126,7 @@ impl Host {
             start: [number; 16],
             seed: [number; 32],
             buffer_bytes: 64 << 20,
+            can_relay: false,
         });
         let file = vec![0; geometry.object_bytes() as usize];
         let address = ([10, 0, 1, number], 40_000).into();
@@ -218,6 +219,7 @@ fn config(geometry: Geometry) -> SenderConfig {
         format: DiskFormat::Raw,
         pin: Pin::None,
         reply_to: SENDER.into(),
+        reach: Reach::default(),
         expected: Expected::Named(BTreeSet::from(names)),
         known: KnownHosts::default(),
         timeout: Duration::from_secs(60),

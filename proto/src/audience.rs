@@ -34,6 +34,12 @@ impl Pages {
         self.pages.len()
     }
 
+    /// The page that was the next one before.
+    pub(crate) fn last(&self) -> Option<&AudiencePage> {
+        let before = self.next.checked_sub(1).or(self.pages.len().checked_sub(1))?;
+        self.pages.get(before)
+    }
+
     /// The next page.
     pub(crate) fn next(&mut self) -> Option<AudiencePage> {
         let page = self.pages.get(self.next)?.clone();

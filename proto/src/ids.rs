@@ -81,6 +81,15 @@ impl Sequence {
     /// Largest number of the 40-bit field: 1.5 PB of datagrams at an MTU of 1500.
     pub const MAX: u64 = (1 << (8 * Self::BYTES)) - 1;
 
+    /// The first number of a sender's datagrams that do not go to everyone.
+    pub const FOR_SOME: u64 = 1 << 39;
+
+    /// Whether a sender's datagram of this number does not go to everyone: what it misses says nothing about losses.
+    #[inline]
+    pub const fn is_for_some(self) -> bool {
+        self.0 >= Self::FOR_SOME
+    }
+
     /// Returns the number, or `None` past [`Sequence::MAX`].
     pub const fn new(value: u64) -> Option<Self> {
         if value <= Self::MAX { Some(Self(value)) } else { None }

@@ -28,6 +28,7 @@
 //!     senders: Senders::any(),
 //!     start: [1; 16],
 //!     seed: [2; 32],
+//!     can_relay: false,
 //!     buffer_bytes: 64 << 20,
 //! });
 //! let (now, wall, sender) = (Moment::default(), WallClock(1_767_225_600_000), ([10, 0, 0, 1], 7167).into());
@@ -58,8 +59,10 @@ pub mod keyring;
 pub mod known;
 pub mod limits;
 pub mod outages;
+pub mod plan;
 pub mod query;
 pub mod receiver;
+pub mod relay;
 mod repeat;
 mod rng;
 pub mod seal;

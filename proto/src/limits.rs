@@ -52,7 +52,7 @@ pub const HOST_NAME_MAX: usize = 128;
 pub const OBJECT_NAME_MAX: usize = 200;
 /// Bytes of the name of a base: what is left in an announcement that has the longest object name. An id in Glance has
 /// 36.
-pub const BASE_NAME_MAX: usize = 80;
+pub const BASE_NAME_MAX: usize = 76;
 /// Bytes of the text that explains a failure; longer ones are cut off.
 pub const REASON_MAX: usize = 200;
 /// Bytes of a software version's text.
@@ -79,9 +79,18 @@ pub const REPORT_GAPS_MAX: usize = 4;
 /// they have room for.
 pub const HELD_RUNS_MAX: usize = 16;
 
-/// Reports and final reports that all hosts together send in a second: half a per cent of 1 Gbit/s, and a round of ten
-/// thousand hosts in 2.5 s. The poll's window is as long as this needs.
+/// Datagrams that all hosts together send in a second, hellos, reports and final reports: less than one per cent of
+/// 1 Gbit/s, and a round of ten thousand hosts in less than 3 s. The spread of the hellos and the window of each poll are
+/// as long as this and [`FEEDBACK_SHARE_MAX`] need.
 pub const REPORTS_PER_SECOND_MAX: u32 = 4_000;
+
+/// The same as a share of the bits that the push sends at its present rate. Below some 400 Mbit/s it is the narrower
+/// limit.
+pub const FEEDBACK_SHARE_MAX: f64 = 0.02;
+
+/// The longest time over which all hosts send one datagram each, whatever the rate: ten thousand hosts at 10 Mbit/s. A
+/// host accepts no longer one.
+pub const FEEDBACK_CYCLE_MAX: Duration = Duration::from_secs(120);
 
 /// Answers to one query per second, approximately: hosts spread their first pages, and the querier asks for further
 /// pages one by one. During a push they come at half the rate of its reports.
@@ -126,8 +135,18 @@ pub const PROOFS_PER_HOST_MAX: u32 = 48;
 /// checks. They take a tenth of the rate at most; what is due later waits.
 pub const PROOF_DATAGRAMS_PER_SECOND_MAX: u32 = SENDER_CHECKS_PER_SECOND_MAX / 4;
 
+/// Paths of a push: the group, and destinations to which the sender itself sends by unicast. More hosts than that are
+/// served by relays; where no host relays, further ones are not served.
+pub const PATHS_MAX: u32 = 64;
+
 /// Destinations to which a relay copies what it receives.
 pub const ROUTE_CHILDREN_MAX: usize = 16;
+/// Bytes that wait at a relay to be forwarded; further datagrams are dropped and counted.
+pub const RELAY_QUEUE_BYTES_MAX: usize = 8 << 20;
+/// The longest time that a datagram waits there. What has waited longer is dropped and counted: on a slow line 8 MiB would
+/// outlast the lease.
+pub const RELAY_QUEUE_TIME_MAX: Duration = Duration::from_millis(250);
+
 /// The longest time for which a relay forwards without a new lease.
 pub const LEASE_MAX: Duration = Duration::from_secs(3);
 

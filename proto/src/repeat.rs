@@ -18,11 +18,14 @@ impl Repeat {
         Self { next_at, gap, gap_max, was_sent: false }
     }
 
-    /// Brings the first time forward to `at` if nothing was sent yet.
-    pub(crate) fn begin_by(&mut self, at: Moment) {
-        if !self.was_sent {
-            self.next_at = self.next_at.min(at);
-        }
+    /// Whether the message was sent at least once.
+    pub(crate) fn was_sent(&self) -> bool {
+        self.was_sent
+    }
+
+    /// Puts the next time off to `at` if it is earlier.
+    pub(crate) fn put_off(&mut self, at: Moment) {
+        self.next_at = self.next_at.max(at);
     }
 
     /// Returns whether the message is due, and if so moves the next time on by the gap.

@@ -87,7 +87,8 @@ impl Cipher {
         key.derive("glancecast v2 sender to group: group key, session id", &[&session.0])
     }
 
-    /// For the hello of one start of one receiver, and for answers to queries.
+    /// For the hello of one start of one receiver, for answers to queries, and for what it says as a relay. The latter has
+    /// numbers from [`Sequence::FOR_SOME`] on, as a relay counts on when its receiver has left the session.
     pub fn upward(key: &GroupKey, session: SessionId, receiver: ReceiverId) -> Self {
         key.derive(
             "glancecast v2 receiver to sender: group key, session id, receiver id",

@@ -13,7 +13,7 @@ use glancecast_proto::seal::Cipher;
 use glancecast_proto::sender::{Sender, SenderConfig};
 use glancecast_proto::sign::SigningKey;
 use glancecast_proto::time::Moment;
-use glancecast_proto::wire::{Discard, Down, Kind, Poll};
+use glancecast_proto::wire::{Discard, Down, Kind, Part, Poll};
 use pair::{SENDER, announcement, at, group_key, host_config, push_of, said, wall};
 use zeroize::Zeroizing;
 
@@ -101,7 +101,15 @@ fn joined() -> Receiver {
 
 fn poll(number: u64, round: u32, signer: SigningKey) -> Vec<u8> {
     let window = Duration::from_millis(1);
-    let down = Down::Poll(Poll { round, blocks_sent: 0, manifest_sent: 0, window, slots: 1, root: None });
+    let down = Down::Poll(Poll {
+        round,
+        blocks_sent: 0,
+        manifest_sent: 0,
+        window,
+        slots: 1,
+        part: Part::ALL,
+        root: None,
+    });
     let (session, mut out) = (SessionId([1; 16]), Vec::new());
     let sequence = Sequence::new(number).expect("40 bits");
     let signer = signer.within(group_key().scope(session));

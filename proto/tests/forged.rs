@@ -16,7 +16,7 @@ use glancecast_proto::receiver::{
     ReceiverEvent, Returned, Work, buffer_bytes,
 };
 use glancecast_proto::seal::Cipher;
-use glancecast_proto::sender::{HostState, Job, JobRoom, Sender, SenderConfig};
+use glancecast_proto::sender::{HostState, Job, JobRoom, Sender, SenderConfig, To};
 use glancecast_proto::time::Moment;
 use glancecast_proto::wire::{
     Discard, Down, Encoding, Kind, ManifestEntry, Proofs, SymbolHash, SymbolHeader, Totals,
@@ -319,7 +319,7 @@ impl World {
                 let header = self.header(job.block().0, forged.value(), number);
                 self.hear_symbol(&header, &[0xBD; T], FORGER);
             }
-            last = self.sender.take_sequences(1);
+            last = self.sender.take_sequences(To::Everyone, 1);
             self.sent += 1;
             if !(self.lose)(esi) {
                 let header = self.header(job.block().0, esi.value(), last);

@@ -13,7 +13,7 @@ use glancecast_proto::known::{KnownHosts, UnknownHosts};
 use glancecast_proto::limits::{ACKS_PER_TENTH_MAX, HOSTS_MAX, PROOFS_PER_HOST_MAX};
 use glancecast_proto::receiver::Receiver;
 use glancecast_proto::seal::Cipher;
-use glancecast_proto::sender::{Expected, HostState, Job, JobRoom, Sender, SenderConfig, Verdict};
+use glancecast_proto::sender::{Expected, HostState, Job, JobRoom, Sender, SenderConfig, To, Verdict};
 use glancecast_proto::wire::{
     BaseName, DeficitRun, Discard, Done, Down, Encoding, Failed, FailureKind, Kind, ManifestEntry, Outcome,
     Report, SymbolHash, Totals, Up, UpHeader,
@@ -58,7 +58,7 @@ fn a_host_that_was_told_forged_numbers_is_served() {
     });
     for _ in 0..2 {
         let job = sender.poll_job(JobRoom::ANY).expect("the first pass");
-        let last = sender.take_sequences(job.symbols(700));
+        let last = sender.take_sequences(To::Everyone, job.symbols(700));
         sender.handle_sent(at(1), job, last);
     }
     let deficits = vec![DeficitRun { first: BlockIndex(0), blocks: 1, symbols: 3 }];
@@ -108,13 +108,13 @@ fn a_host_that_asks_for_ever_does_not_keep_the_first_pass_from_its_end() {
         let symbols = geometry().shape(1 << 20).source_symbols() as u16 - 1;
         let run = DeficitRun { first: BlockIndex(0), blocks: covered as u16, symbols };
         let deficits = if covered == 0 { Vec::new() } else { vec![run] };
-        let highest = sequence(sender.take_sequences(1).value());
+        let highest = sequence(sender.take_sequences(To::Everyone, 1).value());
         let report = Report { covered, deficits, highest, ..report(10 * number) };
         tell(&mut a, &mut sender, report).expect("possible");
         let job = sender.poll_job(JobRoom::ANY).expect("something is to be sent");
         source += u32::from(matches!(job, Job::Source { .. }));
         repair += u32::from(matches!(job, Job::Repair { .. }));
-        let last = sender.take_sequences(job.symbols(700));
+        let last = sender.take_sequences(To::Everyone, job.symbols(700));
         sender.handle_sent(at(1), job, last);
         if source == blocks {
             break;
@@ -146,13 +146,13 @@ fn with_a_base_a_host_that_asks_for_ever_does_not_keep_others_from_what_they_lac
     tell(&mut honest, &mut sender, wanted).expect("possible");
     let mut whole = 0;
     for number in 2..2 + 4 * u64::from(blocks) {
-        let highest = sequence(sender.take_sequences(1).value());
+        let highest = sequence(sender.take_sequences(To::Everyone, 1).value());
         let more =
             Report { covered: blocks, deficits: lacks(0, 1, symbols - 1), highest, ..report(10 * number) };
         tell(&mut greedy, &mut sender, more).expect("possible");
         let Some(job) = sender.poll_job(JobRoom { repair: true, source: false }) else { break };
         whole += u32::from(matches!(job, Job::Source { .. }));
-        let last = sender.take_sequences(job.symbols(700));
+        let last = sender.take_sequences(To::Everyone, job.symbols(700));
         sender.handle_sent(at(1), job, last);
     }
     assert_eq!(whole, blocks - 1);

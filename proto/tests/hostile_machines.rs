@@ -54,6 +54,22 @@ fn a_querier_and_those_who_answer_survive_whatever_comes() {
 }
 
 #[test]
+fn hosts_have_the_keys_that_their_sender_has_given_them_whatever_comes() {
+    let (mut given, mut retired) = (0, 0);
+    for number in 0..120 {
+        // The first byte of an input, of those that replace the group key.
+        let seed = 20 + number % 10 * 24;
+        let mut survey = Survey::new(Scene::of_vectors(), Dice::of("rekey", number.into()), seed);
+        (0..1_500).for_each(|_| survey.operate());
+        survey.look();
+        let (with_new, with_new_alone) = survey.replaced();
+        (given, retired) = (given + with_new, retired + with_new_alone);
+    }
+    println!("{given} hosts were given a key, {retired} of them retired the old one");
+    assert!(given > 30 && retired > 15, "the operations reach the end of a replacement");
+}
+
+#[test]
 fn a_sender_keeps_no_more_hosts_than_its_limit() {
     let mut push = Push::new(Scene::of_vectors(), Dice::of("sender", 0), 1);
     let mut refused = 0;

@@ -22,8 +22,8 @@ use glancecast_proto::seal::{Cipher, GroupKey};
 use glancecast_proto::sender::{Expected, HostState, Sender, SenderConfig};
 use glancecast_proto::time::{Moment, WallClock};
 use glancecast_proto::wire::{
-    Ack, AudiencePage, Discard, Down, Encoding, End, Greeting, Hello, Kind, ManifestEntry, ManifestRun, Poll,
-    Report, SymbolHeader, Up, UpHeader, VERSION,
+    Ack, AudiencePage, Discard, Down, Encoding, End, Greeting, Hello, Kind, ManifestEntry, ManifestRun, Part,
+    Poll, Report, SymbolHeader, Up, UpHeader, VERSION,
 };
 use pair::{
     HOST, SENDER, WALL, announcement, at, deliver, effect, group_key, host_config, key, left, open, push_of,
@@ -365,7 +365,8 @@ fn said_report(host: &mut Receiver, now: Moment) -> Report {
     }
     assert_eq!(hear_at(host, now, 60, &poll, Some(1)), Ok(()));
     let (mut reports, mut shared) = (Vec::new(), None);
-    while let Some((_, datagram)) = said(host, now + Duration::from_millis(100)) {
+    // By then the hello is due again.
+    while let Some((_, datagram)) = said(host, now + Duration::from_millis(200)) {
         let up = UpHeader::parse(&datagram).expect("ours");
         if up.header.kind == Kind::Hello {
             let greeting = opened_hello(up, &datagram);
@@ -465,7 +466,7 @@ fn symbol(number: u64) -> SymbolHeader {
 
 fn poll(round: u32, root: Option<Root>) -> Poll {
     let window = Duration::from_millis(1);
-    Poll { round, blocks_sent: 0, manifest_sent: 0, window, slots: 1, root }
+    Poll { round, blocks_sent: 0, manifest_sent: 0, window, slots: 1, part: Part::ALL, root }
 }
 
 fn entry(hash: u8) -> ManifestEntry {

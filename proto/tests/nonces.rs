@@ -27,7 +27,7 @@ use glancecast_proto::sign::{PublicKey, SigningKey};
 use glancecast_proto::time::{Moment, WallClock};
 use glancecast_proto::wire::{
     Ack, Announce, Answer, AnswerState, Ask, Audience, AudiencePage, DiskFormat, Down, End, FailureKind,
-    Header, Heard, HeldDigest, Hello, Kind, Notice, Page, Pin, Poll, Query, Up, UpHeader,
+    Header, Heard, HeldDigest, Hello, Kind, Notice, Page, Part, Pin, Poll, Query, Up, UpHeader,
 };
 
 #[test]
@@ -387,6 +387,7 @@ impl Group {
                 manifest_sent: 0,
                 window: Duration::from_millis(self.dice.below(200)),
                 slots: 1 + self.dice.below(4) as u32,
+                part: Part::ALL,
                 root: None,
             }),
         }
@@ -467,6 +468,7 @@ impl Host {
                 start: start(dice),
                 seed: seed(dice),
                 buffer_bytes: 0,
+                can_relay: false,
             }),
             responder: Responder::new(ResponderConfig {
                 name,
@@ -585,6 +587,7 @@ fn announcement(
     let announce = Announce {
         session,
         time: wall,
+        started: wall,
         geometry: geometry(),
         name: ObjectName::new("image").expect("plain"),
         image_id: None,

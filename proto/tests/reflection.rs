@@ -118,7 +118,7 @@ fn the_announcement_of_a_sender_of_another_version_is_long_enough() {
 fn the_last_host_is_sent_symbols_of_its_own_once_it_has_answered_from_its_address() {
     let mut push = Push::of_two();
     push.pass(HOST, 2);
-    assert_eq!(push.sender.destination(), To::Host(HOST));
+    assert_eq!(push.sender.destination(To::Everyone), To::Host(HOST));
 }
 
 #[test]
@@ -129,7 +129,7 @@ fn nothing_but_acknowledgements_goes_to_an_address_where_they_are_not_received()
     push.greets_from(victim);
     (push.is_deaf, push.greets_once) = (true, true);
     push.pass(victim, 20);
-    assert_eq!(push.sender.destination(), To::Everyone);
+    assert_eq!(push.sender.destination(To::Everyone), To::Everyone);
 }
 
 #[test]
@@ -139,7 +139,7 @@ fn nothing_but_acknowledgements_goes_to_an_address_from_which_no_poll_was_answer
     let mut push = Push::of_two();
     push.greets_from(victim);
     push.pass(HOST, 20);
-    assert_eq!(push.sender.destination(), To::Everyone);
+    assert_eq!(push.sender.destination(To::Everyone), To::Everyone);
 }
 
 #[test]
@@ -147,7 +147,7 @@ fn a_host_that_the_acknowledgement_does_not_reach_is_served_by_multicast() {
     let mut push = Push::of_two();
     push.is_deaf = true;
     push.pass(HOST, 2);
-    assert_eq!(push.sender.destination(), To::Everyone, "it says hello again and again");
+    assert_eq!(push.sender.destination(To::Everyone), To::Everyone, "it says hello again and again");
 }
 
 /// A push to two hosts, of which one is done.
@@ -195,7 +195,7 @@ impl Push {
             self.now = self.now + Duration::from_millis(10);
             self.exchange(from);
             if let Some(job) = self.sender.poll_job(JobRoom::ANY) {
-                let last = self.sender.take_sequences(job.symbols(733));
+                let last = self.sender.take_sequences(To::Everyone, job.symbols(733));
                 self.sender.handle_sent(self.now, job, last);
             }
         }

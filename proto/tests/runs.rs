@@ -17,12 +17,14 @@ use pair::{at, deliver, effect, host_config, open, push_of};
 fn a_run_of_symbols_is_taken_in_as_its_symbols_one_by_one() {
     let (mut at_once, mut one_by_one) = (Side::new(), Side::new());
     let mut sequence = 10;
-    // K is 72: source symbols; the same again; some new ones; repair symbols until there are more than enough.
+    // K is 72: source symbols; the same again; some new ones, also on both sides of K; repair symbols until there are more than enough.
     let runs = [
         (0, 0),
         (0, 50),
         (0, 50),
         (45, 20),
+        (66, 5),
+        (68, 10),
         (100, 2),
         (100, 3),
         (110, 2),

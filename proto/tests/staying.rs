@@ -8,9 +8,9 @@ use std::time::Duration;
 use glancecast_proto::ids::SessionId;
 use glancecast_proto::receiver::{Effect, Receiver, ReceiverConfig, ReceiverEvent};
 use glancecast_proto::seal::Cipher;
-use glancecast_proto::sender::{Sender, SenderConfig};
+use glancecast_proto::sender::{Sender, SenderConfig, To};
 use glancecast_proto::sign::SigningKey;
-use glancecast_proto::wire::{Down, Poll};
+use glancecast_proto::wire::{Down, Part, Poll};
 use pair::{SENDER, announcement, at, effect, group_key, host_config, open, push_of, said, wall};
 use zeroize::Zeroizing;
 
@@ -156,9 +156,10 @@ impl Push {
             manifest_sent: 0,
             window,
             slots: 5_000,
+            part: Part::ALL,
             root: None,
         };
-        let (session, number) = (SessionId([1; 16]), self.sender.take_sequences(1));
+        let (session, number) = (SessionId([1; 16]), self.sender.take_sequences(To::Everyone, 1));
         let (cipher, mut out) = (Cipher::downward(&group_key(), session), Vec::new());
         let signer = key(1);
         let scope = group_key().scope(session);

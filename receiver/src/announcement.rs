@@ -16,6 +16,7 @@ pub(crate) fn announcement(name: &str, geometry: Geometry) -> Announce {
     Announce {
         session: SESSION,
         time: WallClock(0),
+        started: WallClock(0),
         geometry,
         name: ObjectName::new(name).expect("plain"),
         image_id: None,

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use clap::Parser;
 use glancecast_platform::multicast::{Group, Membership};
-use glancecast_platform::transport::Offload;
+use glancecast_platform::transport::{Listen, Offload};
 use glancecast_platform::units::{Rate, UnitError, parse_duration};
 use glancecast_proto::ids::HostName;
 use serde::{Deserialize, Deserializer};
 
 use crate::rate_limit::ReadRate;
+use crate::relay_settings::{RelaySettings, Relaying};
 use crate::state;
 use crate::store::{KeepUnfinished, MinFree, StoreOptions, StoreSpec};
 use crate::toml_error;
@@ -53,6 +54,10 @@ struct Settings {
     /// networks that damage merged packets
     #[arg(long = "no-offload", num_args = 0, default_missing_value = "false")]
     offload: Option<bool>,
+    /// Whether pushes reach this host by unicast as well, at its interface's address and the group's port: `auto` if that port
+    /// is free, or `none` [default: auto]
+    #[arg(long, value_name = "HOW")]
+    listen: Option<String>,
     /// Report the membership of the group this often, as switches without a querier forget it; `none` never does [default: 1m]
     #[arg(long, value_name = "DUR")]
     renew_membership: Option<String>,
@@ -98,6 +103,9 @@ struct Settings {
     /// Keep what a broken-off push left, for the next push of the same image: so long after it was written last, or `none` [default: 1d]
     #[arg(long, value_name = "DUR")]
     keep_unfinished: Option<String>,
+    #[command(flatten)]
+    #[serde(default)]
+    relay: RelaySettings,
 }
 
 /// Validated settings.
@@ -113,6 +121,10 @@ pub struct Config {
     pub dscp: u8,
     /// Whether the kernel may merge datagrams.
     pub offload: Offload,
+    /// Where pushes reach this host by unicast.
+    pub listen: Listen,
+    /// Whether and how this host forwards pushes to others.
+    pub relaying: Relaying,
     /// How often the membership of the group is reported unasked; `None` for never.
     pub renew_membership: Option<Duration>,
     /// The key files; none for the well-known key.
@@ -208,6 +220,9 @@ impl Args {
         let keep = given.keep_unfinished.or(file.keep_unfinished);
         let keep = keep.map_or(Ok(KeepUnfinished::DEFAULT), |text| kept_for(&text));
         let nova_conf = if given.nova_conf.is_empty() { file.nova_conf } else { given.nova_conf };
+        let senders = Senders::new(senders, insecure)?;
+        let listen = given.listen.or(file.listen).map_or(Ok(Listen::default()), |text| listens(&text))?;
+        let relaying = given.relay.join(file.relay).resolve(&senders, listen)?;
         let state = state::directory(given.state.or(file.state), std::env::var_os(state::VARIABLE));
         let (store, owner) = (given.store.or(file.store), given.owner.or(file.owner));
         let store = StoreSpec::new(store.as_deref(), &nova_conf, owner.as_deref())
@@ -224,7 +239,9 @@ impl Args {
             },
             renew_membership: renewal.map_err(|error| format!("renew_membership: {error}"))?,
             keys,
-            senders: Senders::new(senders, insecure)?,
+            listen,
+            relaying,
+            senders,
             state: state.map_err(|error| error.to_string())?,
             store,
             write_rate: write_rate.map_err(|error| format!("write_rate: {error}"))?,
@@ -262,6 +279,14 @@ fn renewed_every(text: &str) -> Result<Option<Duration>, String> {
         return Err(format!("{text:?} is less than 1s; \"none\" never renews it"));
     }
     Ok(Some(gap))
+}
+
+fn listens(text: &str) -> Result<Listen, String> {
+    match text {
+        "auto" => Ok(Listen::GroupPort),
+        "none" => Ok(Listen::AnyPort),
+        _ => Err(format!("listen: {text:?} is neither \"auto\" nor \"none\"")),
+    }
 }
 
 fn kept_for(text: &str) -> Result<KeepUnfinished, UnitError> {
@@ -323,6 +348,9 @@ pub(crate) fn fuzzed(input: &[u8]) {
             );
             assert!(config.store_options.keep_unfinished.time <= Duration::from_secs(366 * 86_400));
             assert!(!config.state.as_os_str().is_empty());
+            let relaying = &config.relaying;
+            assert!(relaying.rate_max.is_none_or(|rate| (64_000..=1_000_000_000_000).contains(&rate.bits())));
+            assert!(!relaying.allowed || config.listen == Listen::GroupPort);
             let group = config.membership.group().to_string();
             assert!(group.parse::<Group>().is_ok_and(|again| again.to_string() == group));
         }
@@ -427,6 +455,37 @@ mod tests {
     }
 
     #[test]
+    fn a_host_relays_where_its_senders_are_listed_or_it_is_told_to() {
+        let relays = |senders: &str, more: &str, args: &[&str]| {
+            let file = format!("key = \"/k\"\nstore = \"directory:/tmp\"\nsenders = \"{senders}\"\n{more}");
+            resolve(&file, args).map(|config| config.relaying.allowed)
+        };
+        assert_eq!(relays("/s", "", &[]), Ok(true));
+        assert_eq!(relays("any", "", &[]), Ok(false));
+        assert_eq!(relays("any", "[relay]\nmode = \"on\"", &[]), Ok(true));
+        assert_eq!(relays("/s", "[relay]\nmode = \"off\"", &[]), Ok(false));
+        assert_eq!(relays("/s", "[relay]\nmode = \"off\"", &["--relay", "on"]), Ok(true));
+        assert_eq!(relays("/s", "listen = \"none\"", &[]), Ok(false), "nothing comes by unicast");
+        let error =
+            relays("/s", "listen = \"none\"\n[relay]\nmode = \"on\"", &[]).expect_err("a contradiction");
+        assert!(error.contains("listen"), "{error}");
+    }
+
+    #[test]
+    fn what_a_relay_may_do_is_read_from_both_places() {
+        let file = "insecure = true\nstore = \"directory:/tmp\"\n[relay]\nrate_max = \"2gbit\"\n\
+                    parents = [\"10.0.0.0/16\"]\ninterface = \"eth1\"";
+        let relaying = resolve(file, &[]).expect("complete").relaying;
+        assert_eq!(relaying.rate_max.map(Rate::bits), Some(2_000_000_000));
+        assert_eq!(relaying.parents, ["10.0.0.0/16".parse().expect("a network")]);
+        assert_eq!(relaying.interface.as_deref(), Some("eth1"));
+        let args =
+            ["--relay-rate-max", "1gbit", "--relay-parent", "fd00::/64", "--relay-parent", "10.1.0.0/24"];
+        let relaying = resolve(file, &args).expect("complete").relaying;
+        assert_eq!((relaying.rate_max.map(Rate::bits), relaying.parents.len()), (Some(1_000_000_000), 2));
+    }
+
+    #[test]
     fn the_state_has_a_directory_of_its_own() {
         let file = "insecure = true\nstore = \"directory:/tmp\"\nstate = \"/file\"";
         assert_eq!(resolve(file, &[]).expect("complete").state, Path::new("/file"));
@@ -480,6 +539,11 @@ mod tests {
             ("senders = 7", &["--insecure", "--store", "directory:/x"], "line 1"),
             ("write_rate = true", &["--insecure", "--store", "directory:/x"], "line 1"),
             ("insecure = \"yes\"", &["--store", "directory:/x"], "line 1"),
+            ("listen = \"7167\"", &["--insecure", "--store", "directory:/x"], "listen"),
+            ("[relay]\nmode = \"yes\"", &["--insecure", "--store", "directory:/x"], "mode"),
+            ("[relay]\nrate_max = \"1MB\"", &["--insecure", "--store", "directory:/x"], "rate_max"),
+            ("[relay]\nparents = [\"10.0.0.1/8\"]", &["--insecure", "--store", "directory:/x"], "10.0.0.1/8"),
+            ("[relay]\nparent = \"10.0.0.0/8\"", &["--insecure", "--store", "directory:/x"], "line 2"),
             ("[store]\npath = \"/x\"", &["--insecure", "--store", "directory:/x"], "line 1"),
             ("dscp = 64", &["--insecure", "--store", "directory:/x"], "63"),
         ] {

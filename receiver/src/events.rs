@@ -40,6 +40,9 @@ pub(crate) fn log(event: &ReceiverEvent, context: &Context) {
             (name, 0) => tracing::info!(%session, name, %root, existing, "published"),
             (name, reused) => tracing::info!(%session, name, %root, existing, reused, "published"),
         },
+        ReceiverEvent::Yielded { session, to } => {
+            tracing::info!(%session, %to, "another push was started earlier and comes first; this one follows");
+        }
         ReceiverEvent::Failed(session, reason) => {
             tracing::error!(%session, "nothing is published: {reason}");
         }

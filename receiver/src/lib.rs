@@ -23,6 +23,8 @@ mod query_worker;
 pub mod rate_limit;
 mod rebuild;
 pub mod receive_loop;
+mod relay;
+pub mod relay_settings;
 pub mod rights;
 pub mod settings;
 mod stages;

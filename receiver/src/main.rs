@@ -8,12 +8,15 @@ use std::thread;
 use anyhow::Context;
 use glancecast_platform::clock::wall;
 use glancecast_platform::interface::Interface;
+use glancecast_platform::transport::Listening;
+use glancecast_platform::units::Rate;
 use glancecast_platform::{cli, host_key, random};
 use glancecast_proto::agree::StartSecret;
 use glancecast_proto::query::ResponderConfig;
 use glancecast_proto::receiver::ReceiverConfig;
+use glancecast_proto::relay::RelayConfig;
 use glancecast_receiver::config::{Args, Config, Senders};
-use glancecast_receiver::network::{Network, NetworkConfig};
+use glancecast_receiver::network::{Forwarding, Network, NetworkConfig};
 use glancecast_receiver::receive_loop::{Ended, ReceiveLoop, Setup, Stopper};
 use glancecast_receiver::settings::{self, Settings};
 use glancecast_receiver::store::{Store, find_tool};
@@ -109,6 +112,11 @@ fn prepare(config: &Config, once: bool) -> anyhow::Result<(ReceiveLoop, Stopper)
         dscp: config.dscp,
         offload: config.offload,
         renewal: config.renew_membership,
+        listen: config.listen,
+        forwarding: config
+            .relaying
+            .allowed
+            .then(|| Forwarding { interface: config.relaying.interface.clone() }),
     };
     let network = Network::open(network)?;
     rights::drop_capabilities().context("give up capabilities")?;
@@ -127,6 +135,8 @@ fn prepare(config: &Config, once: bool) -> anyhow::Result<(ReceiveLoop, Stopper)
         start: random::bytes().context("random numbers")?,
         seed: random::bytes().context("random numbers")?,
         buffer_bytes: BUFFER_BYTES,
+        // The receive loop says so once it is reached by unicast.
+        can_relay: false,
     };
     let responder = ResponderConfig {
         name: receiver.name.clone(),
@@ -139,16 +149,27 @@ fn prepare(config: &Config, once: bool) -> anyhow::Result<(ReceiveLoop, Stopper)
         seed: random::bytes().context("random numbers")?,
         started: wall(),
     };
+    let relay = RelayConfig {
+        allowed: config.relaying.allowed,
+        rate_max: config.relaying.rate_max.map(Rate::bits),
+        parents: config.relaying.parents.clone(),
+        host_key: host_key.key.clone(),
+    };
     let (write_rate, read_rate) = (config.write_rate, config.read_rate);
     let state = config.state.clone();
     let key = host_key.key.public();
     let Config { name, membership, .. } = config.clone();
     let (group, source) = (membership.group(), membership.source());
     let from = source.map_or_else(|| "any".to_owned(), |source| source.to_string());
-    let listening = Box::new(move |interface: &Interface| {
-        tracing::info!(%name, %group, %interface, from, store = where_to, %key, "listening");
+    let relays = config.relaying.allowed;
+    let listening = Box::new(move |interface: &Interface, unicast: Listening| {
+        let relays = if relays && matches!(unicast, Listening::AtGroupPort(_)) { "on" } else { "off" };
+        tracing::info!(
+            %name, %group, %interface, from, %unicast, relay = relays, store = where_to, %key, "listening"
+        );
     });
-    let setup = Setup { network, listening, store, state, write_rate, read_rate, receiver, responder, once };
+    let setup =
+        Setup { network, listening, store, state, write_rate, read_rate, receiver, responder, relay, once };
     let (receive_loop, stopper) = ReceiveLoop::new(setup)?;
     warn_of_settings(config);
     if host_key.origin == host_key::Origin::Made {

@@ -448,6 +448,7 @@ mod tests {
             start: [0; 16],
             seed: [0; 32],
             buffer_bytes: 0,
+            can_relay: false,
         });
         hear(&mut machine, |cipher, out| announce().seal(cipher, None, sequence(0), out));
         let Some(Effect::Prepare(attempt, ..)) = machine.poll_effect(BlockRoom::Free) else {

@@ -13,7 +13,7 @@ use glancecast_platform::batch::Batch;
 use glancecast_platform::clock::{Clock, wall};
 use glancecast_platform::interface::Interface;
 use glancecast_platform::locks::lock;
-use glancecast_platform::transport::{Buffer, Inlet, SocketError};
+use glancecast_platform::transport::{self, Buffer, Inlet, SocketError};
 use glancecast_platform::units::Rate;
 use glancecast_platform::wake::{Sleeper, Waker};
 use glancecast_proto::geometry::Geometry;
@@ -22,6 +22,7 @@ use glancecast_proto::query::{Responder, ResponderConfig};
 use glancecast_proto::receiver::{
     Admission, Attempt, Effect, Leftover, Opened, Receiver, ReceiverConfig, ReceiverEvent, Work, buffer_bytes,
 };
+use glancecast_proto::relay::RelayConfig;
 use glancecast_proto::time::Moment;
 use glancecast_proto::wire::{Announce, Discard, Kind, SymbolHeader};
 
@@ -29,19 +30,20 @@ use crate::base::{self, BaseThread};
 use crate::coalesce::Coalescer;
 use crate::events::{self, Context};
 use crate::network::{Network, Tended};
-use crate::own_address::OwnAddress;
+use crate::own_address::{self, OwnAddress};
 use crate::pool::Pool;
 use crate::query_worker::QueryWorkers;
 use crate::rate_limit::{ReadLimits, ReadRate};
 use crate::rebuild::failure;
+use crate::relay::{Forwarder, Gathering, Read};
 use crate::settings::Settings;
 use crate::stages::{Clocks, Stage, clocks};
 use crate::store::{BaseFile, Begun, Existing, Store, Unpublished};
 use crate::workers::{Answer, Task, Workers};
 use crate::write_limit::WriteLimit;
 
-/// What is called with the interface on which the group is joined first.
-pub type Listening = Box<dyn FnOnce(&Interface) + Send>;
+/// What is called with the interface on which the group is joined first, and where this host is reached by unicast.
+pub type Listening = Box<dyn FnOnce(&Interface, transport::Listening) + Send>;
 
 /// What the receive loop is made of.
 pub struct Setup {
@@ -61,6 +63,8 @@ pub struct Setup {
     pub receiver: ReceiverConfig,
     /// The responder's identity and limits.
     pub responder: ResponderConfig,
+    /// Whether and for whom this host forwards.
+    pub relay: RelayConfig,
     /// Whether the loop ends after one object.
     pub once: bool,
 }
@@ -106,6 +110,7 @@ pub struct ReceiveLoop {
     listening: Option<Listening>,
     machine: Machine,
     responder: Responder,
+    forwarder: Forwarder,
     queries: QueryWorkers,
     bases: BaseThread,
     store: Store,
@@ -133,11 +138,29 @@ pub struct ReceiveLoop {
 /// The machine; it holds the session's file.
 type Machine = Receiver<Arc<Unpublished>, Existing>;
 
-/// Socket drops: the kernel counts from the opening of the socket, the machine from the start of the session.
+/// What the sockets have dropped: the kernel counts from the opening of each socket, the machine from the start of the
+/// session.
 #[derive(Default)]
 struct Drops {
-    total: u32,
-    at_join: u32,
+    /// The kernel's last counts.
+    everyone: u32,
+    host: u32,
+    since_join: u64,
+}
+
+impl Drops {
+    /// Notes the kernel's count of one socket; returns the drops of both since the session began.
+    fn note(&mut self, inlet: Inlet, count: Option<u32>) -> u64 {
+        let last = match inlet {
+            Inlet::Everyone => &mut self.everyone,
+            Inlet::Host => &mut self.host,
+        };
+        let count = count.unwrap_or(0);
+        // A socket that was opened anew counts from zero.
+        self.since_join += u64::from(count.checked_sub(*last).unwrap_or(count));
+        *last = count;
+        self.since_join
+    }
 }
 
 /// What a receive call found in a socket.
@@ -180,6 +203,7 @@ impl ReceiveLoop {
             listening: Some(setup.listening),
             machine: Receiver::new(setup.receiver),
             responder: Responder::new(setup.responder),
+            forwarder: Forwarder::new(setup.relay),
             queries,
             bases: BaseThread::start(&waker, reads.pushes).map_err(step("start a thread"))?,
             store: setup.store,
@@ -210,11 +234,11 @@ impl ReceiveLoop {
     /// If the process cannot sleep on its sockets.
     pub fn run(mut self) -> io::Result<Ended> {
         let mut group_batch = Batch::default();
-        let mut answer_batch = Batch::default();
+        let mut own_batch = Batch::default();
         let ended = loop {
             self.tend_network();
-            let from_group = self.receive_from_group(&mut group_batch);
-            let from_sender = self.receive_from_sender(&mut answer_batch);
+            let from_group = self.receive_from(Inlet::Everyone, &mut group_batch);
+            let alone = self.receive_from(Inlet::Host, &mut own_batch);
             while let Some(answer) = self.workers.next_answer() {
                 self.take_answer(answer);
             }
@@ -225,17 +249,20 @@ impl ReceiveLoop {
             self.perform_effects();
             self.answer_queries();
             self.transmit();
+            self.tend_relay();
             self.log_events();
             self.clean_sometimes();
             if let Some(ended) = self.ended() {
                 break ended;
             }
-            match from_group.max(from_sender) {
+            match from_group.max(alone) {
                 Came::More => {}
                 // Datagrams that arrive during the delay are read with one call; a wake-up for each would cost more
                 // than all the other work.
-                Came::All if self.attempt.is_some() => {
-                    let delay = self.coalescer.next_delay(group_batch.bytes(), self.machine.window());
+                Came::All if self.attempt.is_some() || self.forwarder.is_at_work() => {
+                    let bytes = group_batch.bytes() + own_batch.bytes();
+                    let delay = self.coalescer.next_delay(bytes, self.machine.window());
+                    let delay = delay.min(self.forwarder.patience());
                     self.sleeper.sleep([], self.sleep_time().min(delay))?;
                 }
                 Came::All | Came::Nothing => {
@@ -256,43 +283,33 @@ impl ReceiveLoop {
             return;
         };
         self.machine.handle_mtu(u16::try_from(on.mtu).ok());
+        let unicast = self.network.listening();
+        let is_reached = matches!(unicast, transport::Listening::AtGroupPort(_));
+        self.machine.set_relaying(self.forwarder.is_allowed() && is_reached);
+        self.forwarder.handle_network_change();
         if let Some(listening) = self.listening.take() {
-            listening(&on);
+            listening(&on, unicast);
         }
     }
 
-    fn receive_from_group(&mut self, batch: &mut Batch) -> Came {
+    /// Receives what is sent to everyone or to this host alone. A whole push may come either way, and a flood of either
+    /// keeps nothing else waiting for longer than this.
+    fn receive_from(&mut self, inlet: Inlet, batch: &mut Batch) -> Came {
         let mut came = Came::Nothing;
         for _ in 0..BATCHES_IN_A_ROW {
-            if self.receive_batch(batch, Inlet::Everyone) == 0 {
+            if self.receive_batch(batch, inlet) == 0 {
                 break;
             }
-            self.drops.total = batch.drops().unwrap_or(0);
-            self.machine.note_socket_drops(u64::from(self.drops.total.wrapping_sub(self.drops.at_join)));
-            self.take_batch(batch, Inlet::Everyone);
+            let drops = self.drops.note(inlet, batch.drops());
+            self.machine.note_socket_drops(drops);
+            self.take_batch(batch, inlet);
             came = Came::of(batch);
             if came == Came::All {
                 break;
             }
         }
-        if came != Came::Nothing {
+        if came != Came::Nothing && inlet == Inlet::Everyone {
             self.network.note_heard(self.clock.now());
-        }
-        came
-    }
-
-    /// Receives what is sent to this host alone: acknowledgements, and symbols if it is the last host.
-    fn receive_from_sender(&mut self, batch: &mut Batch) -> Came {
-        let mut came = Came::Nothing;
-        for _ in 0..ANSWER_BATCHES_IN_A_ROW {
-            if self.receive_batch(batch, Inlet::Host) == 0 {
-                break;
-            }
-            self.take_batch(batch, Inlet::Host);
-            came = Came::of(batch);
-            if came == Came::All {
-                break;
-            }
         }
         came
     }
@@ -307,35 +324,60 @@ impl ReceiveLoop {
     fn take_batch(&mut self, batch: &Batch, inlet: Inlet) {
         let start = Instant::now();
         let now = self.clock.now();
+        let mut gathering = Gathering::default();
         for (from, datagram) in batch.datagrams() {
-            if !self.own_address.takes(inlet, datagram) {
-                self.machine.count_discard(Discard::UnknownKind);
-            } else if Kind::peek(datagram) == Some(Kind::Symbol) {
-                self.take_symbol(now, from, datagram);
-            } else if self.responder.is_for(datagram) {
-                let _ = self.responder.handle_datagram(now, wall(), from, datagram);
-            } else {
-                // The machine counts the reason of a discard.
-                let _ = self.machine.handle_datagram(now, wall(), from, datagram);
-                // A session that was just joined needs its memory before its first symbol, which may be the next
-                // datagram.
-                self.perform_effects();
+            // What came by multicast is never forwarded, nor what is for this host alone.
+            let candidate = match inlet {
+                Inlet::Host if !own_address::is_for_this_one(datagram) => {
+                    self.forwarder.expects(now, from, datagram)
+                }
+                Inlet::Host | Inlet::Everyone => None,
+            };
+            let read = self.take_datagram(now, from, datagram, inlet);
+            if let Some(candidate) = candidate {
+                let Self { forwarder, network, .. } = self;
+                forwarder.forward(now, candidate, read, datagram, &mut gathering, network);
             }
         }
+        self.forwarder.flush(now, &mut gathering, &mut self.network);
         self.clocks.add(Stage::Open as usize, start, batch.bytes());
     }
 
+    fn take_datagram(&mut self, now: Moment, from: SocketAddr, datagram: &[u8], inlet: Inlet) -> Read {
+        let kind = Kind::peek(datagram);
+        if !self.own_address.takes(inlet, from, datagram) {
+            self.machine.count_discard(Discard::UnknownKind);
+        } else if kind == Some(Kind::Symbol) {
+            return self.take_symbol(now, from, datagram);
+        } else if kind == Some(Kind::Route) && inlet == Inlet::Host {
+            let member = self.machine.membership();
+            self.forwarder.handle_route(now, wall(), member, datagram);
+        } else if self.responder.is_for(datagram) {
+            let _ = self.responder.handle_datagram(now, wall(), from, datagram);
+        } else {
+            // The machine counts the reason of a discard.
+            let _ = match inlet {
+                Inlet::Everyone => self.machine.handle_datagram(now, wall(), from, datagram),
+                Inlet::Host => self.machine.handle_unicast(now, wall(), from, datagram),
+            };
+            // A session that was just joined needs its memory before its first symbol, which may be the next
+            // datagram.
+            self.perform_effects();
+        }
+        Read::Unread
+    }
+
     /// Handles a symbol, the kind of nearly every datagram: parse, admit, decrypt to its place, count.
-    fn take_symbol(&mut self, now: Moment, from: SocketAddr, datagram: &[u8]) {
+    fn take_symbol(&mut self, now: Moment, from: SocketAddr, datagram: &[u8]) -> Read {
         let header = match SymbolHeader::parse(datagram) {
             Ok(header) => header,
             Err(reason) => {
                 self.machine.count_discard(reason);
-                return;
+                return Read::Unread;
             }
         };
-        let Ok(admission) = self.machine.admit(&header) else { return };
-        let Some(cipher) = self.machine.cipher() else { return };
+        let Ok(admission) = self.machine.admit(&header) else { return Read::Unread };
+        let Some(cipher) = self.machine.cipher() else { return Read::Unread };
         let opened = match admission {
             Admission::To(place) => header.open(cipher, datagram, self.pool.place(place)),
             Admission::Spare(_) => {
@@ -343,18 +385,21 @@ impl ReceiveLoop {
                 header.open(cipher, datagram, &mut self.scratch[..usize::from(len)])
             }
         };
-        match (opened, admission) {
-            (Ok(()), Admission::To(place)) => {
+        let opened = match opened {
+            Ok(opened) => opened,
+            Err(reason) => {
+                self.machine.count_discard(reason);
+                return Read::Forged;
+            }
+        };
+        match admission {
+            Admission::To(place) => {
                 self.machine.accept(now, &header, place, datagram.len());
                 self.machine.note_source(from);
             }
-            (Ok(()), Admission::Spare(reason)) => {
-                self.machine.note_spare(now, &header, datagram.len(), reason);
-            }
-            (Err(reason), _) => {
-                self.machine.count_discard(reason);
-            }
+            Admission::Spare(reason) => self.machine.note_spare(now, &header, datagram.len(), reason),
         }
+        Read::Opened(opened)
     }
 
     fn take_answer(&mut self, answer: Answer) {
@@ -413,7 +458,7 @@ impl ReceiveLoop {
 
     fn prepare(&mut self, attempt: Attempt, announce: &Announce, buffers: u16) {
         let symbol_size = usize::from(announce.geometry.symbol_size());
-        self.drops.at_join = self.drops.total;
+        self.drops.since_join = 0;
         self.pool = Pool::new(buffers, buffer_bytes(announce), symbol_size);
         self.attempt = Some(attempt);
     }
@@ -467,6 +512,16 @@ impl ReceiveLoop {
         }
     }
 
+    /// Sends what waits to be forwarded, and the acknowledgements of leases.
+    fn tend_relay(&mut self) {
+        let now = self.clock.now();
+        self.forwarder.send_waiting(now, &mut self.network);
+        while let Some(to) = self.forwarder.machine().poll_transmit(now, &mut self.out) {
+            self.network.send(now, &self.out, to);
+        }
+        self.forwarder.tend(now);
+    }
+
     fn note_stop(&mut self) {
         if self.stopping.is_none() && self.stop.load(Ordering::Relaxed) {
             let now = self.clock.now();
@@ -513,7 +568,8 @@ impl ReceiveLoop {
 
     fn sleep_time(&self) -> Duration {
         let machine = self.machine.poll_timeout().map(|(at, _)| at);
-        let next = [machine, self.responder.poll_timeout()].into_iter().flatten().min();
+        let relay = self.forwarder.poll_timeout();
+        let next = [machine, self.responder.poll_timeout(), relay].into_iter().flatten().min();
         let until = next.map_or(IDLE_SLEEP, |at| at.since(self.clock.now()));
         let stopping = if self.stopping.is_some() { STOPPING_SLEEP } else { IDLE_SLEEP };
         until.min(stopping)
@@ -543,6 +599,7 @@ impl ReceiveLoop {
     }
 
     fn log_discards(&self) {
+        self.forwarder.log_counts();
         tracing::info!("discarded datagrams by reason: {}", self.machine.discards());
         if self.responder.discards().seen().next().is_some() {
             tracing::info!("discarded queries by reason: {}", self.responder.discards());
@@ -593,11 +650,8 @@ fn log_short_buffer(buffer: Buffer) {
     }
 }
 
-/// Batches read from the group before anything else gets its turn.
+/// Batches read from one socket before anything else gets its turn.
 const BATCHES_IN_A_ROW: u32 = 8;
-
-/// The same for datagrams to this host alone. It is small, so that a flood of them cannot keep the host busy.
-const ANSWER_BATCHES_IN_A_ROW: u32 = 2;
 
 /// Time between two cleanings of the store.
 const CLEAN_GAP: Duration = Duration::from_secs(60);
@@ -608,3 +662,20 @@ const IDLE_SLEEP: Duration = Duration::from_secs(1);
 /// How long a stopping receiver waits for the sender's acknowledgement.
 const STOP_WAIT_MAX: Duration = Duration::from_millis(500);
 const STOPPING_SLEEP: Duration = Duration::from_millis(20);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn drops_of_both_sockets_count_from_the_start_of_the_session() {
+        let mut drops = Drops::default();
+        assert_eq!(drops.note(Inlet::Everyone, Some(5)), 5);
+        assert_eq!(drops.note(Inlet::Host, Some(3)), 8);
+        drops.since_join = 0;
+        assert_eq!(drops.note(Inlet::Everyone, Some(5)), 0);
+        assert_eq!(drops.note(Inlet::Host, Some(4)), 1);
+        assert_eq!(drops.note(Inlet::Host, Some(2)), 3, "a socket that was opened anew counts from zero");
+        assert_eq!(drops.note(Inlet::Everyone, None), 3);
+    }
+}

@@ -5,7 +5,8 @@ use std::time::Duration;
 use glancecast_proto::sender::Verdict;
 use glancecast_tests::measured;
 use glancecast_tests::sim::asked::{self, Asked, What};
-use glancecast_tests::sim::scale::{self, Choice, Chosen, Scale};
+use glancecast_tests::sim::paths::{Choice, Chosen};
+use glancecast_tests::sim::scale::{self, Scale};
 
 #[test]
 fn a_push_for_1500_of_2000_hosts_costs_what_one_for_1500_does_and_touches_no_other() {
@@ -14,7 +15,7 @@ fn a_push_for_1500_of_2000_hosts_costs_what_one_for_1500_does_and_touches_no_oth
     report("1 500 of 2 000 hosts", &chosen, &alone);
     assert_eq!((chosen.published, alone.published), (1_500, 1_500));
     assert_eq!((chosen.touched, chosen.said_by_others), (0, 0), "the others");
-    assert_eq!((chosen.not_for_us, chosen.figures.verdict.clone()), (500, Verdict::Complete));
+    assert_eq!((chosen.not_for_us, chosen.verdict.clone()), (500, Verdict::Complete));
     assert_alike(&chosen, &alone);
 }
 
@@ -25,7 +26,7 @@ fn a_push_for_3_of_100_hosts_costs_what_one_for_3_does_and_touches_no_other() {
     report("3 of 100 hosts", &chosen, &alone);
     assert_eq!((chosen.published, alone.published), (3, 3));
     assert_eq!((chosen.touched, chosen.said_by_others), (0, 0), "the others");
-    assert_eq!((chosen.not_for_us, chosen.figures.verdict.clone()), (97, Verdict::Complete));
+    assert_eq!((chosen.not_for_us, chosen.verdict.clone()), (97, Verdict::Complete));
     assert_alike(&chosen, &alone);
 }
 
@@ -35,7 +36,7 @@ fn a_named_host_that_starts_late_gets_the_object_and_the_others_do_not() {
     let chosen = push(100, Choice { named: Some(3), late, ..Choice::default() });
     let prompt = push(100, Choice { named: Some(3), ..Choice::default() });
     report("3 of 100 hosts, one of them late", &chosen, &prompt);
-    assert_eq!((chosen.published, chosen.figures.verdict.clone()), (3, Verdict::Complete));
+    assert_eq!((chosen.published, chosen.verdict.clone()), (3, Verdict::Complete));
     assert_eq!((chosen.touched, chosen.said_by_others), (0, 0), "the others");
     assert!(chosen.sent_bytes > prompt.sent_bytes, "what it missed is sent again");
 }

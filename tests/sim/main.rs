@@ -4,6 +4,7 @@ mod beside;
 mod chosen;
 mod finish;
 mod paths;
+mod routed;
 mod scale;
 
 use std::thread::available_parallelism;

@@ -38,6 +38,8 @@ pub struct Knobs {
     pub ranges: bool,
     /// The hosts with an enabled nova-compute that is up, in zone `nova`.
     pub hosts: Vec<String>,
+    /// The `host_ip` of hypervisors, by the names of their hosts.
+    pub addresses: Vec<(String, String)>,
     /// Answers in place of the usual ones.
     pub faults: Vec<Fault>,
 }
@@ -103,6 +105,7 @@ impl Default for Knobs {
             cut: None,
             ranges: true,
             hosts: Vec::new(),
+            addresses: Vec::new(),
             faults: Vec::new(),
         }
     }
@@ -298,6 +301,7 @@ impl State {
             ("GET", "/") => json(300, json!({"versions": [version("v2.9", &knobs.glance_link)]})),
             ("GET", "/v2/images") => json(200, knobs.list(query)),
             ("GET", "/v2.1/os-services") => json(200, json!({"services": knobs.services()})),
+            ("GET", "/v2.1/os-hypervisors/detail") => json(200, json!({"hypervisors": knobs.hypervisors()})),
             ("GET", "/v2.1/os-aggregates") => json(200, json!({"aggregates": []})),
             ("GET", path) if path.ends_with("/file") => knobs.download(request),
             ("GET", path) => {
@@ -359,6 +363,11 @@ impl Knobs {
     fn services(&self) -> Vec<Value> {
         let service = |host: &String| json!({"host": host, "zone": "nova", "status": "enabled", "state": "up", "disabled_reason": null});
         self.hosts.iter().map(service).collect()
+    }
+
+    fn hypervisors(&self) -> Vec<Value> {
+        let node = |(host, ip): &(String, String)| json!({"hypervisor_type": "QEMU", "host_ip": ip, "service": {"host": host, "id": 1}});
+        self.addresses.iter().map(node).collect()
     }
 
     fn download(&self, request: &Request) -> (u16, Vec<(&'static str, String)>, Vec<u8>) {

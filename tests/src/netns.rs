@@ -73,16 +73,8 @@ impl Lab {
     /// # Panics
     /// When a step fails; what was built by then is removed.
     pub fn build(shape: &Shape<'_>) -> Self {
-        static STALE: Once = Once::new();
-        STALE.call_once(|| {
-            remove_stale();
-            // An earlier process may have had this pid.
-            remove_of(process::id());
-        });
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let prefix = format!("{PREFIX}{}-{}", process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         assert!(shape.receivers <= 250, "a lab has at most 250 receivers");
-        let lab = Self { prefix, receivers: shape.receivers };
+        let lab = Self::claim(shape.receivers);
         lab.add_hosts();
         if shape.offload == Offload::Off {
             for host in lab.hosts() {
@@ -96,6 +88,19 @@ impl Lab {
             lab.receivers().iter().for_each(|host| lab.lose(host, shape.loss_per_mille));
         }
         lab
+    }
+
+    /// Takes names that no other lab has, for a network that is not built yet.
+    pub(crate) fn claim(receivers: usize) -> Self {
+        static STALE: Once = Once::new();
+        STALE.call_once(|| {
+            remove_stale();
+            // An earlier process may have had this pid.
+            remove_of(process::id());
+        });
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let prefix = format!("{PREFIX}{}-{}", process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        Self { prefix, receivers }
     }
 
     /// Sets the rate of the sender's link, in `tc` notation, with a queue of 50 ms; works during traffic, too.
@@ -334,7 +339,7 @@ impl Lab {
         });
     }
 
-    fn namespace(&self, host: &str) -> String {
+    pub(crate) fn namespace(&self, host: &str) -> String {
         format!("{}-{host}", self.prefix)
     }
 
@@ -388,7 +393,7 @@ fn remove(ours: impl Fn(&str) -> bool) {
 }
 
 /// Runs commands of ip(8) in one process, in `namespace` if given.
-fn ip_batch(namespace: Option<&str>, lines: impl Iterator<Item = String>) {
+pub(crate) fn ip_batch(namespace: Option<&str>, lines: impl Iterator<Item = String>) {
     let mut command = tool("ip");
     if let Some(namespace) = namespace {
         command.args(["-n", namespace]);

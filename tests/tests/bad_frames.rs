@@ -16,7 +16,7 @@ use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::{BlockIndex, ObjectName, SessionId};
 use glancecast_proto::integrity::BlockHash;
 use glancecast_proto::known::KnownHosts;
-use glancecast_proto::sender::{Expected, Job, JobRoom, Pace, Sender, SenderConfig, To};
+use glancecast_proto::sender::{Expected, Job, JobRoom, Pace, Reach, Sender, SenderConfig, To};
 use glancecast_proto::units::Rate;
 use glancecast_proto::wire::{DiskFormat, Encoding, ManifestEntry, Pin, SymbolHeader};
 use glancecast_tests::measured;
@@ -92,9 +92,9 @@ fn send(machine: &mut Sender, downlink: &mut Downlink, job: Job, frame: &[u8], g
     let mut symbols = frame.to_vec();
     symbols.resize(shape.source_bytes(), 0);
     let mut datagram = vec![0; geometry.datagram_bytes()];
-    let mut last = machine.take_sequences(0);
+    let mut last = machine.take_sequences(To::Everyone, 0);
     for (at, symbol) in (0..).zip(symbols.chunks_exact(shape.symbol_size())) {
-        last = machine.take_sequences(1);
+        last = machine.take_sequences(To::Everyone, 1);
         let header = SymbolHeader {
             tag: machine.config().session.tag(),
             sequence: last,
@@ -118,6 +118,7 @@ fn config(geometry: Geometry, downlink: &mut Downlink, key: &Path) -> SenderConf
         format: DiskFormat::Raw,
         pin: Pin::None,
         reply_to: downlink.local_addr(),
+        reach: Reach::default(),
         expected: Expected::Count(1),
         timeout: SOON,
         started: wall(),

@@ -105,7 +105,7 @@ fn what_a_base_cannot_be_is_said_before_anything_is_sent() {
     for (arguments, says) in [
         (&["--base", "older", "--one-way", "--rate", "100mbit"][..], "--one-way"),
         (&["--base", "/var/lib/images/older.raw"][..], "not a path"),
-        (&["--base", &"x".repeat(97)][..], "at most 80"),
+        (&["--base", &"x".repeat(97)][..], "at most 76"),
     ] {
         let file = scene.source();
         let mut arguments = arguments.to_vec();

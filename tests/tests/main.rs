@@ -28,3 +28,4 @@ mod sizes;
 mod state;
 mod taken;
 mod timed;
+mod ways;

@@ -17,7 +17,7 @@ use glancecast_proto::known::KnownHosts;
 use glancecast_proto::limits::HELD_RUNS_MAX;
 use glancecast_proto::receiver::{BlockRoom, Effect, Opened, Receiver, ReceiverConfig};
 use glancecast_proto::seal::{Cipher, GroupKey};
-use glancecast_proto::sender::{Expected, JobRoom, Pace, Sender, SenderConfig};
+use glancecast_proto::sender::{Expected, JobRoom, Pace, Reach, Sender, SenderConfig, To};
 use glancecast_proto::sign::SigningKey;
 use glancecast_proto::time::{Moment, WallClock};
 use glancecast_proto::units::Rate;
@@ -68,7 +68,7 @@ impl Resume {
             }
             while let Some(job) = sender.poll_job(JobRoom::ANY) {
                 black_box(sender.needs_pass(job.block()));
-                let last = sender.take_sequences(1);
+                let last = sender.take_sequences(To::Everyone, 1);
                 sender.handle_sent(now, job, last);
             }
         }
@@ -106,7 +106,7 @@ impl Resume {
             for _ in 0..JOBS_A_MS {
                 while sender.poll_skip(now).is_some() {}
                 let Some(job) = sender.poll_job(JobRoom::ANY) else { break };
-                let last = sender.take_sequences(1);
+                let last = sender.take_sequences(To::Everyone, 1);
                 sender.handle_sent(now, job, last);
             }
             let is_tail = sender.blocks_sent() == self.blocks;
@@ -150,6 +150,7 @@ impl Resume {
             format: DiskFormat::Raw,
             pin: Pin::None,
             reply_to: SENDER.into(),
+            reach: Reach::default(),
             expected,
             known: KnownHosts::default(),
             timeout: Duration::from_secs(100_000),
@@ -201,6 +202,7 @@ fn receiver() -> ReceiverConfig {
         host_key: SigningKey::from_seed(&[3; 32].into()),
         secret: StartSecret::new([4; 32]),
         mtu: None,
+        can_relay: false,
         senders: Vec::new().into(),
         start: [1; 16],
         seed: [2; 32],

@@ -1,5 +1,6 @@
 //! Compares glancecast with the usual tools over the same image, network, shaping and loss: udpcast, UFTP, HTTP (nginx
 //! and curl) and BitTorrent (aria2 and opentracker), and with what the kernel's path alone carries.
+//! Behind a router that forwards no multicast only those take part that reach all receivers.
 //!
 //! It needs root for network namespaces, and has no effect outside them. `docs/comparison.md` explains what is
 //! measured, how, and why each tool has its options.
@@ -11,7 +12,7 @@ use clap::Parser;
 use glancecast_bench::case::Case;
 use glancecast_bench::harness::{self, Bench};
 use glancecast_bench::lab::arguments::Common;
-use glancecast_bench::lab::network::{GBIT, MBIT, Network};
+use glancecast_bench::lab::network::{GBIT, MBIT, Network, Routed};
 use glancecast_bench::lab::supervisor;
 use glancecast_bench::plot::{Scale, plot};
 use glancecast_bench::record::{Record, Row, Runs};
@@ -74,7 +75,8 @@ had a file equal to the image. Only glancecast encrypts and authenticates what i
     fn cases(&self) -> Result<Vec<Case>> {
         let case = |(name, network, mib): (&'static str, Network, u64)| {
             let mut ways = ways::references(&network);
-            for tool in TOOLS.into_iter().filter(|tool| self.runs(tool)) {
+            let able = |tool: &&str| self.runs(tool) && ways::reaches(tool, &network);
+            for tool in TOOLS.into_iter().filter(able) {
                 ways.push(ways::tool(tool, self.extra(tool)));
             }
             Case::random(name, network, mib << 20, ways)
@@ -88,6 +90,8 @@ had a file equal to the image. Only glancecast encrypts and authenticates what i
             ("4x400m-loss", Network::shaped(4, 400 * MBIT, false, 10), 256),
             ("16x200m", Network::shaped(16, 200 * MBIT, false, 0), 64),
             ("16x200m-loss", Network::shaped(16, 200 * MBIT, false, 10), 64),
+            ("2x4-200m-routed", Network::routed(8, 200 * MBIT, Routed::Racks(2)), 64),
+            ("8x200m-unicast", Network::routed(8, 200 * MBIT, Routed::UnicastOnly), 64),
             ("1-unshaped", Network::unshaped(1), 1024),
             ("4-unshaped", Network::unshaped(4), 1024),
         ]

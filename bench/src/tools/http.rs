@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use glancecast_tests::netns::Lab;
 use glancecast_tests::process::Process;
 
-use super::{Direction, Line, SENDER, Tool, package_version};
+use super::{Direction, Line, Tool, package_version};
 use crate::run::{Host, Site};
 
 /// nginx on the sender, curl on the receivers.
@@ -34,6 +34,7 @@ impl Tool for Http {
     fn prepare(&self, site: &Site) -> Result<()> {
         let Site { directory, image, .. } = site;
         let text = CONFIGURATION
+            .replace("SENDER", &site.sender.to_string())
             .replace("DIRECTORY", &directory.display().to_string())
             .replace("IMAGE", &image.path.display().to_string());
         fs::write(directory.join(FILE), text).context("cannot write nginx's configuration")
@@ -45,15 +46,15 @@ impl Tool for Http {
         ])
     }
 
-    fn receiver(&self, _site: &Site, host: &Host) -> Line {
-        let url = format!("http://{SENDER}/image");
+    fn receiver(&self, site: &Site, host: &Host) -> Line {
+        let url = format!("http://{}/image", site.sender);
         Line::new("curl", "--silent --show-error --fail")
             .path("--output", host.directory.join("image"))
             .path("", url)
     }
 
     fn is_ready(&self, site: &Site, _host: Option<&Host>, _process: &Process) -> bool {
-        site.lab().inside(Lab::SENDER, || TcpStream::connect((SENDER, 80)).is_ok())
+        site.lab().inside(Lab::SENDER, || TcpStream::connect((site.sender, 80)).is_ok())
     }
 
     fn is_done(&self, _site: &Site, _host: &Host, process: &mut Process) -> Result<bool> {
@@ -80,7 +81,7 @@ http {
     uwsgi_temp_path DIRECTORY/uwsgi;
     scgi_temp_path DIRECTORY/scgi;
     server {
-        listen 10.77.0.1:80;
+        listen SENDER:80;
         location = /image { alias IMAGE; }
     }
 }

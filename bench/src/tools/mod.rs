@@ -16,6 +16,7 @@ use glancecast_tests::places;
 use glancecast_tests::process::Process;
 
 use crate::lab::buffers::Raised;
+use crate::lab::network::Network;
 use crate::run::{Host, Ran, Site, run};
 
 /// Which side starts first.
@@ -69,6 +70,11 @@ pub trait Tool: Sync {
             Direction::Push => Duration::from_secs(3),
             Direction::Pull => Duration::ZERO,
         }
+    }
+
+    /// Whether it reaches all receivers of this network. Tools that multicast reach one segment.
+    fn reaches(&self, network: &Network) -> bool {
+        network.routed.is_none() || self.direction() == Direction::Pull
     }
 
     /// Whether its threads are sampled.
@@ -159,6 +165,3 @@ fn package_version(package: &str) -> String {
         |output| format!("{package} {}", String::from_utf8_lossy(&output.stdout)),
     )
 }
-
-/// The sender's address in the lab.
-const SENDER: &str = "10.77.0.1";

@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{Ipv4Addr, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
@@ -13,7 +13,7 @@ use anyhow::{Context, Result, ensure};
 use glancecast_tests::netns::Lab;
 use glancecast_tests::process::Process;
 
-use super::{Direction, Line, SENDER, Tool, package_version};
+use super::{Direction, Line, Tool, package_version};
 use crate::run::{Host, Site};
 
 /// opentracker and aria2.
@@ -40,7 +40,7 @@ impl Tool for Torrent {
     fn prepare(&self, site: &Site) -> Result<()> {
         let Site { directory, image, hosts, .. } = site;
         let torrent = directory.join(TORRENT);
-        let announce = format!("http://{SENDER}:{PORT}/announce");
+        let announce = format!("http://{}:{PORT}/announce", site.sender);
         let create = format!("-l {PIECE_LOG2} -d -n image -a {announce}");
         output(&Line::new("mktorrent", &create).path("-o", &torrent).path("", &image.path))?;
         // Debian's opentracker serves only listed torrents.
@@ -55,7 +55,7 @@ impl Tool for Torrent {
     }
 
     fn sender(&self, site: &Site) -> Result<Vec<Line>> {
-        let tracker = format!("-i {SENDER} -p {PORT} -P {PORT} -w {WHITELIST}");
+        let tracker = format!("-i {} -p {PORT} -P {PORT} -w {WHITELIST}", site.sender);
         let seeder = format!("{USUAL} --bt-seed-unverified=true");
         let above = site.image.path.parent().context("the image lies in a directory")?;
         Ok(vec![
@@ -72,7 +72,7 @@ impl Tool for Torrent {
     }
 
     fn is_ready(&self, site: &Site, _host: Option<&Host>, _process: &Process) -> bool {
-        let seeds = site.lab().inside(Lab::SENDER, scrape);
+        let seeds = site.lab().inside(Lab::SENDER, || scrape(site.sender));
         seeds.is_ok_and(|answer| answer.contains("8:completei1e"))
     }
 
@@ -90,8 +90,8 @@ fn hook(directory: &Path) -> Result<()> {
 }
 
 /// Returns the tracker's state of all torrents.
-fn scrape() -> std::io::Result<String> {
-    let mut stream = TcpStream::connect((SENDER, PORT))?;
+fn scrape(tracker: Ipv4Addr) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect((tracker, PORT))?;
     stream.set_read_timeout(Some(Duration::from_secs(1)))?;
     stream.write_all(b"GET /scrape HTTP/1.0\r\n\r\n")?;
     let mut answer = Vec::new();

@@ -3,7 +3,7 @@
 //! The kernel returns up to [`MESSAGES`] messages. Each is a run of datagrams of equal length from one sender, merged
 //! by `UDP_GRO` (net/ipv4/udp_offload.c: 64 segments, 64 KiB).
 //!
-//! This is the crate's only file with `unsafe`. nix is no replacement: `nix::sys::socket::recvmmsg` (0.31) leaves the
+//! Beside `trains.rs` this is the crate's only file with `unsafe`. nix is no replacement: `nix::sys::socket::recvmmsg` (0.31) leaves the
 //! length of a `MultiHeaders`' control buffers as the kernel wrote it. After a message without control messages, a
 //! reused one loses the segment size of the next, and a run of 40 datagrams looks like a single one. New headers for
 //! each call allocate, which costs 2 % more CPU per datagram with `UDP_GRO` and 10 % more without.

@@ -1,5 +1,8 @@
-//! A sender's socket: datagrams to all hosts or to one of them, with what the network refuses told apart from what the
-//! kernel cannot do, and the hosts' answers.
+//! A sender's socket: datagrams to all paths of a push, to some of them, or to one host, with what the network refuses told
+//! apart from what the kernel cannot do, and the hosts' answers.
+//!
+//! All copies of a datagram are equal. A batch takes one call for each path. What one path refuses is that path's own: the
+//! others get theirs, and the machine hears of it.
 //!
 //! The socket outlives its network. Nothing here decides how long a refusal is borne: the caller offers the datagrams
 //! again, and has the socket [follow](Downlink::follow) its interface.
@@ -9,7 +12,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
-use glancecast_proto::sender::To;
+use glancecast_proto::sender::{PathAddrs, PathSet, To};
 use nix::errno::Errno;
 use nix::sys::socket::{setsockopt, sockopt};
 use socket2::Socket;
@@ -18,6 +21,7 @@ use super::interface::{Interface, on_link};
 use super::multicast;
 use super::options;
 use super::path::path_mtu;
+use super::refusals::Refusals;
 use super::socket::{self, Buffer, Offload, SocketError};
 use super::transport::{Destinations, Marking};
 
@@ -26,8 +30,10 @@ use super::transport::{Destinations, Marking};
 pub struct Downlink {
     socket: UdpSocket,
     destinations: Destinations,
-    /// The destinations, with the interface's link if an address needs one.
-    addrs: Box<[SocketAddr]>,
+    /// The addresses of the paths, by their numbers.
+    paths: Vec<Option<SocketAddr>>,
+    /// The same, with the interface's link if an address needs one.
+    addrs: Vec<Option<SocketAddr>>,
     local: SocketAddr,
     interface: Interface,
     /// The port that hosts answer to, as it was asked for: 0 for any.
@@ -38,6 +44,7 @@ pub struct Downlink {
     segmentation: bool,
     /// The last datagram found no room. The next one is tried once.
     is_full: bool,
+    refusals: Refusals,
     receive: Buffer,
     send: Buffer,
 }
@@ -93,12 +100,14 @@ impl Downlink {
         let segmentation = offload == Offload::Used && set_segment(&socket, segment).is_ok();
         let socket = UdpSocket::from(socket);
         let local = socket.local_addr().map_err(SocketError::at("read back the address"))?;
-        let addrs = on_links(&destinations, interface);
+        let paths: Vec<_> = destinations.all().map(Some).collect();
+        let addrs = on_links(&paths, interface);
         let interface = interface.clone();
-        let is_full = false;
+        let (is_full, refusals) = (false, Refusals::default());
         Ok(Self {
             socket,
             destinations,
+            paths,
             addrs,
             local,
             interface,
@@ -107,9 +116,30 @@ impl Downlink {
             segment,
             segmentation,
             is_full,
+            refusals,
             receive,
             send,
         })
+    }
+
+    /// Sends what is for everyone to these paths from now on, in place of the destinations.
+    pub fn set_paths(&mut self, paths: &PathAddrs) {
+        let numbers = 0..paths.all().iter().last().map_or(0, |last| last + 1);
+        self.take_paths(numbers.map(|path| paths.addr(path)).collect());
+    }
+
+    fn take_paths(&mut self, paths: Vec<Option<SocketAddr>>) {
+        self.addrs = on_links(&paths, &self.interface);
+        self.paths = paths;
+        let has_unicast = self.paths.iter().flatten().any(|addr| !addr.ip().is_multicast());
+        self.refusals.watch(&self.socket, has_unicast);
+    }
+
+    /// Returns the next address that refuses what is sent to it: by this machine's routes or firewall, by a router on the
+    /// way, or by its host, where nobody listens. Anybody may have forged the latter two. Only pushes with a unicast path
+    /// hear of them.
+    pub fn poll_refusal(&mut self) -> Option<SocketAddr> {
+        self.refusals.next(&self.socket)
     }
 
     /// Makes the socket one of `interface`, which is the same interface in its present state: made anew with another
@@ -125,7 +155,7 @@ impl Downlink {
                 self.socket.try_clone().map_err(SocketError::at("duplicate the socket's descriptor"))?,
             );
             multicast::send_through(&socket, interface, self.marking.ttl)?;
-            self.addrs = on_links(&self.destinations, interface);
+            self.addrs = on_links(&self.paths, interface);
             self.interface = interface.clone();
             return Ok(Followed::SameAddress);
         }
@@ -138,7 +168,9 @@ impl Downlink {
             opened => opened?,
         };
         let before = self.local;
+        let paths = std::mem::take(&mut self.paths);
         *self = Self { reply_port: self.reply_port, ..opened };
+        self.take_paths(paths);
         let is_same = (before.ip(), before.port()) == (self.local.ip(), self.local.port());
         Ok(if is_same { Followed::SameAddress } else { Followed::NewAddress(self.local) })
     }
@@ -168,9 +200,9 @@ impl Downlink {
         self.send
     }
 
-    /// Returns the length of the longest IP packet that the way to every destination takes at present, in bytes.
+    /// Returns the length of the longest IP packet that the way of every path takes at present, in bytes.
     pub fn path_mtu(&self) -> Option<u32> {
-        path_mtu(&self.destinations, &self.interface)
+        path_mtu(self.paths.iter().copied().flatten(), &self.interface)
     }
 
     /// Returns the length of the IP packets that the datagrams of a batch travel in, in bytes.
@@ -178,24 +210,28 @@ impl Downlink {
         self.segment + usize::from(self.destinations.ip_header()) + 8
     }
 
-    /// Returns the total length of the Ethernet frames that the interface sends for one datagram, in bytes.
-    pub fn frame_bytes(&self, to: To, datagram: usize) -> u64 {
-        let copies = match to {
-            To::Everyone => self.addrs.len() as u64,
+    /// Returns the number of copies of a datagram that the interface sends.
+    pub fn copies(&self, to: To) -> u64 {
+        match to {
             To::Host(_) => 1,
-        };
-        self.destinations.frame_bytes(datagram) * copies
+            To::Everyone | To::Paths(_) => self.numbers(to).count() as u64,
+        }
     }
 
-    /// Sends one datagram, of at most the length of those of a batch. To everyone, it blocks for up to [`FULL_MAX`]
-    /// while the socket's buffer or the queue below is full. To a single host, it tries once and ignores failure: a
-    /// host that is gone must not end a push, and any other host asks again.
+    /// Returns the length of the Ethernet frame of one copy of a datagram, in bytes.
+    pub fn frame_bytes(&self, datagram: usize) -> u64 {
+        self.destinations.frame_bytes(datagram)
+    }
+
+    /// Sends one datagram, of at most the length of those of a batch. To paths, it blocks for up to [`FULL_MAX`] while the
+    /// socket's buffer or the queue below is full. To a single host, it tries once and ignores failure: a host that is
+    /// gone must not end a push, and any other host asks again.
     ///
     /// # Errors
-    /// The refusal, if no destination accepted the datagram.
+    /// Those of [`send_batch`](Self::send_batch).
     pub fn send(&mut self, datagram: &[u8], to: To) -> Result<(), Refusal> {
         match to {
-            To::Everyone => self.send_batch(datagram, to),
+            To::Everyone | To::Paths(_) => self.send_batch(datagram, to),
             To::Host(host) => {
                 let _ = self.send_batch_to(datagram, self.on_link(host), Duration::ZERO);
                 Ok(())
@@ -204,10 +240,11 @@ impl Downlink {
     }
 
     /// Sends a GSO batch: datagrams of one length, of which the last may be shorter. It blocks for up to [`FULL_MAX`]
-    /// for each destination while the socket's buffer or the queue below is full.
+    /// for each path while the socket's buffer or the queue below is full. A path that refuses it is
+    /// [told](Self::poll_refusal) if the batch was for some paths only, or another path took it.
     ///
     /// # Errors
-    /// The refusal, if no destination accepted all of the batch.
+    /// The refusal, if the batch was for everyone and no path accepted all of it, or if there was no room for it.
     pub fn send_batch(&mut self, batch: &[u8], to: To) -> Result<(), Refusal> {
         let patience = if self.is_full { Duration::ZERO } else { FULL_MAX };
         if let To::Host(host) = to
@@ -216,10 +253,42 @@ impl Downlink {
             return Ok(());
         }
         // If unicast to one host fails, the batch still goes to everyone.
-        let results = (0..self.addrs.len()).map(|i| self.send_batch_to(batch, self.addrs[i], patience));
-        let result = results.reduce(better).expect("there is a destination");
+        let (mut result, mut refused): (Option<Result<(), Refusal>>, _) = (None, PathSet::NONE);
+        for path in 0..self.addrs.len() as u32 {
+            let Some(addr) = self.addr(path, to) else { continue };
+            let sent = self.send_batch_to(batch, addr, patience);
+            if sent.as_ref().is_err_and(|refusal| !is_full(&refusal.error)) {
+                refused = refused.union(PathSet::of(path));
+            }
+            result = Some(match result {
+                None => sent,
+                Some(before) => better(before, sent),
+            });
+        }
+        // While no host is known that it could go to, a batch for everyone is for nobody.
+        let result = result.unwrap_or(Ok(()));
         self.is_full = result.as_ref().is_err_and(|refusal| is_full(&refusal.error));
-        result
+        let is_for_some = matches!(to, To::Paths(_));
+        if result.is_err() && (!is_for_some || self.is_full) {
+            return result;
+        }
+        let addrs = refused.iter().filter_map(|path| self.paths[path as usize]);
+        addrs.for_each(|addr| self.refusals.note(addr));
+        Ok(())
+    }
+
+    /// Returns the numbers of the paths that a datagram goes to.
+    fn numbers(&self, to: To) -> impl Iterator<Item = u32> {
+        (0..self.addrs.len() as u32).filter(move |&path| self.addr(path, to).is_some())
+    }
+
+    /// Returns the address of a path, if it is there and the datagram goes to it.
+    fn addr(&self, path: u32, to: To) -> Option<SocketAddr> {
+        let is_meant = match to {
+            To::Paths(paths) => paths.contains(path),
+            To::Everyone | To::Host(_) => true,
+        };
+        self.addrs[path as usize].filter(|_| is_meant)
     }
 
     fn send_batch_to(&mut self, batch: &[u8], addr: SocketAddr, patience: Duration) -> Result<(), Refusal> {
@@ -248,7 +317,7 @@ impl Downlink {
     }
 
     /// Sends each datagram of a batch with a call of its own.
-    fn send_singly(&self, batch: &[u8], addr: SocketAddr, patience: Duration) -> Result<(), Refusal> {
+    fn send_singly(&mut self, batch: &[u8], addr: SocketAddr, patience: Duration) -> Result<(), Refusal> {
         let mut taken = 0;
         for datagram in batch.chunks(self.segment) {
             let sent = patiently(patience, || self.send_to(datagram, addr));
@@ -263,8 +332,30 @@ impl Downlink {
         on_link(host, self.interface.index)
     }
 
-    fn send_to(&self, bytes: &[u8], addr: SocketAddr) -> io::Result<()> {
-        self.socket.send_to(bytes, addr).map(|_| ())
+    fn send_to(&mut self, bytes: &[u8], addr: SocketAddr) -> io::Result<()> {
+        let sent = self.socket.send_to(bytes, addr).map(|_| ());
+        match sent {
+            Err(error) if self.refusals.is_watching() => self.send_again(bytes, addr, error),
+            sent => sent,
+        }
+    }
+
+    /// Sends what was refused by an error that may be an earlier datagram's: once that is taken from the socket.
+    fn send_again(&mut self, bytes: &[u8], addr: SocketAddr, mut error: io::Error) -> io::Result<()> {
+        for _ in 0..EARLIER_ERRORS_MAX {
+            match errno(&error) {
+                // A socket that watches hears of a full device queue, too, which no other socket does (net/ipv4/udp.c,
+                // `udp_send_skb`). Part of a batch may be in the queue by then.
+                Some(Errno::ENOBUFS) => return Ok(()),
+                Some(Errno::EAGAIN | Errno::EINTR) => break,
+                _ if !self.refusals.take_in(&self.socket) => break,
+                _ => match self.socket.send_to(bytes, addr) {
+                    Ok(_) => return Ok(()),
+                    Err(next) => error = next,
+                },
+            }
+        }
+        Err(error)
     }
 }
 
@@ -274,8 +365,8 @@ impl AsFd for Downlink {
     }
 }
 
-fn on_links(destinations: &Destinations, interface: &Interface) -> Box<[SocketAddr]> {
-    destinations.all().map(|addr| on_link(addr, interface.index)).collect()
+fn on_links(paths: &[Option<SocketAddr>], interface: &Interface) -> Vec<Option<SocketAddr>> {
+    paths.iter().map(|path| path.map(|addr| on_link(addr, interface.index))).collect()
 }
 
 /// Has the kernel cut what is sent with one call into datagrams of `bytes` bytes; 0 for none of it (udp(7),
@@ -284,8 +375,7 @@ fn set_segment(socket: &impl AsFd, bytes: usize) -> nix::Result<()> {
     setsockopt(socket, sockopt::UdpGsoSegment, &(bytes as i32))
 }
 
-/// Of several destinations one that took everything counts, else the one that took most. The machine notices the
-/// silence of hosts that cannot be reached.
+/// Of several paths one that took everything counts, else the one that took most.
 fn better(one: Result<(), Refusal>, other: Result<(), Refusal>) -> Result<(), Refusal> {
     match (one, other) {
         (Ok(()), _) | (_, Ok(())) => Ok(()),
@@ -334,6 +424,8 @@ const FULL_WAIT_MAX: Duration = Duration::from_millis(1);
 /// How long a datagram waits for room before it counts as refused: longer than a batch takes on the slowest line that a
 /// rate can be set to.
 pub const FULL_MAX: Duration = Duration::from_secs(1);
+/// Errors of earlier datagrams that one call meets: there is one at a time, and the next may come meanwhile.
+const EARLIER_ERRORS_MAX: u32 = 4;
 /// Holds the hellos of 10 000 hosts at once.
 const FEEDBACK_BUFFER: usize = 8 << 20;
 
@@ -366,6 +458,55 @@ mod tests {
         let lo = sender.interface.clone();
         sender.follow(&lo).expect("it is still there");
         assert!(!sender.segmentation, "nor after a change of the interface");
+    }
+
+    #[test]
+    fn a_batch_for_some_paths_goes_to_those_alone_and_what_one_refuses_is_told_as_its_own() {
+        // From a loopback address the kernel sends nothing to other machines (EINVAL).
+        let away: SocketAddr = "192.0.2.1:7167".parse().expect("an address");
+        let hosts = [(); 2].map(|()| UdpSocket::bind("127.0.0.1:0").expect("loopback"));
+        let addrs = hosts.each_ref().map(|host| host.local_addr().expect("bound"));
+        let group: Group = "239.255.71.67:47172".parse().expect("a group");
+        for offload in [Offload::Used, Offload::Avoided] {
+            let mut sender = open(group.into(), 0, offload);
+            // The path with the number 1 is gone.
+            sender.take_paths(vec![Some(addrs[0]), None, Some(away), Some(addrs[1])]);
+            assert_eq!(sender.copies(To::Everyone), 3);
+            sender.send_batch(&[1; 1500], To::Everyone).expect("two paths took it");
+            assert_eq!((sender.poll_refusal(), sender.poll_refusal()), (Some(away), None));
+            let some = To::Paths([1, 3].into_iter().collect());
+            assert_eq!(sender.copies(some), 1);
+            sender.send_batch(&[2; 1000], some).expect("taken");
+            sender.send_batch(&[3; 1000], To::Paths(PathSet::of(2))).expect("it is the path's own");
+            assert_eq!((sender.poll_refusal(), sender.poll_refusal()), (Some(away), None));
+            let heard = |host: &UdpSocket| {
+                host.set_read_timeout(Some(Duration::from_millis(50))).expect("a timeout");
+                let mut datagram = [0; 2000];
+                std::iter::from_fn(|| host.recv(&mut datagram).ok().map(|len| (len, datagram[0]))).collect()
+            };
+            let [first, second]: [Vec<(usize, u8)>; 2] = hosts.each_ref().map(heard);
+            assert_eq!(first, [(1000, 1), (500, 1)]);
+            assert_eq!(second, [(1000, 1), (500, 1), (1000, 2)]);
+        }
+    }
+
+    #[test]
+    fn a_host_that_refuses_is_told_and_keeps_no_datagram_from_the_others() {
+        let host = UdpSocket::bind("127.0.0.1:0").expect("loopback");
+        let closed = UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("loopback");
+        let mut sender = downlink(Destinations::new(None, vec![closed]).expect("possible"));
+        sender.take_paths(vec![Some(closed), Some(host.local_addr().expect("bound"))]);
+        for i in 0..20 {
+            sender.send_batch(&[i; 1000], To::Everyone).expect("an earlier refusal is no error of this one");
+        }
+        let mut datagram = [0; 2000];
+        for i in 0..20 {
+            assert_eq!((host.recv(&mut datagram).expect("it came"), datagram[0]), (1000, i));
+        }
+        assert_eq!(sender.poll_refusal(), Some(closed));
+        sender.take_paths(Vec::new());
+        sender.send_batch(&[7; 1000], To::Everyone).expect("for nobody");
+        assert_eq!(sender.copies(To::Everyone), 0);
     }
 
     #[test]

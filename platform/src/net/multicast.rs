@@ -264,7 +264,7 @@ fn join(socket: &Socket, group: SocketAddr, source: Option<IpAddr>, interface: u
 }
 
 /// 20 ms at 10 Gbit/s with the kernel's overhead: longer than a thread waits for the CPU on a busy host.
-const GROUP_BUFFER: usize = 32 << 20;
+pub(super) const GROUP_BUFFER: usize = 32 << 20;
 
 #[cfg(test)]
 mod tests {

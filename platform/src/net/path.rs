@@ -15,13 +15,12 @@ use super::interface::{Interface, InterfaceError, on_link};
 use super::multicast;
 use super::options;
 use super::socket::open;
-use super::transport::Destinations;
 
-/// Returns the length of the longest IP packet that reaches every destination through `interface` as far as this
-/// machine knows, in bytes: the smallest of the device's MTU and those of the routes and tunnels on top of it. `None`
-/// if the kernel does not say, as without a route.
-pub fn path_mtu(destinations: &Destinations, interface: &Interface) -> Option<u32> {
-    destinations.all().filter_map(|to| mtu_to(on_link(to, interface.index), interface)).min()
+/// Returns the length of the longest IP packet that reaches every one of these addresses through `interface` as far as
+/// this machine knows, in bytes: the smallest of the device's MTU and those of the routes and tunnels on top of it.
+/// `None` if the kernel does not say, as without a route.
+pub fn path_mtu(to: impl IntoIterator<Item = SocketAddr>, interface: &Interface) -> Option<u32> {
+    to.into_iter().filter_map(|to| mtu_to(on_link(to, interface.index), interface)).min()
 }
 
 fn mtu_to(to: SocketAddr, interface: &Interface) -> Option<u32> {
@@ -146,7 +145,7 @@ mod tests {
         let group: Group = Group::DEFAULT.parse().expect("a group");
         let lo = Interface::find("lo", group).expect("loopback");
         // The kernel counts no packet longer than 65 535 bytes (include/net/ip.h, IP_MAX_MTU).
-        assert_eq!(path_mtu(&group.into(), &lo), Some(lo.mtu.min(0xffff)));
+        assert_eq!(path_mtu([group.addr()], &lo), Some(lo.mtu.min(0xffff)));
     }
 
     #[test]

@@ -1,22 +1,20 @@
-//! Transport of a push's datagrams to the hosts ([`Downlink`]), and of a receiver's answers back ([`Uplink`]).
+//! Transport of a push's datagrams to the hosts ([`Downlink`]), and of a receiver's answers back ([`Uplink`]). Here are
+//! the destinations and the marking of a sender's datagrams.
 //!
 //! The machines decide for whom a datagram is ([`To`](glancecast_proto::sender::To)), and this module how it is sent:
 //! by multicast to a group, by unicast to each of some destinations, or both. All copies of a datagram are equal.
 //! Nothing here allocates per datagram.
 
 use std::fmt;
-use std::io;
-use std::net::{IpAddr, SocketAddr, UdpSocket};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::net::{IpAddr, SocketAddr};
 
-use nix::sys::socket::{setsockopt, sockopt};
+use glancecast_proto::limits::PATHS_MAX;
 
-use super::batch::Batch;
 pub use super::downlink::{Downlink, Followed, Refusal};
-use super::interface::{Interface, on_link};
-use super::multicast::{Group, GroupReceiver, Membership};
-use super::socket;
+use super::multicast::Group;
 pub use super::socket::{Buffer, Offload, SocketError};
+pub use super::trains::Destination;
+pub use super::uplink::{Inlet, Listen, Listening, Uplink};
 
 /// The destinations of a push's datagrams: a group, unicast destinations, or both. Never empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,7 +76,13 @@ impl Destinations {
         datagram as u64 + UDP + u64::from(self.ip_header()) + ETHERNET
     }
 
-    pub(super) fn all(&self) -> impl Iterator<Item = SocketAddr> {
+    /// Returns the group, if there is one.
+    pub fn group(&self) -> Option<Group> {
+        self.group
+    }
+
+    /// Returns all destinations, the group first.
+    pub fn all(&self) -> impl Iterator<Item = SocketAddr> {
         self.group.map(Group::addr).into_iter().chain(self.unicast.iter().copied())
     }
 }
@@ -127,173 +131,31 @@ pub struct Marking {
     pub dscp: u8,
 }
 
-/// A receiver's sockets: one for datagrams to everyone, and one for those to this host, which also sends answers.
-///
-/// They are opened once, with their buffers, and put on an interface as often as that is needed: it may be there only
-/// later, be made anew, or get another address.
-#[derive(Debug)]
-pub struct Uplink {
-    everyone: GroupReceiver,
-    host: UdpSocket,
-    membership: Membership,
-    dscp: u8,
-    offload: Offload,
-    /// The address that `host` is bound to, without its port; `None` if it is bound to none.
-    own: Option<SocketAddr>,
-    interface: u32,
-}
-
-/// For whom a received datagram is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Inlet {
-    /// Every host.
-    Everyone,
-    /// This host alone: acknowledgements, and symbols if it is the last unfinished host.
-    Host,
-}
-
-impl Uplink {
-    /// Opens the sockets, and puts them on the interface.
-    ///
-    /// # Errors
-    /// [`SocketError`] with the failed step.
-    pub fn open(
-        membership: Membership,
-        interface: &Interface,
-        dscp: u8,
-        offload: Offload,
-    ) -> Result<Self, SocketError> {
-        let mut uplink = Self::detached(membership, dscp, offload)?;
-        uplink.attach(interface)?;
-        Ok(uplink)
-    }
-
-    /// Opens the sockets, which neither receive nor send before they are [put on an interface](Self::attach). Answers
-    /// have the code point `dscp`, 0 to 63, and the system's TTL.
-    ///
-    /// # Errors
-    /// [`SocketError`] with the failed step.
-    pub fn detached(membership: Membership, dscp: u8, offload: Offload) -> Result<Self, SocketError> {
-        let everyone = GroupReceiver::open(membership, offload)?;
-        let host = host_socket(membership, dscp, offload)?;
-        Ok(Self { everyone, host, membership, dscp, offload, own: None, interface: 0 })
-    }
-
-    /// Joins the group on the interface, as if never before. Answers come from the interface's address, so that an
-    /// acknowledgement reaches only this host; its port stays the same while the address does.
-    ///
-    /// # Errors
-    /// [`SocketError`] with the failed step.
-    pub fn attach(&mut self, interface: &Interface) -> Result<(), SocketError> {
-        self.interface = interface.index;
-        self.everyone.join_on(interface.index)?;
-        let own = interface.socket_addr(0);
-        if self.own == Some(own) {
-            return Ok(());
-        }
-        if self.own.take().is_some() {
-            // Dissolving an association, of which there is none, gives the port back (`__udp_disconnect` in
-            // net/ipv4/udp.c); then the socket can be bound again, and keeps its buffer.
-            let rebound =
-                rustix::net::connect_unspec(&self.host).and_then(|()| rustix::net::bind(&self.host, &own));
-            if rebound.is_ok() {
-                self.own = Some(own);
-                return Ok(());
-            }
-            self.host = host_socket(self.membership, self.dscp, self.offload)?;
-        }
-        rustix::net::bind(&self.host, &own)
-            .map_err(|error| SocketError::at("bind to the interface's address")(error.into()))?;
-        self.own = Some(own);
-        Ok(())
-    }
-
-    /// Opens the sockets anew, as [`detached`](Self::detached), for when the system has closed them.
-    ///
-    /// # Errors
-    /// [`SocketError`] with the failed step.
-    pub fn reopen(&mut self) -> Result<(), SocketError> {
-        *self = Self::detached(self.membership, self.dscp, self.offload)?;
-        Ok(())
-    }
-
-    /// Returns the size of the receive buffer for datagrams to everyone.
-    pub fn buffer(&self) -> Buffer {
-        self.everyone.buffer()
-    }
-
-    /// Returns the only source whose datagrams to everyone are received; `None` for any. Datagrams to this host alone are
-    /// received from all.
-    pub fn source(&self) -> Option<IpAddr> {
-        self.membership.source()
-    }
-
-    /// Returns the sockets to sleep on.
-    pub fn sockets(&self) -> [BorrowedFd<'_>; 2] {
-        [self.everyone.as_fd(), self.host.as_fd()]
-    }
-
-    /// Receives queued datagrams without blocking. Returns the number of messages.
-    ///
-    /// # Errors
-    /// Those of [`Batch::receive`].
-    pub fn receive(&self, inlet: Inlet, batch: &mut Batch) -> io::Result<usize> {
-        batch.receive(match inlet {
-            Inlet::Everyone => self.everyone.as_fd(),
-            Inlet::Host => self.host.as_fd(),
-        })
-    }
-
-    /// Sends one datagram to a sender. A link-local address is taken as one of this interface's link, because only that
-    /// link could have carried it, and a link has another index on each host.
-    ///
-    /// # Errors
-    /// The error of sendto(2); `NotConnected` while the sockets are on no interface.
-    pub fn send(&self, datagram: &[u8], to: SocketAddr) -> io::Result<()> {
-        if self.own.is_none() {
-            return Err(io::ErrorKind::NotConnected.into());
-        }
-        self.host.send_to(datagram, on_link(to, self.interface)).map(|_| ())
-    }
-}
-
-/// Opens the socket of one host, which is not bound yet.
-fn host_socket(membership: Membership, dscp: u8, offload: Offload) -> Result<UdpSocket, SocketError> {
-    let like = membership.group().addr();
-    let socket = socket::open(like)?;
-    socket::mark(&socket, like, dscp)?;
-    // The last host of a push gets its symbols here.
-    socket::enlarge_receive_buffer(&socket, HOST_BUFFER);
-    if offload == Offload::Used {
-        let _ = setsockopt(&socket, sockopt::UdpGroSegment, &true);
-    }
-    socket.set_nonblocking(true).map_err(SocketError::at("set non-blocking"))?;
-    Ok(socket.into())
-}
-
-/// Maximum number of unicast destinations of one sender.
-const UNICAST_MAX: usize = 1024;
-
-/// Holds what a sender sends to a single host between two of its polls.
-const HOST_BUFFER: usize = 8 << 20;
+/// Maximum number of unicast destinations of one sender, beside a group: each is a path.
+const UNICAST_MAX: usize = PATHS_MAX as usize - 1;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::UdpSocket;
+    use std::os::fd::{AsFd, BorrowedFd};
     use std::thread::sleep;
     use std::time::Duration;
 
     use glancecast_proto::sender::To;
 
+    use crate::net::batch::Batch;
+    use crate::net::interface::Interface;
+    use crate::net::multicast::Membership;
+
     #[test]
     fn every_receiver_of_a_machine_hears_the_group() {
         let (group, lo) = loopback("239.255.71.67:47167");
-        let receivers =
-            [(); 3].map(|()| Uplink::open(everyone_of(group), &lo, 0, Offload::Used).expect("joined"));
+        let receivers = [(); 3].map(|()| uplink(everyone_of(group), &lo).expect("joined"));
         let mut sender = downlink(group.into(), &lo);
         sender.send_batch(&[7; 2500], To::Everyone).expect("sent");
         for receiver in &receivers {
-            let got = drain(receiver.everyone.as_fd());
+            let got = drain(receiver.sockets()[0]);
             assert_eq!(got, [1000, 1000, 500].map(|len| (sender.local_addr(), vec![7; len])));
         }
     }
@@ -301,7 +163,7 @@ mod tests {
     #[test]
     fn the_group_and_each_unicast_destination_get_every_datagram() {
         let (group, lo) = loopback("239.255.71.67:47169");
-        let member = Uplink::open(everyone_of(group), &lo, 0, Offload::Used).expect("joined");
+        let member = uplink(everyone_of(group), &lo).expect("joined");
         let hosts = [bound(), bound()];
         let addrs = hosts.each_ref().map(|host| host.local_addr().expect("bound"));
         for group in [Some(group), None] {
@@ -316,13 +178,13 @@ mod tests {
                 let heard = |socket: BorrowedFd<'_>| {
                     drain(socket).into_iter().map(|(_, datagram)| datagram).collect::<Vec<_>>()
                 };
-                assert_eq!(heard(member.everyone.as_fd()), if group.is_some() { &expected[..] } else { &[] });
+                assert_eq!(heard(member.sockets()[0]), if group.is_some() { &expected[..] } else { &[] });
                 assert_eq!(heard(hosts[0].as_fd()), expected);
                 assert_eq!(heard(hosts[1].as_fd()), [&expected[..], &[b"to one"]].concat());
             }
             let (copies, sender) = (2 + u64::from(group.is_some()), downlink(destinations, &lo));
-            assert_eq!(sender.frame_bytes(To::Everyone, 1000), copies * (1000 + 42));
-            assert_eq!(sender.frame_bytes(To::Host(addrs[0]), 1000), 1000 + 42);
+            assert_eq!((sender.copies(To::Everyone), sender.copies(To::Host(addrs[0]))), (copies, 1));
+            assert_eq!(sender.frame_bytes(1000), 1000 + 42);
         }
     }
 
@@ -348,14 +210,14 @@ mod tests {
         for group in ["232.255.71.68:47168", "239.255.71.68:47168"] {
             let (group, mut lo) = loopback(group);
             let membership = Membership::new(group, Some(IpAddr::from([127, 0, 0, 2]))).expect("possible");
-            let receiver = Uplink::open(membership, &lo, 0, Offload::Used).expect("joined");
+            let receiver = uplink(membership, &lo).expect("joined");
             let senders = [1, 2, 3].map(|last| {
                 lo.addr = IpAddr::from([127, 0, 0, last]);
                 let mut sender = downlink(group.into(), &lo);
                 sender.send(&[last; 100], To::Everyone).expect("sent");
                 sender.local_addr()
             });
-            assert_eq!(drain(receiver.everyone.as_fd()), [(senders[1], vec![2; 100])]);
+            assert_eq!(drain(receiver.sockets()[0]), [(senders[1], vec![2; 100])]);
         }
     }
 
@@ -393,6 +255,10 @@ mod tests {
 
     fn everyone_of(group: Group) -> Membership {
         Membership::new(group, None).expect("not source-specific")
+    }
+
+    fn uplink(membership: Membership, interface: &Interface) -> Result<Uplink, SocketError> {
+        Uplink::open(membership, interface, 0, Offload::Used, Listen::AnyPort)
     }
 
     fn downlink(destinations: Destinations, interface: &Interface) -> Downlink {

@@ -4,10 +4,11 @@
 use std::net::SocketAddr;
 
 use super::candidates::Settled;
+use super::precedence::Precedence;
 use super::session::{Session, buffer_bytes};
 use super::uplink::Uplink;
 use super::waiting::Waiting;
-use super::{Attempt, Effect, Receiver, ReceiverEvent};
+use super::{Attempt, Effect, Leftover, Receiver, ReceiverEvent};
 use crate::ids::{ReceiverId, SessionId};
 use crate::keyring::open_under_any;
 use crate::limits::{ANNOUNCE_SKEW_MAX, ENDED_SESSIONS_MAX};
@@ -25,6 +26,7 @@ impl<U: Clone, E> Receiver<U, E> {
         datagram: &[u8],
     ) -> Result<(), Discard> {
         let id = Announce::session_of(datagram)?;
+        let via = self.inlet.via(from);
         let (key, announced) = open_under_any(&self.config.keys, |key| Announce::open(key, datagram))
             .inspect_err(|&reason| {
                 if reason == Discard::WrongKey && !self.wrong_key_told {
@@ -41,7 +43,7 @@ impl<U: Clone, E> Receiver<U, E> {
             if active.is_answered_elsewhere(&announced) {
                 self.checks.take(now, from)?;
                 announced.verify()?;
-                active.note_proven(now, announced.sequence, from, datagram.len());
+                active.note_proven(now, announced.sequence, via, datagram.len());
                 active.answer_to(announced.announce.reply_to, announced.sequence);
                 self.checks.note_proven(from, announced.announce.reply_to);
                 return Ok(());
@@ -49,7 +51,7 @@ impl<U: Clone, E> Receiver<U, E> {
             if active.misses_sender(now, announced.sequence) && active.claims_signer(&announced) {
                 self.checks.take(now, from)?;
                 announced.verify()?;
-                active.note_proven(now, announced.sequence, from, datagram.len());
+                active.note_proven(now, announced.sequence, via, datagram.len());
             } else {
                 active.note(now, announced.sequence, datagram.len());
             }
@@ -67,7 +69,8 @@ impl<U: Clone, E> Receiver<U, E> {
             if let Some(report) = self.final_reports.iter_mut().find(|report| report.session == id)
                 && skew <= ANNOUNCE_SKEW_MAX
             {
-                report.announced(now, self.rng.below(announced.announce.spread));
+                let spread = announced.announce.spread;
+                report.announced(now, self.rng.below(spread), spread);
             }
             return Ok(());
         }
@@ -140,7 +143,7 @@ impl<U: Clone, E> Receiver<U, E> {
         }
     }
 
-    /// Takes part in a session that is for this host: at once, or once this host is free.
+    /// Takes part in a session that is for this host: at once if it comes first, or once this host is free.
     fn take_part(
         &mut self,
         now: Moment,
@@ -148,11 +151,41 @@ impl<U: Clone, E> Receiver<U, E> {
         key: usize,
         announced: Announced,
     ) -> Result<(), Discard> {
+        let announce = &announced.announce;
         match &self.session {
             // A one-way sender does not listen: its session is joined if it is still announced afterwards.
-            Some(_) if announced.announce.one_way => Ok(()),
-            None => self.join(now, from, key, announced),
-            Some(_) => self.wait(now, key, &announced, None),
+            Some(_) if announce.one_way => Ok(()),
+            // Whoever repeats what a silent sender announced before draws no host from its push.
+            Some(active) if !self.silent.contains(&announce.session) && active.yields_to(now, &announced) => {
+                self.yield_session(now, &announced);
+                self.join(now, from, key, announced)
+            }
+            None if announce.one_way || !self.is_preceded(now, announce) => {
+                self.join(now, from, key, announced)
+            }
+            None | Some(_) => self.wait(now, key, &announced, None),
+        }
+    }
+
+    /// Whether a session that this host waits for comes before the one that is announced.
+    fn is_preceded(&self, now: Moment, announce: &Announce) -> bool {
+        self.waiting.has_earlier(now, Precedence::of(announce), |session| !self.silent.contains(&session))
+    }
+
+    /// Leaves the session for the one that is announced by `first`, and waits for it.
+    fn yield_session(&mut self, now: Moment, first: &Announced) {
+        let Some(active) = self.session.take() else { return };
+        let session = active.id();
+        self.leave_place(active.attempt(), Leftover::Kept);
+        self.event(ReceiverEvent::Yielded { session, to: first.announce.session });
+        let signer = active.signer().map(|signer| signer.key);
+        let (announce, same_object) = (active.announce().clone(), active.is_of(&first.announce));
+        // The spread of the busy hellos begins with this host's next turn.
+        let hello_at = active.next_turn(now) + self.rng.below(announce.spread);
+        if let Some(uplink) = active.into_uplink()
+            && self.waiting.has_room(false)
+        {
+            self.waiting.push(Waiting::new(now, uplink, &announce, hello_at, same_object, signer, None));
         }
     }
 
@@ -213,7 +246,8 @@ impl<U: Clone, E> Receiver<U, E> {
         self.attempts += 1;
         let attempt = Attempt(self.attempts);
         let key = &self.config.keys[key];
-        let session = Session::new(now, attempt, announced, key, uplink, buffers, &mut self.rng);
+        let mut session = Session::new(now, attempt, announced, key, uplink, buffers, &mut self.rng);
+        session.note_via(self.inlet.via(from));
         self.session = Some(Box::new(session));
         self.event(ReceiverEvent::Joined(Box::new(announce.clone())));
         self.effects.push_back(Effect::Prepare(attempt, Box::new(announce.clone()), buffers));
@@ -238,7 +272,7 @@ impl<U: Clone, E> Receiver<U, E> {
         let hello_at = now + self.rng.below(announce.spread);
         let same_object = self.session.as_ref().is_some_and(|active| active.is_of(announce));
         let uplink = self.new_uplink(announce, key).ok_or(Discard::Malformed)?;
-        self.waiting.push(Waiting::new(now, uplink, hello_at, same_object, signer, refusal));
+        self.waiting.push(Waiting::new(now, uplink, announce, hello_at, same_object, signer, refusal));
         Ok(())
     }
 

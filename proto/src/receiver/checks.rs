@@ -2,7 +2,7 @@
 //! reach it: without a limit, one of them keeps the receiving thread of every host busy.
 //!
 //! Datagrams from the address of the session's sender have a budget of their own, so that a flood from elsewhere delays
-//! none of them. All other addresses share a small one, divided by a keyed hash of the address: one of them uses up its
+//! none of them. So have those of the address that a signed datagram of the session came from last, which is a relay's. All other addresses share a small one, divided by a keyed hash of the address: one of them uses up its
 //! own share, and only the few addresses with the same hash suffer from it. Somebody who sends under many addresses uses
 //! up all of the small budget.
 
@@ -19,6 +19,9 @@ pub(super) struct Checks {
     /// Where the datagrams of the session's sender come from.
     sender: Option<SocketAddr>,
     of_sender: Bucket,
+    /// Where signed datagrams of the session come from besides: a relay.
+    relay: Option<SocketAddr>,
+    of_relay: Bucket,
     of_others: [Bucket; SHARES],
     /// Keys the hash that chooses a share.
     seed: [u8; 32],
@@ -28,7 +31,14 @@ impl Checks {
     /// Returns full budgets. `seed` is the seed of all randomness in the machine.
     pub(super) fn new(seed: &[u8; 32]) -> Self {
         let seed = blake3::derive_key("glancecast receiver: shares of signature checks", seed);
-        Self { sender: None, of_sender: Bucket::default(), of_others: [Bucket::default(); SHARES], seed }
+        Self {
+            sender: None,
+            of_sender: Bucket::default(),
+            relay: None,
+            of_relay: Bucket::default(),
+            of_others: [Bucket::default(); SHARES],
+            seed,
+        }
     }
 
     /// Notes that a session is joined by an announcement from this address, whose signature was checked.
@@ -37,10 +47,13 @@ impl Checks {
     }
 
     /// Notes that a signed datagram of the session came from this address. The address to which the sender has its hosts
-    /// answer is signed too: datagrams from there are its own, whoever has passed on the announcement.
+    /// answer is signed too: datagrams from there are its own, whoever has passed on the announcement. Any
+    /// other address is that of a relay.
     pub(super) fn note_proven(&mut self, from: SocketAddr, reply_to: SocketAddr) {
         if is_same(from, reply_to) {
             self.sender = Some(from);
+        } else if self.sender != Some(from) {
+            self.relay = Some(from);
         }
     }
 
@@ -51,6 +64,9 @@ impl Checks {
     pub(super) fn take(&mut self, now: Moment, from: SocketAddr) -> Result<(), Discard> {
         if self.sender == Some(from) {
             return take(&mut self.of_sender, now, OF_SENDER);
+        }
+        if self.relay == Some(from) {
+            return take(&mut self.of_relay, now, OF_SENDER);
         }
         self.take_other(now, from)
     }

@@ -210,6 +210,14 @@ pub enum ReceiverEvent {
         /// Whether the same bytes existed before.
         existing: bool,
     },
+    /// This host leaves a session that it has hardly begun for one that was started earlier. It joins it again
+    /// afterwards.
+    Yielded {
+        /// The session that it leaves.
+        session: SessionId,
+        /// The session that it joins.
+        to: SessionId,
+    },
     /// This host gave up or left the session, which published nothing.
     Failed(SessionId, String),
     /// Announcements under another group key arrive from this address. Reported once.

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::ReceiverConfig;
+use super::session::apart;
 use super::uplink::{Greeting, Uplink};
 use crate::geometry::Geometry;
 use crate::ids::SessionId;
@@ -22,11 +23,13 @@ pub(super) struct FinalReport {
     /// Checks the signatures of datagrams to the group.
     signer: Option<Verifier>,
     report: Up,
-    /// Whether the hello is unacknowledged too: the sender accepts nothing else from an unknown host.
-    unknown: bool,
+    /// Set while the hello is unacknowledged too, as the sender accepts nothing else from an unknown host: the time over
+    /// which all hosts spread their hellos.
+    unknown: Option<Duration>,
     due: Option<Moment>,
     hello_due: bool,
     quiet_until: Moment,
+    quiet_for: Duration,
 }
 
 impl FinalReport {
@@ -36,7 +39,7 @@ impl FinalReport {
         geometry: Geometry,
         signer: Option<Verifier>,
         report: Up,
-        unknown: bool,
+        unknown: Option<Duration>,
     ) -> Self {
         Self {
             session: uplink.session(),
@@ -49,14 +52,17 @@ impl FinalReport {
             due: None,
             hello_due: false,
             quiet_until: Moment::default(),
+            quiet_for: FINAL_REPORT_GAP,
         }
     }
 
-    /// Notes that the session is still announced: the report is sent once more, `delay` from now.
-    pub(super) fn announced(&mut self, now: Moment, delay: Duration) {
+    /// Notes that the session is still announced: the report is sent once more, `delay` from now. All hosts draw the delay
+    /// below `spread`.
+    pub(super) fn announced(&mut self, now: Moment, delay: Duration, spread: Duration) {
         if self.due.is_none() && now >= self.quiet_until {
             self.due = Some(now + delay);
-            self.hello_due = self.unknown;
+            self.hello_due = self.unknown.is_some();
+            self.quiet_for = FINAL_REPORT_GAP.max(2 * spread);
         }
     }
 
@@ -70,11 +76,13 @@ impl FinalReport {
             return None;
         }
         if std::mem::take(&mut self.hello_due) {
+            // The report waits for the next turn of this host, as all others may have as much to say.
+            self.due = Some(now + apart(self.unknown.unwrap_or_default()));
             let greeting = Greeting { busy: false, via: None, kept: Vec::new() };
             return Some(self.uplink.greet(me, greeting, out));
         }
         self.due = None;
-        self.quiet_until = now + FINAL_REPORT_GAP;
+        self.quiet_until = now + self.quiet_for;
         Some(self.uplink.seal(&self.report, out))
     }
 
@@ -88,7 +96,7 @@ impl FinalReport {
     ) -> Result<bool, Discard> {
         if header.kind == Kind::Ack {
             let ack = self.uplink.open_ack(datagram)?;
-            self.unknown = false;
+            self.unknown = None;
             return Ok(ack.kind != Kind::Hello);
         }
         let ends = |down: &Down| match down {

@@ -77,7 +77,7 @@ impl<U: Clone, E> Receiver<U, E> {
             return Ok(());
         }
         let (_, down) = opened?;
-        active.note_proven(now, header.sequence, from, datagram.len());
+        active.note_proven(now, header.sequence, self.inlet.via(from), datagram.len());
         self.checks.note_proven(from, active.announce().reply_to);
         match down {
             Down::Manifest(run) => active.learn(&run),
@@ -105,7 +105,7 @@ impl<U: Clone, E> Receiver<U, E> {
             return self.take_afterwards(now, from, header, datagram);
         };
         let ack = active.open_ack(datagram)?;
-        if active.take_ack(&ack) {
+        if active.take_ack(now, &ack) {
             self.leave(Rejoin::Never);
         }
         Ok(())

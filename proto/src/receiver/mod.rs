@@ -10,6 +10,8 @@
 //! Files belong to the shell; the machine only keeps them for it. A session's file arrives with [`Opened`] and
 //! leaves with the work on it, so only the current holder writes, publishes, compares or puts it away.
 
+#[cfg(test)]
+mod announcement_tests;
 mod announcements;
 #[cfg(test)]
 mod audience_tests;
@@ -18,9 +20,13 @@ mod checks;
 mod effects;
 mod final_report;
 mod inbox;
+mod inlet;
 mod notices;
 mod numbers;
+#[cfg(test)]
+mod order_tests;
 mod placement;
+mod precedence;
 mod reordering;
 mod session;
 mod settings;
@@ -44,6 +50,8 @@ pub use effects::{
     Admission, Attempt, BlockOutcome, BlockRoom, Effect, Failure, Leftover, Opened, Proof, Published,
     ReceiverEvent, ReceiverTimer, Returned,
 };
+pub use inlet::Inlet;
+pub(crate) use numbers::Numbers;
 pub use session::buffer_bytes;
 pub use table::{BaseIndex, BufferId, Collected, Origin, Place, Sifted, SymbolHashes, Work, buffer_symbols};
 
@@ -88,6 +96,8 @@ pub struct ReceiverConfig {
     pub seed: [u8; 32],
     /// Memory in bytes for blocks that are being collected. It holds at least four blocks, whatever the value.
     pub buffer_bytes: usize,
+    /// Whether this host forwards to others if a sender asks it to: see [`relay`](crate::relay).
+    pub can_relay: bool,
 }
 
 /// The machine of one host. `U` is the shell's handle of an unfinished file, `E` that of a file that existed
@@ -102,6 +112,8 @@ pub struct Receiver<U = (), E = ()> {
     /// Sessions of which it is not known yet whether they are for this host.
     candidates: Candidates,
     ended: VecDeque<SessionId>,
+    /// The last sessions whose senders fell silent while this host was in them: they come after all others.
+    silent: VecDeque<SessionId>,
     /// The last sessions that are for other hosts.
     not_for_us: VecDeque<SessionId>,
     /// The civil time, as it was when the last datagram came.
@@ -112,6 +124,8 @@ pub struct Receiver<U = (), E = ()> {
     links: u64,
     attempts: u64,
     effects: VecDeque<Effect<U, E>>,
+    /// By which way the datagram came that is being handled.
+    inlet: Inlet,
     checks: Checks,
     notices: Notices,
     wrong_key_told: bool,
@@ -132,6 +146,7 @@ impl<U: Clone, E> Receiver<U, E> {
         Self {
             rng: Rng::new(&config.seed),
             checks: Checks::new(&config.seed),
+            inlet: Inlet::Group,
             notices: Notices::new(&config),
             config,
             session: None,
@@ -139,6 +154,7 @@ impl<U: Clone, E> Receiver<U, E> {
             waiting: WaitingList::default(),
             candidates: Candidates::default(),
             ended: VecDeque::new(),
+            silent: VecDeque::new(),
             not_for_us: VecDeque::new(),
             clock: (Moment::default(), WallClock(0)),
             final_reports: VecDeque::new(),
@@ -229,7 +245,7 @@ impl<U: Clone, E> Receiver<U, E> {
         }
     }
 
-    /// Handles a datagram that is not a symbol.
+    /// Handles a datagram that came by the group and is not a symbol.
     ///
     /// # Errors
     /// The reason why it was dropped; it is counted already.
@@ -347,6 +363,8 @@ impl<U: Clone, E> Receiver<U, E> {
         match active.expired(now, gone_after) {
             Some(Expired::FinalReport) => self.leave_unheard(),
             Some(Expired::Sender) => {
+                let session = active.id();
+                self.note_silent(session);
                 self.abandon("the sender was not heard any more", Rejoin::WhenAnnounced);
             }
             None => {}
@@ -605,6 +623,13 @@ impl<U: Clone, E> Receiver<U, E> {
         {
             self.note_ended(active.id());
         }
+    }
+
+    fn note_silent(&mut self, session: SessionId) {
+        if self.silent.len() == ENDED_SESSIONS_MAX {
+            self.silent.pop_front();
+        }
+        self.silent.push_back(session);
     }
 
     fn note_ended(&mut self, session: SessionId) {

@@ -10,7 +10,7 @@ use std::ops::Range;
 use crate::limits::{REPLAY_WINDOW, SEQUENCES_AHEAD_MAX};
 
 /// The numbers of one session.
-pub(super) struct Numbers {
+pub(crate) struct Numbers {
     first: Option<u64>,
     highest: u64,
     received: u64,
@@ -24,7 +24,7 @@ pub(super) struct Numbers {
 
 /// How the number of a datagram compares to those before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Arrival {
+pub(crate) enum Arrival {
     /// It is higher than all of them.
     Newest,
     /// It was overtaken by a higher one.
@@ -35,7 +35,7 @@ pub(super) enum Arrival {
 
 impl Numbers {
     /// Returns an empty record. `signed` is the announcement's number if the announcement is signed.
-    pub(super) fn new(signed: Option<u64>) -> Self {
+    pub(crate) fn new(signed: Option<u64>) -> Self {
         let seen = Box::new([0; (REPLAY_WINDOW / 64) as usize]);
         Self { first: None, highest: 0, received: 0, late: 0, signed, seen }
     }
@@ -48,13 +48,13 @@ impl Numbers {
 
     /// Whether a datagram of this number came before. A number older than the window counts as new.
     #[inline]
-    pub(super) fn came(&self, number: u64) -> bool {
+    pub(crate) fn came(&self, number: u64) -> bool {
         let known = self.first.is_some() && number <= self.highest && self.highest - number < REPLAY_WINDOW;
         known && self.bit(number)
     }
 
     /// Counts an opened datagram; returns how its number compares to those before.
-    pub(super) fn note(&mut self, number: u64) -> Arrival {
+    pub(crate) fn note(&mut self, number: u64) -> Arrival {
         let first = *self.first.get_or_insert(number);
         if number < first || self.came(number) {
             return Arrival::Known; // overtaken by the first one counted, or a replay
@@ -93,7 +93,7 @@ impl Numbers {
     }
 
     /// Returns the highest number, whether it is the sender's or not.
-    pub(super) fn newest(&self) -> u64 {
+    pub(crate) fn newest(&self) -> u64 {
         self.highest
     }
 
@@ -103,7 +103,7 @@ impl Numbers {
     }
 
     /// The number of datagrams up to the number `settled` that never arrived.
-    pub(super) fn lost(&self, settled: u64) -> u64 {
+    pub(crate) fn lost(&self, settled: u64) -> u64 {
         let Some(first) = self.first else { return 0 };
         let all = (self.highest - first + 1).saturating_sub(self.received);
         all.saturating_sub(self.missing_above(settled.max(first)))
@@ -159,7 +159,7 @@ impl Numbers {
 impl Numbers {
     /// Counts `count` datagrams of consecutive numbers; returns how many of them are new, and how the last compares to
     /// those before.
-    pub(super) fn note_run(&mut self, first: u64, count: u32) -> (u64, Arrival) {
+    pub(crate) fn note_run(&mut self, first: u64, count: u32) -> (u64, Arrival) {
         let (before, end) = (self.received, first + u64::from(count));
         if before == 0 || first <= self.highest || end - self.highest >= REPLAY_WINDOW {
             let last = (first..end).map(|number| self.note(number)).last();

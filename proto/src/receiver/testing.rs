@@ -17,6 +17,7 @@ pub(super) fn announce() -> Announce {
     Announce {
         session: SessionId([1; 16]),
         time: WallClock(0),
+        started: WallClock(0),
         geometry: Geometry::new(4 << 20, 20, 1432).expect("in range"),
         name: ObjectName::new("image").expect("plain"),
         image_id: None,
@@ -45,6 +46,7 @@ pub(super) fn config() -> ReceiverConfig {
         start: [1; 16],
         seed: [2; 32],
         buffer_bytes: 0,
+        can_relay: false,
     }
 }
 

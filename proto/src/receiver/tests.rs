@@ -3,7 +3,7 @@ use super::*;
 use crate::geometry::Geometry;
 use crate::ids::{ReceiverId, Sequence};
 use crate::integrity::Root;
-use crate::wire::{BaseName, Down, End, Poll, UpHeader};
+use crate::wire::{BaseName, Down, End, Part, Poll, UpHeader};
 
 type Host = Receiver<&'static str, &'static str>;
 type Asked = Effect<&'static str, &'static str>;
@@ -98,6 +98,24 @@ fn a_file_that_is_there_is_compared_once_the_sender_vouches() {
     host.handle_published(at(2), Attempt(1), Ok(Published::Existing));
     let events: Vec<_> = std::iter::from_fn(|| host.poll_event()).collect();
     assert!(!events.iter().any(|event| matches!(event, ReceiverEvent::Published { .. })), "it has stopped");
+}
+
+#[test]
+fn the_end_fails_a_host_that_lacks_something_and_not_one_that_has_all() {
+    let mut host = opened(&announce(), "file");
+    hear(&mut host, 5, &Down::End(End::Over));
+    assert!(host.session().is_none());
+    let events: Vec<_> = std::iter::from_fn(|| host.poll_event()).collect();
+    assert!(
+        matches!(&events[..], [_, ReceiverEvent::Failed(_, reason)] if reason.contains("before this host was complete")),
+        "{events:?}"
+    );
+    let mut host = sought(&empty());
+    hear(&mut host, 5, &vouching());
+    hear(&mut host, 6, &Down::End(End::Over));
+    assert!(host.session().is_some(), "all it lacks is a place");
+    host.handle_opened(at(2), Attempt(1), Ok(Opened::Unfinished { file: "file", kept: Vec::new() }));
+    assert!(matches!(effect(&mut host), Some(Effect::Publish(..))));
 }
 
 #[test]
@@ -239,7 +257,15 @@ fn root() -> Root {
 
 fn vouching() -> Down {
     let window = Duration::from_millis(1);
-    Down::Poll(Poll { round: 1, blocks_sent: 0, manifest_sent: 0, window, slots: 1, root: Some(root()) })
+    Down::Poll(Poll {
+        round: 1,
+        blocks_sent: 0,
+        manifest_sent: 0,
+        window,
+        slots: 1,
+        part: Part::ALL,
+        root: Some(root()),
+    })
 }
 
 fn failure() -> Failure {

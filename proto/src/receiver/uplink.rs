@@ -62,6 +62,11 @@ impl Uplink {
         self.scope.session
     }
 
+    /// Returns the session, the id of this host in it, and the address at which the sender is answered.
+    pub(super) fn identity(&self) -> (Scope, ReceiverId, SocketAddr) {
+        (self.scope, self.receiver, self.reply_to)
+    }
+
     /// Has everything go to this address from now on.
     pub(super) fn answer_to(&mut self, reply_to: SocketAddr) {
         self.reply_to = reply_to;
@@ -72,7 +77,7 @@ impl Uplink {
         let Greeting { busy, via, kept } = greeting;
         let (name, software) = (me.name.clone(), me.software.clone());
         let (agreement, mtu) = (self.agreement, me.mtu);
-        let hello = Hello { agreement, name, software, busy, can_relay: false, mtu, via, kept };
+        let hello = Hello { agreement, name, software, busy, can_relay: me.can_relay, mtu, via, kept };
         let sequence = self.next_sequence();
         hello.seal(&self.hello, me.host_key.within(self.scope), self.receiver, sequence, out);
         self.reply_to

@@ -4,20 +4,25 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::ReceiverConfig;
+use super::precedence::{EARLIER_HEARD_FOR, Precedence};
+use super::session::apart;
 use super::uplink::{Greeting, Uplink};
 use crate::ids::SessionId;
 use crate::repeat::Repeat;
 use crate::senders::Acceptance;
 use crate::sign::PublicKey;
 use crate::time::{Moment, WallClock};
-use crate::wire::{Failed, FailureKind, KeptRun, Outcome, Totals, Up};
+use crate::wire::{Announce, Failed, FailureKind, KeptRun, Outcome, Totals, Up};
 
 /// One of these sessions.
 pub(super) struct Waiting {
     uplink: Uplink,
+    precedence: Precedence,
     /// Whether it is about the object of the session that this host is in.
     same_object: bool,
     hello: Repeat,
+    /// The time over which all hosts spread their hellos.
+    spread: Duration,
     heard: Moment,
     signer: Option<PublicKey>,
     refusal: Option<Refusal>,
@@ -26,11 +31,17 @@ pub(super) struct Waiting {
 /// Why this host never takes part in a session.
 struct Refusal {
     reason: String,
-    /// It is the next to be sent, after a hello.
-    is_due: bool,
+    /// When it is sent: in this host's next turn after a hello.
+    due: Option<Moment>,
 }
 
 impl Waiting {
+    /// When something is due to its sender.
+    fn next_at(&self) -> Moment {
+        let refusal_at = self.refusal.as_ref().and_then(|refusal| refusal.due);
+        refusal_at.map_or(self.hello.next_at, |at| at.min(self.hello.next_at))
+    }
+
     /// Whether it is this session, as one that is refused or as one that is waited for.
     fn is_of(&self, session: SessionId, is_refused: bool) -> bool {
         self.uplink.session() == session && self.refusal.is_some() == is_refused
@@ -41,19 +52,26 @@ impl Waiting {
     pub(super) fn new(
         now: Moment,
         uplink: Uplink,
+        announce: &Announce,
         hello_at: Moment,
         same_object: bool,
         signer: Option<PublicKey>,
         refusal: Option<String>,
     ) -> Self {
-        let gap_max = if refusal.is_some() { REFUSAL_GAP_MAX } else { BUSY_HELLO_GAP };
+        let spread = announce.spread;
+        let (gap, gap_max) = match refusal {
+            Some(_) => (BUSY_HELLO_GAP.max(2 * spread), REFUSAL_GAP_MAX.max(2 * spread)),
+            None => (BUSY_HELLO_GAP.max(spread), BUSY_HELLO_GAP.max(spread)),
+        };
         Self {
             uplink,
+            precedence: Precedence::of(announce),
             same_object,
-            hello: Repeat::new(hello_at, BUSY_HELLO_GAP, gap_max),
+            hello: Repeat::new(hello_at, gap, gap_max),
+            spread,
             heard: now,
             signer,
-            refusal: refusal.map(|reason| Refusal { reason, is_due: false }),
+            refusal: refusal.map(|reason| Refusal { reason, due: None }),
         }
     }
 
@@ -68,7 +86,7 @@ impl Waiting {
         out: &mut Vec<u8>,
     ) -> Option<SocketAddr> {
         if let Some(refusal) = &mut self.refusal
-            && std::mem::take(&mut refusal.is_due)
+            && refusal.due.take_if(|due| now >= *due).is_some()
         {
             let (kind, reason, totals) =
                 (FailureKind::UnknownSender, refusal.reason.clone(), Totals::default());
@@ -78,7 +96,7 @@ impl Waiting {
         if !self.hello.take_due(now) {
             return None;
         }
-        self.refusal.iter_mut().for_each(|refusal| refusal.is_due = true);
+        self.refusal.iter_mut().for_each(|refusal| refusal.due = Some(now + apart(self.spread)));
         // The current session may end soon, and this one resume from what it kept.
         let kept = if self.same_object { kept() } else { Vec::new() };
         Some(self.uplink.greet(me, Greeting { busy: true, via: None, kept }, out))
@@ -94,6 +112,23 @@ impl WaitingList {
     /// Whether this host joins one of the sessions once it is free. A refused session is none of them.
     pub(super) fn has_one_to_join(&self) -> bool {
         self.0.iter().any(|waiting| waiting.refusal.is_none())
+    }
+
+    /// Whether a session comes before one of this precedence, is still announced, and is joined once this host is free;
+    /// `counts` says which ones count.
+    pub(super) fn has_earlier(
+        &self,
+        now: Moment,
+        precedence: Precedence,
+        counts: impl Fn(SessionId) -> bool,
+    ) -> bool {
+        let comes_first = |waiting: &Waiting| {
+            waiting.refusal.is_none()
+                && waiting.precedence < precedence
+                && now.since(waiting.heard) < EARLIER_HEARD_FOR
+                && counts(waiting.uplink.session())
+        };
+        self.0.iter().any(comes_first)
     }
 
     pub(super) fn clear(&mut self) {
@@ -139,7 +174,7 @@ impl WaitingList {
 
     /// Returns when [`WaitingList::send`] has the next datagram.
     pub(super) fn next_at(&self) -> Option<Moment> {
-        self.0.iter().map(|waiting| waiting.hello.next_at).min()
+        self.0.iter().map(Waiting::next_at).min()
     }
 
     /// Writes the datagram that is due to one of the senders into `out`, and returns its address. `kept` returns
@@ -158,7 +193,8 @@ impl WaitingList {
 
 /// The number of sessions of each kind in the list.
 pub(super) const WAITING_MAX: usize = 8;
-/// The time between two hellos with which a sender learns that this host is busy.
+/// The time between two hellos with which a sender learns that this host is busy, unless all hosts need longer for
+/// them.
 const BUSY_HELLO_GAP: Duration = Duration::from_secs(2);
 /// The longest time between two refusals, which grows up to it: a refusal does not change during a push.
 const REFUSAL_GAP_MAX: Duration = Duration::from_secs(32);

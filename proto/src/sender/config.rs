@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::hosts::Expected;
 use super::one_way::OneWay;
+use super::paths::Reach;
 use super::rate::Pace;
 use crate::agree::AgreementKey;
 use crate::geometry::Geometry;
@@ -38,6 +39,8 @@ pub struct SenderConfig {
     pub pin: Pin,
     /// The address at which this sender hears its hosts.
     pub reply_to: SocketAddr,
+    /// By which ways the hosts are reached.
+    pub reach: Reach,
     /// The hosts that must hold the object. If they are named, the push is for them alone, and others do not take part.
     pub expected: Expected,
     /// The keys of hosts that are known.

@@ -8,7 +8,6 @@ use super::event::{To, Transmit};
 use super::one_way::OneWayPush;
 use super::paging::Announced;
 use super::polls::Phase;
-use crate::limits::REPORTS_PER_SECOND_MAX;
 use crate::sign::Signer;
 use crate::time::{Moment, WallClock};
 use crate::wire::{Announce, Down, Kind, Poll};
@@ -24,20 +23,25 @@ impl Sender {
                 return Some(Transmit { to: To::Host(to), kind: Kind::Ack });
             }
         }
-        let down = self.next_down(now);
-        match down {
+        if let Some(transmit) = self.next_relayed(now, out) {
+            return Some(transmit);
+        }
+        let kind = match self.next_down(now) {
             Some(down) => {
-                let kind = down.kind();
-                let sequence = self.take_sequences(1);
+                let sequence = self.sequences.take(1);
                 down.seal(&self.cipher, self.signer(), self.config.session, sequence, out);
-                Some(Transmit { to: To::Everyone, kind })
+                down.kind()
             }
             None if self.ending.is_none() && now >= self.announce_at => {
                 self.announce(now, out);
-                Some(Transmit { to: To::Everyone, kind: Kind::Announce })
+                Kind::Announce
             }
-            None => None,
+            None => return None,
+        };
+        if self.paths.has_unserved() {
+            self.note_said(now, kind, out);
         }
+        Some(Transmit { to: To::Everyone, kind })
     }
 
     /// Whether one-way mode still holds symbols back. The group first hears what is coming, as no host can ask for what
@@ -75,25 +79,27 @@ impl Sender {
     }
 
     fn announce(&mut self, now: Moment, out: &mut Vec<u8>) {
+        self.update_budget();
         let age = now.since(self.start);
         self.announce_at = now + (age / 4).clamp(ANNOUNCE_GAP_MIN, ANNOUNCE_GAP_MAX);
         let announce = Announce {
             session: self.config.session,
             time: WallClock(self.config.started.0 + age.as_millis() as u64),
+            started: self.started,
             geometry: self.config.geometry,
             name: self.config.name.clone(),
             image_id: self.config.image_id.clone(),
             format: self.config.format,
             pin: self.config.pin,
             reply_to: self.config.reply_to,
-            spread: self.spread(),
+            spread: self.hosts.hello_spread().max(HELLO_SPREAD_MIN),
             audience: self.paging.audience(),
             agreement: self.config.agreement.public(),
             one_way: self.one_way.is_some(),
             base: self.config.base.clone(),
             data_bytes: self.config.data_bytes,
         };
-        let sequence = self.take_sequences(1);
+        let sequence = self.sequences.take(1);
         announce.seal(&self.cipher, self.signer(), sequence, out);
         self.paging.note_announced(Announced {
             now,
@@ -103,13 +109,19 @@ impl Sender {
         });
     }
 
-    /// The time over which hosts spread their hellos to stay below [`REPORTS_PER_SECOND_MAX`].
-    fn spread(&self) -> Duration {
-        (Duration::from_secs(1) * self.hosts.answering() / REPORTS_PER_SECOND_MAX).max(HELLO_SPREAD_MIN)
+    /// Updates what all hosts together may send. While the rate is searched for, its cap counts: short rounds find it
+    /// sooner. Where no host answers, nothing limits the polls.
+    fn update_budget(&mut self) {
+        if self.one_way.is_some() {
+            return;
+        }
+        let cap = self.config.pace.cap();
+        let rate = if self.rate.is_searching() { cap } else { self.rate.rate() };
+        self.hosts.set_budget(self.feedback.budget(rate, cap));
     }
 
     /// What signs the datagrams to the group, if this sender has a key.
-    fn signer(&self) -> Option<Signer<'_>> {
+    pub(super) fn signer(&self) -> Option<Signer<'_>> {
         self.config.signer.as_ref().map(|key| key.within(self.scope))
     }
 
@@ -120,10 +132,11 @@ impl Sender {
         if self.is_tail() || self.one_way.is_some() {
             return false;
         }
-        let frame_bits = 8 * (self.config.geometry.datagram_bytes() as u64 + self.config.header_bytes);
-        let bits = u64::from(blocks) * u64::from(self.config.geometry.symbols_max()) * frame_bits;
+        let bits = u64::from(blocks) * u64::from(self.config.geometry.symbols_max()) * self.frame_bits();
         let left = Duration::from_secs_f64(bits as f64 / self.rate().max(1) as f64);
-        (PUT_OFF_MIN..self.hosts.asked().window).contains(&left) && self.polls.put_off(now + left)
+        let window = self.pass_gap(Phase::Pass).map_or(Duration::MAX, |within| within.max(PUT_OFF_MIN));
+        let window = window.min(self.hosts.asked().window);
+        (PUT_OFF_MIN..window).contains(&left) && self.polls.put_off(now + left)
     }
 
     fn next_poll(&mut self, now: Moment) -> Poll {
@@ -134,13 +147,14 @@ impl Sender {
             manifest_sent: self.blocks.manifest_sent(),
             window: self.asked.window,
             slots: self.asked.slots,
+            part: self.asked.part,
             root: self.root(),
         }
     }
 
     fn next_round(&mut self, now: Moment) -> u32 {
         self.end_round(now);
-        self.asked = self.hosts.asked();
+        self.update_budget();
         let phase = match self.source {
             Source::Proven { pass_ended: Some(_), .. } => Phase::Tail,
             Source::Proven { pass_ended: None, .. } | Source::Reading if self.rate.is_searching() => {
@@ -148,7 +162,26 @@ impl Sender {
             }
             Source::Proven { pass_ended: None, .. } | Source::Reading => Phase::Pass,
         };
-        self.polls.next_round(now, phase, self.asked)
+        let within = self.pass_gap(phase);
+        self.asked = self.hosts.ask(now, within);
+        self.paths.note_poll(now, self.asked.window);
+        self.polls.next_round(now, within, self.asked)
+    }
+
+    /// The time between two polls of the same hosts for the rate in this phase; `None` in the tail.
+    ///
+    /// Blocks that lack a symbol hold their buffers until the hosts were asked and answered, so that this is far shorter
+    /// than the time in which the buffers are filled.
+    fn pass_gap(&self, phase: Phase) -> Option<Duration> {
+        let blocks = self.hosts.buffers().map(f64::from);
+        let block_bits = f64::from(self.config.geometry.symbols_max()) * self.frame_bits() as f64;
+        let filled =
+            blocks.map(|blocks| Duration::from_secs_f64(blocks * block_bits / self.rate().max(1) as f64));
+        phase.gap(filled)
+    }
+
+    fn frame_bits(&self) -> u64 {
+        8 * (self.config.geometry.datagram_bytes() as u64 + self.config.header_bytes)
     }
 
     /// The number of times that each entry of the manifest is sent. A host that lacks an entry cannot finish its block,

@@ -1,8 +1,10 @@
 //! What the machine returns besides bytes, and what the shell asks it for.
 
+use std::fmt;
 use std::net::SocketAddr;
 
 use super::hosts::Sideline;
+use super::paths::PathSet;
 use crate::ids::HostName;
 use crate::sign::PublicKey;
 use crate::wire::Kind;
@@ -48,8 +50,10 @@ pub struct Transmit {
 /// The destination of a datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum To {
-    /// Every host: the datagram goes to each destination of the downlink.
+    /// Every host: the datagram goes to each path of the push.
     Everyone,
+    /// Every host on some of the paths.
+    Paths(PathSet),
     /// The host with this address alone.
     Host(SocketAddr),
 }
@@ -58,7 +62,7 @@ impl To {
     /// Returns the address if the datagram is for one host alone.
     pub fn host(self) -> Option<SocketAddr> {
         match self {
-            Self::Everyone => None,
+            Self::Everyone | Self::Paths(_) => None,
             Self::Host(addr) => Some(addr),
         }
     }
@@ -86,6 +90,55 @@ pub enum SenderEvent {
     KeyChanged(HostName, PublicKey),
     /// A host with this key, which is not known, does not take part, as only known hosts do.
     UnknownKey(HostName, PublicKey),
+    /// A host relays for a segment, or for hosts without multicast.
+    Relaying(Relaying),
+    /// A relay is given up, for this cause.
+    RelayLost {
+        /// What it relayed for.
+        served: Relaying,
+        /// Why it is given up.
+        fault: RelayFault,
+        /// The host that relays in its place, if there is one.
+        next: Option<HostName>,
+    },
+}
+
+/// What a host relays for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Relaying {
+    /// The relay.
+    pub relay: HostName,
+    /// The segment in which it multicasts, if it does.
+    pub segment: Option<String>,
+    /// The number of hosts that it sends to by unicast.
+    pub children: u32,
+}
+
+/// Why a relay is given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RelayFault {
+    /// It does not acknowledge its lease.
+    Silent,
+    /// It loses what its parent sends, while its siblings do not.
+    Loses,
+    /// It drops what it should forward, as it is too slow.
+    Overloaded,
+    /// It acknowledges its lease, and none of its hosts answers.
+    Unheard,
+    /// Its hosts report blocks that are not what they should be.
+    Spoils,
+}
+
+impl fmt::Display for RelayFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Silent => "it does not answer",
+            Self::Loses => "much is lost on the way to it",
+            Self::Overloaded => "it cannot forward as fast as it receives",
+            Self::Unheard => "the hosts that it serves do not answer",
+            Self::Spoils => "the hosts that it serves receive bad symbols",
+        })
+    }
 }
 
 /// The reason for which the machine wants to be called.
@@ -105,6 +158,8 @@ pub enum SenderTimer {
     Manifest,
     /// Hashes of symbols are due.
     Proofs,
+    /// A lease is due, or a relay may be gone.
+    Paths,
     /// The end is to be sent again.
     End,
     /// The push has lasted as long as it may.

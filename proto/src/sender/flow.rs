@@ -6,10 +6,13 @@
 //! Each report says how many buffers are free, and up to which datagram the host has seen everything. So the host has
 //! room for as many further blocks, counted from those that had been begun when that datagram was sent, and for those that
 //! it has written since then: as many a second as it has written lately. The sender begins no block beyond what three
-//! quarters of the hosts have room for. Repair symbols go to blocks that have a buffer, and are not held back.
+//! quarters of the hosts have room for (half of them at a fixed rate). Repair symbols go to blocks that have a buffer, and are not held back.
 //!
 //! A host may also wait for the sender with all its buffers: for blocks of which it says that it lacks everything, as what
 //! it had was forged. So one that lacks something and has written nothing for a while has room for one block more.
+//!
+//! A host that has no room and writes nothing for [`STALLED_AFTER`], while others do, holds nobody back: its store has
+//! failed, or it only says so.
 //!
 //! A host of whose buffers half are free is not limited by its store, so it holds nothing back. Without this rule a long
 //! round trip would limit the rate, as more blocks are under way than a host has buffers.
@@ -48,6 +51,8 @@ pub(super) struct Window {
     at: Moment,
     /// By how many blocks this grows in a second.
     growth: f64,
+    /// It has written nothing for long.
+    is_stalled: bool,
 }
 
 /// How fast one host writes.
@@ -110,8 +115,11 @@ impl Window {
     pub(super) fn of(now: Moment, report: &Report, begun: Begun, drain: Drain) -> Option<Self> {
         let is_idle = 2 * u32::from(report.free) >= u32::from(report.buffers);
         let is_stuck = report.free == 0 && report.is_lacking() && now.since(drain.wrote) >= STUCK_AFTER;
-        let until = begun.count as f64 + f64::from(report.free.max(u16::from(is_stuck)));
-        (!is_idle).then_some(Self { until, at: begun.at, growth: drain.rate })
+        // A block that is begun a moment before a buffer becomes free is lost, and a full host has enough to write.
+        let free = report.free.saturating_sub(report.buffers / RESERVED_OF);
+        let until = begun.count as f64 + f64::from(free.max(u16::from(is_stuck)));
+        let is_stalled = now.since(drain.wrote) >= STALLED_AFTER;
+        (!is_idle).then_some(Self { until, at: begun.at, growth: drain.rate, is_stalled })
     }
 
     pub(super) fn at(self, now: Moment) -> f64 {
@@ -139,18 +147,28 @@ impl Drain {
     }
 }
 
-/// The room of the hosts that count: the least of the three quarters that have most. `windows` has one for each host.
-pub(super) fn bound(now: Moment, mut windows: Vec<Option<Window>>) -> Option<Window> {
+/// The room of the hosts that count: the least of those that have most, without the share `unheeded` of them that have
+/// least. `windows` has one for each host.
+pub(super) fn bound(now: Moment, mut windows: Vec<Option<Window>>, unheeded: f64) -> Option<Window> {
     let room = |window: &Option<Window>| window.map_or(f64::INFINITY, |window| window.at(now));
-    let last = windows.len().checked_sub(1)?;
-    let (_, bound, _) = windows.select_nth_unstable_by(last * 3 / 4, |a, b| room(b).total_cmp(&room(a)));
+    let is_moving = |window: &Option<Window>| window.is_none_or(|window| !window.is_stalled);
+    if MOVING_SHARE * windows.iter().filter(|window| is_moving(window)).count() >= windows.len() {
+        windows.retain(is_moving);
+    }
+    let place = windows.len().checked_sub(1)? as f64 * (1.0 - unheeded);
+    let (_, bound, _) = windows.select_nth_unstable_by(place as usize, |a, b| room(b).total_cmp(&room(a)));
     *bound
 }
 
 /// More than are begun in the longest round of reports at 25 Gbit/s.
 const STARTS_KEPT: usize = 8_192;
+/// One of so many buffers stays free.
+const RESERVED_OF: u16 = 32;
 /// A host that has written nothing for this time, and lacks something, may wait for the sender.
 const STUCK_AFTER: Duration = Duration::from_millis(500);
+/// The same, after which it holds nobody back, if at least 1 / [`MOVING_SHARE`] of the hosts write or have room.
+const STALLED_AFTER: Duration = Duration::from_secs(2);
+const MOVING_SHARE: usize = 4;
 /// Shortest time over which it is found how fast a host writes.
 const DRAIN_OVER: Duration = Duration::from_millis(20);
 /// The longest wait for room: hosts may have become faster.
@@ -177,15 +195,15 @@ mod tests {
         let flow = begun(100);
         let window = room(&flow, 8, 500, 10.0).expect("its store limits it");
         // When datagram 500 was sent, 50 blocks had been begun, 50 ms after the first.
-        assert_eq!(window.at(at(50)), 58.0);
-        assert_eq!(window.at(at(1_050)), 68.0);
+        assert_eq!(window.at(at(50)), 56.0, "two of 64 buffers are kept free");
+        assert_eq!(window.at(at(1_050)), 66.0);
     }
 
     #[test]
     fn nothing_is_begun_beyond_the_room_and_a_timer_says_when_there_is_more() {
         let mut flow = begun(100);
         assert!(flow.may_begin() && flow.next_at().is_none(), "nobody limits it");
-        flow.bind(room(&flow, 10, 1_000, 100.0));
+        flow.bind(room(&flow, 12, 1_000, 100.0));
         (0..10).for_each(|_| begin(&mut flow, 100));
         assert!(!flow.may_begin());
         let next = flow.next_at().expect("the host writes");
@@ -217,12 +235,33 @@ mod tests {
 
     #[test]
     fn a_quarter_of_the_hosts_hold_nobody_back() {
-        let window = |until| Some(Window { until, at: at(0), growth: 0.0 });
-        let until = |windows: Vec<Option<Window>>| bound(at(0), windows).map(|window| window.until);
+        let window = |until| Some(Window { until, at: at(0), growth: 0.0, is_stalled: false });
+        let until = |windows: Vec<Option<Window>>| bound(at(0), windows, 0.25).map(|window| window.until);
         assert_eq!(until(vec![window(5.0), None, None, None, None]), None);
         assert_eq!(until(vec![window(5.0), window(6.0), window(7.0), window(8.0)]), Some(6.0));
         assert_eq!(until(vec![window(5.0)]), Some(5.0));
         assert_eq!(until(Vec::new()), None);
+        let half = bound(at(0), vec![window(5.0), window(6.0), window(7.0), window(8.0)], 0.5);
+        assert_eq!(
+            half.map(|window| window.until),
+            Some(7.0),
+            "at a fixed rate, half of them hold nobody back"
+        );
+    }
+
+    #[test]
+    fn hosts_that_never_write_hold_nobody_back_while_others_do() {
+        let flow = begun(100);
+        let of = |ms, wrote| {
+            let drain = Drain { wrote: at(wrote), ..Drain::default() };
+            Window::of(at(ms), &Report { free: 0, ..report() }, flow.begun_before(sequence(1_000)), drain)
+        };
+        // Half of the hosts claim to have no room, and have never written anything.
+        let room = |ms| bound(at(ms), vec![of(ms, 0), of(ms, 0), None, None], 0.25);
+        assert!(room(1_999).is_some());
+        assert_eq!(room(2_000), None);
+        let all = bound(at(2_000), vec![of(2_000, 0); 4], 0.25);
+        assert!(all.is_some(), "where nobody writes, everybody is waited for");
     }
 
     #[test]

@@ -11,6 +11,10 @@ pub(super) struct Gate {
     /// Whether all expected hosts are awaited, in a push with a base: other hosts will lack what the first host asks
     /// for.
     gathering: bool,
+    /// Whether all hosts that answer are at work on another push.
+    are_all_busy: bool,
+    /// When the wait ends for those that are still at work on it after the first of them has come.
+    return_wait: Option<Moment>,
 }
 
 /// Whether a push sends anything that no host has asked for.
@@ -24,11 +28,24 @@ pub(super) enum Sends {
     Unheard,
 }
 
+/// Which of the hosts that answer are at work on another push.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Busy {
+    /// None of them.
+    None,
+    /// Some, and others are not.
+    Some,
+    /// Each of them: they would receive nothing.
+    All,
+}
+
 impl Gate {
     pub(super) fn new(now: Moment, sends: Sends) -> Self {
         Self {
             first_wait: (sends != Sends::Unheard).then_some(now + FIRST_WAIT),
             gathering: sends == Sends::WhatIsAskedFor,
+            are_all_busy: false,
+            return_wait: None,
         }
     }
 
@@ -42,20 +59,32 @@ impl Gate {
         self.gathering = false;
     }
 
+    /// Notes which hosts are at work on another push. When the first of them comes from it, the others are about to: all
+    /// say their last words there within `cycle`.
+    pub(super) fn note_busy(&mut self, now: Moment, busy: Busy, cycle: Duration) {
+        let were_all_busy = std::mem::replace(&mut self.are_all_busy, busy == Busy::All);
+        match busy {
+            Busy::Some if were_all_busy => self.return_wait = Some(now + RETURN_WAIT + cycle),
+            Busy::Some => {}
+            Busy::None | Busy::All => self.return_wait = None,
+        }
+    }
+
     /// Handles the passing of time; `read` is when the source was read and all that was asked for was sent.
     pub(super) fn handle_timeout(&mut self, now: Moment, read: Option<Moment>) {
         self.first_wait.take_if(|until| now >= *until);
+        self.return_wait.take_if(|until| now >= *until);
         self.gathering &= read.is_none_or(|read| now.since(read) < GATHERING_MAX);
     }
 
-    /// Returns when the wait for hellos ends, if it has not ended.
+    /// Returns when the next wait ends that ends at a time.
     pub(super) fn next_at(&self) -> Option<Moment> {
-        self.first_wait
+        self.first_wait.into_iter().chain(self.return_wait).min()
     }
 
     /// Whether hosts are still awaited.
     pub(super) fn is_shut(&self) -> bool {
-        self.first_wait.is_some() || self.gathering
+        self.first_wait.is_some() || self.gathering || self.are_all_busy || self.return_wait.is_some()
     }
 }
 
@@ -64,6 +93,10 @@ impl Gate {
 ///
 /// A hello names what the host kept of an earlier push. What is sent before it may be blocks that no host lacks.
 const FIRST_WAIT: Duration = Duration::from_millis(50);
+
+/// The longest time, besides a turn of all hosts, that the hosts that have come from another push wait for those that have
+/// not: what is sent before is sent to these again.
+const RETURN_WAIT: Duration = Duration::from_millis(50);
 
 /// The longest time after the source was read that hosts that were never heard delay those that were.
 const GATHERING_MAX: Duration = Duration::from_secs(10);
@@ -110,6 +143,31 @@ mod tests {
         gate.handle_timeout(at(69_999), Some(at(60_000)));
         assert!(gate.is_shut());
         gate.handle_timeout(at(70_000), Some(at(60_000)));
+        assert!(!gate.is_shut());
+    }
+
+    #[test]
+    fn the_first_hosts_that_come_from_another_push_wait_a_little_for_the_others() {
+        let cycle = Duration::from_millis(10);
+        for (others, opens) in [(Busy::Some, 160), (Busy::None, 120)] {
+            let mut gate = Gate::new(at(0), Sends::Everything);
+            gate.end_first_wait();
+            gate.note_busy(at(0), Busy::All, cycle);
+            assert!(gate.is_shut() && gate.next_at().is_none(), "they would receive nothing");
+            gate.note_busy(at(100), Busy::Some, cycle);
+            gate.note_busy(at(120), others, cycle);
+            gate.handle_timeout(at(opens - 1), None);
+            assert_eq!(gate.is_shut(), others == Busy::Some);
+            gate.handle_timeout(at(opens), None);
+            assert!(!gate.is_shut() && gate.next_at().is_none());
+        }
+    }
+
+    #[test]
+    fn a_busy_host_beside_others_holds_nothing_back() {
+        let mut gate = Gate::new(at(0), Sends::Everything);
+        gate.end_first_wait();
+        gate.note_busy(at(0), Busy::Some, Duration::ZERO);
         assert!(!gate.is_shut());
     }
 

@@ -6,6 +6,7 @@ use super::Sender;
 use super::blocks::Job;
 use super::event::SenderEvent;
 use super::hosts::{Link, Serve};
+use super::relaying::Said;
 use crate::ids::{HostName, ReceiverId};
 use crate::known::Standing;
 use crate::seal::Cipher;
@@ -33,15 +34,20 @@ impl Sender {
         if up.header.kind == Kind::Hello {
             return self.take_hello(now, from, up, datagram);
         }
+        if up.header.kind == Kind::RouteAck {
+            return self.take_route_ack(now, up, datagram);
+        }
         let host = self.hosts.get(up.receiver).ok_or(Discard::UnknownHost)?;
         let message = Up::open(&host.link().up, self.config.geometry, up, datagram)?;
         self.hosts.note_heard(now, up.receiver, up.header.sequence)?;
-        let echo = if let Up::Report(report) = &message { Some(report.echo) } else { None };
+        let said = if let Up::Report(report) = &message { Some(Said::of(report)) } else { None };
         self.take_message(now, from, up.receiver, message)?;
-        match echo {
-            Some(echo) => {
-                let is_echoed = echo == self.config.agreement.echo_key().of(up.receiver, from);
+        self.feedback.note(datagram.len() as u64 + self.config.header_bytes);
+        match said {
+            Some(said) => {
+                let is_echoed = said.echo == self.config.agreement.echo_key().of(up.receiver, from);
                 self.hosts.note_reported_from(up.receiver, from, is_echoed);
+                self.note_way_of_report(now, up.receiver, said);
             }
             None => self.acknowledge(now, from, up),
         }
@@ -64,6 +70,8 @@ impl Sender {
         };
         self.hosts.note_heard(now, up.receiver, up.header.sequence)?;
         self.hosts.note_hello(up.receiver, &hello);
+        self.feedback.note(datagram.len() as u64 + self.config.header_bytes);
+        self.note_way_of_hello(now, from, up.receiver, &hello);
         self.acknowledge(now, from, up);
         Ok(())
     }
@@ -166,6 +174,7 @@ impl Sender {
             Up::Done(done) if Some(done.root) != self.root() => return Err(Discard::Malformed),
             Up::Done(done) => {
                 self.check_receipt(now, from, id, &done.receipt, done.outcome())?;
+                self.paths.note_settled(id);
                 if self.hosts.note_done(now, id, &done, self.config.geometry.blocks()) {
                     self.event(SenderEvent::Done(done.receipt.name));
                 }
@@ -175,6 +184,7 @@ impl Sender {
                 if failed.kind == FailureKind::UnknownSender {
                     failed.reason = self.unlisted();
                 }
+                self.paths.note_settled(id);
                 if self.hosts.note_failed(now, id, &failed) {
                     self.event(SenderEvent::Failed(failed.receipt.name, failed.reason));
                 }
@@ -220,12 +230,14 @@ impl Sender {
 
     fn take_report(&mut self, now: Moment, id: ReceiverId, report: &Report) {
         let group_bytes = self.sequences.next().value() * self.config.geometry.datagram_bytes() as u64;
-        let serve = self.hosts.note_report(id, report, group_bytes);
+        let answered = self.polls.answered(now, report.round);
+        let asked = answered.map(|(_, asked)| asked);
+        let serve = self.hosts.note_report(now, id, report, asked, group_bytes);
         self.hosts.note_window(now, id, report, self.flow.begun_before(report.highest));
         if self.hosts.answering() <= FLOW_AT_ONCE_MAX {
-            self.flow.bind(self.hosts.room(now));
+            self.flow.bind(self.hosts.room(now, self.share_unheeded()));
         }
-        if let Some((after, asked)) = self.polls.answered(now, report.round) {
+        if let Some((after, asked)) = answered {
             self.hosts.note_answer(id, report.round, after, asked);
         }
         // What a side-lined host lacks waits until it delays no other host.
@@ -235,12 +247,16 @@ impl Sender {
             Serve::Probe => return self.probe(report),
             Serve::Never => return,
         };
+        let turn = turn && self.paths.reaches(id);
         self.polls.note_report(report.is_lacking());
         report.gaps.iter().for_each(|&gap| self.blocks.demand_manifest(gap, report.highest));
         if turn {
             self.demand_proofs(now, id, report);
             let loss = if self.is_tail() { self.hosts.loss_of(id) } else { self.hosts.usual_loss() };
-            report.deficits.iter().for_each(|&run| self.blocks.demand(run, report.highest, loss));
+            for &run in &report.deficits {
+                self.blocks.demand(run, report.highest, loss);
+                self.paths.note_deficit(id, run);
+            }
         }
     }
 

@@ -4,6 +4,7 @@
 use glancecast_fec::Esi;
 
 use super::blocks::Job;
+use super::event::To;
 use crate::ids::{BlockIndex, Sequence};
 pub use crate::limits::INTERLEAVED_BLOCKS;
 
@@ -18,6 +19,8 @@ pub struct Interleaver<L> {
 #[derive(Debug)]
 struct OpenJob<L> {
     job: Job,
+    /// Where its symbols are needed.
+    aim: To,
     /// K.
     source_symbols: u32,
     load: L,
@@ -81,15 +84,15 @@ impl<L> Interleaver<L> {
         self.jobs.is_empty()
     }
 
-    /// Adds a job of a block of `source_symbols` source symbols.
+    /// Adds a job of a block of `source_symbols` source symbols, which are needed at `aim`.
     ///
     /// # Panics
     /// If there are [`INTERLEAVED_BLOCKS`] jobs, or this one has no symbols.
-    pub fn put(&mut self, job: Job, source_symbols: u32, load: L) {
+    pub fn put(&mut self, job: Job, aim: To, source_symbols: u32, load: L) {
         assert!(self.jobs.len() < INTERLEAVED_BLOCKS);
         let end = job.symbols(source_symbols);
         assert!(end > 0);
-        self.jobs.push(OpenJob { job, source_symbols, load, sent: 0, end, last: Sequence::default() });
+        self.jobs.push(OpenJob { job, aim, source_symbols, load, sent: 0, end, last: Sequence::default() });
     }
 
     /// Drops the remaining source symbols of blocks for which `is_needed` returns false.
@@ -101,21 +104,36 @@ impl<L> Interleaver<L> {
         }
     }
 
-    /// The number of symbols that are left.
-    pub fn symbols(&self) -> usize {
-        self.jobs.iter().map(|open| open.left() as usize).sum()
+    /// Where the next symbols are needed. Jobs with one aim are interleaved with each other, and those with different
+    /// ones batch by batch.
+    pub fn aim(&self) -> To {
+        self.next_job().map_or(To::Everyone, |at| self.jobs[at].aim)
     }
 
-    /// Hands the next `count` symbols to `seal`, one of each block in turn, with consecutive numbers from `first`.
+    /// The number of symbols that are left for the aim of the next one.
+    pub fn symbols(&self) -> usize {
+        let aim = self.aim();
+        self.jobs.iter().filter(|open| open.aim == aim).map(|open| open.left() as usize).sum()
+    }
+
+    /// The position of the job whose turn it is.
+    fn next_job(&self) -> Option<usize> {
+        let mut turns = (1..=self.jobs.len()).map(|n| (self.turn + n) % self.jobs.len());
+        turns.find(|&at| self.jobs[at].left() > 0)
+    }
+
+    /// Hands the next `count` symbols to `seal`, one of each block with the aim of the next one in turn, with consecutive
+    /// numbers from `first`.
     ///
     /// # Panics
     /// If there are fewer.
     pub fn take(&mut self, count: usize, first: Sequence, mut seal: impl FnMut(NextSymbol<'_, L>)) {
+        let aim = self.aim();
         assert!(count <= self.symbols());
         for i in 0..count {
             let open = loop {
                 self.turn = (self.turn + 1) % self.jobs.len();
-                if self.jobs[self.turn].left() > 0 {
+                if self.jobs[self.turn].left() > 0 && self.jobs[self.turn].aim == aim {
                     break &mut self.jobs[self.turn];
                 }
             };
@@ -158,7 +176,7 @@ mod tests {
         let (mut block, mut sent, mut ends) = (0, 0, Vec::new());
         while ends.len() < 20 {
             while interleaver.has_room() {
-                interleaver.put(source(block, 0), 700, ());
+                interleaver.put(source(block, 0), To::Everyone, 700, ());
                 block += 1;
             }
             interleaver.take(1, sequence(sent), |_| {});
@@ -175,9 +193,9 @@ mod tests {
     #[test]
     fn repairs_hold_no_block_up() {
         let mut interleaver = Interleaver::default();
-        interleaver.put(repair(7, 40, 2), 3, ());
+        interleaver.put(repair(7, 40, 2), To::Everyone, 3, ());
         assert!(interleaver.has_room());
-        interleaver.put(source(0, 0), 4, ());
+        interleaver.put(source(0, 0), To::Everyone, 4, ());
         assert!(!interleaver.has_room(), "the block has only begun");
         interleaver.take(1, sequence(0), |_| {});
         interleaver.take(1, sequence(1), |_| {});
@@ -187,8 +205,8 @@ mod tests {
     #[test]
     fn blocks_take_turns_and_each_keeps_its_order() {
         let mut interleaver = Interleaver::default();
-        interleaver.put(source(0, 1), 3, "source");
-        interleaver.put(repair(7, 40, 2), 3, "repair");
+        interleaver.put(source(0, 1), To::Everyone, 3, "source");
+        interleaver.put(repair(7, 40, 2), To::Everyone, 3, "repair");
         let mut taken = Vec::new();
         interleaver.take(6, sequence(100), |next| {
             let of = (next.block.0, next.esi.value(), next.position);
@@ -214,7 +232,7 @@ mod tests {
     #[test]
     fn a_job_is_finished_only_when_all_of_it_was_taken() {
         let mut interleaver = Interleaver::default();
-        interleaver.put(source(0, 0), 3, ());
+        interleaver.put(source(0, 0), To::Everyone, 3, ());
         interleaver.take(2, sequence(0), |_| {});
         assert!(interleaver.next_finished().is_none());
         assert_eq!(interleaver.symbols(), 1);
@@ -225,9 +243,9 @@ mod tests {
     #[test]
     fn a_block_that_nobody_needs_is_finished_at_once_and_repairs_go_on() {
         let mut interleaver = Interleaver::default();
-        interleaver.put(source(0, 1), 3, ());
-        interleaver.put(source(1, 0), 3, ());
-        interleaver.put(repair(0, 40, 2), 3, ());
+        interleaver.put(source(0, 1), To::Everyone, 3, ());
+        interleaver.put(source(1, 0), To::Everyone, 3, ());
+        interleaver.put(repair(0, 40, 2), To::Everyone, 3, ());
         interleaver.take(3, sequence(0), |_| {});
         interleaver.cut(|block| block.0 != 0);
         let finished = interleaver.next_finished().expect("block 0");

@@ -20,6 +20,7 @@ mod config;
 mod downlink;
 mod ending;
 mod event;
+mod feedback;
 mod flow;
 mod gate;
 mod hosts;
@@ -32,10 +33,12 @@ mod key_tests;
 mod one_way;
 mod order;
 mod paging;
+mod paths;
 mod polls;
 mod progress;
 mod proofs;
 mod rate;
+mod relaying;
 mod sequences;
 #[cfg(test)]
 mod testing;
@@ -48,10 +51,11 @@ use std::time::Duration;
 
 pub use blocks::{Job, Unsent};
 pub use config::SenderConfig;
-pub use event::{JobRoom, SenderEvent, SenderTimer, To, Transmit, Verdict};
+pub use event::{JobRoom, RelayFault, Relaying, SenderEvent, SenderTimer, To, Transmit, Verdict};
 pub use hosts::{Cause, Expected, HostReceipt, HostRow, HostState, Sideline, Tally};
 pub use interleave::{FinishedJob, INTERLEAVED_BLOCKS, Interleaver, NextSymbol};
 pub use one_way::OneWay;
+pub use paths::{PathAddrs, PathSet, PlanRow, PlanView, Reach, Segment, SegmentView, Via};
 pub use rate::Pace;
 
 use crate::audience::Pages;
@@ -62,21 +66,24 @@ use crate::limits::EVENTS_MAX;
 use crate::outages::Pauses;
 use crate::seal::Cipher;
 use crate::sign::Scope;
-use crate::time::Moment;
-use crate::wire::{Discard, DiscardCounts, Encoding, ManifestEntry, SymbolHash, proofs_in};
+use crate::time::{Moment, WallClock};
+use crate::wire::{Discard, DiscardCounts, Encoding, ManifestEntry, Part, SymbolHash, proofs_in};
 use acks::Acks;
 use ahead::repair_ahead;
 use blocks::{Blocks, FirstPass};
 use ending::Ending;
+use feedback::Feedback;
 use flow::Flow;
 use gate::{Gate, Sends};
 use hosts::{Asked, Hosts};
 use one_way::OneWayPush;
 use order::JobOrder;
 use paging::Paging;
+use paths::Paths;
 use polls::Polls;
 use proofs::ProofSchedule;
 use rate::RateControl;
+use relaying::SaidPages;
 use sequences::Sequences;
 
 /// One push.
@@ -87,9 +94,14 @@ pub struct Sender {
     /// For which hosts the push is, page by page.
     paging: Paging,
     start: Moment,
+    /// The civil time at the start; no outage changes it.
+    started: WallClock,
+    paths: Paths,
+    said_pages: SaidPages,
     blocks: Blocks,
     proofs: ProofSchedule,
     hosts: Hosts,
+    feedback: Feedback,
     source: Source,
     ending: Option<Ending>,
     sequences: Sequences,
@@ -147,16 +159,20 @@ impl Sender {
             paging: Paging::new(now, Pages::new(config.session, names, config.geometry.control_bytes())),
             cipher: Cipher::downward(&config.key, config.session),
             start: now,
+            started: config.started,
+            paths: Paths::new(now, &config, object_bits(&config)),
+            said_pages: SaidPages::default(),
             blocks: Blocks::new(config.geometry, first_pass),
             proofs: ProofSchedule::new(now),
             hosts: Hosts::new(now, config.expected.clone(), config.known.clone(), &seed),
+            feedback: Feedback::new(),
             source: Source::Reading,
             ending: None,
             sequences: Sequences::new(),
             announce_at: now,
             silence_at: now,
             polls: Polls::new(now),
-            asked: Asked { slots: 1, window: Duration::ZERO },
+            asked: Asked { slots: 1, part: Part::ALL, window: Duration::ZERO, is_for_rate: true },
             rate: RateControl::new(config.pace),
             flow: Flow::new(now),
             one_way: config.one_way.map(|one_way| OneWayPush::new(now, one_way)),
@@ -212,6 +228,8 @@ impl Sender {
 
     /// Notes that all symbols of `job` have left; `last` is the number of the last one.
     pub fn handle_sent(&mut self, now: Moment, job: Job, last: Sequence) {
+        // What went to some paths alone was seen by a host that has seen what goes to everyone next.
+        let last = if last.is_for_some() { self.sequences.next() } else { last };
         self.blocks.finish(job, last);
         self.note_progress(now);
     }
@@ -238,8 +256,9 @@ impl Sender {
         if let Err(reason) = result {
             self.discards.count(reason);
         }
-        self.open_gate();
+        self.open_gate(now);
         if self.ending.is_none() {
+            self.handle_paths(now);
             self.settle(now);
         }
         result
@@ -262,6 +281,7 @@ impl Sender {
     /// Has hosts answer to another address of this sender from now on.
     pub fn handle_reply_to(&mut self, now: Moment, reply_to: SocketAddr) {
         self.config.reply_to = reply_to;
+        self.paths.note_own_address(reply_to);
         self.announce_at = now;
     }
 
@@ -271,8 +291,9 @@ impl Sender {
         if self.ending.is_some() {
             return;
         }
-        self.open_gate();
+        self.open_gate(now);
         self.gate.handle_timeout(now, self.pass_ended());
+        self.handle_paths(now);
         if now >= self.silence_at {
             self.silence_at = now + SILENCE_CHECK / self.hosts.looks();
             for name in self.hosts.mark_silent(now) {
@@ -314,7 +335,7 @@ impl Sender {
     /// Whether no symbol may leave now, not even one of a job that was begun. Either expected hosts may be about to
     /// report what they kept or lack, or all hosts that answer are busy with another push and would receive none.
     pub fn holds_symbols_back(&self) -> bool {
-        self.gate.is_shut() || self.hosts.are_all_busy()
+        self.gate.is_shut() || self.paths.is_settling()
     }
 
     /// Whether some host has kept something of an earlier session.
@@ -348,6 +369,11 @@ impl Sender {
         if let Some(Job::Source { .. }) = job {
             self.flow.note_begun(self.sequences.last());
         }
+        if let Some(job) = job {
+            let is_first = matches!(job, Job::Source { .. }) && !self.blocks.is_passed(job.block());
+            self.paths.note_begun();
+            self.paths.note_handed_out(job, is_first);
+        }
         job
     }
 
@@ -372,10 +398,35 @@ impl Sender {
         self.proofs.take_hashes(job, source_symbols, hashes, proofs_in(self.config.geometry.control_bytes()));
     }
 
-    /// Returns where symbols are sent: to everyone, or to the only host of several that still receives. They have the
-    /// group's numbers in both cases, as no other host counts its losses by then.
-    pub fn destination(&self) -> To {
-        self.last_one.map_or(To::Everyone, To::Host)
+    /// Returns where the symbols of a job are needed: by everyone, or on the paths of the hosts that have asked for them.
+    /// The [`Interleaver`] keeps it with the job.
+    pub fn aim(&self, job: Job) -> To {
+        self.paths.aim(job)
+    }
+
+    /// Returns where symbols with this aim are sent: there, or to the only host of several that still receives.
+    pub fn destination(&self, aim: To) -> To {
+        self.last_one.map_or(aim, To::Host)
+    }
+
+    /// The paths of the push and their addresses. [`To::Everyone`] is all of them.
+    pub fn paths(&self) -> &PathAddrs {
+        self.paths.addrs()
+    }
+
+    /// The number of copies of what goes to everyone, at least one. The rate is that of one copy.
+    pub fn copies(&self) -> u32 {
+        self.paths.copies()
+    }
+
+    /// Returns by which way each relay and each host without multicast is served. Before a host was heard, it is what the
+    /// configuration leads to.
+    pub fn plan(&self) -> PlanView {
+        if self.hosts.tally().heard > 0 {
+            self.paths.view()
+        } else {
+            paths::forecast(&self.config, object_bits(&self.config))
+        }
     }
 
     /// The rate at which to send, in bits per second of whole frames.
@@ -419,7 +470,9 @@ impl Sender {
         let room = self.flow.next_at().filter(|_| !self.blocks.is_idle()).map(|at| (at, SenderTimer::Room));
         let page = self.paging.next_at().map(|at| (at, SenderTimer::Audience));
         let proofs = self.proofs.next_at().map(|at| (at, SenderTimer::Proofs));
-        let others = first_wait.into_iter().chain(room).chain(page).chain(manifest).chain(proofs);
+        let paths = self.paths.next_at().map(|at| (at, SenderTimer::Paths));
+        let others =
+            first_wait.into_iter().chain(paths).chain(room).chain(page).chain(manifest).chain(proofs);
         others.chain(timers).min_by_key(|&(at, _)| at)
     }
 
@@ -429,12 +482,17 @@ impl Sender {
         self.events.pop_front()
     }
 
-    /// Takes `count` consecutive numbers for datagrams to the group; returns the first.
+    /// Takes `count` consecutive numbers for datagrams to this destination; returns the first. To everyone, and to the
+    /// last host alone, which counts its losses by them, they are the group's. To some paths they are others, so that
+    /// hosts on the other paths miss none.
     ///
     /// # Panics
     /// After 2^39 datagrams, some 700 TB: the object's limit is far below.
-    pub fn take_sequences(&mut self, count: u32) -> Sequence {
-        self.sequences.take(count)
+    pub fn take_sequences(&mut self, to: To, count: u32) -> Sequence {
+        match to {
+            To::Everyone | To::Host(_) => self.sequences.take(count),
+            To::Paths(_) => self.sequences.take_for_paths(count),
+        }
     }
 
     /// The cipher that seals the datagrams to the group.
@@ -484,6 +542,7 @@ impl Sender {
         for row in &mut rows {
             row.time = row.time.map(|time| time + self.pauses.until(self.start + time));
         }
+        self.add_ways(&mut rows);
         rows
     }
 
@@ -512,6 +571,14 @@ impl Sender {
             self.events.push_back(event);
         }
     }
+}
+
+/// Bits of the whole object, with the headers of all its datagrams and some repairs.
+fn object_bits(config: &SenderConfig) -> u64 {
+    let geometry = config.geometry;
+    let frame_bytes = geometry.datagram_bytes() as u64 + config.header_bytes;
+    let datagrams = geometry.object_bytes().div_ceil(u64::from(geometry.symbol_size()).max(1));
+    8 * frame_bytes * (datagrams + datagrams / 50)
 }
 
 /// Shorter outages change nothing: a firewall that limits the rate makes many of them.

@@ -67,6 +67,11 @@ impl Paging {
         self.pages.next()
     }
 
+    /// Returns the page that left last.
+    pub(super) fn last(&self) -> Option<&AudiencePage> {
+        self.pages.last()
+    }
+
     /// Returns when the next page may leave, if one is due.
     pub(super) fn next_at(&self) -> Option<Moment> {
         (self.due > 0).then_some(self.next_at)

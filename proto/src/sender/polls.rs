@@ -19,6 +19,20 @@ pub(super) enum Phase {
     Tail,
 }
 
+impl Phase {
+    /// The time between two polls of the same hosts, where their buffers are filled within `filled`; `None` in the tail, in
+    /// which it depends on what is lacking.
+    pub(super) fn gap(self, filled: Option<Duration>) -> Option<Duration> {
+        match self {
+            Self::Search => Some(SEARCH_ROUND),
+            Self::Pass => {
+                Some(filled.map_or(PASS_POLL, |filled| (filled / 4).clamp(SEARCH_ROUND, PASS_POLL)))
+            }
+            Self::Tail => None,
+        }
+    }
+}
+
 /// The clock of the polls.
 pub(super) struct Polls {
     round: u32,
@@ -108,15 +122,14 @@ impl Polls {
         self.next_at = self.next_at.min(now.max(self.last_at + self.window.max(REPOLL_MIN)));
     }
 
-    /// Notes that a poll is sent now; returns its round. The answers come within the window of `asked`, so the next poll is
-    /// not sent earlier.
-    pub(super) fn next_round(&mut self, now: Moment, phase: Phase, asked: Asked) -> u32 {
+    /// Notes that a poll is sent now; returns its round. The next one comes `gap` later, or in the tail as soon as what is
+    /// lacking asks for it. The answers come within the window of `asked`, so the next poll is not sent earlier.
+    pub(super) fn next_round(&mut self, now: Moment, gap: Option<Duration>, asked: Asked) -> u32 {
         let window = asked.window;
-        self.interval = match (phase, self.lacking) {
-            (Phase::Search, _) => SEARCH_ROUND,
-            (Phase::Pass, _) => PASS_POLL,
-            (Phase::Tail, true) => TAIL_POLL,
-            (Phase::Tail, false) => (self.interval * 2).min(IDLE_POLL),
+        self.interval = match (gap, self.lacking) {
+            (Some(gap), _) => gap,
+            (None, true) => TAIL_POLL,
+            (None, false) => (self.interval * 2).min(IDLE_POLL),
         };
         self.lacking = false;
         self.window = window;
@@ -128,17 +141,22 @@ impl Polls {
             self.sent.pop_front();
         }
         self.sent.push_back((now, asked));
-        self.next_at = now + self.interval.max(window + TAIL_POLL);
+        // One part follows the other. All hosts are asked again when their answers were acted upon.
+        let gap =
+            if asked.is_all() { self.interval.max(window + TAIL_POLL) } else { window + window / PART_SLACK };
+        self.next_at = now + gap;
         self.round
     }
 }
 
 /// Polls whose answers are timed.
-const POLLS_KEPT: usize = 64;
+const POLLS_KEPT: usize = 256;
 /// Interval during the pass: a block is repaired about this long after it was sent.
 const PASS_POLL: Duration = Duration::from_millis(50);
 /// Interval after the pass while something is lacking: some round-trips of a local network.
 const TAIL_POLL: Duration = Duration::from_millis(10);
+/// The share of the window of a part that is left between it and the next one, for hellos and final reports.
+const PART_SLACK: u32 = 16;
 /// The longest interval.
 const IDLE_POLL: Duration = Duration::from_millis(500);
 /// A poll with at least this window is repeated [`REPEATS`] times: at a loss of 5 % one host in 160 000 receives none
@@ -152,13 +170,14 @@ const REPOLL_MIN: Duration = Duration::from_millis(2);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::Part;
 
     #[test]
     fn polls_become_rare_while_nothing_is_lacking_and_quick_again_when_something_is() {
         let mut polls = Polls::new(Moment::default());
         let mut now = Moment::default();
         let mut gap = |polls: &mut Polls| {
-            polls.next_round(now, Phase::Tail, asked(Duration::ZERO));
+            polls.next_round(now, None, asked(Duration::ZERO));
             let gap = polls.next_at().since(now);
             now = polls.next_at();
             gap
@@ -173,7 +192,7 @@ mod tests {
     fn a_poll_that_is_answered_for_long_is_said_several_times() {
         let mut polls = Polls::new(Moment::default());
         let now = polls.next_at();
-        let round = polls.next_round(now, Phase::Pass, asked(Duration::from_secs(2)));
+        let round = polls.next_round(now, Some(PASS_POLL), asked(Duration::from_secs(2)));
         let mut said = Vec::new();
         while polls.next_at() < now + Duration::from_secs(2) {
             let at = polls.next_at();
@@ -182,7 +201,7 @@ mod tests {
             said.push(at.since(now).as_millis());
         }
         assert_eq!(said, [20, 40, 60]);
-        polls.next_round(polls.next_at(), Phase::Pass, asked(Duration::from_millis(99)));
+        polls.next_round(polls.next_at(), Some(PASS_POLL), asked(Duration::from_millis(99)));
         assert!(polls.is_due(polls.next_at()), "a short round is not worth it");
     }
 
@@ -202,13 +221,13 @@ mod tests {
     fn no_poll_comes_before_the_answers_to_the_last_one() {
         let mut polls = Polls::new(Moment::default());
         let window = Duration::from_secs(5);
-        polls.next_round(Moment::default(), Phase::Pass, asked(window));
+        polls.next_round(Moment::default(), Some(PASS_POLL), asked(window));
         assert!(!polls.is_due(Moment::default() + window));
         polls.soon(Moment::default() + window / 2);
         assert!(!polls.is_due(Moment::default() + window * 99 / 100), "whatever has just been sent");
     }
 
     fn asked(window: Duration) -> Asked {
-        Asked { slots: 1, window }
+        Asked { slots: 1, part: Part::ALL, window, is_for_rate: true }
     }
 }

@@ -4,9 +4,10 @@ use super::Sender;
 use super::Source;
 use super::ending::Ending;
 use super::event::{SenderEvent, Verdict};
+use super::gate::Busy;
 use super::hosts::Round;
 use super::one_way::Repeated;
-use super::rate::Sent;
+use super::rate::{Pace, Sent};
 use crate::time::Moment;
 
 impl Sender {
@@ -53,13 +54,19 @@ impl Sender {
 
     /// Draws the conclusions from the reports to the last poll.
     pub(super) fn end_round(&mut self, now: Moment) {
-        let Round { loss, sidelined } = self.hosts.end_round(now);
+        let Round { loss, sidelined } = self.hosts.end_round(now, self.asked);
         let frame_bytes = self.config.geometry.datagram_bytes() as u64 + self.config.header_bytes;
         let datagrams = self.sequences.next().value();
-        self.rate.note_round(now, Sent { datagrams, frame_bytes }, loss);
-        self.flow.bind(self.hosts.room(now));
+        self.rate.note_round(now, Sent { datagrams, frame_bytes, others: self.sequences.to_paths() }, loss);
+        let unheeded = self.share_unheeded();
+        if self.asked.is_all() {
+            self.flow.bind(self.hosts.room(now, unheeded));
+        } else if let Some(bound) = self.hosts.panel_room(now, unheeded) {
+            self.flow.bind(bound);
+        }
         if !sidelined.is_empty() && !self.is_tail() {
             self.blocks.forget_demands(); // most demands are theirs
+            self.paths.forget_deficits();
         }
         for (name, sideline) in sidelined {
             self.event(SenderEvent::Sidelined(name, sideline));
@@ -67,9 +74,23 @@ impl Sender {
         self.last_one = if self.is_tail() { self.hosts.last_one() } else { None };
     }
 
-    /// Ends each wait of the gate once all hosts that it is for were heard.
-    pub(super) fn open_gate(&mut self) {
+    /// The share of the hosts that hold nobody back, however little room they have.
+    pub(super) fn share_unheeded(&self) -> f64 {
+        match self.config.pace {
+            Pace::Auto { .. } => UNHEEDED_AUTO,
+            Pace::Fixed(_) => UNHEEDED_FIXED,
+        }
+    }
+
+    /// Ends each wait of the gate once all hosts that it is for were heard, or have come from another push.
+    pub(super) fn open_gate(&mut self, now: Moment) {
         let tally = self.hosts.tally();
+        let busy = match (self.hosts.are_all_busy(), tally.busy) {
+            (true, _) => Busy::All,
+            (false, 0) => Busy::None,
+            (false, _) => Busy::Some,
+        };
+        self.gate.note_busy(now, busy, self.hosts.cycle());
         if tally.heard >= tally.expected {
             self.gate.end_first_wait();
         }
@@ -90,3 +111,8 @@ impl Sender {
         }
     }
 }
+
+/// The share of the hosts that hold nobody back where the rate adapts.
+const UNHEEDED_AUTO: f64 = 0.25;
+/// The same at a fixed rate, which the operator has asked for: it is kept unless most hosts cannot follow.
+const UNHEEDED_FIXED: f64 = 0.5;

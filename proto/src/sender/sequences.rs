@@ -6,13 +6,15 @@ use crate::ids::Sequence;
 pub(super) struct Sequences {
     /// The next number to the group. There are no gaps, so that a host can count what it lost.
     group: u64,
-    /// The next number to a single host.
+    /// The next number of what does not go to everyone.
     unicast: u64,
+    /// Datagrams to some of the paths.
+    to_paths: u64,
 }
 
 impl Sequences {
     pub(super) fn new() -> Self {
-        Self { group: 0, unicast: UNICAST }
+        Self { group: 0, unicast: UNICAST, to_paths: 0 }
     }
 
     /// Takes `count` consecutive numbers for datagrams to the group; returns the first.
@@ -31,9 +33,31 @@ impl Sequences {
     /// # Panics
     /// After 2^39 datagrams.
     pub(super) fn take_unicast(&mut self) -> Sequence {
-        let number = Sequence::new(self.unicast).expect("2^39 acks take years");
-        self.unicast += 1;
-        number
+        self.take_for_some(1)
+    }
+
+    /// Takes `count` consecutive numbers for datagrams to some of the paths; returns the first.
+    ///
+    /// # Panics
+    /// After 2^39 datagrams.
+    pub(super) fn take_for_paths(&mut self, count: u32) -> Sequence {
+        self.to_paths += u64::from(count);
+        self.take_for_some(count)
+    }
+
+    /// The number of datagrams to some of the paths.
+    pub(super) fn to_paths(&self) -> u64 {
+        self.to_paths
+    }
+
+    /// Takes `count` consecutive numbers for datagrams that do not go to everyone; returns the first.
+    ///
+    /// # Panics
+    /// After 2^39 datagrams.
+    fn take_for_some(&mut self, count: u32) -> Sequence {
+        let first = Sequence::new(self.unicast).expect("2^39 datagrams are beyond the object's limit");
+        self.unicast += u64::from(count);
+        first
     }
 
     /// The number of the next datagram to the group.
@@ -47,8 +71,8 @@ impl Sequences {
     }
 }
 
-/// The first number of datagrams to single hosts.
-const UNICAST: u64 = 1 << 39;
+/// The first number of datagrams that do not go to everyone.
+const UNICAST: u64 = Sequence::FOR_SOME;
 
 #[cfg(test)]
 mod tests {
@@ -68,7 +92,7 @@ mod tests {
     #[test]
     #[should_panic(expected = "UNICAST")]
     fn numbers_to_the_group_never_reach_those_to_single_hosts() {
-        let mut sequences = Sequences { group: UNICAST - 3, unicast: UNICAST };
+        let mut sequences = Sequences { group: UNICAST - 3, ..Sequences::new() };
         sequences.take(3);
     }
 }

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::{Expected, HostState, Pace, Sender, SenderConfig, SenderEvent};
+use super::{Expected, HostState, Pace, Reach, Sender, SenderConfig, SenderEvent, To};
 use crate::agree::{AgreementKey, AgreementPublic};
 use crate::echo::Echo;
 use crate::geometry::Geometry;
@@ -42,7 +42,7 @@ pub(super) fn passed(config: SenderConfig) -> Sender {
     drain(&mut sender, at(50));
     sender.handle_timeout(at(50));
     while let Some(job) = sender.poll_job(super::JobRoom::ANY) {
-        let last = sender.take_sequences(job.symbols(K));
+        let last = sender.take_sequences(To::Everyone, job.symbols(K));
         sender.handle_sent(at(50), job, last);
     }
     sender
@@ -60,6 +60,7 @@ pub(super) fn config(expected: Expected) -> SenderConfig {
         format: DiskFormat::Raw,
         pin: Pin::None,
         reply_to: ([10, 0, 0, 1], 7167).into(),
+        reach: Reach::default(),
         expected,
         known: KnownHosts::default(),
         timeout: Duration::from_secs(60),

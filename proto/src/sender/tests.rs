@@ -1,6 +1,6 @@
-use super::testing::{Host, K, at, config, drain, kept, proven, reading};
+use super::testing::{Host, K, at, config, drain, kept, passed, proven, reading, report, states};
 use super::*;
-use crate::wire::{Header, Kind};
+use crate::wire::{DeficitRun, Done, Header, Kind, Outcome, Report, Totals, Up};
 
 #[test]
 fn no_symbol_leaves_before_the_expected_hosts_were_heard() {
@@ -145,7 +145,7 @@ fn a_push_is_complete_when_the_expected_host_is_done_and_over_when_that_was_said
     let mut host = Host::new(1);
     host.greet(&mut sender, at(0)).expect("it joins");
     while let Some(job) = sender.poll_job(JobRoom::ANY) {
-        let last = sender.take_sequences(job.symbols(K));
+        let last = sender.take_sequences(To::Everyone, job.symbols(K));
         sender.handle_sent(at(1), job, last);
     }
     drain(&mut sender, at(1));
@@ -158,6 +158,79 @@ fn a_push_is_complete_when_the_expected_host_is_done_and_over_when_that_was_said
         drain(&mut sender, now);
     }
     assert!(sender.is_finished());
+}
+
+#[test]
+fn a_host_that_has_proven_another_root_is_not_done() {
+    let mut sender = proven(config(Expected::Count(1)));
+    let mut host = Host::new(1);
+    host.greet(&mut sender, at(0)).expect("it joins");
+    let other = Root([9; 32]);
+    let receipt = host.receipt(Outcome::Published(other));
+    let done = Done { root: other, existing: false, totals: Totals::default(), receipt };
+    assert_eq!(host.say(&mut sender, at(1), &Up::Done(done)), Err(Discard::Malformed));
+    assert_eq!(sender.verdict(), None);
+    let done = host.done(&sender);
+    host.say(&mut sender, at(1), &done).expect("its own");
+    assert_eq!(states(&sender), [("compute-1".to_owned(), HostState::Done)]);
+}
+
+#[test]
+fn a_host_that_claims_to_hold_less_than_before_is_not_believed() {
+    let mut sender = passed(config(Expected::Count(1)));
+    let mut host = Host::new(1);
+    host.greet(&mut sender, at(60)).expect("it joins");
+    for (second, blocks_held, verdict) in
+        [(1, 2, Ok(())), (2, 1, Err(Discard::Implausible)), (3, 2, Ok(())), (4, 3, Ok(()))]
+    {
+        drain(&mut sender, at(1_000 * second));
+        let report = Report { round: sender.polls.rounds(), blocks_held, ..report() };
+        assert_eq!(host.say(&mut sender, at(1_000 * second), &Up::Report(report)), verdict, "{blocks_held}");
+    }
+}
+
+#[test]
+fn a_host_that_nothing_reaches_is_probed_with_a_few_symbols_of_one_block() {
+    let mut sender = passed(config(Expected::Count(1)));
+    let mut host = Host::new(1);
+    host.greet(&mut sender, at(60)).expect("it joins");
+    assert_eq!(asked(&mut sender, &mut host, 1).len(), 2, "all that it lacks");
+    send_in_vain(&mut sender);
+    let probe = asked(&mut sender, &mut host, 2);
+    assert!(matches!(probe[..], [Job::Repair { block: BlockIndex(0), count: 1..=4, .. }]), "{probe:?}");
+}
+
+#[test]
+fn a_host_that_nothing_reaches_is_not_probed_while_another_one_lacks_something() {
+    let mut sender = passed(config(Expected::Count(2)));
+    let mut hosts = [1, 2].map(Host::new);
+    hosts.iter_mut().for_each(|host| host.greet(&mut sender, at(60)).expect("it joins"));
+    asked(&mut sender, &mut hosts[0], 1);
+    send_in_vain(&mut sender);
+    assert_eq!(asked(&mut sender, &mut hosts[1], 2).len(), 2, "it was not heard before");
+    assert_eq!(asked(&mut sender, &mut hosts[0], 2), []);
+}
+
+/// Has a host report that it lacks 100 symbols of each of two blocks, and sends what comes of it.
+fn asked(sender: &mut Sender, host: &mut Host, second: u64) -> Vec<Job> {
+    let now = at(1_000 * second);
+    drain(sender, now);
+    let deficits = vec![DeficitRun { first: BlockIndex(0), blocks: 2, symbols: 100 }];
+    let (round, highest) = (sender.polls.rounds(), sender.sequences.last());
+    host.say(sender, now, &Up::Report(Report { round, highest, covered: 4, deficits, ..report() }))
+        .expect("due");
+    let mut jobs = Vec::new();
+    while let Some(job) = sender.poll_job(JobRoom::ANY) {
+        let last = sender.take_sequences(To::Everyone, job.symbols(K));
+        sender.handle_sent(now, job, last);
+        jobs.push(job);
+    }
+    jobs
+}
+
+/// Sends 20 MiB to the group: a host whose deficits do not shrink meanwhile is reached by nothing.
+fn send_in_vain(sender: &mut Sender) {
+    sender.take_sequences(To::Everyone, (20 << 20) / 8_192);
 }
 
 fn greet(sender: &mut Sender, mut host: Host) {

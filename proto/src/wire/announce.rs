@@ -4,10 +4,11 @@
 //!   0  10       header, kind 2                                clear, signed
 //!  10  16       session id
 //!  26   8       time: ms since 1970 (UTC)                     sealed, signed
-//!  34   8       length of the object
-//!  42   1       log2 of the block size
-//!  43   2       symbol size T
-//!  45   7 | 19  reply to: family 4 | 6, address, port
+//!  34   4       time since the push was started in ms
+//!  38   8       length of the object
+//!  46   1       log2 of the block size
+//!  47   2       symbol size T
+//!  49   7 | 19  reply to: family 4 | 6, address, port
 //!   +   4       spread in ms
 //!   +   5       audience: 0 everyone | 1 named; number of names, 0 for everyone
 //!   +  32       the sender's agreement key for this session
@@ -16,7 +17,7 @@
 //!   +   1       disk format
 //!   +   5       pin: 0 none | 1 for a time | 2 for ever; seconds, 0 unless for a time
 //!   +   1       one way: 0 | 1
-//!   +   1+n     name of the base, n <= 80; 0: none
+//!   +   1+n     name of the base, n <= 76; 0: none
 //!   +   4       data of the object, about, in pages of 4 KiB, rounded up; 2^32-1: not known
 //!   +  ..       who vouches for it (vouched.rs)
 //!   +  16       tag
@@ -36,7 +37,9 @@ use super::vouched::{VOUCHED, Vouched};
 use crate::agree::AgreementPublic;
 use crate::geometry::Geometry;
 use crate::ids::{BaseName, ObjectName, Sequence, SessionId};
-use crate::limits::{BASE_NAME_MAX, CONTROL_MAX, CONTROL_SMALL, OBJECT_BYTES_MAX, OBJECT_NAME_MAX};
+use crate::limits::{
+    BASE_NAME_MAX, CONTROL_MAX, CONTROL_SMALL, FEEDBACK_CYCLE_MAX, OBJECT_BYTES_MAX, OBJECT_NAME_MAX,
+};
 use crate::seal::{Cipher, GroupKey};
 use crate::sign::{PublicKey, Scope, Signer};
 use crate::time::WallClock;
@@ -48,6 +51,8 @@ pub struct Announce {
     pub session: SessionId,
     /// When the announcement was sent. A host refuses one that is far from its own time.
     pub time: WallClock,
+    /// When the push was started, the same in all announcements of up to 49 days. Of two pushes hosts take part in the earlier one first.
+    pub started: WallClock,
     /// The object's length and how it is divided.
     pub geometry: Geometry,
     /// The file name.
@@ -144,6 +149,7 @@ impl Announce {
 
     fn emit(&self, out: &mut Writer<'_>) {
         out.u64(self.time.0);
+        out.u32(u32::try_from(self.time.0.saturating_sub(self.started.0)).unwrap_or(u32::MAX));
         out.u64(self.geometry.object_bytes());
         out.u8(self.geometry.block_log2());
         out.u16(self.geometry.symbol_size());
@@ -163,9 +169,10 @@ impl Announce {
 
     fn parse(session: SessionId, body: &mut Reader<'_>) -> Result<Self, Discard> {
         let time = WallClock(body.u64()?);
+        let started = time.0.checked_sub(u64::from(body.u32()?)).ok_or(Discard::Malformed)?;
         let geometry = Geometry::new(body.u64()?, body.u8()?, body.u16()?).map_err(|_| Discard::Malformed)?;
         let reply_to = body.address()?;
-        let spread = Duration::from_millis(u64::from(body.u32()?)).min(SPREAD_MAX);
+        let spread = Duration::from_millis(u64::from(body.u32()?)).min(FEEDBACK_CYCLE_MAX);
         let audience = Audience::parse(body)?;
         let agreement = AgreementPublic(body.array()?);
         let name = body.object_name()?;
@@ -189,6 +196,7 @@ impl Announce {
         Ok(Self {
             session,
             time,
+            started: WallClock(started),
             geometry,
             name,
             image_id,
@@ -211,12 +219,10 @@ const PAGE_BYTES: u64 = 4_096;
 const DATA_UNKNOWN: u32 = u32::MAX;
 const _: () = assert!(OBJECT_BYTES_MAX / PAGE_BYTES < DATA_UNKNOWN as u64);
 
-/// The longest time that a host waits before its hello, whatever is announced.
-pub(super) const SPREAD_MAX: Duration = Duration::from_secs(30);
-
 fields! {
     Body {
         TIME: WallClock::BYTES,
+        AGE: 4,
         OBJECT_BYTES: 8,
         BLOCK_LOG2: 1,
         SYMBOL_SIZE: 2,

@@ -409,6 +409,14 @@ mod tests {
         assert!(page_breaks(&[], CONTROL_SMALL).is_empty());
     }
 
+    #[test]
+    fn a_page_is_full_when_no_byte_of_it_is_left() {
+        let objects: Vec<Held> = (0..4).map(|_| held(0)).collect();
+        let two = PAGE_FIXED_BYTES + 2 * objects[0].encoded_bytes();
+        assert_eq!(page_breaks(&objects, two), [0..2, 2..4]);
+        assert_eq!(page_breaks(&objects, two - 1), [0..1, 1..2, 2..3, 3..4]);
+    }
+
     fn held(i: usize) -> Held {
         Held {
             name: ObjectName::new(&"image".repeat(1 + i % 7)).expect("plain"),

@@ -23,7 +23,6 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::announce::SPREAD_MAX;
 use super::audience::Audience;
 use super::bytes::{ADDRESS, IMAGE_ID, Reader, Writer, fields, text};
 use super::discard::Discard;
@@ -283,6 +282,9 @@ const DIAGNOSE: u8 = 5;
 const REKEY: u8 = 6;
 const RETIRE: u8 = 7;
 
+/// The longest time that a host waits before its first answer, whatever is asked.
+const SPREAD_MAX: Duration = Duration::from_secs(30);
+
 fields! {
     Body {
         TIME: WallClock::BYTES,
@@ -322,6 +324,34 @@ mod tests {
         assert!(!sought(None, Some(ID)).matches("ubuntu", None));
         assert_eq!(Sought::new(None, None), None);
         assert_eq!(Sought::new(None, Some("ubuntu".into())), None);
+    }
+
+    #[test]
+    fn an_object_is_shown_by_its_name_with_its_id_where_that_says_more() {
+        let shown = |name: Option<&str>, id: Option<&str>| {
+            let name = name.map(|name| ObjectName::new(name).expect("plain"));
+            let sought = Sought::new(name.clone(), id.map(str::to_owned)).expect("something");
+            assert_eq!((sought.name(), sought.image_id()), (name.as_ref(), id));
+            sought.to_string()
+        };
+        assert_eq!(shown(Some("ubuntu"), None), "ubuntu");
+        assert_eq!(shown(None, Some(ID)), ID);
+        assert_eq!(shown(Some("ubuntu"), Some(ID)), format!("ubuntu ({ID})"));
+        assert_eq!(shown(Some(ID), Some(ID)), ID, "named by its id");
+    }
+
+    #[test]
+    fn what_lets_go_removes_or_replaces_a_key_changes_something() {
+        let about = Sought::new(None, Some(ID.to_owned())).expect("an id");
+        let asking = [
+            Query::Hosts,
+            Query::Status(about.clone()),
+            Query::Verify(about.clone()),
+            Query::Diagnose { step: Step::Report, train: 1 },
+        ];
+        let changing = [Query::Unpin(about.clone()), Query::Remove(about), Query::Rekey, Query::Retire];
+        assert!(!asking.iter().any(Query::changes_something));
+        assert!(changing.iter().all(Query::changes_something));
     }
 
     const ID: &str = "0b7c2b9e-6a0f-4c0f-9d52-3f7d8f1f6a11";

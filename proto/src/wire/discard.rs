@@ -114,5 +114,9 @@ mod tests {
         counts.count(Discard::Forged);
         counts.count(Discard::TooShort);
         assert_eq!(counts.to_string(), "too_short=1 forged=2");
+        counts.count_times(Discard::TooShort, 2);
+        counts.count_times(Discard::Replayed, 0);
+        assert_eq!(counts.of(Discard::TooShort), 3);
+        assert!(counts.seen().eq([(Discard::TooShort, 3), (Discard::Forged, 2)]));
     }
 }

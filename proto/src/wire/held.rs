@@ -170,3 +170,14 @@ fields! {
 }
 
 const _: () = assert!(text(FINDING_MAX) >= Root::BYTES, "the longest finding is a text");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_by_rule_is_not_pinned() {
+        assert!(!Kept::ByRule.is_pinned());
+        assert!(Kept::Until(WallClock(0)).is_pinned() && Kept::Forever.is_pinned());
+    }
+}

@@ -268,6 +268,18 @@ mod tests {
     }
 
     #[test]
+    fn a_block_is_sent_in_as_many_bytes_as_its_encoding_has() {
+        let geometry = Geometry::new((1 << 20) + 700, 20, 1432).expect("in range");
+        let bytes = |encoding, block| {
+            let entry = ManifestEntry { encoding, hash: BlockHash([1; 32]) };
+            entry.encoded_len(geometry, BlockIndex(block))
+        };
+        assert_eq!([bytes(Encoding::Stored, 0), bytes(Encoding::Stored, 1)], [1 << 20, 700]);
+        assert_eq!(bytes(Encoding::Zstd { encoded_len: 99 }, 0), 99);
+        assert_eq!(bytes(Encoding::Zero, 0), 0);
+    }
+
+    #[test]
     fn there_is_one_way_to_say_it() {
         let good = emitted(&run(5, |at| if at == 1 { data(1) } else { Listed::Zero }));
         assert!(parsed(&good).is_ok());

@@ -79,6 +79,22 @@ impl Route {
         Ok((route, Vouched::parse(rest, body, datagram)?))
     }
 
+    /// Returns the session that a lease is for, from its clear header. Nothing is proven by it.
+    ///
+    /// # Errors
+    /// If it is no lease.
+    pub fn session_of(datagram: &[u8]) -> Result<SessionId, Discard> {
+        Header::parse_with_session(Kind::Route, datagram).map(|(_, session)| session)
+    }
+
+    /// Returns the number of a lease, from its clear header. Nothing is proven by it.
+    ///
+    /// # Errors
+    /// If it is no lease.
+    pub fn number_of(datagram: &[u8]) -> Result<Sequence, Discard> {
+        Header::parse_of(Kind::Route, datagram).map(|header| header.sequence)
+    }
+
     fn emit(&self, out: &mut Writer<'_>) {
         out.u64(self.time.0);
         out.u32(self.generation);

@@ -15,7 +15,7 @@ use std::ops::Range;
 use glancecast_fec::Esi;
 
 use super::discard::Discard;
-use super::header::{HEADER_BYTES, Header, VERSION};
+use super::header::{HEADER_BYTES, Header, SESSION_CLEAR_BYTES, VERSION};
 use super::kind::Kind;
 use crate::geometry::SYMBOL_OVERHEAD;
 use crate::ids::{BlockIndex, Sequence, SessionTag};
@@ -34,6 +34,40 @@ pub struct SymbolHeader {
     pub esi: Esi,
     /// Length of the block's encoded bytes, from which K follows: a receiver needs it before the manifest comes.
     pub encoded_len: u32,
+}
+
+/// Says that a session's key has opened the datagram with this tag and number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Opened {
+    tag: SessionTag,
+    sequence: Sequence,
+}
+
+impl Opened {
+    /// Whether it is about the datagram with this tag and number.
+    #[inline]
+    pub(crate) fn is(self, tag: SessionTag, sequence: Sequence) -> bool {
+        self == Self { tag, sequence }
+    }
+}
+
+/// Opens a sender's datagram of any kind whose content is not read, into `scratch`.
+///
+/// # Errors
+/// [`Discard::TooLong`] or [`Discard::TooShort`] where the length does not fit the kind or the scratch,
+/// [`Discard::Forged`] for what does not open.
+pub(crate) fn open_unread(cipher: &Cipher, datagram: &[u8], scratch: &mut [u8]) -> Result<Opened, Discard> {
+    let Header { kind, tag, sequence } = Header::parse(datagram)?;
+    let clear = match kind {
+        Kind::Symbol => CLEAR_BYTES,
+        Kind::Announce => SESSION_CLEAR_BYTES,
+        _ => HEADER_BYTES,
+    };
+    let len = datagram.len().checked_sub(clear + TAG_BYTES).ok_or(Discard::TooShort)?;
+    let plain = scratch.get_mut(..len).ok_or(Discard::TooLong)?;
+    let (header, sealed) = datagram.split_at(clear);
+    cipher.open(sequence, header, sealed, plain).map_err(|_| Discard::Forged)?;
+    Ok(Opened { tag, sequence })
 }
 
 impl SymbolHeader {
@@ -71,12 +105,13 @@ impl SymbolHeader {
     ///
     /// # Errors
     /// [`Discard::Malformed`] for a symbol of another length, [`Discard::Forged`] for one that does not open.
-    pub fn open(&self, cipher: &Cipher, datagram: &[u8], place: &mut [u8]) -> Result<(), Discard> {
+    pub fn open(&self, cipher: &Cipher, datagram: &[u8], place: &mut [u8]) -> Result<Opened, Discard> {
         if datagram.len() != place.len() + SYMBOL_OVERHEAD {
             return Err(Discard::Malformed);
         }
         let (clear, sealed) = datagram.split_at(CLEAR_BYTES);
-        cipher.open(self.sequence, clear, sealed, place).map_err(|_| Discard::Forged)
+        cipher.open(self.sequence, clear, sealed, place).map_err(|_| Discard::Forged)?;
+        Ok(Opened { tag: self.tag, sequence: self.sequence })
     }
 
     fn to_bytes(self) -> [u8; CLEAR_BYTES] {

@@ -69,6 +69,7 @@ fn the_longest_datagram_of_a_sender_fills_the_room_of_its_kind() {
         manifest_sent: 0,
         window: Duration::ZERO,
         slots: 1,
+        part: Part::ALL,
         root: Some(Root([1; 32])),
     };
     let ack = Ack { receiver: RECEIVER, kind: Kind::Done, slot: 1, echo: Echo::default() };
@@ -157,6 +158,7 @@ fn announce() -> Announce {
     Announce {
         session: SESSION,
         time: WallClock(1),
+        started: WallClock(0),
         geometry: Geometry::new(1, 20, 1432).expect("in range"),
         name: ObjectName::new(&long(OBJECT_NAME_MAX)).expect("plain"),
         image_id: Some(IMAGE_ID.into()),

@@ -14,11 +14,12 @@ use glancecast_proto::receiver::{
     Admission, Attempt, BaseIndex, BlockOutcome, BlockRoom, Effect, Failure, Opened, Published, Receiver,
     ReceiverConfig, Returned, Work, buffer_symbols,
 };
+use glancecast_proto::relay::{Relay, RelayConfig};
 use glancecast_proto::seal::{Cipher, GroupKey};
 use glancecast_proto::time::{Moment, WallClock};
 use glancecast_proto::wire::{
-    Ack, Down, Encoding, End, FailureKind, Hello, Kind, ManifestEntry, ManifestRun, Poll, Proofs, SymbolHash,
-    SymbolHeader, UpHeader,
+    Ack, Down, Encoding, End, FailureKind, Hello, Kind, ManifestEntry, ManifestRun, Part, Poll, Proofs,
+    SymbolHash, SymbolHeader, UpHeader,
 };
 
 use super::{Meant, Scene, address, esi, name};
@@ -49,6 +50,17 @@ pub(crate) struct Host {
     us: Option<(ReceiverId, Cipher)>,
     sequence: u64,
     pub(crate) published: u64,
+    /// The relay beside it, if what it hears comes by unicast.
+    relay: Option<Relay>,
+}
+
+fn relay_config() -> RelayConfig {
+    RelayConfig {
+        allowed: true,
+        rate_max: Some(100_000_000),
+        parents: Vec::new(),
+        host_key: host_key().clone(),
+    }
 }
 
 impl Host {
@@ -68,6 +80,7 @@ impl Host {
             start: [seed; 16],
             seed: [seed; 32],
             buffer_bytes: 0, // the fewest buffers possible
+            can_relay: false,
         };
         let mut host = Self {
             scene: Arc::clone(&scene),
@@ -85,6 +98,7 @@ impl Host {
             us: None,
             sequence: 0,
             published: 0,
+            relay: (seed & 64 != 0).then(|| Relay::new(relay_config())),
         };
         host.hear(scene.announcement(meant, signed));
         host
@@ -122,7 +136,11 @@ impl Host {
 
     fn hear(&mut self, datagram: Vec<u8>) {
         let wall = WallClock(1_767_225_600_000 + self.now.micros() / 1_000_000);
-        let _ = self.receiver.handle_datagram(self.now, wall, address(1), &datagram);
+        let _ = match &self.relay {
+            None => self.receiver.handle_datagram(self.now, wall, address(1), &datagram),
+            Some(_) => self.receiver.handle_unicast(self.now, wall, address(1), &datagram),
+        };
+        self.pass_on(wall, &datagram);
         // As in the shell, a session gets its memory before its first symbol.
         while let Some(effect) = self.receiver.poll_effect(BlockRoom::Full) {
             self.note_effect(effect, BlockRoom::Full);
@@ -130,6 +148,26 @@ impl Host {
         if self.heard.len() < 100 {
             self.heard.push(datagram);
         }
+    }
+
+    /// Has the relay take a lease, or forward what came; checks that what it forwards is leased.
+    fn pass_on(&mut self, wall: WallClock, datagram: &[u8]) {
+        let Some(relay) = &mut self.relay else { return };
+        if Relay::session_of(datagram).is_some() {
+            let _ = relay.handle_route(self.now, wall, self.receiver.membership(), datagram);
+        }
+        let came = relay.counts().came;
+        if let Ok(candidate) = relay.expects(self.now, address(1), datagram)
+            && let Ok(opened) = relay.open(&candidate, datagram, &mut [0; 9_000])
+            && relay.admit(self.now, candidate, opened).is_ok()
+        {
+            assert_eq!(relay.counts().came, came + 1);
+            assert!(relay.leases(self.now).any(|lease| lease.route.parent == address(1)));
+            assert!(relay.expects(self.now, address(1), datagram).is_err(), "nothing passes twice");
+        }
+        let mut out = Vec::new();
+        let said = (0..9).take_while(|_| relay.poll_transmit(self.now, &mut out).is_some()).count();
+        assert!(said < 9, "a relay that is asked once does not speak for ever");
     }
 
     fn hear_again(&mut self) {
@@ -161,12 +199,14 @@ impl Host {
                     1..4 => Some(self.scene.root),
                     _ => None,
                 };
+                let of = 1 << self.dice.below(5);
                 Down::Poll(Poll {
                     round: self.dice.below(100) as u32,
                     blocks_sent: self.dice.below(7) as u32,
                     manifest_sent: self.dice.below(7) as u32,
                     window: Duration::from_micros(self.dice.below(10_000)),
-                    slots: 1 + self.dice.below(1 << 32) as u32 / 2,
+                    slots: of + self.dice.below(1 << 32) as u32 / 2,
+                    part: Part { number: self.dice.below(of.into()) as u16, of: of as u16 },
                     root,
                 })
             }

@@ -12,7 +12,7 @@ use glancecast_proto::known::{KnownHosts, UnknownHosts};
 use glancecast_proto::limits::HOSTS_MAX;
 use glancecast_proto::seal::{Cipher, GroupKey};
 use glancecast_proto::sender::{
-    Expected, HostRow, HostState, Job, JobRoom, OneWay, Pace, Sender, SenderConfig,
+    Expected, HostRow, HostState, Job, JobRoom, OneWay, Pace, Reach, Sender, SenderConfig,
 };
 use glancecast_proto::sign::{PublicKey, SigningKey};
 use glancecast_proto::time::{Moment, WallClock};
@@ -67,6 +67,7 @@ impl Push {
             format: DiskFormat::Raw,
             pin: Pin::None,
             reply_to: address(1),
+            reach: reach(seed),
             expected,
             known,
             timeout: Duration::from_secs(60),
@@ -130,7 +131,9 @@ impl Push {
             20..35 if !self.jobs.is_empty() => {
                 let at = self.dice.below(self.jobs.len() as u64) as usize;
                 let job = self.jobs.swap_remove(at);
-                let first = self.sender.take_sequences(5);
+                let to = self.sender.destination(self.sender.aim(job));
+                assert!(self.sender.copies() <= glancecast_proto::limits::PATHS_MAX);
+                let first = self.sender.take_sequences(to, 5);
                 for number in first.value()..first.value() + 5 {
                     assert!(self.said.insert(number, Vec::new()).is_none(), "number {number} twice");
                 }
@@ -253,7 +256,7 @@ impl Push {
             echo: Echo([self.dice.below(2) as u8; 4]),
             buffers: 4,
             free: 4,
-            via: (covered > 3).then(|| address(9)),
+            via: (covered > 3 && self.sender.config().reach.hosts.is_empty()).then(|| address(9)),
             totals,
         }
     }
@@ -306,6 +309,20 @@ impl Push {
     }
 }
 
+/// Returns by which ways hosts are reached: the group alone, or also relays and a tree.
+fn reach(seed: u8) -> Reach {
+    if seed & 64 == 0 {
+        return Reach::default();
+    }
+    Reach {
+        group: (seed & 128 == 0).then_some(([239, 255, 71, 67], 7167).into()),
+        hosts: (0..3).map(|host| (name(&format!("host-{host}")), address(host + 1))).collect(),
+        line: 1_000_000_000,
+        relays: true,
+        ..Reach::default()
+    }
+}
+
 /// Returns the keys that a sender knows: that of one insider, and one that nobody here has.
 fn known(scene: &Scene) -> BTreeMap<HostName, PublicKey> {
     let nobody = SigningKey::from_seed(&[99; 32].into()).public();
@@ -318,7 +335,7 @@ fn hello(name: &HostName, agreement: AgreementPublic, busy: bool, kept: Vec<Kept
         name: name.clone(),
         software: "x".into(),
         busy,
-        can_relay: false,
+        can_relay: true,
         mtu: None,
         via: None,
         kept,

@@ -1,5 +1,7 @@
 //! A querier, hosts with their shells, the network between them, and insiders that send on it.
 
+mod rekey;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -23,17 +25,17 @@ use glancecast_proto::wire::{
     Sought, UpHeader,
 };
 
+use self::rekey::{Keys, new_key};
 use super::{Scene, address, insider, name};
 use crate::dice::Dice;
 use crate::vectors::{KEY, KEYS, SENDER_AGREEMENT, SESSION, Signed, scope, signing_key};
 
-/// A query, the hosts that it is for, and insiders.
+/// A query, the hosts that it is for, and insiders. Where a group key is replaced, several queries follow each other.
 pub(crate) struct Survey {
     scene: Arc<Scene>,
     dice: Dice,
     now: Moment,
-    query: Query,
-    answer_bytes_max: usize,
+    config: QuerierConfig,
     querier: Querier,
     hosts: Vec<Host>,
     /// Datagrams of the querier, to be delivered in any order, repeatedly or never; `answered` has those of the
@@ -51,6 +53,10 @@ pub(crate) struct Survey {
     signed: Signed,
     /// Whether the querier knows the keys of the hosts.
     is_known: bool,
+    /// The number of queries so far.
+    queries: u32,
+    /// Whether hosts were asked to retire the old group key.
+    has_retired: bool,
 }
 
 /// A host that answers, and its shell.
@@ -62,6 +68,7 @@ struct Host {
     /// The objects that queries were about, each of one query.
     sought: BTreeSet<Option<String>>,
     replies: Vec<(Query, Reply)>,
+    keys: Keys,
 }
 
 impl Survey {
@@ -69,6 +76,7 @@ impl Survey {
     pub(crate) fn new(scene: Arc<Scene>, dice: Dice, seed: u8) -> Self {
         let about = sought("image");
         let query = match seed & 3 {
+            0 if seed % 24 == 20 => Query::Rekey, // these are signed, see below
             0 => Query::Hosts,
             1 => Query::Status(about),
             2 => Query::Verify(about),
@@ -81,7 +89,7 @@ impl Survey {
             _ => Expected::Anyone,
         };
         let signed = if seed % 3 == 2 { Signed::Yes } else { Signed::No };
-        let is_known = seed % 5 == 4;
+        let is_known = seed % 5 == 4 || query == Query::Rekey;
         let answer_bytes_max = if seed & 16 == 0 { CONTROL_SMALL } else { CONTROL_MAX };
         let config = QuerierConfig {
             id: SESSION,
@@ -95,8 +103,8 @@ impl Survey {
                     .collect(),
                 unknown: if seed % 7 == 6 { UnknownHosts::Refused } else { UnknownHosts::Taken },
             },
-            query: query.clone(),
-            new_key: None,
+            new_key: (query == Query::Rekey).then(new_key),
+            query,
             reply_to: address(1),
             answer_bytes_max: answer_bytes_max as u16,
             started: STARTED,
@@ -107,9 +115,8 @@ impl Survey {
             scene,
             dice,
             now: Moment::default(),
-            query,
-            answer_bytes_max,
-            querier: Querier::new(Moment::default(), config),
+            querier: Querier::new(Moment::default(), config.clone()),
+            config,
             hosts: (0..HOSTS).map(|host| Host::new(host, seed & 64 != 0, signed)).collect(),
             asked: Vec::new(),
             answered: Vec::new(),
@@ -118,6 +125,8 @@ impl Survey {
             forged: false,
             signed,
             is_known,
+            queries: 1,
+            has_retired: false,
         }
     }
 
@@ -148,6 +157,7 @@ impl Survey {
             98 => {
                 self.look();
             }
+            99 if self.is_replacing() => self.go_on(),
             _ if self.dice.below(8) == 0 => self.querier.handle_stop(),
             _ => {}
         }
@@ -178,8 +188,11 @@ impl Survey {
     fn assert_answered(&self, row: &HostAnswer) {
         let Some(host) = (0..HOSTS).find(|&host| row.name == host_name(host)) else { return };
         let about = row.about.as_ref().expect("it has answered");
+        if self.is_replacing() {
+            return self.assert_replaced(host, &about.state);
+        }
         let said = |(query, reply): &&(Query, Reply)| {
-            *query == self.query && reply.state == about.state && reply.objects == row.objects
+            *query == self.config.query && reply.state == about.state && reply.objects == row.objects
         };
         assert!(self.hosts[host].replies.iter().any(|reply| said(&reply)), "{row:?}");
     }
@@ -206,18 +219,22 @@ impl Survey {
         let _ = self.hosts[host].responder.handle_datagram(self.now, wall, from, datagram);
     }
 
-    /// Has a host's shell answer a query, or report its progress.
+    /// Has a host's shell answer a query, report its progress, or end a write of the keyring.
     fn reply(&mut self) {
         let host = &mut self.hosts[self.dice.below(HOSTS as u64) as usize];
+        if host.keys.is_keeping() {
+            return host.keep(self.now, self.dice.below(8) == 0);
+        }
         if host.open.is_empty() {
             return;
         }
         let at = self.dice.below(host.open.len() as u64) as usize;
         let (id, query) = host.open.iter().nth(at).map(|(id, query)| (*id, query.clone())).expect("open");
         let state = match self.dice.below(16) {
+            7 => AnswerState::Failed("no".into()),
+            _ if query == Query::Rekey => AnswerState::AwaitingKey,
             0..6 => AnswerState::Verifying { done: u64::MAX / 2, of: u64::MAX },
             6 => AnswerState::Busy,
-            7 => AnswerState::Failed("no".into()),
             _ => AnswerState::Final,
         };
         if !matches!(state, AnswerState::Verifying { .. }) {
@@ -280,10 +297,12 @@ impl Survey {
         };
         self.forged |= as_querier;
         let about = sought(&called);
-        let query = match self.dice.below(3) {
-            0 => Query::Status(about),
-            1 => Query::Verify(about),
-            _ => Query::Unpin(about),
+        let query = match self.dice.below(12) {
+            0..4 => Query::Status(about),
+            4..7 => Query::Verify(about),
+            7..10 => Query::Unpin(about),
+            10 => Query::Rekey,
+            _ => Query::Retire,
         };
         let ask = Ask {
             id,
@@ -291,7 +310,7 @@ impl Survey {
             round: 1,
             reply_to: address(if as_querier { 1 } else { 4 }),
             spread: Duration::from_millis(self.dice.below(100)),
-            answer_bytes_max: self.answer_bytes_max as u16,
+            answer_bytes_max: self.config.answer_bytes_max,
             audience: Audience::Everyone,
             agreement: AgreementPublic([9; 32]),
             query,
@@ -355,12 +374,13 @@ impl Survey {
         for host in &mut self.hosts {
             host.drain(self.now, self.forged, |to, datagram| {
                 let here = to == address(1);
-                assert!(!here || self.forged || datagram.len() <= self.answer_bytes_max);
+                assert!(!here || self.forged || datagram.len() <= self.config.answer_bytes_max.into());
                 if here {
                     keep(&mut self.answered, datagram);
                 }
             });
         }
+        self.assert_keys();
     }
 }
 
@@ -374,7 +394,7 @@ impl Host {
         let config = ResponderConfig {
             name: host_name(number),
             software: "test".into(),
-            keys: Keyring::of(keys),
+            keys: Keyring::of(keys.clone()),
             host_key: host_key(number),
             secret: StartSecret::new([number as u8; 32]),
             senders: (signed == Signed::Yes).then(|| signing_key().public()).into_iter().collect(),
@@ -388,6 +408,7 @@ impl Host {
             newest: None,
             sought: BTreeSet::new(),
             replies: Vec::new(),
+            keys: Keys::new(keys),
         }
     }
 
@@ -399,10 +420,12 @@ impl Host {
                     assert!(self.newest.is_none_or(|newest| newest < id), "each has an id of its own");
                     self.newest = Some(id);
                     let about = query.sought().and_then(Sought::name).map(|name| name.as_str().to_owned());
-                    assert!(self.sought.insert(about) || forged, "a query is looked into once");
+                    self.keys.rekeys += u32::from(query == Query::Rekey);
+                    let is_new = query == Query::Rekey || self.sought.insert(about);
+                    assert!(is_new || forged, "a query is looked into once");
                     self.open.insert(id, query);
                 }
-                Lookup::Keep(id, keys) => self.responder.handle_kept(now, id, Ok(keys)),
+                Lookup::Keep(id, keys) => self.keys.begin_to_keep(id, keys),
                 Lookup::Forget(id) => {
                     assert!(self.newest.is_some_and(|newest| id <= newest), "it was asked");
                     self.open.remove(&id);

@@ -13,7 +13,7 @@ use glancecast_proto::receiver::{
     Attempt, BlockOutcome, BlockRoom, Effect, Leftover, Opened, Receiver, ReceiverConfig, Work,
 };
 use glancecast_proto::seal::GroupKey;
-use glancecast_proto::sender::{Expected, Pace, Sender, SenderConfig};
+use glancecast_proto::sender::{Expected, Pace, Reach, Sender, SenderConfig};
 use glancecast_proto::sign::SigningKey;
 use glancecast_proto::time::{Moment, WallClock};
 use glancecast_proto::units::Rate;
@@ -39,6 +39,7 @@ pub(crate) fn push_of(session: u8, bytes: u64) -> SenderConfig {
         format: DiskFormat::Raw,
         pin: Pin::None,
         reply_to: SENDER,
+        reach: Reach::default(),
         expected: Expected::Anyone,
         known: KnownHosts::default(),
         timeout: Duration::from_secs(600),
@@ -64,6 +65,7 @@ pub(crate) fn host_config() -> ReceiverConfig {
         start: [1; 16],
         seed: [2; 32],
         buffer_bytes: 16 << 20,
+        can_relay: false,
     }
 }
 

@@ -14,9 +14,9 @@ use glancecast_proto::time::WallClock;
 use glancecast_proto::wire::{
     About, Ack, Announce, Answer, AnswerState, Ask, Audience, AudiencePage, BaseName, Counter, DeficitRun,
     DiskFormat, Done, Down, Encoding, End, Failed, FailureKind, Finding, GapRun, Heard, Held, HeldDigest,
-    Hello, Kept, KeptRun, Kind, Listed, ManifestEntry, ManifestRun, Notice, Outcome, Page, Pin, Poll, Probe,
-    Proofs, Query, Receipt, Report, Route, RouteAck, Sought, Step, SymbolHash, SymbolHeader, Totals, Up,
-    VERSION,
+    Hello, Kept, KeptRun, Kind, Listed, ManifestEntry, ManifestRun, Notice, Outcome, Page, Part, Pin, Poll,
+    Probe, Proofs, Query, Receipt, Report, Route, RouteAck, Sought, Step, SymbolHash, SymbolHeader, Totals,
+    Up, VERSION,
 };
 
 use super::{
@@ -160,6 +160,7 @@ fn announce(reply_to: &str, image_id: Option<&str>, format: DiskFormat, pin: Pin
     Announce {
         session: SESSION,
         time: WallClock(1_767_225_600_000),
+        started: WallClock(1_767_225_540_000),
         geometry: geometry(),
         name: ObjectName::new("ubuntu-24.04 (März).raw").expect("plain"),
         image_id: image_id.map(str::to_owned),
@@ -189,7 +190,15 @@ fn manifest_with_fingerprints() -> ManifestRun {
 
 fn poll(root: Option<Root>) -> Poll {
     let window = Duration::from_micros(100_500);
-    Poll { round: 7, blocks_sent: 5, manifest_sent: 6, window, slots: 201, root }
+    Poll {
+        round: 7,
+        blocks_sent: 5,
+        manifest_sent: 6,
+        window,
+        slots: 201,
+        part: Part { number: 3, of: 8 },
+        root,
+    }
 }
 
 /// Returns the only page of an audience of three hosts.

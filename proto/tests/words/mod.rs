@@ -64,6 +64,7 @@ fn symbol_words(header: &SymbolHeader, symbol: &[u8], say: &mut Say<'_>) {
 
 fn announce_words(announce: &Announce, say: &mut Say<'_>) {
     say("time in ms since 1970", &announce.time.0);
+    say("started in ms since 1970", &announce.started.0);
     say("object bytes", &announce.geometry.object_bytes());
     say("block size, log2", &announce.geometry.block_log2());
     say("symbol size", &announce.geometry.symbol_size());
@@ -129,6 +130,7 @@ fn poll_words(poll: &Poll, say: &mut Say<'_>) {
     say("manifest entries sent", &poll.manifest_sent);
     say("window in us", &poll.window.as_micros());
     say("slots", &poll.slots);
+    say("asks part", &format_args!("{} of {}", poll.part.number, poll.part.of));
     say("root", &poll.root.map_or("not yet".to_owned(), |root| root.to_string()));
 }
 

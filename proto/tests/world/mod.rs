@@ -16,7 +16,7 @@ use glancecast_proto::receiver::{
 };
 use glancecast_proto::seal::GroupKey;
 use glancecast_proto::sender::{
-    Expected, FinishedJob, Interleaver, JobRoom, OneWay, Pace, Sender, SenderConfig, Verdict,
+    Expected, FinishedJob, Interleaver, JobRoom, OneWay, Pace, Reach, Sender, SenderConfig, Verdict,
 };
 use glancecast_proto::sign::SigningKey;
 use glancecast_proto::time::{Moment, WallClock};
@@ -154,6 +154,7 @@ impl World {
             format: DiskFormat::Raw,
             pin: Pin::None,
             reply_to: SocketAddr::from(([10, 0, 0, 1], 7167)),
+            reach: Reach::default(),
             expected,
             known: KnownHosts::default(),
             timeout: TIMEOUT,
@@ -203,6 +204,7 @@ impl World {
             start: [host as u8; 16],
             seed: [host as u8; 32],
             buffer_bytes: 64 << 20,
+            can_relay: false,
         };
         self.kept.entry(host).or_default();
         self.hosts.insert(host, Host { receiver: Receiver::new(config), fate, asked: false, said: false });
@@ -312,7 +314,7 @@ impl World {
         while self.interleaver.has_room()
             && let Some(job) = self.sender.poll_job(JobRoom::ANY)
         {
-            self.interleaver.put(job, self.source_symbols_of(job.block()), ());
+            self.interleaver.put(job, self.sender.aim(job), self.source_symbols_of(job.block()), ());
         }
     }
 
@@ -324,14 +326,15 @@ impl World {
 
     fn send_symbol(&mut self) {
         let (tag, geometry) = (self.sender.config().session.tag(), self.geometry());
-        let first = self.sender.take_sequences(1);
+        let to = self.sender.destination(self.interleaver.aim());
+        let first = self.sender.take_sequences(to, 1);
         let mut sent = None;
         self.interleaver.take(1, first, |next| {
             let encoded_len = geometry.block_len(next.block);
             let (sequence, block, esi) = (next.sequence, next.block, next.esi);
             sent = Some(SymbolHeader { tag, sequence, block, esi, encoded_len });
         });
-        let (header, to) = (sent.expect("one was taken"), self.sender.destination().host());
+        let (header, to) = (sent.expect("one was taken"), to.host());
         self.symbols_sent += 1;
         self.unicast_symbols += u64::from(to.is_some());
         let hears = |id: &usize| to.is_none_or(|to| to == address(*id));

@@ -9,6 +9,7 @@ mod condition;
 mod renewal;
 mod unsent;
 
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
@@ -18,7 +19,10 @@ use glancecast_platform::interface::{Chosen, Interface, InterfaceError};
 use glancecast_platform::links::{Change, LinkState, LinkWatch};
 use glancecast_platform::multicast::Membership;
 use glancecast_platform::reverse_path::StrictSources;
-use glancecast_platform::transport::{Buffer, Inlet, Offload, SocketError, Uplink};
+use glancecast_platform::trains::{Progress, Taken, Train};
+use glancecast_platform::transport::{
+    Buffer, Destination, Inlet, Listen, Listening, Offload, SocketError, Uplink,
+};
 use glancecast_proto::time::Moment;
 
 use condition::{Condition, ConditionLog};
@@ -38,6 +42,18 @@ pub struct NetworkConfig {
     pub offload: Offload,
     /// How often the membership is renewed; `None` for never.
     pub renewal: Option<Duration>,
+    /// At which port this host is reached at its own address.
+    pub listen: Listen,
+    /// How this host forwards as a relay; `None` where it never does.
+    pub forwarding: Option<Forwarding>,
+}
+
+/// How a host forwards what it gets by unicast.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Forwarding {
+    /// The name or address of the interface whose network gets the group's datagrams; `None` for the one on which the
+    /// host hears the group.
+    pub interface: Option<String>,
 }
 
 /// The network of this host.
@@ -56,6 +72,8 @@ pub struct Network {
     log: ConditionLog,
     renewal: Renewal,
     unsent: Unsent,
+    /// Whether the log says that the group's port could not be had.
+    is_refusal_said: bool,
     check_at: Moment,
     look_at: Moment,
 }
@@ -86,7 +104,7 @@ impl Network {
             Err(error) if !error.may_pass() => return Err(error.into()),
             _ => {}
         }
-        let uplink = Uplink::detached(config.membership, config.dscp, config.offload)?;
+        let uplink = Uplink::detached(config.membership, config.dscp, config.offload, config.listen)?;
         let watch = LinkWatch::start()
             .inspect_err(|error| tracing::debug!(%error, "changes of interfaces are looked for, not told"))
             .ok();
@@ -103,6 +121,7 @@ impl Network {
             log: ConditionLog::default(),
             renewal,
             unsent: Unsent::default(),
+            is_refusal_said: false,
             check_at: Moment::default(),
             look_at: Moment::default() + LOOK_GAP,
         };
@@ -153,6 +172,26 @@ impl Network {
         }
     }
 
+    /// Sends the rest of a train to the destinations, without blocking.
+    pub(crate) fn forward(
+        &mut self,
+        train: &Train<'_>,
+        to: &[Destination],
+        progress: &mut Progress,
+    ) -> Taken {
+        self.uplink.forward(train, to, progress)
+    }
+
+    /// Returns the form in which [`forward`](Self::forward) takes a destination.
+    pub(crate) fn destination(&self, to: SocketAddr) -> Destination {
+        self.uplink.destination(to)
+    }
+
+    /// Returns where this host is reached at its own address.
+    pub(crate) fn listening(&self) -> Listening {
+        self.uplink.listening()
+    }
+
     /// Looks after the network. A call costs a comparison until the next look is due. `in_session` says whether the
     /// group's datagrams are awaited.
     pub(crate) fn tend(&mut self, now: Moment, in_session: bool) -> Tended {
@@ -196,13 +235,14 @@ impl Network {
         let is_back = next.is_fine() && !self.condition.is_fine() || !self.condition.is_joined();
         let mut tended = Tended::Same;
         if differs || self.is_stale || is_back {
-            if let Err(error) = self.uplink.attach(&found) {
+            if let Err(error) = self.uplink.attach(&found).and_then(|()| self.prepare_forwarding(&found)) {
                 self.condition = Condition::NotJoined(found.name.clone(), error.to_string());
                 return Tended::Same;
             }
             self.renewal.note_renewed(now);
             if differs {
                 self.warn_of(&found);
+                self.warn_of_refused_port();
                 tended = Tended::Attached(found.clone());
             }
         }
@@ -210,6 +250,22 @@ impl Network {
         self.condition = self.condition.after(next, anew);
         self.on = Some(found);
         tended
+    }
+
+    /// Has what this host forwards to the group leave through its interface, which may come later than the one that the
+    /// host hears the group on.
+    fn prepare_forwarding(&self, on: &Interface) -> Result<(), SocketError> {
+        let Some(forwarding) = &self.config.forwarding else { return Ok(()) };
+        let through = forwarding.interface.as_deref().map(|name| {
+            Interface::find(name, self.config.membership.group())
+                .inspect_err(|error| tracing::warn!("[relay] interface: {error}"))
+        });
+        match through {
+            None => self.uplink.forward_through(on),
+            Some(Ok(through)) => self.uplink.forward_through(&through),
+            // It is looked for again when the interface changes; the children get their copies meanwhile.
+            Some(Err(_)) => Ok(()),
+        }
     }
 
     /// Returns the interface of the configuration as it is at the moment.
@@ -261,6 +317,32 @@ impl Network {
         }
         if let Some(strict) = StrictSources::of(interface, self.uplink.source()) {
             tracing::warn!("{strict}");
+        }
+    }
+}
+
+impl Network {
+    /// Warns, once for as long as it lasts, that this host is reached by multicast alone.
+    fn warn_of_refused_port(&mut self) {
+        let Listening::Refused(wanted, kind) = self.uplink.listening() else {
+            self.is_refusal_said = false;
+            return;
+        };
+        if std::mem::replace(&mut self.is_refusal_said, true) {
+            return;
+        }
+        let port = wanted.port();
+        match kind {
+            io::ErrorKind::AddrInUse => tracing::warn!(
+                "another program has {wanted}, so that this host hears pushes by multicast alone, and relays nothing: \
+                 `ss -lunp 'sport = :{port}'` names it. Another glancecastd needs a group with another port (--group), a \
+                 glancecast another --reply-port, any other program another port; then restart this one. listen = \
+                 \"none\" does without, and without this line"
+            ),
+            kind => tracing::warn!(
+                "{wanted} cannot be had ({kind}), so that this host hears pushes by multicast alone, and relays nothing; \
+                 listen = \"none\" does without, and without this line"
+            ),
         }
     }
 }

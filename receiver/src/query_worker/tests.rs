@@ -139,6 +139,7 @@ fn hold(store: &Store, dir: &tempfile::TempDir, name: &str, pin: Pin) {
     let announce = Announce {
         session: SessionId([3; 16]),
         time: WallClock(0),
+        started: WallClock(0),
         geometry: Geometry::for_path(BYTES.len() as u64, 1500, 20).expect("in range"),
         name: ObjectName::new(name).expect("plain"),
         image_id: None,

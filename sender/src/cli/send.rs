@@ -10,11 +10,12 @@ use glancecast_proto::wire::printable;
 use super::args::SendArgs;
 use super::follow::Signals;
 use super::{Failure, block_on, print_outcome};
+use crate::output::plan::{Planned, explain};
 use crate::output::progress::{Bar, Bars, Preparation};
 use crate::output::push_report::{Refused, Report};
 use crate::output::push_table::{confirmations, table};
 use crate::output::{json, notices};
-use crate::request::Told;
+use crate::request::{PushPlan, Told};
 
 /// Pushes an image and prints the result.
 pub(super) fn run(args: SendArgs) -> Result<u8, Failure> {
@@ -30,6 +31,11 @@ pub(super) fn run(args: SendArgs) -> Result<u8, Failure> {
 
 async fn send(args: SendArgs) -> Result<u8, Failure> {
     let (json, quiet) = (args.output.json, args.quiet);
+    let looked_at = match (args.dry_run, args.explain) {
+        (true, _) => LookedAt::Only,
+        (false, true) => LookedAt::First,
+        (false, false) => LookedAt::Never,
+    };
     let bars = if json || quiet { Bars::Off } else { Bars::OnTerminal };
     let mut signals = Signals::listen()?;
     let request = args.request()?;
@@ -42,6 +48,12 @@ async fn send(args: SendArgs) -> Result<u8, Failure> {
     }
     for text in notices::warnings(request.options(), &prepared) {
         tracing::warn!("{text}");
+    }
+    if looked_at != LookedAt::Never {
+        show_plan(&prepared.plan, looked_at, json);
+    }
+    if looked_at == LookedAt::Only {
+        return Ok(cli::EXIT_OK);
     }
     let bar = Bar::new(&prepared.plan, bars);
     let mut push = prepared.start()?;
@@ -64,6 +76,26 @@ async fn send(args: SendArgs) -> Result<u8, Failure> {
     }
     tracing::debug!("discarded datagrams from hosts by reason: {}", result.outcome.discards);
     Ok(result.exit_code())
+}
+
+/// Whether the plan of a push is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum LookedAt {
+    Never,
+    /// Before the push: `--explain`.
+    First,
+    /// And nothing is sent: `--dry-run`.
+    Only,
+}
+
+/// Prints by which ways the hosts are reached. The JSON object on standard output is that of the push, if there is one.
+fn show_plan(plan: &PushPlan, looked_at: LookedAt, json: bool) {
+    let view = plan.view();
+    match (json, looked_at) {
+        (false, _) => print_outcome(&explain(plan, &view)),
+        (true, LookedAt::Only) => print_outcome(&json::line(&Planned::new(plan, &view))),
+        (true, _) => cli::tell(json::line(&Planned::new(plan, &view)).trim_end()),
+    }
 }
 
 const TICK: Duration = Duration::from_millis(100);

@@ -2,6 +2,7 @@
 //! The services of bare-metal nodes (Ironic) are hosts of a zone too, and no guest boots there from an image cache.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use serde::Deserialize;
 
@@ -43,6 +44,8 @@ impl ComputeService {
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Hypervisor {
     hypervisor_type: Option<String>,
+    /// The address of `my_ip` in its nova.conf, which is of the network for management in most clouds.
+    host_ip: Option<String>,
     service: HypervisorService,
 }
 
@@ -59,6 +62,16 @@ pub(super) fn bare_metal(hypervisors: &[Hypervisor]) -> BTreeSet<String> {
     hypervisors.iter().filter(is_ironic).map(|node| node.service.host.clone()).collect()
 }
 
+/// Returns the addresses of hosts, by Nova's names. What is no address of one host is left out: a node chooses it itself.
+pub(super) fn addresses(hypervisors: &[Hypervisor]) -> BTreeMap<String, IpAddr> {
+    let address = |node: &Hypervisor| {
+        let ip: IpAddr = node.host_ip.as_deref()?.parse().ok()?;
+        let is_of_a_host = !ip.is_multicast() && !ip.is_unspecified() && ip != IpAddr::from([255; 4]);
+        is_of_a_host.then(|| (node.service.host.clone(), ip))
+    };
+    hypervisors.iter().filter_map(address).collect()
+}
+
 /// The hosts that were chosen in Nova.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Choice {
@@ -68,6 +81,8 @@ pub(crate) struct Choice {
     pub(crate) skipped: BTreeMap<String, String>,
     /// The chosen aggregates, for the call that caches an image.
     pub(crate) aggregates: Vec<Aggregate>,
+    /// Addresses of hosts, chosen or not.
+    pub(crate) addresses: BTreeMap<String, IpAddr>,
 }
 
 /// Returns the hosts in any of the named aggregates and zones.

@@ -1,7 +1,8 @@
 //! Nova: aggregates, availability zones and the state of compute services; and the call that caches an image on an
 //! aggregate.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use reqwest::{Method, StatusCode, Url};
@@ -10,7 +11,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::error::{CloudError, json_fault};
-use super::hosts::{Aggregate, Choice, ComputeService, Hypervisor, bare_metal, choose};
+use super::hosts::{Aggregate, Choice, ComputeService, Hypervisor, addresses, bare_metal, choose};
 use super::http::{Answer, Repeat};
 use super::session::{Api, Cloud};
 
@@ -58,20 +59,27 @@ impl Nova {
         Ok(list.services)
     }
 
-    /// Returns the hosts of the services that run bare-metal nodes. They are unknown if this user may not list hypervisors:
-    /// then these hosts are expected, and `--exclude` leaves them out.
-    async fn bare_metal(&self) -> BTreeSet<String> {
+    /// Returns the nodes on which instances run. They are unknown if this user may not list them: then hosts with bare-metal
+    /// nodes are expected, which `--exclude` leaves out, and no host has an address of Nova's.
+    async fn hypervisors(&self) -> Vec<Hypervisor> {
         #[derive(Deserialize)]
         struct List {
             hypervisors: Vec<Hypervisor>,
         }
         match self.list::<List>("os-hypervisors/detail", "list hypervisors").await {
-            Ok(list) => bare_metal(&list.hypervisors),
+            Ok(list) => list.hypervisors,
             Err(error) => {
-                tracing::info!("which hosts run bare-metal nodes is not known: {error}");
-                BTreeSet::new()
+                tracing::info!(
+                    "which hosts run bare-metal nodes, and hosts' addresses, are not known: {error}"
+                );
+                Vec::new()
             }
         }
+    }
+
+    /// Returns the addresses of all hosts that Nova has any of, by Nova's names.
+    pub(crate) async fn addresses(&self) -> BTreeMap<String, IpAddr> {
+        addresses(&self.hypervisors().await)
     }
 
     /// Returns the hosts of the named aggregates and zones, both those in use and those that are not.
@@ -82,7 +90,9 @@ impl Nova {
         // Aggregates are not listed without need: not every user who may list services may list aggregates.
         let all = if aggregates.is_empty() { Vec::new() } else { self.aggregates().await? };
         let services = self.compute_services().await?;
-        choose(aggregates, zones, all, &services, &self.bare_metal().await)
+        let hypervisors = self.hypervisors().await;
+        let choice = choose(aggregates, zones, all, &services, &bare_metal(&hypervisors))?;
+        Ok(Choice { addresses: addresses(&hypervisors), ..choice })
     }
 
     /// Makes Nova cache an image on the hosts of an aggregate. Nova only accepts the request; each host's result is in

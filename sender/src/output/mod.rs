@@ -3,6 +3,7 @@
 pub(crate) mod columns;
 pub(crate) mod json;
 pub(crate) mod notices;
+pub(crate) mod plan;
 pub(crate) mod progress;
 pub(crate) mod push_report;
 pub(crate) mod push_table;

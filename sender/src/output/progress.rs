@@ -65,7 +65,7 @@ impl Bar {
             (_, false) => format!("ETA {}", HumanDuration(self.bar.eta())),
         };
         self.bar.set_message(format!(
-            "{} | {left} | {} of {}{}, {} of data, {} sent at {}",
+            "{} | {left} | {} of {}{}, {} of data, {} sent at {}{}",
             hosts(progress.hosts),
             BinaryBytes(done),
             BinaryBytes(self.geometry.object_bytes()),
@@ -73,6 +73,7 @@ impl Bar {
             BinaryBytes(progress.content.data_bytes),
             BinaryBytes(progress.wire_bytes),
             Rate::from_bits(progress.rate).map_or_else(String::new, |rate| rate.to_string()),
+            if progress.copies > 1 { format!(" x {} copies", progress.copies) } else { String::new() },
         ));
     }
 

@@ -2,12 +2,15 @@
 
 use glancecast_platform::stages::StageTime;
 use glancecast_proto::hex::Hex;
-use glancecast_proto::sender::{HostReceipt, HostRow, Pace, Verdict};
+use glancecast_proto::ids::HostName;
+use glancecast_proto::sender::{HostReceipt, HostRow, Pace, Verdict, Via};
 use glancecast_proto::wire::{BaseName, Outcome, Pin};
 use serde::Serialize;
 
+use super::plan::PlanReport;
 use super::{HintReport, Outages, Skipped, seconds};
 use crate::pipeline::content::{ContentCounts, Spared};
+use crate::pipeline::relays::LostRelay;
 use crate::pipeline::wire_counts::WireCounts;
 use crate::request::alike::Hints;
 use crate::request::{Confirmation, PushPlan, PushResult};
@@ -21,7 +24,7 @@ pub(crate) struct Report<'a> {
     session: String,
     group_id: String,
     signed_by: Option<String>,
-    group: String,
+    group: Option<String>,
     interface: &'a str,
     address: String,
     mtu: u16,
@@ -38,6 +41,8 @@ pub(crate) struct Report<'a> {
     wire: Wire,
     stages: Vec<Stage>,
     outages: Outages<'a>,
+    plan: PlanReport,
+    lost_relays: Vec<Lost<'a>>,
     hosts: Vec<Host<'a>>,
     skipped: Vec<Skipped<'a>>,
     confirm: Option<&'a [Confirmation]>,
@@ -107,6 +112,17 @@ struct Wire {
     kinds: WireCounts,
 }
 
+/// A relay that was given up.
+#[derive(Serialize)]
+struct Lost<'a> {
+    relay: &'a str,
+    segment: Option<&'a str>,
+    children: u32,
+    seconds: f64,
+    reason: String,
+    next: Option<&'a str>,
+}
+
 #[derive(Serialize)]
 struct Host<'a> {
     name: &'a str,
@@ -126,7 +142,9 @@ struct Host<'a> {
     blocks_reused: u32,
     key: Option<String>,
     software: Option<&'a str>,
-    via: Option<String>,
+    via: Option<&'static str>,
+    via_host: Option<&'a str>,
+    via_address: Option<String>,
     receipt: Option<Receipt>,
 }
 
@@ -166,7 +184,7 @@ impl<'a> Report<'a> {
             session: config.session.to_string(),
             group_id: config.key.id().to_string(),
             signed_by: config.signer.as_ref().map(|key| key.public().to_string()),
-            group: network.destinations.to_string(),
+            group: network.destinations.group().map(|group| group.to_string()),
             interface: &interface.name,
             address: interface.addr.to_string(),
             mtu: plan.mtu,
@@ -199,6 +217,8 @@ impl<'a> Report<'a> {
             },
             stages: outcome.stages.iter().map(Stage::new).collect(),
             outages: Outages::of(&outcome.outages),
+            plan: PlanReport::of(&outcome.reached.plan),
+            lost_relays: outcome.reached.lost.iter().map(Lost::new).collect(),
             hosts: outcome.rows.iter().map(|row| Host::new(row, &result.hints)).collect(),
             skipped: Skipped::of(&plan.targets.left_out),
             confirm: confirmations.as_deref(),
@@ -232,9 +252,42 @@ impl<'a> Host<'a> {
             blocks_reused: row.totals.blocks_reused,
             key: row.key.map(|key| key.to_string()),
             software: row.software.as_deref(),
-            via: row.via.map(|via| via.to_string()),
+            via: row.served.as_ref().map(way),
+            via_host: row.served.as_ref().and_then(way_host),
+            via_address: row.via.map(|via| via.to_string()),
             receipt: row.receipt.as_ref().map(Receipt::new),
         }
+    }
+}
+
+impl<'a> Lost<'a> {
+    fn new(lost: &'a LostRelay) -> Self {
+        Self {
+            relay: lost.relay.as_str(),
+            segment: lost.segment.as_deref(),
+            children: lost.children,
+            seconds: seconds(lost.at),
+            reason: lost.fault.to_string(),
+            next: lost.next.as_ref().map(HostName::as_str),
+        }
+    }
+}
+
+/// Returns the word for the way by which a host was served.
+fn way(via: &Via) -> &'static str {
+    match via {
+        Via::Group => "group",
+        Via::Relay(_) => "relay",
+        Via::Unicast => "unicast",
+        Via::Parent(_) => "parent",
+    }
+}
+
+/// Returns the host on this way.
+fn way_host(via: &Via) -> Option<&str> {
+    match via {
+        Via::Relay(name) | Via::Parent(name) => Some(name.as_str()),
+        Via::Group | Via::Unicast => None,
     }
 }
 

@@ -3,19 +3,20 @@
 use std::fmt::Write;
 
 use glancecast_platform::units::Rate;
-use glancecast_proto::sender::{HostRow, HostState, Verdict};
+use glancecast_proto::sender::{HostRow, HostState, Verdict, Via};
 use glancecast_proto::wire::printable;
 use indicatif::{BinaryBytes, HumanCount};
 
 use super::columns::{Side, columns};
 use super::{dash, outages, skipped_rows};
 use crate::pipeline::push::Outcome;
+use crate::pipeline::relays::LostRelay;
 use crate::request::{Confirmation, EXISTING, PushResult};
 
 /// Returns all hosts with their results, those that were left out, and a summary.
 pub(crate) fn table(result: &PushResult) -> String {
     let hosts = &result.outcome.rows;
-    let mut rows: Vec<[String; 7]> = hosts.iter().map(|row| cells(row, result)).collect();
+    let mut rows: Vec<[String; 8]> = hosts.iter().map(|row| cells(row, result)).collect();
     let has_row = |host: &str| hosts.iter().any(|row| row.name.as_str() == host);
     rows.extend(skipped_rows(&result.plan.targets.left_out, has_row));
     let mut text = columns(HEAD, SIDES, &rows);
@@ -26,11 +27,11 @@ pub(crate) fn table(result: &PushResult) -> String {
     text
 }
 
-const HEAD: [&str; 7] = ["HOST", "STATE", "TIME", "LOST", "REPAIRED", "RECEIVED", "WHY"];
-const SIDES: [Side; 7] =
-    [Side::Left, Side::Left, Side::Right, Side::Right, Side::Right, Side::Right, Side::Left];
+const HEAD: [&str; 8] = ["HOST", "STATE", "VIA", "TIME", "LOST", "REPAIRED", "RECEIVED", "WHY"];
+const SIDES: [Side; 8] =
+    [Side::Left, Side::Left, Side::Left, Side::Right, Side::Right, Side::Right, Side::Right, Side::Left];
 
-fn cells(row: &HostRow, result: &PushResult) -> [String; 7] {
+fn cells(row: &HostRow, result: &PushResult) -> [String; 8] {
     let totals = &row.totals;
     let heard = row.time.is_some();
     let count = |value: u64| if heard { HumanCount(value).to_string() } else { dash() };
@@ -55,12 +56,23 @@ fn cells(row: &HostRow, result: &PushResult) -> [String; 7] {
     [
         row.name.to_string(),
         row.state.name().replace('_', " "),
+        row.served.as_ref().map_or_else(dash, via),
         row.time.map_or_else(dash, |time| format!("{:.2} s", time.as_secs_f64())),
         count(totals.symbols_lost),
         count(totals.symbols_repaired),
         received,
         why,
     ]
+}
+
+/// Returns by which way a host was served.
+fn via(via: &Via) -> String {
+    match via {
+        Via::Group => "group".to_owned(),
+        Via::Relay(name) => format!("relay {name}"),
+        Via::Unicast => "unicast".to_owned(),
+        Via::Parent(name) => format!("unicast of {name}"),
+    }
 }
 
 /// Returns the part of the data that was not sent because all hosts held it.
@@ -126,11 +138,26 @@ fn summary(result: &PushResult) -> String {
     if let Some(root) = outcome.root {
         let _ = writeln!(text, "blake3 {root}");
     }
+    text.push_str(&lost_relays(&outcome.reached.lost));
     text.push_str(&outages(&outcome.outages));
     if let (Some(reason), Verdict::Incomplete) = (result.reason(), &outcome.verdict) {
         let _ = writeln!(text, "incomplete: {}", printable(&reason));
     }
     text
+}
+
+/// Returns a line for each relay that was given up.
+fn lost_relays(lost: &[LostRelay]) -> String {
+    lost.iter().fold(String::new(), |mut text, LostRelay { relay, segment, at, fault, next, .. }| {
+        let of = segment.as_ref().map_or_else(String::new, |segment| format!(" of {}", printable(segment)));
+        let next = next.as_ref().map_or_else(
+            || "no other host could relay".to_owned(),
+            |next| format!("{next} has relayed since then"),
+        );
+        let _ =
+            writeln!(text, "relay {relay}{of} was given up after {:.1} s: {fault}; {next}", at.as_secs_f64());
+        text
+    })
 }
 
 /// Returns what Nova was asked to confirm, and where its answers are; an empty text if no confirmation was requested.

@@ -13,7 +13,7 @@ use glancecast_platform::downlink::{Downlink, Followed, Refusal};
 use glancecast_platform::interface::Interface;
 use glancecast_platform::path::{CarrierWatch, at_present, is_down};
 use glancecast_proto::outages::{OutageNews, Outages};
-use glancecast_proto::sender::To;
+use glancecast_proto::sender::{PathAddrs, To};
 use glancecast_proto::time::Moment;
 
 use super::refused::{Cause, Refused};
@@ -27,6 +27,8 @@ pub(crate) struct Line {
     carrier_at: Moment,
     outages: Outages,
     clock: Clock,
+    /// Which paths the socket sends to; `None` while these are its destinations.
+    paths_version: Option<u32>,
     /// Why the network refuses datagrams, or did so last.
     cause: Option<Cause>,
     /// What the last outage that was told was about.
@@ -94,6 +96,7 @@ impl Line {
             downlink,
             named,
             clock,
+            paths_version: None,
             cause: None,
             last: None,
         }
@@ -116,6 +119,19 @@ impl Line {
 
     pub(crate) fn downlink(&self) -> &Downlink {
         &self.downlink
+    }
+
+    /// Sends what is for everyone to these paths from now on, if they have changed.
+    pub(crate) fn set_paths(&mut self, paths: &PathAddrs) {
+        if self.paths_version != Some(paths.version()) {
+            self.paths_version = Some(paths.version());
+            self.downlink.set_paths(paths);
+        }
+    }
+
+    /// Returns the next address that refuses what is sent to it alone.
+    pub(crate) fn poll_refusal(&mut self) -> Option<SocketAddr> {
+        self.downlink.poll_refusal()
     }
 
     /// Whether the network takes nothing at present.

@@ -14,6 +14,7 @@ pub mod push;
 pub mod query;
 mod read;
 mod refused;
+pub mod relays;
 pub mod running;
 pub mod send_loop;
 pub mod source;

@@ -7,12 +7,13 @@ use glancecast_platform::stages::StageTime;
 use glancecast_platform::transport::Downlink;
 use glancecast_proto::integrity::Root;
 use glancecast_proto::known::FirstUse;
-use glancecast_proto::sender::{HostRow, SenderConfig, Tally, Verdict};
+use glancecast_proto::sender::{HostRow, PlanView, SenderConfig, Tally, Verdict};
 use glancecast_proto::wire::DiscardCounts;
 
 use super::compress::Compression;
 use super::content::{ContentCounts, Spared};
 use super::line::OutageReport;
+use super::relays::LostRelay;
 use super::running::Running;
 use super::source::Source;
 use super::wire_counts::WireCounts;
@@ -44,8 +45,10 @@ pub struct Progress {
     pub wire_bytes: u64,
     /// Repair symbols sent.
     pub repairs: u64,
-    /// The current rate, in bits per second of whole frames.
+    /// The current rate of one copy, in bits per second of whole frames.
     pub rate: u64,
+    /// The number of copies of each datagram that the interface sends.
+    pub copies: u32,
     /// Whether the source was read to its end and passed its check.
     pub proven: bool,
     /// The tally of the hosts.
@@ -63,6 +66,8 @@ pub struct Outcome {
     pub root: Option<Root>,
     /// Every host that was heard or expected.
     pub rows: Vec<HostRow>,
+    /// By which ways the hosts were reached.
+    pub reached: Reached,
     /// The hosts that took part and whose keys were not known before.
     pub first_uses: Vec<FirstUse>,
     /// The datagrams sent, by kind.
@@ -79,6 +84,15 @@ pub struct Outcome {
     pub outages: OutageReport,
     /// The time that the threads spent in each stage.
     pub stages: Vec<StageTime>,
+}
+
+/// By which ways the hosts of a push were reached.
+#[derive(Clone, Debug, Default)]
+pub struct Reached {
+    /// The ways at its end.
+    pub plan: PlanView,
+    /// The relays that were given up.
+    pub lost: Vec<LostRelay>,
 }
 
 /// A push that is under way in its own threads.

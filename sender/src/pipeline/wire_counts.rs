@@ -41,6 +41,8 @@ pub struct WireCounts {
     pub audience: Count,
     /// Hashes of symbols.
     pub proofs: Count,
+    /// Leases of relays.
+    pub route: Count,
 }
 
 impl WireCounts {
@@ -56,6 +58,7 @@ impl WireCounts {
             Kind::Ack => &mut self.ack,
             Kind::Audience => &mut self.audience,
             Kind::Proofs => &mut self.proofs,
+            Kind::Route => &mut self.route,
             Kind::Hello
             | Kind::Report
             | Kind::Done
@@ -64,7 +67,6 @@ impl WireCounts {
             | Kind::Ask
             | Kind::Heard
             | Kind::Answer
-            | Kind::Route
             | Kind::RouteAck
             | Kind::Probe
             | Kind::NewKey => unreachable!("a sender sends no {kind:?}"),
@@ -83,6 +85,7 @@ impl WireCounts {
             self.ack,
             self.audience,
             self.proofs,
+            self.route,
         ];
         all.iter().fold(Count::default(), |sum, count| Count {
             datagrams: sum.datagrams + count.datagrams,

@@ -8,13 +8,15 @@ use glancecast_platform::interface::InterfaceError;
 use glancecast_platform::keyfile::KeyFileError;
 use glancecast_platform::known_hosts::KnownHostsError;
 use glancecast_platform::sender_keys::SenderKeyError;
-use glancecast_platform::transport::SocketError;
+use glancecast_platform::transport::{DestinationsError, SocketError};
 use glancecast_proto::geometry::GeometryError;
 use glancecast_proto::ids::NameError;
-use glancecast_proto::limits::HOSTS_MAX;
+use glancecast_proto::limits::{HOSTS_MAX, PATHS_MAX};
 
 use super::RekeyError;
 use super::host_list::HostListError;
+use super::listed::ListedError;
+use super::reach::RelaysFileError;
 use crate::openstack::{CloudError, CloudErrorKind, SignatureError};
 use crate::pipeline::query::NetworkAway;
 use crate::pipeline::source::convert::ConvertError;
@@ -83,11 +85,35 @@ pub enum RequestError {
     #[error("hosts file {path}: {error}", path = path.display())]
     HostsFile { path: PathBuf, error: io::Error },
     #[error("hosts file {path} line {line}: {error}", path = path.display())]
-    HostsFileLine { path: PathBuf, line: usize, error: HostListError },
+    HostsFileLine { path: PathBuf, line: usize, error: ListedError },
     #[error("hosts file {path}: there is no host in it", path = .0.display())]
     HostsFileEmpty(PathBuf),
     #[error(transparent)]
     HostList(#[from] HostListError),
+    #[error(transparent)]
+    Listed(#[from] ListedError),
+    #[error(transparent)]
+    Relays(#[from] RelaysFileError),
+    #[error("the group's address and port are missing, by which hosts are found")]
+    NoGroup,
+    #[error("--reach multicast sends to the group alone: it takes no --network, --relays or --no-relays")]
+    OnlyTheGroup,
+    #[error("the addresses of the hosts: {0}")]
+    Destinations(#[from] DestinationsError),
+    #[error(
+        "--reach unicast needs to know its hosts: give --to HOST=ADDRESS, --hosts, --hosts-file, --aggregate or \
+         --availability-zone"
+    )]
+    UnicastWhom,
+    #[error(
+        "{hosts}: no address ({why}): give --to HOST=ADDRESS, a line `HOST ADDRESS` in --hosts-file, or --network for one of \
+         several networks"
+    )]
+    NoAddress { hosts: String, why: String },
+    #[error(
+        "{0} hosts get copies of their own, and at most {PATHS_MAX} are possible: let hosts relay (no --no-relays, no --one-way)"
+    )]
+    TooManyCopies(usize),
     #[error("the list of hosts has only hosts that are left out: name those that are meant too")]
     NoHostNamed,
     #[error(

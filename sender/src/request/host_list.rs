@@ -93,7 +93,7 @@ impl FromStr for HostList {
 }
 
 /// Returns the parts between commas that are not inside brackets.
-fn items(text: &str) -> impl Iterator<Item = &str> {
+pub(super) fn items(text: &str) -> impl Iterator<Item = &str> {
     let mut depth = 0_u32;
     let is_between = move |c: char| {
         match c {

@@ -1,5 +1,6 @@
 //! From a request to a running push: everything is checked first, then the threads start.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use glancecast_platform::clock::wall;
@@ -10,14 +11,16 @@ use glancecast_platform::units::{Rate, RateChoice};
 use glancecast_platform::{random, sender_keys};
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::{HostName, SessionId};
-use glancecast_proto::limits::MTU_MAX;
-use glancecast_proto::sender::{HostState, Pace, SenderConfig, Verdict};
+use glancecast_proto::limits::{MTU_MAX, PATHS_MAX};
+use glancecast_proto::sender::{Expected, HostState, Pace, PlanView, Reach, Sender, SenderConfig, Verdict};
 use glancecast_proto::sign::SigningKey;
+use glancecast_proto::time::Moment;
 use glancecast_proto::wire::BaseName;
 
 use super::alike::Hints;
 use super::confirm::confirm;
 use super::image::{Feed, OpenImage};
+use super::reach::{NoAddress, Surroundings, Ways};
 use super::survey::Group;
 use super::{
     Image, Network, Observer, PushOptions, PushRequest, PushResult, RequestError, ResolvedTargets, Signing,
@@ -41,6 +44,8 @@ pub struct PushPlan {
     pub verified_by: Option<String>,
     /// The hosts that must hold the image.
     pub targets: ResolvedTargets,
+    /// Named hosts for which no address was found, where one might be needed.
+    pub(crate) missing_addresses: BTreeMap<HostName, NoAddress>,
     /// The origin of the credentials, if a cloud was used.
     pub credentials: Option<String>,
     confirm: bool,
@@ -72,19 +77,33 @@ impl PushRequest {
         let options = self.options();
         let key = options.key.load()?;
         let signer = options.signing.load()?;
-        let interface = options.network.interface()?;
-        mtu(options.mtu, &interface, None)?;
+        let group = options.network.destinations.group().ok_or(RequestError::NoGroup)?;
+        // By unicast alone, the hosts' addresses decide the interface unless it is named.
+        let is_by_hosts = options.reach.ways == Ways::Unicast && options.network.interface.is_none();
+        let interface = if is_by_hosts { None } else { Some(options.network.interface()?) };
+        interface.as_ref().map(|interface| mtu(options.mtu, interface, None)).transpose()?;
         let cloud = options.cloud().await?;
-        let targets = options.targets.resolve(cloud.as_ref()).await?;
-        let base = base(options, cloud.as_ref()).await?;
-        let image = OpenImage::open(options, cloud.as_ref(), observer).await?;
-        // The download and the conversion of an image may have taken long.
-        let interface = options.network.again(&interface).await?;
+        let cloud = cloud.as_ref();
+        let targets = options.targets.resolve(cloud).await?;
+        let base = base(options, cloud).await?;
+        let own = interface.as_ref().map(|interface| interface.addr);
+        let around = Surroundings { group, own, one_way: options.one_way, targets: &targets, cloud };
+        let (reached, image) =
+            tokio::try_join!(options.reach.resolve(around), OpenImage::open(options, cloud, observer))?;
+        let network = Network { destinations: reached.destinations(group)?, ..options.network.clone() };
+        let destinations = &network.destinations;
+        let interface = match interface {
+            // The download and the conversion of an image may have taken long.
+            Some(interface) => network.again(&interface).await?,
+            None => network.interface()?,
+        };
         let pace = pace(options.rate, &interface);
-        let destinations = &options.network.destinations;
-        let mtu = mtu(options.mtu, &interface, path_mtu(destinations, &interface))?;
+        let path = path_mtu(destinations.all().chain(reached.hosts()), &interface);
+        let mtu = mtu(options.mtu, &interface, path)?;
         let geometry = Geometry::for_path(image.bytes, mtu, destinations.ip_header())?;
-        let downlink = options.network.open(&interface, geometry.datagram_bytes())?;
+        let reach = Reach { line: pace.cap().bits(), ..reached.reach };
+        let timeout = options.timeout.unwrap_or_else(|| default_timeout(geometry, options, pace, &reach));
+        let downlink = network.open(&interface, geometry.datagram_bytes())?;
         let config = SenderConfig {
             session: SessionId(random::bytes().map_err(RequestError::Random)?),
             key,
@@ -95,10 +114,11 @@ impl PushRequest {
             format: image.format,
             pin: options.pin,
             reply_to: downlink.local_addr(),
+            reach,
             expected: targets.expected.clone(),
             known: options.known_hosts.load()?,
             agreement: agreement()?,
-            timeout: options.timeout.unwrap_or_else(|| default_timeout(geometry, options, pace)),
+            timeout,
             started: wall(),
             pace,
             header_bytes: destinations.frame_bytes(0),
@@ -108,12 +128,13 @@ impl PushRequest {
         };
         let plan = PushPlan {
             config: config.clone(),
-            network: options.network.clone(),
+            network,
             interface,
             mtu,
             verified_by: image.verified_by,
             targets,
-            credentials: cloud.map(|cloud| cloud.origin()),
+            missing_addresses: reached.missing,
+            credentials: cloud.map(Cloud::origin),
             confirm: options.confirm,
         };
         let (spool, compression) = (options.spool.clone(), options.compression);
@@ -126,6 +147,21 @@ impl PushRequest {
             compression,
         };
         Ok(PreparedPush { plan, setup, feed: image.feed })
+    }
+}
+
+impl PushPlan {
+    /// Returns by which ways the hosts are reached as far as that is known before anything is sent, and how long it takes.
+    pub fn view(&self) -> PlanView {
+        Sender::new(Moment::default(), self.config.clone()).plan()
+    }
+
+    /// Returns the number of hosts that are named; `None` where none are.
+    pub fn named(&self) -> Option<usize> {
+        match &self.config.expected {
+            Expected::Named(names) => Some(names.len()),
+            Expected::Count(_) | Expected::Anyone => None,
+        }
     }
 }
 
@@ -169,8 +205,8 @@ impl PushRun {
             .map(|row| row.name.clone())
             .collect();
         let hints = match plan.config.one_way {
-            None => Group::from(&plan).hints(&missing).await,
-            Some(_) => Hints::new(), // nobody answers
+            None if plan.config.reach.group.is_some() => Group::from(&plan).hints(&missing).await,
+            _ => Hints::new(), // nobody answers, or there is no group to ask
         };
         PushResult { plan, outcome, confirmations, hints }
     }
@@ -232,10 +268,16 @@ fn share(link: Rate) -> Rate {
     Rate::from_bits(link.bits() / 10 * 7).expect("a link is faster than some bits per second")
 }
 
-fn default_timeout(geometry: Geometry, options: &PushOptions, pace: Pace) -> Duration {
+fn default_timeout(geometry: Geometry, options: &PushOptions, pace: Pace, reach: &Reach) -> Duration {
     let datagrams = geometry.object_bytes().div_ceil(u64::from(geometry.symbol_size()));
     let bytes = datagrams * options.network.destinations.frame_bytes(geometry.datagram_bytes());
-    let line = pace.cap().time_for(bytes);
+    // Without relays each host that the group does not reach takes its share of a cap.
+    let alone = if reach.relays { 0 } else { reach.hosts.len() };
+    let copies = match pace {
+        Pace::Auto { .. } => (reach.fixed.len() + alone).clamp(1, PATHS_MAX as usize) as u32,
+        Pace::Fixed(_) => 1,
+    };
+    let line = pace.cap().time_for(bytes) * copies;
     // The rate that rate control finds may be far below its cap.
     let slower = if matches!(pace, Pace::Auto { .. }) { 20 } else { 4 };
     TIMEOUT_MIN + line * slower * options.one_way.map_or(1, |one_way| one_way.passes)

@@ -13,7 +13,10 @@ use glancecast_proto::sender::OneWay;
 use glancecast_proto::wire::Pin;
 use glancecast_sandbox::Unsandboxed;
 
-use super::{Conversion, FormatRules, ImageId, KeySource, KnownHostsOptions, Network, RequestError, Targets};
+use super::{
+    Conversion, FormatRules, ImageId, KeySource, KnownHostsOptions, Network, ReachOptions, RequestError,
+    Targets,
+};
 use crate::openstack::{CloudChoice, Namesakes};
 use crate::pipeline::compress::Compression;
 
@@ -40,6 +43,8 @@ pub struct PushOptions {
     pub mtu: Option<u16>,
     /// The hosts that it is for. If they are named, no other host writes it.
     pub targets: Targets,
+    /// By which ways the hosts are reached.
+    pub reach: ReachOptions,
     /// Whether Nova caches the image on the aggregates when all hosts hold it.
     pub confirm: bool,
     /// The redundancy of a push that no host answers; `None` for a push with answers.
@@ -141,6 +146,7 @@ impl PushOptions {
             rate: RateChoice::Auto,
             mtu: None,
             targets: Targets::Anyone,
+            reach: ReachOptions::default(),
             confirm: false,
             one_way: None,
             timeout: None,
@@ -168,6 +174,7 @@ impl PushRequest {
             (options.confirm && !options.has_aggregates()).then_some(Error::ConfirmWhere),
             (options.confirm && !options.is_in_glance()).then_some(Error::ConfirmWhat),
             options.one_way.and_then(|one_way| options.one_way_fault(one_way)),
+            options.reach.fault(matches!(options.targets.all(), Targets::Named(_) | Targets::Nova { .. })),
             options.out_of_range().map(Error::OutOfRange),
         ];
         broken.into_iter().flatten().next().map_or(Ok(Self(options)), Err)

@@ -2,14 +2,15 @@
 //! Nova.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
+use std::net::IpAddr;
 use std::path::Path;
 
 use glancecast_proto::ids::HostName;
 use glancecast_proto::limits::HOSTS_MAX;
 use glancecast_proto::sender::Expected;
 
-use super::host_list::{HostList, HostListError};
+use super::host_list::HostList;
+use super::listed::Listed;
 use super::{RequestError, alike};
 use crate::openstack::{Choice, Cloud, Nova};
 
@@ -72,27 +73,12 @@ impl Targets {
         Self::Named(list.hosts).except(list.except)
     }
 
-    /// Reads the hosts from a file: a name or a folded range of names per line, with a `!` before those that are left
-    /// out; `#` starts a comment.
+    /// Reads the hosts from a file, as [`Listed::from_file`]. Their addresses are not needed.
     ///
     /// # Errors
     /// The file cannot be read, a line is not a name, or there is no name.
     pub fn from_file(path: &Path) -> Result<Self, RequestError> {
-        let text = fs::read_to_string(path)
-            .map_err(|error| RequestError::HostsFile { path: path.to_owned(), error })?;
-        let mut hosts = HostList::default();
-        for (i, line) in text.lines().enumerate() {
-            let name = line.split('#').next().unwrap_or("").trim();
-            if !name.is_empty() {
-                let added = name.parse::<HostList>().and_then(|line| hosts.add(line));
-                let at = |error: HostListError| RequestError::HostsFileLine {
-                    path: path.to_owned(),
-                    line: i + 1,
-                    error,
-                };
-                added.map_err(at)?;
-            }
-        }
+        let hosts = Listed::from_file(path)?.hosts;
         if hosts.hosts.is_empty() {
             return Err(RequestError::HostsFileEmpty(path.to_owned()));
         }
@@ -149,6 +135,11 @@ impl Default for ResolvedTargets {
 }
 
 impl ResolvedTargets {
+    /// Returns the addresses that Nova has, by its names; `None` if it was not asked.
+    pub(super) fn nova_addresses(&self) -> Option<&BTreeMap<String, IpAddr>> {
+        self.nova.is_some().then_some(&self.choice.addresses)
+    }
+
     /// Takes hosts away. Those that were not among them are named in a notice, as they may be misspelt.
     fn without(mut self, except: &BTreeSet<HostName>) -> Result<Self, RequestError> {
         let Expected::Named(names) = &mut self.expected else { return Err(RequestError::ExcludeWhat) };
@@ -249,6 +240,8 @@ const NAMED_MAX: usize = 5;
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn choice(hosts: &[&str]) -> Choice {

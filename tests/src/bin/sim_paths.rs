@@ -1,64 +1,58 @@
-//! A push over a path of any kind: `sim_paths hosts=10 rtt=50 line=1000 loss=0.01 ..`; `trace=1` prints the rate.
+//! Pushes over paths of any kind. `sim_paths hosts=10 rtt=50 line=1000 loss=0.01 ..` makes one; `trace=1` prints its rate.
+//! `sim_paths --grid FILE` makes the grid, reports whether it differs from the file, and writes it there; with `--quick`
+//! only the rows that `make test` makes, with words such as `hosts=1000` only those whose paths have them.
 
 use std::process::ExitCode;
-use std::time::Duration;
+use std::thread::available_parallelism;
 
+use glancecast_tests::sim::paths::grid::{self, Rows};
 use glancecast_tests::sim::paths::{self, Path};
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    match parse(&words) {
-        Ok((path, trace)) => {
-            println!("{}: {:?}", words.join(" "), paths::push(path, trace));
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match words[..] {
+        ["--grid", file] => compare(file, &Rows::All),
+        ["--grid", file, "--quick"] => compare(file, &Rows::Quick),
+        ["--grid", file, ref with @ ..] => {
+            compare(file, &Rows::With(with.iter().map(|&word| word.to_owned()).collect()))
+        }
+        _ => one(&words),
+    }
+}
+
+fn one(words: &[&str]) -> ExitCode {
+    let is_traced = words.contains(&"trace=1");
+    match Path::parse(words.iter().copied().filter(|&word| word != "trace=1")) {
+        Ok(path) => {
+            println!("{}: {:?}", words.join(" "), paths::push(path, is_traced));
             ExitCode::SUCCESS
         }
         Err(word) => usage(&format!("cannot read {word:?}")),
     }
 }
 
-fn parse(words: &[String]) -> Result<(Path, bool), &String> {
-    let (mut path, mut trace) = (Path::default(), false);
-    for word in words {
-        let (key, value) = word.split_once('=').ok_or(word)?;
-        let value: f64 = value.parse().map_err(|_| word)?;
-        let ms = || Duration::from_secs_f64(value / 1e3);
-        let rate = (value * 1e6) as u64;
-        match key {
-            "hosts" => path.hosts = value as u32,
-            "mib" => path.object_bytes = (value as u64) << 20,
-            "line" => path.line = rate,
-            "auto" => path.auto = value > 0.0,
-            "rtt" => path.round_trip = ms(),
-            "jitter" => path.jitter = ms(),
-            "upjitter" => path.up_jitter = ms(),
-            "loss" => (path.loss, path.feedback_loss) = (value, value),
-            "fbloss" => path.feedback_loss = value,
-            "rack" => path.rack = value as u32,
-            "burst" => path.burst = value as u32,
-            "neck" => path.bottleneck = Some((rate, path.bottleneck.map_or(QUEUE, |(_, queue)| queue))),
-            "queue" => path.bottleneck = Some((path.bottleneck.map_or(path.line, |(rate, _)| rate), ms())),
-            "store" => path.store = Some(rate),
-            "slow" => path.slow = Some((value as u32, path.slow.map_or(path.line / 10, |(_, rate)| rate))),
-            "slowstore" => path.slow = Some((path.slow.map_or(1, |(count, _)| count), rate)),
-            "late" => path.late = Some((value, path.late.map_or(0.5, |(_, at)| at))),
-            "late_at" => path.late = Some((path.late.map_or(0.25, |(share, _)| share), value)),
-            "seed" => path.seed = value as u64,
-            "trace" => trace = value > 0.0,
-            _ => return Err(word),
-        }
+fn compare(file: &str, rows: &Rows) -> ExitCode {
+    let kept = std::fs::read_to_string(file).unwrap_or_default();
+    let threads = available_parallelism().map_or(1, usize::from);
+    let made = grid::make(rows, threads, |row| println!("{row}"));
+    let text = made.text(&kept);
+    let missed = made.rows().filter(|row| row.contains("; missed")).count();
+    println!("{} rows, {missed} of them miss their goal", made.rows().count());
+    if kept == text {
+        println!("as in {file}");
+        return ExitCode::SUCCESS;
     }
-    Ok((path, trace))
+    match std::fs::write(file, text) {
+        Ok(()) => eprintln!("{file} has changed: review the difference"),
+        Err(error) => eprintln!("cannot write {file}: {error}"),
+    }
+    ExitCode::FAILURE
 }
 
 fn usage(what: &str) -> ExitCode {
     eprintln!("sim_paths: {what}");
-    eprintln!("usage: sim_paths KEY=VALUE ...");
-    eprintln!(
-        "rates in Mbit/s, times in ms, sizes in MiB: hosts mib line auto rtt jitter upjitter loss fbloss rack burst"
-    );
-    eprintln!("neck queue store slow slowstore late late_at seed trace");
+    eprintln!("usage: sim_paths KEY=VALUE ... [trace=1] | sim_paths --grid FILE [--quick | KEY=VALUE ...]");
+    eprintln!("rates in Mbit/s, times in ms, sizes in MiB: {}", Path::WORDS);
     ExitCode::from(2)
 }
-
-/// The queue of a bottleneck.
-const QUEUE: Duration = Duration::from_millis(10);

@@ -17,7 +17,7 @@ use glancecast_proto::ids::{BlockIndex, HostName, ObjectName, ReceiverId, Sequen
 use glancecast_proto::integrity::BlockHash;
 use glancecast_proto::known::KnownHosts;
 use glancecast_proto::seal::{Cipher, GroupKey};
-use glancecast_proto::sender::{Expected, JobRoom, Pace, Sender, SenderConfig};
+use glancecast_proto::sender::{Expected, JobRoom, Pace, Reach, Sender, SenderConfig, To};
 use glancecast_proto::sign::SigningKey;
 use glancecast_proto::time::Moment;
 use glancecast_proto::units::Rate;
@@ -211,6 +211,7 @@ impl Push {
             format: DiskFormat::Raw,
             pin: Pin::None,
             reply_to: SENDER,
+            reach: Reach::default(),
             expected: Expected::Count(hosts),
             timeout: Duration::from_secs(3_600),
             started: WALL,
@@ -262,7 +263,7 @@ impl Push {
                 self.drain();
             }
             let Some(job) = self.sender.poll_job(room) else { break };
-            let last = self.sender.take_sequences(job.symbols(SYMBOLS));
+            let last = self.sender.take_sequences(To::Everyone, job.symbols(SYMBOLS));
             self.sender.handle_sent(self.now, job, last);
             self.drain();
         }
@@ -327,7 +328,7 @@ impl Push {
         let mut out = vec![0; symbol.len() + SYMBOL_OVERHEAD];
         let mut times: Vec<Duration> = (0..50)
             .map(|_| {
-                let first = self.sender.take_sequences(BATCH_DATAGRAMS as u32);
+                let first = self.sender.take_sequences(To::Everyone, BATCH_DATAGRAMS as u32);
                 let start = Instant::now();
                 for n in 0..BATCH_DATAGRAMS as u32 {
                     let header = SymbolHeader {

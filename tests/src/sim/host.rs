@@ -174,6 +174,7 @@ impl Host {
             start: shared.dice.bytes(),
             seed: shared.dice.bytes(),
             buffer_bytes: self.plan.buffer_bytes,
+            can_relay: false,
         }));
         self.wake = Some(shared.now);
     }
@@ -334,8 +335,8 @@ impl Host {
             (Admission::Spare(_), _) => &mut self.scratch[..],
         };
         match (header.open(cipher, datagram, place), admission) {
-            (Ok(()), Admission::To(place)) => machine.accept(now, &header, place, datagram.len()),
-            (Ok(()), Admission::Spare(reason)) => {
+            (Ok(_), Admission::To(place)) => machine.accept(now, &header, place, datagram.len()),
+            (Ok(_), Admission::Spare(reason)) => {
                 if reason == Discard::NoBuffer {
                     shared.counts.note(Fault::NoBuffer);
                 }
@@ -458,7 +459,7 @@ pub(crate) const SENDER: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1)), 7167);
 
 /// Blocks at the workers: as many as two workers can have queued.
-const WORK_MAX: u32 = 4;
+pub(crate) const WORK_MAX: u32 = 4;
 /// The machine's own minimum.
 const BUFFERS_MIN: usize = 4;
 /// Datagrams in one turn.

@@ -20,7 +20,7 @@ use glancecast_proto::sign::SigningKey;
 use glancecast_proto::time::{Moment, WallClock};
 use glancecast_proto::wire::{
     Announce, Audience, DeficitRun, DiskFormat, Done, Down, End, Failed, FailureKind, Hello, Kind, Notice,
-    Outcome, Pin, Poll, Receipt, Report, Totals, Up, UpHeader, VERSION,
+    Outcome, Part, Pin, Poll, Receipt, Report, Totals, Up, UpHeader, VERSION,
 };
 use zeroize::Zeroizing;
 
@@ -311,6 +311,7 @@ impl Insider {
         let announce = Announce {
             session,
             time: scene.wall,
+            started: scene.wall,
             geometry: scene.geometry,
             name: ObjectName::new("image").expect("plain"),
             image_id: None,
@@ -341,6 +342,7 @@ impl Insider {
                 manifest_sent: scene.geometry.blocks(),
                 window: Duration::from_millis(10),
                 slots: 1,
+                part: Part::ALL,
                 root: Some(Root([6; 32])),
             }),
         };

@@ -23,7 +23,10 @@ mod overhear;
 pub mod paths;
 mod plan;
 mod pusher;
+mod road;
+pub mod routed;
 pub mod scale;
+mod sender_line;
 mod world;
 
 use std::cell::Cell;

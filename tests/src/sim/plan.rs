@@ -10,6 +10,7 @@ use glancecast_proto::units::Rate;
 use super::Neighbour;
 use super::dice::Dice;
 use super::identity::Identities;
+use super::road::Road;
 
 /// The plan of one run.
 #[derive(Clone, Debug)]
@@ -38,6 +39,8 @@ pub(crate) struct Plan {
     pub(crate) timeout: Duration,
     /// Who the hosts are, and who else is there.
     pub(crate) identities: Identities,
+    /// What is unlike a laboratory.
+    pub(crate) road: Road,
 }
 
 /// The plan of the object.
@@ -207,9 +210,12 @@ pub(crate) enum Way {
 }
 
 impl Plan {
-    /// Draws a plan. Who the hosts are comes from dice of its own.
-    pub(crate) fn draw(dice: &mut Dice, identity_dice: &mut Dice) -> Self {
+    /// Draws a plan. Who the hosts are, and what their paths have that a laboratory lacks, come from dice of their own.
+    pub(crate) fn draw(dice: &mut Dice, identity_dice: &mut Dice, road_dice: &mut Dice) -> Self {
         let mut plan = Self::draw_push(dice);
+        let bits = plan.object.frame_bits() as f64;
+        let pass = Duration::from_secs_f64(bits / plan.pace.cap().bits() as f64);
+        Road::lay(road_dice, &mut plan, pass);
         plan.identities = Identities::draw(identity_dice, &mut plan);
         plan
     }
@@ -254,8 +260,7 @@ impl Plan {
         let with_base = dice.chance(0.12);
         let object = ObjectPlan::draw(dice, with_base);
         let pass = Duration::from_secs_f64(dice.log_within(0.02, 4.0));
-        let bits = object.symbols().max(1) as f64 * (f64::from(object.symbol_size) + 78.0) * 8.0;
-        let rate = (bits / pass.as_secs_f64()).max(50_000.0) as u64;
+        let rate = (object.frame_bits() as f64 / pass.as_secs_f64()).max(50_000.0) as u64;
         let at = |bits| Rate::from_bits(bits).expect("above 50 kbit/s");
         let calm = pass + Duration::from_secs_f64(dice.log_within(0.05, 40.0));
         // Most faults should fall into the pass, which is short compared with the time before the calm.
@@ -294,6 +299,7 @@ impl Plan {
             calm,
             timeout: if rare && dice.chance(0.1) { dice.time(span) } else { calm + LONG_ENOUGH },
             identities: Identities::default(),
+            road: Road::default(),
             object,
         }
     }
@@ -319,6 +325,11 @@ impl ObjectPlan {
             }
         }
         Self { symbol_size, blocks, equals }
+    }
+
+    /// The bits of the object's datagrams on the line; never none.
+    fn frame_bits(&self) -> u64 {
+        self.symbols().max(1) * (u64::from(self.symbol_size) + 78) * 8
     }
 
     pub(crate) fn symbols(&self) -> u64 {

@@ -11,7 +11,7 @@ use glancecast_proto::ids::{BlockIndex, ObjectName, SessionId};
 use glancecast_proto::known::KnownHosts;
 use glancecast_proto::seal::GroupKey;
 use glancecast_proto::sender::{
-    Expected, FinishedJob, Interleaver, Job, JobRoom, Sender, SenderConfig, SenderEvent,
+    Expected, FinishedJob, Interleaver, Job, JobRoom, Reach, Sender, SenderConfig, SenderEvent,
 };
 use glancecast_proto::sign::SigningKey;
 use glancecast_proto::time::{Moment, WallClock};
@@ -25,6 +25,7 @@ use super::mutant::Mutant;
 use super::object::Object;
 use super::overhear;
 use super::plan::Plan;
+use super::sender_line::{SenderLine, Step};
 
 pub(crate) struct Pusher {
     pub(crate) machine: Sender,
@@ -37,6 +38,9 @@ pub(crate) struct Pusher {
     pub(crate) left_out: BTreeSet<BlockIndex>,
     /// Each job has its symbols with it.
     interleaver: Interleaver<Vec<u8>>,
+    line: SenderLine,
+    /// Whether an outage was not waited for any longer: the push is over.
+    pub(crate) is_given_up: bool,
     send_at: Moment,
     read: u32,
     read_at: Moment,
@@ -63,6 +67,10 @@ pub(crate) struct Turn {
     pub(crate) sent: Vec<Sent>,
     pub(crate) events: Vec<SenderEvent>,
     pub(crate) broken: Option<String>,
+    /// Whether an outage is over.
+    pub(crate) is_back: bool,
+    /// The hosts that are then answered once more, as they may have missed it.
+    owed: usize,
 }
 
 impl Pusher {
@@ -76,6 +84,8 @@ impl Pusher {
             cut: 0,
             left_out: BTreeSet::new(),
             interleaver: Interleaver::default(),
+            line: SenderLine::new(&plan.road, now + plan.timeout),
+            is_given_up: false,
             send_at: now,
             read: 0,
             read_at: now,
@@ -88,16 +98,72 @@ impl Pusher {
         }
     }
 
-    /// Runs one round of the send loop.
+    /// Whether nothing comes from the network.
+    pub(crate) fn is_deaf(&self, now: Moment) -> bool {
+        self.line.is_deaf(now)
+    }
+
+    /// Returns the time of the machine, which stands still during an outage. Reading and pacing go by it, too.
+    pub(crate) fn time(&self, now: Moment) -> Moment {
+        self.line.time(now)
+    }
+
+    /// Runs one round of the send loop, at the true time `now`.
     pub(crate) fn turn(&mut self, now: Moment, object: &Object, codec: &mut Codec, mutant: Mutant) -> Turn {
         let mut turn = Turn::default();
+        if self.line.is_away() && !self.wait_for_network(now, &mut turn) {
+            return turn;
+        }
+        self.send_round(now, object, codec, mutant, &mut turn);
+        self.wake = match self.line.is_away() {
+            true => Some(now),
+            false => {
+                let wake = self.next_wake(self.time(now), mutant);
+                wake.map(|at| self.line.true_time(now, at))
+            }
+        };
+        turn
+    }
+
+    /// Goes on with an outage; returns whether it is over.
+    fn wait_for_network(&mut self, now: Moment, turn: &mut Turn) -> bool {
+        match self.line.step(now, self.machine.verdict().is_some()) {
+            Step::Wait(until) => self.wake = Some(until),
+            Step::GiveUp => {
+                if self.machine.verdict().is_none() {
+                    self.machine.handle_abort(self.time(now), "the network takes nothing");
+                }
+                (self.is_given_up, self.wake) = (true, None);
+            }
+            Step::Over(lasted, unsent) => {
+                (turn.is_back, turn.owed) = (true, self.machine.rows().len());
+                turn.sent.extend(unsent);
+                self.machine.handle_outage(self.time(now), lasted);
+                return true;
+            }
+        }
+        false
+    }
+
+    fn send_round(
+        &mut self,
+        true_now: Moment,
+        object: &Object,
+        codec: &mut Codec,
+        mutant: Mutant,
+        turn: &mut Turn,
+    ) {
+        let now = self.time(true_now);
         self.take_read(now, object);
         if mutant != Mutant::IgnoresTime {
             self.machine.handle_timeout(now);
         }
-        self.say(now, mutant, &mut turn);
+        self.say(true_now, mutant, turn);
         while let Some(event) = self.machine.poll_event() {
             turn.events.push(event);
+        }
+        if self.line.is_away() {
+            return;
         }
         self.drop_skipped(now);
         self.hash(now, object, codec);
@@ -107,12 +173,12 @@ impl Pusher {
         if self.machine.is_finished() || self.interleaver.is_empty() || self.machine.holds_symbols_back() {
             self.send_at = self.send_at.max(now);
         } else if self.send_at <= now {
-            turn.sent.extend(self.send_symbol(now, object));
+            if let Some(symbol) = self.send_symbol(now, object) {
+                turn.sent.extend(self.line.offer(true_now, symbol));
+            }
             // The pass may have ended with this symbol, so that a poll is due.
-            self.say(now, mutant, &mut turn);
+            self.say(true_now, mutant, turn);
         }
-        self.wake = self.next_wake(now, mutant);
-        turn
     }
 
     fn next_wake(&self, now: Moment, mutant: Mutant) -> Option<Moment> {
@@ -174,19 +240,20 @@ impl Pusher {
         }
     }
 
-    fn say(&mut self, now: Moment, mutant: Mutant, turn: &mut Turn) {
-        let mut out = Vec::new();
-        while let Some(transmit) = self.machine.poll_transmit(now, &mut out) {
+    fn say(&mut self, true_now: Moment, mutant: Mutant, turn: &mut Turn) {
+        let (now, mut out) = (self.time(true_now), Vec::new());
+        while !self.line.is_away()
+            && let Some(transmit) = self.machine.poll_transmit(now, &mut out)
+        {
             if mutant == Mutant::ForgetsAcknowledgement && transmit.kind == Kind::Ack {
                 continue;
             }
-            turn.sent.push(Sent {
-                to: transmit.to.host(),
-                kind: transmit.kind,
-                bytes: out.as_slice().into(),
-            });
-            if turn.sent.len() > SAID_MAX {
-                turn.broken = Some("the sender does not stop talking".into());
+            let bytes = out.as_slice().into();
+            let sent = Sent { to: transmit.to.host(), kind: transmit.kind, bytes };
+            turn.sent.extend(self.line.offer(true_now, sent));
+            if turn.sent.len() > SAID_MAX + turn.owed {
+                let kinds: BTreeSet<&str> = turn.sent.iter().map(|sent| sent.kind.name()).collect();
+                turn.broken = Some(format!("the sender does not stop talking: {kinds:?}"));
                 return;
             }
         }
@@ -224,15 +291,16 @@ impl Pusher {
                 self.fresh.pop_front();
             }
             let k = object.shape(job.block()).source_symbols();
-            self.interleaver.put(job, k, object.symbols(codec, job));
+            self.interleaver.put(job, self.machine.aim(job), k, object.symbols(codec, job));
         }
         None
     }
 
     fn send_symbol(&mut self, now: Moment, object: &Object) -> Option<Sent> {
         let t = usize::from(object.geometry.symbol_size());
-        let to = self.machine.destination().host();
-        let first = self.machine.take_sequences(1);
+        let to = self.machine.destination(self.interleaver.aim());
+        let first = self.machine.take_sequences(to, 1);
+        let to = to.host();
         let (cipher, tag) = (self.machine.cipher(), self.machine.config().session.tag());
         let mut bytes = vec![0; t + SYMBOL_OVERHEAD];
         let mut block = None;
@@ -283,6 +351,7 @@ pub(crate) fn config(
         format: DiskFormat::Raw,
         pin: Pin::None,
         reply_to: SENDER,
+        reach: Reach::default(),
         expected,
         known,
         agreement: overhear::sender_agreement(),

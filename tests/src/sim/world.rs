@@ -13,10 +13,11 @@ use std::time::Duration;
 use glancecast_fec::Codec;
 use glancecast_proto::ids::{HostName, ReceiverId, SessionId};
 use glancecast_proto::known::KnownHosts;
+use glancecast_proto::limits::END_OUTAGE_MAX;
 use glancecast_proto::receiver::ReceiverEvent;
 use glancecast_proto::sender::{HostRow, SenderEvent, Verdict};
 use glancecast_proto::time::Moment;
-use glancecast_proto::wire::{Discard, Kind, Poll};
+use glancecast_proto::wire::{Discard, Kind, Part, Poll};
 
 use super::dice::Dice;
 use super::faults::{Counts, Fault};
@@ -28,6 +29,7 @@ use super::oracle::{Ended, Oracle, Seen, check_disk, check_end, check_rows};
 use super::overhear::asked_for;
 use super::plan::{Expecting, Leaving, Plan, Way};
 use super::pusher::{self, Pusher, Sent};
+use super::road::Racks;
 use super::{Beside, Neighbour, Violation};
 use others::Honesty;
 
@@ -53,6 +55,8 @@ pub(crate) struct World {
     /// Hosts that a broken machine has talk to the hostile one, with the life in which they do.
     diverted: BTreeMap<usize, u32>,
     insider: Option<Insider>,
+    /// What racks of hosts lose together.
+    racks: Option<Racks>,
     /// The last poll, as the hostile machine has heard it.
     poll: Poll,
     due: BinaryHeap<Reverse<Due>>,
@@ -97,7 +101,7 @@ enum Next {
 impl World {
     pub(crate) fn new(seed: u64, mutant: Mutant, codec: Codec) -> Self {
         let (mut dice, mut identity_dice) = (Dice::new(seed), Dice::new(seed ^ IDENTITIES));
-        let plan = Plan::draw(&mut dice, &mut identity_dice);
+        let plan = Plan::draw(&mut dice, &mut identity_dice, &mut Dice::new(seed ^ ROADS));
         Self::of(plan, dice, &mut identity_dice, mutant, codec)
     }
 
@@ -135,6 +139,10 @@ impl World {
             receivers: BTreeMap::new(),
             diverted: BTreeMap::new(),
             insider: plan.identities.insider.as_ref().map(|plan| Insider::new(plan, identity_dice.number())),
+            racks: plan
+                .road
+                .racks
+                .map(|racks| Racks::new(racks, plan.hosts.len(), Dice::new(dice.clone().number() ^ ROADS))),
             poll: NO_POLL,
             due: BinaryHeap::new(),
             happenings: Vec::new(),
@@ -218,6 +226,7 @@ impl World {
         let refusing = plan.hosts.iter().filter(|host| !host.lists.accepts(plan.signed)).count();
         self.counts.note_times(Fault::Refused, refusing as u64);
         plan.identities.note(&plan, &mut self.counts);
+        plan.road.note(plan.hosts.len(), &mut self.counts);
         if plan.timeout < plan.calm {
             self.counts.note(Fault::ShortTimeout);
         }
@@ -276,7 +285,9 @@ impl World {
     /// Checks that the push ends by its timeout, and every host soon after it.
     fn check_time(&self) -> Result<(), String> {
         let away = self.plan.sender_crash.map_or(Duration::ZERO, |(at, away)| at + away);
-        let latest = at(away + self.plan.timeout + END_WITHIN);
+        // The last words of a push may wait for the sender's own network.
+        let outage = if self.plan.road.away.is_empty() { Duration::ZERO } else { END_OUTAGE_MAX };
+        let latest = at(away + self.plan.timeout + END_WITHIN + outage);
         if self.ended.is_none() && !self.sender_away && self.now > latest {
             return Err("the push does not end".into());
         }
@@ -334,7 +345,7 @@ impl World {
             Happening::Interrupt => {
                 if let Some(sender) = &mut self.sender {
                     self.counts.note(Fault::Interrupted);
-                    sender.machine.handle_abort(self.now, "interrupted");
+                    sender.machine.handle_abort(sender.time(self.now), "interrupted");
                     return self.turn_sender(None);
                 }
                 Ok(())
@@ -385,8 +396,12 @@ impl World {
         let altered = self.alter_forged(datagram, honesty);
         let datagram = altered.as_deref().unwrap_or(datagram);
         let Some(sender) = &mut self.sender else { return Ok(()) };
+        if sender.is_deaf(self.now) {
+            self.counts.note(Fault::CutOff);
+            return Ok(());
+        }
         sender.left_out.extend(self.mutant.skips(self.session, self.object.geometry, datagram));
-        let result = sender.machine.handle_datagram(self.now, from, datagram);
+        let result = sender.machine.handle_datagram(sender.time(self.now), from, datagram);
         if result == Err(Discard::OverBudget) && own_budget {
             return Err(format!("the sender refused what {from} said as too much"));
         }
@@ -407,6 +422,9 @@ impl World {
         let turn = sender.turn(self.now, &self.object, &mut self.codec, self.mutant);
         if let Some(broken) = turn.broken {
             return Err(broken);
+        }
+        if turn.is_back {
+            self.counts.note(Fault::SenderOutage);
         }
         if let Some(host) = owed
             && !turn.sent.iter().any(|sent| sent.kind == Kind::Ack && sent.to == Some(host))
@@ -445,6 +463,7 @@ impl World {
                 return Err("a host is called one of another version".to_owned());
             }
             SenderEvent::OtherVersion(..) | SenderEvent::FirstUse(..) => {}
+            SenderEvent::Relaying(_) | SenderEvent::RelayLost { .. } => {}
             SenderEvent::KeyChanged(name, key) | SenderEvent::UnknownKey(name, key) => {
                 self.check_claim(name, *key)?;
             }
@@ -458,7 +477,7 @@ impl World {
     }
 
     fn end_push(&mut self) -> Result<(), String> {
-        if self.sender.as_ref().is_none_or(|sender| !sender.machine.is_finished()) {
+        if self.sender.as_ref().is_none_or(|sender| !sender.machine.is_finished() && !sender.is_given_up) {
             return Ok(());
         }
         let sender = self.sender.take().expect("just seen");
@@ -524,8 +543,16 @@ impl World {
     }
 
     fn carry_down(&mut self, sent: &Sent) {
+        let is_calm = self.now >= at(self.plan.calm);
+        if let Some(racks) = self.racks.as_mut().filter(|_| !is_calm) {
+            racks.draw();
+        }
         for number in 0..self.hosts.len() {
             if sent.to.is_none_or(|to| to == self.hosts[number].address) {
+                if !is_calm && self.racks.as_ref().is_some_and(|racks| racks.lose(number)) {
+                    self.counts.note(Fault::LostInRack);
+                    continue;
+                }
                 for (at, datagram) in self.carry(number, Way::Down, &sent.bytes) {
                     self.happen(at, Happening::Down(number, SENDER, datagram));
                 }
@@ -586,9 +613,18 @@ impl World {
 }
 
 /// Nothing was polled yet.
-const NO_POLL: Poll =
-    Poll { round: 0, blocks_sent: 0, manifest_sent: 0, window: Duration::ZERO, slots: 1, root: None };
+const NO_POLL: Poll = Poll {
+    round: 0,
+    blocks_sent: 0,
+    manifest_sent: 0,
+    window: Duration::ZERO,
+    slots: 1,
+    part: Part::ALL,
+    root: None,
+};
 
+/// Separates the draws of the roads from all others of a seed.
+const ROADS: u64 = 0x40_AD5E_4B17;
 /// Separates the draws of who the hosts are from all others of a seed.
 const IDENTITIES: u64 = 0x1D_E471_71E5;
 

@@ -2,6 +2,7 @@
 //! (`.config/nextest.toml`) and under plain `cargo test`, no other scenario runs in parallel.
 
 mod fewer_bytes;
+mod forwarding;
 mod host_network;
 mod hostile;
 mod ipv6;
@@ -12,7 +13,10 @@ mod network;
 mod one_way;
 mod openstack;
 mod outages;
+mod relays;
+mod routed_network;
 mod source_specific;
 mod sparse;
 mod timed;
 mod unit;
+mod ways;

@@ -75,6 +75,7 @@ Written by `make bench-pipe`; `docs/performance.md` explains stages and threads.
             line_bits_per_second: None,
             offload: !self.one_packet_a_call,
             loss_per_mille: self.loss,
+            routed: None,
         };
         let crossing = match (self.loopback, self.one_packet_a_call) {
             (true, _) => "loopback",

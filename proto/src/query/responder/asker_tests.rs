@@ -202,6 +202,35 @@ fn a_listed_sender_may_take_all_places() {
 }
 
 #[test]
+fn a_host_answers_eight_queries_at_a_time_whoever_asks() {
+    let mut host = Responder::new(host_config(1));
+    for number in 0..12 {
+        let ask = sealed_ask(&ask(SessionId([number; 16]), Query::Hosts), None, 1);
+        let taken = host.handle_datagram(at(0), STARTED, address(number), &ask);
+        assert_eq!(taken.is_ok(), usize::from(number) < QUERIES_OPEN_MAX, "{number}: {taken:?}");
+    }
+}
+
+#[test]
+fn a_listed_sender_that_asks_on_is_heard_each_time() {
+    let mut host = listing_sender(1);
+    for number in 1..=200 {
+        let again = sealed_ask(&ask(ID, Query::Hosts), Some(&sender_key(1)), number);
+        assert_eq!(hear(&mut host, &again), Ok(()), "{number}");
+    }
+}
+
+#[test]
+fn a_query_is_as_old_as_clocks_may_differ_and_no_older() {
+    let mut host = Responder::new(ResponderConfig { started: WallClock(0), ..host_config(1) });
+    for (ms, result) in [(300_000, Ok(())), (300_001, Err(Discard::Stale))] {
+        let old = sealed_ask(&ask(SessionId([ms as u8; 16]), Query::Hosts), None, 1);
+        let wall = WallClock(STARTED.0 + ms);
+        assert_eq!(host.handle_datagram(at(0), wall, address(9), &old), result, "{ms} ms");
+    }
+}
+
+#[test]
 fn an_address_that_asks_on_and_on_leaves_room_in_the_memory_for_others() {
     let mut host = Responder::new(host_config(1));
     let (mut taken, mut id) = (0, [0; 16]);

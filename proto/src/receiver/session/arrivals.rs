@@ -28,9 +28,13 @@ impl Arrivals {
     /// Notes an opened datagram that is only sealed.
     #[inline]
     pub(super) fn note(&mut self, now: Moment, sequence: Sequence, bytes: usize) {
+        self.bytes += bytes as u64;
+        // Those numbers have gaps wherever others were meant.
+        if sequence.is_for_some() {
+            return;
+        }
         let arrival = self.numbers.note(sequence.value());
         self.note_arrival(now, sequence.value(), arrival);
-        self.bytes += bytes as u64;
     }
 
     #[inline]
@@ -50,7 +54,7 @@ impl Arrivals {
 
     /// Notes an opened datagram; if the session has a signer, its signature was checked.
     pub(super) fn note_proven(&mut self, now: Moment, sequence: Sequence, bytes: usize) {
-        if self.signer.is_none() {
+        if self.signer.is_none() || sequence.is_for_some() {
             return self.note(now, sequence, bytes);
         }
         if self.numbers.note_signed(sequence.value()) {
@@ -65,6 +69,7 @@ impl Arrivals {
     /// recorded it.
     pub(super) fn misses_sender(&self, now: Moment, sequence: Sequence) -> bool {
         self.signer.is_some()
+            && !sequence.is_for_some()
             && sequence.value() > self.numbers.highest()
             && now.since(self.heard) >= MISSED_AFTER
     }
@@ -72,6 +77,10 @@ impl Arrivals {
     /// Notes `count` opened datagrams of consecutive numbers from `first` on, each of `bytes` bytes.
     #[cfg(feature = "simulation")]
     pub(super) fn note_run(&mut self, now: Moment, first: Sequence, count: u32, bytes: usize) {
+        if first.is_for_some() {
+            self.bytes += u64::from(count) * bytes as u64;
+            return;
+        }
         let (new, last) = self.numbers.note_run(first.value(), count);
         self.note_arrival(now, first.plus(count - 1).value(), last);
         self.bytes += new * bytes as u64;
@@ -80,13 +89,13 @@ impl Arrivals {
     /// Whether a datagram of this number can be the sender's.
     #[inline]
     pub(super) fn is_plausible(&self, sequence: Sequence) -> bool {
-        self.numbers.is_plausible(sequence.value())
+        sequence.is_for_some() || self.numbers.is_plausible(sequence.value())
     }
 
     /// Whether a datagram of this number came before.
     #[inline]
     pub(super) fn came(&self, sequence: Sequence) -> bool {
-        self.numbers.came(sequence.value())
+        !sequence.is_for_some() && self.numbers.came(sequence.value())
     }
 
     /// Returns what checks the signatures of datagrams to the group.
@@ -201,6 +210,16 @@ mod tests {
         let misses = misses.map(|(ms, number)| arrivals.misses_sender(at(ms), sequence(number)));
         assert_eq!(misses, [false, false, false, true, true]);
         assert!(!super::tests::arrivals(None).misses_sender(at(60_000), sequence(9)), "all count");
+    }
+
+    #[test]
+    fn what_is_for_some_hosts_alone_says_nothing_about_losses() {
+        let mut arrivals = arrivals(None);
+        note(&mut arrivals, [10, Sequence::FOR_SOME + 7, 11, Sequence::FOR_SOME + 90, 13]);
+        assert_eq!((arrivals.lost_of_all(), arrivals.bytes()), (1, 5 * BYTES as u64));
+        let some = sequence(Sequence::FOR_SOME + 7);
+        assert!(!arrivals.came(some), "its block knows whether it has the symbol");
+        assert!(arrivals.is_plausible(some));
     }
 
     fn arrivals(signer: Option<Verifier>) -> Arrivals {

@@ -18,15 +18,16 @@ use super::ReceiverConfig;
 use super::effects::Admission;
 use super::effects::{Attempt, Failure, Proof, Published};
 use super::final_report::FinalReport;
+use super::precedence::{BEGUN_AFTER, Precedence};
 use super::table::{BaseIndex, BufferId, Collected, Place, Sifted, Table, Tries, Work, buffer_symbols};
 use super::uplink::Uplink;
 use crate::echo::Echo;
-use crate::ids::{BlockIndex, Sequence, SessionId};
+use crate::ids::{BlockIndex, ReceiverId, Sequence, SessionId};
 use crate::integrity::{BlockHash, Root};
 use crate::repeat::Repeat;
 use crate::rng::Rng;
 use crate::seal::{Cipher, GroupKey};
-use crate::sign::Verifier;
+use crate::sign::{Scope, Verifier};
 use crate::time::{Moment, WallClock};
 use crate::wire::{
     Ack, Announce, Announced, Discard, Done, Down, Failed, Kind, ManifestRun, Outcome, Poll, Proofs,
@@ -35,6 +36,7 @@ use crate::wire::{
 use arrivals::Arrivals;
 use strangers::Strangers;
 use turns::Turns;
+pub(super) use turns::apart;
 
 /// The stage of a session on a host.
 #[derive(Clone, Debug)]
@@ -53,8 +55,8 @@ pub(super) enum Stage {
     Closing {
         /// Done or failed.
         final_report: Box<Up>,
-        /// When to send it again.
-        repeat: Repeat,
+        /// When to send it; `None` while this host has no turn.
+        repeat: Option<Repeat>,
         /// When to give up.
         until: Moment,
     },
@@ -101,6 +103,8 @@ pub(super) struct Session {
     /// The root computed from the manifest, once all of it is here and the sender has vouched.
     proven: Option<Root>,
     joined: Moment,
+    /// Whether a symbol has arrived.
+    has_symbols: bool,
     turns: Turns,
     arrivals: Arrivals,
     /// Counters that `arrivals` does not have.
@@ -143,7 +147,8 @@ impl Session {
             root: None,
             proven: None,
             joined: now,
-            turns: Turns::new(now, (!announce.one_way).then_some(hello_at)),
+            has_symbols: false,
+            turns: Turns::new(now, announce.spread, (!announce.one_way).then_some(hello_at)),
             reply_to_since: sequence,
             arrivals: Arrivals::new(now, signer, sequence),
             totals: Totals::default(),
@@ -209,6 +214,7 @@ impl Session {
     #[inline]
     pub(super) fn accept(&mut self, now: Moment, header: &SymbolHeader, place: Place, datagram_bytes: usize) {
         self.note(now, header.sequence, datagram_bytes);
+        self.has_symbols = true;
         self.table.insert(header, place);
     }
 
@@ -222,11 +228,12 @@ impl Session {
     ) {
         self.note(now, header.sequence, datagram_bytes);
         if reason == Discard::NoBuffer {
-            self.note_no_buffer(1);
+            self.note_no_buffer(header, 1);
         }
     }
 
-    fn note_no_buffer(&mut self, symbols: u32) {
+    fn note_no_buffer(&mut self, header: &SymbolHeader, symbols: u32) {
+        self.table.note_refused(header, symbols);
         if self.table.waits_for_store() {
             self.totals.store_drops += u64::from(symbols);
         }
@@ -257,11 +264,27 @@ impl Session {
         self.arrivals.note(now, sequence, bytes);
     }
 
-    /// Notes an opened datagram to the group, which came from the address `from`; if the session has a signer, its
-    /// signature was checked.
-    pub(super) fn note_proven(&mut self, now: Moment, sequence: Sequence, from: SocketAddr, bytes: usize) {
+    /// Notes an opened datagram to the group, which came by the group from the address `via`, or by unicast; if the
+    /// session has a signer, its signature was checked.
+    pub(super) fn note_proven(
+        &mut self,
+        now: Moment,
+        sequence: Sequence,
+        via: Option<SocketAddr>,
+        bytes: usize,
+    ) {
         self.arrivals.note_proven(now, sequence, bytes);
-        self.via = Some(from);
+        self.note_via(via);
+    }
+
+    /// Notes where a datagram to the group came from, if it came by the group.
+    pub(super) fn note_via(&mut self, via: Option<SocketAddr>) {
+        self.via = via.or(self.via);
+    }
+
+    /// Returns the id of this host in the session, and where the sender is answered.
+    pub(super) fn relays_as(&self) -> (Scope, ReceiverId, SocketAddr) {
+        self.uplink.identity()
     }
 
     /// Whether a datagram of this number can be the sender's.
@@ -332,7 +355,7 @@ impl Session {
         self.table.take_proofs(proofs);
     }
 
-    /// Handles a poll; the answer is due in this host's slot of the window.
+    /// Handles a poll; if it asks this host, the answer is due in this host's slot of the window.
     pub(super) fn take_poll(&mut self, now: Moment, poll: Poll, rng: &mut Rng) {
         if !self.turns.is_next(&poll) {
             return;
@@ -346,10 +369,37 @@ impl Session {
             }
             return self.turns.note_poll(poll);
         }
-        let turn = self.turns.take_poll(now, poll, rng);
-        // If fewer hosts are polled now, this turn is earlier than the one found for the final report.
-        if let (Some(at), Stage::Closing { repeat, .. }) = (turn, &mut self.stage) {
-            repeat.begin_by(at);
+        self.turns.take_poll(now, poll, rng);
+        // The poll gives all hosts new turns.
+        if !self.has_spoken() {
+            self.plan_final_report(now);
+        }
+    }
+
+    /// Whether the final report was sent.
+    fn has_spoken(&self) -> bool {
+        matches!(&self.stage, Stage::Closing { repeat: Some(repeat), .. } if repeat.was_sent())
+    }
+
+    /// Puts the final report off to the turn after the hello that is sent now, if the session is closing.
+    fn make_room_for_hello(&mut self, now: Moment) {
+        if !self.has_spoken() {
+            return self.plan_final_report(now);
+        }
+        let next_turn = self.turns.last_word_at(now);
+        if let (Stage::Closing { repeat: Some(repeat), .. }, Some(at)) = (&mut self.stage, next_turn) {
+            repeat.put_off(at);
+        }
+    }
+
+    /// Finds the turn in which the final report is sent, from this host's next turn on, if the session is closing.
+    fn plan_final_report(&mut self, now: Moment) {
+        if let Stage::Closing { repeat, until, .. } = &mut self.stage {
+            let gap = self.turns.repeat_gap(FINAL_REPORT_GAP);
+            let at = self.turns.last_word_at(now);
+            *repeat = at.map(|at| Repeat::new(at, gap, FINAL_REPORT_GAP_MAX.max(gap)));
+            let turn = at.or(self.turns.next_hello_at()).unwrap_or(now).max(now);
+            *until = turn + FINAL_REPORT_FOR.max(3 * gap);
         }
     }
 
@@ -364,10 +414,36 @@ impl Session {
     }
 
     /// Handles an acknowledgement. Returns whether it ends the session on this host.
-    pub(super) fn take_ack(&mut self, ack: &Ack) -> bool {
-        self.turns.acknowledged(ack.slot);
+    pub(super) fn take_ack(&mut self, now: Moment, ack: &Ack) -> bool {
+        let was_unknown = self.turns.acknowledged(now, ack.slot);
         self.echo = ack.echo;
+        if was_unknown || !self.has_spoken() {
+            self.plan_final_report(now);
+        }
         ack.kind != Kind::Hello && matches!(self.stage, Stage::Closing { .. })
+    }
+
+    /// Whether this host leaves the session for another one, whose signature was checked: that one comes first, and this
+    /// one has hardly begun here. Nothing unsigned takes the place of what is signed, and a one-way session is never
+    /// left, as it would not be sent again.
+    pub(super) fn yields_to(&self, now: Moment, other: &Announced) -> bool {
+        let has_begun = self.has_symbols && now.since(self.joined) >= BEGUN_AFTER;
+        Precedence::of(&other.announce) < Precedence::of(&self.announce)
+            && matches!(self.stage, Stage::Opening | Stage::Receiving)
+            && !has_begun
+            && !self.announce.one_way
+            && (other.signer().is_some() || self.signer().is_none())
+    }
+
+    /// When all other hosts have had a turn since this one's last.
+    pub(super) fn next_turn(&self, now: Moment) -> Moment {
+        self.turns.last_word_at(now).unwrap_or(now)
+    }
+
+    /// Returns the channel to the sender of a session that is left and may be joined again. After a report there is
+    /// none: a host may not report less than before, and begins again under another id.
+    pub(super) fn into_uplink(self) -> Option<Uplink> {
+        (!self.turns.has_reported()).then_some(self.uplink)
     }
 
     /// Whether another session is about this object, so that it can resume from what is held here.
@@ -524,10 +600,9 @@ impl Session {
     }
 
     fn close(&mut self, now: Moment, final_report: Up) {
-        let repeat = Repeat::new(self.turns.next_turn(now), FINAL_REPORT_GAP, FINAL_REPORT_GAP_MAX);
-        self.stage =
-            Stage::Closing { final_report: Box::new(final_report), repeat, until: now + FINAL_REPORT_FOR };
+        self.stage = Stage::Closing { final_report: Box::new(final_report), repeat: None, until: now };
         self.turns.forget_report();
+        self.plan_final_report(now);
     }
 
     /// Whether this host needs nothing more of the sender; blocks may still be on their way to the store.
@@ -565,7 +640,8 @@ impl Session {
             unreachable!("it has said its final report")
         };
         let (geometry, unknown) = (self.announce.geometry, !self.turns.is_acknowledged());
-        FinalReport::new(self.uplink, self.cipher, geometry, signer, *final_report, unknown)
+        let spread = self.announce.spread;
+        FinalReport::new(self.uplink, self.cipher, geometry, signer, *final_report, unknown.then_some(spread))
     }
 }
 
@@ -584,14 +660,14 @@ impl Session {
         let taken = match admission {
             Admission::Spare(Discard::NotNeeded | Discard::FarAhead) => count,
             Admission::Spare(Discard::NoBuffer) => {
-                self.note_no_buffer(count);
+                self.note_no_buffer(first, count);
                 count
             }
             Admission::Spare(_) => 0,
-            Admission::To(_) if self.table.insert_first(first, count) => count,
-            Admission::To(_) => self.table.insert_repair(first, count),
+            Admission::To(_) => self.table.insert_run(first, count),
         };
         if taken > 0 {
+            self.has_symbols = true;
             self.arrivals.note_run(now, first.sequence, taken, datagram_bytes);
         }
         taken
@@ -607,7 +683,7 @@ pub fn buffer_bytes(announce: &Announce) -> usize {
 /// The time to index a base, after which the session goes on without it: some 60 GB on a slow disk.
 const BASE_TIME_MAX: Duration = Duration::from_secs(600);
 
-/// The time between two sendings of the final report, which grows up to the maximum.
+/// The time between two sendings of the final report on a network without delay, which grows up to the maximum.
 const FINAL_REPORT_GAP: Duration = Duration::from_millis(20);
 const FINAL_REPORT_GAP_MAX: Duration = Duration::from_secs(1);
 /// How long the final report is repeated; a sender that has not acknowledged it by then is gone.

@@ -36,10 +36,12 @@ impl Session {
     pub(super) fn next_due(&mut self, now: Moment) -> Option<Due> {
         if self.turns.take_hello_due(now) {
             let kept = self.kept(0, HELD_RUNS_MAX);
+            self.make_room_for_hello(now);
             return Some(Due::Hello(Greeting { busy: false, via: self.via, kept }));
         }
         if let Stage::Closing { final_report, repeat, .. } = &mut self.stage {
-            return repeat.take_due(now).then(|| Due::Up(Up::clone(final_report)));
+            let is_due = repeat.as_mut().is_some_and(|repeat| repeat.take_due(now));
+            return is_due.then(|| Due::Up(Up::clone(final_report)));
         }
         if !self.turns.take_report_due(now) {
             return None;
@@ -65,7 +67,7 @@ impl Session {
     /// Returns when [`Session::send`] has the next datagram.
     pub(in crate::receiver) fn next_at(&self) -> Option<Moment> {
         let next = match &self.stage {
-            Stage::Closing { repeat, .. } => Some(repeat.next_at),
+            Stage::Closing { repeat, .. } => repeat.map(|repeat| repeat.next_at),
             _ => self.turns.next_report_at(),
         };
         [next, self.turns.next_hello_at()].into_iter().flatten().min()
@@ -91,7 +93,7 @@ impl Session {
         let deficits = if asks { self.table.deficits(poll.blocks_sent) } else { Vec::new() };
         let room = report_runs_in(self.announce.geometry.control_bytes()) - deficits.len();
         Some(Report {
-            round: poll.round,
+            round: self.turns.asked_in(),
             highest: settled,
             blocks_held: self.table.held(),
             covered: poll.blocks_sent,

@@ -5,7 +5,7 @@ use crate::echo::Echo;
 use crate::ids::ReceiverId;
 use crate::integrity::BlockHash;
 use crate::receiver::testing::{announce, at, config, sender_agreement};
-use crate::wire::{Encoding, FailureKind, ManifestEntry, Report};
+use crate::wire::{Encoding, FailureKind, ManifestEntry, Part, Report};
 
 #[test]
 fn a_report_is_due_in_the_hosts_slot() {
@@ -33,12 +33,11 @@ fn a_host_without_a_slot_answers_somewhere_in_the_window() {
 #[test]
 fn a_host_that_has_not_said_hello_answers_no_poll() {
     let mut session = session();
-    session.turns = Turns::new(at(0), Some(at(500)));
+    session.turns = Turns::new(at(0), Duration::ZERO, Some(at(500)));
     session.take_poll(at(100), poll(1), &mut rng());
     assert_eq!(said(&mut session, 400), None, "nobody would take it");
     assert!(matches!(said(&mut session, 500), Some(Due::Hello(_))));
     session.take_poll(at(600), poll(2), &mut rng());
-    assert!(matches!(said(&mut session, 700), Some(Due::Hello(_))));
     assert!(matches!(said(&mut session, 700), Some(Due::Up(Up::Report(_)))));
 }
 
@@ -91,6 +90,21 @@ fn a_report_that_is_due_is_not_put_off_by_the_next_poll() {
 }
 
 #[test]
+fn only_the_part_that_a_poll_asks_answers_it() {
+    let mut session = session();
+    acknowledge(&mut session, Kind::Hello, 9);
+    let poll = |round, number| Poll { part: Part { number, of: 4 }, ..poll(round) };
+    session.take_poll(at(0), poll(1, 0), &mut rng());
+    assert_eq!(said(&mut session, 500), None, "slot 9 is not of this part");
+    session.take_poll(at(600), poll(2, 1), &mut rng());
+    session.take_poll(at(610), poll(3, 2), &mut rng());
+    // The third of the three places of its part.
+    assert_eq!(said(&mut session, 665), None);
+    let report = said(&mut session, 667);
+    assert!(matches!(report, Some(Due::Up(Up::Report(Report { round: 2, .. })))), "{report:?}");
+}
+
+#[test]
 fn the_first_root_that_the_sender_vouches_for_counts() {
     let mut session = session();
     for (round, root) in [(1, None), (2, Some(Root([1; 32]))), (3, None), (4, Some(Root([2; 32])))] {
@@ -108,7 +122,7 @@ fn a_hello_is_said_in_growing_gaps_until_it_is_acknowledged() {
             times.push(ms);
         }
     }
-    assert_eq!(times, [0, 100, 300, 700, 1500, 3100, 5100, 7100, 9100]);
+    assert_eq!(times, [0, 250, 750, 1750, 3750, 5750, 7750, 9750]);
     acknowledge(&mut session, Kind::Hello, 0);
     assert_eq!(said(&mut session, 20_000), None);
 }
@@ -116,6 +130,7 @@ fn a_hello_is_said_in_growing_gaps_until_it_is_acknowledged() {
 #[test]
 fn the_last_word_is_said_until_it_is_acknowledged() {
     let mut session = session();
+    assert!(matches!(said(&mut session, 0), Some(Due::Hello(_))));
     acknowledge(&mut session, Kind::Hello, 0);
     let final_report = close(&mut session, 0);
     assert_eq!(said(&mut session, 0), Some(Due::Up(final_report.clone())));
@@ -139,6 +154,7 @@ fn the_last_word_waits_for_the_hosts_slot() {
 #[test]
 fn the_last_word_is_said_in_the_slot_of_a_shorter_round_that_comes_before_its_turn() {
     let mut session = session();
+    assert!(matches!(said(&mut session, 0), Some(Due::Hello(_))));
     acknowledge(&mut session, Kind::Hello, 3);
     session.take_poll(at(100), Poll { window: Duration::from_secs(10), ..poll(1) }, &mut rng());
     close(&mut session, 3_101);
@@ -147,7 +163,41 @@ fn the_last_word_is_said_in_the_slot_of_a_shorter_round_that_comes_before_its_tu
     assert_eq!(session.next_at(), Some(at(10_160)));
     assert!(said(&mut session, 10_160).is_some());
     session.take_poll(at(10_161), poll(3), &mut rng());
-    assert_eq!(session.next_at(), Some(at(10_180)), "from then on it keeps to its own gaps");
+    assert_eq!(session.next_at(), Some(at(10_260)), "from then on it keeps to its own gaps");
+}
+
+#[test]
+fn a_poll_gives_the_last_word_another_turn_and_none_beside_it() {
+    let mut session = session();
+    acknowledge(&mut session, Kind::Hello, 8);
+    session.take_poll(at(100), Poll { window: Duration::from_secs(1), ..poll(1) }, &mut rng());
+    close(&mut session, 1_000);
+    assert_eq!(session.next_at(), Some(at(1_900)), "as its report of this window was not sent");
+    session.take_poll(at(1_110), Poll { window: Duration::from_secs(1), ..poll(2) }, &mut rng());
+    assert_eq!(session.next_at(), Some(at(1_910)), "later than before: all hosts have turns in this window");
+}
+
+#[test]
+fn the_last_word_is_said_again_once_the_sender_knows_this_host() {
+    let mut session = session();
+    session.turns = Turns::new(at(0), Duration::from_millis(50), Some(at(0)));
+    assert!(matches!(said(&mut session, 0), Some(Due::Hello(_))));
+    let final_report = close(&mut session, 10);
+    assert_eq!(said(&mut session, 49), None, "all other hosts have a turn first");
+    assert_eq!(said(&mut session, 50), Some(Due::Up(final_report.clone())), "the hello may have arrived");
+    assert!(matches!(said(&mut session, 250), Some(Due::Hello(_))));
+    session.take_ack(at(260), &Ack { receiver: US, kind: Kind::Hello, slot: 0, echo: Echo([5; 4]) });
+    assert_eq!(session.next_at(), Some(at(300)), "it had not: the sender has dropped the first one");
+    assert_eq!(said(&mut session, 300), Some(Due::Up(final_report)));
+}
+
+#[test]
+fn a_hello_and_a_last_word_are_not_said_in_one_turn() {
+    let mut session = session();
+    session.turns = Turns::new(at(0), Duration::from_millis(400), Some(at(0)));
+    close(&mut session, 10);
+    let said: Vec<u64> = (0..5_000).filter(|&ms| said(&mut session, ms).is_some()).collect();
+    assert!(said.windows(2).all(|pair| pair[1] - pair[0] >= 400), "{said:?}");
 }
 
 #[test]
@@ -203,12 +253,12 @@ fn close(session: &mut Session, ms: u64) -> Up {
 }
 
 fn acknowledge(session: &mut Session, kind: Kind, slot: u32) -> bool {
-    session.take_ack(&Ack { receiver: US, kind, slot, echo: Echo([5; 4]) })
+    session.take_ack(at(0), &Ack { receiver: US, kind, slot, echo: Echo([5; 4]) })
 }
 
 fn poll(round: u32) -> Poll {
     let window = Duration::from_millis(100);
-    Poll { round, blocks_sent: 0, manifest_sent: 0, window, slots: 10, root: None }
+    Poll { round, blocks_sent: 0, manifest_sent: 0, window, slots: 10, part: Part::ALL, root: None }
 }
 
 fn sequence(number: u64) -> Sequence {

@@ -186,11 +186,14 @@ const BARRED_MAX: usize = 8;
 
 #[cfg(feature = "simulation")]
 impl Collected {
-    /// Inserts the first `count` source symbols of an empty block. Returns whether there are enough to try.
-    pub(super) fn insert_first(&mut self, count: u32) -> bool {
-        assert!(self.count() == 0);
-        self.held.fill_to(count);
-        self.is_enough()
+    /// Inserts up to `count` consecutive source symbols from `first` on, as many as are missing, if none of them is here.
+    /// Returns how many.
+    pub(super) fn insert_source(&mut self, first: Esi, count: u32) -> u32 {
+        let taken = count.min(self.wanted().saturating_sub(self.count()));
+        let range = first.value()..first.value() + taken;
+        let is_plain =
+            self.barred.is_empty() && range.end <= self.shape.source_symbols() && !self.held.is_full();
+        if is_plain && self.held.insert_range(range) { taken } else { 0 }
     }
 
     /// Inserts up to `count` consecutive repair symbols from `first` on, as many as are missing, if neither they

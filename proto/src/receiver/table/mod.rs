@@ -1,7 +1,7 @@
 //! The state of each block on this host: where its symbols are collected, what it lacks, and whether it is proven
 //! and written.
 //!
-//! `manifest` has the sender's entries, `collect` the buffers and their symbols, `reuse` the places on this host
+//! `manifest` has the sender's entries, `collect` the buffers and their symbols, `refused` what finds none, `reuse` the places on this host
 //! where blocks may lie already, `queue` the blocks that can be proven now, `suspects` and `sift` what becomes of
 //! symbols that do not amount to their block, `horizon` how far ahead blocks are collected. [`Table`] moves each
 //! block from one state to the next, and `states` keeps those of each kind together, so that a report costs no walk over
@@ -12,6 +12,7 @@ mod collect;
 mod horizon;
 mod manifest;
 mod queue;
+mod refused;
 mod reuse;
 mod runs;
 mod sift;
@@ -40,6 +41,7 @@ use collect::Buffers;
 use horizon::Horizon;
 use manifest::{Known, Manifest};
 use queue::ProofQueue;
+use refused::Refused;
 use reuse::Reuse;
 use runs::deficit_runs;
 use states::{State, States};
@@ -51,6 +53,7 @@ pub(super) struct Table {
     manifest: Manifest,
     states: States,
     buffers: Buffers,
+    refused: Refused,
     /// The number of symbols beyond K that a block waits for before its first try.
     overhead: u32,
     queue: ProofQueue,
@@ -93,6 +96,7 @@ impl Table {
             manifest: Manifest::new(geometry),
             states: States::new(blocks),
             buffers,
+            refused: Refused::default(),
             overhead: 0,
             queue: ProofQueue::default(),
             resumed: false,
@@ -276,9 +280,18 @@ impl Table {
                 self.horizon.check(header.block)?;
                 let buffer = self.buffers.next().ok_or(Discard::NoBuffer)?;
                 let k = self.geometry.shape(header.encoded_len).source_symbols();
+                if self.refused.is_rest(header.block, header.esi, k) {
+                    return Err(Discard::NoBuffer);
+                }
                 Ok(Place { buffer, symbol: header.esi.value().min(k) })
             }
         }
+    }
+
+    /// Notes that `symbols` symbols in a row from that of `header` on have found no buffer.
+    pub(super) fn note_refused(&mut self, header: &SymbolHeader, symbols: u32) {
+        let last = header.esi.plus(symbols - 1).unwrap_or(header.esi);
+        self.refused.note(header.block, header.esi, last, symbols);
     }
 
     /// Inserts a symbol that was opened into the place that [`Table::place_for`] returned just before.
@@ -607,31 +620,29 @@ impl Table {
 
 #[cfg(feature = "simulation")]
 impl Table {
-    /// Inserts the first `count` source symbols of a block of which nothing has arrived, from that of `header` on,
-    /// as [`Table::place_for`] and [`Table::insert`] would one by one. Returns whether they can be taken at once.
-    pub(super) fn insert_first(&mut self, header: &SymbolHeader, count: u32) -> bool {
-        if header.esi.value() != 0 || count == 0 || self.states.get(header.block) != State::Unseen {
-            return false;
-        }
+    /// Inserts up to `count` consecutive symbols of one block from that of `header` on, all of them source symbols or all
+    /// repair symbols, as [`Table::place_for`] and [`Table::insert`] would one by one. Returns how many were needed; 0 if
+    /// they cannot be taken at once.
+    pub(super) fn insert_run(&mut self, header: &SymbolHeader, count: u32) -> u32 {
         let shape = self.geometry.shape(header.encoded_len);
-        if count > shape.source_symbols() {
-            return false;
-        }
-        let Some(buffer) = self.buffers.take(shape, header.encoded_len, self.overhead) else { return false };
-        self.turn(header.block, State::Collecting(buffer));
-        if self.buffers.get_mut(buffer).insert_first(count) {
-            self.queue_if_ready(header.block);
-        }
-        true
-    }
-
-    /// Inserts up to `count` consecutive repair symbols from that of `header` on, as [`Table::place_for`] and
-    /// [`Table::insert`] would one by one. Returns how many were needed; 0 if they cannot be taken at once.
-    pub(super) fn insert_repair(&mut self, header: &SymbolHeader, count: u32) -> u32 {
-        let State::Collecting(buffer) = self.states.get(header.block) else { return 0 };
+        let is_source = header.esi.value() + count <= shape.source_symbols();
+        let buffer = match self.states.get(header.block) {
+            State::Collecting(buffer) => buffer,
+            State::Unseen if is_source => {
+                let Some(buffer) = self.buffers.take(shape, header.encoded_len, self.overhead) else {
+                    return 0;
+                };
+                self.turn(header.block, State::Collecting(buffer));
+                buffer
+            }
+            _ => return 0,
+        };
         let collected = self.buffers.get_mut(buffer);
-        let taken = collected.insert_repair(header.esi, count);
-        if collected.is_enough() {
+        let taken = match is_source {
+            true => collected.insert_source(header.esi, count),
+            false => collected.insert_repair(header.esi, count),
+        };
+        if taken > 0 && collected.is_enough() {
             self.queue_if_ready(header.block);
         }
         taken

@@ -8,7 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 
 /// The address that a start's hello came from. It never changes, so that an attacker who intercepts a report cannot
 /// redirect what is sent to this host alone.
-pub(super) struct Address {
+pub(in crate::sender) struct Address {
     addr: SocketAddr,
     /// Whether the last report came from it and had its echo.
     is_proven: bool,
@@ -20,7 +20,7 @@ impl Address {
     }
 
     /// Returns the address, which may not be proven.
-    pub(super) fn claimed(&self) -> SocketAddr {
+    pub(in crate::sender) fn claimed(&self) -> SocketAddr {
         self.addr
     }
 
@@ -35,7 +35,7 @@ impl Address {
     }
 
     /// Returns the address, if symbols may be sent to it alone.
-    pub(super) fn proven(&self) -> Option<SocketAddr> {
+    pub(in crate::sender) fn proven(&self) -> Option<SocketAddr> {
         self.is_proven.then_some(self.addr)
     }
 }

@@ -2,8 +2,10 @@
 //! is so much worse than the others that it is side-lined. It is then served after them, and never instead of them.
 
 use std::fmt;
+use std::time::Duration;
 
 use crate::ids::Sequence;
+use crate::time::Moment;
 use crate::wire::Totals;
 
 /// The reason why a host cannot keep up with the others.
@@ -57,6 +59,8 @@ pub(super) struct Interval {
     pub(super) datagrams: u64,
     /// Number of the datagram before the first of them.
     pub(super) since: u64,
+    /// The time between the two reports.
+    pub(super) took: Duration,
     /// Share that did not arrive.
     pub(super) lost: f64,
     /// Share that arrived and found no buffer.
@@ -68,22 +72,25 @@ pub(super) struct Interval {
 /// The record of one host.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Health {
-    last: Option<(Sequence, Totals)>,
+    /// The last report: when it came, and its counters.
+    last: Option<(Moment, Sequence, Totals)>,
+    /// Losses of datagrams before this one are not the host's own.
+    excused_until: Sequence,
     smooth: Interval,
     /// The interval of the current round.
     pub(super) latest: Option<Interval>,
-    /// The number of rounds in a row that spoke for a change of the verdict.
-    contrary_rounds: u32,
+    /// The number of intervals in a row that spoke for a change of the verdict, and since when they do.
+    contrary: (u32, Moment),
     sidelined: Option<Sideline>,
     /// The first verdict, which stays.
     pub(super) was_sidelined: Option<Sideline>,
 }
 
 impl Health {
-    /// Handles the counters of a report: what they show of the time since the report before.
-    pub(super) fn note(&mut self, highest: Sequence, totals: Totals) {
-        let Some((before, old)) = self.last else {
-            self.last = Some((highest, totals));
+    /// Handles the counters of a report that came now: what they show of the time since the report before.
+    pub(super) fn note(&mut self, now: Moment, highest: Sequence, totals: Totals) {
+        let Some((at, before, old)) = self.last else {
+            self.last = Some((now, highest, totals));
             return;
         };
         let datagrams = highest.value().saturating_sub(before.value());
@@ -93,11 +100,15 @@ impl Health {
         // What was late is no longer lost once it has come, and others take its place. Only more of them than ever are
         // a loss.
         let symbols_lost = totals.symbols_lost.max(old.symbols_lost);
-        self.last = Some((highest, Totals { symbols_lost, ..totals }));
+        self.last = Some((now, highest, Totals { symbols_lost, ..totals }));
+        if before < self.excused_until {
+            return;
+        }
         let share = |new: u64, old: u64| (new.saturating_sub(old) as f64 / datagrams as f64).min(1.0);
         let interval = Interval {
             datagrams,
             since: before.value(),
+            took: now.since(at),
             lost: share(totals.symbols_lost, old.symbols_lost),
             refused: share(totals.store_drops, old.store_drops),
             dropped: share(totals.socket_drops, old.socket_drops),
@@ -107,6 +118,7 @@ impl Health {
         self.smooth = Interval {
             datagrams: self.smooth.datagrams + datagrams,
             since: self.smooth.since,
+            took: self.smooth.took + interval.took,
             lost: if first { interval.lost } else { mix(self.smooth.lost, interval.lost) },
             refused: if first { interval.refused } else { mix(self.smooth.refused, interval.refused) },
             dropped: if first { interval.dropped } else { mix(self.smooth.dropped, interval.dropped) },
@@ -114,10 +126,16 @@ impl Health {
         self.latest = Some(interval);
     }
 
+    /// Ignores the losses of datagrams before the one with this number: what served the host has failed.
+    pub(super) fn excuse(&mut self, until: Sequence) {
+        self.excused_until = self.excused_until.max(until);
+        self.latest = None;
+    }
+
     /// The share that was lost from when the host joined to its last report. The number of datagrams is estimated from
     /// their bytes, as the number of the first one is not known.
     pub(super) fn loss_since_joining(&self) -> Option<f64> {
-        let (_, totals) = self.last?;
+        let (_, _, totals) = self.last?;
         let came = totals.bytes_received / DATAGRAM_BYTES_GUESSED;
         let all = came + totals.symbols_lost;
         (all >= DATAGRAMS_MIN).then(|| totals.symbols_lost as f64 / all as f64)
@@ -139,7 +157,7 @@ impl Health {
 
     /// Judges the host by comparison with the quantile of the hosts, which cannot use the share `usual`. Returns
     /// whether it was just side-lined.
-    pub(super) fn judge(&mut self, usual: f64) -> bool {
+    pub(super) fn judge(&mut self, now: Moment, usual: f64) -> bool {
         let Interval { lost, refused, dropped, .. } = self.smooth;
         let degraded_from = LOST_MIN + LOST_FACTOR * usual;
         let share = (lost + refused).min(1.0);
@@ -147,9 +165,14 @@ impl Health {
             None => share >= degraded_from,
             Some(_) => share < degraded_from / 2.0,
         };
-        self.contrary_rounds = if wrong { self.contrary_rounds + 1 } else { 0 };
+        let (intervals, since) = self.contrary;
+        self.contrary = match (wrong, intervals) {
+            (false, _) => (0, now),
+            (true, 0) => (1, now),
+            (true, _) => (intervals + 1, since),
+        };
         match self.sidelined {
-            None if self.contrary_rounds >= CONTRARY_TO_SIDELINE => {
+            None if self.is_contrary_for(now, CONTRARY_TO_SIDELINE) => {
                 // Loss is looked at first: a host that loses many symbols completes its blocks in bursts, and no store
                 // is fast enough for those.
                 let cause = if lost < degraded_from && refused > lost {
@@ -162,16 +185,21 @@ impl Health {
                 let sideline = Sideline { cause, percent: (share * 100.0).round() as u8 };
                 self.sidelined = Some(sideline);
                 self.was_sidelined.get_or_insert(sideline);
-                self.contrary_rounds = 0;
+                self.contrary = (0, now);
                 true
             }
-            Some(_) if self.contrary_rounds >= CONTRARY_TO_RESTORE => {
+            Some(_) if self.is_contrary_for(now, CONTRARY_TO_RESTORE) => {
                 self.sidelined = None;
-                self.contrary_rounds = 0;
+                self.contrary = (0, now);
                 false
             }
             _ => false,
         }
+    }
+
+    fn is_contrary_for(&self, now: Moment, time: Duration) -> bool {
+        let (intervals, since) = self.contrary;
+        intervals >= CONTRARY_INTERVALS && now.since(since) >= time
     }
 }
 
@@ -190,10 +218,11 @@ const SMOOTHING: f64 = 0.3;
 /// A host is degraded if it loses at least [`LOST_MIN`] plus [`LOST_FACTOR`] times what the others lose.
 const LOST_MIN: f64 = 0.10;
 const LOST_FACTOR: f64 = 3.0;
-/// Rounds in a row that speak against a host before it is side-lined, and for it before it is served with the others
-/// again.
-const CONTRARY_TO_SIDELINE: u32 = 3;
-const CONTRARY_TO_RESTORE: u32 = 20;
+/// Time for which all intervals speak against a host before it is side-lined, and for it before it is served with the
+/// others again; and the fewest such intervals.
+const CONTRARY_TO_SIDELINE: Duration = Duration::from_millis(100);
+const CONTRARY_TO_RESTORE: Duration = Duration::from_secs(1);
+const CONTRARY_INTERVALS: u32 = 3;
 
 #[cfg(test)]
 mod tests {
@@ -251,6 +280,7 @@ mod tests {
 
     struct Host {
         health: Health,
+        now: Moment,
         highest: u64,
         totals: Totals,
     }
@@ -258,18 +288,19 @@ mod tests {
     impl Host {
         fn new() -> Self {
             let mut health = Health::default();
-            health.note(Sequence::default(), Totals::default());
-            Self { health, highest: 0, totals: Totals::default() }
+            health.note(Moment::default(), Sequence::default(), Totals::default());
+            Self { health, now: Moment::default(), highest: 0, totals: Totals::default() }
         }
 
-        /// Hands in a report after a thousand datagrams; returns whether the host was just side-lined.
+        /// Hands in a report after a thousand datagrams in 50 ms; returns whether the host was just side-lined.
         fn round(&mut self, lost: u64, dropped: u64, refused: u64, usual: f64) -> bool {
+            self.now = self.now + Duration::from_millis(50);
             self.highest += 1_000;
             self.totals.symbols_lost += lost;
             self.totals.socket_drops += dropped;
             self.totals.store_drops += refused;
-            self.health.note(Sequence::new(self.highest).expect("small"), self.totals);
-            self.health.judge(usual)
+            self.health.note(self.now, Sequence::new(self.highest).expect("small"), self.totals);
+            self.health.judge(self.now, usual)
         }
     }
 }

@@ -130,7 +130,7 @@ impl Host {
         round > self.slot_told_after
     }
 
-    pub(super) fn addr(&self) -> &Address {
+    pub(in crate::sender) fn addr(&self) -> &Address {
         &self.addr
     }
 
@@ -179,15 +179,15 @@ impl Host {
         self.rounds.take(named, now)
     }
 
-    /// Handles a report that came when `group_bytes` had been sent to the group.
-    pub(super) fn note_report(&mut self, report: &Report, group_bytes: u64) {
+    /// Handles a report that came now, when `group_bytes` had been sent to the group.
+    pub(super) fn note_report(&mut self, now: Moment, report: &Report, group_bytes: u64) {
         self.reach.note(report, report.blocks_held > self.blocks_held, group_bytes);
         self.blocks_held = report.blocks_held;
         self.totals = report.totals;
         self.buffers = Some(report.buffers);
         self.via = report.via;
         self.is_lacking = report.is_lacking();
-        self.health.note(report.highest, report.totals);
+        self.health.note(now, report.highest, report.totals);
     }
 
     /// Notes for how many blocks the host has room, by a report that came now; `begun` is what had been begun when the
@@ -195,6 +195,16 @@ impl Host {
     pub(super) fn note_window(&mut self, now: Moment, report: &Report, begun: Begun) {
         self.drain.note(now, report.blocks_held);
         self.window = Window::of(now, report, begun, self.drain);
+    }
+
+    /// Blocks that it can collect at a time, once it has said so.
+    pub(super) fn buffers(&self) -> Option<u16> {
+        self.buffers
+    }
+
+    /// Whether it is served with the others, so that its room counts.
+    pub(super) fn counts(&self) -> bool {
+        self.health.sidelined().is_none() && !self.is_unreachable()
     }
 
     /// The blocks that it has room for, if its store limits it.
@@ -245,6 +255,7 @@ impl Host {
             software: Some(self.link.software.clone()),
             buffers: self.buffers,
             via: self.via,
+            served: None,
             receipt: self.receipt.clone(),
         }
     }

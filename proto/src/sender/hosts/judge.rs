@@ -22,6 +22,10 @@ pub(super) struct Judge {
     fastest: Option<Duration>,
     /// Hosts that were side-lined at the last judgement.
     sidelined: u32,
+    /// The share of datagrams that the quantile of the hosts cannot use.
+    useless: f64,
+    /// Hosts that were side-lined since the last round.
+    news: Vec<(ReceiverId, Sideline)>,
 }
 
 /// What a round of reports showed.
@@ -35,7 +39,15 @@ pub(super) struct Judgement {
 
 impl Judge {
     pub(super) fn new() -> Self {
-        Self { usual_loss: 0.0, is_ignorant: true, reports: 0, fastest: None, sidelined: 0 }
+        Self {
+            usual_loss: 0.0,
+            is_ignorant: true,
+            reports: 0,
+            fastest: None,
+            sidelined: 0,
+            useless: 0.0,
+            news: Vec::new(),
+        }
     }
 
     /// The share of datagrams that the quantile of the hosts loses.
@@ -84,29 +96,86 @@ impl Judge {
         if fresh < QUANTILE_OF * receiving.iter().filter(|(_, host)| is_unknown(host)).count() {
             return Judgement::default();
         }
-        let useless = receiving.iter().filter_map(|(_, host)| host.health.useless()).collect();
-        let usual = quantile(useless, |&share| share).unwrap_or(0.0);
+        self.compare(&receiving);
         others.into_iter().for_each(|host| host.health.latest = None);
-        let (mut losses, mut news) = (Vec::new(), Vec::new());
         self.sidelined = 0;
+        let mut losses = Vec::new();
         for (id, host) in receiving {
-            if let Some(interval) = host.health.latest.take() {
-                let refused = interval.refused.min(REFUSED_MAX);
-                losses.push(RoundLoss {
-                    share: (interval.lost + refused).min(1.0),
-                    refused,
-                    datagrams: interval.datagrams,
-                    since: interval.since,
-                    delay: self.fastest,
-                });
-                if host.health.judge(usual) {
-                    news.extend(host.health.sidelined().map(|sideline| (id, sideline)));
-                }
-            }
+            losses.extend(self.judge(now, id, host));
             self.sidelined += u32::from(host.health.sidelined().is_some());
         }
-        self.fastest = None;
-        Judgement { loss: quantile(losses, |loss| loss.share), sidelined: news }
+        self.conclude(losses)
+    }
+
+    /// Ends a round of reports of the panel, of which `members` are receiving and have answered. While it is forming, and
+    /// until three quarters of them can be compared, nothing is judged.
+    pub(super) fn end_round_of_panel(
+        &mut self,
+        now: Moment,
+        hosts: &mut BTreeMap<ReceiverId, Host>,
+        members: &[ReceiverId],
+        is_forming: bool,
+    ) -> Judgement {
+        let is_fresh = |id: &&ReceiverId| hosts.get(id).is_some_and(|host| host.health.latest.is_some());
+        let fresh: Vec<ReceiverId> = members.iter().filter(is_fresh).copied().collect();
+        let is_waited_for = |id: &&ReceiverId| {
+            hosts.get(id).is_some_and(|host| now.since(host.last_heard()) < COMPARED_WITHIN)
+        };
+        let waited_for =
+            members.iter().filter(is_waited_for).filter(|id| fresh.binary_search(id).is_err()).count();
+        if is_forming || fresh.is_empty() || fresh.len() < QUANTILE_OF * waited_for {
+            return Judgement { loss: None, sidelined: std::mem::take(&mut self.news) };
+        }
+        let known = members.iter().filter_map(|id| hosts.get(id));
+        self.note_losses(known.clone().filter_map(|host| host.health.loss()).collect());
+        self.useless =
+            quantile(known.filter_map(|host| host.health.useless()).collect(), |&share| share).unwrap_or(0.0);
+        let mut losses = Vec::new();
+        for id in fresh {
+            losses.extend(hosts.get_mut(&id).and_then(|host| self.judge_counted(now, id, host)));
+        }
+        self.conclude(losses)
+    }
+
+    /// Judges a host that is not of the panel by its last report.
+    pub(super) fn judge_alone(&mut self, now: Moment, id: ReceiverId, host: &mut Host) {
+        self.judge_counted(now, id, host);
+    }
+
+    /// Judges a host, and counts whether it is side-lined.
+    fn judge_counted(&mut self, now: Moment, id: ReceiverId, host: &mut Host) -> Option<RoundLoss> {
+        let before = u32::from(host.health.sidelined().is_some());
+        let loss = self.judge(now, id, host);
+        self.sidelined =
+            (self.sidelined + u32::from(host.health.sidelined().is_some())).saturating_sub(before);
+        loss
+    }
+
+    /// Judges a host by its last interval, if it is new; returns what it has lost in it.
+    fn judge(&mut self, now: Moment, id: ReceiverId, host: &mut Host) -> Option<RoundLoss> {
+        let interval = host.health.latest.take()?;
+        if host.health.judge(now, self.useless) {
+            self.news.extend(host.health.sidelined().map(|sideline| (id, sideline)));
+        }
+        Some(RoundLoss {
+            share: interval.lost,
+            datagrams: interval.datagrams,
+            since: interval.since,
+            took: interval.took,
+            delay: None,
+        })
+    }
+
+    /// Finds what the quantile of these hosts cannot use.
+    fn compare(&mut self, hosts: &[(ReceiverId, &mut Host)]) {
+        let useless = hosts.iter().filter_map(|(_, host)| host.health.useless()).collect();
+        self.useless = quantile(useless, |&share| share).unwrap_or(0.0);
+    }
+
+    fn conclude(&mut self, losses: Vec<RoundLoss>) -> Judgement {
+        let delay = self.fastest.take();
+        let loss = quantile(losses, |loss| loss.share).map(|loss| RoundLoss { delay, ..loss });
+        Judgement { loss, sidelined: std::mem::take(&mut self.news) }
     }
 
     fn note_losses(&mut self, losses: Vec<f64>) {
@@ -141,7 +210,3 @@ const QUANTILE_OF: usize = 3;
 /// A host that was not heard for longer than this does not count as one that cannot be compared. This is longer than
 /// most rounds, and soon enough to notice that a host has stopped answering.
 const COMPARED_WITHIN: Duration = Duration::from_secs(1);
-
-/// Largest share of datagrams without a buffer that counts for the rate: when the last buffer is full, nearly
-/// everything is refused while the store writes on.
-const REFUSED_MAX: f64 = 0.3;

@@ -14,6 +14,7 @@ mod host;
 mod judge;
 mod lately;
 mod owners;
+mod parts;
 mod results;
 mod rounds;
 mod settlement;
@@ -38,17 +39,19 @@ pub use health::{Cause, Sideline};
 pub(super) use host::{Host, Link};
 pub use results::{Expected, HostReceipt, HostRow, HostState, Tally};
 
+use super::feedback::Budget;
 use super::flow::{self, Begun, Window};
 use super::rate::RoundLoss;
 use crate::ids::{BlockIndex, HostName, ReceiverId, Sequence};
 use crate::known::{FirstUse, KnownHosts, Standing};
-use crate::limits::REPORTS_PER_SECOND_MAX;
 use crate::sign::PublicKey;
 use crate::time::Moment;
-use crate::wire::{Discard, Done, Failed, Hello, KeptRun, Report};
+use crate::wire::{Discard, Done, Failed, Hello, KeptRun, Part, Report};
 use checks::{Checks, Claim};
 use judge::{Judge, Judgement};
 use owners::Owners;
+pub(super) use parts::Asked;
+use parts::Parts;
 use settlement::{Known, Settlement};
 use spared::{Holds, Spared};
 
@@ -59,6 +62,7 @@ pub(super) struct Hosts {
     owners: Owners,
     checks: Checks,
     judge: Judge,
+    parts: Parts,
     /// All starts that take part, are served with the others, and lack something by their last report; and starts that
     /// did, which are removed when they are come across.
     lacking: BTreeSet<ReceiverId>,
@@ -72,15 +76,6 @@ pub(super) struct Hosts {
     /// How often a host was looked at to find out what all of them lack or hold.
     #[cfg(test)]
     visits: Cell<u32>,
-}
-
-/// The hosts that a poll asks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Asked {
-    /// The number of hosts that answer.
-    pub(super) slots: u32,
-    /// Time that they spread their answers over.
-    pub(super) window: Duration,
 }
 
 /// When a host is sent what it asks for.
@@ -116,6 +111,7 @@ impl Hosts {
             owners: Owners::new(known),
             checks: Checks::new(now, seed),
             judge: Judge::new(),
+            parts: Parts::default(),
             lacking: BTreeSet::new(),
             spared: Spared::default(),
             next_slot: 0,
@@ -144,8 +140,35 @@ impl Hosts {
         self.settlement.answering()
     }
 
-    /// Returns how many hosts answer a poll, and the time over which they spread their answers so that all hosts
-    /// together keep [`REPORTS_PER_SECOND_MAX`].
+    /// Returns whom the next poll asks; see [`Parts::next`].
+    pub(super) fn ask(&mut self, now: Moment, within: Option<Duration>) -> Asked {
+        let all = self.asked();
+        if within.is_none_or(|within| all.window <= within) {
+            return self.parts.next(now, all, None);
+        }
+        // A host keeps its part as others are done.
+        let slots = self.next_slot.clamp(all.slots, 2 * all.slots);
+        self.parts.next(now, Asked { slots, window: all.window * slots / all.slots, ..all }, within)
+    }
+
+    /// Takes over what all hosts together may send.
+    pub(super) fn set_budget(&mut self, budget: Budget) {
+        self.settlement.set_budget(budget);
+    }
+
+    /// The time in which all hosts send one datagram each.
+    pub(super) fn cycle(&self) -> Duration {
+        self.settlement.cycle()
+    }
+
+    /// Returns the time over which hosts spread their hellos, which leaves some of the budget to the reports of those
+    /// that have joined.
+    pub(super) fn hello_spread(&self) -> Duration {
+        self.settlement.budget().time_for((HELLO_SPREAD_FACTOR * f64::from(self.answering())) as u32)
+    }
+
+    /// Returns how many hosts answer a poll to all of them, and the time over which they spread their answers so that all hosts
+    /// together keep the budget.
     ///
     /// Hosts that are settled and hosts that have not joined answer none. While hosts are still joining, their hellos
     /// use most of that rate, so the window is longer.
@@ -154,7 +177,8 @@ impl Hosts {
         let slots = heard.saturating_sub(done + failed).max(1);
         let missing = self.expected_count().saturating_sub(heard);
         let turns = if missing == 0 { slots } else { (HELLO_SHARE * slots).min(slots + missing) };
-        Asked { slots, window: Duration::from_secs(1) * turns / REPORTS_PER_SECOND_MAX }
+        let window = self.settlement.budget().time_for(turns);
+        Asked { slots, part: Part::ALL, window, is_for_rate: true }
     }
 
     pub(super) fn tally(&self) -> Tally {
@@ -323,10 +347,24 @@ impl Hosts {
         self.by_id.get_mut(&id).ok_or(Discard::UnknownHost)?.take_round(named, now)
     }
 
-    /// Handles a report that came when `group_bytes` had been sent to the group; returns when its host is served.
-    pub(super) fn note_report(&mut self, id: ReceiverId, report: &Report, group_bytes: u64) -> Serve {
+    /// Handles a report that came now, as an answer to a poll of `asked`, when `group_bytes` had been sent to the group;
+    /// returns when its host is served.
+    pub(super) fn note_report(
+        &mut self,
+        now: Moment,
+        id: ReceiverId,
+        report: &Report,
+        asked: Option<Asked>,
+        group_bytes: u64,
+    ) -> Serve {
         let Some(host) = self.unsettled(id) else { return Serve::Never };
-        host.note_report(report, group_bytes);
+        host.note_report(now, report, group_bytes);
+        match asked {
+            Some(asked) if asked.is_all() => {}
+            Some(asked) if asked.is_for_rate => self.parts.note_answer(id),
+            Some(_) | None => self.judge_alone(now, id),
+        }
+        let Some(host) = self.unsettled(id) else { return Serve::Never };
         let (is_unreachable, is_sidelined) = (host.is_unreachable(), host.health.sidelined().is_some());
         self.settlement.set_state(id, HostState::Receiving);
         self.judge.note_report(&self.by_id);
@@ -340,6 +378,13 @@ impl Hosts {
         }
     }
 
+    /// Judges a host by its report, where hosts are asked in parts and it is not of the panel.
+    fn judge_alone(&mut self, now: Moment, id: ReceiverId) {
+        if let Some(host) = self.by_id.get_mut(&id).filter(|_| !self.parts.members().is_empty()) {
+            self.judge.judge_alone(now, id, host);
+        }
+    }
+
     /// Notes that a host is told its slot, after the poll of `round` was sent.
     pub(super) fn note_slot_told(&mut self, id: ReceiverId, round: u32) {
         if let Some(host) = self.by_id.get_mut(&id) {
@@ -350,10 +395,10 @@ impl Hosts {
     /// Notes that an answer to the poll of `round` came `after` it. For part of this time the host waited for its turn, as
     /// `asked` describes. A host that did not know its turn has answered at any time, which shows nothing.
     pub(super) fn note_answer(&mut self, id: ReceiverId, round: u32, after: Duration, asked: Asked) {
-        let Asked { slots, window } = asked;
-        let knows = |host: &&Host| host.knew_its_slot(round);
-        let Some(slot) = self.by_id.get(&id).filter(knows).map(|host| host.slot() % slots) else { return };
-        self.judge.note_delay(after.saturating_sub(window.mul_f64(f64::from(slot) / f64::from(slots))));
+        let host = self.by_id.get(&id).filter(|host| host.knew_its_slot(round));
+        if let Some(turn) = host.and_then(|host| asked.turn(host.slot())) {
+            self.judge.note_delay(after.saturating_sub(turn));
+        }
     }
 
     /// Notes that a host holds a proven copy of all `blocks`. Returns false if that was known, or if it gave up before.
@@ -377,12 +422,13 @@ impl Hosts {
         self.settlement.note_other_version(name, what)
     }
 
-    /// Marks hosts as silent that were not heard for [`SILENT_AFTER`]; returns their names.
+    /// Marks hosts as silent that were not heard for [`SILENT_AFTER`] or [`CYCLES_SILENT`] cycles; returns their names.
     ///
     /// Of thousands of hosts, each call looks at [`LOOKED_AT_MAX`] in turn, so that none takes long.
     pub(super) fn mark_silent(&mut self, now: Moment) -> Vec<HostName> {
+        let silent_after = SILENT_AFTER.max(CYCLES_SILENT * self.settlement.cycle());
         let is_silent = |id: ReceiverId, host: &Host| {
-            now.since(host.last_heard()) >= SILENT_AFTER
+            now.since(host.last_heard()) >= silent_after
                 && self.settlement.get(id).is_some_and(|start| start.is_awaited())
         };
         let mut hosts = self.by_id.range(self.look_from..);
@@ -404,20 +450,49 @@ impl Hosts {
         }
     }
 
-    /// The room of the hosts that count: those that receive and are not side-lined.
-    pub(super) fn room(&self, now: Moment) -> Option<Window> {
+    /// The room of the hosts that count: those that receive and are not side-lined. `share` of them hold nobody back.
+    pub(super) fn room(&self, now: Moment, share: f64) -> Option<Window> {
         let receiving = self.settlement.receiving().filter_map(|id| self.by_id.get(&id));
-        let counting = receiving.filter(|host| host.health.sidelined().is_none() && !host.is_unreachable());
-        flow::bound(now, counting.map(Host::window).collect())
+        flow::bound(now, receiving.filter(|host| host.counts()).map(Host::window).collect(), share)
     }
 
-    /// Ends a round of reports: judges each host by comparison with the others.
-    pub(super) fn end_round(&mut self, now: Moment) -> Round {
+    /// The same of the panel; `None` while it is forming.
+    pub(super) fn panel_room(&self, now: Moment, share: f64) -> Option<Option<Window>> {
+        let counting =
+            self.parts.members().iter().filter_map(|id| self.by_id.get(id)).filter(|host| host.counts());
+        let windows: Vec<_> = counting.map(Host::window).collect();
+        (!self.parts.is_forming(now) && !windows.is_empty()).then(|| flow::bound(now, windows, share))
+    }
+
+    /// The number of blocks that the hosts of the panel, or else some host, can collect at a time.
+    pub(super) fn buffers(&self) -> Option<u16> {
+        let panel = self.parts.members().iter().filter_map(|id| self.by_id.get(id)?.buffers()).min();
+        panel.or_else(|| self.by_id.values().find_map(Host::buffers))
+    }
+
+    /// Ends a round of reports to a poll of `asked`: judges each host that has answered by comparison with the others.
+    pub(super) fn end_round(&mut self, now: Moment, asked: Asked) -> Round {
         let settlement = &self.settlement;
-        let Judgement { loss, sidelined } =
-            self.judge.end_round(now, &mut self.by_id, settlement.receiving());
+        let Judgement { loss, sidelined } = if asked.is_all() {
+            self.judge.end_round(now, &mut self.by_id, settlement.receiving())
+        } else {
+            let is_receiving =
+                |id: &ReceiverId| settlement.get(*id).is_some_and(|start| start.is_receiving());
+            let members: Vec<ReceiverId> =
+                self.parts.members().iter().copied().filter(is_receiving).collect();
+            self.judge.end_round_of_panel(now, &mut self.by_id, &members, self.parts.is_forming(now))
+        };
         let named = |(id, sideline)| settlement.get(id).map(|start| (start.name().clone(), sideline));
         Round { loss, sidelined: sidelined.into_iter().filter_map(named).collect() }
+    }
+
+    /// Ignores what these hosts have lost of the datagrams before the one with this number: what served them has failed.
+    pub(super) fn excuse(&mut self, hosts: impl Iterator<Item = ReceiverId>, until: Sequence) {
+        for id in hosts {
+            if let Some(host) = self.by_id.get_mut(&id) {
+                host.health.excuse(until);
+            }
+        }
     }
 
     /// The share of datagrams that the quantile of the hosts loses.
@@ -541,6 +616,10 @@ fn is_settled(settlement: &Settlement, id: ReceiverId) -> bool {
 /// Factor by which the window for reports grows while hosts are still joining.
 const HELLO_SHARE: u32 = 8;
 
+/// Factor by which the spread of the hellos is longer than they need alone: with the reports of the hosts that have
+/// joined, which take one part in [`HELLO_SHARE`], they stay below the budget.
+const HELLO_SPREAD_FACTOR: f64 = 1.25;
+
 /// Hosts that a search for silent ones looks at: a tenth of a millisecond's.
 const LOOKED_AT_MAX: usize = 1_000;
 /// The lowest id that a start may have.
@@ -548,3 +627,5 @@ const FIRST: ReceiverId = ReceiverId([0; ReceiverId::BYTES]);
 
 /// Time after which a host that was not heard is called silent: many polls, and longer than any disk stalls.
 const SILENT_AFTER: Duration = Duration::from_secs(10);
+/// The same in turns of this host, where these come rarely.
+const CYCLES_SILENT: u32 = 4;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::health::Sideline;
 use crate::ids::HostName;
+use crate::sender::paths::Via;
 use crate::sign::PublicKey;
 use crate::wire::{Hello, Outcome, Receipt, Totals};
 
@@ -45,6 +46,8 @@ pub struct HostRow {
     pub buffers: Option<u16>,
     /// Where what it receives comes from, by its last report: the sender, or a relay.
     pub via: Option<SocketAddr>,
+    /// By which way it is served, as far as that is known.
+    pub served: Option<Via>,
     /// What it has signed at the end.
     pub receipt: Option<HostReceipt>,
 }
@@ -99,6 +102,7 @@ impl HostRow {
             software: None,
             buffers: None,
             via: None,
+            served: None,
             receipt: None,
         }
     }

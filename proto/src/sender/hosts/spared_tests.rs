@@ -56,7 +56,7 @@ fn a_block_that_is_being_sent_is_looked_at_on_one_host_for_as_long_as_that_lacks
     assert_eq!(hosts.visits.get(), 1_000);
     let report = Report { kept: vec![run(0, 9)], ..report(0) };
     hosts.note_heard(at(1), many_id(1_000), sequence(9)).expect("newer");
-    hosts.note_report(many_id(1_000), &report, 0);
+    hosts.note_report(at(1), many_id(1_000), &report, None, 0);
     assert!(hosts.all_hold(BlockIndex(1)), "nobody lacks it any more");
     assert!(hosts.visits.get() < 1_000 + 2_100, "each host is asked once more");
 }
@@ -69,13 +69,13 @@ fn reports_of_hosts_that_lack_nothing_are_looked_at_once_however_many_hosts_ther
         let nothing = Report { deficits: Vec::new(), ..report(0) };
         for host in 0..count {
             hosts.note_heard(at(1), many_id(host), sequence(9)).expect("newer");
-            hosts.note_report(many_id(host), &nothing, 0);
+            hosts.note_report(at(1), many_id(host), &nothing, None, 0);
         }
         hosts.visits.set(0);
         for round in 10..13 {
             for host in 0..count {
                 hosts.note_heard(at(round), many_id(host), sequence(round)).expect("newer");
-                hosts.note_report(many_id(host), &nothing, 0);
+                hosts.note_report(at(1), many_id(host), &nothing, None, 0);
                 assert!(!hosts.somebody_lacks());
             }
         }
@@ -121,7 +121,7 @@ impl Story {
                 self.hosts.mark_silent(at(self.now));
             }
             _ => self.say(id, |hosts| {
-                hosts.note_report(id, &Report { kept, ..report(0) }, 0);
+                hosts.note_report(at(1), id, &Report { kept, ..report(0) }, None, 0);
             }),
         }
     }

@@ -44,7 +44,7 @@ fn of_thousands_of_hosts_each_is_looked_at_in_its_turn() {
 fn a_host_that_nothing_reached_is_served_again_once_symbols_get_through() {
     let mut hosts = hosts_of(named(["a"]));
     join(&mut hosts, 1, "a", at(0));
-    let mut serve = |lacks, group_bytes| hosts.note_report(id(1), &report(lacks), group_bytes);
+    let mut serve = |lacks, group_bytes| hosts.note_report(at(0), id(1), &report(lacks), None, group_bytes);
     assert_eq!(serve(100, 0), Serve::Now);
     assert_eq!(serve(100, UNREACHABLE_AFTER_BYTES), Serve::Now);
     assert_eq!(serve(100, UNREACHABLE_AFTER_BYTES + 1), Serve::Probe);
@@ -58,10 +58,10 @@ fn a_host_that_nothing_reaches_keeps_no_sidelined_one_waiting() {
     let mut hosts = hosts_of(named(["a"]));
     join(&mut hosts, 1, "a", at(0));
     hosts.note_heard(at(1), id(1), sequence(1)).expect("newer");
-    hosts.note_report(id(1), &report(100), 0);
+    hosts.note_report(at(1), id(1), &report(100), None, 0);
     assert!(hosts.somebody_lacks());
     hosts.note_heard(at(2), id(1), sequence(2)).expect("newer");
-    hosts.note_report(id(1), &report(100), UNREACHABLE_AFTER_BYTES + 1);
+    hosts.note_report(at(2), id(1), &report(100), None, UNREACHABLE_AFTER_BYTES + 1);
     assert!(!hosts.somebody_lacks());
 }
 
@@ -73,17 +73,18 @@ fn few_degraded_hosts_are_judged_beside_each_other_or_not_at_all() {
     let hear = |hosts: &mut Hosts, host, highest, lost| {
         let totals = Totals { symbols_lost: lost, ..Totals::default() };
         hosts.note_heard(at(highest), id(host), sequence(highest)).expect("newer");
-        hosts.note_report(id(host), &Report { highest: sequence(highest), totals, ..report(1) }, 0);
+        let report = Report { highest: sequence(highest), totals, ..report(1) };
+        hosts.note_report(at(highest), id(host), &report, None, 0);
     };
     hear(&mut hosts, 1, 1, 0);
     hear(&mut hosts, 2, 1, 0);
     hear(&mut hosts, 1, 1_001, 300);
-    assert_eq!(hosts.end_round(at(1_000)).loss, None, "the slow one may lose less");
+    assert_eq!(hosts.end_round(at(1_000), hosts.asked()).loss, None, "the slow one may lose less");
     hear(&mut hosts, 2, 1_000, 0);
-    let loss = hosts.end_round(at(1_000)).loss.expect("both can be judged");
+    let loss = hosts.end_round(at(1_000), hosts.asked()).loss.expect("both can be judged");
     assert_eq!((loss.share, loss.since), (0.0, 1));
     hear(&mut hosts, 1, 2_001, 600);
-    let loss = hosts.end_round(at(2_001)).loss.expect("nobody waits for one that is silent");
+    let loss = hosts.end_round(at(2_001), hosts.asked()).loss.expect("nobody waits for one that is silent");
     assert!((loss.share - 0.3).abs() < 1e-9, "{loss:?}");
 }
 
@@ -204,32 +205,31 @@ fn reports_are_spread_over_those_expected_and_those_known() {
     assert_eq!(hosts_of(Expected::Anyone).answering(), 1);
 }
 
+/// A poll to all hosts, with `slots` slots in the time that `turns` datagrams take.
+fn all(slots: u32, turns: u32) -> Asked {
+    Asked { slots, part: Part::ALL, window: Budget::default().time_for(turns), is_for_rate: true }
+}
+
 #[test]
 fn who_has_said_its_last_word_is_not_given_time_to_answer() {
     let mut hosts = hosts_of(Expected::Count(4));
     (1..=4).for_each(|host| join(&mut hosts, host, &format!("h{host}"), at(0)));
-    let millisecond = Duration::from_millis(1);
-    assert_eq!(hosts.asked(), Asked { slots: 4, window: millisecond });
+    assert_eq!(hosts.asked(), all(4, 4));
     done(&mut hosts, 1);
     failed(&mut hosts, 2);
-    assert_eq!(hosts.asked(), Asked { slots: 2, window: millisecond / 2 });
+    assert_eq!(hosts.asked(), all(2, 2));
     done(&mut hosts, 3);
     done(&mut hosts, 4);
-    assert_eq!(hosts.asked(), Asked { slots: 1, window: millisecond / 4 });
+    assert_eq!(hosts.asked(), all(1, 1));
 }
 
 #[test]
 fn while_hosts_say_hello_reports_take_little_of_what_all_may_say() {
     let mut hosts = hosts_of(Expected::Count(40));
-    let spread = |hosts: &Hosts| hosts.asked().window * 4_000;
     join(&mut hosts, 1, "a", at(0));
-    assert_eq!((hosts.asked().slots, spread(&hosts)), (1, Duration::from_secs(8)));
+    assert_eq!(hosts.asked(), all(1, 8));
     (2..=20).for_each(|host| join(&mut hosts, host, &format!("h{host}"), at(0)));
-    assert_eq!(
-        (hosts.asked().slots, spread(&hosts)),
-        (20, Duration::from_secs(40)),
-        "no longer than for all"
-    );
+    assert_eq!(hosts.asked(), all(20, 40), "no longer than for all");
     (21..=40).for_each(|host| join(&mut hosts, host, &format!("h{host}"), at(0)));
-    assert_eq!((hosts.asked().slots, spread(&hosts)), (40, Duration::from_secs(40)));
+    assert_eq!(hosts.asked(), all(40, 40));
 }

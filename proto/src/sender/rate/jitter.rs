@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use super::RoundLoss;
+
 /// What the rounds of the search have shown.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Jitter {
@@ -16,14 +18,18 @@ pub(super) struct Jitter {
     exceeded: u32,
     /// Consecutive rounds without.
     calm: u32,
+    /// Datagrams that have arrived in the rounds with more delay, and the time that this took.
+    arrived: (f64, Duration),
 }
 
 impl Jitter {
-    /// Notes that answers took `beyond` longer than the fastest ones.
-    pub(super) fn note(&mut self, beyond: Duration) {
+    /// Notes that the answers of a round took `beyond` longer than the fastest ones.
+    pub(super) fn note(&mut self, beyond: Duration, loss: RoundLoss) {
         self.here = self.here.max(beyond);
         let is_more = beyond > self.usual.min(USUAL_MAX) + SEARCH_QUEUE;
         self.exceeded = if is_more { self.exceeded + 1 } else { 0 };
+        let (datagrams, took) = if is_more { self.arrived } else { (0.0, Duration::ZERO) };
+        self.arrived = (datagrams + loss.datagrams as f64 * (1.0 - loss.share), took + loss.took);
         let is_calm = beyond <= self.usual.min(USUAL_MAX) + CALM;
         self.calm = if is_calm { self.calm + 1 } else { 0 };
     }
@@ -36,6 +42,12 @@ impl Jitter {
     /// Whether a queue stands at this rate.
     pub(super) fn is_exceeded(&self) -> bool {
         self.exceeded >= ROUNDS
+    }
+
+    /// The rate at which datagrams of `frame_bits` bits have arrived while the queue stood, in bits per second.
+    pub(super) fn arrived(&self, frame_bits: f64) -> Option<f64> {
+        let (datagrams, took) = self.arrived;
+        (self.is_exceeded() && !took.is_zero()).then(|| datagrams * frame_bits / took.as_secs_f64())
     }
 
     /// Notes that the rate was doubled.

@@ -11,21 +11,25 @@
 //!   that flow, and the rate grows as that of one more TCP flow would ([`curve`]) until no queue has stood for a
 //!   second.
 //!
+//! What found no buffer on the hosts says nothing about the path: flow control holds it back, and the rate stays. Steps
+//! of the rate are as long as it takes to see their effect, whatever the number of rounds in this time.
+//!
 //! While a queue builds up the rate grows slowly, so that little is lost when it is full, and after a second a dip
 //! shows whose queue it is. The rate does not stay low for a queue alone, or it would leave everything to flows that
 //! fill queues.
 
 mod curve;
+mod history;
 mod jitter;
 #[cfg(test)]
 mod tests;
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::time::Moment;
 use crate::units::Rate;
 use curve::Curve;
+use history::History;
 use jitter::Jitter;
 
 /// How the rate is chosen.
@@ -52,16 +56,24 @@ impl Pace {
 /// What one round of reports says about the quantile host.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct RoundLoss {
-    /// Share of the datagrams that were of no use, 0 to 1: they did not arrive, or found no buffer.
+    /// Share of the datagrams that did not arrive, 0 to 1.
     pub(super) share: f64,
-    /// The part of `share` that found no buffer: it shows nothing about the path.
-    pub(super) refused: f64,
     /// Number of datagrams of which that is the share.
     pub(super) datagrams: u64,
     /// Number of the datagram before the first of them.
     pub(super) since: u64,
+    /// The time in which they came: from one report of the host to the next.
+    pub(super) took: Duration,
     /// The shortest time from a poll to an answer, without the answer's slot.
     pub(super) delay: Option<Duration>,
+}
+
+impl RoundLoss {
+    /// The rate at which datagrams of `frame_bits` bits have arrived, if the time is long enough to say.
+    fn arrived(self, frame_bits: f64) -> Option<f64> {
+        let bits = self.datagrams as f64 * (1.0 - self.share) * frame_bits;
+        (self.took >= ARRIVED_OVER).then(|| bits / self.took.as_secs_f64())
+    }
 }
 
 /// What a push has sent to its group since it began.
@@ -71,6 +83,8 @@ pub(super) struct Sent {
     pub(super) datagrams: u64,
     /// Bytes of each as a whole frame.
     pub(super) frame_bytes: u64,
+    /// Datagrams to some of the paths alone, which have other numbers.
+    pub(super) others: u64,
 }
 
 impl Sent {
@@ -79,7 +93,7 @@ impl Sent {
     }
 
     fn bits(self) -> f64 {
-        (8 * self.datagrams * self.frame_bytes) as f64
+        (8 * (self.datagrams + self.others) * self.frame_bytes) as f64
     }
 }
 
@@ -90,18 +104,21 @@ pub(super) struct RateControl {
     phase: Phase,
     /// The rate at which congestion began last.
     ceiling: f64,
+    /// Set while the ceiling is presumed, from what arrived as the search ended: a rate below it that was not too much.
+    presumed_from: Option<f64>,
     dip: Option<Dip>,
-    /// Consecutive rounds in which a queue stood at a rate that had not filled it, or at one above the ceiling.
-    stood: u32,
-    /// Consecutive rounds without a queue.
-    empty: u32,
-    /// Growth in the next round beyond the ceiling, as a share of the rate.
+    /// Since when a queue has stood at a rate that had not filled it, or at one above the ceiling.
+    stood: Option<Moment>,
+    /// Since when there was no queue.
+    empty: Option<Moment>,
+    /// Growth in the next step beyond the ceiling, as a share of the rate.
     growth: f64,
+    /// When the rate last grew.
+    grew_at: Moment,
     /// Reports about datagrams before this one are ignored: they describe the time before the last change of the rate.
     /// Behind a full queue they keep coming for several rounds after it.
     ignores_loss_until: u64,
-    /// The losses of the last rounds, the newest last.
-    history: VecDeque<RoundLoss>,
+    history: History,
     /// Decreases since the last round without much loss.
     falls: u32,
     /// The shortest delay so far: that of empty queues.
@@ -110,6 +127,8 @@ pub(super) struct RateControl {
     jitter: Jitter,
     /// Time and bits sent at the last round.
     sent_at: Option<(Moment, f64)>,
+    /// What the ways to the hosts bear by plan.
+    limit: f64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -135,6 +154,10 @@ struct Dip {
     since: Moment,
     /// When the push's own part of the queue has drained.
     drained: Moment,
+    /// The rate as a share of the ceiling.
+    share: f64,
+    /// Whether the queue has overflowed.
+    is_overflow: bool,
 }
 
 impl RateControl {
@@ -151,26 +174,37 @@ impl RateControl {
             rate,
             phase: Phase::Start,
             ceiling: pace.cap().bits() as f64,
+            presumed_from: None,
             dip: None,
-            stood: 0,
-            empty: 0,
+            stood: None,
+            empty: None,
             growth: GROWTH_MIN,
+            grew_at: Moment::default(),
             ignores_loss_until: 0,
-            history: VecDeque::with_capacity(HISTORY_ROUNDS),
+            history: History::default(),
             falls: 0,
             base_delay: None,
             jitter: Jitter::default(),
             sent_at: None,
+            limit: f64::INFINITY,
         }
     }
 
     /// The rate to send at.
     pub(super) fn rate(&self) -> Rate {
-        Rate::from_bits(self.rate as u64).expect("no rate falls below that of its cap or RATE_MIN")
+        Rate::from_bits(self.rate.min(self.limit.max(RATE_MIN)) as u64)
+            .expect("no rate falls below that of its cap or RATE_MIN")
     }
 
     fn cap(&self) -> f64 {
-        self.pace.cap().bits() as f64
+        (self.pace.cap().bits() as f64).min(self.limit)
+    }
+
+    /// Keeps a rate that adapts at or below `bits` in a second, which is what the ways to the hosts bear.
+    pub(super) fn limit(&mut self, bits: u64) {
+        if matches!(self.pace, Pace::Auto { .. }) {
+            self.limit = (bits as f64).max(RATE_MIN);
+        }
     }
 
     /// Whether the rate is still being searched for; rounds should be short then.
@@ -183,19 +217,25 @@ impl RateControl {
         let Pace::Auto { .. } = self.pace else { return };
         let sending = self.sending_rate(now, sent.bits());
         let Some(loss) = loss else { return };
-        let (own, queued) = (self.path_loss(), self.queueing(loss.delay));
-        self.jitter.note(queued);
-        self.empty = if queued > QUEUE_MIN { 0 } else { self.empty + 1 };
+        let (own, queued) = (self.history.path_loss(), self.queueing(loss.delay));
+        self.jitter.note(queued, loss);
+        self.empty = if queued > QUEUE_MIN { None } else { self.empty.or(Some(now)) };
         // With a queue on the path loss is what does not fit into it, however long this lasts: another flow fills the
         // queue.
         if queued <= QUEUE_MIN {
-            self.remember(loss);
+            // The search is short, and when it ends the path's own loss has to be known.
+            let span = if self.phase == Phase::Start { Duration::ZERO } else { self.step() / 2 };
+            self.history.note(loss, span);
         }
+        let is_congested = loss.share - own > self.noise(own, loss.datagrams);
         if loss.since < self.ignores_loss_until {
+            if is_congested {
+                self.correct(loss, sent);
+            }
             return;
         }
-        if loss.share - own > self.noise(own, loss.datagrams) {
-            if self.fell_at().is_some_and(|at| now.since(at) < ONE_OVERFLOW) {
+        if is_congested {
+            if self.fell_at().is_some_and(|at| now.since(at) < ONE_OVERFLOW + self.round_trip()) {
                 return; // both flows are still slowing down
             }
             self.fall(now, sending, loss, queued, sent);
@@ -225,24 +265,21 @@ impl RateControl {
         (elapsed > 0.0).then(|| (sent_bits - bits) / elapsed)
     }
 
-    /// Loss that does not depend on the rate, where the rate is adapted.
+    /// Loss that does not depend on the rate, where the rate is adapted. During the search congestion shows by more than
+    /// what is presumed here.
     pub(super) fn lasting_loss(&self) -> Option<f64> {
-        matches!(self.pace, Pace::Auto { .. }).then(|| self.path_loss())
+        let presumed = if self.phase == Phase::Start { SEARCH_LOSS } else { 0.0 };
+        matches!(self.pace, Pace::Auto { .. }).then(|| self.history.path_loss().max(presumed))
     }
 
-    /// The path's own loss, which no lower rate has cured: that of all rounds but the worst, once there are enough of
-    /// them.
-    fn path_loss(&self) -> f64 {
-        if self.history.len() < HISTORY_ROUNDS {
-            return 0.0;
-        }
-        let mut rounds: Vec<RoundLoss> = self.history.iter().copied().collect();
-        rounds.sort_by(|a, b| a.share.total_cmp(&b.share));
-        let (lost, all) =
-            rounds[..HISTORY_ROUNDS - WORST_ROUNDS].iter().fold((0.0, 0), |(lost, all), round| {
-                (lost + round.share * round.datagrams as f64, all + round.datagrams)
-            });
-        (lost / all.max(1) as f64).min(PATH_LOSS_MAX)
+    /// The shortest round trip, as far as it is known.
+    fn round_trip(&self) -> Duration {
+        self.base_delay.unwrap_or_default()
+    }
+
+    /// The time of a step: after it the reports show what the last one has done.
+    fn step(&self) -> Duration {
+        STEP_MIN + self.round_trip()
     }
 
     /// By how much a round's loss may exceed the path's `own` loss without being congestion: four standard deviations.
@@ -260,15 +297,6 @@ impl RateControl {
         delay - base
     }
 
-    /// Remembers what the path lost in a round. What found no buffer is the hosts' own.
-    fn remember(&mut self, loss: RoundLoss) {
-        let loss = RoundLoss { share: (loss.share - loss.refused).max(0.0), refused: 0.0, ..loss };
-        if self.history.len() == HISTORY_ROUNDS {
-            self.history.pop_front();
-        }
-        self.history.push_back(loss);
-    }
-
     /// Decreases the rate after congestion.
     fn fall(&mut self, now: Moment, sending: Option<f64>, loss: RoundLoss, queued: Duration, sent: Sent) {
         let arrived = sending.unwrap_or(self.rate).min(self.rate) * (1.0 - loss.share);
@@ -279,8 +307,8 @@ impl RateControl {
         };
         self.rate = arrived;
         match self.phase {
-            Phase::Start => self.dip(now, START_FALL, queued),
-            Phase::Steady => self.dip(now, FALL, queued),
+            Phase::Start => self.dip(now, START_FALL, queued, true),
+            Phase::Steady => self.dip(now, FALL, queued, true),
             Phase::Shared(_) => {
                 self.rate = arrived * FALL;
                 let round_trip = loss.delay.unwrap_or_default();
@@ -288,6 +316,17 @@ impl RateControl {
             }
         }
         self.falls += 1;
+        self.presumed_from = None;
+    }
+
+    /// Corrects a decrease by a round that was sent before it and is reported after it: the queue was full for all of
+    /// this round, so that what arrived is what the bottleneck takes.
+    fn correct(&mut self, loss: RoundLoss, sent: Sent) {
+        let Some(dip) = self.dip.filter(|dip| dip.is_overflow) else { return };
+        if let Some(arrived) = loss.arrived(sent.frame_bits()).filter(|&arrived| arrived < self.ceiling) {
+            self.ceiling = arrived;
+            self.rate = self.rate.min(arrived * dip.share);
+        }
     }
 
     /// When the rate was last decreased, as long as it has not recovered.
@@ -299,18 +338,19 @@ impl RateControl {
     }
 
     /// Lowers the rate to this share of it until it is clear whose queue it is.
-    fn dip(&mut self, now: Moment, share: f64, queued: Duration) {
+    fn dip(&mut self, now: Moment, share: f64, queued: Duration, is_overflow: bool) {
         self.rate *= share;
         self.phase = Phase::Steady;
         self.growth = GROWTH_MIN;
-        self.stood = 0;
+        self.stood = None;
         // The last poll that met the queue has waited in it for as long as it takes to drain.
         let drained = queued.mul_f64(1.0 / (1.0 - share) + 1.0);
-        self.dip = Some(Dip { since: now, drained: now + DIP_MIN.max(drained) });
+        self.dip = Some(Dip { since: now, drained: now + DIP_MIN.max(drained), share, is_overflow });
     }
 
     /// The queue is another flow's: leaves to it half of the rate at which the queue overflowed.
     fn share(&mut self, now: Moment, round: Round) {
+        self.ceiling = self.presumed_from.take().unwrap_or(self.ceiling);
         self.rate = self.rate.min(self.ceiling * SHARED_FROM);
         self.ceiling *= SHARED_TO;
         self.phase = Phase::Shared(self.curve(now, round.delay, round.sent));
@@ -326,10 +366,12 @@ impl RateControl {
         match self.phase {
             Phase::Start if self.jitter.is_exceeded() => {
                 // The bottleneck is found before its queue is full. It is below this rate, and half of it was not too
-                // much.
-                self.phase = Phase::Steady;
-                self.rate /= 2.0;
-                self.ceiling = self.rate;
+                // much. While a queue stands, what arrives is what the bottleneck takes.
+                let (arrived, half) = (self.jitter.arrived(round.sent.frame_bits()), self.rate / 2.0);
+                self.ceiling = arrived.unwrap_or(half).clamp(half, self.rate);
+                self.rate = self.ceiling;
+                self.dip(now, START_FALL, round.queued, false);
+                self.presumed_from = Some(half);
                 self.ignores_loss_until = round.sent.datagrams;
             }
             Phase::Start if !self.jitter.is_calm() => {}
@@ -346,7 +388,7 @@ impl RateControl {
             Phase::Steady => self.grow_steadily(now, round),
             Phase::Shared(curve) => {
                 self.rate = curve.at(now, self.ceiling).clamp(self.rate, self.rate * (1.0 + GROWTH_MAX));
-                if self.empty >= EMPTY_ROUNDS {
+                if self.empty.is_some_and(|since| now.since(since) >= EMPTY_FOR) {
                     self.phase = Phase::Steady; // the other flow has gone
                     self.growth = GROWTH_MIN;
                 }
@@ -357,23 +399,27 @@ impl RateControl {
     fn grow_steadily(&mut self, now: Moment, round: Round) {
         let Round { queued, sent, .. } = round;
         let stands = queued > QUEUE_MIN;
-        self.stood = if stands { self.stood + 1 } else { 0 };
+        self.stood = if stands { self.stood.or(Some(now)) } else { None };
+        let stood = self.stood.map_or(Duration::ZERO, |since| now.since(since));
+        let steps = self.steps(now);
         if let Some(dip) = self.dip {
             if !stands && now.since(dip.since) >= DIP_MIN {
                 self.rate = self.ceiling * DIP_END;
                 self.dip = None;
-            } else if now >= dip.drained && self.stood >= STOOD_ROUNDS {
+            } else if now >= dip.drained && stood >= STOOD_FOR {
                 self.share(now, round);
             }
         } else if self.rate < self.ceiling * LINGER_SHARE {
-            if self.stood >= STOOD_ROUNDS {
+            if stood >= STOOD_FOR {
                 self.share(now, round);
             } else if !stands {
-                self.rate += (self.ceiling - self.rate) * RETURN_SHARE;
+                self.rate += (self.ceiling - self.rate) * (1.0 - (1.0 - RETURN_SHARE).powf(steps));
             }
-        } else if self.stood >= LOOK_ROUNDS && self.rate < self.cap() {
+        } else if self.presumed_from.take().is_some() {
+            // No other flow's queue stands at this rate.
+        } else if stood >= LOOK_AFTER && self.rate < self.cap() {
             self.ceiling = self.rate;
-            self.dip(now, FALL, queued);
+            self.dip(now, FALL, queued, false);
             self.ignores_loss_until = sent.datagrams;
         } else if stands && self.growth > GROWTH_CAREFUL {
             // The rate has grown fast, and reports on its last steps are still on their way.
@@ -385,9 +431,15 @@ impl RateControl {
             if stands {
                 self.growth = GROWTH_MIN;
             }
-            self.rate *= 1.0 + self.growth;
-            self.growth = (self.growth * GROWTH_FACTOR).min(GROWTH_MAX);
+            self.rate *= (1.0 + self.growth).powf(steps);
+            self.growth = (self.growth * GROWTH_FACTOR.powf(steps)).min(GROWTH_MAX);
         }
+    }
+
+    /// The steps since the rate last grew, at most one.
+    fn steps(&mut self, now: Moment) -> f64 {
+        let elapsed = now.since(std::mem::replace(&mut self.grew_at, now));
+        (elapsed.as_secs_f64() / self.step().as_secs_f64()).min(1.0)
     }
 }
 
@@ -408,38 +460,36 @@ const FALLS_IN_VAIN: u32 = 3;
 /// Delay above which a queue is taken to stand: longer than a scheduler keeps all hosts from answering, and far shorter
 /// than what routers and switches queue.
 const QUEUE_MIN: Duration = Duration::from_millis(5);
-/// The most loss that is taken for the path's own.
-const PATH_LOSS_MAX: f64 = 0.5;
-/// Rounds from which the path's own loss is computed: decreases and their effect fit into them.
-const HISTORY_ROUNDS: usize = 8;
-/// The worst of these rounds are left out, so that moments in which a queue overflows do not count.
-const WORST_ROUNDS: usize = 3;
 /// Shortest dip: long enough for other flows to take what is left to them.
 const DIP_MIN: Duration = Duration::from_millis(150);
 /// Share of the ceiling to which the rate returns after a dip, in one step, so that other flows show by the queue that
 /// this makes.
 const DIP_END: f64 = 0.9;
-/// Consecutive rounds with a queue, at a rate below the one that filled it, after which the queue is another flow's.
-const STOOD_ROUNDS: u32 = 3;
-/// A dip probes whose queue it is after this many rounds (1 s) of a standing queue above the last ceiling.
-const LOOK_ROUNDS: u32 = 20;
+/// Time for which a queue stands, at a rate below the one that filled it, after which the queue is another flow's.
+const STOOD_FOR: Duration = Duration::from_millis(100);
+/// A dip probes whose queue it is after this time of a standing queue above the last ceiling.
+const LOOK_AFTER: Duration = Duration::from_millis(950);
 /// Share of the last ceiling at which the rate begins beside another flow.
 const SHARED_FROM: f64 = 0.5;
 /// Share of the last ceiling that is the new ceiling beside another flow.
 const SHARED_TO: f64 = 0.85;
 /// Losses within this time are one overflow: other flows take a round trip or two to slow down, too.
 const ONE_OVERFLOW: Duration = Duration::from_millis(400);
-/// Consecutive rounds (1 s) without a queue after which the other flows have gone.
-const EMPTY_ROUNDS: u32 = 20;
-/// Share of the distance to the ceiling by which the rate returns in one round.
+/// Time without a queue after which the other flows have gone.
+const EMPTY_FOR: Duration = Duration::from_millis(950);
+/// A step of the rate: this, and a round trip.
+const STEP_MIN: Duration = Duration::from_millis(50);
+/// Shortest time between two reports from which it is computed how much has arrived.
+const ARRIVED_OVER: Duration = Duration::from_millis(20);
+/// Share of the distance to the ceiling by which the rate returns in one step.
 const RETURN_SHARE: f64 = 0.15;
 /// Share of the ceiling from which on the rate lingers, then grows beyond it.
 const LINGER_SHARE: f64 = 0.97;
-/// Growth beyond the ceiling in the first round, as a share of the rate.
+/// Growth beyond the ceiling in the first step, as a share of the rate.
 const GROWTH_MIN: f64 = 0.001;
-/// Factor by which that growth increases in each round.
+/// Factor by which that growth increases in each step.
 const GROWTH_FACTOR: f64 = 1.25;
-/// The largest growth in one round.
+/// The largest growth in one step.
 const GROWTH_MAX: f64 = 0.15;
 /// Growth above which a queue that builds up undoes the last steps.
 const GROWTH_CAREFUL: f64 = 0.01;

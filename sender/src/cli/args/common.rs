@@ -1,15 +1,19 @@
 //! Options that several commands share.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use glancecast_platform::multicast::Group;
 use glancecast_platform::transport::{Marking, Offload};
+use glancecast_proto::ids::HostName;
 use glancecast_proto::known::UnknownHosts;
 use glancecast_proto::limits::HOSTS_MAX;
 
 use crate::openstack::{CloudChoice, Namesakes};
-use crate::request::{self, HostList, KeySource, KnownHostsOptions, RequestError, Signing, Targets};
+use crate::request::{
+    self, HostAddress, HostList, KeySource, KnownHostsOptions, Listed, RequestError, Signing, Targets,
+};
 
 /// The hosts that are meant.
 #[derive(Debug, clap::Args)]
@@ -22,7 +26,8 @@ pub(crate) struct Hosts {
     /// nor answer, here and with the next three options
     #[arg(long, value_name = "A,B", value_parser = HostList::from_str, group = "expected")]
     hosts: Vec<HostList>,
-    /// File with the names of the hosts: a name or a range a line, ! before what is left out, # starts a comment
+    /// File with the names of the hosts: a name or a range a line, with an address after a name if it has one, ! before what
+    /// is left out, # starts a comment
     #[arg(long, value_name = "FILE", group = "expected")]
     hosts_file: Option<PathBuf>,
     /// All hosts of the group, of which so many have to answer
@@ -45,18 +50,36 @@ pub(crate) struct Hosts {
 impl Hosts {
     /// Reads the hosts file, if there is one.
     pub(super) fn targets(self) -> Result<Targets, RequestError> {
+        Ok(self.with_addresses(Listed::default())?.0)
+    }
+
+    /// Reads the hosts file, if there is one. Returns the hosts that are meant, those of `to` among them, and the addresses
+    /// that are given for some.
+    pub(super) fn with_addresses(
+        self,
+        to: Listed,
+    ) -> Result<(Targets, BTreeMap<HostName, HostAddress>), RequestError> {
         let Self { everyone: _, hosts, hosts_file, expect, exclude, .. } = self;
         let (aggregates, zones) = (self.aggregate, self.availability_zone);
         let except = joined(exclude)?;
-        let all = match (hosts_file, expect) {
-            (Some(path), _) => Targets::from_file(&path),
-            (None, Some(count)) => Ok(Targets::Count(count)),
-            _ if !hosts.is_empty() => Targets::of_list(joined(hosts)?),
-            _ if aggregates.is_empty() && zones.is_empty() => Ok(Targets::Anyone),
-            _ => Ok(Targets::Nova { aggregates, zones }),
+        let mut listed = to;
+        if let Some(path) = &hosts_file {
+            let of_file = Listed::from_file(path)?;
+            if of_file.hosts.hosts.is_empty() {
+                return Err(RequestError::HostsFileEmpty(path.clone()));
+            }
+            listed.add(of_file)?;
+        }
+        listed.hosts.add(joined(hosts)?)?;
+        let Listed { hosts, addresses } = listed;
+        let all = match expect {
+            Some(count) => Ok(Targets::Count(count)),
+            None if hosts != HostList::default() => Targets::of_list(hosts),
+            None if aggregates.is_empty() && zones.is_empty() => Ok(Targets::Anyone),
+            None => Ok(Targets::Nova { aggregates, zones }),
         };
         // A host after a ! is left out of what is excluded.
-        all?.except(except.names().into_iter().collect())
+        Ok((all?.except(except.names().into_iter().collect())?, addresses))
     }
 }
 

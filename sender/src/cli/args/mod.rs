@@ -2,6 +2,7 @@
 
 mod common;
 mod query;
+mod reach;
 mod rekey;
 mod send;
 mod units;

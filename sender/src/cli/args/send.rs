@@ -11,6 +11,7 @@ use glancecast_proto::wire::Pin;
 use glancecast_sandbox::Unsandboxed;
 
 use super::common::{Cloud, GroupKey, Hosts, Known, Network, Output, SigningArgs, namesakes};
+use super::reach::ReachArgs;
 use super::units;
 use crate::pipeline::compress::Compression;
 use crate::request::{
@@ -73,6 +74,8 @@ pub(crate) struct SendArgs {
     #[command(flatten)]
     hosts: Hosts,
     #[command(flatten)]
+    reach: ReachArgs,
+    #[command(flatten)]
     delivery: Delivery,
     #[command(flatten)]
     network: Network,
@@ -86,6 +89,12 @@ pub(crate) struct SendArgs {
     known: Known,
     #[command(flatten)]
     pub(crate) output: Output,
+    /// Print by which ways the hosts will be reached, and how long that will take, before anything is sent
+    #[arg(long, help_heading = "Output")]
+    pub(crate) explain: bool,
+    /// Do the same, and send nothing. The image is found and inspected all the same, and converted if it has to be
+    #[arg(long, help_heading = "Output", conflicts_with = "quiet")]
+    pub(crate) dry_run: bool,
     /// Print no progress, and no table when the push is complete
     #[arg(long, help_heading = "Output")]
     pub(crate) quiet: bool,
@@ -148,7 +157,7 @@ struct Delivery {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Network")]
 struct Speed {
-    /// Bits per second on the wire: a fixed rate, as in 390mbit or 1gbit; auto: what the network and the hosts can
+    /// Bits per second on the wire: a fixed rate of one copy, as in 390mbit or 1gbit; auto: what the network and the hosts can
     /// take, up to 70 % of the interface's speed; auto:5gbit: up to that rate
     #[arg(long, value_name = "RATE|auto[:MAX]", default_value = "auto")]
     rate: RateChoice,
@@ -179,6 +188,7 @@ impl SendArgs {
             virtual_bytes_max: self.max_virtual_size,
             allowed: self.allow,
         };
+        let (targets, reach) = self.reach.with(self.hosts)?;
         PushRequest::new(PushOptions {
             image,
             name: self.name,
@@ -189,7 +199,8 @@ impl SendArgs {
             network: self.network.marked(speed.dscp),
             rate: speed.rate,
             mtu: speed.mtu,
-            targets: self.hosts.targets()?,
+            targets,
+            reach,
             confirm,
             one_way: one_way.then_some(OneWay { overhead, passes }),
             timeout,

@@ -8,7 +8,7 @@ use glancecast_proto::limits::{MTU_MAX, MTU_MIN};
 use glancecast_proto::wire::Pin;
 
 use crate::pipeline::compress::{Compression, LEVELS};
-use crate::request::{PIN_MIN, STALL_TIMEOUT_MIN};
+use crate::request::{PIN_MIN, STALL_TIMEOUT_MIN, Ways};
 
 /// Why a value is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -19,6 +19,8 @@ pub(super) enum OptionError {
     PinTooShort,
     #[error("write auto, off, or a level of zstd from {} to {}", LEVELS.start(), LEVELS.end())]
     Compression,
+    #[error("write auto, multicast or unicast")]
+    Ways,
     #[error("an MTU is between {MTU_MIN} and {MTU_MAX} bytes")]
     Mtu,
     #[error("a size is a number of bytes, or one with K, M, G or T behind it")]
@@ -41,6 +43,16 @@ pub(super) fn pin(text: &str) -> Result<Pin, OptionError> {
             time if time >= PIN_MIN => Ok(Pin::For(time)),
             _ => Err(OptionError::PinTooShort),
         },
+    }
+}
+
+/// Parses the ways by which hosts are reached.
+pub(super) fn ways(text: &str) -> Result<Ways, OptionError> {
+    match text {
+        "auto" => Ok(Ways::Auto),
+        "multicast" => Ok(Ways::Multicast),
+        "unicast" => Ok(Ways::Unicast),
+        _ => Err(OptionError::Ways),
     }
 }
 

@@ -14,7 +14,9 @@ use glancecast_platform::wake::{Sleeper, Waker, sleep_precisely};
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::{BlockIndex, Sequence};
 use glancecast_proto::limits::END_OUTAGE_MAX;
-use glancecast_proto::sender::{FinishedJob, Interleaver, Job, JobRoom, Sender, SenderEvent, Transmit};
+use glancecast_proto::sender::{
+    FinishedJob, Interleaver, Job, JobRoom, Relaying, Sender, SenderEvent, Transmit,
+};
 use glancecast_proto::time::Moment;
 
 use super::content::{ContentCounts, Spared};
@@ -25,8 +27,9 @@ use super::load::{Load, MadeBy, Symbol};
 use super::pace::{Pacer, SLEEP_MIN};
 use super::pack::{Packed, Symbols};
 use super::policy::Purpose;
-use super::push::{Outcome, Progress, RunningPush, Setup};
+use super::push::{Outcome, Progress, Reached, RunningPush, Setup};
 use super::read::{Read, Reader, Reading};
+use super::relays::Relays;
 use super::running::{Control, Running};
 use super::stages::{Clocks, Stage, clocks};
 use super::wire_counts::WireCounts;
@@ -60,6 +63,7 @@ pub(crate) struct SendLoop {
     fresh: VecDeque<(BlockIndex, Symbols)>,
     interleaver: Interleaver<Load>,
     counts: WireCounts,
+    relays: Relays,
     content: ContentCounts,
     feedback: Batch,
     out: Vec<u8>,
@@ -76,8 +80,9 @@ impl SendLoop {
         let (geometry, pace) = (setup.sender.geometry, setup.sender.pace);
         let (sleeper, waker) = Sleeper::new()?;
         let clocks = clocks();
-        let line = Line::new(setup.downlink, setup.interface_named, Some(setup.sender.timeout));
+        let mut line = Line::new(setup.downlink, setup.interface_named, Some(setup.sender.timeout));
         let machine = Sender::new(line.now(), setup.sender);
+        line.set_paths(machine.paths());
         let reading = Reading {
             source: setup.source,
             spool: setup.spool,
@@ -98,6 +103,7 @@ impl SendLoop {
             fresh: VecDeque::new(),
             interleaver: Interleaver::default(),
             counts: WireCounts::default(),
+            relays: Relays::default(),
             content: ContentCounts::default(),
             feedback: Batch::default(),
             out: Vec::new(),
@@ -133,6 +139,7 @@ impl SendLoop {
             verdict: self.machine.verdict().expect("the loop ends with one").clone(),
             root: self.machine.root(),
             rows: self.machine.rows(),
+            reached: Reached { plan: self.machine.plan(), lost: self.relays.lost },
             first_uses: self.machine.first_uses(),
             counts: self.counts,
             content: self.content,
@@ -151,8 +158,11 @@ impl SendLoop {
         self.take_read();
         self.machine.handle_timeout(self.line.now());
         while let Some(event) = self.machine.poll_event() {
+            let at = self.line.true_now();
+            self.relays.note(at, &event);
             tell_event(event);
         }
+        self.line.set_paths(self.machine.paths());
         self.tell_progress_sometimes();
         self.line.check_carrier();
         self.say();
@@ -190,6 +200,10 @@ impl SendLoop {
                 // Why a datagram is discarded is counted by the machine.
                 let _ = self.machine.handle_datagram(now, from, datagram);
             }
+        }
+        while let Some(addr) = self.line.poll_refusal() {
+            tracing::debug!(%addr, "refuses what is sent to it");
+            self.machine.handle_refusal(self.line.now(), addr);
         }
     }
 
@@ -253,8 +267,9 @@ impl SendLoop {
             self.refused = Some(Unsent::Control(transmit));
             return;
         }
-        self.counts.of(transmit.kind).add(1, self.out.len() as u64);
-        let frame_bytes = self.line.downlink().frame_bytes(transmit.to, self.out.len());
+        let copies = self.line.downlink().copies(transmit.to);
+        self.counts.of(transmit.kind).add(copies, copies * self.out.len() as u64);
+        let frame_bytes = self.line.downlink().frame_bytes(self.out.len());
         self.pacer.sent(self.line.nanos(), frame_bytes);
     }
 
@@ -324,14 +339,14 @@ impl SendLoop {
         let source_symbols = self.geometry.shape(encoded_len).source_symbols();
         let symbol_size = usize::from(self.geometry.symbol_size());
         assert_eq!(symbols.len(), job.symbols(source_symbols) as usize * symbol_size);
-        self.interleaver.put(job, source_symbols, Load { symbols, encoded_len, from });
+        self.interleaver.put(job, self.machine.aim(job), source_symbols, Load { symbols, encoded_len, from });
     }
 
     fn send_train(&mut self) {
-        let to = self.machine.destination();
-        let frame_bytes = self.line.downlink().frame_bytes(to, self.geometry.datagram_bytes());
+        let to = self.machine.destination(self.interleaver.aim());
+        let frame_bytes = self.line.downlink().frame_bytes(self.geometry.datagram_bytes());
         let count = self.interleaver.symbols().min(self.batch.capacity()).min(self.pacer.batch(frame_bytes));
-        let number = self.machine.take_sequences(count as u32);
+        let number = self.machine.take_sequences(to, count as u32);
         let start = Instant::now();
         let repair = self.seal(count, number);
         self.clocks.add(Stage::Seal as usize, start, self.batch.bytes().len());
@@ -347,11 +362,13 @@ impl SendLoop {
             self.refused = Some(Unsent::Symbols(Batched { from: from + taken, ..batched }));
             return;
         }
-        let frame_bytes = self.line.downlink().frame_bytes(to, self.geometry.datagram_bytes());
+        // The rate is that of one copy: what goes to some paths alone is no faster on each of them.
+        let frame_bytes = self.line.downlink().frame_bytes(self.geometry.datagram_bytes());
         self.pacer.sent(self.line.nanos(), (repair + source) * frame_bytes);
+        let copies = self.line.downlink().copies(to);
         let bytes = |count: u64| count * self.geometry.datagram_bytes() as u64;
-        self.counts.source.add(source, bytes(source));
-        self.counts.repair.add(repair, bytes(repair));
+        self.counts.source.add(copies * source, copies * bytes(source));
+        self.counts.repair.add(copies * repair, copies * bytes(repair));
         self.finish_jobs();
     }
 
@@ -408,6 +425,7 @@ impl SendLoop {
             progress.wire_bytes = self.counts.total().bytes;
             progress.repairs = self.counts.repair.datagrams;
             progress.rate = self.machine.rate();
+            progress.copies = self.machine.copies();
             progress.proven = self.machine.root().is_some();
             progress.hosts = self.machine.tally();
             progress.is_away = self.line.is_away();
@@ -433,6 +451,15 @@ fn tell_event(event: SenderEvent) {
         }
         SenderEvent::UnknownKey(name, key) => {
             tracing::warn!(host = %name, %key, "has a key that is not known");
+        }
+        SenderEvent::Relaying(Relaying { relay, segment, children }) => {
+            tracing::info!(host = %relay, segment, children, "relays");
+        }
+        SenderEvent::RelayLost { served, fault, next } => {
+            let next = next.map_or_else(|| "no other host".to_owned(), |next| next.to_string());
+            tracing::warn!(
+                host = %served.relay, segment = served.segment, "relays no more: {fault}; {next} relays in its place"
+            );
         }
     }
 }

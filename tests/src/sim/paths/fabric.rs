@@ -1,4 +1,7 @@
-//! The network between the sender and the hosts: a bottleneck that all share, and what each host loses.
+//! The network between the sender and the hosts: a bottleneck that all share, and what each host loses and waits for.
+//!
+//! A loss is drawn from the seed, the host (or its rack) and the number of what is sent. So it does not matter when a
+//! host is asked for it, and hosts of one rack lose the same.
 
 use std::time::Duration;
 
@@ -11,25 +14,27 @@ use crate::sim::dice::{Binomial, Dice};
 pub(super) struct Fabric {
     bottleneck: Option<Bottleneck>,
     losses: Binomial,
+    /// Whether anything is lost at all.
+    is_lossy: bool,
     /// Datagrams that are lost in a row.
     burst: u32,
     /// Hosts that lose the same datagrams; 0 if each loses on its own.
     rack: u32,
-    /// What each rack loses of the datagrams that are being delivered.
-    racks: Vec<u32>,
-    dice: Dice,
+    /// The most by which anything is delayed on its way to a host, beyond half of the round trip.
+    jitter: Duration,
+    seed: u64,
 }
 
 impl Fabric {
     pub(super) fn new(path: Path) -> Self {
-        let racks = if path.rack > 0 { path.hosts.div_ceil(path.rack) as usize } else { 0 };
         Self {
             bottleneck: path.bottleneck.map(|(rate, queue)| Bottleneck::new(rate, queue)),
             losses: Binomial::new(path.loss / f64::from(path.burst)),
+            is_lossy: path.loss > 0.0,
             burst: path.burst,
             rack: path.rack,
-            racks: vec![0; racks],
-            dice: Dice::new(path.seed ^ 0x00FA_B21C),
+            jitter: path.jitter,
+            seed: path.seed,
         }
     }
 
@@ -42,23 +47,28 @@ impl Fabric {
         }
     }
 
-    /// Draws what racks lose of `count` datagrams, before each host is asked for what it loses of them.
-    pub(super) fn draw(&mut self, count: u32) {
-        for rack in 0..self.racks.len() {
-            self.racks[rack] = self.draw_one(count);
+    /// Returns how many of the `count` datagrams of this number a host loses.
+    pub(super) fn lost(&mut self, host: u32, number: u64, count: u32) -> u32 {
+        if !self.is_lossy {
+            return 0;
         }
+        let who = host.checked_div(self.rack).unwrap_or(host);
+        let mut dice = self.dice(LOSS, who, number);
+        (self.losses.draw(&mut dice, count) * self.burst).min(count)
     }
 
-    /// Returns how many of `count` datagrams a host loses.
-    pub(super) fn lost(&mut self, host: usize, count: u32) -> u32 {
-        match self.rack {
-            0 => self.draw_one(count),
-            rack => self.racks[host / rack as usize],
-        }
+    /// Whether delays vary from host to host and from datagram to datagram.
+    pub(super) fn has_jitter(&self) -> bool {
+        !self.jitter.is_zero()
     }
 
-    fn draw_one(&mut self, count: u32) -> u32 {
-        (self.losses.draw(&mut self.dice, count) * self.burst).min(count)
+    /// Returns by how much what is sent under this number is delayed on its way to a host.
+    pub(super) fn jitter(&self, host: u32, number: u64) -> Duration {
+        self.jitter.mul_f64(self.dice(DELAY, host, number).unit())
+    }
+
+    fn dice(&self, what: u64, who: u32, number: u64) -> Dice {
+        Dice::new(what.wrapping_mul(self.seed + 1) ^ u64::from(who) << 40 ^ number)
     }
 }
 
@@ -88,3 +98,7 @@ impl Bottleneck {
         (Duration::from_secs_f64(self.queued / self.rate), count - taken)
     }
 }
+
+/// Separate the draws for losses from those for delays.
+const LOSS: u64 = 0xD6E8_FEB8_6659_FD93;
+const DELAY: u64 = 0xA076_1D64_78BD_642F;

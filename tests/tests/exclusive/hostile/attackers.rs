@@ -12,7 +12,7 @@ use glancecast_proto::integrity::{BlockHash, Root};
 use glancecast_proto::seal::{Cipher, GroupKey};
 use glancecast_proto::wire::{
     About, Answer, AnswerState, Ask, DeficitRun, Down, Encoding, End, HeldDigest, ManifestEntry, ManifestRun,
-    Page, Poll, Report, SYMBOL_OVERHEAD, SymbolHeader, Totals, Up,
+    Page, Part, Poll, Report, SYMBOL_OVERHEAD, SymbolHeader, Totals, Up,
 };
 use glancecast_tests::attacker::{Attack, Attacker, Insider, host_key};
 use glancecast_tests::testbed::Testbed;
@@ -162,7 +162,7 @@ impl Impostor {
 pub(super) fn lie(insider: &mut Insider, number: u64) {
     let poll = |round, root| {
         let window = Duration::ZERO;
-        Down::Poll(Poll { round, blocks_sent: 0, manifest_sent: 0, window, slots: 1, root })
+        Down::Poll(Poll { round, blocks_sent: 0, manifest_sent: 0, window, slots: 1, part: Part::ALL, root })
     };
     let entry = ManifestEntry { encoding: Encoding::Stored, hash: BlockHash([3; 32]) };
     for down in [

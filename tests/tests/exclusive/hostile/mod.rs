@@ -5,11 +5,11 @@ mod attackers;
 mod beside;
 mod forged;
 mod insiders;
+mod relays;
 mod timed;
 
 use std::fs;
 use std::path::Path;
-use std::process::Stdio;
 use std::time::Duration;
 
 use attackers::{Crowd, Poison, lie};
@@ -21,6 +21,7 @@ use glancecast_tests::attacker::{Attack, Attacker, header};
 use glancecast_tests::image::{self, Seed};
 use glancecast_tests::measured;
 use glancecast_tests::process::Process;
+use glancecast_tests::sender_keys::SenderKeys;
 use glancecast_tests::testbed::{Push, Receiver, SOON, Testbed};
 
 #[test]
@@ -129,8 +130,8 @@ fn forged_reports_neither_stop_a_push_nor_make_it_exceed_its_rate() {
         crowd.number
     );
     assert!(rate <= 1.05 * 120e6, "{rate}");
-    assert!(report.overhead() > 1.2, "they were listened to, or this shows nothing");
-    assert!(report.hosts.len() > 1, "they are in the table, too");
+    assert!(report.overhead() <= 1.3, "{}", report.overhead());
+    assert!(report.hosts.len() > 1, "they are in the table: they were listened to, or this shows nothing");
 }
 
 #[test]
@@ -319,28 +320,6 @@ impl Pushed {
         assert_eq!(end.code(), Some(0), "{report:?}");
         assert_eq!(image::blake3_of(&receiver.store.join(&self.name)), self.sum, "{}", self.name);
         (end, report)
-    }
-}
-
-/// The key pair of a sender.
-struct SenderKeys {
-    /// The path of the secret key.
-    secret: String,
-    public: String,
-}
-
-impl SenderKeys {
-    fn of(testbed: &Testbed) -> Self {
-        Self::named(testbed, "sender")
-    }
-
-    fn named(testbed: &Testbed, name: &str) -> Self {
-        let secret = text(&testbed.path(&format!("{name}.secret")));
-        let mut command = testbed.command("s", "glancecast");
-        command.args(["keygen", "--sender", &secret]).stdin(Stdio::null());
-        let mut process = Process::start(&format!("keygen-{name}"), command, &testbed.path(""));
-        assert_eq!(process.wait(SOON).code(), Some(0), "{:?}", process.log_lines());
-        Self { secret, public: process.output().trim().to_owned() }
     }
 }
 

@@ -102,6 +102,36 @@ fn a_last_host_that_unicast_does_not_reach_is_served_by_the_group() {
     }
 }
 
+/// Where all stores are slower than the line, the push goes at their pace. None of them is a straggler, and what finds no
+/// room in their buffers is no loss of the network.
+#[test]
+fn stores_that_are_all_slow_are_waited_for_and_nobody_is_accused() {
+    needs!(netns::NEEDS);
+    let shape = Shape { receivers: 4, offload: Offload::On, loss_per_mille: 0, rate: Some("1gbit") };
+    let testbed = Testbed::lab(Lab::build(&shape));
+    let sum = image::random(&testbed.path("image.raw"), SLOW_BYTES, Seed::draw());
+    let hosts = testbed.network().receivers();
+    let receivers: Vec<Receiver> =
+        hosts.iter().map(|host| testbed.receiver(host, &["--write-rate", "200mbit"])).collect();
+    let (_, report) = start(&testbed, &hosts, "image.raw", "auto:1gbit").report(TIMEOUT);
+
+    assert_eq!(report.outcome, "complete", "{report:?}");
+    for receiver in &receivers {
+        assert_eq!(image::blake3_of(&receiver.only_file("image.raw")), sum);
+    }
+    let (bytes, store) = (report.overhead(), 8.0 * SLOW_BYTES as f64 / 200e6);
+    let drops: Vec<[u64; 3]> =
+        report.hosts.iter().map(|host| [host.symbols_lost, host.socket_drops, host.store_drops]).collect();
+    measured!(
+        "{bytes:.4} x the bytes, {:.3} x the time of the stores; lost, dropped by the socket, without a buffer: {drops:?}",
+        report.seconds / store
+    );
+    for host in &report.hosts {
+        assert_eq!((&host.sidelined, &host.reason), (&None, &None), "{host:?}");
+    }
+    assert!(bytes <= 1.03, "{report:?}");
+}
+
 fn testbed(receivers: usize) -> Testbed {
     Testbed::lab(Lab::build(&Shape { receivers, offload: Offload::On, loss_per_mille: 0, rate: None }))
 }
@@ -125,3 +155,5 @@ fn last_of(report: &Report, hosts: &[String]) -> f64 {
 }
 
 const TIMEOUT: Duration = Duration::from_secs(60);
+/// An image that takes the slow stores more than ten seconds, and that their buffers do not hold.
+const SLOW_BYTES: u64 = 256 << 20;

@@ -20,12 +20,14 @@ mod twins;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
+use std::time::Duration;
 
 use super::results::{Expected, HostState, Tally};
 use super::strangers::{Stranger, Strangers};
 use crate::ids::{HostName, ReceiverId};
 use crate::known::Standing;
 use crate::limits::{AUDIENCE_MAX, HOSTS_MAX};
+use crate::sender::feedback::Budget;
 use crate::sign::PublicKey;
 use crate::time::Moment;
 pub(super) use place::Known;
@@ -50,6 +52,8 @@ pub(super) struct Settlement {
     settled_names: BTreeSet<HostName>,
     /// The starts that count, by state. `expected` and `sidelined` are not kept here.
     tally: Tally,
+    /// What all hosts together may send.
+    budget: Budget,
 }
 
 impl Settlement {
@@ -75,6 +79,7 @@ impl Settlement {
             awaited,
             settled_names: BTreeSet::new(),
             tally: Tally::default(),
+            budget: Budget::default(),
         }
     }
 
@@ -137,6 +142,20 @@ impl Settlement {
             Expected::Count(_) | Expected::Anyone => self.starts.len() as u32,
         };
         known.max(self.expected_count()).clamp(1, HOSTS_MAX as u32)
+    }
+
+    /// What all hosts together may send.
+    pub(super) fn budget(&self) -> Budget {
+        self.budget
+    }
+
+    pub(super) fn set_budget(&mut self, budget: Budget) {
+        self.budget = budget;
+    }
+
+    /// The time in which all hosts that may send a hello send one datagram each.
+    pub(super) fn cycle(&self) -> Duration {
+        self.budget.time_for(self.answering())
     }
 
     /// Whether the push is for a host of this name.

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use super::Settlement;
 use crate::ids::{HostName, ReceiverId};
-use crate::limits::REPORTS_PER_SECOND_MAX;
 use crate::sender::hosts::results::{Expected, HostRow, HostState, Tally};
 use crate::time::Moment;
 
@@ -74,8 +73,7 @@ impl Settlement {
     /// Whether a start that was superseded while it was alive may still be: then it is a copy of the host that took its
     /// place, and the push waits for both.
     fn may_be_a_copy_alive(&self, now: Moment) -> bool {
-        let turn = Duration::from_secs(1) * self.answering() / REPORTS_PER_SECOND_MAX;
-        self.missed.last().is_some_and(|&(since, _)| now.since(since) < SILENCE_MAX + 2 * turn)
+        self.missed.last().is_some_and(|&(since, _)| now.since(since) < SILENCE_MAX + 2 * self.cycle())
     }
 }
 

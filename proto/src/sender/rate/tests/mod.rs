@@ -110,9 +110,10 @@ fn the_cap_is_never_exceeded() {
 fn a_sender_that_has_nothing_to_send_learns_nothing() {
     let mut control = RateControl::new(Pace::Auto { max: Rate::mbit(1_000) });
     let first = control.rate();
-    let quiet = Some(RoundLoss { share: 0.0, refused: 0.0, datagrams: 3, since: 0, delay: None });
+    let took = Duration::from_millis(50);
+    let quiet = Some(RoundLoss { share: 0.0, datagrams: 3, since: 0, took, delay: None });
     for round in 0..50 {
-        let sent = Sent { datagrams: round, frame_bytes: 125 };
+        let sent = Sent { datagrams: round, frame_bytes: 125, others: 0 };
         control.note_round(Moment::from_micros(round * 50_000), sent, quiet);
     }
     assert!(control.rate().bits() <= 2 * first.bits());

@@ -49,6 +49,8 @@ struct Poll {
     at: u64,
     sent: f64,
     lost: f64,
+    /// When its answer came.
+    answered: u64,
 }
 
 /// What happened in some time.
@@ -161,20 +163,20 @@ impl Path {
             let share = (poll.lost - self.reported.lost) / sent.max(1.0);
             delay = Some(delay.map_or(at - poll.at, |delay| delay.min(at - poll.at)));
             report = Some(RoundLoss {
-                refused: 0.0,
                 share,
                 datagrams: sent as u64,
                 since: self.reported.sent as u64,
+                took: Duration::from_millis(at - self.reported.answered),
                 delay: delay.map(Duration::from_millis),
             });
-            self.reported = poll;
+            self.reported = Poll { answered: at, ..poll };
         }
         let now = Moment::from_micros(self.now * 1000);
-        let sent = Sent { datagrams: self.sent as u64, frame_bytes: FRAME_BYTES };
+        let sent = Sent { datagrams: self.sent as u64, frame_bytes: FRAME_BYTES, others: 0 };
         self.control.note_round(now, sent, report);
         let searching = self.control.is_searching();
         self.poll_at = self.now + if searching { SEARCH_ROUND.as_millis() as u64 } else { POLL_MS };
-        Poll { at: self.now, sent: self.sent, lost: self.lost }
+        Poll { at: self.now, sent: self.sent, lost: self.lost, answered: 0 }
     }
 
     /// From 0 to 1.
