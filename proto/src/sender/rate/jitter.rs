@@ -18,6 +18,8 @@ pub(super) struct Jitter {
     exceeded: u32,
     /// Consecutive rounds without.
     calm: u32,
+    /// Rounds of the search, up to [`FIRST_ROUNDS`].
+    rounds: u32,
     /// Datagrams that have arrived in the rounds with more delay, and the time that this took.
     arrived: (f64, Duration),
 }
@@ -26,6 +28,10 @@ impl Jitter {
     /// Notes that the answers of a round took `beyond` longer than the fastest ones.
     pub(super) fn note(&mut self, beyond: Duration, loss: RoundLoss) {
         self.here = self.here.max(beyond);
+        if self.rounds < FIRST_ROUNDS {
+            self.rounds += 1;
+            self.usual = self.usual.max(beyond.min(FIRST_USUAL_MAX));
+        }
         let is_more = beyond > self.usual.min(USUAL_MAX) + SEARCH_QUEUE;
         self.exceeded = if is_more { self.exceeded + 1 } else { 0 };
         let (datagrams, took) = if is_more { self.arrived } else { (0.0, Duration::ZERO) };
@@ -36,7 +42,7 @@ impl Jitter {
 
     /// Whether no queue builds up at this rate, as far as can be seen.
     pub(super) fn is_calm(&self) -> bool {
-        self.calm >= CALM_ROUNDS
+        self.calm >= CALM_ROUNDS && self.rounds == FIRST_ROUNDS
     }
 
     /// Whether a queue stands at this rate.
@@ -57,6 +63,11 @@ impl Jitter {
     }
 }
 
+/// Rounds at the first rate of all, whose delays are taken for usual: there is no lower rate to compare them with. Of a path
+/// that varies its delays they show four fifths of the range.
+const FIRST_ROUNDS: u32 = 4;
+/// The most of it: with this and [`SEARCH_QUEUE`] a queue of ten milliseconds is still one.
+const FIRST_USUAL_MAX: Duration = Duration::from_millis(4);
 /// Delay beyond the usual one that is a queue.
 const SEARCH_QUEUE: Duration = Duration::from_millis(6);
 /// Delay beyond the usual one that may be a queue which builds up.
