@@ -13,7 +13,6 @@ mod network;
 mod one_way;
 mod openstack;
 mod outages;
-mod relays;
 mod routed_network;
 mod source_specific;
 mod sparse;

@@ -5,4 +5,5 @@ mod many;
 mod memory;
 mod pipeline;
 mod rate;
+mod relays;
 mod stragglers;
