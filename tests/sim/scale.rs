@@ -17,15 +17,16 @@ fn the_table_is_what_the_machines_do() {
 }
 
 #[test]
-fn two_thousand_hosts_are_done_a_round_of_reports_after_the_last_block() {
+fn two_thousand_hosts_are_done_once_all_have_had_their_turns_after_the_last_block() {
     let cell = Scale { hosts: 2_000, loss: 0.01, object_bytes: 2 << 30 };
     let figures = scale::push(cell);
     measured!("2 000 hosts, 2 GiB: {figures}, at most {} reports a second", figures.feedback_peak);
     assert!(figures.sent <= 1.03, "hosts that stall have much sent again: {figures}");
-    // Two thousand final reports take half a second.
-    let round = figures.time - figures.sent;
-    assert!(round <= 0.6 / LINE_SECONDS_OF_2_GIB, "{figures}");
-    assert!(figures.feedback_peak <= 5_000 && figures.feedback_share <= 0.01, "{}", figures.row(cell));
+    // The push begins after 0.04 s. At its end 2 000 hosts have a turn each, some 800 of them lack something and have
+    // another one after it was repaired, and all hosts together have 3 800 turns a second.
+    let tail = figures.time - figures.sent;
+    assert!(tail <= 0.9 / LINE_SECONDS_OF_2_GIB, "{figures}");
+    assert!(figures.feedback_peak <= 4_400 && figures.feedback_share <= 0.01, "{}", figures.row(cell));
 }
 
 #[test]

@@ -370,9 +370,18 @@ impl Session {
             return self.turns.note_poll(poll);
         }
         self.turns.take_poll(now, poll, rng);
-        // The poll gives all hosts new turns.
+        self.follow_turns(now);
+    }
+
+    /// Moves the final report to the turn that a poll has given this host. One that was sent may be lost. A sender that
+    /// polls waits for somebody, and asks ever more rarely.
+    fn follow_turns(&mut self, now: Moment) {
         if !self.has_spoken() {
-            self.plan_final_report(now);
+            return self.plan_final_report(now);
+        }
+        let (gap, turn) = (self.turns.repeat_gap(FINAL_REPORT_GAP), self.turns.last_word_at(now));
+        if let (Stage::Closing { repeat: Some(repeat), .. }, Some(turn)) = (&mut self.stage, turn) {
+            repeat.hasten(turn, gap);
         }
     }
 

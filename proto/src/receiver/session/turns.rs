@@ -149,9 +149,9 @@ impl Turns {
     pub(super) fn acknowledged(&mut self, now: Moment, slot: u32) -> bool {
         let is_first = self.hello.take().is_some();
         if is_first {
-            // Which of several hellos it is for is not known (RFC 6298 section 3). If it is not for the last one, that was
-            // sent before the acknowledgement of an earlier one could be here.
-            let least = if self.was_repeated { HELLO_GAP } else { Duration::ZERO };
+            // Which of several hellos it is for is not known (RFC 6298 section 3). Most likely the others were lost. Otherwise
+            // the round trip is longer than this, and the gaps of what this host repeats double up to it.
+            let least = if self.was_repeated { ROUND_TRIP_GUESSED } else { Duration::ZERO };
             self.round_trip = self.greeted_at.map(|greeted_at| now.since(greeted_at).max(least));
         }
         self.slot = Some(slot);
@@ -215,6 +215,9 @@ const SHORT_SPREAD: Duration = Duration::from_millis(50);
 /// round trip on a path that the rate is made for, and than the spread of the hellos.
 const HELLO_GAP: Duration = Duration::from_millis(250);
 const HELLO_GAP_MAX: Duration = Duration::from_secs(2);
+
+/// The least round trip that is assumed after several hellos: that of most networks.
+const ROUND_TRIP_GUESSED: Duration = Duration::from_millis(50);
 
 #[cfg(test)]
 mod tests {
@@ -295,7 +298,7 @@ mod tests {
         let said = (0..4_000).filter(|&ms| turns.take_hello_due(at(ms)));
         assert_eq!(said.last(), Some(3_750));
         assert!(turns.acknowledged(at(3_751), 0), "the sender may not have known this host");
-        assert_eq!(turns.repeat_gap(ms(20)), ms(395));
+        assert_eq!(turns.repeat_gap(ms(20)), ms(95));
     }
 
     fn poll(round: u32, window: u64) -> Poll {

@@ -79,7 +79,9 @@ pub(super) struct Health {
     smooth: Interval,
     /// The interval of the current round.
     pub(super) latest: Option<Interval>,
-    /// The number of intervals in a row that spoke for a change of the verdict, and since when they do.
+    /// The share that was of no use in the last interval alone.
+    newest: f64,
+    /// The number of intervals that spoke for a change of the verdict, and since when the smoothed shares do.
     contrary: (u32, Moment),
     sidelined: Option<Sideline>,
     /// The first verdict, which stays.
@@ -123,6 +125,7 @@ impl Health {
             refused: if first { interval.refused } else { mix(self.smooth.refused, interval.refused) },
             dropped: if first { interval.dropped } else { mix(self.smooth.dropped, interval.dropped) },
         };
+        self.newest = interval.lost + interval.refused;
         self.latest = Some(interval);
     }
 
@@ -165,11 +168,13 @@ impl Health {
             None => share >= degraded_from,
             Some(_) => share < degraded_from / 2.0,
         };
+        // One block that finds no buffer weighs on the smoothed shares for long. It speaks against a host once.
+        let speaks = self.sidelined.is_some() || self.newest >= degraded_from;
         let (intervals, since) = self.contrary;
         self.contrary = match (wrong, intervals) {
             (false, _) => (0, now),
-            (true, 0) => (1, now),
-            (true, _) => (intervals + 1, since),
+            (true, 0) => (u32::from(speaks), now),
+            (true, _) => (intervals + u32::from(speaks), since),
         };
         match self.sidelined {
             None if self.is_contrary_for(now, CONTRARY_TO_SIDELINE) => {
@@ -218,8 +223,8 @@ const SMOOTHING: f64 = 0.3;
 /// A host is degraded if it loses at least [`LOST_MIN`] plus [`LOST_FACTOR`] times what the others lose.
 const LOST_MIN: f64 = 0.10;
 const LOST_FACTOR: f64 = 3.0;
-/// Time for which all intervals speak against a host before it is side-lined, and for it before it is served with the
-/// others again; and the fewest such intervals.
+/// Time for which the smoothed shares speak against a host before it is side-lined, and for it before it is served with
+/// the others again; and the fewest intervals that do.
 const CONTRARY_TO_SIDELINE: Duration = Duration::from_millis(100);
 const CONTRARY_TO_RESTORE: Duration = Duration::from_secs(1);
 const CONTRARY_INTERVALS: u32 = 3;
@@ -249,6 +254,21 @@ mod tests {
         assert!(!host.round(500, 0, 0, 0.0));
         assert!((0..20).all(|_| !host.round(0, 0, 0, 0.0)));
         assert_eq!(host.health.sidelined(), None);
+    }
+
+    #[test]
+    fn a_block_that_finds_no_buffer_is_no_reason_even_if_it_is_all_of_two_intervals() {
+        let mut host = Host::new();
+        assert!(!host.round(0, 0, 0, 0.0));
+        assert!(!host.round(0, 0, 900, 0.0) && !host.round(0, 0, 900, 0.0));
+        assert!((0..20).all(|_| !host.round(0, 0, 0, 0.0)));
+    }
+
+    #[test]
+    fn a_store_that_refuses_a_block_in_every_fourth_interval_is_too_slow() {
+        let mut host = Host::new();
+        assert!((0..20).any(|round| host.round(0, 0, if round % 4 == 0 { 850 } else { 0 }, 0.0)));
+        assert_eq!(host.health.sidelined().map(|sideline| sideline.cause), Some(Cause::Store));
     }
 
     #[test]

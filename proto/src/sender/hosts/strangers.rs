@@ -80,9 +80,9 @@ impl Strangers {
         self.by_name.is_empty()
     }
 
-    /// The number of names that the push does not wait for.
-    pub(super) fn given_up(&self, now: Moment, pass_ended: Moment) -> usize {
-        if now.since(pass_ended) >= OWNER_HEARD_AFTER { self.len() } else { 0 }
+    /// The number of names that the push does not wait for. Every host has its turn once in a `cycle`.
+    pub(super) fn given_up(&self, now: Moment, pass_ended: Moment, cycle: Duration) -> usize {
+        if now.since(pass_ended) >= OWNER_HEARD_AFTER.max(OWNER_TURNS * cycle) { self.len() } else { 0 }
     }
 
     /// The names that have a row.
@@ -100,6 +100,8 @@ impl Strangers {
 }
 
 /// Time after the pass in which the host that a name belongs to may still be heard. A living host says hello within
-/// seconds of an announcement, also one that is at work on another push, which repeats it every two seconds. Until then
-/// nobody ends a push for it: whoever has the group key can claim a name, or send a notice of another version.
+/// seconds of an announcement, also one that is at work on another push, which repeats it every two seconds. Until then nobody ends a push for it: whoever has the group key can claim a name, or send a notice
+/// of another version.
 const OWNER_HEARD_AFTER: Duration = Duration::from_secs(5);
+/// The same in turns of all hosts, where these come rarely: some hellos may be lost.
+const OWNER_TURNS: u32 = 6;

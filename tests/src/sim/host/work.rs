@@ -72,10 +72,16 @@ impl Host {
             }
             Task::Publish(attempt) => {
                 self.publishing = false;
-                let result = self.disk.publish(shared.counts);
-                self.note_failure(result.is_err());
-                if shared.mutant != Mutant::SaysDoneEarly {
-                    self.machine().handle_published(now, attempt, result);
+                let is_early = shared.mutant == Mutant::SaysDoneEarly;
+                // A machine that has said done early may be at work on the next session: the file is that one's now.
+                let is_taken =
+                    is_early && self.active.as_ref().is_some_and(|active| active.attempt != attempt);
+                if !is_taken {
+                    let result = self.disk.publish(shared.counts);
+                    self.note_failure(result.is_err());
+                    if !is_early {
+                        self.machine().handle_published(now, attempt, result);
+                    }
                 }
             }
             Task::Compare(attempt, root) => {

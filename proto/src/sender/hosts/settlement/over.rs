@@ -27,7 +27,7 @@ impl Settlement {
         if self.may_be_a_copy_alive(now) {
             return false;
         }
-        let given_up = self.strangers.given_up(now, pass_ended);
+        let given_up = self.strangers.given_up(now, pass_ended, self.cycle());
         match &self.expected {
             Expected::Named(_) => self.awaited.len() == given_up,
             Expected::Count(count) => {
