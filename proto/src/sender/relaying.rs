@@ -103,7 +103,7 @@ impl Sender {
         self.rate.limit(self.paths.rate());
         if self.paths.take_disturbed() {
             let next = self.sequences.next();
-            self.rate.forgive(next.value());
+            self.rate.absolve(now, next.value());
             self.hosts.excuse(self.paths.member_ids(), next);
         }
         while let Some(event) = self.paths.next_event() {

@@ -5,6 +5,7 @@
 use std::process::ExitCode;
 use std::thread::available_parallelism;
 
+use glancecast_tests::sim::kept;
 use glancecast_tests::sim::paths::grid::{self, Rows};
 use glancecast_tests::sim::paths::{self, Path};
 
@@ -39,15 +40,7 @@ fn compare(file: &str, rows: &Rows) -> ExitCode {
     let text = made.text(&kept);
     let missed = made.rows().filter(|row| row.contains("; missed")).count();
     println!("{} rows, {missed} of them miss their goal", made.rows().count());
-    if kept == text {
-        println!("as in {file}");
-        return ExitCode::SUCCESS;
-    }
-    match std::fs::write(file, text) {
-        Ok(()) => eprintln!("{file} has changed: review the difference"),
-        Err(error) => eprintln!("cannot write {file}: {error}"),
-    }
-    ExitCode::FAILURE
+    kept::compare(file, &text)
 }
 
 fn usage(what: &str) -> ExitCode {

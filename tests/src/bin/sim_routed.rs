@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, available_parallelism};
 
+use glancecast_tests::sim::kept;
 use glancecast_tests::sim::routed::{self, Broken, Trouble, table};
 
 fn main() -> ExitCode {
@@ -74,13 +75,5 @@ fn many(from: u64, seeds: u64) -> ExitCode {
 fn compare(path: &str) -> ExitCode {
     let table = table::table();
     print!("{table}");
-    if std::fs::read_to_string(path).is_ok_and(|kept| kept == table) {
-        println!("as in {path}");
-        return ExitCode::SUCCESS;
-    }
-    match std::fs::write(path, table) {
-        Ok(()) => eprintln!("{path} has changed: review the difference"),
-        Err(error) => eprintln!("cannot write {path}: {error}"),
-    }
-    ExitCode::FAILURE
+    kept::compare(path, &table)
 }

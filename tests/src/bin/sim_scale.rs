@@ -4,6 +4,7 @@
 
 use std::process::ExitCode;
 
+use glancecast_tests::sim::kept;
 use glancecast_tests::sim::scale::{self, Figures, Scale};
 
 fn main() -> ExitCode {
@@ -25,15 +26,7 @@ fn main() -> ExitCode {
 fn compare(path: &str) -> ExitCode {
     let table = scale::table(u32::MAX);
     print!("{table}");
-    if std::fs::read_to_string(path).is_ok_and(|kept| kept == table) {
-        println!("as in {path}");
-        return ExitCode::SUCCESS;
-    }
-    match std::fs::write(path, table) {
-        Ok(()) => eprintln!("{path} has changed: review the difference"),
-        Err(error) => eprintln!("cannot write {path}: {error}"),
-    }
-    ExitCode::FAILURE
+    kept::compare(path, &table)
 }
 
 fn one(hosts: u32, loss: f64, object_bytes: u64) -> ExitCode {

@@ -15,6 +15,7 @@ pub mod finish;
 mod host;
 mod identity;
 mod insider;
+pub mod kept;
 mod mutant;
 mod network;
 mod object;

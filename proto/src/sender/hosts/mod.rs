@@ -359,9 +359,10 @@ impl Hosts {
     ) -> Serve {
         let Some(host) = self.unsettled(id) else { return Serve::Never };
         host.note_report(now, report, group_bytes);
+        let slot = host.slot();
         match asked {
             Some(asked) if asked.is_all() => {}
-            Some(asked) if asked.is_for_rate => self.parts.note_answer(id),
+            Some(asked) if self.parts.note_answer(id, slot, asked) => {}
             Some(_) | None => self.judge_alone(now, id),
         }
         let Some(host) = self.unsettled(id) else { return Serve::Never };

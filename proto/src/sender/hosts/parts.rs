@@ -103,13 +103,22 @@ impl Parts {
         self.panel %= of;
     }
 
-    /// Notes that a host has answered a poll of the panel.
-    pub(super) fn note_answer(&mut self, id: ReceiverId) {
+    /// Notes that a host of this slot has answered a poll of `asked`. Returns whether it is of the panel.
+    ///
+    /// On a long way answers to the panel before this one still come in. A host that does not know its slot answers any poll,
+    /// and one that has joined after a poll answers it in the place of another. None of them is asked again soon, so that
+    /// the panel would wait for them.
+    pub(super) fn note_answer(&mut self, id: ReceiverId, slot: u32, asked: Asked) -> bool {
+        let panel = Part { number: self.panel, of: self.panel_of };
+        if asked.part != panel || slot >= asked.slots || asked.turn(slot).is_none() {
+            return false;
+        }
         if let Err(at) = self.members.binary_search(&id)
             && self.members.len() < MEMBERS_MAX
         {
             self.members.insert(at, id);
         }
+        true
     }
 
     /// The hosts of the panel that have answered, ascending.
@@ -196,14 +205,30 @@ mod tests {
     fn hosts_that_are_not_of_the_panel_any_more_are_not_waited_for() {
         let mut parts = Parts::default();
         let within = Some(Duration::from_millis(10));
-        parts.next(at(0), all_of(100), within);
-        (0..9).for_each(|host| parts.note_answer(ReceiverId([host; ReceiverId::BYTES])));
+        let asked = parts.next(at(0), all_of(100), within);
+        let panel: Vec<u32> = (0..100).filter(|&slot| asked.turn(slot).is_some()).take(9).collect();
+        assert!(panel.iter().all(|&slot| parts.note_answer(id_of(slot), slot, asked)));
         parts.next(at(10), all_of(100), within);
         parts.next(at(20), all_of(100), within);
         assert_eq!(parts.members().len(), 9);
         parts.next(at(30), all_of(100), within);
         parts.next(at(40), all_of(1_000), within);
         assert!(parts.members().is_empty(), "only some of them are asked");
+    }
+
+    #[test]
+    fn only_hosts_that_are_asked_again_are_members() {
+        let mut parts = Parts::default();
+        let within = Some(Duration::from_millis(10));
+        let asked = parts.next(at(0), all_of(1_000), within);
+        let slot = (0..1_000).find(|&slot| asked.turn(slot).is_some()).expect("somebody is asked");
+        assert!(!parts.note_answer(id_of(1), slot + 1, asked), "it does not know its slot yet");
+        assert!(!parts.note_answer(id_of(2), slot + 1_000, asked), "it has joined since");
+        assert!(parts.note_answer(id_of(3), slot, asked));
+        parts.next(at(5), all_of(1_000), within);
+        parts.next(at(1_000), all_of(1_000), within);
+        assert!(!parts.note_answer(id_of(3), slot, asked), "others are the panel");
+        assert!(parts.members().is_empty());
     }
 
     #[test]
@@ -217,6 +242,10 @@ mod tests {
         let first = panel(0);
         assert_eq!(panel(999), first);
         assert_ne!(panel(1_000), first);
+    }
+
+    fn id_of(host: u32) -> ReceiverId {
+        ReceiverId([host as u8; ReceiverId::BYTES])
     }
 
     fn all_of(slots: u32) -> Asked {

@@ -70,6 +70,13 @@ mod tests {
         assert_eq!(aim(&mut aims, 6, false, PathSet::of(9)), To::Everyone, "there is one path");
         aims.note(run(7, 1), PathSet::of(12));
         assert_eq!(aim(&mut aims, 7, false, PathSet::of(9)), To::Everyone, "its path is gone");
+        aims.note(run(8, 1), PathSet::of(7));
+        assert_eq!(aim(&mut aims, 8, false, all), To::Paths(PathSet::of(7)));
+        assert_eq!(
+            aim(&mut aims, 8, false, PathSet::of(9)),
+            To::Everyone,
+            "an earlier aim is no aim of this job"
+        );
     }
 
     fn run(first: u32, blocks: u16) -> DeficitRun {

@@ -373,9 +373,7 @@ impl Paths {
 
     /// Decides where the symbols of a job that is handed out are needed; `is_first` is whether all hosts need them.
     pub(super) fn note_handed_out(&mut self, job: Job, is_first: bool) {
-        if self.copies() > 1 {
-            self.aims.hand_out(job, is_first, self.addrs.all());
-        }
+        self.aims.hand_out(job, is_first, self.addrs.all());
     }
 
     /// Returns where the symbols of a job that was handed out are needed.

@@ -121,6 +121,8 @@ pub(super) struct RateControl {
     history: History,
     /// Decreases since the last round without much loss.
     falls: u32,
+    /// The state before the first of the last decreases, for when their cause turns out to be none of the rate's.
+    before_fall: Option<BeforeFall>,
     /// The shortest delay so far: that of empty queues.
     base_delay: Option<Duration>,
     /// By how much delays vary on this path, as found during the search.
@@ -129,6 +131,15 @@ pub(super) struct RateControl {
     sent_at: Option<(Moment, f64)>,
     /// What the ways to the hosts bear by plan.
     limit: f64,
+}
+
+/// What a decrease has changed.
+#[derive(Clone, Copy)]
+struct BeforeFall {
+    at: Moment,
+    rate: f64,
+    ceiling: f64,
+    phase: Phase,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -183,6 +194,7 @@ impl RateControl {
             ignores_loss_until: 0,
             history: History::default(),
             falls: 0,
+            before_fall: None,
             base_delay: None,
             jitter: Jitter::default(),
             sent_at: None,
@@ -219,10 +231,10 @@ impl RateControl {
         let Some(loss) = loss else { return };
         let (own, queued) = (self.history.path_loss(), self.queueing(loss.delay));
         self.jitter.note(queued, loss);
-        self.empty = if queued > QUEUE_MIN { None } else { self.empty.or(Some(now)) };
+        self.empty = if queued > self.queue_min(sent) { None } else { self.empty.or(Some(now)) };
         // With a queue on the path loss is what does not fit into it, however long this lasts: another flow fills the
         // queue.
-        if queued <= QUEUE_MIN {
+        if queued <= self.queue_min(sent) {
             // The search is short, and when it ends the path's own loss has to be known.
             let span = if self.phase == Phase::Start { Duration::ZERO } else { self.step() / 2 };
             self.history.note(loss, span);
@@ -241,7 +253,7 @@ impl RateControl {
             self.fall(now, sending, loss, queued, sent);
             self.ignores_loss_until = sent.datagrams;
         } else {
-            if loss.share > CONGESTION_LOSS && self.falls >= FALLS_IN_VAIN && queued <= QUEUE_MIN {
+            if loss.share > CONGESTION_LOSS && self.falls >= FALLS_IN_VAIN && queued <= self.queue_min(sent) {
                 self.phase = Phase::Start; // the decreases cured nothing: the rate is not the cause
                 self.dip = None;
             }
@@ -256,6 +268,20 @@ impl RateControl {
     /// Ignores the losses of the first `datagrams` of the push: their cause is known, and it is not the rate.
     pub(super) fn forgive(&mut self, datagrams: u64) {
         self.ignores_loss_until = self.ignores_loss_until.max(datagrams);
+    }
+
+    /// Ignores the losses of the first `datagrams` of the push, as a relay has failed before now: most of what was lost was
+    /// lost with it. A decrease of the last seconds is taken back, half of it at once.
+    pub(super) fn absolve(&mut self, now: Moment, datagrams: u64) {
+        self.forgive(datagrams);
+        let Some(before) = self.before_fall.take().filter(|before| now.since(before.at) <= ABSOLVED_WITHIN)
+        else {
+            return;
+        };
+        self.rate = self.rate.max(before.rate / 2.0).min(self.cap());
+        self.ceiling = self.ceiling.max(before.ceiling);
+        self.phase = before.phase;
+        (self.dip, self.falls) = (None, 0);
     }
 
     /// The rate at which the push has sent since the last round; `None` where no time has passed since then.
@@ -289,6 +315,12 @@ impl RateControl {
         deviations.max(least)
     }
 
+    /// How much longer answers take, at least, where a queue stands. At a low rate a poll waits behind some datagrams of this
+    /// push.
+    fn queue_min(&self, sent: Sent) -> Duration {
+        QUEUE_MIN.max(Duration::from_secs_f64(FRAMES_IN_FRONT * sent.frame_bits() / self.rate))
+    }
+
     /// How much longer answers take than with empty queues.
     fn queueing(&mut self, delay: Option<Duration>) -> Duration {
         let Some(delay) = delay else { return Duration::ZERO };
@@ -299,6 +331,10 @@ impl RateControl {
 
     /// Decreases the rate after congestion.
     fn fall(&mut self, now: Moment, sending: Option<f64>, loss: RoundLoss, queued: Duration, sent: Sent) {
+        if self.before_fall.is_none_or(|before| now.since(before.at) > ABSOLVED_WITHIN) {
+            let (rate, ceiling, phase) = (self.rate, self.ceiling, self.phase);
+            self.before_fall = Some(BeforeFall { at: now, rate, ceiling, phase });
+        }
         let arrived = sending.unwrap_or(self.rate).min(self.rate) * (1.0 - loss.share);
         self.ceiling = match self.phase {
             // Congestion below the last ceiling: another flow has come, and gets room.
@@ -398,7 +434,7 @@ impl RateControl {
 
     fn grow_steadily(&mut self, now: Moment, round: Round) {
         let Round { queued, sent, .. } = round;
-        let stands = queued > QUEUE_MIN;
+        let stands = queued > self.queue_min(sent);
         self.stood = if stands { self.stood.or(Some(now)) } else { None };
         let stood = self.stood.map_or(Duration::ZERO, |since| now.since(since));
         let steps = self.steps(now);
@@ -460,6 +496,8 @@ const FALLS_IN_VAIN: u32 = 3;
 /// Delay above which a queue is taken to stand: longer than a scheduler keeps all hosts from answering, and far shorter
 /// than what routers and switches queue.
 const QUEUE_MIN: Duration = Duration::from_millis(5);
+/// Datagrams of this push that are in front of a poll: those of one batch.
+const FRAMES_IN_FRONT: f64 = 8.0;
 /// Shortest dip: long enough for other flows to take what is left to them.
 const DIP_MIN: Duration = Duration::from_millis(150);
 /// Share of the ceiling to which the rate returns after a dip, in one step, so that other flows show by the queue that
@@ -477,6 +515,8 @@ const SHARED_TO: f64 = 0.85;
 const ONE_OVERFLOW: Duration = Duration::from_millis(400);
 /// Time without a queue after which the other flows have gone.
 const EMPTY_FOR: Duration = Duration::from_millis(950);
+/// Time after a decrease in which a relay that fails explains it: such a relay is given up within some leases.
+const ABSOLVED_WITHIN: Duration = Duration::from_secs(10);
 /// A step of the rate: this, and a round trip.
 const STEP_MIN: Duration = Duration::from_millis(50);
 /// Shortest time between two reports from which it is computed how much has arrived.

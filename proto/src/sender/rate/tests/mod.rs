@@ -97,6 +97,26 @@ fn assert_shared(path: &mut Path, time: Duration, what: &str) {
 }
 
 #[test]
+fn a_decrease_that_a_failed_relay_explains_is_taken_back_for_the_better_half() {
+    let mut control = RateControl::new(Pace::Auto { max: Rate::mbit(1_000) });
+    let before = control.rate().bits();
+    let at = |millis: u64| Moment::from_micros(millis * 1_000);
+    let sent = |datagrams: u64| Sent { datagrams, frame_bytes: 1_500, others: 0 };
+    let lost = RoundLoss { share: 0.9, datagrams: 1_000, since: 0, took: seconds(1), delay: None };
+    control.note_round(at(100), sent(1_000), Some(lost));
+    assert!(control.rate().bits() < before / 5, "{}", control.rate());
+    control.absolve(at(3_100), 40_000);
+    assert_eq!(control.rate().bits(), before / 2);
+    control.note_round(at(3_200), sent(41_000), Some(RoundLoss { since: 39_999, ..lost }));
+    assert_eq!(control.rate().bits(), before / 2, "it was lost with the relay, too");
+
+    control.note_round(at(3_300), sent(42_000), Some(RoundLoss { since: 41_000, ..lost }));
+    let fallen = control.rate();
+    control.absolve(at(14_000), 50_000);
+    assert_eq!(control.rate(), fallen, "too long ago");
+}
+
+#[test]
 fn the_cap_is_never_exceeded() {
     let mut path = Path::new(Pace::Auto { max: Rate::mbit(50) }, 10_000.0 * MBIT);
     for _ in 0..200 {
