@@ -69,6 +69,15 @@ pub(super) struct Interval {
     pub(super) dropped: f64,
 }
 
+/// The intervals in a row that speak for a change of the verdict.
+#[derive(Clone, Copy, Debug, Default)]
+struct Contrary {
+    intervals: u32,
+    since: Moment,
+    /// Datagrams that found no buffer in them.
+    refused: u64,
+}
+
 /// The record of one host.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Health {
@@ -79,10 +88,9 @@ pub(super) struct Health {
     smooth: Interval,
     /// The interval of the current round.
     pub(super) latest: Option<Interval>,
-    /// The share that was of no use in the last interval alone.
-    newest: f64,
-    /// The number of intervals that spoke for a change of the verdict, and since when the smoothed shares do.
-    contrary: (u32, Moment),
+    /// What was refused for want of a buffer in the last interval, in datagrams.
+    newly_refused: u64,
+    contrary: Contrary,
     sidelined: Option<Sideline>,
     /// The first verdict, which stays.
     pub(super) was_sidelined: Option<Sideline>,
@@ -125,7 +133,7 @@ impl Health {
             refused: if first { interval.refused } else { mix(self.smooth.refused, interval.refused) },
             dropped: if first { interval.dropped } else { mix(self.smooth.dropped, interval.dropped) },
         };
-        self.newest = interval.lost + interval.refused;
+        self.newly_refused = totals.store_drops.saturating_sub(old.store_drops);
         self.latest = Some(interval);
     }
 
@@ -158,9 +166,9 @@ impl Health {
         self.sidelined
     }
 
-    /// Judges the host by comparison with the quantile of the hosts, which cannot use the share `usual`. Returns
-    /// whether it was just side-lined.
-    pub(super) fn judge(&mut self, now: Moment, usual: f64) -> bool {
+    /// Judges the host by comparison with the quantile of the hosts, which cannot use the share `usual`. Blocks have
+    /// `block_symbols` symbols at most. Returns whether it was just side-lined.
+    pub(super) fn judge(&mut self, now: Moment, usual: f64, block_symbols: u32) -> bool {
         let Interval { lost, refused, dropped, .. } = self.smooth;
         let degraded_from = LOST_MIN + LOST_FACTOR * usual;
         let share = (lost + refused).min(1.0);
@@ -168,13 +176,14 @@ impl Health {
             None => share >= degraded_from,
             Some(_) => share < degraded_from / 2.0,
         };
-        // One block that finds no buffer weighs on the smoothed shares for long. It speaks against a host once.
-        let speaks = self.sidelined.is_some() || self.newest >= degraded_from;
-        let (intervals, since) = self.contrary;
-        self.contrary = match (wrong, intervals) {
-            (false, _) => (0, now),
-            (true, 0) => (u32::from(speaks), now),
-            (true, _) => (intervals + u32::from(speaks), since),
+        self.contrary = match (wrong, self.contrary) {
+            (false, _) => Contrary { since: now, ..Contrary::default() },
+            (true, Contrary { intervals: 0, .. }) => {
+                Contrary { intervals: 1, since: now, refused: self.newly_refused }
+            }
+            (true, Contrary { intervals, since, refused }) => {
+                Contrary { intervals: intervals + 1, since, refused: refused + self.newly_refused }
+            }
         };
         match self.sidelined {
             None if self.is_contrary_for(now, CONTRARY_TO_SIDELINE) => {
@@ -187,15 +196,20 @@ impl Health {
                 } else {
                     Cause::Network
                 };
+                // One block that finds no buffer weighs on the smoothed shares for long, and shows nothing.
+                if cause == Cause::Store && self.contrary.refused <= u64::from(REFUSED_BLOCKS * block_symbols)
+                {
+                    return false;
+                }
                 let sideline = Sideline { cause, percent: (share * 100.0).round() as u8 };
                 self.sidelined = Some(sideline);
                 self.was_sidelined.get_or_insert(sideline);
-                self.contrary = (0, now);
+                self.contrary = Contrary { since: now, ..Contrary::default() };
                 true
             }
             Some(_) if self.is_contrary_for(now, CONTRARY_TO_RESTORE) => {
                 self.sidelined = None;
-                self.contrary = (0, now);
+                self.contrary = Contrary { since: now, ..Contrary::default() };
                 false
             }
             _ => false,
@@ -203,7 +217,7 @@ impl Health {
     }
 
     fn is_contrary_for(&self, now: Moment, time: Duration) -> bool {
-        let (intervals, since) = self.contrary;
+        let Contrary { intervals, since, .. } = self.contrary;
         intervals >= CONTRARY_INTERVALS && now.since(since) >= time
     }
 }
@@ -228,6 +242,8 @@ const LOST_FACTOR: f64 = 3.0;
 const CONTRARY_TO_SIDELINE: Duration = Duration::from_millis(100);
 const CONTRARY_TO_RESTORE: Duration = Duration::from_secs(1);
 const CONTRARY_INTERVALS: u32 = 3;
+/// Blocks that a store may refuse in this time without being called too slow.
+const REFUSED_BLOCKS: u32 = 2;
 
 #[cfg(test)]
 mod tests {
@@ -257,17 +273,17 @@ mod tests {
     }
 
     #[test]
-    fn a_block_that_finds_no_buffer_is_no_reason_even_if_it_is_all_of_two_intervals() {
+    fn two_blocks_that_find_no_buffer_are_no_reason() {
         let mut host = Host::new();
         assert!(!host.round(0, 0, 0, 0.0));
-        assert!(!host.round(0, 0, 900, 0.0) && !host.round(0, 0, 900, 0.0));
+        assert!(!host.round(0, 0, 733, 0.0) && !host.round(0, 0, 733, 0.0));
         assert!((0..20).all(|_| !host.round(0, 0, 0, 0.0)));
     }
 
     #[test]
     fn a_store_that_refuses_a_block_in_every_fourth_interval_is_too_slow() {
         let mut host = Host::new();
-        assert!((0..20).any(|round| host.round(0, 0, if round % 4 == 0 { 850 } else { 0 }, 0.0)));
+        assert!((0..20).any(|round| host.round(0, 0, if round % 4 == 0 { 733 } else { 0 }, 0.0)));
         assert_eq!(host.health.sidelined().map(|sideline| sideline.cause), Some(Cause::Store));
     }
 
@@ -320,7 +336,7 @@ mod tests {
             self.totals.socket_drops += dropped;
             self.totals.store_drops += refused;
             self.health.note(self.now, Sequence::new(self.highest).expect("small"), self.totals);
-            self.health.judge(self.now, usual)
+            self.health.judge(self.now, usual, 733)
         }
     }
 }

@@ -12,6 +12,8 @@ use crate::time::Moment;
 
 /// What is known of the losses of all hosts together.
 pub(super) struct Judge {
+    /// The most symbols that a block has.
+    block_symbols: u32,
     /// The share of datagrams that the quantile of the hosts loses on the way, smoothed.
     usual_loss: f64,
     /// No host's loss is known yet.
@@ -38,8 +40,10 @@ pub(super) struct Judgement {
 }
 
 impl Judge {
-    pub(super) fn new() -> Self {
+    /// Nothing is known. Blocks have `block_symbols` symbols at most.
+    pub(super) fn new(block_symbols: u32) -> Self {
         Self {
+            block_symbols,
             usual_loss: 0.0,
             is_ignorant: true,
             reports: 0,
@@ -154,7 +158,7 @@ impl Judge {
     /// Judges a host by its last interval, if it is new; returns what it has lost in it.
     fn judge(&mut self, now: Moment, id: ReceiverId, host: &mut Host) -> Option<RoundLoss> {
         let interval = host.health.latest.take()?;
-        if host.health.judge(now, self.useless) {
+        if host.health.judge(now, self.useless, self.block_symbols) {
             self.news.extend(host.health.sidelined().map(|sideline| (id, sideline)));
         }
         Some(RoundLoss {

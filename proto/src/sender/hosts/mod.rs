@@ -102,15 +102,21 @@ pub(super) struct Round {
 }
 
 impl Hosts {
-    /// Returns a state in which no host was heard. If hosts are expected by name, the push is for them alone. `seed` is
-    /// known to the sender alone.
-    pub(super) fn new(now: Moment, expected: Expected, known: KnownHosts, seed: &[u8; 32]) -> Self {
+    /// Returns a state in which no host was heard. If hosts are expected by name, the push is for them alone. Blocks have
+    /// `block_symbols` symbols at most. `seed` is known to the sender alone.
+    pub(super) fn new(
+        now: Moment,
+        expected: Expected,
+        known: KnownHosts,
+        block_symbols: u32,
+        seed: &[u8; 32],
+    ) -> Self {
         Self {
             by_id: BTreeMap::new(),
             settlement: Settlement::new(expected),
             owners: Owners::new(known),
             checks: Checks::new(now, seed),
-            judge: Judge::new(),
+            judge: Judge::new(block_symbols),
             parts: Parts::default(),
             lacking: BTreeSet::new(),
             spared: Spared::default(),

@@ -20,7 +20,7 @@ pub(super) fn join(hosts: &mut Hosts, host: u8, called: &str, now: Moment) {
 }
 
 pub(super) fn hosts_of(expected: Expected) -> Hosts {
-    Hosts::new(at(0), expected, KnownHosts::default(), &[7; 32])
+    Hosts::new(at(0), expected, KnownHosts::default(), 733, &[7; 32])
 }
 
 pub(super) fn hello(called: &str) -> Hello {
