@@ -6,7 +6,8 @@
 //! Each report says how many buffers are free, and up to which datagram the host has seen everything. So the host has
 //! room for as many further blocks, counted from those that had been begun when that datagram was sent, and for those that
 //! it has written since then: as many a second as it has written lately. The sender begins no block beyond what three
-//! quarters of the hosts have room for (half of them at a fixed rate). Repair symbols go to blocks that have a buffer, and are not held back.
+//! quarters of the hosts have room for; at a fixed rate, half of them. Repair symbols go to blocks that have a buffer, and
+//! are not held back.
 //!
 //! A host may also wait for the sender with all its buffers: for blocks of which it says that it lacks everything, as what
 //! it had was forged. So one that lacks something and has written nothing for a while has room for one block more.
