@@ -11,7 +11,7 @@ use glancecast_proto::wire::printable;
 use indicatif::BinaryBytes;
 use serde::Serialize;
 
-use super::columns::{Side, columns};
+use super::columns::{Room, Side, columns};
 use super::{dash, seconds};
 use crate::request::PushPlan;
 
@@ -32,7 +32,7 @@ pub(crate) fn explain(plan: &PushPlan, view: &PlanView) -> String {
             plan.interface.name
         );
     }
-    text.push_str(&columns(HEAD, SIDES, &rows(reach.group, view)));
+    text.push_str(&columns(Room::Unbounded, HEAD, SIDES, &rows(reach.group, view)));
     if reach.group.is_some() && !reach.hosts.is_empty() {
         let networks = networks(reach.hosts.iter().map(|(_, addr)| addr.ip()));
         let how = if reach.relays { "one relay in each network" } else { "a copy for each host" };
