@@ -54,7 +54,7 @@ impl Signals {
         &mut self,
         running: &mut Running<P, R>,
         gap: Duration,
-        show: impl Fn(P),
+        mut show: impl FnMut(P),
     ) {
         let mut ticks = tokio::time::interval(gap);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -12,12 +12,14 @@ mod send;
 use std::io;
 use std::process::ExitCode;
 
+pub use crate::output::status_line::AboveTheLine;
 use args::{Args, Command};
 use glancecast_platform::cli;
 use glancecast_proto::wire::printable;
 use query::Enrol;
 
 use crate::openstack::Namesakes;
+use crate::output::formats::Listing;
 use crate::request::{ErrorKind, QueryKind, RequestError};
 
 /// Runs a command and returns its exit code.
@@ -89,8 +91,25 @@ fn print(text: &str) -> Result<(), Failure> {
 
 /// Prints the result of a command that has changed something: its exit code says how that went, and stays what it is.
 fn print_outcome(text: &str) {
-    if let Err(failure) = print(text) {
+    tell_failure(print(text));
+}
+
+/// Tells that the result of such a command was not printed.
+fn tell_failure(printed: Result<(), Failure>) {
+    if let Err(failure) = printed {
         cli::tell(&format!("glancecast: {}", failure.message()));
+    }
+}
+
+/// Prints a list, and what is to be known besides its rows. A list for programs has standard output to itself.
+fn print_list(listing: &Listing, list: &str, below: &str) -> Result<(), Failure> {
+    match (listing.is_table(), list.is_empty() || below.is_empty()) {
+        (true, true) => print(&format!("{list}{below}")),
+        (true, false) => print(&format!("{list}\n{below}")),
+        (false, _) => {
+            below.lines().for_each(cli::tell);
+            print(list)
+        }
     }
 }
 

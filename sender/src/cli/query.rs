@@ -7,11 +7,13 @@ use glancecast_platform::known_hosts::Occasion;
 
 use super::args::{ImageQueryArgs, QueryArgs};
 use super::follow::Signals;
-use super::{Failure, block_on, print};
+use super::{Failure, block_on, print, print_list};
 use crate::openstack::Namesakes;
+use crate::output::grid::Column;
 use crate::output::progress::verifying;
 use crate::output::query_report::Report;
-use crate::output::query_table::table;
+use crate::output::query_table::{COPIES, HOSTS, UNPINNED, below, list};
+use crate::output::terminal::output_room;
 use crate::output::{json, notices};
 use crate::request::{QueryKind, Told};
 
@@ -39,7 +41,8 @@ pub(super) fn about_image(args: ImageQueryArgs, kind: fn(String) -> QueryKind) -
 }
 
 async fn ask(args: QueryArgs, kind: QueryKind, namesakes: Namesakes, enrol: Enrol) -> Result<u8, Failure> {
-    let json = args.output.json;
+    let json = args.output.json();
+    let listing = args.output.listing(columns(&kind))?;
     let mut signals = Signals::listen()?;
     let request = args.request(kind, namesakes)?;
     let mut query = signals.or(request.start()).await?;
@@ -66,9 +69,18 @@ async fn ask(args: QueryArgs, kind: QueryKind, namesakes: Namesakes, enrol: Enro
     tracing::debug!("discarded datagrams from hosts by reason: {}", result.answers.discards);
     match json {
         true => print(&json::line(&Report::new(&result)))?,
-        false => print(&table(&result))?,
+        false => print_list(&listing, &list(&result, &listing, output_room()), &below(&result))?,
     }
     Ok(result.exit_code())
+}
+
+/// Returns the columns of the list of a query.
+fn columns(kind: &QueryKind) -> &'static [Column] {
+    match kind {
+        QueryKind::Hosts => &HOSTS,
+        QueryKind::Status(_) | QueryKind::Verify(_) => &COPIES,
+        QueryKind::Unpin(_) => &UNPINNED,
+    }
 }
 
 const PROGRESS_GAP: Duration = Duration::from_secs(5);

@@ -56,6 +56,12 @@ pub enum RequestError {
     OneWayHosts,
     #[error("{0}")]
     OutOfRange(&'static str),
+    #[error("--events prints lines on standard output, where nothing else goes: give --events=FILE")]
+    EventsAndMore,
+    #[error("cannot write events to {}: {error}", path.display())]
+    Events { path: PathBuf, error: io::Error },
+    #[error("the list has no column {column:?}: its columns are {columns}")]
+    NoColumn { column: String, columns: String },
 
     #[error(transparent)]
     Key(#[from] KeyFileError),

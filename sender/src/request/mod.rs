@@ -13,6 +13,7 @@ mod host_list;
 mod image;
 mod known;
 mod listed;
+pub(crate) mod natural;
 mod prepare;
 mod push;
 mod push_result;
@@ -20,6 +21,7 @@ mod query;
 mod query_result;
 mod reach;
 mod rekey;
+pub(crate) mod standing;
 mod survey;
 mod targets;
 
@@ -57,6 +59,7 @@ pub use reach::{
 };
 pub(crate) use rekey::is_under_way;
 pub use rekey::{OldKey, Progress, RekeyError, RekeyHost, RekeyRequest, RekeyResult, RekeyStep};
+pub use standing::Standing;
 pub use targets::{LeftOut, ResolvedTargets, Targets};
 
 /// The network of a push or a query.

@@ -1,6 +1,7 @@
 //! The options of the command line, and the requests that are built from them.
 
 mod common;
+mod listing;
 mod query;
 mod reach;
 mod rekey;
@@ -11,8 +12,9 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
+use common::Cloud;
 pub(crate) use common::joined;
-use common::{Cloud, Output};
+use listing::ListArgs;
 pub(crate) use query::{HostsArgs, ImageQueryArgs, QueryArgs};
 pub(crate) use rekey::RekeyArgs;
 pub(crate) use send::SendArgs;
@@ -118,7 +120,7 @@ pub(crate) struct ImagesArgs {
     #[arg(long, value_name = "ID")]
     pub(crate) marker: Option<String>,
     #[command(flatten)]
-    pub(crate) output: Output,
+    pub(crate) output: ListArgs,
 }
 
 /// Glance's image statuses. It returns an empty list for an unknown status, so a misspelt one has to be detected here.

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use glancecast_platform::units::parse_duration;
 
-use super::common::{Cloud, GroupKey, Hosts, Known, Network, Output, SigningArgs, namesakes};
+use super::common::{Cloud, GroupKey, Hosts, Known, Network, SigningArgs, namesakes};
+use super::listing::ListArgs;
 use crate::openstack::Namesakes;
 use crate::request::{HostList, QueryKind, QueryRequest, RequestError};
 
@@ -33,7 +34,7 @@ pub(crate) struct QueryArgs {
     #[command(flatten)]
     pub(crate) known: Known,
     #[command(flatten)]
-    pub(crate) output: Output,
+    pub(crate) output: ListArgs,
 }
 
 #[derive(Debug, clap::Args)]

@@ -10,7 +10,8 @@ use glancecast_proto::sender::OneWay;
 use glancecast_proto::wire::Pin;
 use glancecast_sandbox::Unsandboxed;
 
-use super::common::{Cloud, GroupKey, Hosts, Known, Network, Output, SigningArgs, namesakes};
+use super::common::{Cloud, GroupKey, Hosts, Known, Network, SigningArgs, namesakes};
+use super::listing::ListArgs;
 use super::reach::ReachArgs;
 use super::units;
 use crate::pipeline::compress::Compression;
@@ -88,13 +89,20 @@ pub(crate) struct SendArgs {
     #[command(flatten)]
     known: Known,
     #[command(flatten)]
-    pub(crate) output: Output,
+    pub(crate) output: ListArgs,
     /// Print by which ways the hosts will be reached, and how long that will take, before anything is sent
     #[arg(long, help_heading = "Output")]
     pub(crate) explain: bool,
     /// Do the same, and send nothing. The image is found and inspected all the same, and converted if it has to be
     #[arg(long, help_heading = "Output", conflicts_with = "quiet")]
     pub(crate) dry_run: bool,
+    /// Print what happens as JSON lines on standard output, in place of the table, or in this file: hosts that join, are done or
+    /// fail, and each second how far the push is. docs/json.md describes them
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "-", help_heading = "Output")]
+    pub(crate) events: Option<PathBuf>,
+    /// Whether standard output gets the table.
+    #[arg(skip = true)]
+    pub(crate) lists: bool,
     /// Print no progress, and no table when the push is complete
     #[arg(long, help_heading = "Output")]
     pub(crate) quiet: bool,

@@ -9,13 +9,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use glancecast_platform::cli;
+use glancecast_platform::clock::wall;
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::query;
 use glancecast_proto::sender::Expected;
+use glancecast_proto::time::WallClock;
 use indicatif::BinaryBytes;
 
-use super::status_line;
+use super::query_report::after;
+use super::query_table::instant;
 use super::terminal::{Colour, can_redraw_errors, error_columns};
+use super::{dash, status_line};
 use crate::pipeline::push::Progress;
 use crate::request::{Observer, Preparing, PushPlan};
 use line::{Phase, View, line};
@@ -44,6 +48,8 @@ pub(crate) struct Bar {
     bars: Bars,
     colour: Colour,
     gauge: Gauge,
+    /// When the push ends whatever is missing.
+    until: Option<WallClock>,
     /// The phase and the time of the last line in a log.
     logged: Option<(Phase, Duration)>,
 }
@@ -51,12 +57,13 @@ pub(crate) struct Bar {
 impl Bar {
     /// Returns a display of this push.
     pub(crate) fn new(plan: &PushPlan, bars: Bars) -> Self {
-        Self { bars, colour: Colour::of_environment(), gauge: Gauge::new(plan), logged: None }
+        Self { bars, colour: Colour::of_environment(), gauge: Gauge::new(plan), until: None, logged: None }
     }
 
     /// Shows the push's progress.
     pub(crate) fn show(&mut self, progress: &Progress) {
-        let until = time_of_day(progress.left);
+        let until = instant(self.until(progress.left));
+        let until = until.map_or_else(dash, |until| until.format("%H:%M:%SZ").to_string());
         let view = self.gauge.view(progress, &until);
         match self.bars {
             Bars::OnTerminal => {
@@ -80,6 +87,16 @@ impl Bar {
     /// Clears the line for other output.
     pub(crate) fn clear(&self) {
         status_line::clear();
+    }
+
+    /// Returns the time of day in so long, in UTC. It stays the same while the progress is a little old.
+    fn until(&mut self, left: Duration) -> WallClock {
+        let at = after(wall(), left);
+        let is_other = |until: &WallClock| at.distance(*until) > UNTIL_JITTER;
+        if self.until.as_ref().is_none_or(is_other) {
+            self.until = Some(at);
+        }
+        self.until.unwrap_or(at)
     }
 }
 
@@ -140,12 +157,6 @@ fn phase(progress: &Progress, all_sent: bool, by_request: bool) -> Phase {
             (true, true, false) => Phase::Finishing,
         }
     }
-}
-
-/// Returns the time of day in so long, in the time zone of the machine's clock.
-fn time_of_day(left: Duration) -> String {
-    let at = chrono::Utc::now() + left;
-    at.format("%H:%M:%S UTC").to_string()
 }
 
 /// The display of the steps before a push: the download of a whole image, and its conversion.
@@ -218,5 +229,7 @@ pub(crate) fn verifying(tally: query::Tally, expected: &Expected) -> Option<Stri
 const LOG_GAP: Duration = Duration::from_secs(10);
 /// The time between two steps of a preparation on a terminal.
 const DRAW_GAP: Duration = Duration::from_millis(100);
+/// A deadline moves while the network is away. Less than this is no move.
+const UNTIL_JITTER: Duration = Duration::from_millis(1_500);
 /// A line of a log is not cut, unless names make it very long.
 const LOG_COLUMNS: usize = 500;
