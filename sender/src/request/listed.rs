@@ -15,8 +15,9 @@ use std::str::FromStr;
 use glancecast_proto::ids::HostName;
 
 use super::RequestError;
-use super::host_list::{HostList, HostListError, items};
+use super::host_list::{HostList, HostListError};
 use super::reach::{HostAddress, HostAddressError};
+use crate::hosts::ranges::items;
 
 /// Hosts, and the addresses of some of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
