@@ -229,6 +229,10 @@ impl Testbed {
         if !arguments.contains(&"--sender-key") {
             command.arg("--unsigned");
         }
+        // Two pushes at once are what several scenarios are about.
+        if !arguments.contains(&"--no-wait") {
+            command.arg("--no-lock");
+        }
         Process::start(title, command, self.directory.path())
     }
 

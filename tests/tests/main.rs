@@ -24,6 +24,7 @@ mod pipes;
 mod queries;
 mod rekey;
 mod rights;
+mod settings;
 mod sizes;
 mod state;
 mod taken;

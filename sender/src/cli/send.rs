@@ -8,25 +8,19 @@ use glancecast_proto::sender::Verdict;
 use glancecast_proto::wire::printable;
 
 use super::args::SendArgs;
-use super::follow::Signals;
+use super::follow::{Caught, Signals};
+use super::turn::{self, IfTaken};
 use super::{Failure, block_on, print_outcome};
 use crate::output::plan::{Planned, explain};
 use crate::output::progress::{Bar, Bars, Preparation};
-use crate::output::push_report::{Refused, Report};
+use crate::output::push_report::Report;
 use crate::output::push_table::{confirmations, table};
 use crate::output::{json, notices};
-use crate::request::{PushPlan, Told};
+use crate::request::{PushPlan, PushRequest, QueuedPush, Told};
 
-/// Pushes an image and prints the result.
+/// Pushes one image after the other, and prints the result of each.
 pub(super) fn run(args: SendArgs) -> Result<u8, Failure> {
-    let json = args.output.json;
-    let result = block_on(send(args))?;
-    if let (Err(failure @ Failure::Request(error)), true) = (&result, json)
-        && let Some(rule) = error.rule()
-    {
-        print_outcome(&json::line(&Refused::new(rule, failure.code(), &failure.message())));
-    }
-    result
+    block_on(send(args))?
 }
 
 async fn send(args: SendArgs) -> Result<u8, Failure> {
@@ -38,7 +32,68 @@ async fn send(args: SendArgs) -> Result<u8, Failure> {
     };
     let bars = if json || quiet { Bars::Off } else { Bars::OnTerminal };
     let mut signals = Signals::listen()?;
-    let request = args.request()?;
+    let manner = Manner { json, quiet, looked_at, bars, if_taken: args.if_taken() };
+    let queue = signals.or(args.queue()?.resolve()).await?;
+    let (count, mut worst) = (queue.len(), cli::EXIT_OK);
+    for (i, QueuedPush { label, request }) in queue.into_iter().enumerate() {
+        if count == 1 {
+            return push(&request, &label, manner, &mut signals).await;
+        }
+        if !quiet {
+            cli::tell(&format!("glancecast: image {} of {count}: {label}", i + 1));
+        }
+        let code = match push(&request, &label, manner, &mut signals).await {
+            Ok(code) => code,
+            Err(failure @ (Failure::Interrupted(_) | Failure::System(_))) => return Err(failure),
+            Err(failure) => {
+                let problem = failure.problem();
+                problem.print(json);
+                problem.code
+            }
+        };
+        worst = worse(worst, code);
+        if signals.caught().is_some() {
+            break;
+        }
+    }
+    Ok(worst)
+}
+
+/// Returns the code that says more: that something was wrong, then that it failed, then that hosts are missing. A signal
+/// ends all.
+fn worse(one: u8, other: u8) -> u8 {
+    let rank = |code: u8| match code {
+        cli::EXIT_OK => 0,
+        cli::EXIT_INCOMPLETE => 1,
+        cli::EXIT_FAILED => 2,
+        cli::EXIT_USAGE => 3,
+        _ => 4,
+    };
+    if rank(other) > rank(one) { other } else { one }
+}
+
+/// How a push is run and what is printed of it.
+#[derive(Clone, Copy)]
+struct Manner {
+    json: bool,
+    quiet: bool,
+    looked_at: LookedAt,
+    bars: Bars,
+    if_taken: IfTaken,
+}
+
+/// Pushes one image and prints the result.
+async fn push(
+    request: &PushRequest,
+    label: &str,
+    manner: Manner,
+    signals: &mut Signals,
+) -> Result<u8, Failure> {
+    let Manner { json, quiet, looked_at, bars, if_taken } = manner;
+    let _turn = match request.options().network.destinations.group() {
+        Some(group) if looked_at != LookedAt::Only => signals.or(turn::wait(group, label, if_taken)).await?,
+        _ => None,
+    };
     let preparation = Preparation::new(bars);
     let prepared = signals.or(request.prepare(&preparation.observer())).await;
     preparation.clear();
@@ -59,7 +114,8 @@ async fn send(args: SendArgs) -> Result<u8, Failure> {
     let mut push = prepared.start()?;
     signals.follow(&mut push.running, TICK, |progress| bar.show(&progress)).await;
     bar.clear();
-    let result = push.finish().await;
+    let mut result = push.finish().await;
+    result.interrupted = signals.caught().map(Caught::exit_code);
     let told = if quiet { Told::IfWrong } else { Told::Always };
     request.options().known_hosts.remember(&result.outcome.first_uses, Occasion::FirstUse).tell(told);
     let verdict = &result.outcome.verdict;
@@ -70,6 +126,9 @@ async fn send(args: SendArgs) -> Result<u8, Failure> {
     }
     if let (Verdict::Aborted(_) | Verdict::GivenUp(_), Some(reason)) = (verdict, result.reason()) {
         cli::tell(&format!("glancecast: {}", printable(&reason)));
+    }
+    if result.interrupted == Some(result.exit_code()) {
+        cli::tell(GOES_ON);
     }
     if !json {
         print_outcome(&confirmations(&result));
@@ -98,4 +157,21 @@ fn show_plan(plan: &PushPlan, looked_at: LookedAt, json: bool) {
     }
 }
 
+/// What an operator may fear to have lost.
+const GOES_ON: &str = "glancecast: interrupted; hosts keep what they have (keep_unfinished, a day), and the same command goes on \
+                       from there";
 const TICK: Duration = Duration::from_millis(100);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_exit_code_of_several_pushes_is_the_worst() {
+        for (codes, worst) in
+            [(&[0, 0][..], 0), (&[0, 3, 0], 3), (&[1, 3], 1), (&[3, 1, 2, 0], 2), (&[3, 130], 130)]
+        {
+            assert_eq!(codes.iter().copied().fold(0, worse), worst, "{codes:?}");
+        }
+    }
+}

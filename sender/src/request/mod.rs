@@ -18,6 +18,7 @@ mod push;
 mod push_result;
 mod query;
 mod query_result;
+mod queue;
 mod reach;
 mod rekey;
 mod survey;
@@ -52,6 +53,7 @@ pub(crate) use push::{PASSES_MAX, PIN_MIN, STALL_TIMEOUT_MIN};
 pub use push_result::PushResult;
 pub use query::{QueryKind, QueryPlan, QueryRequest, QueryRun};
 pub use query_result::{CopyVerdict, QueryResult};
+pub use queue::{QueueRequest, QueuedPush};
 pub use reach::{
     HostAddress, HostAddressError, Rack, RackError, ReachOptions, Relaying, RelaysFileError, Ways,
 };
