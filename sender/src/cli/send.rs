@@ -12,6 +12,7 @@ use super::follow::{Caught, Signals};
 use super::turn::{self, IfTaken};
 use super::{Failure, block_on, print_outcome};
 use crate::output::plan::{Planned, explain};
+use crate::output::preflight::Preflight;
 use crate::output::progress::{Bar, Bars, Preparation};
 use crate::output::push_report::Report;
 use crate::output::push_table::{confirmations, table};
@@ -32,7 +33,8 @@ async fn send(args: SendArgs) -> Result<u8, Failure> {
     };
     let bars = if json || quiet { Bars::Off } else { Bars::OnTerminal };
     let mut signals = Signals::listen()?;
-    let manner = Manner { json, quiet, looked_at, bars, if_taken: args.if_taken() };
+    let ask = args.ask;
+    let manner = Manner { ask, json, quiet, looked_at, bars, if_taken: args.if_taken() };
     let queue = signals.or(args.queue()?.resolve()).await?;
     let (count, mut worst) = (queue.len(), cli::EXIT_OK);
     for (i, QueuedPush { label, request }) in queue.into_iter().enumerate() {
@@ -75,6 +77,8 @@ fn worse(one: u8, other: u8) -> u8 {
 /// How a push is run and what is printed of it.
 #[derive(Clone, Copy)]
 struct Manner {
+    /// Whether hosts are asked before nothing is sent.
+    ask: bool,
     json: bool,
     quiet: bool,
     looked_at: LookedAt,
@@ -89,7 +93,7 @@ async fn push(
     manner: Manner,
     signals: &mut Signals,
 ) -> Result<u8, Failure> {
-    let Manner { json, quiet, looked_at, bars, if_taken } = manner;
+    let Manner { ask, json, quiet, looked_at, bars, if_taken } = manner;
     let _turn = match request.options().network.destinations.group() {
         Some(group) if looked_at != LookedAt::Only => signals.or(turn::wait(group, label, if_taken)).await?,
         _ => None,
@@ -104,11 +108,14 @@ async fn push(
     for text in notices::warnings(request.options(), &prepared) {
         tracing::warn!("{text}");
     }
-    if looked_at != LookedAt::Never {
+    if looked_at != LookedAt::Never && !(ask && json) {
         show_plan(&prepared.plan, looked_at, json);
     }
     if looked_at == LookedAt::Only {
-        return Ok(cli::EXIT_OK);
+        return match ask {
+            true => preflight(&prepared.plan, json, signals).await,
+            false => Ok(cli::EXIT_OK),
+        };
     }
     let bar = Bar::new(&prepared.plan, bars);
     let mut push = prepared.start()?;
@@ -135,6 +142,17 @@ async fn push(
     }
     tracing::debug!("discarded datagrams from hosts by reason: {}", result.outcome.discards);
     Ok(result.exit_code())
+}
+
+/// Asks the hosts of a push that is not made, and prints which could not take part in it.
+async fn preflight(plan: &PushPlan, json: bool, signals: &mut Signals) -> Result<u8, Failure> {
+    let answers = signals.or(plan.ask_hosts()).await?;
+    let found = Preflight::new(&plan.config, &answers);
+    match json {
+        true => print_outcome(&json::line(&Planned::with_hosts(plan, &plan.view(), &found))),
+        false => print_outcome(&found.text()),
+    }
+    Ok(if found.is_well() { cli::EXIT_OK } else { cli::EXIT_INCOMPLETE })
 }
 
 /// Whether the plan of a push is looked at.

@@ -5,6 +5,7 @@ pub(crate) mod inventory;
 pub(crate) mod json;
 pub(crate) mod notices;
 pub(crate) mod plan;
+pub(crate) mod preflight;
 pub(crate) mod progress;
 pub(crate) mod push_report;
 pub(crate) mod push_table;

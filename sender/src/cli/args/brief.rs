@@ -16,11 +16,9 @@ pub(super) fn with_brief_help(command: Command) -> Command {
 
 /// Returns the text up to the end of its first thought.
 fn brief(whole: &str) -> &str {
-    let ends = [". ", "; ", ": ", " [default"].into_iter().filter_map(|end| whole.find(end));
-    match ends.min() {
-        Some(end) if end >= THOUGHT_BYTES_MIN => &whole[..end],
-        _ => whole,
-    }
+    let starts = [". ", "; ", ": ", " [default"].into_iter().flat_map(|end| whole.match_indices(end));
+    let end = starts.map(|(at, _)| at).filter(|at| *at >= THOUGHT_BYTES_MIN).min();
+    &whole[..end.unwrap_or(whole.len())]
 }
 
 /// A shorter beginning is a word with its explanation behind it, as in `auto: ...`.
@@ -37,6 +35,8 @@ mod tests {
             ("Interface to send on: name or address [default: any]", "Interface to send on"),
             ("Multicast group and port", "Multicast group and port"),
             ("auto: as hard as the cores can; off; or a level", "auto: as hard as the cores can"),
+            ("One sentence. Another one", "One sentence. Another one"),
+            ("One long sentence here. Another one", "One long sentence here"),
         ] {
             assert_eq!(brief(whole), first);
         }

@@ -96,6 +96,9 @@ pub(crate) struct SendArgs {
     /// Do the same, and send nothing. The image is found and inspected all the same, and converted if it has to be
     #[arg(long, help_heading = "Output", conflicts_with = "quiet")]
     pub(crate) dry_run: bool,
+    /// With --dry-run: ask the hosts too, and print which do not answer, lack space, or hold an image of this name
+    #[arg(long, help_heading = "Output", requires = "dry_run")]
+    pub(crate) ask: bool,
     /// Print no progress, and no table when the push is complete
     #[arg(long, help_heading = "Output")]
     pub(crate) quiet: bool,
