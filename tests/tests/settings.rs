@@ -92,7 +92,8 @@ fn a_mistake_is_named_with_its_place_and_nothing_is_sent() {
         ("default_profile = \"p\"", "there is no profile \"p\""),
     ] {
         fs::write(&file, text).expect("writable");
-        for words in [&["config", "--check"][..], &["hosts", "--insecure", "--json"]] {
+        let push = ["send", "--file", "/nowhere.raw", "--insecure", "--json"];
+        for words in [&["config", "--check"][..], &push] {
             let mut command = glancecast(&testbed, &testbed.path("home"));
             command.args(words).arg("--config").arg(&file);
             let mut process = Process::start("mistaken", command, &testbed.path("."));

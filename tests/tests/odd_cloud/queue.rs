@@ -11,7 +11,7 @@ fn several_images_are_pushed_one_after_the_other_with_one_exit_code() {
     let testbed = Testbed::loopback();
     let cloud = FakeCloud::start(Knobs { images: images(), ..Knobs::default() });
     let receiver = testbed.receiver("r1", &[]);
-    let mut push = |arguments: &[&str]| {
+    let push = |arguments: &[&str]| {
         let hosts = ["--hosts", "r1", "--timeout", "20s"];
         let mut process = self::push(&testbed, &cloud, &[arguments, &hosts].concat()).process;
         let code = process.wait(SOON).code().expect("no signal");

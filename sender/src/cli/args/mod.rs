@@ -111,7 +111,9 @@ Exit codes:
   1  the push failed (source, network): nothing was published
   2  a mistake in the command line, the configuration or the credentials,
      or an image that no host should use: the message ends with the rule that it breaks
-  3  some expected host does not hold a proven copy: the table says which and why";
+  3  some expected host does not hold a proven copy: the table says which and why
+  130, 143, 129  SIGINT (Ctrl-C), SIGTERM or SIGHUP ended it: hosts keep what they have, and the same command goes on
+Of several images the worst code counts: 2, then 1, then 3";
 
 const HOSTS_EXIT_CODES: &str = "\
 Example:
@@ -360,7 +362,6 @@ mod tests {
             "glancecast hosts --insecure --everyone --aggregate gpu",
             "glancecast send ubuntu --insecure --stall-timeout 10ms",
             "glancecast images --limit 0",
-            "glancecast status --insecure --latest",
             "glancecast verify --insecure",
             "glancecast hosts --insecure --latest",
             "glancecast send --file /x --insecure --latest",

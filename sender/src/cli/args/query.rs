@@ -69,7 +69,7 @@ pub(crate) struct StatusArgs {
     /// The image: its name on the hosts or in Glance, or its id in Glance [default: list all that lies on the hosts]
     pub(crate) image: Option<String>,
     /// Of several active images of the name in Glance, take the one that was created last [default: refuse them]
-    #[arg(long, requires = "image")]
+    #[arg(long)]
     latest: bool,
     #[command(flatten)]
     pub(crate) query: QueryArgs,
