@@ -17,3 +17,4 @@ pub(crate) mod openstack;
 pub(crate) mod output;
 pub mod pipeline;
 pub mod request;
+mod settings;

@@ -5,11 +5,12 @@ use std::time::Duration;
 use glancecast_platform::cli;
 use glancecast_platform::known_hosts::Occasion;
 
-use super::args::{ImageQueryArgs, QueryArgs};
+use super::args::{ImageQueryArgs, QueryArgs, StatusArgs};
 use super::follow::Signals;
 use super::{Failure, block_on, print, print_list};
 use crate::openstack::Namesakes;
 use crate::output::grid::Column;
+use crate::output::inventory;
 use crate::output::progress::verifying;
 use crate::output::query_report::Report;
 use crate::output::query_table::{COPIES, HOSTS, UNPINNED, below, list};
@@ -24,6 +25,15 @@ pub(super) enum Enrol {
     No,
 }
 
+/// What is shown of the answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum View {
+    /// The hosts, or their copies of the image.
+    Rows,
+    /// The images that lie on the hosts.
+    Images,
+}
+
 /// Asks the hosts and prints the result.
 pub(super) fn run(
     args: QueryArgs,
@@ -31,7 +41,15 @@ pub(super) fn run(
     namesakes: Namesakes,
     enrol: Enrol,
 ) -> Result<u8, Failure> {
-    block_on(ask(args, kind, namesakes, enrol))?
+    block_on(ask(args, kind, namesakes, enrol, View::Rows))?
+}
+
+/// Asks about the copies of an image, or for all that the hosts hold.
+pub(super) fn status(args: StatusArgs) -> Result<u8, Failure> {
+    match args.of_image() {
+        Ok(args) => about_image(args, QueryKind::Status),
+        Err(args) => block_on(ask(args, QueryKind::Hosts, Namesakes::Refused, Enrol::No, View::Images))?,
+    }
 }
 
 /// Asks about the copies of an image.
@@ -40,9 +58,16 @@ pub(super) fn about_image(args: ImageQueryArgs, kind: fn(String) -> QueryKind) -
     run(args.query, kind(args.image), namesakes, Enrol::No)
 }
 
-async fn ask(args: QueryArgs, kind: QueryKind, namesakes: Namesakes, enrol: Enrol) -> Result<u8, Failure> {
+async fn ask(
+    args: QueryArgs,
+    kind: QueryKind,
+    namesakes: Namesakes,
+    enrol: Enrol,
+    view: View,
+) -> Result<u8, Failure> {
     let json = args.output.json();
-    let listing = args.output.listing(columns(&kind))?;
+    let columns = if view == View::Images { &inventory::COLUMNS[..] } else { columns(&kind) };
+    let listing = args.output.listing(columns)?;
     let mut signals = Signals::listen()?;
     let request = args.request(kind, namesakes)?;
     let mut query = signals.or(request.start()).await?;
@@ -67,9 +92,15 @@ async fn ask(args: QueryArgs, kind: QueryKind, namesakes: Namesakes, enrol: Enro
         request.known_hosts.remember(&result.answers.first_uses, Occasion::Enrolled).tell(Told::Always);
     }
     tracing::debug!("discarded datagrams from hosts by reason: {}", result.answers.discards);
-    match json {
-        true => print(&json::line(&Report::new(&result)))?,
-        false => print_list(&listing, &list(&result, &listing, output_room()), &below(&result))?,
+    match (json, view) {
+        (true, _) => print(&json::line(&Report::new(&result)))?,
+        (false, View::Rows) => {
+            print_list(&listing, &list(&result, &listing, output_room()), &below(&result))?;
+        }
+        (false, View::Images) => {
+            let images = listing.text(inventory::grid(&result), output_room());
+            print_list(&listing, &images, &inventory::below(&result))?;
+        }
     }
     Ok(result.exit_code())
 }

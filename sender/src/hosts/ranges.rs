@@ -33,6 +33,12 @@ pub enum HostListError {
         /// What is wrong with it.
         why: &'static str,
     },
+    /// A file has no name.
+    #[error("a file of hosts is named behind the @, as in @nodes.txt")]
+    NoFile,
+    /// A file of hosts names another one.
+    #[error("a file of hosts names no other file: give each after an @ on the command line")]
+    Nested,
     /// There are more names than hosts in a group.
     #[error("{item:?} makes more than {HOSTS_MAX} hosts, the most that are possible")]
     TooMany {

@@ -23,17 +23,17 @@ use crate::pipeline::push::Progress;
 use crate::request::{PushPlan, PushResult};
 
 /// The events of one push.
-pub(crate) struct Events {
-    lines: Lines,
+pub(crate) struct Events<'a> {
+    lines: &'a mut Lines,
     gauge: Gauge,
     push: String,
     /// When progress was told last, in the time of the push.
     told: Option<Duration>,
 }
 
-impl Events {
+impl<'a> Events<'a> {
     /// Returns the events of a push, whose first line is written.
-    pub(crate) fn new(lines: Lines, plan: &PushPlan) -> Self {
+    pub(crate) fn new(lines: &'a mut Lines, plan: &PushPlan) -> Self {
         let mut events =
             Self { lines, gauge: Gauge::new(plan), push: plan.config.session.to_string(), told: None };
         events.put(Kind::Started(Box::new(Started::new(plan))));
@@ -56,11 +56,11 @@ impl Events {
         }
     }
 
-    /// Writes the last event, and waits until all of them are written, for at most [`LAST_WAIT`].
+    /// Writes the last event of the push.
     pub(crate) fn finish(self, result: &PushResult) {
-        let finished = Finished::new(result, self.lines.lost);
+        let finished = Finished::new(result, std::mem::take(&mut self.lines.lost));
         let line = json::line(&Event::new(Some(&self.push), Kind::Finished(Box::new(finished))));
-        self.lines.close(Some(line));
+        self.lines.put_last(line);
     }
 
     fn put(&mut self, kind: Kind) {
@@ -107,9 +107,17 @@ impl Lines {
     }
 
     /// Writes why no push began.
-    pub(crate) fn fail(self, exit_code: u8, reason: &str) {
-        let line = json::line(&Event::new(None, Kind::Error { exit_code, reason }));
-        self.close(Some(line));
+    pub(crate) fn fail(&mut self, exit_code: u8, reason: &str) {
+        self.put_last(json::line(&Event::new(None, Kind::Error { exit_code, reason })));
+    }
+
+    /// Waits until everything is written, for at most [`LAST_WAIT`].
+    pub(crate) fn close(mut self) {
+        let since = Instant::now();
+        self.to = None;
+        while !self.thread.is_finished() && since.elapsed() < LAST_WAIT {
+            thread::sleep(LAST_LOOK);
+        }
     }
 
     fn put(&mut self, line: String) {
@@ -120,9 +128,9 @@ impl Lines {
         }
     }
 
-    fn close(mut self, last: Option<String>) {
-        let since = Instant::now();
-        let mut last = last;
+    /// Writes the line, and waits for a slow reader for at most [`LAST_WAIT`].
+    fn put_last(&mut self, line: String) {
+        let (since, mut last) = (Instant::now(), Some(line));
         while let (Some(line), Some(to)) = (last.take(), &self.to) {
             match to.try_send(line) {
                 Err(TrySendError::Full(line)) if since.elapsed() < LAST_WAIT => {
@@ -131,10 +139,6 @@ impl Lines {
                 }
                 _ => break,
             }
-        }
-        self.to = None;
-        while !self.thread.is_finished() && since.elapsed() < LAST_WAIT {
-            thread::sleep(LAST_LOOK);
         }
     }
 }
@@ -431,7 +435,8 @@ mod tests {
         }
         assert!((99..=100).contains(&lines.lost), "{}", lines.lost);
         drop(go);
-        lines.close(Some("last\n".to_owned()));
+        lines.put_last("last\n".to_owned());
+        lines.close();
         let got = String::from_utf8(got.lock().expect("no panic").clone()).expect("text");
         assert!(got.starts_with("0\n1\n") && got.ends_with("\nlast\n"), "{} bytes", got.len());
     }
@@ -444,7 +449,8 @@ mod tests {
         for _ in 0..10 {
             lines.put("nobody reads this\n".to_owned());
         }
-        lines.close(Some("nor this\n".to_owned()));
+        lines.put_last("nor this\n".to_owned());
+        lines.close();
     }
 
     #[test]

@@ -57,23 +57,6 @@ pub(crate) struct Report<'a> {
     confirm: Option<&'a [Confirmation]>,
 }
 
-/// The report of an image that was refused before anything was sent.
-#[derive(Serialize)]
-pub(crate) struct Refused<'a> {
-    glancecast: &'static str,
-    outcome: &'static str,
-    exit_code: u8,
-    reason: &'a str,
-    rule: &'static str,
-}
-
-impl<'a> Refused<'a> {
-    /// Returns the report of an image that breaks `rule`, with the message.
-    pub(crate) fn new(rule: &'static str, exit_code: u8, reason: &'a str) -> Self {
-        Self { glancecast: env!("CARGO_PKG_VERSION"), outcome: "refused", exit_code, reason, rule }
-    }
-}
-
 #[derive(Serialize)]
 struct Stage {
     stage: &'static str,

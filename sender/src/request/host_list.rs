@@ -5,9 +5,11 @@
 //! compute-[1-40,44]           41 names: 1 to 40, and 44
 //! rack[1-2]-n[001-040]        80 names; numbers with leading zeros keep their length
 //! compute-[1-40],!compute-7   39 names
+//! @nodes.txt,!@down.txt       those of one file without those of another; @- is standard input
 //! ```
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use glancecast_proto::ids::HostName;
@@ -24,6 +26,10 @@ pub struct HostList {
     pub hosts: BTreeSet<HostName>,
     /// Those that are named after a `!`.
     pub except: BTreeSet<HostName>,
+    /// Files that name more. [`super::Listed::with_files`] reads them.
+    pub files: Vec<PathBuf>,
+    /// Files that name more of those that are not meant.
+    pub except_files: Vec<PathBuf>,
 }
 
 impl HostList {
@@ -37,6 +43,8 @@ impl HostList {
     /// # Errors
     /// [`HostListError::TooMany`]
     pub fn add(&mut self, other: Self) -> Result<(), HostListError> {
+        self.files.extend(other.files);
+        self.except_files.extend(other.except_files);
         for (all, more) in [(&mut self.hosts, other.hosts), (&mut self.except, other.except)] {
             let last = more.last().map(HostName::to_string);
             all.extend(more);
@@ -59,10 +67,15 @@ impl FromStr for HostList {
                 Some(rest) => (true, rest.trim_start()),
                 None => (false, item),
             };
-            let names = expand(pattern)?.into_iter().collect();
+            let (mut names, mut files) = (BTreeSet::new(), Vec::new());
+            match pattern.strip_prefix('@') {
+                Some("") => return Err(HostListError::NoFile),
+                Some(file) => files.push(file.into()),
+                None => names.extend(expand(pattern)?),
+            }
             list.add(match is_excepted {
-                true => Self { except: names, ..Self::default() },
-                false => Self { hosts: names, ..Self::default() },
+                true => Self { except: names, except_files: files, ..Self::default() },
+                false => Self { hosts: names, files, ..Self::default() },
             })?;
         }
         Ok(list)
@@ -102,6 +115,14 @@ mod tests {
             (names(&list.hosts).len(), names(&list.except)),
             (4, ["n2", "n3", "n4"].map(str::to_owned).into())
         );
+    }
+
+    #[test]
+    fn a_file_of_hosts_is_named_after_an_at_sign() {
+        let list: HostList = "a,@/nodes, ! @down,@-".parse().expect("a list");
+        assert_eq!(list.files, [PathBuf::from("/nodes"), PathBuf::from("-")]);
+        assert_eq!((list.except_files, list.hosts.len()), (vec![PathBuf::from("down")], 1));
+        assert_eq!("@".parse::<HostList>(), Err(HostListError::NoFile));
     }
 
     #[test]

@@ -19,6 +19,7 @@ mod push;
 mod push_result;
 mod query;
 mod query_result;
+mod queue;
 mod reach;
 mod rekey;
 pub(crate) mod standing;
@@ -54,6 +55,7 @@ pub(crate) use push::{PASSES_MAX, PIN_MIN, STALL_TIMEOUT_MIN};
 pub use push_result::PushResult;
 pub use query::{QueryKind, QueryPlan, QueryRequest, QueryRun};
 pub use query_result::{CopyVerdict, QueryResult};
+pub use queue::{QueueRequest, QueuedPush};
 pub use reach::{
     HostAddress, HostAddressError, Rack, RackError, ReachOptions, Relaying, RelaysFileError, Ways,
 };

@@ -269,7 +269,7 @@ impl PushRun {
             None if plan.config.reach.group.is_some() => Group::from(&plan).hints(&missing).await,
             _ => Hints::new(), // nobody answers, or there is no group to ask
         };
-        PushResult { plan, outcome, confirmations, hints }
+        PushResult { plan, outcome, confirmations, hints, interrupted: None }
     }
 }
 

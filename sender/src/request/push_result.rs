@@ -20,15 +20,18 @@ pub struct PushResult {
     pub confirmations: Option<Vec<Confirmation>>,
     /// Names under which missing hosts may be there.
     pub(crate) hints: Hints,
+    /// The exit code for the signal that ended the push, if one did.
+    pub interrupted: Option<u8>,
 }
 
 impl PushResult {
     /// Returns the exit code.
     pub fn exit_code(&self) -> u8 {
-        match self.outcome.verdict {
-            Verdict::Complete | Verdict::Unknown => cli::EXIT_OK,
-            Verdict::Incomplete | Verdict::GivenUp(_) => cli::EXIT_INCOMPLETE,
-            Verdict::Aborted(_) => cli::EXIT_FAILED,
+        match (&self.outcome.verdict, self.interrupted) {
+            (Verdict::Complete | Verdict::Unknown, _) => cli::EXIT_OK,
+            (_, Some(code)) => code,
+            (Verdict::Incomplete | Verdict::GivenUp(_), None) => cli::EXIT_INCOMPLETE,
+            (Verdict::Aborted(_), None) => cli::EXIT_FAILED,
         }
     }
 

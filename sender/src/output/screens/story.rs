@@ -169,7 +169,13 @@ impl Story {
             outages: Default::default(),
             stages: Vec::new(),
         };
-        PushResult { plan: self.plan(), outcome, confirmations: None, hints: Default::default() }
+        PushResult {
+            plan: self.plan(),
+            outcome,
+            confirmations: None,
+            hints: Default::default(),
+            interrupted: None,
+        }
     }
 
     fn row(&self, i: usize) -> HostRow {
